@@ -1,0 +1,145 @@
+package registry
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// household is 100 users, each with a mailbox and a phone.
+type household struct {
+	s        *Store
+	accounts []Account
+	devices  []Device
+}
+
+func newHousehold(b *testing.B) household {
+	h := household{s: newStore(b)}
+	h.s.db.NoSync = true // while it is made
+	for i := range 100 {
+		u := person(b, h.s, fmt.Sprint(i))
+		h.accounts = append(h.accounts, mailbox(b, h.s, u, fmt.Sprintf("%d@example.org", i)))
+		h.devices = append(h.devices, phone(b, h.s, u, fmt.Sprint(i)))
+	}
+	h.s.db.NoSync = false
+	return h
+}
+
+// spread runs b.N calls over so many writers and measures them; each writer has numbers of its own.
+func spread(b *testing.B, writers int, call func(writer int) error) {
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for i := range writers {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := call(i); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+}
+
+// report prints how long a call took as a ratio to one bare Update of the rows that such a call writes.
+func report(b *testing.B, floor time.Duration) {
+	each := b.Elapsed() / time.Duration(b.N)
+	b.ReportMetric(float64(each)/float64(floor), "x-bare-Update")
+	b.ReportMetric(float64(time.Second)/float64(each), "calls/s")
+}
+
+// bareUpdate measures bbolt alone, in a file of its own: one Update per call, with as many rows of such sizes.
+func bareUpdate(b *testing.B, sizes ...int) time.Duration {
+	db, err := bolt.Open(filepath.Join(b.TempDir(), "bare.db"), 0o600, options())
+	if err != nil {
+		b.Fatal(err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		for i := range sizes {
+			if _, err := tx.CreateBucket([]byte{byte(i)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	const calls = 300
+	began := time.Now()
+	for call := range calls {
+		if err != nil {
+			break
+		}
+		err = db.Update(func(tx *bolt.Tx) error {
+			for i, size := range sizes {
+				if err := tx.Bucket([]byte{byte(i)}).Put(sequence(uint64(call)), bytes.Repeat([]byte{'x'}, size)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	took := time.Since(began)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return took / calls
+}
+
+var benchWriters = []int{1, 16, 64, 100}
+
+func BenchmarkRecord(b *testing.B) {
+	for _, writers := range benchWriters {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			h := newHousehold(b)
+			next := make([]uint32, writers)
+			// Notification, messages, outbox, queue, due, cursor.
+			floor := bareUpdate(b, 500, 40, 40, 200, 10, 80)
+			spread(b, writers, func(i int) error {
+				from := Cursor{UIDValidity: 7, Next: next[i] + 1}
+				if next[i] == 0 {
+					from = Cursor{}
+				}
+				next[i]++
+				_, err := h.s.Record(Arrival{Account: h.accounts[i].ID, Folder: "INBOX", From: from, To: Cursor{UIDValidity: 7, Next: next[i] + 1},
+					Mails: []Mail{{UID: next[i], Content: Content{From: "Ann Example", Subject: "Dinner on Sunday?"}}}, At: dawn})
+				return err
+			})
+			report(b, floor)
+		})
+	}
+}
+
+func BenchmarkSettle(b *testing.B) {
+	for _, writers := range benchWriters {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			h := newHousehold(b)
+			h.s.db.NoSync = true
+			for i := range h.accounts {
+				arrive(b, h.s, h.accounts[i], 2, dawn)
+			}
+			h.s.db.NoSync = false
+			// Notification, queue, due.
+			floor := bareUpdate(b, 500, 200, 10)
+			spread(b, writers, func(i int) error {
+				w, _, err := h.s.Next(h.devices[i].ID, dawn)
+				if err != nil {
+					return err
+				}
+				return h.s.Settle(w, Outcome{Result: ResultRetry, At: dawn, Code: "busy", Reason: "The service is busy."}, dawn)
+			})
+			report(b, floor)
+		})
+	}
+}

@@ -1,0 +1,257 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// The calls of a random run: each is made of the store and of the model, and both must answer alike.
+
+func (r *run) record() {
+	id := pick(r, r.m.accounts)
+	if id == "" {
+		return
+	}
+	a := r.m.accounts[id]
+	look := Arrival{Account: id, Folder: "INBOX", From: Cursor{UIDValidity: 7, Next: a.next}, At: r.now}
+	if a.next == 0 {
+		look.From = Cursor{}
+	}
+	look.To = Cursor{UIDValidity: 7, Next: max(a.next, 1)}
+	for range r.of(4) {
+		look.Mails = append(look.Mails, Mail{UID: look.To.Next, Content: Content{Subject: "s"}})
+		look.To.Next++
+	}
+	var want error
+	switch r.of(8) {
+	case 0: // one that is recorded already
+		look.Mails = append(look.Mails, Mail{UID: 1})
+		look.To.Next = max(look.To.Next, 2)
+	case 1: // from a cursor that has moved
+		look.From.Next++
+		want = ErrStale
+	}
+	if !a.Enabled {
+		want = ErrNotFound
+	}
+	recorded, err := r.s.Record(look)
+	r.want(err, want)
+	expected := 0
+	if want == nil {
+		expected = r.m.record(look)
+	}
+	if recorded != expected {
+		r.Errorf("recorded %d, want %d", recorded, expected)
+	}
+}
+
+func (r *run) take() {
+	list, _, err := r.s.Due(r.now, 1+r.of(3), r.busy())
+	if err != nil {
+		r.Fatal(err)
+	}
+	for _, q := range list {
+		d := r.m.devices[q.Device]
+		w, ok, err := r.s.Next(q.Device, r.now)
+		want := r.m.next(d, r.now)
+		if err != nil || ok != (want != "") || w.Notification.ID != want {
+			r.Errorf("next of %s is %v %q, %v; want %q", q.Device, ok, w.Notification.ID, err, want)
+		}
+		if ok {
+			r.taken[q.Device] = w
+			if got := r.m.notes[want].deliveries[q.Device].attempts; w.Attempts != got {
+				r.Errorf("%d attempts, want %d", w.Attempts, got)
+			}
+		}
+	}
+}
+
+func (r *run) settle() {
+	id := pick(r, r.taken)
+	if id == "" {
+		return
+	}
+	w := r.taken[id]
+	delete(r.taken, id)
+	o := Outcome{Result: []Result{ResultDelivered, ResultDelivered, ResultRetry, ResultRefused, ResultMisconfigured, ResultGone}[r.of(6)]}
+	if o.Result == ResultRetry || o.Result == ResultMisconfigured {
+		o.At, o.Suspect = r.now.Add(time.Duration(r.of(30)-2)*time.Minute), o.Result == ResultRetry && r.of(3) == 0
+	}
+	d := r.m.devices[id]
+	if d == nil {
+		r.want(r.s.Settle(w, o, r.now), ErrNotFound)
+		return
+	}
+	r.want(r.s.Settle(w, o, r.now), nil)
+	if len(d.queue) == 0 || d.queue[0] != w.Notification.ID {
+		return // dropped meanwhile
+	}
+	// What is said of a former address says nothing of this one, and of one that was confirmed since nothing that lasts.
+	same := d.Address() == w.Device.Address() && d.Environment == w.Device.Environment
+	if o.Result != ResultDelivered && !(same && d.Registered.Equal(w.Device.Registered)) {
+		o = Outcome{Result: ResultRetry}
+	}
+	state := d.Status.State
+	r.m.settle(d, w.Notification.ID, w.Attempts, o, r.now)
+	if !same {
+		d.Status.State = state
+	}
+}
+
+// device makes a device of one of a few addresses.
+func (r *run) device() Device {
+	d := Device{User: r.users[r.of(len(r.users))].ID, Name: "d", Content: Wake, Status: Status{State: []State{Proven, Unproven, ""}[r.of(3)]}}
+	switch address := r.of(6); address {
+	case 0, 1:
+		d.Transport, d.Token = FCM, Secret(fmt.Sprint("token ", address))
+	case 2:
+		d.Transport, d.Token, d.Environment = APNs, "token", []Environment{Production, Sandbox}[r.of(2)]
+	default:
+		d.Transport, d.Subscription = WebPush, &Subscription{Endpoint: Secret(fmt.Sprintf("https://push%d.example/%d", address%2, address))}
+	}
+	switch r.of(4) {
+	case 0:
+		d.Accounts = []string{}
+	case 1:
+		d.Accounts = []string{pick(r, r.m.accounts)}
+	}
+	return d
+}
+
+func (m *model) at(address [32]byte) *modelDevice {
+	for _, d := range m.devices {
+		if d.Address() == address {
+			return d
+		}
+	}
+	return nil
+}
+
+func (r *run) putDevice() {
+	d := r.device()
+	known := r.m.at(d.Address())
+	got, created, err := r.s.PutDevice(d, r.now)
+	r.want(err, nil)
+	if created != (known == nil) || known != nil && got.ID != known.ID {
+		r.Errorf("created %v %s", created, got.ID)
+	}
+	if known == nil {
+		r.m.devices[got.ID] = &modelDevice{Device: got}
+		return
+	}
+	known.Device = got
+	if !known.due.IsZero() {
+		known.due = r.m.opens(known, r.now)
+	}
+}
+
+func (r *run) updateDevice() {
+	id := pick(r, r.m.devices)
+	if id == "" {
+		return
+	}
+	d := r.m.devices[id]
+	edited := r.device()
+	edited.ID = id
+	if r.of(2) == 0 { // the address stays
+		edited.Transport, edited.Token, edited.Environment, edited.Subscription = d.Transport, d.Token, d.Environment, d.Subscription
+	}
+	var want error
+	if other := r.m.at(edited.Address()); other != nil && other != d {
+		want = ErrTaken
+	}
+	if edited.User != d.User {
+		want = ErrNotFound
+	}
+	got, err := r.s.UpdateDevice(edited, r.now)
+	r.want(err, want)
+	if want != nil {
+		return
+	}
+	again := d.Address() != edited.Address() || d.Lane() != edited.Lane() || d.Status.State == Suspect && edited.Status.State == Proven
+	d.Device = got
+	if again && !d.due.IsZero() {
+		d.due = r.m.opens(d, r.now)
+	}
+}
+
+func (r *run) removeDevice() {
+	if id := pick(r, r.m.devices); id != "" {
+		r.want(r.s.RemoveDevice(id), nil)
+		delete(r.m.devices, id)
+	}
+}
+
+func (r *run) addAccount() {
+	a := Account{Owner: r.users[r.of(len(r.users))].ID, Email: "a@example.org", Host: "imap.example.org", Port: 993, Username: fmt.Sprint("user ", r.of(4)),
+		Folders: []string{"INBOX"}, Enabled: true}
+	var known *modelAccount
+	for _, other := range r.m.accounts {
+		if other.Username == a.Username {
+			known = other
+		}
+	}
+	got, added, err := r.s.AddAccount(a, r.now)
+	r.want(err, nil)
+	if added != (known == nil) || known != nil && got.ID != known.ID {
+		r.Errorf("added %v %s", added, got.ID)
+	}
+	if known == nil {
+		r.m.accounts[got.ID] = &modelAccount{Account: got}
+	} else if !r.m.sees(a.Owner, known.ID) {
+		known.SharedWith = append(slices.Clone(known.SharedWith), a.Owner)
+	}
+}
+
+func (r *run) updateAccount() {
+	id := pick(r, r.m.accounts)
+	if id == "" {
+		return
+	}
+	a := r.m.accounts[id]
+	edited := a.Account
+	edited.Enabled, edited.SharedWith = r.of(3) > 0, nil
+	if r.of(2) == 0 {
+		edited.SharedWith = []string{r.users[r.of(len(r.users))].ID}
+	}
+	got, err := r.s.UpdateAccount(edited, r.now)
+	r.want(err, nil)
+	a.Account = got
+}
+
+func (r *run) removeAccount() {
+	if id := pick(r, r.m.accounts); id != "" && r.of(2) == 0 {
+		r.want(r.s.RemoveAccount(id), nil)
+		delete(r.m.accounts, id)
+	}
+}
+
+var modelLanes = []string{"fcm", "apns production", "apns sandbox", "webpush https://push0.example", "webpush https://push1.example"}
+
+func (r *run) pauseLane() {
+	name, until := modelLanes[r.of(len(modelLanes))], r.now.Add(time.Duration(r.of(20)-2)*time.Minute)
+	r.want(r.s.PauseLane(Lane{Name: name, Since: r.now, Until: until}), nil)
+	r.m.pause(name, until)
+}
+
+func (r *run) resumeLane() {
+	name := modelLanes[r.of(len(modelLanes))]
+	r.want(r.s.ResumeLane(name, r.now), nil)
+	r.m.resume(name, r.now)
+}
+
+func (r *run) purge() {
+	r.want(r.s.Purge(r.now), nil)
+	r.m.purge(r.now)
+}
+
+func (r *run) passTime() {
+	unit := []time.Duration{time.Nanosecond, time.Second, time.Minute, time.Hour, 24 * time.Hour}[r.of(5)]
+	r.now = r.now.Add(time.Duration(r.of(12)-2) * unit)
+}
+
+func (r *run) reopen() {
+	reopen(r, r.s)
+	r.s.db.NoSync = true
+}

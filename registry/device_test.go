@@ -1,0 +1,279 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestTheSameAddressIsTheSameDeviceWithTheNewerKeysAndSettings(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	for name, d := range map[string]Device{
+		"fcm":         {Transport: FCM, Token: "token"},
+		"apns":        {Transport: APNs, Token: "token", Environment: Sandbox, Topic: "org.example.app"},
+		"webpush":     {Transport: WebPush, Subscription: &Subscription{Endpoint: "https://push.example/1", Keys: Keys{"p", "a"}}},
+		"unifiedpush": {Transport: UnifiedPush, Subscription: &Subscription{Endpoint: "https://push.example/1", Keys: Keys{"p", "a"}}},
+	} {
+		d.User, d.Name, d.Content, d.Status.State = ann.ID, name, Subject, Unproven
+		first, created, err := s.PutDevice(d, dawn)
+		if err != nil || !created || len(first.ID) != 26 || !first.Created.Equal(dawn) || !first.Registered.Equal(dawn) {
+			t.Fatalf("%s: created %v %+v, %v", name, created, first, err)
+		}
+		d.Name, d.Content, d.Status.State, d.Encryption = "renamed", Wake, Proven, &Keys{"p2", "a2"}
+		if d.Subscription != nil {
+			d.Subscription = &Subscription{Endpoint: d.Subscription.Endpoint, Keys: Keys{"p2", "a2"}}
+		}
+		later := dawn.Add(time.Hour)
+		again, created, err := s.PutDevice(d, later)
+		if err != nil || created || again.ID != first.ID || !again.Created.Equal(dawn) || !again.Registered.Equal(later) {
+			t.Fatalf("%s again: created %v %+v, %v", name, created, again, err)
+		}
+		got, err := s.DeviceAt(Device{Transport: d.Transport, Token: d.Token, Subscription: d.Subscription})
+		if err != nil || got.ID != first.ID || got.Name != "renamed" || got.Content != Wake || got.Token != d.Token || *got.Encryption != *d.Encryption {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+		if d.Subscription != nil && *got.Subscription != *d.Subscription {
+			t.Errorf("%s: the newer keys are not kept", name)
+		}
+		if got.Status.State != Proven || !got.Status.Since.Equal(later) {
+			t.Errorf("%s: status %+v", name, got.Status)
+		}
+	}
+	if list, err := s.Devices(ann.ID); err != nil || len(list) != 4 {
+		t.Errorf("%d devices, %v; want one per transport and address", len(list), err)
+	}
+	if _, err := s.DeviceAt(Device{Transport: FCM, Token: "unknown"}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("an unknown address: %v", err)
+	}
+}
+
+func TestAnAddressThatMovesToAnotherUserKeepsItsQueueButSendsOnlyWhatTheyMaySee(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, bob := person(t, s, "ann"), person(t, s, "bob")
+	private, shared := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, ann, "both@example.org")
+	shared.SharedWith = []string{bob.ID}
+	if _, err := s.UpdateAccount(shared, dawn); err != nil {
+		t.Fatal(err)
+	}
+	d, old := phone(t, s, ann, "phone"), phone(t, s, ann, "old phone")
+	hidden, seen := arrive(t, s, private, 2, dawn), arrive(t, s, shared, 2, dawn)
+	settle(t, s, head(t, s, old, dawn), Outcome{Result: ResultGone, Reason: "Gone."}, dawn) // ann is told, bob is not to be
+	work := head(t, s, d, dawn)
+
+	moved, created, err := s.PutDevice(Device{User: bob.ID, Name: "bob's", Transport: FCM, Token: d.Token, Content: Wake, Status: Status{State: Proven}}, dawn)
+	if err != nil || created || moved.ID != d.ID {
+		t.Fatalf("created %v, %s for %s, %v", created, moved.ID, d.ID, err)
+	}
+	if list, err := s.Devices(ann.ID); err != nil || len(list) > 0 {
+		t.Errorf("the former user still has %v, %v", list, err)
+	}
+	if _, err := s.UpdateDevice(d, dawn); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the former user changes it: %v", err)
+	}
+	settle(t, s, work, Outcome{Result: ResultRetry}, dawn) // taken before the move
+	if got := drain(t, s, d, dawn); !slices.Equal(got, seen) {
+		t.Errorf("sent %v, want %v", got, seen)
+	}
+	for _, id := range hidden {
+		if got := deliveryOf(t, s, ann, id, d, dawn); got.State != Removed {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+func TestADeviceIsUpdatedInPlaceAlsoItsAddress(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	d, other := phone(t, s, ann, "phone"), phone(t, s, ann, "other")
+	ids := arrive(t, s, a, 2, dawn)
+	former := Device{Transport: FCM, Token: d.Token}
+	d.Token, d.Name = "rotated", "renamed"
+	later := dawn.Add(time.Hour)
+	updated, err := s.UpdateDevice(d, later)
+	if err != nil || updated.ID != d.ID || !updated.Created.Equal(dawn) || !updated.Registered.Equal(later) {
+		t.Fatalf("%+v, %v", updated, err)
+	}
+	if _, err := s.DeviceAt(former); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the former address leads somewhere: %v", err)
+	}
+	if got, err := s.DeviceAt(d); err != nil || got.ID != d.ID || got.Name != "renamed" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got := drain(t, s, d, dawn); !slices.Equal(got, ids) {
+		t.Errorf("its queue holds %v, want %v", got, ids)
+	}
+	d.Token = other.Token
+	if _, err := s.UpdateDevice(d, later); !errors.Is(err, ErrTaken) {
+		t.Errorf("an address of another device: %v", err)
+	}
+	if got, err := s.Device(d.ID); err != nil || got.Token != "rotated" {
+		t.Errorf("the refused update changed it, %v", err)
+	}
+	d.ID = newID()
+	if _, err := s.UpdateDevice(d, later); !errors.Is(err, ErrNotFound) {
+		t.Errorf("an unknown device: %v", err)
+	}
+}
+
+// A rename is no proof that the app still has the address, and no reason to push a service that asked to wait.
+func TestARenamedDeviceIsNeitherRegisteredAnewNorTriedEarlier(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	arrive(t, s, a, 1, dawn)
+	wait, later := dawn.Add(10*time.Minute), dawn.Add(time.Minute)
+	for i := range 3 {
+		settle(t, s, head(t, s, d[i], dawn), Outcome{Result: ResultRetry, At: wait}, dawn)
+	}
+	d[0].Name = "renamed"
+	renamed, err := s.UpdateDevice(d[0], later)
+	if err != nil || !renamed.Registered.Equal(dawn) {
+		t.Errorf("renamed: registered %v, %v", renamed.Registered, err)
+	}
+	d[1].Token = "rotated"
+	rotated, err := s.UpdateDevice(d[1], later)
+	if err != nil || !rotated.Registered.Equal(later) {
+		t.Errorf("rotated: registered %v, %v", rotated.Registered, err)
+	}
+	if _, _, err := s.PutDevice(d[2], later); err != nil {
+		t.Fatal(err)
+	}
+	due := dueNow(t, s, later)
+	if due[d[0].ID] || !due[d[1].ID] || !due[d[2].ID] {
+		t.Errorf("due: renamed %v, rotated %v, registered again %v", due[d[0].ID], due[d[1].ID], due[d[2].ID])
+	}
+}
+
+func TestADeviceThatChangesItsLaneWaitsWithTheNewOne(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Token: "token", Environment: Sandbox, Content: Wake})
+	arrive(t, s, a, 1, dawn)
+	until := dawn.Add(15 * time.Minute)
+	if err := s.PauseLane(Lane{Name: "apns sandbox", Since: dawn, Until: until}); err != nil {
+		t.Fatal(err)
+	}
+	d.Environment = Production
+	d, err := s.UpdateDevice(d, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !dueNow(t, s, dawn)[d.ID] {
+		t.Error("it waits for the lane that it has left")
+	}
+	if err := s.PauseLane(Lane{Name: "apns production", Since: dawn, Until: until}); err != nil {
+		t.Fatal(err)
+	}
+	if dueNow(t, s, until.Add(-1))[d.ID] {
+		t.Error("it does not wait for the lane that it is in")
+	}
+}
+
+func TestARemovedDeviceLeavesNothingThatIsSent(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	var last []string
+	for range 5 {
+		last = arrive(t, s, a, MostMails, dawn)
+	}
+	w := head(t, s, d[0], dawn)
+	if err := s.RemoveDevice(d[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Device(d[0].ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("device: %v", err)
+	}
+	if err := s.RemoveDevice(d[0].ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("removed again: %v", err)
+	}
+	if err := s.Settle(w, Outcome{Result: ResultDelivered}, dawn); !errors.Is(err, ErrNotFound) {
+		t.Errorf("settled after: %v", err)
+	}
+	if _, _, err := s.Next(d[0].ID, dawn); !errors.Is(err, ErrNotFound) {
+		t.Errorf("next after: %v", err)
+	}
+	if dueNow(t, s, dawn)[d[0].ID] {
+		t.Error("it is still due")
+	}
+	if got := deliveryOf(t, s, User{ID: a.Owner}, last[49], d[0], dawn); got.State != Removed {
+		t.Errorf("%+v", got)
+	}
+	// The same phone, registered again, is a new device with an empty queue.
+	again := phone(t, s, User{ID: a.Owner}, "one")
+	if again.ID == d[0].ID || len(drain(t, s, again, dawn)) > 0 {
+		t.Error("the former queue is back")
+	}
+	if err := s.Purge(dawn); err != nil {
+		t.Fatal(err)
+	}
+	if keys := queueKeys(t, s, d[0]); len(keys) > 0 {
+		t.Errorf("%d rows of it are left", len(keys))
+	}
+}
+
+func TestDevicesAreTheUsersOwnOldestFirst(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, bob := person(t, s, "ann"), person(t, s, "bob")
+	for i, minute := range []int{3, 1, 2, 0} {
+		user := ann
+		if minute == 2 {
+			user = bob
+		}
+		d := Device{User: user.ID, Name: fmt.Sprint(minute), Transport: FCM, Token: Secret(fmt.Sprint(i))}
+		if _, _, err := s.PutDevice(d, dawn.Add(time.Duration(minute)*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := s.Devices(ann.ID)
+	if err != nil || len(list) != 3 || list[0].Name != "0" || list[1].Name != "1" || list[2].Name != "3" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestALaneIsWhatFailsTogether(t *testing.T) {
+	t.Parallel()
+	at := func(endpoint string) *Subscription { return &Subscription{Endpoint: Secret(endpoint)} }
+	for want, d := range map[string]Device{
+		"fcm":                               {Transport: FCM, Token: "t"},
+		"apns production":                   {Transport: APNs, Token: "t", Environment: Production},
+		"apns sandbox":                      {Transport: APNs, Token: "t", Environment: Sandbox},
+		"webpush https://push.example":      {Transport: WebPush, Subscription: at("https://push.example/secret?x#y")},
+		"webpush https://push.example:8443": {Transport: UnifiedPush, Subscription: at("https://push.example:8443/secret")},
+		"webpush https://user.example":      {Transport: UnifiedPush, Subscription: at("https://name:password@user.example/secret")},
+		"webpush http://[2001:db8::1]:8080": {Transport: UnifiedPush, Subscription: at("http://[2001:db8::1]:8080/secret")},
+		"webpush":                           {Transport: WebPush, Subscription: at("https://%zz/")},
+	} {
+		if got := d.Lane(); got != want {
+			t.Errorf("lane %q, want %q", got, want)
+		}
+	}
+	if got := (Device{Transport: WebPush}).Lane(); got != "webpush" {
+		t.Errorf("lane %q without a subscription", got)
+	}
+}
+
+func TestAnAddressBelongsToItsTransport(t *testing.T) {
+	t.Parallel()
+	seen := map[[32]byte]int{}
+	for i, d := range []Device{
+		{Transport: FCM, Token: "x"}, {Transport: APNs, Token: "x"}, {Transport: FCM, Token: "y"},
+		{Transport: WebPush, Subscription: &Subscription{Endpoint: "x"}}, {Transport: UnifiedPush, Subscription: &Subscription{Endpoint: "x"}},
+	} {
+		if j, found := seen[d.Address()]; found {
+			t.Errorf("devices %d and %d have one address", i, j)
+		}
+		seen[d.Address()] = i
+	}
+	if (Device{Transport: APNs, Token: "x", Environment: Sandbox}).Address() != (Device{Transport: APNs, Token: "x", Topic: "t", ID: "i"}).Address() {
+		t.Error("more than transport and token makes the address")
+	}
+}

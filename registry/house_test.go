@@ -1,0 +1,191 @@
+package registry
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// dawn is when most tests begin.
+var dawn = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+
+// newStore is a new store on disk, which is checked through and closed when the test ends.
+func newStore(t testing.TB) *Store {
+	t.Helper()
+	s, err := Open(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		checkStore(t, s)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// reopen closes the store and opens it again, within the same *Store, so that its cleanup stays right.
+func reopen(t testing.TB, s *Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(s.dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.db, s.seals = again.db, again.seals
+}
+
+// person is a user without a password.
+func person(t testing.TB, s *Store, name string) User {
+	t.Helper()
+	u := User{ID: newID(), Name: name, Created: dawn}
+	err := s.update(func(tx *bolt.Tx) error {
+		put(tx.Bucket(users), []byte(u.ID), userRow{User: u})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func mailbox(t testing.TB, s *Store, owner User, email string) Account {
+	t.Helper()
+	a, added, err := s.AddAccount(Account{Owner: owner.ID, Email: email, Host: "imap.example.org", Port: 993, Security: TLS,
+		Username: email, Password: "mailbox password", Folders: []string{"INBOX"}, Enabled: true}, dawn)
+	if err != nil || !added {
+		t.Fatalf("add account: added %v, %v", added, err)
+	}
+	return a
+}
+
+// phone is a device on FCM.
+func phone(t testing.TB, s *Store, user User, name string) Device {
+	t.Helper()
+	return register(t, s, Device{User: user.ID, Name: name, Transport: FCM, Token: Secret("token of " + name), Content: Subject})
+}
+
+func register(t testing.TB, s *Store, d Device) Device {
+	t.Helper()
+	if d.Status.State == "" {
+		d.Status.State = Proven
+	}
+	d, _, err := s.PutDevice(d, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// browser is a Web Push device at an origin.
+func browser(t testing.TB, s *Store, user User, name, origin string) Device {
+	t.Helper()
+	return register(t, s, Device{User: user.ID, Name: name, Transport: WebPush, Content: Subject,
+		Subscription: &Subscription{Endpoint: Secret(origin + "/push/" + name), Keys: Keys{P256dh: "p256dh", Auth: "auth"}}})
+}
+
+// arrival is the next n mails of INBOX, from where its cursor stands.
+func arrival(t testing.TB, s *Store, a Account, n int, at time.Time) Arrival {
+	t.Helper()
+	from, err := s.Cursor(a.ID, "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := Cursor{UIDValidity: 7, Next: max(from.Next, 1)}
+	var mails []Mail
+	for range n {
+		mails = append(mails, Mail{UID: to.Next, Content: Content{From: "Ann", Subject: fmt.Sprint("mail ", to.Next), Preview: "Hello"}})
+		to.Next++
+	}
+	return Arrival{Account: a.ID, Folder: "INBOX", From: from, To: to, Mails: mails, At: at}
+}
+
+// arrive records n more mails of INBOX and gives their ids.
+func arrive(t testing.TB, s *Store, a Account, n int, at time.Time) []string {
+	t.Helper()
+	look := arrival(t, s, a, n, at)
+	if recorded, err := s.Record(look); err != nil || recorded != n {
+		t.Fatalf("record: %d of %d mails, %v", recorded, n, err)
+	}
+	var ids []string
+	for _, m := range look.Mails {
+		ids = append(ids, StableID(a.ID, "INBOX", 7, m.UID))
+	}
+	return ids
+}
+
+// head is the work at the head of a queue, which must have some.
+func head(t testing.TB, s *Store, d Device, now time.Time) Work {
+	t.Helper()
+	w, ok, err := s.Next(d.ID, now)
+	if err != nil || !ok {
+		t.Fatalf("next of %s: %v, %v", d.Name, ok, err)
+	}
+	return w
+}
+
+func settle(t testing.TB, s *Store, w Work, o Outcome, now time.Time) {
+	t.Helper()
+	if err := s.Settle(w, o, now); err != nil {
+		t.Fatalf("settle as %s: %v", o.Result, err)
+	}
+}
+
+// drain delivers everything in the device's queue and gives the ids in the order they went.
+func drain(t testing.TB, s *Store, d Device, now time.Time) []string {
+	t.Helper()
+	var ids []string
+	for {
+		w, ok, err := s.Next(d.ID, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return ids
+		}
+		ids = append(ids, w.Notification.ID)
+		settle(t, s, w, Outcome{Result: ResultDelivered}, now)
+	}
+}
+
+// dueNow is the devices that are due, by id.
+func dueNow(t testing.TB, s *Store, now time.Time) map[string]bool {
+	t.Helper()
+	list, _, err := s.Due(now, 1000, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := make(map[string]bool)
+	for _, q := range list {
+		is[q.Device] = true
+	}
+	return is
+}
+
+// deliveryOf is how the notification's delivery to the device stands.
+func deliveryOf(t testing.TB, s *Store, user User, id string, d Device, now time.Time) Delivery {
+	t.Helper()
+	n, err := s.Notification(user.ID, id, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := n.delivery(d.ID)
+	if i < 0 {
+		t.Fatalf("notification %s was not queued for %s", id, d.Name)
+	}
+	return n.Deliveries[i]
+}
+
+func statusOf(t testing.TB, s *Store, d Device) Status {
+	t.Helper()
+	d, err := s.Device(d.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.Status
+}

@@ -1,0 +1,117 @@
+package registry
+
+import (
+	"bytes"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Lane is a paused lane: what fails together and waits together.
+type Lane struct {
+	Name   string
+	Since  time.Time // when the pause began
+	Until  time.Time // when one delivery is let through to probe it
+	Code   string
+	Reason string
+}
+
+// laneOpens is when the lane lets a delivery out: now, or the end of its pause.
+func laneOpens(tx *bolt.Tx, lane string, now time.Time) (time.Time, error) {
+	var l Lane
+	found, err := get(tx.Bucket(lanes), []byte(lane), &l)
+	if err != nil || !found || l.Until.Before(now) {
+		return now, err
+	}
+	return l.Until, nil
+}
+
+// Lanes gives the lanes that are paused.
+func (s *Store) Lanes() (list []Lane, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		b := tx.Bucket(lanes)
+		c := b.Cursor()
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			var l Lane
+			if _, err := get(b, k, &l); err != nil {
+				return err
+			}
+			list = append(list, l)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// PauseLane pauses the lane, or goes on pausing it, and moves the due time of all its devices with work to l.Until. Since
+// is kept from an earlier pause that has not ended.
+func (s *Store) PauseLane(l Lane) error {
+	var old Lane
+	err := s.update(func(tx *bolt.Tx) error {
+		found, err := get(tx.Bucket(lanes), []byte(l.Name), &old)
+		if err != nil {
+			return err
+		}
+		if found {
+			l.Since = old.Since
+		}
+		put(tx.Bucket(lanes), []byte(l.Name), l)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.moveLane(l.Name, l.Until, func(at time.Time) bool { return at.Before(l.Until) || at.Equal(old.Until) })
+}
+
+// ResumeLane ends the lane's pause, if there is one: what waited for its end is due now.
+func (s *Store) ResumeLane(name string, now time.Time) error {
+	var l Lane
+	err := s.update(func(tx *bolt.Tx) error {
+		if _, err := get(tx.Bucket(lanes), []byte(name), &l); err != nil {
+			return err
+		}
+		must(tx.Bucket(lanes).Delete([]byte(name)))
+		return nil
+	})
+	if err != nil || l.Name == "" || !l.Until.After(now) {
+		return err
+	}
+	defer s.outbox.raise()
+	return s.moveLane(name, now, func(at time.Time) bool { return at.Equal(l.Until) })
+}
+
+// mostMoved bounds the due entries that one transaction moves.
+const mostMoved = 500
+
+// moveLane moves the due entries of a lane that match to the time at, a bounded number in each transaction.
+func (s *Store) moveLane(lane string, at time.Time, match func(time.Time) bool) error {
+	for moved := mostMoved; moved == mostMoved; {
+		err := s.update(func(tx *bolt.Tx) error {
+			moved = 0
+			found := make(map[string]queueRow)
+			c := tx.Bucket(due).Cursor()
+			for k, v := c.First(); k != nil && len(found) < mostMoved; k, v = c.Next() {
+				from := dueTime(k)
+				if !bytes.Equal(v, []byte(lane)) || from.Equal(at) || !match(from) {
+					continue
+				}
+				id := string(k[8:])
+				q, err := queue(tx, id)
+				if err != nil {
+					return err
+				}
+				found[id] = q
+			}
+			for id, q := range found {
+				setDue(tx, id, q, at)
+			}
+			moved = len(found)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package registry
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+func TestAPauseMovesWhatItsLaneHasDueAndNothingElse(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	const origin = "https://push.example"
+	soon, late, suspect, idle := browser(t, s, ann, "soon", origin), browser(t, s, ann, "late", origin), browser(t, s, ann, "suspect", origin), browser(t, s, ann, "idle", origin)
+	other, fcm := browser(t, s, ann, "other", "https://other.example"), phone(t, s, ann, "fcm")
+	arrive(t, s, a, 1, dawn)
+	drain(t, s, idle, dawn)
+	until, after := dawn.Add(15*time.Minute), dawn.Add(time.Hour)
+	settle(t, s, head(t, s, late, dawn), Outcome{Result: ResultRetry, At: after}, dawn)
+	settle(t, s, head(t, s, suspect, dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Minute), Suspect: true, Code: "bad"}, dawn)
+	lane := Lane{Name: "webpush " + origin, Since: dawn, Until: until, Code: "vapid", Reason: "Our key is refused."}
+	if err := s.PauseLane(lane); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Lanes()
+	if err != nil || len(list) != 1 || list[0] != lane {
+		t.Errorf("lanes %+v, %v", list, err)
+	}
+	dueAre := func(when string, now time.Time, want ...Device) {
+		t.Helper()
+		due := dueNow(t, s, now)
+		for _, d := range want {
+			if !due[d.ID] {
+				t.Errorf("%s: %s is not due", when, d.Name)
+			}
+		}
+		if len(due) != len(want) {
+			t.Errorf("%s: %d are due, want %d", when, len(due), len(want))
+		}
+	}
+	dueAre("paused", until.Add(-1), other, fcm)
+	dueAre("at its end", until, other, fcm, soon, suspect)
+
+	// Work that comes during the pause waits with the rest, also that of a device that had none, and of a new one.
+	fresh := browser(t, s, ann, "fresh", origin)
+	arrive(t, s, a, 1, dawn.Add(time.Minute))
+	dueAre("more mail", until.Add(-1), other, fcm)
+	dueAre("more mail, at its end", until, other, fcm, soon, suspect, idle, fresh)
+	settle(t, s, head(t, s, soon, dawn), Outcome{Result: ResultDelivered}, dawn.Add(time.Minute))
+	dueAre("one was let through", until.Add(-1), other, fcm)
+	settle(t, s, head(t, s, soon, dawn), Outcome{Result: ResultRetry, At: dawn.Add(2 * time.Minute)}, dawn.Add(time.Minute))
+	dueAre("one is put off", until.Add(-1), other, fcm)
+
+	// The same lane again: its beginning stays.
+	lane.Until, lane.Since = until.Add(15*time.Minute), until
+	if err := s.PauseLane(lane); err != nil {
+		t.Fatal(err)
+	}
+	dueAre("paused again", lane.Until.Add(-1), other, fcm)
+	if list, err := s.Lanes(); err != nil || len(list) != 1 || !list[0].Since.Equal(dawn) || !list[0].Until.Equal(lane.Until) {
+		t.Errorf("lanes %+v, %v", list, err)
+	}
+
+	now := dawn.Add(20 * time.Minute)
+	if err := s.ResumeLane(lane.Name, now); err != nil {
+		t.Fatal(err)
+	}
+	dueAre("resumed", now, other, fcm, soon, suspect, idle, fresh)
+	dueAre("what had its own time keeps it", after, other, fcm, soon, suspect, idle, fresh, late)
+	if list, err := s.Lanes(); err != nil || len(list) > 0 {
+		t.Errorf("lanes %+v, %v", list, err)
+	}
+	drain(t, s, idle, now)
+	arrive(t, s, a, 1, now)
+	dueAre("new mail after the pause", now, other, fcm, soon, suspect, idle, fresh)
+}
+
+func TestAPauseMadeShorterOrLongerIsResumedWhole(t *testing.T) {
+	t.Parallel()
+	for _, minutes := range []int{5, 15, 30} {
+		s, a, d := fourPhones(t)
+		arrive(t, s, a, 1, dawn)
+		for _, until := range []time.Time{dawn.Add(15 * time.Minute), dawn.Add(time.Duration(minutes) * time.Minute)} {
+			if err := s.PauseLane(Lane{Name: "fcm", Since: dawn, Until: until}); err != nil {
+				t.Fatal(err)
+			}
+			if due := dueNow(t, s, until.Add(-1)); len(due) > 0 {
+				t.Errorf("%d are due before the end", len(due))
+			}
+			if due := dueNow(t, s, until); len(due) != len(d) {
+				t.Errorf("15, then %d minutes: %d are due at the end, want %d", minutes, len(due), len(d))
+			}
+		}
+		if err := s.ResumeLane("fcm", dawn.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if due := dueNow(t, s, dawn.Add(time.Minute)); len(due) != len(d) {
+			t.Errorf("15, then %d minutes: %d are due when resumed, want %d", minutes, len(due), len(d))
+		}
+	}
+}
+
+func TestResumingALaneThatIsNotPausedMovesNothing(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	arrive(t, s, a, 1, dawn)
+	later := dawn.Add(time.Hour)
+	settle(t, s, head(t, s, d[0], dawn), Outcome{Result: ResultRetry, At: later}, dawn)
+	if err := s.ResumeLane("fcm", dawn); err != nil {
+		t.Fatal(err)
+	}
+	if due := dueNow(t, s, later.Add(-1)); due[d[0].ID] || !due[d[1].ID] {
+		t.Errorf("due %v", due)
+	}
+}
+
+func TestALaneThatHasReachedItsEndLetsWorkThroughWhenItComes(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	if err := s.PauseLane(Lane{Name: "fcm", Since: dawn, Until: dawn.Add(time.Minute)}); err != nil {
+		t.Fatal(err)
+	}
+	now := dawn.Add(2 * time.Minute)
+	arrive(t, s, a, 1, now)
+	if due := dueNow(t, s, now); len(due) != len(d) {
+		t.Errorf("%d of %d are due", len(due), len(d))
+	}
+}
+
+func TestAPauseOfThousandsGoesInBoundedSteps(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	const many = 4*mostMoved + 1
+	err := s.update(func(tx *bolt.Tx) error {
+		for i := range many {
+			d := Device{ID: newID(), User: ann.ID, Transport: FCM, Token: Secret(fmt.Sprint(i)), Status: Status{State: Proven}}
+			if err := s.store(tx, &d, Device{}, dawn, true); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrive(t, s, a, 1, dawn)
+	steps := func(work func() error) int {
+		t.Helper()
+		before := commits(t, s)
+		if err := work(); err != nil {
+			t.Fatal(err)
+		}
+		return commits(t, s) - before
+	}
+	until := dawn.Add(15 * time.Minute)
+	if n := steps(func() error { return s.PauseLane(Lane{Name: "fcm", Since: dawn, Until: until}) }); n != 1+5 {
+		t.Errorf("a pause of %d devices took %d transactions", many, n)
+	}
+	if n := steps(func() error { return s.PauseLane(Lane{Name: "fcm", Since: dawn, Until: until}) }); n != 1+1 {
+		t.Errorf("the same pause again took %d transactions", n)
+	}
+	if _, next, err := s.Due(dawn, 1, nil); err != nil || !next.Equal(until) {
+		t.Errorf("the first is due at %v, %v", next, err)
+	}
+	if n := steps(func() error { return s.ResumeLane("fcm", dawn.Add(time.Minute)) }); n != 1+5 {
+		t.Errorf("the end of a pause of %d devices took %d transactions", many, n)
+	}
+	if list, _, err := s.Due(dawn.Add(time.Minute), 2*many, nil); err != nil || len(list) != many {
+		t.Errorf("%d are due, %v", len(list), err)
+	}
+}

@@ -1,0 +1,43 @@
+package registry
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+var updateGolden = flag.Bool("update", false, "write testdata anew")
+
+// The tests that need a second process start this test binary again, with a role in its environment.
+const (
+	roleVariable = "REGISTRY_TEST_ROLE"
+	dirVariable  = "REGISTRY_TEST_DIR"
+)
+
+var roles = map[string]func(dir string) error{
+	"record until killed": recordUntilKilled,
+	"hold the store":      holdTheStore,
+	"fill the disk":       fillTheDisk,
+}
+
+func TestMain(m *testing.M) {
+	role := os.Getenv(roleVariable)
+	if role == "" {
+		os.Exit(m.Run())
+	}
+	if err := roles[role](os.Getenv(dirVariable)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// child is this test binary in another role, on the store in dir; the test ends it if it has not ended by then.
+func child(t *testing.T, role, dir string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), roleVariable+"="+role, dirVariable+"="+dir)
+	cmd.Stderr = t.Output()
+	return cmd
+}

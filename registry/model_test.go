@@ -1,0 +1,229 @@
+package registry
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// model is what the store is to do, in plain maps and without any of its code: queues are lists, and a device's due
+// time is a field.
+type model struct {
+	accounts map[string]*modelAccount
+	devices  map[string]*modelDevice
+	notes    map[string]*modelNote // by stable id
+	order    []string              // of notes, oldest first
+	last     time.Time             // of the newest note that ever was
+	lanes    map[string]time.Time  // until
+}
+
+type modelAccount struct {
+	Account
+	next uint32 // of INBOX; 0: never seen
+}
+
+type modelDevice struct {
+	Device
+	due   time.Time // zero: nothing waits
+	queue []string  // stable ids
+}
+
+type modelNote struct {
+	account, user string
+	at            time.Time // of the clock, or just after the note before it where the clock went back
+	expires       time.Time
+	deliveries    map[string]modelDelivery // by device
+}
+
+type modelDelivery struct {
+	state    DeliveryState
+	attempts int
+}
+
+func newModel() *model {
+	return &model{map[string]*modelAccount{}, map[string]*modelDevice{}, map[string]*modelNote{}, nil, time.Time{}, map[string]time.Time{}}
+}
+
+func (m *model) sees(user, account string) bool {
+	a := m.accounts[account]
+	return a != nil && (a.Owner == user || slices.Contains(a.SharedWith, user))
+}
+
+func (m *model) rings(d *modelDevice, account string) bool {
+	return m.sees(d.User, account) && (d.Accounts == nil || slices.Contains(d.Accounts, account))
+}
+
+// opens is when the device may be sent something: now, or when its lane's pause ends.
+func (m *model) opens(d *modelDevice, now time.Time) time.Time {
+	if until, paused := m.lanes[d.Lane()]; paused && until.After(now) {
+		return until
+	}
+	return now
+}
+
+func (m *model) enqueue(id string, n *modelNote, told []*modelDevice, now time.Time) {
+	n.deliveries = map[string]modelDelivery{}
+	if n.at = m.last.Add(1); now.After(n.at) {
+		n.at = now
+	}
+	m.last = n.at
+	m.notes[id], m.order = n, append(m.order, id)
+	for _, d := range told {
+		n.deliveries[d.ID] = modelDelivery{state: Pending}
+		d.queue = append(d.queue, id)
+		if d.due.IsZero() {
+			d.due = m.opens(d, now)
+		}
+	}
+}
+
+func (m *model) who(match func(*modelDevice) bool) (list []*modelDevice) {
+	for _, d := range m.devices {
+		if match(d) {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// record gives how many of the mails are new.
+func (m *model) record(a Arrival) (recorded int) {
+	account := m.accounts[a.Account]
+	for _, mail := range a.Mails {
+		id := StableID(a.Account, a.Folder, a.To.UIDValidity, mail.UID)
+		if m.notes[id] == nil {
+			recorded++
+			told := m.who(func(d *modelDevice) bool { return m.rings(d, a.Account) })
+			m.enqueue(id, &modelNote{account: a.Account, expires: a.At.Add(72 * time.Hour)}, told, a.At)
+		}
+	}
+	account.next = a.To.Next
+	return recorded
+}
+
+// next drops what is not to be sent from the front and gives what is: "" for nothing.
+func (m *model) next(d *modelDevice, now time.Time) string {
+	for len(d.queue) > 0 {
+		id := d.queue[0]
+		n := m.notes[id]
+		state := Pending
+		switch {
+		case n == nil:
+			state = Removed
+		case !now.Before(n.expires):
+			state = Expired
+		case n.account != "" && !m.rings(d, n.account), n.account == "" && n.user != d.User:
+			state = Removed
+		}
+		if state == Pending {
+			return id
+		}
+		if n != nil {
+			n.deliveries[d.ID] = modelDelivery{state, n.deliveries[d.ID].attempts}
+		}
+		d.queue = d.queue[1:]
+	}
+	d.due = time.Time{}
+	return ""
+}
+
+// settle is for work whose row is still there and whose device has the address that it was taken with.
+func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, now time.Time) {
+	if o.Result == ResultGone {
+		delete(m.devices, d.ID)
+		others := m.who(func(other *modelDevice) bool { return other.User == d.User })
+		m.enqueue(stableID(string(AttentionKind), d.ID, now.String()), &modelNote{user: d.User, expires: now.Add(7 * 24 * time.Hour)}, others, now)
+		return
+	}
+	state, at := Pending, m.opens(d, now)
+	switch o.Result {
+	case ResultDelivered:
+		state, d.Status.State = Delivered, Proven
+	case ResultRefused:
+		state = Refused
+	default:
+		if o.Suspect {
+			d.Status.State = Suspect
+		}
+		if o.At.After(at) {
+			at = o.At
+		}
+	}
+	if n := m.notes[id]; n != nil {
+		n.deliveries[d.ID] = modelDelivery{state, attempts + 1}
+	}
+	d.due = at
+	if state != Pending {
+		d.queue = d.queue[1:]
+		if len(d.queue) == 0 {
+			d.due = time.Time{}
+		}
+	}
+}
+
+func (m *model) pause(lane string, until time.Time) {
+	old := m.lanes[lane]
+	m.lanes[lane] = until
+	for _, d := range m.devices {
+		if d.Lane() == lane && !d.due.IsZero() && (d.due.Before(until) || d.due.Equal(old)) {
+			d.due = until
+		}
+	}
+}
+
+func (m *model) resume(lane string, now time.Time) {
+	until, paused := m.lanes[lane]
+	delete(m.lanes, lane)
+	for _, d := range m.devices {
+		if paused && until.After(now) && d.Lane() == lane && d.due.Equal(until) {
+			d.due = now
+		}
+	}
+}
+
+// purge removes the activity that is older than a week, and that of accounts that are gone.
+func (m *model) purge(now time.Time) {
+	m.order = slices.DeleteFunc(m.order, func(id string) bool {
+		n := m.notes[id]
+		old := now.Sub(n.at) >= 7*24*time.Hour || n.account != "" && m.accounts[n.account] == nil
+		if old {
+			delete(m.notes, id)
+		}
+		return old
+	})
+}
+
+// dump is all of it as text, to be compared with the store's.
+func (m *model) dump() string {
+	var b strings.Builder
+	for _, id := range slices.Sorted(maps.Keys(m.devices)) {
+		d := m.devices[id]
+		dumpDevice(&b, d.Device, d.due, d.queue)
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.notes)) {
+		n := m.notes[id]
+		fmt.Fprintf(&b, "notification %s", id)
+		for _, device := range slices.Sorted(maps.Keys(n.deliveries)) {
+			fmt.Fprintf(&b, " %s:%s/%d", device, n.deliveries[device].state, n.deliveries[device].attempts)
+		}
+		b.WriteString("\n")
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.accounts)) {
+		a := m.accounts[id]
+		fmt.Fprintf(&b, "account %s %v %v next %d\n", id, a.Enabled, a.SharedWith, a.next)
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.lanes)) {
+		fmt.Fprintf(&b, "lane %s until %d\n", name, m.lanes[name].UnixNano())
+	}
+	return b.String()
+}
+
+func dumpDevice(b *strings.Builder, d Device, due time.Time, queue []string) {
+	at := int64(-1)
+	if !due.IsZero() {
+		at = due.UnixNano()
+	}
+	fmt.Fprintf(b, "device %s of %s in %s, %s, accounts %q, due %d: %v\n", d.ID, d.User, d.Lane(), d.Status.State, d.Accounts, at, queue)
+}

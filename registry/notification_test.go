@@ -1,0 +1,206 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// allNotifications turns every page.
+func allNotifications(t testing.TB, s *Store, user User, limit int, now time.Time) (all []Notification) {
+	t.Helper()
+	for after := ""; ; {
+		list, next, err := s.Notifications(user.ID, after, limit, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list) > limit || len(list) < limit && next != "" {
+			t.Fatalf("a page of %d has %d, then %q", limit, len(list), next)
+		}
+		all = append(all, list...)
+		if next == "" {
+			return all
+		}
+		after = next
+	}
+}
+
+// queueKeys gives the notifications keys that wait for a device, in the order they will be sent.
+func queueKeys(t testing.TB, s *Store, d Device) (keys []string) {
+	t.Helper()
+	err := s.view(func(tx *bolt.Tx) error {
+		for _, k := range prefixed(tx.Bucket(outbox), []byte(d.ID), 1<<20) {
+			keys = append(keys, string(tx.Bucket(outbox).Get(k)))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func TestPagesJoinToAllThatTheUserSeesNewestFirst(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, bob, eve := person(t, s, "ann"), person(t, s, "bob"), person(t, s, "eve")
+	a, shared := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, bob, "both@example.org")
+	shared.SharedWith = []string{ann.ID}
+	if _, err := s.UpdateAccount(shared, dawn); err != nil {
+		t.Fatal(err)
+	}
+	var forAnn, forBob []string
+	for i := range 7 {
+		now := dawn.Add(time.Duration(i) * time.Minute)
+		forAnn = append(forAnn, arrive(t, s, a, 1, now)...)
+		both := arrive(t, s, shared, 2, now)
+		forAnn, forBob = append(forAnn, both...), append(forBob, both...)
+	}
+	slices.Reverse(forAnn)
+	slices.Reverse(forBob)
+	for user, want := range map[User][]string{ann: forAnn, bob: forBob, eve: nil} {
+		for _, limit := range []int{1, 2, 7, len(forBob), len(forAnn), 50} {
+			var got []string
+			for _, n := range allNotifications(t, s, user, limit, dawn) {
+				got = append(got, n.ID)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s, %d a page: %v, want %v", user.Name, limit, got, want)
+			}
+		}
+	}
+}
+
+func TestANextThatNoPageGaveIsNotFound(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for _, after := range []string{"?", "AAAA", "AAAAAAAAAAAAAAAA", "AAAAAAAAAAA=="} {
+		if _, _, err := s.Notifications("ann", after, 10, dawn); !errors.Is(err, ErrNotFound) {
+			t.Errorf("after %q: %v", after, err)
+		}
+	}
+}
+
+func TestAPageGoesOnWhereItStoodAlsoWhenThatPlaceIsGone(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
+	old := arrive(t, s, a, 3, dawn)
+	arrive(t, s, b, 3, dawn.Add(time.Minute))
+	_, next, err := s.Notifications(ann.ID, "", 2, dawn)
+	if err != nil || next == "" {
+		t.Fatal(next, err)
+	}
+	if err := s.RemoveAccount(b.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Purge(dawn); err != nil {
+		t.Fatal(err)
+	}
+	list, _, err := s.Notifications(ann.ID, next, 10, dawn)
+	if err != nil || len(list) != 3 || list[0].ID != old[2] {
+		t.Errorf("%d notifications after the one that is gone, %v; want the 3 older", len(list), err)
+	}
+}
+
+func TestANotificationIsSeenByThoseWhoSeeItsAccountNow(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, bob := person(t, s, "ann"), person(t, s, "bob")
+	a := mailbox(t, s, ann, "ann@example.org")
+	id := arrive(t, s, a, 1, dawn)[0]
+	sees := func(u User) bool {
+		_, err := s.Notification(u.ID, id, dawn)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			t.Fatal(err)
+		}
+		if listed := len(allNotifications(t, s, u, 10, dawn)) > 0; listed != (err == nil) {
+			t.Errorf("%s: listed %v, found %v", u.Name, listed, err == nil)
+		}
+		return err == nil
+	}
+	if !sees(ann) || sees(bob) {
+		t.Error("want the owner alone to see it")
+	}
+	a.SharedWith = []string{bob.ID}
+	if _, err := s.UpdateAccount(a, dawn); err != nil {
+		t.Fatal(err)
+	}
+	if !sees(ann) || !sees(bob) {
+		t.Error("want both to see it once it is shared")
+	}
+	if err := s.RemoveAccount(a.ID); err != nil {
+		t.Fatal(err)
+	}
+	if sees(ann) || sees(bob) {
+		t.Error("want nobody to see what a removed account leaves")
+	}
+}
+
+func TestADeliveryThatNothingWillSendAnyMoreIsShownAsSettled(t *testing.T) {
+	t.Parallel()
+	expires := dawn.Add(time.Hour)
+	tried := Delivery{Device: "d", State: Pending, At: dawn, Attempts: 2, Code: "c", Reason: "r"}
+	for name, c := range map[string]struct {
+		state  DeliveryState
+		now    time.Time
+		exists bool
+		want   DeliveryState
+	}{
+		"waits":                     {Pending, dawn, true, Pending},
+		"just before it expires":    {Pending, expires.Add(-1), true, Pending},
+		"as it expires":             {Pending, expires, true, Expired},
+		"device gone":               {Pending, dawn, false, Removed},
+		"device gone, then expired": {Pending, expires, false, Removed},
+		"delivered, then expired":   {Delivered, expires, true, Delivered},
+		"delivered, then gone":      {Delivered, dawn, false, Delivered},
+		"refused, then expired":     {Refused, expires, true, Refused},
+		"expired, then gone":        {Expired, expires, false, Expired},
+		"removed":                   {Removed, expires, true, Removed},
+	} {
+		d := tried
+		d.State = c.state
+		got := d.settled(expires, c.now, c.exists)
+		d.State = c.want
+		if got != d {
+			t.Errorf("%s: %+v, want %+v", name, got, d)
+		}
+	}
+}
+
+func TestEachKindIsWorthDeliveringForItsTime(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[Kind]time.Duration{MailKind: 72 * time.Hour, AttentionKind: 7 * 24 * time.Hour, TestKind: time.Minute} {
+		if got := kind.Lifetime(); got != want {
+			t.Errorf("%s: %v, want %v", kind, got, want)
+		}
+	}
+	if Kept < AttentionKind.Lifetime() {
+		t.Error("activity is not kept for as long as it may be delivered")
+	}
+}
+
+func TestAStableIDFollowsFromAccountFolderAndUIDsAlone(t *testing.T) {
+	t.Parallel()
+	// Computed outside this program: base64url(sha256("1:a5:INBOX8:" + 00000007 0000002a)[:24]).
+	if got, want := StableID("a", "INBOX", 7, 42), "StRyvHc4uNFmHneC640Hmo9CYkzD4OCh"; got != want {
+		t.Errorf("StableID = %s, want %s", got, want)
+	}
+	seen := map[string]string{}
+	for _, account := range []string{"a", "ab", ""} {
+		for _, folder := range []string{"", "b", "INBOX", "5:INBOX"} {
+			for _, n := range [][2]uint32{{1, 2}, {2, 1}, {1, 1}, {1, 1 << 31}} {
+				id, of := StableID(account, folder, n[0], n[1]), fmt.Sprintf("%q %q %v", account, folder, n)
+				if seen[id] != "" || len(id) != 32 {
+					t.Errorf("%s has the id %s of %s", of, id, seen[id])
+				}
+				seen[id] = of
+			}
+		}
+	}
+}

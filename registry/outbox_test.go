@@ -1,0 +1,350 @@
+package registry
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"testing"
+	"time"
+)
+
+// fourPhones is a household of one mailbox and four phones.
+func fourPhones(t *testing.T) (*Store, Account, []Device) {
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	var list []Device
+	for _, name := range []string{"one", "two", "three", "four"} {
+		list = append(list, phone(t, s, ann, name))
+	}
+	return s, a, list
+}
+
+func TestDueGivesTheLongestDueFirstWithoutTheBusyAndSaysWhenTheNextWillBe(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	var d []Device
+	for i, origin := range []string{"https://one.example", "https://two.example", "https://two.example", "https://three.example"} {
+		d = append(d, browser(t, s, ann, string(rune('a'+i)), origin))
+	}
+	arrive(t, s, a, 1, dawn)
+	// In the order in which they are due: 2, 0, 3, 1.
+	for i, minutes := range map[int]int{2: 0, 0: 1, 3: 2, 1: 3} {
+		settle(t, s, head(t, s, d[i], dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Duration(minutes) * time.Minute)}, dawn)
+	}
+	at := func(minutes int) time.Time { return dawn.Add(time.Duration(minutes) * time.Minute) }
+	for _, c := range []struct {
+		name  string
+		now   time.Time
+		limit int
+		busy  []string
+		want  []int
+		next  time.Time
+	}{
+		{"none yet", dawn.Add(-1), 10, nil, nil, at(0)},
+		{"one", at(0), 10, nil, []int{2}, at(1)},
+		{"two", at(1), 10, nil, []int{2, 0}, at(2)},
+		{"all", at(3), 10, nil, []int{2, 0, 3, 1}, time.Time{}},
+		{"as many as asked", at(3), 3, nil, []int{2, 0, 3}, at(3)},
+		{"none asked", at(3), 0, nil, nil, at(3)},
+		{"exactly all asked", at(3), 4, nil, []int{2, 0, 3, 1}, time.Time{}},
+		{"a busy device", at(3), 10, []string{d[2].ID}, []int{0, 3, 1}, time.Time{}},
+		{"a busy device does not count", at(1), 1, []string{d[2].ID}, []int{0}, at(2)},
+		{"a busy lane", at(3), 10, []string{"webpush https://two.example"}, []int{0, 3}, time.Time{}},
+		{"next is not a busy one", at(0), 10, []string{d[0].ID}, []int{2}, at(2)},
+		{"next is in no busy lane", at(2), 10, []string{"webpush https://two.example"}, []int{0, 3}, time.Time{}},
+	} {
+		busy := make(map[string]bool)
+		for _, b := range c.busy {
+			busy[b] = true
+		}
+		list, next, err := s.Due(c.now, c.limit, busy)
+		var want []Queue
+		for _, i := range c.want {
+			want = append(want, Queue{d[i].ID, d[i].Lane()})
+		}
+		if err != nil || !slices.Equal(list, want) || !next.Equal(c.next) {
+			t.Errorf("%s: %v then %v, %v; want %v then %v", c.name, list, next, err, want, c.next)
+		}
+	}
+}
+
+func TestAQueueWithoutWorkHasNoNext(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	if w, ok, err := s.Next(d[0].ID, dawn); ok || err != nil {
+		t.Errorf("a new device has work %+v, %v", w.Notification.ID, err)
+	}
+	arrive(t, s, a, 1, dawn)
+	drain(t, s, d[0], dawn)
+	if _, ok, err := s.Next(d[0].ID, dawn); ok || err != nil {
+		t.Errorf("a drained queue has work, %v", err)
+	}
+	if _, _, err := s.Next("no such device", dawn); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a device that is not there: %v", err)
+	}
+}
+
+func TestDeliveredAndRefusedTakeTheRowAndTheNextIsDueAtOnce(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	ids := arrive(t, s, a, 2, dawn)
+	now := dawn.Add(time.Second)
+
+	settle(t, s, head(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)
+	settle(t, s, head(t, s, d[1], now), Outcome{Result: ResultRefused, Code: "too_big", Reason: "It is too big."}, now)
+	for i, want := range []Delivery{
+		{Device: d[0].ID, State: Delivered, At: now, Attempts: 1},
+		{Device: d[1].ID, State: Refused, At: now, Attempts: 1, Code: "too_big", Reason: "It is too big."},
+		{Device: d[2].ID, State: Pending},
+	} {
+		if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[i], now); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		if i < 2 && head(t, s, d[i], now).Notification.ID != ids[1] {
+			t.Errorf("%s is not at its second mail", d[i].Name)
+		}
+		if !dueNow(t, s, now)[d[i].ID] {
+			t.Errorf("%s has more work, but is not due", d[i].Name)
+		}
+	}
+	settle(t, s, head(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)
+	settle(t, s, head(t, s, d[1], now), Outcome{Result: ResultRefused}, now)
+	if due := dueNow(t, s, now); due[d[0].ID] || due[d[1].ID] || !due[d[2].ID] {
+		t.Errorf("due without work: %v", due)
+	}
+}
+
+func TestRetryAndMisconfiguredKeepTheRowUntilTheirTime(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	ids := arrive(t, s, a, 1, dawn)
+	later := dawn.Add(5 * time.Minute)
+	for i, result := range []Result{ResultRetry, ResultMisconfigured} {
+		settle(t, s, head(t, s, d[i], dawn), Outcome{Result: result, At: later, Code: "busy", Reason: "The service is busy."}, dawn)
+		want := Delivery{Device: d[i].ID, State: Pending, At: dawn, Attempts: 1, Code: "busy", Reason: "The service is busy."}
+		if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[i], dawn); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		if statusOf(t, s, d[i]).State != Proven {
+			t.Errorf("%s changed the device's status", result)
+		}
+	}
+	arrive(t, s, a, 1, dawn.Add(time.Minute))
+	if due := dueNow(t, s, later.Add(-1)); due[d[0].ID] || due[d[1].ID] {
+		t.Error("due before its time, woken by the next mail")
+	}
+	due := dueNow(t, s, later)
+	for i := range 2 {
+		w := head(t, s, d[i], later)
+		if !due[d[i].ID] || w.Notification.ID != ids[0] || w.Attempts != 1 {
+			t.Errorf("due %v, attempts %d", due[d[i].ID], w.Attempts)
+		}
+	}
+	// A time that has passed, or none, means at once.
+	settle(t, s, head(t, s, d[0], later), Outcome{Result: ResultRetry}, later)
+	if !dueNow(t, s, later)[d[0].ID] {
+		t.Error("not due at once")
+	}
+}
+
+// A push service may ask for any time in Retry-After.
+func TestNoServiceCanPutAQueueOffForever(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	arrive(t, s, a, 2, dawn)
+	for i, at := range []time.Time{
+		dawn.AddDate(300, 0, 0),  // past what 64 bits of nanoseconds hold
+		dawn.AddDate(9000, 0, 0), // past what JSON holds
+		time.Unix(math.MaxInt64>>10, 0),
+	} {
+		settle(t, s, head(t, s, d[i], dawn), Outcome{Result: ResultRetry, At: at}, dawn)
+		if dueNow(t, s, dawn.Add(72*time.Hour))[d[i].ID] {
+			t.Errorf("asked for %v, is due before", at)
+		}
+		if !dueNow(t, s, dawn.Add(Kept))[d[i].ID] {
+			t.Errorf("asked for %v, is not due when nothing is worth sending any more", at)
+		}
+	}
+}
+
+func TestNextDropsWhatIsNotToBeSentAnyMoreWithTheReason(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	ann := User{ID: a.Owner}
+	b := mailbox(t, s, ann, "other@example.org")
+	var old []string
+	for _, n := range []int{mostDropped, mostDropped, 1} {
+		old = append(old, arrive(t, s, a, n, dawn.Add(-72*time.Hour))...)
+	}
+	gone := arrive(t, s, b, 2, dawn.Add(-time.Hour))
+	fresh := arrive(t, s, a, 1, dawn)
+	settle(t, s, head(t, s, d[0], dawn.Add(-time.Hour)), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, dawn.Add(-time.Hour))
+	b.Enabled = false // watched no more, but still to be told of
+	if _, err := s.UpdateAccount(b, dawn); err != nil {
+		t.Fatal(err)
+	}
+	d[1].Accounts = []string{a.ID}
+	if _, err := s.UpdateDevice(d[1], dawn); err != nil {
+		t.Fatal(err)
+	}
+	if got := drain(t, s, d[0], dawn); !slices.Equal(got, append(slices.Clone(gone), fresh...)) {
+		t.Errorf("sent %v", got)
+	}
+	if got := drain(t, s, d[1], dawn); !slices.Equal(got, fresh) {
+		t.Errorf("sent %v, want none of a mailbox that the phone is not to ring for", got)
+	}
+	if err := s.RemoveAccount(b.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := drain(t, s, d[2], dawn); !slices.Equal(got, fresh) {
+		t.Errorf("sent %v, want none of a removed mailbox", got)
+	}
+	tried := deliveryOf(t, s, ann, old[0], d[0], dawn)
+	if want := (Delivery{Device: d[0].ID, State: Expired, At: dawn, Attempts: 1, Code: "busy", Reason: "Busy."}); tried != want {
+		t.Errorf("%+v, want %+v", tried, want)
+	}
+	for _, id := range old[1:] {
+		if got := deliveryOf(t, s, ann, id, d[1], dawn); got.State != Expired || got.Attempts != 0 {
+			t.Fatalf("%+v, want it expired", got)
+		}
+	}
+	if due := dueNow(t, s, dawn); due[d[0].ID] || due[d[1].ID] || due[d[2].ID] || !due[d[3].ID] {
+		t.Errorf("due without work: %v", due)
+	}
+}
+
+func TestGoneRemovesTheDeviceAndTellsTheOwnersOthersOnce(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	ann, bob := User{ID: a.Owner}, person(t, s, "bob")
+	others := phone(t, s, bob, "bob's")
+	arrive(t, s, a, 2, dawn)
+	<-s.OutboxChanged()
+	w := head(t, s, d[0], dawn)
+	gone := Outcome{Result: ResultGone, Code: "fcm_unregistered", Reason: "The app was removed."}
+	settle(t, s, w, gone, dawn)
+
+	if _, err := s.Device(d[0].ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the device is still there: %v", err)
+	}
+	if err := s.Settle(w, gone, dawn); !errors.Is(err, ErrNotFound) {
+		t.Errorf("gone again: %v", err)
+	}
+	select {
+	case <-s.OutboxChanged():
+	default:
+		t.Error("nothing says that the others have work")
+	}
+	for _, other := range d[1:] {
+		var told []Notification
+		for range 3 {
+			w := head(t, s, other, dawn)
+			settle(t, s, w, Outcome{Result: ResultDelivered}, dawn)
+			if w.Notification.Kind == AttentionKind {
+				told = append(told, w.Notification)
+			}
+		}
+		if len(told) != 1 || told[0].Code != "device_gone" || told[0].Text != "one gets no more notifications: The app was removed." {
+			t.Errorf("%s was told %+v", other.Name, told)
+		}
+	}
+	if list := allNotifications(t, s, ann, 50, dawn); list[0].Kind != AttentionKind || len(list[0].Deliveries) != 3 {
+		t.Errorf("the page shows %+v", list[0])
+	}
+	if dueNow(t, s, dawn)[others.ID] || len(allNotifications(t, s, bob, 50, dawn)) > 0 {
+		t.Error("somebody else was told")
+	}
+}
+
+func TestTheLastDeviceGoneIsStillSaidOnThePage(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	d := phone(t, s, ann, "phone")
+	arrive(t, s, a, 1, dawn)
+	settle(t, s, head(t, s, d, dawn), Outcome{Result: ResultGone, Reason: "Gone."}, dawn)
+	if list := allNotifications(t, s, ann, 50, dawn); len(list) != 2 || list[0].Code != "device_gone" {
+		t.Errorf("the page shows %+v", list)
+	}
+}
+
+func TestGoneIsNotBelievedOfAnAddressThatHasChangedSince(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	ids := arrive(t, s, a, 1, dawn)
+	w := head(t, s, d[0], dawn)
+	d[0].Token = "rotated"
+	if _, err := s.UpdateDevice(d[0], dawn); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, s, w, Outcome{Result: ResultGone, Reason: "Gone."}, dawn)
+	if w := head(t, s, d[0], dawn); w.Notification.ID != ids[0] || w.Attempts != 1 || !dueNow(t, s, dawn)[d[0].ID] {
+		t.Errorf("the mail does not go to the new address: %+v", w)
+	}
+	if len(allNotifications(t, s, User{ID: a.Owner}, 50, dawn)) != 1 {
+		t.Error("somebody was told that it is gone")
+	}
+	// Nor does what is said of the old address say anything of the new one.
+	settle(t, s, w, Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, dawn)
+	if st := statusOf(t, s, d[0]); st.State != Proven || st.Code != "" {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func TestAnOutcomeOfARowThatIsNoLongerThereChangesNothing(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	ids := arrive(t, s, a, 2, dawn)
+	w := head(t, s, d[0], dawn)
+	settle(t, s, w, Outcome{Result: ResultDelivered}, dawn)
+	for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRefused}, {Result: ResultRetry, At: dawn.Add(time.Hour)}, {Result: ResultGone}} {
+		settle(t, s, w, o, dawn)
+	}
+	if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[0], dawn); got.State != Delivered || got.Attempts != 1 {
+		t.Errorf("%+v", got)
+	}
+	if !dueNow(t, s, dawn)[d[0].ID] || head(t, s, d[0], dawn).Notification.ID != ids[1] {
+		t.Error("the second mail waits")
+	}
+}
+
+func TestADeviceIsSuspectOnlyForItsOwnFaultAndProvenByItsNextPush(t *testing.T) {
+	t.Parallel()
+	began := Status{State: Proven, Since: dawn.Add(-time.Hour), Proof: dawn.Add(-time.Minute)}
+	suspect := Status{State: Suspect, Since: dawn.Add(-time.Hour), Code: "bad", Reason: "Bad.", Proof: dawn.Add(-2 * time.Hour)}
+	unproven := Status{State: Unproven, Since: dawn.Add(-time.Hour)}
+	for name, c := range map[string]struct {
+		from Status
+		o    Outcome
+		want Status
+	}{
+		"accepted":           {began, Outcome{Result: ResultDelivered}, Status{State: Proven, Since: began.Since, Proof: dawn}},
+		"first accepted":     {unproven, Outcome{Result: ResultDelivered}, Status{State: Proven, Since: dawn, Proof: dawn}},
+		"accepted again":     {suspect, Outcome{Result: ResultDelivered}, Status{State: Proven, Since: dawn, Proof: dawn}},
+		"its fault":          {began, Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, Status{State: Suspect, Since: dawn, Code: "bad", Reason: "Bad.", Proof: began.Proof}},
+		"another fault":      {suspect, Outcome{Result: ResultRetry, Suspect: true, Code: "worse", Reason: "W."}, Status{State: Suspect, Since: suspect.Since, Code: "worse", Reason: "W.", Proof: suspect.Proof}},
+		"outage":             {began, Outcome{Result: ResultRetry, Code: "busy"}, began},
+		"outage of suspect":  {suspect, Outcome{Result: ResultRetry, Code: "busy"}, suspect},
+		"outage of unproven": {unproven, Outcome{Result: ResultRetry, Code: "busy"}, unproven},
+		"our setting":        {began, Outcome{Result: ResultMisconfigured, Code: "key"}, began},
+		"the message":        {began, Outcome{Result: ResultRefused, Code: "big"}, began},
+	} {
+		if got := c.from.after(c.o, dawn); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+	s, a, d := fourPhones(t)
+	arrive(t, s, a, 1, dawn)
+	settle(t, s, head(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, dawn)
+	if st := statusOf(t, s, d[0]); st.State != Suspect || st.Code != "bad" || !st.Since.Equal(dawn) {
+		t.Errorf("status %+v", st)
+	}
+	settle(t, s, head(t, s, d[0], dawn), Outcome{Result: ResultDelivered}, dawn.Add(time.Hour))
+	if st := statusOf(t, s, d[0]); st.State != Proven || st.Code != "" || st.Reason != "" || !st.Proof.Equal(dawn.Add(time.Hour)) {
+		t.Errorf("status %+v", st)
+	}
+}

@@ -1,0 +1,119 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Kept is how long activity is kept.
+const Kept = 7 * 24 * time.Hour
+
+// mostPurged bounds the rows that one transaction removes.
+const mostPurged = 200
+
+// leftover is a row to remove, unless its value is another by then; nil: whatever its value is.
+type leftover struct{ bucket, key, value []byte }
+
+// find gives at most about mostPurged leftovers from the key from on, and where to go on: nil at the end.
+type find func(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error)
+
+// Purge removes notifications older than Kept, what the removed accounts and devices left behind, and expired tokens. It looks for
+// them while others write, and removes them in bounded transactions, so that new mail is never kept waiting for long.
+func (s *Store) Purge(now time.Time) error {
+	for _, find := range []find{oldNotifications, orphanMessages, orphanOutbox, expiredTokens} {
+		for from := []byte{}; from != nil; {
+			var list []leftover
+			err := s.view(func(tx *bolt.Tx) (err error) {
+				list, from, err = find(tx, from, now)
+				return err
+			})
+			if err == nil && len(list) > 0 {
+				err = s.update(func(tx *bolt.Tx) error { return remove(tx, list) })
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func remove(tx *bolt.Tx, list []leftover) error {
+	for _, l := range list {
+		b := tx.Bucket(l.bucket)
+		if l.value == nil || bytes.Equal(b.Get(l.key), l.value) {
+			must(b.Delete(l.key))
+		}
+	}
+	return nil
+}
+
+func oldNotifications(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error) {
+	c := tx.Bucket(notifications).Cursor()
+	for k, _ := c.Seek(from); k != nil && now.Sub(time.Unix(0, int64(binary.BigEndian.Uint64(k)))) >= Kept; k, _ = c.Next() {
+		if len(list) == mostPurged {
+			return list, slices.Clone(k), nil
+		}
+		list = append(list, leftover{bucket: notifications, key: slices.Clone(k)})
+	}
+	return list, nil, nil
+}
+
+// orphanMessages finds the index of notifications that are gone, and both where the account or user is.
+func orphanMessages(tx *bolt.Tx, from []byte, _ time.Time) (list []leftover, next []byte, err error) {
+	idLength := len(newID())
+	c := tx.Bucket(messages).Cursor()
+	for k, v := c.Seek(from); k != nil; k, v = c.Next() {
+		if len(list) >= mostPurged {
+			return list, slices.Clone(k), nil
+		}
+		orphan := tx.Bucket(accounts).Get(k[:idLength]) == nil && tx.Bucket(users).Get(k[:idLength]) == nil
+		if orphan {
+			list = append(list, leftover{bucket: notifications, key: slices.Clone(v)})
+		}
+		if orphan || tx.Bucket(notifications).Get(v) == nil {
+			list = append(list, leftover{messages, slices.Clone(k), slices.Clone(v)})
+		}
+	}
+	return list, nil, nil
+}
+
+// pastAll is greater than every sequence, also one that damage has made.
+var pastAll = bytes.Repeat([]byte{0xff}, 9)
+
+// orphanOutbox finds the rows of devices that are gone.
+func orphanOutbox(tx *bolt.Tx, from []byte, _ time.Time) (list []leftover, next []byte, err error) {
+	idLength := len(newID())
+	c := tx.Bucket(outbox).Cursor()
+	for k, _ := c.Seek(from); k != nil; {
+		id := k[:idLength]
+		if tx.Bucket(devices).Get(id) != nil {
+			k, _ = c.Seek(join(id, pastAll))
+			continue
+		}
+		if len(list) == mostPurged {
+			return list, slices.Clone(k), nil
+		}
+		list = append(list, leftover{bucket: outbox, key: slices.Clone(k)})
+		k, _ = c.Next()
+	}
+	return list, nil, nil
+}
+
+func expiredTokens(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error) {
+	old, err := tokensWhere(tx, func(t Token) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) })
+	for _, k := range old {
+		if bytes.Compare(k, from) < 0 {
+			continue
+		}
+		if len(list) == mostPurged {
+			return list, slices.Clone(k), err
+		}
+		list = append(list, leftover{bucket: tokens, key: slices.Clone(k)})
+	}
+	return list, nil, err
+}

@@ -1,0 +1,223 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/cryptotest"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// script makes each choice of a run from the next byte.
+type script struct{ bytes []byte }
+
+// of gives a number below n; 0 at the end of the script.
+func (c *script) of(n int) int {
+	if len(c.bytes) == 0 {
+		return 0
+	}
+	b := c.bytes[0]
+	c.bytes = c.bytes[1:]
+	return int(b) % n
+}
+
+// run is a store and its model under the same calls.
+type run struct {
+	testing.TB
+	*script
+	s     *Store
+	m     *model
+	now   time.Time
+	users []User
+	taken map[string]Work // by device
+	log   []string
+}
+
+// say keeps what was done for when it fails.
+func (r *run) say(format string, args ...any) { r.log = append(r.log, fmt.Sprintf(format, args...)) }
+
+var operations = []struct {
+	name   string
+	weight int
+	do     func(*run)
+}{
+	{"record", 8, (*run).record},
+	{"take", 8, (*run).take},
+	{"settle", 10, (*run).settle},
+	{"put device", 4, (*run).putDevice},
+	{"update device", 2, (*run).updateDevice},
+	{"remove device", 1, (*run).removeDevice},
+	{"add account", 2, (*run).addAccount},
+	{"update account", 2, (*run).updateAccount},
+	{"remove account", 1, (*run).removeAccount},
+	{"pause", 2, (*run).pauseLane},
+	{"resume", 2, (*run).resumeLane},
+	{"purge", 1, (*run).purge},
+	{"time", 4, (*run).passTime},
+	{"reopen", 1, (*run).reopen},
+}
+
+// play runs a script and holds the store to the model after each step.
+func play(t *testing.T, bytes []byte) {
+	cryptotest.SetGlobalRandom(t, 1) // the same ids again
+	s := newStore(t)
+	s.db.NoSync = true // thousands of commits, and nothing here is about power cuts
+	r := &run{TB: t, script: &script{bytes}, s: s, m: newModel(), now: dawn, taken: map[string]Work{}}
+	for _, name := range []string{"ann", "bob", "eve"} {
+		r.users = append(r.users, person(t, s, name))
+	}
+	for range 2 {
+		r.addAccount()
+		r.putDevice()
+	}
+	var wheel []int
+	for i, o := range operations {
+		wheel = append(wheel, slices.Repeat([]int{i}, o.weight)...)
+	}
+	for len(r.bytes) > 0 {
+		o := operations[wheel[r.of(len(wheel))]]
+		r.say("%s: %s", r.now.Format("02 15:04:05.999"), o.name)
+		o.do(r)
+		r.compare()
+		if t.Failed() {
+			t.Fatalf("after\n%s", strings.Join(r.log, "\n"))
+		}
+	}
+}
+
+func TestRandomCallsDoWhatTheModelDoes(t *testing.T) {
+	for seed := range byte(6) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			bytes := make([]byte, 700)
+			if _, err := rand.NewChaCha8([32]byte{seed}).Read(bytes); err != nil {
+				t.Fatal(err)
+			}
+			play(t, bytes)
+		})
+	}
+}
+
+func FuzzRandomCallsDoWhatTheModelDoes(f *testing.F) {
+	f.Add([]byte("a first script"))
+	f.Fuzz(func(t *testing.T, bytes []byte) { play(t, bytes[:min(len(bytes), 2000)]) })
+}
+
+// compare holds all that the store has to the model, and what it calls due.
+func (r *run) compare() {
+	r.Helper()
+	checkRows(r, r.s)
+	got, err := r.dump()
+	if err != nil {
+		r.Fatal(err)
+	}
+	if want := r.m.dump(); got != want {
+		r.Errorf("the store has\n%s\nthe model\n%s", got, want)
+	}
+	var want []Queue
+	var next time.Time
+	for _, d := range r.m.devices {
+		switch {
+		case d.due.IsZero() || r.taken[d.ID].seq != nil:
+		case !d.due.After(r.now):
+			want = append(want, Queue{d.ID, d.Lane()})
+		case next.IsZero() || d.due.Before(next):
+			next = d.due
+		}
+	}
+	slices.SortFunc(want, func(a, b Queue) int {
+		if c := r.m.devices[a.Device].due.Compare(r.m.devices[b.Device].due); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Device, b.Device)
+	})
+	list, at, err := r.s.Due(r.now, 100, r.busy())
+	if err != nil || !slices.Equal(list, want) || !at.Equal(next) {
+		r.Errorf("due %v, then %v, %v; want %v, then %v", list, at, err, want, next)
+	}
+}
+
+func (r *run) busy() map[string]bool {
+	busy := map[string]bool{}
+	for id := range r.taken {
+		busy[id] = true
+	}
+	return busy
+}
+
+// dump is the store's rows in the model's words.
+func (r *run) dump() (string, error) {
+	var b strings.Builder
+	s := r.s
+	err := s.view(func(tx *bolt.Tx) error {
+		for _, row := range rows(tx, devices) {
+			d, err := s.device(tx, string(row[0]))
+			if err != nil {
+				return err
+			}
+			q, err := queue(tx, d.ID)
+			if err != nil {
+				return err
+			}
+			var ids []string
+			for _, k := range prefixed(tx.Bucket(outbox), []byte(d.ID), 1<<20) {
+				ids = append(ids, string(tx.Bucket(outbox).Get(k)[8:]))
+			}
+			dumpDevice(&b, d, q.Due, ids)
+		}
+		var lines []string
+		for _, row := range rows(tx, notifications) {
+			n, _, err := s.notification(tx, row[0])
+			if err != nil {
+				return err
+			}
+			slices.SortFunc(n.Deliveries, func(a, b Delivery) int { return strings.Compare(a.Device, b.Device) })
+			line := "notification " + n.ID
+			for _, d := range n.Deliveries {
+				line += fmt.Sprintf(" %s:%s/%d", d.Device, d.State, d.Attempts)
+			}
+			lines = append(lines, line+"\n")
+		}
+		slices.Sort(lines)
+		b.WriteString(strings.Join(lines, ""))
+		list, err := s.accountsWhere(tx, func(Account) bool { return true })
+		for _, a := range list {
+			var c Cursor
+			if _, err := get(tx.Bucket(cursors), []byte(a.ID+"INBOX"), &c); err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, "account %s %v %v next %d\n", a.ID, a.Enabled, a.SharedWith, c.Next)
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	list, err := s.Lanes()
+	for _, l := range list {
+		fmt.Fprintf(&b, "lane %s until %d\n", l.Name, l.Until.UnixNano())
+	}
+	return b.String(), err
+}
+
+// pick gives one of a map's keys, always the same for the same script; "" where there is none.
+func pick[V any](r *run, of map[string]V) string {
+	keys := slices.Sorted(maps.Keys(of))
+	if len(keys) == 0 {
+		return ""
+	}
+	return keys[r.of(len(keys))]
+}
+
+// want holds an error to what the model expects; nil: none.
+func (r *run) want(err, want error) {
+	r.Helper()
+	if want == nil && err != nil || !errors.Is(err, want) {
+		r.Errorf("error %v, want %v", err, want)
+	}
+}

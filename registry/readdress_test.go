@@ -1,0 +1,116 @@
+package registry
+
+import (
+	"testing"
+	"time"
+)
+
+// iphone is a device on APNs.
+func iphone(t testing.TB, s *Store, user User) Device {
+	t.Helper()
+	return register(t, s, Device{User: user.ID, Name: "iphone", Transport: APNs, Token: "token", Environment: Sandbox, Content: Subject})
+}
+
+// While a push is under way the app confirms its address: what the service said before that is no news any more.
+func TestGoneIsNotBelievedOfAnAddressThatWasConfirmedSince(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	ids := arrive(t, s, a, 1, dawn)
+	later := dawn.Add(time.Second)
+	w := head(t, s, d[0], dawn)
+	if _, _, err := s.PutDevice(d[0], later); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, s, w, Outcome{Result: ResultGone, Reason: "Gone."}, later)
+	w = head(t, s, d[0], later)
+	if w.Notification.ID != ids[0] || !dueNow(t, s, later)[d[0].ID] {
+		t.Fatalf("the mail is not sent again: %+v", w)
+	}
+	settle(t, s, w, Outcome{Result: ResultGone, Reason: "Gone."}, later)
+	if _, err := s.Device(d[0].ID); err == nil {
+		t.Error("gone that is newer than the registration is not believed")
+	}
+}
+
+// Whatever is said of an address that has changed since says nothing of the new one, and holds nothing up there.
+func TestWhatIsSaidOfAFormerAddressHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]Outcome{
+		"gone":          {Result: ResultGone, Reason: "Gone."},
+		"refused":       {Result: ResultRefused, Code: "bad", Reason: "Bad."},
+		"misconfigured": {Result: ResultMisconfigured, Code: "key", Reason: "Key."},
+		"suspect":       {Result: ResultRetry, Suspect: true, At: dawn.Add(12 * time.Hour), Code: "bad", Reason: "Bad."},
+		"busy":          {Result: ResultRetry, At: dawn.Add(24 * time.Hour), Code: "busy", Reason: "Busy."},
+	} {
+		for change, edit := range map[string]func(*Device){
+			"token":       func(d *Device) { d.Token = "rotated" },
+			"environment": func(d *Device) { d.Environment = Production },
+			"topic":       func(d *Device) { d.Topic = "org.example.mail" },
+			"keys":        func(d *Device) { d.Encryption = &Keys{"p256dh", "auth"} },
+		} {
+			s := newStore(t)
+			ann := person(t, s, "ann")
+			a, d := mailbox(t, s, ann, "ann@example.org"), iphone(t, s, ann)
+			ids := arrive(t, s, a, 1, dawn)
+			w := head(t, s, d, dawn)
+			edit(&d)
+			if _, err := s.UpdateDevice(d, dawn); err != nil {
+				t.Fatal(err)
+			}
+			settle(t, s, w, o, dawn)
+			if !dueNow(t, s, dawn)[d.ID] || head(t, s, d, dawn).Notification.ID != ids[0] {
+				t.Errorf("%s, then another %s: the mail waits or is lost", name, change)
+				continue
+			}
+			if st := statusOf(t, s, d); st.State != Proven || st.Code != "" {
+				t.Errorf("%s, then another %s: the device is %+v", name, change, st)
+			}
+		}
+	}
+}
+
+// A suspect device is tried rarely; what was proved to work again is not to wait for that.
+func TestWhatWaitsForASuspectDeviceGoesOutOnceItIsMended(t *testing.T) {
+	t.Parallel()
+	for name, mend := range map[string]func(*Device){
+		"another topic, proved": func(d *Device) { d.Topic = "org.example.mail"; d.Status = Status{State: Proven} },
+		"other keys":            func(d *Device) { d.Encryption = &Keys{"p256dh", "auth"}; d.Status = Status{} },
+		"a test push":           func(d *Device) { d.Status = Status{State: Proven, Proof: dawn} },
+	} {
+		s := newStore(t)
+		ann := person(t, s, "ann")
+		a, d := mailbox(t, s, ann, "ann@example.org"), iphone(t, s, ann)
+		arrive(t, s, a, 1, dawn)
+		settle(t, s, head(t, s, d, dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(12 * time.Hour), Code: "bad"}, dawn)
+		mend(&d)
+		if _, err := s.UpdateDevice(d, dawn); err != nil {
+			t.Fatal(err)
+		}
+		if !dueNow(t, s, dawn)[d.ID] {
+			t.Errorf("%s: the mail still waits", name)
+		}
+	}
+}
+
+// Between the look at a device and the change of it, a push may have told something new of it.
+func TestAChangeWithoutAProofLeavesTheStatusAsItIsByThen(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	arrive(t, s, a, 1, dawn)
+	settle(t, s, head(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(time.Hour), Code: "bad", Reason: "Bad."}, dawn)
+	want := statusOf(t, s, d[0])
+	renamed := d[0]
+	renamed.Name, renamed.Status = "renamed", Status{}
+	if got, err := s.UpdateDevice(renamed, dawn.Add(time.Minute)); err != nil || got.Status != want {
+		t.Errorf("renamed: %+v, %v, want %+v", got.Status, err, want)
+	}
+	if got, _, err := s.PutDevice(renamed, dawn.Add(time.Minute)); err != nil || got.Status != want {
+		t.Errorf("registered again: %+v, %v, want %+v", got.Status, err, want)
+	}
+	if err := s.RemoveDevice(d[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if got, created, err := s.PutDevice(renamed, dawn); err != nil || !created || got.Status != (Status{State: Unproven, Since: dawn}) {
+		t.Errorf("registered anew: %+v, %v", got.Status, err)
+	}
+}

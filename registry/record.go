@@ -1,0 +1,210 @@
+package registry
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// MostMails bounds the mails of one Arrival.
+const MostMails = 50
+
+// Arrival is what one catch-up of a folder found, or one step of it.
+type Arrival struct {
+	Account, Folder string
+	Edited          time.Time // of the account that was looked at; zero: not checked
+	From            Cursor    // as it was read before the look; Seen does not matter
+	To              Cursor    // with all Mails handled; its Seen is At where it is zero
+	Mails           []Mail    // in the order they ring; at most MostMails
+	At              time.Time
+}
+
+// Record stores new mail as notifications, puts each into the queue of every device that it rings, and moves the cursor: all
+// in one transaction. A mail that is recorded already is left as it is. ErrStale: the cursor is no longer at a.From, or the account was
+// edited;
+// ErrNotFound: the account is gone or disabled. It returns how many notifications are new.
+func (s *Store) Record(a Arrival) (recorded int, err error) {
+	if len(a.Mails) > MostMails {
+		return 0, fmt.Errorf("record %d mails at once: at most %d", len(a.Mails), MostMails)
+	}
+	if a.To.Seen.IsZero() {
+		a.To.Seen = a.At
+	}
+	err = s.update(func(tx *bolt.Tx) error {
+		account, err := s.account(tx, a.Account)
+		if err != nil {
+			return err
+		}
+		if !account.Enabled {
+			return ErrNotFound
+		}
+		if !a.Edited.IsZero() && !a.Edited.Equal(account.Edited) {
+			return ErrStale
+		}
+		mailbox := cmp.Or(account.Mailbox, account.ID)
+		key := []byte(a.Account + a.Folder)
+		var at Cursor
+		if _, err := get(tx.Bucket(cursors), key, &at); err != nil {
+			return err
+		}
+		if at.UIDValidity != a.From.UIDValidity || at.Next != a.From.Next {
+			return ErrStale
+		}
+		told, err := ringing(tx, account)
+		if err != nil {
+			return err
+		}
+		waiting, err := queuesOf(tx, told, a.At)
+		if err != nil {
+			return err
+		}
+		level := storedLevel(told)
+		for _, m := range a.Mails {
+			id := StableID(mailbox, a.Folder, a.To.UIDValidity, m.UID)
+			if tx.Bucket(messages).Get(messageKey(a.Account, id)) != nil {
+				continue
+			}
+			n := Notification{ID: id, Kind: MailKind, Account: a.Account, Folder: a.Folder,
+				At: a.At, Expires: a.At.Add(MailKind.Lifetime()), Content: m.Content.At(level)}
+			nkey := s.insert(tx, n, waiting, a.At)
+			if m.Fingerprint != "" {
+				must(tx.Bucket(messages).Put(fingerprintKey(a.Account, a.Folder, m.Fingerprint), nkey))
+			}
+			recorded++
+		}
+		put(tx.Bucket(cursors), key, a.To)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("record new mail: %w", err)
+	}
+	if recorded > 0 {
+		s.outbox.raise()
+	}
+	return recorded, nil
+}
+
+// storedLevel is the highest level that any of the devices may be sent or may fetch: a device at Wake is sent nothing,
+// and fetches sender and subject from here.
+func storedLevel(told []Device) Level {
+	highest := Wake
+	for _, d := range told {
+		l := d.Content
+		if l == Wake {
+			l = Subject
+		}
+		if l.rank() > highest.rank() {
+			highest = l
+		}
+	}
+	return highest
+}
+
+// Level gives what is stored of the account's mail as things are: the highest level that a device it rings may be sent
+// or may fetch. ErrNotFound: there is no such account.
+func (s *Store) Level(account string) (l Level, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		a, err := s.account(tx, account)
+		if err != nil {
+			return err
+		}
+		told, err := ringing(tx, a)
+		l = storedLevel(told)
+		return err
+	})
+	return l, err
+}
+
+// waiting is a device's queue while rows are being added to it.
+type waiting struct {
+	device string
+	row    queueRow
+	opens  time.Time // when the device's lane lets the next delivery out
+}
+
+// queuesOf reads what insert needs, so that it need not check anything while it writes.
+func queuesOf(tx *bolt.Tx, told []Device, now time.Time) ([]waiting, error) {
+	list := make([]waiting, len(told))
+	for i, d := range told {
+		q, err := queue(tx, d.ID)
+		if err != nil {
+			return nil, err
+		}
+		opens, err := laneOpens(tx, q.Lane, now)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = waiting{d.ID, q, opens}
+	}
+	return list, nil
+}
+
+// enqueue stores a notification and puts it into the queue of each device; it checks all before it writes.
+func (s *Store) enqueue(tx *bolt.Tx, n Notification, told []Device, now time.Time) error {
+	list, err := queuesOf(tx, told, now)
+	if err != nil {
+		return err
+	}
+	s.insert(tx, n, list, now)
+	return nil
+}
+
+// insert writes a notification and its place in each queue. A queue that waits for its due time goes on waiting: the
+// new row is not sent before the rows ahead of it.
+func (s *Store) insert(tx *bolt.Tx, n Notification, told []waiting, now time.Time) []byte {
+	seq := sequence(next(tx, now))
+	nkey := join(seq, []byte(n.ID))
+	n.Deliveries = make([]Delivery, len(told))
+	for i := range told {
+		w := &told[i]
+		n.Deliveries[i] = Delivery{Device: w.device, State: Pending}
+		must(tx.Bucket(outbox).Put(join([]byte(w.device), seq), nkey))
+		if w.row.Due.IsZero() {
+			w.row = setDue(tx, w.device, w.row, w.opens)
+		}
+	}
+	s.putNotification(tx, nkey, n)
+	must(tx.Bucket(messages).Put(messageKey(n.scope(), n.ID), nkey))
+	return nkey
+}
+
+// Cursor gives how far the folder has been handled; the zero cursor: never seen.
+func (s *Store) Cursor(account, folder string) (c Cursor, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		_, err := get(tx.Bucket(cursors), []byte(account+folder), &c)
+		return err
+	})
+	return c, err
+}
+
+// Known reports which of these fingerprints the folder's recorded mail has, as far back as activity is kept.
+func (s *Store) Known(account, folder string, fingerprints []string) (map[string]bool, error) {
+	known := make(map[string]bool)
+	err := s.view(func(tx *bolt.Tx) error {
+		for _, f := range fingerprints {
+			if tx.Bucket(messages).Get(fingerprintKey(account, folder, f)) != nil {
+				known[f] = true
+			}
+		}
+		return nil
+	})
+	return known, err
+}
+
+// scope is what a notification's messages key begins with.
+func (n Notification) scope() string {
+	if n.Account != "" {
+		return n.Account
+	}
+	return n.User
+}
+
+func messageKey(scope, id string) []byte { return []byte(scope + "/" + id) }
+
+func fingerprintKey(account, folder, fingerprint string) []byte {
+	h := sha256.Sum256([]byte(folder + "\x00" + fingerprint))
+	return join([]byte(account+"#"), h[:16])
+}

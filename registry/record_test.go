@@ -1,0 +1,342 @@
+package registry
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestNewMailItsQueueRowsAndTheCursorCommitTogether(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	one, two := phone(t, s, ann, "one"), phone(t, s, ann, "two")
+
+	ids := arrive(t, s, a, 3, dawn)
+
+	c, err := s.Cursor(a.ID, "INBOX")
+	if want := (Cursor{UIDValidity: 7, Next: 4, Seen: dawn}); err != nil || c != want {
+		t.Errorf("cursor %+v, %v; want %+v", c, err, want)
+	}
+	n, err := s.Notification(ann.ID, ids[1], dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.Kind != MailKind || n.Account != a.ID || n.Folder != "INBOX" || !n.At.Equal(dawn) || !n.Expires.Equal(dawn.Add(72*time.Hour)) {
+		t.Errorf("notification %+v", n)
+	}
+	if want := (Content{From: "Ann", Subject: "mail 2"}); n.Content != want {
+		t.Errorf("content is %q %q %q", n.Content.From, n.Content.Subject, n.Content.Preview)
+	}
+	for _, d := range []Device{one, two} {
+		if got := drain(t, s, d, dawn); !slices.Equal(got, ids) {
+			t.Errorf("%s got %v, want %v", d.Name, got, ids)
+		}
+	}
+}
+
+func TestMailRecordedTwiceRingsOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	d := phone(t, s, ann, "phone")
+	ids := arrive(t, s, a, 2, dawn)
+
+	again := arrival(t, s, a, 1, dawn)
+	again.Mails = append([]Mail{{UID: 1}, {UID: 2}, {UID: 3}, {UID: 3}}, again.Mails...)
+	recorded, err := s.Record(again)
+	if err != nil || recorded != 1 {
+		t.Fatalf("recorded %d, %v; want 1", recorded, err)
+	}
+	if got, want := drain(t, s, d, dawn), append(ids, StableID(a.ID, "INBOX", 7, 3)); !slices.Equal(got, want) {
+		t.Errorf("the phone got %v, want %v", got, want)
+	}
+	// Also once it has been delivered.
+	again = arrival(t, s, a, 0, dawn)
+	again.Mails = []Mail{{UID: 1}}
+	if recorded, err := s.Record(again); err != nil || recorded != 0 {
+		t.Errorf("recorded %d, %v; want none", recorded, err)
+	}
+	if got := drain(t, s, d, dawn); len(got) > 0 {
+		t.Errorf("the phone got %v again", got)
+	}
+}
+
+func TestAnArrivalFromAStaleCursorChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	phone(t, s, ann, "phone")
+	late := arrival(t, s, a, 2, dawn)
+	arrive(t, s, a, 1, dawn)
+
+	for name, from := range map[string]Cursor{
+		"never seen":          late.From,
+		"another UIDVALIDITY": {UIDValidity: 8, Next: 2},
+		"behind":              {UIDValidity: 7, Next: 1},
+		"ahead":               {UIDValidity: 7, Next: 3},
+	} {
+		late.From = from
+		if recorded, err := s.Record(late); !errors.Is(err, ErrStale) || recorded != 0 {
+			t.Errorf("%s: recorded %d, %v; want ErrStale", name, recorded, err)
+		}
+	}
+	if c, err := s.Cursor(a.ID, "INBOX"); err != nil || c.Next != 2 {
+		t.Errorf("the cursor stands at %+v, %v", c, err)
+	}
+	if _, err := s.Notification(ann.ID, StableID(a.ID, "INBOX", 7, 2), dawn); !errors.Is(err, ErrNotFound) {
+		t.Errorf("mail of a stale arrival is there: %v", err)
+	}
+}
+
+func TestAtMostFiftyMailsAreRecordedAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	d := phone(t, s, ann, "phone")
+
+	if _, err := s.Record(arrival(t, s, a, MostMails+1, dawn)); err == nil || !strings.Contains(err.Error(), "at most 50") {
+		t.Errorf("51 mails: %v", err)
+	}
+	if c, err := s.Cursor(a.ID, "INBOX"); err != nil || c != (Cursor{}) {
+		t.Errorf("the cursor stands at %+v, %v", c, err)
+	}
+	ids := arrive(t, s, a, MostMails, dawn)
+	if got := drain(t, s, d, dawn); !slices.Equal(got, ids) {
+		t.Errorf("the phone got %d of %d in order", len(got), len(ids))
+	}
+}
+
+func TestTheFirstSightOfAFolderRingsNothing(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	d := phone(t, s, ann, "phone")
+
+	seen := Arrival{Account: a.ID, Folder: "INBOX", To: Cursor{UIDValidity: 7, Next: 4711}, At: dawn}
+	if recorded, err := s.Record(seen); err != nil || recorded != 0 {
+		t.Fatalf("recorded %d, %v", recorded, err)
+	}
+	if got := drain(t, s, d, dawn); len(got) > 0 {
+		t.Errorf("the phone got %v", got)
+	}
+	if list, _, err := s.Notifications(ann.ID, "", 10, dawn); err != nil || len(list) > 0 {
+		t.Errorf("notifications %v, %v", list, err)
+	}
+	if got, want := arrive(t, s, a, 1, dawn), StableID(a.ID, "INBOX", 7, 4711); got[0] != want {
+		t.Errorf("the next mail is %s, want %s", got[0], want)
+	}
+}
+
+func TestContentIsStoredNoHigherThanAnyReceiverMaySee(t *testing.T) {
+	t.Parallel()
+	full := Content{From: "Ann", Subject: "mail 1", Preview: "Hello"}
+	for name, c := range map[string]struct {
+		levels []Level
+		want   Content
+	}{
+		"nobody rings":       {nil, Content{}},
+		"sender":             {[]Level{Sender}, Content{From: "Ann"}},
+		"wake fetches":       {[]Level{Wake}, Content{From: "Ann", Subject: "mail 1"}},
+		"wake and sender":    {[]Level{Sender, Wake}, Content{From: "Ann", Subject: "mail 1"}},
+		"subject":            {[]Level{Subject}, Content{From: "Ann", Subject: "mail 1"}},
+		"one has preview":    {[]Level{Wake, Preview, Sender}, full},
+		"of no known level":  {[]Level{"everything"}, Content{}},
+		"unknown and sender": {[]Level{"everything", Sender}, Content{From: "Ann"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			ann, bob := person(t, s, "ann"), person(t, s, "bob")
+			a := mailbox(t, s, ann, "ann@example.org")
+			for i, l := range c.levels {
+				register(t, s, Device{User: ann.ID, Transport: FCM, Token: Secret(rune('a' + i)), Content: l})
+			}
+			// Bob's phone is told everything, but not of this mailbox.
+			register(t, s, Device{User: bob.ID, Transport: FCM, Token: "bob", Content: Preview})
+			if l, err := s.Level(a.ID); err != nil || full.At(l) != c.want {
+				t.Errorf("the level is %q, %v", l, err)
+			}
+			n, err := s.Notification(ann.ID, arrive(t, s, a, 1, dawn)[0], dawn)
+			if err != nil || n.Content != c.want {
+				t.Errorf("stored %q %q %q, %v", n.Content.From, n.Content.Subject, n.Content.Preview, err)
+			}
+		})
+	}
+}
+
+func TestADisabledOrRemovedAccountRecordsNothing(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	phone(t, s, ann, "phone")
+	look := arrival(t, s, a, 1, dawn)
+	a.Enabled = false
+	if _, err := s.UpdateAccount(a, dawn); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Record(look); !errors.Is(err, ErrNotFound) {
+		t.Errorf("disabled: %v", err)
+	}
+	if err := s.RemoveAccount(a.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Record(look); !errors.Is(err, ErrNotFound) {
+		t.Errorf("removed: %v", err)
+	}
+	if c, err := s.Cursor(a.ID, "INBOX"); err != nil || c != (Cursor{}) {
+		t.Errorf("the cursor stands at %+v, %v", c, err)
+	}
+	if _, err := s.Level(a.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("its level: %v", err)
+	}
+}
+
+func TestMailRingsTheDevicesOfThoseWhoSeeTheAccountUnlessTheyChoseOthers(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, bob, eve := person(t, s, "ann"), person(t, s, "bob"), person(t, s, "eve")
+	a, other := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, ann, "other@example.org")
+	a.SharedWith = []string{bob.ID}
+	if _, err := s.UpdateAccount(a, dawn); err != nil {
+		t.Fatal(err)
+	}
+	ring := map[string]bool{}
+	for _, d := range []struct {
+		name     string
+		user     User
+		accounts []string
+		rings    bool
+	}{
+		{"owner", ann, nil, true},
+		{"owner, chosen", ann, []string{a.ID}, true},
+		{"owner, chose another", ann, []string{other.ID}, false},
+		{"owner, chose none", ann, []string{}, false},
+		{"shared", bob, nil, true},
+		{"shared, chose a mailbox of others", bob, []string{other.ID}, false},
+		{"stranger", eve, nil, false},
+		{"stranger, chosen", eve, []string{a.ID}, false},
+	} {
+		id := register(t, s, Device{User: d.user.ID, Name: d.name, Transport: FCM, Token: Secret(d.name), Content: Wake, Accounts: d.accounts}).ID
+		ring[id] = d.rings
+	}
+	arrive(t, s, a, 1, dawn)
+	due := dueNow(t, s, dawn)
+	for id, rings := range ring {
+		if due[id] != rings {
+			d, err := s.Device(id)
+			t.Errorf("%s: rings %v, want %v (%v)", d.Name, due[id], rings, err)
+		}
+	}
+}
+
+func TestEachQueueKeepsTheOrderOfRecordWhateverTheClockDoes(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
+	d := phone(t, s, ann, "phone")
+
+	var want []string
+	for i, now := range []time.Time{dawn, dawn, dawn.Add(-time.Hour), dawn.Add(-48 * time.Hour), dawn.Add(time.Minute), dawn, time.Unix(-5, 0)} {
+		want = append(want, arrive(t, s, a, 2, now)...)
+		want = append(want, arrive(t, s, b, 1, now)...)
+		if i%2 == 1 {
+			reopen(t, s)
+		}
+	}
+	var got []string
+	for _, n := range allNotifications(t, s, ann, 4, dawn) {
+		got = append(got, n.ID)
+	}
+	slices.Reverse(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("notifications\n%v, want\n%v", got, want)
+	}
+	// What came with the clock before 1970 has expired, and nothing else.
+	want = want[:len(want)-3]
+	if got := drain(t, s, d, dawn.Add(time.Minute)); !slices.Equal(got, want) {
+		t.Errorf("the phone got\n%v, want\n%v", got, want)
+	}
+}
+
+func TestOrderOutlivesTheActivityItCameFrom(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
+	d := phone(t, s, ann, "phone")
+	arrive(t, s, a, 1, dawn)
+	if err := s.RemoveAccount(a.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Purge(dawn); err != nil {
+		t.Fatal(err)
+	}
+	reopen(t, s)
+	id := arrive(t, s, b, 1, dawn.Add(-time.Hour))
+
+	keys := queueKeys(t, s, d)
+	if len(keys) != 2 || !strings.HasSuffix(keys[1], id[0]) {
+		t.Errorf("the queue is %q, want the new mail %s last", keys, id[0])
+	}
+}
+
+func TestAMailIsKnownAgainByItsFingerprintInItsFolderOnly(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
+	look := arrival(t, s, a, 2, dawn)
+	look.Mails[0].Fingerprint = "one"
+	if _, err := s.Record(look); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		account Account
+		folder  string
+		want    bool
+	}{{a, "INBOX", true}, {a, "Family", false}, {b, "INBOX", false}} {
+		known, err := s.Known(c.account.ID, c.folder, []string{"one", "two", ""})
+		if err != nil || known["one"] != c.want || known["two"] || known[""] {
+			t.Errorf("%s of %s: %v, %v", c.folder, c.account.Email, known, err)
+		}
+	}
+	if err := s.Purge(dawn.Add(Kept)); err != nil {
+		t.Fatal(err)
+	}
+	if known, err := s.Known(a.ID, "INBOX", []string{"one"}); err != nil || known["one"] {
+		t.Errorf("known beyond the activity that is kept: %v, %v", known, err)
+	}
+}
+
+func TestRecordSaysLookAgainOnlyWhereThereIsSomething(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	raised := func() bool {
+		select {
+		case <-s.OutboxChanged():
+			return true
+		default:
+			return false
+		}
+	}
+	if _, err := s.Record(arrival(t, s, a, 0, dawn)); err != nil || raised() {
+		t.Errorf("a look that found nothing raised the signal, %v", err)
+	}
+	arrive(t, s, a, 2, dawn)
+	arrive(t, s, a, 1, dawn)
+	if !raised() || raised() {
+		t.Error("two arrivals do not merge into one signal")
+	}
+}

@@ -1,0 +1,122 @@
+package registry
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Scope is what a token may do.
+type Scope string
+
+// FullScope is all that the user may do; DeviceScope is own devices, own notifications and account names.
+const (
+	FullScope   Scope = "full"
+	DeviceScope Scope = "device"
+)
+
+// SessionLifetime is how long a login lasts.
+const SessionLifetime = 30 * 24 * time.Hour
+
+// Token is a bearer token or a session. Only its SHA-256 is stored: it is 128 random bits or more, which a plain hash keeps.
+type Token struct {
+	ID      string
+	User    string // user id
+	Name    string
+	Scope   Scope
+	Session bool // made by Login, for the page's cookie
+	Created time.Time
+	Expires time.Time // zero: never
+}
+
+// newToken makes a token of 128 random bits; the prefix makes it known for what it is where it turns up.
+func newToken() string { return "idlepush_" + rand.Text() }
+
+func tokenHash(token string) []byte {
+	h := sha256.Sum256([]byte(token))
+	return h[:]
+}
+
+// Authenticate gives the user of a token or session and the token's row. ErrDenied: there is none, or it has expired.
+func (s *Store) Authenticate(token string, now time.Time) (User, Token, error) {
+	var u userRow
+	var t Token
+	err := s.view(func(tx *bolt.Tx) error {
+		if found, err := get(tx.Bucket(tokens), tokenHash(token), &t); err != nil {
+			return err
+		} else if !found || !t.Expires.IsZero() && !now.Before(t.Expires) {
+			return ErrDenied
+		}
+		found, err := get(tx.Bucket(users), []byte(t.User), &u)
+		if err == nil && !found {
+			err = ErrDenied
+		}
+		return err
+	})
+	if err != nil {
+		return User{}, Token{}, err
+	}
+	return u.User, t, nil
+}
+
+// AddToken makes a bearer token for the user; it can be read only now.
+func (s *Store) AddToken(user, name string, scope Scope, now time.Time) (Token, string, error) {
+	secret := newToken()
+	t := Token{ID: newID(), User: user, Name: name, Scope: scope, Created: now}
+	err := s.update(func(tx *bolt.Tx) error {
+		if tx.Bucket(users).Get([]byte(user)) == nil {
+			return ErrNotFound
+		}
+		put(tx.Bucket(tokens), tokenHash(secret), t)
+		return nil
+	})
+	return t, secret, err
+}
+
+// Tokens gives the user's bearer tokens, without sessions, in no order.
+func (s *Store) Tokens(user string) ([]Token, error) {
+	var list []Token
+	err := s.view(func(tx *bolt.Tx) error {
+		_, err := tokensWhere(tx, func(t Token) bool {
+			if t.User == user && !t.Session {
+				list = append(list, t)
+			}
+			return false
+		})
+		return err
+	})
+	return list, err
+}
+
+// RemoveToken ends the user's token or session of that id; ErrNotFound: the user has none such.
+func (s *Store) RemoveToken(user, id string) error {
+	return s.update(func(tx *bolt.Tx) error {
+		hashes, err := tokensWhere(tx, func(t Token) bool { return t.User == user && t.ID == id })
+		if err != nil {
+			return err
+		}
+		if len(hashes) == 0 {
+			return ErrNotFound
+		}
+		must(tx.Bucket(tokens).Delete(hashes[0]))
+		return nil
+	})
+}
+
+// tokensWhere gives the keys of the tokens that match.
+func tokensWhere(tx *bolt.Tx, match func(Token) bool) (hashes [][]byte, err error) {
+	b := tx.Bucket(tokens)
+	c := b.Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		var t Token
+		if _, err := get(b, k, &t); err != nil {
+			return nil, err
+		}
+		if match(t) {
+			hashes = append(hashes, k)
+		}
+	}
+	return hashes, nil
+}

@@ -1,0 +1,370 @@
+package registry
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// Secret is a string that must not be shown: a password, a device token, a push endpoint. It prints, logs and
+// marshals as "[secret]"; string(s) gives the value.
+type Secret string
+
+const redacted = "[secret]"
+
+// String implements fmt.Stringer and hides the value.
+func (Secret) String() string { return redacted }
+
+// GoString implements fmt.GoStringer and hides the value.
+func (Secret) GoString() string { return redacted }
+
+// LogValue implements slog.LogValuer and hides the value.
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText implements encoding.TextMarshaler and hides the value.
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// User is a person of the household or team. An admin manages people and sees states, never content.
+type User struct {
+	ID      string
+	Name    string // what the person logs in with; unique without regard to case
+	Admin   bool
+	Created time.Time
+}
+
+// Security is how the connection to a mail server is protected.
+type Security string
+
+// TLS is implicit TLS (RFC 8314), StartTLS the STARTTLS command (RFC 3501 section 6.2.1), Plain no encryption, which is
+// for allow-nets only.
+const (
+	TLS      Security = "tls"
+	StartTLS Security = "starttls"
+	Plain    Security = "none"
+)
+
+// Account is one mailbox: an IMAP login with the folders to watch, owned by one user.
+type Account struct {
+	ID         string
+	Owner      string   // user id
+	SharedWith []string // user ids
+	Email      string   // what people call the mailbox
+	Host       string
+	Port       int
+	Security   Security
+	Username   string
+	Password   Secret   `json:"-"`
+	Folders    []string // as the server spells them, decoded; never empty
+	Enabled    bool
+	Created    time.Time
+	Edited     time.Time // when a person last changed how it is watched
+	Mailbox    string    `json:",omitempty"` // what stable ids are made of since it was turned into another mailbox; empty: its id
+	Status     Status
+}
+
+// Visible reports whether the user may see the account and be rung for it.
+func (a Account) Visible(user string) bool {
+	return a.Owner == user || slices.Contains(a.SharedWith, user)
+}
+
+// State is what is known of an account or a device.
+type State string
+
+// An account is new until its first catch-up, then watching (IDLE) or polling; retrying while a session is down; and
+// in attention when only a person can help, until the account is edited. A device is unproven until a push service
+// accepts a push for it, then proven; suspect when its service complains about this one address.
+const (
+	New       State = "new"
+	Watching  State = "watching"
+	Polling   State = "polling"
+	Retrying  State = "retrying"
+	Attention State = "attention"
+
+	Unproven State = "unproven"
+	Proven   State = "proven"
+	Suspect  State = "suspect"
+)
+
+// Status is a state with its age and, for the ones that are no good news, what happened and what to do.
+type Status struct {
+	State  State
+	Since  time.Time
+	Code   string    // stable, for programs; empty when all is well
+	Reason string    // for people; empty when all is well
+	Proof  time.Time // the last proof of life that was written: catch-up recorded, push accepted; zero: never
+}
+
+// Transport is the way to a device.
+type Transport string
+
+// The four transports. UnifiedPush is Web Push (RFC 8030) to an endpoint that a distributor app made.
+const (
+	FCM         Transport = "fcm"
+	APNs        Transport = "apns"
+	WebPush     Transport = "webpush"
+	UnifiedPush Transport = "unifiedpush"
+)
+
+// Environment is the APNs environment a token belongs to.
+type Environment string
+
+// The two APNs environments.
+const (
+	Production Environment = "production"
+	Sandbox    Environment = "sandbox"
+)
+
+// Level is how much of a mail may leave the house for a device; each includes the ones before it.
+type Level string
+
+// Wake lets nothing out, Sender the sender, Subject sender and subject, Preview also the first words.
+const (
+	Wake    Level = "wake"
+	Sender  Level = "sender"
+	Subject Level = "subject"
+	Preview Level = "preview"
+)
+
+var levels = []Level{Wake, Sender, Subject, Preview}
+
+// Allows reports whether the level lets out what other lets out. An unknown level allows only Wake, and is never allowed.
+func (l Level) Allows(other Level) bool {
+	return slices.Contains(levels, other) && l.rank() >= other.rank()
+}
+
+// rank orders the levels; an unknown one lets out no more than Wake.
+func (l Level) rank() int { return max(slices.Index(levels, l), 0) }
+
+// Keys are a receiver's public key and secret for RFC 8291: base64url without padding of 65 and 16 bytes.
+type Keys struct {
+	P256dh string
+	Auth   string
+}
+
+// String implements fmt.Stringer and hides the secret.
+func (Keys) String() string { return redacted }
+
+// GoString implements fmt.GoStringer and hides the secret.
+func (Keys) GoString() string { return redacted }
+
+// MarshalText implements encoding.TextMarshaler and hides the secret.
+func (Keys) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Subscription is a Web Push subscription (RFC 8030 section 4): the endpoint is a capability, so it is secret.
+type Subscription struct {
+	Endpoint Secret
+	Keys     Keys
+}
+
+// String implements fmt.Stringer and hides the value.
+func (Subscription) String() string { return redacted }
+
+// GoString implements fmt.GoStringer and hides the value.
+func (Subscription) GoString() string { return redacted }
+
+// Device is one phone or browser of one user.
+type Device struct {
+	ID           string
+	User         string // user id
+	Name         string
+	Transport    Transport
+	Token        Secret        `json:"-"`          // FCM and APNs
+	Environment  Environment   `json:",omitempty"` // APNs
+	Topic        string        `json:",omitempty"` // APNs: the app's bundle id; empty: the server's apns-topic
+	Subscription *Subscription `json:"-"`          // Web Push and UnifiedPush
+	Encryption   *Keys         `json:"-"`          // FCM and APNs: content travels encrypted to these keys; nil: in the clear
+	Content      Level
+	Accounts     []string `json:",omitzero"` // account ids; nil: all that the user may see; empty: none
+	Created      time.Time
+	Registered   time.Time // when the app last confirmed this address; a service's "gone" must be newer to count
+	Status       Status    `json:"-"`
+}
+
+// Lane names what fails together: "fcm", "apns production", "apns sandbox", or "webpush " and the endpoint's origin.
+func (d Device) Lane() string {
+	switch d.Transport {
+	case APNs:
+		return "apns " + string(d.Environment)
+	case WebPush, UnifiedPush:
+		if d.Subscription == nil {
+			return "webpush"
+		}
+		u, err := url.Parse(string(d.Subscription.Endpoint))
+		if err != nil {
+			return "webpush"
+		}
+		return "webpush " + u.Scheme + "://" + u.Host
+	}
+	return string(d.Transport)
+}
+
+// Address is the SHA-256 of transport and address, the key under which the same phone is known again.
+func (d Device) Address() [sha256.Size]byte {
+	address := string(d.Token)
+	if d.Subscription != nil {
+		address = string(d.Subscription.Endpoint)
+	}
+	return sha256.Sum256([]byte(string(d.Transport) + "\x00" + address))
+}
+
+// SameAddress reports whether a push for one arrives where the other's does and can be read there.
+func (d Device) SameAddress(o Device) bool {
+	return d.Address() == o.Address() && d.Environment == o.Environment && d.Topic == o.Topic &&
+		reflect.DeepEqual(d.Subscription, o.Subscription) && reflect.DeepEqual(d.Encryption, o.Encryption)
+}
+
+// Rings reports whether mail of the account rings this device.
+func (d Device) Rings(a Account) bool {
+	return a.Visible(d.User) && (d.Accounts == nil || slices.Contains(d.Accounts, a.ID))
+}
+
+// Cursor says how far a folder has been handled: every UID below Next of this UIDVALIDITY (RFC 3501 section 2.3.1.1).
+type Cursor struct {
+	UIDValidity uint32
+	Next        uint32    // the first UID not yet handled; 0 after UID 4294967295, when nothing can follow
+	Seen        time.Time // when that was last known to be all there was
+	// Since is set after UIDVALIDITY changed, until the folder has been gone through: only mail that the server took in after
+	// it, and that is not known under its old UID, is new. Zero: all from Next on is.
+	Since time.Time `json:",omitzero"`
+}
+
+// Content is what may be said of a mail; what a level does not allow is empty.
+type Content struct {
+	From    string
+	Subject string
+	Preview string
+}
+
+// String implements fmt.Stringer and hides the content.
+func (Content) String() string { return redacted }
+
+// GoString implements fmt.GoStringer and hides the content.
+func (Content) GoString() string { return redacted }
+
+// MarshalText implements encoding.TextMarshaler and hides the content.
+func (Content) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// At keeps what the level allows.
+func (c Content) At(l Level) Content {
+	if !l.Allows(Sender) {
+		c.From = ""
+	}
+	if !l.Allows(Subject) {
+		c.Subject = ""
+	}
+	if !l.Allows(Preview) {
+		c.Preview = ""
+	}
+	return c
+}
+
+// Mail is one new message of a folder.
+type Mail struct {
+	UID         uint32
+	Fingerprint string // the same for the same mail under another UIDVALIDITY; empty: not known
+	Content     Content
+}
+
+// Kind is what a notification says.
+type Kind string
+
+// MailKind is new mail; AttentionKind that a person must act; TestKind that a test was asked for, which is never stored.
+const (
+	MailKind      Kind = "mail"
+	AttentionKind Kind = "attention"
+	TestKind      Kind = "test"
+)
+
+// Lifetime is how long a notification of the kind is worth delivering.
+func (k Kind) Lifetime() time.Duration {
+	switch k {
+	case AttentionKind:
+		return 7 * 24 * time.Hour
+	case TestKind:
+		return time.Minute
+	}
+	return 3 * 24 * time.Hour
+}
+
+// Notification is what is to be said, and how saying it went on each device.
+type Notification struct {
+	ID         string // stable: 32 base64url characters
+	Kind       Kind
+	Account    string `json:",omitempty"` // account id; empty when it concerns no account
+	User       string `json:",omitempty"` // the one user it concerns, when it concerns no account
+	Folder     string `json:",omitempty"`
+	At         time.Time
+	Expires    time.Time
+	Code       string     `json:",omitempty"` // attention: what it is about, stable
+	Text       string     `json:"-"`          // attention: what happened and what to do
+	Content    Content    `json:"-"`          // mail: at the highest level that a receiver may fetch or be sent
+	Deliveries []Delivery // one per device that it was queued for, in no order
+}
+
+// DeliveryState is how a delivery stands.
+type DeliveryState string
+
+// Pending is not yet accepted by the push service; the others are final. Removed means that the device, its account or
+// its right to the account went away first.
+const (
+	Pending   DeliveryState = "pending"
+	Delivered DeliveryState = "delivered"
+	Expired   DeliveryState = "expired"
+	Refused   DeliveryState = "refused"
+	Removed   DeliveryState = "removed"
+)
+
+// Delivery is one notification in one device's queue, then its outcome.
+type Delivery struct {
+	Device   string // device id, also when the device is gone
+	State    DeliveryState
+	At       time.Time `json:",omitzero"`  // of the state, or of the last try while pending; zero: not tried
+	Attempts int       `json:",omitempty"` // tries that reached an answer or a failure
+	Code     string    `json:",omitempty"` // of the last try that was no success
+	Reason   string    `json:",omitempty"`
+}
+
+// Result is one of the five things that can come of a push.
+type Result string
+
+// The five outcomes. Only ResultGone removes a device, only ResultRefused drops a message; ResultRetry and
+// ResultMisconfigured keep both.
+const (
+	ResultDelivered     Result = "delivered"
+	ResultRetry         Result = "retry"
+	ResultGone          Result = "gone"
+	ResultRefused       Result = "refused"
+	ResultMisconfigured Result = "misconfigured"
+)
+
+// Outcome is what a push service's answer, or its absence, means.
+type Outcome struct {
+	Result  Result
+	At      time.Time // ResultRetry: not before this, as the service asked; zero: the dispatcher's backoff
+	Suspect bool      // ResultRetry: the complaint is about this one address, so the device is suspect and tried rarely
+	Code    string    // stable, for programs; lower case, such as "apns_bad_device_token"; empty on success
+	Reason  string    // for people: what happened and what to do; never the service's raw answer, a token or an endpoint path
+}
+
+// StableID is the id of one mail's notification: the first 24 bytes of SHA-256 over account, folder, UIDVALIDITY and
+// UID, as 32 base64url characters. It fits an APNs collapse id (64 bytes) and a Web Push Topic (RFC 8030 section 5.4).
+func StableID(account, folder string, uidValidity, uid uint32) string {
+	var numbers [8]byte
+	binary.BigEndian.PutUint32(numbers[:4], uidValidity)
+	binary.BigEndian.PutUint32(numbers[4:], uid)
+	return stableID(account, folder, string(numbers[:]))
+}
+
+func stableID(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:24])
+}

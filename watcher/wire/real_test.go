@@ -1,0 +1,103 @@
+package wire
+
+import (
+	"crypto/tls"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"idlepush/watcher/imaptest"
+)
+
+const letter = "From: Bob <bob@example.com>\r\nSubject: tea\r\n\r\nAt five?\r\n"
+
+func TestMailIsHeardAndFetchedFromGoImapsServer(t *testing.T) {
+	server := imaptest.Memory(t)
+	for _, security := range []Security{TLS, StartTLS, None} {
+		f := reach(t, server.Endpoint, security)
+		deliver := func() { server.Append(t, "INBOX", []byte(letter)) }
+		hearThree(t, f, deliver)
+	}
+}
+
+func TestMailIsHeardAndFetchedFromDovecot(t *testing.T) {
+	server := imaptest.Dovecot(t)
+	for _, security := range []Security{TLS, StartTLS, None} {
+		f := reach(t, server.Endpoint, security)
+		deliver := func() { server.Deliver(t, "alice", "INBOX", []byte(letter)) }
+		hearThree(t, f, deliver)
+	}
+}
+
+func TestNOTIFYBringsNewsOfOtherFoldersFromDovecot(t *testing.T) {
+	server := imaptest.Dovecot(t)
+	server.CreateFolder(t, "alice", "Lists")
+	f := reach(t, server.Endpoint, TLS)
+	if !f.conn.Has("NOTIFY") {
+		t.Fatalf("no NOTIFY in %v", f.conn.Caps())
+	}
+	f.conn.Forget()
+	if err := f.conn.Do("NOTIFY SET (selected (MessageNew MessageExpunge)) (personal (MessageNew MessageExpunge))", dialPatience); err != nil {
+		t.Fatal(err)
+	}
+	server.Deliver(t, "alice", "Lists", []byte(letter))
+	news, err := f.conn.Idle(time.Minute, dialPatience)
+	if err != nil || news.Status == 0 || news.Exists != 0 {
+		t.Errorf("%+v, %v", news, err)
+	}
+	if err := f.conn.Do("NOTIFY NONSENSE", dialPatience); err == nil {
+		t.Error("nonsense was accepted")
+	}
+	var status *imap.StatusData
+	err = f.conn.Lend(dialPatience, func(c *imapclient.Client) (err error) {
+		status, err = c.Status("Lists", &imap.StatusOptions{NumMessages: true}).Wait()
+		return err
+	})
+	if err != nil || status.NumMessages == nil || *status.NumMessages != 1 {
+		t.Errorf("%+v, %v", status, err)
+	}
+}
+
+// reach logs in and moves past what is in the mailbox.
+func reach(t *testing.T, server imaptest.Endpoint, security Security) *follower {
+	t.Helper()
+	endpoint := Endpoint{Host: server.Host, Port: server.Port, Security: security, TLS: &tls.Config{RootCAs: server.Roots}}
+	if security == TLS {
+		endpoint.Port = server.TLSPort
+	}
+	c, err := Dial(t.Context(), endpoint, DefaultLimits, dialPatience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	f := &follower{conn: c, password: server.Password, next: 1}
+	if err := f.open(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.look(); err != nil {
+		t.Fatal(err)
+	}
+	f.got = nil
+	return f
+}
+
+func hearThree(t *testing.T, f *follower, deliver func()) {
+	t.Helper()
+	for n := 1; n <= 3; n++ {
+		deliver()
+		for len(f.got) < n {
+			news, err := f.conn.Idle(time.Minute, dialPatience)
+			if err != nil || !news.Mail() {
+				t.Fatalf("idle: %+v, %v", news, err)
+			}
+			if err := f.look(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(f.got) != n {
+			t.Fatalf("got %v, want %d", f.got, n)
+		}
+	}
+}

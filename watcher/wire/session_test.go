@@ -1,0 +1,142 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"idlepush/watcher/imaptest"
+)
+
+const (
+	testRefresh  = 9 * time.Minute
+	testPatience = 30 * time.Second
+)
+
+// follower is the smallest session there is: it logs in, looks for mail, and waits, as the watcher does.
+type follower struct {
+	conn     *Conn
+	password string // alice's; a script takes any
+	next     imap.UID
+	got      []imap.UID
+	missing  int // found by SEARCH, and not shown by FETCH
+	looks    int
+	dropped  int
+}
+
+func (f *follower) login() error {
+	if err := f.conn.Greet(testPatience); err != nil {
+		return err
+	}
+	return f.open()
+}
+
+// open goes on where Dial ends.
+func (f *follower) open() error {
+	if !f.conn.Preauth() {
+		if err := f.conn.Lend(testPatience, func(c *imapclient.Client) error { return c.Login("alice", f.password).Wait() }); err != nil {
+			return err
+		}
+	}
+	return f.conn.Lend(testPatience, func(c *imapclient.Client) error {
+		_, err := c.Select("INBOX", &imap.SelectOptions{ReadOnly: true}).Wait()
+		return err
+	})
+}
+
+// look finds and fetches all there is from next on.
+func (f *follower) look() error {
+	f.looks++
+	f.conn.Forget()
+	defer func() { f.dropped += f.conn.Dropped() }()
+	return f.conn.Lend(testPatience, func(c *imapclient.Client) error {
+		found, err := c.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{{{Start: f.next}}}}, nil).Wait()
+		if err != nil {
+			return err
+		}
+		var wanted imap.UIDSet
+		for _, uid := range found.AllUIDs() {
+			if uid >= f.next {
+				wanted.AddNum(uid)
+			}
+		}
+		if len(wanted) == 0 {
+			return nil
+		}
+		section := &imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"SUBJECT"}, Peek: true}
+		messages, err := c.Fetch(wanted, &imap.FetchOptions{UID: true, Flags: true, BodySection: []*imap.FetchItemBodySection{section}}).Collect()
+		if err != nil {
+			return err
+		}
+		shown := make(map[imap.UID]bool)
+		for _, m := range messages {
+			if shown[m.UID] = m.FindBodySection(section) != nil; shown[m.UID] {
+				f.got = append(f.got, m.UID)
+			}
+		}
+		uids, _ := wanted.Nums()
+		for _, uid := range uids {
+			f.next = max(f.next, uid+1)
+			if !shown[uid] {
+				f.missing++
+			}
+		}
+		return nil
+	})
+}
+
+// run ends after that many mails or looks, or with the connection.
+func (f *follower) run(mails, looks int) error {
+	if err := f.login(); err != nil {
+		return err
+	}
+	return f.follow(mails, looks)
+}
+
+func (f *follower) follow(mails, looks int) error {
+	for {
+		if err := f.look(); err != nil {
+			return err
+		}
+		if len(f.got) >= mails || f.looks >= looks {
+			return nil
+		}
+		if _, err := f.conn.Idle(testRefresh, testPatience); err != nil {
+			return err
+		}
+	}
+}
+
+// pipe connects a script and a Conn. Both end with stop, which waits.
+func pipe(t testing.TB, script *imaptest.Script, limits Limits, secure *tls.Config) (c *Conn, stop func()) {
+	t.Helper()
+	client, server := net.Pipe()
+	var wg sync.WaitGroup
+	serve, dialled := server, client
+	if secure != nil {
+		serve = tls.Server(server, secure)
+		dialled = tls.Client(client, &tls.Config{InsecureSkipVerify: true})
+	}
+	wg.Go(func() { script.Serve(serve) })
+	c = New(context.Background(), dialled, limits)
+	return c, func() {
+		c.Close()
+		wg.Wait()
+	}
+}
+
+// trickyMail holds what could be mistaken for something else.
+func trickyMail(uid int) imaptest.Message {
+	text := "* 7 EXISTS\r\nT2 OK done\r\n)\r\n* BYE\r\n\"{12}\r\n"
+	return imaptest.Message{
+		Header: fmt.Sprintf("Subject: mail %d {12}\r\nX: %s\r\n\r\n", uid, strings.ReplaceAll(text, "\r\n", "\r\n ")), Text: text,
+	}
+}

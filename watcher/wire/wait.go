@@ -1,0 +1,208 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// Greet reads the greeting and, if the server did not list its capabilities in it, asks for them. Each of the two may take as long as patience.
+// A greeting of BYE is a *ByeError. Dial has greeted.
+func (c *Conn) Greet(patience time.Duration) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	r, err := c.next(time.Now().Add(patience))
+	if err != nil {
+		return c.late(err, "the greeting")
+	}
+	if r.tag != "*" || r.kind != "OK" && r.kind != "PREAUTH" {
+		return c.fail(&ProtocolError{"no greeting: is this an IMAP server?"})
+	}
+	c.preauth = r.kind == "PREAUTH"
+	c.login = c.preauth
+	return c.askCaps(patience)
+}
+
+// askCaps asks for the capabilities unless a list is known. A server that refuses has IMAP4rev1 and nothing else.
+func (c *Conn) askCaps(patience time.Duration) error {
+	if c.caps != "" {
+		return nil
+	}
+	err := c.Do("CAPABILITY", patience)
+	if _, refused := errors.AsType[*imap.Error](err); err != nil && !refused {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.caps == "" {
+		c.caps = string(imap.CapIMAP4rev1)
+	}
+	return nil
+}
+
+// Do sends a command that needs no answer but its status (NOOP, NOTIFY) and waits for that, at most as long as patience. NO and BAD are an
+// *imap.Error, after which the connection works on. What else the server says is noted as usual. The command has no tag and no line end; a first
+// word only is ever named in an error.
+func (c *Conn) Do(command string, patience time.Duration) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	until := time.Now().Add(patience)
+	tag, err := c.send(command, until)
+	if err != nil {
+		return err
+	}
+	name, _, _ := strings.Cut(command, " ")
+	return c.answer(tag, name, until)
+}
+
+func (c *Conn) send(command string, until time.Time) (tag string, err error) {
+	if strings.ContainsAny(command, "\r\n\x00") {
+		return "", errors.New("a command of several lines")
+	}
+	c.tag++
+	tag = "I" + strconv.Itoa(c.tag)
+	return tag, c.write([]byte(tag+" "+command+"\r\n"), until)
+}
+
+func (c *Conn) write(b []byte, until time.Time) error {
+	c.conn.SetWriteDeadline(until)
+	_, err := c.conn.Write(b)
+	// TLS writes by itself now and then, long after.
+	c.conn.SetWriteDeadline(time.Time{})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return c.fail(&TimeoutError{"the server to read what is sent"})
+	}
+	return c.fail(fmt.Errorf("write to the server: %w", err))
+}
+
+// answer waits for the tagged status.
+func (c *Conn) answer(tag, name string, until time.Time) error {
+	for {
+		r, err := c.next(until)
+		switch {
+		case err != nil:
+			return c.late(err, "the answer to "+name)
+		case r.tag == tag:
+			return c.status(r)
+		}
+		if err := c.stray(r); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Conn) status(r *response) error {
+	switch r.kind {
+	case "OK":
+		return nil
+	case "NO", "BAD":
+		return r.failure()
+	}
+	return c.fail(&ProtocolError{"it answered neither OK, NO nor BAD"})
+}
+
+// late turns a deadline into the failure it is outside of a refresh.
+func (c *Conn) late(err error, waiting string) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.Cause() == nil {
+		return c.fail(&TimeoutError{waiting})
+	}
+	return err
+}
+
+// Idle waits in IDLE (RFC 2177) until there may be new mail (News.Mail) or refresh is over, measured from the call, and returns the news, which
+// it does not forget. If there is such news already it returns at once and sends nothing. Flags and expunged messages are noted and do not end it.
+// When it returns, IDLE has ended and the server has answered: nothing said meanwhile is lost, and the connection was alive a moment ago. The
+// server may take as long as patience to say "+" and again to answer DONE. A server that ends IDLE by itself is no error: News.Ended. NO and BAD to
+// IDLE are an *imap.Error, after which the connection works on.
+func (c *Conn) Idle(refresh, patience time.Duration) (News, error) {
+	news := c.News()
+	if news.Mail() {
+		return news, c.Cause()
+	}
+	until := time.Now().Add(refresh)
+	tag, err := c.enterIdle(patience)
+	if err == nil && tag != "" {
+		tag, err = c.hear(tag, until)
+	}
+	if err == nil && tag != "" {
+		err = c.leaveIdle(tag, patience)
+	}
+	return c.News(), err
+}
+
+// enterIdle returns the tag of the IDLE that runs now; none if the server answered it with OK at once.
+func (c *Conn) enterIdle(patience time.Duration) (tag string, err error) {
+	if err := c.begin(); err != nil {
+		return "", err
+	}
+	until := time.Now().Add(patience)
+	tag, err = c.send("IDLE", until)
+	for err == nil {
+		var r *response
+		if r, err = c.next(until); err != nil {
+			err = c.late(err, "the answer to IDLE")
+			break
+		}
+		switch r.tag {
+		case "+":
+			return tag, nil
+		case tag:
+			return "", c.ended(r)
+		}
+		err = c.stray(r)
+	}
+	return "", err
+}
+
+// hear returns the tag when IDLE is to be left, and none when the server has ended it. A session spends its life in here: the frames below are
+// kept few and small, for its stack is the largest part of its memory.
+func (c *Conn) hear(tag string, until time.Time) (string, error) {
+	for !c.News().Mail() {
+		r, err := c.next(until)
+		switch {
+		case err == nil && r.tag == tag:
+			return "", c.ended(r)
+		case err == nil:
+			err = c.stray(r)
+		case errors.Is(err, os.ErrDeadlineExceeded) && c.Cause() == nil:
+			return tag, nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return tag, nil
+}
+
+// ended takes the answer to an IDLE that was not left.
+func (c *Conn) ended(r *response) error {
+	if err := c.status(r); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.news.Ended = true
+	return nil
+}
+
+func (c *Conn) leaveIdle(tag string, patience time.Duration) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	until := time.Now().Add(patience)
+	if err := c.write([]byte("DONE\r\n"), until); err != nil {
+		return err
+	}
+	c.done = true
+	return c.answer(tag, "DONE", until)
+}

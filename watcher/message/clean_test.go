@@ -1,0 +1,74 @@
+package message
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestNothingInvisibleOrSteeringIsLeftInATitle(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"a\r\n\tb   c\v\fd\u0085e\u00a0f\u2028g\u2029h\u3000i": "a b c d e f g h i",
+		"  around  ":                                           "around",
+		"nul\x00 esc\x1b[31m bell\a del\x7f":                   "nul esc[31m bell del",
+		"c1\u0080\u009b31m":                                    "c131m",
+		"\u202egpj.exe\u202c":                                  "gpj.exe",
+		"\u2066a\u2067b\u2068c\u2069\u200e\u200f\u061cd":       "abcd",
+		"\ufeffpay\u200bpal\u2060\u00ad":                       "paypal",
+		"fill\u034f\u115f\u1160\u3164\uffa0\u2800\u180eer":     "fill er",
+		"tag\U000e0001\U000e0041\U000e007f\ufff9\ufffb":        "tag",
+		"non\uffff\U0001fffe":                                  "non",
+		"\xff\xfe\xfd broken":                                  "\ufffd broken",
+		"👩\u200d👩\u200d👧 family":                               "👩\u200d👩\u200d👧 family",
+		"❤\ufe0f\u200d🔥 👩🏽\u200d🚀":                             "❤\ufe0f\u200d🔥 👩🏽\u200d🚀",
+		"joined\u200dup\u200d 👩\u200d":                         "joinedup 👩",
+		"e\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301vil": "e\u0301\u0301\u0301\u0301vil",
+	} {
+		if got := cleanText(raw, 100); got != want {
+			t.Errorf("%q:\n got %q\nwant %q", raw, got, want)
+		}
+	}
+}
+
+func TestALongTextIsCutBetweenCharacters(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		raw, want string
+		bound     int
+	}{
+		{"12345", "12345", 5},
+		{"12345   ", "12345", 5},
+		{"123456", "1234…", 5},
+		{"123 56", "123…", 5},
+		{"äöüßéè", "äöüß…", 5},
+		{"你好世界你好", "你好世界…", 5},
+		{"123e\u0301456", "123…", 5},
+		{"12👩\u200d👩\u200d👧", "12…", 5},
+		{"123👍🏽456", "123…", 5},
+		{"e" + strings.Repeat("\u0301", 50), "e…", 4},
+	} {
+		if got := cleanText(c.raw, c.bound); got != c.want {
+			t.Errorf("%q to %d:\n got %q\nwant %q", c.raw, c.bound, got, c.want)
+		}
+	}
+}
+
+func TestADescriptionKeepsItsBounds(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("word ", 2000)
+	got := Describe([]byte("From: "+long+"<bob@example.com>\nSubject: "+long+"\n\n"), []byte(long))
+	for name, c := range map[string]struct {
+		text  string
+		bound int
+	}{"from": {got.From, fromRunes}, "subject": {got.Subject, subjectRunes}, "preview": {got.Preview, previewRunes}} {
+		if n := utf8.RuneCountInString(c.text); n > c.bound || n < c.bound-1 || !strings.HasSuffix(c.text, "…") {
+			t.Errorf("%s is %d runes of %d: %q", name, n, c.bound, c.text)
+		}
+	}
+	address := strings.Repeat("service.bank.example.", 20) + "@evil.example"
+	if from := Describe([]byte("From: <"+address+">\n\n"), nil).From; !strings.HasSuffix(from, "@evil.example") ||
+		!strings.HasPrefix(from, "…") || utf8.RuneCountInString(from) != fromRunes {
+		t.Errorf("a long address became %q", from)
+	}
+}

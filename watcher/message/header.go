@@ -1,0 +1,99 @@
+// Package message says what a mail is, from bytes that come from strangers: who sent it, its subject, its first words, and by
+// what it can be known again. It stands apart from watcher because it is all pure functions that know neither IMAP nor
+// the store, and because everything hostile in a mail's own text is dealt with here.
+package message
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"strings"
+)
+
+// How much of a message is read to describe it, in bytes. What lies beyond is not looked at, so no message is dear to describe.
+const (
+	headerBytes = 64 << 10
+	textBytes   = 4 << 10
+)
+
+// The most that is said of a message, in runes, the ellipsis at a cut among them.
+const (
+	fromRunes    = 100
+	subjectRunes = 250
+	previewRunes = 200
+)
+
+// Description is what may be said of one message. Its texts are valid UTF-8 on one line, without control, bidirectional or
+// invisible characters, within fromRunes, subjectRunes and previewRunes, and empty if there is nothing to say.
+type Description struct {
+	// From is the sender's display name if it says anything and names no other address than the real one, else the address.
+	From    string
+	Subject string
+	// Preview is the beginning of what the sender wrote: no quotes, no signature, nothing of encrypted mail.
+	Preview string
+	// Fingerprint knows the same message again under another UID and UIDVALIDITY: 16 base64url characters, or empty if the
+	// message has nothing to be known by.
+	Fingerprint string
+}
+
+// Describe says what a message is. header is the answer to BODY.PEEK[HEADER.FIELDS (FROM SENDER SUBJECT DATE MESSAGE-ID CONTENT-TYPE
+// CONTENT-TRANSFER-ENCODING)], text the first textBytes of BODY[TEXT], or nil for no preview. Both come from strangers: they may be
+// cut anywhere, broken in every way, or hostile, and get the best description that can be made of them.
+func Describe(header, text []byte) Description {
+	header = header[:min(len(header), headerBytes)]
+	fields, _ := parseFields(header)
+	charset := parseContentType(fields["content-type"]).charset
+	return Description{
+		From:        senderOf(fields, charset),
+		Subject:     cleanText(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes),
+		Preview:     previewOf(fields, text[:min(len(text), textBytes)]),
+		Fingerprint: fingerprintOf(fields["message-id"], header),
+	}
+}
+
+// fields are the header fields of a message or of a part, unfolded, by their name in lower case; of fields that come twice the
+// first that says something.
+type fields map[string][]byte
+
+// parseFields reads fields up to the empty line and returns what follows that.
+func parseFields(raw []byte) (fields, []byte) {
+	found, open := fields{}, ""
+	for len(raw) > 0 {
+		var line []byte
+		line, raw, _ = bytes.Cut(raw, []byte("\n"))
+		line = bytes.TrimRight(line, "\r")
+		if len(line) == 0 {
+			break
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			if open != "" {
+				found[open] = append(found[open], line...)
+			}
+			continue
+		}
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		open = strings.ToLower(string(bytes.TrimSpace(name)))
+		if !ok || len(bytes.TrimSpace(found[open])) > 0 {
+			open = ""
+			continue
+		}
+		found[open] = slices.Clone(value)
+	}
+	return found, raw
+}
+
+// fingerprintOf hashes the Message-ID, which servers and moves keep, or else all of the header.
+func fingerprintOf(messageID, header []byte) string {
+	seed := "message-id\n"
+	id := bytes.Trim(bytes.TrimSpace(messageID), "<>")
+	if len(id) == 0 {
+		seed = "header\n"
+		id = bytes.TrimSpace(bytes.ReplaceAll(header, []byte("\r\n"), []byte("\n")))
+	}
+	if len(id) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(append([]byte(seed), id...))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}

@@ -1,0 +1,52 @@
+package message
+
+import (
+	"strings"
+	"testing"
+)
+
+func fingerprint(header string) string { return Describe([]byte(header), nil).Fingerprint }
+
+func TestTheSameMailHasTheSameFingerprint(t *testing.T) {
+	t.Parallel()
+	want := fingerprint("Message-ID: <1@example.com>\r\nSubject: tea\r\n\r\n")
+	if len(want) != 16 || strings.Trim(want, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		t.Errorf("%q is not 16 base64url characters", want)
+	}
+	for _, header := range []string{
+		"message-id:<1@example.com>\nSubject: tea\n",
+		"Subject: [list] tea\r\nMessage-Id:\r\n <1@example.com> \r\n\r\n",
+		"MESSAGE-ID: 1@example.com",
+	} {
+		if got := fingerprint(header); got != want {
+			t.Errorf("%q: %s, not %s", header, got, want)
+		}
+	}
+	if a, b := fingerprint("From: bob\r\nDate: now\r\n\r\n"), fingerprint("From: bob\nDate: now\n\n"); a != b || a == "" {
+		t.Errorf("without Message-ID, line ends make %q of %q", b, a)
+	}
+}
+
+func TestDifferentMailsHaveDifferentFingerprints(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for _, header := range []string{
+		"Message-ID: <1@example.com>\n\n",
+		"Message-ID: <2@example.com>\n\n",
+		"From: bob\nDate: now\n\n",
+		"From: bob\nDate: later\n\n",
+		"From: bob\nDate: later\nMessage-ID: <>\n\n",
+		"1@example.com",
+	} {
+		got := fingerprint(header)
+		if other, ok := seen[got]; ok || got == "" {
+			t.Errorf("%q and %q: %q", header, other, got)
+		}
+		seen[got] = header
+	}
+	for _, nothing := range []string{"", "\r\n", "\n \n"} {
+		if got := fingerprint(nothing); got != "" {
+			t.Errorf("%q is known as %q", nothing, got)
+		}
+	}
+}

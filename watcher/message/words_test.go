@@ -1,0 +1,100 @@
+package message
+
+import "testing"
+
+// subjectOf describes a message with this subject, as it stands in the header.
+func subjectOf(raw string) string {
+	return Describe([]byte("From: bob@example.com\r\nSubject: "+raw+"\r\n\r\n"), nil).Subject
+}
+
+func TestSubjectsOfAllCharsetsAreRead(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"Tea at five": "Tea at five",
+		"=?UTF-8?Q?Gr=C3=BC=C3=9Fe_aus_K=C3=B6ln?=":                     "Grüße aus Köln",
+		"=?utf-8?B?WmHFvMOzxYLEhyBnxJnFm2zEhSBqYcW6xYQ=?=":              "Zażółć gęślą jaźń",
+		"=?ISO-8859-1?Q?Caf=E9?=":                                       "Café",
+		"=?iso-8859-1?Q?=93quoted=94_=80_5?=":                           "“quoted” € 5", // windows-1252 under another name
+		"=?iso-8859-15?B?R3L832UgpA==?=":                                "Grüße €",
+		"=?ISO-2022-JP?B?GyRCMnE1RCROJCpDTiRpJDsbKEI=?=":                "会議のお知らせ",
+		"=?shift_jis?B?ie+LYw==?=":                                      "会議",
+		"=?EUC-JP?B?svG1xA==?=":                                         "会議",
+		"=?GB2312?B?u+HS6c2o1qo=?=":                                     "会议通知",
+		"=?hz-gb-2312?B?fns7YVJpfn0=?=":                                 "会议",
+		"=?big5?B?t3zEs7Nxqr4=?=":                                       "會議通知",
+		"=?ks_c_5601-1987?B?yLjAxw==?=":                                 "회의",
+		"=?koi8-r?B?99PU0sXewQ==?=":                                     "Встреча",
+		"=?windows-1251?Q?=C2=F1=F2=F0=E5=F7=E0?=":                      "Встреча",
+		"=?tis-620?B?u8PQqtjB?=":                                        "ประชุม",
+		"=?cp850?B?mm6LY5Rkgg==?=":                                      "Ünïcödé",
+		"=?utf-8*de?Q?Gr=C3=BC=C3=9Fe?=":                                "Grüße", // RFC 2231
+		"=?unknown-8bit?Q?Caf=E9?= =?unknown-8bit?Q?_Gr=C3=BC=C3=9Fe?=": "Caf\ufffd Grüße",
+	} {
+		if got := subjectOf(raw); got != want {
+			t.Errorf("%s:\n got %q\nwant %q", raw, got, want)
+		}
+	}
+}
+
+func TestBrokenWordsAreReadAsFarAsTheyGo(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		// Adjacent words, the space between them gone, also where a character is split.
+		"=?utf-8?Q?Hello,?= =?utf-8?Q?_world?=":                 "Hello, world",
+		"=?utf-8?B?5L2g5Q==?=\r\n =?UTF-8?B?pb3kuJbnlYw=?=":     "你好世界",
+		"=?utf-8?Q?Gr=C3?= \t =?utf-8?Q?=BC=C3=9Fe?=":           "Grüße",
+		"=?utf-8?Q?Gr=C3=BC=C3=9Fe?= =?koi8-r?B?99PU0sXewQ==?=": "GrüßeВстреча",
+		"=?utf-8?Q?a?= and =?utf-8?Q?b?=":                       "a and b",
+		"Re:=?utf-8?Q?_a?=,b":                                   "Re: a,b",
+		// Words that break the grammar.
+		"=?utf-8?B?SGVsbG8?=":                    "Hello", // no padding
+		"=?utf-8?B?SGVs bG8=?=":                  "Hello",
+		"=?utf-8?B?SGVsbG8=IHdvcmxk?=":           "Hello world", // padding inside
+		"=?utf-8?b?SGVsbG8?= =?utf-8?q?_there?=": "Hello there",
+		"=?utf-8?Q?Tea at five?=":                "Tea at five",
+		"=?utf-8?Q?100=_sure=3F=ZZ?=":            "100= sure?=ZZ",
+		"=?utf-8?Q?M=FCller?=":                   "Müller", // not UTF-8 at all
+		"=?utf-8?Q?Gr=C3=BC=C3?=":                "Grü\ufffd",
+		"=?iso-8859-1?Q?M\xfcller?=":             "Müller", // raw inside a word
+		"=?utf-8?Q?cut_off":                      "cut off",
+		"=?utf-8?B?Y3V0IG9mZg":                   "cut off",
+		"=?utf-8?Q??=":                           "",
+		// No words at all.
+		"=?utf-8?Q?no end here":  "=?utf-8?Q?no end here",
+		"=?utf-8?X?aGVsbG8=?=":   "=?utf-8?X?aGVsbG8=?=",
+		"=??Q?a?=":               "=??Q?a?=",
+		"=?utf-8?":               "=?utf-8?",
+		"a =? b ?= c":            "a =? b ?= c",
+		"=?utf-8 is it?Q?what?=": "=?utf-8 is it?Q?what?=",
+		// A charset that nobody knows leaves its word, not the others.
+		"=?utf-8?Q?Gr=C3=BC=C3=9Fe?= =?x-klingon?Q?nuq?= =?utf-8?Q?an?=": "Grüße =?x-klingon?Q?nuq?= an",
+		"=?utf-7?Q?Gr+APw-?=": "=?utf-7?Q?Gr+APw-?=",
+	} {
+		if got := subjectOf(raw); got != want {
+			t.Errorf("%s:\n got %q\nwant %q", raw, got, want)
+		}
+	}
+}
+
+func TestRawBytesAreReadInTheLikeliestCharset(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ subject, contentType, want string }{
+		{"Grüße", "", "Grüße"},
+		{"Grüße", "text/plain; charset=koi8-r", "Grüße"},
+		{"Gr\xfc\xdfe", "", "Grüße"},
+		{"Caf\xe9", "text/plain; charset=utf-8", "Café"},
+		{"\xf7\xd3\xd4\xd2\xc5\xde\xc1", "text/plain; charset=koi8-r", "Встреча"},
+		{"\xc2\xf1\xf2\xf0\xe5\xf7\xe0", `text/html; format=flowed; charset="windows-1251"`, "Встреча"},
+		{"\xbb\xe1\xd2\xe9", "text/plain; charset=gb2312", "会议"},
+		{"\x95\x5c\x8e\xa6", "text/plain; charset=Shift_JIS", "表示"}, // its second byte is a backslash
+		{"\x1b$B2q5D\x1b(B 5", "", "会議 5"},
+		{"Gr\xfc\xdfe", "text/plain; charset=x-klingon", "Grüße"},
+		{"Gr\xfc\xdfe", "text/plain; charset=utf-16", "Grüße"},
+		{"Gr\xfc\xdfe =?utf-8?Q?=C3=BC?=", "", "Grüße ü"},
+	} {
+		header := "Subject: " + c.subject + "\nContent-Type: " + c.contentType + "\n\n"
+		if got := Describe([]byte(header), nil).Subject; got != c.want {
+			t.Errorf("%q as %s:\n got %q\nwant %q", c.subject, c.contentType, got, c.want)
+		}
+	}
+}

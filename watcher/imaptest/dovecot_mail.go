@@ -1,0 +1,142 @@
+package imaptest
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// AddUser adds a user with an empty mailbox, or gives a known one another password, and returns when the server goes by it.
+// Connections that are logged in stay.
+func (s *Server) AddUser(t testing.TB, user, password string) {
+	t.Helper()
+	known, err := os.ReadFile(s.path("users"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var users strings.Builder
+	for line := range strings.Lines(string(known)) {
+		if !strings.HasPrefix(line, user+":") {
+			users.WriteString(line)
+		}
+	}
+	users.WriteString(user + ":{PLAIN.b64}" + base64.StdEncoding.EncodeToString([]byte(password)) + "::::::\n")
+	s.write(t, "users", []byte(users.String()))
+	for _, folder := range []string{filepath.Dir(s.home(user)), s.home(user)} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		s.own(t, folder)
+	}
+	// Dovecot looks at the file once a second.
+	if s.run != nil && !eventually(func() bool {
+		return s.command("", "doveadm", "-c", s.path("dovecot.conf"), "auth", "test", user, password).Run() == nil
+	}) {
+		t.Fatalf("dovecot does not take the password of %s", user)
+	}
+}
+
+// Deliver puts a message into a folder of the user's, made if need be, the way a mail server does (dovecot-lda), also
+// while the server is stopped. Lines may end in LF or CRLF.
+func (s *Server) Deliver(t testing.TB, user, folder string, message []byte) {
+	t.Helper()
+	programs, err := exec.Command("doveconf", "-c", s.path("dovecot.conf"), "-h", "libexec_dir").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := filepath.Join(strings.TrimSpace(string(programs)), "dovecot-lda")
+	lda := s.command(user, agent, "-c", s.path("dovecot.conf"), "-e", "-m", folder)
+	lda.Stdin = bytes.NewReader(message)
+	if said, err := lda.CombinedOutput(); err != nil {
+		t.Fatalf("deliver to %s of %s: %v: %s", folder, user, err, said)
+	}
+}
+
+// CreateFolder makes an empty folder; its name is in UTF-8, with / or . between the levels as the namespace has it.
+func (s *Server) CreateFolder(t testing.TB, user, folder string) {
+	t.Helper()
+	s.Doveadm(t, user, "mailbox", "create", folder)
+}
+
+// Flags returns the flags of every message of a folder by UID, \Recent among them, as Dovecot lists them. It does not go
+// through IMAP and changes nothing, so it can prove that nothing else did either.
+func (s *Server) Flags(t testing.TB, user, folder string) map[uint32]string {
+	t.Helper()
+	found := map[uint32]string{}
+	lines := strings.Lines(s.Doveadm(t, user, "-f", "tab", "fetch", "uid flags", "mailbox", folder))
+	for line := range lines {
+		uid, flags, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		if uid == "uid" {
+			continue
+		}
+		n, err := strconv.ParseUint(uid, 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[uint32(n)] = flags
+	}
+	return found
+}
+
+// Doveadm runs one doveadm command as the user and returns what it printed, such as
+// ("flags", "add", `\Seen`, "mailbox", "INBOX", "uid", "3") or ("expunge", "mailbox", "INBOX", "all"). It works on the files, so
+// sessions hear of it as of mail that another client changed.
+func (s *Server) Doveadm(t testing.TB, user string, args ...string) string {
+	t.Helper()
+	out, err := s.command(user, "doveadm", append([]string{"-c", s.path("dovecot.conf")}, args...)...).Output()
+	if err != nil {
+		var said []byte
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			said = exit.Stderr
+		}
+		t.Fatalf("doveadm %s: %v: %s", strings.Join(args, " "), err, said)
+	}
+	return string(out)
+}
+
+// DropConnections ends every connection of the user's with a BYE, as an administrator's kick or a restart of the server does.
+// Having no connection is no error. New ones are taken.
+func (s *Server) DropConnections(t testing.TB, user string) {
+	t.Helper()
+	// 68: nobody of that name is connected.
+	kick := s.command("", "doveadm", "-c", s.path("dovecot.conf"), "kick", user)
+	if said, err := kick.CombinedOutput(); err != nil && kick.ProcessState.ExitCode() != 68 {
+		t.Fatalf("kick %s: %v: %s", user, err, said)
+	}
+}
+
+// ResetUIDValidity loses the UIDs of a folder, as a mail store that was restored or moved does: the mails and their flags stay, but
+// are numbered from 1 again under another UIDVALIDITY. A running server stops for it, so that nobody holds the old numbers,
+// and is running again when it returns.
+func (s *Server) ResetUIDValidity(t testing.TB, user, folder string) {
+	t.Helper()
+	mails := strings.TrimSpace(s.Doveadm(t, user, "mailbox", "path", folder))
+	running := s.run != nil
+	s.Stop(t)
+	for _, pattern := range []string{
+		filepath.Join(mails, "dovecot-uidlist"),
+		filepath.Join(mails, "dovecot.index*"),
+		filepath.Join(s.home(user), "mail", "dovecot.list.index*"),
+	} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if running {
+		s.Start(t)
+	}
+}
+
+func (s *Server) home(user string) string { return filepath.Join(s.folder, "home", user) }

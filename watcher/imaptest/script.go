@@ -1,0 +1,317 @@
+package imaptest
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Script is an IMAP server with one mailbox that keeps to the protocol except where it is told otherwise. It accepts every login. Set the fields before
+// Serve; Hostile holds ready-made oddities. The zero value works. It needs no network and no clock, so that it runs in a synctest bubble.
+//
+// It speaks IMAP4rev1 with IDLE as far as a watcher needs: CAPABILITY, STARTTLS, LOGIN, AUTHENTICATE, ID, LIST, STATUS, EXAMINE, UID SEARCH, UID FETCH,
+// IDLE, NOOP, NOTIFY, LOGOUT.
+type Script struct {
+	Caps        string // default "IMAP4rev1 IDLE ID"
+	UIDValidity uint32 // default 1000
+	Messages    []Message
+	TLS         *tls.Config // offers STARTTLS
+
+	// On replaces the answer to a command ("LOGIN", "UID FETCH", "STARTTLS"), the greeting ("greeting"), what follows an accepted IDLE ("idling")
+	// or the answer to DONE ("DONE"). It may call Talk.Answer for the usual one.
+	On map[string]func(t *Talk, args string)
+	// At is called at every moment at which a server may say something unasked: "before X", when command X has come and nothing is said; "within X",
+	// when all but the tagged OK is said (of IDLE: when "+" is said); "after X". DONE counts as a command.
+	At func(t *Talk, moment string)
+	// Cut returns how many of the left bytes go out in one write; nil writes all that was said at once.
+	Cut func(left int) int
+	// Coalesce holds all output back until the server waits for the client.
+	Coalesce bool
+
+	mu    sync.Mutex
+	talks map[*Talk]bool
+}
+
+// Message is a mail in the mailbox of a Script.
+type Message struct {
+	UID    uint32 // 0 gets the next
+	Flags  string // such as `\Seen`
+	Header string // with CRLF line ends and the empty line; default "Subject: <UID>"
+	Text   string
+}
+
+// Talk is one connection to a Script.
+type Talk struct {
+	Tag    string // of the command at hand
+	script *Script
+	conn   net.Conn
+	lines  chan string
+	secure chan struct{} // STARTTLS is done, read on
+	quit   chan struct{}
+	news   chan struct{} // look again; may be lost
+	known  int           // messages announced
+	idling bool
+
+	mu   sync.Mutex // the reader says "+" to literals
+	held []byte
+	gone bool
+}
+
+// Serve talks to one client until it or the script ends the connection, which is closed then. Several may run at a time.
+func (s *Script) Serve(conn net.Conn) {
+	t := &Talk{
+		script: s, conn: conn, lines: make(chan string, 64), secure: make(chan struct{}), quit: make(chan struct{}), news: make(chan struct{}, 1),
+	}
+	s.mu.Lock()
+	if s.talks == nil {
+		s.talks = make(map[*Talk]bool)
+	}
+	s.talks[t] = true
+	s.mu.Unlock()
+	var reading sync.WaitGroup
+	reading.Go(t.read)
+	t.run()
+	s.mu.Lock()
+	delete(s.talks, t)
+	s.mu.Unlock()
+	close(t.quit)
+	conn.Close()
+	reading.Wait()
+}
+
+// ServeAll accepts and serves until the listener is closed and every client is gone.
+func (s *Script) ServeAll(l net.Listener) {
+	var talks sync.WaitGroup
+	defer talks.Wait()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		talks.Go(func() { s.Serve(conn) })
+	}
+}
+
+// Deliver puts a mail into the mailbox and announces it to every client in IDLE, to others with their next answer. It returns its UID.
+func (s *Script) Deliver(m Message) uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	uid := s.add(m)
+	for t := range s.talks {
+		select {
+		case t.news <- struct{}{}:
+		default:
+		}
+	}
+	return uid
+}
+
+func (s *Script) add(m Message) uint32 {
+	if m.UID == 0 {
+		m.UID = s.uidNext()
+	}
+	s.Messages = append(s.Messages, m)
+	return m.UID
+}
+
+func (s *Script) uidNext() uint32 {
+	next := uint32(1)
+	for _, m := range s.Messages {
+		next = max(next, m.UID+1)
+	}
+	return next
+}
+
+// Deliver puts a mail into the mailbox and announces it on this connection at once.
+func (t *Talk) Deliver(m Message) {
+	t.script.mu.Lock()
+	t.script.add(m)
+	t.script.mu.Unlock()
+	t.announce()
+}
+
+// announce says EXISTS if there is more than the client knows.
+func (t *Talk) announce() {
+	t.script.mu.Lock()
+	n := len(t.script.Messages)
+	t.script.mu.Unlock()
+	if n != t.known {
+		t.known = n
+		t.Say("* %d EXISTS\r\n", n)
+	}
+}
+
+// Say sends what format and args make, as it is. It reports whether the client is still there.
+func (t *Talk) Say(format string, args ...any) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.held = fmt.Appendf(t.held, format, args...)
+	if !t.script.Coalesce || len(t.held) > 1<<16 {
+		t.flush()
+	}
+	return !t.gone
+}
+
+func (t *Talk) flush() {
+	for len(t.held) > 0 && !t.gone {
+		n := len(t.held)
+		if t.script.Cut != nil {
+			n = min(max(t.script.Cut(n), 1), n)
+		}
+		_, err := t.conn.Write(t.held[:n])
+		t.gone = err != nil
+		t.held = t.held[n:]
+	}
+	t.held = nil
+}
+
+// OK ends the command at hand.
+func (t *Talk) OK(text string) { t.Say("%s OK %s\r\n", t.Tag, text) }
+
+// Silence says nothing more and reads on until the client goes. Not within STARTTLS: there, return without an answer.
+func (t *Talk) Silence() {
+	for _, ok := t.line(); ok; _, ok = t.line() {
+	}
+}
+
+// EndIdle takes the client out of IDLE from the server's side: the script has said its OK, and takes the next line for a command.
+func (t *Talk) EndIdle() { t.idling = false }
+
+// Bye says BYE and closes.
+func (t *Talk) Bye(text string) {
+	t.Say("* BYE %s\r\n", text)
+	t.Close()
+}
+
+// Close ends the connection.
+func (t *Talk) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.flush()
+	t.gone = true
+	t.conn.Close()
+}
+
+// line waits for the client's next line.
+func (t *Talk) line() (string, bool) {
+	t.mu.Lock()
+	t.flush()
+	t.mu.Unlock()
+	line, ok := <-t.lines
+	return line, ok
+}
+
+// Line waits for the client's next line, without its end; "" when the client is gone.
+func (t *Talk) Line() string {
+	line, _ := t.line()
+	return line
+}
+
+// read takes the client's lines in, so that it can always write. A line holds its literals.
+func (t *Talk) read() {
+	defer close(t.lines)
+	in := bufio.NewReader(t.conn)
+	var command strings.Builder
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		line = strings.TrimRight(line, "\r\n")
+		command.WriteString(line)
+		if n, wait, ok := announcedLiteral(line); ok {
+			if wait {
+				t.Say("+ go on\r\n")
+				t.mu.Lock()
+				t.flush()
+				t.mu.Unlock()
+			}
+			if _, err := io.CopyN(&command, in, n); err != nil {
+				return
+			}
+			continue
+		}
+		whole := command.String()
+		command.Reset()
+		select {
+		case t.lines <- whole:
+		case <-t.quit:
+			return
+		}
+		if _, name, _ := cutCommand(whole); name == "STARTTLS" {
+			select {
+			case <-t.secure:
+				in = bufio.NewReader(t.conn)
+			case <-t.quit:
+				return
+			}
+		}
+	}
+}
+
+// announcedLiteral reads the {12} or {12+} at the end of a client's line.
+func announcedLiteral(line string) (n int64, wait, ok bool) {
+	at := strings.LastIndexByte(line, '{')
+	if at < 0 || !strings.HasSuffix(line, "}") {
+		return 0, false, false
+	}
+	digits, plus := strings.CutSuffix(line[at+1:len(line)-1], "+")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	return n, !plus, err == nil
+}
+
+// cutCommand splits "tag NAME args"; of UID FETCH both words are the name.
+func cutCommand(line string) (tag, name, args string) {
+	tag, line, _ = strings.Cut(line, " ")
+	name, args, _ = strings.Cut(line, " ")
+	name = strings.ToUpper(name)
+	if name == "UID" {
+		second, rest, _ := strings.Cut(args, " ")
+		return tag, name + " " + strings.ToUpper(second), rest
+	}
+	return tag, name, args
+}
+
+func (t *Talk) run() {
+	t.do("greeting", "")
+	for {
+		line, ok := t.line()
+		if !ok {
+			return
+		}
+		tag, name, args := cutCommand(line)
+		t.Tag = tag
+		t.at("before " + name)
+		t.do(name, args)
+		if name == "STARTTLS" {
+			t.secure <- struct{}{}
+		}
+		t.at("after " + name)
+	}
+}
+
+func (t *Talk) at(moment string) {
+	if t.script.At != nil {
+		t.script.At(t, moment)
+	}
+}
+
+func (t *Talk) do(name, args string) {
+	if on, ok := t.script.On[name]; ok {
+		on(t, args)
+		return
+	}
+	t.Answer(name, args)
+}
+
+// Pipe serves a client over net.Pipe in a goroutine of wg.
+func (s *Script) Pipe(wg *sync.WaitGroup) net.Conn {
+	client, server := net.Pipe()
+	wg.Go(func() { s.Serve(server) })
+	return client
+}

@@ -1,0 +1,273 @@
+package watcher
+
+import (
+	"crypto/tls"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/registry"
+	"idlepush/watcher/imaptest"
+)
+
+func dovecotAccount(s *imaptest.Server, security registry.Security) registry.Account {
+	port := s.Port
+	if security == registry.TLS {
+		port = s.TLSPort
+	}
+	return registry.Account{Host: s.Host, Port: port, Security: security, Username: s.User, Password: registry.Secret(s.Password)}
+}
+
+func dovecotDialer(s *imaptest.Server) Dialer {
+	return Dialer{Permit: permitAll, TLS: &tls.Config{RootCAs: s.Roots}}
+}
+
+func TestNewMailAtDovecotRingsWithWhatItSays(t *testing.T) {
+	s := imaptest.Dovecot(t)
+	for _, security := range []registry.Security{registry.TLS, registry.StartTLS, registry.Plain} {
+		t.Run(string(security), func(t *testing.T) {
+			s.Deliver(t, s.User, "INBOX", mail("Old <old@example.org>", "before", "there before"))
+			h := newHouse(t, dovecotAccount(s, security))
+			pool, _ := h.watch(t, dovecotDialer(s))
+			h.waitState(t, registry.Watching)
+			s.Deliver(t, s.User, "INBOX", mail("Berta <b@example.org>", "hello", "How are you?"))
+			got := h.waitMails(t, 1)
+			if c := got[0].Content; len(got) != 1 || c != (registry.Content{From: "Berta", Subject: "hello", Preview: "How are you?"}) {
+				t.Fatalf("rang %d mails, the first as %+v", len(got), c)
+			}
+			if _, live := pool.Live(h.account.ID); !live {
+				t.Error("the session is not said to be live")
+			}
+		})
+	}
+}
+
+func TestNothingInTheMailboxEverChanges(t *testing.T) {
+	s := imaptest.Dovecot(t)
+	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "one", "1"))
+	before := s.Flags(t, s.User, "INBOX")
+	h := newHouse(t, dovecotAccount(s, registry.TLS))
+	_, stop := h.watch(t, dovecotDialer(s))
+	h.waitState(t, registry.Watching)
+	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "two", "2"))
+	h.waitMails(t, 1)
+	stop()
+	after := s.Flags(t, s.User, "INBOX")
+	if len(after) != 2 || after[1] != before[1] {
+		t.Errorf("flags were %v, are %v", before, after)
+	}
+	for uid, flags := range after {
+		if strings.Contains(strings.ToLower(flags), "seen") || !strings.Contains(flags, "Recent") {
+			t.Errorf("mail %d has the flags %q: want it unseen and still recent", uid, flags)
+		}
+	}
+}
+
+func TestMailThatComesWhileTheServerOrTheConnectionIsDownRingsOnce(t *testing.T) {
+	s := imaptest.Dovecot(t)
+	h := newHouse(t, dovecotAccount(s, registry.TLS))
+	_, stop := h.watch(t, dovecotDialer(s))
+	h.waitState(t, registry.Watching)
+
+	s.DropConnections(t, s.User)
+	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "dropped", ""))
+	h.waitMails(t, 1)
+
+	s.Stop(t)
+	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "server down", ""))
+	s.Start(t)
+	h.waitMails(t, 2)
+
+	stop()
+	for i := range 60 {
+		s.Deliver(t, s.User, "INBOX", mail("a@example.org", fmt.Sprint("idlepush down ", i), ""))
+	}
+	h.watch(t, dovecotDialer(s))
+	got := h.waitMails(t, 62)
+	var subjects []string
+	for _, n := range got {
+		subjects = append(subjects, n.Content.Subject)
+	}
+	want := []string{"dropped", "server down"}
+	for i := range 60 {
+		want = append(want, fmt.Sprint("idlepush down ", i))
+	}
+	if !slices.Equal(subjects, want) {
+		t.Errorf("rang %q", subjects)
+	}
+}
+
+func TestMailSinceTheLastSuccessRingsAfterUIDVALIDITYChangedAndNoneTwice(t *testing.T) {
+	s := imaptest.Dovecot(t)
+	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "never rang", ""))
+	h := newHouse(t, dovecotAccount(s, registry.TLS))
+	_, stop := h.watch(t, dovecotDialer(s))
+	h.waitState(t, registry.Watching)
+	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "rang", ""))
+	h.waitMails(t, 1)
+	stop()
+	cursor, err := h.store.Cursor(h.account.ID, "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "since", ""))
+	s.ResetUIDValidity(t, s.User, "INBOX")
+	_, stop = h.watch(t, dovecotDialer(s))
+	h.wait(t, "the folder gone through anew", func() bool {
+		c, err := h.store.Cursor(h.account.ID, "INBOX")
+		return err == nil && c.UIDValidity != cursor.UIDValidity && c.Since.IsZero()
+	})
+	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "after", ""))
+	h.wait(t, "the mail after", func() bool {
+		return slices.ContainsFunc(h.mails(t), func(n registry.Notification) bool { return n.Content.Subject == "after" })
+	})
+	stop()
+	count := make(map[string]int)
+	for _, n := range h.mails(t) {
+		count[n.Content.Subject]++
+	}
+	// What came within the quarter of an hour before the first sight may be taken for new then: the clocks may differ.
+	delete(count, "never rang")
+	if !maps.Equal(count, map[string]int{"rang": 1, "since": 1, "after": 1}) {
+		t.Errorf("rang %v", count)
+	}
+}
+
+func TestOtherFoldersAreLookedAtWithEveryRefresh(t *testing.T) {
+	s := imaptest.Dovecot(t)
+	s.CreateFolder(t, s.User, "Büro")
+	account := dovecotAccount(s, registry.TLS)
+	account.Folders = []string{"INBOX", "Büro", "gone"}
+	h := newHouse(t, account)
+	conn, err := dovecotDialer(s).login(t.Context(), h.account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	session := &session{account: h.account, store: h.store, conn: conn, log: h.log, poison: new(poison)}
+	for _, step := range []struct {
+		folder string
+		found  int
+	}{{"", 0}, {"Büro", 1}, {"INBOX", 1}, {"", 0}} {
+		if step.folder != "" {
+			s.Deliver(t, s.User, step.folder, mail("a@example.org", "for "+step.folder, ""))
+		}
+		session.round = session.round.AddDate(0, 0, -1)
+		if found, err := session.catchUp(); err != nil || found != step.found {
+			t.Fatalf("after a mail to %q: %d found, %v; want %d", step.folder, found, err, step.found)
+		}
+		if session.folder != "INBOX" {
+			t.Fatalf("the session would wait in %q", session.folder)
+		}
+	}
+	if session.missing != "gone" {
+		t.Errorf("the folder that is missing is said to be %q", session.missing)
+	}
+}
+
+func TestAWrongPasswordStopsAndSaysSoOnce(t *testing.T) {
+	s := imaptest.Dovecot(t, "auth_failure_delay = 0")
+	account := dovecotAccount(s, registry.TLS)
+	account.Password = "wrong-planted-password"
+	h := newHouse(t, account)
+	pool, _ := h.watch(t, dovecotDialer(s))
+	status := h.waitState(t, registry.Attention)
+	if status.Code != "login_refused" || status.Reason == "" {
+		t.Errorf("the status is %+v", status)
+	}
+	told := 0
+	list, _, err := h.store.Notifications(h.account.Owner, "", 10, status.Since)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range list {
+		if n.Kind == registry.AttentionKind {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("%d notifications say so, want 1", told)
+	}
+	if strings.Contains(h.logged.String(), "planted") {
+		t.Error("the password is in the log")
+	}
+
+	fixed := h.account
+	fixed.Password = registry.Secret(s.Password)
+	if _, err := h.store.UpdateAccount(fixed, status.Since); err != nil {
+		t.Fatal(err)
+	}
+	h.waitState(t, registry.Watching)
+	h.wait(t, "a live connection", func() bool { _, live := pool.Live(h.account.ID); return live })
+}
+
+func TestACheckSaysWhatTheServerCanDoAndWhichFieldIsWrong(t *testing.T) {
+	s := imaptest.Dovecot(t, "auth_failure_delay = 0")
+	s.CreateFolder(t, s.User, "Work")
+	good := dovecotAccount(s, registry.TLS)
+	able, err := dovecotDialer(s).Check(t.Context(), good)
+	if err != nil || !able.Idle || !slices.Contains(able.Folders, "Work") || !slices.Contains(able.Folders, "INBOX") || len(able.Capabilities) < 3 {
+		t.Fatalf("the check of a good account says %+v, %v", able, err)
+	}
+	for name, c := range map[string]struct {
+		edit        func(*registry.Account)
+		field, code string
+	}{
+		"password":        {func(a *registry.Account) { a.Password = "no" }, "password", "login_refused"},
+		"host":            {func(a *registry.Account) { a.Host = "no.such.host.invalid" }, "host", "host_unknown"},
+		"closed port":     {func(a *registry.Account) { a.Port = 1 }, "port", "connection_failed"},
+		"tls on starttls": {func(a *registry.Account) { a.Port = s.Port }, "security", "tls_failed"},
+		"folder":          {func(a *registry.Account) { a.Folders = []string{"Nowhere"} }, "folders", "folder_unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := good
+			c.edit(&a)
+			_, err := dovecotDialer(s).Check(t.Context(), a)
+			f, ok := err.(*Failure)
+			if !ok || f.Field != c.field || f.Code != c.code || f.Reason == "" {
+				t.Errorf("the check says %+v", err)
+			}
+		})
+	}
+}
+
+func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
+	s := imaptest.Dovecot(t)
+	account := dovecotAccount(s, registry.TLS)
+	account.Folders = []string{"INBOX", "Büro & Co"}
+	for i := range 10 {
+		account.Folders = append(account.Folders, fmt.Sprint("List ", i))
+	}
+	for _, f := range account.Folders[1:] {
+		s.CreateFolder(t, s.User, f)
+	}
+	h := newHouse(t, account)
+	h.watch(t, dovecotDialer(s))
+	h.waitState(t, registry.Watching)
+	slowest := time.Duration(0)
+	for i, f := range account.Folders {
+		// It comes while the session is still on its way back from the one before.
+		began := time.Now()
+		s.Deliver(t, s.User, f, mail("a@example.org", "for "+f, ""))
+		got := h.waitMails(t, i+1)
+		slowest = max(slowest, time.Since(began))
+		if last := got[i]; last.Folder != f || last.Content.Subject != "for "+f {
+			t.Fatalf("a mail to %s rang as %q in %s", f, last.Content.Subject, last.Folder)
+		}
+	}
+	t.Logf("the slowest of twelve mails rang after %v; Dovecot waits 500 ms before it tells", slowest.Round(time.Millisecond))
+	if slowest > 5*time.Second {
+		t.Error("that is no telling, that is the refresh or worse")
+	}
+	for _, f := range account.Folders {
+		s.Deliver(t, s.User, f, mail("a@example.org", "all at once", ""))
+	}
+	h.waitMails(t, 2*len(account.Folders))
+	if logins := strings.Count(h.logged.String(), "msg=connected"); logins != 1 {
+		t.Errorf("%d connections", logins)
+	}
+}

@@ -1,0 +1,226 @@
+package watcher
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"idlepush/registry"
+	"idlepush/watcher/wire"
+)
+
+// Failure says why an account cannot be watched, in a form fit for people.
+type Failure struct {
+	Code   string // stable, for programs
+	Field  string // of the account, that a person should look at: host, port, security, username, password, folders; may be empty
+	Reason string // what happened and what to do, in our own words
+	Server string // what the server said to it, cleaned and without the password; may be empty
+
+	final   bool          // only a person can help
+	unclear bool          // a login refused without saying why: final only when it goes on
+	slow    time.Duration // the next try is not before this
+	cause   error
+}
+
+func (f *Failure) Error() string { return f.Reason }
+func (f *Failure) Unwrap() error { return f.cause }
+
+// Text is the reason with what the server said.
+func (f *Failure) Text() string {
+	if f.Server == "" {
+		return f.Reason
+	}
+	return f.Reason + ` (the server says: "` + f.Server + `")`
+}
+
+// ForbiddenError is what Dialer.Permit returns for an address that must not be dialled.
+type ForbiddenError struct{ Reason string }
+
+func (e *ForbiddenError) Error() string { return e.Reason }
+
+// diagnose makes a Failure of what ended a session or a check.
+func diagnose(a registry.Account, err error) *Failure {
+	f := kind(err)
+	f.cause = err
+	if said, ok := errors.AsType[*imap.Error](err); ok {
+		f.Server = said.Text
+	} else if bye, ok := errors.AsType[*wire.ByeError](err); ok {
+		f.Server = bye.Text
+	}
+	if l, ok := errors.AsType[*loginError](err); ok && l.alert != "" {
+		f.Server = l.alert
+	}
+	f.Server = wire.Clean(redact(f.Server, a))
+	return f
+}
+
+// redact takes out a password that a server may have sent back, as it is, quoted, or as AUTHENTICATE PLAIN sends it.
+func redact(text string, a registry.Account) string {
+	if a.Password == "" {
+		return text
+	}
+	plain := string(a.Password)
+	for _, form := range []string{plain, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(plain),
+		base64.StdEncoding.EncodeToString([]byte("\x00" + a.Username + "\x00" + plain))} {
+		text = strings.ReplaceAll(text, form, a.Password.String())
+	}
+	return text
+}
+
+// kind tells failures apart by what is to be done about them.
+func kind(err error) *Failure {
+	if _, ok := errors.AsType[*storeError](err); ok {
+		return &Failure{Code: "store_failed", Reason: "idlepush cannot write down what it finds: its admin must look at the disk and the log"}
+	}
+	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok {
+		return &Failure{Code: "address_not_allowed", Field: "host", Reason: forbidden.Reason, slow: slowest}
+	}
+	if errors.Is(err, errNoPassword) {
+		return &Failure{Code: "password_not_accepted", Field: "security", final: true,
+			Reason: "the server accepts no password on this connection: choose tls, or use a provider that offers app passwords"}
+	}
+	if _, ok := errors.AsType[*wire.StartTLSError](err); ok {
+		return &Failure{Code: "starttls_failed", Field: "security", slow: slowest,
+			Reason: "the server cannot be made secure by STARTTLS: try tls with port 993"}
+	}
+	if broken, ok := errors.AsType[*wire.TLSError](err); ok {
+		return tlsFailure(broken)
+	}
+	if said, ok := errors.AsType[*imap.Error](err); ok && said.Type != imap.StatusResponseTypeBye {
+		return refusal(said, err)
+	}
+	return connectionFailure(err)
+}
+
+// tlsFailure tells a certificate that is not good from a server that speaks no TLS.
+func tlsFailure(err error) *Failure {
+	f := &Failure{Code: "tls_failed", Field: "security", slow: slowest,
+		Reason: "no secure connection: check that port and security belong together (993 is for tls, 143 for starttls)"}
+	if cut(err) {
+		f.slow = 0
+		return f
+	}
+	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
+	_, name := errors.AsType[x509.HostnameError](err)
+	invalid, certificate := errors.AsType[x509.CertificateInvalidError](err)
+	switch {
+	case name:
+		f.Code, f.Field, f.Reason = "certificate_wrong_host", "host", "the server's certificate is for another host name: check host"
+	case certificate && invalid.Reason == x509.Expired:
+		f.Code, f.Field, f.Reason = "certificate_expired", "host", "the server's certificate has expired: its owner must renew it"
+	case authority, certificate:
+		f.Code, f.Field, f.Reason = "certificate_untrusted", "host",
+			"the server's certificate is signed by nobody this machine trusts: if it is your own, name your authority's certificate in SSL_CERT_FILE where idlepush runs"
+	}
+	return f
+}
+
+// cut reports whether a handshake failed because the connection ended, as it does while a server restarts.
+func cut(err error) bool {
+	broken, ok := errors.AsType[*net.OpError](err)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && (broken.Op == "read" || broken.Op == "write")
+}
+
+// refusal reads a NO or BAD.
+func refusal(said *imap.Error, err error) *Failure {
+	if l, ok := errors.AsType[*loginError](err); ok {
+		return loginFailure(said, l.alert)
+	}
+	if said.Code == imap.ResponseCodeLimit || crowd(strings.ToLower(said.Text)) {
+		return tooMany()
+	}
+	if _, ok := errors.AsType[*folderError](err); ok && !temporary(said) {
+		return &Failure{Code: "folder_unavailable", Field: "folders", slow: slowest, Reason: "the folder cannot be opened: check that it still exists"}
+	}
+	return &Failure{Code: "server_refuses", Reason: "the mail server does not do what it is asked: nothing to do but wait"}
+}
+
+const (
+	// slowest is the wait after which what only changes by a person's doing is tried again.
+	slowest = 15 * time.Minute
+
+	// crowded is the wait after the server says that there are too many connections.
+	crowded = 5 * time.Minute
+)
+
+// loginFailure reads a NO or BAD to the login (RFC 5530 section 3).
+func loginFailure(said *imap.Error, alert string) *Failure {
+	text := strings.ToLower(said.Text + " " + alert)
+	switch {
+	case said.Code == imap.ResponseCodeLimit || crowd(text):
+		return tooMany()
+	case temporary(said):
+		return &Failure{Code: "server_unavailable", Reason: "the mail server cannot take logins just now: nothing to do but wait"}
+	case final(said.Code):
+		return &Failure{Code: "login_refused", Field: "password", final: true,
+			Reason: "the mail server refuses this user name and password: check both, and whether the provider wants an app password"}
+	}
+	return &Failure{Code: "login_refused", Field: "password", unclear: true, slow: unclearTime / unclearTries,
+		Reason: "the mail server refuses the login without saying why: check user name and password, and whether the provider wants an app password or IMAP switched on"}
+}
+
+func tooMany() *Failure {
+	return &Failure{Code: "too_many_connections", slow: crowded,
+		Reason: "the mail server allows no more connections: it is tried again later; close other mail programs if this lasts"}
+}
+
+func final(code imap.ResponseCode) bool {
+	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeAuthenticationFailed, imap.ResponseCodeAuthorizationFailed,
+		imap.ResponseCodeExpired, imap.ResponseCodePrivacyRequired, imap.ResponseCodeContactAdmin}, code)
+}
+
+// temporary reports whether the server says itself that a NO will pass.
+func temporary(said *imap.Error) bool {
+	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse,
+		imap.ResponseCodeServerBug, imap.ResponseCodeCorruption, imap.ResponseCodeLimit}, said.Code)
+}
+
+// busy reports whether the server says itself that it has no time for anything just now.
+func busy(said *imap.Error) bool {
+	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit}, said.Code) ||
+		crowd(strings.ToLower(said.Text))
+}
+
+// crowd knows the texts of servers that have no code for too many connections.
+func crowd(text string) bool {
+	for _, known := range []string{"too many simultaneous connections", "maximum number of connections", "too many concurrent",
+		"too many connections", "temporarily unavailable", "throttled"} {
+		if strings.Contains(text, known) {
+			return true
+		}
+	}
+	return false
+}
+
+func connectionFailure(err error) *Failure {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return &Failure{Code: "host_unknown", Field: "host", Reason: "the host name cannot be resolved: check its spelling and this server's DNS"}
+	}
+	if bye, ok := errors.AsType[*wire.ByeError](err); ok {
+		if bye.Code == string(imap.ResponseCodeLimit) || crowd(strings.ToLower(bye.Text)) {
+			return tooMany()
+		}
+		return &Failure{Code: "server_closed", Reason: "the mail server ended the connection"}
+	}
+	if _, ok := errors.AsType[*wire.TimeoutError](err); ok || errors.Is(err, context.DeadlineExceeded) {
+		return &Failure{Code: "server_silent", Field: "port",
+			Reason: "the mail server does not answer: check host, port and security (993 is for tls, 143 for starttls), and whether the server is up"}
+	}
+	_, protocol := errors.AsType[*wire.ProtocolError](err)
+	_, limit := errors.AsType[*wire.LimitError](err)
+	if protocol || limit {
+		return &Failure{Code: "server_faulty", Field: "port", Reason: "what answers there does not behave as an IMAP server must: check host, port and security"}
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return &Failure{Code: "connection_failed", Field: "port", Reason: "no connection: check host and port, and whether the server is up"}
+	}
+	return &Failure{Code: "connection_lost", Reason: "the connection to the mail server was lost: it is made again"}
+}

@@ -1,0 +1,98 @@
+package watcher
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+
+	"idlepush/registry"
+	"idlepush/watcher/wire"
+)
+
+func no(code imap.ResponseCode, text string) error {
+	return &loginError{err: &imap.Error{Type: imap.StatusResponseTypeNo, Code: code, Text: text}}
+}
+
+func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
+	for name, c := range map[string]struct {
+		err            error
+		code, field    string
+		final, unclear bool
+		slow           bool
+	}{
+		"wrong password":         {no("AUTHENTICATIONFAILED", ""), "login_refused", "password", true, false, false},
+		"expired":                {no("EXPIRED", ""), "login_refused", "password", true, false, false},
+		"no reason":              {no("", "Login failed"), "login_refused", "password", false, true, true},
+		"unavailable":            {no("UNAVAILABLE", ""), "server_unavailable", "", false, false, false},
+		"in use":                 {no("INUSE", ""), "server_unavailable", "", false, false, false},
+		"limit":                  {no("LIMIT", ""), "too_many_connections", "", false, false, true},
+		"too many, by text":      {no("", "Maximum number of connections from user+IP exceeded"), "too_many_connections", "", false, false, true},
+		"too many, by both":      {no("UNAVAILABLE", "Too many simultaneous connections"), "too_many_connections", "", false, false, true},
+		"too many, in BYE":       {&wire.ByeError{Text: "Too many connections"}, "too_many_connections", "", false, false, true},
+		"login disabled":         {&loginError{err: errNoPassword}, "password_not_accepted", "security", true, false, false},
+		"connection in login":    {&loginError{err: io.ErrUnexpectedEOF}, "connection_lost", "", false, false, false},
+		"bye":                    {&wire.ByeError{Text: "shutting down"}, "server_closed", "", false, false, false},
+		"silence":                {&wire.TimeoutError{Waiting: "the greeting"}, "server_silent", "port", false, false, false},
+		"certificate, authority": {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}}, "certificate_untrusted", "host", false, false, true},
+		"certificate, host":      {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{}}}}, "certificate_wrong_host", "host", false, false, true},
+		"certificate, expired":   {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}}, "certificate_expired", "host", false, false, true},
+		"no TLS there":           {&wire.TLSError{Err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}}, "tls_failed", "security", false, false, true},
+		"handshake cut off":      {&wire.TLSError{Err: io.EOF}, "tls_failed", "security", false, false, false},
+		"handshake reset":        {&wire.TLSError{Err: &net.OpError{Op: "read", Err: syscall.ECONNRESET}}, "tls_failed", "security", false, false, false},
+		"handshake refused":      {&wire.TLSError{Err: &net.OpError{Op: "remote error", Err: errors.New("alert")}}, "tls_failed", "security", false, false, true},
+		"starttls":               {&wire.StartTLSError{Err: errors.New("not offered")}, "starttls_failed", "security", false, false, true},
+		"flood":                  {fmt.Errorf("look: %w", &wire.LimitError{Limit: "line", Max: 1}), "server_faulty", "port", false, false, false},
+		"name":                   {fmt.Errorf("connect: %w", &net.OpError{Err: &net.DNSError{}}), "host_unknown", "host", false, false, false},
+		"refused":                {fmt.Errorf("connect: %w", &net.OpError{Err: errors.New("refused")}), "connection_failed", "port", false, false, false},
+		"forbidden":              {fmt.Errorf("connect: %w", &net.OpError{Err: &ForbiddenError{"private"}}), "address_not_allowed", "host", false, false, true},
+		"folder":                 {&folderError{&imap.Error{Code: "NONEXISTENT"}}, "folder_unavailable", "folders", false, false, true},
+		"folder, for now":        {&folderError{&imap.Error{Type: imap.StatusResponseTypeNo, Code: "SERVERBUG"}}, "server_refuses", "", false, false, false},
+		"limit, later":           {&imap.Error{Type: imap.StatusResponseTypeNo, Code: "LIMIT"}, "too_many_connections", "", false, false, true},
+		"search":                 {&imap.Error{Type: imap.StatusResponseTypeNo}, "server_refuses", "", false, false, false},
+		"deadline":               {context.DeadlineExceeded, "server_silent", "port", false, false, false},
+		"store":                  {&storeError{registry.ErrCorrupt}, "store_failed", "", false, false, false},
+		"anything else at all":   {errors.New("?"), "connection_lost", "", false, false, false},
+	} {
+		f := diagnose(registry.Account{}, c.err)
+		if f.Code != c.code || f.Field != c.field || f.final != c.final || f.unclear != c.unclear || f.slow > 0 != c.slow || f.Reason == "" {
+			t.Errorf("%s: %+v", name, f)
+		}
+		if !errors.Is(f, c.err) {
+			t.Errorf("%s: the cause is lost", name)
+		}
+	}
+}
+
+func TestAPasswordThatAServerSendsBackIsNotShown(t *testing.T) {
+	for password, sent := range map[registry.Secret]string{
+		"planted": "planted", `pl"an\ted`: `pl\"an\\ted`, "plant\u00e9d": base64.StdEncoding.EncodeToString([]byte("\x00anna\x00plant\u00e9d"))} {
+		f := diagnose(registry.Account{Username: "anna", Password: password}, no("", "no login for anna with "+sent+"\x1b[31m"))
+		if strings.Contains(f.Text(), sent) || strings.Contains(f.Text(), "\x1b") || !strings.Contains(f.Text(), "no login for anna") {
+			t.Errorf("the status would say %q", f.Text())
+		}
+	}
+}
+
+func TestReconnectsSpreadAndNeverHammer(t *testing.T) {
+	for attempt := range 40 {
+		for range 50 {
+			wait := backoff(attempt, 0)
+			if full := min(retryFirst<<min(attempt, 10), retryMost); wait > full || wait < full/2 {
+				t.Fatalf("attempt %d waits %v", attempt, wait)
+			}
+			if slow := backoff(attempt, slowest); slow > slowest || slow < slowest/2 {
+				t.Fatalf("attempt %d waits %v where it is to be slow", attempt, slow)
+			}
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package watcher
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"idlepush/registry"
+	"idlepush/watcher/message"
+	"idlepush/watcher/wire"
+)
+
+var (
+	headerSection = &imap.FetchItemBodySection{Peek: true, Specifier: imap.PartSpecifierHeader, HeaderFields: []string{
+		"From", "Sender", "Subject", "Date", "Message-ID", "Content-Type", "Content-Transfer-Encoding"}}
+	textSection = &imap.FetchItemBodySection{Peek: true, Specifier: imap.PartSpecifierText,
+		Partial: &imap.SectionPartial{Offset: 0, Size: 4096}}
+)
+
+// poison remembers, from one session of an account to the next, the mails whose FETCH ended a session. A batch that
+// did is fetched one by one, and a mail that did it rings blind, without a word of what it says: it must not keep the mails
+// behind it from ringing.
+type poison struct {
+	strikes map[poisoned]int
+}
+
+type poisoned struct {
+	folder string
+	uid    imap.UID
+}
+
+// mostStrikes is how often a connection may be lost over one mail before the mail is held to be the reason. An answer
+// that breaks the protocol or a limit needs no second time.
+const mostStrikes = 3
+
+func (p *poison) blind(folder string, uid imap.UID) bool {
+	return p.strikes[poisoned{folder, uid}] >= mostStrikes
+}
+
+// suspected reports whether the mail was in a FETCH that failed.
+func (p *poison) suspected(folder string, uid imap.UID) bool {
+	return p.strikes[poisoned{folder, uid}] > 0
+}
+
+// strike takes note of a FETCH that failed: of several mails, any may have been the reason.
+func (p *poison) strike(folder string, uids []imap.UID, err error) {
+	if p.strikes == nil {
+		p.strikes = make(map[poisoned]int)
+	}
+	_, protocol := errors.AsType[*wire.ProtocolError](err)
+	_, limit := errors.AsType[*wire.LimitError](err)
+	refusal, refused := errors.AsType[*imap.Error](err)
+	certain := protocol || limit || refused && !temporary(refusal) || errors.Is(err, errUnreadable)
+	for _, uid := range uids {
+		key := poisoned{folder, uid}
+		switch {
+		case len(uids) > 1:
+			p.strikes[key] = max(p.strikes[key], 1)
+		case certain:
+			p.strikes[key] = mostStrikes
+		default:
+			p.strikes[key]++
+		}
+	}
+}
+
+func (p *poison) forget(folder string, uids []imap.UID) {
+	for _, uid := range uids {
+		delete(p.strikes, poisoned{folder, uid})
+	}
+}
+
+// whole stands for a folder in the place of a mail: its search ended a session.
+const whole imap.UID = 0
+
+// avoids reports whether looking at the folder has ended so many sessions that this one passes it over; the next look tries it again.
+func (p *poison) avoids(folder string) bool {
+	if !p.blind(folder, whole) {
+		return false
+	}
+	p.strikes[poisoned{folder, whole}]--
+	return true
+}
+
+// fetch describes the mails of these UIDs, in their order, without those that do not ring: gone since the search, dealt
+// with, or, where since is not zero, taken in by the server before it.
+func (s *session) fetch(folder string, uids []imap.UID, since time.Time) ([]registry.Mail, error) {
+	var mails []registry.Mail
+	for len(uids) > 0 {
+		n := len(uids)
+		if i := slices.IndexFunc(uids, func(uid imap.UID) bool { return s.poison.suspected(folder, uid) }); i >= 0 {
+			n = max(i, 1)
+		}
+		group := uids[:n]
+		uids = uids[n:]
+		if s.poison.blind(folder, group[0]) {
+			s.log.Warn("a mail cannot be fetched and rings blind", "mailbox", folder, "uid", group[0])
+			mails = append(mails, registry.Mail{UID: uint32(group[0])})
+			continue
+		}
+		got, err := s.fetchGroup(folder, group, since)
+		if _, ours := errors.AsType[*storeError](err); ours {
+			return nil, err
+		}
+		if err != nil {
+			s.poison.strike(folder, group, err)
+			if said, refused := errors.AsType[*imap.Error](err); s.conn.Cause() != nil || refused && busy(said) {
+				return nil, err
+			}
+			// The connection works on: the same again, one by one, and at last blind.
+			uids = append(slices.Clone(group), uids...)
+			continue
+		}
+		mails = append(mails, got...)
+	}
+	return mails, nil
+}
+
+// errUnreadable is a FETCH that succeeded without all that was asked for, although it is there.
+var errUnreadable = errors.New("the server's answer to FETCH cannot be read")
+
+// fetchGroup is one FETCH.
+func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([]registry.Mail, error) {
+	level, err := s.store.Level(s.account.ID)
+	if err != nil {
+		return nil, &storeError{err}
+	}
+	options := &imap.FetchOptions{UID: true, Flags: true, InternalDate: !since.IsZero(),
+		BodySection: []*imap.FetchItemBodySection{headerSection}}
+	if level.Allows(registry.Preview) {
+		options.BodySection = append(options.BodySection, textSection)
+	}
+	var answers []*imapclient.FetchMessageBuffer
+	var there []imap.UID
+	err = s.conn.Lend(2*patience, func(client *imapclient.Client) (err error) {
+		answers, err = client.Fetch(imap.UIDSetNum(uids...), options).Collect()
+		if err == nil && len(answers) < len(uids) {
+			there, err = search(client, &imap.SearchCriteria{UID: []imap.UIDSet{imap.UIDSetNum(uids...)}})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var mails []registry.Mail
+	for _, uid := range uids {
+		i := slices.IndexFunc(answers, func(m *imapclient.FetchMessageBuffer) bool { return m.UID == uid })
+		switch {
+		case i < 0 && slices.Contains(there, uid), i >= 0 && len(answers[i].BodySection) == 0:
+			return nil, errUnreadable
+		case i >= 0 && rings(answers[i], since):
+			mails = append(mails, describeMail(answers[i], level))
+		}
+	}
+	return mails, nil
+}
+
+// rings decides whether a mail past the cursor is new: nobody has dealt with it, and the server took it in after since.
+func rings(m *imapclient.FetchMessageBuffer, since time.Time) bool {
+	if !since.IsZero() && !m.InternalDate.IsZero() && m.InternalDate.Before(since) {
+		return false
+	}
+	return !slices.ContainsFunc(m.Flags, func(f imap.Flag) bool {
+		switch strings.ToLower(string(f)) {
+		case `\seen`, `\deleted`, `\draft`, "$junk", "junk":
+			return true
+		}
+		return false
+	})
+}
+
+func describeMail(m *imapclient.FetchMessageBuffer, level registry.Level) registry.Mail {
+	var header, text []byte
+	for _, section := range m.BodySection {
+		if section.Section.Specifier == imap.PartSpecifierText {
+			text = section.Bytes
+		} else {
+			header = section.Bytes
+		}
+	}
+	d := message.Describe(header, text)
+	return registry.Mail{UID: uint32(m.UID), Fingerprint: d.Fingerprint,
+		Content: registry.Content{From: d.From, Subject: d.Subject, Preview: d.Preview}.At(level)}
+}

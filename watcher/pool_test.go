@@ -1,0 +1,168 @@
+package watcher
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"idlepush/registry"
+	"idlepush/watcher/imaptest"
+)
+
+func memoryAccount(m *imaptest.MemoryServer) registry.Account {
+	return registry.Account{Host: m.Host, Port: m.TLSPort, Security: registry.TLS, Username: m.User, Password: registry.Secret(m.Password)}
+}
+
+func memoryDialer(m *imaptest.MemoryServer) Dialer {
+	return Dialer{Permit: permitAll, TLS: &tls.Config{RootCAs: m.Roots}}
+}
+
+// serve serves a script on loopback and gives its port.
+func serve(t *testing.T, script *imaptest.Script) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() { script.ServeAll(l) })
+	t.Cleanup(func() {
+		l.Close()
+		serving.Wait()
+	})
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// add adds an account beside the house's own, without waiting for a signal.
+func (h *house) add(t *testing.T, a registry.Account) registry.Account {
+	t.Helper()
+	a.Owner, a.Enabled, a.Folders = h.account.Owner, true, []string{"INBOX"}
+	a, added, err := h.store.AddAccount(a, time.Now())
+	if err != nil || !added {
+		t.Fatalf("added: %v, %v", added, err)
+	}
+	return a
+}
+
+func (h *house) waitStateOf(t *testing.T, id string, states ...registry.State) registry.Status {
+	t.Helper()
+	var a registry.Account
+	h.wait(t, fmt.Sprint(id, " is ", states), func() bool {
+		var err error
+		a, err = h.store.Account(id)
+		return err == nil && slices.Contains(states, a.Status.State)
+	})
+	return a.Status
+}
+
+func TestBadServersCostOneAccountABackoffAndTheOthersNothing(t *testing.T) {
+	m := imaptest.Memory(t)
+	h := newHouse(t, memoryAccount(m))
+	var bad []registry.Account
+	for _, mode := range []string{"bye-greeting", "http", "deep-parentheses", "endless-greeting", "double-tag", "login-no", "huge-literal", "close-login", "examine-no"} {
+		script := &imaptest.Script{}
+		imaptest.Hostile[mode](script)
+		bad = append(bad, h.add(t, registry.Account{Host: "127.0.0.1", Port: serve(t, script), Security: registry.Plain, Username: mode, Password: "planted-password"}))
+	}
+	h.watch(t, memoryDialer(m))
+	h.waitState(t, registry.Watching)
+	for _, a := range bad {
+		if status := h.waitStateOf(t, a.ID, registry.Retrying, registry.Attention); status.Code == "" || status.Reason == "" {
+			t.Errorf("%s: the status is %+v", a.Username, status)
+		}
+	}
+	m.Append(t, "INBOX", mail("a@example.org", "still rings", ""))
+	if got := subjects(h.waitMails(t, 1)); !slices.Equal(got, []string{"still rings"}) {
+		t.Errorf("rang %q", got)
+	}
+	if strings.Contains(h.logged.String(), "planted") {
+		t.Error("a password is in the log")
+	}
+}
+
+func TestWhatRunsFollowsWhatShouldRun(t *testing.T) {
+	m := imaptest.Memory(t)
+	h := newHouse(t, memoryAccount(m))
+	pool, stop := h.watch(t, memoryDialer(m))
+	live := func() bool { _, ok := pool.Live(h.account.ID); return ok }
+	h.wait(t, "boot: it runs", live)
+	// Until the folder was seen for the first time, mail in it is old.
+	h.waitState(t, registry.Watching)
+
+	off := h.account
+	off.Enabled = false
+	if _, err := h.store.UpdateAccount(off, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	h.wait(t, "disabled: it does not run", func() bool { return !live() })
+	m.Append(t, "INBOX", mail("a@example.org", "while off", ""))
+
+	on := off
+	on.Enabled = true
+	if _, err := h.store.UpdateAccount(on, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	h.wait(t, "enabled: it runs", live)
+	h.waitMails(t, 1)
+
+	if err := h.store.RemoveAccount(h.account.ID); err != nil {
+		t.Fatal(err)
+	}
+	h.wait(t, "removed: it does not run", func() bool { return !live() })
+	again := h.add(t, memoryAccount(m))
+	h.wait(t, "added: it runs", func() bool { _, ok := pool.Live(again.ID); return ok })
+	stop()
+	if _, ok := pool.Live(again.ID); ok {
+		t.Error("it runs after the end")
+	}
+}
+
+func TestAnAddressThatIsNotPermittedIsNotDialled(t *testing.T) {
+	m := imaptest.Memory(t)
+	d := memoryDialer(m)
+	_, err := d.Check(t.Context(), memoryAccount(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dialled []bool
+	d.Permit = func(addr netip.Addr, plain bool) error {
+		dialled = append(dialled, plain)
+		return &ForbiddenError{Reason: "not here"}
+	}
+	for _, security := range []registry.Security{registry.TLS, registry.StartTLS, registry.Plain} {
+		a := memoryAccount(m)
+		a.Security = security
+		_, err := d.Check(t.Context(), a)
+		if f, ok := errors.AsType[*Failure](err); !ok || f.Code != "address_not_allowed" || f.Reason != "not here" {
+			t.Errorf("%s: %v", security, err)
+		}
+	}
+	if !slices.Equal(dialled, []bool{false, false, true}) {
+		t.Errorf("asked for plain text: %v", dialled)
+	}
+}
+
+func TestARefusalWithoutAReasonIsTriedAgainSlowly(t *testing.T) {
+	var mu sync.Mutex
+	logins := 0
+	script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, _ string) {
+		mu.Lock()
+		defer mu.Unlock()
+		logins++
+		talk.Say("%s NO Login failed.\r\n", talk.Tag)
+	}}}
+	h := newHouse(t, registry.Account{Host: "127.0.0.1", Port: serve(t, script), Security: registry.Plain, Username: "anna", Password: "p"})
+	_, stop := h.watch(t, Dialer{Permit: permitAll})
+	status := h.waitState(t, registry.Retrying)
+	stop()
+	if logins != 1 || status.Code != "login_refused" || !strings.Contains(status.Reason, "Login failed.") {
+		t.Errorf("after %d logins the status is %+v", logins, status)
+	}
+}

@@ -1,0 +1,113 @@
+package watcher
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+	"idlepush/watcher/imaptest"
+)
+
+// renumbered is a server whose folder has another UIDVALIDITY than at the last success, ten old unread mails, and mails that
+// it took in since.
+func renumbered(recent ...imaptest.Message) *imaptest.Script {
+	script := &imaptest.Script{UIDValidity: 2000, On: map[string]func(*imaptest.Talk, string){}}
+	var found strings.Builder
+	for _, m := range recent {
+		script.Messages = append(script.Messages, m)
+		fmt.Fprintf(&found, " %d", m.UID)
+	}
+	for range 10 {
+		script.Messages = append(script.Messages, imaptest.Message{UID: uint32(len(script.Messages) + 1), Header: "Subject: old\r\n\r\n"})
+	}
+	script.On["UID SEARCH"] = func(talk *imaptest.Talk, args string) {
+		if !strings.Contains(args, "SINCE") {
+			talk.Answer("UID SEARCH", args)
+			return
+		}
+		talk.Say("* SEARCH%s\r\n", found.String())
+		talk.OK("done")
+	}
+	return script
+}
+
+func TestOldMailOfARenumberedFolderNeverRings(t *testing.T) {
+	for name, recent := range map[string][]imaptest.Message{
+		"no mail since": nil, "mail since, numbered before the old": {{UID: 1, Header: "Subject: since\r\n\r\n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t, scriptedAccount)
+				h.from(t, 700)
+				script := renumbered(recent...)
+				defer h.live(t, script)()
+				time.Sleep(2 * refresh)
+				script.Deliver(imaptest.Message{Header: "Subject: new\r\n\r\n"})
+				synctest.Wait()
+				want := append(slices.Repeat([]string{"since"}, len(recent)), "new")
+				if got := subjects(h.mails(t)); !slices.Equal(got, want) {
+					t.Errorf("rang %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
+func TestMailBeforeASecondRenumberingIsNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, scriptedAccount)
+		// A session that ended while it went through the renumbered folder has left this.
+		since := time.Now().Add(-6 * time.Hour)
+		_, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", At: time.Now(),
+			To: registry.Cursor{UIDValidity: 1500, Next: 1, Since: since}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		arrived := time.Now().Add(-3 * time.Hour)
+		script := renumbered(imaptest.Message{UID: 1, Header: "Subject: three hours ago\r\n\r\n"})
+		script.On["UID FETCH"] = func(talk *imaptest.Talk, _ string) {
+			header := script.Messages[0].Header
+			talk.Say("* 1 FETCH (UID 1 FLAGS () INTERNALDATE \"%s\" BODY[HEADER.FIELDS (SUBJECT)] {%d}\r\n%s)\r\n",
+				arrived.Format("02-Jan-2006 15:04:05 -0700"), len(header), header)
+			talk.OK("done")
+		}
+		defer h.live(t, script)()
+		synctest.Wait()
+		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"three hours ago"}) {
+			t.Errorf("rang %q", got)
+		}
+	})
+}
+
+func TestABacklogThatIsCutShortIsNotSaidToBeAllSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, scriptedAccount)
+		h.from(t, 1)
+		before := time.Now()
+		time.Sleep(time.Hour)
+		script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"UID FETCH": func(talk *imaptest.Talk, args string) {
+			if strings.HasPrefix(args, fmt.Sprint(batch+1)) {
+				talk.Close()
+				return
+			}
+			talk.Answer("UID FETCH", args)
+		}}}
+		for uid := range uint32(batch + 5) {
+			script.Messages = append(script.Messages, imaptest.Message{UID: uid + 1})
+		}
+		h.sessions(t, script, 1, time.Hour)
+		cursor, err := h.store.Cursor(h.account.ID, "INBOX")
+		if err != nil || cursor.Next != batch+1 || !cursor.Seen.Equal(before) {
+			t.Errorf("the cursor is %+v, %v; want it at %d, seen at %v", cursor, err, batch+1, before)
+		}
+		delete(script.On, "UID FETCH")
+		h.sessions(t, script, 1, time.Minute)
+		if cursor, err = h.store.Cursor(h.account.ID, "INBOX"); err != nil || cursor.Next != batch+6 || cursor.Seen.Equal(before) {
+			t.Errorf("the cursor is %+v, %v", cursor, err)
+		}
+	})
+}

@@ -1,0 +1,98 @@
+package push
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"idlepush/registry"
+)
+
+const (
+	retryFirst   = 2 * time.Second  // the wait after a first failure, doubled with each
+	retryMost    = 10 * time.Minute // and never longer
+	suspectFirst = time.Hour        // the same for a suspect device
+	suspectMost  = 12 * time.Hour
+	probeFirst   = 5 * time.Second // the pause of a lane in outage, doubled with each failed probe
+	probeMost    = time.Minute
+	repair       = 15 * time.Minute // the pause of a lane that a person must mend
+
+	// breakAfter is how many failures in a row, over all devices of a lane, make it an outage of the lane. One device in a
+	// row counts once.
+	breakAfter = 5
+)
+
+// doubled is first, doubled n times, at most most.
+func doubled(first, most time.Duration, n int) time.Duration {
+	for range n {
+		if first *= 2; first >= most {
+			return most
+		}
+	}
+	return first
+}
+
+// jitter takes up to half of d away, so that what failed together is not tried together.
+func jitter(d time.Duration) time.Duration { return d - rand.N(d/2+1) }
+
+// scheduled fills in when a delivery is tried again; attempts counts the tries before this one. One that waits for its
+// lane to be mended has no time of its own.
+func scheduled(o registry.Outcome, attempts int, now time.Time) registry.Outcome {
+	if o.Result != registry.ResultRetry {
+		return o
+	}
+	wait := doubled(retryFirst, retryMost, attempts)
+	if o.Suspect {
+		wait = doubled(suspectFirst, suspectMost, attempts)
+	}
+	if at := now.Add(jitter(wait)); o.At.Before(at) {
+		o.At = at
+	}
+	return o
+}
+
+// breaker is what the dispatcher remembers of a lane; the zero breaker is a lane that works and has nothing to do.
+type breaker struct {
+	sending  int       // in flight now
+	failures int       // in a row, over all devices
+	last     string    // the device that failed last
+	since    time.Time // when the pause began; zero: the lane is not paused
+	until    time.Time // when it lets a probe out
+}
+
+func (b breaker) paused() bool { return !b.since.IsZero() }
+
+// limit is how many sends the lane may have in flight at now.
+func (b breaker) limit(now time.Time) int {
+	switch {
+	case !b.paused():
+		return laneConcurrency
+	case now.Before(b.until):
+		return 0
+	}
+	return 1
+}
+
+// after takes in what came of a send to the device. Any answer but a complaint about the service or about our own
+// settings proves that the lane works.
+func (b breaker) after(device string, o registry.Outcome, now time.Time) breaker {
+	switch {
+	case o.Result != registry.ResultMisconfigured && (o.Result != registry.ResultRetry || o.Suspect):
+		return breaker{sending: b.sending}
+	case now.Before(b.until): // it was on its way when the pause began
+		return b
+	case o.Result == registry.ResultMisconfigured:
+		b.until = now.Add(repair)
+	case !b.paused() && device == b.last: // one device that fails again and again is no outage of its lane
+		return b
+	default:
+		b.failures, b.last = b.failures+1, device
+		if !b.paused() && b.failures < breakAfter {
+			return b
+		}
+		b.until = now.Add(jitter(doubled(probeFirst, probeMost, max(0, b.failures-breakAfter))))
+	}
+	if !b.paused() {
+		b.since = now
+	}
+	return b
+}

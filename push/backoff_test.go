@@ -1,0 +1,194 @@
+package push
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"idlepush/registry"
+)
+
+var dawn = time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC)
+
+func retry() registry.Outcome { return registry.Outcome{Result: registry.ResultRetry, Code: "outage"} }
+func complaint() registry.Outcome {
+	return registry.Outcome{Result: registry.ResultRetry, Suspect: true, Code: "bad_address"}
+}
+func ourFault() registry.Outcome {
+	return registry.Outcome{Result: registry.ResultMisconfigured, Code: "bad_key"}
+}
+func gone() registry.Outcome {
+	return registry.Outcome{Result: registry.ResultGone, Code: "gone", Reason: "it is gone"}
+}
+func refused() registry.Outcome {
+	return registry.Outcome{Result: registry.ResultRefused, Code: "too_large"}
+}
+func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }
+func device(n int) string         { return fmt.Sprint("device ", n) }
+
+func TestAWaitDoublesUpToItsMost(t *testing.T) {
+	for _, c := range []struct {
+		first, most time.Duration
+		n           int
+		want        time.Duration
+	}{
+		{retryFirst, retryMost, 0, 2 * time.Second},
+		{retryFirst, retryMost, 1, 4 * time.Second},
+		{retryFirst, retryMost, 8, 512 * time.Second},
+		{retryFirst, retryMost, 9, 10 * time.Minute},
+		{retryFirst, retryMost, math.MaxInt, 10 * time.Minute},
+		{suspectFirst, suspectMost, 0, time.Hour},
+		{suspectFirst, suspectMost, 3, 8 * time.Hour},
+		{suspectFirst, suspectMost, 4, 12 * time.Hour},
+		{probeFirst, probeMost, 3, 40 * time.Second},
+		{probeFirst, probeMost, 4, time.Minute},
+		{storeRetry, longestIdle, 100, time.Minute},
+	} {
+		if got := doubled(c.first, c.most, c.n); got != c.want {
+			t.Errorf("%v doubled %d times, at most %v: %v, want %v", c.first, c.n, c.most, got, c.want)
+		}
+	}
+}
+
+// TestWhatFailedIsTriedAgainWithinItsBounds: between half of the wait and all of it, spread over the whole of that.
+func TestWhatFailedIsTriedAgainWithinItsBounds(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		o    registry.Outcome
+		most func(attempts int) time.Duration
+	}{
+		{"outage", retry(), func(n int) time.Duration { return doubled(retryFirst, retryMost, n) }},
+		{"suspect", complaint(), func(n int) time.Duration { return doubled(suspectFirst, suspectMost, n) }},
+	} {
+		for attempts := range 15 {
+			most := c.most(attempts)
+			shortest, longest := most, time.Duration(0)
+			for range 200 {
+				wait := scheduled(c.o, attempts, dawn).At.Sub(dawn)
+				shortest, longest = min(shortest, wait), max(longest, wait)
+			}
+			if shortest < most/2 || longest > most {
+				t.Errorf("%s after %d tries: waits of %v to %v, want %v to %v", c.name, attempts, shortest, longest, most/2, most)
+			}
+			if longest-shortest < most/4 {
+				t.Errorf("%s after %d tries: waits of %v to %v are hardly spread", c.name, attempts, shortest, longest)
+			}
+		}
+	}
+}
+
+func TestWhatTheServiceAskedForIsHonoured(t *testing.T) {
+	for attempts := range 15 {
+		o := retry()
+		o.At = dawn.Add(time.Hour)
+		if got := scheduled(o, attempts, dawn); !got.At.Equal(o.At) {
+			t.Errorf("after %d tries it is tried at %v, the service asked for %v", attempts, got.At, o.At)
+		}
+		o.At = dawn.Add(-time.Hour)
+		if got := scheduled(o, attempts, dawn); got.At.Before(dawn.Add(retryFirst / 2)) {
+			t.Errorf("after %d tries it is tried at once, for the service asked for a time that is past", attempts)
+		}
+	}
+}
+
+func TestOnlyARetryHasATimeOfItsOwn(t *testing.T) {
+	for _, o := range []registry.Outcome{accepted, gone(), refused(), ourFault()} {
+		if got := scheduled(o, 3, dawn); got != o {
+			t.Errorf("%s became %+v", o.Result, got)
+		}
+	}
+}
+
+// fail gives a breaker the outcome from n devices, one after the other, at now.
+func fail(b breaker, n int, o registry.Outcome, now time.Time) breaker {
+	for i := range n {
+		b = b.after(device(i), o, now)
+	}
+	return b
+}
+
+func TestTheFifthFailureInARowPausesTheLane(t *testing.T) {
+	b := fail(breaker{}, breakAfter-1, retry(), dawn)
+	if b.paused() {
+		t.Error("paused too early")
+	}
+	if after := b.after("another", accepted, dawn).after("x", retry(), dawn); after.paused() {
+		t.Error("failures before a success count")
+	}
+	b = b.after("another", retry(), dawn)
+	if wait := b.until.Sub(dawn); !b.paused() || wait < probeFirst/2 || wait > probeFirst || !b.since.Equal(dawn) {
+		t.Errorf("after %d failures %+v", breakAfter, b)
+	}
+}
+
+func TestOneDeadDeviceDoesNotPauseItsLane(t *testing.T) {
+	var b breaker
+	for i := range 100 {
+		if b = b.after("dead", retry(), dawn.Add(minutes(i))); b.paused() {
+			t.Fatalf("paused after %d failures of one device", i+1)
+		}
+	}
+}
+
+// TestAPauseGrowsWithEachFailedProbe and not with what was on its way when it began.
+func TestAPauseGrowsWithEachFailedProbe(t *testing.T) {
+	now := dawn
+	b := fail(breaker{}, breakAfter, retry(), now)
+	if got := fail(b, Concurrency, retry(), now.Add(time.Second)); got != b {
+		t.Errorf("what was on its way changed %+v to %+v", b, got)
+	}
+	if got := fail(b, Concurrency, ourFault(), now.Add(time.Second)); got != b {
+		t.Errorf("what was on its way changed %+v to %+v", b, got)
+	}
+	for n := 1; n < 10; n++ {
+		now = b.until
+		b = b.after("probe", retry(), now)
+		most := doubled(probeFirst, probeMost, n)
+		if wait := b.until.Sub(now); wait < most/2 || wait > most {
+			t.Errorf("after probe %d: %v, want %v to %v", n, wait, most/2, most)
+		}
+	}
+	if !b.since.Equal(dawn) {
+		t.Errorf("paused since %v, want %v", b.since, dawn)
+	}
+}
+
+func TestOurFaultPausesTheLaneAtOnceAndForExactlyAQuarterOfAnHour(t *testing.T) {
+	b := breaker{sending: 3}
+	for n := range 3 {
+		now := dawn.Add(time.Duration(n) * repair)
+		b = b.after(device(n), ourFault(), now)
+		if !b.until.Equal(now.Add(15*time.Minute)) || !b.since.Equal(dawn) || b.sending != 3 {
+			t.Errorf("probe %d: %+v", n, b)
+		}
+	}
+	// Mended, but the service is down: probed like any outage.
+	now := b.until
+	if b = b.after("probe", retry(), now); !b.paused() || b.until.Sub(now) > probeFirst {
+		t.Errorf("mended, in outage: %+v", b)
+	}
+}
+
+func TestAnyAnswerAboutADeviceOrAMessageProvesTheLane(t *testing.T) {
+	for _, o := range []registry.Outcome{accepted, gone(), refused(), complaint()} {
+		b := fail(breaker{sending: 2}, breakAfter, retry(), dawn)
+		for _, now := range []time.Time{dawn.Add(time.Second), b.until} {
+			if got := b.after("probe", o, now); got != (breaker{sending: 2}) {
+				t.Errorf("%s, %v: %+v", o.Result, o.Suspect, got)
+			}
+		}
+	}
+}
+
+func TestAPausedLaneLetsNothingOutThenOne(t *testing.T) {
+	if got := (breaker{}).limit(dawn); got != laneConcurrency {
+		t.Errorf("a lane that works lets out %d", got)
+	}
+	b := (breaker{}).after("device", ourFault(), dawn)
+	for wait, want := range map[time.Duration]int{0: 0, repair - 1: 0, repair: 1, time.Hour: 1} {
+		if got := b.limit(dawn.Add(wait)); got != want {
+			t.Errorf("%v into the pause it lets out %d, want %d", wait, got, want)
+		}
+	}
+}

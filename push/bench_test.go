@@ -1,0 +1,101 @@
+package push
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"idlepush/registry"
+)
+
+// settled takes n deliveries of the device from its queue, one after the other, each in a commit of its own: the floor
+// under everything that the dispatcher does.
+func settled(b *testing.B, h *house, d registry.Device, n int) {
+	for range n {
+		w, ok, err := h.store.Next(d.ID, time.Now())
+		if err != nil || !ok {
+			b.Fatal(ok, err)
+		}
+		if err := h.store.Settle(w, accepted, time.Now()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCommit(b *testing.B) {
+	h := newHouse(b)
+	phone := h.phone("phone")
+	h.mail(b.N)
+	b.ResetTimer()
+	settled(b, h, phone, b.N)
+}
+
+// counter accepts everything at once and says when it has had as many as it waits for.
+type counter struct {
+	left atomic.Int64
+	none chan struct{}
+}
+
+func (c *counter) Send(context.Context, registry.Device, Message) registry.Outcome {
+	if c.left.Add(-1) == 0 {
+		close(c.none)
+	}
+	return accepted
+}
+
+// settleSample is how many commits are measured beside each run of the dispatcher.
+const settleSample = 100
+
+// neighbours makes n devices, ten to a mailbox as in a family, each mailbox with the given number of mails waiting.
+func (h *house) neighbours(n, mails int) {
+	var mailboxes []registry.Account
+	var registering sync.WaitGroup
+	for i := range n {
+		if i%10 == 0 {
+			h.mailbox(device(i))
+			mailboxes = append(mailboxes, h.account)
+		}
+		d := registry.Device{Name: "phone", Transport: registry.FCM, Token: registry.Secret(device(i)),
+			Content: registry.Preview, Accounts: []string{h.account.ID}}
+		registering.Go(func() { h.register(d) })
+	}
+	registering.Wait()
+	for _, a := range mailboxes {
+		h.account = a
+		h.mail(mails)
+	}
+}
+
+// BenchmarkDispatcher gives the deliveries per second through a sender that costs nothing, and how many of them the
+// dispatcher does in the time of one commit as in BenchmarkCommit, measured in the same run.
+func BenchmarkDispatcher(b *testing.B) {
+	for _, devices := range []int{1, 10, 1000} {
+		b.Run(fmt.Sprintf("%d devices", devices), func(b *testing.B) {
+			h := newHouse(b)
+			alone := h.phone("alone")
+			h.mail(settleSample)
+			start := time.Now()
+			settled(b, h, alone, settleSample)
+			commit := time.Since(start) / settleSample
+			each := (b.N + devices - 1) / devices
+			h.neighbours(devices, each)
+			c := &counter{none: make(chan struct{})}
+			c.left.Store(int64(each * devices))
+			h.senders[registry.FCM] = c
+			b.ResetTimer()
+			start = time.Now()
+			stop := h.run()
+			<-c.none
+			stop()
+			took := time.Since(start)
+			b.StopTimer()
+			done := float64(each * devices)
+			b.ReportMetric(done/took.Seconds(), "deliveries/s")
+			b.ReportMetric(done*commit.Seconds()/took.Seconds(), "deliveries/commit")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}

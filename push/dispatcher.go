@@ -1,0 +1,280 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"idlepush/registry"
+)
+
+const (
+	// Concurrency is how many sends run at once, over all devices and lanes.
+	Concurrency = 64
+
+	laneConcurrency = Concurrency / 2  // in one lane: one that hangs leaves room for the others
+	sendLimit       = 30 * time.Second // one Send
+	drainLimit      = 8 * time.Second  // for the sends in flight when Run is to end
+	proveLimit      = 10 * time.Second // one proving or test push
+	longestIdle     = time.Minute      // between two looks at the outbox, should the clock be set meanwhile
+	storeRetry      = time.Second      // the wait after the store failed, doubled up to longestIdle
+)
+
+// Dispatcher brings what is queued to the devices. Fill in all fields, then call Run once; Prove may be called at any time.
+type Dispatcher struct {
+	Store   *registry.Store
+	Senders map[registry.Transport]Sender // a transport without one is not configured
+	URL     func() string                 // where a click on a notification leads; "": not known
+	Log     *slog.Logger
+
+	judging sync.Mutex // held while a lane changes, here and then in the store, so that both go the same way
+	mu      sync.Mutex
+	lanes   map[string]breaker // without the zero ones; guarded by mu
+}
+
+// Run sends until ctx ends, then gives the sends in flight a few seconds to finish; it returns within 10 s of that. What
+// it has not finished stays queued.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	if err := d.remember(); err != nil {
+		return err
+	}
+	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	var workers sync.WaitGroup
+	done := make(chan registry.Queue, Concurrency)
+	busy := make(map[string]bool) // devices with a send in flight
+	inFlight, failed := 0, 0
+	for ctx.Err() == nil {
+		now := time.Now()
+		skip := maps.Clone(busy)
+		opens := d.shut(skip, now)
+		queues, next, err := d.Store.Due(now, Concurrency-inFlight, skip)
+		if failed = retried(failed, err); err != nil {
+			d.Log.Error("the outbox cannot be read", "err", err, "attempt", failed)
+			next = now.Add(doubled(storeRetry, longestIdle, failed-1))
+		}
+		// A lane's devices come due together when its pause ends. Were the first always the same, one that fails for a reason of
+		// its own would be the probe each time, and the lane never be open again.
+		rand.Shuffle(len(queues), func(i, j int) { queues[i], queues[j] = queues[j], queues[i] })
+		for _, q := range queues {
+			if !d.enter(q.Lane, now) {
+				continue
+			}
+			busy[q.Device] = true
+			inFlight++
+			workers.Go(func() {
+				d.deliver(ctx, sending, q.Device)
+				d.leave(q.Lane)
+				done <- q
+			})
+		}
+		timer := time.NewTimer(idle(inFlight, next, opens))
+		select {
+		case <-ctx.Done():
+		case q := <-done:
+			inFlight--
+			delete(busy, q.Device)
+		case <-d.Store.OutboxChanged():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	defer time.AfterFunc(drainLimit, giveUp).Stop()
+	workers.Wait()
+	return nil
+}
+
+// idle is how long Run waits where nothing happens: for whichever of the times comes first, if it can send by then.
+func idle(inFlight int, times ...time.Time) time.Duration {
+	wait := longestIdle
+	for _, at := range times {
+		if !at.IsZero() && inFlight < Concurrency {
+			wait = min(wait, time.Until(at))
+		}
+	}
+	return wait
+}
+
+func retried(failed int, err error) int {
+	if err == nil {
+		return 0
+	}
+	return failed + 1
+}
+
+// remember takes up the pauses of an earlier run: each such lane is probed at once, since a person may have mended it
+// and started the program again for that.
+func (d *Dispatcher) remember() error {
+	lanes, err := d.Store.Lanes()
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lanes = make(map[string]breaker)
+	for _, l := range lanes {
+		now := time.Now()
+		if err := d.Store.ResumeLane(l.Name, now); err != nil {
+			return err
+		}
+		d.lanes[l.Name] = breaker{failures: breakAfter, since: l.Since, until: now}
+	}
+	return nil
+}
+
+// shut adds to skip the lanes that let no send out at now, and gives the time when the first pause ends; zero: none is
+// paused.
+func (d *Dispatcher) shut(skip map[string]bool, now time.Time) (opens time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for lane, b := range d.lanes {
+		skip[lane] = b.sending >= b.limit(now)
+		if now.Before(b.until) && (opens.IsZero() || b.until.Before(opens)) {
+			opens = b.until
+		}
+	}
+	return opens
+}
+
+func (d *Dispatcher) breaker(lane string) breaker {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lanes[lane]
+}
+
+// enter counts one more send in the lane, if it lets one out at now.
+func (d *Dispatcher) enter(lane string, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.lanes[lane]
+	if b.sending >= b.limit(now) {
+		return false
+	}
+	b.sending++
+	d.set(lane, b)
+	return true
+}
+
+func (d *Dispatcher) leave(lane string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.lanes[lane]
+	b.sending--
+	d.set(lane, b)
+}
+
+// set is called with mu held.
+func (d *Dispatcher) set(lane string, b breaker) {
+	if b == (breaker{}) {
+		delete(d.lanes, lane)
+	} else {
+		d.lanes[lane] = b
+	}
+}
+
+// deliver sends the head of one queue and writes what came of it. A send in flight outlives ctx, so that a shutdown
+// does not send it twice; sending ends when it is to be given up.
+func (d *Dispatcher) deliver(ctx, sending context.Context, device string) {
+	log := d.Log.With("device", device)
+	w, ok, err := d.Store.Next(device, time.Now())
+	if err != nil {
+		if !errors.Is(err, registry.ErrNotFound) {
+			log.Error("a queue cannot be read", "err", err)
+			pause(ctx, longestIdle)
+		}
+		return
+	}
+	if !ok {
+		return
+	}
+	start := time.Now()
+	sending, cancel := context.WithTimeout(sending, sendLimit)
+	defer cancel()
+	o := scheduled(d.send(sending, w.Device, render(w.Notification, w.Device, d.URL())), w.Attempts, time.Now())
+	report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o)
+	d.judge(w.Device, o, log)
+	d.settle(ctx, log, w, o)
+}
+
+func report(log *slog.Logger, o registry.Outcome) {
+	switch o.Result {
+	case registry.ResultDelivered:
+		log.Info("delivered")
+	case registry.ResultRetry:
+		log.Warn("not delivered, will be tried again", "status", o.Code, "err", o.Reason, "wait", time.Until(o.At).Round(time.Second))
+	case registry.ResultGone:
+		log.Info("device forgotten", "status", o.Code, "err", o.Reason)
+	default:
+		log.Error("not delivered", "status", o.Code, "err", o.Reason)
+	}
+}
+
+// settle writes the outcome. While the store cannot take it, as on a full disk, it holds the device and tries again: a
+// push that was accepted is not sent again for that.
+func (d *Dispatcher) settle(ctx context.Context, log *slog.Logger, w registry.Work, o registry.Outcome) {
+	for n := 0; ; n++ {
+		err := d.Store.Settle(w, o, time.Now())
+		if err == nil || errors.Is(err, registry.ErrNotFound) {
+			return
+		}
+		if n == 0 {
+			log.Error("an outcome cannot be written", "err", err)
+		}
+		if !pause(ctx, doubled(storeRetry, longestIdle, n)) {
+			return
+		}
+	}
+}
+
+// judge draws the consequence of an outcome for the device's lane.
+func (d *Dispatcher) judge(device registry.Device, o registry.Outcome, log *slog.Logger) {
+	lane, now := device.Lane(), time.Now()
+	if b := d.breaker(lane); b.after(device.ID, o, now) == b {
+		return // as ever: this need not wait for a lane that changes
+	}
+	d.judging.Lock()
+	defer d.judging.Unlock()
+	d.mu.Lock()
+	before := d.lanes[lane]
+	b := before.after(device.ID, o, now)
+	d.set(lane, b)
+	d.mu.Unlock()
+	var err error
+	switch {
+	case b.until.Equal(before.until):
+	case b.paused():
+		err = d.Store.PauseLane(registry.Lane{Name: lane, Since: b.since, Until: b.until, Code: o.Code, Reason: o.Reason})
+		log.Warn("lane paused", "lane", lane, "status", o.Code, "wait", b.until.Sub(now).Round(time.Second))
+	default:
+		err = d.Store.ResumeLane(lane, now)
+		log.Info("lane works again", "lane", lane)
+	}
+	if err != nil {
+		log.Error("the state of a lane cannot be written", "lane", lane, "err", err)
+	}
+}
+
+// pause waits and reports whether it waited to the end.
+func pause(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+func (d *Dispatcher) send(ctx context.Context, device registry.Device, m Message) registry.Outcome {
+	s, ok := d.Senders[device.Transport]
+	if !ok {
+		return Misconfigured(string(device.Transport)+"_not_configured",
+			"this server has no credentials for "+string(device.Transport)+": its admin must set them")
+	}
+	return s.Send(ctx, device, m)
+}

@@ -1,0 +1,262 @@
+package push
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+// house is one mailbox with devices, the dispatcher that serves them and the push service that they share. Make it
+// within the bubble.
+type house struct {
+	testing.TB
+	*service
+	store   *registry.Store
+	dir     string
+	account registry.Account
+	uid     uint32
+	log     *logged
+	senders map[registry.Transport]Sender
+}
+
+const owner = "ann"
+
+func newHouse(t testing.TB) *house {
+	t.Helper()
+	h := &house{TB: t, service: &service{t: t, inFlight: make(map[string]int)}, dir: t.TempDir(), log: &logged{}, uid: 1}
+	h.senders = map[registry.Transport]Sender{registry.FCM: h.service, registry.APNs: h.service, registry.WebPush: h.service, registry.UnifiedPush: h.service}
+	h.open()
+	t.Cleanup(func() { h.store.Close() })
+	h.mailbox("ann")
+	return h
+}
+
+// mailbox adds a mailbox; mail comes into the last.
+func (h *house) mailbox(name string) {
+	h.Helper()
+	a, _, err := h.store.AddAccount(registry.Account{Owner: owner, Email: name + "@example.org", Host: "imap.example.org", Port: 993,
+		Security: registry.TLS, Username: name, Password: "planted password", Folders: []string{"INBOX"}, Enabled: true}, time.Now())
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.account = a
+}
+
+func (h *house) open() {
+	h.Helper()
+	var err error
+	if h.store, err = registry.Open(h.dir, nil); err != nil {
+		h.Fatal(err)
+	}
+}
+
+// phone is an FCM device; all of them are in one lane.
+func (h *house) phone(name string) registry.Device {
+	h.Helper()
+	return h.register(registry.Device{Name: name, Transport: registry.FCM, Token: registry.Secret("planted token " + name), Content: registry.Preview})
+}
+
+// browser is a Web Push device, in the lane of its origin.
+func (h *house) browser(name, origin string) registry.Device {
+	h.Helper()
+	return h.register(registry.Device{Name: name, Transport: registry.WebPush, Content: registry.Preview,
+		Subscription: &registry.Subscription{Endpoint: registry.Secret(origin + "/planted-endpoint/" + name)}})
+}
+
+func (h *house) register(d registry.Device) registry.Device {
+	h.Helper()
+	d.User, d.Status.State = owner, registry.Proven
+	d, _, err := h.store.PutDevice(d, time.Now())
+	if err != nil {
+		h.Fatal(err)
+	}
+	return d
+}
+
+// mail records n new mails and gives their ids.
+func (h *house) mail(n int) []string {
+	h.Helper()
+	var ids []string
+	for n > 0 {
+		step := min(n, registry.MostMails)
+		from, err := h.store.Cursor(h.account.ID, "INBOX")
+		if err != nil {
+			h.Fatal(err)
+		}
+		a := registry.Arrival{Account: h.account.ID, Folder: "INBOX", From: from, At: time.Now()}
+		for range step {
+			a.Mails = append(a.Mails, registry.Mail{UID: h.uid,
+				Content: registry.Content{From: "planted sender", Subject: fmt.Sprint("planted subject ", h.uid), Preview: "planted preview"}})
+			ids = append(ids, registry.StableID(h.account.ID, "INBOX", 1, h.uid))
+			h.uid++
+		}
+		a.To = registry.Cursor{UIDValidity: 1, Next: h.uid}
+		if _, err := h.store.Record(a); err != nil {
+			h.Fatal(err)
+		}
+		n -= step
+	}
+	return ids
+}
+
+// run starts a dispatcher on the store; stop ends it and waits for it. The end of the test does so too.
+func (h *house) run() (stop func()) {
+	ctx, cancel := context.WithCancel(h.Context())
+	d := &Dispatcher{Store: h.store, Senders: h.senders, URL: func() string { return "https://push.example.org/" },
+		Log: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := d.Run(ctx); err != nil {
+			h.Errorf("Run: %v", err)
+		}
+	})
+	stop = func() {
+		cancel()
+		running.Wait()
+	}
+	h.Cleanup(stop)
+	return stop
+}
+
+// after lets time pass in the bubble.
+func after(wait time.Duration) {
+	time.Sleep(wait)
+	synctest.Wait()
+}
+
+// delivery is how the notification's delivery to the device stands.
+func (h *house) delivery(id string, d registry.Device) registry.Delivery {
+	h.Helper()
+	n, err := h.store.Notification(owner, id, time.Now())
+	if err != nil {
+		h.Fatal(err)
+	}
+	for _, one := range n.Deliveries {
+		if one.Device == d.ID {
+			return one
+		}
+	}
+	h.Fatalf("notification %s was never queued for %s", id, d.Name)
+	return registry.Delivery{}
+}
+
+// stand fails the test where the delivery of one of the ids to the device is in another state.
+func (h *house) stand(ids []string, d registry.Device, want registry.DeliveryState) {
+	h.Helper()
+	for i, id := range ids {
+		if got := h.delivery(id, d); got.State != want {
+			h.Errorf("delivery %d of %d to %s is %s (%s), want %s", i+1, len(ids), d.Name, got.State, got.Code, want)
+		}
+	}
+}
+
+// lane is the pause of a lane; the zero Lane: it is not paused.
+func (h *house) lane(name string) registry.Lane {
+	h.Helper()
+	list, err := h.store.Lanes()
+	if err != nil {
+		h.Fatal(err)
+	}
+	for _, l := range list {
+		if l.Name == name {
+			return l
+		}
+	}
+	return registry.Lane{}
+}
+
+// service is a push service: a Sender that keeps what it is sent.
+type service struct {
+	t testing.TB
+
+	mu       sync.Mutex
+	answer   func(ctx context.Context, p sent) registry.Outcome // nil: everything is accepted
+	all      []sent
+	inFlight map[string]int // by device
+	total    int
+	most     int // in flight at once so far
+}
+
+type sent struct {
+	device  registry.Device
+	message Message
+	at      time.Time
+	outcome registry.Result // once it has been answered
+}
+
+var accepted = registry.Outcome{Result: registry.ResultDelivered}
+
+func (s *service) answers(f func(ctx context.Context, p sent) registry.Outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = f
+}
+
+// Send holds the dispatcher to one send at a time per device.
+func (s *service) Send(ctx context.Context, d registry.Device, m Message) registry.Outcome {
+	s.mu.Lock()
+	s.inFlight[d.ID]++
+	if s.inFlight[d.ID] > 1 {
+		s.t.Errorf("%d sends to %s at once", s.inFlight[d.ID], d.Name)
+	}
+	s.total++
+	s.most = max(s.most, s.total)
+	i := len(s.all)
+	p := sent{device: d, message: m, at: time.Now()}
+	s.all = append(s.all, p)
+	answer := s.answer
+	s.mu.Unlock()
+	o := accepted
+	if answer != nil {
+		o = answer(ctx, p)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inFlight[d.ID]--
+	s.total--
+	s.all[i].outcome = o.Result
+	return o
+}
+
+// sends are those that began so far, in order.
+func (s *service) sends() []sent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.all)
+}
+
+// got is the ids of what the device was sent and the service accepted, in order.
+func (s *service) got(d registry.Device) (ids []string) {
+	for _, p := range s.sends() {
+		if p.device.ID == d.ID && p.outcome == registry.ResultDelivered {
+			ids = append(ids, p.message.ID)
+		}
+	}
+	return ids
+}
+
+// logged keeps what is logged.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}

@@ -1,0 +1,209 @@
+package push
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+// slow answers after the wait, unless the sender is told to give up.
+func slow(wait time.Duration) func(context.Context, sent) registry.Outcome {
+	return func(ctx context.Context, _ sent) registry.Outcome {
+		if !pause(ctx, wait) {
+			return retry()
+		}
+		return accepted
+	}
+}
+
+// hang answers only when the sender is told to give up.
+func hang(ctx context.Context, _ sent) registry.Outcome {
+	<-ctx.Done()
+	return retry()
+}
+
+func TestNewMailIsSentWithoutDelayWhileTheDispatcherWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		h.run()
+		for range 3 {
+			after(longestIdle / 3)
+			ids := h.mail(1)
+			synctest.Wait()
+			if got := h.got(phone); !slices.Contains(got, ids[0]) {
+				t.Fatalf("the mail just recorded is not among the %d that were sent", len(got))
+			}
+		}
+	})
+}
+
+// TestADeadDeviceDelaysNoOtherOfItsLane, also where for hours nothing else proves that the lane works.
+func TestADeadDeviceDelaysNoOtherOfItsLane(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		dead := h.phone("dead")
+		h.answers(only(dead, retry))
+		h.run()
+		h.mail(1)
+		phone := h.phone("phone")
+		after(2 * time.Hour)
+		for failed := len(h.sends()); len(h.sends()) == failed; {
+			after(time.Second) // until right after the next failure
+		}
+		ids := h.mail(1)
+		synctest.Wait()
+		if got := h.got(phone); !slices.Equal(got, ids) {
+			t.Errorf("the mail waits, because a device beside fails")
+		}
+	})
+}
+
+// TestEachDeviceGetsItsQueueInOrderOneAtATime whatever fails in between; the service itself counts the sends at once.
+func TestEachDeviceGetsItsQueueInOrderOneAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		var devices []registry.Device
+		for i := range 8 {
+			devices = append(devices, h.phone(fmt.Sprint("phone ", i)), h.browser("browser", fmt.Sprintf("https://push%d.example", i)))
+		}
+		h.answers(func(context.Context, sent) registry.Outcome {
+			time.Sleep(rand.N(3 * time.Second))
+			if rand.N(4) == 0 {
+				return retry()
+			}
+			return accepted
+		})
+		h.run()
+		ids := h.mail(5)
+		after(10 * time.Second)
+		ids = append(ids, h.mail(5)...)
+		after(time.Hour)
+		for _, d := range devices {
+			if got := h.got(d); !slices.Equal(got, ids) {
+				t.Errorf("%s got %d of %d mails, or not in their order", d.Name, len(got), len(ids))
+			}
+			h.stand(ids, d, registry.Delivered)
+		}
+	})
+}
+
+// TestAsManySendsRunAtOnceAsPromised: over all devices as many as Concurrency, and no more.
+func TestAsManySendsRunAtOnceAsPromised(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		const n = 2*Concurrency + 10
+		for i := range n {
+			h.browser(fmt.Sprint(i), fmt.Sprintf("https://push%d.example", i%3))
+		}
+		h.mail(1)
+		h.answers(slow(time.Second))
+		begin := time.Now()
+		h.run()
+		synctest.Wait()
+		if got := len(h.sends()); got != Concurrency {
+			t.Errorf("%d sends began at once, want %d", got, Concurrency)
+		}
+		after(time.Minute)
+		if h.most != Concurrency {
+			t.Errorf("%d sends at once, want %d", h.most, Concurrency)
+		}
+		all := h.sends()
+		if len(all) != n {
+			t.Fatalf("%d sends, want %d", len(all), n)
+		}
+		if took := all[n-1].at.Sub(begin); took != 2*time.Second {
+			t.Errorf("the last send began after %v, want 2s: a slot that is free is used", took)
+		}
+	})
+}
+
+// TestALaneThatHangsDelaysNoOther, however many devices it has.
+func TestALaneThatHangsDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		for i := range 2 * Concurrency {
+			h.browser(fmt.Sprint(i), "https://dead.example")
+		}
+		h.answers(func(ctx context.Context, p sent) registry.Outcome {
+			if p.device.Transport == registry.WebPush {
+				return hang(ctx, p)
+			}
+			return accepted
+		})
+		h.mail(1) // the dead lane's devices are due before the phone
+		phone := h.phone("phone")
+		h.run()
+		for wait := range 6 {
+			after(time.Duration(wait) * 7 * time.Second)
+			ids := h.mail(1)
+			synctest.Wait()
+			if !slices.Contains(h.got(phone), ids[0]) {
+				t.Fatalf("a phone waits while another service hangs, at look %d", wait)
+			}
+		}
+	})
+}
+
+func TestASlowDeviceDelaysOnlyItself(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		lame, phone := h.phone("lame"), h.phone("phone")
+		h.answers(func(_ context.Context, p sent) registry.Outcome {
+			if p.device.ID == lame.ID {
+				time.Sleep(20 * time.Second)
+			}
+			return accepted
+		})
+		h.run()
+		ids := h.mail(4)
+		synctest.Wait()
+		if got := h.got(phone); !slices.Equal(got, ids) {
+			t.Errorf("the phone has %d of %d mails", len(got), len(ids))
+		}
+		if got := h.got(lame); len(got) > 0 {
+			t.Errorf("the slow one has %d already", len(got))
+		}
+		after(80 * time.Second)
+		if got := h.got(lame); !slices.Equal(got, ids) {
+			t.Errorf("the slow one has %d of %d mails", len(got), len(ids))
+		}
+	})
+}
+
+func TestEachDeviceIsToldWhatItsLevelAllowsNow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone, tablet := h.phone("phone"), h.phone("tablet")
+		h.mail(1)
+		phone.Content = registry.Sender // edited after the mail was recorded, before it is sent
+		if _, err := h.store.UpdateDevice(phone, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		h.run()
+		synctest.Wait()
+		bodies := make(map[string]string)
+		for _, p := range h.sends() {
+			bodies[p.device.ID] = p.message.Body
+			if p.message.URL != "https://push.example.org/" || p.message.Thread != h.account.ID || p.message.TTL(p.at) != 72*time.Hour {
+				t.Errorf("%s: url %q, thread %q, ttl %v", p.device.Name, p.message.URL, p.message.Thread, p.message.TTL(p.at))
+			}
+		}
+		if bodies[phone.ID] != "New mail" || bodies[tablet.ID] != "planted subject 1\nplanted preview" {
+			t.Errorf("phone %q, tablet %q", bodies[phone.ID], bodies[tablet.ID])
+		}
+	})
+}

@@ -1,0 +1,192 @@
+package push
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+// only answers one device otherwise.
+func only(d registry.Device, o func() registry.Outcome) func(context.Context, sent) registry.Outcome {
+	return func(_ context.Context, p sent) registry.Outcome {
+		if p.device.ID == d.ID {
+			return o()
+		}
+		return accepted
+	}
+}
+
+func TestASuspectDeviceIsTriedRarelyAndKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		odd, phone := h.phone("odd"), h.phone("phone")
+		h.answers(only(odd, complaint))
+		h.run()
+		ids := h.mail(2)
+		after(time.Minute)
+		d, err := h.store.Device(odd.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Status.State != registry.Suspect || d.Status.Code != "bad_address" {
+			t.Errorf("status %+v", d.Status)
+		}
+		after(2 * 24 * time.Hour)
+		waits := h.waits(odd)
+		if len(waits) < 3 || len(waits) > 14 {
+			t.Errorf("tried again after %v", waits)
+		}
+		for i, wait := range waits {
+			if most := doubled(suspectFirst, suspectMost, i); wait < most/2 || wait > most {
+				t.Errorf("wait %d is %v, want %v to %v", i, wait, most/2, most)
+			}
+		}
+		if got := h.got(phone); !slices.Equal(got, ids) {
+			t.Errorf("the phone beside it got %d of %d", len(got), len(ids))
+		}
+		h.answers(nil)
+		after(12 * time.Hour)
+		if got := h.got(odd); !slices.Equal(got, ids) {
+			t.Errorf("once it is right again it got %d of %d", len(got), len(ids))
+		}
+		if d, err = h.store.Device(odd.ID); err != nil || d.Status.State != registry.Proven || d.Status.Code != "" {
+			t.Errorf("status %+v, %v", d.Status, err)
+		}
+	})
+}
+
+func TestAGoneDeviceIsRemovedAndItsOwnerToldOnAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		old, phone := h.phone("old"), h.phone("phone")
+		h.answers(only(old, gone))
+		h.run()
+		ids := h.mail(2)
+		synctest.Wait()
+		if _, err := h.store.Device(old.ID); err == nil {
+			t.Error("the device is still there")
+		}
+		got := h.got(phone)
+		if len(got) != 3 {
+			t.Fatalf("the other got %d notifications, want two mails and one word about the device", len(got))
+		}
+		for _, p := range h.sends() {
+			if p.device.ID == phone.ID && p.message.Kind == registry.AttentionKind && !strings.Contains(p.message.Body, "old gets no more notifications") {
+				t.Errorf("it says %q", p.message.Body)
+			}
+		}
+		if slices.Index(got, ids[0]) != 0 || !slices.Contains(got, ids[1]) {
+			t.Errorf("the other got %v, want %v among them in order", got, ids)
+		}
+		if n := len(h.sends()); n != 4 {
+			t.Errorf("%d sends, want one to the device that is gone", n)
+		}
+	})
+}
+
+// TestAGoneThatIsOlderThanTheAddressRemovesNothing: the app registered a new token while the old one was being refused.
+func TestAGoneThatIsOlderThanTheAddressRemovesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		h.answers(func(_ context.Context, p sent) registry.Outcome {
+			time.Sleep(time.Second)
+			if p.device.Token == phone.Token {
+				return gone()
+			}
+			return accepted
+		})
+		h.run()
+		ids := h.mail(1)
+		synctest.Wait()
+		fresh := phone
+		fresh.Token = "planted token, renewed"
+		if _, err := h.store.UpdateDevice(fresh, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Minute)
+		if got := h.got(phone); !slices.Equal(got, ids) {
+			t.Errorf("at its new address it got %d of %d", len(got), len(ids))
+		}
+	})
+}
+
+func TestARefusedMessageIsDroppedAloneWithItsReason(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		ids := h.mail(3)
+		h.answers(func(_ context.Context, p sent) registry.Outcome {
+			if p.message.ID == ids[1] {
+				return refused()
+			}
+			return accepted
+		})
+		h.run()
+		synctest.Wait()
+		if got := h.got(phone); !slices.Equal(got, []string{ids[0], ids[2]}) {
+			t.Errorf("got %d of 2", len(got))
+		}
+		if d := h.delivery(ids[1], phone); d.State != registry.Refused || d.Code != "too_large" || d.Attempts != 1 {
+			t.Errorf("delivery %+v", d)
+		}
+		if n := len(h.sends()); n != 3 {
+			t.Errorf("%d sends", n)
+		}
+	})
+}
+
+// TestTheLogKeepsSecrets through every outcome, a send that hangs, and a device and a lane of each kind.
+func TestTheLogKeepsSecrets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.phone("phone")
+		for i, origin := range []string{"https://a.example", "https://b.example", "https://c.example"} {
+			h.browser("browser", origin)
+			h.register(registry.Device{Name: "ipad", Transport: registry.APNs, Environment: registry.Production,
+				Token: registry.Secret("planted token " + device(i)), Content: registry.Preview})
+		}
+		outcomes := []func() registry.Outcome{retry, complaint, refused, ourFault, func() registry.Outcome { return accepted }}
+		i := 0
+		h.answers(func(ctx context.Context, p sent) registry.Outcome {
+			h.mu.Lock()
+			i++
+			n := i
+			h.mu.Unlock()
+			if n%7 == 0 {
+				return hang(ctx, p)
+			}
+			return outcomes[n%len(outcomes)]()
+		})
+		delete(h.senders, registry.FCM)
+		h.run()
+		for range 10 {
+			h.mail(3)
+			after(20 * time.Minute)
+		}
+		h.answers(func(context.Context, sent) registry.Outcome { return gone() })
+		h.mail(1)
+		after(24 * time.Hour)
+		log := h.log.String()
+		for _, word := range []string{"delivered", "device forgotten", "not delivered", "will be tried again", "lane paused", "lane works again", "fcm_not_configured"} {
+			if !strings.Contains(log, word) {
+				t.Errorf("the run did not come to %q", word)
+			}
+		}
+		for line := range strings.Lines(log) {
+			if strings.Contains(line, "planted") {
+				t.Errorf("the log says %s", line)
+			}
+		}
+	})
+}

@@ -1,0 +1,107 @@
+package push
+
+import (
+	"context"
+	"encoding/base64"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+func (h *house) prover() *Dispatcher {
+	return &Dispatcher{Store: h.store, Senders: h.senders, URL: func() string { return "https://push.example.org/" }, Log: slog.New(slog.NewTextHandler(h.log, nil))}
+}
+
+func TestAProvingPushGoesPastTheQueueAndSaysNothingOfMail(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		h.mail(3)
+		d := h.prover()
+		ids := make(map[string]bool)
+		for range 3 {
+			if o := d.Prove(t.Context(), phone); o != accepted {
+				t.Errorf("outcome %+v", o)
+			}
+		}
+		for _, p := range h.sends() {
+			raw, err := base64.RawURLEncoding.DecodeString(p.message.ID)
+			if err != nil || len(raw) != 24 || ids[p.message.ID] {
+				t.Errorf("id %q, %v", p.message.ID, err)
+			}
+			ids[p.message.ID] = true
+			if p.message.Kind != registry.TestKind || p.message.TTL(p.at) != time.Minute {
+				t.Errorf("sent %s for %v", p.message.Kind, p.message.TTL(p.at))
+			}
+		}
+		if len(ids) != 3 {
+			t.Errorf("%d ids", len(ids))
+		}
+		if list, _, err := h.store.Due(time.Now(), 10, nil); err != nil || len(list) != 1 {
+			t.Errorf("%d queues are due, %v; want the phone's as before", len(list), err)
+		}
+	})
+}
+
+func TestAProvingPushGivesTheServicesAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		for _, o := range []registry.Outcome{accepted, retry(), complaint(), gone(), refused(), ourFault()} {
+			h.answers(func(context.Context, sent) registry.Outcome { return o })
+			if got := h.prover().Prove(t.Context(), phone); got != o {
+				t.Errorf("%+v became %+v", o, got)
+			}
+		}
+		if _, err := h.store.Device(phone.ID); err != nil {
+			t.Errorf("what becomes of the device is for the caller to say: %v", err)
+		}
+	})
+}
+
+func TestAProvingPushWaitsTenSeconds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.answers(hang)
+		begin := time.Now()
+		o := h.prover().Prove(t.Context(), h.phone("phone"))
+		if took := time.Since(begin); took != 10*time.Second || o.Result != registry.ResultRetry {
+			t.Errorf("%s after %v", o.Result, took)
+		}
+	})
+}
+
+func TestAProvingPushWithoutASenderSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		delete(h.senders, registry.FCM)
+		o := h.prover().Prove(t.Context(), h.phone("phone"))
+		if o.Result != registry.ResultMisconfigured || o.Code != "fcm_not_configured" || o.Reason == "" {
+			t.Errorf("outcome %+v", o)
+		}
+	})
+}
+
+// TestAProvingPushIsNotHeldUpByThePauseOfItsLane: it is how a person sees whether it is mended.
+func TestAProvingPushIsNotHeldUpByThePauseOfItsLane(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		h.answers(func(context.Context, sent) registry.Outcome { return ourFault() })
+		h.run()
+		h.mail(1)
+		synctest.Wait()
+		h.answers(nil)
+		if o := h.prover().Prove(t.Context(), phone); o != accepted {
+			t.Errorf("outcome %+v", o)
+		}
+	})
+}

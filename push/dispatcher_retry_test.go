@@ -1,0 +1,173 @@
+package push
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+// until answers with a failure before the time, then accepts.
+func until(end time.Time, failure func() registry.Outcome) func(context.Context, sent) registry.Outcome {
+	return func(_ context.Context, p sent) registry.Outcome {
+		if p.at.Before(end) {
+			return failure()
+		}
+		return accepted
+	}
+}
+
+// waits are the times between the sends to a device.
+func (h *house) waits(d registry.Device) (list []time.Duration) {
+	var last time.Time
+	for _, p := range h.sends() {
+		if p.device.ID != d.ID {
+			continue
+		}
+		if !last.IsZero() {
+			list = append(list, p.at.Sub(last))
+		}
+		last = p.at
+	}
+	return list
+}
+
+func TestAFailedPushIsTriedAgainAfterDoublingWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		end := time.Now().Add(time.Hour)
+		h.answers(until(end, retry))
+		h.run()
+		ids := h.mail(2)
+		after(90 * time.Minute)
+		waits := h.waits(phone)
+		if len(waits) < 12 {
+			t.Fatalf("tried again after %v only", waits)
+		}
+		for i, wait := range waits[:len(waits)-1] { // the last is of the second mail
+			if most := doubled(retryFirst, retryMost, i); wait < most/2 || wait > most {
+				t.Errorf("wait %d is %v, want %v to %v", i, wait, most/2, most)
+			}
+		}
+		if got := h.got(phone); !slices.Equal(got, ids) {
+			t.Errorf("got %v, want %v", got, ids)
+		}
+		if d := h.delivery(ids[0], phone); d.State != registry.Delivered || d.Attempts != len(waits) {
+			t.Errorf("delivery %+v after %d tries", d, len(waits))
+		}
+		if d := h.delivery(ids[1], phone); d.Attempts != 1 {
+			t.Errorf("the second mail took %d tries", d.Attempts)
+		}
+	})
+}
+
+func TestADeviceIsNotTriedBeforeTheTimeThatItsServiceAskedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		asked := time.Now().Add(3 * time.Hour)
+		h.answers(until(asked, func() registry.Outcome {
+			o := retry()
+			o.At = asked
+			return o
+		}))
+		h.run()
+		ids := h.mail(1)
+		after(time.Hour)
+		ids = append(ids, h.mail(1)...) // new mail is no reason to ask again
+		after(2*time.Hour - 1)
+		if n := len(h.sends()); n != 1 {
+			t.Errorf("%d sends before the time", n)
+		}
+		after(1)
+		if got := h.got(phone); !slices.Equal(got, ids) {
+			t.Errorf("at the time it got %d of %d", len(got), len(ids))
+		}
+	})
+}
+
+func TestAnOutageOfNearlyThreeDaysLosesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		end := time.Now().Add(71 * time.Hour)
+		h.answers(until(end, retry))
+		h.run()
+		ids := h.mail(3)
+		after(35 * time.Hour)
+		ids = append(ids, h.mail(3)...)
+		after(time.Until(end) + retryMost)
+		if got := h.got(phone); !slices.Equal(got, ids) {
+			t.Errorf("got %d of %d mails, or not in their order", len(got), len(ids))
+		}
+		for _, p := range h.sends()[:10] {
+			if p.message.ID != ids[0] {
+				t.Fatalf("tried %s, want %s again and again", p.message.ID, ids[0])
+			}
+		}
+		h.stand(ids, phone, registry.Delivered)
+	})
+}
+
+func TestWhatAnOutageOutlastsIsShownAsExpiredAndTheRestIsSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		end := time.Now().Add(80 * time.Hour)
+		h.answers(until(end, func() registry.Outcome {
+			o := retry()
+			o.At = time.Now().Add(time.Hour)
+			return o
+		}))
+		h.run()
+		old := h.mail(60) // more than one transaction drops
+		after(10 * time.Hour)
+		fresh := h.mail(2)
+		after(72*time.Hour - 10*time.Hour)
+		h.stand(old, phone, registry.Expired)
+		h.stand(fresh, phone, registry.Pending)
+		after(10 * time.Hour)
+		if got := h.got(phone); !slices.Equal(got, fresh) {
+			t.Errorf("got %d mails, want the %d that were still worth it", len(got), len(fresh))
+		}
+		for _, p := range h.sends() {
+			if !p.at.Before(p.message.Expires) {
+				t.Errorf("sent %v after it expired", p.at.Sub(p.message.Expires))
+			}
+		}
+		h.stand(old, phone, registry.Expired)
+		h.stand(fresh, phone, registry.Delivered)
+		if d := h.delivery(old[0], phone); d.Attempts < 60 || d.Code != "outage" {
+			t.Errorf("it does not say what was tried: %+v", d)
+		}
+	})
+}
+
+// TestADeviceWhoseWholeQueueExpiredIsServedAgain: the dispatcher goes on with an empty queue.
+func TestADeviceWhoseWholeQueueExpiredIsServedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		h.mail(2)
+		time.Sleep(registry.MailKind.Lifetime())
+		h.run()
+		synctest.Wait()
+		if n := len(h.sends()); n != 0 {
+			t.Errorf("%d expired mails were sent", n)
+		}
+		ids := h.mail(1)
+		synctest.Wait()
+		if got := h.got(phone); !slices.Equal(got, ids) {
+			t.Errorf("got %v, want %v", got, ids)
+		}
+	})
+}

@@ -1,0 +1,203 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+func TestAShutdownLetsWhatIsOnItsWayFinishAndStartsNothingNew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone, tablet := h.phone("phone"), h.phone("tablet")
+		h.answers(slow(5 * time.Second))
+		stop := h.run()
+		ids := h.mail(3)
+		after(time.Second)
+		begin := time.Now()
+		stop()
+		if took := time.Since(begin); took != 4*time.Second {
+			t.Errorf("it took %v, the sends in flight 4s", took)
+		}
+		for _, d := range []registry.Device{phone, tablet} {
+			if got := h.got(d); !slices.Equal(got, ids[:1]) {
+				t.Errorf("%s got %d mails", d.Name, len(got))
+			}
+			h.stand(ids[:1], d, registry.Delivered)
+			h.stand(ids[1:], d, registry.Pending)
+		}
+		h.answers(nil)
+		h.run()
+		synctest.Wait()
+		for _, d := range []registry.Device{phone, tablet} {
+			if got := h.got(d); !slices.Equal(got, ids) {
+				t.Errorf("after the restart %s has %d of %d mails", d.Name, len(got), len(ids))
+			}
+		}
+	})
+}
+
+func TestADispatcherWhoseTimeIsOverSendsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.crowd(10)
+		h.mail(1)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		d := &Dispatcher{Store: h.store, Senders: h.senders, URL: func() string { return "" }, Log: slog.New(slog.DiscardHandler)}
+		if err := d.Run(ctx); err != nil || len(h.sends()) > 0 {
+			t.Errorf("%d sends, %v", len(h.sends()), err)
+		}
+	})
+}
+
+// TestASendThatHangsHoldsUpAShutdownForSecondsOnly, and is sent again with the same id.
+func TestASendThatHangsHoldsUpAShutdownForSecondsOnly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		h.answers(hang)
+		stop := h.run()
+		ids := h.mail(2)
+		after(time.Second)
+		begin := time.Now()
+		stop()
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		h.stand(ids, phone, registry.Pending)
+		if err := h.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		h.open()
+		h.answers(nil)
+		h.run()
+		after(retryFirst)
+		if got := h.got(phone); !slices.Equal(got, ids) {
+			t.Errorf("after the restart it got %d of %d mails", len(got), len(ids))
+		}
+		for _, p := range h.sends()[:2] {
+			if p.message.ID != ids[0] {
+				t.Errorf("sent as %s, want the id %s both times", p.message.ID, ids[0])
+			}
+		}
+	})
+}
+
+func TestASendThatHangsIsGivenUpAfterHalfAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		h.answers(hang)
+		h.run()
+		ids := h.mail(1)
+		after(30*time.Second - 1)
+		if d := h.delivery(ids[0], phone); d.Attempts != 0 {
+			t.Errorf("given up early: %+v", d)
+		}
+		after(1)
+		if d := h.delivery(ids[0], phone); d.Attempts != 1 || d.State != registry.Pending {
+			t.Errorf("not given up: %+v", d)
+		}
+	})
+}
+
+// TestAStoreThatFailsIsNotAskedInALoop, and does not keep Run from ending.
+func TestAStoreThatFailsIsNotAskedInALoop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.phone("phone")
+		h.answers(slow(time.Second))
+		stop := h.run()
+		h.mail(2)
+		synctest.Wait()
+		if err := h.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Hour)
+		if n := len(h.sends()); n != 1 {
+			t.Errorf("%d sends without a store", n)
+		}
+		if n := strings.Count(h.log.String(), "the outbox cannot be read"); n < 30 || n > 80 {
+			t.Errorf("said %d times in an hour", n)
+		}
+		if n := strings.Count(h.log.String(), "an outcome cannot be written"); n != 1 {
+			t.Errorf("the one outcome that cannot be written is reported %d times", n)
+		}
+		begin := time.Now()
+		stop()
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("it took %v to end", took)
+		}
+	})
+}
+
+// fullVariable tells this test binary that it is the child whose disk may be full: the limit of a file's size, which
+// stands for a full disk here, is the process's.
+const fullVariable = "PUSH_TEST_FULL_DISK"
+
+func TestAPushThatWasAcceptedIsNotSentAgainWhileTheDiskIsFull(t *testing.T) {
+	if os.Getenv(fullVariable) != "" {
+		synctest.Test(t, deliverOntoAFullDisk)
+		return
+	}
+	t.Parallel()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+	child.Env = append(os.Environ(), fullVariable+"=1")
+	if out, err := child.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func deliverOntoAFullDisk(t *testing.T) {
+	h := newHouse(t)
+	phone := h.phone("phone")
+	h.answers(func(context.Context, sent) registry.Outcome {
+		spaceEnds(t, true)
+		return accepted
+	})
+	h.run()
+	ids := h.mail(2)
+	after(time.Hour)
+	if n := len(h.sends()); n != 1 {
+		t.Errorf("%d sends while the disk is full", n)
+	}
+	h.stand(ids, phone, registry.Pending)
+	if n := strings.Count(h.log.String(), "an outcome cannot be written"); n != 1 {
+		t.Errorf("said %d times that the outcome cannot be written", n)
+	}
+	spaceEnds(t, false)
+	h.answers(nil)
+	after(longestIdle)
+	h.stand(ids, phone, registry.Delivered)
+	if got := h.got(phone); !slices.Equal(got, ids) {
+		t.Errorf("got %d mails, want each of %d once", len(got), len(ids))
+	}
+}
+
+// spaceEnds lets no file be written beyond its first byte, or takes that limit away.
+func spaceEnds(t *testing.T, ends bool) {
+	var l syscall.Rlimit
+	err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &l)
+	if l.Cur = l.Max; ends {
+		l.Cur = 1
+	}
+	if err = errors.Join(err, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &l)); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,148 @@
+package push
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdh"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"idlepush/registry"
+)
+
+// MaxPlaintext is the most that Encrypt takes, in bytes: one record of 4096 bytes less the header (86), the padding
+// delimiter (1) and the AES-GCM tag (16), RFC 8291 section 4.
+const MaxPlaintext = recordSize - headerSize - 1 - tagSize
+
+const (
+	recordSize = 4096 // what every push service must take, RFC 8030 section 7.2
+	saltSize   = 16
+	pointSize  = 65                                // an uncompressed P-256 point
+	headerSize = saltSize + 4 + 1 + pointSize      // RFC 8188 section 2.1: salt, record size, key id length, key id
+	tagSize    = 16                                // AES-GCM
+	authSize   = 16                                // RFC 8291 section 3.2
+	padding    = 256                               // plaintexts are padded to multiples of this
+	lastRecord = 2                                 // RFC 8188 section 2: the delimiter of the last record
+	keyInfo    = "WebPush: info\x00"               // RFC 8291 section 3.4
+	cekInfo    = "Content-Encoding: aes128gcm\x00" // RFC 8188 section 2.2
+	nonceInfo  = "Content-Encoding: nonce\x00"     // RFC 8188 section 2.3
+)
+
+// KeysError says which of a receiver's keys is no good, and why. It never holds the key.
+type KeysError struct {
+	Field   string // "p256dh" or "auth"
+	Problem string // for people: what it should be
+}
+
+// Error implements error.
+func (e *KeysError) Error() string { return e.Field + ": " + e.Problem }
+
+// CheckKeys reports as a *KeysError whether Encrypt could use the keys: p256dh the 65 bytes of an uncompressed point on
+// P-256, auth 16 bytes, both in base64url; padding and the standard alphabet are taken too, as some clients send them.
+func CheckKeys(keys registry.Keys) error {
+	_, _, err := parseKeys(keys)
+	return err
+}
+
+// Encrypt encrypts plaintext, at most MaxPlaintext bytes, to the receiver's keys with a fresh salt and key pair: RFC 8291,
+// content coding aes128gcm, one record. So that the length says little of a subject or a sender, plaintexts are padded
+// to multiples of 256 bytes. A receiver drops the padding as RFC 8188 section 2 says. The error is a *KeysError when the
+// keys are no good.
+func Encrypt(plaintext []byte, keys registry.Keys) ([]byte, error) {
+	if len(plaintext) > MaxPlaintext {
+		return nil, fmt.Errorf("encrypt a push message: %d bytes, of which %d fit", len(plaintext), MaxPlaintext)
+	}
+	receiver, auth, err := parseKeys(keys)
+	if err != nil {
+		return nil, err
+	}
+	sender, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a key pair for a push message: %w", err)
+	}
+	salt := make([]byte, saltSize)
+	rand.Read(salt)
+	return seal(pad(plaintext), receiver, auth, salt, sender)
+}
+
+// pad appends the delimiter of the last record and zeros.
+func pad(plaintext []byte) []byte {
+	padded := (len(plaintext)/padding + 1) * padding
+	record := make([]byte, min(padded, MaxPlaintext+1))
+	copy(record, plaintext)
+	record[len(plaintext)] = lastRecord
+	return record
+}
+
+// seal encrypts one padded record: RFC 8291 section 3.4, RFC 8188 section 2.
+func seal(record []byte, receiver *ecdh.PublicKey, auth, salt []byte, sender *ecdh.PrivateKey) ([]byte, error) {
+	shared, err := sender.ECDH(receiver)
+	if err != nil {
+		return nil, fmt.Errorf("agree on a key with the receiver: %w", err)
+	}
+	public := sender.PublicKey().Bytes()
+	info := keyInfo + string(receiver.Bytes()) + string(public)
+	secret, err := hkdf.Key(sha256.New, shared, auth, info, sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("derive the message secret: %w", err)
+	}
+	key, err := hkdf.Key(sha256.New, secret, salt, cekInfo, 16)
+	if err != nil {
+		return nil, fmt.Errorf("derive the message key: %w", err)
+	}
+	nonce, err := hkdf.Key(sha256.New, secret, salt, nonceInfo, 12)
+	if err != nil {
+		return nil, fmt.Errorf("derive the nonce: %w", err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("set up AES: %w", err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, fmt.Errorf("set up AES-GCM: %w", err)
+	}
+	body := make([]byte, 0, headerSize+len(record)+tagSize)
+	body = append(body, salt...)
+	body = binary.BigEndian.AppendUint32(body, recordSize)
+	body = append(body, byte(len(public)))
+	body = append(body, public...)
+	return aead.Seal(body, nonce, record, nil), nil
+}
+
+func parseKeys(keys registry.Keys) (*ecdh.PublicKey, []byte, error) {
+	point, err := decodeKey("p256dh", keys.P256dh, pointSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	receiver, err := ecdh.P256().NewPublicKey(point)
+	if err != nil {
+		return nil, nil, &KeysError{"p256dh", "must be an uncompressed point on the curve P-256"}
+	}
+	auth, err := decodeKey("auth", keys.Auth, authSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	return receiver, auth, nil
+}
+
+var urlAlphabet = strings.NewReplacer("+", "-", "/", "_")
+
+func decodeKey(field, text string, size int) ([]byte, error) {
+	if text == "" {
+		return nil, &KeysError{field, "is missing"}
+	}
+	value, err := base64.RawURLEncoding.DecodeString(urlAlphabet.Replace(strings.TrimRight(text, "=")))
+	if err != nil {
+		return nil, &KeysError{field, "must be base64url"}
+	}
+	if len(value) != size {
+		return nil, &KeysError{field, fmt.Sprintf("must be %d bytes in base64url, has %d", size, len(value))}
+	}
+	return value, nil
+}

@@ -1,0 +1,148 @@
+package push_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+
+	"idlepush/push"
+	"idlepush/push/pushtest"
+	"idlepush/registry"
+)
+
+func newReceiver(t testing.TB) *pushtest.Receiver {
+	t.Helper()
+	r, err := pushtest.NewReceiver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestWhatIsEncryptedIsReadByItsReceiverAndByNobodyElse(t *testing.T) {
+	receiver, other := newReceiver(t), newReceiver(t)
+	for _, size := range []int{0, 1, 254, 255, 256, 257, push.MaxPayload, push.MaxPlaintext - 1, push.MaxPlaintext} {
+		plaintext := bytes.Repeat([]byte{0, 2, 'x'}, size)[:size]
+		body, err := push.Encrypt(plaintext, receiver.Keys())
+		if err != nil {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+		if len(body) > 4096 {
+			t.Errorf("%d bytes became a body of %d, services take 4096", size, len(body))
+		}
+		got, err := receiver.Decrypt(body)
+		if err != nil || !bytes.Equal(got, plaintext) {
+			t.Errorf("%d bytes came back as %d, %v", size, len(got), err)
+		}
+		if _, err := other.Decrypt(body); err == nil {
+			t.Errorf("%d bytes: another receiver could read them", size)
+		}
+	}
+}
+
+func TestAPlaintextThatDoesNotFitIsRefused(t *testing.T) {
+	if _, err := push.Encrypt(make([]byte, push.MaxPlaintext+1), newReceiver(t).Keys()); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestTheLengthOfABodySaysLittleOfItsContent(t *testing.T) {
+	keys := newReceiver(t).Keys()
+	sizes := make(map[int]bool)
+	for size := range 256 {
+		body, err := push.Encrypt(make([]byte, size), keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes[len(body)] = true
+	}
+	if len(sizes) != 1 {
+		t.Errorf("plaintexts of 0 to 255 bytes have bodies of %d sizes", len(sizes))
+	}
+}
+
+func TestEveryBodyHasAFreshSaltAndKeyPair(t *testing.T) {
+	keys := newReceiver(t).Keys()
+	salts, publics := make(map[string]bool), make(map[string]bool)
+	for range 50 {
+		body, err := push.Encrypt([]byte("same"), keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		salts[string(body[:16])], publics[string(body[21:86])] = true, true
+	}
+	if len(salts) != 50 || len(publics) != 50 {
+		t.Errorf("50 bodies had %d salts and %d keys", len(salts), len(publics))
+	}
+}
+
+func TestKeysAreTakenInEveryBase64ThatClientsSend(t *testing.T) {
+	receiver := newReceiver(t)
+	keys := receiver.Keys()
+	point, _ := base64.RawURLEncoding.DecodeString(keys.P256dh)
+	auth, _ := base64.RawURLEncoding.DecodeString(keys.Auth)
+	for name, e := range map[string]*base64.Encoding{
+		"raw url": base64.RawURLEncoding, "url": base64.URLEncoding, "raw std": base64.RawStdEncoding, "std": base64.StdEncoding,
+	} {
+		body, err := push.Encrypt([]byte("hello"), registry.Keys{P256dh: e.EncodeToString(point), Auth: e.EncodeToString(auth)})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got, err := receiver.Decrypt(body); err != nil || string(got) != "hello" {
+			t.Errorf("%s: got %q, %v", name, got, err)
+		}
+	}
+}
+
+func TestABadKeyIsNamedButNotQuoted(t *testing.T) {
+	good := newReceiver(t).Keys()
+	point, _ := base64.RawURLEncoding.DecodeString(good.P256dh)
+	encode := base64.RawURLEncoding.EncodeToString
+	offCurve := bytes.Clone(point)
+	offCurve[64] ^= 1
+	compressed := append([]byte{2}, point[1:33]...)
+	for name, c := range map[string]struct {
+		keys  registry.Keys
+		field string
+	}{
+		"no p256dh":      {registry.Keys{Auth: good.Auth}, "p256dh"},
+		"no auth":        {registry.Keys{P256dh: good.P256dh}, "auth"},
+		"not base64":     {registry.Keys{P256dh: "?" + good.P256dh, Auth: good.Auth}, "p256dh"},
+		"compressed":     {registry.Keys{P256dh: encode(compressed), Auth: good.Auth}, "p256dh"},
+		"not a point":    {registry.Keys{P256dh: encode(offCurve), Auth: good.Auth}, "p256dh"},
+		"zero point":     {registry.Keys{P256dh: encode(make([]byte, 65)), Auth: good.Auth}, "p256dh"},
+		"hybrid form":    {registry.Keys{P256dh: encode(append([]byte{6}, point[1:]...)), Auth: good.Auth}, "p256dh"},
+		"short auth":     {registry.Keys{P256dh: good.P256dh, Auth: encode(make([]byte, 15))}, "auth"},
+		"long auth":      {registry.Keys{P256dh: good.P256dh, Auth: encode(make([]byte, 17))}, "auth"},
+		"auth no base64": {registry.Keys{P256dh: good.P256dh, Auth: "not base64 at all!"}, "auth"},
+	} {
+		err := push.CheckKeys(c.keys)
+		bad, ok := errors.AsType[*push.KeysError](err)
+		if !ok || bad.Field != c.field {
+			t.Errorf("%s: got %v, want a complaint about %s", name, err, c.field)
+			continue
+		}
+		if c.keys.P256dh != "" && strings.Contains(err.Error(), c.keys.P256dh) || c.keys.Auth != "" && strings.Contains(err.Error(), c.keys.Auth) {
+			t.Errorf("%s: the error quotes the key: %v", name, err)
+		}
+		if _, err := push.Encrypt(nil, c.keys); err == nil {
+			t.Errorf("%s: Encrypt took the key", name)
+		}
+	}
+	if err := push.CheckKeys(good); err != nil {
+		t.Error(err)
+	}
+}
+
+func BenchmarkEncrypt(b *testing.B) {
+	keys, plaintext := newReceiver(b).Keys(), make([]byte, push.MaxPayload)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := push.Encrypt(plaintext, keys); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,23 @@
+package push
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"time"
+
+	"idlepush/registry"
+)
+
+// Prove sends one push that proves the device's address, past the queue, and says what the service answered. It takes at
+// most 10 s; where nothing came by then the outcome is a retry.
+func (d *Dispatcher) Prove(ctx context.Context, device registry.Device) registry.Outcome {
+	ctx, cancel := context.WithTimeout(ctx, proveLimit)
+	defer cancel()
+	id := make([]byte, 24)
+	rand.Read(id)
+	now := time.Now()
+	n := registry.Notification{ID: base64.RawURLEncoding.EncodeToString(id), Kind: registry.TestKind,
+		At: now, Expires: now.Add(registry.TestKind.Lifetime())}
+	return d.send(ctx, device, render(n, device, d.URL()))
+}

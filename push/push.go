@@ -1,0 +1,45 @@
+// Package push drains the outbox: it says how many deliveries ring and what they look like, and brings each to its
+// device through the sender of its transport. It knows only registry. A Dispatcher serves every device's queue in order, one
+// delivery at a time per device and a bounded number at once over all; what a service answers becomes one of the five
+// outcomes of registry, and a lane that fails as a whole is paused as a whole.
+//
+// The senders live in the packages below, each the only room that knows its service: push/fcm, push/apns, and
+// push/webpush for browsers and UnifiedPush alike. push/pushtest holds strict stand-ins for the services.
+package push
+
+import (
+	"context"
+	"time"
+
+	"idlepush/registry"
+)
+
+// Sender speaks to one push service.
+type Sender interface {
+	// Send makes one request (a second one only where the service's own rules ask for it at once, such as a renewed
+	// token) and says what came of it. It returns within 30 s, or when ctx ends with a retry outcome. It may be called from several
+	// goroutines. The outcome's Reason holds no token, endpoint path or content.
+	Send(ctx context.Context, d registry.Device, m Message) registry.Outcome
+}
+
+// Message is one notification as one device may see it: everything in it is within the device's content level.
+type Message struct {
+	ID      string        // stable id: collapse id, tag, Topic
+	Kind    registry.Kind // decides urgency
+	Thread  string        // account id, for grouping on the phone; empty: none
+	Expires time.Time     // sent on as TTL, apns-expiration, ttl
+	Title   string        // what the phone shows, never empty
+	Body    string        // may be empty
+	Neutral string        // what may be shown in the clear whatever the level: says nothing of the mail; never empty
+	Payload []byte        // the JSON object that apps receive, at most MaxPayload bytes
+	URL     string        // where a click leads, absolute; empty: not known
+}
+
+// MaxPayload is the most that Message.Payload holds, in bytes: encrypted and in base64 it still fits the 4096 bytes of
+// FCM and APNs, and wrapped in the declarative shape the 3993 bytes of Web Push.
+const MaxPayload = 2500
+
+// TTL is how long the service may keep the message, from now: whole seconds, never negative.
+func (m Message) TTL(now time.Time) time.Duration {
+	return max(0, m.Expires.Sub(now).Truncate(time.Second))
+}

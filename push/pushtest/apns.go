@@ -1,0 +1,256 @@
+package pushtest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"idlepush/registry"
+)
+
+// APNs is a stand-in for one APNs environment and one app, and an http.Handler that has to be served over HTTP/2. It takes
+// alerts in the form that idlepush promises and nothing else. It may be used from several goroutines.
+type APNs struct {
+	Record[APNsMessage]
+
+	// Key is the .p8 file, KeyID and TeamID are its names, Topic is the app's bundle id. They are not to be changed.
+	Key    []byte
+	KeyID  string
+	TeamID string
+	Topic  string
+
+	public *ecdsa.PublicKey
+
+	// The fields below are guarded by Record's mu.
+	phones  map[string]*Receiver // by token; a nil receiver takes messages in the clear
+	gone    map[string]time.Time // since when
+	expired map[string]bool      // provider tokens
+	issued  map[int64]time.Time  // when a provider token of this iat first came
+}
+
+// APNsMessage is one accepted notification.
+type APNsMessage struct {
+	Token      registry.Secret
+	ID         string // apns-id
+	CollapseID string
+	Title      string // what is in the clear
+	Body       string
+	Thread     string
+	Payload    []byte // what the app reads: idlepush, or encrypted decrypted
+	Expires    time.Time
+	Priority   string
+	Raw        []byte // the request's body
+	At         time.Time
+}
+
+// NewAPNs makes a service for one app, without phones. It generates a key.
+func NewAPNs(topic string) (*APNs, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make an APNs key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode the APNs key: %w", err)
+	}
+	return &APNs{
+		Key:     pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+		KeyID:   rand.Text()[:10],
+		TeamID:  rand.Text()[:10],
+		Topic:   topic,
+		public:  &key.PublicKey,
+		phones:  make(map[string]*Receiver),
+		gone:    make(map[string]time.Time),
+		expired: make(map[string]bool),
+		issued:  make(map[int64]time.Time),
+	}, nil
+}
+
+// Register makes a phone and returns its device token. With a receiver the phone takes only messages encrypted to it,
+// without one only messages in the clear.
+func (a *APNs) Register(receiver *Receiver) string {
+	var id [32]byte
+	rand.Read(id[:])
+	token := hex.EncodeToString(id[:])
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.phones[token] = receiver
+	return token
+}
+
+// Unregister makes the service answer 410 Unregistered for the token from now on, with since as the time when it was
+// last known to be dead.
+func (a *APNs) Unregister(token string, since time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gone[token] = since
+}
+
+// Expire makes the service answer 403 ExpiredProviderToken to every provider token seen so far, which counts as a
+// violation.
+func (a *APNs) Expire() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for bearer := range a.expired {
+		a.expired[bearer] = true
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (a *APNs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.counted()
+	// One more byte than fits tells what does not.
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxAPNs+1))
+	if err != nil {
+		return // the client went away: nothing was sent
+	}
+	token, m, refused := a.check(r, body)
+	if refused != nil {
+		a.violated(refused)
+		answer(w, refused.status, refused.reason)
+		return
+	}
+	a.mu.Lock()
+	receiver, known := a.phones[token]
+	since, gone := a.gone[token]
+	a.mu.Unlock()
+	switch {
+	case gone:
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusGone)
+		fmt.Fprintf(w, `{"reason":"Unregistered","timestamp":%d}`, since.UnixMilli())
+		return
+	case !known:
+		answer(w, http.StatusBadRequest, "BadDeviceToken")
+		return
+	}
+	if problem := a.read(&m, receiver); problem != nil {
+		a.violated(problem)
+		answer(w, http.StatusBadRequest, "PayloadEmpty")
+		return
+	}
+	w.Header().Set("apns-id", m.ID)
+	a.respond(w, r, token, m, func(f Fault) {
+		switch {
+		case f.Body != "":
+			w.WriteHeader(f.Status)
+			io.WriteString(w, f.Body)
+		case f.Reason != "":
+			answer(w, f.Status, f.Reason)
+		default:
+			w.WriteHeader(f.Status)
+		}
+	})
+}
+
+const maxAPNs = 4096
+
+var (
+	devicePath = regexp.MustCompile(`^/3/device/([0-9a-fA-F]{64,200})$`)
+	lowerUUID  = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+)
+
+// apnsHeaders are those that idlepush always sends, once each.
+var apnsHeaders = []string{"Authorization", "Apns-Topic", "Apns-Push-Type", "Apns-Priority", "Apns-Expiration", "Apns-Collapse-Id", "Apns-Id"}
+
+// check holds a request to Apple's rules and to what idlepush promises, and names the reason that Apple gives.
+// https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns
+func (a *APNs) check(r *http.Request, body []byte) (string, APNsMessage, *refusal) {
+	var m APNsMessage
+	if r.ProtoMajor != 2 {
+		return "", m, refuse(http.StatusHTTPVersionNotSupported, "", "%s, want HTTP/2", r.Proto)
+	}
+	if r.Method != http.MethodPost {
+		return "", m, refuse(http.StatusMethodNotAllowed, "MethodNotAllowed", "method %s, want POST", r.Method)
+	}
+	path := devicePath.FindStringSubmatch(r.RequestURI)
+	if path == nil {
+		return "", m, refuse(http.StatusNotFound, "BadPath", "the path is not /3/device/ and a token")
+	}
+	for _, name := range apnsHeaders {
+		if n := len(r.Header[name]); n > 1 {
+			return "", m, refuse(http.StatusBadRequest, "DuplicateHeaders", "%d times %s", n, name)
+		}
+	}
+	if refused := a.checkProviderToken(r.Header.Get("Authorization"), time.Now()); refused != nil {
+		return "", m, refused
+	}
+	if refused := a.checkHeaders(r.Header, &m); refused != nil {
+		return "", m, refused
+	}
+	switch {
+	case len(body) == 0:
+		return "", m, refuse(http.StatusBadRequest, "PayloadEmpty", "no payload")
+	case len(body) > maxAPNs:
+		return "", m, refuse(http.StatusRequestEntityTooLarge, "PayloadTooLarge", "payload of more than %d bytes", maxAPNs)
+	}
+	m.Token, m.Raw, m.At = registry.Secret(path[1]), body, time.Now()
+	return strings.ToLower(path[1]), m, nil
+}
+
+func (a *APNs) checkHeaders(h http.Header, m *APNsMessage) *refusal {
+	topic, pushType := h.Get("Apns-Topic"), h.Get("Apns-Push-Type")
+	m.ID, m.CollapseID, m.Priority = h.Get("Apns-Id"), h.Get("Apns-Collapse-Id"), h.Get("Apns-Priority")
+	expires, err := strconv.ParseInt(h.Get("Apns-Expiration"), 10, 64)
+	m.Expires = time.Unix(expires, 0)
+	switch {
+	case topic == "":
+		return refuse(http.StatusBadRequest, "MissingTopic", "no topic")
+	case topic != a.Topic:
+		return refuse(http.StatusBadRequest, "DeviceTokenNotForTopic", "topic %q, want %q", topic, a.Topic)
+	case pushType != "alert":
+		return refuse(http.StatusBadRequest, "InvalidPushType", "push type %q, want alert", pushType)
+	case m.Priority != "10" && m.Priority != "5":
+		return refuse(http.StatusBadRequest, "BadPriority", "priority %q", m.Priority)
+	case err != nil || expires < 0 || time.Until(m.Expires) > 30*24*time.Hour:
+		return refuse(http.StatusBadRequest, "BadExpirationDate", "expiration %q", h.Get("Apns-Expiration"))
+	case m.CollapseID == "" || len(m.CollapseID) > 64:
+		return refuse(http.StatusBadRequest, "BadCollapseId", "collapse id of %d bytes", len(m.CollapseID))
+	case !lowerUUID.MatchString(m.ID):
+		return refuse(http.StatusBadRequest, "BadMessageId", "apns-id %q is no lower case UUID", m.ID)
+	}
+	return nil
+}
+
+// read fills in what a phone sees.
+func (a *APNs) read(m *APNsMessage, receiver *Receiver) error {
+	var p struct {
+		APS struct {
+			Alert struct {
+				Title string `json:"title"`
+				Body  string `json:"body"`
+			} `json:"alert"`
+			Sound          string `json:"sound"`
+			MutableContent int    `json:"mutable-content"`
+			ThreadID       string `json:"thread-id"`
+		} `json:"aps"`
+		Idlepush  json.RawMessage `json:"idlepush"`
+		Encrypted string          `json:"encrypted"`
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(m.Raw)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&p); err != nil {
+		return fmt.Errorf("read the payload: %w", err)
+	}
+	if decoder.Decode(new(any)) != io.EOF {
+		return fmt.Errorf("something follows the payload")
+	}
+	if p.APS.Alert.Title == "" || p.APS.MutableContent != 1 {
+		return fmt.Errorf("an alert without title or mutable-content")
+	}
+	m.Title, m.Body, m.Thread = p.APS.Alert.Title, p.APS.Alert.Body, p.APS.ThreadID
+	var err error
+	m.Payload, err = open(string(p.Idlepush), p.Encrypted, receiver)
+	return err
+}

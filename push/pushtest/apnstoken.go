@@ -1,0 +1,68 @@
+package pushtest
+
+import (
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"math/big"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// checkProviderToken holds a provider token to Apple's rules. Of the one on renewals, at most one in 20 minutes, it
+// knows the iat only, so that two senders that start in the same second count as one.
+// https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
+func (a *APNs) checkProviderToken(authorization string, now time.Time) *refusal {
+	bearer, ok := strings.CutPrefix(authorization, "bearer ")
+	if !ok || bearer == "" {
+		return refuse(http.StatusForbidden, "MissingProviderToken", "no provider token")
+	}
+	var (
+		header struct{ Alg, Kid string }
+		claims struct {
+			Iss string
+			Iat int64
+		}
+	)
+	signed, signature, err := parseJWT(bearer, &header, &claims)
+	if err != nil {
+		return refuse(http.StatusForbidden, "InvalidProviderToken", "provider token: %w", err)
+	}
+	switch {
+	case header.Alg != "ES256" || header.Kid != a.KeyID:
+		return refuse(http.StatusForbidden, "InvalidProviderToken", "alg %q, kid %q", header.Alg, header.Kid)
+	case claims.Iss != a.TeamID:
+		return refuse(http.StatusForbidden, "InvalidProviderToken", "iss %q, want %q", claims.Iss, a.TeamID)
+	case !signedBy(a.public, signed, signature):
+		return refuse(http.StatusForbidden, "InvalidProviderToken", "the provider token is not signed by the key")
+	}
+	age := now.Sub(time.Unix(claims.Iat, 0))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.expired[bearer] || age > time.Hour || age < -time.Minute {
+		return refuse(http.StatusForbidden, "ExpiredProviderToken", "the provider token is %v old, or was made to expire", age)
+	}
+	if _, known := a.issued[claims.Iat]; !known {
+		recent := 0
+		for _, first := range a.issued {
+			if now.Sub(first) < 20*time.Minute {
+				recent++
+			}
+		}
+		if recent > 1 {
+			return refuse(http.StatusTooManyRequests, "TooManyProviderTokenUpdates", "a third provider token within 20 minutes")
+		}
+		a.issued[claims.Iat] = now
+	}
+	a.expired[bearer] = false
+	return nil
+}
+
+// signedBy verifies an ES256 signature (RFC 7518 section 3.4).
+func signedBy(key *ecdsa.PublicKey, signed string, signature []byte) bool {
+	if len(signature) != 64 {
+		return false
+	}
+	hash := sha256.Sum256([]byte(signed))
+	return ecdsa.Verify(key, hash[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
+}

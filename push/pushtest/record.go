@@ -1,0 +1,164 @@
+package pushtest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+)
+
+// Record is what a stand-in for FCM or APNs was sent, and the faults it is to have. It may be used from several
+// goroutines.
+type Record[M any] struct {
+	// Received, when set before the first request, is called with each accepted message, which is then not recorded. It
+	// may be called from several goroutines at once.
+	Received func(M)
+
+	mu         sync.Mutex
+	messages   []M
+	violations []string
+	requests   int
+	faults     map[string][]Fault // by token; "": for every one
+	changed    chan struct{}      // closed and replaced when messages grows
+}
+
+// Fault is what happens to a valid request for a known token instead of the ordinary 200.
+type Fault struct {
+	Status   int         // the answer; 200 accepts the message
+	Reason   string      // FCM: FcmError's errorCode; APNs: the reason; empty: the answer names none
+	Header   http.Header // added to the answer; APNs: "Connection: close" makes it the connection's last, with GOAWAY
+	Body     string      // the answer as it is, instead of the service's own form
+	Hang     bool        // no answer until the client gives up
+	Drop     bool        // the stream or connection breaks without an answer
+	Accepted bool        // the message is received all the same: the answer is what gets lost
+	Times    int         // so many requests; 0: until Heal
+}
+
+// Fail queues a fault for the token, or for every one if it is empty. Faults of the token come before those of all, each
+// after the one queued before it has happened its number of times.
+func (r *Record[M]) Fail(token string, f Fault) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.faults == nil {
+		r.faults = make(map[string][]Fault)
+	}
+	r.faults[token] = append(r.faults[token], f)
+}
+
+// Heal takes every queued fault away.
+func (r *Record[M]) Heal() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.faults)
+}
+
+// Messages are the messages accepted so far, in order of arrival. One that was sent twice is there twice.
+func (r *Record[M]) Messages() []M {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.messages)
+}
+
+// Wait waits until n messages have been accepted in all and returns them in order of arrival; when ctx ends first, those
+// there are and the cause.
+func (r *Record[M]) Wait(ctx context.Context, n int) ([]M, error) {
+	for {
+		r.mu.Lock()
+		if r.changed == nil {
+			r.changed = make(chan struct{})
+		}
+		messages, changed := slices.Clone(r.messages), r.changed
+		r.mu.Unlock()
+		if len(messages) >= n {
+			return messages, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return messages, fmt.Errorf("wait for %d push messages, %d came: %w", n, len(messages), context.Cause(ctx))
+		}
+	}
+}
+
+// Requests is the number of requests to send so far, whatever came of them.
+func (r *Record[M]) Requests() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.requests
+}
+
+// Violations says what was wrong with the requests that were refused for their form or authorization; unknown and gone
+// tokens and scripted faults are no violations.
+func (r *Record[M]) Violations() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.violations)
+}
+
+func (r *Record[M]) accept(m M) {
+	if r.Received != nil {
+		r.Received(m)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.messages = append(r.messages, m)
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+}
+
+func (r *Record[M]) violated(problem error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.violations = append(r.violations, problem.Error())
+}
+
+func (r *Record[M]) counted() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests++
+}
+
+// next is the fault that happens now, of the first queue that has one; status 200 if none does.
+func (r *Record[M]) next(queues ...string) Fault {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range queues {
+		queue := r.faults[key]
+		if len(queue) == 0 {
+			continue
+		}
+		f := queue[0]
+		switch f.Times {
+		case 0:
+		case 1:
+			r.faults[key] = queue[1:]
+		default:
+			queue[0].Times--
+		}
+		return f
+	}
+	return Fault{Status: http.StatusOK}
+}
+
+// respond lets the next fault happen to the message, or accepts it, and answers unless the fault is that there is no
+// answer.
+func (r *Record[M]) respond(w http.ResponseWriter, req *http.Request, token string, m M, answer func(Fault)) {
+	f := r.next(token, "")
+	if f.Accepted || f.Status == http.StatusOK {
+		r.accept(m)
+	}
+	switch {
+	case f.Hang:
+		<-req.Context().Done()
+		return
+	case f.Drop:
+		panic(http.ErrAbortHandler) // net/http's way to break off without an answer
+	}
+	maps.Copy(w.Header(), f.Header)
+	answer(f)
+}

@@ -1,0 +1,205 @@
+// Package pushtest holds strict stand-ins for the push services, shared by the tests and by the demo. Each refuses what
+// the real services refuse, decrypts what it is sent, hands out what a phone would get, and fails on demand.
+package pushtest
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"idlepush/registry"
+)
+
+// WebPush is a push service (RFC 8030, 8291, 8292) for browsers and UnifiedPush alike, and an http.Handler. Faults are
+// queued by endpoint; a Reason is answered as Apple does. A message that is sent twice is recorded twice, with one
+// Topic. It may be used from several goroutines.
+type WebPush struct {
+	Record[WebPushMessage]
+
+	// The fields below are guarded by Record's mu.
+	subscriptions map[string]*webPushSubscription // by path
+	bodies        map[[16]byte][sha256.Size]byte  // by salt
+}
+
+type webPushSubscription struct {
+	origin   string
+	key      string // the application server key that alone may send; empty: any
+	receiver *Receiver
+	gone     bool
+}
+
+// WebPushMessage is one accepted push message.
+type WebPushMessage struct {
+	Endpoint registry.Secret
+	Topic    string
+	Urgency  string
+	TTL      time.Duration
+	Token    string // the VAPID JWT it came with
+	Proto    string // such as "HTTP/2.0"
+	Size     int    // of the encrypted body, in bytes
+	Body     []byte // decrypted
+	At       time.Time
+}
+
+// NewWebPush makes a push service without subscriptions.
+func NewWebPush() *WebPush {
+	return &WebPush{
+		subscriptions: make(map[string]*webPushSubscription),
+		bodies:        make(map[[16]byte][sha256.Size]byte),
+	}
+}
+
+// Subscribe makes a subscription with fresh receiver keys at the origin under which the service is served, such as
+// "http://127.0.0.1:8081". If key (a VAPID public key in base64url) is not empty, only its owner may send to it.
+func (s *WebPush) Subscribe(origin, key string) (registry.Subscription, error) {
+	receiver, err := NewReceiver()
+	if err != nil {
+		return registry.Subscription{}, err
+	}
+	path := "/push/" + rand.Text()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subscriptions[path] = &webPushSubscription{origin: origin, key: key, receiver: receiver}
+	return registry.Subscription{Endpoint: registry.Secret(origin + path), Keys: receiver.Keys()}, nil
+}
+
+// Gone makes the service answer 410 for the endpoint from now on, as if the user had withdrawn the permission.
+func (s *WebPush) Gone(endpoint registry.Secret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for path, sub := range s.subscriptions {
+		if sub.origin+path == string(endpoint) {
+			sub.gone = true
+		}
+	}
+}
+
+// ServeHTTP implements http.Handler: RFC 8030 section 5.
+func (s *WebPush) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.counted()
+	sub, known := s.subscription(r.URL.Path)
+	switch {
+	case !known:
+		answer(w, http.StatusNotFound, "NotFound")
+		return
+	case sub.gone:
+		answer(w, http.StatusGone, "Unregistered")
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<16))
+	if err != nil {
+		return // the client went away: nothing was sent
+	}
+	message, refusal := s.check(r, sub, body)
+	if refusal != nil {
+		s.violated(refusal)
+		answer(w, refusal.status, refusal.reason)
+		return
+	}
+	s.respond(w, r, string(message.Endpoint), message, func(f Fault) {
+		switch {
+		case f.Reason != "":
+			answer(w, f.Status, f.Reason)
+			return
+		case f.Status != http.StatusOK:
+			w.WriteHeader(f.Status)
+			io.WriteString(w, f.Body)
+			return
+		}
+		w.Header().Set("Location", "/message/"+rand.Text()) // RFC 8030 section 5
+		w.Header().Set("TTL", strconv.Itoa(int(message.TTL/time.Second)))
+		w.WriteHeader(http.StatusCreated)
+	})
+}
+
+func (s *WebPush) subscription(path string) (webPushSubscription, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sub := s.subscriptions[path]; sub != nil {
+		return *sub, true
+	}
+	return webPushSubscription{}, false
+}
+
+// check holds a request to the RFCs and to what the services demand beyond them.
+func (s *WebPush) check(r *http.Request, sub webPushSubscription, body []byte) (WebPushMessage, *refusal) {
+	none := WebPushMessage{}
+	if r.Method != http.MethodPost {
+		return none, refuse(http.StatusMethodNotAllowed, "MethodNotAllowed", "method %s, want POST", r.Method)
+	}
+	ttl, err := strconv.ParseUint(r.Header.Get("TTL"), 10, 31)
+	if err != nil {
+		return none, refuse(http.StatusBadRequest, "BadTtl", "TTL %q is no number of seconds", r.Header.Get("TTL"))
+	}
+	topic, urgency := r.Header.Get("Topic"), r.Header.Get("Urgency")
+	if !validTopic(topic) {
+		return none, refuse(http.StatusBadRequest, "BadWebPushTopic", "topic %q cannot be base64url of at most 32 characters", topic)
+	}
+	if !slices.Contains([]string{"", "very-low", "low", "normal", "high"}, urgency) {
+		return none, refuse(http.StatusBadRequest, "BadUrgency", "urgency %q", urgency)
+	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "aes128gcm" {
+		return none, refuse(http.StatusBadRequest, "BadWebPushRequest", "content coding %q, want aes128gcm", coding)
+	}
+	if len(body) > 4096 {
+		return none, refuse(http.StatusRequestEntityTooLarge, "PayloadTooLarge", "body of more than 4096 bytes")
+	}
+	token, refused := checkVAPID(r.Header.Get("Authorization"), sub.origin, sub.key, time.Now())
+	if refused != nil {
+		return none, refused
+	}
+	plaintext, err := sub.receiver.Decrypt(body)
+	if err != nil {
+		return none, refuse(http.StatusBadRequest, "BadWebPushRequest", "decrypt: %v", err)
+	}
+	if s.reused(body) {
+		return none, refuse(http.StatusBadRequest, "BadWebPushRequest", "a salt was used for two messages")
+	}
+	return WebPushMessage{
+		Endpoint: registry.Secret(sub.origin + r.URL.Path), Topic: topic, Urgency: urgency,
+		TTL: time.Duration(ttl) * time.Second, Token: token, Proto: r.Proto, Size: len(body), Body: plaintext, At: time.Now(),
+	}, nil
+}
+
+// reused reports whether the salt of a body came with another body before; the same body again is a message sent twice.
+// It remembers as long as messages are recorded.
+func (s *WebPush) reused(body []byte) bool {
+	if s.Received != nil {
+		return false
+	}
+	salt, sum := [16]byte(body), sha256.Sum256(body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, known := s.bodies[salt]
+	s.bodies[salt] = sum
+	return known && before != sum
+}
+
+// refusal is an answer to a request that no push service takes.
+type refusal struct {
+	status int
+	reason string // as Apple names it
+	error
+}
+
+func refuse(status int, reason, format string, args ...any) *refusal {
+	return &refusal{status, reason, fmt.Errorf(format, args...)}
+}
+
+func answer(w http.ResponseWriter, status int, reason string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "{\"reason\":%q}", reason)
+}
+
+// validTopic holds a topic to RFC 8030 section 5.4 and to Apple, which decodes it: no base64 has a length of 4n+1.
+func validTopic(topic string) bool {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return len(topic) <= 32 && len(topic)%4 != 1 && strings.Trim(topic, alphabet) == ""
+}

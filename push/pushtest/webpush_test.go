@@ -1,0 +1,250 @@
+package pushtest_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/push"
+	"idlepush/push/pushtest"
+	"idlepush/registry"
+)
+
+var raw = base64.RawURLEncoding
+
+// request is a valid push request in parts, each of which a test can spoil.
+type request struct {
+	method, alg, aud, sub, scheme, key string
+	exp                                int64
+	signer                             *ecdsa.PrivateKey
+	header                             map[string]string
+	body                               []byte
+}
+
+func valid(t *testing.T, origin string, sub registry.Subscription, signer *ecdsa.PrivateKey) *request {
+	t.Helper()
+	body, err := push.Encrypt([]byte("hello"), sub.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &request{
+		method: "POST", alg: "ES256", aud: origin, sub: "mailto:a@example.org", scheme: "vapid", key: publicKey(t, signer),
+		exp: time.Now().Add(12 * time.Hour).Unix(), signer: signer, body: body,
+		header: map[string]string{"TTL": "60", "Urgency": "high", "Topic": "AbCd", "Content-Encoding": "aes128gcm"},
+	}
+}
+
+func publicKey(t *testing.T, key *ecdsa.PrivateKey) string {
+	t.Helper()
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw.EncodeToString(point)
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func (q *request) send(t *testing.T, endpoint registry.Secret) (int, string) {
+	t.Helper()
+	text := raw.EncodeToString(fmt.Appendf(nil, `{"typ":"JWT","alg":%q}`, q.alg)) + "." +
+		raw.EncodeToString(fmt.Appendf(nil, `{"aud":%q,"sub":%q,"exp":%d}`, q.aud, q.sub, q.exp))
+	hash := sha256.Sum256([]byte(text))
+	r, s, err := ecdsa.Sign(rand.Reader, q.signer, hash[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	h, err := http.NewRequestWithContext(t.Context(), q.method, string(endpoint), bytes.NewReader(q.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range q.header {
+		h.Header.Set(name, value)
+	}
+	h.Header.Set("Authorization", q.scheme+" t="+text+"."+raw.EncodeToString(signature)+", k="+q.key)
+	response, err := http.DefaultClient.Do(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(answer)
+}
+
+func TestTheServiceRefusesWhatRealServicesRefuse(t *testing.T) {
+	signer, other := newKey(t), newKey(t)
+	for name, c := range map[string]struct {
+		spoil  func(*request)
+		status int
+		reason string
+	}{
+		"a GET":                   {func(q *request) { q.method = "GET" }, 405, "MethodNotAllowed"},
+		"no TTL":                  {func(q *request) { delete(q.header, "TTL") }, 400, "BadTtl"},
+		"negative TTL":            {func(q *request) { q.header["TTL"] = "-1" }, 400, "BadTtl"},
+		"no coding":               {func(q *request) { delete(q.header, "Content-Encoding") }, 400, "BadWebPushRequest"},
+		"the draft's coding":      {func(q *request) { q.header["Content-Encoding"] = "aesgcm" }, 400, "BadWebPushRequest"},
+		"unknown urgency":         {func(q *request) { q.header["Urgency"] = "urgent" }, 400, "BadUrgency"},
+		"long topic":              {func(q *request) { q.header["Topic"] = strings.Repeat("a", 33) }, 400, "BadWebPushTopic"},
+		"topic outside base64url": {func(q *request) { q.header["Topic"] = "ab+d" }, 400, "BadWebPushTopic"},
+		"impossible topic length": {func(q *request) { q.header["Topic"] = "abcde" }, 400, "BadWebPushTopic"},
+		"oversize":                {func(q *request) { q.body = make([]byte, 4097) }, 413, "PayloadTooLarge"},
+		"plain text":              {func(q *request) { q.body = []byte("hello") }, 400, "BadWebPushRequest"},
+		"a flipped bit":           {func(q *request) { q.body[90] ^= 1 }, 400, "BadWebPushRequest"},
+		"empty":                   {func(q *request) { q.body = nil }, 400, "BadWebPushRequest"},
+		"another scheme":          {func(q *request) { q.scheme = "Bearer" }, 401, "MissingAuthorization"},
+		"another algorithm":       {func(q *request) { q.alg = "none" }, 403, "BadJwtToken"},
+		"another audience":        {func(q *request) { q.aud += "/push" }, 403, "BadJwtToken"},
+		"expired":                 {func(q *request) { q.exp = time.Now().Add(-time.Second).Unix() }, 403, "ExpiredJwtToken"},
+		"more than a day ahead":   {func(q *request) { q.exp = time.Now().Add(24*time.Hour + time.Minute).Unix() }, 403, "BadJwtToken"},
+		"no subject":              {func(q *request) { q.sub = "" }, 403, "BadJwtToken"},
+		"a bare address":          {func(q *request) { q.sub = "a@example.org" }, 403, "BadJwtToken"},
+		"doubled mailto":          {func(q *request) { q.sub = "mailto:mailto:a@example.org" }, 403, "BadJwtToken"},
+		"http subject":            {func(q *request) { q.sub = "http://example.org" }, 403, "BadJwtToken"},
+		"another signer":          {func(q *request) { q.signer = other }, 403, "BadJwtToken"},
+		"another key":             {func(q *request) { q.signer, q.key = other, publicKey(t, other) }, 400, "VapidPkHashMismatch"},
+		"a padded key":            {func(q *request) { q.key += "=" }, 400, "VapidPkHashMismatch"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			service := pushtest.NewWebPush()
+			server := httptest.NewServer(service)
+			defer server.Close()
+			sub, err := service.Subscribe(server.URL, publicKey(t, signer))
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := valid(t, server.URL, sub, signer)
+			c.spoil(q)
+			if status, answer := q.send(t, sub.Endpoint); status != c.status || !strings.Contains(answer, c.reason) {
+				t.Errorf("got %d %s, want %d %s; %v", status, answer, c.status, c.reason, service.Violations())
+			}
+			if len(service.Violations()) != 1 || len(service.Messages()) != 0 {
+				t.Errorf("violations %q, messages %v", service.Violations(), service.Messages())
+			}
+		})
+	}
+}
+
+func TestTheServiceAcceptsAndRecordsWhatIsValid(t *testing.T) {
+	service := pushtest.NewWebPush()
+	server := httptest.NewServer(service)
+	defer server.Close()
+	signer := newKey(t)
+	first, err := service.Subscribe(server.URL, publicKey(t, signer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := service.Subscribe(server.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := valid(t, server.URL, first, signer)
+	for range 2 { // the same message again is a duplicate, no violation
+		if status, answer := q.send(t, first.Endpoint); status != http.StatusCreated {
+			t.Fatal(status, answer)
+		}
+	}
+	if status, answer := valid(t, server.URL, second, newKey(t)).send(t, second.Endpoint); status != http.StatusCreated {
+		t.Fatal(status, answer)
+	}
+	all, err := service.Wait(t.Context(), 3)
+	if err != nil || len(all) != 3 {
+		t.Fatal(all, err)
+	}
+	if got := all; got[1].Endpoint != first.Endpoint || got[2].Endpoint != second.Endpoint || string(got[1].Body) != "hello" || got[0].Topic != got[1].Topic || got[0].TTL != time.Minute {
+		t.Errorf("got %+v", got)
+	}
+	if status, _ := q.send(t, second.Endpoint); status != http.StatusBadRequest {
+		t.Errorf("a message for another receiver: %d", status)
+	}
+}
+
+func TestASaltIsNotTakenForTwoMessages(t *testing.T) {
+	service := pushtest.NewWebPush()
+	server := httptest.NewServer(service)
+	defer server.Close()
+	sub, err := service.Subscribe(server.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := valid(t, server.URL, sub, newKey(t)), valid(t, server.URL, sub, newKey(t))
+	copy(two.body, one.body[:16])
+	one.send(t, sub.Endpoint)
+	if status, _ := two.send(t, sub.Endpoint); status != http.StatusBadRequest {
+		t.Errorf("got %d", status)
+	}
+}
+
+func TestFaultsHappenInOrderAndAsOftenAsAsked(t *testing.T) {
+	service := pushtest.NewWebPush()
+	server := httptest.NewServer(service)
+	defer server.Close()
+	sub, err := service.Subscribe(server.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	service.Fail("", pushtest.Fault{Status: 500})
+	service.Fail(string(sub.Endpoint), pushtest.Fault{Status: 429, Times: 2})
+	service.Fail(string(sub.Endpoint), pushtest.Fault{Status: 202, Accepted: true, Times: 1})
+	signer := newKey(t)
+	for _, want := range []int{429, 429, 202, 500, 500} {
+		if status, _ := valid(t, server.URL, sub, signer).send(t, sub.Endpoint); status != want {
+			t.Errorf("got %d, want %d", status, want)
+		}
+	}
+	service.Heal()
+	if status, _ := valid(t, server.URL, sub, signer).send(t, sub.Endpoint); status != http.StatusCreated {
+		t.Errorf("healed, got %d", status)
+	}
+	if got := service.Messages(); len(got) != 2 { // the 202 and the 201
+		t.Errorf("%d messages", len(got))
+	}
+	service.Gone(sub.Endpoint)
+	if status, _ := valid(t, server.URL, sub, signer).send(t, sub.Endpoint); status != http.StatusGone {
+		t.Errorf("gone, got %d", status)
+	}
+}
+
+func TestAMessageIsHandedOnInsteadOfRecordedWhereAsked(t *testing.T) {
+	service := pushtest.NewWebPush()
+	got := make(chan pushtest.WebPushMessage, 1)
+	service.Received = func(m pushtest.WebPushMessage) { got <- m }
+	server := httptest.NewServer(service)
+	defer server.Close()
+	sub, err := service.Subscribe(server.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	valid(t, server.URL, sub, newKey(t)).send(t, sub.Endpoint)
+	if m := <-got; string(m.Body) != "hello" || m.Endpoint != sub.Endpoint || len(service.Messages()) != 0 {
+		t.Errorf("got %+v, recorded %v", m, service.Messages())
+	}
+}
+
+func TestWaitingEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	tired := errors.New("tired")
+	cancel(tired)
+	if got, err := pushtest.NewWebPush().Wait(ctx, 1); !errors.Is(err, tired) || len(got) != 0 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}

@@ -1,0 +1,129 @@
+package webpush_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"idlepush/push/pushtest"
+	"idlepush/push/webpush"
+	"idlepush/registry"
+)
+
+func TestAnAddressThatIsNotPermittedIsNeverConnectedTo(t *testing.T) {
+	var mu sync.Mutex
+	touched := 0
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		touched++
+	}))
+	defer server.Close()
+	_, port, _ := strings.Cut(strings.TrimPrefix(server.URL, "http://"), ":")
+	for _, host := range []string{"127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "localhost", "LOCALHOST", "inside.example.org", "both.example.org", "0.0.0.0", "[::]",
+		"169.254.169.254", "[fe80::1%25lo]"} {
+		for _, scheme := range []string{"http", "https"} {
+			c := config(t)
+			c.Permit = func(a netip.Addr, plain bool) error {
+				if plain != (scheme == "http") {
+					t.Errorf("%s: plain is %v", scheme, plain)
+				}
+				if a.Is4In6() || a.Zone() != "" {
+					t.Errorf("asked about %v, which no network holds", a)
+				}
+				if a.IsLoopback() || a.IsUnspecified() || a.IsLinkLocalUnicast() {
+					return errors.New("not in allow-nets")
+				}
+				return nil
+			}
+			device := pointedAt(t, scheme+"://"+host+":"+port)
+			o := webpush.New(c).Send(t.Context(), device, message())
+			expect(t, o, retry, "webpush_endpoint_not_allowed", device)
+			if !o.Suspect {
+				t.Error("the device is not suspect")
+			}
+			if !strings.Contains(o.Reason, "allow-nets") {
+				t.Errorf("%q says not what to do", o.Reason)
+			}
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if touched != 0 {
+		t.Errorf("the server was reached %d times", touched)
+	}
+}
+
+func TestANameIsRefusedOnlyIfNoneOfItsAddressesIsPermitted(t *testing.T) {
+	listener := httptest.NewServer(nil)
+	_, port, _ := strings.Cut(strings.TrimPrefix(listener.URL, "http://"), ":")
+	listener.Close()
+	for either, want := range map[bool]struct {
+		result registry.Result
+		code   string
+	}{
+		true:  {retry, "webpush_unreachable"}, // one of the two is permitted, and nobody listens there now
+		false: {retry, "webpush_endpoint_not_allowed"},
+	} {
+		var asked atomic.Int32
+		c := config(t)
+		c.Permit = func(netip.Addr, bool) error {
+			if asked.Add(1) == 1 || !either {
+				return errors.New("not in allow-nets")
+			}
+			return nil
+		}
+		device := pointedAt(t, "http://both.example.org:"+port)
+		expect(t, webpush.New(c).Send(t.Context(), device, message()), want.result, want.code, device)
+		if asked.Load() != 2 {
+			t.Errorf("asked about %d addresses", asked.Load())
+		}
+	}
+}
+
+func TestARedirectIsNotFollowed(t *testing.T) {
+	s := serve(t)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		s.Fail("", pushtest.Fault{Status: status, Header: http.Header{"Location": {s.origin + "/elsewhere"}}, Times: 1})
+		before := s.Requests()
+		o := s.sender.Send(t.Context(), s.device, message())
+		expect(t, o, retry, "webpush_redirect", s.device)
+		if made := s.Requests() - before; !o.Suspect || made != 1 {
+			t.Errorf("%d: %+v after %d requests", status, o, made)
+		}
+	}
+}
+
+func TestAProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
+	for _, origin := range []string{"http://push.example.org", "https://push.example.org"} {
+		device := pointedAt(t, origin)
+		// Through the proxy that TestMain names it would be unreachable instead.
+		expect(t, webpush.New(config(t)).Send(t.Context(), device, message()), retry, "webpush_host_unknown", device)
+	}
+}
+
+func TestAnEndpointThatIsNoneIsRefusedWithoutQuotingIt(t *testing.T) {
+	for _, endpoint := range []string{"", "nonsense-secret", "ftp://h/secret", "file:///etc/secret", "https://", "https:///secret",
+		"https://user:secret@h/x", "https://h:port/secret", "//h/secret", "https://h/%zz-secret", "unix:/secret"} {
+		device := pointedAt(t, "")
+		device.Subscription.Endpoint = registry.Secret(endpoint)
+		o := webpush.New(config(t)).Send(t.Context(), device, message())
+		expect(t, o, refused, "webpush_endpoint_invalid", device)
+		if strings.Contains(o.Reason, "secret") {
+			t.Errorf("%q is told: %s", endpoint, o.Reason)
+		}
+	}
+}
+
+func TestADeviceWithoutGoodKeysIsRefused(t *testing.T) {
+	sender := webpush.New(config(t))
+	device := pointedAt(t, "https://push.example.org")
+	device.Subscription.Keys.Auth = "c2hvcnQ"
+	expect(t, sender.Send(t.Context(), device, message()), refused, "webpush_keys_invalid", device)
+	expect(t, sender.Send(t.Context(), registry.Device{Transport: registry.WebPush}, message()), refused, "webpush_subscription_missing", registry.Device{})
+}

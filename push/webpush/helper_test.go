@@ -1,0 +1,129 @@
+package webpush_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"io"
+	"log"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/push"
+	"idlepush/push/pushtest"
+	"idlepush/push/webpush"
+	"idlepush/registry"
+)
+
+const stableID = "AbCdEfGhIjKlMnOpQrStUvWxYz012-_9"
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func anywhere(netip.Addr, bool) error { return nil }
+
+func config(t testing.TB) webpush.Config {
+	return webpush.Config{
+		VAPID:   newKey(t),
+		Subject: func() string { return "mailto:admin@example.org" },
+		Permit:  anywhere,
+	}
+}
+
+// service is a push service over TLS and HTTP/2 with one subscription, and a sender that trusts it.
+type service struct {
+	*pushtest.WebPush
+	origin string
+	roots  *x509.CertPool
+	device registry.Device
+	sender *webpush.Sender
+}
+
+func serve(t testing.TB) *service {
+	t.Helper()
+	s := &service{WebPush: pushtest.NewWebPush()}
+	server := httptest.NewUnstartedServer(s.WebPush)
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that break off are what is tested
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	s.origin, s.roots = server.URL, x509.NewCertPool()
+	s.roots.AddCert(server.Certificate())
+	c := config(t)
+	c.Roots = s.roots
+	s.sender = webpush.New(c)
+	key, err := webpush.ApplicationServerKey(&c.VAPID.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.device = s.subscribe(t, key)
+	return s
+}
+
+func (s *service) subscribe(t testing.TB, key string) registry.Device {
+	t.Helper()
+	sub, err := s.Subscribe(s.origin, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return registry.Device{ID: "d", Transport: registry.WebPush, Subscription: &sub}
+}
+
+// pointedAt is a device with good keys whose endpoint is at the origin.
+func pointedAt(t testing.TB, origin string) registry.Device {
+	t.Helper()
+	receiver, err := pushtest.NewReceiver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub := registry.Subscription{Endpoint: registry.Secret(origin + secretPath), Keys: receiver.Keys()}
+	return registry.Device{ID: "d", Transport: registry.UnifiedPush, Subscription: &sub}
+}
+
+const secretPath = "/up-secret-path-4711"
+
+func message() push.Message {
+	return push.Message{
+		ID: stableID, Kind: registry.MailKind, Expires: time.Now().Add(time.Hour), Title: "Ada Lovelace",
+		Body: "Engine notes", Neutral: "New mail", URL: "https://push.example.org/m/1",
+		Payload: []byte(`{"v":1,"kind":"mail","id":"` + stableID + `"}`),
+	}
+}
+
+// expect holds an outcome to a result and a code, and to saying nothing that must not be said.
+func expect(t *testing.T, o registry.Outcome, result registry.Result, code string, d registry.Device) {
+	t.Helper()
+	if o.Result != result || o.Code != code {
+		t.Errorf("got %+v, want %s with code %q", o, result, code)
+	}
+	if (o.Reason == "") != (result == registry.ResultDelivered) {
+		t.Errorf("%s with reason %q", o.Result, o.Reason)
+	}
+	if o.Suspect && o.Result != registry.ResultRetry {
+		t.Errorf("%s and suspect", o.Result)
+	}
+	secrets := []string{"Ada", "Engine", "vapid t=", "eyJ", "secret body"}
+	if d.Subscription != nil {
+		keys := d.Subscription.Keys
+		secrets = append(secrets, string(d.Subscription.Endpoint), keys.P256dh, keys.Auth)
+		if _, rest, ok := strings.Cut(string(d.Subscription.Endpoint), "://"); ok {
+			_, path, _ := strings.Cut(rest, "/")
+			secrets = append(secrets, path)
+		}
+	}
+	for _, secret := range secrets {
+		if secret != "" && strings.Contains(o.Reason+o.Code, secret) {
+			t.Errorf("the outcome tells %q: %+v", secret, o)
+		}
+	}
+}

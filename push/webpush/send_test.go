@@ -1,0 +1,196 @@
+package webpush_test
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"idlepush/push"
+	"idlepush/push/pushtest"
+	"idlepush/push/webpush"
+	"idlepush/registry"
+)
+
+func TestAMessageReachesABrowserAsADeclarativePush(t *testing.T) {
+	s := serve(t)
+	o := s.sender.Send(t.Context(), s.device, message())
+	expect(t, o, registry.ResultDelivered, "", s.device)
+	got, err := s.Wait(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := got[0]
+	if m.Topic != stableID || m.Urgency != "high" || m.Proto != "HTTP/2.0" {
+		t.Errorf("topic %q, urgency %q, protocol %q", m.Topic, m.Urgency, m.Proto)
+	}
+	if m.TTL > time.Hour || m.TTL < time.Hour-time.Minute {
+		t.Errorf("TTL %v, want what is left until the message expires", m.TTL)
+	}
+	var body, want any
+	if err := json.Unmarshal(m.Body, &body); err != nil {
+		t.Fatal(err)
+	}
+	json.Unmarshal([]byte(`{"web_push":8030,"notification":{"title":"Ada Lovelace","body":"Engine notes",
+		"navigate":"https://push.example.org/m/1","tag":"`+stableID+`"},
+		"idlepush":{"v":1,"kind":"mail","id":"`+stableID+`"}}`), &want)
+	if !reflect.DeepEqual(body, want) {
+		t.Errorf("got %s", m.Body)
+	}
+	if v := s.Violations(); len(v) > 0 {
+		t.Error(v)
+	}
+}
+
+func TestAMessageReachesAUnifiedPushServerOverPlainHTTPWherePermitted(t *testing.T) {
+	service := pushtest.NewWebPush()
+	server := httptest.NewServer(service)
+	defer server.Close()
+	sub, err := service.Subscribe(server.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := registry.Device{Transport: registry.UnifiedPush, Subscription: &sub}
+	o := webpush.New(config(t)).Send(t.Context(), device, message())
+	expect(t, o, registry.ResultDelivered, "", device)
+	if got := service.Messages(); len(got) != 1 || len(service.Violations()) > 0 {
+		t.Errorf("got %v, violations %v", got, service.Violations())
+	}
+}
+
+func TestAMessageWithoutALinkIsNotMarkedDeclarative(t *testing.T) {
+	s := serve(t)
+	m := message()
+	m.URL = ""
+	s.sender.Send(t.Context(), s.device, m)
+	got, err := s.Wait(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(got[0].Body); strings.Contains(text, "web_push") || strings.Contains(text, "navigate") || !strings.Contains(text, "Ada") {
+		t.Error(text)
+	}
+}
+
+func TestTheLargestMessageFitsAndKeepsItsPayload(t *testing.T) {
+	s := serve(t)
+	for name, text := range map[string]string{
+		"ascii": strings.Repeat("a", 4000), "wide": strings.Repeat("ü€😀", 500), "escaped": strings.Repeat("\"\n", 2000), "<&>": strings.Repeat("<&>", 1400),
+	} {
+		payload, _ := json.Marshal(map[string]string{"body": strings.Repeat("x", push.MaxPayload-len(`{"body":""}`))})
+		for _, m := range []push.Message{
+			{ID: stableID, Title: "Ada", Body: text, URL: "https://h/", Payload: payload, Expires: time.Now().Add(time.Hour)},
+			{ID: stableID, Title: text, Body: text, URL: "https://h/", Payload: payload, Expires: time.Now().Add(time.Hour)},
+			{ID: stableID, Title: text, URL: "https://h/", Payload: payload, Expires: time.Now().Add(time.Hour)},
+		} {
+			expect(t, s.sender.Send(t.Context(), s.device, m), registry.ResultDelivered, "", registry.Device{})
+			all := s.Messages()
+			last := all[len(all)-1]
+			var got struct {
+				Notification struct{ Title, Body string }
+				IdlePush     json.RawMessage
+			}
+			if err := json.Unmarshal(last.Body, &got); err != nil || string(got.IdlePush) != string(payload) {
+				t.Errorf("%s: the payload is not whole: %v", name, err)
+			}
+			if last.Size > 4096 || got.Notification.Title == "" || strings.ContainsRune(string(last.Body), '\uFFFD') {
+				t.Errorf("%s: %d bytes: %s", name, last.Size, last.Body)
+			}
+			if name != "escaped" && len(last.Body) < push.MaxPlaintext-10 {
+				t.Errorf("%s: only %d of %d bytes are used", name, len(last.Body), push.MaxPlaintext)
+			}
+		}
+	}
+}
+
+func TestAMessageThatCannotBeWrittenIsRefusedAsOurFault(t *testing.T) {
+	s := serve(t)
+	for name, payload := range map[string]string{"no JSON": "{", "too large": `"` + strings.Repeat("x", 5000) + `"`} {
+		m := message()
+		m.Payload = []byte(payload)
+		o := s.sender.Send(t.Context(), s.device, m)
+		expect(t, o, registry.ResultRefused, "webpush_unsendable", s.device)
+		if s.Requests() != 0 {
+			t.Errorf("%s: it was sent all the same", name)
+		}
+	}
+}
+
+func TestAnExpiredMessageStillCarriesATTLThatAppleTakes(t *testing.T) {
+	s := serve(t)
+	m := message()
+	m.Expires = time.Now().Add(-time.Hour)
+	expect(t, s.sender.Send(t.Context(), s.device, m), registry.ResultDelivered, "", s.device)
+	if got := s.Messages()[0]; got.TTL != time.Second {
+		t.Errorf("TTL %v", got.TTL)
+	}
+}
+
+func TestSendsAtOnceToManyDevicesShareOneToken(t *testing.T) {
+	s := serve(t)
+	var wg sync.WaitGroup
+	for range 20 {
+		device := s.subscribe(t, "")
+		wg.Go(func() {
+			if o := s.sender.Send(t.Context(), device, message()); o.Result != registry.ResultDelivered {
+				t.Errorf("got %+v", o)
+			}
+		})
+	}
+	wg.Wait()
+	tokens := make(map[string]bool)
+	for _, m := range s.Messages() {
+		tokens[m.Token] = true
+	}
+	if len(tokens) != 1 || len(s.Messages()) != 20 {
+		t.Errorf("%d messages came with %d tokens", len(s.Messages()), len(tokens))
+	}
+}
+
+func TestASubjectThatBecomesKnownIsUsedFromTheNextPushOn(t *testing.T) {
+	s := serve(t)
+	subject := ""
+	c := config(t)
+	c.Roots, c.Subject = s.roots, func() string { return subject }
+	sender := webpush.New(c)
+	device := s.subscribe(t, "")
+	for _, subject = range []string{"", "https://mail.example.org", "mailto:a@example.org", "admin@example.org"} {
+		expect(t, sender.Send(t.Context(), device, message()), registry.ResultDelivered, "", device)
+	}
+	tokens := make(map[string]bool)
+	for _, m := range s.Messages() {
+		tokens[m.Token] = true
+	}
+	if len(tokens) != 3 { // the last is no contact, so it is sent as none is
+		t.Errorf("%d tokens for 3 subjects", len(tokens))
+	}
+}
+
+func TestAppleIsNotAskedWithoutASubjectThatItWouldTake(t *testing.T) {
+	for _, subject := range []string{"", "https://localhost", "https://localhost:8443", "mailto:me@localhost", "https://127.0.0.1",
+		"https://[::1]:8080", "http://example.org", "mailto:mailto:", "me@example.org", "https://idle.localhost", "https://"} {
+		c := config(t)
+		c.Subject = func() string { return subject }
+		device := pointedAt(t, "https://web.push.apple.com")
+		o := webpush.New(c).Send(t.Context(), device, message())
+		expect(t, o, registry.ResultMisconfigured, "webpush_subject_missing", device)
+		if !strings.Contains(o.Reason, "vapid-subject") || !strings.Contains(o.Reason, "public-url") {
+			t.Errorf("%q: %q says not what to set", subject, o.Reason)
+		}
+	}
+}
+
+func BenchmarkSend(b *testing.B) {
+	s := serve(b)
+	s.WebPush.Received = func(pushtest.WebPushMessage) {}
+	m := message()
+	b.ReportAllocs()
+	for b.Loop() {
+		if o := s.sender.Send(b.Context(), s.device, m); o.Result != registry.ResultDelivered {
+			b.Fatal(o)
+		}
+	}
+}

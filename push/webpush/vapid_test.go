@@ -1,0 +1,141 @@
+package webpush
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+func newVAPID(t *testing.T) *vapid {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &vapid{key: key, tokens: make(map[audience]token)}
+}
+
+// left is how long the token in an Authorization header is still good.
+func left(t *testing.T, authorization string) time.Duration {
+	t.Helper()
+	_, rest, _ := strings.Cut(authorization, ".")
+	claims, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct{ Exp int64 }
+	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&c); err != nil {
+		t.Fatal(err)
+	}
+	return time.Until(time.Unix(c.Exp, 0))
+}
+
+var fcm = audience{"https://fcm.googleapis.com", "mailto:admin@example.org"}
+
+func TestATokenIsKeptForSixHoursAndNeverGoodForMoreThanTwelve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVAPID(t)
+		tokens := make(map[string]bool)
+		for range 48 * 4 { // two days, every quarter of an hour
+			authorization, err := v.token(fcm)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tokens[authorization] = true
+			if l := left(t, authorization); l < 6*time.Hour || l > 12*time.Hour {
+				t.Fatalf("a token good for %v was used", l)
+			}
+			time.Sleep(15 * time.Minute)
+		}
+		if len(tokens) != 8 {
+			t.Errorf("%d tokens in two days, want one for each 6 h", len(tokens))
+		}
+	})
+}
+
+func TestATokenFromAFutureThatWasTakenBackIsReplaced(t *testing.T) {
+	v := newVAPID(t)
+	future, err := v.sign(fcm, time.Now().Add(365*24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.keep(fcm, future)
+	authorization, err := v.token(fcm)
+	if err != nil || left(t, authorization) > tokenLife {
+		t.Errorf("good for %v, %v", left(t, authorization), err)
+	}
+}
+
+func TestRejectionsOfOneTokenByManySendsRenewItOnceInAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVAPID(t)
+		first, _ := v.token(fcm)
+		second, ok := v.renew(fcm, first)
+		if !ok || second == first {
+			t.Fatal("the rejected token was not renewed")
+		}
+		if again, ok := v.renew(fcm, first); !ok || again != second {
+			t.Error("a Send that was slower did not get the token that is there by now")
+		}
+		if _, ok := v.renew(fcm, second); ok {
+			t.Error("renewed twice in a moment")
+		}
+		time.Sleep(time.Hour)
+		if third, ok := v.renew(fcm, second); !ok || third == second {
+			t.Error("not renewed after an hour")
+		}
+	})
+}
+
+func TestTokensOfEndlessOriginsTakeBoundedMemory(t *testing.T) {
+	v := newVAPID(t)
+	for i := range 3 * maxTokens {
+		if _, err := v.token(audience{fmt.Sprintf("https://%d.example.org", i), "mailto:a@example.org"}); err != nil {
+			t.Fatal(err)
+		}
+		if len(v.tokens) > maxTokens {
+			t.Fatalf("%d tokens are kept", len(v.tokens))
+		}
+	}
+}
+
+func TestAKeyOnAnotherCurveIsNotUsed(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &vapid{key: key, tokens: make(map[audience]token)}
+	if _, err := v.token(fcm); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestAnOriginIsWrittenAsServicesCompareIt(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"https://fcm.googleapis.com/fcm/send/x": "https://fcm.googleapis.com",
+		"https://Push.Example.ORG:443/x":        "https://push.example.org",
+		"http://push.example.org:80":            "http://push.example.org",
+		"https://push.example.org:80/x":         "https://push.example.org:80",
+		"HTTPS://push.example.org:8443/x?y=z":   "https://push.example.org:8443",
+		"https://[2001:db8::1]:443/x":           "https://[2001:db8::1]",
+		"https://push.example.org:/x":           "https://push.example.org",
+	} {
+		u, err := parseEndpoint(registry.Secret(endpoint))
+		if err != nil {
+			t.Errorf("%s: %v", endpoint, err)
+		} else if got := origin(u); got != want {
+			t.Errorf("%s: got %s", endpoint, got)
+		}
+	}
+}

@@ -1,0 +1,200 @@
+// Package webpush sends Web Push messages (RFC 8030, 8291, 8292) to browsers and to UnifiedPush distributors, which
+// take the same requests. Endpoints come from users: every address is asked for at dial time, no redirect is followed,
+// no proxy is used, and little of an answer is read.
+package webpush
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"idlepush/push"
+	"idlepush/registry"
+)
+
+// Config is what a Sender needs. VAPID, Subject and Permit must be set.
+type Config struct {
+	// VAPID is the server's P-256 key pair, for life: subscriptions are bound to it.
+	VAPID *ecdsa.PrivateKey
+	// Subject says who to write to about this server, mailto: or https: (RFC 8292 section 2.1). Without one the messages
+	// carry https://localhost, which all but Apple take. It is asked at every push, for it may become known later.
+	Subject func() string
+	// Permit says whether an endpoint may lie at addr, an IPv4 or IPv6 address without zone that is not IPv4-mapped.
+	// plain tells that the endpoint is http:. It is asked for every address that is dialed, after resolution.
+	Permit func(addr netip.Addr, plain bool) error
+	// Roots are the certificate authorities to trust; nil: the system's.
+	Roots *x509.CertPool
+}
+
+// Sender implements push.Sender for registry.WebPush and registry.UnifiedPush.
+type Sender struct {
+	vapid   *vapid
+	subject func() string
+	secure  *http.Client // https:
+	plain   *http.Client // http:
+}
+
+var _ push.Sender = (*Sender)(nil)
+
+var unsendable = push.Refused("webpush_unsendable",
+	"The message does not fit into a push, so it was dropped. This is a fault of idlepush: please report it.")
+
+const (
+	timeout    = 15 * time.Second // for one Send, all in all
+	bodyLimit  = 4 << 10          // of an answer, in bytes
+	anonymous  = "https://localhost"
+	appleHosts = ".push.apple.com"
+)
+
+// New makes a sender. It neither dials nor starts anything.
+func New(c Config) *Sender {
+	return &Sender{
+		vapid:   &vapid{key: c.VAPID, tokens: make(map[audience]token)},
+		subject: c.Subject,
+		secure:  client(c.Roots, func(a netip.Addr) error { return c.Permit(a, false) }),
+		plain:   client(c.Roots, func(a netip.Addr) error { return c.Permit(a, true) }),
+	}
+}
+
+// Send implements push.Sender. It returns within 15 s.
+func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if d.Subscription == nil {
+		return push.Refused("webpush_subscription_missing", "This device has no subscription. Register it again.")
+	}
+	endpoint, err := parseEndpoint(d.Subscription.Endpoint)
+	if err != nil {
+		return push.Refused("webpush_endpoint_invalid", "This device's push address "+err.Error()+". Register the device again.")
+	}
+	aud := audience{origin(endpoint), s.subject()}
+	if !contact(aud.subject) {
+		if strings.HasSuffix(endpoint.Hostname(), appleHosts) {
+			return push.Misconfigured("webpush_subject_missing", "Apple wants to know who runs this server: set vapid-subject "+
+				"to a mailto: or https: address of yours, or public-url to this server's address.")
+		}
+		aud.subject = anonymous
+	}
+	text, err := render(m)
+	if err != nil {
+		return unsendable
+	}
+	body, err := push.Encrypt(text, d.Subscription.Keys)
+	if bad, ok := errors.AsType[*push.KeysError](err); ok {
+		return push.Refused("webpush_keys_invalid", "This device's key "+bad.Error()+". Register the device again.")
+	} else if err != nil {
+		return unsendable
+	}
+	token, err := s.vapid.token(aud)
+	if err != nil {
+		return push.Misconfigured("webpush_vapid_key", "This server's VAPID key cannot sign: "+err.Error()+".")
+	}
+	answer := s.post(ctx, endpoint, token, m, body)
+	denied := answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden
+	if denied && judge(answer) != mismatch {
+		if renewed, ok := s.vapid.renew(aud, token); ok {
+			answer = s.post(ctx, endpoint, renewed, m, body)
+		}
+	}
+	return outcome(endpoint.Hostname(), answer)
+}
+
+// answer is what came of one request: a status, or an error.
+type answer struct {
+	status int
+	after  time.Time // Retry-After; zero: none
+	text   string    // the first bytes of the body, only to be searched, never to be shown
+	err    error
+}
+
+// post makes one request: RFC 8030 section 5, RFC 8291 section 4, RFC 8292 section 3.
+func (s *Sender) post(ctx context.Context, endpoint *url.URL, authorization string, m push.Message, body []byte) answer {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.String(), bytes.NewReader(body))
+	if err != nil {
+		return answer{err: err}
+	}
+	r.Header.Set("Authorization", authorization)
+	r.Header.Set("User-Agent", "idlepush")
+	// The type that every browser's service knows; a truer one would only tell the service what is inside.
+	r.Header.Set("Content-Type", "application/octet-stream")
+	r.Header.Set("Content-Encoding", "aes128gcm")
+	// Apple refuses a TTL of 0.
+	r.Header.Set("TTL", strconv.Itoa(max(1, int(m.TTL(time.Now())/time.Second))))
+	// Every kind there is rings a person now, and an iPhone that sleeps is woken by nothing less.
+	r.Header.Set("Urgency", "high")
+	r.Header.Set("Topic", m.ID)
+	c := s.secure
+	if endpoint.Scheme == "http" {
+		c = s.plain
+	}
+	response, err := c.Do(r)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer response.Body.Close()
+	// The status decides: an answer that breaks off after it is still that answer.
+	text, _ := io.ReadAll(io.LimitReader(response.Body, bodyLimit))
+	return answer{
+		status: response.StatusCode,
+		after:  push.RetryAfter(response.Header, time.Now()),
+		text:   string(text),
+	}
+}
+
+// parseEndpoint checks what a browser or a distributor gave as its address. The error says what is wrong in words that
+// follow "push address".
+func parseEndpoint(endpoint registry.Secret) (*url.URL, error) {
+	u, err := url.Parse(string(endpoint))
+	switch {
+	case err != nil:
+		return nil, errors.New("is no URL") // url's own error quotes the whole address
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("is neither an https: nor an http: address")
+	case u.Hostname() == "":
+		return nil, errors.New("names no host")
+	case u.User != nil:
+		return nil, errors.New("holds a user name")
+	}
+	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	return u, nil
+}
+
+// origin is the ASCII serialization of RFC 6454 section 6.2: without a port that is the scheme's own.
+func origin(u *url.URL) string {
+	host := u.Host
+	switch {
+	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80", u.Port() == "":
+		host = strings.TrimSuffix(host, ":"+u.Port())
+	}
+	return fmt.Sprintf("%s://%s", u.Scheme, host)
+}
+
+// contact reports whether a service could reach somebody at the subject: Apple refuses localhost in it.
+func contact(subject string) bool {
+	u, err := url.Parse(subject)
+	if err != nil {
+		return false
+	}
+	var host string
+	switch u.Scheme {
+	case "mailto":
+		_, host, _ = strings.Cut(u.Opaque, "@")
+	case "https":
+		host = u.Hostname()
+	}
+	host = strings.ToLower(host)
+	if address, err := netip.ParseAddr(host); err == nil && address.IsLoopback() {
+		return false
+	}
+	return host != "" && host != "localhost" && !strings.HasSuffix(host, ".localhost")
+}

@@ -1,0 +1,208 @@
+// Package apns sends notifications through the Apple Push Notification service
+// (https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns). It is the only room
+// that knows APNs and the apns2 library, whose lost status, lost Retry-After and unbounded answers end here.
+package apns
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/sideshow/apns2"
+	"github.com/sideshow/apns2/token"
+
+	"idlepush/push"
+	"idlepush/registry"
+)
+
+const (
+	sendTimeout    = 30 * time.Second // a whole Send
+	attemptTimeout = 15 * time.Second // one request
+
+	// inFlight is how many requests one Sender has under way: more than the streams that Apple allows would open
+	// connections without bound.
+	inFlight = 200
+
+	// renewable is the age from which a provider token may be replaced: sooner than every 20 minutes is answered with
+	// 429 TooManyProviderTokenUpdates.
+	// https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
+	renewable = 20 * time.Minute
+)
+
+// Config is what the settings apns-key, apns-key-id, apns-team-id, apns-topic and apns-endpoint say.
+type Config struct {
+	Key      []byte // the .p8 file, as Apple's developer pages give it
+	KeyID    string
+	TeamID   string
+	Topic    string // the app's bundle id, for devices that name none
+	Endpoint string // base URL, for both environments; empty: Apple's. http: is HTTP/2 without TLS
+}
+
+// Sender sends to APNs devices of both environments. It implements push.Sender and is safe for use from several goroutines.
+type Sender struct {
+	token      *token.Token // one for both environments: Apple counts renewals of all connections together
+	production *apns2.Client
+	sandbox    *apns2.Client
+	topic      string
+	slots      chan struct{} // one value per request under way
+}
+
+var _ push.Sender = (*Sender)(nil)
+
+// New checks the settings and makes a Sender; it does not touch the network. An error names the setting and says what
+// it wants, without its value.
+func New(c Config) (*Sender, error) {
+	return newSender(c, transport())
+}
+
+func transport() *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		Protocols:           protocols,
+		TLSHandshakeTimeout: attemptTimeout,
+		// Without it, requests go to a connection that a NAT has forgotten until TCP gives up, many minutes later; and
+		// Apple wants its connections kept.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: time.Minute, PingTimeout: attemptTimeout},
+	}
+}
+
+func newSender(c Config, base http.RoundTripper) (*Sender, error) {
+	provider, err := providerToken(c)
+	if err != nil {
+		return nil, err
+	}
+	production, sandbox := apns2.HostProduction, apns2.HostDevelopment
+	if c.Endpoint != "" {
+		u, err := url.Parse(c.Endpoint)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return nil, errors.New("apns-endpoint: want a URL, such as https://api.push.apple.com")
+		}
+		production = strings.TrimRight(c.Endpoint, "/")
+		sandbox = production
+	}
+	client := &http.Client{Transport: &wire{base: base}}
+	return &Sender{
+		token:      provider,
+		production: &apns2.Client{Host: production, Token: provider, HTTPClient: client},
+		sandbox:    &apns2.Client{Host: sandbox, Token: provider, HTTPClient: client},
+		topic:      c.Topic,
+		slots:      make(chan struct{}, inFlight),
+	}, nil
+}
+
+// Key and team ids have ten characters today; they become part of the provider token.
+var (
+	identifier = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
+	bundleID   = regexp.MustCompile(`^[A-Za-z0-9.-]{1,255}$`)
+)
+
+// providerToken checks what a provider token is made of and makes the first one.
+func providerToken(c Config) (*token.Token, error) {
+	const wanted = "apns-key: want the .p8 file of an APNs key (developer.apple.com, Certificates, Identifiers & Profiles, Keys): "
+	key, err := token.AuthKeyFromBytes(c.Key)
+	switch {
+	case errors.Is(err, token.ErrAuthKeyNotPem):
+		return nil, errors.New(wanted + "PEM text that starts with -----BEGIN PRIVATE KEY-----")
+	case err != nil:
+		return nil, errors.New(wanted + "a PKCS #8 private key on the curve P-256")
+	case key.Curve != elliptic.P256():
+		return nil, errors.New(wanted + "a private key on the curve P-256, not another curve")
+	case !identifier.MatchString(c.KeyID):
+		return nil, errors.New("apns-key-id: want the ten letters and digits that name the key, as in AuthKey_<key id>.p8")
+	case !identifier.MatchString(c.TeamID):
+		return nil, errors.New("apns-team-id: want the ten letters and digits of the developer team's Membership page")
+	case CheckTopic(c.Topic) != nil:
+		return nil, fmt.Errorf("apns-topic: %w", CheckTopic(c.Topic))
+	}
+	return generate(key, c)
+}
+
+func generate(key *ecdsa.PrivateKey, c Config) (*token.Token, error) {
+	t := &token.Token{AuthKey: key, KeyID: c.KeyID, TeamID: c.TeamID}
+	if _, err := t.Generate(); err != nil {
+		// Later the library says nothing when signing fails, and sends an empty token.
+		return nil, fmt.Errorf("apns-key: sign a provider token: %w", err)
+	}
+	return t, nil
+}
+
+var deviceToken = regexp.MustCompile(`^[0-9a-fA-F]{64,200}$`)
+
+// CheckToken says whether the text can be an APNs device token: 64 to 200 hexadecimal digits. The error is for a
+// person and does not hold the token.
+func CheckToken(text string) error {
+	if !deviceToken.MatchString(text) {
+		return errors.New("want the APNs device token as 64 to 200 hexadecimal digits")
+	}
+	return nil
+}
+
+// CheckTopic says whether the text can be an APNs topic: a bundle id. The error is for a person and does not hold the
+// text.
+func CheckTopic(text string) error {
+	if !bundleID.MatchString(text) {
+		return errors.New("want the app's bundle id, such as org.example.mail")
+	}
+	return nil
+}
+
+// Send implements push.Sender. It makes one request; a second one only when Apple says that the provider token has
+// expired and a new one may be made. What it sends is an alert: with the title and body and, beside "aps", m.Payload as
+// "idlepush"; or, for a device with encryption, with m.Neutral alone and m.Payload encrypted by RFC 8291, in base64url
+// without padding, as "encrypted". While inFlight requests are under way it waits.
+func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	if CheckToken(string(d.Token)) != nil {
+		// It becomes part of the request's path.
+		return push.Suspect("apns_bad_device_token", "This device's token is not an APNs device token. Open the app on the device, so that it registers again.")
+	}
+	n, refusal := s.compose(d, m)
+	if refusal != nil {
+		return *refusal
+	}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return unreached(ctx, ctx.Err())
+	}
+	client := s.production
+	if d.Environment == registry.Sandbox {
+		client = s.sandbox
+	}
+	e := exchangeOf(ctx, client, n)
+	if e.answer().Reason == apns2.ReasonExpiredProviderToken && s.renew(e.bearer) {
+		e = exchangeOf(ctx, client, n)
+	}
+	if e.err != nil {
+		return unreached(ctx, e.err)
+	}
+	return e.outcome(d.Registered, n.Topic != s.topic, time.Now())
+}
+
+// renew makes a new provider token in place of the bearer that Apple refused, and reports whether there is another one now.
+func (s *Sender) renew(bearer string) bool {
+	s.token.Lock()
+	defer s.token.Unlock()
+	if "bearer "+s.token.Bearer != bearer {
+		return true
+	}
+	// A token from the future was made before the clock was set right.
+	age := time.Since(time.Unix(s.token.IssuedAt, 0))
+	if age >= 0 && age < renewable {
+		return false
+	}
+	_, err := s.token.Generate()
+	return err == nil
+}

@@ -1,0 +1,83 @@
+package apns
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+func TestAProviderTokenIsUsedForFiftyMinutesAndThenRenewedByTheRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		d := device(apns.Register(nil))
+		tokens := make(map[string]bool)
+		for range 30 { // two and a half hours
+			expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+			tokens[sender.token.Bearer] = true
+			time.Sleep(5 * time.Minute)
+		}
+		if len(tokens) != 3 || apns.Requests() != 30 {
+			t.Errorf("%d provider tokens and %d requests, want 3 and 30", len(tokens), apns.Requests())
+		}
+		if v := apns.Violations(); len(v) > 0 {
+			t.Error(v)
+		}
+	})
+}
+
+func TestAnExpiredProviderTokenIsRenewedAtOnceButNotWithinTwentyMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		d := device(apns.Register(nil))
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		time.Sleep(21 * time.Minute)
+		apns.Expire()
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		if n := apns.Requests(); n != 3 {
+			t.Errorf("%d requests, want 3", n)
+		}
+		time.Sleep(19 * time.Minute)
+		apns.Expire()
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: brokenSetup, Code: "apns_expired_provider_token"})
+		if n := apns.Requests(); n != 4 {
+			t.Errorf("%d requests, want 4", n)
+		}
+		time.Sleep(time.Minute)
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+	})
+}
+
+func TestManyThatMeetAnExpiredProviderTokenRenewItTogetherOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		d := device(apns.Register(nil))
+		time.Sleep(30 * time.Minute)
+		old := sender.token.Bearer
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		apns.Expire()
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() { expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered}) })
+		}
+		wg.Wait()
+		if sender.token.Bearer == old || len(apns.Messages()) != 51 {
+			t.Errorf("renewed: %v, %d messages; violations: %v", sender.token.Bearer != old, len(apns.Messages()), apns.Violations())
+		}
+	})
+}
+
+func TestAProviderTokenFromTheFutureIsRenewedWhenTheClockIsSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		d := device(apns.Register(nil))
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		// As if it had been made by a clock that was five hours fast.
+		sender.token.IssuedAt += 5 * 60 * 60
+		apns.Expire()
+		time.Sleep(time.Minute)
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+	})
+}

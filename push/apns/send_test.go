@@ -1,0 +1,287 @@
+package apns
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/push"
+	"idlepush/push/pushtest"
+	"idlepush/registry"
+)
+
+func TestAnAlertCarriesWhatThePhoneShowsAndWhatTheAppReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		d, m := device(apns.Register(nil)), message()
+		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
+		messages := apns.Messages()
+		if len(messages) != 1 {
+			t.Fatalf("%d messages, want 1; violations: %v", len(messages), apns.Violations())
+		}
+		got := messages[0]
+		if got.Token != d.Token || got.CollapseID != m.ID || got.Priority != "10" || !got.Expires.Equal(m.Expires.Truncate(time.Second)) {
+			t.Errorf("token right: %v; collapse id %s, priority %s, expires %v", got.Token == d.Token, got.CollapseID, got.Priority, got.Expires)
+		}
+		if got.Title != m.Title || got.Body != m.Body || got.Thread != m.Thread || !bytes.Equal(got.Payload, m.Payload) {
+			t.Errorf("title %q, body %q, thread %q, payload %s", got.Title, got.Body, got.Thread, got.Payload)
+		}
+	})
+}
+
+func TestTheSameMessageToTheSamePhoneHasTheSameID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		first, second := device(apns.Register(nil)), device(apns.Register(nil))
+		second.ID = "device2"
+		other := message()
+		other.ID = "another"
+		for _, d := range []registry.Device{first, second} {
+			for _, m := range []push.Message{message(), message(), other} {
+				expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
+			}
+		}
+		var ids []string
+		for _, m := range apns.Messages() {
+			ids = append(ids, m.ID)
+		}
+		if len(ids) != 6 || ids[0] != ids[1] || ids[3] != ids[4] || ids[0] == ids[2] || ids[0] == ids[3] || ids[2] == ids[5] {
+			t.Errorf("ids %v", ids)
+		}
+	})
+}
+
+func TestNothingOfAMailIsOnTheWireInTheClearForADeviceWithKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		receiver, err := pushtest.NewReceiver()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, m := device(apns.Register(receiver)), message()
+		keys := receiver.Keys()
+		d.Encryption = &keys
+		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
+		messages := apns.Messages()
+		if len(messages) != 1 {
+			t.Fatalf("%d messages, want 1; violations: %v", len(messages), apns.Violations())
+		}
+		got := messages[0]
+		if !bytes.Equal(got.Payload, m.Payload) || got.Title != m.Neutral || got.Body != "" {
+			t.Errorf("decrypted to %s, shows %q %q", got.Payload, got.Title, got.Body)
+		}
+		for _, word := range []string{title, body, "Frieda", "plum", m.ID, m.Thread, "idlepush"} {
+			if bytes.Contains(got.Raw, []byte(word)) {
+				t.Errorf("%q is on the wire in the clear", word)
+			}
+		}
+	})
+}
+
+func TestALongMailRingsWithAShorterBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		receiver, err := pushtest.NewReceiver()
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear, encrypted := device(apns.Register(nil)), device(apns.Register(receiver))
+		keys := receiver.Keys()
+		encrypted.Encryption = &keys
+		m := message()
+		m.Body = strings.Repeat(`"ü`, 700)
+		m.Payload = []byte(`"` + strings.Repeat("ü", push.MaxPayload/2-1) + `"`)
+		for _, d := range []registry.Device{clear, encrypted} {
+			expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
+		}
+		messages := apns.Messages()
+		if len(messages) != 2 {
+			t.Fatalf("%d messages, want 2; violations: %v", len(messages), apns.Violations())
+		}
+		short, cut := strings.CutSuffix(messages[0].Body, "…")
+		if !cut || len(short) < 300 || !strings.HasPrefix(m.Body, short) || !bytes.Equal(messages[0].Payload, m.Payload) {
+			t.Errorf("body of %d bytes ends in %q", len(messages[0].Body), messages[0].Body[max(0, len(messages[0].Body)-8):])
+		}
+		m.Payload = []byte(`"` + strings.Repeat("x", maxPayload) + `"`)
+		expect(t, sender.Send(t.Context(), clear, m), registry.Outcome{Result: refusal, Code: "apns_too_large"})
+		if n := apns.Requests(); n != 2 {
+			t.Errorf("%d requests, want 2", n)
+		}
+	})
+}
+
+func TestTheDevicesTopicComesBeforeTheServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		d := device(apns.Register(nil))
+		d.Topic = "org.example.other"
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_device_token_not_for_topic"})
+		// What one user registers is held against that device alone: it does not pause the lane.
+		apns.Fail(string(d.Token), status(400, "TopicDisallowed"))
+		apns.Fail(string(d.Token), status(400, "BadTopic"))
+		d.Topic = apns.Topic
+		sender.topic = "org.example.server"
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_topic_disallowed"})
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_topic"})
+		apns.Fail(string(d.Token), status(403, "InvalidProviderToken"))
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_invalid_provider_token"})
+		sent := apns.Requests()
+		for _, topic := range []string{"a\r\nb: c", "ü", strings.Repeat("a", 300)} {
+			d.Topic = topic
+			expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_topic"}, topic)
+		}
+		if apns.Requests() != sent {
+			t.Error("sent all the same")
+		}
+		d.Topic = apns.Topic
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+	})
+}
+
+func TestKeysThatCannotBeUsedDropTheMessageAndSendNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		d := device(apns.Register(nil))
+		d.Encryption = &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: refusal, Code: "apns_encryption"}, "AAAA")
+		if n := apns.Requests(); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+func TestASilentServiceIsGivenUpAfterFifteenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		d := device(apns.Register(nil))
+		apns.Fail("", pushtest.Fault{Hang: true})
+		start := time.Now()
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Code: "apns_timeout"}, string(d.Token))
+		if took := time.Since(start); took != attemptTimeout || apns.Requests() != 1 {
+			t.Errorf("gave up after %v and %d requests", took, apns.Requests())
+		}
+	})
+}
+
+func TestAServiceThatCannotBeDialledIsGivenUpAfterFifteenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent := func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		_, sender := serviceVia(t, pushtest.NewPipes(), silent)
+		start := time.Now()
+		expect(t, sender.Send(t.Context(), device(strings.Repeat("0a", 32)), message()), registry.Outcome{Result: retryResult, Code: "apns_timeout"})
+		if took := time.Since(start); took != attemptTimeout {
+			t.Errorf("gave up after %v", took)
+		}
+	})
+}
+
+func TestASendThatIsCancelledComesBackAtOnceAndIsRetried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		d := device(apns.Register(nil))
+		apns.Fail("", pushtest.Fault{Hang: true})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range inFlight + 10 { // the last ones wait for their turn
+			wg.Go(func() {
+				expect(t, sender.Send(ctx, d, message()), registry.Outcome{Result: retryResult, Code: "apns_interrupted"}, string(d.Token))
+			})
+		}
+		time.Sleep(5 * time.Second)
+		if n := apns.Requests(); n != inFlight {
+			t.Errorf("%d requests under way, want %d", n, inFlight)
+		}
+		cancelled := time.Now()
+		cancel()
+		wg.Wait()
+		if took := time.Since(cancelled); took != 0 {
+			t.Errorf("came back %v after the end", took)
+		}
+	})
+}
+
+func TestNoSendTakesLongerThanThirtySecondsWhoeverItWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		d := device(apns.Register(nil))
+		apns.Fail("", pushtest.Fault{Hang: true})
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 3 * inFlight {
+			wg.Go(func() {
+				expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Code: "apns_timeout"}, string(d.Token))
+			})
+		}
+		wg.Wait()
+		if took := time.Since(start); took != sendTimeout {
+			t.Errorf("the last came back after %v", took)
+		}
+	})
+}
+
+func TestAfterGOAWAYTheNextMessageTakesANewConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipes := pushtest.NewPipes()
+		var dialled atomic.Int64
+		apns, sender := serviceVia(t, pipes, func(ctx context.Context, network, address string) (net.Conn, error) {
+			dialled.Add(1)
+			return pipes.DialContext(ctx, network, address)
+		})
+		d := device(apns.Register(nil))
+		for range 3 {
+			expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		}
+		if n := dialled.Load(); n != 1 {
+			t.Errorf("%d connections for three messages, want 1", n)
+		}
+		apns.Fail("", with(status(503, "Shutdown"), "Connection", "close"))
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Code: "apns_shutdown"})
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		if n := dialled.Load(); n != 2 {
+			t.Errorf("%d connections after GOAWAY, want 2", n)
+		}
+	})
+}
+
+// deaf is a connection that a NAT can forget: then what is written vanishes and nothing comes.
+type deaf struct {
+	net.Conn
+	forgotten *atomic.Bool
+}
+
+func (d deaf) Write(b []byte) (int, error) {
+	if d.forgotten.Load() {
+		return len(b), nil
+	}
+	return d.Conn.Write(b)
+}
+
+func TestAConnectionThatANATForgotIsReplacedBeforeTheNextMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipes := pushtest.NewPipes()
+		forgotten := new(atomic.Bool)
+		apns, sender := serviceVia(t, pipes, func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := pipes.DialContext(ctx, network, address)
+			return deaf{conn, forgotten}, err
+		})
+		d := device(apns.Register(nil))
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		forgotten.Store(true)
+		time.Sleep(time.Minute + attemptTimeout + time.Second)
+		forgotten = new(atomic.Bool) // of connections from now on
+		start := time.Now()
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		if took := time.Since(start); took != 0 {
+			t.Errorf("delivered after %v", took)
+		}
+	})
+}

@@ -1,0 +1,93 @@
+package apns
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/sideshow/apns2"
+)
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 4 << 10
+
+// exchange is what came of one request. The request's context carries it past apns2, which gives back no header, and no status
+// either when the answer is not JSON.
+type exchange struct {
+	bearer string // the authorization that was sent
+	status int    // 0: no answer
+	header http.Header
+	body   []byte
+	err    error // why there is no answer
+}
+
+type exchangeKey struct{}
+
+// answer is the JSON of an error.
+// https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
+type answer struct {
+	Reason    string `json:"reason"`
+	Timestamp int64  `json:"timestamp"` // 410: milliseconds since 1970, when the token was last known to be dead; 0: not given
+}
+
+func (e *exchange) answer() answer {
+	var a answer
+	if json.Unmarshal(e.body, &a) != nil {
+		// Not from Apple: only the status counts.
+		return answer{}
+	}
+	return a
+}
+
+// exchangeOf makes one request.
+func exchangeOf(ctx context.Context, client *apns2.Client, n *apns2.Notification) *exchange {
+	e := new(exchange)
+	_, err := client.PushWithContext(context.WithValue(ctx, exchangeKey{}, e), n)
+	if e.status == 0 && e.err == nil {
+		// apns2 or net/http would not even send it.
+		e.err = err
+	}
+	return e
+}
+
+// wire is apns2's transport: it keeps what came of a request in the exchange.
+type wire struct {
+	base http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper for requests whose context carries an exchange.
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	e := r.Context().Value(exchangeKey{}).(*exchange)
+	e.bearer = r.Header.Get("Authorization")
+	ctx, cancel := context.WithTimeout(r.Context(), attemptTimeout)
+	defer cancel()
+	resp, err := w.base.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		e.err = err
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		e.err = err
+		return nil, err
+	}
+	e.status, e.header, e.body = resp.StatusCode, resp.Header, body
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		// A redirect would be followed, with the bearer.
+		return nil, http.ErrUseLastResponse
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+// deadSince is when Apple last knew the token to be dead; zero when it does not say.
+func (a answer) deadSince() time.Time {
+	if a.Timestamp <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(a.Timestamp)
+}

@@ -1,0 +1,238 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"time"
+
+	"idlepush/registry"
+)
+
+// Account is one mailbox that is watched. A token of device scope sees its id and email only.
+type Account struct {
+	ID    string `json:"id"`
+	Email string `json:"email" doc:"What people call the mailbox"`
+	*AccountDetails
+}
+
+// AccountDetails is all of an account but its password.
+type AccountDetails struct {
+	Owner      string        `json:"owner" required:"false" doc:"User id"`
+	Host       string        `json:"host" required:"false"`
+	Port       int           `json:"port" required:"false"`
+	Security   string        `json:"security" required:"false" enum:"tls,starttls,none"`
+	Username   string        `json:"username" required:"false"`
+	Folders    []string      `json:"folders" required:"false"`
+	Enabled    bool          `json:"enabled" required:"false" doc:"Whether it is watched"`
+	SharedWith []string      `json:"shared_with" required:"false" doc:"User ids"`
+	Created    time.Time     `json:"created" required:"false"`
+	Status     AccountStatus `json:"status" required:"false"`
+}
+
+// NewAccount asks for a mailbox to be watched.
+type NewAccount struct {
+	Mailbox
+	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50" doc:"Absent: INBOX"`
+	Enabled    *bool    `json:"enabled,omitempty" doc:"Absent: true"`
+	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids"`
+	User       string   `json:"user,omitempty" doc:"Whose it will be; only the admin token gives this, and must"`
+}
+
+// AccountPatch changes what is given.
+type AccountPatch struct {
+	Email      *string  `json:"email,omitempty" maxLength:"254"`
+	Host       *string  `json:"host,omitempty" minLength:"1" maxLength:"253"`
+	Port       *int     `json:"port,omitempty" minimum:"1" maximum:"65535"`
+	Security   *string  `json:"security,omitempty" enum:"tls,starttls,none"`
+	Username   *string  `json:"username,omitempty" minLength:"1" maxLength:"256"`
+	Password   *string  `json:"password,omitempty" minLength:"1" maxLength:"1024" doc:"Must be given to change host, port, security or username; then the login is tried"`
+	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50"`
+	Enabled    *bool    `json:"enabled,omitempty"`
+	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids; replaces the list"`
+}
+
+// apply gives the account with the changes.
+func (p AccountPatch) apply(a registry.Account) registry.Account {
+	set(&a.Email, p.Email)
+	set(&a.Host, p.Host)
+	set(&a.Port, p.Port)
+	set(&a.Security, (*registry.Security)(p.Security))
+	set(&a.Username, p.Username)
+	set(&a.Password, (*registry.Secret)(p.Password))
+	set(&a.Enabled, p.Enabled)
+	if p.Folders != nil {
+		a.Folders = inboxed(p.Folders)
+	}
+	if p.SharedWith != nil {
+		a.SharedWith = p.SharedWith
+	}
+	return a
+}
+
+func set[T any](field *T, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
+
+// account is what the caller may see of an account.
+func (s *server) account(c caller, a registry.Account) Account {
+	out := Account{ID: a.ID, Email: a.Email}
+	if c.scope != device {
+		out.AccountDetails = &AccountDetails{Owner: a.Owner, Host: a.Host, Port: a.Port, Security: string(a.Security),
+			Username: a.Username, Folders: a.Folders, Enabled: a.Enabled, SharedWith: append([]string{}, a.SharedWith...),
+			Created: a.Created.UTC(), Status: s.accountStatus(a)}
+	}
+	return out
+}
+
+// accountSeen gives an account that the caller may see; ErrNotFound also where it is another's.
+func (s *server) accountSeen(c caller, id string) (registry.Account, error) {
+	a, err := s.Store.Account(id)
+	if err == nil && !c.sees(a) {
+		err = registry.ErrNotFound
+	}
+	return a, err
+}
+
+// accountOwned is accountSeen for what only the owner may do.
+func (s *server) accountOwned(c caller, id string) (registry.Account, error) {
+	a, err := s.accountSeen(c, id)
+	if err == nil && !c.owns(a.Owner) {
+		err = problem(http.StatusForbidden, "not_owner", "This mailbox is shared with you. Its owner can change it.")
+	}
+	return a, err
+}
+
+// checkSharing refuses a list of those with whom an account is shared that names nobody, or its owner.
+func (s *server) checkSharing(a registry.Account) error {
+	for i, id := range a.SharedWith {
+		if id == a.Owner || slices.Contains(a.SharedWith[:i], id) {
+			return &FieldError{indexed("shared_with", i), "sees it already"}
+		}
+		if err := s.knownUser(indexed("shared_with", i), id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *server) listAccounts(_ context.Context, c caller, in *pageOf) (*body[List[Account]], error) {
+	accounts, err := s.Store.Accounts()
+	if err != nil {
+		return nil, err
+	}
+	accounts = slices.DeleteFunc(accounts, func(a registry.Account) bool { return !c.sees(a) })
+	accounts, next, err := paginate(accounts, func(a registry.Account) place { return placeOf(a.Created, a.ID) }, *in)
+	if err != nil {
+		return nil, err
+	}
+	list := List[Account]{Items: make([]Account, len(accounts)), Next: next}
+	for i, a := range accounts {
+		list.Items[i] = s.account(c, a)
+	}
+	return &body[List[Account]]{list}, nil
+}
+
+func (s *server) createAccount(ctx context.Context, c caller, in *body[NewAccount]) (*made[Account], error) {
+	b := in.Body
+	owner, err := s.userFor(c, b.User)
+	if err != nil {
+		return nil, err
+	}
+	a := b.account()
+	a.Owner, a.SharedWith, a.Folders, a.Enabled = owner, b.SharedWith, inboxed(b.Folders), b.Enabled == nil || *b.Enabled
+	if a.Folders == nil {
+		a.Folders = []string{"INBOX"}
+	}
+	if err := accountFaults(a).err(); err != nil {
+		return nil, err
+	}
+	if err := s.checkSharing(a); err != nil {
+		return nil, err
+	}
+	if _, err := s.tryLogin(ctx, c, a); err != nil {
+		return nil, err
+	}
+	s.edits.Lock()
+	defer s.edits.Unlock()
+	a, added, err := s.Store.AddAccount(a, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &made[Account]{statusOf(added), s.account(c, a)}, nil
+}
+
+func (s *server) getAccount(_ context.Context, c caller, in *byID) (*body[Account], error) {
+	a, err := s.accountSeen(c, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &body[Account]{s.account(c, a)}, nil
+}
+
+func (s *server) patchAccount(ctx context.Context, c caller, in *edit[AccountPatch]) (*body[Account], error) {
+	old, err := s.accountOwned(c, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	a := in.Body.apply(old)
+	if !sameServer(a, old) && in.Body.Password == nil {
+		return nil, &FieldError{"password", "must be given again to change host, port, security or username"}
+	}
+	if err := accountFaults(a).err(); err != nil {
+		return nil, err
+	}
+	if in.Body.SharedWith != nil {
+		if err := s.checkSharing(a); err != nil {
+			return nil, err
+		}
+	}
+	if in.Body.Password != nil {
+		if _, err := s.tryLogin(ctx, c, a); err != nil {
+			return nil, err
+		}
+	}
+	s.edits.Lock()
+	defer s.edits.Unlock()
+	now, err := s.accountOwned(c, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !sameLogin(now, old) {
+		return nil, problem(http.StatusConflict, "changed", "This mailbox was changed by another request at the same time. Look at it, then try again.")
+	}
+	a = in.Body.apply(now)
+	if in.Body.Password == nil && reflect.DeepEqual(a, now) {
+		return &body[Account]{s.account(c, now)}, nil
+	}
+	a, err = s.Store.UpdateAccount(a, time.Now())
+	if errors.Is(err, registry.ErrTaken) {
+		return nil, problem(http.StatusConflict, "taken", "That mailbox is watched already, as another account.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &body[Account]{s.account(c, a)}, nil
+}
+
+func (s *server) deleteAccount(_ context.Context, c caller, in *byID) (*struct{}, error) {
+	s.edits.Lock()
+	defer s.edits.Unlock()
+	a, err := s.accountSeen(c, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if c.owns(a.Owner) {
+		return nil, s.Store.RemoveAccount(a.ID)
+	}
+	a.SharedWith = slices.DeleteFunc(a.SharedWith, func(id string) bool { return id == c.user.ID })
+	_, err = s.Store.UpdateAccount(a, time.Now())
+	return nil, err
+}

@@ -1,0 +1,238 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/registry"
+)
+
+func TestAnAccountIsStoredOnceItsLoginHasWorked(t *testing.T) {
+	h := newHouse(t)
+	a := h.call(h.anna.full, "POST", "/accounts", mailbox().with("password", wrong), 422)
+	a.wantFields(t, "password")
+	if a.body["code"] != "wrong_password" || h.accounts() != 0 {
+		t.Errorf("a wrong password: %d stored, %s", h.accounts(), a.raw)
+	}
+	a = h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
+	want := fmt.Sprint(map[string]any{"security": "tls", "port": 993.0, "folders": []any{"INBOX"}, "enabled": true, "shared_with": []any{}, "owner": h.anna.id})
+	got := make(map[string]any)
+	for _, k := range []string{"security", "port", "folders", "enabled", "shared_with", "owner"} {
+		got[k] = a.body[k]
+	}
+	if fmt.Sprint(got) != want || a.state() != "new" {
+		t.Errorf("the defaults are %v, want %s", got, want)
+	}
+	if last := a.body["status"].(map[string]any)["last_byte"]; last != "2026-01-02T03:04:05Z" {
+		t.Errorf("the live age is %v", last)
+	}
+	stored, err := h.store.Account(a.id())
+	fatal(t, err)
+	if stored.Password != password {
+		t.Error("the password is not stored")
+	}
+	if port := h.call(h.anna.full, "POST", "/accounts", mailbox().with("security", "starttls").with("username", nil), 201); port.body["port"] != 143.0 || port.body["username"] != "anna@example.net" {
+		t.Errorf("with starttls: %s", port.raw)
+	}
+}
+
+func (h *house) accounts() int {
+	list, err := h.store.Accounts()
+	fatal(h.t, err)
+	return len(list)
+}
+
+func TestCheckingALoginStoresNothing(t *testing.T) {
+	h := newHouse(t)
+	a := h.call(h.anna.full, "POST", "/accounts/check", mailbox().with("email", nil), 200)
+	if a.body["idle"] != true || !strings.Contains(a.raw, "Schule & Sport") || h.accounts() != 0 {
+		t.Errorf("%d stored, %s", h.accounts(), a.raw)
+	}
+	h.set(func() {
+		h.check = func(context.Context, registry.Account) (Check, error) { return Check{}, nil }
+	})
+	h.call(h.anna.full, "POST", "/accounts/check", mailbox(), 200)
+	h.set(func() {
+		h.check = func(context.Context, registry.Account) (Check, error) {
+			return Check{}, errors.New("a fault of the server's own")
+		}
+	})
+	if a := h.call(h.anna.full, "POST", "/accounts/check", mailbox(), 500); strings.Contains(a.raw, "own") || strings.Count(h.log.String(), "request failed") != 1 {
+		t.Errorf("it says %s", a.raw)
+	}
+}
+
+func TestAFolderMustBeThere(t *testing.T) {
+	h := newHouse(t)
+	h.call(h.anna.full, "POST", "/accounts", mailbox().with("folders", []string{"inbox", "Nirgends"}), 422).wantFields(t, "folders[1]")
+	a := h.call(h.anna.full, "POST", "/accounts", mailbox().with("folders", []string{"Family", "inbox", "Inbox", "Family"}), 201)
+	if fmt.Sprint(a.body["folders"]) != "[Family INBOX]" {
+		t.Errorf("the folders are %v", a.body["folders"])
+	}
+}
+
+func TestASecondUserWithThePasswordGetsTheMailboxShared(t *testing.T) {
+	h := newHouse(t)
+	a := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
+	h.call(h.ben.full, "GET", "/accounts/"+a.id(), nil, 404)
+	refused := h.call(h.ben.full, "POST", "/accounts", mailbox().with("password", wrong), 422)
+	nobody := h.call(h.ben.full, "POST", "/accounts", mailbox().with("password", wrong).with("username", "none"), 422)
+	if refused.raw != nobody.raw {
+		t.Errorf("a wrong password tells that the mailbox is watched: %s", refused.raw)
+	}
+	b := h.call(h.ben.full, "POST", "/accounts", mailbox().with("host", "IMAP.Example.NET"), 200)
+	if b.id() != a.id() || fmt.Sprint(b.body["shared_with"]) != fmt.Sprint([]string{h.ben.id}) || b.body["owner"] != h.anna.id {
+		t.Errorf("it is %s", b.raw)
+	}
+	h.call(h.ben.full, "POST", "/accounts", mailbox(), 200)
+	h.call(h.anna.full, "POST", "/accounts", mailbox(), 200)
+	if h.accounts() != 1 {
+		t.Errorf("%d accounts for one mailbox", h.accounts())
+	}
+
+	h.call(h.ben.full, "GET", "/accounts/"+a.id(), nil, 200)
+	if p := h.call(h.ben.full, "PATCH", "/accounts/"+a.id(), object{"enabled": false}, 403); p.body["code"] != "not_owner" {
+		t.Errorf("it says %s", p.raw)
+	}
+	h.call(h.ben.full, "DELETE", "/accounts/"+a.id(), nil, 204)
+	h.call(h.ben.full, "GET", "/accounts/"+a.id(), nil, 404)
+	left := h.call(h.anna.full, "GET", "/accounts/"+a.id(), nil, 200)
+	if fmt.Sprint(left.body["shared_with"]) != "[]" {
+		t.Errorf("the owner still shares it: %s", left.raw)
+	}
+	h.call(h.anna.full, "DELETE", "/accounts/"+a.id(), nil, 204)
+	if h.accounts() != 0 {
+		t.Error("the owner cannot remove it")
+	}
+}
+
+func TestAnAccountIsSharedWithUsersOnly(t *testing.T) {
+	h := newHouse(t)
+	h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{"nobody"}), 422).wantFields(t, "shared_with[0]")
+	h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.anna.id}), 422).wantFields(t, "shared_with[0]")
+	a := h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201)
+	h.call(h.ben.full, "GET", "/accounts/"+a.id(), nil, 200)
+	h.call(h.anna.full, "PATCH", "/accounts/"+a.id(), object{"shared_with": []string{h.ben.id, h.ben.id}}, 422).wantFields(t, "shared_with[1]")
+	h.call(h.anna.full, "PATCH", "/accounts/"+a.id(), object{"shared_with": []string{}}, 200)
+	h.call(h.ben.full, "GET", "/accounts/"+a.id(), nil, 404)
+}
+
+func TestWhereThePasswordGoesChangesOnlyWithThePassword(t *testing.T) {
+	h := newHouse(t)
+	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+	at := "/accounts/" + id
+	for field, value := range map[string]any{"host": "imap.evil.example", "port": 143, "security": "starttls", "username": "ben"} {
+		h.call(h.anna.full, "PATCH", at, object{field: value}, 422).wantFields(t, "password")
+		h.call(adminToken, "PATCH", at, object{field: value}, 422).wantFields(t, "password")
+		h.call(h.anna.full, "PATCH", at, object{field: value, "password": wrong}, 422).wantFields(t, "password")
+	}
+	before, err := h.store.Account(id)
+	fatal(t, err)
+	if before.Host != "imap.example.net" || before.Password != password {
+		t.Errorf("a refused change was stored: %v", before.Host)
+	}
+	if a := h.call(h.anna.full, "PATCH", at, object{"host": "imap.example.net", "port": 993, "security": "tls"}, 200); a.body["host"] != "imap.example.net" {
+		t.Error("what does not change asks for the password")
+	}
+	h.call(h.anna.full, "PATCH", at, object{"host": "mail.example.net", "password": password}, 200)
+	after, err := h.store.Account(id)
+	fatal(t, err)
+	if after.Host != "mail.example.net" {
+		t.Errorf("the host is %s", after.Host)
+	}
+}
+
+func TestSettingsThatAreNoLoginAreChangedWithoutOne(t *testing.T) {
+	h := newHouse(t)
+	at := "/accounts/" + h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+	a := h.call(h.anna.full, "PATCH", at, object{"enabled": false, "folders": []string{"Family"}, "email": "a@example.net"}, 200)
+	if a.body["enabled"] != false || fmt.Sprint(a.body["folders"]) != "[Family]" || a.body["email"] != "a@example.net" {
+		t.Errorf("it is %s", a.raw)
+	}
+	if h.tried != 1 {
+		t.Errorf("%d logins, want that of the registration alone", h.tried)
+	}
+}
+
+func TestAChangeOfNothingDisturbsNothing(t *testing.T) {
+	h := newHouse(t)
+	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+	stored, err := h.store.Account(id)
+	fatal(t, err)
+	fatal(t, h.store.SetAccountState(stored, registry.Watching, "", "", time.Now()))
+	if a := h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"enabled": true}, 200); a.state() != "watching" {
+		t.Errorf("the session was begun anew: %v", a.state())
+	}
+}
+
+func TestTwoAccountsAreNeverOneMailbox(t *testing.T) {
+	h := newHouse(t)
+	h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
+	id := h.call(h.anna.full, "POST", "/accounts", mailbox().with("username", "other"), 201).id()
+	if a := h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"username": "anna", "password": password}, 409); a.body["code"] != "taken" {
+		t.Errorf("it says %s", a.raw)
+	}
+}
+
+func TestChangesAtTheSameTimeUndoNothing(t *testing.T) {
+	h := newHouse(t)
+	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+	h.set(func() {
+		h.check = func(ctx context.Context, a registry.Account) (Check, error) {
+			if a.Host == "slow.example.net" { // meanwhile the password changes
+				h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"host": "fast.example.net", "password": password}, 200)
+			}
+			return accept(ctx, a)
+		}
+	})
+	a := h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"host": "slow.example.net", "password": password}, 409)
+	stored, err := h.store.Account(id)
+	fatal(t, err)
+	if a.body["code"] != "changed" || stored.Host != "fast.example.net" {
+		t.Errorf("%s is stored, %s", stored.Host, a.raw)
+	}
+}
+
+func TestListsAreNewestFirstInPages(t *testing.T) {
+	h := newHouse(t)
+	var want []string
+	now := time.Now()
+	for i := range 7 {
+		a, _, err := h.store.AddAccount(registry.Account{Owner: h.anna.id, Email: "a@b.c", Host: "h", Port: 993, Security: registry.TLS, Username: fmt.Sprint(i), Folders: []string{"INBOX"}}, now.Add(time.Duration(i/2)*time.Second))
+		fatal(t, err)
+		want = append([]string{a.ID}, want...)
+	}
+	var got []string
+	for after := ""; ; {
+		a := h.call(h.anna.full, "GET", "/accounts?limit=3&after="+after, nil, 200)
+		for _, item := range a.body["items"].([]any) {
+			id := item.(map[string]any)["id"].(string)
+			got = append(got, id)
+			if len(got) == 3 { // the page's last item goes, its place stays
+				fatal(t, h.store.RemoveAccount(id))
+			}
+		}
+		var more bool
+		if after, more = a.body["next"].(string); !more {
+			break
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the pages hold %v, want %v", got, want)
+	}
+	for _, list := range []string{"/accounts", "/devices", "/tokens", "/notifications"} {
+		h.call(h.anna.full, "GET", list+"?after=bm9uZQ", nil, 422).wantFields(t, "after")
+		h.call(h.anna.full, "GET", list+"?after=x!", nil, 422).wantFields(t, "after")
+		h.call(h.anna.full, "GET", list+"?limit=0", nil, 422).wantFields(t, "limit")
+		h.call(h.anna.full, "GET", list+"?limit=201", nil, 422).wantFields(t, "limit")
+		h.call(h.anna.full, "GET", list+"?limit=x", nil, 422).wantFields(t, "limit")
+		h.call(h.anna.full, "GET", list+"?colour=red", nil, 422).wantFields(t, "colour")
+	}
+}

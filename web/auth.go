@@ -1,0 +1,186 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"idlepush/registry"
+)
+
+// access is a set of those whom a route admits.
+type access int
+
+// device is a token of device scope, full a session or a token of full scope, admin the admin token, which is no user.
+const (
+	device access = 1 << iota
+	full
+	admin
+
+	anyone access = 0
+)
+
+// cookieName is the session cookie's; browsers take a name with this prefix only over https (localhost passes for it),
+// without a domain and for the whole site (RFC 6265bis section 4.1.3.2).
+const cookieName = "__Host-idlepush"
+
+// caller is who makes a request.
+type caller struct {
+	scope   access
+	user    registry.User  // zero for the admin token and where no token is needed
+	token   registry.Token // zero likewise
+	address string         // the client's, for limits
+	origin  string         // the https origin that the request was made to; empty: it was not https
+}
+
+// sees reports whether the caller may see the account.
+func (c caller) sees(a registry.Account) bool { return c.scope == admin || a.Visible(c.user.ID) }
+
+// owns reports whether a thing of the user is the caller's to see and change.
+func (c caller) owns(user string) bool { return c.scope == admin || c.user.ID == user }
+
+// callerKey is the one key of ours in a context: huma offers no other way from a middleware to a handler.
+type callerKey struct{}
+
+func callerOf(ctx context.Context) caller {
+	c, _ := ctx.Value(callerKey{}).(caller)
+	return c
+}
+
+// admit lets those in whom the route names, then reads the body.
+func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
+	return func(hc huma.Context, next func(huma.Context)) {
+		r, w := humago.Unwrap(hc)
+		c, err := s.authenticate(r, who)
+		if err == nil {
+			err = readBody(w, r)
+		}
+		if err != nil {
+			s.refusal(hc.Operation(), err).write(w)
+			return
+		}
+		c.address, c.origin = clientAddress(r), originOf(r)
+		next(huma.WithValue(hc, callerKey{}, c))
+	}
+}
+
+// authenticate finds out who makes the request. A bearer token goes before a cookie. Requests without one may come from
+// a browser that was led here by another site, so the ones that change something must come from our own.
+func (s *server) authenticate(r *http.Request, who access) (caller, error) {
+	bearer, hasBearer := bearerToken(r)
+	if !hasBearer {
+		if err := s.origins.Check(r); err != nil {
+			return caller{}, problem(http.StatusForbidden, "cross_origin", "This request comes from another site.")
+		}
+	}
+	if who == anyone {
+		return caller{}, nil
+	}
+	var c caller
+	var err error
+	switch cookie, noCookie := r.Cookie(cookieName); {
+	case hasBearer && s.admin != nil && subtle.ConstantTimeCompare(digest(bearer), s.admin) == 1:
+		c.scope = admin
+	case hasBearer:
+		c, err = s.session(bearer, false)
+	case noCookie == nil:
+		c, err = s.session(cookie.Value, true)
+	default:
+		err = registry.ErrDenied
+	}
+	if errors.Is(err, registry.ErrDenied) {
+		p := problem(http.StatusUnauthorized, "unauthorized", "Log in, or give a bearer token that is valid.")
+		p.header = http.Header{"Www-Authenticate": {"Bearer"}}
+		return caller{}, p
+	}
+	if err != nil {
+		return caller{}, err
+	}
+	if c.scope&who == 0 {
+		return caller{}, forbidden(c.scope)
+	}
+	return c, nil
+}
+
+// session gives the caller of a session's cookie or of a bearer token; neither passes for the other.
+func (s *server) session(token string, cookie bool) (caller, error) {
+	u, t, err := s.Store.Authenticate(token, time.Now())
+	if err != nil {
+		return caller{}, err
+	}
+	if t.Session != cookie {
+		return caller{}, registry.ErrDenied
+	}
+	c := caller{scope: full, user: u, token: t}
+	if t.Scope == registry.DeviceScope {
+		c.scope = device
+	}
+	return c, nil
+}
+
+func forbidden(scope access) *Problem {
+	switch scope {
+	case device:
+		return problem(http.StatusForbidden, "scope", "A token of device scope is for devices, notifications and account names. Use one of full scope.")
+	case admin:
+		return problem(http.StatusForbidden, "no_user", "The admin token is no user: it has neither settings of its own nor any mail to see.")
+	}
+	return problem(http.StatusForbidden, "forbidden", "This is not for users.")
+}
+
+func bearerToken(r *http.Request) (string, bool) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
+}
+
+// originOf is the https origin that the browser names, or that a proxy says it was asked at. It is used at setup only,
+// which takes a secret: later requests could name any.
+func originOf(r *http.Request) string {
+	if u, err := url.Parse(r.Header.Get("Origin")); err == nil && u.Scheme == "https" && u.Host != "" {
+		return "https://" + u.Host
+	}
+	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+		return "https://" + r.Host
+	}
+	return ""
+}
+
+func digest(token string) []byte {
+	h := sha256.Sum256([]byte(token))
+	return h[:]
+}
+
+// readBody takes the whole body into memory. The read deadline must not stand while a handler waits for a mail server or
+// a push service: net/http takes its passing for a client that has gone, and ends the request's context. After a failure it stays:
+// net/http reads the rest before it answers.
+func readBody(w http.ResponseWriter, r *http.Request) error {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	conn := http.NewResponseController(w)
+	conn.SetReadDeadline(time.Now().Add(bodyTime))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, over := errors.AsType[*http.MaxBytesError](err); over {
+		return tooLarge()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return problem(http.StatusRequestTimeout, "request_timeout", "The request took too long to arrive.")
+	}
+	if err != nil {
+		return problem(http.StatusBadRequest, "bad_request", "The request did not arrive whole.")
+	}
+	conn.SetReadDeadline(time.Time{})
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}

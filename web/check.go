@@ -1,0 +1,57 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"idlepush/registry"
+)
+
+// Check is what a mail server offers after a login.
+type Check struct {
+	Capabilities []string `json:"capabilities" doc:"As the server names them"`
+	Folders      []string `json:"folders" doc:"As people read them"`
+	Idle         bool     `json:"idle" doc:"Whether it says at once when mail has come (RFC 2177); else it is asked now and then"`
+}
+
+func (s *server) checkAccount(ctx context.Context, c caller, in *body[Mailbox]) (*body[Check], error) {
+	a := in.Body.account()
+	a.Folders = []string{"INBOX"}
+	if err := mailboxFaults(a).err(); err != nil {
+		return nil, err
+	}
+	check, err := s.tryLogin(ctx, c, a)
+	if err != nil {
+		return nil, err
+	}
+	check.Capabilities = append([]string{}, check.Capabilities...)
+	check.Folders = append([]string{}, check.Folders...)
+	return &body[Check]{check}, nil
+}
+
+// tryLogin tries the account's login and whether its folders are there.
+func (s *server) tryLogin(ctx context.Context, c caller, a registry.Account) (Check, error) {
+	if err := s.loginTried(c); err != nil {
+		return Check{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, loginTime)
+	defer cancel()
+	check, err := s.CheckAccount(ctx, a)
+	if e, ok := errors.AsType[*CheckError](err); ok {
+		return Check{}, unprocessable(e.Field, e.Code, e.Message)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return Check{}, unprocessable("host", "timeout", "The mail server did not answer in time. Check host, port and security.")
+	}
+	if err != nil {
+		return Check{}, err
+	}
+	var f faults
+	for i, folder := range a.Folders {
+		if folder != "INBOX" && check.Folders != nil && !slices.Contains(check.Folders, folder) {
+			f.add(indexed("folders", i), "the server has no such folder")
+		}
+	}
+	return check, f.err()
+}

@@ -1,0 +1,253 @@
+package web
+
+import (
+	"testing"
+	"time"
+
+	"idlepush/registry"
+)
+
+func TestEveryTransportRegistersAfterOneProvingPush(t *testing.T) {
+	encrypted := object{"p256dh": p256dh, "auth": auth}
+	up := browser().with("transport", "unifiedpush")
+	for name, row := range map[string]struct {
+		body                 object
+		content, environment any
+		encrypted            bool
+	}{
+		"fcm":           {fcmDevice(), "wake", nil, false},
+		"fcm encrypted": {fcmDevice().with("encryption", encrypted), "subject", nil, true},
+		"apns":          {apnsDevice(), "wake", "production", false},
+		"apns, all":     {apnsDevice().with("environment", "sandbox").with("topic", "org.example.app").with("content", "preview"), "preview", "sandbox", false},
+		"webpush":       {browser(), "subject", nil, true},
+		"unifiedpush":   {up.with("content", "sender"), "sender", nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			a := h.call(h.anna.device, "POST", "/devices", row.body, 201)
+			if h.proved != 1 || a.state() != "proven" || a.body["content"] != row.content || a.body["environment"] != row.environment || a.body["encrypted"] != row.encrypted {
+				t.Errorf("after %d pushes: %s", h.proved, a.raw)
+			}
+			b := h.call(h.anna.full, "POST", "/devices", row.body.with("name", "Newer"), 200)
+			if h.proved != 1 || b.id() != a.id() || b.body["name"] != "Newer" || b.state() != "proven" {
+				t.Errorf("again, after %d pushes: %s", h.proved, b.raw)
+			}
+			h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 200)
+			h.call(h.anna.full, "DELETE", "/devices/"+a.id(), nil, 204)
+			h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 404)
+		})
+	}
+}
+
+func TestARefusedProvingPushStoresNothing(t *testing.T) {
+	for name, o := range map[string]registry.Outcome{
+		"gone":    {Result: registry.ResultGone, Code: "webpush_gone", Reason: "The push service has forgotten this browser. Register it anew."},
+		"refused": {Result: registry.ResultRefused, Code: "webpush_refused", Reason: "The push service refuses the message."},
+		"suspect": {Result: registry.ResultRetry, Suspect: true, Code: "webpush_suspect", Reason: "The push service doubts this address."},
+	} {
+		h := newHouse(t)
+		h.set(func() { h.outcome = o })
+		a := h.call(h.anna.full, "POST", "/devices", browser(), 422)
+		a.wantFields(t, "subscription")
+		if a.body["code"] != o.Code || a.body["detail"] != o.Reason || h.devices() != 0 {
+			t.Errorf("%s: %d stored, %s", name, h.devices(), a.raw)
+		}
+		h.call(h.anna.full, "POST", "/devices", fcmDevice(), 422).wantFields(t, "token")
+	}
+}
+
+func (h *house) devices() int {
+	list, err := h.store.Devices(h.anna.id)
+	fatal(h.t, err)
+	return len(list)
+}
+
+func TestAnOutageStoresTheDeviceUnproven(t *testing.T) {
+	for _, o := range []registry.Outcome{
+		{Result: registry.ResultRetry, Code: "fcm_unavailable", Reason: "FCM is down."},
+		{Result: registry.ResultMisconfigured, Code: "fcm_denied", Reason: "FCM refuses this server's key."},
+	} {
+		h := newHouse(t)
+		h.set(func() { h.outcome = o })
+		a := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
+		if st := a.body["status"].(map[string]any); st["state"] != "unproven" || st["code"] != o.Code || st["reason"] != o.Reason || st["proof"] != nil {
+			t.Errorf("its status is %v", st)
+		}
+		h.set(func() { h.outcome = registry.Outcome{Result: registry.ResultDelivered} })
+		h.call(h.anna.full, "POST", "/devices/"+a.id()+"/test", nil, 200)
+		if b := h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 200); b.state() != "proven" || b.body["status"].(map[string]any)["code"] != nil {
+			t.Errorf("after a test push that was taken it is %s", b.raw)
+		}
+	}
+}
+
+func TestAnAddressMovesToTheUserWhoRegistersItNow(t *testing.T) {
+	h := newHouse(t)
+	a := h.call(h.anna.full, "POST", "/devices", browser(), 201)
+	b := h.call(h.ben.full, "POST", "/devices", browser(), 200)
+	if b.id() != a.id() || b.body["user"] != h.ben.id || h.proved != 2 {
+		t.Errorf("after %d pushes it is %s", h.proved, b.raw)
+	}
+	h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 404)
+	h.call(h.anna.full, "PATCH", "/devices/"+a.id(), object{"name": "x"}, 404)
+	h.call(h.anna.full, "DELETE", "/devices/"+a.id(), nil, 404)
+}
+
+func TestNewKeysAreProvedOldOnesAreNot(t *testing.T) {
+	h := newHouse(t)
+	h.call(h.anna.full, "POST", "/devices", browser(), 201)
+	keys := object{"p256dh": p256dh + "=", "auth": auth + "=="}
+	sub := object{"endpoint": endpoint, "keys": keys}
+	h.call(h.anna.full, "POST", "/devices", browser().with("subscription", sub), 200)
+	if h.proved != 1 {
+		t.Errorf("padding made it %d pushes", h.proved)
+	}
+	sub["keys"] = keys.with("auth", "AAAAAAAAAAAAAAAAAAAAAA")
+	h.call(h.anna.full, "POST", "/devices", browser().with("subscription", sub), 200)
+	if h.proved != 2 {
+		t.Errorf("a new key made it %d pushes", h.proved)
+	}
+}
+
+func TestARotatedTokenKeepsTheID(t *testing.T) {
+	h := newHouse(t)
+	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+	h.call(h.anna.device, "PATCH", at, object{"name": "Mine", "content": "subject"}, 200)
+	if h.proved != 1 {
+		t.Errorf("a rename made it %d pushes", h.proved)
+	}
+	h.call(h.anna.device, "PATCH", at, object{"token": "malformed"}, 422).wantFields(t, "token")
+	a := h.call(h.anna.device, "PATCH", at, object{"token": "new-" + marker}, 200)
+	if a.body["name"] != "Mine" || a.body["content"] != "subject" || a.state() != "proven" || h.proved != 2 {
+		t.Errorf("after %d pushes it is %s", h.proved, a.raw)
+	}
+	again := h.call(h.anna.full, "POST", "/devices", fcmDevice().with("token", "new-"+marker), 200)
+	if "/devices/"+again.id() != at {
+		t.Error("the new token is another device")
+	}
+	h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
+	if a := h.call(h.anna.full, "PATCH", at, object{"token": fcmToken}, 409); a.body["code"] != "taken" {
+		t.Errorf("another device's token: %s", a.raw)
+	}
+	h.set(func() {
+		h.outcome = registry.Outcome{Result: registry.ResultGone, Code: "fcm_unregistered", Reason: "Gone."}
+	})
+	h.call(h.anna.full, "PATCH", at, object{"token": "dead-" + marker}, 422).wantFields(t, "token")
+	d, err := h.store.DeviceAt(registry.Device{Transport: registry.FCM, Token: "new-" + marker})
+	fatal(t, err)
+	if "/devices/"+d.ID != at {
+		t.Error("a refused rotation was stored")
+	}
+}
+
+func TestASubscriptionRotatesAndAKeyGoes(t *testing.T) {
+	h := newHouse(t)
+	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", browser(), 201).id()
+	sub := object{"endpoint": endpoint + "0", "keys": object{"p256dh": p256dh, "auth": auth}}
+	h.call(h.anna.full, "PATCH", at, object{"subscription": sub}, 200)
+	h.call(h.anna.full, "PATCH", at, object{"token": "x"}, 422).wantFields(t, "token")
+	h.call(h.anna.full, "PATCH", at, object{"transport": "fcm"}, 422).wantFields(t, "transport")
+
+	phone := h.call(h.anna.full, "POST", "/devices", fcmDevice().with("encryption", object{"p256dh": p256dh, "auth": auth}), 201)
+	at = "/devices/" + phone.id()
+	if a := h.call(h.anna.full, "PATCH", at, object{"encryption": nil}, 200); a.body["encrypted"] != false || a.body["content"] != "subject" {
+		t.Errorf("without its key it is %s", a.raw)
+	}
+	if a := h.call(h.anna.full, "PATCH", at, object{"encryption": object{"p256dh": p256dh, "auth": auth}}, 200); a.body["encrypted"] != true || h.proved != 5 {
+		t.Errorf("after %d pushes, with its key it is %s", h.proved, a.raw)
+	}
+}
+
+func TestWhatHappensToADeviceDuringItsPushIsKept(t *testing.T) {
+	h := newHouse(t)
+	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+	h.set(func() {
+		h.during = func(d registry.Device) {
+			switch d.Token {
+			case "slow":
+				h.call(h.anna.full, "PATCH", at, object{"token": "fast"}, 200)
+			case "slower":
+				h.call(h.anna.full, "PATCH", at, object{"name": "Renamed"}, 200)
+			case "slowest":
+				h.call(h.anna.full, "DELETE", at, nil, 204)
+			}
+		}
+	})
+	if a := h.call(h.anna.full, "PATCH", at, object{"token": "slow"}, 409); a.body["code"] != "changed" {
+		t.Errorf("it says %s", a.raw)
+	}
+	if a := h.call(h.anna.full, "PATCH", at, object{"token": "slower"}, 200); a.body["name"] != "Renamed" {
+		t.Errorf("a rename was undone: %s", a.raw)
+	}
+	h.call(h.anna.full, "PATCH", at, object{"token": "slowest"}, 404)
+	if h.devices() != 0 {
+		t.Error("a removed device came back")
+	}
+}
+
+func TestADeviceRingsForAccountsThatItsUserSees(t *testing.T) {
+	h := newHouse(t)
+	one := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+	bens := h.call(h.ben.full, "POST", "/accounts", mailbox().with("username", "ben"), 201).id()
+	h.call(h.anna.full, "POST", "/devices", fcmDevice().with("accounts", []string{one, bens}), 422).wantFields(t, "accounts[1]")
+	h.call(h.anna.full, "POST", "/devices", fcmDevice().with("accounts", []string{one, one}), 422).wantFields(t, "accounts[1]")
+	h.call(h.anna.full, "POST", "/devices", fcmDevice().with("accounts", []string{}), 422).wantFields(t, "accounts")
+	a := h.call(h.anna.full, "POST", "/devices", fcmDevice().with("accounts", []string{one}), 201)
+	at := "/devices/" + a.id()
+	h.call(h.anna.full, "PATCH", at, object{"accounts": []string{bens}}, 422).wantFields(t, "accounts[0]")
+	if a := h.call(h.anna.full, "PATCH", at, object{"name": "x"}, 200); len(a.body["accounts"].([]any)) != 1 {
+		t.Errorf("a rename changed its accounts: %s", a.raw)
+	}
+	h.call(h.anna.full, "DELETE", "/accounts/"+one, nil, 204)
+	h.call(h.anna.full, "PATCH", at, object{"name": "y"}, 200)
+	if a := h.call(h.anna.full, "PATCH", at, object{"accounts": nil}, 200); a.body["accounts"] != nil {
+		t.Errorf("null is not all: %s", a.raw)
+	}
+}
+
+func TestADeviceShowsThePauseOfItsLane(t *testing.T) {
+	h := newHouse(t)
+	a := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
+	h.call(h.anna.full, "POST", "/devices", browser(), 201)
+	now := time.Now()
+	fatal(t, h.store.PauseLane(registry.Lane{Name: "fcm", Since: now, Until: now.Add(time.Minute), Code: "fcm_denied", Reason: "FCM refuses this server's key."}))
+	for _, item := range h.call(h.anna.full, "GET", "/devices", nil, 200).body["items"].([]any) {
+		d := item.(map[string]any)
+		lane := d["status"].(map[string]any)["lane"]
+		if (lane != nil) != (d["id"] == a.id()) {
+			t.Errorf("%v shows the pause %v", d["name"], lane)
+		}
+	}
+}
+
+func TestATestPushTellsWhatTheServiceSaid(t *testing.T) {
+	h := newHouse(t)
+	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+	if a := h.call(h.anna.device, "POST", at+"/test", nil, 200); a.body["result"] != "delivered" || len(a.body) != 1 || h.tested != 1 || h.proved != 1 {
+		t.Errorf("it says %s", a.raw)
+	}
+	for _, o := range []registry.Outcome{
+		{Result: registry.ResultGone, Code: "fcm_unregistered", Reason: "The app was removed."},
+		{Result: registry.ResultRetry, Code: "fcm_unavailable", Reason: "FCM is down."},
+		{Result: registry.ResultMisconfigured, Code: "fcm_denied", Reason: "FCM refuses this server's key."},
+	} {
+		h.set(func() { h.outcome = o })
+		a := h.call(h.anna.full, "POST", at+"/test", nil, 200)
+		if a.body["result"] != string(o.Result) || a.body["code"] != o.Code || a.body["reason"] != o.Reason {
+			t.Errorf("it says %s", a.raw)
+		}
+	}
+}
+
+func TestTheAdminTokenSeesDevicesOfAll(t *testing.T) {
+	h := newHouse(t)
+	h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201)
+	h.call(adminToken, "POST", "/devices", fcmDevice().with("user", h.ben.id), 201)
+	h.call(h.anna.full, "POST", "/devices", browser(), 201)
+	if items := h.call(adminToken, "GET", "/devices", nil, 200).body["items"].([]any); len(items) != 2 {
+		t.Errorf("it sees %d devices, want 2", len(items))
+	}
+	if items := h.call(h.ben.full, "GET", "/devices", nil, 200).body["items"].([]any); len(items) != 1 {
+		t.Errorf("Ben sees %d devices, want his one", len(items))
+	}
+}

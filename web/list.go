@@ -1,0 +1,48 @@
+package web
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/binary"
+	"slices"
+	"time"
+)
+
+// List is one page of a list, newest first.
+type List[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty" doc:"Ask again with after set to this for the rest; absent: there is no more"`
+}
+
+// pageOf is the input of a list.
+type pageOf struct {
+	Limit int    `query:"limit" default:"50" minimum:"1" maximum:"200" doc:"How many items at most"`
+	After string `query:"after" doc:"The next of an earlier answer"`
+}
+
+var errAfter = &FieldError{"after", "is not the next of an earlier answer"}
+
+// place is where an item stands in a list: its time, and its id where times are equal.
+type place string
+
+func placeOf(created time.Time, id string) place {
+	return place(binary.BigEndian.AppendUint64(nil, uint64(created.UnixNano()))) + place(id)
+}
+
+// paginate sorts the items newest first and gives the page that was asked for. Next names a place, not an item, so that
+// it holds when the item goes.
+func paginate[T any](items []T, at func(T) place, p pageOf) ([]T, string, error) {
+	after, err := base64.RawURLEncoding.DecodeString(p.After)
+	if err != nil || p.After != "" && len(after) < 8 {
+		return nil, "", errAfter
+	}
+	slices.SortFunc(items, func(a, b T) int { return cmp.Compare(at(b), at(a)) })
+	if p.After != "" {
+		items = slices.DeleteFunc(items, func(item T) bool { return at(item) >= place(after) })
+	}
+	if len(items) <= p.Limit {
+		return items, "", nil
+	}
+	items = items[:p.Limit]
+	return items, base64.RawURLEncoding.EncodeToString([]byte(at(items[len(items)-1]))), nil
+}

@@ -1,0 +1,90 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"idlepush/registry"
+)
+
+// Notification is what rang, or should have, and how it went on the devices of the user who asks.
+type Notification struct {
+	ID         string     `json:"id" doc:"Stable: the id of the push"`
+	Kind       string     `json:"kind" enum:"mail,attention"`
+	Account    string     `json:"account,omitempty" doc:"Account id; absent where it concerns none"`
+	Folder     string     `json:"folder,omitempty"`
+	At         time.Time  `json:"at"`
+	Expires    time.Time  `json:"expires" doc:"When it stops being worth delivering"`
+	From       string     `json:"from,omitempty" doc:"Sender of the mail"`
+	Subject    string     `json:"subject,omitempty"`
+	Preview    string     `json:"preview,omitempty" doc:"The first words"`
+	Code       string     `json:"code,omitempty" doc:"attention: what it is about, for programs"`
+	Text       string     `json:"text,omitempty" doc:"attention: what happened and what to do"`
+	Deliveries []Delivery `json:"deliveries" doc:"One per own device that it was for"`
+}
+
+// Delivery is how a notification went on one device.
+type Delivery struct {
+	Device   string    `json:"device" doc:"Device id"`
+	Name     string    `json:"name" doc:"The device's name"`
+	State    string    `json:"state" enum:"pending,delivered,expired,refused,removed"`
+	At       time.Time `json:"at,omitzero" doc:"Of the state, or of the last try while pending; absent: not tried yet"`
+	Attempts int       `json:"attempts"`
+	Code     string    `json:"code,omitempty" doc:"Of the last try that was no success, for programs"`
+	Reason   string    `json:"reason,omitempty" doc:"The same, for people"`
+}
+
+// deviceNames gives the names of the user's devices by their ids.
+func (s *server) deviceNames(user string) (map[string]string, error) {
+	devices, err := s.Store.Devices(user)
+	names := make(map[string]string, len(devices))
+	for _, d := range devices {
+		names[d.ID] = d.Name
+	}
+	return names, err
+}
+
+// notificationOf shows the deliveries to the devices in names: of a shared account others hold the rest.
+func notificationOf(n registry.Notification, names map[string]string) Notification {
+	out := Notification{ID: n.ID, Kind: string(n.Kind), Account: n.Account, Folder: n.Folder, At: n.At.UTC(), Expires: n.Expires.UTC(),
+		From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview, Code: n.Code, Text: n.Text,
+		Deliveries: []Delivery{}}
+	for _, d := range n.Deliveries {
+		if name, own := names[d.Device]; own {
+			out.Deliveries = append(out.Deliveries, Delivery{d.Device, name, string(d.State), utc(d.At), d.Attempts, d.Code, d.Reason})
+		}
+	}
+	return out
+}
+
+func (s *server) listNotifications(_ context.Context, c caller, in *pageOf) (*body[List[Notification]], error) {
+	names, err := s.deviceNames(c.user.ID)
+	if err != nil {
+		return nil, err
+	}
+	found, next, err := s.Store.Notifications(c.user.ID, in.After, in.Limit, time.Now())
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil, errAfter
+	}
+	if err != nil {
+		return nil, err
+	}
+	list := List[Notification]{Items: make([]Notification, len(found)), Next: next}
+	for i, n := range found {
+		list.Items[i] = notificationOf(n, names)
+	}
+	return &body[List[Notification]]{list}, nil
+}
+
+func (s *server) getNotification(_ context.Context, c caller, in *byID) (*body[Notification], error) {
+	names, err := s.deviceNames(c.user.ID)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.Store.Notification(c.user.ID, in.ID, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &body[Notification]{notificationOf(n, names)}, nil
+}

@@ -1,0 +1,74 @@
+package web
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"idlepush/registry"
+)
+
+func TestAUserSeesWhatRangAndHowItWentOnOwnDevices(t *testing.T) {
+	h := newHouse(t)
+	account := h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201).id()
+	annas := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+	bens := h.call(h.ben.full, "POST", "/devices", browser(), 201).id()
+	now := time.Now()
+	var mails []registry.Mail
+	for uid := range uint32(3) {
+		mails = append(mails, registry.Mail{UID: uid + 1, Content: registry.Content{From: "Oma", Subject: fmt.Sprint("Kuchen <b>", uid+1), Preview: "never at this level"}})
+	}
+	_, err := h.store.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 4}, Mails: mails, At: now})
+	fatal(t, err)
+	work, ok, err := h.store.Next(annas, now)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	fatal(t, h.store.Settle(work, registry.Outcome{Result: registry.ResultRefused, Code: "fcm_too_big", Reason: "Too big."}, now))
+
+	first := h.call(h.anna.device, "GET", "/notifications?limit=2", nil, 200)
+	rest := h.call(h.anna.device, "GET", "/notifications?limit=2&after="+first.body["next"].(string), nil, 200)
+	items := append(first.body["items"].([]any), rest.body["items"].([]any)...)
+	if len(items) != 3 || rest.body["next"] != nil {
+		t.Fatalf("%d items, then %v", len(items), rest.body["next"])
+	}
+	for i, item := range items {
+		n := item.(map[string]any)
+		if n["subject"] != fmt.Sprint("Kuchen <b>", 3-i) || n["from"] != "Oma" || n["preview"] != nil || n["kind"] != "mail" || n["account"] != account {
+			t.Errorf("item %d is %v", i, n)
+		}
+	}
+
+	oldest := registry.StableID(account, "INBOX", 1, 1)
+	for token, want := range map[string]string{
+		h.anna.full: fmt.Sprintf("[map[at:%s attempts:1 code:fcm_too_big device:%s name:Phone reason:Too big. state:refused]]", now.UTC().Format(time.RFC3339Nano), annas),
+		h.ben.full:  fmt.Sprintf("[map[attempts:0 device:%s name:Laptop state:pending]]", bens),
+	} {
+		a := h.call(token, "GET", "/notifications/"+oldest, nil, 200)
+		if got := fmt.Sprint(a.body["deliveries"]); got != want {
+			t.Errorf("the deliveries are %s, want %s", got, want)
+		}
+	}
+	h.call(h.anna.full, "PATCH", "/accounts/"+account, object{"shared_with": []string{}}, 200)
+	h.call(h.ben.full, "GET", "/notifications/"+oldest, nil, 404)
+	if items := h.call(h.ben.full, "GET", "/notifications", nil, 200).body["items"].([]any); len(items) != 0 {
+		t.Errorf("whom it is no longer shared with sees %v", items)
+	}
+}
+
+func TestAttentionSaysWhatToDo(t *testing.T) {
+	h := newHouse(t)
+	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+	h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
+	a, err := h.store.Account(id)
+	fatal(t, err)
+	fatal(t, h.store.SetAccountState(a, registry.Attention, "wrong_password", "The server refuses the password. Enter it again.", time.Now()))
+	n := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)[0].(map[string]any)
+	if n["kind"] != "attention" || n["code"] != "wrong_password" || n["text"] != "anna@example.net: The server refuses the password. Enter it again." {
+		t.Errorf("it is %v", n)
+	}
+	st := h.call(h.anna.full, "GET", "/accounts/"+id, nil, 200).body["status"].(map[string]any)
+	if st["state"] != "attention" || st["code"] != "wrong_password" || st["reason"] == nil {
+		t.Errorf("the account's status is %v", st)
+	}
+}

@@ -1,0 +1,161 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
+)
+
+// huma keeps these in package variables. Field names in another case would pass its checks of their values and
+// still be decoded, lists would be documented as nullable, its own errors repeat the values they complain of, and its words are not for people.
+func init() {
+	huma.ValidateStrictCasing = true
+	huma.DefaultArrayNullable = false
+	huma.NewError = fromHuma
+	validation.MsgExpectedMinLength = "must have at least %d characters"
+	validation.MsgExpectedMaxLength = "must have at most %d characters"
+	validation.MsgExpectedMinItems = "must hold at least %d"
+	validation.MsgExpectedMaxItems = "must hold at most %d"
+	validation.MsgExpectedMinimumNumber = "must be %v or more"
+	validation.MsgExpectedMaximumNumber = "must be %v or less"
+	validation.MsgExpectedInteger = "must be a whole number"
+	validation.MsgExpectedString = "must be text"
+	validation.MsgExpectedBoolean = "must be true or false"
+	validation.MsgExpectedArray = "must be a list"
+	validation.MsgExpectedObject = "must be an object"
+	validation.MsgExpectedOneOf = "must be one of \"%s\""
+}
+
+// FieldError says what is wrong with one field of a request. As an error it is answered with 422.
+type FieldError struct {
+	Field   string `json:"field" doc:"The field's name as in the request, such as subscription.keys.auth; empty: the request as a whole"`
+	Message string `json:"message" doc:"What is wrong with it; never the value"`
+}
+
+// Error gives field and message.
+func (e *FieldError) Error() string { return e.Field + ": " + e.Message }
+
+// Problem is what every error is answered with: problem details (RFC 9457). It never holds a value of the request.
+type Problem struct {
+	Title  string       `json:"title" doc:"The status in words"`
+	Status int          `json:"status" doc:"The HTTP status"`
+	Code   string       `json:"code" doc:"What happened, for programs; stable"`
+	Detail string       `json:"detail,omitempty" doc:"What happened and what to do, for people"`
+	Errors []FieldError `json:"errors,omitempty" doc:"What is wrong, field by field"`
+
+	header http.Header
+}
+
+// Error gives the detail.
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus implements huma.StatusError.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders implements huma.HeadersError.
+func (p *Problem) GetHeaders() http.Header { return p.header }
+
+// ContentType implements huma.ContentTypeFilter: RFC 9457 section 3.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+func (p *Problem) write(w http.ResponseWriter) {
+	for name, values := range p.header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	json.NewEncoder(w).Encode(p)
+}
+
+func problem(status int, code, detail string) *Problem {
+	return &Problem{Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
+}
+
+func notFound() *Problem {
+	return problem(http.StatusNotFound, "not_found", "There is nothing here, or it is not yours.")
+}
+
+// invalid is the 422 for fields that cannot be taken.
+func invalid(fields ...FieldError) *Problem {
+	p := problem(http.StatusUnprocessableEntity, "invalid", "The request cannot be taken as it is; nothing was stored.")
+	p.Errors = fields
+	return p
+}
+
+// unprocessable is the 422 that one field is the cause of, with a code and a reason of its own.
+func unprocessable(field, code, reason string) *Problem {
+	p := problem(http.StatusUnprocessableEntity, code, reason)
+	p.Errors = []FieldError{{field, reason}}
+	return p
+}
+
+// faults collects what is wrong with a request, so that the person is told everything at once.
+type faults []FieldError
+
+func (f *faults) add(field, format string, args ...any) {
+	*f = append(*f, FieldError{field, fmt.Sprintf(format, args...)})
+}
+
+// err is nil where nothing is wrong.
+func (f faults) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return invalid(f...)
+}
+
+// fromHuma makes a problem of what huma says of a request, without the values that it repeats.
+func fromHuma(status int, _ string, errs ...error) huma.StatusError {
+	var p *Problem
+	switch status {
+	case http.StatusUnprocessableEntity:
+		p = invalid()
+	case http.StatusRequestEntityTooLarge:
+		p = tooLarge()
+	case http.StatusUnsupportedMediaType:
+		return problem(status, "unsupported_media_type", "Send JSON, as application/json.")
+	case http.StatusInternalServerError:
+		return problem(status, "internal", "Something went wrong on the server. Its log says what.")
+	default:
+		p = problem(status, "bad_request", "The request must have a body of JSON.")
+	}
+	for _, err := range errs {
+		if d, ok := errors.AsType[*huma.ErrorDetail](err); ok {
+			p.Errors = append(p.Errors, fromDetail(d))
+		}
+	}
+	return p
+}
+
+func tooLarge() *Problem {
+	return problem(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("A request may have %d bytes.", maxBody))
+}
+
+var (
+	fieldName = regexp.MustCompile(`^[A-Za-z0-9_.\[\]-]{1,100}$`)
+	required  = regexp.MustCompile(`^expected required property (\w+) to be present$`)
+)
+
+// fromDetail keeps of huma's words those that are known to hold no value.
+func fromDetail(d *huma.ErrorDetail) FieldError {
+	_, field, _ := strings.Cut(d.Location, ".")
+	message := "cannot be read"
+	if m := required.FindStringSubmatch(d.Message); m != nil {
+		field = strings.TrimPrefix(field+"."+m[1], ".")
+		message = "is required"
+	} else if d.Message == "unexpected property" || d.Message == "unknown query parameter" {
+		message = "is not known"
+	} else if strings.HasPrefix(d.Message, "must ") || strings.HasPrefix(d.Message, "expected ") || d.Message == "invalid integer" {
+		message = d.Message
+	}
+	if !fieldName.MatchString(field) {
+		field = ""
+	}
+	return FieldError{field, message}
+}

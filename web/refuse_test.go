@@ -1,0 +1,275 @@
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// long is a text of n characters that is a secret.
+func long(n int) string { return marker + strings.Repeat("x", n-len(marker)) }
+
+// refusals are requests that cannot be taken, and the field that each is refused for.
+var refusals = []struct {
+	route, field string
+	body         object
+}{
+	{"POST /setup", "token", object{"name": "Anna", "password": password}},
+	{"POST /setup", "password", object{"token": marker, "name": "Anna", "password": long(1025)}},
+	{"POST /login", "name", object{"password": password}},
+	{"POST /login", "name", object{"name": long(65), "password": password}},
+	{"POST /login", "password", object{"name": "Anna", "password": 17}},
+	{"POST /login", "passwort", object{"name": "Anna", "password": password, "passwort": password}},
+	{"POST /login", "PASSWORD", object{"name": "Anna", "password": password, "PASSWORD": password}},
+	{"PATCH /me", "name", object{"name": "A\nnna"}},
+	{"PATCH /me", "password", object{"password": "s3cret"}},
+	{"PATCH /me", "admin", object{"admin": true}},
+	{"POST /tokens", "scope", object{"name": "x", "scope": marker}},
+	{"POST /tokens", "scope", object{"name": "x"}},
+	{"POST /tokens", "name", object{"name": " x", "scope": "full"}},
+	{"POST /accounts", "host", mailbox().with("host", "imap.example.net:993")},
+	{"POST /accounts", "host", mailbox().with("host", "imap example net")},
+	{"POST /accounts", "host", mailbox().with("host", "imap.\x00example.net")},
+	{"POST /accounts", "host", mailbox().with("host", "bücher.example")},
+	{"POST /accounts", "host", mailbox().with("host", "-x.example")},
+	{"POST /accounts", "host", mailbox().with("host", "a..b")},
+	{"POST /accounts", "host", mailbox().with("host", nil)},
+	{"POST /accounts", "host", mailbox().with("host", long(254))},
+	{"POST /accounts", "port", mailbox().with("port", 0)},
+	{"POST /accounts", "port", mailbox().with("port", 65536)},
+	{"POST /accounts", "port", mailbox().with("port", "993")},
+	{"POST /accounts", "port", mailbox().with("port", 993.5)},
+	{"POST /accounts", "security", mailbox().with("security", "ssl")},
+	{"POST /accounts", "username", mailbox().with("username", "an\r\nna")},
+	{"POST /accounts", "username", mailbox().with("username", long(257))},
+	{"POST /accounts", "password", mailbox().with("password", marker+"\r\nA1 LOGOUT")},
+	{"POST /accounts", "password", mailbox().with("password", "")},
+	{"POST /accounts", "password", mailbox().with("password", object{"x": marker})},
+	{"POST /accounts", "email", mailbox().with("email", "anna")},
+	{"POST /accounts", "email", mailbox().with("email", "anna @example.net")},
+	{"POST /accounts", "email", mailbox().with("email", nil)},
+	{"POST /accounts", "folders", mailbox().with("folders", []string{})},
+	{"POST /accounts", "folders", mailbox().with("folders", make([]string, 51))},
+	{"POST /accounts", "folders[0]", mailbox().with("folders", []string{""})},
+	{"POST /accounts", "folders[1]", mailbox().with("folders", []string{"INBOX", "a\tb"})},
+	{"POST /accounts", "folders[0]", mailbox().with("folders", []string{long(256)})},
+	{"POST /accounts", "folders[0]", mailbox().with("folders", []any{1})},
+	{"POST /accounts", "enabled", mailbox().with("enabled", "yes")},
+	{"POST /accounts", "status", mailbox().with("status", object{})},
+	{"POST /accounts/check", "host", mailbox().with("host", "/etc/passwd")},
+	{"POST /accounts/check", "username", mailbox().with("username", nil).with("email", nil)},
+	{"POST /accounts/check", "folders", mailbox().with("folders", []string{"INBOX"})},
+	{"PATCH /accounts/ACCOUNT", "host", object{"host": "a b", "password": password}},
+	{"PATCH /accounts/ACCOUNT", "folders", object{"folders": []string{}}},
+	{"PATCH /accounts/ACCOUNT", "owner", object{"owner": marker}},
+	{"POST /devices", "name", fcmDevice().with("name", "")},
+	{"POST /devices", "name", fcmDevice().with("name", " ")},
+	{"POST /devices", "name", fcmDevice().with("name", "a\u0007b")},
+	{"POST /devices", "transport", fcmDevice().with("transport", "sms")},
+	{"POST /devices", "token", fcmDevice().with("token", nil)},
+	{"POST /devices", "token", fcmDevice().with("token", "malformed")},
+	{"POST /devices", "token", fcmDevice().with("token", long(4097))},
+	{"POST /devices", "subscription", fcmDevice().with("subscription", subscribed(endpoint))},
+	{"POST /devices", "environment", fcmDevice().with("environment", "sandbox")},
+	{"POST /devices", "topic", fcmDevice().with("topic", "org.example")},
+	{"POST /devices", "environment", apnsDevice().with("environment", "test")},
+	{"POST /devices", "content", fcmDevice().with("content", "all")},
+	{"POST /devices", "encryption.auth", fcmDevice().with("encryption", object{"p256dh": p256dh})},
+	{"POST /devices", "token", browser().with("token", fcmToken)},
+	{"POST /devices", "encryption", browser().with("encryption", object{"p256dh": p256dh, "auth": auth})},
+	{"POST /devices", "subscription", browser().with("subscription", nil)},
+	{"POST /devices", "subscription.keys", browser().with("subscription", object{"endpoint": endpoint})},
+	{"POST /devices", "subscription.endpoint", browser().with("subscription", subscribed("ftp://push.example/"+marker))},
+	{"POST /devices", "subscription.endpoint", browser().with("subscription", subscribed("https://u:p@push.example/"+marker))},
+	{"POST /devices", "subscription.endpoint", browser().with("subscription", subscribed("https:///"+marker))},
+	{"POST /devices", "subscription.endpoint", browser().with("subscription", subscribed("push.example/"+marker))},
+	{"POST /devices", "subscription.endpoint", browser().with("subscription", subscribed("https://a b/"+marker))},
+	{"POST /devices", "subscription.endpoint", browser().with("subscription", subscribed(long(2049)))},
+	{"POST /devices", "accounts[0]", fcmDevice().with("accounts", []string{marker})},
+	{"PATCH /devices/DEVICE", "encryption", object{"encryption": "x"}},
+	{"PATCH /devices/DEVICE", "encryption.auth", object{"encryption": object{"p256dh": p256dh}}},
+	{"PATCH /devices/DEVICE", "accounts", object{"accounts": []string{}}},
+	{"PATCH /devices/DEVICE", "accounts[0]", object{"accounts": []any{nil}}},
+	{"PATCH /devices/DEVICE", "status", object{"status": marker}},
+}
+
+func subscribed(endpoint string) object {
+	return object{"endpoint": endpoint, "keys": object{"p256dh": p256dh, "auth": auth}}
+}
+
+// TestWhatCannotBeTakenIsRefusedFieldByField holds for every field that nothing of the request comes back (call looks for
+// the marker in every answer) and that nothing is stored.
+func TestWhatCannotBeTakenIsRefusedFieldByField(t *testing.T) {
+	h := newHouse(t)
+	h.server.addresses = newLimiter(1000, 1)
+	ids := furnish(h)
+	before := h.stored()
+	for _, row := range refusals {
+		method, path, _ := strings.Cut(row.route, " ")
+		for name, id := range ids {
+			path = strings.Replace(path, name, id, 1)
+		}
+		a := h.call(h.anna.full, method, path, row.body, 422)
+		if a.body["code"] != "invalid" {
+			t.Errorf("%s: the code is %v", row.route, a.body["code"])
+		}
+		a.wantFields(t, row.field)
+	}
+	if h.proved+h.tried > 0 {
+		t.Errorf("%d pushes, %d logins for requests that cannot be taken", h.proved, h.tried)
+	}
+	if !reflect.DeepEqual(before, h.stored()) {
+		t.Error("a refused request has stored something")
+	}
+}
+
+// stored is what Anna has.
+func (h *house) stored() []any {
+	h.t.Helper()
+	tokens, err := h.store.Tokens(h.anna.id)
+	fatal(h.t, err)
+	accounts, err := h.store.Accounts()
+	fatal(h.t, err)
+	devices, err := h.store.Devices(h.anna.id)
+	fatal(h.t, err)
+	user, err := h.store.User(h.anna.id)
+	fatal(h.t, err)
+	return []any{tokens, accounts, devices, user}
+}
+
+func TestABodyThatIsNoJSONIsRefusedWithoutItsText(t *testing.T) {
+	h := newHouse(t)
+	for _, at := range operations {
+		method, path, _ := strings.Cut(at, "/")
+		if method != "post" && method != "patch" || strings.HasSuffix(path, "/test") {
+			continue
+		}
+		for name, id := range furnish(h) {
+			if strings.HasPrefix(path, strings.ToLower(name)) {
+				path = strings.Replace(path, "{id}", id, 1)
+			}
+		}
+		for body, want := range map[string]int{
+			"":                                 400,
+			marker:                             400,
+			`"` + marker + `"`:                 422,
+			`[{"password":"` + marker + `"}]`:  422,
+			`{"password":"` + marker:           400,
+			`{"` + marker + ` 1":1}`:           422,
+			`null`:                             422,
+			`{"password":"` + marker + `"} {}`: 400,
+			strings.Repeat("[", 20_000):        400,
+			`{"name":"` + long(maxBody) + `"}`: 413,
+		} {
+			a := h.send(h.request(h.anna.full, strings.ToUpper(method), "/"+path, body))
+			if a.status != want && a.status != 429 {
+				t.Errorf("%s with %.20q: %d, want %d: %s", at, body, a.status, want, a.raw)
+			}
+		}
+		r := h.request(h.anna.full, strings.ToUpper(method), "/"+path, `{}`)
+		r.Header.Set("Content-Type", "text/plain; "+marker)
+		if a := h.send(r); a.status != 415 {
+			t.Errorf("%s as text: %d, %s", at, a.status, a.raw)
+		}
+	}
+}
+
+func TestABodyOfJustTheLimitIsTaken(t *testing.T) {
+	h := newHouse(t)
+	pad := func(n int) string { return `{"name":"Anna"` + strings.Repeat(" ", n-15) + `}` }
+	h.call(h.anna.full, "PATCH", "/me", pad(maxBody), 200)
+	h.call(h.anna.full, "PATCH", "/me", pad(maxBody+1), 413)
+	chunked := h.request(h.anna.full, "PATCH", "/me", pad(maxBody+1))
+	chunked.ContentLength = -1
+	if a := h.send(chunked); a.status != 413 {
+		t.Errorf("unannounced it is %d", a.status)
+	}
+}
+
+func TestEveryAnswerIsGuarded(t *testing.T) {
+	h := newHouse(t)
+	for _, path := range []string{"/", "/page.css", "/healthz", "/readyz", "/nothing", prefix + "/me", prefix + "/vapid", prefix + "/nothing", prefix} {
+		r, err := http.NewRequest("GET", h.url+path, nil)
+		fatal(t, err)
+		a := h.send(r)
+		if !strings.HasPrefix(a.header.Get("Content-Security-Policy"), "default-src 'self'") ||
+			a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("%s has %v", path, a.header)
+		}
+		if api := strings.HasPrefix(path, "/api/"); api != (a.header.Get("Cache-Control") == "no-store") {
+			t.Errorf("%s: Cache-Control is %q", path, a.header.Get("Cache-Control"))
+		}
+		if a.status >= 400 && a.header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: an error is %s", path, a.header.Get("Content-Type"))
+		}
+	}
+	if a := h.call("", "PUT", "/me", nil, 405); a.body["code"] != "method_not_allowed" || a.header.Get("Allow") != "GET, HEAD, PATCH" {
+		t.Errorf("Allow is %q: %s", a.header.Get("Allow"), a.raw)
+	}
+}
+
+func TestTheLogNamesRoutesNotWhatWasAskedFor(t *testing.T) {
+	h := newHouse(t)
+	h.call(h.anna.full, "GET", "/devices/"+marker, nil, 404)
+	h.call(h.anna.full, "GET", "/notifications/"+marker+"?x="+marker, nil, 422)
+	h.call("", "GET", "/vapid/"+marker, nil, 404)
+	h.call("", "S3CRET", "/vapid", nil, 405)
+	h.call("", "POST", "/devices//"+marker+" /test", nil, 404)
+	h.call("", "GET", "/x/../"+marker, nil, 404)
+	text := h.log.String()
+	for _, want := range []string{"path=/api/v1/devices/{id} status=404", "path=/api/v1/notifications/{id} status=422", `path="" status=404`, "method=other"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the log has no %s:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "S3CRET") {
+		t.Error("the log holds what was asked for")
+	}
+}
+
+func TestAStoreThatFailsIsNotExplained(t *testing.T) {
+	h := newHouse(t)
+	c := h.config()
+	c.Store = open(t, t.TempDir())
+	fatal(t, c.Store.Close())
+	s := New(c)
+	for path, token := range map[string]string{"/me": h.anna.full, "/accounts": adminToken, "/devices/x": adminToken} {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, h.request(token, "GET", path, nil))
+		if w.Code != 500 || !strings.Contains(w.Body.String(), `"internal"`) || strings.Contains(w.Body.String(), "database") {
+			t.Errorf("%s: %d, %s", path, w.Code, w.Body)
+		}
+	}
+	if n := strings.Count(h.log.String(), "request failed"); n != 3 {
+		t.Errorf("%d lines in the log for 3 failures", n)
+	}
+}
+
+func TestAFieldThatCannotBeTakenSaysWhatItShouldBe(t *testing.T) {
+	h := newHouse(t)
+	for _, c := range []struct {
+		path, method string
+		body         object
+		want         string
+	}{
+		{"/devices", "POST", fcmDevice().with("transport", marker), `must be one of "fcm, apns, webpush, unifiedpush"`},
+		{"/devices", "POST", fcmDevice().with("name", ""), "must have at least 1 characters"},
+		{"/devices", "POST", fcmDevice().with("name", strings.Repeat("x", 101)), "must have at most 100 characters"},
+		{"/devices", "POST", fcmDevice().with("accounts", []string{}), "must hold at least 1"},
+		{"/devices", "POST", fcmDevice().with("accounts", marker), "must be a list"},
+		{"/devices", "POST", fcmDevice().with("encryption", marker), "must be an object"},
+		{"/devices", "POST", fcmDevice().with("token", 5), "must be text"},
+		{"/devices", "POST", object{"name": "Phone", "token": fcmToken}, "is required"},
+		{"/accounts", "POST", mailbox().with("port", 65536), "must be 65535 or less"},
+		{"/accounts", "POST", mailbox().with("port", 1.5), "must be a whole number"},
+		{"/accounts", "POST", mailbox().with("enabled", marker), "must be true or false"},
+		{"/devices?limit=0", "GET", nil, "must be 1 or more"},
+	} {
+		a := h.call(h.anna.full, c.method, c.path, c.body, 422)
+		if list := a.body["errors"].([]any); len(list) != 1 || list[0].(map[string]any)["message"] != c.want {
+			t.Errorf("%s %s: want %q, got %s", c.method, c.path, c.want, a.raw)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"idlepush/registry"
+)
+
+// createDevice registers a device: validate, prove, store.
+func (s *server) createDevice(ctx context.Context, c caller, in *body[NewDevice]) (*made[Device], error) {
+	user, err := s.userFor(c, in.Body.User)
+	if err != nil {
+		return nil, err
+	}
+	d := in.Body.device(user)
+	if err := s.checkDevice(d, d.Accounts); err != nil {
+		return nil, err
+	}
+	if err := s.CheckAddress(d); err != nil {
+		return nil, err
+	}
+	known, err := s.Store.DeviceAt(d)
+	if err != nil && !errors.Is(err, registry.ErrNotFound) {
+		return nil, err
+	}
+	// What another user registered is new to this one, who may not even hold the keys.
+	if known.User != user || !d.SameAddress(known) {
+		if d.Status, err = s.prove(ctx, c, d); err != nil {
+			return nil, err
+		}
+	}
+	s.edits.Lock()
+	defer s.edits.Unlock()
+	d, created, err := s.Store.PutDevice(d, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.shown(d)
+	return &made[Device]{statusOf(created), out}, err
+}
+
+// patchDevice changes a device, with a proving push where that changes its address or keys.
+func (s *server) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch]) (*body[Device], error) {
+	old, err := s.deviceOwned(c, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	d := in.Body.apply(old)
+	var accounts []string
+	if in.Body.Accounts.given {
+		accounts = d.Accounts // others may name accounts that have gone since
+	}
+	if err := s.checkDevice(d, accounts); err != nil {
+		return nil, err
+	}
+	fresh := !d.SameAddress(old)
+	var proof registry.Status // empty: as it is, which a push under way may change
+	if fresh {
+		if err := s.CheckAddress(d); err != nil {
+			return nil, err
+		}
+		if proof, err = s.prove(ctx, c, d); err != nil {
+			return nil, err
+		}
+	}
+	s.edits.Lock()
+	defer s.edits.Unlock()
+	now, err := s.deviceOwned(c, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if fresh && !now.SameAddress(old) {
+		return nil, problem(http.StatusConflict, "changed", "This device was changed by another request at the same time. Look at it, then try again.")
+	}
+	d = in.Body.apply(now)
+	d.Status = proof
+	d, err = s.Store.UpdateDevice(d, time.Now())
+	if errors.Is(err, registry.ErrTaken) {
+		return nil, problem(http.StatusConflict, "taken", "That address is registered as another device. Remove one of the two.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.shown(d)
+	return &body[Device]{out}, err
+}
+
+// checkDevice refuses what can be seen to be wrong without knowing the transport. accounts are those that the request names.
+func (s *server) checkDevice(d registry.Device, accounts []string) error {
+	f := deviceFaults(d)
+	for i, id := range accounts {
+		a, err := s.Store.Account(id)
+		if err != nil && !errors.Is(err, registry.ErrNotFound) {
+			return err
+		}
+		if err != nil || !a.Visible(d.User) || slices.Contains(accounts[:i], id) {
+			f.add(indexed("accounts", i), "is no account of this user, or twice in the list")
+		}
+	}
+	return f.err()
+}
+
+// prove sends the one proving push. A service that says no to this address fails the registration; one that is down, or
+// a server that is not set up right, leaves the device unproven.
+func (s *server) prove(ctx context.Context, c caller, d registry.Device) (registry.Status, error) {
+	if err := s.pushTried(c); err != nil {
+		return registry.Status{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, pushTime)
+	defer cancel()
+	o := s.Prove(ctx, d)
+	switch {
+	case o.Result == registry.ResultDelivered:
+		return registry.Status{State: registry.Proven, Proof: time.Now()}, nil
+	case o.Result == registry.ResultGone, o.Result == registry.ResultRefused, o.Suspect:
+		field := "token"
+		if d.Subscription != nil {
+			field = "subscription"
+		}
+		return registry.Status{}, unprocessable(field, o.Code, o.Reason)
+	}
+	return registry.Status{State: registry.Unproven, Code: o.Code, Reason: o.Reason}, nil
+}
+
+// Tested is what came of a test push.
+type Tested struct {
+	Result string `json:"result" enum:"delivered,retry,gone,refused,misconfigured" doc:"delivered: the push service took it; retry: it could not now; gone: it says that the address is dead; refused: it refused the message; misconfigured: it refuses this server"`
+	Code   string `json:"code,omitempty" doc:"What is wrong, for programs"`
+	Reason string `json:"reason,omitempty" doc:"What is wrong and what to do, for people"`
+}
+
+func (s *server) testDevice(ctx context.Context, c caller, in *byID) (*body[Tested], error) {
+	d, err := s.deviceOwned(c, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.pushTried(c); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, pushTime)
+	defer cancel()
+	o := s.Test(ctx, d)
+	if o.Result == registry.ResultDelivered && d.Status.State != registry.Proven {
+		err = s.proven(c, d)
+	}
+	return &body[Tested]{Tested{string(o.Result), o.Code, o.Reason}}, err
+}
+
+// proven notes that a push to the device as it was has been accepted.
+func (s *server) proven(c caller, was registry.Device) error {
+	s.edits.Lock()
+	defer s.edits.Unlock()
+	d, err := s.deviceOwned(c, was.ID)
+	if errors.Is(err, registry.ErrNotFound) || err == nil && !d.SameAddress(was) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d.Status = registry.Status{State: registry.Proven, Proof: time.Now()}
+	_, err = s.Store.UpdateDevice(d, time.Now())
+	return err
+}

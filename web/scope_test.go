@@ -1,0 +1,146 @@
+package web
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/registry"
+)
+
+// admissions is the table of who may: for each route what nobody, Anna's token of device scope, Anna's of full scope, Ben's
+// of full scope and the admin token get for a thing of Anna's.
+var admissions = []struct {
+	route                             string
+	body                              object
+	nobody, device, full, ben, master int
+}{
+	{"POST /setup", object{"token": "none", "name": "Eve", "password": "long enough " + marker}, 409, 409, 409, 409, 409},
+	{"POST /login", object{"name": "anna", "password": password}, 200, 200, 200, 200, 200},
+	{"DELETE /login", nil, 401, 403, 403, 403, 403},
+	{"GET /me", nil, 401, 403, 200, 200, 403},
+	{"PATCH /me", object{}, 401, 403, 200, 200, 403},
+	{"GET /tokens", nil, 401, 403, 200, 200, 403},
+	{"POST /tokens", object{"name": "x", "scope": "full"}, 401, 403, 201, 201, 422},
+	{"POST /tokens", object{"name": "x", "scope": "full", "user": "ANNA"}, 401, 403, 422, 422, 201},
+	{"DELETE /tokens/TOKEN", nil, 401, 403, 204, 404, 403},
+	{"POST /accounts/check", mailbox(), 401, 403, 200, 200, 200},
+	{"GET /accounts", nil, 401, 200, 200, 200, 200},
+	{"POST /accounts", mailbox(), 401, 403, 201, 201, 422},
+	{"POST /accounts", mailbox().with("user", "ANNA"), 401, 403, 422, 422, 201},
+	{"GET /accounts/ACCOUNT", nil, 401, 403, 200, 404, 200},
+	{"PATCH /accounts/ACCOUNT", object{"enabled": false}, 401, 403, 200, 404, 200},
+	{"DELETE /accounts/ACCOUNT", nil, 401, 403, 204, 404, 204},
+	{"GET /devices", nil, 401, 200, 200, 200, 200},
+	{"POST /devices", fcmDevice(), 401, 201, 201, 201, 422},
+	{"POST /devices", fcmDevice().with("user", "ANNA"), 401, 422, 422, 422, 201},
+	{"GET /devices/DEVICE", nil, 401, 200, 200, 404, 200},
+	{"PATCH /devices/DEVICE", object{"name": "x"}, 401, 200, 200, 404, 200},
+	{"DELETE /devices/DEVICE", nil, 401, 204, 204, 404, 204},
+	{"POST /devices/DEVICE/test", nil, 401, 200, 200, 404, 200},
+	{"GET /notifications", nil, 401, 200, 200, 200, 403},
+	{"GET /notifications/NOTIFICATION", nil, 401, 200, 200, 404, 403},
+	{"GET /vapid", nil, 200, 200, 200, 200, 200},
+	{"GET /openapi.json", nil, 200, 200, 200, 200, 200},
+	{"GET /nothing", nil, 404, 404, 404, 404, 404},
+	{"PUT /devices", nil, 405, 405, 405, 405, 405},
+}
+
+func TestEveryRouteAdmitsExactlyWhomItShould(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, row := range admissions {
+		h := newHouse(t)
+		callers := map[string]int{"": row.nobody, h.anna.device: row.device, h.anna.full: row.full, h.ben.full: row.ben, adminToken: row.master}
+		method, path, _ := strings.Cut(row.route, " ")
+		for token, want := range callers {
+			ids := furnish(h)
+			var body any
+			if row.body != nil {
+				b := row.body
+				if b["user"] != nil {
+					b = b.with("user", h.anna.id)
+				}
+				if b["host"] != nil {
+					b = b.with("username", "u"+ids["ACCOUNT"])
+				}
+				if b["token"] == fcmToken {
+					b = b.with("token", fcmToken+ids["DEVICE"])
+				}
+				body = b
+			}
+			p := path
+			for name, id := range ids {
+				p = strings.Replace(p, name, id, 1)
+			}
+			h.call(token, method, p, body, want)
+		}
+		for name := range map[string]bool{"TOKEN": true, "ACCOUNT": true, "DEVICE": true, "NOTIFICATION": true} {
+			path = strings.Replace(path, name, "{id}", 1)
+		}
+		seen[strings.ToLower(method)+path] = true
+	}
+	for _, op := range operations {
+		if !seen[op] {
+			t.Errorf("nobody has said who may %s", op)
+		}
+	}
+}
+
+// furnish gives Anna a new one of everything.
+func furnish(h *house) map[string]string {
+	h.t.Helper()
+	now := time.Now()
+	token, _, err := h.store.AddToken(h.anna.id, "old", registry.FullScope, now)
+	fatal(h.t, err)
+	a, _, err := h.store.AddAccount(registry.Account{Owner: h.anna.id, Email: "anna@example.net", Host: "imap.example.net", Port: 993,
+		Security: registry.TLS, Username: token.ID, Password: password, Folders: []string{"INBOX"}, Enabled: true}, now)
+	fatal(h.t, err)
+	d, _, err := h.store.PutDevice(registry.Device{User: h.anna.id, Name: "Phone", Transport: registry.FCM, Token: registry.Secret(marker + token.ID),
+		Content: registry.Subject, Status: registry.Status{State: registry.Proven, Proof: now}}, now)
+	fatal(h.t, err)
+	_, err = h.store.Record(registry.Arrival{Account: a.ID, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2},
+		Mails: []registry.Mail{{UID: 1, Content: registry.Content{From: "Oma", Subject: "Kuchen"}}}, At: now})
+	fatal(h.t, err)
+	return map[string]string{"TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}
+}
+
+func TestATokenThatIsNoneAdmitsNobody(t *testing.T) {
+	h := newHouse(t)
+	for _, header := range []string{"Bearer", "Bearer ", "Bearer nonsense", "Basic YTpi", h.anna.full, "Bearer " + adminToken + "x", "bearer\t" + h.anna.full} {
+		r := h.request("", "GET", "/me", nil)
+		r.Header.Set("Authorization", header)
+		a := h.send(r)
+		if a.status != 401 || a.header.Get("WWW-Authenticate") != "Bearer" || a.body["code"] != "unauthorized" {
+			t.Errorf("%d, %s", a.status, a.raw)
+		}
+	}
+	r := h.request("", "GET", "/me", nil)
+	r.Header.Set("Authorization", "bearer "+h.anna.full)
+	if a := h.send(r); a.status != 200 {
+		t.Errorf("the scheme's case matters: %d", a.status)
+	}
+}
+
+func TestWithoutAnAdminTokenAnEmptyOneAdmitsNobody(t *testing.T) {
+	h := newHouse(t)
+	c := h.config()
+	c.AdminToken = ""
+	s := New(c).(*server)
+	r := h.request("", "GET", "/accounts", nil)
+	r.Header.Set("Authorization", "Bearer ")
+	if _, err := s.authenticate(r, admin); err == nil {
+		t.Error("an empty bearer token has admin rights")
+	}
+}
+
+func TestATokenOfDeviceScopeSeesNamesOfAccountsOnly(t *testing.T) {
+	h := newHouse(t)
+	furnish(h)
+	items := h.call(h.anna.device, "GET", "/accounts", nil, 200).body["items"].([]any)
+	if got := items[0].(map[string]any); len(got) != 2 || got["email"] != "anna@example.net" || got["id"] == "" {
+		t.Errorf("it sees %v", got)
+	}
+	if items := h.call(h.ben.device, "GET", "/accounts", nil, 200).body["items"].([]any); len(items) != 0 {
+		t.Errorf("Ben's sees Anna's: %v", items)
+	}
+}

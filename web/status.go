@@ -1,0 +1,70 @@
+package web
+
+import (
+	"time"
+
+	"idlepush/registry"
+)
+
+// Standing is what every status says.
+type Standing struct {
+	Since  time.Time `json:"since" doc:"Since when that is so"`
+	Code   string    `json:"code,omitempty" doc:"What is wrong, for programs; absent: nothing"`
+	Reason string    `json:"reason,omitempty" doc:"What is wrong and what to do, for people"`
+	Proof  time.Time `json:"proof,omitzero" doc:"When it was last seen to work; absent: never"`
+}
+
+// AccountStatus is how the watch over an account stands.
+type AccountStatus struct {
+	State string `json:"state" enum:"new,watching,polling,retrying,attention" doc:"new: not looked at yet; watching: told of mail at once; polling: asked now and then; retrying: the connection is down; attention: a person must act"`
+	Standing
+	LastByte time.Time `json:"last_byte,omitzero" doc:"When the server last said anything in the session that is running; absent: none is"`
+}
+
+// DeviceStatus is how well a device can be reached.
+type DeviceStatus struct {
+	State string `json:"state" enum:"unproven,proven,suspect" doc:"unproven: no push was accepted yet; proven: one was; suspect: its service complains about this address"`
+	Standing
+	Lane *Lane `json:"lane,omitempty" doc:"The pause of all devices of this push service; absent: there is none"`
+}
+
+// Lane is the pause of what fails together: a push service is down, or refuses this server. What waits is kept.
+type Lane struct {
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until" doc:"When it is tried again"`
+	Code   string    `json:"code"`
+	Reason string    `json:"reason"`
+}
+
+func standingOf(st registry.Status) Standing {
+	return Standing{Since: st.Since.UTC(), Code: st.Code, Reason: st.Reason, Proof: utc(st.Proof)}
+}
+
+// utc keeps the zero time the zero time.
+func utc(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func (s *server) accountStatus(a registry.Account) AccountStatus {
+	st := AccountStatus{State: string(a.Status.State), Standing: standingOf(a.Status)}
+	if last, ok := s.Live(a.ID); ok {
+		st.LastByte = utc(last)
+		if st.LastByte.After(st.Proof) {
+			st.Proof = st.LastByte
+		}
+	}
+	return st
+}
+
+func deviceStatus(d registry.Device, lanes []registry.Lane) DeviceStatus {
+	st := DeviceStatus{State: string(d.Status.State), Standing: standingOf(d.Status)}
+	for _, l := range lanes {
+		if l.Name == d.Lane() {
+			st.Lane = &Lane{l.Since.UTC(), l.Until.UTC(), l.Code, l.Reason}
+		}
+	}
+	return st
+}

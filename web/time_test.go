@@ -1,0 +1,125 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+// pipes is a listener whose connections live in a bubble's time.
+type pipes struct{ conns chan net.Conn }
+
+func (p pipes) Accept() (net.Conn, error) {
+	c, ok := <-p.conns
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+func (p pipes) Close() error   { return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// inBubble serves the handler of a new house over pipes, with the timeouts that a program would set.
+func inBubble(t *testing.T, config func(*Config), play func(h *house, dial func() net.Conn)) {
+	h := newHouse(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := h.config()
+		config(&c)
+		listener := pipes{make(chan net.Conn)}
+		server := &http.Server{Handler: New(c), ReadTimeout: 20 * time.Second, WriteTimeout: time.Minute}
+		var serving sync.WaitGroup
+		serving.Go(func() { server.Serve(listener) })
+		play(h, func() net.Conn {
+			ours, theirs := net.Pipe()
+			listener.conns <- theirs
+			return ours
+		})
+		close(listener.conns)
+		server.Close()
+		serving.Wait()
+	})
+}
+
+// ask sends a request over a connection of its own and gives status and body.
+func ask(t *testing.T, conn net.Conn, r *http.Request) (int, string) {
+	defer conn.Close()
+	fatal(t, r.Write(conn))
+	res, err := http.ReadResponse(bufio.NewReader(conn), r)
+	fatal(t, err)
+	body, err := io.ReadAll(res.Body)
+	fatal(t, err)
+	return res.StatusCode, string(body)
+}
+
+func TestASlowMailServerIsWaitedForThirtySeconds(t *testing.T) {
+	var ended time.Duration
+	hang := func(ctx context.Context, _ registry.Account) (Check, error) {
+		start := time.Now()
+		<-ctx.Done()
+		ended = time.Since(start)
+		return Check{}, fmt.Errorf("log in: %w", ctx.Err())
+	}
+	inBubble(t, func(c *Config) { c.CheckAccount = hang }, func(h *house, dial func() net.Conn) {
+		status, body := ask(t, dial(), h.request(h.anna.full, "POST", "/accounts/check", mailbox()))
+		if status != 422 || ended != 30*time.Second || !strings.Contains(body, `"timeout"`) {
+			t.Errorf("%d after %v: %s", status, ended, body)
+		}
+	})
+}
+
+func TestAClientThatHasGoneIsNoErrorOfTheServer(t *testing.T) {
+	hang := func(ctx context.Context, _ registry.Account) (Check, error) {
+		<-ctx.Done()
+		return Check{}, ctx.Err()
+	}
+	inBubble(t, func(c *Config) { c.CheckAccount = hang }, func(h *house, dial func() net.Conn) {
+		conn := dial()
+		fatal(t, h.request(h.anna.full, "POST", "/accounts/check", mailbox()).Write(conn))
+		synctest.Wait()
+		start := time.Now()
+		conn.Close()
+		synctest.Wait()
+		if text := h.log.String(); time.Since(start) != 0 || !strings.Contains(text, "status=408") || strings.Contains(text, "level=ERROR") {
+			t.Errorf("after %v the log is %s", time.Since(start), text)
+		}
+	})
+}
+
+func TestAProvingPushIsWaitedForTenSeconds(t *testing.T) {
+	hang := func(ctx context.Context, _ registry.Device) registry.Outcome {
+		<-ctx.Done()
+		return registry.Outcome{Result: registry.ResultRetry, Code: "timeout", Reason: "The push service did not answer in time."}
+	}
+	inBubble(t, func(c *Config) { c.Prove = hang }, func(h *house, dial func() net.Conn) {
+		start := time.Now()
+		status, body := ask(t, dial(), h.request(h.anna.full, "POST", "/devices", fcmDevice()))
+		if status != 201 || !strings.Contains(body, `"unproven"`) || time.Since(start) != 10*time.Second {
+			t.Errorf("%d after %v: %s", status, time.Since(start), body)
+		}
+	})
+}
+
+func TestABodyThatNeverEndsIsGivenUpAfterTenSeconds(t *testing.T) {
+	inBubble(t, func(*Config) {}, func(h *house, dial func() net.Conn) {
+		start := time.Now()
+		conn := dial()
+		defer conn.Close()
+		fmt.Fprintf(conn, "PATCH %s/me HTTP/1.1\r\nHost: house\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", prefix, h.anna.full)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		fatal(t, err)
+		if res.StatusCode != 408 || time.Since(start) != 10*time.Second {
+			t.Errorf("%d after %v", res.StatusCode, time.Since(start))
+		}
+	})
+}

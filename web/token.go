@@ -1,0 +1,91 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"idlepush/registry"
+)
+
+// Token is a bearer token, without its value.
+type Token struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name" doc:"What it is for"`
+	Scope   string    `json:"scope" enum:"full,device" doc:"full: all that its user may; device: own devices, own notifications, account names"`
+	Created time.Time `json:"created"`
+}
+
+// MadeToken is a token that was made just now.
+type MadeToken struct {
+	Token
+	Secret string `json:"token" doc:"The bearer token, shown only now"`
+}
+
+// NewToken asks for a token.
+type NewToken struct {
+	Name  string `json:"name" minLength:"1" maxLength:"100"`
+	Scope string `json:"scope" enum:"full,device"`
+	User  string `json:"user,omitempty" doc:"Whose token it will be; only the admin token gives this, and must"`
+}
+
+func tokenOf(t registry.Token) Token {
+	return Token{ID: t.ID, Name: t.Name, Scope: string(t.Scope), Created: t.Created.UTC()}
+}
+
+func (s *server) listTokens(_ context.Context, c caller, in *pageOf) (*body[List[Token]], error) {
+	tokens, err := s.Store.Tokens(c.user.ID)
+	if err != nil {
+		return nil, err
+	}
+	tokens, next, err := paginate(tokens, func(t registry.Token) place { return placeOf(t.Created, t.ID) }, *in)
+	if err != nil {
+		return nil, err
+	}
+	list := List[Token]{Items: make([]Token, len(tokens)), Next: next}
+	for i, t := range tokens {
+		list.Items[i] = tokenOf(t)
+	}
+	return &body[List[Token]]{list}, nil
+}
+
+func (s *server) createToken(_ context.Context, c caller, in *body[NewToken]) (*body[MadeToken], error) {
+	user, err := s.userFor(c, in.Body.User)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkName(in.Body.Name); err != nil {
+		return nil, err
+	}
+	t, secret, err := s.Store.AddToken(user, in.Body.Name, registry.Scope(in.Body.Scope), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &body[MadeToken]{MadeToken{tokenOf(t), secret}}, nil
+}
+
+func (s *server) deleteToken(_ context.Context, c caller, in *byID) (*struct{}, error) {
+	return nil, s.Store.RemoveToken(c.user.ID, in.ID)
+}
+
+// userFor is the user for whom the caller makes something: itself, or the one whom the admin token names.
+func (s *server) userFor(c caller, named string) (string, error) {
+	if c.scope != admin {
+		if named != "" {
+			return "", &FieldError{"user", "is for the admin token only; leave it out"}
+		}
+		return c.user.ID, nil
+	}
+	if named == "" {
+		return "", &FieldError{"user", "is required with the admin token"}
+	}
+	return named, s.knownUser("user", named)
+}
+
+func (s *server) knownUser(field, id string) error {
+	_, err := s.Store.User(id)
+	if errors.Is(err, registry.ErrNotFound) {
+		return &FieldError{field, "there is no such user"}
+	}
+	return err
+}

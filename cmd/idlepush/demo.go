@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"net/mail"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"idlepush/push/pushtest"
+	"idlepush/registry"
+	"idlepush/watcher/imapmem"
+)
+
+// demoEvery is the time between two mails of the demo; the first comes after demoFirst.
+const (
+	demoFirst = time.Second
+	demoEvery = 3 * time.Second
+)
+
+// demo is serve with nothing to configure and no network: a mail server in memory, a stand-in for each push service with a
+// phone on it, a mail every few seconds, and a line on out for each mail and each push. It runs until ctx ends.
+func demo(ctx context.Context, out io.Writer) error {
+	dir, err := os.MkdirTemp("", "idlepush-demo")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	d, err := newDemo(out)
+	if err != nil {
+		return err
+	}
+	if err := d.run(ctx, dir); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	d.say("stopped; nothing of it is left behind")
+	return nil
+}
+
+// run serves everything until ctx ends, which is no failure, or a part of it fails.
+func (d *demonstration) run(until context.Context, dir string) error {
+	group, ctx := errgroup.WithContext(until)
+	for _, s := range d.services {
+		group.Go(func() error { return pushtest.Serve(ctx, s.listener, s.handler) })
+	}
+	group.Go(func() error { return d.mailbox.Serve(ctx, d.mailAt) })
+	serving := make(chan net.Addr, 1)
+	group.Go(func() error {
+		return serve(ctx, d.settings(dir), slog.New(slog.DiscardHandler), func(a net.Addr) { serving <- a })
+	})
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case at := <-serving:
+			return d.show(ctx, at.String(), dir)
+		}
+	})
+	if err := group.Wait(); until.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// demonstration is what stands around the daemon in a demo.
+type demonstration struct {
+	mailbox  *imapmem.Server
+	mailAt   net.Listener
+	password string
+	fcm      *pushtest.FCM
+	apns     *pushtest.APNs
+	web      *pushtest.WebPush
+	services []service
+	phones   map[registry.Secret]phone // by token or endpoint
+
+	mu       sync.Mutex // guards out and appended
+	out      io.Writer
+	appended map[string]time.Time // by subject
+	last     time.Time            // of appended
+}
+
+// phone is one of the demo's phones.
+type phone struct {
+	name      string
+	transport registry.Transport
+}
+
+// service is a push service and where it is served.
+type service struct {
+	listener net.Listener
+	handler  http.Handler
+}
+
+func (s service) origin() string { return "http://" + s.listener.Addr().String() }
+
+func newDemo(out io.Writer) (*demonstration, error) {
+	d := &demonstration{password: rand.Text(), out: out, web: pushtest.NewWebPush(),
+		phones: make(map[registry.Secret]phone), appended: make(map[string]time.Time)}
+	var err error
+	if d.mailbox, err = imapmem.New("anna@example.org", d.password, nil); err != nil {
+		return nil, err
+	}
+	if d.fcm, err = pushtest.NewFCM("demo"); err != nil {
+		return nil, err
+	}
+	if d.apns, err = pushtest.NewAPNs("org.example.mail"); err != nil {
+		return nil, err
+	}
+	d.fcm.Received = func(m pushtest.FCMMessage) { d.rang(m.Token, m.Payload, m.At) }
+	d.apns.Received = func(m pushtest.APNsMessage) { d.rang(m.Token, m.Payload, m.At) }
+	d.web.Received = func(m pushtest.WebPushMessage) {
+		var shape struct{ Idlepush json.RawMessage }
+		if json.Unmarshal(m.Body, &shape) == nil {
+			d.rang(m.Endpoint, shape.Idlepush, m.At)
+		}
+	}
+	for _, h := range []http.Handler{d.fcm, d.apns, d.web} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		d.services = append(d.services, service{l, h})
+	}
+	d.mailAt, err = net.Listen("tcp", "127.0.0.1:0")
+	return d, err
+}
+
+func (d *demonstration) settings(dir string) settings {
+	return settings{
+		listen: demoAddress(), data: dir,
+		allowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		fcm:       fcmSettings{credentials: d.fcm.Credentials(d.services[0].origin()), endpoint: d.services[0].origin() + "/v1"},
+		apns:      apnsSettings{key: d.apns.Key, keyID: d.apns.KeyID, teamID: d.apns.TeamID, topic: d.apns.Topic, endpoint: d.services[1].origin()},
+	}
+}
+
+// demoAddress is the usual address, or any free port where that is taken.
+func demoAddress() string {
+	l, err := net.Listen("tcp", "127.0.0.1:8080")
+	if err != nil {
+		return "127.0.0.1:0"
+	}
+	l.Close()
+	return "127.0.0.1:8080"
+}
+
+// show sets the daemon up as a person would, over its API, and lets mail arrive.
+func (d *demonstration) show(ctx context.Context, address, dir string) error {
+	c := &apiClient{base: "http://" + address + "/api/v1"}
+	if err := d.setUp(ctx, c, dir); err != nil {
+		return err
+	}
+	d.say("idlepush runs at http://%s/ with one mailbox and four phones; Ctrl-C ends it", address)
+	d.say("look in with: curl -H 'Authorization: Bearer %s' %s/notifications", c.token, c.base)
+	if err := d.watched(ctx, c); err != nil {
+		return err
+	}
+	timer := time.NewTimer(demoFirst)
+	defer timer.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		if err := d.arrive(n); err != nil {
+			return err
+		}
+		timer.Reset(demoEvery)
+	}
+}
+
+func (d *demonstration) setUp(ctx context.Context, c *apiClient, dir string) error {
+	token, err := os.ReadFile(dir + "/setup-token")
+	if err != nil {
+		return err
+	}
+	var made struct{ Token string }
+	if err := c.post(ctx, "/setup", object{"token": strings.TrimSpace(string(token)), "name": "anna", "password": rand.Text()}, &made); err != nil {
+		return err
+	}
+	c.token = made.Token
+	at := d.mailAt.Addr().(*net.TCPAddr)
+	if err := c.post(ctx, "/accounts", object{"email": "anna@example.org", "host": "127.0.0.1", "port": at.Port, "security": "none",
+		"username": "anna@example.org", "password": d.password}, nil); err != nil {
+		return err
+	}
+	return d.register(ctx, c)
+}
+
+// register registers a phone of each transport. The Pixel and the iPhone have keys, so Google and Apple see only
+// ciphertext.
+func (d *demonstration) register(ctx context.Context, c *apiClient) error {
+	pixel, err := pushtest.NewReceiver()
+	if err != nil {
+		return err
+	}
+	iphone, err := pushtest.NewReceiver()
+	if err != nil {
+		return err
+	}
+	pixelToken, iphoneToken := d.fcm.Register(pixel), d.apns.Register(iphone)
+	phones := []object{
+		{"name": "Pixel", "transport": "fcm", "token": pixelToken, "encryption": keys(pixel.Keys())},
+		{"name": "iPhone", "transport": "apns", "token": iphoneToken, "encryption": keys(iphone.Keys())},
+	}
+	d.phones[registry.Secret(pixelToken)] = phone{"Pixel", registry.FCM}
+	d.phones[registry.Secret(iphoneToken)] = phone{"iPhone", registry.APNs}
+	for _, p := range []struct {
+		phone
+		content registry.Level
+	}{{phone{"Firefox", registry.WebPush}, registry.Preview}, {phone{"Fairphone", registry.UnifiedPush}, registry.Sender}} {
+		s, err := d.web.Subscribe(d.services[2].origin(), "")
+		if err != nil {
+			return err
+		}
+		d.phones[s.Endpoint] = p.phone
+		phones = append(phones, object{"name": p.name, "transport": p.transport, "content": p.content,
+			"subscription": object{"endpoint": string(s.Endpoint), "keys": keys(s.Keys)}})
+	}
+	for _, p := range phones {
+		if err := c.post(ctx, "/devices", p, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func keys(k registry.Keys) object { return object{"p256dh": k.P256dh, "auth": k.Auth} }
+
+// watched waits until the session stands: mail that is there before the first look does not ring.
+func (d *demonstration) watched(ctx context.Context, c *apiClient) error {
+	for {
+		var list struct {
+			Items []struct{ Status struct{ State string } }
+		}
+		if err := c.get(ctx, "/accounts", &list); err != nil {
+			return err
+		}
+		if len(list.Items) > 0 && list.Items[0].Status.State == string(registry.Watching) {
+			return nil
+		}
+		timer := time.NewTimer(20 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+}
+
+var demoMails = []struct{ from, subject, text string }{
+	{"Berta Baum", "Lunch?", "The new place at the corner has dumplings. Half past twelve?"},
+	{"Münzenberger Verein", "Einladung zum Sommerfest", "Liebe Mitglieder, am Samstag ist es so weit."},
+	{"Backup", "nas: backup done", "3 folders, 12 GB, no errors."},
+	{"村上", "Re: keys 🔑", "They are under the flower pot again."},
+}
+
+// arrive puts the n-th mail into the mailbox.
+func (d *demonstration) arrive(n int) error {
+	m := demoMails[n%len(demoMails)]
+	subject := fmt.Sprintf("%s (%d)", m.subject, n+1)
+	from := mail.Address{Name: m.from, Address: "someone@example.org"}
+	message := fmt.Sprintf("From: %s\r\nTo: anna@example.org\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: <%s@example.org>\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s\r\n",
+		from.String(), mime.QEncoding.Encode("utf-8", subject), time.Now().Format(time.RFC1123Z), rand.Text(), m.text)
+	d.say("mail from %s: %s", m.from, subject)
+	d.mu.Lock()
+	d.appended[subject], d.last = time.Now(), time.Now()
+	d.mu.Unlock()
+	_, err := d.mailbox.Append("INBOX", []byte(message))
+	return err
+}
+
+// rang prints what a phone shows of a push, and how long after the mail it came. For a phone that is not told the subject
+// that is the last mail.
+func (d *demonstration) rang(address registry.Secret, payload []byte, at time.Time) {
+	var p struct{ Kind, Title, Body, Subject string }
+	if json.Unmarshal(payload, &p) != nil || p.Kind != string(registry.MailKind) {
+		return
+	}
+	d.mu.Lock()
+	sent, known := d.appended[p.Subject]
+	if !known {
+		sent = d.last
+	}
+	d.mu.Unlock()
+	phone := d.phones[address]
+	d.say("  push +%3d ms  %-11s  %-9s  %s: %s", at.Sub(sent).Milliseconds(), phone.transport, phone.name, p.Title,
+		strings.ReplaceAll(p.Body, "\n", " / "))
+}
+
+func (d *demonstration) say(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fmt.Fprintf(d.out, time.Now().Format("15:04:05.000")+"  "+format+"\n", args...)
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"idlepush/push"
+	"idlepush/push/apns"
+	"idlepush/push/fcm"
+	"idlepush/registry"
+	"idlepush/watcher"
+	"idlepush/web"
+)
+
+// handler makes the API and hands it what it needs of the other rooms.
+func (s settings) handler(store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, log *slog.Logger) (http.Handler, error) {
+	key, err := store.VAPIDKey()
+	if err != nil {
+		return nil, err
+	}
+	public, err := key.PublicKey.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	return web.New(web.Config{
+		Store: store, Log: log, Version: version(), AdminToken: s.adminToken,
+		PublicURL: func() string { return s.public(store) },
+		CheckAccount: func(ctx context.Context, a registry.Account) (web.Check, error) {
+			return check(ctx, pool.Dialer, a, log)
+		},
+		CheckAddress: s.checkAddress,
+		Prove:        d.Prove,
+		Test:         d.Prove,
+		Live:         pool.Live,
+		VAPIDKey:     public,
+		Ready:        store.Ready,
+	}), nil
+}
+
+func check(ctx context.Context, d watcher.Dialer, a registry.Account, log *slog.Logger) (web.Check, error) {
+	able, err := d.Check(ctx, a)
+	if f, ok := errors.AsType[*watcher.Failure](err); ok {
+		log.Info("a login that was tried does not work", "status", f.Code, "err", f.Text())
+		return web.Check{}, &web.CheckError{Field: f.Field, Code: f.Code, Message: f.Reason}
+	}
+	return web.Check{Capabilities: able.Capabilities, Folders: able.Folders, Idle: able.Idle}, err
+}
+
+// checkAddress says what is wrong with a device's address before anything is sent to it.
+func (s settings) checkAddress(d registry.Device) error {
+	switch d.Transport {
+	case registry.FCM:
+		if s.fcm.credentials == nil {
+			return &web.FieldError{Field: "transport", Message: "this server has no FCM credentials: its admin can set fcm-credentials"}
+		}
+		if err := fcm.CheckToken(string(d.Token)); err != nil {
+			return &web.FieldError{Field: "token", Message: err.Error()}
+		}
+	case registry.APNs:
+		if s.apns.key == nil {
+			return &web.FieldError{Field: "transport", Message: "this server has no APNs key: its admin can set apns-key"}
+		}
+		if err := apns.CheckToken(string(d.Token)); err != nil {
+			return &web.FieldError{Field: "token", Message: err.Error()}
+		}
+		if err := apns.CheckTopic(d.Topic); d.Topic != "" && err != nil {
+			return &web.FieldError{Field: "topic", Message: err.Error()}
+		}
+	}
+	if d.Encryption != nil {
+		return checkKeys("encryption", *d.Encryption)
+	}
+	if d.Subscription != nil {
+		return checkKeys("subscription.keys", d.Subscription.Keys)
+	}
+	return nil
+}
+
+func checkKeys(field string, keys registry.Keys) error {
+	if bad, ok := errors.AsType[*push.KeysError](push.CheckKeys(keys)); ok {
+		return &web.FieldError{Field: field + "." + bad.Field, Message: bad.Problem}
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport is the house: which of our packages each may know. Tests may know more.
+var mayImport = map[string][]string{
+	"idlepush/registry":         {},
+	"idlepush/watcher/wire":     {},
+	"idlepush/watcher/imapmem":  {},
+	"idlepush/watcher/message":  {},
+	"idlepush/watcher":          {"idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message"},
+	"idlepush/watcher/imaptest": {"idlepush/watcher/imapmem"},
+	"idlepush/push":             {"idlepush/registry"},
+	"idlepush/push/fcm":         {"idlepush/push", "idlepush/registry"},
+	"idlepush/push/apns":        {"idlepush/push", "idlepush/registry"},
+	"idlepush/push/webpush":     {"idlepush/push", "idlepush/registry"},
+	"idlepush/push/pushtest":    {"idlepush/registry"},
+	"idlepush/web":              {"idlepush/registry"},
+	"idlepush/cmd/idlepush": {"idlepush/registry", "idlepush/watcher", "idlepush/watcher/imapmem", "idlepush/push", "idlepush/push/fcm",
+		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/web"},
+}
+
+// oneRoom are the libraries that only one room may know.
+var oneRoom = map[string][]string{
+	"go.etcd.io/bbolt":              {"idlepush/registry"},
+	"firebase.google.com/go/v4":     {"idlepush/push/fcm"},
+	"github.com/sideshow/apns2":     {"idlepush/push/apns"},
+	"github.com/danielgtaylor/huma": {"idlepush/web"},
+}
+
+func TestTheRoomsKnowOnlyWhomTheyMay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "idlepush/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		room, imports := words[0], words[1:]
+		may, known := mayImport[room]
+		if !known {
+			t.Errorf("%s is no room of the house: give it a reason and a line here", room)
+		}
+		seen++
+		for _, i := range imports {
+			if strings.HasPrefix(i, "idlepush/") && !slices.Contains(may, i) {
+				t.Errorf("%s must not know %s", room, i)
+			}
+			for library, rooms := range oneRoom {
+				if (i == library || strings.HasPrefix(i, library+"/")) && !slices.Contains(rooms, room) {
+					t.Errorf("%s must not know %s: only %v may", room, i, rooms)
+				}
+			}
+			if i == "testing" && room != "idlepush/watcher/imaptest" {
+				t.Errorf("%s imports testing", room)
+			}
+		}
+	}
+	if seen != len(mayImport) {
+		t.Errorf("%d rooms are there, %d are in the table", seen, len(mayImport))
+	}
+}

@@ -1,0 +1,115 @@
+// Command idlepush rings the phones of a family or small team when mail arrives: it holds an IMAP IDLE session for each of
+// their accounts and pushes to the devices they registered over its HTTP API.
+//
+//	idlepush serve   run the daemon
+//	idlepush demo    show the whole line with nothing configured: mail, push, milliseconds
+//
+// Every setting is a flag and an environment variable; `idlepush serve -help` lists them. This package wires the rooms
+// of the house together: it knows everybody, nobody knows it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+const usage = `idlepush rings your phones when mail arrives.
+
+  idlepush serve   run the daemon
+  idlepush demo    show mail, push and the milliseconds between, with nothing configured
+
+  idlepush serve -help   lists the settings
+`
+
+// run is the program; it returns the exit code: 0 after a clean end, 1 when something failed, 2 for wrong usage.
+func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return 2
+	}
+	ctx, stop := signalled(stderr)
+	defer stop()
+	var err error
+	switch args[0] {
+	case "serve":
+		var s settings
+		if s, err = parse("idlepush serve", args[1:], getenv, stdout); err != nil {
+			return wrongUsage(err, stderr)
+		}
+		log := s.logger(stderr)
+		for _, name := range strangers(os.Environ()) {
+			log.Warn("this variable is no setting and does nothing: is it misspelt?", "name", name)
+		}
+		err = serve(ctx, s, log, nil)
+	case "demo":
+		if len(args) > 1 {
+			fmt.Fprint(stderr, "idlepush demo needs no settings and takes none\n")
+			return 2
+		}
+		err = demo(ctx, stdout)
+	case "help", "-h", "-help", "--help":
+		fmt.Fprint(stdout, usage)
+	default:
+		fmt.Fprintf(stderr, "idlepush: no command %q\n\n%s", args[0], usage)
+		return 2
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "idlepush: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func wrongUsage(err error, stderr io.Writer) int {
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	fmt.Fprintf(stderr, "idlepush: %v\n", err)
+	return 2
+}
+
+// signalled gives a context that ends at the first SIGINT or SIGTERM, for a clean end; the second ends the process.
+func signalled(stderr io.Writer) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, func() {
+		// From here on a signal has its usual effect.
+		stop()
+	})
+	return ctx, stop
+}
+
+func (s settings) logger(out io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.logLevel}
+	if s.logJSON {
+		return slog.New(slog.NewJSONHandler(out, options))
+	}
+	return slog.New(slog.NewTextHandler(out, options))
+}
+
+// version is that of the module, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	if ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value[:min(12, len(s.Value))]
+			}
+		}
+	}
+	return "development"
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"idlepush/push"
+	"idlepush/push/apns"
+	"idlepush/push/fcm"
+	"idlepush/push/webpush"
+	"idlepush/registry"
+	"idlepush/watcher"
+)
+
+// tlsSessions is how many TLS sessions with mail servers are kept for resumption, which also halves a connection's memory.
+const tlsSessions = 4096
+
+// serve runs the daemon until ctx ends or a part of it fails, and then ends it cleanly: sends in flight may finish, what
+// is not delivered stays queued. listening, if not nil, is told the address once requests are taken.
+func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net.Addr)) error {
+	store, err := registry.Open(s.data, s.key)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	senders, err := s.senders(store)
+	if err != nil {
+		return err
+	}
+	dispatcher := &push.Dispatcher{Store: store, Senders: senders, URL: func() string { return s.home(store) }, Log: log}
+	pool := &watcher.Pool{Store: store, Log: log, Dialer: watcher.Dialer{
+		Permit:  s.permitMail,
+		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},
+		Version: version(),
+	}}
+	handler, err := s.handler(store, dispatcher, pool, log)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return fmt.Errorf("setting listen: %w", err)
+	}
+	if err := welcome(store, s, listener.Addr(), log); err != nil {
+		listener.Close()
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return dispatcher.Run(ctx) })
+	group.Go(func() error { return pool.Run(ctx) })
+	group.Go(func() error { return purge(ctx, store, log) })
+	group.Go(func() error { return serveHTTP(ctx, listener, handler, log) })
+	if listening != nil {
+		listening(listener.Addr())
+	}
+	err = group.Wait()
+	log.Info("stopped")
+	return err
+}
+
+// welcome says where to go, and how to begin where nobody has.
+func welcome(store *registry.Store, s settings, addr net.Addr, log *slog.Logger) error {
+	token, err := store.SetupToken()
+	if err != nil {
+		return err
+	}
+	log.Info("idlepush serves", "version", version(), "address", addr.String(), "data", s.data)
+	if s.public(store) == "" && token == "" {
+		log.Info("public-url is not set and was not https at setup: a click on a notification leads nowhere, and Apple's push addresses are refused")
+	}
+	if token != "" {
+		log.Info("nobody is set up yet: POST /api/v1/setup with this one-time token, which is also in the file setup-token of the data folder", "token", token)
+	}
+	return nil
+}
+
+func (s settings) senders(store *registry.Store) (map[registry.Transport]push.Sender, error) {
+	key, err := store.VAPIDKey()
+	if err != nil {
+		return nil, err
+	}
+	browsers := webpush.New(webpush.Config{VAPID: key, Permit: s.permitPush, Subject: func() string { return s.contact(store) }})
+	senders := map[registry.Transport]push.Sender{registry.WebPush: browsers, registry.UnifiedPush: browsers}
+	if s.fcm.credentials != nil {
+		if senders[registry.FCM], err = fcm.New(fcm.Config{Credentials: s.fcm.credentials, Endpoint: s.fcm.endpoint}); err != nil {
+			return nil, err
+		}
+	}
+	if s.apns.key != nil {
+		senders[registry.APNs], err = apns.New(apns.Config{Key: s.apns.key, KeyID: s.apns.keyID, TeamID: s.apns.teamID,
+			Topic: s.apns.topic, Endpoint: s.apns.endpoint})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return senders, nil
+}
+
+// public is the origin by which phones reach this server; empty: not known.
+func (s settings) public(store *registry.Store) string {
+	if s.publicURL != "" {
+		return s.publicURL
+	}
+	u, err := store.PublicURL()
+	if err != nil {
+		return ""
+	}
+	return u
+}
+
+func (s settings) home(store *registry.Store) string {
+	if u := s.public(store); u != "" {
+		return u + "/"
+	}
+	return ""
+}
+
+func (s settings) contact(store *registry.Store) string {
+	if s.vapid != "" {
+		return s.vapid
+	}
+	return s.public(store)
+}
+
+func (s settings) permitMail(addr netip.Addr, plain bool) error {
+	if why := forbidden(s.allowNets, addr, plain); why != "" {
+		return &watcher.ForbiddenError{Reason: "the mail server cannot be used: " + why}
+	}
+	return nil
+}
+
+func (s settings) permitPush(addr netip.Addr, plain bool) error {
+	if why := forbidden(s.allowNets, addr, plain); why != "" {
+		return errors.New("the push address cannot be used: " + why)
+	}
+	return nil
+}
+
+// purge removes old activity at start and every hour.
+func purge(ctx context.Context, store *registry.Store, log *slog.Logger) error {
+	ticker := time.NewTicker(time.Hour)
+	defer ticker.Stop()
+	for {
+		if err := store.Purge(time.Now()); err != nil {
+			log.Error("old activity cannot be removed", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// serveHTTP serves until ctx ends, then lets running requests finish for at most 10 s.
+func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	var group errgroup.Group
+	served := make(chan struct{})
+	group.Go(func() error {
+		defer close(served)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve HTTP: %w", err)
+		}
+		return nil
+	})
+	select {
+	case <-ctx.Done():
+	case <-served:
+	}
+	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := server.Shutdown(ending); err != nil {
+		server.Close()
+	}
+	return group.Wait()
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+
+	"idlepush/registry"
+)
+
+// settings is what flags and environment say, checked.
+type settings struct {
+	listen     string
+	data       string
+	publicURL  string // "": what the admin used at setup
+	adminToken registry.Secret
+	key        []byte // nil: the key file in data
+	allowNets  []netip.Prefix
+	fcm        fcmSettings
+	apns       apnsSettings
+	vapid      string // "": the public URL
+	logLevel   slog.Level
+	logJSON    bool
+}
+
+type fcmSettings struct {
+	credentials []byte // nil: no FCM
+	endpoint    string
+}
+
+type apnsSettings struct {
+	key                            []byte // nil: no APNs
+	keyID, teamID, topic, endpoint string
+}
+
+// setting is one line of the table: the flag --name, the variable IDLEPUSH_NAME and, for a secret, the same with -file and
+// _FILE, which name a file that holds it.
+type setting struct {
+	name    string
+	value   string // the default
+	secret  bool
+	meaning string
+	set     func(s *settings, value string) error
+}
+
+// table is every setting there is. set is called for each that is not empty; its error says what the setting wants.
+var table = []setting{
+	{"listen", "127.0.0.1:8080", false, "`address` and port where the API and the page are served", func(s *settings, v string) error {
+		s.listen = v
+		if _, _, err := net.SplitHostPort(v); err != nil {
+			return errors.New("want address:port, such as 127.0.0.1:8080 or :8080")
+		}
+		return nil
+	}},
+	{"data", "./data", false, "`folder` of the store and the key file, made with mode 0700", text(func(s *settings) *string { return &s.data })},
+	{"public-url", "", false, "the https `origin` by which phones reach this server; default: the one used at setup", func(s *settings, v string) error {
+		u, err := origin(v)
+		s.publicURL = u
+		return err
+	}},
+	{"admin-token", "", true, "a bearer `token` with admin rights, for provisioning", func(s *settings, v string) error {
+		s.adminToken = registry.Secret(v)
+		if len(v) < 20 {
+			return errors.New("want at least 20 characters, as from `head -c 24 /dev/urandom | base64`")
+		}
+		return nil
+	}},
+	{"key", "", true, "the `key` that seals secrets, 32 bytes in base64; default: the file key in the data folder", func(s *settings, v string) (err error) {
+		s.key, err = registry.ParseKey(v)
+		return err
+	}},
+	{"allow-nets", "", false, "`networks` (CIDR, separated by commas) that mail servers and push endpoints may lie in beside the public internet; plain-text IMAP and http: only there", func(s *settings, v string) error {
+		for part := range strings.SplitSeq(v, ",") {
+			p, err := netip.ParsePrefix(strings.TrimSpace(part))
+			if err != nil {
+				return errors.New("want networks such as 192.168.1.0/24,fd00::/8, separated by commas")
+			}
+			if p.Addr().Is4In6() && p.Bits() >= 96 {
+				p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+			}
+			s.allowNets = append(s.allowNets, p.Masked())
+		}
+		return nil
+	}},
+	{"fcm-credentials", "", true, "service account `JSON` of the Firebase project", secretText(func(s *settings) *[]byte { return &s.fcm.credentials })},
+	{"fcm-endpoint", "", false, "another base `URL` for FCM, as far as /v1", endpoint(func(s *settings) *string { return &s.fcm.endpoint })},
+	{"apns-key", "", true, "the `text` of the .p8 file, the APNs signing key", secretText(func(s *settings) *[]byte { return &s.apns.key })},
+	{"apns-key-id", "", false, "`id` of the APNs key", text(func(s *settings) *string { return &s.apns.keyID })},
+	{"apns-team-id", "", false, "`id` of the Apple developer team", text(func(s *settings) *string { return &s.apns.teamID })},
+	{"apns-topic", "", false, "bundle `id` of the app, for devices that name none", text(func(s *settings) *string { return &s.apns.topic })},
+	{"apns-endpoint", "", false, "another base `URL` for APNs", endpoint(func(s *settings) *string { return &s.apns.endpoint })},
+	{"vapid-subject", "", false, "`contact` that Web Push services require, mailto: or https:; default: the public URL", func(s *settings, v string) error {
+		s.vapid = v
+		u, err := url.Parse(v)
+		if err != nil || u.Scheme == "mailto" && !strings.Contains(u.Opaque, "@") || u.Scheme == "https" && u.Host == "" ||
+			u.Scheme != "mailto" && u.Scheme != "https" {
+			return errors.New("want mailto:you@example.org or an https: address")
+		}
+		return nil
+	}},
+	{"log-level", "info", false, "`least` that is logged: debug, info, warn or error", func(s *settings, v string) error {
+		if s.logLevel.UnmarshalText([]byte(v)) != nil {
+			return errors.New("want debug, info, warn or error")
+		}
+		return nil
+	}},
+	{"log-format", "text", false, "`text` or json", func(s *settings, v string) error {
+		s.logJSON = v == "json"
+		if v != "json" && v != "text" {
+			return errors.New("want text or json")
+		}
+		return nil
+	}},
+}
+
+func text(field func(*settings) *string) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		*field(s) = v
+		return nil
+	}
+}
+
+func secretText(field func(*settings) *[]byte) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		*field(s) = []byte(v)
+		return nil
+	}
+}
+
+func endpoint(field func(*settings) *string) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		u, err := url.Parse(v)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+			return errors.New("want an http: or https: URL")
+		}
+		*field(s) = strings.TrimSuffix(v, "/")
+		return nil
+	}
+}
+
+func origin(v string) (string, error) {
+	u, err := url.Parse(strings.TrimSuffix(v, "/"))
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return "", errors.New("want an https origin, such as https://push.example.org")
+	}
+	return "https://" + u.Host, nil
+}
+
+func variable(name string) string {
+	return "IDLEPUSH_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// strangers are the variables of the environment that look like settings and are none: misspelt ones, most likely.
+func strangers(environ []string) (names []string) {
+	known := make(map[string]bool)
+	for _, t := range table {
+		known[variable(t.name)] = true
+		known[variable(t.name)+"_FILE"] = t.secret
+	}
+	for _, v := range environ {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, variable("")) && !known[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// parse reads flags, then the environment, then defaults, and checks all before anything starts. An error names the
+// setting and says what it wants, and never repeats a secret. flag.ErrHelp: help was asked for, and printed.
+func parse(command string, args []string, getenv func(string) string, out io.Writer) (settings, error) {
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	given := make(map[string]*string)
+	for _, t := range table {
+		given[t.name] = flags.String(t.name, "", t.meaning+defaultOf(t))
+		if t.secret {
+			given[t.name+"-file"] = flags.String(t.name+"-file", "", "`file` that holds "+t.name)
+		}
+	}
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(out)
+		fmt.Fprintf(out, "The settings of %s; each can also be given as %s, a secret as %s:\n\n", command, variable("<name>"), variable("<name>-file"))
+		flags.PrintDefaults()
+		return settings{}, err
+	} else if err != nil {
+		return settings{}, fmt.Errorf("%w: `%s -help` lists the settings", err, command)
+	}
+	if flags.NArg() > 0 {
+		// It may be a secret that a space has come before.
+		return settings{}, fmt.Errorf("argument %d is no setting: write --name=value", len(args)-flags.NArg()+1)
+	}
+	var s settings
+	for _, t := range table {
+		value, err := t.find(given, getenv)
+		if err == nil && value != "" {
+			err = t.set(&s, value)
+		}
+		if err != nil {
+			return settings{}, fmt.Errorf("setting %s (--%s or %s): %w", t.name, t.name, variable(t.name), err)
+		}
+	}
+	return s, s.check()
+}
+
+func defaultOf(t setting) string {
+	if t.value == "" {
+		return ""
+	}
+	return " (default " + t.value + ")"
+}
+
+// find gives the setting's value: the flag's before the environment's, each as it is or from a file.
+func (t setting) find(given map[string]*string, getenv func(string) string) (string, error) {
+	for _, source := range []struct{ value, file string }{
+		{*given[t.name], fileFlag(given[t.name+"-file"])},
+		{getenv(variable(t.name)), getenv(variable(t.name) + "_FILE")},
+	} {
+		switch {
+		case !t.secret || source.file == "":
+		case source.value != "":
+			return "", errors.New("is given both as it is and as a file: choose one")
+		default:
+			content, err := os.ReadFile(source.file)
+			if err != nil {
+				return "", fmt.Errorf("read its file: %w", err)
+			}
+			if source.value = strings.TrimSpace(string(content)); source.value == "" {
+				return "", fmt.Errorf("its file %s is empty", source.file)
+			}
+		}
+		if source.value != "" {
+			return source.value, nil
+		}
+	}
+	return t.value, nil
+}
+
+func fileFlag(value *string) string {
+	if value == nil {
+		return ""
+	}
+	return *value
+}
+
+// check looks at what settings want of each other.
+func (s settings) check() error {
+	if s.apns.key == nil {
+		if s.apns.keyID != "" || s.apns.teamID != "" || s.apns.topic != "" || s.apns.endpoint != "" {
+			return fmt.Errorf("setting apns-key (--apns-key or %s): the other apns settings need it", variable("apns-key"))
+		}
+		return nil
+	}
+	for _, need := range []struct{ name, value string }{
+		{"apns-key-id", s.apns.keyID}, {"apns-team-id", s.apns.teamID}, {"apns-topic", s.apns.topic}} {
+		if need.value == "" {
+			return fmt.Errorf("setting %s (--%s or %s): apns-key needs it", need.name, need.name, variable(need.name))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+func TestFlagsAndEnvironmentSayTheSameThing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("a-token-of-enough-length\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		args []string
+		env  map[string]string
+		want func(settings) bool
+	}{
+		"defaults":           {nil, nil, func(s settings) bool { return s.listen == "127.0.0.1:8080" && s.data == "./data" && !s.logJSON }},
+		"flag":               {[]string{"--listen=:1"}, nil, func(s settings) bool { return s.listen == ":1" }},
+		"environment":        {nil, map[string]string{"IDLEPUSH_LISTEN": ":2"}, func(s settings) bool { return s.listen == ":2" }},
+		"flag before it":     {[]string{"--listen=:1"}, map[string]string{"IDLEPUSH_LISTEN": ":2"}, func(s settings) bool { return s.listen == ":1" }},
+		"empty is not given": {nil, map[string]string{"IDLEPUSH_LISTEN": ""}, func(s settings) bool { return s.listen == "127.0.0.1:8080" }},
+		"secret from a file": {nil, map[string]string{"IDLEPUSH_ADMIN_TOKEN_FILE": file}, func(s settings) bool { return string(s.adminToken) == "a-token-of-enough-length" }},
+		"file flag":          {[]string{"--admin-token-file", file}, nil, func(s settings) bool { return string(s.adminToken) == "a-token-of-enough-length" }},
+		"public url":         {[]string{"--public-url=https://push.example.org/"}, nil, func(s settings) bool { return s.publicURL == "https://push.example.org" }},
+		"nets are masked": {[]string{"--allow-nets=10.1.2.3/8, fd00::1/8"}, nil, func(s settings) bool {
+			return len(s.allowNets) == 2 && s.allowNets[0] == netip.MustParsePrefix("10.0.0.0/8")
+		}},
+		"mailto": {[]string{"--vapid-subject=mailto:a@example.org"}, nil, func(s settings) bool { return s.vapid == "mailto:a@example.org" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := parse("serve", c.args, func(k string) string { return c.env[k] }, new(bytes.Buffer))
+			if err != nil || !c.want(s) {
+				t.Errorf("got %+v, %v", s, err)
+			}
+		})
+	}
+}
+
+func TestAWrongSettingIsNamedAndNoSecretRepeated(t *testing.T) {
+	for _, c := range []struct{ setting, value string }{
+		{"listen", "planted"}, {"public-url", "http://planted.example"}, {"public-url", "https://planted.example/path"}, {"admin-token", "planted"},
+		{"key", "planted"}, {"allow-nets", "planted"}, {"allow-nets", "10.0.0.1"}, {"fcm-endpoint", "planted"}, {"apns-endpoint", "ftp://planted"},
+		{"vapid-subject", "planted"}, {"vapid-subject", "mailto:planted"}, {"vapid-subject", "https://"}, {"log-level", "planted"}, {"log-format", "planted"},
+	} {
+		_, err := parse("serve", []string{"--" + c.setting + "=" + c.value}, func(string) string { return "" }, new(bytes.Buffer))
+		if err == nil || !strings.Contains(err.Error(), "--"+c.setting) || !strings.Contains(err.Error(), variable(c.setting)) || strings.Contains(err.Error(), "planted") {
+			t.Errorf("%s: %v", c.setting, err)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--apns-key=x"}, "apns-key-id"}, {[]string{"--apns-key-id=x"}, "apns-key "}, {[]string{"--admin-token-file=/no/such/file"}, "admin-token"},
+		{[]string{"--admin-token=aaaaaaaaaaaaaaaaaaaaaaaa", "--admin-token-file=/no/such/file"}, "choose one"},
+		{[]string{"--listen=:1", "stray"}, "argument 2"}, {[]string{"--no-such"}, "no-such"},
+	} {
+		if _, err := parse("serve", c.args, func(string) string { return "" }, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "stray") {
+			t.Errorf("%q: %v", c.args, err)
+		}
+	}
+	help := new(bytes.Buffer)
+	if _, err := parse("serve", []string{"-help"}, func(string) string { return "" }, help); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("-help: %v", err)
+	}
+	for _, s := range table {
+		if !strings.Contains(help.String(), "-"+s.name+" ") {
+			t.Errorf("-help does not tell of %s", s.name)
+		}
+	}
+}
+
+func TestAMisspeltVariableIsNoticed(t *testing.T) {
+	got := strangers([]string{"HOME=/", "IDLEPUSH_LISTEN=:1", "IDLEPUSH_ALOW_NETS=10.0.0.0/8", "IDLEPUSH_KEY_FILE=f", "IDLEPUSH_LISTEN_FILE=f"})
+	if !slices.Equal(got, []string{"IDLEPUSH_ALOW_NETS", "IDLEPUSH_LISTEN_FILE"}) {
+		t.Errorf("noticed %q", got)
+	}
+}
+
+// top is the top of the repository.
+const top = "../.."
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(top, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// known are all the variables that the program reads.
+func known() map[string]bool {
+	all := make(map[string]bool)
+	for _, s := range table {
+		all[variable(s.name)] = true
+		if s.secret {
+			all[variable(s.name)+"_FILE"] = true
+		}
+	}
+	return all
+}
+
+var variables = regexp.MustCompile(`IDLEPUSH_[A-Z_]+`)
+
+func TestContainerFilesUseOnlySettingsThatExistAndValuesThatParse(t *testing.T) {
+	var compose struct {
+		Services map[string]struct {
+			Build       struct{ Context, Dockerfile string }
+			Ports       []string
+			Environment map[string]string
+			Volumes     []string
+		}
+		Volumes map[string]any
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "docker-compose.yml")), &compose); err != nil {
+		t.Fatal(err)
+	}
+	service, ok := compose.Services["idlepush"]
+	if !ok || len(service.Ports) != 1 || !strings.HasSuffix(service.Ports[0], ":8080") || !slices.Equal(service.Volumes, []string{"idlepush-data:/data"}) {
+		t.Errorf("the service is %+v", service)
+	}
+	if _, ok := compose.Volumes["idlepush-data"]; !ok {
+		t.Error("the volume is not declared")
+	}
+	dockerfile := read(t, service.Build.Dockerfile)
+	env := make(map[string]string)
+	for _, m := range regexp.MustCompile(`(IDLEPUSH_[A-Z_]+)=(\S+)`).FindAllStringSubmatch(dockerfile, -1) {
+		env[m[1]] = m[2]
+	}
+	for name, value := range service.Environment {
+		// What compose makes of it where nobody has set it.
+		env[name] = regexp.MustCompile(`\$\{[A-Z_]+:-([^}]*)\}`).ReplaceAllString(value, "$1")
+	}
+	for _, text := range []string{dockerfile, read(t, "docker-compose.yml")} {
+		for _, name := range variables.FindAllString(text, -1) {
+			if !known()[name] {
+				t.Errorf("%s is no setting", name)
+			}
+		}
+	}
+	s, err := parse("serve", nil, func(name string) string { return env[name] }, new(bytes.Buffer))
+	if err != nil || s.listen != ":8080" || s.data != "/data" {
+		t.Errorf("the container would run with %+v, %v", s, err)
+	}
+	for _, want := range []string{"./cmd/idlepush", "VOLUME /data", "EXPOSE 8080", "ca-certificates.crt", `CMD ["serve"]`} {
+		if !strings.Contains(dockerfile, want) {
+			t.Errorf("the Dockerfile lacks %s", want)
+		}
+	}
+}
+
+func TestTheREADMETellsOfEverySettingAndOfNoOther(t *testing.T) {
+	readme := read(t, "README.md")
+	for _, s := range table {
+		if !strings.Contains(readme, "| `"+s.name+"`") {
+			t.Errorf("the README does not tell of %s", s.name)
+		}
+	}
+	for _, name := range variables.FindAllString(readme, -1) {
+		if name = strings.TrimSuffix(name, "_"); !known()[name] && name != "IDLEPUSH_REQUIRE_DOVECOT" && name != "IDLEPUSH" {
+			t.Errorf("%s is no setting", name)
+		}
+	}
+}

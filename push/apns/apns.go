@@ -5,7 +5,6 @@ package apns
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"crypto/elliptic"
 	"errors"
 	"fmt"
@@ -29,11 +28,6 @@ const (
 	// inFlight is how many requests one Sender has under way: more than the streams that Apple allows would open
 	// connections without bound.
 	inFlight = 200
-
-	// renewable is the age from which a provider token may be replaced: sooner than every 20 minutes is answered with
-	// 429 TooManyProviderTokenUpdates.
-	// https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
-	renewable = 20 * time.Minute
 )
 
 // Config is what the settings apns-key, apns-key-id, apns-team-id, apns-topic and apns-endpoint say.
@@ -47,7 +41,7 @@ type Config struct {
 
 // Sender sends to APNs devices of both environments. It implements push.Sender and is safe for use from several goroutines.
 type Sender struct {
-	token      *token.Token // one for both environments: Apple counts renewals of all connections together
+	provider   *provider // one for both environments: Apple counts renewals of all connections together
 	production *apns2.Client
 	sandbox    *apns2.Client
 	topic      string
@@ -77,7 +71,7 @@ func transport() *http.Transport {
 }
 
 func newSender(c Config, base http.RoundTripper) (*Sender, error) {
-	provider, err := providerToken(c)
+	provider, err := newProvider(c)
 	if err != nil {
 		return nil, err
 	}
@@ -90,11 +84,11 @@ func newSender(c Config, base http.RoundTripper) (*Sender, error) {
 		production = strings.TrimRight(c.Endpoint, "/")
 		sandbox = production
 	}
-	client := &http.Client{Transport: &wire{base: base}}
+	client := &http.Client{Transport: &wire{base: base, provider: provider}}
 	return &Sender{
-		token:      provider,
-		production: &apns2.Client{Host: production, Token: provider, HTTPClient: client},
-		sandbox:    &apns2.Client{Host: sandbox, Token: provider, HTTPClient: client},
+		provider:   provider,
+		production: &apns2.Client{Host: production, HTTPClient: client},
+		sandbox:    &apns2.Client{Host: sandbox, HTTPClient: client},
 		topic:      c.Topic,
 		slots:      make(chan struct{}, inFlight),
 	}, nil
@@ -106,8 +100,8 @@ var (
 	bundleID   = regexp.MustCompile(`^[A-Za-z0-9.-]{1,255}$`)
 )
 
-// providerToken checks what a provider token is made of and makes the first one.
-func providerToken(c Config) (*token.Token, error) {
+// newProvider checks what a provider token is made of.
+func newProvider(c Config) (*provider, error) {
 	const wanted = "apns-key: want the .p8 file of an APNs key (developer.apple.com, Certificates, Identifiers & Profiles, Keys): "
 	key, err := token.AuthKeyFromBytes(c.Key)
 	switch {
@@ -124,16 +118,7 @@ func providerToken(c Config) (*token.Token, error) {
 	case CheckTopic(c.Topic) != nil:
 		return nil, fmt.Errorf("apns-topic: %w", CheckTopic(c.Topic))
 	}
-	return generate(key, c)
-}
-
-func generate(key *ecdsa.PrivateKey, c Config) (*token.Token, error) {
-	t := &token.Token{AuthKey: key, KeyID: c.KeyID, TeamID: c.TeamID}
-	if _, err := t.Generate(); err != nil {
-		// Later the library says nothing when signing fails, and sends an empty token.
-		return nil, fmt.Errorf("apns-key: sign a provider token: %w", err)
-	}
-	return t, nil
+	return &provider{key: key, keyID: c.KeyID, teamID: c.TeamID}, nil
 }
 
 var deviceToken = regexp.MustCompile(`^[0-9a-fA-F]{64,200}$`)
@@ -182,27 +167,11 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 		client = s.sandbox
 	}
 	e := exchangeOf(ctx, client, n)
-	if e.answer().Reason == apns2.ReasonExpiredProviderToken && s.renew(e.bearer) {
+	if e.answer().Reason == apns2.ReasonExpiredProviderToken && s.provider.renew(e.bearer, time.Now()) {
 		e = exchangeOf(ctx, client, n)
 	}
 	if e.err != nil {
 		return unreached(ctx, e.err)
 	}
 	return e.outcome(d.Registered, n.Topic != s.topic, time.Now())
-}
-
-// renew makes a new provider token in place of the bearer that Apple refused, and reports whether there is another one now.
-func (s *Sender) renew(bearer string) bool {
-	s.token.Lock()
-	defer s.token.Unlock()
-	if "bearer "+s.token.Bearer != bearer {
-		return true
-	}
-	// A token from the future was made before the clock was set right.
-	age := time.Since(time.Unix(s.token.IssuedAt, 0))
-	if age >= 0 && age < renewable {
-		return false
-	}
-	_, err := s.token.Generate()
-	return err == nil
 }

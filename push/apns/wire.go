@@ -17,7 +17,7 @@ const maxAnswer = 4 << 10
 // exchange is what came of one request. The request's context carries it past apns2, which gives back no header, and no status
 // either when the answer is not JSON.
 type exchange struct {
-	bearer string // the authorization that was sent
+	bearer string // the Authorization header that was sent
 	status int    // 0: no answer
 	header http.Header
 	body   []byte
@@ -53,18 +53,25 @@ func exchangeOf(ctx context.Context, client *apns2.Client, n *apns2.Notification
 	return e
 }
 
-// wire is apns2's transport: it keeps what came of a request in the exchange.
+// wire is apns2's transport: it authorizes a request and keeps what came of it in the exchange.
 type wire struct {
-	base http.RoundTripper
+	base     http.RoundTripper
+	provider *provider
 }
 
 // RoundTrip implements http.RoundTripper for requests whose context carries an exchange.
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	e := r.Context().Value(exchangeKey{}).(*exchange)
-	e.bearer = r.Header.Get("Authorization")
+	var err error
+	if e.bearer, err = w.provider.authorization(time.Now()); err != nil {
+		e.err = err
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), attemptTimeout)
 	defer cancel()
-	resp, err := w.base.RoundTrip(r.WithContext(ctx))
+	r = r.Clone(ctx)
+	r.Header.Set("Authorization", e.bearer)
+	resp, err := w.base.RoundTrip(r)
 	if err != nil {
 		e.err = err
 		return nil, err

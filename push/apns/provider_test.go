@@ -16,11 +16,34 @@ func TestAProviderTokenIsUsedForFiftyMinutesAndThenRenewedByTheRules(t *testing.
 		tokens := make(map[string]bool)
 		for range 30 { // two and a half hours
 			expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
-			tokens[sender.token.Bearer] = true
+			tokens[sender.provider.bearer] = true
 			time.Sleep(5 * time.Minute)
 		}
-		if len(tokens) != 3 || apns.Requests() != 30 {
-			t.Errorf("%d provider tokens and %d requests, want 3 and 30", len(tokens), apns.Requests())
+		// The first one's time had begun before.
+		if len(tokens) != 4 || apns.Requests() != 30 {
+			t.Errorf("%d provider tokens and %d requests, want 4 and 30", len(tokens), apns.Requests())
+		}
+		if v := apns.Violations(); len(v) > 0 {
+			t.Error(v)
+		}
+	})
+}
+
+func TestAProgramThatStartsAgainHasTheSameProviderToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, first := service(t)
+		d := device(apns.Register(nil))
+		expect(t, first.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		for range 10 {
+			time.Sleep(time.Minute)
+			again, err := newSender(config(apns), first.production.HTTPClient.Transport.(*wire).base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, again.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+			if again.provider.bearer != first.provider.bearer {
+				t.Fatal("it makes another one")
+			}
 		}
 		if v := apns.Violations(); len(v) > 0 {
 			t.Error(v)
@@ -55,7 +78,7 @@ func TestManyThatMeetAnExpiredProviderTokenRenewItTogetherOnce(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
 		time.Sleep(30 * time.Minute)
-		old := sender.token.Bearer
+		old := sender.provider.bearer
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
 		apns.Expire()
 		var wg sync.WaitGroup
@@ -63,8 +86,8 @@ func TestManyThatMeetAnExpiredProviderTokenRenewItTogetherOnce(t *testing.T) {
 			wg.Go(func() { expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered}) })
 		}
 		wg.Wait()
-		if sender.token.Bearer == old || len(apns.Messages()) != 51 {
-			t.Errorf("renewed: %v, %d messages; violations: %v", sender.token.Bearer != old, len(apns.Messages()), apns.Violations())
+		if sender.provider.bearer == old || len(apns.Messages()) != 51 {
+			t.Errorf("renewed: %v, %d messages; violations: %v", sender.provider.bearer != old, len(apns.Messages()), apns.Violations())
 		}
 	})
 }
@@ -75,7 +98,7 @@ func TestAProviderTokenFromTheFutureIsRenewedWhenTheClockIsSetBack(t *testing.T)
 		d := device(apns.Register(nil))
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
 		// As if it had been made by a clock that was five hours fast.
-		sender.token.IssuedAt += 5 * 60 * 60
+		sender.provider.issued = sender.provider.issued.Add(5 * time.Hour)
 		apns.Expire()
 		time.Sleep(time.Minute)
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})

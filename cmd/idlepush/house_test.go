@@ -158,7 +158,7 @@ func (s *street) furnish(t *testing.T) {
 	s.setUp(t)
 	s.must(t, s.client.post(t.Context(), "/accounts", s.account(), nil))
 	s.register(t)
-	s.watching(t)
+	s.watching(t, 1)
 }
 
 func (s *street) must(t *testing.T, err error) {
@@ -186,39 +186,52 @@ func (s *street) register(t *testing.T) {
 	t.Helper()
 	pixel, err := pushtest.NewReceiver()
 	s.must(t, err)
-	var key struct {
-		PublicKey string `json:"public_key"`
-	}
-	s.must(t, s.client.get(t.Context(), "/vapid", &key))
-	s.vapid = key.PublicKey
+	s.learnVAPID(t)
 	s.device(t, object{"name": "pixel", "transport": "fcm", "token": s.fcm.Register(pixel), "encryption": keys(pixel.Keys())})
 	s.device(t, object{"name": "iphone", "transport": "apns", "token": s.apns.Register(nil)})
 	s.subscribe(t, "firefox", registry.WebPush, registry.Subject)
 	s.subscribe(t, "fairphone", registry.UnifiedPush, registry.Preview)
 }
 
-func (s *street) device(t *testing.T, d object) (id string) {
+func (s *street) learnVAPID(t *testing.T) {
 	t.Helper()
-	var made struct{ ID string }
-	s.must(t, s.client.post(t.Context(), "/devices", d, &made))
-	return made.ID
+	var key struct {
+		PublicKey string `json:"public_key"`
+	}
+	s.must(t, s.client.get(t.Context(), "/vapid", &key))
+	s.vapid = key.PublicKey
 }
 
-func (s *street) subscribe(t *testing.T, name string, transport registry.Transport, content registry.Level) (id string) {
+func (s *street) device(t *testing.T, d object) {
+	t.Helper()
+	s.must(t, s.client.post(t.Context(), "/devices", d, nil))
+}
+
+func (s *street) subscribe(t *testing.T, name string, transport registry.Transport, content registry.Level) (endpoint registry.Secret) {
 	t.Helper()
 	sub, err := s.web.Subscribe(s.origins[s.web], s.vapid)
 	s.must(t, err)
-	return s.device(t, object{"name": name, "transport": transport, "content": content,
+	s.device(t, object{"name": name, "transport": transport, "content": content,
 		"subscription": object{"endpoint": string(sub.Endpoint), "keys": keys(sub.Keys)}})
+	return sub.Endpoint
 }
 
-func (s *street) watching(t *testing.T) {
+// watching waits until so many accounts are watched.
+func (s *street) watching(t *testing.T, count int) {
 	t.Helper()
-	eventually(t, "the account is watched", func() bool {
+	eventually(t, "the accounts are watched", func() bool {
 		var list struct {
 			Items []struct{ Status struct{ State string } }
 		}
-		return s.client.get(t.Context(), "/accounts", &list) == nil && len(list.Items) == 1 && list.Items[0].Status.State == "watching"
+		if s.client.get(t.Context(), "/accounts", &list) != nil || len(list.Items) != count {
+			return false
+		}
+		for _, a := range list.Items {
+			if a.Status.State != "watching" {
+				return false
+			}
+		}
+		return true
 	})
 }
 

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"idlepush/push/pushtest"
+	"idlepush/registry"
+)
+
+// household is a street with three mailboxes and six phones, at least one on each transport, all of which may read everything.
+type household struct {
+	*street
+	mailboxes []string                   // their users at the mail server
+	phones    map[registry.Secret]string // names, by token or endpoint
+	sent      map[string][]letter        // by mailbox, in order
+}
+
+// letter is what a mail says.
+type letter struct{ from, subject, text string }
+
+func newHousehold(t *testing.T) *household {
+	t.Helper()
+	h := &household{street: newStreet(t), phones: make(map[registry.Secret]string), sent: make(map[string][]letter)}
+	h.start(t)
+	h.setUp(t)
+	for _, user := range []string{"anna", "ben", "carla"} {
+		h.mail.AddUser(t, user, h.mail.Password)
+		account := h.account()
+		account["username"], account["email"] = user, user+"@example.org"
+		h.must(t, h.client.post(t.Context(), "/accounts", account, nil))
+		h.mailboxes = append(h.mailboxes, user)
+	}
+	for i := range 2 {
+		android, err := pushtest.NewReceiver()
+		h.must(t, err)
+		iphone, err := pushtest.NewReceiver()
+		h.must(t, err)
+		token := h.fcm.Register(android)
+		h.device(t, object{"name": "android", "transport": "fcm", "token": token, "encryption": keys(android.Keys()), "content": "preview"})
+		h.phones[registry.Secret(token)] = fmt.Sprint("android ", i)
+		token = h.apns.Register(iphone)
+		h.device(t, object{"name": "iphone", "transport": "apns", "token": token, "encryption": keys(iphone.Keys()), "content": "preview"})
+		h.phones[registry.Secret(token)] = fmt.Sprint("iphone ", i)
+	}
+	h.learnVAPID(t)
+	h.phones[h.subscribe(t, "firefox", registry.WebPush, registry.Preview)] = "firefox"
+	h.phones[h.subscribe(t, "fairphone", registry.UnifiedPush, registry.Preview)] = "fairphone"
+	h.watching(t, len(h.mailboxes))
+	return h
+}
+
+// write delivers so many mails, to one mailbox after the other.
+func (h *household) write(t *testing.T, count int) {
+	t.Helper()
+	for range count {
+		n := 0
+		for _, list := range h.sent {
+			n += len(list)
+		}
+		mailbox := h.mailboxes[n%len(h.mailboxes)]
+		l := letter{fmt.Sprintf("Größe %d 🐢", n%7), fmt.Sprintf("%s %d: „Äpfel“ <b>&amp;", mailbox, n), fmt.Sprintf("Words of mail %d, with ünïcode.", n)}
+		h.mail.Deliver(t, mailbox, "INBOX", fmt.Appendf(nil, "From: %s <someone@example.org>\r\nSubject: %s\r\nMessage-ID: <%d@example.org>\r\n"+
+			"Date: %s\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s\r\n", l.from, l.subject, n, time.Now().Format(time.RFC1123Z), l.text))
+		h.sent[mailbox] = append(h.sent[mailbox], l)
+	}
+}
+
+// rang is what each phone has decrypted of mail, in order of arrival.
+func (h *household) rang(t *testing.T) map[string][]rung {
+	t.Helper()
+	all := make(map[string][]rung)
+	note := func(address registry.Secret, r rung) {
+		if r.Kind == string(registry.MailKind) {
+			all[h.phones[address]] = append(all[h.phones[address]], r)
+		}
+	}
+	for _, m := range h.fcm.Messages() {
+		note(m.Token, decode(t, m.Payload))
+	}
+	for _, m := range h.apns.Messages() {
+		note(m.Token, decode(t, m.Payload))
+	}
+	for _, m := range h.web.Messages() {
+		note(m.Endpoint, webRung(t, m))
+	}
+	return all
+}
+
+// waitAll waits until every phone has rung for every mail.
+func (h *household) waitAll(t *testing.T) {
+	t.Helper()
+	total := 0
+	for _, list := range h.sent {
+		total += len(list)
+	}
+	eventually(t, "every mail has rung every phone", func() bool {
+		all := h.rang(t)
+		for _, list := range all {
+			if len(once(list)) < total {
+				return false
+			}
+		}
+		return len(all) == len(h.phones)
+	})
+}
+
+// once gives what rang, without what rang again under the same id.
+func once(list []rung) (first []rung) {
+	seen := make(map[string]bool)
+	for _, r := range list {
+		if !seen[r.ID] {
+			seen[r.ID] = true
+			first = append(first, r)
+		}
+	}
+	return first
+}
+
+// complete holds every phone to this: each mail rang, under one id, in the order of its mailbox and in the same order as on the other phones,
+// with the words that were sent.
+func (h *household) complete(t *testing.T) {
+	t.Helper()
+	var order []string
+	for phone, list := range h.rang(t) {
+		list = once(list)
+		heard := make(map[string][]letter)
+		var ids []string
+		for _, r := range list {
+			heard[r.Account] = append(heard[r.Account], letter{r.From, r.Subject, r.Preview})
+			ids = append(ids, r.ID)
+		}
+		if order == nil {
+			order = ids
+		}
+		if !slices.Equal(ids, order) {
+			t.Errorf("%s heard another order than the others", phone)
+		}
+		for account, letters := range heard {
+			if i := slices.IndexFunc(h.mailboxes, func(m string) bool { return slices.Equal(letters, h.sent[m]) }); i < 0 {
+				t.Errorf("%s heard of account %s %d mails, the first %+v; no mailbox got just these", phone, account, len(letters), letters[0])
+			}
+		}
+		if len(heard) != len(h.mailboxes) {
+			t.Errorf("%s heard of %d mailboxes", phone, len(heard))
+		}
+	}
+	for service, violations := range map[string][]string{"fcm": h.fcm.Violations(), "apns": h.apns.Violations(), "web": h.web.Violations()} {
+		if len(violations) > 0 {
+			t.Errorf("%s objects: %q", service, violations)
+		}
+	}
+}
+
+func TestTwoHundredMailsInBurstsRingSixPhonesOnceEachInOrder(t *testing.T) {
+	h := newHousehold(t)
+	for range 8 {
+		h.write(t, 25)
+		pause := time.NewTimer(rand.N(300 * time.Millisecond))
+		<-pause.C
+	}
+	h.waitAll(t)
+	h.complete(t)
+	for phone, list := range h.rang(t) {
+		if len(list) != 200 {
+			t.Errorf("%s rang %d times", phone, len(list))
+		}
+	}
+	h.stop(t)
+	h.noSecrets(t, "Äpfel", "Größe", "Words of mail")
+}
+
+// kills is how often the daemon is killed while 200 mails come.
+const kills = 50
+
+func TestNothingIsLostAndNothingRingsUnderTwoIDsWhenTheDaemonIsKilledFiftyTimes(t *testing.T) {
+	h := newHousehold(t)
+	for kill := range kills {
+		h.write(t, 200/kills)
+		if kill%2 == 0 {
+			// Dovecot tells of them 500 ms later, so this hits login, search, record, sends and settling alike.
+			moment := time.NewTimer(rand.N(900 * time.Millisecond))
+			<-moment.C
+		} else {
+			// A push is out and its outcome not yet written.
+			before := h.web.Requests()
+			eventually(t, "a push is on its way", func() bool { return h.web.Requests() > before })
+		}
+		h.kill(t)
+		h.start(t)
+	}
+	h.waitAll(t)
+	h.stop(t)
+	h.complete(t)
+	pushes, again := 0, 0
+	for _, list := range h.rang(t) {
+		pushes += len(list)
+		again += len(list) - len(once(list))
+	}
+	t.Logf("%d pushes, %d of them again under the same id", pushes, again)
+	h.noSecrets(t, "Äpfel", "Größe", "Words of mail")
+}
+
+func TestPushServicesThatAreDownForAWhileLoseNothing(t *testing.T) {
+	h := newHousehold(t)
+	h.fcm.Fail("", pushtest.Fault{Status: 503})
+	h.apns.Fail("", pushtest.Fault{Status: 503, Reason: "ServiceUnavailable"})
+	h.web.Fail("", pushtest.Fault{Status: 503})
+	h.write(t, 9)
+	eventually(t, "each service was tried", func() bool {
+		return h.web.Requests() > 2 && h.apns.Requests() > 2 && h.fcm.Requests() > 3
+	})
+	h.stop(t)
+	h.start(t)
+	h.fcm.Heal()
+	h.apns.Heal()
+	h.web.Heal()
+	h.waitAll(t)
+	h.complete(t)
+}
+
+func TestSIGTERMEndsTheDaemonWithinTenSecondsWithNothingLost(t *testing.T) {
+	h := newHousehold(t)
+	h.fcm.Fail("", pushtest.Fault{Hang: true})
+	h.apns.Fail("", pushtest.Fault{Hang: true})
+	h.web.Fail("", pushtest.Fault{Hang: true, Times: 1})
+	h.write(t, 6)
+	eventually(t, "a push hangs at each service", func() bool {
+		return h.web.Requests() > 2 && h.apns.Requests() > 2 && h.fcm.Requests() > 3
+	})
+	began := time.Now()
+	h.stop(t)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it ended after %v", took)
+	}
+	h.fcm.Heal()
+	h.apns.Heal()
+	h.web.Heal()
+	h.start(t)
+	h.waitAll(t)
+	h.complete(t)
+}

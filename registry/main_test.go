@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 var updateGolden = flag.Bool("update", false, "write testdata anew")
@@ -25,7 +27,7 @@ var roles = map[string]func(dir string) error{
 func TestMain(m *testing.M) {
 	role := os.Getenv(roleVariable)
 	if role == "" {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
 	}
 	if err := roles[role](os.Getenv(dirVariable)); err != nil {
 		fmt.Fprintln(os.Stderr, err)

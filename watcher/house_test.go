@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 	"idlepush/watcher/wire"
@@ -53,9 +55,10 @@ var furnished struct {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	os.RemoveAll(furnished.dir)
-	os.Exit(code)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(furnished.dir)
+		os.Exit(code)
+	}))
 }
 
 func furnish(t testing.TB) (dir string, user registry.User) {
@@ -154,10 +157,16 @@ func (h *house) mails(t testing.TB) (list []registry.Notification) {
 	}
 }
 
-// wait returns as soon as done, which is asked again at each signal of the store and every 10 ms, and fails the test after 20 s.
+// wait returns as soon as done, and fails the test after 20 s.
 func (h *house) wait(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	h.waitLong(t, what, 20*time.Second, done)
+}
+
+// waitLong returns as soon as done, which is asked again at each signal of the store and every 10 ms, and fails the test after limit.
+func (h *house) waitLong(t testing.TB, what string, limit time.Duration, done func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
@@ -166,7 +175,7 @@ func (h *house) wait(t testing.TB, what string, done func() bool) {
 		case <-h.store.OutboxChanged():
 		case <-look.C:
 		case <-deadline.C:
-			t.Fatalf("%s: still not so after 20 s", what)
+			t.Fatalf("%s: still not so after %v", what, limit)
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // zone is what the names of these tests resolve to; no other name exists.
@@ -34,10 +36,11 @@ func TestMain(m *testing.M) {
 		var d net.Dialer
 		return d.DialContext(ctx, "udp", conn.LocalAddr().String())
 	}}
-	code := m.Run()
-	conn.Close()
-	wg.Wait()
-	os.Exit(code)
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(), goleak.Cleanup(func(code int) {
+		conn.Close()
+		wg.Wait()
+		os.Exit(code)
+	}))
 }
 
 // serveDNS answers A questions until conn is closed: RFC 1035 section 4.

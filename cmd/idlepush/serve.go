@@ -161,7 +161,7 @@ func purge(ctx context.Context, store *registry.Store, log *slog.Logger) error {
 	}
 }
 
-// serveHTTP serves until ctx ends, then lets running requests finish for at most 10 s.
+// serveHTTP serves until ctx ends, then lets running requests finish for at most 8 s: the whole program is to end within 10.
 func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
@@ -179,7 +179,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler,
 	case <-ctx.Done():
 	case <-served:
 	}
-	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ending, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
 	if err := server.Shutdown(ending); err != nil {
 		server.Close()

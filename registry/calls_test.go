@@ -89,7 +89,7 @@ func (r *run) settle() {
 	}
 	// What is said of a former address says nothing of this one, and of one that was confirmed since nothing that lasts.
 	same := d.Address() == w.Device.Address() && d.Environment == w.Device.Environment
-	if o.Result != ResultDelivered && !(same && d.Registered.Equal(w.Device.Registered)) {
+	if !same || o.Result != ResultDelivered && !d.Registered.Equal(w.Device.Registered) {
 		o = Outcome{Result: ResultRetry}
 	}
 	state := d.Status.State
@@ -242,7 +242,7 @@ func (r *run) resumeLane() {
 }
 
 func (r *run) purge() {
-	r.want(r.s.Purge(r.now), nil)
+	r.want(r.s.Purge(r.Context(), r.now), nil)
 	r.m.purge(r.now)
 }
 

@@ -424,5 +424,5 @@ func (d damagedStore) use(t testing.TB, s *Store) {
 	try(err)
 	_, err = s.VAPIDKey()
 	try(err)
-	try(s.Purge(dawn.Add(2 * Kept)))
+	try(s.Purge(t.Context(), dawn.Add(2*Kept)))
 }

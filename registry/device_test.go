@@ -211,7 +211,7 @@ func TestARemovedDeviceLeavesNothingThatIsSent(t *testing.T) {
 	if again.ID == d[0].ID || len(drain(t, s, again, dawn)) > 0 {
 		t.Error("the former queue is back")
 	}
-	if err := s.Purge(dawn); err != nil {
+	if err := s.Purge(t.Context(), dawn); err != nil {
 		t.Fatal(err)
 	}
 	if keys := queueKeys(t, s, d[0]); len(keys) > 0 {

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -61,31 +60,47 @@ func (s *Store) PauseLane(l Lane) error {
 	if err != nil {
 		return err
 	}
-	return s.moveLane(l.Name, l.Until, func(at time.Time) bool { return at.Before(l.Until) || at.Equal(old.Until) })
+	return s.moveDue(l.Until, func(lane string, at time.Time) bool {
+		return lane == l.Name && (at.Before(l.Until) || at.Equal(old.Until))
+	}, nil)
 }
 
-// ResumeLane ends the lane's pause, if there is one: what waited for its end is due now.
+// ResumeLane ends the lane's pause, if there is one: what waited for its end is due now. One that fails halfway is still a pause.
 func (s *Store) ResumeLane(name string, now time.Time) error {
 	var l Lane
-	err := s.update(func(tx *bolt.Tx) error {
-		if _, err := get(tx.Bucket(lanes), []byte(name), &l); err != nil {
-			return err
-		}
-		must(tx.Bucket(lanes).Delete([]byte(name)))
-		return nil
+	err := s.view(func(tx *bolt.Tx) error {
+		_, err := get(tx.Bucket(lanes), []byte(name), &l)
+		return err
 	})
-	if err != nil || l.Name == "" || !l.Until.After(now) {
+	if err != nil || l.Name == "" {
 		return err
 	}
 	defer s.outbox.raise()
-	return s.moveLane(name, now, func(at time.Time) bool { return at.Equal(l.Until) })
+	return s.moveDue(now, func(lane string, at time.Time) bool {
+		return lane == name && l.Until.After(now) && at.Equal(l.Until)
+	}, func(tx *bolt.Tx) { must(tx.Bucket(lanes).Delete([]byte(name))) })
+}
+
+// HastenDue makes due now whatever is due later: times that were written before the clock was set back lie too far ahead.
+func (s *Store) HastenDue(now time.Time) error {
+	defer s.outbox.raise()
+	return s.moveDue(now, func(_ string, at time.Time) bool { return at.After(now) }, nil)
+}
+
+// SetBack tells that the clock stands before the last notification: it was set back since.
+func (s *Store) SetBack(now time.Time) (back bool, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		back = time.Unix(0, int64(tx.Bucket(notifications).Sequence())).After(now)
+		return nil
+	})
+	return back, err
 }
 
 // mostMoved bounds the due entries that one transaction moves.
 const mostMoved = 500
 
-// moveLane moves the due entries of a lane that match to the time at, a bounded number in each transaction.
-func (s *Store) moveLane(lane string, at time.Time, match func(time.Time) bool) error {
+// moveDue moves the due entries that match to the time at, a bounded number in each transaction; last, if not nil, writes in the last of them.
+func (s *Store) moveDue(at time.Time, match func(lane string, at time.Time) bool, last func(*bolt.Tx)) error {
 	for moved := mostMoved; moved == mostMoved; {
 		err := s.update(func(tx *bolt.Tx) error {
 			moved = 0
@@ -93,7 +108,7 @@ func (s *Store) moveLane(lane string, at time.Time, match func(time.Time) bool) 
 			c := tx.Bucket(due).Cursor()
 			for k, v := c.First(); k != nil && len(found) < mostMoved; k, v = c.Next() {
 				from := dueTime(k)
-				if !bytes.Equal(v, []byte(lane)) || from.Equal(at) || !match(from) {
+				if from.Equal(at) || !match(string(v), from) {
 					continue
 				}
 				id := string(k[8:])
@@ -106,7 +121,9 @@ func (s *Store) moveLane(lane string, at time.Time, match func(time.Time) bool) 
 			for id, q := range found {
 				setDue(tx, id, q, at)
 			}
-			moved = len(found)
+			if moved = len(found); moved < mostMoved && last != nil {
+				last(tx)
+			}
 			return nil
 		})
 		if err != nil {

@@ -167,10 +167,31 @@ func TestAPauseOfThousandsGoesInBoundedSteps(t *testing.T) {
 	if _, next, err := s.Due(dawn, 1, nil); err != nil || !next.Equal(until) {
 		t.Errorf("the first is due at %v, %v", next, err)
 	}
-	if n := steps(func() error { return s.ResumeLane("fcm", dawn.Add(time.Minute)) }); n != 1+5 {
+	if n := steps(func() error { return s.ResumeLane("fcm", dawn.Add(time.Minute)) }); n != 5 {
 		t.Errorf("the end of a pause of %d devices took %d transactions", many, n)
 	}
 	if list, _, err := s.Due(dawn.Add(time.Minute), 2*many, nil); err != nil || len(list) != many {
 		t.Errorf("%d are due, %v", len(list), err)
 	}
+}
+
+func TestWhatWaitsIsHastenedWhereTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	fast, now := dawn.Add(2*time.Hour), dawn.Add(5*time.Second)
+	if back, err := s.SetBack(now); err != nil || back {
+		t.Fatalf("set back before anything happened: %v, %v", back, err)
+	}
+	arrive(t, s, a, 1, fast)
+	settle(t, s, head(t, s, d[0], fast), Outcome{Result: ResultRetry, At: fast.Add(2 * time.Second)}, fast)
+	if back, err := s.SetBack(now); err != nil || !back {
+		t.Fatalf("set back: %v, %v", back, err)
+	}
+	if err := s.HastenDue(now); err != nil {
+		t.Fatal(err)
+	}
+	if due := dueNow(t, s, now); len(due) != len(d) {
+		t.Errorf("due %v", due)
+	}
+	checkStore(t, s)
 }

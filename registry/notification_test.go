@@ -99,7 +99,7 @@ func TestAPageGoesOnWhereItStoodAlsoWhenThatPlaceIsGone(t *testing.T) {
 	if err := s.RemoveAccount(b.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Purge(dawn); err != nil {
+	if err := s.Purge(t.Context(), dawn); err != nil {
 		t.Fatal(err)
 	}
 	list, _, err := s.Notifications(ann.ID, next, 10, dawn)

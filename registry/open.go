@@ -59,7 +59,15 @@ func Open(dir string, key []byte) (*Store, error) {
 // create makes a new store beside its place and moves it there when it is whole. The key file is written between:
 // with the unfinished store beside it it comes from a first start that was cut short, without it from a store that is gone.
 func create(dir string, key []byte) error {
+	unlock, err := lockFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	path, unfinished, keyPath := filepath.Join(dir, storeFile), filepath.Join(dir, storeFile+".new"), filepath.Join(dir, keyFile)
+	if _, err := os.Stat(path); err == nil {
+		return nil // another process was first
+	}
 	_, noKey := os.Stat(keyPath)
 	_, noStart := os.Stat(unfinished)
 	if noKey == nil && noStart != nil {

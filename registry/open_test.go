@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -351,5 +352,36 @@ func edit(t testing.TB, dir string, fn func(*bolt.Tx) error) {
 	}
 	if err := errors.Join(db.Update(fn), db.Close()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestTwoFirstStartsAtOnceMakeOneStoreWithItsKey(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		dir := t.TempDir()
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				s, err := Open(dir, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		s, err := Open(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.VAPIDKey(); err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -188,8 +188,8 @@ func (s *Store) drop(tx *bolt.Tx, device string, now time.Time) error {
 
 // Settle writes the outcome of the work. Delivered and refused take the row from the queue and the device is due
 // again at once if more waits; retry and misconfigured keep it and make the device due at o.At, but after Kept at the latest; gone removes
-// the device and tells its owner's other devices. Where the app has changed or confirmed the address since the work was
-// taken, only delivered counts: anything else keeps the row, and it is due at once.
+// the device and tells its owner's other devices. Where the app has changed the address or its keys since the work was taken, nothing of it
+// counts, and where it has only confirmed them, only delivered does: anything else keeps the row, and it is due at once.
 func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 	err := s.update(func(tx *bolt.Tx) error {
 		d, err := s.device(tx, w.Device.ID)
@@ -210,7 +210,7 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 			return err
 		}
 		same := d.SameAddress(w.Device)
-		if o.Result != ResultDelivered && !(same && d.Registered.Equal(w.Device.Registered)) {
+		if !same || o.Result != ResultDelivered && !d.Registered.Equal(w.Device.Registered) {
 			o.Result, o.At, o.Suspect = ResultRetry, time.Time{}, false
 		}
 		if o.Result == ResultGone {

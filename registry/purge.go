@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"slices"
 	"time"
@@ -22,10 +23,11 @@ type leftover struct{ bucket, key, value []byte }
 type find func(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error)
 
 // Purge removes notifications older than Kept, what the removed accounts and devices left behind, and expired tokens. It looks for
-// them while others write, and removes them in bounded transactions, so that new mail is never kept waiting for long.
-func (s *Store) Purge(now time.Time) error {
+// them while others write, and removes them in bounded transactions, so that new mail is never kept waiting for long. It ends early, and
+// without an error, when ctx ends.
+func (s *Store) Purge(ctx context.Context, now time.Time) error {
 	for _, find := range []find{oldNotifications, orphanMessages, orphanOutbox, expiredTokens} {
-		for from := []byte{}; from != nil; {
+		for from := []byte{}; from != nil && ctx.Err() == nil; {
 			var list []leftover
 			err := s.view(func(tx *bolt.Tx) (err error) {
 				list, from, err = find(tx, from, now)

@@ -32,7 +32,7 @@ func TestActivityOlderThanSevenDaysIsRemovedAndNoOther(t *testing.T) {
 	arrive(t, s, a, 1, dawn.Add(time.Hour-1))
 	kept := arrive(t, s, a, 2, dawn.Add(time.Hour))
 	now := dawn.Add(time.Hour + Kept - 1)
-	if err := s.Purge(now); err != nil {
+	if err := s.Purge(t.Context(), now); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -49,7 +49,7 @@ func TestActivityOlderThanSevenDaysIsRemovedAndNoOther(t *testing.T) {
 			t.Errorf("%s was sent %v", d.Name, got)
 		}
 	}
-	if err := s.Purge(now.Add(time.Hour)); err != nil {
+	if err := s.Purge(t.Context(), now.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	left := sizes(t, s)
@@ -86,7 +86,7 @@ func TestPurgeRemovesWhatRemovedAccountsAndDevicesLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := commits(t, s)
-	if err := s.Purge(dawn); err != nil {
+	if err := s.Purge(t.Context(), dawn); err != nil {
 		t.Fatal(err)
 	}
 	// 300 index rows and 250 notifications, then the 52 rows that the removal of the device itself left.
@@ -123,10 +123,10 @@ func TestPurgeRemovesExpiredSessionsOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Purge(dawn.Add(time.Hour - 1)); err != nil || sizes(t, s)["tokens"] != many+1 {
+	if err := s.Purge(t.Context(), dawn.Add(time.Hour-1)); err != nil || sizes(t, s)["tokens"] != many+1 {
 		t.Errorf("%d tokens are left, %v", sizes(t, s)["tokens"], err)
 	}
-	if err := s.Purge(dawn.Add(time.Hour)); err != nil || sizes(t, s)["tokens"] != 1 {
+	if err := s.Purge(t.Context(), dawn.Add(time.Hour)); err != nil || sizes(t, s)["tokens"] != 1 {
 		t.Errorf("%d tokens are left, %v", sizes(t, s)["tokens"], err)
 	}
 	if _, _, err := s.Authenticate(bearer, dawn.AddDate(10, 0, 0)); err != nil {
@@ -140,7 +140,7 @@ func TestPurgeOfNothingHoldsUpNoWriter(t *testing.T) {
 	s, a, _ := fourPhones(t)
 	arrive(t, s, a, MostMails, dawn)
 	before := commits(t, s)
-	if err := s.Purge(dawn); err != nil {
+	if err := s.Purge(t.Context(), dawn); err != nil {
 		t.Fatal(err)
 	}
 	if n := commits(t, s) - before; n != 0 {
@@ -161,7 +161,7 @@ func TestPurgeEndsWhateverSequenceARowHas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Purge(dawn); err != nil {
+	if err := s.Purge(t.Context(), dawn); err != nil {
 		t.Error(err)
 	}
 	// Rows that nothing has made due are not to be left behind for the check of every store.

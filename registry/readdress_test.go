@@ -36,6 +36,7 @@ func TestGoneIsNotBelievedOfAnAddressThatWasConfirmedSince(t *testing.T) {
 func TestWhatIsSaidOfAFormerAddressHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Outcome{
+		"delivered":     {Result: ResultDelivered}, // and cannot be read there any more
 		"gone":          {Result: ResultGone, Reason: "Gone."},
 		"refused":       {Result: ResultRefused, Code: "bad", Reason: "Bad."},
 		"misconfigured": {Result: ResultMisconfigured, Code: "key", Reason: "Key."},

@@ -278,7 +278,7 @@ func TestOrderOutlivesTheActivityItCameFrom(t *testing.T) {
 	if err := s.RemoveAccount(a.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Purge(dawn); err != nil {
+	if err := s.Purge(t.Context(), dawn); err != nil {
 		t.Fatal(err)
 	}
 	reopen(t, s)
@@ -310,7 +310,7 @@ func TestAMailIsKnownAgainByItsFingerprintInItsFolderOnly(t *testing.T) {
 			t.Errorf("%s of %s: %v, %v", c.folder, c.account.Email, known, err)
 		}
 	}
-	if err := s.Purge(dawn.Add(Kept)); err != nil {
+	if err := s.Purge(t.Context(), dawn.Add(Kept)); err != nil {
 		t.Fatal(err)
 	}
 	if known, err := s.Known(a.ID, "INBOX", []string{"one"}); err != nil || known["one"] {

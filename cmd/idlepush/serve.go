@@ -150,7 +150,7 @@ func purge(ctx context.Context, store *registry.Store, log *slog.Logger) error {
 	ticker := time.NewTicker(time.Hour)
 	defer ticker.Stop()
 	for {
-		if err := store.Purge(time.Now()); err != nil {
+		if err := store.Purge(ctx, time.Now()); err != nil {
 			log.Error("old activity cannot be removed", "err", err)
 		}
 		select {

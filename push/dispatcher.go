@@ -42,14 +42,23 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	if err := d.remember(); err != nil {
 		return err
 	}
+	if back, err := d.Store.SetBack(time.Now()); err != nil {
+		return err
+	} else if back {
+		d.hasten(time.Now())
+	}
 	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	var workers sync.WaitGroup
 	done := make(chan registry.Queue, Concurrency)
 	busy := make(map[string]bool) // devices with a send in flight
-	inFlight, failed := 0, 0
+	inFlight, failed, last := 0, 0, time.Now()
 	for ctx.Err() == nil {
 		now := time.Now()
+		if setBack(last, now) {
+			d.hasten(now)
+		}
+		last = now
 		skip := maps.Clone(busy)
 		opens := d.shut(skip, now)
 		queues, next, err := d.Store.Due(now, Concurrency-inFlight, skip)
@@ -88,6 +97,19 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return nil
 }
 
+// setBack reports whether the clock was set back between two readings of it.
+func setBack(before, after time.Time) bool {
+	return after.Round(0).Sub(before.Round(0)) < after.Sub(before)-time.Second
+}
+
+// hasten takes up all that waits, also the lanes that are paused: what was to be tried again in a minute by the clock as it was may lie hours ahead.
+func (d *Dispatcher) hasten(now time.Time) {
+	d.Log.Warn("the clock was set back: what waits is tried now")
+	if err := errors.Join(d.remember(), d.Store.HastenDue(now)); err != nil {
+		d.Log.Error("what waits cannot be tried now", "err", err)
+	}
+}
+
 // idle is how long Run waits where nothing happens: for whichever of the times comes first, if it can send by then.
 func idle(inFlight int, times ...time.Time) time.Duration {
 	wait := longestIdle
@@ -115,13 +137,15 @@ func (d *Dispatcher) remember() error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.lanes = make(map[string]breaker)
+	if d.lanes == nil {
+		d.lanes = make(map[string]breaker)
+	}
 	for _, l := range lanes {
 		now := time.Now()
 		if err := d.Store.ResumeLane(l.Name, now); err != nil {
 			return err
 		}
-		d.lanes[l.Name] = breaker{failures: breakAfter, since: l.Since, until: now}
+		d.lanes[l.Name] = breaker{sending: d.lanes[l.Name].sending, failures: breakAfter, since: l.Since, until: now}
 	}
 	return nil
 }
@@ -250,8 +274,16 @@ func (d *Dispatcher) judge(device registry.Device, o registry.Outcome, log *slog
 		err = d.Store.PauseLane(registry.Lane{Name: lane, Since: b.since, Until: b.until, Code: o.Code, Reason: o.Reason})
 		log.Warn("lane paused", "lane", lane, "status", o.Code, "wait", b.until.Sub(now).Round(time.Second))
 	default:
-		err = d.Store.ResumeLane(lane, now)
-		log.Info("lane works again", "lane", lane)
+		if err = d.Store.ResumeLane(lane, now); err == nil {
+			log.Info("lane works again", "lane", lane)
+			break
+		}
+		// The next answer ends it again.
+		d.mu.Lock()
+		b = d.lanes[lane]
+		b.failures, b.since, b.until = before.failures, before.since, now
+		d.set(lane, b)
+		d.mu.Unlock()
 	}
 	if err != nil {
 		log.Error("the state of a lane cannot be written", "lane", lane, "err", err)

@@ -171,3 +171,31 @@ func TestADeviceWhoseWholeQueueExpiredIsServedAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatWasQueuedWhileTheClockWasFastIsSentOnceItIsRight(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		time.Sleep(2 * time.Hour)
+		ids := h.mail(1)
+		now := time.Now()
+		w, _, err := h.store.Next(phone.ID, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fast := now.Add(2 * time.Hour)
+		if err := h.store.Settle(w, registry.Outcome{Result: registry.ResultRetry, At: fast}, fast); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: "Later", At: fast, To: registry.Cursor{UIDValidity: 1, Next: 2},
+			Mails: []registry.Mail{{UID: 1}}}); err != nil {
+			t.Fatal(err)
+		}
+		h.run()
+		synctest.Wait()
+		if got := h.got(phone); len(got) != 2 || got[0] != ids[0] {
+			t.Errorf("got %v", got)
+		}
+	})
+}

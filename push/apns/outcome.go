@@ -71,10 +71,12 @@ var meanings = map[string]registry.Outcome{
 	apns2.ReasonShutdown:            push.Retry("apns_shutdown", appleDown),
 }
 
-// topical are the reasons that Apple gives for a topic too: of another team's it finds the key wrong.
-var topical = map[string]bool{
-	apns2.ReasonTopicDisallowed: true, apns2.ReasonBadTopic: true, apns2.ReasonInvalidProviderToken: true, apns2.ReasonForbidden: true,
-}
+// topical are the reasons that Apple gives for a topic.
+var topical = map[string]bool{apns2.ReasonTopicDisallowed: true, apns2.ReasonBadTopic: true}
+
+// ambiguous are those that it gives for a topic too: of another team's it finds the key wrong. For a device with a topic of its own they are held
+// to be an outage, which says nothing of the device and pauses the lane only with others.
+var ambiguous = map[string]bool{apns2.ReasonInvalidProviderToken: true, apns2.ReasonForbidden: true}
 
 // outcome says what Apple's answer means for a device that was registered at the given time, with a topic of its own or
 // with apns-topic.
@@ -83,7 +85,7 @@ func (e *exchange) outcome(registered time.Time, ownTopic bool, now time.Time) r
 	if e.status == http.StatusOK {
 		return registry.Outcome{Result: registry.ResultDelivered}
 	}
-	if a.Reason == apns2.ReasonUnregistered || a.Reason == apns2.ReasonExpiredToken {
+	if e.status == http.StatusGone && (a.Reason == apns2.ReasonUnregistered || a.Reason == apns2.ReasonExpiredToken) {
 		return dead(a, registered)
 	}
 	o, known := meanings[a.Reason]
@@ -93,6 +95,8 @@ func (e *exchange) outcome(registered time.Time, ownTopic bool, now time.Time) r
 	case ownTopic && topical[a.Reason]:
 		// What one user wrote must not pause the lane of all.
 		return push.Suspect(o.Code, foreignTopic)
+	case ownTopic && o.Result == registry.ResultMisconfigured && ambiguous[a.Reason]:
+		return push.Retry(o.Code, o.Reason)
 	}
 	if o.Result != registry.ResultRetry || o.Suspect {
 		return o
@@ -107,15 +111,13 @@ func (e *exchange) outcome(registered time.Time, ownTopic bool, now time.Time) r
 	return o
 }
 
-// dead says what 410 means: nothing certain when the app has registered the same token again since.
+// dead says what 410 means: nothing certain where it does not say since when, or the app has registered the same token again since.
 func dead(a answer, registered time.Time) registry.Outcome {
 	code, since := "apns_unregistered", a.deadSince()
-	certain := registered.Before(since)
 	if a.Reason == apns2.ReasonExpiredToken {
 		code = "apns_expired_token"
-		certain = certain || since.IsZero()
 	}
-	if certain {
+	if registered.Before(since) {
 		return registry.Outcome{Result: registry.ResultGone, Code: code,
 			Reason: "Apple says that the app is no longer installed on this device. Open the app to register again."}
 	}

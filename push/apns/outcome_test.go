@@ -72,7 +72,11 @@ var answers = []struct {
 	{name: "502 that is no JSON", fault: with(pushtest.Fault{Status: 502, Body: "<html>"}, "Retry-After", "7"), result: retryResult, code: "apns_service_unavailable", after: 7 * time.Second},
 	{name: "an endless answer", fault: pushtest.Fault{Status: 400, Body: `{"reason":"BadTopic","x":"` + strings.Repeat("x", maxAnswer) + `"}`}, result: retryResult, code: "apns_unknown"},
 
-	{fault: status(410, "ExpiredToken"), result: registry.ResultGone, code: "apns_expired_token"},
+	{name: "410 ExpiredToken without time", fault: status(410, "ExpiredToken"), result: retryResult, suspect: true, code: "apns_expired_token"},
+	{name: "503 ExpiredToken with a time", fault: pushtest.Fault{Status: 503, Body: `{"reason":"ExpiredToken","timestamp":32503680000000}`},
+		result: retryResult, code: "apns_service_unavailable"},
+	{name: "400 Unregistered with a time", fault: pushtest.Fault{Status: 400, Body: `{"reason":"Unregistered","timestamp":32503680000000}`},
+		result: refusal, code: "apns_unknown_refusal"},
 	{name: "410 Unregistered without time", fault: status(410, "Unregistered"), result: retryResult, suspect: true, code: "apns_unregistered"},
 	{name: "410 of a proxy", fault: pushtest.Fault{Status: 410, Body: "gone"}, result: retryResult, suspect: true, code: "apns_unknown_gone"},
 	{name: "redirect", fault: with(pushtest.Fault{Status: 307}, "Location", "/3/device/0"), result: retryResult, code: "apns_unknown"},

@@ -56,7 +56,8 @@ type AccountPatch struct {
 }
 
 // apply gives the account with the changes.
-func (p AccountPatch) apply(a registry.Account) registry.Account {
+func (p AccountPatch) apply(old registry.Account) registry.Account {
+	a := old
 	set(&a.Email, p.Email)
 	set(&a.Host, p.Host)
 	set(&a.Port, p.Port)
@@ -67,8 +68,12 @@ func (p AccountPatch) apply(a registry.Account) registry.Account {
 	if p.Folders != nil {
 		a.Folders = inboxed(p.Folders)
 	}
-	if p.SharedWith != nil {
+	switch {
+	case p.SharedWith != nil:
 		a.SharedWith = p.SharedWith
+	case !sameMailbox(a, old):
+		// Who proved the password of the one has not proved that of the other.
+		a.SharedWith = nil
 	}
 	return a
 }

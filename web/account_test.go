@@ -236,3 +236,18 @@ func TestListsAreNewestFirstInPages(t *testing.T) {
 		h.call(h.anna.full, "GET", list+"?colour=red", nil, 422).wantFields(t, "colour")
 	}
 }
+
+func TestAShareEndsWhereTheAccountBecomesAnotherMailbox(t *testing.T) {
+	h := newHouse(t)
+	a := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
+	h.call(h.ben.full, "POST", "/accounts", mailbox(), 200)
+	at := "/accounts/" + a.id()
+	h.call(h.anna.full, "PATCH", at, object{"port": 1993, "password": password}, 200)
+	h.call(h.ben.full, "GET", at, nil, 200)
+	h.call(h.anna.full, "PATCH", at, object{"username": "anna-private", "password": password}, 200)
+	h.call(h.ben.full, "GET", at, nil, 404)
+	b := h.call(h.anna.full, "PATCH", at, object{"username": "both", "password": password, "shared_with": []string{h.ben.id}}, 200)
+	if fmt.Sprint(b.body["shared_with"]) != fmt.Sprint([]string{h.ben.id}) {
+		t.Errorf("a share that was asked for: %s", b.raw)
+	}
+}

@@ -65,8 +65,8 @@ func (l *limiter) bucket(key string, now time.Time) *rate.Limiter {
 	return b
 }
 
-// clientAddress is the address that the connection comes from, an IPv6 one without its last 64 bits, which a client
-// chooses freely. Headers of proxies are not believed: behind one, all clients have its address.
+// clientAddress is the address that the connection comes from, of an IPv6 one the first 48 bits: a household is given up to that many to choose
+// the rest freely. Headers of proxies are not believed: behind one, all clients have its address.
 func clientAddress(r *http.Request) string {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -76,7 +76,7 @@ func clientAddress(r *http.Request) string {
 	if address.Is4() {
 		return address.String()
 	}
-	prefix, _ := address.Prefix(64)
+	prefix, _ := address.Prefix(48)
 	return prefix.String()
 }
 

@@ -121,8 +121,8 @@ func TestAClientIsAnAddressOrANetwork(t *testing.T) {
 	for remote, want := range map[string]string{
 		"192.0.2.1:443":             "192.0.2.1",
 		"[::ffff:192.0.2.1]:443":    "192.0.2.1",
-		"[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64",
-		"[fe80::1%eth0]:80":         "fe80::/64",
+		"[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1::/48",
+		"[fe80::1%eth0]:80":         "fe80::/48",
 		"@":                         "unknown",
 	} {
 		r := httptest.NewRequest("GET", "/", nil)

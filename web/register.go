@@ -73,10 +73,11 @@ func (s *server) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch
 	if err != nil {
 		return nil, err
 	}
-	if fresh && !now.SameAddress(old) {
+	d = in.Body.apply(now)
+	// Of an address that another request has changed meanwhile, nothing was proved.
+	if !now.SameAddress(old) && (fresh || !d.SameAddress(now)) {
 		return nil, problem(http.StatusConflict, "changed", "This device was changed by another request at the same time. Look at it, then try again.")
 	}
-	d = in.Body.apply(now)
 	d.Status = proof
 	d, err = s.Store.UpdateDevice(d, time.Now())
 	if errors.Is(err, registry.ErrTaken) {

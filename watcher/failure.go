@@ -68,9 +68,19 @@ func redact(text string, a registry.Account) string {
 		return text
 	}
 	plain := string(a.Password)
-	for _, form := range []string{plain, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(plain),
+	for _, form := range []string{plain, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(plain), wire.Clean(plain),
 		base64.StdEncoding.EncodeToString([]byte("\x00" + a.Username + "\x00" + plain))} {
+		if form == "" {
+			continue
+		}
 		text = strings.ReplaceAll(text, form, a.Password.String())
+		// A text that was cut may end within it.
+		for n := len(form) - 1; n > 2; n-- {
+			if rest, ok := strings.CutSuffix(text, form[:n]); ok {
+				text = rest + a.Password.String()
+				break
+			}
+		}
 	}
 	return text
 }

@@ -81,6 +81,14 @@ func TestAPasswordThatAServerSendsBackIsNotShown(t *testing.T) {
 			t.Errorf("the status would say %q", f.Text())
 		}
 	}
+	// A BYE is cleaned and cut before anybody looks for a password in it.
+	for _, password := range []registry.Secret{"planted  pass", "planted-password-that-is-long"} {
+		bye := wire.ByeError{Text: wire.Clean(strings.Repeat("no ", 60) + "login " + string(password))}
+		f := diagnose(registry.Account{Username: "anna", Password: password}, &bye)
+		if strings.Contains(f.Text(), "plan") || !strings.Contains(f.Text(), "no login") {
+			t.Errorf("the status would say %q", f.Text())
+		}
+	}
 }
 
 func TestReconnectsSpreadAndNeverHammer(t *testing.T) {

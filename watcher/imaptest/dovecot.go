@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -240,6 +241,16 @@ func (s *Server) Stop(t testing.TB) {
 	s.run = nil
 	if !eventually(func() bool { return s.refuses(s.Port) && s.refuses(s.TLSPort) }) {
 		t.Error("dovecot was killed and still takes connections")
+	}
+	// Killed while it held a lock file, Dovecot waits two minutes for itself.
+	err := filepath.WalkDir(s.path("home"), func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".lock") {
+			err = os.Remove(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -172,11 +172,18 @@ func decodeCharset(text []byte, label string) (string, bool) {
 	case "", "utf-8", "utf8", "us-ascii", "ascii", "unknown-8bit", "x-unknown", "unknown", "8bit":
 		return guessCharset(text), true
 	}
+	if label == "cp932" {
+		label = "shift_jis"
+	}
 	// What the web calls iso-8859-1 or gb2312 (encoding.spec.whatwg.org) is what mailers mean by it too. Its Replacement stands for
-	// charsets that are dangerous in a browser; here nothing is run.
-	if known, err := htmlindex.Get(label); err == nil && known != encoding.Replacement {
+	// charsets that are dangerous in a browser. Here nothing is run; but only the one of them that go-message knows can be read.
+	known, err := htmlindex.Get(label)
+	switch {
+	case err == nil && known != encoding.Replacement:
 		decoded, err := known.NewDecoder().Bytes(text)
 		return string(decoded), err == nil
+	case err == nil && label != "hz-gb-2312":
+		return "", false
 	}
 	reader, err := charset.Reader(label, bytes.NewReader(text))
 	if err != nil {

@@ -20,7 +20,9 @@ func TestSubjectsOfAllCharsetsAreRead(t *testing.T) {
 		"=?shift_jis?B?ie+LYw==?=":                                      "会議",
 		"=?EUC-JP?B?svG1xA==?=":                                         "会議",
 		"=?GB2312?B?u+HS6c2o1qo=?=":                                     "会议通知",
+		"=?cp932?B?ie+LYw==?=":                                          "会議",
 		"=?hz-gb-2312?B?fns7YVJpfn0=?=":                                 "会议",
+		"=?ISO-2022-KR?B?GyQpQw5+SDNnDw==?= x":                          "=?ISO-2022-KR?B?GyQpQw5+SDNnDw==?= x", // not known, and not destroyed
 		"=?big5?B?t3zEs7Nxqr4=?=":                                       "會議通知",
 		"=?ks_c_5601-1987?B?yLjAxw==?=":                                 "회의",
 		"=?koi8-r?B?99PU0sXewQ==?=":                                     "Встреча",

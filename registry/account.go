@@ -130,6 +130,9 @@ func (s *Store) UpdateAccount(a Account, now time.Time) (Account, error) {
 				must(tx.Bucket(cursors).Delete(k))
 			}
 		}
+		if another {
+			must(tx.Bucket(unread).Delete([]byte(a.ID)))
+		}
 		s.putAccount(tx, a)
 		return nil
 	})
@@ -162,6 +165,7 @@ func (s *Store) RemoveAccount(id string) error {
 			must(tx.Bucket(cursors).Delete(k))
 		}
 		must(tx.Bucket(accounts).Delete([]byte(id)))
+		must(tx.Bucket(unread).Delete([]byte(id)))
 		return nil
 	})
 	if err == nil {

@@ -29,6 +29,7 @@ func checkRows(t testing.TB, s *Store) {
 	err := s.view(func(tx *bolt.Tx) error {
 		checkDevices(t, s, tx)
 		checkDue(t, tx)
+		checkAnnounced(t, s, tx)
 		checkOutbox(t, tx, checkNotifications(t, s, tx))
 		checkCursors(t, tx)
 		return nil
@@ -139,6 +140,17 @@ func checkNotifications(t testing.TB, s *Store, tx *bolt.Tx) map[string]map[stri
 		}
 	}
 	return all
+}
+
+// checkAnnounced: what may still be cleared leads to a mail that rang from there and was not, while that is kept.
+func checkAnnounced(t testing.TB, s *Store, tx *bolt.Tx) {
+	t.Helper()
+	for _, row := range rows(tx, announced) {
+		n, found, err := s.notification(tx, row[1])
+		if err != nil || found && (!n.Cleared.IsZero() || !bytes.Equal(row[0], announcedKey(n.Account, n.Folder, n.UIDValidity, n.UID))) {
+			t.Errorf("announced %q leads to %+v, %v", row[0], n, err)
+		}
+	}
 }
 
 // checkOutbox: what waits for a device that exists is a delivery that its notification, while it is kept, calls pending.

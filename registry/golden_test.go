@@ -3,6 +3,8 @@ package registry
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,6 +66,9 @@ func makeGolden(t *testing.T, dir string) golden {
 	if err := s.SetAccountState(a, Attention, "login_refused", "Enter the password again.", dawn); err != nil {
 		t.Fatal(err)
 	}
+	if err := errors.Join(s.SetUnread(a.ID, 3), s.PutHost("imap.example.org:993", Host{Interval: 8 * time.Minute, Since: dawn})); err != nil {
+		t.Fatal(err)
+	}
 	vapid, err := s.VAPIDKey()
 	if err != nil {
 		t.Fatal(err)
@@ -99,8 +104,9 @@ func writeGolden(t *testing.T) {
 	if err := os.MkdirAll("testdata", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	putFile(t, "testdata/v1.json", append(text, '\n'))
-	putFile(t, "testdata/v1.db", db)
+	name := fmt.Sprint("testdata/v", len(steps))
+	putFile(t, name+".json", append(text, '\n'))
+	putFile(t, name+".db", db)
 }
 
 // goldenDir is a folder with a copy of a store in testdata.
@@ -139,11 +145,17 @@ func openGolden(t *testing.T, version string) (*Store, golden) {
 	return s, g
 }
 
-func TestAStoreOfVersion1IsReadWhole(t *testing.T) {
+func TestAStoreOfEveryVersionIsReadWhole(t *testing.T) {
 	if *updateGolden {
 		writeGolden(t)
 	}
-	s, g := openGolden(t, "v1")
+	for version := range steps {
+		t.Run(fmt.Sprint(version+1), func(t *testing.T) { readGolden(t, fmt.Sprint("v", version+1)) })
+	}
+}
+
+func readGolden(t *testing.T, version string) {
+	s, g := openGolden(t, version)
 	now := dawn.Add(time.Minute)
 
 	ann, _, err := s.Authenticate(g.Bearer, now)
@@ -167,7 +179,23 @@ func TestAStoreOfVersion1IsReadWhole(t *testing.T) {
 		t.Errorf("another VAPID key, %v", err)
 	}
 	goldenAccounts(t, s, g, ann)
+	if version != "v1" {
+		goldenWatch(t, s, g)
+	}
 	goldenQueues(t, s, g, ann, now)
+}
+
+// goldenWatch is what came with version 2.
+func goldenWatch(t *testing.T, s *Store, g golden) {
+	if n, known, err := s.Unread(g.Accounts["ann"]); err != nil || !known || n != 3 {
+		t.Errorf("unread: %d, %v, %v", n, known, err)
+	}
+	if h, err := s.Host("imap.example.org:993"); err != nil || h.Interval != 8*time.Minute || !h.Since.Equal(dawn) {
+		t.Errorf("host: %+v, %v", h, err)
+	}
+	if uids, err := s.Announced(g.Accounts["ann"], "INBOX", 7); err != nil || !slices.Equal(uids, []uint32{1, 2, 3}) {
+		t.Errorf("announced: %v, %v", uids, err)
+	}
 }
 
 func goldenAccounts(t *testing.T, s *Store, g golden, ann User) {

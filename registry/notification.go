@@ -97,7 +97,7 @@ func (s *Store) Notification(user, id string, now time.Time) (n Notification, er
 	return n, err
 }
 
-// Notifications gives at most limit of the user's notifications, newest first, that are older than after, which is "" or
+// Notifications gives at most limit of the user's notifications but for clears, newest first, that are older than after, which is "" or
 // a next of an earlier answer; next is "" where there are no more. ErrNotFound: after is not such a value.
 func (s *Store) Notifications(user, after string, limit int, now time.Time) (list []Notification, next string, err error) {
 	from, err := base64.RawURLEncoding.DecodeString(after)
@@ -125,7 +125,7 @@ func (s *Store) Notifications(user, after string, limit int, now time.Time) (lis
 			if _, err := get(b, k, &row); err != nil {
 				return err
 			}
-			if row.User != user && !visible[row.Account] {
+			if row.Kind == ClearKind || row.User != user && !visible[row.Account] {
 				continue
 			}
 			if len(list) == limit {

@@ -147,7 +147,9 @@ func open(dir, path string, key []byte) (*Store, error) {
 func (s *Store) prepare() error {
 	var version int
 	err := s.view(func(tx *bolt.Tx) (err error) {
-		version, err = schemaVersion(tx, s.seals)
+		if version, err = schemaVersion(tx, s.seals); err == nil {
+			s.began = tx.Bucket(notifications).Sequence()
+		}
 		return err
 	})
 	if err != nil || version == len(steps) {

@@ -318,7 +318,7 @@ func TestAFirstStartThatWasCutShortIsBegunAgain(t *testing.T) {
 func TestAStoreOfANewerProgramIsRefusedAsItIs(t *testing.T) {
 	t.Parallel()
 	dir := closedStore(t)
-	for version, says := range map[string]string{"2": "schema version 2", "99": "schema version 99", "0": "no schema version", `"x"`: "no schema version", "-1": "no schema version"} {
+	for version, says := range map[string]string{fmt.Sprint(len(steps) + 1): fmt.Sprint("schema version ", len(steps)+1), "99": "schema version 99", "0": "no schema version", `"x"`: "no schema version", "-1": "no schema version"} {
 		edit(t, dir, func(tx *bolt.Tx) error { return tx.Bucket(meta).Put(metaSchema, []byte(version)) })
 		refused(t, dir, nil, says, "backup")
 	}

@@ -187,10 +187,11 @@ func (s *Store) drop(tx *bolt.Tx, device string, now time.Time) error {
 }
 
 // Settle writes the outcome of the work. Delivered and refused take the row from the queue and the device is due
-// again at once if more waits; retry and misconfigured keep it and make the device due at o.At, but after Kept at the latest; gone removes
+// again at once if more waits; of mail that was cleared meanwhile the device is told; retry and misconfigured keep it and make the device due at o.At, but after Kept at the latest; gone removes
 // the device and tells its owner's other devices. Where the app has changed the address or its keys since the work was taken, nothing of it
 // counts, and where it has only confirmed them, only delivered does: anything else keeps the row, and it is due at once.
 func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
+	told := false
 	err := s.update(func(tx *bolt.Tx) error {
 		d, err := s.device(tx, w.Device.ID)
 		if err != nil {
@@ -203,7 +204,8 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 		key := join([]byte(d.ID), w.seq)
 		nkey := slices.Clone(tx.Bucket(outbox).Get(key))
 		if nkey == nil {
-			return nil
+			told, err = s.overtaken(tx, w, o, now)
+			return err
 		}
 		n, found, err := s.notification(tx, nkey)
 		if err != nil {
@@ -252,7 +254,7 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 		setDue(tx, d.ID, q, at)
 		return nil
 	})
-	if err == nil && o.Result == ResultGone {
+	if err == nil && (o.Result == ResultGone || told) {
 		s.outbox.raise()
 	}
 	return err
@@ -263,7 +265,7 @@ func (w Work) lastOf(tx *bolt.Tx) bool {
 	return len(prefixed(tx.Bucket(outbox), []byte(w.Device.ID), 2)) < 2
 }
 
-// after is the device's status once the outcome is known. An outage and a fault of the lane say nothing of the device.
+// after is the device's status once the outcome is known. An outage and a fault of the lane say nothing of the device, but are why it does not ring.
 func (s Status) after(o Outcome, now time.Time) Status {
 	state := s.State
 	switch {
@@ -271,6 +273,8 @@ func (s Status) after(o Outcome, now time.Time) Status {
 		state, s.Proof, s.Code, s.Reason = Proven, now, "", ""
 	case o.Result == ResultRetry && o.Suspect:
 		state, s.Code, s.Reason = Suspect, o.Code, o.Reason
+	case (o.Result == ResultRetry || o.Result == ResultMisconfigured) && o.Code != "" && s.State != Suspect:
+		s.Code, s.Reason = o.Code, o.Reason
 	}
 	if state != s.State {
 		s.State, s.Since = state, now

@@ -327,10 +327,10 @@ func TestADeviceIsSuspectOnlyForItsOwnFaultAndProvenByItsNextPush(t *testing.T) 
 		"accepted again":     {suspect, Outcome{Result: ResultDelivered}, Status{State: Proven, Since: dawn, Proof: dawn}},
 		"its fault":          {began, Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, Status{State: Suspect, Since: dawn, Code: "bad", Reason: "Bad.", Proof: began.Proof}},
 		"another fault":      {suspect, Outcome{Result: ResultRetry, Suspect: true, Code: "worse", Reason: "W."}, Status{State: Suspect, Since: suspect.Since, Code: "worse", Reason: "W.", Proof: suspect.Proof}},
-		"outage":             {began, Outcome{Result: ResultRetry, Code: "busy"}, began},
+		"outage":             {began, Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, Status{State: Proven, Since: began.Since, Code: "busy", Reason: "Busy.", Proof: began.Proof}},
 		"outage of suspect":  {suspect, Outcome{Result: ResultRetry, Code: "busy"}, suspect},
-		"outage of unproven": {unproven, Outcome{Result: ResultRetry, Code: "busy"}, unproven},
-		"our setting":        {began, Outcome{Result: ResultMisconfigured, Code: "key"}, began},
+		"outage of unproven": {unproven, Outcome{Result: ResultRetry, Code: "busy"}, Status{State: Unproven, Since: unproven.Since, Code: "busy"}},
+		"our setting":        {began, Outcome{Result: ResultMisconfigured, Code: "key"}, Status{State: Proven, Since: began.Since, Code: "key", Proof: began.Proof}},
 		"the message":        {began, Outcome{Result: ResultRefused, Code: "big"}, began},
 	} {
 		if got := c.from.after(c.o, dawn); got != c.want {

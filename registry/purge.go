@@ -26,7 +26,7 @@ type find func(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next [
 // them while others write, and removes them in bounded transactions, so that new mail is never kept waiting for long. It ends early, and
 // without an error, when ctx ends.
 func (s *Store) Purge(ctx context.Context, now time.Time) error {
-	for _, find := range []find{oldNotifications, orphanMessages, orphanOutbox, expiredTokens} {
+	for _, find := range []find{oldNotifications, orphanMessages, orphanAnnounced, orphanOutbox, expiredTokens} {
 		for from := []byte{}; from != nil && ctx.Err() == nil; {
 			var list []leftover
 			err := s.view(func(tx *bolt.Tx) (err error) {
@@ -79,6 +79,20 @@ func orphanMessages(tx *bolt.Tx, from []byte, _ time.Time) (list []leftover, nex
 		}
 		if orphan || tx.Bucket(notifications).Get(v) == nil {
 			list = append(list, leftover{messages, slices.Clone(k), slices.Clone(v)})
+		}
+	}
+	return list, nil, nil
+}
+
+// orphanAnnounced finds the places of mail whose notification is gone.
+func orphanAnnounced(tx *bolt.Tx, from []byte, _ time.Time) (list []leftover, next []byte, err error) {
+	c := tx.Bucket(announced).Cursor()
+	for k, v := c.Seek(from); k != nil; k, v = c.Next() {
+		if len(list) == mostPurged {
+			return list, slices.Clone(k), nil
+		}
+		if tx.Bucket(notifications).Get(v) == nil {
+			list = append(list, leftover{announced, slices.Clone(k), slices.Clone(v)})
 		}
 	}
 	return list, nil, nil

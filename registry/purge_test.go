@@ -89,12 +89,12 @@ func TestPurgeRemovesWhatRemovedAccountsAndDevicesLeft(t *testing.T) {
 	if err := s.Purge(t.Context(), dawn); err != nil {
 		t.Fatal(err)
 	}
-	// 300 index rows and 250 notifications, then the 52 rows that the removal of the device itself left.
-	if n := commits(t, s) - before; n != 3+1 {
+	// 300 index rows and 250 notifications, 250 places, then the 52 rows that the removal of the device itself left.
+	if n := commits(t, s) - before; n != 3+2+1 {
 		t.Errorf("it took %d transactions", n)
 	}
 	left := sizes(t, s)
-	if left["notifications"] != 2 || left["messages"] != 2 {
+	if left["notifications"] != 2 || left["messages"] != 2 || left["announced"] != 2 {
 		t.Errorf("left %v", left)
 	}
 	if got := drain(t, s, d[1], dawn); !slices.Equal(got, kept) {

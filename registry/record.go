@@ -3,7 +3,9 @@ package registry
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -19,11 +21,13 @@ type Arrival struct {
 	From            Cursor    // as it was read before the look; Seen does not matter
 	To              Cursor    // with all Mails handled; its Seen is At where it is zero
 	Mails           []Mail    // in the order they ring; at most MostMails
+	Unread          *int      // how many mails of the account are unread now; nil: not known
 	At              time.Time
 }
 
 // Record stores new mail as notifications, puts each into the queue of every device that it rings, and moves the cursor: all
-// in one transaction. A mail that is recorded already is left as it is. ErrStale: the cursor is no longer at a.From, or the account was
+// in one transaction. A mail that is recorded already does not ring again, also one that is known by its fingerprint from another place in the
+// account: then this is where it is now. ErrStale: the cursor is no longer at a.From, or the account was
 // edited;
 // ErrNotFound: the account is gone or disabled. It returns how many notifications are new.
 func (s *Store) Record(a Arrival) (recorded int, err error) {
@@ -62,18 +66,24 @@ func (s *Store) Record(a Arrival) (recorded int, err error) {
 			return err
 		}
 		level := storedLevel(told)
-		for _, m := range a.Mails {
-			id := StableID(mailbox, a.Folder, a.To.UIDValidity, m.UID)
-			if tx.Bucket(messages).Get(messageKey(a.Account, id)) != nil {
-				continue
-			}
-			n := Notification{ID: id, Kind: MailKind, Account: a.Account, Folder: a.Folder,
-				At: a.At, Expires: a.At.Add(MailKind.Lifetime()), Content: m.Content.At(level)}
-			nkey := s.insert(tx, n, waiting, a.At)
-			if m.Fingerprint != "" {
-				must(tx.Bucket(messages).Put(fingerprintKey(a.Account, a.Folder, m.Fingerprint), nkey))
+		fresh, moved, err := s.known(tx, a, mailbox)
+		if err != nil {
+			return err
+		}
+		for _, n := range moved {
+			s.move(tx, n.key, n.Notification, a, n.mail)
+		}
+		for _, n := range fresh {
+			n.Content = n.mail.Content.At(level)
+			nkey := s.insert(tx, n.Notification, waiting, a.At)
+			must(tx.Bucket(announced).Put(announcedKey(a.Account, a.Folder, a.To.UIDValidity, n.mail.UID), nkey))
+			if n.mail.Fingerprint != "" {
+				must(tx.Bucket(messages).Put(fingerprintKey(a.Account, n.mail.Fingerprint), nkey))
 			}
 			recorded++
+		}
+		if a.Unread != nil {
+			put(tx.Bucket(unread), []byte(a.Account), *a.Unread)
 		}
 		put(tx.Bucket(cursors), key, a.To)
 		return nil
@@ -85,6 +95,79 @@ func (s *Store) Record(a Arrival) (recorded int, err error) {
 		s.outbox.raise()
 	}
 	return recorded, nil
+}
+
+// found is a mail with its notification, which has a key if it is stored already.
+type found struct {
+	Notification
+	mail Mail
+	key  []byte
+}
+
+// known parts the mails of an arrival into those that are to ring and those that rang when they were in another place.
+func (s *Store) known(tx *bolt.Tx, a Arrival, mailbox string) (fresh, moved []found, err error) {
+	seen := make(map[string]bool) // within the arrival: ids and fingerprints
+	for _, m := range a.Mails {
+		f := found{mail: m, Notification: Notification{ID: StableID(mailbox, a.Folder, a.To.UIDValidity, m.UID), Kind: MailKind, Account: a.Account,
+			Folder: a.Folder, UIDValidity: a.To.UIDValidity, UID: m.UID, Fingerprint: m.Fingerprint,
+			At: a.At, Expires: a.At.Add(MailKind.Lifetime())}}
+		old, key, err := s.under(tx, messageKey(a.Account, f.ID))
+		if err != nil {
+			return nil, nil, err
+		}
+		if key != nil && old.Fingerprint != "" && m.Fingerprint != "" && old.Fingerprint != m.Fingerprint {
+			// A server that was restored from a backup gives the same UID to another mail.
+			f.ID = stableID(f.ID, m.Fingerprint)
+			_, key, err = s.under(tx, messageKey(a.Account, f.ID))
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if key != nil || seen[f.ID] {
+			continue
+		}
+		seen[f.ID] = true
+		if m.Fingerprint == "" {
+			fresh = append(fresh, f)
+			continue
+		}
+		print := fingerprintKey(a.Account, m.Fingerprint)
+		if old, f.key, err = s.under(tx, print); err != nil {
+			return nil, nil, err
+		}
+		switch {
+		case f.key != nil:
+			f.Notification = old
+			moved = append(moved, f)
+		case !seen[string(print)]:
+			fresh = append(fresh, f)
+		}
+		seen[string(print)] = true
+	}
+	return fresh, moved, nil
+}
+
+// under gives the notification that a key of messages leads to, with its own key; nil: there is none.
+func (s *Store) under(tx *bolt.Tx, key []byte) (Notification, []byte, error) {
+	nkey := slices.Clone(tx.Bucket(messages).Get(key))
+	if nkey == nil {
+		return Notification{}, nil, nil
+	}
+	n, there, err := s.notification(tx, nkey)
+	if !there {
+		nkey = nil
+	}
+	return n, nkey, err
+}
+
+// move notes that a mail that rang is in another place now.
+func (s *Store) move(tx *bolt.Tx, nkey []byte, n Notification, a Arrival, m Mail) {
+	must(tx.Bucket(announced).Delete(announcedKey(n.Account, n.Folder, n.UIDValidity, n.UID)))
+	n.Folder, n.UIDValidity, n.UID = a.Folder, a.To.UIDValidity, m.UID
+	if n.Cleared.IsZero() {
+		must(tx.Bucket(announced).Put(announcedKey(n.Account, n.Folder, n.UIDValidity, n.UID), nkey))
+	}
+	s.putNotification(tx, nkey, n)
 }
 
 // storedLevel is the highest level that any of the devices may be sent or may fetch: a device at Wake is sent nothing,
@@ -180,20 +263,6 @@ func (s *Store) Cursor(account, folder string) (c Cursor, err error) {
 	return c, err
 }
 
-// Known reports which of these fingerprints the folder's recorded mail has, as far back as activity is kept.
-func (s *Store) Known(account, folder string, fingerprints []string) (map[string]bool, error) {
-	known := make(map[string]bool)
-	err := s.view(func(tx *bolt.Tx) error {
-		for _, f := range fingerprints {
-			if tx.Bucket(messages).Get(fingerprintKey(account, folder, f)) != nil {
-				known[f] = true
-			}
-		}
-		return nil
-	})
-	return known, err
-}
-
 // scope is what a notification's messages key begins with.
 func (n Notification) scope() string {
 	if n.Account != "" {
@@ -204,7 +273,18 @@ func (n Notification) scope() string {
 
 func messageKey(scope, id string) []byte { return []byte(scope + "/" + id) }
 
-func fingerprintKey(account, folder, fingerprint string) []byte {
-	h := sha256.Sum256([]byte(folder + "\x00" + fingerprint))
+func fingerprintKey(account, fingerprint string) []byte {
+	h := sha256.Sum256([]byte(fingerprint))
 	return join([]byte(account+"#"), h[:16])
+}
+
+func announcedKey(account, folder string, uidValidity, uid uint32) []byte {
+	key := binary.BigEndian.AppendUint32(announcedIn(account, folder), uidValidity)
+	return binary.BigEndian.AppendUint32(key, uid)
+}
+
+// announcedIn is what the announced keys of a folder begin with.
+func announcedIn(account, folder string) []byte {
+	h := sha256.Sum256([]byte(folder))
+	return join([]byte(account), h[:16])
 }

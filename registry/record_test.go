@@ -290,31 +290,88 @@ func TestOrderOutlivesTheActivityItCameFrom(t *testing.T) {
 	}
 }
 
-func TestAMailIsKnownAgainByItsFingerprintInItsFolderOnly(t *testing.T) {
+// found is how many rang when one mail was found in a folder.
+func (c carrier) found(folder string, validity, uid uint32, print string) int {
+	c.Helper()
+	from, err := c.s.Cursor(c.account.ID, folder)
+	if err != nil {
+		c.Fatal(err)
+	}
+	n, err := c.s.Record(Arrival{Account: c.account.ID, Folder: folder, From: from, To: Cursor{UIDValidity: validity, Next: uid + 1},
+		Mails: []Mail{{UID: uid, Fingerprint: print, Content: Content{Subject: print}}}, At: c.now})
+	if err != nil {
+		c.Fatal(err)
+	}
+	return n
+}
+
+// carrier brings mail to an account.
+type carrier struct {
+	testing.TB
+	s       *Store
+	account Account
+	now     time.Time
+}
+
+func TestAMailRingsOnceInItsAccountWhereverItIsMoved(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := person(t, s, "ann")
+	phone(t, s, ann, "phone")
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
-	look := arrival(t, s, a, 2, dawn)
-	look.Mails[0].Fingerprint = "one"
-	if _, err := s.Record(look); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		account Account
-		folder  string
-		want    bool
-	}{{a, "INBOX", true}, {a, "Family", false}, {b, "INBOX", false}} {
-		known, err := s.Known(c.account.ID, c.folder, []string{"one", "two", ""})
-		if err != nil || known["one"] != c.want || known["two"] || known[""] {
-			t.Errorf("%s of %s: %v, %v", c.folder, c.account.Email, known, err)
+	in := carrier{t, s, a, dawn}
+	for _, step := range []struct {
+		what     string
+		folder   string
+		validity uint32
+		uid      uint32
+		print    string
+		rings    int
+	}{
+		{"new", "INBOX", 7, 1, "one", 1},
+		{"moved to another folder", "Family", 3, 9, "one", 0},
+		{"and back", "INBOX", 7, 2, "one", 0},
+		{"renumbered", "INBOX", 8, 1, "one", 0},
+		{"another mail", "INBOX", 8, 2, "two", 1},
+		{"of which nothing is known", "INBOX", 8, 3, "", 1},
+		{"nor of this", "INBOX", 8, 4, "", 1},
+		{"another mail under the UID of one that rang, as after a restored backup", "INBOX", 8, 2, "three", 1},
+		{"the same again", "INBOX", 8, 2, "three", 0},
+	} {
+		if n := in.found(step.folder, step.validity, step.uid, step.print); n != step.rings {
+			t.Errorf("%s: %d ring", step.what, n)
 		}
 	}
-	if err := s.Purge(t.Context(), dawn.Add(Kept)); err != nil {
+	if n := (carrier{t, s, b, dawn}).found("INBOX", 7, 1, "one"); n != 1 {
+		t.Errorf("in another account: %d ring", n)
+	}
+	if uids, err := s.Announced(a.ID, "INBOX", 8); err != nil || !slices.Equal(uids, []uint32{1, 2, 3, 4}) {
+		t.Errorf("in INBOX it knows of %v, %v", uids, err)
+	}
+	if uids, err := s.Announced(a.ID, "Family", 3); err != nil || len(uids) != 0 {
+		t.Errorf("in Family it knows of %v, %v", uids, err)
+	}
+	if err := s.Purge(t.Context(), dawn.Add(Kept+time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if known, err := s.Known(a.ID, "INBOX", []string{"one"}); err != nil || known["one"] {
-		t.Errorf("known beyond the activity that is kept: %v, %v", known, err)
+	if uids, err := s.Announced(a.ID, "INBOX", 8); err != nil || len(uids) != 0 {
+		t.Errorf("beyond the activity that is kept it knows of %v, %v", uids, err)
+	}
+	in.now = dawn.Add(Kept)
+	if n := in.found("INBOX", 8, 9, "one"); n != 1 {
+		t.Errorf("a mail that is known no more: %d ring", n)
+	}
+}
+
+func TestTheSameMailTwiceInOneArrivalRingsOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "a@example.org")
+	look := arrival(t, s, a, 3, dawn)
+	look.Mails[0].Fingerprint, look.Mails[1].Fingerprint, look.Mails[2].Fingerprint = "one", "two", "one"
+	if n, err := s.Record(look); err != nil || n != 2 {
+		t.Errorf("%d ring, %v", n, err)
 	}
 }
 

@@ -42,6 +42,7 @@ type Store struct {
 	dir    string
 	seals  seals
 	hashes chan struct{} // a slot per argon2 hash that may run at once
+	began  uint64        // the last sequence of an earlier run
 
 	accounts signal
 	outbox   signal

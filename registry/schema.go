@@ -23,9 +23,12 @@ var (
 	queues        = []byte("queues")        // device id → when it is due, its lane, its status
 	lanes         = []byte("lanes")         // lane, while it is paused
 	notifications = []byte("notifications") // sequence, stable id
-	messages      = []byte("messages")      // account or user, '/', stable id → notifications key; account, '#', hash of folder and fingerprint → the same
+	messages      = []byte("messages")      // account or user, '/', stable id → notifications key; account, '#', hash of fingerprint → the same
 	outbox        = []byte("outbox")        // device id, sequence → notifications key
 	due           = []byte("due")           // time, device id → lane
+	announced     = []byte("announced")     // account, hash of folder, UIDVALIDITY, UID → notifications key, until the mail is cleared
+	unread        = []byte("unread")        // account → how many mails of its folders are unread
+	hosts         = []byte("hosts")         // host and port → what was learned of it
 	meta          = []byte("meta")          // the names below
 )
 
@@ -41,7 +44,7 @@ var (
 
 // steps lead from each schema version to the next: steps[0] makes version 1 of an empty file. A step, once released,
 // stays as it is; testdata holds a store of every released version.
-var steps = []func(*bolt.Tx, seals) error{createSchema}
+var steps = []func(*bolt.Tx, seals) error{createSchema, addWhatIsReadElsewhere}
 
 // schemaVersion is the version that the file has. An error: it is none of ours, newer than this program, or the key does
 // not fit it.
@@ -93,6 +96,15 @@ func createSchema(tx *bolt.Tx, s seals) error {
 	put(m, metaInstance, newID())
 	must(m.Put(metaProbe, s.seal("probe", "idlepush")))
 	must(m.Put(metaVAPID, s.seal("vapid", scalar)))
+	return nil
+}
+
+func addWhatIsReadElsewhere(tx *bolt.Tx, _ seals) error {
+	for _, name := range [][]byte{announced, unread, hosts} {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -111,6 +111,9 @@ const (
 	UnifiedPush Transport = "unifiedpush"
 )
 
+// Silent reports whether a push may come by it that shows nothing: browsers must show something at every push.
+func (t Transport) Silent() bool { return t != WebPush }
+
 // Environment is the APNs environment a token belongs to.
 type Environment string
 
@@ -267,16 +270,29 @@ func (c Content) At(l Level) Content {
 // Mail is one new message of a folder.
 type Mail struct {
 	UID         uint32
-	Fingerprint string // the same for the same mail under another UIDVALIDITY; empty: not known
+	Fingerprint string // the same for the same mail in another folder or under another UID; empty: not known
 	Content     Content
+}
+
+// Host is what was learned of a mail server by all accounts on it. What it means is watcher's business.
+type Host struct {
+	Interval   time.Duration   `json:",omitzero"`  // how long one IDLE may last; zero: nothing was learned
+	Since      time.Time       `json:",omitzero"`  // since when that is so
+	Deaths     []time.Duration `json:",omitempty"` // how long connections had been silent when they died, since the last that lasted
+	Died       time.Time       `json:",omitzero"`  // when the last of them did
+	Deadly     time.Duration   `json:",omitzero"`  // the silence that connections are known to die of; zero: none is
+	Lies       int             `json:",omitempty"` // how often mail was there that IDLE had not told of, since it last did tell
+	Unreliable time.Time       `json:",omitzero"`  // since when IDLE is not believed; zero: it is
 }
 
 // Kind is what a notification says.
 type Kind string
 
-// MailKind is new mail; AttentionKind that a person must act; TestKind that a test was asked for, which is never stored.
+// MailKind is new mail; ClearKind that mail was read or removed elsewhere; AttentionKind that a person must act; TestKind that a test was asked for,
+// which is never stored.
 const (
 	MailKind      Kind = "mail"
+	ClearKind     Kind = "clear"
 	AttentionKind Kind = "attention"
 	TestKind      Kind = "test"
 )
@@ -286,6 +302,8 @@ func (k Kind) Lifetime() time.Duration {
 	switch k {
 	case AttentionKind:
 		return 7 * 24 * time.Hour
+	case ClearKind:
+		return 24 * time.Hour
 	case TestKind:
 		return time.Minute
 	}
@@ -304,16 +322,24 @@ type Notification struct {
 	Code       string     `json:",omitempty"` // attention: what it is about, stable
 	Text       string     `json:"-"`          // attention: what happened and what to do
 	Content    Content    `json:"-"`          // mail: at the highest level that a receiver may fetch or be sent
+	Clear      []string   `json:",omitempty"` // clear: the stable ids to take away
 	Deliveries []Delivery // one per device that it was queued for, in no order
+
+	// Where the mail is, by which it can be looked at again.
+	UIDValidity uint32    `json:",omitempty"`
+	UID         uint32    `json:",omitempty"`
+	Fingerprint string    `json:",omitempty"`
+	Cleared     time.Time `json:",omitzero"` // when it was found read or removed; zero: it was not
 }
 
 // DeliveryState is how a delivery stands.
 type DeliveryState string
 
-// Pending is not yet accepted by the push service; the others are final. Removed means that the device, its account or
-// its right to the account went away first.
+// Pending is not yet accepted by the push service; the others are final. Cleared means that the mail was read or removed first; Removed that
+// the device, its account or its right to the account went away first.
 const (
 	Pending   DeliveryState = "pending"
+	Cleared   DeliveryState = "cleared"
 	Delivered DeliveryState = "delivered"
 	Expired   DeliveryState = "expired"
 	Refused   DeliveryState = "refused"

@@ -1,0 +1,206 @@
+package registry
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Announced gives the UIDs of a folder's mail that rang and was not cleared, in order.
+func (s *Store) Announced(account, folder string, uidValidity uint32) (uids []uint32, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		prefix := binary.BigEndian.AppendUint32(announcedIn(account, folder), uidValidity)
+		for _, k := range prefixed(tx.Bucket(announced), prefix, mostAnnounced) {
+			uids = append(uids, binary.BigEndian.Uint32(k[len(prefix):]))
+		}
+		return nil
+	})
+	return uids, err
+}
+
+// mostAnnounced bounds what Announced gives; the rest comes when some of these are cleared.
+const mostAnnounced = 1000
+
+// Clear says that mail which rang was read or removed elsewhere, at most MostMails of it; other UIDs are passed over. In one transaction what waits to
+// be sent is cancelled, and a device that may have been told gets a clear delivery behind it, if one can come without showing anything. Of a send in
+// flight Settle decides. It returns how many mails were cleared.
+func (s *Store) Clear(account, folder string, uidValidity uint32, uids []uint32, now time.Time) (cleared int, err error) {
+	var keys [][]byte
+	for _, uid := range uids[:min(len(uids), MostMails)] {
+		keys = append(keys, announcedKey(account, folder, uidValidity, uid))
+	}
+	err = s.update(func(tx *bolt.Tx) error {
+		read, err := s.ranAt(tx, keys)
+		if err != nil {
+			return err
+		}
+		queues, told, err := s.concerned(tx, read, now)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			must(tx.Bucket(announced).Delete(key))
+		}
+		var ids []string
+		for _, f := range read {
+			s.cancel(tx, f.key, f.Notification, now)
+			ids = append(ids, f.ID)
+		}
+		var behind []waiting
+		for _, w := range queues {
+			if len(prefixed(tx.Bucket(outbox), []byte(w.device), 1)) == 0 {
+				w.row = setDue(tx, w.device, w.row, time.Time{})
+			}
+			if told[w.device] {
+				behind = append(behind, w)
+			}
+		}
+		if len(behind) > 0 {
+			s.insert(tx, clearOf(account, ids, now), behind, now)
+		}
+		cleared = len(read)
+		return nil
+	})
+	if err == nil && cleared > 0 {
+		s.outbox.raise()
+	}
+	return cleared, err
+}
+
+// ranAt gives the notifications that the announced keys lead to.
+func (s *Store) ranAt(tx *bolt.Tx, keys [][]byte) (list []found, err error) {
+	for _, key := range keys {
+		f := found{key: slices.Clone(tx.Bucket(announced).Get(key))}
+		if f.key == nil {
+			continue
+		}
+		var there bool
+		if f.Notification, there, err = s.notification(tx, f.key); err != nil {
+			return nil, err
+		}
+		if there {
+			list = append(list, f)
+		}
+	}
+	return list, nil
+}
+
+// concerned gives the queues in which any of the mails waits or that are to be told, and which are: told those that may show one and can be told
+// silently.
+func (s *Store) concerned(tx *bolt.Tx, read []found, now time.Time) (queues []waiting, told map[string]bool, err error) {
+	shown := make(map[string]bool) // of the devices concerned: whether it may show one
+	for _, f := range read {
+		for _, d := range f.Deliveries {
+			if d.State == Delivered || d.State == Pending {
+				shown[d.Device] = shown[d.Device] || d.State == Delivered || s.maybeShown(tx, d, f.key)
+			}
+		}
+	}
+	var list []Device
+	told = make(map[string]bool)
+	for id := range shown {
+		var row deviceRow
+		there, err := get(tx.Bucket(devices), []byte(id), &row)
+		if err != nil {
+			return nil, nil, err
+		}
+		if there {
+			list, told[id] = append(list, row.Device), shown[id] && row.Transport.Silent()
+		}
+	}
+	queues, err = queuesOf(tx, list, now)
+	return queues, told, err
+}
+
+func clearOf(account string, ids []string, now time.Time) Notification {
+	return Notification{ID: stableID(append([]string{string(ClearKind), account, now.String()}, ids...)...), Kind: ClearKind, Account: account,
+		At: now, Expires: now.Add(ClearKind.Lifetime()), Clear: ids}
+}
+
+// maybeShown reports whether a delivery that waits may have reached its phone: it was tried, or was at the head of its queue when an earlier run of
+// the program ended.
+func (s *Store) maybeShown(tx *bolt.Tx, d Delivery, nkey []byte) bool {
+	if d.Attempts > 0 {
+		return true
+	}
+	first := prefixed(tx.Bucket(outbox), []byte(d.Device), 1)
+	return len(first) > 0 && string(first[0][len(d.Device):]) == string(nkey[:8]) && binary.BigEndian.Uint64(nkey) <= s.began
+}
+
+// cancel notes that a mail is cleared and takes what waits of it out of the queues.
+func (s *Store) cancel(tx *bolt.Tx, nkey []byte, n Notification, now time.Time) {
+	n.Cleared = now
+	for i, d := range n.Deliveries {
+		if d.State == Pending {
+			must(tx.Bucket(outbox).Delete(join([]byte(d.Device), nkey[:8])))
+			n.Deliveries[i].State, n.Deliveries[i].At = Cleared, now
+		}
+	}
+	s.putNotification(tx, nkey, n)
+}
+
+// overtaken is Settle for a row that is no longer there: where the mail was cleared while its push was in flight, the phone shows it all the same, so it
+// is told. It checks all before it writes.
+func (s *Store) overtaken(tx *bolt.Tx, w Work, o Outcome, now time.Time) (told bool, err error) {
+	n, nkey, err := s.under(tx, messageKey(w.Notification.scope(), w.Notification.ID))
+	if err != nil || nkey == nil || o.Result != ResultDelivered && o.Result != ResultRetry {
+		return false, err
+	}
+	i := n.delivery(w.Device.ID)
+	if i < 0 || n.Deliveries[i].State != Cleared || n.Deliveries[i].Attempts > w.Attempts {
+		return false, nil
+	}
+	queues, err := queuesOf(tx, []Device{w.Device}, now)
+	if err != nil {
+		return false, err
+	}
+	entry := n.Deliveries[i]
+	entry.Attempts, entry.At = w.Attempts+1, now
+	if o.Result == ResultDelivered {
+		entry.State = Delivered
+	}
+	s.setDelivery(tx, nkey, n, entry)
+	if told = w.Device.Transport.Silent(); told {
+		s.insert(tx, clearOf(n.Account, []string{n.ID}, now), queues, now)
+	}
+	return told, nil
+}
+
+// SetUnread writes how many mails of the account are unread. ErrNotFound: there is no such account.
+func (s *Store) SetUnread(account string, count int) error {
+	return s.update(func(tx *bolt.Tx) error {
+		if tx.Bucket(accounts).Get([]byte(account)) == nil {
+			return ErrNotFound
+		}
+		put(tx.Bucket(unread), []byte(account), count)
+		return nil
+	})
+}
+
+// Unread gives how many mails of the account's folders are unread; known is false where no server has said so yet.
+func (s *Store) Unread(account string) (count int, known bool, err error) {
+	err = s.view(func(tx *bolt.Tx) (err error) {
+		known, err = get(tx.Bucket(unread), []byte(account), &count)
+		return err
+	})
+	return count, known, err
+}
+
+// Host gives what was learned of a mail server, by whatever name the caller gives it; the zero Host: nothing.
+func (s *Store) Host(name string) (h Host, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		_, err := get(tx.Bucket(hosts), []byte(name), &h)
+		return err
+	})
+	return h, err
+}
+
+// PutHost writes what was learned of a mail server.
+func (s *Store) PutHost(name string, h Host) error {
+	return s.update(func(tx *bolt.Tx) error {
+		put(tx.Bucket(hosts), []byte(name), h)
+		return nil
+	})
+}

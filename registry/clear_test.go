@@ -1,0 +1,176 @@
+package registry
+
+import (
+	"os"
+	"slices"
+	"testing"
+	"time"
+)
+
+// states are how the notification stands on each device, in the order of the devices.
+func states(t *testing.T, s *Store, user User, id string, devices []Device, now time.Time) (list []DeliveryState) {
+	t.Helper()
+	n, err := s.Notification(user.ID, id, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range devices {
+		state := DeliveryState("none")
+		if i := n.delivery(d.ID); i >= 0 {
+			state = n.Deliveries[i].State
+		}
+		list = append(list, state)
+	}
+	return list
+}
+
+// clearsOf are the ids that the device's queue asks it to take away, and how many other rows it holds.
+func clearsOf(t *testing.T, s *Store, d Device, now time.Time) (ids []string, others int) {
+	t.Helper()
+	for {
+		w, ok, err := s.Next(d.ID, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return ids, others
+		}
+		if w.Notification.Kind == ClearKind {
+			ids = append(ids, w.Notification.Clear...)
+		} else {
+			others++
+		}
+		settle(t, s, w, Outcome{Result: ResultDelivered}, now)
+	}
+}
+
+func clearMail(t *testing.T, s *Store, a Account, want int, uids ...uint32) {
+	t.Helper()
+	if n, err := s.Clear(a.ID, "INBOX", 7, uids, dawn); err != nil || n != want {
+		t.Errorf("%d mails were cleared, %v; want %d", n, err, want)
+	}
+}
+
+func TestAMailThatWasReadElsewhereIsCancelledOrTakenAwayByWhetherThePhoneWasTold(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "a@example.org")
+	told, waiting, tried, page, waits := phone(t, s, ann, "told"), phone(t, s, ann, "waiting"), phone(t, s, ann, "tried"),
+		browser(t, s, ann, "page", "https://push.example"), browser(t, s, ann, "page that waits", "https://push.example")
+	all := []Device{told, waiting, tried, page, waits}
+	ids := arrive(t, s, a, 2, dawn)
+	for _, d := range []Device{told, page} {
+		drain(t, s, d, dawn)
+	}
+	settle(t, s, head(t, s, tried, dawn), Outcome{Result: ResultRetry, Code: "timeout", Reason: "It is late."}, dawn)
+	clearMail(t, s, a, 1, 1, 99)
+	clearMail(t, s, a, 0, 1)
+	if got, want := states(t, s, ann, ids[0], all, dawn), []DeliveryState{Delivered, Cleared, Cleared, Delivered, Cleared}; !slices.Equal(got, want) {
+		t.Errorf("the mail that was read is %v, want %v", got, want)
+	}
+	if got, want := states(t, s, ann, ids[1], all, dawn), []DeliveryState{Delivered, Pending, Pending, Delivered, Pending}; !slices.Equal(got, want) {
+		t.Errorf("the other is %v, want %v", got, want)
+	}
+	for _, c := range []struct {
+		device Device
+		clears []string
+		others int
+	}{{told, ids[:1], 0}, {waiting, nil, 1}, {tried, ids[:1], 1}, {page, nil, 0}, {waits, nil, 1}} {
+		if clears, others := clearsOf(t, s, c.device, dawn); !slices.Equal(clears, c.clears) || others != c.others {
+			t.Errorf("%s is to take away %v and gets %d others, want %v and %d", c.device.Name, clears, others, c.clears, c.others)
+		}
+	}
+	if uids, err := s.Announced(a.ID, "INBOX", 7); err != nil || !slices.Equal(uids, []uint32{2}) {
+		t.Errorf("it still knows of %v, %v", uids, err)
+	}
+}
+
+func TestAMailThatIsReadWhileItsPushIsInFlightIsTakenAwayBehindIt(t *testing.T) {
+	t.Parallel()
+	for result, clears := range map[Result]bool{ResultDelivered: true, ResultRetry: true, ResultRefused: false, ResultMisconfigured: false} {
+		s := newStore(t)
+		ann := person(t, s, "ann")
+		a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
+		ids := arrive(t, s, a, 2, dawn)
+		w := head(t, s, d, dawn)
+		clearMail(t, s, a, 1, 1)
+		settle(t, s, w, Outcome{Result: result, Code: "code", Reason: "Reason."}, dawn)
+		settle(t, s, w, Outcome{Result: result, Code: "code", Reason: "Reason."}, dawn)
+		got, others := clearsOf(t, s, d, dawn.Add(time.Minute))
+		if (len(got) > 0) != clears || clears && !slices.Contains(got, ids[0]) || others != 1 {
+			t.Errorf("after %s the phone is to take away %v and gets %d others", result, got, others)
+		}
+	}
+}
+
+func TestAMailThatMayHaveBeenSentBeforeTheProgramEndedIsTakenAway(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
+	ids := arrive(t, s, a, 2, dawn)
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(s.dir)); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	clearMail(t, again, a, 2, 1, 2)
+	// The first was at the head of the queue when the program ended; the second cannot have been sent before it.
+	if clears, others := clearsOf(t, again, d, dawn); !slices.Contains(clears, ids[0]) || others != 0 {
+		t.Errorf("the phone is to take away %v and gets %d others", clears, others)
+	}
+}
+
+func TestTheUnreadCountGoesWithItsAccount(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "a@example.org")
+	if _, known, err := s.Unread(a.ID); err != nil || known {
+		t.Errorf("known before anybody said so: %v, %v", known, err)
+	}
+	look := arrival(t, s, a, 1, dawn)
+	look.Unread = new(12)
+	if _, err := s.Record(look); err != nil {
+		t.Fatal(err)
+	}
+	if n, known, err := s.Unread(a.ID); err != nil || !known || n != 12 {
+		t.Errorf("%d %v %v", n, known, err)
+	}
+	if err := s.SetUnread(a.ID, 11); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := s.Unread(a.ID); err != nil || n != 11 {
+		t.Errorf("%d %v", n, err)
+	}
+	if err := s.RemoveAccount(a.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, known, err := s.Unread(a.ID); err != nil || known {
+		t.Errorf("known of a removed account: %v, %v", known, err)
+	}
+	if err := s.SetUnread(a.ID, 1); err != ErrNotFound {
+		t.Errorf("set for a removed account: %v", err)
+	}
+}
+
+func TestWhatWasLearnedOfAHostIsKept(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	if h, err := s.Host("imap.example.org:993"); err != nil || h.Interval != 0 {
+		t.Errorf("%+v, %v", h, err)
+	}
+	want := Host{Interval: 8 * time.Minute, Since: dawn, Deaths: []time.Duration{time.Minute}, Died: dawn, Deadly: 10 * time.Minute, Lies: 2, Unreliable: dawn}
+	if err := s.PutHost("imap.example.org:993", want); err != nil {
+		t.Fatal(err)
+	}
+	reopen(t, s)
+	if h, err := s.Host("imap.example.org:993"); err != nil || h.Interval != want.Interval || !h.Since.Equal(want.Since) || len(h.Deaths) != 1 || h.Deadly != want.Deadly || h.Lies != 2 {
+		t.Errorf("%+v, %v", h, err)
+	}
+}

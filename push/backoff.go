@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	retryFirst   = 2 * time.Second  // the wait after a first failure, doubled with each
-	retryMost    = 10 * time.Minute // and never longer
-	suspectFirst = time.Hour        // the same for a suspect device
+	retryFirst   = 2 * time.Second // the wait after a first failure, doubled with each
+	retryMost    = time.Minute     // and never longer: what came meanwhile waits behind it when the service is well again
+	suspectFirst = time.Hour       // the same for a suspect device
 	suspectMost  = 12 * time.Hour
 	probeFirst   = 5 * time.Second // the pause of a lane in outage, doubled with each failed probe
 	probeMost    = time.Minute

@@ -35,9 +35,9 @@ func TestAWaitDoublesUpToItsMost(t *testing.T) {
 	}{
 		{retryFirst, retryMost, 0, 2 * time.Second},
 		{retryFirst, retryMost, 1, 4 * time.Second},
-		{retryFirst, retryMost, 8, 512 * time.Second},
-		{retryFirst, retryMost, 9, 10 * time.Minute},
-		{retryFirst, retryMost, math.MaxInt, 10 * time.Minute},
+		{retryFirst, retryMost, 4, 32 * time.Second},
+		{retryFirst, retryMost, 5, time.Minute},
+		{retryFirst, retryMost, math.MaxInt, time.Minute},
 		{suspectFirst, suspectMost, 0, time.Hour},
 		{suspectFirst, suspectMost, 3, 8 * time.Hour},
 		{suspectFirst, suspectMost, 4, 12 * time.Hour},

@@ -218,9 +218,15 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) {
 	start := time.Now()
 	sending, cancel := context.WithTimeout(sending, sendLimit)
 	defer cancel()
-	o := scheduled(d.send(sending, w.Device, render(w.Notification, w.Device, d.URL())), w.Attempts, time.Now())
+	o := d.send(sending, w.Device, render(w.Notification, w.Device, d.URL()))
+	asked := !o.At.IsZero()
+	o = scheduled(o, w.Attempts, time.Now())
 	report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o)
-	d.judge(w.Device, o, log)
+	b := d.judge(w.Device, o, log)
+	if o.Result == registry.ResultRetry && !o.Suspect && b.paused() && !asked {
+		// It waits with its lane, and goes on with it.
+		o.At = b.until
+	}
 	d.settle(ctx, log, w, o)
 }
 
@@ -254,11 +260,11 @@ func (d *Dispatcher) settle(ctx context.Context, log *slog.Logger, w registry.Wo
 	}
 }
 
-// judge draws the consequence of an outcome for the device's lane.
-func (d *Dispatcher) judge(device registry.Device, o registry.Outcome, log *slog.Logger) {
+// judge draws the consequence of an outcome for the device's lane, and gives how that stands then.
+func (d *Dispatcher) judge(device registry.Device, o registry.Outcome, log *slog.Logger) breaker {
 	lane, now := device.Lane(), time.Now()
 	if b := d.breaker(lane); b.after(device.ID, o, now) == b {
-		return // as ever: this need not wait for a lane that changes
+		return b // as ever: this need not wait for a lane that changes
 	}
 	d.judging.Lock()
 	defer d.judging.Unlock()
@@ -288,6 +294,7 @@ func (d *Dispatcher) judge(device registry.Device, o registry.Outcome, log *slog
 	if err != nil {
 		log.Error("the state of a lane cannot be written", "lane", lane, "err", err)
 	}
+	return b
 }
 
 // pause waits and reports whether it waited to the end.

@@ -358,3 +358,36 @@ func TestADeviceThatFailsForAReasonOfItsOwnDoesNotStarveItsLane(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatWaitedForALaneGoesOutOnAllItsDevicesWhenItWorksAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		crowd := h.crowd(4)
+		end := time.Now().Add(7 * time.Minute)
+		h.answers(until(end, retry))
+		h.run()
+		h.mail(1)
+		after(7 * time.Minute)
+		h.mail(1)
+		// One of them probes within a minute, and with its success the others go on at once.
+		after(time.Minute)
+		var first, last time.Time
+		for _, d := range crowd {
+			if got := h.got(d); len(got) != 2 {
+				t.Fatalf("%s got %d of two mails within a minute", d.Name, len(got))
+			}
+		}
+		for _, p := range h.sends() {
+			if p.outcome == registry.ResultDelivered {
+				if first.IsZero() {
+					first = p.at
+				}
+				last = p.at
+			}
+		}
+		if last.Sub(first) > time.Second {
+			t.Errorf("the last went out %v after the first", last.Sub(first))
+		}
+	})
+}

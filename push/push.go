@@ -28,6 +28,7 @@ type Message struct {
 	Kind    registry.Kind // decides urgency
 	Thread  string        // account id, for grouping on the phone; empty: none
 	Expires time.Time     // sent on as TTL, apns-expiration, ttl
+	Silent  bool          // it takes away and shows nothing: Title, Body and Neutral are empty; never for a transport that is not Silent
 	Title   string        // what the phone shows, never empty
 	Body    string        // may be empty
 	Neutral string        // what may be shown in the clear whatever the level: says nothing of the mail; never empty

@@ -24,6 +24,7 @@ type payload struct {
 	Subject string        `json:"subject,omitempty"`
 	Preview string        `json:"preview,omitempty"`
 	Code    string        `json:"code,omitempty"`
+	Clear   []string      `json:"clear,omitempty"`
 }
 
 // What may be shown in the clear, whatever the level.
@@ -44,6 +45,11 @@ func render(n registry.Notification, d registry.Device, url string) Message {
 		if d.Content.Allows(registry.Sender) {
 			m.Body = shorten(n.Text, 300)
 			p.Title, p.Body, p.Code = m.Title, m.Body, n.Code
+		}
+	case registry.ClearKind:
+		m.Silent = true
+		if d.Content.Allows(registry.Sender) {
+			p.Clear = n.Clear
 		}
 	case registry.TestKind:
 		m.Neutral, m.Title, m.Body = testTitle, testTitle, testBody

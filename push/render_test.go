@@ -29,6 +29,8 @@ func planted(kind registry.Kind) registry.Notification {
 	case registry.MailKind:
 		n.Folder = "Planted/Folder"
 		n.Content = registry.Content{From: "Planted From", Subject: "Planted <Subject> & \"more\"", Preview: "Planted preview, first words"}
+	case registry.ClearKind:
+		n.Clear = []string{registry.StableID("family", "INBOX", 1, 2), registry.StableID("family", "INBOX", 1, 3)}
 	case registry.AttentionKind:
 		n.Code, n.Text = "imap_password", "ann@example.org: the server refuses the password. Enter it again."
 	}
@@ -39,7 +41,7 @@ func at(l registry.Level) registry.Device { return registry.Device{Content: l} }
 
 // TestWhatAPhoneReceivesIsTheContractToTheByte: the files are what apps are built against.
 func TestWhatAPhoneReceivesIsTheContractToTheByte(t *testing.T) {
-	for _, kind := range []registry.Kind{registry.MailKind, registry.AttentionKind, registry.TestKind} {
+	for _, kind := range []registry.Kind{registry.MailKind, registry.ClearKind, registry.AttentionKind, registry.TestKind} {
 		for _, level := range everyLevel {
 			name := filepath.Join("testdata", "render", fmt.Sprintf("%s-%s.json", kind, level))
 			m := render(planted(kind), at(level), "https://push.example.org/")
@@ -68,7 +70,7 @@ func TestWhatAPhoneReceivesIsTheContractToTheByte(t *testing.T) {
 }
 
 func TestWakeCarriesVersionKindIDAccountAndTimeAndNothingElse(t *testing.T) {
-	for _, kind := range []registry.Kind{registry.MailKind, registry.AttentionKind, registry.TestKind} {
+	for _, kind := range []registry.Kind{registry.MailKind, registry.ClearKind, registry.AttentionKind, registry.TestKind} {
 		n := planted(kind)
 		m := render(n, at(registry.Wake), "")
 		var fields map[string]any

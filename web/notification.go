@@ -11,7 +11,7 @@ import (
 // Notification is what rang, or should have, and how it went on the devices of the user who asks.
 type Notification struct {
 	ID         string     `json:"id" doc:"Stable: the id of the push"`
-	Kind       string     `json:"kind" enum:"mail,attention"`
+	Kind       string     `json:"kind" enum:"mail,clear,attention"`
 	Account    string     `json:"account,omitempty" doc:"Account id; absent where it concerns none"`
 	Folder     string     `json:"folder,omitempty"`
 	At         time.Time  `json:"at"`
@@ -21,6 +21,8 @@ type Notification struct {
 	Preview    string     `json:"preview,omitempty" doc:"The first words"`
 	Code       string     `json:"code,omitempty" doc:"attention: what it is about, for programs"`
 	Text       string     `json:"text,omitempty" doc:"attention: what happened and what to do"`
+	Clear      []string   `json:"clear,omitempty" doc:"clear: the ids to take away, of mail that was read or removed elsewhere"`
+	Cleared    time.Time  `json:"cleared,omitzero" doc:"mail: when it was found read or removed elsewhere; absent: it was not"`
 	Deliveries []Delivery `json:"deliveries" doc:"One per own device that it was for"`
 }
 
@@ -28,7 +30,7 @@ type Notification struct {
 type Delivery struct {
 	Device   string    `json:"device" doc:"Device id"`
 	Name     string    `json:"name" doc:"The device's name"`
-	State    string    `json:"state" enum:"pending,delivered,expired,refused,removed"`
+	State    string    `json:"state" enum:"pending,delivered,cleared,expired,refused,removed"`
 	At       time.Time `json:"at,omitzero" doc:"Of the state, or of the last try while pending; absent: not tried yet"`
 	Attempts int       `json:"attempts"`
 	Code     string    `json:"code,omitempty" doc:"Of the last try that was no success, for programs"`
@@ -48,7 +50,7 @@ func (s *server) deviceNames(user string) (map[string]string, error) {
 // notificationOf shows the deliveries to the devices in names: of a shared account others hold the rest.
 func notificationOf(n registry.Notification, names map[string]string) Notification {
 	out := Notification{ID: n.ID, Kind: string(n.Kind), Account: n.Account, Folder: n.Folder, At: n.At.UTC(), Expires: n.Expires.UTC(),
-		From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview, Code: n.Code, Text: n.Text,
+		From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview, Code: n.Code, Text: n.Text, Clear: n.Clear, Cleared: utc(n.Cleared),
 		Deliveries: []Delivery{}}
 	for _, d := range n.Deliveries {
 		if name, own := names[d.Device]; own {

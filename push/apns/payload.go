@@ -26,10 +26,11 @@ type payload struct {
 }
 
 type aps struct {
-	Alert          alert  `json:"alert"`
-	Sound          string `json:"sound"`
-	MutableContent int    `json:"mutable-content"` // 1: the app's extension may rewrite it before it is shown
-	ThreadID       string `json:"thread-id,omitempty"`
+	Alert            alert  `json:"alert,omitzero"`
+	Sound            string `json:"sound,omitempty"`
+	MutableContent   int    `json:"mutable-content,omitempty"`   // 1: the app's extension may rewrite it before it is shown
+	ContentAvailable int    `json:"content-available,omitempty"` // 1: the app is woken, and nothing is shown
+	ThreadID         string `json:"thread-id,omitempty"`
 }
 
 type alert struct {
@@ -49,6 +50,11 @@ func (s *Sender) compose(d registry.Device, m push.Message) (*apns2.Notification
 		return nil, &o
 	}
 	p := payload{APS: aps{Sound: "default", MutableContent: 1}}
+	priority, pushType := apns2.PriorityHigh, apns2.PushTypeAlert
+	if m.Silent {
+		// Apple takes a background push with no other priority.
+		p.APS, priority, pushType = aps{ContentAvailable: 1}, apns2.PriorityLow, apns2.PushTypeBackground
+	}
 	if d.Encryption != nil {
 		body, err := push.Encrypt(m.Payload, *d.Encryption)
 		if err != nil {
@@ -79,9 +85,9 @@ func (s *Sender) compose(d registry.Device, m push.Message) (*apns2.Notification
 		DeviceToken: string(d.Token),
 		Topic:       topic,
 		Expiration:  m.Expires,
-		Priority:    apns2.PriorityHigh,
+		Priority:    priority,
 		Payload:     text,
-		PushType:    apns2.PushTypeAlert,
+		PushType:    pushType,
 	}, nil
 }
 

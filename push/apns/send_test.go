@@ -286,3 +286,29 @@ func TestAConnectionThatANATForgotIsReplacedBeforeTheNextMail(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatTakesAwayWakesTheAppAndShowsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		receiver, err := pushtest.NewReceiver()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := message()
+		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.ClearKind, "", "", ""
+		clear, keyed := device(apns.Register(nil)), device(apns.Register(receiver))
+		keys := receiver.Keys()
+		keyed.Encryption = &keys
+		for _, d := range []registry.Device{clear, keyed} {
+			expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
+		}
+		for _, got := range apns.Messages() {
+			if !got.Background || got.Priority != "5" || string(got.Payload) != string(m.Payload) || strings.Contains(string(got.Raw), "alert") {
+				t.Errorf("sent %s with priority %s", got.Raw, got.Priority)
+			}
+		}
+		if len(apns.Messages()) != 2 || len(apns.Violations()) > 0 {
+			t.Errorf("%d messages, %q", len(apns.Messages()), apns.Violations())
+		}
+	})
+}

@@ -143,12 +143,16 @@ func compose(d registry.Device, m push.Message, now time.Time) (*messaging.Messa
 		return nil, new(tooLarge())
 	}
 	ttl := m.TTL(now)
+	// FCM lowers apps whose high priority messages show nothing.
+	priority := "high"
+	if m.Silent {
+		priority = "normal"
+	}
 	return &messaging.Message{
 		Token: string(d.Token),
 		Data:  map[string]string{key: value},
 		Android: &messaging.AndroidConfig{
-			// Every kind there is shows something at once; FCM lowers apps whose high priority messages show nothing.
-			Priority: "high",
+			Priority: priority,
 			TTL:      &ttl,
 			// No collapse key: FCM keeps at most four different ones per device, so one per mail would lose mail.
 		},

@@ -261,3 +261,16 @@ func TestGoogleIsSpokenToOverHTTP2(t *testing.T) {
 		t.Errorf("HTTP versions %v, want 2 for the access token and 2 for the message", versions)
 	}
 }
+
+func TestWhatTakesAwayIsSentWithoutHaste(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fcm, sender := service(t)
+		d := device(fcm.Register(nil))
+		m := message()
+		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.ClearKind, "", "", ""
+		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: registry.ResultDelivered})
+		if got := fcm.Messages(); len(got) != 1 || !strings.EqualFold(got[0].Priority, "normal") || string(got[0].Payload) != string(m.Payload) {
+			t.Errorf("sent %+v", got)
+		}
+	})
+}

@@ -20,7 +20,7 @@ import (
 )
 
 // APNs is a stand-in for one APNs environment and one app, and an http.Handler that has to be served over HTTP/2. It takes
-// alerts in the form that idlepush promises and nothing else. It may be used from several goroutines.
+// alerts and background pushes in the form that idlepush promises and nothing else. It may be used from several goroutines.
 type APNs struct {
 	Record[APNsMessage]
 
@@ -50,6 +50,7 @@ type APNsMessage struct {
 	Payload    []byte // what the app reads: idlepush, or encrypted decrypted
 	Expires    time.Time
 	Priority   string
+	Background bool   // it shows nothing
 	Raw        []byte // the request's body
 	At         time.Time
 }
@@ -203,16 +204,16 @@ func (a *APNs) checkHeaders(h http.Header, m *APNsMessage) *refusal {
 	topic, pushType := h.Get("Apns-Topic"), h.Get("Apns-Push-Type")
 	m.ID, m.CollapseID, m.Priority = h.Get("Apns-Id"), h.Get("Apns-Collapse-Id"), h.Get("Apns-Priority")
 	expires, err := strconv.ParseInt(h.Get("Apns-Expiration"), 10, 64)
-	m.Expires = time.Unix(expires, 0)
+	m.Expires, m.Background = time.Unix(expires, 0), pushType == "background"
 	switch {
 	case topic == "":
 		return refuse(http.StatusBadRequest, "MissingTopic", "no topic")
 	case topic != a.Topic:
 		return refuse(http.StatusBadRequest, "DeviceTokenNotForTopic", "topic %q, want %q", topic, a.Topic)
-	case pushType != "alert":
-		return refuse(http.StatusBadRequest, "InvalidPushType", "push type %q, want alert", pushType)
-	case m.Priority != "10" && m.Priority != "5":
-		return refuse(http.StatusBadRequest, "BadPriority", "priority %q", m.Priority)
+	case pushType != "alert" && pushType != "background":
+		return refuse(http.StatusBadRequest, "InvalidPushType", "push type %q, want alert or background", pushType)
+	case m.Priority != "10" && m.Priority != "5", pushType == "background" && m.Priority != "5":
+		return refuse(http.StatusBadRequest, "BadPriority", "priority %q of a push of type %s", m.Priority, pushType)
 	case err != nil || expires < 0 || time.Until(m.Expires) > 30*24*time.Hour:
 		return refuse(http.StatusBadRequest, "BadExpirationDate", "expiration %q", h.Get("Apns-Expiration"))
 	case m.CollapseID == "" || len(m.CollapseID) > 64:
@@ -231,9 +232,10 @@ func (a *APNs) read(m *APNsMessage, receiver *Receiver) error {
 				Title string `json:"title"`
 				Body  string `json:"body"`
 			} `json:"alert"`
-			Sound          string `json:"sound"`
-			MutableContent int    `json:"mutable-content"`
-			ThreadID       string `json:"thread-id"`
+			Sound            string `json:"sound"`
+			MutableContent   int    `json:"mutable-content"`
+			ContentAvailable int    `json:"content-available"`
+			ThreadID         string `json:"thread-id"`
 		} `json:"aps"`
 		Idlepush  json.RawMessage `json:"idlepush"`
 		Encrypted string          `json:"encrypted"`
@@ -246,8 +248,10 @@ func (a *APNs) read(m *APNsMessage, receiver *Receiver) error {
 	if decoder.Decode(new(any)) != io.EOF {
 		return fmt.Errorf("something follows the payload")
 	}
-	if p.APS.Alert.Title == "" || p.APS.MutableContent != 1 {
-		return fmt.Errorf("an alert without title or mutable-content")
+	shown := p.APS.Alert.Title != "" && p.APS.MutableContent == 1
+	silent := p.APS.Alert.Title == "" && p.APS.Alert.Body == "" && p.APS.Sound == "" && p.APS.ContentAvailable == 1
+	if m.Background && !silent || !m.Background && !shown {
+		return fmt.Errorf("an alert without title or mutable-content, or a background push that shows something")
 	}
 	m.Title, m.Body, m.Thread = p.APS.Alert.Title, p.APS.Alert.Body, p.APS.ThreadID
 	var err error

@@ -15,7 +15,7 @@ import (
 // service worker with the payload out of its reach, and show nothing at all if that took too long.
 type declarative struct {
 	WebPush      int             `json:"web_push,omitempty"`
-	Notification notification    `json:"notification"`
+	Notification notification    `json:"notification,omitzero"`
 	IdlePush     json.RawMessage `json:"idlepush"`
 }
 
@@ -32,6 +32,9 @@ const marker = 8030
 // render makes the plaintext of a message, at most push.MaxPlaintext bytes. What is too long is cut from the body first
 // and then from the title, for Payload says it all again.
 func render(m push.Message) ([]byte, error) {
+	if m.Silent {
+		return marshal(declarative{IdlePush: m.Payload})
+	}
 	d := declarative{
 		Notification: notification{Title: m.Title, Body: m.Body, Navigate: m.URL, Tag: m.ID},
 		IdlePush:     m.Payload,

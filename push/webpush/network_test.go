@@ -21,7 +21,7 @@ func TestABrokenNetworkIsTriedAgain(t *testing.T) {
 	sender := webpush.New(config(t))
 
 	refusing := pointedAt(t, closed.URL)
-	expect(t, sender.Send(t.Context(), refusing, message()), retry, "webpush_unreachable", refusing)
+	expect(t, sender.Send(t.Context(), refusing, message()), retry, "webpush_refused", refusing)
 
 	nameless := pointedAt(t, "https://push.example.org")
 	expect(t, sender.Send(t.Context(), nameless, message()), retry, "webpush_host_unknown", nameless)
@@ -31,7 +31,7 @@ func TestABrokenNetworkIsTriedAgain(t *testing.T) {
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
 	confused := pointedAt(t, strings.Replace(plain.URL, "http://", "https://", 1))
-	expect(t, sender.Send(t.Context(), confused, message()), retry, "webpush_unreachable", confused)
+	expect(t, sender.Send(t.Context(), confused, message()), retry, "webpush_no_tls", confused)
 
 	s.Fail("", pushtest.Fault{Drop: true, Accepted: true, Times: 1})
 	expect(t, s.sender.Send(t.Context(), s.device, message()), retry, "webpush_unreachable", s.device)

@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 
 	"idlepush/registry"
 )
@@ -83,6 +85,9 @@ func outcome(host string, a answer) registry.Outcome {
 	if v.reason != "" {
 		o.Reason = host + " " + v.reason
 	}
+	if v == unavailable {
+		o.Reason = fmt.Sprintf("%s is out of order (HTTP status %d). It is tried again by itself.", host, a.status)
+	}
 	if v.result == registry.ResultRetry {
 		o.At = a.after
 	}
@@ -129,7 +134,11 @@ func fault(err error) verdict {
 		return again("webpush_host_unknown", "has no address.")
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return again("webpush_certificate", "showed a certificate that is not trusted. If it is yours, renew the certificate.")
+		return again("webpush_certificate", "showed a certificate that is not trusted. If it is yours, renew it, or name its authority's certificate in "+
+			"SSL_CERT_FILE where idlepush runs.")
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
+		return again("webpush_no_tls", "does not speak https on this port.")
 	}
 	var late net.Error
 	switch {
@@ -138,5 +147,8 @@ func fault(err error) verdict {
 	case errors.As(err, &late) && late.Timeout():
 		return again("webpush_timeout", "did not answer in time.")
 	}
-	return again("webpush_unreachable", "could not be reached.")
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return again("webpush_refused", "refused the connection. If it is yours, start it, and check the port.")
+	}
+	return again("webpush_unreachable", "could not be reached. It is tried again by itself; check this server's connection if this stays.")
 }

@@ -130,8 +130,12 @@ func (s *Sender) post(ctx context.Context, endpoint *url.URL, authorization stri
 	r.Header.Set("Content-Encoding", "aes128gcm")
 	// Apple refuses a TTL of 0.
 	r.Header.Set("TTL", strconv.Itoa(max(1, int(m.TTL(time.Now())/time.Second))))
-	// Every kind there is rings a person now, and an iPhone that sleeps is woken by nothing less.
-	r.Header.Set("Urgency", "high")
+	// What rings a person rings now, and an iPhone that sleeps is woken by nothing less.
+	urgency := "high"
+	if m.Silent {
+		urgency = "normal"
+	}
+	r.Header.Set("Urgency", urgency)
 	r.Header.Set("Topic", m.ID)
 	c := s.secure
 	if endpoint.Scheme == "http" {

@@ -59,9 +59,6 @@ func (s *session) stretch(folder string, width uint32) (found int, more bool, er
 		if err != nil {
 			return found, false, fmt.Errorf("fetch new mail: %w", err)
 		}
-		if mails, err = s.unknown(folder, mails, cursor); err != nil {
-			return found, false, err
-		}
 		to := cursor
 		to.Next = uint32(step[len(step)-1]) + 1
 		if left -= len(step); left == 0 && stop == 0 && cursor.Since.IsZero() {
@@ -181,20 +178,4 @@ func (s *session) place(folder string, cursor registry.Cursor, validity uint32) 
 		return cursor, nil
 	}
 	return to, s.record(folder, cursor, to, nil)
-}
-
-// unknown leaves out, after UIDVALIDITY changed, the mail that rang under its old UID.
-func (s *session) unknown(folder string, mails []registry.Mail, cursor registry.Cursor) ([]registry.Mail, error) {
-	if cursor.Since.IsZero() {
-		return mails, nil
-	}
-	var fingerprints []string
-	for _, m := range mails {
-		fingerprints = append(fingerprints, m.Fingerprint)
-	}
-	known, err := s.store.Known(s.account.ID, folder, fingerprints)
-	if err != nil {
-		return nil, &storeError{err}
-	}
-	return slices.DeleteFunc(mails, func(m registry.Mail) bool { return m.Fingerprint != "" && known[m.Fingerprint] }), nil
 }

@@ -174,17 +174,17 @@ func (s *Store) RemoveAccount(id string) error {
 	return err
 }
 
-// SetAccountState writes how the session of an account stands, if that is a change. Entering Attention queues, in the
+// SetAccountState writes how the session of an account stands, if state or code are a change; an earlier proof than the last is none. Entering Attention queues, in the
 // same transaction, one notification that says so to every device of those who see the account. ErrStale: a person has edited
 // the account since seen was read, so the session that speaks is not of this account any more.
-func (s *Store) SetAccountState(seen Account, state State, code, reason string, now time.Time) error {
+func (s *Store) SetAccountState(seen Account, st Status) error {
 	id, woken := seen.ID, false
 	var a Account
 	changes := func(tx *bolt.Tx) (change bool, err error) {
 		if a, err = s.account(tx, id); err == nil && !a.Edited.Equal(seen.Edited) {
 			err = ErrStale
 		}
-		return a.Status.State != state || a.Status.Code != code, err
+		return a.Status.State != st.State || a.Status.Code != st.Code, err
 	}
 	// A session that says the same at every look is not to cost a commit each time.
 	change := false
@@ -196,18 +196,18 @@ func (s *Store) SetAccountState(seen Account, state State, code, reason string, 
 			return err
 		}
 		old := a.Status
-		a.Status = Status{State: state, Since: now, Code: code, Reason: reason, Proof: old.Proof}
-		if state == Watching || state == Polling {
-			a.Status.Proof = now
+		a.Status = st
+		if st.Proof.Before(old.Proof) {
+			a.Status.Proof = old.Proof
 		}
-		if state == Attention && old.State != Attention {
+		if st.State == Attention && old.State != Attention {
 			told, err := ringing(tx, a)
 			if err != nil {
 				return err
 			}
-			n := Notification{ID: stableID(string(AttentionKind), id, now.String()), Kind: AttentionKind, Account: id,
-				At: now, Expires: now.Add(AttentionKind.Lifetime()), Code: code, Text: a.Email + ": " + reason}
-			if err := s.enqueue(tx, n, told, now); err != nil {
+			n := Notification{ID: stableID(string(AttentionKind), id, st.Since.String()), Kind: AttentionKind, Account: id,
+				At: st.Since, Expires: st.Since.Add(AttentionKind.Lifetime()), Code: st.Code, Text: a.Email + ": " + st.Reason}
+			if err := s.enqueue(tx, n, told, st.Since); err != nil {
 				return err
 			}
 			woken = true

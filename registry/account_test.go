@@ -49,10 +49,10 @@ func TestAnUpdateGivesAnAccountANewStartButNoNewOwner(t *testing.T) {
 	s := newStore(t)
 	ann := person(t, s, "ann")
 	a, other := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, ann, "other@example.org")
-	if err := s.SetAccountState(a, Watching, "", "", dawn); err != nil {
+	if err := setState(s, a, Watching, "", "", dawn); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetAccountState(a, Attention, "login", "The password is refused.", dawn.Add(time.Minute)); err != nil {
+	if err := setState(s, a, Attention, "login", "The password is refused.", dawn.Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	later := dawn.Add(time.Hour)
@@ -176,7 +176,7 @@ func TestAttentionIsSaidOnceUntilItEnds(t *testing.T) {
 	} {
 		now := dawn.Add(time.Duration(i) * time.Minute)
 		before := commits(t, s)
-		if err := s.SetAccountState(a, step.state, step.code, "Enter the password again.", now); err != nil {
+		if err := setState(s, a, step.state, step.code, "Enter the password again.", now); err != nil {
 			t.Fatal(err)
 		}
 		got, err := s.Account(a.ID)
@@ -206,7 +206,7 @@ func TestAttentionIsSaidOnceUntilItEnds(t *testing.T) {
 	if len(queueKeys(t, s, apart)) > 0 {
 		t.Error("a device that is not to ring for the mailbox was told")
 	}
-	if err := s.SetAccountState(Account{ID: newID()}, Watching, "", "", dawn); !errors.Is(err, ErrNotFound) {
+	if err := setState(s, Account{ID: newID()}, Watching, "", "", dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an unknown account: %v", err)
 	}
 }
@@ -224,13 +224,13 @@ func TestASessionOfAnAccountAsItWasSaysNothingOfItAsItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetAccountState(a, Attention, "login", "Enter the password again.", dawn.Add(time.Hour)); !errors.Is(err, ErrStale) {
+	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn.Add(time.Hour)); !errors.Is(err, ErrStale) {
 		t.Errorf("%v, want ErrStale", err)
 	}
 	if got, err := s.Account(a.ID); err != nil || got.Status != edited.Status || len(queueKeys(t, s, d)) > 0 {
 		t.Errorf("status %+v, %v", got.Status, err)
 	}
-	if err := s.SetAccountState(edited, Watching, "", "", dawn.Add(time.Hour)); err != nil {
+	if err := setState(s, edited, Watching, "", "", dawn.Add(time.Hour)); err != nil {
 		t.Error(err)
 	}
 }
@@ -264,7 +264,7 @@ func TestSharingAMailboxLeavesItsSessionAlone(t *testing.T) {
 	s := newStore(t)
 	ann, ben := person(t, s, "ann"), person(t, s, "ben")
 	a := mailbox(t, s, ann, "ann@example.org")
-	if err := s.SetAccountState(a, Watching, "", "", dawn.Add(time.Minute)); err != nil {
+	if err := setState(s, a, Watching, "", "", dawn.Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	a.SharedWith = []string{ben.ID}
@@ -272,7 +272,7 @@ func TestSharingAMailboxLeavesItsSessionAlone(t *testing.T) {
 	if err != nil || shared.Status.State != Watching || !shared.Edited.Equal(a.Edited) {
 		t.Fatalf("%+v, %v", shared, err)
 	}
-	if err := s.SetAccountState(shared, Attention, "login", "Enter the password again.", dawn.Add(2*time.Hour)); err != nil {
+	if err := setState(s, shared, Attention, "login", "Enter the password again.", dawn.Add(2*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	// The same password once more is a person's wish to try again.
@@ -331,7 +331,7 @@ func TestAddingAMailboxAgainMendsOneThatWaitsForAPerson(t *testing.T) {
 	if got, added, err := s.AddAccount(again, dawn); err != nil || added || got.Password != a.Password {
 		t.Errorf("one that works: added %v, %v, password taken: %v", added, err, got.Password != a.Password)
 	}
-	if err := s.SetAccountState(a, Attention, "login", "Enter the password again.", dawn); err != nil {
+	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn); err != nil {
 		t.Fatal(err)
 	}
 	got, added, err := s.AddAccount(again, dawn.Add(time.Hour))

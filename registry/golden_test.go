@@ -63,7 +63,7 @@ func makeGolden(t *testing.T, dir string) golden {
 	if err := s.PauseLane(Lane{Name: list[2].Lane(), Since: dawn, Until: dawn.Add(15 * time.Minute), Code: "vapid", Reason: "The key is refused."}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetAccountState(a, Attention, "login_refused", "Enter the password again.", dawn); err != nil {
+	if err := setState(s, a, Attention, "login_refused", "Enter the password again.", dawn); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(s.SetUnread(a.ID, 3), s.PutHost("imap.example.org:993", Host{Interval: 8 * time.Minute, Since: dawn})); err != nil {

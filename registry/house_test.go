@@ -189,3 +189,12 @@ func statusOf(t testing.TB, s *Store, d Device) Status {
 	}
 	return d.Status
 }
+
+// setState writes an account's state as a session does, which proves that it works where it does.
+func setState(s *Store, a Account, state State, code, reason string, now time.Time) error {
+	st := Status{State: state, Since: now, Code: code, Reason: reason}
+	if state == Watching || state == Polling {
+		st.Proof = now
+	}
+	return s.SetAccountState(a, st)
+}

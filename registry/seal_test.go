@@ -65,7 +65,7 @@ func plantedHousehold(t *testing.T, s *Store) (ann User, a Account, list []Devic
 			t.Fatal(err)
 		}
 		for _, state := range []State{Attention, Watching} {
-			if err := s.SetAccountState(a, state, "login", "The password is refused.", dawn.Add(time.Duration(round)*time.Minute)); err != nil {
+			if err := setState(s, a, state, "login", "The password is refused.", dawn.Add(time.Duration(round)*time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 		}

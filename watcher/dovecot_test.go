@@ -38,7 +38,7 @@ func TestNewMailAtDovecotRingsWithWhatItSays(t *testing.T) {
 			if c := got[0].Content; len(got) != 1 || c != (registry.Content{From: "Berta", Subject: "hello", Preview: "How are you?"}) {
 				t.Fatalf("rang %d mails, the first as %+v", len(got), c)
 			}
-			if _, live := pool.Live(h.account.ID); !live {
+			if live := pool.Live(h.account.ID); live.Connections != 1 || live.LastByte.IsZero() || live.LastMail.IsZero() {
 				t.Error("the session is not said to be live")
 			}
 		})
@@ -137,7 +137,7 @@ func TestMailSinceTheLastSuccessRingsAfterUIDVALIDITYChangedAndNoneTwice(t *test
 	}
 }
 
-func TestOtherFoldersAreLookedAtWithEveryRefresh(t *testing.T) {
+func TestOtherFoldersAreLookedAtWithEveryTour(t *testing.T) {
 	s := imaptest.Dovecot(t)
 	s.CreateFolder(t, s.User, "Büro")
 	account := dovecotAccount(s, registry.TLS)
@@ -148,7 +148,7 @@ func TestOtherFoldersAreLookedAtWithEveryRefresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	session := &session{account: h.account, store: h.store, conn: conn, log: h.log, poison: new(poison)}
+	session := h.session(conn, new(poison))
 	for _, step := range []struct {
 		folder string
 		found  int
@@ -156,7 +156,7 @@ func TestOtherFoldersAreLookedAtWithEveryRefresh(t *testing.T) {
 		if step.folder != "" {
 			s.Deliver(t, s.User, step.folder, mail("a@example.org", "for "+step.folder, ""))
 		}
-		session.round = session.round.AddDate(0, 0, -1)
+		session.folder, session.tour = "", time.Time{} // as after a poll
 		if found, err := session.catchUp(); err != nil || found != step.found {
 			t.Fatalf("after a mail to %q: %d found, %v; want %d", step.folder, found, err, step.found)
 		}
@@ -164,8 +164,8 @@ func TestOtherFoldersAreLookedAtWithEveryRefresh(t *testing.T) {
 			t.Fatalf("the session would wait in %q", session.folder)
 		}
 	}
-	if session.missing != "gone" {
-		t.Errorf("the folder that is missing is said to be %q", session.missing)
+	if len(session.missing) != 1 || !session.missing["gone"] {
+		t.Errorf("the folder that is missing is said to be %v", session.missing)
 	}
 }
 
@@ -202,7 +202,7 @@ func TestAWrongPasswordStopsAndSaysSoOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.waitState(t, registry.Watching)
-	h.wait(t, "a live connection", func() bool { _, live := pool.Live(h.account.ID); return live })
+	h.wait(t, "a live connection", func() bool { return pool.Live(h.account.ID).Connections == 1 })
 }
 
 func TestACheckSaysWhatTheServerCanDoAndWhichFieldIsWrong(t *testing.T) {
@@ -264,7 +264,7 @@ func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
 		t.Error("that is no telling, that is the refresh or worse")
 	}
 	for _, f := range account.Folders {
-		s.Deliver(t, s.User, f, mail("a@example.org", "all at once", ""))
+		s.Deliver(t, s.User, f, mail("a@example.org", "all at once, for "+f, ""))
 	}
 	h.waitMails(t, 2*len(account.Folders))
 	if logins := strings.Count(h.logged.String(), "msg=connected"); logins != 1 {

@@ -24,10 +24,11 @@ type Failure struct {
 	Reason string // what happened and what to do, in our own words
 	Server string // what the server said to it, cleaned and without the password; may be empty
 
-	final   bool          // only a person can help
-	unclear bool          // a login refused without saying why: final only when it goes on
-	slow    time.Duration // the next try is not before this
-	cause   error
+	final    bool          // only a person can help
+	personal bool          // it lies in this account, and says nothing of the host
+	unclear  bool          // a login refused without saying why: final only when it goes on
+	slow     time.Duration // the next try is not before this
+	cause    error
 }
 
 func (f *Failure) Error() string { return f.Reason }

@@ -95,10 +95,10 @@ func TestReconnectsSpreadAndNeverHammer(t *testing.T) {
 	for attempt := range 40 {
 		for range 50 {
 			wait := backoff(attempt, 0)
-			if full := min(retryFirst<<min(attempt, 10), retryMost); wait > full || wait < full/2 {
+			if full := min(retryFirst<<min(attempt, 10), retryMost); wait > full {
 				t.Fatalf("attempt %d waits %v", attempt, wait)
 			}
-			if slow := backoff(attempt, slowest); slow > slowest || slow < slowest/2 {
+			if slow := backoff(attempt, slowest); slow > max(slowest, retryMost) || slow < slowest*3/4 {
 				t.Fatalf("attempt %d waits %v where it is to be slow", attempt, slow)
 			}
 		}

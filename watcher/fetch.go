@@ -26,6 +26,7 @@ var (
 // behind it from ringing.
 type poison struct {
 	strikes map[poisoned]int
+	shut    map[string]time.Time // folders that are passed over, until when
 }
 
 type poisoned struct {
@@ -54,7 +55,7 @@ func (p *poison) strike(folder string, uids []imap.UID, err error) {
 	_, protocol := errors.AsType[*wire.ProtocolError](err)
 	_, limit := errors.AsType[*wire.LimitError](err)
 	refusal, refused := errors.AsType[*imap.Error](err)
-	certain := protocol || limit || refused && !temporary(refusal) || errors.Is(err, errUnreadable)
+	certain := protocol || limit || refused && !temporary(refusal)
 	for _, uid := range uids {
 		key := poisoned{folder, uid}
 		switch {
@@ -77,13 +78,19 @@ func (p *poison) forget(folder string, uids []imap.UID) {
 // whole stands for a folder in the place of a mail: its search ended a session.
 const whole imap.UID = 0
 
-// avoids reports whether looking at the folder has ended so many sessions that this one passes it over; the next look tries it again.
+// shutFor is how long a folder that has ended so many sessions is passed over; then it is tried once more.
+const shutFor = time.Hour
+
+// avoids reports whether looking at the folder has ended so many sessions that it is passed over now.
 func (p *poison) avoids(folder string) bool {
-	if !p.blind(folder, whole) {
-		return false
+	if p.blind(folder, whole) {
+		p.strikes[poisoned{folder, whole}]--
+		if p.shut == nil {
+			p.shut = make(map[string]time.Time)
+		}
+		p.shut[folder] = time.Now().Add(shutFor)
 	}
-	p.strikes[poisoned{folder, whole}]--
-	return true
+	return time.Now().Before(p.shut[folder])
 }
 
 // fetch describes the mails of these UIDs, in their order, without those that do not ring: gone since the search, dealt
@@ -105,6 +112,12 @@ func (s *session) fetch(folder string, uids []imap.UID, since time.Time) ([]regi
 		got, err := s.fetchGroup(folder, group, since)
 		if _, ours := errors.AsType[*storeError](err); ours {
 			return nil, err
+		}
+		if err != nil && !s.plain && s.conn.Cause() == nil && errors.Is(err, errUnreadable) {
+			// It may be the date or the size that cannot be read, and a mail rings without them.
+			s.plain = true
+			uids = append(slices.Clone(group), uids...)
+			continue
 		}
 		if err != nil {
 			s.poison.strike(folder, group, err)
@@ -129,7 +142,7 @@ func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([
 	if err != nil {
 		return nil, &storeError{err}
 	}
-	options := &imap.FetchOptions{UID: true, Flags: true, InternalDate: !since.IsZero(),
+	options := &imap.FetchOptions{UID: true, Flags: true, InternalDate: !s.plain, RFC822Size: !s.plain,
 		BodySection: []*imap.FetchItemBodySection{headerSection}}
 	if level.Allows(registry.Preview) {
 		options.BodySection = append(options.BodySection, textSection)
@@ -147,15 +160,23 @@ func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([
 		return nil, err
 	}
 	var mails []registry.Mail
+	late := 0
 	for _, uid := range uids {
 		i := slices.IndexFunc(answers, func(m *imapclient.FetchMessageBuffer) bool { return m.UID == uid })
 		switch {
 		case i < 0 && slices.Contains(there, uid), i >= 0 && len(answers[i].BodySection) == 0:
 			return nil, errUnreadable
-		case i >= 0 && rings(answers[i], since):
-			mails = append(mails, describeMail(answers[i], level))
+		case i < 0:
+			continue
+		}
+		if date := answers[i].InternalDate; !date.IsZero() && time.Since(date) > lateBy {
+			late++
+		}
+		if m, own := s.describe(answers[i], level); !own && rings(answers[i], since) {
+			mails = append(mails, m)
 		}
 	}
+	s.late += late
 	return mails, nil
 }
 
@@ -173,7 +194,8 @@ func rings(m *imapclient.FetchMessageBuffer, since time.Time) bool {
 	})
 }
 
-func describeMail(m *imapclient.FetchMessageBuffer, level registry.Level) registry.Mail {
+// describe says what a mail is, and whether the account's owner sent it.
+func (s *session) describe(m *imapclient.FetchMessageBuffer, level registry.Level) (_ registry.Mail, own bool) {
 	var header, text []byte
 	for _, section := range m.BodySection {
 		if section.Section.Specifier == imap.PartSpecifierText {
@@ -183,6 +205,6 @@ func describeMail(m *imapclient.FetchMessageBuffer, level registry.Level) regist
 		}
 	}
 	d := message.Describe(header, text)
-	return registry.Mail{UID: uint32(m.UID), Fingerprint: d.Fingerprint,
-		Content: registry.Content{From: d.From, Subject: d.Subject, Preview: d.Preview}.At(level)}
+	return registry.Mail{UID: uint32(m.UID), Fingerprint: message.Fingerprint(header, m.RFC822Size),
+		Content: registry.Content{From: d.From, Subject: d.Subject, Preview: d.Preview}.At(level)}, strings.EqualFold(d.Address, s.account.Email)
 }

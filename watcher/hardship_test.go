@@ -37,7 +37,7 @@ func TestAFolderThatCannotBeSearchedKeepsNoMailOfINBOXFromRinging(t *testing.T) 
 						}
 						talk.Answer("UID SEARCH", args)
 					}}}
-				sessions := h.sessions(t, script, 12, refresh/2)
+				sessions := h.sessions(t, script, 12, usualInterval/2)
 				if got := subjects(h.mails(t)); !slices.Equal(got, []string{"first"}) || sessions == 12 {
 					t.Errorf("in %d sessions %q rang", sessions, got)
 				}
@@ -55,7 +55,7 @@ func TestFlagsThatNobodyCanReadEndNoSession(t *testing.T) {
 			}
 		}}
 		defer h.live(t, script)()
-		time.Sleep(2 * refresh)
+		time.Sleep(2 * usualInterval)
 		script.Deliver(imaptest.Message{Header: "Subject: new\r\n\r\n"})
 		synctest.Wait()
 		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"new"}) {
@@ -182,7 +182,7 @@ func TestAnyNumberOfMailsAndAnyJumpOfUIDsIsGoneThrough(t *testing.T) {
 				searches++
 				talk.Answer("UID SEARCH", args)
 			}}
-		h.sessions(t, script, 1, refresh/2)
+		h.sessions(t, script, 1, usualInterval/2)
 		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"last"}) || searches > 60 {
 			t.Errorf("after %d searches %q rang", searches, got)
 		}

@@ -222,5 +222,11 @@ func (h *house) scripted(ctx context.Context, t testing.TB, script *imaptest.Scr
 	if err == nil {
 		err = Dialer{}.authenticate(conn, h.account)
 	}
-	return &session{account: h.account, store: h.store, conn: conn, log: h.log, poison: bad}, end, err
+	return h.session(conn, bad), end, err
+}
+
+// session is one over a connection that is logged in.
+func (h *house) session(conn *wire.Conn, bad *poison) *session {
+	at := newHost(h.account.Host, h.account.Host, h.store, h.log)
+	return newSession(h.account, h.store, at, conn, h.log, bad, &proofs{host: at})
 }

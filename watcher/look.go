@@ -87,11 +87,12 @@ func (s *session) stretch(folder string, width uint32) (found int, more bool, er
 
 func (s *session) record(folder string, from, to registry.Cursor, mails []registry.Mail) error {
 	n, err := s.store.Record(registry.Arrival{
-		Account: s.account.ID, Edited: s.account.Edited, Folder: folder, From: from, To: to, Mails: mails, At: time.Now()})
+		Account: s.account.ID, Edited: s.account.Edited, Folder: folder, From: from, To: to, Mails: mails, Unread: s.sum(), At: time.Now()})
 	if err != nil {
 		return &storeError{err}
 	}
 	if n > 0 {
+		s.proofs.rang(time.Now())
 		s.log.Info("new mail", "mailbox", folder, "uidvalidity", to.UIDValidity, "uid", to.Next-1, "count", n)
 	}
 	return nil
@@ -125,9 +126,13 @@ func (s *session) search(folder string, cursor registry.Cursor, width uint32) (u
 			// SINCE compares dates in the server's time zone, whatever that is.
 			criteria.Since = cursor.Since.AddDate(0, 0, -1)
 		}
+		counted := s.askUnread(client, folder)
 		before := s.conn.Dropped()
 		uids, err = search(client, criteria)
 		dropped = s.conn.Dropped() - before
+		if unanswered := counted(); err == nil {
+			err = unanswered
+		}
 		return err
 	})
 	if err != nil {
@@ -164,7 +169,8 @@ func (s *session) place(folder string, cursor registry.Cursor, validity uint32) 
 	case cursor.Seen.IsZero():
 		to.Next = s.ends[folder]
 		s.log.Info("folder seen for the first time", "mailbox", folder, "uidvalidity", validity)
-	case cursor.UIDValidity != validity:
+	case cursor.UIDValidity != validity, s.said[folder] && cursor.Next > s.ends[folder]:
+		// A server that was restored from a backup gives UIDs again that it had given.
 		to.Since = cursor.Seen.Add(-skew)
 		if !cursor.Since.IsZero() {
 			// It was renumbered before, and not gone through since.
@@ -173,7 +179,7 @@ func (s *session) place(folder string, cursor registry.Cursor, validity uint32) 
 		if oldest := now.Add(-registry.MailKind.Lifetime()); to.Since.Before(oldest) {
 			to.Since = oldest
 		}
-		s.log.Warn("the server has renumbered the folder", "mailbox", folder, "uidvalidity", validity)
+		s.log.Warn("the server has renumbered the folder, or put it back to an earlier state", "mailbox", folder, "uidvalidity", validity, "uid", s.ends[folder])
 	default:
 		return cursor, nil
 	}

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,12 +16,9 @@ import (
 )
 
 const (
-	// loginsPerHost is how many connections to one host are being opened at once: a restart must not look like an attack.
-	loginsPerHost = 4
-
-	retryFirst = 2 * time.Second // the wait after a first failure, doubled with each
-	retryMost  = 5 * time.Minute // and never longer, unless the failure asks for it
-	stable     = 5 * time.Minute // a connection that lived this long ends the doubling
+	retryFirst = 2 * time.Second  // the longest wait after a first failure, doubled with each
+	retryMost  = 15 * time.Minute // and never longer
+	stable     = 5 * time.Minute  // a connection that lived this long ends the doubling
 
 	// A login that is refused without a reason is given up after unclearTries in a row over unclearTime.
 	unclearTries = 3
@@ -35,19 +35,60 @@ type Pool struct {
 
 	mu    sync.Mutex
 	conns map[string]*wire.Conn // by account, while one is open
-	doors map[string]chan struct{}
+	hosts map[string]*host      // by host and port
+	known map[string]*proofs    // by account
 }
 
-// Live tells when the last byte came on the account's connection. False: it has none. It may be called from any
-// goroutine.
-func (p *Pool) Live(account string) (time.Time, bool) {
+// Live is what is known of an account's session beside what the store has: ages, which are not worth writing down.
+type Live struct {
+	Connections int           // open now
+	LastByte    time.Time     // from the server, in the session that runs; zero: none does
+	Confirmed   time.Time     // when the server last confirmed that there is nothing more; zero: not in this run of the program
+	LastMail    time.Time     // when mail was last found to ring; zero: likewise
+	Interval    time.Duration // how long the connection may be silent; zero: not known yet
+	Why         string        // the interval is that
+}
+
+// Live tells of the account's session. It may be called from any goroutine.
+func (p *Pool) Live(account string) (l Live) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	conn, ok := p.conns[account]
-	if !ok {
-		return time.Time{}, false
+	if known := p.known[account]; known != nil {
+		l = known.live()
 	}
-	return conn.LastByte(), true
+	if conn := p.conns[account]; conn != nil {
+		l.Connections, l.LastByte = 1, conn.LastByte()
+	}
+	return l
+}
+
+// proofs are the times at which an account was last seen to work. They outlive its sessions.
+type proofs struct {
+	host *host
+
+	mu        sync.Mutex
+	confirmed time.Time
+	mail      time.Time
+}
+
+func (p *proofs) confirm(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.confirmed = now
+}
+
+func (p *proofs) rang(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mail = now
+}
+
+func (p *proofs) live() Live {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := Live{Confirmed: p.confirmed, LastMail: p.mail}
+	l.Interval, l.Why = p.host.interval()
+	return l
 }
 
 // running is one account's supervisor.
@@ -59,9 +100,7 @@ type running struct {
 // Run keeps what runs the same as what should run, until ctx ends; then it ends all sessions and returns. Boot, add, edit and
 // remove are this one comparison.
 func (p *Pool) Run(ctx context.Context) error {
-	p.mu.Lock()
-	p.conns, p.doors = make(map[string]*wire.Conn), make(map[string]chan struct{})
-	p.mu.Unlock()
+	p.begin()
 	var supervisors sync.WaitGroup
 	defer supervisors.Wait()
 	current := make(map[string]*running)
@@ -94,6 +133,12 @@ func (p *Pool) Run(ctx context.Context) error {
 	}
 }
 
+func (p *Pool) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns, p.hosts, p.known = make(map[string]*wire.Conn), make(map[string]*host), make(map[string]*proofs)
+}
+
 // compare stops what should not run as it does, and starts what should and does not. An account whose old session is still
 // ending is started by the look that follows its end.
 func (p *Pool) compare(current map[string]*running, start func(registry.Account)) {
@@ -123,17 +168,30 @@ func (p *Pool) compare(current map[string]*running, start func(registry.Account)
 // supervise keeps one account's session running until ctx ends or only a person can help.
 func (p *Pool) supervise(ctx context.Context, a registry.Account) {
 	log := p.Log.With("account", a.ID)
+	home := p.host(a)
+	proved := &proofs{host: home}
+	p.mu.Lock()
+	if before := p.known[a.ID]; before != nil && before.host == home {
+		proved = before
+	}
+	p.known[a.ID] = proved
+	p.mu.Unlock()
 	var bad poison
 	var unclear struct {
 		count int
 		since time.Time
 	}
 	// What an earlier run of the program wrote is no knowledge of this one.
-	p.setState(a, registry.New, &Failure{}, log)
+	p.setState(a, registry.Status{State: registry.New}, log)
 	for attempt := 0; ; attempt++ {
-		lived, err := p.session(ctx, a, &bad, log)
+		lived, err := p.session(ctx, a, home, &bad, proved, log)
 		if ctx.Err() != nil {
 			return
+		}
+		if errors.Is(err, errRenewed) {
+			log.Info("session renewed")
+			attempt = -1
+			continue
 		}
 		if errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {
 			// The account was edited or removed: the pool is about to end this, or has just begun it from an old row.
@@ -151,26 +209,49 @@ func (p *Pool) supervise(ctx context.Context, a registry.Account) {
 		} else if unclear.count++; unclear.count == 1 {
 			unclear.since = time.Now()
 		}
+		st := registry.Status{State: registry.Retrying, Code: f.Code, Reason: f.Text(), Proof: proved.live().Confirmed}
 		if f.final || unclear.count >= unclearTries && time.Since(unclear.since) >= unclearTime {
 			log.Error("a person must look at the account", "status", f.Code, "err", f.Text())
-			if p.setState(a, registry.Attention, f, log) {
+			st.State = registry.Attention
+			if p.setState(a, st, log) {
 				return
 			}
 			// What is not written down would begin anew at once, and the login with it.
 			f.slow = slowest
 		}
+		if !f.personal && lived < stable {
+			home.failed(lived == 0)
+		}
 		wait := backoff(attempt, f.slow)
 		log.Warn("session ended, will be tried again", "status", f.Code, "err", wire.Clean(redact(err.Error(), a)), "attempt", attempt+1, "wait", wait.Round(time.Second))
-		p.setState(a, registry.Retrying, f, log)
-		if !sleep(ctx, wait) {
+		st.State = registry.Retrying
+		p.setState(a, st, log)
+		if !p.pause(ctx, home, wait, f) {
 			return
 		}
 	}
 }
 
+// pause waits before the next try. Where it was the host that failed, the wait ends when another account gets in there.
+func (p *Pool) pause(ctx context.Context, home *host, wait time.Duration, f *Failure) bool {
+	if f.personal || f.slow > 0 {
+		return sleep(ctx, wait)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-home.recovered():
+	}
+	return true
+}
+
 // setState writes the state and reports whether it stands; so it does where the account is another one by now.
-func (p *Pool) setState(a registry.Account, state registry.State, f *Failure, log *slog.Logger) bool {
-	err := p.Store.SetAccountState(a, state, f.Code, f.Text(), time.Now())
+func (p *Pool) setState(a registry.Account, st registry.Status, log *slog.Logger) bool {
+	st.Since = time.Now()
+	err := p.Store.SetAccountState(a, st)
 	if err == nil || errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {
 		return true
 	}
@@ -178,18 +259,20 @@ func (p *Pool) setState(a registry.Account, state registry.State, f *Failure, lo
 	return false
 }
 
-// backoff is the wait before the next try: doubled with each attempt, at least slow, less up to a half, so that what was
-// lost together does not come back together.
+// backoff is the wait before the next try: any time up to a bound that doubles with each attempt (full jitter: what was lost together does not come back
+// together), or somewhat less than slow, where that is longer.
 func backoff(attempt int, slow time.Duration) time.Duration {
-	wait := retryFirst << min(attempt, 20)
-	wait = max(min(wait, retryMost), slow)
-	return wait - rand.N(wait/2)
+	wait := rand.N(min(retryFirst<<min(max(attempt, 0), 20), retryMost))
+	if slow > 0 {
+		wait = max(wait, slow-rand.N(slow/4))
+	}
+	return wait
 }
 
 // session logs in, waiting for its turn at the host, and runs until the connection is over. It tells how long that was from
 // the login on.
-func (p *Pool) session(ctx context.Context, a registry.Account, bad *poison, log *slog.Logger) (lived time.Duration, err error) {
-	conn, err := p.enter(ctx, a)
+func (p *Pool) session(ctx context.Context, a registry.Account, home *host, bad *poison, proved *proofs, log *slog.Logger) (lived time.Duration, err error) {
+	conn, err := p.enter(ctx, a, home)
 	if err != nil {
 		return 0, err
 	}
@@ -207,25 +290,33 @@ func (p *Pool) session(ctx context.Context, a registry.Account, bad *poison, log
 	if alert := conn.Alert(); alert != "" {
 		log.Warn("the server wants this to be read", "status", redact(alert, a))
 	}
-	s := &session{account: a, store: p.Store, conn: conn, log: log, poison: bad}
-	err = s.run(ctx)
-	return time.Since(began), err
+	err = newSession(a, p.Store, home, conn, log, bad, proved).run(ctx)
+	return max(time.Since(began), 1), err
 }
 
-// enter opens a connection, at most loginsPerHost at once to one host.
-func (p *Pool) enter(ctx context.Context, a registry.Account) (*wire.Conn, error) {
+// enter opens a connection when it is the account's turn at its host.
+func (p *Pool) enter(ctx context.Context, a registry.Account, home *host) (*wire.Conn, error) {
+	leave, err := home.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	conn, err := p.Dialer.login(ctx, a)
+	if err == nil {
+		home.entered()
+	}
+	return conn, err
+}
+
+// host gives what is known of an account's host, the same to all accounts on it.
+func (p *Pool) host(a registry.Account) *host {
+	name := strings.ToLower(net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
 	p.mu.Lock()
-	door, ok := p.doors[a.Host]
+	defer p.mu.Unlock()
+	h, ok := p.hosts[name]
 	if !ok {
-		door = make(chan struct{}, loginsPerHost)
-		p.doors[a.Host] = door
+		h = newHost(a.Host, name, p.Store, p.Log)
+		p.hosts[name] = h
 	}
-	p.mu.Unlock()
-	select {
-	case door <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	defer func() { <-door }()
-	return p.Dialer.login(ctx, a)
+	return h
 }

@@ -91,7 +91,7 @@ func TestWhatRunsFollowsWhatShouldRun(t *testing.T) {
 	m := imaptest.Memory(t)
 	h := newHouse(t, memoryAccount(m))
 	pool, stop := h.watch(t, memoryDialer(m))
-	live := func() bool { _, ok := pool.Live(h.account.ID); return ok }
+	live := func() bool { return pool.Live(h.account.ID).Connections == 1 }
 	h.wait(t, "boot: it runs", live)
 	// Until the folder was seen for the first time, mail in it is old.
 	h.waitState(t, registry.Watching)
@@ -117,9 +117,9 @@ func TestWhatRunsFollowsWhatShouldRun(t *testing.T) {
 	}
 	h.wait(t, "removed: it does not run", func() bool { return !live() })
 	again := h.add(t, memoryAccount(m))
-	h.wait(t, "added: it runs", func() bool { _, ok := pool.Live(again.ID); return ok })
+	h.wait(t, "added: it runs", func() bool { return pool.Live(again.ID).Connections == 1 })
 	stop()
-	if _, ok := pool.Live(again.ID); ok {
+	if pool.Live(again.ID).Connections != 0 {
 		t.Error("it runs after the end")
 	}
 }

@@ -45,7 +45,7 @@ func TestOldMailOfARenumberedFolderNeverRings(t *testing.T) {
 				h.from(t, 700)
 				script := renumbered(recent...)
 				defer h.live(t, script)()
-				time.Sleep(2 * refresh)
+				time.Sleep(2 * usualInterval)
 				script.Deliver(imaptest.Message{Header: "Subject: new\r\n\r\n"})
 				synctest.Wait()
 				want := append(slices.Repeat([]string{"since"}, len(recent)), "new")

@@ -5,20 +5,22 @@
 // EXISTS, refresh and poll all take the same path, so there is one place where new mail is found (look), and none can fall
 // between two paths. Nothing in a mailbox ever changes: folders are opened with EXAMINE, bodies read with PEEK.
 //
-// New is what has a UID at or past the folder's cursor and is not flagged \Seen, \Deleted, \Draft, $Junk or Junk: what a
-// person or a filter has dealt with already does not ring. The first sight of a folder sets its cursor and rings nothing.
+// New is what has a UID at or past the folder's cursor, is not flagged \Seen, \Deleted, \Draft, $Junk or Junk, and was not sent by the account's own
+// address: what a person or a filter has dealt with already does not ring. The first sight of a folder sets its cursor and rings nothing. What rang and
+// was read or removed elsewhere is cleared.
 package watcher
 
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
-	"math/rand/v2"
+	"maps"
+	"net"
 	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
 
 	"idlepush/registry"
 	"idlepush/watcher/wire"
@@ -28,36 +30,63 @@ const (
 	// patience is how long one step may take: the server's answer to a command, or a handshake.
 	patience = 30 * time.Second
 
-	// refresh is the longest IDLE. Mailtraq closes at 600 s and many NAT gateways forget at 15 min.
-	refresh = 9 * time.Minute
-
-	// pollInterval is the wait where the server has no IDLE; Coremail wants a command every minute.
-	pollInterval = 55 * time.Second
-
-	// A look that news asked for and that finds nothing is one of barrenBurst that may follow each other at once; each is one again after
-	// barrenEvery.
-	barrenBurst = 20
-	barrenEvery = 20 * time.Second
-
 	// touchAfter is how old Cursor.Seen may become in a folder without news.
 	touchAfter = 24 * time.Hour
+
+	// gather is how long flags that change may go on changing before they are looked at.
+	gather = 2 * time.Second
+
+	// tourEvery is how often the other folders are looked at, those that the server tells of as well: it does not tell of what was read there.
+	tourEvery = 2 * time.Minute
 )
 
 // session is one connection's work for one account.
 type session struct {
 	account registry.Account
 	store   *registry.Store
+	host    *host
 	conn    *wire.Conn
 	log     *slog.Logger
 	poison  *poison
+	proofs  *proofs
 
-	folder  string            // the folder that is open; "": none
-	round   time.Time         // when all folders are to be looked at again
-	barren  time.Time         // when the looks that found nothing are forgotten (calm)
-	told    bool              // the server tells of new mail in the other folders
-	ends    map[string]uint32 // by folder: the UID after its last, when it was last opened
-	refused bool              // the server announces IDLE and does not let it begin
-	missing string            // a folder that cannot be opened; "": none
+	renew time.Time // when the session makes place for another, before its provider cuts it; zero: it need not
+	pace  pace
+
+	folder   string            // the folder that is open; "": none
+	validity map[string]uint32 // by folder, when it was last opened
+	ends     map[string]uint32 // by folder: the UID after its last, when it was last opened
+	said     map[string]bool   // by folder: whether the server said so itself
+	refused  bool              // the server announces IDLE and does not let it begin
+	plain    bool              // the server's dates or sizes cannot be read, so they are not asked for
+	prompted bool              // the server told of something, and so there is a look
+	idled    bool              // the look is after an IDLE
+	hasty    bool              // which ended before its time
+	late     int               // mails that the last look found and that had lain there for a while
+
+	tour    time.Time       // when all other folders are to be looked at again
+	turn    int             // the folder that the next tour begins with
+	asked   bool            // NOTIFY was asked for
+	told    bool            // and the server tells of new mail in the other folders
+	marks   map[string]mark // by folder: how it was when it was last looked through for what was read
+	missing map[string]bool // folders that cannot be opened
+
+	unread  map[string]int // by folder, as far as it is known
+	counted int            // their sum, as it was last written; -1: it was not
+	mute    bool           // the server does not count what is unread in the folder that is open
+}
+
+// errRenewed ends a session that makes place for another of the same account.
+var errRenewed = errors.New("the session is renewed before its provider cuts it")
+
+func newSession(a registry.Account, store *registry.Store, h *host, conn *wire.Conn, log *slog.Logger, bad *poison, p *proofs) *session {
+	s := &session{account: a, store: store, host: h, conn: conn, log: log, poison: bad, proofs: p,
+		validity: make(map[string]uint32), ends: make(map[string]uint32), said: make(map[string]bool), marks: make(map[string]mark), missing: make(map[string]bool),
+		unread: make(map[string]int), counted: -1}
+	if life := h.provider.life; life > 0 {
+		s.renew = time.Now().Add(early(life))
+	}
+	return s
 }
 
 // run catches up and waits until the connection is over or ctx ends, and says why.
@@ -67,10 +96,14 @@ func (s *session) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.report(s.conn.Has(imap.CapIdle) && !s.refused); err != nil {
+		s.judge(found)
+		if err := s.report(); err != nil {
 			return err
 		}
-		if !s.calm(ctx, found) {
+		if !s.renew.IsZero() && !time.Now().Before(s.renew) {
+			return errRenewed
+		}
+		if !sleep(ctx, s.pace.after(found > 0 || !s.hasty, time.Now())) {
 			return ctx.Err()
 		}
 		if err := s.wait(ctx); err != nil {
@@ -79,60 +112,36 @@ func (s *session) run(ctx context.Context) error {
 	}
 }
 
-// catchUp looks at the folder that will be waited in, and, once in a refresh, at the others. Then it is looked at before them,
-// so that none of them can keep its mail from ringing, and after them, so that it is open and what the server announces of it from
-// here on is heard.
+// catchUp looks at the folder that will be waited in, then at the others where that is due or the server tells of them, and last for what was read
+// elsewhere. The first is looked at before the others, so that none of them can keep its mail from ringing, and after them, so that it is open and what
+// the server announces of it from here on is heard.
 func (s *session) catchUp() (found int, err error) {
 	home, news := s.home(), s.conn.News()
+	s.late = 0
 	if found, err = s.look(home); err != nil {
 		return found, err
 	}
-	n := 0
-	if !time.Now().Before(s.round) {
-		if n, err = s.tour(home); err != nil {
-			return found + n, err
-		}
-		found += n
-	} else if news.Status == 0 && !news.Overflow {
-		return found, nil
+	n, toured, err := s.others(home, false)
+	if found += n; err != nil {
+		return found, err
 	}
-	n, err = s.stirred(home, news.Overflow)
-	return found + n, err
-}
-
-// tour looks at all the other folders, and leaves home open.
-func (s *session) tour(home string) (found int, err error) {
-	s.missing = ""
-	for _, f := range s.account.Folders {
-		if f == home {
-			continue
-		}
-		if s.poison.avoids(f) {
-			s.missing = f
-			continue
-		}
-		n, err := s.lookAside(f)
+	if !s.prompted || news.Flags+news.Expunge > 0 {
+		n, err = s.clearHome(home, toured)
 		if found += n; err != nil {
 			return found, err
 		}
 	}
-	s.round = time.Now().Add(refresh - rand.N(refresh/10))
-	if s.folder == home {
-		return found, nil
-	}
-	n, err := s.look(home)
-	return found + n, err
+	return found, s.count()
 }
 
-// lookAside is look for a folder that the session does not depend on: a refusal is noted and passed over.
-func (s *session) lookAside(folder string) (found int, err error) {
-	found, err = s.look(folder)
-	if refused, ok := errors.AsType[*imap.Error](err); ok && s.conn.Cause() == nil {
-		s.log.Warn("folder cannot be looked at", "mailbox", folder, "err", wire.Clean(refused.Error()))
-		s.missing = folder
-		return found, nil
+// judge learns whether IDLE tells of new mail.
+func (s *session) judge(found int) {
+	switch {
+	case s.idled && !s.prompted && s.late > 0:
+		s.host.lied()
+	case s.idled && s.prompted && found > 0:
+		s.host.told()
 	}
-	return found, err
 }
 
 // home is the folder that the session waits in: INBOX if it is watched.
@@ -143,53 +152,127 @@ func (s *session) home() string {
 	return s.account.Folders[0]
 }
 
-func (s *session) report(idle bool) error {
-	state, code, reason := registry.Watching, "", ""
-	if !idle {
-		state = registry.Polling
+// idles reports whether there is use in IDLE.
+func (s *session) idles() bool { return s.conn.Has(imap.CapIdle) && !s.host.provider.polled }
+
+func (s *session) report() error {
+	now := time.Now()
+	st := registry.Status{State: registry.Watching, Since: now, Proof: now}
+	if !s.idles() || s.refused {
+		st.State = registry.Polling
 	}
-	if s.missing != "" {
-		code, reason = "folder_unavailable", "the folder "+s.missing+" cannot be opened: check that it still exists and is still wanted"
+	switch {
+	case len(s.missing) > 0:
+		names := slices.Sorted(maps.Keys(s.missing))
+		st.Code, st.Reason = "folder_unavailable", "the folder "+names[0]+" cannot be opened: check that it still exists and is still wanted"
+	case s.host.doubted():
+		st.State, st.Code = registry.Polling, "idle_unreliable"
+		st.Reason = "the server did not tell of new mail several times, so it is asked every minute or two: nothing to do, but mail may ring that much later"
 	}
-	if err := s.store.SetAccountState(s.account, state, code, reason, time.Now()); err != nil {
+	if err := s.store.SetAccountState(s.account, st); err != nil {
 		return &storeError{err}
 	}
 	return nil
 }
 
-// calm slows down for a server that announces news over and over when there is none. It reports whether to go on.
-func (s *session) calm(ctx context.Context, found int) bool {
-	if found > 0 {
-		return true
-	}
-	if now := time.Now(); s.barren.Before(now) {
-		s.barren = now
-	}
-	s.barren = s.barren.Add(barrenEvery)
-	return sleep(ctx, time.Until(s.barren)-barrenBurst*barrenEvery)
-}
-
-// wait returns when there may be something new: the server says so, the refresh is due, or it is time to poll.
+// wait returns when there may be something new: the server says so, the refresh or the tour is due, or it is time to poll.
 func (s *session) wait(ctx context.Context) error {
-	if s.conn.Has(imap.CapIdle) {
-		_, err := s.conn.Idle(time.Until(s.round), patience)
+	if s.idles() {
+		err := s.idle()
 		if _, s.refused = errors.AsType[*imap.Error](err); !s.refused {
 			return err
 		}
 		s.log.Info("IDLE refused, polling this once", "err", err)
-		if err := s.report(false); err != nil {
+		if err := s.report(); err != nil {
 			return err
 		}
 	}
 	// Some servers show what is new only to a folder that is opened anew.
-	s.folder = ""
-	if !sleep(ctx, pollInterval-rand.N(pollInterval/10)) {
+	s.folder, s.prompted, s.idled, s.hasty = "", false, false, false
+	if !sleep(ctx, early(pollInterval)) {
 		return ctx.Err()
 	}
 	return nil
 }
 
+// idle waits in IDLE, and learns from how that ends.
+func (s *session) idle() error {
+	longest, _ := s.host.interval()
+	wait, whole := early(longest), true
+	for _, due := range []time.Time{s.tour, s.renew} {
+		if rest := time.Until(due); !due.IsZero() && rest < wait {
+			wait, whole = max(rest, 0), false
+		}
+	}
+	heed := time.Duration(0)
+	if ids, err := s.store.Announced(s.account.ID, s.home(), s.validity[s.home()]); err != nil {
+		return &storeError{err}
+	} else if len(ids) > 0 {
+		heed = gather
+	}
+	began := time.Now()
+	news, err := s.conn.Idle(wait, patience, heed)
+	s.prompted, s.idled, s.hasty = news.Mail(), err == nil, time.Since(began) < wait
+	switch {
+	case err == nil:
+		s.proofs.confirm(time.Now())
+		if !s.prompted && whole && !s.hasty {
+			s.host.held()
+		}
+		if s.host.doubted() {
+			s.folder = ""
+		}
+	case lost(err):
+		silence, unanswered := time.Since(s.conn.LastByte()), false
+		if _, unanswered = errors.AsType[*wire.TimeoutError](err); unanswered {
+			silence -= patience
+		}
+		s.host.died(silence, unanswered)
+	}
+	return err
+}
+
+// lost reports whether the connection was lost, and not ended by anybody here.
+func lost(err error) bool {
+	_, bye := errors.AsType[*wire.ByeError](err)
+	_, silent := errors.AsType[*wire.TimeoutError](err)
+	_, broken := errors.AsType[*net.OpError](err)
+	return bye || silent || broken || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// pace slows down the looks of a server that announces news over and over when there is none: some follow one another at once, then there is a wait
+// before each, which doubles with every paceStep more.
+type pace struct {
+	barren int // looks that found nothing, in a row
+	last   time.Time
+}
+
+const (
+	paceFree  = 20 // looks that may follow one another at once
+	paceStep  = 10
+	paceFirst = time.Second
+	paceMost  = 30 * time.Second
+	paceCalm  = time.Minute // a time without looks that ends the row
+)
+
+// after gives the wait after a look.
+func (p *pace) after(found bool, now time.Time) time.Duration {
+	if found || now.Sub(p.last) >= paceCalm {
+		p.barren = 0
+	}
+	if p.last = now; !found {
+		p.barren++
+	}
+	if p.barren <= paceFree {
+		return 0
+	}
+	return min(paceFirst<<min((p.barren-paceFree-1)/paceStep, 10), paceMost)
+}
+
 func sleep(ctx context.Context, wait time.Duration) bool {
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -205,45 +288,3 @@ type storeError struct{ Err error }
 
 func (e *storeError) Error() string { return e.Err.Error() }
 func (e *storeError) Unwrap() error { return e.Err }
-
-// folderError says that the server does not open one folder; the others are none the worse.
-type folderError struct{ Err error }
-
-func (e *folderError) Error() string { return "open the folder: " + e.Err.Error() }
-func (e *folderError) Unwrap() error { return e.Err }
-
-// open opens the folder, read-only, notes where it ends, and gives its UIDVALIDITY.
-func (s *session) open(client *imapclient.Client, folder string) (validity uint32, err error) {
-	s.folder = ""
-	data, err := client.Select(folder, &imap.SelectOptions{ReadOnly: true}).Wait()
-	if _, refused := errors.AsType[*imap.Error](err); refused {
-		return 0, &folderError{err}
-	}
-	if err != nil {
-		return 0, err
-	}
-	next, err := end(client, data)
-	if err != nil {
-		return 0, err
-	}
-	if s.ends == nil {
-		s.ends = make(map[string]uint32)
-	}
-	s.folder, s.ends[folder] = folder, next
-	return data.UIDValidity, nil
-}
-
-// end is the UID after the last of the folder.
-func end(client *imapclient.Client, data *imap.SelectData) (uint32, error) {
-	if data.UIDNext > 0 || data.NumMessages == 0 {
-		return max(uint32(data.UIDNext), 1), nil
-	}
-	last, err := search(client, &imap.SearchCriteria{UID: []imap.UIDSet{{imap.UIDRange{}}}})
-	if err == nil && len(last) == 0 {
-		err = errors.New("the server does not say where the folder ends")
-	}
-	if err != nil {
-		return 0, err
-	}
-	return uint32(last[len(last)-1]) + 1, nil
-}

@@ -91,7 +91,7 @@ func TestMailAnnouncedAtAnyMomentRings(t *testing.T) {
 				stop := h.live(t, script)
 				defer stop()
 				// DONE is said at the refresh at the latest.
-				time.Sleep(refresh)
+				time.Sleep(usualInterval)
 				synctest.Wait()
 				if got := subjects(h.mails(t)); !slices.Equal(got, []string{"first", "second"}) || !told {
 					t.Errorf("rang %q", got)
@@ -145,7 +145,7 @@ func TestAServerThatKeepsMailToItselfIsAskedAtEveryRefresh(t *testing.T) {
 		defer h.live(t, script)()
 		synctest.Wait()
 		script.Deliver(imaptest.Message{})
-		time.Sleep(refresh)
+		time.Sleep(usualInterval)
 		synctest.Wait()
 		if got := h.mails(t); len(got) != 1 {
 			t.Errorf("%d mails rang", len(got))

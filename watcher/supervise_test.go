@@ -11,29 +11,34 @@ import (
 
 	"idlepush/registry"
 	"idlepush/watcher/imaptest"
-	"idlepush/watcher/wire"
 )
+
+// newPool is one whose Run has begun, but for the sessions.
+func newPool(h *house) *Pool {
+	p := &Pool{Store: h.store, Log: h.log, Dialer: Dialer{Permit: permitAll}}
+	p.begin()
+	return p
+}
 
 func TestTheTimeAtTheDoorIsNoTimeThatAConnectionLived(t *testing.T) {
 	script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"EXAMINE": func(talk *imaptest.Talk, _ string) { talk.Bye("not today") }}}
 	port := serve(t, script)
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, registry.Account{Host: "127.0.0.1", Port: port, Security: registry.Plain, Username: "anna", Password: "p"})
-		door := make(chan struct{}, loginsPerHost)
-		for range loginsPerHost {
-			door <- struct{}{}
+		p := newPool(h)
+		at := p.host(h.account)
+		for range doorWidth {
+			at.door <- struct{}{}
 		}
-		p := &Pool{Store: h.store, Log: h.log, Dialer: Dialer{Permit: permitAll}, doors: map[string]chan struct{}{"127.0.0.1": door}}
-		p.conns = make(map[string]*wire.Conn)
 		var running sync.WaitGroup
 		running.Go(func() {
-			lived, err := p.session(t.Context(), h.account, new(poison), h.log)
+			lived, err := p.session(t.Context(), h.account, at, new(poison), &proofs{host: at}, h.log)
 			if err == nil || lived >= stable {
 				t.Errorf("it is said to have lived %v, %v", lived, err)
 			}
 		})
 		time.Sleep(2 * stable)
-		<-door
+		<-at.door
 		running.Wait()
 	})
 }
@@ -46,7 +51,7 @@ func TestAnAccountThatCannotBeWrittenOffIsNotLoggedInAnewAtOnce(t *testing.T) {
 	}}}
 	h := newHouse(t, registry.Account{Host: "127.0.0.1", Port: serve(t, script), Security: registry.Plain, Username: "anna", Password: "p"})
 	h.store.Close() // as a full disk: nothing is written
-	p := &Pool{Store: h.store, Log: h.log, Dialer: Dialer{Permit: permitAll}, doors: make(map[string]chan struct{})}
+	p := newPool(h)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	var running sync.WaitGroup

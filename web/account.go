@@ -87,14 +87,18 @@ func set[T any](field *T, value *T) {
 func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
 
 // account is what the caller may see of an account.
-func (s *server) account(c caller, a registry.Account) Account {
+func (s *server) account(c caller, a registry.Account) (Account, error) {
 	out := Account{ID: a.ID, Email: a.Email}
 	if c.scope != device {
+		status, err := s.accountStatus(a)
+		if err != nil {
+			return Account{}, err
+		}
 		out.AccountDetails = &AccountDetails{Owner: a.Owner, Host: a.Host, Port: a.Port, Security: string(a.Security),
 			Username: a.Username, Folders: a.Folders, Enabled: a.Enabled, SharedWith: append([]string{}, a.SharedWith...),
-			Created: a.Created.UTC(), Status: s.accountStatus(a)}
+			Created: a.Created.UTC(), Status: status}
 	}
-	return out
+	return out, nil
 }
 
 // accountSeen gives an account that the caller may see; ErrNotFound also where it is another's.
@@ -140,7 +144,9 @@ func (s *server) listAccounts(_ context.Context, c caller, in *pageOf) (*body[Li
 	}
 	list := List[Account]{Items: make([]Account, len(accounts)), Next: next}
 	for i, a := range accounts {
-		list.Items[i] = s.account(c, a)
+		if list.Items[i], err = s.account(c, a); err != nil {
+			return nil, err
+		}
 	}
 	return &body[List[Account]]{list}, nil
 }
@@ -171,7 +177,8 @@ func (s *server) createAccount(ctx context.Context, c caller, in *body[NewAccoun
 	if err != nil {
 		return nil, err
 	}
-	return &made[Account]{statusOf(added), s.account(c, a)}, nil
+	out, err := s.account(c, a)
+	return &made[Account]{statusOf(added), out}, err
 }
 
 func (s *server) getAccount(_ context.Context, c caller, in *byID) (*body[Account], error) {
@@ -179,7 +186,8 @@ func (s *server) getAccount(_ context.Context, c caller, in *byID) (*body[Accoun
 	if err != nil {
 		return nil, err
 	}
-	return &body[Account]{s.account(c, a)}, nil
+	out, err := s.account(c, a)
+	return &body[Account]{out}, err
 }
 
 func (s *server) patchAccount(ctx context.Context, c caller, in *edit[AccountPatch]) (*body[Account], error) {
@@ -215,7 +223,8 @@ func (s *server) patchAccount(ctx context.Context, c caller, in *edit[AccountPat
 	}
 	a = in.Body.apply(now)
 	if in.Body.Password == nil && reflect.DeepEqual(a, now) {
-		return &body[Account]{s.account(c, now)}, nil
+		out, err := s.account(c, now)
+		return &body[Account]{out}, err
 	}
 	a, err = s.Store.UpdateAccount(a, time.Now())
 	if errors.Is(err, registry.ErrTaken) {
@@ -224,7 +233,8 @@ func (s *server) patchAccount(ctx context.Context, c caller, in *edit[AccountPat
 	if err != nil {
 		return nil, err
 	}
-	return &body[Account]{s.account(c, a)}, nil
+	out, err := s.account(c, a)
+	return &body[Account]{out}, err
 }
 
 func (s *server) deleteAccount(_ context.Context, c caller, in *byID) (*struct{}, error) {

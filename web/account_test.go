@@ -164,7 +164,7 @@ func TestAChangeOfNothingDisturbsNothing(t *testing.T) {
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	stored, err := h.store.Account(id)
 	fatal(t, err)
-	fatal(t, h.store.SetAccountState(stored, registry.Watching, "", "", time.Now()))
+	fatal(t, h.store.SetAccountState(stored, registry.Status{State: registry.Watching, Since: time.Now(), Proof: time.Now()}))
 	if a := h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"enabled": true}, 200); a.state() != "watching" {
 		t.Errorf("the session was begun anew: %v", a.state())
 	}

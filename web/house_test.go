@@ -196,7 +196,9 @@ func (h *house) config() Config {
 			}
 			return nil
 		},
-		Live: func(string) (time.Time, bool) { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), true },
+		Live: func(string) Live {
+			return Live{Connections: 1, LastByte: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Interval: 9 * time.Minute, Why: "this is usual"}
+		},
 		Ready: func() error {
 			h.mu.Lock()
 			defer h.mu.Unlock()

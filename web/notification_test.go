@@ -62,7 +62,8 @@ func TestAttentionSaysWhatToDo(t *testing.T) {
 	h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
 	a, err := h.store.Account(id)
 	fatal(t, err)
-	fatal(t, h.store.SetAccountState(a, registry.Attention, "wrong_password", "The server refuses the password. Enter it again.", time.Now()))
+	fatal(t, h.store.SetAccountState(a, registry.Status{State: registry.Attention, Since: time.Now(),
+		Code: "wrong_password", Reason: "The server refuses the password. Enter it again."}))
 	n := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)[0].(map[string]any)
 	if n["kind"] != "attention" || n["code"] != "wrong_password" || n["text"] != "anna@example.net: The server refuses the password. Enter it again." {
 		t.Errorf("it is %v", n)

@@ -18,7 +18,13 @@ type Standing struct {
 type AccountStatus struct {
 	State string `json:"state" enum:"new,watching,polling,retrying,attention" doc:"new: not looked at yet; watching: told of mail at once; polling: asked now and then; retrying: the connection is down; attention: a person must act"`
 	Standing
-	LastByte time.Time `json:"last_byte,omitzero" doc:"When the server last said anything in the session that is running; absent: none is"`
+	LastByte       time.Time `json:"last_byte,omitzero" doc:"When the server last said anything in the session that is running; absent: none is"`
+	Confirmed      time.Time `json:"confirmed,omitzero" doc:"When the server last confirmed that there is no more mail; absent: not since the program began"`
+	LastMail       time.Time `json:"last_mail,omitzero" doc:"When mail last came that rings; absent: not since the program began"`
+	Connections    int       `json:"connections" doc:"To the mail server, open now"`
+	Interval       int       `json:"interval,omitempty" doc:"How long the connection may be silent before the server is asked, in seconds"`
+	IntervalReason string    `json:"interval_reason,omitempty" doc:"Why it is that"`
+	Unread         *int      `json:"unread,omitempty" doc:"Unread mails in the folders that are watched; absent: not known"`
 }
 
 // DeviceStatus is how well a device can be reached.
@@ -48,15 +54,20 @@ func utc(t time.Time) time.Time {
 	return t.UTC()
 }
 
-func (s *server) accountStatus(a registry.Account) AccountStatus {
-	st := AccountStatus{State: string(a.Status.State), Standing: standingOf(a.Status)}
-	if last, ok := s.Live(a.ID); ok {
-		st.LastByte = utc(last)
-		if st.LastByte.After(st.Proof) {
-			st.Proof = st.LastByte
+func (s *server) accountStatus(a registry.Account) (AccountStatus, error) {
+	live := s.Live(a.ID)
+	st := AccountStatus{State: string(a.Status.State), Standing: standingOf(a.Status), LastByte: utc(live.LastByte), Confirmed: utc(live.Confirmed),
+		LastMail: utc(live.LastMail), Connections: live.Connections, Interval: int(live.Interval.Seconds()), IntervalReason: live.Why}
+	for _, proof := range []time.Time{st.LastByte, st.Confirmed} {
+		if proof.After(st.Proof) {
+			st.Proof = proof
 		}
 	}
-	return st
+	unread, known, err := s.Store.Unread(a.ID)
+	if known {
+		st.Unread = &unread
+	}
+	return st, err
 }
 
 func deviceStatus(d registry.Device, lanes []registry.Lane) DeviceStatus {

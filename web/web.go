@@ -50,14 +50,22 @@ type Config struct {
 	// Test sends a test push now, beside the queue, under the same bound.
 	Test func(ctx context.Context, d registry.Device) registry.Outcome
 
-	// Live gives the time of the last byte that the account's running session got; false: none is running.
-	Live func(account string) (lastByte time.Time, ok bool)
+	// Live gives what is known of the account's session beside its row.
+	Live func(account string) Live
 
 	// VAPIDKey is the application server's public key (RFC 8292 section 3.2): 65 bytes, an uncompressed P-256 point.
 	VAPIDKey []byte
 
 	// Ready says why the server cannot do its work; nil: it can.
 	Ready func() error
+}
+
+// Live is what is known of an account's session beside its row. A zero time is one that is not known.
+type Live struct {
+	Connections                   int           // open now
+	LastByte, Confirmed, LastMail time.Time     // from the server; that there is nothing more; to ring
+	Interval                      time.Duration // how long the connection may be silent
+	Why                           string        // the interval is that
 }
 
 // CheckError says why a login could not be done, in words for the person who gave the settings.

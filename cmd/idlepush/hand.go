@@ -33,7 +33,7 @@ func (s settings) handler(store *registry.Store, d *push.Dispatcher, pool *watch
 		CheckAddress: s.checkAddress,
 		Prove:        d.Prove,
 		Test:         d.Prove,
-		Live:         pool.Live,
+		Live:         func(account string) web.Live { return web.Live(pool.Live(account)) },
 		VAPIDKey:     public,
 		Ready:        store.Ready,
 	}), nil

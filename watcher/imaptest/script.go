@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Script is an IMAP server with one mailbox that keeps to the protocol except where it is told otherwise. It accepts every login. Set the fields before
@@ -28,6 +29,9 @@ type Script struct {
 	// At is called at every moment at which a server may say something unasked: "before X", when command X has come and nothing is said; "within X",
 	// when all but the tagged OK is said (of IDLE: when "+" is said); "after X". DONE counts as a command.
 	At func(t *Talk, moment string)
+	// Beat is called every BeatEvery while a client is in IDLE, with how often it was before in this one.
+	Beat      func(t *Talk, n int)
+	BeatEvery time.Duration
 	// Cut returns how many of the left bytes go out in one write; nil writes all that was said at once.
 	Cut func(left int) int
 	// Coalesce holds all output back until the server waits for the client.
@@ -39,9 +43,10 @@ type Script struct {
 
 // Message is a mail in the mailbox of a Script.
 type Message struct {
-	UID    uint32 // 0 gets the next
-	Flags  string // such as `\Seen`
-	Header string // with CRLF line ends and the empty line; default "Subject: <UID>"
+	UID    uint32    // 0 gets the next
+	Flags  string    // such as `\Seen`
+	Header string    // with CRLF line ends and the empty line, %FOLDER% in it for the folder that is open; default "Subject: <UID>"
+	Date   time.Time // INTERNALDATE; zero: long after a bubble begins
 	Text   string
 }
 
@@ -55,6 +60,8 @@ type Talk struct {
 	quit   chan struct{}
 	news   chan struct{} // look again; may be lost
 	known  int           // messages announced
+	folder string        // that is open
+	unsaid []string      // of what was changed; an EXPUNGE takes one off known. Guarded by Script.mu
 	idling bool
 
 	mu   sync.Mutex // the reader says "+" to literals
@@ -111,6 +118,43 @@ func (s *Script) Deliver(m Message) uint32 {
 	return uid
 }
 
+// Flag gives a mail other flags and tells every client so.
+func (s *Script) Flag(uid uint32, flags string) {
+	s.change(uid, func(i int) string {
+		s.Messages[i].Flags = flags
+		return fmt.Sprintf("* %d FETCH (UID %d FLAGS (%s))\r\n", i+1, uid, flags)
+	})
+}
+
+// Remove removes a mail and tells every client so.
+func (s *Script) Remove(uid uint32) {
+	s.change(uid, func(i int) string {
+		s.Messages = append(s.Messages[:i:i], s.Messages[i+1:]...)
+		return fmt.Sprintf("* %d EXPUNGE\r\n", i+1)
+	})
+}
+
+func (s *Script) change(uid uint32, f func(i int) (line string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, m := range s.Messages {
+		if m.UID != uid {
+			continue
+		}
+		line := f(i)
+		for t := range s.talks {
+			if t.folder != "" {
+				t.unsaid = append(t.unsaid, line)
+			}
+			select {
+			case t.news <- struct{}{}:
+			default:
+			}
+		}
+		return
+	}
+}
+
 func (s *Script) add(m Message) uint32 {
 	if m.UID == 0 {
 		m.UID = s.uidNext()
@@ -135,11 +179,18 @@ func (t *Talk) Deliver(m Message) {
 	t.announce()
 }
 
-// announce says EXISTS if there is more than the client knows.
+// announce says what was changed, and EXISTS if there is more than the client knows.
 func (t *Talk) announce() {
 	t.script.mu.Lock()
-	n := len(t.script.Messages)
+	n, unsaid := len(t.script.Messages), t.unsaid
+	t.unsaid = nil
 	t.script.mu.Unlock()
+	for _, line := range unsaid {
+		t.Say("%s", line)
+		if strings.HasSuffix(line, " EXPUNGE\r\n") {
+			t.known--
+		}
+	}
 	if n != t.known {
 		t.known = n
 		t.Say("* %d EXISTS\r\n", n)

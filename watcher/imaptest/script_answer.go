@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Answer gives the usual answer to a command, or greets.
@@ -48,6 +49,7 @@ func (t *Talk) Answer(name, args string) {
 		mailbox, _, _ := strings.Cut(args, " ")
 		t.status(mailbox)
 	case "EXAMINE", "SELECT":
+		t.folder = strings.Trim(args, `"`)
 		t.examine()
 		return
 	case "UID SEARCH":
@@ -101,15 +103,23 @@ func (t *Talk) Encrypt() {
 func (t *Talk) status(mailbox string) {
 	s := t.script
 	s.mu.Lock()
-	n, next := len(s.Messages), s.uidNext()
+	n, next, unseen := len(s.Messages), s.uidNext(), 0
+	for _, m := range s.Messages {
+		if !strings.Contains(m.Flags, `\Seen`) {
+			unseen++
+		}
+	}
 	s.mu.Unlock()
-	t.Say("* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d)\r\n", mailbox, n, next, cmp.Or(s.UIDValidity, 1000))
+	t.Say("* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN %d)\r\n", mailbox, n, next, cmp.Or(s.UIDValidity, 1000), unseen)
 }
 
 func (t *Talk) examine() {
 	s := t.script
 	s.mu.Lock()
 	n, next := len(s.Messages), s.uidNext()
+	s.mu.Unlock()
+	s.mu.Lock()
+	t.unsaid = nil
 	s.mu.Unlock()
 	t.known = n
 	t.Say("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)\r\n* OK [PERMANENTFLAGS ()] read-only\r\n* %d EXISTS\r\n* 0 RECENT\r\n", n)
@@ -125,6 +135,8 @@ func (t *Talk) idle() {
 	t.Say("+ idling\r\n")
 	t.do("idling", "")
 	t.at("within IDLE")
+	beat, stop, n := t.beats()
+	defer stop()
 	for t.idling {
 		t.announce()
 		t.mu.Lock()
@@ -132,6 +144,9 @@ func (t *Talk) idle() {
 		t.mu.Unlock()
 		select {
 		case <-t.news:
+		case <-beat:
+			t.script.Beat(t, n)
+			n++
 		case line, ok := <-t.lines:
 			if !ok {
 				return
@@ -153,10 +168,19 @@ func (t *Talk) idle() {
 	}
 }
 
-// search answers what asks for UIDs; every other key is taken as met.
+func (t *Talk) beats() (beat <-chan time.Time, stop func(), n int) {
+	if t.script.Beat == nil {
+		return nil, func() {}, 0
+	}
+	ticker := time.NewTicker(t.script.BeatEvery)
+	return ticker.C, ticker.Stop, 0
+}
+
+// search answers what asks for UIDs, UNSEEN and UNDELETED; every other key is taken as met.
 func (t *Talk) search(args string) {
 	set := "1:*"
-	fields := strings.Fields(strings.Trim(strings.ToUpper(args), "()"))
+	upper := strings.ToUpper(args)
+	fields := strings.Fields(strings.Trim(upper, "()"))
 	for i, field := range fields {
 		if field == "UID" && i+1 < len(fields) {
 			set = fields[i+1]
@@ -164,7 +188,10 @@ func (t *Talk) search(args string) {
 	}
 	var found strings.Builder
 	for _, m := range t.selected(set) {
-		fmt.Fprintf(&found, " %d", m.UID)
+		unasked := func(key, flag string) bool { return strings.Contains(upper, key) && strings.Contains(m.Flags, flag) }
+		if !unasked("UNSEEN", `\Seen`) && !unasked("UNDELETED", `\Deleted`) {
+			fmt.Fprintf(&found, " %d", m.UID)
+		}
 	}
 	t.Say("* SEARCH%s\r\n", found.String())
 }
@@ -215,6 +242,7 @@ func (t *Talk) selected(set string) []numbered {
 func (t *Talk) fetch(args string) {
 	set, items, _ := strings.Cut(args, " ")
 	for _, m := range t.selected(set) {
+		m.Header = strings.ReplaceAll(m.Header, "%FOLDER%", t.folder)
 		t.Say("* %d FETCH (%s)\r\n", m.seq, m.items(items))
 	}
 }
@@ -228,7 +256,11 @@ func (m numbered) items(items string) string {
 		say("FLAGS (%s)", m.Flags)
 	}
 	if strings.Contains(upper, "INTERNALDATE") {
-		say(`INTERNALDATE "17-Jul-2026 02:44:25 +0000"`)
+		date := m.Date
+		if date.IsZero() {
+			date = time.Date(2026, 7, 17, 2, 44, 25, 0, time.UTC)
+		}
+		say(`INTERNALDATE "%s"`, date.Format("02-Jan-2006 15:04:05 -0700"))
 	}
 	if strings.Contains(upper, "RFC822.SIZE") {
 		say("RFC822.SIZE %d", len(header)+len(m.Text))

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -29,12 +30,10 @@ const (
 type Description struct {
 	// From is the sender's display name if it says anything and names no other address than the real one, else the address.
 	From    string
+	Address string // of From, whatever that shows; may be empty
 	Subject string
 	// Preview is the beginning of what the sender wrote: no quotes, no signature, nothing of encrypted mail.
 	Preview string
-	// Fingerprint knows the same message again under another UID and UIDVALIDITY: 16 base64url characters, or empty if the
-	// message has nothing to be known by.
-	Fingerprint string
 }
 
 // Describe says what a message is. header is the answer to BODY.PEEK[HEADER.FIELDS (FROM SENDER SUBJECT DATE MESSAGE-ID CONTENT-TYPE
@@ -44,11 +43,12 @@ func Describe(header, text []byte) Description {
 	header = header[:min(len(header), headerBytes)]
 	fields, _ := parseFields(header)
 	charset := parseContentType(fields["content-type"]).charset
+	from, address := senderOf(fields, charset)
 	return Description{
-		From:        senderOf(fields, charset),
-		Subject:     cleanText(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes),
-		Preview:     previewOf(fields, text[:min(len(text), textBytes)]),
-		Fingerprint: fingerprintOf(fields["message-id"], header),
+		From:    from,
+		Address: address,
+		Subject: cleanText(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes),
+		Preview: previewOf(fields, text[:min(len(text), textBytes)]),
 	}
 }
 
@@ -83,17 +83,19 @@ func parseFields(raw []byte) (fields, []byte) {
 	return found, raw
 }
 
-// fingerprintOf hashes the Message-ID, which servers and moves keep, or else all of the header.
-func fingerprintOf(messageID, header []byte) string {
-	seed := "message-id\n"
-	id := bytes.Trim(bytes.TrimSpace(messageID), "<>")
-	if len(id) == 0 {
-		seed = "header\n"
-		id = bytes.TrimSpace(bytes.ReplaceAll(header, []byte("\r\n"), []byte("\n")))
+// Fingerprint knows the same message again in another folder and under another UID: 16 base64url characters, or empty if it has nothing to be known by.
+// header is as for Describe, size the message's in bytes. What counts is the Message-ID, with the Date, for some programs send the same one for
+// ever; without one, From, Date, Subject and the size.
+func Fingerprint(header []byte, size int64) string {
+	found, _ := parseFields(header[:min(len(header), headerBytes)])
+	trimmed := func(name string) string { return string(bytes.TrimSpace(found[name])) }
+	seed := []string{"message-id", strings.Trim(trimmed("message-id"), "<>"), trimmed("date")}
+	if seed[1] == "" {
+		seed = []string{"header", trimmed("from"), trimmed("date"), trimmed("subject"), strconv.FormatInt(size, 10)}
+		if seed[1] == "" && seed[2] == "" && seed[3] == "" {
+			return ""
+		}
 	}
-	if len(id) == 0 {
-		return ""
-	}
-	sum := sha256.Sum256(append([]byte(seed), id...))
+	sum := sha256.Sum256([]byte(strings.Join(seed, "\n")))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }

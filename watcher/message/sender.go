@@ -9,20 +9,20 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// senderOf says who a message claims to be from: From, or Sender where that is missing.
-func senderOf(found fields, charset string) string {
+// senderOf says who a message claims to be from, and at what address: From, or Sender where that is missing.
+func senderOf(found fields, charset string) (from, address string) {
 	for _, field := range []string{"from", "sender"} {
 		name, address := parseMailbox(decodeRaw(found[field], charset))
 		address = cleanText(address, headerBytes)
 		name = cleanText(unquoteName(decodeWords(name)), fromRunes)
 		if saysAnything(name) && !namesAnotherAddress(name, address) {
-			return name
+			return name, address
 		}
 		if address != "" {
-			return cutAddress(address)
+			return cutAddress(address), address
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // parseMailbox returns the display name, with its words still encoded, and the address of the first mailbox in a list (RFC 5322

@@ -29,6 +29,7 @@ type Conn struct {
 	spent int  // of Limits.Exchange in this step
 	tag   int  // own commands so far: I1, I2 …
 	done  bool // a DONE was sent that crossed the server's own end of IDLE, perhaps
+	beat  heartbeat
 	stop  func() bool
 	last  atomic.Int64 // nanoseconds since 1970
 
@@ -111,11 +112,19 @@ func (c *Conn) News() News {
 	return c.news
 }
 
-// Forget forgets the news. Call it before the command that looks for mail is sent: what comes later than that is news again.
+// Forget forgets the news of the folder that is open. Call it before the command that looks for mail is sent: what comes later than that is news again.
 func (c *Conn) Forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.news = News{}
+	c.news = News{Status: c.news.Status, Overflow: c.news.Overflow}
+}
+
+// ForgetOthers forgets the news of the other folders. Call it before the commands that look at them; an overflow is forgotten by Notify alone, or with
+// overflow, where nobody wants to be told.
+func (c *Conn) ForgetOthers(overflow bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.news.Status, c.news.Overflow = 0, c.news.Overflow && !overflow
 }
 
 // Dropped returns how many responses the current or last loan kept from imapclient because it cannot digest them. One of them may have been

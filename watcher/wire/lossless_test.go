@@ -103,7 +103,7 @@ func TestEveryEXISTSIsCountedWheneverItComes(t *testing.T) {
 		}
 		before := c.News().Exists
 		c.Forget()
-		news, err := c.Idle(testRefresh, testPatience)
+		news, err := c.Idle(testRefresh, testPatience, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -120,11 +120,13 @@ func (c *Conn) late(err error, waiting string) error {
 }
 
 // Idle waits in IDLE (RFC 2177) until there may be new mail (News.Mail) or refresh is over, measured from the call, and returns the news, which
-// it does not forget. If there is such news already it returns at once and sends nothing. Flags and expunged messages are noted and do not end it.
+// it does not forget. If there is such news already it returns at once and sends nothing. Flags and expunged messages end it after gather, within
+// which others may come; where gather is 0 they are noted and do not end it. A server that used to say something every so often ("OK Still here") and
+// does not any more is asked early, by ending IDLE.
 // When it returns, IDLE has ended and the server has answered: nothing said meanwhile is lost, and the connection was alive a moment ago. The
 // server may take as long as patience to say "+" and again to answer DONE. A server that ends IDLE by itself is no error: News.Ended. NO and BAD to
 // IDLE are an *imap.Error, after which the connection works on.
-func (c *Conn) Idle(refresh, patience time.Duration) (News, error) {
+func (c *Conn) Idle(refresh, patience, gather time.Duration) (News, error) {
 	news := c.News()
 	if news.Mail() {
 		return news, c.Cause()
@@ -132,7 +134,7 @@ func (c *Conn) Idle(refresh, patience time.Duration) (News, error) {
 	until := time.Now().Add(refresh)
 	tag, err := c.enterIdle(patience)
 	if err == nil && tag != "" {
-		tag, err = c.hear(tag, until)
+		tag, err = c.hear(tag, until, gather)
 	}
 	if err == nil && tag != "" {
 		err = c.leaveIdle(tag, patience)
@@ -145,6 +147,7 @@ func (c *Conn) enterIdle(patience time.Duration) (tag string, err error) {
 	if err := c.begin(); err != nil {
 		return "", err
 	}
+	c.beat.last = time.Time{}
 	until := time.Now().Add(patience)
 	tag, err = c.send("IDLE", until)
 	for err == nil {
@@ -166,13 +169,17 @@ func (c *Conn) enterIdle(patience time.Duration) (tag string, err error) {
 
 // hear returns the tag when IDLE is to be left, and none when the server has ended it. A session spends its life in here: the frames below are
 // kept few and small, for its stack is the largest part of its memory.
-func (c *Conn) hear(tag string, until time.Time) (string, error) {
-	for !c.News().Mail() {
-		r, err := c.next(until)
+func (c *Conn) hear(tag string, until time.Time, gather time.Duration) (string, error) {
+	for news := c.News(); !news.Mail(); news = c.News() {
+		if gather > 0 && news.Flags+news.Expunge > 0 {
+			until, gather = sooner(until, time.Now().Add(gather)), 0
+		}
+		r, err := c.next(sooner(until, c.beat.missed(c.LastByte())))
 		switch {
 		case err == nil && r.tag == tag:
 			return "", c.ended(r)
 		case err == nil:
+			c.beat.heard(r, time.Now())
 			err = c.stray(r)
 		case errors.Is(err, os.ErrDeadlineExceeded) && c.Cause() == nil:
 			return tag, nil
@@ -182,6 +189,40 @@ func (c *Conn) hear(tag string, until time.Time) (string, error) {
 		}
 	}
 	return tag, nil
+}
+
+// heartbeat is what a server says in IDLE every so often only to show that it is there, as Dovecot does.
+type heartbeat struct {
+	last  time.Time
+	every time.Duration // the longest time between two
+	count int           // of such times
+}
+
+func (b *heartbeat) heard(r *response, now time.Time) {
+	if r.tag != "*" || r.kind != "OK" || r.code != "" {
+		return
+	}
+	if !b.last.IsZero() {
+		b.every = max(b.every, now.Sub(b.last))
+		b.count++
+	}
+	b.last = now
+}
+
+// missed is when three in a row would have been missed; zero: there were too few to know.
+func (b *heartbeat) missed(lastByte time.Time) time.Time {
+	if b.count < 2 {
+		return time.Time{}
+	}
+	return lastByte.Add(3 * b.every)
+}
+
+// sooner is the earlier of two times, of which the second may be zero: none.
+func sooner(a, b time.Time) time.Time {
+	if b.IsZero() || a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // ended takes the answer to an IDLE that was not left.

@@ -1,0 +1,170 @@
+package watcher
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"idlepush/registry"
+)
+
+const (
+	// doorWidth is how many connections to one host are being opened at once, and doorPace the time between two: a restart must not look like an
+	// attack.
+	doorWidth = 4
+	doorPace  = 200 * time.Millisecond
+
+	// doorSlowest is the longest time between two, where a host fails.
+	doorSlowest = time.Minute
+)
+
+// host is one mail server, as all accounts on it know it: what was learned of it, and the door through which their sessions come in. It may be used from
+// several goroutines.
+type host struct {
+	name     string // host and port
+	provider provider
+	store    *registry.Store
+	log      *slog.Logger
+	door     chan struct{} // one value for each connection that is being opened
+
+	mu       sync.Mutex
+	known    registry.Host
+	failures int           // of connections, less for each that succeeded
+	down     bool          // the last could not be made
+	next     time.Time     // when the next may be opened
+	well     chan struct{} // closed, and another one made, when down ends
+}
+
+func newHost(address, name string, store *registry.Store, log *slog.Logger) *host {
+	h := &host{name: name, provider: providerOf(address), store: store, log: log, door: make(chan struct{}, doorWidth), well: make(chan struct{})}
+	var err error
+	if h.known, err = store.Host(name); err != nil {
+		log.Error("what was learned of a mail server cannot be read", "err", err)
+	}
+	return h
+}
+
+// learn takes in what f makes of what is known, and keeps it.
+func (h *host) learn(f func(registry.Host) registry.Host) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := h.known
+	h.known = f(before)
+	if same(before, h.known) {
+		return
+	}
+	was, _ := interval(h.provider, before)
+	is, why := interval(h.provider, h.known)
+	if was != is {
+		h.log.Info("another interval is used", "remote", h.name, "wait", is.Round(time.Second), "status", why)
+	}
+	if err := h.store.PutHost(h.name, h.known); err != nil {
+		h.log.Error("what was learned of a mail server cannot be kept", "err", err)
+	}
+}
+
+func same(a, b registry.Host) bool {
+	return a.Interval == b.Interval && a.Since.Equal(b.Since) && len(a.Deaths) == len(b.Deaths) && a.Died.Equal(b.Died) && a.Deadly == b.Deadly &&
+		a.Lies == b.Lies && a.Unreliable.Equal(b.Unreliable)
+}
+
+func (h *host) died(silence time.Duration, unanswered bool) {
+	h.learn(func(k registry.Host) registry.Host { return died(h.provider, k, silence, unanswered, time.Now()) })
+}
+
+func (h *host) held() {
+	h.learn(func(k registry.Host) registry.Host { return held(h.provider, k, time.Now()) })
+}
+
+func (h *host) lied() {
+	h.learn(func(k registry.Host) registry.Host { return lied(k, time.Now()) })
+	if h.doubted() {
+		h.log.Warn("the server does not tell of new mail in IDLE and is asked instead", "remote", h.name)
+	}
+}
+
+// told says that IDLE told of a mail.
+func (h *host) told() {
+	h.learn(func(k registry.Host) registry.Host { k.Lies = 0; return k })
+}
+
+func (h *host) doubted() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return doubted(h.known, time.Now())
+}
+
+// interval is how long an IDLE may last now, and why.
+func (h *host) interval() (time.Duration, string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if doubted(h.known, time.Now()) {
+		return doubtInterval, "mail was there several times that the server had not told of"
+	}
+	return interval(h.provider, h.known)
+}
+
+// enter waits for a turn at the door. leave must be called once the connection is made or has failed.
+func (h *host) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case h.door <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	leave = func() { <-h.door }
+	h.mu.Lock()
+	now := time.Now()
+	turn := h.next
+	if turn.Before(now) {
+		turn = now
+	}
+	h.next = turn.Add(doorWait(h.failures))
+	h.mu.Unlock()
+	if !sleep(ctx, turn.Sub(now)) {
+		leave()
+		return nil, ctx.Err()
+	}
+	return leave, nil
+}
+
+// doorWait is the time between two connections to a host, doubled with each failure that was not made good.
+func doorWait(failures int) time.Duration {
+	return min(doorPace<<min(failures, 10), doorSlowest)
+}
+
+// failed notes a connection that was soon lost or, down, could not be made, for no reason that lies in its account.
+func (h *host) failed(down bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failures++
+	h.down = h.down || down
+}
+
+// entered notes a login that succeeded. It counts half of the failures away, so that a server that accepts and drops is not taken for a sound one, and where
+// the host was down, those that wait for it are called in.
+func (h *host) entered() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down {
+		h.down = false
+		close(h.well)
+		h.well = make(chan struct{})
+	}
+	h.failures /= 2
+	h.next = earlier(h.next, time.Now().Add(doorWait(h.failures)))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// recovered is closed when the host is down no more.
+func (h *host) recovered() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.well
+}

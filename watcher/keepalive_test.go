@@ -1,0 +1,107 @@
+package watcher
+
+import (
+	"testing"
+	"time"
+
+	"idlepush/registry"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// dies lets connections die after these silences, an hour apart.
+func dies(h registry.Host, unanswered bool, silences ...time.Duration) registry.Host {
+	for i, s := range silences {
+		h = died(provider{}, h, s, unanswered, noon.Add(time.Duration(i)*time.Hour))
+	}
+	return h
+}
+
+func TestConnectionsThatDieAfterSimilarSilenceShortenTheInterval(t *testing.T) {
+	minutes := func(list ...float64) (d []time.Duration) {
+		for _, m := range list {
+			d = append(d, time.Duration(m*float64(time.Minute)))
+		}
+		return d
+	}
+	for name, c := range map[string]struct {
+		unanswered bool
+		silences   []time.Duration
+		want       time.Duration
+	}{
+		"two are chance":                    {false, minutes(5, 5), usualInterval},
+		"three are none":                    {false, minutes(5, 5.1, 4.9), 4*time.Minute - 4800*time.Millisecond},
+		"of any age are chance":             {false, minutes(2, 5, 8), usualInterval},
+		"an odd one between breaks the row": {false, minutes(5, 5, 2, 5), usualInterval},
+		"nobody knows since when":           {true, minutes(9, 9, 9), 4*time.Minute + 30*time.Second},
+		"never under a minute":              {false, minutes(1, 1, 1), time.Minute},
+		"a server that drops at once":       {false, minutes(0.1, 0.1, 0.1), usualInterval},
+		"of more than the interval":         {false, minutes(20, 20, 20), usualInterval},
+	} {
+		if got, why := interval(provider{}, dies(registry.Host{}, c.unanswered, c.silences...)); got != c.want || why == "" {
+			t.Errorf("%s: %v (%s), want %v", name, got, why, c.want)
+		}
+	}
+	h := registry.Host{}
+	for range 500 {
+		h = died(provider{}, h, 5*time.Minute, false, noon)
+	}
+	if got, _ := interval(provider{}, h); got != usualInterval {
+		t.Errorf("a server that started again under many accounts made the interval %v", got)
+	}
+}
+
+func TestLongQuietLengthensTheIntervalSlowlyAndNeverToWhatKills(t *testing.T) {
+	h := registry.Host{}
+	now := noon
+	for range 10 * 7 * 24 * 6 { // ten weeks
+		now = now.Add(10 * time.Minute)
+		before, _ := interval(provider{}, h)
+		h = held(provider{}, h, now)
+		if after, _ := interval(provider{}, h); after > before*5/4 {
+			t.Fatalf("from %v to %v", before, after)
+		}
+	}
+	if got, _ := interval(provider{}, h); got != longestInterval {
+		t.Errorf("after ten quiet weeks it is %v", got)
+	}
+	for range 3 {
+		now = now.Add(time.Hour)
+		h = died(provider{}, h, 10*time.Minute, false, now)
+	}
+	for range 10 * 7 * 24 * 6 {
+		now = now.Add(10 * time.Minute)
+		h = held(provider{}, h, now)
+	}
+	if got, _ := interval(provider{}, h); got != 8*time.Minute {
+		t.Errorf("ten weeks after connections died at 10 min it is %v", got)
+	}
+}
+
+func TestAHostThatLiesThreeTimesIsDoubtedForAWeek(t *testing.T) {
+	h := registry.Host{}
+	for i := range 3 {
+		if doubted(h, noon) {
+			t.Fatalf("after %d lies", i)
+		}
+		h = lied(h, noon)
+	}
+	if !doubted(h, noon.Add(doubtLasts-1)) || doubted(h, noon.Add(doubtLasts)) {
+		t.Error("not for a week")
+	}
+}
+
+func TestWhatIsKnownOfAProviderIsWhereItBegins(t *testing.T) {
+	for host, want := range map[string]time.Duration{"imap.mail.yahoo.com": 3 * time.Minute, "IMAP.GMX.NET.": 12 * time.Minute, "notgmx.net": usualInterval,
+		"imap.mail.me.com": 4 * time.Minute, "mail.example.org": usualInterval} {
+		if got, _ := interval(providerOf(host), registry.Host{}); got != want {
+			t.Errorf("%s: %v, want %v", host, got, want)
+		}
+	}
+	if !providerOf("imap.163.com").polled || providerOf("imap.gmail.com").life == 0 {
+		t.Error("Coremail is believed, or Gmail is not renewed")
+	}
+	if got, _ := interval(providerOf("imap.mail.yahoo.com"), registry.Host{Interval: 2 * time.Minute}); got != 2*time.Minute {
+		t.Errorf("what was learned comes second: %v", got)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/netip"
 	"slices"
 
@@ -21,6 +22,8 @@ type Dialer struct {
 	Permit  func(addr netip.Addr, plain bool) error
 	TLS     *tls.Config // roots and session cache; nil: the system's roots
 	Version string      // of this program, for ID (RFC 2971)
+
+	dial func(ctx context.Context, address string) (net.Conn, error) // in tests: in the place of the network
 }
 
 // errNoPassword is a server that takes no password on this connection.
@@ -29,7 +32,7 @@ var errNoPassword = errors.New("the server accepts no password here")
 // login connects and logs in. The connection lives until ctx ends or it is closed.
 func (d Dialer) login(ctx context.Context, a registry.Account) (*wire.Conn, error) {
 	conn, err := wire.Dial(ctx, wire.Endpoint{Host: a.Host, Port: a.Port, Security: wire.Security(a.Security),
-		Permit: d.Permit, TLS: d.TLS}, wire.DefaultLimits, patience)
+		Permit: d.Permit, TLS: d.TLS, Dial: d.dial}, wire.DefaultLimits, patience)
 	if err != nil {
 		return nil, err
 	}

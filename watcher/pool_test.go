@@ -43,7 +43,10 @@ func serve(t *testing.T, script *imaptest.Script) int {
 // add adds an account beside the house's own, without waiting for a signal.
 func (h *house) add(t *testing.T, a registry.Account) registry.Account {
 	t.Helper()
-	a.Owner, a.Enabled, a.Folders = h.account.Owner, true, []string{"INBOX"}
+	a.Owner, a.Enabled = h.account.Owner, true
+	if a.Folders == nil {
+		a.Folders = []string{"INBOX"}
+	}
 	a, added, err := h.store.AddAccount(a, time.Now())
 	if err != nil || !added {
 		t.Fatalf("added: %v, %v", added, err)

@@ -187,7 +187,6 @@ func (s *session) wait(ctx context.Context) error {
 			return err
 		}
 	}
-	// Some servers show what is new only to a folder that is opened anew.
 	s.folder, s.prompted, s.idled, s.hasty = "", false, false, false
 	if !sleep(ctx, early(pollInterval)) {
 		return ctx.Err()
@@ -219,13 +218,15 @@ func (s *session) idle() error {
 		if !s.prompted && whole && !s.hasty {
 			s.host.held()
 		}
-		if s.host.doubted() {
+		if !s.prompted && !s.hasty {
+			// Some servers show what is new only to a folder that is opened anew.
 			s.folder = ""
 		}
 	case lost(err):
-		silence, unanswered := time.Since(s.conn.LastByte()), false
+		// A server counts from our last command, and its BYE is no sign of life; a NAT counts from the last byte.
+		silence, unanswered := time.Since(began), false
 		if _, unanswered = errors.AsType[*wire.TimeoutError](err); unanswered {
-			silence -= patience
+			silence = time.Since(s.conn.LastByte()) - patience
 		}
 		s.host.died(silence, unanswered)
 	}

@@ -32,6 +32,8 @@ type Script struct {
 	// Beat is called every BeatEvery while a client is in IDLE, with how often it was before in this one.
 	Beat      func(t *Talk, n int)
 	BeatEvery time.Duration
+	// Mute makes it tell of nothing new: only a client that opens the mailbox anew sees it.
+	Mute bool
 	// Cut returns how many of the left bytes go out in one write; nil writes all that was said at once.
 	Cut func(left int) int
 	// Coalesce holds all output back until the server waits for the client.
@@ -152,6 +154,19 @@ func (s *Script) change(uid uint32, f func(i int) (line string)) {
 			}
 		}
 		return
+	}
+}
+
+// Renumber gives the mailbox another UIDVALIDITY and its mails other UIDs, and ends every connection.
+func (s *Script) Renumber() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.UIDValidity++
+	for i := range s.Messages {
+		s.Messages[i].UID = uint32(i + 1)
+	}
+	for t := range s.talks {
+		t.conn.Close()
 	}
 }
 

@@ -62,7 +62,7 @@ func (t *Talk) Answer(name, args string) {
 		return
 	}
 	t.at("within " + name)
-	if name != "LOGIN" && name != "AUTHENTICATE" && t.known > 0 {
+	if name != "LOGIN" && name != "AUTHENTICATE" && t.known > 0 && !t.script.Mute {
 		t.announce()
 	}
 	t.OK("done")
@@ -138,7 +138,9 @@ func (t *Talk) idle() {
 	beat, stop, n := t.beats()
 	defer stop()
 	for t.idling {
-		t.announce()
+		if !t.script.Mute {
+			t.announce()
+		}
 		t.mu.Lock()
 		t.flush()
 		t.mu.Unlock()

@@ -35,6 +35,8 @@ type Endpoint struct {
 	Permit func(addr netip.Addr, plain bool) error
 	// TLS is copied: roots, session cache. Nil is the default. The name that is verified is Host, unless it has one.
 	TLS *tls.Config
+	// Dial takes the place of the network, for tests; Permit is not asked then. Nil: the network.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
 
 // unacknowledged is how long the kernel waits for the other side to acknowledge what was sent (TCP_USER_TIMEOUT), where it can be told.
@@ -58,7 +60,13 @@ func Dial(ctx context.Context, e Endpoint, limits Limits, patience time.Duration
 			return setUserTimeout(raw, unacknowledged)
 		},
 	}
-	raw, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(e.Host, strconv.Itoa(e.Port)))
+	dial := func(ctx context.Context, address string) (net.Conn, error) {
+		return dialer.DialContext(ctx, "tcp", address)
+	}
+	if e.Dial != nil {
+		dial = e.Dial
+	}
+	raw, err := dial(ctx, net.JoinHostPort(e.Host, strconv.Itoa(e.Port)))
 	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() && ctx.Err() == nil {
 		return nil, &TimeoutError{"the connection"}
 	}

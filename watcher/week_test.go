@@ -1,0 +1,230 @@
+package watcher
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+	"idlepush/watcher/imaptest"
+)
+
+// world is a network in memory with mail servers by address.
+type world struct {
+	mu      sync.Mutex
+	servers map[string]*server
+	serving sync.WaitGroup
+}
+
+// server is one mail server and what is wrong with it and with the way to it.
+type server struct {
+	script  *imaptest.Script
+	forgets time.Duration // a NAT on the way forgets a connection that was silent for so long; 0: never
+	down    bool          // nobody listens
+	dials   []time.Time
+}
+
+// dial takes the place of the network.
+func (w *world) dial(ctx context.Context, address string) (net.Conn, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.servers[address]
+	if s == nil {
+		return nil, &net.OpError{Op: "dial", Err: fmt.Errorf("no server at %s", address)}
+	}
+	s.dials = append(s.dials, time.Now())
+	if s.down {
+		return nil, &net.OpError{Op: "dial", Err: fmt.Errorf("refused")}
+	}
+	client, peer := net.Pipe()
+	w.serving.Go(func() { s.script.Serve(peer) })
+	if s.forgets == 0 {
+		return client, nil
+	}
+	return &natted{Conn: client, forgets: s.forgets, last: time.Now()}, nil
+}
+
+// natted is a connection through a NAT: forgotten, it is a hole in both directions, and nobody is told.
+type natted struct {
+	net.Conn
+	forgets time.Duration
+
+	mu        sync.Mutex
+	last      time.Time
+	forgotten bool
+}
+
+func (n *natted) passes() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if time.Since(n.last) > n.forgets {
+		n.forgotten = true
+	}
+	n.last = time.Now()
+	return !n.forgotten
+}
+
+func (n *natted) Write(p []byte) (int, error) {
+	if !n.passes() {
+		return len(p), nil
+	}
+	return n.Conn.Write(p)
+}
+
+func (n *natted) Read(p []byte) (int, error) {
+	for {
+		m, err := n.Conn.Read(p)
+		if err != nil || n.passes() {
+			return m, err
+		}
+	}
+}
+
+// troubled are the servers of the simulated week, each wrong in its own way, and what the log says of each.
+func troubled() map[string]struct {
+	server *server
+	says   []string
+} {
+	after := func(wait time.Duration, do func(*imaptest.Talk)) *imaptest.Script {
+		return &imaptest.Script{BeatEvery: wait, Beat: func(talk *imaptest.Talk, n int) { do(talk) }}
+	}
+	return map[string]struct {
+		server *server
+		says   []string
+	}{
+		"steady":     {&server{script: &imaptest.Script{}}, nil},
+		"nat-15-min": {&server{script: &imaptest.Script{}, forgets: 15 * time.Minute}, nil}, // which the usual interval bears
+		"nat-5-min":  {&server{script: &imaptest.Script{}, forgets: 5 * time.Minute}, []string{"waited too long for the answer to DONE", "another interval is used"}},
+		"nat-2-min":  {&server{script: &imaptest.Script{}, forgets: 2 * time.Minute}, []string{"waited too long for the answer to DONE", "another interval is used"}},
+		"closes-at-600-s": {&server{script: after(10*time.Minute, func(talk *imaptest.Talk) { talk.Bye("Autologout; idle for too long") })},
+			nil}, // which the usual interval bears too
+		"closes-at-300-s": {&server{script: after(5*time.Minute, func(talk *imaptest.Talk) { talk.Bye("Autologout; idle for too long") })},
+			[]string{"Autologout", "another interval is used"}},
+		"bye": {&server{script: after(time.Minute, func(talk *imaptest.Talk) {
+			if rand.IntN(200) == 0 {
+				talk.Bye("restarting")
+			}
+		})}, []string{"restarting"}},
+		"half-open": {&server{script: after(time.Minute, func(talk *imaptest.Talk) {
+			if rand.IntN(300) == 0 {
+				talk.Silence()
+			}
+		})}, []string{"waited too long for the answer to DONE"}},
+		"lying-idle": {&server{script: &imaptest.Script{Mute: true}}, []string{"does not tell of new mail in IDLE"}},
+	}
+}
+
+func TestInAWeekOfTroubleEveryMailRingsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := scriptedAccount
+		first.Host = "steady"
+		h := newHouse(t, first)
+		w := &world{servers: make(map[string]*server)}
+		flips := &server{script: &imaptest.Script{UIDValidity: 1}}
+		all := troubled()
+		all["uidvalidity-flips"] = struct {
+			server *server
+			says   []string
+		}{flips, []string{"renumbered"}}
+		accounts := map[string]registry.Account{"steady": h.account}
+		for name, c := range all {
+			w.servers[name+":993"] = c.server
+			c.server.script.Messages = []imaptest.Message{{UID: 1, Header: "Subject: old\r\nMessage-ID: <old>\r\n\r\n", Date: time.Now()}}
+			if name != "steady" {
+				a := first
+				a.Host, a.Email = name, name+"@example.org"
+				accounts[name] = h.add(t, a)
+			}
+		}
+		// Plain text, for the handshakes of a week take minutes.
+		for name, a := range accounts {
+			a.Security = registry.Plain
+			if _, err := h.store.UpdateAccount(a, time.Now()); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		time.Sleep(time.Minute)
+		sent := make(map[string][]string)
+		at := make(map[string]time.Time) // when each was sent
+		for begin, n := time.Now(), 0; time.Since(begin) < 7*24*time.Hour; n++ {
+			time.Sleep(time.Hour + rand.N(time.Hour))
+			for name, c := range all {
+				subject := fmt.Sprintf("%s %d", name, n)
+				c.server.script.Deliver(imaptest.Message{Header: "Subject: " + subject + "\r\nMessage-ID: <" + strings.ReplaceAll(subject, " ", ".") + ">\r\n\r\n", Date: time.Now()})
+				sent[name] = append(sent[name], subject)
+				at[subject] = time.Now()
+			}
+			if n%15 == 10 {
+				flips.script.Renumber()
+			}
+		}
+		time.Sleep(time.Hour)
+		stop()
+		w.serving.Wait()
+		rang := make(map[string][]string)
+		latest := make(map[string]time.Duration)
+		for _, n := range h.mails(t) {
+			rang[n.Account] = append(rang[n.Account], n.Content.Subject)
+			latest[n.Account] = max(latest[n.Account], n.At.Sub(at[n.Content.Subject]))
+		}
+		for name, c := range all {
+			got := rang[accounts[name].ID]
+			if !slices.Equal(got, sent[name]) {
+				t.Errorf("%s: %d of %d mails rang: %v", name, len(got), len(sent[name]), missing(sent[name], got))
+			}
+			if late := latest[accounts[name].ID]; late > 12*time.Minute {
+				t.Errorf("%s: a mail rang after %v", name, late)
+			}
+			h.says(t, []string{"account=" + accounts[name].ID, "remote=" + name + ":993"}, c.says)
+			known, err := h.store.Host(name + ":993")
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, why := interval(providerOf(name), known)
+			t.Logf("%-17s %d mails, the latest after %v, %d connections, interval %v: %s", name, len(got), latest[accounts[name].ID].Round(time.Second),
+				len(c.server.dials), d.Round(time.Second), why)
+		}
+	})
+}
+
+// says fails the test unless the lines of the log that hold one of the marks say all of it.
+func (h *house) says(t *testing.T, marks, what []string) {
+	t.Helper()
+	var lines strings.Builder
+	for line := range strings.Lines(h.logged.String()) {
+		if slices.ContainsFunc(marks, func(m string) bool { return strings.Contains(line, m) }) {
+			lines.WriteString(line)
+		}
+	}
+	for _, w := range what {
+		if !strings.Contains(lines.String(), w) {
+			t.Errorf("of %q the log does not say %q", marks, w)
+		}
+	}
+}
+
+// missing is what is in want and not in got, and what is in got too often.
+func missing(want, got []string) (list []string) {
+	count := make(map[string]int)
+	for _, g := range got {
+		count[g]++
+	}
+	for _, w := range want {
+		if count[w] != 1 {
+			list = append(list, fmt.Sprintf("%s rang %d times", w, count[w]))
+		}
+		delete(count, w)
+	}
+	for g := range count {
+		list = append(list, "unknown: "+g)
+	}
+	return list[:min(len(list), 10)]
+}

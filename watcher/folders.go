@@ -51,8 +51,9 @@ func (s *session) others(home string, all bool) (found int, toured bool, err err
 		clear(s.missing)
 		s.tour = time.Now().Add(early(tourEvery))
 	}
+	asking := s.asking(home, all)
 	for range mostRounds {
-		folders, err := s.behind(s.asking(home, all))
+		folders, err := s.behind(asking)
 		if err != nil || len(folders) == 0 {
 			return found, all, err
 		}

@@ -27,17 +27,18 @@ type host struct {
 	store    *registry.Store
 	log      *slog.Logger
 	door     chan struct{} // one value for each connection that is being opened
+	first    chan struct{} // one value while the first of those that wait for their time waits
 
 	mu       sync.Mutex
 	known    registry.Host
 	failures int           // of connections, less for each that succeeded
 	down     bool          // the last could not be made
-	next     time.Time     // when the next may be opened
+	last     time.Time     // when the last was begun
 	well     chan struct{} // closed, and another one made, when down ends
 }
 
 func newHost(address, name string, store *registry.Store, log *slog.Logger) *host {
-	h := &host{name: name, provider: providerOf(address), store: store, log: log, door: make(chan struct{}, doorWidth), well: make(chan struct{})}
+	h := &host{name: name, provider: providerOf(address), store: store, log: log, door: make(chan struct{}, doorWidth), first: make(chan struct{}, 1), well: make(chan struct{})}
 	var err error
 	if h.known, err = store.Host(name); err != nil {
 		log.Error("what was learned of a mail server cannot be read", "err", err)
@@ -113,19 +114,31 @@ func (h *host) enter(ctx context.Context) (leave func(), err error) {
 		return nil, ctx.Err()
 	}
 	leave = func() { <-h.door }
-	h.mu.Lock()
-	now := time.Now()
-	turn := h.next
-	if turn.Before(now) {
-		turn = now
-	}
-	h.next = turn.Add(doorWait(h.failures))
-	h.mu.Unlock()
-	if !sleep(ctx, turn.Sub(now)) {
+	if err := h.queue(ctx); err != nil {
 		leave()
-		return nil, ctx.Err()
+		return nil, err
 	}
 	return leave, nil
+}
+
+// queue returns when enough time has passed since the last connection was begun.
+func (h *host) queue(ctx context.Context) error {
+	select {
+	case h.first <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-h.first }()
+	h.mu.Lock()
+	wait := time.Until(h.last.Add(doorWait(h.failures)))
+	h.mu.Unlock()
+	if !sleep(ctx, wait) {
+		return ctx.Err()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.last = time.Now()
+	return nil
 }
 
 // doorWait is the time between two connections to a host, doubled with each failure that was not made good.
@@ -152,14 +165,6 @@ func (h *host) entered() {
 		h.well = make(chan struct{})
 	}
 	h.failures /= 2
-	h.next = earlier(h.next, time.Now().Add(doorWait(h.failures)))
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // recovered is closed when the host is down no more.

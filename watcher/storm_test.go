@@ -1,0 +1,94 @@
+package watcher
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+	"idlepush/watcher/imaptest"
+)
+
+// fiveHundred is 500 accounts on one host.
+func fiveHundred(t *testing.T, s *server) (*house, *world) {
+	t.Helper()
+	first := scriptedAccount
+	first.Security = registry.Plain
+	h := newHouse(t, first)
+	for i := range 499 {
+		a := first
+		a.Username, a.Email = fmt.Sprint("user ", i), fmt.Sprint("user", i, "@example.org")
+		h.add(t, a)
+	}
+	return h, &world{servers: map[string]*server{"mail.example.org:993": s}}
+}
+
+// between counts the connections that were begun in a time.
+func (s *server) between(from, to time.Time) (n int) {
+	for _, at := range s.dials {
+		if !at.Before(from) && at.Before(to) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestARestartWith500AccountsOnOneHostIsNoStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{script: &imaptest.Script{}}
+		h, w := fiveHundred(t, s)
+		began := time.Now()
+		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		time.Sleep(3 * time.Minute)
+		stop()
+		w.serving.Wait()
+		if n := s.between(began, began.Add(time.Second)); n > int(time.Second/doorPace) {
+			t.Errorf("%d connections in the first second", n)
+		}
+		if len(s.dials) != 500 || s.between(began, began.Add(101*time.Second)) != 500 {
+			t.Errorf("%d connections, %d within 101 s", len(s.dials), s.between(began, began.Add(101*time.Second)))
+		}
+	})
+}
+
+func TestAHostThatAcceptsAndDropsIsNeverStormed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{script: &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"EXAMINE": func(talk *imaptest.Talk, _ string) { talk.Close() }}}}
+		h, w := fiveHundred(t, s)
+		began := time.Now()
+		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		time.Sleep(2 * time.Hour)
+		stop()
+		w.serving.Wait()
+		for minute := range 120 {
+			if n := s.between(began.Add(time.Duration(minute)*time.Minute), began.Add(time.Duration(minute+1)*time.Minute)); n > 300 || minute > 30 && n > 100 {
+				t.Errorf("%d connections in minute %d", n, minute)
+			}
+		}
+		t.Logf("%d connections in two hours", len(s.dials))
+	})
+}
+
+func TestAHostThatWasDownIsFoundAgainByAllItsAccountsWithinMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{script: &imaptest.Script{}, down: true}
+		h, w := fiveHundred(t, s)
+		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		time.Sleep(2 * time.Hour)
+		w.mu.Lock()
+		tried := len(s.dials)
+		s.down = false
+		w.mu.Unlock()
+		up := time.Now()
+		time.Sleep(time.Hour)
+		stop()
+		w.serving.Wait()
+		if tried > 600 {
+			t.Errorf("%d connections were tried in two hours", tried)
+		}
+		if n := s.between(up, up.Add(10*time.Minute)); n != 500 {
+			t.Errorf("%d of 500 accounts are back after ten minutes", n)
+		}
+	})
+}

@@ -38,9 +38,10 @@ func TestNewMailAtDovecotRingsWithWhatItSays(t *testing.T) {
 			if c := got[0].Content; len(got) != 1 || c != (registry.Content{From: "Berta", Subject: "hello", Preview: "How are you?"}) {
 				t.Fatalf("rang %d mails, the first as %+v", len(got), c)
 			}
-			if live := pool.Live(h.account.ID); live.Connections != 1 || live.LastByte.IsZero() || live.LastMail.IsZero() {
-				t.Error("the session is not said to be live")
-			}
+			h.wait(t, "the session is said to be live", func() bool {
+				live := pool.Live(h.account.ID)
+				return live.Connections == 1 && !live.LastByte.IsZero() && !live.LastMail.IsZero() && live.Interval > 0 && live.Why != ""
+			})
 		})
 	}
 }
@@ -269,5 +270,85 @@ func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
 	h.waitMails(t, 2*len(account.Folders))
 	if logins := strings.Count(h.logged.String(), "msg=connected"); logins != 1 {
 		t.Errorf("%d connections", logins)
+	}
+}
+
+func TestMailThatWasReadRemovedOrMovedAtDovecotIsCleared(t *testing.T) {
+	s := imaptest.Dovecot(t)
+	account := dovecotAccount(s, registry.TLS)
+	account.Folders = []string{"INBOX", "Work"}
+	s.CreateFolder(t, s.User, "Work")
+	s.CreateFolder(t, s.User, "Elsewhere")
+	h := newHouse(t, account)
+	h.watch(t, dovecotDialer(s))
+	h.waitState(t, registry.Watching)
+	names := []string{"read", "removed", "filed away", "moved to Work", "left alone"}
+	for _, name := range names {
+		s.Deliver(t, s.User, "INBOX", mail("a@example.org", name, ""))
+	}
+	h.waitMails(t, len(names))
+	h.told(t)
+	header := func(name string) []string { return []string{"mailbox", "INBOX", "header", "Subject", name} }
+	s.Doveadm(t, s.User, append([]string{"move", "Work"}, header("moved to Work")...)...)
+	s.Doveadm(t, s.User, append([]string{"flags", "add", `\Seen`}, header("read")...)...)
+	s.Doveadm(t, s.User, append([]string{"expunge"}, header("removed")...)...)
+	s.Doveadm(t, s.User, append([]string{"move", "Elsewhere"}, header("filed away")...)...)
+	h.waitLong(t, "what is gone is cleared", 2*tourEvery+10*time.Second, func() bool { return len(h.cleared(t)) >= 3 })
+	if got := h.cleared(t); slices.Contains(got, "left alone") || slices.Contains(got, "moved to Work") {
+		t.Errorf("cleared are %q", got)
+	}
+	if got := h.mails(t); len(got) != len(names) {
+		t.Errorf("%q rang", subjects(got))
+	}
+	h.wait(t, "two are counted as unread", func() bool {
+		n, known, err := h.store.Unread(h.account.ID)
+		return err == nil && known && n == 2
+	})
+	var clears []string
+	for {
+		w, ok, err := h.store.Next(h.device.ID, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		clears = append(clears, string(w.Notification.Kind))
+		if err := h.store.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(clears) > 0 {
+		t.Errorf("a browser, which must show something at every push, is sent %q", clears)
+	}
+}
+
+func TestAMailboxThatWasRestoredFromABackupMissesNoMail(t *testing.T) {
+	s := imaptest.Dovecot(t)
+	h := newHouse(t, dovecotAccount(s, registry.TLS))
+	h.watch(t, dovecotDialer(s))
+	h.waitState(t, registry.Watching)
+	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "saved", ""))
+	h.waitMails(t, 1)
+	s.Stop(t)
+	s.Backup(t, s.User)
+	s.Start(t)
+	for _, name := range []string{"lost 1", "lost 2"} {
+		s.Deliver(t, s.User, "INBOX", mail("a@example.org", name, ""))
+	}
+	h.waitMails(t, 3)
+	s.Stop(t)
+	s.Restore(t, s.User)
+	s.Start(t)
+	h.wait(t, "the folder is gone through anew", func() bool {
+		c, err := h.store.Cursor(h.account.ID, "INBOX")
+		return err == nil && c.Next < 4 && c.Since.IsZero()
+	})
+	for _, name := range []string{"new 1", "new 2", "new 3"} {
+		s.Deliver(t, s.User, "INBOX", mail("a@example.org", name, ""))
+	}
+	h.wait(t, "the new mail rings", func() bool { return len(h.mails(t)) == 6 })
+	if got := subjects(h.mails(t)); !slices.Equal(got, []string{"saved", "lost 1", "lost 2", "new 1", "new 2", "new 3"}) {
+		t.Errorf("rang %q", got)
 	}
 }

@@ -27,7 +27,7 @@ func (s *session) open(client *imapclient.Client, folder string) (validity uint3
 	if err != nil {
 		return 0, err
 	}
-	s.folder, s.ends[folder], s.validity[folder] = folder, next, data.UIDValidity
+	s.folder, s.reopened, s.ends[folder], s.validity[folder] = folder, true, next, data.UIDValidity
 	// Where the server does not say it, the end of the folder may lie before UIDs that were given and are gone.
 	s.said[folder] = data.UIDNext > 0
 	return data.UIDValidity, nil

@@ -54,6 +54,7 @@ type session struct {
 	pace  pace
 
 	folder   string            // the folder that is open; "": none
+	reopened bool              // a folder was opened since what was read elsewhere was looked for
 	validity map[string]uint32 // by folder, when it was last opened
 	ends     map[string]uint32 // by folder: the UID after its last, when it was last opened
 	said     map[string]bool   // by folder: whether the server said so itself
@@ -125,11 +126,13 @@ func (s *session) catchUp() (found int, err error) {
 	if found += n; err != nil {
 		return found, err
 	}
-	if !s.prompted || news.Flags+news.Expunge > 0 {
+	// What changed while a folder was not open is never told.
+	if s.reopened || news.Flags+news.Expunge > 0 {
 		n, err = s.clearHome(home, toured)
 		if found += n; err != nil {
 			return found, err
 		}
+		s.reopened = false
 	}
 	return found, s.count()
 }

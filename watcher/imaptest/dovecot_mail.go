@@ -140,3 +140,23 @@ func (s *Server) ResetUIDValidity(t testing.TB, user, folder string) {
 }
 
 func (s *Server) home(user string) string { return filepath.Join(s.folder, "home", user) }
+
+// Backup copies the user's mailbox as it is; the server must be stopped.
+func (s *Server) Backup(t testing.TB, user string) {
+	s.copyHome(t, s.home(user), s.home(user)+".backup")
+}
+
+// Restore puts the copy of Backup back in the place of the user's mailbox; the server must be stopped.
+func (s *Server) Restore(t testing.TB, user string) {
+	if err := os.RemoveAll(s.home(user)); err != nil {
+		t.Fatal(err)
+	}
+	s.copyHome(t, s.home(user)+".backup", s.home(user))
+}
+
+func (s *Server) copyHome(t testing.TB, from, to string) {
+	t.Helper()
+	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("copy a mailbox: %v: %s", err, out)
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
@@ -89,13 +88,13 @@ func redact(text string, a registry.Account) string {
 // kind tells failures apart by what is to be done about them.
 func kind(err error) *Failure {
 	if _, ok := errors.AsType[*storeError](err); ok {
-		return &Failure{Code: "store_failed", Reason: "idlepush cannot write down what it finds: its admin must look at the disk and the log"}
+		return &Failure{Code: "store_failed", Reason: "idlepush cannot write down what it finds: its admin must look at the disk and the log", personal: true}
 	}
 	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok {
-		return &Failure{Code: "address_not_allowed", Field: "host", Reason: forbidden.Reason, slow: slowest}
+		return &Failure{Code: "address_not_allowed", Field: "host", Reason: forbidden.Reason, slow: slowest, personal: true}
 	}
 	if errors.Is(err, errNoPassword) {
-		return &Failure{Code: "password_not_accepted", Field: "security", final: true,
+		return &Failure{Code: "password_not_accepted", Field: "security", final: true, personal: true,
 			Reason: "the server accepts no password on this connection: choose tls, or use a provider that offers app passwords"}
 	}
 	if _, ok := errors.AsType[*wire.StartTLSError](err); ok {
@@ -140,83 +139,15 @@ func cut(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && (broken.Op == "read" || broken.Op == "write")
 }
 
-// refusal reads a NO or BAD.
-func refusal(said *imap.Error, err error) *Failure {
-	if l, ok := errors.AsType[*loginError](err); ok {
-		return loginFailure(said, l.alert)
-	}
-	if said.Code == imap.ResponseCodeLimit || crowd(strings.ToLower(said.Text)) {
-		return tooMany()
-	}
-	if _, ok := errors.AsType[*folderError](err); ok && !temporary(said) {
-		return &Failure{Code: "folder_unavailable", Field: "folders", slow: slowest, Reason: "the folder cannot be opened: check that it still exists"}
-	}
-	return &Failure{Code: "server_refuses", Reason: "the mail server does not do what it is asked: nothing to do but wait"}
-}
-
-const (
-	// slowest is the wait after which what only changes by a person's doing is tried again.
-	slowest = 15 * time.Minute
-
-	// crowded is the wait after the server says that there are too many connections.
-	crowded = 5 * time.Minute
-)
-
-// loginFailure reads a NO or BAD to the login (RFC 5530 section 3).
-func loginFailure(said *imap.Error, alert string) *Failure {
-	text := strings.ToLower(said.Text + " " + alert)
-	switch {
-	case said.Code == imap.ResponseCodeLimit || crowd(text):
-		return tooMany()
-	case temporary(said):
-		return &Failure{Code: "server_unavailable", Reason: "the mail server cannot take logins just now: nothing to do but wait"}
-	case final(said.Code):
-		return &Failure{Code: "login_refused", Field: "password", final: true,
-			Reason: "the mail server refuses this user name and password: check both, and whether the provider wants an app password"}
-	}
-	return &Failure{Code: "login_refused", Field: "password", unclear: true, slow: unclearTime / unclearTries,
-		Reason: "the mail server refuses the login without saying why: check user name and password, and whether the provider wants an app password or IMAP switched on"}
-}
-
-func tooMany() *Failure {
-	return &Failure{Code: "too_many_connections", slow: crowded,
-		Reason: "the mail server allows no more connections: it is tried again later; close other mail programs if this lasts"}
-}
-
-func final(code imap.ResponseCode) bool {
-	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeAuthenticationFailed, imap.ResponseCodeAuthorizationFailed,
-		imap.ResponseCodeExpired, imap.ResponseCodePrivacyRequired, imap.ResponseCodeContactAdmin}, code)
-}
-
-// temporary reports whether the server says itself that a NO will pass.
-func temporary(said *imap.Error) bool {
-	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse,
-		imap.ResponseCodeServerBug, imap.ResponseCodeCorruption, imap.ResponseCodeLimit}, said.Code)
-}
-
-// busy reports whether the server says itself that it has no time for anything just now.
-func busy(said *imap.Error) bool {
-	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit}, said.Code) ||
-		crowd(strings.ToLower(said.Text))
-}
-
-// crowd knows the texts of servers that have no code for too many connections.
-func crowd(text string) bool {
-	for _, known := range []string{"too many simultaneous connections", "maximum number of connections", "too many concurrent",
-		"too many connections", "temporarily unavailable", "throttled"} {
-		if strings.Contains(text, known) {
-			return true
-		}
-	}
-	return false
-}
-
 func connectionFailure(err error) *Failure {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return &Failure{Code: "host_unknown", Field: "host", Reason: "the host name cannot be resolved: check its spelling and this server's DNS"}
 	}
 	if bye, ok := errors.AsType[*wire.ByeError](err); ok {
-		if bye.Code == string(imap.ResponseCodeLimit) || crowd(strings.ToLower(bye.Text)) {
+		if wait := throttled(bye.Text); wait > 0 {
+			return slowDown(wait)
+		}
+		if bye.Code == string(imap.ResponseCodeLimit) || crowd(bye.Text) {
 			return tooMany()
 		}
 		return &Failure{Code: "server_closed", Reason: "the mail server ended the connection"}

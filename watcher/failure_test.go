@@ -31,7 +31,7 @@ func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
 		slow           bool
 	}{
 		"wrong password":         {no("AUTHENTICATIONFAILED", ""), "login_refused", "password", true, false, false},
-		"expired":                {no("EXPIRED", ""), "login_refused", "password", true, false, false},
+		"expired":                {no("EXPIRED", ""), "password_expired", "password", true, false, false},
 		"no reason":              {no("", "Login failed"), "login_refused", "password", false, true, true},
 		"unavailable":            {no("UNAVAILABLE", ""), "server_unavailable", "", false, false, false},
 		"in use":                 {no("INUSE", ""), "server_unavailable", "", false, false, false},

@@ -133,6 +133,9 @@ func (s *session) fetch(folder string, uids []imap.UID, since time.Time) ([]regi
 	return mails, nil
 }
 
+// expungeIssued refuses a FETCH of mail that another client has removed (RFC 5530); go-imap has no name for it.
+const expungeIssued imap.ResponseCode = "EXPUNGEISSUED"
+
 // errUnreadable is a FETCH that succeeded without all that was asked for, although it is there.
 var errUnreadable = errors.New("the server's answer to FETCH cannot be read")
 
@@ -151,6 +154,10 @@ func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([
 	var there []imap.UID
 	err = s.conn.Lend(2*patience, func(client *imapclient.Client) (err error) {
 		answers, err = client.Fetch(imap.UIDSetNum(uids...), options).Collect()
+		if said, ok := errors.AsType[*imap.Error](err); ok && said.Code == expungeIssued {
+			// Some are gone, and the server may not say so in the answer to FETCH (RFC 5530).
+			err = client.Noop().Wait()
+		}
 		if err == nil && len(answers) < len(uids) {
 			there, err = search(client, &imap.SearchCriteria{UID: []imap.UIDSet{imap.UIDSetNum(uids...)}})
 		}

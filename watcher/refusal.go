@@ -1,0 +1,150 @@
+package watcher
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+const (
+	// slowest is the wait after which what only changes by a person's doing is tried again.
+	slowest = 15 * time.Minute
+
+	// crowded is the wait after the server says that there are too many connections.
+	crowded = 5 * time.Minute
+
+	// throttleMost is the longest wait that a throttling server is granted at once.
+	throttleMost = 5 * time.Minute
+)
+
+// refusal reads a NO or BAD. Every response code of RFC 5530 leads to one of: try again, slow down, stop this folder, stop and tell the user.
+func refusal(said *imap.Error, err error) *Failure {
+	login, isLogin := errors.AsType[*loginError](err)
+	text := said.Text
+	if isLogin {
+		text += " " + login.alert
+	}
+	switch wait := throttled(text); {
+	case wait > 0:
+		return slowDown(wait)
+	case said.Code == imap.ResponseCodeLimit || crowd(text):
+		return tooMany()
+	case isLogin:
+		return loginFailure(said, text)
+	}
+	if _, ok := errors.AsType[*folderError](err); ok && !temporary(said) {
+		return &Failure{Code: "folder_unavailable", Field: "folders", slow: slowest, personal: true,
+			Reason: "the folder cannot be opened: check that it still exists"}
+	}
+	return &Failure{Code: "server_refuses", Reason: "the mail server does not do what it is asked: nothing to do but wait"}
+}
+
+// known are the texts by which providers say what RFC 5530 has no code for, in lower case, and what they mean.
+var known = []struct {
+	text string
+	Failure
+}{
+	{"basic authentication is disabled", Failure{Code: "oauth_required", Field: "password", final: true,
+		Reason: "Microsoft takes no passwords for this mailbox any more, only OAuth, which this version of idlepush cannot do yet"}},
+	{"authenticated but not connected", Failure{Code: "imap_off", Field: "username", slow: slowest,
+		Reason: "Microsoft took the login but does not open the mailbox: check that IMAP is switched on for it, and that the user name is its main address"}},
+	{"application-specific password", Failure{Code: "app_password_required", Field: "password", final: true,
+		Reason: "the provider wants an app password: make one in the security settings of your account there, and enter it here"}},
+	{"app password", Failure{Code: "app_password_required", Field: "password", final: true,
+		Reason: "the provider wants an app password: make one in the security settings of your account there, and enter it here"}},
+	{"web browser", Failure{Code: "web_login_required", Field: "password", final: true,
+		Reason: "the provider wants you to log in on its web page first: do that, then enter the password here again"}},
+	{"weblogin", Failure{Code: "web_login_required", Field: "password", final: true,
+		Reason: "the provider wants you to log in on its web page first: do that, then enter the password here again"}},
+	{"unsafe login", Failure{Code: "unsafe_login", Field: "password", final: true,
+		Reason: "the provider takes this for an unsafe login: switch on IMAP in its settings, and enter the authorisation code that it gives for that as the password"}},
+	{"imap is disabled", imapOff}, {"imap access is disabled", imapOff}, {"not enabled for imap", imapOff}, {"enable imap", imapOff}, {"imap service is not", imapOff},
+}
+
+var imapOff = Failure{Code: "imap_off", Field: "username", final: true,
+	Reason: "IMAP is switched off for this mailbox: switch it on in the provider's settings, then enter the password here again"}
+
+// codes are the response codes of a refused login (RFC 5530 section 3) that will not change by waiting.
+var codes = map[imap.ResponseCode]Failure{
+	imap.ResponseCodeAuthenticationFailed: {Code: "login_refused", Field: "password", final: true,
+		Reason: "the mail server refuses this user name and password: check both, and whether the provider wants an app password"},
+	imap.ResponseCodeAuthorizationFailed: {Code: "login_refused", Field: "username", final: true,
+		Reason: "the mail server knows this user but does not let it use the mailbox: check the user name, and who may use the mailbox"},
+	imap.ResponseCodeExpired: {Code: "password_expired", Field: "password", final: true,
+		Reason: "the password has expired: set a new one at the provider, and enter it here"},
+	imap.ResponseCodePrivacyRequired: {Code: "privacy_required", Field: "security", final: true,
+		Reason: "the mail server takes a login only on an encrypted connection: choose tls or starttls"},
+	imap.ResponseCodeContactAdmin: {Code: "contact_admin", Field: "username", final: true,
+		Reason: "the mail server wants you to ask its admin"},
+}
+
+// loginFailure reads a refused login.
+func loginFailure(said *imap.Error, text string) *Failure {
+	lower := strings.ToLower(text)
+	for _, k := range known {
+		if strings.Contains(lower, k.text) {
+			f := k.Failure
+			f.personal = true
+			return &f
+		}
+	}
+	if f, ok := codes[said.Code]; ok {
+		f.personal = true
+		return &f
+	}
+	if temporary(said) {
+		return &Failure{Code: "server_unavailable", Reason: "the mail server cannot take logins just now: nothing to do but wait"}
+	}
+	return &Failure{Code: "login_refused", Field: "password", unclear: true, personal: true, slow: unclearTime / unclearTries,
+		Reason: "the mail server refuses the login without saying why: check user name and password, and whether the provider wants an app password or IMAP switched on"}
+}
+
+func tooMany() *Failure {
+	return &Failure{Code: "too_many_connections", slow: crowded, personal: true,
+		Reason: "the mail server allows no more connections: it is tried again later; close other mail programs if this lasts"}
+}
+
+func slowDown(wait time.Duration) *Failure {
+	return &Failure{Code: "throttled", slow: wait, personal: true, Reason: "the mail server is asked too much: it is tried again later by itself"}
+}
+
+// throttled reads the wait that Microsoft asks for: "Request is throttled. Suggested Backoff Time: 92415 milliseconds". 0: none.
+func throttled(text string) time.Duration {
+	_, rest, ok := strings.Cut(strings.ToLower(text), "suggested backoff time:")
+	if !ok {
+		return 0
+	}
+	digits, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil {
+		return throttleMost
+	}
+	return min(max(time.Duration(n)*time.Millisecond, time.Second), throttleMost)
+}
+
+// temporary reports whether the server says itself that a NO will pass.
+func temporary(said *imap.Error) bool {
+	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse,
+		imap.ResponseCodeServerBug, imap.ResponseCodeCorruption, imap.ResponseCodeLimit}, said.Code)
+}
+
+// busy reports whether the server says itself that it has no time for anything just now.
+func busy(said *imap.Error) bool {
+	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit}, said.Code) || crowd(said.Text)
+}
+
+// crowd knows the texts of servers that have no code for too many connections.
+func crowd(text string) bool {
+	text = strings.ToLower(text)
+	for _, known := range []string{"too many simultaneous connections", "maximum number of connections", "too many concurrent",
+		"too many connections", "temporarily unavailable", "throttled"} {
+		if strings.Contains(text, known) {
+			return true
+		}
+	}
+	return false
+}

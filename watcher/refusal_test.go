@@ -1,0 +1,115 @@
+package watcher
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"idlepush/watcher/imaptest"
+	"idlepush/watcher/wire"
+)
+
+// verdict is which of the four things a refusal leads to.
+func verdict(f *Failure) string {
+	switch {
+	case f.final:
+		return "stop"
+	case f.unclear:
+		return "three times"
+	case f.Code == "folder_unavailable":
+		return "folder"
+	case f.slow > 0:
+		return "slow"
+	}
+	return "again"
+}
+
+// TestEveryCodeOfRFC5530LeadsSomewhere: at the login, at a folder, at anything else.
+func TestEveryCodeOfRFC5530LeadsSomewhere(t *testing.T) {
+	for code, want := range map[imap.ResponseCode][3]string{
+		"UNAVAILABLE":          {"again", "again", "again"},
+		"AUTHENTICATIONFAILED": {"stop", "folder", "again"},
+		"AUTHORIZATIONFAILED":  {"stop", "folder", "again"},
+		"EXPIRED":              {"stop", "folder", "again"},
+		"PRIVACYREQUIRED":      {"stop", "folder", "again"},
+		"CONTACTADMIN":         {"stop", "folder", "again"},
+		"NOPERM":               {"three times", "folder", "again"},
+		"INUSE":                {"again", "again", "again"},
+		"EXPUNGEISSUED":        {"three times", "folder", "again"},
+		"CORRUPTION":           {"again", "again", "again"},
+		"SERVERBUG":            {"again", "again", "again"},
+		"CLIENTBUG":            {"three times", "folder", "again"},
+		"CANNOT":               {"three times", "folder", "again"},
+		"LIMIT":                {"slow", "slow", "slow"},
+		"OVERQUOTA":            {"three times", "folder", "again"},
+		"ALREADYEXISTS":        {"three times", "folder", "again"},
+		"NONEXISTENT":          {"three times", "folder", "again"},
+		"":                     {"three times", "folder", "again"},
+	} {
+		said := &imap.Error{Type: imap.StatusResponseTypeNo, Code: code, Text: "no"}
+		got := [3]string{}
+		for i, err := range []error{&loginError{err: said}, &folderError{said}, said} {
+			f := diagnose(scriptedAccount, err)
+			if got[i] = verdict(f); f.Reason == "" || f.Code == "" {
+				t.Errorf("%s: %+v", code, f)
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", code, got, want)
+		}
+	}
+}
+
+func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
+	for text, want := range map[string]struct {
+		code, verdict string
+		wait          time.Duration
+	}{
+		"Basic authentication is disabled.":                                                                                          {"oauth_required", "stop", 0},
+		"User is authenticated but not connected.":                                                                                   {"imap_off", "slow", slowest},
+		"Request is throttled. Suggested Backoff Time: 92415 milliseconds":                                                           {"throttled", "slow", 92415 * time.Millisecond},
+		"Request is throttled. Suggested Backoff Time: 9241500 milliseconds":                                                         {"throttled", "slow", throttleMost},
+		"Request is throttled. Suggested Backoff Time: soon":                                                                         {"throttled", "slow", throttleMost},
+		"Too many simultaneous connections. (Failure)":                                                                               {"too_many_connections", "slow", crowded},
+		"Maximum number of connections from user+IP exceeded":                                                                        {"too_many_connections", "slow", crowded},
+		"Account is temporarily unavailable":                                                                                         {"too_many_connections", "slow", crowded},
+		"Application-specific password required":                                                                                     {"app_password_required", "stop", 0},
+		"Please log in via your web browser: https://support.example.com/1":                                                          {"web_login_required", "stop", 0},
+		"LOGIN Unsafe Login. Please contact kefu@188.com for help":                                                                   {"unsafe_login", "stop", 0},
+		"Your account is not enabled for IMAP use. Please visit your account settings page and enable your account for IMAP access.": {"imap_off", "stop", 0},
+		"Login failed.": {"login_refused", "three times", unclearTime / unclearTries},
+	} {
+		if f := diagnose(scriptedAccount, no("", text)); f.Code != want.code || verdict(f) != want.verdict || f.slow != want.wait {
+			t.Errorf("%s: %s, %s, %v; want %+v", text, f.Code, verdict(f), f.slow, want)
+		}
+	}
+	if f := diagnose(scriptedAccount, &wire.ByeError{Text: "Request is throttled. Suggested Backoff Time: 3000 milliseconds"}); f.slow != 3*time.Second {
+		t.Errorf("in BYE: %+v", f)
+	}
+}
+
+func TestAFetchThatMeetsAnExpungeGoesOnWithTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, scriptedAccount)
+		h.from(t, 1)
+		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: subject("one")}, {UID: 2, Header: subject("two")}, {UID: 3, Header: subject("three")}}}
+		issued := false
+		script.On = map[string]func(*imaptest.Talk, string){"UID FETCH": func(talk *imaptest.Talk, args string) {
+			if !issued {
+				issued = true
+				script.Remove(2)
+				talk.Say("%s NO [EXPUNGEISSUED] some are gone\r\n", talk.Tag)
+				return
+			}
+			talk.Answer("UID FETCH", args)
+		}}
+		defer h.live(t, script)()
+		synctest.Wait()
+		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"one", "three"}) {
+			t.Errorf("rang %q", got)
+		}
+	})
+}

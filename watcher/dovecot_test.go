@@ -207,11 +207,12 @@ func TestAWrongPasswordStopsAndSaysSoOnce(t *testing.T) {
 }
 
 func TestACheckSaysWhatTheServerCanDoAndWhichFieldIsWrong(t *testing.T) {
-	s := imaptest.Dovecot(t, "auth_failure_delay = 0")
+	s := imaptest.Dovecot(t, "auth_failure_delay = 0", "namespace inbox {\n inbox = yes\n mailbox Sent {\n special_use = \\Sent\n }\n}")
 	s.CreateFolder(t, s.User, "Work")
+	s.CreateFolder(t, s.User, "Sent")
 	good := dovecotAccount(s, registry.TLS)
 	able, err := dovecotDialer(s).Check(t.Context(), good)
-	if err != nil || !able.Idle || !slices.Contains(able.Folders, "Work") || !slices.Contains(able.Folders, "INBOX") || len(able.Capabilities) < 3 {
+	if err != nil || !able.Idle || !slices.Equal(able.Folders, []Folder{{"INBOX", ""}, {"Sent", "sent"}, {"Work", ""}}) || len(able.Capabilities) < 3 {
 		t.Fatalf("the check of a good account says %+v, %v", able, err)
 	}
 	for name, c := range map[string]struct {

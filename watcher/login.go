@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -84,8 +85,26 @@ func (d Dialer) authenticate(conn *wire.Conn, a registry.Account) error {
 // Ability is what a mail server can do for an account.
 type Ability struct {
 	Capabilities []string // as the server names them, sorted
-	Folders      []string // names of the folders that can be opened, sorted
+	Folders      []Folder // that can be opened, sorted by name
 	Idle         bool
+}
+
+// Folder is one folder of a mailbox.
+type Folder struct {
+	Name string
+	Use  string // what it is for (RFC 6154), in lower case: all, archive, drafts, flagged, important, junk, sent, trash; or empty
+}
+
+var uses = []imap.MailboxAttr{imap.MailboxAttrAll, imap.MailboxAttrArchive, imap.MailboxAttrDrafts, imap.MailboxAttrFlagged, imap.MailboxAttrImportant,
+	imap.MailboxAttrJunk, imap.MailboxAttrSent, imap.MailboxAttrTrash}
+
+func useOf(attributes []imap.MailboxAttr) string {
+	for _, use := range uses {
+		if slices.Contains(attributes, use) {
+			return strings.ToLower(strings.TrimPrefix(string(use), `\`))
+		}
+	}
+	return ""
 }
 
 // Check logs in to an account and lists its folders; nothing is stored, and nothing in the mailbox changes. It takes at most a few times 30 s; ctx
@@ -102,21 +121,23 @@ func (d Dialer) Check(ctx context.Context, a registry.Account) (Ability, error) 
 	}
 	slices.Sort(able.Capabilities)
 	err = conn.Lend(patience, func(client *imapclient.Client) error {
-		list, err := client.List("", "*", nil).Collect()
+		// Servers that have it say it unasked too (RFC 6154 section 2), but not all of them do.
+		list, err := client.List("", "*", &imap.ListOptions{ReturnSpecialUse: conn.Has(imap.CapSpecialUse) && conn.Has(imap.CapListExtended)}).Collect()
 		for _, folder := range list {
 			if !slices.Contains(folder.Attrs, imap.MailboxAttrNoSelect) && !slices.Contains(folder.Attrs, imap.MailboxAttrNonExistent) {
-				able.Folders = append(able.Folders, folder.Mailbox)
+				able.Folders = append(able.Folders, Folder{folder.Mailbox, useOf(folder.Attrs)})
 			}
 		}
 		return err
 	})
-	slices.Sort(able.Folders)
+	slices.SortFunc(able.Folders, func(a, b Folder) int { return strings.Compare(a.Name, b.Name) })
 	if err != nil {
 		return Ability{}, diagnose(a, err)
 	}
 	for _, f := range a.Folders {
-		if !slices.Contains(able.Folders, f) && conn.Dropped() == 0 {
-			return able, &Failure{Code: "folder_unknown", Field: "folders", Reason: "the mailbox has no folder of one of these names: pick from the folders that the check lists"}
+		if !slices.ContainsFunc(able.Folders, func(there Folder) bool { return there.Name == f }) && conn.Dropped() == 0 {
+			return able, &Failure{Code: "folder_unknown", Field: "folders",
+				Reason: "the mailbox has no folder of one of these names: pick from those that POST /accounts/check lists"}
 		}
 	}
 	return able, nil

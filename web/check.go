@@ -11,8 +11,14 @@ import (
 // Check is what a mail server offers after a login.
 type Check struct {
 	Capabilities []string `json:"capabilities" doc:"As the server names them"`
-	Folders      []string `json:"folders" doc:"As people read them"`
+	Folders      []Folder `json:"folders"`
 	Idle         bool     `json:"idle" doc:"Whether it says at once when mail has come (RFC 2177); else it is asked now and then"`
+}
+
+// Folder is one folder of a mailbox.
+type Folder struct {
+	Name string `json:"name" doc:"As people read it, and as it is named in folders of an account"`
+	Use  string `json:"use,omitempty" doc:"What it is for (RFC 6154): all, archive, drafts, flagged, important, junk, sent, trash; absent: nothing of these"`
 }
 
 func (s *server) checkAccount(ctx context.Context, c caller, in *body[Mailbox]) (*body[Check], error) {
@@ -26,7 +32,7 @@ func (s *server) checkAccount(ctx context.Context, c caller, in *body[Mailbox]) 
 		return nil, err
 	}
 	check.Capabilities = append([]string{}, check.Capabilities...)
-	check.Folders = append([]string{}, check.Folders...)
+	check.Folders = append([]Folder{}, check.Folders...)
 	return &body[Check]{check}, nil
 }
 
@@ -49,7 +55,7 @@ func (s *server) tryLogin(ctx context.Context, c caller, a registry.Account) (Ch
 	}
 	var f faults
 	for i, folder := range a.Folders {
-		if folder != "INBOX" && check.Folders != nil && !slices.Contains(check.Folders, folder) {
+		if folder != "INBOX" && check.Folders != nil && !slices.ContainsFunc(check.Folders, func(f Folder) bool { return f.Name == folder }) {
 			f.add(indexed("folders", i), "the server has no such folder")
 		}
 	}

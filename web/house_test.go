@@ -230,7 +230,7 @@ func accept(_ context.Context, a registry.Account) (Check, error) {
 	if a.Password != password {
 		return Check{}, &CheckError{"password", "wrong_password", "The server refuses the password. Enter it again."}
 	}
-	return Check{Capabilities: []string{"IDLE", "IMAP4rev1"}, Folders: []string{"INBOX", "Family", "Schule & Sport"}, Idle: true}, nil
+	return Check{Capabilities: []string{"IDLE", "IMAP4rev1"}, Folders: []Folder{{Name: "INBOX"}, {Name: "Family"}, {Name: "Schule & Sport", Use: "archive"}}, Idle: true}, nil
 }
 
 // answer is what came back.

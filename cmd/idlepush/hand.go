@@ -45,7 +45,11 @@ func check(ctx context.Context, d watcher.Dialer, a registry.Account, log *slog.
 		log.Info("a login that was tried does not work", "status", f.Code, "err", f.Text())
 		return web.Check{}, &web.CheckError{Field: f.Field, Code: f.Code, Message: f.Reason}
 	}
-	return web.Check{Capabilities: able.Capabilities, Folders: able.Folders, Idle: able.Idle}, err
+	var folders []web.Folder
+	for _, f := range able.Folders {
+		folders = append(folders, web.Folder(f))
+	}
+	return web.Check{Capabilities: able.Capabilities, Folders: folders, Idle: able.Idle}, err
 }
 
 // checkAddress says what is wrong with a device's address before anything is sent to it.

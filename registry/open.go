@@ -49,6 +49,8 @@ func Open(dir string, key []byte) (*Store, error) {
 		if key, err = readKeyFile(filepath.Join(dir, keyFile)); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("the key file %s that belongs to the store %s is missing: restore it from your backup, or give the key in the environment",
 				filepath.Join(dir, keyFile), path)
+		} else if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("the key file cannot be read (%w): run this as the user to whom the data folder belongs", err)
 		} else if err != nil {
 			return nil, err
 		}

@@ -87,7 +87,7 @@ func deviceFaults(d registry.Device) (f faults) {
 		if d.Subscription == nil {
 			f.add("subscription", "is required for this transport")
 		} else if !isEndpoint(string(d.Subscription.Endpoint)) {
-			f.add("subscription.endpoint", "must be an https: address")
+			f.add("subscription.endpoint", "must be an https: address; inside allow-nets http: does too")
 		}
 	}
 	if d.Transport != registry.APNs {

@@ -58,7 +58,7 @@ func mailboxFaults(a registry.Account) (f faults) {
 func accountFaults(a registry.Account) faults {
 	f := mailboxFaults(a)
 	if i := strings.LastIndexByte(a.Email, '@'); i < 1 || i == len(a.Email)-1 || strings.ContainsFunc(a.Email, unicode.IsSpace) || !printable(a.Email) {
-		f.add("email", "must be a mail address")
+		f.add("email", "is required, as a mail address")
 	}
 	if len(a.Folders) > mostFolders {
 		f.add("folders", "must be at most %d", mostFolders)

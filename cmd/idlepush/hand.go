@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
+	"strconv"
 
 	"idlepush/push"
 	"idlepush/push/apns"
@@ -42,7 +44,7 @@ func (s settings) handler(store *registry.Store, d *push.Dispatcher, pool *watch
 func check(ctx context.Context, d watcher.Dialer, a registry.Account, log *slog.Logger) (web.Check, error) {
 	able, err := d.Check(ctx, a)
 	if f, ok := errors.AsType[*watcher.Failure](err); ok {
-		log.Info("a login that was tried does not work", "status", f.Code, "err", f.Text())
+		log.Info("a login that was tried does not work", "remote", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), "status", f.Code, "err", f.Text())
 		return web.Check{}, &web.CheckError{Field: f.Field, Code: f.Code, Message: f.Reason}
 	}
 	var folders []web.Folder

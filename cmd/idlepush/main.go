@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 )
 
@@ -29,6 +31,7 @@ const usage = `idlepush rings your phones when mail arrives.
 
   idlepush serve   run the daemon
   idlepush demo    show mail, push and the milliseconds between, with nothing configured
+  idlepush version
 
   idlepush serve -help   lists the settings
 `
@@ -52,6 +55,9 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		for _, name := range strangers(os.Environ()) {
 			log.Warn("this variable is no setting and does nothing: is it misspelt?", "name", name)
 		}
+		if err := trusted(getenv("SSL_CERT_FILE")); err != nil {
+			return wrongUsage(err, stderr)
+		}
 		err = serve(ctx, s, log, nil)
 	case "demo":
 		if len(args) > 1 {
@@ -59,6 +65,8 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 			return 2
 		}
 		err = demo(ctx, stdout)
+	case "version", "-version", "--version":
+		fmt.Fprintln(stdout, version())
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(stdout, usage)
 	default:
@@ -80,14 +88,48 @@ func wrongUsage(err error, stderr io.Writer) int {
 	return 2
 }
 
-// signalled gives a context that ends at the first SIGINT or SIGTERM, for a clean end; the second ends the process.
+// trusted checks the file that Go takes certificate authorities from: one that is not there it passes over without a word.
+func trusted(file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("SSL_CERT_FILE: %w: name a file with certificates in PEM, or unset it", err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(text) {
+		return fmt.Errorf("SSL_CERT_FILE: %s holds no certificate in PEM", file)
+	}
+	return nil
+}
+
+// signalled gives a context that ends at the first SIGINT or SIGTERM, for a clean end, which it says; the second ends the process at once.
 func signalled(stderr io.Writer) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, func() {
-		// From here on a signal has its usual effect.
-		stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	var listening sync.WaitGroup
+	over := make(chan struct{})
+	listening.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-over:
+				return
+			case <-signals:
+			}
+			if n > 0 {
+				os.Exit(1)
+			}
+			fmt.Fprintln(stderr, "idlepush: ending; pushes on their way may take a few seconds to finish, another signal ends it at once")
+			cancel()
+		}
 	})
-	return ctx, stop
+	return ctx, func() {
+		signal.Stop(signals)
+		close(over)
+		listening.Wait()
+		cancel()
+	}
 }
 
 func (s settings) logger(out io.Writer) *slog.Logger {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -73,9 +74,13 @@ func welcome(store *registry.Store, s settings, addr net.Addr, log *slog.Logger)
 	if err != nil {
 		return err
 	}
-	log.Info("idlepush serves", "version", version(), "address", addr.String(), "data", s.data)
-	if s.public(store) == "" && token == "" {
-		log.Info("public-url is not set and was not https at setup: a click on a notification leads nowhere, and Apple's push addresses are refused")
+	data, err := filepath.Abs(s.data)
+	if err != nil {
+		return err
+	}
+	log.Info("idlepush serves", "version", version(), "address", addr.String(), "data", data)
+	if s.public(store) == "" {
+		log.Info("public-url is not set: unless it is, or setup is done by https, a click on a notification leads nowhere, and Apple's push addresses are refused")
 	}
 	if token != "" {
 		log.Info("nobody is set up yet: POST /api/v1/setup with this one-time token, which is also in the file setup-token of the data folder", "token", token)

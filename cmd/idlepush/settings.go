@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"idlepush/registry"
@@ -54,7 +55,11 @@ type setting struct {
 var table = []setting{
 	{"listen", "127.0.0.1:8080", false, "`address` and port where the API and the page are served", func(s *settings, v string) error {
 		s.listen = v
-		if _, _, err := net.SplitHostPort(v); err != nil {
+		_, port, err := net.SplitHostPort(v)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
 			return errors.New("want address:port, such as 127.0.0.1:8080 or :8080")
 		}
 		return nil

@@ -47,11 +47,10 @@ func (s *session) others(home string, all bool) (found int, toured bool, err err
 		}
 	}
 	all = all || news.Status > 0
+	asking := s.asking(home, all, due)
 	if due {
-		clear(s.missing)
 		s.tour = time.Now().Add(early(tourEvery))
 	}
-	asking := s.asking(home, all)
 	for range mostRounds {
 		folders, err := s.behind(asking)
 		if err != nil || len(folders) == 0 {
@@ -71,19 +70,21 @@ func (s *session) others(home string, all bool) (found int, toured bool, err err
 	return found, all, nil
 }
 
-// asking gives the folders beside home that are to be asked: all, or those whose turn it is.
-func (s *session) asking(home string, all bool) (folders []string) {
+// asking gives the folders beside home that are to be asked: all, or those whose turn it is. One that could not be opened is tried again where a tour is due.
+func (s *session) asking(home string, all, due bool) (folders []string) {
 	for _, f := range s.account.Folders {
-		if f != home && !s.missing[f] {
+		if f != home && (due || !s.missing[f]) {
 			folders = append(folders, f)
 		}
 	}
-	if all || len(folders) <= mostStatus {
-		return folders
+	if !all && len(folders) > mostStatus {
+		s.turn %= len(folders)
+		folders = append(folders[s.turn:], folders[:s.turn]...)[:mostStatus]
+		s.turn += mostStatus
 	}
-	s.turn %= len(folders)
-	folders = append(folders[s.turn:], folders[:s.turn]...)[:mostStatus]
-	s.turn += mostStatus
+	for _, f := range folders {
+		delete(s.missing, f)
+	}
 	return folders
 }
 

@@ -33,8 +33,9 @@ const (
 	// touchAfter is how old Cursor.Seen may become in a folder without news.
 	touchAfter = 24 * time.Hour
 
-	// gather is how long flags that change may go on changing before they are looked at.
-	gather = 2 * time.Second
+	// gather is how long flags that change may go on changing before they are looked at, at first; where they never end, up to gatherMost.
+	gather     = 2 * time.Second
+	gatherMost = time.Minute
 
 	// tourEvery is how often the other folders are looked at, those that the server tells of as well: it does not tell of what was read there.
 	tourEvery = 2 * time.Minute
@@ -60,9 +61,9 @@ type session struct {
 	said     map[string]bool   // by folder: whether the server said so itself
 	refused  bool              // the server announces IDLE and does not let it begin
 	plain    bool              // the server's dates or sizes cannot be read, so they are not asked for
-	prompted bool              // the server told of something, and so there is a look
 	idled    bool              // the look is after an IDLE
-	hasty    bool              // which ended before its time
+	news     wire.News         // by which that ended before its time; zero: it did not
+	heed     time.Duration     // how long flags that change may go on changing before they are looked at
 	late     int               // mails that the last look found and that had lain there for a while
 
 	tour    time.Time       // when all other folders are to be looked at again
@@ -83,7 +84,7 @@ var errRenewed = errors.New("the session is renewed before its provider cuts it"
 func newSession(a registry.Account, store *registry.Store, h *host, conn *wire.Conn, log *slog.Logger, bad *poison, p *proofs) *session {
 	s := &session{account: a, store: store, host: h, conn: conn, log: log, poison: bad, proofs: p,
 		validity: make(map[string]uint32), ends: make(map[string]uint32), said: make(map[string]bool), marks: make(map[string]mark), missing: make(map[string]bool),
-		unread: make(map[string]int), counted: -1}
+		unread: make(map[string]int), counted: -1, heed: gather}
 	if life := h.provider.life; life > 0 {
 		s.renew = time.Now().Add(early(life))
 	}
@@ -97,14 +98,13 @@ func (s *session) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.judge(found)
 		if err := s.report(); err != nil {
 			return err
 		}
 		if !s.renew.IsZero() && !time.Now().Before(s.renew) {
 			return errRenewed
 		}
-		if !sleep(ctx, s.pace.after(found > 0 || !s.hasty, time.Now())) {
+		if !sleep(ctx, s.pace.after(found, s.news, time.Now())) {
 			return ctx.Err()
 		}
 		if err := s.wait(ctx); err != nil {
@@ -122,6 +122,7 @@ func (s *session) catchUp() (found int, err error) {
 	if found, err = s.look(home); err != nil {
 		return found, err
 	}
+	s.judge(found)
 	n, toured, err := s.others(home, false)
 	if found += n; err != nil {
 		return found, err
@@ -137,12 +138,12 @@ func (s *session) catchUp() (found int, err error) {
 	return found, s.count()
 }
 
-// judge learns whether IDLE tells of new mail.
+// judge learns whether IDLE tells of new mail, from what a look at the folder that was waited in has found.
 func (s *session) judge(found int) {
 	switch {
-	case s.idled && !s.prompted && s.late > 0:
+	case s.idled && !s.news.Mail() && s.late > 0:
 		s.host.lied()
-	case s.idled && s.prompted && found > 0:
+	case s.idled && s.news.Mail() && found > 0:
 		s.host.told()
 	}
 }
@@ -190,7 +191,7 @@ func (s *session) wait(ctx context.Context) error {
 			return err
 		}
 	}
-	s.folder, s.prompted, s.idled, s.hasty = "", false, false, false
+	s.folder, s.idled, s.news = "", false, wire.News{}
 	if !sleep(ctx, early(pollInterval)) {
 		return ctx.Err()
 	}
@@ -206,25 +207,22 @@ func (s *session) idle() error {
 			wait, whole = max(rest, 0), false
 		}
 	}
-	heed := time.Duration(0)
-	if ids, err := s.store.Announced(s.account.ID, s.home(), s.validity[s.home()]); err != nil {
-		return &storeError{err}
-	} else if len(ids) > 0 {
-		heed = gather
-	}
 	began := time.Now()
-	news, err := s.conn.Idle(wait, patience, heed)
-	s.prompted, s.idled, s.hasty = news.Mail(), err == nil, time.Since(began) < wait
+	news, err := s.conn.Idle(wait, patience, s.heed)
+	s.idled, s.news = err == nil, news
+	if s.heed = min(s.heed*5/4, gatherMost); news.Flags+news.Expunge == 0 || time.Since(began) > gatherMost {
+		s.heed = gather
+	}
 	switch {
-	case err == nil:
+	case err == nil && time.Since(began) >= wait:
 		s.proofs.confirm(time.Now())
-		if !s.prompted && whole && !s.hasty {
+		if s.news = (wire.News{}); whole {
 			s.host.held()
 		}
-		if !s.prompted && !s.hasty {
-			// Some servers show what is new only to a folder that is opened anew.
-			s.folder = ""
-		}
+		// Some servers show what is new only to a folder that is opened anew.
+		s.folder = ""
+	case err == nil:
+		s.proofs.confirm(time.Now())
 	case lost(err):
 		// A server counts from our last command, and its BYE is no sign of life; a NAT counts from the last byte.
 		silence, unanswered := time.Since(began), false
@@ -247,27 +245,33 @@ func lost(err error) bool {
 // pace slows down the looks of a server that announces news over and over when there is none: some follow one another at once, then there is a wait
 // before each, which doubles with every paceStep more.
 type pace struct {
-	barren int // looks that found nothing, in a row
+	barren int // looks that news asked for and that found nothing, in a row, counted double
 	last   time.Time
 }
 
 const (
-	paceFree  = 20 // looks that may follow one another at once
-	paceStep  = 10
+	paceFree  = 2 * 20 // looks that may follow one another at once
+	paceStep  = 2 * 10
 	paceFirst = time.Second
-	paceMost  = 30 * time.Second
-	paceCalm  = time.Minute // a time without looks that ends the row
+	paceMost  = 40 * time.Second
+	paceCalm  = time.Minute // a time without such looks that ends the row
 )
 
-// after gives the wait after a look.
-func (p *pace) after(found bool, now time.Time) time.Duration {
-	if found || now.Sub(p.last) >= paceCalm {
+// after gives the wait after a look. News of flags alone do not count: they were gathered. Those of what was removed count half: where mail is cleared away one
+// by one, some servers tell of it as Gmail does, by EXPUNGE and EXISTS.
+func (p *pace) after(found int, news wire.News, now time.Time) time.Duration {
+	if found > 0 || now.Sub(p.last) >= paceCalm {
 		p.barren = 0
 	}
-	if p.last = now; !found {
+	switch {
+	case found > 0 || !news.Mail() && !news.Ended:
+		return 0
+	case news.Expunge > 0:
 		p.barren++
+	default:
+		p.barren += 2
 	}
-	if p.barren <= paceFree {
+	if p.last = now; p.barren <= paceFree {
 		return 0
 	}
 	return min(paceFirst<<min((p.barren-paceFree-1)/paceStep, 10), paceMost)

@@ -7,6 +7,11 @@ func Retry(code, reason string) registry.Outcome {
 	return registry.Outcome{Result: registry.ResultRetry, Code: code, Reason: reason}
 }
 
+// Unanswered is Retry where the service may have taken the message all the same.
+func Unanswered(code, reason string) registry.Outcome {
+	return registry.Outcome{Result: registry.ResultRetry, Unknown: true, Code: code, Reason: reason}
+}
+
 // Suspect is the outcome of a complaint about this one address, short of a certain "gone".
 func Suspect(code, reason string) registry.Outcome {
 	return registry.Outcome{Result: registry.ResultRetry, Suspect: true, Code: code, Reason: reason}

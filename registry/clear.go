@@ -119,10 +119,10 @@ func clearOf(account string, ids []string, now time.Time) Notification {
 		At: now, Expires: now.Add(ClearKind.Lifetime()), Clear: ids}
 }
 
-// maybeShown reports whether a delivery that waits may have reached its phone: it was tried, or was at the head of its queue when an earlier run of
-// the program ended.
+// maybeShown reports whether a delivery that waits may have reached its phone: a try went unanswered, or it was at the head of its queue when an earlier
+// run of the program ended.
 func (s *Store) maybeShown(tx *bolt.Tx, d Delivery, nkey []byte) bool {
-	if d.Attempts > 0 {
+	if d.Unknown {
 		return true
 	}
 	first := prefixed(tx.Bucket(outbox), []byte(d.Device), 1)
@@ -145,7 +145,7 @@ func (s *Store) cancel(tx *bolt.Tx, nkey []byte, n Notification, now time.Time) 
 // is told. It checks all before it writes.
 func (s *Store) overtaken(tx *bolt.Tx, w Work, o Outcome, now time.Time) (told bool, err error) {
 	n, nkey, err := s.under(tx, messageKey(w.Notification.scope(), w.Notification.ID))
-	if err != nil || nkey == nil || o.Result != ResultDelivered && o.Result != ResultRetry {
+	if err != nil || nkey == nil || o.Result != ResultDelivered && !o.Unknown {
 		return false, err
 	}
 	i := n.delivery(w.Device.ID)

@@ -56,27 +56,29 @@ func TestAMailThatWasReadElsewhereIsCancelledOrTakenAwayByWhetherThePhoneWasTold
 	s := newStore(t)
 	ann := person(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
-	told, waiting, tried, page, waits := phone(t, s, ann, "told"), phone(t, s, ann, "waiting"), phone(t, s, ann, "tried"),
+	told, waiting, refused, tried, page, waits := phone(t, s, ann, "told"), phone(t, s, ann, "waiting"), phone(t, s, ann, "refused"), phone(t, s, ann, "tried"),
 		browser(t, s, ann, "page", "https://push.example"), browser(t, s, ann, "page that waits", "https://push.example")
-	all := []Device{told, waiting, tried, page, waits}
+	all := []Device{told, waiting, refused, tried, page, waits}
 	ids := arrive(t, s, a, 2, dawn)
 	for _, d := range []Device{told, page} {
 		drain(t, s, d, dawn)
 	}
-	settle(t, s, head(t, s, tried, dawn), Outcome{Result: ResultRetry, Code: "timeout", Reason: "It is late."}, dawn)
+	settle(t, s, head(t, s, refused, dawn), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, dawn)
+	settle(t, s, head(t, s, tried, dawn), Outcome{Result: ResultRetry, Unknown: true, Code: "timeout", Reason: "It is late."}, dawn)
+	settle(t, s, head(t, s, tried, dawn), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, dawn)
 	clearMail(t, s, a, 1, 1, 99)
 	clearMail(t, s, a, 0, 1)
-	if got, want := states(t, s, ann, ids[0], all, dawn), []DeliveryState{Delivered, Cleared, Cleared, Delivered, Cleared}; !slices.Equal(got, want) {
+	if got, want := states(t, s, ann, ids[0], all, dawn), []DeliveryState{Delivered, Cleared, Cleared, Cleared, Delivered, Cleared}; !slices.Equal(got, want) {
 		t.Errorf("the mail that was read is %v, want %v", got, want)
 	}
-	if got, want := states(t, s, ann, ids[1], all, dawn), []DeliveryState{Delivered, Pending, Pending, Delivered, Pending}; !slices.Equal(got, want) {
+	if got, want := states(t, s, ann, ids[1], all, dawn), []DeliveryState{Delivered, Pending, Pending, Pending, Delivered, Pending}; !slices.Equal(got, want) {
 		t.Errorf("the other is %v, want %v", got, want)
 	}
 	for _, c := range []struct {
 		device Device
 		clears []string
 		others int
-	}{{told, ids[:1], 0}, {waiting, nil, 1}, {tried, ids[:1], 1}, {page, nil, 0}, {waits, nil, 1}} {
+	}{{told, ids[:1], 0}, {waiting, nil, 1}, {refused, nil, 1}, {tried, ids[:1], 1}, {page, nil, 0}, {waits, nil, 1}} {
 		if clears, others := clearsOf(t, s, c.device, dawn); !slices.Equal(clears, c.clears) || others != c.others {
 			t.Errorf("%s is to take away %v and gets %d others, want %v and %d", c.device.Name, clears, others, c.clears, c.others)
 		}
@@ -88,15 +90,20 @@ func TestAMailThatWasReadElsewhereIsCancelledOrTakenAwayByWhetherThePhoneWasTold
 
 func TestAMailThatIsReadWhileItsPushIsInFlightIsTakenAwayBehindIt(t *testing.T) {
 	t.Parallel()
-	for result, clears := range map[Result]bool{ResultDelivered: true, ResultRetry: true, ResultRefused: false, ResultMisconfigured: false} {
+	for _, c := range []struct {
+		result          Result
+		unknown, clears bool
+	}{{ResultDelivered, false, true}, {ResultRetry, true, true}, {ResultRetry, false, false}, {ResultRefused, false, false}, {ResultMisconfigured, false, false}} {
+		result, clears := c.result, c.clears
 		s := newStore(t)
 		ann := person(t, s, "ann")
 		a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
 		ids := arrive(t, s, a, 2, dawn)
 		w := head(t, s, d, dawn)
 		clearMail(t, s, a, 1, 1)
-		settle(t, s, w, Outcome{Result: result, Code: "code", Reason: "Reason."}, dawn)
-		settle(t, s, w, Outcome{Result: result, Code: "code", Reason: "Reason."}, dawn)
+		o := Outcome{Result: result, Unknown: c.unknown, Code: "code", Reason: "Reason."}
+		settle(t, s, w, o, dawn)
+		settle(t, s, w, o, dawn)
 		got, others := clearsOf(t, s, d, dawn.Add(time.Minute))
 		if (len(got) > 0) != clears || clears && !slices.Contains(got, ids[0]) || others != 1 {
 			t.Errorf("after %s the phone is to take away %v and gets %d others", result, got, others)

@@ -226,7 +226,10 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 		if same {
 			q.Status = q.Status.after(o, now)
 		}
-		entry := Delivery{Device: d.ID, State: Pending, At: now, Attempts: w.Attempts + 1, Code: o.Code, Reason: o.Reason}
+		entry := Delivery{Device: d.ID, State: Pending, At: now, Attempts: w.Attempts + 1, Code: o.Code, Reason: o.Reason, Unknown: o.Unknown}
+		if i := n.delivery(d.ID); i >= 0 {
+			entry.Unknown = entry.Unknown || n.Deliveries[i].Unknown
+		}
 		at := opens
 		switch o.Result {
 		case ResultDelivered:

@@ -352,6 +352,7 @@ type Delivery struct {
 	State    DeliveryState
 	At       time.Time `json:",omitzero"`  // of the state, or of the last try while pending; zero: not tried
 	Attempts int       `json:",omitempty"` // tries that reached an answer or a failure
+	Unknown  bool      `json:",omitempty"` // while pending: after one of them the device may show it all the same
 	Code     string    `json:",omitempty"` // of the last try that was no success
 	Reason   string    `json:",omitempty"`
 }
@@ -374,6 +375,7 @@ type Outcome struct {
 	Result  Result
 	At      time.Time // ResultRetry: not before this, as the service asked; zero: the dispatcher's backoff
 	Suspect bool      // ResultRetry: the complaint is about this one address, so the device is suspect and tried rarely
+	Unknown bool      // ResultRetry: no answer came, so the service may have taken the message all the same
 	Code    string    // stable, for programs; lower case, such as "apns_bad_device_token"; empty on success
 	Reason  string    // for people: what happened and what to do; never the service's raw answer, a token or an endpoint path
 }

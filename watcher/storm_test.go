@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,5 +91,43 @@ func TestAHostThatWasDownIsFoundAgainByAllItsAccountsWithinMinutes(t *testing.T)
 		if n := s.between(up, up.Add(10*time.Minute)); n != 500 {
 			t.Errorf("%d of 500 accounts are back after ten minutes", n)
 		}
+	})
+}
+
+func TestAHostThatRefusesWithLIMITIsNotPressedAndAllGetInOnceItAccepts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var full atomic.Bool
+		full.Store(true)
+		s := &server{script: &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, args string) {
+			if full.Load() {
+				talk.Say("%s NO [LIMIT] too many\r\n", talk.Tag)
+				return
+			}
+			talk.Answer("LOGIN", args)
+		}}}}
+		h, w := fiveHundred(t, s)
+		began := time.Now()
+		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		time.Sleep(30 * time.Minute)
+		full.Store(false)
+		free := time.Now()
+		time.Sleep(10 * time.Minute)
+		accounts, err := h.store.Accounts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range accounts {
+			if a.Status.State != registry.Watching {
+				t.Fatalf("after ten minutes %s is %+v", a.Username, a.Status)
+			}
+		}
+		stop()
+		w.serving.Wait()
+		for at := began; at.Before(free.Add(10 * time.Minute)); at = at.Add(time.Second) {
+			if n := s.between(at, at.Add(time.Second)); n > int(time.Second/doorPace) {
+				t.Fatalf("%d logins in a second", n)
+			}
+		}
+		t.Logf("%d logins while it was full", s.between(began, free))
 	})
 }

@@ -150,11 +150,11 @@ func (e *exchange) unknown(a answer) registry.Outcome {
 func unreached(ctx context.Context, err error) registry.Outcome {
 	switch {
 	case ctx.Err() == context.Canceled:
-		return push.Retry("apns_interrupted", "Sending was interrupted. It is tried again by itself.")
+		return push.Unanswered("apns_interrupted", "Sending was interrupted. It is tried again by itself.")
 	case errors.Is(err, context.DeadlineExceeded):
-		return push.Retry("apns_timeout", "Apple did not answer in time. It is tried again by itself; check this server's connection if this stays.")
+		return push.Unanswered("apns_timeout", "Apple did not answer in time. It is tried again by itself; check this server's connection if this stays.")
 	}
-	return push.Retry("apns_unreachable", "APNs could not be reached. It is tried again by itself; check this server's connection, DNS and any proxy if this stays.")
+	return push.Unanswered("apns_unreachable", "APNs could not be reached. It is tried again by itself; check this server's connection, DNS and any proxy if this stays.")
 }
 
 func later(a, b time.Time) time.Time {

@@ -132,13 +132,13 @@ func unreached(ctx context.Context, err error) registry.Outcome {
 	grant, isGrant := errors.AsType[*grantError](err)
 	switch {
 	case ctx.Err() == context.Canceled:
-		return push.Retry("fcm_interrupted", "Sending was interrupted. It is tried again by itself.")
+		return push.Unanswered("fcm_interrupted", "Sending was interrupted. It is tried again by itself.")
 	case isGrant:
 		return ungranted(grant)
 	case errors.Is(err, context.DeadlineExceeded):
-		return push.Retry("fcm_timeout", "FCM did not answer in time. It is tried again by itself; check this server's connection if this stays.")
+		return push.Unanswered("fcm_timeout", "FCM did not answer in time. It is tried again by itself; check this server's connection if this stays.")
 	}
-	return push.Retry("fcm_unreachable", "FCM could not be reached. It is tried again by itself; check this server's connection, DNS and any proxy if this stays.")
+	return push.Unanswered("fcm_unreachable", "FCM could not be reached. It is tried again by itself; check this server's connection, DNS and any proxy if this stays.")
 }
 
 // ungranted says what it means that Google gave no access token (RFC 6749 section 5.2).

@@ -91,6 +91,10 @@ func outcome(host string, a answer) registry.Outcome {
 	if v.result == registry.ResultRetry {
 		o.At = a.after
 	}
+	switch v.code {
+	case "webpush_canceled", "webpush_timeout", "webpush_unreachable":
+		o.Unknown = true
+	}
 	return o
 }
 

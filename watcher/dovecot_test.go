@@ -165,6 +165,16 @@ func TestOtherFoldersAreLookedAtWithEveryTour(t *testing.T) {
 			t.Fatalf("the session would wait in %q", session.folder)
 		}
 	}
+	// What was read in a folder that is not open is told by its mod-sequence.
+	h.told(t)
+	s.Doveadm(t, s.User, "flags", "add", `\Seen`, "mailbox", "Büro", "all")
+	session.tour = time.Time{}
+	if _, err := session.catchUp(); err != nil || !slices.Equal(h.cleared(t), []string{"for Büro"}) {
+		t.Errorf("cleared are %q, %v", h.cleared(t), err)
+	}
+	if m := session.marks["Büro"]; m.modSeq == 0 {
+		t.Errorf("its mark is %+v", m)
+	}
 	if len(session.missing) != 1 || !session.missing["gone"] {
 		t.Errorf("the folder that is missing is said to be %v", session.missing)
 	}
@@ -290,7 +300,7 @@ func TestMailThatWasReadRemovedOrMovedAtDovecotIsCleared(t *testing.T) {
 	h.waitMails(t, len(names))
 	h.told(t)
 	header := func(name string) []string { return []string{"mailbox", "INBOX", "header", "Subject", name} }
-	s.Doveadm(t, s.User, append([]string{"move", "Work"}, header("moved to Work")...)...)
+	s.Move(t, s.User, "moved to Work", "Work")
 	s.Doveadm(t, s.User, append([]string{"flags", "add", `\Seen`}, header("read")...)...)
 	s.Doveadm(t, s.User, append([]string{"expunge"}, header("removed")...)...)
 	s.Doveadm(t, s.User, append([]string{"move", "Elsewhere"}, header("filed away")...)...)

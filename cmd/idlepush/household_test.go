@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -242,4 +243,76 @@ func TestSIGTERMEndsTheDaemonWithinTenSecondsWithNothingLost(t *testing.T) {
 	h.start(t)
 	h.waitAll(t)
 	h.complete(t)
+}
+
+func TestMailReadOnAnotherClientIsTakenAwayFromJustThePhonesThatWereTold(t *testing.T) {
+	h := newHousehold(t)
+	late := h.fcm.Messages()[0].Token
+	h.fcm.Fail(string(late), pushtest.Fault{Status: 503})
+	h.write(t, 1)
+	subject := h.sent[h.mailboxes[0]][0].subject
+	var id string
+	eventually(t, "all phones but one have rung", func() bool {
+		all := h.rang(t)
+		for _, list := range all {
+			id = list[0].ID
+		}
+		return len(all) == len(h.phones)-1
+	})
+	h.mail.Doveadm(t, h.mailboxes[0], "flags", "add", `\Seen`, "mailbox", "INBOX", "all")
+	eventually(t, "the phones that can are asked to take it away", func() bool { return len(h.clears(t)) == 4 })
+	h.fcm.Heal()
+	h.write(t, 1)
+	eventually(t, "the next mail rings all phones", func() bool {
+		for _, list := range h.rang(t) {
+			if list[len(list)-1].Subject == subject {
+				return false
+			}
+		}
+		return len(h.rang(t)) == len(h.phones)
+	})
+	for phone, ids := range h.clears(t) {
+		if len(ids) != 1 || ids[0] != id || phone == "firefox" || phone == h.phones[late] {
+			t.Errorf("%s is to take away %v, want %s and none on a browser or on a phone that was never told", phone, ids, id)
+		}
+	}
+	if got := h.rang(t)[h.phones[late]]; len(got) != 1 || got[0].Subject == subject {
+		t.Errorf("the phone that was not told rang for %+v", got)
+	}
+	h.stop(t)
+	for service, violations := range map[string][]string{"fcm": h.fcm.Violations(), "apns": h.apns.Violations(), "web": h.web.Violations()} {
+		if len(violations) > 0 {
+			t.Errorf("%s objects: %q", service, violations)
+		}
+	}
+}
+
+// clears is what each phone is asked to take away.
+func (h *household) clears(t *testing.T) map[string][]string {
+	t.Helper()
+	all := make(map[string][]string)
+	note := func(address registry.Secret, payload []byte) {
+		var p struct {
+			Kind  string
+			Clear []string
+		}
+		if err := json.Unmarshal(payload, &p); err != nil {
+			t.Fatal(err)
+		}
+		if p.Kind == string(registry.ClearKind) {
+			all[h.phones[address]] = append(all[h.phones[address]], p.Clear...)
+		}
+	}
+	for _, m := range h.fcm.Messages() {
+		note(m.Token, m.Payload)
+	}
+	for _, m := range h.apns.Messages() {
+		note(m.Token, m.Payload)
+	}
+	for _, m := range h.web.Messages() {
+		var shape struct{ Idlepush json.RawMessage }
+		h.must(t, json.Unmarshal(m.Body, &shape))
+		note(m.Endpoint, shape.Idlepush)
+	}
+	return all
 }

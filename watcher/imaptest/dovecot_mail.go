@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
 )
 
 // AddUser adds a user with an empty mailbox, or gives a known one another password, and returns when the server goes by it.
@@ -158,5 +161,28 @@ func (s *Server) copyHome(t testing.TB, from, to string) {
 	t.Helper()
 	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
 		t.Fatalf("copy a mailbox: %v: %s", err, out)
+	}
+}
+
+// Move moves the mails of INBOX with this subject to a folder, as another client does: by IMAP MOVE (RFC 6851).
+func (s *Server) Move(t testing.TB, user, subject, folder string) {
+	t.Helper()
+	client, err := imapclient.DialInsecure(s.address(s.Port), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Login(user, s.Password).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := client.UIDSearch(&imap.SearchCriteria{Header: []imap.SearchCriteriaHeaderField{{Key: "Subject", Value: subject}}}, nil).Wait()
+	if err != nil || len(found.AllUIDs()) == 0 {
+		t.Fatalf("no mail to move: %v", err)
+	}
+	if _, err := client.Move(found.All, folder).Wait(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -62,7 +62,7 @@ type Talk struct {
 	quit   chan struct{}
 	news   chan struct{} // look again; may be lost
 	known  int           // messages announced
-	folder string        // that is open
+	folder string        // that is open; written under Script.mu
 	unsaid []string      // of what was changed; an EXPUNGE takes one off known. Guarded by Script.mu
 	idling bool
 

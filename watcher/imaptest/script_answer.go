@@ -49,7 +49,9 @@ func (t *Talk) Answer(name, args string) {
 		mailbox, _, _ := strings.Cut(args, " ")
 		t.status(mailbox)
 	case "EXAMINE", "SELECT":
+		t.script.mu.Lock()
 		t.folder = strings.Trim(args, `"`)
+		t.script.mu.Unlock()
 		t.examine()
 		return
 	case "UID SEARCH":

@@ -36,6 +36,7 @@ func (s *server) between(from, to time.Time) (n int) {
 }
 
 func TestARestartWith500AccountsOnOneHostIsNoStorm(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{script: &imaptest.Script{}}
 		h, w := fiveHundred(t, s)
@@ -54,6 +55,7 @@ func TestARestartWith500AccountsOnOneHostIsNoStorm(t *testing.T) {
 }
 
 func TestAHostThatAcceptsAndDropsIsNeverStormed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{script: &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"EXAMINE": func(talk *imaptest.Talk, _ string) { talk.Close() }}}}
 		h, w := fiveHundred(t, s)
@@ -72,6 +74,7 @@ func TestAHostThatAcceptsAndDropsIsNeverStormed(t *testing.T) {
 }
 
 func TestAHostThatWasDownIsFoundAgainByAllItsAccountsWithinMinutes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{script: &imaptest.Script{}, down: true}
 		h, w := fiveHundred(t, s)
@@ -95,6 +98,7 @@ func TestAHostThatWasDownIsFoundAgainByAllItsAccountsWithinMinutes(t *testing.T)
 }
 
 func TestAHostThatRefusesWithLIMITIsNotPressedAndAllGetInOnceItAccepts(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var full atomic.Bool
 		full.Store(true)

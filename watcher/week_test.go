@@ -122,6 +122,7 @@ func troubled() map[string]struct {
 }
 
 func TestInAWeekOfTroubleEveryMailRingsOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		first := scriptedAccount
 		first.Host = "steady"

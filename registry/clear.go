@@ -2,17 +2,19 @@ package registry
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
 
-// Announced gives the UIDs of a folder's mail that rang and was not cleared, in order.
+// Announced gives the UIDs of a folder's mail that rang and was not cleared, in order; of very many the last.
 func (s *Store) Announced(account, folder string, uidValidity uint32) (uids []uint32, err error) {
 	err = s.view(func(tx *bolt.Tx) error {
 		prefix := binary.BigEndian.AppendUint32(announcedIn(account, folder), uidValidity)
-		for _, k := range prefixed(tx.Bucket(announced), prefix, mostAnnounced) {
+		keys := prefixed(tx.Bucket(announced), prefix, math.MaxInt)
+		for _, k := range keys[max(0, len(keys)-mostAnnounced):] {
 			uids = append(uids, binary.BigEndian.Uint32(k[len(prefix):]))
 		}
 		return nil
@@ -20,7 +22,7 @@ func (s *Store) Announced(account, folder string, uidValidity uint32) (uids []ui
 	return uids, err
 }
 
-// mostAnnounced bounds what Announced gives; the rest comes when some of these are cleared.
+// mostAnnounced bounds what Announced gives.
 const mostAnnounced = 1000
 
 // Clear says that mail which rang was read or removed elsewhere, at most MostMails of it; other UIDs are passed over. In one transaction what waits to

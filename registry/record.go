@@ -162,6 +162,9 @@ func (s *Store) under(tx *bolt.Tx, key []byte) (Notification, []byte, error) {
 
 // move notes that a mail that rang is in another place now.
 func (s *Store) move(tx *bolt.Tx, nkey []byte, n Notification, a Arrival, m Mail) {
+	if n.Folder == a.Folder && n.UIDValidity == a.To.UIDValidity && tx.Bucket(announced).Get(announcedKey(n.Account, n.Folder, n.UIDValidity, n.UID)) != nil {
+		return // it came twice, and the first is there still
+	}
 	must(tx.Bucket(announced).Delete(announcedKey(n.Account, n.Folder, n.UIDValidity, n.UID)))
 	n.Folder, n.UIDValidity, n.UID = a.Folder, a.To.UIDValidity, m.UID
 	if n.Cleared.IsZero() {

@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -27,6 +28,9 @@ var (
 type poison struct {
 	strikes map[poisoned]int
 	shut    map[string]time.Time // folders that are passed over, until when
+	careful bool                 // asking for the STATUS of several folders has ended a session
+	notify  bool                 // asking for NOTIFY has
+	muted   int                  // asking for the STATUS of the open folder has, so often in a row
 }
 
 type poisoned struct {
@@ -81,14 +85,19 @@ const whole imap.UID = 0
 // shutFor is how long a folder that has ended so many sessions is passed over; then it is tried once more.
 const shutFor = time.Hour
 
+// refuse has the folder passed over.
+func (p *poison) refuse(folder string) {
+	if p.shut == nil {
+		p.shut = make(map[string]time.Time)
+	}
+	p.shut[folder] = time.Now().Add(shutFor)
+}
+
 // avoids reports whether looking at the folder has ended so many sessions that it is passed over now.
 func (p *poison) avoids(folder string) bool {
 	if p.blind(folder, whole) {
 		p.strikes[poisoned{folder, whole}]--
-		if p.shut == nil {
-			p.shut = make(map[string]time.Time)
-		}
-		p.shut[folder] = time.Now().Add(shutFor)
+		p.refuse(folder)
 	}
 	return time.Now().Before(p.shut[folder])
 }
@@ -139,12 +148,20 @@ const expungeIssued imap.ResponseCode = "EXPUNGEISSUED"
 // errUnreadable is a FETCH that succeeded without all that was asked for, although it is there.
 var errUnreadable = errors.New("the server's answer to FETCH cannot be read")
 
+// importAge is how much older than the last success a mail may be that comes as new: an older one was put there by a person or a program.
+const importAge = 48 * time.Hour
+
 // fetchGroup is one FETCH.
 func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([]registry.Mail, error) {
 	level, err := s.store.Level(s.account.ID)
 	if err != nil {
 		return nil, &storeError{err}
 	}
+	cursor, err := s.store.Cursor(s.account.ID, folder)
+	if err != nil {
+		return nil, &storeError{err}
+	}
+	imported := cursor.Seen.Add(-importAge)
 	options := &imap.FetchOptions{UID: true, Flags: true, InternalDate: !s.plain, RFC822Size: !s.plain,
 		BodySection: []*imap.FetchItemBodySection{headerSection}}
 	if level.Allows(registry.Preview) {
@@ -179,7 +196,7 @@ func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([
 		if date := answers[i].InternalDate; !date.IsZero() && time.Since(date) > lateBy {
 			late++
 		}
-		if m, own := s.describe(answers[i], level); !own && rings(answers[i], since) {
+		if m, own := s.describe(answers[i], level); !own && rings(answers[i], cmp.Or(since, imported)) {
 			mails = append(mails, m)
 		}
 	}
@@ -212,6 +229,6 @@ func (s *session) describe(m *imapclient.FetchMessageBuffer, level registry.Leve
 		}
 	}
 	d := message.Describe(header, text)
-	return registry.Mail{UID: uint32(m.UID), Fingerprint: message.Fingerprint(header, m.RFC822Size),
+	return registry.Mail{UID: uint32(m.UID), Fingerprint: message.Fingerprint(header, m.RFC822Size, m.InternalDate),
 		Content: registry.Content{From: d.From, Subject: d.Subject, Preview: d.Preview}.At(level)}, strings.EqualFold(d.Address, s.account.Email)
 }

@@ -46,20 +46,28 @@ func (s *session) others(home string, all bool) (found int, toured bool, err err
 			return 0, false, err
 		}
 	}
-	all = all || news.Status > 0
-	asking := s.asking(home, all, due)
 	if due {
 		s.tour = time.Now().Add(early(tourEvery))
 	}
+	all = all || s.conn.News().Status > 0
+	asking := s.asking(home, all, due)
+	var gone []leavings
 	for range mostRounds {
+		// Told of something, or with something gone that may have been moved, it asks all.
+		if wide := s.conn.News().Status > 0 || len(gone) > 0; wide && !all {
+			all, asking = true, s.asking(home, true, false)
+		}
 		folders, err := s.behind(asking)
 		if err != nil || len(folders) == 0 {
-			return found, all, err
+			return found, all, errors.Join(err, s.clearAll(gone))
 		}
 		for _, f := range folders {
-			n, err := s.lookAside(f)
+			n, left, err := s.lookAside(f)
 			if found += n; err != nil {
 				return found, false, err
+			}
+			if len(left.uids) > 0 {
+				gone = append(gone, left)
 			}
 		}
 		n, err := s.look(home)
@@ -67,13 +75,18 @@ func (s *session) others(home string, all bool) (found int, toured bool, err err
 			return found, false, err
 		}
 	}
-	return found, all, nil
+	return found, all, s.clearAll(gone)
 }
 
-// asking gives the folders beside home that are to be asked: all, or those whose turn it is. One that could not be opened is tried again where a tour is due.
+// asking gives the folders beside home that are to be asked: all, or those whose turn it is. One that could not be opened is tried again where a tour is
+// due; one that has ended sessions is passed over for a while.
 func (s *session) asking(home string, all, due bool) (folders []string) {
 	for _, f := range s.account.Folders {
-		if f != home && (due || !s.missing[f]) {
+		switch {
+		case f == home:
+		case s.poison.avoids(f):
+			s.missing[f] = true
+		case due || !s.missing[f]:
 			folders = append(folders, f)
 		}
 	}
@@ -88,27 +101,30 @@ func (s *session) asking(home string, all, due bool) (folders []string) {
 	return folders
 }
 
+// leavings are UIDs of a folder that rang and are read or gone.
+type leavings struct {
+	folder   string
+	validity uint32
+	uids     []uint32
+}
+
 // lookAside looks at a folder that the session does not depend on, for what is new and for what was read: a refusal is noted and passed over.
-func (s *session) lookAside(folder string) (found int, err error) {
-	if s.poison.avoids(folder) {
-		s.missing[folder] = true
-		return 0, nil
-	}
+func (s *session) lookAside(folder string) (found int, left leavings, err error) {
 	if found, err = s.look(folder); err == nil {
-		err = s.clear(folder)
+		left, err = s.leavings(folder)
 	}
 	if refused, ok := errors.AsType[*imap.Error](err); ok && s.conn.Cause() == nil {
 		s.log.Warn("folder cannot be looked at", "mailbox", folder, "err", wire.Clean(refused.Error()))
 		s.missing[folder] = true
-		return found, nil
+		return found, left, nil
 	}
-	return found, err
+	return found, left, err
 }
 
 // subscribe asks a server that can to tell of new mail in the other folders while the session waits in one.
 func (s *session) subscribe() error {
 	s.asked, s.told = true, false
-	if !s.conn.Has("NOTIFY") {
+	if !s.conn.Has("NOTIFY") || s.poison.notify {
 		s.conn.ForgetOthers(true)
 		return nil
 	}
@@ -119,15 +135,35 @@ func (s *session) subscribe() error {
 		return nil
 	}
 	s.told = err == nil
+	s.poison.notify = err != nil
 	return err
 }
 
-// behind gives those of the folders that are to be looked at, by their STATUS. One that the server refuses is taken for missing.
+// behind gives those of the folders that are to be looked at, by their STATUS. One that the server refuses is taken for missing. Where asking has ended a
+// session, each is asked alone from then on, and one that ends it again is passed over.
 func (s *session) behind(folders []string) (behind []string, err error) {
-	if len(folders) == 0 {
-		return nil, nil
-	}
 	s.conn.ForgetOthers(false)
+	step := max(len(folders), 1)
+	if s.poison.careful {
+		step = 1
+	}
+	for group := range slices.Chunk(folders, step) {
+		wanted, err := s.ask(group)
+		if err != nil && s.conn.Cause() != nil {
+			if s.poison.careful {
+				s.poison.refuse(group[0])
+			}
+			s.poison.careful = true
+		}
+		if err != nil {
+			return nil, err
+		}
+		behind = append(behind, wanted...)
+	}
+	return behind, nil
+}
+
+func (s *session) ask(folders []string) (behind []string, err error) {
 	items := &imap.StatusOptions{UIDNext: true, UIDValidity: true, NumMessages: true, NumUnseen: true, HighestModSeq: s.conn.Has(imap.CapCondStore)}
 	err = s.conn.Lend(patience, func(client *imapclient.Client) error {
 		commands := make([]*imapclient.StatusCommand, len(folders))
@@ -179,11 +215,14 @@ func (s *session) wanted(folder string, data *imap.StatusData) (bool, error) {
 		return true, nil
 	case next > 0 && cursor.Next > 0 && next > max(cursor.Next, s.ends[folder]):
 		return true, nil
-	case next > 0 && next < cursor.Next && s.ends[folder] == 0:
+	case next > 0 && next < cursor.Next && (s.ends[folder] == 0 || next < s.ends[folder]):
 		// It may have been put back to an earlier state; EXAMINE tells.
 		return true, nil
 	case known && before == now:
 		return false, nil
+	case next == 0:
+		// The server does not say where the folder ends.
+		return true, nil
 	}
 	announced, err := s.store.Announced(s.account.ID, folder, cursor.UIDValidity)
 	if err != nil {
@@ -195,8 +234,8 @@ func (s *session) wanted(folder string, data *imap.StatusData) (bool, error) {
 // clearHome clears what was read or removed of the folder that is waited in. What was removed may have been moved to another watched folder, and then it is
 // found there first: it did not ring for nothing.
 func (s *session) clearHome(home string, toured bool) (found int, err error) {
-	gone, err := s.gone(home)
-	if err != nil || len(gone) == 0 {
+	gone, err := s.leavings(home)
+	if err != nil || len(gone.uids) == 0 {
 		return 0, err
 	}
 	if !toured {
@@ -204,71 +243,87 @@ func (s *session) clearHome(home string, toured bool) (found int, err error) {
 			return found, err
 		}
 	}
-	return found, s.clear(home)
+	return found, s.clearAll([]leavings{gone})
 }
 
-// clear clears the mail of the folder that is open which rang and was read or removed since.
-func (s *session) clear(folder string) error {
-	gone, err := s.gone(folder)
-	if err != nil {
-		return err
-	}
-	for step := range slices.Chunk(gone, registry.MostMails) {
-		n, err := s.store.Clear(s.account.ID, folder, s.validity[folder], step, time.Now())
-		if err != nil {
-			return &storeError{err}
-		}
-		if n > 0 {
-			s.log.Info("mail was read or removed elsewhere", "mailbox", folder, "count", n)
+// clearAll clears them; what was found in another place meanwhile is there now, and is passed over.
+func (s *session) clearAll(gone []leavings) error {
+	for _, left := range gone {
+		for step := range slices.Chunk(left.uids, registry.MostMails) {
+			n, err := s.store.Clear(s.account.ID, left.folder, left.validity, step, time.Now())
+			if err != nil {
+				return &storeError{err}
+			}
+			if n > 0 {
+				s.log.Info("mail was read or removed elsewhere", "mailbox", left.folder, "count", n)
+			}
 		}
 	}
 	return nil
 }
 
-// gone gives the UIDs of what rang in the folder that is open and is not unread in it any more. One SEARCH over just these is all it takes.
-func (s *session) gone(folder string) (gone []uint32, err error) {
-	announced, err := s.store.Announced(s.account.ID, folder, s.validity[folder])
+// mostSought is how many UIDs one SEARCH asks for: their list fits the shortest line that servers take.
+const mostSought = 100
+
+// leavings gives what rang in the folder that is open and is not unread in it any more. A SEARCH over just these is all it takes; a server that refuses it
+// is not asked.
+func (s *session) leavings(folder string) (leavings, error) {
+	left := leavings{folder: folder, validity: s.validity[folder]}
+	announced, err := s.store.Announced(s.account.ID, folder, left.validity)
 	if err != nil {
-		return nil, &storeError{err}
+		return left, &storeError{err}
 	}
-	if len(announced) == 0 {
-		return nil, nil
+	for step := range slices.Chunk(announced, mostSought) {
+		var set imap.UIDSet
+		for _, uid := range step {
+			set.AddNum(imap.UID(uid))
+		}
+		var still []imap.UID
+		var dropped int
+		err = s.conn.Lend(patience, func(client *imapclient.Client) (err error) {
+			before := s.conn.Dropped()
+			still, err = search(client, &imap.SearchCriteria{UID: []imap.UIDSet{set}, NotFlag: []imap.Flag{imap.FlagSeen, imap.FlagDeleted}})
+			dropped = s.conn.Dropped() - before
+			return err
+		})
+		if _, refused := errors.AsType[*imap.Error](err); refused && s.conn.Cause() == nil || dropped > 0 {
+			return left, nil
+		}
+		if err != nil {
+			return left, err
+		}
+		for _, uid := range step {
+			if !slices.Contains(still, imap.UID(uid)) {
+				left.uids = append(left.uids, uid)
+			}
+		}
 	}
-	var set imap.UIDSet
-	for _, uid := range announced {
-		set.AddNum(imap.UID(uid))
-	}
-	var left []imap.UID
-	var dropped int
-	err = s.conn.Lend(patience, func(client *imapclient.Client) (err error) {
-		before := s.conn.Dropped()
-		left, err = search(client, &imap.SearchCriteria{UID: []imap.UIDSet{set}, NotFlag: []imap.Flag{imap.FlagSeen, imap.FlagDeleted}})
-		dropped = s.conn.Dropped() - before
-		return err
-	})
-	if err != nil || dropped > 0 {
-		return nil, err
-	}
-	return slices.DeleteFunc(announced, func(uid uint32) bool { return slices.Contains(left, imap.UID(uid)) }), nil
+	return left, nil
 }
 
-// askUnread asks how many mails of the folder that is open are unread, and gives what takes the answer. A server that refuses is not asked again (RFC 3501
-// section 6.3.10 does not want it asked of the folder that is open, but most answer).
+// askUnread asks how many mails of the folder that is open are unread, and gives what takes the answer. A server that refuses for good, or ends the connection
+// over it twice in a row, is not asked again: RFC 3501 section 6.3.10 does not want it asked of the folder that is open, but most answer.
 func (s *session) askUnread(client *imapclient.Client, folder string) (take func() error) {
-	if s.mute {
+	if s.mute[folder] || s.poison.muted >= 2 {
 		return func() error { return nil }
 	}
 	command := client.Status(folder, &imap.StatusOptions{NumUnseen: true})
 	return func() error {
 		data, err := command.Wait()
-		if _, refused := errors.AsType[*imap.Error](err); refused {
-			s.mute = true
+		if said, refused := errors.AsType[*imap.Error](err); refused {
+			s.mute[folder] = !temporary(said)
+			delete(s.unread, folder)
 			return nil
 		}
-		if err == nil && data.NumUnseen != nil {
+		if err != nil {
+			s.poison.muted++
+			return err
+		}
+		s.poison.muted = 0
+		if data.NumUnseen != nil {
 			s.unread[folder] = int(*data.NumUnseen)
 		}
-		return err
+		return nil
 	}
 }
 
@@ -276,8 +331,11 @@ func (s *session) askUnread(client *imapclient.Client, folder string) (take func
 func (s *session) sum() *int {
 	sum := 0
 	for _, f := range s.account.Folders {
+		if s.missing[f] {
+			continue
+		}
 		n, known := s.unread[f]
-		if !known && !s.missing[f] {
+		if !known {
 			return nil
 		}
 		sum += n

@@ -15,8 +15,9 @@ const (
 	doorWidth = 4
 	doorPace  = 200 * time.Millisecond
 
-	// doorSlowest is the longest time between two, where a host fails.
-	doorSlowest = time.Minute
+	// doorSlowest is the longest time between two, where a host fails: long enough for the host, and not so long that accounts for which it works wait
+	// behind others for which it does not.
+	doorSlowest = 6 * time.Second
 )
 
 // host is one mail server, as all accounts on it know it: what was learned of it, and the door through which their sessions come in. It may be used from
@@ -74,8 +75,8 @@ func (h *host) died(silence time.Duration, unanswered bool) {
 	h.learn(func(k registry.Host) registry.Host { return died(h.provider, k, silence, unanswered, time.Now()) })
 }
 
-func (h *host) held() {
-	h.learn(func(k registry.Host) registry.Host { return held(h.provider, k, time.Now()) })
+func (h *host) held(silence time.Duration, whole bool) {
+	h.learn(func(k registry.Host) registry.Host { return held(h.provider, k, silence, whole, time.Now()) })
 }
 
 func (h *host) lied() {
@@ -121,6 +122,9 @@ func (h *host) enter(ctx context.Context) (leave func(), err error) {
 	return leave, nil
 }
 
+// mostFailures bounds the failures that are counted, so that they are soon made good.
+const mostFailures = 8
+
 // queue returns when enough time has passed since the last connection was begun.
 func (h *host) queue(ctx context.Context) error {
 	select {
@@ -150,7 +154,7 @@ func doorWait(failures int) time.Duration {
 func (h *host) failed(down bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failures++
+	h.failures = min(h.failures+1, mostFailures)
 	h.down = h.down || down
 }
 

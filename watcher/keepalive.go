@@ -19,12 +19,14 @@ const (
 	pollInterval     = 55 * time.Second // where IDLE is no use; Coremail wants a command every minute
 	doubtInterval    = 90 * time.Second // where IDLE is not believed
 
-	deathsToLearn = 3                  // connections that died after similar silence make the interval shorter
-	oneEvent      = 2 * time.Minute    // what dies within it dies of one cause, such as a server that starts again
-	quietToLearn  = 7 * 24 * time.Hour // so long without a death makes it longer
-	liesToDoubt   = 3                  // mails that IDLE did not tell of
-	doubtLasts    = 7 * 24 * time.Hour // then IDLE is given another chance
-	lateBy        = 90 * time.Second   // a mail that lay there so long and was not told of
+	deathsToLearn = 3                   // connections that died after similar silence make the interval shorter
+	oneEvent      = 2 * time.Minute     // what dies within it dies of one cause, such as a server that starts again
+	deathsForget  = 24 * time.Hour      // they are no row if they lie further apart
+	quietToLearn  = 7 * 24 * time.Hour  // so long without a death makes it longer
+	quietToDare   = 28 * 24 * time.Hour // and so long makes it longer than what once killed
+	liesToDoubt   = 3                   // mails that IDLE did not tell of
+	doubtLasts    = 7 * 24 * time.Hour  // then IDLE is given another chance
+	lateBy        = 90 * time.Second    // a mail that lay there so long and was not told of
 )
 
 // provider is what is known of the servers of one.
@@ -78,6 +80,9 @@ func died(p provider, h registry.Host, silence time.Duration, unanswered bool, n
 	if silence < shortestInterval*3/4 || !h.Died.IsZero() && now.Sub(h.Died) < oneEvent {
 		return h
 	}
+	if now.Sub(h.Died) > deathsForget {
+		h.Deaths = nil
+	}
 	h.Died = now
 	h.Deaths = slices.DeleteFunc(slices.Clone(h.Deaths), func(d time.Duration) bool { return (d - silence).Abs() > silence/10 })
 	h.Deaths = append(h.Deaths, silence)
@@ -98,8 +103,12 @@ func died(p provider, h registry.Host, silence time.Duration, unanswered bool, n
 	return h
 }
 
-// held learns from an IDLE of the whole interval that the server answered for at its end.
-func held(p provider, h registry.Host, now time.Time) registry.Host {
+// held learns from an IDLE that the server answered for at its end: nothing dies of that much silence. whole: it lasted the whole interval.
+func held(p provider, h registry.Host, silence time.Duration, whole bool, now time.Time) registry.Host {
+	h.Deaths = slices.DeleteFunc(slices.Clone(h.Deaths), func(d time.Duration) bool { return d <= silence })
+	if !whole {
+		return h
+	}
 	h.Deaths = nil
 	if h.Since.IsZero() {
 		h.Since = now
@@ -109,6 +118,9 @@ func held(p provider, h registry.Host, now time.Time) registry.Host {
 	}
 	current, _ := interval(p, h)
 	longer := min(current*5/4, longestInterval)
+	if h.Deadly > 0 && now.Sub(h.Died) >= quietToDare {
+		h.Deadly, h.Died = h.Deadly*5/4, now
+	}
 	if h.Deadly > 0 {
 		longer = min(longer, h.Deadly*8/10)
 	}

@@ -51,13 +51,13 @@ func TestConnectionsThatDieAfterSimilarSilenceShortenTheInterval(t *testing.T) {
 	}
 }
 
-func TestLongQuietLengthensTheIntervalSlowlyAndNeverToWhatKills(t *testing.T) {
+func TestLongQuietLengthensTheIntervalSlowlyAndNotSoonToWhatKills(t *testing.T) {
 	h := registry.Host{}
 	now := noon
 	for range 10 * 7 * 24 * 6 { // ten weeks
 		now = now.Add(10 * time.Minute)
 		before, _ := interval(provider{}, h)
-		h = held(provider{}, h, now)
+		h = held(provider{}, h, usualInterval, true, now)
 		if after, _ := interval(provider{}, h); after > before*5/4 {
 			t.Fatalf("from %v to %v", before, after)
 		}
@@ -69,12 +69,25 @@ func TestLongQuietLengthensTheIntervalSlowlyAndNeverToWhatKills(t *testing.T) {
 		now = now.Add(time.Hour)
 		h = died(provider{}, h, 10*time.Minute, false, now)
 	}
-	for range 10 * 7 * 24 * 6 {
-		now = now.Add(10 * time.Minute)
-		h = held(provider{}, h, now)
+	for weeks, want := range []time.Duration{8 * time.Minute, 8 * time.Minute, 8 * time.Minute, 10 * time.Minute} {
+		for range 7 * 24 * 6 {
+			now = now.Add(10 * time.Minute)
+			h = held(provider{}, h, usualInterval, true, now)
+		}
+		if got, _ := interval(provider{}, h); got > want {
+			t.Errorf("%d weeks after connections died at 10 min it is %v", weeks+1, got)
+		}
 	}
-	if got, _ := interval(provider{}, h); got != 8*time.Minute {
-		t.Errorf("ten weeks after connections died at 10 min it is %v", got)
+	h = dies(registry.Host{}, false, 2*time.Minute, 2*time.Minute)
+	h = held(provider{}, h, 2*time.Minute, false, noon.Add(3*time.Hour))
+	if h = died(provider{}, h, 2*time.Minute, false, noon.Add(4*time.Hour)); h.Interval != 0 || len(h.Deaths) != 1 {
+		t.Errorf("a silence that was borne between is counted among the deadly: %+v", h)
+	}
+	h = registry.Host{}
+	for day := range 9 {
+		if h = died(provider{}, h, 2*time.Minute, true, noon.AddDate(0, 0, 3*day)); h.Interval != 0 {
+			t.Fatalf("outages days apart are a row: %+v", h)
+		}
 	}
 }
 

@@ -63,6 +63,7 @@ type session struct {
 	plain    bool              // the server's dates or sizes cannot be read, so they are not asked for
 	idled    bool              // the look is after an IDLE
 	news     wire.News         // by which that ended before its time; zero: it did not
+	hasty    bool              // it ended before its time, and not for flags
 	heed     time.Duration     // how long flags that change may go on changing before they are looked at
 	late     int               // mails that the last look found and that had lain there for a while
 
@@ -73,9 +74,9 @@ type session struct {
 	marks   map[string]mark // by folder: how it was when it was last looked through for what was read
 	missing map[string]bool // folders that cannot be opened
 
-	unread  map[string]int // by folder, as far as it is known
-	counted int            // their sum, as it was last written; -1: it was not
-	mute    bool           // the server does not count what is unread in the folder that is open
+	unread  map[string]int  // by folder, as far as it is known
+	counted int             // their sum, as it was last written; -1: it was not
+	mute    map[string]bool // folders whose unread mails the server does not count while they are open
 }
 
 // errRenewed ends a session that makes place for another of the same account.
@@ -84,7 +85,7 @@ var errRenewed = errors.New("the session is renewed before its provider cuts it"
 func newSession(a registry.Account, store *registry.Store, h *host, conn *wire.Conn, log *slog.Logger, bad *poison, p *proofs) *session {
 	s := &session{account: a, store: store, host: h, conn: conn, log: log, poison: bad, proofs: p,
 		validity: make(map[string]uint32), ends: make(map[string]uint32), said: make(map[string]bool), marks: make(map[string]mark), missing: make(map[string]bool),
-		unread: make(map[string]int), counted: -1, heed: gather}
+		unread: make(map[string]int), mute: make(map[string]bool), counted: -1, heed: gather}
 	if life := h.provider.life; life > 0 {
 		s.renew = time.Now().Add(early(life))
 	}
@@ -104,7 +105,7 @@ func (s *session) run(ctx context.Context) error {
 		if !s.renew.IsZero() && !time.Now().Before(s.renew) {
 			return errRenewed
 		}
-		if !sleep(ctx, s.pace.after(found, s.news, time.Now())) {
+		if !sleep(ctx, s.pace.after(found, s.hasty, s.news.Expunge > 0, time.Now())) {
 			return ctx.Err()
 		}
 		if err := s.wait(ctx); err != nil {
@@ -117,9 +118,9 @@ func (s *session) run(ctx context.Context) error {
 // elsewhere. The first is looked at before the others, so that none of them can keep its mail from ringing, and after them, so that it is open and what
 // the server announces of it from here on is heard.
 func (s *session) catchUp() (found int, err error) {
-	home, news := s.home(), s.conn.News()
-	s.late = 0
-	if found, err = s.look(home); err != nil {
+	news := s.conn.News()
+	home, found, err := s.lookHome()
+	if err != nil {
 		return found, err
 	}
 	s.judge(found)
@@ -138,6 +139,23 @@ func (s *session) catchUp() (found int, err error) {
 	return found, s.count()
 }
 
+// lookHome looks at the folder that will be waited in: the first of those that can be opened.
+func (s *session) lookHome() (home string, found int, err error) {
+	for {
+		home, s.late = s.home(), 0
+		found, err = s.look(home)
+		refused, ok := errors.AsType[*folderError](err)
+		if !ok || s.conn.Cause() != nil || len(s.missing)+1 >= len(s.account.Folders) {
+			return home, found, err
+		}
+		if said, ok := errors.AsType[*imap.Error](refused); ok && temporary(said) {
+			return home, found, err
+		}
+		s.log.Warn("folder cannot be opened, another is waited in", "mailbox", home, "err", wire.Clean(refused.Error()))
+		s.missing[home] = true
+	}
+}
+
 // judge learns whether IDLE tells of new mail, from what a look at the folder that was waited in has found.
 func (s *session) judge(found int) {
 	switch {
@@ -148,10 +166,15 @@ func (s *session) judge(found int) {
 	}
 }
 
-// home is the folder that the session waits in: INBOX if it is watched.
+// home is the folder that the session waits in: INBOX if it is watched, else the first that is there.
 func (s *session) home() string {
-	if slices.Contains(s.account.Folders, "INBOX") {
+	if slices.Contains(s.account.Folders, "INBOX") && !s.missing["INBOX"] {
 		return "INBOX"
+	}
+	for _, f := range s.account.Folders {
+		if !s.missing[f] {
+			return f
+		}
 	}
 	return s.account.Folders[0]
 }
@@ -191,7 +214,11 @@ func (s *session) wait(ctx context.Context) error {
 			return err
 		}
 	}
-	s.folder, s.idled, s.news = "", false, wire.News{}
+	s.idled, s.news, s.hasty = false, wire.News{}, s.conn.News().Mail()
+	if s.hasty {
+		return nil
+	}
+	s.folder = ""
 	if !sleep(ctx, early(pollInterval)) {
 		return ctx.Err()
 	}
@@ -210,15 +237,15 @@ func (s *session) idle() error {
 	began := time.Now()
 	news, err := s.conn.Idle(wait, patience, s.heed)
 	s.idled, s.news = err == nil, news
+	s.hasty = time.Since(began) < wait && (news.Mail() || news.Flags+news.Expunge == 0)
 	if s.heed = min(s.heed*5/4, gatherMost); news.Flags+news.Expunge == 0 || time.Since(began) > gatherMost {
 		s.heed = gather
 	}
 	switch {
 	case err == nil && time.Since(began) >= wait:
 		s.proofs.confirm(time.Now())
-		if s.news = (wire.News{}); whole {
-			s.host.held()
-		}
+		s.news = wire.News{}
+		s.host.held(wait, whole)
 		// Some servers show what is new only to a folder that is opened anew.
 		s.folder = ""
 	case err == nil:
@@ -259,14 +286,14 @@ const (
 
 // after gives the wait after a look. News of flags alone do not count: they were gathered. Those of what was removed count half: where mail is cleared away one
 // by one, some servers tell of it as Gmail does, by EXPUNGE and EXISTS.
-func (p *pace) after(found int, news wire.News, now time.Time) time.Duration {
+func (p *pace) after(found int, hasty, expunged bool, now time.Time) time.Duration {
 	if found > 0 || now.Sub(p.last) >= paceCalm {
 		p.barren = 0
 	}
 	switch {
-	case found > 0 || !news.Mail() && !news.Ended:
+	case found > 0 || !hasty:
 		return 0
-	case news.Expunge > 0:
+	case expunged:
 		p.barren++
 	default:
 		p.barren += 2

@@ -32,7 +32,7 @@ func checkDescription(t *testing.T, header, text []byte) {
 			}
 		}
 	}
-	if n := len(Fingerprint(header, 1)); n != 16 && n != 0 {
+	if n := len(Fingerprint(header, 1, time.Time{})); n != 16 && n != 0 {
 		t.Errorf("the fingerprint has %d characters", n)
 	}
 	if again := Describe(header, text); again != got {

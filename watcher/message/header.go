@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // How much of a message is read to describe it, in bytes. What lies beyond is not looked at, so no message is dear to describe.
@@ -85,15 +86,21 @@ func parseFields(raw []byte) (fields, []byte) {
 
 // Fingerprint knows the same message again in another folder and under another UID: 16 base64url characters, or empty if it has nothing to be known by.
 // header is as for Describe, size the message's in bytes. What counts is the Message-ID, with the Date, for some programs send the same one for
-// ever; without one, From, Date, Subject and the size.
-func Fingerprint(header []byte, size int64) string {
+// ever; without one, From, Date, Subject and the size. A message without a Date, as cameras send them, is known by when the server took it in, and is not known
+// where that is not either.
+func Fingerprint(header []byte, size int64, taken time.Time) string {
 	found, _ := parseFields(header[:min(len(header), headerBytes)])
 	trimmed := func(name string) string { return string(bytes.TrimSpace(found[name])) }
 	seed := []string{"message-id", strings.Trim(trimmed("message-id"), "<>"), trimmed("date")}
 	if seed[1] == "" {
 		seed = []string{"header", trimmed("from"), trimmed("date"), trimmed("subject"), strconv.FormatInt(size, 10)}
-		if seed[1] == "" && seed[2] == "" && seed[3] == "" {
+		switch {
+		case seed[1] == "" && seed[2] == "" && seed[3] == "":
 			return ""
+		case seed[2] == "" && taken.IsZero():
+			return ""
+		case seed[2] == "":
+			seed[2] = "taken " + taken.UTC().Format(time.RFC3339)
 		}
 	}
 	sum := sha256.Sum256([]byte(strings.Join(seed, "\n")))

@@ -3,9 +3,12 @@ package message
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
-func fingerprint(header string) string { return Fingerprint([]byte(header), 1000) }
+var taken = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+
+func fingerprint(header string) string { return Fingerprint([]byte(header), 1000, taken) }
 
 func TestTheSameMailHasTheSameFingerprint(t *testing.T) {
 	t.Parallel()
@@ -45,8 +48,12 @@ func TestDifferentMailsHaveDifferentFingerprints(t *testing.T) {
 		}
 		seen[got] = header
 	}
-	if a, b := Fingerprint([]byte("From: bob\nDate: now\n\n"), 1), Fingerprint([]byte("From: bob\nDate: now\n\n"), 2); a == b {
+	if a, b := Fingerprint([]byte("From: bob\nDate: now\n\n"), 1, taken), Fingerprint([]byte("From: bob\nDate: now\n\n"), 2, taken); a == b {
 		t.Error("two sizes are one mail")
+	}
+	motion := []byte("From: camera\nSubject: Motion detected\n\n")
+	if a, b, c := Fingerprint(motion, 1, taken), Fingerprint(motion, 1, taken.Add(time.Minute)), Fingerprint(motion, 1, time.Time{}); a == b || a == "" || c != "" {
+		t.Errorf("mails without a Date are %q, %q, %q", a, b, c)
 	}
 	for _, nothing := range []string{"", "\r\n", "\n \n", "1@example.com", "X-Other: x\n\n"} {
 		if got := fingerprint(nothing); got != "" {

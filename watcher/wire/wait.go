@@ -198,12 +198,18 @@ type heartbeat struct {
 	count int           // of such times
 }
 
+// shortestBeat is the time between two heartbeats below which they are none.
+const shortestBeat = 10 * time.Second
+
 func (b *heartbeat) heard(r *response, now time.Time) {
 	if r.tag != "*" || r.kind != "OK" || r.code != "" {
 		return
 	}
-	if !b.last.IsZero() {
-		b.every = max(b.every, now.Sub(b.last))
+	if since := now.Sub(b.last); !b.last.IsZero() {
+		if since < shortestBeat {
+			return // said, or read, in one breath
+		}
+		b.every = max(b.every, since)
 		b.count++
 	}
 	b.last = now

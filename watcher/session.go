@@ -65,6 +65,7 @@ type session struct {
 	news     wire.News         // by which that ended before its time; zero: it did not
 	hasty    bool              // it ended before its time, and not for flags
 	heed     time.Duration     // how long flags that change may go on changing before they are looked at
+	hush     time.Duration     // how long other folders may go on telling before they are looked at
 	late     int               // mails that the last look found and that had lain there for a while
 
 	tour    time.Time       // when all other folders are to be looked at again
@@ -105,7 +106,12 @@ func (s *session) run(ctx context.Context) error {
 		if !s.renew.IsZero() && !time.Now().Before(s.renew) {
 			return errRenewed
 		}
-		if !sleep(ctx, s.pace.after(found, s.hasty, s.news.Expunge > 0, time.Now())) {
+		slow := s.pace.after(found, s.hasty, s.news.Expunge > 0, time.Now())
+		if s.hush = 0; s.news.Status > 0 && s.news.Exists == 0 {
+			// Of the folder that is waited in it goes on hearing at once.
+			s.hush, slow = slow, 0
+		}
+		if !sleep(ctx, slow) {
 			return ctx.Err()
 		}
 		if err := s.wait(ctx); err != nil {
@@ -235,7 +241,7 @@ func (s *session) idle() error {
 		}
 	}
 	began := time.Now()
-	news, err := s.conn.Idle(wait, patience, s.heed)
+	news, err := s.conn.Idle(wait, patience, wire.Gather{Flags: s.heed, Others: s.hush})
 	s.idled, s.news = err == nil, news
 	s.hasty = time.Since(began) < wait && (news.Mail() || news.Flags+news.Expunge == 0)
 	if s.heed = min(s.heed*5/4, gatherMost); news.Flags+news.Expunge == 0 || time.Since(began) > gatherMost {

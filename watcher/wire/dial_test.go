@@ -212,7 +212,7 @@ func TestCancelEndsDialAndWhatCameOfIt(t *testing.T) {
 	}
 	defer c.Close()
 	time.AfterFunc(20*time.Millisecond, cancel)
-	if _, err := c.Idle(time.Hour, time.Hour, 0); !errors.Is(err, context.Canceled) {
+	if _, err := c.Idle(time.Hour, time.Hour, Gather{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("idle: %v", err)
 	}
 }

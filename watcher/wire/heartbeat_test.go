@@ -33,7 +33,7 @@ func TestAServerWhoseHeartbeatStopsIsAskedEarly(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			if news, err := c.Idle(28*time.Minute, testPatience, 0); err != nil || news.Mail() {
+			if news, err := c.Idle(28*time.Minute, testPatience, Gather{}); err != nil || news.Mail() {
 				t.Errorf("%+v, %v", news, err)
 			}
 			if waited := time.Since(began); waited != want {
@@ -59,7 +59,7 @@ func TestFlagsEndIDLEALittleLaterWhereTheyAreWanted(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			news, err := c.Idle(9*time.Minute, testPatience, gather)
+			news, err := c.Idle(9*time.Minute, testPatience, Gather{Flags: gather})
 			if err != nil || news.Flags == 0 || news.Mail() {
 				t.Errorf("%+v, %v", news, err)
 			}

@@ -103,7 +103,7 @@ func TestEveryEXISTSIsCountedWheneverItComes(t *testing.T) {
 		}
 		before := c.News().Exists
 		c.Forget()
-		news, err := c.Idle(testRefresh, testPatience, 0)
+		news, err := c.Idle(testRefresh, testPatience, Gather{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -79,7 +79,7 @@ func BenchmarkIdleSessionMemory(b *testing.B) {
 			return err
 		}
 		ready()
-		_, err = c.Idle(time.Hour, testPatience, 0)
+		_, err = c.Idle(time.Hour, testPatience, Gather{})
 		return err
 	}
 	held := func(ctx context.Context, ready func()) error { return holdPlain(ctx, address, config, ready) }

@@ -43,7 +43,7 @@ func TestNOTIFYBringsNewsOfOtherFoldersFromDovecot(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Deliver(t, "alice", "Lists", []byte(letter))
-	news, err := f.conn.Idle(time.Minute, dialPatience, 0)
+	news, err := f.conn.Idle(time.Minute, dialPatience, Gather{})
 	if err != nil || news.Status == 0 || news.Exists != 0 {
 		t.Errorf("%+v, %v", news, err)
 	}
@@ -88,7 +88,7 @@ func hearThree(t *testing.T, f *follower, deliver func()) {
 	for n := 1; n <= 3; n++ {
 		deliver()
 		for len(f.got) < n {
-			news, err := f.conn.Idle(time.Minute, dialPatience, 0)
+			news, err := f.conn.Idle(time.Minute, dialPatience, Gather{})
 			if err != nil || !news.Mail() {
 				t.Fatalf("idle: %+v, %v", news, err)
 			}

@@ -109,7 +109,7 @@ func (f *follower) follow(mails, looks int) error {
 		if len(f.got) >= mails || f.looks >= looks {
 			return nil
 		}
-		if _, err := f.conn.Idle(testRefresh, testPatience, 0); err != nil {
+		if _, err := f.conn.Idle(testRefresh, testPatience, Gather{}); err != nil {
 			return err
 		}
 	}

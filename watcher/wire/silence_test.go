@@ -157,7 +157,7 @@ func TestCancelEndsALoanInWhichNothingIsAsked(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("lend: %v", err)
 		}
-		if _, err := c.Idle(testRefresh, testPatience, 0); !errors.Is(err, context.Canceled) {
+		if _, err := c.Idle(testRefresh, testPatience, Gather{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("idle afterwards: %v", err)
 		}
 		c.Close()
@@ -212,7 +212,7 @@ func TestAfterNOToIDLETheConnectionWorks(t *testing.T) {
 		}
 		c.Forget()
 		for range 3 {
-			news, err := c.Idle(testRefresh, testPatience, 0)
+			news, err := c.Idle(testRefresh, testPatience, Gather{})
 			if refused, ok := errors.AsType[*imap.Error](err); !ok || refused.Code != imap.ResponseCodeInUse || news.Ended {
 				t.Fatalf("%v, news %+v", err, news)
 			}
@@ -244,12 +244,12 @@ func TestWhatAServerSaysUnaskedIsNews(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.Forget()
-			news, err := c.Idle(testRefresh, testPatience, 0)
+			news, err := c.Idle(testRefresh, testPatience, Gather{})
 			if err != nil || news != want {
 				t.Errorf("%s: %+v, %v, want %+v", name, news, err, want)
 			}
 			// News that may be mail does not go away by not looking.
-			if again, err := c.Idle(0, testPatience, 0); err != nil || again.Mail() != want.Mail() {
+			if again, err := c.Idle(0, testPatience, Gather{}); err != nil || again.Mail() != want.Mail() {
 				t.Errorf("%s again: %+v, %v", name, again, err)
 			}
 		})

@@ -120,15 +120,14 @@ func (c *Conn) late(err error, waiting string) error {
 }
 
 // Idle waits in IDLE (RFC 2177) until there may be new mail (News.Mail) or refresh is over, measured from the call, and returns the news, which
-// it does not forget. If there is such news already it returns at once and sends nothing. Flags and expunged messages end it after gather, within
-// which others may come; where gather is 0 they are noted and do not end it. A server that used to say something every so often ("OK Still here") and
-// does not any more is asked early, by ending IDLE.
+// it does not forget. If there is such news already it returns at once and sends nothing. What gather says is waited with. A server that used to say
+// something every so often ("OK Still here") and does not any more is asked early, by ending IDLE.
 // When it returns, IDLE has ended and the server has answered: nothing said meanwhile is lost, and the connection was alive a moment ago. The
 // server may take as long as patience to say "+" and again to answer DONE. A server that ends IDLE by itself is no error: News.Ended. NO and BAD to
 // IDLE are an *imap.Error, after which the connection works on.
-func (c *Conn) Idle(refresh, patience, gather time.Duration) (News, error) {
+func (c *Conn) Idle(refresh, patience time.Duration, gather Gather) (News, error) {
 	news := c.News()
-	if news.Mail() {
+	if gather.ripe(news) {
 		return news, c.Cause()
 	}
 	until := time.Now().Add(refresh)
@@ -140,6 +139,19 @@ func (c *Conn) Idle(refresh, patience, gather time.Duration) (News, error) {
 		err = c.leaveIdle(tag, patience)
 	}
 	return c.News(), err
+}
+
+// Gather says which news do not end IDLE at once, but after a time within which more of it may come.
+type Gather struct {
+	Flags  time.Duration // flags, and messages expunged; 0: they do not end it
+	Others time.Duration // STATUS of other folders; 0: it ends it at once
+
+	begun bool
+}
+
+// ripe reports whether the news is to be looked at now.
+func (g Gather) ripe(news News) bool {
+	return news.Exists > 0 || news.Overflow || news.Status > 0 && g.Others == 0
 }
 
 // enterIdle returns the tag of the IDLE that runs now; none if the server answered it with OK at once.
@@ -169,10 +181,13 @@ func (c *Conn) enterIdle(patience time.Duration) (tag string, err error) {
 
 // hear returns the tag when IDLE is to be left, and none when the server has ended it. A session spends its life in here: the frames below are
 // kept few and small, for its stack is the largest part of its memory.
-func (c *Conn) hear(tag string, until time.Time, gather time.Duration) (string, error) {
-	for news := c.News(); !news.Mail(); news = c.News() {
-		if gather > 0 && news.Flags+news.Expunge > 0 {
-			until, gather = sooner(until, time.Now().Add(gather)), 0
+func (c *Conn) hear(tag string, until time.Time, gather Gather) (string, error) {
+	for news := c.News(); !gather.ripe(news); news = c.News() {
+		if gather.Flags > 0 && news.Flags+news.Expunge > 0 {
+			until, gather.Flags = sooner(until, time.Now().Add(gather.Flags)), 0
+		}
+		if gather.Others > 0 && news.Status > 0 && !gather.begun {
+			until, gather.begun = sooner(until, time.Now().Add(gather.Others)), true
 		}
 		r, err := c.next(sooner(until, c.beat.missed(c.LastByte())))
 		switch {

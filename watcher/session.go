@@ -71,7 +71,6 @@ type session struct {
 	tour    time.Time       // when all other folders are to be looked at again
 	turn    int             // the folder that the next tour begins with
 	asked   bool            // NOTIFY was asked for
-	told    bool            // and the server tells of new mail in the other folders
 	marks   map[string]mark // by folder: how it was when it was last looked through for what was read
 	missing map[string]bool // folders that cannot be opened
 

@@ -145,8 +145,6 @@ func (c *Conn) Idle(refresh, patience time.Duration, gather Gather) (News, error
 type Gather struct {
 	Flags  time.Duration // flags, and messages expunged; 0: they do not end it
 	Others time.Duration // STATUS of other folders; 0: it ends it at once
-
-	begun bool
 }
 
 // ripe reports whether the news is to be looked at now.
@@ -182,12 +180,13 @@ func (c *Conn) enterIdle(patience time.Duration) (tag string, err error) {
 // hear returns the tag when IDLE is to be left, and none when the server has ended it. A session spends its life in here: the frames below are
 // kept few and small, for its stack is the largest part of its memory.
 func (c *Conn) hear(tag string, until time.Time, gather Gather) (string, error) {
+	telling := false
 	for news := c.News(); !gather.ripe(news); news = c.News() {
 		if gather.Flags > 0 && news.Flags+news.Expunge > 0 {
 			until, gather.Flags = sooner(until, time.Now().Add(gather.Flags)), 0
 		}
-		if gather.Others > 0 && news.Status > 0 && !gather.begun {
-			until, gather.begun = sooner(until, time.Now().Add(gather.Others)), true
+		if gather.Others > 0 && news.Status > 0 && !telling {
+			until, telling = sooner(until, time.Now().Add(gather.Others)), true
 		}
 		r, err := c.next(sooner(until, c.beat.missed(c.LastByte())))
 		switch {

@@ -1,0 +1,279 @@
+package watcher
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"idlepush/registry"
+	"idlepush/watcher/imaptest"
+)
+
+// shelf is a mail server in memory with several folders, for what imaptest's one-folder scripts cannot play. It keeps to the protocol, except where refuse
+// answers in its place, and is its own network: it needs no clock, so that it runs in a bubble.
+type shelf struct {
+	caps     string
+	noNext   bool                                               // it does not say UIDNEXT
+	refuse   func(folder, command, args string) (answer string) // in the place of the usual answer, TAG in it for the tag; "": none
+	mu       sync.Mutex                                         // guards all below
+	folders  map[string]*shelved
+	waiting  map[chan string]string // by what a client in IDLE is told with: its folder
+	commands []string
+	serving  sync.WaitGroup
+}
+
+// shelved is one folder.
+type shelved struct {
+	validity, next uint32
+	mails          []imaptest.Message
+}
+
+func newShelf(caps string, folders ...string) *shelf {
+	s := &shelf{caps: caps, folders: make(map[string]*shelved), waiting: make(map[chan string]string)}
+	for _, f := range folders {
+		s.folders[f] = &shelved{validity: 1000, next: 1}
+	}
+	return s
+}
+
+// watched runs a pool for an account with these folders on the shelf, all of them seen when they were empty.
+func (s *shelf) watched(t *testing.T, folders ...string) (h *house, stop func()) {
+	t.Helper()
+	a := scriptedAccount
+	a.Folders, a.Security = folders, registry.Plain
+	h = newHouse(t, a)
+	for _, f := range folders {
+		if _, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: f, At: time.Now(), To: registry.Cursor{UIDValidity: 1000, Next: 1}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, end := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+	time.Sleep(time.Minute)
+	return h, func() {
+		end()
+		s.serving.Wait()
+	}
+}
+
+// deliver puts a mail into a folder, with the date as INTERNALDATE, and tells whoever is to be told.
+func (s *shelf) deliver(folder, header string, date time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.folders[folder]
+	f.mails = append(f.mails, imaptest.Message{UID: f.next, Header: header, Date: date})
+	f.next++
+	for tell, open := range s.waiting {
+		switch {
+		case open == folder:
+			tell <- fmt.Sprintf("* %d EXISTS\r\n", len(f.mails))
+		case strings.Contains(s.caps, "NOTIFY"):
+			tell <- fmt.Sprintf("* STATUS %q (MESSAGES %d UIDNEXT %d)\r\n", folder, len(f.mails), f.next)
+		}
+	}
+}
+
+// remove takes a mail out of a folder, and tells of it.
+func (s *shelf) remove(folder string, uid uint32) (m imaptest.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.folders[folder]
+	i := slices.IndexFunc(f.mails, func(m imaptest.Message) bool { return m.UID == uid })
+	m = f.mails[i]
+	f.mails = slices.Delete(f.mails, i, i+1)
+	s.tell(folder, fmt.Sprintf("* %d EXPUNGE\r\n", i+1))
+	return m
+}
+
+// tell says a line to whoever is in IDLE in the folder. s.mu is held.
+func (s *shelf) tell(folder, line string) {
+	for tell, open := range s.waiting {
+		if open == folder {
+			tell <- line
+		}
+	}
+}
+
+// asked counts the commands that begin so.
+func (s *shelf) asked(prefix string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.commands {
+		if strings.HasPrefix(c, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *shelf) dial(context.Context, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	s.serving.Go(func() { s.serve(server) })
+	return client, nil
+}
+
+func (s *shelf) serve(conn net.Conn) {
+	lines := make(chan string, 64)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(lines)
+		in := bufio.NewScanner(conn)
+		for in.Scan() {
+			lines <- in.Text()
+		}
+	})
+	defer reading.Wait()
+	defer conn.Close()
+	say := func(text string) { conn.Write([]byte(text)) }
+	say("* OK [CAPABILITY " + s.caps + "] ready\r\n")
+	folder := ""
+	for line := range lines {
+		tag, command, args := splitLine(line)
+		s.mu.Lock()
+		s.commands = append(s.commands, command+" "+args)
+		s.mu.Unlock()
+		answer := ""
+		if s.refuse != nil {
+			answer = s.refuse(folder, command, args)
+		}
+		switch {
+		case answer != "":
+			say(strings.ReplaceAll(answer, "TAG", tag))
+		case command == "IDLE":
+			if !s.idle(folder, lines, say) {
+				return
+			}
+			say(tag + " OK done\r\n")
+		default:
+			say(s.answer(&folder, tag, command, args))
+		}
+		if strings.HasPrefix(answer, "* BYE") {
+			return
+		}
+	}
+}
+
+// splitLine splits a client's line; of UID FETCH both words are the command.
+func splitLine(line string) (tag, command, args string) {
+	tag, line, _ = strings.Cut(line, " ")
+	command, args, _ = strings.Cut(line, " ")
+	if command == "UID" {
+		second, rest, _ := strings.Cut(args, " ")
+		return tag, "UID " + second, rest
+	}
+	return tag, command, args
+}
+
+// idle tells until DONE; false: the client is gone.
+func (s *shelf) idle(folder string, lines <-chan string, say func(string)) bool {
+	tell := make(chan string, 4096)
+	s.mu.Lock()
+	s.waiting[tell] = folder
+	if f := s.folders[folder]; f != nil {
+		tell <- fmt.Sprintf("* %d RECENT\r\n", len(f.mails))
+	}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.waiting, tell)
+		s.mu.Unlock()
+		for len(tell) > 0 {
+			say(<-tell)
+		}
+	}()
+	say("+ idling\r\n")
+	for {
+		select {
+		case line := <-tell:
+			say(line)
+		case _, ok := <-lines:
+			return ok
+		}
+	}
+}
+
+func (s *shelf) answer(folder *string, tag, command, args string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ok, gone := tag+" OK done\r\n", tag+" NO [NONEXISTENT] no such folder\r\n"
+	named := func(name string) (*shelved, string) {
+		name = strings.Trim(name, `"`)
+		return s.folders[name], name
+	}
+	next := func(f *shelved) string {
+		if s.noNext {
+			return ""
+		}
+		return fmt.Sprintf(" UIDNEXT %d", f.next)
+	}
+	switch command {
+	case "CAPABILITY":
+		return "* CAPABILITY " + s.caps + "\r\n" + ok
+	case "EXAMINE":
+		f, name := named(args)
+		if *folder = name; f == nil {
+			*folder = ""
+			return gone
+		}
+		answer := fmt.Sprintf("* %d EXISTS\r\n* OK [UIDVALIDITY %d] valid\r\n", len(f.mails), f.validity)
+		if !s.noNext {
+			answer += "* OK [" + strings.TrimSpace(next(f)) + "] next\r\n"
+		}
+		return answer + ok
+	case "STATUS":
+		name, _, _ := strings.Cut(args, " (")
+		f, name := named(name)
+		if f == nil {
+			return gone
+		}
+		return fmt.Sprintf("* STATUS %q (MESSAGES %d%s UIDVALIDITY %d UNSEEN %d)\r\n", name, len(f.mails), next(f), f.validity, len(f.mails)) + ok
+	case "UID SEARCH":
+		answer := "* SEARCH"
+		for _, m := range s.in(*folder, args) {
+			answer += fmt.Sprint(" ", m.UID)
+		}
+		return answer + "\r\n" + ok
+	case "UID FETCH":
+		answer := ""
+		for _, m := range s.in(*folder, "UID "+args) {
+			answer += fmt.Sprintf("* 1 FETCH (UID %d FLAGS () INTERNALDATE \"%s\" RFC822.SIZE %d BODY[HEADER.FIELDS (X)] {%d}\r\n%s)\r\n", m.UID,
+				m.Date.Format("02-Jan-2006 15:04:05 -0700"), len(m.Header), len(m.Header), m.Header)
+		}
+		return answer + ok
+	}
+	return ok
+}
+
+// in gives the mails of a folder in the set behind UID.
+func (s *shelf) in(folder, args string) (list []imaptest.Message) {
+	_, set, _ := strings.Cut(args, "UID ")
+	set, _, _ = strings.Cut(strings.TrimLeft(set, "("), " ")
+	f := s.folders[folder]
+	if f == nil {
+		return nil
+	}
+	if set == "*" && len(f.mails) > 0 {
+		return f.mails[len(f.mails)-1:]
+	}
+	for _, m := range f.mails {
+		for part := range strings.SplitSeq(strings.Trim(set, "()"), ",") {
+			var from, to uint32
+			if n, _ := fmt.Sscanf(part, "%d:%d", &from, &to); n < 2 {
+				fmt.Sscanf(part, "%d", &from)
+				if to = from; strings.HasSuffix(part, ":*") {
+					to = f.next
+				}
+			}
+			if from <= m.UID && m.UID <= to {
+				list = append(list, m)
+				break
+			}
+		}
+	}
+	return list
+}

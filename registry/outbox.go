@@ -186,9 +186,9 @@ func (s *Store) drop(tx *bolt.Tx, device string, now time.Time) error {
 	return nil
 }
 
-// Settle writes the outcome of the work. Delivered and refused take the row from the queue and the device is due
-// again at once if more waits; of mail that was cleared meanwhile the device is told; retry and misconfigured keep it and make the device due at o.At, but after Kept at the latest; gone removes
-// the device and tells its owner's other devices. Where the app has changed the address or its keys since the work was taken, nothing of it
+// Settle writes the outcome of the work. Delivered and refused take the row from the queue and the device is due again at once if more waits; of mail
+// that was cleared meanwhile the device is told; retry and misconfigured keep it and make the device due at o.At, but after Kept at the latest; gone
+// removes the device and tells its owner's other devices. Where the app has changed the address or its keys since the work was taken, nothing of it
 // counts, and where it has only confirmed them, only delivered does: anything else keeps the row, and it is due at once.
 func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 	told := false
@@ -237,13 +237,7 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 		case ResultRefused:
 			entry.State = Refused
 		case ResultRetry, ResultMisconfigured:
-			if at = o.At; at.Before(opens) {
-				at = opens
-			}
-			// A service may ask for any time; by then nothing that is queued now is worth sending.
-			if last := now.Add(Kept); at.After(last) {
-				at = last
-			}
+			at = o.again(opens, now)
 		}
 		if entry.State != Pending {
 			must(tx.Bucket(outbox).Delete(key))
@@ -261,6 +255,19 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 		s.outbox.raise()
 	}
 	return err
+}
+
+// again is when a row that the outcome keeps is due: once its lane opens, and while what is queued now is still worth sending, whatever time a service
+// asks for.
+func (o Outcome) again(opens, now time.Time) time.Time {
+	at, last := o.At, now.Add(Kept)
+	if at.Before(opens) {
+		at = opens
+	}
+	if at.After(last) {
+		at = last
+	}
+	return at
 }
 
 // lastOf reports whether the work's row is the only one in its queue.

@@ -128,7 +128,9 @@ func (s *Store) known(tx *bolt.Tx, a Arrival, mailbox string) (fresh, moved []fo
 		}
 		seen[f.ID] = true
 		if m.Fingerprint == "" {
-			fresh = append(fresh, f)
+			if !m.Old {
+				fresh = append(fresh, f)
+			}
 			continue
 		}
 		print := fingerprintKey(a.Account, m.Fingerprint)
@@ -139,7 +141,7 @@ func (s *Store) known(tx *bolt.Tx, a Arrival, mailbox string) (fresh, moved []fo
 		case f.key != nil:
 			f.Notification = old
 			moved = append(moved, f)
-		case !seen[string(print)]:
+		case !seen[string(print)] && !m.Old:
 			fresh = append(fresh, f)
 		}
 		seen[string(print)] = true

@@ -270,6 +270,7 @@ func (c Content) At(l Level) Content {
 // Mail is one new message of a folder.
 type Mail struct {
 	UID         uint32
+	Old         bool   // it does not ring, but may be one that did and was moved
 	Fingerprint string // the same for the same mail in another folder or under another UID; empty: not known
 	Content     Content
 }

@@ -22,15 +22,13 @@ type leavings struct {
 
 // clearHome clears what was read or removed of the folder that is waited in. What was removed may have been moved to another watched folder, and then it is
 // found there first: it did not ring for nothing.
-func (s *session) clearHome(home string, toured bool) (found int, err error) {
+func (s *session) clearHome(home string) (found int, err error) {
 	gone, err := s.leavings(home)
 	if err != nil || len(gone.uids) == 0 {
 		return 0, err
 	}
-	if !toured {
-		if found, _, err = s.others(home, true); err != nil {
-			return found, err
-		}
+	if found, err = s.others(home, true); err != nil {
+		return found, err
 	}
 	return found, s.clearAll([]leavings{gone})
 }
@@ -76,6 +74,7 @@ func (s *session) leavings(folder string) (leavings, error) {
 			return err
 		})
 		if _, refused := errors.AsType[*imap.Error](err); refused && s.conn.Cause() == nil || dropped > 0 {
+			delete(s.marks, folder)
 			return left, nil
 		}
 		if err != nil {

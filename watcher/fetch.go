@@ -29,7 +29,6 @@ type poison struct {
 	strikes map[poisoned]int
 	shut    map[string]time.Time // folders that are passed over, until when
 	careful bool                 // asking for the STATUS of several folders has ended a session
-	notify  bool                 // asking for NOTIFY has
 	muted   int                  // asking for the STATUS of the open folder has, so often in a row
 }
 
@@ -82,6 +81,9 @@ func (p *poison) forget(folder string, uids []imap.UID) {
 // whole stands for a folder in the place of a mail: its search ended a session.
 const whole imap.UID = 0
 
+// notifying stands in the place of a folder for asking for NOTIFY.
+const notifying = ""
+
 // shutFor is how long a folder that has ended so many sessions is passed over; then it is tried once more.
 const shutFor = time.Hour
 
@@ -102,8 +104,8 @@ func (p *poison) avoids(folder string) bool {
 	return time.Now().Before(p.shut[folder])
 }
 
-// fetch describes the mails of these UIDs, in their order, without those that do not ring: gone since the search, dealt
-// with, or, where since is not zero, taken in by the server before it.
+// fetch describes the mails of these UIDs, in their order, without those that are gone since the search or dealt with. Old are those that the server took
+// in before since, or, where that is zero, long before the folder was last looked at.
 func (s *session) fetch(folder string, uids []imap.UID, since time.Time) ([]registry.Mail, error) {
 	var mails []registry.Mail
 	for len(uids) > 0 {
@@ -161,7 +163,11 @@ func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([
 	if err != nil {
 		return nil, &storeError{err}
 	}
-	imported := cursor.Seen.Add(-importAge)
+	seen := cursor.Seen
+	if now := time.Now(); seen.After(now) {
+		seen = now // the clock was ahead
+	}
+	since = cmp.Or(since, seen.Add(-importAge))
 	options := &imap.FetchOptions{UID: true, Flags: true, InternalDate: !s.plain, RFC822Size: !s.plain,
 		BodySection: []*imap.FetchItemBodySection{headerSection}}
 	if level.Allows(registry.Preview) {
@@ -193,10 +199,14 @@ func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([
 		case i < 0:
 			continue
 		}
-		if date := answers[i].InternalDate; !date.IsZero() && time.Since(date) > lateBy {
+		date := answers[i].InternalDate
+		if !date.IsZero() && time.Since(date) > lateBy {
 			late++
 		}
-		if m, own := s.describe(answers[i], level); !own && rings(answers[i], cmp.Or(since, imported)) {
+		if m, own := s.describe(answers[i], level); !own && rings(answers[i]) {
+			if m.Old = !date.IsZero() && date.Before(since); m.Old {
+				s.log.Info("a mail does not ring, the server took it in long ago", "mailbox", folder, "uid", uid)
+			}
 			mails = append(mails, m)
 		}
 	}
@@ -204,11 +214,8 @@ func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([
 	return mails, nil
 }
 
-// rings decides whether a mail past the cursor is new: nobody has dealt with it, and the server took it in after since.
-func rings(m *imapclient.FetchMessageBuffer, since time.Time) bool {
-	if !since.IsZero() && !m.InternalDate.IsZero() && m.InternalDate.Before(since) {
-		return false
-	}
+// rings reports whether nobody has dealt with a mail.
+func rings(m *imapclient.FetchMessageBuffer) bool {
 	return !slices.ContainsFunc(m.Flags, func(f imap.Flag) bool {
 		switch strings.ToLower(string(f)) {
 		case `\seen`, `\deleted`, `\draft`, "$junk", "junk":

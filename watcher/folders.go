@@ -27,22 +27,22 @@ type mark struct {
 
 // others looks at those of the other folders that hold what is new or was read elsewhere: all of them in turn once in tourEvery, and all at once where
 // the server tells that there is something (NOTIFY, RFC 5465) or with all. It asks for their STATUS until none has any, with home open: what comes after
-// the last answer is told. toured: all were asked.
-func (s *session) others(home string, all bool) (found int, toured bool, err error) {
+// the last answer is told.
+func (s *session) others(home string, all bool) (found int, err error) {
 	news, due := s.conn.News(), !time.Now().Before(s.tour)
 	if len(s.account.Folders) < 2 {
 		s.conn.ForgetOthers(true)
 		s.tour = time.Time{}
-		return 0, true, nil
+		return 0, nil
 	}
 	if s.asked && !due && !all && news.Status == 0 && !news.Overflow {
-		return 0, false, nil
+		return 0, nil
 	}
 	// The server gives up telling when there is too much to tell, and is asked again.
 	if first := !s.asked; first || news.Overflow {
 		all = true
 		if err := s.subscribe(); err != nil {
-			return 0, false, err
+			return 0, err
 		}
 	}
 	if due {
@@ -58,23 +58,24 @@ func (s *session) others(home string, all bool) (found int, toured bool, err err
 		}
 		folders, err := s.behind(asking)
 		if err != nil || len(folders) == 0 {
-			return found, all, errors.Join(err, s.clearAll(gone))
+			return found, errors.Join(err, s.clearAll(gone))
 		}
 		for _, f := range folders {
 			n, left, err := s.lookAside(f)
 			if found += n; err != nil {
-				return found, false, err
+				return found, err
 			}
 			if len(left.uids) > 0 {
 				gone = append(gone, left)
 			}
 		}
+		asking = slices.DeleteFunc(asking, func(f string) bool { return s.missing[f] })
 		n, err := s.look(home)
 		if found += n; err != nil {
-			return found, false, err
+			return found, err
 		}
 	}
-	return found, all, s.clearAll(gone)
+	return found, s.clearAll(gone)
 }
 
 // asking gives the folders beside home that are to be asked: all, or those whose turn it is. One that could not be opened is tried again where a tour is
@@ -108,6 +109,9 @@ func (s *session) lookAside(folder string) (found int, left leavings, err error)
 	if refused, ok := errors.AsType[*imap.Error](err); ok && s.conn.Cause() == nil {
 		s.log.Warn("folder cannot be looked at", "mailbox", folder, "err", wire.Clean(refused.Error()))
 		s.missing[folder] = true
+		// The next tour must not take it for looked through.
+		delete(s.ends, folder)
+		delete(s.marks, folder)
 		return found, left, nil
 	}
 	return found, left, err
@@ -116,7 +120,7 @@ func (s *session) lookAside(folder string) (found int, left leavings, err error)
 // subscribe asks a server that can to tell of new mail in the other folders while the session waits in one.
 func (s *session) subscribe() error {
 	s.asked = true
-	if !s.conn.Has("NOTIFY") || s.poison.notify {
+	if !s.conn.Has("NOTIFY") || s.poison.avoids(notifying) {
 		s.conn.ForgetOthers(true)
 		return nil
 	}
@@ -126,8 +130,12 @@ func (s *session) subscribe() error {
 		s.conn.ForgetOthers(true)
 		return nil
 	}
-	s.poison.notify = err != nil
-	return err
+	if err != nil {
+		s.poison.strike(notifying, []imap.UID{whole}, err)
+		return err
+	}
+	s.poison.forget(notifying, []imap.UID{whole})
+	return nil
 }
 
 // behind gives those of the folders that are to be looked at, by their STATUS. One that the server refuses is taken for missing. Where asking has ended a
@@ -142,7 +150,7 @@ func (s *session) behind(folders []string) (behind []string, err error) {
 		wanted, err := s.ask(group)
 		if err != nil && s.conn.Cause() != nil {
 			if s.poison.careful {
-				s.poison.refuse(group[0])
+				s.poison.strike(group[0], []imap.UID{whole}, err)
 			}
 			s.poison.careful = true
 		}

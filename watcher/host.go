@@ -102,7 +102,8 @@ func (h *host) interval() (time.Duration, string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if doubted(h.known, time.Now()) {
-		return doubtInterval, "mail was there several times that the server had not told of"
+		borne, _ := interval(h.provider, h.known)
+		return min(doubtInterval, borne), "mail was there several times that the server had not told of"
 	}
 	return interval(h.provider, h.known)
 }

@@ -67,7 +67,7 @@ func interval(p provider, h registry.Host) (d time.Duration, why string) {
 	case p.interval > 0:
 		return p.interval, "this is what its provider is known to bear"
 	}
-	return usualInterval, "this is usual"
+	return usualInterval, "this is the usual one: nothing else is known of this server"
 }
 
 func spoken(d time.Duration) string { return d.Round(time.Second).String() }

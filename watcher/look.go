@@ -139,6 +139,12 @@ func (s *session) search(folder string, cursor registry.Cursor, width uint32) (u
 		return nil, 0, cursor, err
 	}
 	if dropped > 0 && len(uids) == 0 {
+		if !s.mute[folder] {
+			// It may be the answer to STATUS that cannot be read.
+			s.mute[folder] = true
+			delete(s.unread, folder)
+			return s.search(folder, cursor, width)
+		}
 		return nil, 0, cursor, errors.New("the server's answer to SEARCH is none that can be read")
 	}
 	// "n:*" always names the last message, also below n (RFC 3501 section 6.4.8).

@@ -129,18 +129,19 @@ func (s *session) catchUp() (found int, err error) {
 		return found, err
 	}
 	s.judge(found)
-	n, toured, err := s.others(home, false)
+	n, err := s.others(home, false)
 	if found += n; err != nil {
 		return found, err
 	}
 	// What changed while a folder was not open is never told.
 	if s.reopened || news.Flags+news.Expunge > 0 {
-		n, err = s.clearHome(home, toured)
+		n, err = s.clearHome(home)
 		if found += n; err != nil {
 			return found, err
 		}
 		s.reopened = false
 	}
+	s.proofs.confirm(time.Now())
 	return found, s.count()
 }
 
@@ -233,7 +234,7 @@ func (s *session) wait(ctx context.Context) error {
 // idle waits in IDLE, and learns from how that ends.
 func (s *session) idle() error {
 	longest, _ := s.host.interval()
-	wait, whole := early(longest), true
+	wait, whole := early(longest), !s.host.doubted()
 	for _, due := range []time.Time{s.tour, s.renew} {
 		if rest := time.Until(due); !due.IsZero() && rest < wait {
 			wait, whole = max(rest, 0), false
@@ -242,19 +243,16 @@ func (s *session) idle() error {
 	began := time.Now()
 	news, err := s.conn.Idle(wait, patience, wire.Gather{Flags: s.heed, Others: s.hush})
 	s.idled, s.news = err == nil, news
-	s.hasty = time.Since(began) < wait && (news.Mail() || news.Flags+news.Expunge == 0)
+	s.hasty = time.Since(began) < wait && (news.Mail() || news.Ended || news.Flags+news.Expunge == 0)
 	if s.heed = min(s.heed*5/4, gatherMost); news.Flags+news.Expunge == 0 || time.Since(began) > gatherMost {
 		s.heed = gather
 	}
 	switch {
 	case err == nil && time.Since(began) >= wait:
-		s.proofs.confirm(time.Now())
 		s.news = wire.News{}
 		s.host.held(wait, whole)
 		// Some servers show what is new only to a folder that is opened anew.
 		s.folder = ""
-	case err == nil:
-		s.proofs.confirm(time.Now())
 	case lost(err):
 		// A server counts from our last command, and its BYE is no sign of life; a NAT counts from the last byte.
 		silence, unanswered := time.Since(began), false

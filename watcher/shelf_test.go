@@ -19,12 +19,14 @@ import (
 // answers in its place, and is its own network: it needs no clock, so that it runs in a bubble.
 type shelf struct {
 	caps     string
+	cut      time.Duration                                      // after so much silence in IDLE the connection ends; 0: never
 	noNext   bool                                               // it does not say UIDNEXT
 	refuse   func(folder, command, args string) (answer string) // in the place of the usual answer, TAG in it for the tag; "": none
 	mu       sync.Mutex                                         // guards all below
 	folders  map[string]*shelved
 	waiting  map[chan string]string // by what a client in IDLE is told with: its folder
 	commands []string
+	notify   bool // it was asked for on the last connection
 	serving  sync.WaitGroup
 }
 
@@ -72,7 +74,7 @@ func (s *shelf) deliver(folder, header string, date time.Time) {
 		switch {
 		case open == folder:
 			tell <- fmt.Sprintf("* %d EXISTS\r\n", len(f.mails))
-		case strings.Contains(s.caps, "NOTIFY"):
+		case s.notify:
 			tell <- fmt.Sprintf("* STATUS %q (MESSAGES %d UIDNEXT %d)\r\n", folder, len(f.mails), f.next)
 		}
 	}
@@ -136,6 +138,9 @@ func (s *shelf) serve(conn net.Conn) {
 		tag, command, args := splitLine(line)
 		s.mu.Lock()
 		s.commands = append(s.commands, command+" "+args)
+		if command == "LOGIN" {
+			s.notify = false
+		}
 		s.mu.Unlock()
 		answer := ""
 		if s.refuse != nil {
@@ -187,8 +192,14 @@ func (s *shelf) idle(folder string, lines <-chan string, say func(string)) bool 
 		}
 	}()
 	say("+ idling\r\n")
+	var silent <-chan time.Time
+	if s.cut > 0 {
+		silent = time.After(s.cut)
+	}
 	for {
 		select {
+		case <-silent:
+			return false
 		case line := <-tell:
 			say(line)
 		case _, ok := <-lines:
@@ -212,6 +223,8 @@ func (s *shelf) answer(folder *string, tag, command, args string) string {
 		return fmt.Sprintf(" UIDNEXT %d", f.next)
 	}
 	switch command {
+	case "NOTIFY":
+		s.notify = true
 	case "CAPABILITY":
 		return "* CAPABILITY " + s.caps + "\r\n" + ok
 	case "EXAMINE":

@@ -36,7 +36,7 @@ func BenchmarkMailToPush(b *testing.B) {
 	})
 }
 
-const benchMail = "From: a@example.org\r\nSubject: bench\r\nMessage-ID: <%d@example.org>\r\n\r\nhello\r\n"
+const benchMail = "From: someone@example.org\r\nSubject: bench\r\nMessage-ID: <%d@example.org>\r\n\r\nhello\r\n"
 
 func medianOf(b *testing.B, f func(*testing.B, int) []time.Duration) time.Duration {
 	return median(f(b, 100))

@@ -27,9 +27,8 @@ type Arrival struct {
 
 // Record stores new mail as notifications, puts each into the queue of every device that it rings, and moves the cursor: all
 // in one transaction. A mail that is recorded already does not ring again, also one that is known by its fingerprint from another place in the
-// account: then this is where it is now. ErrStale: the cursor is no longer at a.From, or the account was
-// edited;
-// ErrNotFound: the account is gone or disabled. It returns how many notifications are new.
+// account: then this is where it is now. ErrStale: the cursor is no longer at a.From, or the account was edited; ErrNotFound: the account is gone or
+// disabled. It returns how many notifications are new.
 func (s *Store) Record(a Arrival) (recorded int, err error) {
 	if len(a.Mails) > MostMails {
 		return 0, fmt.Errorf("record %d mails at once: at most %d", len(a.Mails), MostMails)

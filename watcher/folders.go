@@ -57,8 +57,11 @@ func (s *session) others(home string, all bool) (found int, err error) {
 			all, asking = true, s.asking(home, true, false)
 		}
 		folders, err := s.behind(asking)
-		if err != nil || len(folders) == 0 {
-			return found, errors.Join(err, s.clearAll(gone))
+		if err != nil {
+			return found, err
+		}
+		if len(folders) == 0 {
+			return found, s.clearAll(gone)
 		}
 		for _, f := range folders {
 			n, left, err := s.lookAside(f)

@@ -235,3 +235,33 @@ func TestWhatWasLearnedOfAHostHoldsWhileItIsDoubted(t *testing.T) {
 		})
 	}
 }
+
+func TestMailThatIsMovedIsNotClearedWhereTheConnectionIsLostBeforeItIsFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B", "C")
+		var armed, dying atomic.Bool
+		s.refuse = func(folder, command, args string) string {
+			switch {
+			case folder == "B" && command == "UID SEARCH" && strings.Contains(args, "UNSEEN") && armed.CompareAndSwap(true, false):
+				m := s.remove("B", 1)
+				s.deliver("C", m.Header, m.Date)
+				dying.Store(true)
+			case asksFor("B", command, args) && dying.CompareAndSwap(true, false):
+				return "* BYE Server shutting down.\r\n"
+			}
+			return ""
+		}
+		h, stop := s.watched(t, "INBOX", "B", "C")
+		defer stop()
+		s.deliver("B", subject("moved"), time.Now())
+		time.Sleep(10 * time.Minute)
+		armed.Store(true)
+		s.deliver("B", subject("another"), time.Now())
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		got := h.mails(t)
+		if len(got) != 2 || !got[0].Cleared.IsZero() || got[0].Folder != "C" || armed.Load() || dying.Load() {
+			t.Errorf("%+v", got)
+		}
+	})
+}

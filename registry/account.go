@@ -20,16 +20,21 @@ func (s *Store) putAccount(tx *bolt.Tx, a Account) {
 }
 
 func (s *Store) account(tx *bolt.Tx, id string) (Account, error) {
-	var row accountRow
-	found, err := get(tx.Bucket(accounts), []byte(id), &row)
+	row, err := sealedAccount(tx, id)
 	if err != nil {
 		return Account{}, err
 	}
-	if !found {
-		return Account{}, ErrNotFound
-	}
 	err = s.seals.open("account/"+id, row.Sealed, (*string)(&row.Password))
 	return row.Account, err
+}
+
+// sealedAccount gives an account with its password still sealed: it serves where nobody logs in.
+func sealedAccount(tx *bolt.Tx, id string) (row accountRow, err error) {
+	found, err := get(tx.Bucket(accounts), []byte(id), &row)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	return row, err
 }
 
 func (s *Store) accountsWhere(tx *bolt.Tx, match func(Account) bool) ([]Account, error) {

@@ -104,16 +104,17 @@ func BenchmarkRecord(b *testing.B) {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
 			h := newHousehold(b)
 			next := make([]uint32, writers)
-			// Notification, messages, outbox, queue, due, cursor.
-			floor := bareUpdate(b, 500, 40, 40, 200, 10, 80)
+			// Notification, messages, outbox, queue, due, cursor, fingerprint, announced, unread.
+			floor := bareUpdate(b, 500, 40, 40, 200, 10, 80, 40, 40, 2)
 			spread(b, writers, func(i int) error {
 				from := Cursor{UIDValidity: 7, Next: next[i] + 1}
 				if next[i] == 0 {
 					from = Cursor{}
 				}
 				next[i]++
-				_, err := h.s.Record(Arrival{Account: h.accounts[i].ID, Folder: "INBOX", From: from, To: Cursor{UIDValidity: 7, Next: next[i] + 1},
-					Mails: []Mail{{UID: next[i], Content: Content{From: "Ann Example", Subject: "Dinner on Sunday?"}}}, At: dawn})
+				unread := int(next[i])
+				_, err := h.s.Record(Arrival{Account: h.accounts[i].ID, Folder: "INBOX", From: from, To: Cursor{UIDValidity: 7, Next: next[i] + 1}, Unread: &unread,
+					Mails: []Mail{{UID: next[i], Fingerprint: fmt.Sprintf("<%d.%d@example.org>", i, next[i]), Content: Content{From: "Ann Example", Subject: "Dinner on Sunday?"}}}, At: dawn})
 				return err
 			})
 			report(b, floor)

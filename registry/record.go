@@ -37,7 +37,7 @@ func (s *Store) Record(a Arrival) (recorded int, err error) {
 		a.To.Seen = a.At
 	}
 	err = s.update(func(tx *bolt.Tx) error {
-		account, err := s.account(tx, a.Account)
+		account, err := sealedAccount(tx, a.Account)
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (s *Store) Record(a Arrival) (recorded int, err error) {
 		if at.UIDValidity != a.From.UIDValidity || at.Next != a.From.Next {
 			return ErrStale
 		}
-		told, err := ringing(tx, account)
+		told, err := ringing(tx, account.Account)
 		if err != nil {
 			return err
 		}
@@ -194,11 +194,11 @@ func storedLevel(told []Device) Level {
 // or may fetch. ErrNotFound: there is no such account.
 func (s *Store) Level(account string) (l Level, err error) {
 	err = s.view(func(tx *bolt.Tx) error {
-		a, err := s.account(tx, account)
+		a, err := sealedAccount(tx, account)
 		if err != nil {
 			return err
 		}
-		told, err := ringing(tx, a)
+		told, err := ringing(tx, a.Account)
 		l = storedLevel(told)
 		return err
 	})

@@ -19,6 +19,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -118,6 +120,7 @@ func (s *Store) update(fn func(*bolt.Tx) error) error {
 func (s *Store) commit(b *batch) {
 	s.writer.Lock()
 	defer s.writer.Unlock()
+	runtime.Gosched() // those whom the last commit let go join with their next call
 	s.mu.Lock()
 	if s.open == b {
 		s.open = nil
@@ -216,10 +219,4 @@ func next(tx *bolt.Tx, now time.Time) uint64 {
 
 func sequence(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-func join(parts ...[]byte) []byte {
-	var key []byte
-	for _, p := range parts {
-		key = append(key, p...)
-	}
-	return key
-}
+func join(parts ...[]byte) []byte { return slices.Concat(parts...) }

@@ -218,7 +218,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) {
 	start := time.Now()
 	sending, cancel := context.WithTimeout(sending, sendLimit)
 	defer cancel()
-	o := d.send(sending, w.Device, render(w.Notification, w.Device, d.URL()))
+	o := d.send(sending, w.Device, render(w, d.URL()))
 	asked := !o.At.IsZero()
 	o = scheduled(o, w.Attempts, time.Now())
 	report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o)

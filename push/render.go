@@ -35,8 +35,9 @@ const (
 	testBody  = "This device rings when mail arrives."
 )
 
-// render says what one device may see of a notification, at its level now. url is where a click leads.
-func render(n registry.Notification, d registry.Device, url string) Message {
+// render says what the device may see of its work, at its level now. url is where a click leads.
+func render(w registry.Work, url string) Message {
+	n, d := w.Notification, w.Device
 	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: url}
 	p := payload{V: 1, Kind: n.Kind, ID: n.ID, Account: n.Account, At: n.At.UTC()}
 	switch n.Kind {

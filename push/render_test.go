@@ -44,7 +44,7 @@ func TestWhatAPhoneReceivesIsTheContractToTheByte(t *testing.T) {
 	for _, kind := range []registry.Kind{registry.MailKind, registry.ClearKind, registry.AttentionKind, registry.TestKind} {
 		for _, level := range everyLevel {
 			name := filepath.Join("testdata", "render", fmt.Sprintf("%s-%s.json", kind, level))
-			m := render(planted(kind), at(level), "https://push.example.org/")
+			m := render(registry.Work{Notification: planted(kind), Device: at(level)}, "https://push.example.org/")
 			var got bytes.Buffer
 			e := json.NewEncoder(&got)
 			e.SetEscapeHTML(false)
@@ -72,7 +72,7 @@ func TestWhatAPhoneReceivesIsTheContractToTheByte(t *testing.T) {
 func TestWakeCarriesVersionKindIDAccountAndTimeAndNothingElse(t *testing.T) {
 	for _, kind := range []registry.Kind{registry.MailKind, registry.ClearKind, registry.AttentionKind, registry.TestKind} {
 		n := planted(kind)
-		m := render(n, at(registry.Wake), "")
+		m := render(registry.Work{Notification: n, Device: at(registry.Wake)}, "")
 		var fields map[string]any
 		if err := json.Unmarshal(m.Payload, &fields); err != nil {
 			t.Fatal(err)
@@ -102,7 +102,7 @@ func TestNoLevelLetsOutMoreThanItAllows(t *testing.T) {
 			}
 			n := planted(registry.MailKind)
 			n.Folder, n.Content = "Wfolder", c
-			m := render(n, at(level), "")
+			m := render(registry.Work{Notification: n, Device: at(level)}, "")
 			shown := strings.Join([]string{m.Title, m.Body, m.Neutral, string(m.Payload)}, "\n")
 			for word, least := range allowed {
 				if !level.Allows(least) && strings.Contains(shown, word) {
@@ -122,7 +122,7 @@ func TestNoLevelLetsOutMoreThanItAllows(t *testing.T) {
 			}
 		}
 	}
-	attention := render(planted(registry.AttentionKind), at(registry.Wake), "")
+	attention := render(registry.Work{Notification: planted(registry.AttentionKind), Device: at(registry.Wake)}, "")
 	if shown := attention.Title + attention.Body + string(attention.Payload); strings.Contains(shown, "example.org") || strings.Contains(shown, "password") {
 		t.Errorf("wake lets out what needs attention: %s", shown)
 	}
@@ -151,12 +151,12 @@ func TestEveryPayloadFitsAndIsValidJSONWhateverTheMailSays(t *testing.T) {
 				n := planted(registry.MailKind)
 				n.ID, n.Account = strings.Repeat("i", 32), strings.Repeat("a", 26)
 				n.Folder, n.Content = text, registry.Content{From: short, Subject: text, Preview: short}
-				checkPayload(t, fmt.Sprintf("%s, else %s, %s", name, other, level), n, render(n, at(level), ""))
+				checkPayload(t, fmt.Sprintf("%s, else %s, %s", name, other, level), n, render(registry.Work{Notification: n, Device: at(level)}, ""))
 			}
 		}
 		n := planted(registry.AttentionKind)
 		n.Text = text
-		checkPayload(t, name+", attention", n, render(n, at(registry.Preview), ""))
+		checkPayload(t, name+", attention", n, render(registry.Work{Notification: n, Device: at(registry.Preview)}, ""))
 	}
 }
 
@@ -186,7 +186,7 @@ func TestTheLastRoomFitsTheWorstMail(t *testing.T) {
 	n := planted(registry.MailKind)
 	n.ID, n.Account, n.Folder = strings.Repeat("i", 32), strings.Repeat("a", 26), worst
 	n.Content = registry.Content{From: worst, Subject: worst, Preview: worst}
-	m := render(n, at(registry.Preview), "")
+	m := render(registry.Work{Notification: n, Device: at(registry.Preview)}, "")
 	checkPayload(t, "the worst mail", n, m)
 	last := room[len(room)-1]
 	if from, subject := utf8.RuneCountInString(m.Title), utf8.RuneCountInString(m.Body); from != last.from || subject != last.subject {
@@ -198,11 +198,11 @@ func TestTheLastRoomFitsTheWorstMail(t *testing.T) {
 func TestAMailThatFitsIsNotShortened(t *testing.T) {
 	n := planted(registry.MailKind)
 	n.Content = registry.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
-	if m := render(n, at(registry.Preview), ""); m.Title != n.Content.From || m.Body != n.Content.Subject+"\n"+n.Content.Preview {
+	if m := render(registry.Work{Notification: n, Device: at(registry.Preview)}, ""); m.Title != n.Content.From || m.Body != n.Content.Subject+"\n"+n.Content.Preview {
 		t.Errorf("shortened to %q and %q", m.Title, m.Body)
 	}
 	n.Content.Subject = strings.Repeat("\x01", 250)
-	m := render(n, at(registry.Preview), "")
+	m := render(registry.Work{Notification: n, Device: at(registry.Preview)}, "")
 	if m.Title == "" || !strings.HasPrefix(m.Body, "\x01") || !strings.HasSuffix(m.Body, "…") {
 		t.Errorf("a subject that takes too much room became %q", m.Body)
 	}
@@ -231,7 +231,7 @@ func TestWhatThePhoneShows(t *testing.T) {
 	} {
 		n := planted(registry.MailKind)
 		n.Content = c.content
-		m := render(n, at(c.level), "")
+		m := render(registry.Work{Notification: n, Device: at(c.level)}, "")
 		if m.Title != c.title || m.Body != c.body {
 			t.Errorf("%s: %q, %q; want %q, %q", c.name, m.Title, m.Body, c.title, c.body)
 		}
@@ -289,7 +289,7 @@ func FuzzRender(f *testing.F) {
 		n := planted(registry.MailKind)
 		n.Folder, n.Content = folder, registry.Content{From: from, Subject: subject, Preview: preview}
 		for _, level := range everyLevel {
-			checkPayload(t, string(level), n, render(n, at(level), ""))
+			checkPayload(t, string(level), n, render(registry.Work{Notification: n, Device: at(level)}, ""))
 		}
 	})
 }

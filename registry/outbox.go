@@ -18,7 +18,10 @@ type Queue struct {
 type Work struct {
 	Device       Device
 	Notification Notification
-	Attempts     int // tries so far
+	Mailbox      string   // the address of the account that it concerns; empty: it concerns none
+	Unread       *int     // unread mails of all accounts that ring the device; nil: not known
+	Clear        []string // stable ids that the push is to take away beside what it shows
+	Attempts     int      // tries so far
 
 	seq []byte
 }

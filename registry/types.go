@@ -289,11 +289,12 @@ type Host struct {
 // Kind is what a notification says.
 type Kind string
 
-// MailKind is new mail; ClearKind that mail was read or removed elsewhere; AttentionKind that a person must act; TestKind that a test was asked for,
-// which is never stored.
+// MailKind is new mail; ClearKind that mail was read or removed elsewhere; SummaryKind how many mails came, in the place of as many MailKind;
+// AttentionKind that a person must act; TestKind that a test was asked for, which is never stored.
 const (
 	MailKind      Kind = "mail"
 	ClearKind     Kind = "clear"
+	SummaryKind   Kind = "summary"
 	AttentionKind Kind = "attention"
 	TestKind      Kind = "test"
 )
@@ -324,6 +325,7 @@ type Notification struct {
 	Text       string     `json:"-"`          // attention: what happened and what to do
 	Content    Content    `json:"-"`          // mail: at the highest level that a receiver may fetch or be sent
 	Clear      []string   `json:",omitempty"` // clear: the stable ids to take away
+	Count      int        `json:",omitempty"` // summary: how many mails it stands for
 	Deliveries []Delivery // one per device that it was queued for, in no order
 
 	// Where the mail is, by which it can be looked at again.
@@ -377,8 +379,10 @@ type Outcome struct {
 	At      time.Time // ResultRetry: not before this, as the service asked; zero: the dispatcher's backoff
 	Suspect bool      // ResultRetry: the complaint is about this one address, so the device is suspect and tried rarely
 	Unknown bool      // ResultRetry: no answer came, so the service may have taken the message all the same
-	Code    string    // stable, for programs; lower case, such as "apns_bad_device_token"; empty on success
-	Reason  string    // for people: what happened and what to do; never the service's raw answer, a token or an endpoint path
+	// Environment is set where the device's was not known and the service has shown which it is.
+	Environment Environment
+	Code        string // stable, for programs; lower case, such as "apns_bad_device_token"; empty on success
+	Reason      string // for people: what happened and what to do; never the service's raw answer, a token or an endpoint path
 }
 
 // StableID is the id of one mail's notification: the first 24 bytes of SHA-256 over account, folder, UIDVALIDITY and

@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -87,7 +88,11 @@ func checkDue(t testing.TB, tx *bolt.Tx) {
 			t.Errorf("queue of %s: %v", id, err)
 			continue
 		}
-		work := len(prefixed(tx.Bucket(outbox), row[0], 1)) > 0
+		var device deviceRow
+		if _, err := get(tx.Bucket(devices), row[0], &device); err != nil {
+			t.Errorf("device %s: %v", id, err)
+		}
+		work := slices.ContainsFunc(firsts(tx, id), func(r queued) bool { return !rides(device.Transport, r.line) })
 		if work == q.Due.IsZero() {
 			t.Errorf("device %s has work: %v, and is due at %v", id, work, q.Due)
 		}
@@ -128,7 +133,7 @@ func checkNotifications(t testing.TB, s *Store, tx *bolt.Tx) map[string]map[stri
 			if tx.Bucket(devices).Get([]byte(d.Device)) == nil {
 				continue
 			}
-			key := tx.Bucket(outbox).Get(join([]byte(d.Device), row[0][:8]))
+			key := tx.Bucket(outbox).Get(outboxKey(d.Device, n.line(), row[0][:8]))
 			if (d.State == Pending) != (key != nil) {
 				t.Errorf("notification %s is %s for device %s, in its queue: %v", n.ID, d.State, d.Device, key != nil)
 			}
@@ -157,7 +162,7 @@ func checkAnnounced(t testing.TB, s *Store, tx *bolt.Tx) {
 func checkOutbox(t testing.TB, tx *bolt.Tx, all map[string]map[string]DeliveryState) {
 	t.Helper()
 	for _, row := range rows(tx, outbox) {
-		device := string(row[0][:len(row[0])-8])
+		device := string(row[0][:len(newID())])
 		states, found := all[string(row[1])]
 		if found && tx.Bucket(devices).Get([]byte(device)) != nil && states[device] != Pending {
 			t.Errorf("notification %q waits for device %s, but is %q", row[1], device, states[device])

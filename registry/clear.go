@@ -26,8 +26,8 @@ func (s *Store) Announced(account, folder string, uidValidity uint32) (uids []ui
 const mostAnnounced = 1000
 
 // Clear says that mail which rang was read or removed elsewhere, at most MostMails of it; other UIDs are passed over. In one transaction what waits to
-// be sent is cancelled, and a device that may have been told gets a clear delivery behind it, if one can come without showing anything. Of a send in
-// flight Settle decides. It returns how many mails were cleared.
+// be sent is cancelled, and a device that may have been told gets a clear delivery behind it, which goes with the next push where none can come without
+// showing anything. Of a send in flight Settle decides. It returns how many mails were cleared.
 func (s *Store) Clear(account, folder string, uidValidity uint32, uids []uint32, now time.Time) (cleared int, err error) {
 	var keys [][]byte
 	for _, uid := range uids[:min(len(uids), MostMails)] {
@@ -38,9 +38,18 @@ func (s *Store) Clear(account, folder string, uidValidity uint32, uids []uint32,
 		if err != nil {
 			return err
 		}
+		cleared = len(read)
+		all, less, err := s.summed(tx, read)
+		if err != nil {
+			return err
+		}
+		read = append(read, all...)
 		queues, told, err := s.concerned(tx, read, now)
 		if err != nil {
 			return err
+		}
+		for _, f := range less {
+			s.putNotification(tx, f.key, f.Notification)
 		}
 		for _, key := range keys {
 			must(tx.Bucket(announced).Delete(key))
@@ -52,7 +61,8 @@ func (s *Store) Clear(account, folder string, uidValidity uint32, uids []uint32,
 		}
 		var behind []waiting
 		for _, w := range queues {
-			if len(prefixed(tx.Bucket(outbox), []byte(w.device), 1)) == 0 {
+			d := Device{ID: w.device, Transport: w.transport}
+			if at, _ := nextDue(tx, d, w.row, w.opens, now); at.IsZero() {
 				w.row = setDue(tx, w.device, w.row, time.Time{})
 			}
 			if told[w.device] {
@@ -62,7 +72,6 @@ func (s *Store) Clear(account, folder string, uidValidity uint32, uids []uint32,
 		if len(behind) > 0 {
 			s.insert(tx, clearOf(account, ids, now), behind, now)
 		}
-		cleared = len(read)
 		return nil
 	})
 	if err == nil && cleared > 0 {
@@ -89,14 +98,49 @@ func (s *Store) ranAt(tx *bolt.Tx, keys [][]byte) (list []found, err error) {
 	return list, nil
 }
 
-// concerned gives the queues in which any of the mails waits or that are to be told, and which are: told those that may show one and can be told
-// silently.
+// summed takes mail that was read off the summaries that stand for it: one that still waits counts less. all are those of which everything is read, less the
+// others.
+func (s *Store) summed(tx *bolt.Tx, read []found) (all, less []found, err error) {
+	list := make(map[string]found)
+	for _, f := range read {
+		for _, d := range f.Deliveries {
+			if d.State != Combined {
+				continue
+			}
+			sum, known := list[d.Into]
+			if !known {
+				if sum.Notification, sum.key, err = s.under(tx, messageKey(f.Account, d.Into)); err != nil {
+					return nil, nil, err
+				}
+			}
+			if sum.key == nil {
+				continue
+			}
+			if i := sum.delivery(d.Device); i >= 0 && sum.Deliveries[i].State == Pending && !s.maybeShown(tx, sum.Deliveries[i], sum.Notification, sum.key) {
+				sum.Count--
+			} else {
+				sum.Read++
+			}
+			list[d.Into] = sum
+		}
+	}
+	for _, sum := range list {
+		if sum.Read >= sum.Count {
+			all = append(all, sum)
+		} else {
+			less = append(less, sum)
+		}
+	}
+	return all, less, nil
+}
+
+// concerned gives the queues in which any of the mails waits or that are to be told, and told those that may show one.
 func (s *Store) concerned(tx *bolt.Tx, read []found, now time.Time) (queues []waiting, told map[string]bool, err error) {
 	shown := make(map[string]bool) // of the devices concerned: whether it may show one
 	for _, f := range read {
 		for _, d := range f.Deliveries {
 			if d.State == Delivered || d.State == Pending {
-				shown[d.Device] = shown[d.Device] || d.State == Delivered || s.maybeShown(tx, d, f.key)
+				shown[d.Device] = shown[d.Device] || d.State == Delivered || s.maybeShown(tx, d, f.Notification, f.key)
 			}
 		}
 	}
@@ -109,7 +153,7 @@ func (s *Store) concerned(tx *bolt.Tx, read []found, now time.Time) (queues []wa
 			return nil, nil, err
 		}
 		if there {
-			list, told[id] = append(list, row.Device), shown[id] && row.Transport.Silent()
+			list, told[id] = append(list, row.Device), shown[id]
 		}
 	}
 	queues, err = queuesOf(tx, list, now)
@@ -121,14 +165,10 @@ func clearOf(account string, ids []string, now time.Time) Notification {
 		At: now, Expires: now.Add(ClearKind.Lifetime()), Clear: ids}
 }
 
-// maybeShown reports whether a delivery that waits may have reached its phone: a try went unanswered, or it was at the head of its queue when an earlier
+// maybeShown reports whether a delivery that waits may have reached its phone: a try went unanswered, or it was at the head of its line when an earlier
 // run of the program ended.
-func (s *Store) maybeShown(tx *bolt.Tx, d Delivery, nkey []byte) bool {
-	if d.Unknown {
-		return true
-	}
-	first := prefixed(tx.Bucket(outbox), []byte(d.Device), 1)
-	return len(first) > 0 && string(first[0][len(d.Device):]) == string(nkey[:8]) && binary.BigEndian.Uint64(nkey) <= s.began
+func (s *Store) maybeShown(tx *bolt.Tx, d Delivery, n Notification, nkey []byte) bool {
+	return d.Unknown || binary.BigEndian.Uint64(nkey) <= s.began && isFirst(tx, d.Device, n.line(), nkey)
 }
 
 // cancel notes that a mail is cleared and takes what waits of it out of the queues.
@@ -136,7 +176,7 @@ func (s *Store) cancel(tx *bolt.Tx, nkey []byte, n Notification, now time.Time) 
 	n.Cleared = now
 	for i, d := range n.Deliveries {
 		if d.State == Pending {
-			must(tx.Bucket(outbox).Delete(join([]byte(d.Device), nkey[:8])))
+			must(tx.Bucket(outbox).Delete(outboxKey(d.Device, n.line(), nkey[:8])))
 			n.Deliveries[i].State, n.Deliveries[i].At = Cleared, now
 		}
 	}
@@ -164,8 +204,6 @@ func (s *Store) overtaken(tx *bolt.Tx, w Work, o Outcome, now time.Time) (told b
 		entry.State = Delivered
 	}
 	s.setDelivery(tx, nkey, n, entry)
-	if told = w.Device.Transport.Silent(); told {
-		s.insert(tx, clearOf(n.Account, []string{n.ID}, now), queues, now)
-	}
-	return told, nil
+	s.insert(tx, clearOf(n.Account, []string{n.ID}, now), queues, now)
+	return true, nil
 }

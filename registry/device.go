@@ -30,9 +30,11 @@ type sealedKeys struct {
 
 // queueRow is what moves about a device: when it is due, its lane, its status.
 type queueRow struct {
-	Due    time.Time `json:",omitzero"` // zero: nothing is queued
-	Lane   string
-	Status Status
+	Due     time.Time `json:",omitzero"`  // zero: nothing is queued that goes by itself
+	Holding bool      `json:",omitempty"` // Due is when the first hold ends: what comes in another line need not wait for it
+	Lane    string
+	Status  Status
+	Lines   map[string]lineRow `json:",omitempty"` // by line
 }
 
 func (s *Store) putDevice(tx *bolt.Tx, d Device) {

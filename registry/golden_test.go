@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // golden is what testdata keeps beside a store of a released schema version: its key, and what a store makes at random.
@@ -53,6 +55,9 @@ func makeGolden(t *testing.T, dir string) golden {
 	if _, err := s.UpdateAccount(b, dawn); err != nil {
 		t.Fatal(err)
 	}
+	w := head(t, s, list[1], dawn)
+	w.Remember = 3
+	settle(t, s, w, Outcome{Result: ResultDelivered}, dawn)
 	for _, d := range list {
 		drain(t, s, d, dawn)
 	}
@@ -182,7 +187,24 @@ func readGolden(t *testing.T, version string) {
 	if version != "v1" {
 		goldenWatch(t, s, g)
 	}
+	if version != "v1" && version != "v2" {
+		goldenLines(t, s, g)
+	}
 	goldenQueues(t, s, g, ann, now)
+}
+
+// goldenLines is what came with version 3.
+func goldenLines(t *testing.T, s *Store, g golden) {
+	err := s.view(func(tx *bolt.Tx) error {
+		q, err := queue(tx, g.Devices["iphone"])
+		if rang := q.Lines[g.Accounts["club"]].Rang; len(rang) != 1 || !rang[0].Equal(dawn) {
+			t.Errorf("the lines are %+v", q.Lines)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // goldenWatch is what came with version 2.

@@ -37,7 +37,7 @@ func reopen(t testing.TB, s *Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.db, s.seals = again.db, again.seals
+	s.db, s.seals, s.began = again.db, again.seals, again.began
 }
 
 // person is a user without a password.

@@ -15,6 +15,7 @@ type model struct {
 	devices  map[string]*modelDevice
 	notes    map[string]*modelNote // by stable id
 	order    []string              // of notes, oldest first
+	lines    map[string]string     // by stable id: the line of a queue, also when the note is gone
 	last     time.Time             // of the newest note that ever was
 	lanes    map[string]time.Time  // until
 }
@@ -43,7 +44,7 @@ type modelDelivery struct {
 }
 
 func newModel() *model {
-	return &model{map[string]*modelAccount{}, map[string]*modelDevice{}, map[string]*modelNote{}, nil, time.Time{}, map[string]time.Time{}}
+	return &model{map[string]*modelAccount{}, map[string]*modelDevice{}, map[string]*modelNote{}, nil, map[string]string{}, time.Time{}, map[string]time.Time{}}
 }
 
 func (m *model) sees(user, account string) bool {
@@ -69,7 +70,7 @@ func (m *model) enqueue(id string, n *modelNote, told []*modelDevice, now time.T
 		n.at = now
 	}
 	m.last = n.at
-	m.notes[id], m.order = n, append(m.order, id)
+	m.notes[id], m.order, m.lines[id] = n, append(m.order, id), n.account
 	for _, d := range told {
 		n.deliveries[d.ID] = modelDelivery{state: Pending}
 		d.queue = append(d.queue, id)
@@ -103,30 +104,41 @@ func (m *model) record(a Arrival) (recorded int) {
 	return recorded
 }
 
-// next drops what is not to be sent from the front and gives what is: "" for nothing.
+// next drops what is not to be sent from the front of the line that leads and gives what is: "" for nothing.
 func (m *model) next(d *modelDevice, now time.Time) string {
 	for len(d.queue) > 0 {
-		id := d.queue[0]
-		n := m.notes[id]
-		state := Pending
-		switch {
-		case n == nil:
-			state = Removed
-		case !now.Before(n.expires):
-			state = Expired
-		case n.account != "" && !m.rings(d, n.account), n.account == "" && n.user != d.User:
-			state = Removed
+		line, ended := m.lines[d.queue[0]], false
+		if m.standing(d, d.queue[0], now) == Pending {
+			return d.queue[0]
 		}
-		if state == Pending {
-			return id
-		}
-		if n != nil {
-			n.deliveries[d.ID] = modelDelivery{state, n.deliveries[d.ID].attempts}
-		}
-		d.queue = d.queue[1:]
+		d.queue = slices.DeleteFunc(slices.Clone(d.queue), func(id string) bool {
+			state := m.standing(d, id, now)
+			ended = ended || m.lines[id] == line && state == Pending
+			if ended || m.lines[id] != line {
+				return false
+			}
+			if n := m.notes[id]; n != nil {
+				n.deliveries[d.ID] = modelDelivery{state, n.deliveries[d.ID].attempts}
+			}
+			return true
+		})
 	}
 	d.due = time.Time{}
 	return ""
+}
+
+// standing says whether a delivery is still to be sent.
+func (m *model) standing(d *modelDevice, id string, now time.Time) DeliveryState {
+	n := m.notes[id]
+	switch {
+	case n == nil:
+		return Removed
+	case !now.Before(n.expires):
+		return Expired
+	case n.account != "" && !m.rings(d, n.account), n.account == "" && n.user != d.User:
+		return Removed
+	}
+	return Pending
 }
 
 // settle is for work whose row is still there and whose device has the address that it was taken with.
@@ -146,6 +158,11 @@ func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, now t
 	default:
 		if o.Suspect {
 			d.Status.State = Suspect
+		}
+		if n := m.notes[id]; n != nil && o.At.After(n.expires) {
+			o.At = n.expires
+		} else if n == nil {
+			o.At = at
 		}
 		if o.At.After(at) {
 			at = o.At

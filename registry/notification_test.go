@@ -41,6 +41,7 @@ func queueKeys(t testing.TB, s *Store, d Device) (keys []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	slices.Sort(keys)
 	return keys
 }
 

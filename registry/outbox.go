@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"time"
@@ -18,12 +19,16 @@ type Queue struct {
 type Work struct {
 	Device       Device
 	Notification Notification
-	Mailbox      string   // the address of the account that it concerns; empty: it concerns none
-	Unread       *int     // unread mails of all accounts that ring the device; nil: not known
-	Clear        []string // stable ids that the push is to take away beside what it shows
-	Attempts     int      // tries so far
+	Mailbox      string      // the address of the account that it concerns; empty: it concerns none
+	Unread       *int        // unread mails of all accounts that ring the device; nil: not known
+	Clear        []string    // stable ids that the push is to take away beside what it shows
+	Attempts     int         // tries so far
+	Rang         []time.Time // when the line of the work last rang, oldest first, as far as Remember asked for
+	Released     bool        // the line was held back, and that has ended: Combine ends it
+	Remember     int         // how many times of ringing Settle is to keep of the line; 0: this one does not count
 
-	seq []byte
+	key   []byte   // of its row
+	rides []queued // what Clear was taken from
 }
 
 func dueKey(at time.Time, device string) []byte {
@@ -81,7 +86,7 @@ func (s *Store) Next(device string, now time.Time) (w Work, ok bool, err error) 
 			return err
 		})
 		if err != nil || !stale {
-			return w, w.seq != nil, err
+			return w, w.key != nil, err
 		}
 		if err := s.update(func(tx *bolt.Tx) error { return s.drop(tx, device, now) }); err != nil {
 			return Work{}, false, err
@@ -89,68 +94,144 @@ func (s *Store) Next(device string, now time.Time) (w Work, ok bool, err error) 
 	}
 }
 
-// head reads the first row of a queue; stale: drop has something to do.
+// head reads the row that is sent next: the oldest of those that are the first of their line, without the lines that are held back. stale: drop has
+// something to do.
 func (s *Store) head(tx *bolt.Tx, device string, now time.Time) (w Work, stale bool, err error) {
 	d, err := s.device(tx, device)
 	if err != nil {
 		return Work{}, false, err
 	}
-	prefix := []byte(device)
-	k, nkey := tx.Bucket(outbox).Cursor().Seek(prefix)
-	if k == nil || string(k[:len(prefix)]) != device {
-		q, err := queue(tx, device)
-		return Work{}, !q.Due.IsZero(), err
+	q, err := queue(tx, device)
+	if err != nil {
+		return Work{}, false, err
 	}
-	n, found, err := s.notification(tx, nkey)
+	first, ok := leading(tx, d, q, now)
+	if !ok {
+		at, _ := nextDue(tx, d, q, time.Time{}, now)
+		return Work{}, !q.Due.Equal(at), nil
+	}
+	n, found, err := s.notification(tx, first.nkey)
 	if err != nil {
 		return Work{}, false, err
 	}
 	if !found {
 		return Work{}, true, nil
 	}
-	state, err := s.standing(tx, d, n, now)
+	state, account, err := s.standing(tx, d, n, now)
 	if err != nil || state != Pending {
 		return Work{}, true, err
 	}
-	w = Work{Device: d, Notification: n, seq: slices.Clone(k[len(prefix):])}
+	l := q.Lines[first.line]
+	w = Work{Device: d, Notification: n, Mailbox: account.Email, Rang: l.Rang, Released: !l.Until.IsZero(), key: first.key}
 	if i := n.delivery(device); i >= 0 {
 		w.Attempts = n.Deliveries[i].Attempts
 	}
-	return w, false, nil
+	if w.Unread, err = unreadOf(tx, d); err != nil {
+		return Work{}, false, err
+	}
+	return w, false, s.takeRiders(tx, &w, now)
 }
 
-// standing says whether a delivery is still to be sent.
-func (s *Store) standing(tx *bolt.Tx, d Device, n Notification, now time.Time) (DeliveryState, error) {
+// leading gives the row that is sent next, if there is one.
+func leading(tx *bolt.Tx, d Device, q queueRow, now time.Time) (first queued, ok bool) {
+	for _, r := range firsts(tx, d.ID) {
+		if rides(d.Transport, r.line) || q.Lines[r.line].held(now) {
+			continue
+		}
+		if !ok || bytes.Compare(r.seq(), first.seq()) < 0 {
+			first, ok = r, true
+		}
+	}
+	return first, ok
+}
+
+// mostRiders is how many ids ride in a push, if the first row has no more.
+const mostRiders = 16
+
+// takeRiders fills in what is to be taken away by the same push, of a device that is told such things by no push of their own.
+func (s *Store) takeRiders(tx *bolt.Tx, w *Work, now time.Time) error {
+	if !rides(w.Device.Transport, clearLine) || !w.Device.Content.Allows(Sender) {
+		return nil
+	}
+	for _, k := range prefixed(tx.Bucket(outbox), []byte(w.Device.ID+clearLine), mostRiders) {
+		r := queued{clearLine, k, slices.Clone(tx.Bucket(outbox).Get(k))}
+		n, found, err := s.notification(tx, r.nkey)
+		if err != nil {
+			return err
+		}
+		if found && now.Before(n.Expires) {
+			if len(w.Clear) > 0 && len(w.Clear)+len(n.Clear) > mostRiders {
+				return nil
+			}
+			w.Clear = append(w.Clear, n.Clear...)
+		}
+		w.rides = append(w.rides, r)
+	}
+	return nil
+}
+
+// unreadOf is how many mails are unread in all accounts that ring the device, of which it is known.
+func unreadOf(tx *bolt.Tx, d Device) (sum *int, err error) {
+	c := tx.Bucket(accounts).Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		// Most accounts of a large household are not this user's, and reading a row takes its time.
+		if !bytes.Contains(v, []byte(d.User)) {
+			continue
+		}
+		var row accountRow
+		if _, err := get(tx.Bucket(accounts), k, &row); err != nil {
+			return nil, err
+		}
+		var count int
+		known, err := get(tx.Bucket(unread), k, &count)
+		if err != nil {
+			return nil, err
+		}
+		if known && row.Enabled && d.Rings(row.Account) {
+			if sum == nil {
+				sum = new(int)
+			}
+			*sum += count
+		}
+	}
+	return sum, nil
+}
+
+// standing says whether a delivery is still to be sent, and gives its account, if it is about one.
+func (s *Store) standing(tx *bolt.Tx, d Device, n Notification, now time.Time) (DeliveryState, Account, error) {
 	if !now.Before(n.Expires) {
-		return Expired, nil
+		return Expired, Account{}, nil
 	}
 	if n.Account == "" {
 		if n.User != d.User {
-			return Removed, nil
+			return Removed, Account{}, nil
 		}
-		return Pending, nil
+		return Pending, Account{}, nil
 	}
 	var row accountRow
 	if found, err := get(tx.Bucket(accounts), []byte(n.Account), &row); err != nil {
-		return "", err
+		return "", Account{}, err
 	} else if !found || !d.Rings(row.Account) {
-		return Removed, nil
+		return Removed, Account{}, nil
 	}
-	return Pending, nil
+	return Pending, row.Account, nil
 }
 
 // mostDropped bounds the rows that one transaction drops.
 const mostDropped = 50
 
-// drop takes the rows that are not to be sent any more off the front of a queue, and the due entry with the last.
+// drop takes the rows that are not to be sent any more off the front of the line that leads a queue, and sets when the queue is due where none does.
 func (s *Store) drop(tx *bolt.Tx, device string, now time.Time) error {
-	d, err := s.device(tx, device)
+	d, w, err := s.place(tx, device, now)
 	if err != nil {
 		return err
 	}
-	q, err := queue(tx, device)
-	if err != nil {
-		return err
+	first, ok := leading(tx, d, w.row, now)
+	if !ok {
+		var at time.Time
+		at, w.row.Holding = nextDue(tx, d, w.row, w.opens, now)
+		setDue(tx, device, w.row, at)
+		return nil
 	}
 	type row struct {
 		key, nkey []byte
@@ -158,15 +239,14 @@ func (s *Store) drop(tx *bolt.Tx, device string, now time.Time) error {
 		state     DeliveryState
 	}
 	var stale []row
-	keys := prefixed(tx.Bucket(outbox), []byte(device), mostDropped)
-	for _, k := range keys {
+	for _, k := range prefixed(tx.Bucket(outbox), []byte(device+first.line), mostDropped) {
 		r := row{key: k, nkey: slices.Clone(tx.Bucket(outbox).Get(k)), state: Removed}
 		var found bool
 		if r.n, found, err = s.notification(tx, r.nkey); err != nil {
 			return err
 		}
 		if found {
-			if r.state, err = s.standing(tx, d, r.n, now); err != nil {
+			if r.state, _, err = s.standing(tx, d, r.n, now); err != nil {
 				return err
 			}
 		} else {
@@ -183,29 +263,21 @@ func (s *Store) drop(tx *bolt.Tx, device string, now time.Time) error {
 			s.setDelivery(tx, r.nkey, r.n, Delivery{Device: device, State: r.state, At: now})
 		}
 	}
-	if len(stale) == len(keys) && len(keys) < mostDropped {
-		setDue(tx, device, q, time.Time{})
-	}
 	return nil
 }
 
 // Settle writes the outcome of the work. Delivered and refused take the row from the queue and the device is due again at once if more waits; of mail
-// that was cleared meanwhile the device is told; retry and misconfigured keep it and make the device due at o.At, but after Kept at the latest; gone
+// that was cleared meanwhile the device is told; retry and misconfigured keep it and make the device due at o.At, but when it expires at the latest; gone
 // removes the device and tells its owner's other devices. Where the app has changed the address or its keys since the work was taken, nothing of it
 // counts, and where it has only confirmed them, only delivered does: anything else keeps the row, and it is due at once.
 func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 	told := false
 	err := s.update(func(tx *bolt.Tx) error {
-		d, err := s.device(tx, w.Device.ID)
+		d, at, err := s.place(tx, w.Device.ID, now)
 		if err != nil {
 			return err
 		}
-		q, err := queue(tx, d.ID)
-		if err != nil {
-			return err
-		}
-		key := join([]byte(d.ID), w.seq)
-		nkey := slices.Clone(tx.Bucket(outbox).Get(key))
+		nkey := slices.Clone(tx.Bucket(outbox).Get(w.key))
 		if nkey == nil {
 			told, err = s.overtaken(tx, w, o, now)
 			return err
@@ -221,37 +293,43 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 		if o.Result == ResultGone {
 			return s.forget(tx, d, o.Reason, now)
 		}
-		opens, err := laneOpens(tx, q.Lane, now)
+		ridden, err := s.ridden(tx, w, o)
 		if err != nil {
 			return err
 		}
-		last := w.lastOf(tx)
+		q := at.row
 		if same {
-			q.Status = q.Status.after(o, now)
+			q.Status = q.Status.after(o, at.opens.After(now), now)
 		}
-		entry := Delivery{Device: d.ID, State: Pending, At: now, Attempts: w.Attempts + 1, Code: o.Code, Reason: o.Reason, Unknown: o.Unknown}
+		entry := Delivery{Device: d.ID, State: o.Result.state(), At: now, Attempts: w.Attempts + 1, Code: o.Code, Reason: o.Reason, Unknown: o.Unknown}
 		if i := n.delivery(d.ID); i >= 0 {
 			entry.Unknown = entry.Unknown || n.Deliveries[i].Unknown
-		}
-		at := opens
-		switch o.Result {
-		case ResultDelivered:
-			entry.State = Delivered
-		case ResultRefused:
-			entry.State = Refused
-		case ResultRetry, ResultMisconfigured:
-			at = o.again(opens, now)
-		}
-		if entry.State != Pending {
-			must(tx.Bucket(outbox).Delete(key))
-			if last {
-				at = time.Time{}
-			}
 		}
 		if found {
 			s.setDelivery(tx, nkey, n, entry)
 		}
-		setDue(tx, d.ID, q, at)
+		for _, r := range ridden {
+			must(tx.Bucket(outbox).Delete(outboxKey(d.ID, clearLine, r.key[:8])))
+			if r.ID == "" {
+				continue
+			}
+			state := Delivered
+			if !now.Before(r.Expires) { // it has not been told
+				state = Expired
+			}
+			s.setDelivery(tx, r.key, r.Notification, Delivery{Device: d.ID, State: state, At: now})
+		}
+		if entry.State == Pending {
+			q.Holding = false
+			setDue(tx, d.ID, q, o.again(at.opens, n.Expires))
+			return nil
+		}
+		must(tx.Bucket(outbox).Delete(w.key))
+		line := w.Notification.line()
+		q.Lines = with(q.Lines, line, q.Lines[line].after(w, o, now), now)
+		var due time.Time
+		due, q.Holding = nextDue(tx, d, q, at.opens, now)
+		setDue(tx, d.ID, q, due)
 		return nil
 	})
 	if err == nil && (o.Result == ResultGone || told) {
@@ -260,30 +338,94 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 	return err
 }
 
-// again is when a row that the outcome keeps is due: once its lane opens, and while what is queued now is still worth sending, whatever time a service
-// asks for.
-func (o Outcome) again(opens, now time.Time) time.Time {
-	at, last := o.At, now.Add(Kept)
+// place gives a device with its queue.
+func (s *Store) place(tx *bolt.Tx, device string, now time.Time) (Device, waiting, error) {
+	d, err := s.device(tx, device)
+	if err != nil {
+		return Device{}, waiting{}, err
+	}
+	queues, err := queuesOf(tx, []Device{d}, now)
+	if err != nil {
+		return Device{}, waiting{}, err
+	}
+	return d, queues[0], nil
+}
+
+// ridden gives what the work's push has taken away with it, by its outcome; one without an id is gone, and only its row is left.
+func (s *Store) ridden(tx *bolt.Tx, w Work, o Outcome) (list []found, err error) {
+	if o.Result != ResultDelivered {
+		return nil, nil
+	}
+	for _, r := range w.rides {
+		if tx.Bucket(outbox).Get(r.key) == nil {
+			continue
+		}
+		n, _, err := s.notification(tx, r.nkey)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found{Notification: n, key: r.nkey})
+	}
+	return list, nil
+}
+
+// state is how a delivery stands after the result.
+func (r Result) state() DeliveryState {
+	switch r {
+	case ResultDelivered:
+		return Delivered
+	case ResultRefused:
+		return Refused
+	}
+	return Pending
+}
+
+// after is the line once its first row is gone.
+func (l lineRow) after(w Work, o Outcome, now time.Time) lineRow {
+	if o.Result == ResultDelivered && w.Remember > 0 {
+		l.Rang = append(slices.Clone(l.Rang), now)
+		l.Rang = l.Rang[max(0, len(l.Rang)-w.Remember):]
+	}
+	if !l.held(now) {
+		l.From, l.Until = time.Time{}, time.Time{}
+	}
+	return l
+}
+
+// again is when a row that the outcome keeps is due: once its lane opens, and when it expires at the latest, whatever time a service asks for.
+func (o Outcome) again(opens, expires time.Time) time.Time {
+	at := o.At
+	if at.After(expires) {
+		at = expires
+	}
 	if at.Before(opens) {
 		at = opens
-	}
-	if at.After(last) {
-		at = last
 	}
 	return at
 }
 
-// lastOf reports whether the work's row is the only one in its queue.
-func (w Work) lastOf(tx *bolt.Tx) bool {
-	return len(prefixed(tx.Bucket(outbox), []byte(w.Device.ID), 2)) < 2
-}
+// A device that has failed so often and for so long without one success is suspect, unless its whole lane was out of order.
+const (
+	failingFor   = 3 * 24 * time.Hour
+	failingTries = 20
+)
 
-// after is the device's status once the outcome is known. An outage and a fault of the lane say nothing of the device, but are why it does not ring.
-func (s Status) after(o Outcome, now time.Time) Status {
+// after is the device's status once the outcome is known; out: its lane is paused. An outage and a fault of the lane say nothing of the device, but are why
+// it does not ring.
+func (s Status) after(o Outcome, out bool, now time.Time) Status {
 	state := s.State
+	if o.Result == ResultRetry && !out {
+		if s.Failures++; s.Failures == 1 {
+			s.Failing = now
+		}
+		if s.Failures >= failingTries && now.Sub(s.Failing) >= failingFor {
+			o.Suspect = true
+		}
+	}
 	switch {
 	case o.Result == ResultDelivered:
 		state, s.Proof, s.Code, s.Reason = Proven, now, "", ""
+		s.Failures, s.Failing = 0, time.Time{}
 	case o.Result == ResultRetry && o.Suspect:
 		state, s.Code, s.Reason = Suspect, o.Code, o.Reason
 	case (o.Result == ResultRetry || o.Result == ResultMisconfigured) && o.Code != "" && s.State != Suspect:

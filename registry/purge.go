@@ -101,21 +101,22 @@ func orphanAnnounced(tx *bolt.Tx, from []byte, _ time.Time) (list []leftover, ne
 // pastAll is greater than every sequence, also one that damage has made.
 var pastAll = bytes.Repeat([]byte{0xff}, 9)
 
-// orphanOutbox finds the rows of devices that are gone.
+// orphanOutbox finds the rows of devices that are gone, and those that wait to go with another push and are too old for it.
 func orphanOutbox(tx *bolt.Tx, from []byte, _ time.Time) (list []leftover, next []byte, err error) {
 	idLength := len(newID())
 	c := tx.Bucket(outbox).Cursor()
-	for k, _ := c.Seek(from); k != nil; {
-		id := k[:idLength]
-		if tx.Bucket(devices).Get(id) != nil {
-			k, _ = c.Seek(join(id, pastAll))
+	for k, v := c.Seek(from); k != nil; {
+		line := k[:len(k)-8]
+		old := string(line[idLength:]) == clearLine && tx.Bucket(notifications).Get(v) == nil
+		if tx.Bucket(devices).Get(k[:idLength]) != nil && !old {
+			k, v = c.Seek(join(line, pastAll))
 			continue
 		}
 		if len(list) == mostPurged {
 			return list, slices.Clone(k), nil
 		}
 		list = append(list, leftover{bucket: outbox, key: slices.Clone(k)})
-		k, _ = c.Next()
+		k, v = c.Next()
 	}
 	return list, nil, nil
 }

@@ -154,7 +154,7 @@ func TestPurgeEndsWhateverSequenceARowHas(t *testing.T) {
 	d := phone(t, s, person(t, s, "ann"), "phone")
 	err := s.update(func(tx *bolt.Tx) error {
 		for _, n := range []uint64{0, 0xff << 56, 0xffff << 48, 1<<64 - 1} {
-			must(tx.Bucket(outbox).Put(join([]byte(d.ID), sequence(n)), []byte("nowhere")))
+			must(tx.Bucket(outbox).Put(outboxKey(d.ID, otherLine, sequence(n)), []byte("nowhere")))
 		}
 		return nil
 	})

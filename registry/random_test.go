@@ -123,7 +123,7 @@ func (r *run) compare() {
 	var next time.Time
 	for _, d := range r.m.devices {
 		switch {
-		case d.due.IsZero() || r.taken[d.ID].seq != nil:
+		case d.due.IsZero() || r.taken[d.ID].key != nil:
 		case !d.due.After(r.now):
 			want = append(want, Queue{d.ID, d.Lane()})
 		case next.IsZero() || d.due.Before(next):
@@ -164,9 +164,13 @@ func (r *run) dump() (string, error) {
 			if err != nil {
 				return err
 			}
-			var ids []string
+			keys, ids := []string(nil), []string(nil)
 			for _, k := range prefixed(tx.Bucket(outbox), []byte(d.ID), 1<<20) {
-				ids = append(ids, string(tx.Bucket(outbox).Get(k)[8:]))
+				keys = append(keys, string(tx.Bucket(outbox).Get(k)))
+			}
+			slices.Sort(keys) // by time, whatever the line
+			for _, k := range keys {
+				ids = append(ids, k[8:])
 			}
 			dumpDevice(&b, d, q.Due, ids)
 		}

@@ -207,9 +207,10 @@ func (s *Store) Level(account string) (l Level, err error) {
 
 // waiting is a device's queue while rows are being added to it.
 type waiting struct {
-	device string
-	row    queueRow
-	opens  time.Time // when the device's lane lets the next delivery out
+	device    string
+	transport Transport
+	row       queueRow
+	opens     time.Time // when the device's lane lets the next delivery out
 }
 
 // queuesOf reads what insert needs, so that it need not check anything while it writes.
@@ -224,7 +225,7 @@ func queuesOf(tx *bolt.Tx, told []Device, now time.Time) ([]waiting, error) {
 		if err != nil {
 			return nil, err
 		}
-		list[i] = waiting{d.ID, q, opens}
+		list[i] = waiting{d.ID, d.Transport, q, opens}
 	}
 	return list, nil
 }
@@ -239,18 +240,26 @@ func (s *Store) enqueue(tx *bolt.Tx, n Notification, told []Device, now time.Tim
 	return nil
 }
 
-// insert writes a notification and its place in each queue. A queue that waits for its due time goes on waiting: the
-// new row is not sent before the rows ahead of it.
+// insert writes a notification and its place in each queue. A queue that waits for its due time goes on waiting, for the new row is not sent before
+// the rows ahead of it; but where it is only other lines that are held back, the new row does not wait for them.
 func (s *Store) insert(tx *bolt.Tx, n Notification, told []waiting, now time.Time) []byte {
 	seq := sequence(next(tx, now))
-	nkey := join(seq, []byte(n.ID))
+	nkey, line := join(seq, []byte(n.ID)), n.line()
 	n.Deliveries = make([]Delivery, len(told))
 	for i := range told {
 		w := &told[i]
 		n.Deliveries[i] = Delivery{Device: w.device, State: Pending}
-		must(tx.Bucket(outbox).Put(join([]byte(w.device), seq), nkey))
-		if w.row.Due.IsZero() {
-			w.row = setDue(tx, w.device, w.row, w.opens)
+		must(tx.Bucket(outbox).Put(outboxKey(w.device, line, seq), nkey))
+		if rides(w.transport, line) {
+			continue
+		}
+		at, holding := w.opens, false
+		if l := w.row.Lines[line]; l.held(now) {
+			at, holding = l.Until, true
+		}
+		if w.row.Due.IsZero() || w.row.Holding && at.Before(w.row.Due) {
+			w.row.Holding = holding
+			w.row = setDue(tx, w.device, w.row, at)
 		}
 	}
 	s.putNotification(tx, nkey, n)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -20,11 +21,11 @@ var (
 	devices       = []byte("devices")       // id
 	owners        = []byte("owners")        // user id, '/', device id
 	addresses     = []byte("addresses")     // SHA-256 of transport and address → device id
-	queues        = []byte("queues")        // device id → when it is due, its lane, its status
+	queues        = []byte("queues")        // device id → when it is due, its lane, its status, its lines
 	lanes         = []byte("lanes")         // lane, while it is paused
 	notifications = []byte("notifications") // sequence, stable id
 	messages      = []byte("messages")      // account or user, '/', stable id → notifications key; account, '#', hash of fingerprint → the same
-	outbox        = []byte("outbox")        // device id, sequence → notifications key
+	outbox        = []byte("outbox")        // device id, line, sequence → notifications key
 	due           = []byte("due")           // time, device id → lane
 	announced     = []byte("announced")     // account, hash of folder, UIDVALIDITY, UID → notifications key, until the mail is cleared
 	unread        = []byte("unread")        // account → how many mails of its folders are unread
@@ -44,7 +45,7 @@ var (
 
 // steps lead from each schema version to the next: steps[0] makes version 1 of an empty file. A step, once released,
 // stays as it is; testdata holds a store of every released version.
-var steps = []func(*bolt.Tx, seals) error{createSchema, addWhatIsReadElsewhere}
+var steps = []func(*bolt.Tx, seals) error{createSchema, addWhatIsReadElsewhere, partQueuesIntoLines}
 
 // schemaVersion is the version that the file has. An error: it is none of ours, newer than this program, or the key does
 // not fit it.
@@ -102,6 +103,36 @@ func createSchema(tx *bolt.Tx, s seals) error {
 func addWhatIsReadElsewhere(tx *bolt.Tx, _ seals) error {
 	for _, name := range [][]byte{announced, unread, hosts} {
 		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func partQueuesIntoLines(tx *bolt.Tx, _ seals) error {
+	b := tx.Bucket(outbox)
+	parted := make(map[string][]byte)
+	var old [][]byte
+	c := b.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		var n Notification
+		found, err := get(tx.Bucket(notifications), v, &n)
+		if err != nil {
+			return err
+		}
+		if found {
+			device, seq := k[:len(k)-8], k[len(k)-8:]
+			parted[string(outboxKey(string(device), n.line(), seq))] = slices.Clone(v)
+		}
+		old = append(old, slices.Clone(k))
+	}
+	for _, k := range old {
+		if err := b.Delete(k); err != nil {
+			return err
+		}
+	}
+	for k, v := range parted {
+		if err := b.Put([]byte(k), v); err != nil {
 			return err
 		}
 	}

@@ -98,6 +98,10 @@ type Status struct {
 	Code   string    // stable, for programs; empty when all is well
 	Reason string    // for people; empty when all is well
 	Proof  time.Time // the last proof of life that was written: catch-up recorded, push accepted; zero: never
+
+	// Of a device: how many tries failed since the last success while its lane was not paused, and when the first of them did.
+	Failures int       `json:",omitempty"`
+	Failing  time.Time `json:",omitzero"`
 }
 
 // Transport is the way to a device.
@@ -326,6 +330,7 @@ type Notification struct {
 	Content    Content    `json:"-"`          // mail: at the highest level that a receiver may fetch or be sent
 	Clear      []string   `json:",omitempty"` // clear: the stable ids to take away
 	Count      int        `json:",omitempty"` // summary: how many mails it stands for
+	Read       int        `json:",omitempty"` // summary: how many of them were read or removed since it was told
 	Deliveries []Delivery // one per device that it was queued for, in no order
 
 	// Where the mail is, by which it can be looked at again.
@@ -338,10 +343,11 @@ type Notification struct {
 // DeliveryState is how a delivery stands.
 type DeliveryState string
 
-// Pending is not yet accepted by the push service; the others are final. Cleared means that the mail was read or removed first; Removed that
-// the device, its account or its right to the account went away first.
+// Pending is not yet accepted by the push service; the others are final. Cleared means that the mail was read or removed first; Combined that it is
+// told with others, in a summary; Removed that the device, its account or its right to the account went away first.
 const (
 	Pending   DeliveryState = "pending"
+	Combined  DeliveryState = "combined"
 	Cleared   DeliveryState = "cleared"
 	Delivered DeliveryState = "delivered"
 	Expired   DeliveryState = "expired"
@@ -354,6 +360,7 @@ type Delivery struct {
 	Device   string // device id, also when the device is gone
 	State    DeliveryState
 	At       time.Time `json:",omitzero"`  // of the state, or of the last try while pending; zero: not tried
+	Into     string    `json:",omitempty"` // combined: the stable id of what it went into
 	Attempts int       `json:",omitempty"` // tries that reached an answer or a failure
 	Unknown  bool      `json:",omitempty"` // while pending: after one of them the device may show it all the same
 	Code     string    `json:",omitempty"` // of the last try that was no success

@@ -1,0 +1,485 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+func hold(t testing.TB, s *Store, w Work, until, now time.Time) {
+	t.Helper()
+	if err := s.Hold(w, until, now); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func combine(t testing.TB, s *Store, w Work, now time.Time) int {
+	t.Helper()
+	n, err := s.Combine(w, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func idle(t testing.TB, s *Store, d Device, now time.Time) {
+	t.Helper()
+	if w, ok, err := s.Next(d.ID, now); ok || err != nil {
+		t.Errorf("%s is to be sent %s %s, %v", d.Name, w.Notification.Kind, w.Notification.ID, err)
+	}
+}
+
+func TestWhileOneMailboxIsHeldBackTheOthersRingAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
+	d := phone(t, s, ann, "phone")
+	first := arrive(t, s, a, 3, dawn)
+	until := dawn.Add(time.Minute)
+	w := head(t, s, d, dawn)
+	hold(t, s, w, until, dawn)
+	idle(t, s, d, dawn)
+	if due := dueNow(t, s, until.Add(-1)); due[d.ID] {
+		t.Error("what is held back is due before its time")
+	}
+	second := arrive(t, s, b, 1, dawn.Add(time.Second))
+	arrive(t, s, a, 1, dawn.Add(2*time.Second))
+	now := dawn.Add(3 * time.Second)
+	if !dueNow(t, s, now)[d.ID] {
+		t.Error("the other mailbox waits for the hold")
+	}
+	if w := head(t, s, d, now); w.Notification.ID != second[0] {
+		t.Errorf("the head is %s, want the other mailbox's", w.Notification.ID)
+	} else {
+		settle(t, s, w, Outcome{Result: ResultDelivered}, now)
+	}
+	idle(t, s, d, now)
+	reopen(t, s)
+	if dueNow(t, s, until.Add(-1))[d.ID] || !dueNow(t, s, until)[d.ID] {
+		t.Error("it is not due when the hold ends")
+	}
+	w = head(t, s, d, until)
+	if w.Notification.ID != first[0] || !w.Released {
+		t.Errorf("after the hold the head is %s, released %v", w.Notification.ID, w.Released)
+	}
+}
+
+func TestAHoldFromAClockThatWasSetBackHoldsNothing(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	arrive(t, s, a, 2, dawn)
+	fast := dawn.Add(20 * time.Minute)
+	hold(t, s, head(t, s, d[0], fast), fast.Add(time.Minute), fast)
+	if err := s.HastenDue(dawn); err != nil {
+		t.Fatal(err)
+	}
+	if !dueNow(t, s, dawn)[d[0].ID] {
+		t.Error("it is not due")
+	}
+	head(t, s, d[0], dawn)
+}
+
+func TestARetryIsNotOvertakenByWhatComesInAnotherLine(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
+	d := phone(t, s, ann, "phone")
+	arrive(t, s, a, 1, dawn)
+	settle(t, s, head(t, s, d, dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Minute)}, dawn)
+	arrive(t, s, b, 1, dawn)
+	if dueNow(t, s, dawn.Add(time.Minute-1))[d.ID] {
+		t.Error("the phone is tried before its backoff ends")
+	}
+}
+
+func TestASummaryStandsForAllThatWaitsWithItsTrueCountAndAnIDOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for _, count := range []int{2, 12, mostCombined, mostCombined + 1, 3*mostCombined + 7} {
+		s := newStore(t)
+		ann := person(t, s, "ann")
+		a := mailbox(t, s, ann, "a@example.org")
+		d, other := phone(t, s, ann, "phone"), phone(t, s, ann, "other")
+		var ids []string
+		for left := count; left > 0; left -= MostMails {
+			ids = append(ids, arrive(t, s, a, min(left, MostMails), dawn)...)
+		}
+		w := head(t, s, d, dawn)
+		hold(t, s, w, dawn.Add(time.Minute), dawn)
+		now := dawn.Add(time.Minute)
+		if n := combine(t, s, head(t, s, d, now), now); n != count {
+			t.Errorf("%d of %d mails were combined", n, count)
+		}
+		sum := head(t, s, d, now)
+		n := sum.Notification
+		if n.Kind != SummaryKind || n.Count != count || n.Account != a.ID || sum.Released || sum.Mailbox != "a@example.org" || len(n.ID) != 32 || slices.Contains(ids, n.ID) {
+			t.Errorf("the head is a %s of %d, released %v, in %q", n.Kind, n.Count, sum.Released, sum.Mailbox)
+		}
+		for _, id := range []string{ids[0], ids[len(ids)-1]} {
+			if got := deliveryOf(t, s, ann, id, d, now); got.State != Combined || got.Into != n.ID {
+				t.Errorf("a mail is %s into %q", got.State, got.Into)
+			}
+			if got := deliveryOf(t, s, ann, id, other, now); got.State != Pending {
+				t.Errorf("on the other phone it is %s", got.State)
+			}
+		}
+		reopen(t, s)
+		if again := head(t, s, d, now); again.Notification.ID != n.ID {
+			t.Error("after a restart it has another id")
+		} else {
+			settle(t, s, again, Outcome{Result: ResultDelivered}, now)
+		}
+		idle(t, s, d, now)
+	}
+}
+
+func TestASummaryThatWaitsUntriedTakesInWhatComesAfterIt(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	arrive(t, s, a, 3, dawn)
+	combine(t, s, head(t, s, d[0], dawn), dawn)
+	sum := head(t, s, d[0], dawn)
+	arrive(t, s, a, 4, dawn)
+	if n := combine(t, s, sum, dawn); n != 4 {
+		t.Errorf("%d more were combined", n)
+	}
+	if got := head(t, s, d[0], dawn).Notification; got.ID != sum.Notification.ID || got.Count != 7 {
+		t.Errorf("the head counts %d under another id: %v", got.Count, got.ID != sum.Notification.ID)
+	}
+	settle(t, s, head(t, s, d[0], dawn), Outcome{Result: ResultRetry, Code: "late", Unknown: true}, dawn)
+	arrive(t, s, a, 2, dawn)
+	if n := combine(t, s, head(t, s, d[0], dawn), dawn); n != 2 {
+		t.Errorf("%d were combined behind one that was tried", n)
+	}
+	if got := head(t, s, d[0], dawn).Notification; got.ID != sum.Notification.ID || got.Count != 7 {
+		t.Error("what may be on the phone with a count has another now")
+	}
+}
+
+func TestWhatThePhoneMayShowAlreadyGoesIntoNoSummary(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	ids := arrive(t, s, a, 4, dawn)
+	settle(t, s, head(t, s, d[0], dawn), Outcome{Result: ResultRetry, Unknown: true, Code: "late"}, dawn)
+	if n := combine(t, s, head(t, s, d[0], dawn), dawn); n != 3 {
+		t.Errorf("%d were combined, want all but the one that went unanswered", n)
+	}
+	// One that was on its way when the program was killed is such too.
+	reopen(t, s)
+	if n := combine(t, s, head(t, s, d[1], dawn), dawn); n != 3 {
+		t.Errorf("%d were combined, want all but the head of the earlier run", n)
+	}
+	for _, d := range d[:2] {
+		if w := head(t, s, d, dawn); w.Notification.ID != ids[0] {
+			t.Errorf("the head is a %s", w.Notification.Kind)
+		} else {
+			settle(t, s, w, Outcome{Result: ResultDelivered}, dawn)
+		}
+		if w := head(t, s, d, dawn); w.Notification.Count != 3 {
+			t.Errorf("then comes a %s of %d", w.Notification.Kind, w.Notification.Count)
+		}
+	}
+}
+
+func TestOneMailAloneIsNoSummary(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	ids := arrive(t, s, a, 1, dawn)
+	w := head(t, s, d[0], dawn)
+	hold(t, s, w, dawn.Add(time.Minute), dawn)
+	now := dawn.Add(time.Minute)
+	if n := combine(t, s, head(t, s, d[0], now), now); n != 0 {
+		t.Errorf("%d were combined", n)
+	}
+	if w := head(t, s, d[0], now); w.Notification.ID != ids[0] || w.Released {
+		t.Errorf("the head is a %s, released %v", w.Notification.Kind, w.Released)
+	}
+}
+
+func TestAMailThatIsReadCountsNoMoreAndASummaryOfWhichAllIsReadIsTakenAway(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "a@example.org")
+	told, waits, empty := phone(t, s, ann, "told"), phone(t, s, ann, "waits"), phone(t, s, ann, "empty")
+	arrive(t, s, a, 3, dawn)
+	var sums []string
+	for _, d := range []Device{told, waits, empty} {
+		combine(t, s, head(t, s, d, dawn), dawn)
+		sums = append(sums, head(t, s, d, dawn).Notification.ID)
+	}
+	settle(t, s, head(t, s, told, dawn), Outcome{Result: ResultDelivered}, dawn)
+	clearMail(t, s, a, 1, 2)
+	idle(t, s, told, dawn)
+	if n := head(t, s, waits, dawn).Notification; n.Kind != SummaryKind || n.Count != 2 || n.ID != sums[1] {
+		t.Errorf("the summary that waits is a %s of %d", n.Kind, n.Count)
+	}
+	clearMail(t, s, a, 2, 1, 3)
+	if w := head(t, s, told, dawn); w.Notification.Kind != ClearKind || !slices.Contains(w.Notification.Clear, sums[0]) {
+		t.Errorf("the phone that was told gets a %s of %v", w.Notification.Kind, w.Notification.Clear)
+	}
+	idle(t, s, waits, dawn)
+	idle(t, s, empty, dawn)
+}
+
+func TestClearsThatWaitBecomeOneWithAllTheirIDs(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	ids := arrive(t, s, a, 30, dawn)
+	ids = append(ids, arrive(t, s, a, 30, dawn)...)
+	drain(t, s, d[0], dawn)
+	for uid := range 60 {
+		clearMail(t, s, a, 1, uint32(uid+1))
+	}
+	w := head(t, s, d[0], dawn)
+	hold(t, s, w, dawn.Add(time.Minute), dawn)
+	now := dawn.Add(time.Minute)
+	if n := combine(t, s, head(t, s, d[0], now), now); n != mostCleared {
+		t.Errorf("%d were combined, want as many as one clear holds", n)
+	}
+	got, others := clearsOf(t, s, d[0], now)
+	slices.Sort(got)
+	slices.Sort(ids)
+	if !slices.Equal(got, ids) || others != 0 {
+		t.Errorf("%d ids are to be taken away, %d others", len(got), others)
+	}
+}
+
+func TestABrowserIsToldWhatToTakeAwayByItsNextVisiblePushAndNeverAlone(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "a@example.org")
+	page, wake := browser(t, s, ann, "page", "https://push.example"), browser(t, s, ann, "wake", "https://push.example")
+	wake.Content = Wake
+	if _, err := s.UpdateDevice(wake, dawn); err != nil {
+		t.Fatal(err)
+	}
+	ids := arrive(t, s, a, 20, dawn)
+	for _, d := range []Device{page, wake} {
+		drain(t, s, d, dawn)
+	}
+	clearMail(t, s, a, 3, 1, 2, 3)
+	clearMail(t, s, a, 14, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17)
+	for _, d := range []Device{page, wake} {
+		idle(t, s, d, dawn)
+		if dueNow(t, s, dawn.Add(Kept))[d.ID] {
+			t.Errorf("%s is due for a push that shows nothing", d.Name)
+		}
+	}
+	arrive(t, s, a, 3, dawn)
+	w := head(t, s, page, dawn)
+	if !slices.Equal(w.Clear, ids[:3]) {
+		t.Errorf("the push takes away %v, want the first three", w.Clear)
+	}
+	settle(t, s, w, Outcome{Result: ResultRetry, Code: "busy"}, dawn)
+	w = head(t, s, page, dawn)
+	settle(t, s, w, Outcome{Result: ResultDelivered}, dawn)
+	settle(t, s, w, Outcome{Result: ResultDelivered}, dawn)
+	w = head(t, s, page, dawn)
+	if !slices.Equal(w.Clear, ids[3:17]) {
+		t.Errorf("the next takes away %v, want the other fourteen", w.Clear)
+	}
+	settle(t, s, w, Outcome{Result: ResultDelivered}, dawn)
+	if w = head(t, s, page, dawn); len(w.Clear) != 0 {
+		t.Errorf("the last takes away %v once more", w.Clear)
+	}
+	if w := head(t, s, wake, dawn); len(w.Clear) != 0 {
+		t.Errorf("a device that may be told nothing is told to take away %v", w.Clear)
+	}
+	// What has waited for too long is not told.
+	clearMail(t, s, a, 1, 18)
+	later := dawn.Add(25 * time.Hour)
+	w = head(t, s, page, later)
+	settle(t, s, w, Outcome{Result: ResultDelivered}, later)
+	if len(w.Clear) != 0 || len(queueKeys(t, s, page)) != 0 {
+		t.Errorf("it takes away %v, and %d rows are left", w.Clear, len(queueKeys(t, s, page)))
+	}
+}
+
+func TestRidersOfADeviceThatNeverRingsAgainAreRemovedWithTheirNotifications(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a, page := mailbox(t, s, ann, "a@example.org"), browser(t, s, ann, "page", "https://push.example")
+	arrive(t, s, a, 1, dawn)
+	drain(t, s, page, dawn)
+	clearMail(t, s, a, 1, 1)
+	if err := s.Purge(t.Context(), dawn.Add(2*Kept)); err != nil {
+		t.Fatal(err)
+	}
+	if rows := len(queueKeys(t, s, page)); rows != 0 {
+		t.Errorf("%d rows are left", rows)
+	}
+}
+
+func TestTheTimesOfRingingAreKeptPerMailboxAsManyAsAskedAndNoLongerThanAnHour(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
+	d := phone(t, s, ann, "phone")
+	ring := func(a Account, remember int, result Result, at time.Time) {
+		t.Helper()
+		arrive(t, s, a, 1, at)
+		w := head(t, s, d, at)
+		w.Remember = remember
+		settle(t, s, w, Outcome{Result: result}, at)
+	}
+	rang := func(a Account, now time.Time) []time.Time {
+		t.Helper()
+		arrive(t, s, a, 1, now)
+		w := head(t, s, d, now)
+		settle(t, s, w, Outcome{Result: ResultRefused}, now)
+		return w.Rang
+	}
+	for i := range 4 {
+		ring(a, 3, ResultDelivered, dawn.Add(time.Duration(i)*time.Second))
+	}
+	ring(a, 3, ResultRefused, dawn.Add(5*time.Second))
+	ring(a, 0, ResultDelivered, dawn.Add(6*time.Second))
+	if got := fmt.Sprint(rang(a, dawn.Add(7*time.Second))); got != fmt.Sprint([]time.Time{dawn.Add(time.Second), dawn.Add(2 * time.Second), dawn.Add(3 * time.Second)}) {
+		t.Errorf("it rang at %s", got)
+	}
+	if got := rang(b, dawn.Add(8*time.Second)); len(got) != 0 {
+		t.Errorf("the other mailbox rang at %v", got)
+	}
+	ring(b, 3, ResultDelivered, dawn.Add(2*time.Hour))
+	err := s.view(func(tx *bolt.Tx) error {
+		q, err := queue(tx, d.ID)
+		if len(q.Lines) != 1 {
+			t.Errorf("two hours later it is remembered of %d lines", len(q.Lines))
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPushTellsHowMuchIsUnreadInAllThatRingsTheDevice(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, bob := person(t, s, "ann"), person(t, s, "bob")
+	a, b, off, his := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org"), mailbox(t, s, ann, "off@example.org"), mailbox(t, s, bob, "his@example.org")
+	d := phone(t, s, ann, "phone")
+	arrive(t, s, a, 1, dawn)
+	if w := head(t, s, d, dawn); w.Unread != nil {
+		t.Errorf("%d are unread where nobody knows", *w.Unread)
+	}
+	for account, n := range map[string]int{a.ID: 3, off.ID: 50, his.ID: 100} {
+		if err := s.SetUnread(account, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	off.Enabled = false
+	if _, err := s.UpdateAccount(off, dawn); err != nil {
+		t.Fatal(err)
+	}
+	if w := head(t, s, d, dawn); w.Unread == nil || *w.Unread != 3 {
+		t.Errorf("unread %v, want 3", w.Unread)
+	}
+	if err := s.SetUnread(b.ID, 4); err != nil {
+		t.Fatal(err)
+	}
+	if w := head(t, s, d, dawn); *w.Unread != 7 {
+		t.Errorf("unread %d, want 7", *w.Unread)
+	}
+	d.Accounts = []string{a.ID}
+	if _, err := s.UpdateDevice(d, dawn); err != nil {
+		t.Fatal(err)
+	}
+	if w := head(t, s, d, dawn); *w.Unread != 3 {
+		t.Errorf("unread %d in the one mailbox that rings it, want 3", *w.Unread)
+	}
+}
+
+func TestADeviceThatFailsForDaysWithoutASuccessIsSuspectAndKept(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	arrive(t, s, a, 1, dawn)
+	fail := func(d Device, now time.Time) State {
+		t.Helper()
+		arrive(t, s, a, 1, now)
+		settle(t, s, head(t, s, d, now), Outcome{Result: ResultRetry, Code: "late", Reason: "No answer."}, now)
+		return statusOf(t, s, d).State
+	}
+	for i := range failingTries {
+		if state := fail(d[0], dawn.Add(time.Duration(i)*time.Hour)); state != Proven {
+			t.Fatalf("%s after %d failures in as many hours", state, i+1)
+		}
+	}
+	if state := fail(d[0], dawn.Add(72*time.Hour-1)); state != Proven {
+		t.Errorf("%s before three days", state)
+	}
+	now := dawn.Add(72 * time.Hour)
+	if state := fail(d[0], now); state != Suspect {
+		t.Errorf("%s after three days", state)
+	}
+	if st := statusOf(t, s, d[0]); st.Code != "late" || st.Reason != "No answer." || !st.Since.Equal(now) {
+		t.Errorf("it does not say why: %+v", st)
+	}
+	settle(t, s, head(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)
+	if state := fail(d[0], now.Add(time.Second)); state != Proven {
+		t.Errorf("%s at the first failure after a success", state)
+	}
+
+	// An outage of the whole lane says nothing of the device.
+	fail(d[1], dawn)
+	if err := s.PauseLane(Lane{Name: d[1].Lane(), Since: dawn, Until: dawn.Add(100 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 * failingTries {
+		fail(d[1], dawn.Add(time.Duration(i)*2*time.Hour))
+	}
+	if err := s.ResumeLane(d[1].Lane(), dawn.Add(90*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if state := fail(d[1], dawn.Add(90*time.Hour)); state != Proven {
+		t.Errorf("%s after an outage of its lane", state)
+	}
+}
+
+// What waits behind the head, or is held back, is not looked at: a row of it that cannot be read does no harm until it is its turn.
+func TestWhatIsNotDueIsNotRead(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
+	d := phone(t, s, ann, "phone")
+	arrive(t, s, a, 50, dawn)
+	hold(t, s, head(t, s, d, dawn), dawn.Add(time.Hour), dawn)
+	ids := arrive(t, s, b, 50, dawn)
+	var damaged [][]byte
+	err := s.update(func(tx *bolt.Tx) error {
+		for _, k := range prefixed(tx.Bucket(outbox), []byte(d.ID), 1000) {
+			nkey := tx.Bucket(outbox).Get(k)
+			if string(nkey[8:]) != ids[0] {
+				damaged = append(damaged, slices.Clone(nkey), slices.Clone(tx.Bucket(notifications).Get(nkey)))
+			}
+		}
+		for i := 0; i < len(damaged); i += 2 {
+			must(tx.Bucket(notifications).Put(damaged[i], []byte("no row")))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := head(t, s, d, dawn); w.Notification.ID != ids[0] {
+		t.Errorf("the head is %s", w.Notification.ID)
+	}
+	err = s.update(func(tx *bolt.Tx) error {
+		for i := 0; i < len(damaged); i += 2 {
+			must(tx.Bucket(notifications).Put(damaged[i], damaged[i+1]))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -10,7 +10,7 @@ import (
 const (
 	retryFirst   = 2 * time.Second // the wait after a first failure, doubled with each
 	retryMost    = time.Minute     // and never longer: what came meanwhile waits behind it when the service is well again
-	suspectFirst = time.Hour       // the same for a suspect device
+	suspectFirst = time.Hour       // the least and the most for a suspect device
 	suspectMost  = 12 * time.Hour
 	probeFirst   = 5 * time.Second // the pause of a lane in outage, doubled with each failed probe
 	probeMost    = time.Minute
@@ -34,20 +34,32 @@ func doubled(first, most time.Duration, n int) time.Duration {
 // jitter takes up to half of d away, so that what failed together is not tried together.
 func jitter(d time.Duration) time.Duration { return d - rand.N(d/2+1) }
 
-// scheduled fills in when a delivery is tried again; attempts counts the tries before this one. One that waits for its
-// lane to be mended has no time of its own.
-func scheduled(o registry.Outcome, attempts int, now time.Time) registry.Outcome {
+// fullJitter is any time up to d: what failed together and has no need to wait for long is spread best by it.
+// https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+func fullJitter(d time.Duration) time.Duration { return 1 + rand.N(d) }
+
+// scheduled fills in when the work is tried again. Work that waits for its lane to be mended has no time of its own.
+func scheduled(o registry.Outcome, w registry.Work, now time.Time) registry.Outcome {
 	if o.Result != registry.ResultRetry {
 		return o
 	}
-	wait := doubled(retryFirst, retryMost, attempts)
-	if o.Suspect {
-		wait = doubled(suspectFirst, suspectMost, attempts)
+	wait := fullJitter(doubled(retryFirst, retryMost, w.Attempts))
+	if s := w.Device.Status; o.Suspect || s.State == registry.Suspect {
+		wait = jitter(rarely(s, w.Notification.Expires, now))
 	}
-	if at := now.Add(jitter(wait)); o.At.Before(at) {
+	if at := now.Add(wait); o.At.Before(at) {
 		o.At = at
 	}
 	return o
+}
+
+// rarely is how long a suspect device waits for its next try: half as long as it has been suspect, but no longer than half of the time that is left for
+// what waits, and within bounds.
+func rarely(s registry.Status, expires, now time.Time) time.Duration {
+	if s.State != registry.Suspect {
+		return suspectFirst
+	}
+	return max(min(now.Sub(s.Since)/2, expires.Sub(now)/2, suspectMost), suspectFirst)
 }
 
 // breaker is what the dispatcher remembers of a lane; the zero breaker is a lane that works and has nothing to do.

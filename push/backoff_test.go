@@ -38,9 +38,6 @@ func TestAWaitDoublesUpToItsMost(t *testing.T) {
 		{retryFirst, retryMost, 4, 32 * time.Second},
 		{retryFirst, retryMost, 5, time.Minute},
 		{retryFirst, retryMost, math.MaxInt, time.Minute},
-		{suspectFirst, suspectMost, 0, time.Hour},
-		{suspectFirst, suspectMost, 3, 8 * time.Hour},
-		{suspectFirst, suspectMost, 4, 12 * time.Hour},
 		{probeFirst, probeMost, 3, 40 * time.Second},
 		{probeFirst, probeMost, 4, time.Minute},
 		{storeRetry, longestIdle, 100, time.Minute},
@@ -51,29 +48,48 @@ func TestAWaitDoublesUpToItsMost(t *testing.T) {
 	}
 }
 
-// TestWhatFailedIsTriedAgainWithinItsBounds: between half of the wait and all of it, spread over the whole of that.
+// tried is the work of a device that was suspect for so long, if at all, after so many tries.
+func tried(attempts int, suspect time.Duration) registry.Work {
+	w := registry.Work{Attempts: attempts, Notification: registry.Notification{Expires: dawn.Add(72 * time.Hour)}}
+	if suspect > 0 {
+		w.Device.Status = registry.Status{State: registry.Suspect, Since: dawn.Add(-suspect)}
+	}
+	return w
+}
+
+func expiring(w registry.Work, left time.Duration) registry.Work {
+	w.Notification.Expires = dawn.Add(left)
+	return w
+}
+
 func TestWhatFailedIsTriedAgainWithinItsBounds(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		o    registry.Outcome
-		most func(attempts int) time.Duration
+		name        string
+		o           registry.Outcome
+		w           registry.Work
+		least, most time.Duration
 	}{
-		{"outage", retry(), func(n int) time.Duration { return doubled(retryFirst, retryMost, n) }},
-		{"suspect", complaint(), func(n int) time.Duration { return doubled(suspectFirst, suspectMost, n) }},
+		{"first outage", retry(), tried(0, 0), 0, 2 * time.Second},
+		{"second outage", retry(), tried(1, 0), 0, 4 * time.Second},
+		{"long outage", retry(), tried(1000, 0), 0, time.Minute},
+		{"first complaint", complaint(), tried(1000, 0), 30 * time.Minute, time.Hour},
+		{"suspect for an hour", complaint(), tried(3, time.Hour), 30 * time.Minute, time.Hour},
+		{"suspect for six hours", complaint(), tried(3, 6*time.Hour), 90 * time.Minute, 3 * time.Hour},
+		{"suspect for weeks", complaint(), tried(3, 1000*time.Hour), 6 * time.Hour, 12 * time.Hour},
+		{"suspect for weeks, with eight hours left", complaint(), expiring(tried(3, 1000*time.Hour), 8*time.Hour), 2 * time.Hour, 4 * time.Hour},
+		{"suspect for weeks, with a minute left", complaint(), expiring(tried(3, 1000*time.Hour), time.Minute), 30 * time.Minute, time.Hour},
+		{"outage of a suspect", retry(), tried(3, 1000*time.Hour), 6 * time.Hour, 12 * time.Hour},
 	} {
-		for attempts := range 15 {
-			most := c.most(attempts)
-			shortest, longest := most, time.Duration(0)
-			for range 200 {
-				wait := scheduled(c.o, attempts, dawn).At.Sub(dawn)
-				shortest, longest = min(shortest, wait), max(longest, wait)
-			}
-			if shortest < most/2 || longest > most {
-				t.Errorf("%s after %d tries: waits of %v to %v, want %v to %v", c.name, attempts, shortest, longest, most/2, most)
-			}
-			if longest-shortest < most/4 {
-				t.Errorf("%s after %d tries: waits of %v to %v are hardly spread", c.name, attempts, shortest, longest)
-			}
+		shortest, longest := c.most, time.Duration(0)
+		for range 200 {
+			wait := scheduled(c.o, c.w, dawn).At.Sub(dawn)
+			shortest, longest = min(shortest, wait), max(longest, wait)
+		}
+		if shortest < c.least || longest > c.most {
+			t.Errorf("%s: waits of %v to %v, want %v to %v", c.name, shortest, longest, c.least, c.most)
+		}
+		if longest-shortest < (c.most-c.least)/2 {
+			t.Errorf("%s: waits of %v to %v are hardly spread", c.name, shortest, longest)
 		}
 	}
 }
@@ -82,11 +98,11 @@ func TestWhatTheServiceAskedForIsHonoured(t *testing.T) {
 	for attempts := range 15 {
 		o := retry()
 		o.At = dawn.Add(time.Hour)
-		if got := scheduled(o, attempts, dawn); !got.At.Equal(o.At) {
+		if got := scheduled(o, tried(attempts, 0), dawn); !got.At.Equal(o.At) {
 			t.Errorf("after %d tries it is tried at %v, the service asked for %v", attempts, got.At, o.At)
 		}
 		o.At = dawn.Add(-time.Hour)
-		if got := scheduled(o, attempts, dawn); got.At.Before(dawn.Add(retryFirst / 2)) {
+		if got := scheduled(o, tried(attempts, 0), dawn); !got.At.After(dawn) {
 			t.Errorf("after %d tries it is tried at once, for the service asked for a time that is past", attempts)
 		}
 	}
@@ -94,7 +110,7 @@ func TestWhatTheServiceAskedForIsHonoured(t *testing.T) {
 
 func TestOnlyARetryHasATimeOfItsOwn(t *testing.T) {
 	for _, o := range []registry.Outcome{accepted, gone(), refused(), ourFault()} {
-		if got := scheduled(o, 3, dawn); got != o {
+		if got := scheduled(o, tried(3, 0), dawn); got != o {
 			t.Errorf("%s became %+v", o.Result, got)
 		}
 	}

@@ -26,10 +26,11 @@ const (
 
 // Dispatcher brings what is queued to the devices. Fill in all fields, then call Run once; Prove may be called at any time.
 type Dispatcher struct {
-	Store   *registry.Store
-	Senders map[registry.Transport]Sender // a transport without one is not configured
-	URL     func() string                 // where a click on a notification leads; "": not known
-	Log     *slog.Logger
+	Store      *registry.Store
+	Senders    map[registry.Transport]Sender // a transport without one is not configured
+	URL        func() string                 // where a click on a notification leads; "": not known
+	BurstLimit int                           // mails per minute, device and account that ring one by one before a summary takes over; 0: all
+	Log        *slog.Logger
 
 	judging sync.Mutex // held while a lane changes, here and then in the store, so that both go the same way
 	mu      sync.Mutex
@@ -204,7 +205,7 @@ func (d *Dispatcher) set(lane string, b breaker) {
 // does not send it twice; sending ends when it is to be given up.
 func (d *Dispatcher) deliver(ctx, sending context.Context, device string) {
 	log := d.Log.With("device", device)
-	w, ok, err := d.Store.Next(device, time.Now())
+	w, ok, err := d.next(device)
 	if err != nil {
 		if !errors.Is(err, registry.ErrNotFound) {
 			log.Error("a queue cannot be read", "err", err)
@@ -220,7 +221,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) {
 	defer cancel()
 	o := d.send(sending, w.Device, render(w, d.URL()))
 	asked := !o.At.IsZero()
-	o = scheduled(o, w.Attempts, time.Now())
+	o = scheduled(o, w, time.Now())
 	report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o)
 	b := d.judge(w.Device, o, log)
 	if o.Result == registry.ResultRetry && !o.Suspect && b.paused() && !asked {
@@ -228,6 +229,34 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) {
 		o.At = b.until
 	}
 	d.settle(ctx, log, w, o)
+}
+
+// next gives what is sent next to the device. A line that has rung as often as it may is held back; once that is over, one summary takes the place of what
+// waited in it.
+func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
+	for {
+		now := time.Now()
+		if w, ok, err = d.Store.Next(device, now); err != nil || !ok {
+			return w, ok, err
+		}
+		b := burstOf(w.Notification.Kind, w.Device.Transport, d.BurstLimit)
+		if w.Remember = b.limit; w.Released {
+			combined, err := d.Store.Combine(w, now)
+			if err != nil {
+				return w, false, err
+			}
+			if combined > 0 {
+				continue
+			}
+		}
+		at := b.opens(w.Rang, now)
+		if at.IsZero() {
+			return w, true, nil
+		}
+		if err := d.Store.Hold(w, at, now); err != nil {
+			return w, false, err
+		}
+	}
 }
 
 func report(log *slog.Logger, o registry.Outcome) {

@@ -25,6 +25,7 @@ type house struct {
 	uid     uint32
 	log     *logged
 	senders map[registry.Transport]Sender
+	limit   int // burst-limit
 }
 
 const owner = "ann"
@@ -110,7 +111,7 @@ func (h *house) mail(n int) []string {
 // run starts a dispatcher on the store; stop ends it and waits for it. The end of the test does so too.
 func (h *house) run() (stop func()) {
 	ctx, cancel := context.WithCancel(h.Context())
-	d := &Dispatcher{Store: h.store, Senders: h.senders, URL: func() string { return "https://push.example.org/" },
+	d := &Dispatcher{Store: h.store, Senders: h.senders, URL: func() string { return "https://push.example.org/" }, BurstLimit: h.limit,
 		Log: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	var running sync.WaitGroup
 	running.Go(func() {

@@ -64,7 +64,7 @@ func (s *Store) device(tx *bolt.Tx, id string) (Device, error) {
 		d.Subscription = &Subscription{Endpoint: Secret(secrets.Endpoint), Keys: Keys(secrets.Keys)}
 	}
 	q, err := queue(tx, id)
-	d.Status = q.Status
+	d.Status, d.Due = q.Status, q.Due
 	return d, err
 }
 

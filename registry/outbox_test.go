@@ -161,7 +161,7 @@ func TestNoServiceCanPutAQueueOffForever(t *testing.T) {
 		time.Unix(math.MaxInt64>>10, 0),
 	} {
 		settle(t, s, head(t, s, d[i], dawn), Outcome{Result: ResultRetry, At: at}, dawn)
-		if dueNow(t, s, dawn.Add(72*time.Hour - 1))[d[i].ID] {
+		if dueNow(t, s, dawn.Add(72*time.Hour-1))[d[i].ID] {
 			t.Errorf("asked for %v, is due before", at)
 		}
 		if !dueNow(t, s, dawn.Add(72*time.Hour))[d[i].ID] {

@@ -191,6 +191,7 @@ type Device struct {
 	Created      time.Time
 	Registered   time.Time // when the app last confirmed this address; a service's "gone" must be newer to count
 	Status       Status    `json:"-"`
+	Due          time.Time `json:"-"` // when what waits for it is looked at next; zero: nothing does
 }
 
 // Lane names what fails together: "fcm", "apns production", "apns sandbox", or "webpush " and the endpoint's origin.

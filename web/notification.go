@@ -11,7 +11,7 @@ import (
 // Notification is what rang, or should have, and how it went on the devices of the user who asks.
 type Notification struct {
 	ID         string     `json:"id" doc:"Stable: the id of the push"`
-	Kind       string     `json:"kind" enum:"mail,clear,attention"`
+	Kind       string     `json:"kind" enum:"mail,summary,clear,attention"`
 	Account    string     `json:"account,omitempty" doc:"Account id; absent where it concerns none"`
 	Folder     string     `json:"folder,omitempty"`
 	At         time.Time  `json:"at"`
@@ -21,6 +21,7 @@ type Notification struct {
 	Preview    string     `json:"preview,omitempty" doc:"The first words"`
 	Code       string     `json:"code,omitempty" doc:"attention: what it is about, for programs"`
 	Text       string     `json:"text,omitempty" doc:"attention: what happened and what to do"`
+	Count      int        `json:"count,omitempty" doc:"summary: how many mails it stands for"`
 	Clear      []string   `json:"clear,omitempty" doc:"clear: the ids to take away, of mail that was read or removed elsewhere"`
 	Cleared    time.Time  `json:"cleared,omitzero" doc:"mail: when it was found read or removed elsewhere; absent: it was not"`
 	Deliveries []Delivery `json:"deliveries" doc:"One per own device that it was for"`
@@ -30,8 +31,9 @@ type Notification struct {
 type Delivery struct {
 	Device   string    `json:"device" doc:"Device id"`
 	Name     string    `json:"name" doc:"The device's name"`
-	State    string    `json:"state" enum:"pending,delivered,cleared,expired,refused,removed"`
+	State    string    `json:"state" enum:"pending,delivered,cleared,combined,expired,refused,removed" doc:"combined: it is told with others, in the summary into"`
 	At       time.Time `json:"at,omitzero" doc:"Of the state, or of the last try while pending; absent: not tried yet"`
+	Into     string    `json:"into,omitempty" doc:"combined: the stable id of the summary"`
 	Attempts int       `json:"attempts"`
 	Code     string    `json:"code,omitempty" doc:"Of the last try that was no success, for programs"`
 	Reason   string    `json:"reason,omitempty" doc:"The same, for people"`
@@ -50,11 +52,11 @@ func (s *server) deviceNames(user string) (map[string]string, error) {
 // notificationOf shows the deliveries to the devices in names: of a shared account others hold the rest.
 func notificationOf(n registry.Notification, names map[string]string) Notification {
 	out := Notification{ID: n.ID, Kind: string(n.Kind), Account: n.Account, Folder: n.Folder, At: n.At.UTC(), Expires: n.Expires.UTC(),
-		From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview, Code: n.Code, Text: n.Text, Clear: n.Clear, Cleared: utc(n.Cleared),
+		From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview, Code: n.Code, Text: n.Text, Count: n.Count, Clear: n.Clear, Cleared: utc(n.Cleared),
 		Deliveries: []Delivery{}}
 	for _, d := range n.Deliveries {
 		if name, own := names[d.Device]; own {
-			out.Deliveries = append(out.Deliveries, Delivery{d.Device, name, string(d.State), utc(d.At), d.Attempts, d.Code, d.Reason})
+			out.Deliveries = append(out.Deliveries, Delivery{d.Device, name, string(d.State), utc(d.At), d.Into, d.Attempts, d.Code, d.Reason})
 		}
 	}
 	return out

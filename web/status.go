@@ -29,9 +29,11 @@ type AccountStatus struct {
 
 // DeviceStatus is how well a device can be reached.
 type DeviceStatus struct {
-	State string `json:"state" enum:"unproven,proven,suspect" doc:"unproven: no push was accepted yet; proven: one was; suspect: its service complains about this address"`
+	State string `json:"state" enum:"unproven,proven,suspect" doc:"unproven: no push was accepted yet; proven: one was; suspect: its service complains about this address, or every try has failed for days: it is tried rarely"`
 	Standing
-	Lane *Lane `json:"lane,omitempty" doc:"The pause of all devices of this push service; absent: there is none"`
+	Failures int       `json:"failures,omitempty" doc:"Tries that failed since the last push that was accepted"`
+	NextTry  time.Time `json:"next_try,omitzero" doc:"When what waits for it is tried next; absent: nothing waits"`
+	Lane     *Lane     `json:"lane,omitempty" doc:"The pause of all devices of this push service; absent: there is none"`
 }
 
 // Lane is the pause of what fails together: a push service is down, or refuses this server. What waits is kept.
@@ -71,7 +73,7 @@ func (s *server) accountStatus(a registry.Account) (AccountStatus, error) {
 }
 
 func deviceStatus(d registry.Device, lanes []registry.Lane) DeviceStatus {
-	st := DeviceStatus{State: string(d.Status.State), Standing: standingOf(d.Status)}
+	st := DeviceStatus{State: string(d.Status.State), Standing: standingOf(d.Status), Failures: d.Status.Failures, NextTry: utc(d.Due)}
 	for _, l := range lanes {
 		if l.Name == d.Lane() {
 			st.Lane = &Lane{l.Since.UTC(), l.Until.UTC(), l.Code, l.Reason}

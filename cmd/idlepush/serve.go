@@ -37,7 +37,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	if err != nil {
 		return err
 	}
-	dispatcher := &push.Dispatcher{Store: store, Senders: senders, URL: func() string { return s.home(store) }, Log: log}
+	dispatcher := &push.Dispatcher{Store: store, Senders: senders, URL: func() string { return s.home(store) }, BurstLimit: s.burstLimit, Log: log}
 	pool := &watcher.Pool{Store: store, Log: log, Dialer: watcher.Dialer{
 		Permit:  s.permitMail,
 		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},

@@ -27,6 +27,7 @@ type settings struct {
 	fcm        fcmSettings
 	apns       apnsSettings
 	vapid      string // "": the public URL
+	burstLimit int    // 0: none
 	logLevel   slog.Level
 	logJSON    bool
 }
@@ -40,6 +41,9 @@ type apnsSettings struct {
 	key                            []byte // nil: no APNs
 	keyID, teamID, topic, endpoint string
 }
+
+// mostBurst bounds burst-limit: a phone that rings more often than that is not counted, it is flooded.
+const mostBurst = 100
 
 // setting is one line of the table: the flag --name, the variable IDLEPUSH_NAME and, for a secret, the same with -file and
 // _FILE, which name a file that holds it.
@@ -107,6 +111,14 @@ var table = []setting{
 		if err != nil || u.Scheme == "mailto" && !strings.Contains(u.Opaque, "@") || u.Scheme == "https" && u.Host == "" ||
 			u.Scheme != "mailto" && u.Scheme != "https" {
 			return errors.New("want mailto:you@example.org or an https: address")
+		}
+		return nil
+	}},
+	{"burst-limit", "5", false, "`mails` per minute, device and account that ring one by one before a summary takes over; 0: no limit", func(s *settings, v string) error {
+		n, err := strconv.ParseUint(v, 10, 16)
+		s.burstLimit = int(n)
+		if err != nil || n > mostBurst {
+			return fmt.Errorf("want a number from 0 to %d", mostBurst)
 		}
 		return nil
 	}},

@@ -1,0 +1,247 @@
+package push
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+func TestABurstOpensAgainWhenTheFirstOfItIsOldEnough(t *testing.T) {
+	at := func(seconds ...int) (list []time.Time) {
+		for _, s := range seconds {
+			list = append(list, dawn.Add(time.Duration(s)*time.Second))
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name string
+		b    burst
+		rang []time.Time
+		now  int // seconds
+		want int // seconds; 0: at once
+	}{
+		{"nothing rang", burst{5, time.Minute}, nil, 10, 0},
+		{"less than the limit", burst{5, time.Minute}, at(0, 1, 2, 3), 10, 0},
+		{"the limit", burst{5, time.Minute}, at(0, 1, 2, 3, 4), 10, 60},
+		{"just before the end", burst{5, time.Minute}, at(0, 1, 2, 3, 4), 59, 60},
+		{"at the end", burst{5, time.Minute}, at(0, 1, 2, 3, 4), 60, 0},
+		{"one rang since", burst{5, time.Minute}, at(0, 1, 2, 3, 4, 60), 60, 61},
+		{"more is remembered than the limit has now", burst{2, time.Minute}, at(0, 1, 2, 3, 4), 10, 63},
+		{"a limit of one", burst{1, time.Minute}, at(0), 10, 60},
+		{"no limit", burst{}, at(0, 1, 2, 3, 4, 5, 6, 7), 10, 0},
+		{"times of a clock that was fast", burst{2, time.Minute}, at(0, 1, 500, 600), 10, 60},
+		{"only such times", burst{2, time.Minute}, at(500, 600), 10, 0},
+		{"a background push", background, at(0, 600, 1200), 1300, 3600},
+	} {
+		var want time.Time
+		if c.want > 0 {
+			want = dawn.Add(time.Duration(c.want) * time.Second)
+		}
+		if got := c.b.opens(c.rang, dawn.Add(time.Duration(c.now)*time.Second)); !got.Equal(want) {
+			t.Errorf("%s: %v, want %v", c.name, got, want)
+		}
+	}
+}
+
+func TestWhatIsBounded(t *testing.T) {
+	for _, c := range []struct {
+		kind registry.Kind
+		t    registry.Transport
+		want burst
+	}{
+		{registry.MailKind, registry.FCM, burst{5, time.Minute}},
+		{registry.SummaryKind, registry.WebPush, burst{5, time.Minute}},
+		{registry.ClearKind, registry.APNs, burst{3, time.Hour}},
+		{registry.ClearKind, registry.FCM, burst{}},
+		{registry.ClearKind, registry.UnifiedPush, burst{}},
+		{registry.AttentionKind, registry.FCM, burst{}},
+		{registry.TestKind, registry.APNs, burst{}},
+	} {
+		if got := burstOf(c.kind, c.t, 5); got != c.want {
+			t.Errorf("%s on %s: %v, want %v", c.kind, c.t, got, c.want)
+		}
+	}
+}
+
+// rung is what the device was sent and accepted, each as its kind and count, with the time since the test began.
+func (h *house) rung(d registry.Device, begin time.Time) (list []string) {
+	for _, p := range h.sends() {
+		if p.device.ID == d.ID && p.outcome == registry.ResultDelivered {
+			n, err := h.store.Notification(owner, p.message.ID, time.Now())
+			if err != nil {
+				h.Fatal(err)
+			}
+			text := fmt.Sprint(p.at.Sub(begin), " ", p.message.Kind)
+			if n.Count > 0 {
+				text += fmt.Sprint(" of ", n.Count)
+			}
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
+func TestBeyondTheBurstLimitOneSummaryRingsWhenTheMinuteEndsWithTheTrueCount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.limit = 5
+		phone := h.phone("phone")
+		h.run()
+		begin := time.Now()
+		ids := h.mail(10)
+		after(20 * time.Second)
+		ids = append(ids, h.mail(7)...)
+		after(10 * time.Minute)
+		want := []string{"0s mail", "0s mail", "0s mail", "0s mail", "0s mail", "1m0s summary of 12"}
+		if got := h.rung(phone, begin); !slices.Equal(got, want) {
+			t.Errorf("it rang %q, want %q", got, want)
+		}
+		h.stand(ids[:5], phone, registry.Delivered)
+		h.stand(ids[5:], phone, registry.Combined)
+	})
+}
+
+func TestAMailboxThatIsHeldBackKeepsNoOtherNorAnyOtherPhoneWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.limit = 2
+		phone := h.phone("phone")
+		h.run()
+		begin := time.Now()
+		h.mail(4)
+		after(time.Second)
+		h.mailbox("club")
+		other := h.phone("other")
+		h.mail(1)
+		after(time.Second)
+		if got, want := h.rung(phone, begin), []string{"0s mail", "0s mail", "1s mail"}; !slices.Equal(got, want) {
+			t.Errorf("it rang %q, want %q", got, want)
+		}
+		if got, want := h.rung(other, begin), []string{"1s mail"}; !slices.Equal(got, want) {
+			t.Errorf("the other rang %q, want %q", got, want)
+		}
+		after(time.Hour)
+		if got, want := h.rung(phone, begin)[3:], []string{"1m0s summary of 2"}; !slices.Equal(got, want) {
+			t.Errorf("then it rang %q, want %q", got, want)
+		}
+	})
+}
+
+func TestASteadyStreamRingsNoMoreOftenThanTheLimitAndIsCountedWhole(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.limit = 3
+		phone := h.phone("phone")
+		h.run()
+		begin := time.Now()
+		const mails = 600
+		for range mails {
+			h.mail(1)
+			after(time.Second)
+		}
+		after(5 * time.Minute)
+		total := 0
+		var times []time.Time
+		for _, p := range h.sends() {
+			n, err := h.store.Notification(owner, p.message.ID, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			total += max(1, n.Count)
+			times = append(times, p.at)
+		}
+		if total != mails {
+			t.Errorf("%d mails rang or were counted, of %d", total, mails)
+		}
+		for i := 3; i < len(times); i++ {
+			if times[i].Sub(times[i-3]) < time.Minute {
+				t.Errorf("ring %d and the three before it came within %v", i, times[i].Sub(times[i-3]))
+			}
+		}
+		if len(times) < 30 {
+			t.Errorf("it rang %d times in ten minutes: %q", len(times), h.rung(phone, begin))
+		}
+	})
+}
+
+func TestWithoutALimitEachMailRings(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone := h.phone("phone")
+		h.run()
+		ids := h.mail(200)
+		after(time.Second)
+		if got := h.got(phone); !slices.Equal(got, ids) {
+			t.Errorf("%d of %d rang within a second", len(got), len(ids))
+		}
+	})
+}
+
+func TestASummaryThatFailsIsTriedAgainUnderItsOwnID(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.limit = 1
+		phone := h.phone("phone")
+		h.run()
+		h.mail(1)
+		after(time.Second)
+		h.answers(until(time.Now().Add(10*time.Minute), retry))
+		h.mail(5)
+		after(3 * time.Minute)
+		h.mail(2)
+		after(time.Hour)
+		sums := make(map[string]int)
+		for _, p := range h.sends() {
+			if p.message.Kind == registry.SummaryKind {
+				n, err := h.store.Notification(owner, p.message.ID, time.Now())
+				if err != nil {
+					t.Fatal(err)
+				}
+				sums[p.message.ID] = n.Count
+			}
+		}
+		total := 0
+		for _, n := range sums {
+			total += n
+		}
+		if len(sums) == 0 || total+len(h.got(phone))-len(sums) != 8 {
+			t.Errorf("the summaries count %v, %d pushes were accepted", sums, len(h.got(phone)))
+		}
+	})
+}
+
+func TestAnIPhoneIsWokenToTakeAwayThreeTimesAnHourAndThenForAllAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		iphone := h.register(registry.Device{Name: "iphone", Transport: registry.APNs, Token: "planted token", Environment: registry.Production, Content: registry.Subject})
+		h.run()
+		h.mail(10)
+		after(time.Second)
+		begin := time.Now()
+		for uid := range uint32(10) {
+			if _, err := h.store.Clear(h.account.ID, "INBOX", 1, []uint32{uid + 1}, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			after(time.Minute)
+		}
+		after(2 * time.Hour)
+		got := h.rung(iphone, begin)[10:]
+		if want := []string{"0s clear", "1m0s clear", "2m0s clear", "1h0m0s clear"}; !slices.Equal(got, want) {
+			t.Errorf("it was woken %q, want %q", got, want)
+		}
+		sends := h.sends()
+		if n, err := h.store.Notification(owner, sends[len(sends)-1].message.ID, time.Now()); err == nil && len(n.Clear) != 7 {
+			t.Errorf("the last takes away %d, want 7", len(n.Clear))
+		}
+	})
+}

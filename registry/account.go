@@ -121,7 +121,7 @@ func (s *Store) UpdateAccount(a Account, now time.Time) (Account, error) {
 		if len(same) > 0 {
 			return ErrTaken
 		}
-		a.Created, a.Owner, a.Edited, a.Status = old.Created, old.Owner, old.Edited, old.Status
+		a.Created, a.Owner, a.Edited, a.Status, a.Told = old.Created, old.Owner, old.Edited, old.Status, old.Told
 		if !a.watchedAs(old) || old.Status.State == Attention {
 			a.Edited, a.Status = now, Status{State: New, Since: now, Proof: old.Status.Proof}
 		}
@@ -180,7 +180,7 @@ func (s *Store) RemoveAccount(id string) error {
 }
 
 // SetAccountState writes how the session of an account stands, if state or code are a change; an earlier proof than the last is none. Entering Attention queues, in the
-// same transaction, one notification that says so to every device of those who see the account. ErrStale: a person has edited
+// same transaction, one notification that says so to every device of those who see the account; working again takes it away. ErrStale: a person has edited
 // the account since seen was read, so the session that speaks is not of this account any more.
 func (s *Store) SetAccountState(seen Account, st Status) error {
 	id, woken := seen.ID, false
@@ -215,7 +215,17 @@ func (s *Store) SetAccountState(seen Account, st Status) error {
 			if err := s.enqueue(tx, n, told, st.Since); err != nil {
 				return err
 			}
-			woken = true
+			a.Told, woken = n.ID, true
+		}
+		if a.Told != "" && (st.State == Watching || st.State == Polling) {
+			n, key, err := s.under(tx, messageKey(id, a.Told))
+			if err == nil && key != nil {
+				err = s.takeAway(tx, id, []found{{Notification: n, key: key}}, st.Since)
+			}
+			if err != nil {
+				return err
+			}
+			a.Told, woken = "", true
 		}
 		s.putAccount(tx, a)
 		return nil

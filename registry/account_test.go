@@ -191,6 +191,8 @@ func TestAttentionIsSaidOnceUntilItEnds(t *testing.T) {
 		}
 		if step.said {
 			said++
+		} else if step.state == Watching {
+			said = 0 // what waits is taken back once it is mended
 		}
 		for _, d := range d {
 			if n := len(queueKeys(t, s, d)); n != said {

@@ -43,9 +43,7 @@ func (s *Store) Clear(account, folder string, uidValidity uint32, uids []uint32,
 		if err != nil {
 			return err
 		}
-		read = append(read, all...)
-		queues, told, err := s.concerned(tx, read, now)
-		if err != nil {
+		if err := s.takeAway(tx, account, append(read, all...), now); err != nil {
 			return err
 		}
 		for _, f := range less {
@@ -54,30 +52,39 @@ func (s *Store) Clear(account, folder string, uidValidity uint32, uids []uint32,
 		for _, key := range keys {
 			must(tx.Bucket(announced).Delete(key))
 		}
-		var ids []string
-		for _, f := range read {
-			s.cancel(tx, f.key, f.Notification, now)
-			ids = append(ids, f.ID)
-		}
-		var behind []waiting
-		for _, w := range queues {
-			d := Device{ID: w.device, Transport: w.transport}
-			if at, _ := nextDue(tx, d, w.row, w.opens, now); at.IsZero() {
-				w.row = setDue(tx, w.device, w.row, time.Time{})
-			}
-			if told[w.device] {
-				behind = append(behind, w)
-			}
-		}
-		if len(behind) > 0 {
-			s.insert(tx, clearOf(account, ids, now), behind, now)
-		}
 		return nil
 	})
 	if err == nil && cleared > 0 {
 		s.outbox.raise()
 	}
 	return cleared, err
+}
+
+// takeAway cancels what waits of the notifications, which are of one account, and tells the devices that may show one. It checks all before it writes.
+func (s *Store) takeAway(tx *bolt.Tx, account string, list []found, now time.Time) error {
+	queues, told, err := s.concerned(tx, list, now)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, f := range list {
+		s.cancel(tx, f.key, f.Notification, now)
+		ids = append(ids, f.ID)
+	}
+	var behind []waiting
+	for _, w := range queues {
+		d := Device{ID: w.device, Transport: w.transport}
+		if at, _ := nextDue(tx, d, w.row, w.opens, now); at.IsZero() {
+			w.row = setDue(tx, w.device, w.row, time.Time{})
+		}
+		if told[w.device] {
+			behind = append(behind, w)
+		}
+	}
+	if len(behind) > 0 {
+		s.insert(tx, clearOf(account, ids, now), behind, now)
+	}
+	return nil
 }
 
 // ranAt gives the notifications that the announced keys lead to.
@@ -134,7 +141,7 @@ func (s *Store) summed(tx *bolt.Tx, read []found) (all, less []found, err error)
 	return all, less, nil
 }
 
-// concerned gives the queues in which any of the mails waits or that are to be told, and told those that may show one.
+// concerned gives the queues in which any of the notifications waits or that are to be told, and told those that may show one.
 func (s *Store) concerned(tx *bolt.Tx, read []found, now time.Time) (queues []waiting, told map[string]bool, err error) {
 	shown := make(map[string]bool) // of the devices concerned: whether it may show one
 	for _, f := range read {

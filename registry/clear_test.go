@@ -133,6 +133,44 @@ func TestAMailThatMayHaveBeenSentBeforeTheProgramEndedIsTakenAway(t *testing.T) 
 	}
 }
 
+func TestWhatNeededAPersonIsTakenAwayOnceItIsMended(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := person(t, s, "ann")
+	a := mailbox(t, s, ann, "a@example.org")
+	told, waits := phone(t, s, ann, "told"), phone(t, s, ann, "waits")
+	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn); err != nil {
+		t.Fatal(err)
+	}
+	w := head(t, s, told, dawn)
+	settle(t, s, w, Outcome{Result: ResultDelivered}, dawn)
+	a.Password = "another"
+	a, err := s.UpdateAccount(a, dawn.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle(t, s, told, dawn.Add(time.Minute))
+	now := dawn.Add(2 * time.Minute)
+	for range 2 {
+		if err := setState(s, a, Watching, "", "", now); err != nil {
+			t.Fatal(err)
+		}
+		if got, others := clearsOf(t, s, told, now); others != 0 || len(got) > 1 || len(got) == 1 && got[0] != w.Notification.ID {
+			t.Errorf("the phone that was told is to take away %v and gets %d others", got, others)
+		} else if len(got) == 0 && now.Equal(dawn.Add(2*time.Minute)) {
+			t.Error("the phone that was told goes on showing it")
+		}
+		idle(t, s, waits, now)
+		now = now.Add(time.Minute)
+		if err := setState(s, a, Retrying, "", "", now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := states(t, s, ann, w.Notification.ID, []Device{told, waits}, now); !slices.Equal(got, []DeliveryState{Delivered, Cleared}) {
+		t.Errorf("it is %v", got)
+	}
+}
+
 func TestTheUnreadCountGoesWithItsAccount(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -64,6 +64,7 @@ type Account struct {
 	Enabled    bool
 	Created    time.Time
 	Edited     time.Time // when a person last changed how it is watched
+	Told       string    `json:",omitempty"` // the stable id of the attention that its owner was told and that was not mended since
 	Mailbox    string    `json:",omitempty"` // what stable ids are made of since it was turned into another mailbox; empty: its id
 	Status     Status
 }

@@ -119,6 +119,7 @@ func (s *street) start(t *testing.T) {
 	s.process = exec.Command(self, "serve")
 	s.process.Env = append(os.Environ(), asProgram+"=1", "SSL_CERT_FILE="+s.mail.CAFile,
 		"IDLEPUSH_LISTEN="+s.address, "IDLEPUSH_DATA="+filepath.Join(s.dir, "data"), "IDLEPUSH_ALLOW_NETS=127.0.0.0/8", "IDLEPUSH_LOG_LEVEL=debug",
+		"IDLEPUSH_BURST_LIMIT=0", // every mail is to be seen on every phone
 		"IDLEPUSH_FCM_CREDENTIALS_FILE="+credentials, "IDLEPUSH_FCM_ENDPOINT="+s.origins[s.fcm]+"/v1",
 		"IDLEPUSH_APNS_KEY_FILE="+key, "IDLEPUSH_APNS_KEY_ID="+s.apns.KeyID, "IDLEPUSH_APNS_TEAM_ID="+s.apns.TeamID,
 		"IDLEPUSH_APNS_TOPIC="+s.apns.Topic, "IDLEPUSH_APNS_ENDPOINT="+s.origins[s.apns])

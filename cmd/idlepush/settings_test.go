@@ -25,7 +25,9 @@ func TestFlagsAndEnvironmentSayTheSameThing(t *testing.T) {
 		env  map[string]string
 		want func(settings) bool
 	}{
-		"defaults":           {nil, nil, func(s settings) bool { return s.listen == "127.0.0.1:8080" && s.data == "./data" && !s.logJSON }},
+		"defaults": {nil, nil, func(s settings) bool {
+			return s.listen == "127.0.0.1:8080" && s.data == "./data" && !s.logJSON && s.burstLimit == 5
+		}},
 		"flag":               {[]string{"--listen=:1"}, nil, func(s settings) bool { return s.listen == ":1" }},
 		"environment":        {nil, map[string]string{"IDLEPUSH_LISTEN": ":2"}, func(s settings) bool { return s.listen == ":2" }},
 		"flag before it":     {[]string{"--listen=:1"}, map[string]string{"IDLEPUSH_LISTEN": ":2"}, func(s settings) bool { return s.listen == ":1" }},
@@ -36,7 +38,8 @@ func TestFlagsAndEnvironmentSayTheSameThing(t *testing.T) {
 		"nets are masked": {[]string{"--allow-nets=10.1.2.3/8, fd00::1/8"}, nil, func(s settings) bool {
 			return len(s.allowNets) == 2 && s.allowNets[0] == netip.MustParsePrefix("10.0.0.0/8")
 		}},
-		"mailto": {[]string{"--vapid-subject=mailto:a@example.org"}, nil, func(s settings) bool { return s.vapid == "mailto:a@example.org" }},
+		"no burst limit": {[]string{"--burst-limit=0"}, nil, func(s settings) bool { return s.burstLimit == 0 }},
+		"mailto":         {[]string{"--vapid-subject=mailto:a@example.org"}, nil, func(s settings) bool { return s.vapid == "mailto:a@example.org" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := parse("serve", c.args, func(k string) string { return c.env[k] }, new(bytes.Buffer))
@@ -51,7 +54,7 @@ func TestAWrongSettingIsNamedAndNoSecretRepeated(t *testing.T) {
 	for _, c := range []struct{ setting, value string }{
 		{"listen", "planted"}, {"public-url", "http://planted.example"}, {"public-url", "https://planted.example/path"}, {"admin-token", "planted"},
 		{"key", "planted"}, {"allow-nets", "planted"}, {"allow-nets", "10.0.0.1"}, {"fcm-endpoint", "planted"}, {"apns-endpoint", "ftp://planted"},
-		{"vapid-subject", "planted"}, {"vapid-subject", "mailto:planted"}, {"vapid-subject", "https://"}, {"log-level", "planted"}, {"log-format", "planted"},
+		{"vapid-subject", "planted"}, {"vapid-subject", "mailto:planted"}, {"vapid-subject", "https://"}, {"burst-limit", "planted"}, {"burst-limit", "-1"}, {"burst-limit", "101"}, {"log-level", "planted"}, {"log-format", "planted"},
 	} {
 		_, err := parse("serve", []string{"--" + c.setting + "=" + c.value}, func(string) string { return "" }, new(bytes.Buffer))
 		if err == nil || !strings.Contains(err.Error(), "--"+c.setting) || !strings.Contains(err.Error(), variable(c.setting)) || strings.Contains(err.Error(), "planted") {

@@ -145,12 +145,12 @@ func TestTheDevicesTopicComesBeforeTheServers(t *testing.T) {
 	})
 }
 
-func TestKeysThatCannotBeUsedDropTheMessageAndSendNothing(t *testing.T) {
+func TestKeysThatCannotBeUsedMakeTheDeviceSuspectAndSendNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
 		d.Encryption = &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: refusal, Code: "apns_encryption"}, "AAAA")
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_encryption"}, "AAAA")
 		if n := apns.Requests(); n != 0 {
 			t.Errorf("%d requests", n)
 		}

@@ -65,12 +65,12 @@ func TestNothingOfAMailIsOnTheWireInTheClearForADeviceWithKeys(t *testing.T) {
 	})
 }
 
-func TestKeysThatCannotBeUsedDropTheMessageAndSendNothing(t *testing.T) {
+func TestKeysThatCannotBeUsedMakeTheDeviceSuspectAndSendNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		d := device(fcm.Register(nil))
 		d.Encryption = &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: registry.ResultRefused, Code: "fcm_encryption"}, "AAAA")
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "fcm_encryption"}, "AAAA")
 		if n := fcm.Requests() + fcm.Grants(); n != 0 {
 			t.Errorf("%d requests", n)
 		}

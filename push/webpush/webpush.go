@@ -71,11 +71,11 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if d.Subscription == nil {
-		return push.Refused("webpush_subscription_missing", "This device has no subscription. Register it again.")
+		return push.Suspect("webpush_subscription_missing", "This device has no subscription. Register it again.")
 	}
 	endpoint, err := parseEndpoint(d.Subscription.Endpoint)
 	if err != nil {
-		return push.Refused("webpush_endpoint_invalid", "This device's push address "+err.Error()+". Register the device again.")
+		return push.Suspect("webpush_endpoint_invalid", "This device's push address "+err.Error()+". Register the device again.")
 	}
 	aud := audience{origin(endpoint), s.subject()}
 	if !contact(aud.subject) {
@@ -91,7 +91,7 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	}
 	body, err := push.Encrypt(text, d.Subscription.Keys)
 	if bad, ok := errors.AsType[*push.KeysError](err); ok {
-		return push.Refused("webpush_keys_invalid", "This device's key "+bad.Error()+". Register the device again.")
+		return push.Suspect("webpush_keys_invalid", "This device's key "+bad.Error()+". Register the device again.")
 	} else if err != nil {
 		return unsendable
 	}

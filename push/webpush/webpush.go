@@ -101,7 +101,7 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	}
 	answer := s.post(ctx, endpoint, token, m, body)
 	denied := answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden
-	if denied && judge(answer) != mismatch {
+	if denied && judge(answer).result == registry.ResultMisconfigured {
 		if renewed, ok := s.vapid.renew(aud, token); ok {
 			answer = s.post(ctx, endpoint, renewed, m, body)
 		}

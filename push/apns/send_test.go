@@ -142,6 +142,7 @@ func TestTheDevicesTopicComesBeforeTheServers(t *testing.T) {
 		}
 		d.Topic = apns.Topic
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		provoked(t, apns, `topic "org.example.other"`)
 	})
 }
 
@@ -307,8 +308,8 @@ func TestWhatTakesAwayWakesTheAppAndShowsNothing(t *testing.T) {
 				t.Errorf("sent %s with priority %s", got.Raw, got.Priority)
 			}
 		}
-		if len(apns.Messages()) != 2 || len(apns.Violations()) > 0 {
-			t.Errorf("%d messages, %q", len(apns.Messages()), apns.Violations())
+		if len(apns.Messages()) != 2 {
+			t.Errorf("%d messages", len(apns.Messages()))
 		}
 	})
 }

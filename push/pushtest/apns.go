@@ -65,17 +65,29 @@ func NewAPNs(topic string) (*APNs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the APNs key: %w", err)
 	}
-	return &APNs{
-		Key:     pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
-		KeyID:   rand.Text()[:10],
-		TeamID:  rand.Text()[:10],
-		Topic:   topic,
-		public:  &key.PublicKey,
-		phones:  make(map[string]*Receiver),
-		gone:    make(map[string]time.Time),
-		expired: make(map[string]bool),
-		issued:  make(map[int64]time.Time),
-	}, nil
+	a := &APNs{
+		Key:    pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+		KeyID:  rand.Text()[:10],
+		TeamID: rand.Text()[:10],
+		Topic:  topic,
+		public: &key.PublicKey,
+	}
+	a.empty()
+	return a, nil
+}
+
+func (a *APNs) empty() {
+	a.phones = make(map[string]*Receiver)
+	a.gone = make(map[string]time.Time)
+	a.expired = make(map[string]bool)
+	a.issued = make(map[int64]time.Time)
+}
+
+// Sandbox makes the other environment of the same app and key, with phones of its own.
+func (a *APNs) Sandbox() *APNs {
+	other := &APNs{Key: a.Key, KeyID: a.KeyID, TeamID: a.TeamID, Topic: a.Topic, public: a.public}
+	other.empty()
+	return other
 }
 
 // Register makes a phone and returns its device token. With a receiver the phone takes only messages encrypted to it,

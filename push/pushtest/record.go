@@ -97,6 +97,15 @@ func (r *Record[M]) Violations() []string {
 	return slices.Clone(r.violations)
 }
 
+// Forgive forgets the violations so far and returns them, for a test that provokes them.
+func (r *Record[M]) Forgive() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	forgiven := r.violations
+	r.violations = nil
+	return forgiven
+}
+
 func (r *Record[M]) accept(m M) {
 	if r.Received != nil {
 		r.Received(m)

@@ -192,7 +192,8 @@ func (s *Store) drop(tx *bolt.Tx, device string, now time.Time) error {
 // Settle writes the outcome of the work. Delivered and refused take the row from the queue and the device is due again at once if more waits; of mail
 // that was cleared meanwhile the device is told; retry and misconfigured keep it and make the device due at o.At, but after Kept at the latest; gone
 // removes the device and tells its owner's other devices. Where the app has changed the address or its keys since the work was taken, nothing of it
-// counts, and where it has only confirmed them, only delivered does: anything else keeps the row, and it is due at once.
+// counts, and where it has only confirmed them, only delivered does: anything else keeps the row, and it is due at once. An environment that delivered
+// has shown is the device's from then on, where that was not known.
 func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 	told := false
 	err := s.update(func(tx *bolt.Tx) error {
@@ -220,6 +221,11 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 		}
 		if o.Result == ResultGone {
 			return s.forget(tx, d, o.Reason, now)
+		}
+		learned := same && o.Result == ResultDelivered && o.Environment != "" && d.Environment == ""
+		if learned {
+			d.Environment = o.Environment
+			q.Lane = d.Lane()
 		}
 		opens, err := laneOpens(tx, q.Lane, now)
 		if err != nil {
@@ -250,6 +256,9 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 		}
 		if found {
 			s.setDelivery(tx, nkey, n, entry)
+		}
+		if learned {
+			s.putDevice(tx, d)
 		}
 		setDue(tx, d.ID, q, at)
 		return nil

@@ -116,16 +116,14 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	var e exchange
-	name, err := s.client.Send(context.WithValue(ctx, exchangeKey{}, &e), message)
+	// What it makes of the answer says less than the exchange.
+	_, _ = s.client.Send(context.WithValue(ctx, exchangeKey{}, &e), message)
 	switch {
 	case e.err != nil:
 		return unreached(ctx, e.err)
 	case e.status == 0:
 		// The library itself found the message wrong, so nothing was sent.
 		return unsendable
-	case e.ok() && (err != nil || name == ""):
-		return push.Retry("fcm_unreadable_answer", "Something answered that is not FCM. It is tried again by itself; check the "+
-			"setting fcm-endpoint and any proxy if this stays.")
 	}
 	return e.outcome(time.Now())
 }
@@ -143,7 +141,7 @@ func compose(d registry.Device, m push.Message, now time.Time) (*messaging.Messa
 		key, value = "encrypted", base64.RawURLEncoding.EncodeToString(body)
 	}
 	if len(key)+len(value) > maxData {
-		return nil, new(tooLarge())
+		return nil, new(tooLarge)
 	}
 	ttl := m.TTL(now)
 	// FCM lowers apps whose high priority messages show nothing.

@@ -245,7 +245,7 @@ func TestAfterGOAWAYTheNextMessageTakesANewConnection(t *testing.T) {
 		if n := dialled.Load(); n != 1 {
 			t.Errorf("%d connections for three messages, want 1", n)
 		}
-		apns.Fail("", with(status(503, "Shutdown"), "Connection", "close"))
+		apns.Fail("", pushtest.Fault{Status: 503, Reason: "Shutdown", GoAway: true, Times: 1})
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Code: "apns_shutdown"})
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
 		if n := dialled.Load(); n != 2 {

@@ -186,6 +186,8 @@ func TestWhatTheTokenEndpointSaysDecidesBetweenWaitingAndMending(t *testing.T) {
 		"redirect":          {with(status(302, ""), "Location", "/token"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
 		"connection lost":   {pushtest.Fault{Drop: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
 		"no answer":         {pushtest.Fault{Hang: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+		"half of one":       {pushtest.Fault{Status: 400, Reason: "invalid_grant", Half: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+		"a page":            {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -274,4 +276,41 @@ func TestAnAccessTokenIsKeptForItsLifeAndNoLonger(t *testing.T) {
 			t.Errorf("%d access tokens and %d requests, want 3 and 15", fcm.Grants(), fcm.Requests())
 		}
 	})
+}
+
+// TestWhateverBreaksTheMessageIsKeptAndSentAgain: an answer that is not whole is none, for its status may belong to something in between.
+func TestWhateverBreaksTheMessageIsKeptAndSentAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault   pushtest.Fault
+		result  registry.Result
+		code    string
+		unknown bool
+		reached int // times that the phone has the message before it is sent again
+	}{
+		"no answer":                 {pushtest.Fault{Hang: true}, retryResult, "fcm_timeout", true, 0},
+		"no answer, but accepted":   {pushtest.Fault{Hang: true, Accepted: true}, retryResult, "fcm_timeout", true, 1},
+		"connection lost":           {pushtest.Fault{Drop: true}, retryResult, "fcm_unreachable", true, 0},
+		"answer lost":               {pushtest.Fault{Drop: true, Accepted: true}, retryResult, "fcm_unreachable", true, 1},
+		"half of the success":       {pushtest.Fault{Status: 200, Half: true}, retryResult, "fcm_unreachable", true, 1},
+		"half of what is an outage": {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retryResult, "fcm_unreachable", true, 0},
+		"half of what is gone":      {pushtest.Fault{Status: 404, Reason: "UNREGISTERED", Half: true}, retryResult, "fcm_unreachable", true, 0},
+		"GOAWAY":                    {pushtest.Fault{Status: 503, Reason: "UNAVAILABLE", GoAway: true}, retryResult, "fcm_unavailable", false, 0},
+		"an outage's page":          {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retryResult, "fcm_unavailable", false, 0},
+		"a page that was not found": {pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, brokenSetup, "fcm_wrong_project", false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fcm, sender := service(t)
+				token := fcm.Register(nil)
+				c.fault.Times = 1
+				fcm.Fail(token, c.fault)
+				o := sender.Send(t.Context(), device(token), message())
+				expect(t, o, registry.Outcome{Result: c.result, Code: c.code}, token, "<h1>")
+				if o.Unknown != c.unknown || fcm.Requests() != 1 || len(fcm.Messages()) != c.reached {
+					t.Errorf("unknown %v after %d requests, and %d messages came, want %v, 1, %d", o.Unknown, fcm.Requests(), len(fcm.Messages()), c.unknown, c.reached)
+				}
+				expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: registry.ResultDelivered})
+			})
+		})
+	}
 }

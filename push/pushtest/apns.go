@@ -154,7 +154,7 @@ func (a *APNs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("apns-id", m.ID)
-	a.respond(w, r, token, m, func(f Fault) {
+	a.respond(w, r, token, m, func(w http.ResponseWriter, f Fault) {
 		switch {
 		case f.Body != "":
 			w.WriteHeader(f.Status)

@@ -168,7 +168,7 @@ func (f *FCM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, refuse(http.StatusBadRequest, "message.data", "%w", err))
 		return
 	}
-	f.respond(w, r, token, m, func(fault Fault) {
+	f.respond(w, r, token, m, func(w http.ResponseWriter, fault Fault) {
 		switch {
 		case fault.Body != "":
 			w.WriteHeader(fault.Status)

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -69,18 +68,20 @@ func (f *FCM) grant(w http.ResponseWriter, r *http.Request) {
 	f.grants++
 	f.mu.Unlock()
 	fault := f.next(grantPath)
-	err := f.checkGrant(r)
-	switch {
-	case err != nil:
+	if err := f.checkGrant(r); err != nil {
 		f.violated(err)
 		fault = Fault{Status: http.StatusBadRequest, Reason: "invalid_grant"}
-	case fault.Hang:
-		<-r.Context().Done()
-		return
-	case fault.Drop:
-		panic(http.ErrAbortHandler) // net/http's way to break off without an answer
 	}
-	maps.Copy(w.Header(), fault.Header)
+	fault.happen(w, r, func(w http.ResponseWriter) { f.granted(w, fault) })
+}
+
+// granted answers a token request.
+func (f *FCM) granted(w http.ResponseWriter, fault Fault) {
+	if fault.Body != "" {
+		w.WriteHeader(fault.Status)
+		io.WriteString(w, fault.Body)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	if fault.Status != http.StatusOK {
 		w.WriteHeader(fault.Status)

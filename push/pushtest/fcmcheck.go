@@ -29,8 +29,9 @@ func checkFCM(body []byte) (FCMMessage, *refusal) {
 			Token   string            `json:"token"`
 			Data    map[string]string `json:"data"`
 			Android struct {
-				Priority string `json:"priority"`
-				TTL      string `json:"ttl"`
+				Priority    string `json:"priority"`
+				TTL         string `json:"ttl"`
+				CollapseKey string `json:"collapse_key"`
 			} `json:"android"`
 		} `json:"message"`
 	}
@@ -59,7 +60,33 @@ func checkFCM(body []byte) (FCMMessage, *refusal) {
 			return none, refuse(http.StatusBadRequest, "message.data", "data key %q is reserved", key)
 		}
 	}
-	return FCMMessage{Token: registry.Secret(m.Token), Data: m.Data, Priority: m.Android.Priority, TTL: ttl, Raw: body, At: time.Now()}, nil
+	return FCMMessage{Token: registry.Secret(m.Token), Data: m.Data, Priority: m.Android.Priority, TTL: ttl, CollapseKey: m.Android.CollapseKey,
+		Raw: body, At: time.Now()}, nil
+}
+
+// mostCollapseKeys is how many different ones FCM keeps for a phone at a time; of more it drops messages, which nobody is told.
+// https://firebase.google.com/docs/cloud-messaging/customize-messages/collapsible-message-types
+const mostCollapseKeys = 4
+
+// collapses notes the message's collapse key. One too many is a violation, though FCM takes the message.
+func (f *FCM) collapses(token, key string) {
+	if key == "" {
+		return
+	}
+	f.mu.Lock()
+	if f.collapsed[token] == nil {
+		f.collapsed[token] = make(map[string]bool)
+	}
+	keys := f.collapsed[token]
+	keys[key] = true
+	tooMany := len(keys) > mostCollapseKeys
+	if tooMany {
+		delete(keys, key)
+	}
+	f.mu.Unlock()
+	if tooMany {
+		f.violated(fmt.Errorf("more than %d different collapse keys for one phone", mostCollapseKeys))
+	}
 }
 
 // grant is the token endpoint: RFC 6749 section 5 with the grant of RFC 7523.

@@ -181,6 +181,28 @@ func TestADeviceSubscribedWithAnotherKeyIsGone(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatDeniesThisServerRenewsTheToken(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault    pushtest.Fault
+		requests int
+	}{
+		"no reason":        {pushtest.Fault{Status: 403}, 2},
+		"an old token":     {pushtest.Fault{Status: 401, Body: `{"code":401,"errno":109,"message":"Invalid VAPID expiry"}`}, 2},
+		"one subscription": {pushtest.Fault{Status: 401, Body: `{"code":401,"errno":109,"message":"VAPID public key mismatch"}`}, 1},
+		"another key":      {pushtest.Fault{Status: 403, Reason: "VapidPkHashMismatch"}, 1},
+		"a bad request":    {pushtest.Fault{Status: 400, Reason: "BadJwtToken"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t)
+			s.Fail("", c.fault)
+			s.sender.Send(t.Context(), s.device, message())
+			if n := s.Requests(); n != c.requests {
+				t.Errorf("%d requests, want %d", n, c.requests)
+			}
+		})
+	}
+}
+
 func TestRetryAfterIsHonouredInBothForms(t *testing.T) {
 	s := serve(t)
 	for _, status := range []int{406, 429, 503, 507} {

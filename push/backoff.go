@@ -2,6 +2,7 @@ package push
 
 import (
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"idlepush/registry"
@@ -69,6 +70,8 @@ type breaker struct {
 	last     string    // the device that failed last
 	since    time.Time // when the pause began; zero: the lane is not paused
 	until    time.Time // when it lets a probe out
+	blaming  string    // the device with which the service last found us at fault, until a push is accepted; empty: none
+	odd      string    // devices, each between commas, with which it did so although it takes our pushes to others
 }
 
 func (b breaker) paused() bool { return !b.since.IsZero() }
@@ -85,15 +88,24 @@ func (b breaker) limit(now time.Time) int {
 }
 
 // after takes in what came of a send to the device. Any answer but a complaint about the service or about our own
-// settings proves that the lane works.
+// settings proves that the lane works; that a device is odd is proved only by a push to another that was accepted.
 func (b breaker) after(device string, o registry.Outcome, now time.Time) breaker {
 	switch {
 	case o.Result != registry.ResultMisconfigured && (o.Result != registry.ResultRetry || o.Suspect):
-		return breaker{sending: b.sending}
+		b = breaker{sending: b.sending, blaming: b.blaming, odd: b.odd}
+		if o.Result == registry.ResultDelivered {
+			if b.blaming != "" && b.blaming != device && !b.isOdd(b.blaming) {
+				b.odd += between(b.blaming)
+			}
+			b.blaming, b.odd = "", strings.ReplaceAll(b.odd, between(device), "")
+		}
+		return b
+	case o.Result == registry.ResultMisconfigured && b.isOdd(device): // it says nothing of the lane
+		return b
 	case now.Before(b.until): // it was on its way when the pause began
 		return b
 	case o.Result == registry.ResultMisconfigured:
-		b.until = now.Add(repair)
+		b.until, b.blaming = now.Add(repair), device
 	case !b.paused() && device == b.last: // one device that fails again and again is no outage of its lane
 		return b
 	default:
@@ -107,4 +119,17 @@ func (b breaker) after(device string, o registry.Outcome, now time.Time) breaker
 		b.since = now
 	}
 	return b
+}
+
+func between(device string) string { return "," + device + "," }
+
+func (b breaker) isOdd(device string) bool { return strings.Contains(b.odd, between(device)) }
+
+// read is what an outcome means for the device: that a service finds us at fault with one device, while it takes our pushes to
+// others, is a complaint about that one. Whoever wrote its address must not pause the lane of all for ever.
+func (b breaker) read(device string, o registry.Outcome) registry.Outcome {
+	if o.Result == registry.ResultMisconfigured && b.isOdd(device) {
+		o.Result, o.Suspect = registry.ResultRetry, true
+	}
+	return o
 }

@@ -208,3 +208,55 @@ func TestAPausedLaneLetsNothingOutThenOne(t *testing.T) {
 		}
 	}
 }
+
+// TestADeviceThatAloneFindsUsAtFaultPausesItsLaneOnce: a row is a send to a device and what came of it; a quarter of an hour lies between two rows.
+func TestADeviceThatAloneFindsUsAtFaultPausesItsLaneOnce(t *testing.T) {
+	type step struct {
+		device  string
+		answer  registry.Outcome
+		paused  bool // the lane, after it
+		suspect bool // the device: how the answer is read
+	}
+	for name, steps := range map[string][]step{
+		"another's push is accepted": {
+			{"a", ourFault(), true, false}, {"b", accepted, false, false}, {"a", ourFault(), false, true}, {"a", ourFault(), false, true},
+		},
+		"all find us at fault": {
+			{"a", ourFault(), true, false}, {"b", ourFault(), true, false}, {"a", ourFault(), true, false},
+		},
+		"only one device": {
+			{"a", ourFault(), true, false}, {"a", complaint(), false, true}, {"a", ourFault(), true, false},
+		},
+		"its own push is accepted": {
+			{"a", ourFault(), true, false}, {"a", accepted, false, false}, {"b", accepted, false, false}, {"a", ourFault(), true, false},
+		},
+		"it is cleared by a push of its own": {
+			{"a", ourFault(), true, false}, {"b", accepted, false, false}, {"a", ourFault(), false, true}, {"a", accepted, false, false},
+			{"a", ourFault(), true, false},
+		},
+		"another that is gone proves the lane, not us": {
+			{"a", ourFault(), true, false}, {"b", gone(), false, false}, {"a", ourFault(), true, false}, {"b", complaint(), false, true},
+			{"b", accepted, false, false}, {"a", ourFault(), false, true},
+		},
+		"two of them": {
+			{"a", ourFault(), true, false}, {"c", accepted, false, false}, {"aa", ourFault(), true, false}, {"c", accepted, false, false},
+			{"a", ourFault(), false, true}, {"aa", ourFault(), false, true}, {"a", accepted, false, false}, {"aa", ourFault(), false, true},
+		},
+		"then all find us at fault": {
+			{"a", ourFault(), true, false}, {"b", accepted, false, false}, {"b", ourFault(), true, false}, {"a", ourFault(), true, true},
+			{"b", accepted, false, false},
+		},
+	} {
+		var b breaker
+		for i, s := range steps {
+			now := dawn.Add(time.Duration(i) * repair)
+			read := b.read(s.device, s.answer)
+			if b = b.after(s.device, s.answer, now); b.paused() != s.paused || read.Suspect != s.suspect {
+				t.Errorf("%s, step %d: paused %v, suspect %v: %+v", name, i, b.paused(), read.Suspect, b)
+			}
+			if s.suspect && (read.Result != registry.ResultRetry || read.Code != s.answer.Code || read.Reason != s.answer.Reason) {
+				t.Errorf("%s, step %d: read as %+v", name, i, read)
+			}
+		}
+	}
+}

@@ -146,7 +146,9 @@ func (d *Dispatcher) remember() error {
 		if err := d.Store.ResumeLane(l.Name, now); err != nil {
 			return err
 		}
-		d.lanes[l.Name] = breaker{sending: d.lanes[l.Name].sending, failures: breakAfter, since: l.Since, until: now}
+		b := d.lanes[l.Name]
+		b.failures, b.since, b.until = breakAfter, l.Since, now
+		d.lanes[l.Name] = b
 	}
 	return nil
 }
@@ -219,11 +221,12 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) {
 	start := time.Now()
 	sending, cancel := context.WithTimeout(sending, sendLimit)
 	defer cancel()
-	o := d.send(sending, w.Device, render(w, d.URL()))
+	answer := d.send(sending, w.Device, render(w, d.URL()))
+	o := d.breaker(w.Device.Lane()).read(w.Device.ID, answer)
 	asked := !o.At.IsZero()
 	o = scheduled(o, w, time.Now())
 	report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o)
-	b := d.judge(w.Device, o, log)
+	b := d.judge(w.Device, answer, log)
 	if o.Result == registry.ResultRetry && !o.Suspect && b.paused() && !asked {
 		// It waits with its lane, and goes on with it.
 		o.At = b.until

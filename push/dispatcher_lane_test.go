@@ -391,3 +391,52 @@ func TestWhatWaitedForALaneGoesOutOnAllItsDevicesWhenItWorksAgain(t *testing.T) 
 		}
 	})
 }
+
+// TestOneDeviceThatAServiceDeniesDoesNotKeepPausingItsLane: it pauses it once, is suspect from then on, and works again when its push is accepted.
+func TestOneDeviceThatAServiceDeniesDoesNotKeepPausingItsLane(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		denied, other := h.browser("denied", origin), h.browser("other", origin)
+		h.answers(func(_ context.Context, p sent) registry.Outcome {
+			if p.device.ID == denied.ID {
+				return ourFault()
+			}
+			return accepted
+		})
+		h.run()
+		ids := h.mail(1)
+		after(time.Second)
+		// Which of the two is the probe is left to chance.
+		for range 50 {
+			if h.lane("webpush "+origin) == (registry.Lane{}) && len(h.got(other)) == len(ids) && len(ids) > 1 {
+				break
+			}
+			ids = append(ids, h.mail(1)...)
+			after(repair)
+		}
+		for range 100 {
+			ids = append(ids, h.mail(1)...)
+			after(10 * time.Minute)
+			if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
+				t.Fatalf("after %d mails the lane is paused: %+v", len(ids), lane)
+			}
+		}
+		if got := h.got(other); !slices.Equal(got, ids) {
+			t.Errorf("the other got %d of %d mails", len(got), len(ids))
+		}
+		d, err := h.store.Device(denied.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Status.State != registry.Suspect || d.Status.Code != "bad_key" {
+			t.Errorf("its status is %+v", d.Status)
+		}
+		h.stand(ids, denied, registry.Pending)
+		h.answers(nil)
+		after(suspectMost)
+		if got := h.got(denied); !slices.Equal(got, ids) {
+			t.Errorf("once it is let through it got %d of %d mails", len(got), len(ids))
+		}
+	})
+}

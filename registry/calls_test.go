@@ -78,6 +78,9 @@ func (r *run) settle() {
 	if o.Result == ResultRetry || o.Result == ResultMisconfigured {
 		o.At, o.Suspect = r.now.Add(time.Duration(r.of(30)-2)*time.Minute), o.Result == ResultRetry && r.of(3) == 0
 	}
+	if o.Result == ResultDelivered && w.Device.Transport == APNs && w.Device.Environment == "" {
+		o.Environment = []Environment{Production, Sandbox}[r.of(2)]
+	}
 	d := r.m.devices[id]
 	if d == nil {
 		r.want(r.s.Settle(w, o, r.now), ErrNotFound)
@@ -91,6 +94,9 @@ func (r *run) settle() {
 	same := d.Address() == w.Device.Address() && d.Environment == w.Device.Environment
 	if !same || o.Result != ResultDelivered && !d.Registered.Equal(w.Device.Registered) {
 		o = Outcome{Result: ResultRetry}
+	}
+	if o.Environment != "" {
+		d.Environment = o.Environment
 	}
 	state := d.Status.State
 	r.m.settle(d, w.Notification.ID, w.Attempts, o, r.now)
@@ -106,7 +112,7 @@ func (r *run) device() Device {
 	case 0, 1:
 		d.Transport, d.Token = FCM, Secret(fmt.Sprint("token ", address))
 	case 2:
-		d.Transport, d.Token, d.Environment = APNs, "token", []Environment{Production, Sandbox}[r.of(2)]
+		d.Transport, d.Token, d.Environment = APNs, "token", []Environment{"", Production, Sandbox}[r.of(3)]
 	default:
 		d.Transport, d.Subscription = WebPush, &Subscription{Endpoint: Secret(fmt.Sprintf("https://push%d.example/%d", address%2, address))}
 	}
@@ -169,7 +175,8 @@ func (r *run) updateDevice() {
 	if want != nil {
 		return
 	}
-	again := d.Address() != edited.Address() || d.Lane() != edited.Lane() || d.Status.State == Suspect && edited.Status.State == Proven
+	again := d.Address() != edited.Address() || d.Environment != edited.Environment ||
+		d.Lane() != edited.Lane() || d.Status.State == Suspect && edited.Status.State == Proven
 	d.Device = got
 	if again && !d.due.IsZero() {
 		d.due = r.m.opens(d, r.now)

@@ -259,6 +259,9 @@ func TestALaneIsWhatFailsTogether(t *testing.T) {
 	if got := (Device{Transport: WebPush}).Lane(); got != "webpush" {
 		t.Errorf("lane %q without a subscription", got)
 	}
+	if got := (Device{Transport: APNs, Token: "t"}).Lane(); got != "apns production" {
+		t.Errorf("where the environment is not known the lane is %q", got)
+	}
 }
 
 func TestAnAddressBelongsToItsTransport(t *testing.T) {

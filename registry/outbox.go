@@ -269,7 +269,8 @@ func (s *Store) drop(tx *bolt.Tx, device string, now time.Time) error {
 // Settle writes the outcome of the work. Delivered and refused take the row from the queue and the device is due again at once if more waits; of mail
 // that was cleared meanwhile the device is told; retry and misconfigured keep it and make the device due at o.At, but when it expires at the latest; gone
 // removes the device and tells its owner's other devices. Where the app has changed the address or its keys since the work was taken, nothing of it
-// counts, and where it has only confirmed them, only delivered does: anything else keeps the row, and it is due at once.
+// counts, and where it has only confirmed them, only delivered does: anything else keeps the row, and it is due at once. An environment that delivered
+// has shown is the device's from then on, where that was not known.
 func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 	told := false
 	err := s.update(func(tx *bolt.Tx) error {
@@ -298,6 +299,14 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 			return err
 		}
 		q := at.row
+		learned := same && o.Result == ResultDelivered && o.Environment != "" && d.Environment == ""
+		if learned {
+			d.Environment = o.Environment
+			q.Lane = d.Lane()
+			if at.opens, err = laneOpens(tx, q.Lane, now); err != nil {
+				return err
+			}
+		}
 		if same {
 			q.Status = q.Status.after(o, at.opens.After(now), now)
 		}
@@ -307,6 +316,9 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 		}
 		if found {
 			s.setDelivery(tx, nkey, n, entry)
+		}
+		if learned {
+			s.putDevice(tx, d)
 		}
 		for _, r := range ridden {
 			must(tx.Bucket(outbox).Delete(outboxKey(d.ID, clearLine, r.key[:8])))

@@ -348,3 +348,50 @@ func TestADeviceIsSuspectOnlyForItsOwnFaultAndProvenByItsNextPush(t *testing.T) 
 		t.Errorf("status %+v", st)
 	}
 }
+
+func TestTheEnvironmentThatAPushHasShownIsTheDevicesFromThenOn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		known Environment
+		o     Outcome
+		edit  bool // the app gives another topic while the push is under way
+		want  Environment
+	}{
+		"production":              {"", Outcome{Result: ResultDelivered, Environment: Production}, false, Production},
+		"sandbox":                 {"", Outcome{Result: ResultDelivered, Environment: Sandbox}, false, Sandbox},
+		"not shown":               {"", Outcome{Result: ResultDelivered}, false, ""},
+		"not delivered":           {"", Outcome{Result: ResultRetry, Code: "down", Reason: "Down.", Environment: Sandbox}, false, ""},
+		"known":                   {Production, Outcome{Result: ResultDelivered, Environment: Sandbox}, false, Production},
+		"of a former address":     {"", Outcome{Result: ResultDelivered, Environment: Sandbox}, true, ""},
+		"suspect in both of them": {"", Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, false, ""},
+	} {
+		s := newStore(t)
+		ann := person(t, s, "ann")
+		a := mailbox(t, s, ann, "ann@example.org")
+		d := register(t, s, Device{User: ann.ID, Name: "iphone", Transport: APNs, Token: "token", Environment: c.known, Content: Subject})
+		arrive(t, s, a, 2, dawn)
+		w := head(t, s, d, dawn)
+		if c.edit {
+			d.Topic = "org.example.mail"
+			if _, err := s.UpdateDevice(d, dawn); err != nil {
+				t.Fatal(err)
+			}
+		}
+		settle(t, s, w, c.o, dawn)
+		reopen(t, s)
+		now, err := s.Device(d.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now.Environment != c.want || now.Token != "token" || !now.Registered.Equal(w.Device.Registered) && !c.edit {
+			t.Errorf("%s: it is %+v", name, now)
+		}
+		list, _, err := s.Due(dawn.Add(Kept), 1, nil)
+		if err != nil || len(list) != 1 || list[0].Lane != now.Lane() {
+			t.Errorf("%s: what waits is in %+v, %v, want %s", name, list, err, now.Lane())
+		}
+		if next := head(t, s, d, dawn.Add(time.Minute)); next.Device.Environment != c.want {
+			t.Errorf("%s: the next push is for %q", name, next.Device.Environment)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -183,7 +184,7 @@ type Device struct {
 	Name         string
 	Transport    Transport
 	Token        Secret        `json:"-"`          // FCM and APNs
-	Environment  Environment   `json:",omitempty"` // APNs
+	Environment  Environment   `json:",omitempty"` // APNs; empty: not known, until a push shows it
 	Topic        string        `json:",omitempty"` // APNs: the app's bundle id; empty: the server's apns-topic
 	Subscription *Subscription `json:"-"`          // Web Push and UnifiedPush
 	Encryption   *Keys         `json:"-"`          // FCM and APNs: content travels encrypted to these keys; nil: in the clear
@@ -195,11 +196,12 @@ type Device struct {
 	Due          time.Time `json:"-"` // when what waits for it is looked at next; zero: nothing does
 }
 
-// Lane names what fails together: "fcm", "apns production", "apns sandbox", or "webpush " and the endpoint's origin.
+// Lane names what fails together: "fcm", "apns production", "apns sandbox", or "webpush " and the endpoint's origin. Where
+// the environment is not known, production is asked first.
 func (d Device) Lane() string {
 	switch d.Transport {
 	case APNs:
-		return "apns " + string(d.Environment)
+		return "apns " + string(cmp.Or(d.Environment, Production))
 	case WebPush, UnifiedPush:
 		if d.Subscription == nil {
 			return "webpush"

@@ -14,7 +14,7 @@ type Device struct {
 	User        string       `json:"user" doc:"User id"`
 	Name        string       `json:"name"`
 	Transport   string       `json:"transport" enum:"fcm,apns,webpush,unifiedpush"`
-	Environment string       `json:"environment,omitempty" enum:"production,sandbox" doc:"apns only"`
+	Environment string       `json:"environment,omitempty" enum:"production,sandbox" doc:"apns only; absent: not known until a push has shown it"`
 	Topic       string       `json:"topic,omitempty" doc:"apns only; absent: the server's"`
 	Encrypted   bool         `json:"encrypted" doc:"Whether what leaves the house for it is encrypted to its own key"`
 	Content     string       `json:"content" enum:"wake,sender,subject,preview" doc:"How much may leave the house for it"`
@@ -29,7 +29,7 @@ type NewDevice struct {
 	Name         string        `json:"name" minLength:"1" maxLength:"100"`
 	Transport    string        `json:"transport" enum:"fcm,apns,webpush,unifiedpush"`
 	Token        string        `json:"token,omitempty" maxLength:"4096" doc:"fcm and apns"`
-	Environment  string        `json:"environment,omitempty" enum:"production,sandbox" doc:"apns; absent: production"`
+	Environment  string        `json:"environment,omitempty" enum:"production,sandbox" doc:"apns; absent: not known, then each push asks production first and the sandbox where production does not know the token, until one has shown which it is"`
 	Topic        string        `json:"topic,omitempty" maxLength:"255" doc:"apns: the app's bundle id; absent: the server's"`
 	Subscription *Subscription `json:"subscription,omitempty" doc:"webpush and unifiedpush"`
 	Encryption   *Keys         `json:"encryption,omitempty" doc:"fcm and apns: encrypt content to these keys by RFC 8291"`
@@ -42,7 +42,7 @@ type NewDevice struct {
 type DevicePatch struct {
 	Name         *string          `json:"name,omitempty" minLength:"1" maxLength:"100"`
 	Token        *string          `json:"token,omitempty" minLength:"1" maxLength:"4096" doc:"The rotated token"`
-	Environment  *string          `json:"environment,omitempty" enum:"production,sandbox"`
+	Environment  *string          `json:"environment,omitempty" enum:"production,sandbox" doc:"Absent: as it is, also where the token changes"`
 	Topic        *string          `json:"topic,omitempty" maxLength:"255"`
 	Subscription *Subscription    `json:"subscription,omitempty" doc:"The rotated subscription"`
 	Encryption   choice[Keys]     `json:"encryption,omitempty" doc:"null: content travels unencrypted"`
@@ -54,9 +54,6 @@ func (n NewDevice) device(user string) registry.Device {
 	d := registry.Device{User: user, Name: n.Name, Transport: registry.Transport(n.Transport), Token: registry.Secret(n.Token),
 		Environment: registry.Environment(n.Environment), Topic: n.Topic, Subscription: n.Subscription.subscription(),
 		Encryption: n.Encryption.optional(), Content: registry.Level(n.Content), Accounts: n.Accounts}
-	if d.Transport == registry.APNs && d.Environment == "" {
-		d.Environment = registry.Production
-	}
 	if d.Content == "" {
 		d.Content = registry.Subject
 		if d.Subscription == nil && d.Encryption == nil {

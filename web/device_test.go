@@ -1,6 +1,7 @@
 package web
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ func TestEveryTransportRegistersAfterOneProvingPush(t *testing.T) {
 	}{
 		"fcm":           {fcmDevice(), "wake", nil, false},
 		"fcm encrypted": {fcmDevice().with("encryption", encrypted), "subject", nil, true},
-		"apns":          {apnsDevice(), "wake", "production", false},
+		"apns":          {apnsDevice(), "wake", nil, false},
 		"apns, all":     {apnsDevice().with("environment", "sandbox").with("topic", "org.example.app").with("content", "preview"), "preview", "sandbox", false},
 		"webpush":       {browser(), "subject", nil, true},
 		"unifiedpush":   {up.with("content", "sender"), "sender", nil, true},
@@ -36,6 +37,80 @@ func TestEveryTransportRegistersAfterOneProvingPush(t *testing.T) {
 			h.call(h.anna.full, "DELETE", "/devices/"+a.id(), nil, 204)
 			h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 404)
 		})
+	}
+}
+
+func TestTheEnvironmentThatAPushShowsIsKept(t *testing.T) {
+	h := newHouse(t)
+	answer := func(o registry.Outcome) { h.set(func() { h.outcome = o }) }
+	sandbox := registry.Outcome{Result: registry.ResultDelivered, Environment: registry.Sandbox}
+	down := registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
+	is := func(when, at string, want any) {
+		t.Helper()
+		if a := h.call(h.anna.full, "GET", at, nil, 200); a.body["environment"] != want {
+			t.Errorf("%s it is %s", when, a.raw)
+		}
+	}
+	asked := func(when string, want registry.Environment) {
+		t.Helper()
+		h.set(func() {
+			h.during = func(d registry.Device) {
+				if d.Environment != want {
+					t.Errorf("%s a push is for %q, want %q", when, d.Environment, want)
+				}
+			}
+		})
+	}
+
+	answer(down)
+	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
+	is("unproven", at, nil)
+	answer(sandbox)
+	asked("tested", "")
+	h.call(h.anna.full, "POST", at+"/test", nil, 200)
+	is("tested", at, "sandbox")
+
+	asked("registered again", "")
+	h.call(h.anna.full, "POST", "/devices", apnsDevice(), 200)
+	if h.proved != 1 {
+		t.Errorf("registered again with what is known: %d proving pushes", h.proved)
+	}
+	is("registered again", at, "sandbox")
+	asked("with another token", registry.Sandbox)
+	answer(registry.Outcome{Result: registry.ResultDelivered})
+	h.call(h.anna.full, "PATCH", at, object{"token": strings.Repeat("0b", 32)}, 200)
+	is("with another token", at, "sandbox")
+	asked("moved", registry.Production)
+	h.call(h.anna.full, "PATCH", at, object{"environment": "production"}, 200)
+	is("moved", at, "production")
+	if h.proved != 3 {
+		t.Errorf("%d proving pushes, want 3", h.proved)
+	}
+
+	asked("new", "")
+	answer(sandbox)
+	at = "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
+	is("proved", at, "sandbox")
+	asked("given", registry.Production)
+	answer(registry.Outcome{Result: registry.ResultDelivered})
+	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "production"), 200)
+	is("given", at, "production")
+	answer(registry.Outcome{Result: registry.ResultRetry, Suspect: true, Code: "apns_bad_device_token", Reason: "Apple does not know it."})
+	asked("nobody's", "")
+	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("token", strings.Repeat("0c", 32)), 422).wantFields(t, "token")
+}
+
+func TestARotationShowsAnEnvironmentThatWasNotKnown(t *testing.T) {
+	h := newHouse(t)
+	h.set(func() {
+		h.outcome = registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
+	})
+	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
+	h.set(func() {
+		h.outcome = registry.Outcome{Result: registry.ResultDelivered, Environment: registry.Production}
+	})
+	if a := h.call(h.anna.full, "PATCH", at, object{"token": strings.Repeat("0b", 32)}, 200); a.body["environment"] != "production" || a.state() != "proven" {
+		t.Errorf("it is %s", a.raw)
 	}
 }
 

@@ -73,3 +73,34 @@ func TestAttentionSaysWhatToDo(t *testing.T) {
 		t.Errorf("the account's status is %v", st)
 	}
 }
+
+func TestADeviceThatIsGoneIsSaidOnAnotherAndHereWhereThereIsNone(t *testing.T) {
+	h := newHouse(t)
+	account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+	phone := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+	laptop := h.call(h.anna.full, "POST", "/devices", browser(), 201).id()
+	now := time.Now()
+	_, err := h.store.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2}, Mails: []registry.Mail{{UID: 1}}, At: now})
+	fatal(t, err)
+	for n, id := range []string{phone, laptop} {
+		work, ok, err := h.store.Next(id, now)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		fatal(t, h.store.Settle(work, registry.Outcome{Result: registry.ResultGone, Code: "gone", Reason: "The app was removed."}, now))
+		h.call(h.anna.full, "GET", "/devices/"+id, nil, 404)
+		list := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)
+		told := list[0].(map[string]any)
+		name := []string{"Phone", "Laptop"}[n]
+		if len(list) != n+2 || told["kind"] != "attention" || told["code"] != "device_gone" || told["text"] != name+" gets no more notifications: The app was removed." {
+			t.Errorf("%s: %v", name, list)
+		}
+		deliveries := told["deliveries"].([]any)
+		if want := 1 - n; len(deliveries) != want || want == 1 && deliveries[0].(map[string]any)["device"] != laptop {
+			t.Errorf("%s: it is said on %v", name, deliveries)
+		}
+	}
+	if items := h.call(h.ben.full, "GET", "/notifications", nil, 200).body["items"].([]any); len(items) != 0 {
+		t.Errorf("another user sees %v", items)
+	}
+}

@@ -27,9 +27,12 @@ func (s *server) createDevice(ctx context.Context, c caller, in *body[NewDevice]
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
 		return nil, err
 	}
+	if d.Environment == "" && known.Status.State == registry.Proven {
+		d.Environment = known.Environment // a push has shown it
+	}
 	// What another user registered is new to this one, who may not even hold the keys.
 	if known.User != user || !d.SameAddress(known) {
-		if d.Status, err = s.prove(ctx, c, d); err != nil {
+		if d, err = s.prove(ctx, c, d); err != nil {
 			return nil, err
 		}
 	}
@@ -58,7 +61,7 @@ func (s *server) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch
 		return nil, err
 	}
 	fresh := !d.SameAddress(old)
-	var proof registry.Status // empty: as it is, which a push under way may change
+	var proof registry.Device // its status is empty: as it is, which a push under way may change
 	if fresh {
 		if err := s.CheckAddress(d); err != nil {
 			return nil, err
@@ -78,7 +81,10 @@ func (s *server) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch
 	if !now.SameAddress(old) && (fresh || !d.SameAddress(now)) {
 		return nil, problem(http.StatusConflict, "changed", "This device was changed by another request at the same time. Look at it, then try again.")
 	}
-	d.Status = proof
+	d.Status = proof.Status
+	if d.Environment == "" {
+		d.Environment = proof.Environment
+	}
 	d, err = s.Store.UpdateDevice(d, time.Now())
 	if errors.Is(err, registry.ErrTaken) {
 		return nil, problem(http.StatusConflict, "taken", "That address is registered as another device. Remove one of the two.")
@@ -105,26 +111,36 @@ func (s *server) checkDevice(d registry.Device, accounts []string) error {
 	return f.err()
 }
 
-// prove sends the one proving push. A service that says no to this address fails the registration; one that is down, or
-// a server that is not set up right, leaves the device unproven.
-func (s *server) prove(ctx context.Context, c caller, d registry.Device) (registry.Status, error) {
+// prove sends the one proving push, and gives the device with what that showed of it. A service that says no to this address
+// fails the registration; one that is down, or a server that is not set up right, leaves the device unproven.
+func (s *server) prove(ctx context.Context, c caller, d registry.Device) (registry.Device, error) {
 	if err := s.pushTried(c); err != nil {
-		return registry.Status{}, err
+		return d, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, pushTime)
 	defer cancel()
 	o := s.Prove(ctx, d)
 	switch {
 	case o.Result == registry.ResultDelivered:
-		return registry.Status{State: registry.Proven, Proof: time.Now()}, nil
+		return shownBy(o, d), nil
 	case o.Result == registry.ResultGone, o.Result == registry.ResultRefused, o.Suspect:
 		field := "token"
 		if d.Subscription != nil {
 			field = "subscription"
 		}
-		return registry.Status{}, unprocessable(field, o.Code, o.Reason)
+		return d, unprocessable(field, o.Code, o.Reason)
 	}
-	return registry.Status{State: registry.Unproven, Code: o.Code, Reason: o.Reason}, nil
+	d.Status = registry.Status{State: registry.Unproven, Code: o.Code, Reason: o.Reason}
+	return d, nil
+}
+
+// shownBy is the device once a push to it was accepted.
+func shownBy(o registry.Outcome, d registry.Device) registry.Device {
+	d.Status = registry.Status{State: registry.Proven, Proof: time.Now()}
+	if d.Environment == "" {
+		d.Environment = o.Environment
+	}
+	return d
 }
 
 // Tested is what came of a test push.
@@ -145,14 +161,14 @@ func (s *server) testDevice(ctx context.Context, c caller, in *byID) (*body[Test
 	ctx, cancel := context.WithTimeout(ctx, pushTime)
 	defer cancel()
 	o := s.Test(ctx, d)
-	if o.Result == registry.ResultDelivered && d.Status.State != registry.Proven {
-		err = s.proven(c, d)
+	if o.Result == registry.ResultDelivered && (d.Status.State != registry.Proven || d.Environment == "" && o.Environment != "") {
+		err = s.proven(c, d, o)
 	}
 	return &body[Tested]{Tested{string(o.Result), o.Code, o.Reason}}, err
 }
 
 // proven notes that a push to the device as it was has been accepted.
-func (s *server) proven(c caller, was registry.Device) error {
+func (s *server) proven(c caller, was registry.Device, o registry.Outcome) error {
 	s.edits.Lock()
 	defer s.edits.Unlock()
 	d, err := s.deviceOwned(c, was.ID)
@@ -162,7 +178,6 @@ func (s *server) proven(c caller, was registry.Device) error {
 	if err != nil {
 		return err
 	}
-	d.Status = registry.Status{State: registry.Proven, Proof: time.Now()}
-	_, err = s.Store.UpdateDevice(d, time.Now())
+	_, err = s.Store.UpdateDevice(shownBy(o, d), time.Now())
 	return err
 }

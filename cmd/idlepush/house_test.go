@@ -66,6 +66,11 @@ func newStreet(t *testing.T) *street {
 		if s.process != nil {
 			s.kill(t)
 		}
+		for service, violations := range map[string][]string{"fcm": s.fcm.Violations(), "apns": s.apns.Violations(), "web push": s.web.Violations()} {
+			for _, v := range violations {
+				t.Errorf("%s would not have taken it: %s", service, v)
+			}
+		}
 		if t.Failed() {
 			t.Log(s.log.String())
 		}

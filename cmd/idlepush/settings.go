@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"idlepush/push/webpush"
 	"idlepush/registry"
 )
 
@@ -107,12 +108,7 @@ var table = []setting{
 	{"apns-endpoint", "", false, "another base `URL` for APNs", endpoint(func(s *settings) *string { return &s.apns.endpoint })},
 	{"vapid-subject", "", false, "`contact` that Web Push services require, mailto: or https:; default: the public URL", func(s *settings, v string) error {
 		s.vapid = v
-		u, err := url.Parse(v)
-		if err != nil || u.Scheme == "mailto" && !strings.Contains(u.Opaque, "@") || u.Scheme == "https" && u.Host == "" ||
-			u.Scheme != "mailto" && u.Scheme != "https" {
-			return errors.New("want mailto:you@example.org or an https: address")
-		}
-		return nil
+		return webpush.CheckSubject(v)
 	}},
 	{"burst-limit", "5", false, "`mails` per minute, device and account that ring one by one before a summary takes over; 0: no limit", func(s *settings, v string) error {
 		n, err := strconv.ParseUint(v, 10, 16)

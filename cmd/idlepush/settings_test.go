@@ -54,7 +54,9 @@ func TestAWrongSettingIsNamedAndNoSecretRepeated(t *testing.T) {
 	for _, c := range []struct{ setting, value string }{
 		{"listen", "planted"}, {"public-url", "http://planted.example"}, {"public-url", "https://planted.example/path"}, {"admin-token", "planted"},
 		{"key", "planted"}, {"allow-nets", "planted"}, {"allow-nets", "10.0.0.1"}, {"fcm-endpoint", "planted"}, {"apns-endpoint", "ftp://planted"},
-		{"vapid-subject", "planted"}, {"vapid-subject", "mailto:planted"}, {"vapid-subject", "https://"}, {"burst-limit", "planted"}, {"burst-limit", "-1"}, {"burst-limit", "101"}, {"log-level", "planted"}, {"log-format", "planted"},
+		{"vapid-subject", "planted"}, {"vapid-subject", "mailto:planted"}, {"vapid-subject", "https://"},
+		{"vapid-subject", "mailto:me@planted.local"}, {"vapid-subject", "https://planted"}, {"vapid-subject", "https://localhost"}, {"burst-limit", "planted"}, {"burst-limit", "-1"}, {"burst-limit", "101"},
+		{"log-level", "planted"}, {"log-format", "planted"},
 	} {
 		_, err := parse("serve", []string{"--" + c.setting + "=" + c.value}, func(string) string { return "" }, new(bytes.Buffer))
 		if err == nil || !strings.Contains(err.Error(), "--"+c.setting) || !strings.Contains(err.Error(), variable(c.setting)) || strings.Contains(err.Error(), "planted") {

@@ -142,7 +142,8 @@ func CheckTopic(text string) error {
 }
 
 // Send implements push.Sender. It makes one request; a second one only when Apple says that the provider token has
-// expired and a new one may be made. What it sends is an alert: with the title and body and, beside "aps", m.Payload as
+// expired and a new one may be made, and where it is not known which environment the device's token belongs to and production
+// does not know it: then the sandbox is asked, and the outcome says which of the two took it. What it sends is an alert: with the title and body and, beside "aps", m.Payload as
 // "idlepush"; or, for a device with encryption, with m.Neutral alone and m.Payload encrypted by RFC 8291, in base64url
 // without padding, as "encrypted". While inFlight requests are under way it waits.
 func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
@@ -150,7 +151,7 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	defer cancel()
 	if CheckToken(string(d.Token)) != nil {
 		// It becomes part of the request's path.
-		return push.Suspect("apns_bad_device_token", "This device's token is not an APNs device token. Open the app on the device, so that it registers again.")
+		return push.Suspect(badDeviceToken, "This device's token is not an APNs device token. Open the app on the device, so that it registers again.")
 	}
 	n, refusal := s.compose(d, m)
 	if refusal != nil {
@@ -162,10 +163,30 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	case <-ctx.Done():
 		return unreached(ctx, ctx.Err())
 	}
+	to := target{d.Registered, n.Topic != s.topic}
 	client := s.production
 	if d.Environment == registry.Sandbox {
 		client = s.sandbox
 	}
+	o := s.ask(ctx, client, n, to)
+	if d.Environment != "" {
+		return o
+	}
+	environment := registry.Production
+	if o.Code == badDeviceToken && s.sandbox.Host != s.production.Host {
+		// What the sandbox has against this server says nothing of the token: a key may be for production alone. Then production's word stands.
+		if in := s.ask(ctx, s.sandbox, n, to); in.Result != registry.ResultMisconfigured {
+			o, environment = in, registry.Sandbox
+		}
+	}
+	if o.Result == registry.ResultDelivered {
+		o.Environment = environment
+	}
+	return o
+}
+
+// ask makes one request of Send, and one more where Apple wants another provider token.
+func (s *Sender) ask(ctx context.Context, client *apns2.Client, n *apns2.Notification, to target) registry.Outcome {
 	e := exchangeOf(ctx, client, n)
 	if e.answer().Reason == apns2.ReasonExpiredProviderToken && s.provider.renew(e.bearer, time.Now()) {
 		e = exchangeOf(ctx, client, n)
@@ -173,5 +194,5 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	if e.err != nil {
 		return unreached(ctx, e.err)
 	}
-	return e.outcome(d.Registered, n.Topic != s.topic, time.Now())
+	return e.outcome(to, time.Now())
 }

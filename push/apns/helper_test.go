@@ -44,12 +44,35 @@ func serviceVia(t *testing.T, ln net.Listener, dial func(context.Context, string
 		cancel()
 		base.CloseIdleConnections()
 		wg.Wait()
+		unviolated(t, apns)
 	})
 	sender, err := newSender(config(apns), base)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return apns, sender
+}
+
+// unviolated fails a test whose requests Apple would not have taken. One that provokes that forgives it.
+func unviolated(t *testing.T, apns *pushtest.APNs) {
+	t.Helper()
+	for _, v := range apns.Forgive() {
+		t.Errorf("APNs would not have taken it: %s", v)
+	}
+}
+
+// provoked forgives the violations that the test provokes: at least one, and each says what.
+func provoked(t *testing.T, apns *pushtest.APNs, what string) {
+	t.Helper()
+	all := apns.Forgive()
+	if len(all) == 0 {
+		t.Errorf("nothing was refused, want %q", what)
+	}
+	for _, v := range all {
+		if !strings.Contains(v, what) {
+			t.Errorf("APNs would not have taken it: %s", v)
+		}
+	}
 }
 
 func config(apns *pushtest.APNs) Config {

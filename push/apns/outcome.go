@@ -3,8 +3,8 @@ package apns
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sideshow/apns2"
@@ -20,129 +20,157 @@ const (
 	reasonBadEnvironmentKey   = "BadEnvironmentKeyInToken"
 )
 
+// badDeviceToken is the code of a token that one environment does not know.
+const badDeviceToken = "apns_bad_device_token"
+
 const (
 	badMessage       = "APNs does not take this message as it is, so it was dropped. This is a fault of idlepush; please report it."
 	badProviderToken = "Apple does not accept the key in apns-key. Check that it belongs to apns-key-id and apns-team-id and has not been revoked."
 	badEnvironment   = "The key in apns-key is not for this APNs environment (production or sandbox). Make one for it on Apple's developer pages."
 	foreignTopic     = "The topic that this device was registered with cannot be used with the key in apns-key. Register the device again with the app's own bundle id."
 	appleDown        = "Apple has a problem of its own. It is tried again by itself."
+	badToken         = "Apple complains about this device's token. Open the app on the device, so that it registers again."
+	unknownToken     = "Apple does not know this device's token in its environment. Open the app on the device, so " +
+		"that it registers again; check that the environment (production or sandbox) is the one the app was built for."
+	foreignToken = "This device's token belongs to another app than its topic says. " +
+		"Open the app on the device, so that it registers again; if every device says so, correct apns-topic."
+	perhapsGone = "Apple said that the app was removed from this device, but not that this was after the app last registered. " +
+		"It is tried again by itself; open the app on the device if this stays."
+	disallowedTopic = "The key in apns-key may not send for this topic. Correct apns-topic, or use a key that covers it."
+	wrongClock      = "Apple finds the time of our provider token wrong. Set this server's clock right."
+	largeMessage    = "The message is larger than APNs takes, so it was dropped. A lower content level for this " +
+		"device makes messages smaller."
+	tooManyTokens = "Apple has seen too many new provider tokens from this address. It is tried again " +
+		"in 20 minutes by itself; check that no other server sends with the same key."
+	tooManyRequests = "Apple takes no more messages for this device for the moment. It is tried again by itself."
 )
 
-// meanings are the outcomes that depend on nothing but the reason.
+// table is what every answer of Apple means; the first row that holds it counts.
 // https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
-var meanings = map[string]registry.Outcome{
-	apns2.ReasonBadDeviceToken: push.Suspect("apns_bad_device_token", "Apple does not know this device's token in its environment. Open the app on the device, so "+
-		"that it registers again; check that the environment (production or sandbox) is the one the app was built for."),
-	apns2.ReasonDeviceTokenNotForTopic: push.Suspect("apns_device_token_not_for_topic", "This device's token belongs to another app than its topic says. "+
-		"Open the app on the device, so that it registers again; if every device says so, correct apns-topic."),
+var table = []struct {
+	from, to int
+	reason   string    // as Apple names it; empty: any, or none
+	when     condition // beside status and reason
+	outcome  registry.Outcome
+	wait     time.Duration // at least so long, whatever Retry-After says
+}{
+	{200, 200, "", always, registry.Outcome{Result: registry.ResultDelivered}, 0},
 
-	apns2.ReasonTopicDisallowed:           push.Misconfigured("apns_topic_disallowed", "The key in apns-key may not send for this topic. Correct apns-topic, or use a key that covers it."),
-	apns2.ReasonBadCertificate:            push.Misconfigured("apns_bad_certificate", badProviderToken),
-	apns2.ReasonBadCertificateEnvironment: push.Misconfigured("apns_bad_certificate_environment", badEnvironment),
-	apns2.ReasonForbidden:                 push.Misconfigured("apns_forbidden", badProviderToken),
-	apns2.ReasonInvalidProviderToken:      push.Misconfigured("apns_invalid_provider_token", badProviderToken),
-	apns2.ReasonMissingProviderToken:      push.Misconfigured("apns_missing_provider_token", badProviderToken),
-	apns2.ReasonExpiredProviderToken:      push.Misconfigured("apns_expired_provider_token", "Apple finds the time of our provider token wrong. Set this server's clock right."),
-	reasonUnrelatedKeyID:                  push.Misconfigured("apns_unrelated_key_id_in_token", badProviderToken),
-	reasonBadEnvironmentKeyID:             push.Misconfigured("apns_bad_environment_key_in_token", badEnvironment),
-	reasonBadEnvironmentKey:               push.Misconfigured("apns_bad_environment_key_in_token", badEnvironment),
+	// The device
+	{400, 400, apns2.ReasonBadDeviceToken, always, push.Suspect(badDeviceToken, unknownToken), 0},
+	{400, 400, apns2.ReasonDeviceTokenNotForTopic, always, push.Suspect("apns_device_token_not_for_topic", foreignToken), 0},
+	{410, 410, apns2.ReasonUnregistered, sinceRegistered, gone("apns_unregistered"), 0},
+	{410, 410, apns2.ReasonUnregistered, always, push.Suspect("apns_unregistered", perhapsGone), 0},
+	{410, 410, apns2.ReasonExpiredToken, sinceRegistered, gone("apns_expired_token"), 0},
+	{410, 410, apns2.ReasonExpiredToken, always, push.Suspect("apns_expired_token", perhapsGone), 0},
+	{410, 410, "", always, push.Suspect("apns_unknown_gone", badToken), 0},
 
-	apns2.ReasonBadCollapseID:      push.Refused("apns_bad_collapse_id", badMessage),
-	apns2.ReasonBadExpirationDate:  push.Refused("apns_bad_expiration_date", badMessage),
-	apns2.ReasonBadMessageID:       push.Refused("apns_bad_message_id", badMessage),
-	apns2.ReasonBadPriority:        push.Refused("apns_bad_priority", badMessage),
-	apns2.ReasonBadTopic:           push.Refused("apns_bad_topic", badMessage),
-	apns2.ReasonDuplicateHeaders:   push.Refused("apns_duplicate_headers", badMessage),
-	apns2.ReasonInvalidPushType:    push.Refused("apns_invalid_push_type", badMessage),
-	apns2.ReasonMissingDeviceToken: push.Refused("apns_missing_device_token", badMessage),
-	apns2.ReasonMissingTopic:       push.Refused("apns_missing_topic", badMessage),
-	apns2.ReasonPayloadEmpty:       push.Refused("apns_payload_empty", badMessage),
-	apns2.ReasonBadPath:            push.Refused("apns_bad_path", badMessage),
-	apns2.ReasonMethodNotAllowed:   push.Refused("apns_method_not_allowed", badMessage),
-	apns2.ReasonPayloadTooLarge: push.Refused("apns_payload_too_large", "The message is larger than APNs takes, so it was dropped. A lower content level for this "+
-		"device makes messages smaller."),
+	// The topic that a user wrote must not pause the lane of all.
+	{400, 400, apns2.ReasonTopicDisallowed, ownTopic, push.Suspect("apns_topic_disallowed", foreignTopic), 0},
+	{400, 400, apns2.ReasonBadTopic, ownTopic, push.Suspect("apns_bad_topic", foreignTopic), 0},
+	// Of another team's topic Apple finds the key wrong too. That is held to be an outage, which says nothing of the device and pauses the
+	// lane only with others.
+	{403, 403, apns2.ReasonInvalidProviderToken, ownTopic, push.Retry("apns_invalid_provider_token", badProviderToken), 0},
+	{403, 403, apns2.ReasonForbidden, ownTopic, push.Retry("apns_forbidden", badProviderToken), 0},
 
-	apns2.ReasonTooManyRequests: push.Retry("apns_too_many_requests", "Apple takes no more messages for this device for the moment. It is tried again by itself."),
-	apns2.ReasonTooManyProviderTokenUpdates: push.Retry("apns_too_many_provider_token_updates", "Apple has seen too many new provider tokens from this address. It is tried again "+
-		"in 20 minutes by itself; check that no other server sends with the same key."),
-	apns2.ReasonIdleTimeout:         push.Retry("apns_idle_timeout", appleDown),
-	apns2.ReasonInternalServerError: push.Retry("apns_internal_server_error", appleDown),
-	apns2.ReasonServiceUnavailable:  push.Retry("apns_service_unavailable", appleDown),
-	apns2.ReasonShutdown:            push.Retry("apns_shutdown", appleDown),
-}
+	// This server
+	{400, 400, apns2.ReasonTopicDisallowed, always, push.Misconfigured("apns_topic_disallowed", disallowedTopic), 0},
+	{403, 403, apns2.ReasonBadCertificate, always, push.Misconfigured("apns_bad_certificate", badProviderToken), 0},
+	{403, 403, apns2.ReasonBadCertificateEnvironment, always, push.Misconfigured("apns_bad_certificate_environment", badEnvironment), 0},
+	{403, 403, apns2.ReasonForbidden, always, push.Misconfigured("apns_forbidden", badProviderToken), 0},
+	{403, 403, apns2.ReasonInvalidProviderToken, always, push.Misconfigured("apns_invalid_provider_token", badProviderToken), 0},
+	{403, 403, apns2.ReasonMissingProviderToken, always, push.Misconfigured("apns_missing_provider_token", badProviderToken), 0},
+	{403, 403, apns2.ReasonExpiredProviderToken, always, push.Misconfigured("apns_expired_provider_token", wrongClock), 0},
+	{403, 403, reasonUnrelatedKeyID, always, push.Misconfigured("apns_unrelated_key_id_in_token", badProviderToken), 0},
+	{403, 403, reasonBadEnvironmentKeyID, always, push.Misconfigured("apns_bad_environment_key_in_token", badEnvironment), 0},
+	{403, 403, reasonBadEnvironmentKey, always, push.Misconfigured("apns_bad_environment_key_in_token", badEnvironment), 0},
+	{403, 403, "", isApples, push.Misconfigured("apns_forbidden", badProviderToken), 0},
 
-// topical are the reasons that Apple gives for a topic.
-var topical = map[string]bool{apns2.ReasonTopicDisallowed: true, apns2.ReasonBadTopic: true}
+	// The message
+	{400, 400, apns2.ReasonBadCollapseID, always, push.Refused("apns_bad_collapse_id", badMessage), 0},
+	{400, 400, apns2.ReasonBadExpirationDate, always, push.Refused("apns_bad_expiration_date", badMessage), 0},
+	{400, 400, apns2.ReasonBadMessageID, always, push.Refused("apns_bad_message_id", badMessage), 0},
+	{400, 400, apns2.ReasonBadPriority, always, push.Refused("apns_bad_priority", badMessage), 0},
+	{400, 400, apns2.ReasonBadTopic, always, push.Refused("apns_bad_topic", badMessage), 0},
+	{400, 400, apns2.ReasonDuplicateHeaders, always, push.Refused("apns_duplicate_headers", badMessage), 0},
+	{400, 400, apns2.ReasonInvalidPushType, always, push.Refused("apns_invalid_push_type", badMessage), 0},
+	{400, 400, apns2.ReasonMissingDeviceToken, always, push.Refused("apns_missing_device_token", badMessage), 0},
+	{400, 400, apns2.ReasonMissingTopic, always, push.Refused("apns_missing_topic", badMessage), 0},
+	{400, 400, apns2.ReasonPayloadEmpty, always, push.Refused("apns_payload_empty", badMessage), 0},
+	{404, 404, apns2.ReasonBadPath, always, push.Refused("apns_bad_path", badMessage), 0},
+	{405, 405, apns2.ReasonMethodNotAllowed, always, push.Refused("apns_method_not_allowed", badMessage), 0},
+	{413, 413, "", always, push.Refused("apns_payload_too_large", largeMessage), 0},
 
-// ambiguous are those that it gives for a topic too: of another team's it finds the key wrong. For a device with a topic of its own they are held
-// to be an outage, which says nothing of the device and pauses the lane only with others.
-var ambiguous = map[string]bool{apns2.ReasonInvalidProviderToken: true, apns2.ReasonForbidden: true}
-
-// outcome says what Apple's answer means for a device that was registered at the given time, with a topic of its own or
-// with apns-topic.
-func (e *exchange) outcome(registered time.Time, ownTopic bool, now time.Time) registry.Outcome {
-	a := e.answer()
-	if e.status == http.StatusOK {
-		return registry.Outcome{Result: registry.ResultDelivered}
-	}
-	if e.status == http.StatusGone && (a.Reason == apns2.ReasonUnregistered || a.Reason == apns2.ReasonExpiredToken) {
-		return dead(a, registered)
-	}
-	o, known := meanings[a.Reason]
-	switch {
-	case !known:
-		o = e.unknown(a)
-	case ownTopic && topical[a.Reason]:
-		// What one user wrote must not pause the lane of all.
-		return push.Suspect(o.Code, foreignTopic)
-	case ownTopic && o.Result == registry.ResultMisconfigured && ambiguous[a.Reason]:
-		return push.Retry(o.Code, o.Reason)
-	}
-	if o.Result != registry.ResultRetry || o.Suspect {
-		return o
-	}
+	// The service
+	{400, 400, apns2.ReasonIdleTimeout, always, push.Retry("apns_idle_timeout", appleDown), 0},
+	// The provider token is kept meanwhile; only renew replaces it.
+	{429, 429, apns2.ReasonTooManyProviderTokenUpdates, always, push.Retry("apns_too_many_provider_token_updates", tooManyTokens), renewable},
+	{429, 429, "", always, push.Retry("apns_too_many_requests", tooManyRequests), 0},
 	// Apple asks for 15 minutes after a 5xx. Without Retry-After the time is left to the dispatcher all the same, which slows down with
 	// each failure and, in an outage, tries the lane with one message at a time: after a passing fault no mail waits so long.
-	o.At = push.RetryAfter(e.header, now)
-	if a.Reason == apns2.ReasonTooManyProviderTokenUpdates {
-		// The provider token is kept meanwhile; only renew replaces it.
-		o.At = later(o.At, now.Add(renewable))
-	}
-	return o
+	{500, 500, apns2.ReasonInternalServerError, always, push.Retry("apns_internal_server_error", appleDown), 0},
+	{503, 503, apns2.ReasonShutdown, always, push.Retry("apns_shutdown", appleDown), 0},
+	{500, 599, "", always, push.Retry("apns_service_unavailable", appleDown), 0},
+
+	// What nobody knows yet
+	{400, 400, "", isApples, push.Refused("apns_unknown_refusal", badMessage), 0},
+	{404, 405, "", isApples, push.Refused("apns_unknown_refusal", badMessage), 0},
+	{100, 999, "", always, push.Retry("apns_unknown", "Something gave an answer that idlepush does not know (HTTP status %d). It is tried again by "+
+		"itself; check the setting apns-endpoint and any proxy if this stays."), 0},
 }
 
-// dead says what 410 means: nothing certain where it does not say since when, or the app has registered the same token again since.
-func dead(a answer, registered time.Time) registry.Outcome {
-	code, since := "apns_unregistered", a.deadSince()
-	if a.Reason == apns2.ReasonExpiredToken {
-		code = "apns_expired_token"
-	}
-	if registered.Before(since) {
-		return registry.Outcome{Result: registry.ResultGone, Code: code,
-			Reason: "Apple says that the app is no longer installed on this device. Open the app to register again."}
-	}
-	return push.Suspect(code, "Apple said that the app was removed from this device, but not that this was after the app last registered. "+
-		"It is tried again by itself; open the app on the device if this stays.")
+func gone(code string) registry.Outcome {
+	return registry.Outcome{Result: registry.ResultGone, Code: code,
+		Reason: "Apple says that the app is no longer installed on this device. Open the app to register again."}
 }
 
-// unknown says what an answer means whose reason is not known, or that is not Apple's.
-func (e *exchange) unknown(a answer) registry.Outcome {
-	switch {
-	case e.status == http.StatusRequestEntityTooLarge:
-		return meanings[apns2.ReasonPayloadTooLarge]
-	case e.status == http.StatusForbidden && a.Reason != "":
-		return push.Misconfigured("apns_forbidden", badProviderToken)
-	case e.status == http.StatusTooManyRequests:
-		return meanings[apns2.ReasonTooManyRequests]
-	case e.status >= 500:
-		return meanings[apns2.ReasonServiceUnavailable]
-	case e.status == http.StatusGone:
-		return push.Suspect("apns_unknown_gone", "Apple complains about this device's token. Open the app on the device, so that it registers again.")
-	case a.Reason != "" && (e.status == http.StatusBadRequest || e.status == http.StatusNotFound || e.status == http.StatusMethodNotAllowed):
-		return push.Refused("apns_unknown_refusal", badMessage)
+// condition is what a row of the table asks beside status and reason.
+type condition string
+
+const (
+	always          condition = ""
+	ownTopic        condition = "with a topic of the device's own"
+	sinceRegistered condition = "later than the device registered" // nothing is certain where Apple does not say since when
+	isApples        condition = "with a reason"
+)
+
+// holds reports whether the condition does for an answer to the device.
+func (c condition) holds(a answer, d target) bool {
+	switch c {
+	case ownTopic:
+		return d.ownTopic
+	case sinceRegistered:
+		return d.registered.Before(a.deadSince())
+	case isApples:
+		return a.Reason != ""
 	}
-	return push.Retry("apns_unknown", fmt.Sprintf("Something gave an answer that idlepush does not know (HTTP status %d). It is tried again by itself; "+
-		"check the setting apns-endpoint and any proxy if this stays.", e.status))
+	return true
+}
+
+// target is what the meaning of an answer depends on: when the device was registered, and whether with a topic of its own or with apns-topic.
+type target struct {
+	registered time.Time
+	ownTopic   bool
+}
+
+// outcome says what Apple's answer means for the device.
+func (e *exchange) outcome(d target, now time.Time) registry.Outcome {
+	a := e.answer()
+	for _, row := range table {
+		if e.status < row.from || e.status > row.to || row.reason != "" && row.reason != a.Reason || !row.when.holds(a, d) {
+			continue
+		}
+		o := row.outcome
+		o.Reason = strings.Replace(o.Reason, "%d", strconv.Itoa(e.status), 1)
+		if o.Result == registry.ResultRetry && !o.Suspect {
+			o.At = push.RetryAfter(e.header, now)
+			if row.wait > 0 {
+				o.At = later(o.At, now.Add(row.wait))
+			}
+		}
+		return o
+	}
+	return push.Retry("apns_unknown", appleDown)
 }
 
 // unreached says what it means that there was no answer. GOAWAY and a lost connection are among it: Apple may have taken the message, and

@@ -18,96 +18,156 @@ const (
 	brokenSetup = registry.ResultMisconfigured
 )
 
-var answers = []struct {
-	name    string // empty: status and reason say it
+// said is an answer of Apple, and what is to come of it.
+type said struct {
 	fault   pushtest.Fault
 	result  registry.Result
 	suspect bool
 	code    string
 	after   time.Duration // of At; 0: no At
-}{
-	{name: "accepted", fault: status(200, ""), result: delivered},
-
-	{fault: status(400, "BadDeviceToken"), result: retryResult, suspect: true, code: "apns_bad_device_token"},
-	{fault: status(400, "DeviceTokenNotForTopic"), result: retryResult, suspect: true, code: "apns_device_token_not_for_topic"},
-
-	{fault: status(400, "BadCollapseId"), result: refusal, code: "apns_bad_collapse_id"},
-	{fault: status(400, "BadExpirationDate"), result: refusal, code: "apns_bad_expiration_date"},
-	{fault: status(400, "BadMessageId"), result: refusal, code: "apns_bad_message_id"},
-	{fault: status(400, "BadPriority"), result: refusal, code: "apns_bad_priority"},
-	{fault: status(400, "BadTopic"), result: refusal, code: "apns_bad_topic"},
-	{fault: status(400, "DuplicateHeaders"), result: refusal, code: "apns_duplicate_headers"},
-	{fault: status(400, "InvalidPushType"), result: refusal, code: "apns_invalid_push_type"},
-	{fault: status(400, "MissingDeviceToken"), result: refusal, code: "apns_missing_device_token"},
-	{fault: status(400, "MissingTopic"), result: refusal, code: "apns_missing_topic"},
-	{fault: status(400, "PayloadEmpty"), result: refusal, code: "apns_payload_empty"},
-	{fault: status(404, "BadPath"), result: refusal, code: "apns_bad_path"},
-	{fault: status(405, "MethodNotAllowed"), result: refusal, code: "apns_method_not_allowed"},
-	{fault: status(413, "PayloadTooLarge"), result: refusal, code: "apns_payload_too_large"},
-	{name: "413 of a proxy", fault: pushtest.Fault{Status: 413, Body: "<html>"}, result: refusal, code: "apns_payload_too_large"},
-	{fault: status(400, "SomethingNew"), result: refusal, code: "apns_unknown_refusal"},
-
-	{fault: status(400, "TopicDisallowed"), result: brokenSetup, code: "apns_topic_disallowed"},
-	{fault: status(403, "BadCertificate"), result: brokenSetup, code: "apns_bad_certificate"},
-	{fault: status(403, "BadCertificateEnvironment"), result: brokenSetup, code: "apns_bad_certificate_environment"},
-	{fault: status(403, "Forbidden"), result: brokenSetup, code: "apns_forbidden"},
-	{fault: status(403, "InvalidProviderToken"), result: brokenSetup, code: "apns_invalid_provider_token"},
-	{fault: status(403, "MissingProviderToken"), result: brokenSetup, code: "apns_missing_provider_token"},
-	{fault: status(403, "UnrelatedKeyIdInToken"), result: brokenSetup, code: "apns_unrelated_key_id_in_token"},
-	{fault: status(403, "BadEnvironmentKeyIdInToken"), result: brokenSetup, code: "apns_bad_environment_key_in_token"},
-	{fault: status(403, "BadEnvironmentKeyInToken"), result: brokenSetup, code: "apns_bad_environment_key_in_token"},
-	{fault: status(403, "ExpiredProviderToken"), result: brokenSetup, code: "apns_expired_provider_token"}, // a fresh one: not renewed
-	{fault: status(403, "SomethingNew"), result: brokenSetup, code: "apns_forbidden"},
-	{name: "403 of a proxy", fault: pushtest.Fault{Status: 403, Body: "<html>"}, result: retryResult, code: "apns_unknown"},
-
-	{fault: status(429, "TooManyProviderTokenUpdates"), result: retryResult, code: "apns_too_many_provider_token_updates", after: 20 * time.Minute},
-	{fault: status(429, "TooManyRequests"), result: retryResult, code: "apns_too_many_requests"},
-	{name: "429 with Retry-After", fault: with(status(429, "TooManyRequests"), "Retry-After", "40"), result: retryResult, code: "apns_too_many_requests", after: 40 * time.Second},
-	{name: "429 of a proxy", fault: pushtest.Fault{Status: 429, Body: "slow down"}, result: retryResult, code: "apns_too_many_requests"},
-	{fault: status(400, "IdleTimeout"), result: retryResult, code: "apns_idle_timeout"},
-	{fault: status(500, "InternalServerError"), result: retryResult, code: "apns_internal_server_error"},
-	{fault: status(503, "ServiceUnavailable"), result: retryResult, code: "apns_service_unavailable"},
-	{fault: status(503, "Shutdown"), result: retryResult, code: "apns_shutdown"},
-	{name: "503 with Retry-After", fault: with(status(503, "Shutdown"), "Retry-After", "900"), result: retryResult, code: "apns_shutdown", after: 15 * time.Minute},
-	{name: "502 that is no JSON", fault: with(pushtest.Fault{Status: 502, Body: "<html>"}, "Retry-After", "7"), result: retryResult, code: "apns_service_unavailable", after: 7 * time.Second},
-	{name: "an endless answer", fault: pushtest.Fault{Status: 400, Body: `{"reason":"BadTopic","x":"` + strings.Repeat("x", maxAnswer) + `"}`}, result: retryResult, code: "apns_unknown"},
-
-	{name: "410 ExpiredToken without time", fault: status(410, "ExpiredToken"), result: retryResult, suspect: true, code: "apns_expired_token"},
-	{name: "503 ExpiredToken with a time", fault: pushtest.Fault{Status: 503, Body: `{"reason":"ExpiredToken","timestamp":32503680000000}`},
-		result: retryResult, code: "apns_service_unavailable"},
-	{name: "400 Unregistered with a time", fault: pushtest.Fault{Status: 400, Body: `{"reason":"Unregistered","timestamp":32503680000000}`},
-		result: refusal, code: "apns_unknown_refusal"},
-	{name: "410 Unregistered without time", fault: status(410, "Unregistered"), result: retryResult, suspect: true, code: "apns_unregistered"},
-	{name: "410 of a proxy", fault: pushtest.Fault{Status: 410, Body: "gone"}, result: retryResult, suspect: true, code: "apns_unknown_gone"},
-	{name: "redirect", fault: with(pushtest.Fault{Status: 307}, "Location", "/3/device/0"), result: retryResult, code: "apns_unknown"},
-	{name: "404 of a web server", fault: pushtest.Fault{Status: 404, Body: "<html>"}, result: retryResult, code: "apns_unknown"},
-	{name: "stream broken", fault: pushtest.Fault{Drop: true}, result: retryResult, code: "apns_unreachable"},
-	{name: "answer lost", fault: pushtest.Fault{Drop: true, Accepted: true}, result: retryResult, code: "apns_unreachable"},
 }
 
-func TestEveryAnswerBecomesItsOutcomeAfterOneRequest(t *testing.T) {
-	for _, c := range answers {
-		if c.name == "" {
-			c.name = fmt.Sprint(c.fault.Status, " ", c.fault.Reason)
+// samples are, for each row of the table, answers that it decides. Those of ownTopic are for such a device, all others for one without.
+var samples = map[string][]said{
+	"200":                        {{status(200, ""), delivered, false, "", 0}},
+	"400 BadDeviceToken":         {{status(400, "BadDeviceToken"), retryResult, true, "apns_bad_device_token", 0}},
+	"400 DeviceTokenNotForTopic": {{status(400, "DeviceTokenNotForTopic"), retryResult, true, "apns_device_token_not_for_topic", 0}},
+	"410 Unregistered later than the device registered": {{pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`}, registry.ResultGone, false, "apns_unregistered", 0}},
+	"410 Unregistered": {
+		{status(410, "Unregistered"), retryResult, true, "apns_unregistered", 0},
+		{pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":1}`}, retryResult, true, "apns_unregistered", 0},
+	},
+	"410 ExpiredToken later than the device registered": {{pushtest.Fault{Status: 410, Body: `{"reason":"ExpiredToken","timestamp":32503680000000}`}, registry.ResultGone, false, "apns_expired_token", 0}},
+	"410 ExpiredToken": {
+		{status(410, "ExpiredToken"), retryResult, true, "apns_expired_token", 0},
+		{pushtest.Fault{Status: 410, Body: `{"reason":"ExpiredToken","timestamp":1}`}, retryResult, true, "apns_expired_token", 0},
+	},
+	"410": {
+		{pushtest.Fault{Status: 410, Body: "gone"}, retryResult, true, "apns_unknown_gone", 0},
+		{status(410, "SomethingNew"), retryResult, true, "apns_unknown_gone", 0},
+	},
+	"400 TopicDisallowed with a topic of the device's own":      {{status(400, "TopicDisallowed"), retryResult, true, "apns_topic_disallowed", 0}},
+	"400 BadTopic with a topic of the device's own":             {{status(400, "BadTopic"), retryResult, true, "apns_bad_topic", 0}},
+	"403 InvalidProviderToken with a topic of the device's own": {{status(403, "InvalidProviderToken"), retryResult, false, "apns_invalid_provider_token", 0}},
+	"403 Forbidden with a topic of the device's own":            {{status(403, "Forbidden"), retryResult, false, "apns_forbidden", 0}},
+	"400 TopicDisallowed":                                       {{status(400, "TopicDisallowed"), brokenSetup, false, "apns_topic_disallowed", 0}},
+	"403 BadCertificate":                                        {{status(403, "BadCertificate"), brokenSetup, false, "apns_bad_certificate", 0}},
+	"403 BadCertificateEnvironment":                             {{status(403, "BadCertificateEnvironment"), brokenSetup, false, "apns_bad_certificate_environment", 0}},
+	"403 Forbidden":                                             {{status(403, "Forbidden"), brokenSetup, false, "apns_forbidden", 0}},
+	"403 InvalidProviderToken":                                  {{status(403, "InvalidProviderToken"), brokenSetup, false, "apns_invalid_provider_token", 0}},
+	"403 MissingProviderToken":                                  {{status(403, "MissingProviderToken"), brokenSetup, false, "apns_missing_provider_token", 0}},
+	"403 ExpiredProviderToken":                                  {{status(403, "ExpiredProviderToken"), brokenSetup, false, "apns_expired_provider_token", 0}},
+	"403 UnrelatedKeyIdInToken":                                 {{status(403, "UnrelatedKeyIdInToken"), brokenSetup, false, "apns_unrelated_key_id_in_token", 0}},
+	"403 BadEnvironmentKeyIdInToken":                            {{status(403, "BadEnvironmentKeyIdInToken"), brokenSetup, false, "apns_bad_environment_key_in_token", 0}},
+	"403 BadEnvironmentKeyInToken":                              {{status(403, "BadEnvironmentKeyInToken"), brokenSetup, false, "apns_bad_environment_key_in_token", 0}},
+	"403 with a reason":                                         {{status(403, "SomethingNew"), brokenSetup, false, "apns_forbidden", 0}},
+	"400 BadCollapseId":                                         {{status(400, "BadCollapseId"), refusal, false, "apns_bad_collapse_id", 0}},
+	"400 BadExpirationDate":                                     {{status(400, "BadExpirationDate"), refusal, false, "apns_bad_expiration_date", 0}},
+	"400 BadMessageId":                                          {{status(400, "BadMessageId"), refusal, false, "apns_bad_message_id", 0}},
+	"400 BadPriority":                                           {{status(400, "BadPriority"), refusal, false, "apns_bad_priority", 0}},
+	"400 BadTopic":                                              {{status(400, "BadTopic"), refusal, false, "apns_bad_topic", 0}},
+	"400 DuplicateHeaders":                                      {{status(400, "DuplicateHeaders"), refusal, false, "apns_duplicate_headers", 0}},
+	"400 InvalidPushType":                                       {{status(400, "InvalidPushType"), refusal, false, "apns_invalid_push_type", 0}},
+	"400 MissingDeviceToken":                                    {{status(400, "MissingDeviceToken"), refusal, false, "apns_missing_device_token", 0}},
+	"400 MissingTopic":                                          {{status(400, "MissingTopic"), refusal, false, "apns_missing_topic", 0}},
+	"400 PayloadEmpty":                                          {{status(400, "PayloadEmpty"), refusal, false, "apns_payload_empty", 0}},
+	"404 BadPath":                                               {{status(404, "BadPath"), refusal, false, "apns_bad_path", 0}},
+	"405 MethodNotAllowed":                                      {{status(405, "MethodNotAllowed"), refusal, false, "apns_method_not_allowed", 0}},
+	"413": {
+		{status(413, "PayloadTooLarge"), refusal, false, "apns_payload_too_large", 0},
+		{pushtest.Fault{Status: 413, Body: "<html>"}, refusal, false, "apns_payload_too_large", 0},
+	},
+	"400 IdleTimeout": {{status(400, "IdleTimeout"), retryResult, false, "apns_idle_timeout", 0}},
+	"429 TooManyProviderTokenUpdates": {
+		{status(429, "TooManyProviderTokenUpdates"), retryResult, false, "apns_too_many_provider_token_updates", 20 * time.Minute},
+		{with(status(429, "TooManyProviderTokenUpdates"), "Retry-After", "1800"), retryResult, false, "apns_too_many_provider_token_updates", 30 * time.Minute},
+	},
+	"429": {
+		{status(429, "TooManyRequests"), retryResult, false, "apns_too_many_requests", 0},
+		{with(status(429, "TooManyRequests"), "Retry-After", "40"), retryResult, false, "apns_too_many_requests", 40 * time.Second},
+		{pushtest.Fault{Status: 429, Body: "slow down"}, retryResult, false, "apns_too_many_requests", 0},
+	},
+	"500 InternalServerError": {{status(500, "InternalServerError"), retryResult, false, "apns_internal_server_error", 0}},
+	"503 Shutdown": {
+		{status(503, "Shutdown"), retryResult, false, "apns_shutdown", 0},
+		{with(status(503, "Shutdown"), "Retry-After", "172800"), retryResult, false, "apns_shutdown", 48 * time.Hour},
+	},
+	"500-599": {
+		{status(503, "ServiceUnavailable"), retryResult, false, "apns_service_unavailable", 0},
+		{with(pushtest.Fault{Status: 502, Body: "<html>"}, "Retry-After", "7"), retryResult, false, "apns_service_unavailable", 7 * time.Second},
+		{pushtest.Fault{Status: 503, Body: `{"reason":"ExpiredToken","timestamp":32503680000000}`}, retryResult, false, "apns_service_unavailable", 0},
+	},
+	"400 with a reason": {
+		{status(400, "SomethingNew"), refusal, false, "apns_unknown_refusal", 0},
+		{pushtest.Fault{Status: 400, Body: `{"reason":"Unregistered","timestamp":32503680000000}`}, refusal, false, "apns_unknown_refusal", 0},
+	},
+	"404-405 with a reason": {{status(404, "SomethingNew"), refusal, false, "apns_unknown_refusal", 0}},
+	"100-999": {
+		{pushtest.Fault{Status: 403, Body: "<html>"}, retryResult, false, "apns_unknown", 0},
+		{pushtest.Fault{Status: 404, Body: "<html>"}, retryResult, false, "apns_unknown", 0},
+		{with(pushtest.Fault{Status: 307}, "Location", "/3/device/0"), retryResult, false, "apns_unknown", 0},
+		{pushtest.Fault{Status: 204}, retryResult, false, "apns_unknown", 0},
+		{pushtest.Fault{Status: 400, Body: `{"reason":"BadTopic","x":"` + strings.Repeat("x", maxAnswer) + `"}`}, retryResult, false, "apns_unknown", 0},
+	},
+}
+
+// rowName names a row of the table as samples does.
+func rowName(i int) string {
+	row := table[i]
+	name := fmt.Sprint(row.from)
+	if row.to != row.from {
+		name += fmt.Sprint("-", row.to)
+	}
+	for _, more := range []string{row.reason, string(row.when)} {
+		if more != "" {
+			name += " " + more
 		}
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				apns, sender := service(t)
-				token := apns.Register(nil)
-				apns.Fail(token, c.fault)
-				want := registry.Outcome{Result: c.result, Suspect: c.suspect, Code: c.code}
-				if c.after > 0 {
-					want.At = time.Now().Add(c.after)
-				}
-				expect(t, sender.Send(t.Context(), device(token), message()), want, token)
-				if n := apns.Requests(); n != 1 {
-					t.Errorf("%d requests, want 1", n)
-				}
-				if v := apns.Violations(); len(v) > 0 {
-					t.Error(v)
-				}
+	}
+	return name
+}
+
+func TestEveryRowOfTheTableHasItsOutcomeAfterOneRequest(t *testing.T) {
+	rows := make(map[string]bool)
+	for i := range table {
+		name := rowName(i)
+		rows[name] = true
+		if len(samples[name]) == 0 {
+			t.Errorf("the row %s is not tested", name)
+		}
+		for _, c := range samples[name] {
+			t.Run(fmt.Sprint(name, "/", c.fault.Status, " ", c.fault.Reason), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					apns, sender := service(t)
+					d := device(apns.Register(nil))
+					if table[i].when == ownTopic {
+						d.Topic, sender.topic = apns.Topic, "org.example.server"
+					}
+					apns.Fail(string(d.Token), c.fault)
+					want := registry.Outcome{Result: c.result, Suspect: c.suspect, Code: c.code}
+					if c.after > 0 {
+						want.At = time.Now().Add(c.after)
+					}
+					expect(t, sender.Send(t.Context(), d, message()), want, string(d.Token))
+					if n := apns.Requests(); n != 1 {
+						t.Errorf("%d requests, want 1", n)
+					}
+					// Under another code it is seen that it was this row that decided.
+					apns.Heal()
+					apns.Fail(string(d.Token), c.fault)
+					was := table[i].outcome.Code
+					table[i].outcome.Code = "marked"
+					defer func() { table[i].outcome.Code = was }()
+					if o := sender.Send(t.Context(), d, message()); o.Code != "marked" {
+						t.Errorf("another row decides it: %+v", o)
+					}
+				})
 			})
-		})
+		}
+	}
+	for name := range samples {
+		if !rows[name] {
+			t.Errorf("there is no row %s", name)
+		}
 	}
 }
 
@@ -174,4 +234,41 @@ func TestATokenThatIsNoTokenNeverBecomesPartOfARequest(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWhateverBreaksTheMessageIsKeptAndSentAgain: an answer that is not whole is none, for its status may belong to something in between.
+func TestWhateverBreaksTheMessageIsKeptAndSentAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault   pushtest.Fault
+		result  registry.Result
+		code    string
+		unknown bool
+		reached int // times that the phone has the message before it is sent again
+	}{
+		"no answer":                 {pushtest.Fault{Hang: true}, retryResult, "apns_timeout", true, 0},
+		"no answer, but accepted":   {pushtest.Fault{Hang: true, Accepted: true}, retryResult, "apns_timeout", true, 1},
+		"connection lost":           {pushtest.Fault{Drop: true}, retryResult, "apns_unreachable", true, 0},
+		"answer lost":               {pushtest.Fault{Drop: true, Accepted: true}, retryResult, "apns_unreachable", true, 1},
+		"half of the success":       {pushtest.Fault{Status: 200, Half: true}, retryResult, "apns_unreachable", true, 1},
+		"half of what is an outage": {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retryResult, "apns_unreachable", true, 0},
+		"half of what is gone":      {pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`, Half: true}, retryResult, "apns_unreachable", true, 0},
+		"GOAWAY":                    {pushtest.Fault{Status: 503, Reason: "Shutdown", GoAway: true}, retryResult, "apns_shutdown", false, 0},
+		"an outage's page":          {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retryResult, "apns_service_unavailable", false, 0},
+		"a page that was not found": {pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, retryResult, "apns_unknown", false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				apns, sender := service(t)
+				token := apns.Register(nil)
+				c.fault.Times = 1
+				apns.Fail(token, c.fault)
+				o := sender.Send(t.Context(), device(token), message())
+				expect(t, o, registry.Outcome{Result: c.result, Code: c.code}, token, "<h1>")
+				if o.Unknown != c.unknown || apns.Requests() != 1 || len(apns.Messages()) != c.reached {
+					t.Errorf("unknown %v after %d requests, and %d messages came, want %v, 1, %d", o.Unknown, apns.Requests(), len(apns.Messages()), c.unknown, c.reached)
+				}
+				expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: registry.ResultDelivered})
+			})
+		})
+	}
 }

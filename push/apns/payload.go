@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -18,6 +19,9 @@ import (
 // maxPayload is the most that APNs takes, in bytes of JSON.
 // https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification
 const maxPayload = 4096
+
+var unsendable = push.Refused("apns_invalid_message",
+	"The message could not be put into APNs' form, so it was dropped. This is a fault of idlepush; please report it.")
 
 type payload struct {
 	APS       aps             `json:"aps"`
@@ -57,9 +61,10 @@ func (s *Sender) compose(d registry.Device, m push.Message) (*apns2.Notification
 	}
 	if d.Encryption != nil {
 		body, err := push.Encrypt(m.Payload, *d.Encryption)
-		if err != nil {
-			return nil, new(push.Refused("apns_encryption",
-				"The message could not be encrypted to this device's keys, so it was dropped. Open the app, so that it registers again."))
+		if bad, ok := errors.AsType[*push.KeysError](err); ok {
+			return nil, new(push.Suspect("apns_encryption", "This device's key "+bad.Error()+". Open the app on the device, so that it registers again."))
+		} else if err != nil {
+			return nil, new(unsendable)
 		}
 		// No thread either: which account it is about is inside, and the app's extension groups by it.
 		p.APS.Alert.Title = m.Neutral
@@ -71,8 +76,7 @@ func (s *Sender) compose(d registry.Device, m push.Message) (*apns2.Notification
 	}
 	text, err := fit(p)
 	if err != nil {
-		return nil, new(push.Refused("apns_invalid_message",
-			"The message could not be put into APNs' form, so it was dropped. This is a fault of idlepush; please report it."))
+		return nil, new(unsendable)
 	}
 	if len(text) > maxPayload {
 		return nil, &registry.Outcome{Result: registry.ResultRefused, Code: "apns_too_large",

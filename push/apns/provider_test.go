@@ -23,9 +23,6 @@ func TestAProviderTokenIsUsedForFiftyMinutesAndThenRenewedByTheRules(t *testing.
 		if len(tokens) != 4 || apns.Requests() != 30 {
 			t.Errorf("%d provider tokens and %d requests, want 4 and 30", len(tokens), apns.Requests())
 		}
-		if v := apns.Violations(); len(v) > 0 {
-			t.Error(v)
-		}
 	})
 }
 
@@ -44,9 +41,6 @@ func TestAProgramThatStartsAgainHasTheSameProviderToken(t *testing.T) {
 			if again.provider.bearer != first.provider.bearer {
 				t.Fatal("it makes another one")
 			}
-		}
-		if v := apns.Violations(); len(v) > 0 {
-			t.Error(v)
 		}
 	})
 }
@@ -70,6 +64,7 @@ func TestAnExpiredProviderTokenIsRenewedAtOnceButNotWithinTwentyMinutes(t *testi
 		}
 		time.Sleep(time.Minute)
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		provoked(t, apns, "made to expire")
 	})
 }
 
@@ -89,6 +84,7 @@ func TestManyThatMeetAnExpiredProviderTokenRenewItTogetherOnce(t *testing.T) {
 		if sender.provider.bearer == old || len(apns.Messages()) != 51 {
 			t.Errorf("renewed: %v, %d messages; violations: %v", sender.provider.bearer != old, len(apns.Messages()), apns.Violations())
 		}
+		provoked(t, apns, "made to expire")
 	})
 }
 
@@ -102,5 +98,6 @@ func TestAProviderTokenFromTheFutureIsRenewedWhenTheClockIsSetBack(t *testing.T)
 		apns.Expire()
 		time.Sleep(time.Minute)
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		provoked(t, apns, "made to expire")
 	})
 }

@@ -86,6 +86,9 @@ func newSender(a *account, endpoint string, base http.RoundTripper) (*Sender, er
 	return &Sender{client: client}, nil
 }
 
+var unsendable = push.Refused("fcm_invalid_message",
+	"The message could not be put into FCM's form, so it was dropped. This is a fault of idlepush; please report it.")
+
 var registrationToken = regexp.MustCompile(`^[!-~]+$`)
 
 // CheckToken says whether the text can be an FCM registration token: 1 to 4096 printable ASCII characters, for FCM
@@ -113,17 +116,14 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	var e exchange
-	name, err := s.client.Send(context.WithValue(ctx, exchangeKey{}, &e), message)
+	// What it makes of the answer says less than the exchange.
+	_, _ = s.client.Send(context.WithValue(ctx, exchangeKey{}, &e), message)
 	switch {
 	case e.err != nil:
 		return unreached(ctx, e.err)
 	case e.status == 0:
 		// The library itself found the message wrong, so nothing was sent.
-		return push.Refused("fcm_invalid_message",
-			"The message could not be put into FCM's form, so it was dropped. This is a fault of idlepush; please report it.")
-	case e.ok() && (err != nil || name == ""):
-		return push.Retry("fcm_unreadable_answer", "Something answered that is not FCM. It is tried again by itself; check the "+
-			"setting fcm-endpoint and any proxy if this stays.")
+		return unsendable
 	}
 	return e.outcome(time.Now())
 }
@@ -133,14 +133,15 @@ func compose(d registry.Device, m push.Message, now time.Time) (*messaging.Messa
 	key, value := "idlepush", string(m.Payload)
 	if d.Encryption != nil {
 		body, err := push.Encrypt(m.Payload, *d.Encryption)
-		if err != nil {
-			return nil, new(push.Refused("fcm_encryption",
-				"The message could not be encrypted to this device's keys, so it was dropped. Open the app, so that it registers again."))
+		if bad, ok := errors.AsType[*push.KeysError](err); ok {
+			return nil, new(push.Suspect("fcm_encryption", "This device's key "+bad.Error()+". Open the app on the device, so that it registers again."))
+		} else if err != nil {
+			return nil, new(unsendable)
 		}
 		key, value = "encrypted", base64.RawURLEncoding.EncodeToString(body)
 	}
 	if len(key)+len(value) > maxData {
-		return nil, new(tooLarge())
+		return nil, new(tooLarge)
 	}
 	ttl := m.TTL(now)
 	// FCM lowers apps whose high priority messages show nothing.

@@ -38,6 +38,7 @@ func service(t *testing.T) (*pushtest.FCM, *Sender) {
 		cancel()
 		base.CloseIdleConnections()
 		wg.Wait()
+		unviolated(t, fcm)
 	})
 	account, err := parse(fcm.Credentials(origin))
 	if err != nil {
@@ -48,6 +49,28 @@ func service(t *testing.T) (*pushtest.FCM, *Sender) {
 		t.Fatal(err)
 	}
 	return fcm, sender
+}
+
+// unviolated fails a test whose requests Google would not have taken. One that provokes that forgives it.
+func unviolated(t *testing.T, fcm *pushtest.FCM) {
+	t.Helper()
+	for _, v := range fcm.Forgive() {
+		t.Errorf("FCM would not have taken it: %s", v)
+	}
+}
+
+// provoked forgives the violations that the test provokes: at least one, and each says what.
+func provoked(t *testing.T, fcm *pushtest.FCM, what string) {
+	t.Helper()
+	all := fcm.Forgive()
+	if len(all) == 0 {
+		t.Errorf("nothing was refused, want %q", what)
+	}
+	for _, v := range all {
+		if !strings.Contains(v, what) {
+			t.Errorf("FCM would not have taken it: %s", v)
+		}
+	}
 }
 
 const (

@@ -1,6 +1,7 @@
 package fcm
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -21,74 +22,131 @@ func badRequestBody(details string) string {
 }
 
 const (
-	fcmInvalid     = `{"@type":"type.googleapis.com/google.firebase.fcm.v1.FcmError","errorCode":"INVALID_ARGUMENT"}`
-	tokenViolation = `{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"message.token","description":"Invalid registration token"}]}`
-	dataViolation  = `{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"message.data[0].value"}]}`
-	tokenMessage   = `{"error":{"code":400,"message":"The registration token is not a valid FCM registration token","status":"INVALID_ARGUMENT","details":[` + fcmInvalid + `]}}`
+	fcmUnregistered = `{"@type":"type.googleapis.com/google.firebase.fcm.v1.FcmError","errorCode":"UNREGISTERED"}`
+	fcmInvalid      = `{"@type":"type.googleapis.com/google.firebase.fcm.v1.FcmError","errorCode":"INVALID_ARGUMENT"}`
+	tokenViolation  = `{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"message.token","description":"Invalid registration token"}]}`
+	dataViolation   = `{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"message.data[0].value"}]}`
+	tokenMessage    = `{"error":{"code":400,"message":"The registration token is not a valid FCM registration token","status":"INVALID_ARGUMENT","details":[` + fcmInvalid + `]}}`
 )
 
-func TestEveryAnswerBecomesItsOutcomeAfterOneRequest(t *testing.T) {
-	for name, c := range map[string]struct {
-		fault   pushtest.Fault
-		result  registry.Result
-		suspect bool
-		code    string
-		after   time.Duration // of At; 0: no At
-	}{
-		"accepted": {fault: status(200, ""), result: registry.ResultDelivered},
+// said is an answer of FCM, and what is to come of it.
+type said struct {
+	fault   pushtest.Fault
+	result  registry.Result
+	suspect bool
+	code    string
+	after   time.Duration // of At; 0: no At
+}
 
-		"unregistered":            {fault: status(404, "UNREGISTERED"), result: registry.ResultGone, code: "fcm_unregistered"},
-		"404 without FcmError":    {fault: status(404, ""), result: brokenSetup, code: "fcm_wrong_project"},
-		"404 of a web server":     {fault: pushtest.Fault{Status: 404, Body: "<html>UNREGISTERED"}, result: brokenSetup, code: "fcm_wrong_project"},
-		"404 with another code":   {fault: status(404, "SOMETHING_NEW"), result: retryResult, code: "fcm_unknown"},
-		"gone without FCM's word": {fault: pushtest.Fault{Status: 410, Body: "gone"}, result: retryResult, code: "fcm_unknown"},
+// samples are, for each row of the table, answers that it decides.
+var samples = map[string][]said{
+	"200 the message's name": {{status(200, ""), registry.ResultDelivered, false, "", 0}},
+	"200": {
+		{pushtest.Fault{Status: 200, Body: "<html>Welcome to the hotel"}, retryResult, false, "fcm_unreadable_answer", 0},
+		{pushtest.Fault{Status: 200, Body: "{}"}, retryResult, false, "fcm_unreadable_answer", 0},
+	},
 
-		"sender id mismatch": {fault: status(403, "SENDER_ID_MISMATCH"), result: retryResult, suspect: true, code: "fcm_sender_id_mismatch"},
-		"permission denied":  {fault: status(403, ""), result: brokenSetup, code: "fcm_permission_denied"},
-		"unauthenticated":    {fault: status(401, ""), result: brokenSetup, code: "fcm_unauthenticated"},
-		"third party auth":   {fault: status(401, "THIRD_PARTY_AUTH_ERROR"), result: retryResult, suspect: true, code: "fcm_third_party_auth"},
-		"apns auth":          {fault: status(401, "APNS_AUTH_ERROR"), result: retryResult, suspect: true, code: "fcm_third_party_auth"},
+	"404 UNREGISTERED": {
+		{status(404, "UNREGISTERED"), registry.ResultGone, false, "fcm_unregistered", 0},
+		{pushtest.Fault{Status: 404, Body: `{"error":{"details":[{"@type":"x","fieldViolations":"y"},` + fcmUnregistered + `]}}`}, registry.ResultGone, false, "fcm_unregistered", 0},
+	},
+	"400 INVALID_ARGUMENT, of the token": {
+		{pushtest.Fault{Status: 400, Body: tokenMessage}, retryResult, true, "fcm_invalid_token", 0}, // as documented
+		{pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + fcmInvalid + `,` + tokenViolation + `]`)}, retryResult, true, "fcm_invalid_token", 0},
+	},
+	"403 SENDER_ID_MISMATCH":     {{status(403, "SENDER_ID_MISMATCH"), retryResult, true, "fcm_sender_id_mismatch", 0}},
+	"401 THIRD_PARTY_AUTH_ERROR": {{status(401, "THIRD_PARTY_AUTH_ERROR"), retryResult, true, "fcm_third_party_auth", 0}},
+	"401 APNS_AUTH_ERROR":        {{status(401, "APNS_AUTH_ERROR"), retryResult, true, "fcm_third_party_auth", 0}},
 
-		"bad token, as documented": {fault: pushtest.Fault{Status: 400, Body: tokenMessage}, result: retryResult, suspect: true, code: "fcm_invalid_token"},
-		"bad token, as a field":    {fault: pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + fcmInvalid + `,` + tokenViolation + `]`)}, result: retryResult, suspect: true, code: "fcm_invalid_token"},
-		"bad data":                 {fault: pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + dataViolation + `]`)}, result: registry.ResultRefused, code: "fcm_invalid_argument"},
-		"bad data, both details":   {fault: pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + dataViolation + `,` + fcmInvalid + `]`)}, result: registry.ResultRefused, code: "fcm_invalid_argument"},
-		"too big":                  {fault: pushtest.Fault{Status: 400, Body: badRequestBody("")}, result: registry.ResultRefused, code: "fcm_invalid_argument"},
-		"too large for a proxy":    {fault: pushtest.Fault{Status: 413, Body: "<html>"}, result: registry.ResultRefused, code: "fcm_too_large"},
-		"400 of a proxy":           {fault: pushtest.Fault{Status: 400, Body: "<html>token"}, result: retryResult, code: "fcm_unknown"},
+	"401": {{status(401, ""), brokenSetup, false, "fcm_unauthenticated", 0}},
+	"403": {{status(403, ""), brokenSetup, false, "fcm_permission_denied", 0}},
+	"404 no FcmError": {
+		{status(404, ""), brokenSetup, false, "fcm_wrong_project", 0},
+		{pushtest.Fault{Status: 404, Body: "<html>UNREGISTERED"}, brokenSetup, false, "fcm_wrong_project", 0},
+	},
 
-		"an endless answer":          {fault: pushtest.Fault{Status: 400, Body: badRequestBody(`,"x":"` + strings.Repeat("x", maxAnswer) + `"`)}, result: retryResult, code: "fcm_unknown"},
-		"quota":                      {fault: status(429, "QUOTA_EXCEEDED"), result: retryResult, code: "fcm_quota_exceeded", after: time.Minute},
-		"quota with Retry-After":     {fault: with(status(429, "QUOTA_EXCEEDED"), "Retry-After", "17"), result: retryResult, code: "fcm_quota_exceeded", after: 17 * time.Second},
-		"unavailable":                {fault: status(503, "UNAVAILABLE"), result: retryResult, code: "fcm_unavailable"},
-		"unavailable, short wait":    {fault: with(status(503, "UNAVAILABLE"), "Retry-After", "2"), result: retryResult, code: "fcm_unavailable", after: 2 * time.Second},
-		"unavailable, long wait":     {fault: with(status(503, "UNAVAILABLE"), "Retry-After", "1000"), result: retryResult, code: "fcm_unavailable", after: 1000 * time.Second},
-		"internal":                   {fault: status(500, "INTERNAL"), result: retryResult, code: "fcm_unavailable"},
-		"bad gateway":                {fault: pushtest.Fault{Status: 502, Body: "<!DOCTYPE html>"}, result: retryResult, code: "fcm_unavailable"},
-		"gateway timeout":            {fault: pushtest.Fault{Status: 504}, result: retryResult, code: "fcm_unavailable"},
-		"proxy wants authentication": {fault: pushtest.Fault{Status: 407}, result: retryResult, code: "fcm_unknown"},
-		"redirect":                   {fault: with(pushtest.Fault{Status: 307}, "Location", "/v1/projects/family-mail/messages:send"), result: retryResult, code: "fcm_unknown"},
-		"a login page":               {fault: pushtest.Fault{Status: 200, Body: "<html>Welcome to the hotel"}, result: retryResult, code: "fcm_unreadable_answer"},
-		"an empty object":            {fault: pushtest.Fault{Status: 200, Body: "{}"}, result: retryResult, code: "fcm_unreadable_answer"},
-		"another 2xx":                {fault: pushtest.Fault{Status: 204}, result: retryResult, code: "fcm_unknown"},
-		"connection lost":            {fault: pushtest.Fault{Drop: true}, result: retryResult, code: "fcm_unreachable"},
-		"answer lost":                {fault: pushtest.Fault{Drop: true, Accepted: true}, result: retryResult, code: "fcm_unreachable"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				fcm, sender := service(t)
-				token := fcm.Register(nil)
-				fcm.Fail(token, c.fault)
-				want := registry.Outcome{Result: c.result, Suspect: c.suspect, Code: c.code}
-				if c.after > 0 {
-					want.At = time.Now().Add(c.after)
-				}
-				expect(t, sender.Send(t.Context(), device(token), message()), want, token)
-				if n := fcm.Requests(); n != 1 {
-					t.Errorf("%d requests, want 1", n)
-				}
+	"400 INVALID_ARGUMENT": {
+		{pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + dataViolation + `]`)}, registry.ResultRefused, false, "fcm_invalid_argument", 0},
+		{pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + dataViolation + `,` + fcmInvalid + `]`)}, registry.ResultRefused, false, "fcm_invalid_argument", 0},
+		{pushtest.Fault{Status: 400, Body: badRequestBody("")}, registry.ResultRefused, false, "fcm_invalid_argument", 0}, // too big
+	},
+	"413": {{pushtest.Fault{Status: 413, Body: "<html>"}, registry.ResultRefused, false, "fcm_too_large", 0}},
+
+	"429": {
+		{status(429, "QUOTA_EXCEEDED"), retryResult, false, "fcm_quota_exceeded", time.Minute},
+		{with(status(429, "QUOTA_EXCEEDED"), "Retry-After", "17"), retryResult, false, "fcm_quota_exceeded", 17 * time.Second},
+	},
+	"500-599": {
+		{status(503, "UNAVAILABLE"), retryResult, false, "fcm_unavailable", 0},
+		{with(status(503, "UNAVAILABLE"), "Retry-After", "2"), retryResult, false, "fcm_unavailable", 2 * time.Second},
+		{with(status(503, "UNAVAILABLE"), "Retry-After", "172800"), retryResult, false, "fcm_unavailable", 48 * time.Hour},
+		{status(500, "INTERNAL"), retryResult, false, "fcm_unavailable", 0},
+		{pushtest.Fault{Status: 504}, retryResult, false, "fcm_unavailable", 0},
+	},
+
+	"100-999": {
+		{status(404, "SOMETHING_NEW"), retryResult, false, "fcm_unknown", 0},
+		{pushtest.Fault{Status: 410, Body: "gone"}, retryResult, false, "fcm_unknown", 0},
+		{pushtest.Fault{Status: 400, Body: "<html>token"}, retryResult, false, "fcm_unknown", 0},
+		{pushtest.Fault{Status: 400, Body: badRequestBody(`,"x":"` + strings.Repeat("x", maxAnswer) + `"`)}, retryResult, false, "fcm_unknown", 0},
+		{pushtest.Fault{Status: 407}, retryResult, false, "fcm_unknown", 0},
+		{with(pushtest.Fault{Status: 307}, "Location", "/v1/projects/family-mail/messages:send"), retryResult, false, "fcm_unknown", 0},
+		{pushtest.Fault{Status: 204}, retryResult, false, "fcm_unknown", 0},
+	},
+}
+
+// rowName names a row of the table as samples does.
+func rowName(i int) string {
+	row := table[i]
+	name := fmt.Sprint(row.from)
+	if row.to != row.from {
+		name += fmt.Sprint("-", row.to)
+	}
+	if row.says != anything {
+		name += " " + string(row.says)
+	}
+	return name
+}
+
+func TestEveryRowOfTheTableHasItsOutcomeAfterOneRequest(t *testing.T) {
+	rows := make(map[string]bool)
+	for i := range table {
+		name := rowName(i)
+		rows[name] = true
+		if len(samples[name]) == 0 {
+			t.Errorf("the row %s is not tested", name)
+		}
+		for n, c := range samples[name] {
+			t.Run(fmt.Sprint(name, "/", n), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					fcm, sender := service(t)
+					token := fcm.Register(nil)
+					fcm.Fail(token, c.fault)
+					want := registry.Outcome{Result: c.result, Suspect: c.suspect, Code: c.code}
+					if c.after > 0 {
+						want.At = time.Now().Add(c.after)
+					}
+					expect(t, sender.Send(t.Context(), device(token), message()), want, token)
+					if n := fcm.Requests(); n != 1 {
+						t.Errorf("%d requests, want 1", n)
+					}
+					// Under another code it is seen that it was this row that decided.
+					fcm.Heal()
+					fcm.Fail(token, c.fault)
+					was := table[i].outcome.Code
+					table[i].outcome.Code = "marked"
+					defer func() { table[i].outcome.Code = was }()
+					if o := sender.Send(t.Context(), device(token), message()); o.Code != "marked" {
+						t.Errorf("another row decides it: %+v", o)
+					}
+				})
 			})
-		})
+		}
+	}
+	for name := range samples {
+		if !rows[name] {
+			t.Errorf("there is no row %s", name)
+		}
 	}
 }
 
@@ -128,6 +186,8 @@ func TestWhatTheTokenEndpointSaysDecidesBetweenWaitingAndMending(t *testing.T) {
 		"redirect":          {with(status(302, ""), "Location", "/token"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
 		"connection lost":   {pushtest.Fault{Drop: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
 		"no answer":         {pushtest.Fault{Hang: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+		"half of one":       {pushtest.Fault{Status: 400, Reason: "invalid_grant", Half: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+		"a page":            {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -162,6 +222,7 @@ func TestAnAccessTokenThatIsNoLongerTakenIsRenewedOnceAndAtOnce(t *testing.T) {
 		if fcm.Grants() != 2 || fcm.Requests() != 4 {
 			t.Errorf("%d access tokens and %d requests, want 2 and 4", fcm.Grants(), fcm.Requests())
 		}
+		provoked(t, fcm, "the access token is missing, unknown or expired")
 	})
 }
 
@@ -182,6 +243,7 @@ func TestManyThatMeetARevokedAccessTokenRenewItTogetherOnce(t *testing.T) {
 		if n := fcm.Grants(); n != 2 {
 			t.Errorf("%d access tokens, want 2", n)
 		}
+		provoked(t, fcm, "the access token is missing, unknown or expired")
 	})
 }
 
@@ -213,8 +275,42 @@ func TestAnAccessTokenIsKeptForItsLifeAndNoLonger(t *testing.T) {
 		if fcm.Grants() != 3 || fcm.Requests() != 15 {
 			t.Errorf("%d access tokens and %d requests, want 3 and 15", fcm.Grants(), fcm.Requests())
 		}
-		if v := fcm.Violations(); len(v) > 0 {
-			t.Error(v)
-		}
 	})
+}
+
+// TestWhateverBreaksTheMessageIsKeptAndSentAgain: an answer that is not whole is none, for its status may belong to something in between.
+func TestWhateverBreaksTheMessageIsKeptAndSentAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault   pushtest.Fault
+		result  registry.Result
+		code    string
+		unknown bool
+		reached int // times that the phone has the message before it is sent again
+	}{
+		"no answer":                 {pushtest.Fault{Hang: true}, retryResult, "fcm_timeout", true, 0},
+		"no answer, but accepted":   {pushtest.Fault{Hang: true, Accepted: true}, retryResult, "fcm_timeout", true, 1},
+		"connection lost":           {pushtest.Fault{Drop: true}, retryResult, "fcm_unreachable", true, 0},
+		"answer lost":               {pushtest.Fault{Drop: true, Accepted: true}, retryResult, "fcm_unreachable", true, 1},
+		"half of the success":       {pushtest.Fault{Status: 200, Half: true}, retryResult, "fcm_unreachable", true, 1},
+		"half of what is an outage": {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retryResult, "fcm_unreachable", true, 0},
+		"half of what is gone":      {pushtest.Fault{Status: 404, Reason: "UNREGISTERED", Half: true}, retryResult, "fcm_unreachable", true, 0},
+		"GOAWAY":                    {pushtest.Fault{Status: 503, Reason: "UNAVAILABLE", GoAway: true}, retryResult, "fcm_unavailable", false, 0},
+		"an outage's page":          {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retryResult, "fcm_unavailable", false, 0},
+		"a page that was not found": {pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, brokenSetup, "fcm_wrong_project", false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fcm, sender := service(t)
+				token := fcm.Register(nil)
+				c.fault.Times = 1
+				fcm.Fail(token, c.fault)
+				o := sender.Send(t.Context(), device(token), message())
+				expect(t, o, registry.Outcome{Result: c.result, Code: c.code}, token, "<h1>")
+				if o.Unknown != c.unknown || fcm.Requests() != 1 || len(fcm.Messages()) != c.reached {
+					t.Errorf("unknown %v after %d requests, and %d messages came, want %v, 1, %d", o.Unknown, fcm.Requests(), len(fcm.Messages()), c.unknown, c.reached)
+				}
+				expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: registry.ResultDelivered})
+			})
+		})
+	}
 }

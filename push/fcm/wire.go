@@ -5,6 +5,9 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"time"
+
+	"idlepush/registry"
 )
 
 // maxAnswer bounds what is read of an answer, in bytes.
@@ -20,8 +23,6 @@ type exchange struct {
 }
 
 type exchangeKey struct{}
-
-func (e *exchange) ok() bool { return e.status == http.StatusOK }
 
 // grantError says that there is no access token to send with.
 type grantError struct{ err error }
@@ -56,7 +57,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (w *wire) run(r *http.Request, message []byte) exchange {
 	e, bearer := w.attempt(r, message)
-	if e.status == http.StatusUnauthorized && !e.thirdParty() && w.tokens.refused(r.Context(), bearer) {
+	if e.status == http.StatusUnauthorized && e.outcome(time.Time{}).Result == registry.ResultMisconfigured && w.tokens.refused(r.Context(), bearer) {
 		e, _ = w.attempt(r, message)
 	}
 	return e

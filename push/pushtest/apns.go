@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -65,17 +66,29 @@ func NewAPNs(topic string) (*APNs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the APNs key: %w", err)
 	}
-	return &APNs{
-		Key:     pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
-		KeyID:   rand.Text()[:10],
-		TeamID:  rand.Text()[:10],
-		Topic:   topic,
-		public:  &key.PublicKey,
-		phones:  make(map[string]*Receiver),
-		gone:    make(map[string]time.Time),
-		expired: make(map[string]bool),
-		issued:  make(map[int64]time.Time),
-	}, nil
+	a := &APNs{
+		Key:    pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+		KeyID:  rand.Text()[:10],
+		TeamID: rand.Text()[:10],
+		Topic:  topic,
+		public: &key.PublicKey,
+	}
+	a.empty()
+	return a, nil
+}
+
+func (a *APNs) empty() {
+	a.phones = make(map[string]*Receiver)
+	a.gone = make(map[string]time.Time)
+	a.expired = make(map[string]bool)
+	a.issued = make(map[int64]time.Time)
+}
+
+// Sandbox makes the other environment of the same app and key, with phones of its own.
+func (a *APNs) Sandbox() *APNs {
+	other := &APNs{Key: a.Key, KeyID: a.KeyID, TeamID: a.TeamID, Topic: a.Topic, public: a.public}
+	other.empty()
+	return other
 }
 
 // Register makes a phone and returns its device token. With a receiver the phone takes only messages encrypted to it,
@@ -142,7 +155,7 @@ func (a *APNs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("apns-id", m.ID)
-	a.respond(w, r, token, m, func(f Fault) {
+	a.respond(w, r, token, m, func(w http.ResponseWriter, f Fault) {
 		switch {
 		case f.Body != "":
 			w.WriteHeader(f.Status)
@@ -224,19 +237,45 @@ func (a *APNs) checkHeaders(h http.Header, m *APNsMessage) *refusal {
 	return nil
 }
 
+// apsPayload is what idlepush promises to put into aps. What must be absent is told from what is empty.
+// https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification
+type apsPayload struct {
+	Alert *struct {
+		Title string `json:"title"`
+		Body  string `json:"body"`
+	} `json:"alert"`
+	Sound             *string `json:"sound"`
+	Badge             *int    `json:"badge"`
+	MutableContent    int     `json:"mutable-content"`
+	ContentAvailable  int     `json:"content-available"`
+	ThreadID          string  `json:"thread-id"`
+	InterruptionLevel *string `json:"interruption-level"`
+}
+
+// interruptions are Apple's interruption levels.
+var interruptions = []string{"passive", "active", "time-sensitive", "critical"}
+
+// check holds the aps of an alert or of a background push to Apple's rules.
+func (p apsPayload) check(background bool) error {
+	switch {
+	case p.Badge != nil && *p.Badge < 0:
+		return fmt.Errorf("a badge of %d", *p.Badge)
+	case p.InterruptionLevel != nil && !slices.Contains(interruptions, *p.InterruptionLevel):
+		return fmt.Errorf("interruption-level %q", *p.InterruptionLevel)
+	case background && (p.Alert != nil || p.Sound != nil || p.Badge != nil || p.InterruptionLevel != nil):
+		return fmt.Errorf("a background push that shows something")
+	case background && p.ContentAvailable != 1:
+		return fmt.Errorf("a background push without content-available")
+	case !background && (p.Alert == nil || p.Alert.Title == "" || p.MutableContent != 1):
+		return fmt.Errorf("an alert without title or mutable-content")
+	}
+	return nil
+}
+
 // read fills in what a phone sees.
 func (a *APNs) read(m *APNsMessage, receiver *Receiver) error {
 	var p struct {
-		APS struct {
-			Alert struct {
-				Title string `json:"title"`
-				Body  string `json:"body"`
-			} `json:"alert"`
-			Sound            string `json:"sound"`
-			MutableContent   int    `json:"mutable-content"`
-			ContentAvailable int    `json:"content-available"`
-			ThreadID         string `json:"thread-id"`
-		} `json:"aps"`
+		APS       apsPayload      `json:"aps"`
 		Idlepush  json.RawMessage `json:"idlepush"`
 		Encrypted string          `json:"encrypted"`
 	}
@@ -248,12 +287,13 @@ func (a *APNs) read(m *APNsMessage, receiver *Receiver) error {
 	if decoder.Decode(new(any)) != io.EOF {
 		return fmt.Errorf("something follows the payload")
 	}
-	shown := p.APS.Alert.Title != "" && p.APS.MutableContent == 1
-	silent := p.APS.Alert.Title == "" && p.APS.Alert.Body == "" && p.APS.Sound == "" && p.APS.ContentAvailable == 1
-	if m.Background && !silent || !m.Background && !shown {
-		return fmt.Errorf("an alert without title or mutable-content, or a background push that shows something")
+	if err := p.APS.check(m.Background); err != nil {
+		return err
 	}
-	m.Title, m.Body, m.Thread = p.APS.Alert.Title, p.APS.Alert.Body, p.APS.ThreadID
+	if p.APS.Alert != nil {
+		m.Title, m.Body = p.APS.Alert.Title, p.APS.Alert.Body
+	}
+	m.Thread = p.APS.ThreadID
 	var err error
 	m.Payload, err = open(string(p.Idlepush), p.Encrypted, receiver)
 	return err

@@ -57,6 +57,11 @@ func validAPNs(t *testing.T, apns *pushtest.APNs, token, payload string) *http.R
 	return r
 }
 
+// aps is the alert with one more key.
+func aps(more string) string {
+	return strings.Replace(alertPayload, `"mutable-content"`, more+`,"mutable-content"`, 1)
+}
+
 const alertPayload = `{"aps":{"alert":{"title":"New mail"},"sound":"default","mutable-content":1},"idlepush":{"v":1}}`
 
 func TestAPNsRefusesWhatAppleRefuses(t *testing.T) {
@@ -127,24 +132,78 @@ func TestAPNsTakesOnlyAlertsThatThePhoneCanRead(t *testing.T) {
 			token, payload string
 			status         int
 		}{
-			"in the clear":       {clear, alertPayload, 200},
-			"all the room":       {clear, alertPayload + strings.Repeat(" ", 4096-len(alertPayload)), 200},
-			"one byte too many":  {clear, alertPayload + strings.Repeat(" ", 4097-len(alertPayload)), 413},
-			"empty":              {clear, "", 400},
-			"no JSON":            {clear, "x", 400},
-			"two objects":        {clear, alertPayload + "{}", 400},
-			"no aps":             {clear, `{"idlepush":{}}`, 400},
-			"no title":           {clear, strings.Replace(alertPayload, "New mail", "", 1), 400},
-			"not mutable":        {clear, strings.Replace(alertPayload, `"mutable-content":1`, `"mutable-content":0`, 1), 400},
-			"another key":        {clear, strings.Replace(alertPayload, "idlepush", "other", 1), 400},
-			"ciphertext unasked": {clear, strings.Replace(alertPayload, `"idlepush":{"v":1}`, `"encrypted":"AAAA"`, 1), 400},
-			"clear unwanted":     {keyed, alertPayload, 400},
-			"not for its keys":   {keyed, strings.Replace(alertPayload, `"idlepush":{"v":1}`, `"encrypted":"AAAA"`, 1), 400},
+			"in the clear":        {clear, alertPayload, 200},
+			"all the room":        {clear, alertPayload + strings.Repeat(" ", 4096-len(alertPayload)), 200},
+			"one byte too many":   {clear, alertPayload + strings.Repeat(" ", 4097-len(alertPayload)), 413},
+			"empty":               {clear, "", 400},
+			"no JSON":             {clear, "x", 400},
+			"two objects":         {clear, alertPayload + "{}", 400},
+			"no aps":              {clear, `{"idlepush":{}}`, 400},
+			"no title":            {clear, strings.Replace(alertPayload, "New mail", "", 1), 400},
+			"not mutable":         {clear, strings.Replace(alertPayload, `"mutable-content":1`, `"mutable-content":0`, 1), 400},
+			"another key":         {clear, strings.Replace(alertPayload, "idlepush", "other", 1), 400},
+			"a badge":             {clear, aps(`"badge":3`), 200},
+			"no badge":            {clear, aps(`"badge":0`), 200},
+			"a badge below none":  {clear, aps(`"badge":-1`), 400},
+			"a badge of words":    {clear, aps(`"badge":"3"`), 400},
+			"half a badge":        {clear, aps(`"badge":1.5`), 400},
+			"time-sensitive":      {clear, aps(`"interruption-level":"time-sensitive"`), 200},
+			"another level":       {clear, aps(`"interruption-level":"urgent"`), 400},
+			"a level as a number": {clear, aps(`"interruption-level":2`), 400},
+			"a thread":            {clear, aps(`"thread-id":"account1"`), 200},
+			"a thread's number":   {clear, aps(`"thread-id":7`), 400},
+			"an unknown key":      {clear, aps(`"priority":10`), 400},
+			"ciphertext unasked":  {clear, strings.Replace(alertPayload, `"idlepush":{"v":1}`, `"encrypted":"AAAA"`, 1), 400},
+			"clear unwanted":      {keyed, alertPayload, 400},
+			"not for its keys":    {keyed, strings.Replace(alertPayload, `"idlepush":{"v":1}`, `"encrypted":"AAAA"`, 1), 400},
 		} {
 			before := len(apns.Violations())
 			status, _ := answerTo(t, apns, validAPNs(t, apns, c.token, c.payload))
 			if status != c.status || len(apns.Violations()) > before != (c.status != 200) {
 				t.Errorf("%s: %d, want %d; violations: %v", name, status, c.status, apns.Violations()[before:])
+			}
+		}
+	})
+}
+
+func TestABackgroundPushShowsNothingAndHasTimeToWait(t *testing.T) {
+	const silent = `{"aps":{"content-available":1},"idlepush":{"v":1}}`
+	with := func(more string) string { return strings.Replace(silent, `{"content`, `{`+more+`,"content`, 1) }
+	for name, c := range map[string]struct {
+		payload, priority string
+		status            int
+	}{
+		"as promised":        {silent, "5", 200},
+		"at once":            {silent, "10", 400},
+		"an empty alert":     {with(`"alert":{}`), "5", 400},
+		"an alert":           {with(`"alert":{"title":"New mail"}`), "5", 400},
+		"an alert in words":  {with(`"alert":"New mail"`), "5", 400},
+		"a sound":            {with(`"sound":""`), "5", 400},
+		"a badge":            {with(`"badge":0`), "5", 400},
+		"a level":            {with(`"interruption-level":"passive"`), "5", 400},
+		"not to wake an app": {strings.Replace(silent, "1", "0", 1), "5", 400},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			apns := newAPNs(t)
+			r := validAPNs(t, apns, apns.Register(nil), c.payload)
+			r.Header.Set("Apns-Push-Type", "background")
+			r.Header.Set("Apns-Priority", c.priority)
+			status, _ := answerTo(t, apns, r)
+			if status != c.status || (len(apns.Forgive()) == 0) != (c.status == 200) || len(apns.Violations()) != 0 {
+				t.Errorf("%s: %d, want %d", name, status, c.status)
+			}
+		})
+	}
+}
+
+func TestTheSandboxHasTheKeyAndPhonesOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns := newAPNs(t)
+		sandbox := apns.Sandbox()
+		here, there := apns.Register(nil), sandbox.Register(nil)
+		for token, want := range map[string]int{here: 400, there: 200} {
+			if status, answer := answerTo(t, sandbox, validAPNs(t, apns, token, alertPayload)); status != want {
+				t.Errorf("%d %v, want %d", status, answer, want)
 			}
 		}
 	})

@@ -21,7 +21,7 @@ import (
 const grantPath = "/token"
 
 // FCM is a stand-in for FCM HTTP v1 and the token endpoint of its service account, and an http.Handler. It takes the data messages
-// that an app draws itself and nothing else: a notification or a collapse key is a violation. It may be used from
+// that an app draws itself and nothing else: a notification is a violation, and so is a fifth collapse key for one phone. It may be used from
 // several goroutines.
 type FCM struct {
 	Record[FCMMessage]
@@ -32,21 +32,23 @@ type FCM struct {
 	key     *rsa.PrivateKey
 
 	// The fields below are guarded by Record's mu.
-	phones  map[string]*Receiver // by token; a nil receiver takes messages in the clear
-	gone    map[string]bool
-	bearers map[string]time.Time // access tokens, with their end
-	grants  int
+	phones    map[string]*Receiver // by token; a nil receiver takes messages in the clear
+	gone      map[string]bool
+	bearers   map[string]time.Time       // access tokens, with their end
+	collapsed map[string]map[string]bool // collapse keys, by token
+	grants    int
 }
 
 // FCMMessage is one accepted message.
 type FCMMessage struct {
-	Token    registry.Secret
-	Data     map[string]string
-	Payload  []byte // what the app reads: data.idlepush, or data.encrypted decrypted
-	Priority string // as sent
-	TTL      time.Duration
-	Raw      []byte // the request's body
-	At       time.Time
+	Token       registry.Secret
+	Data        map[string]string
+	Payload     []byte // what the app reads: data.idlepush, or data.encrypted decrypted
+	Priority    string // as sent
+	TTL         time.Duration
+	CollapseKey string
+	Raw         []byte // the request's body
+	At          time.Time
 }
 
 // accountKey is the key of every service account: one takes long to make, and none is worth guarding.
@@ -63,13 +65,14 @@ func NewFCM(project string) (*FCM, error) {
 		return nil, fmt.Errorf("encode the service account key: %w", err)
 	}
 	return &FCM{
-		project: project,
-		email:   "idlepush@" + project + ".iam.gserviceaccount.com",
-		key:     key,
-		keyPEM:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
-		phones:  make(map[string]*Receiver),
-		gone:    make(map[string]bool),
-		bearers: make(map[string]time.Time),
+		project:   project,
+		email:     "idlepush@" + project + ".iam.gserviceaccount.com",
+		key:       key,
+		keyPEM:    pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+		phones:    make(map[string]*Receiver),
+		gone:      make(map[string]bool),
+		bearers:   make(map[string]time.Time),
+		collapsed: make(map[string]map[string]bool),
 	}, nil
 }
 
@@ -141,9 +144,9 @@ func (f *FCM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, refused)
 		return
 	}
-	if r.URL.Path != "/v1/projects/"+f.project+"/messages:send" {
+	if r.Method != http.MethodPost || r.URL.Path != "/v1/projects/"+f.project+"/messages:send" {
 		// As Google does for a project it does not know: no FcmError.
-		f.refuse(w, refuse(http.StatusNotFound, "", "path %q", r.URL.Path))
+		f.refuse(w, refuse(http.StatusNotFound, "", "%s of path %q", r.Method, r.URL.Path))
 		return
 	}
 	m, refused := checkFCM(body)
@@ -168,7 +171,8 @@ func (f *FCM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, refuse(http.StatusBadRequest, "message.data", "%w", err))
 		return
 	}
-	f.respond(w, r, token, m, func(fault Fault) {
+	f.collapses(token, m.CollapseKey)
+	f.respond(w, r, token, m, func(w http.ResponseWriter, fault Fault) {
 		switch {
 		case fault.Body != "":
 			w.WriteHeader(fault.Status)

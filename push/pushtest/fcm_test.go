@@ -170,7 +170,8 @@ func TestFCMRefusesWhatGoogleRefusesAndWhatIsNoDataMessage(t *testing.T) {
 			"no bearer":            {bearer: "x", status: 401},
 			"another project":      {path: "/v1/projects/other/messages:send", status: 404},
 			"a notification":       {old: `"data"`, new: `"notification":{"title":"x"},"data"`, status: 400, field: "message"},
-			"a collapse key":       {old: `"ttl"`, new: `"collapse_key":"x","ttl"`, status: 400, field: "message"},
+			"a collapse key":       {old: `"ttl"`, new: `"collapse_key":"x","ttl"`, status: 200},
+			"a tag":                {old: `"ttl"`, new: `"notification":{"tag":"x"},"ttl"`, status: 400, field: "message"},
 			"a number for text":    {old: `"{}"`, new: `12`, status: 400, field: "message"},
 			"two messages":         {old: `}}}`, new: `}}}{}`, status: 400, field: "message"},
 			"no recipient":         {old: token, status: 400, field: "message"},
@@ -239,5 +240,40 @@ func TestFCMEndsAccessTokensAndPhonesAsGoogleDoes(t *testing.T) {
 		step(404, "UNREGISTERED")
 		fcm.Revoke()
 		step(401, "")
+	})
+}
+
+func TestAFifthCollapseKeyForOnePhoneIsAViolation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fcm := newFCM(t)
+		first, second := fcm.Register(nil), fcm.Register(nil)
+		_, answer := grant(t, fcm, nil)
+		send := func(token, key string, violations int) {
+			t.Helper()
+			status, _, _ := sendFCM(t, fcm, sendPath, answer["access_token"].(string), fmt.Sprintf(
+				`{"message":{"token":"%s","data":{"idlepush":"{}"},"android":{"priority":"high","ttl":"60s","collapse_key":"%s"}}}`, token, key))
+			if got := len(fcm.Forgive()); status != 200 || got != violations {
+				t.Errorf("%q: %d and %d violations, want %d", key, status, got, violations)
+			}
+		}
+		for _, key := range []string{"a", "b", "c", "d", "a", ""} {
+			send(first, key, 0)
+		}
+		send(first, "e", 1)
+		send(first, "f", 1)
+		send(second, "e", 0)
+		send(first, "d", 0)
+	})
+}
+
+func TestFCMTakesNothingButAPOST(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fcm := newFCM(t)
+		_, answer := grant(t, fcm, nil)
+		r := httptest.NewRequest(http.MethodGet, fcmOrigin+sendPath, nil)
+		r.Header.Set("Authorization", "Bearer "+answer["access_token"].(string))
+		if status, _ := answerTo(t, fcm, r); status != 404 || len(fcm.Violations()) != 1 {
+			t.Errorf("%d, violations %v", status, fcm.Violations())
+		}
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -30,8 +29,9 @@ func checkFCM(body []byte) (FCMMessage, *refusal) {
 			Token   string            `json:"token"`
 			Data    map[string]string `json:"data"`
 			Android struct {
-				Priority string `json:"priority"`
-				TTL      string `json:"ttl"`
+				Priority    string `json:"priority"`
+				TTL         string `json:"ttl"`
+				CollapseKey string `json:"collapse_key"`
 			} `json:"android"`
 		} `json:"message"`
 	}
@@ -60,7 +60,33 @@ func checkFCM(body []byte) (FCMMessage, *refusal) {
 			return none, refuse(http.StatusBadRequest, "message.data", "data key %q is reserved", key)
 		}
 	}
-	return FCMMessage{Token: registry.Secret(m.Token), Data: m.Data, Priority: m.Android.Priority, TTL: ttl, Raw: body, At: time.Now()}, nil
+	return FCMMessage{Token: registry.Secret(m.Token), Data: m.Data, Priority: m.Android.Priority, TTL: ttl, CollapseKey: m.Android.CollapseKey,
+		Raw: body, At: time.Now()}, nil
+}
+
+// mostCollapseKeys is how many different ones FCM keeps for a phone at a time; of more it drops messages, which nobody is told.
+// https://firebase.google.com/docs/cloud-messaging/customize-messages/collapsible-message-types
+const mostCollapseKeys = 4
+
+// collapses notes the message's collapse key. One too many is a violation, though FCM takes the message.
+func (f *FCM) collapses(token, key string) {
+	if key == "" {
+		return
+	}
+	f.mu.Lock()
+	if f.collapsed[token] == nil {
+		f.collapsed[token] = make(map[string]bool)
+	}
+	keys := f.collapsed[token]
+	keys[key] = true
+	tooMany := len(keys) > mostCollapseKeys
+	if tooMany {
+		delete(keys, key)
+	}
+	f.mu.Unlock()
+	if tooMany {
+		f.violated(fmt.Errorf("more than %d different collapse keys for one phone", mostCollapseKeys))
+	}
 }
 
 // grant is the token endpoint: RFC 6749 section 5 with the grant of RFC 7523.
@@ -69,18 +95,20 @@ func (f *FCM) grant(w http.ResponseWriter, r *http.Request) {
 	f.grants++
 	f.mu.Unlock()
 	fault := f.next(grantPath)
-	err := f.checkGrant(r)
-	switch {
-	case err != nil:
+	if err := f.checkGrant(r); err != nil {
 		f.violated(err)
 		fault = Fault{Status: http.StatusBadRequest, Reason: "invalid_grant"}
-	case fault.Hang:
-		<-r.Context().Done()
-		return
-	case fault.Drop:
-		panic(http.ErrAbortHandler) // net/http's way to break off without an answer
 	}
-	maps.Copy(w.Header(), fault.Header)
+	fault.happen(w, r, func(w http.ResponseWriter) { f.granted(w, fault) })
+}
+
+// granted answers a token request.
+func (f *FCM) granted(w http.ResponseWriter, fault Fault) {
+	if fault.Body != "" {
+		w.WriteHeader(fault.Status)
+		io.WriteString(w, fault.Body)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	if fault.Status != http.StatusOK {
 		w.WriteHeader(fault.Status)

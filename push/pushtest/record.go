@@ -3,7 +3,6 @@ package pushtest
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -22,18 +21,6 @@ type Record[M any] struct {
 	requests   int
 	faults     map[string][]Fault // by token; "": for every one
 	changed    chan struct{}      // closed and replaced when messages grows
-}
-
-// Fault is what happens to a valid request for a known token instead of the ordinary 200.
-type Fault struct {
-	Status   int         // the answer; 200 accepts the message
-	Reason   string      // FCM: FcmError's errorCode; APNs: the reason; empty: the answer names none
-	Header   http.Header // added to the answer; APNs: "Connection: close" makes it the connection's last, with GOAWAY
-	Body     string      // the answer as it is, instead of the service's own form
-	Hang     bool        // no answer until the client gives up
-	Drop     bool        // the stream or connection breaks without an answer
-	Accepted bool        // the message is received all the same: the answer is what gets lost
-	Times    int         // so many requests; 0: until Heal
 }
 
 // Fail queues a fault for the token, or for every one if it is empty. Faults of the token come before those of all, each
@@ -97,6 +84,15 @@ func (r *Record[M]) Violations() []string {
 	return slices.Clone(r.violations)
 }
 
+// Forgive forgets the violations so far and returns them, for a test that provokes them.
+func (r *Record[M]) Forgive() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	forgiven := r.violations
+	r.violations = nil
+	return forgiven
+}
+
 func (r *Record[M]) accept(m M) {
 	if r.Received != nil {
 		r.Received(m)
@@ -147,18 +143,10 @@ func (r *Record[M]) next(queues ...string) Fault {
 
 // respond lets the next fault happen to the message, or accepts it, and answers unless the fault is that there is no
 // answer.
-func (r *Record[M]) respond(w http.ResponseWriter, req *http.Request, token string, m M, answer func(Fault)) {
+func (r *Record[M]) respond(w http.ResponseWriter, req *http.Request, token string, m M, answer func(http.ResponseWriter, Fault)) {
 	f := r.next(token, "")
 	if f.Accepted || f.Status == http.StatusOK {
 		r.accept(m)
 	}
-	switch {
-	case f.Hang:
-		<-req.Context().Done()
-		return
-	case f.Drop:
-		panic(http.ErrAbortHandler) // net/http's way to break off without an answer
-	}
-	maps.Copy(w.Header(), f.Header)
-	answer(f)
+	f.happen(w, req, func(w http.ResponseWriter) { answer(w, f) })
 }

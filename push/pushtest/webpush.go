@@ -102,7 +102,7 @@ func (s *WebPush) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, refusal.status, refusal.reason)
 		return
 	}
-	s.respond(w, r, string(message.Endpoint), message, func(f Fault) {
+	s.respond(w, r, string(message.Endpoint), message, func(w http.ResponseWriter, f Fault) {
 		switch {
 		case f.Reason != "":
 			answer(w, f.Status, f.Reason)

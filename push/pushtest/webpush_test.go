@@ -248,3 +248,30 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
+
+func TestAnAnswerBreaksInTheMiddleWhereAsked(t *testing.T) {
+	service := pushtest.NewWebPush()
+	server := httptest.NewServer(service)
+	defer server.Close()
+	sub, err := service.Subscribe(server.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		fault  pushtest.Fault
+		status int
+		half   string
+	}{
+		{pushtest.Fault{Status: 503, Body: pushtest.ErrorPage}, 503, pushtest.ErrorPage[:len(pushtest.ErrorPage)/2]},
+		{pushtest.Fault{Status: 200}, 201, "{"},
+	} {
+		c.fault.Half, c.fault.Times = true, 1
+		service.Fail("", c.fault)
+		if status, answer := valid(t, server.URL, sub, newKey(t)).send(t, sub.Endpoint); status != c.status || answer != c.half {
+			t.Errorf("%d %q, want %d %q", status, answer, c.status, c.half)
+		}
+	}
+	if len(service.Messages()) != 1 || len(service.Violations()) != 0 {
+		t.Errorf("%d messages, violations %q", len(service.Messages()), service.Violations())
+	}
+}

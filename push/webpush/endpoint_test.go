@@ -107,23 +107,27 @@ func TestAProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 	}
 }
 
-func TestAnEndpointThatIsNoneIsRefusedWithoutQuotingIt(t *testing.T) {
+func TestAnEndpointThatIsNoneMakesItsDeviceSuspectWithoutBeingQuoted(t *testing.T) {
 	for _, endpoint := range []string{"", "nonsense-secret", "ftp://h/secret", "file:///etc/secret", "https://", "https:///secret",
 		"https://user:secret@h/x", "https://h:port/secret", "//h/secret", "https://h/%zz-secret", "unix:/secret"} {
 		device := pointedAt(t, "")
 		device.Subscription.Endpoint = registry.Secret(endpoint)
 		o := webpush.New(config(t)).Send(t.Context(), device, message())
-		expect(t, o, refused, "webpush_endpoint_invalid", device)
-		if strings.Contains(o.Reason, "secret") {
-			t.Errorf("%q is told: %s", endpoint, o.Reason)
+		expect(t, o, retry, "webpush_endpoint_invalid", device)
+		if !o.Suspect || strings.Contains(o.Reason, "secret") {
+			t.Errorf("%q: suspect %v: %s", endpoint, o.Suspect, o.Reason)
 		}
 	}
 }
 
-func TestADeviceWithoutGoodKeysIsRefused(t *testing.T) {
+func TestADeviceWithoutGoodKeysIsSuspect(t *testing.T) {
 	sender := webpush.New(config(t))
 	device := pointedAt(t, "https://push.example.org")
 	device.Subscription.Keys.Auth = "c2hvcnQ"
-	expect(t, sender.Send(t.Context(), device, message()), refused, "webpush_keys_invalid", device)
-	expect(t, sender.Send(t.Context(), registry.Device{Transport: registry.WebPush}, message()), refused, "webpush_subscription_missing", registry.Device{})
+	for code, d := range map[string]registry.Device{"webpush_keys_invalid": device, "webpush_subscription_missing": {Transport: registry.WebPush}} {
+		o := sender.Send(t.Context(), d, message())
+		if expect(t, o, retry, code, d); !o.Suspect {
+			t.Errorf("%s does not make the device suspect", code)
+		}
+	}
 }

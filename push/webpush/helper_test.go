@@ -56,7 +56,10 @@ func serve(t testing.TB) *service {
 	server.EnableHTTP2 = true
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that break off are what is tested
 	server.StartTLS()
-	t.Cleanup(server.Close)
+	t.Cleanup(func() {
+		server.Close()
+		unviolated(t, s.WebPush)
+	})
 	s.origin, s.roots = server.URL, x509.NewCertPool()
 	s.roots.AddCert(server.Certificate())
 	c := config(t)
@@ -68,6 +71,14 @@ func serve(t testing.TB) *service {
 	}
 	s.device = s.subscribe(t, key)
 	return s
+}
+
+// unviolated fails a test whose requests a push service would not have taken. One that provokes that forgives it.
+func unviolated(t testing.TB, service *pushtest.WebPush) {
+	t.Helper()
+	for _, v := range service.Forgive() {
+		t.Errorf("a push service would not have taken it: %s", v)
+	}
 }
 
 func (s *service) subscribe(t testing.TB, key string) registry.Device {

@@ -5,9 +5,9 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -22,71 +22,110 @@ type verdict struct {
 	reason  string
 }
 
-// statuses is the table of what a status means, whoever runs the service; the first row that holds it counts. RFC 8030
-// sections 5 and 7.3; beyond it, Microsoft throttles with 406, and ntfy says with 507 that no phone listens to a topic.
-var statuses = []struct {
+// words are what a row wants an answer to say beside its status: one of the three, or nothing at all.
+type words struct {
+	reason string // Apple's, as its JSON has it
+	number int    // Mozilla's errno, ntfy's code
+	part   string // of the text, in lower case
+}
+
+// table is what every answer means; the first row that holds it counts. Statuses are RFC 8030 sections 5 and 7.3, words are the services' own:
+//
+//   - Apple: developer.apple.com, "Sending web push notifications in web apps and browsers"
+//   - Mozilla: mozilla-services.github.io/autopush-rs/errors.html; the sentences of errno 109 are in its source
+//   - ntfy: server/errors.go of its source
+//   - Google and Microsoft publish no list: Google's sentences are those that it sends, Microsoft's statuses those of WNS
+var table = []struct {
 	from, to int
+	says     words
 	verdict
 }{
-	{200, 299, verdict{registry.ResultDelivered, false, "", ""}},
-	{300, 399, verdict{registry.ResultRetry, true, "webpush_redirect",
+	{200, 299, words{}, verdict{registry.ResultDelivered, false, "", ""}},
+	{300, 399, words{}, verdict{registry.ResultRetry, true, "webpush_redirect",
 		"sends pushes elsewhere, which is not followed. If it stays so, register the device again."}},
-	{400, 400, malformed},
-	{401, 401, unauthorized},
-	{403, 403, unauthorized},
-	{404, 404, gone},
-	{406, 406, throttled},
-	{408, 408, unavailable},
-	{410, 410, gone},
-	{411, 411, malformed},
-	{413, 413, verdict{registry.ResultRefused, false, "webpush_too_large",
-		"found the message too large, so it was dropped. A content level that tells less makes messages smaller."}},
-	{415, 415, malformed},
-	{421, 421, unavailable},
-	{422, 422, malformed},
-	{425, 425, unavailable},
-	{429, 429, throttled},
-	{507, 507, verdict{registry.ResultRetry, true, "webpush_no_subscriber",
+
+	// Apple
+	{400, 403, words{reason: "VapidPkHashMismatch"}, verdict{registry.ResultGone, false, "webpush_vapid_mismatch",
+		"says that this subscription was made with another server key. Register the device again."}},
+	{400, 403, words{reason: "BadAuthorizationHeader"}, rejected},
+	{400, 403, words{reason: "BadJwtToken"}, rejected},
+	{400, 403, words{reason: "ExpiredJwtToken"}, rejected},
+	{400, 403, words{reason: "BadVapidPublicKey"}, rejected},
+
+	// Mozilla
+	{400, 400, words{number: 108}, unaddressable},
+	{401, 401, words{part: "vapid public key mismatch"}, foreign},
+	{401, 401, words{number: 109}, rejected},
+
+	// Google
+	{403, 403, words{part: "do not correspond to the credentials used to create the subscription"}, foreign},
+	{403, 403, words{part: "mismatchsenderid"}, foreign},
+	{400, 403, words{part: "unauthorizedregistration"}, rejected},
+	{400, 403, words{part: "jwt"}, rejected},
+	{400, 403, words{part: "aud claim"}, rejected},
+	{400, 403, words{part: "exp claim"}, rejected},
+	{400, 403, words{part: "token has expired"}, rejected},
+	{400, 403, words{part: "public key must be"}, rejected},
+	{400, 403, words{part: "authorization header had"}, rejected},
+
+	// Microsoft throttles with it.
+	{406, 406, words{}, throttled},
+
+	// ntfy
+	{400, 400, words{number: 40009}, unaddressable},
+	{400, 400, words{number: 40010}, unaddressable},
+	{401, 401, words{number: 40101}, unwritable},
+	{403, 403, words{number: 40301}, unwritable},
+	{507, 507, words{}, verdict{registry.ResultRetry, true, "webpush_no_subscriber",
 		"says that no phone listens at this address now. Open the app that brings pushes to the phone (such as ntfy)."}},
-	{500, 599, unavailable},
-	{100, 999, verdict{registry.ResultRetry, true, "webpush_unexpected",
+
+	// whoever it is
+	{400, 400, words{}, malformed},
+	{401, 401, words{}, unauthorized},
+	{403, 403, words{}, unauthorized},
+	{404, 404, words{}, gone},
+	{408, 408, words{}, unavailable},
+	{410, 410, words{}, gone},
+	{411, 411, words{}, malformed},
+	{413, 413, words{}, verdict{registry.ResultRefused, false, "webpush_too_large",
+		"found the message too large, so it was dropped. A content level that tells less makes messages smaller."}},
+	{415, 415, words{}, malformed},
+	{421, 421, words{}, unavailable},
+	{422, 422, words{}, malformed},
+	{425, 425, words{}, unavailable},
+	{429, 429, words{}, throttled},
+	{500, 599, words{}, unavailable},
+	{100, 999, words{}, verdict{registry.ResultRetry, true, "webpush_unexpected",
 		"gave an answer that no push service gives. If it stays so, register the device again."}},
 }
 
 var (
 	gone = verdict{registry.ResultGone, false, "webpush_gone",
 		"says that this subscription is over. Register the device again to be notified."}
-	unauthorized = verdict{registry.ResultRetry, true, "webpush_unauthorized",
-		"does not let this server push to this device. If it stays so, register the device again."}
+	foreign = verdict{registry.ResultRetry, true, "webpush_other_key",
+		"says that this subscription was made with another server key. If it stays so, register the device again."}
+	unaddressable = verdict{registry.ResultRetry, true, "webpush_bad_address",
+		"says that this push address is none of its own. If it stays so, register the device again."}
+	rejected = verdict{registry.ResultMisconfigured, false, "webpush_vapid_rejected",
+		"does not accept this server's VAPID token. Check the server's clock and vapid-subject."}
+	unauthorized = verdict{registry.ResultMisconfigured, false, "webpush_unauthorized",
+		"does not let this server push. Check the server's clock and vapid-subject; if only one device says so, register it again."}
+	unwritable = verdict{registry.ResultMisconfigured, false, "webpush_unauthorized",
+		"does not let this server push. If it is yours, let everybody write to the topics that begin with up."}
 	malformed = verdict{registry.ResultRefused, false, "webpush_bad_request",
 		"called the push malformed, so it was dropped. This is a fault of idlepush: please report it."}
 	throttled = verdict{registry.ResultRetry, false, "webpush_throttled",
 		"gets more pushes than it allows."}
 	unavailable = verdict{registry.ResultRetry, false, "webpush_unavailable",
-		"is out of order."}
-	mismatch = verdict{registry.ResultGone, false, "webpush_vapid_mismatch",
-		"says that this subscription was made with another server key. Register the device again."}
-	rejected = verdict{registry.ResultMisconfigured, false, "webpush_vapid_rejected",
-		"does not accept this server's VAPID token. Check the server's clock and vapid-subject."}
+		"is out of order (HTTP status %d). It is tried again by itself."}
 )
-
-// complaints are parts, in lower case, of what services say when it is the token that they do not like, and not one
-// subscription: Apple's reasons, Google's and Mozilla's sentences.
-var complaints = []string{
-	"jwt", "badauthorizationheader", "badvapidpublickey",
-	"aud claim", "exp claim", "token has expired", "public key must be", "authorization header had",
-	"vapid token", "vapid audience", "vapid expiry", "vapid claims", "expiredsignature", "invalidsignature",
-}
 
 // outcome is what the answer of the service at host means.
 func outcome(host string, a answer) registry.Outcome {
 	v := judge(a)
 	o := registry.Outcome{Result: v.result, Suspect: v.suspect, Code: v.code}
 	if v.reason != "" {
-		o.Reason = host + " " + v.reason
-	}
-	if v == unavailable {
-		o.Reason = fmt.Sprintf("%s is out of order (HTTP status %d). It is tried again by itself.", host, a.status)
+		o.Reason = host + " " + strings.Replace(v.reason, "%d", strconv.Itoa(a.status), 1)
 	}
 	if v.result == registry.ResultRetry {
 		o.At = a.after
@@ -102,26 +141,30 @@ func judge(a answer) verdict {
 	if a.err != nil {
 		return fault(a.err)
 	}
-	switch a.status {
-	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
-		// Apple: developer.apple.com, "Sending web push notifications in web apps and browsers".
-		var apple struct{ Reason string }
-		if json.Unmarshal([]byte(a.text), &apple) == nil && apple.Reason == "VapidPkHashMismatch" {
-			return mismatch
-		}
-		text := strings.ToLower(a.text)
-		for _, c := range complaints {
-			if strings.Contains(text, c) {
-				return rejected
-			}
-		}
-	}
-	for _, row := range statuses {
-		if row.from <= a.status && a.status <= row.to {
+	for _, row := range table {
+		if row.from <= a.status && a.status <= row.to && a.says(row.says) {
 			return row.verdict
 		}
 	}
 	return unavailable
+}
+
+// says reports whether the answer holds the words.
+func (a answer) says(w words) bool {
+	var said struct {
+		Reason string
+		Errno  int
+		Code   int
+	}
+	// What is no JSON, or another's, says none of it.
+	_ = json.Unmarshal([]byte(a.text), &said)
+	switch {
+	case w.reason != "":
+		return said.Reason == w.reason
+	case w.number != 0:
+		return said.Errno == w.number || said.Code == w.number
+	}
+	return strings.Contains(strings.ToLower(a.text), w.part)
 }
 
 // fault is what it means that there was no answer. Go's own errors are not shown: they quote addresses.

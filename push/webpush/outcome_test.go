@@ -3,10 +3,12 @@ package webpush_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"idlepush/push/pushtest"
+	"idlepush/push/webpush"
 	"idlepush/registry"
 )
 
@@ -18,76 +20,127 @@ const (
 	misconfigured = registry.ResultMisconfigured
 )
 
-func TestEveryAnswerHasItsOutcome(t *testing.T) {
-	s := serve(t)
-	for _, c := range []struct {
-		status  int
-		body    string
-		result  registry.Result
-		suspect bool
-		code    string
-	}{
-		{200, "", delivered, false, ""},
-		{201, "secret body", delivered, false, ""},
-		{202, "", delivered, false, ""},
-		{204, "", delivered, false, ""},
-		{300, "", retry, true, "webpush_redirect"},
-		{304, "", retry, true, "webpush_redirect"},
+// said is an answer that a service gives, and what is to come of it.
+type said struct {
+	status  int
+	body    string
+	result  registry.Result
+	suspect bool
+	code    string
+}
+
+// samples are, for each row of the table, answers that it decides.
+var samples = map[string][]said{
+	"200-299": {{200, "", delivered, false, ""}, {201, "secret body", delivered, false, ""}, {202, "", delivered, false, ""}, {204, "", delivered, false, ""}},
+	"300-399": {{300, "", retry, true, "webpush_redirect"}, {304, "", retry, true, "webpush_redirect"}},
+
+	"400-403 VapidPkHashMismatch": {
+		{400, `{"reason":"VapidPkHashMismatch"}`, gone, false, "webpush_vapid_mismatch"},
+		{401, `{"reason":"VapidPkHashMismatch"}`, gone, false, "webpush_vapid_mismatch"},
+		{403, `{"reason": "VapidPkHashMismatch"}`, gone, false, "webpush_vapid_mismatch"},
+	},
+	"400-403 BadAuthorizationHeader": {{400, `{"reason":"BadAuthorizationHeader"}`, misconfigured, false, "webpush_vapid_rejected"}},
+	"400-403 BadJwtToken": {
+		{400, `{"reason":"BadJwtToken"}`, misconfigured, false, "webpush_vapid_rejected"},
+		{403, `{"reason":"BadJwtToken"}`, misconfigured, false, "webpush_vapid_rejected"},
+	},
+	"400-403 ExpiredJwtToken":   {{403, `{"reason":"ExpiredJwtToken"}`, misconfigured, false, "webpush_vapid_rejected"}},
+	"400-403 BadVapidPublicKey": {{403, `{"reason":"BadVapidPublicKey"}`, misconfigured, false, "webpush_vapid_rejected"}},
+
+	"400 108": {{400, `{"code":400,"errno":108,"message":"Router type is invalid"}`, retry, true, "webpush_bad_address"}},
+	"401 vapid public key mismatch": {
+		{401, `{"code":401,"errno":109,"error":"Unauthorized","message":"VAPID public key mismatch"}`, retry, true, "webpush_other_key"},
+	},
+	"401 109": {
+		{401, `{"code":401,"errno":109,"message":"Invalid VAPID audience"}`, misconfigured, false, "webpush_vapid_rejected"},
+		{401, `{"code":401,"errno":109,"message":"The VAPID token expiration is too long"}`, misconfigured, false, "webpush_vapid_rejected"},
+	},
+
+	"403 do not correspond to the credentials used to create the subscription": {
+		{403, "the VAPID credentials in the authorization header do not correspond to the credentials used to create the subscriptions.\n",
+			retry, true, "webpush_other_key"},
+	},
+	"403 mismatchsenderid":             {{403, "<HTML><TITLE>MismatchSenderId</TITLE></HTML>", retry, true, "webpush_other_key"}},
+	"400-403 unauthorizedregistration": {{400, "<HTML><TITLE>UnauthorizedRegistration</TITLE></HTML>", misconfigured, false, "webpush_vapid_rejected"}},
+	"400-403 jwt":                      {{403, "invalid JWT provided\n", misconfigured, false, "webpush_vapid_rejected"}},
+	"400-403 aud claim":                {{403, "aud claim in the authorization header must match the origin\n", misconfigured, false, "webpush_vapid_rejected"}},
+	"400-403 exp claim": {
+		{403, "exp claim MUST NOT be more than 24 hours from the time of the request\n", misconfigured, false, "webpush_vapid_rejected"},
+	},
+	"400-403 token has expired":        {{401, "the token has expired\n", misconfigured, false, "webpush_vapid_rejected"}},
+	"400-403 public key must be":       {{400, "the public key must be 65 bytes\n", misconfigured, false, "webpush_vapid_rejected"}},
+	"400-403 authorization header had": {{400, "the authorization header had an invalid format\n", misconfigured, false, "webpush_vapid_rejected"}},
+
+	"406": {{406, "", retry, false, "webpush_throttled"}},
+
+	"400 40009": {{400, `{"code":40009,"http":400,"error":"invalid request: topic invalid"}`, retry, true, "webpush_bad_address"}},
+	"400 40010": {{400, `{"code":40010,"http":400,"error":"invalid request: topic name is not allowed"}`, retry, true, "webpush_bad_address"}},
+	"401 40101": {{401, `{"code":40101,"http":401,"error":"unauthorized"}`, misconfigured, false, "webpush_unauthorized"}},
+	"403 40301": {{403, `{"code":40301,"http":403,"error":"forbidden"}`, misconfigured, false, "webpush_unauthorized"}},
+	"507":       {{507, `{"code":50701,"http":507}`, retry, true, "webpush_no_subscriber"}, {507, "", retry, true, "webpush_no_subscriber"}},
+
+	"400": {
 		{400, "secret body", refused, false, "webpush_bad_request"},
 		{400, `{"reason":"BadWebPushTopic"}`, refused, false, "webpush_bad_request"},
 		{400, `{"code":400,"errno":111,"message":"Missing TTL value"}`, refused, false, "webpush_bad_request"},
-		{400, `{"reason":"BadAuthorizationHeader"}`, misconfigured, false, "webpush_vapid_rejected"},
-		{400, `{"reason":"BadJwtToken"}`, misconfigured, false, "webpush_vapid_rejected"},
-		{400, `{"reason":"VapidPkHashMismatch"}`, gone, false, "webpush_vapid_mismatch"},
-		{401, `{"reason":"VapidPkHashMismatch"}`, gone, false, "webpush_vapid_mismatch"},
-		{403, `{"reason":"VapidPkHashMismatch"}`, gone, false, "webpush_vapid_mismatch"},
-		{403, `VapidPkHashMismatch`, retry, true, "webpush_unauthorized"}, // not Apple's JSON: not certain
-		{403, `{"reason":"BadVapidPublicKey"}`, misconfigured, false, "webpush_vapid_rejected"},
-		{401, "", retry, true, "webpush_unauthorized"},
-		{401, `{"code":401,"errno":109,"message":"VAPID public key mismatch"}`, retry, true, "webpush_unauthorized"},
-		{401, `{"code":401,"errno":109,"message":"Invalid VAPID audience"}`, misconfigured, false, "webpush_vapid_rejected"},
-		{401, `{"code":401,"errno":109,"message":"ExpiredSignature"}`, misconfigured, false, "webpush_vapid_rejected"},
-		{401, `{"code":401,"errno":109,"message":"The VAPID token expiration is too long"}`, misconfigured, false, "webpush_vapid_rejected"},
-		{402, "", retry, true, "webpush_unexpected"},
-		{403, "", retry, true, "webpush_unauthorized"},
-		{403, `{"reason":"BadJwtToken"}`, misconfigured, false, "webpush_vapid_rejected"},
-		{403, `{"reason":"ExpiredJwtToken"}`, misconfigured, false, "webpush_vapid_rejected"},
-		{403, "invalid JWT provided\n", misconfigured, false, "webpush_vapid_rejected"},
-		{403, "exp claim MUST NOT be more than 24 hours from the time of the request\n", misconfigured, false, "webpush_vapid_rejected"},
-		{403, "the VAPID credentials in the authorization header do not correspond to the credentials used to create the subscriptions.\n",
-			retry, true, "webpush_unauthorized"},
-		{403, "<HTML><TITLE>MismatchSenderId</TITLE></HTML>", retry, true, "webpush_unauthorized"},
-		{404, "", gone, false, "webpush_gone"},
-		{405, "", retry, true, "webpush_unexpected"},
-		{406, "", retry, false, "webpush_throttled"},
-		{408, "", retry, false, "webpush_unavailable"},
-		{409, "", retry, true, "webpush_unexpected"},
-		{410, `{"code":410,"errno":106}`, gone, false, "webpush_gone"},
-		{411, "", refused, false, "webpush_bad_request"},
-		{413, "", refused, false, "webpush_too_large"},
-		{415, "", refused, false, "webpush_bad_request"},
-		{418, "", retry, true, "webpush_unexpected"},
-		{421, "", retry, false, "webpush_unavailable"},
-		{422, "", refused, false, "webpush_bad_request"},
-		{425, "", retry, false, "webpush_unavailable"},
-		{429, "", retry, false, "webpush_throttled"},
-		{451, "", retry, true, "webpush_unexpected"},
+	},
+	"401": {{401, "", misconfigured, false, "webpush_unauthorized"}},
+	"403": {
+		{403, "", misconfigured, false, "webpush_unauthorized"},
+		{403, "VapidPkHashMismatch", misconfigured, false, "webpush_unauthorized"}, // not Apple's JSON: not certain
+		{403, "<html>secret body", misconfigured, false, "webpush_unauthorized"},
+	},
+	"404": {{404, "", gone, false, "webpush_gone"}, {404, `{"code":404,"errno":102}`, gone, false, "webpush_gone"}},
+	"408": {{408, "", retry, false, "webpush_unavailable"}},
+	"410": {{410, `{"code":410,"errno":106}`, gone, false, "webpush_gone"}, {410, `{"reason":"Unregistered"}`, gone, false, "webpush_gone"}},
+	"411": {{411, "", refused, false, "webpush_bad_request"}},
+	"413": {{413, "", refused, false, "webpush_too_large"}, {413, `{"code":413,"errno":104}`, refused, false, "webpush_too_large"}},
+	"415": {{415, "", refused, false, "webpush_bad_request"}},
+	"421": {{421, "", retry, false, "webpush_unavailable"}},
+	"422": {{422, "", refused, false, "webpush_bad_request"}},
+	"425": {{425, "", retry, false, "webpush_unavailable"}},
+	"429": {{429, "", retry, false, "webpush_throttled"}, {429, `{"code":42908,"http":429}`, retry, false, "webpush_throttled"}},
+	"500-599": {
 		{500, "", retry, false, "webpush_unavailable"},
 		{502, "<html>Bad Gateway secret body", retry, false, "webpush_unavailable"},
 		{503, `{"errno":201}`, retry, false, "webpush_unavailable"},
-		{507, `{"code":50701}`, retry, true, "webpush_no_subscriber"},
 		{599, "", retry, false, "webpush_unavailable"},
+	},
+	"100-999": {
+		{402, "", retry, true, "webpush_unexpected"},
+		{405, "", retry, true, "webpush_unexpected"},
+		{451, "", retry, true, "webpush_unexpected"},
 		{777, "", retry, true, "webpush_unexpected"},
-	} {
-		t.Run(fmt.Sprint(c.status, " ", c.body), func(t *testing.T) {
-			defer s.Heal()
-			s.Fail("", pushtest.Fault{Status: c.status, Body: c.body})
-			o := s.sender.Send(t.Context(), s.device, message())
-			expect(t, o, c.result, c.code, s.device)
-			if o.Suspect != c.suspect || !o.At.IsZero() {
-				t.Errorf("got %+v, want suspect %v and no time", o, c.suspect)
-			}
-		})
+	},
+}
+
+func TestEveryRowOfTheTableHasItsOutcome(t *testing.T) {
+	s := serve(t)
+	rows := webpush.Rows()
+	for i, row := range rows {
+		if len(samples[row]) == 0 {
+			t.Errorf("the row %s is not tested", row)
+		}
+		for _, c := range samples[row] {
+			t.Run(fmt.Sprint(row, "/", c.status, " ", c.body), func(t *testing.T) {
+				defer s.Heal()
+				s.Fail("", pushtest.Fault{Status: c.status, Body: c.body})
+				o := s.sender.Send(t.Context(), s.device, message())
+				expect(t, o, c.result, c.code, s.device)
+				if o.Suspect != c.suspect || !o.At.IsZero() {
+					t.Errorf("got %+v, want suspect %v and no time", o, c.suspect)
+				}
+				defer webpush.Mark(i, "marked")()
+				if o := s.sender.Send(t.Context(), s.device, message()); o.Code != "marked" {
+					t.Errorf("another row decides it: %+v", o)
+				}
+			})
+		}
+	}
+	for row := range samples {
+		if !slices.Contains(rows, row) {
+			t.Errorf("there is no row %s", row)
+		}
 	}
 }
 
@@ -118,6 +171,9 @@ func TestADeviceSubscribedWithAnotherKeyIsGone(t *testing.T) {
 	s := serve(t)
 	device := s.subscribe(t, "another")
 	expect(t, s.sender.Send(t.Context(), device, message()), gone, "webpush_vapid_mismatch", device)
+	if v := s.Forgive(); len(v) != 1 {
+		t.Errorf("refused: %q", v)
+	}
 	s.Fail("", pushtest.Fault{Status: 403, Reason: "VapidPkHashMismatch"})
 	expect(t, s.sender.Send(t.Context(), s.device, message()), gone, "webpush_vapid_mismatch", s.device)
 	if s.Requests() != 2 {
@@ -125,9 +181,31 @@ func TestADeviceSubscribedWithAnotherKeyIsGone(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatDeniesThisServerRenewsTheToken(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault    pushtest.Fault
+		requests int
+	}{
+		"no reason":        {pushtest.Fault{Status: 403}, 2},
+		"an old token":     {pushtest.Fault{Status: 401, Body: `{"code":401,"errno":109,"message":"Invalid VAPID expiry"}`}, 2},
+		"one subscription": {pushtest.Fault{Status: 401, Body: `{"code":401,"errno":109,"message":"VAPID public key mismatch"}`}, 1},
+		"another key":      {pushtest.Fault{Status: 403, Reason: "VapidPkHashMismatch"}, 1},
+		"a bad request":    {pushtest.Fault{Status: 400, Reason: "BadJwtToken"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t)
+			s.Fail("", c.fault)
+			s.sender.Send(t.Context(), s.device, message())
+			if n := s.Requests(); n != c.requests {
+				t.Errorf("%d requests, want %d", n, c.requests)
+			}
+		})
+	}
+}
+
 func TestRetryAfterIsHonouredInBothForms(t *testing.T) {
 	s := serve(t)
-	for _, status := range []int{406, 429, 503, 507, 403} {
+	for _, status := range []int{406, 429, 503, 507} {
 		for _, value := range []string{"120", time.Now().Add(120 * time.Second).UTC().Format(http.TimeFormat)} {
 			s.Fail("", pushtest.Fault{Status: status, Header: http.Header{"Retry-After": {value}}})
 			o := s.sender.Send(t.Context(), s.device, message())
@@ -155,5 +233,40 @@ func TestARejectedTokenIsRenewedOnceInTheSameSend(t *testing.T) {
 	expect(t, s.sender.Send(t.Context(), s.device, message()), misconfigured, "webpush_vapid_rejected", s.device)
 	if s.Requests() != 4 {
 		t.Errorf("%d requests", s.Requests())
+	}
+}
+
+// TestWhateverBreaksTheMessageIsKeptOrItsStatusKnown: here a status is final with its headers, for nothing that stands between gives one within TLS.
+func TestWhateverBreaksTheMessageIsKeptOrItsStatusKnown(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault   pushtest.Fault
+		result  registry.Result
+		code    string
+		unknown bool
+		reached int // times that the phone has the message
+	}{
+		"connection lost":           {pushtest.Fault{Drop: true}, retry, "webpush_unreachable", true, 0},
+		"answer lost":               {pushtest.Fault{Drop: true, Accepted: true}, retry, "webpush_unreachable", true, 1},
+		"half of the success":       {pushtest.Fault{Status: 200, Half: true}, delivered, "", false, 1},
+		"half of an outage":         {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retry, "webpush_unavailable", false, 0},
+		"half of what is gone":      {pushtest.Fault{Status: 410, Reason: "Unregistered", Half: true}, gone, "webpush_gone", false, 0},
+		"half of a mismatch":        {pushtest.Fault{Status: 403, Reason: "VapidPkHashMismatch", Half: true}, misconfigured, "webpush_unauthorized", false, 0},
+		"GOAWAY":                    {pushtest.Fault{Status: 503, GoAway: true}, retry, "webpush_unavailable", false, 0},
+		"an outage's page":          {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retry, "webpush_unavailable", false, 0},
+		"a page that says too much": {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage}, misconfigured, "webpush_unauthorized", false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t)
+			s.Fail("", c.fault)
+			o := s.sender.Send(t.Context(), s.device, message())
+			expect(t, o, c.result, c.code, s.device)
+			if o.Unknown != c.unknown || o.Suspect || len(s.Messages()) != c.reached {
+				t.Errorf("%+v, and %d messages came", o, len(s.Messages()))
+			}
+			s.Heal()
+			if c.result == retry {
+				expect(t, s.sender.Send(t.Context(), s.device, message()), delivered, "", s.device)
+			}
+		})
 	}
 }

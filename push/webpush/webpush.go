@@ -71,14 +71,14 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if d.Subscription == nil {
-		return push.Refused("webpush_subscription_missing", "This device has no subscription. Register it again.")
+		return push.Suspect("webpush_subscription_missing", "This device has no subscription. Register it again.")
 	}
 	endpoint, err := parseEndpoint(d.Subscription.Endpoint)
 	if err != nil {
-		return push.Refused("webpush_endpoint_invalid", "This device's push address "+err.Error()+". Register the device again.")
+		return push.Suspect("webpush_endpoint_invalid", "This device's push address "+err.Error()+". Register the device again.")
 	}
 	aud := audience{origin(endpoint), s.subject()}
-	if !contact(aud.subject) {
+	if CheckSubject(aud.subject) != nil {
 		if strings.HasSuffix(endpoint.Hostname(), appleHosts) {
 			return push.Misconfigured("webpush_subject_missing", "Apple wants to know who runs this server: set vapid-subject "+
 				"to a mailto: or https: address of yours, or public-url to this server's address.")
@@ -91,7 +91,7 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	}
 	body, err := push.Encrypt(text, d.Subscription.Keys)
 	if bad, ok := errors.AsType[*push.KeysError](err); ok {
-		return push.Refused("webpush_keys_invalid", "This device's key "+bad.Error()+". Register the device again.")
+		return push.Suspect("webpush_keys_invalid", "This device's key "+bad.Error()+". Register the device again.")
 	} else if err != nil {
 		return unsendable
 	}
@@ -101,7 +101,7 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	}
 	answer := s.post(ctx, endpoint, token, m, body)
 	denied := answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden
-	if denied && judge(answer) != mismatch {
+	if denied && judge(answer).result == registry.ResultMisconfigured {
 		if renewed, ok := s.vapid.renew(aud, token); ok {
 			answer = s.post(ctx, endpoint, renewed, m, body)
 		}
@@ -181,24 +181,4 @@ func origin(u *url.URL) string {
 		host = strings.TrimSuffix(host, ":"+u.Port())
 	}
 	return fmt.Sprintf("%s://%s", u.Scheme, host)
-}
-
-// contact reports whether a service could reach somebody at the subject: Apple refuses localhost in it.
-func contact(subject string) bool {
-	u, err := url.Parse(subject)
-	if err != nil {
-		return false
-	}
-	var host string
-	switch u.Scheme {
-	case "mailto":
-		_, host, _ = strings.Cut(u.Opaque, "@")
-	case "https":
-		host = u.Hostname()
-	}
-	host = strings.ToLower(host)
-	if address, err := netip.ParseAddr(host); err == nil && address.IsLoopback() {
-		return false
-	}
-	return host != "" && host != "localhost" && !strings.HasSuffix(host, ".localhost")
 }

@@ -1,0 +1,165 @@
+package apns
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/push/pushtest"
+	"idlepush/registry"
+)
+
+// apple is both environments, each a stand-in under its own name.
+type apple struct {
+	production, sandbox *pushtest.APNs
+	down                map[string]bool // hosts that cannot be reached
+	hosts               map[string]http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper: to the stand-in that has the host's name, without TLS.
+func (a *apple) RoundTrip(r *http.Request) (*http.Response, error) {
+	if a.down[r.URL.Host] || a.hosts[r.URL.Host] == nil {
+		return nil, errors.New("no route to " + r.URL.Host)
+	}
+	to := a.hosts[r.URL.Host]
+	r = r.Clone(r.Context())
+	r.URL.Scheme = "http"
+	return to.RoundTrip(r)
+}
+
+// both makes both environments and a Sender for them. It is for synctest bubbles.
+func both(t *testing.T) (*apple, *Sender) {
+	t.Helper()
+	a := &apple{down: make(map[string]bool), hosts: make(map[string]http.RoundTripper)}
+	production, err := pushtest.NewAPNs("org.example.mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.production, a.sandbox = production, production.Sandbox()
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for host, apns := range map[string]*pushtest.APNs{"api.push.apple.com": a.production, "api.sandbox.push.apple.com": a.sandbox} {
+		pipes := pushtest.NewPipes()
+		wg.Go(func() {
+			if err := pushtest.Serve(ctx, pipes, apns); err != nil {
+				t.Error(err)
+			}
+		})
+		base := transport()
+		base.DialContext = pipes.DialContext
+		t.Cleanup(base.CloseIdleConnections)
+		a.hosts[host] = base
+	}
+	t.Cleanup(func() {
+		cancel()
+		for _, base := range a.hosts {
+			base.(*http.Transport).CloseIdleConnections()
+		}
+		wg.Wait()
+		unviolated(t, a.production)
+		unviolated(t, a.sandbox)
+	})
+	c := config(a.production)
+	c.Endpoint = ""
+	sender, err := newSender(c, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, sender
+}
+
+func TestTheEnvironmentOfATokenIsFoundOutInOneSend(t *testing.T) {
+	const (
+		production = "api.push.apple.com"
+		sandbox    = "api.sandbox.push.apple.com"
+	)
+	deliveredIn := func(e registry.Environment) registry.Outcome {
+		return registry.Outcome{Result: delivered, Environment: e}
+	}
+	unknown := registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_device_token"}
+	for name, c := range map[string]struct {
+		known          registry.Environment
+		token          registry.Environment // where Apple knows it; empty: nowhere
+		inProd, inSand pushtest.Fault       // Status 0: none
+		down           string
+		want           registry.Outcome
+		toProd, toSand int // requests
+	}{
+		"production":                 {token: registry.Production, want: deliveredIn(registry.Production), toProd: 1},
+		"sandbox":                    {token: registry.Sandbox, want: deliveredIn(registry.Sandbox), toProd: 1, toSand: 1},
+		"neither":                    {want: unknown, toProd: 1, toSand: 1},
+		"known production":           {known: registry.Production, token: registry.Sandbox, want: unknown, toProd: 1},
+		"known sandbox":              {known: registry.Sandbox, token: registry.Sandbox, want: deliveredIn(""), toSand: 1},
+		"known sandbox, wrong":       {known: registry.Sandbox, token: registry.Production, want: unknown, toSand: 1},
+		"production is out of order": {token: registry.Production, inProd: status(503, "ServiceUnavailable"), want: registry.Outcome{Result: retryResult, Code: "apns_service_unavailable"}, toProd: 1},
+		"production is unreachable":  {token: registry.Sandbox, down: production, want: registry.Outcome{Result: retryResult, Code: "apns_unreachable"}},
+		"production throttles":       {token: registry.Production, inProd: status(429, "TooManyRequests"), want: registry.Outcome{Result: retryResult, Code: "apns_too_many_requests"}, toProd: 1},
+		"the app was removed": {token: registry.Production, inProd: pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`},
+			want: registry.Outcome{Result: registry.ResultGone, Code: "apns_unregistered"}, toProd: 1},
+		"another complaint about the token": {token: registry.Production, inProd: status(400, "DeviceTokenNotForTopic"),
+			want: registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_device_token_not_for_topic"}, toProd: 1},
+		"the status is another": {token: registry.Production, inProd: status(403, "BadDeviceToken"), want: registry.Outcome{Result: brokenSetup, Code: "apns_forbidden"}, toProd: 1},
+		"the sandbox is out of order": {token: registry.Sandbox, inSand: status(500, "InternalServerError"),
+			want: registry.Outcome{Result: retryResult, Code: "apns_internal_server_error"}, toProd: 1, toSand: 1},
+		"the sandbox is unreachable": {token: registry.Sandbox, down: sandbox, want: registry.Outcome{Result: retryResult, Code: "apns_unreachable"}, toProd: 1},
+		"the key is for production alone": {token: registry.Sandbox, inSand: status(403, "BadEnvironmentKeyInToken"), want: unknown,
+			toProd: 1, toSand: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, sender := both(t)
+				d := device(a.production.Register(nil))
+				switch c.token {
+				case registry.Sandbox:
+					d = device(a.sandbox.Register(nil))
+				case "":
+					d = device("0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a")
+				}
+				d.Environment = c.known
+				if c.inProd.Status != 0 {
+					a.production.Fail(string(d.Token), c.inProd)
+				}
+				if c.inSand.Status != 0 {
+					a.sandbox.Fail(string(d.Token), c.inSand)
+				}
+				a.down[c.down] = true
+				got := sender.Send(t.Context(), d, message())
+				expect(t, got, c.want, string(d.Token))
+				if got.Environment != c.want.Environment || a.production.Requests() != c.toProd || a.sandbox.Requests() != c.toSand {
+					t.Errorf("environment %q after %d and %d requests, want %q after %d and %d", got.Environment,
+						a.production.Requests(), a.sandbox.Requests(), c.want.Environment, c.toProd, c.toSand)
+				}
+			})
+		})
+	}
+}
+
+func TestOneEndpointForBothEnvironmentsIsAskedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		d := device("0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a")
+		d.Environment = ""
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_device_token"})
+		if n := apns.Requests(); n != 1 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+func TestBothEnvironmentsShareOneProviderToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, sender := both(t)
+		d := device(a.sandbox.Register(nil))
+		d.Environment = ""
+		for range 12 {
+			if o := sender.Send(t.Context(), d, message()); o.Environment != registry.Sandbox {
+				t.Fatalf("got %+v", o)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+	})
+}

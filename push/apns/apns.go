@@ -142,7 +142,7 @@ func CheckTopic(text string) error {
 }
 
 // Send implements push.Sender. It makes one request; a second one only when Apple says that the provider token has
-// expired and a new one may be made. What it sends is an alert: with the title and body and, beside "aps", m.Payload as
+// expired and a new one may be made, or that the message is too large. What it sends is an alert: with the title and body and, beside "aps", m.Payload as
 // "idlepush"; or, for a device with encryption, with m.Neutral alone and m.Payload encrypted by RFC 8291, in base64url
 // without padding, as "encrypted". While inFlight requests are under way it waits.
 func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
@@ -152,7 +152,7 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 		// It becomes part of the request's path.
 		return push.Suspect("apns_bad_device_token", "This device's token is not an APNs device token. Open the app on the device, so that it registers again.")
 	}
-	n, refusal := s.compose(d, m)
+	n, m, refusal := s.compose(d, m)
 	if refusal != nil {
 		return *refusal
 	}
@@ -162,13 +162,46 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	case <-ctx.Done():
 		return unreached(ctx, ctx.Err())
 	}
-	client := s.production
-	if d.Environment == registry.Sandbox {
-		client = s.sandbox
+	o := s.post(ctx, d, n)
+	if smallest, ok := m.Smallest(); ok && o == meanings[apns2.ReasonPayloadTooLarge] {
+		if n, _, refusal = s.compose(d, smallest); refusal != nil {
+			return *refusal
+		}
+		o = s.post(ctx, d, n)
 	}
-	e := exchangeOf(ctx, client, n)
+	return o
+}
+
+// Preview implements push.Sender.
+func (s *Sender) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+	d.Token = push.Hidden
+	n, m, refusal := s.compose(d, m)
+	if refusal != nil {
+		return push.Request{}, refusal
+	}
+	e := &exchange{preview: new(push.Request)}
+	if err := e.run(context.Background(), s.client(d), n); err != nil {
+		return push.Request{}, new(push.Refused("apns_invalid_message", badMessage))
+	}
+	if d.Encryption != nil {
+		e.preview.Plaintext = m.Payload
+	}
+	return *e.preview, nil
+}
+
+// client is the one for the device's environment.
+func (s *Sender) client(d registry.Device) *apns2.Client {
+	if d.Environment == registry.Sandbox {
+		return s.sandbox
+	}
+	return s.production
+}
+
+// post sends the notification and says what came of it.
+func (s *Sender) post(ctx context.Context, d registry.Device, n *apns2.Notification) registry.Outcome {
+	e := exchangeOf(ctx, s.client(d), n)
 	if e.answer().Reason == apns2.ReasonExpiredProviderToken && s.provider.renew(e.bearer, time.Now()) {
-		e = exchangeOf(ctx, client, n)
+		e = exchangeOf(ctx, s.client(d), n)
 	}
 	if e.err != nil {
 		return unreached(ctx, e.err)

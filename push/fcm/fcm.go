@@ -98,7 +98,7 @@ func CheckToken(text string) error {
 }
 
 // Send implements push.Sender. It makes one request; a second one only when FCM no longer takes an access token that
-// has been in use, and one before it when there is no valid access token. What it sends is a data message: key
+// has been in use, or finds the message too large; and one before it when there is no valid access token. What it sends is a data message: key
 // "idlepush" holds m.Payload, or, for a device with encryption, key "encrypted" holds it encrypted by RFC 8291, in
 // base64url without padding. The app draws the notification and uses the payload's id as its tag: FCM's own tag
 // (android.notification.tag) exists only for notifications that the system draws, with the text in the clear.
@@ -106,21 +106,54 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	if CheckToken(string(d.Token)) != nil {
 		return push.Suspect("fcm_invalid_token", invalidToken)
 	}
-	message, refusal := compose(d, m, time.Now())
+	message, m, refusal := compose(d, m, time.Now())
 	if refusal != nil {
 		return *refusal
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
+	o := s.post(ctx, message)
+	if smallest, ok := m.Smallest(); ok && o == tooLarge() {
+		if message, _, refusal = compose(d, smallest, time.Now()); refusal != nil {
+			return *refusal
+		}
+		o = s.post(ctx, message)
+	}
+	return o
+}
+
+// Preview implements push.Sender.
+func (s *Sender) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+	d.Token = push.Hidden
+	message, m, refusal := compose(d, m, time.Now())
+	if refusal != nil {
+		return push.Request{}, refusal
+	}
+	e := exchange{preview: new(push.Request)}
+	// What the library makes of the answer, which is none, does not matter.
+	_, _ = s.client.Send(context.WithValue(context.Background(), exchangeKey{}, &e), message)
+	if e.preview.Method == "" {
+		return push.Request{}, &invalidMessage
+	}
+	if d.Encryption != nil {
+		e.preview.Plaintext = m.Payload
+	}
+	return *e.preview, nil
+}
+
+// invalidMessage is the outcome where the library itself finds a message wrong.
+var invalidMessage = push.Refused("fcm_invalid_message",
+	"The message could not be put into FCM's form, so it was dropped. This is a fault of idlepush; please report it.")
+
+// post sends the message and says what came of it.
+func (s *Sender) post(ctx context.Context, message *messaging.Message) registry.Outcome {
 	var e exchange
 	name, err := s.client.Send(context.WithValue(ctx, exchangeKey{}, &e), message)
 	switch {
 	case e.err != nil:
 		return unreached(ctx, e.err)
 	case e.status == 0:
-		// The library itself found the message wrong, so nothing was sent.
-		return push.Refused("fcm_invalid_message",
-			"The message could not be put into FCM's form, so it was dropped. This is a fault of idlepush; please report it.")
+		return invalidMessage
 	case e.ok() && (err != nil || name == ""):
 		return push.Retry("fcm_unreadable_answer", "Something answered that is not FCM. It is tried again by itself; check the "+
 			"setting fcm-endpoint and any proxy if this stays.")
@@ -128,20 +161,36 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	return e.outcome(time.Now())
 }
 
-// compose makes the data message for the device, or says why there can be none.
-func compose(d registry.Device, m push.Message, now time.Time) (*messaging.Message, *registry.Outcome) {
-	key, value := "idlepush", string(m.Payload)
-	if d.Encryption != nil {
-		body, err := push.Encrypt(m.Payload, *d.Encryption)
-		if err != nil {
-			return nil, new(push.Refused("fcm_encryption",
+// compose makes the data message for the device, or says why there can be none. The message that it gives back is the one that was used: m,
+// or the first that is smaller and fits.
+func compose(d registry.Device, m push.Message, now time.Time) (*messaging.Message, push.Message, *registry.Outcome) {
+	for {
+		key, value, err := content(d, m)
+		if err != nil && !errors.Is(err, push.ErrTooLarge) {
+			return nil, m, new(push.Refused("fcm_encryption",
 				"The message could not be encrypted to this device's keys, so it was dropped. Open the app, so that it registers again."))
 		}
-		key, value = "encrypted", base64.RawURLEncoding.EncodeToString(body)
+		if err == nil && len(key)+len(value) <= maxData {
+			return dataMessage(d, m, key, value, now), m, nil
+		}
+		smaller, ok := m.Smaller()
+		if !ok {
+			return nil, m, new(tooLarge())
+		}
+		m = smaller
 	}
-	if len(key)+len(value) > maxData {
-		return nil, new(tooLarge())
+}
+
+// content is the one piece of data: in the clear, or encrypted for a device with encryption.
+func content(d registry.Device, m push.Message) (key, value string, err error) {
+	if d.Encryption == nil {
+		return "idlepush", string(m.Payload), nil
 	}
+	body, err := push.Encrypt(m.Payload, *d.Encryption)
+	return "encrypted", base64.RawURLEncoding.EncodeToString(body), err
+}
+
+func dataMessage(d registry.Device, m push.Message, key, value string, now time.Time) *messaging.Message {
 	ttl := m.TTL(now)
 	// FCM lowers apps whose high priority messages show nothing.
 	priority := "high"
@@ -156,5 +205,5 @@ func compose(d registry.Device, m push.Message, now time.Time) (*messaging.Messa
 			TTL:      &ttl,
 			// No collapse key: FCM keeps at most four different ones per device, so one per mail would lose mail.
 		},
-	}, nil
+	}
 }

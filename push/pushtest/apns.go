@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +48,7 @@ type APNsMessage struct {
 	Title      string // what is in the clear
 	Body       string
 	Thread     string
+	Badge      *int
 	Payload    []byte // what the app reads: idlepush, or encrypted decrypted
 	Expires    time.Time
 	Priority   string
@@ -236,6 +238,8 @@ func (a *APNs) read(m *APNsMessage, receiver *Receiver) error {
 			MutableContent   int    `json:"mutable-content"`
 			ContentAvailable int    `json:"content-available"`
 			ThreadID         string `json:"thread-id"`
+			Badge            *int   `json:"badge"`
+			Interruption     string `json:"interruption-level"`
 		} `json:"aps"`
 		Idlepush  json.RawMessage `json:"idlepush"`
 		Encrypted string          `json:"encrypted"`
@@ -249,10 +253,17 @@ func (a *APNs) read(m *APNsMessage, receiver *Receiver) error {
 		return fmt.Errorf("something follows the payload")
 	}
 	shown := p.APS.Alert.Title != "" && p.APS.MutableContent == 1
-	silent := p.APS.Alert.Title == "" && p.APS.Alert.Body == "" && p.APS.Sound == "" && p.APS.ContentAvailable == 1
+	silent := p.APS.Alert.Title == "" && p.APS.Alert.Body == "" && p.APS.Sound == "" && p.APS.ContentAvailable == 1 && p.APS.Badge == nil && p.APS.Interruption == ""
 	if m.Background && !silent || !m.Background && !shown {
 		return fmt.Errorf("an alert without title or mutable-content, or a background push that shows something")
 	}
+	if p.APS.Badge != nil && *p.APS.Badge < 0 {
+		return fmt.Errorf("badge %d", *p.APS.Badge)
+	}
+	if !slices.Contains([]string{"", "passive", "active", "time-sensitive", "critical"}, p.APS.Interruption) {
+		return fmt.Errorf("interruption-level %q", p.APS.Interruption)
+	}
+	m.Badge = p.APS.Badge
 	m.Title, m.Body, m.Thread = p.APS.Alert.Title, p.APS.Alert.Body, p.APS.ThreadID
 	var err error
 	m.Payload, err = open(string(p.Idlepush), p.Encrypted, receiver)

@@ -417,37 +417,46 @@ func TestAURLThatLeadsNowhereIsNotSent(t *testing.T) {
 // FuzzSizing: whatever a mail, a folder or a mailbox is called and however much there is to clear, every service takes what it is
 // sent, the text is cut between runes, and no level lets out more than it allows.
 func FuzzSizing(f *testing.F) {
-	for _, text := range slices.Sorted(maps.Values(push.Hostile)) {
-		text = text[:min(len(text), 2000)]
-		f.Add(text, text, text, text, text, uint8(200), 1<<40)
-	}
-	f.Add("Ann", "Dinner", "At eight?", "INBOX", "ann@example.org", uint8(3), 0)
 	tn := quietTown(f)
-	f.Fuzz(func(t *testing.T, from, subject, preview, folder, mailbox string, clear uint8, unread int) {
-		for name := range tn.devices {
-			for _, level := range push.EveryLevel {
-				for _, kind := range []registry.Kind{registry.MailKind, registry.SummaryKind, registry.AttentionKind, registry.ClearKind} {
-					w := tn.work(kind, name, level)
-					w.Notification.Folder, w.Notification.Text = folder, preview
-					w.Notification.Content = registry.Content{From: from, Subject: subject, Preview: preview}
-					w.Mailbox, w.Unread = mailbox, &unread
-					w.Clear = nil
-					for i := range uint32(clear) {
-						w.Clear = append(w.Clear, registry.StableID("a", "b", 1, i))
-					}
-					if kind == registry.ClearKind {
-						w.Notification.Clear = w.Clear
-					}
-					r := tn.preview(t, name, push.Render(w, home))
-					sizes(t, name, r)
-					if level == registry.Wake {
-						checkWake(t, name, r)
-					}
-					if kind == registry.MailKind {
-						checkMail(t, name, w, r)
-					}
-				}
+	type form struct {
+		device string
+		level  registry.Level
+		kind   registry.Kind
+	}
+	var forms []form
+	for _, device := range slices.Sorted(maps.Keys(tn.devices)) {
+		for _, level := range push.EveryLevel {
+			for _, kind := range push.EveryKind {
+				forms = append(forms, form{device, level, kind})
 			}
+		}
+	}
+	texts := slices.Sorted(maps.Values(push.Hostile))
+	for i := range forms { // not each with each: a run of some seconds is to come to texts of its own
+		text := texts[i%len(texts)]
+		text = text[:min(len(text), 2000)]
+		f.Add(uint(i), text, text, text, text, text, uint8(200), 1<<40)
+	}
+	f.Add(uint(0), "Ann", "Dinner", "At eight?", "INBOX", "ann@example.org", uint8(3), 0)
+	f.Fuzz(func(t *testing.T, i uint, from, subject, preview, folder, mailbox string, clear uint8, unread int) {
+		one := forms[i%uint(len(forms))]
+		w := tn.work(one.kind, one.device, one.level)
+		w.Notification.Folder, w.Notification.Text = folder, preview
+		w.Notification.Content = registry.Content{From: from, Subject: subject, Preview: preview}
+		w.Mailbox, w.Unread, w.Clear = mailbox, &unread, nil
+		for i := range uint32(clear) {
+			w.Clear = append(w.Clear, registry.StableID("a", "b", 1, i))
+		}
+		if one.kind == registry.ClearKind {
+			w.Notification.Clear = w.Clear
+		}
+		r := tn.preview(t, one.device, push.Render(w, home))
+		sizes(t, one.device, r)
+		if one.level == registry.Wake {
+			checkWake(t, one.device, r)
+		}
+		if one.kind == registry.MailKind {
+			checkMail(t, one.device, w, r)
 		}
 	})
 }

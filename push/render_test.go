@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -376,4 +377,25 @@ func FuzzShorten(f *testing.F) {
 			t.Errorf("shorten(%q, %d) is %q", text, limit, got)
 		}
 	})
+}
+
+// TestThePageForAppsTellsOfEveryFieldAndKind: an app's author finds there what a phone receives.
+func TestThePageForAppsTellsOfEveryFieldAndKind(t *testing.T) {
+	page, err := os.ReadFile("../docs/apps.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for field := range reflect.TypeFor[payload]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		words = append(words, name)
+	}
+	for _, kind := range everyKind {
+		words = append(words, string(kind))
+	}
+	for _, word := range words {
+		if !bytes.Contains(page, []byte("`"+word+"`")) {
+			t.Errorf("docs/apps.md does not tell of %s", word)
+		}
+	}
 }

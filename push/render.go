@@ -68,8 +68,8 @@ var rooms = []room{
 // room is one of rooms. from is also for the mailbox of a summary, text is for what needs attention.
 type room struct{ folder, from, subject, preview, text, clear int }
 
-// mostClear is how many ids to clear one message holds: those of one clear notification (registry.MostMails), which fit any service.
-const mostClear = 50
+// mostClear is how many ids to clear one message holds: those of one clear notification, which fit any service.
+const mostClear = registry.MostMails
 
 // Smaller is the same message with less in it, the next of what its text can be shortened to. Where nothing is left to
 // take it is false.

@@ -226,21 +226,45 @@ func (a *APNs) checkHeaders(h http.Header, m *APNsMessage) *refusal {
 	return nil
 }
 
+// apsPayload is what idlepush promises to put into aps. What must be absent is told from what is empty.
+// https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification
+type apsPayload struct {
+	Alert *struct {
+		Title string `json:"title"`
+		Body  string `json:"body"`
+	} `json:"alert"`
+	Sound             *string `json:"sound"`
+	Badge             *int    `json:"badge"`
+	MutableContent    int     `json:"mutable-content"`
+	ContentAvailable  int     `json:"content-available"`
+	ThreadID          string  `json:"thread-id"`
+	InterruptionLevel *string `json:"interruption-level"`
+}
+
+// interruptions are Apple's interruption levels.
+var interruptions = []string{"passive", "active", "time-sensitive", "critical"}
+
+// check holds the aps of an alert or of a background push to Apple's rules.
+func (p apsPayload) check(background bool) error {
+	switch {
+	case p.Badge != nil && *p.Badge < 0:
+		return fmt.Errorf("a badge of %d", *p.Badge)
+	case p.InterruptionLevel != nil && !slices.Contains(interruptions, *p.InterruptionLevel):
+		return fmt.Errorf("interruption-level %q", *p.InterruptionLevel)
+	case background && (p.Alert != nil || p.Sound != nil || p.Badge != nil || p.InterruptionLevel != nil):
+		return fmt.Errorf("a background push that shows something")
+	case background && p.ContentAvailable != 1:
+		return fmt.Errorf("a background push without content-available")
+	case !background && (p.Alert == nil || p.Alert.Title == "" || p.MutableContent != 1):
+		return fmt.Errorf("an alert without title or mutable-content")
+	}
+	return nil
+}
+
 // read fills in what a phone sees.
 func (a *APNs) read(m *APNsMessage, receiver *Receiver) error {
 	var p struct {
-		APS struct {
-			Alert struct {
-				Title string `json:"title"`
-				Body  string `json:"body"`
-			} `json:"alert"`
-			Sound            string `json:"sound"`
-			MutableContent   int    `json:"mutable-content"`
-			ContentAvailable int    `json:"content-available"`
-			ThreadID         string `json:"thread-id"`
-			Badge            *int   `json:"badge"`
-			Interruption     string `json:"interruption-level"`
-		} `json:"aps"`
+		APS       apsPayload      `json:"aps"`
 		Idlepush  json.RawMessage `json:"idlepush"`
 		Encrypted string          `json:"encrypted"`
 	}
@@ -252,19 +276,13 @@ func (a *APNs) read(m *APNsMessage, receiver *Receiver) error {
 	if decoder.Decode(new(any)) != io.EOF {
 		return fmt.Errorf("something follows the payload")
 	}
-	shown := p.APS.Alert.Title != "" && p.APS.MutableContent == 1
-	silent := p.APS.Alert.Title == "" && p.APS.Alert.Body == "" && p.APS.Sound == "" && p.APS.ContentAvailable == 1 && p.APS.Badge == nil && p.APS.Interruption == ""
-	if m.Background && !silent || !m.Background && !shown {
-		return fmt.Errorf("an alert without title or mutable-content, or a background push that shows something")
+	if err := p.APS.check(m.Background); err != nil {
+		return err
 	}
-	if p.APS.Badge != nil && *p.APS.Badge < 0 {
-		return fmt.Errorf("badge %d", *p.APS.Badge)
+	if p.APS.Alert != nil {
+		m.Title, m.Body = p.APS.Alert.Title, p.APS.Alert.Body
 	}
-	if !slices.Contains([]string{"", "passive", "active", "time-sensitive", "critical"}, p.APS.Interruption) {
-		return fmt.Errorf("interruption-level %q", p.APS.Interruption)
-	}
-	m.Badge = p.APS.Badge
-	m.Title, m.Body, m.Thread = p.APS.Alert.Title, p.APS.Alert.Body, p.APS.ThreadID
+	m.Thread, m.Badge = p.APS.ThreadID, p.APS.Badge
 	var err error
 	m.Payload, err = open(string(p.Idlepush), p.Encrypted, receiver)
 	return err

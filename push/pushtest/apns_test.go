@@ -128,10 +128,6 @@ func TestAPNsTakesOnlyAlertsThatThePhoneCanRead(t *testing.T) {
 			status         int
 		}{
 			"in the clear":       {clear, alertPayload, 200},
-			"a badge":            {clear, strings.Replace(alertPayload, `"sound"`, `"badge":0,"interruption-level":"active","sound"`, 1), 200},
-			"a badge below 0":    {clear, strings.Replace(alertPayload, `"sound"`, `"badge":-1,"sound"`, 1), 400},
-			"a badge in text":    {clear, strings.Replace(alertPayload, `"sound"`, `"badge":"1","sound"`, 1), 400},
-			"an unknown level":   {clear, strings.Replace(alertPayload, `"sound"`, `"interruption-level":"urgent","sound"`, 1), 400},
 			"all the room":       {clear, alertPayload + strings.Repeat(" ", 4096-len(alertPayload)), 200},
 			"one byte too many":  {clear, alertPayload + strings.Repeat(" ", 4097-len(alertPayload)), 413},
 			"empty":              {clear, "", 400},

@@ -35,8 +35,9 @@ func BenchmarkCommit(b *testing.B) {
 
 // counter accepts everything at once and says when it has had as many as it waits for.
 type counter struct {
-	left atomic.Int64
-	none chan struct{}
+	Sender // only Send is asked
+	left   atomic.Int64
+	none   chan struct{}
 }
 
 func (c *counter) Send(context.Context, registry.Device, Message) registry.Outcome {

@@ -24,7 +24,7 @@ const (
 	storeRetry      = time.Second      // the wait after the store failed, doubled up to longestIdle
 )
 
-// Dispatcher brings what is queued to the devices. Fill in all fields, then call Run once; Prove may be called at any time.
+// Dispatcher brings what is queued to the devices. Fill in all fields, then call Run once; Prove and Preview may be called at any time.
 type Dispatcher struct {
 	Store      *registry.Store
 	Senders    map[registry.Transport]Sender // a transport without one is not configured
@@ -344,8 +344,11 @@ func pause(ctx context.Context, wait time.Duration) bool {
 func (d *Dispatcher) send(ctx context.Context, device registry.Device, m Message) registry.Outcome {
 	s, ok := d.Senders[device.Transport]
 	if !ok {
-		return Misconfigured(string(device.Transport)+"_not_configured",
-			"this server has no credentials for "+string(device.Transport)+": its admin must set them")
+		return notConfigured(device.Transport)
 	}
 	return s.Send(ctx, device, m)
+}
+
+func notConfigured(t registry.Transport) registry.Outcome {
+	return Misconfigured(string(t)+"_not_configured", "this server has no credentials for "+string(t)+": its admin must set them")
 }

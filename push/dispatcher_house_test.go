@@ -261,3 +261,8 @@ func (l *logged) String() string {
 	defer l.mu.Unlock()
 	return l.text.String()
 }
+
+// Preview is the message's payload, as it is.
+func (s *service) Preview(_ registry.Device, m Message) (Request, *registry.Outcome) {
+	return Request{Body: m.Payload}, nil
+}

@@ -19,6 +19,9 @@ import (
 // delimiter (1) and the AES-GCM tag (16), RFC 8291 section 4.
 const MaxPlaintext = recordSize - headerSize - 1 - tagSize
 
+// ErrTooLarge is the error of Encrypt for a plaintext of more than MaxPlaintext bytes.
+var ErrTooLarge = fmt.Errorf("a push message of more than %d bytes cannot be encrypted", MaxPlaintext)
+
 const (
 	recordSize = 4096 // what every push service must take, RFC 8030 section 7.2
 	saltSize   = 16
@@ -52,10 +55,10 @@ func CheckKeys(keys registry.Keys) error {
 // Encrypt encrypts plaintext, at most MaxPlaintext bytes, to the receiver's keys with a fresh salt and key pair: RFC 8291,
 // content coding aes128gcm, one record. So that the length says little of a subject or a sender, plaintexts are padded
 // to multiples of 256 bytes. A receiver drops the padding as RFC 8188 section 2 says. The error is a *KeysError when the
-// keys are no good.
+// keys are no good, and ErrTooLarge for more.
 func Encrypt(plaintext []byte, keys registry.Keys) ([]byte, error) {
 	if len(plaintext) > MaxPlaintext {
-		return nil, fmt.Errorf("encrypt a push message: %d bytes, of which %d fit", len(plaintext), MaxPlaintext)
+		return nil, ErrTooLarge
 	}
 	receiver, auth, err := parseKeys(keys)
 	if err != nil {

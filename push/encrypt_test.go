@@ -23,7 +23,7 @@ func newReceiver(t testing.TB) *pushtest.Receiver {
 
 func TestWhatIsEncryptedIsReadByItsReceiverAndByNobodyElse(t *testing.T) {
 	receiver, other := newReceiver(t), newReceiver(t)
-	for _, size := range []int{0, 1, 254, 255, 256, 257, push.MaxPayload, push.MaxPlaintext - 1, push.MaxPlaintext} {
+	for _, size := range []int{0, 1, 254, 255, 256, 257, 2500, push.MaxPlaintext - 1, push.MaxPlaintext} {
 		plaintext := bytes.Repeat([]byte{0, 2, 'x'}, size)[:size]
 		body, err := push.Encrypt(plaintext, receiver.Keys())
 		if err != nil {
@@ -138,7 +138,7 @@ func TestABadKeyIsNamedButNotQuoted(t *testing.T) {
 }
 
 func BenchmarkEncrypt(b *testing.B) {
-	keys, plaintext := newReceiver(b).Keys(), make([]byte, push.MaxPayload)
+	keys, plaintext := newReceiver(b).Keys(), make([]byte, 2500)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := push.Encrypt(plaintext, keys); err != nil {

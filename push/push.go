@@ -17,9 +17,13 @@ import (
 // Sender speaks to one push service.
 type Sender interface {
 	// Send makes one request (a second one only where the service's own rules ask for it at once, such as a renewed
-	// token) and says what came of it. It returns within 30 s, or when ctx ends with a retry outcome. It may be called from several
+	// token, or where the service finds the message too large, with the smallest of it) and says what came of it. It returns within 30 s, or when ctx ends with a retry outcome. It may be called from several
 	// goroutines. The outcome's Reason holds no token, endpoint path or content.
 	Send(ctx context.Context, d registry.Device, m Message) registry.Outcome
+
+	// Preview gives the request that Send would make first, or the outcome that it would have without making one. It
+	// touches no network and waits for nothing.
+	Preview(d registry.Device, m Message) (Request, *registry.Outcome)
 }
 
 // Message is one notification as one device may see it: everything in it is within the device's content level.
@@ -32,13 +36,13 @@ type Message struct {
 	Title   string        // what the phone shows, never empty
 	Body    string        // may be empty
 	Neutral string        // what may be shown in the clear whatever the level: says nothing of the mail; never empty
-	Payload []byte        // the JSON object that apps receive, at most MaxPayload bytes
+	Unread  *int          // the badge, 0 to 2147483647; nil: not known, or more than the level allows
+	Payload []byte        // the JSON object that apps receive
 	URL     string        // where a click leads, absolute; empty: not known
-}
 
-// MaxPayload is the most that Message.Payload holds, in bytes: encrypted and in base64 it still fits the 4096 bytes of
-// FCM and APNs, and wrapped in the declarative shape the 3993 bytes of Web Push.
-const MaxPayload = 2500
+	work *registry.Work // what Smaller renders again; nil: that is not known
+	room int            // the index in rooms that this was rendered with
+}
 
 // TTL is how long the service may keep the message, from now: whole seconds, never negative.
 func (m Message) TTL(now time.Time) time.Duration {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -23,6 +25,8 @@ type payload struct {
 	From    string        `json:"from,omitempty"`
 	Subject string        `json:"subject,omitempty"`
 	Preview string        `json:"preview,omitempty"`
+	Count   int           `json:"count,omitempty"`
+	Unread  *int          `json:"unread,omitempty"`
 	Code    string        `json:"code,omitempty"`
 	Clear   []string      `json:"clear,omitempty"`
 }
@@ -35,58 +39,121 @@ const (
 	testBody  = "This device rings when mail arrives."
 )
 
+// maxURL is how long a URL to click on may be, in bytes: the name of a host has at most 253. A longer one leads nowhere.
+const maxURL = 300
+
 // render says what the device may see of its work, at its level now. url is where a click leads.
 func render(w registry.Work, url string) Message {
-	n, d := w.Notification, w.Device
-	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: url}
+	if len(url) > maxURL {
+		url = ""
+	}
+	return renderIn(0, w, url)
+}
+
+// rooms say how many runes each part of a text may take, and how many ids to clear ride along with it, most generous first. Each
+// service has a size of its own, so the senders ask for the next one (Smaller) until what they make of it fits. The first words
+// go before the ids do, and the ids before sender and subject are cut to where they tell little. The last always fits, also at 6 bytes
+// for each rune.
+var rooms = []room{
+	{folder: 60, from: 100, subject: 250, preview: 200, text: 300, clear: mostClear},
+	{folder: 60, from: 100, subject: 250, preview: 100, text: 300, clear: mostClear},
+	{folder: 60, from: 100, subject: 200, preview: 0, text: 200, clear: mostClear},
+	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: mostClear},
+	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: 25},
+	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: 10},
+	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: 0},
+	{folder: 30, from: 30, subject: 50, preview: 0, text: 100, clear: 0},
+}
+
+// room is one of rooms. from is also for the mailbox of a summary, text is for what needs attention.
+type room struct{ folder, from, subject, preview, text, clear int }
+
+// mostClear is how many ids to clear one message holds: those of one clear notification, which fit any service.
+const mostClear = registry.MostMails
+
+// Smaller is the same message with less in it, the next of what its text can be shortened to. Where nothing is left to
+// take it is false.
+func (m Message) Smaller() (Message, bool) {
+	for i := m.room + 1; m.work != nil && i < len(rooms); i++ {
+		if s := renderIn(i, *m.work, m.URL); len(s.Payload) < len(m.Payload) {
+			return s, true
+		}
+	}
+	return m, false
+}
+
+// Smallest is the last of what Smaller gives. Where nothing is left to take it is false.
+func (m Message) Smallest() (Message, bool) {
+	smallest, shrunk := m.Smaller()
+	for s, ok := smallest.Smaller(); ok; s, ok = s.Smaller() {
+		smallest = s
+	}
+	return smallest, shrunk
+}
+
+func renderIn(i int, w registry.Work, url string) Message {
+	n, level, r := w.Notification, w.Device.Content, rooms[i]
+	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: url, work: &w, room: i}
 	p := payload{V: 1, Kind: n.Kind, ID: n.ID, Account: n.Account, At: n.At.UTC()}
+	told := level.Allows(registry.Sender)
 	switch n.Kind {
 	case registry.AttentionKind:
 		m.Neutral, m.Title = attention, attention
-		if d.Content.Allows(registry.Sender) {
-			m.Body = shorten(n.Text, 300)
-			p.Title, p.Body, p.Code = m.Title, m.Body, n.Code
+		if told {
+			m.Body, p.Code = shorten(n.Text, r.text), n.Code
 		}
 	case registry.ClearKind:
 		m.Silent = true
-		if d.Content.Allows(registry.Sender) {
-			p.Clear = n.Clear
+		if told {
+			p.Clear, p.Unread = newest(n.Clear, mostClear), badge(w.Unread)
 		}
 	case registry.TestKind:
 		m.Neutral, m.Title, m.Body = testTitle, testTitle, testBody
-		if d.Content.Allows(registry.Sender) {
-			p.Title, p.Body = m.Title, m.Body
+	case registry.SummaryKind:
+		m.Neutral, m.Title = newMail, newMail
+		if told {
+			m.Title = summaryText(n.Count, shorten(w.Mailbox, r.from))
+			p.Count, p.Unread = n.Count, badge(w.Unread)
 		}
 	default:
-		m.Neutral = newMail
-		return renderMail(m, p, n, d.Content)
-	}
-	m.Payload = encode(p)
-	return m
-}
-
-// room is how many runes each part of a mail may take, most generous first: the first that fits MaxPayload is used.
-// The last always fits: 30 + 50 runes stand twice, at no more than 6 bytes each.
-var room = []struct{ from, subject, preview int }{
-	{100, 250, 200}, {100, 250, 100}, {100, 200, 0}, {60, 120, 0}, {30, 50, 0},
-}
-
-func renderMail(m Message, p payload, n registry.Notification, level registry.Level) Message {
-	if !level.Allows(registry.Sender) {
-		m.Title, m.Payload = newMail, encode(p)
-		return m
-	}
-	p.Folder = shorten(n.Folder, 60)
-	c := n.Content.At(level)
-	for _, r := range room {
-		p.From, p.Subject, p.Preview = shorten(c.From, r.from), shorten(c.Subject, r.subject), shorten(c.Preview, r.preview)
-		p.Title, p.Body = mailText(p, level)
-		if m.Payload = encode(p); len(m.Payload) <= MaxPayload {
-			break
+		m.Neutral, m.Title = newMail, newMail
+		if told {
+			c := n.Content.At(level)
+			p.Folder, p.From, p.Subject, p.Preview = shorten(n.Folder, r.folder), shorten(c.From, r.from), shorten(c.Subject, r.subject), shorten(c.Preview, r.preview)
+			m.Title, m.Body = mailText(p, level)
+			p.Unread = badge(w.Unread)
 		}
 	}
-	m.Title, m.Body = p.Title, p.Body
+	if told && !m.Silent {
+		p.Title, p.Body, p.Clear = m.Title, m.Body, newest(w.Clear, r.clear)
+	}
+	m.Unread, m.Payload = p.Unread, encode(p)
 	return m
+}
+
+// newest are the last of ids, which are oldest first, as many as most.
+func newest(ids []string, most int) []string {
+	return ids[max(0, len(ids)-most):]
+}
+
+// badge is a number that every phone takes, whatever a mail server counts: Safari shows no notification whose badge does not fit into
+// 32 bits.
+func badge(unread *int) *int {
+	if unread == nil {
+		return nil
+	}
+	return new(min(max(0, *unread), math.MaxInt32))
+}
+
+// summaryText stands for so many mails. mailbox may be empty.
+func summaryText(count int, mailbox string) string {
+	switch {
+	case mailbox != "":
+		return fmt.Sprintf("%d new in %s", count, mailbox)
+	case count == 1:
+		return "1 new mail"
+	}
+	return fmt.Sprintf("%d new mails", count)
 }
 
 // mailText is what the phone shows: the sender above, subject and first words below. Of a mail of which nothing is known

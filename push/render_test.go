@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,8 @@ func planted(kind registry.Kind) registry.Notification {
 	case registry.MailKind:
 		n.Folder = "Planted/Folder"
 		n.Content = registry.Content{From: "Planted From", Subject: "Planted <Subject> & \"more\"", Preview: "Planted preview, first words"}
+	case registry.SummaryKind:
+		n.Count = 12
 	case registry.ClearKind:
 		n.Clear = []string{registry.StableID("family", "INBOX", 1, 2), registry.StableID("family", "INBOX", 1, 3)}
 	case registry.AttentionKind:
@@ -37,20 +40,34 @@ func planted(kind registry.Kind) registry.Notification {
 	return n
 }
 
+var everyKind = []registry.Kind{registry.MailKind, registry.SummaryKind, registry.ClearKind, registry.AttentionKind, registry.TestKind}
+
+// work is a planted notification with all that may ride along.
+func work(kind registry.Kind, d registry.Device) registry.Work {
+	w := registry.Work{Notification: planted(kind), Device: d}
+	if kind != registry.TestKind {
+		w.Mailbox, w.Unread = "planted@example.org", new(7)
+	}
+	if kind == registry.MailKind || kind == registry.SummaryKind || kind == registry.AttentionKind {
+		w.Clear = []string{registry.StableID("family", "INBOX", 1, 4), registry.StableID("family", "INBOX", 1, 5)}
+	}
+	return w
+}
+
 func at(l registry.Level) registry.Device { return registry.Device{Content: l} }
 
 // TestWhatAPhoneReceivesIsTheContractToTheByte: the files are what apps are built against.
 func TestWhatAPhoneReceivesIsTheContractToTheByte(t *testing.T) {
-	for _, kind := range []registry.Kind{registry.MailKind, registry.ClearKind, registry.AttentionKind, registry.TestKind} {
+	for _, kind := range everyKind {
 		for _, level := range everyLevel {
 			name := filepath.Join("testdata", "render", fmt.Sprintf("%s-%s.json", kind, level))
-			m := render(registry.Work{Notification: planted(kind), Device: at(level)}, "https://push.example.org/")
+			m := render(work(kind, at(level)), "https://push.example.org/")
 			var got bytes.Buffer
 			e := json.NewEncoder(&got)
 			e.SetEscapeHTML(false)
 			e.SetIndent("", "\t")
 			if err := e.Encode(map[string]any{"title": m.Title, "body": m.Body, "neutral": m.Neutral, "thread": m.Thread,
-				"url": m.URL, "ttl": m.TTL(planted(kind).At).String(), "payload": json.RawMessage(m.Payload)}); err != nil {
+				"url": m.URL, "badge": m.Unread, "ttl": m.TTL(planted(kind).At).String(), "payload": json.RawMessage(m.Payload)}); err != nil {
 				t.Fatal(err)
 			}
 			if *updateGolden {
@@ -70,9 +87,12 @@ func TestWhatAPhoneReceivesIsTheContractToTheByte(t *testing.T) {
 }
 
 func TestWakeCarriesVersionKindIDAccountAndTimeAndNothingElse(t *testing.T) {
-	for _, kind := range []registry.Kind{registry.MailKind, registry.ClearKind, registry.AttentionKind, registry.TestKind} {
+	for _, kind := range everyKind {
 		n := planted(kind)
-		m := render(registry.Work{Notification: n, Device: at(registry.Wake)}, "")
+		m := render(work(kind, at(registry.Wake)), "")
+		if m.Unread != nil || strings.Contains(m.Title+m.Body+m.Neutral, "planted") || strings.Contains(m.Title, "12") {
+			t.Errorf("%s: shows %q, %q, and badge %v", kind, m.Title, m.Body, m.Unread)
+		}
 		var fields map[string]any
 		if err := json.Unmarshal(m.Payload, &fields); err != nil {
 			t.Fatal(err)
@@ -144,7 +164,7 @@ var hostile = map[string]string{
 	"nothing":            "",
 }
 
-func TestEveryPayloadFitsAndIsValidJSONWhateverTheMailSays(t *testing.T) {
+func TestEveryPayloadIsValidJSONWhateverTheMailSays(t *testing.T) {
 	for name, text := range hostile {
 		for other, short := range map[string]string{"the same": text, "little": "x"} {
 			for _, level := range everyLevel {
@@ -162,9 +182,6 @@ func TestEveryPayloadFitsAndIsValidJSONWhateverTheMailSays(t *testing.T) {
 
 func checkPayload(t testing.TB, name string, n registry.Notification, m Message) {
 	t.Helper()
-	if len(m.Payload) > MaxPayload {
-		t.Errorf("%s: the payload has %d bytes", name, len(m.Payload))
-	}
 	if !utf8.Valid(m.Payload) || bytes.ContainsAny(m.Payload, "\n\u2028\u2029\x00") {
 		t.Errorf("%s: the payload is not one line of UTF-8: %q", name, m.Payload)
 	}
@@ -180,31 +197,114 @@ func checkPayload(t testing.TB, name string, n registry.Notification, m Message)
 	}
 }
 
-// TestTheLastRoomFitsTheWorstMail: 6 bytes a rune in every field.
-func TestTheLastRoomFitsTheWorstMail(t *testing.T) {
-	worst := strings.Repeat("\x01", 1000)
-	n := planted(registry.MailKind)
-	n.ID, n.Account, n.Folder = strings.Repeat("i", 32), strings.Repeat("a", 26), worst
-	n.Content = registry.Content{From: worst, Subject: worst, Preview: worst}
-	m := render(registry.Work{Notification: n, Device: at(registry.Preview)}, "")
-	checkPayload(t, "the worst mail", n, m)
-	last := room[len(room)-1]
-	if from, subject := utf8.RuneCountInString(m.Title), utf8.RuneCountInString(m.Body); from != last.from || subject != last.subject {
-		t.Errorf("it has %d runes of sender and %d of subject, so this is not the last room", from, subject)
-	}
-}
-
-// TestAMailThatFitsIsNotShortened: what is cut away is cut for room, not by habit.
-func TestAMailThatFitsIsNotShortened(t *testing.T) {
+// TestAMailIsNotShortenedUnlessASenderAsks: what is cut away is cut for room, not by habit.
+func TestAMailIsNotShortenedUnlessASenderAsks(t *testing.T) {
 	n := planted(registry.MailKind)
 	n.Content = registry.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
 	if m := render(registry.Work{Notification: n, Device: at(registry.Preview)}, ""); m.Title != n.Content.From || m.Body != n.Content.Subject+"\n"+n.Content.Preview {
 		t.Errorf("shortened to %q and %q", m.Title, m.Body)
 	}
-	n.Content.Subject = strings.Repeat("\x01", 250)
-	m := render(registry.Work{Notification: n, Device: at(registry.Preview)}, "")
-	if m.Title == "" || !strings.HasPrefix(m.Body, "\x01") || !strings.HasSuffix(m.Body, "…") {
-		t.Errorf("a subject that takes too much room became %q", m.Body)
+}
+
+// smallers are the message and all that Smaller makes of it.
+func smallers(m Message) []Message {
+	all := []Message{m}
+	for s, ok := m.Smaller(); ok; s, ok = s.Smaller() {
+		all = append(all, s)
+	}
+	return all
+}
+
+func TestASmallerMessageLosesFirstWordsThenIDsThenTheRestOfItsText(t *testing.T) {
+	w := work(registry.MailKind, at(registry.Preview))
+	w.Notification.Content = registry.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
+	w.Clear = nil
+	for i := range uint32(80) {
+		w.Clear = append(w.Clear, registry.StableID("family", "INBOX", 1, 100+i))
+	}
+	var got []room
+	for _, m := range smallers(render(w, "https://push.example.org/")) {
+		var p payload
+		if err := json.Unmarshal(m.Payload, &p); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, room{60, utf8.RuneCountInString(p.From), utf8.RuneCountInString(p.Subject), utf8.RuneCountInString(p.Preview), 0, len(p.Clear)})
+		if m.ID != w.Notification.ID || m.URL == "" || *m.Unread != 7 || !strings.HasPrefix(m.Title, "fff") || p.Title != m.Title {
+			t.Errorf("it is another message: %+v", m)
+		}
+		if len(p.Clear) > 0 && p.Clear[len(p.Clear)-1] != w.Clear[79] {
+			t.Error("the newest id is not among those that are kept")
+		}
+	}
+	want := []room{{60, 100, 250, 200, 0, 50}, {60, 100, 250, 100, 0, 50}, {60, 100, 200, 0, 0, 50}, {60, 60, 120, 0, 0, 50}, {60, 60, 120, 0, 0, 25},
+		{60, 60, 120, 0, 0, 10}, {60, 60, 120, 0, 0, 0}, {60, 30, 50, 0, 0, 0}}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v\nwant %v", got, want)
+	}
+}
+
+func TestWhereNothingCanBeTakenNothingIsSmaller(t *testing.T) {
+	short := work(registry.MailKind, at(registry.Subject))
+	short.Notification.Content, short.Clear = registry.Content{From: "Ann", Subject: "Dinner"}, nil
+	for name, m := range map[string]Message{
+		"wake": render(work(registry.MailKind, at(registry.Wake)), ""), "little text": render(short, ""), "a message of a test's own": {Payload: []byte("{}")},
+		"clear": render(work(registry.ClearKind, at(registry.Preview)), ""), "test": render(work(registry.TestKind, at(registry.Preview)), ""),
+	} {
+		if s, ok := m.Smaller(); ok {
+			t.Errorf("%s: %s became %s", name, m.Payload, s.Payload)
+		}
+		if _, ok := m.Smallest(); ok {
+			t.Errorf("%s: it has a smallest", name)
+		}
+	}
+	long := work(registry.AttentionKind, at(registry.Sender))
+	long.Notification.Text = strings.Repeat("Do this. ", 100)
+	m := render(long, "")
+	all := smallers(m)
+	smallest, ok := m.Smallest()
+	if !ok || !bytes.Equal(smallest.Payload, all[len(all)-1].Payload) || utf8.RuneCountInString(smallest.Body) != 100 {
+		t.Errorf("the smallest is %s", smallest.Payload)
+	}
+	for i := 1; i < len(all); i++ {
+		if len(all[i].Payload) >= len(all[i-1].Payload) {
+			t.Errorf("after %d bytes come %d", len(all[i-1].Payload), len(all[i].Payload))
+		}
+	}
+}
+
+func TestASummarySaysHowManyCameAndWhere(t *testing.T) {
+	for _, c := range []struct {
+		count          int
+		mailbox, title string
+	}{{12, "ann@example.org", "12 new in ann@example.org"}, {12, "", "12 new mails"}, {1, "", "1 new mail"}} {
+		w := work(registry.SummaryKind, at(registry.Sender))
+		w.Notification.Count, w.Mailbox = c.count, c.mailbox
+		m := render(w, "")
+		var p payload
+		if err := json.Unmarshal(m.Payload, &p); err != nil {
+			t.Fatal(err)
+		}
+		if m.Title != c.title || p.Title != c.title || m.Body != "" || p.Count != c.count || m.Neutral != "New mail" {
+			t.Errorf("%q, %q, %s; want %q", m.Title, m.Body, m.Payload, c.title)
+		}
+	}
+}
+
+// TestABadgeIsOneThatEveryPhoneTakes: 0 is a number too, and what is not known is not told.
+func TestABadgeIsOneThatEveryPhoneTakes(t *testing.T) {
+	for _, c := range []struct{ unread, want int }{{0, 0}, {1, 1}, {-1, 0}, {1 << 31, 1<<31 - 1}, {1 << 62, 1<<31 - 1}} {
+		for _, kind := range []registry.Kind{registry.MailKind, registry.SummaryKind, registry.ClearKind} {
+			w := work(kind, at(registry.Sender))
+			w.Unread = new(c.unread)
+			m := render(w, "")
+			if m.Unread == nil || *m.Unread != c.want || !strings.Contains(string(m.Payload), fmt.Sprintf(`"unread":%d`, c.want)) {
+				t.Errorf("%s of %d: badge %v, %s", kind, c.unread, m.Unread, m.Payload)
+			}
+			w.Unread = nil
+			if m := render(w, ""); m.Unread != nil || strings.Contains(string(m.Payload), "unread") {
+				t.Errorf("%s: what is not known is told: %s", kind, m.Payload)
+			}
+		}
 	}
 }
 
@@ -242,9 +342,9 @@ func TestWhatThePhoneShows(t *testing.T) {
 }
 
 func TestTheLaterRoomsAreNeverMoreGenerous(t *testing.T) {
-	for i := 1; i < len(room); i++ {
-		a, b := room[i-1], room[i]
-		if b.from > a.from || b.subject > a.subject || b.preview > a.preview || a == b {
+	for i := 1; i < len(rooms); i++ {
+		a, b := rooms[i-1], rooms[i]
+		if b.folder > a.folder || b.from > a.from || b.subject > a.subject || b.preview > a.preview || b.text > a.text || b.clear > a.clear || a == b {
 			t.Errorf("after %v comes %v", a, b)
 		}
 	}
@@ -279,17 +379,23 @@ func FuzzShorten(f *testing.F) {
 	})
 }
 
-func FuzzRender(f *testing.F) {
-	for _, text := range slices.Sorted(maps.Values(hostile)) {
-		text = text[:min(len(text), 2000)]
-		f.Add(text, text, text, text)
+// TestThePageForAppsTellsOfEveryFieldAndKind: an app's author finds there what a phone receives.
+func TestThePageForAppsTellsOfEveryFieldAndKind(t *testing.T) {
+	page, err := os.ReadFile("../docs/apps.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	f.Add("Ann", "Dinner", "At eight?", "INBOX")
-	f.Fuzz(func(t *testing.T, from, subject, preview, folder string) {
-		n := planted(registry.MailKind)
-		n.Folder, n.Content = folder, registry.Content{From: from, Subject: subject, Preview: preview}
-		for _, level := range everyLevel {
-			checkPayload(t, string(level), n, render(registry.Work{Notification: n, Device: at(level)}, ""))
+	var words []string
+	for field := range reflect.TypeFor[payload]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		words = append(words, name)
+	}
+	for _, kind := range everyKind {
+		words = append(words, string(kind))
+	}
+	for _, word := range words {
+		if !bytes.Contains(page, []byte("`"+word+"`")) {
+			t.Errorf("docs/apps.md does not tell of %s", word)
 		}
-	})
+	}
 }

@@ -54,9 +54,10 @@ type house struct {
 	check   func(ctx context.Context, a registry.Account) (Check, error)
 	outcome registry.Outcome      // of every push
 	during  func(registry.Device) // what happens while a push is under way; nil: nothing
-	proved  int                   // proving pushes sent
-	tested  int                   // test pushes sent
-	tried   int                   // logins tried
+	preview func(registry.Device) (PushRequest, *registry.Outcome)
+	proved  int // proving pushes sent
+	tested  int // test pushes sent
+	tried   int // logins tried
 	ready   error
 }
 
@@ -162,7 +163,7 @@ func newHouse(t testing.TB) *house {
 
 // houseAt starts a server over the data folder dir.
 func houseAt(t testing.TB, dir string) *house {
-	h := &house{t: t, store: open(t, dir), log: &log{}, check: accept, outcome: registry.Outcome{Result: registry.ResultDelivered}}
+	h := &house{t: t, store: open(t, dir), log: &log{}, check: accept, preview: sample, outcome: registry.Outcome{Result: registry.ResultDelivered}}
 	h.server = New(h.config()).(*server)
 	web := httptest.NewServer(h.server)
 	h.url = web.URL
@@ -190,6 +191,11 @@ func (h *house) config() Config {
 		},
 		Prove: func(_ context.Context, d registry.Device) registry.Outcome { return h.push(d, &h.proved) },
 		Test:  func(_ context.Context, d registry.Device) registry.Outcome { return h.push(d, &h.tested) },
+		Preview: func(d registry.Device) (PushRequest, *registry.Outcome) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.preview(d)
+		},
 		CheckAddress: func(d registry.Device) error {
 			if d.Token == "malformed" {
 				return &FieldError{"token", "is no token of this service"}

@@ -160,7 +160,7 @@ var operations = strings.Fields(`
 	post/setup post/login delete/login get/me patch/me
 	get/tokens post/tokens delete/tokens/{id}
 	post/accounts/check get/accounts post/accounts get/accounts/{id} patch/accounts/{id} delete/accounts/{id}
-	get/devices post/devices get/devices/{id} patch/devices/{id} delete/devices/{id} post/devices/{id}/test
+	get/devices post/devices get/devices/{id} patch/devices/{id} delete/devices/{id} post/devices/{id}/test get/devices/{id}/preview
 	get/notifications get/notifications/{id} get/vapid`)
 
 func TestTheDocumentDescribesEveryOperation(t *testing.T) {

@@ -50,6 +50,7 @@ func (s *server) routes() {
 	add(s, route{device | full | admin, "PATCH /devices/{id}", "patchDevice", 200, "Change a device, or rotate its address with the id kept"}, s.patchDevice)
 	add(s, route{device | full | admin, "DELETE /devices/{id}", "deleteDevice", 204, "Remove a device and what is queued for it"}, s.deleteDevice)
 	add(s, route{device | full | admin, "POST /devices/{id}/test", "testDevice", 200, "Send a test push now and tell what the service said"}, s.testDevice)
+	add(s, route{device | full | admin, "GET /devices/{id}/preview", "previewDevice", 200, "What the push service would receive for a sample mail, and what it can read of that; nothing is sent"}, s.previewDevice)
 
 	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "What rang, newest first"}, s.listNotifications)
 	add(s, route{device | full, "GET /notifications/{id}", "getNotification", 200, "One notification, by the stable id of its push"}, s.getNotification)

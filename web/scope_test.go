@@ -38,6 +38,7 @@ var admissions = []struct {
 	{"PATCH /devices/DEVICE", object{"name": "x"}, 401, 200, 200, 404, 200},
 	{"DELETE /devices/DEVICE", nil, 401, 204, 204, 404, 204},
 	{"POST /devices/DEVICE/test", nil, 401, 200, 200, 404, 200},
+	{"GET /devices/DEVICE/preview", nil, 401, 200, 200, 404, 200},
 	{"GET /notifications", nil, 401, 200, 200, 200, 403},
 	{"GET /notifications/NOTIFICATION", nil, 401, 200, 200, 404, 403},
 	{"GET /vapid", nil, 200, 200, 200, 200, 200},

@@ -50,6 +50,10 @@ type Config struct {
 	// Test sends a test push now, beside the queue, under the same bound.
 	Test func(ctx context.Context, d registry.Device) registry.Outcome
 
+	// Preview gives what the device's push service would receive for a sample mail, at the level that d.Content says, without its secrets; or
+	// why there can be nothing. It sends nothing.
+	Preview func(d registry.Device) (PushRequest, *registry.Outcome)
+
 	// Live gives what is known of the account's session beside its row.
 	Live func(account string) Live
 

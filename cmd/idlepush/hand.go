@@ -35,9 +35,13 @@ func (s settings) handler(store *registry.Store, d *push.Dispatcher, pool *watch
 		CheckAddress: s.checkAddress,
 		Prove:        d.Prove,
 		Test:         d.Prove,
-		Live:         func(account string) web.Live { return web.Live(pool.Live(account)) },
-		VAPIDKey:     public,
-		Ready:        store.Ready,
+		Preview: func(device registry.Device) (web.PushRequest, *registry.Outcome) {
+			r, refusal := d.Preview(device)
+			return web.PushRequest{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body, Plaintext: r.Plaintext, Readable: r.Readable()}, refusal
+		},
+		Live:     func(account string) web.Live { return web.Live(pool.Live(account)) },
+		VAPIDKey: public,
+		Ready:    store.Ready,
 	}), nil
 }
 

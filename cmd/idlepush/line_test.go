@@ -93,8 +93,31 @@ func TestNewMailRingsEveryPhoneWithinASecond(t *testing.T) {
 	if fetched.From != "Planted Sender" || fetched.Subject != "planted-subject" {
 		t.Errorf("a woken app gets %+v", fetched)
 	}
+	s.previews(t)
 	s.stop(t)
 	s.noSecrets(t)
+}
+
+// previews asks for each device's preview, which sends nothing and tells no secret.
+func (s *street) previews(t *testing.T) {
+	t.Helper()
+	before := s.fcm.Requests() + s.apns.Requests() + s.web.Requests()
+	var devices struct{ Items []struct{ ID, Name string } }
+	s.must(t, s.client.get(t.Context(), "/devices", &devices))
+	for _, d := range devices.Items {
+		var p struct{ URL, Body, Plaintext string }
+		s.must(t, s.client.get(t.Context(), "/devices/"+d.ID+"/preview?content=subject", &p))
+		if told := p.Body + p.Plaintext; !strings.Contains(told, "Dinner on Sunday?") || !strings.Contains(p.URL+p.Body, "HIDDEN") {
+			t.Errorf("%s: the preview is %+v", d.Name, p)
+		}
+		// It is encrypted for all of them but the iPhone, which gave no key.
+		if clear := strings.Contains(p.Body, "Dinner"); clear != (d.Name == "iphone") {
+			t.Errorf("%s: that the service reads the subject is %v", d.Name, clear)
+		}
+	}
+	if sent := s.fcm.Requests() + s.apns.Requests() + s.web.Requests() - before; sent > 0 || len(devices.Items) != 4 {
+		t.Errorf("%d previews sent %d pushes", len(devices.Items), sent)
+	}
 }
 
 // noSecrets looks through all that was logged and stored, also for these words of mail.

@@ -142,7 +142,7 @@ func CheckTopic(text string) error {
 }
 
 // Send implements push.Sender. It makes one request; a second one only when Apple says that the provider token has
-// expired and a new one may be made, and where it is not known which environment the device's token belongs to and production
+// expired and a new one may be made, or that the message is too large, and where it is not known which environment the device's token belongs to and production
 // does not know it: then the sandbox is asked, and the outcome says which of the two took it. What it sends is an alert: with the title and body and, beside "aps", m.Payload as
 // "idlepush"; or, for a device with encryption, with m.Neutral alone and m.Payload encrypted by RFC 8291, in base64url
 // without padding, as "encrypted". While inFlight requests are under way it waits.
@@ -153,7 +153,7 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 		// It becomes part of the request's path.
 		return push.Suspect(badDeviceToken, "This device's token is not an APNs device token. Open the app on the device, so that it registers again.")
 	}
-	n, refusal := s.compose(d, m)
+	n, m, refusal := s.compose(d, m)
 	if refusal != nil {
 		return *refusal
 	}
@@ -163,12 +163,45 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	case <-ctx.Done():
 		return unreached(ctx, ctx.Err())
 	}
-	to := target{d.Registered, n.Topic != s.topic}
-	client := s.production
-	if d.Environment == registry.Sandbox {
-		client = s.sandbox
+	o := s.post(ctx, d, n)
+	if smallest, ok := m.Smallest(); ok && o.Code == "apns_payload_too_large" {
+		if n, _, refusal = s.compose(d, smallest); refusal != nil {
+			return *refusal
+		}
+		o = s.post(ctx, d, n)
 	}
-	o := s.ask(ctx, client, n, to)
+	return o
+}
+
+// Preview implements push.Sender.
+func (s *Sender) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+	d.Token = push.Hidden
+	n, m, refusal := s.compose(d, m)
+	if refusal != nil {
+		return push.Request{}, refusal
+	}
+	e := &exchange{preview: new(push.Request)}
+	if err := e.run(context.Background(), s.client(d), n); err != nil {
+		return push.Request{}, new(unsendable)
+	}
+	if d.Encryption != nil {
+		e.preview.Plaintext = m.Payload
+	}
+	return *e.preview, nil
+}
+
+// client is the one for the device's environment; where that is not known, production's.
+func (s *Sender) client(d registry.Device) *apns2.Client {
+	if d.Environment == registry.Sandbox {
+		return s.sandbox
+	}
+	return s.production
+}
+
+// post sends the notification and says what came of it, and in which environment where that was not known.
+func (s *Sender) post(ctx context.Context, d registry.Device, n *apns2.Notification) registry.Outcome {
+	to := target{d.Registered, n.Topic != s.topic}
+	o := s.ask(ctx, s.client(d), n, to)
 	if d.Environment != "" {
 		return o
 	}

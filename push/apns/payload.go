@@ -1,13 +1,11 @@
 package apns
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/sideshow/apns2"
@@ -35,6 +33,8 @@ type aps struct {
 	MutableContent   int    `json:"mutable-content,omitempty"`   // 1: the app's extension may rewrite it before it is shown
 	ContentAvailable int    `json:"content-available,omitempty"` // 1: the app is woken, and nothing is shown
 	ThreadID         string `json:"thread-id,omitempty"`
+	Badge            *int   `json:"badge,omitempty"`              // 0 takes the badge away; absent: it stays as it is
+	Interruption     string `json:"interruption-level,omitempty"` // "active": it lights the screen and sounds, unless the person wants quiet
 }
 
 type alert struct {
@@ -42,46 +42,67 @@ type alert struct {
 	Body  string `json:"body,omitempty"`
 }
 
-// compose makes the notification for the device, or says why there can be none.
-func (s *Sender) compose(d registry.Device, m push.Message) (*apns2.Notification, *registry.Outcome) {
+// compose makes the notification for the device, or says why there can be none. The message that it gives back is the one that was used: m,
+// or the first that is smaller and fits.
+func (s *Sender) compose(d registry.Device, m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) {
 	topic := d.Topic
 	if topic == "" {
 		topic = s.topic
 	}
 	if CheckTopic(topic) != nil {
 		// It becomes a header, and what net/http will not send looks like an outage.
-		o := push.Suspect("apns_bad_topic", foreignTopic)
-		return nil, &o
+		return nil, m, new(push.Suspect("apns_bad_topic", foreignTopic))
 	}
-	p := payload{APS: aps{Sound: "default", MutableContent: 1}}
+	for {
+		p, err := content(d, m)
+		if bad, ok := errors.AsType[*push.KeysError](err); ok {
+			return nil, m, new(push.Suspect("apns_encryption", "This device's key "+bad.Error()+". Open the app on the device, so that it registers again."))
+		} else if err != nil && !errors.Is(err, push.ErrTooLarge) {
+			return nil, m, new(unsendable)
+		}
+		// As apns2 will write it, with the escapes that only HTML needs.
+		text, bad := json.Marshal(p)
+		if bad != nil {
+			return nil, m, new(unsendable)
+		}
+		if err == nil && len(text) <= maxPayload {
+			return notification(d, m, topic, text), m, nil
+		}
+		smaller, ok := m.Smaller()
+		if !ok {
+			return nil, m, new(push.Refused("apns_too_large", fmt.Sprintf("The message is larger than the %d bytes that APNs takes, so it was dropped. "+
+				"A lower content level for this device makes messages smaller.", maxPayload)))
+		}
+		m = smaller
+	}
+}
+
+// content is the payload: in the clear, or encrypted for a device with encryption.
+func content(d registry.Device, m push.Message) (payload, error) {
+	p := payload{APS: aps{Sound: "default", MutableContent: 1, Interruption: "active"}}
+	if m.Silent {
+		// Apple takes no badge with it: a background push may hold nothing that the system shows.
+		p.APS = aps{ContentAvailable: 1}
+	}
+	if d.Encryption == nil {
+		p.Idlepush = m.Payload
+		if !m.Silent {
+			p.APS.Alert, p.APS.ThreadID, p.APS.Badge = alert{Title: m.Title, Body: m.Body}, m.Thread, m.Unread
+		}
+		return p, nil
+	}
+	body, err := push.Encrypt(m.Payload, *d.Encryption)
+	// No thread and no badge: which account it is about and how much is unread is inside, for the app's extension.
+	p.APS.Alert.Title = m.Neutral
+	p.Encrypted = base64.RawURLEncoding.EncodeToString(body)
+	return p, err
+}
+
+func notification(d registry.Device, m push.Message, topic string, text []byte) *apns2.Notification {
 	priority, pushType := apns2.PriorityHigh, apns2.PushTypeAlert
 	if m.Silent {
 		// Apple takes a background push with no other priority.
-		p.APS, priority, pushType = aps{ContentAvailable: 1}, apns2.PriorityLow, apns2.PushTypeBackground
-	}
-	if d.Encryption != nil {
-		body, err := push.Encrypt(m.Payload, *d.Encryption)
-		if bad, ok := errors.AsType[*push.KeysError](err); ok {
-			return nil, new(push.Suspect("apns_encryption", "This device's key "+bad.Error()+". Open the app on the device, so that it registers again."))
-		} else if err != nil {
-			return nil, new(unsendable)
-		}
-		// No thread either: which account it is about is inside, and the app's extension groups by it.
-		p.APS.Alert.Title = m.Neutral
-		p.Encrypted = base64.RawURLEncoding.EncodeToString(body)
-	} else {
-		p.APS.Alert = alert{Title: m.Title, Body: m.Body}
-		p.APS.ThreadID = m.Thread
-		p.Idlepush = m.Payload
-	}
-	text, err := fit(p)
-	if err != nil {
-		return nil, new(unsendable)
-	}
-	if len(text) > maxPayload {
-		return nil, &registry.Outcome{Result: registry.ResultRefused, Code: "apns_too_large",
-			Reason: fmt.Sprintf("The message is larger than the %d bytes that APNs takes, so it was dropped. "+
-				"A lower content level for this device makes messages smaller.", maxPayload)}
+		priority, pushType = apns2.PriorityLow, apns2.PushTypeBackground
 	}
 	return &apns2.Notification{
 		ApnsID:      apnsID(d, m),
@@ -92,33 +113,7 @@ func (s *Sender) compose(d registry.Device, m push.Message) (*apns2.Notification
 		Priority:    priority,
 		Payload:     text,
 		PushType:    pushType,
-	}, nil
-}
-
-// fit writes the payload, with a shorter body where that makes it fit: the whole text is in m.Payload too, and a mail
-// with a long subject must ring like any other.
-func fit(p payload) ([]byte, error) {
-	text, err := marshal(p)
-	over := len(text) - maxPayload
-	if err != nil || over <= 0 || p.APS.Alert.Body == "" {
-		return text, err
 	}
-	const more = "…"
-	// Each byte of the body takes at least one in JSON.
-	keep := max(0, len(p.APS.Alert.Body)-over-len(more))
-	p.APS.Alert.Body = strings.ToValidUTF8(p.APS.Alert.Body[:keep], "") + more
-	return marshal(p)
-}
-
-// marshal is json.Marshal without the escapes that only HTML needs, which cost bytes.
-func marshal(p payload) ([]byte, error) {
-	var text bytes.Buffer
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(p); err != nil {
-		return nil, err
-	}
-	return bytes.TrimRight(text.Bytes(), "\n"), nil
 }
 
 // apnsID is the same lower case UUID (RFC 9562 section 5.8) whenever the same message goes to the same device.

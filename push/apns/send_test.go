@@ -84,34 +84,48 @@ func TestNothingOfAMailIsOnTheWireInTheClearForADeviceWithKeys(t *testing.T) {
 	})
 }
 
-func TestALongMailRingsWithAShorterBody(t *testing.T) {
+func TestAMessageThatCannotBeMadeToFitIsRefusedHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		m := message()
+		m.Payload = []byte(`"` + strings.Repeat("x", maxPayload) + `"`)
+		expect(t, sender.Send(t.Context(), device(apns.Register(nil)), m), registry.Outcome{Result: refusal, Code: "apns_too_large"})
+		if n := apns.Requests(); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+func TestTheBadgeIsInTheClearOnlyForADeviceWithoutKeysAndNotInABackgroundPush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		receiver, err := pushtest.NewReceiver()
 		if err != nil {
 			t.Fatal(err)
 		}
-		clear, encrypted := device(apns.Register(nil)), device(apns.Register(receiver))
+		clear, keyed := device(apns.Register(nil)), device(apns.Register(receiver))
 		keys := receiver.Keys()
-		encrypted.Encryption = &keys
+		keyed.Encryption = &keys
 		m := message()
-		m.Body = strings.Repeat(`"ü`, 700)
-		m.Payload = []byte(`"` + strings.Repeat("ü", push.MaxPayload/2-1) + `"`)
-		for _, d := range []registry.Device{clear, encrypted} {
-			expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
+		m.Unread = new(0)
+		silent := m
+		silent.Silent, silent.Title, silent.Body, silent.Neutral = true, "", "", ""
+		for _, m := range []push.Message{m, silent} {
+			for _, d := range []registry.Device{clear, keyed} {
+				expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
+			}
 		}
 		messages := apns.Messages()
-		if len(messages) != 2 {
-			t.Fatalf("%d messages, want 2; violations: %v", len(messages), apns.Violations())
+		if len(messages) != 4 {
+			t.Fatalf("%d messages, want 4; violations: %v", len(messages), apns.Violations())
 		}
-		short, cut := strings.CutSuffix(messages[0].Body, "…")
-		if !cut || len(short) < 300 || !strings.HasPrefix(m.Body, short) || !bytes.Equal(messages[0].Payload, m.Payload) {
-			t.Errorf("body of %d bytes ends in %q", len(messages[0].Body), messages[0].Body[max(0, len(messages[0].Body)-8):])
+		if messages[0].Badge == nil || *messages[0].Badge != 0 {
+			t.Errorf("badge %v, want 0", messages[0].Badge)
 		}
-		m.Payload = []byte(`"` + strings.Repeat("x", maxPayload) + `"`)
-		expect(t, sender.Send(t.Context(), clear, m), registry.Outcome{Result: refusal, Code: "apns_too_large"})
-		if n := apns.Requests(); n != 2 {
-			t.Errorf("%d requests, want 2", n)
+		for _, got := range messages[1:] {
+			if strings.Contains(string(got.Raw), "badge") {
+				t.Errorf("it has a badge: %s", got.Raw)
+			}
 		}
 	})
 }

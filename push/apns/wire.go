@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/sideshow/apns2"
+
+	"idlepush/push"
 )
 
 // maxAnswer bounds what is read of an answer, in bytes.
@@ -22,6 +24,8 @@ type exchange struct {
 	header http.Header
 	body   []byte
 	err    error // why there is no answer
+
+	preview *push.Request // not nil: nothing is to be sent, this is to hold the request
 }
 
 type exchangeKey struct{}
@@ -45,12 +49,25 @@ func (e *exchange) answer() answer {
 // exchangeOf makes one request.
 func exchangeOf(ctx context.Context, client *apns2.Client, n *apns2.Notification) *exchange {
 	e := new(exchange)
-	_, err := client.PushWithContext(context.WithValue(ctx, exchangeKey{}, e), n)
+	err := e.run(ctx, client, n)
 	if e.status == 0 && e.err == nil {
 		// apns2 or net/http would not even send it.
 		e.err = err
 	}
 	return e
+}
+
+func (e *exchange) run(ctx context.Context, client *apns2.Client, n *apns2.Notification) error {
+	_, err := client.PushWithContext(context.WithValue(ctx, exchangeKey{}, e), n)
+	return err
+}
+
+// authorized is the request as it goes out.
+func authorized(ctx context.Context, r *http.Request, bearer string) *http.Request {
+	r = r.Clone(ctx)
+	r.Header.Set("Authorization", bearer)
+	r.Header.Set("User-Agent", "idlepush")
+	return r
 }
 
 // wire is apns2's transport: it authorizes a request and keeps what came of it in the exchange.
@@ -62,6 +79,14 @@ type wire struct {
 // RoundTrip implements http.RoundTripper for requests whose context carries an exchange.
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	e := r.Context().Value(exchangeKey{}).(*exchange)
+	if e.preview != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		*e.preview = push.RequestOf(authorized(r.Context(), r, "bearer "+push.Hidden), body, nil)
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	}
 	var err error
 	if e.bearer, err = w.provider.authorization(time.Now()); err != nil {
 		e.err = err
@@ -69,9 +94,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), attemptTimeout)
 	defer cancel()
-	r = r.Clone(ctx)
-	r.Header.Set("Authorization", e.bearer)
-	resp, err := w.base.RoundTrip(r)
+	resp, err := w.base.RoundTrip(authorized(ctx, r, e.bearer))
 	if err != nil {
 		e.err = err
 		return nil, err

@@ -101,7 +101,7 @@ func CheckToken(text string) error {
 }
 
 // Send implements push.Sender. It makes one request; a second one only when FCM no longer takes an access token that
-// has been in use, and one before it when there is no valid access token. What it sends is a data message: key
+// has been in use, or finds the message too large; and one before it when there is no valid access token. What it sends is a data message: key
 // "idlepush" holds m.Payload, or, for a device with encryption, key "encrypted" holds it encrypted by RFC 8291, in
 // base64url without padding. The app draws the notification and uses the payload's id as its tag: FCM's own tag
 // (android.notification.tag) exists only for notifications that the system draws, with the text in the clear.
@@ -109,12 +109,43 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	if CheckToken(string(d.Token)) != nil {
 		return push.Suspect("fcm_invalid_token", invalidToken)
 	}
-	message, refusal := compose(d, m, time.Now())
+	message, m, refusal := compose(d, m, time.Now())
 	if refusal != nil {
 		return *refusal
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
+	o := s.post(ctx, message)
+	if smallest, ok := m.Smallest(); ok && o == tooLarge {
+		if message, _, refusal = compose(d, smallest, time.Now()); refusal != nil {
+			return *refusal
+		}
+		o = s.post(ctx, message)
+	}
+	return o
+}
+
+// Preview implements push.Sender.
+func (s *Sender) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+	d.Token = push.Hidden
+	message, m, refusal := compose(d, m, time.Now())
+	if refusal != nil {
+		return push.Request{}, refusal
+	}
+	e := exchange{preview: new(push.Request)}
+	// What the library makes of the answer, which is none, does not matter.
+	_, _ = s.client.Send(context.WithValue(context.Background(), exchangeKey{}, &e), message)
+	if e.preview.Method == "" {
+		return push.Request{}, new(unsendable)
+	}
+	if d.Encryption != nil {
+		e.preview.Plaintext = m.Payload
+	}
+	return *e.preview, nil
+}
+
+// post sends the message and says what came of it.
+func (s *Sender) post(ctx context.Context, message *messaging.Message) registry.Outcome {
 	var e exchange
 	// What it makes of the answer says less than the exchange.
 	_, _ = s.client.Send(context.WithValue(ctx, exchangeKey{}, &e), message)
@@ -128,21 +159,37 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	return e.outcome(time.Now())
 }
 
-// compose makes the data message for the device, or says why there can be none.
-func compose(d registry.Device, m push.Message, now time.Time) (*messaging.Message, *registry.Outcome) {
-	key, value := "idlepush", string(m.Payload)
-	if d.Encryption != nil {
-		body, err := push.Encrypt(m.Payload, *d.Encryption)
+// compose makes the data message for the device, or says why there can be none. The message that it gives back is the one that was used: m,
+// or the first that is smaller and fits.
+func compose(d registry.Device, m push.Message, now time.Time) (*messaging.Message, push.Message, *registry.Outcome) {
+	for {
+		key, value, err := content(d, m)
 		if bad, ok := errors.AsType[*push.KeysError](err); ok {
-			return nil, new(push.Suspect("fcm_encryption", "This device's key "+bad.Error()+". Open the app on the device, so that it registers again."))
-		} else if err != nil {
-			return nil, new(unsendable)
+			return nil, m, new(push.Suspect("fcm_encryption", "This device's key "+bad.Error()+". Open the app on the device, so that it registers again."))
+		} else if err != nil && !errors.Is(err, push.ErrTooLarge) {
+			return nil, m, new(unsendable)
 		}
-		key, value = "encrypted", base64.RawURLEncoding.EncodeToString(body)
+		if err == nil && len(key)+len(value) <= maxData {
+			return dataMessage(d, m, key, value, now), m, nil
+		}
+		smaller, ok := m.Smaller()
+		if !ok {
+			return nil, m, new(tooLarge)
+		}
+		m = smaller
 	}
-	if len(key)+len(value) > maxData {
-		return nil, new(tooLarge)
+}
+
+// content is the one piece of data: in the clear, or encrypted for a device with encryption.
+func content(d registry.Device, m push.Message) (key, value string, err error) {
+	if d.Encryption == nil {
+		return "idlepush", string(m.Payload), nil
 	}
+	body, err := push.Encrypt(m.Payload, *d.Encryption)
+	return "encrypted", base64.RawURLEncoding.EncodeToString(body), err
+}
+
+func dataMessage(d registry.Device, m push.Message, key, value string, now time.Time) *messaging.Message {
 	ttl := m.TTL(now)
 	// FCM lowers apps whose high priority messages show nothing.
 	priority := "high"
@@ -157,5 +204,5 @@ func compose(d registry.Device, m push.Message, now time.Time) (*messaging.Messa
 			TTL:      &ttl,
 			// No collapse key: FCM keeps at most four different ones per device, so one per mail would lose mail.
 		},
-	}, nil
+	}
 }

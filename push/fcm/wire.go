@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"idlepush/push"
 	"idlepush/registry"
 )
 
@@ -20,6 +21,8 @@ type exchange struct {
 	header http.Header
 	body   []byte
 	err    error // why there is no answer: a *grantError, or the network
+
+	preview *push.Request // not nil: nothing is to be sent, this is to hold the request
 }
 
 type exchangeKey struct{}
@@ -49,7 +52,12 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	*e = w.run(r, message)
+	if e.preview != nil {
+		*e.preview = push.RequestOf(authorized(r.Context(), r, push.Hidden, message), message, nil)
+		e.body = []byte("{}")
+	} else {
+		*e = w.run(r, message)
+	}
 	// Whatever it was: the client repeats no 200, and Send looks at the exchange.
 	return &http.Response{StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Request: r,
 		Body: io.NopCloser(bytes.NewReader(e.body)), ContentLength: int64(len(e.body))}, nil
@@ -63,6 +71,16 @@ func (w *wire) run(r *http.Request, message []byte) exchange {
 	return e
 }
 
+// authorized is the request as it goes out.
+func authorized(ctx context.Context, r *http.Request, bearer string, message []byte) *http.Request {
+	r = r.Clone(ctx)
+	r.Header.Set("Authorization", "Bearer "+bearer)
+	r.Header.Set("User-Agent", "idlepush")
+	r.Body = io.NopCloser(bytes.NewReader(message))
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(message)), nil }
+	return r
+}
+
 // attempt makes one request, and returns what came of it and the access token that it carried.
 func (w *wire) attempt(r *http.Request, message []byte) (exchange, string) {
 	bearer, err := w.tokens.get(r.Context())
@@ -71,11 +89,7 @@ func (w *wire) attempt(r *http.Request, message []byte) (exchange, string) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), attemptTimeout)
 	defer cancel()
-	r = r.Clone(ctx)
-	r.Header.Set("Authorization", "Bearer "+bearer)
-	r.Body = io.NopCloser(bytes.NewReader(message))
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(message)), nil }
-	resp, err := w.base.RoundTrip(r)
+	resp, err := w.base.RoundTrip(authorized(ctx, r, bearer, message))
 	if err != nil {
 		return exchange{err: err}, bearer
 	}

@@ -48,6 +48,7 @@ type APNsMessage struct {
 	Title      string // what is in the clear
 	Body       string
 	Thread     string
+	Badge      *int
 	Payload    []byte // what the app reads: idlepush, or encrypted decrypted
 	Expires    time.Time
 	Priority   string
@@ -293,7 +294,7 @@ func (a *APNs) read(m *APNsMessage, receiver *Receiver) error {
 	if p.APS.Alert != nil {
 		m.Title, m.Body = p.APS.Alert.Title, p.APS.Alert.Body
 	}
-	m.Thread = p.APS.ThreadID
+	m.Thread, m.Badge = p.APS.ThreadID, p.APS.Badge
 	var err error
 	m.Payload, err = open(string(p.Idlepush), p.Encrypted, receiver)
 	return err

@@ -33,6 +33,9 @@ func NewReceiver() (*Receiver, error) {
 	return &Receiver{private, auth}, nil
 }
 
+// ReceiverOf makes a receiver of keys that are known: a private key on P-256 and 16 bytes of auth.
+func ReceiverOf(private *ecdh.PrivateKey, auth []byte) *Receiver { return &Receiver{private, auth} }
+
 // Keys are what the receiver registers.
 func (r *Receiver) Keys() registry.Keys {
 	return registry.Keys{

@@ -3,11 +3,15 @@
 package pushtest
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -158,6 +162,9 @@ func (s *WebPush) check(r *http.Request, sub webPushSubscription, body []byte) (
 	if err != nil {
 		return none, refuse(http.StatusBadRequest, "BadWebPushRequest", "decrypt: %v", err)
 	}
+	if err := checkDeclarative(plaintext); err != nil {
+		return none, refuse(http.StatusBadRequest, "BadWebPushRequest", "read the declarative message: %v", err)
+	}
 	if s.reused(body) {
 		return none, refuse(http.StatusBadRequest, "BadWebPushRequest", "a salt was used for two messages")
 	}
@@ -165,6 +172,28 @@ func (s *WebPush) check(r *http.Request, sub webPushSubscription, body []byte) (
 		Endpoint: registry.Secret(sub.origin + r.URL.Path), Topic: topic, Urgency: urgency,
 		TTL: time.Duration(ttl) * time.Second, Token: token, Proto: r.Proto, Size: len(body), Body: plaintext, At: time.Now(),
 	}, nil
+}
+
+// checkDeclarative holds a plaintext that says it is a declarative message to what WebKit's NotificationJSONParser takes: it shows nothing else.
+func checkDeclarative(plaintext []byte) error {
+	if !bytes.Contains(plaintext, []byte(`"web_push"`)) {
+		return nil
+	}
+	var m struct {
+		WebPush      int `json:"web_push"`
+		Notification struct {
+			Title, Body, Navigate, Tag string
+			AppBadge                   *uint32 `json:"app_badge"`
+		}
+	}
+	if err := json.Unmarshal(plaintext, &m); err != nil {
+		return err
+	}
+	u, err := url.Parse(m.Notification.Navigate)
+	if badge := m.Notification.AppBadge; m.WebPush != 8030 || m.Notification.Title == "" || err != nil || u.Host == "" || badge != nil && *badge > math.MaxInt32 {
+		return fmt.Errorf("web_push %d, no title or no URL, or a badge too large", m.WebPush)
+	}
+	return nil
 }
 
 // reused reports whether the salt of a body came with another body before; the same body again is a message sent twice.

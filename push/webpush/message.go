@@ -2,10 +2,8 @@ package webpush
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"unicode/utf8"
 
 	"idlepush/push"
 )
@@ -24,45 +22,42 @@ type notification struct {
 	Body     string `json:"body,omitempty"`
 	Navigate string `json:"navigate,omitempty"`
 	Tag      string `json:"tag"`
+	AppBadge *int   `json:"app_badge,omitempty"` // here, as a number: WebKit's NotificationJSONParser; the W3C text has no badge yet
 }
 
 // marker is what makes a message declarative.
 const marker = 8030
 
-// render makes the plaintext of a message, at most push.MaxPlaintext bytes. What is too long is cut from the body first
-// and then from the title, for Payload says it all again.
-func render(m push.Message) ([]byte, error) {
+// maxText is the most that a plaintext has, in bytes. RFC 8291 allows 3993; padded and encrypted these are 2662, which also
+// the bridges to phones take that carry less than the 4096 of RFC 8030 (Mozilla's: 2744).
+const maxText = 2500
+
+// render makes the plaintext of the message, or of the first that is smaller and fits, and gives that one with it.
+func render(m push.Message) ([]byte, push.Message, error) {
+	for {
+		text, err := marshal(wrap(m))
+		if err != nil || len(text) <= maxText {
+			return text, m, err
+		}
+		smaller, ok := m.Smaller()
+		if !ok {
+			return nil, m, fmt.Errorf("render a push message: %d bytes, of which %d fit", len(text), maxText)
+		}
+		m = smaller
+	}
+}
+
+func wrap(m push.Message) declarative {
+	d := declarative{IdlePush: m.Payload}
 	if m.Silent {
-		return marshal(declarative{IdlePush: m.Payload})
+		return d
 	}
-	d := declarative{
-		Notification: notification{Title: m.Title, Body: m.Body, Navigate: m.URL, Tag: m.ID},
-		IdlePush:     m.Payload,
-	}
+	d.Notification = notification{Title: m.Title, Body: m.Body, Navigate: m.URL, Tag: m.ID, AppBadge: m.Unread}
 	// A declarative message must say where a click leads; without that, a browser is to treat it as an ordinary one.
 	if m.URL != "" {
 		d.WebPush = marker
 	}
-	text, err := marshal(d)
-	if err != nil {
-		return nil, err
-	}
-	if over := len(text) - push.MaxPlaintext; over > 0 {
-		d.Notification.Body = shorten(m.Body, len(m.Body)-over)
-		if text, err = marshal(d); err != nil {
-			return nil, err
-		}
-	}
-	if over := len(text) - push.MaxPlaintext; over > 0 {
-		d.Notification.Title = cmp.Or(shorten(m.Title, len(m.Title)-over), ellipsis) // without a title it is none
-		if text, err = marshal(d); err != nil {
-			return nil, err
-		}
-	}
-	if len(text) > push.MaxPlaintext {
-		return nil, fmt.Errorf("render a push message: %d bytes, of which %d fit", len(text), push.MaxPlaintext)
-	}
-	return text, nil
+	return d
 }
 
 // marshal writes JSON without the escapes that only HTML needs.
@@ -74,18 +69,4 @@ func marshal(d declarative) ([]byte, error) {
 		return nil, fmt.Errorf("render a push message: %w", err)
 	}
 	return bytes.TrimRight(text.Bytes(), "\n"), nil
-}
-
-const ellipsis = "…"
-
-// shorten cuts text to at most size bytes, ellipsis included, at a rune boundary; nothing is left where no rune fits.
-func shorten(text string, size int) string {
-	end := max(0, size-len(ellipsis))
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	if end == 0 {
-		return ""
-	}
-	return text[:end] + ellipsis
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/push/webpush"
 	"idlepush/registry"
@@ -73,40 +72,19 @@ func TestAMessageWithoutALinkIsNotMarkedDeclarative(t *testing.T) {
 	}
 }
 
-func TestTheLargestMessageFitsAndKeepsItsPayload(t *testing.T) {
+func TestTheBadgeIsANumberOfTheNotification(t *testing.T) {
 	s := serve(t)
-	for name, text := range map[string]string{
-		"ascii": strings.Repeat("a", 4000), "wide": strings.Repeat("ü€😀", 500), "escaped": strings.Repeat("\"\n", 2000), "<&>": strings.Repeat("<&>", 1400),
-	} {
-		payload, _ := json.Marshal(map[string]string{"body": strings.Repeat("x", push.MaxPayload-len(`{"body":""}`))})
-		for _, m := range []push.Message{
-			{ID: stableID, Title: "Ada", Body: text, URL: "https://h/", Payload: payload, Expires: time.Now().Add(time.Hour)},
-			{ID: stableID, Title: text, Body: text, URL: "https://h/", Payload: payload, Expires: time.Now().Add(time.Hour)},
-			{ID: stableID, Title: text, URL: "https://h/", Payload: payload, Expires: time.Now().Add(time.Hour)},
-		} {
-			expect(t, s.sender.Send(t.Context(), s.device, m), registry.ResultDelivered, "", registry.Device{})
-			all := s.Messages()
-			last := all[len(all)-1]
-			var got struct {
-				Notification struct{ Title, Body string }
-				IdlePush     json.RawMessage
-			}
-			if err := json.Unmarshal(last.Body, &got); err != nil || string(got.IdlePush) != string(payload) {
-				t.Errorf("%s: the payload is not whole: %v", name, err)
-			}
-			if last.Size > 4096 || got.Notification.Title == "" || strings.ContainsRune(string(last.Body), '\uFFFD') {
-				t.Errorf("%s: %d bytes: %s", name, last.Size, last.Body)
-			}
-			if name != "escaped" && len(last.Body) < push.MaxPlaintext-10 {
-				t.Errorf("%s: only %d of %d bytes are used", name, len(last.Body), push.MaxPlaintext)
-			}
-		}
+	m := message()
+	m.Unread = new(0)
+	expect(t, s.sender.Send(t.Context(), s.device, m), registry.ResultDelivered, "", s.device)
+	if got := s.Messages(); len(got) != 1 || !strings.Contains(string(got[0].Body), `"tag":"`+stableID+`","app_badge":0},"idlepush":`) {
+		t.Errorf("sent %s; violations: %v", got[0].Body, s.Violations())
 	}
 }
 
 func TestAMessageThatCannotBeWrittenIsRefusedAsOurFault(t *testing.T) {
 	s := serve(t)
-	for name, payload := range map[string]string{"no JSON": "{", "too large": `"` + strings.Repeat("x", 5000) + `"`} {
+	for name, payload := range map[string]string{"no JSON": "{", "too large": `"` + strings.Repeat("x", 2500) + `"`} {
 		m := message()
 		m.Payload = []byte(payload)
 		o := s.sender.Send(t.Context(), s.device, m)

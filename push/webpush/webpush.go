@@ -70,43 +70,89 @@ func New(c Config) *Sender {
 func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	p, refusal := s.pack(d, m)
+	if refusal != nil {
+		return *refusal
+	}
+	a := s.deliver(ctx, p)
+	if smallest, ok := p.message.Smallest(); ok && a.status == http.StatusRequestEntityTooLarge {
+		if p, refusal = s.pack(d, smallest); refusal != nil {
+			return *refusal
+		}
+		a = s.deliver(ctx, p)
+	}
+	return outcome(p.endpoint.Hostname(), a)
+}
+
+// Preview implements push.Sender.
+func (s *Sender) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+	p, refusal := s.pack(d, m)
+	if refusal != nil {
+		return push.Request{}, refusal
+	}
+	p.endpoint = &url.URL{Scheme: p.endpoint.Scheme, Host: p.endpoint.Host, Path: "/" + push.Hidden}
+	_, key, _ := strings.Cut(p.authorization, ", k=")
+	p.authorization = "vapid t=" + push.Hidden + ", k=" + key
+	r, err := p.request(context.Background())
+	if err != nil {
+		return push.Request{}, &unsendable
+	}
+	return push.RequestOf(r, p.body, p.text), nil
+}
+
+// parcel is a message made ready for a device.
+type parcel struct {
+	endpoint      *url.URL
+	audience      audience
+	authorization string
+	message       push.Message // as small as it had to be
+	text          []byte
+	body          []byte // text encrypted
+}
+
+// pack makes the message ready for the device, or says why there can be none.
+func (s *Sender) pack(d registry.Device, m push.Message) (parcel, *registry.Outcome) {
 	if d.Subscription == nil {
-		return push.Suspect("webpush_subscription_missing", "This device has no subscription. Register it again.")
+		return parcel{}, new(push.Suspect("webpush_subscription_missing", "This device has no subscription. Register it again."))
 	}
 	endpoint, err := parseEndpoint(d.Subscription.Endpoint)
 	if err != nil {
-		return push.Suspect("webpush_endpoint_invalid", "This device's push address "+err.Error()+". Register the device again.")
+		return parcel{}, new(push.Suspect("webpush_endpoint_invalid", "This device's push address "+err.Error()+". Register the device again."))
 	}
-	aud := audience{origin(endpoint), s.subject()}
-	if CheckSubject(aud.subject) != nil {
+	p := parcel{endpoint: endpoint, audience: audience{origin(endpoint), s.subject()}}
+	if CheckSubject(p.audience.subject) != nil {
 		if strings.HasSuffix(endpoint.Hostname(), appleHosts) {
-			return push.Misconfigured("webpush_subject_missing", "Apple wants to know who runs this server: set vapid-subject "+
-				"to a mailto: or https: address of yours, or public-url to this server's address.")
+			return parcel{}, new(push.Misconfigured("webpush_subject_missing", "Apple wants to know who runs this server: set vapid-subject "+
+				"to a mailto: or https: address of yours, or public-url to this server's address."))
 		}
-		aud.subject = anonymous
+		p.audience.subject = anonymous
 	}
-	text, err := render(m)
-	if err != nil {
-		return unsendable
+	if p.text, p.message, err = render(m); err != nil {
+		return parcel{}, &unsendable
 	}
-	body, err := push.Encrypt(text, d.Subscription.Keys)
+	p.body, err = push.Encrypt(p.text, d.Subscription.Keys)
 	if bad, ok := errors.AsType[*push.KeysError](err); ok {
-		return push.Suspect("webpush_keys_invalid", "This device's key "+bad.Error()+". Register the device again.")
+		return parcel{}, new(push.Suspect("webpush_keys_invalid", "This device's key "+bad.Error()+". Register the device again."))
 	} else if err != nil {
-		return unsendable
+		return parcel{}, &unsendable
 	}
-	token, err := s.vapid.token(aud)
-	if err != nil {
-		return push.Misconfigured("webpush_vapid_key", "This server's VAPID key cannot sign: "+err.Error()+".")
+	if p.authorization, err = s.vapid.token(p.audience); err != nil {
+		return parcel{}, new(push.Misconfigured("webpush_vapid_key", "This server's VAPID key cannot sign: "+err.Error()+"."))
 	}
-	answer := s.post(ctx, endpoint, token, m, body)
-	denied := answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden
-	if denied && judge(answer).result == registry.ResultMisconfigured {
-		if renewed, ok := s.vapid.renew(aud, token); ok {
-			answer = s.post(ctx, endpoint, renewed, m, body)
+	return p, nil
+}
+
+// deliver makes one request, and another one where a renewed token may help.
+func (s *Sender) deliver(ctx context.Context, p parcel) answer {
+	a := s.post(ctx, p)
+	denied := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden
+	if denied && judge(a).result == registry.ResultMisconfigured {
+		if renewed, ok := s.vapid.renew(p.audience, p.authorization); ok {
+			p.authorization = renewed
+			return s.post(ctx, p)
 		}
 	}
-	return outcome(endpoint.Hostname(), answer)
+	return a
 }
 
 // answer is what came of one request: a status, or an error.
@@ -117,28 +163,37 @@ type answer struct {
 	err    error
 }
 
-// post makes one request: RFC 8030 section 5, RFC 8291 section 4, RFC 8292 section 3.
-func (s *Sender) post(ctx context.Context, endpoint *url.URL, authorization string, m push.Message, body []byte) answer {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.String(), bytes.NewReader(body))
+// request is RFC 8030 section 5, RFC 8291 section 4, RFC 8292 section 3.
+func (p parcel) request(ctx context.Context) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.endpoint.String(), bytes.NewReader(p.body))
 	if err != nil {
-		return answer{err: err}
+		return nil, err
 	}
-	r.Header.Set("Authorization", authorization)
+	r.Header.Set("Authorization", p.authorization)
 	r.Header.Set("User-Agent", "idlepush")
 	// The type that every browser's service knows; a truer one would only tell the service what is inside.
 	r.Header.Set("Content-Type", "application/octet-stream")
 	r.Header.Set("Content-Encoding", "aes128gcm")
 	// Apple refuses a TTL of 0.
-	r.Header.Set("TTL", strconv.Itoa(max(1, int(m.TTL(time.Now())/time.Second))))
+	r.Header.Set("TTL", strconv.Itoa(max(1, int(p.message.TTL(time.Now())/time.Second))))
 	// What rings a person rings now, and an iPhone that sleeps is woken by nothing less.
 	urgency := "high"
-	if m.Silent {
+	if p.message.Silent {
 		urgency = "normal"
 	}
 	r.Header.Set("Urgency", urgency)
-	r.Header.Set("Topic", m.ID)
+	r.Header.Set("Topic", p.message.ID)
+	return r, nil
+}
+
+// post makes one request.
+func (s *Sender) post(ctx context.Context, p parcel) answer {
+	r, err := p.request(ctx)
+	if err != nil {
+		return answer{err: err}
+	}
 	c := s.secure
-	if endpoint.Scheme == "http" {
+	if p.endpoint.Scheme == "http" {
 		c = s.plain
 	}
 	response, err := c.Do(r)

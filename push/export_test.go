@@ -1,0 +1,26 @@
+package push
+
+import (
+	"crypto/ecdh"
+
+	"idlepush/registry"
+)
+
+// What the tests that know the senders need of this package's inside.
+var (
+	Render       = render
+	Planted      = work
+	Hostile      = hostile
+	EveryKind    = everyKind
+	EveryLevel   = everyLevel
+	UpdateGolden = updateGolden
+)
+
+// SealWith is Encrypt with a salt and a key pair that are known.
+func SealWith(plaintext []byte, keys registry.Keys, salt []byte, sender *ecdh.PrivateKey) ([]byte, error) {
+	receiver, auth, err := parseKeys(keys)
+	if err != nil {
+		return nil, err
+	}
+	return seal(pad(plaintext), receiver, auth, salt, sender)
+}

@@ -1,0 +1,94 @@
+package push_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"idlepush/push"
+	"idlepush/registry"
+)
+
+// previewed is the preview of a device of the town at the level.
+func (tn *town) previewed(t *testing.T, name string, level registry.Level) push.Request {
+	t.Helper()
+	d := tn.devices[name]
+	d.Content = level
+	dispatcher := push.Dispatcher{Senders: tn.senders, URL: func() string { return home }}
+	r, refusal := dispatcher.Preview(d)
+	if refusal != nil {
+		t.Fatalf("%s: %+v", name, *refusal)
+	}
+	return r
+}
+
+// TestWhatAServiceCanReadIsSaidAsItIs: the sample's words are among what is readable exactly where they are in what is sent in the clear.
+func TestWhatAServiceCanReadIsSaidAsItIs(t *testing.T) {
+	tn := quietTown(t)
+	parts := map[string]registry.Level{"Ann Example": registry.Sender, "Dinner on Sunday?": registry.Subject, "Shall we say at eight?": registry.Preview, "INBOX": registry.Sender, "unread: 3": registry.Sender}
+	for name, d := range tn.devices {
+		encrypted := d.Encryption != nil || d.Subscription != nil
+		for _, level := range push.EveryLevel {
+			r := tn.previewed(t, name, level)
+			readable := strings.Join(r.Readable(), "\n")
+			for part, least := range parts {
+				if want := !encrypted && level.Allows(least); strings.Contains(readable, part) != want {
+					t.Errorf("%s at %s: that the service reads %q is %v:\n%s", name, level, part, !want, readable)
+				}
+			}
+			if encrypted != (r.Plaintext != nil) {
+				t.Errorf("%s at %s: encrypted is %v, plaintext %s", name, level, encrypted, r.Plaintext)
+			}
+			if id := registry.StableID("sample", "INBOX", 1, 1); strings.Contains(readable, id) != strings.Contains(string(r.Body)+r.Header.Get("Topic")+r.Header.Get("Apns-Collapse-Id"), id) {
+				t.Errorf("%s at %s: the id is not said as it is:\n%s", name, level, readable)
+			}
+		}
+	}
+}
+
+func TestNothingThatAServiceReadsIsLeftUnsaid(t *testing.T) {
+	tn := quietTown(t)
+	r := tn.previewed(t, "apns", registry.Preview)
+	r.Header.Set("X-New", "of a header")
+	r.Body = []byte(`{"aps":{"alert":{"title":"Ann"},"new-field":{"inner":["a","b"]}}}`)
+	lines := r.Readable()
+	for _, want := range []string{"the title that is shown: Ann", "inner: [a b]", "X-New: of a header"} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("%q is not among\n%s", want, strings.Join(lines, "\n"))
+		}
+	}
+	// Of what really goes out every field has words of its own.
+	for name := range tn.devices {
+		for _, line := range tn.previewed(t, name, registry.Preview).Readable() {
+			if field, _, said := strings.Cut(line, ": "); said && !strings.Contains(field, " ") {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
+	}
+}
+
+func TestATransportThatIsNotConfiguredHasNoPreview(t *testing.T) {
+	tn := quietTown(t)
+	delete(tn.senders, registry.FCM)
+	d := push.Dispatcher{Senders: tn.senders, URL: func() string { return "" }}
+	if _, refusal := d.Preview(tn.devices["fcm"]); refusal == nil || refusal.Code != "fcm_not_configured" || refusal.Reason == "" {
+		t.Errorf("%+v", refusal)
+	}
+}
+
+func TestAPreviewThatCannotBeMadeSaysWhatASendWouldSay(t *testing.T) {
+	tn := quietTown(t)
+	d := push.Dispatcher{Senders: tn.senders, URL: func() string { return "" }}
+	bad := &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
+	for name, code := range map[string]string{"fcm": "fcm_encryption", "apns": "apns_encryption", "webpush": "webpush_keys_invalid"} {
+		device := tn.devices[name]
+		if device.Subscription != nil {
+			device.Subscription = &registry.Subscription{Endpoint: device.Subscription.Endpoint, Keys: *bad}
+		} else {
+			device.Encryption = bad
+		}
+		if _, refusal := d.Preview(device); refusal == nil || refusal.Code != code {
+			t.Errorf("%s: %+v, want %s", name, refusal, code)
+		}
+	}
+}

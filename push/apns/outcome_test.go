@@ -236,26 +236,29 @@ func TestATokenThatIsNoTokenNeverBecomesPartOfARequest(t *testing.T) {
 	})
 }
 
+// breaks are the ways in which an exchange can go wrong, and what is to come of each.
+var breaks = map[string]struct {
+	fault   pushtest.Fault
+	result  registry.Result
+	code    string
+	unknown bool
+	reached int // times that the phone has the message before it is sent again
+}{
+	"no answer":                 {pushtest.Fault{Hang: true}, retryResult, "apns_timeout", true, 0},
+	"no answer, but accepted":   {pushtest.Fault{Hang: true, Accepted: true}, retryResult, "apns_timeout", true, 1},
+	"connection lost":           {pushtest.Fault{Drop: true}, retryResult, "apns_unreachable", true, 0},
+	"answer lost":               {pushtest.Fault{Drop: true, Accepted: true}, retryResult, "apns_unreachable", true, 1},
+	"half of the success":       {pushtest.Fault{Status: 200, Half: true}, retryResult, "apns_unreachable", true, 1},
+	"half of what is an outage": {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retryResult, "apns_unreachable", true, 0},
+	"half of what is gone":      {pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`, Half: true}, retryResult, "apns_unreachable", true, 0},
+	"GOAWAY":                    {pushtest.Fault{Status: 503, Reason: "Shutdown", GoAway: true}, retryResult, "apns_shutdown", false, 0},
+	"an outage's page":          {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retryResult, "apns_service_unavailable", false, 0},
+	"a page that was not found": {pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, retryResult, "apns_unknown", false, 0},
+}
+
 // TestWhateverBreaksTheMessageIsKeptAndSentAgain: an answer that is not whole is none, for its status may belong to something in between.
 func TestWhateverBreaksTheMessageIsKeptAndSentAgain(t *testing.T) {
-	for name, c := range map[string]struct {
-		fault   pushtest.Fault
-		result  registry.Result
-		code    string
-		unknown bool
-		reached int // times that the phone has the message before it is sent again
-	}{
-		"no answer":                 {pushtest.Fault{Hang: true}, retryResult, "apns_timeout", true, 0},
-		"no answer, but accepted":   {pushtest.Fault{Hang: true, Accepted: true}, retryResult, "apns_timeout", true, 1},
-		"connection lost":           {pushtest.Fault{Drop: true}, retryResult, "apns_unreachable", true, 0},
-		"answer lost":               {pushtest.Fault{Drop: true, Accepted: true}, retryResult, "apns_unreachable", true, 1},
-		"half of the success":       {pushtest.Fault{Status: 200, Half: true}, retryResult, "apns_unreachable", true, 1},
-		"half of what is an outage": {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retryResult, "apns_unreachable", true, 0},
-		"half of what is gone":      {pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`, Half: true}, retryResult, "apns_unreachable", true, 0},
-		"GOAWAY":                    {pushtest.Fault{Status: 503, Reason: "Shutdown", GoAway: true}, retryResult, "apns_shutdown", false, 0},
-		"an outage's page":          {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retryResult, "apns_service_unavailable", false, 0},
-		"a page that was not found": {pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, retryResult, "apns_unknown", false, 0},
-	} {
+	for name, c := range breaks {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				apns, sender := service(t)

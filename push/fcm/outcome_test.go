@@ -171,24 +171,27 @@ func TestUnknownAndRemovedPhonesAreToldApart(t *testing.T) {
 	})
 }
 
+// grants are what can come of asking for an access token.
+var grants = map[string]struct {
+	fault pushtest.Fault
+	want  registry.Outcome
+}{
+	"key revoked":       {status(400, "invalid_grant"), registry.Outcome{Result: brokenSetup, Code: "fcm_credentials"}},
+	"account unknown":   {status(401, "invalid_client"), registry.Outcome{Result: brokenSetup, Code: "fcm_credentials"}},
+	"scope not granted": {status(403, "access_denied"), registry.Outcome{Result: brokenSetup, Code: "fcm_credentials"}},
+	"down":              {status(503, ""), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"internal":          {status(500, "internal_failure"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"too many":          {status(429, "rate_limited"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"proxy in between":  {status(403, ""), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"redirect":          {with(status(302, ""), "Location", "/token"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"connection lost":   {pushtest.Fault{Drop: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"no answer":         {pushtest.Fault{Hang: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"half of one":       {pushtest.Fault{Status: 400, Reason: "invalid_grant", Half: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"a page":            {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+}
+
 func TestWhatTheTokenEndpointSaysDecidesBetweenWaitingAndMending(t *testing.T) {
-	for name, c := range map[string]struct {
-		fault pushtest.Fault
-		want  registry.Outcome
-	}{
-		"key revoked":       {status(400, "invalid_grant"), registry.Outcome{Result: brokenSetup, Code: "fcm_credentials"}},
-		"account unknown":   {status(401, "invalid_client"), registry.Outcome{Result: brokenSetup, Code: "fcm_credentials"}},
-		"scope not granted": {status(403, "access_denied"), registry.Outcome{Result: brokenSetup, Code: "fcm_credentials"}},
-		"down":              {status(503, ""), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-		"internal":          {status(500, "internal_failure"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-		"too many":          {status(429, "rate_limited"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-		"proxy in between":  {status(403, ""), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-		"redirect":          {with(status(302, ""), "Location", "/token"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-		"connection lost":   {pushtest.Fault{Drop: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-		"no answer":         {pushtest.Fault{Hang: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-		"half of one":       {pushtest.Fault{Status: 400, Reason: "invalid_grant", Half: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-		"a page":            {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-	} {
+	for name, c := range grants {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fcm, sender := service(t)
@@ -278,26 +281,29 @@ func TestAnAccessTokenIsKeptForItsLifeAndNoLonger(t *testing.T) {
 	})
 }
 
+// breaks are the ways in which an exchange can go wrong, and what is to come of each.
+var breaks = map[string]struct {
+	fault   pushtest.Fault
+	result  registry.Result
+	code    string
+	unknown bool
+	reached int // times that the phone has the message before it is sent again
+}{
+	"no answer":                 {pushtest.Fault{Hang: true}, retryResult, "fcm_timeout", true, 0},
+	"no answer, but accepted":   {pushtest.Fault{Hang: true, Accepted: true}, retryResult, "fcm_timeout", true, 1},
+	"connection lost":           {pushtest.Fault{Drop: true}, retryResult, "fcm_unreachable", true, 0},
+	"answer lost":               {pushtest.Fault{Drop: true, Accepted: true}, retryResult, "fcm_unreachable", true, 1},
+	"half of the success":       {pushtest.Fault{Status: 200, Half: true}, retryResult, "fcm_unreachable", true, 1},
+	"half of what is an outage": {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retryResult, "fcm_unreachable", true, 0},
+	"half of what is gone":      {pushtest.Fault{Status: 404, Reason: "UNREGISTERED", Half: true}, retryResult, "fcm_unreachable", true, 0},
+	"GOAWAY":                    {pushtest.Fault{Status: 503, Reason: "UNAVAILABLE", GoAway: true}, retryResult, "fcm_unavailable", false, 0},
+	"an outage's page":          {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retryResult, "fcm_unavailable", false, 0},
+	"a page that was not found": {pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, brokenSetup, "fcm_wrong_project", false, 0},
+}
+
 // TestWhateverBreaksTheMessageIsKeptAndSentAgain: an answer that is not whole is none, for its status may belong to something in between.
 func TestWhateverBreaksTheMessageIsKeptAndSentAgain(t *testing.T) {
-	for name, c := range map[string]struct {
-		fault   pushtest.Fault
-		result  registry.Result
-		code    string
-		unknown bool
-		reached int // times that the phone has the message before it is sent again
-	}{
-		"no answer":                 {pushtest.Fault{Hang: true}, retryResult, "fcm_timeout", true, 0},
-		"no answer, but accepted":   {pushtest.Fault{Hang: true, Accepted: true}, retryResult, "fcm_timeout", true, 1},
-		"connection lost":           {pushtest.Fault{Drop: true}, retryResult, "fcm_unreachable", true, 0},
-		"answer lost":               {pushtest.Fault{Drop: true, Accepted: true}, retryResult, "fcm_unreachable", true, 1},
-		"half of the success":       {pushtest.Fault{Status: 200, Half: true}, retryResult, "fcm_unreachable", true, 1},
-		"half of what is an outage": {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retryResult, "fcm_unreachable", true, 0},
-		"half of what is gone":      {pushtest.Fault{Status: 404, Reason: "UNREGISTERED", Half: true}, retryResult, "fcm_unreachable", true, 0},
-		"GOAWAY":                    {pushtest.Fault{Status: 503, Reason: "UNAVAILABLE", GoAway: true}, retryResult, "fcm_unavailable", false, 0},
-		"an outage's page":          {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retryResult, "fcm_unavailable", false, 0},
-		"a page that was not found": {pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, brokenSetup, "fcm_wrong_project", false, 0},
-	} {
+	for name, c := range breaks {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fcm, sender := service(t)

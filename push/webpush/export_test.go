@@ -1,6 +1,11 @@
 package webpush
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+)
 
 // Rows names the rows of the table, in order.
 func Rows() (names []string) {
@@ -24,4 +29,14 @@ func Mark(row int, code string) (undo func()) {
 	was := table[row].code
 	table[row].code = code
 	return func() { table[row].code = was }
+}
+
+// DialThrough makes the sender dial by the function, whatever the address; idle then closes the connections that have nothing to do.
+func (s *Sender) DialThrough(dial func(context.Context, string, string) (net.Conn, error)) (idle func()) {
+	plain, secure := s.plain.Transport.(*http.Transport), s.secure.Transport.(*http.Transport)
+	plain.DialContext, secure.DialContext = dial, dial
+	return func() {
+		plain.CloseIdleConnections()
+		secure.CloseIdleConnections()
+	}
 }

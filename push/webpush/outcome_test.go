@@ -236,25 +236,28 @@ func TestARejectedTokenIsRenewedOnceInTheSameSend(t *testing.T) {
 	}
 }
 
+// breaks are the ways in which an exchange can go wrong, and what is to come of each.
+var breaks = map[string]struct {
+	fault   pushtest.Fault
+	result  registry.Result
+	code    string
+	unknown bool
+	reached int // times that the phone has the message
+}{
+	"connection lost":           {pushtest.Fault{Drop: true}, retry, "webpush_unreachable", true, 0},
+	"answer lost":               {pushtest.Fault{Drop: true, Accepted: true}, retry, "webpush_unreachable", true, 1},
+	"half of the success":       {pushtest.Fault{Status: 200, Half: true}, delivered, "", false, 1},
+	"half of an outage":         {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retry, "webpush_unavailable", false, 0},
+	"half of what is gone":      {pushtest.Fault{Status: 410, Reason: "Unregistered", Half: true}, gone, "webpush_gone", false, 0},
+	"half of a mismatch":        {pushtest.Fault{Status: 403, Reason: "VapidPkHashMismatch", Half: true}, misconfigured, "webpush_unauthorized", false, 0},
+	"GOAWAY":                    {pushtest.Fault{Status: 503, GoAway: true}, retry, "webpush_unavailable", false, 0},
+	"an outage's page":          {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retry, "webpush_unavailable", false, 0},
+	"a page that says too much": {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage}, misconfigured, "webpush_unauthorized", false, 0},
+}
+
 // TestWhateverBreaksTheMessageIsKeptOrItsStatusKnown: here a status is final with its headers, for nothing that stands between gives one within TLS.
 func TestWhateverBreaksTheMessageIsKeptOrItsStatusKnown(t *testing.T) {
-	for name, c := range map[string]struct {
-		fault   pushtest.Fault
-		result  registry.Result
-		code    string
-		unknown bool
-		reached int // times that the phone has the message
-	}{
-		"connection lost":           {pushtest.Fault{Drop: true}, retry, "webpush_unreachable", true, 0},
-		"answer lost":               {pushtest.Fault{Drop: true, Accepted: true}, retry, "webpush_unreachable", true, 1},
-		"half of the success":       {pushtest.Fault{Status: 200, Half: true}, delivered, "", false, 1},
-		"half of an outage":         {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retry, "webpush_unavailable", false, 0},
-		"half of what is gone":      {pushtest.Fault{Status: 410, Reason: "Unregistered", Half: true}, gone, "webpush_gone", false, 0},
-		"half of a mismatch":        {pushtest.Fault{Status: 403, Reason: "VapidPkHashMismatch", Half: true}, misconfigured, "webpush_unauthorized", false, 0},
-		"GOAWAY":                    {pushtest.Fault{Status: 503, GoAway: true}, retry, "webpush_unavailable", false, 0},
-		"an outage's page":          {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retry, "webpush_unavailable", false, 0},
-		"a page that says too much": {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage}, misconfigured, "webpush_unauthorized", false, 0},
-	} {
+	for name, c := range breaks {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t)
 			s.Fail("", c.fault)

@@ -523,6 +523,30 @@ func checkMail(t testing.TB, name string, w registry.Work, r push.Request) {
 	}
 }
 
+// TestOfWhatIsEncryptedNoWordIsInTheClear: of no kind, at no level, the body of the request, its URL and its headers alike.
+func TestOfWhatIsEncryptedNoWordIsInTheClear(t *testing.T) {
+	tn := quietTown(t)
+	for name, d := range tn.devices {
+		for _, kind := range push.EveryKind {
+			for _, level := range push.EveryLevel {
+				w := tn.work(kind, name, level)
+				w.Notification.Content = registry.Content{From: "Zwetschge", Subject: "Quittenbrot", Preview: "Rosinenschnecke"}
+				w.Notification.Folder, w.Mailbox, w.Notification.Text = "Obstgarten", "kirsche@example.org", "Holunderbeere"
+				r := tn.preview(t, name, push.Render(w, home))
+				sent, clear := fmt.Sprint(r.URL, r.Header, string(r.Body)), d.Encryption == nil && d.Subscription == nil
+				for _, word := range []string{"Zwetschge", "Quittenbrot", "Rosinenschnecke", "Obstgarten", "kirsche", "Holunderbeere"} {
+					if !clear && strings.Contains(sent, word) {
+						t.Errorf("%s, %s at %s: %q is in the clear", name, kind, level, word)
+					}
+				}
+				if clear && kind == registry.MailKind && level == registry.Preview && !strings.Contains(sent, "Quittenbrot") {
+					t.Errorf("%s: this test sees nothing", name)
+				}
+			}
+		}
+	}
+}
+
 // TestEncryptedDataIsBase64URLWithoutPadding.
 func TestEncryptedDataIsBase64URLWithoutPadding(t *testing.T) {
 	tn := quietTown(t)

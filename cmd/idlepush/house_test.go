@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,6 +46,30 @@ type street struct {
 	client  *apiClient
 	process *exec.Cmd
 	vapid   string
+	vendors overheard
+}
+
+// overheard is all that FCM and APNs were sent.
+type overheard struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *overheard) listen(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if text, err := httputil.DumpRequest(r, true); err == nil { // else the daemon has broken off, and the stand-in sees no more either
+			o.mu.Lock()
+			o.text.Write(text)
+			o.mu.Unlock()
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (o *overheard) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 func newStreet(t *testing.T) *street {
@@ -57,9 +82,9 @@ func newStreet(t *testing.T) *street {
 	if s.apns, err = pushtest.NewAPNs("org.example.mail"); err != nil {
 		t.Fatal(err)
 	}
-	for _, h := range []http.Handler{s.fcm, s.apns, s.web} {
-		s.origins[h] = serveStandIn(t, h)
-	}
+	s.origins[s.fcm] = serveStandIn(t, s.vendors.listen(s.fcm))
+	s.origins[s.apns] = serveStandIn(t, s.vendors.listen(s.apns))
+	s.origins[s.web] = serveStandIn(t, s.web)
 	s.address = freeAddress(t)
 	s.client = &apiClient{base: "http://" + s.address + "/api/v1"}
 	t.Cleanup(func() {

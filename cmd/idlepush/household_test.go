@@ -25,9 +25,11 @@ type household struct {
 // letter is what a mail says.
 type letter struct{ from, subject, text string }
 
+// newHousehold starts it. Whatever the test does, neither Google nor Apple may see what a mail says.
 func newHousehold(t *testing.T) *household {
 	t.Helper()
 	h := &household{street: newStreet(t), phones: make(map[registry.Secret]string)}
+	t.Cleanup(func() { h.unread(t) })
 	h.start(t)
 	h.setUp(t)
 	for _, user := range []string{"anna", "ben", "carla"} {
@@ -89,6 +91,20 @@ func (h *household) kept(t *testing.T) [][]letter {
 		t.Fatalf("the server has %d of %d mails", count, len(h.letters))
 	}
 	return all
+}
+
+// unread holds what FCM and APNs were sent to holding no word of a mail.
+func (h *household) unread(t *testing.T) {
+	t.Helper()
+	text := h.vendors.String()
+	for _, word := range []string{"Größe", "Gr\\u00f6", "🐢", "Äpfel", "pfel", "someone", "Words", "ünïcode", "code."} {
+		if strings.Contains(text, word) {
+			t.Errorf("FCM or APNs was sent the word %q of a mail", word)
+		}
+	}
+	if len(h.letters) > 0 && (!strings.Contains(text, `"encrypted":"`) || strings.Count(text, "/messages:send") == 0 || strings.Count(text, "/3/device/") == 0) {
+		t.Error("FCM and APNs were sent nothing")
+	}
 }
 
 // rang is what each phone has decrypted of mail, in order of arrival.
@@ -235,6 +251,23 @@ func TestPushServicesThatAreDownForAWhileLoseNothing(t *testing.T) {
 	h.web.Heal()
 	h.waitAll(t)
 	h.complete(t)
+}
+
+// TestNeitherGoogleNorAppleSeesASenderASubjectOrAWord: newHousehold holds every test to it; here are all kinds of push that a day brings.
+func TestNeitherGoogleNorAppleSeesASenderASubjectOrAWord(t *testing.T) {
+	h := newHousehold(t)
+	h.write(t, 6)
+	h.waitAll(t)
+	h.mail.Doveadm(t, h.mailboxes[0], "flags", "add", `\Seen`, "mailbox", "INBOX", "all")
+	h.mail.AddUser(t, h.mailboxes[1], "another")
+	h.mail.DropConnections(t, h.mailboxes[1])
+	for _, kind := range []registry.Kind{registry.TestKind, registry.MailKind, registry.ClearKind, registry.AttentionKind} {
+		eventually(t, "both have brought a push of the kind "+string(kind), func() bool {
+			google, apple := h.fcm.Messages(), h.apns.Messages()
+			return slices.ContainsFunc(google, func(m pushtest.FCMMessage) bool { return decode(t, m.Payload).Kind == string(kind) }) &&
+				slices.ContainsFunc(apple, func(m pushtest.APNsMessage) bool { return decode(t, m.Payload).Kind == string(kind) })
+		})
+	}
 }
 
 func TestSIGTERMEndsTheDaemonWithinTenSecondsWithNothingLost(t *testing.T) {

@@ -29,9 +29,6 @@ func (n Notification) line() string {
 	return otherLine
 }
 
-// rides reports whether what waits in the line goes with another push and never by itself.
-func rides(t Transport, line string) bool { return line == clearLine && !t.Silent() }
-
 func outboxKey(device, line string, seq []byte) []byte {
 	return join([]byte(device), []byte(line), seq)
 }

@@ -1,12 +1,134 @@
 package registry
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
+	"fmt"
 	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
+
+// Kind is what a notification says.
+type Kind string
+
+// MailKind is new mail; ClearKind that mail was read or removed elsewhere; SummaryKind how many mails came, in the place of as many MailKind;
+// AttentionKind that a person must act; TestKind that a test was asked for, which is never stored.
+const (
+	MailKind      Kind = "mail"
+	ClearKind     Kind = "clear"
+	SummaryKind   Kind = "summary"
+	AttentionKind Kind = "attention"
+	TestKind      Kind = "test"
+)
+
+// Lifetime is how long a notification of the kind is worth delivering.
+func (k Kind) Lifetime() time.Duration {
+	switch k {
+	case AttentionKind:
+		return 7 * 24 * time.Hour
+	case ClearKind:
+		return 24 * time.Hour
+	case TestKind:
+		return time.Minute
+	}
+	return 3 * 24 * time.Hour
+}
+
+// Notification is what is to be said, and how saying it went on each device.
+type Notification struct {
+	ID         string // stable: 32 base64url characters
+	Kind       Kind
+	Account    string `json:",omitempty"` // account id; empty when it concerns no account
+	User       string `json:",omitempty"` // the one user it concerns, when it concerns no account
+	Folder     string `json:",omitempty"`
+	At         time.Time
+	Expires    time.Time
+	Code       string     `json:",omitempty"` // attention: what it is about, stable
+	Text       string     `json:"-"`          // attention: what happened and what to do
+	Content    Content    `json:"-"`          // mail: at the highest level that a receiver may fetch or be sent
+	Clear      []string   `json:",omitempty"` // clear: the stable ids to take away
+	Count      int        `json:",omitempty"` // summary: how many mails it stands for
+	Read       int        `json:",omitempty"` // summary: how many of them were read or removed since it was told
+	Deliveries []Delivery // one per device that it was queued for, in no order
+
+	// Where the mail is, by which it can be looked at again.
+	UIDValidity uint32    `json:",omitempty"`
+	UID         uint32    `json:",omitempty"`
+	Fingerprint string    `json:",omitempty"`
+	Cleared     time.Time `json:",omitzero"` // when it was found read or removed; zero: it was not
+}
+
+// DeliveryState is how a delivery stands.
+type DeliveryState string
+
+// Pending is not yet accepted by the push service; the others are final. Cleared means that the mail was read or removed first; Combined that it is
+// told with others, in a summary; Removed that the device, its account or its right to the account went away first.
+const (
+	Pending   DeliveryState = "pending"
+	Combined  DeliveryState = "combined"
+	Cleared   DeliveryState = "cleared"
+	Delivered DeliveryState = "delivered"
+	Expired   DeliveryState = "expired"
+	Refused   DeliveryState = "refused"
+	Removed   DeliveryState = "removed"
+)
+
+// Delivery is one notification in one device's queue, then its outcome.
+type Delivery struct {
+	Device   string // device id, also when the device is gone
+	State    DeliveryState
+	At       time.Time `json:",omitzero"`  // of the state, or of the last try while pending; zero: not tried
+	Into     string    `json:",omitempty"` // combined: the stable id of what it went into
+	Attempts int       `json:",omitempty"` // tries that reached an answer or a failure
+	Unknown  bool      `json:",omitempty"` // while pending: after one of them the device may show it all the same
+	Code     string    `json:",omitempty"` // of the last try that was no success
+	Reason   string    `json:",omitempty"`
+}
+
+// Result is one of the five things that can come of a push.
+type Result string
+
+// The five outcomes. Only ResultGone removes a device, only ResultRefused drops a message; ResultRetry and
+// ResultMisconfigured keep both.
+const (
+	ResultDelivered     Result = "delivered"
+	ResultRetry         Result = "retry"
+	ResultGone          Result = "gone"
+	ResultRefused       Result = "refused"
+	ResultMisconfigured Result = "misconfigured"
+)
+
+// Outcome is what a push service's answer, or its absence, means.
+type Outcome struct {
+	Result  Result
+	At      time.Time // ResultRetry: not before this, as the service asked; zero: the dispatcher's backoff
+	Suspect bool      // ResultRetry: the complaint is about this one address, so the device is suspect and tried rarely
+	Unknown bool      // ResultRetry: no answer came, so the service may have taken the message all the same
+	// Environment is set where the device's was not known and the service has shown which it is.
+	Environment Environment
+	Code        string // stable, for programs; lower case, such as "apns_bad_device_token"; empty on success
+	Reason      string // for people: what happened and what to do; never the service's raw answer, a token or an endpoint path
+}
+
+// StableID is the id of one mail's notification: the first 24 bytes of SHA-256 over account, folder, UIDVALIDITY and
+// UID, as 32 base64url characters. It fits an APNs collapse id (64 bytes) and a Web Push Topic (RFC 8030 section 5.4).
+func StableID(account, folder string, uidValidity, uid uint32) string {
+	var numbers [8]byte
+	binary.BigEndian.PutUint32(numbers[:4], uidValidity)
+	binary.BigEndian.PutUint32(numbers[4:], uid)
+	return stableID(account, folder, string(numbers[:]))
+}
+
+func stableID(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:24])
+}
 
 // notificationRow is a notification with its sealed content.
 type notificationRow struct {

@@ -166,17 +166,21 @@ func (s *Store) RemoveAccount(id string) error {
 		if tx.Bucket(accounts).Get([]byte(id)) == nil {
 			return ErrNotFound
 		}
-		for _, k := range prefixed(tx.Bucket(cursors), []byte(id), math.MaxInt) {
-			must(tx.Bucket(cursors).Delete(k))
-		}
-		must(tx.Bucket(accounts).Delete([]byte(id)))
-		must(tx.Bucket(unread).Delete([]byte(id)))
+		removeAccount(tx, id)
 		return nil
 	})
 	if err == nil {
 		s.accounts.raise()
 	}
 	return err
+}
+
+func removeAccount(tx *bolt.Tx, id string) {
+	for _, k := range prefixed(tx.Bucket(cursors), []byte(id), math.MaxInt) {
+		must(tx.Bucket(cursors).Delete(k))
+	}
+	must(tx.Bucket(accounts).Delete([]byte(id)))
+	must(tx.Bucket(unread).Delete([]byte(id)))
 }
 
 // SetAccountState writes how the session of an account stands, if state or code are a change; an earlier proof than the last is none. Entering Attention queues, in the

@@ -237,12 +237,22 @@ func (s *Store) Devices(user string) (list []Device, err error) {
 	return list, err
 }
 
-// RemoveDevice removes the device and its queue.
-func (s *Store) RemoveDevice(id string) error {
+// RemoveDevice removes the device and its queue, and ends the session that it was registered in, unless that is the session that asks, which may be
+// empty: a phone that was lost is not to register itself anew when it is opened.
+func (s *Store) RemoveDevice(id, session string) error {
 	return s.update(func(tx *bolt.Tx) error {
 		d, err := s.device(tx, id)
 		if err != nil {
 			return err
+		}
+		var there [][]byte
+		if d.Session != session {
+			if there, err = tokensWhere(tx, func(t Token) bool { return t.Session && t.ID == d.Session }); err != nil {
+				return err
+			}
+		}
+		for _, hash := range there {
+			must(tx.Bucket(tokens).Delete(hash))
 		}
 		return s.removeDevice(tx, d)
 	})

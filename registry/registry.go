@@ -36,6 +36,7 @@ var (
 	ErrDenied    = errors.New("wrong name, password or token")
 	ErrCorrupt   = errors.New("the store is damaged")
 	ErrSetupDone = errors.New("setup is done already")
+	ErrLastAdmin = errors.New("nobody else is an admin")
 )
 
 // Store is the open store. Close it when no method is running any more.

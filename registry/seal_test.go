@@ -33,7 +33,7 @@ var planted = map[string]string{
 // plantedHousehold fills a store with all that is planted, rewrites it and removes some of it.
 func plantedHousehold(t *testing.T, s *Store) (ann User, a Account, list []Device, bearers []string) {
 	ann, bearer := admin(t, s, "ann", planted["user password"])
-	_, session, err := s.Login("ann", planted["user password"], dawn)
+	_, session, err := s.Login("ann", planted["user password"], Visit{}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestNothingPlantedIsInTheBytesOfTheFile(t *testing.T) {
 	if _, err := s.UpdateAccount(a, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.RemoveDevice(list[0].ID); err != nil {
+	if err := s.RemoveDevice(list[0].ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	setup := tokenHash("x")

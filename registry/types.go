@@ -179,6 +179,7 @@ type Device struct {
 	ID           string
 	User         string // user id
 	Name         string
+	Session      string `json:",omitempty"` // id of the session that it registered itself in; empty: none
 	Transport    Transport
 	Token        Secret        `json:"-"`          // FCM and APNs
 	Environment  Environment   `json:",omitempty"` // APNs; empty: not known, until a push shows it

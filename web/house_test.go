@@ -91,7 +91,7 @@ func fill(t testing.TB) {
 	s := open(t, dir)
 	token, err := s.SetupToken()
 	fatal(t, err)
-	u, _, err := s.Setup(token, "Anna", password, "https://house.example.net", time.Now())
+	u, _, err := s.Setup(token, "Anna", password, "https://house.example.net", nil, time.Now())
 	fatal(t, err)
 	fatal(t, s.Close())
 	ben := second(t, dir, u.ID)

@@ -138,17 +138,7 @@ func (s *server) listAccounts(_ context.Context, c caller, in *pageOf) (*body[Li
 		return nil, err
 	}
 	accounts = slices.DeleteFunc(accounts, func(a registry.Account) bool { return !c.sees(a) })
-	accounts, next, err := paginate(accounts, func(a registry.Account) place { return placeOf(a.Created, a.ID) }, *in)
-	if err != nil {
-		return nil, err
-	}
-	list := List[Account]{Items: make([]Account, len(accounts)), Next: next}
-	for i, a := range accounts {
-		if list.Items[i], err = s.account(c, a); err != nil {
-			return nil, err
-		}
-	}
-	return &body[List[Account]]{list}, nil
+	return listOf(accounts, func(a registry.Account) place { return placeOf(a.Created, a.ID) }, *in, func(a registry.Account) (Account, error) { return s.account(c, a) })
 }
 
 func (s *server) createAccount(ctx context.Context, c caller, in *body[NewAccount]) (*made[Account], error) {

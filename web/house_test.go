@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"idlepush/registry"
 )
 
@@ -93,10 +91,9 @@ func fill(t testing.TB) {
 	fatal(t, err)
 	u, _, err := s.Setup(token, "Anna", password, "https://house.example.net", nil, time.Now())
 	fatal(t, err)
-	fatal(t, s.Close())
-	ben := second(t, dir, u.ID)
-	s = open(t, dir)
-	people := [2]person{{id: u.ID}, {id: ben}}
+	ben, err := s.AddUser("Ben", password, false, time.Now())
+	fatal(t, err)
+	people := [2]person{{id: u.ID}, {id: ben.ID}}
 	for i := range people {
 		_, people[i].full, err = s.AddToken(people[i].id, "full", registry.FullScope, time.Now())
 		fatal(t, err)
@@ -112,28 +109,6 @@ func fill(t testing.TB) {
 		}
 		return err
 	}))
-}
-
-// second writes a second user, with the first one's password, into the closed store: no method makes one yet.
-func second(t testing.TB, dir, first string) string {
-	db, err := bolt.Open(filepath.Join(dir, "idlepush.db"), 0o600, nil)
-	fatal(t, err)
-	id := strings.Repeat("b", len(first))
-	fatal(t, db.Update(func(tx *bolt.Tx) error {
-		users := tx.Bucket([]byte("users"))
-		var row map[string]any
-		if err := json.Unmarshal(users.Get([]byte(first)), &row); err != nil {
-			return err
-		}
-		row["ID"], row["Name"], row["Admin"] = id, "Ben", false
-		v, err := json.Marshal(row)
-		if err != nil {
-			return err
-		}
-		return users.Put([]byte(id), v)
-	}))
-	fatal(t, db.Close())
-	return id
 }
 
 func open(t testing.TB, dir string) *registry.Store {

@@ -27,7 +27,7 @@ func (s settings) handler(store *registry.Store, d *push.Dispatcher, pool *watch
 		return nil, err
 	}
 	return web.New(web.Config{
-		Store: store, Log: log, Version: version(), AdminToken: s.adminToken,
+		Store: store, Log: log, Version: version(), AdminToken: s.adminToken, TrustedProxies: s.trustedProxies,
 		PublicURL: func() string { return s.public(store) },
 		CheckAccount: func(ctx context.Context, a registry.Account) (web.Check, error) {
 			return check(ctx, pool.Dialer, a, log)

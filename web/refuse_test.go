@@ -62,6 +62,8 @@ var refusals = []struct {
 	{"POST /accounts", "folders[1]", mailbox().with("folders", []string{"INBOX", "a\tb"})},
 	{"POST /accounts", "folders[0]", mailbox().with("folders", []string{long(256)})},
 	{"POST /accounts", "folders[0]", mailbox().with("folders", []any{1})},
+	{"POST /accounts", "link", mailbox().with("link", "javascript:alert(1)")},
+	{"POST /accounts", "link", mailbox().with("link", "https://mail.example.net/{uid}")},
 	{"POST /accounts", "enabled", mailbox().with("enabled", "yes")},
 	{"POST /accounts", "status", mailbox().with("status", object{})},
 	{"POST /accounts/check", "host", mailbox().with("host", "/etc/passwd")},

@@ -45,6 +45,7 @@ func (s *Store) AddInvite(by string, f InviteFor, admin bool, now time.Time) (In
 			return err
 		}
 		put(tx.Bucket(invites), tokenHash(code), i)
+		s.note(InviteChanged, i.ID, by)
 		return nil
 	})
 	return i, code, err
@@ -75,6 +76,7 @@ func (s *Store) RemoveInvite(id string) error {
 			return err
 		}
 		must(tx.Bucket(invites).Delete(codes[0]))
+		s.note(InviteChanged, id)
 		return nil
 	})
 }
@@ -126,9 +128,11 @@ func (s *Store) Accept(code, name, plain string, v Visit, now time.Time) (u User
 			}
 			u = User{ID: newID(), Name: name, Admin: i.Admin, Created: now}
 			put(tx.Bucket(users), []byte(u.ID), userRow{u, fresh})
+			s.note(UserChanged, u.ID)
 		}
 		must(tx.Bucket(invites).Delete(tokenHash(code)))
-		session = begin(tx, u.ID, v, now)
+		s.note(InviteChanged, i.ID)
+		session = s.begin(tx, u.ID, v, now)
 		return nil
 	})
 	if err != nil {

@@ -146,6 +146,11 @@ type notificationContent struct {
 }
 
 func (s *Store) putNotification(tx *bolt.Tx, key []byte, n Notification) {
+	if n.User != "" {
+		s.note(NotificationChanged, n.ID, n.User)
+	} else {
+		s.noteOf(NotificationChanged, n.ID, n.Account)
+	}
 	sealed := s.seals.seal("notification/"+string(key), notificationContent{n.Content.From, n.Content.Subject, n.Content.MessageID, n.Content.Preview, n.Text})
 	put(tx.Bucket(notifications), key, notificationRow{n, sealed})
 }

@@ -38,13 +38,15 @@ func (t Token) ended(now time.Time) bool {
 }
 
 // begin makes a session of the user and gives its secret.
-func begin(tx *bolt.Tx, user string, v Visit, now time.Time) string {
+func (s *Store) begin(tx *bolt.Tx, user string, v Visit, now time.Time) string {
 	session, lifetime := newToken(), SessionLifetime
 	if v.Stay {
 		lifetime = StayLifetime
 	}
-	put(tx.Bucket(tokens), tokenHash(session), Token{ID: newID(), User: user, Name: v.Name, Scope: FullScope, Created: now, Expires: now.Add(lifetime),
-		Session: true, Stay: v.Stay, Used: now})
+	t := Token{ID: newID(), User: user, Name: v.Name, Scope: FullScope, Created: now, Expires: now.Add(lifetime),
+		Session: true, Stay: v.Stay, Used: now}
+	put(tx.Bucket(tokens), tokenHash(session), t)
+	s.note(SessionChanged, t.ID, user)
 	return session
 }
 
@@ -104,6 +106,7 @@ func (s *Store) RemoveSession(user, id string) error {
 			}
 		}
 		must(tx.Bucket(tokens).Delete(hashes[0]))
+		s.note(SessionChanged, id, user)
 		for _, d := range there {
 			if err := s.removeDevice(tx, d); err != nil {
 				return err

@@ -52,7 +52,7 @@ func (s *Store) Setup(token, name, plain, publicURL string, v *Visit, now time.T
 		}
 		put(tx.Bucket(users), []byte(u.ID), userRow{u, hashed})
 		if v != nil {
-			secret = begin(tx, u.ID, *v, now)
+			secret = s.begin(tx, u.ID, *v, now)
 		} else {
 			put(tx.Bucket(tokens), tokenHash(secret), Token{ID: newID(), User: u.ID, Name: "setup", Scope: FullScope, Created: now})
 		}

@@ -72,7 +72,7 @@ func (s *Store) Login(name, plain string, v Visit, now time.Time) (User, string,
 		if !found || !bytes.Equal(again.Password.Hash, row.Password.Hash) {
 			return ErrDenied
 		}
-		session = begin(tx, row.ID, v, now)
+		session = s.begin(tx, row.ID, v, now)
 		return nil
 	})
 	if err != nil {
@@ -157,6 +157,7 @@ func (s *Store) AddUser(name, plain string, admin bool, now time.Time) (User, er
 			return err
 		}
 		put(tx.Bucket(users), []byte(row.ID), row)
+		s.note(UserChanged, row.ID)
 		return nil
 	})
 	if err != nil {
@@ -230,9 +231,11 @@ func (s *Store) updateUser(id string, p UserPatch, checked []byte) (User, error)
 			for _, hash := range ended {
 				must(tx.Bucket(tokens).Delete(hash))
 			}
+			s.note(SessionChanged, "", id)
 			row.Password = fresh
 		}
 		put(tx.Bucket(users), []byte(id), row)
+		s.note(UserChanged, id)
 		return nil
 	})
 	if err != nil {
@@ -297,7 +300,7 @@ func (s *Store) RemoveUser(id string) error {
 		}
 		for _, a := range seen {
 			if a.Owner == id {
-				removeAccount(tx, a.ID)
+				s.removeAccount(tx, a)
 				continue
 			}
 			a.SharedWith = slices.DeleteFunc(a.SharedWith, func(user string) bool { return user == id })
@@ -309,6 +312,8 @@ func (s *Store) RemoveUser(id string) error {
 			}
 		}
 		must(tx.Bucket(users).Delete([]byte(id)))
+		s.note(SessionChanged, "", id)
+		s.note(UserChanged, id)
 		return nil
 	})
 	if err == nil {

@@ -57,6 +57,7 @@ type house struct {
 	tested  int // test pushes sent
 	tried   int // logins tried
 	ready   error
+	stop    chan struct{}
 }
 
 // log keeps all lines.
@@ -138,7 +139,7 @@ func newHouse(t testing.TB) *house {
 
 // houseAt starts a server over the data folder dir.
 func houseAt(t testing.TB, dir string) *house {
-	h := &house{t: t, store: open(t, dir), log: &log{}, check: accept, preview: sample, outcome: registry.Outcome{Result: registry.ResultDelivered}}
+	h := &house{t: t, store: open(t, dir), log: &log{}, check: accept, preview: sample, stop: make(chan struct{}), outcome: registry.Outcome{Result: registry.ResultDelivered}}
 	h.server = New(h.config()).(*server)
 	web := httptest.NewServer(h.server)
 	h.url = web.URL
@@ -180,6 +181,7 @@ func (h *house) config() Config {
 		Live: func(string) Live {
 			return Live{Connections: 1, LastByte: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Interval: 9 * time.Minute, Why: "this is usual"}
 		},
+		Stopping: h.stop,
 		Ready: func() error {
 			h.mu.Lock()
 			defer h.mu.Unlock()

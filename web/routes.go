@@ -69,9 +69,11 @@ func (s *server) routes() {
 	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "What rang, newest first"}, s.listNotifications)
 	add(s, route{device | full, "GET /notifications/{id}", "getNotification", 200, "One notification, by the stable id of its push"}, s.getNotification)
 
+	add(s, route{full, "GET /events", "events", 200, "What changes, as it does, as server-sent events"}, s.events)
 	add(s, route{anyone, "GET /vapid", "getVAPID", 200, "The application server key, for a Web Push subscription"}, s.getVAPID)
 
 	s.known("/accounts", "/devices")
+	s.describeEvents()
 	s.document()
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /readyz", s.readyz)

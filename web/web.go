@@ -64,6 +64,9 @@ type Config struct {
 	// VAPIDKey is the application server's public key (RFC 8292 section 3.2): 65 bytes, an uncompressed P-256 point.
 	VAPIDKey []byte
 
+	// Stopping is closed when the server begins to stop: streams end then. nil: it does not.
+	Stopping <-chan struct{}
+
 	// Ready says why the server cannot do its work; nil: it can.
 	Ready func() error
 }
@@ -104,6 +107,7 @@ type server struct {
 	admin   []byte // SHA-256 of the admin token; nil: there is none
 	edits   sync.Mutex
 
+	streams   streams
 	familiar  familiar
 	addresses *limiter // password attempts by client address
 	names     *limiter // password attempts by user name
@@ -118,6 +122,7 @@ func New(c Config) http.Handler {
 		Config:    c,
 		mux:       http.NewServeMux(),
 		origins:   http.NewCrossOriginProtection(),
+		streams:   streams{count: make(map[string]int)},
 		familiar:  familiar{seen: make(map[string]time.Time)},
 		addresses: newLimiter(10, 6*time.Second),
 		names:     newLimiter(20, 3*time.Second),

@@ -16,8 +16,8 @@ import (
 	"idlepush/web"
 )
 
-// handler makes the API and hands it what it needs of the other rooms.
-func (s settings) handler(store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, log *slog.Logger) (http.Handler, error) {
+// handler makes the API and hands it what it needs of the other rooms. Its streams end with ctx.
+func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, log *slog.Logger) (http.Handler, error) {
 	key, err := store.VAPIDKey()
 	if err != nil {
 		return nil, err
@@ -41,6 +41,7 @@ func (s settings) handler(store *registry.Store, d *push.Dispatcher, pool *watch
 		},
 		Live:     func(account string) web.Live { return web.Live(pool.Live(account)) },
 		VAPIDKey: public,
+		Stopping: ctx.Done(),
 		Ready:    store.Ready,
 	}), nil
 }

@@ -43,7 +43,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},
 		Version: version(),
 	}}
-	handler, err := s.handler(store, dispatcher, pool, log)
+	group, ctx := errgroup.WithContext(ctx)
+	handler, err := s.handler(ctx, store, dispatcher, pool, log)
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,6 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		listener.Close()
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return dispatcher.Run(ctx) })
 	group.Go(func() error { return pool.Run(ctx) })
 	group.Go(func() error { return purge(ctx, store, log) })

@@ -239,7 +239,7 @@ func (h *house) send(r *http.Request) answer {
 		}
 	}
 	h.noSecrets("an answer", a.raw, fmt.Sprint(a.header))
-	if h.doc != nil {
+	if h.doc != nil && strings.HasPrefix(r.URL.Path, prefix) {
 		h.doc.check(h.t, r.Method, r.URL.Path, a)
 	}
 	return a

@@ -55,6 +55,7 @@ func (s *server) routes() {
 	add(s, route{device | full | admin, "GET /accounts", "listAccounts", 200, "Own and shared accounts, newest first; a token of device scope gets their names"}, s.listAccounts)
 	add(s, route{full | admin, "POST /accounts", "createAccount", 201, "Watch a mailbox, once the login has worked; one that is watched already is shared (200)"}, s.createAccount)
 	add(s, route{full | admin, "GET /accounts/{id}", "getAccount", 200, "One account"}, s.getAccount)
+	add(s, route{full | admin, "GET /accounts/{id}/folders", "listFolders", 200, "Ask the mail server of an account for its folders; its owner may"}, s.listFolders)
 	add(s, route{full | admin, "PATCH /accounts/{id}", "patchAccount", 200, "Change an account; its owner may"}, s.patchAccount)
 	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Stop watching; one with whom it is shared leaves it"}, s.deleteAccount)
 

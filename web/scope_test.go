@@ -42,6 +42,7 @@ var admissions = []struct {
 	{"POST /accounts", mailbox(), 401, 403, 201, 201, 422},
 	{"POST /accounts", mailbox().with("user", "ANNA"), 401, 403, 422, 422, 201},
 	{"GET /accounts/ACCOUNT", nil, 401, 403, 200, 404, 200},
+	{"GET /accounts/ACCOUNT/folders", nil, 401, 403, 200, 404, 200},
 	{"PATCH /accounts/ACCOUNT", object{"enabled": false}, 401, 403, 200, 404, 200},
 	{"DELETE /accounts/ACCOUNT", nil, 401, 403, 204, 404, 204},
 	{"GET /devices", nil, 401, 200, 200, 200, 200},

@@ -44,14 +44,18 @@ func (r *Receiver) Keys() registry.Keys {
 	}
 }
 
+const (
+	header  = 16 + 4 + 1 + 65 // salt, record size, length of the key id, key id
+	minBody = header + 17     // with a delimiter and a tag
+)
+
 // Decrypt opens a body of content coding aes128gcm (RFC 8188, RFC 8291) and is as strict as the strictest receiver: one
 // record, a 65 byte key id, the delimiter of the last record and zeros for padding, at most 4096 bytes in all.
 func (r *Receiver) Decrypt(body []byte) ([]byte, error) {
-	const header = 16 + 4 + 1 + 65
 	if len(body) > 4096 {
 		return nil, fmt.Errorf("body of %d bytes, 4096 fit", len(body))
 	}
-	if len(body) < header+17 {
+	if len(body) < minBody {
 		return nil, fmt.Errorf("body of %d bytes is shorter than header and tag", len(body))
 	}
 	salt, size, sender, record := body[:16], binary.BigEndian.Uint32(body[16:]), body[21:header], body[header:]

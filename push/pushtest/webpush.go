@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -33,8 +34,8 @@ type WebPush struct {
 
 type webPushSubscription struct {
 	origin   string
-	key      string // the application server key that alone may send; empty: any
-	receiver *Receiver
+	key      string    // the application server key that alone may send; empty: any
+	receiver *Receiver // nil: the keys are at a browser
 	gone     bool
 }
 
@@ -47,7 +48,7 @@ type WebPushMessage struct {
 	Token    string // the VAPID JWT it came with
 	Proto    string // such as "HTTP/2.0"
 	Size     int    // of the encrypted body, in bytes
-	Body     []byte // decrypted
+	Body     []byte // decrypted, but for a subscription made by Relay
 	At       time.Time
 }
 
@@ -71,6 +72,23 @@ func (s *WebPush) Subscribe(origin, key string) (registry.Subscription, error) {
 	defer s.mu.Unlock()
 	s.subscriptions[path] = &webPushSubscription{origin: origin, key: key, receiver: receiver}
 	return registry.Subscription{Endpoint: registry.Secret(origin + path), Keys: receiver.Keys()}, nil
+}
+
+// Relay makes a subscription at the origin whose keys only a browser has: all is checked but what they encrypt, and the Body of its messages is as it was sent.
+// If key is not empty, only its owner may send to it.
+func (s *WebPush) Relay(origin, key string) (endpoint registry.Secret) {
+	path := "/push/" + rand.Text()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subscriptions[path] = &webPushSubscription{origin: origin, key: key}
+	return registry.Secret(origin + path)
+}
+
+// Forget makes the service answer 404 for the endpoint from now on, as if it had never been.
+func (s *WebPush) Forget(endpoint registry.Secret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.subscriptions, func(path string, sub *webPushSubscription) bool { return sub.origin+path == string(endpoint) })
 }
 
 // Gone makes the service answer 410 for the endpoint from now on, as if the user had withdrawn the permission.
@@ -158,12 +176,9 @@ func (s *WebPush) check(r *http.Request, sub webPushSubscription, body []byte) (
 	if refused != nil {
 		return none, refused
 	}
-	plaintext, err := sub.receiver.Decrypt(body)
+	plaintext, err := sub.open(body)
 	if err != nil {
-		return none, refuse(http.StatusBadRequest, "BadWebPushRequest", "decrypt: %v", err)
-	}
-	if err := checkDeclarative(plaintext); err != nil {
-		return none, refuse(http.StatusBadRequest, "BadWebPushRequest", "read the declarative message: %v", err)
+		return none, refuse(http.StatusBadRequest, "BadWebPushRequest", "%v", err)
 	}
 	if s.reused(body) {
 		return none, refuse(http.StatusBadRequest, "BadWebPushRequest", "a salt was used for two messages")
@@ -172,6 +187,24 @@ func (s *WebPush) check(r *http.Request, sub webPushSubscription, body []byte) (
 		Endpoint: registry.Secret(sub.origin + r.URL.Path), Topic: topic, Urgency: urgency,
 		TTL: time.Duration(ttl) * time.Second, Token: token, Proto: r.Proto, Size: len(body), Body: plaintext, At: time.Now(),
 	}, nil
+}
+
+// open decrypts a body and holds what it says to the shape that browsers read, where the keys are here.
+func (s webPushSubscription) open(body []byte) ([]byte, error) {
+	if s.receiver == nil {
+		if len(body) < minBody {
+			return nil, fmt.Errorf("body of %d bytes is shorter than header and tag", len(body))
+		}
+		return body, nil
+	}
+	plaintext, err := s.receiver.Decrypt(body)
+	if err != nil {
+		return nil, fmt.Errorf("decrypt: %w", err)
+	}
+	if err := checkDeclarative(plaintext); err != nil {
+		return nil, fmt.Errorf("read the declarative message: %w", err)
+	}
+	return plaintext, nil
 }
 
 // checkDeclarative holds a plaintext that says it is a declarative message to what WebKit's NotificationJSONParser takes: it shows nothing else.

@@ -1,0 +1,48 @@
+package browsertest
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+// Chromium starts a headless Chromium (Debian: chromium, chromium-driver). Without one the test is skipped, or fails if IDLEPUSH_REQUIRE_BROWSERS is set. It has no push service:
+// subscribing fails there.
+func Chromium(t testing.TB) *Browser {
+	t.Helper()
+	driver, program := require(t, "chromedriver"), require(t, "chromium", "google-chrome")
+	b := newBrowser(t)
+	port := b.launch(t, regexp.MustCompile(`started successfully on port (\d+)`), driver, "--port=0")
+	body, err := json.Marshal(object{"capabilities": object{"alwaysMatch": object{
+		"webSocketUrl": true,
+		"goog:chromeOptions": object{"binary": program, "args": []string{
+			"--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--user-data-dir=" + filepath.Join(b.folder, "profile"),
+			"--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post("http://127.0.0.1:"+port+"/session", "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var made struct {
+		Value struct {
+			Message      string
+			Capabilities struct{ WebSocketURL string }
+		}
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil {
+		t.Fatal(err)
+	}
+	if made.Value.Capabilities.WebSocketURL == "" {
+		t.Fatalf("chromedriver made no session: %s", made.Value.Message)
+	}
+	b.wire = dial(t, made.Value.Capabilities.WebSocketURL)
+	b.watch(t)
+	return b
+}

@@ -28,7 +28,7 @@ const (
 type Dispatcher struct {
 	Store      *registry.Store
 	Senders    map[registry.Transport]Sender // a transport without one is not configured
-	URL        func() string                 // where a click on a notification leads; "": not known
+	URL        func() string                 // where the page is; "": not known
 	BurstLimit int                           // mails per minute, device and account that ring one by one before a summary takes over; 0: all
 	Log        *slog.Logger
 

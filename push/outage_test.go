@@ -57,9 +57,8 @@ func TestAServiceThatHangsForAnHourDelaysNoDeviceOfAnotherLane(t *testing.T) {
 	})
 }
 
-// A day's outage of a service with 200 phones, 500 mails each.
+// A day's outage of a service with 200 phones, 500 mails each. Not beside other tests: it measures the heap, which they share.
 func TestAHundredThousandDeliveriesDrainAfterADaysOutageWithoutAFlood(t *testing.T) {
-	t.Parallel()
 	const mailboxes, phones, mails = 100, 2, 500
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

@@ -41,6 +41,7 @@ type Message struct {
 	URL     string        // where a click leads, absolute; empty: not known
 
 	work *registry.Work // what Smaller renders again; nil: that is not known
+	home string         // where the page is
 	room int            // the index in rooms that this was rendered with
 }
 

@@ -39,15 +39,24 @@ const (
 	testBody  = "This device rings when mail arrives."
 )
 
-// maxURL is how long a URL to click on may be, in bytes: the name of a host has at most 253. A longer one leads nowhere.
-const maxURL = 300
+// maxURL is how long a URL to click on may be, in bytes: the name of a host has at most 253. A longer one is not sent.
+const maxURL = 500
 
-// render says what the device may see of its work, at its level now. url is where a click leads.
-func render(w registry.Work, url string) Message {
-	if len(url) > maxURL {
-		url = ""
+// render says what the device may see of its work, at its level now. home is where the page is; empty: not known.
+func render(w registry.Work, home string) Message { return renderIn(0, w, home) }
+
+// click is where a click leads: to the mail itself where the device may know what that takes, else to the page, which says more of it. Without a page
+// there is nowhere to lead to: Declarative Web Push counts on one.
+func click(w registry.Work, home string) string {
+	switch n := w.Notification; {
+	case home == "" || len(home)+len("#/mail/")+len(n.ID) > maxURL:
+		return ""
+	case w.Link != "" && len(w.Link) <= maxURL && w.Device.Content.Allows(registry.Subject):
+		return w.Link
+	case n.Kind == registry.MailKind:
+		return home + "#/mail/" + n.ID
 	}
-	return renderIn(0, w, url)
+	return home
 }
 
 // rooms say how many runes each part of a text may take, and how many ids to clear ride along with it, most generous first. Each
@@ -75,7 +84,7 @@ const mostClear = registry.MostMails
 // take it is false.
 func (m Message) Smaller() (Message, bool) {
 	for i := m.room + 1; m.work != nil && i < len(rooms); i++ {
-		if s := renderIn(i, *m.work, m.URL); len(s.Payload) < len(m.Payload) {
+		if s := renderIn(i, *m.work, m.home); len(s.Payload) < len(m.Payload) {
 			return s, true
 		}
 	}
@@ -91,9 +100,9 @@ func (m Message) Smallest() (Message, bool) {
 	return smallest, shrunk
 }
 
-func renderIn(i int, w registry.Work, url string) Message {
+func renderIn(i int, w registry.Work, home string) Message {
 	n, level, r := w.Notification, w.Device.Content, rooms[i]
-	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: url, work: &w, room: i}
+	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: click(w, home), work: &w, home: home, room: i}
 	p := payload{V: 1, Kind: n.Kind, ID: n.ID, Account: n.Account, At: n.At.UTC()}
 	told := level.Allows(registry.Sender)
 	switch n.Kind {

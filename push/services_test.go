@@ -380,7 +380,7 @@ func sizes(t testing.TB, name string, r push.Request) {
 func TestTheLastRoomFitsEveryServiceWithTheWorstText(t *testing.T) {
 	tn := quietTown(t)
 	worst := strings.Repeat("\x01", 1000)
-	for _, url := range []string{"", "https://" + strings.Repeat("h", 291) + "/"} {
+	for _, url := range []string{"", "https://" + strings.Repeat("h", 253) + "/"} {
 		for name := range tn.devices {
 			for _, kind := range push.EveryKind {
 				w := tn.work(kind, name, registry.Preview)
@@ -393,7 +393,7 @@ func TestTheLastRoomFitsEveryServiceWithTheWorstText(t *testing.T) {
 				for i := range uint32(200) {
 					n.Clear = append(n.Clear, registry.StableID("a", "b", 1, i))
 				}
-				w.Clear = n.Clear
+				w.Clear, w.Link = n.Clear, "https://"+strings.Repeat("l", 492)
 				m := push.Render(w, url)
 				if url != "" && m.URL == "" {
 					t.Fatal("the URL is too long for this test")
@@ -406,11 +406,29 @@ func TestTheLastRoomFitsEveryServiceWithTheWorstText(t *testing.T) {
 	}
 }
 
-// TestAURLThatLeadsNowhereIsNotSent: no host has so long a name.
-func TestAURLThatLeadsNowhereIsNotSent(t *testing.T) {
+func TestAClickLeadsToTheMail(t *testing.T) {
 	tn := quietTown(t)
-	if m := push.Render(tn.work(registry.MailKind, "webpush", registry.Subject), "https://"+strings.Repeat("h", 400)+"/"); m.URL != "" {
-		t.Errorf("URL of %d bytes", len(m.URL))
+	const link = "https://mail.example.org/x"
+	id := tn.work(registry.MailKind, "webpush", registry.Subject).Notification.ID
+	for name, row := range map[string]struct {
+		kind             registry.Kind
+		level            registry.Level
+		home, link, want string
+	}{
+		"by the template":                      {registry.MailKind, registry.Subject, home, link, link},
+		"to the page without one":              {registry.MailKind, registry.Subject, home, "", home + "#/mail/" + id},
+		"to the page where less may be known":  {registry.MailKind, registry.Sender, home, link, home + "#/mail/" + id},
+		"to the page where nothing may":        {registry.MailKind, registry.Wake, home, link, home + "#/mail/" + id},
+		"to the page where it is too long":     {registry.MailKind, registry.Subject, home, link + strings.Repeat("x", 500), home + "#/mail/" + id},
+		"nowhere, for the page is not known":   {registry.MailKind, registry.Subject, "", link, ""},
+		"nowhere, for no host has such a name": {registry.MailKind, registry.Subject, "https://" + strings.Repeat("h", 600) + "/", link, ""},
+		"to the page, if it is no mail":        {registry.AttentionKind, registry.Subject, home, "", home},
+	} {
+		w := tn.work(row.kind, "webpush", row.level)
+		w.Link = row.link
+		if m := push.Render(w, row.home); m.URL != row.want {
+			t.Errorf("%s: %q, want %q", name, m.URL, row.want)
+		}
 	}
 }
 

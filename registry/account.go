@@ -16,6 +16,7 @@ type accountRow struct {
 }
 
 func (s *Store) putAccount(tx *bolt.Tx, a Account) {
+	s.noteOf(AccountChanged, a.ID, a.ID)
 	put(tx.Bucket(accounts), []byte(a.ID), accountRow{a, s.seals.seal("account/"+a.ID, string(a.Password))})
 }
 
@@ -139,6 +140,7 @@ func (s *Store) UpdateAccount(a Account, now time.Time) (Account, error) {
 			must(tx.Bucket(unread).Delete([]byte(a.ID)))
 		}
 		s.putAccount(tx, a)
+		s.note(AccountChanged, a.ID, old.viewers()...) // also those with whom it is shared no more
 		return nil
 	})
 	if err != nil {
@@ -147,6 +149,9 @@ func (s *Store) UpdateAccount(a Account, now time.Time) (Account, error) {
 	s.accounts.raise()
 	return a, nil
 }
+
+// viewers are the users who may see the account.
+func (a Account) viewers() []string { return append([]string{a.Owner}, a.SharedWith...) }
 
 // sameMailbox reports whether the two are one mailbox, whatever they are called.
 func (a Account) sameMailbox(b Account) bool {
@@ -163,20 +168,26 @@ func (a Account) watchedAs(b Account) bool {
 // the next Purge.
 func (s *Store) RemoveAccount(id string) error {
 	err := s.update(func(tx *bolt.Tx) error {
-		if tx.Bucket(accounts).Get([]byte(id)) == nil {
-			return ErrNotFound
+		a, err := sealedAccount(tx, id)
+		if err != nil {
+			return err
 		}
-		for _, k := range prefixed(tx.Bucket(cursors), []byte(id), math.MaxInt) {
-			must(tx.Bucket(cursors).Delete(k))
-		}
-		must(tx.Bucket(accounts).Delete([]byte(id)))
-		must(tx.Bucket(unread).Delete([]byte(id)))
+		s.removeAccount(tx, a.Account)
 		return nil
 	})
 	if err == nil {
 		s.accounts.raise()
 	}
 	return err
+}
+
+func (s *Store) removeAccount(tx *bolt.Tx, a Account) {
+	s.note(AccountChanged, a.ID, a.viewers()...)
+	for _, k := range prefixed(tx.Bucket(cursors), []byte(a.ID), math.MaxInt) {
+		must(tx.Bucket(cursors).Delete(k))
+	}
+	must(tx.Bucket(accounts).Delete([]byte(a.ID)))
+	must(tx.Bucket(unread).Delete([]byte(a.ID)))
 }
 
 // SetAccountState writes how the session of an account stands, if state or code are a change; an earlier proof than the last is none. Entering Attention queues, in the

@@ -12,7 +12,7 @@ import (
 func TestAMailboxThatExistsIsSharedInsteadOfWatchedTwice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, bob := person(t, s, "ann"), person(t, s, "bob")
+	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
 	a := mailbox(t, s, ann, "both@example.org")
 	again := a
 	again.Owner, again.Host, again.Password, again.Folders, again.Email = bob.ID, "IMAP.Example.ORG", "other", []string{"Other"}, "bob@example.org"
@@ -47,7 +47,7 @@ func TestAMailboxThatExistsIsSharedInsteadOfWatchedTwice(t *testing.T) {
 func TestAnUpdateGivesAnAccountANewStartButNoNewOwner(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a, other := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, ann, "other@example.org")
 	if err := setState(s, a, Watching, "", "", dawn); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestACursorLastsAsLongAsItsFolderIsWatchedInItsMailbox(t *testing.T) {
 		"another mailbox": {func(a *Account) { a.Username = "bob" }, nil},
 	} {
 		s := newStore(t)
-		ann := person(t, s, "ann")
+		ann := someone(t, s, "ann")
 		a := mailbox(t, s, ann, "ann@example.org")
 		a.Folders = []string{"INBOX", "Family"}
 		if _, err := s.UpdateAccount(a, dawn); err != nil {
@@ -122,7 +122,7 @@ func TestACursorLastsAsLongAsItsFolderIsWatchedInItsMailbox(t *testing.T) {
 func TestARemovedAccountLeavesNoCursorBehind(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	for _, f := range []string{"INBOX", "no longer watched"} {
 		if _, err := s.Record(Arrival{Account: a.ID, Folder: f, To: Cursor{UIDValidity: 7, Next: 9}, At: dawn}); err != nil {
@@ -149,7 +149,7 @@ func TestARemovedAccountLeavesNoCursorBehind(t *testing.T) {
 func TestAttentionIsSaidOnceUntilItEnds(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, bob := person(t, s, "ann"), person(t, s, "bob")
+	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
 	a := mailbox(t, s, ann, "ann@example.org")
 	a.SharedWith = []string{bob.ID}
 	a, err := s.UpdateAccount(a, dawn)
@@ -217,7 +217,7 @@ func TestAttentionIsSaidOnceUntilItEnds(t *testing.T) {
 func TestASessionOfAnAccountAsItWasSaysNothingOfItAsItIs(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	d := phone(t, s, ann, "phone")
 	with := a
@@ -240,7 +240,7 @@ func TestASessionOfAnAccountAsItWasSaysNothingOfItAsItIs(t *testing.T) {
 func TestEveryChangeOfTheAccountsSaysLookAgain(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	changed := func(what string) {
 		t.Helper()
 		select {
@@ -264,7 +264,7 @@ func TestEveryChangeOfTheAccountsSaysLookAgain(t *testing.T) {
 func TestSharingAMailboxLeavesItsSessionAlone(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, ben := person(t, s, "ann"), person(t, s, "ben")
+	ann, ben := someone(t, s, "ann"), someone(t, s, "ben")
 	a := mailbox(t, s, ann, "ann@example.org")
 	if err := setState(s, a, Watching, "", "", dawn.Add(time.Minute)); err != nil {
 		t.Fatal(err)
@@ -287,7 +287,7 @@ func TestSharingAMailboxLeavesItsSessionAlone(t *testing.T) {
 func TestAnAccountTurnedIntoAnotherMailboxRingsUnderIDsOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	phone(t, s, ann, "phone")
 	ids := make(map[string]bool)
@@ -326,7 +326,7 @@ func TestAnAccountTurnedIntoAnotherMailboxRingsUnderIDsOfItsOwn(t *testing.T) {
 func TestAddingAMailboxAgainMendsOneThatWaitsForAPerson(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	again := a
 	again.Password = "the new one"

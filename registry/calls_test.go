@@ -185,7 +185,7 @@ func (r *run) updateDevice() {
 
 func (r *run) removeDevice() {
 	if id := pick(r, r.m.devices); id != "" {
-		r.want(r.s.RemoveDevice(id), nil)
+		r.want(r.s.RemoveDevice(id, ""), nil)
 		delete(r.m.devices, id)
 	}
 }

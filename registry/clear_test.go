@@ -54,7 +54,7 @@ func clearMail(t *testing.T, s *Store, a Account, want int, uids ...uint32) {
 func TestAMailThatWasReadElsewhereIsCancelledOrTakenAwayByWhetherThePhoneWasTold(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
 	told, waiting, refused, tried, page, waits := phone(t, s, ann, "told"), phone(t, s, ann, "waiting"), phone(t, s, ann, "refused"), phone(t, s, ann, "tried"),
 		browser(t, s, ann, "page", "https://push.example"), browser(t, s, ann, "page that waits", "https://push.example")
@@ -96,7 +96,7 @@ func TestAMailThatIsReadWhileItsPushIsInFlightIsTakenAwayBehindIt(t *testing.T) 
 	}{{ResultDelivered, false, true}, {ResultRetry, true, true}, {ResultRetry, false, false}, {ResultRefused, false, false}, {ResultMisconfigured, false, false}} {
 		result, clears := c.result, c.clears
 		s := newStore(t)
-		ann := person(t, s, "ann")
+		ann := someone(t, s, "ann")
 		a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
 		ids := arrive(t, s, a, 2, dawn)
 		w := head(t, s, d, dawn)
@@ -114,7 +114,7 @@ func TestAMailThatIsReadWhileItsPushIsInFlightIsTakenAwayBehindIt(t *testing.T) 
 func TestAMailThatMayHaveBeenSentBeforeTheProgramEndedIsTakenAway(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
 	ids := arrive(t, s, a, 2, dawn)
 	dir := t.TempDir()
@@ -136,7 +136,7 @@ func TestAMailThatMayHaveBeenSentBeforeTheProgramEndedIsTakenAway(t *testing.T) 
 func TestWhatNeededAPersonIsTakenAwayOnceItIsMended(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
 	told, waits := phone(t, s, ann, "told"), phone(t, s, ann, "waits")
 	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn); err != nil {
@@ -174,7 +174,7 @@ func TestWhatNeededAPersonIsTakenAwayOnceItIsMended(t *testing.T) {
 func TestTheUnreadCountGoesWithItsAccount(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
 	if _, known, err := s.Unread(a.ID); err != nil || known {
 		t.Errorf("known before anybody said so: %v, %v", known, err)

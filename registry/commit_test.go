@@ -62,7 +62,7 @@ func (s *Store) queued() int {
 func TestWritersThatWaitShareOneCommitAndOneThatFailsFailsAlone(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	const writers = 64
 	var mailboxes []Account
 	var looks []Arrival
@@ -103,7 +103,7 @@ func TestWritersThatWaitShareOneCommitAndOneThatFailsFailsAlone(t *testing.T) {
 func TestACallThatPanicsLeavesNothingBehindAndTheStoreGoesOn(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	phone(t, s, ann, "phone")
 
@@ -163,7 +163,7 @@ func TestACallReturnsWithItsOwnCommitHoweverManyWaitForTheNext(t *testing.T) {
 func TestManyWritersAtOnceKeepEveryRow(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	const writers, rounds = 16, 8
 	var wg sync.WaitGroup
 	for i := range writers {

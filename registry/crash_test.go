@@ -92,7 +92,7 @@ func TestAKillAtAnyMomentLosesNoMailAndNoQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 	for _, name := range []string{"one", "two"} {
 		phone(t, s, ann, name)

@@ -38,6 +38,7 @@ type queueRow struct {
 }
 
 func (s *Store) putDevice(tx *bolt.Tx, d Device) {
+	s.note(DeviceChanged, d.ID, d.User)
 	secrets := deviceSecrets{Token: string(d.Token), Encryption: (*sealedKeys)(d.Encryption)}
 	if d.Subscription != nil {
 		secrets.Endpoint, secrets.Keys = string(d.Subscription.Endpoint), sealedKeys(d.Subscription.Keys)
@@ -87,7 +88,7 @@ func devicesOf(tx *bolt.Tx, user string) ([]Device, error) {
 // ringing gives the devices that mail of the account rings.
 func ringing(tx *bolt.Tx, a Account) ([]Device, error) {
 	var list []Device
-	seen := append([]string{a.Owner}, a.SharedWith...)
+	seen := a.viewers()
 	slices.Sort(seen)
 	for _, user := range slices.Compact(seen) {
 		own, err := devicesOf(tx, user)
@@ -190,6 +191,7 @@ func (s *Store) store(tx *bolt.Tx, d *Device, old Device, now time.Time, confirm
 	if old.ID != "" {
 		must(tx.Bucket(addresses).Delete(former[:]))
 		must(tx.Bucket(owners).Delete(ownerKey(old)))
+		s.note(DeviceChanged, d.ID, old.User) // who may be another
 	}
 	s.putDevice(tx, *d)
 	must(tx.Bucket(addresses).Put(address[:], []byte(d.ID)))
@@ -237,12 +239,23 @@ func (s *Store) Devices(user string) (list []Device, err error) {
 	return list, err
 }
 
-// RemoveDevice removes the device and its queue.
-func (s *Store) RemoveDevice(id string) error {
+// RemoveDevice removes the device and its queue, and ends the session that it was registered in, unless that is the session that asks, which may be
+// empty: a phone that was lost is not to register itself anew when it is opened.
+func (s *Store) RemoveDevice(id, session string) error {
 	return s.update(func(tx *bolt.Tx) error {
 		d, err := s.device(tx, id)
 		if err != nil {
 			return err
+		}
+		var there [][]byte
+		if d.Session != session {
+			if there, err = tokensWhere(tx, func(t Token) bool { return t.Session && t.ID == d.Session }); err != nil {
+				return err
+			}
+		}
+		for _, hash := range there {
+			must(tx.Bucket(tokens).Delete(hash))
+			s.note(SessionChanged, d.Session, d.User)
 		}
 		return s.removeDevice(tx, d)
 	})
@@ -254,6 +267,7 @@ func (s *Store) removeDevice(tx *bolt.Tx, d Device) error {
 	if err != nil {
 		return err
 	}
+	s.note(DeviceChanged, d.ID, d.User)
 	address := d.Address()
 	must(tx.Bucket(addresses).Delete(address[:]))
 	must(tx.Bucket(owners).Delete(ownerKey(d)))

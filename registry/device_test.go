@@ -11,7 +11,7 @@ import (
 func TestTheSameAddressIsTheSameDeviceWithTheNewerKeysAndSettings(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	for name, d := range map[string]Device{
 		"fcm":         {Transport: FCM, Token: "token"},
 		"apns":        {Transport: APNs, Token: "token", Environment: Sandbox, Topic: "org.example.app"},
@@ -54,7 +54,7 @@ func TestTheSameAddressIsTheSameDeviceWithTheNewerKeysAndSettings(t *testing.T) 
 func TestAnAddressThatMovesToAnotherUserKeepsItsQueueButSendsOnlyWhatTheyMaySee(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, bob := person(t, s, "ann"), person(t, s, "bob")
+	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
 	private, shared := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, ann, "both@example.org")
 	shared.SharedWith = []string{bob.ID}
 	if _, err := s.UpdateAccount(shared, dawn); err != nil {
@@ -89,7 +89,7 @@ func TestAnAddressThatMovesToAnotherUserKeepsItsQueueButSendsOnlyWhatTheyMaySee(
 func TestADeviceIsUpdatedInPlaceAlsoItsAddress(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	d, other := phone(t, s, ann, "phone"), phone(t, s, ann, "other")
 	ids := arrive(t, s, a, 2, dawn)
@@ -153,7 +153,7 @@ func TestARenamedDeviceIsNeitherRegisteredAnewNorTriedEarlier(t *testing.T) {
 func TestADeviceThatChangesItsLaneWaitsWithTheNewOne(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Token: "token", Environment: Sandbox, Content: Wake})
 	arrive(t, s, a, 1, dawn)
@@ -185,13 +185,13 @@ func TestARemovedDeviceLeavesNothingThatIsSent(t *testing.T) {
 		last = arrive(t, s, a, MostMails, dawn)
 	}
 	w := head(t, s, d[0], dawn)
-	if err := s.RemoveDevice(d[0].ID); err != nil {
+	if err := s.RemoveDevice(d[0].ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Device(d[0].ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("device: %v", err)
 	}
-	if err := s.RemoveDevice(d[0].ID); !errors.Is(err, ErrNotFound) {
+	if err := s.RemoveDevice(d[0].ID, ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removed again: %v", err)
 	}
 	if err := s.Settle(w, Outcome{Result: ResultDelivered}, dawn); !errors.Is(err, ErrNotFound) {
@@ -222,7 +222,7 @@ func TestARemovedDeviceLeavesNothingThatIsSent(t *testing.T) {
 func TestDevicesAreTheUsersOwnOldestFirst(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, bob := person(t, s, "ann"), person(t, s, "bob")
+	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
 	for i, minute := range []int{3, 1, 2, 0} {
 		user := ann
 		if minute == 2 {

@@ -17,6 +17,7 @@ import (
 // golden is what testdata keeps beside a store of a released schema version: its key, and what a store makes at random.
 type golden struct {
 	Key, Bearer, Session string
+	Invite               string // since version 4
 	VAPID                string // the private key, base64
 	Accounts             map[string]string
 	Devices              map[string]string
@@ -37,11 +38,14 @@ func makeGolden(t *testing.T, dir string) golden {
 	}
 	g := golden{Accounts: map[string]string{}, Devices: map[string]string{}}
 	ann, bearer := admin(t, s, "Ann", "golden password")
-	_, session, err := s.Login("ann", "golden password", dawn)
+	_, session, err := s.Login("ann", "golden password", Visit{}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.Bearer, g.Session = bearer, session
+	if _, g.Invite, err = s.AddInvite(ann.ID, ForPerson, true, dawn); err != nil {
+		t.Fatal(err)
+	}
 	var list []Device
 	for _, d := range goldenDevices {
 		d.User = ann.ID
@@ -170,7 +174,7 @@ func readGolden(t *testing.T, version string) {
 	if u, row, err := s.Authenticate(g.Session, now); err != nil || u != ann || !row.Session {
 		t.Errorf("session: %+v %+v, %v", u, row, err)
 	}
-	if u, _, err := s.Login("ann", "golden password", now); err != nil || u != ann {
+	if u, _, err := s.Login("ann", "golden password", Visit{}, now); err != nil || u != ann {
 		t.Errorf("login: %+v, %v", u, err)
 	}
 	if u, err := s.PublicURL(); err != nil || u != "https://push.example.org" {
@@ -189,6 +193,11 @@ func readGolden(t *testing.T, version string) {
 	}
 	if version != "v1" && version != "v2" {
 		goldenLines(t, s, g)
+	}
+	if g.Invite != "" {
+		if i, by, err := s.Invite(g.Invite, now); err != nil || i.For != ForPerson || !i.Admin || by != ann {
+			t.Errorf("invite: %+v by %+v, %v", i, by, err)
+		}
 	}
 	goldenQueues(t, s, g, ann, now)
 }

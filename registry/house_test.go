@@ -40,8 +40,8 @@ func reopen(t testing.TB, s *Store) {
 	s.db, s.seals, s.began = again.db, again.seals, again.began
 }
 
-// person is a user without a password.
-func person(t testing.TB, s *Store, name string) User {
+// someone is a user without a password.
+func someone(t testing.TB, s *Store, name string) User {
 	t.Helper()
 	u := User{ID: newID(), Name: name, Created: dawn}
 	err := s.update(func(tx *bolt.Tx) error {

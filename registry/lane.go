@@ -55,6 +55,7 @@ func (s *Store) PauseLane(l Lane) error {
 			l.Since = old.Since
 		}
 		put(tx.Bucket(lanes), []byte(l.Name), l)
+		s.note(DeviceChanged, "")
 		return nil
 	})
 	if err != nil {
@@ -78,7 +79,10 @@ func (s *Store) ResumeLane(name string, now time.Time) error {
 	defer s.outbox.raise()
 	return s.moveDue(now, func(lane string, at time.Time) bool {
 		return lane == name && l.Until.After(now) && at.Equal(l.Until)
-	}, func(tx *bolt.Tx) { must(tx.Bucket(lanes).Delete([]byte(name))) })
+	}, func(tx *bolt.Tx) {
+		must(tx.Bucket(lanes).Delete([]byte(name)))
+		s.note(DeviceChanged, "")
+	})
 }
 
 // HastenDue makes due now whatever is due later: times that were written before the clock was set back lie too far ahead.

@@ -11,7 +11,7 @@ import (
 func TestAPauseMovesWhatItsLaneHasDueAndNothingElse(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	const origin = "https://push.example"
 	soon, late, suspect, idle := browser(t, s, ann, "soon", origin), browser(t, s, ann, "late", origin), browser(t, s, ann, "suspect", origin), browser(t, s, ann, "idle", origin)
@@ -133,7 +133,7 @@ func TestALaneThatHasReachedItsEndLetsWorkThroughWhenItComes(t *testing.T) {
 func TestAPauseOfThousandsGoesInBoundedSteps(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	const many = 4*mostMoved + 1
 	err := s.update(func(tx *bolt.Tx) error {

@@ -11,6 +11,7 @@ func (s *Store) SetUnread(account string, count int) error {
 			return ErrNotFound
 		}
 		put(tx.Bucket(unread), []byte(account), count)
+		s.noteOf(AccountChanged, account, account)
 		return nil
 	})
 }

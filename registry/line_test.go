@@ -35,7 +35,7 @@ func idle(t testing.TB, s *Store, d Device, now time.Time) {
 func TestWhileOneMailboxIsHeldBackTheOthersRingAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 	d := phone(t, s, ann, "phone")
 	first := arrive(t, s, a, 3, dawn)
@@ -86,7 +86,7 @@ func TestAHoldFromAClockThatWasSetBackHoldsNothing(t *testing.T) {
 func TestARetryIsNotOvertakenByWhatComesInAnotherLine(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 	d := phone(t, s, ann, "phone")
 	arrive(t, s, a, 1, dawn)
@@ -101,7 +101,7 @@ func TestASummaryStandsForAllThatWaitsWithItsTrueCountAndAnIDOfItsOwn(t *testing
 	t.Parallel()
 	for _, count := range []int{2, 12, mostCombined, mostCombined + 1, 3*mostCombined + 7} {
 		s := newStore(t)
-		ann := person(t, s, "ann")
+		ann := someone(t, s, "ann")
 		a := mailbox(t, s, ann, "a@example.org")
 		d, other := phone(t, s, ann, "phone"), phone(t, s, ann, "other")
 		var ids []string
@@ -203,7 +203,7 @@ func TestOneMailAloneIsNoSummary(t *testing.T) {
 func TestAMailThatIsReadCountsNoMoreAndASummaryOfWhichAllIsReadIsTakenAway(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
 	told, waits, empty := phone(t, s, ann, "told"), phone(t, s, ann, "waits"), phone(t, s, ann, "empty")
 	arrive(t, s, a, 3, dawn)
@@ -252,7 +252,7 @@ func TestClearsThatWaitBecomeOneWithAllTheirIDs(t *testing.T) {
 func TestABrowserIsToldWhatToTakeAwayByItsNextVisiblePushAndNeverAlone(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
 	page, wake := browser(t, s, ann, "page", "https://push.example"), browser(t, s, ann, "wake", "https://push.example")
 	wake.Content = Wake
@@ -304,7 +304,7 @@ func TestABrowserIsToldWhatToTakeAwayByItsNextVisiblePushAndNeverAlone(t *testin
 func TestRidersOfADeviceThatNeverRingsAgainAreRemovedWithTheirNotifications(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a, page := mailbox(t, s, ann, "a@example.org"), browser(t, s, ann, "page", "https://push.example")
 	arrive(t, s, a, 1, dawn)
 	drain(t, s, page, dawn)
@@ -320,7 +320,7 @@ func TestRidersOfADeviceThatNeverRingsAgainAreRemovedWithTheirNotifications(t *t
 func TestTheTimesOfRingingAreKeptPerMailboxAsManyAsAskedAndNoLongerThanAnHour(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 	d := phone(t, s, ann, "phone")
 	ring := func(a Account, remember int, result Result, at time.Time) {
@@ -364,7 +364,7 @@ func TestTheTimesOfRingingAreKeptPerMailboxAsManyAsAskedAndNoLongerThanAnHour(t 
 func TestAPushTellsHowMuchIsUnreadInAllThatRingsTheDevice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, bob := person(t, s, "ann"), person(t, s, "bob")
+	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
 	a, b, off, his := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org"), mailbox(t, s, ann, "off@example.org"), mailbox(t, s, bob, "his@example.org")
 	d := phone(t, s, ann, "phone")
 	arrive(t, s, a, 1, dawn)
@@ -448,7 +448,7 @@ func TestADeviceThatFailsForDaysWithoutASuccessIsSuspectAndKept(t *testing.T) {
 func TestWhatIsNotDueIsNotRead(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 	d := phone(t, s, ann, "phone")
 	arrive(t, s, a, 50, dawn)

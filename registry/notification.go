@@ -138,14 +138,20 @@ type notificationRow struct {
 
 // notificationContent is what is sealed of a notification, spelled out because Content does not marshal itself.
 type notificationContent struct {
-	From    string `json:",omitempty"`
-	Subject string `json:",omitempty"`
-	Preview string `json:",omitempty"`
-	Text    string `json:",omitempty"`
+	From      string `json:",omitempty"`
+	Subject   string `json:",omitempty"`
+	MessageID string `json:",omitempty"`
+	Preview   string `json:",omitempty"`
+	Text      string `json:",omitempty"`
 }
 
 func (s *Store) putNotification(tx *bolt.Tx, key []byte, n Notification) {
-	sealed := s.seals.seal("notification/"+string(key), notificationContent{n.Content.From, n.Content.Subject, n.Content.Preview, n.Text})
+	if n.User != "" {
+		s.note(NotificationChanged, n.ID, n.User)
+	} else {
+		s.noteOf(NotificationChanged, n.ID, n.Account)
+	}
+	sealed := s.seals.seal("notification/"+string(key), notificationContent{n.Content.From, n.Content.Subject, n.Content.MessageID, n.Content.Preview, n.Text})
 	put(tx.Bucket(notifications), key, notificationRow{n, sealed})
 }
 
@@ -157,7 +163,7 @@ func (s *Store) notification(tx *bolt.Tx, key []byte) (Notification, bool, error
 	}
 	var c notificationContent
 	err = s.seals.open("notification/"+string(key), row.Sealed, &c)
-	row.Content, row.Text = Content{c.From, c.Subject, c.Preview}, c.Text
+	row.Content, row.Text = Content{c.From, c.Subject, c.MessageID, c.Preview}, c.Text
 	return row.Notification, true, err
 }
 

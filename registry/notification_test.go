@@ -48,7 +48,7 @@ func queueKeys(t testing.TB, s *Store, d Device) (keys []string) {
 func TestPagesJoinToAllThatTheUserSeesNewestFirst(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, bob, eve := person(t, s, "ann"), person(t, s, "bob"), person(t, s, "eve")
+	ann, bob, eve := someone(t, s, "ann"), someone(t, s, "bob"), someone(t, s, "eve")
 	a, shared := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, bob, "both@example.org")
 	shared.SharedWith = []string{ann.ID}
 	if _, err := s.UpdateAccount(shared, dawn); err != nil {
@@ -89,7 +89,7 @@ func TestANextThatNoPageGaveIsNotFound(t *testing.T) {
 func TestAPageGoesOnWhereItStoodAlsoWhenThatPlaceIsGone(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 	old := arrive(t, s, a, 3, dawn)
 	arrive(t, s, b, 3, dawn.Add(time.Minute))
@@ -112,7 +112,7 @@ func TestAPageGoesOnWhereItStoodAlsoWhenThatPlaceIsGone(t *testing.T) {
 func TestANotificationIsSeenByThoseWhoSeeItsAccountNow(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, bob := person(t, s, "ann"), person(t, s, "bob")
+	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
 	a := mailbox(t, s, ann, "ann@example.org")
 	id := arrive(t, s, a, 1, dawn)[0]
 	sees := func(u User) bool {

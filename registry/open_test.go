@@ -213,7 +213,7 @@ func closedStore(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	for i := range 3 {
 		phone(t, s, ann, fmt.Sprint(i))

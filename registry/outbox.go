@@ -20,6 +20,7 @@ type Work struct {
 	Device       Device
 	Notification Notification
 	Mailbox      string      // the address of the account that it concerns; empty: it concerns none
+	Link         string      // where a click on it leads, by its account's template; empty: to the page
 	Unread       *int        // unread mails of all accounts that ring the device; nil: not known
 	Clear        []string    // stable ids that the push is to take away beside what it shows
 	Attempts     int         // tries so far
@@ -122,7 +123,7 @@ func (s *Store) head(tx *bolt.Tx, device string, now time.Time) (w Work, stale b
 		return Work{}, true, err
 	}
 	l := q.Lines[first.line]
-	w = Work{Device: d, Notification: n, Mailbox: account.Email, Rang: l.Rang, Released: !l.Until.IsZero(), key: first.key}
+	w = Work{Device: d, Notification: n, Mailbox: account.Email, Link: account.LinkTo(n), Rang: l.Rang, Released: !l.Until.IsZero(), key: first.key}
 	if i := n.delivery(device); i >= 0 {
 		w.Attempts = n.Deliveries[i].Attempts
 	}

@@ -11,7 +11,7 @@ import (
 // fourPhones is a household of one mailbox and four phones.
 func fourPhones(t *testing.T) (*Store, Account, []Device) {
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	var list []Device
 	for _, name := range []string{"one", "two", "three", "four"} {
@@ -23,7 +23,7 @@ func fourPhones(t *testing.T) (*Store, Account, []Device) {
 func TestDueGivesTheLongestDueFirstWithoutTheBusyAndSaysWhenTheNextWillBe(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	var d []Device
 	for i, origin := range []string{"https://one.example", "https://two.example", "https://two.example", "https://three.example"} {
@@ -219,7 +219,7 @@ func TestNextDropsWhatIsNotToBeSentAnyMoreWithTheReason(t *testing.T) {
 func TestGoneRemovesTheDeviceAndTellsTheOwnersOthersOnce(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
-	ann, bob := User{ID: a.Owner}, person(t, s, "bob")
+	ann, bob := User{ID: a.Owner}, someone(t, s, "bob")
 	others := phone(t, s, bob, "bob's")
 	arrive(t, s, a, 2, dawn)
 	<-s.OutboxChanged()
@@ -262,7 +262,7 @@ func TestGoneRemovesTheDeviceAndTellsTheOwnersOthersOnce(t *testing.T) {
 func TestTheLastDeviceGoneIsStillSaidOnThePage(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	d := phone(t, s, ann, "phone")
 	arrive(t, s, a, 1, dawn)
@@ -366,7 +366,7 @@ func TestTheEnvironmentThatAPushHasShownIsTheDevicesFromThenOn(t *testing.T) {
 		"suspect in both of them": {"", Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, false, ""},
 	} {
 		s := newStore(t)
-		ann := person(t, s, "ann")
+		ann := someone(t, s, "ann")
 		a := mailbox(t, s, ann, "ann@example.org")
 		d := register(t, s, Device{User: ann.ID, Name: "iphone", Transport: APNs, Token: "token", Environment: c.known, Content: Subject})
 		arrive(t, s, a, 2, dawn)

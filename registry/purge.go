@@ -22,11 +22,11 @@ type leftover struct{ bucket, key, value []byte }
 // find gives at most about mostPurged leftovers from the key from on, and where to go on: nil at the end.
 type find func(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error)
 
-// Purge removes notifications older than Kept, what the removed accounts and devices left behind, and expired tokens. It looks for
+// Purge removes notifications older than Kept, what the removed accounts and devices left behind, and expired tokens and invites. It looks for
 // them while others write, and removes them in bounded transactions, so that new mail is never kept waiting for long. It ends early, and
 // without an error, when ctx ends.
 func (s *Store) Purge(ctx context.Context, now time.Time) error {
-	for _, find := range []find{oldNotifications, orphanMessages, orphanAnnounced, orphanOutbox, expiredTokens} {
+	for _, find := range []find{oldNotifications, orphanMessages, orphanAnnounced, orphanOutbox, expiredTokens, expiredInvites} {
 		for from := []byte{}; from != nil && ctx.Err() == nil; {
 			var list []leftover
 			err := s.view(func(tx *bolt.Tx) (err error) {
@@ -122,7 +122,7 @@ func orphanOutbox(tx *bolt.Tx, from []byte, _ time.Time) (list []leftover, next 
 }
 
 func expiredTokens(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error) {
-	old, err := tokensWhere(tx, func(t Token) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) })
+	old, err := tokensWhere(tx, func(t Token) bool { return t.ended(now) })
 	for _, k := range old {
 		if bytes.Compare(k, from) < 0 {
 			continue

@@ -82,7 +82,7 @@ func TestPurgeRemovesWhatRemovedAccountsAndDevicesLeft(t *testing.T) {
 	if err := s.RemoveAccount(a.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.RemoveDevice(d[0].ID); err != nil {
+	if err := s.RemoveDevice(d[0].ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	before := commits(t, s)
@@ -108,7 +108,7 @@ func TestPurgeRemovesWhatRemovedAccountsAndDevicesLeft(t *testing.T) {
 func TestPurgeRemovesExpiredSessionsOnly(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	_, bearer, err := s.AddToken(ann.ID, "script", FullScope, dawn)
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestPurgeRemovesExpiredSessionsOnly(t *testing.T) {
 	const many = mostPurged + 1
 	err = s.update(func(tx *bolt.Tx) error {
 		for range many {
-			put(tx.Bucket(tokens), tokenHash(newToken()), Token{ID: newID(), User: ann.ID, Session: true, Expires: dawn.Add(time.Hour)})
+			put(tx.Bucket(tokens), tokenHash(newToken()), Token{ID: newID(), User: ann.ID, Session: true, Created: dawn, Expires: dawn.Add(time.Hour)})
 		}
 		return nil
 	})
@@ -151,7 +151,7 @@ func TestPurgeOfNothingHoldsUpNoWriter(t *testing.T) {
 func TestPurgeEndsWhateverSequenceARowHas(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	d := phone(t, s, person(t, s, "ann"), "phone")
+	d := phone(t, s, someone(t, s, "ann"), "phone")
 	err := s.update(func(tx *bolt.Tx) error {
 		for _, n := range []uint64{0, 0xff << 56, 0xffff << 48, 1<<64 - 1} {
 			must(tx.Bucket(outbox).Put(outboxKey(d.ID, otherLine, sequence(n)), []byte("nowhere")))
@@ -165,7 +165,7 @@ func TestPurgeEndsWhateverSequenceARowHas(t *testing.T) {
 		t.Error(err)
 	}
 	// Rows that nothing has made due are not to be left behind for the check of every store.
-	if err := s.RemoveDevice(d.ID); err != nil {
+	if err := s.RemoveDevice(d.ID, ""); err != nil {
 		t.Error(err)
 	}
 }

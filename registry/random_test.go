@@ -70,7 +70,7 @@ func play(t *testing.T, bytes []byte) {
 	s.db.NoSync = true // thousands of commits, and nothing here is about power cuts
 	r := &run{TB: t, script: &script{bytes}, s: s, m: newModel(), now: dawn, taken: map[string]Work{}}
 	for _, name := range []string{"ann", "bob", "eve"} {
-		r.users = append(r.users, person(t, s, name))
+		r.users = append(r.users, someone(t, s, name))
 	}
 	for range 2 {
 		r.addAccount()

@@ -50,7 +50,7 @@ func TestWhatIsSaidOfAFormerAddressHoldsNothingUp(t *testing.T) {
 			"keys":        func(d *Device) { d.Encryption = &Keys{"p256dh", "auth"} },
 		} {
 			s := newStore(t)
-			ann := person(t, s, "ann")
+			ann := someone(t, s, "ann")
 			a, d := mailbox(t, s, ann, "ann@example.org"), iphone(t, s, ann)
 			ids := arrive(t, s, a, 1, dawn)
 			w := head(t, s, d, dawn)
@@ -79,7 +79,7 @@ func TestWhatWaitsForASuspectDeviceGoesOutOnceItIsMended(t *testing.T) {
 		"a test push":           func(d *Device) { d.Status = Status{State: Proven, Proof: dawn} },
 	} {
 		s := newStore(t)
-		ann := person(t, s, "ann")
+		ann := someone(t, s, "ann")
 		a, d := mailbox(t, s, ann, "ann@example.org"), iphone(t, s, ann)
 		arrive(t, s, a, 1, dawn)
 		settle(t, s, head(t, s, d, dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(12 * time.Hour), Code: "bad"}, dawn)
@@ -108,7 +108,7 @@ func TestAChangeWithoutAProofLeavesTheStatusAsItIsByThen(t *testing.T) {
 	if got, _, err := s.PutDevice(renamed, dawn.Add(time.Minute)); err != nil || got.Status != want {
 		t.Errorf("registered again: %+v, %v, want %+v", got.Status, err, want)
 	}
-	if err := s.RemoveDevice(d[0].ID); err != nil {
+	if err := s.RemoveDevice(d[0].ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if got, created, err := s.PutDevice(renamed, dawn); err != nil || !created || got.Status != (Status{State: Unproven, Since: dawn}) {

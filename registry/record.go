@@ -83,6 +83,7 @@ func (s *Store) Record(a Arrival) (recorded int, err error) {
 		}
 		if a.Unread != nil {
 			put(tx.Bucket(unread), []byte(a.Account), *a.Unread)
+			s.noteOf(AccountChanged, a.Account, a.Account)
 		}
 		put(tx.Bucket(cursors), key, a.To)
 		return nil

@@ -11,7 +11,7 @@ import (
 func TestNewMailItsQueueRowsAndTheCursorCommitTogether(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	one, two := phone(t, s, ann, "one"), phone(t, s, ann, "two")
 
@@ -41,7 +41,7 @@ func TestNewMailItsQueueRowsAndTheCursorCommitTogether(t *testing.T) {
 func TestMailRecordedTwiceRingsOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	d := phone(t, s, ann, "phone")
 	ids := arrive(t, s, a, 2, dawn)
@@ -69,7 +69,7 @@ func TestMailRecordedTwiceRingsOnce(t *testing.T) {
 func TestAnArrivalFromAStaleCursorChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	phone(t, s, ann, "phone")
 	late := arrival(t, s, a, 2, dawn)
@@ -97,7 +97,7 @@ func TestAnArrivalFromAStaleCursorChangesNothing(t *testing.T) {
 func TestAtMostFiftyMailsAreRecordedAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	d := phone(t, s, ann, "phone")
 
@@ -116,7 +116,7 @@ func TestAtMostFiftyMailsAreRecordedAtOnce(t *testing.T) {
 func TestTheFirstSightOfAFolderRingsNothing(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	d := phone(t, s, ann, "phone")
 
@@ -154,7 +154,7 @@ func TestContentIsStoredNoHigherThanAnyReceiverMaySee(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStore(t)
-			ann, bob := person(t, s, "ann"), person(t, s, "bob")
+			ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
 			a := mailbox(t, s, ann, "ann@example.org")
 			for i, l := range c.levels {
 				register(t, s, Device{User: ann.ID, Transport: FCM, Token: Secret(rune('a' + i)), Content: l})
@@ -175,7 +175,7 @@ func TestContentIsStoredNoHigherThanAnyReceiverMaySee(t *testing.T) {
 func TestADisabledOrRemovedAccountRecordsNothing(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	phone(t, s, ann, "phone")
 	look := arrival(t, s, a, 1, dawn)
@@ -203,7 +203,7 @@ func TestADisabledOrRemovedAccountRecordsNothing(t *testing.T) {
 func TestMailRingsTheDevicesOfThoseWhoSeeTheAccountUnlessTheyChoseOthers(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, bob, eve := person(t, s, "ann"), person(t, s, "bob"), person(t, s, "eve")
+	ann, bob, eve := someone(t, s, "ann"), someone(t, s, "bob"), someone(t, s, "eve")
 	a, other := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, ann, "other@example.org")
 	a.SharedWith = []string{bob.ID}
 	if _, err := s.UpdateAccount(a, dawn); err != nil {
@@ -241,7 +241,7 @@ func TestMailRingsTheDevicesOfThoseWhoSeeTheAccountUnlessTheyChoseOthers(t *test
 func TestEachQueueKeepsTheOrderOfRecordWhateverTheClockDoes(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 	d := phone(t, s, ann, "phone")
 
@@ -271,7 +271,7 @@ func TestEachQueueKeepsTheOrderOfRecordWhateverTheClockDoes(t *testing.T) {
 func TestOrderOutlivesTheActivityItCameFrom(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 	d := phone(t, s, ann, "phone")
 	arrive(t, s, a, 1, dawn)
@@ -316,7 +316,7 @@ type carrier struct {
 func TestAMailRingsOnceInItsAccountWhereverItIsMoved(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	phone(t, s, ann, "phone")
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 	in := carrier{t, s, a, dawn}
@@ -366,7 +366,7 @@ func TestAMailRingsOnceInItsAccountWhereverItIsMoved(t *testing.T) {
 func TestTheSameMailTwiceInOneArrivalRingsOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
 	look := arrival(t, s, a, 3, dawn)
 	look.Mails[0].Fingerprint, look.Mails[1].Fingerprint, look.Mails[2].Fingerprint = "one", "two", "one"
@@ -378,7 +378,7 @@ func TestTheSameMailTwiceInOneArrivalRingsOnce(t *testing.T) {
 func TestRecordSaysLookAgainOnlyWhereThereIsSomething(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann := person(t, s, "ann")
+	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	raised := func() bool {
 		select {

@@ -36,6 +36,7 @@ var (
 	ErrDenied    = errors.New("wrong name, password or token")
 	ErrCorrupt   = errors.New("the store is damaged")
 	ErrSetupDone = errors.New("setup is done already")
+	ErrLastAdmin = errors.New("nobody else is an admin")
 )
 
 // Store is the open store. Close it when no method is running any more.
@@ -49,9 +50,13 @@ type Store struct {
 	accounts signal
 	outbox   signal
 
+	ears      sync.Mutex // guards listeners
+	listeners []*Listener
+
 	mu     sync.Mutex // guards open
 	open   *batch     // what the next call joins; nil: it begins one
-	writer sync.Mutex // held by the one that commits
+	writer sync.Mutex // held by the one that commits; guards notes
+	notes  []noted    // of the transaction that runs
 }
 
 type signal chan struct{}
@@ -126,12 +131,17 @@ func (s *Store) commit(b *batch) {
 		s.open = nil
 	}
 	s.mu.Unlock()
-	if err := s.run(b.writes); err != nil {
+	s.notes = nil
+	err := s.run(b.writes)
+	if err != nil {
 		for _, w := range b.writes {
 			w.err = err
 		}
 	}
 	close(b.done)
+	if err == nil {
+		s.tell(s.notes)
+	}
 }
 
 func (s *Store) run(batch []*write) error {

@@ -30,6 +30,7 @@ var (
 	announced     = []byte("announced")     // account, hash of folder, UIDVALIDITY, UID → notifications key, until the mail is cleared
 	unread        = []byte("unread")        // account → how many mails of its folders are unread
 	hosts         = []byte("hosts")         // host and port → what was learned of it
+	invites       = []byte("invites")       // SHA-256 of the code
 	meta          = []byte("meta")          // the names below
 )
 
@@ -45,7 +46,7 @@ var (
 
 // steps lead from each schema version to the next: steps[0] makes version 1 of an empty file. A step, once released,
 // stays as it is; testdata holds a store of every released version.
-var steps = []func(*bolt.Tx, seals) error{createSchema, addWhatIsReadElsewhere, partQueuesIntoLines}
+var steps = []func(*bolt.Tx, seals) error{createSchema, addWhatIsReadElsewhere, partQueuesIntoLines, addInvites}
 
 // schemaVersion is the version that the file has. An error: it is none of ours, newer than this program, or the key does
 // not fit it.
@@ -137,6 +138,11 @@ func partQueuesIntoLines(tx *bolt.Tx, _ seals) error {
 		}
 	}
 	return nil
+}
+
+func addInvites(tx *bolt.Tx, _ seals) error {
+	_, err := tx.CreateBucket(invites)
+	return err
 }
 
 // VAPIDKey is the application server's key (RFC 8292 section 3.2), made with the store and kept: another key would end

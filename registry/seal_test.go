@@ -26,6 +26,7 @@ var planted = map[string]string{
 	"another auth":  "PLANTED-encryption-auth",
 	"sender":        "PLANTED-sender",
 	"subject":       "PLANTED-subject",
+	"message id":    "PLANTED-message-id",
 	"preview":       "PLANTED-preview",
 	"user password": "PLANTED-user-password",
 }
@@ -33,7 +34,7 @@ var planted = map[string]string{
 // plantedHousehold fills a store with all that is planted, rewrites it and removes some of it.
 func plantedHousehold(t *testing.T, s *Store) (ann User, a Account, list []Device, bearers []string) {
 	ann, bearer := admin(t, s, "ann", planted["user password"])
-	_, session, err := s.Login("ann", planted["user password"], dawn)
+	_, session, err := s.Login("ann", planted["user password"], Visit{}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func plantedHousehold(t *testing.T, s *Store) (ann User, a Account, list []Devic
 	for round := range 5 {
 		look := arrival(t, s, a, 10, dawn)
 		for i := range look.Mails {
-			look.Mails[i].Content = Content{planted["sender"], planted["subject"], planted["preview"]}
+			look.Mails[i].Content = Content{planted["sender"], planted["subject"], planted["message id"], planted["preview"]}
 		}
 		if _, err := s.Record(look); err != nil {
 			t.Fatal(err)
@@ -82,7 +83,7 @@ func TestNothingPlantedIsInTheBytesOfTheFile(t *testing.T) {
 	if _, err := s.UpdateAccount(a, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.RemoveDevice(list[0].ID); err != nil {
+	if err := s.RemoveDevice(list[0].ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	setup := tokenHash("x")
@@ -112,7 +113,7 @@ func TestNothingPlantedIsPrintedLoggedOrMarshalled(t *testing.T) {
 	s := newStore(t)
 	ann, a, list, _ := plantedHousehold(t, s)
 	page := allNotifications(t, s, ann, 50, dawn)
-	mail := Mail{UID: 1, Content: Content{planted["sender"], planted["subject"], planted["preview"]}}
+	mail := Mail{UID: 1, Content: Content{planted["sender"], planted["subject"], planted["message id"], planted["preview"]}}
 	work := head(t, s, list[3], dawn)
 	values := []any{ann, a, &a, []Account{a}, list, page, page[0], &page[len(page)-1], work, &work, mail, &mail, mail.Content, &mail.Content,
 		Arrival{Mails: []Mail{mail}}, list[2].Subscription, *list[2].Subscription, list[2].Subscription.Keys, &list[2].Subscription.Keys,

@@ -61,6 +61,7 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 		if learned {
 			s.putDevice(tx, d)
 		}
+		s.note(DeviceChanged, d.ID, d.User)
 		s.alight(tx, d, ridden, now)
 		if entry.State == Pending {
 			q.Holding = false

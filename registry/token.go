@@ -17,18 +17,18 @@ const (
 	DeviceScope Scope = "device"
 )
 
-// SessionLifetime is how long a login lasts.
-const SessionLifetime = 30 * 24 * time.Hour
-
 // Token is a bearer token or a session. Only its SHA-256 is stored: it is 128 random bits or more, which a plain hash keeps.
 type Token struct {
 	ID      string
 	User    string // user id
-	Name    string
+	Name    string // what it is for; of a session, which browser has it
 	Scope   Scope
-	Session bool // made by Login, for the page's cookie
 	Created time.Time
 	Expires time.Time // zero: never
+
+	Session bool      // it is for the page's cookie
+	Stay    bool      `json:",omitempty"` // the person wants to stay signed in there
+	Used    time.Time `json:",omitzero"`  // of a session: about when it was last used
 }
 
 // newToken makes a token of 128 random bits; the prefix makes it known for what it is where it turns up.
@@ -39,14 +39,16 @@ func tokenHash(token string) []byte {
 	return h[:]
 }
 
-// Authenticate gives the user of a token or session and the token's row. ErrDenied: there is none, or it has expired.
+// Authenticate gives the user of a token or session and the token's row. ErrDenied: there is none, or it has expired. It writes only when a session
+// was not used for a while.
 func (s *Store) Authenticate(token string, now time.Time) (User, Token, error) {
 	var u userRow
 	var t Token
+	hash := tokenHash(token)
 	err := s.view(func(tx *bolt.Tx) error {
-		if found, err := get(tx.Bucket(tokens), tokenHash(token), &t); err != nil {
+		if found, err := get(tx.Bucket(tokens), hash, &t); err != nil {
 			return err
-		} else if !found || !t.Expires.IsZero() && !now.Before(t.Expires) {
+		} else if !found || t.ended(now) {
 			return ErrDenied
 		}
 		found, err := get(tx.Bucket(users), []byte(t.User), &u)
@@ -55,6 +57,9 @@ func (s *Store) Authenticate(token string, now time.Time) (User, Token, error) {
 		}
 		return err
 	})
+	if err == nil && t.Session && now.Sub(t.Used) >= usedStep {
+		err = s.used(hash, &t, now)
+	}
 	if err != nil {
 		return User{}, Token{}, err
 	}
@@ -90,10 +95,10 @@ func (s *Store) Tokens(user string) ([]Token, error) {
 	return list, err
 }
 
-// RemoveToken ends the user's token or session of that id; ErrNotFound: the user has none such.
+// RemoveToken ends the user's bearer token of that id; ErrNotFound: the user has none such.
 func (s *Store) RemoveToken(user, id string) error {
 	return s.update(func(tx *bolt.Tx) error {
-		hashes, err := tokensWhere(tx, func(t Token) bool { return t.User == user && t.ID == id })
+		hashes, err := tokensWhere(tx, func(t Token) bool { return t.User == user && t.ID == id && !t.Session })
 		if err != nil {
 			return err
 		}

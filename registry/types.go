@@ -59,6 +59,7 @@ type Account struct {
 	Username   string
 	Password   Secret   `json:"-"`
 	Folders    []string // as the server spells them, decoded; never empty
+	Link       string   `json:",omitempty"` // template of where a click on a notification leads (CheckLink); empty: to the page
 	Enabled    bool
 	Created    time.Time
 	Edited     time.Time // when a person last changed how it is watched
@@ -179,6 +180,7 @@ type Device struct {
 	ID           string
 	User         string // user id
 	Name         string
+	Session      string `json:",omitempty"` // id of the session that it registered itself in; empty: none
 	Transport    Transport
 	Token        Secret        `json:"-"`          // FCM and APNs
 	Environment  Environment   `json:",omitempty"` // APNs; empty: not known, until a push shows it
@@ -244,9 +246,10 @@ type Cursor struct {
 
 // Content is what may be said of a mail; what a level does not allow is empty.
 type Content struct {
-	From    string
-	Subject string
-	Preview string
+	From      string
+	Subject   string
+	MessageID string // without its angle brackets; goes where the subject goes
+	Preview   string
 }
 
 // String implements fmt.Stringer and hides the content.
@@ -264,7 +267,7 @@ func (c Content) At(l Level) Content {
 		c.From = ""
 	}
 	if !l.Allows(Subject) {
-		c.Subject = ""
+		c.Subject, c.MessageID = "", ""
 	}
 	if !l.Allows(Preview) {
 		c.Preview = ""

@@ -5,10 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,73 +46,9 @@ func (s *Store) newPassword(plain string) password {
 	return p
 }
 
-// SetupToken makes a new one-time token for Setup and writes it to the file setup-token in the data folder, mode 0600.
-// Where a user exists it returns "" and removes such a file.
-func (s *Store) SetupToken() (string, error) {
-	token, path := rand.Text(), filepath.Join(s.dir, setupFile)
-	err := s.update(func(tx *bolt.Tx) error {
-		if k, _ := tx.Bucket(users).Cursor().First(); k != nil {
-			return ErrSetupDone
-		}
-		must(tx.Bucket(meta).Put(metaSetup, tokenHash(token)))
-		return nil
-	})
-	if errors.Is(err, ErrSetupDone) {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("remove the used setup token: %w", err)
-		}
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return token, writeFile(path, token+"\n")
-}
-
-// Setup makes the first admin and a bearer token of full scope for it, and keeps publicURL, if any, as how phones
-// reach this server. ErrDenied: the token is not the setup token; ErrSetupDone: there is a user already.
-func (s *Store) Setup(token, name, plain, publicURL string, now time.Time) (User, string, error) {
-	hashed := s.newPassword(plain)
-	u := User{ID: newID(), Name: name, Admin: true, Created: now}
-	bearer := newToken()
-	err := s.update(func(tx *bolt.Tx) error {
-		if k, _ := tx.Bucket(users).Cursor().First(); k != nil {
-			return ErrSetupDone
-		}
-		m := tx.Bucket(meta)
-		if want := m.Get(metaSetup); want == nil || subtle.ConstantTimeCompare(want, tokenHash(token)) != 1 {
-			return ErrDenied
-		}
-		put(tx.Bucket(users), []byte(u.ID), userRow{u, hashed})
-		put(tx.Bucket(tokens), tokenHash(bearer), Token{ID: newID(), User: u.ID, Name: "setup", Scope: FullScope, Created: now})
-		must(m.Delete(metaSetup))
-		if publicURL != "" {
-			must(m.Put(metaPublicURL, []byte(publicURL)))
-		}
-		return nil
-	})
-	if err != nil {
-		return User{}, "", err
-	}
-	if err := os.Remove(filepath.Join(s.dir, setupFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return User{}, "", fmt.Errorf("remove the used setup token: %w", err)
-	}
-	return u, bearer, nil
-}
-
-// PublicURL is the origin that the admin used at setup; empty before, or where that was no https origin.
-func (s *Store) PublicURL() (string, error) {
-	var u string
-	err := s.view(func(tx *bolt.Tx) error {
-		u = string(tx.Bucket(meta).Get(metaPublicURL))
-		return nil
-	})
-	return u, err
-}
-
-// Login checks a name and password and makes a session token for that user, which lasts for SessionLifetime.
+// Login checks a name and password and begins a session of that user.
 // ErrDenied says no more than that they do not fit. It takes as long for an unknown name.
-func (s *Store) Login(name, plain string, now time.Time) (User, string, error) {
+func (s *Store) Login(name, plain string, v Visit, now time.Time) (User, string, error) {
 	var row userRow
 	err := s.view(func(tx *bolt.Tx) (err error) {
 		row, err = userNamed(tx, name)
@@ -129,7 +62,7 @@ func (s *Store) Login(name, plain string, now time.Time) (User, string, error) {
 	if subtle.ConstantTimeCompare(s.hash(plain, row.Password), row.Password.Hash) != 1 {
 		return User{}, "", ErrDenied
 	}
-	session := newToken()
+	var session string
 	err = s.update(func(tx *bolt.Tx) error {
 		var again userRow
 		found, err := get(tx.Bucket(users), []byte(row.ID), &again)
@@ -139,79 +72,158 @@ func (s *Store) Login(name, plain string, now time.Time) (User, string, error) {
 		if !found || !bytes.Equal(again.Password.Hash, row.Password.Hash) {
 			return ErrDenied
 		}
-		put(tx.Bucket(tokens), tokenHash(session), Token{
-			ID: newID(), User: row.ID, Scope: FullScope, Session: true, Created: now, Expires: now.Add(SessionLifetime)})
+		session = s.begin(tx, row.ID, v, now)
 		return nil
 	})
-	return row.User, session, err
+	if err != nil {
+		return User{}, "", err
+	}
+	return row.User, session, nil
 }
 
 func userNamed(tx *bolt.Tx, name string) (userRow, error) {
-	c := tx.Bucket(users).Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
-		var row userRow
-		if _, err := get(tx.Bucket(users), k, &row); err != nil {
-			return userRow{}, err
-		}
+	rows, err := userRows(tx)
+	for _, row := range rows {
 		if strings.EqualFold(row.Name, name) {
 			return row, nil
 		}
 	}
-	return userRow{}, ErrNotFound
+	if err == nil {
+		err = ErrNotFound
+	}
+	return userRow{}, err
+}
+
+// person gives the row of the user of that id, or ErrNotFound.
+func person(tx *bolt.Tx, id string) (row userRow, err error) {
+	found, err := get(tx.Bucket(users), []byte(id), &row)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	return row, err
 }
 
 // User gives the user of that id, or ErrNotFound.
 func (s *Store) User(id string) (User, error) {
 	var row userRow
-	err := s.view(func(tx *bolt.Tx) error {
-		found, err := get(tx.Bucket(users), []byte(id), &row)
-		if err == nil && !found {
-			err = ErrNotFound
-		}
+	err := s.view(func(tx *bolt.Tx) (err error) {
+		row, err = person(tx, id)
 		return err
 	})
 	return row.User, err
 }
 
-// UpdateUser gives the user another name or password; empty keeps it. ErrTaken: another user has that name; ErrDenied: a
-// new password needs the current one. A new password ends the user's sessions.
-func (s *Store) UpdateUser(id, name, current, plain string) (User, error) {
-	var row userRow
-	find := func(tx *bolt.Tx) error {
-		row = userRow{}
-		found, err := get(tx.Bucket(users), []byte(id), &row)
-		if err == nil && !found {
-			err = ErrNotFound
+// Users gives all users, in no order.
+func (s *Store) Users() (list []User, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		rows, err := userRows(tx)
+		for _, row := range rows {
+			list = append(list, row.User)
 		}
 		return err
-	}
-	if err := s.view(find); err != nil {
-		return User{}, err
-	}
-	var fresh password
-	if plain != "" {
-		if subtle.ConstantTimeCompare(s.hash(current, row.Password), row.Password.Hash) != 1 {
-			return User{}, ErrDenied
+	})
+	return list, err
+}
+
+func userRows(tx *bolt.Tx) (list []userRow, err error) {
+	c := tx.Bucket(users).Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		row, err := person(tx, string(k))
+		if err != nil {
+			return nil, err
 		}
-		fresh = s.newPassword(plain)
+		list = append(list, row)
 	}
-	checked := row.Password.Hash
+	return list, nil
+}
+
+// taken tells with ErrTaken that another user has the name.
+func taken(tx *bolt.Tx, name, id string) error {
+	other, err := userNamed(tx, name)
+	if errors.Is(err, ErrNotFound) || err == nil && other.ID == id {
+		return nil
+	}
+	if err == nil {
+		err = ErrTaken
+	}
+	return err
+}
+
+// AddUser makes a user. ErrTaken: another has that name.
+func (s *Store) AddUser(name, plain string, admin bool, now time.Time) (User, error) {
+	row := userRow{User{ID: newID(), Name: name, Admin: admin, Created: now}, s.newPassword(plain)}
 	err := s.update(func(tx *bolt.Tx) error {
-		if err := find(tx); err != nil {
+		if err := taken(tx, name, ""); err != nil {
 			return err
 		}
-		if plain != "" && !bytes.Equal(row.Password.Hash, checked) {
+		put(tx.Bucket(users), []byte(row.ID), row)
+		s.note(UserChanged, row.ID)
+		return nil
+	})
+	if err != nil {
+		return User{}, err
+	}
+	return row.User, nil
+}
+
+// UpdateOwn gives the user another name or password; empty keeps it. ErrTaken: another user has that name; ErrDenied: a
+// new password needs the current one. A new password ends the user's sessions.
+func (s *Store) UpdateOwn(id, name, current, plain string) (User, error) {
+	if plain == "" {
+		return s.updateUser(id, UserPatch{Name: name}, nil)
+	}
+	var row userRow
+	err := s.view(func(tx *bolt.Tx) (err error) {
+		row, err = person(tx, id)
+		return err
+	})
+	if err != nil {
+		return User{}, err
+	}
+	if subtle.ConstantTimeCompare(s.hash(current, row.Password), row.Password.Hash) != 1 {
+		return User{}, ErrDenied
+	}
+	return s.updateUser(id, UserPatch{Name: name, Password: plain}, row.Password.Hash)
+}
+
+// UserPatch changes what is not empty.
+type UserPatch struct {
+	Name, Password string
+	Admin          *bool
+}
+
+// UpdateUser changes a user for an admin. ErrTaken: another user has that name; ErrLastAdmin: nobody else is an admin. A new password ends the user's sessions.
+func (s *Store) UpdateUser(id string, p UserPatch) (User, error) { return s.updateUser(id, p, nil) }
+
+// updateUser changes a user, if the password still has the hash checked where that is not nil; else it gives ErrDenied.
+func (s *Store) updateUser(id string, p UserPatch, checked []byte) (User, error) {
+	var fresh password
+	if p.Password != "" {
+		fresh = s.newPassword(p.Password)
+	}
+	var row userRow
+	err := s.update(func(tx *bolt.Tx) (err error) {
+		if row, err = person(tx, id); err != nil {
+			return err
+		}
+		if checked != nil && !bytes.Equal(row.Password.Hash, checked) {
 			return ErrDenied
 		}
-		if name != "" {
-			if other, err := userNamed(tx, name); err == nil && other.ID != id {
-				return ErrTaken
-			} else if err != nil && !errors.Is(err, ErrNotFound) {
+		if p.Name != "" {
+			if err := taken(tx, p.Name, id); err != nil {
 				return err
 			}
-			row.Name = name
+			row.Name = p.Name
 		}
-		if plain != "" {
+		if p.Admin != nil && !*p.Admin {
+			if err := otherAdmin(tx, id); err != nil {
+				return err
+			}
+		}
+		if p.Admin != nil {
+			row.Admin = *p.Admin
+		}
+		if p.Password != "" {
 			ended, err := tokensWhere(tx, func(t Token) bool { return t.User == id && t.Session })
 			if err != nil {
 				return err
@@ -219,13 +231,93 @@ func (s *Store) UpdateUser(id, name, current, plain string) (User, error) {
 			for _, hash := range ended {
 				must(tx.Bucket(tokens).Delete(hash))
 			}
+			s.note(SessionChanged, "", id)
 			row.Password = fresh
 		}
 		put(tx.Bucket(users), []byte(id), row)
+		s.note(UserChanged, id)
 		return nil
 	})
 	if err != nil {
 		return User{}, err
 	}
 	return row.User, nil
+}
+
+// otherAdmin gives ErrLastAdmin where nobody but the user is an admin.
+func otherAdmin(tx *bolt.Tx, id string) error {
+	rows, err := userRows(tx)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(rows, func(u userRow) bool { return u.Admin && u.ID != id }) {
+		return ErrLastAdmin
+	}
+	return nil
+}
+
+// RemoveUser removes a user with all that is theirs: accounts, devices, tokens, sessions, invites, and their place in what others share. Activity goes with
+// the next Purge. ErrLastAdmin: nobody else is an admin.
+func (s *Store) RemoveUser(id string) error {
+	err := s.update(func(tx *bolt.Tx) error {
+		row, err := person(tx, id)
+		if err != nil {
+			return err
+		}
+		if row.Admin {
+			if err := otherAdmin(tx, id); err != nil {
+				return err
+			}
+		}
+		seen, err := s.accountsWhere(tx, func(a Account) bool { return a.Visible(id) })
+		if err != nil {
+			return err
+		}
+		var own []Device
+		known, err := devicesOf(tx, id)
+		if err != nil {
+			return err
+		}
+		for _, d := range known {
+			if d, err = s.device(tx, d.ID); err != nil {
+				return err
+			}
+			own = append(own, d)
+		}
+		hashes, err := tokensWhere(tx, func(t Token) bool { return t.User == id })
+		if err != nil {
+			return err
+		}
+		codes, err := invitesWhere(tx, func(i Invite) bool { return i.By == id })
+		if err != nil {
+			return err
+		}
+		for _, hash := range hashes {
+			must(tx.Bucket(tokens).Delete(hash))
+		}
+		for _, hash := range codes {
+			must(tx.Bucket(invites).Delete(hash))
+		}
+		for _, a := range seen {
+			if a.Owner == id {
+				s.removeAccount(tx, a)
+				continue
+			}
+			a.SharedWith = slices.DeleteFunc(a.SharedWith, func(user string) bool { return user == id })
+			s.putAccount(tx, a)
+		}
+		for _, d := range own {
+			if err := s.removeDevice(tx, d); err != nil {
+				return err
+			}
+		}
+		must(tx.Bucket(users).Delete([]byte(id)))
+		s.note(SessionChanged, "", id)
+		s.note(UserChanged, id)
+		return nil
+	})
+	if err == nil {
+		s.accounts.raise()
+	}
+	return err
 }

@@ -237,5 +237,5 @@ func (s *session) describe(m *imapclient.FetchMessageBuffer, level registry.Leve
 	}
 	d := message.Describe(header, text)
 	return registry.Mail{UID: uint32(m.UID), Fingerprint: message.Fingerprint(header, m.RFC822Size, m.InternalDate),
-		Content: registry.Content{From: d.From, Subject: d.Subject, Preview: d.Preview}.At(level)}, strings.EqualFold(d.Address, s.account.Email)
+		Content: registry.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview}.At(level)}, strings.EqualFold(d.Address, s.account.Email)
 }

@@ -76,7 +76,7 @@ func furnish(t testing.TB) (dir string, user registry.User) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if furnished.user, _, err = store.Setup(token, "anna", "a long password", "", time.Now()); err != nil {
+		if furnished.user, _, err = store.Setup(token, "anna", "a long password", "", nil, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	})

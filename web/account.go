@@ -29,6 +29,7 @@ type AccountDetails struct {
 	Folders    []string      `json:"folders" required:"false"`
 	Enabled    bool          `json:"enabled" required:"false" doc:"Whether it is watched"`
 	SharedWith []string      `json:"shared_with" required:"false" doc:"User ids"`
+	Link       string        `json:"link,omitempty" doc:"Template of where a click on a notification leads; absent: to the page"`
 	Created    time.Time     `json:"created" required:"false"`
 	Status     AccountStatus `json:"status" required:"false"`
 }
@@ -39,6 +40,7 @@ type NewAccount struct {
 	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50" doc:"Absent: INBOX"`
 	Enabled    *bool    `json:"enabled,omitempty" doc:"Absent: true"`
 	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids"`
+	Link       string   `json:"link,omitempty" maxLength:"500" doc:"Template of where a click on a notification leads: an address with {message_id}, {folder} and {email} in it, such as message:%3C{message_id}%3E; empty: to the page"`
 	User       string   `json:"user,omitempty" doc:"Whose it will be; only the admin token gives this, and must"`
 }
 
@@ -53,6 +55,7 @@ type AccountPatch struct {
 	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50"`
 	Enabled    *bool    `json:"enabled,omitempty"`
 	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids; replaces the list"`
+	Link       *string  `json:"link,omitempty" maxLength:"500" doc:"Template of where a click on a notification leads: an address with {message_id}, {folder} and {email} in it, such as message:%3C{message_id}%3E; empty: to the page"`
 }
 
 // apply gives the account with the changes.
@@ -65,6 +68,7 @@ func (p AccountPatch) apply(old registry.Account) registry.Account {
 	set(&a.Username, p.Username)
 	set(&a.Password, (*registry.Secret)(p.Password))
 	set(&a.Enabled, p.Enabled)
+	set(&a.Link, p.Link)
 	if p.Folders != nil {
 		a.Folders = inboxed(p.Folders)
 	}
@@ -95,7 +99,7 @@ func (s *server) account(c caller, a registry.Account) (Account, error) {
 			return Account{}, err
 		}
 		out.AccountDetails = &AccountDetails{Owner: a.Owner, Host: a.Host, Port: a.Port, Security: string(a.Security),
-			Username: a.Username, Folders: a.Folders, Enabled: a.Enabled, SharedWith: append([]string{}, a.SharedWith...),
+			Username: a.Username, Folders: a.Folders, Enabled: a.Enabled, SharedWith: append([]string{}, a.SharedWith...), Link: a.Link,
 			Created: a.Created.UTC(), Status: status}
 	}
 	return out, nil
@@ -138,17 +142,7 @@ func (s *server) listAccounts(_ context.Context, c caller, in *pageOf) (*body[Li
 		return nil, err
 	}
 	accounts = slices.DeleteFunc(accounts, func(a registry.Account) bool { return !c.sees(a) })
-	accounts, next, err := paginate(accounts, func(a registry.Account) place { return placeOf(a.Created, a.ID) }, *in)
-	if err != nil {
-		return nil, err
-	}
-	list := List[Account]{Items: make([]Account, len(accounts)), Next: next}
-	for i, a := range accounts {
-		if list.Items[i], err = s.account(c, a); err != nil {
-			return nil, err
-		}
-	}
-	return &body[List[Account]]{list}, nil
+	return listOf(accounts, func(a registry.Account) place { return placeOf(a.Created, a.ID) }, *in, func(a registry.Account) (Account, error) { return s.account(c, a) })
 }
 
 func (s *server) createAccount(ctx context.Context, c caller, in *body[NewAccount]) (*made[Account], error) {
@@ -158,7 +152,7 @@ func (s *server) createAccount(ctx context.Context, c caller, in *body[NewAccoun
 		return nil, err
 	}
 	a := b.account()
-	a.Owner, a.SharedWith, a.Folders, a.Enabled = owner, b.SharedWith, inboxed(b.Folders), b.Enabled == nil || *b.Enabled
+	a.Owner, a.SharedWith, a.Folders, a.Enabled, a.Link = owner, b.SharedWith, inboxed(b.Folders), b.Enabled == nil || *b.Enabled, b.Link
 	if a.Folders == nil {
 		a.Folders = []string{"INBOX"}
 	}

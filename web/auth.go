@@ -31,17 +31,16 @@ const (
 	anyone access = 0
 )
 
-// cookieName is the session cookie's; browsers take a name with this prefix only over https (localhost passes for it),
-// without a domain and for the whole site (RFC 6265bis section 4.1.3.2).
-const cookieName = "__Host-idlepush"
-
 // caller is who makes a request.
 type caller struct {
 	scope   access
 	user    registry.User  // zero for the admin token and where no token is needed
 	token   registry.Token // zero likewise
 	address string         // the client's, for limits
-	origin  string         // the https origin that the request was made to; empty: it was not https
+	browser string         // what the client calls itself
+	home    string         // the origin that the request was made to
+	secure  bool           // that is https
+	local   bool           // that is the machine which the browser runs on
 }
 
 // sees reports whether the caller may see the account.
@@ -49,6 +48,14 @@ func (c caller) sees(a registry.Account) bool { return c.scope == admin || a.Vis
 
 // owns reports whether a thing of the user is the caller's to see and change.
 func (c caller) owns(user string) bool { return c.scope == admin || c.user.ID == user }
+
+// session is the id of the caller's session; empty: it has none.
+func (c caller) session() string {
+	if !c.token.Session {
+		return ""
+	}
+	return c.token.ID
+}
 
 // callerKey is the one key of ours in a context: huma offers no other way from a middleware to a handler.
 type callerKey struct{}
@@ -70,7 +77,8 @@ func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
 			s.refusal(hc.Operation(), err).write(w)
 			return
 		}
-		c.address, c.origin = clientAddress(r), originOf(r)
+		c.address, c.browser, c.home, c.local = s.clientAddress(r), browserName(r.UserAgent()), s.originOf(r), isLocal(r.Host)
+		c.secure = strings.HasPrefix(c.home, "https:")
 		next(huma.WithValue(hc, callerKey{}, c))
 	}
 }
@@ -89,13 +97,13 @@ func (s *server) authenticate(r *http.Request, who access) (caller, error) {
 	}
 	var c caller
 	var err error
-	switch cookie, noCookie := r.Cookie(cookieName); {
+	switch cookie := sessionCookie(r); {
 	case hasBearer && s.admin != nil && subtle.ConstantTimeCompare(digest(bearer), s.admin) == 1:
 		c.scope = admin
 	case hasBearer:
 		c, err = s.session(bearer, false)
-	case noCookie == nil:
-		c, err = s.session(cookie.Value, true)
+	case cookie != "":
+		c, err = s.session(cookie, true)
 	default:
 		err = registry.ErrDenied
 	}
@@ -144,16 +152,16 @@ func bearerToken(r *http.Request) (string, bool) {
 	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
 }
 
-// originOf is the https origin that the browser names, or that a proxy says it was asked at. It is used at setup only,
-// which takes a secret: later requests could name any.
-func originOf(r *http.Request) string {
+// originOf is the origin that the request was made to: https where the browser names such an origin, or a trusted proxy says so. As where
+// phones reach this server it is kept at setup only, which takes a secret: later requests could name any.
+func (s *server) originOf(r *http.Request) string {
 	if u, err := url.Parse(r.Header.Get("Origin")); err == nil && u.Scheme == "https" && u.Host != "" {
 		return "https://" + u.Host
 	}
-	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+	if r.TLS != nil || s.throughProxy(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
 		return "https://" + r.Host
 	}
-	return ""
+	return "http://" + r.Host
 }
 
 func digest(token string) []byte {

@@ -36,6 +36,25 @@ func (s *server) checkAccount(ctx context.Context, c caller, in *body[Mailbox]) 
 	return &body[Check]{check}, nil
 }
 
+// Folders are the folders of a mailbox.
+type Folders struct {
+	Folders []Folder `json:"folders"`
+}
+
+// listFolders asks the mail server of an account that is watched, with the password that is kept.
+func (s *server) listFolders(ctx context.Context, c caller, in *byID) (*body[Folders], error) {
+	a, err := s.accountOwned(c, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	a.Folders = []string{"INBOX"}
+	check, err := s.tryLogin(ctx, c, a)
+	if err != nil {
+		return nil, err
+	}
+	return &body[Folders]{Folders{append([]Folder{}, check.Folders...)}}, nil
+}
+
 // tryLogin tries the account's login and whether its folders are there.
 func (s *server) tryLogin(ctx context.Context, c caller, a registry.Account) (Check, error) {
 	if err := s.loginTried(c); err != nil {

@@ -121,15 +121,7 @@ func (s *server) listDevices(_ context.Context, c caller, in *pageOf) (*body[Lis
 	if err != nil {
 		return nil, err
 	}
-	devices, next, err := paginate(devices, func(d registry.Device) place { return placeOf(d.Created, d.ID) }, *in)
-	if err != nil {
-		return nil, err
-	}
-	list := List[Device]{Items: make([]Device, len(devices)), Next: next}
-	for i, d := range devices {
-		list.Items[i] = deviceOf(d, lanes)
-	}
-	return &body[List[Device]]{list}, nil
+	return listOf(devices, func(d registry.Device) place { return placeOf(d.Created, d.ID) }, *in, func(d registry.Device) (Device, error) { return deviceOf(d, lanes), nil })
 }
 
 func (s *server) getDevice(_ context.Context, c caller, in *byID) (*body[Device], error) {
@@ -147,7 +139,7 @@ func (s *server) deleteDevice(_ context.Context, c caller, in *byID) (*struct{},
 	if _, err := s.deviceOwned(c, in.ID); err != nil {
 		return nil, err
 	}
-	return nil, s.Store.RemoveDevice(in.ID)
+	return nil, s.Store.RemoveDevice(in.ID, c.session())
 }
 
 // VAPID is the application server key.

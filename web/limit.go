@@ -1,15 +1,19 @@
 package web
 
 import (
+	"maps"
 	"math"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"idlepush/registry"
 )
 
 // mostBuckets bounds what a limiter remembers. Beyond it, those that are new share one bucket.
@@ -65,14 +69,37 @@ func (l *limiter) bucket(key string, now time.Time) *rate.Limiter {
 	return b
 }
 
-// clientAddress is the address that the connection comes from, of an IPv6 one the first 48 bits: a household is given up to that many to choose
-// the rest freely. Headers of proxies are not believed: behind one, all clients have its address.
-func clientAddress(r *http.Request) string {
+// peer is the address that the connection comes from; invalid where there is none.
+func peer(r *http.Request) netip.Addr {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap().WithZone("")
+}
+
+func (s *server) trusts(a netip.Addr) bool {
+	return slices.ContainsFunc(s.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// throughProxy reports whether a proxy that is trusted passed the request on.
+func (s *server) throughProxy(r *http.Request) bool { return s.trusts(peer(r)) }
+
+// clientAddress is the address that the request comes from, of an IPv6 one the first 48 bits: a household is given up to that many to choose
+// the rest freely. What a proxy says of it is believed of those that are trusted only, each for the one before it.
+func (s *server) clientAddress(r *http.Request) string {
+	address := peer(r)
+	forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(forwarded) - 1; i >= 0 && s.trusts(address); i-- {
+		before, err := netip.ParseAddr(strings.TrimSpace(forwarded[i]))
+		if err != nil {
+			break
+		}
+		address = before.Unmap().WithZone("")
+	}
+	if !address.IsValid() {
 		return "unknown"
 	}
-	address := at.Addr().Unmap().WithZone("")
 	if address.Is4() {
 		return address.String()
 	}
@@ -80,15 +107,48 @@ func clientAddress(r *http.Request) string {
 	return prefix.String()
 }
 
-// passwordTried counts an attempt at a password or a setup token. The bound by name is the wider one, so that no single client can
-// use it up and lock a person out.
+// familiar remembers from where people have logged in, so that those who guess at their passwords from elsewhere cannot lock them out.
+type familiar struct {
+	mu   sync.Mutex
+	seen map[string]time.Time
+}
+
+// familiarFor is how long a place is remembered.
+const familiarFor = registry.StayIdle
+
+func (f *familiar) note(address, name string, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.seen) >= mostBuckets {
+		maps.DeleteFunc(f.seen, func(_ string, at time.Time) bool { return now.Sub(at) >= familiarFor })
+	}
+	if len(f.seen) < mostBuckets {
+		f.seen[folded(name)+"\x00"+address] = now
+	}
+}
+
+func (f *familiar) knows(address, name string, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, ok := f.seen[folded(name)+"\x00"+address]
+	return ok && now.Sub(at) < familiarFor
+}
+
+// folded is a name as names are compared. Twice, for strings.EqualFold, by which they are found, knows letters that have more than two cases.
+func folded(name string) string { return strings.ToLower(strings.ToUpper(name)) }
+
+// passwordTried counts an attempt at a password, a setup token or an invite. The bound by name is the wider one, so that no single client can
+// use it up and lock a person out; where the person has logged in before, attempts from elsewhere do not count.
 func (s *server) passwordTried(c caller, name string) error {
 	now := time.Now()
 	if err := s.addresses.take(c.address, now); err != nil || name == "" {
 		return err
 	}
-	// Twice, for strings.EqualFold, by which names are found, knows letters that have more than two cases.
-	return s.names.take(strings.ToLower(strings.ToUpper(name)), now)
+	key := folded(name)
+	if s.familiar.knows(c.address, name, now) {
+		key += "\x00" + c.address
+	}
+	return s.names.take(key, now)
 }
 
 // loginTried counts a login to a mail server for the caller; the admin token is free to provision.

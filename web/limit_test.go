@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -117,6 +118,49 @@ func TestALimiterRemembersABoundedNumber(t *testing.T) {
 	}
 }
 
+// A family must not be locked out by somebody who guesses at one of its passwords from everywhere.
+func TestWhoGuessesFromElsewhereLocksNobodyOutAtHome(t *testing.T) {
+	h := newHouse(t)
+	h.logIn("Anna")
+	for i := range 100 {
+		h.server.passwordTried(caller{address: fmt.Sprint(i)}, "Anna")
+	}
+	if h.server.passwordTried(caller{address: "elsewhere"}, "Anna") == nil {
+		t.Error("the flood is not slowed down")
+	}
+	for range 5 {
+		h.call("", "POST", "/login", object{"name": "anna", "password": password}, 200)
+	}
+}
+
+func TestWhatAProxySaysIsBelievedOfThoseThatAreTrustedOnly(t *testing.T) {
+	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	for name, row := range map[string]struct {
+		remote, want string
+		forwarded    []string
+	}{
+		"no proxy":                   {"192.0.2.1:443", "192.0.2.1", nil},
+		"a stranger pretends":        {"192.0.2.1:443", "192.0.2.1", []string{"198.51.100.7"}},
+		"a proxy":                    {"127.0.0.1:443", "198.51.100.7", []string{"198.51.100.7"}},
+		"the client pretends":        {"127.0.0.1:443", "198.51.100.7", []string{"203.0.113.9, 198.51.100.7"}},
+		"two proxies":                {"127.0.0.1:443", "198.51.100.7", []string{"203.0.113.9, 198.51.100.7, 10.1.2.3"}},
+		"two lines":                  {"127.0.0.1:443", "198.51.100.7", []string{"203.0.113.9", "198.51.100.7,10.1.2.3"}},
+		"a proxy by IPv6":            {"[fd00::1]:443", "2001:db8:1::/48", []string{"2001:db8:1:2::3"}},
+		"a proxy that says nothing":  {"127.0.0.1:443", "127.0.0.1", nil},
+		"a proxy that says nonsense": {"127.0.0.1:443", "127.0.0.1", []string{"unknown"}},
+		"only proxies":               {"127.0.0.1:443", "10.0.0.9", []string{"10.0.0.9"}},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = row.remote
+		for _, line := range row.forwarded {
+			r.Header.Add("X-Forwarded-For", line)
+		}
+		if got := (&server{Config: Config{TrustedProxies: trusted}}).clientAddress(r); got != row.want {
+			t.Errorf("%s: %s, want %s", name, got, row.want)
+		}
+	}
+}
+
 func TestAClientIsAnAddressOrANetwork(t *testing.T) {
 	for remote, want := range map[string]string{
 		"192.0.2.1:443":             "192.0.2.1",
@@ -128,7 +172,7 @@ func TestAClientIsAnAddressOrANetwork(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.RemoteAddr = remote
 		r.Header.Set("X-Forwarded-For", "198.51.100.7")
-		if got := clientAddress(r); got != want {
+		if got := new(server).clientAddress(r); got != want {
 			t.Errorf("%s is %s, want %s", remote, got, want)
 		}
 	}

@@ -46,3 +46,18 @@ func paginate[T any](items []T, at func(T) place, p pageOf) ([]T, string, error)
 	items = items[:p.Limit]
 	return items, base64.RawURLEncoding.EncodeToString([]byte(at(items[len(items)-1]))), nil
 }
+
+// listOf gives the page of the items that was asked for, as they are shown.
+func listOf[T, S any](items []T, at func(T) place, p pageOf, show func(T) (S, error)) (*body[List[S]], error) {
+	items, next, err := paginate(items, at, p)
+	if err != nil {
+		return nil, err
+	}
+	list := List[S]{Items: make([]S, len(items)), Next: next}
+	for i, item := range items {
+		if list.Items[i], err = show(item); err != nil {
+			return nil, err
+		}
+	}
+	return &body[List[S]]{list}, nil
+}

@@ -60,6 +60,9 @@ func accountFaults(a registry.Account) faults {
 	if i := strings.LastIndexByte(a.Email, '@'); i < 1 || i == len(a.Email)-1 || strings.ContainsFunc(a.Email, unicode.IsSpace) || !printable(a.Email) {
 		f.add("email", "is required, as a mail address")
 	}
+	if err := registry.CheckLink(a.Link); err != nil {
+		f.add("link", "%v", err)
+	}
 	if len(a.Folders) > mostFolders {
 		f.add("folders", "must be at most %d", mostFolders)
 	}

@@ -19,6 +19,7 @@ type Notification struct {
 	From       string     `json:"from,omitempty" doc:"Sender of the mail"`
 	Subject    string     `json:"subject,omitempty"`
 	Preview    string     `json:"preview,omitempty" doc:"The first words"`
+	Link       string     `json:"link,omitempty" doc:"mail: where it can be read, by the template of its account"`
 	Code       string     `json:"code,omitempty" doc:"attention: what it is about, for programs"`
 	Text       string     `json:"text,omitempty" doc:"attention: what happened and what to do"`
 	Count      int        `json:"count,omitempty" doc:"summary: how many mails it stands for"`
@@ -39,23 +40,35 @@ type Delivery struct {
 	Reason   string    `json:"reason,omitempty" doc:"The same, for people"`
 }
 
-// deviceNames gives the names of the user's devices by their ids.
-func (s *server) deviceNames(user string) (map[string]string, error) {
-	devices, err := s.Store.Devices(user)
-	names := make(map[string]string, len(devices))
-	for _, d := range devices {
-		names[d.ID] = d.Name
-	}
-	return names, err
+// viewOf is what the user's notifications are shown with.
+type viewOf struct {
+	names    map[string]string           // of the user's devices by their ids
+	accounts map[string]registry.Account // by their ids
 }
 
-// notificationOf shows the deliveries to the devices in names: of a shared account others hold the rest.
-func notificationOf(n registry.Notification, names map[string]string) Notification {
+func (s *server) viewOf(user string) (v viewOf, err error) {
+	v = viewOf{make(map[string]string), make(map[string]registry.Account)}
+	devices, err := s.Store.Devices(user)
+	if err != nil {
+		return v, err
+	}
+	for _, d := range devices {
+		v.names[d.ID] = d.Name
+	}
+	accounts, err := s.Store.Accounts()
+	for _, a := range accounts {
+		v.accounts[a.ID] = a
+	}
+	return v, err
+}
+
+// notification shows the deliveries to the user's own devices: of a shared account others hold the rest.
+func (v viewOf) notification(n registry.Notification) Notification {
 	out := Notification{ID: n.ID, Kind: string(n.Kind), Account: n.Account, Folder: n.Folder, At: n.At.UTC(), Expires: n.Expires.UTC(),
-		From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview, Code: n.Code, Text: n.Text, Count: n.Count, Clear: n.Clear, Cleared: utc(n.Cleared),
+		From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview, Link: v.accounts[n.Account].LinkTo(n), Code: n.Code, Text: n.Text, Count: n.Count, Clear: n.Clear, Cleared: utc(n.Cleared),
 		Deliveries: []Delivery{}}
 	for _, d := range n.Deliveries {
-		if name, own := names[d.Device]; own {
+		if name, own := v.names[d.Device]; own {
 			out.Deliveries = append(out.Deliveries, Delivery{d.Device, name, string(d.State), utc(d.At), d.Into, d.Attempts, d.Code, d.Reason})
 		}
 	}
@@ -63,7 +76,7 @@ func notificationOf(n registry.Notification, names map[string]string) Notificati
 }
 
 func (s *server) listNotifications(_ context.Context, c caller, in *pageOf) (*body[List[Notification]], error) {
-	names, err := s.deviceNames(c.user.ID)
+	view, err := s.viewOf(c.user.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -76,13 +89,13 @@ func (s *server) listNotifications(_ context.Context, c caller, in *pageOf) (*bo
 	}
 	list := List[Notification]{Items: make([]Notification, len(found)), Next: next}
 	for i, n := range found {
-		list.Items[i] = notificationOf(n, names)
+		list.Items[i] = view.notification(n)
 	}
 	return &body[List[Notification]]{list}, nil
 }
 
 func (s *server) getNotification(_ context.Context, c caller, in *byID) (*body[Notification], error) {
-	names, err := s.deviceNames(c.user.ID)
+	view, err := s.viewOf(c.user.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -90,5 +103,5 @@ func (s *server) getNotification(_ context.Context, c caller, in *byID) (*body[N
 	if err != nil {
 		return nil, err
 	}
-	return &body[Notification]{notificationOf(n, names)}, nil
+	return &body[Notification]{view.notification(n)}, nil
 }

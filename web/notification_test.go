@@ -104,3 +104,26 @@ func TestADeviceThatIsGoneIsSaidOnAnotherAndHereWhereThereIsNone(t *testing.T) {
 		t.Errorf("another user sees %v", items)
 	}
 }
+
+func TestAMailLeadsWhereTheOwnerOfItsMailboxSays(t *testing.T) {
+	h := newHouse(t)
+	ids := furnish(h)
+	account := "/accounts/" + ids["ACCOUNT"]
+	_, err := h.store.Record(registry.Arrival{Account: ids["ACCOUNT"], Folder: "INBOX", From: registry.Cursor{UIDValidity: 1, Next: 2}, To: registry.Cursor{UIDValidity: 1, Next: 3},
+		Mails: []registry.Mail{{UID: 2, Content: registry.Content{From: "Oma", Subject: "Kuchen", MessageID: "k+1@example.net"}}}, At: time.Now()})
+	fatal(t, err)
+	mail := "/notifications/" + registry.StableID(ids["ACCOUNT"], "INBOX", 1, 2)
+	if a := h.call(h.anna.device, "GET", mail, nil, 200); a.body["link"] != nil {
+		t.Errorf("without a template it leads to %v", a.body["link"])
+	}
+	h.call(h.anna.full, "PATCH", account, object{"link": "file:///etc/passwd"}, 422).wantFields(t, "link")
+	if a := h.call(h.anna.full, "PATCH", account, object{"link": "message:%3C{message_id}%3E"}, 200); a.body["link"] != "message:%3C{message_id}%3E" {
+		t.Errorf("the template is %v", a.body["link"])
+	}
+	if a := h.call(h.anna.device, "GET", mail, nil, 200); a.body["link"] != "message:%3Ck%2B1%40example.net%3E" {
+		t.Errorf("it leads to %v", a.body["link"])
+	}
+	if a := h.call(h.anna.full, "PATCH", account, object{"link": ""}, 200); a.body["link"] != nil {
+		t.Errorf("the template stays: %v", a.body["link"])
+	}
+}

@@ -2,39 +2,54 @@ package web
 
 import (
 	"bytes"
-	_ "embed"
-	"html/template"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"io/fs"
 	"net/http"
+	"path"
+	"time"
 )
 
-//go:embed page.html
-var pageHTML string
+// pageFiles are the page as browsers get it: nothing is built, and nothing is loaded from elsewhere.
+//
+//go:embed page
+var pageFiles embed.FS
 
-//go:embed page.css
-var pageCSS []byte
-
-var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
-
-// page serves the page: what runs, and where the API is.
+// page serves the files of the page, each under its own name and the first at /. Browsers ask whether a file has changed each time they need it.
 func (s *server) page() {
-	s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		var html bytes.Buffer
-		data := struct {
-			Version, API, PublicURL string
-			Ready                   bool
-		}{s.Version, prefix, s.PublicURL(), s.Ready() == nil}
-		if err := pageTemplate.Execute(&html, data); err != nil {
-			s.Log.Error("page failed", "err", err)
-			w.WriteHeader(http.StatusInternalServerError)
-			return
+	err := fs.WalkDir(pageFiles, "page", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
 		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-cache")
-		w.Write(html.Bytes())
+		content, err := pageFiles.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		at := name[len("page"):]
+		if at == "/index.html" {
+			at = "/{$}"
+		}
+		s.mux.Handle("GET "+at, file(name, content))
+		return nil
 	})
-	s.mux.HandleFunc("GET /page.css", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/css; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-cache")
-		w.Write(pageCSS)
+	if err != nil {
+		panic("the page's own files cannot be read: " + err.Error())
+	}
+}
+
+// types are those of the files, by their extension; the system may not know all.
+var types = map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".html": "text/html; charset=utf-8",
+	".svg": "image/svg+xml", ".png": "image/png", ".webmanifest": "application/manifest+json"}
+
+func file(name string, content []byte) http.Handler {
+	sum := sha256.Sum256(content)
+	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", types[path.Ext(name)])
+		h.Set("Cache-Control", "no-cache")
+		h.Set("ETag", tag)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 	})
 }

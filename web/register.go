@@ -17,6 +17,7 @@ func (s *server) createDevice(ctx context.Context, c caller, in *body[NewDevice]
 		return nil, err
 	}
 	d := in.Body.device(user)
+	d.Session = c.session()
 	if err := s.checkDevice(d, d.Accounts); err != nil {
 		return nil, err
 	}
@@ -77,6 +78,9 @@ func (s *server) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch
 		return nil, err
 	}
 	d = in.Body.apply(now)
+	if in.Body.Subscription != nil && c.session() != "" {
+		d.Session = c.session() // the browser itself speaks
+	}
 	// Of an address that another request has changed meanwhile, nothing was proved.
 	if !now.SameAddress(old) && (fresh || !d.SameAddress(now)) {
 		return nil, problem(http.StatusConflict, "changed", "This device was changed by another request at the same time. Look at it, then try again.")

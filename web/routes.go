@@ -23,7 +23,7 @@ func (s *server) routes() {
 	config.Info.Description = "Times are RFC 3339 in UTC, ids are opaque. Another user's id is answered with 404."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token":   {Type: "http", Scheme: "bearer", Description: "A token of POST /tokens or POST /setup, or the admin token"},
-		"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "Set by POST /login"},
+		"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "Set by POST /login, POST /setup and POST /invites/{invite}; on http on the own machine it is called " + plainCookieName},
 	}
 	s.api = humago.NewWithPrefix(s.mux, prefix, config)
 
@@ -33,6 +33,20 @@ func (s *server) routes() {
 	add(s, route{full, "GET /me", "getMe", 200, "The user who asks"}, s.getMe)
 	add(s, route{full, "PATCH /me", "patchMe", 200, "Change one's own name or password; a new password ends all sessions"}, s.patchMe)
 
+	add(s, route{full, "GET /sessions", "listSessions", 200, "The browsers in which one is logged in, newest first"}, s.listSessions)
+	add(s, route{full, "DELETE /sessions/{id}", "deleteSession", 204, "End a session; the device that was registered in it goes with it"}, s.deleteSession)
+
+	add(s, route{full | admin, "GET /users", "listUsers", 200, "All people, newest first, and whether what they have works; for admins"}, s.listUsers)
+	add(s, route{full, "GET /users/names", "listNames", 200, "The names of all people, to share a mailbox with"}, s.listNames)
+	add(s, route{full | admin, "POST /users", "createUser", 201, "Make a user; for admins"}, s.createUser)
+	add(s, route{full | admin, "PATCH /users/{id}", "patchUser", 200, "Change a user; for admins"}, s.patchUser)
+	add(s, route{full | admin, "DELETE /users/{id}", "deleteUser", 204, "Remove a user with mailboxes, devices, tokens and sessions; for admins"}, s.deleteUser)
+	add(s, route{full, "GET /invites", "listInvites", 200, "Invites that can be accepted, newest first: own ones for devices, for admins all for persons"}, s.listInvites)
+	add(s, route{full, "POST /invites", "createInvite", 201, "Invite another person, which admins can, or another browser of one's own; link and QR code are shown only now"}, s.createInvite)
+	add(s, route{full, "DELETE /invites/{invite}", "deleteInvite", 204, "Take an invite back"}, s.deleteInvite)
+	add(s, route{anyone, "GET /invites/{invite}", "lookAtInvite", 200, "What an invite is for"}, s.lookAtInvite)
+	add(s, route{anyone, "POST /invites/{invite}", "acceptInvite", 201, "Accept an invite, and begin a session"}, s.acceptInvite)
+
 	add(s, route{full, "GET /tokens", "listTokens", 200, "Own bearer tokens, newest first"}, s.listTokens)
 	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Make a bearer token, which is shown only now"}, s.createToken)
 	add(s, route{full, "DELETE /tokens/{id}", "deleteToken", 204, "End a bearer token"}, s.deleteToken)
@@ -41,6 +55,7 @@ func (s *server) routes() {
 	add(s, route{device | full | admin, "GET /accounts", "listAccounts", 200, "Own and shared accounts, newest first; a token of device scope gets their names"}, s.listAccounts)
 	add(s, route{full | admin, "POST /accounts", "createAccount", 201, "Watch a mailbox, once the login has worked; one that is watched already is shared (200)"}, s.createAccount)
 	add(s, route{full | admin, "GET /accounts/{id}", "getAccount", 200, "One account"}, s.getAccount)
+	add(s, route{full | admin, "GET /accounts/{id}/folders", "listFolders", 200, "Ask the mail server of an account for its folders; its owner may"}, s.listFolders)
 	add(s, route{full | admin, "PATCH /accounts/{id}", "patchAccount", 200, "Change an account; its owner may"}, s.patchAccount)
 	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Stop watching; one with whom it is shared leaves it"}, s.deleteAccount)
 
@@ -55,9 +70,11 @@ func (s *server) routes() {
 	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "What rang, newest first"}, s.listNotifications)
 	add(s, route{device | full, "GET /notifications/{id}", "getNotification", 200, "One notification, by the stable id of its push"}, s.getNotification)
 
+	add(s, route{full, "GET /events", "events", 200, "What changes, as it does, as server-sent events"}, s.events)
 	add(s, route{anyone, "GET /vapid", "getVAPID", 200, "The application server key, for a Web Push subscription"}, s.getVAPID)
 
 	s.known("/accounts", "/devices")
+	s.describeEvents()
 	s.document()
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /readyz", s.readyz)

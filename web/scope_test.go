@@ -20,6 +20,19 @@ var admissions = []struct {
 	{"DELETE /login", nil, 401, 403, 403, 403, 403},
 	{"GET /me", nil, 401, 403, 200, 200, 403},
 	{"PATCH /me", object{}, 401, 403, 200, 200, 403},
+	{"GET /sessions", nil, 401, 403, 200, 200, 403},
+	{"DELETE /sessions/SESSION", nil, 401, 403, 204, 404, 403},
+	{"GET /users", nil, 401, 403, 200, 403, 200},
+	{"GET /users/names", nil, 401, 403, 200, 200, 403},
+	{"POST /users", object{"name": "NEW", "password": password}, 401, 403, 201, 403, 201},
+	{"PATCH /users/USER", object{"admin": true}, 401, 403, 200, 403, 200},
+	{"DELETE /users/USER", nil, 401, 403, 204, 403, 204},
+	{"GET /invites", nil, 401, 403, 200, 200, 403},
+	{"POST /invites", object{"for": "person"}, 401, 403, 201, 403, 403},
+	{"POST /invites", object{"for": "device"}, 401, 403, 201, 201, 403},
+	{"DELETE /invites/INVITE", nil, 401, 403, 204, 404, 403},
+	{"GET /invites/CODE", nil, 200, 200, 200, 200, 200},
+	{"POST /invites/CODE", object{}, 201, 201, 201, 201, 201},
 	{"GET /tokens", nil, 401, 403, 200, 200, 403},
 	{"POST /tokens", object{"name": "x", "scope": "full"}, 401, 403, 201, 201, 422},
 	{"POST /tokens", object{"name": "x", "scope": "full", "user": "ANNA"}, 401, 403, 422, 422, 201},
@@ -29,6 +42,7 @@ var admissions = []struct {
 	{"POST /accounts", mailbox(), 401, 403, 201, 201, 422},
 	{"POST /accounts", mailbox().with("user", "ANNA"), 401, 403, 422, 422, 201},
 	{"GET /accounts/ACCOUNT", nil, 401, 403, 200, 404, 200},
+	{"GET /accounts/ACCOUNT/folders", nil, 401, 403, 200, 404, 200},
 	{"PATCH /accounts/ACCOUNT", object{"enabled": false}, 401, 403, 200, 404, 200},
 	{"DELETE /accounts/ACCOUNT", nil, 401, 403, 204, 404, 204},
 	{"GET /devices", nil, 401, 200, 200, 200, 200},
@@ -67,6 +81,9 @@ func TestEveryRouteAdmitsExactlyWhomItShould(t *testing.T) {
 				if b["token"] == fcmToken {
 					b = b.with("token", fcmToken+ids["DEVICE"])
 				}
+				if b["name"] == "NEW" {
+					b = b.with("name", "New "+ids["USER"])
+				}
 				body = b
 			}
 			p := path
@@ -75,11 +92,16 @@ func TestEveryRouteAdmitsExactlyWhomItShould(t *testing.T) {
 			}
 			h.call(token, method, p, body, want)
 		}
-		for name := range map[string]bool{"TOKEN": true, "ACCOUNT": true, "DEVICE": true, "NOTIFICATION": true} {
-			path = strings.Replace(path, name, "{id}", 1)
+		for name := range furnish(h) {
+			parameter := "{id}"
+			if name == "INVITE" || name == "CODE" {
+				parameter = "{invite}"
+			}
+			path = strings.Replace(path, name, parameter, 1)
 		}
 		seen[strings.ToLower(method)+path] = true
 	}
+	seen["get/events"] = true // TestOnlyWhoeverIsLoggedInListens
 	for _, op := range operations {
 		if !seen[op] {
 			t.Errorf("nobody has said who may %s", op)
@@ -102,7 +124,15 @@ func furnish(h *house) map[string]string {
 	_, err = h.store.Record(registry.Arrival{Account: a.ID, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2},
 		Mails: []registry.Mail{{UID: 1, Content: registry.Content{From: "Oma", Subject: "Kuchen"}}}, At: now})
 	fatal(h.t, err)
-	return map[string]string{"TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}
+	_, session, err := h.store.Login("anna", password, registry.Visit{}, now)
+	fatal(h.t, err)
+	_, s, err := h.store.Authenticate(session, now)
+	fatal(h.t, err)
+	invite, code, err := h.store.AddInvite(h.anna.id, registry.ForDevice, false, now)
+	fatal(h.t, err)
+	user, err := h.store.AddUser("Carl "+token.ID, password, false, now)
+	fatal(h.t, err)
+	return map[string]string{"SESSION": s.ID, "INVITE": invite.ID, "CODE": code, "USER": user.ID, "TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}
 }
 
 func TestATokenThatIsNoneAdmitsNobody(t *testing.T) {

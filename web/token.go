@@ -38,15 +38,7 @@ func (s *server) listTokens(_ context.Context, c caller, in *pageOf) (*body[List
 	if err != nil {
 		return nil, err
 	}
-	tokens, next, err := paginate(tokens, func(t registry.Token) place { return placeOf(t.Created, t.ID) }, *in)
-	if err != nil {
-		return nil, err
-	}
-	list := List[Token]{Items: make([]Token, len(tokens)), Next: next}
-	for i, t := range tokens {
-		list.Items[i] = tokenOf(t)
-	}
-	return &body[List[Token]]{list}, nil
+	return listOf(tokens, func(t registry.Token) place { return placeOf(t.Created, t.ID) }, *in, func(t registry.Token) (Token, error) { return tokenOf(t), nil })
 }
 
 func (s *server) createToken(_ context.Context, c caller, in *body[NewToken]) (*body[MadeToken], error) {

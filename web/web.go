@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"strings"
 	"sync"
@@ -31,6 +32,9 @@ type Config struct {
 	// AdminToken is a bearer token with admin rights, for provisioning; empty: there is none. It is no user: it names
 	// `user` in what it creates, sees states and never content.
 	AdminToken registry.Secret
+
+	// TrustedProxies are the networks whose X-Forwarded-For and X-Forwarded-Proto are believed; empty: nobody's are.
+	TrustedProxies []netip.Prefix
 
 	// PublicURL is the https origin that phones reach this server at, for the page; empty: not known.
 	PublicURL func() string
@@ -59,6 +63,9 @@ type Config struct {
 
 	// VAPIDKey is the application server's public key (RFC 8292 section 3.2): 65 bytes, an uncompressed P-256 point.
 	VAPIDKey []byte
+
+	// Stopping is closed when the server begins to stop: streams end then. nil: it does not.
+	Stopping <-chan struct{}
 
 	// Ready says why the server cannot do its work; nil: it can.
 	Ready func() error
@@ -100,6 +107,8 @@ type server struct {
 	admin   []byte // SHA-256 of the admin token; nil: there is none
 	edits   sync.Mutex
 
+	streams   streams
+	familiar  familiar
 	addresses *limiter // password attempts by client address
 	names     *limiter // password attempts by user name
 	logins    *limiter // logins to mail servers by user
@@ -113,6 +122,8 @@ func New(c Config) http.Handler {
 		Config:    c,
 		mux:       http.NewServeMux(),
 		origins:   http.NewCrossOriginProtection(),
+		streams:   streams{count: make(map[string]int)},
+		familiar:  familiar{seen: make(map[string]time.Time)},
 		addresses: newLimiter(10, 6*time.Second),
 		names:     newLimiter(20, 3*time.Second),
 		logins:    newLimiter(20, 3*time.Second),
@@ -150,7 +161,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		level = slog.LevelInfo
 	}
 	s.Log.Log(r.Context(), level, "request", "method", method(r), "path", route,
-		"status", rec.status, "duration", time.Since(start).Round(time.Microsecond), "remote", clientAddress(r))
+		"status", rec.status, "duration", time.Since(start).Round(time.Microsecond), "remote", s.clientAddress(r))
 }
 
 // method is the request's method, which a client may choose freely, as far as it is one to be logged.
@@ -212,8 +223,13 @@ func (s *server) refusal(op *huma.Operation, err error) *Problem {
 	if f, ok := errors.AsType[*FieldError](err); ok {
 		return invalid(*f)
 	}
-	if errors.Is(err, registry.ErrNotFound) {
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
 		return notFound()
+	case errors.Is(err, registry.ErrTaken):
+		return unprocessable("name", "taken", "Another user has this name.")
+	case errors.Is(err, registry.ErrLastAdmin):
+		return problem(http.StatusConflict, "last_admin", "Somebody must be an admin. Make another person one first.")
 	}
 	if errors.Is(err, context.Canceled) {
 		return problem(http.StatusRequestTimeout, "request_timeout", "The client has gone.")

@@ -16,8 +16,8 @@ import (
 	"idlepush/web"
 )
 
-// handler makes the API and hands it what it needs of the other rooms.
-func (s settings) handler(store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, log *slog.Logger) (http.Handler, error) {
+// handler makes the API and hands it what it needs of the other rooms. Its streams end with ctx.
+func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, log *slog.Logger) (http.Handler, error) {
 	key, err := store.VAPIDKey()
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func (s settings) handler(store *registry.Store, d *push.Dispatcher, pool *watch
 		return nil, err
 	}
 	return web.New(web.Config{
-		Store: store, Log: log, Version: version(), AdminToken: s.adminToken,
+		Store: store, Log: log, Version: version(), AdminToken: s.adminToken, TrustedProxies: s.trustedProxies,
 		PublicURL: func() string { return s.public(store) },
 		CheckAccount: func(ctx context.Context, a registry.Account) (web.Check, error) {
 			return check(ctx, pool.Dialer, a, log)
@@ -41,6 +41,7 @@ func (s settings) handler(store *registry.Store, d *push.Dispatcher, pool *watch
 		},
 		Live:     func(account string) web.Live { return web.Live(pool.Live(account)) },
 		VAPIDKey: public,
+		Stopping: ctx.Done(),
 		Ready:    store.Ready,
 	}), nil
 }

@@ -43,7 +43,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},
 		Version: version(),
 	}}
-	handler, err := s.handler(store, dispatcher, pool, log)
+	group, ctx := errgroup.WithContext(ctx)
+	handler, err := s.handler(ctx, store, dispatcher, pool, log)
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,6 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		listener.Close()
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return dispatcher.Run(ctx) })
 	group.Go(func() error { return pool.Run(ctx) })
 	group.Go(func() error { return purge(ctx, store, log) })
@@ -83,9 +83,22 @@ func welcome(store *registry.Store, s settings, addr net.Addr, log *slog.Logger)
 		log.Info("public-url is not set: unless it is, or setup is done by https, a click on a notification leads nowhere, and Apple's push addresses are refused")
 	}
 	if token != "" {
-		log.Info("nobody is set up yet: POST /api/v1/setup with this one-time token, which is also in the file setup-token of the data folder", "token", token)
+		log.Info("nobody is set up yet: open this link, once; its token is also in the file setup-token of the data folder", "link", s.page(store, addr)+"#/setup/"+token)
 	}
 	return nil
+}
+
+// page is where a person on this machine finds the page.
+func (s settings) page(store *registry.Store, addr net.Addr) string {
+	if home := s.home(store); home != "" {
+		return home
+	}
+	at, err := netip.ParseAddrPort(addr.String())
+	if err != nil || at.Addr().IsUnspecified() || at.Addr().IsLoopback() {
+		_, port, _ := net.SplitHostPort(addr.String())
+		return "http://localhost:" + port + "/"
+	}
+	return "http://" + addr.String() + "/"
 }
 
 func (s settings) senders(store *registry.Store) (map[registry.Transport]push.Sender, error) {

@@ -19,18 +19,19 @@ import (
 
 // settings is what flags and environment say, checked.
 type settings struct {
-	listen     string
-	data       string
-	publicURL  string // "": what the admin used at setup
-	adminToken registry.Secret
-	key        []byte // nil: the key file in data
-	allowNets  []netip.Prefix
-	fcm        fcmSettings
-	apns       apnsSettings
-	vapid      string // "": the public URL
-	burstLimit int    // 0: none
-	logLevel   slog.Level
-	logJSON    bool
+	listen         string
+	data           string
+	publicURL      string // "": what the admin used at setup
+	adminToken     registry.Secret
+	key            []byte // nil: the key file in data
+	allowNets      []netip.Prefix
+	trustedProxies []netip.Prefix
+	fcm            fcmSettings
+	apns           apnsSettings
+	vapid          string // "": the public URL
+	burstLimit     int    // 0: none
+	logLevel       slog.Level
+	logJSON        bool
 }
 
 type fcmSettings struct {
@@ -86,19 +87,10 @@ var table = []setting{
 		s.key, err = registry.ParseKey(v)
 		return err
 	}},
-	{"allow-nets", "", false, "`networks` (CIDR, separated by commas) that mail servers and push endpoints may lie in beside the public internet; plain-text IMAP and http: only there", func(s *settings, v string) error {
-		for part := range strings.SplitSeq(v, ",") {
-			p, err := netip.ParsePrefix(strings.TrimSpace(part))
-			if err != nil {
-				return errors.New("want networks such as 192.168.1.0/24,fd00::/8, separated by commas")
-			}
-			if p.Addr().Is4In6() && p.Bits() >= 96 {
-				p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-			}
-			s.allowNets = append(s.allowNets, p.Masked())
-		}
-		return nil
-	}},
+	{"allow-nets", "", false, "`networks` (CIDR, separated by commas) that mail servers and push endpoints may lie in beside the public internet; plain-text IMAP and http: only there",
+		networks(func(s *settings) *[]netip.Prefix { return &s.allowNets })},
+	{"trusted-proxies", "", false, "`networks` (CIDR, separated by commas) of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed",
+		networks(func(s *settings) *[]netip.Prefix { return &s.trustedProxies })},
 	{"fcm-credentials", "", true, "service account `JSON` of the Firebase project", secretText(func(s *settings) *[]byte { return &s.fcm.credentials })},
 	{"fcm-endpoint", "", false, "another base `URL` for FCM, as far as /v1", endpoint(func(s *settings) *string { return &s.fcm.endpoint })},
 	{"apns-key", "", true, "the `text` of the .p8 file, the APNs signing key", secretText(func(s *settings) *[]byte { return &s.apns.key })},
@@ -131,6 +123,22 @@ var table = []setting{
 		}
 		return nil
 	}},
+}
+
+func networks(field func(*settings) *[]netip.Prefix) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		for part := range strings.SplitSeq(v, ",") {
+			p, err := netip.ParsePrefix(strings.TrimSpace(part))
+			if err != nil {
+				return errors.New("want networks such as 192.168.1.0/24,fd00::/8, separated by commas")
+			}
+			if p.Addr().Is4In6() && p.Bits() >= 96 {
+				p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+			}
+			*field(s) = append(*field(s), p.Masked())
+		}
+		return nil
+	}
 }
 
 func text(field func(*settings) *string) func(*settings, string) error {

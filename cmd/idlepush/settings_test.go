@@ -126,6 +126,10 @@ func TestContainerFilesUseOnlySettingsThatExistAndValuesThatParse(t *testing.T) 
 			Ports       []string
 			Environment map[string]string
 			Volumes     []string
+			Profiles    []string
+		}
+		Networks map[string]struct {
+			IPAM struct{ Config []struct{ Subnet string } }
 		}
 		Volumes map[string]any
 	}
@@ -158,6 +162,17 @@ func TestContainerFilesUseOnlySettingsThatExistAndValuesThatParse(t *testing.T) 
 	s, err := parse("serve", nil, func(name string) string { return env[name] }, new(bytes.Buffer))
 	if err != nil || s.listen != ":8080" || s.data != "/data" {
 		t.Errorf("the container would run with %+v, %v", s, err)
+	}
+	if networks := compose.Networks["default"].IPAM.Config; len(networks) != 1 || len(s.trustedProxies) != 1 || networks[0].Subnet != s.trustedProxies[0].String() {
+		t.Errorf("the proxy is in %+v, and those in %v are trusted", networks, s.trustedProxies)
+	}
+	caddy := compose.Services["caddy"]
+	if !slices.Equal(caddy.Profiles, []string{"https"}) || !slices.Contains(caddy.Ports, "443:443") || !slices.Contains(caddy.Volumes, "./Caddyfile:/etc/caddy/Caddyfile:ro") ||
+		caddy.Environment["IDLEPUSH_PUBLIC_URL"] != service.Environment["IDLEPUSH_PUBLIC_URL"] {
+		t.Errorf("the proxy is %+v", caddy)
+	}
+	if file := read(t, "Caddyfile"); !strings.Contains(file, "{$IDLEPUSH_PUBLIC_URL}") || !strings.Contains(file, "reverse_proxy idlepush"+s.listen) {
+		t.Errorf("the proxy leads elsewhere: %s", file)
 	}
 	for _, want := range []string{"./cmd/idlepush", "VOLUME /data", "EXPOSE 8080", "ca-certificates.crt", `CMD ["serve"]`} {
 		if !strings.Contains(dockerfile, want) {

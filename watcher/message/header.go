@@ -33,6 +33,8 @@ type Description struct {
 	From    string
 	Address string // of From, whatever that shows; may be empty
 	Subject string
+	// MessageID is the Message-ID (RFC 5322 section 3.6.4) without its angle brackets; empty where it is none, or longer than 250 bytes.
+	MessageID string
 	// Preview is the beginning of what the sender wrote: no quotes, no signature, nothing of encrypted mail.
 	Preview string
 }
@@ -46,11 +48,23 @@ func Describe(header, text []byte) Description {
 	charset := parseContentType(fields["content-type"]).charset
 	from, address := senderOf(fields, charset)
 	return Description{
-		From:    from,
-		Address: address,
-		Subject: cleanText(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes),
-		Preview: previewOf(fields, text[:min(len(text), textBytes)]),
+		From:      from,
+		Address:   address,
+		Subject:   cleanText(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes),
+		MessageID: messageID(fields["message-id"]),
+		Preview:   previewOf(fields, text[:min(len(text), textBytes)]),
 	}
+}
+
+// messageIDBytes bounds a Message-ID: it goes into the address that a notification leads to.
+const messageIDBytes = 250
+
+func messageID(value []byte) string {
+	id := strings.TrimSuffix(strings.TrimPrefix(string(bytes.TrimSpace(value)), "<"), ">")
+	if len(id) > messageIDBytes || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' || r == '<' || r == '>' }) {
+		return ""
+	}
+	return id
 }
 
 // fields are the header fields of a message or of a part, unfolded, by their name in lower case; of fields that come twice the

@@ -61,3 +61,23 @@ func TestDifferentMailsHaveDifferentFingerprints(t *testing.T) {
 		}
 	}
 }
+
+func TestTheMessageIDIsTakenAsItIsOrNotAtAll(t *testing.T) {
+	for value, want := range map[string]string{
+		"<a.b+c@example.org>":                   "a.b+c@example.org",
+		"  <a@example.org>  ":                   "a@example.org",
+		"\r\n <folded@example.org>":             "folded@example.org",
+		"bare@example.org":                      "bare@example.org",
+		"<two@example.org> <three@example.org>": "",
+		"<with space@example.org>":              "",
+		"<ümlaut@example.org>":                  "",
+		"<\x01@example.org>":                    "",
+		"<" + strings.Repeat("x", 251) + ">":    "",
+		"<" + strings.Repeat("x", 250) + ">":    strings.Repeat("x", 250),
+		"":                                      "",
+	} {
+		if got := Describe([]byte("Message-ID: "+value+"\r\n\r\n"), nil).MessageID; got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package registry
+
+import (
+	"errors"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// maxLink bounds a template, in bytes.
+const maxLink = 500
+
+// What stands in a template for what differs from mail to mail.
+const (
+	linkMessageID = "{message_id}"
+	linkFolder    = "{folder}"
+	linkEmail     = "{email}"
+)
+
+var (
+	linkScheme      = regexp.MustCompile(`^([a-z][a-z0-9+.-]*):`)
+	linkPlaceholder = regexp.MustCompile(`\{[^}]*\}?|\}`)
+)
+
+// scripting are the schemes that run or show what the link itself holds, or what lies on the device.
+var scripting = []string{"javascript", "data", "vbscript", "blob", "file", "filesystem", "about", "view-source"}
+
+// CheckLink says, in words for a person, what is wrong with a template of where a click on a notification leads; nil: nothing. An empty one is none.
+func CheckLink(template string) error {
+	if template == "" {
+		return nil
+	}
+	if len(template) > maxLink {
+		return errors.New("is too long")
+	}
+	if strings.ContainsFunc(template, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("<>\"\\^`|", r) }) {
+		return errors.New("must have no space, control character or quotation mark")
+	}
+	for _, p := range linkPlaceholder.FindAllString(template, -1) {
+		if p != linkMessageID && p != linkFolder && p != linkEmail {
+			return errors.New("knows {message_id}, {folder} and {email} only")
+		}
+	}
+	scheme := linkScheme.FindStringSubmatch(template)
+	if scheme == nil {
+		return errors.New("must be an address with its scheme, such as https: or message:")
+	}
+	if slices.Contains(scripting, scheme[1]) {
+		return errors.New("must be an address that opens something, such as https: or message:")
+	}
+	u, err := url.Parse(fillLink(template, "x", "x", "x"))
+	if err != nil || (scheme[1] == "https" || scheme[1] == "http") && (u.Host == "" || u.User != nil || strings.ContainsAny(authority(template), "{}")) {
+		return errors.New("must be an address that can be opened")
+	}
+	return nil
+}
+
+// authority is the part of an http address that names the host.
+func authority(address string) string {
+	_, rest, _ := strings.Cut(address, "://")
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	return rest
+}
+
+// LinkTo is where a click on a notification of the account's mail leads, by the template that its owner gave; empty: to the page, for there is no template
+// or the mail lacks what it needs.
+func (a Account) LinkTo(n Notification) string {
+	if a.Link == "" || n.Kind != MailKind || n.Content.MessageID == "" && strings.Contains(a.Link, linkMessageID) {
+		return ""
+	}
+	return fillLink(a.Link, n.Content.MessageID, n.Folder, a.Email)
+}
+
+func fillLink(template, messageID, folder, email string) string {
+	return strings.NewReplacer(linkMessageID, escapeLink(messageID), linkFolder, escapeLink(folder), linkEmail, escapeLink(email)).Replace(template)
+}
+
+// escapeLink writes text so that it is one word anywhere in an address.
+func escapeLink(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }

@@ -1,0 +1,205 @@
+package registry
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestAnInviteLetsOneIn(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, _ := admin(t, s, "ann", "password")
+	made, code, err := s.AddInvite(ann.ID, ForPerson, false, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := dawn.Add(time.Hour)
+	if i, by, err := s.Invite(code, now); err != nil || i != made || by != ann {
+		t.Errorf("%+v by %+v, %v", i, by, err)
+	}
+	if _, _, err := s.Accept(code, "Ann", "another password", Visit{}, now); !errors.Is(err, ErrTaken) {
+		t.Errorf("with a name that is taken: %v", err)
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, 3)
+	for i, name := range []string{"bob", "carl", "dora"} {
+		wg.Go(func() { _, _, errs[i] = s.Accept(code, name, "bobs password", Visit{}, now) })
+	}
+	wg.Wait()
+	in := 0
+	for _, err := range errs {
+		if err == nil {
+			in++
+		} else if !errors.Is(err, ErrNotFound) {
+			t.Error(err)
+		}
+	}
+	list, err := s.Users()
+	if in != 1 || err != nil || len(list) != 2 || sizes(t, s)["invites"] != 0 {
+		t.Errorf("%d came in, there are %+v, %v", in, list, err)
+	}
+	i := slices.IndexFunc(list, func(u User) bool { return u.ID != ann.ID })
+	if list[i].Admin {
+		t.Error("they are an admin")
+	}
+	if u, session, err := s.Login(list[i].Name, "bobs password", Visit{}, now); err != nil || u != list[i] || session == "" {
+		t.Errorf("%+v, %v", u, err)
+	}
+}
+
+func TestAnInviteForADeviceIsForTheOneWhoMadeIt(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	bob := someone(t, s, "bob")
+	_, code, err := s.AddInvite(bob.ID, ForDevice, true, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, session, err := s.Accept(code, "eve", "password", Visit{Name: "Safari", Stay: true}, dawn.Add(14*time.Minute))
+	if err != nil || u != bob {
+		t.Fatalf("%+v, %v", u, err)
+	}
+	if got, row, err := s.Authenticate(session, dawn.Add(time.Hour)); err != nil || got != bob || row.Name != "Safari" || !row.Stay {
+		t.Errorf("%+v %+v, %v", got, row, err)
+	}
+}
+
+func TestAnInviteEnds(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, _ := admin(t, s, "ann", "password")
+	other, err := s.AddUser("other", "password", true, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	invite := func(by User, f InviteFor) (Invite, string) {
+		i, code, err := s.AddInvite(by.ID, f, false, dawn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i, code
+	}
+	gone := func(code string, now time.Time) {
+		t.Helper()
+		if _, _, err := s.Invite(code, now); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%v", err)
+		}
+		if _, _, err := s.Accept(code, "eve", "password", Visit{}, now); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%v", err)
+		}
+	}
+	gone("no such code", dawn)
+	_, device := invite(ann, ForDevice)
+	gone(device, dawn.Add(15*time.Minute))
+	_, late := invite(ann, ForPerson)
+	gone(late, dawn.AddDate(0, 0, 7))
+	back, taken := invite(ann, ForPerson)
+	if err := s.RemoveInvite(back.ID); err != nil {
+		t.Fatal(err)
+	}
+	gone(taken, dawn)
+	no := false
+	_, demoted := invite(other, ForPerson)
+	if _, err := s.UpdateUser(other.ID, UserPatch{Admin: &no}); err != nil {
+		t.Fatal(err)
+	}
+	gone(demoted, dawn)
+	if list, err := s.Invites(dawn.Add(time.Hour)); err != nil || len(list) != 2 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if err := s.Purge(t.Context(), dawn.AddDate(0, 0, 7)); err != nil || sizes(t, s)["invites"] != 0 {
+		t.Errorf("%d are left, %v", sizes(t, s)["invites"], err)
+	}
+}
+
+func TestSomebodyIsAlwaysAnAdmin(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, _ := admin(t, s, "ann", "password")
+	bob, err := s.AddUser("bob", "password", false, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddUser("BOB", "password", false, dawn); !errors.Is(err, ErrTaken) {
+		t.Errorf("a second of the name: %v", err)
+	}
+	yes, no := true, false
+	if err := s.RemoveUser(ann.ID); !errors.Is(err, ErrLastAdmin) {
+		t.Errorf("removing the last: %v", err)
+	}
+	if _, err := s.UpdateUser(ann.ID, UserPatch{Name: "Anna", Admin: &no}); !errors.Is(err, ErrLastAdmin) {
+		t.Errorf("demoting the last: %v", err)
+	}
+	if u, err := s.User(ann.ID); err != nil || u != ann {
+		t.Errorf("a refused change changed %+v, %v", u, err)
+	}
+	if u, err := s.UpdateUser(bob.ID, UserPatch{Admin: &yes}); err != nil || !u.Admin {
+		t.Fatal(u, err)
+	}
+	// Both at once, decided in one commit.
+	release := holdCommit(t, s)
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	for i, id := range []string{ann.ID, bob.ID} {
+		wg.Go(func() { errs[i] = s.RemoveUser(id) })
+	}
+	awaitWaiting(s, 2)
+	release()
+	wg.Wait()
+	if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), ErrLastAdmin) {
+		t.Errorf("both at once: %v", errs)
+	}
+}
+
+func TestAUserWhoIsRemovedLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, _ := admin(t, s, "ann", "password")
+	before := sizes(t, s)
+	bob, err := s.AddUser("bob", "password", false, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, shared := mailbox(t, s, bob, "bob@example.org"), mailbox(t, s, ann, "ann@example.org")
+	shared.SharedWith = []string{bob.ID}
+	if _, err := s.UpdateAccount(shared, dawn); err != nil {
+		t.Fatal(err)
+	}
+	d, _, session := inSession(t, s, "bob")
+	arrive(t, s, own, 2, dawn)
+	if _, _, err := s.AddToken(bob.ID, "app", DeviceScope, dawn); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.AddInvite(bob.ID, ForDevice, false, dawn); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveUser(bob.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
+		t.Errorf("the session: %v", err)
+	}
+	if _, err := s.Account(own.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the account: %v", err)
+	}
+	if _, err := s.Device(d.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the device: %v", err)
+	}
+	if a, err := s.Account(shared.ID); err != nil || len(a.SharedWith) > 0 {
+		t.Errorf("what was shared with them: %+v, %v", a, err)
+	}
+	if err := errors.Join(s.RemoveAccount(shared.ID), s.Purge(t.Context(), dawn)); err != nil {
+		t.Fatal(err)
+	}
+	for bucket, n := range sizes(t, s) {
+		if n != before[bucket] {
+			t.Errorf("%d rows of %s are left, %d were there before", n, bucket, before[bucket])
+		}
+	}
+	if err := s.RemoveUser(bob.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("again: %v", err)
+	}
+}

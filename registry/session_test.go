@@ -1,0 +1,163 @@
+package registry
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+func TestATokenEndsByItsLimits(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	at := func(d time.Duration) time.Time { return dawn.Add(d) }
+	short := Token{Session: true, Created: dawn, Used: dawn, Expires: at(SessionLifetime)}
+	long := Token{Session: true, Stay: true, Created: dawn, Used: dawn, Expires: at(StayLifetime)}
+	used := func(t Token, d time.Duration) Token { t.Used = at(d); return t }
+	for name, row := range map[string]struct {
+		token Token
+		now   time.Time
+		ended bool
+	}{
+		"a bearer token does not":               {Token{Created: dawn}, at(1000 * day), false},
+		"idle, not yet":                         {short, at(SessionIdle - 1), false},
+		"idle":                                  {short, at(SessionIdle), true},
+		"used meanwhile":                        {used(short, 11*time.Hour), at(20 * time.Hour), false},
+		"used all the time, not yet":            {used(short, SessionLifetime-time.Hour), at(SessionLifetime - 1), false},
+		"used all the time":                     {used(short, SessionLifetime-time.Hour), at(SessionLifetime), true},
+		"staying, idle, not yet":                {long, at(StayIdle - 1), false},
+		"staying, idle":                         {long, at(StayIdle), true},
+		"staying, used all the time":            {used(long, StayLifetime-day), at(StayLifetime), true},
+		"made before sessions knew of use":      {Token{Session: true, Created: dawn, Expires: at(30 * day)}, at(SessionIdle), true},
+		"made before, and used on the same day": {Token{Session: true, Created: dawn, Expires: at(30 * day)}, at(time.Hour), false},
+	} {
+		if got := row.token.ended(row.now); got != row.ended {
+			t.Errorf("%s: ended is %v", name, got)
+		}
+	}
+}
+
+func TestASessionThatIsUsedLives(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, _ := admin(t, s, "ann", "password")
+	_, session, err := s.Login("ann", "password", Visit{Name: "Firefox on Android"}, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := dawn
+	for now.Before(dawn.Add(3 * 24 * time.Hour)) {
+		now = now.Add(11 * time.Hour)
+		if u, row, err := s.Authenticate(session, now); err != nil || u != ann || !row.Used.Equal(now) || row.Name != "Firefox on Android" {
+			t.Fatalf("%+v %+v, %v", u, row, err)
+		}
+	}
+	if list, err := s.Sessions(ann.ID, now); err != nil || len(list) != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if _, _, err := s.Authenticate(session, now.Add(SessionIdle)); !errors.Is(err, ErrDenied) {
+		t.Errorf("after it was idle: %v", err)
+	}
+	if list, err := s.Sessions(ann.ID, now.Add(SessionIdle)); err != nil || len(list) > 0 {
+		t.Errorf("the ended one is listed: %+v, %v", list, err)
+	}
+}
+
+// Each request with a session asks; a commit each time would wear the disk.
+func TestASessionInUseIsWrittenSeldom(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	admin(t, s, "ann", "password")
+	_, session, err := s.Login("ann", "password", Visit{}, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := writes(t, s)
+	for i := range 599 {
+		if _, _, err := s.Authenticate(session, dawn.Add(time.Duration(i)*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := writes(t, s) - before; n != 0 {
+		t.Errorf("%d commits within ten minutes", n)
+	}
+}
+
+// writes is how many write transactions there were.
+func writes(t *testing.T, s *Store) (id int) {
+	t.Helper()
+	if err := s.view(func(tx *bolt.Tx) error { id = tx.ID(); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// inSession is a device that registered itself in a new session of the user, and the session.
+func inSession(t *testing.T, s *Store, name string) (Device, Token, string) {
+	t.Helper()
+	u, session, err := s.Login(name, "password", Visit{Stay: true}, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, row, err := s.Authenticate(session, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := register(t, s, Device{User: u.ID, Name: "phone", Session: row.ID, Transport: FCM, Token: Secret(row.ID), Content: Wake})
+	return d, row, session
+}
+
+func TestABrowserThatIsLoggedOutDoesNotRing(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, _ := admin(t, s, "ann", "password")
+	bob := someone(t, s, "bob")
+	d, row, session := inSession(t, s, "ann")
+	other, _, _ := inSession(t, s, "ann")
+	if err := s.RemoveSession(bob.ID, row.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("ended by another: %v", err)
+	}
+	if err := s.RemoveToken(ann.ID, row.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a session passes for a bearer token: %v", err)
+	}
+	if err := s.RemoveSession(ann.ID, row.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
+		t.Errorf("the session: %v", err)
+	}
+	if _, err := s.Device(d.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("its device: %v", err)
+	}
+	if _, err := s.Device(other.ID); err != nil {
+		t.Errorf("the device of another session: %v", err)
+	}
+}
+
+func TestARemovedPhoneCannotRegisterItselfAnew(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	admin(t, s, "ann", "password")
+	lost, _, session := inSession(t, s, "ann")
+	_, own, present := inSession(t, s, "ann")
+	if err := s.RemoveDevice(lost.ID, own.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
+		t.Errorf("the session of the phone that was removed: %v", err)
+	}
+	if _, _, err := s.Authenticate(present, dawn); err != nil {
+		t.Errorf("the session that removed it: %v", err)
+	}
+	mine, err := s.Devices(own.User)
+	if err != nil || len(mine) != 1 {
+		t.Fatal(mine, err)
+	}
+	if err := s.RemoveDevice(mine[0].ID, own.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Authenticate(present, dawn); err != nil {
+		t.Errorf("the session that removed its own device: %v", err)
+	}
+}

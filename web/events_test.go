@@ -1,0 +1,157 @@
+package web
+
+import (
+	"bufio"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+// stream is an open stream of events.
+type stream struct {
+	t     testing.TB
+	res   *http.Response
+	lines *bufio.Scanner
+}
+
+// listen opens a stream; the caller is known by the token or, where that is empty, by the cookie.
+func (h *house) listen(token string, cookie *http.Cookie) *stream {
+	h.t.Helper()
+	r := h.request(token, "GET", "/events", nil)
+	if cookie != nil {
+		r.AddCookie(cookie)
+	}
+	res, err := http.DefaultTransport.RoundTrip(r)
+	fatal(h.t, err)
+	h.t.Cleanup(func() { res.Body.Close() })
+	s := &stream{h.t, res, bufio.NewScanner(res.Body)}
+	if res.StatusCode != 200 {
+		return s
+	}
+	if res.Header.Get("Content-Type") != "text/event-stream" || !s.lines.Scan() || s.lines.Text() != ": listening" {
+		h.t.Fatalf("it is no stream: %v, %q", res.Header, s.lines.Text())
+	}
+	return s
+}
+
+// next is the next event; false: the stream has ended.
+func (s *stream) next() (kind, id string, ok bool) {
+	s.t.Helper()
+	for s.lines.Scan() {
+		if data, ok := strings.CutPrefix(s.lines.Text(), "data: "); ok {
+			var e Event
+			fatal(s.t, json.Unmarshal([]byte(data), &e))
+			return e.Kind, e.ID, true
+		}
+	}
+	return "", "", false
+}
+
+func TestOnlyWhoeverIsLoggedInListens(t *testing.T) {
+	h := newHouse(t)
+	for token, want := range map[string]int{"": 401, h.anna.device: 403, adminToken: 403, h.anna.full: 200} {
+		if got := h.listen(token, nil).res.StatusCode; got != want {
+			t.Errorf("it is %d, want %d", got, want)
+		}
+	}
+	if got := h.listen("", h.logIn("Ben")).res.StatusCode; got != 200 {
+		t.Errorf("with a session it is %d", got)
+	}
+}
+
+func TestThePageHearsOfWhatItsUserMaySeeAndOfNothingElse(t *testing.T) {
+	h := newHouse(t)
+	annas, bens := h.listen(h.anna.full, nil), h.listen(h.ben.full, nil)
+	account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+	device := h.call(h.ben.full, "POST", "/devices", fcmDevice(), 201).id()
+	if kind, id, _ := annas.next(); kind != "account" || id != account {
+		t.Errorf("Anna heard of %s %s", kind, id)
+	}
+	if kind, id, _ := bens.next(); kind != "device" || id != device {
+		t.Errorf("Ben heard of %s %s", kind, id)
+	}
+	_, err := h.store.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2},
+		Mails: []registry.Mail{{UID: 1, Content: registry.Content{From: "Oma", Subject: "Kuchen"}}}, At: time.Now()})
+	fatal(t, err)
+	if kind, id, _ := annas.next(); kind != "notification" || id != registry.StableID(account, "INBOX", 1, 1) {
+		t.Errorf("Anna heard of %s %s", kind, id)
+	}
+}
+
+func TestAStreamEndsWithItsSessionAndWithTheServer(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.logIn("Anna")
+	ended, other := h.listen("", cookie), h.listen(h.anna.full, nil)
+	r := h.request("", "DELETE", "/login", nil)
+	r.AddCookie(cookie)
+	if a := h.send(r); a.status != 204 {
+		t.Fatal(a.raw)
+	}
+	if kind, id, ok := ended.next(); ok {
+		t.Errorf("after logging out it heard of %s %s", kind, id)
+	}
+	if kind, _, _ := other.next(); kind != "session" {
+		t.Errorf("the other stream heard of %s", kind)
+	}
+	close(h.stop)
+	if kind, id, ok := other.next(); ok {
+		t.Errorf("while the server stops it heard of %s %s", kind, id)
+	}
+}
+
+func TestOnePersonOpensABoundedNumberOfStreams(t *testing.T) {
+	h := newHouse(t)
+	var open []*stream
+	for range mostStreams {
+		open = append(open, h.listen(h.anna.full, nil))
+	}
+	h.call(h.anna.full, "GET", "/events", nil, 429)
+	h.listen(h.ben.full, nil)
+	close(h.stop)
+	for _, s := range open {
+		s.next()
+	}
+	h.server.streams.mu.Lock()
+	defer h.server.streams.mu.Unlock()
+	if n := h.server.streams.count[h.anna.id]; n > mostStreams {
+		t.Errorf("%d are counted", n)
+	}
+}
+
+// A proxy ends what is silent for a minute.
+func TestASilentStreamShowsThatItLives(t *testing.T) {
+	h := newHouse(t)
+	synctest.Test(t, func(t *testing.T) {
+		r := h.request(h.anna.full, "GET", "/events", nil).WithContext(t.Context())
+		w := &beats{header: http.Header{}}
+		l := h.store.Listen(h.anna.id)
+		defer l.Stop()
+		stop := make(chan struct{})
+		s := &server{Config: Config{Store: h.store, Stopping: stop}}
+		var streaming sync.WaitGroup
+		streaming.Go(func() { s.stream(r, w, l) })
+		time.Sleep(4 * time.Minute)
+		close(stop)
+		streaming.Wait()
+		if w.flushed < 9 {
+			t.Errorf("it was heard %d times in four minutes", w.flushed)
+		}
+	})
+}
+
+// beats counts what is sent.
+type beats struct {
+	header  http.Header
+	flushed int
+}
+
+func (b *beats) Header() http.Header         { return b.header }
+func (b *beats) Write(p []byte) (int, error) { return len(p), nil }
+func (b *beats) WriteHeader(int)             {}
+func (b *beats) Flush()                      { b.flushed++ }

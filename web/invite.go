@@ -1,0 +1,185 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/boombuler/barcode/qr"
+
+	"idlepush/registry"
+)
+
+// Invite lets in whoever has its code, once.
+type Invite struct {
+	ID      string    `json:"id"`
+	For     string    `json:"for" enum:"person,device" doc:"person: to become a user; device: another browser of the user who made it"`
+	Admin   bool      `json:"admin" doc:"Whether the person will be an admin"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires" doc:"Until when it can be accepted"`
+}
+
+// MadeInvite is an invite that was made just now.
+type MadeInvite struct {
+	Invite
+	Code string   `json:"code" doc:"What lets in, shown only now"`
+	URL  string   `json:"url" doc:"The page where it is accepted"`
+	QR   []string `json:"qr" doc:"The same as a QR code: rows of 0 (light) and 1 (dark), without the light edge of four that it needs"`
+}
+
+// NewInvite asks for an invite.
+type NewInvite struct {
+	For   string `json:"for" enum:"person,device"`
+	Admin bool   `json:"admin,omitempty" doc:"person: to become an admin"`
+}
+
+// Invited is what the one who has a code may know.
+type Invited struct {
+	For     string    `json:"for" enum:"person,device"`
+	By      string    `json:"by" doc:"The name of the user who invites"`
+	Expires time.Time `json:"expires"`
+}
+
+// Acceptance is who accepts an invite.
+type Acceptance struct {
+	Name     string `json:"name,omitempty" minLength:"1" maxLength:"64" doc:"Of a new person: what to log in with"`
+	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"Of a new person"`
+}
+
+// byInvite names an invite: by its code where that lets in, by its id for those who see it.
+type byInvite struct {
+	Invite string `path:"invite" maxLength:"100" doc:"Its code; to take it back, its id"`
+}
+
+type acceptance struct {
+	Invite string `path:"invite" maxLength:"100"`
+	Body   Acceptance
+}
+
+func inviteOf(i registry.Invite) Invite {
+	return Invite{i.ID, string(i.For), i.Admin, i.Created.UTC(), i.Expires.UTC()}
+}
+
+func (s *server) createInvite(_ context.Context, c caller, in *body[NewInvite]) (*body[MadeInvite], error) {
+	b := in.Body
+	if b.For == string(registry.ForPerson) {
+		if err := manages(c); err != nil {
+			return nil, err
+		}
+	} else if b.Admin {
+		return nil, &FieldError{"admin", "is for persons only; leave it out"}
+	}
+	home := s.PublicURL()
+	if home == "" {
+		home = c.home
+	}
+	i, code, err := s.Store.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	made := MadeInvite{Invite: inviteOf(i), Code: code, URL: home + "/#/join/" + code}
+	made.QR, err = qrRows(made.URL)
+	return &body[MadeInvite]{made}, err
+}
+
+// qrRows is the text as a QR code, row by row.
+func qrRows(text string) ([]string, error) {
+	code, err := qr.Encode(text, qr.M, qr.Auto)
+	if err != nil {
+		return nil, err
+	}
+	size := code.Bounds().Dx()
+	rows := make([]string, size)
+	for y := range rows {
+		row := make([]byte, size)
+		for x := range row {
+			row[x] = '0'
+			if r, _, _, _ := code.At(x, y).RGBA(); r == 0 {
+				row[x] = '1'
+			}
+		}
+		rows[y] = string(row)
+	}
+	return rows, nil
+}
+
+// inviteSeen reports whether an invite is the caller's to see and take back.
+func inviteSeen(c caller, i registry.Invite) bool {
+	return i.By == c.user.ID || i.For == registry.ForPerson && c.user.Admin
+}
+
+func (s *server) listInvites(_ context.Context, c caller, in *pageOf) (*body[List[Invite]], error) {
+	invites, err := s.Store.Invites(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	invites = slices.DeleteFunc(invites, func(i registry.Invite) bool { return !inviteSeen(c, i) })
+	return listOf(invites, func(i registry.Invite) place { return placeOf(i.Created, i.ID) }, *in, func(i registry.Invite) (Invite, error) { return inviteOf(i), nil })
+}
+
+func (s *server) deleteInvite(_ context.Context, c caller, in *byInvite) (*struct{}, error) {
+	invites, err := s.Store.Invites(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(invites, func(i registry.Invite) bool { return i.ID == in.Invite && inviteSeen(c, i) }) {
+		return nil, registry.ErrNotFound
+	}
+	return nil, s.Store.RemoveInvite(in.Invite)
+}
+
+// inviteGone is the one answer for an invite that lets nobody in, whatever the reason.
+func inviteGone(err error) error {
+	if errors.Is(err, registry.ErrNotFound) {
+		return problem(http.StatusNotFound, "invite_gone", "This invite was used already, or it is too old. Ask for a new one.")
+	}
+	return err
+}
+
+func (s *server) lookAtInvite(_ context.Context, c caller, in *byInvite) (*body[Invited], error) {
+	if err := s.passwordTried(c, ""); err != nil {
+		return nil, err
+	}
+	i, by, err := s.Store.Invite(in.Invite, time.Now())
+	if err != nil {
+		return nil, inviteGone(err)
+	}
+	return &body[Invited]{Invited{string(i.For), by.Name, i.Expires.UTC()}}, nil
+}
+
+func (s *server) acceptInvite(_ context.Context, c caller, in *acceptance) (*loggedIn, error) {
+	visit, err := c.visit(true)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.passwordTried(c, ""); err != nil {
+		return nil, err
+	}
+	b := in.Body
+	i, _, err := s.Store.Invite(in.Invite, time.Now())
+	if err != nil {
+		return nil, inviteGone(err)
+	}
+	if i.For == registry.ForPerson {
+		var f faults
+		if b.Name == "" {
+			f.add("name", "is required")
+		}
+		if b.Password == "" {
+			f.add("password", "is required")
+		}
+		if err := f.err(); err != nil {
+			return nil, err
+		}
+		if err := checkName(b.Name); err != nil {
+			return nil, err
+		}
+	}
+	u, session, err := s.Store.Accept(in.Invite, b.Name, b.Password, visit, time.Now())
+	if err != nil {
+		return nil, inviteGone(err)
+	}
+	return &loggedIn{c.cookie(session, true), LoggedIn{userOf(u)}}, nil
+}

@@ -1,0 +1,94 @@
+package web
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestAnInviteMakesAPersonOnce(t *testing.T) {
+	h := newHouse(t)
+	made := h.call(h.anna.full, "POST", "/invites", object{"for": "person"}, 201)
+	code := made.body["code"].(string)
+	if url := made.body["url"]; url != "https://house.example.net/#/join/"+code {
+		t.Errorf("it leads to %v", url)
+	}
+	rows := made.body["qr"].([]any)
+	for _, row := range rows {
+		if !regexp.MustCompile(`^[01]+$`).MatchString(row.(string)) || len(row.(string)) != len(rows) {
+			t.Fatalf("the QR code is no square: %v", rows)
+		}
+	}
+	if !strings.HasPrefix(rows[0].(string), "1111111") || len(rows) < 25 {
+		t.Errorf("the QR code has no finder in its corner: %v", rows[0])
+	}
+	if list := h.call(h.anna.full, "GET", "/invites", nil, 200); strings.Contains(list.raw, code) || !strings.Contains(list.raw, made.id()) {
+		t.Errorf("the list shows the code, or not the invite: %s", list.raw)
+	}
+	if list := h.call(h.ben.full, "GET", "/invites", nil, 200); len(list.body["items"].([]any)) != 0 {
+		t.Errorf("Ben sees it: %s", list.raw)
+	}
+	look := h.call("", "GET", "/invites/"+code, nil, 200)
+	if look.body["for"] != "person" || look.body["by"] != "Anna" {
+		t.Errorf("it is %s", look.raw)
+	}
+	accept := object{"name": "Carla", "password": password}
+	h.call("", "POST", "/invites/"+code, object{}, 422).wantFields(t, "name", "password")
+	h.call("", "POST", "/invites/"+code, accept.with("password", "short"), 422).wantFields(t, "password")
+	h.call("", "POST", "/invites/"+code, accept.with("name", "ben"), 422).wantFields(t, "name")
+	a := h.call("", "POST", "/invites/"+code, accept, 201)
+	c, err := http.ParseSetCookie(a.header.Get("Set-Cookie"))
+	fatal(t, err)
+	r := h.request("", "GET", "/me", nil)
+	r.AddCookie(c)
+	if me := h.send(r); me.body["name"] != "Carla" || me.body["admin"] != false {
+		t.Errorf("the session is %s", me.raw)
+	}
+	gone := h.call("", "POST", "/invites/"+code, accept.with("name", "Dora"), 404)
+	never := h.call("", "POST", "/invites/NEVERWAS", accept.with("name", "Dora"), 404)
+	if gone.raw != never.raw || gone.body["code"] != "invite_gone" {
+		t.Errorf("a used one and one that never was differ: %s, %s", gone.raw, never.raw)
+	}
+	h.call("", "GET", "/invites/"+code, nil, 404)
+	if strings.Contains(h.log.String(), code) {
+		t.Error("the log holds the code")
+	}
+}
+
+func TestAnInviteForADeviceLetsOnesOwnPhoneIn(t *testing.T) {
+	h := newHouse(t)
+	h.call(h.ben.full, "POST", "/invites", object{"for": "device", "admin": true}, 422).wantFields(t, "admin")
+	h.call(h.ben.full, "POST", "/invites", object{"for": "cat"}, 422).wantFields(t, "for")
+	code := h.call(h.ben.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
+	if list := h.call(h.anna.full, "GET", "/invites", nil, 200); len(list.body["items"].([]any)) != 0 {
+		t.Errorf("an admin sees it: %s", list.raw)
+	}
+	c, err := http.ParseSetCookie(h.call("", "POST", "/invites/"+code, object{}, 201).header.Get("Set-Cookie"))
+	fatal(t, err)
+	r := h.request("", "GET", "/me", nil)
+	r.AddCookie(c)
+	if me := h.send(r); me.body["name"] != "Ben" {
+		t.Errorf("the session is %s", me.raw)
+	}
+}
+
+func TestInvitesAreGuessedSlowly(t *testing.T) {
+	h := newHouse(t)
+	for range 10 {
+		h.call("", "GET", "/invites/GUESS", nil, 404)
+	}
+	h.call("", "GET", "/invites/GUESS", nil, 429)
+	h.call("", "POST", "/invites/GUESS", object{}, 429)
+}
+
+func TestOverPlainHTTPNobodyAcceptsAnInvite(t *testing.T) {
+	h := newHouse(t)
+	code := h.call(h.anna.full, "POST", "/invites", object{"for": "person"}, 201).body["code"].(string)
+	r := h.request("", "POST", "/invites/"+code, object{"name": "Carla", "password": password})
+	r.Host = "192.168.1.4:8080"
+	if a := h.send(r); a.status != 403 || a.body["code"] != "https_needed" {
+		t.Errorf("%d, %s", a.status, a.raw)
+	}
+	h.call("", "GET", "/invites/"+code, nil, 200)
+}

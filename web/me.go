@@ -1,0 +1,62 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+	"unicode"
+
+	"idlepush/registry"
+)
+
+// User is a person of the household or team.
+type User struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name" doc:"What the person logs in with"`
+	Admin   bool      `json:"admin" doc:"Whether the person manages people"`
+	Created time.Time `json:"created"`
+}
+
+func userOf(u registry.User) User {
+	return User{ID: u.ID, Name: u.Name, Admin: u.Admin, Created: u.Created.UTC()}
+}
+
+func (s *server) getMe(_ context.Context, c caller, _ *struct{}) (*body[User], error) {
+	return &body[User]{userOf(c.user)}, nil
+}
+
+// MePatch changes what is given.
+type MePatch struct {
+	Name            string `json:"name,omitempty" minLength:"1" maxLength:"64"`
+	Password        string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"A new one; ends all sessions"`
+	CurrentPassword string `json:"current_password,omitempty" maxLength:"1024" doc:"Needed to set a new one"`
+}
+
+func (s *server) patchMe(_ context.Context, c caller, in *body[MePatch]) (*body[User], error) {
+	b := in.Body
+	if err := checkName(b.Name); err != nil {
+		return nil, err
+	}
+	if b.Password != "" {
+		if err := s.passwordTried(c, c.user.Name); err != nil {
+			return nil, err
+		}
+	}
+	u, err := s.Store.UpdateOwn(c.user.ID, b.Name, b.CurrentPassword, b.Password)
+	if errors.Is(err, registry.ErrDenied) {
+		return nil, unprocessable("current_password", "wrong_password", "The current password is wrong.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &body[User]{userOf(u)}, nil
+}
+
+// checkName refuses names that look like another.
+func checkName(name string) error {
+	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return &FieldError{"name", "must be printable, without a space at either end"}
+	}
+	return nil
+}

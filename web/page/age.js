@@ -1,0 +1,30 @@
+import { el } from "./dom.js";
+
+const { texts } = self;
+
+// words is how long ago a time was, or how far ahead it is, in words.
+export function words(time, now = Date.now()) {
+	const seconds = Math.round((now - Date.parse(time)) / 1000);
+	const distance = Math.abs(seconds);
+	const units = [[60, 1, "second"], [3600, 60, "minute"], [86400, 3600, "hour"], [Infinity, 86400, "day"]];
+	const [, size, unit] = units.find(([below]) => distance < below);
+	return new Intl.RelativeTimeFormat(texts.language, { numeric: "auto" }).format(-Math.sign(seconds) * Math.floor(distance / size), unit);
+}
+
+// age is a time that says how long ago it was, and goes on saying so.
+export function age(time) {
+	return el("time", { datetime: time, title: new Date(time).toLocaleString(texts.language), class: "age" }, words(time));
+}
+
+// clock is a time of day, with the day where that is another one.
+export function clock(time) {
+	const date = new Date(time);
+	const today = date.toDateString() === new Date().toDateString();
+	return date.toLocaleString(texts.language, today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
+}
+
+setInterval(() => {
+	for (const node of document.querySelectorAll("time.age")) {
+		node.textContent = words(node.dateTime);
+	}
+}, 5000);

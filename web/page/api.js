@@ -1,0 +1,57 @@
+const { texts } = self;
+
+// Problem is an answer that is no success, or none: message is a sentence for people, fields says what is wrong with which.
+export class Problem extends Error {
+	constructor(status, code, message, fields = []) {
+		super(message);
+		Object.assign(this, { status, code, fields });
+	}
+}
+
+let onUnauthorized = () => {};
+
+// whenUnauthorized sets what happens when the session has ended.
+export function whenUnauthorized(act) {
+	onUnauthorized = act;
+}
+
+// call makes a request below /api/v1 and gives what the answer holds; undefined where it is empty. It throws a Problem.
+export async function call(method, path, body) {
+	let response;
+	try {
+		response = await fetch(`/api/v1${path}`, {
+			method,
+			headers: body === undefined ? {} : { "Content-Type": "application/json" },
+			body: body === undefined ? undefined : JSON.stringify(body),
+		});
+	} catch {
+		throw new Problem(0, "offline", texts.offline);
+	}
+	const text = await response.text();
+	let answer;
+	try {
+		answer = text === "" ? undefined : JSON.parse(text);
+	} catch {
+		throw new Problem(response.status, "unreadable", texts.unreadable);
+	}
+	if (response.ok) {
+		return answer;
+	}
+	if (response.status === 401 && answer?.code === "unauthorized") {
+		onUnauthorized();
+	}
+	throw new Problem(response.status, answer?.code, answer?.detail ?? texts.unreadable, answer?.errors);
+}
+
+// all gives every item of a list, which the API hands out in parts.
+export async function all(path) {
+	const items = [];
+	for (let after = ""; ;) {
+		const list = await call("GET", `${path}?limit=200${after && `&after=${encodeURIComponent(after)}`}`);
+		items.push(...list.items);
+		if (!list.next) {
+			return items;
+		}
+		after = list.next;
+	}
+}

@@ -1,0 +1,115 @@
+import { call, whenUnauthorized } from "./api.js";
+import { el, tell } from "./dom.js";
+import { listen } from "./live.js";
+import { heal, register, sweep } from "./ring.js";
+import { go, session } from "./session.js";
+import { activity, mail } from "./views/activity.js";
+import { device } from "./views/device.js";
+import { devices } from "./views/devices.js";
+import { join, login, setup } from "./views/enter.js";
+import { mailbox } from "./views/mailbox.js";
+import { mailboxes } from "./views/mailboxes.js";
+import { me } from "./views/me.js";
+import { add } from "./views/add.js";
+import { people } from "./views/people.js";
+import { welcome } from "./views/welcome.js";
+
+const { texts } = self;
+
+// A view gives {title, node, on}: on are the kinds of changes at which it is to be drawn anew; a form has none, so that nothing is lost that is being typed.
+const views = { "": mailboxes, setup, join, login, welcome, mailboxes, add, mailbox, devices, device, activity, mail, people, me };
+const open = ["setup", "join", "login"]; // to anybody
+
+const main = document.getElementById("main");
+const nav = document.getElementById("nav");
+let drawn = 0; // counts, so that a view that took long is not put over a later one
+let shown = []; // the kinds of changes that concern the view that is shown
+let stopListening;
+
+// draw shows the view of the address. Where it is only drawn anew, focus and scrolling stay.
+async function draw(anew = false) {
+	const turn = ++drawn;
+	const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
+	if (!session.user && !open.includes(name)) {
+		sessionStorage.setItem("then", location.hash);
+		go("login");
+		return;
+	}
+	let view;
+	try {
+		view = await (views[name] ?? missing)(...rest.map(decodeURIComponent));
+	} catch (problem) {
+		view = { title: texts.notFound, node: el("p", {}, problem.status === 404 ? texts.notFound : problem.message), on: problem.status === 404 ? [] : ["all"] };
+	}
+	if (turn !== drawn) {
+		return;
+	}
+	shown = view.on ?? [];
+	document.title = `${view.title} · idlepush`;
+	const focused = anew && document.activeElement?.id;
+	const title = el("h1", { tabindex: "-1" }, view.title);
+	main.replaceChildren(title, ...[view.node].flat());
+	menu(name);
+	if (!anew) {
+		scrollTo(0, 0);
+		title.focus();
+	} else if (focused) {
+		document.getElementById(focused)?.focus();
+	}
+}
+
+function missing() {
+	return { title: texts.notFound, node: el("p", {}, el("a", { href: "#/" }, texts.nav.mailboxes)) };
+}
+
+function menu(name) {
+	nav.hidden = !session.user || name === "welcome" || open.includes(name);
+	const parts = { mailboxes: ["", "mailboxes", "mailbox", "add"], devices: ["devices", "device"], activity: ["activity", "mail"], people: ["people"], me: ["me"] };
+	nav.replaceChildren(...Object.entries(parts).filter(([part]) => part !== "people" || session.user?.admin).map(([part, names]) =>
+		el("a", { href: `#/${part}`, id: `nav-${part}`, "aria-current": names.includes(name) ? "page" : undefined }, texts.nav[part])));
+}
+
+// entered begins what a session has: changes as they happen, and a browser that goes on ringing.
+export function entered(user) {
+	session.user = user;
+	stopListening?.();
+	stopListening = listen((kinds) => {
+		if (kinds.includes("all") || kinds.some((kind) => shown.includes(kind))) {
+			draw(true);
+		}
+	});
+	if (window.isSecureContext && "serviceWorker" in navigator) {
+		register().then(heal).then(sweep).catch((problem) => tell(problem.message));
+	}
+}
+
+whenUnauthorized(() => {
+	const had = session.user;
+	session.user = undefined;
+	stopListening?.();
+	if (had) {
+		draw();
+	}
+});
+
+window.addEventListener("hashchange", () => draw());
+window.addEventListener("idlepush-entered", ({ detail }) => entered(detail));
+document.addEventListener("visibilitychange", () => {
+	if (session.user && document.visibilityState === "visible") {
+		sweep().catch(() => {}); // at the next opening, then
+	}
+});
+navigator.serviceWorker?.addEventListener("message", ({ data }) => {
+	if (typeof data?.go === "string") {
+		location.hash = data.go;
+	}
+});
+
+try {
+	entered(await call("GET", "/me"));
+} catch (problem) {
+	if (problem.status !== 401) {
+		tell(problem.message);
+	}
+}
+await draw();

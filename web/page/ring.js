@@ -1,0 +1,145 @@
+import { all, call, Problem } from "./api.js";
+
+const { remember, texts } = self;
+
+let registered;
+
+// register installs the service worker, once.
+export function register() {
+	registered ??= navigator.serviceWorker.register("/sw.js", { updateViaCache: "none" }).then(() => navigator.serviceWorker.ready);
+	return registered;
+}
+
+// platform is what the page runs on, as far as people must do other things there.
+export function platform(agent = navigator.userAgent, touch = navigator.maxTouchPoints) {
+	if (/iPhone|iPad|iPod/.test(agent) || (/Macintosh/.test(agent) && touch > 1)) {
+		return "ios"; // an iPad says that it is a Mac
+	}
+	return /Android/.test(agent) ? "android" : "desktop";
+}
+
+// support says whether this browser can ring: "subscribed", "ready", or what is in the way: "denied", "unsupported", "needs_install", "insecure".
+export async function support() {
+	if (!window.isSecureContext) {
+		return "insecure";
+	}
+	const installed = matchMedia("(display-mode: standalone)").matches || navigator.standalone === true;
+	if (platform() === "ios" && !installed) {
+		return "needs_install";
+	}
+	if (!("serviceWorker" in navigator && "PushManager" in window && "Notification" in window)) {
+		return "unsupported";
+	}
+	if (Notification.permission === "denied") {
+		return "denied";
+	}
+	return Notification.permission === "granted" && await remember.device() ? "subscribed" : "ready";
+}
+
+// subscription is this browser's, made with the server's key; fresh: not the one that it has.
+async function subscription(fresh) {
+	const { pushManager } = await register();
+	const { public_key: key } = await call("GET", "/vapid");
+	let have = await pushManager.getSubscription();
+	if (have && (fresh || !sameKey(have.options.applicationServerKey, key))) {
+		await have.unsubscribe();
+		have = undefined;
+	}
+	try {
+		have ??= await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+	} catch {
+		throw new Problem(0, "no_push_service", texts.noPushService);
+	}
+	return have.toJSON();
+}
+
+function sameKey(buffer, key) {
+	const text = btoa(String.fromCharCode(...new Uint8Array(buffer)));
+	return text.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "") === key;
+}
+
+// ring has this browser ring as a device of that name. It must be called in a click: only then browsers ask for permission. The server answers after one
+// push to it, which shows. It throws a Problem.
+export async function ring(name) {
+	if (await Notification.requestPermission() !== "granted") {
+		throw new Problem(0, "denied", texts.denied);
+	}
+	return await post({ name });
+}
+
+// post registers; a subscription of which the push service says that it is dead is replaced once.
+async function post(device) {
+	const body = { name: device.name, transport: "webpush", content: device.content, accounts: device.accounts };
+	let made;
+	try {
+		made = await call("POST", "/devices", { ...body, subscription: await subscription(false) });
+	} catch (problem) {
+		if (!isDead(problem)) {
+			throw problem;
+		}
+		made = await call("POST", "/devices", { ...body, subscription: await subscription(true) });
+	}
+	await remember.setDevice(made);
+	return made;
+}
+
+function isDead(problem) {
+	return problem.status === 422 && problem.fields?.some(({ field }) => field.startsWith("subscription"));
+}
+
+// heal has this browser ring as it did, whatever has become of its subscription or of what the server knows. It gives the device's id; null: this browser is not to
+// ring.
+export async function heal() {
+	const device = await thisDevice();
+	if (!device || !("Notification" in window) || Notification.permission !== "granted") {
+		return null;
+	}
+	try {
+		await remember.setDevice(await call("PATCH", `/devices/${device.id}`, { subscription: await subscription(false) }));
+		return device.id;
+	} catch (problem) {
+		if (problem.status !== 404 && problem.status !== 409 && !isDead(problem)) {
+			throw problem;
+		}
+	}
+	const seen = new Set((await all("/accounts")).map(({ id }) => id));
+	const accounts = device.accounts?.filter((id) => seen.has(id));
+	return (await post({ ...device, accounts: accounts?.length ? accounts : undefined })).id;
+}
+
+// thisDevice is the device that this browser is, as it was last known; undefined: none.
+export function thisDevice() {
+	return remember.device().catch(() => undefined);
+}
+
+// forget has this browser ring no more; the server is to be told otherwise.
+export async function forget() {
+	await remember.forgetDevice();
+	if ("serviceWorker" in navigator) {
+		const registration = await navigator.serviceWorker.getRegistration();
+		await (await registration?.pushManager?.getSubscription())?.unsubscribe();
+	}
+}
+
+// sweep takes away the notifications of what was read elsewhere, or mended, and sets the badge.
+export async function sweep() {
+	if (!("serviceWorker" in navigator)) {
+		return;
+	}
+	const registration = await navigator.serviceWorker.getRegistration();
+	const shown = await registration?.getNotifications?.() ?? [];
+	if (shown.length > 0) {
+		const known = new Map((await call("GET", "/notifications?limit=200")).items.map((item) => [item.id, item]));
+		for (const notification of shown) {
+			const item = known.get(notification.tag) ?? await call("GET", `/notifications/${encodeURIComponent(notification.tag)}`).catch((problem) => problem);
+			if (item.cleared || item.status === 404) {
+				notification.close();
+			}
+		}
+	}
+	const device = await thisDevice();
+	if (device && navigator.setAppBadge) {
+		const mailboxes = (await all("/accounts")).filter(({ id }) => device.accounts?.includes(id) ?? true);
+		await navigator.setAppBadge(mailboxes.reduce((sum, { status }) => sum + (status?.unread ?? 0), 0));
+	}
+}

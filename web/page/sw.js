@@ -1,0 +1,105 @@
+// The service worker: shows every push, and the offline page. Nothing else is kept in the browser.
+importScripts("/texts.js", "/remember.js");
+
+const offline = ["/offline.html", "/offline.js", "/texts.js", "/style.css", "/icon.svg"];
+
+self.addEventListener("install", (event) => {
+	event.waitUntil(caches.open("offline").then((cache) => cache.addAll(offline.map((path) => new Request(path, { cache: "reload" })))).then(() => self.skipWaiting()));
+});
+
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+
+self.addEventListener("fetch", (event) => {
+	const { pathname } = new URL(event.request.url);
+	if (event.request.mode === "navigate") {
+		event.respondWith(fetch(event.request).catch(() => caches.match("/offline.html")));
+	} else if (offline.includes(pathname)) {
+		event.respondWith(fetch(event.request).catch(() => caches.match(pathname)));
+	}
+});
+
+self.addEventListener("push", (event) => event.waitUntil(show(event.data)));
+
+self.addEventListener("notificationclick", (event) => {
+	event.notification.close();
+	event.waitUntil(go(target(event.notification.data, self.location.origin)));
+});
+
+self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(renew(event.newSubscription)));
+
+// reading is what a push says: what to show, what to take away, the badge. Whatever it holds, there is something to show: browsers end the subscription of a
+// page that shows nothing.
+function reading(text) {
+	let message;
+	try {
+		message = JSON.parse(text);
+	} catch {
+		message = undefined;
+	}
+	const shown = message?.notification ?? {};
+	const own = message?.idlepush ?? {};
+	const tag = shown.tag ?? own.id;
+	const unread = own.unread ?? shown.app_badge;
+	return {
+		title: shown.title || own.title || texts.somethingArrived,
+		options: {
+			body: shown.body ?? own.body ?? (message ? "" : texts.openToSee),
+			tag: typeof tag === "string" ? tag : "idlepush",
+			timestamp: Date.parse(own.at) || Date.now(),
+			icon: "/icon-192.png",
+			badge: "/badge-96.png",
+			data: { id: own.id, kind: own.kind, account: own.account, navigate: shown.navigate, unread },
+		},
+		clear: Array.isArray(own.clear) ? own.clear : [],
+		unread: Number.isInteger(unread) ? unread : undefined,
+	};
+}
+
+async function show(data) {
+	const { title, options, clear, unread } = reading(data?.text());
+	// What was sent twice is shown in the place of the first, and does not ring again where that was put away.
+	options.silent = options.data.id !== undefined && await remember.told(options.tag).catch(() => false);
+	await self.registration.showNotification(title, options);
+	for (const notification of await self.registration.getNotifications()) {
+		if (clear.includes(notification.tag) && notification.tag !== options.tag) {
+			notification.close();
+		}
+	}
+	if (unread !== undefined) {
+		await self.navigator.setAppBadge?.(unread).catch(() => {});
+	}
+}
+
+// target is where a click leads. Only addresses of the web can be opened from here; for any other the page at the mail has a link.
+function target(data, origin) {
+	const page = data?.kind === "mail" && data.id ? `${origin}/#/mail/${encodeURIComponent(data.id)}` : `${origin}/#/`;
+	try {
+		const { protocol, href } = new URL(data?.navigate ?? page);
+		return protocol === "https:" || protocol === "http:" ? href : page;
+	} catch {
+		return page;
+	}
+}
+
+async function go(address) {
+	if (new URL(address).origin === self.location.origin) {
+		for (const client of await self.clients.matchAll({ type: "window", includeUncontrolled: true })) {
+			client.postMessage({ go: new URL(address).hash });
+			return client.focus();
+		}
+	}
+	return self.clients.openWindow(address);
+}
+
+// renew tells the server of a subscription that the browser has replaced. Where that fails, the page does it when it is opened.
+async function renew(subscription) {
+	const device = await remember.device();
+	if (!device) {
+		return;
+	}
+	if (!subscription) {
+		const { public_key: applicationServerKey } = await (await fetch("/api/v1/vapid")).json();
+		subscription = await self.registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey });
+	}
+	await fetch(`/api/v1/devices/${device.id}`, { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ subscription }) });
+}

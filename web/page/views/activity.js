@@ -1,0 +1,64 @@
+import { clock } from "../age.js";
+import { all, call } from "../api.js";
+import { button, el } from "../dom.js";
+
+const { texts } = self;
+
+export async function activity() {
+	const [first, mailboxes] = await Promise.all([call("GET", "/notifications?limit=50"), all("/accounts")]);
+	const emails = new Map(mailboxes.map(({ id, email }) => [id, email]));
+	const list = el("ul", { class: "plain" });
+	const more = el("div", { class: "buttons" });
+	const show = ({ items, next }) => {
+		list.append(...items.map((item) => el("li", { class: "card", id: item.id }, line(item, emails))));
+		more.replaceChildren(...next ? [button(texts.more, async () => show(await call("GET", `/notifications?limit=50&after=${encodeURIComponent(next)}`)))] : []);
+	};
+	show(first);
+	return { title: texts.activityTitle, node: [first.items.length ? list : el("p", {}, texts.noActivity), more], on: ["notification"] };
+}
+
+// title is what a notification says in one line.
+function title(item) {
+	switch (item.kind) {
+	case "summary":
+		return texts.summary(item.count);
+	case "attention":
+		return texts.attentionKind;
+	case "clear":
+		return texts.clearKind;
+	}
+	return item.from || texts.newMail;
+}
+
+function line(item, emails) {
+	const heading = el("h2", {}, item.kind === "mail" ? el("a", { href: `#/mail/${item.id}` }, title(item)) : title(item));
+	return [
+		el("div", { class: "row" }, heading, el("span", { class: "soft" }, clock(item.at))),
+		(item.subject || item.text) && el("p", {}, item.subject || item.text),
+		el("p", { class: "soft" }, [emails.get(item.account), item.folder !== "INBOX" && item.folder].filter(Boolean).join(" · ")),
+		item.cleared && el("p", { class: "soft" }, texts.readElsewhere),
+		deliveries(item),
+	];
+}
+
+function deliveries(item) {
+	if (item.deliveries.length === 0) {
+		return item.kind === "clear" ? "" : el("p", { class: "soft" }, texts.noDeviceThen);
+	}
+	return el("ul", { class: "plain soft" }, item.deliveries.map((delivery) => {
+		const took = delivery.at ? texts.after((Date.parse(delivery.at) - Date.parse(item.at)) / 1000) : "";
+		return el("li", {}, texts.delivery[delivery.state](delivery.name, took), delivery.reason && delivery.state !== "delivered" && `. ${delivery.reason}`);
+	}));
+}
+
+// mail is where a tap on a notification leads: what is known of the mail, and how to open it.
+export async function mail(id) {
+	const item = await call("GET", `/notifications/${encodeURIComponent(id)}`);
+	const emails = new Map((await all("/accounts")).map((account) => [account.id, account.email]));
+	const rows = [[emails.get(item.account), item.folder].filter(Boolean).join(" · "), clock(item.at)];
+	return { title: item.subject || title(item), node: [
+		el("div", { class: "card" }, el("p", {}, item.from), item.preview && el("p", {}, item.preview), rows.map((text) => el("p", { class: "soft" }, text)),
+			item.cleared && el("p", { class: "soft" }, texts.readElsewhere)),
+		item.link && el("div", { class: "buttons" }, el("a", { class: "button primary", href: item.link, rel: "noreferrer" }, texts.openMail)),
+	].filter(Boolean), on: [] };
+}

@@ -1,0 +1,128 @@
+import { call } from "../api.js";
+import { el, field, form, tell, tick } from "../dom.js";
+import { go } from "../session.js";
+
+const { texts } = self;
+
+export async function add() {
+	return { title: texts.addMailbox, node: addMailbox((account) => {
+		tell(texts.watched(account.email));
+		go("mailboxes");
+	}) };
+}
+
+// serverFields are the settings of a mail server, filled in as far as they are known.
+export function serverFields(known = {}) {
+	return [
+		field("host", texts.host, { value: known.host ?? "", autocomplete: "off", placeholder: "imap.example.org", inputmode: "url" }),
+		field("security", texts.security, { options: Object.entries(texts.securities), value: known.security ?? "tls" }),
+		field("port", texts.port, { type: "number", min: 1, max: 65535, value: known.port ?? 993, inputmode: "numeric" }),
+		field("username", texts.username, { value: known.username ?? "", autocomplete: "off" }, texts.usernameHint),
+	];
+}
+
+// loginOf is what the fields say, as the API takes it.
+export function loginOf(values) {
+	const login = { email: values.get("email"), host: values.get("host"), port: Number(values.get("port")), security: values.get("security"), password: values.get("password") };
+	return values.get("username") ? { ...login, username: values.get("username") } : login;
+}
+
+// folderTicks are the folders of a mailbox to choose from.
+export function folderTicks(folders, chosen) {
+	const unwanted = ["trash", "junk", "sent", "drafts", "all"];
+	const sorted = [...folders].sort((a, b) => unwanted.includes(a.use) - unwanted.includes(b.use) || (b.name === "INBOX") - (a.name === "INBOX"));
+	return el("fieldset", {}, el("legend", {}, texts.foldersTitle), el("p", { class: "hint" }, texts.foldersHint),
+		sorted.map(({ name }) => tick("checkbox", "folders", name, name, chosen.includes(name))));
+}
+
+// addMailbox asks for address and password, finds the settings, tries the login, lets folders be chosen, and calls added.
+export function addMailbox(added) {
+	const place = el("div");
+	place.append(loginForm((login, folders, link) => place.replaceChildren(foldersForm(login, folders, link, added))));
+	return place;
+}
+
+function loginForm(worked) {
+	const found = el("div", { "aria-live": "polite" });
+	const server = el("details", {}, el("summary", {}, texts.settings), el("p", { class: "hint" }, texts.settingsHint), serverFields());
+	const email = field("email", texts.email, { type: "email", autocomplete: "email", required: true });
+	const input = email.querySelector("input");
+	let discovery = { for: "", result: Promise.resolve(undefined) };
+	const discover = () => {
+		const address = input.value.trim();
+		if (discovery.for !== address && /^[^@\s]+@[^@\s]+\.[^@\s]+$/.test(address)) {
+			discovery = { for: address, result: search(address, found, server, () => discovery.for === address) };
+		}
+		return discovery.result;
+	};
+	input.addEventListener("change", discover);
+	return form(texts.tryLogin, async (values) => {
+		const result = await discover();
+		const typed = server.dataset.typed === "yes";
+		const login = { ...loginOf(values), email: values.get("email").trim() };
+		const candidates = typed || !result?.settings.length ? [server.open || login.host ? { ...login, ...serverOf(server) } : login] :
+			result.settings.slice(0, 3).map(({ host, port, security, username }) => ({ email: login.email, password: login.password, host, port, security, username }));
+		const { login: right, folders } = await tryLogins(candidates, server);
+		worked(right, folders, result?.provider?.link);
+	}, email, field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint), found, watchTyping(server));
+}
+
+function watchTyping(server) {
+	server.addEventListener("input", () => { server.dataset.typed = "yes"; });
+	return server;
+}
+
+function serverOf(server) {
+	const value = (name) => server.querySelector(`[name=${name}]`).value.trim();
+	const login = { host: value("host"), port: Number(value("port")), security: value("security") };
+	return value("username") ? { ...login, username: value("username") } : login;
+}
+
+// tryLogins gives the first that works. A server that is not there is followed by the next candidate; one that refuses the password is the right one.
+async function tryLogins(candidates, server) {
+	for (const [i, login] of candidates.entries()) {
+		try {
+			const { folders } = await call("POST", "/accounts/check", login);
+			return { login, folders };
+		} catch (problem) {
+			const field = problem.fields?.[0]?.field;
+			if (i + 1 < candidates.length && (field === "host" || field === "port" || field === "security")) {
+				continue;
+			}
+			server.open = server.open || ["host", "port", "security", "username"].includes(field);
+			throw problem;
+		}
+	}
+}
+
+// search looks for the settings of an address and shows what it found and what is to be done first.
+async function search(address, place, server, current) {
+	place.replaceChildren(el("p", { class: "hint" }, texts.searching));
+	let result;
+	try {
+		result = await call("POST", "/accounts/discover", { email: address });
+	} catch {
+		result = { settings: [], notes: [] };
+	}
+	if (!current()) {
+		return result;
+	}
+	const best = result.settings[0];
+	place.replaceChildren(
+		el("p", { class: "hint" }, best ? texts.foundBy[best.source](result.provider?.name) : result.notes.some(({ code }) => code !== "none_found") ? "" : texts.noneFound),
+		el("ul", { class: "plain" }, result.notes.filter(({ code }) => code !== "none_found").map(({ text, url }) =>
+			el("li", { class: "card" }, el("p", {}, text), url && el("p", {}, el("a", { href: url, target: "_blank", rel: "noreferrer" }, new URL(url).host))))));
+	if (best && server.dataset.typed !== "yes") {
+		for (const name of ["host", "port", "security", "username"]) {
+			server.querySelector(`[name=${name}]`).value = best[name];
+		}
+	}
+	server.open = server.open || !best;
+	return result;
+}
+
+function foldersForm(login, folders, link, added) {
+	return form(texts.watch, async (values) => {
+		added(await call("POST", "/accounts", { ...login, folders: values.getAll("folders"), ...(link ? { link } : {}) }));
+	}, folderTicks(folders, ["INBOX"]));
+}

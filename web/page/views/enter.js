@@ -1,0 +1,68 @@
+import { call } from "../api.js";
+import { el, field, form, tick } from "../dom.js";
+import { go } from "../session.js";
+
+const { texts } = self;
+
+function enter(user, path) {
+	window.dispatchEvent(new CustomEvent("idlepush-entered", { detail: user }));
+	go(path);
+}
+
+// insecure is what there is to say where no session can be.
+function insecure(title) {
+	return { title, node: el("p", { class: "card" }, texts.insecure) };
+}
+
+function nameField() {
+	return field("name", texts.name, { autocomplete: "username", required: true, maxlength: 64 }, texts.nameHint);
+}
+
+function newPasswordField() {
+	return field("password", texts.password, { type: "password", autocomplete: "new-password", required: true, minlength: 10 }, texts.passwordHint);
+}
+
+// setup makes the first admin, with the token of the link in the log.
+export async function setup(token) {
+	if (!window.isSecureContext) {
+		return insecure(texts.setupTitle);
+	}
+	return { title: texts.setupTitle, node: [el("p", {}, texts.step(1, 3)), el("progress", { value: 1, max: 3, "aria-label": texts.step(1, 3) }), el("p", {}, texts.setupText),
+		form(texts.setupButton, async (values) => {
+			const { user } = await call("POST", "/setup", { token, name: values.get("name"), password: values.get("password"), session: true });
+			enter(user, "welcome");
+		}, nameField(), newPasswordField())] };
+}
+
+export async function login() {
+	if (!window.isSecureContext) {
+		return insecure(texts.loginTitle);
+	}
+	return { title: texts.loginTitle, node: [form(texts.loginButton, async (values) => {
+		const { user } = await call("POST", "/login", { name: values.get("name"), password: values.get("password"), stay: values.has("stay") });
+		const then = sessionStorage.getItem("then") ?? "";
+		sessionStorage.removeItem("then");
+		enter(user, then.replace(/^#\/?/, ""));
+	}, field("name", texts.name, { autocomplete: "username", required: true }),
+	field("password", texts.password, { type: "password", autocomplete: "current-password", required: true }),
+	tick("checkbox", "stay", "yes", texts.stay, true)), el("p", { class: "hint" }, texts.noAccountYet)] };
+}
+
+// join accepts an invite: as a new person, or with one more browser.
+export async function join(code) {
+	if (!window.isSecureContext) {
+		return insecure(texts.joinDeviceTitle);
+	}
+	let invite;
+	try {
+		invite = await call("GET", `/invites/${encodeURIComponent(code)}`);
+	} catch (problem) {
+		return { title: texts.joinDeviceTitle, node: [el("p", { class: "card" }, problem.status === 404 ? texts.joinGone : problem.message), el("p", {}, el("a", { href: "#/login" }, texts.loginTitle))] };
+	}
+	const accept = async (body) => enter((await call("POST", `/invites/${encodeURIComponent(code)}`, body)).user, "welcome");
+	if (invite.for === "device") {
+		return { title: texts.joinDeviceTitle, node: [el("p", {}, texts.joinDevice(invite.by)), form(texts.joinButton, () => accept({}))] };
+	}
+	return { title: texts.joinTitle(invite.by), node: [el("p", {}, texts.joinPerson),
+		form(texts.joinButton, (values) => accept({ name: values.get("name"), password: values.get("password") }), nameField(), newPasswordField())] };
+}

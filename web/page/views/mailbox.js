@@ -1,0 +1,106 @@
+import { clock } from "../age.js";
+import { all, call } from "../api.js";
+import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
+import { go, session } from "../session.js";
+import { folderTicks } from "./add.js";
+import { mailboxState } from "./state.js";
+
+const { texts } = self;
+
+const messageLink = "message:%3C{message_id}%3E";
+const gmailLink = "https://mail.google.com/mail/u/?authuser={email}#search/rfc822msgid:{message_id}";
+
+export async function mailbox(id) {
+	const path = `/accounts/${encodeURIComponent(id)}`;
+	const account = await call("GET", path);
+	const change = async (body) => {
+		await call("PATCH", path, body);
+		tell(texts.saved);
+	};
+	const node = [el("div", { class: "card" }, mailboxState(account))];
+	if (account.owner !== session.user.id) {
+		node.push(el("p", {}, texts.sharedByText), el("div", { class: "buttons" }, removal(path, texts.leave, texts.leaveSure)));
+		return { title: account.email, node, on: [] };
+	}
+	const broken = account.status.state === "attention";
+	node.push(
+		part(broken ? texts.enterPassword : texts.changePassword, broken, form(texts.save, async (values) => {
+			await change({ password: values.get("password") });
+			go("mailboxes");
+		}, field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint))),
+		folders(path, account, change),
+		linkPart(account, change),
+		sharing(account, await all("/users/names"), change),
+		part(texts.details, false, details(account)),
+		el("div", { class: "buttons" },
+			button(account.enabled ? texts.pause : texts.resume, async () => {
+				await change({ enabled: !account.enabled });
+				go("mailboxes");
+			}),
+			removal(path, texts.removeMailbox, texts.removeMailboxSure(account.email))));
+	return { title: account.email, node, on: [] };
+}
+
+function part(title, open, ...node) {
+	return el("details", { open }, el("summary", {}, title), node);
+}
+
+function removal(path, text, question) {
+	return button(text, async () => {
+		if (await confirmed(question, text, texts.cancel)) {
+			await call("DELETE", path);
+			go("mailboxes");
+		}
+	}, { class: "danger" });
+}
+
+// folders asks the mail server for its folders only when somebody wants to choose.
+function folders(path, account, change) {
+	const place = el("div", {}, el("p", {}, texts.loading));
+	const node = part(`${texts.changeFolders} (${account.folders.length})`, false, place);
+	node.addEventListener("toggle", async () => {
+		if (!node.open) {
+			return;
+		}
+		try {
+			const { folders } = await call("GET", `${path}/folders`);
+			place.replaceChildren(form(texts.save, (values) => change({ folders: values.getAll("folders") }), folderTicks(folders, account.folders)));
+		} catch (problem) {
+			place.replaceChildren(el("p", { class: "wrong", role: "alert" }, problem.message));
+		}
+	}, { once: true });
+	return node;
+}
+
+function linkPart(account, change) {
+	const presets = { page: "", message: messageLink, gmail: gmailLink };
+	const chosen = Object.keys(presets).find((name) => presets[name] === (account.link ?? "")) ?? "custom";
+	const own = field("link", texts.linkAddress, { value: chosen === "custom" ? account.link : "", inputmode: "url" }, texts.linkHint);
+	own.hidden = chosen !== "custom";
+	const ticks = Object.entries(texts.links).map(([name, text]) => tick("radio", "preset", name, text, name === chosen));
+	const f = form(texts.save, (values) => {
+		const preset = values.get("preset");
+		return change({ link: preset === "custom" ? values.get("link").trim() : presets[preset] });
+	}, el("fieldset", {}, el("legend", {}, texts.link), ticks), own);
+	f.addEventListener("change", () => { own.hidden = new FormData(f).get("preset") !== "custom"; });
+	return part(texts.link, false, f);
+}
+
+function sharing(account, names, change) {
+	const others = names.filter(({ id }) => id !== account.owner);
+	if (others.length === 0) {
+		return part(texts.share, false, el("p", {}, texts.nobodyElse));
+	}
+	return part(texts.share, false, form(texts.save, (values) => change({ shared_with: values.getAll("shared_with") }),
+		el("fieldset", {}, el("legend", {}, texts.share), el("p", { class: "hint" }, texts.shareHint),
+			others.map(({ id, name }) => tick("checkbox", "shared_with", id, name, account.shared_with.includes(id))))));
+}
+
+function details({ host, port, folders, status }) {
+	const rows = {
+		server: `${host}:${port}`, folders: folders.join(", "), since: clock(status.since), lastByte: status.last_byte && clock(status.last_byte),
+		confirmed: status.confirmed && clock(status.confirmed), interval: status.interval && [texts.seconds(status.interval), status.interval_reason].filter(Boolean).join(": "),
+		connections: status.connections,
+	};
+	return el("dl", {}, Object.entries(rows).filter(([, value]) => value !== undefined && value !== "").map(([name, value]) => [el("dt", {}, texts.detail[name]), el("dd", {}, String(value))]));
+}

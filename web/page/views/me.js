@@ -1,0 +1,42 @@
+import { age } from "../age.js";
+import { all, call } from "../api.js";
+import { button, confirmed, el, field, form, tell } from "../dom.js";
+import { forget } from "../ring.js";
+import { go, session } from "../session.js";
+
+const { texts } = self;
+
+export async function me() {
+	const sessions = await all("/sessions");
+	return { title: texts.meTitle, node: [
+		el("section", { class: "card" }, form(texts.save, async (values) => {
+			session.user = await call("PATCH", "/me", { name: values.get("name") });
+			tell(texts.saved);
+		}, field("name", texts.changeName, { value: session.user.name, autocomplete: "username" }))),
+		el("details", { class: "card" }, el("summary", {}, texts.changeOwnPassword), form(texts.save, async (values) => {
+			await call("PATCH", "/me", { password: values.get("password"), current_password: values.get("current_password") });
+			tell(texts.passwordChanged);
+			left();
+		}, field("current_password", texts.currentPassword, { type: "password", autocomplete: "current-password" }),
+		field("password", texts.newPassword, { type: "password", autocomplete: "new-password" }, texts.passwordHint))),
+		el("section", { class: "card" }, el("h2", {}, texts.sessions), el("ul", { class: "plain" }, sessions.map((s) => el("li", { class: "row" },
+			el("span", {}, s.name, s.current && ` (${texts.sessionHere})`, el("br"), el("span", { class: "soft" }, texts.sessionUsed, age(s.used))),
+			!s.current && button(texts.endSession, async () => {
+				if (await confirmed(texts.endSessionSure(s.name), texts.endSession, texts.cancel)) {
+					await call("DELETE", `/sessions/${s.id}`);
+				}
+			}, { "aria-label": `${texts.endSession}: ${s.name}` }))))),
+		el("div", { class: "buttons" }, button(texts.logOut, async () => {
+			if (await confirmed(texts.logOutSure, texts.logOut, texts.cancel)) {
+				await call("DELETE", "/login");
+				await forget();
+				left();
+			}
+		}, { class: "danger" })),
+	], on: ["session"] };
+}
+
+function left() {
+	session.user = undefined;
+	go("login");
+}

@@ -1,0 +1,39 @@
+import { clock } from "../age.js";
+import { all, call } from "../api.js";
+import { button, confirmed, el, form, tick } from "../dom.js";
+import { session } from "../session.js";
+import { invitation } from "./invitation.js";
+
+const { texts } = self;
+
+export async function people() {
+	const [users, invites] = await Promise.all([all("/users"), all("/invites")]);
+	const open = invites.filter((invite) => invite.for === "person");
+	const made = el("div", { "aria-live": "polite" });
+	return { title: texts.peopleTitle, node: [
+		el("ul", { class: "plain" }, users.map((user) => el("li", { class: "card" }, person(user)))),
+		el("section", { class: "card" }, el("h2", {}, texts.invite), made, form(texts.inviteButton, async (values) => {
+			const invite = await call("POST", "/invites", { for: "person", admin: values.has("admin") });
+			made.replaceChildren(el("p", {}, texts.inviteText), invitation(invite));
+		}, tick("checkbox", "admin", "yes", texts.inviteAdmin, false))),
+		open.length > 0 && el("section", { class: "card" }, el("h2", {}, texts.openInvites), el("ul", { class: "plain" }, open.map((invite) =>
+			el("li", { class: "row" }, texts.inviteLine(clock(invite.expires)), button(texts.takeBack, () => call("DELETE", `/invites/${invite.id}`)))))),
+	].filter(Boolean), on: ["user"] };
+}
+
+function person(user) {
+	const path = `/users/${user.id}`;
+	const self = user.id === session.user.id;
+	return [
+		el("div", { class: "row" }, el("h2", {}, user.name, self && ` (${texts.you})`), el("span", { class: "soft" }, user.admin ? texts.admin : texts.member)),
+		el("p", { class: "soft" }, texts.personHas(user.mailboxes.total, user.devices.total)),
+		user.mailboxes.attention + user.devices.suspect > 0 && el("p", { class: "state warn" }, texts.personNeeds),
+		!self && el("div", { class: "buttons" },
+			button(user.admin ? texts.makeMember : texts.makeAdmin, () => call("PATCH", path, { admin: !user.admin }), { id: `role-${user.id}` }),
+			button(texts.removePerson, async () => {
+				if (await confirmed(texts.removePersonSure(user.name), texts.removePerson, texts.cancel)) {
+					await call("DELETE", path);
+				}
+			}, { class: "danger" })),
+	];
+}

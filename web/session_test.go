@@ -1,0 +1,308 @@
+package web
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/registry"
+)
+
+// logIn gives the cookie of a new session.
+func (h *house) logIn(name string) *http.Cookie {
+	h.t.Helper()
+	a := h.call("", "POST", "/login", object{"name": name, "password": password}, 200)
+	c, err := http.ParseSetCookie(a.header.Get("Set-Cookie"))
+	fatal(h.t, err)
+	return c
+}
+
+func TestASessionLivesInACookieThatOnlyHTTPSCarries(t *testing.T) {
+	h := newHouse(t)
+	for name, row := range map[string]struct {
+		host, origin, forwarded string
+		stay                    bool
+		want                    string // the cookie; empty: none
+	}{
+		"a browser over https":             {"house.example.net", "https://house.example.net", "", true, "__Host-idlepush"},
+		"a browser over https, for once":   {"house.example.net", "https://house.example.net", "", false, "__Host-idlepush"},
+		"a trusted proxy says so":          {"house.example.net", "", "https", true, "__Host-idlepush"},
+		"the proxy was asked over http":    {"house.example.net", "", "http", true, ""},
+		"http on the own machine":          {"127.0.0.1:8080", "http://127.0.0.1:8080", "", true, "idlepush"},
+		"http on the own machine, by name": {"localhost:8080", "http://localhost:8080", "", false, "idlepush"},
+		"http on the own machine, by IPv6": {"[::1]:8080", "", "", true, "idlepush"},
+		"http elsewhere":                   {"house.example.net", "http://house.example.net", "", true, ""},
+		"http elsewhere, by address":       {"192.168.1.4:8080", "http://192.168.1.4:8080", "", false, ""},
+		"a name that begins likewise":      {"localhost.example.net", "", "", false, ""},
+	} {
+		h.server.TrustedProxies = nil
+		if row.forwarded != "" {
+			h.server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		}
+		h.server.addresses = newLimiter(10, time.Minute)
+		r := h.request("", "POST", "/login", object{"name": "Anna", "password": password, "stay": row.stay})
+		r.Host = row.host
+		if row.origin != "" {
+			r.Header.Set("Origin", row.origin)
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+		}
+		r.Header.Set("X-Forwarded-Proto", row.forwarded)
+		a := h.send(r)
+		if row.want == "" {
+			if a.status != 403 || a.body["code"] != "https_needed" || a.header.Get("Set-Cookie") != "" {
+				t.Errorf("%s: %d, %s", name, a.status, a.raw)
+			}
+			continue
+		}
+		c, err := http.ParseSetCookie(a.header.Get("Set-Cookie"))
+		if err != nil {
+			t.Errorf("%s: %d, %v", name, a.status, err)
+			continue
+		}
+		lasts := 0
+		if row.stay {
+			lasts = int(registry.StayLifetime.Seconds())
+		}
+		if c.Name != row.want || c.Secure != (row.want == cookieName) || !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode || c.MaxAge != lasts {
+			t.Errorf("%s: the cookie is %v", name, c)
+		}
+	}
+}
+
+func TestACookieIsASessionAndNothingElse(t *testing.T) {
+	h := newHouse(t)
+	c := h.logIn("ANNA")
+	get := h.request("", "GET", "/me", nil)
+	get.AddCookie(c)
+	if a := h.send(get); a.status != 200 || a.body["name"] != "Anna" {
+		t.Errorf("the session is %d, %s", a.status, a.raw)
+	}
+	h.call(c.Value, "GET", "/me", nil, 401)
+	token := h.request("", "GET", "/me", nil)
+	token.AddCookie(&http.Cookie{Name: c.Name, Value: h.anna.full})
+	if a := h.send(token); a.status != 401 {
+		t.Errorf("a bearer token passes for a session: %d", a.status)
+	}
+
+	forged := h.request("", "GET", "/me", nil)
+	forged.AddCookie(&http.Cookie{Name: c.Name, Value: "idlepush_FORGED"})
+	if a := h.send(forged); a.status != 401 {
+		t.Errorf("a forged cookie: %d", a.status)
+	}
+	elsewhere := h.request("", "GET", "/me", nil)
+	elsewhere.Host = "house.example.net"
+	elsewhere.AddCookie(c)
+	if a := h.send(elsewhere); a.status != 401 {
+		t.Errorf("the cookie of the own machine serves elsewhere: %d", a.status)
+	}
+
+	end := h.request("", "DELETE", "/login", nil)
+	end.AddCookie(c)
+	a := h.send(end)
+	gone, err := http.ParseSetCookie(a.header.Get("Set-Cookie"))
+	if a.status != 204 || err != nil || gone.MaxAge >= 0 || gone.Value != "" {
+		t.Errorf("logging out: %d, %v, %v", a.status, gone, err)
+	}
+	if a := h.send(get); a.status != 401 {
+		t.Errorf("after logging out the session is %d", a.status)
+	}
+}
+
+func TestAWrongLoginSaysNotWhatIsWrong(t *testing.T) {
+	h := newHouse(t)
+	a := h.call("", "POST", "/login", object{"name": "Anna", "password": wrong}, 401)
+	b := h.call("", "POST", "/login", object{"name": "Nobody", "password": wrong}, 401)
+	if a.raw != b.raw || a.body["code"] != "wrong_login" {
+		t.Errorf("%s and %s", a.raw, b.raw)
+	}
+}
+
+func TestABearerTokenGoesBeforeACookie(t *testing.T) {
+	h := newHouse(t)
+	r := h.request(h.ben.full, "GET", "/me", nil)
+	r.AddCookie(h.logIn("Anna"))
+	if a := h.send(r); a.body["name"] != "Ben" {
+		t.Errorf("the caller is %v", a.body["name"])
+	}
+	r.Header.Set("Authorization", "Bearer nonsense")
+	if a := h.send(r); a.status != 401 {
+		t.Errorf("a bad token falls back to the cookie: %d", a.status)
+	}
+}
+
+func TestAnotherSiteCannotUseASession(t *testing.T) {
+	h := newHouse(t)
+	c := h.logIn("Anna")
+	for name, row := range map[string]struct {
+		headers map[string]string
+		want    int
+	}{
+		"curl":                 {nil, 200},
+		"own page":             {map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": h.url}, 200},
+		"typed address":        {map[string]string{"Sec-Fetch-Site": "none"}, 200},
+		"another site":         {map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, 403},
+		"a sibling":            {map[string]string{"Sec-Fetch-Site": "same-site", "Origin": "https://evil.house.example.net"}, 403},
+		"an old browser":       {map[string]string{"Origin": "https://evil.example"}, 403},
+		"a sandboxed document": {map[string]string{"Origin": "null"}, 403},
+	} {
+		for _, request := range []struct {
+			method, path string
+			body         object
+		}{{"PATCH", "/me", object{}}, {"POST", "/login", object{"name": "Ben", "password": password}}} {
+			r := h.request("", request.method, request.path, request.body)
+			r.AddCookie(c)
+			for k, v := range row.headers {
+				r.Header.Set(k, v)
+			}
+			a := h.send(r)
+			if a.status != row.want || row.want == 403 && a.body["code"] != "cross_origin" {
+				t.Errorf("%s: %s %s is %d: %s", name, request.method, request.path, a.status, a.raw)
+			}
+			if a.header.Get("Access-Control-Allow-Origin") != "" {
+				t.Error("another site may read answers")
+			}
+		}
+	}
+	r := h.request(h.anna.full, "PATCH", "/me", object{})
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	if a := h.send(r); a.status != 200 {
+		t.Errorf("a bearer token, which no browser adds by itself, is refused: %d", a.status)
+	}
+}
+
+func TestANewPasswordNeedsTheOldAndEndsSessions(t *testing.T) {
+	h := newHouse(t)
+	c := h.logIn("Anna")
+	fresh := "another horse " + marker
+	h.call(h.anna.full, "PATCH", "/me", object{"password": fresh}, 422).wantFields(t, "current_password")
+	h.call(h.anna.full, "PATCH", "/me", object{"password": fresh, "current_password": wrong}, 422).wantFields(t, "current_password")
+	h.call(h.anna.full, "PATCH", "/me", object{"name": "ben"}, 422).wantFields(t, "name")
+	h.call(h.anna.full, "PATCH", "/me", object{"name": "Anne", "password": fresh, "current_password": password}, 200)
+	r := h.request("", "GET", "/me", nil)
+	r.AddCookie(c)
+	if a := h.send(r); a.status != 401 {
+		t.Errorf("the old session is %d", a.status)
+	}
+	h.call("", "POST", "/login", object{"name": "Anna", "password": fresh}, 401)
+	h.call("", "POST", "/login", object{"name": "Anne", "password": fresh}, 200)
+}
+
+func TestATokenIsShownOnceAndEnds(t *testing.T) {
+	h := newHouse(t)
+	made := h.call(h.anna.full, "POST", "/tokens", object{"name": "Phone", "scope": "device"}, 201)
+	secret := made.body["token"].(string)
+	h.call(secret, "GET", "/devices", nil, 200)
+	list := h.call(h.anna.full, "GET", "/tokens", nil, 200)
+	if strings.Contains(list.raw, secret) {
+		t.Error("the list shows the token")
+	}
+	if first := list.body["items"].([]any)[0].(map[string]any); first["id"] != made.id() {
+		t.Errorf("the newest is not first: %s", list.raw)
+	}
+	h.call(h.anna.full, "DELETE", "/tokens/"+made.id(), nil, 204)
+	h.call(secret, "GET", "/devices", nil, 401)
+	h.call(h.anna.full, "DELETE", "/tokens/"+made.id(), nil, 404)
+	h.call(adminToken, "POST", "/tokens", object{"name": "x", "scope": "full", "user": "nobody"}, 422).wantFields(t, "user")
+	if strings.Contains(h.log.String(), "idlepush_") {
+		t.Error("the log holds a token")
+	}
+}
+
+func TestABrowserIsNamedByWhatItIs(t *testing.T) {
+	for agent, want := range map[string]string{
+		"Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0":                                                                       "Firefox on Android",
+		"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0":                                                                     "Firefox on Linux",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1":    "Safari on iPhone",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148":                              "Web app on iPhone",
+		"Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/137.0.0.0 Mobile Safari/537.36":                            "Chrome on Android",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/137.0.0.0 Safari/537.36 Edg/137.0.0.0":              "Edge on Windows",
+		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15":                      "Safari on Mac",
+		"Mozilla/5.0 (Linux; Android 13; SM-S901B) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/27.0 Chrome/125.0.0.0 Mobile Safari/537.36": "Samsung Internet on Android",
+		"curl/8.5.0": "Another program",
+		"":           "Another program",
+	} {
+		if got := browserName(agent); got != want {
+			t.Errorf("%s is %q, want %q", agent, got, want)
+		}
+	}
+}
+
+func TestSessionsAreOnesOwnToSeeAndEnd(t *testing.T) {
+	h := newHouse(t)
+	here, there := h.logIn("Anna"), h.logIn("Anna")
+	list := func() []any {
+		r := h.request("", "GET", "/sessions", nil)
+		r.AddCookie(here)
+		return h.send(r).body["items"].([]any)
+	}
+	items := list()
+	if len(items) != 2 {
+		t.Fatalf("there are %v", items)
+	}
+	current := 0
+	for _, item := range items {
+		s := item.(map[string]any)
+		if s["name"] != "Another program" {
+			t.Errorf("it is called %v", s["name"])
+		}
+		if s["current"] == true {
+			current++
+			continue
+		}
+		h.call(h.ben.full, "DELETE", "/sessions/"+s["id"].(string), nil, 404)
+		r := h.request("", "DELETE", "/sessions/"+s["id"].(string), nil)
+		r.AddCookie(here)
+		if a := h.send(r); a.status != 204 {
+			t.Error(a.raw)
+		}
+	}
+	if current != 1 || len(list()) != 1 {
+		t.Errorf("%d are current, then there are %v", current, list())
+	}
+	r := h.request("", "GET", "/me", nil)
+	r.AddCookie(there)
+	if a := h.send(r); a.status != 401 {
+		t.Errorf("the ended session is %d", a.status)
+	}
+}
+
+func TestARemovedDeviceIsLoggedOut(t *testing.T) {
+	h := newHouse(t)
+	phone := h.logIn("Anna")
+	r := h.request("", "POST", "/devices", browser())
+	r.AddCookie(phone)
+	made := h.send(r)
+	if made.status != 201 {
+		t.Fatal(made.raw)
+	}
+	me := h.request("", "GET", "/me", nil)
+	me.AddCookie(phone)
+	h.call(h.anna.full, "DELETE", "/devices/"+made.id(), nil, 204)
+	if a := h.send(me); a.status != 401 {
+		t.Errorf("its session is %d", a.status)
+	}
+	// A session that comes back to the same device takes it over.
+	phone = h.logIn("Anna")
+	r = h.request("", "POST", "/devices", browser())
+	r.AddCookie(phone)
+	id := h.send(r).id()
+	again := h.logIn("Anna")
+	r = h.request("", "PATCH", "/devices/"+id, object{"subscription": browser()["subscription"]})
+	r.AddCookie(again)
+	if a := h.send(r); a.status != 200 {
+		t.Fatal(a.raw)
+	}
+	h.call(h.anna.full, "DELETE", "/devices/"+id, nil, 204)
+	me = h.request("", "GET", "/me", nil)
+	me.AddCookie(phone)
+	if a := h.send(me); a.status != 200 {
+		t.Errorf("the former session is %d", a.status)
+	}
+	me = h.request("", "GET", "/me", nil)
+	me.AddCookie(again)
+	if a := h.send(me); a.status != 401 {
+		t.Errorf("the session of the removed device is %d", a.status)
+	}
+}

@@ -1,0 +1,68 @@
+package web
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestAnAdminManagesPeopleAndSeesNoContent(t *testing.T) {
+	h := newHouse(t)
+	h.call(h.ben.full, "POST", "/accounts", mailbox(), 201)
+	h.call(h.ben.full, "POST", "/devices", fcmDevice(), 201)
+	list := h.call(h.anna.full, "GET", "/users", nil, 200)
+	for _, item := range list.body["items"].([]any) {
+		u := item.(map[string]any)
+		want := 0.0
+		if u["name"] == "Ben" {
+			want = 1
+		}
+		if got := u["mailboxes"].(map[string]any)["total"]; got != want {
+			t.Errorf("%v has %v mailboxes", u["name"], got)
+		}
+		if got := u["devices"].(map[string]any)["total"]; got != want {
+			t.Errorf("%v has %v devices", u["name"], got)
+		}
+	}
+	if strings.Contains(list.raw, "anna@example.net") || strings.Contains(list.raw, "Phone") {
+		t.Errorf("the admin sees whose mailbox it is: %s", list.raw)
+	}
+	if list := h.call(h.anna.full, "GET", "/accounts", nil, 200); len(list.body["items"].([]any)) != 0 {
+		t.Errorf("the admin sees Ben's mailbox: %s", list.raw)
+	}
+
+	made := h.call(h.anna.full, "POST", "/users", object{"name": "Carla", "password": password}, 201)
+	h.call(h.anna.full, "POST", "/users", object{"name": "carla", "password": password}, 422).wantFields(t, "name")
+	h.call(h.anna.full, "POST", "/users", object{"name": "Dora", "password": "short"}, 422).wantFields(t, "password")
+	carla := h.logIn("Carla")
+	h.call(h.anna.full, "PATCH", "/users/"+made.id(), object{"name": "ben"}, 422).wantFields(t, "name")
+	h.call(h.anna.full, "PATCH", "/users/"+made.id(), object{"password": "another " + password}, 200)
+	r := h.request("", "GET", "/me", nil)
+	r.AddCookie(carla)
+	if a := h.send(r); a.status != 401 {
+		t.Errorf("with a new password the old session is %d", a.status)
+	}
+	h.call(h.anna.full, "DELETE", "/users/"+made.id(), nil, 204)
+	h.call(h.anna.full, "DELETE", "/users/"+made.id(), nil, 404)
+	h.call("", "POST", "/login", object{"name": "Carla", "password": "another " + password}, 401)
+}
+
+func TestARoleCountsAtOnceAndNeverLeavesNobody(t *testing.T) {
+	h := newHouse(t)
+	if a := h.call(h.anna.full, "PATCH", "/users/"+h.anna.id, object{"admin": false}, 409); a.body["code"] != "last_admin" {
+		t.Errorf("%s", a.raw)
+	}
+	if a := h.call(h.anna.full, "DELETE", "/users/"+h.anna.id, nil, 409); a.body["code"] != "last_admin" {
+		t.Errorf("%s", a.raw)
+	}
+	h.call(h.ben.full, "GET", "/users", nil, 403)
+	h.call(h.anna.full, "PATCH", "/users/"+h.ben.id, object{"admin": true}, 200)
+	h.call(h.ben.full, "GET", "/users", nil, 200)
+	h.call(h.ben.full, "PATCH", "/users/"+h.anna.id, object{"admin": false}, 200)
+	h.call(h.anna.full, "GET", "/users", nil, 403)
+	names := h.call(h.anna.full, "GET", "/users/names", nil, 200)
+	for _, item := range names.body["items"].([]any) {
+		if len(item.(map[string]any)) != 2 {
+			t.Errorf("a member sees more than names: %s", names.raw)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package browsertest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,24 +21,8 @@ func Firefox(t testing.TB, prefs map[string]any) *Browser {
 	if err := os.Mkdir(profile, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]any{
-		"dom.push.testing.allowInsecureServerURL":    true,
-		"dom.push.retryBaseInterval":                 100,   // ms; else 5 s until it connects again
-		"dom.push.quotaUpdateDelay":                  0,     // ms
-		"alerts.useSystemBackend":                    false, // else nothing is shown without a desktop
-		"permissions.default.desktop-notification":   1,
-		"app.normandy.enabled":                       false,
-		"app.update.disabledForTesting":              true,
-		"browser.shell.checkDefaultBrowser":          false,
-		"datareporting.policy.dataSubmissionEnabled": false,
-		"extensions.getAddons.discovery.api_url":     "data:,",
-		"network.captive-portal-service.enabled":     false,
-		"network.connectivity-service.enabled":       false,
-		"remote.active-protocols":                    1, // WebDriver BiDi
-	}
-	for name, value := range prefs {
-		all[name] = value
-	}
+	all := maps.Clone(preferences)
+	maps.Copy(all, prefs)
 	var text []string
 	for name, value := range all {
 		literal, err := json.Marshal(value)
@@ -55,4 +40,66 @@ func Firefox(t testing.TB, prefs map[string]any) *Browser {
 	b.must(t, "session.new", object{"capabilities": object{}}, nil)
 	b.watch(t)
 	return b
+}
+
+// preferences are those of Firefox's own RecommendedPreferences.sys.mjs that matter here, without the one that switches push off, and what push needs without a desktop and without TLS.
+var preferences = map[string]any{
+	"remote.active-protocols":  1, // WebDriver BiDi
+	"remote.prefs.recommended": false,
+
+	"dom.push.testing.allowInsecureServerURL":  true,
+	"dom.push.retryBaseInterval":               100,   // ms; else 5 s until it connects again
+	"alerts.useSystemBackend":                  false, // else nothing is shown without a desktop
+	"permissions.default.desktop-notification": 1,     // granted
+
+	// Input counts at once, and a tab behind another is as fast as one in front.
+	"dom.input_events.security.minNumTicks":                   0,
+	"dom.input_events.security.minTimeElapsedInMS":            0,
+	"dom.ipc.processPriorityManager.enabled":                  false,
+	"dom.permissions.testing.enabled":                         true,
+	"focusmanager.testmode":                                   true,
+	"security.notification_enable_delay":                      0,
+	"threads.lower_mainthread_priority_in_background.enabled": false,
+
+	// Nothing is offered to the user.
+	"browser.sessionstore.resume_from_crash":                      false,
+	"browser.shell.checkDefaultBrowser":                           false,
+	"browser.startup.homepage_override.mstone":                    "ignore",
+	"browser.startup.page":                                        0,
+	"browser.translations.enable":                                 false,
+	"datareporting.policy.dataSubmissionPolicyBypassNotification": true,
+	"signon.autofillForms":                                        false,
+	"signon.rememberSignons":                                      false,
+	"startup.homepage_welcome_url":                                "about:blank",
+	"termsofuse.bypassNotification":                               true,
+
+	// Nobody is called but whom the test calls.
+	"app.normandy.api_url":                           "",
+	"app.normandy.enabled":                           false,
+	"app.update.disabledForTesting":                  true,
+	"browser.discovery.enabled":                      false,
+	"browser.newtabpage.enabled":                     false,
+	"browser.region.network.url":                     "",
+	"browser.safebrowsing.blockedURIs.enabled":       false,
+	"browser.safebrowsing.downloads.enabled":         false,
+	"browser.safebrowsing.malware.enabled":           false,
+	"browser.safebrowsing.phishing.enabled":          false,
+	"browser.search.update":                          false,
+	"browser.topsites.contile.enabled":               false,
+	"datareporting.healthreport.uploadEnabled":       false,
+	"datareporting.policy.dataSubmissionEnabled":     false,
+	"datareporting.usage.uploadEnabled":              false,
+	"extensions.getAddons.cache.enabled":             false,
+	"extensions.getAddons.discovery.api_url":         "data:,",
+	"extensions.systemAddon.update.enabled":          false,
+	"extensions.update.enabled":                      false,
+	"media.gmp-manager.updateEnabled":                false,
+	"network.captive-portal-service.enabled":         false,
+	"network.connectivity-service.enabled":           false,
+	"network.manage-offline-status":                  false,
+	"network.prefetch-next":                          false,
+	"privacy.trackingprotection.enabled":             false,
+	"security.remote_settings.intermediates.enabled": false,
+	"services.settings.server":                       "data:,#remote-settings-dummy/v1",
+	"toolkit.telemetry.server":                       "data:,",
 }

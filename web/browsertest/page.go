@@ -63,6 +63,19 @@ func (p *Page) CloseTab(t testing.TB) {
 	p.must(t, "browsingContext.close", object{"context": p.context}, nil)
 }
 
+// Cookie is the value of the page's cookie, also one that the page itself cannot read; empty: there is none.
+func (p *Page) Cookie(t testing.TB, name string) string {
+	t.Helper()
+	var found struct {
+		Cookies []struct{ Value struct{ Value string } }
+	}
+	p.must(t, "storage.getCookies", object{"filter": object{"name": name}, "partition": object{"type": "context", "context": p.context}}, &found)
+	if len(found.Cookies) == 0 {
+		return ""
+	}
+	return found.Cookies[0].Value.Value
+}
+
 // Viewport sets the size of the page in CSS pixels.
 func (p *Page) Viewport(t testing.TB, width, height int) {
 	t.Helper()

@@ -136,7 +136,8 @@ type sender struct {
 	device registry.Device
 }
 
-func (f *firefox) subscribe(t *testing.T, channel string) *sender {
+// newSender makes one and the public key that its devices subscribe with.
+func newSender(t *testing.T) (*sender, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -146,13 +147,19 @@ func (f *firefox) subscribe(t *testing.T, channel string) *sender {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := f.ask(t, object{"messageType": "register", "channelID": channel, "key": public})
+	s := webpush.New(webpush.Config{VAPID: key, Subject: func() string { return "mailto:a@example.org" }, Permit: func(netip.Addr, bool) error { return nil }})
+	return &sender{s, registry.Device{ID: "d", Transport: registry.WebPush}}, public
+}
+
+func (f *firefox) subscribe(t *testing.T, channel string) *sender {
+	t.Helper()
+	s, public := newSender(t)
+	m := f.ask(t, object{"messageType": "register", "channelID": channel, "key": public + "="})
 	if m.MessageType != "register" || m.ChannelID != channel || m.Status != 200 || m.PushEndpoint == "" {
 		t.Fatalf("registered with %+v", m)
 	}
-	s := webpush.New(webpush.Config{VAPID: key, Subject: func() string { return "mailto:a@example.org" }, Permit: func(netip.Addr, bool) error { return nil }})
-	return &sender{s, registry.Device{ID: "d", Transport: registry.WebPush,
-		Subscription: &registry.Subscription{Endpoint: registry.Secret(m.PushEndpoint), Keys: f.keys.Keys()}}}
+	s.device.Subscription = &registry.Subscription{Endpoint: registry.Secret(m.PushEndpoint), Keys: f.keys.Keys()}
+	return s
 }
 
 func (s *sender) send(t *testing.T, topic, text string, ttl time.Duration) registry.Outcome {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/coder/websocket"
 
@@ -82,7 +83,7 @@ func (s *Service) hear(ctx context.Context, b *browser, conn *websocket.Conn, m 
 	case "register":
 		endpoint, known := b.channels[m.ChannelID]
 		if !known {
-			endpoint = s.Relay(origin, m.Key)
+			endpoint = s.Relay(origin, strings.TrimRight(m.Key, "=")) // Firefox pads it, senders do not
 			b.channels[m.ChannelID] = endpoint
 		}
 		b.say(ctx, object{"messageType": "register", "channelID": m.ChannelID, "status": http.StatusOK, "pushEndpoint": string(endpoint)})

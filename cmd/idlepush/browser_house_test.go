@@ -73,6 +73,8 @@ func enter(t *testing.T, p *browsertest.Page, button, name, password string) {
 	p.Click(t, button)
 }
 
+func (s *street) port() string { return strconv.Itoa(s.mail.TLSPort) }
+
 // addMailbox fills in the street's mailbox, whose settings nobody can find.
 func (s *street) addMailbox(t *testing.T, p *browsertest.Page) {
 	t.Helper()
@@ -82,7 +84,7 @@ func (s *street) addMailbox(t *testing.T, p *browsertest.Page) {
 		p.Click(t, "Server settings")
 	}
 	p.Type(t, "Mail server (IMAP)", "localhost")
-	p.Type(t, "Port", strconv.Itoa(s.mail.TLSPort))
+	p.Type(t, "Port", s.port())
 	p.Type(t, "User name", s.mail.User)
 	p.Click(t, "Continue")
 	p.Click(t, "Watch this mailbox")

@@ -44,10 +44,10 @@ func CheckLink(template string) error {
 	}
 	scheme := linkScheme.FindStringSubmatch(template)
 	if scheme == nil {
-		return errors.New("must be an address with its scheme, such as https: or message:")
+		return errors.New("must begin with its scheme (https: or message: for example)")
 	}
 	if slices.Contains(scripting, scheme[1]) {
-		return errors.New("must be an address that opens something, such as https: or message:")
+		return errors.New("must be an address that opens something (https: or message: for example)")
 	}
 	u, err := url.Parse(fillLink(template, "x", "x", "x"))
 	if err != nil || (scheme[1] == "https" || scheme[1] == "http") && (u.Host == "" || u.User != nil || strings.ContainsAny(authority(template), "{}")) {

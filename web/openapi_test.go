@@ -162,7 +162,7 @@ var operations = strings.Fields(`
 	get/users get/users/names post/users patch/users/{id} delete/users/{id}
 	get/invites post/invites delete/invites/{invite} get/invites/{invite} post/invites/{invite}
 	get/tokens post/tokens delete/tokens/{id}
-	post/accounts/check get/accounts post/accounts get/accounts/{id} get/accounts/{id}/folders patch/accounts/{id} delete/accounts/{id}
+	post/accounts/discover post/accounts/check get/accounts post/accounts get/accounts/{id} get/accounts/{id}/folders patch/accounts/{id} delete/accounts/{id}
 	get/devices post/devices get/devices/{id} patch/devices/{id} delete/devices/{id} post/devices/{id}/test get/devices/{id}/preview
 	get/notifications get/notifications/{id} get/events get/vapid`)
 

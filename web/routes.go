@@ -51,6 +51,7 @@ func (s *server) routes() {
 	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Make a bearer token, which is shown only now"}, s.createToken)
 	add(s, route{full, "DELETE /tokens/{id}", "deleteToken", 204, "End a bearer token"}, s.deleteToken)
 
+	add(s, route{full | admin, "POST /accounts/discover", "discover", 200, "Look for the settings of a mail address; only its domain is told to third parties"}, s.discover)
 	add(s, route{full | admin, "POST /accounts/check", "checkAccount", 200, "Try a login and tell what the server offers; stores nothing"}, s.checkAccount)
 	add(s, route{device | full | admin, "GET /accounts", "listAccounts", 200, "Own and shared accounts, newest first; a token of device scope gets their names"}, s.listAccounts)
 	add(s, route{full | admin, "POST /accounts", "createAccount", 201, "Watch a mailbox, once the login has worked; one that is watched already is shared (200)"}, s.createAccount)

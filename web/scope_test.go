@@ -37,6 +37,7 @@ var admissions = []struct {
 	{"POST /tokens", object{"name": "x", "scope": "full"}, 401, 403, 201, 201, 422},
 	{"POST /tokens", object{"name": "x", "scope": "full", "user": "ANNA"}, 401, 403, 422, 422, 201},
 	{"DELETE /tokens/TOKEN", nil, 401, 403, 204, 404, 403},
+	{"POST /accounts/discover", object{"email": "anna@example.net"}, 401, 403, 200, 200, 200},
 	{"POST /accounts/check", mailbox(), 401, 403, 200, 200, 200},
 	{"GET /accounts", nil, 401, 200, 200, 200, 200},
 	{"POST /accounts", mailbox(), 401, 403, 201, 201, 422},

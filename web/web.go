@@ -43,6 +43,9 @@ type Config struct {
 	// bounds. An error that the person can mend is a *CheckError; any other is logged and answered with 500.
 	CheckAccount func(ctx context.Context, a registry.Account) (Check, error)
 
+	// Discover looks for the settings of a mail address, for at most 5 s. What is no address is a *FieldError.
+	Discover func(ctx context.Context, email string) (Discovery, error)
+
 	// CheckAddress says whether the address of a device can be one: its token's form, its keys, whether this server is
 	// set up for its transport. It sends nothing. An error that the person can mend is a *FieldError.
 	CheckAddress func(d registry.Device) error

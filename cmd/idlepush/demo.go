@@ -78,7 +78,8 @@ func (d *demonstration) run(until context.Context, dir string) error {
 type demonstration struct {
 	mailbox  *imapmem.Server
 	mailAt   net.Listener
-	password string
+	password string // of the mailbox
+	login    string // of the page
 	fcm      *pushtest.FCM
 	apns     *pushtest.APNs
 	web      *pushtest.WebPush
@@ -163,6 +164,7 @@ func (d *demonstration) show(ctx context.Context, address, dir string) error {
 		return err
 	}
 	d.say("idlepush runs at http://%s/ with one mailbox and four phones; Ctrl-C ends it", address)
+	d.say("log in there as anna, with the password %s", d.login)
 	d.say("look in with: curl -H 'Authorization: Bearer %s' %s/notifications", c.token, c.base)
 	if err := d.watched(ctx, c); err != nil {
 		return err
@@ -188,7 +190,8 @@ func (d *demonstration) setUp(ctx context.Context, c *apiClient, dir string) err
 		return err
 	}
 	var made struct{ Token string }
-	if err := c.post(ctx, "/setup", object{"token": strings.TrimSpace(string(token)), "name": "anna", "password": rand.Text()}, &made); err != nil {
+	d.login = rand.Text()
+	if err := c.post(ctx, "/setup", object{"token": strings.TrimSpace(string(token)), "name": "anna", "password": d.login}, &made); err != nil {
 		return err
 	}
 	c.token = made.Token

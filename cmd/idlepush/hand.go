@@ -13,6 +13,7 @@ import (
 	"idlepush/push/fcm"
 	"idlepush/registry"
 	"idlepush/watcher"
+	"idlepush/watcher/discover"
 	"idlepush/web"
 )
 
@@ -26,11 +27,19 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 	if err != nil {
 		return nil, err
 	}
+	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.permitMail}
 	return web.New(web.Config{
 		Store: store, Log: log, Version: version(), AdminToken: s.adminToken, TrustedProxies: s.trustedProxies,
 		PublicURL: func() string { return s.public(store) },
 		CheckAccount: func(ctx context.Context, a registry.Account) (web.Check, error) {
 			return check(ctx, pool.Dialer, a, log)
+		},
+		Discover: func(ctx context.Context, email string) (web.Discovery, error) {
+			found, err := finder.Find(ctx, email)
+			if errors.Is(err, discover.ErrAddress) {
+				err = &web.FieldError{Field: "email", Message: err.Error()}
+			}
+			return discovery(found), err
 		},
 		CheckAddress: s.checkAddress,
 		Prove:        d.Prove,
@@ -44,6 +53,19 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 		Stopping: ctx.Done(),
 		Ready:    store.Ready,
 	}), nil
+}
+
+func discovery(r discover.Result) (d web.Discovery) {
+	if r.Name != "" {
+		d.Provider = &web.Provider{Name: r.Name, Link: r.Link}
+	}
+	for _, f := range r.Settings {
+		d.Settings = append(d.Settings, web.Settings{Host: f.Host, Port: f.Port, Security: f.Security, Username: f.Username, Source: string(f.Source)})
+	}
+	for _, n := range r.Notes {
+		d.Notes = append(d.Notes, web.Note(n))
+	}
+	return d
 }
 
 func check(ctx context.Context, d watcher.Dialer, a registry.Account, log *slog.Logger) (web.Check, error) {

@@ -12,6 +12,7 @@ var mayImport = map[string][]string{
 	"idlepush/registry":              {},
 	"idlepush/watcher/wire":          {},
 	"idlepush/watcher/imapmem":       {},
+	"idlepush/watcher/discover":      {},
 	"idlepush/watcher/message":       {},
 	"idlepush/watcher":               {"idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message"},
 	"idlepush/watcher/imaptest":      {"idlepush/watcher/imapmem"},
@@ -24,7 +25,7 @@ var mayImport = map[string][]string{
 	"idlepush/push/pushtest/mozilla": {"idlepush/push/pushtest", "idlepush/registry"},
 	"idlepush/web":                   {"idlepush/registry"},
 	"idlepush/web/browsertest":       {},
-	"idlepush/cmd/idlepush": {"idlepush/registry", "idlepush/watcher", "idlepush/watcher/imapmem", "idlepush/push", "idlepush/push/fcm",
+	"idlepush/cmd/idlepush": {"idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/push", "idlepush/push/fcm",
 		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/web"},
 }
 

@@ -99,6 +99,12 @@ document.addEventListener("visibilitychange", () => {
 		sweep().catch(() => {}); // at the next opening, then
 	}
 });
+// When a mail server was last heard of is no change that is told.
+setInterval(() => {
+	if (shown.includes("account") && document.visibilityState === "visible") {
+		draw(true);
+	}
+}, 30_000);
 navigator.serviceWorker?.addEventListener("message", ({ data }) => {
 	if (typeof data?.go === "string") {
 		location.hash = data.go;

@@ -11,20 +11,20 @@ export async function add() {
 	}) };
 }
 
-// serverFields are the settings of a mail server, filled in as far as they are known.
-export function serverFields(known = {}) {
+// serverFields are the settings of a mail server.
+function serverFields() {
 	return [
-		field("host", texts.host, { value: known.host ?? "", autocomplete: "off", placeholder: "imap.example.org", inputmode: "url" }),
-		field("security", texts.security, { options: Object.entries(texts.securities), value: known.security ?? "tls" }),
-		field("port", texts.port, { type: "number", min: 1, max: 65535, value: known.port ?? 993, inputmode: "numeric" }),
-		field("username", texts.username, { value: known.username ?? "", autocomplete: "off" }, texts.usernameHint),
+		field("host", texts.host, { autocomplete: "off", placeholder: "imap.example.org", inputmode: "url" }),
+		field("security", texts.security, { options: Object.entries(texts.securities), value: "tls" }),
+		field("port", texts.port, { type: "number", min: 1, max: 65535, value: 993, inputmode: "numeric" }),
+		field("username", texts.username, { autocomplete: "off" }, texts.usernameHint),
 	];
 }
 
 // loginOf is what the fields say, as the API takes it.
-export function loginOf(values) {
-	const login = { email: values.get("email"), host: values.get("host"), port: Number(values.get("port")), security: values.get("security"), password: values.get("password") };
-	return values.get("username") ? { ...login, username: values.get("username") } : login;
+function loginOf(values) {
+	const text = (name) => values.get(name).trim();
+	return { email: text("email"), host: text("host"), port: Number(text("port")), security: text("security"), username: text("username"), password: values.get("password") };
 }
 
 // folderTicks are the folders of a mailbox to choose from.
@@ -59,8 +59,8 @@ function loginForm(worked) {
 	return form(texts.tryLogin, async (values) => {
 		const result = await discover();
 		const typed = server.dataset.typed === "yes";
-		const login = { ...loginOf(values), email: values.get("email").trim() };
-		const candidates = typed || !result?.settings.length ? [server.open || login.host ? { ...login, ...serverOf(server) } : login] :
+		const login = loginOf(values);
+		const candidates = typed || !result?.settings.length ? [login] :
 			result.settings.slice(0, 3).map(({ host, port, security, username }) => ({ email: login.email, password: login.password, host, port, security, username }));
 		const { login: right, folders } = await tryLogins(candidates, server);
 		worked(right, folders, result?.provider?.link);
@@ -68,14 +68,14 @@ function loginForm(worked) {
 }
 
 function watchTyping(server) {
+	const [security, port] = ["security", "port"].map((name) => server.querySelector(`[name=${name}]`));
+	security.addEventListener("change", () => {
+		if (["993", "143", ""].includes(port.value)) {
+			port.value = security.value === "tls" ? 993 : 143;
+		}
+	});
 	server.addEventListener("input", () => { server.dataset.typed = "yes"; });
 	return server;
-}
-
-function serverOf(server) {
-	const value = (name) => server.querySelector(`[name=${name}]`).value.trim();
-	const login = { host: value("host"), port: Number(value("port")), security: value("security") };
-	return value("username") ? { ...login, username: value("username") } : login;
 }
 
 // tryLogins gives the first that works. A server that is not there is followed by the next candidate; one that refuses the password is the right one.

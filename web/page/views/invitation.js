@@ -5,7 +5,8 @@ const { texts } = self;
 
 // invitation shows the link of an invite, and the same as a QR code.
 export function invitation(invite) {
-	return el("div", {}, qr(invite.qr, texts.qrLabel), el("p", { class: "copy" }, el("code", {}, invite.url), button(texts.copy, async () => {
+	const near = invite.url.startsWith("http:") && el("p", { class: "state warn" }, texts.nearOnly);
+	return el("div", {}, near, qr(invite.qr, texts.qrLabel), el("p", { class: "copy" }, el("code", {}, invite.url), button(texts.copy, async () => {
 		await navigator.clipboard.writeText(invite.url);
 		tell(texts.copied);
 	})));

@@ -19,13 +19,7 @@ export async function me() {
 			left();
 		}, field("current_password", texts.currentPassword, { type: "password", autocomplete: "current-password" }),
 		field("password", texts.newPassword, { type: "password", autocomplete: "new-password" }, texts.passwordHint))),
-		el("section", { class: "card" }, el("h2", {}, texts.sessions), el("ul", { class: "plain" }, sessions.map((s) => el("li", { class: "row" },
-			el("span", {}, s.name, s.current && ` (${texts.sessionHere})`, el("br"), el("span", { class: "soft" }, texts.sessionUsed, age(s.used))),
-			!s.current && button(texts.endSession, async () => {
-				if (await confirmed(texts.endSessionSure(s.name), texts.endSession, texts.cancel)) {
-					await call("DELETE", `/sessions/${s.id}`);
-				}
-			}, { "aria-label": `${texts.endSession}: ${s.name}` }))))),
+		el("section", { class: "card" }, el("h2", {}, texts.sessions), el("ul", { class: "plain" }, sessions.map(line))),
 		el("div", { class: "buttons" }, button(texts.logOut, async () => {
 			if (await confirmed(texts.logOutSure, texts.logOut, texts.cancel)) {
 				await call("DELETE", "/login");
@@ -33,7 +27,18 @@ export async function me() {
 				left();
 			}
 		}, { class: "danger" })),
-	], on: ["session"] };
+	], on: [] };
+}
+
+function line(s) {
+	const node = el("li", { class: "row" }, el("span", {}, s.name, s.current && ` (${texts.sessionHere})`, el("br"), el("span", { class: "soft" }, texts.sessionUsed, age(s.used))),
+		!s.current && button(texts.endSession, async () => {
+			if (await confirmed(texts.endSessionSure(s.name), texts.endSession, texts.cancel)) {
+				await call("DELETE", `/sessions/${s.id}`);
+				node.remove();
+			}
+		}, { "aria-label": `${texts.endSession}: ${s.name}` }));
+	return node;
 }
 
 function left() {

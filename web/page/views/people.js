@@ -17,8 +17,16 @@ export async function people() {
 			made.replaceChildren(el("p", {}, texts.inviteText), invitation(invite));
 		}, tick("checkbox", "admin", "yes", texts.inviteAdmin, false))),
 		open.length > 0 && el("section", { class: "card" }, el("h2", {}, texts.openInvites), el("ul", { class: "plain" }, open.map((invite) =>
-			el("li", { class: "row" }, texts.inviteLine(clock(invite.expires)), button(texts.takeBack, () => call("DELETE", `/invites/${invite.id}`)))))),
+			openInvite(invite)))),
 	].filter(Boolean), on: ["user"] };
+}
+
+function openInvite(invite) {
+	const line = el("li", { class: "row" }, texts.inviteLine(clock(invite.expires)), button(texts.takeBack, async () => {
+		await call("DELETE", `/invites/${invite.id}`);
+		line.remove();
+	}));
+	return line;
 }
 
 function person(user) {

@@ -1,0 +1,227 @@
+// Package discover finds the IMAP settings of a mail address, so that nobody has to know them: from a table of the large providers, from what the domain itself
+// publishes, from Thunderbird's list of providers, from who takes the domain's mail, and by guessing. It is a room of its own because it speaks
+// HTTPS and DNS, which nothing else about IMAP does; it knows nothing of accounts.
+package discover
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/idna"
+)
+
+// Source is where settings come from, which is how far they can be trusted; the best is first in Sources.
+type Source string
+
+// The sources. Autoconfig and WellKnown are the domain's own word (Thunderbird's autoconfiguration format), ISPDB is Thunderbird's list of providers, MX the same of
+// the provider that takes the domain's mail, SRV is RFC 6186 and RFC 8314 section 5, Guess a server that is there under a usual name.
+const (
+	Table      Source = "table"
+	Autoconfig Source = "autoconfig"
+	WellKnown  Source = "well_known"
+	ISPDB      Source = "ispdb"
+	MX         Source = "mx"
+	SRV        Source = "srv"
+	Guess      Source = "guess"
+)
+
+// Sources are all sources, best first.
+var Sources = []Source{Table, Autoconfig, WellKnown, ISPDB, MX, SRV, Guess}
+
+// Settings are those of one IMAP server.
+type Settings struct {
+	Host     string
+	Port     int
+	Security string // "tls" or "starttls"
+	Username string
+	Source   Source
+}
+
+// Note is what a person has to do or know first.
+type Note struct {
+	Code string // app_password, imap_switch, authorization_code, oauth2, bridge, none_found
+	Text string
+	URL  string // where; may be empty
+}
+
+// Result is what was found for an address. Settings are best first, each server once.
+type Result struct {
+	Name     string // the provider's; empty: it is none of the table
+	Link     string // template of where its mail is read; empty: not known
+	Settings []Settings
+	Notes    []Note
+}
+
+// Resolver is what is asked of the DNS; a *net.Resolver is one. A seam for tests.
+type Resolver interface {
+	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
+	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
+}
+
+// Finder finds settings. Its fields are not changed after the first use.
+type Finder struct {
+	Resolver Resolver
+	Permit   func(addr netip.Addr, plain bool) error // asked for each address before it is dialled
+
+	// Seams for tests: nil dials what Permit permits, and believes the certificates that the system does.
+	dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	roots *x509.CertPool
+}
+
+// within is how long an answer may take.
+const within = 5 * time.Second
+
+// ErrAddress says that the address is none.
+var ErrAddress = errors.New("is no mail address")
+
+// parse gives the address with its domain in ASCII and lower case.
+func parse(email string) (local, domain string, err error) {
+	i := strings.LastIndexByte(email, '@')
+	if i < 1 || len(email) > 254 || strings.ContainsFunc(email, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return "", "", ErrAddress
+	}
+	domain, err = idna.Lookup.ToASCII(strings.TrimSuffix(email[i+1:], "."))
+	if err != nil || !isHost(domain) || !strings.Contains(domain, ".") || netAddress(domain) {
+		return "", "", ErrAddress
+	}
+	return email[:i], domain, nil
+}
+
+func netAddress(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err == nil
+}
+
+// isHost reports whether the text can be a host's name: labels of letters, digits and hyphens.
+func isHost(text string) bool {
+	for label := range strings.SplitSeq(text, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, "-") != label ||
+			strings.ContainsFunc(label, func(r rune) bool {
+				return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-')
+			}) {
+			return false
+		}
+	}
+	return len(text) <= 253
+}
+
+// found is what one source has said.
+type found struct {
+	settings []Settings
+	provider *provider
+	oauth    bool // the provider offers nothing but OAuth2
+}
+
+// Find looks for the settings of a mail address, for at most 5 s or until ctx ends. Only the domain goes to third parties; the address goes to the domain's own server. That nothing was found
+// is no error, but a note. ErrAddress: it is no mail address.
+func (f *Finder) Find(ctx context.Context, email string) (Result, error) {
+	local, domain, err := parse(email)
+	if err != nil {
+		return Result{}, err
+	}
+	email = local + "@" + domain
+	if p := providerOf(domain); p != nil {
+		return p.result(email), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	said := f.ask(ctx, email, domain)
+	return combine(email, said), nil
+}
+
+// ask asks all sources at once. It returns as soon as one has answered and none before it in Sources can any more.
+func (f *Finder) ask(ctx context.Context, email, domain string) map[Source]found {
+	ctx, enough := context.WithCancel(ctx)
+	type answer struct {
+		source Source
+		found
+	}
+	answers := make(chan answer, len(Sources))
+	var group sync.WaitGroup
+	defer func() {
+		enough()
+		group.Wait()
+	}()
+	sources := f.sources(email, domain)
+	for source, look := range sources {
+		group.Go(func() { answers <- answer{source, look(ctx)} })
+	}
+	said := make(map[Source]found)
+	for len(said) < len(sources) {
+		select {
+		case a := <-answers:
+			said[a.source] = a.found
+		case <-ctx.Done():
+			return said
+		}
+		if settled(said) {
+			return said
+		}
+	}
+	return said
+}
+
+// settled reports whether a source has given settings and all better ones have answered.
+func settled(said map[Source]found) bool {
+	for _, source := range Sources[1:] {
+		got, answered := said[source]
+		if !answered {
+			return false
+		}
+		if len(got.settings) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// sources are the ways to find the settings of a domain that is not in the table.
+func (f *Finder) sources(email, domain string) map[Source]func(context.Context) found {
+	return map[Source]func(context.Context) found{
+		Autoconfig: func(ctx context.Context) found {
+			return f.config(ctx, Autoconfig, "https://autoconfig."+domain+"/mail/config-v1.1.xml?emailaddress="+escape(email), email)
+		},
+		WellKnown: func(ctx context.Context) found {
+			return f.config(ctx, WellKnown, "https://"+domain+"/.well-known/autoconfig/mail/config-v1.1.xml?emailaddress="+escape(email), email)
+		},
+		ISPDB: func(ctx context.Context) found { return f.config(ctx, ISPDB, ispdb+domain, email) },
+		MX:    func(ctx context.Context) found { return f.mx(ctx, email, domain) },
+		SRV:   func(ctx context.Context) found { return f.srv(ctx, email, domain) },
+		Guess: func(ctx context.Context) found { return f.guess(ctx, email, domain) },
+	}
+}
+
+// combine puts what the sources said in order.
+func combine(email string, said map[Source]found) Result {
+	var r Result
+	oauth, closed := false, false
+	for _, source := range Sources {
+		got := said[source]
+		if p := got.provider; p != nil {
+			known := p.result(email)
+			r.Name, r.Link, r.Notes, closed = known.Name, known.Link, known.Notes, p.closed
+		}
+		oauth = oauth || got.oauth
+		for _, s := range got.settings {
+			same := func(o Settings) bool { return strings.EqualFold(o.Host, s.Host) && o.Port == s.Port }
+			if !closed && !slices.ContainsFunc(r.Settings, same) {
+				r.Settings = append(r.Settings, s)
+			}
+		}
+	}
+	switch {
+	case len(r.Notes) > 0 || len(r.Settings) > 0:
+	case oauth:
+		r.Notes = []Note{{Code: "oauth2", Text: "This provider lets mail programs in with OAuth2 only, which idlepush cannot do yet."}}
+	default:
+		r.Notes = []Note{{Code: "none_found", Text: "No settings were found. Ask your provider for the name of its IMAP server."}}
+	}
+	return r
+}

@@ -1,0 +1,289 @@
+package discover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func find(t *testing.T, f *Finder, email string) Result {
+	t.Helper()
+	r, err := f.Find(t.Context(), email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// hosts are the servers with their sources, best first.
+func hosts(r Result) string {
+	var list []string
+	for _, s := range r.Settings {
+		list = append(list, string(s.Source)+" "+s.Host)
+	}
+	return strings.Join(list, ", ")
+}
+
+func TestALargeProviderIsKnownWithoutAskingAnybody(t *testing.T) {
+	f := &Finder{Resolver: newTown(t), dial: func(context.Context, string, string) (net.Conn, error) {
+		t.Error("somebody was asked")
+		return nil, errors.New("no")
+	}}
+	for email, want := range map[string]struct{ host, user, note string }{
+		"ann@gmail.com":      {"imap.gmail.com", "ann@gmail.com", "app_password"},
+		"Ann@GoogleMail.com": {"imap.gmail.com", "Ann@googlemail.com", "app_password"},
+		"ann@icloud.com":     {"imap.mail.me.com", "ann", "app_password"},
+		"ann@yahoo.co.uk":    {"imap.mail.yahoo.com", "ann@yahoo.co.uk", "app_password"},
+		"ann@gmx.de":         {"imap.gmx.net", "ann@gmx.de", "imap_switch"},
+		"ann@qq.com":         {"imap.qq.com", "ann@qq.com", "authorization_code"},
+		"ann@posteo.de":      {"posteo.de", "ann@posteo.de", ""},
+		"ann@hotmail.fr":     {"", "", "oauth2"},
+		"ann@live.com":       {"", "", "oauth2"},
+		"ann@proton.me":      {"", "", "bridge"},
+	} {
+		r := find(t, f, email)
+		var host, user, note string
+		if len(r.Settings) > 0 {
+			host, user = r.Settings[0].Host, r.Settings[0].Username
+		}
+		if len(r.Notes) > 0 {
+			note = r.Notes[0].Code
+		}
+		if host != want.host || user != want.user || note != want.note || r.Name == "" {
+			t.Errorf("%s: %+v", email, r)
+		}
+	}
+	if r := find(t, f, "ann@gmail.com"); !strings.Contains(r.Link, "{message_id}") || r.Notes[0].URL == "" || !strings.HasPrefix(r.Notes[0].Text, "Gmail: ") {
+		t.Errorf("what to do is not said: %+v", r)
+	}
+}
+
+func TestTheTableIsSound(t *testing.T) {
+	codes := map[string]bool{"app_password": true, "imap_switch": true, "authorization_code": true, "oauth2": true, "bridge": true}
+	seen := make(map[string]string)
+	for _, p := range table {
+		if p.name == "" || p.domains == "" && p.mx == "" || (p.host == "") != (p.closed && p.name != "Outlook") || p.host != "" && !isHost(p.host) || p.closed && len(p.notes) == 0 {
+			t.Errorf("%+v", p)
+		}
+		for _, n := range p.notes {
+			if !codes[n.Code] || n.Text == "" || n.URL != "" && !strings.HasPrefix(n.URL, "https://") {
+				t.Errorf("%s: %+v", p.name, n)
+			}
+		}
+		for domain := range strings.FieldsSeq(p.domains) {
+			if seen[domain] != "" || !isHost(strings.TrimSuffix(domain, ".*")) {
+				t.Errorf("%s is there twice, or is none", domain)
+			}
+			seen[domain] = p.name
+		}
+	}
+	for _, domain := range []string{"example.org", "notgmail.com", "gmail.com.evil.example.org", "yahoo.evil.example.org", "live.at.somewhere.example"} {
+		if p := providerOf(domain); p != nil {
+			t.Errorf("%s is taken for %s", domain, p.name)
+		}
+	}
+}
+
+func TestTheBestSourceComesFirst(t *testing.T) {
+	everything := func() *town {
+		tn := newTown(t)
+		tn.pages["autoconfig.example.org"] = says("own.example.org")
+		tn.pages["example.org"] = says("known.example.org")
+		tn.pages["autoconfig.thunderbird.net"] = says("listed.example.net")
+		tn.pages["autoconfig.host.example"] = says("hosted.host.example")
+		tn.mx["example.org"] = []*net.MX{{Host: "backup.other.example.", Pref: 20}, {Host: "mx1.host.example.", Pref: 10}}
+		tn.srv["imaps example.org"] = []*net.SRV{{Target: "record.example.org.", Port: 993}}
+		tn.srv["imap example.org"] = []*net.SRV{{Target: "."}}
+		tn.imap = []string{"mail.example.org"}
+		return tn
+	}
+	tn := everything()
+	gone := []struct {
+		take func()
+		want string
+	}{
+		{func() {}, "autoconfig own.example.org"},
+		{func() { delete(tn.pages, "autoconfig.example.org") }, "well_known known.example.org"},
+		{func() { delete(tn.pages, "example.org") }, "ispdb listed.example.net"},
+		{func() { delete(tn.pages, "autoconfig.thunderbird.net") }, "mx hosted.host.example"},
+		{func() { delete(tn.mx, "example.org") }, "srv record.example.org"},
+		{func() { delete(tn.srv, "imaps example.org") }, "guess mail.example.org"},
+	}
+	for _, step := range gone {
+		step.take()
+		r := find(t, tn.finder(), "ann@example.org")
+		if first, _, _ := strings.Cut(hosts(r), ", "); first != step.want || len(r.Notes) > 0 {
+			t.Errorf("it is %s, %v; want %s first", hosts(r), r.Notes, step.want)
+		}
+	}
+	tn.imap = nil
+	if r := find(t, tn.finder(), "ann@example.org"); len(r.Settings) > 0 || len(r.Notes) != 1 || r.Notes[0].Code != "none_found" {
+		t.Errorf("where there is nothing: %+v", r)
+	}
+}
+
+func TestTheProviderOfADomainOfOnesOwnIsKnownByItsMailServer(t *testing.T) {
+	for host, want := range map[string]struct{ name, host, note string }{
+		"aspmx.l.google.com.":                      {"Gmail", "mx imap.gmail.com", "app_password"},
+		"example-org.mail.protection.outlook.com.": {"Outlook", "", "oauth2"},
+		"in1-smtp.messagingengine.com.":            {"Fastmail", "mx imap.fastmail.com", "app_password"},
+		"mx00.kundenserver.de.":                    {"IONOS", "mx imap.ionos.de", ""},
+		"evil-google.com.":                         {"", "", "none_found"},
+	} {
+		tn := newTown(t)
+		tn.mx["example.org"] = []*net.MX{{Host: host, Pref: 10}}
+		tn.srv["imaps example.org"] = []*net.SRV{}
+		r := find(t, tn.finder(), "ann@example.org")
+		note := ""
+		if len(r.Notes) > 0 {
+			note = r.Notes[0].Code
+		}
+		if r.Name != want.name || hosts(r) != want.host || note != want.note || len(r.Settings) > 0 && r.Settings[0].Username != "ann@example.org" {
+			t.Errorf("%s: %+v", host, r)
+		}
+	}
+}
+
+// Third parties are told of the domain alone.
+func TestTheAddressGoesToItsOwnDomainOnly(t *testing.T) {
+	tn := newTown(t)
+	nothing := http.NotFound
+	for _, host := range []string{"autoconfig.example.org", "example.org", "autoconfig.thunderbird.net", "autoconfig.host.example"} {
+		tn.pages[host] = nothing
+	}
+	tn.mx["example.org"] = []*net.MX{{Host: "mx1.host.example.", Pref: 10}}
+	find(t, tn.finder(), "secret+name@example.org")
+	want := []string{
+		"autoconfig.example.org/mail/config-v1.1.xml?emailaddress=secret%2Bname%40example.org",
+		"autoconfig.host.example/mail/config-v1.1.xml",
+		"autoconfig.thunderbird.net/v1.1/example.org",
+		"autoconfig.thunderbird.net/v1.1/host.example",
+		"example.org/.well-known/autoconfig/mail/config-v1.1.xml?emailaddress=secret%2Bname%40example.org",
+	}
+	if got := tn.requests(); got != strings.Join(want, "\n") {
+		t.Errorf("asked were\n%s", got)
+	}
+}
+
+func TestHostileAnswersLeadToNothing(t *testing.T) {
+	redirects := func(to string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
+	}
+	text := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, text) }
+	}
+	for name, page := range map[string]http.HandlerFunc{
+		"an endless body": func(w http.ResponseWriter, r *http.Request) {
+			for {
+				if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+					return
+				}
+			}
+		},
+		"a loop":          redirects("https://autoconfig.example.org/mail/config-v1.1.xml"),
+		"a way to http":   redirects("http://autoconfig.example.org/"),
+		"a way to a file": redirects("file:///etc/passwd"),
+		"an error page": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(500)
+			fmt.Fprint(w, configFile("x.example.org"))
+		},
+		"a page for people":      text("<html><body>Welcome</body></html>"),
+		"nothing":                text(""),
+		"an entity bomb":         text(`<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><clientConfig><emailProvider><incomingServer type="imap"><hostname>&b;</hostname></incomingServer></emailProvider></clientConfig>`),
+		"depth":                  text(strings.Repeat("<a>", 15000)),
+		"a server by address":    text(configFile("192.168.1.1")),
+		"a server with a port":   text(configFile("x.example.org:99")),
+		"a server with a path":   text(configFile("x.example.org/../y")),
+		"a server without name":  text(configFile("")),
+		"another network's file": redirects("https://169.254.169.254/latest/"),
+	} {
+		tn := newTown(t)
+		tn.pages["autoconfig.example.org"] = page
+		if r := find(t, tn.finder(), "ann@example.org"); len(r.Settings) > 0 || len(r.Notes) != 1 || r.Notes[0].Code != "none_found" {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+func TestAProviderThatTakesOAuth2OnlyIsSaidToBeOne(t *testing.T) {
+	tn := newTown(t)
+	tn.pages["autoconfig.example.org"] = func(w http.ResponseWriter, r *http.Request) {
+		w.Write([]byte(strings.Replace(configFile("x.example.org"), "password-cleartext", "OAuth2", 1)))
+	}
+	if r := find(t, tn.finder(), "ann@example.org"); len(r.Settings) > 0 || len(r.Notes) != 1 || r.Notes[0].Code != "oauth2" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A domain whose servers are silent must not keep a person waiting; what others know is answered.
+func TestASilentServerIsNotWaitedForBeyondTheBound(t *testing.T) {
+	tn := newTown(t)
+	release := make(chan struct{})
+	tn.pages["autoconfig.example.org"] = func(w http.ResponseWriter, r *http.Request) { <-release }
+	tn.pages["autoconfig.thunderbird.net"] = says("listed.example.net")
+	f := tn.finder()
+	t.Cleanup(func() { close(release) }) // before the town's end
+	began := time.Now()
+	r := find(t, f, "ann@example.org")
+	if took := time.Since(began); took > within+time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if hosts(r) != "ispdb listed.example.net" {
+		t.Errorf("it is %s", hosts(r))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	began = time.Now()
+	if _, err := f.Find(ctx, "ann@example.org"); err != nil || time.Since(began) > time.Second {
+		t.Errorf("after the person has gone: %v, %v", err, time.Since(began))
+	}
+}
+
+func TestPrivateAddressesAreNotDialled(t *testing.T) {
+	asked := make(chan netip.Addr, 10)
+	f := &Finder{Resolver: newTown(t), Permit: func(a netip.Addr, plain bool) error {
+		asked <- a
+		return errors.New("it lies in a private network")
+	}}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := f.get(t.Context(), "https://"+l.Addr().String()+"/"); err == nil || !strings.Contains(err.Error(), "private network") {
+		t.Errorf("%v", err)
+	}
+	if a := <-asked; !a.IsLoopback() {
+		t.Errorf("asked for %v", a)
+	}
+}
+
+func TestWhatIsNoAddressIsRefused(t *testing.T) {
+	for _, email := range []string{"", "ann", "@example.org", "ann@", "ann@example", "ann@192.168.1.1", "ann@[::1]", "ann@exa mple.org", "ann@example..org", "ann@-x.org", "ann@localhost",
+		"ann\n@example.org", strings.Repeat("a", 250) + "@example.org", "ann@example.org/path", "ann@example.org:993"} {
+		if _, err := new(Finder).Find(t.Context(), email); !errors.Is(err, ErrAddress) {
+			t.Errorf("%q: %v", email, err)
+		}
+	}
+	if local, domain, err := parse("ann@Bücher.Example"); err != nil || local != "ann" || domain != "xn--bcher-kva.example" {
+		t.Errorf("%s %s %v", local, domain, err)
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	f.Add([]byte(configFile("imap.example.org")), "ann@example.org")
+	f.Add([]byte("<clientConfig>"), "a@b.c")
+	f.Fuzz(func(t *testing.T, file []byte, email string) {
+		for _, s := range parseConfig(file, Autoconfig, email).settings {
+			if !isHost(s.Host) || netAddress(s.Host) || s.Port < 1 || s.Port > 65535 || s.Security != "tls" && s.Security != "starttls" || s.Username == "" {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
+}

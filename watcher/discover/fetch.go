@@ -1,0 +1,88 @@
+package discover
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"syscall"
+	"time"
+)
+
+const (
+	maxAnswer    = 64 << 10 // bytes
+	maxRedirects = 3
+)
+
+func escape(text string) string { return url.QueryEscape(text) }
+
+// dialer connects to addresses that are permitted, and asks for each after its name was resolved, so that no name can lead elsewhere.
+func (f *Finder) dialer() func(ctx context.Context, network, address string) (net.Conn, error) {
+	if f.dial != nil {
+		return f.dial
+	}
+	d := net.Dialer{Timeout: within, ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+		at, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		return f.Permit(at.Addr(), false)
+	}}
+	return d.DialContext
+}
+
+// get gives what lies at an https address, and nothing where that is not a small answer of success.
+func (f *Finder) get(ctx context.Context, address string) ([]byte, error) {
+	transport := &http.Transport{DialContext: f.dialer(), TLSClientConfig: &tls.Config{RootCAs: f.roots, MinVersion: tls.VersionTLS12},
+		DisableKeepAlives: true, MaxResponseHeaderBytes: 16 << 10, TLSHandshakeTimeout: within}
+	client := http.Client{Transport: transport, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		if r.URL.Scheme != "https" || len(via) > maxRedirects {
+			return errors.New("a redirect that is not followed")
+		}
+		return nil
+	}}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
+	if err == nil && (answer.StatusCode != http.StatusOK || len(body) > maxAnswer) {
+		err = errors.New("no small answer of success")
+	}
+	return body, err
+}
+
+// config reads a configuration file from an address.
+func (f *Finder) config(ctx context.Context, source Source, address, email string) found {
+	body, err := f.get(ctx, address)
+	if err != nil {
+		return found{} // most domains have none
+	}
+	return parseConfig(body, source, email)
+}
+
+// answers reports whether an IMAP server with a certificate for its name is there.
+func (f *Finder) answers(ctx context.Context, host, port string) bool {
+	conn, err := f.dialer()(ctx, "tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	secure := tls.Client(conn, &tls.Config{ServerName: host, RootCAs: f.roots, MinVersion: tls.VersionTLS12})
+	if secure.HandshakeContext(ctx) != nil {
+		return false
+	}
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	greeting := make([]byte, 4)
+	_, err = io.ReadFull(secure, greeting)
+	return err == nil && string(greeting) == "* OK"
+}

@@ -1,0 +1,148 @@
+package discover
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// town is a domain's servers and the third parties, on loopback, under their real names and one authority of its own.
+type town struct {
+	t     testing.TB
+	pages map[string]http.HandlerFunc // by host
+	imap  []string                    // hosts with a mail server on port 993
+	mx    map[string][]*net.MX
+	srv   map[string][]*net.SRV // by service and domain
+
+	mu    sync.Mutex
+	asked []string // host and path and query of each request
+}
+
+func newTown(t testing.TB) *town {
+	return &town{t: t, pages: map[string]http.HandlerFunc{}, mx: map[string][]*net.MX{}, srv: map[string][]*net.SRV{}}
+}
+
+func (tn *town) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
+	if list := tn.mx[name]; list != nil {
+		return list, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+}
+
+func (tn *town) LookupSRV(_ context.Context, service, _, name string) (string, []*net.SRV, error) {
+	if list := tn.srv[service+" "+name]; list != nil {
+		return "", list, nil
+	}
+	return "", nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+}
+
+func (tn *town) requests() string {
+	tn.mu.Lock()
+	defer tn.mu.Unlock()
+	slices.Sort(tn.asked)
+	return strings.Join(tn.asked, "\n")
+}
+
+// finder is one that lives in the town.
+func (tn *town) finder() *Finder {
+	var names []string
+	for host := range tn.pages {
+		names = append(names, host)
+	}
+	names = append(names, tn.imap...)
+	certificate, pool := authority(tn.t, names)
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tn.mu.Lock()
+		tn.asked = append(tn.asked, r.Host+r.URL.RequestURI())
+		tn.mu.Unlock()
+		tn.pages[r.Host](w, r)
+	}))
+	web.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	web.StartTLS()
+	tn.t.Cleanup(web.Close)
+	mail := greet(tn.t, certificate)
+	return &Finder{Resolver: tn, roots: pool, dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, port, _ := net.SplitHostPort(address)
+		switch {
+		case port == "443" && tn.pages[host] != nil:
+			return new(net.Dialer).DialContext(ctx, network, web.Listener.Addr().String())
+		case port == "993" && slices.Contains(tn.imap, host):
+			return new(net.Dialer).DialContext(ctx, network, mail)
+		}
+		return nil, errors.New("nobody is there")
+	}}
+}
+
+// greet is a mail server that says hello.
+func greet(t testing.TB, certificate tls.Certificate) string {
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Write([]byte("* OK hello\r\n"))
+			c.Close()
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		serving.Wait()
+	})
+	return l.Addr().String()
+}
+
+func authority(t testing.TB, names []string) (tls.Certificate, *x509.CertPool) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: names,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+}
+
+// says is a page with a configuration file whose server is host.
+func says(host string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(configFile(host))) }
+}
+
+func configFile(host string) string {
+	return `<?xml version="1.0"?><clientConfig version="1.1"><emailProvider id="x"><domain>example.org</domain>
+		<incomingServer type="pop3"><hostname>pop.example.org</hostname><port>995</port><socketType>SSL</socketType><username>%EMAILADDRESS%</username></incomingServer>
+		<incomingServer type="imap"><hostname>` + host + `</hostname><port>993</port><socketType>SSL</socketType><username>%EMAILLOCALPART%</username><authentication>password-cleartext</authentication></incomingServer>
+		<incomingServer type="imap"><hostname>plain.example.org</hostname><port>143</port><socketType>plain</socketType><username>%EMAILADDRESS%</username></incomingServer>
+		</emailProvider></clientConfig>`
+}

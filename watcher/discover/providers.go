@@ -1,0 +1,124 @@
+package discover
+
+import (
+	"slices"
+	"strings"
+)
+
+// provider is one line of the table: a large provider, what it takes, and what its users have to do first.
+type provider struct {
+	name    string
+	domains string // separated by spaces; one that ends in ".*" is under any top-level domain
+	mx      string // ends of the names of its mail servers, for domains of others that it hosts
+	host    string // empty: there is no server for mail programs
+	local   bool   // its user names are what stands before the @
+	closed  bool   // nobody can log in with a password
+	link    string // template of where its mail is read
+	notes   []Note
+}
+
+const gmailLink = "https://mail.google.com/mail/u/?authuser={email}#search/rfc822msgid:{message_id}"
+
+func appPassword(name, url string) Note {
+	return Note{"app_password", name + ": create an app password here, and enter that one instead of your own.", url}
+}
+
+func imapSwitch(name, url string) Note {
+	return Note{"imap_switch", name + ": allow IMAP in the settings of your mailbox first.", url}
+}
+
+func authorizationCode(name, url string) Note {
+	return Note{"authorization_code", name + ": allow IMAP in the settings of your mailbox, and enter the authorisation code that you get there instead of your password.", url}
+}
+
+// table is the large providers. What one publishes about itself is not always right; this is.
+var table = []provider{
+	{name: "Gmail", domains: "gmail.com googlemail.com", mx: "google.com googlemail.com", host: "imap.gmail.com", link: gmailLink,
+		notes: []Note{appPassword("Gmail", "https://myaccount.google.com/apppasswords")}},
+	{name: "Outlook", domains: "outlook.* hotmail.* live.* msn.com passport.com", mx: "mail.protection.outlook.com mx.microsoft olc.protection.outlook.com", host: "outlook.office365.com", closed: true,
+		notes: []Note{{"oauth2", "Microsoft lets mail programs in with OAuth2 only, no longer with a password. idlepush cannot do that yet, so this mailbox cannot be watched.", ""}}},
+	{name: "Yahoo", domains: "yahoo.* ymail.com rocketmail.com myyahoo.com", mx: "yahoodns.net", host: "imap.mail.yahoo.com",
+		notes: []Note{appPassword("Yahoo", "https://login.yahoo.com/account/security")}},
+	{name: "AOL", domains: "aol.* aim.com", host: "imap.aol.com", notes: []Note{appPassword("AOL", "https://login.aol.com/account/security")}},
+	{name: "iCloud", domains: "icloud.com me.com mac.com", mx: "mail.icloud.com", host: "imap.mail.me.com", local: true,
+		notes: []Note{appPassword("iCloud", "https://account.apple.com/account/manage")}},
+	{name: "GMX", domains: "gmx.net gmx.de gmx.at gmx.ch gmx.eu gmx.org gmx.info", mx: "gmx.net", host: "imap.gmx.net", notes: []Note{imapSwitch("GMX", "https://www.gmx.net")}},
+	{name: "GMX", domains: "gmx.com gmx.us gmx.co.uk gmx.fr gmx.es", host: "imap.gmx.com", notes: []Note{imapSwitch("GMX", "https://www.gmx.com")}},
+	{name: "WEB.DE", domains: "web.de email.de", mx: "web.de", host: "imap.web.de", notes: []Note{imapSwitch("WEB.DE", "https://web.de")}},
+	{name: "T-Online", domains: "t-online.de magenta.de", host: "secureimap.t-online.de",
+		notes: []Note{{"app_password", "T-Online: mail programs have a password of their own, which you set in the Telekom login centre. Enter that one.", "https://www.telekom.de"}}},
+	{name: "freenet", domains: "freenet.de", host: "mx.freenet.de"},
+	{name: "Posteo", domains: "posteo.de posteo.net posteo.eu posteo.org posteo.at posteo.ch", host: "posteo.de"},
+	{name: "mailbox.org", domains: "mailbox.org", mx: "mailbox.org", host: "imap.mailbox.org"},
+	{name: "Fastmail", domains: "fastmail.com fastmail.fm", mx: "messagingengine.com", host: "imap.fastmail.com",
+		notes: []Note{appPassword("Fastmail", "https://app.fastmail.com/settings/security")}},
+	{name: "Zoho", domains: "zoho.com zohomail.com", mx: "zoho.com", host: "imap.zoho.com", notes: []Note{imapSwitch("Zoho", "https://mail.zoho.com"),
+		{"app_password", "With two-factor authentication, create an app password too.", "https://accounts.zoho.com/home#security/app_password"}}},
+	{name: "Zoho", domains: "zoho.eu zohomail.eu", mx: "zoho.eu", host: "imap.zoho.eu", notes: []Note{imapSwitch("Zoho", "https://mail.zoho.eu")}},
+	{name: "Yandex", domains: "yandex.* ya.ru", mx: "mx.yandex.net", host: "imap.yandex.com",
+		notes: []Note{imapSwitch("Yandex", "https://mail.yandex.com"), appPassword("Yandex", "https://id.yandex.com/security/app-passwords")}},
+	{name: "Mail.ru", domains: "mail.ru inbox.ru list.ru bk.ru internet.ru", mx: "mxs.mail.ru", host: "imap.mail.ru",
+		notes: []Note{appPassword("Mail.ru", "https://account.mail.ru/user/2-step-auth/passwords")}},
+	{name: "QQ Mail", domains: "qq.com foxmail.com vip.qq.com", host: "imap.qq.com", notes: []Note{authorizationCode("QQ Mail", "https://mail.qq.com")}},
+	{name: "NetEase 163", domains: "163.com", host: "imap.163.com", notes: []Note{authorizationCode("163", "https://mail.163.com")}},
+	{name: "NetEase 126", domains: "126.com", host: "imap.126.com", notes: []Note{authorizationCode("126", "https://mail.126.com")}},
+	{name: "NetEase yeah.net", domains: "yeah.net", host: "imap.yeah.net", notes: []Note{authorizationCode("yeah.net", "https://mail.yeah.net")}},
+	{name: "Naver", domains: "naver.com", host: "imap.naver.com", local: true, notes: []Note{imapSwitch("Naver", "https://mail.naver.com")}},
+	{name: "Daum", domains: "daum.net hanmail.net", host: "imap.daum.net", local: true, notes: []Note{imapSwitch("Daum", "https://mail.daum.net")}},
+	{name: "Orange", domains: "orange.fr wanadoo.fr", host: "imap.orange.fr"},
+	{name: "Free", domains: "free.fr", host: "imap.free.fr"},
+	{name: "La Poste", domains: "laposte.net", host: "imap.laposte.net"},
+	{name: "Libero", domains: "libero.it iol.it inwind.it blu.it", host: "imapmail.libero.it"},
+	{name: "Virgilio", domains: "virgilio.it", host: "in.virgilio.it"},
+	{name: "Seznam", domains: "seznam.cz email.cz post.cz", host: "imap.seznam.cz", notes: []Note{imapSwitch("Seznam", "https://email.seznam.cz")}},
+	{name: "WP", domains: "wp.pl", host: "imap.wp.pl", notes: []Note{imapSwitch("WP", "https://poczta.wp.pl")}},
+	{name: "Onet", domains: "onet.pl onet.eu op.pl poczta.onet.pl", host: "imap.poczta.onet.pl", notes: []Note{imapSwitch("Onet", "https://poczta.onet.pl")}},
+	{name: "o2", domains: "o2.pl tlen.pl go2.pl", host: "poczta.o2.pl", notes: []Note{imapSwitch("o2", "https://poczta.o2.pl")}},
+	{name: "Bluewin", domains: "bluewin.ch", host: "imaps.bluewin.ch"},
+	{name: "IONOS", domains: "online.de onlinehome.de", mx: "kundenserver.de", host: "imap.ionos.de"},
+	{name: "Strato", mx: "rzone.de", host: "imap.strato.de"},
+	{name: "Proton", domains: "proton.me protonmail.com protonmail.ch pm.me", mx: "protonmail.ch", closed: true,
+		notes: []Note{{"bridge", "Proton lets mail programs in through its Bridge only, a program that runs on a computer of yours. Enter the Bridge's own server and password below.", "https://proton.me/mail/bridge"}}},
+	{name: "Tuta", domains: "tuta.com tuta.io tutamail.com tutanota.com tutanota.de keemail.me", mx: "tutanota.de", closed: true,
+		notes: []Note{{"bridge", "Tuta has no IMAP, so this mailbox cannot be watched. Its own app rings.", ""}}},
+}
+
+// result is what the table says of an address.
+func (p *provider) result(email string) Result {
+	r := Result{Name: p.name, Link: p.link, Notes: slices.Clone(p.notes)}
+	if p.host == "" || p.closed {
+		return r
+	}
+	username, _ := split(email)
+	if !p.local {
+		username = email
+	}
+	r.Settings = []Settings{{Host: p.host, Port: 993, Security: "tls", Username: username, Source: Table}}
+	return r
+}
+
+// providerOf gives the provider whose own domain it is; nil: none's of the table.
+func providerOf(domain string) *provider {
+	first, rest, _ := strings.Cut(domain, ".")
+	for i, p := range table {
+		for own := range strings.FieldsSeq(p.domains) {
+			// Under a country's domain there is one more label at most, as in yahoo.co.uk.
+			if own == domain || own == first+".*" && strings.Count(rest, ".") <= 1 {
+				return &table[i]
+			}
+		}
+	}
+	return nil
+}
+
+// providerByMX gives the provider to which a mail server belongs; nil: none of the table.
+func providerByMX(host string) *provider {
+	for i, p := range table {
+		for end := range strings.FieldsSeq(p.mx) {
+			if host == end || strings.HasSuffix(host, "."+end) {
+				return &table[i]
+			}
+		}
+	}
+	return nil
+}

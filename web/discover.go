@@ -1,0 +1,51 @@
+package web
+
+import (
+	"context"
+)
+
+// Discovery is what was found for a mail address.
+type Discovery struct {
+	Provider *Provider  `json:"provider,omitempty" doc:"Absent: it is none that is known by name"`
+	Settings []Settings `json:"settings" doc:"Best first"`
+	Notes    []Note     `json:"notes" doc:"What a person has to do or know first"`
+}
+
+// Provider is a large provider.
+type Provider struct {
+	Name string `json:"name"`
+	Link string `json:"link,omitempty" doc:"Template for an account's link; absent: not known"`
+}
+
+// Settings are those of one mail server.
+type Settings struct {
+	Host     string `json:"host"`
+	Port     int    `json:"port"`
+	Security string `json:"security" enum:"tls,starttls"`
+	Username string `json:"username"`
+	Source   string `json:"source" enum:"table,autoconfig,well_known,ispdb,mx,srv,guess" doc:"Where they come from: the table of large providers, the domain itself (autoconfig, well_known), Thunderbird's list, the provider that takes its mail, its DNS records, a guess"`
+}
+
+// Note is what a person has to do or know first.
+type Note struct {
+	Code string `json:"code" enum:"app_password,imap_switch,authorization_code,oauth2,bridge,none_found"`
+	Text string `json:"text"`
+	URL  string `json:"url,omitempty" doc:"Where to do it"`
+}
+
+// Address is a mail address.
+type Address struct {
+	Email string `json:"email" minLength:"3" maxLength:"254"`
+}
+
+func (s *server) discover(ctx context.Context, c caller, in *body[Address]) (*body[Discovery], error) {
+	if err := s.loginTried(c); err != nil {
+		return nil, err
+	}
+	found, err := s.Discover(ctx, in.Body.Email)
+	if err != nil {
+		return nil, err
+	}
+	found.Settings, found.Notes = append([]Settings{}, found.Settings...), append([]Note{}, found.Notes...)
+	return &body[Discovery]{found}, nil
+}

@@ -58,9 +58,18 @@ func (s *street) screens(t *testing.T) []screen {
 // everySize holds what is shown to each width and to both schemes.
 func everySize(t *testing.T, p *browsertest.Page) {
 	t.Helper()
+	var broken []string
 	for _, width := range []int{320, 390, 1280} {
 		p.Viewport(t, width, 800)
 		p.NoOverflow(t)
+		p.Eval(t, &broken, `() => [...document.querySelectorAll("nav a, button")].filter(e => {
+			const line = new Range();
+			line.selectNodeContents(e);
+			return /^\S+$/.test(page.words(e.textContent)) && new Set([...line.getClientRects()].map(r => r.top)).size > 1;
+		}).map(page.name)`)
+		if len(broken) > 0 {
+			t.Errorf("at %d px these words are broken: %q", width, broken)
+		}
 		for _, scheme := range []string{"light", "dark"} {
 			p.Scheme(t, scheme)
 			p.Accessible(t)

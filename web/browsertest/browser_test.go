@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const form = `<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width"><title>Form</title>
 <style>:root { color-scheme: light dark } body { background: Canvas } dialog:not([open]) { display: none }</style>
-<main><h1>Form</h1>
+<main><h1 tabindex="-1">Go on</h1>
 <label>Name <input id="name" value="old"></label>
 <label><input type="checkbox" id="tick"> Stay signed in</label>
 <button id="late" hidden>Go on</button><button aria-label="Close the form">×</button><p id="said"></p><a href="/next">Next page</a></main>
@@ -63,7 +63,7 @@ func TestAPersonFillsInAForm(t *testing.T) {
 		p.Viewport(t, 320, 640)
 		p.NoOverflow(t)
 		p.Accessible(t)
-		if p.Has(t, "Go on") || !p.Has(t, "Close the form") {
+		if p.Has(t, "Go on") /* the heading is nothing to click */ || !p.Has(t, "Close the form") {
 			t.Error("it sees what is hidden, or does not see what is shown")
 		}
 		p.Type(t, "Name", "Äpfel ✓")

@@ -20,7 +20,8 @@
 
 	const shown = e => e.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && e.getClientRects().length > 0;
 
-	const named = "a[href], button, input, select, textarea, summary, [role], [tabindex]";
+	const named = ["a[href]", "button", "input", "select", "textarea", "summary", "[tabindex='0']",
+		...["button", "link", "checkbox", "radio", "switch", "tab", "menuitem", "option"].map(role => `[role=${role}]`)].join(", ");
 	const all = target => target.startsWith("css:")
 		? [...document.querySelectorAll(target.slice(4))]
 		: [...document.querySelectorAll(named)].filter(e => name(e) === words(target));

@@ -4,6 +4,7 @@ export function listen(changed) {
 	const kinds = new Set();
 	let timer;
 	let away = false;
+	let source;
 	const hear = (kind) => {
 		kinds.add(kind);
 		timer ??= setTimeout(() => {
@@ -13,16 +14,31 @@ export function listen(changed) {
 			changed(heard);
 		}, 200);
 	};
-	const source = new EventSource("/api/v1/events");
-	source.addEventListener("change", (event) => hear(JSON.parse(event.data).kind));
-	source.addEventListener("open", () => {
-		if (away) {
-			hear("all");
+	const connect = () => {
+		source = new EventSource("/api/v1/events");
+		source.addEventListener("change", (event) => hear(JSON.parse(event.data).kind));
+		source.addEventListener("open", () => {
+			if (away) {
+				hear("all");
+			}
+			away = false;
+		});
+		source.addEventListener("error", () => { away = true; });
+	};
+	// A page that was left is kept by the browser for a minute in case that one goes back; its connection would be one of the few that there are per server.
+	const leave = () => source.close();
+	const comeBack = (event) => {
+		if (event.persisted) {
+			away = true;
+			connect();
 		}
-		away = false;
-	});
-	source.addEventListener("error", () => { away = true; });
+	};
+	connect();
+	window.addEventListener("pagehide", leave);
+	window.addEventListener("pageshow", comeBack);
 	return () => {
+		window.removeEventListener("pagehide", leave);
+		window.removeEventListener("pageshow", comeBack);
 		source.close();
 		clearTimeout(timer);
 	};

@@ -40,7 +40,7 @@ func (s *street) screens(t *testing.T) []screen {
 		{"add", "#/add", "Its password"},
 		{"mailbox", "#/mailbox/" + accounts.Items[0].ID, "How it is watched"},
 		{"devices", "#/devices", "Another phone"},
-		{"activity", "#/activity", "Planted Sender"},
+		{"activity", "#/activity", "rang after"},
 		{"people", "#/people", "Invite somebody"},
 		{"me", "#/me", "Where you are logged in"},
 		{"welcome", "#/welcome", "Let it ring here"},

@@ -69,15 +69,30 @@ function menu(name) {
 		el("a", { href: `#/${part}`, id: `nav-${part}`, "aria-current": names.includes(name) ? "page" : undefined }, texts.nav[part])));
 }
 
-// entered begins what a session has: changes as they happen, and a browser that goes on ringing.
-export function entered(user) {
-	session.user = user;
+// follow draws what is shown anew when it has changed. Where the server does not let the page listen, the session may have ended: then this is where it is noticed.
+function follow() {
 	stopListening?.();
 	stopListening = listen((kinds) => {
 		if (kinds.includes("all") || kinds.some((kind) => shown.includes(kind))) {
 			draw(true);
 		}
+	}, async () => {
+		await call("GET", "/me").catch(() => {});
+		if (session.user) {
+			setTimeout(() => {
+				if (session.user) {
+					follow();
+					draw(true);
+				}
+			}, 30_000);
+		}
 	});
+}
+
+// entered begins what a session has: changes as they happen, and a browser that goes on ringing.
+export function entered(user) {
+	session.user = user;
+	follow();
 	if (window.isSecureContext && "serviceWorker" in navigator) {
 		register().then(heal).then(sweep).catch((problem) => tell(problem.message));
 	}

@@ -1,6 +1,6 @@
 // listen calls changed(kind) for whatever changes on the server, once for what comes together, and with "all" after it could not be heard for a
-// while. It goes on until it is stopped.
-export function listen(changed) {
+// while. It goes on until it is stopped; where the server lets it listen no more it calls refused.
+export function listen(changed, refused) {
 	const kinds = new Set();
 	let timer;
 	let away = false;
@@ -23,7 +23,12 @@ export function listen(changed) {
 			}
 			away = false;
 		});
-		source.addEventListener("error", () => { away = true; });
+		source.addEventListener("error", () => {
+		away = true;
+		if (source.readyState === EventSource.CLOSED) {
+			refused();
+		}
+	});
 	};
 	// A page that was left is kept by the browser for a minute in case that one goes back; its connection would be one of the few that there are per server.
 	const leave = () => source.close();

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/web/browsertest"
+)
+
+var writeScreens = flag.Bool("screens", false, "take the README's screenshots anew")
+
+func TestTheREADMEShowsScreensThatAreThere(t *testing.T) {
+	shown := regexp.MustCompile(`docs/screens/[a-z-]+\.png`).FindAllString(read(t, "README.md"), -1)
+	if *writeScreens {
+		takeScreens(t, shown)
+	}
+	if len(shown) < 4 {
+		t.Errorf("it shows %d screens", len(shown))
+	}
+	for _, path := range shown {
+		if info, err := os.Stat(filepath.Join("../..", path)); err != nil || info.Size() > 200<<10 {
+			t.Errorf("%s: %v, or it is large", path, err)
+		}
+	}
+}
+
+// takeScreens lets a household get some mail and takes those of its screens, phone and desk, that are wanted.
+func takeScreens(t *testing.T, wanted []string) {
+	s := newStreet(t)
+	s.start(t)
+	s.furnish(t)
+	for i, mail := range [][2]string{{"Berta Baum", "Lunch tomorrow?"}, {"Primary School", "The class trip: what to pack"}, {"Grandma", "Photos from Sunday"}} {
+		s.mail.Deliver(t, s.mail.User, "INBOX", fmt.Appendf(nil, "From: %s <sender%d@example.org>\r\nSubject: %s\r\nMessage-ID: <screen%d@example.org>\r\nDate: %s\r\n\r\nHello\r\n",
+			mail[0], i, mail[1], i, time.Now().Format(time.RFC1123Z)))
+	}
+	eventually(t, "all rang", func() bool { return len(s.web.Messages()) == 8 })
+	p := browsertest.Chromium(t).Open(t, s.origin())
+	enter(t, p, "Log in", "anna", "planted-login-password")
+	p.WaitText(t, "anna@example.org")
+	s.must(t, s.client.post(t.Context(), "/users", object{"name": "ben", "password": "planted-login-of-ben"}, nil))
+	views := make(map[string]string)
+	for _, sc := range s.screens(t) {
+		switch sc.name {
+		case "mailboxes", "devices", "activity", "people", "device0":
+			views[strings.TrimRight(sc.name, "0")+" "+sc.hash] = sc.says
+		}
+	}
+	for view, says := range views {
+		name, hash, _ := strings.Cut(view, " ")
+		p.Navigate(t, s.origin()+"/"+hash)
+		p.WaitText(t, says)
+		for size, at := range map[string][2]int{"phone": {390, 780}, "desk": {1000, 640}} {
+			if path := "docs/screens/" + name + "-" + size + ".png"; slices.Contains(wanted, path) {
+				p.Viewport(t, at[0], at[1])
+				p.Screenshot(t, filepath.Join("../..", path), false)
+			}
+		}
+	}
+}

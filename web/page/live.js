@@ -24,11 +24,11 @@ export function listen(changed, refused) {
 			away = false;
 		});
 		source.addEventListener("error", () => {
-		away = true;
-		if (source.readyState === EventSource.CLOSED) {
-			refused();
-		}
-	});
+			away = true;
+			if (source.readyState === EventSource.CLOSED) {
+				refused();
+			}
+		});
 	};
 	// A page that was left is kept by the browser for a minute in case that one goes back; its connection would be one of the few that there are per server.
 	const leave = () => source.close();

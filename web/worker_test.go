@@ -1,0 +1,185 @@
+package web
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// worker runs the service worker in Node, lets each push arrive, and gives what it did. What the browser offers is noted: what is shown, closed and opened.
+const worker = `
+const fs = require("node:fs"), vm = require("node:vm");
+const { pushes, clicks } = JSON.parse(fs.readFileSync(0, "utf8"));
+const handlers = {}, kept = [];
+const context = vm.createContext({ URL, Request, Date, JSON, Number, Array });
+Object.assign(context, {
+	self: context,
+	addEventListener: (name, handle) => { handlers[name] = handle; },
+	importScripts: (...names) => names.filter(name => name !== "/remember.js").forEach(name => vm.runInContext(fs.readFileSync("page" + name, "utf8"), context)),
+	remember: { told: async id => { const before = kept.includes(id); kept.push(id); return before; }, device: async () => undefined },
+	location: { origin: "https://house.example.net" },
+});
+vm.runInContext(fs.readFileSync("page/sw.js", "utf8"), context);
+let notes;
+const shown = new Map();
+context.registration = {
+	showNotification: async (title, options) => { notes.shown.push({ title, ...options }); shown.set(options.tag, title); },
+	getNotifications: async () => [...shown].map(([tag]) => ({ tag, close: () => { notes.closed.push(tag); shown.delete(tag); } })),
+};
+context.navigator = { setAppBadge: async count => { notes.badge = count; } };
+context.clients = { matchAll: async () => [], openWindow: async address => { notes.opened = address; } };
+const happen = async (name, event) => {
+	notes = { shown: [], closed: [] };
+	let done;
+	handlers[name]({ ...event, waitUntil: promise => { done = promise; } });
+	await done;
+	return notes;
+};
+(async () => {
+	const out = { pushes: [], clicks: [] };
+	for (const text of pushes ?? []) out.pushes.push(await happen("push", { data: text === null ? null : { text: () => text } }));
+	for (const data of clicks ?? []) out.clicks.push((await happen("notificationclick", { notification: { data, close() {} } })).opened);
+	console.log(JSON.stringify(out));
+})();
+`
+
+type happened struct {
+	Shown []struct {
+		Title, Body, Tag, Icon string
+		Silent                 bool
+		Data                   map[string]any
+	}
+	Closed []string
+	Badge  *int
+}
+
+// runWorker gives what the service worker does about pushes (null: without data) and about clicks on notifications with such data.
+func runWorker(t *testing.T, pushes []*string, clicks []object) (out struct {
+	Pushes []happened
+	Clicks []string
+}) {
+	t.Helper()
+	node, err := exec.LookPath("node")
+	if err != nil {
+		if os.Getenv("IDLEPUSH_REQUIRE_BROWSERS") != "" {
+			t.Fatal("node is not installed")
+		}
+		t.Skip("node is not installed")
+	}
+	in, err := json.Marshal(object{"pushes": pushes, "clicks": clicks})
+	fatal(t, err)
+	cmd := exec.Command(node, "-e", worker)
+	cmd.Stdin, cmd.Stderr = strings.NewReader(string(in)), os.Stderr
+	text, err := cmd.Output()
+	fatal(t, err)
+	fatal(t, json.Unmarshal(text, &out))
+	return out
+}
+
+// pushed are all that the senders send to browsers, by their golden files.
+func pushed(t *testing.T) (list []*string) {
+	t.Helper()
+	files, err := filepath.Glob("../push/testdata/requests/webpush-*.txt")
+	fatal(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		fatal(t, err)
+		for _, m := range regexp.MustCompile(`(?m)^for the device alone: (.*)$`).FindAllStringSubmatch(string(text), -1) {
+			list = append(list, &m[1])
+		}
+	}
+	if len(list) < 10 {
+		t.Fatalf("only %d pushes are known", len(list))
+	}
+	return list
+}
+
+func TestTheWorkerShowsWhatTheServerSends(t *testing.T) {
+	pushes := pushed(t)
+	for i, did := range runWorker(t, pushes, nil).Pushes {
+		var sent struct {
+			Notification struct {
+				Title, Body, Tag string
+				AppBadge         *int `json:"app_badge"`
+			}
+			Idlepush struct {
+				Clear []string
+				Kind  string
+			}
+		}
+		fatal(t, json.Unmarshal([]byte(*pushes[i]), &sent))
+		if len(did.Shown) != 1 {
+			t.Fatalf("%s shows %d", *pushes[i], len(did.Shown))
+		}
+		n, want := did.Shown[0], sent.Notification
+		if n.Title != want.Title || n.Body != want.Body || n.Tag != want.Tag || n.Icon == "" || n.Data["kind"] != sent.Idlepush.Kind {
+			t.Errorf("%s is shown as %+v", *pushes[i], n)
+		}
+		if (did.Badge == nil) != (want.AppBadge == nil) || did.Badge != nil && *did.Badge != *want.AppBadge {
+			t.Errorf("%s: the badge is %v", *pushes[i], did.Badge)
+		}
+	}
+}
+
+// Browsers end the subscription of a page that gets a push and shows nothing.
+func TestTheWorkerShowsSomethingAtAnyPush(t *testing.T) {
+	var pushes []*string
+	for _, text := range []string{"", "not JSON", "null", "17", `"text"`, "[]", "{}", `{"notification":null,"idlepush":null}`, `{"idlepush":{"v":2,"kind":"unheard of","id":"x"}}`,
+		`{"notification":{"title":"","tag":7},"idlepush":{"clear":"x","unread":"many","at":"never"}}`} {
+		pushes = append(pushes, &text)
+	}
+	pushes = append(pushes, nil)
+	for i, did := range runWorker(t, pushes, nil).Pushes {
+		if len(did.Shown) != 1 || did.Shown[0].Title == "" || did.Shown[0].Tag == "" || did.Shown[0].Silent {
+			t.Errorf("push %d shows %+v", i, did.Shown)
+		}
+	}
+}
+
+func TestTheWorkerTakesAwayWhatWasReadAndRingsOncePerMail(t *testing.T) {
+	mail := func(id string, clear ...string) *string {
+		text, err := json.Marshal(object{"notification": object{"title": id, "tag": id}, "idlepush": object{"v": 1, "kind": "mail", "id": id, "clear": clear}})
+		fatal(t, err)
+		return new(string(text))
+	}
+	did := runWorker(t, []*string{mail("a"), mail("b"), mail("c", "a", "gone", "c"), mail("b")}, nil).Pushes
+	if got := did[2].Closed; len(got) != 1 || got[0] != "a" {
+		t.Errorf("it takes away %v", got)
+	}
+	for i, silent := range []bool{false, false, false, true} {
+		if did[i].Shown[0].Silent != silent {
+			t.Errorf("push %d: silent is %v", i, did[i].Shown[0].Silent)
+		}
+	}
+}
+
+func TestAClickLeadsToTheMailOrToThePage(t *testing.T) {
+	const page = "https://house.example.net/#/"
+	rows := []struct {
+		data object
+		want string
+	}{
+		{object{"kind": "mail", "id": "x", "navigate": "https://mail.example.net/x"}, "https://mail.example.net/x"},
+		{object{"kind": "mail", "id": "x", "navigate": page + "mail/x"}, page + "mail/x"},
+		{object{"kind": "mail", "id": "x"}, page + "mail/x"},
+		{object{"kind": "mail", "id": "x", "navigate": "message:%3Cx%3E"}, page + "mail/x"},
+		{object{"kind": "mail", "id": "x", "navigate": "javascript:alert(1)"}, page + "mail/x"},
+		{object{"kind": "mail", "id": "x", "navigate": "nonsense"}, page + "mail/x"},
+		{object{"kind": "summary", "id": "x", "navigate": "https://house.example.net/"}, "https://house.example.net/"},
+		{object{"kind": "attention"}, page},
+		{object{}, page},
+	}
+	var clicks []object
+	for _, row := range rows {
+		clicks = append(clicks, row.data)
+	}
+	for i, got := range runWorker(t, nil, clicks).Clicks {
+		if got != rows[i].want {
+			t.Errorf("%v leads to %s, want %s", rows[i].data, got, rows[i].want)
+		}
+	}
+}

@@ -34,6 +34,14 @@ func Firefox(t testing.TB, prefs map[string]any) *Browser {
 	if err := os.WriteFile(filepath.Join(profile, "user.js"), lines(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// Firefox's own notifications end with their animation, after some seconds, and getNotifications forgets them then. Those of a desktop stay.
+	chrome := filepath.Join(profile, "chrome")
+	if err := os.Mkdir(chrome, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(chrome, "userChrome.css"), []byte("#alertBox { animation: none !important; }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	address := b.launch(t, regexp.MustCompile(`WebDriver BiDi listening on (ws://\S+)`),
 		program, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0")
 	b.wire = dial(t, address+"/session")
@@ -47,10 +55,11 @@ var preferences = map[string]any{
 	"remote.active-protocols":  1, // WebDriver BiDi
 	"remote.prefs.recommended": false,
 
-	"dom.push.testing.allowInsecureServerURL":  true,
-	"dom.push.retryBaseInterval":               100,   // ms; else 5 s until it connects again
-	"alerts.useSystemBackend":                  false, // else nothing is shown without a desktop
-	"permissions.default.desktop-notification": 1,     // granted
+	"dom.push.testing.allowInsecureServerURL":             true,
+	"dom.push.retryBaseInterval":                          100,   // ms; else 5 s until it connects again
+	"alerts.useSystemBackend":                             false, // else nothing is shown without a desktop
+	"toolkit.legacyUserProfileCustomizations.stylesheets": true,
+	"permissions.default.desktop-notification":            1, // granted
 
 	// Input counts at once, and a tab behind another is as fast as one in front.
 	"dom.input_events.security.minNumTicks":                   0,

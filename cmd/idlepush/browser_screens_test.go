@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"idlepush/web/browsertest"
@@ -55,7 +53,7 @@ func (s *street) screens(t *testing.T) []screen {
 	return list
 }
 
-// everySize holds what is shown to each width and to both schemes.
+// everySize holds what is shown to each width, and to being usable by everybody on a phone by day and on a desk by night.
 func everySize(t *testing.T, p *browsertest.Page) {
 	t.Helper()
 	var broken []string
@@ -70,23 +68,9 @@ func everySize(t *testing.T, p *browsertest.Page) {
 		if len(broken) > 0 {
 			t.Errorf("at %d px these words are broken: %q", width, broken)
 		}
-		for _, scheme := range []string{"light", "dark"} {
+		if scheme := map[int]string{390: "light", 1280: "dark"}[width]; scheme != "" {
 			p.Scheme(t, scheme)
 			p.Accessible(t)
-		}
-	}
-}
-
-// shots is a folder that gets pictures of every screen, on a phone and on a desk, in both schemes.
-var shots = os.Getenv("IDLEPUSH_SCREENSHOTS")
-
-func shoot(t *testing.T, p *browsertest.Page, path string) {
-	t.Helper()
-	for name, size := range map[string][2]int{"phone": {390, 844}, "desk": {1280, 800}} {
-		p.Viewport(t, size[0], size[1])
-		for _, scheme := range []string{"light", "dark"} {
-			p.Scheme(t, scheme)
-			p.Screenshot(t, fmt.Sprintf("%s-%s-%s.png", path, name, scheme), false)
 		}
 	}
 }
@@ -100,9 +84,6 @@ func TestEveryScreenFitsEveryWidthAndCanBeUsedByEverybody(t *testing.T) {
 			p.Navigate(t, s.origin()+"/"+sc.hash)
 			p.WaitText(t, sc.says)
 			everySize(t, p)
-			if shots != "" {
-				shoot(t, p, filepath.Join(shots, sc.name))
-			}
 		})
 	}
 	t.Run("codes", func(t *testing.T) {
@@ -123,6 +104,23 @@ func TestEveryScreenFitsEveryWidthAndCanBeUsedByEverybody(t *testing.T) {
 		p.Type(t, "Email address", "nobody")
 		p.Click(t, "Continue")
 		p.Wait(t, "it says what is wrong", `() => [...document.querySelectorAll(".wrong")].some(e => e.textContent !== "")`)
+		everySize(t, p)
+	})
+	t.Run("an iPhone", func(t *testing.T) {
+		p.Eval(t, nil, `() => Object.defineProperty(navigator, "userAgent", { value: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X)", configurable: true })`)
+		p.Navigate(t, s.origin()+"/#/devices")
+		p.WaitText(t, "first put it on the Home Screen")
+		p.Wait(t, "the pictures are there", `() => [...document.querySelectorAll("ol img")].filter(e => e.naturalWidth > 0).length === 3`)
+		if p.Has(t, "Ring this device") {
+			t.Error("it is offered what cannot be")
+		}
+		everySize(t, p)
+	})
+	t.Run("a no", func(t *testing.T) {
+		b.Permit(t, s.origin(), "notifications", "denied")
+		p.Reload(t)
+		p.WaitText(t, "does not let idlepush show notifications")
+		p.WaitText(t, "allow notifications. Then reload this page")
 		everySize(t, p)
 	})
 	var invite struct{ URL string }

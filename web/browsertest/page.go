@@ -88,6 +88,12 @@ func (p *Page) Scheme(t testing.TB, scheme string) {
 	p.must(t, "emulation.setMediaFeaturesOverride", object{"contexts": []string{p.context}, "features": object{"prefers-color-scheme": scheme}}, nil)
 }
 
+// As makes the page see another browser's name from the next load on.
+func (p *Page) As(t testing.TB, userAgent string) {
+	t.Helper()
+	p.must(t, "emulation.setUserAgentOverride", object{"contexts": []string{p.context}, "userAgent": userAgent}, nil)
+}
+
 // Screenshot writes a PNG of the viewport, or of the whole page.
 func (p *Page) Screenshot(t testing.TB, path string, whole bool) {
 	t.Helper()
@@ -202,9 +208,18 @@ func (p *Page) Has(t testing.TB, target string) (has bool) {
 // Click waits until the target can be hit, and clicks it. A target is the accessible name of a link, button or field, whole and exact; or "css:" and a selector.
 func (p *Page) Click(t testing.TB, target string) {
 	t.Helper()
-	p.act(t, object{"type": "pointer", "id": "mouse", "actions": []object{
-		{"type": "pointerMove", "x": 0, "y": 0, "origin": object{"type": "element", "element": object{"sharedId": p.locate(t, target)}}},
-		{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}}})
+	var err error
+	for range 10 { // a page that is drawn anew may put another in its place meanwhile
+		err = p.act(t.Context(), object{"type": "pointer", "id": "mouse", "actions": []object{
+			{"type": "pointerMove", "x": 0, "y": 0, "origin": object{"type": "element", "element": object{"sharedId": p.locate(t, target)}}},
+			{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}}})
+		if err == nil || !moved(err) {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatalf("click %q: %v", target, err)
+	}
 }
 
 // Type clicks a field (see Click) and types the text in place of what it holds.
@@ -230,12 +245,15 @@ func (p *Page) Press(t testing.TB, keys ...rune) {
 	for _, k := range keys {
 		actions = append(actions, object{"type": "keyDown", "value": string(k)}, object{"type": "keyUp", "value": string(k)})
 	}
-	p.act(t, object{"type": "key", "id": "keyboard", "actions": actions})
+	if err := p.act(t.Context(), object{"type": "key", "id": "keyboard", "actions": actions}); err != nil {
+		t.Fatal(err)
+	}
 }
 
-func (p *Page) act(t testing.TB, source object) {
-	t.Helper()
-	p.must(t, "input.performActions", object{"context": p.context, "actions": []object{source}}, nil)
+func (p *Page) act(ctx context.Context, source object) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return p.wire.call(ctx, "input.performActions", object{"context": p.context, "actions": []object{source}}, nil)
 }
 
 // locate waits until a target can be hit and gives the browser's name for it.

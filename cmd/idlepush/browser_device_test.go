@@ -1,0 +1,59 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"idlepush/web/browsertest"
+)
+
+const (
+	iPhone  = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
+	android = "Mozilla/5.0 (Android 15; Mobile; rv:142.0) Gecko/142.0 Firefox/142.0"
+)
+
+func TestADeviceThatCannotRingIsToldTheWayOut(t *testing.T) {
+	b := browsertest.Chromium(t)
+	s, p := furnished(t, b)
+	p.Navigate(t, s.origin()+"/#/devices")
+	b.Permit(t, s.origin(), "notifications", "denied")
+	for agent, says := range map[string]string{"": "and allow notifications. Then reload this page.", android: "then Permissions, and allow notifications."} {
+		if agent != "" {
+			p.As(t, agent)
+		}
+		p.Reload(t)
+		p.WaitText(t, "does not let idlepush show notifications")
+		p.WaitText(t, says)
+		everySize(t, p)
+	}
+
+	p.As(t, iPhone)
+	p.Reload(t)
+	p.WaitText(t, "first put it on the Home Screen")
+	p.Wait(t, "the pictures are there", `() => { const all = [...document.querySelectorAll(".steps img")]; return all.length === 3 && all.every(i => i.complete && i.naturalWidth > 0) }`)
+	if p.Has(t, "Ring this device") {
+		t.Error("it offers what cannot work there")
+	}
+	everySize(t, p)
+	if s.client.get(t.Context(), "/devices", nil) != nil || len(s.web.Messages()) != 6 {
+		t.Error("something was registered or sent")
+	}
+}
+
+func TestWithoutAServerThePageSaysSoAndComesBack(t *testing.T) {
+	b := browsertest.Chromium(t)
+	s, p := furnished(t, b)
+	p.Wait(t, "the service worker is there", `() => navigator.serviceWorker.ready.then(r => r.active.state === "activated")`)
+	s.stop(t)
+	p.Reload(t)
+	p.WaitText(t, "No connection")
+	everySize(t, p)
+	for _, e := range b.Forgive() {
+		if !strings.Contains(e, "Failed to load resource") && !strings.Contains(e, "ERR_") {
+			t.Errorf("a page had an error: %s", e)
+		}
+	}
+	s.start(t)
+	p.Click(t, "Try again")
+	p.WaitText(t, "anna@example.org")
+}

@@ -106,23 +106,6 @@ func TestEveryScreenFitsEveryWidthAndCanBeUsedByEverybody(t *testing.T) {
 		p.Wait(t, "it says what is wrong", `() => [...document.querySelectorAll(".wrong")].some(e => e.textContent !== "")`)
 		everySize(t, p)
 	})
-	t.Run("an iPhone", func(t *testing.T) {
-		p.Eval(t, nil, `() => Object.defineProperty(navigator, "userAgent", { value: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X)", configurable: true })`)
-		p.Navigate(t, s.origin()+"/#/devices")
-		p.WaitText(t, "first put it on the Home Screen")
-		p.Wait(t, "the pictures are there", `() => [...document.querySelectorAll("ol img")].filter(e => e.naturalWidth > 0).length === 3`)
-		if p.Has(t, "Ring this device") {
-			t.Error("it is offered what cannot be")
-		}
-		everySize(t, p)
-	})
-	t.Run("a no", func(t *testing.T) {
-		b.Permit(t, s.origin(), "notifications", "denied")
-		p.Reload(t)
-		p.WaitText(t, "does not let idlepush show notifications")
-		p.WaitText(t, "allow notifications. Then reload this page")
-		everySize(t, p)
-	})
 	var invite struct{ URL string }
 	s.must(t, s.client.post(t.Context(), "/invites", object{"for": "person"}, &invite))
 	for name, hash := range map[string]string{"login": "#/login", "setup": "#/setup/token", "join": invite.URL[len(s.origin())+1:], "join gone": "#/join/gone"} {

@@ -57,3 +57,18 @@ func TestWithoutAServerThePageSaysSoAndComesBack(t *testing.T) {
 	p.Click(t, "Try again")
 	p.WaitText(t, "anna@example.org")
 }
+
+// Chromium has no push service here, and waits for one.
+func TestAPushServiceThatDoesNotAnswerIsSaidToBeOutOfReach(t *testing.T) {
+	b := browsertest.Chromium(t)
+	s, p := furnished(t, b)
+	b.Permit(t, s.origin(), "notifications", "granted")
+	p.Navigate(t, s.origin()+"/#/devices")
+	p.Click(t, "Ring this device")
+	p.WaitText(t, "The browser could not reach its push service.")
+	var kept bool
+	p.Eval(t, &kept, `async () => await remember.device() !== undefined`)
+	if kept || len(s.web.Messages()) != 6 {
+		t.Error("it takes itself for a device, or something was sent")
+	}
+}

@@ -46,11 +46,18 @@ async function subscription(fresh) {
 		have = undefined;
 	}
 	try {
-		have ??= await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+		have ??= await within(patience, pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key }));
 	} catch {
 		throw new Problem(0, "no_push_service", texts.noPushService);
 	}
 	return have.toJSON();
+}
+
+// patience is how long the browser's push service may take, in ms: some browsers wait for ever for one that cannot be reached.
+const patience = 20_000;
+
+function within(time, promise) {
+	return Promise.race([promise, new Promise((_, reject) => { setTimeout(reject, time, new Error("it took too long")); })]);
 }
 
 function sameKey(buffer, key) {
@@ -61,8 +68,9 @@ function sameKey(buffer, key) {
 // ring has this browser ring as a device of that name. It must be called in a click: only then browsers ask for permission. The server answers after one
 // push to it, which shows. It throws a Problem.
 export async function ring(name) {
-	if (await Notification.requestPermission() !== "granted") {
-		throw new Problem(0, "denied", texts.denied);
+	const answer = await Notification.requestPermission();
+	if (answer !== "granted") {
+		throw answer === "denied" ? new Problem(0, "denied", texts.denied) : new Problem(0, "dismissed", texts.dismissed);
 	}
 	return await post({ name });
 }

@@ -132,6 +132,7 @@ self.texts = {
 	rings: "It rings.",
 	ringsHere: "This device rings.",
 	denied: "This browser does not let idlepush show notifications.",
+	dismissed: "The browser asked, but got no answer. Try again, and allow notifications.",
 	deniedHow: {
 		ios: "Open Settings → Notifications → idlepush, and allow notifications. Then open idlepush again.",
 		android: "Tap the lock or the sliders left of the address, then Permissions, and allow notifications. Then reload this page.",

@@ -297,6 +297,7 @@ func (s *Store) RemoveUser(id string) error {
 		}
 		for _, hash := range codes {
 			must(tx.Bucket(invites).Delete(hash))
+			s.note(InviteChanged, "")
 		}
 		for _, a := range seen {
 			if a.Owner == id {

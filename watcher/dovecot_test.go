@@ -35,7 +35,7 @@ func TestNewMailAtDovecotRingsWithWhatItSays(t *testing.T) {
 			h.waitState(t, registry.Watching)
 			s.Deliver(t, s.User, "INBOX", mail("Berta <b@example.org>", "hello", "How are you?"))
 			got := h.waitMails(t, 1)
-			if c := got[0].Content; len(got) != 1 || c != (registry.Content{From: "Berta", Subject: "hello", Preview: "How are you?"}) {
+			if c := got[0].Content; len(got) != 1 || c != (registry.Content{From: "Berta", Subject: "hello", MessageID: "hello@example.org", Preview: "How are you?"}) {
 				t.Fatalf("rang %d mails, the first as %+v", len(got), c)
 			}
 			h.wait(t, "the session is said to be live", func() bool {

@@ -79,6 +79,9 @@ func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
 		}
 		c.address, c.browser, c.home, c.local = s.clientAddress(r), browserName(r.UserAgent()), s.originOf(r), isLocal(r.Host)
 		c.secure = strings.HasPrefix(c.home, "https:")
+		if c.session() != "" {
+			s.familiar.note(c.address, c.user.Name, time.Now())
+		}
 		next(huma.WithValue(hc, callerKey{}, c))
 	}
 }

@@ -42,15 +42,20 @@ type Invited struct {
 	Expires time.Time `json:"expires"`
 }
 
+// InviteCode is what lets in.
+type InviteCode struct {
+	Code string `json:"code" minLength:"1" maxLength:"100"`
+}
+
 // Acceptance is who accepts an invite.
 type Acceptance struct {
 	Name     string `json:"name,omitempty" minLength:"1" maxLength:"64" doc:"Of a new person: what to log in with"`
 	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"Of a new person"`
 }
 
-// byInvite names an invite: by its code where that lets in, by its id for those who see it.
+// byInvite names an invite by its id, for those who see it.
 type byInvite struct {
-	Invite string `path:"invite" maxLength:"100" doc:"Its code; to take it back, its id"`
+	Invite string `path:"invite" maxLength:"100" doc:"Its id; to accept it, its code"`
 }
 
 type acceptance struct {
@@ -138,11 +143,11 @@ func inviteGone(err error) error {
 	return err
 }
 
-func (s *server) lookAtInvite(_ context.Context, c caller, in *byInvite) (*body[Invited], error) {
+func (s *server) lookAtInvite(_ context.Context, c caller, in *body[InviteCode]) (*body[Invited], error) {
 	if err := s.passwordTried(c, ""); err != nil {
 		return nil, err
 	}
-	i, by, err := s.Store.Invite(in.Invite, time.Now())
+	i, by, err := s.Store.Invite(in.Body.Code, time.Now())
 	if err != nil {
 		return nil, inviteGone(err)
 	}
@@ -181,5 +186,6 @@ func (s *server) acceptInvite(_ context.Context, c caller, in *acceptance) (*log
 	if err != nil {
 		return nil, inviteGone(err)
 	}
+	s.familiar.note(c.address, u.Name, time.Now())
 	return &loggedIn{c.cookie(session, true), LoggedIn{userOf(u)}}, nil
 }

@@ -29,7 +29,7 @@ func TestAnInviteMakesAPersonOnce(t *testing.T) {
 	if list := h.call(h.ben.full, "GET", "/invites", nil, 200); len(list.body["items"].([]any)) != 0 {
 		t.Errorf("Ben sees it: %s", list.raw)
 	}
-	look := h.call("", "GET", "/invites/"+code, nil, 200)
+	look := h.call("", "POST", "/invites/look", object{"code": code}, 200)
 	if look.body["for"] != "person" || look.body["by"] != "Anna" {
 		t.Errorf("it is %s", look.raw)
 	}
@@ -50,7 +50,7 @@ func TestAnInviteMakesAPersonOnce(t *testing.T) {
 	if gone.raw != never.raw || gone.body["code"] != "invite_gone" {
 		t.Errorf("a used one and one that never was differ: %s, %s", gone.raw, never.raw)
 	}
-	h.call("", "GET", "/invites/"+code, nil, 404)
+	h.call("", "POST", "/invites/look", object{"code": code}, 404)
 	if strings.Contains(h.log.String(), code) {
 		t.Error("the log holds the code")
 	}
@@ -76,9 +76,9 @@ func TestAnInviteForADeviceLetsOnesOwnPhoneIn(t *testing.T) {
 func TestInvitesAreGuessedSlowly(t *testing.T) {
 	h := newHouse(t)
 	for range 10 {
-		h.call("", "GET", "/invites/GUESS", nil, 404)
+		h.call("", "POST", "/invites/look", object{"code": "GUESS"}, 404)
 	}
-	h.call("", "GET", "/invites/GUESS", nil, 429)
+	h.call("", "POST", "/invites/look", object{"code": "GUESS"}, 429)
 	h.call("", "POST", "/invites/GUESS", object{}, 429)
 }
 
@@ -90,5 +90,5 @@ func TestOverPlainHTTPNobodyAcceptsAnInvite(t *testing.T) {
 	if a := h.send(r); a.status != 403 || a.body["code"] != "https_needed" {
 		t.Errorf("%d, %s", a.status, a.raw)
 	}
-	h.call("", "GET", "/invites/"+code, nil, 200)
+	h.call("", "POST", "/invites/look", object{"code": code}, 200)
 }

@@ -107,7 +107,7 @@ func (s *server) clientAddress(r *http.Request) string {
 	return prefix.String()
 }
 
-// familiar remembers from where people have logged in, so that those who guess at their passwords from elsewhere cannot lock them out.
+// familiar remembers from where people have logged in and use their sessions, so that those who guess at their passwords from elsewhere cannot lock them out.
 type familiar struct {
 	mu   sync.Mutex
 	seen map[string]time.Time
@@ -122,8 +122,8 @@ func (f *familiar) note(address, name string, now time.Time) {
 	if len(f.seen) >= mostBuckets {
 		maps.DeleteFunc(f.seen, func(_ string, at time.Time) bool { return now.Sub(at) >= familiarFor })
 	}
-	if len(f.seen) < mostBuckets {
-		f.seen[folded(name)+"\x00"+address] = now
+	if key := folded(name) + "\x00" + address; len(f.seen) < mostBuckets || !f.seen[key].IsZero() {
+		f.seen[key] = now
 	}
 }
 

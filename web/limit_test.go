@@ -120,16 +120,32 @@ func TestALimiterRemembersABoundedNumber(t *testing.T) {
 
 // A family must not be locked out by somebody who guesses at one of its passwords from everywhere.
 func TestWhoGuessesFromElsewhereLocksNobodyOutAtHome(t *testing.T) {
-	h := newHouse(t)
-	h.logIn("Anna")
-	for i := range 100 {
-		h.server.passwordTried(caller{address: fmt.Sprint(i)}, "Anna")
-	}
-	if h.server.passwordTried(caller{address: "elsewhere"}, "Anna") == nil {
-		t.Error("the flood is not slowed down")
-	}
-	for range 5 {
-		h.call("", "POST", "/login", object{"name": "anna", "password": password}, 200)
+	for name, come := range map[string]func(h *house){
+		"who logged in there": func(h *house) { h.logIn("Anna") },
+		"who was invited there": func(h *house) {
+			code := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
+			h.call("", "POST", "/invites/"+code, object{}, 201)
+		},
+		"whose session is used there, after the server was started again": func(h *house) {
+			r := h.request("", "GET", "/me", nil)
+			r.AddCookie(h.logIn("Anna"))
+			h.server.familiar.seen = make(map[string]time.Time)
+			h.send(r)
+		},
+	} {
+		h := newHouse(t)
+		come(h)
+		for i := range 100 {
+			h.server.passwordTried(caller{address: fmt.Sprint(i)}, "Anna")
+		}
+		if h.server.passwordTried(caller{address: "elsewhere"}, "Anna") == nil {
+			t.Errorf("%s: the flood is not slowed down", name)
+		}
+		for range 5 {
+			if a := h.send(h.request("", "POST", "/login", object{"name": "anna", "password": password})); a.status != 200 {
+				t.Errorf("%s: %d", name, a.status)
+			}
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func (s *server) routes() {
 	add(s, route{full, "GET /invites", "listInvites", 200, "Invites that can be accepted, newest first: own ones for devices, for admins all for persons"}, s.listInvites)
 	add(s, route{full, "POST /invites", "createInvite", 201, "Invite another person, which admins can, or another browser of one's own; link and QR code are shown only now"}, s.createInvite)
 	add(s, route{full, "DELETE /invites/{invite}", "deleteInvite", 204, "Take an invite back"}, s.deleteInvite)
-	add(s, route{anyone, "GET /invites/{invite}", "lookAtInvite", 200, "What an invite is for"}, s.lookAtInvite)
+	add(s, route{anyone, "POST /invites/look", "lookAtInvite", 200, "What an invite is for; its code is not in the address, which proxies may log"}, s.lookAtInvite)
 	add(s, route{anyone, "POST /invites/{invite}", "acceptInvite", 201, "Accept an invite, and begin a session"}, s.acceptInvite)
 
 	add(s, route{full, "GET /tokens", "listTokens", 200, "Own bearer tokens, newest first"}, s.listTokens)

@@ -52,7 +52,7 @@ func (s *server) logIn(_ context.Context, c caller, in *body[Login]) (*loggedIn,
 	if err != nil {
 		return nil, err
 	}
-	s.familiar.note(c.address, b.Name, time.Now())
+	s.familiar.note(c.address, u.Name, time.Now())
 	return &loggedIn{c.cookie(session, b.Stay), LoggedIn{userOf(u)}}, nil
 }
 

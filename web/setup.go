@@ -59,6 +59,7 @@ func (s *server) setUp(_ context.Context, c caller, in *body[Setup]) (*setupDone
 		return nil, err
 	}
 	s.Log.Info("setup done")
+	s.familiar.note(c.address, u.Name, time.Now())
 	if b.Session {
 		k := c.cookie(secret, true)
 		return &setupDone{k.String(), SetupDone{User: userOf(u)}}, nil

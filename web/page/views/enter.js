@@ -55,7 +55,7 @@ export async function join(code) {
 	}
 	let invite;
 	try {
-		invite = await call("GET", `/invites/${encodeURIComponent(code)}`);
+		invite = await call("POST", "/invites/look", { code });
 	} catch (problem) {
 		return { title: texts.joinDeviceTitle, node: [el("p", { class: "card" }, problem.status === 404 ? texts.joinGone : problem.message), el("p", {}, el("a", { href: "#/login" }, texts.loginTitle))] };
 	}

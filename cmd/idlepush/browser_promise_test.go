@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,7 @@ func TestFromTheSetupLinkToARingingFirefoxInTwoMinutes(t *testing.T) {
 	p.Navigate(t, s.origin())
 	rings(t, p, "planted-five", "planted-four")
 
+	s.staysRemoved(t, p)
 	secrets := []string{p.Cookie(t, "idlepush")}
 	for _, m := range service.Messages() {
 		secrets = append(secrets, path.Base(string(m.Endpoint)), m.Token)
@@ -95,6 +97,34 @@ func TestFromTheSetupLinkToARingingFirefoxInTwoMinutes(t *testing.T) {
 	p.Browser.Close(t)
 	s.stop(t)
 	s.noSecrets(t, secrets...)
+}
+
+// staysRemoved removes the device from elsewhere, and holds its browser to being logged out, and to asking before it rings again.
+func (s *street) staysRemoved(t *testing.T, p *browsertest.Page) {
+	t.Helper()
+	s.client.token = s.bearer(t, p)
+	var devices struct{ Items []struct{ ID string } }
+	s.must(t, s.client.get(t.Context(), "/devices", &devices))
+	s.must(t, s.client.call(t.Context(), http.MethodDelete, "/devices/"+devices.Items[0].ID, nil, nil))
+	enter(t, p, "Log in", "anna", "planted-login-password")
+	p.WaitText(t, "anna@example.org")
+	p.Navigate(t, s.origin()+"/#/devices")
+	p.WaitText(t, "No device rings yet.")
+	p.Reload(t)
+	p.WaitText(t, "No device rings yet.")
+	for _, e := range p.Forgive() {
+		if !strings.Contains(e, "/api/v1/events") { // that its session has ended is what a page is told there
+			t.Errorf("a page had an error: %s", e)
+		}
+	}
+}
+
+// bearer is a token made as the person who is logged in on the page.
+func (s *street) bearer(t *testing.T, p *browsertest.Page) (token string) {
+	t.Helper()
+	p.Eval(t, &token, `async () => (await (await fetch("/api/v1/tokens", { method: "POST", headers: { "Content-Type": "application/json" },
+		body: JSON.stringify({ name: "test", scope: "full" }) })).json()).token`)
+	return token
 }
 
 // heals lets the subscription expire in both ways that Mozilla has, and holds the page to ringing again once it is opened.

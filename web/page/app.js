@@ -89,12 +89,12 @@ function follow() {
 	});
 }
 
-// entered begins what a session has: changes as they happen, and a browser that goes on ringing.
-export function entered(user) {
+// entered begins what a session has: changes as they happen, and a browser that goes on ringing. loggedIn: it has just begun.
+function entered(user, loggedIn) {
 	session.user = user;
 	follow();
 	if (window.isSecureContext && "serviceWorker" in navigator) {
-		register().then(heal).then(sweep).catch((problem) => tell(problem.message));
+		register().then(() => heal(loggedIn)).then(sweep).catch((problem) => tell(problem.message));
 	}
 }
 
@@ -108,7 +108,7 @@ whenUnauthorized(() => {
 });
 
 window.addEventListener("hashchange", () => draw());
-window.addEventListener("idlepush-entered", ({ detail }) => entered(detail));
+window.addEventListener("idlepush-entered", ({ detail }) => entered(detail, true));
 document.addEventListener("visibilitychange", () => {
 	if (session.user && document.visibilityState === "visible") {
 		sweep().catch(() => {}); // at the next opening, then
@@ -127,7 +127,7 @@ navigator.serviceWorker?.addEventListener("message", ({ data }) => {
 });
 
 try {
-	entered(await call("GET", "/me"));
+	entered(await call("GET", "/me"), false);
 } catch (problem) {
 	if (problem.status !== 401) {
 		tell(problem.message);

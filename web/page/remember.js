@@ -1,4 +1,4 @@
-// What this browser remembers, for the page and for its service worker: which device it is here ({id, name, content, accounts}), and which
+// What this browser remembers, for the page and for its service worker: which device it is here ({id, user, name, content, accounts}), and which
 // notifications it was told of. A classic script, for a service worker takes no module everywhere yet.
 self.remember = (() => {
 	const mostTold = 200;
@@ -29,7 +29,7 @@ self.remember = (() => {
 
 	return {
 		device: () => run("readonly", (store, give) => { store.get("device").onsuccess = (event) => give(event.target.result); }),
-		setDevice: ({ id, name, content, accounts }) => run("readwrite", (store) => store.put({ id, name, content, accounts }, "device")),
+		setDevice: ({ id, user, name, content, accounts }) => run("readwrite", (store) => store.put({ id, user, name, content, accounts }, "device")),
 		forgetDevice: () => run("readwrite", (store) => store.delete("device")),
 		// told notes that a notification is shown and says whether it was before.
 		told: (id) => run("readwrite", (store, give) => {

@@ -1,4 +1,5 @@
 import { all, call, Problem } from "./api.js";
+import { session } from "./session.js";
 
 const { remember, texts } = self;
 
@@ -33,7 +34,7 @@ export async function support() {
 	if (Notification.permission === "denied") {
 		return "denied";
 	}
-	return Notification.permission === "granted" && await remember.device() ? "subscribed" : "ready";
+	return Notification.permission === "granted" && await thisDevice() ? "subscribed" : "ready";
 }
 
 // subscription is this browser's, made with the server's key; fresh: not the one that it has.
@@ -95,9 +96,9 @@ function isDead(problem) {
 	return problem.status === 422 && problem.fields?.some(({ field }) => field.startsWith("subscription"));
 }
 
-// heal has this browser ring as it did, whatever has become of its subscription or of what the server knows. It gives the device's id; null: this browser is not to
-// ring.
-export async function heal() {
+// heal has this browser ring as it did, whatever has become of its subscription or of what the server knows. Where somebody has just logged in, a device that the
+// server does not know was removed, and that stays so. It gives the device's id; null: this browser is not to ring.
+export async function heal(loggedIn) {
 	const device = await thisDevice();
 	if (!device || !("Notification" in window) || Notification.permission !== "granted") {
 		return null;
@@ -109,15 +110,20 @@ export async function heal() {
 		if (problem.status !== 404 && problem.status !== 409 && !isDead(problem)) {
 			throw problem;
 		}
+		if (problem.status === 404 && loggedIn) {
+			await remember.forgetDevice();
+			return null;
+		}
 	}
 	const seen = new Set((await all("/accounts")).map(({ id }) => id));
 	const accounts = device.accounts?.filter((id) => seen.has(id));
 	return (await post({ ...device, accounts: accounts?.length ? accounts : undefined })).id;
 }
 
-// thisDevice is the device that this browser is, as it was last known; undefined: none.
-export function thisDevice() {
-	return remember.device().catch(() => undefined);
+// thisDevice is the device of the one who is logged in that this browser is, as it was last known; undefined: none.
+export async function thisDevice() {
+	const device = await remember.device().catch(() => undefined);
+	return device && device.user === session.user?.id ? device : undefined;
 }
 
 // forget has this browser ring no more; the server is to be told otherwise.

@@ -17,7 +17,7 @@ import { welcome } from "./views/welcome.js";
 const { texts } = self;
 
 // A view gives {title, node, on}: on are the kinds of changes at which it is to be drawn anew; a form has none, so that nothing is lost that is being typed.
-const views = { "": mailboxes, setup, join, login, welcome, mailboxes, add, mailbox, devices, device, activity, mail, people, me };
+const views = { __proto__: null, "": mailboxes, setup, join, login, welcome, mailboxes, add, mailbox, devices, device, activity, mail, people, me };
 const open = ["setup", "join", "login"]; // to anybody
 
 const main = document.getElementById("main");

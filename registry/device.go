@@ -253,10 +253,17 @@ func (s *Store) RemoveDevice(id, session string) error {
 				return err
 			}
 		}
+		var codes [][]byte
+		if len(there) > 0 {
+			if codes, err = invitesWhere(tx, forDevicesOf(d.User)); err != nil {
+				return err
+			}
+		}
 		for _, hash := range there {
 			must(tx.Bucket(tokens).Delete(hash))
 			s.note(SessionChanged, d.Session, d.User)
 		}
+		s.takeBack(tx, codes)
 		return s.removeDevice(tx, d)
 	})
 }

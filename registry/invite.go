@@ -141,6 +141,19 @@ func (s *Store) Accept(code, name, plain string, v Visit, now time.Time) (u User
 	return u, session, nil
 }
 
+// forDevicesOf matches the invites by which a user lets other browsers in: whoever loses a session must not come back by one that was made in it.
+func forDevicesOf(user string) func(Invite) bool {
+	return func(i Invite) bool { return i.By == user && i.For == ForDevice }
+}
+
+// takeBack removes invites.
+func (s *Store) takeBack(tx *bolt.Tx, codes [][]byte) {
+	for _, hash := range codes {
+		must(tx.Bucket(invites).Delete(hash))
+		s.note(InviteChanged, "")
+	}
+}
+
 // invitesWhere gives the keys of the invites that match.
 func invitesWhere(tx *bolt.Tx, match func(Invite) bool) (codes [][]byte, err error) {
 	b := tx.Bucket(invites)

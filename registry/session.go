@@ -105,8 +105,13 @@ func (s *Store) RemoveSession(user, id string) error {
 				there = append(there, d)
 			}
 		}
+		codes, err := invitesWhere(tx, forDevicesOf(user))
+		if err != nil {
+			return err
+		}
 		must(tx.Bucket(tokens).Delete(hashes[0]))
 		s.note(SessionChanged, id, user)
+		s.takeBack(tx, codes)
 		for _, d := range there {
 			if err := s.removeDevice(tx, d); err != nil {
 				return err

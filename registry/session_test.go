@@ -161,3 +161,47 @@ func TestARemovedPhoneCannotRegisterItselfAnew(t *testing.T) {
 		t.Errorf("the session that removed its own device: %v", err)
 	}
 }
+
+func TestAFullDiskLocksNobodyOut(t *testing.T) {
+	s := newStore(t)
+	ann, _ := admin(t, s, "ann", "password")
+	_, session, err := s.Login("ann", "password", Visit{Stay: true}, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spaceEnds(1)
+	defer spaceEnds(0)
+	if u, _, err := s.Authenticate(session, dawn.Add(time.Hour)); err != nil || u != ann {
+		t.Errorf("%+v, %v", u, err)
+	}
+}
+
+func TestWhoeverLosesASessionDoesNotComeBackByAnInviteOfIt(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, _ := admin(t, s, "ann", "password")
+	for name, end := range map[string]func(d Device, row Token) error{
+		"it is ended":             func(_ Device, row Token) error { return s.RemoveSession(ann.ID, row.ID) },
+		"its device is removed":   func(d Device, _ Token) error { return s.RemoveDevice(d.ID, "") },
+		"the password is another": func(Device, Token) error { _, err := s.UpdateOwn(ann.ID, "", "password", "password"); return err },
+	} {
+		d, row, _ := inSession(t, s, "ann")
+		_, person, err := s.AddInvite(ann.ID, ForPerson, false, dawn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, code, err := s.AddInvite(ann.ID, ForDevice, false, dawn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := end(d, row); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, _, err := s.Accept(code, "", "", Visit{}, dawn); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, _, err := s.Invite(person, dawn); err != nil {
+			t.Errorf("%s: the invite of another person: %v", name, err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package registry
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -58,7 +59,10 @@ func (s *Store) Authenticate(token string, now time.Time) (User, Token, error) {
 		return err
 	})
 	if err == nil && t.Session && now.Sub(t.Used) >= usedStep {
-		err = s.used(hash, &t, now)
+		// A disk that is full must lock nobody out.
+		if use := s.used(hash, &t, now); errors.Is(use, ErrDenied) {
+			err = use
+		}
 	}
 	if err != nil {
 		return User{}, Token{}, err

@@ -228,9 +228,14 @@ func (s *Store) updateUser(id string, p UserPatch, checked []byte) (User, error)
 			if err != nil {
 				return err
 			}
+			codes, err := invitesWhere(tx, forDevicesOf(id))
+			if err != nil {
+				return err
+			}
 			for _, hash := range ended {
 				must(tx.Bucket(tokens).Delete(hash))
 			}
+			s.takeBack(tx, codes)
 			s.note(SessionChanged, "", id)
 			row.Password = fresh
 		}
@@ -295,10 +300,7 @@ func (s *Store) RemoveUser(id string) error {
 		for _, hash := range hashes {
 			must(tx.Bucket(tokens).Delete(hash))
 		}
-		for _, hash := range codes {
-			must(tx.Bucket(invites).Delete(hash))
-			s.note(InviteChanged, "")
-		}
+		s.takeBack(tx, codes)
 		for _, a := range seen {
 			if a.Owner == id {
 				s.removeAccount(tx, a)

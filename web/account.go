@@ -167,6 +167,9 @@ func (s *server) createAccount(ctx context.Context, c caller, in *body[NewAccoun
 	}
 	s.edits.Lock()
 	defer s.edits.Unlock()
+	if err := s.stillThere(c, owner); err != nil {
+		return nil, err
+	}
 	a, added, err := s.Store.AddAccount(a, time.Now())
 	if err != nil {
 		return nil, err

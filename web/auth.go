@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,6 +139,21 @@ func (s *server) session(token string, cookie bool) (caller, error) {
 		c.scope = device
 	}
 	return c, nil
+}
+
+// stillThere tells that the user for whom something is made was removed, or the session of the caller ended, while a mail server or a push service was waited for.
+func (s *server) stillThere(c caller, user string) error {
+	if _, err := s.Store.User(user); err != nil {
+		return err
+	}
+	if c.session() == "" {
+		return nil
+	}
+	sessions, err := s.Store.Sessions(user, time.Now())
+	if err == nil && !slices.ContainsFunc(sessions, func(t registry.Token) bool { return t.ID == c.session() }) {
+		err = problem(http.StatusUnauthorized, "unauthorized", "This session has ended. Log in.")
+	}
+	return err
 }
 
 func forbidden(scope access) *Problem {

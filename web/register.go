@@ -39,6 +39,9 @@ func (s *server) createDevice(ctx context.Context, c caller, in *body[NewDevice]
 	}
 	s.edits.Lock()
 	defer s.edits.Unlock()
+	if err := s.stillThere(c, user); err != nil {
+		return nil, err
+	}
 	d, created, err := s.Store.PutDevice(d, time.Now())
 	if err != nil {
 		return nil, err

@@ -110,6 +110,8 @@ func (s *server) logOut(_ context.Context, c caller, _ *struct{}) (*loggedOut, e
 	if !c.token.Session {
 		return nil, problem(http.StatusForbidden, "no_session", "A bearer token is no session. End it with DELETE /tokens.")
 	}
+	s.edits.Lock()
+	defer s.edits.Unlock()
 	if err := s.Store.RemoveSession(c.user.ID, c.token.ID); err != nil {
 		return nil, err
 	}
@@ -140,6 +142,8 @@ func (s *server) listSessions(_ context.Context, c caller, in *pageOf) (*body[Li
 }
 
 func (s *server) deleteSession(_ context.Context, c caller, in *byID) (*struct{}, error) {
+	s.edits.Lock()
+	defer s.edits.Unlock()
 	return nil, s.Store.RemoveSession(c.user.ID, in.ID)
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -304,5 +305,45 @@ func TestARemovedDeviceIsLoggedOut(t *testing.T) {
 	me.AddCookie(again)
 	if a := h.send(me); a.status != 401 {
 		t.Errorf("the session of the removed device is %d", a.status)
+	}
+}
+
+// A mail server or a push service may take a while; what was decided meanwhile stands.
+func TestWhatIsMadeForSomebodyWhoHasGoneMeanwhileIsNotKept(t *testing.T) {
+	gone := map[string]func(h *house){
+		"the user": func(h *house) { fatal(h.t, h.store.RemoveUser(h.ben.id)) },
+		"the session": func(h *house) {
+			sessions, err := h.store.Sessions(h.ben.id, time.Now())
+			fatal(h.t, err)
+			for _, s := range sessions {
+				fatal(h.t, h.store.RemoveSession(h.ben.id, s.ID))
+			}
+		},
+	}
+	for name, goes := range gone {
+		h := newHouse(t)
+		cookie := h.logIn("Ben")
+		h.set(func() { h.during = func(registry.Device) { goes(h) } })
+		r := h.request("", "POST", "/devices", browser())
+		r.AddCookie(cookie)
+		a := h.send(r)
+		devices, err := h.store.Devices("")
+		fatal(t, err)
+		if a.status != 401 && a.status != 404 || len(devices) > 0 {
+			t.Errorf("%s: a device is kept: %d, %s", name, a.status, a.raw)
+		}
+		h = newHouse(t)
+		cookie = h.logIn("Ben")
+		h.set(func() {
+			h.check = func(ctx context.Context, a registry.Account) (Check, error) { goes(h); return accept(ctx, a) }
+		})
+		r = h.request("", "POST", "/accounts", mailbox())
+		r.AddCookie(cookie)
+		a = h.send(r)
+		accounts, err := h.store.Accounts()
+		fatal(t, err)
+		if a.status != 401 && a.status != 404 || len(accounts) > 0 {
+			t.Errorf("%s: a mailbox is kept: %d, %s", name, a.status, a.raw)
+		}
 	}
 }

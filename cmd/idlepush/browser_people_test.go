@@ -49,6 +49,7 @@ func TestAFamilyMovesInByThePageAlone(t *testing.T) {
 	s.open(t, anna, "people", "Invite somebody")
 	anna.Click(t, "Make an invite")
 	link := linkOf(t, anna)
+	s.say(t, anna, "POST", "/users", object{"name": "dora", "password": "planted-login-of-dora"}, nil)
 	ben := chromium.OpenApart(t, link)
 	ben.WaitText(t, "anna invites you")
 	enter(t, ben, "Join", "ben", "planted-login-of-ben")
@@ -58,6 +59,9 @@ func TestAFamilyMovesInByThePageAlone(t *testing.T) {
 	ben.Click(t, "Later")
 	ben.Click(t, "To my mailboxes")
 	ben.WaitText(t, "No mailbox is watched yet.")
+	if linkOf(t, anna) != link {
+		t.Error("the invite vanished while its maker looked at it")
+	}
 	if ben.Has(t, "People") {
 		t.Error("a member is offered to manage people")
 	}

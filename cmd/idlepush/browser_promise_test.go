@@ -106,8 +106,12 @@ func (s *street) staysRemoved(t *testing.T, p *browsertest.Page) {
 	var devices struct{ Items []struct{ ID string } }
 	s.must(t, s.client.get(t.Context(), "/devices", &devices))
 	s.must(t, s.client.call(t.Context(), http.MethodDelete, "/devices/"+devices.Items[0].ID, nil, nil))
-	enter(t, p, "Log in", "anna", "planted-login-password")
-	p.WaitText(t, "anna@example.org")
+	p.WaitText(t, "Stay signed in")
+	var invite struct{ Code string }
+	s.must(t, s.client.post(t.Context(), "/invites", object{"for": "device"}, &invite))
+	p.Navigate(t, s.origin()+"/#/join/"+invite.Code)
+	p.Click(t, "Join")
+	p.WaitText(t, "Let it ring here") // and not that it rings
 	p.Navigate(t, s.origin()+"/#/devices")
 	p.WaitText(t, "No device rings yet.")
 	p.Reload(t)

@@ -171,6 +171,21 @@ func TestTheAddressGoesToItsOwnDomainOnly(t *testing.T) {
 	}
 }
 
+func TestARedirectDoesNotTellTheAddress(t *testing.T) {
+	tn := newTown(t)
+	tn.pages["autoconfig.example.org"] = func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "https://hoster.example/config.xml", http.StatusFound)
+	}
+	told := ""
+	tn.pages["hoster.example"] = func(w http.ResponseWriter, r *http.Request) {
+		told = fmt.Sprint(r.URL, r.Header)
+		says("own.example.org")(w, r)
+	}
+	if r := find(t, tn.finder(), "secret@example.org"); hosts(r) != "autoconfig own.example.org" || strings.Contains(told, "secret") {
+		t.Errorf("%s, after the hoster was told %s", hosts(r), told)
+	}
+}
+
 func TestHostileAnswersLeadToNothing(t *testing.T) {
 	redirects := func(to string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }

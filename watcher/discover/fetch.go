@@ -43,6 +43,7 @@ func (f *Finder) get(ctx context.Context, address string) ([]byte, error) {
 		if r.URL.Scheme != "https" || len(via) > maxRedirects {
 			return errors.New("a redirect that is not followed")
 		}
+		r.Header.Del("Referer") // it holds the address, which is the domain's own server's alone
 		return nil
 	}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)

@@ -73,7 +73,7 @@ function menu(name) {
 function follow() {
 	stopListening?.();
 	stopListening = listen((kinds) => {
-		if (kinds.includes("all") || kinds.some((kind) => shown.includes(kind))) {
+		if (kinds.some((kind) => shown.includes(kind) || (kind === "all" && shown.length > 0))) {
 			draw(true);
 		}
 	}, async () => {
@@ -94,7 +94,8 @@ function entered(user, loggedIn) {
 	session.user = user;
 	follow();
 	if (window.isSecureContext && "serviceWorker" in navigator) {
-		register().then(() => heal(loggedIn)).then(sweep).catch((problem) => tell(problem.message));
+		register().catch(() => {}); // it is asked for again where it is needed
+		heal(loggedIn).then(sweep).catch((problem) => tell(problem.message));
 	}
 }
 

@@ -98,8 +98,18 @@ function isDead(problem) {
 
 // heal has this browser ring as it did, whatever has become of its subscription or of what the server knows. Where somebody has just logged in, a device that the
 // server does not know was removed, and that stays so. It gives the device's id; null: this browser is not to ring.
-export async function heal(loggedIn) {
-	const device = await thisDevice();
+export function heal(loggedIn) {
+	const work = repair(loggedIn);
+	if (loggedIn) {
+		removed = work.catch(() => {});
+	}
+	return work;
+}
+
+let removed = Promise.resolve(); // until it is known whether the device was, nobody is told that it rings
+
+async function repair(loggedIn) {
+	const device = await kept();
 	if (!device || !("Notification" in window) || Notification.permission !== "granted") {
 		return null;
 	}
@@ -122,6 +132,11 @@ export async function heal(loggedIn) {
 
 // thisDevice is the device of the one who is logged in that this browser is, as it was last known; undefined: none.
 export async function thisDevice() {
+	await removed;
+	return await kept();
+}
+
+async function kept() {
 	const device = await remember.device().catch(() => undefined);
 	return device && device.user === session.user?.id ? device : undefined;
 }

@@ -232,7 +232,7 @@ self.texts = {
 	newPassword: "New password",
 	currentPassword: "Current password",
 	changeOwnPassword: "Change the password",
-	passwordChanged: "Your password is changed. Log in with it.",
+	passwordChanged: "Your password is changed. Log in with it. Devices go on ringing: remove those that you do not know.",
 	sessions: "Where you are logged in",
 	sessionHere: "here",
 	sessionUsed: "last used ",

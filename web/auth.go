@@ -37,6 +37,7 @@ type caller struct {
 	scope   access
 	user    registry.User  // zero for the admin token and where no token is needed
 	token   registry.Token // zero likewise
+	former  registry.Token // of a browser that is about to begin a session: the one that it is in
 	address string         // the client's, for limits
 	browser string         // what the client calls itself
 	home    string         // the origin that the request was made to
@@ -97,7 +98,11 @@ func (s *server) authenticate(r *http.Request, who access) (caller, error) {
 		}
 	}
 	if who == anyone {
-		return caller{}, nil
+		var c caller
+		if here, err := s.session(sessionCookie(r), true); err == nil {
+			c.former = here.token
+		}
+		return c, nil
 	}
 	var c caller
 	var err error

@@ -186,6 +186,5 @@ func (s *server) acceptInvite(_ context.Context, c caller, in *acceptance) (*log
 	if err != nil {
 		return nil, inviteGone(err)
 	}
-	s.familiar.note(c.address, u.Name, time.Now())
-	return &loggedIn{c.cookie(session, true), LoggedIn{userOf(u)}}, nil
+	return s.begun(c, u, session, true)
 }

@@ -52,8 +52,18 @@ func (s *server) logIn(_ context.Context, c caller, in *body[Login]) (*loggedIn,
 	if err != nil {
 		return nil, err
 	}
+	return s.begun(c, u, session, b.Stay)
+}
+
+// begun answers with a new session. Where the browser was in another user's, that one ends, and its device with it: it would show one's mail to the other.
+func (s *server) begun(c caller, u registry.User, session string, stay bool) (*loggedIn, error) {
 	s.familiar.note(c.address, u.Name, time.Now())
-	return &loggedIn{c.cookie(session, b.Stay), LoggedIn{userOf(u)}}, nil
+	if c.former.ID != "" && c.former.User != u.ID {
+		if err := s.Store.RemoveSession(c.former.User, c.former.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
+			return nil, err
+		}
+	}
+	return &loggedIn{c.cookie(session, stay), LoggedIn{userOf(u)}}, nil
 }
 
 // visit is how the caller's browser will be known. Over http a session is for the own machine: anywhere else whoever is between could take it.

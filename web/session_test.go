@@ -151,7 +151,7 @@ func TestAnotherSiteCannotUseASession(t *testing.T) {
 		for _, request := range []struct {
 			method, path string
 			body         object
-		}{{"PATCH", "/me", object{}}, {"POST", "/login", object{"name": "Ben", "password": password}}} {
+		}{{"PATCH", "/me", object{}}, {"POST", "/login", object{"name": "Anna", "password": password}}} {
 			r := h.request("", request.method, request.path, request.body)
 			r.AddCookie(c)
 			for k, v := range row.headers {
@@ -345,5 +345,35 @@ func TestWhatIsMadeForSomebodyWhoHasGoneMeanwhileIsNotKept(t *testing.T) {
 		if a.status != 401 && a.status != 404 || len(accounts) > 0 {
 			t.Errorf("%s: a mailbox is kept: %d, %s", name, a.status, a.raw)
 		}
+	}
+}
+
+func TestABrowserThatAnotherLogsInToRingsNoMoreForTheFormer(t *testing.T) {
+	h := newHouse(t)
+	annas := h.logIn("Anna")
+	r := h.request("", "POST", "/devices", browser())
+	r.AddCookie(annas)
+	if a := h.send(r); a.status != 201 {
+		t.Fatal(a.raw)
+	}
+	again := h.request("", "POST", "/login", object{"name": "Anna", "password": password})
+	again.AddCookie(annas)
+	h.send(again)
+	devices, err := h.store.Devices(h.anna.id)
+	fatal(t, err)
+	if len(devices) != 1 {
+		t.Error("logging in again as the same takes the device away")
+	}
+	bens := h.request("", "POST", "/login", object{"name": "Ben", "password": password})
+	bens.AddCookie(annas)
+	if a := h.send(bens); a.status != 200 {
+		t.Fatal(a.raw)
+	}
+	devices, err = h.store.Devices(h.anna.id)
+	fatal(t, err)
+	me := h.request("", "GET", "/me", nil)
+	me.AddCookie(annas)
+	if a := h.send(me); len(devices) > 0 || a.status != 401 {
+		t.Errorf("Anna's device: %v, her session: %d", devices, a.status)
 	}
 }

@@ -39,7 +39,10 @@ async function draw(anew = false) {
 	try {
 		view = await (views[name] ?? missing)(...rest.map(decodeURIComponent));
 	} catch (problem) {
-		view = { title: texts.notFound, node: el("p", {}, problem.status === 404 ? texts.notFound : problem.message), on: problem.status === 404 ? [] : ["all"] };
+		if (anew) {
+			return; // what is shown is better than nothing, and is drawn again before long
+		}
+		view = problem.status === 404 ? missing() : { title: texts.offlineTitle, node: el("p", {}, problem.message), on: ["account"] };
 	}
 	if (turn !== drawn) {
 		return;
@@ -112,7 +115,7 @@ window.addEventListener("hashchange", () => draw());
 window.addEventListener("idlepush-entered", ({ detail }) => entered(detail, true));
 document.addEventListener("visibilitychange", () => {
 	if (session.user && document.visibilityState === "visible") {
-		sweep().catch(() => {}); // at the next opening, then
+		heal(false).then(sweep).catch(() => {}); // at the next opening, then
 	}
 });
 // When a mail server was last heard of is no change that is told.

@@ -7,7 +7,10 @@ let registered;
 
 // register installs the service worker, once.
 export function register() {
-	registered ??= navigator.serviceWorker.register("/sw.js", { updateViaCache: "none" }).then(() => navigator.serviceWorker.ready);
+	registered ??= navigator.serviceWorker.register("/sw.js", { updateViaCache: "none" }).then(() => navigator.serviceWorker.ready).catch((problem) => {
+		registered = undefined;
+		throw problem;
+	});
 	return registered;
 }
 
@@ -114,10 +117,10 @@ async function repair(loggedIn) {
 		return null;
 	}
 	try {
-		await remember.setDevice(await call("PATCH", `/devices/${device.id}`, { subscription: await subscription(false) }));
+		await patch(device);
 		return device.id;
 	} catch (problem) {
-		if (problem.status !== 404 && problem.status !== 409 && !isDead(problem)) {
+		if (problem.status !== 404 && problem.status !== 409) {
 			throw problem;
 		}
 		if (problem.status === 404 && loggedIn) {
@@ -127,7 +130,24 @@ async function repair(loggedIn) {
 	}
 	const seen = new Set((await all("/accounts")).map(({ id }) => id));
 	const accounts = device.accounts?.filter((id) => seen.has(id));
-	return (await post({ ...device, accounts: accounts?.length ? accounts : undefined })).id;
+	if (accounts?.length === 0) {
+		await remember.forgetDevice(); // it was for some mailboxes only, and must not ring for all
+		return null;
+	}
+	return (await post({ ...device, accounts })).id;
+}
+
+// patch tells the server the subscription of a device that it knows; one that is dead is replaced once.
+async function patch({ id }) {
+	const tell = async (fresh) => remember.setDevice(await call("PATCH", `/devices/${id}`, { subscription: await subscription(fresh) }));
+	try {
+		await tell(false);
+	} catch (problem) {
+		if (!isDead(problem)) {
+			throw problem;
+		}
+		await tell(true);
+	}
 }
 
 // thisDevice is the device of the one who is logged in that this browser is, as it was last known; undefined: none.

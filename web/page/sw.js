@@ -84,8 +84,10 @@ function target(data, origin) {
 async function go(address) {
 	if (new URL(address).origin === self.location.origin) {
 		for (const client of await self.clients.matchAll({ type: "window", includeUncontrolled: true })) {
-			client.postMessage({ go: new URL(address).hash });
-			return client.focus();
+			if (new URL(client.url).pathname === "/") {
+				client.postMessage({ go: new URL(address).hash });
+				return client.focus();
+			}
 		}
 	}
 	return self.clients.openWindow(address);

@@ -22,8 +22,11 @@ export async function me() {
 		el("section", { class: "card" }, el("h2", {}, texts.sessions), el("ul", { class: "plain" }, sessions.map(line))),
 		el("div", { class: "buttons" }, button(texts.logOut, async () => {
 			if (await confirmed(texts.logOutSure, texts.logOut, texts.cancel)) {
-				await call("DELETE", "/login");
-				await forget();
+				try {
+					await call("DELETE", "/login");
+				} finally {
+					await forget();
+				}
 				left();
 			}
 		}, { class: "danger" })),

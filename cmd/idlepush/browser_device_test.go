@@ -65,6 +65,10 @@ func TestAPushServiceThatDoesNotAnswerIsSaidToBeOutOfReach(t *testing.T) {
 	b.Permit(t, s.origin(), "notifications", "granted")
 	p.Navigate(t, s.origin()+"/#/devices")
 	p.Click(t, "Ring this device")
+	// What changes meanwhile has the page drawn anew; that must not take away what becomes of the click.
+	var devices struct{ Items []struct{ ID string } }
+	s.must(t, s.client.get(t.Context(), "/devices", &devices))
+	s.say(t, p, "PATCH", "/devices/"+devices.Items[0].ID, object{"name": "renamed"}, nil)
 	p.WaitText(t, "The browser could not reach its push service.")
 	var kept bool
 	p.Eval(t, &kept, `async () => await remember.device() !== undefined`)

@@ -17,6 +17,7 @@ import { welcome } from "./views/welcome.js";
 const { texts } = self;
 
 // A view gives {title, node, on}: on are the kinds of changes at which it is to be drawn anew; a form has none, so that nothing is lost that is being typed.
+// Elements with data-keep hold that up for as long as they are shown.
 const views = { __proto__: null, "": mailboxes, setup, join, login, welcome, mailboxes, add, mailbox, devices, device, activity, mail, people, me };
 const open = ["setup", "join", "login"]; // to anybody
 
@@ -25,9 +26,24 @@ const nav = document.getElementById("nav");
 let drawn = 0; // counts, so that a view that took long is not put over a later one
 let shown = []; // the kinds of changes that concern the view that is shown
 let stopListening;
+let again; // the timer of a drawing anew that was held up
 
-// draw shows the view of the address. Where it is only drawn anew, focus and scrolling stay.
+// held says that drawing anew would take something away: half of a click, what a button is about to say, what went wrong with it, or what is kept.
+const held = () => main.querySelector(":active, button:disabled, .wrong:not(:empty), [data-keep]");
+
+// draw shows the view of the address. Where it is only drawn anew, focus and scrolling stay, and so does all of it while something holds it.
 async function draw(anew = false) {
+	clearTimeout(again);
+	const hold = () => {
+		if (anew && held()) {
+			again = setTimeout(draw, 500, true);
+			return true;
+		}
+		return false;
+	};
+	if (hold()) {
+		return;
+	}
 	const turn = ++drawn;
 	const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
 	if (!session.user && !open.includes(name)) {
@@ -44,7 +60,7 @@ async function draw(anew = false) {
 		}
 		view = problem.status === 404 ? missing() : { title: texts.offlineTitle, node: el("p", {}, problem.message), on: ["account"] };
 	}
-	if (turn !== drawn) {
+	if (turn !== drawn || hold()) {
 		return;
 	}
 	shown = view.on ?? [];

@@ -9,16 +9,15 @@ export async function activity() {
 	const emails = new Map(mailboxes.map(({ id, email }) => [id, email]));
 	const list = el("ul", { class: "plain" });
 	const more = el("div", { class: "buttons" });
-	const on = ["notification"];
 	const show = ({ items, next }) => {
 		list.append(...items.map((item) => el("li", { class: "card", id: item.id }, line(item, emails))));
 		more.replaceChildren(...next ? [button(texts.more, async () => {
 			show(await call("GET", `/notifications?limit=50&after=${encodeURIComponent(next)}`));
-			on.length = 0; // whoever reads on must not be thrown back
+			list.dataset.keep = ""; // whoever reads on must not be thrown back
 		})] : []);
 	};
 	show(first);
-	return { title: texts.activityTitle, node: [first.items.length ? list : el("p", {}, texts.noActivity), more], on };
+	return { title: texts.activityTitle, node: [first.items.length ? list : el("p", {}, texts.noActivity), more], on: ["notification"] };
 }
 
 // title is what a notification says in one line.

@@ -21,11 +21,9 @@ export async function devices() {
 		node.push(el("p", {}, texts.noDevices));
 	}
 	const code = el("div");
-	const on = ["device"];
 	node.push(el("section", { class: "card" }, el("h2", {}, texts.anotherPhone), el("p", {}, texts.anotherPhoneText), code,
 		button(texts.showCode, async () => {
 			code.replaceChildren(invitation(await call("POST", "/invites", { for: "device" })));
-			on.length = 0; // it must stay while it is scanned
 		})));
-	return { title: texts.devicesTitle, node, on };
+	return { title: texts.devicesTitle, node, on: ["device"] };
 }

@@ -3,10 +3,10 @@ import { qr } from "../qr.js";
 
 const { texts } = self;
 
-// invitation shows the link of an invite, and the same as a QR code.
+// invitation shows the link of an invite, and the same as a QR code. It is shown only once, and must stay while it is scanned.
 export function invitation(invite) {
 	const near = invite.url.startsWith("http:") && el("p", { class: "state warn" }, texts.nearOnly);
-	return el("div", {}, near, qr(invite.qr, texts.qrLabel), el("p", { class: "copy" }, el("code", {}, invite.url), button(texts.copy, async () => {
+	return el("div", { "data-keep": true }, near, qr(invite.qr, texts.qrLabel), el("p", { class: "copy" }, el("code", {}, invite.url), button(texts.copy, async () => {
 		await navigator.clipboard.writeText(invite.url);
 		tell(texts.copied);
 	})));

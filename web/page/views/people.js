@@ -10,17 +10,15 @@ export async function people() {
 	const [users, invites] = await Promise.all([all("/users"), all("/invites")]);
 	const open = invites.filter((invite) => invite.for === "person");
 	const made = el("div", { "aria-live": "polite" });
-	const on = ["user"];
 	return { title: texts.peopleTitle, node: [
 		el("ul", { class: "plain" }, users.map((user) => el("li", { class: "card" }, person(user)))),
 		el("section", { class: "card" }, el("h2", {}, texts.invite), made, form(texts.inviteButton, async (values) => {
 			const invite = await call("POST", "/invites", { for: "person", admin: values.has("admin") });
 			made.replaceChildren(el("p", {}, texts.inviteText), invitation(invite));
-			on.length = 0; // it is shown only now
 		}, tick("checkbox", "admin", "yes", texts.inviteAdmin, false))),
 		open.length > 0 && el("section", { class: "card" }, el("h2", {}, texts.openInvites), el("ul", { class: "plain" }, open.map((invite) =>
 			openInvite(invite)))),
-	].filter(Boolean), on };
+	].filter(Boolean), on: ["user"] };
 }
 
 function openInvite(invite) {

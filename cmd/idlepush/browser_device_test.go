@@ -76,3 +76,32 @@ func TestAPushServiceThatDoesNotAnswerIsSaidToBeOutOfReach(t *testing.T) {
 		t.Error("it takes itself for a device, or something was sent")
 	}
 }
+
+func TestAChangeOnTheWayToAnotherViewDoesNotHoldItUp(t *testing.T) {
+	b := browsertest.Chromium(t)
+	s, p := furnished(t, b)
+	p.Navigate(t, s.origin()+"/#/devices")
+	p.WaitText(t, "Another phone")
+	// The view's own request is answered once the change has made a second one.
+	p.Eval(t, nil, `() => {
+		const real = self.fetch;
+		let second, first = true;
+		const made = new Promise(resolve => { second = resolve });
+		self.fetch = async (...request) => {
+			if (String(request[0]).includes("nowhere")) {
+				if (first) { first = false; await made } else second();
+			}
+			return real(...request);
+		};
+		location.hash = "#/mail/nowhere";
+	}`)
+	var devices struct{ Items []struct{ ID string } }
+	s.must(t, s.client.get(t.Context(), "/devices", &devices))
+	s.say(t, p, "PATCH", "/devices/"+devices.Items[0].ID, object{"name": "renamed"}, nil)
+	p.WaitText(t, "There is nothing here")
+	for _, e := range b.Forgive() {
+		if !strings.Contains(e, "404") {
+			t.Errorf("a page had an error: %s", e)
+		}
+	}
+}

@@ -24,6 +24,7 @@ const open = ["setup", "join", "login"]; // to anybody
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 let drawn = 0; // counts, so that a view that took long is not put over a later one
+let at; // the address of the view that is shown
 let shown = []; // the kinds of changes that concern the view that is shown
 let stopListening;
 let again; // the timer of a drawing anew that was held up
@@ -31,12 +32,20 @@ let again; // the timer of a drawing anew that was held up
 // held says that drawing anew would take something away: half of a click, what a button is about to say, what went wrong with it, or what is kept.
 const held = () => main.querySelector(":active, button:disabled, .wrong:not(:empty), [data-keep]");
 
-// draw shows the view of the address. Where it is only drawn anew, focus and scrolling stay, and so does all of it while something holds it.
-async function draw(anew = false) {
+// draw shows the view of the address. Where that is shown and only drawn anew, focus and scrolling stay, and so does all of it while something holds it.
+async function draw() {
 	clearTimeout(again);
+	const address = location.hash;
+	const [name, ...rest] = address.replace(/^#\/?/, "").split("/");
+	if (!session.user && !open.includes(name)) {
+		sessionStorage.setItem("then", address);
+		go("login");
+		return;
+	}
+	const anew = address === at;
 	const hold = () => {
 		if (anew && held()) {
-			again = setTimeout(draw, 500, true);
+			again = setTimeout(draw, 500);
 			return true;
 		}
 		return false;
@@ -45,12 +54,6 @@ async function draw(anew = false) {
 		return;
 	}
 	const turn = ++drawn;
-	const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
-	if (!session.user && !open.includes(name)) {
-		sessionStorage.setItem("then", location.hash);
-		go("login");
-		return;
-	}
 	let view;
 	try {
 		view = await (views[name] ?? missing)(...rest.map(decodeURIComponent));
@@ -63,6 +66,7 @@ async function draw(anew = false) {
 	if (turn !== drawn || hold()) {
 		return;
 	}
+	at = address;
 	shown = view.on ?? [];
 	document.title = `${view.title} · idlepush`;
 	const focused = anew && document.activeElement?.id;
@@ -93,7 +97,7 @@ function follow() {
 	stopListening?.();
 	stopListening = listen((kinds) => {
 		if (kinds.some((kind) => shown.includes(kind) || (kind === "all" && shown.length > 0))) {
-			draw(true);
+			draw();
 		}
 	}, async () => {
 		await call("GET", "/me").catch(() => {});
@@ -101,7 +105,7 @@ function follow() {
 			setTimeout(() => {
 				if (session.user) {
 					follow();
-					draw(true);
+					draw();
 				}
 			}, 30_000);
 		}
@@ -127,7 +131,7 @@ whenUnauthorized(() => {
 	}
 });
 
-window.addEventListener("hashchange", () => draw());
+window.addEventListener("hashchange", draw);
 window.addEventListener("idlepush-entered", ({ detail }) => entered(detail, true));
 document.addEventListener("visibilitychange", () => {
 	if (session.user && document.visibilityState === "visible") {
@@ -137,7 +141,7 @@ document.addEventListener("visibilitychange", () => {
 // When a mail server was last heard of is no change that is told.
 setInterval(() => {
 	if (shown.includes("account") && document.visibilityState === "visible") {
-		draw(true);
+		draw();
 	}
 }, 30_000);
 navigator.serviceWorker?.addEventListener("message", ({ data }) => {

@@ -105,3 +105,18 @@ func TestAChangeOnTheWayToAnotherViewDoesNotHoldItUp(t *testing.T) {
 		}
 	}
 }
+
+// A browser makes six connections to a server over http, and each page that listens holds one.
+func TestManyTabsOfOneBrowserAreAllServedAndTrueWhenTheyAreSeen(t *testing.T) {
+	s, first := furnished(t, browsertest.Firefox(t, object{}))
+	first.Navigate(t, s.origin()+"/#/devices")
+	first.WaitText(t, "Another phone")
+	for range 7 {
+		first.Open(t, s.origin()+"/#/devices").WaitText(t, "Another phone")
+	}
+	var devices struct{ Items []struct{ ID string } }
+	s.must(t, s.client.get(t.Context(), "/devices", &devices))
+	s.say(t, first, "PATCH", "/devices/"+devices.Items[0].ID, object{"name": "renamed"}, nil)
+	first.Show(t)
+	first.WaitText(t, "renamed")
+}

@@ -57,6 +57,12 @@ func (p *Page) Reload(t testing.TB) {
 	p.must(t, "browsingContext.reload", object{"context": p.context, "wait": "complete"}, nil)
 }
 
+// Show brings the tab before the others of its window, which are hidden then.
+func (p *Page) Show(t testing.TB) {
+	t.Helper()
+	p.must(t, "browsingContext.activate", object{"context": p.context}, nil)
+}
+
 // CloseTab closes the tab; service workers live on.
 func (p *Page) CloseTab(t testing.TB) {
 	t.Helper()

@@ -30,21 +30,21 @@ export function listen(changed, refused) {
 			}
 		});
 	};
-	// A page that was left is kept by the browser for a minute in case that one goes back; its connection would be one of the few that there are per server.
-	const leave = () => source.close();
-	const comeBack = (event) => {
-		if (event.persisted) {
-			away = true;
+	// Each page that listens takes one of the six connections that a browser makes to a server over http; one that is not seen can do without.
+	const look = () => {
+		source?.close();
+		source = undefined;
+		if (document.visibilityState === "visible") {
 			connect();
+		} else {
+			away = true;
 		}
 	};
-	connect();
-	window.addEventListener("pagehide", leave);
-	window.addEventListener("pageshow", comeBack);
+	look();
+	document.addEventListener("visibilitychange", look);
 	return () => {
-		window.removeEventListener("pagehide", leave);
-		window.removeEventListener("pageshow", comeBack);
-		source.close();
+		document.removeEventListener("visibilitychange", look);
+		source?.close();
 		clearTimeout(timer);
 	};
 }

@@ -64,6 +64,7 @@ func TestAPushServiceThatDoesNotAnswerIsSaidToBeOutOfReach(t *testing.T) {
 	s, p := furnished(t, b)
 	b.Permit(t, s.origin(), "notifications", "granted")
 	p.Navigate(t, s.origin()+"/#/devices")
+	p.WaitText(t, "Another phone") // the view before has a link of the same name
 	p.Click(t, "Ring this device")
 	// What changes meanwhile has the page drawn anew; that must not take away what becomes of the click.
 	var devices struct{ Items []struct{ ID string } }

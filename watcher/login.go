@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -137,7 +138,7 @@ func (d Dialer) Check(ctx context.Context, a registry.Account) (Ability, error) 
 	for _, f := range a.Folders {
 		if !slices.ContainsFunc(able.Folders, func(there Folder) bool { return there.Name == f }) && conn.Dropped() == 0 {
 			return able, &Failure{Code: "folder_unknown", Field: "folders",
-				Reason: "the mailbox has no folder of one of these names: pick from those that POST /accounts/check lists"}
+				Reason: fmt.Sprintf("the mailbox has no folder %q: pick from those that POST /accounts/check lists", f)}
 		}
 	}
 	return able, nil

@@ -105,27 +105,25 @@ func (t *Talk) Encrypt() {
 func (t *Talk) status(mailbox string) {
 	s := t.script
 	s.mu.Lock()
-	n, next, unseen := len(s.Messages), s.uidNext(), 0
+	n, next, unseen, validity := len(s.Messages), s.uidNext(), 0, cmp.Or(s.UIDValidity, 1000)
 	for _, m := range s.Messages {
 		if !strings.Contains(m.Flags, `\Seen`) {
 			unseen++
 		}
 	}
 	s.mu.Unlock()
-	t.Say("* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN %d)\r\n", mailbox, n, next, cmp.Or(s.UIDValidity, 1000), unseen)
+	t.Say("* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN %d)\r\n", mailbox, n, next, validity, unseen)
 }
 
 func (t *Talk) examine() {
 	s := t.script
 	s.mu.Lock()
-	n, next := len(s.Messages), s.uidNext()
-	s.mu.Unlock()
-	s.mu.Lock()
+	n, next, validity := len(s.Messages), s.uidNext(), cmp.Or(s.UIDValidity, 1000)
 	t.unsaid = nil
 	s.mu.Unlock()
 	t.known = n
 	t.Say("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)\r\n* OK [PERMANENTFLAGS ()] read-only\r\n* %d EXISTS\r\n* 0 RECENT\r\n", n)
-	t.Say("* OK [UIDVALIDITY %d] valid\r\n* OK [UIDNEXT %d] next\r\n", cmp.Or(s.UIDValidity, 1000), next)
+	t.Say("* OK [UIDVALIDITY %d] valid\r\n* OK [UIDNEXT %d] next\r\n", validity, next)
 	t.at("within EXAMINE")
 	t.OK("[READ-ONLY] done")
 }

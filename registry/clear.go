@@ -60,7 +60,8 @@ func (s *Store) Clear(account, folder string, uidValidity uint32, uids []uint32,
 	return cleared, err
 }
 
-// takeAway cancels what waits of the notifications, which are of one account, and tells the devices that may show one. It checks all before it writes.
+// takeAway cancels what waits of the notifications, which are of one account, and tells the devices that may show one, by as many clears as it takes. It
+// checks all before it writes.
 func (s *Store) takeAway(tx *bolt.Tx, account string, list []found, now time.Time) error {
 	queues, told, err := s.concerned(tx, list, now)
 	if err != nil {
@@ -81,7 +82,10 @@ func (s *Store) takeAway(tx *bolt.Tx, account string, list []found, now time.Tim
 			behind = append(behind, w)
 		}
 	}
-	if len(behind) > 0 {
+	if len(behind) == 0 {
+		return nil
+	}
+	for ids := range slices.Chunk(ids, mostCleared) {
 		s.insert(tx, clearOf(account, ids, now), behind, now)
 	}
 	return nil

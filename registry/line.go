@@ -132,9 +132,9 @@ const (
 )
 
 // Combine puts one notification in the place of what waits in the line of the work, and ends its hold: a summary that counts the mail, or one clear with the
-// ids of all. It has a stable id of its own. What may be on the phone already is left, as it is to be sent again under its own id, and so is what stands alone. More
-// than a few hundred rows go in steps; nothing of it is sent before the last, as long as the caller is the one that sends. It returns how many
-// notifications were replaced.
+// ids of all, or as few clears as hold them. It has a stable id of its own. What may be on the phone already is left, as it is to be sent again under its own id,
+// and so is what stands alone. More than a few hundred rows go in steps; nothing of it is sent before the last, as long as the caller is the one that sends. It returns
+// how many notifications were replaced.
 func (s *Store) Combine(w Work, now time.Time) (combined int, err error) {
 	for more := true; more && err == nil; {
 		n := 0
@@ -164,11 +164,11 @@ func (s *Store) combine(tx *bolt.Tx, w Work, now time.Time) (combined int, more 
 	if err != nil {
 		return 0, false, err
 	}
-	if more = len(keys) == mostCombined && len(rows) > 0; !more {
+	all := len(rows)
+	if rows, into = together(rows, into); len(rows) == 0 || len(rows) == all && len(keys) < mostCombined {
 		l.From, l.Until = time.Time{}, time.Time{}
-	}
-	if into.key == nil && len(rows) < 2 {
-		rows = nil
+	} else {
+		more = true
 	}
 	if len(rows) > 0 {
 		if into.key == nil {
@@ -209,7 +209,6 @@ func (s *Store) untold(tx *bolt.Tx, device, line string, nkey []byte) (found, er
 
 // combinable gives those of a line's rows that may go into another: clears, and mail that no phone can have shown.
 func (s *Store) combinable(tx *bolt.Tx, device string, keys [][]byte, into found) (list []found, err error) {
-	ids := len(into.Clear)
 	for _, k := range keys {
 		nkey := slices.Clone(tx.Bucket(outbox).Get(k))
 		if bytes.Equal(nkey, into.key) {
@@ -223,12 +222,34 @@ func (s *Store) combinable(tx *bolt.Tx, device string, keys [][]byte, into found
 		if !there || i < 0 || n.Kind == SummaryKind || n.Kind == MailKind && s.maybeShown(tx, n.Deliveries[i], n, nkey) {
 			continue
 		}
-		if ids += len(n.Clear); ids > mostCleared {
-			break
-		}
 		list = append(list, found{Notification: n, key: nkey})
 	}
 	return list, nil
+}
+
+// together gives those of the rows that go into one: into, if there is room for any, else a new one for as many as two at least. A row that finds no room
+// is passed over, for what is taken away needs no order.
+func together(rows []found, into found) ([]found, found) {
+	fitting := func(rows []found, ids int) (list []found) {
+		for _, r := range rows {
+			if ids+len(r.Clear) <= mostCleared {
+				ids += len(r.Clear)
+				list = append(list, r)
+			}
+		}
+		return list
+	}
+	if into.key != nil {
+		if list := fitting(rows, len(into.Clear)); len(list) > 0 {
+			return list, into
+		}
+	}
+	for i := range rows {
+		if list := fitting(rows[i:], 0); len(list) > 1 {
+			return list, found{}
+		}
+	}
+	return nil, into
 }
 
 // combination is what takes the place of first and of others like it in one device's queue.

@@ -226,26 +226,87 @@ func TestAMailThatIsReadCountsNoMoreAndASummaryOfWhichAllIsReadIsTakenAway(t *te
 	idle(t, s, empty, dawn)
 }
 
-func TestClearsThatWaitBecomeOneWithAllTheirIDs(t *testing.T) {
+// TestNoClearHoldsMoreThanAPushDoes, also where with as many mails as one holds their summary is to be taken away.
+func TestNoClearHoldsMoreThanAPushDoes(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
-	ids := arrive(t, s, a, 30, dawn)
-	ids = append(ids, arrive(t, s, a, 30, dawn)...)
-	drain(t, s, d[0], dawn)
-	for uid := range 60 {
-		clearMail(t, s, a, 1, uint32(uid+1))
-	}
-	w := head(t, s, d[0], dawn)
-	hold(t, s, w, dawn.Add(time.Minute), dawn)
+	ids := arrive(t, s, a, MostMails, dawn)
+	hold(t, s, head(t, s, d[0], dawn), dawn.Add(time.Minute), dawn)
 	now := dawn.Add(time.Minute)
-	if n := combine(t, s, head(t, s, d[0], now), now); n != mostCleared {
-		t.Errorf("%d were combined, want as many as one clear holds", n)
+	combine(t, s, head(t, s, d[0], now), now)
+	sum := head(t, s, d[0], now).Notification.ID
+	for _, d := range d {
+		drain(t, s, d, now)
 	}
-	got, others := clearsOf(t, s, d[0], now)
-	slices.Sort(got)
-	slices.Sort(ids)
-	if !slices.Equal(got, ids) || others != 0 {
-		t.Errorf("%d ids are to be taken away, %d others", len(got), others)
+	var uids []uint32
+	for uid := range MostMails {
+		uids = append(uids, uint32(uid+1))
+	}
+	clearMail(t, s, a, MostMails, uids...)
+	var got []string
+	for w, ok, err := s.Next(d[1].ID, now); ok || err != nil; w, ok, err = s.Next(d[1].ID, now) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(w.Notification.Clear); n > mostCleared {
+			t.Errorf("a clear holds %d ids", n)
+		}
+		got = append(got, w.Notification.Clear...)
+		settle(t, s, w, Outcome{Result: ResultDelivered}, now)
+	}
+	if want := append(ids, sum); !slices.Equal(got, want) {
+		t.Errorf("%d ids are to be taken away, want %d", len(got), len(want))
+	}
+}
+
+// TestClearsThatWaitBecomeAsFewAsHoldAllTheirIDs, whatever number of mails each of them is about.
+func TestClearsThatWaitBecomeAsFewAsHoldAllTheirIDs(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		sizes []int // of the clears that wait, oldest first
+		left  int   // how many clears are left
+	}{
+		"of one mail":                  {slices.Repeat([]int{1}, 60), 2},
+		"one that is full, then many":  {append([]int{mostCleared}, slices.Repeat([]int{1}, mostCombined+20)...), 1 + 6},
+		"many, then one that is full":  {append(slices.Repeat([]int{1}, mostCombined+20), mostCleared), 1 + 6},
+		"no two fit together":          {[]int{30, 40, 30}, 3},
+		"the first fits with the last": {[]int{30, 40, 20, 10}, 2},
+		"one alone":                    {[]int{1}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, a, d := fourPhones(t)
+			var ids []string
+			uid := uint32(1)
+			for _, size := range c.sizes {
+				ids = append(ids, arrive(t, s, a, size, dawn)...)
+				drain(t, s, d[0], dawn)
+			}
+			for _, size := range c.sizes {
+				var uids []uint32
+				for range size {
+					uids = append(uids, uid)
+					uid++
+				}
+				clearMail(t, s, a, size, uids...)
+			}
+			now := dawn
+			for range 2 { // the second time all is as it is
+				w := head(t, s, d[0], now)
+				hold(t, s, w, now.Add(time.Minute), now)
+				now = now.Add(time.Minute)
+				combine(t, s, head(t, s, d[0], now), now)
+			}
+			if n := len(queueKeys(t, s, d[0])); n != c.left {
+				t.Errorf("%d clears are left, want %d", n, c.left)
+			}
+			got, others := clearsOf(t, s, d[0], now)
+			slices.Sort(got)
+			slices.Sort(ids)
+			if !slices.Equal(got, ids) || others != 0 {
+				t.Errorf("%d ids are to be taken away, want %d; %d others", len(got), len(ids), others)
+			}
+		})
 	}
 }
 

@@ -31,7 +31,7 @@ type Message struct {
 	ID      string        // stable id: collapse id, tag, Topic
 	Kind    registry.Kind // decides urgency
 	Thread  string        // account id, for grouping on the phone; empty: none
-	Expires time.Time     // sent on as TTL, apns-expiration, ttl
+	Expires time.Time     // sent on as TTL, apns-expiration, ttl, by way of Until
 	Silent  bool          // it takes away and shows nothing: Title, Body and Neutral are empty; never for a transport that is not Silent
 	Title   string        // what the phone shows, never empty
 	Body    string        // may be empty
@@ -45,7 +45,16 @@ type Message struct {
 	room int            // the index in rooms that this was rendered with
 }
 
-// TTL is how long the service may keep the message, from now: whole seconds, never negative.
+// Until is up to when the service may keep the message: until it expires, but no longer from now than its kind lives. A clock that was ahead and was
+// set back has written times that no service takes.
+func (m Message) Until(now time.Time) time.Time {
+	if most := now.Add(m.Kind.Lifetime()); m.Expires.After(most) {
+		return most
+	}
+	return m.Expires
+}
+
+// TTL is how long that is, from now: whole seconds, never negative.
 func (m Message) TTL(now time.Time) time.Duration {
-	return max(0, m.Expires.Sub(now).Truncate(time.Second))
+	return max(0, m.Until(now).Sub(now).Truncate(time.Second))
 }

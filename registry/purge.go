@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -54,13 +55,28 @@ func remove(tx *bolt.Tx, list []leftover) error {
 	return nil
 }
 
+// oldNotifications goes by the keys, which begin with the time. Those after now are of a clock that was set back, or came behind such a one: there the rows tell.
 func oldNotifications(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error) {
 	c := tx.Bucket(notifications).Cursor()
-	for k, _ := c.Seek(from); k != nil && now.Sub(time.Unix(0, int64(binary.BigEndian.Uint64(k)))) >= Kept; k, _ = c.Next() {
-		if len(list) == mostPurged {
-			return list, slices.Clone(k), nil
+	for k, v := c.Seek(from); k != nil; {
+		at, ahead := time.Unix(0, int64(binary.BigEndian.Uint64(k))), false
+		if ahead = at.After(now); ahead {
+			var row Notification
+			if json.Unmarshal(v, &row) == nil {
+				at = row.At
+			}
 		}
-		list = append(list, leftover{bucket: notifications, key: slices.Clone(k)})
+		switch {
+		case now.Sub(at) >= Kept:
+			if len(list) == mostPurged {
+				return list, slices.Clone(k), nil
+			}
+			list = append(list, leftover{bucket: notifications, key: slices.Clone(k)})
+		case !ahead:
+			k, v = c.Seek(sequence(uint64(now.UnixNano()) + 1))
+			continue
+		}
+		k, v = c.Next()
 	}
 	return list, nil, nil
 }

@@ -63,6 +63,29 @@ func TestActivityOlderThanSevenDaysIsRemovedAndNoOther(t *testing.T) {
 	}
 }
 
+func TestActivityIsRemovedInTimeAlsoAfterTheClockWasAhead(t *testing.T) {
+	t.Parallel()
+	s, a, _ := fourPhones(t)
+	ann := User{ID: a.Owner}
+	arrive(t, s, a, 2, dawn)
+	ahead := arrive(t, s, a, 1, dawn.AddDate(1, 0, 0))
+	arrive(t, s, a, MostMails, dawn.Add(time.Hour))
+	kept := arrive(t, s, a, 2, dawn.Add(2*time.Hour))
+	now := dawn.Add(time.Hour + Kept)
+	if err := s.Purge(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range allNotifications(t, s, ann, 50, now) {
+		got = append(got, n.ID)
+	}
+	slices.Sort(got)
+	want := slices.Sorted(slices.Values(append(kept, ahead...)))
+	if !slices.Equal(got, want) {
+		t.Errorf("%d are kept, want %d", len(got), len(want))
+	}
+}
+
 func TestPurgeRemovesWhatRemovedAccountsAndDevicesLeft(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/sideshow/apns2"
@@ -109,7 +110,7 @@ func notification(d registry.Device, m push.Message, topic string, text []byte) 
 		CollapseID:  m.ID,
 		DeviceToken: string(d.Token),
 		Topic:       topic,
-		Expiration:  m.Expires,
+		Expiration:  m.Until(time.Now()),
 		Priority:    priority,
 		Payload:     text,
 		PushType:    pushType,

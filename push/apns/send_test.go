@@ -35,6 +35,19 @@ func TestAnAlertCarriesWhatThePhoneShowsAndWhatTheAppReads(t *testing.T) {
 	})
 }
 
+// TestAMessageFromAClockThatWasAheadIsTaken: APNs refuses one that is to be kept for more than 30 days.
+func TestAMessageFromAClockThatWasAheadIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apns, sender := service(t)
+		d, m := device(apns.Register(nil)), message()
+		m.Expires = time.Now().AddDate(1, 0, 0)
+		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
+		if got := apns.Messages()[0]; time.Until(got.Expires) > m.Kind.Lifetime() {
+			t.Errorf("expires in %v", time.Until(got.Expires))
+		}
+	})
+}
+
 func TestTheSameMessageToTheSamePhoneHasTheSameID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)

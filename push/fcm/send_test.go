@@ -38,6 +38,19 @@ func TestAMessageIsDataForTheAppAtOnceAndUntilItExpires(t *testing.T) {
 	})
 }
 
+// TestAMessageFromAClockThatWasAheadIsTaken: FCM refuses one that is to be kept for more than four weeks.
+func TestAMessageFromAClockThatWasAheadIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fcm, sender := service(t)
+		m := message()
+		m.Expires = time.Now().AddDate(1, 0, 0)
+		expect(t, sender.Send(t.Context(), device(fcm.Register(nil)), m), registry.Outcome{Result: registry.ResultDelivered})
+		if got := fcm.Messages()[0]; got.TTL != m.Kind.Lifetime() {
+			t.Errorf("TTL %v", got.TTL)
+		}
+	})
+}
+
 func TestNothingOfAMailIsOnTheWireInTheClearForADeviceWithKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)

@@ -11,7 +11,7 @@ import (
 const (
 	retryFirst   = 2 * time.Second // the wait after a first failure, doubled with each
 	retryMost    = time.Minute     // and never longer: what came meanwhile waits behind it when the service is well again
-	suspectFirst = time.Hour       // the least and the most for a suspect device
+	suspectFirst = time.Minute     // the least and the most for a suspect device
 	suspectMost  = 12 * time.Hour
 	probeFirst   = 5 * time.Second // the pause of a lane in outage, doubled with each failed probe
 	probeMost    = time.Minute
@@ -20,6 +20,9 @@ const (
 	// breakAfter is how many failures in a row, over all devices of a lane, make it an outage of the lane. One device in a
 	// row counts once.
 	breakAfter = 5
+
+	// aloneFor is how long a device that failed while others were answered is held to have a trouble of its own, since one of them last was.
+	aloneFor = time.Hour
 )
 
 // doubled is first, doubled n times, at most most.
@@ -71,7 +74,28 @@ type breaker struct {
 	since    time.Time // when the pause began; zero: the lane is not paused
 	until    time.Time // when it lets a probe out
 	blaming  string    // the device with which the service last found us at fault, until a push is accepted; empty: none
-	odd      string    // devices, each between commas, with which it did so although it takes our pushes to others
+	odd      devices   // those with which it did so although it takes our pushes to others
+	failing  devices   // those that failed since a push was last answered
+	alone    devices   // those that failed while pushes to others were answered
+	answered time.Time // when that was last so; zero where there are none
+}
+
+// devices is a set of them that can be compared: ids, each between commas.
+type devices string
+
+func between(device string) string { return "," + device + "," }
+
+func (s devices) has(device string) bool { return strings.Contains(string(s), between(device)) }
+
+func (s devices) with(device string) devices {
+	if s.has(device) {
+		return s
+	}
+	return s + devices(between(device))
+}
+
+func (s devices) without(device string) devices {
+	return devices(strings.ReplaceAll(string(s), between(device), ""))
 }
 
 func (b breaker) paused() bool { return !b.since.IsZero() }
@@ -92,24 +116,20 @@ func (b breaker) limit(now time.Time) int {
 func (b breaker) after(device string, o registry.Outcome, now time.Time) breaker {
 	switch {
 	case o.Result != registry.ResultMisconfigured && (o.Result != registry.ResultRetry || o.Suspect):
-		b = breaker{sending: b.sending, blaming: b.blaming, odd: b.odd}
-		if o.Result == registry.ResultDelivered {
-			if b.blaming != "" && b.blaming != device && !b.isOdd(b.blaming) {
-				b.odd += between(b.blaming)
-			}
-			b.blaming, b.odd = "", strings.ReplaceAll(b.odd, between(device), "")
-		}
-		return b
-	case o.Result == registry.ResultMisconfigured && b.isOdd(device): // it says nothing of the lane
+		return b.proved(device, o.Result == registry.ResultDelivered, now)
+	case o.Result == registry.ResultMisconfigured && b.odd.has(device): // it says nothing of the lane
 		return b
 	case now.Before(b.until): // it was on its way when the pause began
 		return b
 	case o.Result == registry.ResultMisconfigured:
 		b.until, b.blaming = now.Add(repair), device
-	case !b.paused() && device == b.last: // one device that fails again and again is no outage of its lane
+	case !b.paused() && (device == b.last || b.isAlone(device, now)): // a device that fails again and again is no outage of its lane
 		return b
 	default:
 		b.failures, b.last = b.failures+1, device
+		if !b.alone.has(device) {
+			b.failing = b.failing.with(device)
+		}
 		if !b.paused() && b.failures < breakAfter {
 			return b
 		}
@@ -121,14 +141,34 @@ func (b breaker) after(device string, o registry.Outcome, now time.Time) breaker
 	return b
 }
 
-func between(device string) string { return "," + device + "," }
+// proved is the breaker once the device's push was answered: what failed before has a trouble of its own, until it is answered too.
+func (b breaker) proved(device string, accepted bool, now time.Time) breaker {
+	b = breaker{sending: b.sending, blaming: b.blaming, odd: b.odd, alone: (b.alone + b.failing).without(device)}
+	if b.alone != "" {
+		b.answered = now
+	}
+	if accepted {
+		if b.blaming != "" && b.blaming != device {
+			b.odd = b.odd.with(b.blaming)
+		}
+		b.blaming, b.odd = "", b.odd.without(device)
+	}
+	return b
+}
 
-func (b breaker) isOdd(device string) bool { return strings.Contains(b.odd, between(device)) }
+func (b breaker) isAlone(device string, now time.Time) bool {
+	return b.alone.has(device) && now.Sub(b.answered) < aloneFor
+}
+
+// doubts reports whether a failure of the device would say little of its lane.
+func (b breaker) doubts(device string) bool {
+	return b.blaming == device || b.odd.has(device) || b.failing.has(device) || b.alone.has(device)
+}
 
 // read is what an outcome means for the device: that a service finds us at fault with one device, while it takes our pushes to
 // others, is a complaint about that one. Whoever wrote its address must not pause the lane of all for ever.
 func (b breaker) read(device string, o registry.Outcome) registry.Outcome {
-	if o.Result == registry.ResultMisconfigured && b.isOdd(device) {
+	if o.Result == registry.ResultMisconfigured && b.odd.has(device) {
 		o.Result, o.Suspect = registry.ResultRetry, true
 	}
 	return o

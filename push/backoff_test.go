@@ -72,12 +72,12 @@ func TestWhatFailedIsTriedAgainWithinItsBounds(t *testing.T) {
 		{"first outage", retry(), tried(0, 0), 0, 2 * time.Second},
 		{"second outage", retry(), tried(1, 0), 0, 4 * time.Second},
 		{"long outage", retry(), tried(1000, 0), 0, time.Minute},
-		{"first complaint", complaint(), tried(1000, 0), 30 * time.Minute, time.Hour},
-		{"suspect for an hour", complaint(), tried(3, time.Hour), 30 * time.Minute, time.Hour},
+		{"first complaint", complaint(), tried(1000, 0), 30 * time.Second, time.Minute},
+		{"suspect for an hour", complaint(), tried(3, time.Hour), 15 * time.Minute, 30 * time.Minute},
 		{"suspect for six hours", complaint(), tried(3, 6*time.Hour), 90 * time.Minute, 3 * time.Hour},
 		{"suspect for weeks", complaint(), tried(3, 1000*time.Hour), 6 * time.Hour, 12 * time.Hour},
 		{"suspect for weeks, with eight hours left", complaint(), expiring(tried(3, 1000*time.Hour), 8*time.Hour), 2 * time.Hour, 4 * time.Hour},
-		{"suspect for weeks, with a minute left", complaint(), expiring(tried(3, 1000*time.Hour), time.Minute), 30 * time.Minute, time.Hour},
+		{"suspect for weeks, with a minute left", complaint(), expiring(tried(3, 1000*time.Hour), time.Minute), 30 * time.Second, time.Minute},
 		{"outage of a suspect", retry(), tried(3, 1000*time.Hour), 6 * time.Hour, 12 * time.Hour},
 	} {
 		shortest, longest := c.most, time.Duration(0)
@@ -147,6 +147,32 @@ func TestOneDeadDeviceDoesNotPauseItsLane(t *testing.T) {
 	}
 }
 
+// TestDevicesThatFailWhileOthersAreAnsweredAreNoOutage, until they are answered themselves or the others are not heard of for long.
+func TestDevicesThatFailWhileOthersAreAnsweredAreNoOutage(t *testing.T) {
+	b := fail(breaker{}, breakAfter, retry(), dawn).after("well", accepted, dawn)
+	for i := range 100 {
+		now := dawn.Add(minutes(i) / 2)
+		if b = fail(b, breakAfter, retry(), now); b.paused() {
+			t.Fatalf("paused after %v", now.Sub(dawn))
+		}
+		if i%10 == 0 {
+			b = b.after("well", accepted, now)
+		}
+	}
+	if got := fail(b, breakAfter, retry(), b.answered.Add(aloneFor)); !got.paused() {
+		t.Error("an outage is not seen although nothing is answered")
+	}
+	if got := fail(b, breakAfter-1, accepted, dawn); fail(got, breakAfter, retry(), dawn).paused() {
+		t.Error("only five of five were not answered, and one was before")
+	}
+	if b = fail(b, breakAfter, accepted, dawn); b != (breaker{}) {
+		t.Errorf("all are answered: %+v", b)
+	}
+	if b = fail(b, breakAfter, retry(), dawn); !b.paused() {
+		t.Error("the next outage is not seen")
+	}
+}
+
 // TestAPauseGrowsWithEachFailedProbe and not with what was on its way when it began.
 func TestAPauseGrowsWithEachFailedProbe(t *testing.T) {
 	now := dawn
@@ -190,7 +216,8 @@ func TestAnyAnswerAboutADeviceOrAMessageProvesTheLane(t *testing.T) {
 	for _, o := range []registry.Outcome{accepted, gone(), refused(), complaint()} {
 		b := fail(breaker{sending: 2}, breakAfter, retry(), dawn)
 		for _, now := range []time.Time{dawn.Add(time.Second), b.until} {
-			if got := b.after("probe", o, now); got != (breaker{sending: 2}) {
+			got := b.after("probe", o, now)
+			if got.paused() || got.limit(now) != laneConcurrency || got.failures != 0 || got.sending != 2 {
 				t.Errorf("%s, %v: %+v", o.Result, o.Suspect, got)
 			}
 		}

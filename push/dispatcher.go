@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,10 +68,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			d.Log.Error("the outbox cannot be read", "err", err, "attempt", failed)
 			next = now.Add(doubled(storeRetry, longestIdle, failed-1))
 		}
-		// A lane's devices come due together when its pause ends. Were the first always the same, one that fails for a reason of
-		// its own would be the probe each time, and the lane never be open again.
-		rand.Shuffle(len(queues), func(i, j int) { queues[i], queues[j] = queues[j], queues[i] })
-		for _, q := range queues {
+		for _, q := range d.probesFirst(queues) {
 			if !d.enter(q.Lane, now) {
 				continue
 			}
@@ -165,6 +163,23 @@ func (d *Dispatcher) shut(skip map[string]bool, now time.Time) (opens time.Time)
 		}
 	}
 	return opens
+}
+
+// probesFirst orders what is due. A lane's devices come due together when its pause ends: were the probe one that fails for a reason of its own, the others
+// would wait on. So those come first that did not fail, and else it is left to chance.
+func (d *Dispatcher) probesFirst(queues []registry.Queue) []registry.Queue {
+	rand.Shuffle(len(queues), func(i, j int) { queues[i], queues[j] = queues[j], queues[i] })
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var doubted []registry.Queue
+	queues = slices.DeleteFunc(queues, func(q registry.Queue) bool {
+		doubt := d.lanes[q.Lane].doubts(q.Device)
+		if doubt {
+			doubted = append(doubted, q)
+		}
+		return doubt
+	})
+	return append(queues, doubted...)
 }
 
 func (d *Dispatcher) breaker(lane string) breaker {

@@ -360,6 +360,43 @@ func TestADeviceThatFailsForAReasonOfItsOwnDoesNotStarveItsLane(t *testing.T) {
 	})
 }
 
+// TestTwoDevicesThatFailForReasonsOfTheirOwnMakeAThirdWaitOnceAtMost, and for less than a minute.
+func TestTwoDevicesThatFailForReasonsOfTheirOwnMakeAThirdWaitOnceAtMost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.phone("one")
+		h.phone("two")
+		well := h.phone("three")
+		h.answers(func(_ context.Context, p sent) registry.Outcome {
+			if p.device.ID == well.ID {
+				return accepted
+			}
+			return retry()
+		})
+		h.run()
+		came := make(map[string]time.Time)
+		for range 40 {
+			came[h.mail(1)[0]] = time.Now()
+			after(10 * time.Minute)
+		}
+		late := 0
+		for _, p := range h.sends() {
+			if p.outcome != registry.ResultDelivered {
+				continue
+			}
+			if wait := p.at.Sub(came[p.message.ID]); wait > 0 {
+				if late++; wait > probeMost {
+					t.Errorf("a mail waited for %v", wait)
+				}
+			}
+		}
+		if late > 1 || len(h.got(well)) != len(came) {
+			t.Errorf("%d of %d mails came, %d of them late", len(h.got(well)), len(came), late)
+		}
+	})
+}
+
 func TestWhatWaitedForALaneGoesOutOnAllItsDevicesWhenItWorksAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

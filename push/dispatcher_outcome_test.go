@@ -39,7 +39,7 @@ func TestASuspectDeviceIsTriedRarelyAndKept(t *testing.T) {
 		}
 		after(2 * 24 * time.Hour)
 		waits := h.waits(odd)
-		if len(waits) < 3 || len(waits) > 14 {
+		if len(waits) < 10 || len(waits) > 35 {
 			t.Errorf("tried again after %v", waits)
 		}
 		for i, wait := range waits {

@@ -15,9 +15,9 @@ import (
 
 const (
 	// Concurrency is how many sends run at once, over all devices and lanes.
-	Concurrency = 64
+	Concurrency = 128
 
-	laneConcurrency = Concurrency / 2  // in one lane: one that hangs leaves room for the others
+	laneConcurrency = Concurrency / 4  // in one lane: some that hang leave room for the others
 	sendLimit       = 30 * time.Second // one Send
 	drainLimit      = 8 * time.Second  // for the sends in flight when Run is to end
 	proveLimit      = 10 * time.Second // one proving or test push

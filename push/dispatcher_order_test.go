@@ -104,7 +104,7 @@ func TestAsManySendsRunAtOnceAsPromised(t *testing.T) {
 		h := newHouse(t)
 		const n = 2*Concurrency + 10
 		for i := range n {
-			h.browser(fmt.Sprint(i), fmt.Sprintf("https://push%d.example", i%3))
+			h.browser(fmt.Sprint(i), fmt.Sprintf("https://push%d.example", i%(Concurrency/laneConcurrency)))
 		}
 		h.mail(1)
 		h.answers(slow(time.Second))

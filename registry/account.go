@@ -191,7 +191,7 @@ func (s *Store) removeAccount(tx *bolt.Tx, a Account) {
 }
 
 // SetAccountState writes how the session of an account stands, if state or code are a change; an earlier proof than the last is none. Entering Attention queues, in the
-// same transaction, one notification that says so to every device of those who see the account; working again takes it away. ErrStale: a person has edited
+// same transaction, one notification that says so to every device of those who see the account, in the place of one from before; working again takes it away. ErrStale: a person has edited
 // the account since seen was read, so the session that speaks is not of this account any more.
 func (s *Store) SetAccountState(seen Account, st Status) error {
 	id, woken := seen.ID, false
@@ -216,7 +216,18 @@ func (s *Store) SetAccountState(seen Account, st Status) error {
 		if st.Proof.Before(old.Proof) {
 			a.Status.Proof = old.Proof
 		}
-		if st.State == Attention && old.State != Attention {
+		anew := st.State == Attention && old.State != Attention
+		if a.Told != "" && (anew || st.State == Watching || st.State == Polling) {
+			n, key, err := s.under(tx, messageKey(id, a.Told))
+			if err == nil && key != nil {
+				err = s.takeAway(tx, id, []found{{Notification: n, key: key}}, st.Since)
+			}
+			if err != nil {
+				return err
+			}
+			a.Told, woken = "", true
+		}
+		if anew {
 			told, err := ringing(tx, a)
 			if err != nil {
 				return err
@@ -227,16 +238,6 @@ func (s *Store) SetAccountState(seen Account, st Status) error {
 				return err
 			}
 			a.Told, woken = n.ID, true
-		}
-		if a.Told != "" && (st.State == Watching || st.State == Polling) {
-			n, key, err := s.under(tx, messageKey(id, a.Told))
-			if err == nil && key != nil {
-				err = s.takeAway(tx, id, []found{{Notification: n, key: key}}, st.Since)
-			}
-			if err != nil {
-				return err
-			}
-			a.Told, woken = "", true
 		}
 		s.putAccount(tx, a)
 		return nil

@@ -171,6 +171,35 @@ func TestWhatNeededAPersonIsTakenAwayOnceItIsMended(t *testing.T) {
 	}
 }
 
+// TestWhatNeedsAPersonAnewIsToldInThePlaceOfWhatDidBefore, so that a phone shows one for a mailbox at most.
+func TestWhatNeedsAPersonAnewIsToldInThePlaceOfWhatDidBefore(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	a := mailbox(t, s, ann, "a@example.org")
+	told, waits := phone(t, s, ann, "told"), phone(t, s, ann, "waits")
+	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn); err != nil {
+		t.Fatal(err)
+	}
+	first := head(t, s, told, dawn)
+	settle(t, s, first, Outcome{Result: ResultDelivered}, dawn)
+	now := dawn.Add(time.Minute)
+	a.Password = "another that is wrong"
+	a, err := s.UpdateAccount(a, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := setState(s, a, Attention, "login", "Enter the password again.", now); err != nil {
+		t.Fatal(err)
+	}
+	if got, others := clearsOf(t, s, told, now); !slices.Equal(got, []string{first.Notification.ID}) || others != 1 {
+		t.Errorf("the phone that was told is to take away %v and gets %d others", got, others)
+	}
+	if got, others := clearsOf(t, s, waits, now); len(got) != 0 || others != 1 {
+		t.Errorf("the phone that was not told is to take away %v and gets %d others", got, others)
+	}
+}
+
 func TestTheUnreadCountGoesWithItsAccount(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -52,7 +52,7 @@ type AccountPatch struct {
 	Security   *string  `json:"security,omitempty" enum:"tls,starttls,none"`
 	Username   *string  `json:"username,omitempty" minLength:"1" maxLength:"256"`
 	Password   *string  `json:"password,omitempty" minLength:"1" maxLength:"1024" doc:"Must be given to change host, port, security or username; then the login is tried"`
-	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50"`
+	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50" doc:"Where one is new, the login is tried and it must be there"`
 	Enabled    *bool    `json:"enabled,omitempty"`
 	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids; replaces the list"`
 	Link       *string  `json:"link,omitempty" maxLength:"500" doc:"Template of where a click on a notification leads: an address with {message_id}, {folder} and {email} in it, such as message:%3C{message_id}%3E; empty: to the page"`
@@ -204,7 +204,8 @@ func (s *server) patchAccount(ctx context.Context, c caller, in *edit[AccountPat
 			return nil, err
 		}
 	}
-	if in.Body.Password != nil {
+	added := slices.ContainsFunc(a.Folders, func(f string) bool { return !slices.Contains(old.Folders, f) })
+	if in.Body.Password != nil || added {
 		if _, err := s.tryLogin(ctx, c, a); err != nil {
 			return nil, err
 		}

@@ -74,6 +74,10 @@ func TestAFolderMustBeThere(t *testing.T) {
 	if fmt.Sprint(a.body["folders"]) != "[Family INBOX]" {
 		t.Errorf("the folders are %v", a.body["folders"])
 	}
+	h.call(h.anna.full, "PATCH", "/accounts/"+a.id(), object{"folders": []string{"Family", "Nirgends"}}, 422).wantFields(t, "folders[1]")
+	if a = h.call(h.anna.full, "GET", "/accounts/"+a.id(), nil, 200); fmt.Sprint(a.body["folders"]) != "[Family INBOX]" {
+		t.Errorf("after a change that was refused the folders are %v", a.body["folders"])
+	}
 }
 
 func TestASecondUserWithThePasswordGetsTheMailboxShared(t *testing.T) {
@@ -149,7 +153,7 @@ func TestWhereThePasswordGoesChangesOnlyWithThePassword(t *testing.T) {
 
 func TestSettingsThatAreNoLoginAreChangedWithoutOne(t *testing.T) {
 	h := newHouse(t)
-	at := "/accounts/" + h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+	at := "/accounts/" + h.call(h.anna.full, "POST", "/accounts", mailbox().with("folders", []string{"Family", "INBOX"}), 201).id()
 	a := h.call(h.anna.full, "PATCH", at, object{"enabled": false, "folders": []string{"Family"}, "email": "a@example.net"}, 200)
 	if a.body["enabled"] != false || fmt.Sprint(a.body["folders"]) != "[Family]" || a.body["email"] != "a@example.net" {
 		t.Errorf("it is %s", a.raw)

@@ -191,6 +191,7 @@ self.texts = {
 	newMail: "New mail",
 	summary: (count) => count === 1 ? "1 new mail" : `${count} new mails`,
 	readElsewhere: "Read or removed elsewhere",
+	mended: "It is no longer needed",
 	noDeviceThen: "No device was registered for it.",
 	delivery: {
 		pending: (name) => `${name}: waits`,

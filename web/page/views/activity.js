@@ -39,7 +39,7 @@ function line(item, emails) {
 		el("div", { class: "row" }, heading, el("span", { class: "soft" }, clock(item.at))),
 		(item.subject || item.text) && el("p", {}, item.subject || item.text),
 		el("p", { class: "soft" }, [emails.get(item.account), item.folder !== "INBOX" && item.folder].filter(Boolean).join(" · ")),
-		item.cleared && el("p", { class: "soft" }, texts.readElsewhere),
+		item.cleared && el("p", { class: "soft" }, item.kind === "attention" ? texts.mended : texts.readElsewhere),
 		deliveries(item),
 	];
 }

@@ -164,5 +164,5 @@ func connectionFailure(err error) *Failure {
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return &Failure{Code: "connection_failed", Field: "port", Reason: "no connection: check host and port, and whether the server is up"}
 	}
-	return &Failure{Code: "connection_lost", Reason: "the connection to the mail server was lost: it is made again"}
+	return &Failure{Code: "connection_lost", Reason: "the connection to the mail server was lost: if it stays so, check host, port and security"}
 }

@@ -111,10 +111,12 @@ func (b breaker) limit(now time.Time) int {
 	return 1
 }
 
-// after takes in what came of a send to the device. Any answer but a complaint about the service or about our own
+// after takes in what came of a send to the device. Any answer of the service but a complaint about itself or about our own
 // settings proves that the lane works; that a device is odd is proved only by a push to another that was accepted.
 func (b breaker) after(device string, o registry.Outcome, now time.Time) breaker {
 	switch {
+	case o.Unasked && o.Result != registry.ResultMisconfigured:
+		return b
 	case o.Result != registry.ResultMisconfigured && (o.Result != registry.ResultRetry || o.Suspect):
 		return b.proved(device, o.Result == registry.ResultDelivered, now)
 	case o.Result == registry.ResultMisconfigured && b.odd.has(device): // it says nothing of the lane

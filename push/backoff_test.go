@@ -224,6 +224,18 @@ func TestAnyAnswerAboutADeviceOrAMessageProvesTheLane(t *testing.T) {
 	}
 }
 
+func TestWhatWasNotSentProvesNothing(t *testing.T) {
+	b := fail(breaker{}, breakAfter, retry(), dawn)
+	for _, o := range []registry.Outcome{refused(), complaint()} {
+		if got := b.after("probe", Unasked(o), b.until); got != b {
+			t.Errorf("%s: %+v", o.Result, got)
+		}
+	}
+	if b = b.after("probe", Unasked(ourFault()), b.until); !b.paused() {
+		t.Error("a server that cannot send is not found out")
+	}
+}
+
 func TestAPausedLaneLetsNothingOutThenOne(t *testing.T) {
 	if got := (breaker{}).limit(dawn); got != laneConcurrency {
 		t.Errorf("a lane that works lets out %d", got)

@@ -17,6 +17,12 @@ func Suspect(code, reason string) registry.Outcome {
 	return registry.Outcome{Result: registry.ResultRetry, Suspect: true, Code: code, Reason: reason}
 }
 
+// Unasked is the same outcome where it came about without the service.
+func Unasked(o registry.Outcome) registry.Outcome {
+	o.Unasked = true
+	return o
+}
+
 // Misconfigured is the outcome of a complaint about this server: its key, its settings, its rights.
 func Misconfigured(code, reason string) registry.Outcome {
 	return registry.Outcome{Result: registry.ResultMisconfigured, Code: code, Reason: reason}

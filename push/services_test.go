@@ -406,6 +406,30 @@ func TestTheLastRoomFitsEveryServiceWithTheWorstText(t *testing.T) {
 	}
 }
 
+// TestWhatCannotBeSentToADeviceSaysNothingOfItsService: it must not end the pause of a lane.
+func TestWhatCannotBeSentToADeviceSaysNothingOfItsService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tn := servedTown(t, nil)
+		for name, d := range tn.devices {
+			w := tn.work(registry.MailKind, name, registry.Subject)
+			m := push.Render(w, home)
+			if o := tn.senders[d.Transport].Send(t.Context(), d, m); o.Result != registry.ResultDelivered || o.Unasked {
+				t.Errorf("%s: %+v", name, o)
+			}
+			if d.Subscription != nil {
+				sub := *d.Subscription
+				sub.Keys.P256dh = "no key"
+				d.Subscription = &sub
+			} else {
+				d.Token = "no token / at all"
+			}
+			if o := tn.senders[d.Transport].Send(t.Context(), d, m); !o.Suspect || !o.Unasked {
+				t.Errorf("%s, with a bad address: %+v", name, o)
+			}
+		}
+	})
+}
+
 func TestAClickLeadsToTheMail(t *testing.T) {
 	tn := quietTown(t)
 	const link = "https://mail.example.org/x"

@@ -107,6 +107,7 @@ type Outcome struct {
 	At      time.Time // ResultRetry: not before this, as the service asked; zero: the dispatcher's backoff
 	Suspect bool      // ResultRetry: the complaint is about this one address, so the device is suspect and tried rarely
 	Unknown bool      // ResultRetry: no answer came, so the service may have taken the message all the same
+	Unasked bool      // nothing was sent, so that it says nothing of the service
 	// Environment is set where the device's was not known and the service has shown which it is.
 	Environment Environment
 	Code        string // stable, for programs; lower case, such as "apns_bad_device_token"; empty on success

@@ -151,11 +151,11 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	defer cancel()
 	if CheckToken(string(d.Token)) != nil {
 		// It becomes part of the request's path.
-		return push.Suspect(badDeviceToken, "This device's token is not an APNs device token. Open the app on the device, so that it registers again.")
+		return push.Unasked(push.Suspect(badDeviceToken, "This device's token is not an APNs device token. Open the app on the device, so that it registers again."))
 	}
 	n, m, refusal := s.compose(d, m)
 	if refusal != nil {
-		return *refusal
+		return push.Unasked(*refusal)
 	}
 	select {
 	case s.slots <- struct{}{}:

@@ -107,11 +107,11 @@ func CheckToken(text string) error {
 // (android.notification.tag) exists only for notifications that the system draws, with the text in the clear.
 func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
 	if CheckToken(string(d.Token)) != nil {
-		return push.Suspect("fcm_invalid_token", invalidToken)
+		return push.Unasked(push.Suspect("fcm_invalid_token", invalidToken))
 	}
 	message, m, refusal := compose(d, m, time.Now())
 	if refusal != nil {
-		return *refusal
+		return push.Unasked(*refusal)
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()

@@ -133,6 +133,8 @@ func outcome(host string, a answer) registry.Outcome {
 	switch v.code {
 	case "webpush_canceled", "webpush_timeout", "webpush_unreachable":
 		o.Unknown = true
+	case "webpush_endpoint_not_allowed":
+		o.Unasked = true
 	}
 	return o
 }

@@ -72,7 +72,7 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 	defer cancel()
 	p, refusal := s.pack(d, m)
 	if refusal != nil {
-		return *refusal
+		return push.Unasked(*refusal)
 	}
 	a := s.deliver(ctx, p)
 	if smallest, ok := p.message.Smallest(); ok && a.status == http.StatusRequestEntityTooLarge {

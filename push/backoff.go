@@ -22,7 +22,7 @@ const (
 	breakAfter = 5
 
 	// aloneFor is how long a device that failed while others were answered is held to have a trouble of its own, since one of them last was.
-	aloneFor = time.Hour
+	aloneFor = 24 * time.Hour
 )
 
 // doubled is first, doubled n times, at most most.

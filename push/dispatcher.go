@@ -15,9 +15,9 @@ import (
 
 const (
 	// Concurrency is how many sends run at once, over all devices and lanes.
-	Concurrency = 128
+	Concurrency = 160
 
-	laneConcurrency = Concurrency / 4  // in one lane: some that hang leave room for the others
+	laneConcurrency = Concurrency / 5  // in one lane: some that hang leave room for the others
 	sendLimit       = 30 * time.Second // one Send
 	drainLimit      = 8 * time.Second  // for the sends in flight when Run is to end
 	proveLimit      = 10 * time.Second // one proving or test push
@@ -243,8 +243,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) {
 	report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o)
 	b := d.judge(w.Device, answer, log)
 	if o.Result == registry.ResultRetry && !o.Suspect && b.paused() && !asked {
-		// It waits with its lane, and goes on with it.
-		o.At = b.until
+		o.At = time.Time{} // it waits with its lane, however that stands when this is written
 	}
 	d.settle(ctx, log, w, o)
 }

@@ -252,11 +252,11 @@ func together(rows []found, into found) ([]found, found) {
 	return nil, into
 }
 
-// combination is what takes the place of first and of others like it in one device's queue.
+// combination is what takes the place of first and of others like it in one device's queue. A clear may be of mail in several accounts, and outlives each.
 func combination(d Device, first Notification, now time.Time) Notification {
-	n := Notification{Kind: ClearKind, Account: first.Account, At: now}
+	n := Notification{Kind: ClearKind, User: d.User, At: now}
 	if first.Kind == MailKind {
-		n.Kind = SummaryKind
+		n = Notification{Kind: SummaryKind, Account: first.Account, At: now}
 	}
 	n.ID, n.Expires = stableID(string(n.Kind), d.ID, first.ID), now.Add(n.Kind.Lifetime())
 	return n

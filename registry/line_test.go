@@ -259,6 +259,50 @@ func TestNoClearHoldsMoreThanAPushDoes(t *testing.T) {
 	}
 }
 
+// TestAClearOfSeveralMailboxesOutlivesEach, also one of which only a row in the middle was.
+func TestAClearOfSeveralMailboxesOutlivesEach(t *testing.T) {
+	t.Parallel()
+	for _, before := range []bool{true, false} {
+		s := newStore(t)
+		ann := someone(t, s, "ann")
+		a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
+		d := phone(t, s, ann, "phone")
+		ids := arrive(t, s, a, MostMails, dawn)
+		ids = append(ids, arrive(t, s, a, 1, dawn)...)
+		arrive(t, s, b, 1, dawn)
+		drain(t, s, d, dawn)
+		var full []uint32
+		for uid := range MostMails {
+			full = append(full, uint32(uid+1))
+		}
+		clearMail(t, s, a, MostMails, full...)
+		clearMail(t, s, b, 1, 1)
+		clearMail(t, s, a, 1, MostMails+1)
+		hold(t, s, head(t, s, d, dawn), dawn.Add(time.Hour), dawn)
+		now := dawn.Add(time.Hour)
+		remove := func() {
+			if err := s.RemoveAccount(b.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if before {
+			remove()
+		}
+		if n := combine(t, s, head(t, s, d, now), now); n != 2 {
+			t.Errorf("%d were combined", n)
+		}
+		if !before {
+			remove()
+		}
+		got, _ := clearsOf(t, s, d, now)
+		for _, id := range ids {
+			if !slices.Contains(got, id) {
+				t.Errorf("removed before: %v; one of %d ids is not taken away", before, len(ids))
+			}
+		}
+	}
+}
+
 // TestClearsThatWaitBecomeAsFewAsHoldAllTheirIDs, whatever number of mails each of them is about.
 func TestClearsThatWaitBecomeAsFewAsHoldAllTheirIDs(t *testing.T) {
 	t.Parallel()

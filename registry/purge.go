@@ -55,7 +55,8 @@ func remove(tx *bolt.Tx, list []leftover) error {
 	return nil
 }
 
-// oldNotifications goes by the keys, which begin with the time. Those after now are of a clock that was set back, or came behind such a one: there the rows tell.
+// oldNotifications goes by the keys, which begin with the time. Those after now are of a clock that was set back, or came behind such a one: there the rows tell. A
+// row that such a key leaves behind is found late, by as much as the clock was ahead.
 func oldNotifications(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error) {
 	c := tx.Bucket(notifications).Cursor()
 	for k, v := c.Seek(from); k != nil; {

@@ -154,7 +154,7 @@ func (s *Sender) post(ctx context.Context, message *messaging.Message) registry.
 		return unreached(ctx, e.err)
 	case e.status == 0:
 		// The library itself found the message wrong, so nothing was sent.
-		return unsendable
+		return push.Unasked(unsendable)
 	}
 	return e.outcome(time.Now())
 }

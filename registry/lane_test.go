@@ -117,6 +117,31 @@ func TestResumingALaneThatIsNotPausedMovesNothing(t *testing.T) {
 	}
 }
 
+// TestWhatFailedInAPauseIsDueAtItsEnd, also where that came before the outcome was written.
+func TestWhatFailedInAPauseIsDueAtItsEnd(t *testing.T) {
+	t.Parallel()
+	for _, ended := range []bool{false, true} {
+		s, a, d := fourPhones(t)
+		arrive(t, s, a, 1, dawn)
+		w, until := head(t, s, d[0], dawn), dawn.Add(15*time.Minute)
+		if err := s.PauseLane(Lane{Name: d[0].Lane(), Since: dawn, Until: until}); err != nil {
+			t.Fatal(err)
+		}
+		if ended {
+			if err := s.ResumeLane(d[0].Lane(), dawn); err != nil {
+				t.Fatal(err)
+			}
+		}
+		settle(t, s, w, Outcome{Result: ResultRetry, Code: "busy"}, dawn)
+		if due := dueNow(t, s, until.Add(-1))[d[0].ID]; due != ended {
+			t.Errorf("the pause has ended: %v; due: %v", ended, due)
+		}
+		if !dueNow(t, s, until)[d[0].ID] {
+			t.Error("it is not due at the end of the pause")
+		}
+	}
+}
+
 func TestALaneThatHasReachedItsEndLetsWorkThroughWhenItComes(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)

@@ -133,22 +133,29 @@ func TestAMailThatMayHaveBeenSentBeforeTheProgramEndedIsTakenAway(t *testing.T) 
 	}
 }
 
-func TestWhatNeededAPersonIsTakenAwayOnceItIsMended(t *testing.T) {
-	t.Parallel()
-	s := newStore(t)
-	ann := someone(t, s, "ann")
-	a := mailbox(t, s, ann, "a@example.org")
-	told, waits := phone(t, s, ann, "told"), phone(t, s, ann, "waits")
+// askedForAPassword is a mailbox for which a person was asked, by the work on one phone and not yet on the other, and who has given another password since.
+func askedForAPassword(t *testing.T) (s *Store, ann User, a Account, told, waits Device, w Work) {
+	t.Helper()
+	s = newStore(t)
+	ann = someone(t, s, "ann")
+	a = mailbox(t, s, ann, "a@example.org")
+	told, waits = phone(t, s, ann, "told"), phone(t, s, ann, "waits")
 	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn); err != nil {
 		t.Fatal(err)
 	}
-	w := head(t, s, told, dawn)
+	w = head(t, s, told, dawn)
 	settle(t, s, w, Outcome{Result: ResultDelivered}, dawn)
 	a.Password = "another"
 	a, err := s.UpdateAccount(a, dawn.Add(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s, ann, a, told, waits, w
+}
+
+func TestWhatNeededAPersonIsTakenAwayOnceItIsMended(t *testing.T) {
+	t.Parallel()
+	s, ann, a, told, waits, w := askedForAPassword(t)
 	idle(t, s, told, dawn.Add(time.Minute))
 	now := dawn.Add(2 * time.Minute)
 	for range 2 {
@@ -174,21 +181,8 @@ func TestWhatNeededAPersonIsTakenAwayOnceItIsMended(t *testing.T) {
 // TestWhatNeedsAPersonAnewIsToldInThePlaceOfWhatDidBefore, so that a phone shows one for a mailbox at most.
 func TestWhatNeedsAPersonAnewIsToldInThePlaceOfWhatDidBefore(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
-	ann := someone(t, s, "ann")
-	a := mailbox(t, s, ann, "a@example.org")
-	told, waits := phone(t, s, ann, "told"), phone(t, s, ann, "waits")
-	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn); err != nil {
-		t.Fatal(err)
-	}
-	first := head(t, s, told, dawn)
-	settle(t, s, first, Outcome{Result: ResultDelivered}, dawn)
+	s, _, a, told, waits, first := askedForAPassword(t)
 	now := dawn.Add(time.Minute)
-	a.Password = "another that is wrong"
-	a, err := s.UpdateAccount(a, now)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := setState(s, a, Attention, "login", "Enter the password again.", now); err != nil {
 		t.Fatal(err)
 	}

@@ -165,10 +165,9 @@ func (s *Store) combine(tx *bolt.Tx, w Work, now time.Time) (combined int, more 
 		return 0, false, err
 	}
 	all := len(rows)
-	if rows, into = together(rows, into); len(rows) == 0 || len(rows) == all && len(keys) < mostCombined {
+	rows, into = together(rows, into)
+	if more = len(rows) > 0 && (len(rows) < all || len(keys) == mostCombined); !more {
 		l.From, l.Until = time.Time{}, time.Time{}
-	} else {
-		more = true
 	}
 	if len(rows) > 0 {
 		if into.key == nil {

@@ -60,8 +60,9 @@ func remove(tx *bolt.Tx, list []leftover) error {
 func oldNotifications(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error) {
 	c := tx.Bucket(notifications).Cursor()
 	for k, v := c.Seek(from); k != nil; {
-		at, ahead := time.Unix(0, int64(binary.BigEndian.Uint64(k))), false
-		if ahead = at.After(now); ahead {
+		at := time.Unix(0, int64(binary.BigEndian.Uint64(k)))
+		ahead := at.After(now)
+		if ahead {
 			var row Notification
 			if json.Unmarshal(v, &row) == nil {
 				at = row.At

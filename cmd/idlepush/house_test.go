@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -85,7 +86,7 @@ func newStreet(t *testing.T) *street {
 	s.origins[s.fcm] = serveStandIn(t, s.vendors.listen(s.fcm))
 	s.origins[s.apns] = serveStandIn(t, s.vendors.listen(s.apns))
 	s.origins[s.web] = serveStandIn(t, s.web)
-	s.address = freeAddress(t)
+	s.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(imaptest.FreePort(t)))
 	s.client = &apiClient{base: "http://" + s.address + "/api/v1"}
 	t.Cleanup(func() {
 		if s.process != nil {
@@ -121,16 +122,6 @@ func serveStandIn(t *testing.T, h http.Handler) (origin string) {
 		serving.Wait()
 	})
 	return "http://" + l.Addr().String()
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // start runs the daemon and returns when it is ready.

@@ -13,12 +13,14 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"idlepush/push/pushtest"
+	"idlepush/watcher/imaptest"
 )
 
 func TestWhatCannotWorkIsRefusedWithFieldAndReasonAndStoresNothing(t *testing.T) {
@@ -36,8 +38,7 @@ func TestWhatCannotWorkIsRefusedWithFieldAndReasonAndStoresNothing(t *testing.T)
 	subscription := func(endpoint string) object {
 		return object{"name": "phone", "transport": "webpush", "subscription": object{"endpoint": endpoint, "keys": keys(receiver.Keys())}}
 	}
-	closed := freeAddress(t)
-	_, closedPort, _ := strings.Cut(closed, ":")
+	closedPort := strconv.Itoa(imaptest.FreePort(t))
 	for name, c := range map[string]struct {
 		path   string
 		body   any

@@ -63,7 +63,7 @@ func Dovecot(t testing.TB, settings ...string) *Server {
 	s.own(t, folder)
 	s.AddUser(t, s.User, s.Password)
 	for range 5 {
-		s.Port, s.TLSPort = freePort(t), freePort(t)
+		s.Port, s.TLSPort = FreePort(t), FreePort(t)
 		s.write(t, "dovecot.conf", []byte(s.configuration()+strings.Join(settings, "\n")+"\n"))
 		if err = s.start(); err == nil {
 			return s
@@ -312,9 +312,9 @@ func (s *Server) command(mailUser, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// freePort returns a port that nobody listens on. It lies below those that the kernel gives to outgoing connections, so that a
-// stopped server finds its port again.
-func freePort(t testing.TB) int {
+// FreePort returns a port of 127.0.0.1 that nobody listens on. It lies below those that the kernel gives to outgoing connections and
+// to whoever listens on port 0, so that a server that is stopped finds it again.
+func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
 		port := 20000 + rand.IntN(10000)

@@ -30,7 +30,7 @@ type Browser struct {
 	run    *exec.Cmd
 }
 
-// launch starts a program and returns when it has said what matches said, with its first group. The environment is the test's own but for HOME.
+// launch starts a program and returns when it has said what matches said, with its first group, which may be empty. The environment is the test's own but for HOME.
 func (b *Browser) launch(t testing.TB, said *regexp.Regexp, program string, args ...string) string {
 	t.Helper()
 	log, err := os.Create(filepath.Join(b.folder, "log"))

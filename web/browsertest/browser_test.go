@@ -1,11 +1,13 @@
 package browsertest_test
 
 import (
+	"fmt"
 	"image/png"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -91,6 +93,20 @@ func TestAPersonFillsInAForm(t *testing.T) {
 			t.Error("another person sees what is mine")
 		}
 	})
+}
+
+func TestADriverWithoutAPortIsStartedAgain(t *testing.T) {
+	driver, err := exec.LookPath("chromedriver")
+	if err != nil {
+		browsertest.Chromium(t) // skips the test or fails it
+	}
+	folder := t.TempDir()
+	unlucky := fmt.Sprintf("#!/bin/sh\nmkdir %q 2>/dev/null && { echo 'IPv4 port not available. Exiting...'; exit 1; }\nexec %q \"$@\"\n", filepath.Join(folder, "once"), driver)
+	if err := os.WriteFile(filepath.Join(folder, "chromedriver"), []byte(unlucky), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", folder+string(os.PathListSeparator)+os.Getenv("PATH"))
+	browsertest.Chromium(t).Open(t, serve(t)+"/next")
 }
 
 func TestTheErrorsOfAPageAreKept(t *testing.T) {

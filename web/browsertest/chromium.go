@@ -15,7 +15,13 @@ func Chromium(t testing.TB) *Browser {
 	t.Helper()
 	driver, program := require(t, "chromedriver"), require(t, "chromium", "google-chrome")
 	b := newBrowser(t)
-	port := b.launch(t, regexp.MustCompile(`started successfully on port (\d+)`), driver, "--port=0")
+	port := ""
+	for range 5 { // the port that it is given for IPv6 may be taken for IPv4
+		if port = b.launch(t, regexp.MustCompile(`started successfully on port (\d+)|IPv4 port not available`), driver, "--port=0"); port != "" {
+			break
+		}
+		b.Close(t)
+	}
 	body, err := json.Marshal(object{"capabilities": object{"alwaysMatch": object{
 		"webSocketUrl": true,
 		"goog:chromeOptions": object{"binary": program, "args": []string{

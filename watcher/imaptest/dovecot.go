@@ -289,9 +289,13 @@ func (s *Server) log() string {
 }
 
 // write makes a file that Dovecot may read but not change.
+// write makes or replaces a file at once: Dovecot may read it at any time.
 func (s *Server) write(t testing.TB, name string, content []byte) {
 	t.Helper()
-	if err := os.WriteFile(s.path(name), content, 0o644); err != nil {
+	if err := os.WriteFile(s.path(name+".new"), content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(s.path(name+".new"), s.path(name)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -200,4 +203,31 @@ func TestSettingsOfATestWin(t *testing.T) {
 	if err := client.Login(s.User, s.Password).Wait(); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("a second connection: %v", err)
 	}
+}
+
+func TestWhoeverIsKnownStaysKnownWhileAnotherIsAdded(t *testing.T) {
+	s := &Server{folder: t.TempDir(), owner: unprivileged(t)} // not running: only its files matter
+	s.write(t, "users", nil)
+	s.AddUser(t, "alice", "wonderland")
+	stop := make(chan struct{})
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for {
+			users, err := os.ReadFile(s.path("users"))
+			if err != nil || !strings.Contains(string(users), "alice:") {
+				t.Errorf("who reads the users now locks alice out: %q, %v", users, err)
+				return
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	for i := range 300 {
+		s.AddUser(t, "user"+strconv.Itoa(i%10), "secret")
+	}
+	close(stop)
+	reading.Wait()
 }

@@ -288,8 +288,7 @@ func (s *Server) log() string {
 	return string(text)
 }
 
-// write makes a file that Dovecot may read but not change.
-// write makes or replaces a file at once: Dovecot may read it at any time.
+// write makes or replaces a file that Dovecot may read, at any time, but not change.
 func (s *Server) write(t testing.TB, name string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(s.path(name+".new"), content, 0o644); err != nil {

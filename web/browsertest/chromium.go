@@ -22,6 +22,9 @@ func Chromium(t testing.TB) *Browser {
 		}
 		b.Close(t)
 	}
+	if port == "" {
+		t.Fatal("chromedriver found no port five times")
+	}
 	body, err := json.Marshal(object{"capabilities": object{"alwaysMatch": object{
 		"webSocketUrl": true,
 		"goog:chromeOptions": object{"binary": program, "args": []string{

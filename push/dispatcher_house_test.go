@@ -54,7 +54,7 @@ func (h *house) mailbox(name string) {
 func (h *house) open() {
 	h.Helper()
 	var err error
-	if h.store, err = registry.Open(h.dir, nil); err != nil {
+	if h.store, err = registry.Open(h.dir, registry.Options{}); err != nil {
 		h.Fatal(err)
 	}
 }

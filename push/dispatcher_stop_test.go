@@ -149,7 +149,7 @@ func TestAStoreThatFailsIsNotAskedInALoop(t *testing.T) {
 
 // fullVariable tells this test binary that it is the child whose disk may be full: the limit of a file's size, which
 // stands for a full disk here, is the process's.
-const fullVariable = "PUSH_TEST_FULL_DISK"
+const fullVariable = "TEST_FULL_DISK"
 
 func TestAPushThatWasAcceptedIsNotSentAgainWhileTheDiskIsFull(t *testing.T) {
 	if os.Getenv(fullVariable) != "" {

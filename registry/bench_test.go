@@ -60,7 +60,7 @@ func report(b *testing.B, floor time.Duration) {
 
 // bareUpdate measures bbolt alone, in a file of its own: one Update per call, with as many rows of such sizes.
 func bareUpdate(b *testing.B, sizes ...int) time.Duration {
-	db, err := bolt.Open(filepath.Join(b.TempDir(), "bare.db"), 0o600, options())
+	db, err := bolt.Open(filepath.Join(b.TempDir(), "bare.db"), 0o600, engine(Options{}))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func TestAMailThatMayHaveBeenSentBeforeTheProgramEndedIsTakenAway(t *testing.T) 
 	if err := os.CopyFS(dir, os.DirFS(s.dir)); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Open(dir, nil)
+	again, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ const crashKills = 20
 // recordUntilKilled is the child: two mailboxes record and the outbox is emptied, all at once, with a byte to stdout
 // after each step.
 func recordUntilKilled(dir string) error {
-	s, err := Open(dir, nil)
+	s, err := Open(dir, Options{})
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func settleForever(s *Store) error {
 func TestAKillAtAnyMomentLosesNoMailAndNoQueue(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s, err := Open(dir, nil)
+	s, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestAKillAtAnyMomentLosesNoMailAndNoQueue(t *testing.T) {
 			t.Fatal(err)
 		}
 		runAndKill(t, dir, 1+rand.IntN(25))
-		if s, err = Open(dir, nil); err != nil {
+		if s, err = Open(dir, Options{}); err != nil {
 			t.Fatalf("kill %d: %v", kill, err)
 		}
 		checkStore(t, s)

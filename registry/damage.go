@@ -45,7 +45,7 @@ type page struct {
 // sound reports what is wrong with the file, while it holds off other processes.
 func sound(path string) error {
 	var file *os.File
-	opts := options()
+	opts := engine(Options{})
 	opts.ReadOnly = true
 	opts.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
 		file, err = os.OpenFile(name, flag, mode)

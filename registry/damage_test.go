@@ -40,7 +40,7 @@ func (d damagedStore) put(t testing.TB, data []byte) {
 func (d damagedStore) used(t testing.TB) (n int) {
 	t.Helper()
 	d.put(t, d.whole)
-	s, err := Open(d.dir, nil)
+	s, err := Open(d.dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestAStoreThatIsCutShortIsRefusedAsItIs(t *testing.T) {
 		})
 	}
 	d.put(t, d.whole[:used])
-	s, err := Open(d.dir, nil)
+	s, err := Open(d.dir, Options{})
 	if err != nil {
 		t.Fatalf("cut where nothing is: %v", err)
 	}
@@ -126,7 +126,7 @@ func TestATornMetaPageGivesTheStateBeforeTheLastCommit(t *testing.T) {
 		torn := bytes.Clone(d.whole)
 		copy(torn[page*d.page+16:], make([]byte, 40))
 		d.put(t, torn)
-		s, err := Open(d.dir, nil)
+		s, err := Open(d.dir, Options{})
 		if err != nil {
 			t.Fatalf("meta %d torn: %v", page, err)
 		}
@@ -209,7 +209,7 @@ func TestATreeThatCannotBeRightIsRefused(t *testing.T) {
 func (d damagedStore) swapKeys(t testing.TB) func(data []byte) {
 	t.Helper()
 	d.put(t, d.whole)
-	s, err := Open(d.dir, nil)
+	s, err := Open(d.dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestANumberThatLeadsAstrayIsFoundOrChangesNothing(t *testing.T) {
 func (d damagedStore) branches(t testing.TB) (list []int) {
 	t.Helper()
 	used := d.used(t)
-	s, err := Open(d.dir, nil)
+	s, err := Open(d.dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func TestAKeyThatLeadsToAPageIsThePagesFirst(t *testing.T) {
 			// A little less is still more than all before it where keys are random.
 			data[e+pos+size-1]--
 			d.put(t, data)
-			if s, err := Open(d.dir, nil); err == nil {
+			if s, err := Open(d.dir, Options{}); err == nil {
 				s.Close()
 				t.Errorf("page %d, entry %d of %d: it opens", at/d.page, i, n)
 			}
@@ -378,7 +378,7 @@ func (d damagedStore) opensWholeOrNot(t testing.TB, data []byte) bool {
 	t.Helper()
 	d.put(t, data)
 	before := files(t, d.dir)
-	s, err := Open(d.dir, nil)
+	s, err := Open(d.dir, Options{})
 	if err != nil {
 		helps(t, err, "backup", filepath.Join(d.dir, storeFile))
 		unchanged(t, d.dir, before)

@@ -34,7 +34,7 @@ func spaceEnds(size uint64) error {
 }
 
 func fillTheDisk(dir string) error {
-	s, err := Open(dir, nil)
+	s, err := Open(dir, Options{})
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func fillTheDisk(dir string) error {
 	if err := s.Close(); err != nil {
 		return err
 	}
-	if s, err = Open(dir, nil); err != nil {
+	if s, err = Open(dir, Options{}); err != nil {
 		return fmt.Errorf("open again: %w", err)
 	}
 	fmt.Println("done")

@@ -32,7 +32,7 @@ var goldenDevices = []Device{
 
 // makeGolden fills a store with something of every kind.
 func makeGolden(t *testing.T, dir string) golden {
-	s, err := Open(dir, nil)
+	s, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func goldenDir(t testing.TB, version string) (dir string, g golden) {
 func openGolden(t *testing.T, version string) (*Store, golden) {
 	t.Helper()
 	dir, g := goldenDir(t, version)
-	s, err := Open(dir, nil)
+	s, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

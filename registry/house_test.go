@@ -14,7 +14,7 @@ var dawn = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 // newStore is a new store on disk, which is checked through and closed when the test ends.
 func newStore(t testing.TB) *Store {
 	t.Helper()
-	s, err := Open(t.TempDir(), nil)
+	s, err := Open(t.TempDir(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func reopen(t testing.TB, s *Store) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Open(s.dir, nil)
+	again, err := Open(s.dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

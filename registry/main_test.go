@@ -14,8 +14,8 @@ var updateGolden = flag.Bool("update", false, "write testdata anew")
 
 // The tests that need a second process start this test binary again, with a role in its environment.
 const (
-	roleVariable = "REGISTRY_TEST_ROLE"
-	dirVariable  = "REGISTRY_TEST_DIR"
+	roleVariable = "TEST_ROLE"
+	dirVariable  = "TEST_DIR"
 )
 
 var roles = map[string]func(dir string) error{

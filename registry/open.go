@@ -23,12 +23,18 @@ const (
 // lockWait is how long a second process waits for the first to end before it is told.
 const lockWait = 1500 * time.Millisecond
 
+// Options are those of Open. The zero Options are right for a program that keeps people's mail.
+type Options struct {
+	Key    []byte       // seals the secrets; nil: the key file in the folder, which is made with the store
+	NoSync bool         // commits do not wait for the disk, so a power cut may cost everything: for tests
+	Fault  func() error // asked before each transaction; its error fails that one, and nothing is written: for tests
+}
+
 // Open opens the store in the folder dir, which it makes with mode 0700 if it is not there or empty, or makes a new one where
-// neither it nor its key file exists. key seals the
-// secrets; nil takes the key file in dir, made with the store. It takes at most 2 s to find that another process has
+// neither it nor its key file exists. It takes at most 2 s to find that another process has
 // the store. Errors name the file and the way back: a store that is empty, cut short, damaged, newer than this program or
 // without its key is never replaced.
-func Open(dir string, key []byte) (*Store, error) {
+func Open(dir string, o Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder %s cannot be made (%w): give another one, or let the user who runs this write there", dir, err)
 	}
@@ -40,13 +46,13 @@ func Open(dir string, key []byte) (*Store, error) {
 	}
 	path := filepath.Join(dir, storeFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := create(dir, key); err != nil {
+		if err := create(dir, o.Key); err != nil {
 			return nil, err
 		}
 	}
-	if key == nil {
+	if o.Key == nil {
 		var err error
-		if key, err = readKeyFile(filepath.Join(dir, keyFile)); errors.Is(err, fs.ErrNotExist) {
+		if o.Key, err = readKeyFile(filepath.Join(dir, keyFile)); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("the key file %s that belongs to the store %s is missing: restore it from your backup, or give the key in the environment",
 				filepath.Join(dir, keyFile), path)
 		} else if errors.Is(err, fs.ErrPermission) {
@@ -55,7 +61,7 @@ func Open(dir string, key []byte) (*Store, error) {
 			return nil, err
 		}
 	}
-	return open(dir, path, key)
+	return open(dir, path, o)
 }
 
 // create makes a new store beside its place and moves it there when it is whole. The key file is written between:
@@ -87,7 +93,7 @@ func create(dir string, key []byte) error {
 	if err != nil {
 		return err
 	}
-	db, err := bolt.Open(unfinished, 0o600, options())
+	db, err := bolt.Open(unfinished, 0o600, engine(Options{}))
 	if err != nil {
 		return fmt.Errorf("make the store %s: %w", path, err)
 	}
@@ -106,13 +112,13 @@ func create(dir string, key []byte) error {
 	return syncDir(dir)
 }
 
-// options are bbolt's. The freelist is written with each commit: without it Open would walk the whole file in a goroutine
+// engine gives bbolt's options. The freelist is written with each commit: without it Open would walk the whole file in a goroutine
 // of its own.
-func options() *bolt.Options {
-	return &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType}
+func engine(o Options) *bolt.Options {
+	return &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoSync: o.NoSync, NoGrowSync: o.NoSync}
 }
 
-func open(dir, path string, key []byte) (*Store, error) {
+func open(dir, path string, o Options) (*Store, error) {
 	damaged := func(what error) error {
 		return fmt.Errorf("the store %s is damaged (%w): stop idlepush, move the file away and restore it from your backup", path, what)
 	}
@@ -123,12 +129,12 @@ func open(dir, path string, key []byte) (*Store, error) {
 	if info.Size() == 0 {
 		return nil, damaged(errors.New("it is empty"))
 	}
-	s := &Store{dir: dir, hashes: make(chan struct{}, runtime.NumCPU()), accounts: make(signal, 1), outbox: make(signal, 1)}
-	if s.seals, err = newSeals(key); err != nil {
+	s := &Store{dir: dir, hashes: make(chan struct{}, runtime.NumCPU()), accounts: make(signal, 1), outbox: make(signal, 1), fault: o.Fault}
+	if s.seals, err = newSeals(o.Key); err != nil {
 		return nil, err
 	}
 	if err = sound(path); err == nil {
-		s.db, err = bolt.Open(path, 0o600, options())
+		s.db, err = bolt.Open(path, 0o600, engine(o))
 	}
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):

@@ -19,7 +19,7 @@ import (
 
 // holdTheStore is the child: it opens the store, says so and holds it until its input ends.
 func holdTheStore(dir string) error {
-	s, err := Open(dir, nil)
+	s, err := Open(dir, Options{})
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func TestASecondProcessIsToldWithinTwoSecondsThatTheStoreIsInUse(t *testing.T) {
 		t.Fatalf("the first process says %q, %v", line, err)
 	}
 	began := time.Now()
-	_, err = Open(dir, nil)
+	_, err = Open(dir, Options{})
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("it took %v", took)
 	}
@@ -60,7 +60,7 @@ func TestASecondProcessIsToldWithinTwoSecondsThatTheStoreIsInUse(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the first process: %v", err)
 	}
-	s, err := Open(dir, nil)
+	s, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatalf("once the first has ended: %v", err)
 	}
@@ -72,7 +72,7 @@ func TestASecondProcessIsToldWithinTwoSecondsThatTheStoreIsInUse(t *testing.T) {
 func TestASecondOpenInTheSameProcessIsToldTheSame(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	if _, err := Open(s.dir, nil); err == nil || !strings.Contains(err.Error(), "in use") {
+	if _, err := Open(s.dir, Options{}); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("%v", err)
 	}
 }
@@ -83,7 +83,7 @@ func TestTheStoreIsForItsOwnerAlone(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(dir, nil)
+	s, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestAKeyFromTheEnvironmentMakesNoKeyFile(t *testing.T) {
 	t.Parallel()
 	dir, key := t.TempDir(), newKey()
 	for range 2 {
-		s, err := Open(dir, key)
+		s, err := Open(dir, Options{Key: key})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestAKeyIsThirtyTwoBytesOfBase64(t *testing.T) {
 func refused(t testing.TB, dir string, key []byte, says ...string) {
 	t.Helper()
 	before := files(t, dir)
-	s, err := Open(dir, key)
+	s, err := Open(dir, Options{Key: key})
 	if err == nil {
 		t.Error("it opened")
 		if err := s.Close(); err != nil {
@@ -209,7 +209,7 @@ func files(t testing.TB, dir string) map[string]string {
 func closedStore(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	s, err := Open(dir, nil)
+	s, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,12 +251,12 @@ func TestAStoreWithoutItsKeyIsRefusedAsItIs(t *testing.T) {
 	refused(t, dir, nil, key, "missing", "backup")
 	for _, bad := range []string{"", "not a key", string(text[:10])} {
 		putFile(t, key, []byte(bad))
-		if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), "backup") {
+		if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), "backup") {
 			t.Errorf("key file %q: %v", bad, err)
 		}
 	}
 	putFile(t, key, text)
-	s, err := Open(dir, nil)
+	s, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatalf("with its key back: %v", err)
 	}
@@ -298,7 +298,7 @@ func TestAFirstStartThatWasCutShortIsBegunAgain(t *testing.T) {
 			putFile(t, filepath.Join(dir, keyFile), []byte(base64.StdEncoding.EncodeToString(newKey())))
 		}
 		for range 2 {
-			s, err := Open(dir, nil)
+			s, err := Open(dir, Options{})
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -362,7 +362,7 @@ func TestTwoFirstStartsAtOnceMakeOneStoreWithItsKey(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
-				s, err := Open(dir, nil)
+				s, err := Open(dir, Options{})
 				if err != nil {
 					t.Error(err)
 					return
@@ -373,7 +373,7 @@ func TestTwoFirstStartsAtOnceMakeOneStoreWithItsKey(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		s, err := Open(dir, nil)
+		s, err := Open(dir, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,6 +46,7 @@ type Store struct {
 	seals  seals
 	hashes chan struct{} // a slot per argon2 hash that may run at once
 	began  uint64        // the last sequence of an earlier run
+	fault  func() error  // see Options; nil: none
 
 	accounts signal
 	outbox   signal
@@ -164,7 +165,18 @@ func (s *Store) transact(fn func(*bolt.Tx) error) (err error) {
 			err = corrupt(r)
 		}
 	}()
+	if err := s.failing(); err != nil {
+		return err
+	}
 	return s.db.Update(fn)
+}
+
+// failing is the error that a test wants of the next transaction.
+func (s *Store) failing() error {
+	if s.fault == nil {
+		return nil
+	}
+	return s.fault()
 }
 
 // view runs fn in a read transaction. fn must not wait for anything: a long read keeps old pages from being reused.
@@ -174,6 +186,9 @@ func (s *Store) view(fn func(*bolt.Tx) error) (err error) {
 			err = corrupt(r)
 		}
 	}()
+	if err := s.failing(); err != nil {
+		return err
+	}
 	return s.db.View(fn)
 }
 

@@ -20,11 +20,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"idlepush/registry"
+	"idlepush/registry/testenv"
 	"idlepush/watcher/imapmem"
 )
 
 // inNetwork tells the test binary that it runs in a network of its own.
-const inNetwork = "WATCHER_TEST_IN_NETWORK"
+const inNetwork = "TEST_IN_NETWORK"
 
 // TestABlackHoledConnectionIsNoticedAndReplaced has three machines in namespaces: this one, a router, and the mail server behind it. When the
 // router stops forwarding, packets vanish without a reset, as behind a NAT that has forgotten the connection.
@@ -38,7 +39,7 @@ func TestABlackHoledConnectionIsNoticedAndReplaced(t *testing.T) {
 		t.Logf("%s", out)
 		switch {
 		case errors.Is(err, os.ErrPermission):
-			unable(t, "only root may make network namespaces")
+			testenv.Missing(t, "only root may make network namespaces")
 		case err != nil:
 			t.Error(err)
 		case strings.Contains(string(out), "--- SKIP"):
@@ -126,7 +127,7 @@ func sh(t *testing.T, network int, command string) {
 		cmd = exec.Command("nsenter", "-t", strconv.Itoa(network), "-n", "/bin/sh", "-c", command)
 	}
 	if out, err := cmd.CombinedOutput(); errors.Is(err, exec.ErrNotFound) || strings.Contains(string(out), "ip: not found") {
-		unable(t, "iproute2 and nsenter are needed: "+err.Error())
+		testenv.Missing(t, "iproute2 and nsenter are needed: "+err.Error())
 	} else if err != nil {
 		t.Fatalf("%s: %v: %s", command, err, out)
 	}
@@ -154,13 +155,4 @@ func listenIn(t *testing.T, network int, address string) (listener net.Listener)
 		t.Fatal(err)
 	}
 	return listener
-}
-
-// unable skips the test, or fails it where nothing may be skipped.
-func unable(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("IDLEPUSH_REQUIRE_NETNS") != "" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
 }

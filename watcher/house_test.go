@@ -67,7 +67,7 @@ func furnish(t testing.TB) (dir string, user registry.User) {
 		if furnished.dir, err = os.MkdirTemp("", "furnished"); err != nil {
 			t.Fatal(err)
 		}
-		store, err := registry.Open(furnished.dir, nil)
+		store, err := registry.Open(furnished.dir, registry.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func newHouse(t testing.TB, account registry.Account) *house {
 	if err := os.CopyFS(dir, os.DirFS(template)); err != nil {
 		t.Fatal(err)
 	}
-	store, err := registry.Open(dir, nil)
+	store, err := registry.Open(dir, registry.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

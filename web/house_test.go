@@ -113,7 +113,7 @@ func fill(t testing.TB) {
 }
 
 func open(t testing.TB, dir string) *registry.Store {
-	s, err := registry.Open(dir, nil)
+	s, err := registry.Open(dir, registry.Options{})
 	fatal(t, err)
 	return s
 }

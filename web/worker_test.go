@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"idlepush/registry/testenv"
 )
 
 // worker runs the service worker in Node, lets each push arrive, and gives what it did. What the browser offers is noted: what is shown, closed and opened.
@@ -65,10 +67,7 @@ func runWorker(t *testing.T, pushes []*string, clicks []object) (out struct {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
-		if os.Getenv("IDLEPUSH_REQUIRE_BROWSERS") != "" {
-			t.Fatal("node is not installed")
-		}
-		t.Skip("node is not installed")
+		testenv.Missing(t, "node is not installed")
 	}
 	in, err := json.Marshal(object{"pushes": pushes, "clicks": clicks})
 	fatal(t, err)

@@ -28,7 +28,7 @@ const tlsSessions = 4096
 // serve runs the daemon until ctx ends or a part of it fails, and then ends it cleanly: sends in flight may finish, what
 // is not delivered stays queued. listening, if not nil, is told the address once requests are taken.
 func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net.Addr)) error {
-	store, err := registry.Open(s.data, s.key)
+	store, err := registry.Open(s.data, registry.Options{Key: s.key})
 	if err != nil {
 		return err
 	}

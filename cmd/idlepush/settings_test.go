@@ -189,7 +189,7 @@ func TestTheREADMETellsOfEverySettingAndOfNoOther(t *testing.T) {
 		}
 	}
 	for _, name := range variables.FindAllString(readme, -1) {
-		if name = strings.TrimSuffix(name, "_"); !known()[name] && name != "IDLEPUSH_REQUIRE_DOVECOT" && name != "IDLEPUSH" {
+		if name = strings.TrimSuffix(name, "_"); !known()[name] && name != "IDLEPUSH" {
 			t.Errorf("%s is no setting", name)
 		}
 	}

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"idlepush/registry/testenv"
 )
 
 // Server is a real Dovecot that belongs to one test: its own folder, ports, authority, users and mail. It dies with the
@@ -35,7 +37,7 @@ type Server struct {
 
 // Dovecot starts a Dovecot 2.3 (Debian: dovecot-imapd) with an empty mailbox for one user. settings are further lines of
 // its configuration, such as "imap_idle_notify_interval = 1s"; they win over those made here. Without a Dovecot 2.3 the test
-// is skipped, or fails if IDLEPUSH_REQUIRE_DOVECOT is set.
+// is skipped, or fails; see testenv.Missing.
 func Dovecot(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	s := &Server{program: requireDovecot(t), owner: unprivileged(t)}
@@ -85,10 +87,7 @@ func requireDovecot(t testing.TB) string {
 	if err == nil && strings.HasPrefix(string(version), "2.3.") {
 		return program
 	}
-	if os.Getenv("IDLEPUSH_REQUIRE_DOVECOT") != "" {
-		t.Fatalf("dovecot 2.3 is required and not there: version %q, %v", version, err)
-	}
-	t.Skip("dovecot 2.3 is not installed")
+	testenv.Missing(t, fmt.Sprintf("dovecot 2.3 is not installed: version %q, %v", version, err))
 	return ""
 }
 

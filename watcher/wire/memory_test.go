@@ -23,7 +23,7 @@ import (
 )
 
 // serveFor makes this program the server of BenchmarkIdleSessionMemory, so that only clients are measured.
-const serveFor = "WIRE_TEST_SERVE"
+const serveFor = "TEST_SERVE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(serveFor) != "" {

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"idlepush/registry/testenv"
 )
 
 // patience is how long anything may take that a test waits for.
@@ -145,7 +147,7 @@ func (b *Browser) watch(t testing.TB) {
 		e => console.error("Content-Security-Policy: " + e.violatedDirective + " forbids " + e.blockedURI))`}, nil)
 }
 
-// require finds a program or skips the test, or fails it if IDLEPUSH_REQUIRE_BROWSERS is set.
+// require finds a program or ends the test; see testenv.Missing.
 func require(t testing.TB, programs ...string) string {
 	t.Helper()
 	for _, p := range programs {
@@ -153,16 +155,8 @@ func require(t testing.TB, programs ...string) string {
 			return path
 		}
 	}
-	missing(t, fmt.Sprintf("none of %s is installed", strings.Join(programs, ", ")))
+	testenv.Missing(t, fmt.Sprintf("none of %s is installed", strings.Join(programs, ", ")))
 	return ""
-}
-
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("IDLEPUSH_REQUIRE_BROWSERS") != "" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
 }
 
 // lines joins what is sorted, for a file.

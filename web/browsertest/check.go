@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"idlepush/registry/testenv"
 )
 
 // NoOverflow holds the page to fitting its width: nobody should have to scroll sideways to read it.
@@ -23,8 +25,8 @@ func (p *Page) NoOverflow(t testing.TB) {
 	}
 }
 
-// Accessible holds the page to axe-core's rules, all of them: no violation. Where "npm ci --ignore-scripts" has not been run in this folder the test is skipped, or fails if
-// IDLEPUSH_REQUIRE_BROWSERS is set.
+// Accessible holds the page to axe-core's rules, all of them: no violation. Where "npm ci --ignore-scripts" has not been run in this folder the test is skipped, or fails; see
+// testenv.Missing.
 func (p *Page) Accessible(t testing.TB) {
 	t.Helper()
 	var there bool
@@ -65,7 +67,7 @@ func axe(t testing.TB) string {
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "web", "browsertest", "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
-		missing(t, `axe-core is not there: run "npm ci --ignore-scripts" in web/browsertest`)
+		testenv.Missing(t, `axe-core is not there: run "npm ci --ignore-scripts" in web/browsertest`)
 	}
 	return string(text)
 }

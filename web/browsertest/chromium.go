@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Chromium starts a headless Chromium (Debian: chromium, chromium-driver). Without one the test is skipped, or fails if IDLEPUSH_REQUIRE_BROWSERS is set. It has no push service:
+// Chromium starts a headless Chromium (Debian: chromium, chromium-driver). Without one the test is skipped, or fails; see testenv.Missing. It has no push service:
 // subscribing fails there.
 func Chromium(t testing.TB) *Browser {
 	t.Helper()

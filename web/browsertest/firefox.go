@@ -12,7 +12,7 @@ import (
 
 // Firefox starts a headless Firefox (Debian: firefox-esr). prefs are preferences beside those made here, over which they win; such as
 // "dom.push.serverURL": "ws://127.0.0.1:8000/" for a push service of the test's own, or "layout.css.prefers-color-scheme.content-override": 0 for dark. Without a
-// Firefox the test is skipped, or fails if IDLEPUSH_REQUIRE_BROWSERS is set.
+// Firefox the test is skipped, or fails; see testenv.Missing.
 func Firefox(t testing.TB, prefs map[string]any) *Browser {
 	t.Helper()
 	program := require(t, "firefox-esr", "firefox")

@@ -103,7 +103,7 @@ func (h *household) minutes(most int) time.Duration {
 func (h *household) open() {
 	h.Helper()
 	var err error
-	h.store, err = registry.Open(h.dir, nil)
+	h.store, err = registry.Open(h.dir, registry.Options{})
 	h.must(err)
 }
 

@@ -1,0 +1,152 @@
+// Package registrytest is what the tests of the packages above the registry share: a store that does not wait for the disk, people who live in it, a log that must hold no
+// secret, and a clock that can be set. It is a package of its own because it knows testing, which the registry must not.
+package registrytest
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"idlepush/registry"
+)
+
+const (
+	// Planted is in every secret of a test, and in all that a mail says: no log may hold it.
+	Planted = "planted"
+
+	// Password is everybody's.
+	Password = Planted + " login password"
+)
+
+// Open opens the store in dir, unsynced. The caller closes it.
+func Open(t testing.TB, dir string) *registry.Store {
+	t.Helper()
+	return OpenFailing(t, dir, nil)
+}
+
+// OpenFailing is Open for a store each of whose transactions asks fault first and fails with its error.
+func OpenFailing(t testing.TB, dir string, fault func() error) *registry.Store {
+	t.Helper()
+	s, err := registry.Open(dir, registry.Options{NoSync: true, Fault: fault})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// furnished is a data folder with people, made once in a test process: a password takes longer to hash than most tests take.
+var furnished = sync.OnceValues(func() (home, error) {
+	dir, err := os.MkdirTemp("", "furnished")
+	if err != nil {
+		return home{}, err
+	}
+	defer os.RemoveAll(dir)
+	s, err := registry.Open(dir, registry.Options{NoSync: true})
+	if err != nil {
+		return home{}, err
+	}
+	began := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // no later than a synctest bubble begins
+	token, err := s.SetupToken()
+	if err != nil {
+		return home{}, errors.Join(err, s.Close())
+	}
+	var h home
+	var failed [2]error
+	h.anna, _, failed[0] = s.Setup(token, "Anna", Password, "https://house.example.net", nil, began)
+	h.ben, failed[1] = s.AddUser("Ben", Password, false, began)
+	if err := errors.Join(failed[0], failed[1], s.Close()); err != nil {
+		return home{}, err
+	}
+	h.files = make(map[string][]byte)
+	list, err := os.ReadDir(dir)
+	for _, f := range list {
+		data, err := os.ReadFile(dir + "/" + f.Name())
+		if err != nil {
+			return home{}, err
+		}
+		h.files[f.Name()] = data
+	}
+	return h, err
+})
+
+type home struct {
+	files     map[string][]byte
+	anna, ben registry.User
+}
+
+// Furnish makes a data folder whose store has two people: Anna, who is an admin, and Ben.
+func Furnish(t testing.TB) (dir string, anna, ben registry.User) {
+	t.Helper()
+	h, err := furnished()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	for name, data := range h.files {
+		if err := os.WriteFile(dir+"/"+name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, h.anna, h.ben
+}
+
+// Log keeps what is logged.
+type Log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// NewLog makes a logger of every level, and what keeps its lines. At its end the test fails for each line with Planted in it; one that fails for any reason shows all of them.
+func NewLog(t testing.TB) (*slog.Logger, *Log) {
+	t.Helper()
+	l := new(Log)
+	t.Cleanup(func() {
+		for line := range strings.Lines(l.String()) {
+			if strings.Contains(line, Planted) {
+				t.Errorf("a secret is logged: %s", line)
+			}
+		}
+		if t.Failed() {
+			t.Log(l.String())
+		}
+	})
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})), l
+}
+
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String is all that was logged so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// Clock is a clock on the wall: it goes as fast as time passes, and may be set. The zero Clock is right.
+type Clock struct {
+	mu    sync.Mutex
+	wrong time.Duration
+}
+
+// Now is what the clock says.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.wrong).Round(0)
+}
+
+// Set moves the clock, ahead or back.
+func (c *Clock) Set(by time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wrong += by
+}

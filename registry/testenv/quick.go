@@ -1,0 +1,6 @@
+//go:build !soak
+
+package testenv
+
+// Soak reports whether the long tests run whole.
+const Soak = false

@@ -9,6 +9,7 @@ package testenv
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strconv"
 	"testing"
@@ -97,4 +98,29 @@ func Tenth(whole int) int {
 		return whole
 	}
 	return max(whole/10, 1)
+}
+
+// Port gives a port of 127.0.0.1 on which nothing else listens before the test ends. It lies below the ports that the kernel gives to outgoing connections. Test
+// processes that run at once keep clear of each other: each holds the UDP port of the same number.
+func Port(t testing.TB) int {
+	t.Helper()
+	const lowest, count = 20000, 10000
+	for range 100 {
+		port := lowest + rand.N(count)
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		held, err := net.ListenPacket("udp", address)
+		if err != nil {
+			continue
+		}
+		free, err := net.Listen("tcp", address)
+		if err != nil {
+			held.Close()
+			continue
+		}
+		free.Close()
+		t.Cleanup(func() { held.Close() })
+		return port
+	}
+	t.Fatal("no port is free")
+	return 0
 }

@@ -2,7 +2,9 @@ package testenv
 
 import (
 	"errors"
+	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -77,4 +79,25 @@ func TestASeedCanBeGiven(t *testing.T) {
 	if one, other := Rand(t).Uint64(), Rand(t).Uint64(); one != other {
 		t.Error("the same seed gives other numbers")
 	}
+}
+
+func TestAPortBelongsToOneTestUntilItsEnd(t *testing.T) {
+	var port int
+	t.Run("holds it", func(t *testing.T) {
+		port = Port(t)
+		if other, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			other.Close()
+			t.Errorf("another process would be given port %d too", port)
+		}
+	})
+	server, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	after, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		t.Fatalf("port %d is held after its test: %v", port, err)
+	}
+	after.Close()
 }

@@ -236,7 +236,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) {
 	start := time.Now()
 	sending, cancel := context.WithTimeout(sending, sendLimit)
 	defer cancel()
-	answer := d.send(sending, w.Device, render(w, d.URL()))
+	answer := d.send(sending, w.Device, Render(w, d.URL()))
 	o := d.breaker(w.Device.Lane()).read(w.Device.ID, answer)
 	asked := !o.At.IsZero()
 	o = scheduled(o, w, time.Now())

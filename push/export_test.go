@@ -6,15 +6,8 @@ import (
 	"idlepush/registry"
 )
 
-// What the tests that know the senders need of this package's inside.
-var (
-	Render       = render
-	Planted      = work
-	Hostile      = hostile
-	EveryKind    = everyKind
-	EveryLevel   = everyLevel
-	UpdateGolden = updateGolden
-)
+// UpdateGolden is whether to write testdata anew.
+var UpdateGolden = updateGolden
 
 // SealWith is Encrypt with a salt and a key pair that are known.
 func SealWith(plaintext []byte, keys registry.Keys, salt []byte, sender *ecdh.PrivateKey) ([]byte, error) {

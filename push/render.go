@@ -42,8 +42,8 @@ const (
 // maxURL is how long a URL to click on may be, in bytes: the name of a host has at most 253. A longer one is not sent.
 const maxURL = 500
 
-// render says what the device may see of its work, at its level now. home is where the page is; empty: not known.
-func render(w registry.Work, home string) Message { return renderIn(0, w, home) }
+// Render says what the device may see of its work, at its level now. home is where the page is; empty: not known.
+func Render(w registry.Work, home string) Message { return renderIn(0, w, home) }
 
 // click is where a click leads: to the mail itself where the device may know what that takes, else to the page, which says more of it. Without a page
 // there is nowhere to lead to: Declarative Web Push counts on one.

@@ -12,62 +12,28 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
+	"idlepush/push/pushtest"
 	"idlepush/registry"
 )
 
 var updateGolden = flag.Bool("update", false, "write testdata anew")
 
-var everyLevel = []registry.Level{registry.Wake, registry.Sender, registry.Subject, registry.Preview}
-
-// planted is a notification whose words can be told apart.
-func planted(kind registry.Kind) registry.Notification {
-	at := time.Date(2026, 3, 1, 13, 0, 0, 0, time.FixedZone("CET", 3600))
-	n := registry.Notification{ID: registry.StableID("family", "INBOX", 1, 1), Kind: kind, Account: "family", At: at, Expires: at.Add(kind.Lifetime())}
-	switch kind {
-	case registry.MailKind:
-		n.Folder = "Planted/Folder"
-		n.Content = registry.Content{From: "Planted From", Subject: "Planted <Subject> & \"more\"", Preview: "Planted preview, first words"}
-	case registry.SummaryKind:
-		n.Count = 12
-	case registry.ClearKind:
-		n.Clear = []string{registry.StableID("family", "INBOX", 1, 2), registry.StableID("family", "INBOX", 1, 3)}
-	case registry.AttentionKind:
-		n.Code, n.Text = "imap_password", "ann@example.org: the server refuses the password. Enter it again."
-	}
-	return n
-}
-
-var everyKind = []registry.Kind{registry.MailKind, registry.SummaryKind, registry.ClearKind, registry.AttentionKind, registry.TestKind}
-
-// work is a planted notification with all that may ride along.
-func work(kind registry.Kind, d registry.Device) registry.Work {
-	w := registry.Work{Notification: planted(kind), Device: d}
-	if kind != registry.TestKind {
-		w.Mailbox, w.Unread = "planted@example.org", new(7)
-	}
-	if kind == registry.MailKind || kind == registry.SummaryKind || kind == registry.AttentionKind {
-		w.Clear = []string{registry.StableID("family", "INBOX", 1, 4), registry.StableID("family", "INBOX", 1, 5)}
-	}
-	return w
-}
-
 func at(l registry.Level) registry.Device { return registry.Device{Content: l} }
 
 // TestWhatAPhoneReceivesIsTheContractToTheByte: the files are what apps are built against.
 func TestWhatAPhoneReceivesIsTheContractToTheByte(t *testing.T) {
-	for _, kind := range everyKind {
-		for _, level := range everyLevel {
+	for _, kind := range pushtest.EveryKind {
+		for _, level := range pushtest.EveryLevel {
 			name := filepath.Join("testdata", "render", fmt.Sprintf("%s-%s.json", kind, level))
-			m := render(work(kind, at(level)), "https://push.example.org/")
+			m := Render(pushtest.Work(kind, at(level)), "https://push.example.org/")
 			var got bytes.Buffer
 			e := json.NewEncoder(&got)
 			e.SetEscapeHTML(false)
 			e.SetIndent("", "\t")
 			if err := e.Encode(map[string]any{"title": m.Title, "body": m.Body, "neutral": m.Neutral, "thread": m.Thread,
-				"url": m.URL, "badge": m.Unread, "ttl": m.TTL(planted(kind).At).String(), "payload": json.RawMessage(m.Payload)}); err != nil {
+				"url": m.URL, "badge": m.Unread, "ttl": m.TTL(pushtest.Planted(kind).At).String(), "payload": json.RawMessage(m.Payload)}); err != nil {
 				t.Fatal(err)
 			}
 			if *updateGolden {
@@ -87,9 +53,9 @@ func TestWhatAPhoneReceivesIsTheContractToTheByte(t *testing.T) {
 }
 
 func TestWakeCarriesVersionKindIDAccountAndTimeAndNothingElse(t *testing.T) {
-	for _, kind := range everyKind {
-		n := planted(kind)
-		m := render(work(kind, at(registry.Wake)), "")
+	for _, kind := range pushtest.EveryKind {
+		n := pushtest.Planted(kind)
+		m := Render(pushtest.Work(kind, at(registry.Wake)), "")
 		if m.Unread != nil || strings.Contains(m.Title+m.Body+m.Neutral, "planted") || strings.Contains(m.Title, "12") {
 			t.Errorf("%s: shows %q, %q, and badge %v", kind, m.Title, m.Body, m.Unread)
 		}
@@ -108,7 +74,7 @@ func TestWakeCarriesVersionKindIDAccountAndTimeAndNothingElse(t *testing.T) {
 func TestNoLevelLetsOutMoreThanItAllows(t *testing.T) {
 	full := registry.Content{From: "Wfrom", Subject: "Wsubject", Preview: "Wpreview"}
 	allowed := map[string]registry.Level{full.From: registry.Sender, full.Subject: registry.Subject, full.Preview: registry.Preview, "Wfolder": registry.Sender}
-	for _, level := range append([]registry.Level{"", "everything"}, everyLevel...) {
+	for _, level := range append([]registry.Level{"", "everything"}, pushtest.EveryLevel...) {
 		for part := range 8 { // also mails that lack parts
 			c := full
 			if part&1 != 0 {
@@ -120,9 +86,9 @@ func TestNoLevelLetsOutMoreThanItAllows(t *testing.T) {
 			if part&4 != 0 {
 				c.Preview = ""
 			}
-			n := planted(registry.MailKind)
+			n := pushtest.Planted(registry.MailKind)
 			n.Folder, n.Content = "Wfolder", c
-			m := render(registry.Work{Notification: n, Device: at(level)}, "")
+			m := Render(registry.Work{Notification: n, Device: at(level)}, "")
 			shown := strings.Join([]string{m.Title, m.Body, m.Neutral, string(m.Payload)}, "\n")
 			for word, least := range allowed {
 				if !level.Allows(least) && strings.Contains(shown, word) {
@@ -142,41 +108,25 @@ func TestNoLevelLetsOutMoreThanItAllows(t *testing.T) {
 			}
 		}
 	}
-	attention := render(registry.Work{Notification: planted(registry.AttentionKind), Device: at(registry.Wake)}, "")
+	attention := Render(registry.Work{Notification: pushtest.Planted(registry.AttentionKind), Device: at(registry.Wake)}, "")
 	if shown := attention.Title + attention.Body + string(attention.Payload); strings.Contains(shown, "example.org") || strings.Contains(shown, "password") {
 		t.Errorf("wake lets out what needs attention: %s", shown)
 	}
 }
 
-// hostile is text that takes more room than it looks, or that JSON or a parser of it stumbles over.
-var hostile = map[string]string{
-	"4-byte runes":       strings.Repeat("𝄞", 400),
-	"quotes":             strings.Repeat(`"`, 400),
-	"backslashes":        strings.Repeat(`\`, 400),
-	"control characters": strings.Repeat("\x00\x1f", 200),
-	"line separators":    strings.Repeat("\u2028\u2029", 200),
-	"markup":             strings.Repeat("</script>&", 40),
-	"not UTF-8":          strings.Repeat("\xff\xc3", 200),
-	"combining":          "e" + strings.Repeat("\u0301", 1000),
-	"100 KB":             strings.Repeat("long ", 20_000),
-	"100 KB of escapes":  strings.Repeat("\x01", 100_000),
-	"one rune":           "é",
-	"nothing":            "",
-}
-
 func TestEveryPayloadIsValidJSONWhateverTheMailSays(t *testing.T) {
-	for name, text := range hostile {
+	for name, text := range pushtest.Hostile() {
 		for other, short := range map[string]string{"the same": text, "little": "x"} {
-			for _, level := range everyLevel {
-				n := planted(registry.MailKind)
+			for _, level := range pushtest.EveryLevel {
+				n := pushtest.Planted(registry.MailKind)
 				n.ID, n.Account = strings.Repeat("i", 32), strings.Repeat("a", 26)
 				n.Folder, n.Content = text, registry.Content{From: short, Subject: text, Preview: short}
-				checkPayload(t, fmt.Sprintf("%s, else %s, %s", name, other, level), n, render(registry.Work{Notification: n, Device: at(level)}, ""))
+				checkPayload(t, fmt.Sprintf("%s, else %s, %s", name, other, level), n, Render(registry.Work{Notification: n, Device: at(level)}, ""))
 			}
 		}
-		n := planted(registry.AttentionKind)
+		n := pushtest.Planted(registry.AttentionKind)
 		n.Text = text
-		checkPayload(t, name+", attention", n, render(registry.Work{Notification: n, Device: at(registry.Preview)}, ""))
+		checkPayload(t, name+", attention", n, Render(registry.Work{Notification: n, Device: at(registry.Preview)}, ""))
 	}
 }
 
@@ -199,9 +149,9 @@ func checkPayload(t testing.TB, name string, n registry.Notification, m Message)
 
 // TestAMailIsNotShortenedUnlessASenderAsks: what is cut away is cut for room, not by habit.
 func TestAMailIsNotShortenedUnlessASenderAsks(t *testing.T) {
-	n := planted(registry.MailKind)
+	n := pushtest.Planted(registry.MailKind)
 	n.Content = registry.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
-	if m := render(registry.Work{Notification: n, Device: at(registry.Preview)}, ""); m.Title != n.Content.From || m.Body != n.Content.Subject+"\n"+n.Content.Preview {
+	if m := Render(registry.Work{Notification: n, Device: at(registry.Preview)}, ""); m.Title != n.Content.From || m.Body != n.Content.Subject+"\n"+n.Content.Preview {
 		t.Errorf("shortened to %q and %q", m.Title, m.Body)
 	}
 }
@@ -216,14 +166,14 @@ func smallers(m Message) []Message {
 }
 
 func TestASmallerMessageLosesFirstWordsThenIDsThenTheRestOfItsText(t *testing.T) {
-	w := work(registry.MailKind, at(registry.Preview))
+	w := pushtest.Work(registry.MailKind, at(registry.Preview))
 	w.Notification.Content = registry.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
 	w.Clear = nil
 	for i := range uint32(80) {
 		w.Clear = append(w.Clear, registry.StableID("family", "INBOX", 1, 100+i))
 	}
 	var got []room
-	for _, m := range smallers(render(w, "https://push.example.org/")) {
+	for _, m := range smallers(Render(w, "https://push.example.org/")) {
 		var p payload
 		if err := json.Unmarshal(m.Payload, &p); err != nil {
 			t.Fatal(err)
@@ -244,11 +194,11 @@ func TestASmallerMessageLosesFirstWordsThenIDsThenTheRestOfItsText(t *testing.T)
 }
 
 func TestWhereNothingCanBeTakenNothingIsSmaller(t *testing.T) {
-	short := work(registry.MailKind, at(registry.Subject))
+	short := pushtest.Work(registry.MailKind, at(registry.Subject))
 	short.Notification.Content, short.Clear = registry.Content{From: "Ann", Subject: "Dinner"}, nil
 	for name, m := range map[string]Message{
-		"wake": render(work(registry.MailKind, at(registry.Wake)), ""), "little text": render(short, ""), "a message of a test's own": {Payload: []byte("{}")},
-		"clear": render(work(registry.ClearKind, at(registry.Preview)), ""), "test": render(work(registry.TestKind, at(registry.Preview)), ""),
+		"wake": Render(pushtest.Work(registry.MailKind, at(registry.Wake)), ""), "little text": Render(short, ""), "a message of a test's own": {Payload: []byte("{}")},
+		"clear": Render(pushtest.Work(registry.ClearKind, at(registry.Preview)), ""), "test": Render(pushtest.Work(registry.TestKind, at(registry.Preview)), ""),
 	} {
 		if s, ok := m.Smaller(); ok {
 			t.Errorf("%s: %s became %s", name, m.Payload, s.Payload)
@@ -257,9 +207,9 @@ func TestWhereNothingCanBeTakenNothingIsSmaller(t *testing.T) {
 			t.Errorf("%s: it has a smallest", name)
 		}
 	}
-	long := work(registry.AttentionKind, at(registry.Sender))
+	long := pushtest.Work(registry.AttentionKind, at(registry.Sender))
 	long.Notification.Text = strings.Repeat("Do this. ", 100)
-	m := render(long, "")
+	m := Render(long, "")
 	all := smallers(m)
 	smallest, ok := m.Smallest()
 	if !ok || !bytes.Equal(smallest.Payload, all[len(all)-1].Payload) || utf8.RuneCountInString(smallest.Body) != 100 {
@@ -277,9 +227,9 @@ func TestASummarySaysHowManyCameAndWhere(t *testing.T) {
 		count          int
 		mailbox, title string
 	}{{12, "ann@example.org", "12 new in ann@example.org"}, {12, "", "12 new mails"}, {1, "", "1 new mail"}} {
-		w := work(registry.SummaryKind, at(registry.Sender))
+		w := pushtest.Work(registry.SummaryKind, at(registry.Sender))
 		w.Notification.Count, w.Mailbox = c.count, c.mailbox
-		m := render(w, "")
+		m := Render(w, "")
 		var p payload
 		if err := json.Unmarshal(m.Payload, &p); err != nil {
 			t.Fatal(err)
@@ -294,14 +244,14 @@ func TestASummarySaysHowManyCameAndWhere(t *testing.T) {
 func TestABadgeIsOneThatEveryPhoneTakes(t *testing.T) {
 	for _, c := range []struct{ unread, want int }{{0, 0}, {1, 1}, {-1, 0}, {1 << 31, 1<<31 - 1}, {1 << 62, 1<<31 - 1}} {
 		for _, kind := range []registry.Kind{registry.MailKind, registry.SummaryKind, registry.ClearKind} {
-			w := work(kind, at(registry.Sender))
+			w := pushtest.Work(kind, at(registry.Sender))
 			w.Unread = new(c.unread)
-			m := render(w, "")
+			m := Render(w, "")
 			if m.Unread == nil || *m.Unread != c.want || !strings.Contains(string(m.Payload), fmt.Sprintf(`"unread":%d`, c.want)) {
 				t.Errorf("%s of %d: badge %v, %s", kind, c.unread, m.Unread, m.Payload)
 			}
 			w.Unread = nil
-			if m := render(w, ""); m.Unread != nil || strings.Contains(string(m.Payload), "unread") {
+			if m := Render(w, ""); m.Unread != nil || strings.Contains(string(m.Payload), "unread") {
 				t.Errorf("%s: what is not known is told: %s", kind, m.Payload)
 			}
 		}
@@ -329,9 +279,9 @@ func TestWhatThePhoneShows(t *testing.T) {
 		{"blind, at sender", registry.Sender, registry.Content{}, "New mail", ""},
 		{"a sender of our words", registry.Sender, registry.Content{From: "New mail"}, "New mail", "New mail"},
 	} {
-		n := planted(registry.MailKind)
+		n := pushtest.Planted(registry.MailKind)
 		n.Content = c.content
-		m := render(registry.Work{Notification: n, Device: at(c.level)}, "")
+		m := Render(registry.Work{Notification: n, Device: at(c.level)}, "")
 		if m.Title != c.title || m.Body != c.body {
 			t.Errorf("%s: %q, %q; want %q, %q", c.name, m.Title, m.Body, c.title, c.body)
 		}
@@ -351,7 +301,7 @@ func TestTheLaterRoomsAreNeverMoreGenerous(t *testing.T) {
 }
 
 func FuzzShorten(f *testing.F) {
-	for _, text := range slices.Sorted(maps.Values(hostile)) {
+	for _, text := range slices.Sorted(maps.Values(pushtest.Hostile())) {
 		f.Add(text[:min(len(text), 500)], 10)
 	}
 	f.Add("New mail", 8)
@@ -390,7 +340,7 @@ func TestThePageForAppsTellsOfEveryFieldAndKind(t *testing.T) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		words = append(words, name)
 	}
-	for _, kind := range everyKind {
+	for _, kind := range pushtest.EveryKind {
 		words = append(words, string(kind))
 	}
 	for _, word := range words {

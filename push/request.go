@@ -36,7 +36,7 @@ func (d *Dispatcher) Preview(device registry.Device) (Request, *registry.Outcome
 	if !ok {
 		return Request{}, new(notConfigured(device.Transport))
 	}
-	return s.Preview(device, render(sample(device, time.Now()), d.URL()))
+	return s.Preview(device, Render(sample(device, time.Now()), d.URL()))
 }
 
 // sample is a mail as it could come now.

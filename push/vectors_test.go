@@ -60,13 +60,20 @@ func makeVectors(t *testing.T) vectors {
 		level registry.Level
 	}{{registry.MailKind, registry.Wake}, {registry.MailKind, registry.Preview}, {registry.SummaryKind, registry.Subject},
 		{registry.ClearKind, registry.Subject}, {registry.AttentionKind, registry.Subject}, {registry.TestKind, registry.Subject}} {
-		m := push.Render(push.Planted(one.kind, registry.Device{Content: one.level}), home)
+		m := push.Render(pushtest.Work(one.kind, registry.Device{Content: one.level}), "https://push.example.org/")
 		add(string(one.kind)+", "+string(one.level), m.Payload)
 	}
-	strange := push.Planted(registry.MailKind, registry.Device{Content: registry.Preview})
+	strange := pushtest.Work(registry.MailKind, registry.Device{Content: registry.Preview})
 	strange.Notification.Content = registry.Content{From: "Grüße 𝄞", Subject: `"quoted" \ <&> é`, Preview: "日本語"}
-	add("mail, text beyond ASCII", push.Render(strange, home).Payload)
+	add("mail, text beyond ASCII", push.Render(strange, "https://push.example.org/").Payload)
 	return v
+}
+
+func fatal(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func unbase64url(t *testing.T, text string) []byte {

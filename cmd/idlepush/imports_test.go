@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"idlepush/web/browsertest":       {"idlepush/registry/testenv"},
 	"idlepush/cmd/idlepush": {"idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/push", "idlepush/push/fcm",
 		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/web"},
+	"idlepush/push/pushtest/services": {}, // only tests
 }
 
 // forTests are the rooms that only tests use, and that may therefore know testing.

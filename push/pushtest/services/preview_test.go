@@ -1,4 +1,4 @@
-package push_test
+package services_test
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"idlepush/push"
+	"idlepush/push/pushtest"
 	"idlepush/registry"
 )
 
@@ -28,7 +29,7 @@ func TestWhatAServiceCanReadIsSaidAsItIs(t *testing.T) {
 	parts := map[string]registry.Level{"Ann Example": registry.Sender, "Dinner on Sunday?": registry.Subject, "Shall we say at eight?": registry.Preview, "INBOX": registry.Sender, "unread: 3": registry.Sender}
 	for name, d := range tn.devices {
 		encrypted := d.Encryption != nil || d.Subscription != nil
-		for _, level := range push.EveryLevel {
+		for _, level := range pushtest.EveryLevel {
 			r := tn.previewed(t, name, level)
 			readable := strings.Join(r.Readable(), "\n")
 			for part, least := range parts {

@@ -1,0 +1,62 @@
+package pushtest
+
+import (
+	"strings"
+	"time"
+
+	"idlepush/registry"
+)
+
+// EveryLevel is every content level, least first.
+var EveryLevel = []registry.Level{registry.Wake, registry.Sender, registry.Subject, registry.Preview}
+
+// EveryKind is every kind of notification.
+var EveryKind = []registry.Kind{registry.MailKind, registry.SummaryKind, registry.ClearKind, registry.AttentionKind, registry.TestKind}
+
+// Planted is a notification whose words can be told apart.
+func Planted(kind registry.Kind) registry.Notification {
+	at := time.Date(2026, 3, 1, 13, 0, 0, 0, time.FixedZone("CET", 3600))
+	n := registry.Notification{ID: registry.StableID("family", "INBOX", 1, 1), Kind: kind, Account: "family", At: at, Expires: at.Add(kind.Lifetime())}
+	switch kind {
+	case registry.MailKind:
+		n.Folder = "Planted/Folder"
+		n.Content = registry.Content{From: "Planted From", Subject: "Planted <Subject> & \"more\"", Preview: "Planted preview, first words"}
+	case registry.SummaryKind:
+		n.Count = 12
+	case registry.ClearKind:
+		n.Clear = []string{registry.StableID("family", "INBOX", 1, 2), registry.StableID("family", "INBOX", 1, 3)}
+	case registry.AttentionKind:
+		n.Code, n.Text = "imap_password", "ann@example.org: the server refuses the password. Enter it again."
+	}
+	return n
+}
+
+// Work is a planted notification for the device, with all that may ride along.
+func Work(kind registry.Kind, d registry.Device) registry.Work {
+	w := registry.Work{Notification: Planted(kind), Device: d}
+	if kind != registry.TestKind {
+		w.Mailbox, w.Unread = "planted@example.org", new(7)
+	}
+	if kind == registry.MailKind || kind == registry.SummaryKind || kind == registry.AttentionKind {
+		w.Clear = []string{registry.StableID("family", "INBOX", 1, 4), registry.StableID("family", "INBOX", 1, 5)}
+	}
+	return w
+}
+
+// Hostile is text that takes more room than it looks, or that JSON or a parser of it stumbles over.
+func Hostile() map[string]string {
+	return map[string]string{
+		"4-byte runes":       strings.Repeat("𝄞", 400),
+		"quotes":             strings.Repeat(`"`, 400),
+		"backslashes":        strings.Repeat(`\`, 400),
+		"control characters": strings.Repeat("\x00\x1f", 200),
+		"line separators":    strings.Repeat("\u2028\u2029", 200),
+		"markup":             strings.Repeat("</script>&", 40),
+		"not UTF-8":          strings.Repeat("\xff\xc3", 200),
+		"combining":          "e" + strings.Repeat("\u0301", 1000),
+		"100 KB":             strings.Repeat("long ", 20_000),
+		"100 KB of escapes":  strings.Repeat("\x01", 100_000),
+		"one rune":           "é",
+		"nothing":            "",
+	}
+}

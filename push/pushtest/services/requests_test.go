@@ -1,0 +1,223 @@
+package services_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/push"
+	"idlepush/push/pushtest"
+	"idlepush/registry"
+)
+
+var update = flag.Bool("update", false, "write testdata anew")
+
+var (
+	versions   = regexp.MustCompile(`/[0-9]\S*`)
+	ciphertext = regexp.MustCompile(`"encrypted":"([A-Za-z0-9_-]+)"`)
+	vapidKey   = regexp.MustCompile(`, k=[A-Za-z0-9_-]+`)
+)
+
+// TestWhatEachServiceReceivesIsKnownToTheByte: the files show each request as the service gets it, with secrets hidden and what is
+// encrypted shown as only the device reads it.
+func TestWhatEachServiceReceivesIsKnownToTheByte(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the time is always the same
+		tn := quietTown(t)
+		files := make(map[string][]byte)
+		for name, d := range tn.devices {
+			for _, kind := range pushtest.EveryKind {
+				if kind == registry.ClearKind && d.Transport == registry.WebPush {
+					continue // never alone
+				}
+				var text bytes.Buffer
+				for _, level := range pushtest.EveryLevel {
+					w := tn.work(kind, name, level)
+					w.Notification.Expires = time.Now().Add(kind.Lifetime())
+					fmt.Fprintf(&text, "== %s\n\n", level)
+					writeRequest(&text, tn.preview(t, name, push.Render(w, home)))
+				}
+				files[name+"-"+string(kind)+".txt"] = text.Bytes()
+			}
+		}
+		dir := filepath.Join("testdata", "requests")
+		if *update {
+			for name, text := range files {
+				fatal(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
+			}
+		}
+		for name, text := range files {
+			want, err := os.ReadFile(filepath.Join(dir, name))
+			fatal(t, err)
+			if !bytes.Equal(text, want) {
+				t.Errorf("%s is now\n%s", name, text)
+			}
+		}
+	})
+}
+
+// writeRequest writes a request without what differs each time.
+func writeRequest(text *bytes.Buffer, r push.Request) {
+	fmt.Fprintf(text, "%s %s\n", r.Method, r.URL)
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		value := r.Header.Get(name)
+		if strings.HasPrefix(name, "X-") {
+			value = versions.ReplaceAllString(value, "/(version)")
+		}
+		fmt.Fprintf(text, "%s: %s\n", name, vapidKey.ReplaceAllString(value, ", k=(key)"))
+	}
+	if r.Header.Get("Content-Encoding") != "" {
+		fmt.Fprintf(text, "\n(%d bytes of ciphertext)\n", len(r.Body))
+	} else {
+		fmt.Fprintf(text, "\n%s\n", ciphertext.ReplaceAllStringFunc(string(r.Body), func(found string) string {
+			return fmt.Sprintf(`"encrypted":"(%d characters)"`, len(found)-len(`"encrypted":""`))
+		}))
+	}
+	if r.Plaintext != nil {
+		fmt.Fprintf(text, "\nfor the device alone: %s\n", r.Plaintext)
+	}
+	text.WriteString("\n")
+}
+
+// TestAPreviewIsWhatTheServiceThenReceives: the same headers and the same bytes, but for secrets, randomness, and the second that passed.
+func TestAPreviewIsWhatTheServiceThenReceives(t *testing.T) {
+	var received *http.Request
+	var mu sync.Mutex
+	tn := servedTown(t, func(r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		received = r
+	})
+	for name, d := range tn.devices {
+		for _, kind := range []registry.Kind{registry.MailKind, registry.SummaryKind} {
+			w := tn.work(kind, name, registry.Preview)
+			w.Notification.Expires = time.Now().Add(time.Hour)
+			m := push.Render(w, home)
+			want := tn.preview(t, name, m)
+			if o := tn.senders[d.Transport].Send(t.Context(), d, m); o.Result != registry.ResultDelivered {
+				t.Fatalf("%s: %+v", name, o)
+			}
+			mu.Lock()
+			got := received
+			mu.Unlock()
+			secret := string(d.Token)
+			if d.Subscription != nil {
+				_, secret, _ = strings.Cut(strings.TrimPrefix(string(d.Subscription.Endpoint), "http://"), "/")
+			}
+			if url := "http://" + got.Host + strings.Replace(got.URL.Path, secret, push.Hidden, 1); url != want.URL || got.Method != want.Method {
+				t.Errorf("%s: %s %s, want %s %s", name, got.Method, url, want.Method, want.URL)
+			}
+			for _, added := range []string{"Content-Length", "Accept-Encoding"} {
+				got.Header.Del(added)
+			}
+			scheme, _, _ := strings.Cut(got.Header.Get("Authorization"), " ")
+			if hidden := want.Header.Get("Authorization"); !strings.HasPrefix(hidden, scheme+" ") || !strings.Contains(hidden, push.Hidden) {
+				t.Errorf("%s: Authorization is %q", name, hidden)
+			}
+			got.Header.Del("Authorization")
+			want.Header.Del("Authorization")
+			want.Header["Ttl"], got.Header["Ttl"] = nil, nil
+			if !maps.EqualFunc(got.Header, want.Header, slices.Equal) {
+				t.Errorf("%s: headers %v, want %v", name, got.Header, want.Header)
+			}
+			raw, payload := tn.last(d.Transport)
+			if d.Transport == registry.WebPush || d.Transport == registry.UnifiedPush {
+				if !bytes.Equal(payload, want.Plaintext) || len(raw) != 0 {
+					t.Errorf("%s: the device reads %s, want %s", name, payload, want.Plaintext)
+				}
+				continue
+			}
+			same := func(text []byte) string {
+				text = bytes.Replace(text, []byte(secret), []byte(push.Hidden), 1)
+				return regexp.MustCompile(`"ttl":"[^"]*"`).ReplaceAllString(ciphertext.ReplaceAllString(string(text), ""), "")
+			}
+			if same(raw) != same(want.Body) {
+				t.Errorf("%s: body %s\nwant %s", name, raw, want.Body)
+			}
+			if d.Encryption != nil && !bytes.Equal(payload, want.Plaintext) {
+				t.Errorf("%s: the device reads %s, want %s", name, payload, want.Plaintext)
+			}
+			if strings.Contains(fmt.Sprintf("%s %s %v", want.Body, want.URL, want.Header), secret) {
+				t.Errorf("%s: the preview tells the device's address", name)
+			}
+		}
+	}
+	for _, v := range [][]string{tn.fcm.Violations(), tn.apns.Violations(), tn.web.Violations()} {
+		if len(v) > 0 {
+			t.Error(v)
+		}
+	}
+}
+
+// TestOfWhatIsEncryptedNoWordIsInTheClear: of no kind, at no level, the body of the request, its URL and its headers alike.
+func TestOfWhatIsEncryptedNoWordIsInTheClear(t *testing.T) {
+	tn := quietTown(t)
+	for name, d := range tn.devices {
+		for _, kind := range pushtest.EveryKind {
+			for _, level := range pushtest.EveryLevel {
+				w := tn.work(kind, name, level)
+				w.Notification.Content = registry.Content{From: "Zwetschge", Subject: "Quittenbrot", Preview: "Rosinenschnecke"}
+				w.Notification.Folder, w.Mailbox, w.Notification.Text = "Obstgarten", "kirsche@example.org", "Holunderbeere"
+				r := tn.preview(t, name, push.Render(w, home))
+				sent, clear := fmt.Sprint(r.URL, r.Header, string(r.Body)), d.Encryption == nil && d.Subscription == nil
+				for _, word := range []string{"Zwetschge", "Quittenbrot", "Rosinenschnecke", "Obstgarten", "kirsche", "Holunderbeere"} {
+					if !clear && strings.Contains(sent, word) {
+						t.Errorf("%s, %s at %s: %q is in the clear", name, kind, level, word)
+					}
+				}
+				if clear && kind == registry.MailKind && level == registry.Preview && !strings.Contains(sent, "Quittenbrot") {
+					t.Errorf("%s: this test sees nothing", name)
+				}
+			}
+		}
+	}
+}
+
+func TestEncryptedDataIsBase64URLWithoutPadding(t *testing.T) {
+	tn := quietTown(t)
+	for _, name := range []string{"fcm-encrypted", "apns-encrypted"} {
+		r := tn.preview(t, name, push.Render(tn.work(registry.MailKind, name, registry.Preview), home))
+		found := ciphertext.FindSubmatch(r.Body)
+		if found == nil {
+			t.Fatalf("%s: %s", name, r.Body)
+		}
+		if _, err := base64.RawURLEncoding.Strict().DecodeString(string(found[1])); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestWhatCannotBeSentToADeviceSaysNothingOfItsService: it must not end the pause of a lane.
+func TestWhatCannotBeSentToADeviceSaysNothingOfItsService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tn := servedTown(t, nil)
+		for name, d := range tn.devices {
+			w := tn.work(registry.MailKind, name, registry.Subject)
+			m := push.Render(w, home)
+			if o := tn.senders[d.Transport].Send(t.Context(), d, m); o.Result != registry.ResultDelivered || o.Unasked {
+				t.Errorf("%s: %+v", name, o)
+			}
+			if d.Subscription != nil {
+				sub := *d.Subscription
+				sub.Keys.P256dh = "no key"
+				d.Subscription = &sub
+			} else {
+				d.Token = "no token / at all"
+			}
+			if o := tn.senders[d.Transport].Send(t.Context(), d, m); !o.Suspect || !o.Unasked {
+				t.Errorf("%s, with a bad address: %+v", name, o)
+			}
+		}
+	})
+}

@@ -1,0 +1,244 @@
+package services_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"idlepush/push"
+	"idlepush/push/pushtest"
+	"idlepush/registry"
+)
+
+func TestAMessageThatAServiceFindsTooLargeIsSentOnceMoreAndSmall(t *testing.T) {
+	tn := servedTown(t, nil)
+	code := map[registry.Transport]string{registry.FCM: "fcm_too_large", registry.APNs: "apns_payload_too_large",
+		registry.WebPush: "webpush_too_large", registry.UnifiedPush: "webpush_too_large"}
+	requests := func() int { return tn.fcm.Requests() + tn.apns.Requests() + tn.web.Requests() }
+	for name, d := range tn.devices {
+		long := tn.work(registry.MailKind, name, registry.Preview)
+		long.Notification.Expires = time.Now().Add(time.Hour)
+		long.Notification.Content = registry.Content{From: "Ann", Subject: strings.Repeat("Dinner ", 40), Preview: strings.Repeat("At eight. ", 40)}
+		bare := tn.work(registry.MailKind, name, registry.Wake)
+		bare.Notification.Expires = long.Notification.Expires
+		for _, c := range []struct {
+			what             string
+			work             registry.Work
+			refusals, expect int
+			result           registry.Result
+		}{
+			{"once", long, 1, 2, registry.ResultDelivered},
+			{"twice", long, 2, 2, registry.ResultRefused},
+			{"with nothing to take away", bare, 1, 1, registry.ResultRefused},
+		} {
+			before := requests()
+			fault := pushtest.Fault{Status: http.StatusRequestEntityTooLarge, Times: c.refusals}
+			if d.Transport == registry.APNs {
+				fault.Reason = "PayloadTooLarge"
+			}
+			tn.fcm.Fail("", fault)
+			tn.apns.Fail("", fault)
+			tn.web.Fail("", fault)
+			m := push.Render(c.work, home)
+			o := tn.senders[d.Transport].Send(t.Context(), d, m)
+			tn.fcm.Heal()
+			tn.apns.Heal()
+			tn.web.Heal()
+			if o.Result != c.result || o.Result == registry.ResultRefused && o.Code != code[d.Transport] || requests()-before != c.expect {
+				t.Errorf("%s, too large %s: %+v after %d requests", name, c.what, o, requests()-before)
+			}
+			if o.Result != registry.ResultDelivered {
+				continue
+			}
+			smallest, _ := m.Smallest()
+			if _, payload := tn.last(d.Transport); !bytes.Contains(payload, smallest.Payload) {
+				t.Errorf("%s: it was sent as %s", name, payload)
+			}
+		}
+	}
+}
+
+// sizes holds what a service would receive to that service's limit, and to being whole JSON in UTF-8.
+func sizes(t testing.TB, name string, r push.Request) {
+	t.Helper()
+	text := r.Body
+	switch {
+	case strings.HasPrefix(name, "fcm"):
+		var m struct {
+			Message struct{ Data map[string]string }
+		}
+		if err := json.Unmarshal(r.Body, &m); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		size := 0
+		for key, value := range m.Message.Data {
+			size += len(key) + len(value)
+			if key == "idlepush" {
+				text = []byte(value)
+			}
+		}
+		if size > 4096 {
+			t.Errorf("%s: %d bytes of keys and values", name, size)
+		}
+	case strings.HasPrefix(name, "apns"):
+		if len(r.Body) > 4096 {
+			t.Errorf("%s: a payload of %d bytes", name, len(r.Body))
+		}
+	default:
+		if len(r.Plaintext) > 2500 || len(r.Body) > 2744 {
+			t.Errorf("%s: a plaintext of %d bytes, %d encrypted", name, len(r.Plaintext), len(r.Body))
+		}
+	}
+	if r.Plaintext != nil {
+		text = r.Plaintext
+	}
+	if !json.Valid(text) || !utf8.Valid(text) {
+		t.Errorf("%s: no JSON in UTF-8: %q", name, text)
+	}
+}
+
+// TestTheLastRoomFitsEveryServiceWithTheWorstText: 6 bytes for each rune in each field, the longest URL, and the largest numbers.
+func TestTheLastRoomFitsEveryServiceWithTheWorstText(t *testing.T) {
+	tn := quietTown(t)
+	worst := strings.Repeat("\x01", 1000)
+	for _, url := range []string{"", "https://" + strings.Repeat("h", 253) + "/"} {
+		for name := range tn.devices {
+			for _, kind := range pushtest.EveryKind {
+				w := tn.work(kind, name, registry.Preview)
+				n := &w.Notification
+				n.ID, n.Account, n.At = strings.Repeat("i", 32), strings.Repeat("a", 32), time.Date(2026, 12, 12, 23, 59, 59, 123456789, time.UTC)
+				n.Code, n.Text, n.Folder, n.Count = strings.Repeat("c", 60), worst, worst, 1<<62
+				n.Content = registry.Content{From: worst, Subject: worst, Preview: worst}
+				w.Mailbox, w.Unread = worst, new(1<<62)
+				n.Clear, w.Clear = nil, nil
+				for i := range uint32(200) {
+					n.Clear = append(n.Clear, registry.StableID("a", "b", 1, i))
+				}
+				w.Clear, w.Link = n.Clear, "https://"+strings.Repeat("l", 492)
+				m := push.Render(w, url)
+				if url != "" && m.URL == "" {
+					t.Fatal("the URL is too long for this test")
+				}
+				sizes(t, name, tn.preview(t, name, m)) // the senders find a size that fits
+				smallest, _ := m.Smallest()
+				sizes(t, name, tn.preview(t, name, smallest))
+			}
+		}
+	}
+}
+
+// FuzzSizing: whatever a mail, a folder or a mailbox is called and however much there is to clear, every service takes what it is
+// sent, the text is cut between runes, and no level lets out more than it allows.
+func FuzzSizing(f *testing.F) {
+	tn := quietTown(f)
+	type form struct {
+		device string
+		level  registry.Level
+		kind   registry.Kind
+	}
+	var forms []form
+	for _, device := range slices.Sorted(maps.Keys(tn.devices)) {
+		for _, level := range pushtest.EveryLevel {
+			for _, kind := range pushtest.EveryKind {
+				forms = append(forms, form{device, level, kind})
+			}
+		}
+	}
+	texts := slices.Sorted(maps.Values(pushtest.Hostile()))
+	for i := range forms { // not each with each: a run of some seconds is to come to texts of its own
+		text := texts[i%len(texts)]
+		text = text[:min(len(text), 2000)]
+		f.Add(uint(i), text, text, text, text, text, uint8(200), 1<<40)
+	}
+	f.Add(uint(0), "Ann", "Dinner", "At eight?", "INBOX", "ann@example.org", uint8(3), 0)
+	f.Fuzz(func(t *testing.T, i uint, from, subject, preview, folder, mailbox string, clear uint8, unread int) {
+		one := forms[i%uint(len(forms))]
+		w := tn.work(one.kind, one.device, one.level)
+		w.Notification.Folder, w.Notification.Text = folder, preview
+		w.Notification.Content = registry.Content{From: from, Subject: subject, Preview: preview}
+		w.Mailbox, w.Unread, w.Clear = mailbox, &unread, nil
+		for i := range uint32(clear) {
+			w.Clear = append(w.Clear, registry.StableID("a", "b", 1, i))
+		}
+		if one.kind == registry.ClearKind {
+			w.Notification.Clear = w.Clear
+		}
+		r := tn.preview(t, one.device, push.Render(w, home))
+		sizes(t, one.device, r)
+		if one.level == registry.Wake {
+			checkWake(t, one.device, r)
+		}
+		if one.kind == registry.MailKind {
+			checkMail(t, one.device, w, r)
+		}
+	})
+}
+
+// told is the payload in a request, as the app reads it.
+func told(t testing.TB, r push.Request) map[string]any {
+	t.Helper()
+	var p struct {
+		Idlepush json.RawMessage
+		Message  struct{ Data struct{ Idlepush string } }
+	}
+	text := r.Body
+	if r.Plaintext != nil {
+		text = r.Plaintext
+	}
+	fatal(t, json.Unmarshal(text, &p))
+	switch {
+	case p.Idlepush != nil:
+		text = p.Idlepush
+	case p.Message.Data.Idlepush != "":
+		text = []byte(p.Message.Data.Idlepush)
+	}
+	var fields map[string]any
+	fatal(t, json.Unmarshal(text, &fields))
+	return fields
+}
+
+func checkWake(t testing.TB, name string, r push.Request) {
+	t.Helper()
+	fields := told(t, r)
+	if got := slices.Sorted(maps.Keys(fields)); !slices.Equal(got, []string{"account", "at", "id", "kind", "v"}) {
+		t.Errorf("%s at wake: %v", name, got)
+	}
+	if bytes.Contains(r.Body, []byte("badge")) || bytes.Contains(r.Plaintext, []byte("badge")) {
+		t.Errorf("%s at wake has a badge", name)
+	}
+}
+
+// checkMail looks for each field where its level does not allow it, and for a cut within a rune.
+func checkMail(t testing.TB, name string, w registry.Work, r push.Request) {
+	t.Helper()
+	fields := told(t, r)
+	level, c := w.Device.Content, w.Notification.Content
+	for field, f := range map[string]struct {
+		least registry.Level
+		text  string
+	}{"from": {registry.Sender, c.From}, "subject": {registry.Subject, c.Subject}, "preview": {registry.Preview, c.Preview}, "folder": {registry.Sender, w.Notification.Folder}} {
+		got, _ := fields[field].(string)
+		if got != "" && !level.Allows(f.least) {
+			t.Errorf("%s at %s lets out the %s %q", name, level, field, got)
+		}
+		if part := strings.TrimSuffix(got, "…"); utf8.ValidString(f.text) && !strings.HasPrefix(f.text, part) {
+			t.Errorf("%s: %s %q is no part of %q", name, field, got, f.text)
+		}
+	}
+	if !level.Allows(registry.Sender) {
+		return
+	}
+	shown := fmt.Sprint(fields["title"], "\n", fields["body"])
+	for _, f := range []string{"from", "subject", "preview"} {
+		if part, _ := fields[f].(string); !strings.Contains(shown, strings.Trim(part, "\n")) {
+			t.Errorf("%s shows %q without the %s %q", name, shown, f, part)
+		}
+	}
+}

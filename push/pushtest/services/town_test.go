@@ -1,0 +1,141 @@
+package services_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"testing"
+
+	"idlepush/push"
+	"idlepush/push/apns"
+	"idlepush/push/fcm"
+	"idlepush/push/pushtest"
+	"idlepush/push/webpush"
+	"idlepush/registry"
+)
+
+const home = "https://push.example.org/"
+
+// town is a stand-in of each service, a sender that knows it, and a device of each form.
+type town struct {
+	fcm     *pushtest.FCM
+	apns    *pushtest.APNs
+	web     *pushtest.WebPush
+	senders map[registry.Transport]push.Sender
+	devices map[string]registry.Device
+}
+
+// newTown makes a town whose services are at the origins.
+func newTown(t testing.TB, fcmAt, apnsAt, webAt string, f *pushtest.FCM, a *pushtest.APNs, w *pushtest.WebPush) *town {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	fatal(t, err)
+	google, err := fcm.New(fcm.Config{Credentials: f.Credentials(fcmAt), Endpoint: fcmAt + "/v1"})
+	fatal(t, err)
+	apple, err := apns.New(apns.Config{Key: a.Key, KeyID: a.KeyID, TeamID: a.TeamID, Topic: a.Topic, Endpoint: apnsAt})
+	fatal(t, err)
+	browsers := webpush.New(webpush.Config{VAPID: key, Subject: func() string { return "mailto:admin@example.org" },
+		Permit: func(netip.Addr, bool) error { return nil }})
+	receiver, err := pushtest.NewReceiver()
+	fatal(t, err)
+	keys := receiver.Keys()
+	sub, err := w.Subscribe(webAt, "")
+	fatal(t, err)
+	return &town{fcm: f, apns: a, web: w,
+		senders: map[registry.Transport]push.Sender{registry.FCM: google, registry.APNs: apple, registry.WebPush: browsers, registry.UnifiedPush: browsers},
+		devices: map[string]registry.Device{
+			"fcm":            {ID: "d1", Transport: registry.FCM, Token: registry.Secret(f.Register(nil))},
+			"fcm-encrypted":  {ID: "d2", Transport: registry.FCM, Token: registry.Secret(f.Register(receiver)), Encryption: &keys},
+			"apns":           {ID: "d3", Transport: registry.APNs, Environment: registry.Production, Token: registry.Secret(a.Register(nil))},
+			"apns-encrypted": {ID: "d4", Transport: registry.APNs, Environment: registry.Sandbox, Token: registry.Secret(a.Register(receiver)), Encryption: &keys},
+			"webpush":        {ID: "d5", Transport: registry.WebPush, Subscription: &sub},
+			"unifiedpush":    {ID: "d6", Transport: registry.UnifiedPush, Subscription: &sub},
+		}}
+}
+
+func fatal(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func standIns(t testing.TB) (*pushtest.FCM, *pushtest.APNs, *pushtest.WebPush) {
+	t.Helper()
+	f, err := pushtest.NewFCM("family-mail")
+	fatal(t, err)
+	a, err := pushtest.NewAPNs("org.example.mail")
+	fatal(t, err)
+	return f, a, pushtest.NewWebPush()
+}
+
+// quietTown is one where nobody serves: it is for what touches no network.
+func quietTown(t testing.TB) *town {
+	t.Helper()
+	f, a, w := standIns(t)
+	return newTown(t, "https://fcm.example", "https://apns.example", "https://web.example", f, a, w)
+}
+
+// servedTown is one whose services listen. Each request that they get is handed to seen first; nil: to nobody.
+func servedTown(t *testing.T, seen func(*http.Request)) *town {
+	t.Helper()
+	f, a, w := standIns(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var serving sync.WaitGroup
+	t.Cleanup(func() {
+		cancel()
+		serving.Wait()
+	})
+	serve := func(h http.Handler) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		fatal(t, err)
+		serving.Go(func() {
+			if err := pushtest.Serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if seen != nil {
+					seen(r)
+				}
+				h.ServeHTTP(w, r)
+			})); err != nil {
+				t.Error(err)
+			}
+		})
+		return "http://" + l.Addr().String()
+	}
+	return newTown(t, serve(f), serve(a), serve(w), f, a, w)
+}
+
+func (tn *town) preview(t testing.TB, name string, m push.Message) push.Request {
+	t.Helper()
+	d := tn.devices[name]
+	r, refusal := tn.senders[d.Transport].Preview(d, m)
+	if refusal != nil {
+		t.Fatalf("%s: %+v", name, *refusal)
+	}
+	return r
+}
+
+// work is a planted notification for the device.
+func (tn *town) work(kind registry.Kind, name string, level registry.Level) registry.Work {
+	d := tn.devices[name]
+	d.Content = level
+	return pushtest.Work(kind, d)
+}
+
+// last is the last body that the service accepted, where it is no ciphertext as a whole, and what the device read in it.
+func (tn *town) last(transport registry.Transport) (raw, payload []byte) {
+	switch transport {
+	case registry.FCM:
+		all := tn.fcm.Messages()
+		return all[len(all)-1].Raw, all[len(all)-1].Payload
+	case registry.APNs:
+		all := tn.apns.Messages()
+		return all[len(all)-1].Raw, all[len(all)-1].Payload
+	}
+	all := tn.web.Messages()
+	return nil, all[len(all)-1].Body
+}

@@ -20,6 +20,7 @@ import (
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
+	"idlepush/registry/testenv"
 )
 
 var raw = base64.RawURLEncoding
@@ -166,7 +167,7 @@ func TestTheServiceAcceptsAndRecordsWhatIsValid(t *testing.T) {
 	if status, answer := valid(t, server.URL, second, newKey(t)).send(t, second.Endpoint); status != http.StatusCreated {
 		t.Fatal(status, answer)
 	}
-	all, err := service.Wait(t.Context(), 3)
+	all, err := service.Wait(testenv.Context(t), 3)
 	if err != nil || len(all) != 3 {
 		t.Fatal(all, err)
 	}
@@ -235,8 +236,13 @@ func TestAMessageIsHandedOnInsteadOfRecordedWhereAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	valid(t, server.URL, sub, newKey(t)).send(t, sub.Endpoint)
-	if m := <-got; string(m.Body) != "hello" || m.Endpoint != sub.Endpoint || len(service.Messages()) != 0 {
-		t.Errorf("got %+v, recorded %v", m, service.Messages())
+	select {
+	case m := <-got:
+		if string(m.Body) != "hello" || m.Endpoint != sub.Endpoint || len(service.Messages()) != 0 {
+			t.Errorf("got %+v, recorded %v", m, service.Messages())
+		}
+	default:
+		t.Error("it was answered and not handed on")
 	}
 }
 

@@ -2,6 +2,7 @@ package webpush_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 
 	"idlepush/push/pushtest"
 	"idlepush/push/webpush"
+	"idlepush/registry/testenv"
 )
 
 func TestABrokenNetworkIsTriedAgain(t *testing.T) {
@@ -51,12 +53,12 @@ func TestACanceledSendIsTriedAgain(t *testing.T) {
 	ctx, cancel = context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { expect(t, s.sender.Send(ctx, s.device, message()), retry, "webpush_canceled", s.device) })
-	for s.Requests() == 0 {
-		select {
-		case <-time.After(time.Millisecond):
-		case <-t.Context().Done():
+	testenv.Await(t, "the request is there", func() error {
+		if s.Requests() == 0 {
+			return errors.New("no request")
 		}
-	}
+		return nil
+	})
 	cancel()
 	wg.Wait()
 

@@ -12,13 +12,14 @@ import (
 	"idlepush/push/pushtest"
 	"idlepush/push/webpush"
 	"idlepush/registry"
+	"idlepush/registry/testenv"
 )
 
 func TestAMessageReachesABrowserAsADeclarativePush(t *testing.T) {
 	s := serve(t)
 	o := s.sender.Send(t.Context(), s.device, message())
 	expect(t, o, registry.ResultDelivered, "", s.device)
-	got, err := s.Wait(t.Context(), 1)
+	got, err := s.Wait(testenv.Context(t), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func TestAMessageWithoutALinkIsNotMarkedDeclarative(t *testing.T) {
 	m := message()
 	m.URL = ""
 	s.sender.Send(t.Context(), s.device, m)
-	got, err := s.Wait(t.Context(), 1)
+	got, err := s.Wait(testenv.Context(t), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

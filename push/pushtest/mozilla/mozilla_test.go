@@ -25,6 +25,7 @@ import (
 	"idlepush/push/pushtest/mozilla"
 	"idlepush/push/webpush"
 	"idlepush/registry"
+	"idlepush/registry/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -72,7 +73,7 @@ func start(t *testing.T) (*mozilla.Service, *firefox) {
 
 func (f *firefox) connect(t *testing.T) {
 	t.Helper()
-	conn, _, err := websocket.Dial(t.Context(), "ws://"+f.address+"/", &websocket.DialOptions{Subprotocols: []string{"push-notification"}})
+	conn, _, err := websocket.Dial(testenv.Context(t), "ws://"+f.address+"/", &websocket.DialOptions{Subprotocols: []string{"push-notification"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,14 +88,14 @@ func (f *firefox) connect(t *testing.T) {
 
 func (f *firefox) say(t *testing.T, message object) {
 	t.Helper()
-	if err := wsjson.Write(t.Context(), f.conn, message); err != nil {
+	if err := wsjson.Write(testenv.Context(t), f.conn, message); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (f *firefox) hear(t *testing.T) (m heard) {
 	t.Helper()
-	if err := wsjson.Read(t.Context(), f.conn, &m); err != nil {
+	if err := wsjson.Read(testenv.Context(t), f.conn, &m); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -189,10 +190,10 @@ func TestAPushReachesTheBrowserThatIsThereAndOneThatComesBackInOrder(t *testing.
 	}
 
 	service.Away()
-	if _, _, err := f.conn.Read(t.Context()); err == nil {
+	if _, _, err := f.conn.Read(testenv.Context(t)); err == nil {
 		t.Fatal("the connection lives on")
 	}
-	if _, answer, err := websocket.Dial(t.Context(), "ws://"+f.address+"/", nil); err == nil || answer.StatusCode != http.StatusServiceUnavailable {
+	if _, answer, err := websocket.Dial(testenv.Context(t), "ws://"+f.address+"/", nil); err == nil || answer.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a browser got in: %v", err)
 	}
 	for n, text := range []string{"stale", "second", "newer"} {
@@ -200,9 +201,7 @@ func TestAPushReachesTheBrowserThatIsThereAndOneThatComesBackInOrder(t *testing.
 			t.Fatalf("got %+v", o)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if _, err := service.Wait(ctx, 4); err != nil {
+	if _, err := service.Wait(testenv.Context(t), 4); err != nil {
 		t.Fatal(err)
 	}
 	service.Back()
@@ -267,17 +266,12 @@ func TestAMessageThatOutlivedItsTTLIsNotSent(t *testing.T) {
 	if o := s.send(t, topic(0), "brief", time.Second); o.Result != registry.ResultDelivered {
 		t.Fatalf("got %+v", o)
 	}
-	deadline := time.After(10 * time.Second)
-	for range time.Tick(50 * time.Millisecond) {
-		if messages := service.Messages(); len(messages) == 1 && time.Since(messages[0].At) > messages[0].TTL {
-			break
+	testenv.Await(t, "it came and its TTL is over", func() error {
+		if messages := service.Messages(); len(messages) != 1 || time.Since(messages[0].At) <= messages[0].TTL {
+			return fmt.Errorf("the messages are %+v", messages)
 		}
-		select {
-		case <-deadline:
-			t.Fatal("it never came")
-		default:
-		}
-	}
+		return nil
+	})
 	service.Back()
 	f.connect(t)
 	f.ping(t)

@@ -1,11 +1,14 @@
 package push_test
 
 import (
+	"bytes"
 	"crypto/ecdh"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"idlepush/push"
@@ -13,61 +16,33 @@ import (
 	"idlepush/registry"
 )
 
-// vectors is docs/testdata/vectors.json: what an app's author tests a decryption with.
-type vectors struct {
-	About   string   `json:"about"`
-	Device  vectorOf `json:"device"`
-	Vectors []vector `json:"vectors"`
+// vector is one file of docs/testdata/vectors: what an app's author tests a decryption with.
+type vector struct {
+	About     string        `json:"about"`
+	Device    vectorDevice  `json:"device"`
+	Sender    *vectorSender `json:"sender,omitempty"` // with it the server makes the same bytes
+	Encrypted string        `json:"encrypted"`
+	Expect    expectation   `json:"expect"`
 }
 
-type vectorOf struct {
+type vectorDevice struct {
 	PrivateKey string `json:"private_key"`
 	P256dh     string `json:"p256dh"`
 	Auth       string `json:"auth"`
 }
 
-type vector struct {
-	Name             string `json:"name"`
-	Salt             string `json:"salt"`
-	SenderPrivateKey string `json:"sender_private_key"`
-	Plaintext        string `json:"plaintext"`
-	Encrypted        string `json:"encrypted"`
+type vectorSender struct {
+	PrivateKey string `json:"private_key"`
+	Salt       string `json:"salt"`
 }
 
-// The keys of RFC 8291 appendix A.
-const (
-	vectorDevice = "q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94"
-	vectorP256dh = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
-	vectorAuth   = "BTBZMqHH6r4Tts7J_aSIgg"
-	vectorSender = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"
-)
-
-// makeVectors are the payloads of the kinds at the levels, sealed with a salt for each.
-func makeVectors(t *testing.T) vectors {
-	t.Helper()
-	v := vectors{
-		About:  "Test vectors for docs/apps.md. All but plaintext is base64url without padding; encrypted is what an app finds in data.encrypted (FCM) or encrypted (APNs).",
-		Device: vectorOf{vectorDevice, vectorP256dh, vectorAuth},
-	}
-	add := func(name string, plaintext []byte) {
-		salt := sha256.Sum256([]byte(name))
-		one := vector{Name: name, Salt: base64.RawURLEncoding.EncodeToString(salt[:16]), SenderPrivateKey: vectorSender, Plaintext: string(plaintext)}
-		one.Encrypted = base64.RawURLEncoding.EncodeToString(resealed(t, v.Device, one))
-		v.Vectors = append(v.Vectors, one)
-	}
-	for _, one := range []struct {
-		kind  registry.Kind
-		level registry.Level
-	}{{registry.MailKind, registry.Wake}, {registry.MailKind, registry.Preview}, {registry.SummaryKind, registry.Subject},
-		{registry.ClearKind, registry.Subject}, {registry.AttentionKind, registry.Subject}, {registry.TestKind, registry.Subject}} {
-		m := push.Render(pushtest.Work(one.kind, registry.Device{Content: one.level}), "https://push.example.org/")
-		add(string(one.kind)+", "+string(one.level), m.Payload)
-	}
-	strange := pushtest.Work(registry.MailKind, registry.Device{Content: registry.Preview})
-	strange.Notification.Content = registry.Content{From: "Grüße 𝄞", Subject: `"quoted" \ <&> é`, Preview: "日本語"}
-	add("mail, text beyond ASCII", push.Render(strange, "https://push.example.org/").Payload)
-	return v
+// expectation is what must come out. With both, either will do.
+type expectation struct {
+	Plaintext *string          `json:"plaintext,omitempty"`
+	Failure   pushtest.Failure `json:"failure,omitempty"`
 }
+
+const vectorFolder = "../docs/testdata/vectors"
 
 func fatal(t testing.TB, err error) {
 	t.Helper()
@@ -83,44 +58,92 @@ func unbase64url(t *testing.T, text string) []byte {
 	return value
 }
 
-func resealed(t *testing.T, to vectorOf, v vector) []byte {
+// receiver is the device of a vector.
+func (v vector) receiver(t *testing.T) *pushtest.Receiver {
 	t.Helper()
-	sender, err := ecdh.P256().NewPrivateKey(unbase64url(t, v.SenderPrivateKey))
-	fatal(t, err)
-	body, err := push.SealWith([]byte(v.Plaintext), registry.Keys{P256dh: to.P256dh, Auth: to.Auth}, unbase64url(t, v.Salt), sender)
-	fatal(t, err)
-	return body
-}
-
-// TestTheVectorsForAppsAreWhatIsSentAndCanBeRead: they are sealed to exactly these bytes, and a decryption that shares no code reads them.
-func TestTheVectorsForAppsAreWhatIsSentAndCanBeRead(t *testing.T) {
-	const path = "../docs/testdata/vectors.json"
-	if *push.UpdateGolden {
-		text, err := json.MarshalIndent(makeVectors(t), "", "  ")
-		fatal(t, err)
-		fatal(t, os.WriteFile(path, append(text, '\n'), 0o644))
-	}
-	text, err := os.ReadFile(path)
-	fatal(t, err)
-	var v vectors
-	fatal(t, json.Unmarshal(text, &v))
 	private, err := ecdh.P256().NewPrivateKey(unbase64url(t, v.Device.PrivateKey))
 	fatal(t, err)
-	receiver := pushtest.ReceiverOf(private, unbase64url(t, v.Device.Auth))
-	if receiver.Keys() != (registry.Keys{P256dh: v.Device.P256dh, Auth: v.Device.Auth}) {
-		t.Error("p256dh is not the public key of private_key")
-	}
+	return pushtest.ReceiverOf(private, unbase64url(t, v.Device.Auth))
+}
+
+// file is how a vector is written.
+func (v vector) file(t *testing.T) []byte {
+	t.Helper()
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	fatal(t, e.Encode(v))
+	return text.Bytes()
+}
+
+// TestTheVectorsForAppsAreThoseOfThisTest: each file is there, none is left over, and each is right to the byte.
+func TestTheVectorsForAppsAreThoseOfThisTest(t *testing.T) {
 	want := makeVectors(t)
-	if len(v.Vectors) != len(want.Vectors) {
-		t.Fatalf("%d vectors, want %d", len(v.Vectors), len(want.Vectors))
+	if *push.UpdateGolden {
+		fatal(t, os.RemoveAll(vectorFolder))
+		fatal(t, os.MkdirAll(vectorFolder, 0o755))
+		for name, v := range want {
+			fatal(t, os.WriteFile(filepath.Join(vectorFolder, name+".json"), v.file(t), 0o644))
+		}
 	}
-	for i, one := range v.Vectors {
-		if one != want.Vectors[i] {
-			t.Errorf("%s: it is now %+v", one.Name, want.Vectors[i])
+	files, err := os.ReadDir(vectorFolder)
+	fatal(t, err)
+	if len(files) != len(want) {
+		t.Errorf("%d files for %d vectors", len(files), len(want))
+	}
+	for name, v := range want {
+		text, err := os.ReadFile(filepath.Join(vectorFolder, name+".json"))
+		fatal(t, err)
+		if !bytes.Equal(text, v.file(t)) {
+			t.Errorf("%s is now\n%s", name, v.file(t))
 		}
-		plaintext, err := receiver.Decrypt(unbase64url(t, one.Encrypted))
-		if err != nil || string(plaintext) != one.Plaintext {
-			t.Errorf("%s: it is read as %q, %v", one.Name, plaintext, err)
-		}
+	}
+}
+
+// TestTheVectorsForAppsComeOutAsTheySay holds the phones of the stand-ins to every file, and so every file to a decryption
+// that shares no code with what made it.
+func TestTheVectorsForAppsComeOutAsTheySay(t *testing.T) {
+	page, err := os.ReadFile("../docs/apps.md")
+	fatal(t, err)
+	files, err := filepath.Glob(vectorFolder + "/*.json")
+	fatal(t, err)
+	if len(files) < 40 {
+		t.Fatalf("%d files", len(files))
+	}
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		fatal(t, err)
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) {
+			var v vector
+			d := json.NewDecoder(bytes.NewReader(text))
+			d.DisallowUnknownFields()
+			fatal(t, d.Decode(&v))
+			r := v.receiver(t)
+			if r.Keys() != (registry.Keys{P256dh: v.Device.P256dh, Auth: v.Device.Auth}) {
+				t.Error("p256dh is not the public key of private_key")
+			}
+			got, err := r.Open(v.Encrypted)
+			switch {
+			case v.Expect.Failure == "":
+				if err != nil || string(got) != *v.Expect.Plaintext {
+					t.Errorf("read as %q, %v", got, err)
+				}
+			case !errors.Is(err, v.Expect.Failure) || got != nil:
+				t.Errorf("read as %q, %v; want the failure %q", got, err, v.Expect.Failure)
+			}
+			if f := v.Expect.Failure; f != "" && !bytes.Contains(page, []byte("`"+f+"`")) {
+				t.Errorf("docs/apps.md does not tell of the failure %q", f)
+			}
+			if v.Sender != nil {
+				sender, err := ecdh.P256().NewPrivateKey(unbase64url(t, v.Sender.PrivateKey))
+				fatal(t, err)
+				sent, err := push.SealWith([]byte(*v.Expect.Plaintext), r.Keys(), unbase64url(t, v.Sender.Salt), sender)
+				fatal(t, err)
+				if base64.RawURLEncoding.EncodeToString(sent) != v.Encrypted {
+					t.Error("the server sends other bytes")
+				}
+			}
+		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -246,11 +245,7 @@ func open(clear, encrypted string, receiver *Receiver) ([]byte, error) {
 	if clear != "" {
 		return nil, fmt.Errorf("a phone with keys was sent idlepush in the clear")
 	}
-	body, err := base64.RawURLEncoding.Strict().DecodeString(encrypted)
-	if err != nil {
-		return nil, fmt.Errorf("encrypted is not base64url without padding")
-	}
-	text, err := receiver.Decrypt(body)
+	text, err := receiver.Open(encrypted)
 	if err != nil {
 		return nil, fmt.Errorf("decrypt: %w", err)
 	}

@@ -9,9 +9,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"idlepush/registry"
 )
@@ -44,30 +44,57 @@ func (r *Receiver) Keys() registry.Keys {
 	}
 }
 
+// Failure is why a message is not opened. docs/apps.md tells apps what each means.
+type Failure string
+
+// The failures, in the order in which Open looks for them.
+const (
+	BadBase64     Failure = "base64"        // the text is not base64url without padding
+	BadLength     Failure = "length"        // no room for header, delimiter and tag; or more than 4096 bytes
+	BadKeyID      Failure = "key id length" // it is not 65
+	BadRecordSize Failure = "record size"   // less than 18, or than the one record that is there
+	BadPoint      Failure = "point"         // the key id is no uncompressed point on P-256
+	BadTag        Failure = "tag"           // encrypted to other keys, cut or changed
+	BadPadding    Failure = "padding"       // before the zeros at the end is no 2
+)
+
+// Error implements error.
+func (f Failure) Error() string { return string(f) }
+
 const (
 	header  = 16 + 4 + 1 + 65 // salt, record size, length of the key id, key id
 	minBody = header + 17     // with a delimiter and a tag
 )
 
+// Open is Decrypt for a text of FCM's or APNs': the body in base64url without padding.
+func (r *Receiver) Open(encrypted string) ([]byte, error) {
+	body, err := base64.RawURLEncoding.Strict().DecodeString(encrypted)
+	if err != nil || strings.ContainsAny(encrypted, "\r\n") { // which encoding/base64 ignores
+		return nil, fmt.Errorf("%w: encrypted is not base64url without padding", BadBase64)
+	}
+	return r.Decrypt(body)
+}
+
 // Decrypt opens a body of content coding aes128gcm (RFC 8188, RFC 8291) and is as strict as the strictest receiver: one
-// record, a 65 byte key id, the delimiter of the last record and zeros for padding, at most 4096 bytes in all.
+// record, a 65 byte key id, the delimiter of the last record and zeros for padding, at most 4096 bytes in all. Its error is a
+// Failure, with more about it.
 func (r *Receiver) Decrypt(body []byte) ([]byte, error) {
 	if len(body) > 4096 {
-		return nil, fmt.Errorf("body of %d bytes, 4096 fit", len(body))
+		return nil, fmt.Errorf("%w: body of %d bytes, 4096 fit", BadLength, len(body))
 	}
 	if len(body) < minBody {
-		return nil, fmt.Errorf("body of %d bytes is shorter than header and tag", len(body))
+		return nil, fmt.Errorf("%w: body of %d bytes is shorter than header and tag", BadLength, len(body))
 	}
 	salt, size, sender, record := body[:16], binary.BigEndian.Uint32(body[16:]), body[21:header], body[header:]
 	if body[20] != 65 {
-		return nil, fmt.Errorf("key id of %d bytes, want 65", body[20])
+		return nil, fmt.Errorf("%w: %d, want 65", BadKeyID, body[20])
 	}
 	if size < 18 || uint64(len(record)) > uint64(size) {
-		return nil, fmt.Errorf("record size %d for %d bytes: more than one record", size, len(record))
+		return nil, fmt.Errorf("%w: %d for %d bytes", BadRecordSize, size, len(record))
 	}
 	public, err := ecdh.P256().NewPublicKey(sender)
 	if err != nil {
-		return nil, fmt.Errorf("key id: %w", err)
+		return nil, fmt.Errorf("%w: %w", BadPoint, err)
 	}
 	shared, err := r.private.ECDH(public)
 	if err != nil {
@@ -88,7 +115,7 @@ func (r *Receiver) Decrypt(body []byte) ([]byte, error) {
 	}
 	padded, err := aead.Open(nil, nonce, record, nil)
 	if err != nil {
-		return nil, fmt.Errorf("open the record: %w", err)
+		return nil, fmt.Errorf("%w: %w", BadTag, err)
 	}
 	for i, b := range slices.Backward(padded) {
 		switch b {
@@ -96,10 +123,10 @@ func (r *Receiver) Decrypt(body []byte) ([]byte, error) {
 		case 2:
 			return padded[:i], nil
 		default:
-			return nil, errors.New("the record does not end in the delimiter of the last record and zeros")
+			return nil, fmt.Errorf("%w: the record ends in %d before its zeros, want 2", BadPadding, b)
 		}
 	}
-	return nil, errors.New("the record has no delimiter")
+	return nil, fmt.Errorf("%w: the record has no delimiter", BadPadding)
 }
 
 func mac(key, data []byte) []byte {

@@ -29,11 +29,12 @@ var mayImport = map[string][]string{
 	"idlepush/web/browsertest":       {"idlepush/registry/testenv"},
 	"idlepush/cmd/idlepush": {"idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/push", "idlepush/push/fcm",
 		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/web"},
-	"idlepush/push/pushtest/services": {}, // only tests
+	"idlepush/push/pushtest/sendertest": {"idlepush/push", "idlepush/push/pushtest", "idlepush/push/pushtest/ordeal", "idlepush/registry"},
+	"idlepush/push/pushtest/services":   {}, // only tests
 }
 
 // forTests are the rooms that only tests use, and that may therefore know testing.
-var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest", "idlepush/push/pushtest/ordeal", "idlepush/web/browsertest"}
+var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest", "idlepush/push/pushtest/ordeal", "idlepush/push/pushtest/sendertest", "idlepush/web/browsertest"}
 
 // oneRoom are the libraries that only one room may know.
 var oneRoom = map[string][]string{

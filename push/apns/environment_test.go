@@ -1,15 +1,14 @@
 package apns
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"idlepush/push/pushtest"
+	"idlepush/push/pushtest/sendertest"
 	"idlepush/registry"
 )
 
@@ -40,29 +39,13 @@ func both(t *testing.T) (*apple, *Sender) {
 		t.Fatal(err)
 	}
 	a.production, a.sandbox = production, production.Sandbox()
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
 	for host, apns := range map[string]*pushtest.APNs{"api.push.apple.com": a.production, "api.sandbox.push.apple.com": a.sandbox} {
 		pipes := pushtest.NewPipes()
-		wg.Go(func() {
-			if err := pushtest.Serve(ctx, pipes, apns); err != nil {
-				t.Error(err)
-			}
-		})
 		base := transport()
 		base.DialContext = pipes.DialContext
-		t.Cleanup(base.CloseIdleConnections)
+		sendertest.Serve(t, apns, pipes, base.CloseIdleConnections)
 		a.hosts[host] = base
 	}
-	t.Cleanup(func() {
-		cancel()
-		for _, base := range a.hosts {
-			base.(*http.Transport).CloseIdleConnections()
-		}
-		wg.Wait()
-		unviolated(t, a.production)
-		unviolated(t, a.sandbox)
-	})
 	c := config(a.production)
 	c.Endpoint = ""
 	sender, err := newSender(c, a)

@@ -8,6 +8,7 @@ import (
 
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/ordeal"
+	"idlepush/push/pushtest/sendertest"
 	"idlepush/registry"
 )
 
@@ -15,42 +16,22 @@ func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
-		var faults []func(string)
-		add := func(f pushtest.Fault, r registry.Result) {
-			if f.Times = 0; r == retryResult || r == brokenSetup {
-				faults = append(faults, func(address string) { apns.Fail(address, f) })
-			}
+		o := sendertest.Ordeal[pushtest.APNsMessage]{Record: &apns.Record, Sender: sender,
+			Join: sendertest.Phones(t, func(r *pushtest.Receiver) registry.Device {
+				return registry.Device{Transport: registry.APNs, Environment: registry.Production, Token: registry.Secret(apns.Register(r))}
+			}),
+			Read: func(m pushtest.APNsMessage) ordeal.Push { return ordeal.Push{Address: m.Token, Payload: m.Payload} },
 		}
 		for row, answers := range samples {
 			for _, c := range answers {
 				if c.after <= time.Hour && !strings.HasSuffix(row, string(ownTopic)) {
-					add(c.fault, c.result)
+					o.Add(c.fault, c.result)
 				}
 			}
 		}
-		for _, c := range breaks {
-			add(c.fault, c.result)
+		for _, b := range breaks {
+			o.Add(b.Fault, b.Result)
 		}
-		encrypted, err := pushtest.NewReceiver()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var receiver *pushtest.Receiver
-		ordeal.Run(t, ordeal.Service{Sender: sender, Faults: faults, Heal: apns.Heal,
-			Join: func() registry.Device {
-				d := registry.Device{Transport: registry.APNs, Environment: registry.Production, Token: registry.Secret(apns.Register(receiver))}
-				if receiver != nil {
-					keys := receiver.Keys()
-					d.Encryption = &keys
-				}
-				receiver = encrypted // of all but the first
-				return d
-			},
-			Pushes: func() (all []ordeal.Push) {
-				for _, m := range apns.Messages() {
-					all = append(all, ordeal.Push{Address: m.Token, Payload: m.Payload})
-				}
-				return all
-			}})
+		o.Run(t)
 	})
 }

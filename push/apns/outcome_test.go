@@ -7,7 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/push"
 	"idlepush/push/pushtest"
+	"idlepush/push/pushtest/sendertest"
 	"idlepush/registry"
 )
 
@@ -237,41 +239,23 @@ func TestATokenThatIsNoTokenNeverBecomesPartOfARequest(t *testing.T) {
 }
 
 // breaks are the ways in which an exchange can go wrong, and what is to come of each.
-var breaks = map[string]struct {
-	fault   pushtest.Fault
-	result  registry.Result
-	code    string
-	unknown bool
-	reached int // times that the phone has the message before it is sent again
-}{
-	"no answer":                 {pushtest.Fault{Hang: true}, retryResult, "apns_timeout", true, 0},
-	"no answer, but accepted":   {pushtest.Fault{Hang: true, Accepted: true}, retryResult, "apns_timeout", true, 1},
-	"connection lost":           {pushtest.Fault{Drop: true}, retryResult, "apns_unreachable", true, 0},
-	"answer lost":               {pushtest.Fault{Drop: true, Accepted: true}, retryResult, "apns_unreachable", true, 1},
-	"half of the success":       {pushtest.Fault{Status: 200, Half: true}, retryResult, "apns_unreachable", true, 1},
-	"half of what is an outage": {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retryResult, "apns_unreachable", true, 0},
-	"half of what is gone":      {pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`, Half: true}, retryResult, "apns_unreachable", true, 0},
-	"GOAWAY":                    {pushtest.Fault{Status: 503, Reason: "Shutdown", GoAway: true}, retryResult, "apns_shutdown", false, 0},
-	"an outage's page":          {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retryResult, "apns_service_unavailable", false, 0},
-	"a page that was not found": {pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, retryResult, "apns_unknown", false, 0},
+var breaks = map[string]sendertest.Break{
+	"no answer":                 {Fault: pushtest.Fault{Hang: true}, Result: retryResult, Code: "apns_timeout", Unknown: true},
+	"no answer, but accepted":   {Fault: pushtest.Fault{Hang: true, Accepted: true}, Result: retryResult, Code: "apns_timeout", Unknown: true, Reached: 1},
+	"connection lost":           {Fault: pushtest.Fault{Drop: true}, Result: retryResult, Code: "apns_unreachable", Unknown: true},
+	"answer lost":               {Fault: pushtest.Fault{Drop: true, Accepted: true}, Result: retryResult, Code: "apns_unreachable", Unknown: true, Reached: 1},
+	"half of the success":       {Fault: pushtest.Fault{Status: 200, Half: true}, Result: retryResult, Code: "apns_unreachable", Unknown: true, Reached: 1},
+	"half of what is an outage": {Fault: pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, Result: retryResult, Code: "apns_unreachable", Unknown: true},
+	"half of what is gone":      {Fault: pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`, Half: true}, Result: retryResult, Code: "apns_unreachable", Unknown: true},
+	"GOAWAY":                    {Fault: pushtest.Fault{Status: 503, Reason: "Shutdown", GoAway: true}, Result: retryResult, Code: "apns_shutdown"},
+	"an outage's page":          {Fault: pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, Result: retryResult, Code: "apns_service_unavailable"},
+	"a page that was not found": {Fault: pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, Result: retryResult, Code: "apns_unknown"},
 }
 
 // TestWhateverBreaksTheMessageIsKeptAndSentAgain: an answer that is not whole is none, for its status may belong to something in between.
 func TestWhateverBreaksTheMessageIsKeptAndSentAgain(t *testing.T) {
-	for name, c := range breaks {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				apns, sender := service(t)
-				token := apns.Register(nil)
-				c.fault.Times = 1
-				apns.Fail(token, c.fault)
-				o := sender.Send(t.Context(), device(token), message())
-				expect(t, o, registry.Outcome{Result: c.result, Code: c.code}, token, "<h1>")
-				if o.Unknown != c.unknown || apns.Requests() != 1 || len(apns.Messages()) != c.reached {
-					t.Errorf("unknown %v after %d requests, and %d messages came, want %v, 1, %d", o.Unknown, apns.Requests(), len(apns.Messages()), c.unknown, c.reached)
-				}
-				expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: registry.ResultDelivered})
-			})
-		})
-	}
+	sendertest.KeptAndSentAgain(t, breaks, func(t *testing.T) (*pushtest.Record[pushtest.APNsMessage], push.Sender, registry.Device) {
+		apns, sender := service(t)
+		return &apns.Record, sender, device(apns.Register(nil))
+	})
 }

@@ -15,6 +15,7 @@ import (
 
 	"idlepush/push"
 	"idlepush/push/pushtest"
+	"idlepush/push/pushtest/sendertest"
 	"idlepush/push/webpush"
 	"idlepush/registry"
 )
@@ -58,7 +59,7 @@ func serve(t testing.TB) *service {
 	server.StartTLS()
 	t.Cleanup(func() {
 		server.Close()
-		unviolated(t, s.WebPush)
+		sendertest.Unviolated(t, s.WebPush)
 	})
 	s.origin, s.roots = server.URL, x509.NewCertPool()
 	s.roots.AddCert(server.Certificate())
@@ -71,14 +72,6 @@ func serve(t testing.TB) *service {
 	}
 	s.device = s.subscribe(t, key)
 	return s
-}
-
-// unviolated fails a test whose requests a push service would not have taken. One that provokes that forgives it.
-func unviolated(t testing.TB, service *pushtest.WebPush) {
-	t.Helper()
-	for _, v := range service.Forgive() {
-		t.Errorf("a push service would not have taken it: %s", v)
-	}
 }
 
 func (s *service) subscribe(t testing.TB, key string) registry.Device {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"idlepush/push/pushtest"
+	"idlepush/push/pushtest/sendertest"
 	"idlepush/push/webpush"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
@@ -56,7 +57,7 @@ func TestAMessageReachesAUnifiedPushServerOverPlainHTTPWherePermitted(t *testing
 	if got := service.Messages(); len(got) != 1 {
 		t.Errorf("got %v", got)
 	}
-	unviolated(t, service)
+	sendertest.Unviolated(t, service)
 }
 
 func TestAMessageWithoutALinkIsNotMarkedDeclarative(t *testing.T) {

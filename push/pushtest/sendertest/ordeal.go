@@ -1,0 +1,63 @@
+package sendertest
+
+import (
+	"testing"
+
+	"idlepush/push"
+	"idlepush/push/pushtest"
+	"idlepush/push/pushtest/ordeal"
+	"idlepush/registry"
+)
+
+// Ordeal is an ordeal of a sender whose stand-in keeps a Record.
+type Ordeal[M any] struct {
+	Record *pushtest.Record[M]
+	Sender push.Sender
+	Join   func() registry.Device // gives the service one more phone
+	Read   func(M) ordeal.Push
+
+	faults []func(address string)
+}
+
+// Add lets a fault happen, for as long as it lasts, if its result says nothing of the message or the device.
+func (o *Ordeal[M]) Add(f pushtest.Fault, result registry.Result) {
+	if result == registry.ResultRetry || result == registry.ResultMisconfigured {
+		f.Times = 0
+		o.AddFunc(func(address string) { o.Record.Fail(address, f) })
+	}
+}
+
+// AddFunc lets something else happen.
+func (o *Ordeal[M]) AddFunc(fault func(address string)) { o.faults = append(o.faults, fault) }
+
+// Run must be called in a synctest bubble.
+func (o *Ordeal[M]) Run(t *testing.T) {
+	t.Helper()
+	ordeal.Run(t, ordeal.Service{Sender: o.Sender, Faults: o.faults, Heal: o.Record.Heal, Join: o.Join,
+		Pushes: func() (all []ordeal.Push) {
+			for _, m := range o.Record.Messages() {
+				all = append(all, o.Read(m))
+			}
+			return all
+		}})
+}
+
+// Phones makes devices out of those that register enrols with a receiver. The first takes what is in the clear, all others
+// what is encrypted to them.
+func Phones(t *testing.T, register func(*pushtest.Receiver) registry.Device) (join func() registry.Device) {
+	t.Helper()
+	encrypted, err := pushtest.NewReceiver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var receiver *pushtest.Receiver
+	return func() registry.Device {
+		d := register(receiver)
+		if receiver != nil {
+			keys := receiver.Keys()
+			d.Encryption = &keys
+		}
+		receiver = encrypted
+		return d
+	}
+}

@@ -22,14 +22,14 @@ func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
 			}),
 			Read: func(m pushtest.APNsMessage) ordeal.Push { return ordeal.Push{Address: m.Token, Payload: m.Payload} },
 		}
-		for row, answers := range samples {
+		for row, answers := range sendertest.Sorted(samples) {
 			for _, c := range answers {
 				if c.after <= time.Hour && !strings.HasSuffix(row, string(ownTopic)) {
 					o.Add(c.fault, c.result)
 				}
 			}
 		}
-		for _, b := range breaks {
+		for _, b := range sendertest.Sorted(breaks) {
 			o.Add(b.Fault, b.Result)
 		}
 		o.Run(t)

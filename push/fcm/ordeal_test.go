@@ -21,17 +21,17 @@ func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
 			}),
 			Read: func(m pushtest.FCMMessage) ordeal.Push { return ordeal.Push{Address: m.Token, Payload: m.Payload} },
 		}
-		for _, answers := range samples {
+		for _, answers := range sendertest.Sorted(samples) {
 			for _, c := range answers {
 				if c.after <= time.Hour {
 					o.Add(c.fault, c.result)
 				}
 			}
 		}
-		for _, b := range breaks {
+		for _, b := range sendertest.Sorted(breaks) {
 			o.Add(b.Fault, b.Result)
 		}
-		for _, c := range grants {
+		for _, c := range sendertest.Sorted(grants) {
 			c.fault.Times = 0
 			o.AddFunc(func(string) { fcm.FailGrant(c.fault) })
 		}

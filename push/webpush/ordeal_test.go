@@ -34,12 +34,12 @@ func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
 				return ordeal.Push{Address: m.Endpoint, Payload: p.Idlepush}
 			},
 		}
-		for _, row := range samples {
+		for _, row := range sendertest.Sorted(samples) {
 			for _, c := range row {
 				o.Add(pushtest.Fault{Status: c.status, Body: c.body}, c.result)
 			}
 		}
-		for _, c := range breaks {
+		for _, c := range sendertest.Sorted(breaks) {
 			o.Add(c.fault, c.result)
 		}
 		o.Add(pushtest.Fault{Hang: true, Accepted: true}, retry)

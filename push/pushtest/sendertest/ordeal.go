@@ -1,6 +1,9 @@
 package sendertest
 
 import (
+	"iter"
+	"maps"
+	"slices"
 	"testing"
 
 	"idlepush/push"
@@ -40,6 +43,17 @@ func (o *Ordeal[M]) Run(t *testing.T) {
 			}
 			return all
 		}})
+}
+
+// Sorted goes through a table in the order of its keys, so that a seed repeats an ordeal.
+func Sorted[V any](table map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, key := range slices.Sorted(maps.Keys(table)) {
+			if !yield(key, table[key]) {
+				return
+			}
+		}
+	}
 }
 
 // Phones makes devices out of those that register enrols with a receiver. The first takes what is in the clear, all others

@@ -13,15 +13,23 @@ func TestAProviderTokenIsUsedForFiftyMinutesAndThenRenewedByTheRules(t *testing.
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
-		tokens := make(map[string]bool)
-		for range 30 { // two and a half hours
+		var renewed []time.Time
+		last := ""
+		for range 180 { // three hours
 			expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
-			tokens[sender.provider.bearer] = true
-			time.Sleep(5 * time.Minute)
+			if bearer := sender.provider.bearer; bearer != last {
+				last, renewed = bearer, append(renewed, time.Now())
+			}
+			time.Sleep(time.Minute)
 		}
 		// The first one's time had begun before.
-		if len(tokens) != 4 || apns.Requests() != 30 {
-			t.Errorf("%d provider tokens and %d requests, want 4 and 30", len(tokens), apns.Requests())
+		if len(renewed) < 4 || apns.Requests() != 180 {
+			t.Fatalf("%d provider tokens and %d requests", len(renewed), apns.Requests())
+		}
+		for i, at := range renewed[2:] {
+			if life := at.Sub(renewed[i+1]); life != 50*time.Minute {
+				t.Errorf("a provider token was used for %v", life)
+			}
 		}
 	})
 }

@@ -1,0 +1,159 @@
+package services_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"idlepush/push"
+	"idlepush/push/pushtest"
+	"idlepush/registry"
+)
+
+// holds fails unless the words stand in a page of the docs, which then must be changed with what the test holds.
+func holds(t *testing.T, page string, words ...string) {
+	t.Helper()
+	text, err := os.ReadFile("../../../" + page)
+	fatal(t, err)
+	for _, w := range words {
+		if !strings.Contains(string(text), w) {
+			t.Errorf("%s no longer says %q", page, w)
+		}
+	}
+}
+
+// TestWhatIsTooLargeIsSoFromTheByteThatTheREADMESays: a message that fills the limit is sent as it is, and of one that is a
+// byte larger nothing can be sent, for it cannot be shortened.
+func TestWhatIsTooLargeIsSoFromTheByteThatTheREADMESays(t *testing.T) {
+	holds(t, "README.md", "2500 bytes for Web Push before it is encrypted, 4096 for FCM and APNs")
+	tn := quietTown(t)
+	for name, c := range map[string]struct {
+		most int
+		size func(push.Request) int
+		code string
+	}{
+		"webpush":     {2500, func(r push.Request) int { return len(r.Plaintext) }, "webpush_unsendable"},
+		"unifiedpush": {2500, func(r push.Request) int { return len(r.Plaintext) }, "webpush_unsendable"},
+		"apns":        {4096, func(r push.Request) int { return len(r.Body) }, "apns_too_large"},
+		"fcm":         {4096, fcmSize(t), "fcm_too_large"},
+	} {
+		d := tn.devices[name]
+		at := func(extra int) (push.Request, *registry.Outcome) {
+			return tn.senders[d.Transport].Preview(d, push.Message{ID: strings.Repeat("i", 32), Title: "t", Neutral: "n", Payload: []byte(`"` + strings.Repeat("x", extra) + `"`)})
+		}
+		r, refused := at(0)
+		if refused != nil {
+			t.Fatalf("%s: %+v", name, *refused)
+		}
+		room := c.most - c.size(r)
+		if r, refused = at(room); refused != nil || c.size(r) != c.most {
+			t.Errorf("%s: %d bytes, %+v, want %d and no refusal", name, c.size(r), refused, c.most)
+		}
+		if _, refused = at(room + 1); refused == nil || refused.Code != c.code {
+			t.Errorf("%s: of %d bytes it is %+v, want %s", name, c.most+1, refused, c.code)
+		}
+	}
+}
+
+// fcmSize counts as FCM does: keys and values.
+func fcmSize(t *testing.T) func(push.Request) int {
+	return func(r push.Request) (size int) {
+		var m struct {
+			Message struct{ Data map[string]string }
+		}
+		fatal(t, json.Unmarshal(r.Body, &m))
+		for key, value := range m.Message.Data {
+			size += len(key) + len(value)
+		}
+		return size
+	}
+}
+
+// TestAServiceSeesASizeToTheNearest256Bytes: however long the subject is, of a message that is encrypted.
+func TestAServiceSeesASizeToTheNearest256Bytes(t *testing.T) {
+	holds(t, "README.md", "its size to the nearest 256 bytes")
+	holds(t, "docs/apps.md", "it is padded to multiples of 256 bytes")
+	tn := quietTown(t)
+	for _, name := range []string{"webpush", "unifiedpush", "fcm-encrypted", "apns-encrypted"} {
+		sizes := make(map[int]bool)
+		for n := range 240 {
+			w := tn.work(registry.MailKind, name, registry.Subject)
+			w.Notification.Content.Subject = strings.Repeat("x", n)
+			body := tn.preview(t, name, push.Render(w, home)).Body
+			if found := ciphertext.FindSubmatch(body); found != nil {
+				body = decode(t, string(found[1]))
+			}
+			record := len(body) - 86 - 16 // without header and tag
+			if record%256 != 0 {
+				t.Fatalf("%s: a record of %d bytes", name, record)
+			}
+			sizes[record] = true
+		}
+		if len(sizes) > 4 { // the subject is there up to three times
+			t.Errorf("%s: 240 subjects have %d sizes", name, len(sizes))
+		}
+	}
+}
+
+// TestAnIDHas32CharactersAndIsWhatEveryServiceCollapsesBy: it is the Web Push Topic, the tag and the APNs collapse id.
+func TestAnIDHas32CharactersAndIsWhatEveryServiceCollapsesBy(t *testing.T) {
+	holds(t, "docs/apps.md", "| `id` | wake | 32 characters, the same however often it is sent |")
+	holds(t, "README.md", "it is the Web Push `Topic`, the\ntag and the APNs collapse id")
+	synctest.Test(t, func(t *testing.T) {
+		tn := quietTown(t)
+		for name, d := range tn.devices {
+			w := tn.work(registry.MailKind, name, registry.Subject)
+			id := w.Notification.ID
+			if len(id) != 32 {
+				t.Fatalf("%q has %d characters", id, len(id))
+			}
+			r := tn.preview(t, name, push.Render(w, home))
+			if said := told(t, r)["id"]; said != id {
+				t.Errorf("%s: the id is %v, want %s", name, said, id)
+			}
+			switch d.Transport {
+			case registry.APNs:
+				if got := r.Header.Get("Apns-Collapse-Id"); got != id {
+					t.Errorf("%s: the collapse id is %q", name, got)
+				}
+			case registry.WebPush, registry.UnifiedPush:
+				if got := r.Header.Get("Topic"); got != id || !strings.Contains(string(r.Plaintext), `"tag":"`+id+`"`) {
+					t.Errorf("%s: the topic is %q in %s", name, got, r.Plaintext)
+				}
+			}
+		}
+	})
+}
+
+func decode(t *testing.T, text string) []byte {
+	t.Helper()
+	value, err := base64.RawURLEncoding.DecodeString(text)
+	fatal(t, err)
+	return value
+}
+
+// TestTheKeysOfADeviceHave65And16Bytes holds a registration to what the docs say of its keys.
+func TestTheKeysOfADeviceHave65And16Bytes(t *testing.T) {
+	holds(t, "README.md", "`p256dh` is a public key on P-256 (65 bytes), `auth` 16 random bytes")
+	holds(t, "docs/apps.md", "`p256dh` is the public key as an uncompressed point: 65 bytes, the first of them 4", "`auth`: 16 random bytes")
+	r, err := pushtest.NewReceiver()
+	fatal(t, err)
+	good := r.Keys()
+	point, auth := decode(t, good.P256dh), decode(t, good.Auth)
+	if len(point) != 65 || point[0] != 4 || len(auth) != 16 {
+		t.Fatalf("a point of %d bytes that begins with %d, and auth of %d", len(point), point[0], len(auth))
+	}
+	for _, bad := range []registry.Keys{
+		{P256dh: base64.RawURLEncoding.EncodeToString(point[:64]), Auth: good.Auth}, {P256dh: base64.RawURLEncoding.EncodeToString(append(point[:65:65], 0)), Auth: good.Auth},
+		{P256dh: base64.RawURLEncoding.EncodeToString(append([]byte{5}, point[1:]...)), Auth: good.Auth},
+		{P256dh: good.P256dh, Auth: base64.RawURLEncoding.EncodeToString(auth[:15])}, {P256dh: good.P256dh, Auth: base64.RawURLEncoding.EncodeToString(append(auth[:16:16], 0))},
+	} {
+		if push.CheckKeys(bad) == nil {
+			t.Errorf("%+v is taken", bad)
+		}
+	}
+	fatal(t, push.CheckKeys(good))
+}

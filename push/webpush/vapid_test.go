@@ -103,14 +103,15 @@ func TestRejectionsOfOneTokenByManySendsRenewItOnceInAnHour(t *testing.T) {
 }
 
 func TestTokensOfEndlessOriginsTakeBoundedMemory(t *testing.T) {
-	v := newVAPID(t)
+	v, most := newVAPID(t), 0
 	for i := range 3 * 256 {
 		if _, err := v.token(audience{fmt.Sprintf("https://%d.example.org", i), "mailto:a@example.org"}); err != nil {
 			t.Fatal(err)
 		}
-		if len(v.tokens) > 256 {
-			t.Fatalf("%d tokens are kept", len(v.tokens))
-		}
+		most = max(most, len(v.tokens))
+	}
+	if most != 256 {
+		t.Errorf("%d tokens are kept, want 256", most)
 	}
 }
 

@@ -113,64 +113,38 @@ var samples = map[string][]said{
 	},
 }
 
-// rowName names a row of the table as samples does.
-func rowName(i int) string {
-	row := table[i]
-	name := fmt.Sprint(row.from)
-	if row.to != row.from {
-		name += fmt.Sprint("-", row.to)
-	}
-	for _, more := range []string{row.reason, string(row.when)} {
-		if more != "" {
-			name += " " + more
+// rows names the rows of the table as samples does.
+func rows() (names []string) {
+	for _, row := range table {
+		name := fmt.Sprint(row.from)
+		if row.to != row.from {
+			name += fmt.Sprint("-", row.to)
 		}
+		for _, more := range []string{row.reason, string(row.when)} {
+			if more != "" {
+				name += " " + more
+			}
+		}
+		names = append(names, name)
 	}
-	return name
+	return names
 }
 
 func TestEveryRowOfTheTableHasItsOutcomeAfterOneRequest(t *testing.T) {
-	rows := make(map[string]bool)
-	for i := range table {
-		name := rowName(i)
-		rows[name] = true
-		if len(samples[name]) == 0 {
-			t.Errorf("the row %s is not tested", name)
-		}
-		for _, c := range samples[name] {
-			t.Run(fmt.Sprint(name, "/", c.fault.Status, " ", c.fault.Reason), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					apns, sender := service(t)
-					d := device(apns.Register(nil))
-					if table[i].when == ownTopic {
-						d.Topic, sender.topic = apns.Topic, "org.example.server"
-					}
-					apns.Fail(string(d.Token), c.fault)
-					want := registry.Outcome{Result: c.result, Suspect: c.suspect, Code: c.code}
-					if c.after > 0 {
-						want.At = time.Now().Add(c.after)
-					}
-					expect(t, sender.Send(t.Context(), d, message()), want, string(d.Token))
-					if n := apns.Requests(); n != 1 {
-						t.Errorf("%d requests, want 1", n)
-					}
-					// Under another code it is seen that it was this row that decided.
-					apns.Heal()
-					apns.Fail(string(d.Token), c.fault)
-					was := table[i].outcome.Code
-					table[i].outcome.Code = "marked"
-					defer func() { table[i].outcome.Code = was }()
-					if o := sender.Send(t.Context(), d, message()); o.Code != "marked" {
-						t.Errorf("another row decides it: %+v", o)
-					}
-				})
-			})
-		}
-	}
-	for name := range samples {
-		if !rows[name] {
-			t.Errorf("there is no row %s", name)
-		}
-	}
+	sendertest.EveryRow(t, rows(), samples, func(t *testing.T, row int, c said) {
+		synctest.Test(t, func(t *testing.T) {
+			apns, sender := service(t)
+			d := device(apns.Register(nil))
+			if table[row].when == ownTopic {
+				d.Topic, sender.topic = apns.Topic, "org.example.server"
+			}
+			want := registry.Outcome{Result: c.result, Suspect: c.suspect, Code: c.code}
+			if c.after > 0 {
+				want.At = time.Now().Add(c.after)
+			}
+			sendertest.Decided(t, &apns.Record, sender, d, c.fault, want, &table[row].outcome.Code)
+		})
+	})
 }
 
 func TestAPhoneIsGoneOnlyIfItHasNotRegisteredSince(t *testing.T) {

@@ -97,59 +97,33 @@ var samples = map[string][]said{
 	},
 }
 
-// rowName names a row of the table as samples does.
-func rowName(i int) string {
-	row := table[i]
-	name := fmt.Sprint(row.from)
-	if row.to != row.from {
-		name += fmt.Sprint("-", row.to)
+// rows names the rows of the table as samples does.
+func rows() (names []string) {
+	for _, row := range table {
+		name := fmt.Sprint(row.from)
+		if row.to != row.from {
+			name += fmt.Sprint("-", row.to)
+		}
+		if row.says != anything {
+			name += " " + string(row.says)
+		}
+		names = append(names, name)
 	}
-	if row.says != anything {
-		name += " " + string(row.says)
-	}
-	return name
+	return names
 }
 
 func TestEveryRowOfTheTableHasItsOutcomeAfterOneRequest(t *testing.T) {
-	rows := make(map[string]bool)
-	for i := range table {
-		name := rowName(i)
-		rows[name] = true
-		if len(samples[name]) == 0 {
-			t.Errorf("the row %s is not tested", name)
-		}
-		for n, c := range samples[name] {
-			t.Run(fmt.Sprint(name, "/", n), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					fcm, sender := service(t)
-					token := fcm.Register(nil)
-					fcm.Fail(token, c.fault)
-					want := registry.Outcome{Result: c.result, Suspect: c.suspect, Code: c.code}
-					if c.after > 0 {
-						want.At = time.Now().Add(c.after)
-					}
-					expect(t, sender.Send(t.Context(), device(token), message()), want, token)
-					if n := fcm.Requests(); n != 1 {
-						t.Errorf("%d requests, want 1", n)
-					}
-					// Under another code it is seen that it was this row that decided.
-					fcm.Heal()
-					fcm.Fail(token, c.fault)
-					was := table[i].outcome.Code
-					table[i].outcome.Code = "marked"
-					defer func() { table[i].outcome.Code = was }()
-					if o := sender.Send(t.Context(), device(token), message()); o.Code != "marked" {
-						t.Errorf("another row decides it: %+v", o)
-					}
-				})
-			})
-		}
-	}
-	for name := range samples {
-		if !rows[name] {
-			t.Errorf("there is no row %s", name)
-		}
-	}
+	sendertest.EveryRow(t, rows(), samples, func(t *testing.T, row int, c said) {
+		synctest.Test(t, func(t *testing.T) {
+			fcm, sender := service(t)
+			d := device(fcm.Register(nil))
+			want := registry.Outcome{Result: c.result, Suspect: c.suspect, Code: c.code}
+			if c.after > 0 {
+				want.At = time.Now().Add(c.after)
+			}
+			sendertest.Decided(t, &fcm.Record, sender, d, c.fault, want, &table[row].outcome.Code)
+		})
+	})
 }
 
 func TestUnknownAndRemovedPhonesAreToldApart(t *testing.T) {

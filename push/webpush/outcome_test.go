@@ -1,13 +1,12 @@
 package webpush_test
 
 import (
-	"fmt"
 	"net/http"
-	"slices"
 	"testing"
 	"time"
 
 	"idlepush/push/pushtest"
+	"idlepush/push/pushtest/sendertest"
 	"idlepush/push/webpush"
 	"idlepush/registry"
 )
@@ -116,32 +115,19 @@ var samples = map[string][]said{
 
 func TestEveryRowOfTheTableHasItsOutcome(t *testing.T) {
 	s := serve(t)
-	rows := webpush.Rows()
-	for i, row := range rows {
-		if len(samples[row]) == 0 {
-			t.Errorf("the row %s is not tested", row)
+	sendertest.EveryRow(t, webpush.Rows(), samples, func(t *testing.T, row int, c said) {
+		defer s.Heal()
+		s.Fail("", pushtest.Fault{Status: c.status, Body: c.body})
+		o := s.sender.Send(t.Context(), s.device, message())
+		expect(t, o, c.result, c.code, s.device)
+		if o.Suspect != c.suspect || !o.At.IsZero() {
+			t.Errorf("got %+v, want suspect %v and no time", o, c.suspect)
 		}
-		for _, c := range samples[row] {
-			t.Run(fmt.Sprint(row, "/", c.status, " ", c.body), func(t *testing.T) {
-				defer s.Heal()
-				s.Fail("", pushtest.Fault{Status: c.status, Body: c.body})
-				o := s.sender.Send(t.Context(), s.device, message())
-				expect(t, o, c.result, c.code, s.device)
-				if o.Suspect != c.suspect || !o.At.IsZero() {
-					t.Errorf("got %+v, want suspect %v and no time", o, c.suspect)
-				}
-				defer webpush.Mark(i, "marked")()
-				if o := s.sender.Send(t.Context(), s.device, message()); o.Code != "marked" {
-					t.Errorf("another row decides it: %+v", o)
-				}
-			})
+		defer webpush.Mark(row, "marked")()
+		if o := s.sender.Send(t.Context(), s.device, message()); o.Code != "marked" {
+			t.Errorf("another row decides it: %+v", o)
 		}
-	}
-	for row := range samples {
-		if !slices.Contains(rows, row) {
-			t.Errorf("there is no row %s", row)
-		}
-	}
+	})
 }
 
 func TestNoStatusButTheTwoRemovesADevice(t *testing.T) {

@@ -5,8 +5,10 @@ package sendertest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -106,6 +108,43 @@ func Status(code int, reason string) pushtest.Fault {
 func With(f pushtest.Fault, key, value string) pushtest.Fault {
 	f.Header = http.Header{key: {value}}
 	return f
+}
+
+// EveryRow tests each row of a sender's table, named by rows, with each of its samples: there must be at least one, and none
+// without a row.
+func EveryRow[S any](t *testing.T, rows []string, samples map[string][]S, test func(t *testing.T, row int, sample S)) {
+	for i, row := range rows {
+		if len(samples[row]) == 0 {
+			t.Errorf("the row %s is not tested", row)
+		}
+		for n, sample := range samples[row] {
+			t.Run(fmt.Sprint(row, "/", n), func(t *testing.T) { test(t, i, sample) })
+		}
+	}
+	for row := range samples {
+		if !slices.Contains(rows, row) {
+			t.Errorf("there is no row %s", row)
+		}
+	}
+}
+
+// Decided holds a sender to what is to come of an answer after one request, and to deciding it by the row whose code this is:
+// under another code the outcome must have that one.
+func Decided[M any](t *testing.T, record *pushtest.Record[M], sender push.Sender, d registry.Device, answer pushtest.Fault, want registry.Outcome, code *string) {
+	t.Helper()
+	record.Fail(string(d.Token), answer)
+	Expect(t, sender.Send(t.Context(), d, Message()), want, string(d.Token))
+	if n := record.Requests(); n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+	record.Heal()
+	record.Fail(string(d.Token), answer)
+	was := *code
+	*code = "marked"
+	defer func() { *code = was }()
+	if o := sender.Send(t.Context(), d, Message()); o.Code != "marked" {
+		t.Errorf("another row decides it: %+v", o)
+	}
 }
 
 // Break is a way in which an exchange can go wrong, and what is to come of it.

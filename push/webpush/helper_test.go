@@ -74,6 +74,14 @@ func serve(t testing.TB) *service {
 	return s
 }
 
+// serveInMemory is a push service on a network in memory, and a sender for it. It is for synctest bubbles.
+func serveInMemory(t testing.TB) (*pushtest.WebPush, *webpush.Sender) {
+	t.Helper()
+	service, pipes, sender := pushtest.NewWebPush(), pushtest.NewPipes(), webpush.New(config(t))
+	sendertest.Serve(t, service, pipes, sender.DialThrough(pipes.DialContext))
+	return service, sender
+}
+
 func (s *service) subscribe(t testing.TB, key string) registry.Device {
 	t.Helper()
 	sub, err := s.Subscribe(s.origin, key)

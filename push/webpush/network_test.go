@@ -3,6 +3,7 @@ package webpush_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,11 +19,9 @@ import (
 
 func TestABrokenNetworkIsTriedAgain(t *testing.T) {
 	s := serve(t)
-	closed := httptest.NewServer(nil)
-	closed.Close()
 	sender := webpush.New(config(t))
 
-	refusing := pointedAt(t, closed.URL)
+	refusing := pointedAt(t, fmt.Sprint("http://127.0.0.1:", testenv.Port(t)))
 	expect(t, sender.Send(t.Context(), refusing, message()), retry, "webpush_refused", refusing)
 
 	nameless := pointedAt(t, "https://push.example.org")

@@ -8,16 +8,13 @@ import (
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/ordeal"
 	"idlepush/push/pushtest/sendertest"
-	"idlepush/push/webpush"
 	"idlepush/registry"
 )
 
 func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		service, pipes := pushtest.NewWebPush(), pushtest.NewPipes()
-		sender := webpush.New(config(t))
-		sendertest.Serve(t, service, pipes, sender.DialThrough(pipes.DialContext))
+		service, sender := serveInMemory(t)
 		o := sendertest.Ordeal[pushtest.WebPushMessage]{Record: &service.Record, Sender: sender,
 			Join: func() registry.Device {
 				sub, err := service.Subscribe("http://push.test", "")

@@ -3,6 +3,7 @@ package webpush_test
 import (
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"idlepush/push/pushtest"
@@ -190,17 +191,24 @@ func TestOnlyWhatDeniesThisServerRenewsTheToken(t *testing.T) {
 }
 
 func TestRetryAfterIsHonouredInBothForms(t *testing.T) {
-	s := serve(t)
-	for _, status := range []int{406, 429, 503, 507} {
-		for _, value := range []string{"120", time.Now().Add(120 * time.Second).UTC().Format(http.TimeFormat)} {
-			s.Fail("", pushtest.Fault{Status: status, Header: http.Header{"Retry-After": {value}}})
-			o := s.sender.Send(t.Context(), s.device, message())
-			s.Heal()
-			if wait := time.Until(o.At); o.Result != retry || wait < 110*time.Second || wait > 121*time.Second {
-				t.Errorf("%d, Retry-After %q: %+v, in %v", status, value, o, wait)
+	synctest.Test(t, func(t *testing.T) {
+		service, sender := serveInMemory(t)
+		sub, err := service.Subscribe("http://push.test", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		device := registry.Device{ID: "d", Transport: registry.WebPush, Subscription: &sub}
+		for _, status := range []int{406, 429, 503, 507} {
+			for _, value := range []string{"120", time.Now().Add(120 * time.Second).UTC().Format(http.TimeFormat)} {
+				service.Fail("", pushtest.Fault{Status: status, Header: http.Header{"Retry-After": {value}}})
+				o := sender.Send(t.Context(), device, message())
+				service.Heal()
+				if wait := time.Until(o.At); o.Result != retry || wait != 120*time.Second {
+					t.Errorf("%d, Retry-After %q: %+v, in %v", status, value, o, wait)
+				}
 			}
 		}
-	}
+	})
 }
 
 func TestARejectedTokenIsRenewedOnceInTheSameSend(t *testing.T) {

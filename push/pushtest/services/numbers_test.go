@@ -3,10 +3,12 @@ package services_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"idlepush/push"
 	"idlepush/push/pushtest"
@@ -123,6 +125,32 @@ func TestAnIDHas32CharactersAndIsWhatEveryServiceCollapsesBy(t *testing.T) {
 				if got := r.Header.Get("Topic"); got != id || !strings.Contains(string(r.Plaintext), `"tag":"`+id+`"`) {
 					t.Errorf("%s: the topic is %q in %s", name, got, r.Plaintext)
 				}
+			}
+		}
+	})
+}
+
+// TestAMailIsKeptForThreeDaysByEveryService: as long as the server itself tries.
+func TestAMailIsKeptForThreeDaysByEveryService(t *testing.T) {
+	holds(t, "README.md", "is sent again under the same id, for three days")
+	holds(t, "docs/apps.md", "keep the old\nprivate key and `auth` for three more days")
+	synctest.Test(t, func(t *testing.T) {
+		tn := quietTown(t)
+		for name, d := range tn.devices {
+			w := tn.work(registry.MailKind, name, registry.Subject)
+			w.Notification.Expires = time.Now().Add(30 * 24 * time.Hour) // by a clock that was ahead
+			r := tn.preview(t, name, push.Render(w, home))
+			var got, want string
+			switch d.Transport {
+			case registry.FCM:
+				got, want = string(r.Body), `"ttl":"259200s"`
+			case registry.APNs:
+				got, want = r.Header.Get("Apns-Expiration"), fmt.Sprint(time.Now().Add(72*time.Hour).Unix())
+			default:
+				got, want = r.Header.Get("Ttl"), "259200"
+			}
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %s, want %s", name, got, want)
 			}
 		}
 	})

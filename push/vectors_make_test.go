@@ -28,11 +28,12 @@ var (
 	rfcSender = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"
 )
 
-// headerSize is where the record of a body begins: after the salt, the record size, 65, and the sender's point.
+// headerSize is how much of a body comes before the record: the salt, the record size, 65, and the
+// sender's point.
 const headerSize = 16 + 4 + 1 + 65
 
-// workshop makes vectors. What it seals it seals by the RFCs, with no code of package push's: it must also make what the
-// server never sends.
+// workshop makes vectors. What it seals it seals by the RFCs, with no code of package push's: it
+// must also make what the server never sends.
 type workshop struct {
 	*testing.T
 	vectors map[string]vector
@@ -44,8 +45,8 @@ func saltOf(name string) []byte {
 	return sum[:16]
 }
 
-// seal is a body with these records to the device: each is encrypted as it is, with its delimiter and padding. The record
-// size is 4096.
+// seal is a body with these records to the device: each is encrypted as it is, with its delimiter
+// and padding. The record size is 4096.
 func (w *workshop) seal(salt []byte, records ...[]byte) []byte {
 	w.Helper()
 	sender, err := ecdh.P256().NewPrivateKey(unbase64url(w.T, rfcSender))
@@ -252,7 +253,8 @@ func (w *workshop) changes() {
 		slices.Concat(body[:20], []byte{33, 2 | body[headerSize-1]&1}, body[22:22+32], body[headerSize:]))
 }
 
-// sizes are wrong record sizes, and more records than one. RFC 8291 lets a receiver ignore the record size; docs/apps.md does not.
+// sizes are wrong record sizes, and more records than one. RFC 8291 lets a receiver ignore the
+// record size; docs/apps.md does not.
 func (w *workshop) sizes() {
 	record := padded(short)
 	size := func(name, about string, size uint32) {

@@ -77,7 +77,8 @@ func (v vector) file(t *testing.T) []byte {
 	return text.Bytes()
 }
 
-// TestTheVectorsForAppsAreThoseOfThisTest: each file is there, none is left over, and each is right to the byte.
+// TestTheVectorsForAppsAreThoseOfThisTest: each file is there, none is left over, and each is right
+// to the byte.
 func TestTheVectorsForAppsAreThoseOfThisTest(t *testing.T) {
 	want := makeVectors(t)
 	if *push.UpdateGolden {
@@ -101,8 +102,8 @@ func TestTheVectorsForAppsAreThoseOfThisTest(t *testing.T) {
 	}
 }
 
-// TestTheVectorsForAppsComeOutAsTheySay holds the phones of the stand-ins to every file, and so every file to a decryption
-// that shares no code with what made it.
+// TestTheVectorsForAppsComeOutAsTheySay holds the phones of the stand-ins to every file, and so
+// every file to a decryption that shares no code with what made it.
 func TestTheVectorsForAppsComeOutAsTheySay(t *testing.T) {
 	page, err := os.ReadFile("../docs/apps.md")
 	fatal(t, err)

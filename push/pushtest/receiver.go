@@ -75,9 +75,9 @@ func (r *Receiver) Open(encrypted string) ([]byte, error) {
 	return r.Decrypt(body)
 }
 
-// Decrypt opens a body of content coding aes128gcm (RFC 8188, RFC 8291) and is as strict as the strictest receiver: one
-// record, a 65 byte key id, the delimiter of the last record and zeros for padding, at most 4096 bytes in all. Its error is a
-// Failure, with more about it.
+// Decrypt opens a body of content coding aes128gcm (RFC 8188, RFC 8291) and is as strict as the
+// strictest receiver: one record, a 65 byte key id, the delimiter of the last record and zeros for
+// padding, at most 4096 bytes in all. Its error is a Failure, with more about it.
 func (r *Receiver) Decrypt(body []byte) ([]byte, error) {
 	if len(body) > 4096 {
 		return nil, fmt.Errorf("%w: body of %d bytes, 4096 fit", BadLength, len(body))

@@ -48,8 +48,9 @@ func (r *Record[M]) Messages() []M {
 	return slices.Clone(r.messages)
 }
 
-// Wait waits until n messages have been accepted in all and returns them in order of arrival; when ctx ends first, those
-// there are and the cause. A test gives it a context that ends before the test does, such as testenv.Context.
+// Wait waits until n messages have been accepted in all and returns them in order of arrival; when
+// ctx ends first, those there are and the cause. A test gives it a context that ends before the test
+// does, such as testenv.Context.
 func (r *Record[M]) Wait(ctx context.Context, n int) ([]M, error) {
 	for {
 		r.mu.Lock()

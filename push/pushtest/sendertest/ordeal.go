@@ -22,7 +22,8 @@ type Ordeal[M any] struct {
 	faults []func(address string)
 }
 
-// Add lets a fault happen, for as long as it lasts, if its result says nothing of the message or the device.
+// Add lets a fault happen, for as long as it lasts, if its result says nothing of the message or
+// the device.
 func (o *Ordeal[M]) Add(f pushtest.Fault, result registry.Result) {
 	if result == registry.ResultRetry || result == registry.ResultMisconfigured {
 		f.Times = 0
@@ -56,8 +57,8 @@ func Sorted[V any](table map[string]V) iter.Seq2[string, V] {
 	}
 }
 
-// Phones makes devices out of those that register enrols with a receiver. The first takes what is in the clear, all others
-// what is encrypted to them.
+// Phones makes devices out of those that register enrols with a receiver. The first takes what is
+// in the clear, all others what is encrypted to them.
 func Phones(t *testing.T, register func(*pushtest.Receiver) registry.Device) (join func() registry.Device) {
 	t.Helper()
 	encrypted, err := pushtest.NewReceiver()

@@ -1,6 +1,6 @@
-// Package sendertest is what the tests of the senders share: a stand-in on a network in memory, a message, what every
-// outcome owes a person, and what must hold whatever breaks. It is a package of its own because it knows testing, which
-// pushtest must not: the demo uses that.
+// Package sendertest is what the tests of the senders share: a stand-in on a network in memory, a
+// message, what every outcome owes a person, and what must hold whatever breaks. It is a package of
+// its own because it knows testing, which pushtest must not: the demo uses that.
 package sendertest
 
 import (
@@ -41,8 +41,9 @@ type Service interface {
 	Forgive() []string
 }
 
-// Serve serves s until the test ends, which fails if a request was not as the real service wants it. Before that, idle closes
-// the sender's connections that have nothing to do: of a synctest bubble nothing may be left.
+// Serve serves s until the test ends, which fails if a request was not as the real service wants
+// it. Before that, idle closes the sender's connections that have nothing to do: of a synctest
+// bubble nothing may be left.
 func Serve(t testing.TB, s Service, ln net.Listener, idle func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -60,7 +61,8 @@ func Serve(t testing.TB, s Service, ln net.Listener, idle func()) {
 	})
 }
 
-// Unviolated fails a test whose requests the real service would not have taken. One that provokes that forgives it.
+// Unviolated fails a test whose requests the real service would not have taken. One that provokes
+// that forgives it.
 func Unviolated(t testing.TB, s Service) {
 	t.Helper()
 	for _, v := range s.Forgive() {
@@ -82,7 +84,8 @@ func Provoked(t testing.TB, s Service, what string) {
 	}
 }
 
-// Expect compares an outcome and holds it to what every outcome owes a person: a reason, and no secret in it.
+// Expect compares an outcome and holds it to what every outcome owes a person: a reason, and no
+// secret in it.
 func Expect(t testing.TB, got, want registry.Outcome, secrets ...string) {
 	t.Helper()
 	if got.Result != want.Result || got.Suspect != want.Suspect || got.Code != want.Code || !got.At.Equal(want.At) {
@@ -110,8 +113,8 @@ func With(f pushtest.Fault, key, value string) pushtest.Fault {
 	return f
 }
 
-// EveryRow tests each row of a sender's table, named by rows, with each of its samples: there must be at least one, and none
-// without a row.
+// EveryRow tests each row of a sender's table, named by rows, with each of its samples: there must
+// be at least one, and none without a row.
 func EveryRow[S any](t *testing.T, rows []string, samples map[string][]S, test func(t *testing.T, row int, sample S)) {
 	for i, row := range rows {
 		if len(samples[row]) == 0 {
@@ -128,8 +131,8 @@ func EveryRow[S any](t *testing.T, rows []string, samples map[string][]S, test f
 	}
 }
 
-// Decided holds a sender to what is to come of an answer after one request, and to deciding it by the row whose code this is:
-// under another code the outcome must have that one.
+// Decided holds a sender to what is to come of an answer after one request, and to deciding it by
+// the row whose code this is: under another code the outcome must have that one.
 func Decided[M any](t *testing.T, record *pushtest.Record[M], sender push.Sender, d registry.Device, answer pushtest.Fault, want registry.Outcome, code *string) {
 	t.Helper()
 	record.Fail(string(d.Token), answer)
@@ -156,8 +159,8 @@ type Break struct {
 	Reached int // times that the phone has the message before it is sent again
 }
 
-// KeptAndSentAgain holds a sender to what is to come of each break, and to delivering the message in a second send. service
-// makes a stand-in in a synctest bubble, its sender and a device.
+// KeptAndSentAgain holds a sender to what is to come of each break, and to delivering the message
+// in a second send. service makes a stand-in in a synctest bubble, its sender and a device.
 func KeptAndSentAgain[M any](t *testing.T, breaks map[string]Break, service func(*testing.T) (*pushtest.Record[M], push.Sender, registry.Device)) {
 	for name, b := range breaks {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,8 @@ import (
 	"idlepush/registry"
 )
 
-// holds fails unless the words stand in a page of the docs, which then must be changed with what the test holds.
+// holds fails unless the words stand in a page of the docs, which then must be changed with what
+// the test holds.
 func holds(t *testing.T, page string, words ...string) {
 	t.Helper()
 	text, err := os.ReadFile("../../../" + page)
@@ -27,8 +28,8 @@ func holds(t *testing.T, page string, words ...string) {
 	}
 }
 
-// TestWhatIsTooLargeIsSoFromTheByteThatTheREADMESays: a message that fills the limit is sent as it is, and of one that is a
-// byte larger nothing can be sent, for it cannot be shortened.
+// TestWhatIsTooLargeIsSoFromTheByteThatTheREADMESays: a message that fills the limit is sent as it
+// is, and of one that is a byte larger nothing can be sent, for it cannot be shortened.
 func TestWhatIsTooLargeIsSoFromTheByteThatTheREADMESays(t *testing.T) {
 	holds(t, "README.md", "2500 bytes for Web Push before it is encrypted, 4096 for FCM and APNs")
 	tn := quietTown(t)
@@ -74,7 +75,8 @@ func fcmSize(t *testing.T) func(push.Request) int {
 	}
 }
 
-// TestAServiceSeesASizeToTheNearest256Bytes: however long the subject is, of a message that is encrypted.
+// TestAServiceSeesASizeToTheNearest256Bytes: however long the subject is, of a message that is
+// encrypted.
 func TestAServiceSeesASizeToTheNearest256Bytes(t *testing.T) {
 	holds(t, "README.md", "its size to the nearest 256 bytes")
 	holds(t, "docs/apps.md", "it is padded to multiples of 256 bytes")
@@ -100,7 +102,8 @@ func TestAServiceSeesASizeToTheNearest256Bytes(t *testing.T) {
 	}
 }
 
-// TestAnIDHas32CharactersAndIsWhatEveryServiceCollapsesBy: it is the Web Push Topic, the tag and the APNs collapse id.
+// TestAnIDHas32CharactersAndIsWhatEveryServiceCollapsesBy: it is the Web Push Topic, the tag and
+// the APNs collapse id.
 func TestAnIDHas32CharactersAndIsWhatEveryServiceCollapsesBy(t *testing.T) {
 	holds(t, "docs/apps.md", "| `id` | wake | 32 characters, the same however often it is sent |")
 	holds(t, "README.md", "it is the Web Push `Topic`, the\ntag and the APNs collapse id")

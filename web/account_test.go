@@ -13,6 +13,7 @@ import (
 )
 
 func TestAnAccountIsStoredOnceItsLoginHasWorked(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox().with("password", wrong), 422)
 	a.wantFields(t, "password")
@@ -48,6 +49,7 @@ func (h *house) accounts() int {
 }
 
 func TestCheckingALoginStoresNothing(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	a := h.call(h.anna.full, "POST", "/accounts/check", mailbox().with("email", nil), 200)
 	if a.body["idle"] != true || !strings.Contains(a.raw, "Schule & Sport") || h.accounts() != 0 {
@@ -68,6 +70,7 @@ func TestCheckingALoginStoresNothing(t *testing.T) {
 }
 
 func TestAFolderMustBeThere(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.call(h.anna.full, "POST", "/accounts", mailbox().with("folders", []string{"inbox", "Nirgends"}), 422).wantFields(t, "folders[1]")
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox().with("folders", []string{"Family", "inbox", "Inbox", "Family"}), 201)
@@ -81,6 +84,7 @@ func TestAFolderMustBeThere(t *testing.T) {
 }
 
 func TestASecondUserWithThePasswordGetsTheMailboxShared(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
 	h.call(h.ben.full, "GET", "/accounts/"+a.id(), nil, 404)
@@ -116,6 +120,7 @@ func TestASecondUserWithThePasswordGetsTheMailboxShared(t *testing.T) {
 }
 
 func TestAnAccountIsSharedWithUsersOnly(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{"nobody"}), 422).wantFields(t, "shared_with[0]")
 	h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.anna.id}), 422).wantFields(t, "shared_with[0]")
@@ -127,6 +132,7 @@ func TestAnAccountIsSharedWithUsersOnly(t *testing.T) {
 }
 
 func TestWhereThePasswordGoesChangesOnlyWithThePassword(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	at := "/accounts/" + id
@@ -152,6 +158,7 @@ func TestWhereThePasswordGoesChangesOnlyWithThePassword(t *testing.T) {
 }
 
 func TestSettingsThatAreNoLoginAreChangedWithoutOne(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	at := "/accounts/" + h.call(h.anna.full, "POST", "/accounts", mailbox().with("folders", []string{"Family", "INBOX"}), 201).id()
 	a := h.call(h.anna.full, "PATCH", at, object{"enabled": false, "folders": []string{"Family"}, "email": "a@example.net"}, 200)
@@ -164,6 +171,7 @@ func TestSettingsThatAreNoLoginAreChangedWithoutOne(t *testing.T) {
 }
 
 func TestAChangeOfNothingDisturbsNothing(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	stored, err := h.store.Account(id)
@@ -175,6 +183,7 @@ func TestAChangeOfNothingDisturbsNothing(t *testing.T) {
 }
 
 func TestTwoAccountsAreNeverOneMailbox(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox().with("username", "other"), 201).id()
@@ -184,6 +193,7 @@ func TestTwoAccountsAreNeverOneMailbox(t *testing.T) {
 }
 
 func TestChangesAtTheSameTimeUndoNothing(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	h.set(func() {
@@ -203,6 +213,7 @@ func TestChangesAtTheSameTimeUndoNothing(t *testing.T) {
 }
 
 func TestListsAreNewestFirstInPages(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	var want []string
 	now := time.Now()
@@ -242,6 +253,7 @@ func TestListsAreNewestFirstInPages(t *testing.T) {
 }
 
 func TestAShareEndsWhereTheAccountBecomesAnotherMailbox(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
 	h.call(h.ben.full, "POST", "/accounts", mailbox(), 200)

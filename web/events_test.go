@@ -27,7 +27,7 @@ func (h *house) listen(token string, cookie *http.Cookie) *stream {
 	if cookie != nil {
 		r.AddCookie(cookie)
 	}
-	res, err := http.DefaultTransport.RoundTrip(r)
+	res, err := h.via.RoundTrip(r)
 	fatal(h.t, err)
 	h.t.Cleanup(func() { res.Body.Close() })
 	s := &stream{h.t, res, bufio.NewScanner(res.Body)}
@@ -54,6 +54,7 @@ func (s *stream) next() (kind, id string, ok bool) {
 }
 
 func TestOnlyWhoeverIsLoggedInListens(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	for token, want := range map[string]int{"": 401, h.anna.device: 403, adminToken: 403, h.anna.full: 200} {
 		if got := h.listen(token, nil).res.StatusCode; got != want {
@@ -66,6 +67,7 @@ func TestOnlyWhoeverIsLoggedInListens(t *testing.T) {
 }
 
 func TestThePageHearsOfWhatItsUserMaySeeAndOfNothingElse(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	annas, bens := h.listen(h.anna.full, nil), h.listen(h.ben.full, nil)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
@@ -85,6 +87,7 @@ func TestThePageHearsOfWhatItsUserMaySeeAndOfNothingElse(t *testing.T) {
 }
 
 func TestAStreamEndsWithItsSessionAndWithTheServer(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	cookie := h.logIn("Anna")
 	ended, other := h.listen("", cookie), h.listen(h.anna.full, nil)
@@ -106,9 +109,11 @@ func TestAStreamEndsWithItsSessionAndWithTheServer(t *testing.T) {
 }
 
 func TestOnePersonOpensABoundedNumberOfStreams(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	var open []*stream
-	for range mostStreams {
+	const most = 10
+	for range most {
 		open = append(open, h.listen(h.anna.full, nil))
 	}
 	h.call(h.anna.full, "GET", "/events", nil, 429)
@@ -119,13 +124,14 @@ func TestOnePersonOpensABoundedNumberOfStreams(t *testing.T) {
 	}
 	h.server.streams.mu.Lock()
 	defer h.server.streams.mu.Unlock()
-	if n := h.server.streams.count[h.anna.id]; n > mostStreams {
+	if n := h.server.streams.count[h.anna.id]; n > most {
 		t.Errorf("%d are counted", n)
 	}
 }
 
 // A proxy ends what is silent for a minute.
 func TestASilentStreamShowsThatItLives(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	synctest.Test(t, func(t *testing.T) {
 		r := h.request(h.anna.full, "GET", "/events", nil).WithContext(t.Context())
@@ -139,8 +145,8 @@ func TestASilentStreamShowsThatItLives(t *testing.T) {
 		time.Sleep(4 * time.Minute)
 		close(stop)
 		streaming.Wait()
-		if w.flushed < 9 {
-			t.Errorf("it was heard %d times in four minutes", w.flushed)
+		if w.flushed != 10 {
+			t.Errorf("it was heard %d times in four minutes, want 10: at once, and every 25 s", w.flushed)
 		}
 	})
 }

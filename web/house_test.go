@@ -1,35 +1,33 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"idlepush/registry"
+	"idlepush/registry/registrytest"
 )
 
 // What the tests plant: whatever holds the marker must come back in no answer and in no log line.
 const (
-	marker     = "s3cret"
-	password   = "correct horse s3cret"
-	wrong      = "wrong horse s3cret"
-	fcmToken   = "fcm:s3cret-1"
-	apnsToken  = "a95s3cret0000000000000000000000000000000000000000000000000000000"
-	endpoint   = "https://push.example.net/s3cret/1"
-	adminToken = "admin-s3cret-token"
+	marker     = registrytest.Planted
+	password   = registrytest.Password
+	wrong      = "wrong planted password"
+	fcmToken   = "fcm:planted-1"
+	apnsToken  = "a95planted000000000000000000000000000000000000000000000000000000"
+	endpoint   = "https://push.example.net/planted/1"
+	adminToken = "admin-planted-token"
 	p256dh     = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4" // RFC 8291 section 5
 	auth       = "BTBZMqHH6r4Tts7J_aSIgg"
 )
@@ -43,7 +41,9 @@ type house struct {
 	store  *registry.Store
 	server *server
 	url    string
-	log    *log
+	via    http.RoundTripper // what takes requests to the server
+	logger *slog.Logger
+	log    *registrytest.Log
 	anna   person
 	ben    person
 	doc    *document
@@ -52,70 +52,13 @@ type house struct {
 	check   func(ctx context.Context, a registry.Account) (Check, error)
 	outcome registry.Outcome      // of every push
 	during  func(registry.Device) // what happens while a push is under way; nil: nothing
+	before  func() error          // asked before each transaction of the store; nil: it may begin
 	preview func(registry.Device) (PushRequest, *registry.Outcome)
 	proved  int // proving pushes sent
 	tested  int // test pushes sent
 	tried   int // logins tried
 	ready   error
 	stop    chan struct{}
-}
-
-// log keeps all lines.
-type log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// furnished is a data folder with Anna and Ben, made once: argon2 is slow on purpose.
-var furnished struct {
-	once      sync.Once
-	files     map[string][]byte
-	anna, ben person
-}
-
-func fill(t testing.TB) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	token, err := s.SetupToken()
-	fatal(t, err)
-	u, _, err := s.Setup(token, "Anna", password, "https://house.example.net", nil, time.Now())
-	fatal(t, err)
-	ben, err := s.AddUser("Ben", password, false, time.Now())
-	fatal(t, err)
-	people := [2]person{{id: u.ID}, {id: ben.ID}}
-	for i := range people {
-		_, people[i].full, err = s.AddToken(people[i].id, "full", registry.FullScope, time.Now())
-		fatal(t, err)
-		_, people[i].device, err = s.AddToken(people[i].id, "device", registry.DeviceScope, time.Now())
-		fatal(t, err)
-	}
-	fatal(t, s.Close())
-	furnished.anna, furnished.ben = people[0], people[1]
-	furnished.files = make(map[string][]byte)
-	fatal(t, fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			furnished.files[path], err = os.ReadFile(filepath.Join(dir, path))
-		}
-		return err
-	}))
-}
-
-func open(t testing.TB, dir string) *registry.Store {
-	s, err := registry.Open(dir, registry.Options{})
-	fatal(t, err)
-	return s
 }
 
 func fatal(t testing.TB, err error) {
@@ -125,25 +68,34 @@ func fatal(t testing.TB, err error) {
 	}
 }
 
-// newHouse starts a server over a copy of the template.
+// newHouse starts a server over a store of its own.
 func newHouse(t testing.TB) *house {
-	furnished.once.Do(func() { fill(t) })
-	dir := t.TempDir()
-	for path, data := range furnished.files {
-		fatal(t, os.WriteFile(filepath.Join(dir, path), data, 0o600))
-	}
+	t.Helper()
+	dir, anna, ben := registrytest.Furnish(t)
 	h := houseAt(t, dir)
-	h.anna, h.ben = furnished.anna, furnished.ben
+	for user, p := range map[string]*person{anna.ID: &h.anna, ben.ID: &h.ben} {
+		p.id = user
+		for scope, token := range map[registry.Scope]*string{registry.FullScope: &p.full, registry.DeviceScope: &p.device} {
+			var err error
+			_, *token, err = h.store.AddToken(user, string(scope), scope, time.Now())
+			fatal(t, err)
+		}
+	}
 	return h
 }
 
 // houseAt starts a server over the data folder dir.
 func houseAt(t testing.TB, dir string) *house {
-	h := &house{t: t, store: open(t, dir), log: &log{}, check: accept, preview: sample, stop: make(chan struct{}), outcome: registry.Outcome{Result: registry.ResultDelivered}}
+	t.Helper()
+	h := &house{t: t, check: accept, preview: sample, stop: make(chan struct{}), outcome: registry.Outcome{Result: registry.ResultDelivered}}
+	h.logger, h.log = registrytest.NewLog(t)
+	h.store = registrytest.OpenFailing(t, dir, h.transaction)
 	h.server = New(h.config()).(*server)
 	web := httptest.NewServer(h.server)
-	h.url = web.URL
-	h.doc = h.document()
+	h.url, h.via = web.URL, web.Client().Transport
+	var err error
+	h.doc, err = documented()
+	fatal(t, err)
 	t.Cleanup(func() {
 		web.Close()
 		fatal(t, h.store.Close())
@@ -152,11 +104,56 @@ func houseAt(t testing.TB, dir string) *house {
 	return h
 }
 
+// transaction says whether a transaction of the store may begin.
+func (h *house) transaction() error {
+	h.mu.Lock()
+	before := h.before
+	h.mu.Unlock()
+	if before == nil {
+		return nil
+	}
+	return before()
+}
+
+// at has happen called before the n-th transaction from now, which fails with its error; nil: at none. It gives a function that says how many there were.
+func (h *house) at(n int64, happen func() error) (count func() int64) {
+	var seen atomic.Int64
+	h.set(func() {
+		h.before = func() error {
+			if seen.Add(1) == n {
+				return happen()
+			}
+			return nil
+		}
+	})
+	return seen.Load
+}
+
+// inside has what follows asked for without a connection, by a client at that address: so it can be done in a bubble, whose test is t.
+func (h *house) inside(t testing.TB, address string) *house {
+	h.t, h.via = t, handed{h.server, address + ":443"}
+	return h
+}
+
+// handed hands requests to a handler.
+type handed struct {
+	handler http.Handler
+	remote  string
+}
+
+func (d handed) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	r = r.Clone(r.Context()) // the handler takes the body's place
+	r.RemoteAddr = d.remote
+	d.handler.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
 func (h *house) config() Config {
 	key, _ := base64.RawURLEncoding.DecodeString(p256dh)
 	return Config{
 		Store: h.store, Version: "test", AdminToken: adminToken, VAPIDKey: key,
-		Log:       slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log:       h.logger,
 		PublicURL: func() string { return "https://house.example.net" },
 		CheckAccount: func(ctx context.Context, a registry.Account) (Check, error) {
 			h.mu.Lock()
@@ -233,7 +230,7 @@ type answer struct {
 // send makes a request and checks of any answer that it is as the OpenAPI document says and holds no secret.
 func (h *house) send(r *http.Request) answer {
 	h.t.Helper()
-	res, err := http.DefaultTransport.RoundTrip(r)
+	res, err := h.via.RoundTrip(r)
 	fatal(h.t, err)
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestAUserSeesWhatRangAndHowItWentOnOwnDevices(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201).id()
 	annas := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
@@ -57,6 +58,7 @@ func TestAUserSeesWhatRangAndHowItWentOnOwnDevices(t *testing.T) {
 }
 
 func TestAttentionSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
@@ -75,6 +77,7 @@ func TestAttentionSaysWhatToDo(t *testing.T) {
 }
 
 func TestADeviceThatIsGoneIsSaidOnAnotherAndHereWhereThereIsNone(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	phone := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
@@ -106,6 +109,7 @@ func TestADeviceThatIsGoneIsSaidOnAnotherAndHereWhereThereIsNone(t *testing.T) {
 }
 
 func TestAMailLeadsWhereTheOwnerOfItsMailboxSays(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	ids := furnish(h)
 	account := "/accounts/" + ids["ACCOUNT"]

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -40,12 +43,13 @@ type schema struct {
 	AdditionalProperties any
 }
 
-func (h *house) document() *document {
-	a := h.call("", "GET", "/openapi.json", nil, 200)
+// documented is the document, which is the same in every house.
+var documented = sync.OnceValues(func() (*document, error) {
+	w := httptest.NewRecorder()
+	New(Config{Version: "test", Log: slog.New(slog.DiscardHandler)}).ServeHTTP(w, httptest.NewRequest("GET", prefix+"/openapi.json", nil))
 	doc := new(document)
-	fatal(h.t, json.Unmarshal([]byte(a.raw), doc))
-	return doc
-}
+	return doc, json.Unmarshal(w.Body.Bytes(), doc)
+})
 
 // check compares an answer with what the document says of it.
 func (d *document) check(t testing.TB, method, path string, a answer) {
@@ -142,6 +146,7 @@ func typeOf(v any) string {
 }
 
 func TestTheContractChangesOnlyOnPurpose(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	got := h.call("", "GET", "/openapi.json", nil, 200).raw
 	const golden = "testdata/openapi.json"
@@ -167,6 +172,7 @@ var operations = strings.Fields(`
 	get/notifications get/notifications/{id} get/events get/vapid`)
 
 func TestTheDocumentDescribesEveryOperation(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	if h.doc.OpenAPI != "3.1.0" {
 		t.Errorf("openapi is %q, want 3.1.0", h.doc.OpenAPI)
@@ -214,6 +220,7 @@ func TestTheDocumentDescribesEveryOperation(t *testing.T) {
 }
 
 func TestTheDocumentLeadsNowhereElse(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	for _, path := range []string{"/docs", "/schemas/Account.json", "/openapi.yaml", "/openapi-3.0.json"} {
 		h.call("", "GET", path, nil, http.StatusNotFound)

@@ -20,6 +20,7 @@ func (h *house) get(path string) answer {
 
 // Every file is there under its name, as what it is; nothing of the page comes from elsewhere or stands where the policy forbids it.
 func TestThePageIsServedWholeAndLoadsNothingFromElsewhere(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	fatal(t, fs.WalkDir(pageFiles, "page", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -60,6 +61,7 @@ func TestThePageIsServedWholeAndLoadsNothingFromElsewhere(t *testing.T) {
 }
 
 func TestHealthIsToldWithoutReasons(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	if a := h.get("/healthz"); a.status != 200 || a.raw != "ok\n" {
 		t.Errorf("%d %q", a.status, a.raw)
@@ -77,6 +79,7 @@ func TestHealthIsToldWithoutReasons(t *testing.T) {
 }
 
 func TestTheApplicationServerKeyIsForEverybody(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	if a := h.call("", "GET", "/vapid", nil, 200); a.body["public_key"] != p256dh {
 		t.Errorf("it is %s", a.raw)

@@ -15,6 +15,7 @@ func sample(d registry.Device) (PushRequest, *registry.Outcome) {
 }
 
 func TestAPreviewShowsWhatTheServiceWouldReceive(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", browser().with("content", "sender"), 201).id() + "/preview"
 	a := h.call(h.anna.device, "GET", at, nil, 200)
@@ -40,6 +41,7 @@ func TestAPreviewShowsWhatTheServiceWouldReceive(t *testing.T) {
 }
 
 func TestABodyThatIsNoTextIsShownInBase64WithWhatOnlyTheDeviceReads(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", browser(), 201).id() + "/preview"
 	cipher := []byte{0xff, 0, 1}
@@ -57,6 +59,7 @@ func TestABodyThatIsNoTextIsShownInBase64WithWhatOnlyTheDeviceReads(t *testing.T
 }
 
 func TestAPreviewThatCannotBeMadeSaysWhy(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id() + "/preview"
 	a := h.call(h.anna.full, "GET", at+"?content=everything", nil, 422)

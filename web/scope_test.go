@@ -8,18 +8,22 @@ import (
 	"idlepush/registry"
 )
 
-// admissions is the table of who may: for each route what nobody, Anna's token of device scope, Anna's of full scope, Ben's
+// admission is a route, a body that it takes, and what nobody, Anna's token of device scope, Anna's of full scope, Ben's
 // of full scope and the admin token get for a thing of Anna's.
-var admissions = []struct {
+type admission struct {
 	route                             string
 	body                              object
 	nobody, device, full, ben, master int
-}{
+}
+
+// admissions is the table of who may.
+var admissions = []admission{
 	{"POST /setup", object{"token": "none", "name": "Eve", "password": "long enough " + marker}, 409, 409, 409, 409, 409},
 	{"POST /login", object{"name": "anna", "password": password}, 200, 200, 200, 200, 200},
 	{"DELETE /login", nil, 401, 403, 403, 403, 403},
 	{"GET /me", nil, 401, 403, 200, 200, 403},
 	{"PATCH /me", object{}, 401, 403, 200, 200, 403},
+	{"PATCH /me", object{"password": password, "current_password": password}, 401, 403, 200, 200, 403},
 	{"GET /sessions", nil, 401, 403, 200, 200, 403},
 	{"DELETE /sessions/SESSION", nil, 401, 403, 204, 404, 403},
 	{"GET /users", nil, 401, 403, 200, 403, 200},
@@ -42,15 +46,19 @@ var admissions = []struct {
 	{"GET /accounts", nil, 401, 200, 200, 200, 200},
 	{"POST /accounts", mailbox(), 401, 403, 201, 201, 422},
 	{"POST /accounts", mailbox().with("user", "ANNA"), 401, 403, 422, 422, 201},
+	{"POST /accounts", mailbox().with("shared_with", "BEN"), 401, 403, 201, 422, 422},
 	{"GET /accounts/ACCOUNT", nil, 401, 403, 200, 404, 200},
 	{"GET /accounts/ACCOUNT/folders", nil, 401, 403, 200, 404, 200},
 	{"PATCH /accounts/ACCOUNT", object{"enabled": false}, 401, 403, 200, 404, 200},
+	{"PATCH /accounts/ACCOUNT", object{"password": password, "shared_with": "BEN"}, 401, 403, 200, 404, 200},
 	{"DELETE /accounts/ACCOUNT", nil, 401, 403, 204, 404, 204},
 	{"GET /devices", nil, 401, 200, 200, 200, 200},
 	{"POST /devices", fcmDevice(), 401, 201, 201, 201, 422},
 	{"POST /devices", fcmDevice().with("user", "ANNA"), 401, 422, 422, 422, 201},
+	{"POST /devices", fcmDevice().with("accounts", "ACCOUNT"), 401, 201, 201, 422, 422},
 	{"GET /devices/DEVICE", nil, 401, 200, 200, 404, 200},
 	{"PATCH /devices/DEVICE", object{"name": "x"}, 401, 200, 200, 404, 200},
+	{"PATCH /devices/DEVICE", object{"token": fcmToken, "accounts": "ACCOUNT"}, 401, 200, 200, 404, 200},
 	{"DELETE /devices/DEVICE", nil, 401, 204, 204, 404, 204},
 	{"POST /devices/DEVICE/test", nil, 401, 200, 200, 404, 200},
 	{"GET /devices/DEVICE/preview", nil, 401, 200, 200, 404, 200},
@@ -63,52 +71,18 @@ var admissions = []struct {
 }
 
 func TestEveryRouteAdmitsExactlyWhomItShould(t *testing.T) {
+	t.Parallel()
 	seen := make(map[string]bool)
 	for _, row := range admissions {
-		h := newHouse(t)
-		callers := map[string]int{"": row.nobody, h.anna.device: row.device, h.anna.full: row.full, h.ben.full: row.ben, adminToken: row.master}
-		method, path, _ := strings.Cut(row.route, " ")
-		for token, want := range callers {
-			ids := furnish(h)
-			if strings.Contains(path, "USER") {
-				user, err := h.store.AddUser("Carl "+ids["TOKEN"], password, false, time.Now()) // argon2 is slow on purpose
-				fatal(t, err)
-				ids["USER"] = user.ID
+		seen[row.operation()] = true
+		t.Run(row.route, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			for token, want := range map[string]int{"": row.nobody, h.anna.device: row.device, h.anna.full: row.full, h.ben.full: row.ben, adminToken: row.master} {
+				method, path, body := row.request(h, furnish(h))
+				h.call(token, method, path, body, want)
 			}
-			var body any
-			if row.body != nil {
-				b := row.body
-				if b["user"] != nil {
-					b = b.with("user", h.anna.id)
-				}
-				if b["host"] != nil {
-					b = b.with("username", "u"+ids["ACCOUNT"])
-				}
-				if b["token"] == fcmToken {
-					b = b.with("token", fcmToken+ids["DEVICE"])
-				}
-				if b["code"] != nil {
-					b = b.with("code", ids["CODE"])
-				}
-				if b["name"] == "NEW" {
-					b = b.with("name", "New "+ids["TOKEN"])
-				}
-				body = b
-			}
-			p := path
-			for name, id := range ids {
-				p = strings.Replace(p, name, id, 1)
-			}
-			h.call(token, method, p, body, want)
-		}
-		for _, name := range []string{"TOKEN", "ACCOUNT", "DEVICE", "NOTIFICATION", "SESSION", "USER", "INVITE", "CODE"} {
-			parameter := "{id}"
-			if name == "INVITE" || name == "CODE" {
-				parameter = "{invite}"
-			}
-			path = strings.Replace(path, name, parameter, 1)
-		}
-		seen[strings.ToLower(method)+path] = true
+		})
 	}
 	seen["get/events"] = true // TestOnlyWhoeverIsLoggedInListens
 	for _, op := range operations {
@@ -116,6 +90,71 @@ func TestEveryRouteAdmitsExactlyWhomItShould(t *testing.T) {
 			t.Errorf("nobody has said who may %s", op)
 		}
 	}
+}
+
+// request is the row's request with what was furnished in the place of names.
+func (row admission) request(h *house, ids map[string]string) (method, path string, body any) {
+	h.t.Helper()
+	method, path, _ = strings.Cut(row.route, " ")
+	if strings.Contains(path, "USER") {
+		ids["USER"] = h.carl()
+	}
+	for name, id := range ids {
+		path = strings.Replace(path, name, id, 1)
+	}
+	if row.body == nil {
+		return method, path, nil
+	}
+	b := row.body
+	if b["user"] != nil {
+		b = b.with("user", h.anna.id)
+	}
+	if b["host"] != nil {
+		b = b.with("username", "u"+ids["ACCOUNT"])
+	}
+	if b["token"] == fcmToken {
+		b = b.with("token", fcmToken+ids["DEVICE"])
+	}
+	if b["shared_with"] != nil {
+		b = b.with("shared_with", []string{h.ben.id})
+	}
+	if b["accounts"] != nil {
+		b = b.with("accounts", []string{ids["ACCOUNT"]})
+	}
+	if b["code"] != nil {
+		b = b.with("code", ids["CODE"])
+	}
+	if b["name"] == "NEW" {
+		b = b.with("name", "New "+ids["TOKEN"])
+	}
+	return method, path, b
+}
+
+// carl is the id of a third user. He is made once, unless he has gone: a password is slow to hash on purpose.
+func (h *house) carl() string {
+	h.t.Helper()
+	users, err := h.store.Users()
+	fatal(h.t, err)
+	for _, u := range users {
+		if u.Name == "Carl" {
+			return u.ID
+		}
+	}
+	u, err := h.store.AddUser("Carl", password, false, time.Now())
+	fatal(h.t, err)
+	return u.ID
+}
+
+// operation is the row's route as it is among the operations.
+func (row admission) operation() string {
+	method, path, _ := strings.Cut(row.route, " ")
+	for _, name := range []string{"TOKEN", "ACCOUNT", "DEVICE", "NOTIFICATION", "SESSION", "USER"} {
+		path = strings.Replace(path, name, "{id}", 1)
+	}
+	for _, name := range []string{"INVITE", "CODE"} {
+		path = strings.Replace(path, name, "{invite}", 1)
+	}
+	return strings.ToLower(method) + path
 }
 
 // furnish gives Anna a new one of everything.
@@ -141,10 +180,11 @@ func furnish(h *house) map[string]string {
 	fatal(h.t, err)
 	invite, code, err := h.store.AddInvite(h.anna.id, registry.ForDevice, false, now)
 	fatal(h.t, err)
-	return map[string]string{"SESSION": s.ID, "INVITE": invite.ID, "CODE": code, "TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}
+	return map[string]string{"SESSION": s.ID, "COOKIE": session, "INVITE": invite.ID, "CODE": code, "TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}
 }
 
 func TestATokenThatIsNoneAdmitsNobody(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	for _, header := range []string{"Bearer", "Bearer ", "Bearer nonsense", "Basic YTpi", h.anna.full, "Bearer " + adminToken + "x", "bearer\t" + h.anna.full} {
 		r := h.request("", "GET", "/me", nil)
@@ -162,6 +202,7 @@ func TestATokenThatIsNoneAdmitsNobody(t *testing.T) {
 }
 
 func TestWithoutAnAdminTokenAnEmptyOneAdmitsNobody(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	c := h.config()
 	c.AdminToken = ""
@@ -174,6 +215,7 @@ func TestWithoutAnAdminTokenAnEmptyOneAdmitsNobody(t *testing.T) {
 }
 
 func TestATokenOfDeviceScopeSeesNamesOfAccountsOnly(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	furnish(h)
 	items := h.call(h.anna.device, "GET", "/accounts", nil, 200).body["items"].([]any)

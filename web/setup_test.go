@@ -8,6 +8,7 @@ import (
 )
 
 func TestSetupMakesTheFirstAdminOnce(t *testing.T) {
+	t.Parallel()
 	h := houseAt(t, t.TempDir())
 	token, err := h.store.SetupToken()
 	fatal(t, err)
@@ -33,6 +34,7 @@ func TestSetupMakesTheFirstAdminOnce(t *testing.T) {
 }
 
 func TestSetupKeepsTheOriginThatTheAdminUsed(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct{ origin, forwarded, want string }{
 		"browser over https":   {"https://house.example.net", "", "https://house.example.net"},
 		"browser behind proxy": {"https://house.example.net:8443", "https", "https://house.example.net:8443"},
@@ -71,6 +73,7 @@ func TestSetupKeepsTheOriginThatTheAdminUsed(t *testing.T) {
 }
 
 func TestThePageSetsUpIntoASession(t *testing.T) {
+	t.Parallel()
 	h := houseAt(t, t.TempDir())
 	token, err := h.store.SetupToken()
 	fatal(t, err)

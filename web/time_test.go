@@ -63,6 +63,7 @@ func ask(t *testing.T, conn net.Conn, r *http.Request) (int, string) {
 }
 
 func TestASlowMailServerIsWaitedForThirtySeconds(t *testing.T) {
+	t.Parallel()
 	var ended time.Duration
 	hang := func(ctx context.Context, _ registry.Account) (Check, error) {
 		start := time.Now()
@@ -79,6 +80,7 @@ func TestASlowMailServerIsWaitedForThirtySeconds(t *testing.T) {
 }
 
 func TestAClientThatHasGoneIsNoErrorOfTheServer(t *testing.T) {
+	t.Parallel()
 	hang := func(ctx context.Context, _ registry.Account) (Check, error) {
 		<-ctx.Done()
 		return Check{}, ctx.Err()
@@ -97,6 +99,7 @@ func TestAClientThatHasGoneIsNoErrorOfTheServer(t *testing.T) {
 }
 
 func TestAProvingPushIsWaitedForTenSeconds(t *testing.T) {
+	t.Parallel()
 	hang := func(ctx context.Context, _ registry.Device) registry.Outcome {
 		<-ctx.Done()
 		return registry.Outcome{Result: registry.ResultRetry, Code: "timeout", Reason: "The push service did not answer in time."}
@@ -111,6 +114,7 @@ func TestAProvingPushIsWaitedForTenSeconds(t *testing.T) {
 }
 
 func TestABodyThatNeverEndsIsGivenUpAfterTenSeconds(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(*Config) {}, func(h *house, dial func() net.Conn) {
 		start := time.Now()
 		conn := dial()

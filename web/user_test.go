@@ -6,6 +6,7 @@ import (
 )
 
 func TestAnAdminManagesPeopleAndSeesNoContent(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.call(h.ben.full, "POST", "/accounts", mailbox(), 201)
 	h.call(h.ben.full, "POST", "/devices", fcmDevice(), 201)
@@ -47,6 +48,7 @@ func TestAnAdminManagesPeopleAndSeesNoContent(t *testing.T) {
 }
 
 func TestARoleCountsAtOnceAndNeverLeavesNobody(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	if a := h.call(h.anna.full, "PATCH", "/users/"+h.anna.id, object{"admin": false}, 409); a.body["code"] != "last_admin" {
 		t.Errorf("%s", a.raw)

@@ -98,6 +98,7 @@ func pushed(t *testing.T) (list []*string) {
 }
 
 func TestTheWorkerShowsWhatTheServerSends(t *testing.T) {
+	t.Parallel()
 	pushes := pushed(t)
 	for i, did := range runWorker(t, pushes, nil).Pushes {
 		var sent struct {
@@ -126,6 +127,7 @@ func TestTheWorkerShowsWhatTheServerSends(t *testing.T) {
 
 // Browsers end the subscription of a page that gets a push and shows nothing.
 func TestTheWorkerShowsSomethingAtAnyPush(t *testing.T) {
+	t.Parallel()
 	var pushes []*string
 	for _, text := range []string{"", "not JSON", "null", "17", `"text"`, "[]", "{}", `{"notification":null,"idlepush":null}`, `{"idlepush":{"v":2,"kind":"unheard of","id":"x"}}`,
 		`{"notification":{"title":"","tag":7},"idlepush":{"clear":"x","unread":"many","at":"never"}}`} {
@@ -140,6 +142,7 @@ func TestTheWorkerShowsSomethingAtAnyPush(t *testing.T) {
 }
 
 func TestTheWorkerTakesAwayWhatWasReadAndRingsOncePerMail(t *testing.T) {
+	t.Parallel()
 	mail := func(id string, clear ...string) *string {
 		text, err := json.Marshal(object{"notification": object{"title": id, "tag": id}, "idlepush": object{"v": 1, "kind": "mail", "id": id, "clear": clear}})
 		fatal(t, err)
@@ -157,6 +160,7 @@ func TestTheWorkerTakesAwayWhatWasReadAndRingsOncePerMail(t *testing.T) {
 }
 
 func TestAClickLeadsToTheMailOrToThePage(t *testing.T) {
+	t.Parallel()
 	const page = "https://house.example.net/#/"
 	rows := []struct {
 		data object

@@ -5,9 +5,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestAnInviteMakesAPersonOnce(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	made := h.call(h.anna.full, "POST", "/invites", object{"for": "person"}, 201)
 	code := made.body["code"].(string)
@@ -57,6 +59,7 @@ func TestAnInviteMakesAPersonOnce(t *testing.T) {
 }
 
 func TestAnInviteForADeviceLetsOnesOwnPhoneIn(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.call(h.ben.full, "POST", "/invites", object{"for": "device", "admin": true}, 422).wantFields(t, "admin")
 	h.call(h.ben.full, "POST", "/invites", object{"for": "cat"}, 422).wantFields(t, "for")
@@ -74,15 +77,41 @@ func TestAnInviteForADeviceLetsOnesOwnPhoneIn(t *testing.T) {
 }
 
 func TestInvitesAreGuessedSlowly(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(h *house) {
+		for range 5 {
+			h.call("", "POST", "/invites/look", object{"code": "GUESS"}, 404)
+			h.call("", "POST", "/invites/GUESS", object{}, 404)
+		}
+		for range 2 {
+			h.call("", "POST", "/invites/look", object{"code": "GUESS"}, 429)
+			if a := h.call("", "POST", "/invites/GUESS", object{}, 429); a.header.Get("Retry-After") != "6" {
+				h.t.Errorf("to come again after %q s", a.header.Get("Retry-After"))
+			}
+			time.Sleep(6 * time.Second)
+			h.call("", "POST", "/invites/GUESS", object{}, 404)
+		}
+	})
+}
+
+func TestAnInviteLeadsWhereItsMakerIsWhereNoAddressIsKnown(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
-	for range 10 {
-		h.call("", "POST", "/invites/look", object{"code": "GUESS"}, 404)
+	h.server.PublicURL = func() string { return "" }
+	made := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201)
+	if got, want := made.body["url"], h.url+"/#/join/"+made.body["code"].(string); got != want {
+		t.Errorf("it leads to %v, want %s", got, want)
 	}
-	h.call("", "POST", "/invites/look", object{"code": "GUESS"}, 429)
-	h.call("", "POST", "/invites/GUESS", object{}, 429)
+	r := h.request(h.anna.full, "POST", "/invites", object{"for": "device"})
+	r.Header.Set("Origin", "https://mail.example.net")
+	made = h.send(r)
+	if got, want := made.body["url"], "https://mail.example.net/#/join/"+made.body["code"].(string); got != want {
+		t.Errorf("over https it leads to %v, want %s", got, want)
+	}
 }
 
 func TestOverPlainHTTPNobodyAcceptsAnInvite(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	code := h.call(h.anna.full, "POST", "/invites", object{"for": "person"}, 201).body["code"].(string)
 	r := h.request("", "POST", "/invites/"+code, object{"name": "Carla", "password": password})

@@ -10,51 +10,137 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"idlepush/registry"
 )
 
-func TestAPasswordIsGuessedSlowly(t *testing.T) {
+// bubble plays in virtual time, in a new house that is asked by a client at 192.0.2.1.
+func bubble(t *testing.T, play func(h *house)) {
 	h := newHouse(t)
-	guess := object{"name": "Anna", "password": wrong}
-	for range 10 {
+	synctest.Test(t, func(t *testing.T) { play(h.inside(t, "192.0.2.1")) })
+}
+
+func TestAPasswordIsGuessedSlowly(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(h *house) {
+		guess := object{"name": "Anna", "password": wrong}
+		slowed := func(after string, a answer) {
+			h.t.Helper()
+			if a.header.Get("Retry-After") != after || a.header.Get("Content-Type") != "application/problem+json" ||
+				a.body["code"] != "too_many_requests" || a.body["status"] != 429.0 || a.body["title"] != "Too Many Requests" {
+				h.t.Errorf("to come again after %s s: %v, %s", after, a.header, a.raw)
+			}
+		}
+		for range 10 {
+			h.call("", "POST", "/login", guess, 401)
+		}
+		slowed("6", h.call("", "POST", "/login", guess, 429))
+		slowed("6", h.call("", "POST", "/login", guess.with("password", password), 429))
+		slowed("6", h.call("", "POST", "/login", guess.with("name", "Ben"), 429))
+		slowed("6", h.call("", "POST", "/setup", object{"token": "x", "name": "Eve", "password": password}, 429))
+		slowed("6", h.call("", "POST", "/invites/look", object{"code": "x"}, 429))
+		slowed("6", h.call("", "POST", "/invites/x", object{}, 429))
+		slowed("6", h.call(h.anna.full, "PATCH", "/me", object{"password": password, "current_password": wrong}, 429))
+		h.call(h.anna.full, "PATCH", "/me", object{"name": "Anne"}, 200)
+
+		time.Sleep(6*time.Second - time.Millisecond)
+		slowed("1", h.call("", "POST", "/login", guess, 429))
+		time.Sleep(time.Millisecond)
 		h.call("", "POST", "/login", guess, 401)
-	}
-	a := h.call("", "POST", "/login", guess, 429)
-	if after := a.header.Get("Retry-After"); a.body["code"] != "too_many_requests" || after < "1" || after > "6" {
-		t.Errorf("Retry-After is %q: %s", after, a.raw)
-	}
-	h.call("", "POST", "/login", guess.with("name", "Ben"), 429)
-	h.call("", "POST", "/setup", object{"token": "x", "name": "Eve", "password": password}, 429)
-	h.call(h.anna.full, "PATCH", "/me", object{"password": password, "current_password": wrong}, 429)
-	h.call(h.anna.full, "PATCH", "/me", object{"name": "Anne"}, 200)
+		slowed("6", h.call("", "POST", "/login", guess, 429))
+		h.inside(h.t, "192.0.2.2").call("", "POST", "/login", guess, 401)
+	})
 }
 
 func TestOneClientCannotLockAPersonOut(t *testing.T) {
-	h := newHouse(t)
-	for i := range 40 {
-		err := h.server.passwordTried(caller{address: "192.0.2.1"}, "Anna")
-		if (err != nil) != (i >= 10) {
-			t.Fatalf("try %d: %v", i, err)
+	t.Parallel()
+	bubble(t, func(h *house) {
+		for i := range 40 {
+			err := h.server.passwordTried(caller{address: "192.0.2.1"}, "Anna")
+			if (err != nil) != (i >= 10) {
+				h.t.Fatalf("try %d: %v", i, err)
+			}
 		}
-	}
-	if err := h.server.passwordTried(caller{address: "192.0.2.2"}, "Anna"); err != nil {
-		t.Errorf("another client: %v", err)
-	}
+		if err := h.server.passwordTried(caller{address: "192.0.2.2"}, "Anna"); err != nil {
+			h.t.Errorf("another client: %v", err)
+		}
+	})
 }
 
-func TestManyClientsAreSlowedByTheName(t *testing.T) {
-	h := newHouse(t)
-	refused := 0
-	for i := range 30 {
-		if h.server.passwordTried(caller{address: fmt.Sprint(i)}, []string{"Anna", "anna", "ANNA"}[i%3]) != nil {
-			refused++
+func TestManyClientsAreSlowedByTheNameHoweverItIsSpelt(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(h *house) {
+		clients := 0
+		taken := func(spellings ...string) (n int) {
+			for i := range 50 {
+				name := spellings[i%len(spellings)]
+				if !strings.EqualFold(name, spellings[0]) {
+					h.t.Fatalf("%s is another name", name)
+				}
+				clients++
+				if h.server.passwordTried(caller{address: fmt.Sprint(clients)}, name) == nil {
+					n++
+				}
+			}
+			return n
 		}
-	}
-	if refused != 10 {
-		t.Errorf("%d of 30 are refused, want 10", refused)
-	}
+		for _, spellings := range [][]string{{"Anna", "anna", "ANNA"}, {"Susan K", "SUSAN K", "ſuſan K", "ſusan \u212a", "suſan k"}} {
+			for _, step := range []struct {
+				wait time.Duration
+				want int
+			}{{0, 20}, {3*time.Second - time.Millisecond, 0}, {time.Millisecond, 1}, {time.Hour, 20}} {
+				time.Sleep(step.wait)
+				if n := taken(spellings...); n != step.want {
+					h.t.Errorf("%s, %v later: %d tries are taken at once, want %d", spellings[0], step.wait, n, step.want)
+				}
+			}
+		}
+	})
+}
+
+func TestLoginsAndPushesComeBackInTime(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(h *house) {
+		for name, row := range map[string]struct {
+			try   func(caller) error
+			burst int
+			every time.Duration
+		}{
+			"logins": {h.server.loginTried, 20, 3 * time.Second},
+			"pushes": {h.server.pushTried, 30, 2 * time.Second},
+		} {
+			anna, ben := caller{scope: full, user: registry.User{ID: "anna"}}, caller{scope: full, user: registry.User{ID: "ben"}}
+			taken := func(c caller) (n int) {
+				for range 100 {
+					if row.try(c) == nil {
+						n++
+					}
+				}
+				return n
+			}
+			if n := taken(anna); n != row.burst {
+				h.t.Errorf("%s: %d at once, want %d", name, n, row.burst)
+			}
+			time.Sleep(row.every - time.Millisecond)
+			if n := taken(anna); n != 0 {
+				h.t.Errorf("%s: %d come back early", name, n)
+			}
+			time.Sleep(time.Millisecond)
+			if n := taken(anna); n != 1 {
+				h.t.Errorf("%s: %d come back after %v, want 1", name, n, row.every)
+			}
+			if n := taken(ben); n != row.burst {
+				h.t.Errorf("%s of another: %d at once, want %d", name, n, row.burst)
+			}
+			if n := taken(caller{scope: admin}); n != 100 {
+				h.t.Errorf("%s of the admin token: %d of 100", name, n)
+			}
+		}
+	})
 }
 
 func TestLoginsAndPushesAreBoundedPerUser(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.server.logins, h.server.pushes = newLimiter(2, time.Hour), newLimiter(2, time.Hour)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
@@ -81,6 +167,7 @@ func TestLoginsAndPushesAreBoundedPerUser(t *testing.T) {
 }
 
 func TestABurstRefillsExactlyInTime(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(2, 10*time.Second)
 		for i, step := range []struct {
@@ -100,6 +187,7 @@ func TestABurstRefillsExactlyInTime(t *testing.T) {
 }
 
 func TestALimiterRemembersABoundedNumber(t *testing.T) {
+	t.Parallel()
 	l := newLimiter(1, time.Minute)
 	now := time.Now()
 	for i := range mostBuckets {
@@ -118,8 +206,10 @@ func TestALimiterRemembersABoundedNumber(t *testing.T) {
 	}
 }
 
-// A family must not be locked out by somebody who guesses at one of its passwords from everywhere.
+// A family must not be locked out by somebody who guesses at one of its passwords from everywhere, for as long as people are known where they live.
 func TestWhoGuessesFromElsewhereLocksNobodyOutAtHome(t *testing.T) {
+	t.Parallel()
+	const known = 90 * 24 * time.Hour
 	for name, come := range map[string]func(h *house){
 		"who logged in there": func(h *house) { h.logIn("Anna") },
 		"who was invited there": func(h *house) {
@@ -133,23 +223,71 @@ func TestWhoGuessesFromElsewhereLocksNobodyOutAtHome(t *testing.T) {
 			h.send(r)
 		},
 	} {
-		h := newHouse(t)
-		come(h)
-		for i := range 100 {
-			h.server.passwordTried(caller{address: fmt.Sprint(i)}, "Anna")
-		}
-		if h.server.passwordTried(caller{address: "elsewhere"}, "Anna") == nil {
-			t.Errorf("%s: the flood is not slowed down", name)
-		}
-		for range 5 {
-			if a := h.send(h.request("", "POST", "/login", object{"name": "anna", "password": password})); a.status != 200 {
-				t.Errorf("%s: %d", name, a.status)
-			}
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(h *house) {
+				attacked := func() {
+					h.t.Helper()
+					for i := range 100 {
+						h.server.passwordTried(caller{address: fmt.Sprint(i)}, "Anna")
+					}
+					if h.server.passwordTried(caller{address: "elsewhere"}, "Anna") == nil {
+						h.t.Error("the flood is not slowed down")
+					}
+				}
+				come(h)
+				attacked()
+				for range 5 {
+					h.call("", "POST", "/login", object{"name": "anna", "password": password}, 200)
+				}
+				h.inside(h.t, "192.0.2.9").call("", "POST", "/login", object{"name": "anna", "password": password}, 429)
+				h.inside(h.t, "192.0.2.1")
+
+				// The last login counts.
+				time.Sleep(known - time.Millisecond)
+				attacked()
+				h.call("", "POST", "/login", object{"name": "anna", "password": password}, 200)
+				time.Sleep(known)
+				attacked()
+				h.call("", "POST", "/login", object{"name": "anna", "password": password}, 429)
+			})
+		})
+	}
+}
+
+func TestABoundedNumberOfPlacesIsFamiliar(t *testing.T) {
+	t.Parallel()
+	f := familiar{seen: make(map[string]time.Time)}
+	const most, known = 10_000, 90 * 24 * time.Hour
+	began := time.Now()
+	for i := range most {
+		f.note(fmt.Sprint(i), "Anna", began)
+	}
+	knows := func(place string, at time.Time) bool { return f.knows(place, "Anna", at) }
+	f.note("one more", "Anna", began)
+	if knows("one more", began) || len(f.seen) != most {
+		t.Errorf("beyond the bound it remembers %d places", len(f.seen))
+	}
+	if !knows("0", began) || !knows(fmt.Sprint(most-1), began) {
+		t.Error("beyond the bound it forgets where people live")
+	}
+	later := began.Add(time.Hour)
+	f.note("0", "Anna", later)
+	if !knows("0", later.Add(known-1)) || knows("0", later.Add(known)) {
+		t.Error("beyond the bound a place is not remembered from its last use")
+	}
+	f.note("one more", "Anna", began.Add(known-1))
+	if knows("one more", began.Add(known-1)) {
+		t.Error("it forgets what it still knows for the sake of another")
+	}
+	f.note("one more", "Anna", began.Add(known))
+	if !knows("one more", began.Add(known)) || !knows("0", began.Add(known)) || len(f.seen) != 2 {
+		t.Errorf("once the others are forgotten, it remembers %d places", len(f.seen))
 	}
 }
 
 func TestWhatAProxySaysIsBelievedOfThoseThatAreTrustedOnly(t *testing.T) {
+	t.Parallel()
 	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	for name, row := range map[string]struct {
 		remote, want string
@@ -178,6 +316,7 @@ func TestWhatAProxySaysIsBelievedOfThoseThatAreTrustedOnly(t *testing.T) {
 }
 
 func TestAClientIsAnAddressOrANetwork(t *testing.T) {
+	t.Parallel()
 	for remote, want := range map[string]string{
 		"192.0.2.1:443":             "192.0.2.1",
 		"[::ffff:192.0.2.1]:443":    "192.0.2.1",
@@ -191,23 +330,5 @@ func TestAClientIsAnAddressOrANetwork(t *testing.T) {
 		if got := new(server).clientAddress(r); got != want {
 			t.Errorf("%s is %s, want %s", remote, got, want)
 		}
-	}
-}
-
-func TestTheBoundByNameHoldsHoweverTheNameIsSpelt(t *testing.T) {
-	h := newHouse(t)
-	spellings := []string{"Susan K", "SUSAN K", "ſuſan K", "ſusan \u212a", "suſan k"}
-	taken := 0
-	for i := range 50 {
-		name := spellings[i%len(spellings)]
-		if !strings.EqualFold(name, spellings[0]) {
-			t.Fatalf("%s is another name", name)
-		}
-		if h.server.passwordTried(caller{address: fmt.Sprint("client ", i)}, name) == nil {
-			taken++
-		}
-	}
-	if taken > 21 {
-		t.Errorf("%d tries at one name were taken at once, want 20", taken)
 	}
 }

@@ -9,6 +9,7 @@ import (
 )
 
 func TestEveryTransportRegistersAfterOneProvingPush(t *testing.T) {
+	t.Parallel()
 	encrypted := object{"p256dh": p256dh, "auth": auth}
 	up := browser().with("transport", "unifiedpush")
 	for name, row := range map[string]struct {
@@ -41,6 +42,7 @@ func TestEveryTransportRegistersAfterOneProvingPush(t *testing.T) {
 }
 
 func TestTheEnvironmentThatAPushShowsIsKept(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	answer := func(o registry.Outcome) { h.set(func() { h.outcome = o }) }
 	sandbox := registry.Outcome{Result: registry.ResultDelivered, Environment: registry.Sandbox}
@@ -101,6 +103,7 @@ func TestTheEnvironmentThatAPushShowsIsKept(t *testing.T) {
 }
 
 func TestARotationShowsAnEnvironmentThatWasNotKnown(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.set(func() {
 		h.outcome = registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
@@ -115,6 +118,7 @@ func TestARotationShowsAnEnvironmentThatWasNotKnown(t *testing.T) {
 }
 
 func TestARefusedProvingPushStoresNothing(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]registry.Outcome{
 		"gone":    {Result: registry.ResultGone, Code: "webpush_gone", Reason: "The push service has forgotten this browser. Register it anew."},
 		"refused": {Result: registry.ResultRefused, Code: "webpush_refused", Reason: "The push service refuses the message."},
@@ -138,6 +142,7 @@ func (h *house) devices() int {
 }
 
 func TestAnOutageStoresTheDeviceUnproven(t *testing.T) {
+	t.Parallel()
 	for _, o := range []registry.Outcome{
 		{Result: registry.ResultRetry, Code: "fcm_unavailable", Reason: "FCM is down."},
 		{Result: registry.ResultMisconfigured, Code: "fcm_denied", Reason: "FCM refuses this server's key."},
@@ -157,6 +162,7 @@ func TestAnOutageStoresTheDeviceUnproven(t *testing.T) {
 }
 
 func TestAnAddressMovesToTheUserWhoRegistersItNow(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	a := h.call(h.anna.full, "POST", "/devices", browser(), 201)
 	b := h.call(h.ben.full, "POST", "/devices", browser(), 200)
@@ -169,6 +175,7 @@ func TestAnAddressMovesToTheUserWhoRegistersItNow(t *testing.T) {
 }
 
 func TestNewKeysAreProvedOldOnesAreNot(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.call(h.anna.full, "POST", "/devices", browser(), 201)
 	keys := object{"p256dh": p256dh + "=", "auth": auth + "=="}
@@ -185,6 +192,7 @@ func TestNewKeysAreProvedOldOnesAreNot(t *testing.T) {
 }
 
 func TestARotatedTokenKeepsTheID(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 	h.call(h.anna.device, "PATCH", at, object{"name": "Mine", "content": "subject"}, 200)
@@ -216,6 +224,7 @@ func TestARotatedTokenKeepsTheID(t *testing.T) {
 }
 
 func TestASubscriptionRotatesAndAKeyGoes(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", browser(), 201).id()
 	sub := object{"endpoint": endpoint + "0", "keys": object{"p256dh": p256dh, "auth": auth}}
@@ -234,6 +243,7 @@ func TestASubscriptionRotatesAndAKeyGoes(t *testing.T) {
 }
 
 func TestWhatHappensToADeviceDuringItsPushIsKept(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 	h.set(func() {
@@ -260,7 +270,141 @@ func TestWhatHappensToADeviceDuringItsPushIsKept(t *testing.T) {
 	}
 }
 
+// Of an address that was changed after a request had looked at it nothing was proved, whether the request sent a proving push or needed none.
+func TestAnAddressThatWasChangedMeanwhileIsLeftAsItIs(t *testing.T) {
+	t.Parallel()
+	fast := strings.Repeat("0b", 32)
+	for name, row := range map[string]struct {
+		patch object
+		want  int
+	}{
+		"to what it was":          {object{"token": apnsToken}, 409},
+		"half to what it was":     {object{"environment": "production"}, 409},
+		"to a third":              {object{"token": strings.Repeat("0c", 32)}, 409},
+		"to what it is meanwhile": {object{"token": fast, "environment": "sandbox"}, 409},
+		"not at all":              {object{"name": "Renamed"}, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			made := h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "production"), 201)
+			// The request is admitted, looks at the device, and looks again to change it.
+			h.at(3, func() error {
+				d, err := h.store.Device(made.id())
+				if err == nil {
+					d.Token, d.Environment, d.Status = registry.Secret(fast), registry.Sandbox, registry.Status{State: registry.Unproven}
+					_, err = h.store.UpdateDevice(d, time.Now())
+				}
+				return err
+			})
+			a := h.call(h.anna.full, "PATCH", "/devices/"+made.id(), row.patch, row.want)
+			if row.want == 409 && a.body["code"] != "changed" || row.want == 200 && a.body["name"] != "Renamed" {
+				t.Errorf("it says %s", a.raw)
+			}
+			d, err := h.store.Device(made.id())
+			fatal(t, err)
+			if d.Token != registry.Secret(fast) || d.Environment != registry.Sandbox || d.Status.State != registry.Unproven {
+				t.Errorf("the device is %s, %s", d.Environment, d.Status.State)
+			}
+		})
+	}
+}
+
+func TestAnEnvironmentThatNoPushHasShownIsNotTakenOver(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.set(func() {
+		h.outcome = registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
+	})
+	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "sandbox"), 201)
+	var asked []registry.Environment
+	h.set(func() { h.during = func(d registry.Device) { asked = append(asked, d.Environment) } })
+	a := h.call(h.anna.full, "POST", "/devices", apnsDevice(), 200)
+	if len(asked) != 1 || asked[0] != "" || a.body["environment"] != nil || a.state() != "unproven" {
+		t.Errorf("after pushes for %q it is %s", asked, a.raw)
+	}
+}
+
+func TestATestPushIsNotedForWhatItShows(t *testing.T) {
+	t.Parallel()
+	const looks, notes = 2, 4 // transactions: who asks, the device; and, if there is something to note, the device again and the change
+	taken := func(e registry.Environment) registry.Outcome {
+		return registry.Outcome{Result: registry.ResultDelivered, Environment: e}
+	}
+	down := registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
+	failed := down
+	failed.Environment = registry.Sandbox
+	for _, row := range []struct {
+		is       registry.State
+		at       registry.Environment
+		outcome  registry.Outcome
+		want     registry.State
+		wantAt   registry.Environment
+		takes    int64
+		whatItIs string
+	}{
+		{registry.Unproven, "", down, registry.Unproven, "", looks, "a push that failed"},
+		{registry.Unproven, "", failed, registry.Unproven, "", looks, "a push that failed there"},
+		{registry.Proven, "", failed, registry.Proven, "", looks, "another that failed there"},
+		{registry.Unproven, "", taken(""), registry.Proven, "", notes, "a first push"},
+		{registry.Unproven, "", taken(registry.Sandbox), registry.Proven, registry.Sandbox, notes, "a first push that shows where"},
+		{registry.Unproven, registry.Production, taken(registry.Production), registry.Proven, registry.Production, notes, "a first push to where it was said to be"},
+		{registry.Proven, "", taken(registry.Sandbox), registry.Proven, registry.Sandbox, notes, "another that shows where"},
+		{registry.Proven, "", taken(""), registry.Proven, "", looks, "another that shows nothing"},
+		{registry.Proven, registry.Production, taken(registry.Production), registry.Proven, registry.Production, looks, "another that shows what is known"},
+	} {
+		h := newHouse(t)
+		d, _, err := h.store.PutDevice(registry.Device{User: h.anna.id, Name: "iPhone", Transport: registry.APNs, Token: apnsToken, Environment: row.at,
+			Content: registry.Wake, Status: registry.Status{State: row.is}}, time.Now())
+		fatal(t, err)
+		h.set(func() { h.outcome = row.outcome })
+		count := h.at(0, nil)
+		h.call(h.anna.full, "POST", "/devices/"+d.ID+"/test", nil, 200)
+		took := count()
+		d, err = h.store.Device(d.ID)
+		fatal(t, err)
+		if d.Status.State != row.want || d.Environment != row.wantAt || took != row.takes {
+			t.Errorf("after %s it is %s at %q, in %d transactions", row.whatItIs, d.Status.State, d.Environment, took)
+		}
+	}
+}
+
+func TestATestPushProvesNothingOfWhatTheDeviceIsMeanwhile(t *testing.T) {
+	t.Parallel()
+	down := registry.Outcome{Result: registry.ResultRetry, Code: "fcm_unavailable", Reason: "FCM is down."}
+	for name, meanwhile := range map[string]func(h *house, at string){
+		"another address": func(h *house, at string) { h.call(h.anna.full, "PATCH", at, object{"token": "new-" + marker}, 200) },
+		"another's":       func(h *house, _ string) { h.call(h.ben.full, "POST", "/devices", fcmDevice(), 200) },
+		"gone":            func(h *house, at string) { h.call(h.anna.full, "DELETE", at, nil, 204) },
+	} {
+		h := newHouse(t)
+		h.set(func() { h.outcome = down })
+		at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+		h.set(func() {
+			h.outcome = registry.Outcome{Result: registry.ResultDelivered}
+			h.during = func(registry.Device) {
+				h.set(func() { h.outcome, h.during = down, nil })
+				meanwhile(h, at)
+			}
+		})
+		if a := h.call(h.anna.full, "POST", at+"/test", nil, 200); a.body["result"] != "delivered" {
+			t.Errorf("%s: it says %s", name, a.raw)
+		}
+		list, err := h.store.Devices("")
+		fatal(t, err)
+		for _, d := range list {
+			if d.Status.State != registry.Unproven {
+				t.Errorf("%s: it is %s", name, d.Status.State)
+			}
+		}
+		if (len(list) == 0) != (name == "gone") {
+			t.Errorf("%s: there are %d devices", name, len(list))
+		}
+	}
+}
+
 func TestADeviceRingsForAccountsThatItsUserSees(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	one := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	bens := h.call(h.ben.full, "POST", "/accounts", mailbox().with("username", "ben"), 201).id()
@@ -281,6 +425,7 @@ func TestADeviceRingsForAccountsThatItsUserSees(t *testing.T) {
 }
 
 func TestADeviceShowsThePauseOfItsLane(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	a := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
 	h.call(h.anna.full, "POST", "/devices", browser(), 201)
@@ -296,6 +441,7 @@ func TestADeviceShowsThePauseOfItsLane(t *testing.T) {
 }
 
 func TestATestPushTellsWhatTheServiceSaid(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 	if a := h.call(h.anna.device, "POST", at+"/test", nil, 200); a.body["result"] != "delivered" || len(a.body) != 1 || h.tested != 1 || h.proved != 1 {
@@ -315,6 +461,7 @@ func TestATestPushTellsWhatTheServiceSaid(t *testing.T) {
 }
 
 func TestTheAdminTokenSeesDevicesOfAll(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201)
 	h.call(adminToken, "POST", "/devices", fcmDevice().with("user", h.ben.id), 201)

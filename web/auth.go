@@ -98,11 +98,15 @@ func (s *server) authenticate(r *http.Request, who access) (caller, error) {
 		}
 	}
 	if who == anyone {
-		var c caller
-		if here, err := s.session(sessionCookie(r), true); err == nil {
-			c.former = here.token
+		cookie := sessionCookie(r)
+		if cookie == "" {
+			return caller{}, nil
 		}
-		return c, nil
+		here, err := s.session(cookie, true)
+		if err != nil && !errors.Is(err, registry.ErrDenied) {
+			return caller{}, err
+		}
+		return caller{former: here.token}, nil
 	}
 	var c caller
 	var err error

@@ -109,12 +109,13 @@ func (s *server) listNames(_ context.Context, _ caller, in *pageOf) (*body[List[
 	return listOf(users, userPlace, *in, func(u registry.User) (PersonName, error) { return PersonName{u.ID, u.Name}, nil })
 }
 
-// shownPerson is a user for an admin, after a change that went well.
-func (s *server) shownPerson(u registry.User, err error) (*body[Person], error) {
+// shownPerson changes a user and shows the result to an admin. What it shows it reads first: an error means that nothing was changed.
+func (s *server) shownPerson(change func() (registry.User, error)) (*body[Person], error) {
+	show, err := s.people()
 	if err != nil {
 		return nil, err
 	}
-	show, err := s.people()
+	u, err := change()
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +131,7 @@ func (s *server) createUser(_ context.Context, c caller, in *body[NewPerson]) (*
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
-	return s.shownPerson(s.Store.AddUser(b.Name, b.Password, b.Admin, time.Now()))
+	return s.shownPerson(func() (registry.User, error) { return s.Store.AddUser(b.Name, b.Password, b.Admin, time.Now()) })
 }
 
 func (s *server) patchUser(_ context.Context, c caller, in *edit[PersonPatch]) (*body[Person], error) {
@@ -141,7 +142,9 @@ func (s *server) patchUser(_ context.Context, c caller, in *edit[PersonPatch]) (
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
-	return s.shownPerson(s.Store.UpdateUser(in.ID, registry.UserPatch{Name: b.Name, Password: b.Password, Admin: b.Admin}))
+	return s.shownPerson(func() (registry.User, error) {
+		return s.Store.UpdateUser(in.ID, registry.UserPatch{Name: b.Name, Password: b.Password, Admin: b.Admin})
+	})
 }
 
 func (s *server) deleteUser(_ context.Context, c caller, in *byID) (*struct{}, error) {

@@ -1,0 +1,259 @@
+package web
+
+import (
+	"errors"
+	"maps"
+	"math"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/registry"
+)
+
+// unlimited takes the limits on tries away.
+func (h *house) unlimited() {
+	for _, l := range []**limiter{&h.server.addresses, &h.server.names, &h.server.logins, &h.server.pushes} {
+		*l = newLimiter(math.MaxInt32, time.Nanosecond)
+	}
+}
+
+// holds counts what the store holds.
+func (h *house) holds() map[string]int {
+	h.t.Helper()
+	now := time.Now()
+	holds := make(map[string]int)
+	users, err := h.store.Users()
+	fatal(h.t, err)
+	accounts, err := h.store.Accounts()
+	fatal(h.t, err)
+	devices, err := h.store.Devices("")
+	fatal(h.t, err)
+	invites, err := h.store.Invites(now)
+	fatal(h.t, err)
+	holds["users"], holds["accounts"], holds["devices"], holds["invites"] = len(users), len(accounts), len(devices), len(invites)
+	for _, u := range users {
+		tokens, err := h.store.Tokens(u.ID)
+		fatal(h.t, err)
+		sessions, err := h.store.Sessions(u.ID, now)
+		fatal(h.t, err)
+		holds["tokens"] += len(tokens)
+		holds["sessions"] += len(sessions)
+	}
+	return holds
+}
+
+// since is what has come, or gone, since the store held that.
+func (h *house) since(held map[string]int) map[string]int {
+	h.t.Helper()
+	change := make(map[string]int)
+	for what, n := range h.holds() {
+		if n -= held[what]; n != 0 {
+			change[what] = n
+		}
+	}
+	return change
+}
+
+// bensBrowser is the cookie of a session of Ben's, with a device in it.
+func (h *house) bensBrowser(serial string) *http.Cookie {
+	h.t.Helper()
+	now := time.Now()
+	_, code, err := h.store.AddInvite(h.ben.id, registry.ForDevice, false, now)
+	fatal(h.t, err)
+	_, secret, err := h.store.Accept(code, "", "", registry.Visit{}, now)
+	fatal(h.t, err)
+	_, session, err := h.store.Authenticate(secret, now)
+	fatal(h.t, err)
+	_, _, err = h.store.PutDevice(registry.Device{User: h.ben.id, Name: "Laptop", Transport: registry.FCM, Token: registry.Secret("ben's " + serial), Content: registry.Wake, Session: session.ID}, now)
+	fatal(h.t, err)
+	return &http.Cookie{Name: plainCookieName, Value: secret}
+}
+
+// asker adds to a request who makes it.
+type asker struct {
+	name string
+	sign func(h *house, r *http.Request, ids map[string]string)
+}
+
+var (
+	// inBensBrowser is for routes that take anyone.
+	inBensBrowser = []asker{{"in Ben's browser", func(h *house, r *http.Request, ids map[string]string) { r.AddCookie(h.bensBrowser(ids["TOKEN"])) }}}
+
+	// byName is for all others.
+	byName = []asker{
+		{"with a session", func(_ *house, r *http.Request, ids map[string]string) {
+			r.AddCookie(&http.Cookie{Name: plainCookieName, Value: ids["COOKIE"]})
+		}},
+		{"with a token of device scope", func(h *house, r *http.Request, _ map[string]string) {
+			r.Header.Set("Authorization", "Bearer "+h.anna.device)
+		}},
+		{"with the admin token", func(_ *house, r *http.Request, _ map[string]string) {
+			r.Header.Set("Authorization", "Bearer "+adminToken)
+		}},
+	}
+)
+
+var errDisk = errors.New("the disk is full")
+
+// A store that fails at any transaction of any request fails that request alone: it is answered with 500 and no reason, all of what it does is done
+// or nothing, what the store holds can be shown, and the same request works the next time.
+func TestAStoreThatFailsAtAnyPointOfARequestFailsThatAlone(t *testing.T) {
+	t.Parallel()
+	doc, err := documented()
+	fatal(t, err)
+	for path, methods := range doc.Paths {
+		for method, op := range methods {
+			at := method + path
+			switch at {
+			case "post/setup", "get/events", "get/vapid": // the tests below; it asks no store
+				continue
+			}
+			t.Run(at, func(t *testing.T) {
+				t.Parallel()
+				h, askers, failed := newHouse(t), byName, 0
+				if op.Security == nil {
+					askers = inBensBrowser
+				}
+				for _, row := range admissions {
+					if row.operation() != at {
+						continue
+					}
+					for _, asker := range askers {
+						failed += failEach(h, asker.name, func() *http.Request {
+							ids := furnish(h)
+							method, path, body := row.request(h, ids)
+							r := h.request("", method, path, body)
+							asker.sign(h, r, ids)
+							return r
+						})
+					}
+				}
+				if failed == 0 {
+					t.Error("no row of the admissions says how it is used")
+				}
+				for _, list := range []string{"/accounts", "/devices", "/tokens", "/sessions", "/users", "/invites", "/notifications"} {
+					h.call(h.anna.full, "GET", list, nil, 200)
+				}
+			})
+		}
+	}
+}
+
+// failEach makes the request anew for each transaction that it takes when all goes well, and fails that one. It gives how many there are;
+// 0: who asks may not.
+func failEach(h *house, who string, make func() *http.Request) int {
+	t := h.t
+	t.Helper()
+	h.unlimited()
+	// The request's body is read once.
+	send := func(r *http.Request) answer {
+		body, err := r.GetBody()
+		fatal(t, err)
+		again := r.Clone(t.Context())
+		again.Body = body
+		return h.send(again)
+	}
+	r := make()
+	held := h.holds()
+	count := h.at(0, nil)
+	good := send(r)
+	takes := count()
+	whole := h.since(held)
+	if good.status >= 300 {
+		return 0
+	}
+	for n := range takes {
+		r := make()
+		held := h.holds()
+		logged := strings.Count(h.log.String(), errDisk.Error())
+		h.at(n+1, func() error { return errDisk })
+		a := send(r)
+		h.at(0, nil)
+		if a.status != 500 || a.body["code"] != "internal" || strings.Contains(a.raw, errDisk.Error()) || a.header.Get("Set-Cookie") != "" {
+			t.Errorf("%s, without transaction %d of %d: %d, %v, %s", who, n+1, takes, a.status, a.header, a.raw)
+		}
+		if got := strings.Count(h.log.String(), errDisk.Error()); got != logged+1 {
+			t.Errorf("%s, without transaction %d of %d: the log says %d times why", who, n+1, takes, got-logged)
+		}
+		change := h.since(held)
+		done := reflect.DeepEqual(change, whole)
+		if !done && len(change) > 0 && !begunForNobody(change, whole) {
+			t.Errorf("%s, without transaction %d of %d: there are %v, want none or %v", who, n+1, takes, change, whole)
+		}
+		// What was done is known, or gone, the second time.
+		again := send(r)
+		if again.status != good.status && (len(change) == 0 || again.status != 200 && again.status != 404) {
+			t.Errorf("%s, after transaction %d of %d failed: %d, want %d: %s", who, n+1, takes, again.status, good.status, again.raw)
+		}
+	}
+	return int(takes)
+}
+
+// begunForNobody reports whether a session was begun whose cookie nobody has been given, since the one that the browser was in could not be ended.
+// That one goes on.
+func begunForNobody(change, whole map[string]int) bool {
+	former := maps.Clone(whole)
+	former["sessions"]++
+	former["devices"]++
+	maps.DeleteFunc(former, func(_ string, n int) bool { return n == 0 })
+	return whole["devices"] == -1 && reflect.DeepEqual(change, former)
+}
+
+func TestAStoreThatFailsAfterATestPushFailsThatAlone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	takes := failEach(h, "with a token", func() *http.Request {
+		d, _, err := h.store.PutDevice(registry.Device{User: h.anna.id, Name: "Phone", Transport: registry.FCM, Token: fcmToken,
+			Content: registry.Wake, Status: registry.Status{State: registry.Unproven}}, time.Now())
+		fatal(h.t, err)
+		return h.request(h.anna.full, "POST", "/devices/"+d.ID+"/test", nil)
+	})
+	if takes != 4 {
+		t.Errorf("it takes %d transactions, want 4: who asks, the device, and as it is by then, and the change", takes)
+	}
+}
+
+func TestASetupThatTheStoreRefusesCanBeTriedAgain(t *testing.T) {
+	t.Parallel()
+	h := houseAt(t, t.TempDir())
+	token, err := h.store.SetupToken()
+	fatal(t, err)
+	setup := object{"token": token, "name": "Anna", "password": password, "session": true}
+	h.at(1, func() error { return errDisk })
+	if a := h.call("", "POST", "/setup", setup, 500); a.header.Get("Set-Cookie") != "" || strings.Contains(a.raw, errDisk.Error()) {
+		t.Errorf("it says %v, %s", a.header, a.raw)
+	}
+	if held := h.holds(); held["users"]+held["sessions"] > 0 {
+		t.Errorf("there are %v", held)
+	}
+	count := h.at(0, nil)
+	h.call("", "POST", "/setup", setup, 201)
+	if count() != 1 {
+		t.Errorf("it takes %d transactions, and one was failed", count())
+	}
+}
+
+func TestAStreamEndsWhereTheStoreFails(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.at(1, func() error { return errDisk })
+	h.call(h.anna.full, "GET", "/events", nil, 500)
+	s := h.listen(h.anna.full, nil)
+	h.set(func() { h.before = nil })
+	_, _, err := h.store.AddInvite(h.anna.id, registry.ForDevice, false, time.Now())
+	fatal(t, err)
+	if kind, _, ok := s.next(); !ok || kind != "invite" {
+		t.Errorf("it heard of %q", kind)
+	}
+	// The change is told, and then who listens is looked at.
+	h.at(3, func() error { return errDisk })
+	_, _, err = h.store.AddInvite(h.anna.id, registry.ForDevice, false, time.Now())
+	fatal(t, err)
+	if kind, id, ok := s.next(); ok {
+		t.Errorf("it heard of %s %s", kind, id)
+	}
+	h.listen(h.anna.full, nil)
+}

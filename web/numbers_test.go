@@ -1,0 +1,99 @@
+package web
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/registry"
+)
+
+// promised fails the test if the README no longer has the words that it holds the program to, however its lines are broken.
+func promised(t testing.TB, words string) {
+	t.Helper()
+	text, err := os.ReadFile("../README.md")
+	fatal(t, err)
+	if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), words) {
+		t.Errorf("the README does not say %q", words)
+	}
+}
+
+func TestASessionLastsAsLongAsTheREADMESays(t *testing.T) {
+	t.Parallel()
+	promised(t, `"Stay signed in" lasts for 90 days without use and a year at most; without it a session ends after 12 hours without use.`)
+	const day = 24 * time.Hour
+	for name, row := range map[string]struct {
+		stay        bool
+		idle, lasts time.Duration // used once every idle, until it has lasted
+		cookie      string        // what its cookie's Max-Age is; empty: it ends with the browser
+	}{
+		"without use":                     {stay: false, idle: 12 * time.Hour},
+		"without use, but stays":          {stay: true, idle: 90 * day, cookie: "31536000"},
+		"with use every hour":             {stay: false, idle: time.Hour, lasts: 7 * day},
+		"with use every month, and stays": {stay: true, idle: 30 * day, lasts: 365 * day, cookie: "31536000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(h *house) {
+				a := h.call("", "POST", "/login", object{"name": "Anna", "password": password, "stay": row.stay}, 200)
+				cookie, rest, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
+				_, age, _ := strings.Cut(rest, "Max-Age=")
+				if age, _, _ = strings.Cut(age, ";"); age != row.cookie {
+					h.t.Errorf("the cookie lasts for %q s", age)
+				}
+				is := func(want int) {
+					h.t.Helper()
+					r := h.request("", "GET", "/me", nil)
+					r.Header.Set("Cookie", cookie)
+					if a := h.send(r); a.status != want {
+						h.t.Errorf("it is %d, want %d", a.status, want)
+					}
+				}
+				left := row.lasts
+				for ; left > row.idle; left -= row.idle {
+					time.Sleep(row.idle)
+					is(200)
+				}
+				if row.lasts == 0 {
+					left = row.idle
+				}
+				time.Sleep(left - time.Millisecond)
+				if row.lasts > 0 {
+					is(200)
+					time.Sleep(time.Millisecond)
+					is(401)
+					return
+				}
+				is(200) // which is a use
+				time.Sleep(row.idle)
+				is(401)
+			})
+		})
+	}
+}
+
+func TestAPageHoldsFiftyUnlessAskedForUpToTwoHundred(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for i := range 201 {
+		_, _, err := h.store.AddToken(h.anna.id, fmt.Sprint(i), registry.DeviceScope, time.Now())
+		fatal(t, err)
+	}
+	for query, want := range map[string]int{"": 50, "?limit=1": 1, "?limit=200": 200} {
+		a := h.call(h.anna.full, "GET", "/tokens"+query, nil, 200)
+		if n := len(a.body["items"].([]any)); n != want || a.body["next"] == nil {
+			t.Errorf("%q gives %d, want %d, and next %v", query, n, want, a.body["next"])
+		}
+	}
+	h.call(h.anna.full, "GET", "/tokens?limit=201", nil, 422).wantFields(t, "limit")
+}
+
+func TestAPasswordHasTenCharactersToAThousandAndTwentyFour(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for n, want := range map[int]int{9: 422, 10: 201, 1024: 201, 1025: 422} {
+		h.call(h.anna.full, "POST", "/users", object{"name": fmt.Sprint("Person ", n), "password": long(n)}, want)
+	}
+}

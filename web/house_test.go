@@ -17,6 +17,7 @@ import (
 
 	"idlepush/registry"
 	"idlepush/registry/registrytest"
+	"idlepush/registry/testenv"
 )
 
 // What the tests plant: whatever holds the marker must come back in no answer and in no log line.
@@ -92,7 +93,7 @@ func houseAt(t testing.TB, dir string) *house {
 	h.store = registrytest.OpenFailing(t, dir, h.transaction)
 	h.server = New(h.config()).(*server)
 	web := httptest.NewServer(h.server)
-	h.url, h.via = web.URL, web.Client().Transport
+	h.url, h.via = web.URL, patient{h, web.Client().Transport}
 	var err error
 	h.doc, err = documented()
 	fatal(t, err)
@@ -102,6 +103,16 @@ func houseAt(t testing.TB, dir string) *house {
 		h.noSecrets("the log", h.log.String())
 	})
 	return h
+}
+
+// patient gives requests up that take too long for the time that is left to the tests.
+type patient struct {
+	h         *house
+	transport http.RoundTripper
+}
+
+func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	return p.transport.RoundTrip(r.WithContext(testenv.Context(p.h.t)))
 }
 
 // transaction says whether a transaction of the store may begin.

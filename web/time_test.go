@@ -127,3 +127,29 @@ func TestABodyThatNeverEndsIsGivenUpAfterTenSeconds(t *testing.T) {
 		}
 	})
 }
+
+func TestAStreamThatNobodyReadsIsGivenUpAfterTenSeconds(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(c *Config) { c.Stopping = nil }, func(h *house, dial func() net.Conn) {
+		conn := dial()
+		defer conn.Close()
+		fatal(t, h.request(h.anna.full, "GET", "/events", nil).Write(conn))
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		fatal(t, err)
+		if res.StatusCode != 200 {
+			t.Fatal(res.Status)
+		}
+		ended := func() bool {
+			synctest.Wait()
+			return strings.Contains(h.log.String(), "path=/api/v1/events")
+		}
+		time.Sleep(25*time.Second + 10*time.Second - time.Millisecond) // the first sign of life is not taken
+		if ended() {
+			t.Error("it has ended before")
+		}
+		time.Sleep(time.Millisecond)
+		if !ended() {
+			t.Error("it is still open")
+		}
+	})
+}

@@ -270,7 +270,8 @@ func TestWhatHappensToADeviceDuringItsPushIsKept(t *testing.T) {
 	}
 }
 
-// Of an address that was changed after a request had looked at it nothing was proved, whether the request sent a proving push or needed none.
+// Of an address that was changed after a request had looked at it nothing was proved, whether the
+// request sent a proving push or needed none.
 func TestAnAddressThatWasChangedMeanwhileIsLeftAsItIs(t *testing.T) {
 	t.Parallel()
 	fast := strings.Repeat("0b", 32)

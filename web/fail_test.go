@@ -98,8 +98,9 @@ var (
 
 var errDisk = errors.New("the disk is full")
 
-// A store that fails at any transaction of any request fails that request alone: it is answered with 500 and no reason, all of what it does is done
-// or nothing, what the store holds can be shown, and the same request works the next time.
+// A store that fails at any transaction of any request fails that request alone: it is answered
+// with 500 and no reason, all of what it does is done or nothing, what the store holds can be
+// shown, and the same request works the next time.
 func TestAStoreThatFailsAtAnyPointOfARequestFailsThatAlone(t *testing.T) {
 	t.Parallel()
 	doc, err := documented()
@@ -142,8 +143,8 @@ func TestAStoreThatFailsAtAnyPointOfARequestFailsThatAlone(t *testing.T) {
 	}
 }
 
-// failEach makes the request anew for each transaction that it takes when all goes well, and fails that one. It gives how many there are;
-// 0: who asks may not.
+// failEach makes the request anew for each transaction that it takes when all goes well, and fails
+// that one. It gives how many there are; 0: who asks may not.
 func failEach(h *house, who string, make func() *http.Request) int {
 	t := h.t
 	t.Helper()
@@ -192,8 +193,8 @@ func failEach(h *house, who string, make func() *http.Request) int {
 	return int(takes)
 }
 
-// begunForNobody reports whether a session was begun whose cookie nobody has been given, since the one that the browser was in could not be ended.
-// That one goes on.
+// begunForNobody reports whether a session was begun whose cookie nobody has been given, since the
+// one that the browser was in could not be ended. That one goes on.
 func begunForNobody(change, whole map[string]int) bool {
 	former := maps.Clone(whole)
 	former["sessions"]++

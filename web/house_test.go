@@ -53,7 +53,7 @@ type house struct {
 	check   func(ctx context.Context, a registry.Account) (Check, error)
 	outcome registry.Outcome      // of every push
 	during  func(registry.Device) // what happens while a push is under way; nil: nothing
-	before  func() error          // asked before each transaction of the store; nil: it may begin
+	before  func() error          // asked before each transaction of the store; nil: all may begin
 	preview func(registry.Device) (PushRequest, *registry.Outcome)
 	proved  int // proving pushes sent
 	tested  int // test pushes sent
@@ -126,7 +126,8 @@ func (h *house) transaction() error {
 	return before()
 }
 
-// at has happen called before the n-th transaction from now, which fails with its error; nil: at none. It gives a function that says how many there were.
+// at calls happen before the n-th transaction from now, which fails with the error of happen; 0
+// calls it before none. It gives a function that says how many transactions there were.
 func (h *house) at(n int64, happen func() error) (count func() int64) {
 	var seen atomic.Int64
 	h.set(func() {
@@ -140,7 +141,8 @@ func (h *house) at(n int64, happen func() error) (count func() int64) {
 	return seen.Load
 }
 
-// inside has what follows asked for without a connection, by a client at that address: so it can be done in a bubble, whose test is t.
+// inside makes all further requests without a connection, as a client at that address, so that
+// they can be made in a bubble, whose test is t.
 func (h *house) inside(t testing.TB, address string) *house {
 	h.t, h.via = t, handed{h.server, address + ":443"}
 	return h

@@ -206,7 +206,8 @@ func TestALimiterRemembersABoundedNumber(t *testing.T) {
 	}
 }
 
-// A family must not be locked out by somebody who guesses at one of its passwords from everywhere, for as long as people are known where they live.
+// A family must not be locked out by somebody who guesses at one of its passwords from everywhere,
+// for as long as people are known where they live.
 func TestWhoGuessesFromElsewhereLocksNobodyOutAtHome(t *testing.T) {
 	t.Parallel()
 	const known = 90 * 24 * time.Hour

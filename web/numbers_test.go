@@ -10,7 +10,8 @@ import (
 	"idlepush/registry"
 )
 
-// promised fails the test if the README no longer has the words that it holds the program to, however its lines are broken.
+// promised fails the test if the README no longer has the words that it holds the program to,
+// however its lines are broken.
 func promised(t testing.TB, words string) {
 	t.Helper()
 	text, err := os.ReadFile("../README.md")

@@ -8,8 +8,8 @@ import (
 	"idlepush/registry"
 )
 
-// admission is a route, a body that it takes, and what nobody, Anna's token of device scope, Anna's of full scope, Ben's
-// of full scope and the admin token get for a thing of Anna's.
+// admission is a route, a body that it takes, and what nobody, Anna's token of device scope, Anna's
+// of full scope, Ben's of full scope and the admin token get for a thing of Anna's.
 type admission struct {
 	route                             string
 	body                              object
@@ -130,7 +130,8 @@ func (row admission) request(h *house, ids map[string]string) (method, path stri
 	return method, path, b
 }
 
-// carl is the id of a third user. He is made once, unless he has gone: a password is slow to hash on purpose.
+// carl is the id of a third user. He is made once, unless he has gone: a password is slow to hash
+// on purpose.
 func (h *house) carl() string {
 	h.t.Helper()
 	users, err := h.store.Users()

@@ -109,7 +109,8 @@ func (s *server) listNames(_ context.Context, _ caller, in *pageOf) (*body[List[
 	return listOf(users, userPlace, *in, func(u registry.User) (PersonName, error) { return PersonName{u.ID, u.Name}, nil })
 }
 
-// shownPerson changes a user and shows the result to an admin. What it shows it reads first: an error means that nothing was changed.
+// shownPerson changes a user and shows the result to an admin. What it shows it reads first: an
+// error means that nothing was changed.
 func (s *server) shownPerson(change func() (registry.User, error)) (*body[Person], error) {
 	show, err := s.people()
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 
 	"idlepush/push/pushtest"
 	"idlepush/registry"
+	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
 
@@ -86,7 +87,7 @@ func newStreet(t *testing.T) *street {
 	s.origins[s.fcm] = serveStandIn(t, s.vendors.listen(s.fcm))
 	s.origins[s.apns] = serveStandIn(t, s.vendors.listen(s.apns))
 	s.origins[s.web] = serveStandIn(t, s.web)
-	s.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(imaptest.FreePort(t)))
+	s.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(testenv.Port(t)))
 	s.client = &apiClient{base: "http://" + s.address + "/api/v1"}
 	t.Cleanup(func() {
 		if s.process != nil {

@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"idlepush/push/pushtest"
-	"idlepush/watcher/imaptest"
+	"idlepush/registry/testenv"
 )
 
 func TestWhatCannotWorkIsRefusedWithFieldAndReasonAndStoresNothing(t *testing.T) {
@@ -38,7 +38,7 @@ func TestWhatCannotWorkIsRefusedWithFieldAndReasonAndStoresNothing(t *testing.T)
 	subscription := func(endpoint string) object {
 		return object{"name": "phone", "transport": "webpush", "subscription": object{"endpoint": endpoint, "keys": keys(receiver.Keys())}}
 	}
-	closedPort := strconv.Itoa(imaptest.FreePort(t))
+	closedPort := strconv.Itoa(testenv.Port(t))
 	for name, c := range map[string]struct {
 		path   string
 		body   any

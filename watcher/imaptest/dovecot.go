@@ -4,11 +4,12 @@ package imaptest
 
 import (
 	"bufio"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -18,7 +19,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"idlepush/registry/testenv"
 )
@@ -64,16 +64,10 @@ func Dovecot(t testing.TB, settings ...string) *Server {
 	s.write(t, "users", nil)
 	s.own(t, folder)
 	s.AddUser(t, s.User, s.Password)
-	for range 5 {
-		s.Port, s.TLSPort = FreePort(t), FreePort(t)
-		s.write(t, "dovecot.conf", []byte(s.configuration()+strings.Join(settings, "\n")+"\n"))
-		if err = s.start(); err == nil {
-			return s
-		}
-		s.Stop(t)
-	}
-	t.Fatal(err)
-	return nil
+	s.Port, s.TLSPort = testenv.Port(t), testenv.Port(t)
+	s.write(t, "dovecot.conf", []byte(s.configuration()+strings.Join(settings, "\n")+"\n"))
+	s.Start(t)
+	return s
 }
 
 // requireDovecot finds Dovecot 2.3 or skips or fails the test; later versions read another configuration.
@@ -186,15 +180,9 @@ userdb {
 // Start starts a stopped server again, on the same ports and with the mail and users it had, and returns when it answers.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	if err := s.start(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (s *Server) start() error {
 	for _, old := range []string{"run", "log"} {
 		if err := os.RemoveAll(filepath.Join(s.folder, old)); err != nil {
-			return err
+			t.Fatal(err)
 		}
 	}
 	// The shell holds all of Dovecot in its process group and kills the group when its input ends: at Stop, or because the
@@ -203,24 +191,28 @@ func (s *Server) start() error {
 	run.SysProcAttr.Setpgid = true
 	log, err := os.OpenFile(s.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
 	defer log.Close()
 	if err := log.Chown(s.owner.uid, s.owner.gid); err != nil {
-		return err
+		t.Fatal(err)
 	}
 	run.Stdout, run.Stderr = log, log
 	if s.alive, err = run.StdinPipe(); err != nil {
-		return err
+		t.Fatal(err)
 	}
 	if err := run.Start(); err != nil {
-		return fmt.Errorf("start dovecot: %w", err)
+		t.Fatalf("start dovecot: %v", err)
 	}
 	s.run = run
-	if !eventually(func() bool { return s.greets() || strings.Contains(s.log(), "Fatal:") }) || !s.greets() {
-		return fmt.Errorf("start dovecot: no greeting; it said:\n%s", s.log())
-	}
-	return nil
+	ctx := testenv.Context(t)
+	testenv.Await(t, "dovecot greets", func() error {
+		err := s.greets(ctx)
+		if err != nil && strings.Contains(s.log(), "Fatal:") {
+			t.Fatal("dovecot does not start")
+		}
+		return err
+	})
 }
 
 // Stop kills the server as a power cut would: every connection ends without a BYE, and until Start nobody listens on its
@@ -238,9 +230,9 @@ func (s *Server) Stop(t testing.TB) {
 		t.Error(err)
 	}
 	s.run = nil
-	if !eventually(func() bool { return s.refuses(s.Port) && s.refuses(s.TLSPort) }) {
-		t.Error("dovecot was killed and still takes connections")
-	}
+	testenv.Await(t, "dovecot, which was killed, takes no connections", func() error {
+		return cmp.Or(s.refuses(s.Port), s.refuses(s.TLSPort))
+	})
 	// Killed while it held a lock file, Dovecot waits two minutes for itself.
 	err := filepath.WalkDir(s.path("home"), func(path string, _ fs.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(path, ".lock") {
@@ -253,26 +245,32 @@ func (s *Server) Stop(t testing.TB) {
 	}
 }
 
-// greets says whether it is this server, and none that took the port before it, that greets.
-func (s *Server) greets() bool {
-	conn, err := net.DialTimeout("tcp", s.address(s.Port), time.Second)
+// greets says why it is not this server that greets.
+func (s *Server) greets(ctx context.Context) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.address(s.Port))
 	if err != nil {
-		return false
+		return err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		return false
-	}
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	greeting, err := bufio.NewReader(conn).ReadString('\n')
-	return err == nil && strings.HasSuffix(greeting, " "+filepath.Base(s.folder)+"\r\n")
+	if err == nil && !strings.HasSuffix(greeting, " "+filepath.Base(s.folder)+"\r\n") {
+		err = fmt.Errorf("somebody else says %q", greeting)
+	}
+	return err
 }
 
-func (s *Server) refuses(port int) bool {
-	conn, err := net.DialTimeout("tcp", s.address(port), time.Second)
+// refuses says why a connection to the port is not refused.
+func (s *Server) refuses(port int) error {
+	conn, err := net.Dial("tcp", s.address(port))
 	if err == nil {
 		conn.Close()
+		return fmt.Errorf("port %d took one", port)
 	}
-	return errors.Is(err, syscall.ECONNREFUSED)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil
+	}
+	return err
 }
 
 func (s *Server) address(port int) string { return net.JoinHostPort(s.Host, strconv.Itoa(port)) }
@@ -312,32 +310,4 @@ func (s *Server) command(mailUser, name string, args ...string) *exec.Cmd {
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "USER=" + mailUser, "HOME=" + s.home(mailUser)}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner.credential}
 	return cmd
-}
-
-// FreePort returns a port of 127.0.0.1 that nobody listens on. It lies below those that the kernel gives to outgoing connections and
-// to whoever listens on port 0, so that a server that is stopped finds it again.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		port := 20000 + rand.IntN(10000)
-		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port between 20000 and 30000")
-	return 0
-}
-
-// eventually asks every 5 ms, for 10 s at most, until what another process does has come true.
-func eventually(done func() bool) bool {
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for range 2000 {
-		if done() {
-			return true
-		}
-		<-ticker.C
-	}
-	return false
 }

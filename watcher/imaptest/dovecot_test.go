@@ -6,14 +6,16 @@ import (
 	"io"
 	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
+
+	"idlepush/registry/testenv"
 )
 
 const letter = "From: Bob <bob@example.com>\nSubject: tea\nMessage-ID: <1@example.com>\n\nAt five?\n"
@@ -79,16 +81,24 @@ func subjects(t *testing.T, client *imapclient.Client, folder string) map[imap.U
 // hear waits for the number of messages that an idling client is told.
 func hear(t *testing.T, news <-chan uint32, want uint32) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
-	for {
+	var heard []uint32
+	for late := testenv.Context(t).Done(); !slices.Contains(heard, want); {
 		select {
 		case n := <-news:
-			if n == want {
-				return
-			}
-		case <-deadline:
-			t.Fatalf("no word of message %d", want)
+			heard = append(heard, n)
+		case <-late:
+			t.Fatalf("no word of message %d, only of %d", want, heard)
 		}
+	}
+}
+
+// waitClosed waits until the server has ended a connection.
+func waitClosed(t *testing.T, client *imapclient.Client) {
+	t.Helper()
+	select {
+	case <-client.Closed():
+	case <-testenv.Context(t).Done():
+		t.Fatal("the connection is still open")
 	}
 }
 
@@ -143,7 +153,7 @@ func TestAnOutageEndsConnectionsAndKeepsMailAndPorts(t *testing.T) {
 	client := dial(t, s.Endpoint, "starttls", s.User, s.Password, nil)
 	s.Stop(t)
 	s.Stop(t)
-	<-client.Closed()
+	waitClosed(t, client)
 	if conn, err := imapclient.DialInsecure(s.address(s.Port), nil); err == nil {
 		conn.Close()
 		t.Error("a stopped server takes a connection")
@@ -162,7 +172,7 @@ func TestDroppedConnectionsEndWhileTheServerLives(t *testing.T) {
 	client := dial(t, s.Endpoint, "tls", s.User, s.Password, nil)
 	examine(t, client, "INBOX")
 	s.DropConnections(t, s.User)
-	<-client.Closed()
+	waitClosed(t, client)
 	dial(t, s.Endpoint, "tls", s.User, s.Password, nil)
 }
 
@@ -206,6 +216,7 @@ func TestSettingsOfATestWin(t *testing.T) {
 }
 
 func TestWhoeverIsKnownStaysKnownWhileAnotherIsAdded(t *testing.T) {
+	t.Parallel()
 	s := &Server{folder: t.TempDir(), owner: unprivileged(t)} // not running: only its files matter
 	s.write(t, "users", nil)
 	s.AddUser(t, "alice", "wonderland")

@@ -5,19 +5,26 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
 
-// dialPatience is for what must work on a busy machine; what must time out takes less.
-const dialPatience = 10 * time.Second
+// patient is the patience with what must work however busy the machine is.
+func patient(t testing.TB) time.Duration {
+	t.Helper()
+	end, _ := testenv.Context(t).Deadline()
+	return time.Until(end)
+}
 
 // listening serves a script on a port of this machine.
 func listening(t *testing.T, script *imaptest.Script, secure *tls.Config) (port int) {
@@ -46,6 +53,7 @@ func trusted(certificate tls.Certificate) *tls.Config {
 }
 
 func TestAllWaysToConnectHearAndFetchMail(t *testing.T) {
+	t.Parallel()
 	certificate := testCertificate(t)
 	secure := &tls.Config{Certificates: []tls.Certificate{certificate}}
 	for _, security := range []Security{TLS, StartTLS, None} {
@@ -66,7 +74,7 @@ func TestAllWaysToConnectHearAndFetchMail(t *testing.T) {
 				}
 			}
 			port := listening(t, script, listenerTLS)
-			c, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: port, Security: security, TLS: trusted(certificate)}, DefaultLimits, dialPatience)
+			c, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: port, Security: security, TLS: trusted(certificate)}, DefaultLimits, patient(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +82,7 @@ func TestAllWaysToConnectHearAndFetchMail(t *testing.T) {
 			if security == StartTLS && (c.Has("XBEFORE") || !c.Has("XAFTER")) {
 				t.Errorf("capabilities from before TLS are still there: %v", c.Caps())
 			}
-			f := follower{conn: c, next: 1}
+			f := follower{conn: c, patience: patient(t), next: 1}
 			if err := f.open(); err != nil {
 				t.Fatal(err)
 			}
@@ -86,6 +94,7 @@ func TestAllWaysToConnectHearAndFetchMail(t *testing.T) {
 }
 
 func TestSTARTTLSNeverFallsBackToPlainText(t *testing.T) {
+	t.Parallel()
 	certificate := testCertificate(t)
 	secure := &tls.Config{Certificates: []tls.Certificate{certificate}}
 	inject := func(text string) func(*imaptest.Talk, string) {
@@ -100,7 +109,7 @@ func TestSTARTTLSNeverFallsBackToPlainText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			port := listening(t, script, nil)
-			_, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: port, Security: StartTLS, TLS: trusted(certificate)}, DefaultLimits, dialPatience)
+			_, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: port, Security: StartTLS, TLS: trusted(certificate)}, DefaultLimits, patient(t))
 			if _, ok := errors.AsType[*StartTLSError](err); !ok {
 				t.Errorf("error %T %v", err, err)
 			}
@@ -116,6 +125,7 @@ func TestSTARTTLSNeverFallsBackToPlainText(t *testing.T) {
 }
 
 func TestTLSFailuresSayWhichTheyAre(t *testing.T) {
+	t.Parallel()
 	certificate := testCertificate(t)
 	secure := &tls.Config{Certificates: []tls.Certificate{certificate}}
 	encrypted, plain := listening(t, &imaptest.Script{}, secure), listening(t, &imaptest.Script{}, nil)
@@ -134,7 +144,7 @@ func TestTLSFailuresSayWhichTheyAre(t *testing.T) {
 		"no TLS on this port":        {plain, TLS, trusted(certificate), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: test.port, Security: test.security, TLS: test.config}, DefaultLimits, dialPatience)
+			_, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: test.port, Security: test.security, TLS: test.config}, DefaultLimits, patient(t))
 			if _, ok := errors.AsType[*TLSError](err); !ok {
 				t.Fatalf("error %T %v", err, err)
 			}
@@ -149,6 +159,7 @@ func TestTLSFailuresSayWhichTheyAre(t *testing.T) {
 }
 
 func TestAForbiddenAddressGetsNoByte(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -164,32 +175,48 @@ func TestAForbiddenAddressGetsNoByte(t *testing.T) {
 			}
 			return forbidden
 		}}
-		if _, err := Dial(t.Context(), endpoint, DefaultLimits, dialPatience); !errors.Is(err, forbidden) || !asked.IsLoopback() {
+		if _, err := Dial(t.Context(), endpoint, DefaultLimits, patient(t)); !errors.Is(err, forbidden) || !asked.IsLoopback() {
 			t.Errorf("%s: %v, asked for %v", security, err, asked)
 		}
 	}
-	l.(*net.TCPListener).SetDeadline(time.Now().Add(-time.Second))
-	if conn, err := l.Accept(); err == nil {
-		conn.Close()
+	own, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	first, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if first.RemoteAddr().String() != own.LocalAddr().String() {
 		t.Error("a connection was made")
 	}
 }
 
 func TestASilentListenerIsGivenUp(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, in the kernel, and says nothing
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	t.Parallel()
 	for security, waiting := range map[Security]string{TLS: "the TLS handshake", StartTLS: "the greeting", None: "the greeting"} {
-		_, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Security: security}, DefaultLimits, 50*time.Millisecond)
-		if late, ok := errors.AsType[*TimeoutError](err); !ok || late.Waiting != waiting {
-			t.Errorf("%s: %v, want waiting for %s", security, err, waiting)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			dial := func(context.Context, string) (net.Conn, error) {
+				client, server := net.Pipe()
+				go io.Copy(io.Discard, server)
+				return client, nil
+			}
+			began := time.Now()
+			_, err := Dial(t.Context(), Endpoint{Host: "mail.test", Port: 993, Security: security, Dial: dial}, DefaultLimits, testPatience)
+			if late, ok := errors.AsType[*TimeoutError](err); !ok || late.Waiting != waiting {
+				t.Errorf("%s: %v, want waiting for %s", security, err, waiting)
+			}
+			if waited := time.Since(began); waited != testPatience {
+				t.Errorf("%s: given up after %v", security, waited)
+			}
+		})
 	}
 }
 
 func TestCancelEndsDialAndWhatCameOfIt(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +233,7 @@ func TestCancelEndsDialAndWhatCameOfIt(t *testing.T) {
 	certificate := testCertificate(t)
 	port := listening(t, &imaptest.Script{}, &tls.Config{Certificates: []tls.Certificate{certificate}})
 	ctx, cancel := context.WithCancel(t.Context())
-	c, err := Dial(ctx, Endpoint{Host: "127.0.0.1", Port: port, Security: TLS, TLS: trusted(certificate)}, DefaultLimits, dialPatience)
+	c, err := Dial(ctx, Endpoint{Host: "127.0.0.1", Port: port, Security: TLS, TLS: trusted(certificate)}, DefaultLimits, patient(t))
 	if err != nil {
 		t.Fatal(err)
 	}

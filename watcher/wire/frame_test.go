@@ -78,6 +78,7 @@ func errorText(err error) string {
 }
 
 func TestResponsesEndWhereTheyEnd(t *testing.T) {
+	t.Parallel()
 	for _, responses := range [][]string{
 		{"* OK hi\r\n", "T1 OK done\r\n"},
 		{"* OK see {12}\r\n", "* NO (\"\r\n", "* bye \"{3}\r\n", "T1 NO {5}\r\n", "+ {5}\r\n", "* 5 EXISTS\r\n"},
@@ -95,6 +96,7 @@ func TestResponsesEndWhereTheyEnd(t *testing.T) {
 }
 
 func TestEveryLimitEndsWhatExceedsItByOneAndNothingElse(t *testing.T) {
+	t.Parallel()
 	limits := Limits{Line: 40, Literal: 30, Response: 60, Depth: 3}
 	fill := func(n int) string { return strings.Repeat("x", n) }
 	for _, test := range []struct{ fits, exceeds, limit string }{
@@ -115,6 +117,7 @@ func TestEveryLimitEndsWhatExceedsItByOneAndNothingElse(t *testing.T) {
 
 // Its framing cannot be trusted any more, and what follows could be words of a mail's sender.
 func TestALineThatLeavesSomethingOpenIsAProtocolError(t *testing.T) {
+	t.Parallel()
 	for input, want := range map[string]string{
 		"* XFOO it's 5\" long\r\n":          "a line ends inside quotes",
 		"* X \"a\\\"\r\n":                   "a line ends inside quotes",
@@ -132,6 +135,7 @@ func TestALineThatLeavesSomethingOpenIsAProtocolError(t *testing.T) {
 }
 
 func TestAWaitingFramerKeepsLittle(t *testing.T) {
+	t.Parallel()
 	f := framer{limits: DefaultLimits}
 	input := []byte("* 1 FETCH (BODY[] {100000}\r\n" + strings.Repeat("x", 100_000) + ")\r\n")
 	for len(input) > 0 {

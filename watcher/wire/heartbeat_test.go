@@ -18,6 +18,7 @@ func beating(times int) *imaptest.Script {
 }
 
 func TestAServerWhoseHeartbeatStopsIsAskedEarly(t *testing.T) {
+	t.Parallel()
 	for times, want := range map[int]time.Duration{
 		0: 28 * time.Minute, 2: 28 * time.Minute, // too few to know
 		4: 8*time.Minute + 6*time.Minute, 20: 28 * time.Minute,
@@ -44,6 +45,7 @@ func TestAServerWhoseHeartbeatStopsIsAskedEarly(t *testing.T) {
 }
 
 func TestFlagsEndIDLEALittleLaterWhereTheyAreWanted(t *testing.T) {
+	t.Parallel()
 	for gather, want := range map[time.Duration]time.Duration{0: 9 * time.Minute, 2 * time.Second: time.Minute + 2*time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}, BeatEvery: time.Minute, Beat: func(talk *imaptest.Talk, _ int) {

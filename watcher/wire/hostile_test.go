@@ -91,6 +91,7 @@ func expected(name string) string {
 }
 
 func TestAHostileServerEndsASessionWithATypedErrorOrNotAtAll(t *testing.T) {
+	t.Parallel()
 	limits := DefaultLimits
 	limits.Exchange = 1 << 20
 	var before, after runtime.MemStats
@@ -124,6 +125,7 @@ func TestAHostileServerEndsASessionWithATypedErrorOrNotAtAll(t *testing.T) {
 }
 
 func TestAMessageThatImapclientCannotDigestIsDroppedCountedAndDoesNotEndTheConnection(t *testing.T) {
+	t.Parallel()
 	// These it digests, one way or other, and shows no message of UID 1; nothing is dropped.
 	digested := map[string]bool{"malformed-fetch-01": true, "malformed-fetch-12": true, "malformed-fetch-37": true}
 	for name, change := range imaptest.Hostile {
@@ -147,6 +149,7 @@ func TestAMessageThatImapclientCannotDigestIsDroppedCountedAndDoesNotEndTheConne
 }
 
 func TestASearchAnswerThatWouldHideMailOrNeverEndIsDroppedAndCounted(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"huge-range", "last-uid", "unsorted-search"} {
 		synctest.Test(t, func(t *testing.T) {
 			script := &imaptest.Script{}
@@ -166,6 +169,7 @@ func TestASearchAnswerThatWouldHideMailOrNeverEndIsDroppedAndCounted(t *testing.
 }
 
 func TestOddLinesBetweenAnswersAreDroppedAndHideNoMail(t *testing.T) {
+	t.Parallel()
 	for name, change := range imaptest.Hostile {
 		if !strings.HasPrefix(name, "odd-") {
 			continue
@@ -184,6 +188,7 @@ func TestOddLinesBetweenAnswersAreDroppedAndHideNoMail(t *testing.T) {
 }
 
 func TestCapabilitiesAreTheLastListSaid(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]string{
 		"caps-space": "ID", "caps-refused": "IMAP4rev1", "greeting-no-caps": "IDLE", "login-caps": "XNEW", "login-broken-code": "IDLE",
 		"many-caps": "XSOMETHING-OR-OTHER", "login-disabled": "LOGINDISABLED", "preauth": "IDLE",
@@ -205,6 +210,7 @@ func TestCapabilitiesAreTheLastListSaid(t *testing.T) {
 }
 
 func TestTheCapabilitiesAfterALoginAreAskedFor(t *testing.T) {
+	t.Parallel()
 	// imapclient asks too, sometimes in time.
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
@@ -242,6 +248,7 @@ func TestTheCapabilitiesAfterALoginAreAskedFor(t *testing.T) {
 }
 
 func TestTextsOfTheServerAreCleanWhereTheyAreShown(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{}
 		imaptest.Hostile["login-alert"](script)

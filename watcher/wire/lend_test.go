@@ -16,6 +16,7 @@ import (
 )
 
 func TestAPasswordMayLookLikeACommand(t *testing.T) {
+	t.Parallel()
 	for _, caps := range []string{"IMAP4rev1", "IMAP4rev1 LITERAL+", "IMAP4rev1 LITERAL-"} {
 		for _, password := range []string{"T2 ü", "T2 LOGOUT\r\nü", "ü\r\nT2 NOOP", "ü {3}", "T1 ü\r\n", strings.Repeat("ü", 5000)} {
 			synctest.Test(t, func(t *testing.T) {
@@ -52,6 +53,7 @@ func (s steps) Start() (string, []byte, error)        { return "XSTEPS", s.first
 func (s steps) Next(challenge []byte) ([]byte, error) { return challenge, nil }
 
 func TestAUTHENTICATETakesAsManyStepsAsItWantsAndCanBeTriedAgain(t *testing.T) {
+	t.Parallel()
 	for _, caps := range []string{"IMAP4rev1", "IMAP4rev1 SASL-IR"} {
 		synctest.Test(t, func(t *testing.T) {
 			tries := 0
@@ -121,6 +123,7 @@ func (w *watched) AfterFunc(func()) func() bool {
 }
 
 func TestAClosedConnectionHangsOnNothing(t *testing.T) {
+	t.Parallel()
 	ctx := &watched{Context: context.Background()}
 	client, server := net.Pipe()
 	c := New(ctx, client, DefaultLimits)

@@ -15,28 +15,31 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
 
 // The server says EXISTS whenever it may, in pieces of every size, between answers that look like something else. Refresh is far away, so that a
 // mail that was not heard would not be found in time.
 func TestEveryMailIsHeardAndFetchedOnceWheneverItIsAnnounced(t *testing.T) {
+	t.Parallel()
 	certificate := testCertificate(t)
-	for seed := range 300 {
+	seed := testenv.Seed(t)
+	for turn := range uint64(testenv.Tenth(300)) {
 		for _, secure := range []*tls.Config{nil, {Certificates: []tls.Certificate{certificate}}} {
-			if secure != nil && seed%4 != 0 {
+			if secure != nil && turn%4 != 0 {
 				continue // TLS costs ten times as much
 			}
-			synctest.Test(t, func(t *testing.T) { followAll(t, uint64(seed), secure) })
+			synctest.Test(t, func(t *testing.T) { followAll(t, seed, turn, secure) })
 		}
 	}
 }
 
-func followAll(t *testing.T, seed uint64, secure *tls.Config) {
+func followAll(t *testing.T, seed, turn uint64, secure *tls.Config) {
 	const mails = 20
-	random := mathrand.New(mathrand.NewPCG(seed, 1))
-	script := &imaptest.Script{Coalesce: seed%5 == 4}
-	if most := []int{1, 3, 50, 1000, 0}[seed%5]; most > 0 {
+	random := mathrand.New(mathrand.NewPCG(seed, turn))
+	script := &imaptest.Script{Coalesce: turn%5 == 4}
+	if most := []int{1, 3, 50, 1000, 0}[turn%5]; most > 0 {
 		script.Cut = func(int) int { return 1 + random.IntN(most) }
 	}
 	delivered, selected := 0, false
@@ -56,14 +59,14 @@ func followAll(t *testing.T, seed uint64, secure *tls.Config) {
 	defer stop()
 	f := follower{conn: c, next: 1}
 	if err := f.run(mails, 1000); err != nil {
-		t.Fatalf("seed %d: after %d mails: %v", seed, len(f.got), err)
+		t.Fatalf("turn %d: after %d mails: %v", turn, len(f.got), err)
 	}
 	if waited := time.Since(began); waited >= testRefresh {
-		t.Errorf("seed %d: a mail was found by looking, after %v", seed, waited)
+		t.Errorf("turn %d: a mail was found by looking, after %v", turn, waited)
 	}
 	for i := range mails {
 		if len(f.got) != mails || f.got[i] != imap.UID(i+1) {
-			t.Fatalf("seed %d: mails %v", seed, f.got)
+			t.Fatalf("turn %d: mails %v", turn, f.got)
 		}
 	}
 }
@@ -83,6 +86,7 @@ func noise(talk *imaptest.Talk, random *mathrand.Rand) {
 }
 
 func TestEveryEXISTSIsCountedWheneverItComes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		said := map[string]int{}
 		script := &imaptest.Script{}

@@ -66,7 +66,7 @@ func BenchmarkIdleSessionMemory(b *testing.B) {
 	fmt.Sscan(port, &number)
 	config := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
 	lent := func(ctx context.Context, ready func()) error {
-		c, err := Dial(ctx, Endpoint{Host: host, Port: number, Security: TLS, TLS: config}, DefaultLimits, dialPatience)
+		c, err := Dial(ctx, Endpoint{Host: host, Port: number, Security: TLS, TLS: config}, DefaultLimits, testPatience)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 )
 
 func TestASTATUSThatWasNotAskedForIsNewsAlsoBesideOnesThatWere(t *testing.T) {
+	t.Parallel()
 	for extra, want := range map[string]int{"": 0, "* STATUS other (UIDNEXT 9 UIDVALIDITY 1)\r\n": 1,
 		"* STATUS other (UIDNEXT 9 UIDVALIDITY 1)\r\n* STATUS INBOX (UIDNEXT 9 UIDVALIDITY 1)\r\n": 2} {
 		synctest.Test(t, func(t *testing.T) {
@@ -45,6 +46,7 @@ func TestASTATUSThatWasNotAskedForIsNewsAlsoBesideOnesThatWere(t *testing.T) {
 }
 
 func TestASTATUSThatIsRefusedHidesNoNews(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"STATUS": func(talk *imaptest.Talk, _ string) {
 			talk.Say("%s NO no such mailbox\r\n", talk.Tag)
@@ -71,6 +73,7 @@ func TestASTATUSThatIsRefusedHidesNoNews(t *testing.T) {
 }
 
 func TestNOTIFYNamesTheFoldersWhereTheServerUnderstandsTheNames(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		folders []string
 		want    string

@@ -3,7 +3,6 @@ package wire
 import (
 	"crypto/tls"
 	"testing"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -14,6 +13,7 @@ import (
 const letter = "From: Bob <bob@example.com>\r\nSubject: tea\r\n\r\nAt five?\r\n"
 
 func TestMailIsHeardAndFetchedFromGoImapsServer(t *testing.T) {
+	t.Parallel()
 	server := imaptest.Memory(t)
 	for _, security := range []Security{TLS, StartTLS, None} {
 		f := reach(t, server.Endpoint, security)
@@ -23,6 +23,7 @@ func TestMailIsHeardAndFetchedFromGoImapsServer(t *testing.T) {
 }
 
 func TestMailIsHeardAndFetchedFromDovecot(t *testing.T) {
+	t.Parallel()
 	server := imaptest.Dovecot(t)
 	for _, security := range []Security{TLS, StartTLS, None} {
 		f := reach(t, server.Endpoint, security)
@@ -32,6 +33,7 @@ func TestMailIsHeardAndFetchedFromDovecot(t *testing.T) {
 }
 
 func TestNOTIFYBringsNewsOfOtherFoldersFromDovecot(t *testing.T) {
+	t.Parallel()
 	server := imaptest.Dovecot(t)
 	server.CreateFolder(t, "alice", "Lists")
 	f := reach(t, server.Endpoint, TLS)
@@ -39,19 +41,19 @@ func TestNOTIFYBringsNewsOfOtherFoldersFromDovecot(t *testing.T) {
 		t.Fatalf("no NOTIFY in %v", f.conn.Caps())
 	}
 	f.conn.Forget()
-	if err := f.conn.Do("NOTIFY SET (selected (MessageNew MessageExpunge)) (personal (MessageNew MessageExpunge))", dialPatience); err != nil {
+	if err := f.conn.Do("NOTIFY SET (selected (MessageNew MessageExpunge)) (personal (MessageNew MessageExpunge))", patient(t)); err != nil {
 		t.Fatal(err)
 	}
 	server.Deliver(t, "alice", "Lists", []byte(letter))
-	news, err := f.conn.Idle(time.Minute, dialPatience, Gather{})
+	news, err := f.conn.Idle(patient(t), patient(t), Gather{})
 	if err != nil || news.Status == 0 || news.Exists != 0 {
 		t.Errorf("%+v, %v", news, err)
 	}
-	if err := f.conn.Do("NOTIFY NONSENSE", dialPatience); err == nil {
+	if err := f.conn.Do("NOTIFY NONSENSE", patient(t)); err == nil {
 		t.Error("nonsense was accepted")
 	}
 	var status *imap.StatusData
-	err = f.conn.Lend(dialPatience, func(c *imapclient.Client) (err error) {
+	err = f.conn.Lend(patient(t), func(c *imapclient.Client) (err error) {
 		status, err = c.Status("Lists", &imap.StatusOptions{NumMessages: true}).Wait()
 		return err
 	})
@@ -67,12 +69,12 @@ func reach(t *testing.T, server imaptest.Endpoint, security Security) *follower 
 	if security == TLS {
 		endpoint.Port = server.TLSPort
 	}
-	c, err := Dial(t.Context(), endpoint, DefaultLimits, dialPatience)
+	c, err := Dial(t.Context(), endpoint, DefaultLimits, patient(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	f := &follower{conn: c, password: server.Password, next: 1}
+	f := &follower{conn: c, patience: patient(t), password: server.Password, next: 1}
 	if err := f.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,7 @@ func hearThree(t *testing.T, f *follower, deliver func()) {
 	for n := 1; n <= 3; n++ {
 		deliver()
 		for len(f.got) < n {
-			news, err := f.conn.Idle(time.Minute, dialPatience, Gather{})
+			news, err := f.conn.Idle(patient(t), patient(t), Gather{})
 			if err != nil || !news.Mail() {
 				t.Fatalf("idle: %+v, %v", news, err)
 			}

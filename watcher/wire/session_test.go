@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -24,7 +25,8 @@ const (
 // follower is the smallest session there is: it logs in, looks for mail, and waits, as the watcher does.
 type follower struct {
 	conn     *Conn
-	password string // alice's; a script takes any
+	patience time.Duration // with each step; zero: testPatience
+	password string        // alice's; a script takes any
 	next     imap.UID
 	got      []imap.UID
 	missing  int // found by SEARCH, and not shown by FETCH
@@ -42,11 +44,11 @@ func (f *follower) login() error {
 // open goes on where Dial ends.
 func (f *follower) open() error {
 	if !f.conn.Preauth() {
-		if err := f.conn.Lend(testPatience, func(c *imapclient.Client) error { return c.Login("alice", f.password).Wait() }); err != nil {
+		if err := f.conn.Lend(cmp.Or(f.patience, testPatience), func(c *imapclient.Client) error { return c.Login("alice", f.password).Wait() }); err != nil {
 			return err
 		}
 	}
-	return f.conn.Lend(testPatience, func(c *imapclient.Client) error {
+	return f.conn.Lend(cmp.Or(f.patience, testPatience), func(c *imapclient.Client) error {
 		_, err := c.Select("INBOX", &imap.SelectOptions{ReadOnly: true}).Wait()
 		return err
 	})
@@ -57,7 +59,7 @@ func (f *follower) look() error {
 	f.looks++
 	f.conn.Forget()
 	defer func() { f.dropped += f.conn.Dropped() }()
-	return f.conn.Lend(testPatience, func(c *imapclient.Client) error {
+	return f.conn.Lend(cmp.Or(f.patience, testPatience), func(c *imapclient.Client) error {
 		found, err := c.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{{{Start: f.next}}}}, nil).Wait()
 		if err != nil {
 			return err
@@ -109,7 +111,7 @@ func (f *follower) follow(mails, looks int) error {
 		if len(f.got) >= mails || f.looks >= looks {
 			return nil
 		}
-		if _, err := f.conn.Idle(testRefresh, testPatience, Gather{}); err != nil {
+		if _, err := f.conn.Idle(testRefresh, cmp.Or(f.patience, testPatience), Gather{}); err != nil {
 			return err
 		}
 	}

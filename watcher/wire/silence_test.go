@@ -17,6 +17,7 @@ import (
 )
 
 func TestAServerThatFallsSilentIsGivenUpExactlyOnTime(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]struct {
 		after   time.Duration
 		waiting string
@@ -53,6 +54,7 @@ func TestAServerThatFallsSilentIsGivenUpExactlyOnTime(t *testing.T) {
 
 // The answer that says why may follow a BYE, so that a loan listens on for a moment; a wait does not.
 func TestAfterBYENobodyWaitsLong(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]time.Duration{
 		"bye-and-stay-greeting": 0, "bye-and-stay-login": farewell, "bye-and-stay-uid-fetch": farewell, "bye-and-stay-idle": 0, "bye-and-stay-idling": 0,
 		"bye-and-stay-done": testRefresh, "login-bye-then-no": 0,
@@ -78,6 +80,7 @@ func TestAfterBYENobodyWaitsLong(t *testing.T) {
 
 // A byte every 20 s: never silent, never done.
 func TestAServerThatDripsIsGivenUpExactlyOnTime(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, _ string) {
 			for talk.Say("*") {
@@ -95,6 +98,7 @@ func TestAServerThatDripsIsGivenUpExactlyOnTime(t *testing.T) {
 }
 
 func TestTheRefreshNeverDrifts(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c, stop := pipe(t, &imaptest.Script{}, DefaultLimits, nil)
 		defer stop()
@@ -114,6 +118,7 @@ func TestTheRefreshNeverDrifts(t *testing.T) {
 }
 
 func TestCancelEndsEveryWaitAtOnceAndLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"silent-greeting", "silent-login", "silent-examine", "silent-uid-fetch", "silent-idle", "half-literal", "idle-talks"} {
 		for _, after := range []time.Duration{time.Nanosecond, time.Second, 29 * time.Second} {
 			synctest.Test(t, func(t *testing.T) {
@@ -141,6 +146,7 @@ func TestCancelEndsEveryWaitAtOnceAndLeavesNothingBehind(t *testing.T) {
 
 // Nothing is in flight while f thinks, so that nothing reads.
 func TestCancelEndsALoanInWhichNothingIsAsked(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		script := &imaptest.Script{}
@@ -166,6 +172,7 @@ func TestCancelEndsALoanInWhichNothingIsAsked(t *testing.T) {
 }
 
 func TestALoanWaitsForAnswersThatNobodyWaitedFor(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}}
 		c, stop := pipe(t, script, DefaultLimits, nil)
@@ -201,6 +208,7 @@ func TestALoanWaitsForAnswersThatNobodyWaitedFor(t *testing.T) {
 }
 
 func TestAfterNOToIDLETheConnectionWorks(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{}
 		imaptest.Hostile["idle-no"](script)
@@ -224,6 +232,7 @@ func TestAfterNOToIDLETheConnectionWorks(t *testing.T) {
 }
 
 func TestWhatAServerSaysUnaskedIsNews(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]News{
 		"idle-overflow":   {Overflow: true},
 		"idle-ends":       {Ended: true},
@@ -257,6 +266,7 @@ func TestWhatAServerSaysUnaskedIsNews(t *testing.T) {
 }
 
 func TestSTATUSInALoanIsAnAnswerOnlyToALoanThatAsks(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}}
 		script.At = func(talk *imaptest.Talk, moment string) {

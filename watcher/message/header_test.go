@@ -63,6 +63,7 @@ func TestDifferentMailsHaveDifferentFingerprints(t *testing.T) {
 }
 
 func TestTheMessageIDIsTakenAsItIsOrNotAtAll(t *testing.T) {
+	t.Parallel()
 	for value, want := range map[string]string{
 		"<a.b+c@example.org>":                   "a.b+c@example.org",
 		"  <a@example.org>  ":                   "a@example.org",

@@ -11,7 +11,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +22,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// town is a domain's servers and the third parties, on loopback, under their real names and one authority of its own.
+// town is a domain's servers and the third parties, in memory, under their real names and one authority of its own. It needs no
+// network, so that it runs in a synctest bubble.
 type town struct {
 	t     testing.TB
 	pages map[string]http.HandlerFunc // by host
@@ -68,51 +68,100 @@ func (tn *town) finder() *Finder {
 	}
 	names = append(names, tn.imap...)
 	certificate, pool := authority(tn.t, names)
-	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	pages, mail := newStreet(), newStreet()
+	web := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tn.mu.Lock()
 		tn.asked = append(tn.asked, r.Host+r.URL.RequestURI())
 		tn.mu.Unlock()
 		tn.pages[r.Host](w, r)
-	}))
-	web.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
-	web.StartTLS()
-	tn.t.Cleanup(web.Close)
-	mail := greet(tn.t, certificate)
-	return &Finder{Resolver: tn, roots: pool, dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+	})}
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	var serving sync.WaitGroup
+	serving.Go(func() { web.Serve(tls.NewListener(pages, config)) })
+	serving.Go(func() { greet(tls.NewListener(mail, config)) })
+	tn.t.Cleanup(func() {
+		web.Close()
+		mail.Close()
+		serving.Wait()
+	})
+	return &Finder{Resolver: tn, roots: pool, dial: func(ctx context.Context, _, address string) (net.Conn, error) {
 		host, port, _ := net.SplitHostPort(address)
 		switch {
 		case port == "443" && tn.pages[host] != nil:
-			return new(net.Dialer).DialContext(ctx, network, web.Listener.Addr().String())
+			return pages.dial(ctx)
 		case port == "993" && slices.Contains(tn.imap, host):
-			return new(net.Dialer).DialContext(ctx, network, mail)
+			return mail.dial(ctx)
 		}
 		return nil, errors.New("nobody is there")
 	}}
 }
 
 // greet is a mail server that says hello.
-func greet(t testing.TB, certificate tls.Certificate) string {
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
-	if err != nil {
-		t.Fatal(err)
+func greet(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		c.Write([]byte("* OK hello\r\n"))
+		c.Close()
 	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.Write([]byte("* OK hello\r\n"))
+}
+
+// street is a listener in memory. Its end is the end of all connections: on a pipe a TLS connection that closes waits 5 s for
+// somebody to read its last word.
+type street struct {
+	callers chan net.Conn
+	closed  chan struct{}
+	close   func()
+
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func newStreet() *street {
+	s := &street{callers: make(chan net.Conn), closed: make(chan struct{})}
+	s.close = sync.OnceFunc(func() {
+		close(s.closed)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, c := range s.conns {
 			c.Close()
 		}
 	})
-	t.Cleanup(func() {
-		l.Close()
-		serving.Wait()
-	})
-	return l.Addr().String()
+	return s
 }
+
+func (s *street) dial(ctx context.Context) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case s.callers <- server:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.conns = append(s.conns, server)
+		return client, nil
+	case <-s.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *street) Accept() (net.Conn, error) {
+	select {
+	case c := <-s.callers:
+		return c, nil
+	case <-s.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (s *street) Close() error {
+	s.close()
+	return nil
+}
+
+func (s *street) Addr() net.Addr { return new(net.TCPAddr) }
 
 func authority(t testing.TB, names []string) (tls.Certificate, *x509.CertPool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -46,6 +46,7 @@ func subject(words string) string {
 }
 
 func TestMailThatWasReadOrRemovedElsewhereIsClearedAndOtherMailIsNot(t *testing.T) {
+	t.Parallel()
 	for name, caps := range map[string]string{"IDLE": "IMAP4rev1 IDLE", "polled": "IMAP4rev1"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -82,6 +83,7 @@ func TestMailThatWasReadOrRemovedElsewhereIsClearedAndOtherMailIsNot(t *testing.
 }
 
 func TestMailThatWasReadWhileNobodyLookedIsClearedAtTheNextLogin(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		h.from(t, 1)
@@ -97,6 +99,7 @@ func TestMailThatWasReadWhileNobodyLookedIsClearedAtTheNextLogin(t *testing.T) {
 }
 
 func TestOwnMailDoesNotRing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		h.from(t, 1)
@@ -112,6 +115,7 @@ func TestOwnMailDoesNotRing(t *testing.T) {
 }
 
 func TestAFolderThatWasRestoredFromABackupMissesNoMail(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		h.from(t, 1)
@@ -130,6 +134,7 @@ func TestAFolderThatWasRestoredFromABackupMissesNoMail(t *testing.T) {
 }
 
 func TestAnOverflowThatIsHeardWhileFoldersAreSwitchedIsNotForgotten(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := many(t)
 		var asked, overflows atomic.Int32
@@ -152,6 +157,7 @@ func TestAnOverflowThatIsHeardWhileFoldersAreSwitchedIsNotForgotten(t *testing.T
 }
 
 func TestTwoBadFoldersKeepNoSessionFromWaiting(t *testing.T) {
+	t.Parallel()
 	for _, caps := range []string{"IMAP4rev1 IDLE NOTIFY", "IMAP4rev1 IDLE"} {
 		synctest.Test(t, func(t *testing.T) {
 			account := scriptedAccount
@@ -197,6 +203,7 @@ func TestTwoBadFoldersKeepNoSessionFromWaiting(t *testing.T) {
 }
 
 func TestALoneMailRingsWithItsWordsAlsoWhenItsFlagsAreToldFirst(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		h.from(t, 1)
@@ -217,6 +224,7 @@ func TestALoneMailRingsWithItsWordsAlsoWhenItsFlagsAreToldFirst(t *testing.T) {
 }
 
 func TestADateThatCannotBeReadCostsNoMailItsWords(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		h.from(t, 1)
@@ -237,6 +245,7 @@ func TestADateThatCannotBeReadCostsNoMailItsWords(t *testing.T) {
 }
 
 func TestManyFoldersTakeTurnsAndNoneIsForgotten(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		account := scriptedAccount
 		for i := range 50 {
@@ -269,6 +278,7 @@ func TestManyFoldersTakeTurnsAndNoneIsForgotten(t *testing.T) {
 }
 
 func TestASessionThatItsProviderWouldCutIsRenewedBeforeAndMissesNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		account := scriptedAccount
 		account.Host, account.Security = "imap.gmail.com", registry.Plain

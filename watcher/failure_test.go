@@ -24,6 +24,7 @@ func no(code imap.ResponseCode, text string) error {
 }
 
 func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		err            error
 		code, field    string
@@ -74,6 +75,7 @@ func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
 }
 
 func TestAPasswordThatAServerSendsBackIsNotShown(t *testing.T) {
+	t.Parallel()
 	for password, sent := range map[registry.Secret]string{
 		"planted": "planted", `pl"an\ted`: `pl\"an\\ted`, "plant\u00e9d": base64.StdEncoding.EncodeToString([]byte("\x00anna\x00plant\u00e9d"))} {
 		f := diagnose(registry.Account{Username: "anna", Password: password}, no("", "no login for anna with "+sent+"\x1b[31m"))
@@ -92,6 +94,7 @@ func TestAPasswordThatAServerSendsBackIsNotShown(t *testing.T) {
 }
 
 func TestReconnectsSpreadAndNeverHammer(t *testing.T) {
+	t.Parallel()
 	for attempt := range 40 {
 		for range 50 {
 			wait := backoff(attempt, 0)

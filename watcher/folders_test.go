@@ -28,6 +28,7 @@ func many(t *testing.T) *house {
 }
 
 func TestAFolderThatTheServerTellsOfRingsAtOnceAndOneThatItDoesNotTellOfAtTheNextTour(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		caps  string
 		rings []string // before the tour
@@ -66,6 +67,7 @@ func TestAFolderThatTheServerTellsOfRingsAtOnceAndOneThatItDoesNotTellOfAtTheNex
 }
 
 func TestASTATUSThatNeverAgreesWithTheFolderMakesNoSessionBusy(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := many(t)
 		var asked atomic.Int32
@@ -87,6 +89,7 @@ func TestASTATUSThatNeverAgreesWithTheFolderMakesNoSessionBusy(t *testing.T) {
 }
 
 func TestAServerThatRefusesNOTIFYIsWatchedAllTheSame(t *testing.T) {
+	t.Parallel()
 	for _, answer := range []string{"NO", "BAD"} {
 		synctest.Test(t, func(t *testing.T) {
 			h := many(t)

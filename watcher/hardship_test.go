@@ -15,6 +15,7 @@ import (
 )
 
 func TestAFolderThatCannotBeSearchedKeepsNoMailOfINBOXFromRinging(t *testing.T) {
+	t.Parallel()
 	for name, broken := range map[string]func(*imaptest.Talk){
 		"refused": func(talk *imaptest.Talk) { talk.Say("%s NO [SERVERBUG] cannot\r\n", talk.Tag) },
 		"silent":  func(talk *imaptest.Talk) { talk.Silence() },
@@ -47,6 +48,7 @@ func TestAFolderThatCannotBeSearchedKeepsNoMailOfINBOXFromRinging(t *testing.T) 
 }
 
 func TestFlagsThatNobodyCanReadEndNoSession(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		script := &imaptest.Script{At: func(talk *imaptest.Talk, moment string) {
@@ -65,6 +67,7 @@ func TestFlagsThatNobodyCanReadEndNoSession(t *testing.T) {
 }
 
 func TestMailThatDoesNotRingSlowsNoneDownThatDoes(t *testing.T) {
+	t.Parallel()
 	for name, message := range map[string]imaptest.Message{"junk": {Flags: "$Junk"}, "news without a mail": {}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -97,6 +100,7 @@ func TestMailThatDoesNotRingSlowsNoneDownThatDoes(t *testing.T) {
 }
 
 func TestAServerThatIsBusyIsLeftAloneAndItsMailDoesNotRingBlind(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		h.from(t, 1)
@@ -130,7 +134,49 @@ func TestAServerThatIsBusyIsLeftAloneAndItsMailDoesNotRingBlind(t *testing.T) {
 	})
 }
 
+func TestAMailThatIsRefusedEndsNoSession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, scriptedAccount)
+		h.from(t, 1)
+		script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"UID FETCH": func(talk *imaptest.Talk, args string) {
+			if strings.HasPrefix(args, "1") {
+				talk.Say("%s NO [SERVERBUG] cannot\r\n", talk.Tag)
+				return
+			}
+			talk.Answer("UID FETCH", args)
+		}}, Messages: []imaptest.Message{{UID: 1, Header: subject("refused")}, {UID: 2, Header: subject("two")}}}
+		defer h.live(t, script)()
+		synctest.Wait()
+		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"", "two"}) {
+			t.Errorf("in one session %q rang", got)
+		}
+	})
+}
+
+func TestAConnectionThatIsLostOverAMailOnceCostsNoWords(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, scriptedAccount)
+		h.from(t, 1)
+		first := true
+		script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"UID FETCH": func(talk *imaptest.Talk, args string) {
+			if first {
+				first = false
+				talk.Close()
+				return
+			}
+			talk.Answer("UID FETCH", args)
+		}}, Messages: []imaptest.Message{{UID: 1, Header: subject("one")}, {UID: 2, Header: subject("two")}}}
+		h.sessions(t, script, 2, time.Minute)
+		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"one", "two"}) {
+			t.Errorf("rang %q", got)
+		}
+	})
+}
+
 func TestAFlagToldDuringAFetchIsNotTakenForTheMail(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		h.from(t, 1)
@@ -152,6 +198,7 @@ func TestAFlagToldDuringAFetchIsNotTakenForTheMail(t *testing.T) {
 }
 
 func TestAnyNumberOfMailsAndAnyJumpOfUIDsIsGoneThrough(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		h.from(t, 1_000_000_000)
@@ -190,6 +237,7 @@ func TestAnyNumberOfMailsAndAnyJumpOfUIDsIsGoneThrough(t *testing.T) {
 }
 
 func TestAServerThatRefusesTheIDLEItAnnouncesIsShownAsPolled(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		script := &imaptest.Script{}

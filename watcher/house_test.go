@@ -1,13 +1,12 @@
 package watcher
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +14,8 @@ import (
 	"go.uber.org/goleak"
 
 	"idlepush/registry"
+	"idlepush/registry/registrytest"
+	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 	"idlepush/watcher/wire"
 )
@@ -25,96 +26,38 @@ type house struct {
 	account registry.Account
 	device  registry.Device
 	log     *slog.Logger
-	logged  *logBuffer
+	logged  *registrytest.Log
 }
 
-// logBuffer keeps what was logged, for tests that look for secrets in it.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// furnished is a data folder with one user, made once: hashing the password takes longer than most tests. TestMain
-// removes it.
-var furnished struct {
-	once sync.Once
-	dir  string
-	user registry.User
-}
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(furnished.dir)
-		os.Exit(code)
-	}))
-}
-
-func furnish(t testing.TB) (dir string, user registry.User) {
-	furnished.once.Do(func() {
-		var err error
-		if furnished.dir, err = os.MkdirTemp("", "furnished"); err != nil {
-			t.Fatal(err)
-		}
-		store, err := registry.Open(furnished.dir, registry.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer store.Close()
-		token, err := store.SetupToken()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if furnished.user, _, err = store.Setup(token, "anna", "a long password", "", nil, time.Now()); err != nil {
-			t.Fatal(err)
-		}
-	})
-	return furnished.dir, furnished.user
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newHouse(t testing.TB, account registry.Account) *house {
 	t.Helper()
-	dir := t.TempDir()
-	template, user := furnish(t)
-	if err := os.CopyFS(dir, os.DirFS(template)); err != nil {
-		t.Fatal(err)
-	}
-	store, err := registry.Open(dir, registry.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
-	now := time.Now()
-	h := &house{store: store, logged: new(logBuffer)}
-	h.log = slog.New(slog.NewTextHandler(h.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	account.Owner, account.Enabled, account.Email = user.ID, true, "anna@example.org"
+	return newFailingHouse(t, account, nil)
+}
+
+// newFailingHouse is newHouse with a store each of whose transactions asks fault first.
+func newFailingHouse(t testing.TB, account registry.Account, fault func() error) *house {
+	t.Helper()
+	h := new(house)
+	h.log, h.logged = registrytest.NewLog(t)
+	dir, anna, _ := registrytest.Furnish(t)
+	h.store = registrytest.OpenFailing(t, dir, fault)
+	t.Cleanup(func() { h.store.Close() })
+	account.Owner, account.Enabled, account.Email = anna.ID, true, "anna@example.org"
 	if account.Folders == nil {
 		account.Folders = []string{"INBOX"}
 	}
-	if h.account, _, err = store.AddAccount(account, now); err != nil {
+	now := time.Now()
+	var err error
+	if h.account, _, err = h.store.AddAccount(account, now); err != nil {
 		t.Fatal(err)
 	}
-	h.device, _, err = store.PutDevice(registry.Device{User: user.ID, Name: "phone", Transport: registry.WebPush, Content: registry.Preview,
+	h.device, _, err = h.store.PutDevice(registry.Device{User: anna.ID, Name: "phone", Transport: registry.WebPush, Content: registry.Preview,
 		Subscription: &registry.Subscription{Endpoint: "https://push.example.org/1"}}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(h.logged.String())
-		}
-	})
 	return h
 }
 
@@ -157,44 +100,32 @@ func (h *house) mails(t testing.TB) (list []registry.Notification) {
 	}
 }
 
-// wait returns as soon as done, and fails the test after 20 s.
-func (h *house) wait(t testing.TB, what string, done func() bool) {
+// waitMails waits until n mails have rung, and gives all that have.
+func (h *house) waitMails(t testing.TB, n int) (got []registry.Notification) {
 	t.Helper()
-	h.waitLong(t, what, 20*time.Second, done)
-}
-
-// waitLong returns as soon as done, which is asked again at each signal of the store and every 10 ms, and fails the test after limit.
-func (h *house) waitLong(t testing.TB, what string, limit time.Duration, done func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	for !done() {
-		select {
-		case <-h.store.OutboxChanged():
-		case <-look.C:
-		case <-deadline.C:
-			t.Fatalf("%s: still not so after %v", what, limit)
+	testenv.Await(t, fmt.Sprintf("%d mails ring", n), func() error {
+		if got = h.mails(t); len(got) < n {
+			return fmt.Errorf("%d have rung: %q", len(got), subjects(got))
 		}
-	}
-}
-
-func (h *house) waitMails(t testing.TB, n int) []registry.Notification {
-	t.Helper()
-	h.wait(t, fmt.Sprintf("%d mails recorded", n), func() bool { return len(h.mails(t)) >= n })
-	return h.mails(t)
+		return nil
+	})
+	return got
 }
 
 func (h *house) waitState(t testing.TB, state registry.State) registry.Status {
 	t.Helper()
+	return h.waitStateOf(t, h.account.ID, state)
+}
+
+// waitStateOf waits until an account is in one of the states.
+func (h *house) waitStateOf(t testing.TB, id string, states ...registry.State) registry.Status {
+	t.Helper()
 	var a registry.Account
-	h.wait(t, "account "+string(state), func() (ok bool) {
-		var err error
-		if a, err = h.store.Account(h.account.ID); err != nil {
-			t.Fatal(err)
+	testenv.Await(t, fmt.Sprint("account ", id, " is ", states), func() (err error) {
+		if a, err = h.store.Account(id); err == nil && !slices.Contains(states, a.Status.State) {
+			err = fmt.Errorf("it is %+v", a.Status)
 		}
-		return a.Status.State == state
+		return err
 	})
 	return a.Status
 }

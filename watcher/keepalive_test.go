@@ -18,6 +18,7 @@ func dies(h registry.Host, unanswered bool, silences ...time.Duration) registry.
 }
 
 func TestConnectionsThatDieAfterSimilarSilenceShortenTheInterval(t *testing.T) {
+	t.Parallel()
 	minutes := func(list ...float64) (d []time.Duration) {
 		for _, m := range list {
 			d = append(d, time.Duration(m*float64(time.Minute)))
@@ -52,6 +53,7 @@ func TestConnectionsThatDieAfterSimilarSilenceShortenTheInterval(t *testing.T) {
 }
 
 func TestLongQuietLengthensTheIntervalSlowlyAndNotSoonToWhatKills(t *testing.T) {
+	t.Parallel()
 	h := registry.Host{}
 	now := noon
 	for range 10 * 7 * 24 * 6 { // ten weeks
@@ -92,6 +94,7 @@ func TestLongQuietLengthensTheIntervalSlowlyAndNotSoonToWhatKills(t *testing.T) 
 }
 
 func TestAHostThatLiesThreeTimesIsDoubtedForAWeek(t *testing.T) {
+	t.Parallel()
 	h := registry.Host{}
 	for i := range 3 {
 		if doubted(h, noon) {
@@ -105,6 +108,7 @@ func TestAHostThatLiesThreeTimesIsDoubtedForAWeek(t *testing.T) {
 }
 
 func TestWhatIsKnownOfAProviderIsWhereItBegins(t *testing.T) {
+	t.Parallel()
 	for host, want := range map[string]time.Duration{"imap.mail.yahoo.com": 3 * time.Minute, "IMAP.GMX.NET.": 12 * time.Minute, "notgmx.net": usualInterval,
 		"imap.mail.me.com": 4 * time.Minute, "mail.example.org": usualInterval} {
 		if got, _ := interval(providerOf(host), registry.Host{}); got != want {

@@ -28,6 +28,7 @@ func asksFor(folder, command, args string) bool {
 }
 
 func TestARefusalThatPassesInAnotherFolderCostsItsMailNoMoreThanTwoTours(t *testing.T) {
+	t.Parallel()
 	for _, verb := range []string{"UID SEARCH", "UID FETCH"} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
@@ -44,6 +45,7 @@ func TestARefusalThatPassesInAnotherFolderCostsItsMailNoMoreThanTwoTours(t *test
 }
 
 func TestAConnectionLostOverNOTIFYOnceDoesNotEndNOTIFY(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE NOTIFY", "INBOX", "B")
 		var armed atomic.Bool
@@ -59,6 +61,7 @@ func TestAConnectionLostOverNOTIFYOnceDoesNotEndNOTIFY(t *testing.T) {
 }
 
 func TestConnectionsLostOverSTATUSNowAndThenShutNoFolder(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
 		var armed atomic.Bool
@@ -78,6 +81,7 @@ func TestConnectionsLostOverSTATUSNowAndThenShutNoFolder(t *testing.T) {
 }
 
 func TestAnAnswerToSTATUSThatCannotBeReadEndsNoSession(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX", "Sent Items")
 		s.refuse = func(_, command, args string) string {
@@ -100,6 +104,7 @@ func TestAnAnswerToSTATUSThatCannotBeReadEndsNoSession(t *testing.T) {
 }
 
 func TestMailThatRangLongAgoAndIsMovedIsNotCleared(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
 		h, stop := s.watched(t, "INBOX", "B")
@@ -117,6 +122,7 @@ func TestMailThatRangLongAgoAndIsMovedIsNotCleared(t *testing.T) {
 }
 
 func TestMailThatIsMovedWhileTheOthersAreAskedIsNotCleared(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE NOTIFY", "INBOX", "B")
 		var armed, asked atomic.Bool
@@ -155,6 +161,7 @@ func TestMailThatIsMovedWhileTheOthersAreAskedIsNotCleared(t *testing.T) {
 }
 
 func TestAServerThatTellsOfFlagsAndEndsIDLEIsSlowedDownFor(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX")
 		count := 0
@@ -177,6 +184,7 @@ func TestAServerThatTellsOfFlagsAndEndsIDLEIsSlowedDownFor(t *testing.T) {
 }
 
 func TestMailRingsAfterOurClockWasAhead(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX")
 		h, stop := s.watched(t, "INBOX")
@@ -201,6 +209,7 @@ func TestMailRingsAfterOurClockWasAhead(t *testing.T) {
 }
 
 func TestWhatWasLearnedOfAHostHoldsWhileItIsDoubted(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		known registry.Host
@@ -237,6 +246,7 @@ func TestWhatWasLearnedOfAHostHoldsWhileItIsDoubted(t *testing.T) {
 }
 
 func TestMailThatIsMovedIsNotClearedWhereTheConnectionIsLostBeforeItIsFound(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B", "C")
 		var armed, dying atomic.Bool

@@ -29,6 +29,7 @@ func verdict(f *Failure) string {
 
 // TestEveryCodeOfRFC5530LeadsSomewhere: at the login, at a folder, at anything else.
 func TestEveryCodeOfRFC5530LeadsSomewhere(t *testing.T) {
+	t.Parallel()
 	for code, want := range map[imap.ResponseCode][3]string{
 		"UNAVAILABLE":          {"again", "again", "again"},
 		"AUTHENTICATIONFAILED": {"stop", "folder", "again"},
@@ -64,6 +65,7 @@ func TestEveryCodeOfRFC5530LeadsSomewhere(t *testing.T) {
 }
 
 func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]struct {
 		code, verdict string
 		wait          time.Duration
@@ -92,6 +94,7 @@ func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
 }
 
 func TestAFetchThatMeetsAnExpungeGoesOnWithTheRest(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		h.from(t, 1)

@@ -36,6 +36,7 @@ func renumbered(recent ...imaptest.Message) *imaptest.Script {
 }
 
 func TestOldMailOfARenumberedFolderNeverRings(t *testing.T) {
+	t.Parallel()
 	for name, recent := range map[string][]imaptest.Message{
 		"no mail since": nil, "mail since, numbered before the old": {{UID: 1, Header: "Subject: since\r\n\r\n"}},
 	} {
@@ -58,6 +59,7 @@ func TestOldMailOfARenumberedFolderNeverRings(t *testing.T) {
 }
 
 func TestMailBeforeASecondRenumberingIsNotForgotten(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		// A session that ended while it went through the renumbered folder has left this.
@@ -83,7 +85,37 @@ func TestMailBeforeASecondRenumberingIsNotForgotten(t *testing.T) {
 	})
 }
 
+// A mail is worth delivering for three days, however long idlepush was away.
+func TestNoMailOfMoreThanThreeDaysAgoRingsAfterARenumbering(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, scriptedAccount)
+		h.from(t, 700)
+		time.Sleep(30 * 24 * time.Hour)
+		days := func(n int) time.Time { return time.Now().AddDate(0, 0, -n) }
+		script := &imaptest.Script{UIDValidity: 2000, Messages: []imaptest.Message{
+			{UID: 1, Header: subject("of four days ago"), Date: days(4)}, {UID: 2, Header: subject("of two days ago"), Date: days(2)}}}
+		var since string
+		script.On = map[string]func(*imaptest.Talk, string){"UID SEARCH": func(talk *imaptest.Talk, args string) {
+			if strings.Contains(args, "SINCE") {
+				since = args
+			}
+			talk.Answer("UID SEARCH", args)
+		}}
+		defer h.live(t, script)()
+		synctest.Wait()
+		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"of two days ago"}) {
+			t.Errorf("rang %q", got)
+		}
+		// A day more, for the server's time zone.
+		if want := days(4).Format(`SINCE "2-Jan-2006"`); !strings.Contains(since, want) {
+			t.Errorf("the server was asked %q, want %q", since, want)
+		}
+	})
+}
+
 func TestABacklogThatIsCutShortIsNotSaidToBeAllSeen(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		h.from(t, 1)

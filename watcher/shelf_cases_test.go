@@ -29,6 +29,7 @@ func (s *shelf) delays(t *testing.T, h *house, folder string, count int, every t
 }
 
 func TestAFolderThatIsGoneKeepsNoOtherFromBeingWatched(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "There")
 		h, stop := s.watched(t, "Gone", "There")
@@ -43,6 +44,7 @@ func TestAFolderThatIsGoneKeepsNoOtherFromBeingWatched(t *testing.T) {
 }
 
 func TestMailThatIsMovedBetweenFoldersIsNotClearedWhateverTheirOrder(t *testing.T) {
+	t.Parallel()
 	for _, caps := range []string{"IMAP4rev1 IDLE", "IMAP4rev1 IDLE NOTIFY"} {
 		for _, way := range [][2]string{{"B", "C"}, {"C", "B"}, {"INBOX", "B"}, {"B", "INBOX"}} {
 			synctest.Test(t, func(t *testing.T) {
@@ -64,6 +66,7 @@ func TestMailThatIsMovedBetweenFoldersIsNotClearedWhateverTheirOrder(t *testing.
 }
 
 func TestAServerThatDoesNotSayUIDNEXTIsAskedAtEveryTour(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
 		s.noNext = true
@@ -76,6 +79,7 @@ func TestAServerThatDoesNotSayUIDNEXTIsAskedAtEveryTour(t *testing.T) {
 }
 
 func TestAnotherFolderThatWasPutBackIsGoneThroughAnew(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
 		h, stop := s.watched(t, "INBOX", "B")
@@ -97,6 +101,7 @@ func TestAnotherFolderThatWasPutBackIsGoneThroughAnew(t *testing.T) {
 
 // TestWhatIsNotNeededCostsINBOXNothing: whichever of the commands beside EXAMINE, SEARCH and FETCH a server refuses or dies of.
 func TestWhatIsNotNeededCostsINBOXNothing(t *testing.T) {
+	t.Parallel()
 	for _, command := range []string{"STATUS B", "STATUS INBOX", "NOTIFY", "UID SEARCH UNSEEN"} {
 		for _, answer := range []string{"TAG NO [INUSE] busy\r\n", "TAG BAD what\r\n", "* BYE internal error\r\n"} {
 			if strings.HasPrefix(command, "UID SEARCH") && strings.Contains(answer, "BYE") {
@@ -132,6 +137,7 @@ func TestWhatIsNotNeededCostsINBOXNothing(t *testing.T) {
 }
 
 func TestFoldersThatAreNotWatchedMakeNobodyDeaf(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE NOTIFY", "INBOX", "B", "Junk")
 		h, stop := s.watched(t, "INBOX", "B")
@@ -152,6 +158,7 @@ func TestFoldersThatAreNotWatchedMakeNobodyDeaf(t *testing.T) {
 }
 
 func TestMailThatIsAnnouncedWithANoToIDLERingsAtOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX")
 		refused := time.Time{}
@@ -173,6 +180,7 @@ func TestMailThatIsAnnouncedWithANoToIDLERingsAtOnce(t *testing.T) {
 }
 
 func TestHeartbeatsInOneBreathMakeNoSessionBusy(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX")
 		h, stop := s.watched(t, "INBOX")
@@ -195,6 +203,7 @@ func TestHeartbeatsInOneBreathMakeNoSessionBusy(t *testing.T) {
 }
 
 func TestADuplicateThatIsRemovedClearsNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX")
 		h, stop := s.watched(t, "INBOX")
@@ -213,6 +222,7 @@ func TestADuplicateThatIsRemovedClearsNothing(t *testing.T) {
 }
 
 func TestOldMailThatIsMovedIntoAWatchedFolderDoesNotRing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
 		h, stop := s.watched(t, "INBOX", "B")
@@ -231,6 +241,7 @@ func TestOldMailThatIsMovedIntoAWatchedFolderDoesNotRing(t *testing.T) {
 }
 
 func TestTheUnreadCountIsTrueAgainAfterARefusalAndWithoutWhatIsGone(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
 		count := 0
@@ -266,6 +277,7 @@ func TestTheUnreadCountIsTrueAgainAfterARefusalAndWithoutWhatIsGone(t *testing.T
 }
 
 func TestAFewAccountsThatAlwaysFailKeepNoOtherFromItsHost(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX")
 		s.refuse = func(_, command, args string) string {

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"idlepush/registry"
+	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
 
@@ -21,6 +23,7 @@ func newPool(h *house) *Pool {
 }
 
 func TestTheTimeAtTheDoorIsNoTimeThatAConnectionLived(t *testing.T) {
+	t.Parallel()
 	script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"EXAMINE": func(talk *imaptest.Talk, _ string) { talk.Bye("not today") }}}
 	port := serve(t, script)
 	synctest.Test(t, func(t *testing.T) {
@@ -44,6 +47,7 @@ func TestTheTimeAtTheDoorIsNoTimeThatAConnectionLived(t *testing.T) {
 }
 
 func TestAnAccountThatCannotBeWrittenOffIsNotLoggedInAnewAtOnce(t *testing.T) {
+	t.Parallel()
 	var logins atomic.Int32
 	script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, _ string) {
 		logins.Add(1)
@@ -61,15 +65,132 @@ func TestAnAccountThatCannotBeWrittenOffIsNotLoggedInAnewAtOnce(t *testing.T) {
 	})
 	defer running.Wait()
 	defer cancel()
-	h.wait(t, "it waits to try again", func() bool {
+	testenv.Await(t, "it waits to try again", func() error {
 		select {
 		case <-ended:
 			t.Fatal("it ended, and the next look at the accounts would begin it anew")
 		default:
 		}
-		return strings.Contains(h.logged.String(), "will be tried again")
+		if !strings.Contains(h.logged.String(), "will be tried again") {
+			return errors.New("the log does not say so")
+		}
+		return nil
 	})
 	if n := logins.Load(); n != 1 {
 		t.Errorf("%d logins", n)
 	}
+}
+
+func TestAConnectionThatHeldFiveMinutesIsReplacedAtOnceAfterManyThatDidNot(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var holds atomic.Bool
+		script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"EXAMINE": func(talk *imaptest.Talk, args string) {
+			if !holds.Load() {
+				talk.Close()
+				return
+			}
+			talk.Answer("EXAMINE", args)
+		}}}
+		h, _, s, stop := pooled(t, script)
+		defer stop()
+		time.Sleep(2 * time.Hour) // the wait is up to 15 min by now
+		synctest.Wait()
+		holds.Store(true)
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		h.allWatching(t)
+		tries := len(s.dials)
+		time.Sleep(5 * time.Minute)
+		lost := time.Now()
+		script.Renumber() // ends the connection
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		// A second after a first failure's two, for the door of a host that has failed.
+		if len(s.dials) != tries+1 || s.dials[tries].Sub(lost) > 3*time.Second {
+			t.Errorf("%d connections were lost at %v, then came %v", tries, lost, s.dials[tries:])
+		}
+		h.allWatching(t)
+	})
+}
+
+// An account that is edited or removed while its session fails: what is said of it is not written, and that is no failure of the store.
+func TestWhatASessionSaysOfAnAccountThatIsAnotherNowIsForgotten(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*house) error{
+		"edited": func(h *house) error {
+			a := h.account
+			a.Password = "another-planted-password"
+			_, err := h.store.UpdateAccount(a, time.Now().Add(time.Second))
+			return err
+		},
+		"removed": func(h *house) error { return h.store.RemoveAccount(h.account.ID) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := scriptedAccount
+				a.Security = registry.Plain
+				h := newHouse(t, a)
+				logins := 0
+				script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, _ string) {
+					if logins++; logins == 1 {
+						if err := change(h); err != nil {
+							t.Error(err)
+						}
+					}
+					talk.Say("%s NO [AUTHENTICATIONFAILED] wrong\r\n", talk.Tag)
+				}}}
+				w := &world{servers: map[string]*server{"mail.example.org:993": {script: script}}}
+				p := newPool(h)
+				p.Dialer.dial = w.dial
+				began := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				p.supervise(ctx, h.account)
+				w.serving.Wait()
+				if took := time.Since(began); took > 0 || logins != 1 {
+					t.Errorf("it ended after %v and %d logins", took, logins)
+				}
+				if strings.Contains(h.logged.String(), "cannot be written") {
+					t.Error("the log says that the store failed")
+				}
+				if a, err := h.store.Account(h.account.ID); err == nil && a.Status.State == registry.Attention {
+					t.Errorf("the account that was edited is %+v", a.Status)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatTheServerWantsToBeReadIsSaid(t *testing.T) {
+	t.Parallel()
+	alert := "* OK [ALERT] planted-password: the mailbox moves on Friday\r\n"
+	t.Run("in the log, of a login that succeeds", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			h, _, _, stop := pooled(t, &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, _ string) {
+				talk.Say("%s%s OK in\r\n", alert, talk.Tag)
+			}}})
+			defer stop()
+			synctest.Wait()
+			if !strings.Contains(h.logged.String(), "the mailbox moves on Friday") {
+				t.Error("the log does not say it")
+			}
+		})
+	})
+	t.Run("to its owner, of one that fails", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			h, _, _, stop := pooled(t, &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, _ string) {
+				talk.Say("%s%s NO [AUTHENTICATIONFAILED] no\r\n", alert, talk.Tag)
+			}}})
+			defer stop()
+			synctest.Wait()
+			a, err := h.store.Account(h.account.ID)
+			if err != nil || a.Status.State != registry.Attention || !strings.Contains(a.Status.Reason, "the mailbox moves on Friday") ||
+				strings.Contains(a.Status.Reason, "planted") {
+				t.Errorf("%+v, %v", a.Status, err)
+			}
+		})
+	})
 }

@@ -3,7 +3,6 @@ package watcher
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"idlepush/registry"
+	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
 
@@ -87,8 +87,9 @@ func (n *natted) Read(p []byte) (int, error) {
 	}
 }
 
-// troubled are the servers of the simulated week, each wrong in its own way, and what the log says of each.
-func troubled() map[string]struct {
+// troubled are the servers of the simulated week, each wrong in its own way, and what the log says of each. Some fail at random: in a tenth
+// of the week ten times as often.
+func troubled(random func(n int) int) map[string]struct {
 	server *server
 	says   []string
 } {
@@ -108,12 +109,12 @@ func troubled() map[string]struct {
 		"closes-at-300-s": {&server{script: after(5*time.Minute, func(talk *imaptest.Talk) { talk.Bye("Autologout; idle for too long") })},
 			[]string{"Autologout", "another interval is used"}},
 		"bye": {&server{script: after(time.Minute, func(talk *imaptest.Talk) {
-			if rand.IntN(200) == 0 {
+			if random(testenv.Tenth(200)) == 0 {
 				talk.Bye("restarting")
 			}
 		})}, []string{"restarting"}},
 		"half-open": {&server{script: after(time.Minute, func(talk *imaptest.Talk) {
-			if rand.IntN(300) == 0 {
+			if random(testenv.Tenth(300)) == 0 {
 				talk.Silence()
 			}
 		})}, []string{"waited too long for the answer to DONE"}},
@@ -123,13 +124,24 @@ func troubled() map[string]struct {
 
 func TestInAWeekOfTroubleEveryMailRingsOnce(t *testing.T) {
 	t.Parallel()
+	source := testenv.Rand(t)
+	var mu sync.Mutex
+	random := func(n int) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return source.IntN(n)
+	}
+	week, flipEvery := 16*time.Hour, 5
+	if testenv.Soak {
+		week, flipEvery = 7*24*time.Hour, 15
+	}
 	synctest.Test(t, func(t *testing.T) {
 		first := scriptedAccount
 		first.Host = "steady"
 		h := newHouse(t, first)
 		w := &world{servers: make(map[string]*server)}
 		flips := &server{script: &imaptest.Script{UIDValidity: 1}}
-		all := troubled()
+		all := troubled(random)
 		all["uidvalidity-flips"] = struct {
 			server *server
 			says   []string
@@ -155,15 +167,15 @@ func TestInAWeekOfTroubleEveryMailRingsOnce(t *testing.T) {
 		time.Sleep(time.Minute)
 		sent := make(map[string][]string)
 		at := make(map[string]time.Time) // when each was sent
-		for begin, n := time.Now(), 0; time.Since(begin) < 7*24*time.Hour; n++ {
-			time.Sleep(time.Hour + rand.N(time.Hour))
+		for begin, n := time.Now(), 0; time.Since(begin) < week; n++ {
+			time.Sleep(time.Hour + time.Duration(random(int(time.Hour))))
 			for name, c := range all {
 				subject := fmt.Sprintf("%s %d", name, n)
 				c.server.script.Deliver(imaptest.Message{Header: "Subject: " + subject + "\r\nMessage-ID: <" + strings.ReplaceAll(subject, " ", ".") + ">\r\n\r\n", Date: time.Now()})
 				sent[name] = append(sent[name], subject)
 				at[subject] = time.Now()
 			}
-			if n%15 == 10 {
+			if n%flipEvery == 3 {
 				flips.script.Renumber()
 			}
 		}

@@ -1,0 +1,136 @@
+package watcher
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+	"idlepush/watcher/imaptest"
+)
+
+func TestAServerThatEndsSilentConnectionsIsAskedMoreOftenAfterThree(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s.cut = 5 * time.Minute
+		h, stop := s.watched(t, "INBOX")
+		defer stop()
+		learned := func() time.Duration {
+			t.Helper()
+			synctest.Wait()
+			known, err := h.store.Host("mail.example.org:993")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return known.Interval
+		}
+		time.Sleep(11 * time.Minute) // two, and a minute that watched takes
+		if got := learned(); got != 0 {
+			t.Errorf("after two connections that died the interval is %v", got)
+		}
+		time.Sleep(5 * time.Minute)
+		if got := learned(); got != 4*time.Minute {
+			t.Errorf("after three connections that died after 5 min the interval is %v", got)
+		}
+		logins := s.asked("LOGIN")
+		time.Sleep(3 * time.Hour)
+		if n := s.asked("LOGIN") - logins; n > 0 {
+			t.Errorf("%d connections more died", n)
+		}
+	})
+}
+
+// pooled runs a pool for the scripted account at a server that plays the script.
+func pooled(t *testing.T, script *imaptest.Script) (h *house, pool *Pool, s *server, stop func()) {
+	t.Helper()
+	a := scriptedAccount
+	a.Security = registry.Plain
+	h = newHouse(t, a)
+	s = &server{script: script}
+	w := &world{servers: map[string]*server{"mail.example.org:993": s}}
+	pool, end := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+	return h, pool, s, func() {
+		end()
+		w.serving.Wait()
+	}
+}
+
+func TestAServerThatKeepsThreeMailsToItselfInARowIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}}
+		h, _, _, stop := pooled(t, script)
+		defer stop()
+		time.Sleep(time.Minute)
+		for i, step := range []struct {
+			mute bool
+			code string
+		}{{true, ""}, {true, ""}, {false, ""}, {true, ""}, {true, ""}, {true, "idle_unreliable"}} {
+			synctest.Wait()
+			script.Mute = step.mute
+			script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("mail ", i)), Date: time.Now()})
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			a, err := h.store.Account(h.account.ID)
+			if err != nil || a.Status.Code != step.code || (a.Status.State == registry.Polling) != (step.code != "") {
+				t.Fatalf("after mail %d the account is %+v, %v", i, a.Status, err)
+			}
+			if got := len(h.mails(t)); got != i+1 {
+				t.Fatalf("%d mails rang", got)
+			}
+		}
+		// Now it is asked: "every minute or two".
+		script.Deliver(imaptest.Message{Header: subject("asked for"), Date: time.Now()})
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got := len(h.mails(t)); got != 7 {
+			t.Errorf("%d mails rang", got)
+		}
+	})
+}
+
+func TestWhatIsShownOfASessionIsAsOldAsItIs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}}
+		h, pool, s, stop := pooled(t, script)
+		defer stop()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		first := pool.Live(h.account.ID)
+		if age := time.Since(first.Confirmed); age != time.Minute || !first.LastMail.IsZero() {
+			t.Errorf("after a minute: %+v, confirmed %v ago", first, age)
+		}
+		// "nine minutes", less a tenth at most: at each refresh it is confirmed anew.
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		if age := time.Since(pool.Live(h.account.ID).Confirmed); age > 9*time.Minute {
+			t.Errorf("after three hours it was confirmed %v ago", age)
+		}
+		script.Deliver(imaptest.Message{Header: subject("new"), Date: time.Now()})
+		synctest.Wait()
+		if l := pool.Live(h.account.ID); time.Since(l.Confirmed) != 0 || time.Since(l.LastMail) != 0 || l.Connections != 1 {
+			t.Errorf("after a mail: %+v", l)
+		}
+		// What was proved outlives the session, and an edit.
+		s.down = true
+		script.Renumber() // ends the connection
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if l := pool.Live(h.account.ID); time.Since(l.Confirmed) != time.Minute || time.Since(l.LastMail) != time.Minute || l.Connections != 0 {
+			t.Errorf("after the connection was lost: %+v", l)
+		}
+		edited := h.account
+		edited.Username = "anna@example.org"
+		if _, err := h.store.UpdateAccount(edited, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if l := pool.Live(h.account.ID); time.Since(l.Confirmed) != 2*time.Minute || time.Since(l.LastMail) != 2*time.Minute {
+			t.Errorf("after an edit: %+v", l)
+		}
+	})
+}

@@ -42,7 +42,7 @@ func newHost(address, name string, store *registry.Store, log *slog.Logger) *hos
 	h := &host{name: name, provider: providerOf(address), store: store, log: log, door: make(chan struct{}, doorWidth), first: make(chan struct{}, 1), well: make(chan struct{})}
 	var err error
 	if h.known, err = store.Host(name); err != nil {
-		log.Error("what was learned of a mail server cannot be read", "err", err)
+		log.Error("what was learned of a mail server cannot be read: it is learned again", "remote", name, "err", err)
 	}
 	return h
 }
@@ -62,7 +62,7 @@ func (h *host) learn(f func(registry.Host) registry.Host) {
 		h.log.Info("another interval is used", "remote", h.name, "wait", is.Round(time.Second), "status", why)
 	}
 	if err := h.store.PutHost(h.name, h.known); err != nil {
-		h.log.Error("what was learned of a mail server cannot be kept", "err", err)
+		h.log.Error("what was learned of a mail server cannot be kept: it is written when it changes again", "remote", h.name, "err", err)
 	}
 }
 

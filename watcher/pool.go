@@ -144,7 +144,7 @@ func (p *Pool) begin() {
 func (p *Pool) compare(current map[string]*running, start func(registry.Account)) {
 	accounts, err := p.Store.Accounts()
 	if err != nil {
-		p.Log.Error("the accounts cannot be read", "err", err)
+		p.Log.Error("the accounts cannot be read: what runs goes on, and they are read again within a minute", "err", err)
 		return
 	}
 	wanted := make(map[string]registry.Account)
@@ -223,7 +223,11 @@ func (p *Pool) supervise(ctx context.Context, a registry.Account) {
 			home.failed(lived == 0)
 		}
 		wait := backoff(attempt, f.slow)
-		log.Warn("session ended, will be tried again", "status", f.Code, "err", wire.Clean(redact(err.Error(), a)), "attempt", attempt+1, "wait", wait.Round(time.Second))
+		level := slog.LevelWarn
+		if _, ours := errors.AsType[*storeError](err); ours {
+			level = slog.LevelError
+		}
+		log.Log(ctx, level, "session ended, will be tried again", "status", f.Code, "err", wire.Clean(redact(err.Error(), a)), "attempt", attempt+1, "wait", wait.Round(time.Second))
 		st.State = registry.Retrying
 		p.setState(a, st, log)
 		if !p.pause(ctx, home, wait, f) {
@@ -255,7 +259,7 @@ func (p *Pool) setState(a registry.Account, st registry.Status, log *slog.Logger
 	if err == nil || errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {
 		return true
 	}
-	log.Error("the state of an account cannot be written", "err", err)
+	log.Error("the state of an account cannot be written: it is shown as it was until it changes again", "err", err)
 	return false
 }
 

@@ -163,11 +163,8 @@ func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([
 	if err != nil {
 		return nil, &storeError{err}
 	}
-	seen := cursor.Seen
-	if now := time.Now(); seen.After(now) {
-		seen = now // the clock was ahead
-	}
-	since = cmp.Or(since, seen.Add(-importAge))
+	now := s.host.clock.now()
+	since = cmp.Or(since, earlier(cursor.Seen, now).Add(-importAge)) // the clock may have been ahead
 	options := &imap.FetchOptions{UID: true, Flags: true, InternalDate: !s.plain, RFC822Size: !s.plain,
 		BodySection: []*imap.FetchItemBodySection{headerSection}}
 	if level.Allows(registry.Preview) {
@@ -200,7 +197,7 @@ func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([
 			continue
 		}
 		date := answers[i].InternalDate
-		if !date.IsZero() && time.Since(date) > lateBy {
+		if !date.IsZero() && now.Sub(date) > lateBy {
 			late++
 		}
 		if m, own := s.describe(answers[i], level); !own && rings(answers[i]) {

@@ -211,7 +211,7 @@ func (s *session) wanted(folder string, data *imap.StatusData) (bool, error) {
 	}
 	next := uint32(data.UIDNext)
 	switch {
-	case cursor.Seen.IsZero(), time.Since(cursor.Seen) > touchAfter, !cursor.Since.IsZero():
+	case cursor.Seen.IsZero(), s.host.clock.now().Sub(cursor.Seen) > touchAfter, !cursor.Since.IsZero():
 		return true, nil
 	case data.UIDValidity != cursor.UIDValidity:
 		return true, nil

@@ -27,6 +27,7 @@ type host struct {
 	provider provider
 	store    *registry.Store
 	log      *slog.Logger
+	clock    *clock
 	door     chan struct{} // one value for each connection that is being opened
 	first    chan struct{} // one value while the first of those that wait for their time waits
 
@@ -38,12 +39,15 @@ type host struct {
 	well     chan struct{} // closed, and another one made, when down ends
 }
 
-func newHost(address, name string, store *registry.Store, log *slog.Logger) *host {
-	h := &host{name: name, provider: providerOf(address), store: store, log: log, door: make(chan struct{}, doorWidth), first: make(chan struct{}, 1), well: make(chan struct{})}
+func newHost(address, name string, store *registry.Store, log *slog.Logger, c *clock) *host {
+	h := &host{name: name, provider: providerOf(address), store: store, log: log, clock: c, door: make(chan struct{}, doorWidth), first: make(chan struct{}, 1), well: make(chan struct{})}
 	var err error
 	if h.known, err = store.Host(name); err != nil {
 		log.Error("what was learned of a mail server cannot be read: it is learned again", "remote", name, "err", err)
 	}
+	// A clock that was ahead may have left them.
+	now := time.Now()
+	h.known.Since, h.known.Died, h.known.Unreliable = earlier(h.known.Since, now), earlier(h.known.Died, now), earlier(h.known.Unreliable, now)
 	return h
 }
 

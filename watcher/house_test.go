@@ -64,7 +64,13 @@ func newFailingHouse(t testing.TB, account registry.Account, fault func() error)
 // watch runs a pool until the test or the returned function ends it.
 func (h *house) watch(t testing.TB, d Dialer) (pool *Pool, stop func()) {
 	t.Helper()
-	pool = &Pool{Store: h.store, Dialer: d, Log: h.log}
+	return h.watchBy(t, d, nil)
+}
+
+// watchBy is watch by a clock of the test's.
+func (h *house) watchBy(t testing.TB, d Dialer, wall func() time.Time) (pool *Pool, stop func()) {
+	t.Helper()
+	pool = &Pool{Store: h.store, Dialer: d, Log: h.log, wall: wall}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -158,6 +164,6 @@ func (h *house) scripted(ctx context.Context, t testing.TB, script *imaptest.Scr
 
 // session is one over a connection that is logged in.
 func (h *house) session(conn *wire.Conn, bad *poison) *session {
-	at := newHost(h.account.Host, h.account.Host, h.store, h.log)
+	at := newHost(h.account.Host, h.account.Host, h.store, h.log, newClock(nil))
 	return newSession(h.account, h.store, at, conn, h.log, bad, &proofs{host: at})
 }

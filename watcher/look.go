@@ -62,7 +62,7 @@ func (s *session) stretch(folder string, width uint32) (found int, more bool, er
 		to := cursor
 		to.Next = uint32(step[len(step)-1]) + 1
 		if left -= len(step); left == 0 && stop == 0 && cursor.Since.IsZero() {
-			to.Seen = time.Now()
+			to.Seen = s.host.clock.now()
 		}
 		if err := s.record(folder, cursor, to, mails); err != nil {
 			return found, false, err
@@ -76,11 +76,11 @@ func (s *session) stretch(folder string, width uint32) (found int, more bool, er
 		to.Next = max(to.Next, stop+1)
 	case !cursor.Since.IsZero():
 		// What is old under the new numbers stays old, also where it stands behind the new.
-		to.Next, to.Since, to.Seen = max(to.Next, s.ends[folder]), time.Time{}, time.Now()
-	case time.Since(cursor.Seen) <= touchAfter:
+		to.Next, to.Since, to.Seen = max(to.Next, s.ends[folder]), time.Time{}, s.host.clock.now()
+	case s.host.clock.now().Sub(cursor.Seen) <= touchAfter:
 		return found, false, nil
 	default:
-		to.Seen = time.Now()
+		to.Seen = s.host.clock.now()
 	}
 	return found, stop > 0, s.record(folder, cursor, to, nil)
 }
@@ -169,7 +169,7 @@ func search(client *imapclient.Client, criteria *imap.SearchCriteria) ([]imap.UI
 
 // place compares the cursor with the folder that was just opened, and moves it where it belongs to another one.
 func (s *session) place(folder string, cursor registry.Cursor, validity uint32) (registry.Cursor, error) {
-	now := time.Now()
+	now := s.host.clock.now()
 	to := registry.Cursor{UIDValidity: validity, Next: 1, Seen: now}
 	switch {
 	case cursor.Seen.IsZero():
@@ -177,7 +177,7 @@ func (s *session) place(folder string, cursor registry.Cursor, validity uint32) 
 		s.log.Info("folder seen for the first time", "mailbox", folder, "uidvalidity", validity)
 	case cursor.UIDValidity != validity, s.said[folder] && cursor.Next > s.ends[folder]:
 		// A server that was restored from a backup gives UIDs again that it had given.
-		to.Since = cursor.Seen.Add(-skew)
+		to.Since = earlier(cursor.Seen, now).Add(-skew) // the clock may have been ahead
 		if !cursor.Since.IsZero() {
 			// It was renumbered before, and not gone through since.
 			to.Since = cursor.Since

@@ -33,6 +33,8 @@ type Pool struct {
 	Dialer Dialer
 	Log    *slog.Logger
 
+	wall  func() time.Time // in tests: in the place of time.Now
+	clock *clock
 	mu    sync.Mutex
 	conns map[string]*wire.Conn // by account, while one is open
 	hosts map[string]*host      // by host and port
@@ -136,6 +138,7 @@ func (p *Pool) Run(ctx context.Context) error {
 func (p *Pool) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.clock = newClock(p.wall)
 	p.conns, p.hosts, p.known = make(map[string]*wire.Conn), make(map[string]*host), make(map[string]*proofs)
 }
 
@@ -319,7 +322,7 @@ func (p *Pool) host(a registry.Account) *host {
 	defer p.mu.Unlock()
 	h, ok := p.hosts[name]
 	if !ok {
-		h = newHost(a.Host, name, p.Store, p.Log)
+		h = newHost(a.Host, name, p.Store, p.Log, p.clock)
 		p.hosts[name] = h
 	}
 	return h

@@ -1,0 +1,130 @@
+package watcher
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+	"idlepush/registry/registrytest"
+)
+
+func TestMailRingsHoweverOurClockIsSetMeanwhile(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
+		h, stop := s.watched(t, "INBOX", "B")
+		stop()
+		clock := new(registrytest.Clock)
+		_, end := h.watchBy(t, Dialer{Permit: permitAll, dial: s.dial}, clock.Now)
+		time.Sleep(time.Minute)
+		cursors := func() (list [2]registry.Cursor) {
+			t.Helper()
+			for i, folder := range []string{"INBOX", "B"} {
+				var err error
+				if list[i], err = h.store.Cursor(h.account.ID, folder); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return list
+		}
+		for _, by := range []time.Duration{0, 30 * day, -29 * day, -400 * day, 399 * day} {
+			clock.Set(by)
+			for _, folder := range []string{"INBOX", "B", "INBOX", "B"} {
+				if late := s.delays(t, h, folder, 1, 10*time.Minute); late > 2*time.Minute {
+					t.Errorf("set by %v, a mail to %s rang after %v", by, folder, late)
+				}
+			}
+			before := len(h.mails(t))
+			s.deliver("INBOX", subject(fmt.Sprint("old mail ", by)), time.Now().Add(-500*day))
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			if got := h.mails(t); len(got) != before {
+				t.Errorf("set by %v, %q rang", by, got[before].Content.Subject)
+			}
+			// A folder without news is not written at each look, and another than INBOX not looked at.
+			written, opened := cursors(), s.asked(`EXAMINE "B"`)+s.asked("EXAMINE B")
+			time.Sleep(30 * time.Minute)
+			synctest.Wait()
+			if again, n := cursors(), s.asked(`EXAMINE "B"`)+s.asked("EXAMINE B")-opened; again != written || n > 0 {
+				t.Errorf("set by %v, the cursors were %+v and are %+v after %d looks", by, written, again, n)
+			}
+		}
+		end()
+		s.serving.Wait()
+	})
+}
+
+func TestMailSinceTheLastLookRingsAfterARenumberingThoughOurClockWasAheadThen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, scriptedAccount)
+		_, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", At: time.Now(),
+			To: registry.Cursor{UIDValidity: 1000, Next: 700, Seen: time.Now().AddDate(0, 1, 0)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		script := renumbered()
+		script.UIDValidity = 2000
+		script.Messages = append(script.Messages[:0], script.Messages[0])
+		script.Messages[0].Header, script.Messages[0].Date = subject("of now"), time.Now()
+		delete(script.On, "UID SEARCH")
+		defer h.live(t, script)()
+		synctest.Wait()
+		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"of now"}) {
+			t.Errorf("rang %q", got)
+		}
+	})
+}
+
+// What a clock that was ahead has left must not keep a mail server from being learned of until that time comes.
+func TestAServerIsLearnedOfAnewThoughOurClockWasAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		h, stop := s.watched(t, "INBOX")
+		stop()
+		const name = "mail.example.org:993"
+		ahead := time.Now().AddDate(1, 0, 0)
+		if err := h.store.PutHost(name, registry.Host{Since: ahead, Died: ahead, Unreliable: ahead}); err != nil {
+			t.Fatal(err)
+		}
+		if known := newHost(h.account.Host, name, h.store, h.log, newClock(nil)).known; doubted(known, time.Now().Add(7*24*time.Hour)) {
+			t.Errorf("it is not believed for longer than a week: %+v", known)
+		}
+		if err := h.store.PutHost(name, registry.Host{Since: ahead, Died: ahead}); err != nil {
+			t.Fatal(err)
+		}
+		s.cut = 5 * time.Minute
+		_, end := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		end()
+		s.serving.Wait()
+		if learned, err := h.store.Host(name); err != nil || learned.Interval != 4*time.Minute || learned.Died.After(time.Now()) {
+			t.Errorf("after an hour it is %+v, %v", learned, err)
+		}
+	})
+}
+
+func TestMailRingsOnceAClockThatWasAheadFromTheStartIsRight(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		h, stop := s.watched(t, "INBOX")
+		stop()
+		clock := new(registrytest.Clock)
+		clock.Set(30 * 24 * time.Hour)
+		_, end := h.watchBy(t, Dialer{Permit: permitAll, dial: s.dial}, clock.Now)
+		time.Sleep(time.Hour)
+		clock.Set(-30 * 24 * time.Hour)
+		if late := s.delays(t, h, "INBOX", 3, time.Hour); late > time.Second {
+			t.Errorf("it rang after %v", late)
+		}
+		end()
+		s.serving.Wait()
+	})
+}

@@ -82,7 +82,7 @@ func runWorker(t *testing.T, pushes []*string, clicks []object) (out struct {
 // pushed are all that the senders send to browsers, by their golden files.
 func pushed(t *testing.T) (list []*string) {
 	t.Helper()
-	files, err := filepath.Glob("../push/testdata/requests/webpush-*.txt")
+	files, err := filepath.Glob("../push/pushtest/services/testdata/requests/webpush-*.txt")
 	fatal(t, err)
 	for _, file := range files {
 		text, err := os.ReadFile(file)

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"slices"
 	"time"
 
 	"idlepush/registry"
@@ -31,12 +32,10 @@ func burstOf(kind registry.Kind, t registry.Transport, limit int) burst {
 	return burst{}
 }
 
-// opens is from when on one more may come, after those at the times in rang, oldest first; zero: now. Times after now are of a clock that was set back
-// since, and do not count.
+// opens is from when on one more may come, after those at the times in rang, oldest first; zero:
+// now. Times after now are of a clock that was set back since, and do not count.
 func (b burst) opens(rang []time.Time, now time.Time) time.Time {
-	for len(rang) > 0 && rang[len(rang)-1].After(now) {
-		rang = rang[:len(rang)-1]
-	}
+	rang = slices.DeleteFunc(slices.Clone(rang), func(at time.Time) bool { return at.After(now) })
 	if b.limit == 0 || len(rang) < b.limit {
 		return time.Time{}
 	}

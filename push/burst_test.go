@@ -34,6 +34,8 @@ func TestABurstOpensAgainWhenTheFirstOfItIsOldEnough(t *testing.T) {
 		{"a limit of one", burst{1, time.Minute}, at(0), 10, 60},
 		{"no limit", burst{}, at(0, 1, 2, 3, 4, 5, 6, 7), 10, 0},
 		{"times of a clock that was fast", burst{2, time.Minute}, at(0, 1, 500, 600), 10, 60},
+		{"such times before others", burst{3, time.Minute}, at(500, 600, 1), 10, 0},
+		{"such times before the limit", burst{3, time.Minute}, at(500, 600, 1, 2, 3), 10, 61},
 		{"only such times", burst{2, time.Minute}, at(500, 600), 10, 0},
 		{"a background push", background, at(0, 600, 1200), 1300, 3600},
 	} {

@@ -25,13 +25,14 @@ const (
 	storeRetry      = time.Second      // the wait after the store failed, doubled up to longestIdle
 )
 
-// Dispatcher brings what is queued to the devices. Fill in all fields, then call Run once; Prove and Preview may be called at any time.
+// Dispatcher brings what is queued to the devices. Fill in the fields, then call Run once; Prove and Preview may be called at any time.
 type Dispatcher struct {
 	Store      *registry.Store
 	Senders    map[registry.Transport]Sender // a transport without one is not configured
 	URL        func() string                 // where the page is; "": not known
 	BurstLimit int                           // mails per minute, device and account that ring one by one before a summary takes over; 0: all
 	Log        *slog.Logger
+	Now        func() time.Time // the clock on the wall, which may be wrong and be set; nil: time.Now
 
 	judging sync.Mutex // held while a lane changes, here and then in the store, so that both go the same way
 	mu      sync.Mutex
@@ -41,26 +42,25 @@ type Dispatcher struct {
 // Run sends until ctx ends, then gives the sends in flight a few seconds to finish; it returns within 10 s of that. What
 // it has not finished stays queued.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	if err := d.remember(); err != nil {
+	if err := d.remember(d.now()); err != nil {
 		return err
 	}
-	if back, err := d.Store.SetBack(time.Now()); err != nil {
+	if back, err := d.Store.SetBack(d.now()); err != nil {
 		return err
 	} else if back {
-		d.hasten(time.Now())
+		d.hasten(d.now())
 	}
 	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	var workers sync.WaitGroup
 	done := make(chan registry.Queue, Concurrency)
 	busy := make(map[string]bool) // devices with a send in flight
-	inFlight, failed, last := 0, 0, time.Now()
+	inFlight, failed, c := 0, 0, clock{read: d.now}
 	for ctx.Err() == nil {
-		now := time.Now()
-		if setBack(last, now) {
+		now, back := c.look()
+		if back {
 			d.hasten(now)
 		}
-		last = now
 		skip := maps.Clone(busy)
 		opens := d.shut(skip, now)
 		queues, next, err := d.Store.Due(now, Concurrency-inFlight, skip)
@@ -80,7 +80,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 				done <- q
 			})
 		}
-		timer := time.NewTimer(idle(inFlight, next, opens))
+		timer := time.NewTimer(idle(now, inFlight, next, opens))
 		select {
 		case <-ctx.Done():
 		case q := <-done:
@@ -96,25 +96,45 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// setBack reports whether the clock was set back between two readings of it.
-func setBack(before, after time.Time) bool {
-	return after.Round(0).Sub(before.Round(0)) < after.Sub(before)-time.Second
+// now is what the clock on the wall says. How much time passed is told by other means: that clock may be set.
+func (d *Dispatcher) now() time.Time {
+	read := d.Now
+	if read == nil {
+		read = time.Now
+	}
+	return read().Round(0)
+}
+
+// clock sees when the clock on the wall is set back.
+type clock struct {
+	read  func() time.Time
+	last  time.Time // the last reading; zero: none yet
+	after time.Time // when that had been taken, of a clock that nobody sets
+}
+
+// look reads the clock, and reports whether it was set back, by more than a second, since the last look.
+func (c *clock) look() (now time.Time, back bool) {
+	before := time.Now()
+	now = c.read()
+	back = !c.last.IsZero() && now.Sub(c.last) < before.Sub(c.after)-time.Second
+	c.last, c.after = now, time.Now()
+	return now, back
 }
 
 // hasten takes up all that waits, also the lanes that are paused: what was to be tried again in a minute by the clock as it was may lie hours ahead.
 func (d *Dispatcher) hasten(now time.Time) {
 	d.Log.Warn("the clock was set back: what waits is tried now")
-	if err := errors.Join(d.remember(), d.Store.HastenDue(now)); err != nil {
+	if err := errors.Join(d.remember(now), d.Store.HastenDue(now)); err != nil {
 		d.Log.Error("what waits cannot be tried now", "err", err)
 	}
 }
 
-// idle is how long Run waits where nothing happens: for whichever of the times comes first, if it can send by then.
-func idle(inFlight int, times ...time.Time) time.Duration {
+// idle is how long Run waits, from now, if nothing happens: for whichever of the times comes first, if it can send by then.
+func idle(now time.Time, inFlight int, times ...time.Time) time.Duration {
 	wait := longestIdle
 	for _, at := range times {
 		if !at.IsZero() && inFlight < Concurrency {
-			wait = min(wait, time.Until(at))
+			wait = min(wait, at.Sub(now))
 		}
 	}
 	return wait
@@ -129,7 +149,7 @@ func retried(failed int, err error) int {
 
 // remember takes up the pauses of an earlier run: each such lane is probed at once, since a person may have mended it
 // and started the program again for that.
-func (d *Dispatcher) remember() error {
+func (d *Dispatcher) remember(now time.Time) error {
 	lanes, err := d.Store.Lanes()
 	if err != nil {
 		return err
@@ -140,7 +160,6 @@ func (d *Dispatcher) remember() error {
 		d.lanes = make(map[string]breaker)
 	}
 	for _, l := range lanes {
-		now := time.Now()
 		if err := d.Store.ResumeLane(l.Name, now); err != nil {
 			return err
 		}
@@ -239,8 +258,9 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) {
 	answer := d.send(sending, w.Device, Render(w, d.URL()))
 	o := d.breaker(w.Device.Lane()).read(w.Device.ID, answer)
 	asked := !o.At.IsZero()
-	o = scheduled(o, w, time.Now())
-	report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o)
+	now := d.now()
+	o = scheduled(o, w, now)
+	report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o, now)
 	b := d.judge(w.Device, answer, log)
 	if o.Result == registry.ResultRetry && !o.Suspect && b.paused() && !asked {
 		o.At = time.Time{} // it waits with its lane, however that stands when this is written
@@ -252,7 +272,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) {
 // waited in it.
 func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 	for {
-		now := time.Now()
+		now := d.now()
 		if w, ok, err = d.Store.Next(device, now); err != nil || !ok {
 			return w, ok, err
 		}
@@ -276,12 +296,12 @@ func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 	}
 }
 
-func report(log *slog.Logger, o registry.Outcome) {
+func report(log *slog.Logger, o registry.Outcome, now time.Time) {
 	switch o.Result {
 	case registry.ResultDelivered:
 		log.Info("delivered")
 	case registry.ResultRetry:
-		log.Warn("not delivered, will be tried again", "status", o.Code, "err", o.Reason, "wait", time.Until(o.At).Round(time.Second))
+		log.Warn("not delivered, will be tried again", "status", o.Code, "err", o.Reason, "wait", o.At.Sub(now).Round(time.Second))
 	case registry.ResultGone:
 		log.Info("device forgotten", "status", o.Code, "err", o.Reason)
 	default:
@@ -293,7 +313,7 @@ func report(log *slog.Logger, o registry.Outcome) {
 // push that was accepted is not sent again for that.
 func (d *Dispatcher) settle(ctx context.Context, log *slog.Logger, w registry.Work, o registry.Outcome) {
 	for n := 0; ; n++ {
-		err := d.Store.Settle(w, o, time.Now())
+		err := d.Store.Settle(w, o, d.now())
 		if err == nil || errors.Is(err, registry.ErrNotFound) {
 			return
 		}
@@ -308,7 +328,7 @@ func (d *Dispatcher) settle(ctx context.Context, log *slog.Logger, w registry.Wo
 
 // judge draws the consequence of an outcome for the device's lane, and gives how that stands then.
 func (d *Dispatcher) judge(device registry.Device, o registry.Outcome, log *slog.Logger) breaker {
-	lane, now := device.Lane(), time.Now()
+	lane, now := device.Lane(), d.now()
 	if b := d.breaker(lane); b.after(device.ID, o, now) == b {
 		return b // as ever: this need not wait for a lane that changes
 	}

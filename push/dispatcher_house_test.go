@@ -1,17 +1,19 @@
 package push
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"idlepush/registry"
+	"idlepush/registry/registrytest"
 )
 
 // house is one mailbox with devices, the dispatcher that serves them and the push service that they share. Make it
@@ -21,18 +23,29 @@ type house struct {
 	*service
 	store   *registry.Store
 	dir     string
+	clock   registrytest.Clock
 	account registry.Account
 	uid     uint32
-	log     *logged
+	log     *slog.Logger
+	lines   *registrytest.Log
 	senders map[registry.Transport]Sender
 	limit   int // burst-limit
+
+	fails func(n int64) bool // whether the dispatcher's n-th transaction fails, from 1; nil: none does. Set it before run.
+	asked atomic.Int64       // how many there were
+	own   atomic.Bool        // the test itself uses the store, which does not fail then and is not counted
 }
+
+// errDisk is why the transactions fail that are to fail.
+var errDisk = errors.New("the disk is out of order")
 
 const owner = "ann"
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{TB: t, service: &service{t: t, inFlight: make(map[string]int)}, dir: t.TempDir(), log: &logged{}, uid: 1}
+	h := &house{TB: t, service: &service{t: t, inFlight: make(map[string]int)}, uid: 1}
+	h.dir, _, _ = registrytest.Furnish(t)
+	h.log, h.lines = registrytest.NewLog(t)
 	h.senders = map[registry.Transport]Sender{registry.FCM: h.service, registry.APNs: h.service, registry.WebPush: h.service, registry.UnifiedPush: h.service}
 	h.open()
 	t.Cleanup(func() { h.store.Close() })
@@ -44,7 +57,7 @@ func newHouse(t testing.TB) *house {
 func (h *house) mailbox(name string) {
 	h.Helper()
 	a, _, err := h.store.AddAccount(registry.Account{Owner: owner, Email: name + "@example.org", Host: "imap.example.org", Port: 993,
-		Security: registry.TLS, Username: name, Password: "planted password", Folders: []string{"INBOX"}, Enabled: true}, time.Now())
+		Security: registry.TLS, Username: name, Password: "planted password", Folders: []string{"INBOX"}, Enabled: true}, h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -53,10 +66,21 @@ func (h *house) mailbox(name string) {
 
 func (h *house) open() {
 	h.Helper()
-	var err error
-	if h.store, err = registry.Open(h.dir, registry.Options{}); err != nil {
-		h.Fatal(err)
+	h.ourselves(func() { h.store = registrytest.OpenFailing(h, h.dir, h.fault) })
+}
+
+func (h *house) fault() error {
+	if h.fails == nil || h.own.Load() || !h.fails(h.asked.Add(1)) {
+		return nil
 	}
+	return errDisk
+}
+
+// ourselves does what the test itself does with a store that may fail.
+func (h *house) ourselves(use func()) {
+	h.own.Store(true)
+	defer h.own.Store(false)
+	use()
 }
 
 // phone is an FCM device; all of them are in one lane.
@@ -75,7 +99,7 @@ func (h *house) browser(name, origin string) registry.Device {
 func (h *house) register(d registry.Device) registry.Device {
 	h.Helper()
 	d.User, d.Status.State = owner, registry.Proven
-	d, _, err := h.store.PutDevice(d, time.Now())
+	d, _, err := h.store.PutDevice(d, h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -92,7 +116,7 @@ func (h *house) mail(n int) []string {
 		if err != nil {
 			h.Fatal(err)
 		}
-		a := registry.Arrival{Account: h.account.ID, Folder: "INBOX", From: from, At: time.Now()}
+		a := registry.Arrival{Account: h.account.ID, Folder: "INBOX", From: from, At: h.clock.Now()}
 		for range step {
 			a.Mails = append(a.Mails, registry.Mail{UID: h.uid,
 				Content: registry.Content{From: "planted sender", Subject: fmt.Sprint("planted subject ", h.uid), Preview: "planted preview"}})
@@ -112,7 +136,7 @@ func (h *house) mail(n int) []string {
 func (h *house) run() (stop func()) {
 	ctx, cancel := context.WithCancel(h.Context())
 	d := &Dispatcher{Store: h.store, Senders: h.senders, URL: func() string { return "https://push.example.org/" }, BurstLimit: h.limit,
-		Log: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		Log: h.log, Now: h.clock.Now}
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := d.Run(ctx); err != nil {
@@ -136,7 +160,7 @@ func after(wait time.Duration) {
 // delivery is how the notification's delivery to the device stands.
 func (h *house) delivery(id string, d registry.Device) registry.Delivery {
 	h.Helper()
-	n, err := h.store.Notification(owner, id, time.Now())
+	n, err := h.store.Notification(owner, id, h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -155,6 +179,37 @@ func (h *house) stand(ids []string, d registry.Device, want registry.DeliverySta
 	for i, id := range ids {
 		if got := h.delivery(id, d); got.State != want {
 			h.Errorf("delivery %d of %d to %s is %s (%s), want %s", i+1, len(ids), d.Name, got.State, got.Code, want)
+		}
+	}
+}
+
+// shows fails the test unless the device shows each of the mails, by itself or counted in a
+// summary and never both, and got nothing more than most times.
+func (h *house) shows(ids []string, d registry.Device, most int) {
+	h.Helper()
+	times, counted := make(map[string]int), make(map[string]int)
+	for _, id := range h.got(d) {
+		if times[id]++; times[id] > most {
+			h.Errorf("%s got the same %d times", d.Name, times[id])
+		}
+	}
+	for i, id := range ids {
+		switch at := h.delivery(id, d); {
+		case at.State == registry.Delivered && times[id] > 0:
+		case at.State == registry.Combined && times[id] == 0 && times[at.Into] > 0:
+			counted[at.Into]++
+		default:
+			h.Errorf("mail %d of %d on %s is %s (%s), came %d times by itself, and %d times in a summary",
+				i+1, len(ids), d.Name, at.State, at.Code, times[id], times[at.Into])
+		}
+	}
+	for id, want := range counted {
+		n, err := h.store.Notification(owner, id, h.clock.Now())
+		if err != nil {
+			h.Fatal(err)
+		}
+		if n.Count != want {
+			h.Errorf("%s shows a summary of %d mails, of which there are %d", d.Name, n.Count, want)
 		}
 	}
 }
@@ -242,24 +297,6 @@ func (s *service) got(d registry.Device) (ids []string) {
 		}
 	}
 	return ids
-}
-
-// logged keeps what is logged.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // Preview is the message's payload, as it is.

@@ -177,7 +177,7 @@ func TestTheLogKeepsSecrets(t *testing.T) {
 		h.answers(func(context.Context, sent) registry.Outcome { return gone() })
 		h.mail(1)
 		after(24 * time.Hour)
-		log := h.log.String()
+		log := h.lines.String()
 		for _, word := range []string{"delivered", "device forgotten", "not delivered", "will be tried again", "lane paused", "lane works again", "fcm_not_configured"} {
 			if !strings.Contains(log, word) {
 				t.Errorf("the run did not come to %q", word)

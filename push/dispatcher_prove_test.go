@@ -3,7 +3,6 @@ package push
 import (
 	"context"
 	"encoding/base64"
-	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,7 +11,7 @@ import (
 )
 
 func (h *house) prover() *Dispatcher {
-	return &Dispatcher{Store: h.store, Senders: h.senders, URL: func() string { return "https://push.example.org/" }, Log: slog.New(slog.NewTextHandler(h.log, nil))}
+	return &Dispatcher{Store: h.store, Senders: h.senders, URL: func() string { return "https://push.example.org/" }, Log: h.log}
 }
 
 func TestAProvingPushGoesPastTheQueueAndSaysNothingOfMail(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"time"
 
 	"idlepush/registry"
 )
@@ -16,7 +15,7 @@ func (d *Dispatcher) Prove(ctx context.Context, device registry.Device) registry
 	defer cancel()
 	id := make([]byte, 24)
 	rand.Read(id)
-	now := time.Now()
+	now := d.now()
 	n := registry.Notification{ID: base64.RawURLEncoding.EncodeToString(id), Kind: registry.TestKind,
 		At: now, Expires: now.Add(registry.TestKind.Lifetime())}
 	return d.send(ctx, device, Render(registry.Work{Notification: n, Device: device}, d.URL()))

@@ -1,0 +1,219 @@
+package push
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+// TestWhateverTheClockDoesEachMailRingsOnceAndSoon, although a phone waits for its next try, a
+// lane for its probe and a burst for the end of its minute when the clock is set.
+func TestWhateverTheClockDoesEachMailRingsOnceAndSoon(t *testing.T) {
+	t.Parallel()
+	const hours = 5 * time.Hour
+	for name, sets := range map[string][]time.Duration{
+		"back":                  {-hours},
+		"back twice":            {-hours, -hours},
+		"back by two minutes":   {-2 * time.Minute},
+		"ahead":                 {hours},
+		"ahead and right again": {hours, -hours},
+		"back and right again":  {-hours, hours},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { liveWith(t, sets) })
+		})
+	}
+}
+
+func liveWith(t *testing.T, sets []time.Duration) {
+	h := newHouse(t)
+	h.limit = 3
+	phone, busy, denied := h.phone("phone"), h.browser("busy", "https://busy.example"), h.browser("denied", origin)
+	h.run()
+	var ids []string
+	for _, by := range sets {
+		failed := make(map[string]bool)
+		h.answers(func(_ context.Context, p sent) registry.Outcome {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			first := !failed[p.device.ID]
+			failed[p.device.ID] = true
+			switch {
+			case first && p.device.ID == busy.ID:
+				o := retry()
+				o.At = h.clock.Now().Add(30 * time.Minute)
+				return o
+			case first && p.device.ID == denied.ID:
+				return ourFault()
+			}
+			return accepted
+		})
+		before := len(h.got(phone)) + len(h.got(busy)) + len(h.got(denied))
+		ids = append(ids, h.mail(5)...)
+		after(time.Second)
+		if n := len(h.got(phone)) + len(h.got(busy)) + len(h.got(denied)) - before; n != 3 || h.lane("webpush "+origin) == (registry.Lane{}) {
+			t.Fatalf("%d of 5 mails rang on the phone, want 3, and the lane is %+v", n, h.lane("webpush "+origin))
+		}
+		h.clock.Set(by)
+		after(longestIdle + burstWindow)
+		for range 4 { // the limit holds by the clock as it is now
+			ids = append(ids, h.mail(1)...)
+			after(time.Second)
+		}
+		after(2 * burstWindow)
+		for _, d := range []registry.Device{phone, busy, denied} {
+			h.shows(ids, d, 1)
+		}
+		if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
+			t.Errorf("the lane is paused: %+v", lane)
+		}
+	}
+	n := len(h.sends())
+	after(12 * time.Hour)
+	if late := len(h.sends()) - n; late > 0 {
+		t.Errorf("%d pushes more in the next half day", late)
+	}
+	back := slices.ContainsFunc(sets, func(by time.Duration) bool { return by < 0 })
+	if said := strings.Contains(h.lines.String(), "the clock was set back"); said != back {
+		t.Errorf("the log says that the clock was set back: %v, want %v", said, back)
+	}
+}
+
+// TestAProbeThatFailsAfterTheClockWasSetBackPausesByTheClockAsItIs, and is the only one.
+func TestAProbeThatFailsAfterTheClockWasSetBackPausesByTheClockAsItIs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		crowd := h.crowd(10)
+		h.answers(func(context.Context, sent) registry.Outcome { return ourFault() })
+		h.run()
+		ids := h.mail(1)
+		after(time.Second)
+		first := len(h.sends())
+		h.clock.Set(-5 * time.Hour)
+		after(longestIdle)
+		if n := len(h.sends()) - first; n != 1 {
+			t.Errorf("%d sends within a minute, want one probe", n)
+		}
+		if until := h.lane("webpush " + origin).Until; until.Sub(h.clock.Now()) > repair {
+			t.Errorf("the next probe is due in %v", until.Sub(h.clock.Now()))
+		}
+		h.answers(nil)
+		after(repair)
+		for _, d := range crowd {
+			h.shows(ids, d, 1)
+		}
+	})
+}
+
+func TestTheClockIsSetWhileSendsAreInFlight(t *testing.T) {
+	t.Parallel()
+	for _, by := range []time.Duration{-5 * time.Hour, 5 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t)
+			well, fails := h.phone("well"), h.browser("fails", origin)
+			n := 0
+			h.answers(func(_ context.Context, p sent) registry.Outcome {
+				time.Sleep(20 * time.Second)
+				if p.device.ID == fails.ID {
+					if n++; n == 1 {
+						return retry()
+					}
+				}
+				return accepted
+			})
+			h.run()
+			ids := h.mail(3)
+			after(10 * time.Second)
+			h.clock.Set(by)
+			after(10*time.Second + 2*retryFirst + 3*20*time.Second)
+			h.shows(ids, well, 1)
+			h.shows(ids, fails, 1)
+		})
+	}
+}
+
+// TestMailFromWhileTheClockWasAheadRingsOnceItIsRight, also if the program begins in between.
+func TestMailFromWhileTheClockWasAheadRingsOnceItIsRight(t *testing.T) {
+	t.Parallel()
+	for _, again := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t)
+			h.clock.Set(100 * time.Hour)
+			crowd := h.crowd(3)
+			h.answers(func(context.Context, sent) registry.Outcome { return ourFault() })
+			stop := h.run()
+			ids := h.mail(2)
+			after(time.Minute)
+			h.answers(nil)
+			if again {
+				stop()
+			}
+			h.clock.Set(-100 * time.Hour)
+			if again {
+				h.run()
+			}
+			after(longestIdle)
+			for _, d := range crowd {
+				h.shows(ids, d, 1)
+			}
+			for _, p := range h.sends() {
+				if p.outcome == registry.ResultDelivered && p.message.TTL(p.at) > 72*time.Hour {
+					t.Errorf("a push may be kept for %v", p.message.TTL(p.at))
+				}
+			}
+		})
+	}
+}
+
+// TestWhatAClockThatIsAheadMakesExpireIsNotSent, and the rest is.
+func TestWhatAClockThatIsAheadMakesExpireIsNotSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		browser, phone := h.browser("browser", origin), h.phone("phone")
+		h.answers(only(browser, ourFault))
+		h.run()
+		old := h.mail(2)
+		after(time.Second)
+		h.answers(nil)
+		h.clock.Set(72*time.Hour + 1)
+		after(longestIdle)
+		h.stand(old, browser, registry.Expired)
+		h.clock.Set(-72*time.Hour - 1)
+		fresh := h.mail(1)
+		after(longestIdle)
+		h.stand(old, browser, registry.Expired)
+		h.shows(fresh, browser, 1)
+		h.shows(append(old, fresh...), phone, 1)
+	})
+}
+
+// TestASmallCorrectionOfTheClockHastensNothing: a service is not asked early for that.
+func TestASmallCorrectionOfTheClockHastensNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.phone("phone")
+		h.answers(func(context.Context, sent) registry.Outcome {
+			o := retry()
+			o.At = h.clock.Now().Add(time.Hour)
+			return o
+		})
+		h.run()
+		h.mail(1)
+		for range 30 {
+			after(time.Minute)
+			h.clock.Set(-time.Second)
+		}
+		if n := len(h.sends()); n != 1 {
+			t.Errorf("%d sends before the time that the service asked for", n)
+		}
+	})
+}

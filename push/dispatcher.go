@@ -40,26 +40,23 @@ type Dispatcher struct {
 }
 
 // Run sends until ctx ends, then gives the sends in flight a few seconds to finish; it returns within 10 s of that. What
-// it has not finished stays queued.
-func (d *Dispatcher) Run(ctx context.Context) error {
-	if err := d.remember(d.now()); err != nil {
-		return err
-	}
-	if back, err := d.Store.SetBack(d.now()); err != nil {
-		return err
-	} else if back {
-		d.hasten(d.now())
-	}
+// it has not finished stays queued. A store that fails is asked again.
+func (d *Dispatcher) Run(ctx context.Context) {
 	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	var workers sync.WaitGroup
 	done := make(chan registry.Queue, Concurrency)
 	busy := make(map[string]bool) // devices with a send in flight
 	inFlight, failed, c := 0, 0, clock{read: d.now}
+	d.lanes = make(map[string]breaker)
+	first := errand{run: d.begin}
 	for ctx.Err() == nil {
 		now, back := c.look()
 		if back {
-			d.hasten(now)
+			first = errand{run: d.hasten}
+		}
+		if err := first.try(now); err != nil {
+			d.Log.Error("what waits cannot be taken up", "err", err, "attempt", first.failed)
 		}
 		skip := maps.Clone(busy)
 		opens := d.shut(skip, now)
@@ -80,7 +77,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 				done <- q
 			})
 		}
-		timer := time.NewTimer(idle(now, inFlight, next, opens))
+		timer := time.NewTimer(min(idle(now, inFlight, next, opens), first.wait()))
 		select {
 		case <-ctx.Done():
 		case q := <-done:
@@ -93,7 +90,6 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	}
 	defer time.AfterFunc(drainLimit, giveUp).Stop()
 	workers.Wait()
-	return nil
 }
 
 // now is what the clock on the wall says. How much time passed is told by other means: that clock may be set.
@@ -121,12 +117,23 @@ func (c *clock) look() (now time.Time, back bool) {
 	return now, back
 }
 
-// hasten takes up all that waits, also the lanes that are paused: what was to be tried again in a minute by the clock as it was may lie hours ahead.
-func (d *Dispatcher) hasten(now time.Time) {
-	d.Log.Warn("the clock was set back: what waits is tried now")
-	if err := errors.Join(d.remember(now), d.Store.HastenDue(now)); err != nil {
-		d.Log.Error("what waits cannot be tried now", "err", err)
+// begin takes up the pauses of an earlier run, and, if the clock was set back since, all that
+// waits.
+func (d *Dispatcher) begin(now time.Time) error {
+	back, err := d.Store.SetBack(now)
+	if err != nil {
+		return err
 	}
+	if back {
+		return d.hasten(now)
+	}
+	return d.remember(now)
+}
+
+// hasten takes up all that waits, also the lanes that are paused: what was to be tried again in a minute by the clock as it was may lie hours ahead.
+func (d *Dispatcher) hasten(now time.Time) error {
+	d.Log.Warn("the clock was set back: what waits is tried now")
+	return errors.Join(d.remember(now), d.Store.HastenDue(now))
 }
 
 // idle is how long Run waits, from now, if nothing happens: for whichever of the times comes first, if it can send by then.
@@ -140,6 +147,34 @@ func idle(now time.Time, inFlight int, times ...time.Time) time.Duration {
 	return wait
 }
 
+// errand is what must succeed once. It is tried again, ever less often, until it does.
+type errand struct {
+	run    func(now time.Time) error // nil: it is done
+	failed int
+	again  time.Time // when it is tried again, of a clock that nobody sets
+}
+
+func (e *errand) try(now time.Time) error {
+	if e.run == nil || time.Now().Before(e.again) {
+		return nil
+	}
+	err := e.run(now)
+	if err == nil {
+		*e = errand{}
+		return nil
+	}
+	e.failed++
+	e.again = time.Now().Add(doubled(storeRetry, longestIdle, e.failed-1))
+	return err
+}
+
+func (e *errand) wait() time.Duration {
+	if e.run == nil {
+		return longestIdle
+	}
+	return time.Until(e.again)
+}
+
 func retried(failed int, err error) int {
 	if err == nil {
 		return 0
@@ -147,18 +182,18 @@ func retried(failed int, err error) int {
 	return failed + 1
 }
 
-// remember takes up the pauses of an earlier run: each such lane is probed at once, since a person may have mended it
-// and started the program again for that.
+// remember takes up the pauses of an earlier run, or those by a clock that was set back since:
+// each such lane is probed at once. A person may have mended it and started the program again for
+// that.
 func (d *Dispatcher) remember(now time.Time) error {
+	d.judging.Lock()
+	defer d.judging.Unlock()
 	lanes, err := d.Store.Lanes()
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.lanes == nil {
-		d.lanes = make(map[string]breaker)
-	}
 	for _, l := range lanes {
 		if err := d.Store.ResumeLane(l.Name, now); err != nil {
 			return err
@@ -166,6 +201,12 @@ func (d *Dispatcher) remember(now time.Time) error {
 		b := d.lanes[l.Name]
 		b.failures, b.since, b.until = breakAfter, l.Since, now
 		d.lanes[l.Name] = b
+	}
+	for lane, b := range d.lanes { // the store may have refused a pause
+		if b.until.After(now) {
+			b.until = now
+			d.lanes[lane] = b
+		}
 	}
 	return nil
 }

@@ -69,6 +69,15 @@ func (h *house) open() {
 	h.ourselves(func() { h.store = registrytest.OpenFailing(h, h.dir, h.fault) })
 }
 
+// reopen is what a restart of the program does to the store.
+func (h *house) reopen() {
+	h.Helper()
+	if err := h.store.Close(); err != nil {
+		h.Fatal(err)
+	}
+	h.open()
+}
+
 func (h *house) fault() error {
 	if h.fails == nil || h.own.Load() || !h.fails(h.asked.Add(1)) {
 		return nil
@@ -138,11 +147,7 @@ func (h *house) run() (stop func()) {
 	d := &Dispatcher{Store: h.store, Senders: h.senders, URL: func() string { return "https://push.example.org/" }, BurstLimit: h.limit,
 		Log: h.log, Now: h.clock.Now}
 	var running sync.WaitGroup
-	running.Go(func() {
-		if err := d.Run(ctx); err != nil {
-			h.Errorf("Run: %v", err)
-		}
-	})
+	running.Go(func() { d.Run(ctx) })
 	stop = func() {
 		cancel()
 		running.Wait()

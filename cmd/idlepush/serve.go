@@ -56,7 +56,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		listener.Close()
 		return err
 	}
-	group.Go(func() error { return dispatcher.Run(ctx) })
+	group.Go(func() error { dispatcher.Run(ctx); return nil })
 	group.Go(func() error { return pool.Run(ctx) })
 	group.Go(func() error { return purge(ctx, store, log) })
 	group.Go(func() error { return serveHTTP(ctx, listener, handler, log) })

@@ -15,6 +15,8 @@ import (
 
 	"idlepush/push"
 	"idlepush/registry"
+	"idlepush/registry/registrytest"
+	"idlepush/registry/testenv"
 )
 
 // Service is a push service that is to fail, and the sender that is to cope.
@@ -43,6 +45,7 @@ type household struct {
 	testing.TB
 	Service
 	rand     *rand.Rand
+	log      *slog.Logger
 	dir      string
 	store    *registry.Store
 	accounts []registry.Account
@@ -55,14 +58,14 @@ type household struct {
 // phones register anew and the server is started again; then it holds what the phones received to what came.
 func Run(t testing.TB, s Service) {
 	t.Helper()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	h := &household{TB: t, Service: s, dir: t.TempDir(), rand: rand.New(rand.NewPCG(seed, 0))}
+	h := &household{TB: t, Service: s, rand: testenv.Rand(t)}
+	h.dir, _, _ = registrytest.Furnish(t)
+	h.log, _ = registrytest.NewLog(t)
 	h.open()
 	defer func() { h.store.Close() }()
 	for i := range 2 {
 		a, _, err := h.store.AddAccount(registry.Account{Owner: owner, Email: fmt.Sprintf("box%d@example.org", i), Host: "imap.example.org", Port: 993,
-			Security: registry.TLS, Username: fmt.Sprint("box", i), Password: "secret", Folders: []string{"INBOX"}, Enabled: true}, time.Now())
+			Security: registry.TLS, Username: fmt.Sprint("box", i), Password: registrytest.Planted, Folders: []string{"INBOX"}, Enabled: true}, time.Now())
 		h.must(err)
 		h.accounts = append(h.accounts, a)
 	}
@@ -102,22 +105,16 @@ func (h *household) minutes(most int) time.Duration {
 
 func (h *household) open() {
 	h.Helper()
-	var err error
-	h.store, err = registry.Open(h.dir, registry.Options{})
-	h.must(err)
+	h.store = registrytest.Open(h, h.dir)
 }
 
 // start runs a dispatcher on the store until stop is called.
 func (h *household) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &push.Dispatcher{Store: h.store, Senders: map[registry.Transport]push.Sender{h.phones[0].Transport: h.Sender},
-		URL: func() string { return "" }, BurstLimit: burstLimit, Log: slog.New(slog.DiscardHandler)}
+		URL: func() string { return "" }, BurstLimit: burstLimit, Log: h.log}
 	var running sync.WaitGroup
-	running.Go(func() {
-		if err := d.Run(ctx); err != nil {
-			h.Errorf("Run: %v", err)
-		}
-	})
+	running.Go(func() { d.Run(ctx) })
 	h.stop = func() {
 		cancel()
 		running.Wait()

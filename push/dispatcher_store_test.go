@@ -1,0 +1,346 @@
+package push
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+	"idlepush/registry/testenv"
+)
+
+// TestAnyTransactionOfADaysRunMayFail, whichever it is: nothing is lost or shown twice for that,
+// the dispatcher goes on, and the log says what happened.
+func TestAnyTransactionOfADaysRunMayFail(t *testing.T) {
+	t.Parallel()
+	all := day(t, 0)
+	random, hit := testenv.Rand(t), 0
+	runs := random.Perm(int(all))[:testenv.Tenth(int(all))]
+	for _, i := range runs {
+		if n := int64(i + 1); day(t, n) >= n {
+			hit++
+		}
+		if t.Failed() {
+			t.Fatalf("because of transaction %d of about %d", i+1, all)
+		}
+	}
+	// Waits are random, and so is the number of transactions.
+	if hit < len(runs)*9/10 {
+		t.Errorf("only %d of %d runs had the transaction that was to fail", hit, len(runs))
+	}
+}
+
+// day is what a house may live through in some days, one transaction of which fails, if it is
+// not 0. It gives how many there were.
+func day(t *testing.T, fails int64) (asked int64) {
+	const enough = 2*longestIdle + 5*time.Second // for one thing that fails to be tried again
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.limit = 3
+		phone, browser, old := h.phone("phone"), h.browser("browser", origin), h.phone("old")
+		h.fails = func(n int64) bool { return n == fails }
+		stop := h.run()
+		after(enough)
+		var ids []string
+		mail := func(n int) (fresh []string) {
+			h.ourselves(func() { fresh = h.mail(n) })
+			ids = append(ids, fresh...)
+			return fresh
+		}
+		quiet := func(d time.Duration) { // all services are well
+			h.answers(nil)
+			after(d)
+		}
+		mail(1)
+		quiet(enough)
+
+		// The browser's service asks for time, and the phones' is out of order for a moment.
+		begin := time.Now()
+		h.answers(func(_ context.Context, p sent) registry.Outcome {
+			o := retry()
+			if p.device.ID == browser.ID {
+				o.At = begin.Add(10 * time.Minute)
+			}
+			return o
+		})
+		mail(2)
+		after(time.Second)
+		quiet(10*time.Minute + enough)
+
+		mail(7) // a burst
+		quiet(burstWindow + enough)
+
+		// The browser's lane is paused. What is read then is taken off the phone and never rings there.
+		h.answers(only(browser, ourFault))
+		read := mail(2)[0]
+		after(enough)
+		h.ourselves(func() {
+			if n, err := h.store.Clear(h.account.ID, "INBOX", 1, []uint32{1, h.uid - 2}, h.clock.Now()); err != nil || n != 2 {
+				t.Fatal(n, err)
+			}
+		})
+		quiet(repair + enough)
+
+		h.answers(only(old, gone))
+		mail(1)
+		after(enough)
+
+		// The lane is paused again, and the program ends before it is resumed.
+		h.answers(only(browser, ourFault))
+		mail(1)
+		after(enough)
+		stop()
+		h.reopen()
+		h.run()
+		quiet(repair + enough)
+
+		// The browser's service asks for more time than a mail lives.
+		h.answers(only(browser, func() registry.Outcome {
+			o := retry()
+			o.At = h.clock.Now().Add(80 * time.Hour)
+			return o
+		}))
+		late := mail(1)
+		after(enough)
+		h.clock.Set(registry.MailKind.Lifetime())
+		quiet(enough)
+		mail(1)
+		quiet(enough)
+
+		asked = h.asked.Load()
+		h.own.Store(true)
+		h.shows(ids, phone, 2)
+		h.shows(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == read || id == late[0] }), browser, 2)
+		h.stand([]string{read}, browser, registry.Cleared)
+		h.stand(late, browser, registry.Expired)
+		if !slices.Contains(h.cleared(phone), read) {
+			t.Error("the phone still shows what was read before it rang on the browser")
+		}
+		for _, d := range []registry.Device{phone, browser} {
+			if !slices.Contains(h.cleared(d), ids[0]) {
+				t.Errorf("%s still shows what was read", d.Name)
+			}
+			if n := h.kinds(d)[registry.AttentionKind]; n != 1 {
+				t.Errorf("%s was told %d times that a device is gone", d.Name, n)
+			}
+		}
+		if _, err := h.store.Device(old.ID); !errors.Is(err, registry.ErrNotFound) {
+			t.Errorf("the device that is gone: %v", err)
+		}
+		if list, next, err := h.store.Due(h.clock.Now().Add(1000*time.Hour), 10, nil); err != nil || len(list) > 0 || !next.IsZero() {
+			t.Errorf("%d queues are left, another is due at %v, %v", len(list), next, err)
+		}
+		if lanes, err := h.store.Lanes(); err != nil || len(lanes) > 0 {
+			t.Errorf("lanes are paused: %+v, %v", lanes, err)
+		}
+		if said := h.saidOf(errDisk); said != (1 <= fails && fails <= asked) {
+			t.Errorf("the log says what failed: %v, and something did: %v", said, !said)
+		}
+	})
+	return asked
+}
+
+// cleared is the ids that the device was told to take away.
+func (h *house) cleared(d registry.Device) (ids []string) {
+	for _, p := range h.sends() {
+		if p.device.ID != d.ID || p.outcome != registry.ResultDelivered {
+			continue
+		}
+		var m struct{ Clear []string }
+		if err := json.Unmarshal(p.message.Payload, &m); err != nil {
+			h.Fatal(err)
+		}
+		ids = append(ids, m.Clear...)
+	}
+	return ids
+}
+
+// kinds is how many notifications of each kind the device got.
+func (h *house) kinds(d registry.Device) map[registry.Kind]int {
+	ids, kinds := make(map[string]bool), make(map[registry.Kind]int)
+	for _, p := range h.sends() {
+		if p.device.ID == d.ID && p.outcome == registry.ResultDelivered && !ids[p.message.ID] {
+			ids[p.message.ID] = true
+			kinds[p.message.Kind]++
+		}
+	}
+	return kinds
+}
+
+// saidOf reports whether a line of the log is an error with this cause.
+func (h *house) saidOf(err error) bool {
+	for line := range strings.Lines(h.lines.String()) {
+		if strings.Contains(line, "level=ERROR") && strings.Contains(line, err.Error()) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestAStoreThatFailsForAnHourLosesNothing: not what was on its way, not what waits with a lane,
+// and not what comes meanwhile; nor if the program begins in that hour.
+func TestAStoreThatFailsForAnHourLosesNothing(t *testing.T) {
+	t.Parallel()
+	for _, again := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t)
+			h.limit = 3
+			var failing atomic.Bool
+			h.fails = func(int64) bool { return failing.Load() }
+			phone, browser := h.phone("phone"), h.browser("browser", origin)
+			h.answers(func(_ context.Context, p sent) registry.Outcome {
+				time.Sleep(10 * time.Second)
+				if p.device.ID == browser.ID {
+					return ourFault()
+				}
+				return accepted
+			})
+			stop := h.run()
+			ids := h.mail(2)
+			after(15 * time.Second) // the browser's lane is paused, the phone's second mail is on its way
+			failing.Store(true)
+			if again {
+				stop()
+				h.reopen()
+				h.run()
+			}
+			h.answers(nil)
+			for range 6 {
+				h.ourselves(func() { ids = append(ids, h.mail(2)...) })
+				after(10 * time.Minute)
+			}
+			before := len(h.sends())
+			failing.Store(false)
+			after(repair)
+			most := 1
+			if again {
+				most = 2 // what had been sent and could not be written
+			}
+			for _, d := range []registry.Device{phone, browser} {
+				h.shows(ids, d, most)
+			}
+			if before > 3 {
+				t.Errorf("%d sends before the store worked again", before)
+			}
+			if !h.saidOf(errDisk) {
+				t.Error("the log does not say that the store failed")
+			}
+			if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
+				t.Errorf("the lane is paused: %+v", lane)
+			}
+		})
+	}
+}
+
+// within reports whether the transaction that is asked about belongs to this method of the store.
+func within(method string) bool {
+	pcs := make([]uintptr, 50)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
+	for {
+		f, more := frames.Next()
+		if strings.HasSuffix(f.Function, "registry.(*Store)."+method) {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+// errors is how many lines of the log are errors.
+func (h *house) errors() (n int) {
+	for line := range strings.Lines(h.lines.String()) {
+		if strings.Contains(line, "level=ERROR") {
+			n++
+		}
+	}
+	return n
+}
+
+// TestWhateverTheStoreRefusesForMinutesIsDoneLater, and it is not asked in a loop.
+func TestWhateverTheStoreRefusesForMinutesIsDoneLater(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"Due", "Next", "Settle", "Hold", "Combine", "PauseLane", "ResumeLane", "Lanes", "SetBack", "HastenDue"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t)
+				h.limit = 3
+				phone, denied := h.phone("phone"), h.browser("denied", origin)
+				var failing atomic.Bool
+				h.fails = func(int64) bool { return failing.Load() && within(method) }
+				failing.Store(true)
+				h.answers(only(denied, ourFault))
+				h.run()
+				ids := h.mail(5)
+				after(3 * time.Minute)
+				h.clock.Set(-5 * time.Hour)
+				after(3 * time.Minute)
+				h.answers(nil)
+				after(repair)
+				if n := h.errors() - strings.Count(h.lines.String(), "not delivered"); n < 1 || n > 60 {
+					t.Errorf("%d errors in the log after 21 minutes", n)
+				}
+				failing.Store(false)
+				after(2 * longestIdle)
+				ids = append(ids, h.mail(1)...)
+				after(repair)
+				for _, d := range []registry.Device{phone, denied} {
+					h.shows(ids, d, 1)
+				}
+				if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
+					t.Errorf("the lane is paused: %+v", lane)
+				}
+			})
+		})
+	}
+}
+
+// TestAResumeThatTheStoreRefusesIsAPauseStill, with all that it had: one probe at a time, and the
+// next failure makes it as long as it would have been.
+func TestAResumeThatTheStoreRefusesIsAPauseStill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		crowd := h.crowd(10)
+		var refuse atomic.Bool
+		h.fails = func(int64) bool { return within("ResumeLane") && refuse.CompareAndSwap(true, false) }
+		begin := time.Now()
+		h.answers(func(context.Context, sent) registry.Outcome { return retry() })
+		h.run()
+		ids := h.mail(2)
+		after(10 * time.Minute) // probed once a minute by now
+		refuse.Store(true)
+		h.answers(slow(time.Second))
+		after(h.lane("webpush "+origin).Until.Sub(h.clock.Now()) + time.Second)
+		h.answers(func(context.Context, sent) registry.Outcome {
+			time.Sleep(time.Second)
+			return retry()
+		})
+		if refuse.Load() || !h.saidOf(errDisk) {
+			t.Fatal("no resume was refused, or the log does not say so")
+		}
+		h.mu.Lock()
+		inFlight := h.total
+		h.mu.Unlock()
+		if inFlight != 1 {
+			t.Errorf("%d sends are in flight after it, want one probe", inFlight)
+		}
+		after(2 * time.Second) // that probe is accepted still, and the lane resumed
+		if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
+			t.Errorf("paused since %v until %v", lane.Since.Sub(begin), lane.Until.Sub(begin))
+		}
+		h.answers(nil)
+		after(repair)
+		for _, d := range crowd {
+			h.shows(ids, d, 1)
+		}
+	})
+}

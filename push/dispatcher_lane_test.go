@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"idlepush/registry"
+	"idlepush/registry/testenv"
 )
 
 const origin = "https://push.example"
@@ -286,10 +287,7 @@ func TestARestartProbesAPausedLaneAtOnce(t *testing.T) {
 			ids := h.mail(2)
 			after(time.Minute)
 			stop()
-			if err := h.store.Close(); err != nil {
-				t.Fatal(err)
-			}
-			h.open()
+			h.reopen()
 			first := len(h.sends())
 			if mended {
 				h.answers(nil)
@@ -378,7 +376,7 @@ func TestTwoDevicesThatFailForReasonsOfTheirOwnMakeAThirdWaitOnceAtMost(t *testi
 		came := make(map[string]time.Time)
 		for i := range 40 {
 			came[h.mail(1)[0]] = time.Now()
-			after(time.Duration(i%20+1) * 10 * time.Minute)
+			after(time.Duration(i%20+1) * minutes(testenv.Tenth(10)))
 		}
 		late := 0
 		for _, p := range h.sends() {

@@ -3,13 +3,13 @@ package push
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"idlepush/registry"
+	"idlepush/registry/testenv"
 )
 
 // slow answers after the wait, unless the sender is told to give up.
@@ -76,9 +76,13 @@ func TestEachDeviceGetsItsQueueInOrderOneAtATime(t *testing.T) {
 		for i := range 8 {
 			devices = append(devices, h.phone(fmt.Sprint("phone ", i)), h.browser("browser", fmt.Sprintf("https://push%d.example", i)))
 		}
+		random := testenv.Rand(t)
 		h.answers(func(context.Context, sent) registry.Outcome {
-			time.Sleep(rand.N(3 * time.Second))
-			if rand.N(4) == 0 {
+			h.mu.Lock()
+			wait, fails := time.Duration(random.Int64N(int64(3*time.Second))), random.IntN(4) == 0
+			h.mu.Unlock()
+			time.Sleep(wait)
+			if fails {
 				return retry()
 			}
 			return accepted

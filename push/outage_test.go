@@ -3,7 +3,6 @@ package push
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -11,13 +10,15 @@ import (
 	"time"
 
 	"idlepush/registry"
+	"idlepush/registry/testenv"
 )
 
-func TestAServiceThatHangsForAnHourDelaysNoDeviceOfAnotherLane(t *testing.T) {
+// TestAServiceThatHangsDelaysNoDeviceOfAnotherLane, for an hour or a tenth of one.
+func TestAServiceThatHangsDelaysNoDeviceOfAnotherLane(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
-		end := time.Now().Add(time.Hour)
+		end := time.Now().Add(minutes(testenv.Tenth(60)))
 		h.answers(func(ctx context.Context, p sent) registry.Outcome {
 			if p.device.Transport == registry.FCM && p.at.Before(end) {
 				return hang(ctx, p)
@@ -32,12 +33,12 @@ func TestAServiceThatHangsForAnHourDelaysNoDeviceOfAnotherLane(t *testing.T) {
 			}
 		}
 		h.run()
-		came := make(map[string]time.Time)
+		random, came := testenv.Rand(t), make(map[string]time.Time)
 		for time.Now().Before(end) {
 			for _, id := range h.mail(2) {
 				came[id] = time.Now()
 			}
-			after(time.Duration(1+rand.N(100)) * time.Second)
+			after(time.Duration(1+random.IntN(100)) * time.Second)
 		}
 		of := make(map[string]int)
 		for _, p := range h.sends() {
@@ -57,66 +58,69 @@ func TestAServiceThatHangsForAnHourDelaysNoDeviceOfAnotherLane(t *testing.T) {
 	})
 }
 
-// A day's outage of a service with 200 phones, 500 mails each. Not beside other tests: it measures the heap, which they share.
-func TestAHundredThousandDeliveriesDrainAfterADaysOutageWithoutAFlood(t *testing.T) {
-	const mailboxes, phones, mails = 100, 2, 500
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
-		h.limit = 5
-		var down atomic.Bool
-		down.Store(true)
-		h.answers(func(context.Context, sent) registry.Outcome {
-			if down.Load() {
-				return retry()
-			}
-			return accepted
-		})
-		for i := range mailboxes {
-			h.mailbox(fmt.Sprint("box ", i))
-			for j := range phones {
-				h.register(registry.Device{Name: fmt.Sprint("phone ", i, " ", j), Transport: registry.FCM, Content: registry.Subject,
-					Token: registry.Secret(fmt.Sprint("planted token ", i, " ", j)), Accounts: []string{h.account.ID}})
-			}
-			h.uid = 1
-			h.mail(mails)
+// TestALongOutageDrainsWithoutAFlood: a day and 100,000 deliveries, to 200 phones 500 mails each, or
+// a tenth of both. It measures the heap, which all tests of a process share.
+func TestALongOutageDrainsWithoutAFlood(t *testing.T) { alone(t, drain) }
+
+func drain(t *testing.T) {
+	const mailboxes, phones = 100, 2
+	mails, hours, most := testenv.Tenth(500), testenv.Tenth(24), uint64(8<<20)
+	if testenv.Soak {
+		most = 32 << 20
+	}
+	h := newHouse(t)
+	h.limit = 5
+	var down atomic.Bool
+	down.Store(true)
+	h.answers(func(context.Context, sent) registry.Outcome {
+		if down.Load() {
+			return retry()
 		}
-		h.run()
-		after(24 * time.Hour)
-		tries := len(h.sends())
-		if tries > 24*60*2 {
-			t.Errorf("a service that was down for a day was asked %d times", tries)
-		}
-		down.Store(false)
-		base := heap()
-		most := uint64(0)
-		for range 10 {
-			after(30 * time.Second)
-			most = max(most, heap())
-		}
-		if grown := int64(most) - int64(base); grown > 32<<20 {
-			t.Errorf("draining took %d MB", grown>>20)
-		}
-		total, rang := make(map[string]int), make(map[string][]time.Time)
-		for _, p := range h.sends()[tries:] {
-			n, err := h.store.Notification(owner, p.message.ID, time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
-			total[p.device.ID] += max(1, n.Count)
-			rang[p.device.ID] = append(rang[p.device.ID], p.at)
-		}
-		if len(total) != mailboxes*phones {
-			t.Errorf("%d of %d phones rang", len(total), mailboxes*phones)
-		}
-		for device, n := range total {
-			if n != mails {
-				t.Errorf("%d mails rang or were counted on a phone, of %d", n, mails)
-			}
-			if times := rang[device]; len(times) > h.limit+2 {
-				t.Errorf("a phone rang %d times: %v", len(times), times)
-			}
-		}
+		return accepted
 	})
+	for i := range mailboxes {
+		h.mailbox(fmt.Sprint("box ", i))
+		for j := range phones {
+			h.register(registry.Device{Name: fmt.Sprint("phone ", i, " ", j), Transport: registry.FCM, Content: registry.Subject,
+				Token: registry.Secret(fmt.Sprint("planted token ", i, " ", j)), Accounts: []string{h.account.ID}})
+		}
+		h.uid = 1
+		h.mail(mails)
+	}
+	h.run()
+	after(time.Duration(hours) * time.Hour)
+	tries := len(h.sends())
+	if tries > hours*60*2 {
+		t.Errorf("a service that was down for %d hours was asked %d times", hours, tries)
+	}
+	down.Store(false)
+	base := heap()
+	for range 10 {
+		after(30 * time.Second)
+		if now := heap(); now > base+most {
+			t.Errorf("draining takes %d MB", (now-base)>>20)
+		}
+	}
+	total, rang := make(map[string]int), make(map[string][]time.Time)
+	for _, p := range h.sends()[tries:] {
+		n, err := h.store.Notification(owner, p.message.ID, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		total[p.device.ID] += max(1, n.Count)
+		rang[p.device.ID] = append(rang[p.device.ID], p.at)
+	}
+	if len(total) != mailboxes*phones {
+		t.Errorf("%d of %d phones rang", len(total), mailboxes*phones)
+	}
+	for device, n := range total {
+		if n != mails {
+			t.Errorf("%d mails rang or were counted on a phone, of %d", n, mails)
+		}
+		if times := rang[device]; len(times) > h.limit+2 {
+			t.Errorf("a phone rang %d times: %v", len(times), times)
+		}
+	}
 }
 
 // heap is how much memory is in use.

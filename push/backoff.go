@@ -158,8 +158,10 @@ func (b breaker) proved(device string, accepted bool, now time.Time) breaker {
 	return b
 }
 
+// isAlone: an answer after now is one by a clock that was set back since, and does not count.
 func (b breaker) isAlone(device string, now time.Time) bool {
-	return b.alone.has(device) && now.Sub(b.answered) < aloneFor
+	age := now.Sub(b.answered)
+	return b.alone.has(device) && age >= 0 && age < aloneFor
 }
 
 // doubts reports whether a failure of the device would say little of its lane.

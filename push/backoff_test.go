@@ -299,3 +299,56 @@ func TestADeviceThatAloneFindsUsAtFaultPausesItsLaneOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatAnAnswerMakesOfItsLane is a table of after: the lane as it was, a device's answer at
+// dawn, and what comes of it.
+func TestWhatAnAnswerMakesOfItsLane(t *testing.T) {
+	denied := breaker{since: dawn.Add(-minutes(15)), until: dawn, blaming: "other"} // the probe is due
+	out := breaker{failures: 5, last: "other", since: dawn.Add(-minutes(5)), until: dawn}
+	for _, c := range []struct {
+		name   string
+		before breaker
+		answer registry.Outcome
+		paused time.Duration // the pause that begins, at most; 0: none does
+		check  func(before, got breaker) bool
+	}{
+		{"a first failure", breaker{}, retry(), 0, func(_, got breaker) bool { return got.failures == 1 && got.last == "a" && got.failing.has("a") }},
+		{"the same again", breaker{failures: 1, last: "a", failing: ",a,"}, retry(), 0, unchanged},
+		{"the same again between others", breaker{failures: 2, last: "b", failing: ",a,,b,"}, retry(), 0,
+			func(_, got breaker) bool { return got.failures == 3 && got.failing == ",a,,b," }},
+		{"the fifth of others", breaker{failures: 4, last: "b"}, retry(), 5 * time.Second, pausedNow},
+		{"an outage of a device that is odd", breaker{failures: 4, last: "b", odd: ",a,"}, retry(), 5 * time.Second, pausedNow},
+		{"our fault with one that is odd", breaker{failures: 4, last: "b", odd: ",a,"}, ourFault(), 0, unchanged},
+		{"our fault with another", breaker{odd: ",b,"}, ourFault(), 15 * time.Minute, pausedNow},
+		{"an outage, alone so far", breaker{failures: 4, last: "b", alone: ",a,", answered: dawn.Add(-24*time.Hour + 1)}, retry(), 0, unchanged},
+		{"an outage, alone too long ago", breaker{failures: 4, last: "b", alone: ",a,", answered: dawn.Add(-24 * time.Hour)}, retry(), 5 * time.Second,
+			func(_, got breaker) bool { return got.since.Equal(dawn) && !got.failing.has("a") }},
+		{"an outage, alone by a clock that was ahead", breaker{failures: 4, last: "b", alone: ",a,", answered: dawn.Add(time.Hour)}, retry(), 5 * time.Second, pausedNow},
+		{"an outage while another is alone", breaker{failures: 4, last: "b", alone: ",c,", answered: dawn}, retry(), 5 * time.Second, pausedNow},
+		{"the probe after our fault meets an outage", denied, retry(), 5 * time.Second, pausedStill},
+		{"and is the device that failed last", breaker{last: "a", since: denied.since, until: dawn}, retry(), 5 * time.Second, pausedStill},
+		{"and is alone", breaker{alone: ",a,", answered: dawn, since: denied.since, until: dawn}, retry(), 5 * time.Second, pausedStill},
+		{"the probe after an outage", out, retry(), 10 * time.Second, pausedStill},
+		{"the probe of the same device", breaker{failures: 5, last: "a", since: out.since, until: dawn}, retry(), 10 * time.Second, pausedStill},
+		{"the probe after an outage finds us at fault", out, ourFault(), 15 * time.Minute, pausedStill},
+		{"what was on its way", breaker{failures: 5, since: dawn, until: dawn.Add(1)}, retry(), 0, unchanged},
+		{"accepted", breaker{failures: 3, last: "b", failing: ",a,,b,,c,"}, accepted, 0,
+			func(_, got breaker) bool { return got == breaker{alone: ",b,,c,", answered: dawn} }},
+		{"accepted, the last that was alone", breaker{alone: ",a,", answered: dawn.Add(-time.Hour)}, accepted, 0, func(_, got breaker) bool { return got == breaker{} }},
+		{"gone while we are at fault with another", denied, gone(), 0, func(_, got breaker) bool { return got == breaker{blaming: "other"} }},
+	} {
+		got := c.before.after("a", c.answer, dawn)
+		if !c.check(c.before, got) {
+			t.Errorf("%s: %+v became %+v", c.name, c.before, got)
+		}
+		if wait := got.until.Sub(dawn); c.paused > 0 && (wait < c.paused/2 || wait > c.paused) {
+			t.Errorf("%s: paused for %v, want at most %v", c.name, wait, c.paused)
+		}
+	}
+}
+
+func unchanged(before, got breaker) bool { return got == before }
+func pausedNow(_, got breaker) bool      { return got.since.Equal(dawn) }
+func pausedStill(before, got breaker) bool {
+	return got.since.Equal(before.since) && got.until.After(dawn)
+}

@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -203,6 +204,89 @@ func TestWhatWasQueuedWhileTheClockWasFastIsSentOnceItIsRight(t *testing.T) {
 		synctest.Wait()
 		if got := h.got(phone); len(got) != 2 || got[0] != ids[0] {
 			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// TestInAPausedLaneTheTimeThatAServiceAskedForStillCounts: it outlasts the pause, with the end of
+// which all else goes out.
+func TestInAPausedLaneTheTimeThatAServiceAskedForStillCounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		crowd := h.crowd(10)
+		busy := crowd[0]
+		begin := time.Now()
+		asked := begin.Add(3 * time.Hour)
+		h.answers(func(_ context.Context, p sent) registry.Outcome {
+			o := retry()
+			if p.device.ID == busy.ID {
+				time.Sleep(time.Second) // the others have paused the lane by then
+				o.At = asked
+			}
+			return o
+		})
+		h.run()
+		ids := h.mail(1)
+		after(2 * time.Second)
+		if h.lane("webpush "+origin) == (registry.Lane{}) {
+			t.Fatal("the lane is not paused")
+		}
+		h.answers(nil)
+		after(retryMost)
+		for _, d := range crowd[1:] {
+			h.shows(ids, d, 1)
+		}
+		after(asked.Sub(time.Now()) - 1)
+		if got := h.got(busy); len(got) > 0 {
+			t.Errorf("it was tried before the time that its service asked for")
+		}
+		after(1)
+		h.shows(ids, busy, 1)
+	})
+}
+
+// TestASuspectDeviceWaitsItsTimeAlsoIfItsLaneIsPausedMeanwhile.
+func TestASuspectDeviceWaitsItsTimeAlsoIfItsLaneIsPausedMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		crowd := h.crowd(10)
+		suspect := crowd[0]
+		h.answers(only(suspect, ourFault))
+		h.run()
+		for range 4 {
+			h.mail(1)
+			after(repair)
+		}
+		if d, err := h.store.Device(suspect.ID); err != nil || d.Status.State != registry.Suspect {
+			t.Fatalf("status %+v, %v", d.Status, err)
+		}
+		var out atomic.Bool
+		h.answers(func(_ context.Context, p sent) registry.Outcome {
+			if p.device.ID == suspect.ID {
+				time.Sleep(3 * time.Second)
+				return ourFault()
+			}
+			if out.Load() {
+				return retry()
+			}
+			return accepted
+		})
+		n := len(h.waits(suspect))
+		for len(h.waits(suspect)) == n {
+			after(time.Second)
+		}
+		out.Store(true) // it is on its way, and the lane is paused before it is answered
+		h.mail(1)
+		after(time.Second)
+		if h.lane("webpush "+origin) == (registry.Lane{}) {
+			t.Fatal("the lane is not paused")
+		}
+		out.Store(false)
+		after(12 * time.Hour)
+		if wait := h.waits(suspect)[n+1]; wait < 5*time.Minute {
+			t.Errorf("tried again after %v", wait)
 		}
 	})
 }

@@ -344,3 +344,78 @@ func TestAResumeThatTheStoreRefusesIsAPauseStill(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatGoesBetweenTwoLooksIsNotSent: a queue is due, and when it is read its head is cleared or
+// expired, or the device is gone. Nothing is wrong then, and nothing is made of it.
+func TestWhatGoesBetweenTwoLooksIsNotSent(t *testing.T) {
+	t.Parallel()
+	for name, goes := range map[string]func(h *house, d registry.Device) error{
+		"cleared": func(h *house, _ registry.Device) error {
+			_, err := h.store.Clear(h.account.ID, "INBOX", 1, []uint32{1}, h.clock.Now())
+			return err
+		},
+		"expired": func(h *house, _ registry.Device) error {
+			h.clock.Set(registry.MailKind.Lifetime())
+			return nil
+		},
+		"removed": func(h *house, d registry.Device) error { return h.store.RemoveDevice(d.ID, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t)
+				phone := h.phone("phone")
+				var once atomic.Bool
+				h.fails = func(int64) bool {
+					// The head is judged by an earlier reading of the clock, so this look is made to fail.
+					if !within("Next") || !once.CompareAndSwap(false, true) {
+						return false
+					}
+					h.ourselves(func() {
+						if err := goes(h, phone); err != nil {
+							t.Error(err)
+						}
+					})
+					return name == "expired"
+				}
+				h.run()
+				h.mail(1)
+				after(3 * time.Minute)
+				if n := len(h.sends()); !once.Load() || n > 0 {
+					t.Errorf("%d sends of what is gone, or it went too late", n)
+				}
+				want := 0
+				if name == "expired" {
+					want = 1
+				}
+				if n := h.errors(); n != want {
+					t.Errorf("%d errors in the log, want %d", n, want)
+				}
+				if lanes, err := h.store.Lanes(); err != nil || len(lanes) > 0 {
+					t.Errorf("lanes are paused: %+v, %v", lanes, err)
+				}
+			})
+		})
+	}
+}
+
+// TestAPauseThatTheStoreRefusedEndsWhenTheClockIsSetBackToo: nothing in the store tells of it.
+func TestAPauseThatTheStoreRefusedEndsWhenTheClockIsSetBackToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		d := h.browser("denied", origin)
+		h.fails = func(int64) bool { return within("PauseLane") }
+		h.answers(only(d, ourFault))
+		h.run()
+		ids := h.mail(1)
+		after(time.Minute)
+		if n := len(h.sends()); n != 1 || !h.saidOf(errDisk) {
+			t.Fatalf("%d sends in a pause that the store refused", n)
+		}
+		h.clock.Set(-5 * time.Hour)
+		h.answers(nil)
+		after(longestIdle)
+		h.shows(ids, d, 1)
+	})
+}

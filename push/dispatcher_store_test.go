@@ -318,12 +318,15 @@ func TestAResumeThatTheStoreRefusesIsAPauseStill(t *testing.T) {
 		ids := h.mail(2)
 		after(10 * time.Minute) // probed once a minute by now
 		refuse.Store(true)
-		h.answers(slow(time.Second))
-		after(h.lane("webpush "+origin).Until.Sub(h.clock.Now()) + time.Second)
+		var probes atomic.Int64
 		h.answers(func(context.Context, sent) registry.Outcome {
 			time.Sleep(time.Second)
-			return retry()
+			if probes.Add(1) == 2 {
+				return retry()
+			}
+			return accepted
 		})
+		after(h.lane("webpush "+origin).Until.Sub(h.clock.Now()) + time.Second)
 		if refuse.Load() || !h.saidOf(errDisk) {
 			t.Fatal("no resume was refused, or the log does not say so")
 		}
@@ -333,9 +336,14 @@ func TestAResumeThatTheStoreRefusesIsAPauseStill(t *testing.T) {
 		if inFlight != 1 {
 			t.Errorf("%d sends are in flight after it, want one probe", inFlight)
 		}
-		after(2 * time.Second) // that probe is accepted still, and the lane resumed
+		after(time.Second) // that probe fails
+		lane := h.lane("webpush " + origin)
+		if wait := lane.Until.Sub(h.clock.Now()); wait < probeMost/2 || !lane.Since.Equal(begin) {
+			t.Errorf("the pause since %v goes on for %v, want half a minute at least", lane.Since.Sub(begin), wait)
+		}
+		after(probeMost + 2*time.Second)
 		if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
-			t.Errorf("paused since %v until %v", lane.Since.Sub(begin), lane.Until.Sub(begin))
+			t.Errorf("the lane is paused: %+v", lane)
 		}
 		h.answers(nil)
 		after(repair)

@@ -237,7 +237,7 @@ func TestInAPausedLaneTheTimeThatAServiceAskedForStillCounts(t *testing.T) {
 		for _, d := range crowd[1:] {
 			h.shows(ids, d, 1)
 		}
-		after(asked.Sub(time.Now()) - 1)
+		after(time.Until(asked) - 1)
 		if got := h.got(busy); len(got) > 0 {
 			t.Errorf("it was tried before the time that its service asked for")
 		}

@@ -21,13 +21,12 @@ type household struct {
 
 func newHousehold(b *testing.B) household {
 	h := household{s: newStore(b)}
-	h.s.db.NoSync = true // while it is made
 	for i := range 100 {
 		u := someone(b, h.s, fmt.Sprint(i))
 		h.accounts = append(h.accounts, mailbox(b, h.s, u, fmt.Sprintf("%d@example.org", i)))
 		h.devices = append(h.devices, phone(b, h.s, u, fmt.Sprint(i)))
 	}
-	h.s.db.NoSync = false
+	h.s.db.NoSync, h.s.db.NoGrowSync = false, false // as a program has it
 	return h
 }
 

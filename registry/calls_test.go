@@ -258,7 +258,4 @@ func (r *run) passTime() {
 	r.now = r.now.Add(time.Duration(r.of(12)-2) * unit)
 }
 
-func (r *run) reopen() {
-	reopen(r, r.s)
-	r.s.db.NoSync = true
-}
+func (r *run) reopen() { reopen(r, r.s) }

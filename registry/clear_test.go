@@ -121,11 +121,7 @@ func TestAMailThatMayHaveBeenSentBeforeTheProgramEndedIsTakenAway(t *testing.T) 
 	if err := os.CopyFS(dir, os.DirFS(s.dir)); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Open(dir, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer again.Close()
+	again := openStore(t, dir)
 	clearMail(t, again, a, 2, 1, 2)
 	// The first was at the head of the queue when the program ended; the second cannot have been sent before it.
 	if clears, others := clearsOf(t, again, d, dawn); !slices.Contains(clears, ids[0]) || others != 0 {

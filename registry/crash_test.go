@@ -4,14 +4,13 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"sync"
 	"testing"
 	"time"
-)
 
-const crashKills = 20
+	"idlepush/registry/testenv"
+)
 
 // recordUntilKilled is the child: two mailboxes record and the outbox is emptied, all at once, with a byte to stdout
 // after each step.
@@ -40,14 +39,14 @@ func step() error {
 }
 
 func recordForever(s *Store, a Account) error {
-	for {
+	for n := 0; ; n++ {
 		from, err := s.Cursor(a.ID, "INBOX")
 		if err != nil {
 			return err
 		}
 		to := Cursor{UIDValidity: 7, Next: max(from.Next, 1)}
 		var mails []Mail
-		for range 1 + rand.IntN(4) {
+		for range 1 + n%4 {
 			mails = append(mails, Mail{UID: to.Next, Content: Content{Subject: fmt.Sprint(to.Next)}})
 			to.Next++
 		}
@@ -62,7 +61,7 @@ func recordForever(s *Store, a Account) error {
 
 func settleForever(s *Store) error {
 	outcomes := []Outcome{{Result: ResultDelivered}, {Result: ResultDelivered}, {Result: ResultRefused, Code: "c", Reason: "r"}, {Result: ResultRetry, Code: "c", Reason: "r"}}
-	for {
+	for n := 0; ; {
 		list, _, err := s.Due(dawn, 10, nil)
 		if err != nil {
 			return err
@@ -75,9 +74,10 @@ func settleForever(s *Store) error {
 			if !ok {
 				continue
 			}
-			if err := s.Settle(w, outcomes[rand.IntN(len(outcomes))], dawn); err != nil {
+			if err := s.Settle(w, outcomes[n%len(outcomes)], dawn); err != nil {
 				return err
 			}
+			n++
 			if err := step(); err != nil {
 				return err
 			}
@@ -99,12 +99,12 @@ func TestAKillAtAnyMomentLosesNoMailAndNoQueue(t *testing.T) {
 	}
 	register(t, s, Device{User: ann.ID, Name: "three", Transport: FCM, Token: "three", Content: Wake, Accounts: []string{b.ID}})
 	devicesOf := map[string]int{a.ID: 2, b.ID: 3}
-	mails := 0
-	for kill := range crashKills {
+	random, kills, mails := testenv.Rand(t), testenv.Tenth(20), 0
+	for kill := range kills {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		runAndKill(t, dir, 1+rand.IntN(25))
+		runAndKill(t, dir, 1+random.IntN(25))
 		if s, err = Open(dir, Options{}); err != nil {
 			t.Fatalf("kill %d: %v", kill, err)
 		}
@@ -120,7 +120,7 @@ func TestAKillAtAnyMomentLosesNoMailAndNoQueue(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if mails < crashKills {
+	if mails < kills {
 		t.Errorf("only %d mails were recorded in all", mails)
 	}
 }

@@ -5,11 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"idlepush/registry/testenv"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -40,7 +41,7 @@ func (d damagedStore) put(t testing.TB, data []byte) {
 func (d damagedStore) used(t testing.TB) (n int) {
 	t.Helper()
 	d.put(t, d.whole)
-	s, err := Open(d.dir, Options{})
+	s, err := Open(d.dir, unsynced)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +57,11 @@ func (d damagedStore) used(t testing.TB) (n int) {
 func TestAFileThatIsNoStoreIsRefusedAsItIs(t *testing.T) {
 	t.Parallel()
 	d := newDamagedStore(t)
-	random := rand.NewChaCha8([32]byte{1})
+	random := testenv.Rand(t)
 	garbage := func(n int) []byte {
 		b := make([]byte, n)
-		if _, err := random.Read(b); err != nil {
-			t.Fatal(err)
+		for i := range b {
+			b[i] = byte(random.Uint32())
 		}
 		return b
 	}
@@ -109,7 +110,7 @@ func TestAStoreThatIsCutShortIsRefusedAsItIs(t *testing.T) {
 		})
 	}
 	d.put(t, d.whole[:used])
-	s, err := Open(d.dir, Options{})
+	s, err := Open(d.dir, unsynced)
 	if err != nil {
 		t.Fatalf("cut where nothing is: %v", err)
 	}
@@ -126,7 +127,7 @@ func TestATornMetaPageGivesTheStateBeforeTheLastCommit(t *testing.T) {
 		torn := bytes.Clone(d.whole)
 		copy(torn[page*d.page+16:], make([]byte, 40))
 		d.put(t, torn)
-		s, err := Open(d.dir, Options{})
+		s, err := Open(d.dir, unsynced)
 		if err != nil {
 			t.Fatalf("meta %d torn: %v", page, err)
 		}
@@ -209,7 +210,7 @@ func TestATreeThatCannotBeRightIsRefused(t *testing.T) {
 func (d damagedStore) swapKeys(t testing.TB) func(data []byte) {
 	t.Helper()
 	d.put(t, d.whole)
-	s, err := Open(d.dir, Options{})
+	s, err := Open(d.dir, unsynced)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +236,7 @@ func (d damagedStore) swapKeys(t testing.TB) func(data []byte) {
 func TestAPageOfNoiseIsFoundOrIsNotInUse(t *testing.T) {
 	t.Parallel()
 	d := newDamagedStore(t)
-	random := rand.New(rand.NewChaCha8([32]byte{2}))
+	random := testenv.Rand(t)
 	refusals := 0
 	for at := 2 * d.page; at < d.used(t); at += d.page {
 		for _, keep := range []int{0, 8, 12, 16} {
@@ -268,9 +269,9 @@ func TestANumberThatLeadsAstrayIsFoundOrChangesNothing(t *testing.T) {
 	t.Parallel()
 	d := newDamagedStore(t)
 	used := d.used(t)
-	random := rand.New(rand.NewChaCha8([32]byte{3}))
+	random := testenv.Rand(t)
 	values := []uint64{0, 1, 2, 3, 1 << 15, 1<<16 - 1, 1 << 20, 1<<31 - 1, 1<<32 - 1, 1 << 40, 1 << 52, 1 << 62, 1<<64 - 1, uint64(used / d.page), uint64(used/d.page) - 1}
-	for range 200 {
+	for range testenv.Tenth(2000) {
 		data := bytes.Clone(d.whole)
 		at := (2 + random.IntN(used/d.page-2)) * d.page
 		offset := at + 2*random.IntN(60)
@@ -294,7 +295,7 @@ func TestANumberThatLeadsAstrayIsFoundOrChangesNothing(t *testing.T) {
 func (d damagedStore) branches(t testing.TB) (list []int) {
 	t.Helper()
 	used := d.used(t)
-	s, err := Open(d.dir, Options{})
+	s, err := Open(d.dir, unsynced)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +328,7 @@ func TestAKeyThatLeadsToAPageIsThePagesFirst(t *testing.T) {
 			// A little less is still more than all before it where keys are random.
 			data[e+pos+size-1]--
 			d.put(t, data)
-			if s, err := Open(d.dir, Options{}); err == nil {
+			if s, err := Open(d.dir, unsynced); err == nil {
 				s.Close()
 				t.Errorf("page %d, entry %d of %d: it opens", at/d.page, i, n)
 			}
@@ -339,8 +340,8 @@ func TestFlippedBitsAreFoundOrReadWithoutHarm(t *testing.T) {
 	t.Parallel()
 	d := newDamagedStore(t)
 	used := d.used(t)
-	random := rand.New(rand.NewChaCha8([32]byte{4}))
-	for range 100 {
+	random := testenv.Rand(t)
+	for range testenv.Tenth(1000) {
 		data := bytes.Clone(d.whole)
 		var flips []int
 		for range 1 + random.IntN(8) {
@@ -378,13 +379,12 @@ func (d damagedStore) opensWholeOrNot(t testing.TB, data []byte) bool {
 	t.Helper()
 	d.put(t, data)
 	before := files(t, d.dir)
-	s, err := Open(d.dir, Options{})
+	s, err := Open(d.dir, unsynced)
 	if err != nil {
 		helps(t, err, "backup", filepath.Join(d.dir, storeFile))
 		unchanged(t, d.dir, before)
 		return false
 	}
-	s.db.NoSync = true // hundreds of stores, each thrown away
 	d.use(t, s)
 	if err := s.Close(); err != nil {
 		t.Error(err)

@@ -32,7 +32,7 @@ var goldenDevices = []Device{
 
 // makeGolden fills a store with something of every kind.
 func makeGolden(t *testing.T, dir string) golden {
-	s, err := Open(dir, Options{})
+	s, err := Open(dir, unsynced)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,17 +141,7 @@ func goldenDir(t testing.TB, version string) (dir string, g golden) {
 func openGolden(t *testing.T, version string) (*Store, golden) {
 	t.Helper()
 	dir, g := goldenDir(t, version)
-	s, err := Open(dir, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		checkStore(t, s)
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s, g
+	return openStore(t, dir), g
 }
 
 func TestAStoreOfEveryVersionIsReadWhole(t *testing.T) {

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"testing/cryptotest"
 	"time"
+
+	"idlepush/registry/testenv"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -67,7 +68,6 @@ var operations = []struct {
 func play(t *testing.T, bytes []byte) {
 	cryptotest.SetGlobalRandom(t, 1) // the same ids again
 	s := newStore(t)
-	s.db.NoSync = true // thousands of commits, and nothing here is about power cuts
 	r := &run{TB: t, script: &script{bytes}, s: s, m: newModel(), now: dawn, taken: map[string]Work{}}
 	for _, name := range []string{"ann", "bob", "eve"} {
 		r.users = append(r.users, someone(t, s, name))
@@ -92,14 +92,13 @@ func play(t *testing.T, bytes []byte) {
 }
 
 func TestRandomCallsDoWhatTheModelDoes(t *testing.T) {
-	for seed := range byte(6) {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			bytes := make([]byte, 700)
-			if _, err := rand.NewChaCha8([32]byte{seed}).Read(bytes); err != nil {
-				t.Fatal(err)
-			}
-			play(t, bytes)
-		})
+	random := testenv.Rand(t)
+	for i := range testenv.Tenth(60) {
+		bytes := make([]byte, 700)
+		for i := range bytes {
+			bytes[i] = byte(random.Uint32())
+		}
+		t.Run(fmt.Sprint("script ", i), func(t *testing.T) { play(t, bytes) })
 	}
 }
 

@@ -33,7 +33,7 @@ func TestAnUpgradeThatFailsHalfWayLeavesTheFileUntouched(t *testing.T) {
 	steps[len(steps)-1] = func(*bolt.Tx, seals) error { panic("a row that nobody thought of") }
 	refused(t, dir, nil, "a row that nobody thought of")
 	steps = steps[:released]
-	s, err := Open(dir, Options{})
+	s, err := Open(dir, unsynced)
 	if err != nil {
 		t.Fatalf("with the program it was written by: %v", err)
 	}
@@ -54,7 +54,7 @@ func TestEachUpgradeStepRunsOnceOnAnyStore(t *testing.T) {
 	for _, dir := range []string{dir, t.TempDir()} {
 		ran = 0
 		for range 3 {
-			s, err := Open(dir, Options{})
+			s, err := Open(dir, unsynced)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestEachUpgradeStepRunsOnceOnAnyStore(t *testing.T) {
 		}
 	}
 	steps = steps[:len(steps)-1]
-	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "run the newer idlepush") {
+	if _, err := Open(dir, unsynced); err == nil || !strings.Contains(err.Error(), "run the newer idlepush") {
 		t.Errorf("the older program: %v", err)
 	}
 }

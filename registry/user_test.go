@@ -137,7 +137,7 @@ func TestLoginLetsInWithNameAndPasswordAndNoOther(t *testing.T) {
 func TestAtMostOnePasswordPerProcessorIsHashedAtATime(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		s, err := Open(dir, Options{})
+		s, err := Open(dir, unsynced)
 		if err != nil {
 			t.Fatal(err)
 		}

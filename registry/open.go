@@ -145,7 +145,11 @@ func open(dir, path string, o Options) (*Store, error) {
 		return nil, damaged(err)
 	}
 	if err := s.prepare(); err != nil {
-		return nil, errors.Join(fmt.Errorf("the store %s: %w", path, err), s.db.Close())
+		what := fmt.Errorf("the store %s: %w", path, err)
+		if errors.Is(err, ErrCorrupt) {
+			what = damaged(err)
+		}
+		return nil, errors.Join(what, s.db.Close())
 	}
 	return s, nil
 }

@@ -348,6 +348,14 @@ func TestAStoreOfANewerProgramIsRefusedAsItIs(t *testing.T) {
 	refused(t, dir, nil, "no schema version", "backup")
 }
 
+// As one flipped bit in its name makes it.
+func TestAStoreThatLacksABucketIsRefusedAsItIs(t *testing.T) {
+	t.Parallel()
+	dir := closedStore(t)
+	edit(t, dir, func(tx *bolt.Tx) error { return tx.DeleteBucket(notifications) })
+	refused(t, dir, nil, "damaged", "backup")
+}
+
 // A bbolt file of some other program has no meta bucket, or one without our names.
 func TestAFileOfAnotherProgramIsRefusedAsItIs(t *testing.T) {
 	t.Parallel()

@@ -53,10 +53,10 @@ var steps = []func(*bolt.Tx, seals) error{createSchema, addWhatIsReadElsewhere, 
 func schemaVersion(tx *bolt.Tx, s seals) (version int, err error) {
 	m := tx.Bucket(meta)
 	if m == nil {
-		return 0, fmt.Errorf("%w: another program wrote it; restore it from your backup", ErrCorrupt)
+		return 0, fmt.Errorf("%w: another program wrote it", ErrCorrupt)
 	}
 	if v := m.Get(metaSchema); v == nil || json.Unmarshal(v, &version) != nil || version < 1 {
-		return 0, fmt.Errorf("%w: it has no schema version; restore it from your backup", ErrCorrupt)
+		return 0, fmt.Errorf("%w: it has no schema version", ErrCorrupt)
 	}
 	if version > len(steps) {
 		return 0, fmt.Errorf("it has schema version %d, this program knows up to %d: run the newer idlepush that wrote it, or restore an older backup",

@@ -217,6 +217,17 @@ func (s *Store) SetAccountState(seen Account, st Status) error {
 			a.Status.Proof = old.Proof
 		}
 		anew := st.State == Attention && old.State != Attention
+		var told []Device
+		if anew {
+			var err error
+			if told, err = ringing(tx, a); err != nil {
+				return err
+			}
+			// What enqueue reads below is read here too, before takeAway writes.
+			if _, err := queuesOf(tx, told, st.Since); err != nil {
+				return err
+			}
+		}
 		if a.Told != "" && (anew || st.State == Watching || st.State == Polling) {
 			n, key, err := s.under(tx, messageKey(id, a.Told))
 			if err == nil && key != nil {
@@ -228,10 +239,6 @@ func (s *Store) SetAccountState(seen Account, st Status) error {
 			a.Told, woken = "", true
 		}
 		if anew {
-			told, err := ringing(tx, a)
-			if err != nil {
-				return err
-			}
 			n := Notification{ID: stableID(string(AttentionKind), id, st.Since.String()), Kind: AttentionKind, Account: id,
 				At: st.Since, Expires: st.Since.Add(AttentionKind.Lifetime()), Code: st.Code, Text: a.Email + ": " + st.Reason}
 			if err := s.enqueue(tx, n, told, st.Since); err != nil {

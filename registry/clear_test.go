@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -108,6 +109,73 @@ func TestAMailThatIsReadWhileItsPushIsInFlightIsTakenAwayBehindIt(t *testing.T) 
 		if (len(got) > 0) != clears || clears && !slices.Contains(got, ids[0]) || others != 1 {
 			t.Errorf("after %s the phone is to take away %v and gets %d others", result, got, others)
 		}
+		want := Delivery{Device: d.ID, State: Cleared, At: dawn}
+		switch {
+		case result == ResultDelivered:
+			want.State, want.Attempts = Delivered, 1
+		case clears:
+			want.Attempts = 1
+		}
+		if got := deliveryOf(t, s, ann, ids[0], d, dawn); got != want {
+			t.Errorf("after %s its delivery is %+v, want %+v", result, got, want)
+		}
+	}
+}
+
+// Such a mail is unread: it expired while its push was in flight, or went into a summary.
+func TestAMailWhoseRowIsGoneForAnotherReasonIsNotTakenAway(t *testing.T) {
+	t.Parallel()
+	late := dawn.Add(MailKind.Lifetime())
+	for state, away := range map[DeliveryState]func(s *Store, w Work) error{
+		Expired:  func(s *Store, w Work) error { _, _, err := s.Next(w.Device.ID, late); return err },
+		Combined: func(s *Store, w Work) error { _, err := s.Combine(w, dawn); return err },
+	} {
+		for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRetry, Unknown: true, Code: "timeout", Reason: "It is late."}} {
+			s := newStore(t)
+			ann := someone(t, s, "ann")
+			a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
+			ids := arrive(t, s, a, 2, dawn)
+			w := head(t, s, d, dawn)
+			if err := away(s, w); err != nil {
+				t.Fatal(err)
+			}
+			before := content(t, s)
+			settle(t, s, w, o, late)
+			differ(t, fmt.Sprintf("%s, then %s", state, o.Result), content(t, s), before)
+			if got := deliveryOf(t, s, ann, ids[0], d, late); got.State != state {
+				t.Errorf("its delivery is %s, want %s", got.State, state)
+			}
+		}
+	}
+}
+
+func TestAMailThatWasClearedSaysSinceWhenAndIsAnnouncedNoMore(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	phone(t, s, ann, "phone")
+	a := mailbox(t, s, ann, "a@example.org")
+	in := carrier{t, s, a, dawn}
+	in.found("INBOX", 7, 1, "read")
+	in.found("INBOX", 7, 2, "unread")
+	now := dawn.Add(time.Minute)
+	if n, err := s.Clear(a.ID, "INBOX", 7, []uint32{1}, now); err != nil || n != 1 {
+		t.Fatalf("%d were cleared, %v", n, err)
+	}
+	for uid, want := range map[uint32]time.Time{1: now, 2: {}} {
+		if n, err := s.Notification(ann.ID, StableID(a.ID, "INBOX", 7, uid), now); err != nil || !n.Cleared.Equal(want) {
+			t.Errorf("mail %d was cleared at %v, %v; want %v", uid, n.Cleared, err, want)
+		}
+	}
+	// Moved: only the unread one is looked for there.
+	if n := in.found("Family", 3, 8, "read") + in.found("Family", 3, 9, "unread"); n != 0 {
+		t.Errorf("%d ring again", n)
+	}
+	if uids, err := s.Announced(a.ID, "Family", 3); err != nil || !slices.Equal(uids, []uint32{9}) {
+		t.Errorf("in Family it knows of %v, %v", uids, err)
+	}
+	if n, err := s.Clear(a.ID, "Family", 3, []uint32{8, 9}, now); err != nil || n != 1 {
+		t.Errorf("%d were cleared there, %v", n, err)
 	}
 }
 

@@ -190,6 +190,24 @@ func readGolden(t *testing.T, version string) {
 		}
 	}
 	goldenQueues(t, s, g, ann, now)
+	goldenRecord(t, s, g, now)
+}
+
+// goldenRecord: mail from before fingerprints does not ring again once it has one, and new mail rings.
+func goldenRecord(t *testing.T, s *Store, g golden, now time.Time) {
+	look := Arrival{Account: g.Accounts["ann"], Folder: "INBOX", From: Cursor{UIDValidity: 7, Next: 4}, To: Cursor{UIDValidity: 7, Next: 5}, At: now}
+	for uid := range uint32(4) {
+		look.Mails = append(look.Mails, Mail{UID: uid + 1, Fingerprint: fmt.Sprint("mail ", uid+1), Content: Content{Subject: fmt.Sprint("mail ", uid+1)}})
+	}
+	if n, err := s.Record(look); err != nil || n != 1 {
+		t.Errorf("%d mails ring, %v", n, err)
+	}
+	want := []string{StableID(look.Account, "INBOX", 7, 4)}
+	for name, id := range g.Devices {
+		if got := drain(t, s, Device{ID: id, Name: name}, now); !slices.Equal(got, want) {
+			t.Errorf("%s is sent %v, want the new mail alone", name, got)
+		}
+	}
 }
 
 // goldenLines is what came with version 3.

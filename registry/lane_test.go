@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -155,12 +156,12 @@ func TestALaneThatHasReachedItsEndLetsWorkThroughWhenItComes(t *testing.T) {
 	}
 }
 
-func TestAPauseOfThousandsGoesInBoundedSteps(t *testing.T) {
-	t.Parallel()
+// manyPhones is a store with so many devices in the lane fcm, each of which has something due at dawn.
+func manyPhones(t *testing.T, many int) *Store {
+	t.Helper()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
-	const many = 4*mostMoved + 1
 	err := s.update(func(tx *bolt.Tx) error {
 		for i := range many {
 			d := Device{ID: newID(), User: ann.ID, Transport: FCM, Token: Secret(fmt.Sprint(i)), Status: Status{State: Proven}}
@@ -174,6 +175,13 @@ func TestAPauseOfThousandsGoesInBoundedSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	arrive(t, s, a, 1, dawn)
+	return s
+}
+
+func TestAPauseOfThousandsGoesInBoundedSteps(t *testing.T) {
+	t.Parallel()
+	const many = 4*mostMoved + 1
+	s := manyPhones(t, many)
 	steps := func(work func() error) int {
 		t.Helper()
 		before := commits(t, s)
@@ -200,6 +208,56 @@ func TestAPauseOfThousandsGoesInBoundedSteps(t *testing.T) {
 	}
 }
 
+// failFrom lets the store's n-th transaction from now fail, and all after it.
+func failFrom(s *Store, n int) {
+	asked := 0
+	s.fault = func() error {
+		if asked++; asked >= n {
+			return errFault
+		}
+		return nil
+	}
+}
+
+func TestAPauseThatEndsOrBeginsHalfwayIsAPause(t *testing.T) {
+	t.Parallel()
+	const many = mostMoved + 1
+	s := manyPhones(t, many)
+	l := Lane{Name: "fcm", Since: dawn, Until: dawn.Add(15 * time.Minute)}
+	dueAt := func(when string, now time.Time, want int) {
+		t.Helper()
+		s.fault = nil
+		reopen(t, s)
+		if due := dueNow(t, s, now); len(due) != want {
+			t.Errorf("%s: %d are due, want %d", when, len(due), want)
+		}
+		if list, err := s.Lanes(); err != nil || len(list) != 1 || list[0] != l {
+			t.Errorf("%s: lanes %+v, %v", when, list, err)
+		}
+	}
+	failFrom(s, 3) // after the row of the lane and the first devices
+	if err := s.PauseLane(l); !errors.Is(err, errFault) {
+		t.Errorf("the pause: %v", err)
+	}
+	dueAt("begun halfway", l.Until.Add(-1), many-mostMoved)
+	if err := s.PauseLane(l); err != nil {
+		t.Fatal(err)
+	}
+	dueAt("paused", l.Until.Add(-1), 0)
+	now := dawn.Add(time.Minute)
+	failFrom(s, 3) // after a look at the lane and the first devices
+	if err := s.ResumeLane("fcm", now); !errors.Is(err, errFault) {
+		t.Errorf("its end: %v", err)
+	}
+	dueAt("ended halfway", now, mostMoved)
+	if err := s.ResumeLane("fcm", now); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := s.Lanes(); err != nil || len(list) > 0 || len(dueNow(t, s, now)) != many {
+		t.Errorf("once it has ended there are %+v, and %d are due, %v", list, len(dueNow(t, s, now)), err)
+	}
+}
+
 func TestWhatWaitsIsHastenedWhereTheClockWasSetBack(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
@@ -217,6 +275,18 @@ func TestWhatWaitsIsHastenedWhereTheClockWasSetBack(t *testing.T) {
 	}
 	if due := dueNow(t, s, now); len(due) != len(d) {
 		t.Errorf("due %v", due)
+	}
+	// What is due already keeps its place before what was hastened.
+	later := now.Add(time.Second)
+	settle(t, s, head(t, s, d[1], now), Outcome{Result: ResultRetry, At: later}, now)
+	settle(t, s, head(t, s, d[2], now), Outcome{Result: ResultRetry, At: later.Add(1)}, now)
+	if err := s.HastenDue(later); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []time.Time{now, later, later, now} {
+		if got, err := s.Device(d[i].ID); err != nil || !got.Due.Equal(want) {
+			t.Errorf("phone %d is due at %v, %v; want %v", i, got.Due, err, want)
+		}
 	}
 	checkStore(t, s)
 }

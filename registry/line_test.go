@@ -68,6 +68,26 @@ func TestWhileOneMailboxIsHeldBackTheOthersRingAtOnce(t *testing.T) {
 	}
 }
 
+func TestOfTwoHoldsTheOneThatEndsFirstCounts(t *testing.T) {
+	t.Parallel()
+	for _, minutes := range [][2]int{{1, 2}, {2, 1}} {
+		s := newStore(t)
+		ann := someone(t, s, "ann")
+		a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
+		d := phone(t, s, ann, "phone")
+		arrive(t, s, a, 2, dawn)
+		arrive(t, s, b, 2, dawn)
+		for _, m := range minutes {
+			hold(t, s, head(t, s, d, dawn), dawn.Add(time.Duration(m)*time.Minute), dawn)
+		}
+		idle(t, s, d, dawn)
+		if got, err := s.Device(d.ID); err != nil || !got.Due.Equal(dawn.Add(time.Minute)) {
+			t.Errorf("held for %v minutes, it is due at %v, %v", minutes, got.Due, err)
+		}
+		settle(t, s, head(t, s, d, dawn.Add(time.Minute)), Outcome{Result: ResultDelivered}, dawn.Add(time.Minute))
+	}
+}
+
 func TestAHoldFromAClockThatWasSetBackHoldsNothing(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)

@@ -363,6 +363,26 @@ func TestAMailRingsOnceInItsAccountWhereverItIsMoved(t *testing.T) {
 	}
 }
 
+// As from a mailing list and by itself: the first is the one that is shown, and that is taken away.
+func TestAMailThatComesTwiceStaysWhereItCameFirst(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	phone(t, s, ann, "phone")
+	a := mailbox(t, s, ann, "a@example.org")
+	in := carrier{t, s, a, dawn}
+	if n := in.found("INBOX", 7, 1, "one") + in.found("INBOX", 7, 2, "one"); n != 1 {
+		t.Errorf("%d ring", n)
+	}
+	if uids, err := s.Announced(a.ID, "INBOX", 7); err != nil || !slices.Equal(uids, []uint32{1}) {
+		t.Errorf("it knows of %v, %v", uids, err)
+	}
+	if n, err := s.Notification(ann.ID, StableID(a.ID, "INBOX", 7, 1), dawn); err != nil || n.UID != 1 {
+		t.Errorf("it is said to be UID %d, %v", n.UID, err)
+	}
+	clearMail(t, s, a, 1, 1)
+}
+
 func TestTheSameMailTwiceInOneArrivalRingsOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -1,0 +1,155 @@
+package registry
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// noon is when the furnished store is used: lanes are still paused and short invites still good, and
+// the sessions were last used longer ago than is written down.
+var noon = dawn.Add(usedStep)
+
+// furnished is a store with rows in every bucket, and what its methods are called with.
+type furnished struct {
+	s *Store
+
+	ann, ben        User   // both admins, with the password "password"
+	bearer, session string // ann's
+	script          Token  // the bearer token's row
+	bens            Token  // the row of ben's session
+	person, device  string // codes of ann's invites
+	invite          Invite // the one for a person
+
+	shared, own Account // ann's, which ben sees too, and ben's
+
+	phone, page, tablet Device // ann's, ann's browser, and ben's, which is in his session
+	late                Device // ann's, for which nothing waits
+
+	mails   []string // ids of those in shared, by UID less one
+	onPhone Work     // a summary
+	onPage  Work     // a mail, with what it takes away
+	onBens  Work     // a mail on the tablet, whose environment is not known yet
+	cleared Work     // a mail on the tablet that was read meanwhile
+}
+
+// resident is an admin with a password that is checked at once.
+func resident(t testing.TB, s *Store, name string) User {
+	t.Helper()
+	row := userRow{User{ID: newID(), Name: name, Admin: true, Created: dawn}, password{Salt: make([]byte, 16), Time: 1, Memory: 8}}
+	row.Password.Hash = s.hash("password", row.Password)
+	err := s.update(func(tx *bolt.Tx) error {
+		put(tx.Bucket(users), []byte(row.ID), row)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row.User
+}
+
+func furnish(t *testing.T, s *Store) furnished {
+	t.Helper()
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := furnished{s: s, ann: resident(t, s, "ann"), ben: resident(t, s, "ben")}
+	var err error
+	f.script, f.bearer, err = s.AddToken(f.ann.ID, "script", FullScope, dawn)
+	check(err)
+	_, f.session, err = s.Login("ann", "password", Visit{Stay: true}, dawn)
+	check(err)
+	f.tablet, f.bens, _ = inSession(t, s, "ben")
+	check(s.RemoveDevice(f.tablet.ID, f.bens.ID))
+	f.invite, f.person, err = s.AddInvite(f.ann.ID, ForPerson, false, dawn)
+	check(err)
+	_, f.device, err = s.AddInvite(f.ann.ID, ForDevice, false, dawn)
+	check(err)
+	_, _, err = s.AddInvite(f.ben.ID, ForDevice, false, dawn)
+	check(err)
+
+	f.shared, f.own = mailbox(t, s, f.ann, "ann@example.org"), mailbox(t, s, f.ben, "ben@example.org")
+	f.shared.SharedWith = []string{f.ben.ID}
+	f.shared, err = s.UpdateAccount(f.shared, dawn)
+	check(err)
+	f.phone, f.page = phone(t, s, f.ann, "phone"), browser(t, s, f.ann, "page", "https://push.example")
+	f.tablet = register(t, s, Device{User: f.ben.ID, Name: "tablet", Session: f.bens.ID, Transport: APNs, Token: "tablet", Content: Subject})
+
+	look := arrival(t, s, f.shared, 2, dawn)
+	look.Mails[0].Fingerprint, look.Mails[1].Fingerprint = "one", "two"
+	_, err = s.Record(look)
+	check(err)
+	drain(t, s, f.phone, dawn)
+	drain(t, s, f.page, dawn)
+	f.cleared = head(t, s, f.tablet, dawn)
+	clearMail(t, s, f.shared, 1, 1)
+	drain(t, s, f.phone, dawn)
+	arrive(t, s, f.shared, 3, dawn)
+	combine(t, s, head(t, s, f.phone, dawn), dawn)
+	arrive(t, s, f.shared, 1, dawn)
+	arrive(t, s, f.own, 1, dawn)
+	for uid := range uint32(6) {
+		f.mails = append(f.mails, StableID(f.shared.ID, "INBOX", 7, uid+1))
+	}
+	check(setState(s, f.shared, Attention, "login", "Enter the password again.", dawn))
+	f.shared.Password = "another"
+	f.shared, err = s.UpdateAccount(f.shared, dawn.Add(time.Minute))
+	check(err)
+	f.late = phone(t, s, f.ann, "late")
+	check(errors.Join(s.SetUnread(f.shared.ID, 3), s.SetUnread(f.own.ID, 1), s.PutHost("imap.example.org:993", Host{Interval: time.Minute})))
+	for _, name := range []string{f.phone.Lane(), f.page.Lane(), "apns production", "apns sandbox"} {
+		check(s.PauseLane(Lane{Name: name, Since: dawn, Until: dawn.Add(15 * time.Minute), Code: "outage"}))
+	}
+	f.onPhone, f.onPage, f.onBens = head(t, s, f.phone, noon), head(t, s, f.page, noon), head(t, s, f.tablet, noon)
+	if f.onPhone.Notification.Kind != SummaryKind || len(f.onPage.rides) != 1 || f.onBens.Notification.ID != f.mails[1] {
+		t.Fatalf("what waits first is %+v, %+v and %+v", f.onPhone, f.onPage, f.onBens)
+	}
+	for bucket, n := range sizes(t, s) {
+		if n == 0 {
+			t.Fatalf("there are no %s", bucket)
+		}
+	}
+	return f
+}
+
+// again opens the store of a folder with these files in the place of those that it has.
+func (f furnished) again(t testing.TB, dir string, made map[string]string, o Options) furnished {
+	t.Helper()
+	for name, data := range made {
+		putFile(t, filepath.Join(dir, name), []byte(data))
+	}
+	if err := os.RemoveAll(filepath.Join(dir, setupFile)); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if f.s, err = Open(dir, o); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// nobody removes the users.
+func (f furnished) nobody() *Store {
+	err := f.s.db.Update(func(tx *bolt.Tx) error {
+		if err := tx.DeleteBucket(users); err != nil {
+			return err
+		}
+		_, err := tx.CreateBucket(users)
+		return err
+	})
+	must(err)
+	return f.s
+}
+
+// look is an arrival of one mail in the shared mailbox, with six mails before it.
+func (f furnished) look(uid uint32, print string) Arrival {
+	return Arrival{Account: f.shared.ID, Folder: "INBOX", From: Cursor{UIDValidity: 7, Next: 7}, To: Cursor{UIDValidity: 7, Next: 8},
+		Mails: []Mail{{UID: uid, Fingerprint: print, Content: Content{Subject: print}}}, Unread: new(4), At: noon}
+}

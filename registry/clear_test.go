@@ -125,7 +125,7 @@ func TestAMailThatIsReadWhileItsPushIsInFlightIsTakenAwayBehindIt(t *testing.T) 
 // Such a mail is unread: it expired while its push was in flight, or went into a summary.
 func TestAMailWhoseRowIsGoneForAnotherReasonIsNotTakenAway(t *testing.T) {
 	t.Parallel()
-	late := dawn.Add(MailKind.Lifetime())
+	late := dawn.Add(72 * time.Hour)
 	for state, away := range map[DeliveryState]func(s *Store, w Work) error{
 		Expired:  func(s *Store, w Work) error { _, _, err := s.Next(w.Device.ID, late); return err },
 		Combined: func(s *Store, w Work) error { _, err := s.Combine(w, dawn); return err },

@@ -12,7 +12,7 @@ import (
 
 // noon is when the furnished store is used: lanes are still paused and short invites still good, and
 // the sessions were last used longer ago than is written down.
-var noon = dawn.Add(usedStep)
+var noon = dawn.Add(10 * time.Minute)
 
 // furnished is a store with rows in every bucket, and what its methods are called with.
 type furnished struct {

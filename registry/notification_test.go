@@ -176,7 +176,8 @@ func TestADeliveryThatNothingWillSendAnyMoreIsShownAsSettled(t *testing.T) {
 
 func TestEachKindIsWorthDeliveringForItsTime(t *testing.T) {
 	t.Parallel()
-	for kind, want := range map[Kind]time.Duration{MailKind: 72 * time.Hour, AttentionKind: 7 * 24 * time.Hour, TestKind: time.Minute} {
+	for kind, want := range map[Kind]time.Duration{MailKind: 72 * time.Hour, SummaryKind: 72 * time.Hour,
+		ClearKind: 24 * time.Hour, AttentionKind: 7 * 24 * time.Hour, TestKind: time.Minute} {
 		if got := kind.Lifetime(); got != want {
 			t.Errorf("%s: %v, want %v", kind, got, want)
 		}

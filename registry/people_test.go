@@ -95,6 +95,11 @@ func TestAnInviteEnds(t *testing.T) {
 	_, device := invite(ann, ForDevice)
 	gone(device, dawn.Add(15*time.Minute))
 	_, late := invite(ann, ForPerson)
+	for code, last := range map[string]time.Time{device: dawn.Add(15 * time.Minute), late: dawn.AddDate(0, 0, 7)} {
+		if _, _, err := s.Invite(code, last.Add(-1)); err != nil {
+			t.Errorf("just before %v: %v", last, err)
+		}
+	}
 	gone(late, dawn.AddDate(0, 0, 7))
 	back, taken := invite(ann, ForPerson)
 	if err := s.RemoveInvite(back.ID); err != nil {

@@ -9,10 +9,10 @@ import (
 
 func TestATokenEndsByItsLimits(t *testing.T) {
 	t.Parallel()
-	const day = 24 * time.Hour
+	const hour, day = time.Hour, 24 * time.Hour
 	at := func(d time.Duration) time.Time { return dawn.Add(d) }
-	short := Token{Session: true, Created: dawn, Used: dawn, Expires: at(SessionLifetime)}
-	long := Token{Session: true, Stay: true, Created: dawn, Used: dawn, Expires: at(StayLifetime)}
+	short := Token{Session: true, Created: dawn, Used: dawn, Expires: at(7 * day)}
+	long := Token{Session: true, Stay: true, Created: dawn, Used: dawn, Expires: at(365 * day)}
 	used := func(t Token, d time.Duration) Token { t.Used = at(d); return t }
 	for name, row := range map[string]struct {
 		token Token
@@ -20,19 +20,34 @@ func TestATokenEndsByItsLimits(t *testing.T) {
 		ended bool
 	}{
 		"a bearer token does not":               {Token{Created: dawn}, at(1000 * day), false},
-		"idle, not yet":                         {short, at(SessionIdle - 1), false},
-		"idle":                                  {short, at(SessionIdle), true},
-		"used meanwhile":                        {used(short, 11*time.Hour), at(20 * time.Hour), false},
-		"used all the time, not yet":            {used(short, SessionLifetime-time.Hour), at(SessionLifetime - 1), false},
-		"used all the time":                     {used(short, SessionLifetime-time.Hour), at(SessionLifetime), true},
-		"staying, idle, not yet":                {long, at(StayIdle - 1), false},
-		"staying, idle":                         {long, at(StayIdle), true},
-		"staying, used all the time":            {used(long, StayLifetime-day), at(StayLifetime), true},
-		"made before sessions knew of use":      {Token{Session: true, Created: dawn, Expires: at(30 * day)}, at(SessionIdle), true},
-		"made before, and used on the same day": {Token{Session: true, Created: dawn, Expires: at(30 * day)}, at(time.Hour), false},
+		"idle, not yet":                         {short, at(12*hour - 1), false},
+		"idle":                                  {short, at(12 * hour), true},
+		"used meanwhile":                        {used(short, 11*hour), at(20 * hour), false},
+		"used all the time, not yet":            {used(short, 7*day-hour), at(7*day - 1), false},
+		"used all the time":                     {used(short, 7*day-hour), at(7 * day), true},
+		"staying, idle, not yet":                {long, at(90*day - 1), false},
+		"staying, idle":                         {long, at(90 * day), true},
+		"staying, used all the time":            {used(long, 365*day-day), at(365 * day), true},
+		"made before sessions knew of use":      {Token{Session: true, Created: dawn, Expires: at(30 * day)}, at(12 * hour), true},
+		"made before, and used on the same day": {Token{Session: true, Created: dawn, Expires: at(30 * day)}, at(hour), false},
 	} {
 		if got := row.token.ended(row.now); got != row.ended {
 			t.Errorf("%s: ended is %v", name, got)
+		}
+	}
+}
+
+func TestASessionEndsHoweverItIsUsed(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	resident(t, s, "ann")
+	for stay, want := range map[bool]time.Duration{false: 7 * 24 * time.Hour, true: 365 * 24 * time.Hour} {
+		_, session, err := s.Login("ann", "password", Visit{Stay: stay}, dawn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, row, err := s.Authenticate(session, dawn); err != nil || !row.Expires.Equal(dawn.Add(want)) {
+			t.Errorf("staying: %v; it ends at %v, %v; want %v", stay, row.Expires, err, dawn.Add(want))
 		}
 	}
 }
@@ -55,10 +70,10 @@ func TestASessionThatIsUsedLives(t *testing.T) {
 	if list, err := s.Sessions(ann.ID, now); err != nil || len(list) != 1 {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if _, _, err := s.Authenticate(session, now.Add(SessionIdle)); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Authenticate(session, now.Add(12*time.Hour)); !errors.Is(err, ErrDenied) {
 		t.Errorf("after it was idle: %v", err)
 	}
-	if list, err := s.Sessions(ann.ID, now.Add(SessionIdle)); err != nil || len(list) > 0 {
+	if list, err := s.Sessions(ann.ID, now.Add(12*time.Hour)); err != nil || len(list) > 0 {
 		t.Errorf("the ended one is listed: %+v, %v", list, err)
 	}
 }

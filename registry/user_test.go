@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	"golang.org/x/crypto/argon2"
 )
 
 // admin sets the store up.
@@ -182,6 +184,25 @@ func TestAtMostOnePasswordPerProcessorIsHashedAtATime(t *testing.T) {
 			t.Errorf("%d denied, %d slots still taken", denied, len(s.hashes))
 		}
 	})
+}
+
+// As OWASP's password storage cheat sheet asks for.
+func TestAPasswordCostsNineteenMebibytesAndTwoPasses(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	u, err := s.AddUser("ann", "correct horse", false, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var row userRow
+	if err := s.view(func(tx *bolt.Tx) (err error) { row, err = person(tx, u.ID); return err }); err != nil {
+		t.Fatal(err)
+	}
+	const passes, kibibytes = 2, 19 * 1024
+	want := argon2.IDKey([]byte("correct horse"), row.Password.Salt, passes, kibibytes, 1, 32)
+	if len(row.Password.Salt) != 16 || !bytes.Equal(row.Password.Hash, want) {
+		t.Errorf("it was hashed in %d passes over %d KiB, with a salt of %d bytes", row.Password.Time, row.Password.Memory, len(row.Password.Salt))
+	}
 }
 
 func TestANewPasswordNeedsTheCurrentAndEndsTheSessions(t *testing.T) {

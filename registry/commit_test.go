@@ -3,13 +3,14 @@ package registry
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"idlepush/registry/testenv"
 )
 
 // commits is how many transactions have been committed so far.
@@ -44,10 +45,14 @@ func holdCommit(t testing.TB, s *Store) (release func()) {
 }
 
 // awaitWaiting returns when n calls wait for the next commit.
-func awaitWaiting(s *Store, n int) {
-	for s.queued() < n {
-		runtime.Gosched()
-	}
+func awaitWaiting(t testing.TB, s *Store, n int) {
+	t.Helper()
+	testenv.Await(t, "calls wait for the next commit", func() error {
+		if got := s.queued(); got != n {
+			return fmt.Errorf("%d of %d", got, n)
+		}
+		return nil
+	})
 }
 
 func (s *Store) queued() int {
@@ -81,7 +86,7 @@ func TestWritersThatWaitShareOneCommitAndOneThatFailsFailsAlone(t *testing.T) {
 	for i, look := range looks {
 		wg.Go(func() { _, errs[i] = s.Record(look) })
 	}
-	awaitWaiting(s, writers)
+	awaitWaiting(t, s, writers)
 	release()
 	wg.Wait()
 
@@ -112,14 +117,14 @@ func TestACallThatPanicsLeavesNothingBehindAndTheStoreGoesOn(t *testing.T) {
 	var recordErr, panicErr error
 	look := arrival(t, s, a, 1, dawn)
 	wg.Go(func() { _, recordErr = s.Record(look) })
-	awaitWaiting(s, 1)
+	awaitWaiting(t, s, 1)
 	wg.Go(func() {
 		panicErr = s.update(func(tx *bolt.Tx) error {
 			must(tx.Bucket(outbox).Put([]byte("half"), []byte("written")))
 			panic("a row that cannot be written")
 		})
 	})
-	awaitWaiting(s, 2)
+	awaitWaiting(t, s, 2)
 	release()
 	wg.Wait()
 	if !errors.Is(recordErr, ErrCorrupt) || !errors.Is(panicErr, ErrCorrupt) {
@@ -144,16 +149,14 @@ func TestACallReturnsWithItsOwnCommitHoweverManyWaitForTheNext(t *testing.T) {
 			}
 		})
 	}
-	awaitWaiting(s, mostShared)
+	awaitWaiting(t, s, mostShared)
 	gate := make(chan struct{})
 	second.Go(func() {
 		if err := s.update(func(*bolt.Tx) error { <-gate; return nil }); err != nil {
 			t.Error(err)
 		}
 	})
-	for s.queued() != 1 {
-		runtime.Gosched()
-	}
+	awaitWaiting(t, s, 1)
 	release()
 	first.Wait() // while the second commit is under way
 	close(gate)

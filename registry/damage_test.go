@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"idlepush/registry/testenv"
-
 	bolt "go.etcd.io/bbolt"
+
+	"idlepush/registry/testenv"
 )
 
 // damagedStore is a folder whose store can be damaged in many ways, one after the other.

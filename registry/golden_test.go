@@ -145,6 +145,7 @@ func openGolden(t *testing.T, version string) (*Store, golden) {
 }
 
 func TestAStoreOfEveryVersionIsReadWhole(t *testing.T) {
+	t.Parallel()
 	if *updateGolden {
 		writeGolden(t)
 	}

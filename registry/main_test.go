@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"idlepush/registry/testenv"
 )
 
 var updateGolden = flag.Bool("update", false, "write testdata anew")
@@ -35,10 +37,11 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// child is this test binary in another role, on the store in dir; the test ends it if it has not ended by then.
+// child is this test binary in another role, on the store in dir. It ends with the test at the latest,
+// or when the test has waited for it too long.
 func child(t *testing.T, role, dir string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd := exec.CommandContext(testenv.Context(t), os.Args[0])
 	cmd.Env = append(os.Environ(), roleVariable+"="+role, dirVariable+"="+dir)
 	cmd.Stderr = t.Output()
 	return cmd

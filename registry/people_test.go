@@ -151,7 +151,7 @@ func TestSomebodyIsAlwaysAnAdmin(t *testing.T) {
 	for i, id := range []string{ann.ID, bob.ID} {
 		wg.Go(func() { errs[i] = s.RemoveUser(id) })
 	}
-	awaitWaiting(s, 2)
+	awaitWaiting(t, s, 2)
 	release()
 	wg.Wait()
 	if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), ErrLastAdmin) {

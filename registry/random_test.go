@@ -10,9 +10,9 @@ import (
 	"testing/cryptotest"
 	"time"
 
-	"idlepush/registry/testenv"
-
 	bolt "go.etcd.io/bbolt"
+
+	"idlepush/registry/testenv"
 )
 
 // script makes each choice of a run from the next byte.

@@ -137,6 +137,7 @@ func TestLoginLetsInWithNameAndPasswordAndNoOther(t *testing.T) {
 
 // An unknown name must take as long as a known one: it goes through the same hash, in the same slots.
 func TestAtMostOnePasswordPerProcessorIsHashedAtATime(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		s, err := Open(dir, unsynced)
@@ -263,7 +264,7 @@ func TestTwoUsersNeverShareAName(t *testing.T) {
 	for i, u := range []User{ann, bob} {
 		wg.Go(func() { _, errs[i] = s.UpdateOwn(u.ID, "carl", "", "") })
 	}
-	awaitWaiting(s, 2)
+	awaitWaiting(t, s, 2)
 	release()
 	wg.Wait()
 	if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), ErrTaken) {
@@ -280,10 +281,10 @@ func TestAPasswordThatChangedMeanwhileIsNoLongerTheCurrent(t *testing.T) {
 	errs := make([]error, 3)
 	for i, plain := range []string{"second", "third"} {
 		wg.Go(func() { _, errs[i] = s.UpdateOwn(ann.ID, "", "first", plain) })
-		awaitWaiting(s, i+1)
+		awaitWaiting(t, s, i+1)
 	}
 	wg.Go(func() { _, _, errs[2] = s.Login("ann", "first", Visit{}, dawn) })
-	awaitWaiting(s, 3)
+	awaitWaiting(t, s, 3)
 	release()
 	wg.Wait()
 	if errs[0] != nil || !errors.Is(errs[1], ErrDenied) || !errors.Is(errs[2], ErrDenied) {

@@ -37,21 +37,6 @@ type furnished struct {
 	cleared Work     // a mail on the tablet that was read meanwhile
 }
 
-// resident is an admin with a password that is checked at once.
-func resident(t testing.TB, s *Store, name string) User {
-	t.Helper()
-	row := userRow{User{ID: newID(), Name: name, Admin: true, Created: dawn}, password{Salt: make([]byte, 16), Time: 1, Memory: 8}}
-	row.Password.Hash = s.hash("password", row.Password)
-	err := s.update(func(tx *bolt.Tx) error {
-		put(tx.Bucket(users), []byte(row.ID), row)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return row.User
-}
-
 func furnish(t *testing.T, s *Store) furnished {
 	t.Helper()
 	check := func(err error) {

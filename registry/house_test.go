@@ -97,6 +97,21 @@ func someone(t testing.TB, s *Store, name string) User {
 	return u
 }
 
+// resident is an admin with a password that is checked at once.
+func resident(t testing.TB, s *Store, name string) User {
+	t.Helper()
+	row := userRow{User{ID: newID(), Name: name, Admin: true, Created: dawn}, password{Salt: make([]byte, 16), Time: 1, Memory: 8}}
+	row.Password.Hash = s.hash("password", row.Password)
+	err := s.update(func(tx *bolt.Tx) error {
+		put(tx.Bucket(users), []byte(row.ID), row)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row.User
+}
+
 func mailbox(t testing.TB, s *Store, owner User, email string) Account {
 	t.Helper()
 	a, added, err := s.AddAccount(Account{Owner: owner.ID, Email: email, Host: "imap.example.org", Port: 993, Security: TLS,

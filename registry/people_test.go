@@ -11,7 +11,7 @@ import (
 func TestAnInviteLetsOneIn(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, _ := admin(t, s, "ann", "password")
+	ann := resident(t, s, "ann")
 	made, code, err := s.AddInvite(ann.ID, ForPerson, false, dawn)
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestAnInviteForADeviceIsForTheOneWhoMadeIt(t *testing.T) {
 func TestAnInviteEnds(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, _ := admin(t, s, "ann", "password")
+	ann := resident(t, s, "ann")
 	other, err := s.AddUser("other", "password", true, dawn)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestAnInviteEnds(t *testing.T) {
 func TestSomebodyIsAlwaysAnAdmin(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, _ := admin(t, s, "ann", "password")
+	ann := resident(t, s, "ann")
 	bob, err := s.AddUser("bob", "password", false, dawn)
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func TestSomebodyIsAlwaysAnAdmin(t *testing.T) {
 func TestAUserWhoIsRemovedLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, _ := admin(t, s, "ann", "password")
+	ann := resident(t, s, "ann")
 	before := sizes(t, s)
 	bob, err := s.AddUser("bob", "password", false, dawn)
 	if err != nil {

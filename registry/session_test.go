@@ -55,7 +55,7 @@ func TestASessionEndsHoweverItIsUsed(t *testing.T) {
 func TestASessionThatIsUsedLives(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, _ := admin(t, s, "ann", "password")
+	ann := resident(t, s, "ann")
 	_, session, err := s.Login("ann", "password", Visit{Name: "Firefox on Android"}, dawn)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestASessionThatIsUsedLives(t *testing.T) {
 func TestASessionInUseIsWrittenSeldom(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	admin(t, s, "ann", "password")
+	resident(t, s, "ann")
 	_, session, err := s.Login("ann", "password", Visit{}, dawn)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func inSession(t *testing.T, s *Store, name string) (Device, Token, string) {
 func TestABrowserThatIsLoggedOutDoesNotRing(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, _ := admin(t, s, "ann", "password")
+	ann := resident(t, s, "ann")
 	bob := someone(t, s, "bob")
 	d, row, session := inSession(t, s, "ann")
 	other, _, _ := inSession(t, s, "ann")
@@ -147,7 +147,7 @@ func TestABrowserThatIsLoggedOutDoesNotRing(t *testing.T) {
 func TestARemovedPhoneCannotRegisterItselfAnew(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	admin(t, s, "ann", "password")
+	resident(t, s, "ann")
 	lost, _, session := inSession(t, s, "ann")
 	_, own, present := inSession(t, s, "ann")
 	if err := s.RemoveDevice(lost.ID, own.ID); err != nil {
@@ -174,7 +174,7 @@ func TestARemovedPhoneCannotRegisterItselfAnew(t *testing.T) {
 func TestAFullDiskLocksNobodyOut(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, _ := admin(t, s, "ann", "password")
+	ann := resident(t, s, "ann")
 	_, session, err := s.Login("ann", "password", Visit{Stay: true}, dawn)
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +194,7 @@ func TestAFullDiskLocksNobodyOut(t *testing.T) {
 func TestWhoeverLosesASessionDoesNotComeBackByAnInviteOfIt(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	ann, _ := admin(t, s, "ann", "password")
+	ann := resident(t, s, "ann")
 	for name, end := range map[string]func(d Device, row Token) error{
 		"it is ended":             func(_ Device, row Token) error { return s.RemoveSession(ann.ID, row.ID) },
 		"its device is removed":   func(d Device, _ Token) error { return s.RemoveDevice(d.ID, "") },

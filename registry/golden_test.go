@@ -194,7 +194,7 @@ func readGolden(t *testing.T, version string) {
 	goldenRecord(t, s, g, now)
 }
 
-// goldenRecord: mail from before fingerprints does not ring again once it has one, and new mail rings.
+// goldenRecord: mail from before fingerprints does not ring again once it has one; new mail rings.
 func goldenRecord(t *testing.T, s *Store, g golden, now time.Time) {
 	look := Arrival{Account: g.Accounts["ann"], Folder: "INBOX", From: Cursor{UIDValidity: 7, Next: 4}, To: Cursor{UIDValidity: 7, Next: 5}, At: now}
 	for uid := range uint32(4) {

@@ -14,10 +14,10 @@ import (
 // dawn is when most tests begin.
 var dawn = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
-// unsynced is for stores that may be lost in a power cut, as all but those of the tests about crashes may.
+// unsynced is for stores that a power cut may cost: all but those of the tests about crashes.
 var unsynced = Options{NoSync: true}
 
-// blank is the files of a new store, made once: to make one takes longer than most tests do with it.
+// blank is the files of a new store, made once: that takes longer than most tests do.
 var blank = sync.OnceValues(func() (map[string][]byte, error) {
 	dir, err := os.MkdirTemp("", "blank")
 	if err != nil {
@@ -54,7 +54,7 @@ func newStore(t testing.TB) *Store {
 	return openStore(t, dir)
 }
 
-// openStore opens the store in dir, unsynced, which is checked through and closed when the test ends.
+// openStore opens the store in dir, which is checked through and closed when the test ends.
 func openStore(t testing.TB, dir string) *Store {
 	t.Helper()
 	s, err := Open(dir, unsynced)

@@ -43,7 +43,8 @@ func (s *Store) Lanes() (list []Lane, err error) {
 }
 
 // PauseLane pauses the lane, or goes on pausing it, and moves the due time of all its devices with work to l.Until. Since
-// is kept from an earlier pause that has not ended. One that fails halfway is a pause: what comes later waits.
+// is kept from an earlier pause that has not ended. One that fails halfway is a pause: what comes
+// later waits.
 func (s *Store) PauseLane(l Lane) error {
 	var old Lane
 	err := s.update(func(tx *bolt.Tx) error {

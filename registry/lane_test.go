@@ -156,7 +156,7 @@ func TestALaneThatHasReachedItsEndLetsWorkThroughWhenItComes(t *testing.T) {
 	}
 }
 
-// manyPhones is a store with so many devices in the lane fcm, each of which has something due at dawn.
+// manyPhones is a store with so many devices in the lane fcm, each with something due at dawn.
 func manyPhones(t *testing.T, many int) *Store {
 	t.Helper()
 	s := newStore(t)

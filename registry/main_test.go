@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// child is this test binary in another role, on the store in dir. It ends with the test at the latest,
-// or when the test has waited for it too long.
+// child is this test binary in another role, on the store in dir. It is killed when the test ends or
+// has waited for it too long.
 func child(t *testing.T, role, dir string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(testenv.Context(t), os.Args[0])

@@ -265,7 +265,7 @@ var errFault = errors.New("the disk is full")
 type column struct {
 	name   string
 	bucket []byte
-	damage func(value []byte) []byte // nil: the row has no such column
+	damage func(value []byte) []byte // gives nil for a row that has no such column
 }
 
 func columns() (list []column) {
@@ -448,12 +448,17 @@ func differ(t *testing.T, what string, got map[string]string, as ...map[string]s
 	}
 }
 
-// TestEveryMethodNoticesDamageAndAFailingDisk, and changes nothing then. Rows that only lead to others
+// TestEveryMethodNoticesDamageAndAFailingDisk and changes nothing then. Rows that only lead to others
 // have neither JSON nor a seal to damage.
 func TestEveryMethodNoticesDamageAndAFailingDisk(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1)
 	s := newStore(t)
 	g := stage{f: furnish(t, s), dir: t.TempDir(), made: files(t, s.dir)}
+	for bucket := range sizes(t, s) {
+		if !slices.ContainsFunc(columns(), func(c column) bool { return c.name == bucket }) {
+			t.Errorf("no column of %s", bucket)
+		}
+	}
 	for m := range reflect.TypeFor[*Store]().Methods() {
 		if none[m.Name] == "" && !slices.ContainsFunc(calls, func(c call) bool { return c.method == m.Name }) {
 			t.Errorf("no call of %s", m.Name)

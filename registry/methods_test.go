@@ -19,6 +19,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"idlepush/registry/testenv"
 )
 
 // call is one way to call a method of the furnished store.
@@ -118,8 +120,14 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return two(f.s.Next(f.tablet.ID, noon)) }},
 	{method: "Next", when: "of one that has nothing", reads: "devices 1, devices sealed 1, queues 1",
 		do: func(f furnished) (any, error) { return two(f.s.Next(f.late.ID, noon)) }},
-	{method: "Next", when: "behind mail that has expired", halfway: "what is not to be sent any more stays dropped", reads: "accounts 2, devices 1, devices sealed 1, queues 1, lanes 1, notifications 7, notifications sealed 7, unread 2",
-		do: func(f furnished) (any, error) { return two(f.s.Next(f.tablet.ID, dawn.Add(73*time.Hour))) }},
+	{method: "Next", when: "behind mail that has expired", halfway: "what is not to be sent any more stays dropped", reads: "accounts 2, devices 1, devices sealed 1, queues 1, lanes 1, notifications 8, notifications sealed 8, unread 2",
+		do: func(f furnished) (any, error) { return two(f.s.Next(f.tablet.ID, dawn.Add(73*time.Hour))) },
+		before: func(f furnished) error {
+			later := f.look(7, "three")
+			later.At = dawn.AddDate(0, 0, 1)
+			_, err := f.s.Record(later)
+			return err
+		}},
 	{method: "Next", when: "where all has expired", halfway: "what is not to be sent any more stays dropped", reads: "devices 1, devices sealed 1, queues 1, lanes 1, notifications 3, notifications sealed 3",
 		do: func(f furnished) (any, error) { return two(f.s.Next(f.phone.ID, dawn.AddDate(0, 0, 8))) }},
 	{method: "Notification", reads: "accounts 2, accounts sealed 2, notifications 1, notifications sealed 1",
@@ -251,6 +259,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.UpdateOwn(f.ben.ID, "", "password", "another") }},
 	{method: "UpdateUser", when: "to be no admin", reads: "users 2",
 		do: func(f furnished) (any, error) { return f.s.UpdateUser(f.ben.ID, UserPatch{Admin: new(bool)}) }},
+	{method: "UpdateUser", when: "to be an admin", reads: "users 1",
+		do: func(f furnished) (any, error) { return f.s.UpdateUser(f.ben.ID, UserPatch{Admin: new(true)}) }},
 	{method: "User", reads: "users 1",
 		do: func(f furnished) (any, error) { return f.s.User(f.ben.ID) }},
 	{method: "Users", reads: "users 2",
@@ -353,11 +363,6 @@ func (g stage) try(t *testing.T, c call, damaged map[string][]byte, fails int) (
 		}
 		return nil
 	}})
-	defer func() {
-		if err := f.s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
 	cryptotest.SetGlobalRandom(t, 1) // so that the same call makes the same ids and seals
 	if c.before != nil {
 		if err := c.before(f); err != nil {
@@ -378,9 +383,21 @@ func (g stage) try(t *testing.T, c call, damaged map[string][]byte, fails int) (
 	}
 	got.before = content(t, f.s)
 	armed = true
-	got.result, got.err = c.do(f)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		got.result, got.err = c.do(f)
+	}()
+	select {
+	case <-done:
+	case <-testenv.Context(t).Done():
+		t.Fatalf("it does not end")
+	}
 	armed = false
 	got.after = content(t, f.s)
+	if err := f.s.Close(); err != nil {
+		t.Error(err)
+	}
 	return got
 }
 

@@ -3,7 +3,6 @@
 package browsertest
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -14,13 +13,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"idlepush/registry/testenv"
 )
-
-// patience is how long anything may take that a test waits for.
-const patience = 30 * time.Second
 
 // Browser is a running browser with a fresh profile that belongs to one test and dies with it, also when the test process is killed. Its methods, and those of its pages,
 // end the test when they fail; they are for one goroutine. A console error, an uncaught exception or a breach of the page's Content-Security-Policy in any page
@@ -51,24 +46,18 @@ func (b *Browser) launch(t testing.TB, said *regexp.Regexp, program string, args
 	if err := b.run.Start(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for {
+	var found [][]byte
+	testenv.Await(t, program+" is ready", func() error {
 		text, err := os.ReadFile(log.Name())
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		if found := said.FindSubmatch(text); found != nil {
-			return string(found[1])
+		if found = said.FindSubmatch(text); found == nil {
+			return fmt.Errorf("it said:\n%s", text)
 		}
-		select {
-		case <-deadline.C:
-			t.Fatalf("%s is not ready after %v; it said:\n%s", program, patience, text)
-		case <-again.C:
-		}
-	}
+		return nil
+	})
+	return string(found[1])
 }
 
 // newBrowser makes its folder and cleans up after it.
@@ -83,15 +72,7 @@ func newBrowser(t testing.TB) *Browser {
 	t.Cleanup(func() {
 		b.Close(t)
 		// The kernel may still be ending processes that write there.
-		again := time.NewTicker(20 * time.Millisecond)
-		defer again.Stop()
-		for range 250 {
-			if err = os.RemoveAll(folder); err == nil {
-				return
-			}
-			<-again.C
-		}
-		t.Error(err)
+		testenv.Await(t, "the browser's folder is removed", func() error { return os.RemoveAll(folder) })
 	})
 	return b
 }
@@ -132,9 +113,7 @@ func (b *Browser) Permit(t testing.TB, origin, permission, answer string) {
 // must makes one call or ends the test.
 func (b *Browser) must(t testing.TB, method string, params, out any) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := b.wire.call(ctx, method, params, out); err != nil {
+	if err := b.wire.call(testenv.Context(t), method, params, out); err != nil {
 		t.Fatal(err)
 	}
 }

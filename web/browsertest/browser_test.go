@@ -59,6 +59,7 @@ func browsers(t *testing.T, test func(t *testing.T, b *browsertest.Browser)) {
 }
 
 func TestAPersonFillsInAForm(t *testing.T) {
+	t.Parallel()
 	url := serve(t)
 	browsers(t, func(t *testing.T, b *browsertest.Browser) {
 		p := b.Open(t, url+"/")
@@ -110,6 +111,7 @@ func TestADriverWithoutAPortIsStartedAgain(t *testing.T) {
 }
 
 func TestTheErrorsOfAPageAreKept(t *testing.T) {
+	t.Parallel()
 	url := serve(t)
 	browsers(t, func(t *testing.T, b *browsertest.Browser) {
 		for path, words := range map[string][]string{"/throws": {"told you", "uncaught one"}, "/rejects": {"rejected one"}, "/foreign": {"Content-Security-Policy: img-src"}} {
@@ -126,6 +128,7 @@ func TestTheErrorsOfAPageAreKept(t *testing.T) {
 }
 
 func TestTheSchemeIsSeenByThePage(t *testing.T) {
+	t.Parallel()
 	dark := func(t *testing.T, p *browsertest.Page) (is bool) {
 		t.Helper()
 		p.Eval(t, &is, `() => matchMedia("(prefers-color-scheme: dark)").matches`)
@@ -159,6 +162,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 }
 
 func TestWhatIsWideOrHardToReadFails(t *testing.T) {
+	t.Parallel()
 	url := serve(t)
 	p := browsertest.Chromium(t).Open(t, url+"/wide")
 	p.Viewport(t, 320, 640)

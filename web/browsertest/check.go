@@ -1,7 +1,6 @@
 package browsertest
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,10 +31,8 @@ func (p *Page) Accessible(t testing.TB) {
 	var there bool
 	p.Eval(t, &there, "() => typeof axe == 'object'")
 	if !there {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
 		// An evaluation is not subject to the page's Content-Security-Policy, as a script element would be.
-		err := p.wire.call(ctx, "script.evaluate", object{"expression": axe(t), "awaitPromise": false, "resultOwnership": "none", "target": object{"context": p.context},
+		err := p.wire.call(testenv.Context(t), "script.evaluate", object{"expression": axe(t), "awaitPromise": false, "resultOwnership": "none", "target": object{"context": p.context},
 			"serializationOptions": object{"maxObjectDepth": 0}}, nil)
 		if err != nil {
 			t.Fatal(err)

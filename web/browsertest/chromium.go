@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	"idlepush/registry/testenv"
 )
 
 // Chromium starts a headless Chromium (Debian: chromium, chromium-driver). Without one the test is skipped, or fails; see testenv.Missing. It has no push service:
@@ -34,7 +36,11 @@ func Chromium(t testing.TB) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Post("http://127.0.0.1:"+port+"/session", "application/json", bytes.NewReader(body))
+	ask, err := http.NewRequestWithContext(testenv.Context(t), http.MethodPost, "http://127.0.0.1:"+port+"/session", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(ask)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"idlepush/registry/testenv"
 )
 
 //go:embed page.js
@@ -125,9 +127,7 @@ func (p *Page) Screenshot(t testing.TB, path string, whole bool) {
 // the function may ask for permissions.
 func (p *Page) Eval(t testing.TB, out any, function string, args ...any) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := p.eval(ctx, out, function, args...); err != nil {
+	if err := p.eval(testenv.Context(t), out, function, args...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -163,32 +163,40 @@ func (p *Page) Wait(t testing.TB, what, function string, args ...any) {
 	t.Helper()
 	so := false
 	p.persist(t, what, func(ctx context.Context) (bool, error) {
-		err := p.eval(ctx, &so, "(patience, ...args) => page.until(async () => await ("+function+")(...args), patience).then(Boolean)",
+		err := p.eval(ctx, &so, "(turn, ...args) => page.until(async () => await ("+function+")(...args), turn).then(Boolean)",
 			append([]any{turn.Milliseconds()}, args...)...)
 		return so, err
-	})
-	if !so {
-		t.Fatalf("%s: still not so after %v; the page says:\n%s", what, patience, p.Text(t))
-	}
+	}, func() string { return "the page says:\n" + p.Text(t) })
 }
 
-// turn is how long one call waits in the page. Firefox at times never answers a call whose page is left meanwhile.
-const turn = time.Second
+// turn is how long one call waits in the page, and answerIn how long its answer may take at first: Firefox at times never answers a call whose page is left
+// meanwhile. After each that was not answered, which may be because the machine is slow, the next may take twice as long.
+const (
+	turn     = time.Second
+	answerIn = 5 * time.Second
+)
 
-// persist makes calls, each of which waits for a turn in the page, until one has succeeded, or for as long as anything may take. When the page is left for another, it goes on there.
-func (p *Page) persist(t testing.TB, what string, try func(context.Context) (bool, error)) {
+// persist makes calls, each of which waits for a turn in the page, until one has succeeded, or for as long as anything may take; then it ends the test with what is
+// seen instead. When the page is left for another, it goes on there.
+func (p *Page) persist(t testing.TB, what string, try func(context.Context) (bool, error), seen func() string) {
 	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*turn)
+	all := testenv.Context(t)
+	next := time.NewTicker(10 * time.Millisecond) // a page that is being left refuses at once
+	defer next.Stop()
+	for limit := answerIn; all.Err() == nil; <-next.C {
+		ctx, cancel := context.WithTimeout(all, limit)
 		done, err := try(ctx)
 		cancel()
 		switch {
 		case done:
 			return
-		case err != nil && !moved(err) && !errors.Is(err, context.DeadlineExceeded):
+		case errors.Is(err, context.DeadlineExceeded):
+			limit *= 2
+		case err != nil && !moved(err):
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
+	t.Fatalf("%s: still not so; %s", what, seen())
 }
 
 // WaitText waits until a text is shown.
@@ -216,7 +224,7 @@ func (p *Page) Click(t testing.TB, target string) {
 	t.Helper()
 	var err error
 	for range 10 { // a page that is drawn anew may put another in its place meanwhile
-		err = p.act(t.Context(), object{"type": "pointer", "id": "mouse", "actions": []object{
+		err = p.act(t, object{"type": "pointer", "id": "mouse", "actions": []object{
 			{"type": "pointerMove", "x": 0, "y": 0, "origin": object{"type": "element", "element": object{"sharedId": p.locate(t, target)}}},
 			{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}}})
 		if err == nil || !moved(err) {
@@ -251,15 +259,14 @@ func (p *Page) Press(t testing.TB, keys ...rune) {
 	for _, k := range keys {
 		actions = append(actions, object{"type": "keyDown", "value": string(k)}, object{"type": "keyUp", "value": string(k)})
 	}
-	if err := p.act(t.Context(), object{"type": "key", "id": "keyboard", "actions": actions}); err != nil {
+	if err := p.act(t, object{"type": "key", "id": "keyboard", "actions": actions}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (p *Page) act(ctx context.Context, source object) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return p.wire.call(ctx, "input.performActions", object{"context": p.context, "actions": []object{source}}, nil)
+func (p *Page) act(t testing.TB, source object) error {
+	t.Helper()
+	return p.wire.call(testenv.Context(t), "input.performActions", object{"context": p.context, "actions": []object{source}}, nil)
 }
 
 // locate waits until a target can be hit and gives the browser's name for it.
@@ -268,17 +275,16 @@ func (p *Page) locate(t testing.TB, target string) string {
 	var found struct {
 		Result struct{ SharedID string }
 	}
-	p.persist(t, target, func(ctx context.Context) (bool, error) {
+	p.persist(t, fmt.Sprintf("something called %q can be clicked", target), func(ctx context.Context) (bool, error) {
 		err := p.wire.call(ctx, "script.callFunction", object{
 			"functionDeclaration": "(target, patience) => " + pageJS + ".find(target, patience)", "awaitPromise": true, "target": object{"context": p.context},
 			"arguments": []object{{"type": "string", "value": target}, {"type": "number", "value": turn.Milliseconds()}},
 		}, &found)
 		return found.Result.SharedID != "", err
-	})
-	if found.Result.SharedID == "" {
+	}, func() string {
 		var names []string
 		p.Eval(t, &names, "() => page.names()")
-		t.Fatalf("nothing that is called %q can be clicked; there are %q; the page says:\n%s", target, names, p.Text(t))
-	}
+		return fmt.Sprintf("what can be clicked is called %q; the page says:\n%s", names, p.Text(t))
+	})
 	return found.Result.SharedID
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"idlepush/registry/testenv"
 )
 
 // object is a JSON object.
@@ -55,9 +57,7 @@ func (f *failure) Error() string { return fmt.Sprintf("%s: %s: %s", f.method, f.
 
 func dial(t testing.TB, address string) *wire {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	conn, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{CompressionMode: websocket.CompressionDisabled})
+	conn, _, err := websocket.Dial(testenv.Context(t), address, &websocket.DialOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		t.Fatal(err)
 	}

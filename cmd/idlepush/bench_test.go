@@ -19,6 +19,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"idlepush/cmd/idlepush/api"
 	"idlepush/push/pushtest"
 	"idlepush/watcher/imapmem"
 )
@@ -112,25 +113,25 @@ func line(b *testing.B, n int) []time.Duration {
 	background(b, func(ctx context.Context) error {
 		return serve(ctx, s, slog.New(slog.DiscardHandler), func(a net.Addr) { serving <- a })
 	})
-	c := &apiClient{base: "http://" + (<-serving).String() + "/api/v1"}
+	c := &api.Client{Base: "http://" + (<-serving).String() + "/api/v1"}
 	token, err := os.ReadFile(filepath.Join(dir, "setup-token"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	var made struct{ Token string }
 	post := func(path string, in, out any) {
-		if err := c.post(b.Context(), path, in, out); err != nil {
+		if err := c.Post(b.Context(), path, in, out); err != nil {
 			b.Fatal(err)
 		}
 	}
 	post("/setup", object{"token": strings.TrimSpace(string(token)), "name": "anna", "password": "a long password"}, &made)
-	c.token = made.Token
+	c.Token = made.Token
 	post("/accounts", object{"email": "a@example.org", "host": "127.0.0.1", "port": at.(*net.TCPAddr).Port, "security": "none", "username": "anna", "password": "secret"}, nil)
 	sub, err := service.Subscribe("http://"+l.Addr().String(), "")
 	if err != nil {
 		b.Fatal(err)
 	}
-	post("/devices", object{"name": "phone", "transport": "webpush", "subscription": object{"endpoint": string(sub.Endpoint), "keys": keys(sub.Keys)}}, nil)
+	post("/devices", object{"name": "phone", "transport": "webpush", "subscription": object{"endpoint": string(sub.Endpoint), "keys": api.Keys(sub.Keys)}}, nil)
 	if err := (&demonstration{}).watched(b.Context(), c); err != nil {
 		b.Fatal(err)
 	}

@@ -19,10 +19,14 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"idlepush/cmd/idlepush/api"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
 	"idlepush/watcher/imapmem"
 )
+
+// object is a JSON object.
+type object = map[string]any
 
 // demoEvery is the time between two mails of the demo; the first comes after demoFirst.
 const (
@@ -76,6 +80,7 @@ func (d *demonstration) run(until context.Context, dir string) error {
 
 // demonstration is what stands around the daemon in a demo.
 type demonstration struct {
+	listen   string // where the page and the API are served
 	mailbox  *imapmem.Server
 	mailAt   net.Listener
 	password string // of the mailbox
@@ -107,7 +112,7 @@ type service struct {
 func (s service) origin() string { return "http://" + s.listener.Addr().String() }
 
 func newDemo(out io.Writer) (*demonstration, error) {
-	d := &demonstration{password: rand.Text(), out: out, web: pushtest.NewWebPush(),
+	d := &demonstration{listen: demoAddress(), password: rand.Text(), out: out, web: pushtest.NewWebPush(),
 		phones: make(map[registry.Secret]phone), appended: make(map[string]time.Time)}
 	var err error
 	if d.mailbox, err = imapmem.New("anna@example.org", d.password, nil); err != nil {
@@ -140,7 +145,7 @@ func newDemo(out io.Writer) (*demonstration, error) {
 
 func (d *demonstration) settings(dir string) settings {
 	return settings{
-		listen: demoAddress(), data: dir,
+		listen: d.listen, data: dir,
 		allowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		fcm:       fcmSettings{credentials: d.fcm.Credentials(d.services[0].origin()), endpoint: d.services[0].origin() + "/v1"},
 		apns:      apnsSettings{key: d.apns.Key, keyID: d.apns.KeyID, teamID: d.apns.TeamID, topic: d.apns.Topic, endpoint: d.services[1].origin()},
@@ -159,13 +164,13 @@ func demoAddress() string {
 
 // show sets the daemon up as a person would, over its API, and lets mail arrive.
 func (d *demonstration) show(ctx context.Context, address, dir string) error {
-	c := &apiClient{base: "http://" + address + "/api/v1"}
+	c := &api.Client{Base: "http://" + address + "/api/v1"}
 	if err := d.setUp(ctx, c, dir); err != nil {
 		return err
 	}
 	d.say("idlepush runs at http://%s/ with one mailbox and four phones; Ctrl-C ends it", address)
 	d.say("log in there as anna, with the password %s", d.login)
-	d.say("look in with: curl -H 'Authorization: Bearer %s' %s/notifications", c.token, c.base)
+	d.say("look in with: curl -H 'Authorization: Bearer %s' %s/notifications", c.Token, c.Base)
 	if err := d.watched(ctx, c); err != nil {
 		return err
 	}
@@ -184,19 +189,19 @@ func (d *demonstration) show(ctx context.Context, address, dir string) error {
 	}
 }
 
-func (d *demonstration) setUp(ctx context.Context, c *apiClient, dir string) error {
+func (d *demonstration) setUp(ctx context.Context, c *api.Client, dir string) error {
 	token, err := os.ReadFile(dir + "/setup-token")
 	if err != nil {
 		return err
 	}
 	var made struct{ Token string }
 	d.login = rand.Text()
-	if err := c.post(ctx, "/setup", object{"token": strings.TrimSpace(string(token)), "name": "anna", "password": d.login}, &made); err != nil {
+	if err := c.Post(ctx, "/setup", object{"token": strings.TrimSpace(string(token)), "name": "anna", "password": d.login}, &made); err != nil {
 		return err
 	}
-	c.token = made.Token
+	c.Token = made.Token
 	at := d.mailAt.Addr().(*net.TCPAddr)
-	if err := c.post(ctx, "/accounts", object{"email": "anna@example.org", "host": "127.0.0.1", "port": at.Port, "security": "none",
+	if err := c.Post(ctx, "/accounts", object{"email": "anna@example.org", "host": "127.0.0.1", "port": at.Port, "security": "none",
 		"username": "anna@example.org", "password": d.password}, nil); err != nil {
 		return err
 	}
@@ -205,7 +210,7 @@ func (d *demonstration) setUp(ctx context.Context, c *apiClient, dir string) err
 
 // register registers a phone of each transport. The Pixel and the iPhone have keys, so Google and Apple see only
 // ciphertext.
-func (d *demonstration) register(ctx context.Context, c *apiClient) error {
+func (d *demonstration) register(ctx context.Context, c *api.Client) error {
 	pixel, err := pushtest.NewReceiver()
 	if err != nil {
 		return err
@@ -216,8 +221,8 @@ func (d *demonstration) register(ctx context.Context, c *apiClient) error {
 	}
 	pixelToken, iphoneToken := d.fcm.Register(pixel), d.apns.Register(iphone)
 	phones := []object{
-		{"name": "Pixel", "transport": "fcm", "token": pixelToken, "encryption": keys(pixel.Keys())},
-		{"name": "iPhone", "transport": "apns", "token": iphoneToken, "encryption": keys(iphone.Keys())},
+		{"name": "Pixel", "transport": "fcm", "token": pixelToken, "encryption": api.Keys(pixel.Keys())},
+		{"name": "iPhone", "transport": "apns", "token": iphoneToken, "encryption": api.Keys(iphone.Keys())},
 	}
 	d.phones[registry.Secret(pixelToken)] = phone{"Pixel", registry.FCM}
 	d.phones[registry.Secret(iphoneToken)] = phone{"iPhone", registry.APNs}
@@ -231,25 +236,23 @@ func (d *demonstration) register(ctx context.Context, c *apiClient) error {
 		}
 		d.phones[s.Endpoint] = p.phone
 		phones = append(phones, object{"name": p.name, "transport": p.transport, "content": p.content,
-			"subscription": object{"endpoint": string(s.Endpoint), "keys": keys(s.Keys)}})
+			"subscription": object{"endpoint": string(s.Endpoint), "keys": api.Keys(s.Keys)}})
 	}
 	for _, p := range phones {
-		if err := c.post(ctx, "/devices", p, nil); err != nil {
+		if err := c.Post(ctx, "/devices", p, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func keys(k registry.Keys) object { return object{"p256dh": k.P256dh, "auth": k.Auth} }
-
 // watched waits until the session stands: mail that is there before the first look does not ring.
-func (d *demonstration) watched(ctx context.Context, c *apiClient) error {
+func (d *demonstration) watched(ctx context.Context, c *api.Client) error {
 	for {
 		var list struct {
 			Items []struct{ Status struct{ State string } }
 		}
-		if err := c.get(ctx, "/accounts", &list); err != nil {
+		if err := c.Get(ctx, "/accounts", &list); err != nil {
 			return err
 		}
 		if len(list.Items) > 0 && list.Items[0].Status.State == string(registry.Watching) {

@@ -9,32 +9,37 @@ import (
 
 // mayImport is the house: which of our packages each may know. Tests may know more.
 var mayImport = map[string][]string{
-	"idlepush/registry":              {},
-	"idlepush/registry/registrytest": {"idlepush/registry"},
-	"idlepush/registry/testenv":      {},
-	"idlepush/watcher/wire":          {},
-	"idlepush/watcher/imapmem":       {},
-	"idlepush/watcher/discover":      {},
-	"idlepush/watcher/message":       {},
-	"idlepush/watcher":               {"idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message"},
-	"idlepush/watcher/imaptest":      {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
-	"idlepush/push":                  {"idlepush/registry"},
-	"idlepush/push/fcm":              {"idlepush/push", "idlepush/registry"},
-	"idlepush/push/apns":             {"idlepush/push", "idlepush/registry"},
-	"idlepush/push/webpush":          {"idlepush/push", "idlepush/registry"},
-	"idlepush/push/pushtest":         {"idlepush/registry"},
-	"idlepush/push/pushtest/ordeal":  {"idlepush/push", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv"},
-	"idlepush/push/pushtest/mozilla": {"idlepush/push/pushtest", "idlepush/registry"},
-	"idlepush/web":                   {"idlepush/registry"},
-	"idlepush/web/browsertest":       {"idlepush/registry/testenv"},
-	"idlepush/cmd/idlepush": {"idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/push", "idlepush/push/fcm",
-		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/web"},
+	"idlepush/registry":                 {},
+	"idlepush/registry/registrytest":    {"idlepush/registry"},
+	"idlepush/registry/testenv":         {},
+	"idlepush/watcher/wire":             {},
+	"idlepush/watcher/imapmem":          {},
+	"idlepush/watcher/discover":         {},
+	"idlepush/watcher/message":          {},
+	"idlepush/watcher":                  {"idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message"},
+	"idlepush/watcher/imaptest":         {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
+	"idlepush/push":                     {"idlepush/registry"},
+	"idlepush/push/fcm":                 {"idlepush/push", "idlepush/registry"},
+	"idlepush/push/apns":                {"idlepush/push", "idlepush/registry"},
+	"idlepush/push/webpush":             {"idlepush/push", "idlepush/registry"},
+	"idlepush/push/pushtest":            {"idlepush/registry"},
+	"idlepush/push/pushtest/ordeal":     {"idlepush/push", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv"},
 	"idlepush/push/pushtest/sendertest": {"idlepush/push", "idlepush/push/pushtest", "idlepush/push/pushtest/ordeal", "idlepush/registry"},
 	"idlepush/push/pushtest/services":   {}, // only tests
+	"idlepush/push/pushtest/mozilla":    {"idlepush/push/pushtest", "idlepush/registry"},
+	"idlepush/web":                      {"idlepush/registry"},
+	"idlepush/web/browsertest":          {"idlepush/registry/testenv"},
+	"idlepush/cmd/idlepush/api":         {"idlepush/registry"},
+	"idlepush/cmd/idlepush/browser":     {},
+	"idlepush/cmd/idlepush/street":      {"idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest"},
+	"idlepush/cmd/idlepush": {"idlepush/cmd/idlepush/api", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/push", "idlepush/push/fcm",
+		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/web"},
 }
 
 // forTests are the rooms that only tests use, and that may therefore know testing.
-var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest", "idlepush/push/pushtest/ordeal", "idlepush/push/pushtest/sendertest", "idlepush/web/browsertest"}
+var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest", "idlepush/push/pushtest/ordeal", "idlepush/push/pushtest/sendertest",
+	"idlepush/web/browsertest",
+	"idlepush/cmd/idlepush/street"}
 
 // oneRoom are the libraries that only one room may know.
 var oneRoom = map[string][]string{

@@ -19,24 +19,26 @@ import (
 	"testing"
 	"time"
 
+	"idlepush/cmd/idlepush/api"
+	"idlepush/cmd/idlepush/street"
 	"idlepush/push/pushtest"
 	"idlepush/registry/testenv"
 )
 
 func TestWhatCannotWorkIsRefusedWithFieldAndReasonAndStoresNothing(t *testing.T) {
+	t.Parallel()
 	s := newStreet(t)
-	s.start(t)
-	s.setUp(t)
+	s.SetUp(t)
 	receiver, err := pushtest.NewReceiver()
-	s.must(t, err)
+	street.Must(t, err)
 	account := func(change object) object {
-		a := s.account()
+		a := s.Account()
 		a["password"] = "planted-password"
 		maps.Copy(a, change)
 		return a
 	}
 	subscription := func(endpoint string) object {
-		return object{"name": "phone", "transport": "webpush", "subscription": object{"endpoint": endpoint, "keys": keys(receiver.Keys())}}
+		return object{"name": "phone", "transport": "webpush", "subscription": object{"endpoint": endpoint, "keys": api.Keys(receiver.Keys())}}
 	}
 	closedPort := strconv.Itoa(testenv.Port(t))
 	for name, c := range map[string]struct {
@@ -57,10 +59,10 @@ func TestWhatCannotWorkIsRefusedWithFieldAndReasonAndStoresNothing(t *testing.T)
 		"token FCM does not know":  {"/devices", object{"name": "phone", "transport": "fcm", "token": "planted"}, 422, "token"},
 		"link-local endpoint":      {"/devices", subscription("https://169.254.169.254/planted"), 422, "subscription"},
 		"endpoint that is no URL":  {"/devices", subscription("planted"), 422, "subscription.endpoint"},
-		"endpoint without a phone": {"/devices", subscription(s.origins[s.web] + "/push/planted"), 422, "subscription"},
+		"endpoint without a phone": {"/devices", subscription(s.WebAt + "/push/planted"), 422, "subscription"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, text := s.raw(t, c.path, c.body)
+			status, text := raw(t, s, c.path, c.body)
 			var p struct {
 				Title, Detail, Code string
 				Errors              []struct{ Field, Message string }
@@ -78,33 +80,33 @@ func TestWhatCannotWorkIsRefusedWithFieldAndReasonAndStoresNothing(t *testing.T)
 	}
 	for _, list := range []string{"/accounts", "/devices"} {
 		var stored struct{ Items []any }
-		s.must(t, s.client.get(t.Context(), list, &stored))
+		street.Must(t, s.Client.Get(testenv.Context(t), list, &stored))
 		if len(stored.Items) != 0 {
 			t.Errorf("%s holds %v", list, stored.Items)
 		}
 	}
-	s.stop(t)
-	s.noSecrets(t)
+	s.Stop(t)
+	s.NoSecrets(t)
 }
 
 // raw posts a body as it is and gives the answer.
-func (s *street) raw(t *testing.T, path string, body any) (status int, text string) {
+func raw(t *testing.T, s *street.Street, path string, body any) (status int, text string) {
 	t.Helper()
 	out, ok := body.(json.RawMessage)
 	if !ok {
 		var err error
 		out, err = json.Marshal(body)
-		s.must(t, err)
+		street.Must(t, err)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.client.base+path, bytes.NewReader(out))
-	s.must(t, err)
+	r, err := http.NewRequestWithContext(testenv.Context(t), http.MethodPost, s.Client.Base+path, bytes.NewReader(out))
+	street.Must(t, err)
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "Bearer "+s.client.token)
+	r.Header.Set("Authorization", "Bearer "+s.Client.Token)
 	answer, err := http.DefaultClient.Do(r)
-	s.must(t, err)
+	street.Must(t, err)
 	defer answer.Body.Close()
 	all, err := io.ReadAll(answer.Body)
-	s.must(t, err)
+	street.Must(t, err)
 	return answer.StatusCode, string(all)
 }
 

@@ -1,4 +1,4 @@
-package main
+package browser
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"idlepush/cmd/idlepush/street"
+	"idlepush/registry/testenv"
 	"idlepush/web/browsertest"
 )
 
@@ -13,20 +15,21 @@ import (
 const hostile = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script><b>bold</b>&amp;`
 
 // deliverHostile delivers a mail whose sender, subject and text are full of HTML, and that is long.
-func (s *street) deliverHostile(t *testing.T) {
+func (s *town) deliverHostile(t *testing.T) {
 	t.Helper()
 	long := strings.Repeat("Donaudampfschifffahrtsgesellschaftskapitän", 3)
 	quoted := strings.ReplaceAll(hostile, `"`, `\"`)
-	s.mail.Deliver(t, s.mail.User, "INBOX", fmt.Appendf(nil, "From: \"%s\" <berta@example.org>\r\nSubject: %s %s\r\nMessage-ID: <hostile@example.org>\r\n"+
+	s.Mail.Deliver(t, s.Mail.User, "INBOX", fmt.Appendf(nil, "From: \"%s\" <berta@example.org>\r\nSubject: %s %s\r\nMessage-ID: <hostile@example.org>\r\n"+
 		"Date: %s\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s %s\r\n", quoted, hostile, long, time.Now().Format(time.RFC1123Z), hostile, long))
 }
 
 func TestHTMLInSenderAndSubjectIsShownAsText(t *testing.T) {
+	t.Parallel()
 	s, p := furnished(t, browsertest.Chromium(t))
 	var list struct {
 		Items []struct{ ID, Subject string }
 	}
-	s.must(t, s.client.get(t.Context(), "/notifications", &list))
+	street.Must(t, s.Client.Get(testenv.Context(t), "/notifications", &list))
 	harmless := func(where string) {
 		t.Helper()
 		p.Wait(t, where+" shows the words", `words => page.words(document.body.innerText).split(words).length > 2`, `<b>bold</b>&amp;`)
@@ -36,11 +39,11 @@ func TestHTMLInSenderAndSubjectIsShownAsText(t *testing.T) {
 			t.Errorf("%s takes the words for HTML: %q", where, html)
 		}
 	}
-	p.Navigate(t, s.origin()+"/#/activity")
+	p.Navigate(t, s.Origin+"/#/activity")
 	harmless("activity")
 	for _, m := range list.Items {
 		if strings.Contains(m.Subject, "<b>") {
-			p.Navigate(t, s.origin()+"/#/mail/"+m.ID)
+			p.Navigate(t, s.Origin+"/#/mail/"+m.ID)
 			harmless("the mail")
 		}
 	}

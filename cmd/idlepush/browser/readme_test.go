@@ -1,23 +1,30 @@
-package main
+package browser
 
 import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"idlepush/cmd/idlepush/street"
+	"idlepush/registry/testenv"
 	"idlepush/web/browsertest"
 )
+
+// top is the top of the repository.
+const top = "../../../"
 
 var writeScreens = flag.Bool("screens", false, "take the README's screenshots anew")
 
 func TestTheREADMEShowsScreensThatAreThere(t *testing.T) {
-	shown := regexp.MustCompile(`docs/screens/[a-z-]+\.png`).FindAllString(read(t, "README.md"), -1)
+	t.Parallel()
+	readme, err := os.ReadFile(top + "README.md")
+	street.Must(t, err)
+	shown := regexp.MustCompile(`docs/screens/[a-z-]+\.png`).FindAllString(string(readme), -1)
 	if *writeScreens {
 		takeScreens(t, shown)
 	}
@@ -25,7 +32,7 @@ func TestTheREADMEShowsScreensThatAreThere(t *testing.T) {
 		t.Errorf("it shows %d screens", len(shown))
 	}
 	for _, path := range shown {
-		if info, err := os.Stat(filepath.Join("../..", path)); err != nil || info.Size() > 200<<10 {
+		if info, err := os.Stat(top + path); err != nil || info.Size() > 200<<10 {
 			t.Errorf("%s: %v, or it is large", path, err)
 		}
 	}
@@ -33,18 +40,18 @@ func TestTheREADMEShowsScreensThatAreThere(t *testing.T) {
 
 // takeScreens lets a household get some mail and takes those of its screens, phone and desk, that are wanted.
 func takeScreens(t *testing.T, wanted []string) {
-	s := newStreet(t)
-	s.start(t)
-	s.furnish(t)
+	s := newTown(t)
+	s.Furnish(t)
 	for i, mail := range [][2]string{{"Berta Baum", "Lunch tomorrow?"}, {"Primary School", "The class trip: what to pack"}, {"Grandma", "Photos from Sunday"}} {
-		s.mail.Deliver(t, s.mail.User, "INBOX", fmt.Appendf(nil, "From: %s <sender%d@example.org>\r\nSubject: %s\r\nMessage-ID: <screen%d@example.org>\r\nDate: %s\r\n\r\nHello\r\n",
+		s.Mail.Deliver(t, s.Mail.User, "INBOX", fmt.Appendf(nil, "From: %s <sender%d@example.org>\r\nSubject: %s\r\nMessage-ID: <screen%d@example.org>\r\nDate: %s\r\n\r\nHello\r\n",
 			mail[0], i, mail[1], i, time.Now().Format(time.RFC1123Z)))
 	}
-	eventually(t, "all rang", func() bool { return len(s.web.Messages()) == 8 })
-	p := browsertest.Chromium(t).Open(t, s.origin())
-	enter(t, p, "Log in", "anna", "planted-login-password")
+	_, err := s.Web.Wait(testenv.Context(t), 8)
+	street.Must(t, err)
+	p := browsertest.Chromium(t).Open(t, s.Origin)
+	enter(t, p, "Log in", "anna", street.Password)
 	p.WaitText(t, "anna@example.org")
-	s.must(t, s.client.post(t.Context(), "/users", object{"name": "ben", "password": "planted-login-of-ben"}, nil))
+	street.Must(t, s.Client.Post(testenv.Context(t), "/users", object{"name": "ben", "password": "planted-login-of-ben"}, nil))
 	views := make(map[string]string)
 	for _, sc := range s.screens(t) {
 		switch sc.name {
@@ -54,12 +61,12 @@ func takeScreens(t *testing.T, wanted []string) {
 	}
 	for view, says := range views {
 		name, hash, _ := strings.Cut(view, " ")
-		p.Navigate(t, s.origin()+"/"+hash)
+		p.Navigate(t, s.Origin+"/"+hash)
 		p.WaitText(t, says)
 		for size, at := range map[string][2]int{"phone": {390, 780}, "desk": {1000, 640}} {
 			if path := "docs/screens/" + name + "-" + size + ".png"; slices.Contains(wanted, path) {
 				p.Viewport(t, at[0], at[1])
-				p.Screenshot(t, filepath.Join("../..", path), false)
+				p.Screenshot(t, top+path, false)
 			}
 		}
 	}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry/registrytest"
+)
+
+// pipes is a listener whose connections lie in memory, so that a synctest bubble knows when nobody has anything to do.
+type pipes struct {
+	dialled chan net.Conn
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func newPipes() *pipes { return &pipes{dialled: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.dialled:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipes) dial() net.Conn {
+	client, server := net.Pipe()
+	p.dialled <- server
+	return client
+}
+
+// get makes a request and gives what became of it.
+func (p *pipes) get(path string) (body string, err error) {
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return p.dial(), nil }}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Get("http://daemon" + path)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
+}
+
+func TestARequestThatDoesNotEndKeepsTheDaemonForEightSeconds(t *testing.T) {
+	for path, c := range map[string]struct {
+		least, most time.Duration // Shutdown looks twice a second
+		answered    bool
+	}{"/7s": {7 * time.Second, 7500 * time.Millisecond, true}, "/never": {8 * time.Second, 8 * time.Second, false}} {
+		t.Run(path, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, _ := registrytest.NewLog(t)
+				listener := newPipes()
+				ctx, stop := context.WithCancel(t.Context())
+				handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if path == "/7s" {
+						time.Sleep(7 * time.Second)
+					} else {
+						<-r.Context().Done()
+					}
+					fmt.Fprint(w, "done")
+				})
+				var running sync.WaitGroup
+				running.Go(func() {
+					if err := serveHTTP(ctx, listener, handler, log); err != nil {
+						t.Error(err)
+					}
+				})
+				var asking sync.WaitGroup
+				asking.Go(func() {
+					if body, err := listener.get(path); (err == nil && body == "done") != c.answered {
+						t.Errorf("the answer is %q, %v", body, err)
+					}
+				})
+				synctest.Wait()
+				began := time.Now()
+				stop()
+				running.Wait()
+				if took := time.Since(began); took < c.least || took > c.most {
+					t.Errorf("it ended after %v", took)
+				}
+				asking.Wait()
+			})
+		})
+	}
+}
+
+func TestAClientThatDoesNotSayWhatItWantsIsHungUpAfterTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := newPipes()
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { serveHTTP(ctx, listener, http.NotFoundHandler(), slog.New(slog.DiscardHandler)) })
+		client := listener.dial()
+		began := time.Now()
+		fmt.Fprint(client, "GET / HTTP/1.1\r\nHost: ")
+		io.Copy(io.Discard, client)
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("it was hung up after %v", took)
+		}
+		client.Close()
+		stop()
+		running.Wait()
+	})
+}
+
+func TestOldActivityIsRemovedAtStartAndEveryHourAlsoAfterAFailure(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var at []time.Duration
+		full := false
+		store := registrytest.OpenFailing(t, dir, func() error {
+			if !full {
+				return nil
+			}
+			if since := time.Since(began); !slices.Contains(at, since) {
+				at = append(at, since)
+			}
+			return errors.New("the disk is full")
+		})
+		full = true
+		log, lines := registrytest.NewLog(t)
+		ctx, stop := context.WithTimeout(t.Context(), 150*time.Minute)
+		defer stop()
+		if err := purge(ctx, store, log); err != nil {
+			t.Error(err)
+		}
+		if !slices.Equal(at, []time.Duration{0, time.Hour, 2 * time.Hour}) {
+			t.Errorf("it was tried after %v; the log says %s", at, lines)
+		}
+		full = false
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}

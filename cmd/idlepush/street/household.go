@@ -1,0 +1,240 @@
+package street
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/cmd/idlepush/api"
+	"idlepush/push/pushtest"
+	"idlepush/registry"
+	"idlepush/registry/testenv"
+)
+
+// Household is a street with three mailboxes and six phones, at least one on each transport, all of which may read everything.
+type Household struct {
+	*Street
+	Mailboxes []string                   // their users at the mail server
+	Phones    map[registry.Secret]string // names, by token or endpoint
+	Letters   []Letter                   // that were sent, to one mailbox after the other
+}
+
+// Letter is what a mail says.
+type Letter struct{ From, Subject, Text string }
+
+// NewHousehold starts it. Whatever the test does, neither Google nor Apple may see what a mail says.
+func NewHousehold(t *testing.T, program Program) *Household {
+	t.Helper()
+	h := &Household{Street: New(t, program), Phones: make(map[registry.Secret]string)}
+	t.Cleanup(func() { h.unread(t) })
+	h.Start(t)
+	h.SetUp(t)
+	for _, user := range []string{"anna", "ben", "carla"} {
+		h.Mail.AddUser(t, user, h.Mail.Password)
+		account := h.Account()
+		account["username"], account["email"] = user, user+"@example.org"
+		Must(t, h.Client.Post(testenv.Context(t), "/accounts", account, nil))
+		h.Mailboxes = append(h.Mailboxes, user)
+	}
+	for i := range 2 {
+		android, err := pushtest.NewReceiver()
+		Must(t, err)
+		iphone, err := pushtest.NewReceiver()
+		Must(t, err)
+		token := h.FCM.Register(android)
+		h.device(t, object{"name": "android", "transport": "fcm", "token": token, "encryption": api.Keys(android.Keys()), "content": "preview"})
+		h.Phones[registry.Secret(token)] = fmt.Sprint("android ", i)
+		token = h.APNs.Register(iphone)
+		h.device(t, object{"name": "iphone", "transport": "apns", "token": token, "encryption": api.Keys(iphone.Keys()), "content": "preview"})
+		h.Phones[registry.Secret(token)] = fmt.Sprint("iphone ", i)
+	}
+	h.learnVAPID(t)
+	h.Phones[h.subscribe(t, "firefox", registry.WebPush, registry.Preview)] = "firefox"
+	h.Phones[h.subscribe(t, "fairphone", registry.UnifiedPush, registry.Preview)] = "fairphone"
+	h.Watching(t, len(h.Mailboxes))
+	return h
+}
+
+// Write delivers so many mails, to one mailbox after the other.
+func (h *Household) Write(t *testing.T, count int) {
+	t.Helper()
+	for range count {
+		n := len(h.Letters)
+		mailbox := h.Mailboxes[n%len(h.Mailboxes)]
+		l := Letter{fmt.Sprintf("Größe %d 🐢", n%7), fmt.Sprintf("%s %d: „Äpfel“ <b>&amp;", mailbox, n), fmt.Sprintf("Words of mail %d, with ünïcode.", n)}
+		h.Mail.Deliver(t, mailbox, "INBOX", fmt.Appendf(nil, "From: %s <someone@example.org>\r\nSubject: %s\r\nMessage-ID: <%d@example.org>\r\n"+
+			"Date: %s\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s\r\n", l.From, l.Subject, n, time.Now().Format(time.RFC1123Z), l.Text))
+		h.Letters = append(h.Letters, l)
+	}
+}
+
+// kept gives the letters of each mailbox in the order that the server has given them, which may be another than that in which they came.
+func (h *Household) kept(t *testing.T) [][]Letter {
+	t.Helper()
+	var all [][]Letter
+	count := 0
+	for _, mailbox := range h.Mailboxes {
+		var list []Letter
+		for line := range strings.Lines(h.Mail.Doveadm(t, mailbox, "-f", "flow", "fetch", "hdr.message-id", "mailbox", "INBOX")) {
+			_, id, _ := strings.Cut(line, "<")
+			number, _, _ := strings.Cut(id, "@")
+			n, err := strconv.Atoi(number)
+			Must(t, err)
+			list = append(list, h.Letters[n])
+		}
+		all, count = append(all, list), count+len(list)
+	}
+	if count != len(h.Letters) {
+		t.Fatalf("the server has %d of %d mails", count, len(h.Letters))
+	}
+	return all
+}
+
+// unread holds what FCM and APNs were sent to holding no word of a mail. None of the words may come about in ciphertext by chance: each has a character that is not of base64, or is
+// long.
+func (h *Household) unread(t *testing.T) {
+	t.Helper()
+	text := h.vendors.String()
+	for _, word := range []string{"Größe", `Gr\u00f6`, "🐢", "Äpfel", `\u00c4pfel`, "someone", "Words of mail", "ünïcode", `\u00efcode`} {
+		if strings.Contains(text, word) {
+			t.Errorf("FCM or APNs was sent the word %q of a mail", word)
+		}
+	}
+	if len(h.Letters) > 0 && (!strings.Contains(text, `"encrypted":"`) || strings.Count(text, "/messages:send") == 0 || strings.Count(text, "/3/device/") == 0) {
+		t.Error("FCM and APNs were sent nothing")
+	}
+}
+
+// Ring is what a phone has decrypted of a push.
+type Ring struct {
+	ID, Kind, Account, From, Subject, Preview string
+	Clear                                     []string // ids of what is to be taken away
+	At                                        time.Time
+}
+
+// Decode reads the payload of FCM and APNs.
+func Decode(t *testing.T, payload []byte) (r Ring) {
+	t.Helper()
+	if err := json.Unmarshal(payload, &r); err != nil {
+		t.Fatalf("a payload is no JSON: %v", err)
+	}
+	return r
+}
+
+// DecodeWeb reads a web push.
+func DecodeWeb(t *testing.T, m pushtest.WebPushMessage) Ring {
+	t.Helper()
+	var shape struct{ Idlepush json.RawMessage }
+	if err := json.Unmarshal(m.Body, &shape); err != nil {
+		t.Fatalf("a web push body is no JSON: %v", err)
+	}
+	r := Decode(t, shape.Idlepush)
+	if r.ID != m.Topic {
+		t.Errorf("the topic %s is not the id %s", m.Topic, r.ID)
+	}
+	return r
+}
+
+// of gives the pushes of one kind that each phone was sent, in order of arrival.
+func (h *Household) of(t *testing.T, kind registry.Kind) map[string][]Ring {
+	t.Helper()
+	all := make(map[string][]Ring)
+	note := func(address registry.Secret, r Ring) {
+		if r.Kind == string(kind) {
+			all[h.Phones[address]] = append(all[h.Phones[address]], r)
+		}
+	}
+	for _, m := range h.FCM.Messages() {
+		note(m.Token, Decode(t, m.Payload))
+	}
+	for _, m := range h.APNs.Messages() {
+		note(m.Token, Decode(t, m.Payload))
+	}
+	for _, m := range h.Web.Messages() {
+		note(m.Endpoint, DecodeWeb(t, m))
+	}
+	return all
+}
+
+// Rang is what each phone has decrypted of mail, in order of arrival.
+func (h *Household) Rang(t *testing.T) map[string][]Ring {
+	t.Helper()
+	return h.of(t, registry.MailKind)
+}
+
+// Clears are the ids that each phone was asked to take away by a push that does only that.
+func (h *Household) Clears(t *testing.T) map[string][]string {
+	t.Helper()
+	all := make(map[string][]string)
+	for phone, list := range h.of(t, registry.ClearKind) {
+		for _, r := range list {
+			all[phone] = append(all[phone], r.Clear...)
+		}
+	}
+	return all
+}
+
+// WaitAll waits until every phone has rung for every mail.
+func (h *Household) WaitAll(t *testing.T) {
+	t.Helper()
+	testenv.Await(t, "every mail has rung every phone", func() error {
+		all := h.Rang(t)
+		for _, phone := range h.Phones {
+			if n := len(Once(all[phone])); n < len(h.Letters) {
+				return fmt.Errorf("%s has rung for %d of %d mails", phone, n, len(h.Letters))
+			}
+		}
+		return nil
+	})
+}
+
+// Once gives what rang, without what rang again under the same id.
+func Once(list []Ring) (first []Ring) {
+	seen := make(map[string]bool)
+	for _, r := range list {
+		if !seen[r.ID] {
+			seen[r.ID] = true
+			first = append(first, r)
+		}
+	}
+	return first
+}
+
+// Complete holds every phone to this: each mail rang, under one id, in the order of its mailbox and in the same order as on the other phones,
+// with the words that were sent.
+func (h *Household) Complete(t *testing.T) {
+	t.Helper()
+	kept := h.kept(t)
+	var order []string
+	rang := h.Rang(t)
+	if len(rang) != len(h.Phones) {
+		t.Errorf("%d of %d phones rang", len(rang), len(h.Phones))
+	}
+	for phone, list := range rang {
+		list = Once(list)
+		heard := make(map[string][]Letter)
+		var ids []string
+		for _, r := range list {
+			heard[r.Account] = append(heard[r.Account], Letter{r.From, r.Subject, r.Preview})
+			ids = append(ids, r.ID)
+		}
+		if order == nil {
+			order = ids
+		}
+		if !slices.Equal(ids, order) {
+			t.Errorf("%s heard another order than the others", phone)
+		}
+		for account, letters := range heard {
+			if i := slices.IndexFunc(kept, func(list []Letter) bool { return slices.Equal(letters, list) }); i < 0 {
+				t.Errorf("%s heard of account %s %d mails, and no mailbox got just these in this order: %+v", phone, account, len(letters), letters)
+			}
+		}
+		if len(heard) != len(h.Mailboxes) {
+			t.Errorf("%s heard of %d mailboxes", phone, len(heard))
+		}
+	}
+}

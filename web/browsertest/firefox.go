@@ -55,6 +55,11 @@ var preferences = map[string]any{
 	"remote.active-protocols":  1, // WebDriver BiDi
 	"remote.prefs.recommended": false,
 
+	// One process shows all pages, and none is kept in reserve: a browser that lives for seconds spends much of its time on them.
+	"dom.ipc.processCount":             1,
+	"dom.ipc.processPrelaunch.enabled": false,
+	"fission.autostart":                false,
+
 	"dom.push.testing.allowInsecureServerURL":             true,
 	"dom.push.retryBaseInterval":                          100,   // ms; else 5 s until it connects again
 	"alerts.useSystemBackend":                             false, // else nothing is shown without a desktop

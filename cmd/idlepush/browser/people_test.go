@@ -138,7 +138,6 @@ func TestAFamilyLivesByThePage(t *testing.T) {
 		}`)
 		enter(t, stranger, "Log in", "ben", "planted-guess")
 		stranger.Wait(t, "the form says why", `() => document.querySelector("form > .wrong").textContent === "That was tried too often. Wait a little, then try again."`)
-		everySize(t, stranger)
 	})
 	onlyRefusals(t, chromium)
 	chromium.Close(t)

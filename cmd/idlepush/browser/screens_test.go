@@ -79,7 +79,7 @@ func TestEveryScreenFitsEveryWidthAndCanBeUsedByEverybody(t *testing.T) {
 	s, p := furnished(t, b)
 	for _, sc := range s.screens(t) {
 		t.Run(sc.name, func(t *testing.T) {
-			p.Navigate(t, "about:blank") // else the words may be those of the view before
+			p.Eval(t, nil, `() => document.querySelector("main").replaceChildren()`) // else the words may be those of the view before
 			p.Navigate(t, s.Origin+"/"+sc.hash)
 			p.WaitText(t, sc.says)
 			everySize(t, p)

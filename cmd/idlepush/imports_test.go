@@ -51,6 +51,7 @@ var oneRoom = map[string][]string{
 }
 
 func TestTheRoomsKnowOnlyWhomTheyMay(t *testing.T) {
+	t.Parallel()
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "idlepush/...").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 )
 
 func TestOnlyPublicAndAllowedAddressesAreDialled(t *testing.T) {
+	t.Parallel()
 	allowed := prefixes("192.168.7.0/24", "fd00:7::/32", "127.0.0.0/8")
 	for _, c := range []struct {
 		addr      string
@@ -32,6 +33,7 @@ func TestOnlyPublicAndAllowedAddressesAreDialled(t *testing.T) {
 }
 
 func TestAnAllowedNetworkInMappedNotationCounts(t *testing.T) {
+	t.Parallel()
 	s, err := parse("serve", []string{"--allow-nets=::ffff:192.168.7.0/120"}, func(string) string { return "" }, io.Discard)
 	if err != nil || forbidden(s.allowNets, netip.MustParseAddr("192.168.7.9"), true) != "" || forbidden(s.allowNets, netip.MustParseAddr("192.168.8.9"), false) == "" {
 		t.Errorf("allowed is %v, %v", s.allowNets, err)

@@ -62,6 +62,7 @@ func (p *pipes) get(path string) (body string, err error) {
 }
 
 func TestARequestThatDoesNotEndKeepsTheDaemonForEightSeconds(t *testing.T) {
+	t.Parallel()
 	for path, c := range map[string]struct {
 		least, most time.Duration // Shutdown looks twice a second
 		answered    bool
@@ -105,6 +106,7 @@ func TestARequestThatDoesNotEndKeepsTheDaemonForEightSeconds(t *testing.T) {
 }
 
 func TestAClientThatDoesNotSayWhatItWantsIsHungUpAfterTenSeconds(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		listener := newPipes()
 		ctx, stop := context.WithCancel(t.Context())
@@ -124,6 +126,7 @@ func TestAClientThatDoesNotSayWhatItWantsIsHungUpAfterTenSeconds(t *testing.T) {
 }
 
 func TestOldActivityIsRemovedAtStartAndEveryHourAlsoAfterAFailure(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

@@ -16,6 +16,7 @@ import (
 )
 
 func TestFlagsAndEnvironmentSayTheSameThing(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte("a-token-of-enough-length\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -51,6 +52,7 @@ func TestFlagsAndEnvironmentSayTheSameThing(t *testing.T) {
 }
 
 func TestAWrongSettingIsNamedAndNoSecretRepeated(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ setting, value string }{
 		{"listen", "planted"}, {"public-url", "http://planted.example"}, {"public-url", "https://planted.example/path"}, {"admin-token", "planted"},
 		{"key", "planted"}, {"allow-nets", "planted"}, {"allow-nets", "10.0.0.1"}, {"fcm-endpoint", "planted"}, {"apns-endpoint", "ftp://planted"},
@@ -87,6 +89,7 @@ func TestAWrongSettingIsNamedAndNoSecretRepeated(t *testing.T) {
 }
 
 func TestAMisspeltVariableIsNoticed(t *testing.T) {
+	t.Parallel()
 	got := strangers([]string{"HOME=/", "IDLEPUSH_LISTEN=:1", "IDLEPUSH_ALOW_NETS=10.0.0.0/8", "IDLEPUSH_KEY_FILE=f", "IDLEPUSH_LISTEN_FILE=f"})
 	if !slices.Equal(got, []string{"IDLEPUSH_ALOW_NETS", "IDLEPUSH_LISTEN_FILE"}) {
 		t.Errorf("noticed %q", got)
@@ -120,6 +123,7 @@ func known() map[string]bool {
 var variables = regexp.MustCompile(`IDLEPUSH_[A-Z_]+`)
 
 func TestContainerFilesUseOnlySettingsThatExistAndValuesThatParse(t *testing.T) {
+	t.Parallel()
 	var compose struct {
 		Services map[string]struct {
 			Build       struct{ Context, Dockerfile string }
@@ -181,14 +185,9 @@ func TestContainerFilesUseOnlySettingsThatExistAndValuesThatParse(t *testing.T) 
 	}
 }
 
-func TestTheREADMETellsOfEverySettingAndOfNoOther(t *testing.T) {
-	readme := read(t, "README.md")
-	for _, s := range table {
-		if !strings.Contains(readme, "| `"+s.name+"`") {
-			t.Errorf("the README does not tell of %s", s.name)
-		}
-	}
-	for _, name := range variables.FindAllString(readme, -1) {
+func TestTheREADMENamesNoVariableThatIsNone(t *testing.T) {
+	t.Parallel()
+	for _, name := range variables.FindAllString(read(t, "README.md"), -1) {
 		if name = strings.TrimSuffix(name, "_"); !known()[name] && name != "IDLEPUSH" {
 			t.Errorf("%s is no setting", name)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"idlepush/registry/testenv"
 	"idlepush/web/browsertest"
 )
 
@@ -115,14 +116,17 @@ func TestTheErrorsOfAPageAreKept(t *testing.T) {
 	url := serve(t)
 	browsers(t, func(t *testing.T, b *browsertest.Browser) {
 		for path, words := range map[string][]string{"/throws": {"told you", "uncaught one"}, "/rejects": {"rejected one"}, "/foreign": {"Content-Security-Policy: img-src"}} {
-			p := b.Open(t, url+path)
-			p.Eval(t, nil, `() => new Promise(done => setTimeout(done, 100))`)
-			errors := strings.Join(b.Forgive(), "\n")
-			for _, w := range words {
-				if !strings.Contains(errors, w) {
-					t.Errorf("%s: nothing of %q in %q", path, w, errors)
+			b.Open(t, url+path)
+			errors := ""
+			testenv.Await(t, path+" is complained of", func() error {
+				errors += strings.Join(b.Forgive(), "\n") + "\n"
+				for _, w := range words {
+					if !strings.Contains(errors, w) {
+						return fmt.Errorf("nothing of %q in %q", w, errors)
+					}
 				}
-			}
+				return nil
+			})
 		}
 	})
 }

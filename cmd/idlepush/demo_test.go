@@ -51,7 +51,7 @@ func TestADemoThatFailsSaysWhy(t *testing.T) {
 	}
 	d.listen = "127.0.0.1:0"
 	d.mailAt.Close()
-	if err := d.run(t.Context(), t.TempDir()); err == nil {
+	if err := d.run(testenv.Context(t), t.TempDir()); err == nil {
 		t.Error("the mail server cannot be served, and the demo ends as if all were well")
 	}
 }

@@ -290,3 +290,14 @@ func TestWhatWaitsIsHastenedWhereTheClockWasSetBack(t *testing.T) {
 	}
 	checkStore(t, s)
 }
+
+func TestMailThatComesAfterTheClockWasReadIsNoClockThatWasSetBack(t *testing.T) {
+	t.Parallel()
+	s, a, _ := fourPhones(t)
+	arrive(t, s, a, 3, dawn)
+	for ago, want := range map[time.Duration]bool{0: false, time.Millisecond: false, 999 * time.Millisecond: false, 1001 * time.Millisecond: true, time.Hour: true} {
+		if back, err := s.SetBack(dawn.Add(-ago)); err != nil || back != want {
+			t.Errorf("%v before the last mail: %v, %v, want %v", ago, back, err, want)
+		}
+	}
+}

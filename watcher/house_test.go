@@ -29,7 +29,10 @@ type house struct {
 	logged  *registrytest.Log
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testenv.AtOnce(8)
+	goleak.VerifyTestMain(m)
+}
 
 func newHouse(t testing.TB, account registry.Account) *house {
 	t.Helper()

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/goleak"
 
 	"idlepush/cmd/idlepush/street"
+	"idlepush/registry/testenv"
 )
 
 // asProgram makes the test binary the program itself, so that tests can start it, and kill it, as a process of its own.
@@ -19,7 +20,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	}
-	street.AtOnce(atOnce)
+	testenv.AtOnce(atOnce)
 	goleak.VerifyTestMain(m)
 }
 

@@ -8,6 +8,7 @@ package testenv
 
 import (
 	"context"
+	"flag"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -123,4 +124,15 @@ func Port(t testing.TB) int {
 	}
 	t.Fatal("no port is free")
 	return 0
+}
+
+// AtOnce has go test run n parallel tests of this process at once, unless its flag -parallel says otherwise: for tests that
+// mostly wait. Call it in TestMain.
+func AtOnce(n int) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		flag.Set("test.parallel", strconv.Itoa(n))
+	}
 }

@@ -18,7 +18,10 @@ import (
 	"idlepush/web/browsertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testenv.AtOnce(3)
+	goleak.VerifyTestMain(m)
+}
 
 const form = `<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width"><title>Form</title>
 <style>:root { color-scheme: light dark } body { background: Canvas } dialog:not([open]) { display: none }</style>

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -68,16 +67,6 @@ type daemon struct {
 	run   *exec.Cmd
 	ended chan struct{} // closed when it has
 	err   error         // how, once it has
-}
-
-// AtOnce has go test run n parallel tests of this process at once, unless its flag -parallel says otherwise. On a street most of the time is spent waiting.
-func AtOnce(n int) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		flag.Set("test.parallel", strconv.Itoa(n))
-	}
 }
 
 // New makes a street on which the daemon does not run yet.

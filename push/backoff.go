@@ -158,10 +158,10 @@ func (b breaker) proved(device string, accepted bool, now time.Time) breaker {
 	return b
 }
 
-// isAlone: an answer after now is one by a clock that was set back since, and does not count.
+// isAlone: an answer more than a second after now is by a clock that was set back, and does not count.
 func (b breaker) isAlone(device string, now time.Time) bool {
 	age := now.Sub(b.answered)
-	return b.alone.has(device) && age >= 0 && age < aloneFor
+	return b.alone.has(device) && age > -time.Second && age < aloneFor
 }
 
 // doubts reports whether a failure of the device would say little of its lane.

@@ -49,14 +49,14 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	busy := make(map[string]bool) // devices with a send in flight
 	inFlight, failed, c := 0, 0, clock{read: d.now}
 	d.lanes = make(map[string]breaker)
-	first := errand{run: d.begin}
+	todo := errand{run: d.begin}
 	for ctx.Err() == nil {
 		now, back := c.look()
 		if back {
-			first = errand{run: d.hasten}
+			todo = errand{run: d.hasten}
 		}
-		if err := first.try(now); err != nil {
-			d.Log.Error("what waits cannot be taken up", "err", err, "attempt", first.failed)
+		if err := todo.try(now); err != nil {
+			d.Log.Error("the pauses of an earlier run cannot be taken over, or the clock was set back and the store cannot be corrected: it is tried again", "err", err, "attempt", todo.failed)
 		}
 		skip := maps.Clone(busy)
 		opens := d.shut(skip, now)
@@ -77,7 +77,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 				done <- q
 			})
 		}
-		timer := time.NewTimer(min(idle(now, inFlight, next, opens), first.wait()))
+		timer := time.NewTimer(min(idle(now, inFlight, next, opens), todo.wait()))
 		select {
 		case <-ctx.Done():
 		case q := <-done:
@@ -92,7 +92,8 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	workers.Wait()
 }
 
-// now is what the clock on the wall says. How much time passed is told by other means: that clock may be set.
+// now reads the wall clock, without a monotonic reading, so that a difference of two readings shows
+// that the clock was set.
 func (d *Dispatcher) now() time.Time {
 	read := d.Now
 	if read == nil {
@@ -101,24 +102,24 @@ func (d *Dispatcher) now() time.Time {
 	return read().Round(0)
 }
 
-// clock sees when the clock on the wall is set back.
+// clock detects that the wall clock was set back.
 type clock struct {
-	read  func() time.Time
-	last  time.Time // the last reading; zero: none yet
-	after time.Time // when that had been taken, of a clock that nobody sets
+	read func() time.Time
+	last time.Time // the last reading; zero before the first
+	mono time.Time // the monotonic time of that reading
 }
 
-// look reads the clock, and reports whether it was set back, by more than a second, since the last look.
+// look reads the clock and reports whether it was set back by more than a second since the last look.
 func (c *clock) look() (now time.Time, back bool) {
 	before := time.Now()
 	now = c.read()
-	back = !c.last.IsZero() && now.Sub(c.last) < before.Sub(c.after)-time.Second
-	c.last, c.after = now, time.Now()
+	back = !c.last.IsZero() && now.Sub(c.last) < before.Sub(c.mono)-time.Second
+	c.last, c.mono = now, time.Now()
 	return now, back
 }
 
-// begin takes up the pauses of an earlier run, and, if the clock was set back since, all that
-// waits.
+// begin takes over the pauses of an earlier run, and hastens everything if the clock was set back
+// meanwhile.
 func (d *Dispatcher) begin(now time.Time) error {
 	back, err := d.Store.SetBack(now)
 	if err != nil {
@@ -130,10 +131,14 @@ func (d *Dispatcher) begin(now time.Time) error {
 	return d.remember(now)
 }
 
-// hasten takes up all that waits, also the lanes that are paused: what was to be tried again in a minute by the clock as it was may lie hours ahead.
+// hasten makes everything that waits due now, and probes every paused lane: times from before the
+// clock was set back may lie hours ahead.
 func (d *Dispatcher) hasten(now time.Time) error {
-	d.Log.Warn("the clock was set back: what waits is tried now")
-	return errors.Join(d.remember(now), d.Store.HastenDue(now))
+	if err := errors.Join(d.remember(now), d.Store.HastenDue(now)); err != nil {
+		return err
+	}
+	d.Log.Warn("the clock was set back: everything that waits is tried now")
+	return nil
 }
 
 // idle is how long Run waits, from now, if nothing happens: for whichever of the times comes first, if it can send by then.
@@ -147,11 +152,11 @@ func idle(now time.Time, inFlight int, times ...time.Time) time.Duration {
 	return wait
 }
 
-// errand is what must succeed once. It is tried again, ever less often, until it does.
+// errand is a task that is retried, after growing pauses, until it succeeds.
 type errand struct {
-	run    func(now time.Time) error // nil: it is done
+	run    func(now time.Time) error // nil once it succeeded
 	failed int
-	again  time.Time // when it is tried again, of a clock that nobody sets
+	again  time.Time // the next try, by the monotonic clock
 }
 
 func (e *errand) try(now time.Time) error {

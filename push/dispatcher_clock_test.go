@@ -60,7 +60,7 @@ func liveWith(t *testing.T, sets []time.Duration) {
 		if n := len(h.got(phone)) + len(h.got(busy)) + len(h.got(denied)) - before; n != 3 || h.lane("webpush "+origin) == (registry.Lane{}) {
 			t.Fatalf("%d of 5 mails rang on the phone, want 3, and the lane is %+v", n, h.lane("webpush "+origin))
 		}
-		h.clock.Set(by)
+		h.clock.Move(by)
 		after(longestIdle + burstWindow)
 		for range 4 { // the limit holds by the clock as it is now
 			ids = append(ids, h.mail(1)...)
@@ -96,7 +96,7 @@ func TestAProbeThatFailsAfterTheClockWasSetBackPausesByTheClockAsItIs(t *testing
 		ids := h.mail(1)
 		after(time.Second)
 		first := len(h.sends())
-		h.clock.Set(-5 * time.Hour)
+		h.clock.Move(-5 * time.Hour)
 		after(longestIdle)
 		if n := len(h.sends()) - first; n != 1 {
 			t.Errorf("%d sends within a minute, want one probe", n)
@@ -131,7 +131,7 @@ func TestTheClockIsSetWhileSendsAreInFlight(t *testing.T) {
 			h.run()
 			ids := h.mail(3)
 			after(10 * time.Second)
-			h.clock.Set(by)
+			h.clock.Move(by)
 			after(10*time.Second + 2*retryFirst + 3*20*time.Second)
 			h.shows(ids, well, 1)
 			h.shows(ids, fails, 1)
@@ -145,7 +145,7 @@ func TestMailFromWhileTheClockWasAheadRingsOnceItIsRight(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHouse(t)
-			h.clock.Set(100 * time.Hour)
+			h.clock.Move(100 * time.Hour)
 			crowd := h.crowd(3)
 			h.answers(func(context.Context, sent) registry.Outcome { return ourFault() })
 			stop := h.run()
@@ -155,7 +155,7 @@ func TestMailFromWhileTheClockWasAheadRingsOnceItIsRight(t *testing.T) {
 			if again {
 				stop()
 			}
-			h.clock.Set(-100 * time.Hour)
+			h.clock.Move(-100 * time.Hour)
 			if again {
 				h.run()
 			}
@@ -183,10 +183,10 @@ func TestWhatAClockThatIsAheadMakesExpireIsNotSent(t *testing.T) {
 		old := h.mail(2)
 		after(time.Second)
 		h.answers(nil)
-		h.clock.Set(72*time.Hour + 1)
+		h.clock.Move(72*time.Hour + 1)
 		after(longestIdle)
 		h.stand(old, browser, registry.Expired)
-		h.clock.Set(-72*time.Hour - 1)
+		h.clock.Move(-72*time.Hour - 1)
 		fresh := h.mail(1)
 		after(longestIdle)
 		h.stand(old, browser, registry.Expired)
@@ -210,7 +210,7 @@ func TestASmallCorrectionOfTheClockHastensNothing(t *testing.T) {
 		h.mail(1)
 		for range 30 {
 			after(time.Minute)
-			h.clock.Set(-time.Second)
+			h.clock.Move(-time.Second)
 		}
 		if n := len(h.sends()); n != 1 {
 			t.Errorf("%d sends before the time that the service asked for", n)

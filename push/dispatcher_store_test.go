@@ -109,7 +109,7 @@ func day(t *testing.T, fails int64) (asked int64) {
 		}))
 		late := mail(1)
 		after(enough)
-		h.clock.Set(registry.MailKind.Lifetime())
+		h.clock.Move(registry.MailKind.Lifetime())
 		quiet(enough)
 		mail(1)
 		quiet(enough)
@@ -281,7 +281,7 @@ func TestWhateverTheStoreRefusesForMinutesIsDoneLater(t *testing.T) {
 				h.run()
 				ids := h.mail(5)
 				after(3 * time.Minute)
-				h.clock.Set(-5 * time.Hour)
+				h.clock.Move(-5 * time.Hour)
 				after(3 * time.Minute)
 				h.answers(nil)
 				after(repair)
@@ -363,7 +363,7 @@ func TestWhatGoesBetweenTwoLooksIsNotSent(t *testing.T) {
 			return err
 		},
 		"expired": func(h *house, _ registry.Device) error {
-			h.clock.Set(registry.MailKind.Lifetime())
+			h.clock.Move(registry.MailKind.Lifetime())
 			return nil
 		},
 		"removed": func(h *house, d registry.Device) error { return h.store.RemoveDevice(d.ID, "") },
@@ -421,7 +421,7 @@ func TestAPauseThatTheStoreRefusedEndsWhenTheClockIsSetBackToo(t *testing.T) {
 		if n := len(h.sends()); n != 1 || !h.saidOf(errDisk) {
 			t.Fatalf("%d sends in a pause that the store refused", n)
 		}
-		h.clock.Set(-5 * time.Hour)
+		h.clock.Move(-5 * time.Hour)
 		h.answers(nil)
 		after(longestIdle)
 		h.shows(ids, d, 1)

@@ -92,8 +92,8 @@ func (s *Store) HastenDue(now time.Time) error {
 	return s.moveDue(now, func(_ string, at time.Time) bool { return at.After(now) }, nil)
 }
 
-// SetBack reports whether the clock stands more than a second before the last notification: it was set back since. Notifications
-// that come at once are numbered a little ahead of it, and one may have come after it was read.
+// SetBack reports whether the clock was set back: it shows more than a second less than the time of
+// the last notification. Less than that proves nothing: one may have come after the clock was read.
 func (s *Store) SetBack(now time.Time) (back bool, err error) {
 	err = s.view(func(tx *bolt.Tx) error {
 		back = time.Unix(0, int64(tx.Bucket(notifications).Sequence())).After(now.Add(time.Second))

@@ -291,7 +291,7 @@ func TestWhatWaitsIsHastenedWhereTheClockWasSetBack(t *testing.T) {
 	checkStore(t, s)
 }
 
-func TestMailThatComesAfterTheClockWasReadIsNoClockThatWasSetBack(t *testing.T) {
+func TestSetBackAllowsASecond(t *testing.T) {
 	t.Parallel()
 	s, a, _ := fourPhones(t)
 	arrive(t, s, a, 3, dawn)

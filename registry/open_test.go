@@ -29,9 +29,9 @@ func holdTheStore(dir string) error {
 	return errors.Join(err, s.Close())
 }
 
-// toldInUse opens the store in dir, which is in use: within two seconds there is an error that names
+// checkInUse opens the store in dir, which is in use: within two seconds there is an error that names
 // the path. The seconds are a synctest bubble's, so it does not matter how slow the machine is.
-func toldInUse(t *testing.T, dir, path string) {
+func checkInUse(t *testing.T, dir, path string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -63,7 +63,7 @@ func TestASecondProcessIsToldWithinTwoSecondsThatTheStoreIsInUse(t *testing.T) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "open\n" {
 		t.Fatalf("the first process says %q, %v", line, err)
 	}
-	toldInUse(t, dir, filepath.Join(dir, storeFile))
+	checkInUse(t, dir, filepath.Join(dir, storeFile))
 	if err := in.Close(); err != nil {
 		t.Error(err)
 	}
@@ -82,18 +82,18 @@ func TestASecondProcessIsToldWithinTwoSecondsThatTheStoreIsInUse(t *testing.T) {
 func TestASecondOpenInTheSameProcessIsToldTheSame(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	toldInUse(t, s.dir, filepath.Join(s.dir, storeFile))
+	checkInUse(t, s.dir, filepath.Join(s.dir, storeFile))
 }
 
-// TestASecondFirstStartIsToldTheSame while another makes the store.
-func TestASecondFirstStartIsToldTheSame(t *testing.T) {
+// TestAStoreThatIsBeingMadeIsInUse while another makes the store.
+func TestAStoreThatIsBeingMadeIsInUse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	unlock, err := lockFolder(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	toldInUse(t, dir, dir)
+	checkInUse(t, dir, dir)
 	if err := unlock(); err != nil {
 		t.Error(err)
 	}

@@ -1,5 +1,6 @@
-// Package registrytest is what the tests of the packages above the registry share: a store that does not wait for the disk, people who live in it, a log that must hold no
-// secret, and a clock that can be set. It is a package of its own because it knows testing, which the registry must not.
+// Package registrytest holds what the tests of the packages above the registry share: a store that
+// does not wait for the disk, a data folder with users, a log that must hold no secret, and a clock
+// that can be moved. It is a package of its own because the registry must not import testing.
 package registrytest
 
 import (
@@ -16,7 +17,7 @@ import (
 )
 
 const (
-	// Planted is in every secret of a test, and in all that a mail says: no log may hold it.
+	// Planted is part of every secret in tests and of the words of their mails: no log may hold it.
 	Planted = "planted"
 
 	// Password is everybody's.
@@ -29,7 +30,8 @@ func Open(t testing.TB, dir string) *registry.Store {
 	return OpenFailing(t, dir, nil)
 }
 
-// OpenFailing is Open for a store each of whose transactions asks fault first and fails with its error.
+// OpenFailing opens a store like Open. Each of its transactions first calls fault, and fails with its
+// error.
 func OpenFailing(t testing.TB, dir string, fault func() error) *registry.Store {
 	t.Helper()
 	s, err := registry.Open(dir, registry.Options{NoSync: true, Fault: fault})
@@ -39,7 +41,8 @@ func OpenFailing(t testing.TB, dir string, fault func() error) *registry.Store {
 	return s
 }
 
-// furnished is a data folder with people, made once in a test process: a password takes longer to hash than most tests take.
+// furnished makes a data folder with users, once in a test process: hashing a password takes longer
+// than most tests.
 var furnished = sync.OnceValues(func() (home, error) {
 	dir, err := os.MkdirTemp("", "furnished")
 	if err != nil {
@@ -79,7 +82,7 @@ type home struct {
 	anna, ben registry.User
 }
 
-// Furnish makes a data folder whose store has two people: Anna, who is an admin, and Ben.
+// Furnish returns a new data folder whose store has two users: Anna, an admin, and Ben.
 func Furnish(t testing.TB) (dir string, anna, ben registry.User) {
 	t.Helper()
 	h, err := furnished()
@@ -101,7 +104,8 @@ type Log struct {
 	text bytes.Buffer
 }
 
-// NewLog makes a logger of every level, and what keeps its lines. At its end the test fails for each line with Planted in it; one that fails for any reason shows all of them.
+// NewLog returns a logger of every level, and the Log that keeps its lines. At its end the test fails
+// for each line with Planted in it. A test that fails, for whatever reason, shows all lines.
 func NewLog(t testing.TB) (*slog.Logger, *Log) {
 	t.Helper()
 	l := new(Log)
@@ -124,29 +128,29 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// String is all that was logged so far.
+// String returns all lines so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-// Clock is a clock on the wall: it goes as fast as time passes, and may be set. The zero Clock is right.
+// Clock is a wall clock that tests can move. The zero Clock shows the real time.
 type Clock struct {
-	mu    sync.Mutex
-	wrong time.Duration
+	mu     sync.Mutex
+	offset time.Duration
 }
 
-// Now is what the clock says.
+// Now returns the time on the clock, without a monotonic reading.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.Now().Add(c.wrong).Round(0)
+	return time.Now().Add(c.offset).Round(0)
 }
 
-// Set moves the clock, ahead or back.
-func (c *Clock) Set(by time.Duration) {
+// Move moves the clock ahead, or back if by is negative.
+func (c *Clock) Move(by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wrong += by
+	c.offset += by
 }

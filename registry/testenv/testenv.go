@@ -1,9 +1,9 @@
-// Package testenv is what a test asks of the machine and of whoever runs it: how long to wait, a seed, a size, programs that may be missing. It knows no other
-// package, and tests of every package use it.
+// Package testenv tells tests how long to wait, which seed to use, how much to do and what may be
+// missing. It imports no other package of this module, because the tests of all of them use it.
 //
-//	TEST_SEED=n        what random tests begin with; each prints its own
-//	TEST_SKIP_NOTHING  a test that lacks what it needs, such as Dovecot or a browser, fails instead of being skipped
-//	-tags=soak         the long tests run whole, not a tenth of them
+//	TEST_SEED=n          the seed of random tests; each logs its own
+//	TEST_SKIP_NOTHING=1  a test that lacks something, such as Dovecot or a browser, fails
+//	-tags=soak           long tests run whole, not at a tenth of their size
 package testenv
 
 import (
@@ -12,18 +12,20 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
 )
 
 const (
-	share     = 4                     // a wait takes at most this part of the time that is left to the test process
-	unlimited = 10 * time.Minute      // a wait where there is no such limit, as in a benchmark
-	again     = 10 * time.Millisecond // between two looks at a condition
+	share     = 4                     // a wait takes at most a quarter of the time that is left
+	unlimited = 10 * time.Minute      // a wait if there is no limit, as in a benchmark
+	again     = 10 * time.Millisecond // between two checks
 )
 
-// limit is how long one wait may take now.
+// limit returns how long one wait may take. The only bound is go test's own -timeout: a slow machine
+// is no failure.
 func limit(t testing.TB) time.Duration {
 	if t, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
 		if end, ok := t.Deadline(); ok {
@@ -33,8 +35,8 @@ func limit(t testing.TB) time.Duration {
 	return unlimited
 }
 
-// Context ends when a wait that begins now has taken too long, or with the test. The only bound is go test's own -timeout, of which it takes a share: a slow machine
-// is no failure.
+// Context returns a context that ends with the test, or after a quarter of the time that go test's
+// -timeout leaves. Like Await, it panics in a synctest bubble, whose clock does not tell that time.
 func Context(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit(t))
@@ -42,29 +44,29 @@ func Context(t testing.TB) context.Context {
 	return ctx
 }
 
-// Await looks until so finds nothing wrong, or ends the test with what it last found. It takes as long as Context. It panics in a synctest
-// bubble, whose clock says nothing of the time that is left.
-func Await(t testing.TB, what string, so func() error) {
+// Await calls check until it returns nil. It ends the test with the last error after as long as a
+// Context lasts.
+func Await(t testing.TB, what string, check func() error) {
 	t.Helper()
+	began := time.Now()
 	end := time.NewTimer(limit(t))
 	defer end.Stop()
 	next := time.NewTicker(again)
 	defer next.Stop()
-	began := time.Now()
 	for {
-		err := so()
+		err := check()
 		if err == nil {
 			return
 		}
 		select {
 		case <-end.C:
-			t.Fatalf("%s: still not so after %v: %v", what, time.Since(began).Round(time.Second), err)
+			t.Fatalf("waited %v until %s: %v", time.Since(began).Round(time.Second), what, err)
 		case <-next.C:
 		}
 	}
 }
 
-// Seed is what TEST_SEED says, or another each time. The test prints it when it fails.
+// Seed returns TEST_SEED, or a random seed if that is not set, and logs it.
 func Seed(t testing.TB) uint64 {
 	t.Helper()
 	seed := rand.Uint64()
@@ -78,13 +80,14 @@ func Seed(t testing.TB) uint64 {
 	return seed
 }
 
-// Rand is a source of random numbers that begins with Seed. It is for one goroutine.
+// Rand returns a source of random numbers that begins with Seed, for one goroutine.
 func Rand(t testing.TB) *rand.Rand {
 	t.Helper()
 	return rand.New(rand.NewPCG(Seed(t), 0))
 }
 
-// Missing skips the test, because something is not installed or not permitted; or fails it, if TEST_SKIP_NOTHING is set.
+// Missing skips the test, because something is not installed or not permitted, or fails it if
+// TEST_SKIP_NOTHING is set.
 func Missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("TEST_SKIP_NOTHING") != "" {
@@ -93,7 +96,7 @@ func Missing(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// Tenth is a tenth of whole, at least 1; with the build tag soak it is whole.
+// Tenth returns a tenth of whole, at least 1, or all of it with the build tag soak.
 func Tenth(whole int) int {
 	if Soak {
 		return whole
@@ -101,8 +104,9 @@ func Tenth(whole int) int {
 	return max(whole/10, 1)
 }
 
-// Port gives a port of 127.0.0.1 on which nothing else listens before the test ends. It lies below the ports that the kernel gives to outgoing connections. Test
-// processes that run at once keep clear of each other: each holds the UDP port of the same number.
+// Port returns a port of 127.0.0.1 on which nothing else listens before the test ends. It lies below
+// the ports that the kernel gives to outgoing connections. Test processes that run at once keep clear
+// of each other: each holds the UDP port of the same number.
 func Port(t testing.TB) int {
 	t.Helper()
 	const lowest, count = 20000, 10000
@@ -126,13 +130,13 @@ func Port(t testing.TB) int {
 	return 0
 }
 
-// AtOnce has go test run n parallel tests of this process at once, unless its flag -parallel says otherwise: for tests that
-// mostly wait. Call it in TestMain.
+// AtOnce sets the default of go test's -parallel to at least n, for tests that mostly wait. Call it
+// in TestMain.
 func AtOnce(n int) {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		flag.Set("test.parallel", strconv.Itoa(n))
+	if fuzzing := flag.Lookup("test.fuzz").Value.String() != ""; !given && !fuzzing { // the number of its workers too
+		flag.Set("test.parallel", strconv.Itoa(max(n, runtime.GOMAXPROCS(0))))
 	}
 }

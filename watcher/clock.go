@@ -1,30 +1,57 @@
 package watcher
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
-// clock tells the time of what is kept for a later run of the program and compared with a mail server's dates: when a folder was last looked
-// at. Waits do not need it: they go by the monotonic clock, which nobody sets.
+// A leap is a clock that was set ahead by more than mostLeap. It is believed after leapLasts: until then
+// the clock may be wrong, and new mail would look so old that it does not ring.
+const (
+	mostLeap  = importAge / 2
+	leapLasts = 24 * time.Hour
+)
+
+// clock gives the time for dates that are stored or compared with a mail server's. Waits use the
+// monotonic clock.
 type clock struct {
-	wall  func() time.Time
-	began time.Time // by the clock on the wall
-	start time.Time // the same moment, for the monotonic clock
+	wall func() time.Time
+
+	mu     sync.Mutex
+	last   time.Time // what now returned last
+	mono   time.Time // the monotonic time of that
+	leaped time.Time // the monotonic time of the leap that is not believed yet; zero: none
 }
 
-// newClock goes by the clock on the wall that wall reads; nil: this machine's.
+// newClock returns a clock that reads wall, or time.Now if wall is nil.
 func newClock(wall func() time.Time) *clock {
 	if wall == nil {
 		wall = time.Now
 	}
-	return &clock{wall: wall, began: wall().Round(0), start: time.Now()}
+	return &clock{wall: wall, last: wall().Round(0), mono: time.Now()}
 }
 
-// now is the time on the wall, but never later than it would be if nobody had set that clock since the program began: after a
-// look in the future, new mail would be taken for old, and not ring. After one in the past, at worst old mail rings.
+// now returns the wall time, or, after a leap, what it would be without.
 func (c *clock) now() time.Time {
-	return earlier(c.wall(), c.began.Add(time.Since(c.start)))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mono, wall := time.Now(), c.wall().Round(0)
+	steady := c.last.Add(mono.Sub(c.mono))
+	switch {
+	case wall.Sub(steady) <= mostLeap:
+		c.leaped = time.Time{}
+	case c.leaped.IsZero():
+		c.leaped, wall = mono, steady
+	case mono.Sub(c.leaped) < leapLasts:
+		wall = steady
+	default:
+		c.leaped = time.Time{}
+	}
+	c.last, c.mono = wall, mono
+	return wall
 }
 
-// earlier is the earlier of two times.
+// earlier returns the earlier of two times.
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a

@@ -32,7 +32,7 @@ func TestMailRingsHoweverOurClockIsSetMeanwhile(t *testing.T) {
 			return list
 		}
 		for _, by := range []time.Duration{0, 30 * day, -29 * day, -400 * day, 399 * day} {
-			clock.Set(by)
+			clock.Move(by)
 			for _, folder := range []string{"INBOX", "B", "INBOX", "B"} {
 				if late := s.delays(t, h, folder, 1, 10*time.Minute); late > 2*time.Minute {
 					t.Errorf("set by %v, a mail to %s rang after %v", by, folder, late)
@@ -117,14 +117,36 @@ func TestMailRingsOnceAClockThatWasAheadFromTheStartIsRight(t *testing.T) {
 		h, stop := s.watched(t, "INBOX")
 		stop()
 		clock := new(registrytest.Clock)
-		clock.Set(30 * 24 * time.Hour)
+		clock.Move(30 * 24 * time.Hour)
 		_, end := h.watchBy(t, Dialer{Permit: permitAll, dial: s.dial}, clock.Now)
 		time.Sleep(time.Hour)
-		clock.Set(-30 * 24 * time.Hour)
+		clock.Move(-30 * 24 * time.Hour)
 		if late := s.delays(t, h, "INBOX", 3, time.Hour); late > time.Second {
 			t.Errorf("it rang after %v", late)
 		}
 		end()
 		s.serving.Wait()
 	})
+}
+
+// A clock that was behind at the start, as on a machine without a battery for it, is right as soon as
+// it is set: at once, or after a day if it was far behind.
+func TestAClockThatWasBehindAtTheStartIsBelieved(t *testing.T) {
+	t.Parallel()
+	for behind, wrongFor := range map[time.Duration]time.Duration{10 * time.Minute: 0, 23 * time.Hour: 0, 10 * 24 * time.Hour: 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			wall := new(registrytest.Clock)
+			wall.Move(-behind)
+			c := newClock(wall.Now)
+			time.Sleep(time.Minute)
+			wall.Move(behind)
+			began := time.Now()
+			for !c.now().Equal(wall.Now()) {
+				time.Sleep(time.Minute)
+			}
+			if took := time.Since(began); took != wrongFor {
+				t.Errorf("%v behind: it is right after %v, want %v", behind, took, wrongFor)
+			}
+		})
+	}
 }

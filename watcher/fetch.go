@@ -163,8 +163,7 @@ func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([
 	if err != nil {
 		return nil, &storeError{err}
 	}
-	now := s.host.clock.now()
-	since = cmp.Or(since, earlier(cursor.Seen, now).Add(-importAge)) // the clock may have been ahead
+	since = cmp.Or(since, earlier(cursor.Seen, s.host.clock.now()).Add(-importAge)) // the clock may have been ahead
 	options := &imap.FetchOptions{UID: true, Flags: true, InternalDate: !s.plain, RFC822Size: !s.plain,
 		BodySection: []*imap.FetchItemBodySection{headerSection}}
 	if level.Allows(registry.Preview) {
@@ -197,7 +196,7 @@ func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([
 			continue
 		}
 		date := answers[i].InternalDate
-		if !date.IsZero() && now.Sub(date) > lateBy {
+		if !date.IsZero() && time.Since(date) > lateBy {
 			late++
 		}
 		if m, own := s.describe(answers[i], level); !own && rings(answers[i]) {

@@ -45,8 +45,8 @@ func newHost(address, name string, store *registry.Store, log *slog.Logger, c *c
 	if h.known, err = store.Host(name); err != nil {
 		log.Error("what was learned of a mail server cannot be read: it is learned again", "remote", name, "err", err)
 	}
-	// A clock that was ahead may have left them.
-	now := time.Now()
+	// A clock that was ahead may have left times in the future: before they come, nothing would be learned.
+	now := c.now()
 	h.known.Since, h.known.Died, h.known.Unreliable = earlier(h.known.Since, now), earlier(h.known.Died, now), earlier(h.known.Unreliable, now)
 	return h
 }

@@ -22,10 +22,10 @@ func TestTheNumbersOfTheREADMEAreTrue(t *testing.T) {
 	readme := strings.Join(strings.Fields(string(text)), " ")
 	for _, n := range []struct {
 		words     string
-		got, want time.Duration
+		got, want any
 	}{
-		{"else with nine minutes", usualInterval, 9 * time.Minute},
-		{"are asked for their state every two minutes in any case", tourEvery, 2 * time.Minute},
+		{"else with nine minutes", time.Duration(usualInterval), 9 * time.Minute},
+		{"are asked for their state every two minutes in any case", time.Duration(tourEvery), 2 * time.Minute},
 		{"A server without IDLE is asked about once a minute", pollInterval, 55 * time.Second},
 		{"is not believed any more, and asked every minute or two", doubtInterval, 90 * time.Second},
 		{"tried again (after up to 2 s,", retryFirst, 2 * time.Second},

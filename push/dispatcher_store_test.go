@@ -16,8 +16,8 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// TestAnyTransactionOfADaysRunMayFail, whichever it is: nothing is lost or shown twice for that,
-// the dispatcher goes on, and the log says what happened.
+// TestAnyTransactionOfADaysRunMayFail checks that nothing is lost or shown twice for that, that the
+// dispatcher goes on, and that the log says what happened.
 func TestAnyTransactionOfADaysRunMayFail(t *testing.T) {
 	t.Parallel()
 	all := day(t, 0)
@@ -37,8 +37,8 @@ func TestAnyTransactionOfADaysRunMayFail(t *testing.T) {
 	}
 }
 
-// day is what a house may live through in some days, one transaction of which fails, if it is
-// not 0. It gives how many there were.
+// day plays mail and outages. Transaction number fails fails, unless that is 0. It returns the number
+// of transactions.
 func day(t *testing.T, fails int64) (asked int64) {
 	const enough = 2*longestIdle + 5*time.Second // for one thing that fails to be tried again
 	synctest.Test(t, func(t *testing.T) {

@@ -80,7 +80,7 @@ func (d *demonstration) run(until context.Context, dir string) error {
 
 // demonstration is what stands around the daemon in a demo.
 type demonstration struct {
-	listen   string // where the page and the API are served
+	listen   string // address of the page and the API
 	mailbox  *imapmem.Server
 	mailAt   net.Listener
 	password string // of the mailbox

@@ -19,9 +19,9 @@ var (
 	expect     = sendertest.Expect
 	message    = sendertest.Message
 	provoked   = sendertest.Provoked
-	status     = sendertest.Status
+	status     = sendertest.FailOnce
 	unviolated = sendertest.Unviolated
-	with       = sendertest.With
+	with       = sendertest.WithHeader
 )
 
 // origin is where the service lies in a test's network; whatever is dialled there is the service.

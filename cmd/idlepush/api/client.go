@@ -1,4 +1,5 @@
-// Package api calls the daemon's own API, for the demo and the tests. It is a package of its own because the tests' street, which is none of the program's, calls it too.
+// Package api is a client of the daemon's HTTP API, for the demo and the tests. It is a package of its
+// own because a test cannot import the program.
 package api
 
 import (
@@ -12,10 +13,10 @@ import (
 	"idlepush/registry"
 )
 
-// Client makes requests as one person, or as a stranger.
+// Client makes requests with one token.
 type Client struct {
-	Base  string // as far as /api/v1
-	Token string // a bearer token; empty: a stranger's
+	Base  string // the URL of the API, with /api/v1
+	Token string // a bearer token; if empty, requests have none
 }
 
 // Keys are a receiver's keys as the API takes them.
@@ -31,8 +32,8 @@ func (c *Client) Get(ctx context.Context, path string, out any) error {
 	return c.Call(ctx, http.MethodGet, path, nil, out)
 }
 
-// Call makes one request with in as its JSON, unless that is nil, and reads the answer into out, unless that is nil. An answer that is no success is an error with
-// the problem's words.
+// Call sends in as JSON, unless it is nil, and decodes the answer into out, unless that is nil. A status
+// that is no success is an error with the answer's words.
 func (c *Client) Call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {

@@ -1,5 +1,5 @@
-// Package browser has no code: it is the tests of the page in real browsers against the daemon. They are a package of their own because they cost the most, so go test
-// runs them beside the others, and who works on the rest can leave them out.
+// Package browser has only tests: of the page in real browsers, against the daemon. They are a package
+// of their own because they cost the most: go test runs them beside the others.
 package browser
 
 import (

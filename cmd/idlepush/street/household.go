@@ -15,7 +15,8 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// Household is a street with three mailboxes and six phones, at least one on each transport, all of which may read everything.
+// Household is a street with three mailboxes and six phones, at least one on each transport. All of
+// them may read everything.
 type Household struct {
 	*Street
 	Mailboxes []string                   // their users at the mail server
@@ -26,11 +27,12 @@ type Household struct {
 // Letter is what a mail says.
 type Letter struct{ From, Subject, Text string }
 
-// NewHousehold starts it. Whatever the test does, neither Google nor Apple may see what a mail says.
+// NewHousehold starts one. At the end of the test it checks that neither FCM nor APNs saw a word of a
+// mail.
 func NewHousehold(t *testing.T, program Program) *Household {
 	t.Helper()
 	h := &Household{Street: New(t, program), Phones: make(map[registry.Secret]string)}
-	t.Cleanup(func() { h.unread(t) })
+	t.Cleanup(func() { h.checkEncrypted(t) })
 	h.Start(t)
 	h.SetUp(t)
 	for _, user := range []string{"anna", "ben", "carla"} {
@@ -59,7 +61,7 @@ func NewHousehold(t *testing.T, program Program) *Household {
 	return h
 }
 
-// Write delivers so many mails, to one mailbox after the other.
+// Write delivers count mails, to one mailbox after the other.
 func (h *Household) Write(t *testing.T, count int) {
 	t.Helper()
 	for range count {
@@ -72,8 +74,9 @@ func (h *Household) Write(t *testing.T, count int) {
 	}
 }
 
-// kept gives the letters of each mailbox in the order that the server has given them, which may be another than that in which they came.
-func (h *Household) kept(t *testing.T) [][]Letter {
+// inMailboxes returns the letters in each mailbox in the order of their UIDs, which need not be the
+// order of their delivery.
+func (h *Household) inMailboxes(t *testing.T) [][]Letter {
 	t.Helper()
 	var all [][]Letter
 	count := 0
@@ -94,9 +97,9 @@ func (h *Household) kept(t *testing.T) [][]Letter {
 	return all
 }
 
-// unread holds what FCM and APNs were sent to holding no word of a mail. None of the words may come about in ciphertext by chance: each has a character that is not of base64, or is
-// long.
-func (h *Household) unread(t *testing.T) {
+// checkEncrypted checks that FCM and APNs were sent no word of a mail. No such word comes about in
+// ciphertext by chance: each is long, or has a character that is not in base64.
+func (h *Household) checkEncrypted(t *testing.T) {
 	t.Helper()
 	text := h.vendors.String()
 	for _, word := range []string{"Größe", `Gr\u00f6`, "🐢", "Äpfel", `\u00c4pfel`, "someone", "Words of mail", "ünïcode", `\u00efcode`} {
@@ -109,7 +112,7 @@ func (h *Household) unread(t *testing.T) {
 	}
 }
 
-// Ring is what a phone has decrypted of a push.
+// Ring is a push as a phone decrypted it.
 type Ring struct {
 	ID, Kind, Account, From, Subject, Preview string
 	Clear                                     []string // ids of what is to be taken away
@@ -139,8 +142,8 @@ func DecodeWeb(t *testing.T, m pushtest.WebPushMessage) Ring {
 	return r
 }
 
-// of gives the pushes of one kind that each phone was sent, in order of arrival.
-func (h *Household) of(t *testing.T, kind registry.Kind) map[string][]Ring {
+// pushes returns the pushes of one kind to each phone, in order of arrival.
+func (h *Household) pushes(t *testing.T, kind registry.Kind) map[string][]Ring {
 	t.Helper()
 	all := make(map[string][]Ring)
 	note := func(address registry.Secret, r Ring) {
@@ -160,17 +163,17 @@ func (h *Household) of(t *testing.T, kind registry.Kind) map[string][]Ring {
 	return all
 }
 
-// Rang is what each phone has decrypted of mail, in order of arrival.
+// Rang returns the mail that rang each phone, in order of arrival.
 func (h *Household) Rang(t *testing.T) map[string][]Ring {
 	t.Helper()
-	return h.of(t, registry.MailKind)
+	return h.pushes(t, registry.MailKind)
 }
 
-// Clears are the ids that each phone was asked to take away by a push that does only that.
+// Clears returns the ids in the clear pushes to each phone.
 func (h *Household) Clears(t *testing.T) map[string][]string {
 	t.Helper()
 	all := make(map[string][]string)
-	for phone, list := range h.of(t, registry.ClearKind) {
+	for phone, list := range h.pushes(t, registry.ClearKind) {
 		for _, r := range list {
 			all[phone] = append(all[phone], r.Clear...)
 		}
@@ -192,7 +195,7 @@ func (h *Household) WaitAll(t *testing.T) {
 	})
 }
 
-// Once gives what rang, without what rang again under the same id.
+// Once drops pushes that repeat an id.
 func Once(list []Ring) (first []Ring) {
 	seen := make(map[string]bool)
 	for _, r := range list {
@@ -204,11 +207,11 @@ func Once(list []Ring) (first []Ring) {
 	return first
 }
 
-// Complete holds every phone to this: each mail rang, under one id, in the order of its mailbox and in the same order as on the other phones,
-// with the words that were sent.
+// Complete checks that each mail rang every phone: under one id, with its words, in the order of its
+// mailbox, and in the same order as on the other phones.
 func (h *Household) Complete(t *testing.T) {
 	t.Helper()
-	kept := h.kept(t)
+	kept := h.inMailboxes(t)
 	var order []string
 	rang := h.Rang(t)
 	if len(rang) != len(h.Phones) {

@@ -1,5 +1,6 @@
-// Package street is what the tests of the program and those of its page share: a Dovecot, stand-ins for all push services, and the daemon between them as a process of
-// its own. It is a package of its own because two packages of tests need it, and because it knows testing, which the program must not.
+// Package street runs the daemon as a process between a Dovecot and stand-ins for all push services.
+// It is a package of its own because the tests of the program and those of its page need it, and
+// because the program must not import testing.
 package street
 
 import (
@@ -31,24 +32,24 @@ import (
 // object is a JSON object.
 type object = map[string]any
 
-// Password is Anna's, who is the first admin. Like all that is secret on a street it begins with "planted": see NoSecrets.
+// Password is Anna's, the first admin's. All secrets begin with "planted", which NoSecrets looks for.
 const Password = "planted-login-password"
 
-// Program is what is started as the daemon.
+// Program is the command that runs the daemon.
 type Program struct {
 	Path string
-	Env  []string // beside the environment of the tests
+	Env  []string // added to the environment of the tests
 }
 
-// Street is a Dovecot, the stand-ins of all push services, and the daemon as a process between them. It belongs to one test. Its methods end the test when they fail;
-// they are for one goroutine.
+// Street is a Dovecot, stand-ins for all push services, and the daemon between them. It belongs to one
+// test and one goroutine. Its methods end the test if they fail.
 type Street struct {
 	Mail   *imaptest.Server
 	FCM    *pushtest.FCM
 	APNs   *pushtest.APNs
 	Web    *pushtest.WebPush
 	WebAt  string // the origin of Web
-	Origin string // of the daemon: on loopback, where a browser needs no TLS
+	Origin string // of the daemon, on loopback, so that browsers need no TLS
 	Data   string // the daemon's data folder
 	Client *api.Client
 	Log    registrytest.Log // of all the daemon's runs
@@ -108,7 +109,7 @@ func New(t *testing.T, program Program) *Street {
 	return s
 }
 
-// overheard keeps what is sent to h.
+// overheard returns h, which also copies each request to s.vendors.
 func (s *Street) overheard(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if text, err := httputil.DumpRequest(r, true); err == nil { // else the daemon has broken off, and the stand-in sees no more either
@@ -139,8 +140,8 @@ func serve(t *testing.T, h http.Handler) (origin string) {
 	return "http://" + l.Addr().String()
 }
 
-// Command is the daemon as it would be started, with further settings such as "IDLEPUSH_LISTEN=127.0.0.1:0", which win. Settings in the environment of the tests do
-// not count.
+// Command returns the command that starts the daemon, with further settings such as
+// "IDLEPUSH_LISTEN=127.0.0.1:0", which win. Settings in the environment of the tests do not count.
 func (s *Street) Command(t *testing.T, settings ...string) *exec.Cmd {
 	t.Helper()
 	credentials, key := filepath.Join(s.dir, "fcm.json"), filepath.Join(s.dir, "apns.p8")
@@ -164,7 +165,8 @@ func (s *Street) Command(t *testing.T, settings ...string) *exec.Cmd {
 	return c
 }
 
-// Start runs the daemon and returns when it is ready. It is this daemon that answers: before it is asked, it has said in its log that it serves.
+// Start runs the daemon and waits until it is ready. It first waits for a line of its log, so that no
+// other process answers in its place.
 func (s *Street) Start(t *testing.T) {
 	t.Helper()
 	before := len(s.Log.String())
@@ -207,7 +209,7 @@ func (s *Street) Kill(t *testing.T) {
 	s.daemon = nil
 }
 
-// Stop ends the daemon with SIGTERM and holds it to a clean exit.
+// Stop ends the daemon with SIGTERM and checks that it exits cleanly.
 func (s *Street) Stop(t *testing.T) {
 	t.Helper()
 	s.daemon.run.Process.Signal(syscall.SIGTERM)
@@ -239,7 +241,7 @@ func Must(t *testing.T, err error) {
 	}
 }
 
-// SetupToken is what the first person needs to set up the daemon.
+// SetupToken returns the token with which the first person sets up the daemon.
 func (s *Street) SetupToken(t *testing.T) string {
 	t.Helper()
 	token, err := os.ReadFile(filepath.Join(s.Data, "setup-token"))
@@ -295,7 +297,7 @@ func (s *Street) subscribe(t *testing.T, name string, transport registry.Transpo
 	return sub.Endpoint
 }
 
-// Watching waits until so many accounts are watched.
+// Watching waits until count accounts are watched.
 func (s *Street) Watching(t *testing.T, count int) {
 	t.Helper()
 	ctx := testenv.Context(t)
@@ -319,14 +321,14 @@ func (s *Street) Watching(t *testing.T, count int) {
 	})
 }
 
-// Deliver brings a mail into the account's inbox.
+// Deliver delivers a mail to the account's inbox.
 func (s *Street) Deliver(t *testing.T, subject string) {
 	t.Helper()
 	s.Mail.Deliver(t, s.Mail.User, "INBOX", fmt.Appendf(nil, "From: Planted Sender <berta@example.org>\r\nSubject: %s\r\nMessage-ID: <%s@example.org>\r\n"+
 		"Date: %s\r\nContent-Type: text/plain\r\n\r\nPlanted words of the body\r\n", subject, subject, time.Now().Format(time.RFC1123Z)))
 }
 
-// NoSecrets looks through all that was logged and stored, also for these words of mail.
+// NoSecrets checks that no secret, and none of these words of mail, was logged or stored.
 func (s *Street) NoSecrets(t *testing.T, words ...string) {
 	t.Helper()
 	secrets := append(words, "planted", "Planted", s.Mail.Password)

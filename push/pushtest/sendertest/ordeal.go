@@ -22,8 +22,7 @@ type Ordeal[M any] struct {
 	faults []func(address string)
 }
 
-// Add lets a fault happen, for as long as it lasts, if its result says nothing of the message or
-// the device.
+// Add adds the fault if its result blames neither the message nor the device. It lasts until Heal.
 func (o *Ordeal[M]) Add(f pushtest.Fault, result registry.Result) {
 	if result == registry.ResultRetry || result == registry.ResultMisconfigured {
 		f.Times = 0
@@ -31,7 +30,7 @@ func (o *Ordeal[M]) Add(f pushtest.Fault, result registry.Result) {
 	}
 }
 
-// AddFunc lets something else happen.
+// AddFunc adds another kind of fault.
 func (o *Ordeal[M]) AddFunc(fault func(address string)) { o.faults = append(o.faults, fault) }
 
 // Run must be called in a synctest bubble.

@@ -1,6 +1,6 @@
-// Package sendertest is what the tests of the senders share: a stand-in on a network in memory, a
-// message, what every outcome owes a person, and what must hold whatever breaks. It is a package of
-// its own because it knows testing, which pushtest must not: the demo uses that.
+// Package sendertest holds what the tests of the senders share: a stand-in on a network in memory, a
+// message, the checks of an outcome, and what must hold whatever breaks. It is a package of its own
+// because pushtest, which the demo uses, must not import testing.
 package sendertest
 
 import (
@@ -20,7 +20,7 @@ import (
 	"idlepush/registry"
 )
 
-// What Message says.
+// The words of Message.
 const (
 	Title = "Aunt Frieda"
 	Body  = "The recipe for the plum cake"
@@ -84,8 +84,8 @@ func Provoked(t testing.TB, s Service, what string) {
 	}
 }
 
-// Expect compares an outcome and holds it to what every outcome owes a person: a reason, and no
-// secret in it.
+// Expect checks an outcome: it must equal want, have a reason unless it was delivered, and tell no
+// secret.
 func Expect(t testing.TB, got, want registry.Outcome, secrets ...string) {
 	t.Helper()
 	if got.Result != want.Result || got.Suspect != want.Suspect || got.Code != want.Code || !got.At.Equal(want.At) {
@@ -102,13 +102,13 @@ func Expect(t testing.TB, got, want registry.Outcome, secrets ...string) {
 	}
 }
 
-// Status is the answer to one request.
-func Status(code int, reason string) pushtest.Fault {
+// FailOnce returns a fault for one request.
+func FailOnce(code int, reason string) pushtest.Fault {
 	return pushtest.Fault{Status: code, Reason: reason, Times: 1}
 }
 
-// With is f with a header.
-func With(f pushtest.Fault, key, value string) pushtest.Fault {
+// WithHeader returns f with a header.
+func WithHeader(f pushtest.Fault, key, value string) pushtest.Fault {
 	f.Header = http.Header{key: {value}}
 	return f
 }
@@ -131,8 +131,9 @@ func EveryRow[S any](t *testing.T, rows []string, samples map[string][]S, test f
 	}
 }
 
-// Decided holds a sender to what is to come of an answer after one request, and to deciding it by
-// the row whose code this is: under another code the outcome must have that one.
+// Decided checks the outcome of one request that the service answers with answer. Then it changes
+// *code, the code of the table row that should decide, and sends again: the outcome must have the new
+// code.
 func Decided[M any](t *testing.T, record *pushtest.Record[M], sender push.Sender, d registry.Device, answer pushtest.Fault, want registry.Outcome, code *string) {
 	t.Helper()
 	record.Fail(string(d.Token), answer)
@@ -150,7 +151,7 @@ func Decided[M any](t *testing.T, record *pushtest.Record[M], sender push.Sender
 	}
 }
 
-// Break is a way in which an exchange can go wrong, and what is to come of it.
+// Break is a way in which an exchange can fail, and the outcome it must have.
 type Break struct {
 	Fault   pushtest.Fault
 	Result  registry.Result
@@ -159,8 +160,8 @@ type Break struct {
 	Reached int // times that the phone has the message before it is sent again
 }
 
-// KeptAndSentAgain holds a sender to what is to come of each break, and to delivering the message
-// in a second send. service makes a stand-in in a synctest bubble, its sender and a device.
+// KeptAndSentAgain checks the outcome of each break, and that a second send delivers the message.
+// service makes a stand-in in a synctest bubble, its sender and a device.
 func KeptAndSentAgain[M any](t *testing.T, breaks map[string]Break, service func(*testing.T) (*pushtest.Record[M], push.Sender, registry.Device)) {
 	for name, b := range breaks {
 		t.Run(name, func(t *testing.T) {

@@ -1,4 +1,3 @@
-// Package services has only tests: of what holds for every push service alike, each sender against
-// its stand-in. It is a package of its own because it needs all senders, and with them the SDKs of
-// Google and Apple: the tests of package push must not build those.
+// Package services has only tests: of what all senders must do alike. They are a package of their own
+// because they build the SDKs of Google and Apple, which the tests of package push must not.
 package services

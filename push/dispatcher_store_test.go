@@ -115,34 +115,35 @@ func day(t *testing.T, fails int64) (asked int64) {
 		quiet(enough)
 
 		asked = h.asked.Load()
-		h.own.Store(true)
-		h.shows(ids, phone, 2)
-		h.shows(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == read || id == late[0] }), browser, 2)
-		h.stand([]string{read}, browser, registry.Cleared)
-		h.stand(late, browser, registry.Expired)
-		if !slices.Contains(h.cleared(phone), read) {
-			t.Error("the phone still shows what was read before it rang on the browser")
-		}
-		for _, d := range []registry.Device{phone, browser} {
-			if !slices.Contains(h.cleared(d), ids[0]) {
-				t.Errorf("%s still shows what was read", d.Name)
+		h.ourselves(func() {
+			h.shows(ids, phone, 2)
+			h.shows(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == read || id == late[0] }), browser, 2)
+			h.stand([]string{read}, browser, registry.Cleared)
+			h.stand(late, browser, registry.Expired)
+			if !slices.Contains(h.cleared(phone), read) {
+				t.Error("the phone still shows what was read before it rang on the browser")
 			}
-			if n := h.kinds(d)[registry.AttentionKind]; n != 1 {
-				t.Errorf("%s was told %d times that a device is gone", d.Name, n)
+			for _, d := range []registry.Device{phone, browser} {
+				if !slices.Contains(h.cleared(d), ids[0]) {
+					t.Errorf("%s still shows what was read", d.Name)
+				}
+				if n := h.kinds(d)[registry.AttentionKind]; n != 1 {
+					t.Errorf("%s was told %d times that a device is gone", d.Name, n)
+				}
 			}
-		}
-		if _, err := h.store.Device(old.ID); !errors.Is(err, registry.ErrNotFound) {
-			t.Errorf("the device that is gone: %v", err)
-		}
-		if list, next, err := h.store.Due(h.clock.Now().Add(1000*time.Hour), 10, nil); err != nil || len(list) > 0 || !next.IsZero() {
-			t.Errorf("%d queues are left, another is due at %v, %v", len(list), next, err)
-		}
-		if lanes, err := h.store.Lanes(); err != nil || len(lanes) > 0 {
-			t.Errorf("lanes are paused: %+v, %v", lanes, err)
-		}
-		if said := h.saidOf(errDisk); said != (1 <= fails && fails <= asked) {
-			t.Errorf("the log says what failed: %v, and something did: %v", said, !said)
-		}
+			if _, err := h.store.Device(old.ID); !errors.Is(err, registry.ErrNotFound) {
+				t.Errorf("the device that is gone: %v", err)
+			}
+			if list, next, err := h.store.Due(h.clock.Now().Add(1000*time.Hour), 10, nil); err != nil || len(list) > 0 || !next.IsZero() {
+				t.Errorf("%d queues are left, another is due at %v, %v", len(list), next, err)
+			}
+			if lanes, err := h.store.Lanes(); err != nil || len(lanes) > 0 {
+				t.Errorf("lanes are paused: %+v, %v", lanes, err)
+			}
+			if said := h.saidOf(errDisk); said != (1 <= fails && fails <= asked) {
+				t.Errorf("the log says what failed: %v, and something did: %v", said, !said)
+			}
+		})
 	})
 	return asked
 }
@@ -239,13 +240,14 @@ func TestAStoreThatFailsForAnHourLosesNothing(t *testing.T) {
 	}
 }
 
-// within reports whether the transaction that is asked about belongs to this method of the store.
+// within reports whether the transaction that is asked about is of a call within this method, such as
+// "(*Store).Next".
 func within(method string) bool {
 	pcs := make([]uintptr, 50)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
 	for {
 		f, more := frames.Next()
-		if strings.HasSuffix(f.Function, "registry.(*Store)."+method) {
+		if strings.HasSuffix(f.Function, "."+method) {
 			return true
 		}
 		if !more {
@@ -275,7 +277,7 @@ func TestWhateverTheStoreRefusesForMinutesIsDoneLater(t *testing.T) {
 				h.limit = 3
 				phone, denied := h.phone("phone"), h.browser("denied", origin)
 				var failing atomic.Bool
-				h.fails = func(int64) bool { return failing.Load() && within(method) }
+				h.fails = func(int64) bool { return failing.Load() && within("(*Store)."+method) }
 				failing.Store(true)
 				h.answers(only(denied, ourFault))
 				h.run()
@@ -311,7 +313,7 @@ func TestAResumeThatTheStoreRefusesIsAPauseStill(t *testing.T) {
 		h := newHouse(t)
 		crowd := h.crowd(10)
 		var refuse atomic.Bool
-		h.fails = func(int64) bool { return within("ResumeLane") && refuse.CompareAndSwap(true, false) }
+		h.fails = func(int64) bool { return within("(*Store).ResumeLane") && refuse.CompareAndSwap(true, false) }
 		begin := time.Now()
 		h.answers(func(context.Context, sent) registry.Outcome { return retry() })
 		h.run()
@@ -376,7 +378,7 @@ func TestWhatGoesBetweenTwoLooksIsNotSent(t *testing.T) {
 				var once atomic.Bool
 				h.fails = func(int64) bool {
 					// The head is judged by an earlier reading of the clock, so this look is made to fail.
-					if !within("Next") || !once.CompareAndSwap(false, true) {
+					if !within("(*Store).Next") || !once.CompareAndSwap(false, true) {
 						return false
 					}
 					h.ourselves(func() {
@@ -413,7 +415,7 @@ func TestAPauseThatTheStoreRefusedEndsWhenTheClockIsSetBackToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
 		d := h.browser("denied", origin)
-		h.fails = func(int64) bool { return within("PauseLane") }
+		h.fails = func(int64) bool { return within("(*Store).PauseLane") }
 		h.answers(only(d, ourFault))
 		h.run()
 		ids := h.mail(1)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -34,11 +35,20 @@ func Open(t testing.TB, dir string) *registry.Store {
 // error.
 func OpenFailing(t testing.TB, dir string, fault func() error) *registry.Store {
 	t.Helper()
-	s, err := registry.Open(dir, registry.Options{NoSync: true, Fault: fault})
+	s, err := open(dir, fault)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// open opens a store while no process is being started: between fork and exec a child has a copy of
+// every file, and would hold the lock of one that was just closed. In a synctest bubble the wait for
+// that lock is over at once.
+func open(dir string, fault func() error) (*registry.Store, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return registry.Open(dir, registry.Options{NoSync: true, Fault: fault})
 }
 
 // furnished makes a data folder with users, once in a test process: hashing a password takes longer
@@ -49,7 +59,7 @@ var furnished = sync.OnceValues(func() (home, error) {
 		return home{}, err
 	}
 	defer os.RemoveAll(dir)
-	s, err := registry.Open(dir, registry.Options{NoSync: true})
+	s, err := open(dir, nil)
 	if err != nil {
 		return home{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,7 +141,10 @@ func TestAtMostOnePasswordPerProcessorIsHashedAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
+		// A child that is being started has a copy of the store's lock, and here the wait for it is over at once.
+		syscall.ForkLock.RLock()
 		s, err := Open(dir, unsynced)
+		syscall.ForkLock.RUnlock()
 		if err != nil {
 			t.Fatal(err)
 		}

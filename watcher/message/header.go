@@ -17,6 +17,7 @@ import (
 const (
 	headerBytes = 64 << 10
 	textBytes   = 4 << 10
+	partBytes   = 32 << 10 // of a part, if textBytes held no words
 )
 
 // The most that is said of a message, in runes, the ellipsis at a cut among them.
@@ -37,6 +38,9 @@ type Description struct {
 	MessageID string
 	// Preview is the beginning of what the sender wrote: no quotes, no signature, nothing of encrypted mail.
 	Preview string
+	// Wanting reports that the text was cut before Preview said anything, or anything but where to read it: its first part of text may
+	// say more; see Preview.
+	Wanting bool
 }
 
 // Describe says what a message is. header is the answer to BODY.PEEK[HEADER.FIELDS (FROM SENDER SUBJECT DATE MESSAGE-ID CONTENT-TYPE
@@ -45,15 +49,52 @@ type Description struct {
 func Describe(header, text []byte) Description {
 	header = header[:min(len(header), headerBytes)]
 	fields, _ := parseFields(header)
-	charset := parseContentType(fields["content-type"]).charset
+	charset := textCharset(fields, text)
 	from, address := senderOf(fields, charset)
+	cut := len(text) >= textBytes
+	preview := previewPart(fields, text[:min(len(text), textBytes)], 0)
 	return Description{
 		From:      from,
 		Address:   address,
 		Subject:   cleanText(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes),
 		MessageID: messageID(fields["message-id"]),
-		Preview:   previewOf(fields, text[:min(len(text), textBytes)]),
+		Preview:   preview.text,
+		Wanting:   cut && (preview.text == "" || preview.doubts),
 	}
+}
+
+// Part is one part of a message: the answers to BODY.PEEK[n.MIME] and BODY.PEEK[n], or, if the message is all one part, its header
+// and its text.
+type Part struct{ Header, Text []byte }
+
+// Preview returns the first words of the parts, of which the first partBytes are read: of the first that has any, and of one that only sends
+// the reader elsewhere only if all do.
+func Preview(parts ...Part) string {
+	var best words
+	for _, p := range parts {
+		fields, _ := parseFields(p.Header[:min(len(p.Header), headerBytes)])
+		found := previewPart(fields, p.Text[:min(len(p.Text), partBytes)], 0)
+		if best.text == "" || best.doubts && found.better(best) {
+			best = found
+		}
+	}
+	return best.text
+}
+
+// textCharset is the charset of a message's text; empty: nothing is known. In a multipart it is that of the first part that
+// names one.
+func textCharset(header fields, text []byte) string {
+	content := parseContentType(header["content-type"])
+	if content.charset != "" || !strings.HasPrefix(content.media, "multipart/") {
+		return content.charset
+	}
+	for part := range parts(text[:min(len(text), textBytes)], content.boundary) {
+		fields, _ := parseFields(part)
+		if charset := parseContentType(fields["content-type"]).charset; charset != "" {
+			return charset
+		}
+	}
+	return ""
 }
 
 // messageIDBytes bounds a Message-ID: it goes into the address that a notification leads to.

@@ -13,6 +13,12 @@ import (
 func senderOf(found fields, charset string) (from, address string) {
 	for _, field := range []string{"from", "sender"} {
 		name, address := parseMailbox(decodeRaw(found[field], charset))
+		if address == "" {
+			// Some mailers encode the address with the name. Nothing else is there that could be shown.
+			if decoded := decodeWords(name); decoded != name {
+				name, address = parseMailbox(decoded)
+			}
+		}
 		address = cleanText(address, headerBytes)
 		name = cleanText(unquoteName(decodeWords(name)), fromRunes)
 		if saysAnything(name) && !namesAnotherAddress(name, address) {
@@ -30,7 +36,6 @@ func senderOf(found fields, charset string) (from, address string) {
 func parseMailbox(s string) (name, address string) {
 	var phrase strings.Builder
 	var comment string
-	words := wordScanner(s)
 	at := false // the phrase holds an @
 	// After one that never ends, further ones would make this slow, and mean nothing.
 	unclosed := false
@@ -68,7 +73,7 @@ scan:
 		case c == ':' && !at:
 			phrase.Reset() // the name of a group, whose first member follows
 		case c == '=':
-			_, end := words.at(i)
+			_, end := wordAt(s, i)
 			end = max(end, i+1)
 			phrase.WriteString(s[i:end])
 			i = end - 1

@@ -3,19 +3,24 @@ package message
 import (
 	"bytes"
 	"encoding/hex"
-	"io"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/emersion/go-message/charset"
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/htmlindex"
 )
 
-// decodeWords decodes the encoded words of RFC 2047 in a text and leaves the rest as it is, and so a word whose charset nobody
-// knows. It is lenient: words may stand inside other text, hold spaces, lack their padding or, at the very end, their "?=".
+// unreadable stands for an encoded word that cannot be decoded.
+const unreadable = "[…]"
+
+// decodeWords decodes the encoded words of RFC 2047 in a text and leaves the rest as it is. It is lenient: words may stand
+// inside other text, hold spaces, or lack their padding or their "?="; some mailers encode what is encoded already.
 func decodeWords(s string) string {
+	once := decodeWordsOnce(s)
+	if strings.Contains(once, "=?") {
+		return decodeWordsOnce(once)
+	}
+	return once
+}
+
+func decodeWordsOnce(s string) string {
 	var out strings.Builder
 	// Adjacent words of one charset are decoded together, because some mailers split a character between two of them.
 	var run encodedWord
@@ -24,7 +29,7 @@ func decodeWords(s string) string {
 		out.WriteString(text)
 		run = encodedWord{}
 	}
-	words := wordScanner(s)
+	adjacent := false
 	for at := 0; ; {
 		start := strings.Index(s[at:], "=?")
 		if start < 0 {
@@ -33,15 +38,15 @@ func decodeWords(s string) string {
 			return out.String()
 		}
 		start += at
-		word, end := words.at(start)
+		word, end := wordAt(s, start)
 		between := s[at:start]
-		if run.charset == "" || end == 0 || strings.Trim(between, " \t") != "" {
+		if !adjacent || end == 0 || strings.Trim(between, " \t") != "" {
 			flush()
 			out.WriteString(between)
 		} else if run.charset != word.charset {
 			flush()
 		}
-		if end == 0 {
+		if adjacent = end > 0; !adjacent {
 			out.WriteString("=?")
 			at = start + len("=?")
 			continue
@@ -54,61 +59,77 @@ func decodeWords(s string) string {
 
 // encodedWord is one word without its transfer encoding.
 type encodedWord struct {
-	charset string // in lower case, never empty
+	charset string // see canonicalCharset
 	text    []byte
 }
 
-// words finds encoded words in a text. It knows beforehand where the last "?=" and the last space are, so that a text full of
-// beginnings without an end takes linear time.
-type words struct {
-	text                 string
-	lastClose, lastSpace int
-}
+// Bounds of an encoded word, in bytes: with them a text full of beginnings without an end takes linear time. RFC 2047 allows
+// 75 for all of it; not all mailers know.
+const (
+	longestLabel = 64 // of a charset or encoding
+	longestWord  = 4 << 10
+)
 
-func wordScanner(s string) words {
-	return words{text: s, lastClose: strings.LastIndex(s, "?="), lastSpace: strings.LastIndexAny(s, " \t")}
-}
-
-// at returns the word that begins at start and where it ends, or 0 if none does or its charset is unknown.
-func (w words) at(start int) (encodedWord, int) {
-	const longestCharset = 64
-	rest, ok := strings.CutPrefix(w.text[start:], "=?")
+// wordAt returns the encoded word that begins at start in s and where it ends, or 0 if none does. One that cannot be decoded is
+// unreadable.
+func wordAt(s string, start int) (encodedWord, int) {
+	rest, ok := strings.CutPrefix(s[start:], "=?")
 	if !ok {
 		return encodedWord{}, 0
 	}
-	mark := strings.IndexByte(rest[:min(len(rest), longestCharset)], '?')
-	// What follows is at least the encoding and its question mark.
-	if mark <= 0 || len(rest) < mark+3 || rest[mark+2] != '?' {
+	label, rest, ok := cutLabel(rest)
+	if !ok {
 		return encodedWord{}, 0
 	}
-	label, _, _ := strings.Cut(strings.ToLower(rest[:mark]), "*") // RFC 2231 section 5: charset*language
-	kind := rest[mark+1] | 0x20
-	if label == "" || strings.ContainsAny(label, " \t") || kind != 'q' && kind != 'b' {
+	kind, rest, ok := cutLabel(rest)
+	if !ok || kind == "" {
 		return encodedWord{}, 0
 	}
-	textStart := start + len("=?") + mark + 3
-	textEnd, end := len(w.text), len(w.text)
-	switch {
-	case textStart <= w.lastClose:
-		textEnd = textStart + strings.Index(w.text[textStart:], "?=")
-		end = textEnd + len("?=")
-	case w.lastSpace >= textStart:
-		return encodedWord{}, 0
-	}
-	if _, ok := decodeCharset(nil, label); !ok {
-		return encodedWord{}, 0
-	}
-	encoded := w.text[textStart:textEnd]
-	word := encodedWord{charset: label}
-	if kind == 'b' {
+	encoded, length := cutEncoded(rest)
+	end := len(s) - len(rest) + length
+	word := encodedWord{charset: canonicalCharset(label)}
+	switch strings.ToLower(kind) {
+	case "b", "base64":
 		word.text = decodeBase64([]byte(encoded))
-	} else {
+	case "q", "quoted-printable", "qp":
 		word.text = decodeQuoted([]byte(strings.ReplaceAll(encoded, "_", " ")))
+	default:
+		return encodedWord{text: []byte(unreadable)}, end
 	}
-	if strings.ContainsFunc(encoded, func(r rune) bool { return r >= utf8.RuneSelf }) {
+	switch {
+	case strings.ContainsFunc(encoded, func(r rune) bool { return r >= utf8.RuneSelf }):
 		word.charset = "utf-8" // it was raw and has been decoded with the whole field
+	case knownCharset(word.charset):
+	case utf8.Valid(word.text) && !bytes.ContainsRune(word.text, '\x1b'):
+		word.charset = "utf-8" // whatever it is called
+	default:
+		word = encodedWord{text: []byte(unreadable)}
 	}
 	return word, end
+}
+
+// cutLabel cuts a charset or an encoding from what follows its question mark.
+func cutLabel(s string) (label, rest string, ok bool) {
+	end := strings.IndexByte(s[:min(len(s), longestLabel)], '?')
+	if end < 0 {
+		return "", "", false
+	}
+	label = strings.TrimSpace(s[:end])
+	return label, s[end+1:], !strings.ContainsAny(label, " \t=")
+}
+
+// cutEncoded returns the encoded text that s begins with, and its length with what closes it. One that is not closed before the
+// next word begins, or at all, ends at the next space.
+func cutEncoded(s string) (string, int) {
+	text := s[:min(len(s), longestWord)]
+	end := strings.Index(text, "?=")
+	if end >= 0 && !strings.Contains(text[:end], " =?") {
+		return text[:end], end + len("?=")
+	}
+	if end = strings.IndexAny(text, " \t"); end < 0 {
+		end = len(text)
+	}
+	return strings.TrimSuffix(text[:end], "?"), end
 }
 
 // decodeBase64 decodes what it can: other characters are passed over, padding may lack or stand in the middle, a cut end is dropped.
@@ -162,59 +183,4 @@ func decodeQuoted(encoded []byte) []byte {
 			decoded, encoded = append(decoded, '='), escape
 		}
 	}
-}
-
-// decodeCharset returns text in UTF-8. Without a charset, or with one that only says that nothing is known, it guesses; it
-// returns false if the charset is unknown.
-func decodeCharset(text []byte, label string) (string, bool) {
-	label, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(label)), "*")
-	switch label {
-	case "", "utf-8", "utf8", "us-ascii", "ascii", "unknown-8bit", "x-unknown", "unknown", "8bit":
-		return guessCharset(text), true
-	}
-	if label == "cp932" {
-		label = "shift_jis"
-	}
-	// What the web calls iso-8859-1 or gb2312 (encoding.spec.whatwg.org) is what mailers mean by it too. Its Replacement stands for
-	// charsets that are dangerous in a browser. Here nothing is run; but only the one of them that go-message knows can be read.
-	known, err := htmlindex.Get(label)
-	switch {
-	case err == nil && known != encoding.Replacement:
-		decoded, err := known.NewDecoder().Bytes(text)
-		return string(decoded), err == nil
-	case err == nil && label != "hz-gb-2312":
-		return "", false
-	}
-	reader, err := charset.Reader(label, bytes.NewReader(text))
-	if err != nil {
-		return "", false
-	}
-	decoded, err := io.ReadAll(reader)
-	return string(decoded), err == nil
-}
-
-// guessCharset takes text for UTF-8, with errors if it must, or for Windows-1252 if nothing in it but ASCII is UTF-8.
-func guessCharset(text []byte) string {
-	for rest := text; len(rest) > 0; {
-		r, size := utf8.DecodeRune(rest)
-		if r != utf8.RuneError && size > 1 {
-			return strings.ToValidUTF8(string(text), "\ufffd")
-		}
-		rest = rest[size:]
-	}
-	decoded, _ := charmap.Windows1252.NewDecoder().Bytes(text) // it knows every byte
-	return string(decoded)
-}
-
-// decodeRaw returns the value of a field whose bytes may be of any charset, of which that of the message's text is the likeliest.
-func decodeRaw(value []byte, textCharset string) string {
-	if bytes.Contains(value, []byte("\x1b$")) {
-		textCharset = "iso-2022-jp"
-	} else if utf8.Valid(value) || strings.HasPrefix(strings.ToLower(textCharset), "utf-") {
-		textCharset = ""
-	}
-	if text, ok := decodeCharset(value, textCharset); ok {
-		return text
-	}
-	return guessCharset(value)
 }

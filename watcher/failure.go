@@ -93,6 +93,9 @@ func kind(err error) *Failure {
 	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok {
 		return &Failure{Code: "address_not_allowed", Field: "host", Reason: forbidden.Reason, slow: slowest, personal: true}
 	}
+	if errors.Is(err, errOnlyOAuth) {
+		return &Failure{Code: "oauth_required", Field: "password", final: true, personal: true, Reason: onlyOAuth}
+	}
 	if errors.Is(err, errNoPassword) {
 		return &Failure{Code: "password_not_accepted", Field: "security", final: true, personal: true,
 			Reason: "the server accepts no password on this connection: choose tls, or use a provider that offers app passwords"}
@@ -102,7 +105,7 @@ func kind(err error) *Failure {
 			Reason: "the server cannot be made secure by STARTTLS: try tls with port 993"}
 	}
 	if broken, ok := errors.AsType[*wire.TLSError](err); ok {
-		return tlsFailure(broken)
+		return tlsFailure(broken, time.Now())
 	}
 	if said, ok := errors.AsType[*imap.Error](err); ok && said.Type != imap.StatusResponseTypeBye {
 		return refusal(said, err)
@@ -110,8 +113,8 @@ func kind(err error) *Failure {
 	return connectionFailure(err)
 }
 
-// tlsFailure tells a certificate that is not good from a server that speaks no TLS.
-func tlsFailure(err error) *Failure {
+// tlsFailure tells what is wrong with a certificate, or with the TLS that a server speaks, if it does.
+func tlsFailure(err error, now time.Time) *Failure {
 	f := &Failure{Code: "tls_failed", Field: "security", slow: slowest,
 		Reason: "no secure connection: check that port and security belong together (993 is for tls, 143 for starttls)"}
 	if cut(err) {
@@ -119,18 +122,31 @@ func tlsFailure(err error) *Failure {
 		return f
 	}
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
-	_, name := errors.AsType[x509.HostnameError](err)
+	name, otherName := errors.AsType[x509.HostnameError](err)
 	invalid, certificate := errors.AsType[x509.CertificateInvalidError](err)
 	switch {
-	case name:
+	case otherName && len(name.Certificate.DNSNames)+len(name.Certificate.IPAddresses) == 0 && name.Host != "" && strings.EqualFold(name.Certificate.Subject.CommonName, name.Host):
+		f.Code, f.Field, f.Reason = "certificate_without_names", "host",
+			"the server's certificate names the host in the old way only, by its common name: its owner must make one with subjectAltName"
+	case otherName:
 		f.Code, f.Field, f.Reason = "certificate_wrong_host", "host", "the server's certificate is for another host name: check host"
+	case certificate && invalid.Reason == x509.Expired && invalid.Cert != nil && now.Before(invalid.Cert.NotBefore):
+		f.Code, f.Field, f.Reason = "certificate_not_yet_valid", "host", "the server's certificate is valid from "+invalid.Cert.NotBefore.UTC().Format(time.DateTime)+
+			" on, and here it is "+now.UTC().Format(time.DateTime)+" (UTC): check the clock of the machine that idlepush runs on"
 	case certificate && invalid.Reason == x509.Expired:
 		f.Code, f.Field, f.Reason = "certificate_expired", "host", "the server's certificate has expired: its owner must renew it"
 	case authority, certificate:
 		f.Code, f.Field, f.Reason = "certificate_untrusted", "host",
-			"the server's certificate is signed by nobody this machine trusts: if it is your own, name your authority's certificate in SSL_CERT_FILE where idlepush runs"
+			"the server's certificate is signed by nobody this machine trusts, or the server does not send the certificates between: its owner must send them all; if the certificate is your own, name your authority's in SSL_CERT_FILE where idlepush runs"
+	case oldTLS(err):
+		f.Code, f.Field, f.Reason = "tls_too_old", "host", "the server speaks only old TLS, which is not safe any more: its owner must update it"
 	}
 	return f
+}
+
+// oldTLS knows the errors of a handshake in which both sides have no version or cipher in common. crypto/tls has no types for them.
+func oldTLS(err error) bool {
+	return says(err.Error(), "protocol version not supported", "unsupported protocol version", "handshake failure", "insufficient security level", "unsupported cipher")
 }
 
 // cut reports whether a handshake failed because the connection ended, as it does while a server restarts.
@@ -144,11 +160,8 @@ func connectionFailure(err error) *Failure {
 		return &Failure{Code: "host_unknown", Field: "host", Reason: "the host name cannot be resolved: check its spelling and this server's DNS"}
 	}
 	if bye, ok := errors.AsType[*wire.ByeError](err); ok {
-		if wait := throttled(bye.Text); wait > 0 {
-			return slowDown(wait)
-		}
-		if bye.Code == string(imap.ResponseCodeLimit) || crowd(bye.Text) {
-			return tooMany()
+		if f := meaning(imap.ResponseCode(bye.Code), bye.Text); f != nil {
+			return f
 		}
 		return &Failure{Code: "server_closed", Reason: "the mail server ended the connection"}
 	}

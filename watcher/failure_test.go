@@ -2,16 +2,22 @@ package watcher
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -47,22 +53,28 @@ func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
 		"certificate, authority": {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}}, "certificate_untrusted", "host", false, false, true},
 		"certificate, host":      {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{}}}}, "certificate_wrong_host", "host", false, false, true},
 		"certificate, expired":   {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}}, "certificate_expired", "host", false, false, true},
-		"no TLS there":           {&wire.TLSError{Err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}}, "tls_failed", "security", false, false, true},
-		"handshake cut off":      {&wire.TLSError{Err: io.EOF}, "tls_failed", "security", false, false, false},
-		"handshake reset":        {&wire.TLSError{Err: &net.OpError{Op: "read", Err: syscall.ECONNRESET}}, "tls_failed", "security", false, false, false},
-		"handshake refused":      {&wire.TLSError{Err: &net.OpError{Op: "remote error", Err: errors.New("alert")}}, "tls_failed", "security", false, false, true},
-		"starttls":               {&wire.StartTLSError{Err: errors.New("not offered")}, "starttls_failed", "security", false, false, true},
-		"flood":                  {fmt.Errorf("look: %w", &wire.LimitError{Limit: "line", Max: 1}), "server_faulty", "port", false, false, false},
-		"name":                   {fmt.Errorf("connect: %w", &net.OpError{Err: &net.DNSError{}}), "host_unknown", "host", false, false, false},
-		"refused":                {fmt.Errorf("connect: %w", &net.OpError{Err: errors.New("refused")}), "connection_failed", "port", false, false, false},
-		"forbidden":              {fmt.Errorf("connect: %w", &net.OpError{Err: &ForbiddenError{"private"}}), "address_not_allowed", "host", false, false, true},
-		"folder":                 {&folderError{&imap.Error{Code: "NONEXISTENT"}}, "folder_unavailable", "folders", false, false, true},
-		"folder, for now":        {&folderError{&imap.Error{Type: imap.StatusResponseTypeNo, Code: "SERVERBUG"}}, "server_refuses", "", false, false, false},
-		"limit, later":           {&imap.Error{Type: imap.StatusResponseTypeNo, Code: "LIMIT"}, "too_many_connections", "", false, false, true},
-		"search":                 {&imap.Error{Type: imap.StatusResponseTypeNo}, "server_refuses", "", false, false, false},
-		"deadline":               {context.DeadlineExceeded, "server_silent", "port", false, false, false},
-		"store":                  {&storeError{registry.ErrCorrupt}, "store_failed", "", false, false, false},
-		"anything else at all":   {errors.New("?"), "connection_lost", "", false, false, false},
+		"certificate, no names": {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.HostnameError{Host: "mail.example.org",
+			Certificate: &x509.Certificate{Subject: pkix.Name{CommonName: "mail.example.org"}}}}}, "certificate_without_names", "host", false, false, true},
+		"certificate, too early": {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired,
+			Cert: &x509.Certificate{NotBefore: time.Now().Add(time.Hour)}}}}, "certificate_not_yet_valid", "host", false, false, true},
+		"TLS that is too old":  {&wire.TLSError{Err: &net.OpError{Op: "remote error", Err: errors.New("tls: protocol version not supported")}}, "tls_too_old", "host", false, false, true},
+		"only OAuth":           {&loginError{err: errOnlyOAuth}, "oauth_required", "password", true, false, false},
+		"no TLS there":         {&wire.TLSError{Err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}}, "tls_failed", "security", false, false, true},
+		"handshake cut off":    {&wire.TLSError{Err: io.EOF}, "tls_failed", "security", false, false, false},
+		"handshake reset":      {&wire.TLSError{Err: &net.OpError{Op: "read", Err: syscall.ECONNRESET}}, "tls_failed", "security", false, false, false},
+		"handshake refused":    {&wire.TLSError{Err: &net.OpError{Op: "remote error", Err: errors.New("alert")}}, "tls_failed", "security", false, false, true},
+		"starttls":             {&wire.StartTLSError{Err: errors.New("not offered")}, "starttls_failed", "security", false, false, true},
+		"flood":                {fmt.Errorf("look: %w", &wire.LimitError{Limit: "line", Max: 1}), "server_faulty", "port", false, false, false},
+		"name":                 {fmt.Errorf("connect: %w", &net.OpError{Err: &net.DNSError{}}), "host_unknown", "host", false, false, false},
+		"refused":              {fmt.Errorf("connect: %w", &net.OpError{Err: errors.New("refused")}), "connection_failed", "port", false, false, false},
+		"forbidden":            {fmt.Errorf("connect: %w", &net.OpError{Err: &ForbiddenError{"private"}}), "address_not_allowed", "host", false, false, true},
+		"folder":               {&folderError{&imap.Error{Code: "NONEXISTENT"}}, "folder_unavailable", "folders", false, false, true},
+		"folder, for now":      {&folderError{&imap.Error{Type: imap.StatusResponseTypeNo, Code: "SERVERBUG"}}, "server_refuses", "", false, false, false},
+		"limit, later":         {&imap.Error{Type: imap.StatusResponseTypeNo, Code: "LIMIT"}, "too_many_connections", "", false, false, true},
+		"search":               {&imap.Error{Type: imap.StatusResponseTypeNo}, "server_refuses", "", false, false, false},
+		"deadline":             {context.DeadlineExceeded, "server_silent", "port", false, false, false},
+		"store":                {&storeError{registry.ErrCorrupt}, "store_failed", "", false, false, false},
+		"anything else at all": {errors.New("?"), "connection_lost", "", false, false, false},
 	} {
 		f := diagnose(registry.Account{}, c.err)
 		if f.Code != c.code || f.Field != c.field || f.final != c.final || f.unclear != c.unclear || f.slow > 0 != c.slow || f.Reason == "" {
@@ -72,6 +84,43 @@ func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
 			t.Errorf("%s: the cause is lost", name)
 		}
 	}
+}
+
+// TestAServerOfOldTLSIsToldFromOneWithoutTLS holds oldTLS to the words of this version of crypto/tls.
+func TestAServerOfOldTLSIsToldFromOneWithoutTLS(t *testing.T) {
+	t.Parallel()
+	for name, server := range map[string]*tls.Config{
+		"versions": {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
+		"ciphers":  {MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}},
+	} {
+		there, here := net.Pipe()
+		server.Certificates = []tls.Certificate{selfSigned(t)}
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			tls.Server(there, server).Handshake()
+			there.Close()
+		})
+		err := tls.Client(here, &tls.Config{InsecureSkipVerify: true}).Handshake()
+		here.Close()
+		serving.Wait()
+		if err == nil || !oldTLS(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func selfSigned(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 func TestAPasswordThatAServerSendsBackIsNotShown(t *testing.T) {

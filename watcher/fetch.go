@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"slices"
@@ -15,223 +16,279 @@ import (
 	"idlepush/watcher/wire"
 )
 
-var (
-	headerSection = &imap.FetchItemBodySection{Peek: true, Specifier: imap.PartSpecifierHeader, HeaderFields: []string{
-		"From", "Sender", "Subject", "Date", "Message-ID", "Content-Type", "Content-Transfer-Encoding"}}
-	textSection = &imap.FetchItemBodySection{Peek: true, Specifier: imap.PartSpecifierText,
-		Partial: &imap.SectionPartial{Offset: 0, Size: 4096}}
+// What a FETCH asks for. The names of fields are atoms: some servers find no field whose name is quoted.
+const (
+	basicItems  = "UID FLAGS INTERNALDATE RFC822.SIZE "
+	fieldItems  = "BODY.PEEK[HEADER.FIELDS (FROM SENDER SUBJECT DATE MESSAGE-ID CONTENT-TYPE CONTENT-TRANSFER-ENCODING)]"
+	headerItems = "BODY.PEEK[HEADER]<0.65536>" // for servers that find no fields at all
+	textItems   = " BODY.PEEK[TEXT]<0.4096>"
 )
 
-// poison remembers, from one session of an account to the next, the mails whose FETCH ended a session. A batch that
-// did is fetched one by one, and a mail that did it rings blind, without a word of what it says: it must not keep the mails
-// behind it from ringing.
-type poison struct {
-	strikes map[poisoned]int
-	shut    map[string]time.Time // folders that are passed over, until when
-	careful bool                 // asking for the STATUS of several folders has ended a session
-	muted   int                  // asking for the STATUS of the open folder has, so often in a row
-}
-
-type poisoned struct {
+// terms are what holds for all mails of a folder in one look.
+type terms struct {
 	folder string
-	uid    imap.UID
+	level  registry.Level
+	since  time.Time // what the server took in before is old
 }
 
-// mostStrikes is how often a connection may be lost over one mail before the mail is held to be the reason. An answer
-// that breaks the protocol or a limit needs no second time.
-const mostStrikes = 3
+// importAge is how much older than the last success a mail may be that comes as new: an older one was put there by a person or a program.
+const importAge = 48 * time.Hour
 
-func (p *poison) blind(folder string, uid imap.UID) bool {
-	return p.strikes[poisoned{folder, uid}] >= mostStrikes
-}
-
-// suspected reports whether the mail was in a FETCH that failed.
-func (p *poison) suspected(folder string, uid imap.UID) bool {
-	return p.strikes[poisoned{folder, uid}] > 0
-}
-
-// strike takes note of a FETCH that failed: of several mails, any may have been the reason.
-func (p *poison) strike(folder string, uids []imap.UID, err error) {
-	if p.strikes == nil {
-		p.strikes = make(map[poisoned]int)
+func (s *session) terms(folder string, since time.Time) (terms, error) {
+	level, err := s.store.Level(s.account.ID)
+	if err != nil {
+		return terms{}, &storeError{err}
 	}
-	_, protocol := errors.AsType[*wire.ProtocolError](err)
-	_, limit := errors.AsType[*wire.LimitError](err)
-	refusal, refused := errors.AsType[*imap.Error](err)
-	certain := protocol || limit || refused && !temporary(refusal)
-	for _, uid := range uids {
-		key := poisoned{folder, uid}
-		switch {
-		case len(uids) > 1:
-			p.strikes[key] = max(p.strikes[key], 1)
-		case certain:
-			p.strikes[key] = mostStrikes
-		default:
-			p.strikes[key]++
-		}
+	cursor, err := s.store.Cursor(s.account.ID, folder)
+	if err != nil {
+		return terms{}, &storeError{err}
 	}
+	return terms{folder, level, cmp.Or(since, earlier(cursor.Seen, s.host.clock.now()).Add(-importAge))}, nil // the clock may have been ahead
 }
 
-func (p *poison) forget(folder string, uids []imap.UID) {
-	for _, uid := range uids {
-		delete(p.strikes, poisoned{folder, uid})
+// fetch describes the mails of these UIDs, in their order, without those that are gone since the search, dealt with or recorded already. Old are those that
+// the server took in before since, or, where that is zero, long before the folder was last looked at. waiting are those that the server does not
+// give now: they are asked for again later, and hold up no others.
+func (s *session) fetch(folder string, uids []imap.UID, since time.Time) (mails []registry.Mail, waiting []imap.UID, err error) {
+	t, err := s.terms(folder, since)
+	if err != nil {
+		return nil, nil, err
 	}
-}
-
-// whole stands for a folder in the place of a mail: its search ended a session.
-const whole imap.UID = 0
-
-// notifying stands in the place of a folder for asking for NOTIFY.
-const notifying = ""
-
-// shutFor is how long a folder that has ended so many sessions is passed over; then it is tried once more.
-const shutFor = time.Hour
-
-// refuse has the folder passed over.
-func (p *poison) refuse(folder string) {
-	if p.shut == nil {
-		p.shut = make(map[string]time.Time)
-	}
-	p.shut[folder] = time.Now().Add(shutFor)
-}
-
-// avoids reports whether looking at the folder has ended so many sessions that it is passed over now.
-func (p *poison) avoids(folder string) bool {
-	if p.blind(folder, whole) {
-		p.strikes[poisoned{folder, whole}]--
-		p.refuse(folder)
-	}
-	return time.Now().Before(p.shut[folder])
-}
-
-// fetch describes the mails of these UIDs, in their order, without those that are gone since the search or dealt with. Old are those that the server took
-// in before since, or, where that is zero, long before the folder was last looked at.
-func (s *session) fetch(folder string, uids []imap.UID, since time.Time) ([]registry.Mail, error) {
-	var mails []registry.Mail
 	for len(uids) > 0 {
-		n := len(uids)
-		if i := slices.IndexFunc(uids, func(uid imap.UID) bool { return s.poison.suspected(folder, uid) }); i >= 0 {
-			n = max(i, 1)
-		}
-		group := uids[:n]
-		uids = uids[n:]
-		if s.poison.blind(folder, group[0]) {
-			s.log.Warn("a mail cannot be fetched and rings blind", "mailbox", folder, "uid", group[0])
-			mails = append(mails, registry.Mail{UID: uint32(group[0])})
+		group := s.group(folder, uids)
+		uids = uids[len(group):]
+		switch uid := group[0]; {
+		case s.ahead[poisoned{folder, uid}]:
+			continue
+		case s.poison.blind(folder, uid):
+			mails = append(mails, s.wordless(wire.Mail{UID: uid}, t))
+			continue
+		case s.poison.waits(folder, uid, time.Now()):
+			waiting = append(waiting, uid)
 			continue
 		}
-		got, err := s.fetchGroup(folder, group, since)
-		if _, ours := errors.AsType[*storeError](err); ours {
-			return nil, err
-		}
-		if err != nil && !s.plain && s.conn.Cause() == nil && errors.Is(err, errUnreadable) {
-			// It may be the date or the size that cannot be read, and a mail rings without them.
-			s.plain = true
-			uids = append(slices.Clone(group), uids...)
-			continue
-		}
+		got, missing, err := s.fetchGroup(t, group)
 		if err != nil {
-			s.poison.strike(folder, group, err)
-			if said, refused := errors.AsType[*imap.Error](err); s.conn.Cause() != nil || refused && busy(said) {
-				return nil, err
-			}
-			// The connection works on: the same again, one by one, and at last blind.
-			uids = append(slices.Clone(group), uids...)
-			continue
+			return nil, nil, err
 		}
-		mails = append(mails, got...)
+		for _, m := range got {
+			mail, rings, err := s.describe(m, t)
+			if err != nil {
+				return nil, nil, err
+			}
+			if s.poison.wordless = 0; rings {
+				mails = append(mails, mail)
+			}
+		}
+		switch {
+		case len(missing) == 0:
+		case len(group) > 1:
+			// One by one: each by itself may be had.
+			again := make([]imap.UID, len(missing))
+			for i, m := range missing {
+				again[i] = m.UID
+			}
+			s.poison.suspect(folder, again)
+			uids = append(again, uids...)
+		case s.poison.failed(folder, group[0], time.Now()):
+			mails = append(mails, s.wordless(missing[0], t))
+		default:
+			waiting = append(waiting, group[0])
+		}
 	}
-	return mails, nil
+	slices.SortFunc(mails, func(a, b registry.Mail) int { return cmp.Compare(a.UID, b.UID) })
+	return mails, waiting, nil
+}
+
+// group gives the first of the UIDs that one FETCH asks for: one alone that was in a FETCH that failed, or is not to be asked for.
+func (s *session) group(folder string, uids []imap.UID) []imap.UID {
+	alone := func(uid imap.UID) bool {
+		key := poisoned{folder, uid}
+		_, tried := s.poison.trials[key]
+		return tried || s.ahead[key] || s.poison.suspected(folder, uid)
+	}
+	if i := slices.IndexFunc(uids, alone); i >= 0 {
+		return uids[:max(i, 1)]
+	}
+	return uids
+}
+
+// wordless is a mail of which there is no more than m: it must not keep the mails behind it from ringing.
+func (s *session) wordless(m wire.Mail, t terms) registry.Mail {
+	s.log.Warn("a mail cannot be fetched and rings without words", "mailbox", t.folder, "uid", m.UID)
+	s.poison.wordless++
+	return s.mail(m, header(m), message.Describe(header(m), m.Sections["TEXT"]), t)
 }
 
 // expungeIssued refuses a FETCH of mail that another client has removed (RFC 5530); go-imap has no name for it.
 const expungeIssued imap.ResponseCode = "EXPUNGEISSUED"
 
-// errUnreadable is a FETCH that succeeded without all that was asked for, although it is there.
-var errUnreadable = errors.New("the server's answer to FETCH cannot be read")
-
-// importAge is how much older than the last success a mail may be that comes as new: an older one was put there by a person or a program.
-const importAge = 48 * time.Hour
-
-// fetchGroup is one FETCH.
-func (s *session) fetchGroup(folder string, uids []imap.UID, since time.Time) ([]registry.Mail, error) {
-	level, err := s.store.Level(s.account.ID)
-	if err != nil {
-		return nil, &storeError{err}
+// fetchGroup is one FETCH: what came whole, and what did not come or not whole although it is there. An error ends the session.
+func (s *session) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mail, err error) {
+	items := basicItems + fieldItems
+	if s.whole {
+		items = basicItems + headerItems
 	}
-	cursor, err := s.store.Cursor(s.account.ID, folder)
-	if err != nil {
-		return nil, &storeError{err}
+	if t.level.Allows(registry.Preview) {
+		items += textItems
 	}
-	since = cmp.Or(since, earlier(cursor.Seen, s.host.clock.now()).Add(-importAge)) // the clock may have been ahead
-	options := &imap.FetchOptions{UID: true, Flags: true, InternalDate: !s.plain, RFC822Size: !s.plain,
-		BodySection: []*imap.FetchItemBodySection{headerSection}}
-	if level.Allows(registry.Preview) {
-		options.BodySection = append(options.BodySection, textSection)
+	answers, err := s.conn.Fetch(uids, items, 2*patience)
+	said, refused := errors.AsType[*imap.Error](err)
+	if s.conn.Cause() != nil || refused && busy(said) {
+		s.poison.strike(t.folder, uids, err)
+		return nil, nil, err
 	}
-	var answers []*imapclient.FetchMessageBuffer
-	var there []imap.UID
-	err = s.conn.Lend(2*patience, func(client *imapclient.Client) (err error) {
-		answers, err = client.Fetch(imap.UIDSetNum(uids...), options).Collect()
-		if said, ok := errors.AsType[*imap.Error](err); ok && said.Code == expungeIssued {
-			// Some are gone, and the server may not say so in the answer to FETCH (RFC 5530).
-			err = client.Noop().Wait()
-		}
-		if err == nil && len(answers) < len(uids) {
-			there, err = search(client, &imap.SearchCriteria{UID: []imap.UIDSet{imap.UIDSetNum(uids...)}})
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	var mails []registry.Mail
-	late := 0
 	for _, uid := range uids {
-		i := slices.IndexFunc(answers, func(m *imapclient.FetchMessageBuffer) bool { return m.UID == uid })
-		switch {
-		case i < 0 && slices.Contains(there, uid), i >= 0 && len(answers[i].BodySection) == 0:
-			return nil, errUnreadable
-		case i < 0:
-			continue
+		m := wire.Mail{UID: uid}
+		if i := slices.IndexFunc(answers, func(m wire.Mail) bool { return m.UID == uid }); i >= 0 {
+			m = answers[i]
 		}
-		date := answers[i].InternalDate
-		if !date.IsZero() && time.Since(date) > lateBy {
-			late++
-		}
-		if m, own := s.describe(answers[i], level); !own && rings(answers[i]) {
-			if m.Old = !date.IsZero() && date.Before(since); m.Old {
-				s.log.Info("a mail does not ring, the server took it in long ago", "mailbox", folder, "uid", uid)
-			}
-			mails = append(mails, m)
+		if header(m) != nil {
+			got = append(got, m)
+		} else {
+			missing = append(missing, m)
 		}
 	}
-	s.late += late
-	return mails, nil
+	if refused && said.Code == expungeIssued {
+		// The server may not say in the answer to FETCH which are gone.
+		if err := s.conn.Do("NOOP", patience); err != nil {
+			return nil, nil, err
+		}
+		refused = false
+	}
+	if refused || len(missing) == 0 {
+		return got, missing, nil
+	}
+	missing, err = s.there(missing)
+	return got, missing, err
 }
 
-// rings reports whether nobody has dealt with a mail.
-func rings(m *imapclient.FetchMessageBuffer) bool {
-	return !slices.ContainsFunc(m.Flags, func(f imap.Flag) bool {
-		switch strings.ToLower(string(f)) {
+// there gives those of the mails that the server still has.
+func (s *session) there(mails []wire.Mail) ([]wire.Mail, error) {
+	var set imap.UIDSet
+	for _, m := range mails {
+		set.AddNum(m.UID)
+	}
+	var found []imap.UID
+	err := s.conn.Lend(patience, func(client *imapclient.Client) (err error) {
+		found, err = search(client, &imap.SearchCriteria{UID: []imap.UIDSet{set}})
+		return err
+	})
+	if _, refused := errors.AsType[*imap.Error](err); refused && s.conn.Cause() == nil {
+		return mails, nil
+	}
+	return slices.DeleteFunc(mails, func(m wire.Mail) bool { return !slices.Contains(found, m.UID) }), err
+}
+
+// header is what came of a mail's header; nil: nothing.
+func header(m wire.Mail) []byte {
+	for _, name := range []string{"HEADER.FIELDS", "HEADER"} {
+		if h, ok := m.Sections[name]; ok {
+			return append([]byte{}, h...)
+		}
+	}
+	return nil
+}
+
+// describe says what a mail is, and whether it rings.
+func (s *session) describe(m wire.Mail, t terms) (_ registry.Mail, rings bool, err error) {
+	if !m.Date.IsZero() && time.Since(m.Date) > lateBy {
+		s.late++
+	}
+	if dealtWith(m.Flags) {
+		return registry.Mail{}, false, nil
+	}
+	fields := header(m)
+	if len(bytes.TrimSpace(fields)) == 0 && !s.whole {
+		answer, err := s.askMore(t, m.UID, headerItems)
+		if err != nil {
+			return registry.Mail{}, false, err
+		}
+		if whole := header(answer); len(bytes.TrimSpace(whole)) > 0 {
+			fields, s.whole = whole, true
+		}
+	}
+	d := message.Describe(fields, m.Sections["TEXT"])
+	if strings.EqualFold(d.Address, s.account.Email) {
+		return registry.Mail{}, false, nil
+	}
+	if d.Wanting {
+		preview, err := s.furtherWords(t, m.UID, fields)
+		if err != nil {
+			return registry.Mail{}, false, err
+		}
+		d.Preview = cmp.Or(preview, d.Preview)
+	}
+	mail := s.mail(m, fields, d, t)
+	if mail.Old {
+		s.log.Info("a mail does not ring, the server took it in long ago", "mailbox", t.folder, "uid", m.UID)
+	}
+	return mail, true, nil
+}
+
+func (s *session) mail(m wire.Mail, fields []byte, d message.Description, t terms) registry.Mail {
+	return registry.Mail{UID: uint32(m.UID), Fingerprint: message.Fingerprint(fields, m.Size, m.Date), Old: !m.Date.IsZero() && m.Date.Before(t.since),
+		Content: registry.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview}.At(t.level)}
+}
+
+// mostParts is how many parts of a mail are looked through for words.
+const mostParts = 3
+
+// furtherWords reads a mail's first parts of text, of which the beginning of the mail held nothing; empty: there are no words.
+func (s *session) furtherWords(t terms, uid imap.UID, fields []byte) (string, error) {
+	answer, err := s.askMore(t, uid, "BODYSTRUCTURE")
+	if err != nil {
+		return "", err
+	}
+	sections := wire.TextParts(answer.Structure, mostParts)
+	if len(sections) == 0 {
+		return "", nil
+	}
+	var items []string
+	for _, section := range sections {
+		if section != "TEXT" {
+			items = append(items, "BODY.PEEK["+section+".MIME]")
+		}
+		items = append(items, "BODY.PEEK["+section+"]<0.32768>")
+	}
+	if answer, err = s.askMore(t, uid, strings.Join(items, " ")); err != nil {
+		return "", err
+	}
+	var parts []message.Part
+	for _, section := range sections {
+		part := message.Part{Header: answer.Sections[section+".MIME"], Text: answer.Sections[section]}
+		if section == "TEXT" {
+			part.Header = fields
+		}
+		parts = append(parts, part)
+	}
+	return message.Preview(parts...), nil
+}
+
+// askMore asks for further items of one mail. It can be had without them: a refusal is no error, and after a session has ended over it nothing more is
+// asked of this mail.
+func (s *session) askMore(t terms, uid imap.UID, items string) (wire.Mail, error) {
+	if s.poison.brief[poisoned{t.folder, uid}] {
+		return wire.Mail{}, nil
+	}
+	answers, err := s.conn.Fetch([]imap.UID{uid}, "UID "+items, 2*patience)
+	if s.conn.Cause() != nil {
+		s.poison.spare(t.folder, uid)
+		return wire.Mail{}, err
+	}
+	if len(answers) == 0 {
+		return wire.Mail{}, nil
+	}
+	return answers[0], nil
+}
+
+// dealtWith reports whether a person or a filter has seen to a mail already.
+func dealtWith(flags []string) bool {
+	return slices.ContainsFunc(flags, func(f string) bool {
+		switch strings.ToLower(f) {
 		case `\seen`, `\deleted`, `\draft`, "$junk", "junk":
 			return true
 		}
 		return false
 	})
-}
-
-// describe says what a mail is, and whether the account's owner sent it.
-func (s *session) describe(m *imapclient.FetchMessageBuffer, level registry.Level) (_ registry.Mail, own bool) {
-	var header, text []byte
-	for _, section := range m.BodySection {
-		if section.Section.Specifier == imap.PartSpecifierText {
-			text = section.Bytes
-		} else {
-			header = section.Bytes
-		}
-	}
-	d := message.Describe(header, text)
-	return registry.Mail{UID: uint32(m.UID), Fingerprint: message.Fingerprint(header, m.RFC822Size, m.InternalDate),
-		Content: registry.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview}.At(level)}, strings.EqualFold(d.Address, s.account.Email)
 }

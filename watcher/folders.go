@@ -35,14 +35,17 @@ func (s *session) others(home string, all bool) (found int, err error) {
 		s.tour = time.Time{}
 		return 0, nil
 	}
+	if found, err = s.retry(home); err != nil {
+		return found, err
+	}
 	if s.asked && !due && !all && news.Status == 0 && !news.Overflow {
-		return 0, nil
+		return found, nil
 	}
 	// The server gives up telling when there is too much to tell, and is asked again.
 	if first := !s.asked; first || news.Overflow {
 		all = true
 		if err := s.subscribe(); err != nil {
-			return 0, err
+			return found, err
 		}
 	}
 	if due {
@@ -79,6 +82,24 @@ func (s *session) others(home string, all bool) (found int, err error) {
 		}
 	}
 	return found, s.clearAll(gone)
+}
+
+// retry looks again at the other folders that hold a mail which the server did not give, if it is time.
+func (s *session) retry(home string) (found int, err error) {
+	for _, f := range s.poison.ripe(time.Now()) {
+		if f != home && slices.Contains(s.account.Folders, f) {
+			n, _, err := s.lookAside(f)
+			if found += n; err != nil {
+				return found, err
+			}
+		}
+		s.poison.settle(f, time.Now())
+	}
+	if s.folder == home {
+		return found, nil
+	}
+	n, err := s.look(home)
+	return found + n, err
 }
 
 // asking gives the folders beside home that are to be asked: all, or those whose turn it is. One that could not be opened is tried again where a tour is
@@ -166,7 +187,8 @@ func (s *session) behind(folders []string) (behind []string, err error) {
 }
 
 func (s *session) ask(folders []string) (behind []string, err error) {
-	items := &imap.StatusOptions{UIDNext: true, UIDValidity: true, NumMessages: true, NumUnseen: true, HighestModSeq: s.conn.Has(imap.CapCondStore)}
+	items := &imap.StatusOptions{UIDNext: true, UIDValidity: true, NumMessages: true, NumUnseen: true, HighestModSeq: s.conn.Has(imap.CapCondStore) && !s.noModSeq}
+	lied := false
 	err = s.conn.Lend(patience, func(client *imapclient.Client) error {
 		commands := make([]*imapclient.StatusCommand, len(folders))
 		for i, f := range folders {
@@ -174,7 +196,8 @@ func (s *session) ask(folders []string) (behind []string, err error) {
 		}
 		for i, f := range folders {
 			data, err := commands[i].Wait()
-			if _, refused := errors.AsType[*imap.Error](err); refused {
+			if said, refused := errors.AsType[*imap.Error](err); refused {
+				lied = lied || items.HighestModSeq && said.Type == imap.StatusResponseTypeBad
 				s.missing[f] = true
 				continue
 			}
@@ -191,6 +214,14 @@ func (s *session) ask(folders []string) (behind []string, err error) {
 		}
 		return nil
 	})
+	if err == nil && lied {
+		// The server announces CONDSTORE (RFC 7162) and does not take what belongs to it.
+		s.noModSeq = true
+		for _, folder := range folders {
+			delete(s.missing, folder)
+		}
+		return s.ask(folders)
+	}
 	return behind, err
 }
 

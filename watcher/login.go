@@ -28,8 +28,13 @@ type Dialer struct {
 	dial func(ctx context.Context, address string) (net.Conn, error) // in tests: in the place of the network
 }
 
-// errNoPassword is a server that takes no password on this connection.
-var errNoPassword = errors.New("the server accepts no password here")
+var (
+	// errNoPassword is a server that takes no password on this connection.
+	errNoPassword = errors.New("the server accepts no password here")
+
+	// errOnlyOAuth is one that takes none on any.
+	errOnlyOAuth = errors.New("the server accepts only OAuth")
+)
 
 // login connects and logs in. The connection lives until ctx ends or it is closed.
 func (d Dialer) login(ctx context.Context, a registry.Account) (*wire.Conn, error) {
@@ -56,16 +61,7 @@ func (e *loginError) Unwrap() error { return e.err }
 
 func (d Dialer) authenticate(conn *wire.Conn, a registry.Account) error {
 	if !conn.Preauth() {
-		err := conn.Lend(patience, func(client *imapclient.Client) error {
-			switch {
-			case !conn.Has(imap.CapLoginDisabled):
-				return client.Login(a.Username, string(a.Password)).Wait()
-			case conn.Has(imap.AuthCap("PLAIN")):
-				return client.Authenticate(sasl.NewPlainClient("", a.Username, string(a.Password)))
-			}
-			return errNoPassword
-		})
-		if err != nil {
+		if err := logIn(conn, a.Username, string(a.Password)); err != nil {
 			return err
 		}
 	}
@@ -83,6 +79,34 @@ func (d Dialer) authenticate(conn *wire.Conn, a registry.Account) error {
 	return err
 }
 
+// logIn prefers AUTHENTICATE PLAIN: LOGIN takes no password beyond ASCII (RFC 6855 section 5). A password that was refused is not tried again by
+// the other: providers count.
+func logIn(conn *wire.Conn, user, password string) error {
+	plain, login := conn.Has(imap.AuthCap("PLAIN")), !conn.Has(imap.CapLoginDisabled)
+	switch {
+	case plain:
+	case login:
+	case conn.Has(imap.AuthCap("XOAUTH2")) || conn.Has(imap.AuthCap("OAUTHBEARER")):
+		return errOnlyOAuth
+	default:
+		return errNoPassword
+	}
+	if plain {
+		err := conn.Lend(patience, func(client *imapclient.Client) error {
+			return client.Authenticate(sasl.NewPlainClient("", user, password))
+		})
+		if said, refused := errors.AsType[*imap.Error](err); !refused || !login || conn.Cause() != nil || !mechanismRefused(said) {
+			return err
+		}
+	}
+	return conn.Lend(patience, func(client *imapclient.Client) error { return client.Login(user, password).Wait() })
+}
+
+// mechanismRefused reports whether the server does not know PLAIN although it announced it: nothing was said of the password.
+func mechanismRefused(said *imap.Error) bool {
+	return said.Type == imap.StatusResponseTypeBad || said.Code == "" && says(strings.ToLower(said.Text), "mechanism", "authenticate plain", "not supported", "unsupported")
+}
+
 // Ability is what a mail server can do for an account.
 type Ability struct {
 	Capabilities []string // as the server names them, sorted
@@ -96,13 +120,12 @@ type Folder struct {
 	Use  string // what it is for (RFC 6154), in lower case: all, archive, drafts, flagged, important, junk, sent, trash; or empty
 }
 
-var uses = []imap.MailboxAttr{imap.MailboxAttrAll, imap.MailboxAttrArchive, imap.MailboxAttrDrafts, imap.MailboxAttrFlagged, imap.MailboxAttrImportant,
-	imap.MailboxAttrJunk, imap.MailboxAttrSent, imap.MailboxAttrTrash}
+var uses = []string{"all", "archive", "drafts", "flagged", "important", "junk", "sent", "trash"}
 
-func useOf(attributes []imap.MailboxAttr) string {
+func useOf(attributes []string) string {
 	for _, use := range uses {
-		if slices.Contains(attributes, use) {
-			return strings.ToLower(strings.TrimPrefix(string(use), `\`))
+		if slices.Contains(attributes, `\`+use) {
+			return use
 		}
 	}
 	return ""
@@ -121,22 +144,23 @@ func (d Dialer) Check(ctx context.Context, a registry.Account) (Ability, error) 
 		able.Capabilities = append(able.Capabilities, string(name))
 	}
 	slices.Sort(able.Capabilities)
-	err = conn.Lend(patience, func(client *imapclient.Client) error {
-		// Servers that have it say it unasked too (RFC 6154 section 2), but not all of them do.
-		list, err := client.List("", "*", &imap.ListOptions{ReturnSpecialUse: conn.Has(imap.CapSpecialUse) && conn.Has(imap.CapListExtended)}).Collect()
-		for _, folder := range list {
-			if !slices.Contains(folder.Attrs, imap.MailboxAttrNoSelect) && !slices.Contains(folder.Attrs, imap.MailboxAttrNonExistent) {
-				able.Folders = append(able.Folders, Folder{folder.Mailbox, useOf(folder.Attrs)})
-			}
-		}
-		return err
-	})
-	slices.SortFunc(able.Folders, func(a, b Folder) int { return strings.Compare(a.Name, b.Name) })
+	// Servers that have it say it unasked too (RFC 6154 section 2), but not all of them do.
+	list, unreadable, err := conn.List(conn.Has(imap.CapSpecialUse) && conn.Has(imap.CapListExtended), patience)
 	if err != nil {
 		return Ability{}, diagnose(a, err)
 	}
+	for _, folder := range list {
+		if !slices.Contains(folder.Attributes, `\noselect`) && !slices.Contains(folder.Attributes, `\nonexistent`) {
+			able.Folders = append(able.Folders, Folder{folder.Name, useOf(folder.Attributes)})
+		}
+	}
+	// It is always there (RFC 3501 section 5.1), also if the server does not list it.
+	if !slices.ContainsFunc(able.Folders, func(f Folder) bool { return f.Name == "INBOX" }) {
+		able.Folders = append(able.Folders, Folder{Name: "INBOX"})
+	}
+	slices.SortFunc(able.Folders, func(a, b Folder) int { return strings.Compare(a.Name, b.Name) })
 	for _, f := range a.Folders {
-		if !slices.ContainsFunc(able.Folders, func(there Folder) bool { return there.Name == f }) && conn.Dropped() == 0 {
+		if !slices.ContainsFunc(able.Folders, func(there Folder) bool { return there.Name == f }) && unreadable == 0 {
 			return able, &Failure{Code: "folder_unknown", Field: "folders",
 				Reason: fmt.Sprintf("the mailbox has no folder %q: pick from those that POST /accounts/check lists", f)}
 		}

@@ -36,6 +36,9 @@ func (s *session) look(folder string) (found int, err error) {
 			width = widest
 		}
 	}
+	if err == nil {
+		s.poison.settle(folder, time.Now())
+	}
 	return found, err
 }
 
@@ -54,24 +57,36 @@ func (s *session) stretch(folder string, width uint32) (found int, more bool, er
 	}
 	s.poison.forget(folder, []imap.UID{whole})
 	left := len(uids)
+	var stuck uint32 // the first mail that is to be asked for again: the cursor stays before it
 	for step := range slices.Chunk(uids, batch) {
-		mails, err := s.fetch(folder, step, cursor.Since)
+		mails, waiting, err := s.fetch(folder, step, cursor.Since)
 		if err != nil {
 			return found, false, fmt.Errorf("fetch new mail: %w", err)
 		}
+		if stuck == 0 && len(waiting) > 0 {
+			stuck = uint32(waiting[0])
+		}
 		to := cursor
 		to.Next = uint32(step[len(step)-1]) + 1
-		if left -= len(step); left == 0 && stop == 0 && cursor.Since.IsZero() {
+		left -= len(step)
+		switch {
+		case stuck > 0:
+			to.Next = max(stuck, cursor.Next)
+		case left == 0 && stop == 0 && cursor.Since.IsZero():
 			to.Seen = s.host.clock.now()
 		}
-		if err := s.record(folder, cursor, to, mails); err != nil {
-			return found, false, err
+		if len(mails) > 0 || to.Next > cursor.Next {
+			if err := s.record(folder, cursor, to, mails); err != nil {
+				return found, false, err
+			}
 		}
-		s.poison.forget(folder, step)
-		cursor, found = to, found+len(step)
+		found += s.handled(folder, step, waiting, to.Next)
+		cursor = to
 	}
 	to := cursor
 	switch {
+	case stuck > 0:
+		return found, false, nil
 	case stop > 0:
 		to.Next = max(to.Next, stop+1)
 	case !cursor.Since.IsZero():
@@ -83,6 +98,29 @@ func (s *session) stretch(folder string, width uint32) (found int, more bool, er
 		to.Seen = s.host.clock.now()
 	}
 	return found, stop > 0, s.record(folder, cursor, to, nil)
+}
+
+// handled takes note of a step that was recorded, all but the mails that wait, and returns how many of it are new. Those that lie ahead of the cursor are not
+// asked for again.
+func (s *session) handled(folder string, step, waiting []imap.UID, next uint32) (found int) {
+	var done []imap.UID
+	for _, uid := range step {
+		key := poisoned{folder, uid}
+		if slices.Contains(waiting, uid) {
+			continue
+		}
+		done = append(done, uid)
+		if !s.ahead[key] {
+			found++
+		}
+		if uint32(uid) > next {
+			s.ahead[key] = true
+		} else {
+			delete(s.ahead, key)
+		}
+	}
+	s.poison.forget(folder, done)
+	return found
 }
 
 func (s *session) record(folder string, from, to registry.Cursor, mails []registry.Mail) error {
@@ -108,6 +146,11 @@ func (s *session) search(folder string, cursor registry.Cursor, width uint32) (u
 			validity, err := s.open(client, folder)
 			if err != nil {
 				return err
+			}
+			if cursor.Seen.IsZero() {
+				if err := s.pastLast(client, folder); err != nil {
+					return err
+				}
 			}
 			if cursor, err = s.place(folder, cursor, validity); err != nil {
 				return err
@@ -185,6 +228,7 @@ func (s *session) place(folder string, cursor registry.Cursor, validity uint32) 
 		if oldest := now.Add(-registry.MailKind.Lifetime()); to.Since.Before(oldest) {
 			to.Since = oldest
 		}
+		clear(s.ahead)
 		s.log.Warn("the server has renumbered the folder, or put it back to an earlier state", "mailbox", folder, "uidvalidity", validity, "uid", s.ends[folder])
 	default:
 		return cursor, nil

@@ -33,6 +33,18 @@ func (s *session) open(client *imapclient.Client, folder string) (validity uint3
 	return data.UIDValidity, nil
 }
 
+// pastLast moves the end of the folder that is open behind its last mail: a UIDNEXT may be stale, and at first sight old mail would ring.
+func (s *session) pastLast(client *imapclient.Client, folder string) error {
+	last, err := search(client, &imap.SearchCriteria{UID: []imap.UIDSet{{imap.UIDRange{Start: imap.UID(s.ends[folder])}}}})
+	if _, refused := errors.AsType[*imap.Error](err); refused {
+		return nil
+	}
+	for _, uid := range last {
+		s.ends[folder] = max(s.ends[folder], uint32(uid)+1)
+	}
+	return err
+}
+
 // end is the UID after the last of the folder.
 func end(client *imapclient.Client, data *imap.SelectData) (uint32, error) {
 	if data.UIDNext > 0 || data.NumMessages == 0 {

@@ -28,13 +28,11 @@ func refusal(said *imap.Error, err error) *Failure {
 	if isLogin {
 		text += " " + login.alert
 	}
-	switch wait := throttled(text); {
-	case wait > 0:
-		return slowDown(wait)
-	case said.Code == imap.ResponseCodeLimit || crowd(text):
-		return tooMany()
-	case isLogin:
-		return loginFailure(said, text)
+	if f := meaning(said.Code, text); f != nil {
+		return f
+	}
+	if isLogin {
+		return loginFailure(said)
 	}
 	if _, ok := errors.AsType[*folderError](err); ok && !temporary(said) {
 		return &Failure{Code: "folder_unavailable", Field: "folders", slow: slowest, personal: true,
@@ -43,27 +41,61 @@ func refusal(said *imap.Error, err error) *Failure {
 	return &Failure{Code: "server_refuses", Reason: "the mail server does not do what it is asked: nothing to do but wait"}
 }
 
+// meaning reads a text that means the same at every command, in a greeting and in a BYE; nil: it says nothing that is known.
+func meaning(code imap.ResponseCode, text string) *Failure {
+	if wait := throttled(text); wait > 0 {
+		return slowDown(wait)
+	}
+	lower := strings.ToLower(text)
+	for _, k := range known {
+		if strings.Contains(lower, k.text) {
+			f := k.Failure
+			f.personal = true
+			return &f
+		}
+	}
+	switch {
+	case code == imap.ResponseCodeLimit || crowd(text):
+		return tooMany()
+	case says(lower, "incorrect", "invalid", "wrong"):
+		// It names the password among other reasons.
+		return nil
+	case says(lower, "too many", "limit", "exceeded", "maximum"):
+		return tooMany()
+	case says(lower, "temporar", "try again", "try later", "system error", "internal error", "server error", "unavailable", "maintenance", "overloaded",
+		"busy", "timed out", "timeout", "technical problem", "out of service"):
+		return &Failure{Code: "server_unavailable", Reason: "the mail server is in trouble just now: nothing to do but wait"}
+	}
+	return nil
+}
+
+func says(text string, words ...string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
+}
+
+const onlyOAuth = "the provider takes no passwords for this mailbox any more, only OAuth, which this version of idlepush cannot do yet"
+
 // known are the texts by which providers say what RFC 5530 has no code for, in lower case, and what they mean.
 var known = []struct {
 	text string
 	Failure
 }{
 	{"basic authentication is disabled", Failure{Code: "oauth_required", Field: "password", final: true,
-		Reason: "Microsoft takes no passwords for this mailbox any more, only OAuth, which this version of idlepush cannot do yet"}},
+		Reason: onlyOAuth}},
 	{"authenticated but not connected", Failure{Code: "imap_off", Field: "username", slow: slowest,
 		Reason: "Microsoft took the login but does not open the mailbox: check that IMAP is switched on for it, and that the user name is its main address"}},
 	{"application-specific password", Failure{Code: "app_password_required", Field: "password", final: true,
 		Reason: "the provider wants an app password: make one in the security settings of your account there, and enter it here"}},
 	{"app password", Failure{Code: "app_password_required", Field: "password", final: true,
 		Reason: "the provider wants an app password: make one in the security settings of your account there, and enter it here"}},
-	{"web browser", Failure{Code: "web_login_required", Field: "password", final: true,
-		Reason: "the provider wants you to log in on its web page first: do that, then enter the password here again"}},
-	{"weblogin", Failure{Code: "web_login_required", Field: "password", final: true,
-		Reason: "the provider wants you to log in on its web page first: do that, then enter the password here again"}},
+	{"web browser", webLogin}, {"weblogin", webLogin}, {"web login", webLogin}, {"please log in: http", webLogin}, {"please log in via", webLogin},
 	{"unsafe login", Failure{Code: "unsafe_login", Field: "password", final: true,
 		Reason: "the provider takes this for an unsafe login: switch on IMAP in its settings, and enter the authorisation code that it gives for that as the password"}},
 	{"imap is disabled", imapOff}, {"imap access is disabled", imapOff}, {"not enabled for imap", imapOff}, {"enable imap", imapOff}, {"imap service is not", imapOff},
 }
+
+var webLogin = Failure{Code: "web_login_required", Field: "password", final: true,
+	Reason: "the provider wants you to log in on its web page first: do that, then enter the password here again"}
 
 var imapOff = Failure{Code: "imap_off", Field: "username", final: true,
 	Reason: "IMAP is switched off for this mailbox: switch it on in the provider's settings, then enter the password here again"}
@@ -82,16 +114,8 @@ var codes = map[imap.ResponseCode]Failure{
 		Reason: "the mail server wants you to ask its admin"},
 }
 
-// loginFailure reads a refused login.
-func loginFailure(said *imap.Error, text string) *Failure {
-	lower := strings.ToLower(text)
-	for _, k := range known {
-		if strings.Contains(lower, k.text) {
-			f := k.Failure
-			f.personal = true
-			return &f
-		}
-	}
+// loginFailure reads a refused login whose text says nothing that is known.
+func loginFailure(said *imap.Error) *Failure {
 	if f, ok := codes[said.Code]; ok {
 		f.personal = true
 		return &f
@@ -105,7 +129,7 @@ func loginFailure(said *imap.Error, text string) *Failure {
 
 func tooMany() *Failure {
 	return &Failure{Code: "too_many_connections", slow: crowded, personal: true,
-		Reason: "the mail server allows no more connections: it is tried again later; close other mail programs if this lasts"}
+		Reason: "the mail server has a limit that is reached: it is tried again later; close other mail programs if this lasts"}
 }
 
 func slowDown(wait time.Duration) *Failure {

@@ -82,10 +82,28 @@ func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
 		"Please log in via your web browser: https://support.example.com/1":                                                          {"web_login_required", "stop", 0},
 		"LOGIN Unsafe Login. Please contact kefu@188.com for help":                                                                   {"unsafe_login", "stop", 0},
 		"Your account is not enabled for IMAP use. Please visit your account settings page and enable your account for IMAP access.": {"imap_off", "stop", 0},
+		"Connection limit exceeded, try again later":                                                                                 {"too_many_connections", "slow", crowded},
+		"Too many login attempts, try again in 15 minutes":                                                                           {"too_many_connections", "slow", crowded},
+		"Too many sessions, close some":                                                                                              {"too_many_connections", "slow", crowded},
+		"System error":                                                                                                               {"server_unavailable", "again", 0},
+		"Temporary authentication failure. [host:2026-11-28]":                                                                        {"server_unavailable", "again", 0},
+		"Temporary system problem. Please try again later.":                                                                          {"server_unavailable", "again", 0},
+		"Please log in: https://support.example.com/78754 (Failure)":                                                                 {"web_login_required", "stop", 0},
+		"Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or system is busy.": {"login_refused", "three times", unclearTime / unclearTries},
 		"Login failed.": {"login_refused", "three times", unclearTime / unclearTries},
 	} {
 		if f := diagnose(scriptedAccount, no("", text)); f.Code != want.code || verdict(f) != want.verdict || f.slow != want.wait {
 			t.Errorf("%s: %s, %s, %v; want %+v", text, f.Code, verdict(f), f.slow, want)
+		}
+	}
+	// A text means the same wherever it is said.
+	for text, code := range map[string]string{"EXAMINE Unsafe Login. Please contact us for help": "unsafe_login", "User is authenticated but not connected.": "imap_off",
+		"Connection limit exceeded, try again later": "too_many_connections", "System error": "server_unavailable"} {
+		said := &imap.Error{Type: imap.StatusResponseTypeNo, Text: text}
+		for where, err := range map[string]error{"LOGIN": &loginError{err: said}, "EXAMINE": &folderError{said}, "LIST": said, "BYE": &wire.ByeError{Text: text}} {
+			if f := diagnose(scriptedAccount, err); f.Code != code {
+				t.Errorf("%s at %s: %s, want %s", text, where, f.Code, code)
+			}
 		}
 	}
 	if f := diagnose(scriptedAccount, &wire.ByeError{Text: "Request is throttled. Suggested Backoff Time: 3000 milliseconds"}); f.slow != 3*time.Second {

@@ -60,7 +60,8 @@ type session struct {
 	ends     map[string]uint32 // by folder: the UID after its last, when it was last opened
 	said     map[string]bool   // by folder: whether the server said so itself
 	refused  bool              // the server announces IDLE and does not let it begin
-	plain    bool              // the server's dates or sizes cannot be read, so they are not asked for
+	whole    bool              // the server finds no single fields of a header, so all of it is asked for
+	ahead    map[poisoned]bool // mails that are recorded although the cursor stands before one that waits
 	idled    bool              // the look is after an IDLE
 	news     wire.News         // by which that ended before its time; zero: it did not
 	hasty    bool              // it ended before its time, and not for flags
@@ -74,10 +75,15 @@ type session struct {
 	marks   map[string]mark // by folder: how it was when it was last looked through for what was read
 	missing map[string]bool // folders that cannot be opened
 
+	noModSeq bool // the server announces CONDSTORE and does not take STATUS (HIGHESTMODSEQ)
+
 	unread  map[string]int  // by folder, as far as it is known
 	counted int             // their sum, as it was last written; -1: it was not
 	mute    map[string]bool // folders whose unread mails the server does not count while they are open
 }
+
+// mostWordless is how many mails in a row may ring without words before the account's status says so.
+const mostWordless = 2
 
 // errRenewed ends a session that makes place for another of the same account.
 var errRenewed = errors.New("the session is renewed before its provider cuts it")
@@ -85,7 +91,7 @@ var errRenewed = errors.New("the session is renewed before its provider cuts it"
 func newSession(a registry.Account, store *registry.Store, h *host, conn *wire.Conn, log *slog.Logger, bad *poison, p *proofs) *session {
 	s := &session{account: a, store: store, host: h, conn: conn, log: log, poison: bad, proofs: p,
 		validity: make(map[string]uint32), ends: make(map[string]uint32), said: make(map[string]bool), marks: make(map[string]mark), missing: make(map[string]bool),
-		unread: make(map[string]int), mute: make(map[string]bool), counted: -1, heed: gather}
+		ahead: make(map[poisoned]bool), unread: make(map[string]int), mute: make(map[string]bool), counted: -1, heed: gather}
 	if life := h.provider.life; life > 0 {
 		s.renew = time.Now().Add(early(life))
 	}
@@ -195,6 +201,9 @@ func (s *session) report() error {
 		st.State = registry.Polling
 	}
 	switch {
+	case s.poison.wordless >= mostWordless:
+		st.Code = "mail_unreadable"
+		st.Reason = "the mail server does not give what new mail says, so it rings without words: try another program on this mailbox, and tell the server's admin if it fails too"
 	case len(s.missing) > 0:
 		names := slices.Sorted(maps.Keys(s.missing))
 		st.Code, st.Reason = "folder_unavailable", "the folder "+names[0]+" cannot be opened: check that it still exists and is still wanted"
@@ -225,7 +234,11 @@ func (s *session) wait(ctx context.Context) error {
 		return nil
 	}
 	s.folder = ""
-	if !sleep(ctx, early(pollInterval)) {
+	wait := early(pollInterval)
+	if again := s.poison.again(); !again.IsZero() {
+		wait = min(wait, time.Until(again))
+	}
+	if !sleep(ctx, wait) {
 		return ctx.Err()
 	}
 	return nil
@@ -235,7 +248,7 @@ func (s *session) wait(ctx context.Context) error {
 func (s *session) idle() error {
 	longest, _ := s.host.interval()
 	wait, whole := early(longest), !s.host.doubted()
-	for _, due := range []time.Time{s.tour, s.renew} {
+	for _, due := range []time.Time{s.tour, s.renew, s.poison.again()} {
 		if rest := time.Until(due); !due.IsZero() && rest < wait {
 			wait, whole = max(rest, 0), false
 		}

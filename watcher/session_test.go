@@ -200,9 +200,10 @@ func TestAMailThatCannotBeFetchedRingsBlindAndKeepsNoOtherFromRinging(t *testing
 					talk.Answer("UID FETCH", args)
 				}
 				h.sessions(t, script, 8, 3*time.Minute)
-				got := h.mails(t)
-				if len(got) != 3 || got[1].Content.Subject != "two" || got[2].Content.Subject != "three" {
-					t.Fatalf("rang %q", subjects(got))
+				got := subjects(h.mails(t))
+				slices.Sort(got)
+				if !slices.Equal(got, []string{"", "three", "two"}) {
+					t.Fatalf("rang %q", got)
 				}
 			})
 		})

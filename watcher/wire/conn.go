@@ -36,6 +36,7 @@ type Conn struct {
 	mu      sync.Mutex // what a loan's goroutine, a cancelled context and the owner share
 	changed sync.Cond  // loan or cause changed
 	loan    *loan
+	asks    bool // a FETCH runs: what it answers with is no news
 	caps    string
 	preauth bool
 	login   bool // logged in, by PREAUTH or by a command
@@ -214,6 +215,7 @@ func (c *Conn) take(raw []byte) (*response, error) {
 		return nil, c.fail(&LimitError{"exchange", c.frame.limits.Exchange})
 	}
 	c.cur = parse(raw)
+	c.cur.odd = c.frame.odd
 	if lent := c.note(&c.cur); c.bye != nil && !lent {
 		return nil, c.fail(c.bye)
 	}
@@ -236,7 +238,7 @@ func (c *Conn) note(r *response) (lent bool) {
 	case r.kind == "EXPUNGE", r.kind == "VANISHED":
 		c.news.Expunge++
 	case r.kind == "FETCH":
-		if !lent || !c.loan.asked("FETCH") {
+		if !c.asks {
 			c.news.Flags++
 		}
 	case r.kind == "STATUS":
@@ -247,9 +249,22 @@ func (c *Conn) note(r *response) (lent bool) {
 	return lent
 }
 
+func (c *Conn) setFetching(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asks = on
+}
+
+// noteFlags counts FETCH responses that answered no command.
+func (c *Conn) noteFlags(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.news.Flags += n
+}
+
 func (c *Conn) noteStatus(r *response) {
 	switch r.codeName() {
-	case "ALERT":
+	case "ALERT", "WEBALERT": // the second is Gmail's
 		c.alert = Clean(r.text)
 	case "CAPABILITY":
 		c.setCaps(strings.TrimPrefix(r.code, "CAPABILITY"))

@@ -18,18 +18,15 @@ const disorder = 1000
 // digestible reports whether imapclient can read an untagged response. One that it cannot read ends its connection, and nobody knows its grammar
 // better than itself: it is given this response and nothing else, and must come to its end.
 func digestible(r *response) bool {
-	switch r.kind {
-	case "ESEARCH":
+	switch {
+	case r.odd:
+		// imapclient may find another end of it.
+		return false
+	case r.kind == "ESEARCH":
 		// One short range of it names four billion messages.
 		return false
-	case "SEARCH":
-		if !modest(r.raw) {
-			return false
-		}
-	case "FETCH":
-		if anonymous(r.raw) {
-			return false
-		}
+	case r.kind == "SEARCH" && !modest(r.raw):
+		return false
 	}
 	return tasted(r.raw)
 }
@@ -59,12 +56,6 @@ func modest(raw []byte) bool {
 		last = n
 	}
 	return smaller <= disorder
-}
-
-// anonymous reports whether a FETCH shows content before it says whose. imapclient reads it and gives it to nobody, as if the message were gone.
-func anonymous(raw []byte) bool {
-	before, _, ok := bytes.Cut(bytes.ToUpper(raw), []byte("BODY["))
-	return ok && !bytes.Contains(before, []byte("UID "))
 }
 
 func tasted(raw []byte) bool {

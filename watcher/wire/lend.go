@@ -174,11 +174,6 @@ func (l *loan) waiting() string {
 	return "the answer to " + l.pending[0].name
 }
 
-// asked reports whether a response of this kind may be an answer. Conn.mu is held.
-func (l *loan) asked(kind string) bool {
-	return slices.ContainsFunc(l.pending, func(cmd command) bool { return cmd.name == kind })
-}
-
 // owed reports whether a STATUS response may be an answer, and counts it as one: each STATUS gets one, LIST RETURN (STATUS) any
 // number. One more than were asked for is news. Conn.mu is held.
 func (l *loan) owed() bool {
@@ -201,6 +196,9 @@ func (l *loan) judge(r *response) ([]byte, error) {
 			if soon := time.Now().Add(farewell); soon.Before(l.hurry) {
 				l.hurry = soon
 			}
+		}
+		if r.kind == "FETCH" {
+			return nil, nil // Fetch alone asks for it
 		}
 		if digestible(r) {
 			return r.raw, nil

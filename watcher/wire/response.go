@@ -18,6 +18,7 @@ type response struct {
 	code string // of a status response, upper case, with its arguments: "UIDNEXT 5"
 	text string // what follows on the first line, as sent
 	raw  []byte // all of it; valid until the next one is read
+	odd  bool   // its quotes or parentheses do not match
 }
 
 // word cuts the first word off line. More than one space is taken for one.

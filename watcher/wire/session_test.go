@@ -58,41 +58,40 @@ func (f *follower) open() error {
 func (f *follower) look() error {
 	f.looks++
 	f.conn.Forget()
-	defer func() { f.dropped += f.conn.Dropped() }()
-	return f.conn.Lend(cmp.Or(f.patience, testPatience), func(c *imapclient.Client) error {
+	var wanted []imap.UID
+	err := f.conn.Lend(cmp.Or(f.patience, testPatience), func(c *imapclient.Client) error {
 		found, err := c.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{{{Start: f.next}}}}, nil).Wait()
 		if err != nil {
 			return err
 		}
-		var wanted imap.UIDSet
 		for _, uid := range found.AllUIDs() {
 			if uid >= f.next {
-				wanted.AddNum(uid)
-			}
-		}
-		if len(wanted) == 0 {
-			return nil
-		}
-		section := &imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"SUBJECT"}, Peek: true}
-		messages, err := c.Fetch(wanted, &imap.FetchOptions{UID: true, Flags: true, BodySection: []*imap.FetchItemBodySection{section}}).Collect()
-		if err != nil {
-			return err
-		}
-		shown := make(map[imap.UID]bool)
-		for _, m := range messages {
-			if shown[m.UID] = m.FindBodySection(section) != nil; shown[m.UID] {
-				f.got = append(f.got, m.UID)
-			}
-		}
-		uids, _ := wanted.Nums()
-		for _, uid := range uids {
-			f.next = max(f.next, uid+1)
-			if !shown[uid] {
-				f.missing++
+				wanted = append(wanted, uid)
 			}
 		}
 		return nil
 	})
+	f.dropped += f.conn.Dropped()
+	if err != nil || len(wanted) == 0 {
+		return err
+	}
+	mails, err := f.conn.Fetch(wanted, "UID FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)]", cmp.Or(f.patience, testPatience))
+	if err != nil {
+		return err
+	}
+	shown := make(map[imap.UID]bool)
+	for _, m := range mails {
+		if _, shown[m.UID] = m.Sections["HEADER.FIELDS"]; shown[m.UID] {
+			f.got = append(f.got, m.UID)
+		}
+	}
+	for _, uid := range wanted {
+		f.next = max(f.next, uid+1)
+		if !shown[uid] {
+			f.missing++
+		}
+	}
+	return nil
 }
 
 // run ends after that many mails or looks, or with the connection.

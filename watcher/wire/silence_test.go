@@ -56,7 +56,7 @@ func TestAServerThatFallsSilentIsGivenUpExactlyOnTime(t *testing.T) {
 func TestAfterBYENobodyWaitsLong(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]time.Duration{
-		"bye-and-stay-greeting": 0, "bye-and-stay-login": farewell, "bye-and-stay-uid-fetch": farewell, "bye-and-stay-idle": 0, "bye-and-stay-idling": 0,
+		"bye-and-stay-greeting": 0, "bye-and-stay-login": farewell, "bye-and-stay-uid-fetch": 0, "bye-and-stay-idle": 0, "bye-and-stay-idling": 0,
 		"bye-and-stay-done": testRefresh, "login-bye-then-no": 0,
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -1,0 +1,44 @@
+package wire
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestAFolderIsReadHoweverItsServerListsIt(t *testing.T) {
+	for line, want := range map[string]string{
+		`* LIST (\HasNoChildren) "/" "Family"`:       "Family",
+		`* LIST (\HasNoChildren \ ) "/" Argos`:       "Argos",
+		`* list () nil family`:                       "family",
+		`* LIST () "/" inbox`:                        "INBOX",
+		`* LIST () "\\" "a \"b\" \\c"`:               `a "b" \c`,
+		`* LIST () "/" [Gmail]/All Mail`:             "[Gmail]/All Mail",
+		`* LIST () "/" "Entw&APw-rfe &- &ZeVnLIqe-"`: "Entwürfe & 日本語",
+		`* LIST () "/" "Entwürfe"`:                   "Entwürfe",
+		`* LIST () "/" "a &b"`:                       "a &b",
+		"* LIST () \"/\" {6}\r\nFamily":              "Family",
+		`* LIST () "/" "Family" ("CHILDINFO" ("S"))`: "Family",
+		`* LIST () "/" "5" disks"`:                   "",
+		`* LIST () "/" "5" or "6" disks"`:            "",
+		`* LIST "/" "Family"`:                        "",
+		`* LIST () "/"`:                              "",
+		`* LIST ()`:                                  "",
+		`* LIST`:                                     "",
+	} {
+		f := framer{limits: DefaultLimits}
+		f.filled(copy(f.room(), line+"\r\n"))
+		raw, err := f.next()
+		if err != nil || raw == nil {
+			t.Fatal(line, err)
+		}
+		r := parse(raw)
+		r.odd = f.odd
+		if got, ok := listed(&r); got.Name != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v", line, got.Name, ok)
+		}
+	}
+	r := parse([]byte("* LIST (\\NoSelect \\Sent) \"/\" x\r\n"))
+	if got, _ := listed(&r); !slices.Equal(got.Attributes, []string{`\noselect`, `\sent`}) {
+		t.Errorf("attributes %q", got.Attributes)
+	}
+}

@@ -1,0 +1,74 @@
+package wire
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+// TextParts gives the sections of the parts of text that a BODYSTRUCTURE lists (RFC 3501 section 7.4.2), in their order, at most most of
+// them, without attachments: "1", "2.1". Of a message that is one part it is "TEXT".
+func TextParts(structure []byte, most int) (sections []string) {
+	walk(structure, "", func(section string, fields [][]byte) bool {
+		if len(fields) < 2 || !strings.EqualFold(string(fields[0]), "text") || isAttachment(fields) {
+			return true
+		}
+		if subtype := strings.ToLower(string(fields[1])); subtype != "plain" && subtype != "html" {
+			return true
+		}
+		if section == "" {
+			section = "TEXT"
+		}
+		sections = append(sections, section)
+		return len(sections) < most
+	})
+	return sections
+}
+
+// walk calls visit for each part that is no multipart, until it returns false. The framer has bounded the depth.
+func walk(list []byte, section string, visit func(section string, fields [][]byte) bool) bool {
+	fields := elements(list)
+	if len(fields) == 0 || !bytes.HasPrefix(fields[0], []byte("(")) {
+		return visit(section, fields)
+	}
+	for i, part := range fields {
+		if !bytes.HasPrefix(part, []byte("(")) {
+			break // the subtype, and what follows it
+		}
+		below := strconv.Itoa(i + 1)
+		if section != "" {
+			below = section + "." + below
+		}
+		if !walk(part, below, visit) {
+			return false
+		}
+	}
+	return true
+}
+
+// elements gives what a list holds: of a string what it holds, of a list all of it.
+func elements(list []byte) (found [][]byte) {
+	rest, ok := bytes.CutPrefix(list, []byte("("))
+	if !ok {
+		return nil
+	}
+	for {
+		rest = bytes.TrimLeft(rest, " \r\n")
+		if len(rest) == 0 || rest[0] == ')' {
+			return found
+		}
+		var value []byte
+		value, rest = cutValue(rest)
+		found = append(found, value)
+	}
+}
+
+// isAttachment looks for a disposition among the fields of a part.
+func isAttachment(fields [][]byte) bool {
+	for _, field := range fields {
+		if disposition := elements(field); len(disposition) > 0 && strings.EqualFold(string(disposition[0]), "attachment") {
+			return true
+		}
+	}
+	return false
+}

@@ -63,7 +63,7 @@ type fetched struct {
 	asked     map[imap.UID]bool
 	order     []*Mail
 	bySeq     map[uint32]*Mail
-	strangers int // responses about messages that nobody asked for
+	strangers int // responses that were not asked for: of other messages, or flags told again
 }
 
 func newFetched(uids []imap.UID) *fetched {
@@ -91,8 +91,9 @@ func (f *fetched) add(raw []byte) {
 	if said.UID != 0 {
 		m.UID = said.UID
 	}
+	again := said.Flags != nil && m.Flags != nil
 	m.merge(said)
-	if !f.asked[m.UID] {
+	if again || !f.asked[m.UID] {
 		f.strangers++
 	}
 }
@@ -136,9 +137,9 @@ func (f *fetched) mails() []Mail {
 	return list
 }
 
-// merge adds what another answer says of the same message.
+// merge adds what another answer says of the same message. The first flags count: Gmail says \Seen behind a body, which is not so.
 func (m *Mail) merge(other *Mail) {
-	if other.Flags != nil {
+	if m.Flags == nil {
 		m.Flags = other.Flags
 	}
 	if m.Date.IsZero() {

@@ -38,7 +38,7 @@ func TestAMailIsReadHoweverItsServerAnswers(t *testing.T) {
 		"UID last":                {"3 FETCH (" + rest + " " + fields + " " + body + " UID 7)"},
 		"two responses":           {"3 FETCH (" + rest + " UID 7)", "3 FETCH (UID 7 " + fields + " " + body + ")"},
 		"UID in one of two":       {"3 FETCH (" + fields + " " + rest + ")", "3 FETCH (UID 7 " + body + ")"},
-		"flags again":             {"3 FETCH (UID 7 " + rest + " " + fields + " " + body + ")", `3 FETCH (FLAGS (\Recent))`},
+		"flags again":             {"3 FETCH (UID 7 " + rest + " " + fields + " " + body + ")", `3 FETCH (UID 7 FLAGS (\Seen))`},
 		"an empty one behind":     {"3 FETCH (UID 7 " + rest + " " + fields + " " + body + ")", "3 FETCH (UID 7 BODY[HEADER.FIELDS (FROM SUBJECT)] NIL BODY[TEXT]<0> \"\")"},
 		"a space before ')'":      {"3 FETCH (UID 7 " + rest + " " + fields + " " + body + " )"},
 		"more spaces":             {"3  FETCH  ( UID  7  " + rest + "  " + fields + "  " + body + "  ) "},
@@ -62,6 +62,9 @@ func TestAMailIsReadHoweverItsServerAnswers(t *testing.T) {
 			continue
 		}
 		m := got[0]
+		if slices.Contains(m.Flags, `\Seen`) {
+			t.Errorf("%s: flags %q", name, m.Flags)
+		}
 		if m.UID != 7 || !slices.Contains(m.Flags, `\Recent`) || m.Size != 123 || !m.Date.Equal(time.Date(2026, 11, 28, 6, 0, 0, 0, time.UTC)) ||
 			strings.TrimSpace(string(m.Sections["HEADER.FIELDS"])) != strings.TrimSpace(header) || string(m.Sections["TEXT"]) != text {
 			t.Errorf("%s: %+v", name, m)

@@ -1,10 +1,8 @@
 package imaptest
 
 import (
-	"bufio"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -12,8 +10,9 @@ import (
 	"time"
 )
 
-// Script is an IMAP server with one mailbox that keeps to the protocol except where it is told otherwise. It accepts every login. Set the fields before
-// Serve; Hostile holds ready-made oddities. The zero value works. It needs no network and no clock, so that it runs in a synctest bubble.
+// Script is an IMAP server with one mailbox that keeps to the protocol except where it is told
+// otherwise. Set the fields before Serve; Hostile holds ready-made oddities. The zero value works.
+// It needs no network and no clock, so that it runs in a synctest bubble.
 //
 // It speaks IMAP4rev1 with IDLE as far as a watcher needs: CAPABILITY, STARTTLS, LOGIN, AUTHENTICATE, ID, LIST, STATUS, EXAMINE, UID SEARCH, UID FETCH,
 // IDLE, NOOP, NOTIFY, LOGOUT.
@@ -23,8 +22,14 @@ type Script struct {
 	Messages    []Message
 	TLS         *tls.Config // offers STARTTLS
 
-	// On replaces the answer to a command ("LOGIN", "UID FETCH", "STARTTLS"), the greeting ("greeting"), what follows an accepted IDLE ("idling")
-	// or the answer to DONE ("DONE"). It may call Talk.Answer for the usual one.
+	// User and Password are what LOGIN and AUTHENTICATE PLAIN must bring. Without a Password every
+	// login is accepted.
+	User, Password string
+
+	// On replaces the answer to a command ("LOGIN", "UID FETCH", "STARTTLS"), the greeting
+	// ("greeting"), what follows an accepted IDLE ("idling"), the answer to DONE ("DONE"), or
+	// what tells of new mail ("EXISTS", with the number of mails). It may call Talk.Answer for
+	// the usual one, or change what Talk.Usual gives.
 	On map[string]func(t *Talk, args string)
 	// At is called at every moment at which a server may say something unasked: "before X", when command X has come and nothing is said; "within X",
 	// when all but the tagged OK is said (of IDLE: when "+" is said); "after X". DONE counts as a command.
@@ -66,9 +71,10 @@ type Talk struct {
 	unsaid []string      // of what was changed; an EXPUNGE takes one off known. Guarded by Script.mu
 	idling bool
 
-	mu   sync.Mutex // the reader says "+" to literals
-	held []byte
-	gone bool
+	mu    sync.Mutex // the reader says "+" to literals
+	held  []byte
+	aside bool // what is said is held for Usual
+	gone  bool
 }
 
 // Serve talks to one client until it or the script ends the connection, which is closed then. Several may run at a time.
@@ -208,7 +214,7 @@ func (t *Talk) announce() {
 	}
 	if n != t.known {
 		t.known = n
-		t.Say("* %d EXISTS\r\n", n)
+		t.do("EXISTS", strconv.Itoa(n))
 	}
 }
 
@@ -223,7 +229,24 @@ func (t *Talk) Say(format string, args ...any) bool {
 	return !t.gone
 }
 
+// Usual gives the usual answer to a command, the tagged line included, and says nothing. It is
+// not for commands that wait for a further line: IDLE, STARTTLS and AUTHENTICATE.
+func (t *Talk) Usual(name, args string) string {
+	setAside := func(on bool, held []byte) (before []byte) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		before, t.held, t.aside = t.held, held, on
+		return before
+	}
+	before := setAside(true, nil)
+	t.Answer(name, args)
+	return string(setAside(false, before))
+}
+
 func (t *Talk) flush() {
+	if t.aside {
+		return
+	}
 	for len(t.held) > 0 && !t.gone {
 		n := len(t.held)
 		if t.script.Cut != nil {
@@ -276,71 +299,6 @@ func (t *Talk) line() (string, bool) {
 func (t *Talk) Line() string {
 	line, _ := t.line()
 	return line
-}
-
-// read takes the client's lines in, so that it can always write. A line holds its literals.
-func (t *Talk) read() {
-	defer close(t.lines)
-	in := bufio.NewReader(t.conn)
-	var command strings.Builder
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return
-		}
-		line = strings.TrimRight(line, "\r\n")
-		command.WriteString(line)
-		if n, wait, ok := announcedLiteral(line); ok {
-			if wait {
-				t.Say("+ go on\r\n")
-				t.mu.Lock()
-				t.flush()
-				t.mu.Unlock()
-			}
-			if _, err := io.CopyN(&command, in, n); err != nil {
-				return
-			}
-			continue
-		}
-		whole := command.String()
-		command.Reset()
-		select {
-		case t.lines <- whole:
-		case <-t.quit:
-			return
-		}
-		if _, name, _ := cutCommand(whole); name == "STARTTLS" {
-			select {
-			case <-t.secure:
-				in = bufio.NewReader(t.conn)
-			case <-t.quit:
-				return
-			}
-		}
-	}
-}
-
-// announcedLiteral reads the {12} or {12+} at the end of a client's line.
-func announcedLiteral(line string) (n int64, wait, ok bool) {
-	at := strings.LastIndexByte(line, '{')
-	if at < 0 || !strings.HasSuffix(line, "}") {
-		return 0, false, false
-	}
-	digits, plus := strings.CutSuffix(line[at+1:len(line)-1], "+")
-	n, err := strconv.ParseInt(digits, 10, 64)
-	return n, !plus, err == nil
-}
-
-// cutCommand splits "tag NAME args"; of UID FETCH both words are the name.
-func cutCommand(line string) (tag, name, args string) {
-	tag, line, _ = strings.Cut(line, " ")
-	name, args, _ = strings.Cut(line, " ")
-	name = strings.ToUpper(name)
-	if name == "UID" {
-		second, rest, _ := strings.Cut(args, " ")
-		return tag, name + " " + strings.ToUpper(second), rest
-	}
-	return tag, name, args
 }
 
 func (t *Talk) run() {

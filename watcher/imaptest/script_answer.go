@@ -3,6 +3,7 @@ package imaptest
 import (
 	"cmp"
 	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"math"
 	"strconv"
@@ -29,12 +30,13 @@ func (t *Talk) Answer(name, args string) {
 		t.Say("* BYE see you\r\n%s OK done\r\n", t.Tag)
 		t.Close()
 		return
-	case "AUTHENTICATE":
-		if !strings.Contains(args, " ") {
-			t.Say("+ \r\n")
-			if _, ok := t.line(); !ok {
-				return
-			}
+	case "EXISTS":
+		t.Say("* %s EXISTS\r\n", args)
+		return
+	case "LOGIN", "AUTHENTICATE":
+		if !t.logIn(name, args) {
+			t.Say("%s NO [AUTHENTICATIONFAILED] wrong\r\n", t.Tag)
+			return
 		}
 	case "CAPABILITY":
 		t.Say("* CAPABILITY %s\r\n", s.caps(t))
@@ -46,7 +48,7 @@ func (t *Talk) Answer(name, args string) {
 			t.status("INBOX")
 		}
 	case "STATUS":
-		mailbox, _, _ := strings.Cut(args, " ")
+		mailbox, _, _ := strings.Cut(args, " (")
 		t.status(mailbox)
 	case "EXAMINE", "SELECT":
 		t.script.mu.Lock()
@@ -58,7 +60,7 @@ func (t *Talk) Answer(name, args string) {
 		t.search(args)
 	case "UID FETCH":
 		t.fetch(args)
-	case "LOGIN", "NOOP", "NOTIFY", "UNSELECT", "CLOSE":
+	case "NOOP", "NOTIFY", "UNSELECT", "CLOSE":
 	default:
 		t.Say("%s BAD unknown command\r\n", t.Tag)
 		return
@@ -68,6 +70,26 @@ func (t *Talk) Answer(name, args string) {
 		t.announce()
 	}
 	t.OK("done")
+}
+
+// logIn reads the arguments of LOGIN, or those of AUTHENTICATE PLAIN and what follows them, and
+// reports whether they bring the script's user and password.
+func (t *Talk) logIn(name, args string) bool {
+	var user, password string
+	if name == "LOGIN" {
+		user, args = cutString(args)
+		password, _ = cutString(strings.TrimPrefix(args, " "))
+	} else {
+		_, response, given := strings.Cut(args, " ")
+		if !given {
+			t.Say("+ \r\n")
+			response = t.Line()
+		}
+		plain, _ := base64.StdEncoding.DecodeString(response)
+		_, both, _ := strings.Cut(string(plain), "\x00") // in whose name: RFC 4616 section 2
+		user, password, _ = strings.Cut(both, "\x00")
+	}
+	return t.script.Password == "" || user == t.script.User && password == t.script.Password
 }
 
 func (s *Script) caps(t *Talk) string {

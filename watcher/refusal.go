@@ -84,15 +84,15 @@ var known = []struct {
 		Reason: onlyOAuth}},
 	{"authenticated but not connected", Failure{Code: "imap_off", Field: "username", slow: slowest,
 		Reason: "Microsoft took the login but does not open the mailbox: check that IMAP is switched on for it, and that the user name is its main address"}},
-	{"application-specific password", Failure{Code: "app_password_required", Field: "password", final: true,
-		Reason: "the provider wants an app password: make one in the security settings of your account there, and enter it here"}},
-	{"app password", Failure{Code: "app_password_required", Field: "password", final: true,
-		Reason: "the provider wants an app password: make one in the security settings of your account there, and enter it here"}},
+	{"application-specific password", appPassword}, {"app-specific password", appPassword}, {"app password", appPassword},
 	{"web browser", webLogin}, {"weblogin", webLogin}, {"web login", webLogin}, {"please log in: http", webLogin}, {"please log in via", webLogin},
 	{"unsafe login", Failure{Code: "unsafe_login", Field: "password", final: true,
 		Reason: "the provider takes this for an unsafe login: switch on IMAP in its settings, and enter the authorisation code that it gives for that as the password"}},
 	{"imap is disabled", imapOff}, {"imap access is disabled", imapOff}, {"not enabled for imap", imapOff}, {"enable imap", imapOff}, {"imap service is not", imapOff},
 }
+
+var appPassword = Failure{Code: "app_password_required", Field: "password", final: true,
+	Reason: "the provider wants an app password: make one in the security settings of your account there, and enter it here"}
 
 var webLogin = Failure{Code: "web_login_required", Field: "password", final: true,
 	Reason: "the provider wants you to log in on its web page first: do that, then enter the password here again"}

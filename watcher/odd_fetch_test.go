@@ -1,0 +1,73 @@
+package watcher
+
+import (
+	"testing"
+	"time"
+
+	"idlepush/registry"
+	"idlepush/watcher/imaptest"
+)
+
+// What stands in the answers to FETCH: the name of an item, and its value.
+const (
+	headerPart = `(?s)(BODY\[HEADER[^\]]*\](?:<0>)? )\{\d+\}\r\n.*?\r\n\r\n`
+	fieldsPart = `(?s)(BODY\[HEADER\.FIELDS[^\]]*\] )\{\d+\}\r\n.*?\r\n\r\n`
+	textPart   = `(?s)(BODY\[TEXT\]<0> )\{\d+\}\r\nBring the engine.\r\n`
+)
+
+// headerIs gives another value in the place of a header's.
+func headerIs(value string) oddity { return edited("UID FETCH", headerPart, "${1}"+value) }
+
+// textIs gives another value in the place of a text's.
+func textIs(value string) oddity { return edited("UID FETCH", textPart, "${1}"+value) }
+
+// headless is what rings of letter if its header cannot be had.
+var headless = registry.Content{Preview: words.Preview}
+
+// textless is what rings of letter if its text cannot be had.
+var textless = registry.Content{From: words.From, Subject: words.Subject}
+
+func TestMailRingsWithItsWordsHoweverAServerAnswersFETCH(t *testing.T) {
+	ringFrom(t, map[string]ringing{
+		"does nothing odd":                      {},
+		"sends UID after the body":              {odd: edited("UID FETCH", `(?s)\((UID \d+) (.*)\)\r\n`, "($2 $1)\r\n")},
+		"sends flags and date after the body":   {odd: edited("UID FETCH", `(?s)(FLAGS .* RFC822.SIZE \d+) (.*)\)\r\n`, "$2 $1)\r\n")},
+		"tells of flags before, and of no UID":  {odd: interjects("before UID FETCH", "* 2 FETCH (FLAGS ($NotJunk))\r\n")},
+		"tells of flags behind":                 {odd: interjects("within UID FETCH", "* 2 FETCH (UID 2 FLAGS ($NotJunk))\r\n")},
+		"says that a fetched mail is read":      {odd: interjects("within UID FETCH", "* 2 FETCH (UID 2 FLAGS (\\Seen))\r\n")},
+		"sends a mail again without its body":   {odd: interjects("within UID FETCH", "* 2 FETCH (UID 2 FLAGS () RFC822.SIZE 1 )\r\n")},
+		"has a keyword with a quote mark":       {mail: imaptest.Message{Flags: `ab"cd`}},
+		"has a keyword beyond ASCII":            {mail: imaptest.Message{Flags: "Café Perso/Travail"}},
+		"says NO behind all that was asked for": {odd: edited("UID FETCH", ` OK done`, " NO some of the messages no longer exist")},
+		"finds no field whose name is quoted":   {odd: answersSome("UID FETCH", holding(`FIELDS ("`), "TAG OK done\r\n")},
+		"finds no single fields":                {odd: edited("UID FETCH", fieldsPart, "${1}{2}\r\n\r\n")},
+		"says NIL for the header":               {odd: headerIs("NIL"), want: headless},
+		"has an empty header":                   {odd: headerIs("{0}\r\n"), want: headless},
+		"quotes a header beyond ASCII":          {odd: headerIs(`"From: Jürgen <j@example.org>"`), want: registry.Content{From: "Jürgen", Preview: words.Preview}},
+		"says NIL for the text":                 {odd: textIs("NIL"), want: textless},
+		"has an empty text in quotes":           {odd: textIs(`""`), want: textless},
+		"has a NUL in a subject":                {mail: imaptest.Message{Header: "From: Ada Lovelace <a@example.org>\r\nSubject: tea\x00 at five\r\n\r\n"}},
+		"numbers beyond 2^31": {odd: func(_ *testing.T, s *imaptest.Script) {
+			s.UIDValidity, s.Messages[0].UID = 4_294_967_294, 4_294_967_000
+		}},
+		"refuses the first FETCH":                  {odd: answersSome("UID FETCH", first(1), "TAG NO FETCH Server error while fetching messages\r\n"), within: time.Second},
+		"refuses two FETCHes, for now":             {odd: answersSome("UID FETCH", first(2), "TAG NO [TEMPFAIL] UID FETCH Temporary failure on server\r\n"), within: 5 * time.Second},
+		"refuses two FETCHes for a fault":          {odd: answersSome("UID FETCH", first(2), "TAG NO [SERVERBUG] Internal error occurred\r\n"), within: 5 * time.Second},
+		"is not there for two FETCHes":             {odd: answersSome("UID FETCH", first(2), "TAG NO [UNAVAILABLE] UID FETCH Server error - Please try again later\r\n"), within: 40 * time.Second},
+		"announces a mail before it can be had":    {odd: answersSome("UID FETCH", soon(2*time.Second), "TAG OK Success\r\n"), within: 5 * time.Second},
+		"loses a mail at FETCH, and gets the next": {odd: losesOne},
+	})
+}
+
+// losesOne removes the mail that is fetched first, and gets another.
+func losesOne(t *testing.T, s *imaptest.Script) {
+	lost := false
+	instead("UID FETCH", func(talk *imaptest.Talk, args string) {
+		if !lost {
+			lost = true
+			s.Remove(2)
+			s.Deliver(imaptest.Message{UID: 3, Header: letter.Header, Text: letter.Text})
+		}
+		talk.Answer("UID FETCH", args)
+	})(t, s)
+}

@@ -76,7 +76,10 @@ func (s *session) fetch(folder string, uids []imap.UID, since time.Time) (mails 
 			if err != nil {
 				return nil, nil, err
 			}
-			if s.poison.wordless = 0; rings {
+			if header(m) != nil {
+				s.poison.wordless = 0
+			}
+			if rings {
 				mails = append(mails, mail)
 			}
 		}
@@ -123,7 +126,8 @@ func (s *session) wordless(m wire.Mail, t terms) registry.Mail {
 // expungeIssued refuses a FETCH of mail that another client has removed (RFC 5530); go-imap has no name for it.
 const expungeIssued imap.ResponseCode = "EXPUNGEISSUED"
 
-// fetchGroup is one FETCH: what came whole, and what did not come or not whole although it is there. An error ends the session.
+// fetchGroup is one FETCH: what came whole or needs no words, and what did not come or not whole
+// although it is there. An error ends the session.
 func (s *session) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mail, err error) {
 	items := basicItems + fieldItems
 	if s.whole {
@@ -143,7 +147,7 @@ func (s *session) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mail
 		if i := slices.IndexFunc(answers, func(m wire.Mail) bool { return m.UID == uid }); i >= 0 {
 			m = answers[i]
 		}
-		if header(m) != nil {
+		if header(m) != nil || dealtWith(m.Flags) {
 			got = append(got, m)
 		} else {
 			missing = append(missing, m)

@@ -1,0 +1,78 @@
+package watcher
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/watcher/imaptest"
+)
+
+func TestNewsUseUpNoTriesOfAMailThatIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, scriptedAccount)
+		h.from(t, 1)
+		began := time.Now()
+		var tries []time.Duration
+		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: subject("late")}}}
+		instead("UID FETCH", func(talk *imaptest.Talk, args string) {
+			if strings.HasPrefix(args, "1 ") {
+				tries = append(tries, time.Since(began))
+				if time.Since(began) < 18*time.Second {
+					say(talk, "TAG NO [SERVERBUG] cannot\r\n")
+					return
+				}
+			}
+			talk.Answer("UID FETCH", args)
+		})(t, script)
+		defer h.live(t, script)()
+		var want []string
+		for n := range 25 {
+			time.Sleep(700 * time.Millisecond)
+			want = append(want, fmt.Sprint("news ", n))
+			script.Deliver(imaptest.Message{Header: subject(want[n])})
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := subjects(h.mails(t)); !slices.Equal(got, append(want, "late")) {
+			t.Errorf("rang %q", got)
+		}
+		if due := []time.Duration{0, time.Second, 5 * time.Second, 20 * time.Second}; !slices.Equal(tries, due) {
+			t.Errorf("it was asked for after %v, want %v", tries, due)
+		}
+	})
+}
+
+func TestMailThatWasDealtWithDoesNotRingThoughItsWordsCannotBeHad(t *testing.T) {
+	t.Parallel()
+	content := regexp.MustCompile(`(?s) BODY\[HEADER.*?\r\n\r\n BODY\[TEXT\]<0> \{0\}\r\n`)
+	for _, end := range []string{"OK", "NO"} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t, scriptedAccount)
+			h.from(t, 1)
+			script := &imaptest.Script{}
+			instead("UID FETCH", func(talk *imaptest.Talk, args string) {
+				answer := content.ReplaceAllString(talk.Usual("UID FETCH", args), "")
+				talk.Say("%s", strings.Replace(answer, " OK ", " "+end+" ", 1))
+			})(t, script)
+			defer h.live(t, script)()
+			for _, flags := range []string{"", `\Seen`, "$Junk", ""} {
+				script.Deliver(imaptest.Message{Flags: flags})
+				time.Sleep(time.Minute)
+			}
+			synctest.Wait()
+			if got := subjects(h.mails(t)); !slices.Equal(got, []string{"", ""}) {
+				t.Errorf("after %s %q rang", end, got)
+			}
+			// Those between were no sign that mail can be read.
+			if a, err := h.store.Account(h.account.ID); err != nil || a.Status.Code != "mail_unreadable" {
+				t.Errorf("after %s the account is %+v, %v", end, a.Status, err)
+			}
+		})
+	}
+}

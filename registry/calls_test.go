@@ -20,7 +20,11 @@ func (r *run) record() {
 	}
 	look.To = Cursor{UIDValidity: 7, Next: max(a.next, 1)}
 	for range r.of(4) {
-		look.Mails = append(look.Mails, Mail{UID: look.To.Next, Content: Content{Subject: "s"}})
+		m := Mail{UID: look.To.Next, Wordless: r.of(2) == 0}
+		if !m.Wordless {
+			m.Content.Subject = "s"
+		}
+		look.Mails = append(look.Mails, m)
 		look.To.Next++
 	}
 	var want error
@@ -43,6 +47,20 @@ func (r *run) record() {
 	}
 	if recorded != expected {
 		r.Errorf("recorded %d, want %d", recorded, expected)
+	}
+}
+
+func (r *run) fillIn() {
+	id := pick(r, r.m.accounts)
+	if id == "" {
+		return
+	}
+	uid := uint32(max(0, int(r.m.accounts[id].next)-r.of(8)))
+	want := r.m.fillIn(id, StableID(id, "INBOX", 7, uid), r.now)
+	filled, err := r.s.FillIn(id, "INBOX", 7, Mail{UID: uid, Content: Content{Subject: "s"}}, r.now)
+	r.want(err, nil)
+	if filled != want {
+		r.Errorf("filled in %v, want %v", filled, want)
 	}
 }
 
@@ -87,7 +105,7 @@ func (r *run) settle() {
 		return
 	}
 	r.want(r.s.Settle(w, o, r.now), nil)
-	if len(d.queue) == 0 || d.queue[0] != w.Notification.ID {
+	if !slices.Contains(d.queue, w.Notification.ID) {
 		return // dropped meanwhile
 	}
 	// What is said of a former address says nothing of this one, and of one that was confirmed since nothing that lasts.
@@ -99,7 +117,8 @@ func (r *run) settle() {
 		d.Environment = o.Environment
 	}
 	state := d.Status.State
-	r.m.settle(d, w.Notification.ID, w.Attempts, o, r.now)
+	n := r.m.notes[w.Notification.ID]
+	r.m.settle(d, w.Notification.ID, w.Attempts, o, n != nil && w.Notification.Wordless && !n.wordless, r.now)
 	if !same {
 		d.Status.State = state
 	}
@@ -107,7 +126,7 @@ func (r *run) settle() {
 
 // device makes a device of one of a few addresses.
 func (r *run) device() Device {
-	d := Device{User: r.users[r.of(len(r.users))].ID, Name: "d", Content: Wake, Status: Status{State: []State{Proven, Unproven, ""}[r.of(3)]}}
+	d := Device{User: r.users[r.of(len(r.users))].ID, Name: "d", Content: []Level{Wake, Subject}[r.of(2)], Status: Status{State: []State{Proven, Unproven, ""}[r.of(3)]}}
 	switch address := r.of(6); address {
 	case 0, 1:
 		d.Transport, d.Token = FCM, Secret(fmt.Sprint("token ", address))

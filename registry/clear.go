@@ -39,15 +39,8 @@ func (s *Store) Clear(account, folder string, uidValidity uint32, uids []uint32,
 			return err
 		}
 		cleared = len(read)
-		all, less, err := s.summed(tx, read)
-		if err != nil {
+		if err := s.clear(tx, account, read, now); err != nil {
 			return err
-		}
-		if err := s.takeAway(tx, account, append(read, all...), now); err != nil {
-			return err
-		}
-		for _, f := range less {
-			s.putNotification(tx, f.key, f.Notification)
 		}
 		for _, key := range keys {
 			must(tx.Bucket(announced).Delete(key))
@@ -58,6 +51,22 @@ func (s *Store) Clear(account, folder string, uidValidity uint32, uids []uint32,
 		s.outbox.raise()
 	}
 	return cleared, err
+}
+
+// clear takes away mail of one account, and the summaries of which nothing is left. It checks all
+// before it writes.
+func (s *Store) clear(tx *bolt.Tx, account string, read []found, now time.Time) error {
+	all, less, err := s.summed(tx, read)
+	if err != nil {
+		return err
+	}
+	if err := s.takeAway(tx, account, append(read, all...), now); err != nil {
+		return err
+	}
+	for _, f := range less {
+		s.putNotification(tx, f.key, f.Notification)
+	}
+	return nil
 }
 
 // takeAway cancels what waits of the notifications, which are of one account, and tells the devices that may show one, by as many clears as it takes. It
@@ -176,10 +185,11 @@ func clearOf(account string, ids []string, now time.Time) Notification {
 		At: now, Expires: now.Add(ClearKind.Lifetime()), Clear: ids}
 }
 
-// maybeShown reports whether a delivery that waits may have reached its phone: a try went unanswered, or it was at the head of its line when an earlier
-// run of the program ended.
+// maybeShown reports whether a delivery that waits may have reached its phone: it was told with less
+// in it, a try went unanswered, or it was at the head of its line when an earlier run of the program
+// ended.
 func (s *Store) maybeShown(tx *bolt.Tx, d Delivery, n Notification, nkey []byte) bool {
-	return d.Unknown || binary.BigEndian.Uint64(nkey) <= s.began && isFirst(tx, d.Device, n.line(), nkey)
+	return d.Unknown || !d.Before.IsZero() || binary.BigEndian.Uint64(nkey) <= s.began && isFirst(tx, d.Device, n.line(), nkey)
 }
 
 // cancel notes that a mail is cleared and takes what waits of it out of the queues.
@@ -188,7 +198,9 @@ func (s *Store) cancel(tx *bolt.Tx, nkey []byte, n Notification, now time.Time) 
 	for i, d := range n.Deliveries {
 		if d.State == Pending {
 			must(tx.Bucket(outbox).Delete(outboxKey(d.Device, n.line(), nkey[:8])))
-			n.Deliveries[i].State, n.Deliveries[i].At = Cleared, now
+			cleared := d
+			cleared.State, cleared.At = Cleared, now
+			n.Deliveries[i] = d.becoming(cleared)
 		}
 	}
 	s.putNotification(tx, nkey, n)

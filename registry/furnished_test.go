@@ -133,6 +133,22 @@ func (f furnished) nobody() *Store {
 	return f.s
 }
 
+// wordless records a seventh mail in the shared mailbox, without words, and delivers it to the late
+// device.
+func (f furnished) wordless() error {
+	look := f.look(7, "")
+	look.Mails[0].Content, look.Mails[0].Wordless = Content{}, true
+	_, err := f.s.Record(look)
+	if err != nil {
+		return err
+	}
+	w, _, err := f.s.Next(f.late.ID, noon)
+	if err != nil {
+		return err
+	}
+	return f.s.Settle(w, Outcome{Result: ResultDelivered}, noon)
+}
+
 // look is an arrival of one mail in the shared mailbox, with six mails before it.
 func (f furnished) look(uid uint32, print string) Arrival {
 	return Arrival{Account: f.shared.ID, Folder: "INBOX", From: Cursor{UIDValidity: 7, Next: 7}, To: Cursor{UIDValidity: 7, Next: 8},

@@ -98,6 +98,18 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Devices("") }},
 	{method: "Due",
 		do: func(f furnished) (any, error) { return two(f.s.Due(dawn.Add(time.Hour), 2, nil)) }},
+	{method: "FillIn", when: "mail that was delivered", reads: "accounts 1, devices 4, queues 4, lanes 3, notifications 1, notifications sealed 1",
+		do: func(f furnished) (any, error) {
+			return f.s.FillIn(f.shared.ID, "INBOX", 7, Mail{UID: 7, Fingerprint: "three", Content: Content{Subject: "three"}}, noon)
+		}, before: furnished.wordless},
+	{method: "FillIn", when: "mail that rang from another place", reads: "accounts 1, devices 4, queues 4, lanes 3, notifications 2, notifications sealed 2",
+		do: func(f furnished) (any, error) {
+			return f.s.FillIn(f.shared.ID, "INBOX", 7, Mail{UID: 7, Fingerprint: "two", Content: Content{Subject: "two"}}, noon)
+		}, before: furnished.wordless},
+	{method: "FillIn", when: "mail that has words", reads: "accounts 1, notifications 1, notifications sealed 1",
+		do: func(f furnished) (any, error) {
+			return f.s.FillIn(f.shared.ID, "INBOX", 7, Mail{UID: 2, Fingerprint: "two"}, noon)
+		}},
 	{method: "HastenDue", reads: "queues 3",
 		do: func(f furnished) (any, error) { return only(f.s.HastenDue(noon)) }},
 	{method: "Hold", reads: "devices 1, devices sealed 1, queues 1, lanes 1",
@@ -267,6 +279,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Users() }},
 	{method: "VAPIDKey", reads: "meta sealed 1",
 		do: func(f furnished) (any, error) { return f.s.VAPIDKey() }},
+	{method: "Wordless", reads: "notifications 1",
+		do: func(f furnished) (any, error) { return f.s.Wordless(f.shared.ID, noon) }, before: furnished.wordless},
 }
 
 var errFault = errors.New("the disk is full")

@@ -16,6 +16,7 @@ type model struct {
 	notes    map[string]*modelNote // by stable id
 	order    []string              // of notes, oldest first
 	lines    map[string]string     // by stable id: the line of a queue, also when the note is gone
+	began    map[string]time.Time  // by stable id: of the note, also when it is gone
 	last     time.Time             // of the newest note that ever was
 	lanes    map[string]time.Time  // until
 }
@@ -36,15 +37,17 @@ type modelNote struct {
 	at            time.Time // of the clock, or just after the note before it where the clock went back
 	expires       time.Time
 	deliveries    map[string]modelDelivery // by device
+	wordless      bool
 }
 
 type modelDelivery struct {
 	state    DeliveryState
 	attempts int
+	before   bool // it was delivered without words
 }
 
 func newModel() *model {
-	return &model{map[string]*modelAccount{}, map[string]*modelDevice{}, map[string]*modelNote{}, nil, map[string]string{}, time.Time{}, map[string]time.Time{}}
+	return &model{map[string]*modelAccount{}, map[string]*modelDevice{}, map[string]*modelNote{}, nil, map[string]string{}, map[string]time.Time{}, time.Time{}, map[string]time.Time{}}
 }
 
 func (m *model) sees(user, account string) bool {
@@ -70,7 +73,7 @@ func (m *model) enqueue(id string, n *modelNote, told []*modelDevice, now time.T
 		n.at = now
 	}
 	m.last = n.at
-	m.notes[id], m.order, m.lines[id] = n, append(m.order, id), n.account
+	m.notes[id], m.order, m.lines[id], m.began[id] = n, append(m.order, id), n.account, n.at
 	for _, d := range told {
 		n.deliveries[d.ID] = modelDelivery{state: Pending}
 		d.queue = append(d.queue, id)
@@ -97,7 +100,7 @@ func (m *model) record(a Arrival) (recorded int) {
 		if m.notes[id] == nil {
 			recorded++
 			told := m.who(func(d *modelDevice) bool { return m.rings(d, a.Account) })
-			m.enqueue(id, &modelNote{account: a.Account, expires: a.At.Add(72 * time.Hour)}, told, a.At)
+			m.enqueue(id, &modelNote{account: a.Account, expires: a.At.Add(72 * time.Hour), wordless: mail.Wordless}, told, a.At)
 		}
 	}
 	account.next = a.To.Next
@@ -118,7 +121,7 @@ func (m *model) next(d *modelDevice, now time.Time) string {
 				return false
 			}
 			if n := m.notes[id]; n != nil {
-				n.deliveries[d.ID] = modelDelivery{state, n.deliveries[d.ID].attempts}
+				n.end(d.ID, state, n.deliveries[d.ID].attempts)
 			}
 			return true
 		})
@@ -141,8 +144,43 @@ func (m *model) standing(d *modelDevice, id string, now time.Time) DeliveryState
 	return Pending
 }
 
-// settle is for work whose row is still there and whose device has the address that it was taken with.
-func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, now time.Time) {
+// end notes how a delivery stands; one that ends without its words was delivered before.
+func (n *modelNote) end(device string, state DeliveryState, attempts int) {
+	before := n.deliveries[device]
+	switch {
+	case before.before && state == Pending:
+		n.deliveries[device] = modelDelivery{state, attempts, true}
+	case before.before && state != Delivered:
+		n.deliveries[device] = modelDelivery{Delivered, before.attempts, false}
+	default:
+		n.deliveries[device] = modelDelivery{state, attempts, false}
+	}
+}
+
+// fillIn reports whether the mail has words now.
+func (m *model) fillIn(account, id string, now time.Time) bool {
+	n := m.notes[id]
+	if n == nil || !n.wordless {
+		return false
+	}
+	n.wordless = false
+	for _, d := range m.devices {
+		was, told := n.deliveries[d.ID]
+		if told && was.state == Delivered && now.Before(n.expires) && m.rings(d, account) && d.Content != Wake {
+			n.deliveries[d.ID] = modelDelivery{Pending, was.attempts, true}
+			d.queue = append(d.queue, id)
+			slices.SortFunc(d.queue, func(a, b string) int { return m.began[a].Compare(m.began[b]) })
+			if d.due.IsZero() {
+				d.due = m.opens(d, now)
+			}
+		}
+	}
+	return true
+}
+
+// settle is for work whose row is still there and whose device has the address that it was taken with; words: they came
+// since it was taken.
+func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, words bool, now time.Time) {
 	if o.Result == ResultGone {
 		delete(m.devices, d.ID)
 		others := m.who(func(other *modelDevice) bool { return other.User == d.User })
@@ -169,11 +207,14 @@ func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, now t
 		}
 	}
 	if n := m.notes[id]; n != nil {
-		n.deliveries[d.ID] = modelDelivery{state, attempts + 1}
+		if n.end(d.ID, state, attempts+1); words && state == Delivered && d.Content != Wake {
+			state = Pending
+			n.deliveries[d.ID] = modelDelivery{Pending, attempts + 1, true}
+		}
 	}
 	d.due = at
 	if state != Pending {
-		d.queue = d.queue[1:]
+		d.queue = slices.DeleteFunc(slices.Clone(d.queue), func(other string) bool { return other == id })
 		if len(d.queue) == 0 {
 			d.due = time.Time{}
 		}
@@ -223,7 +264,8 @@ func (m *model) dump() string {
 		n := m.notes[id]
 		fmt.Fprintf(&b, "notification %s", id)
 		for _, device := range slices.Sorted(maps.Keys(n.deliveries)) {
-			fmt.Fprintf(&b, " %s:%s/%d", device, n.deliveries[device].state, n.deliveries[device].attempts)
+			d := n.deliveries[device]
+			fmt.Fprintf(&b, " %s:%s/%d/%v", device, d.state, d.attempts, d.before)
 		}
 		b.WriteString("\n")
 	}

@@ -58,7 +58,8 @@ type Notification struct {
 	UIDValidity uint32    `json:",omitempty"`
 	UID         uint32    `json:",omitempty"`
 	Fingerprint string    `json:",omitempty"`
-	Cleared     time.Time `json:",omitzero"` // when it was found read or removed; zero: it was not
+	Wordless    bool      `json:",omitempty"` // the server does not give what the mail says, or not yet
+	Cleared     time.Time `json:",omitzero"`  // when it was found read or removed; zero: it was not
 }
 
 // DeliveryState is how a delivery stands.
@@ -86,6 +87,20 @@ type Delivery struct {
 	Unknown  bool      `json:",omitempty"` // while pending: after one of them the device may show it all the same
 	Code     string    `json:",omitempty"` // of the last try that was no success
 	Reason   string    `json:",omitempty"`
+	Before   time.Time `json:",omitzero"` // while pending: when the device was told with less in it; zero: it was not
+}
+
+// becoming is the delivery once it stands as d says. What waits to be told better and never is has
+// been told as it was before.
+func (was Delivery) becoming(d Delivery) Delivery {
+	switch {
+	case was.Before.IsZero() || d.State == Delivered:
+	case d.State == Pending:
+		d.Before = was.Before
+	default:
+		d = Delivery{Device: was.Device, State: Delivered, At: was.Before, Attempts: was.Attempts}
+	}
+	return d
 }
 
 // Result is one of the five things that can come of a push.
@@ -181,21 +196,22 @@ func (s *Store) setDelivery(tx *bolt.Tx, key []byte, n Notification, d Delivery)
 	if d.State == Expired || d.State == Removed {
 		d.Attempts, d.Code, d.Reason = n.Deliveries[i].Attempts, n.Deliveries[i].Code, n.Deliveries[i].Reason
 	}
-	n.Deliveries[i] = d
+	n.Deliveries[i] = n.Deliveries[i].becoming(d)
 	s.putNotification(tx, key, n)
 }
 
 // settled is the delivery as it stands at now: one that nothing will send any more is expired or removed, also while
 // its row still waits for its turn.
 func (d Delivery) settled(expires, now time.Time, deviceExists bool) Delivery {
+	as := d
 	switch {
 	case d.State != Pending:
 	case !deviceExists:
-		d.State = Removed
+		as.State = Removed
 	case !now.Before(expires):
-		d.State = Expired
+		as.State = Expired
 	}
-	return d
+	return d.becoming(as)
 }
 
 // Notification gives the user's notification of that stable id: one of an account that the user sees, or one for this

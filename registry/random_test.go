@@ -49,6 +49,7 @@ var operations = []struct {
 	do     func(*run)
 }{
 	{"record", 8, (*run).record},
+	{"fill in", 4, (*run).fillIn},
 	{"take", 8, (*run).take},
 	{"settle", 10, (*run).settle},
 	{"put device", 4, (*run).putDevice},
@@ -182,7 +183,7 @@ func (r *run) dump() (string, error) {
 			slices.SortFunc(n.Deliveries, func(a, b Delivery) int { return strings.Compare(a.Device, b.Device) })
 			line := "notification " + n.ID
 			for _, d := range n.Deliveries {
-				line += fmt.Sprintf(" %s:%s/%d", d.Device, d.State, d.Attempts)
+				line += fmt.Sprintf(" %s:%s/%d/%v", d.Device, d.State, d.Attempts, !d.Before.IsZero())
 			}
 			lines = append(lines, line+"\n")
 		}

@@ -109,7 +109,7 @@ func (s *Store) known(tx *bolt.Tx, a Arrival, mailbox string) (fresh, moved []fo
 	seen := make(map[string]bool) // within the arrival: ids and fingerprints
 	for _, m := range a.Mails {
 		f := found{mail: m, Notification: Notification{ID: StableID(mailbox, a.Folder, a.To.UIDValidity, m.UID), Kind: MailKind, Account: a.Account,
-			Folder: a.Folder, UIDValidity: a.To.UIDValidity, UID: m.UID, Fingerprint: m.Fingerprint,
+			Folder: a.Folder, UIDValidity: a.To.UIDValidity, UID: m.UID, Fingerprint: m.Fingerprint, Wordless: m.Wordless,
 			At: a.At, Expires: a.At.Add(MailKind.Lifetime())}}
 		old, key, err := s.under(tx, messageKey(a.Account, f.ID))
 		if err != nil {
@@ -241,31 +241,35 @@ func (s *Store) enqueue(tx *bolt.Tx, n Notification, told []Device, now time.Tim
 	return nil
 }
 
-// insert writes a notification and its place in each queue. A queue that waits for its due time goes on waiting, for the new row is not sent before
-// the rows ahead of it; but where it is only other lines that are held back, the new row does not wait for them.
+// insert writes a notification and its place in each queue.
 func (s *Store) insert(tx *bolt.Tx, n Notification, told []waiting, now time.Time) []byte {
-	seq := sequence(next(tx, now))
-	nkey, line := join(seq, []byte(n.ID)), n.line()
+	nkey, line := join(sequence(next(tx, now)), []byte(n.ID)), n.line()
 	n.Deliveries = make([]Delivery, len(told))
 	for i := range told {
-		w := &told[i]
-		n.Deliveries[i] = Delivery{Device: w.device, State: Pending}
-		must(tx.Bucket(outbox).Put(outboxKey(w.device, line, seq), nkey))
-		if rides(w.transport, line) {
-			continue
-		}
-		at, holding := w.opens, false
-		if l := w.row.Lines[line]; l.held(now) {
-			at, holding = l.Until, true
-		}
-		if w.row.Due.IsZero() || w.row.Holding && at.Before(w.row.Due) {
-			w.row.Holding = holding
-			w.row = setDue(tx, w.device, w.row, at)
-		}
+		n.Deliveries[i] = Delivery{Device: told[i].device, State: Pending}
+		told[i].add(tx, line, nkey, now)
 	}
 	s.putNotification(tx, nkey, n)
 	must(tx.Bucket(messages).Put(messageKey(n.scope(), n.ID), nkey))
 	return nkey
+}
+
+// add puts a notification into a line of the queue, at the place that its sequence gives it. A queue
+// that waits for its due time goes on waiting, for the new row is not sent before the rows ahead of
+// it; but where it is only other lines that are held back, the new row does not wait for them.
+func (w *waiting) add(tx *bolt.Tx, line string, nkey []byte, now time.Time) {
+	must(tx.Bucket(outbox).Put(outboxKey(w.device, line, nkey[:8]), nkey))
+	if rides(w.transport, line) {
+		return
+	}
+	at, holding := w.opens, false
+	if l := w.row.Lines[line]; l.held(now) {
+		at, holding = l.Until, true
+	}
+	if w.row.Due.IsZero() || w.row.Holding && at.Before(w.row.Due) {
+		w.row.Holding = holding
+		w.row = setDue(tx, w.device, w.row, at)
+	}
 }
 
 // Cursor gives how far the folder has been handled; the zero cursor: never seen.

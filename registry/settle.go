@@ -55,6 +55,10 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 		if i := n.delivery(d.ID); i >= 0 {
 			entry.Unknown = entry.Unknown || n.Deliveries[i].Unknown
 		}
+		better := found && o.Result == ResultDelivered && n.Content.At(d.Content) != w.Notification.Content.At(d.Content)
+		if better {
+			entry.State, entry.Before = Pending, now // its words have come while it was on its way
+		}
 		if found {
 			s.setDelivery(tx, nkey, n, entry)
 		}
@@ -63,14 +67,16 @@ func (s *Store) Settle(w Work, o Outcome, now time.Time) error {
 		}
 		s.note(DeviceChanged, d.ID, d.User)
 		s.alight(tx, d, ridden, now)
+		line := w.Notification.line()
+		if entry.State != Pending || better {
+			q.Lines = with(q.Lines, line, q.Lines[line].after(w, o, now), now)
+		}
 		if entry.State == Pending {
 			q.Holding = false
 			setDue(tx, d.ID, q, o.again(at.opens, n.Expires))
 			return nil
 		}
 		must(tx.Bucket(outbox).Delete(w.key))
-		line := w.Notification.line()
-		q.Lines = with(q.Lines, line, q.Lines[line].after(w, o, now), now)
 		var due time.Time
 		due, q.Holding = nextDue(tx, d, q, at.opens, now)
 		setDue(tx, d.ID, q, due)

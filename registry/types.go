@@ -280,6 +280,7 @@ type Mail struct {
 	UID         uint32
 	Old         bool   // it does not ring, but may be one that did and was moved
 	Fingerprint string // the same for the same mail in another folder or under another UID; empty: not known
+	Wordless    bool   // the server does not give what it says, or not yet: FillIn may come
 	Content     Content
 }
 

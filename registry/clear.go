@@ -185,9 +185,9 @@ func clearOf(account string, ids []string, now time.Time) Notification {
 		At: now, Expires: now.Add(ClearKind.Lifetime()), Clear: ids}
 }
 
-// maybeShown reports whether a delivery that waits may have reached its phone: it was told with less
-// in it, a try went unanswered, or it was at the head of its line when an earlier run of the program
-// ended.
+// maybeShown reports whether a delivery that waits may have reached its phone: it was told with
+// less in it, a try went unanswered, or it was at the head of its line when an earlier run of the
+// program ended.
 func (s *Store) maybeShown(tx *bolt.Tx, d Delivery, n Notification, nkey []byte) bool {
 	return d.Unknown || !d.Before.IsZero() || binary.BigEndian.Uint64(nkey) <= s.began && isFirst(tx, d.Device, n.line(), nkey)
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -31,12 +32,12 @@ func (s *Store) Wordless(account string, now time.Time) (list []Notification, er
 	return list, err
 }
 
-// FillIn gives a mail that rang without words what it says, in one transaction. Where it waits to be
-// sent it goes with its words; where it was delivered it is queued again under the same id, but only
-// for devices to which the words say something. One that was cleared or has words is passed over, one
-// that has expired rings no more. Words by which the mail is known from another place: it rang there
-// already, so what rang without words is taken away, unless that other was cleared. ErrNotFound: the
-// account is gone. It reports whether the mail has its words now.
+// FillIn gives a mail that rang without words what it says, in one transaction. Where it waits to
+// be sent it goes with its words; where it was delivered it is queued again under the same id, but
+// only for devices to which the words say something. One that was cleared or has words is passed
+// over, one that has expired rings no more. Words by which the mail is known from another place: it
+// rang there already, so what rang without words is taken away, unless that other was cleared.
+// ErrNotFound: the account is gone. It reports whether the mail has its words now.
 func (s *Store) FillIn(account, folder string, uidValidity uint32, m Mail, now time.Time) (filled bool, err error) {
 	err = s.update(func(tx *bolt.Tx) error {
 		a, err := sealedAccount(tx, account)
@@ -45,8 +46,8 @@ func (s *Store) FillIn(account, folder string, uidValidity uint32, m Mail, now t
 		}
 		place := announcedKey(account, folder, uidValidity, m.UID)
 		list, err := s.ranAt(tx, [][]byte{place})
-		if err != nil || len(list) == 0 || !list[0].Wordless {
-			return err
+		if err != nil || len(list) == 0 || !list[0].Wordless || list[0].ID != StableID(cmp.Or(a.Mailbox, a.ID), folder, uidValidity, m.UID) {
+			return err // in the last case the account was turned into another mailbox
 		}
 		told, err := ringing(tx, a.Account)
 		if err != nil {

@@ -84,6 +84,9 @@ func TestWhatADeviceWasToldStandsWhereTheWordsDoNotReachIt(t *testing.T) {
 		{"it is tried again", func(s *Store, _ Account, d Device) error {
 			return s.Settle(head(t, s, d, later), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, later)
 		}, later, Pending, 0},
+		{"it is delivered", func(s *Store, _ Account, d Device) error {
+			return s.Settle(head(t, s, d, later), Outcome{Result: ResultDelivered}, later)
+		}, later, Delivered, 0},
 		{"it is refused", func(s *Store, _ Account, d Device) error {
 			return s.Settle(head(t, s, d, later), Outcome{Result: ResultRefused, Code: "refused", Reason: "Refused."}, later)
 		}, later, Delivered, 0},
@@ -200,7 +203,23 @@ func TestWordsThatComeWhileAPushWithoutThemIsOnItsWayAreSentBehindIt(t *testing.
 	}
 }
 
-// TestWordsByWhichAMailIsKnownDoNotRing: it rang with words and was then moved to where it had none.
+func TestTheMailOfAnotherMailboxFillsInNothing(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	a, id := wordless(t, s, ann)
+	a.Username = "another"
+	if _, err := s.UpdateAccount(a, dawn); err != nil {
+		t.Fatal(err)
+	}
+	fillIn(t, s, a, words(1), dawn, false)
+	if n, err := s.Notification(ann.ID, id, dawn); err != nil || n.Content.Subject != "" {
+		t.Errorf("it says %q, %v", n.Content.Subject, err)
+	}
+}
+
+// TestWordsByWhichAMailIsKnownDoNotRing: it rang with words and was then moved to where it had
+// none.
 func TestWordsByWhichAMailIsKnownDoNotRing(t *testing.T) {
 	t.Parallel()
 	for _, read := range []bool{false, true} {

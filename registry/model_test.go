@@ -178,8 +178,8 @@ func (m *model) fillIn(account, id string, now time.Time) bool {
 	return true
 }
 
-// settle is for work whose row is still there and whose device has the address that it was taken with; words: they came
-// since it was taken.
+// settle is for work whose row is still there and whose device has the address that it was taken
+// with; words: they came since it was taken.
 func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, words bool, now time.Time) {
 	if o.Result == ResultGone {
 		delete(m.devices, d.ID)

@@ -90,13 +90,15 @@ type Delivery struct {
 	Before   time.Time `json:",omitzero"` // while pending: when the device was told with less in it; zero: it was not
 }
 
-// becoming is the delivery once it stands as d says. What waits to be told better and never is has
-// been told as it was before.
+// becoming is the delivery once it stands as d says. One that was told with less in it was
+// delivered then, whatever comes of the rest.
 func (was Delivery) becoming(d Delivery) Delivery {
 	switch {
-	case was.Before.IsZero() || d.State == Delivered:
+	case was.Before.IsZero():
 	case d.State == Pending:
 		d.Before = was.Before
+	case d.State == Delivered:
+		d.At, d.Before = was.Before, time.Time{}
 	default:
 		d = Delivery{Device: was.Device, State: Delivered, At: was.Before, Attempts: was.Attempts}
 	}

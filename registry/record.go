@@ -254,9 +254,10 @@ func (s *Store) insert(tx *bolt.Tx, n Notification, told []waiting, now time.Tim
 	return nkey
 }
 
-// add puts a notification into a line of the queue, at the place that its sequence gives it. A queue
-// that waits for its due time goes on waiting, for the new row is not sent before the rows ahead of
-// it; but where it is only other lines that are held back, the new row does not wait for them.
+// add puts a notification into a line of the queue, at the place that its sequence gives it. A
+// queue that waits for its due time goes on waiting, for the new row is not sent before the rows
+// ahead of it; but where it is only other lines that are held back, the new row does not wait for
+// them.
 func (w *waiting) add(tx *bolt.Tx, line string, nkey []byte, now time.Time) {
 	must(tx.Bucket(outbox).Put(outboxKey(w.device, line, nkey[:8]), nkey))
 	if rides(w.transport, line) {

@@ -120,7 +120,9 @@ func (s *session) group(folder string, uids []imap.UID) []imap.UID {
 func (s *session) wordless(m wire.Mail, t terms) registry.Mail {
 	s.log.Warn("a mail cannot be fetched and rings without words", "mailbox", t.folder, "uid", m.UID)
 	s.poison.wordless++
-	return s.mail(m, header(m), message.Describe(header(m), m.Sections["TEXT"]), t)
+	mail := s.mail(m, header(m), message.Describe(header(m), m.Sections["TEXT"]), t)
+	mail.Wordless = true
+	return mail
 }
 
 // expungeIssued refuses a FETCH of mail that another client has removed (RFC 5530); go-imap has no name for it.

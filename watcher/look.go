@@ -129,6 +129,11 @@ func (s *session) record(folder string, from, to registry.Cursor, mails []regist
 	if err != nil {
 		return &storeError{err}
 	}
+	for _, m := range mails {
+		if uid := imap.UID(m.UID); m.Wordless && !s.poison.blind(folder, uid) {
+			s.poison.want(folder, uid, time.Now(), time.Time{})
+		}
+	}
 	if n > 0 {
 		s.proofs.rang(time.Now())
 		s.log.Info("new mail", "mailbox", folder, "uidvalidity", to.UIDValidity, "uid", to.Next-1, "count", n)

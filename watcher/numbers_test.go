@@ -20,10 +20,18 @@ func TestTheNumbersOfTheREADMEAreTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	readme := strings.Join(strings.Fields(string(text)), " ")
+	rang, asks := time.Now(), []time.Duration{}
+	for at := askNext(rang, time.Time{}); !at.IsZero(); at = askNext(rang, at) {
+		asks = append(asks, at.Sub(rang))
+	}
 	for _, n := range []struct {
 		words     string
 		got, want any
 	}{
+		{"asked for again after about 1 min,", asks[0], time.Minute},
+		{"1 min, 10 min,", asks[1] - asks[0], 10 * time.Minute},
+		{"10 min, 1 h", asks[2] - asks[1], time.Hour},
+		{"1 h and then every 6 h, for three days", asks[len(asks)-1] - asks[2], 66 * time.Hour},
 		{"else with nine minutes", time.Duration(usualInterval), 9 * time.Minute},
 		{"are asked for their state every two minutes in any case", time.Duration(tourEvery), 2 * time.Minute},
 		{"A server without IDLE is asked about once a minute", pollInterval, 55 * time.Second},

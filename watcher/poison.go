@@ -23,6 +23,9 @@ type poison struct {
 	trials   map[poisoned]trial // mails that the server did not give, although the connection works
 	brief    map[poisoned]bool  // mails whose further words have ended a session
 	wordless int                // mails that rang without words, in a row
+
+	wanting  map[poisoned]wanting // mails that rang without words and are asked for again
+	recalled bool                 // those of an earlier run of the program are among them
 }
 
 type poisoned struct {
@@ -144,6 +147,11 @@ func (p *poison) again() (at time.Time) {
 	for _, t := range p.trials {
 		if at.IsZero() || t.next.Before(at) {
 			at = t.next
+		}
+	}
+	for _, w := range p.wanting {
+		if at.IsZero() || w.next.Before(at) {
+			at = w.next
 		}
 	}
 	return at

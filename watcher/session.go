@@ -125,10 +125,15 @@ func (s *session) run(ctx context.Context) error {
 	}
 }
 
-// catchUp looks at the folder that will be waited in, then at the others where that is due or the server tells of them, and last for what was read
-// elsewhere. The first is looked at before the others, so that none of them can keep its mail from ringing, and after them, so that it is open and what
-// the server announces of it from here on is heard.
+// catchUp looks at the folder that will be waited in, then at the others where that is due or the
+// server tells of them, then for the words of mail that had none, and last for what was read
+// elsewhere. The first is looked at before the others, so that none of them can keep its mail from
+// ringing, and after them, so that it is open and what the server announces of it from here on is
+// heard.
 func (s *session) catchUp() (found int, err error) {
+	if err := s.recall(); err != nil {
+		return 0, err
+	}
 	news := s.conn.News()
 	home, found, err := s.lookHome()
 	if err != nil {
@@ -136,6 +141,10 @@ func (s *session) catchUp() (found int, err error) {
 	}
 	s.judge(found)
 	n, err := s.others(home, false)
+	if found += n; err != nil {
+		return found, err
+	}
+	n, err = s.fillIn(home)
 	if found += n; err != nil {
 		return found, err
 	}

@@ -52,7 +52,7 @@ const happen = async (name, event) => {
 type happened struct {
 	Shown []struct {
 		Title, Body, Tag, Icon string
-		Silent                 bool
+		Silent, Renotify       bool
 		Data                   map[string]any
 	}
 	Closed []string
@@ -156,6 +156,16 @@ func TestTheWorkerTakesAwayWhatWasReadAndRingsOncePerMail(t *testing.T) {
 		if did[i].Shown[0].Silent != silent {
 			t.Errorf("push %d: silent is %v", i, did[i].Shown[0].Silent)
 		}
+	}
+}
+
+func TestTheWorkerPutsTheWordsOfAMailInThePlaceOfTheFirstWithoutASound(t *testing.T) {
+	t.Parallel()
+	first := `{"notification":{"title":"New mail","tag":"a"},"idlepush":{"v":1,"kind":"mail","id":"a"}}`
+	second := `{"notification":{"title":"Anna","body":"Lunch?","tag":"a"},"idlepush":{"v":1,"kind":"mail","id":"a"}}`
+	did := runWorker(t, []*string{&first, &second}, nil).Pushes
+	if n := did[1].Shown[0]; n.Tag != did[0].Shown[0].Tag || n.Title != "Anna" || n.Body != "Lunch?" || !n.Silent || n.Renotify {
+		t.Errorf("the second is shown as %+v", n)
 	}
 }
 

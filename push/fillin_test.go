@@ -1,0 +1,47 @@
+package push
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+func TestMailThatIsFilledInIsSentAgainUnderTheSameID(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone, browser := h.phone("phone"), h.browser("browser", "https://push.example")
+		wake := h.register(registry.Device{Name: "wake", Transport: registry.FCM, Token: "planted token wake", Content: registry.Wake})
+		to := registry.Cursor{UIDValidity: 1, Next: 2}
+		if _, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", To: to, Mails: []registry.Mail{{UID: 1, Wordless: true}}, At: h.clock.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		h.run()
+		after(time.Minute)
+		words := registry.Content{From: "planted sender", Subject: "planted subject", Preview: "planted preview"}
+		if _, err := h.store.FillIn(h.account.ID, "INBOX", 1, registry.Mail{UID: 1, Content: words}, h.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Second)
+		id := registry.StableID(h.account.ID, "INBOX", 1, 1)
+		titles := make(map[string][]string)
+		for _, s := range h.sends() {
+			if titles[s.device.ID] = append(titles[s.device.ID], s.message.Title); s.message.ID != id {
+				t.Errorf("%s is sent %s, want %s", s.device.Name, s.message.ID, id)
+			}
+		}
+		for _, d := range []registry.Device{phone, browser, wake} {
+			want := []string{"New mail", "planted sender"}
+			if d.ID == wake.ID {
+				want = want[:1]
+			}
+			if got := titles[d.ID]; !slices.Equal(got, want) {
+				t.Errorf("%s is shown %q, want %q", d.Name, got, want)
+			}
+			h.stand([]string{id}, d, registry.Delivered)
+		}
+	})
+}

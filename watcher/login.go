@@ -111,6 +111,7 @@ func mechanismRefused(said *imap.Error) bool {
 type Ability struct {
 	Capabilities []string // as the server names them, sorted
 	Folders      []Folder // that can be opened, sorted by name
+	Unreadable   int      // folders that the server lists by names that cannot be read
 	Idle         bool
 }
 
@@ -149,6 +150,7 @@ func (d Dialer) Check(ctx context.Context, a registry.Account) (Ability, error) 
 	if err != nil {
 		return Ability{}, diagnose(a, err)
 	}
+	able.Unreadable = unreadable
 	for _, folder := range list {
 		if !slices.Contains(folder.Attributes, `\noselect`) && !slices.Contains(folder.Attributes, `\nonexistent`) {
 			able.Folders = append(able.Folders, Folder{folder.Name, useOf(folder.Attributes)})

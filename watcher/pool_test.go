@@ -150,6 +150,24 @@ func TestAnAddressThatIsNotPermittedIsNotDialled(t *testing.T) {
 	}
 }
 
+func TestFoldersThatCannotBeReadAreCountedAndHideNoOther(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[string]int{
+		"* LIST () \"/\" INBOX\r\n* LIST () \"/\" Family\r\n":                                            0,
+		"* LIST () \"/\" \"5\" disks\"\r\n* LIST () \"/\" INBOX\r\n* LIST () \"/\" Family\r\n* LIST\r\n": 2,
+	} {
+		script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LIST": func(talk *imaptest.Talk, _ string) {
+			talk.Say("%s", list)
+			talk.OK("done")
+		}}}
+		a := registry.Account{Host: "127.0.0.1", Port: serve(t, script), Security: registry.Plain, Username: "anna", Password: "p"}
+		able, err := Dialer{Permit: permitAll}.Check(t.Context(), a)
+		if err != nil || able.Unreadable != want || !slices.Equal(able.Folders, []Folder{{Name: "Family"}, {Name: "INBOX"}}) {
+			t.Errorf("%+v, %v; want %d that cannot be read", able, err, want)
+		}
+	}
+}
+
 func TestARefusalWithoutAReasonIsTriedAgainSlowly(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

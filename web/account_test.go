@@ -83,6 +83,25 @@ func TestAFolderMustBeThere(t *testing.T) {
 	}
 }
 
+func TestFoldersThatCannotBeReadAreCountedAndMayBeNamedAllTheSame(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
+	for _, n := range []int{0, 2} {
+		h.set(func() {
+			h.check = func(context.Context, registry.Account) (Check, error) {
+				return Check{Folders: []Folder{{Name: "INBOX"}}, UnreadableFolders: n}, nil
+			}
+		})
+		for _, answer := range []answer{h.call(h.anna.full, "POST", "/accounts/check", mailbox(), 200), h.call(h.anna.full, "GET", "/accounts/"+a.id()+"/folders", nil, 200)} {
+			if answer.body["unreadable_folders"] != float64(n) {
+				t.Errorf("of %d it says %s", n, answer.raw)
+			}
+		}
+		h.call(h.anna.full, "PATCH", "/accounts/"+a.id(), object{"folders": []string{"INBOX", "5\" disks"}}, map[int]int{0: 422, 2: 200}[n])
+	}
+}
+
 func TestASecondUserWithThePasswordGetsTheMailboxShared(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

@@ -10,9 +10,10 @@ import (
 
 // Check is what a mail server offers after a login.
 type Check struct {
-	Capabilities []string `json:"capabilities" doc:"As the server names them"`
-	Folders      []Folder `json:"folders"`
-	Idle         bool     `json:"idle" doc:"Whether it says at once when mail has come (RFC 2177); else it is asked now and then"`
+	Capabilities      []string `json:"capabilities" doc:"As the server names them"`
+	Folders           []Folder `json:"folders"`
+	UnreadableFolders int      `json:"unreadable_folders" doc:"How many more there are by names that cannot be read: they are left out"`
+	Idle              bool     `json:"idle" doc:"Whether it says at once when mail has come (RFC 2177); else it is asked now and then"`
 }
 
 // Folder is one folder of a mailbox.
@@ -38,7 +39,8 @@ func (s *server) checkAccount(ctx context.Context, c caller, in *body[Mailbox]) 
 
 // Folders are the folders of a mailbox.
 type Folders struct {
-	Folders []Folder `json:"folders"`
+	Folders           []Folder `json:"folders"`
+	UnreadableFolders int      `json:"unreadable_folders" doc:"How many more there are by names that cannot be read: they are left out"`
 }
 
 // listFolders asks the mail server of an account that is watched, with the password that is kept.
@@ -52,10 +54,11 @@ func (s *server) listFolders(ctx context.Context, c caller, in *byID) (*body[Fol
 	if err != nil {
 		return nil, err
 	}
-	return &body[Folders]{Folders{append([]Folder{}, check.Folders...)}}, nil
+	return &body[Folders]{Folders{append([]Folder{}, check.Folders...), check.UnreadableFolders}}, nil
 }
 
-// tryLogin tries the account's login and whether its folders are there.
+// tryLogin tries the account's login and whether its folders are there, as far as their names can
+// be read.
 func (s *server) tryLogin(ctx context.Context, c caller, a registry.Account) (Check, error) {
 	if err := s.loginTried(c); err != nil {
 		return Check{}, err
@@ -74,7 +77,7 @@ func (s *server) tryLogin(ctx context.Context, c caller, a registry.Account) (Ch
 	}
 	var f faults
 	for i, folder := range a.Folders {
-		if folder != "INBOX" && check.Folders != nil && !slices.ContainsFunc(check.Folders, func(f Folder) bool { return f.Name == folder }) {
+		if folder != "INBOX" && check.Folders != nil && check.UnreadableFolders == 0 && !slices.ContainsFunc(check.Folders, func(f Folder) bool { return f.Name == folder }) {
 			f.add(indexed("folders", i), "the server has no such folder")
 		}
 	}

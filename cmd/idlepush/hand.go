@@ -78,7 +78,7 @@ func check(ctx context.Context, d watcher.Dialer, a registry.Account, log *slog.
 	for _, f := range able.Folders {
 		folders = append(folders, web.Folder(f))
 	}
-	return web.Check{Capabilities: able.Capabilities, Folders: folders, Idle: able.Idle}, err
+	return web.Check{Capabilities: able.Capabilities, Folders: folders, UnreadableFolders: able.Unreadable, Idle: able.Idle}, err
 }
 
 // checkAddress says what is wrong with a device's address before anything is sent to it.

@@ -86,6 +86,8 @@ self.texts = {
 	foldersTitle: "Which folders ring?",
 	folders: "Folders",
 	foldersHint: "Leave Trash and Junk out.",
+	foldersUnreadable: (count) => count === 1 ? "1 folder could not be read and is left out. Give it a simpler name in your mail program to watch it."
+		: `${count} folders could not be read and are left out. Give them simpler names in your mail program to watch them.`,
 	watch: "Watch this mailbox",
 	watched: (email) => `${email} is being watched.`,
 	state: {

@@ -27,18 +27,19 @@ function loginOf(values) {
 	return { email: text("email"), host: text("host"), port: Number(text("port")), security: text("security"), username: text("username"), password: values.get("password") };
 }
 
-// folderTicks are the folders of a mailbox to choose from.
-export function folderTicks(folders, chosen) {
+// folderTicks are the folders of a mailbox to choose from, and how many more could not be read.
+export function folderTicks({ folders, unreadable_folders: unreadable }, chosen) {
 	const unwanted = ["trash", "junk", "sent", "drafts", "all"];
 	const sorted = [...folders].sort((a, b) => unwanted.includes(a.use) - unwanted.includes(b.use) || (b.name === "INBOX") - (a.name === "INBOX"));
 	return el("fieldset", {}, el("legend", {}, texts.foldersTitle), el("p", { class: "hint" }, texts.foldersHint),
-		sorted.map(({ name }) => tick("checkbox", "folders", name, name, chosen.includes(name))));
+		sorted.map(({ name }) => tick("checkbox", "folders", name, name, chosen.includes(name))),
+		unreadable > 0 && el("p", { class: "hint" }, texts.foldersUnreadable(unreadable)));
 }
 
 // addMailbox asks for address and password, finds the settings, tries the login, lets folders be chosen, and calls added.
 export function addMailbox(added) {
 	const place = el("div");
-	place.append(loginForm((login, folders, link) => place.replaceChildren(foldersForm(login, folders, link, added))));
+	place.append(loginForm((login, there, link) => place.replaceChildren(foldersForm(login, there, link, added))));
 	return place;
 }
 
@@ -62,8 +63,8 @@ function loginForm(worked) {
 		const login = loginOf(values);
 		const candidates = typed || !result?.settings.length ? [login] :
 			result.settings.slice(0, 3).map(({ host, port, security, username }) => ({ email: login.email, password: login.password, host, port, security, username }));
-		const { login: right, folders } = await tryLogins(candidates, server);
-		worked(right, folders, result?.provider?.link);
+		const { login: right, there } = await tryLogins(candidates, server);
+		worked(right, there, result?.provider?.link);
 	}, email, field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint), found, watchTyping(server));
 }
 
@@ -82,8 +83,7 @@ function watchTyping(server) {
 async function tryLogins(candidates, server) {
 	for (const [i, login] of candidates.entries()) {
 		try {
-			const { folders } = await call("POST", "/accounts/check", login);
-			return { login, folders };
+			return { login, there: await call("POST", "/accounts/check", login) };
 		} catch (problem) {
 			const field = problem.fields?.[0]?.field;
 			if (i + 1 < candidates.length && (field === "host" || field === "port" || field === "security")) {
@@ -121,8 +121,8 @@ async function search(address, place, server, current) {
 	return result;
 }
 
-function foldersForm(login, folders, link, added) {
+function foldersForm(login, there, link, added) {
 	return form(texts.watch, async (values) => {
 		added(await call("POST", "/accounts", { ...login, folders: values.getAll("folders"), ...(link ? { link } : {}) }));
-	}, folderTicks(folders, ["INBOX"]));
+	}, folderTicks(there, ["INBOX"]));
 }

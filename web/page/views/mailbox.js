@@ -63,8 +63,8 @@ function folders(path, account, change) {
 			return;
 		}
 		try {
-			const { folders } = await call("GET", `${path}/folders`);
-			place.replaceChildren(form(texts.save, (values) => change({ folders: values.getAll("folders") }), folderTicks(folders, account.folders)));
+			const there = await call("GET", `${path}/folders`);
+			place.replaceChildren(form(texts.save, (values) => change({ folders: values.getAll("folders") }), folderTicks(there, account.folders)));
 		} catch (problem) {
 			place.replaceChildren(el("p", { class: "wrong", role: "alert" }, problem.message));
 		}

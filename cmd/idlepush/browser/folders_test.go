@@ -1,0 +1,63 @@
+package browser
+
+import (
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"idlepush/cmd/idlepush/street"
+	"idlepush/watcher/imaptest"
+	"idlepush/web/browsertest"
+)
+
+func TestFoldersThatCannotBeReadAreLeftOutAndCounted(t *testing.T) {
+	t.Parallel()
+	const odd = "* LIST () \"/\" \"5\" disks\"\r\n"
+	var unreadable atomic.Int32
+	unreadable.Store(1)
+	script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LIST": func(talk *imaptest.Talk, _ string) {
+		talk.Say("* LIST () \"/\" INBOX\r\n* LIST () \"/\" Family\r\n%s", strings.Repeat(odd, int(unreadable.Load())))
+		talk.OK("done")
+	}}}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	street.Must(t, err)
+	var serving sync.WaitGroup
+	serving.Go(func() { script.ServeAll(l) })
+	chromium := browsertest.Chromium(t)
+	s := newTown(t)
+	p := chromium.Open(t, s.setupLink(t))
+	enter(t, p, "Begin", "anna", street.Password)
+	p.Type(t, "Email address", "anna@example.org")
+	p.Type(t, "Its password", "planted-password")
+	p.WaitText(t, "The settings were not found")
+	p.Type(t, "Mail server (IMAP)", "127.0.0.1")
+	p.Eval(t, nil, `() => { document.querySelector("[name=security]").value = "none"; }`)
+	p.Type(t, "Port", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	p.Click(t, "Continue")
+	p.WaitText(t, "1 folder could not be read and is left out.")
+	unreadable.Store(2)
+	p.Click(t, "Watch this mailbox")
+	p.WaitText(t, "Let it ring here")
+	var list struct{ Items []struct{ ID string } }
+	say(t, p, "GET", "/accounts", nil, &list)
+	p.Navigate(t, s.Origin+"/#/mailbox/"+list.Items[0].ID)
+	p.Click(t, "Choose folders (1)")
+	p.WaitText(t, "2 folders could not be read and are left out.")
+	if got := p.Text(t); !strings.Contains(got, "Family") {
+		t.Errorf("the page says %s", got)
+	}
+	unreadable.Store(0)
+	p.Reload(t)
+	p.Click(t, "Choose folders (1)")
+	p.WaitText(t, "Family")
+	if got := p.Text(t); strings.Contains(got, "could not be read") {
+		t.Errorf("with none of them the page says %s", got)
+	}
+	chromium.Close(t)
+	s.Stop(t)
+	l.Close()
+	serving.Wait()
+}

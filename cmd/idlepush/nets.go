@@ -13,6 +13,10 @@ var special = prefixes(
 	"::/3", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "4000::/2", "8000::/1",
 )
 
+// nat64 is how a network without IPv4 reaches all of it: the last 32 bits of an address are the IPv4
+// address (RFC 6052 section 2.1).
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
 func prefixes(list ...string) []netip.Prefix {
 	var all []netip.Prefix
 	for _, p := range list {
@@ -23,9 +27,14 @@ func prefixes(list ...string) []netip.Prefix {
 
 // forbidden is why an address must not be dialled; empty where it may. What users name (mail servers, push endpoints) may
 // lie on the public internet or in an allowed network, and without encryption in an allowed network only. It is asked for the address
-// itself when it is dialled, so no name can lead elsewhere after it was looked at.
+// itself when it is dialled, so no name can lead elsewhere after it was looked at. A NAT64 address
+// is judged by the IPv4 address in it, whether the networks allowed hold the NAT64 address or not.
 func forbidden(allowed []netip.Prefix, addr netip.Addr, plain bool) string {
 	addr = addr.Unmap().WithZone("")
+	if nat64.Contains(addr) {
+		sixteen := addr.As16()
+		addr = netip.AddrFrom4([4]byte(sixteen[12:]))
+	}
 	within := func(p netip.Prefix) bool { return p.Contains(addr) }
 	switch {
 	case slices.ContainsFunc(allowed, within):

@@ -1,9 +1,19 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
 	"io"
 	"net/netip"
 	"testing"
+
+	"idlepush/push"
+	"idlepush/push/pushtest"
+	"idlepush/push/webpush"
+	"idlepush/registry"
+	"idlepush/watcher"
 )
 
 func TestOnlyPublicAndAllowedAddressesAreDialled(t *testing.T) {
@@ -28,6 +38,65 @@ func TestOnlyPublicAndAllowedAddressesAreDialled(t *testing.T) {
 		}
 		if got := forbidden(allowed, addr, true) == ""; got != c.bare {
 			t.Errorf("%s in the clear: %v", c.addr, got)
+		}
+	}
+}
+
+// RFC 6052 section 2.1: the last 32 bits are the IPv4 address.
+func TestANAT64AddressIsJudgedByTheIPv4AddressInIt(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		allowed, addr string
+		tls, bare     bool // may be dialled with and without encryption
+	}{
+		{"", "64:ff9b::8.8.8.8", true, false}, {"", "64:ff9b::10.0.0.1", false, false},
+		{"", "64:ff9b::169.254.169.254", false, false}, {"", "64:ff9b::127.0.0.1", false, false},
+		{"", "64:ff9b::0.0.0.0", false, false}, {"", "64:ff9b::10.0.0.1%eth0", false, false},
+		{"64:ff9b::/96", "64:ff9b::8.8.8.8", true, false}, {"64:ff9b::/96", "64:ff9b::10.0.0.1", false, false},
+		{"64:ff9b::/96", "64:ff9b::169.254.169.254", false, false}, {"::/0", "64:ff9b::10.0.0.1", false, false},
+		{"10.0.0.0/8", "64:ff9b::10.0.0.1", true, true}, {"10.0.0.0/8", "64:ff9b::192.168.0.1", false, false},
+		// Only that one prefix; RFC 8215 leaves this one to each network.
+		{"", "64:ff9b:1::8.8.8.8", false, false}, {"64:ff9b:1::/48", "64:ff9b:1::10.0.0.1", true, true},
+		{"", "64:ff9b::1:8.8.8.8", false, false},
+	} {
+		var allowed []netip.Prefix
+		if c.allowed != "" {
+			allowed = prefixes(c.allowed)
+		}
+		addr := netip.MustParseAddr(c.addr)
+		if got := forbidden(allowed, addr, false) == ""; got != c.tls {
+			t.Errorf("%s with TLS where %q is allowed: %v", c.addr, c.allowed, got)
+		}
+		if got := forbidden(allowed, addr, true) == ""; got != c.bare {
+			t.Errorf("%s in the clear where %q is allowed: %v", c.addr, c.allowed, got)
+		}
+	}
+}
+
+func TestAPrivateAddressBehindNAT64IsDialledByNobody(t *testing.T) {
+	t.Parallel()
+	s := settings{allowNets: prefixes("64:ff9b::/96")}
+	vapid, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := webpush.ApplicationServerKey(&vapid.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender := webpush.New(webpush.Config{VAPID: vapid, Permit: s.permitPush, Subject: func() string { return "mailto:a@example.org" }})
+	for _, host := range []string{"64:ff9b::10.0.0.1", "64:ff9b::169.254.169.254"} {
+		_, err := watcher.Dialer{Permit: s.permitMail}.Check(t.Context(), registry.Account{Host: host, Port: 993, Security: registry.TLS})
+		if f, ok := errors.AsType[*watcher.Failure](err); !ok || f.Code != "address_not_allowed" {
+			t.Errorf("a mail server at %s: %v", host, err)
+		}
+		sub, err := pushtest.NewWebPush().Subscribe("https://["+host+"]", key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		device := registry.Device{Transport: registry.WebPush, Subscription: &sub}
+		if o := sender.Send(t.Context(), device, push.Message{Kind: registry.TestKind, Title: "Test", Neutral: "Test", Payload: []byte("{}")}); o.Code != "webpush_endpoint_not_allowed" {
+			t.Errorf("a push endpoint at %s: %+v", host, o)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func prefixes(list ...string) []netip.Prefix {
 
 // forbidden is why an address must not be dialled; empty where it may. What users name (mail servers, push endpoints) may
 // lie on the public internet or in an allowed network, and without encryption in an allowed network only. It is asked for the address
-// itself when it is dialled, so no name can lead elsewhere after it was looked at. A NAT64 address
+// itself before it is dialled, so no name can lead elsewhere after it was looked at. A NAT64 address
 // is judged by the IPv4 address in it, whether the networks allowed hold the NAT64 address or not.
 func forbidden(allowed []netip.Prefix, addr netip.Addr, plain bool) string {
 	addr = addr.Unmap().WithZone("")

@@ -8,11 +8,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/emersion/go-imap/v2"
 )
 
 // Security is how a connection is encrypted.
@@ -30,13 +31,18 @@ type Endpoint struct {
 	Host     string // a name or an address
 	Port     int
 	Security Security
-	// Permit is asked for each address that Host resolves to, before a byte is sent there; its error forbids the address and is wrapped in Dial's.
-	// plain means that nothing will be encrypted. Nil permits all.
+	// Permit is asked for each address that Host resolves to. Those for which it returns an error are
+	// not dialled; where none is left, that error is wrapped in Dial's. plain means that nothing will
+	// be encrypted. Nil permits all.
 	Permit func(addr netip.Addr, plain bool) error
 	// TLS is copied: roots, session cache. Nil is the default. The name that is verified is Host, unless it has one.
 	TLS *tls.Config
-	// Dial takes the place of the network, for tests; Permit is not asked then. Nil: the network.
-	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Families is asked which addresses to try first, and told which worked. Nil: none is known.
+	Families *Families
+	// Resolve takes the place of the DNS and Dial that of the network, for tests. Without Resolve, Dial
+	// is given Host as it is and Permit is not asked. Nil: DNS and network.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	Dial    func(ctx context.Context, address string) (net.Conn, error)
 }
 
 // unacknowledged is how long the kernel waits for the other side to acknowledge what was sent (TCP_USER_TIMEOUT), where it can be told.
@@ -44,52 +50,68 @@ const unacknowledged = 60 * time.Second
 
 // Dial resolves, connects, makes the connection secure and greets. Each of these steps may take as long as patience. STARTTLS that is not to be had
 // is a *StartTLSError: there is no way back to plain text. A failed handshake is a *TLSError. ctx is the life of the connection, as in New.
+//
+// Where Host has several addresses, at most four of each family, they are tried until one greets
+// or says itself that it does not want to (BYE, no STARTTLS). A step at an address takes a third of
+// patience then, unless it is the last, and none is begun once patience has passed. So they cost
+// at most twice patience more than a single one, and of their failures the one that tells
+// most is returned.
 func Dial(ctx context.Context, e Endpoint, limits Limits, patience time.Duration) (*Conn, error) {
 	switch e.Security {
 	case TLS, StartTLS, None:
 	default:
 		return nil, fmt.Errorf("security %q: want tls, starttls or none", e.Security)
 	}
-	dialer := net.Dialer{
-		Timeout:         patience,
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 20 * time.Second, Count: 3},
-		Control: func(_, address string, raw syscall.RawConn) error {
-			if err := e.permit(address); err != nil {
-				return err
-			}
-			return setUserTimeout(raw, unacknowledged)
-		},
-	}
-	dial := func(ctx context.Context, address string) (net.Conn, error) {
-		return dialer.DialContext(ctx, "tcp", address)
-	}
-	if e.Dial != nil {
-		dial = e.Dial
-	}
-	raw, err := dial(ctx, net.JoinHostPort(e.Host, strconv.Itoa(e.Port)))
-	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() && ctx.Err() == nil {
-		return nil, &TimeoutError{"the connection"}
-	}
+	targets, err := e.targets(ctx, patience)
 	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
+		return nil, causeOr(ctx, err)
 	}
-	c := New(ctx, raw, limits)
-	if err := c.open(e, patience); err != nil {
+	began, connecting := time.Now(), patience
+	var told telling
+	for len(targets) > 0 && ctx.Err() == nil {
+		var raw net.Conn
+		var at target
+		raw, at, targets = e.connect(ctx, targets, connecting, &told)
+		if raw == nil {
+			break
+		}
+		opening := patience / 3
+		if len(targets) == 0 || time.Since(began) >= patience {
+			opening, targets = patience, nil
+		}
+		c := New(ctx, raw, limits)
+		err := c.open(e, opening)
+		if err == nil {
+			e.Families.remember(e.address(), at.v4)
+			return c, nil
+		}
 		c.Close()
-		return nil, err
+		if isAnswer(err) {
+			return nil, causeOr(ctx, err)
+		}
+		told.unopened(err, at)
+		connecting = patience / 3
 	}
-	return c, nil
+	return nil, causeOr(ctx, told.err)
 }
 
-func (e Endpoint) permit(address string) error {
-	if e.Permit == nil {
-		return nil
+// causeOr returns why ctx has ended, or err where it has not.
+func causeOr(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	addr, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
+	return err
+}
+
+func (e Endpoint) dial(ctx context.Context, address string) (net.Conn, error) {
+	if e.Dial != nil {
+		return e.Dial(ctx, address)
 	}
-	return e.Permit(addr.Addr().Unmap(), e.Security == None)
+	dialer := net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 20 * time.Second, Count: 3},
+		Control:         func(_, _ string, raw syscall.RawConn) error { return setUserTimeout(raw, unacknowledged) },
+	}
+	return dialer.DialContext(ctx, "tcp", address)
 }
 
 func (c *Conn) open(e Endpoint, patience time.Duration) error {
@@ -117,7 +139,10 @@ func (c *Conn) startTLS(e Endpoint, patience time.Duration) error {
 		return c.fail(&StartTLSError{errors.New("the server does not offer it")})
 	}
 	if err := c.Do("STARTTLS", patience); err != nil {
-		return c.fail(&StartTLSError{err})
+		if _, refused := errors.AsType[*imap.Error](err); refused {
+			err = &StartTLSError{err}
+		}
+		return c.fail(err)
 	}
 	if n := c.frame.rest(); n > 0 {
 		return c.fail(&StartTLSError{&ProtocolError{fmt.Sprintf("%d bytes came unencrypted after the answer to STARTTLS", n)}})

@@ -1,0 +1,287 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/watcher/imaptest"
+)
+
+func TestASilentAddressGivesWayWhereThereIsAnother(t *testing.T) {
+	t.Parallel()
+	certificate := testCertificate(t)
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	silent := says("")
+	muteAt := func(command string) host {
+		return takes((&imaptest.Script{TLS: config, On: map[string]func(*imaptest.Talk, string){command: func(*imaptest.Talk, string) {}}}).Serve)
+	}
+	for name, c := range map[string]struct {
+		security Security
+		host     host
+	}{
+		"at the handshake":             {TLS, silent},
+		"at the greeting, within TLS":  {TLS, secured(config, (&imaptest.Script{On: map[string]func(*imaptest.Talk, string){"greeting": func(*imaptest.Talk, string) {}}}).Serve)},
+		"at the greeting":              {None, silent},
+		"at the greeting, then TLS":    {StartTLS, silent},
+		"at STARTTLS":                  {StartTLS, muteAt("STARTTLS")},
+		"at the handshake in STARTTLS": {StartTLS, takes((&imaptest.Script{On: map[string]func(*imaptest.Talk, string){"STARTTLS": func(talk *imaptest.Talk, _ string) { talk.OK("begin") }}, Caps: "IMAP4rev1 STARTTLS"}).Serve)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tn := &town{hosts: map[netip.Addr]host{six: c.host, four: mailServer(c.security, certificate)}}
+				e := Endpoint{Host: "mail.test", Port: 993, Security: c.security, TLS: trusted(certificate), Resolve: leadTo(six, four)}
+				at, took, err := reached(t, tn, e)
+				if err != nil || at != four || took != testPatience/3 {
+					t.Errorf("reached %v after %v: %v", at, took, err)
+				}
+				// Alone, it may take its time.
+				e.Resolve = leadTo(six)
+				_, took, err = reached(t, tn, e)
+				if _, late := errors.AsType[*TimeoutError](err); !late || took != testPatience {
+					t.Errorf("alone: %v after %v", err, took)
+				}
+			})
+		})
+	}
+}
+
+func TestABlackHoledAddressHardlyDelays(t *testing.T) {
+	t.Parallel()
+	certificate := testCertificate(t)
+	synctest.Test(t, func(t *testing.T) {
+		tn := &town{hosts: map[netip.Addr]host{six: blackHole, four: mailServer(TLS, certificate)}}
+		e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Resolve: leadTo(six, four)}
+		at, took, err := reached(t, tn, e)
+		if err != nil || at != four || took != 250*time.Millisecond {
+			t.Errorf("reached %v after %v: %v", at, took, err)
+		}
+		// It is no excuse for telling late what another says.
+		e.TLS = nil
+		_, took, err = reached(t, tn, e)
+		if _, told := errors.AsType[*tls.CertificateVerificationError](err); !told || took > testPatience/3+time.Second {
+			t.Errorf("%v after %v", err, took)
+		}
+		tn.hosts[four] = blackHole
+		_, took, err = reached(t, tn, e)
+		if late, ok := errors.AsType[*TimeoutError](err); !ok || late.Waiting != "the connection" || took != testPatience {
+			t.Errorf("%v after %v", err, took)
+		}
+	})
+}
+
+func TestAConnectionThatComesSecondIsClosed(t *testing.T) {
+	t.Parallel()
+	certificate := testCertificate(t)
+	synctest.Test(t, func(t *testing.T) {
+		server := mailServer(TLS, certificate)
+		// Both connect at the same moment.
+		after := func(wait time.Duration) host {
+			return func(ctx context.Context) (net.Conn, error) {
+				time.Sleep(wait)
+				return server(ctx)
+			}
+		}
+		tn := &town{hosts: map[netip.Addr]host{six: after(300 * time.Millisecond), four: after(50 * time.Millisecond)}}
+		e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Resolve: leadTo(six, four)}
+		if _, took, err := reached(t, tn, e); err != nil || took != 300*time.Millisecond {
+			t.Errorf("after %v: %v", took, err)
+		}
+	})
+}
+
+func TestForbiddenAddressesArePassedOver(t *testing.T) {
+	t.Parallel()
+	certificate := testCertificate(t)
+	mapped := netip.AddrFrom16(four.As16())
+	nat64 := netip.MustParseAddr("64:ff9b::192.0.2.4")
+	forbidden := errors.New("not there")
+	for name, c := range map[string]struct {
+		leadTo, forbidden, dialed []netip.Addr
+		err                       error
+	}{
+		"the first":           {leadTo: []netip.Addr{six, four}, forbidden: []netip.Addr{six}, dialed: []netip.Addr{four}},
+		"the last":            {leadTo: []netip.Addr{four, six}, forbidden: []netip.Addr{six}, dialed: []netip.Addr{four}},
+		"all":                 {leadTo: []netip.Addr{six, four}, forbidden: []netip.Addr{six, four}, err: forbidden},
+		"all but a dead one":  {leadTo: []netip.Addr{nat64, four}, forbidden: []netip.Addr{four}, dialed: []netip.Addr{nat64}, err: syscall.ECONNREFUSED},
+		"written in IPv6":     {leadTo: []netip.Addr{mapped}, forbidden: []netip.Addr{four}, err: forbidden},
+		"NAT64 is none of it": {leadTo: []netip.Addr{nat64}, forbidden: []netip.Addr{nat64}, err: forbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tn := &town{hosts: map[netip.Addr]host{six: says(""), four: mailServer(TLS, certificate), nat64: refuse}}
+				e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Resolve: leadTo(c.leadTo...),
+					Permit: func(addr netip.Addr, plain bool) error {
+						if slices.Contains(c.forbidden, addr) {
+							return forbidden
+						}
+						return nil
+					}}
+				e.Dial = tn.dial
+				conn, err := Dial(t.Context(), e, DefaultLimits, testPatience)
+				if !errors.Is(err, c.err) {
+					t.Errorf("error %v, want %v", err, c.err)
+				}
+				if err == nil {
+					conn.Close()
+				}
+				if dialed := tn.forget(); !slices.Equal(dialed, c.dialed) {
+					t.Errorf("dialled %v, want %v", dialed, c.dialed)
+				}
+			})
+		})
+	}
+}
+
+func TestTheFamilyThatWorkedLastIsTriedFirst(t *testing.T) {
+	t.Parallel()
+	certificate := testCertificate(t)
+	synctest.Test(t, func(t *testing.T) {
+		six2, four2 := six.Next(), four.Next()
+		server := mailServer(TLS, certificate)
+		tn := &town{hosts: map[netip.Addr]host{six: says(""), six2: says(""), four: refuse, four2: server}}
+		families := new(Families)
+		e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Families: families, Resolve: leadTo(six, six2, four, four2)}
+		dial := func(wantErr string, want ...netip.Addr) {
+			t.Helper()
+			e.Dial = tn.dial
+			c, err := Dial(t.Context(), e, DefaultLimits, testPatience)
+			if err == nil {
+				c.Close()
+			}
+			if wantErr == "" && err != nil || wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)) {
+				t.Errorf("error %v, want %q", err, wantErr)
+			}
+			if dialed := tn.forget(); !slices.Equal(dialed, want) {
+				t.Errorf("dialled %v, want %v", dialed, want)
+			}
+		}
+		dial("", six, four, six2, four2)
+		e.Host = "Mail.Test"
+		dial("", four, four2)
+		// A certificate elsewhere is no reason to wait until a person has seen to it.
+		tn.hosts[six], tn.hosts[six2], tn.hosts[four2] = mailServer(TLS, testCertificate(t)), refuse, refuse
+		dial("connection refused", four, four2, six, six2)
+		tn.hosts[six] = server
+		dial("", four, four2, six)
+		dial("", six)
+		e.Port = 143
+		dial("", six)
+		for i := range mostHosts {
+			families.remember(fmt.Sprint(i), true)
+		}
+		if len(families.v4) > mostHosts {
+			t.Errorf("%d hosts are remembered", len(families.v4))
+		}
+	})
+}
+
+func TestANameWithManyAddressesHasItsBounds(t *testing.T) {
+	t.Parallel()
+	var addrs []netip.Addr
+	for a, i := six, 0; i < 10; a, i = a.Next(), i+1 {
+		addrs = append(addrs, a, a)
+	}
+	for a, i := four, 0; i < 10; a, i = a.Next(), i+1 {
+		addrs = append(addrs, a)
+	}
+	known := new(Families)
+	known.remember("mail.test:993", true)
+	for name, c := range map[string]struct {
+		host     host
+		families *Families
+		dialed   int
+		took     time.Duration
+	}{
+		"refusing":                    {refuse, nil, 2 * mostAddresses, 0},
+		"refusing, in a known family": {refuse, known, 2 * mostAddresses, 0},
+		"black holes":                 {blackHole, nil, 2 * mostAddresses, testPatience},
+		"silent":                      {says(""), nil, 4, 2 * testPatience}, // at 0, 10 and 20 s for 10 s, at 30 s for 30 s
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tn := &town{hosts: make(map[netip.Addr]host)}
+				for _, a := range addrs {
+					tn.hosts[a] = c.host
+				}
+				_, took, err := reached(t, tn, Endpoint{Host: "mail.test", Port: 993, Security: TLS, Families: c.families, Resolve: leadTo(addrs...)})
+				if err == nil || took != c.took {
+					t.Errorf("%v after %v, want %v", err, took, c.took)
+				}
+				dialed := tn.forget()
+				slices.SortFunc(dialed, netip.Addr.Compare)
+				if len(slices.Compact(dialed)) != c.dialed {
+					t.Errorf("dialled %v, want %d different ones", dialed, c.dialed)
+				}
+			})
+		})
+	}
+}
+
+func TestCancelEndsDialAtAnyAddress(t *testing.T) {
+	t.Parallel()
+	for name, hosts := range map[string]map[netip.Addr]host{
+		"both are black holes": {six: blackHole, four: blackHole},
+		"both are silent":      {six: says(""), four: says("")},
+		"one of each":          {six: blackHole, four: says("")},
+	} {
+		for _, after := range []time.Duration{100 * time.Millisecond, 5 * time.Second, 12 * time.Second} {
+			t.Run(fmt.Sprint(name, " after ", after), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					enough := errors.New("enough")
+					ctx, cancel := context.WithCancelCause(t.Context())
+					time.AfterFunc(after, func() { cancel(enough) })
+					tn := &town{hosts: hosts}
+					began := time.Now()
+					_, err := Dial(ctx, Endpoint{Host: "mail.test", Port: 993, Security: TLS, Resolve: leadTo(six, four), Dial: tn.dial}, DefaultLimits, testPatience)
+					if !errors.Is(err, enough) || time.Since(began) != after {
+						t.Errorf("%v after %v", err, time.Since(began))
+					}
+					if open := tn.open.Load(); open != 0 {
+						t.Errorf("%d connections are open", open)
+					}
+				})
+			})
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := Dial(ctx, Endpoint{Host: "mail.test", Port: 993, Security: TLS, Resolve: func(ctx context.Context, _ string) ([]netip.Addr, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, &net.DNSError{Err: "cancelled", Name: "mail.test"}
+	}}, DefaultLimits, patient(t))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("while it resolves: %v", err)
+	}
+}
+
+func TestANameThatDoesNotResolveIsToldAsThat(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for name, resolve := range map[string]func(context.Context, string) ([]netip.Addr, error){
+			"unknown": func(context.Context, string) ([]netip.Addr, error) {
+				return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+			},
+			"empty": leadTo(),
+			"silent": func(ctx context.Context, _ string) ([]netip.Addr, error) {
+				<-ctx.Done()
+				return nil, &net.DNSError{Err: ctx.Err().Error(), IsTimeout: true}
+			},
+		} {
+			began := time.Now()
+			_, err := Dial(t.Context(), Endpoint{Host: "mail.test", Port: 993, Security: TLS, Resolve: resolve}, DefaultLimits, testPatience)
+			if _, ok := errors.AsType[*net.DNSError](err); !ok || time.Since(began) > testPatience {
+				t.Errorf("%s: %v after %v", name, err, time.Since(began))
+			}
+		}
+	})
+}

@@ -25,7 +25,11 @@ type Dialer struct {
 	TLS     *tls.Config // roots and session cache; nil: the system's roots
 	Version string      // of this program, for ID (RFC 2971)
 
-	dial func(ctx context.Context, address string) (net.Conn, error) // in tests: in the place of the network
+	families *wire.Families // the pool's; nil: none are known
+
+	// In tests: in the place of the network and of the DNS.
+	dial    func(ctx context.Context, address string) (net.Conn, error)
+	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
 var (
@@ -39,7 +43,7 @@ var (
 // login connects and logs in. The connection lives until ctx ends or it is closed.
 func (d Dialer) login(ctx context.Context, a registry.Account) (*wire.Conn, error) {
 	conn, err := wire.Dial(ctx, wire.Endpoint{Host: a.Host, Port: a.Port, Security: wire.Security(a.Security),
-		Permit: d.Permit, TLS: d.TLS, Dial: d.dial}, wire.DefaultLimits, patience)
+		Permit: d.Permit, TLS: d.TLS, Families: d.families, Resolve: d.resolve, Dial: d.dial}, wire.DefaultLimits, patience)
 	if err != nil {
 		return nil, err
 	}

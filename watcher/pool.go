@@ -33,7 +33,9 @@ type Pool struct {
 	Dialer Dialer
 	Log    *slog.Logger
 
-	wall  func() time.Time // in tests: in the place of time.Now
+	wall     func() time.Time // in tests: in the place of time.Now
+	families wire.Families    // by which hosts were reached, in this run of the program
+
 	clock *clock
 	mu    sync.Mutex
 	conns map[string]*wire.Conn // by account, while one is open
@@ -62,6 +64,18 @@ func (p *Pool) Live(account string) (l Live) {
 		l.Connections, l.LastByte = 1, conn.LastByte()
 	}
 	return l
+}
+
+// Check is Dialer.Check with what the pool knows of the host, to which it adds. It may be called from
+// any goroutine, whether the pool runs or not.
+func (p *Pool) Check(ctx context.Context, a registry.Account) (Ability, error) {
+	return p.dialer().Check(ctx, a)
+}
+
+func (p *Pool) dialer() Dialer {
+	d := p.Dialer
+	d.families = &p.families
+	return d
 }
 
 // proofs are the times at which an account was last seen to work. They outlive its sessions.
@@ -308,7 +322,7 @@ func (p *Pool) enter(ctx context.Context, a registry.Account, home *host) (*wire
 		return nil, err
 	}
 	defer leave()
-	conn, err := p.Dialer.login(ctx, a)
+	conn, err := p.dialer().login(ctx, a)
 	if err == nil {
 		home.entered()
 	}

@@ -32,7 +32,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 		Store: store, Log: log, Version: version(), AdminToken: s.adminToken, TrustedProxies: s.trustedProxies,
 		PublicURL: func() string { return s.public(store) },
 		CheckAccount: func(ctx context.Context, a registry.Account) (web.Check, error) {
-			return check(ctx, pool.Dialer, a, log)
+			return check(ctx, pool, a, log)
 		},
 		Discover: func(ctx context.Context, email string) (web.Discovery, error) {
 			found, err := finder.Find(ctx, email)
@@ -68,8 +68,8 @@ func discovery(r discover.Result) (d web.Discovery) {
 	return d
 }
 
-func check(ctx context.Context, d watcher.Dialer, a registry.Account, log *slog.Logger) (web.Check, error) {
-	able, err := d.Check(ctx, a)
+func check(ctx context.Context, pool *watcher.Pool, a registry.Account, log *slog.Logger) (web.Check, error) {
+	able, err := pool.Check(ctx, a)
 	if f, ok := errors.AsType[*watcher.Failure](err); ok {
 		log.Info("a login that was tried does not work", "remote", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), "status", f.Code, "err", f.Text())
 		return web.Check{}, &web.CheckError{Field: f.Field, Code: f.Code, Message: f.Reason}

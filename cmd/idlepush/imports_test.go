@@ -14,7 +14,7 @@ var mayImport = map[string][]string{
 	"idlepush/registry/testenv":         {},
 	"idlepush/watcher/wire":             {},
 	"idlepush/watcher/imapmem":          {},
-	"idlepush/watcher/discover":         {},
+	"idlepush/watcher/discover":         {"idlepush/watcher/wire"},
 	"idlepush/watcher/message":          {},
 	"idlepush/watcher":                  {"idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message"},
 	"idlepush/watcher/imaptest":         {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},

@@ -71,8 +71,9 @@ type Finder struct {
 	Permit   func(addr netip.Addr, plain bool) error // asked for each address before it is dialled
 
 	// Seams for tests: nil dials what Permit permits, and believes the certificates that the system does.
-	dial  func(ctx context.Context, network, address string) (net.Conn, error)
-	roots *x509.CertPool
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	resolve func(ctx context.Context, host string) ([]netip.Addr, error) // of mail servers alone
+	roots   *x509.CertPool
 }
 
 // within is how long an answer may take.

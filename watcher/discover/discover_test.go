@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -269,6 +270,33 @@ func TestASilentServerIsWaitedForFiveSecondsAndNoLonger(t *testing.T) {
 		began = time.Now()
 		if _, err := f.Find(ctx, "ann@example.org"); err != nil || time.Since(began) > 0 {
 			t.Errorf("after the person has gone: %v, %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestAServerIsGuessedThatAnswersAtItsSecondAddress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		six, four := netip.MustParseAddr("2001:db8::6"), netip.MustParseAddr("192.0.2.4")
+		tn := newTown(t)
+		tn.imap = []string{"imap.example.org"}
+		f := tn.finder()
+		town := f.dial
+		f.resolve = func(context.Context, string) ([]netip.Addr, error) { return []netip.Addr{six, four}, nil }
+		f.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			switch address {
+			case "[2001:db8::6]:993":
+				client, server := net.Pipe()
+				go io.Copy(io.Discard, server)
+				return client, nil
+			case "192.0.2.4:993":
+				return town(ctx, network, "imap.example.org:993")
+			}
+			return town(ctx, network, address)
+		}
+		began := time.Now()
+		if r := find(t, f, "ann@example.org"); hosts(r) != "guess imap.example.org" || time.Since(began) > within/2 {
+			t.Errorf("it is %s after %v", hosts(r), time.Since(began))
 		}
 	})
 }

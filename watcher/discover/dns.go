@@ -69,7 +69,7 @@ func (f *Finder) srv(ctx context.Context, email, domain string) (got found) {
 // guess looks whether a mail server is there under one of the usual names.
 func (f *Finder) guess(ctx context.Context, email, domain string) (got found) {
 	for _, host := range []string{"imap." + domain, "mail." + domain, domain} {
-		if f.answers(ctx, host, "993") {
+		if f.answers(ctx, host) {
 			return found{settings: []Settings{{Host: host, Port: 993, Security: "tls", Username: email, Source: Guess}}}
 		}
 	}

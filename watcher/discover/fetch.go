@@ -10,7 +10,8 @@ import (
 	"net/netip"
 	"net/url"
 	"syscall"
-	"time"
+
+	"idlepush/watcher/wire"
 )
 
 const (
@@ -71,19 +72,17 @@ func (f *Finder) config(ctx context.Context, source Source, address, email strin
 	return parseConfig(body, source, email)
 }
 
-// answers reports whether an IMAP server with a certificate for its name is there.
-func (f *Finder) answers(ctx context.Context, host, port string) bool {
-	conn, err := f.dialer()(ctx, "tcp", net.JoinHostPort(host, port))
+// answers reports whether an IMAP server with a certificate for its name is there, on port 993.
+func (f *Finder) answers(ctx context.Context, host string) bool {
+	e := wire.Endpoint{Host: host, Port: 993, Security: wire.TLS, Permit: f.Permit, Resolve: f.resolve,
+		TLS: &tls.Config{RootCAs: f.roots, MinVersion: tls.VersionTLS12}}
+	if f.dial != nil {
+		e.Dial = func(ctx context.Context, address string) (net.Conn, error) { return f.dial(ctx, "tcp", address) }
+	}
+	conn, err := wire.Dial(ctx, e, wire.DefaultLimits, within)
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
-	secure := tls.Client(conn, &tls.Config{ServerName: host, RootCAs: f.roots, MinVersion: tls.VersionTLS12})
-	if secure.HandshakeContext(ctx) != nil {
-		return false
-	}
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	greeting := make([]byte, 4)
-	_, err = io.ReadFull(secure, greeting)
-	return err == nil && string(greeting) == "* OK"
+	return !conn.Preauth() // who lets everybody in is no mailbox's server
 }

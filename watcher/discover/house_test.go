@@ -103,7 +103,7 @@ func greet(l net.Listener) {
 		if err != nil {
 			return
 		}
-		c.Write([]byte("* OK hello\r\n"))
+		c.Write([]byte("* OK [CAPABILITY IMAP4rev1] hello\r\n"))
 		c.Close()
 	}
 }

@@ -107,6 +107,10 @@ func kind(err error) *Failure {
 	if broken, ok := errors.AsType[*wire.TLSError](err); ok {
 		return tlsFailure(broken, time.Now())
 	}
+	if errors.Is(err, errNoEnd) {
+		return &Failure{Code: "folder_end_unknown", Field: "folders", personal: true,
+			Reason: "the mail server does not say where the folder ends, so new mail cannot be told from old: its admin must see to it, or leave this folder out"}
+	}
 	if said, ok := errors.AsType[*imap.Error](err); ok && said.Type != imap.StatusResponseTypeBye {
 		return refusal(said, err)
 	}

@@ -70,6 +70,7 @@ func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
 		"forbidden":            {fmt.Errorf("connect: %w", &net.OpError{Err: &ForbiddenError{"private"}}), "address_not_allowed", "host", false, false, true},
 		"folder":               {&folderError{&imap.Error{Code: "NONEXISTENT"}}, "folder_unavailable", "folders", false, false, true},
 		"folder, for now":      {&folderError{&imap.Error{Type: imap.StatusResponseTypeNo, Code: "SERVERBUG"}}, "server_refuses", "", false, false, false},
+		"folder, no end":       {fmt.Errorf("look: %w", &folderError{errNoEnd}), "folder_end_unknown", "folders", false, false, false},
 		"limit, later":         {&imap.Error{Type: imap.StatusResponseTypeNo, Code: "LIMIT"}, "too_many_connections", "", false, false, true},
 		"search":               {&imap.Error{Type: imap.StatusResponseTypeNo}, "server_refuses", "", false, false, false},
 		"deadline":             {context.DeadlineExceeded, "server_silent", "port", false, false, false},

@@ -130,8 +130,8 @@ func (s *session) lookAside(folder string) (found int, left leavings, err error)
 	if found, err = s.look(folder); err == nil {
 		left, err = s.leavings(folder)
 	}
-	if refused, ok := errors.AsType[*imap.Error](err); ok && s.conn.Cause() == nil {
-		s.log.Warn("folder cannot be looked at", "mailbox", folder, "err", wire.Clean(refused.Error()))
+	if _, refused := errors.AsType[*imap.Error](err); (refused || errors.Is(err, errNoEnd)) && s.conn.Cause() == nil {
+		s.log.Warn("folder cannot be looked at", "mailbox", folder, "err", wire.Clean(err.Error()))
 		s.missing[folder] = true
 		// The next tour must not take it for looked through.
 		delete(s.ends, folder)

@@ -145,27 +145,27 @@ func (s *session) record(folder string, from, to registry.Cursor, mails []regist
 // the end of the folder; under another UIDVALIDITY to its beginning, with the limit that makes old mail old. Where there may be
 // too many for one answer it stops width UIDs on; stop is 0 otherwise.
 func (s *session) search(folder string, cursor registry.Cursor, width uint32) (uids []imap.UID, stop uint32, _ registry.Cursor, err error) {
+	if s.folder != folder {
+		validity, err := s.open(folder)
+		if err != nil {
+			return nil, 0, cursor, err
+		}
+		if cursor.Seen.IsZero() {
+			if err := s.pastLast(folder); err != nil {
+				return nil, 0, cursor, err
+			}
+		}
+		if cursor, err = s.place(folder, cursor, validity); err != nil {
+			return nil, 0, cursor, err
+		}
+	}
+	// What is announced from here on may be missing in the answer.
+	s.conn.Forget()
+	if cursor.Next == 0 {
+		return nil, 0, cursor, nil
+	}
 	var dropped int
 	err = s.conn.Lend(patience, func(client *imapclient.Client) error {
-		if s.folder != folder {
-			validity, err := s.open(client, folder)
-			if err != nil {
-				return err
-			}
-			if cursor.Seen.IsZero() {
-				if err := s.pastLast(client, folder); err != nil {
-					return err
-				}
-			}
-			if cursor, err = s.place(folder, cursor, validity); err != nil {
-				return err
-			}
-		}
-		// What is announced from here on may be missing in the answer.
-		s.conn.Forget()
-		if cursor.Next == 0 {
-			return nil
-		}
 		if end := s.ends[folder]; end > cursor.Next && end-cursor.Next > width {
 			stop = cursor.Next + width - 1
 		}

@@ -39,6 +39,8 @@ type Script struct {
 	BeatEvery time.Duration
 	// Mute makes it tell of nothing new: only a client that opens the mailbox anew sees it.
 	Mute bool
+	// NoNext leaves UIDNEXT out of the answer to EXAMINE.
+	NoNext bool
 	// Cut returns how many of the left bytes go out in one write; nil writes all that was said at once.
 	Cut func(left int) int
 	// Coalesce holds all output back until the server waits for the client.

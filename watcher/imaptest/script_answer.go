@@ -145,7 +145,10 @@ func (t *Talk) examine() {
 	s.mu.Unlock()
 	t.known = n
 	t.Say("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)\r\n* OK [PERMANENTFLAGS ()] read-only\r\n* %d EXISTS\r\n* 0 RECENT\r\n", n)
-	t.Say("* OK [UIDVALIDITY %d] valid\r\n* OK [UIDNEXT %d] next\r\n", validity, next)
+	t.Say("* OK [UIDVALIDITY %d] valid\r\n", validity)
+	if !s.NoNext {
+		t.Say("* OK [UIDNEXT %d] next\r\n", next)
+	}
 	t.at("within EXAMINE")
 	t.OK("[READ-ONLY] done")
 }

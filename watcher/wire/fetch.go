@@ -26,34 +26,49 @@ type Mail struct {
 // items of a message may come in any order and in several responses, among items that nobody asked for. NO and BAD are an
 // *imap.Error, with what came before them; after it the connection works on.
 func (c *Conn) Fetch(uids []imap.UID, items string, patience time.Duration) ([]Mail, error) {
+	got := newFetched(uids)
+	err := c.fetch(imap.UIDSetNum(uids...).String(), items, got, patience)
+	c.noteFlags(got.strangers)
+	return got.mails(), err
+}
+
+// LastUID asks for the UID of the last message by a FETCH of it, and returns the highest that the
+// answers name; 0: they name none. Errors are those of Fetch.
+func (c *Conn) LastUID(patience time.Duration) (last imap.UID, err error) {
+	got := newFetched(nil)
+	err = c.fetch("*", "UID", got, patience)
+	for _, m := range got.order {
+		last = max(last, m.UID)
+	}
+	return last, err
+}
+
+func (c *Conn) fetch(set, items string, got *fetched, patience time.Duration) error {
 	if err := c.begin(); err != nil {
-		return nil, err
+		return err
 	}
 	until := time.Now().Add(patience)
-	tag, err := c.send("UID FETCH "+imap.UIDSetNum(uids...).String()+" ("+items+")", until)
+	tag, err := c.send("UID FETCH "+set+" ("+items+")", until)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.setFetching(true)
 	defer c.setFetching(false)
-	got := newFetched(uids)
 	for {
 		r, err := c.next(until)
 		if err != nil {
-			return got.mails(), c.late(err, "the answer to FETCH")
+			return c.late(err, "the answer to FETCH")
 		}
 		switch {
 		case r.tag == tag:
-			err = c.status(r)
-			c.noteFlags(got.strangers)
-			return got.mails(), err
+			return c.status(r)
 		case r.tag == "*" && r.kind == "FETCH":
 			got.add(r.raw)
 		case r.tag == "*" && r.kind == "EXPUNGE":
 			got.expunge(r.raw)
 		}
 		if err := c.stray(r); err != nil {
-			return got.mails(), err
+			return err
 		}
 	}
 }

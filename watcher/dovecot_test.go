@@ -1,7 +1,6 @@
 package watcher
 
 import (
-	"crypto/tls"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,26 +14,14 @@ import (
 	"idlepush/watcher/wire"
 )
 
-func dovecotAccount(s *imaptest.Server, security registry.Security) registry.Account {
-	port := s.Port
-	if security == registry.TLS {
-		port = s.TLSPort
-	}
-	return registry.Account{Host: s.Host, Port: port, Security: security, Username: s.User, Password: registry.Secret(s.Password)}
-}
-
-func dovecotDialer(s *imaptest.Server) Dialer {
-	return Dialer{Permit: permitAll, TLS: &tls.Config{RootCAs: s.Roots}}
-}
-
 func TestNewMailAtDovecotRingsWithWhatItSays(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
 	for _, security := range []registry.Security{registry.TLS, registry.StartTLS, registry.Plain} {
 		t.Run(string(security), func(t *testing.T) {
 			s.Deliver(t, s.User, "INBOX", mail("Old <old@example.org>", "before", "there before"))
-			h := newHouse(t, dovecotAccount(s, security))
-			pool, _ := h.watch(t, dovecotDialer(s))
+			h := newHouse(t, accountAt(s.Endpoint, security))
+			pool, _ := h.watch(t, dialerTo(s.Endpoint))
 			h.waitState(t, registry.Watching)
 			s.Deliver(t, s.User, "INBOX", mail("Berta <b@example.org>", "hello", "How are you?"))
 			got := h.waitMails(t, 1)
@@ -56,8 +43,8 @@ func TestNothingInTheMailboxEverChanges(t *testing.T) {
 	s := imaptest.Dovecot(t)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "one", "1"))
 	before := s.Flags(t, s.User, "INBOX")
-	h := newHouse(t, dovecotAccount(s, registry.TLS))
-	_, stop := h.watch(t, dovecotDialer(s))
+	h := newHouse(t, accountAt(s.Endpoint, registry.TLS))
+	_, stop := h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, registry.Watching)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "two", "2"))
 	h.waitMails(t, 1)
@@ -76,8 +63,8 @@ func TestNothingInTheMailboxEverChanges(t *testing.T) {
 func TestMailThatComesWhileTheServerOrTheConnectionIsDownRingsOnce(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	h := newHouse(t, dovecotAccount(s, registry.TLS))
-	_, stop := h.watch(t, dovecotDialer(s))
+	h := newHouse(t, accountAt(s.Endpoint, registry.TLS))
+	_, stop := h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, registry.Watching)
 
 	s.DropConnections(t, s.User)
@@ -93,7 +80,7 @@ func TestMailThatComesWhileTheServerOrTheConnectionIsDownRingsOnce(t *testing.T)
 	for i := range 60 {
 		s.Deliver(t, s.User, "INBOX", mail("a@example.org", fmt.Sprint("idlepush down ", i), ""))
 	}
-	h.watch(t, dovecotDialer(s))
+	h.watch(t, dialerTo(s.Endpoint))
 	got := h.waitMails(t, 62)
 	var subjects []string
 	for _, n := range got {
@@ -112,8 +99,8 @@ func TestMailSinceTheLastSuccessRingsAfterUIDVALIDITYChangedAndNoneTwice(t *test
 	t.Parallel()
 	s := imaptest.Dovecot(t)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "never rang", ""))
-	h := newHouse(t, dovecotAccount(s, registry.TLS))
-	_, stop := h.watch(t, dovecotDialer(s))
+	h := newHouse(t, accountAt(s.Endpoint, registry.TLS))
+	_, stop := h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, registry.Watching)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "rang", ""))
 	h.waitMails(t, 1)
@@ -125,7 +112,7 @@ func TestMailSinceTheLastSuccessRingsAfterUIDVALIDITYChangedAndNoneTwice(t *test
 
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "since", ""))
 	s.ResetUIDValidity(t, s.User, "INBOX")
-	_, stop = h.watch(t, dovecotDialer(s))
+	_, stop = h.watch(t, dialerTo(s.Endpoint))
 	testenv.Await(t, "the folder is gone through anew", func() error {
 		c, err := h.store.Cursor(h.account.ID, "INBOX")
 		if err == nil && (c.UIDValidity == cursor.UIDValidity || !c.Since.IsZero()) {
@@ -156,10 +143,10 @@ func TestOtherFoldersAreLookedAtWithEveryTour(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
 	s.CreateFolder(t, s.User, "Büro")
-	account := dovecotAccount(s, registry.TLS)
+	account := accountAt(s.Endpoint, registry.TLS)
 	account.Folders = []string{"INBOX", "Büro", "gone"}
 	h := newHouse(t, account)
-	conn, err := dovecotDialer(s).login(t.Context(), h.account)
+	conn, err := dialerTo(s.Endpoint).login(t.Context(), h.account)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,10 +185,10 @@ func TestOtherFoldersAreLookedAtWithEveryTour(t *testing.T) {
 func TestAWrongPasswordStopsAndSaysSoOnce(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t, "auth_failure_delay = 0")
-	account := dovecotAccount(s, registry.TLS)
+	account := accountAt(s.Endpoint, registry.TLS)
 	account.Password = "wrong-planted-password"
 	h := newHouse(t, account)
-	pool, _ := h.watch(t, dovecotDialer(s))
+	pool, _ := h.watch(t, dialerTo(s.Endpoint))
 	status := h.waitState(t, registry.Attention)
 	if status.Code != "login_refused" || status.Reason == "" {
 		t.Errorf("the status is %+v", status)
@@ -238,8 +225,8 @@ func TestACheckSaysWhatTheServerCanDoAndWhichFieldIsWrong(t *testing.T) {
 	s := imaptest.Dovecot(t, "auth_failure_delay = 0", "namespace inbox {\n inbox = yes\n mailbox Sent {\n special_use = \\Sent\n }\n}")
 	s.CreateFolder(t, s.User, "Work")
 	s.CreateFolder(t, s.User, "Sent")
-	good := dovecotAccount(s, registry.TLS)
-	able, err := dovecotDialer(s).Check(t.Context(), good)
+	good := accountAt(s.Endpoint, registry.TLS)
+	able, err := dialerTo(s.Endpoint).Check(t.Context(), good)
 	if err != nil || !able.Idle || !slices.Equal(able.Folders, []Folder{{"INBOX", ""}, {"Sent", "sent"}, {"Work", ""}}) || len(able.Capabilities) < 3 {
 		t.Fatalf("the check of a good account says %+v, %v", able, err)
 	}
@@ -256,7 +243,7 @@ func TestACheckSaysWhatTheServerCanDoAndWhichFieldIsWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := good
 			c.edit(&a)
-			_, err := dovecotDialer(s).Check(t.Context(), a)
+			_, err := dialerTo(s.Endpoint).Check(t.Context(), a)
 			f, ok := err.(*Failure)
 			if !ok || f.Field != c.field || f.Code != c.code || f.Reason == "" {
 				t.Errorf("the check says %+v", err)
@@ -268,7 +255,7 @@ func TestACheckSaysWhatTheServerCanDoAndWhichFieldIsWrong(t *testing.T) {
 func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	account := dovecotAccount(s, registry.TLS)
+	account := accountAt(s.Endpoint, registry.TLS)
 	account.Folders = []string{"INBOX", "Büro & Co"}
 	for i := range 10 {
 		account.Folders = append(account.Folders, fmt.Sprint("List ", i))
@@ -277,7 +264,7 @@ func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
 		s.CreateFolder(t, s.User, f)
 	}
 	h := newHouse(t, account)
-	conn, err := dovecotDialer(s).login(t.Context(), h.account)
+	conn, err := dialerTo(s.Endpoint).login(t.Context(), h.account)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +290,7 @@ func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
 		}
 	}
 	conn.Close()
-	h.watch(t, dovecotDialer(s))
+	h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, registry.Watching)
 	for _, f := range account.Folders {
 		s.Deliver(t, s.User, f, mail("a@example.org", "all at once, for "+f, ""))
@@ -317,12 +304,12 @@ func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
 func TestMailThatWasReadRemovedOrMovedAtDovecotIsCleared(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	account := dovecotAccount(s, registry.TLS)
+	account := accountAt(s.Endpoint, registry.TLS)
 	account.Folders = []string{"INBOX", "Work"}
 	s.CreateFolder(t, s.User, "Work")
 	s.CreateFolder(t, s.User, "Elsewhere")
 	h := newHouse(t, account)
-	h.watch(t, dovecotDialer(s))
+	h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, registry.Watching)
 	names := []string{"read", "removed", "filed away", "moved to Work", "left alone"}
 	for _, name := range names {
@@ -331,7 +318,7 @@ func TestMailThatWasReadRemovedOrMovedAtDovecotIsCleared(t *testing.T) {
 	h.waitMails(t, len(names))
 	h.told(t)
 	header := func(name string) []string { return []string{"mailbox", "INBOX", "header", "Subject", name} }
-	s.Move(t, s.User, "moved to Work", "Work")
+	s.Move(t, "moved to Work", "Work")
 	s.Doveadm(t, s.User, append([]string{"flags", "add", `\Seen`}, header("read")...)...)
 	s.Doveadm(t, s.User, append([]string{"expunge"}, header("removed")...)...)
 	s.Doveadm(t, s.User, append([]string{"move", "Elsewhere"}, header("filed away")...)...)
@@ -376,8 +363,8 @@ func TestMailThatWasReadRemovedOrMovedAtDovecotIsCleared(t *testing.T) {
 func TestAMailboxThatWasRestoredFromABackupMissesNoMail(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	h := newHouse(t, dovecotAccount(s, registry.TLS))
-	h.watch(t, dovecotDialer(s))
+	h := newHouse(t, accountAt(s.Endpoint, registry.TLS))
+	h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, registry.Watching)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "saved", ""))
 	h.waitMails(t, 1)

@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
 
 	"idlepush/registry/testenv"
 )
@@ -172,17 +171,12 @@ func (s *Server) copyHome(t testing.TB, from, to string) {
 	}
 }
 
-// Move moves the mails of INBOX with this subject to a folder, as another client does: by IMAP MOVE (RFC 6851).
-func (s *Server) Move(t testing.TB, user, subject, folder string) {
+// Move moves the first user's mails of INBOX with this subject to a folder, as another client does:
+// by IMAP MOVE (RFC 6851).
+func (s *Server) Move(t testing.TB, subject, folder string) {
 	t.Helper()
-	client, err := imapclient.DialInsecure(s.address(s.Port), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := s.Client(t)
 	defer client.Close()
-	if err := client.Login(user, s.Password).Wait(); err != nil {
-		t.Fatal(err)
-	}
 	if _, err := client.Select("INBOX", nil).Wait(); err != nil {
 		t.Fatal(err)
 	}

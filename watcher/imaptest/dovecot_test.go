@@ -31,7 +31,7 @@ func dial(t *testing.T, e Endpoint, way, user, password string, news chan<- uint
 			}
 		}},
 	}
-	s := &Server{Endpoint: e}
+	s := rig{Endpoint: e}
 	var client *imapclient.Client
 	var err error
 	switch way {
@@ -217,7 +217,7 @@ func TestSettingsOfATestWin(t *testing.T) {
 
 func TestWhoeverIsKnownStaysKnownWhileAnotherIsAdded(t *testing.T) {
 	t.Parallel()
-	s := &Server{folder: t.TempDir(), owner: unprivileged(t)} // not running: only its files matter
+	s := &Server{rig: rig{folder: t.TempDir(), owner: unprivileged(t)}} // not running: only its files matter
 	s.write(t, "users", nil)
 	s.AddUser(t, "alice", "wonderland")
 	stop := make(chan struct{})

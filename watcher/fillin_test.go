@@ -197,10 +197,14 @@ func TestMailThatIsNeverGivenRingsOnceAndIsAskedForABoundedNumberOfTimes(t *test
 
 func TestMailWithoutWordsThatIsReadMeanwhileIsClearedAndNotRungAgain(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*imaptest.Script){
-		"read":               func(script *imaptest.Script) { script.Flag(1, `\Seen`) },
-		"read, and not told": func(script *imaptest.Script) { script.Mute = true; script.Flag(1, `\Seen`) },
-		"removed":            func(script *imaptest.Script) { script.Remove(1) },
+	read := func(script *imaptest.Script) { script.Flag(1, `\Seen`) }
+	for name, row := range map[string]struct {
+		mute   bool
+		change func(*imaptest.Script)
+	}{
+		"read":               {false, read},
+		"read, and not told": {true, read},
+		"removed":            {false, func(script *imaptest.Script) { script.Remove(1) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -208,10 +212,11 @@ func TestMailWithoutWordsThatIsReadMeanwhileIsClearedAndNotRungAgain(t *testing.
 				h.from(t, 1)
 				var stingy atomic.Bool
 				stingy.Store(true)
-				fetches := 0
-				script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: subject("one")}}, On: map[string]func(*imaptest.Talk, string){
+				var fetches atomic.Int32
+				script := &imaptest.Script{Mute: row.mute, Messages: []imaptest.Message{{UID: 1, Header: subject("one")}}, On: map[string]func(*imaptest.Talk, string){
 					"UID FETCH": func(talk *imaptest.Talk, args string) {
-						if fetches++; stingy.Load() {
+						fetches.Add(1)
+						if stingy.Load() {
 							talk.Say("%s NO [SERVERBUG] cannot\r\n", talk.Tag)
 							return
 						}
@@ -222,11 +227,11 @@ func TestMailWithoutWordsThatIsReadMeanwhileIsClearedAndNotRungAgain(t *testing.
 				if got := h.pushed(t); len(got) != 1 {
 					t.Fatalf("%q rang", got)
 				}
-				change(script)
+				row.change(script)
 				stingy.Store(false)
 				time.Sleep(10 * time.Second)
 				synctest.Wait()
-				before := fetches
+				before := fetches.Load()
 				time.Sleep(4 * 24 * time.Hour)
 				for _, got := range h.pushed(t) {
 					t.Errorf("then %q rang", got)
@@ -235,8 +240,8 @@ func TestMailWithoutWordsThatIsReadMeanwhileIsClearedAndNotRungAgain(t *testing.
 				if len(n) != 1 || n[0].Cleared.IsZero() {
 					t.Errorf("it is not cleared: %+v", n)
 				}
-				if !script.Mute && fetches > before {
-					t.Errorf("it was asked for %d more times", fetches-before)
+				if n := fetches.Load() - before; !row.mute && n > 0 {
+					t.Errorf("it was asked for %d more times", n)
 				}
 			})
 		})

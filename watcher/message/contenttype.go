@@ -97,7 +97,9 @@ func withoutComments(s string) string {
 		switch c := s[i]; c {
 		case '"':
 			_, length := delimited(s[i:], '"')
-			length = max(length, 1)
+			if length == 0 {
+				return out.String() + s[i:] // it never ends, nor does any behind it
+			}
 			out.WriteString(s[i : i+length])
 			i += length - 1
 		case '(':

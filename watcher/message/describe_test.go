@@ -84,7 +84,7 @@ func describing(unit string, size int) time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	begin := cpu()
-	for _, field := range []string{"From: ", "Subject: ", "Content-Type: ", ""} {
+	for _, field := range []string{"From: ", "Subject: ", "Content-Type: ", "Content-Type: text/plain (a) ", "Content-Transfer-Encoding: (a) ", ""} {
 		Describe([]byte(field+header), text)
 	}
 	for _, kind := range []string{

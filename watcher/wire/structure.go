@@ -25,7 +25,12 @@ func TextParts(structure []byte, most int) (sections []string) {
 	return sections
 }
 
-// walk calls visit for each part that is no multipart, until it returns false. The framer has bounded the depth.
+// deepest is how many multiparts may lie in one another. The framer bounds parentheses, but not
+// those behind a quotation mark that is none here.
+const deepest = 32
+
+// walk calls visit for each part that is no multipart, until it returns false. Parts below deepest
+// are passed over.
 func walk(list []byte, section string, visit func(section string, fields [][]byte) bool) bool {
 	fields := elements(list)
 	if len(fields) == 0 || !bytes.HasPrefix(fields[0], []byte("(")) {
@@ -38,6 +43,9 @@ func walk(list []byte, section string, visit func(section string, fields [][]byt
 		below := strconv.Itoa(i + 1)
 		if section != "" {
 			below = section + "." + below
+		}
+		if strings.Count(below, ".") == deepest {
+			break
 		}
 		if !walk(part, below, visit) {
 			return false

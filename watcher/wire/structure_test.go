@@ -2,8 +2,14 @@ package wire
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
+
+// nested is a part in so many multiparts.
+func nested(part string, deep int) string {
+	return strings.Repeat("(", deep) + part + strings.Repeat(")", deep)
+}
 
 func TestThePartsOfTextAreFoundInAStructure(t *testing.T) {
 	const plain, rich = `("TEXT" "PLAIN" ("CHARSET" "utf-8") NIL NIL "7BIT" 5 1 NIL NIL NIL NIL)`, `("text" "html" NIL NIL NIL "BASE64" 5000 60)`
@@ -17,7 +23,9 @@ func TestThePartsOfTextAreFoundInAStructure(t *testing.T) {
 		`(("TEXT" "PLAIN" NIL NIL NIL "7BIT" 5 1 NIL ("ATTACHMENT" ("FILENAME" "a.txt")) NIL)` + rich + `)`:     {"2"},
 		`(("MESSAGE" "RFC822" NIL NIL NIL "7BIT" 5 (NIL NIL) ` + plain + ` 3) ("TEXT" "CALENDAR" NIL) "MIXED")`: nil,
 		`("APPLICATION" "PDF" NIL NIL NIL "BASE64" 5)`:                                                          nil,
-		``: nil, `(`: nil, `)`: nil, `((((`: nil, `NIL`: nil, `("TEXT")`: nil,
+		nested(plain, 20): {strings.Repeat("1.", 19) + "1"},
+		nested(plain, 40): nil,
+		``:                nil, `(`: nil, `)`: nil, `((((`: nil, `NIL`: nil, `("TEXT")`: nil,
 	} {
 		if got := TextParts([]byte(structure), 3); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", structure, got, want)

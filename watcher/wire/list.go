@@ -3,10 +3,10 @@ package wire
 import (
 	"bytes"
 	"encoding/base64"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Listed is one folder that LIST names.
@@ -31,6 +31,7 @@ func (c *Conn) List(specialUse bool, patience time.Duration) (folders []Listed, 
 	if err != nil {
 		return nil, 0, err
 	}
+	known := make(map[string]bool)
 	for {
 		r, err := c.next(until)
 		if err != nil {
@@ -44,7 +45,8 @@ func (c *Conn) List(specialUse bool, patience time.Duration) (folders []Listed, 
 			switch {
 			case !ok:
 				unreadable++
-			case !slices.ContainsFunc(folders, func(f Listed) bool { return f.Name == folder.Name }): // some servers list one twice
+			case !known[folder.Name]: // some servers list one twice
+				known[folder.Name] = true
 				folders = append(folders, folder)
 			}
 		}
@@ -90,7 +92,10 @@ func listed(r *response) (Listed, bool) {
 	if strings.EqualFold(folder.Name, "INBOX") {
 		folder.Name = "INBOX"
 	}
-	return folder, folder.Name != ""
+	if folder.Name == "" || strings.ContainsRune(folder.Name, utf8.RuneError) {
+		return Listed{}, false // one that is not Unicode could not be named again when it is to be opened
+	}
+	return folder, true
 }
 
 // decodeFolder decodes a name from modified UTF-7 (RFC 3501 section 5.1.3). One that is not valid, as of servers that send UTF-8 all the

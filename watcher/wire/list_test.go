@@ -18,6 +18,8 @@ func TestAFolderIsReadHoweverItsServerListsIt(t *testing.T) {
 		`* LIST () "/" "a &b"`:                       "a &b",
 		"* LIST () \"/\" {6}\r\nFamily":              "Family",
 		`* LIST () "/" "Family" ("CHILDINFO" ("S"))`: "Family",
+		"* LIST () \"/\" \"Entw\xfcrfe\"":            "",
+		`* LIST () "/" "a &2D0-"`:                    "", // half of a character
 		`* LIST () "/" "5" disks"`:                   "",
 		`* LIST () "/" "5" or "6" disks"`:            "",
 		`* LIST "/" "Family"`:                        "",

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,8 +78,9 @@ func (c *Conn) fetch(set, items string, got *fetched, patience time.Duration) er
 type fetched struct {
 	asked     map[imap.UID]bool
 	order     []*Mail
-	bySeq     map[uint32]*Mail
-	strangers int // responses that were not asked for: of other messages, or flags told again
+	bySeq     map[uint32]*Mail // by the number that a message had before any was expunged
+	expunged  []uint32         // such numbers, in order
+	strangers int              // responses that were not asked for: of other messages, or flags told again
 }
 
 func newFetched(uids []imap.UID) *fetched {
@@ -91,6 +93,7 @@ func newFetched(uids []imap.UID) *fetched {
 
 func (f *fetched) add(raw []byte) {
 	seq, items := cutFetch(raw)
+	seq = f.before(seq)
 	said := &Mail{Sections: make(map[string][]byte)}
 	for len(items) > 0 {
 		var i item
@@ -113,24 +116,26 @@ func (f *fetched) add(raw []byte) {
 	}
 }
 
-// expunge renumbers what stands behind a message that is gone.
+// expunge notes that a message is gone: those behind it have other numbers from here on.
 func (f *fetched) expunge(raw []byte) {
 	_, rest := word(raw)
 	digits, _ := word(rest)
-	gone, ok := number(digits)
-	if !ok {
-		return
+	if seq, ok := number(digits); ok {
+		seq = f.before(seq)
+		at, _ := slices.BinarySearch(f.expunged, seq)
+		f.expunged = slices.Insert(f.expunged, at, seq)
 	}
-	renumbered := make(map[uint32]*Mail)
-	for seq, m := range f.bySeq {
-		switch {
-		case seq < gone:
-			renumbered[seq] = m
-		case seq > gone:
-			renumbered[seq-1] = m
+}
+
+// before gives the number that a message had before any was expunged.
+func (f *fetched) before(seq uint32) uint32 {
+	for _, gone := range f.expunged {
+		if gone > seq {
+			break
 		}
+		seq++
 	}
-	f.bySeq = renumbered
+	return seq
 }
 
 // mails are those that were asked for. What is said of one twice is one.
@@ -179,7 +184,10 @@ func (m *Mail) take(i item) {
 			m.UID = imap.UID(uid)
 		}
 	case i.name == "FLAGS":
-		m.Flags = strings.Fields(Clean(string(bytes.Trim(i.value, "()"))))
+		m.Flags = []string{}
+		for name := range bytes.FieldsSeq(bytes.Trim(i.value, "()")) {
+			m.Flags = append(m.Flags, strings.Fields(Clean(string(name)))...)
+		}
 	case i.name == "INTERNALDATE":
 		m.Date = internalDate(string(i.value))
 	case i.name == "RFC822.SIZE":
@@ -244,9 +252,7 @@ func cutItem(items []byte) (item, []byte) {
 			i.section = strings.ToUpper(string(name))
 		}
 		if origin, ok := bytes.CutPrefix(rest, []byte("<")); ok {
-			if _, after, ok := bytes.Cut(origin, []byte(">")); ok {
-				rest = after
-			}
+			rest = bytes.TrimPrefix(origin[max(bytes.IndexAny(origin, "> \r\n"), 0):], []byte(">"))
 		}
 	}
 	rest = bytes.TrimLeft(rest, " ")

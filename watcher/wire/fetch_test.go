@@ -79,6 +79,39 @@ func TestMailsOfOneSequenceNumberAreToldApartByTheirUIDs(t *testing.T) {
 	}
 }
 
+func TestAFlagCountsHoweverManyStandBeforeIt(t *testing.T) {
+	got := gathered("1 FETCH (UID 7 FLAGS (" + strings.Repeat("$Label ", 100) + `\Seen))`)
+	if len(got) != 1 || !slices.Contains(got[0].Flags, `\Seen`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAnOriginThatIsNotClosedHidesNoItem(t *testing.T) {
+	got := gathered("1 FETCH (UID 7 BODY[TEXT]<0 a RFC822.SIZE 5 X b>c)")
+	if len(got) != 1 || got[0].Size != 5 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestMailIsKnownByItsNumberAfterOthersAreGone(t *testing.T) {
+	got := gathered("9 FETCH (UID 7)", "4 FETCH (UID 8)", "5 EXPUNGE", "5 EXPUNGE", "1 EXPUNGE", "9 EXPUNGE",
+		"6 FETCH (BODY[TEXT] a)", "3 FETCH (BODY[TEXT] b)", "3 EXPUNGE", "5 FETCH (BODY[HEADER] c)", "3 FETCH (BODY[TEXT] d)")
+	if len(got) != 2 || string(got[0].Sections["TEXT"]) != "a" || string(got[0].Sections["HEADER"]) != "c" || string(got[1].Sections["TEXT"]) != "b" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A server that sends thousands of both would keep a core busy for minutes otherwise.
+func TestAnEXPUNGECostsNoMoreForTheMailsThatWereNamed(t *testing.T) {
+	f := newFetched(nil)
+	for i := range 5000 {
+		f.add(fmt.Appendf(nil, "* %d FETCH ()\r\n", i+1))
+	}
+	if n := testing.AllocsPerRun(100, func() { f.expunge([]byte("* 9999 EXPUNGE\r\n")) }); n > 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestWhatAFetchDoesNotSayIsZero(t *testing.T) {
 	for response, want := range map[string]Mail{
 		`3 FETCH (UID 7)`: {},

@@ -253,6 +253,9 @@ func (s *session) wanted(folder string, data *imap.StatusData) (bool, error) {
 		return true, nil
 	case known && before == now:
 		return false, nil
+	case known && now.messages > before.messages:
+		// More mail than there was, though the UIDNEXT may be stale.
+		return true, nil
 	case next == 0:
 		// The server does not say where the folder ends.
 		return true, nil

@@ -150,7 +150,7 @@ func (s *session) search(folder string, cursor registry.Cursor, width uint32) (u
 		if err != nil {
 			return nil, 0, cursor, err
 		}
-		if cursor.Seen.IsZero() {
+		if cursor.Seen.IsZero() || s.said[folder] && cursor.Next > s.ends[folder] {
 			if err := s.pastLast(folder); err != nil {
 				return nil, 0, cursor, err
 			}

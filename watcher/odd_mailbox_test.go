@@ -1,6 +1,10 @@
 package watcher
 
 import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +25,8 @@ func TestMailRingsHoweverAServerGreetsAndOpensAFolder(t *testing.T) {
 		"says more than is asked of a folder":     {odd: interjects("before EXAMINE", talkative)},
 		"says UIDNEXT 0":                          {odd: edited("EXAMINE", `UIDNEXT \d+`, "UIDNEXT 0")},
 		"says a UIDNEXT that is one too low":      {odd: stale},
+		"always says a UIDNEXT too low":           {odd: lagging("EXAMINE")},
+		"says it too low of another folder too":   {odd: all(lagging("EXAMINE"), lagging("STATUS")), folder: "Family", within: tourEvery},
 		"has a UIDVALIDITY of 64 bits":            {odd: edited("EXAMINE", `UIDVALIDITY \d+`, "UIDVALIDITY 1732774800123")},
 		"says nothing where SEARCH finds nothing": {odd: all(empty, edited("UID SEARCH", `\* SEARCH\r\n`, ""))},
 		"has a space behind what SEARCH finds":    {odd: edited("UID SEARCH", `(\* SEARCH.*)\r\n`, "$1 \r\n")},
@@ -44,6 +50,17 @@ func empty(_ *testing.T, s *imaptest.Script) { s.Messages = nil }
 func stale(t *testing.T, s *imaptest.Script) {
 	s.Messages = append(s.Messages, imaptest.Message{UID: 2, Header: subject("old too")})
 	edited("EXAMINE", `UIDNEXT 3`, "UIDNEXT 2")(t, s)
+}
+
+// lagging always says a UIDNEXT that is one too low.
+func lagging(command string) oddity {
+	next := regexp.MustCompile(`UIDNEXT \d+`)
+	return instead(command, func(talk *imaptest.Talk, args string) {
+		talk.Say("%s", next.ReplaceAllStringFunc(talk.Usual(command, args), func(said string) string {
+			n, _ := strconv.Atoi(strings.TrimPrefix(said, "UIDNEXT "))
+			return fmt.Sprint("UIDNEXT ", n-1)
+		}))
+	})
 }
 
 func TestMailRingsHoweverAServerTellsOfIt(t *testing.T) {

@@ -42,8 +42,8 @@ func (s *session) open(folder string) (validity uint32, err error) {
 	return data.UIDValidity, nil
 }
 
-// pastLast moves the end of the folder that is open behind its last mail: a UIDNEXT may be stale,
-// and at first sight old mail would ring.
+// pastLast moves the end of the folder that is open behind its last mail: a UIDNEXT may be stale.
+// At first sight old mail would ring, and later the folder would be taken for one that was put back.
 func (s *session) pastLast(folder string) error {
 	var last []imap.UID
 	err := s.conn.Lend(patience, func(client *imapclient.Client) (err error) {

@@ -140,8 +140,15 @@ func (s *session) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mail
 	}
 	answers, err := s.conn.Fetch(uids, items, 2*patience)
 	said, refused := errors.AsType[*imap.Error](err)
-	if s.conn.Cause() != nil || refused && busy(said) {
+	switch {
+	case s.conn.Cause() != nil:
 		s.poison.strike(t.folder, uids, err)
+		return nil, nil, err
+	case !refused || !busy(said):
+	case len(uids) > 1:
+		s.poison.suspect(t.folder, uids)
+		return nil, nil, err
+	case !s.poison.failed(t.folder, uids[0], time.Now()):
 		return nil, nil, err
 	}
 	for _, uid := range uids {

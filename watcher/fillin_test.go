@@ -167,6 +167,26 @@ func TestMailThatRangWithoutWordsIsFilledInUnderTheSameID(t *testing.T) {
 	}
 }
 
+func TestMailOfABusyServerIsFilledInWhenItHasTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMiser("TAG NO [UNAVAILABLE] try again later\r\n", "INBOX")
+		h, stop := m.watched(t, "INBOX")
+		defer stop()
+		m.deliver("INBOX", subject("one"), time.Now())
+		time.Sleep(10 * time.Minute)
+		first := h.pushed(t)
+		if len(first) != 1 || first[0][1] != "" {
+			t.Fatalf("rang %q", first)
+		}
+		m.stingy.Store(false)
+		time.Sleep(time.Hour)
+		if got, want := h.pushed(t), [][2]string{{first[0][0], "one"}}; !slices.Equal(got, want) {
+			t.Errorf("then %q rang, want %q", got, want)
+		}
+	})
+}
+
 func TestMailThatIsNeverGivenRingsOnceAndIsAskedForABoundedNumberOfTimes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

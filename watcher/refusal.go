@@ -55,14 +55,17 @@ func meaning(code imap.ResponseCode, text string) *Failure {
 		}
 	}
 	switch {
-	case code == imap.ResponseCodeLimit || crowd(text):
+	case code == imap.ResponseCodeLimit || crowd(text) || says(lower, "too many invalid", "too many incorrect", "too many wrong"):
 		return tooMany()
+	case says(lower, "idle t", "idle for", "inactiv", "autologout"):
+		// Nothing happened for long: no trouble, and the only limit is one of time.
+		return nil
 	case says(lower, "incorrect", "invalid", "wrong"):
 		// It names the password among other reasons.
 		return nil
 	case says(lower, "too many", "limit", "exceeded", "maximum"):
 		return tooMany()
-	case says(lower, "temporar", "try again", "try later", "system error", "internal error", "server error", "unavailable", "maintenance", "overloaded",
+	case says(lower, "temporar", "try again", "try later", "system error", "internal error", "server error", "unavailable", "service is not available", "maintenance", "overloaded",
 		"busy", "timed out", "timeout", "technical problem", "out of service"):
 		return &Failure{Code: "server_unavailable", Reason: "the mail server is in trouble just now: nothing to do but wait"}
 	}
@@ -88,7 +91,7 @@ var known = []struct {
 	{"web browser", webLogin}, {"weblogin", webLogin}, {"web login", webLogin}, {"please log in: http", webLogin}, {"please log in via", webLogin},
 	{"unsafe login", Failure{Code: "unsafe_login", Field: "password", final: true,
 		Reason: "the provider takes this for an unsafe login: switch on IMAP in its settings, and enter the authorisation code that it gives for that as the password"}},
-	{"imap is disabled", imapOff}, {"imap access is disabled", imapOff}, {"not enabled for imap", imapOff}, {"enable imap", imapOff}, {"imap service is not", imapOff},
+	{"imap is disabled", imapOff}, {"imap access is disabled", imapOff}, {"not enabled for imap", imapOff}, {"enable imap", imapOff}, {"imap service is not enabled", imapOff}, {"imap service is not activated", imapOff}, {"imap service is not open", imapOff},
 }
 
 var appPassword = Failure{Code: "app_password_required", Field: "password", final: true,

@@ -84,6 +84,9 @@ func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
 		"Your account is not enabled for IMAP use. Please visit your account settings page and enable your account for IMAP access.": {"imap_off", "stop", 0},
 		"Connection limit exceeded, try again later":                                                                                 {"too_many_connections", "slow", crowded},
 		"Too many login attempts, try again in 15 minutes":                                                                           {"too_many_connections", "slow", crowded},
+		"[AUTH] Too many invalid login attempts":                                                                                     {"too_many_connections", "slow", crowded},
+		"IMAP service is not enabled for this user":                                                                                  {"imap_off", "stop", 0},
+		"IMAP service is not available":                                                                                              {"server_unavailable", "again", 0},
 		"Too many sessions, close some":                                                                                              {"too_many_connections", "slow", crowded},
 		"System error":                                                                                                               {"server_unavailable", "again", 0},
 		"Temporary authentication failure. [host:2026-11-28]":                                                                        {"server_unavailable", "again", 0},
@@ -104,6 +107,14 @@ func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
 			if f := diagnose(scriptedAccount, err); f.Code != code {
 				t.Errorf("%s at %s: %s, want %s", text, where, f.Code, code)
 			}
+		}
+	}
+	// A server that ends a connection in which nothing happened has no limit and no trouble.
+	for text, code := range map[string]string{"Idle timeout exceeded": "server_closed", "Disconnected for inactivity.": "server_closed",
+		"Autologout; idle for too long": "server_closed", "Closing: idle time limit exceeded": "server_closed",
+		"Too many idle connections": "too_many_connections", "IMAP service is not available, try again later": "server_unavailable"} {
+		if f := diagnose(scriptedAccount, &wire.ByeError{Text: text}); f.Code != code || f.final {
+			t.Errorf("%s in BYE: %s, want %s", text, f.Code, code)
 		}
 	}
 	if f := diagnose(scriptedAccount, &wire.ByeError{Text: "Request is throttled. Suggested Backoff Time: 3000 milliseconds"}); f.slow != 3*time.Second {

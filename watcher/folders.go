@@ -84,10 +84,11 @@ func (s *session) others(home string, all bool) (found int, err error) {
 	return found, s.clearAll(gone)
 }
 
-// retry looks again at the other folders that hold a mail which the server did not give, if it is time.
+// retry looks again at the other folders that hold a mail which the server did not give, if it is
+// time. One that has ended sessions is passed over, and its mail found by the tour that opens it.
 func (s *session) retry(home string) (found int, err error) {
 	for _, f := range s.poison.ripe(time.Now()) {
-		if f != home && slices.Contains(s.account.Folders, f) {
+		if f != home && slices.Contains(s.account.Folders, f) && !s.poison.avoids(f) {
 			n, _, err := s.lookAside(f)
 			if found += n; err != nil {
 				return found, err

@@ -76,3 +76,35 @@ func TestMailThatWasDealtWithDoesNotRingThoughItsWordsCannotBeHad(t *testing.T) 
 		})
 	}
 }
+
+func TestAMailThatIsAskedForAgainKeepsNoFolderFromBeingPassedOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B", "C")
+		broken := false
+		s.refuse = func(folder, command, _ string) string {
+			switch {
+			case folder == "B" && command == "UID FETCH":
+				broken = true
+				return "TAG NO [SERVERBUG] cannot\r\n"
+			case folder == "B" && command == "UID SEARCH" && broken:
+				return "* BYE internal error\r\n"
+			}
+			return ""
+		}
+		h, stop := s.watched(t, "INBOX", "B", "C")
+		defer stop()
+		s.deliver("B", subject("cannot be had"), time.Now())
+		time.Sleep(20 * time.Minute)
+		logins := s.asked("LOGIN")
+		s.deliver("C", subject("can be had"), time.Now())
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"can be had"}) {
+			t.Errorf("rang %q", got)
+		}
+		if n := s.asked("LOGIN") - logins; n > 4 {
+			t.Errorf("%d logins in half an hour", n)
+		}
+	})
+}

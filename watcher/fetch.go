@@ -172,22 +172,26 @@ func (s *session) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mail
 	if refused || len(missing) == 0 {
 		return got, missing, nil
 	}
-	missing, err = s.there(missing)
+	if missing, err = s.there(missing); s.conn.Cause() != nil {
+		s.poison.strike(t.folder, uids, err)
+	}
 	return got, missing, err
 }
 
-// there gives those of the mails that the server still has.
+// there gives those of the mails that the server still has, or may have.
 func (s *session) there(mails []wire.Mail) ([]wire.Mail, error) {
 	var set imap.UIDSet
 	for _, m := range mails {
 		set.AddNum(m.UID)
 	}
 	var found []imap.UID
+	var dropped int
 	err := s.conn.Lend(patience, func(client *imapclient.Client) (err error) {
 		found, err = search(client, &imap.SearchCriteria{UID: []imap.UIDSet{set}})
+		dropped = s.conn.Dropped()
 		return err
 	})
-	if _, refused := errors.AsType[*imap.Error](err); refused && s.conn.Cause() == nil {
+	if _, refused := errors.AsType[*imap.Error](err); (refused || dropped > 0) && s.conn.Cause() == nil {
 		return mails, nil
 	}
 	return slices.DeleteFunc(mails, func(m wire.Mail) bool { return !slices.Contains(found, m.UID) }), err

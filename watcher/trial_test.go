@@ -108,3 +108,35 @@ func TestAMailThatIsAskedForAgainKeepsNoFolderFromBeingPassedOver(t *testing.T) 
 		}
 	})
 }
+
+// TestMailThatTheServerDoesNotGiveIsNotGoneForAnAnswerThatSaysNothing: it is asked by SEARCH whether
+// the mail is still there.
+func TestMailThatTheServerDoesNotGiveIsNotGoneForAnAnswerThatSaysNothing(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{"* SEARCH 4294967295\r\nTAG OK done\r\n", "TAG NO cannot\r\n", "* BYE internal error\r\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: subject("one")}}}
+			answers("UID FETCH", "TAG OK done\r\n")(t, script)
+			instead("UID SEARCH", func(talk *imaptest.Talk, args string) {
+				if args != "UID 1" {
+					talk.Answer("UID SEARCH", args)
+					return
+				}
+				say(talk, answer)
+				if strings.Contains(answer, "BYE") {
+					talk.Close()
+				}
+			})(t, script)
+			h, dialer, w := houseAt(t, script, "INBOX")
+			h.from(t, 1)
+			_, stop := h.watch(t, dialer)
+			defer w.serving.Wait()
+			defer stop()
+			time.Sleep(20 * time.Minute)
+			synctest.Wait()
+			if got := subjects(h.mails(t)); !slices.Equal(got, []string{""}) {
+				t.Errorf("after %q %q rang", answer, got)
+			}
+		})
+	}
+}

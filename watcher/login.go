@@ -115,7 +115,7 @@ func mechanismRefused(said *imap.Error) bool {
 type Ability struct {
 	Capabilities []string // as the server names them, sorted
 	Folders      []Folder // that can be opened, sorted by name
-	Unreadable   int      // folders that the server lists by names that cannot be read
+	Unreadable   int      // how many more the server lists under names that cannot be read
 	Idle         bool
 }
 

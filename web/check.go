@@ -12,7 +12,7 @@ import (
 type Check struct {
 	Capabilities      []string `json:"capabilities" doc:"As the server names them"`
 	Folders           []Folder `json:"folders"`
-	UnreadableFolders int      `json:"unreadable_folders" doc:"How many more there are by names that cannot be read: they are left out"`
+	UnreadableFolders int      `json:"unreadable_folders" doc:"How many more folders there are, left out because their names cannot be read"`
 	Idle              bool     `json:"idle" doc:"Whether it says at once when mail has come (RFC 2177); else it is asked now and then"`
 }
 
@@ -40,7 +40,7 @@ func (s *server) checkAccount(ctx context.Context, c caller, in *body[Mailbox]) 
 // Folders are the folders of a mailbox.
 type Folders struct {
 	Folders           []Folder `json:"folders"`
-	UnreadableFolders int      `json:"unreadable_folders" doc:"How many more there are by names that cannot be read: they are left out"`
+	UnreadableFolders int      `json:"unreadable_folders" doc:"How many more folders there are, left out because their names cannot be read"`
 }
 
 // listFolders asks the mail server of an account that is watched, with the password that is kept.

@@ -32,7 +32,7 @@ type Notification struct {
 type Delivery struct {
 	Device   string    `json:"device" doc:"Device id"`
 	Name     string    `json:"name" doc:"The device's name"`
-	State    string    `json:"state" enum:"pending,delivered,cleared,combined,expired,refused,removed" doc:"combined: it is told with others, in the summary into. pending also where the words of a mail that rang without are on their way"`
+	State    string    `json:"state" enum:"pending,delivered,cleared,combined,expired,refused,removed" doc:"combined: it is told with others, in the summary into. pending also: it was told without words, which are on their way now"`
 	At       time.Time `json:"at,omitzero" doc:"Of the state, or of the last try while pending; absent: not tried yet"`
 	Into     string    `json:"into,omitempty" doc:"combined: the stable id of the summary"`
 	Attempts int       `json:"attempts"`

@@ -150,7 +150,11 @@ func (d Dialer) Check(ctx context.Context, a registry.Account) (Ability, error) 
 	}
 	slices.Sort(able.Capabilities)
 	// Servers that have it say it unasked too (RFC 6154 section 2), but not all of them do.
-	list, unreadable, err := conn.List(conn.Has(imap.CapSpecialUse) && conn.Has(imap.CapListExtended), patience)
+	special := conn.Has(imap.CapSpecialUse) && conn.Has(imap.CapListExtended)
+	list, unreadable, err := conn.List(special, patience)
+	if _, refused := errors.AsType[*imap.Error](err); refused && special && conn.Cause() == nil {
+		list, unreadable, err = conn.List(false, patience)
+	}
 	if err != nil {
 		return Ability{}, diagnose(a, err)
 	}

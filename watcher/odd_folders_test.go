@@ -58,3 +58,17 @@ func TestAFolderThatCannotBeReadKeepsNoOtherFromBeingListed(t *testing.T) {
 		})
 	}
 }
+
+func TestFoldersAreListedThoughTheServerDoesNotTakeWhatItAnnounces(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		script := &imaptest.Script{Caps: "IMAP4rev1 IDLE SPECIAL-USE LIST-EXTENDED"}
+		answersSome("LIST", holding("RETURN"), "TAG BAD unknown option\r\n")(t, script)
+		h, dialer, w := houseAt(t, script, "INBOX")
+		able, err := dialer.Check(t.Context(), h.account)
+		w.serving.Wait()
+		if want := []Folder{{Name: "INBOX"}}; err != nil || !slices.Equal(able.Folders, want) {
+			t.Errorf("%q, %v; want %q", able.Folders, err, want)
+		}
+	})
+}

@@ -209,7 +209,7 @@ func header(m wire.Mail) []byte {
 
 // describe says what a mail is, and whether it rings.
 func (s *session) describe(m wire.Mail, t terms) (_ registry.Mail, rings bool, err error) {
-	if !m.Date.IsZero() && time.Since(m.Date) > lateBy {
+	if _, again := s.poison.trials[poisoned{t.folder, m.UID}]; !again && !m.Date.IsZero() && time.Since(m.Date) > lateBy {
 		s.late++
 	}
 	if dealtWith(m.Flags) {

@@ -67,7 +67,7 @@ type session struct {
 	hasty    bool              // it ended before its time, and not for flags
 	heed     time.Duration     // how long flags that change may go on changing before they are looked at
 	hush     time.Duration     // how long other folders may go on telling before they are looked at
-	late     int               // mails that the last look found and that had lain there for a while
+	late     int               // mails that the last look found, not for the second time, and that had lain there for a while
 
 	tour    time.Time       // when all other folders are to be looked at again
 	turn    int             // the folder that the next tour begins with

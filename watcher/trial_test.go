@@ -140,3 +140,32 @@ func TestMailThatTheServerDoesNotGiveIsNotGoneForAnAnswerThatSaysNothing(t *test
 		})
 	}
 }
+
+func TestMailThatIsHadAtASecondTryIsNoSignThatIDLETellsOfNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		script := &imaptest.Script{}
+		refuse := true
+		instead("UID FETCH", func(talk *imaptest.Talk, args string) {
+			if refuse = !refuse; !refuse {
+				say(talk, "TAG NO [SERVERBUG] cannot\r\n")
+				return
+			}
+			talk.Answer("UID FETCH", args)
+		})(t, script)
+		h, dialer, w := houseAt(t, script, "INBOX")
+		_, stop := h.watch(t, dialer)
+		defer w.serving.Wait()
+		defer stop()
+		for n := range 10 {
+			time.Sleep(time.Minute)
+			// The server's clock is behind.
+			script.Deliver(imaptest.Message{Header: subject(fmt.Sprint(n)), Date: time.Now().Add(-5 * time.Minute)})
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := h.mails(t); len(got) != 10 || h.code(t) != "" {
+			t.Errorf("%d rang, and the status is %q", len(got), h.code(t))
+		}
+	})
+}

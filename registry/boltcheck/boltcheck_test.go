@@ -1,0 +1,210 @@
+package boltcheck
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// lockWait is how long a check waits here.
+const lockWait = time.Second
+
+// damagedFile is a file that can be damaged in many ways, one after the other.
+type damagedFile struct {
+	path  string
+	whole []byte
+	page  int // the size of one
+	used  int // bytes that hold something: what lies beyond is room to grow
+}
+
+// newDamagedFile makes a file with all kinds of pages: branches and leaves, a bucket that is kept
+// in its parent's page, one that is empty, one in another bucket, values that take several pages,
+// and pages that are free.
+func newDamagedFile(t testing.TB) damagedFile {
+	t.Helper()
+	d := damagedFile{path: filepath.Join(t.TempDir(), "db"), page: os.Getpagesize()}
+	db, err := bolt.Open(d.path, 0o600, &bolt.Options{NoSync: true, FreelistType: bolt.FreelistMapType})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := func(b *bolt.Bucket, from, to, size int) error {
+		for i := from; i < to; i++ {
+			if err := b.Put(fmt.Appendf(nil, "key %04d", i), bytes.Repeat([]byte{'v'}, size)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	steps := []func(tx *bolt.Tx) error{
+		func(tx *bolt.Tx) error {
+			many, err := tx.CreateBucket([]byte("many"))
+			if err != nil {
+				return err
+			}
+			large, err := tx.CreateBucket([]byte("large"))
+			if err != nil {
+				return err
+			}
+			small, err := tx.CreateBucket([]byte("small"))
+			if err != nil {
+				return err
+			}
+			if _, err := tx.CreateBucket([]byte("empty")); err != nil {
+				return err
+			}
+			inner, err := many.CreateBucket([]byte("inner"))
+			if err != nil {
+				return err
+			}
+			return errors.Join(fill(many, 0, 600, 50), fill(large, 0, 3, 3*d.page), fill(small, 0, 3, 10), fill(inner, 0, 100, 100))
+		},
+		func(tx *bolt.Tx) error { return fill(tx.Bucket([]byte("many")), 100, 110, 60) },
+		func(tx *bolt.Tx) error {
+			for i := 200; i < 400; i++ {
+				if err := tx.Bucket([]byte("many")).Delete(fmt.Appendf(nil, "key %04d", i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		func(tx *bolt.Tx) error { return fill(tx.Bucket([]byte("many")), 0, 1, 60) },
+	}
+	for _, step := range steps {
+		if err := db.Update(step); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = db.View(func(tx *bolt.Tx) error { d.used = int(tx.Size()); return nil })
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if d.whole, err = os.ReadFile(d.path); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (d damagedFile) put(t testing.TB, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(d.path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refused holds Check to its promise on some data: the error says that they are damaged, and the
+// file is as it was.
+func (d damagedFile) refused(t *testing.T, data []byte) {
+	t.Helper()
+	d.put(t, data)
+	if err := Check(d.path, lockWait); !errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
+	if after, err := os.ReadFile(d.path); err != nil || !bytes.Equal(after, data) {
+		t.Errorf("the file has changed, %v", err)
+	}
+}
+
+// pages returns where the pages of a kind begin, as bbolt calls it.
+func (d damagedFile) pages(t testing.TB, kind string) (list []int) {
+	t.Helper()
+	d.put(t, d.whole)
+	db, err := bolt.Open(d.path, 0o600, &bolt.Options{ReadOnly: true, PreLoadFreelist: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.View(func(tx *bolt.Tx) error {
+		for id := 0; ; id++ {
+			p, err := tx.Page(id)
+			if p == nil || err != nil {
+				return err
+			}
+			if p.Type == kind {
+				list = append(list, id*d.page)
+			}
+			id += p.OverflowCount
+		}
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if len(list) == 0 {
+		t.Fatalf("no page is %s", kind)
+	}
+	return list
+}
+
+func TestAnErrorOfOpeningIsNoDamage(t *testing.T) {
+	t.Parallel()
+	d := newDamagedFile(t)
+	for name, c := range map[string]struct {
+		path string
+		want error
+	}{
+		"no file":  {filepath.Join(t.TempDir(), "none"), fs.ErrNotExist},
+		"a folder": {t.TempDir(), syscall.EISDIR},
+	} {
+		if err := Check(c.path, lockWait); !errors.Is(err, c.want) || errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, err := range []error{syscall.ENOLCK, syscall.EIO, bolterrors.ErrTimeout, errors.New("mmap too large"), nil} {
+		if got := Classify(err); got != err {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+	t.Run("a file that is in use", func(t *testing.T) {
+		d.put(t, d.whole)
+		db, err := bolt.Open(d.path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			if err := Check(d.path, lockWait); !errors.Is(err, bolterrors.ErrTimeout) || errors.Is(err, ErrDamaged) {
+				t.Error(err)
+			}
+			if took := time.Since(began); took < lockWait/2 || took > 2*lockWait {
+				t.Errorf("it took %v", took)
+			}
+		})
+		if err := CheckFile(openFile(t, d.path), d.page); err != nil {
+			t.Errorf("CheckFile: %v", err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("what bbolt's Open says of a damaged file is damage", func(t *testing.T) {
+		for name, data := range map[string][]byte{
+			"noise":     bytes.Repeat([]byte{7}, 4*d.page),
+			"too small": d.whole[:d.page+1],
+			"a version": append(append(bytes.Repeat([]byte{0}, pageHeader), 0xED, 0xDA, 0x0C, 0xED, 9), make([]byte, 4*d.page)...),
+		} {
+			d.put(t, data)
+			_, err := bolt.Open(d.path, 0o600, nil)
+			if err := Classify(err); !errors.Is(err, ErrDamaged) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+func openFile(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}

@@ -1,0 +1,195 @@
+package table
+
+import (
+	"crypto/cipher"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// DB is an open file of tables. Its methods may be called from several goroutines.
+type DB struct {
+	path     string
+	file     *os.File // which bolt has open
+	bolt     *bolt.DB
+	aead     cipher.AEAD
+	bound    int
+	fault    func() error
+	watchers map[string][]any // by table
+	suspect  atomic.Bool      // bbolt has panicked: the file is damaged
+	lost     atomic.Bool      // it has where it began a transaction, and keeps its locks
+
+	mu     sync.Mutex // guards the next three
+	open   *batch     // what the next Update joins; nil: it begins one
+	failed error      // of the last commit
+	count  int        // of the commits
+	writer sync.Mutex // held by the one that commits; guards shared
+	shared bool       // the last commit was
+}
+
+// Ready says why the store cannot be written; nil: it can, as far as the last commit shows.
+func (db *DB) Ready() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.failed
+}
+
+// Commits returns how many commits have changed something since Open.
+func (db *DB) Commits() int {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.count
+}
+
+// View runs fn in a transaction that reads one state of the store. fn must not wait for anything:
+// as long as it reads, pages that others free are not used again.
+func (db *DB) View(fn func(*Tx) error) error {
+	if err := db.fails(); err != nil {
+		return err
+	}
+	tx, err := db.begin(false)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	t := &Tx{db: db, bolt: tx}
+	defer t.end()
+	return fn(t)
+}
+
+// Update runs fn in a transaction that may write, and returns once that is committed. An error of
+// fn undoes what it wrote. It may share the commit with other calls, of which each sees what those
+// before it wrote; a commit that fails fails all of them. One of the callers runs all their
+// functions: if one panics, so does that caller, and the others get an error. fn must not call
+// Update or wait for another that does.
+func (db *DB) Update(fn func(*Tx) error) error {
+	w := &write{fn: fn}
+	db.mu.Lock()
+	b := db.open
+	begins := b == nil || len(b.writes) == maxShared
+	if begins {
+		b = &batch{done: make(chan struct{})}
+		db.open = b
+	}
+	b.writes = append(b.writes, w)
+	db.mu.Unlock()
+	if begins {
+		db.commit(b)
+	}
+	<-b.done
+	return w.err
+}
+
+// batch is the calls that share one commit. The call that begins it commits it.
+type batch struct {
+	writes []*write
+	done   chan struct{}
+}
+
+type write struct {
+	fn  func(*Tx) error
+	err error
+}
+
+// maxShared is how many calls share a commit at most.
+const maxShared = 256
+
+var errPanicked = errors.New("write the store: another call that shared the commit has panicked")
+
+// commit waits until it may write, while others join the batch, and runs all of it.
+func (db *DB) commit(b *batch) {
+	db.writer.Lock()
+	defer db.writer.Unlock()
+	if db.shared {
+		runtime.Gosched() // those whom the last commit let go join with their next call
+	}
+	db.mu.Lock()
+	if db.open == b {
+		db.open = nil
+	}
+	db.mu.Unlock()
+	db.shared = len(b.writes) > 1
+	failed := errPanicked
+	defer func() {
+		if failed != nil {
+			for _, w := range b.writes {
+				w.err = failed
+			}
+		}
+		close(b.done)
+	}()
+	after, written, err := db.run(b.writes)
+	if failed = err; err != nil {
+		failed = fmt.Errorf("write the store: %w", err)
+	}
+	if written || failed != nil {
+		db.mu.Lock()
+		if db.failed = failed; failed == nil {
+			db.count++
+		}
+		db.mu.Unlock()
+	}
+	if failed == nil {
+		for _, tell := range after {
+			tell()
+		}
+	}
+}
+
+// run runs the calls in one transaction of the engine. An error undoes all.
+func (db *DB) run(writes []*write) (after []func(), written bool, err error) {
+	if err := db.fails(); err != nil {
+		return nil, false, err
+	}
+	tx, err := db.begin(true)
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { _ = db.guard(tx.Rollback) }() // does nothing after Commit
+	for _, w := range writes {
+		t := &Tx{db: db, bolt: tx, writes: make(map[string]*tableWrites)}
+		if w.err = w.fn(t); w.err == nil {
+			w.err = t.failed
+		}
+		t.end()
+		if w.err != nil {
+			continue
+		}
+		if err := t.apply(); err != nil {
+			return nil, false, err
+		}
+		written = written || len(t.writes) > 0
+		after = append(after, t.after...)
+	}
+	if !written {
+		return nil, false, nil
+	}
+	return after, true, db.guard(tx.Commit)
+}
+
+func (db *DB) begin(writable bool) (tx *bolt.Tx, err error) {
+	if db.lost.Load() {
+		return nil, fmt.Errorf("%w: it was written over while it was open", ErrCorrupt)
+	}
+	err = db.guard(func() (err error) {
+		tx, err = db.bolt.Begin(writable)
+		return err
+	})
+	if errors.Is(err, ErrCorrupt) {
+		db.lost.Store(true)
+	}
+	return tx, err
+}
+
+// fails is the error that a test wants of the next transaction.
+func (db *DB) fails() error {
+	if db.fault == nil {
+		return nil
+	}
+	return db.fault()
+}

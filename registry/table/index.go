@@ -1,0 +1,141 @@
+package table
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Index finds rows of a table by keys of type I. Each of its keys leads to one row; a row may have
+// any number of them.
+type Index[I Key[I], K Key[K], V any] struct {
+	name  string
+	table *Table[K, V]
+	keys  func(k K, row V) []I
+}
+
+// NewIndex declares an index of t. keys returns the index keys of a row; it must depend on nothing
+// else. If two rows have the same key, it leads to the one that got it last, and to none once that
+// one has lost it: where that must not be, check with [Index.Get] first.
+func NewIndex[I Key[I], K Key[K], V any](t *Table[K, V], name string, keys func(k K, row V) []I) *Index[I, K, V] {
+	x := &Index[I, K, V]{name: name, table: t, keys: keys}
+	t.indexes = append(t.indexes, x)
+	return x
+}
+
+// Name returns the name of the index in the file.
+func (x *Index[I, K, V]) Name() string { return x.name }
+
+// Get returns the key of the row that i leads to and reports whether there is one.
+func (x *Index[I, K, V]) Get(tx *Tx, i I) (k K, found bool, err error) {
+	primary, err := tx.get(x.name, i.Append(nil))
+	if err != nil || primary == nil {
+		return k, false, err
+	}
+	k, err = parse[K](x.name, primary)
+	return k, err == nil, err
+}
+
+// Row returns the row that i leads to, with its key, and reports whether there is one.
+func (x *Index[I, K, V]) Row(tx *Tx, i I) (row Row[K, V], found bool, err error) {
+	if row.Key, found, err = x.Get(tx, i); err != nil || !found {
+		return row, false, err
+	}
+	row.Value, found, err = x.table.Get(tx, row.Key)
+	return row, found, err
+}
+
+// Entry is a key of an index with the key of the row that it leads to.
+type Entry[I, K any] struct {
+	Index I
+	Key   K
+}
+
+// First returns at most limit entries of the range, in order.
+func (x *Index[I, K, V]) First(tx *Tx, r Range, limit int) ([]Entry[I, K], error) {
+	return x.entries(tx, r, false, limit)
+}
+
+// Keys returns at most limit keys of the index in the range, in order.
+func (x *Index[I, K, V]) Keys(tx *Tx, r Range, limit int) ([]I, error) {
+	return keys[I](tx, x.name, r, limit)
+}
+
+// Last returns at most limit entries of the range, the last entry first.
+func (x *Index[I, K, V]) Last(tx *Tx, r Range, limit int) ([]Entry[I, K], error) {
+	return x.entries(tx, r, true, limit)
+}
+
+func (x *Index[I, K, V]) entries(tx *Tx, r Range, backwards bool, limit int) (list []Entry[I, K], err error) {
+	err = tx.scan(x.name, r, backwards, limit, func(key, primary []byte) error {
+		var e Entry[I, K]
+		if e.Index, err = parse[I](x.name, key); err != nil {
+			return err
+		}
+		e.Key, err = parse[K](x.name, primary)
+		list = append(list, e)
+		return err
+	})
+	return list, err
+}
+
+// Rows returns at most limit rows that the range of index keys leads to, in order of those.
+func (x *Index[I, K, V]) Rows(tx *Tx, r Range, limit int) (list []Row[K, V], err error) {
+	entries, err := x.First(tx, r, limit)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		v, found, err := x.table.Get(tx, e.Key)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			list = append(list, Row[K, V]{e.Key, v})
+		}
+	}
+	return list, nil
+}
+
+// follow takes away the keys that the row has no more and adds those that are new.
+func (x *Index[I, K, V]) follow(tx *Tx, k K, primary []byte, before, after *V) error {
+	were, are := x.encode(k, before), x.encode(k, after)
+	for _, key := range were {
+		if contains(are, key) {
+			continue
+		}
+		// The key may lead to another row by now.
+		at, err := tx.get(x.name, key)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(at, primary) {
+			continue
+		}
+		if err := tx.set(x.name, key, nil); err != nil {
+			return err
+		}
+	}
+	for _, key := range are {
+		if contains(were, key) {
+			continue
+		}
+		if err := tx.set(x.name, key, primary); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *Index[I, K, V]) encode(k K, row *V) (list [][]byte) {
+	if row == nil {
+		return nil
+	}
+	for _, i := range x.keys(k, *row) {
+		list = append(list, i.Append(nil))
+	}
+	return list
+}
+
+func contains(list [][]byte, key []byte) bool {
+	return slices.ContainsFunc(list, func(k []byte) bool { return bytes.Equal(k, key) })
+}

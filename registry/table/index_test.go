@@ -1,0 +1,131 @@
+package table
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+)
+
+// who returns whom an index of people leads to, by name.
+func who(t *testing.T, db *DB, name Text) (k number, found bool) {
+	t.Helper()
+	view(t, db, func(tx *Tx) (err error) {
+		k, found, err = named.Get(tx, name)
+		row, has, rowErr := named.Row(tx, name)
+		if rowErr != nil || has != found || found && (row.Key != k || row.Value.Name != string(name)) {
+			t.Errorf("%s: Row returns %v, %v, %v", name, row, has, rowErr)
+		}
+		return err
+	})
+	return k, found
+}
+
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, Options{})
+	write := func(k number, row person) {
+		t.Helper()
+		update(t, db, func(tx *Tx) error { return people.Put(tx, k, row) })
+	}
+	check := func(t *testing.T, name Text, want number) {
+		t.Helper()
+		if k, found := who(t, db, name); k != want || found != (want != 0) {
+			t.Errorf("%s leads to %d, %v, want %d", name, k, found, want)
+		}
+	}
+	t.Run("it follows a row that is put", func(t *testing.T) {
+		write(1, person{Name: "ann"})
+		check(t, "ann", 1)
+		write(1, person{Name: "bob"})
+		check(t, "ann", 0)
+		check(t, "bob", 1)
+	})
+	t.Run("it follows a row that loses its key or is deleted", func(t *testing.T) {
+		write(1, person{})
+		check(t, "bob", 0)
+		write(1, person{Name: "bob"})
+		update(t, db, func(tx *Tx) error { return people.Delete(tx, 1) })
+		check(t, "bob", 0)
+	})
+	t.Run("a key leads to the row that got it last", func(t *testing.T) {
+		write(1, person{Name: "ann"})
+		write(2, person{Name: "ann"})
+		check(t, "ann", 2)
+		write(1, person{Name: "ann", Towns: []string{"Bonn"}}) // has had it all the time
+		check(t, "ann", 2)
+		write(1, person{Name: "bob"}) // gives up what it no longer has
+		check(t, "ann", 2)
+		write(2, person{})
+		check(t, "ann", 0)
+	})
+	t.Run("a row may have several keys, and a range finds the rows of them", func(t *testing.T) {
+		write(1, person{"ann", []string{"Bonn", "Cork", "Cork"}})
+		write(2, person{"bob", []string{"Cork", "Bonner"}})
+		write(3, person{"cy", []string{"Cork"}})
+		write(3, person{"cy", []string{"Cork", "Dun"}})
+		for _, c := range []struct {
+			r     Range
+			limit int
+			want  []number
+		}{
+			{Under(town("Cork")), NoLimit, []number{1, 2, 3}},
+			{Under(town("Cork")), 2, []number{1, 2}},
+			{Under(town("Cork")).Past(inTown{"Cork", 1}), 2, []number{2, 3}},
+			{Under(town("Bonn")), NoLimit, []number{1}},
+			{Under(town("Eu")), NoLimit, nil},
+			{Range{}, NoLimit, []number{1, 2, 1, 2, 3, 3}},
+		} {
+			view(t, db, func(tx *Tx) error {
+				rows, err := livingIn.Rows(tx, c.r, c.limit)
+				var got []number
+				for _, row := range rows {
+					if want, _, _ := people.Get(tx, row.Key); !reflect.DeepEqual(row.Value, want) {
+						t.Errorf("%d is %v", row.Key, row.Value)
+					}
+					got = append(got, row.Key)
+				}
+				if !slices.Equal(got, c.want) {
+					t.Errorf("%v, want %v", got, c.want)
+				}
+				return err
+			})
+		}
+	})
+	t.Run("entries come in order, or the last first", func(t *testing.T) {
+		view(t, db, func(tx *Tx) error {
+			first, err := livingIn.First(tx, Range{}, 2)
+			if err != nil {
+				return err
+			}
+			last, err := livingIn.Last(tx, Range{}, 2)
+			want := []Entry[inTown, number]{{inTown{"Bonn", 1}, 1}, {inTown{"Bonner", 2}, 2}}
+			if !slices.Equal(first, want) {
+				t.Errorf("first: %v", first)
+			}
+			if want = []Entry[inTown, number]{{inTown{"Dun", 3}, 3}, {inTown{"Cork", 3}, 3}}; !slices.Equal(last, want) {
+				t.Errorf("last: %v", last)
+			}
+			return err
+		})
+	})
+	t.Run("it follows within a transaction", func(t *testing.T) {
+		update(t, db, func(tx *Tx) error {
+			for _, name := range []string{"dee", "eve", "fay"} {
+				if err := people.Put(tx, 9, person{Name: name}); err != nil {
+					return err
+				}
+				if k, found, err := named.Get(tx, Text(name)); k != 9 || !found || err != nil {
+					t.Errorf("%s: %d, %v, %v", name, k, found, err)
+				}
+			}
+			_, found, err := named.Get(tx, "eve")
+			if found {
+				t.Error("an old key leads somewhere")
+			}
+			return err
+		})
+		check(t, "dee", 0)
+		check(t, "eve", 0)
+		check(t, "fay", 9)
+	})
+}

@@ -1,0 +1,64 @@
+package table
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"fmt"
+)
+
+// KeySize is the size of the key that seals columns, in bytes: AES-256.
+const KeySize = 32
+
+// sealVersion begins every sealed value, so that another cipher can follow.
+const sealVersion = 1
+
+// Sealed is a column that can be read only with the key of the store. It belongs to its row: copied
+// to another row it cannot be read.
+type Sealed []byte
+
+// Place is the row that a sealed column belongs to.
+type Place struct {
+	aead cipher.AEAD
+	name string
+}
+
+// Place returns the place of the columns of the row under k.
+func (t *Table[K, V]) Place(tx *Tx, k K) Place {
+	return Place{tx.db.aead, t.name + "/" + string(k.Append(nil))}
+}
+
+// newAEAD returns AES-256-GCM, under a random nonce that is part of what it seals.
+func newAEAD(key []byte) (cipher.AEAD, error) {
+	if len(key) != KeySize {
+		return nil, fmt.Errorf("the key has %d bytes, want %d", len(key), KeySize)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// Seal seals value, encoded as a row is.
+func (p Place) Seal(value any) (Sealed, error) {
+	plain, err := encode(value)
+	if err != nil {
+		return nil, fmt.Errorf("encode a value to seal: %w", err)
+	}
+	return p.aead.Seal([]byte{sealVersion}, nil, plain, []byte(p.name)), nil
+}
+
+// Open decodes what Seal has sealed for this place into value.
+func (p Place) Open(sealed Sealed, value any) error {
+	if len(sealed) == 0 || sealed[0] != sealVersion {
+		return fmt.Errorf("%w: a sealed value has an unknown form", ErrCorrupt)
+	}
+	plain, err := p.aead.Open(nil, nil, sealed[1:], []byte(p.name))
+	if err != nil {
+		return fmt.Errorf("%w: a sealed value does not fit the key", ErrCorrupt)
+	}
+	if err := decode(plain, value); err != nil {
+		return fmt.Errorf("%w: a sealed value cannot be read: %w", ErrCorrupt, err)
+	}
+	return nil
+}

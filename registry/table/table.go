@@ -1,0 +1,190 @@
+// Package table keeps typed rows in one file.
+//
+// A [Table] holds rows of one type in the order of their keys. An [Index] finds the same rows by
+// other keys and follows every change of them. A [Sealed] column can be read only with the key that
+// was given to [Open], which lies outside the file. A [Tx] is one transaction over all tables;
+// transactions that are written at the same time share a commit.
+//
+// Nothing above this package knows the engine, which is bbolt. So there are no cursors: a scan
+// reads a bounded [Range] of keys. And there is no transaction without bounds: [Tx.Left] says how
+// much more it may read and write.
+package table
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// NoLimit is the limit of a scan that reads the whole range.
+const NoLimit = math.MaxInt
+
+// Table is a set of rows of type V, ordered by keys of type K. Tables are declared once, as package
+// variables. Their rows are CBOR (RFC 8949), with the fields of V by their names, which a json tag
+// can change: it is half the work of JSON, and keeps bytes as they are.
+type Table[K Key[K], V any] struct {
+	name    string
+	indexes []follower[K, V]
+}
+
+// follower is an index as its table sees it.
+type follower[K, V any] interface {
+	follow(tx *Tx, k K, primary []byte, before, after *V) error
+}
+
+// New declares a table. The name is that of its rows in the file.
+func New[K Key[K], V any](name string) *Table[K, V] {
+	return &Table[K, V]{name: name}
+}
+
+// Name returns the name of the table in the file.
+func (t *Table[K, V]) Name() string { return t.name }
+
+// Get returns the row under k and reports whether there is one.
+func (t *Table[K, V]) Get(tx *Tx, k K) (V, bool, error) {
+	row, err := t.get(tx, k.Append(nil))
+	if err != nil || row == nil {
+		var none V
+		return none, false, err
+	}
+	return *row, true, nil
+}
+
+func (t *Table[K, V]) get(tx *Tx, key []byte) (*V, error) {
+	data, err := tx.get(t.name, key)
+	if err != nil || data == nil {
+		return nil, err
+	}
+	row := new(V)
+	if err := decode(data, row); err != nil {
+		return nil, fmt.Errorf("%w: a row of %s cannot be read: %w", ErrCorrupt, t.name, err)
+	}
+	return row, nil
+}
+
+// Put writes the row under k, in the place of the one that is there. What the row refers to must
+// not be changed afterwards if somebody watches the table.
+func (t *Table[K, V]) Put(tx *Tx, k K, row V) error {
+	data, err := encode(row)
+	if err != nil {
+		return fmt.Errorf("encode a row of %s: %w", t.name, err)
+	}
+	return t.set(tx, k, &row, data)
+}
+
+// Delete removes the row under k, if there is one.
+func (t *Table[K, V]) Delete(tx *Tx, k K) error { return t.set(tx, k, nil, nil) }
+
+// set writes row, or removes it if it is nil. An error may leave half of that, so it fails the
+// transaction.
+func (t *Table[K, V]) set(tx *Tx, k K, row *V, data []byte) error {
+	err := t.change(tx, k, row, data)
+	if err != nil {
+		tx.failed = err
+	}
+	return err
+}
+
+func (t *Table[K, V]) change(tx *Tx, k K, row *V, data []byte) error {
+	key := k.Append(nil)
+	watchers := tx.db.watchers[t.name]
+	if len(t.indexes) > 0 || len(watchers) > 0 {
+		before, err := t.get(tx, key)
+		if err != nil {
+			return err
+		}
+		if before == nil && row == nil {
+			return nil
+		}
+		for _, x := range t.indexes {
+			if err := x.follow(tx, k, key, before, row); err != nil {
+				return err
+			}
+		}
+		for _, w := range watchers {
+			tx.after = append(tx.after, func() { w.(func(K, *V, *V))(k, before, row) })
+		}
+	}
+	return tx.set(t.name, key, data)
+}
+
+// Watch has fn called for each row of t that a commit has changed, in the order of the changes.
+// before is nil if there was no row, after if there is none any more. fn must not change the rows,
+// write to the store or wait. It must be called before db is used.
+func (t *Table[K, V]) Watch(db *DB, fn func(k K, before, after *V)) {
+	db.watchers[t.name] = append(db.watchers[t.name], fn)
+}
+
+// Row is a row with its key.
+type Row[K, V any] struct {
+	Key   K
+	Value V
+}
+
+// First returns at most limit rows of the range, in order.
+func (t *Table[K, V]) First(tx *Tx, r Range, limit int) ([]Row[K, V], error) {
+	return t.rows(tx, r, false, limit)
+}
+
+// Last returns at most limit rows of the range, the last row first.
+func (t *Table[K, V]) Last(tx *Tx, r Range, limit int) ([]Row[K, V], error) {
+	return t.rows(tx, r, true, limit)
+}
+
+func (t *Table[K, V]) rows(tx *Tx, r Range, backwards bool, limit int) (list []Row[K, V], err error) {
+	err = tx.scan(t.name, r, backwards, limit, func(key, data []byte) error {
+		var row Row[K, V]
+		if row.Key, err = parse[K](t.name, key); err != nil {
+			return err
+		}
+		if err := decode(data, &row.Value); err != nil {
+			return fmt.Errorf("%w: a row of %s cannot be read: %w", ErrCorrupt, t.name, err)
+		}
+		list = append(list, row)
+		return nil
+	})
+	return list, err
+}
+
+// Keys returns at most limit keys of the range, in order, without reading the rows.
+func (t *Table[K, V]) Keys(tx *Tx, r Range, limit int) ([]K, error) {
+	return keys[K](tx, t.name, r, limit)
+}
+
+// Has reports whether there is a row under k, without reading it.
+func (t *Table[K, V]) Has(tx *Tx, k K) (bool, error) {
+	data, err := tx.get(t.name, k.Append(nil))
+	return data != nil, err
+}
+
+func keys[K Key[K]](tx *Tx, name string, r Range, limit int) (list []K, err error) {
+	err = tx.scan(name, r, false, limit, func(key, _ []byte) error {
+		k, err := parse[K](name, key)
+		list = append(list, k)
+		return err
+	})
+	return list, err
+}
+
+// encoding writes times with their nanoseconds, and equal rows as the same bytes.
+var encoding = func() cbor.EncMode {
+	mode, err := cbor.EncOptions{Sort: cbor.SortBytewiseLexical, Time: cbor.TimeRFC3339Nano}.EncMode()
+	if err != nil {
+		panic(err) // the options are wrong, whatever is encoded
+	}
+	return mode
+}()
+
+// decoding reads whatever encoding writes, also texts that are no UTF-8.
+var decoding = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid}.DecMode()
+	if err != nil {
+		panic(err) // the options are wrong, whatever is decoded
+	}
+	return mode
+}()
+
+func encode(row any) ([]byte, error) { return encoding.Marshal(row) }
+
+func decode(data []byte, row any) error { return decoding.Unmarshal(data, row) }

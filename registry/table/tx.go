@@ -1,0 +1,204 @@
+package table
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+var (
+	errReadOnly = errors.New("a View cannot write")
+	errTooLarge = errors.New("the transaction has more reads and writes than the engine takes")
+)
+
+// maxKey is the size of the longest key, in bytes.
+const maxKey = bolt.MaxKeySize
+
+// Tx is one transaction: it reads the rows as the last commit left them and as it has written them
+// itself. What it writes is kept until its function returns without an error. Use it in that
+// function only, on its goroutine.
+type Tx struct {
+	db     *DB
+	bolt   *bolt.Tx
+	writes map[string]*tableWrites // by table; nil in a View
+	after  []func()                // tells the watchers, once it is committed
+	failed error                   // of the last Put or Delete that failed
+	used   map[string]bool         // what was read and written; counted if the engine has a bound
+	scans  int
+	ended  bool
+}
+
+// tableWrites is what a transaction has written into one table.
+type tableWrites struct {
+	values map[string][]byte // by key; nil: the row is removed
+	keys   []string          // of values, in order
+}
+
+func (w *tableWrites) set(key string, data []byte) {
+	if _, again := w.values[key]; !again {
+		i, _ := slices.BinarySearch(w.keys, key)
+		w.keys = slices.Insert(w.keys, i, key)
+	}
+	w.values[key] = data
+}
+
+// within returns what was written in the range, in order.
+func (w *tableWrites) within(r Range) (list []pair) {
+	from, _ := slices.BinarySearch(w.keys, string(r.low))
+	for _, key := range w.keys[from:] {
+		if !r.contains([]byte(key)) {
+			break
+		}
+		list = append(list, pair{[]byte(key), w.values[key]})
+	}
+	return list
+}
+
+func (tx *Tx) end() { tx.ended = true }
+
+// check panics if the transaction has ended: bbolt's panic would be taken for damage.
+func (tx *Tx) check() {
+	if tx.ended {
+		panic("table: the transaction has ended")
+	}
+}
+
+// Left returns how many more reads and writes the transaction may have. A scan is one read. A row
+// is one write, and so is each index key that changes with it; the row before is read, and so is
+// each index key that goes. The same read or write again is not counted. A View has no bound.
+func (tx *Tx) Left() int {
+	if tx.db.bound == 0 || tx.writes == nil {
+		return math.MaxInt
+	}
+	return tx.db.bound - len(tx.used) - tx.scans
+}
+
+// use counts a read or write.
+func (tx *Tx) use(kind byte, table string, key []byte) error {
+	if tx.db.bound == 0 || tx.writes == nil {
+		return nil
+	}
+	if tx.used == nil {
+		tx.used = make(map[string]bool)
+	}
+	tx.used[string(kind)+table+"\x00"+string(key)] = true
+	if tx.Left() < 0 {
+		return errTooLarge
+	}
+	return nil
+}
+
+// Named is a table or an index.
+type Named interface{ Name() string }
+
+// Make makes tables and indexes, so that the file has them before the first row is written. Those
+// that are there stay as they are.
+func (tx *Tx) Make(list ...Named) error {
+	if tx.writes == nil {
+		return errReadOnly
+	}
+	for _, t := range list {
+		if tx.writes[t.Name()] == nil {
+			tx.writes[t.Name()] = &tableWrites{values: make(map[string][]byte)}
+		}
+	}
+	return nil
+}
+
+// get returns the value under key; nil: there is none. It must not be changed or kept.
+func (tx *Tx) get(table string, key []byte) ([]byte, error) {
+	tx.check()
+	if w := tx.writes[table]; w != nil {
+		if data, written := w.values[string(key)]; written {
+			return data, nil
+		}
+	}
+	if err := tx.use('r', table, key); err != nil {
+		return nil, err
+	}
+	return tx.read(table, key)
+}
+
+// set writes the value under key, or removes it if data is nil.
+func (tx *Tx) set(table string, key, data []byte) error {
+	tx.check()
+	if tx.writes == nil {
+		return errReadOnly
+	}
+	if len(key) == 0 || len(key) > maxKey {
+		return fmt.Errorf("a key of %s has %d bytes, want 1 to %d", table, len(key), maxKey)
+	}
+	if err := tx.use('w', table, key); err != nil {
+		return err
+	}
+	w := tx.writes[table]
+	if w == nil {
+		w = &tableWrites{values: make(map[string][]byte)}
+		tx.writes[table] = w
+	}
+	w.set(string(key), data)
+	return nil
+}
+
+type pair struct{ key, data []byte }
+
+// scan calls fn for at most limit values of the range, in order or backwards. fn must not keep its
+// arguments.
+func (tx *Tx) scan(table string, r Range, backwards bool, limit int, fn func(key, data []byte) error) error {
+	tx.check()
+	if r.empty() || limit <= 0 {
+		return nil
+	}
+	if tx.scans++; tx.Left() < 0 {
+		return errTooLarge
+	}
+	var written []pair
+	if w := tx.writes[table]; w != nil {
+		written = w.within(r)
+	}
+	if backwards {
+		slices.Reverse(written)
+	}
+	taken := 0
+	give := func(key, data []byte) error {
+		if data == nil {
+			return nil
+		}
+		taken++
+		return fn(key, data)
+	}
+	err := tx.walk(table, r, backwards, func(key, data []byte) (more bool, err error) {
+		for len(written) > 0 && taken < limit {
+			order := bytes.Compare(written[0].key, key)
+			if backwards {
+				order = -order
+			}
+			if order > 0 {
+				break
+			}
+			w := written[0]
+			written = written[1:]
+			if err := give(w.key, w.data); err != nil {
+				return false, err
+			}
+			if order == 0 {
+				return taken < limit, nil // it was written anew
+			}
+		}
+		if taken < limit {
+			err = give(key, data)
+		}
+		return taken < limit, err
+	})
+	for _, w := range written {
+		if err != nil || taken == limit {
+			break
+		}
+		err = give(w.key, w.data)
+	}
+	return err
+}

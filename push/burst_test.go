@@ -73,7 +73,7 @@ func TestWhatIsBounded(t *testing.T) {
 func (h *house) rung(d registry.Device, begin time.Time) (list []string) {
 	for _, p := range h.sends() {
 		if p.device.ID == d.ID && p.outcome == registry.ResultDelivered {
-			n, err := h.store.Notification(owner, p.message.ID, time.Now())
+			n, err := h.store.History.Get(h.owner, p.message.ID, time.Now())
 			if err != nil {
 				h.Fatal(err)
 			}
@@ -152,7 +152,7 @@ func TestASteadyStreamRingsNoMoreOftenThanTheLimitAndIsCountedWhole(t *testing.T
 		total := 0
 		var times []time.Time
 		for _, p := range h.sends() {
-			n, err := h.store.Notification(owner, p.message.ID, time.Now())
+			n, err := h.store.History.Get(h.owner, p.message.ID, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -204,7 +204,7 @@ func TestASummaryThatFailsIsTriedAgainUnderItsOwnID(t *testing.T) {
 		sums := make(map[string]int)
 		for _, p := range h.sends() {
 			if p.message.Kind == registry.SummaryKind {
-				n, err := h.store.Notification(owner, p.message.ID, time.Now())
+				n, err := h.store.History.Get(h.owner, p.message.ID, time.Now())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -231,7 +231,7 @@ func TestAnIPhoneIsWokenToTakeAwayThreeTimesAnHourAndThenForAllAtOnce(t *testing
 		after(time.Second)
 		begin := time.Now()
 		for uid := range uint32(10) {
-			if _, err := h.store.Clear(h.account.ID, "INBOX", 1, []uint32{uid + 1}, time.Now()); err != nil {
+			if _, err := h.store.Mail.Clear(h.account.ID, "INBOX", 1, []uint32{uid + 1}, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 			after(time.Minute)
@@ -242,7 +242,7 @@ func TestAnIPhoneIsWokenToTakeAwayThreeTimesAnHourAndThenForAllAtOnce(t *testing
 			t.Errorf("it was woken %q, want %q", got, want)
 		}
 		sends := h.sends()
-		if n, err := h.store.Notification(owner, sends[len(sends)-1].message.ID, time.Now()); err == nil && len(n.Clear) != 7 {
+		if n, err := h.store.History.Get(h.owner, sends[len(sends)-1].message.ID, time.Now()); err == nil && len(n.Clear) != 7 {
 			t.Errorf("the last takes away %d, want 7", len(n.Clear))
 		}
 	})

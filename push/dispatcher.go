@@ -27,7 +27,7 @@ const (
 
 // Dispatcher brings what is queued to the devices. Fill in the fields, then call Run once; Prove and Preview may be called at any time.
 type Dispatcher struct {
-	Store      *registry.Store
+	Store      registry.Outbox
 	Senders    map[registry.Transport]Sender // a transport without one is not configured
 	URL        func() string                 // where the page is; "": not known
 	BurstLimit int                           // mails per minute, device and account that ring one by one before a summary takes over; 0: all
@@ -47,7 +47,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	var workers sync.WaitGroup
 	done := make(chan registry.Queue, Concurrency)
 	busy := make(map[string]bool) // devices with a send in flight
-	inFlight, failed, c := 0, 0, clock{read: d.now}
+	failed, c := 0, clock{read: d.now}
 	d.lanes = make(map[string]breaker)
 	todo := errand{run: d.begin}
 	for ctx.Err() == nil {
@@ -60,7 +60,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		}
 		skip := maps.Clone(busy)
 		opens := d.shut(skip, now)
-		queues, next, err := d.Store.Due(now, Concurrency-inFlight, skip)
+		queues, next, err := d.Store.Due(now, Concurrency-len(busy), skip)
 		if failed = retried(failed, err); err != nil {
 			d.Log.Error("the outbox cannot be read", "err", err, "attempt", failed)
 			next = now.Add(doubled(storeRetry, longestIdle, failed-1))
@@ -70,20 +70,21 @@ func (d *Dispatcher) Run(ctx context.Context) {
 				continue
 			}
 			busy[q.Device] = true
-			inFlight++
 			workers.Go(func() {
 				d.deliver(ctx, sending, q.Device)
 				d.leave(q.Lane)
 				done <- q
 			})
 		}
-		timer := time.NewTimer(min(idle(now, inFlight, next, opens), todo.wait()))
+		timer := time.NewTimer(min(idle(now, len(busy), next, opens), todo.wait()))
 		select {
 		case <-ctx.Done():
 		case q := <-done:
-			inFlight--
 			delete(busy, q.Device)
-		case <-d.Store.OutboxChanged():
+			for range len(done) { // those that shared its commit: one look at what is due serves all
+				delete(busy, (<-done).Device)
+			}
+		case <-d.Store.Changed():
 		case <-timer.C:
 		}
 		timer.Stop()

@@ -23,6 +23,7 @@ type house struct {
 	*service
 	store   *registry.Store
 	dir     string
+	owner   string // user id
 	clock   registrytest.Clock
 	account registry.Account
 	uid     uint32
@@ -38,12 +39,11 @@ type house struct {
 // errDisk is why the transactions fail that are to fail.
 var errDisk = errors.New("the disk is out of order")
 
-const owner = "ann"
-
 func newHouse(t testing.TB) *house {
 	t.Helper()
 	h := &house{TB: t, service: &service{t: t, inFlight: make(map[string]int)}, uid: 1}
-	h.dir, _, _ = registrytest.Furnish(t)
+	dir, anna, _ := registrytest.Furnish(t)
+	h.dir, h.owner = dir, anna.ID
 	h.log, h.lines = registrytest.NewLog(t)
 	h.senders = map[registry.Transport]Sender{registry.FCM: h.service, registry.APNs: h.service, registry.WebPush: h.service, registry.UnifiedPush: h.service}
 	h.open()
@@ -55,8 +55,8 @@ func newHouse(t testing.TB) *house {
 // mailbox adds a mailbox; mail comes into the last.
 func (h *house) mailbox(name string) {
 	h.Helper()
-	a, _, err := h.store.AddAccount(registry.Account{Owner: owner, Email: name + "@example.org", Host: "imap.example.org", Port: 993,
-		Security: registry.TLS, Username: name, Password: "planted password", Folders: []string{"INBOX"}, Enabled: true}, h.clock.Now())
+	a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.owner, Email: name + "@example.org", Host: "imap.example.org", Port: 993,
+		Security: registry.TLS, Username: name, Password: "planted password", Folders: []string{"INBOX"}, Enabled: true}, "", h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -103,8 +103,8 @@ func (h *house) browser(name, origin string) registry.Device {
 
 func (h *house) register(d registry.Device) registry.Device {
 	h.Helper()
-	d.User, d.Status.State = owner, registry.Proven
-	d, _, err := h.store.PutDevice(d, h.clock.Now())
+	d.User, d.Status.State = h.owner, registry.Proven
+	d, _, err := h.store.Devices.Put(d, "", h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -117,19 +117,19 @@ func (h *house) mail(n int) []string {
 	var ids []string
 	for n > 0 {
 		step := min(n, registry.MostMails)
-		from, err := h.store.Cursor(h.account.ID, "INBOX")
+		from, err := h.store.Mail.Cursor(h.account.ID, "INBOX")
 		if err != nil {
 			h.Fatal(err)
 		}
 		a := registry.Arrival{Account: h.account.ID, Folder: "INBOX", From: from, At: h.clock.Now()}
 		for range step {
-			a.Mails = append(a.Mails, registry.Mail{UID: h.uid,
+			a.Mails = append(a.Mails, registry.Message{UID: h.uid,
 				Content: registry.Content{From: "planted sender", Subject: fmt.Sprint("planted subject ", h.uid), Preview: "planted preview"}})
 			ids = append(ids, registry.StableID(h.account.ID, "INBOX", 1, h.uid))
 			h.uid++
 		}
 		a.To = registry.Cursor{UIDValidity: 1, Next: h.uid}
-		if _, err := h.store.Record(a); err != nil {
+		if _, err := h.store.Mail.Record(a); err != nil {
 			h.Fatal(err)
 		}
 		n -= step
@@ -140,7 +140,7 @@ func (h *house) mail(n int) []string {
 // run starts a dispatcher on the store; stop ends it and waits for it. The end of the test does so too.
 func (h *house) run() (stop func()) {
 	ctx, cancel := context.WithCancel(h.Context())
-	d := &Dispatcher{Store: h.store, Senders: h.senders, URL: func() string { return "https://push.example.org/" }, BurstLimit: h.limit,
+	d := &Dispatcher{Store: h.store.Outbox, Senders: h.senders, URL: func() string { return "https://push.example.org/" }, BurstLimit: h.limit,
 		Log: h.log, Now: h.clock.Now}
 	var running sync.WaitGroup
 	running.Go(func() { d.Run(ctx) })
@@ -161,7 +161,7 @@ func after(wait time.Duration) {
 // delivery is how the notification's delivery to the device stands.
 func (h *house) delivery(id string, d registry.Device) registry.Delivery {
 	h.Helper()
-	n, err := h.store.Notification(owner, id, h.clock.Now())
+	n, err := h.store.History.Get(h.owner, id, h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func (h *house) shows(ids []string, d registry.Device, most int) {
 		}
 	}
 	for id, want := range counted {
-		n, err := h.store.Notification(owner, id, h.clock.Now())
+		n, err := h.store.History.Get(h.owner, id, h.clock.Now())
 		if err != nil {
 			h.Fatal(err)
 		}
@@ -218,7 +218,7 @@ func (h *house) shows(ids []string, d registry.Device, most int) {
 // lane is the pause of a lane; the zero Lane: it is not paused.
 func (h *house) lane(name string) registry.Lane {
 	h.Helper()
-	list, err := h.store.Lanes()
+	list, err := h.store.Outbox.Lanes()
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -461,7 +461,7 @@ func TestOneDeviceThatAServiceDeniesDoesNotKeepPausingItsLane(t *testing.T) {
 		if got := h.got(other); !slices.Equal(got, ids) {
 			t.Errorf("the other got %d of %d mails", len(got), len(ids))
 		}
-		d, err := h.store.Device(denied.ID)
+		d, err := h.store.Devices.Get(denied.ID)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -194,7 +194,7 @@ func TestEachDeviceIsToldWhatItsLevelAllowsNow(t *testing.T) {
 		phone, tablet := h.phone("phone"), h.phone("tablet")
 		h.mail(1)
 		phone.Content = registry.Sender // edited after the mail was recorded, before it is sent
-		if _, err := h.store.UpdateDevice(phone, time.Now()); err != nil {
+		if _, err := h.store.Devices.Update(phone, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		h.run()

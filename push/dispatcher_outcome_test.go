@@ -30,7 +30,7 @@ func TestASuspectDeviceIsTriedRarelyAndKept(t *testing.T) {
 		h.run()
 		ids := h.mail(2)
 		after(time.Minute)
-		d, err := h.store.Device(odd.ID)
+		d, err := h.store.Devices.Get(odd.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestASuspectDeviceIsTriedRarelyAndKept(t *testing.T) {
 		if got := h.got(odd); !slices.Equal(got, ids) {
 			t.Errorf("once it is right again it got %d of %d", len(got), len(ids))
 		}
-		if d, err = h.store.Device(odd.ID); err != nil || d.Status.State != registry.Proven || d.Status.Code != "" {
+		if d, err = h.store.Devices.Get(odd.ID); err != nil || d.Status.State != registry.Proven || d.Status.Code != "" {
 			t.Errorf("status %+v, %v", d.Status, err)
 		}
 	})
@@ -70,7 +70,7 @@ func TestAGoneDeviceIsRemovedAndItsOwnerToldOnAnother(t *testing.T) {
 		h.run()
 		ids := h.mail(2)
 		synctest.Wait()
-		if _, err := h.store.Device(old.ID); err == nil {
+		if _, err := h.store.Devices.Get(old.ID); err == nil {
 			t.Error("the device is still there")
 		}
 		got := h.got(phone)
@@ -109,7 +109,7 @@ func TestAGoneThatIsOlderThanTheAddressRemovesNothing(t *testing.T) {
 		synctest.Wait()
 		fresh := phone
 		fresh.Token = "planted token, renewed"
-		if _, err := h.store.UpdateDevice(fresh, time.Now()); err != nil {
+		if _, err := h.store.Devices.Update(fresh, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		after(time.Minute)

@@ -11,7 +11,7 @@ import (
 )
 
 func (h *house) prover() *Dispatcher {
-	return &Dispatcher{Store: h.store, Senders: h.senders, URL: func() string { return "https://push.example.org/" }, Log: h.log}
+	return &Dispatcher{Store: h.store.Outbox, Senders: h.senders, URL: func() string { return "https://push.example.org/" }, Log: h.log}
 }
 
 func TestAProvingPushGoesPastTheQueueAndSaysNothingOfMail(t *testing.T) {
@@ -40,7 +40,7 @@ func TestAProvingPushGoesPastTheQueueAndSaysNothingOfMail(t *testing.T) {
 		if len(ids) != 3 {
 			t.Errorf("%d ids", len(ids))
 		}
-		if list, _, err := h.store.Due(time.Now(), 10, nil); err != nil || len(list) != 1 {
+		if list, _, err := h.store.Outbox.Due(time.Now(), 10, nil); err != nil || len(list) != 1 {
 			t.Errorf("%d queues are due, %v; want the phone's as before", len(list), err)
 		}
 	})
@@ -57,7 +57,7 @@ func TestAProvingPushGivesTheServicesAnswer(t *testing.T) {
 				t.Errorf("%+v became %+v", o, got)
 			}
 		}
-		if _, err := h.store.Device(phone.ID); err != nil {
+		if _, err := h.store.Devices.Get(phone.ID); err != nil {
 			t.Errorf("what becomes of the device is for the caller to say: %v", err)
 		}
 	})

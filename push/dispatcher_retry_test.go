@@ -188,16 +188,16 @@ func TestWhatWasQueuedWhileTheClockWasFastIsSentOnceItIsRight(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		ids := h.mail(1)
 		now := time.Now()
-		w, _, err := h.store.Next(phone.ID, now)
+		w, _, err := h.store.Outbox.Next(phone.ID, now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		fast := now.Add(2 * time.Hour)
-		if err := h.store.Settle(w, registry.Outcome{Result: registry.ResultRetry, At: fast}, fast); err != nil {
+		if err := h.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultRetry, At: fast}, fast); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: "Later", At: fast, To: registry.Cursor{UIDValidity: 1, Next: 2},
-			Mails: []registry.Mail{{UID: 1}}}); err != nil {
+		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "Later", At: fast, To: registry.Cursor{UIDValidity: 1, Next: 2},
+			Mails: []registry.Message{{UID: 1}}}); err != nil {
 			t.Fatal(err)
 		}
 		h.run()
@@ -259,7 +259,7 @@ func TestASuspectDeviceWaitsItsTimeAlsoIfItsLaneIsPausedMeanwhile(t *testing.T) 
 			h.mail(1)
 			after(repair)
 		}
-		if d, err := h.store.Device(suspect.ID); err != nil || d.Status.State != registry.Suspect {
+		if d, err := h.store.Devices.Get(suspect.ID); err != nil || d.Status.State != registry.Suspect {
 			t.Fatalf("status %+v, %v", d.Status, err)
 		}
 		var out atomic.Bool

@@ -82,7 +82,7 @@ func day(t *testing.T, fails int64) (asked int64) {
 		read := mail(2)[0]
 		after(enough)
 		h.ourselves(func() {
-			if n, err := h.store.Clear(h.account.ID, "INBOX", 1, []uint32{1, h.uid - 2}, h.clock.Now()); err != nil || n != 2 {
+			if n, err := h.store.Mail.Clear(h.account.ID, "INBOX", 1, []uint32{1, h.uid - 2}, h.clock.Now()); err != nil || n != 2 {
 				t.Fatal(n, err)
 			}
 		})
@@ -131,13 +131,13 @@ func day(t *testing.T, fails int64) (asked int64) {
 					t.Errorf("%s was told %d times that a device is gone", d.Name, n)
 				}
 			}
-			if _, err := h.store.Device(old.ID); !errors.Is(err, registry.ErrNotFound) {
+			if _, err := h.store.Devices.Get(old.ID); !errors.Is(err, registry.ErrNotFound) {
 				t.Errorf("the device that is gone: %v", err)
 			}
-			if list, next, err := h.store.Due(h.clock.Now().Add(1000*time.Hour), 10, nil); err != nil || len(list) > 0 || !next.IsZero() {
+			if list, next, err := h.store.Outbox.Due(h.clock.Now().Add(1000*time.Hour), 10, nil); err != nil || len(list) > 0 || !next.IsZero() {
 				t.Errorf("%d queues are left, another is due at %v, %v", len(list), next, err)
 			}
-			if lanes, err := h.store.Lanes(); err != nil || len(lanes) > 0 {
+			if lanes, err := h.store.Outbox.Lanes(); err != nil || len(lanes) > 0 {
 				t.Errorf("lanes are paused: %+v, %v", lanes, err)
 			}
 			if said := h.saidOf(errDisk); said != (1 <= fails && fails <= asked) {
@@ -241,7 +241,7 @@ func TestAStoreThatFailsForAnHourLosesNothing(t *testing.T) {
 }
 
 // within reports whether the transaction that is asked about is of a call within this method, such as
-// "(*Store).Next".
+// "Outbox.Next".
 func within(method string) bool {
 	pcs := make([]uintptr, 50)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
@@ -277,7 +277,7 @@ func TestWhateverTheStoreRefusesForMinutesIsDoneLater(t *testing.T) {
 				h.limit = 3
 				phone, denied := h.phone("phone"), h.browser("denied", origin)
 				var failing atomic.Bool
-				h.fails = func(int64) bool { return failing.Load() && within("(*Store)."+method) }
+				h.fails = func(int64) bool { return failing.Load() && within("Outbox."+method) }
 				failing.Store(true)
 				h.answers(only(denied, ourFault))
 				h.run()
@@ -313,7 +313,7 @@ func TestAResumeThatTheStoreRefusesIsAPauseStill(t *testing.T) {
 		h := newHouse(t)
 		crowd := h.crowd(10)
 		var refuse atomic.Bool
-		h.fails = func(int64) bool { return within("(*Store).ResumeLane") && refuse.CompareAndSwap(true, false) }
+		h.fails = func(int64) bool { return within("Outbox.ResumeLane") && refuse.CompareAndSwap(true, false) }
 		begin := time.Now()
 		h.answers(func(context.Context, sent) registry.Outcome { return retry() })
 		h.run()
@@ -361,14 +361,14 @@ func TestWhatGoesBetweenTwoLooksIsNotSent(t *testing.T) {
 	t.Parallel()
 	for name, goes := range map[string]func(h *house, d registry.Device) error{
 		"cleared": func(h *house, _ registry.Device) error {
-			_, err := h.store.Clear(h.account.ID, "INBOX", 1, []uint32{1}, h.clock.Now())
+			_, err := h.store.Mail.Clear(h.account.ID, "INBOX", 1, []uint32{1}, h.clock.Now())
 			return err
 		},
 		"expired": func(h *house, _ registry.Device) error {
 			h.clock.Move(registry.MailKind.Lifetime())
 			return nil
 		},
-		"removed": func(h *house, d registry.Device) error { return h.store.RemoveDevice(d.ID, "") },
+		"removed": func(h *house, d registry.Device) error { return h.store.Devices.Remove(d, "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -378,7 +378,7 @@ func TestWhatGoesBetweenTwoLooksIsNotSent(t *testing.T) {
 				var once atomic.Bool
 				h.fails = func(int64) bool {
 					// The head is judged by an earlier reading of the clock, so this look is made to fail.
-					if !within("(*Store).Next") || !once.CompareAndSwap(false, true) {
+					if !within("Outbox.Next") || !once.CompareAndSwap(false, true) {
 						return false
 					}
 					h.ourselves(func() {
@@ -401,7 +401,7 @@ func TestWhatGoesBetweenTwoLooksIsNotSent(t *testing.T) {
 				if n := h.errors(); n != want {
 					t.Errorf("%d errors in the log, want %d", n, want)
 				}
-				if lanes, err := h.store.Lanes(); err != nil || len(lanes) > 0 {
+				if lanes, err := h.store.Outbox.Lanes(); err != nil || len(lanes) > 0 {
 					t.Errorf("lanes are paused: %+v, %v", lanes, err)
 				}
 			})
@@ -415,7 +415,7 @@ func TestAPauseThatTheStoreRefusedEndsWhenTheClockIsSetBackToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
 		d := h.browser("denied", origin)
-		h.fails = func(int64) bool { return within("(*Store).PauseLane") }
+		h.fails = func(int64) bool { return within("Outbox.PauseLane") }
 		h.answers(only(d, ourFault))
 		h.run()
 		ids := h.mail(1)

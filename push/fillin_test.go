@@ -16,13 +16,13 @@ func TestMailThatIsFilledInIsSentAgainUnderTheSameID(t *testing.T) {
 		phone, browser := h.phone("phone"), h.browser("browser", "https://push.example")
 		wake := h.register(registry.Device{Name: "wake", Transport: registry.FCM, Token: "planted token wake", Content: registry.Wake})
 		to := registry.Cursor{UIDValidity: 1, Next: 2}
-		if _, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", To: to, Mails: []registry.Mail{{UID: 1, Wordless: true}}, At: h.clock.Now()}); err != nil {
+		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", To: to, Mails: []registry.Message{{UID: 1, Wordless: true}}, At: h.clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		h.run()
 		after(time.Minute)
 		words := registry.Content{From: "planted sender", Subject: "planted subject", Preview: "planted preview"}
-		if _, err := h.store.FillIn(h.account.ID, "INBOX", 1, registry.Mail{UID: 1, Content: words}, h.clock.Now()); err != nil {
+		if _, err := h.store.Mail.FillIn(h.account.ID, "INBOX", 1, registry.Message{UID: 1, Content: words}, h.clock.Now()); err != nil {
 			t.Fatal(err)
 		}
 		after(time.Second)

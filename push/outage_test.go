@@ -103,7 +103,7 @@ func drain(t *testing.T) {
 	}
 	total, rang := make(map[string]int), make(map[string][]time.Time)
 	for _, p := range h.sends()[tries:] {
-		n, err := h.store.Notification(owner, p.message.ID, time.Now())
+		n, err := h.store.History.Get(h.owner, p.message.ID, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

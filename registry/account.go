@@ -1,161 +1,254 @@
 package registry
 
 import (
-	"math"
+	"cmp"
 	"slices"
 	"strings"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
-// accountRow is an account with its sealed password.
-type accountRow struct {
-	Account
-	Sealed []byte
+// Accounts is what users read and edit of their mailboxes.
+type Accounts struct{ *core }
+
+// SameMailbox reports whether the two accounts are one mailbox, whatever they are called: the same
+// user name on the same host. Another port is another way to it.
+func SameMailbox(a, b Account) bool {
+	return mailboxOf(a.Host, a.Username) == mailboxOf(b.Host, b.Username)
 }
 
-func (s *Store) putAccount(tx *bolt.Tx, a Account) {
-	s.noteOf(AccountChanged, a.ID, a.ID)
-	put(tx.Bucket(accounts), []byte(a.ID), accountRow{a, s.seals.seal("account/"+a.ID, string(a.Password))})
+// mailboxOf is the same for all accounts that are one mailbox.
+func mailboxOf(host, username string) digest {
+	return digestOf(strings.ToLower(strings.TrimSuffix(host, ".")) + "\x00" + username)
 }
 
-func (s *Store) account(tx *bolt.Tx, id string) (Account, error) {
-	row, err := sealedAccount(tx, id)
-	if err != nil {
-		return Account{}, err
-	}
-	err = s.seals.open("account/"+id, row.Sealed, (*string)(&row.Password))
-	return row.Account, err
+func (row accountRow) visible(user string) bool {
+	return row.Owner == user || slices.Contains(row.SharedWith, user)
 }
 
-// sealedAccount gives an account with its password still sealed: it serves where nobody logs in.
-func sealedAccount(tx *bolt.Tx, id string) (row accountRow, err error) {
-	found, err := get(tx.Bucket(accounts), []byte(id), &row)
+// accountOf returns the account of a row, without its password.
+func accountOf(k id, row accountRow, s standingRow) Account {
+	return Account{ID: string(k), Revision: row.Revision, Owner: row.Owner, SharedWith: row.SharedWith, Email: row.Email, Host: row.Host, Port: row.Port,
+		Security: row.Security, Username: row.Username, Folders: row.Folders, Link: row.Link, Enabled: row.Enabled, Created: row.Created,
+		Edited: row.Edited, Status: s.Status}
+}
+
+// accountRowOf returns the row of an account, or ErrNotFound.
+func accountRowOf(tx *table.Tx, account string) (accountRow, error) {
+	row, found, err := accounts.Get(tx, id(account))
 	if err == nil && !found {
 		err = ErrNotFound
 	}
 	return row, err
 }
 
-func (s *Store) accountsWhere(tx *bolt.Tx, match func(Account) bool) ([]Account, error) {
-	var list []Account
-	c := tx.Bucket(accounts).Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
-		a, err := s.account(tx, string(k))
-		if err != nil {
-			return nil, err
-		}
-		if match(a) {
-			list = append(list, a)
-		}
+// readAccount returns an account with its password, or ErrNotFound. A password that is damaged is
+// empty, so that this account alone waits until its owner gives it again.
+func readAccount(tx *table.Tx, account string) (Account, error) {
+	row, err := accountRowOf(tx, account)
+	if err != nil {
+		return Account{}, err
 	}
-	return list, nil
+	s, _, err := standings.Get(tx, id(account))
+	if err != nil {
+		return Account{}, err
+	}
+	a := accountOf(id(account), row, s)
+	if accounts.Place(tx, id(account)).Open(row.Password, (*string)(&a.Password)) != nil {
+		a.Password = ""
+	}
+	return a, nil
 }
 
-// AddAccount stores a mailbox under a new id, with the state new. Where that mailbox exists already (host without regard
-// to case, port, user name), it is shared with a.Owner instead and given as it is: the caller has proved that a.Password is
-// right. One that waits for a person takes that password and begins anew. added tells which it was.
-func (s *Store) AddAccount(a Account, now time.Time) (_ Account, added bool, err error) {
-	a.ID, a.Created, a.Edited, a.Status = newID(), now, now, Status{State: New, Since: now}
-	err = s.update(func(tx *bolt.Tx) error {
-		same, err := s.accountsWhere(tx, a.sameMailbox)
+// putAccount writes the row of an account, with the next revision.
+func putAccount(tx *table.Tx, a Account, mailbox string) error {
+	password, err := accounts.Place(tx, id(a.ID)).Seal(string(a.Password))
+	if err != nil {
+		return err
+	}
+	return accounts.Put(tx, id(a.ID), accountRow{Revision: a.Revision, Owner: a.Owner, SharedWith: a.SharedWith, Email: a.Email, Host: a.Host, Port: a.Port,
+		Security: a.Security, Username: a.Username, Password: password, Folders: a.Folders, Link: a.Link, Enabled: a.Enabled, Created: a.Created,
+		Edited: a.Edited, Mailbox: mailbox})
+}
+
+func putStatus(tx *table.Tx, account string, st Status) error {
+	s, _, err := standings.Get(tx, id(account))
+	if err != nil {
+		return err
+	}
+	s.Status = st
+	return standings.Put(tx, id(account), s)
+}
+
+// Add stores a mailbox under a new id, with the state new. If that mailbox exists already, it is
+// shared with a.Owner instead and returned as it is: the caller has proved that the login of a
+// works. One that does not work takes that login and begins anew. added tells which it was.
+// ErrNotFound: the owner is gone; ErrDenied: the session in which it is made, if any, has ended.
+func (s Accounts) Add(a Account, session string, now time.Time) (_ Account, added bool, err error) {
+	a.ID, a.Revision, a.Created, a.Edited, a.Status = newID(), 1, now, now, Status{State: New, Since: now}
+	var out Account
+	err = s.db.Update(func(tx *table.Tx) error {
+		out, added = a, false
+		if err := checkMaker(tx, a.Owner, session, now); err != nil {
+			return err
+		}
+		k, found, err := accountsAt.Get(tx, mailboxOf(a.Host, a.Username))
 		if err != nil {
 			return err
 		}
-		if len(same) == 0 {
+		if !found {
 			added = true
-			s.putAccount(tx, a)
-			return nil
+			if err := putAccount(tx, out, ""); err != nil {
+				return err
+			}
+			return putStatus(tx, out.ID, out.Status)
 		}
-		known := same[0]
-		if !known.Visible(a.Owner) {
-			known.SharedWith = append(known.SharedWith, a.Owner)
+		if out, err = readAccount(tx, string(k)); err != nil {
+			return err
 		}
-		if known.Status.State == Attention {
-			known.Password, known.Edited, known.Status = a.Password, now, Status{State: New, Since: now, Proof: known.Status.Proof}
+		row, err := accountRowOf(tx, out.ID)
+		if err != nil {
+			return err
 		}
-		a = known
-		s.putAccount(tx, a)
-		return nil
+		out.Revision++
+		if !out.Visible(a.Owner) {
+			out.SharedWith = append(out.SharedWith, a.Owner)
+		}
+		if out.Status.State == Attention || out.Status.State == Retrying {
+			out.Host, out.Port, out.Security, out.Password = a.Host, a.Port, a.Security, a.Password
+			out.Edited, out.Status = now, Status{State: New, Since: now, Proof: out.Status.Proof}
+			if err := putStatus(tx, out.ID, out.Status); err != nil {
+				return err
+			}
+		}
+		return putAccount(tx, out, row.Mailbox)
 	})
 	if err != nil {
 		return Account{}, false, err
 	}
-	s.accounts.raise()
-	return a, added, nil
+	return out, added, nil
 }
 
-// Account gives the account of that id, or ErrNotFound.
-func (s *Store) Account(id string) (a Account, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		a, err = s.account(tx, id)
+// Get returns the account of that id, or ErrNotFound.
+func (s Accounts) Get(account string) (a Account, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		a, err = readAccount(tx, account)
 		return err
 	})
 	return a, err
 }
 
-// Accounts gives all accounts, oldest first.
-func (s *Store) Accounts() (list []Account, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		list, err = s.accountsWhere(tx, func(Account) bool { return true })
+// List returns all accounts, oldest first.
+func (s Accounts) List() (list []Account, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		list, err = allAccounts(tx)
 		return err
 	})
-	slices.SortFunc(list, func(a, b Account) int { return a.Created.Compare(b.Created) })
 	return list, err
 }
 
-// UpdateAccount replaces what a person can edit of the account a.ID and gives it a new start: its state is new again. Where only
-// its name or the people it is shared with are others, it goes on as it was, unless it waits for a person.
-// ErrTaken: another account is that mailbox already. Cursors stay; those of folders that are no longer watched go, so that
-// a folder taken up again later starts from its end, and so do all where it is another mailbox now.
-func (s *Store) UpdateAccount(a Account, now time.Time) (Account, error) {
-	err := s.update(func(tx *bolt.Tx) error {
-		old, err := s.account(tx, a.ID)
+// Accounts returns all accounts, oldest first.
+func (m Mail) Accounts() (list []Account, err error) {
+	err = m.db.View(func(tx *table.Tx) error {
+		list, err = allAccounts(tx)
+		return err
+	})
+	return list, err
+}
+
+func allAccounts(tx *table.Tx) (list []Account, err error) {
+	keys, err := accounts.Keys(tx, table.Range{}, table.NoLimit)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		a, err := readAccount(tx, string(k))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, a)
+	}
+	slices.SortFunc(list, func(a, b Account) int {
+		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
+	})
+	return list, nil
+}
+
+// Update replaces what a person can edit of the account a.ID and gives it a new start: its state is
+// new again. If only its name or the people it is shared with are others, it goes on as it was,
+// unless it waits for a person. ErrStale: it was edited since a was read; ErrTaken: another account
+// is that mailbox already. Cursors stay; those of folders that are no longer watched go, so that a
+// folder taken up again later starts from its end, and so do all if it is another mailbox now.
+func (s Accounts) Update(a Account, now time.Time) (Account, error) {
+	var out Account
+	err := s.db.Update(func(tx *table.Tx) error {
+		out = a
+		old, err := readAccount(tx, a.ID)
 		if err != nil {
 			return err
 		}
-		same, err := s.accountsWhere(tx, func(o Account) bool { return o.ID != a.ID && a.sameMailbox(o) })
+		if old.Revision != a.Revision {
+			return ErrStale
+		}
+		row, err := accountRowOf(tx, a.ID)
 		if err != nil {
 			return err
 		}
-		if len(same) > 0 {
+		k, found, err := accountsAt.Get(tx, mailboxOf(a.Host, a.Username))
+		if err != nil {
+			return err
+		}
+		if found && string(k) != a.ID {
 			return ErrTaken
 		}
-		a.Created, a.Owner, a.Edited, a.Status, a.Told = old.Created, old.Owner, old.Edited, old.Status, old.Told
+		out.Revision, out.Created, out.Owner, out.Edited, out.Status = old.Revision+1, old.Created, old.Owner, old.Edited, old.Status
 		if !a.watchedAs(old) || old.Status.State == Attention {
-			a.Edited, a.Status = now, Status{State: New, Since: now, Proof: old.Status.Proof}
-		}
-		another := !strings.EqualFold(a.Host, old.Host) || a.Username != old.Username
-		if a.Mailbox = old.Mailbox; another {
-			// Its UIDs may be those of the other one, and its mail is not.
-			a.Mailbox = newID()
-		}
-		for _, k := range prefixed(tx.Bucket(cursors), []byte(a.ID), math.MaxInt) {
-			if another || !slices.Contains(a.Folders, string(k[len(a.ID):])) {
-				must(tx.Bucket(cursors).Delete(k))
+			out.Edited, out.Status = now, Status{State: New, Since: now, Proof: old.Status.Proof}
+			if err := putStatus(tx, a.ID, out.Status); err != nil {
+				return err
 			}
 		}
+		another := !SameMailbox(a, old)
 		if another {
-			must(tx.Bucket(unread).Delete([]byte(a.ID)))
+			// Its UIDs may be those of the other one, and its mail is not.
+			row.Mailbox = newID()
 		}
-		s.putAccount(tx, a)
-		s.note(AccountChanged, a.ID, old.viewers()...) // also those with whom it is shared no more
-		return nil
+		if err := forgetFolders(tx, out, another); err != nil {
+			return err
+		}
+		return putAccount(tx, out, row.Mailbox)
 	})
 	if err != nil {
 		return Account{}, err
 	}
-	s.accounts.raise()
-	return a, nil
+	return out, nil
 }
 
-// viewers are the users who may see the account.
-func (a Account) viewers() []string { return append([]string{a.Owner}, a.SharedWith...) }
-
-// sameMailbox reports whether the two are one mailbox, whatever they are called.
-func (a Account) sameMailbox(b Account) bool {
-	return strings.EqualFold(a.Host, b.Host) && a.Port == b.Port && a.Username == b.Username
+// forgetFolders removes the cursors of the folders that an account watches no more; all: of every
+// folder, with what is known to be unread.
+func forgetFolders(tx *table.Tx, a Account, all bool) error {
+	keys, err := cursors.Keys(tx, table.Under(id(a.ID)), table.NoLimit)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if !all && slices.Contains(a.Folders, k.folder) {
+			continue
+		}
+		if err := cursors.Delete(tx, k); err != nil {
+			return err
+		}
+	}
+	if !all {
+		return nil
+	}
+	st, _, err := standings.Get(tx, id(a.ID))
+	if err != nil {
+		return err
+	}
+	st.Unread = nil
+	return standings.Put(tx, id(a.ID), st)
 }
 
 // watchedAs reports whether a session for the one is a session for the other.
@@ -164,93 +257,167 @@ func (a Account) watchedAs(b Account) bool {
 		a.Enabled == b.Enabled && slices.Equal(a.Folders, b.Folders)
 }
 
-// RemoveAccount removes the account with its cursors; what is queued for it will not be sent. Its activity goes with
-// the next Purge.
-func (s *Store) RemoveAccount(id string) error {
-	err := s.update(func(tx *bolt.Tx) error {
-		a, err := sealedAccount(tx, id)
+// Remove removes the account with its cursors; what is queued for it will not be sent. Its activity
+// goes with the next Purge.
+func (s Accounts) Remove(account string) error {
+	for done := false; !done; {
+		err := s.db.Update(func(tx *table.Tx) error {
+			row, err := accountRowOf(tx, account)
+			if err == nil {
+				done, err = removeAccount(tx, id(account), row)
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		s.removeAccount(tx, a.Account)
-		return nil
-	})
-	if err == nil {
-		s.accounts.raise()
 	}
-	return err
+	return nil
 }
 
-func (s *Store) removeAccount(tx *bolt.Tx, a Account) {
-	s.note(AccountChanged, a.ID, a.viewers()...)
-	for _, k := range prefixed(tx.Bucket(cursors), []byte(a.ID), math.MaxInt) {
-		must(tx.Bucket(cursors).Delete(k))
+// removeAccount removes an account with its cursors. done: all of that fitted the transaction. If
+// not, a part has gone, and it is disabled, so that nothing watches it without its cursors.
+func removeAccount(tx *table.Tx, account id, row accountRow) (done bool, err error) {
+	folders, err := cursors.Keys(tx, table.Under(account), table.NoLimit)
+	if err != nil {
+		return false, err
 	}
-	must(tx.Bucket(accounts).Delete([]byte(a.ID)))
-	must(tx.Bucket(unread).Delete([]byte(a.ID)))
-}
-
-// SetAccountState writes how the session of an account stands, if state or code are a change; an earlier proof than the last is none. Entering Attention queues, in the
-// same transaction, one notification that says so to every device of those who see the account, in the place of one from before; working again takes it away. ErrStale: a person has edited
-// the account since seen was read, so the session that speaks is not of this account any more.
-func (s *Store) SetAccountState(seen Account, st Status) error {
-	id, woken := seen.ID, false
-	var a Account
-	changes := func(tx *bolt.Tx) (change bool, err error) {
-		if a, err = s.account(tx, id); err == nil && !a.Edited.Equal(seen.Edited) {
-			err = ErrStale
+	if done = tx.Left() >= accountCost(row, folders); !done {
+		shares := min(len(row.SharedWith), (tx.Left()-removalCost)/2)
+		row.SharedWith, row.Enabled, row.Revision = row.SharedWith[shares:], false, row.Revision+1
+		folders = folders[:min(len(folders), tx.Left()-removalCost-2*shares)]
+	}
+	for _, k := range folders {
+		if err := cursors.Delete(tx, k); err != nil {
+			return false, err
 		}
-		return a.Status.State != st.State || a.Status.Code != st.Code, err
 	}
-	// A session that says the same at every look is not to cost a commit each time.
-	change := false
-	if err := s.view(func(tx *bolt.Tx) (err error) { change, err = changes(tx); return err }); err != nil || !change {
+	if !done {
+		return false, accounts.Put(tx, account, row)
+	}
+	if err := standings.Delete(tx, account); err != nil {
+		return false, err
+	}
+	return true, accounts.Delete(tx, account)
+}
+
+// accountCost is what the removal of an account reads and writes at most.
+func accountCost(row accountRow, folders []folderKey) int {
+	return removalCost + len(folders) + 2*len(row.SharedWith)
+}
+
+// Unread returns how many mails of the account's folders are unread. known is false if no server
+// has said so yet.
+func (s Accounts) Unread(account string) (count int, known bool, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		row, _, err := standings.Get(tx, id(account))
+		if known = row.Unread != nil; known {
+			count = *row.Unread
+		}
+		return err
+	})
+	return count, known, err
+}
+
+// SetUnread writes how many mails of the account are unread. ErrNotFound: there is no such account.
+func (m Mail) SetUnread(account string, count int) error {
+	return m.db.Update(func(tx *table.Tx) error { return setUnread(tx, id(account), count) })
+}
+
+func setUnread(tx *table.Tx, account id, count int) error {
+	row, found, err := standings.Get(tx, account)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	if err != nil {
 		return err
 	}
-	err := s.update(func(tx *bolt.Tx) error {
-		if change, err := changes(tx); err != nil || !change {
-			return err
-		}
-		old := a.Status
-		a.Status = st
-		if st.Proof.Before(old.Proof) {
-			a.Status.Proof = old.Proof
-		}
-		anew := st.State == Attention && old.State != Attention
-		var told []Device
-		if anew {
-			var err error
-			if told, err = ringing(tx, a); err != nil {
-				return err
-			}
-			// What enqueue reads below is read here too, before takeAway writes.
-			if _, err := queuesOf(tx, told, st.Since); err != nil {
-				return err
-			}
-		}
-		if a.Told != "" && (anew || st.State == Watching || st.State == Polling) {
-			n, key, err := s.under(tx, messageKey(id, a.Told))
-			if err == nil && key != nil {
-				err = s.takeAway(tx, id, []found{{Notification: n, key: key}}, st.Since)
-			}
-			if err != nil {
-				return err
-			}
-			a.Told, woken = "", true
-		}
-		if anew {
-			n := Notification{ID: stableID(string(AttentionKind), id, st.Since.String()), Kind: AttentionKind, Account: id,
-				At: st.Since, Expires: st.Since.Add(AttentionKind.Lifetime()), Code: st.Code, Text: a.Email + ": " + st.Reason}
-			if err := s.enqueue(tx, n, told, st.Since); err != nil {
-				return err
-			}
-			a.Told, woken = n.ID, true
-		}
-		s.putAccount(tx, a)
-		return nil
+	row.Unread = &count
+	return standings.Put(tx, account, row)
+}
+
+// SetState writes how the session of an account stands, if state or code are a change; an earlier
+// proof than the last is none. Entering Attention queues, in the same transaction, one notification
+// that says so to every device of those who see the account, in the place of one from before;
+// working again takes it away. ErrStale: a person has edited the account since seen was read, so
+// the session that speaks is not of this account any more.
+func (m Mail) SetState(seen Account, st Status) error {
+	// A session that says the same at every look is not to cost a commit each time.
+	change := false
+	err := m.db.View(func(tx *table.Tx) (err error) {
+		_, _, change, err = changes(tx, seen, st)
+		return err
 	})
-	if woken {
-		s.outbox.raise()
+	if err != nil || !change {
+		return err
+	}
+	for whole := false; !whole && err == nil; {
+		err = m.change(st.Since, func(set *queueSet) (err error) {
+			whole, err = m.setState(set, seen, st)
+			return err
+		})
 	}
 	return err
+}
+
+// setState writes how the session stands. What is told of it now is written after what was told
+// before is taken back; whole: all of it was done.
+func (m Mail) setState(set *queueSet, seen Account, st Status) (whole bool, err error) {
+	row, s, change, err := changes(set.tx, seen, st)
+	if err != nil || !change {
+		return true, err
+	}
+	set.spare = 2 // the standing
+	anew := st.State == Attention && s.Status.State != Attention
+	if s.Told != "" && (anew || st.State == Watching || st.State == Polling) {
+		if whole, err := m.takeBack(set, seen.ID, s.Told); err != nil || !whole {
+			return false, err
+		}
+		s.Told = ""
+	}
+	if anew && set.room() < notificationCost+len(row.viewers()) {
+		return false, standings.Put(set.tx, id(seen.ID), s)
+	}
+	if st.Proof.Before(s.Status.Proof) {
+		st.Proof = s.Status.Proof
+	}
+	s.Status = st
+	if anew {
+		told, err := ringing(set.tx, id(seen.ID), row)
+		if err != nil {
+			return false, err
+		}
+		n := Notification{ID: stableID(string(AttentionKind), seen.ID, st.Since.String()), Kind: AttentionKind, Account: seen.ID,
+			At: st.Since, Expires: st.Since.Add(AttentionKind.Lifetime()), Code: st.Code, Text: row.Email + ": " + st.Reason}
+		if err := set.insert(n, idsOf(told)); err != nil {
+			return false, err
+		}
+		s.Told = n.ID
+	}
+	return true, standings.Put(set.tx, id(seen.ID), s)
+}
+
+// changes returns an account and how it stands, and reports whether the status is a change.
+func changes(tx *table.Tx, seen Account, st Status) (row accountRow, s standingRow, change bool, err error) {
+	if row, err = accountRowOf(tx, seen.ID); err != nil {
+		return row, s, false, err
+	}
+	if !row.Edited.Equal(seen.Edited) {
+		return row, s, false, ErrStale
+	}
+	s, _, err = standings.Get(tx, id(seen.ID))
+	return row, s, s.Status.State != st.State || s.Status.Code != st.Code, err
+}
+
+// takeBack takes away a notification of the account that holds no more. whole: all of it was done.
+func (m Mail) takeBack(set *queueSet, account, stable string) (whole bool, err error) {
+	n, found, err := byStableID.Row(set.tx, stableKey{id(account), stable})
+	if err != nil || !found {
+		return true, err
+	}
+	t := m.newTakeaway(set, id(account))
+	if whole, err = t.notification(n); err != nil {
+		return false, err
+	}
+	return whole, t.tell()
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
 func TestAMailboxThatExistsIsSharedInsteadOfWatchedTwice(t *testing.T) {
@@ -17,7 +17,7 @@ func TestAMailboxThatExistsIsSharedInsteadOfWatchedTwice(t *testing.T) {
 	again := a
 	again.Owner, again.Host, again.Password, again.Folders, again.Email = bob.ID, "IMAP.Example.ORG", "other", []string{"Other"}, "bob@example.org"
 	for range 2 {
-		got, added, err := s.AddAccount(again, dawn.Add(time.Hour))
+		got, added, err := s.Accounts.Add(again, "", dawn.Add(time.Hour))
 		if err != nil || added || got.ID != a.ID || got.Owner != ann.ID || !slices.Equal(got.SharedWith, []string{bob.ID}) {
 			t.Fatalf("added %v %+v, %v", added, got, err)
 		}
@@ -25,22 +25,53 @@ func TestAMailboxThatExistsIsSharedInsteadOfWatchedTwice(t *testing.T) {
 			t.Errorf("sharing changed the mailbox: %+v", got)
 		}
 	}
-	if got, added, err := s.AddAccount(a, dawn); err != nil || added || len(got.SharedWith) != 1 {
+	if got, added, err := s.Accounts.Add(a, "", dawn); err != nil || added || len(got.SharedWith) != 1 {
 		t.Errorf("its owner adds it again: added %v %+v, %v", added, got, err)
 	}
 	for what, edit := range map[string]func(*Account){
 		"user name": func(a *Account) { a.Username = "Both@example.org" },
-		"port":      func(a *Account) { a.Port = 143 },
 		"host":      func(a *Account) { a.Host = "mail.example.org" },
 	} {
 		other := a
 		edit(&other)
-		if got, added, err := s.AddAccount(other, dawn); err != nil || !added || got.ID == a.ID {
+		if got, added, err := s.Accounts.Add(other, "", dawn); err != nil || !added || got.ID == a.ID {
 			t.Errorf("another %s is not another mailbox: added %v, %v", what, added, err)
 		}
 	}
-	if list, err := s.Accounts(); err != nil || len(list) != 4 || list[0].Status.State != New {
+	way := a
+	way.Port, way.Security = 143, StartTLS
+	if got, added, err := s.Accounts.Add(way, "", dawn); err != nil || added || got.ID != a.ID || !SameMailbox(way, a) {
+		t.Errorf("another port is another way to the same mailbox: added %v, %v", added, err)
+	}
+	if list, err := s.Accounts.List(); err != nil || len(list) != 3 || list[0].Status.State != New {
 		t.Errorf("%d accounts, %v", len(list), err)
+	}
+}
+
+func TestAMailboxThatDoesNotWorkTakesTheLoginByWhichItIsAddedAgain(t *testing.T) {
+	t.Parallel()
+	var s *Store
+	a := Account{Username: "ann@example.org", Host: "imap.example.org", Port: 993, Security: TLS, Password: "mailbox password", Folders: []string{"INBOX"}, Enabled: true}
+	again := a
+	again.Port, again.Security, again.Password = 143, StartTLS, "newer"
+	same := func(want Account) {
+		t.Helper()
+		again.Owner = a.Owner
+		if _, added, err := s.Accounts.Add(again, "", dawn); err != nil || added {
+			t.Fatalf("added %v, %v", added, err)
+		}
+		got, err := s.Accounts.Get(a.ID)
+		if err != nil || !got.watchedAs(want) {
+			t.Errorf("it is watched at port %d by %s, %v", got.Port, got.Security, err)
+		}
+	}
+	for state, want := range map[State]Account{New: a, Watching: a, Polling: a, Retrying: again, Attention: again} {
+		s = newStore(t)
+		a = mailbox(t, s, someone(t, s, "ann"), "ann@example.org")
+		if err := setState(s, a, state, "code", "A reason.", dawn); err != nil {
+			t.Fatal(err)
+		}
+		same(want)
 	}
 }
 
@@ -58,23 +89,23 @@ func TestAnUpdateGivesAnAccountANewStartButNoNewOwner(t *testing.T) {
 	later := dawn.Add(time.Hour)
 	edited := a
 	edited.Owner, edited.Password, edited.Created, edited.Enabled = "somebody", "newer", later, false
-	got, err := s.UpdateAccount(edited, later)
+	got, err := s.Accounts.Update(edited, later)
 	if err != nil || got.Owner != ann.ID || !got.Created.Equal(dawn) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if want := (Status{State: New, Since: later, Proof: dawn}); got.Status != want {
 		t.Errorf("status %+v, want %+v", got.Status, want)
 	}
-	stored, err := s.Account(a.ID)
+	stored, err := s.Accounts.Get(a.ID)
 	if err != nil || stored.Password != "newer" || stored.Enabled || stored.Status.State != New {
 		t.Errorf("%+v, %v", stored, err)
 	}
-	edited.Username = other.Username
-	if _, err := s.UpdateAccount(edited, later); !errors.Is(err, ErrTaken) {
+	edited.Username, edited.Revision = other.Username, stored.Revision
+	if _, err := s.Accounts.Update(edited, later); !errors.Is(err, ErrTaken) {
 		t.Errorf("another account's mailbox: %v", err)
 	}
 	edited.ID = newID()
-	if _, err := s.UpdateAccount(edited, later); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Accounts.Update(edited, later); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an unknown account: %v", err)
 	}
 }
@@ -97,20 +128,21 @@ func TestACursorLastsAsLongAsItsFolderIsWatchedInItsMailbox(t *testing.T) {
 		ann := someone(t, s, "ann")
 		a := mailbox(t, s, ann, "ann@example.org")
 		a.Folders = []string{"INBOX", "Family"}
-		if _, err := s.UpdateAccount(a, dawn); err != nil {
+		a, err := s.Accounts.Update(a, dawn)
+		if err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range []string{"INBOX", "Family"} {
-			if _, err := s.Record(Arrival{Account: a.ID, Folder: f, To: Cursor{UIDValidity: 7, Next: 9}, At: dawn}); err != nil {
+			if _, err := s.Mail.Record(Arrival{Account: a.ID, Folder: f, To: Cursor{UIDValidity: 7, Next: 9}, At: dawn}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		c.edit(&a)
-		if _, err := s.UpdateAccount(a, dawn); err != nil {
+		if _, err := s.Accounts.Update(a, dawn); err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range []string{"INBOX", "Family"} {
-			at, err := s.Cursor(a.ID, f)
+			at, err := s.Mail.Cursor(a.ID, f)
 			if err != nil || (at.Next == 9) != slices.Contains(c.keep, f) {
 				t.Errorf("%s: the cursor of %s is %+v, %v", name, f, at, err)
 			}
@@ -125,24 +157,18 @@ func TestARemovedAccountLeavesNoCursorBehind(t *testing.T) {
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
 	for _, f := range []string{"INBOX", "no longer watched"} {
-		if _, err := s.Record(Arrival{Account: a.ID, Folder: f, To: Cursor{UIDValidity: 7, Next: 9}, At: dawn}); err != nil {
+		if _, err := s.Mail.Record(Arrival{Account: a.ID, Folder: f, To: Cursor{UIDValidity: 7, Next: 9}, At: dawn}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.RemoveAccount(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.RemoveAccount(a.ID); !errors.Is(err, ErrNotFound) {
+	if err := s.Accounts.Remove(a.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removed again: %v", err)
 	}
-	err := s.view(func(tx *bolt.Tx) error {
-		for _, row := range rows(tx, cursors) {
-			t.Errorf("cursor %q is left", row[0])
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	if n := sizes(t, s)["cursors"]; n > 0 {
+		t.Errorf("%d cursors are left", n)
 	}
 }
 
@@ -152,7 +178,7 @@ func TestAttentionIsSaidOnceUntilItEnds(t *testing.T) {
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
 	a := mailbox(t, s, ann, "ann@example.org")
 	a.SharedWith = []string{bob.ID}
-	a, err := s.UpdateAccount(a, dawn)
+	a, err := s.Accounts.Update(a, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,18 +201,18 @@ func TestAttentionIsSaidOnceUntilItEnds(t *testing.T) {
 		{Attention, "login", true, true},
 	} {
 		now := dawn.Add(time.Duration(i) * time.Minute)
-		before := commits(t, s)
+		before := commits(s)
 		if err := setState(s, a, step.state, step.code, "Enter the password again.", now); err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.Account(a.ID)
+		got, err := s.Accounts.Get(a.ID)
 		if err != nil || got.Status.State != step.state || got.Status.Code != step.code || got.Status.Since.Equal(now) != step.change {
 			t.Errorf("step %d: %+v, %v", i, got.Status, err)
 		}
 		if (step.state == Watching && step.change) != got.Status.Proof.Equal(now) {
 			t.Errorf("step %d: proof %v", i, got.Status.Proof)
 		}
-		if n := commits(t, s) - before; n > 1 || n == 1 != step.change {
+		if n := commits(s) - before; n > 1 || n == 1 != step.change {
 			t.Errorf("step %d took %d transactions", i, n)
 		}
 		if step.said {
@@ -200,7 +226,7 @@ func TestAttentionIsSaidOnceUntilItEnds(t *testing.T) {
 			}
 		}
 	}
-	n := head(t, s, d[1], dawn).Notification
+	n := first(t, s, d[1], dawn).Notification
 	if n.Kind != AttentionKind || n.Account != a.ID || n.Code != "login" || n.Text != "ann@example.org: Enter the password again." ||
 		!n.Expires.Equal(n.At.Add(7*24*time.Hour)) {
 		t.Errorf("%+v", n)
@@ -222,14 +248,14 @@ func TestASessionOfAnAccountAsItWasSaysNothingOfItAsItIs(t *testing.T) {
 	d := phone(t, s, ann, "phone")
 	with := a
 	with.Password = "another"
-	edited, err := s.UpdateAccount(with, dawn.Add(time.Minute))
+	edited, err := s.Accounts.Update(with, dawn.Add(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn.Add(time.Hour)); !errors.Is(err, ErrStale) {
 		t.Errorf("%v, want ErrStale", err)
 	}
-	if got, err := s.Account(a.ID); err != nil || got.Status != edited.Status || len(queueKeys(t, s, d)) > 0 {
+	if got, err := s.Accounts.Get(a.ID); err != nil || got.Status != edited.Status || len(queueKeys(t, s, d)) > 0 {
 		t.Errorf("status %+v, %v", got.Status, err)
 	}
 	if err := setState(s, edited, Watching, "", "", dawn.Add(time.Hour)); err != nil {
@@ -244,18 +270,18 @@ func TestEveryChangeOfTheAccountsSaysLookAgain(t *testing.T) {
 	changed := func(what string) {
 		t.Helper()
 		select {
-		case <-s.AccountsChanged():
+		case <-s.Mail.Changed():
 		default:
 			t.Errorf("%s says nothing", what)
 		}
 	}
 	a := mailbox(t, s, ann, "ann@example.org")
 	changed("add")
-	if _, err := s.UpdateAccount(a, dawn); err != nil {
+	if _, err := s.Accounts.Update(a, dawn); err != nil {
 		t.Fatal(err)
 	}
 	changed("update")
-	if err := s.RemoveAccount(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID); err != nil {
 		t.Fatal(err)
 	}
 	changed("remove")
@@ -270,7 +296,7 @@ func TestSharingAMailboxLeavesItsSessionAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.SharedWith = []string{ben.ID}
-	shared, err := s.UpdateAccount(a, dawn.Add(time.Hour))
+	shared, err := s.Accounts.Update(a, dawn.Add(time.Hour))
 	if err != nil || shared.Status.State != Watching || !shared.Edited.Equal(a.Edited) {
 		t.Fatalf("%+v, %v", shared, err)
 	}
@@ -278,7 +304,7 @@ func TestSharingAMailboxLeavesItsSessionAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The same password once more is a person's wish to try again.
-	again, err := s.UpdateAccount(shared, dawn.Add(3*time.Hour))
+	again, err := s.Accounts.Update(shared, dawn.Add(3*time.Hour))
 	if err != nil || again.Status.State != New {
 		t.Errorf("%+v, %v", again.Status, err)
 	}
@@ -293,12 +319,12 @@ func TestAnAccountTurnedIntoAnotherMailboxRingsUnderIDsOfItsOwn(t *testing.T) {
 	ids := make(map[string]bool)
 	record := func() {
 		t.Helper()
-		n, err := s.Record(Arrival{Account: a.ID, Edited: a.Edited, Folder: "INBOX", To: Cursor{UIDValidity: 1, Next: 4},
-			Mails: []Mail{{UID: 1}, {UID: 2}, {UID: 3}}, At: dawn})
+		n, err := s.Mail.Record(Arrival{Account: a.ID, Edited: a.Edited, Folder: "INBOX", To: Cursor{UIDValidity: 1, Next: 4},
+			Mails: []Message{{UID: 1}, {UID: 2}, {UID: 3}}, At: dawn})
 		if err != nil || n != 3 {
 			t.Fatalf("%d of 3 mails recorded, %v", n, err)
 		}
-		list, _, err := s.Notifications(ann.ID, "", 10, dawn)
+		list, _, err := s.History.List(ann.ID, "", 10, dawn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -309,12 +335,12 @@ func TestAnAccountTurnedIntoAnotherMailboxRingsUnderIDsOfItsOwn(t *testing.T) {
 	record()
 	was := a
 	a.Username = "berta@example.org"
-	a, err := s.UpdateAccount(a, dawn.Add(time.Minute))
+	a, err := s.Accounts.Update(a, dawn.Add(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The session of the former mailbox may still be at work.
-	if _, err := s.Record(Arrival{Account: a.ID, Edited: was.Edited, Folder: "INBOX", To: Cursor{UIDValidity: 1, Next: 9}, At: dawn}); !errors.Is(err, ErrStale) {
+	if _, err := s.Mail.Record(Arrival{Account: a.ID, Edited: was.Edited, Folder: "INBOX", To: Cursor{UIDValidity: 1, Next: 9}, At: dawn}); !errors.Is(err, ErrStale) {
 		t.Errorf("%v, want ErrStale", err)
 	}
 	record()
@@ -330,14 +356,51 @@ func TestAddingAMailboxAgainMendsOneThatWaitsForAPerson(t *testing.T) {
 	a := mailbox(t, s, ann, "ann@example.org")
 	again := a
 	again.Password = "the new one"
-	if got, added, err := s.AddAccount(again, dawn); err != nil || added || got.Password != a.Password {
+	if got, added, err := s.Accounts.Add(again, "", dawn); err != nil || added || got.Password != a.Password {
 		t.Errorf("one that works: added %v, %v, password taken: %v", added, err, got.Password != a.Password)
 	}
 	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn); err != nil {
 		t.Fatal(err)
 	}
-	got, added, err := s.AddAccount(again, dawn.Add(time.Hour))
+	got, added, err := s.Accounts.Add(again, "", dawn.Add(time.Hour))
 	if err != nil || added || got.ID != a.ID || got.Status.State != New || got.Password != again.Password || got.Edited.Equal(a.Edited) {
 		t.Errorf("one that waits: added %v, %v, %+v", added, err, got.Status)
+	}
+}
+
+func TestADamagedPasswordIsToBeGivenAgainAndHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
+	err := s.db.Update(func(tx *table.Tx) error {
+		row, _, err := accounts.Get(tx, id(a.ID))
+		row.Password[len(row.Password)-1] ^= 1
+		return errors.Join(err, accounts.Put(tx, id(a.ID), row))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, read := range map[string]func() ([]Account, error){"the watcher": s.Mail.Accounts, "the page": s.Accounts.List} {
+		list, err := read()
+		if err != nil || len(list) != 2 {
+			t.Fatalf("%s reads %d accounts, %v", name, len(list), err)
+		}
+		for _, got := range list {
+			if want := map[string]Secret{a.ID: "", b.ID: b.Password}[got.ID]; got.Password != want {
+				t.Errorf("%s reads another password of %s", name, got.Email)
+			}
+		}
+	}
+	got, err := s.Accounts.Get(a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Password = "given again"
+	if got, err = s.Accounts.Update(got, dawn.Add(time.Hour)); err != nil || got.Edited.Equal(a.Edited) {
+		t.Errorf("it does not begin anew: %v", err)
+	}
+	if got, err = s.Accounts.Get(a.ID); err != nil || got.Password != "given again" {
+		t.Errorf("the password is not kept, %v", err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"idlepush/registry/table"
 )
 
 // household is 100 users, each with a mailbox and a phone.
@@ -26,8 +28,20 @@ func newHousehold(b *testing.B) household {
 		h.accounts = append(h.accounts, mailbox(b, h.s, u, fmt.Sprintf("%d@example.org", i)))
 		h.devices = append(h.devices, phone(b, h.s, u, fmt.Sprint(i)))
 	}
-	h.s.db.NoSync, h.s.db.NoGrowSync = false, false // as a program has it
+	h.sync(b)
 	return h
+}
+
+// sync opens the store anew, as a program has it.
+func (h household) sync(b *testing.B) {
+	if err := h.s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	again, err := Open(h.s.dir, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	*h.s = *again
 }
 
 // spread runs b.N calls over so many writers and measures them; each writer has numbers of its own.
@@ -59,7 +73,7 @@ func report(b *testing.B, floor time.Duration) {
 
 // bareUpdate measures bbolt alone, in a file of its own: one Update per call, with as many rows of such sizes.
 func bareUpdate(b *testing.B, sizes ...int) time.Duration {
-	db, err := bolt.Open(filepath.Join(b.TempDir(), "bare.db"), 0o600, engine(Options{}))
+	db, err := bolt.Open(filepath.Join(b.TempDir(), "bare.db"), 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -79,7 +93,7 @@ func bareUpdate(b *testing.B, sizes ...int) time.Duration {
 		}
 		err = db.Update(func(tx *bolt.Tx) error {
 			for i, size := range sizes {
-				if err := tx.Bucket([]byte{byte(i)}).Put(sequence(uint64(call)), bytes.Repeat([]byte{'x'}, size)); err != nil {
+				if err := tx.Bucket([]byte{byte(i)}).Put(table.AppendUint64(nil, uint64(call)), bytes.Repeat([]byte{'x'}, size)); err != nil {
 					return err
 				}
 			}
@@ -112,8 +126,8 @@ func BenchmarkRecord(b *testing.B) {
 				}
 				next[i]++
 				unread := int(next[i])
-				_, err := h.s.Record(Arrival{Account: h.accounts[i].ID, Folder: "INBOX", From: from, To: Cursor{UIDValidity: 7, Next: next[i] + 1}, Unread: &unread,
-					Mails: []Mail{{UID: next[i], Fingerprint: fmt.Sprintf("<%d.%d@example.org>", i, next[i]), Content: Content{From: "Ann Example", Subject: "Dinner on Sunday?"}}}, At: dawn})
+				_, err := h.s.Mail.Record(Arrival{Account: h.accounts[i].ID, Folder: "INBOX", From: from, To: Cursor{UIDValidity: 7, Next: next[i] + 1}, Unread: &unread,
+					Mails: []Message{{UID: next[i], Fingerprint: fmt.Sprintf("<%d.%d@example.org>", i, next[i]), Content: Content{From: "Ann Example", Subject: "Dinner on Sunday?"}}}, At: dawn})
 				return err
 			})
 			report(b, floor)
@@ -125,19 +139,17 @@ func BenchmarkSettle(b *testing.B) {
 	for _, writers := range benchWriters {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
 			h := newHousehold(b)
-			h.s.db.NoSync = true
 			for i := range h.accounts {
 				arrive(b, h.s, h.accounts[i], 2, dawn)
 			}
-			h.s.db.NoSync = false
 			// Notification, queue, due.
 			floor := bareUpdate(b, 500, 200, 10)
 			spread(b, writers, func(i int) error {
-				w, _, err := h.s.Next(h.devices[i].ID, dawn)
+				w, _, err := h.s.Outbox.Next(h.devices[i].ID, dawn)
 				if err != nil {
 					return err
 				}
-				return h.s.Settle(w, Outcome{Result: ResultRetry, At: dawn, Code: "busy", Reason: "The service is busy."}, dawn)
+				return h.s.Outbox.Settle(w, Outcome{Result: ResultRetry, At: dawn, Code: "busy", Reason: "The service is busy."}, dawn)
 			})
 			report(b, floor)
 		})

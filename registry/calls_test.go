@@ -20,7 +20,7 @@ func (r *run) record() {
 	}
 	look.To = Cursor{UIDValidity: 7, Next: max(a.next, 1)}
 	for range r.of(4) {
-		m := Mail{UID: look.To.Next, Wordless: r.of(2) == 0}
+		m := Message{UID: look.To.Next, Wordless: r.of(2) == 0}
 		if !m.Wordless {
 			m.Content.Subject = "s"
 		}
@@ -30,7 +30,7 @@ func (r *run) record() {
 	var want error
 	switch r.of(8) {
 	case 0: // one that is recorded already
-		look.Mails = append(look.Mails, Mail{UID: 1})
+		look.Mails = append(look.Mails, Message{UID: 1})
 		look.To.Next = max(look.To.Next, 2)
 	case 1: // from a cursor that has moved
 		look.From.Next++
@@ -39,7 +39,7 @@ func (r *run) record() {
 	if !a.Enabled {
 		want = ErrNotFound
 	}
-	recorded, err := r.s.Record(look)
+	recorded, err := r.s.Mail.Record(look)
 	r.want(err, want)
 	expected := 0
 	if want == nil {
@@ -57,7 +57,7 @@ func (r *run) fillIn() {
 	}
 	uid := uint32(max(0, int(r.m.accounts[id].next)-r.of(8)))
 	want := r.m.fillIn(id, StableID(id, "INBOX", 7, uid), r.now)
-	filled, err := r.s.FillIn(id, "INBOX", 7, Mail{UID: uid, Content: Content{Subject: "s"}}, r.now)
+	filled, err := r.s.Mail.FillIn(id, "INBOX", 7, Message{UID: uid, Content: Content{Subject: "s"}}, r.now)
 	r.want(err, nil)
 	if filled != want {
 		r.Errorf("filled in %v, want %v", filled, want)
@@ -65,13 +65,13 @@ func (r *run) fillIn() {
 }
 
 func (r *run) take() {
-	list, _, err := r.s.Due(r.now, 1+r.of(3), r.busy())
+	list, _, err := r.s.Outbox.Due(r.now, 1+r.of(3), r.busy())
 	if err != nil {
 		r.Fatal(err)
 	}
 	for _, q := range list {
 		d := r.m.devices[q.Device]
-		w, ok, err := r.s.Next(q.Device, r.now)
+		w, ok, err := r.s.Outbox.Next(q.Device, r.now)
 		want := r.m.next(d, r.now)
 		if err != nil || ok != (want != "") || w.Notification.ID != want {
 			r.Errorf("next of %s is %v %q, %v; want %q", q.Device, ok, w.Notification.ID, err, want)
@@ -101,10 +101,10 @@ func (r *run) settle() {
 	}
 	d := r.m.devices[id]
 	if d == nil {
-		r.want(r.s.Settle(w, o, r.now), ErrNotFound)
+		r.want(r.s.Outbox.Settle(w, o, r.now), ErrNotFound)
 		return
 	}
-	r.want(r.s.Settle(w, o, r.now), nil)
+	r.want(r.s.Outbox.Settle(w, o, r.now), nil)
 	if !slices.Contains(d.queue, w.Notification.ID) {
 		return // dropped meanwhile
 	}
@@ -115,6 +115,7 @@ func (r *run) settle() {
 	}
 	if o.Environment != "" {
 		d.Environment = o.Environment
+		d.Revision++
 	}
 	state := d.Status.State
 	n := r.m.notes[w.Notification.ID]
@@ -156,7 +157,7 @@ func (m *model) at(address [32]byte) *modelDevice {
 func (r *run) putDevice() {
 	d := r.device()
 	known := r.m.at(d.Address())
-	got, created, err := r.s.PutDevice(d, r.now)
+	got, created, err := r.s.Devices.Put(d, "", r.now)
 	r.want(err, nil)
 	if created != (known == nil) || known != nil && got.ID != known.ID {
 		r.Errorf("created %v %s", created, got.ID)
@@ -178,7 +179,7 @@ func (r *run) updateDevice() {
 	}
 	d := r.m.devices[id]
 	edited := r.device()
-	edited.ID = id
+	edited.ID, edited.Revision = id, d.Revision
 	if r.of(2) == 0 { // the address stays
 		edited.Transport, edited.Token, edited.Environment, edited.Subscription = d.Transport, d.Token, d.Environment, d.Subscription
 	}
@@ -189,7 +190,7 @@ func (r *run) updateDevice() {
 	if edited.User != d.User {
 		want = ErrNotFound
 	}
-	got, err := r.s.UpdateDevice(edited, r.now)
+	got, err := r.s.Devices.Update(edited, r.now)
 	r.want(err, want)
 	if want != nil {
 		return
@@ -204,7 +205,9 @@ func (r *run) updateDevice() {
 
 func (r *run) removeDevice() {
 	if id := pick(r, r.m.devices); id != "" {
-		r.want(r.s.RemoveDevice(id, ""), nil)
+		d, err := r.s.Devices.Get(id)
+		r.want(err, nil)
+		r.want(r.s.Devices.Remove(d, ""), nil)
 		delete(r.m.devices, id)
 	}
 }
@@ -218,14 +221,16 @@ func (r *run) addAccount() {
 			known = other
 		}
 	}
-	got, added, err := r.s.AddAccount(a, r.now)
+	got, added, err := r.s.Accounts.Add(a, "", r.now)
 	r.want(err, nil)
 	if added != (known == nil) || known != nil && got.ID != known.ID {
 		r.Errorf("added %v %s", added, got.ID)
 	}
 	if known == nil {
 		r.m.accounts[got.ID] = &modelAccount{Account: got}
-	} else if !r.m.sees(a.Owner, known.ID) {
+		return
+	}
+	if known.Revision = got.Revision; !r.m.sees(a.Owner, known.ID) {
 		known.SharedWith = append(slices.Clone(known.SharedWith), a.Owner)
 	}
 }
@@ -241,14 +246,14 @@ func (r *run) updateAccount() {
 	if r.of(2) == 0 {
 		edited.SharedWith = []string{r.users[r.of(len(r.users))].ID}
 	}
-	got, err := r.s.UpdateAccount(edited, r.now)
+	got, err := r.s.Accounts.Update(edited, r.now)
 	r.want(err, nil)
 	a.Account = got
 }
 
 func (r *run) removeAccount() {
 	if id := pick(r, r.m.accounts); id != "" && r.of(2) == 0 {
-		r.want(r.s.RemoveAccount(id), nil)
+		r.want(r.s.Accounts.Remove(id), nil)
 		delete(r.m.accounts, id)
 	}
 }
@@ -257,13 +262,13 @@ var modelLanes = []string{"fcm", "apns production", "apns sandbox", "webpush htt
 
 func (r *run) pauseLane() {
 	name, until := modelLanes[r.of(len(modelLanes))], r.now.Add(time.Duration(r.of(20)-2)*time.Minute)
-	r.want(r.s.PauseLane(Lane{Name: name, Since: r.now, Until: until}), nil)
+	r.want(r.s.Outbox.PauseLane(Lane{Name: name, Since: r.now, Until: until}), nil)
 	r.m.pause(name, until)
 }
 
 func (r *run) resumeLane() {
 	name := modelLanes[r.of(len(modelLanes))]
-	r.want(r.s.ResumeLane(name, r.now), nil)
+	r.want(r.s.Outbox.ResumeLane(name, r.now), nil)
 	r.m.resume(name, r.now)
 }
 

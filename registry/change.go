@@ -4,13 +4,14 @@ import (
 	"slices"
 	"sync"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
 // ChangeKind is what something that changed is.
 type ChangeKind string
 
-// What can change. AllChanged stands for more than could be kept of one listener: look at everything again.
+// What can change. AllChanged stands for more than could be kept of one listener: look at
+// everything again.
 const (
 	AccountChanged      ChangeKind = "account"
 	DeviceChanged       ChangeKind = "device"
@@ -27,20 +28,13 @@ type Change struct {
 	ID   string // empty: any of that kind
 }
 
-// noted is a change with those who may see it: the users, or those who see the account, or, where there is neither, everybody.
-type noted struct {
-	Change
-	users   []string
-	account string
-}
-
 // mostChanges bounds what a listener keeps until it is taken.
 const mostChanges = 100
 
 // Listener hears of what one user may see. A reader that is slow delays nobody.
 type Listener struct {
 	user  string
-	store *Store
+	store *core
 	wake  signal
 
 	mu      sync.Mutex
@@ -48,11 +42,12 @@ type Listener struct {
 }
 
 // Listen begins to listen for the user. Stop it in the end.
-func (s *Store) Listen(user string) *Listener {
-	l := &Listener{user: user, store: s, wake: make(signal, 1)}
-	s.ears.Lock()
-	defer s.ears.Unlock()
-	s.listeners = append(s.listeners, l)
+func (h History) Listen(user string) *Listener {
+	c := h.core
+	l := &Listener{user: user, store: c, wake: make(signal, 1)}
+	c.ears.Lock()
+	defer c.ears.Unlock()
+	c.listeners = append(c.listeners, l)
 	return l
 }
 
@@ -88,40 +83,133 @@ func (l *Listener) hear(c Change) {
 	l.wake.raise()
 }
 
-// note tells of a change once the transaction that runs has been committed. users are those who may see it; none: everybody.
-func (s *Store) note(kind ChangeKind, id string, users ...string) {
-	s.notes = append(s.notes, noted{Change{kind, id}, users, ""})
+// watch has the workers and the listeners told of what every commit has changed.
+func (c *core) watch() {
+	accounts.Watch(c.db, func(k id, before, after *accountRow) {
+		var viewers []string
+		for _, row := range []*accountRow{before, after} {
+			if row != nil {
+				viewers = append(viewers, row.viewers()...)
+			}
+		}
+		c.tell(AccountChanged, string(k), viewers)
+		c.accounts.raise()
+	})
+	standings.Watch(c.db, func(k id, _, after *standingRow) {
+		if after != nil {
+			c.tellOf(k, AccountChanged, string(k))
+		}
+	})
+	devices.Watch(c.db, func(k ids, _, _ *deviceRow) {
+		c.tell(DeviceChanged, string(k.second), []string{string(k.first)})
+	})
+	queues.Watch(c.db, func(k id, before, after *queueRow) {
+		if after == nil {
+			return
+		}
+		if !after.Due.IsZero() && (before == nil || before.Due.IsZero() || after.Due.Before(before.Due) || after.Lane != before.Lane) {
+			c.outbox.raise()
+		}
+		if before == nil || before.Status != after.Status {
+			c.tellOwner(k)
+		}
+	})
+	lanes.Watch(c.db, func(table.Text, *laneRow, *laneRow) { c.tell(DeviceChanged, "", nil) })
+	notifications.Watch(c.db, func(k notificationKey, _, after *notificationRow) {
+		if after != nil {
+			c.tellOf(k.scope, NotificationChanged, after.ID)
+		}
+	})
+	deliveries.Watch(c.db, func(k deliveryKey, before, after *deliveryRow) {
+		if before != nil && after != nil {
+			c.tellNotification(k.notification)
+		}
+	})
+	users.Watch(c.db, func(k id, before, after *userRow) {
+		if before == nil || after == nil || before.Name != after.Name || before.Admin != after.Admin {
+			c.tell(UserChanged, string(k), nil)
+		}
+		if before != nil && (after == nil || before.SessionEra != after.SessionEra) {
+			c.tell(SessionChanged, "", []string{string(k)})
+		}
+		if before != nil && (after == nil || before.InviteEra != after.InviteEra) {
+			c.tell(InviteChanged, "", nil)
+		}
+	})
+	tokens.Watch(c.db, func(_ digest, before, after *tokenRow) {
+		for _, row := range []*tokenRow{before, after} {
+			if row != nil && row.Session && (before == nil || after == nil) {
+				c.tell(SessionChanged, row.ID, []string{row.User})
+			}
+		}
+	})
+	invites.Watch(c.db, func(_ digest, before, after *inviteRow) {
+		if before == nil {
+			c.tell(InviteChanged, after.ID, []string{after.By})
+		} else {
+			c.tell(InviteChanged, before.ID, nil)
+		}
+	})
 }
 
-// noteOf is note for what those see who see the account.
-func (s *Store) noteOf(kind ChangeKind, id, account string) {
-	s.notes = append(s.notes, noted{Change{kind, id}, nil, account})
+// tell has the listeners of the users hear of a change; of all users if there are none.
+func (c *core) tell(kind ChangeKind, changed string, users []string) {
+	c.ears.Lock()
+	defer c.ears.Unlock()
+	for _, l := range c.listeners {
+		if len(users) == 0 || slices.Contains(users, l.user) {
+			l.hear(Change{kind, changed})
+		}
+	}
 }
 
-// tell has the listeners hear what was noted.
-func (s *Store) tell(notes []noted) {
-	s.ears.Lock()
-	defer s.ears.Unlock()
-	if len(s.listeners) == 0 || len(notes) == 0 {
+func (c *core) heard() bool {
+	c.ears.Lock()
+	defer c.ears.Unlock()
+	return len(c.listeners) > 0
+}
+
+// tellOf is tell for a change that those may see who see the account; or the user, if scope is one.
+// A row that cannot be read is told to nobody: whoever reads it learns why.
+func (c *core) tellOf(scope id, kind ChangeKind, changed string) {
+	if !c.heard() {
 		return
 	}
-	seen := make(map[string]Account)
-	// An account that cannot be read is seen by nobody; whoever reads it is told why.
-	_ = s.view(func(tx *bolt.Tx) error {
-		for _, n := range notes {
-			if _, known := seen[n.account]; n.account != "" && !known {
-				if row, err := sealedAccount(tx, n.account); err == nil {
-					seen[n.account] = row.Account
-				}
-			}
+	viewers := []string{string(scope)}
+	_ = c.db.View(func(tx *table.Tx) error {
+		row, found, err := accounts.Get(tx, scope)
+		if found {
+			viewers = row.viewers()
 		}
-		return nil
+		return err
 	})
-	for _, n := range notes {
-		for _, l := range s.listeners {
-			if n.account != "" && seen[n.account].Visible(l.user) || n.account == "" && (len(n.users) == 0 || slices.Contains(n.users, l.user)) {
-				l.hear(n.Change)
-			}
-		}
+	c.tell(kind, changed, viewers)
+}
+
+// tellOwner is tell for a change of how a device stands.
+func (c *core) tellOwner(device id) {
+	if !c.heard() {
+		return
 	}
+	_ = c.db.View(func(tx *table.Tx) error {
+		k, found, err := devicesID.Get(tx, device)
+		if found {
+			c.tell(DeviceChanged, string(device), []string{string(k.first)})
+		}
+		return err
+	})
+}
+
+// tellNotification is tell for a change of how a notification was delivered.
+func (c *core) tellNotification(k notificationKey) {
+	if !c.heard() {
+		return
+	}
+	_ = c.db.View(func(tx *table.Tx) error {
+		row, found, err := notifications.Get(tx, k)
+		if found {
+			c.tellOf(k.scope, NotificationChanged, row.ID)
+		}
+		return err
+	})
 }

@@ -19,7 +19,7 @@ func TestWhoMaySeeAChangeHearsOfItAndNobodyElse(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob, eve := someone(t, s, "ann"), someone(t, s, "bob"), someone(t, s, "eve")
-	anns, bobs, eves := s.Listen(ann.ID), s.Listen(bob.ID), s.Listen(eve.ID)
+	anns, bobs, eves := s.History.Listen(ann.ID), s.History.Listen(bob.ID), s.History.Listen(eve.ID)
 	defer anns.Stop()
 	defer bobs.Stop()
 	defer eves.Stop()
@@ -34,7 +34,8 @@ func TestWhoMaySeeAChangeHearsOfItAndNobodyElse(t *testing.T) {
 	want("a new mailbox", anns, "account "+a.ID)
 	want("another's new mailbox", bobs)
 	a.SharedWith = []string{bob.ID}
-	if _, err := s.UpdateAccount(a, dawn); err != nil {
+	a, err := s.Accounts.Update(a, dawn)
+	if err != nil {
 		t.Fatal(err)
 	}
 	want("sharing it", anns, "account "+a.ID)
@@ -46,42 +47,42 @@ func TestWhoMaySeeAChangeHearsOfItAndNobodyElse(t *testing.T) {
 	mail := StableID(a.ID, "INBOX", 7, 1)
 	want("mail", anns, "notification "+mail)
 	want("mail of what is shared", bobs, "notification "+mail)
-	settle(t, s, head(t, s, d, dawn), Outcome{Result: ResultDelivered}, dawn)
+	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultDelivered}, dawn)
 	want("its delivery to another's phone", anns, "notification "+mail)
 	want("its delivery", bobs, "device "+d.ID, "notification "+mail)
 	if err := setState(s, a, Retrying, "connection_lost", "It was lost.", dawn); err != nil {
 		t.Fatal(err)
 	}
 	want("the state of a mailbox", anns, "account "+a.ID)
-	if err := s.SetUnread(a.ID, 3); err != nil {
+	if err := s.Mail.SetUnread(a.ID, 3); err != nil {
 		t.Fatal(err)
 	}
 	want("what is unread", bobs, "account "+a.ID)
-	if err := s.PauseLane(Lane{Name: "fcm", Since: dawn, Until: dawn}); err != nil {
+	if err := s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: dawn}); err != nil {
 		t.Fatal(err)
 	}
 	want("a pause", bobs, "device ")
 	heard(anns)
 	a.SharedWith = nil
-	if _, err := s.UpdateAccount(a, dawn); err != nil {
+	if _, err := s.Accounts.Update(a, dawn); err != nil {
 		t.Fatal(err)
 	}
 	want("what is shared no more", bobs, "account "+a.ID)
-	if err := s.RemoveAccount(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID); err != nil {
 		t.Fatal(err)
 	}
 	want("a mailbox that goes", anns, "account "+a.ID)
 	want("another's mailbox that goes", bobs)
-	if err := s.RemoveDevice(d.ID, ""); err != nil {
+	if err := s.Devices.Remove(d, ""); err != nil {
 		t.Fatal(err)
 	}
 	want("a phone that goes", bobs, "device "+d.ID)
-	if _, err := s.UpdateOwn(bob.ID, "robert", "", ""); err != nil {
+	if _, err := s.Users.UpdateOwn(bob.ID, "robert", "", ""); err != nil {
 		t.Fatal(err)
 	}
 	want("a name", anns, "user "+bob.ID)
 	heard(eves)
-	if _, err := s.UpdateOwn(bob.ID, "ann", "", ""); err == nil {
+	if _, err := s.Users.UpdateOwn(bob.ID, "ann", "", ""); err == nil {
 		t.Fatal("two of one name")
 	}
 	want("a change that is refused", eves)
@@ -91,12 +92,12 @@ func TestAStrangerHearsNothing(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, eve := someone(t, s, "ann"), someone(t, s, "eve")
-	l := s.Listen(eve.ID)
+	l := s.History.Listen(eve.ID)
 	defer l.Stop()
 	a := mailbox(t, s, ann, "ann@example.org")
 	d := phone(t, s, ann, "phone")
 	arrive(t, s, a, 3, dawn)
-	settle(t, s, head(t, s, d, dawn), Outcome{Result: ResultDelivered}, dawn)
+	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultDelivered}, dawn)
 	if got := heard(l); len(got) > 0 {
 		t.Errorf("heard %v", got)
 	}
@@ -106,7 +107,7 @@ func TestASlowListenerIsToldToLookAtAll(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	l := s.Listen(ann.ID)
+	l := s.History.Listen(ann.ID)
 	defer l.Stop()
 	for i := range mostChanges + 5 {
 		phone(t, s, ann, fmt.Sprint(i))

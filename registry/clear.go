@@ -1,232 +1,250 @@
 package registry
 
 import (
-	"encoding/binary"
-	"math"
 	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
-// Announced gives the UIDs of a folder's mail that rang and was not cleared, in order; of very many the last.
-func (s *Store) Announced(account, folder string, uidValidity uint32) (uids []uint32, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		prefix := binary.BigEndian.AppendUint32(announcedIn(account, folder), uidValidity)
-		keys := prefixed(tx.Bucket(announced), prefix, math.MaxInt)
-		for _, k := range keys[max(0, len(keys)-mostAnnounced):] {
-			uids = append(uids, binary.BigEndian.Uint32(k[len(prefix):]))
+// mostAnnounced bounds what Announced returns.
+const mostAnnounced = 1000
+
+// Announced returns the UIDs of a folder's mail that rang and was not cleared, in order; of very
+// many the last.
+func (m Mail) Announced(account, folder string, uidValidity uint32) (uids []uint32, err error) {
+	err = m.db.View(func(tx *table.Tx) error {
+		within := table.Under(places{id(account), digestOf(folder), uidValidity})
+		list, err := announced.Last(tx, within, mostAnnounced)
+		for _, e := range slices.Backward(list) {
+			uids = append(uids, e.Index.uid)
 		}
-		return nil
+		return err
 	})
 	return uids, err
 }
 
-// mostAnnounced bounds what Announced gives.
-const mostAnnounced = 1000
-
-// Clear says that mail which rang was read or removed elsewhere, at most MostMails of it; other UIDs are passed over. In one transaction what waits to
-// be sent is cancelled, and a device that may have been told gets a clear delivery behind it, which goes with the next push where none can come without
-// showing anything. Of a send in flight Settle decides. It returns how many mails were cleared.
-func (s *Store) Clear(account, folder string, uidValidity uint32, uids []uint32, now time.Time) (cleared int, err error) {
-	var keys [][]byte
-	for _, uid := range uids[:min(len(uids), MostMails)] {
-		keys = append(keys, announcedKey(account, folder, uidValidity, uid))
+// Clear says that mail which rang was read or removed elsewhere, at most MostMails of it; other
+// UIDs are passed over. In one transaction what waits to be sent is cancelled, and a device that
+// may have been told gets a clear behind it, which goes with the next push if none can come without
+// showing something. What does not fit one transaction takes several. Of a send in flight Settle
+// decides. It returns how many mails were cleared.
+func (m Mail) Clear(account, folder string, uidValidity uint32, uids []uint32, now time.Time) (cleared int, err error) {
+	uids = uids[:min(len(uids), MostMails)]
+	at := places{id(account), digestOf(folder), uidValidity}
+	for len(uids) > 0 {
+		taken := 0
+		n := 0
+		err := m.change(now, func(set *queueSet) (err error) {
+			t := m.newTakeaway(set, id(account))
+			taken, n, err = t.mails(at, uids)
+			if err != nil {
+				return err
+			}
+			return t.tell()
+		})
+		if err != nil {
+			return cleared, err
+		}
+		cleared, uids = cleared+n, uids[taken:]
 	}
-	err = s.update(func(tx *bolt.Tx) error {
-		read, err := s.ranAt(tx, keys)
+	return cleared, nil
+}
+
+// takeaway is a transaction that takes notifications of one account away: it cancels what waits and
+// tells the devices that may show one.
+type takeaway struct {
+	*core
+	set   *queueSet
+	scope id
+	gone  []string    // the stable ids of what is taken away
+	told  map[id]bool // the devices that may show one
+}
+
+// newTakeaway begins to take away, and spares room for tell.
+func (c *core) newTakeaway(set *queueSet, scope id) *takeaway {
+	set.spare += notificationCost
+	return &takeaway{c, set, scope, nil, make(map[id]bool)}
+}
+
+// mails takes away the mails at these UIDs, as many as the transaction has room for. It returns how
+// many UIDs are dealt with, which may be none if one was dealt with in part, and of how many there
+// was a mail.
+func (t *takeaway) mails(at places, uids []uint32) (taken, cleared int, err error) {
+	for _, uid := range uids {
+		if t.set.room() < notificationCost {
+			break
+		}
+		n, found, err := announced.Row(t.set.tx, placeKey{at, uid})
+		if err != nil {
+			return taken, cleared, err
+		}
+		if found {
+			whole, err := t.notification(n)
+			if err != nil {
+				return taken, cleared, err
+			}
+			if !whole {
+				break
+			}
+			cleared++
+		}
+		taken++
+	}
+	return taken, cleared, nil
+}
+
+// combinedCost is what it takes, beside a delivery that waits, to take a mail off its summary, and
+// that away if need be.
+const combinedCost = deliveryCost + rowCost + 3
+
+// cost is what the transaction must have room for to end a delivery.
+func (t *takeaway) cost(d table.Row[deliveryKey, deliveryRow]) (cost int) {
+	if d.Value.State == Pending || d.Value.State == Combined {
+		cost = deliveryCost
+		if t.set.list[d.Key.device] == nil {
+			cost += queueCost
+		}
+	}
+	if d.Value.State == Combined {
+		cost += combinedCost
+	}
+	return cost
+}
+
+// notification takes one away. If it does not fit, it is left to the next transaction, or done in
+// part where it is the first of this one.
+func (t *takeaway) notification(n table.Row[notificationKey, notificationRow]) (whole bool, err error) {
+	rows, err := deliveries.First(t.set.tx, table.Under(ofNotification(n.Key)), table.NoLimit)
+	if err != nil {
+		return false, err
+	}
+	cost := rowCost
+	for _, d := range rows {
+		cost += t.cost(d)
+	}
+	if len(t.gone) > 0 && t.set.room() < cost {
+		return false, nil
+	}
+	return t.take(n, rows)
+}
+
+// take ends what waits of a notification, and notes who may show it. whole: all of it was done.
+func (t *takeaway) take(n table.Row[notificationKey, notificationRow], rows []table.Row[deliveryKey, deliveryRow]) (whole bool, err error) {
+	t.gone = append(t.gone, n.Value.ID)
+	for _, d := range rows {
+		if cost := t.cost(d); cost > 0 && t.set.room() < cost+rowCost {
+			return false, nil
+		}
+		switch {
+		case d.Value.State == Pending:
+			err = t.cancel(d)
+		case d.Value.State == Combined && !d.Value.Read:
+			err = t.summary(d)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	for _, d := range rows {
+		if d.Value.State == Delivered {
+			t.told[d.Key.device] = true
+		}
+	}
+	n.Value.Cleared, n.Value.Unqueued = t.set.now, nil
+	return true, notifications.Put(t.set.tx, n.Key, n.Value)
+}
+
+// cancel takes a delivery that waits out of its queue. The device may show it all the same.
+func (t *takeaway) cancel(d table.Row[deliveryKey, deliveryRow]) error {
+	q, err := t.set.get(d.Key.device)
+	if err != nil {
+		return err
+	}
+	if q == nil {
+		return deliveries.Put(t.set.tx, d.Key, d.Value.as(Removed, t.set.now))
+	}
+	if t.maybeShown(q, d) {
+		t.told[d.Key.device] = true
+	}
+	return t.set.end(q, d.Key, d.Value.as(Cleared, t.set.now))
+}
+
+// summary takes a mail that was combined off the summary that stands for it. One that still waits
+// counts less; one of which everything is read is taken away, too.
+func (t *takeaway) summary(of table.Row[deliveryKey, deliveryRow]) error {
+	tx := t.set.tx
+	of.Value.Read = true
+	if err := deliveries.Put(tx, of.Key, of.Value); err != nil {
+		return err
+	}
+	sum, found, err := byStableID.Row(tx, stableKey{t.scope, of.Value.Into})
+	if err != nil || !found || !sum.Value.Cleared.IsZero() {
+		return err
+	}
+	k := deliveryKey{sum.Key, of.Key.device}
+	d, found, err := deliveries.Get(tx, k)
+	if err != nil {
+		return err
+	}
+	waits := false
+	if found && d.State == Pending {
+		q, err := t.set.get(of.Key.device)
 		if err != nil {
 			return err
 		}
-		cleared = len(read)
-		if err := s.clear(tx, account, read, now); err != nil {
+		waits = q != nil && !t.maybeShown(q, table.Row[deliveryKey, deliveryRow]{Key: k, Value: d})
+	}
+	if waits {
+		sum.Value.Count--
+	} else {
+		sum.Value.Read++
+	}
+	if sum.Value.Read >= sum.Value.Count {
+		_, err := t.take(sum, []table.Row[deliveryKey, deliveryRow]{{Key: k, Value: d}})
+		return err
+	}
+	return notifications.Put(tx, sum.Key, sum.Value)
+}
+
+// tell gives the devices that may show what is gone a clear behind what waits there.
+func (t *takeaway) tell() error {
+	t.set.spare -= notificationCost
+	var behind []string
+	for device := range t.told {
+		behind = append(behind, string(device))
+	}
+	slices.Sort(behind)
+	for len(behind) > 0 && t.set.room() > notificationCost {
+		there, err := devicesExist(t.set.tx, id(behind[0]))
+		if err != nil {
 			return err
 		}
-		for _, key := range keys {
-			must(tx.Bucket(announced).Delete(key))
+		if there {
+			break
 		}
-		return nil
-	})
-	if err == nil && cleared > 0 {
-		s.outbox.raise()
-	}
-	return cleared, err
-}
-
-// clear takes away mail of one account, and the summaries of which nothing is left. It checks all
-// before it writes.
-func (s *Store) clear(tx *bolt.Tx, account string, read []found, now time.Time) error {
-	all, less, err := s.summed(tx, read)
-	if err != nil {
-		return err
-	}
-	if err := s.takeAway(tx, account, append(read, all...), now); err != nil {
-		return err
-	}
-	for _, f := range less {
-		s.putNotification(tx, f.key, f.Notification)
-	}
-	return nil
-}
-
-// takeAway cancels what waits of the notifications, which are of one account, and tells the devices that may show one, by as many clears as it takes. It
-// checks all before it writes.
-func (s *Store) takeAway(tx *bolt.Tx, account string, list []found, now time.Time) error {
-	queues, told, err := s.concerned(tx, list, now)
-	if err != nil {
-		return err
-	}
-	var ids []string
-	for _, f := range list {
-		s.cancel(tx, f.key, f.Notification, now)
-		ids = append(ids, f.ID)
-	}
-	var behind []waiting
-	for _, w := range queues {
-		d := Device{ID: w.device, Transport: w.transport}
-		if at, _ := nextDue(tx, d, w.row, w.opens, now); at.IsZero() {
-			w.row = setDue(tx, w.device, w.row, time.Time{})
-		}
-		if told[w.device] {
-			behind = append(behind, w)
-		}
+		behind = behind[1:]
 	}
 	if len(behind) == 0 {
 		return nil
 	}
-	for ids := range slices.Chunk(ids, mostCleared) {
-		s.insert(tx, clearOf(account, ids, now), behind, now)
+	for gone := range slices.Chunk(t.gone, mostCleared) {
+		if err := t.set.insert(clearOf(string(t.scope), gone, t.set.now), behind); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// ranAt gives the notifications that the announced keys lead to.
-func (s *Store) ranAt(tx *bolt.Tx, keys [][]byte) (list []found, err error) {
-	for _, key := range keys {
-		f := found{key: slices.Clone(tx.Bucket(announced).Get(key))}
-		if f.key == nil {
-			continue
-		}
-		var there bool
-		if f.Notification, there, err = s.notification(tx, f.key); err != nil {
-			return nil, err
-		}
-		if there {
-			list = append(list, f)
-		}
-	}
-	return list, nil
+func clearOf(account string, stable []string, now time.Time) Notification {
+	return Notification{ID: stableID(append([]string{string(ClearKind), account, now.String()}, stable...)...), Kind: ClearKind, Account: account,
+		At: now, Expires: now.Add(ClearKind.Lifetime()), Clear: stable}
 }
 
-// summed takes mail that was read off the summaries that stand for it: one that still waits counts less. all are those of which everything is read, less the
-// others.
-func (s *Store) summed(tx *bolt.Tx, read []found) (all, less []found, err error) {
-	list := make(map[string]found)
-	for _, f := range read {
-		for _, d := range f.Deliveries {
-			if d.State != Combined {
-				continue
-			}
-			sum, known := list[d.Into]
-			if !known {
-				if sum.Notification, sum.key, err = s.under(tx, messageKey(f.Account, d.Into)); err != nil {
-					return nil, nil, err
-				}
-			}
-			if sum.key == nil {
-				continue
-			}
-			if i := sum.delivery(d.Device); i >= 0 && sum.Deliveries[i].State == Pending && !s.maybeShown(tx, sum.Deliveries[i], sum.Notification, sum.key) {
-				sum.Count--
-			} else {
-				sum.Read++
-			}
-			list[d.Into] = sum
-		}
-	}
-	for _, sum := range list {
-		if sum.Read >= sum.Count {
-			all = append(all, sum)
-		} else {
-			less = append(less, sum)
-		}
-	}
-	return all, less, nil
-}
-
-// concerned gives the queues in which any of the notifications waits or that are to be told, and told those that may show one.
-func (s *Store) concerned(tx *bolt.Tx, read []found, now time.Time) (queues []waiting, told map[string]bool, err error) {
-	shown := make(map[string]bool) // of the devices concerned: whether it may show one
-	for _, f := range read {
-		for _, d := range f.Deliveries {
-			if d.State == Delivered || d.State == Pending {
-				shown[d.Device] = shown[d.Device] || d.State == Delivered || s.maybeShown(tx, d, f.Notification, f.key)
-			}
-		}
-	}
-	var list []Device
-	told = make(map[string]bool)
-	for id := range shown {
-		var row deviceRow
-		there, err := get(tx.Bucket(devices), []byte(id), &row)
-		if err != nil {
-			return nil, nil, err
-		}
-		if there {
-			list, told[id] = append(list, row.Device), shown[id]
-		}
-	}
-	queues, err = queuesOf(tx, list, now)
-	return queues, told, err
-}
-
-func clearOf(account string, ids []string, now time.Time) Notification {
-	return Notification{ID: stableID(append([]string{string(ClearKind), account, now.String()}, ids...)...), Kind: ClearKind, Account: account,
-		At: now, Expires: now.Add(ClearKind.Lifetime()), Clear: ids}
-}
-
-// maybeShown reports whether a delivery that waits may have reached its phone: it was told with
-// less in it, a try went unanswered, or it was at the head of its line when an earlier run of the
+// maybeShown reports whether a delivery that waits may have reached its device: it was told with
+// less in it, a try went unanswered, or it was the first of its line when an earlier run of the
 // program ended.
-func (s *Store) maybeShown(tx *bolt.Tx, d Delivery, n Notification, nkey []byte) bool {
-	return d.Unknown || !d.Before.IsZero() || binary.BigEndian.Uint64(nkey) <= s.began && isFirst(tx, d.Device, n.line(), nkey)
-}
-
-// cancel notes that a mail is cleared and takes what waits of it out of the queues.
-func (s *Store) cancel(tx *bolt.Tx, nkey []byte, n Notification, now time.Time) {
-	n.Cleared = now
-	for i, d := range n.Deliveries {
-		if d.State == Pending {
-			must(tx.Bucket(outbox).Delete(outboxKey(d.Device, n.line(), nkey[:8])))
-			cleared := d
-			cleared.State, cleared.At = Cleared, now
-			n.Deliveries[i] = d.becoming(cleared)
-		}
-	}
-	s.putNotification(tx, nkey, n)
-}
-
-// overtaken is Settle for a row that is no longer there: where the mail was cleared while its push was in flight, the phone shows it all the same, so it
-// is told. It checks all before it writes.
-func (s *Store) overtaken(tx *bolt.Tx, w Work, o Outcome, now time.Time) (told bool, err error) {
-	n, nkey, err := s.under(tx, messageKey(w.Notification.scope(), w.Notification.ID))
-	if err != nil || nkey == nil || o.Result != ResultDelivered && !o.Unknown {
-		return false, err
-	}
-	i := n.delivery(w.Device.ID)
-	if i < 0 || n.Deliveries[i].State != Cleared || n.Deliveries[i].Attempts > w.Attempts {
-		return false, nil
-	}
-	queues, err := queuesOf(tx, []Device{w.Device}, now)
-	if err != nil {
-		return false, err
-	}
-	entry := n.Deliveries[i]
-	entry.Attempts, entry.At = w.Attempts+1, now
-	if o.Result == ResultDelivered {
-		entry.State = Delivered
-	}
-	s.setDelivery(tx, nkey, n, entry)
-	s.insert(tx, clearOf(n.Account, []string{n.ID}, now), queues, now)
-	return true, nil
+func (c *core) maybeShown(q *queue, d table.Row[deliveryKey, deliveryRow]) bool {
+	seq := d.Key.notification.seq
+	return d.Value.Unknown || !d.Value.Before.IsZero() || seq <= c.began && q.row.Lines[d.Value.line(d.Key).line].Head == seq
 }

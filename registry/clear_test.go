@@ -11,13 +11,13 @@ import (
 // states are how the notification stands on each device, in the order of the devices.
 func states(t *testing.T, s *Store, user User, id string, devices []Device, now time.Time) (list []DeliveryState) {
 	t.Helper()
-	n, err := s.Notification(user.ID, id, now)
+	n, err := s.History.Get(user.ID, id, now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range devices {
 		state := DeliveryState("none")
-		if i := n.delivery(d.ID); i >= 0 {
+		if i := slices.IndexFunc(n.Deliveries, func(one Delivery) bool { return one.Device == d.ID }); i >= 0 {
 			state = n.Deliveries[i].State
 		}
 		list = append(list, state)
@@ -29,7 +29,7 @@ func states(t *testing.T, s *Store, user User, id string, devices []Device, now 
 func clearsOf(t *testing.T, s *Store, d Device, now time.Time) (ids []string, others int) {
 	t.Helper()
 	for {
-		w, ok, err := s.Next(d.ID, now)
+		w, ok, err := s.Outbox.Next(d.ID, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,13 +41,13 @@ func clearsOf(t *testing.T, s *Store, d Device, now time.Time) (ids []string, ot
 		} else {
 			others++
 		}
-		settle(t, s, w, Outcome{Result: ResultDelivered}, now)
+		end(t, s, w, Outcome{Result: ResultDelivered}, now)
 	}
 }
 
 func clearMail(t *testing.T, s *Store, a Account, want int, uids ...uint32) {
 	t.Helper()
-	if n, err := s.Clear(a.ID, "INBOX", 7, uids, dawn); err != nil || n != want {
+	if n, err := s.Mail.Clear(a.ID, "INBOX", 7, uids, dawn); err != nil || n != want {
 		t.Errorf("%d mails were cleared, %v; want %d", n, err, want)
 	}
 }
@@ -64,9 +64,9 @@ func TestAMailThatWasReadElsewhereIsCancelledOrTakenAwayByWhetherThePhoneWasTold
 	for _, d := range []Device{told, page} {
 		drain(t, s, d, dawn)
 	}
-	settle(t, s, head(t, s, refused, dawn), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, dawn)
-	settle(t, s, head(t, s, tried, dawn), Outcome{Result: ResultRetry, Unknown: true, Code: "timeout", Reason: "It is late."}, dawn)
-	settle(t, s, head(t, s, tried, dawn), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, dawn)
+	end(t, s, first(t, s, refused, dawn), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, dawn)
+	end(t, s, first(t, s, tried, dawn), Outcome{Result: ResultRetry, Unknown: true, Code: "timeout", Reason: "It is late."}, dawn)
+	end(t, s, first(t, s, tried, dawn), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, dawn)
 	clearMail(t, s, a, 1, 1, 99)
 	clearMail(t, s, a, 0, 1)
 	if got, want := states(t, s, ann, ids[0], all, dawn), []DeliveryState{Delivered, Cleared, Cleared, Cleared, Delivered, Cleared}; !slices.Equal(got, want) {
@@ -84,7 +84,7 @@ func TestAMailThatWasReadElsewhereIsCancelledOrTakenAwayByWhetherThePhoneWasTold
 			t.Errorf("%s is to take away %v and gets %d others, want %v and %d", c.device.Name, clears, others, c.clears, c.others)
 		}
 	}
-	if uids, err := s.Announced(a.ID, "INBOX", 7); err != nil || !slices.Equal(uids, []uint32{2}) {
+	if uids, err := s.Mail.Announced(a.ID, "INBOX", 7); err != nil || !slices.Equal(uids, []uint32{2}) {
 		t.Errorf("it still knows of %v, %v", uids, err)
 	}
 }
@@ -100,11 +100,11 @@ func TestAMailThatIsReadWhileItsPushIsInFlightIsTakenAwayBehindIt(t *testing.T) 
 		ann := someone(t, s, "ann")
 		a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
 		ids := arrive(t, s, a, 2, dawn)
-		w := head(t, s, d, dawn)
+		w := first(t, s, d, dawn)
 		clearMail(t, s, a, 1, 1)
 		o := Outcome{Result: result, Unknown: c.unknown, Code: "code", Reason: "Reason."}
-		settle(t, s, w, o, dawn)
-		settle(t, s, w, o, dawn)
+		end(t, s, w, o, dawn)
+		end(t, s, w, o, dawn)
 		got, others := clearsOf(t, s, d, dawn.Add(time.Minute))
 		if (len(got) > 0) != clears || clears && !slices.Contains(got, ids[0]) || others != 1 {
 			t.Errorf("after %s the phone is to take away %v and gets %d others", result, got, others)
@@ -127,20 +127,20 @@ func TestAMailWhoseRowIsGoneForAnotherReasonIsNotTakenAway(t *testing.T) {
 	t.Parallel()
 	late := dawn.Add(72 * time.Hour)
 	for state, away := range map[DeliveryState]func(s *Store, w Work) error{
-		Expired:  func(s *Store, w Work) error { _, _, err := s.Next(w.Device.ID, late); return err },
-		Combined: func(s *Store, w Work) error { _, err := s.Combine(w, dawn); return err },
+		Expired:  func(s *Store, w Work) error { _, _, err := s.Outbox.Next(w.Device.ID, late); return err },
+		Combined: func(s *Store, w Work) error { _, err := s.Outbox.Combine(w, dawn); return err },
 	} {
 		for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRetry, Unknown: true, Code: "timeout", Reason: "It is late."}} {
 			s := newStore(t)
 			ann := someone(t, s, "ann")
 			a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
 			ids := arrive(t, s, a, 2, dawn)
-			w := head(t, s, d, dawn)
+			w := first(t, s, d, dawn)
 			if err := away(s, w); err != nil {
 				t.Fatal(err)
 			}
 			before := content(t, s)
-			settle(t, s, w, o, late)
+			end(t, s, w, o, late)
 			differ(t, fmt.Sprintf("%s, then %s", state, o.Result), content(t, s), before)
 			if got := deliveryOf(t, s, ann, ids[0], d, late); got.State != state {
 				t.Errorf("its delivery is %s, want %s", got.State, state)
@@ -159,11 +159,11 @@ func TestAMailThatWasClearedSaysSinceWhenAndIsAnnouncedNoMore(t *testing.T) {
 	in.found("INBOX", 7, 1, "read")
 	in.found("INBOX", 7, 2, "unread")
 	now := dawn.Add(time.Minute)
-	if n, err := s.Clear(a.ID, "INBOX", 7, []uint32{1}, now); err != nil || n != 1 {
+	if n, err := s.Mail.Clear(a.ID, "INBOX", 7, []uint32{1}, now); err != nil || n != 1 {
 		t.Fatalf("%d were cleared, %v", n, err)
 	}
 	for uid, want := range map[uint32]time.Time{1: now, 2: {}} {
-		if n, err := s.Notification(ann.ID, StableID(a.ID, "INBOX", 7, uid), now); err != nil || !n.Cleared.Equal(want) {
+		if n, err := s.History.Get(ann.ID, StableID(a.ID, "INBOX", 7, uid), now); err != nil || !n.Cleared.Equal(want) {
 			t.Errorf("mail %d was cleared at %v, %v; want %v", uid, n.Cleared, err, want)
 		}
 	}
@@ -171,10 +171,10 @@ func TestAMailThatWasClearedSaysSinceWhenAndIsAnnouncedNoMore(t *testing.T) {
 	if n := in.found("Family", 3, 8, "read") + in.found("Family", 3, 9, "unread"); n != 0 {
 		t.Errorf("%d ring again", n)
 	}
-	if uids, err := s.Announced(a.ID, "Family", 3); err != nil || !slices.Equal(uids, []uint32{9}) {
+	if uids, err := s.Mail.Announced(a.ID, "Family", 3); err != nil || !slices.Equal(uids, []uint32{9}) {
 		t.Errorf("in Family it knows of %v, %v", uids, err)
 	}
-	if n, err := s.Clear(a.ID, "Family", 3, []uint32{8, 9}, now); err != nil || n != 1 {
+	if n, err := s.Mail.Clear(a.ID, "Family", 3, []uint32{8, 9}, now); err != nil || n != 1 {
 		t.Errorf("%d were cleared there, %v", n, err)
 	}
 }
@@ -207,10 +207,10 @@ func askedForAPassword(t *testing.T) (s *Store, ann User, a Account, told, waits
 	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn); err != nil {
 		t.Fatal(err)
 	}
-	w = head(t, s, told, dawn)
-	settle(t, s, w, Outcome{Result: ResultDelivered}, dawn)
+	w = first(t, s, told, dawn)
+	end(t, s, w, Outcome{Result: ResultDelivered}, dawn)
 	a.Password = "another"
-	a, err := s.UpdateAccount(a, dawn.Add(time.Minute))
+	a, err := s.Accounts.Update(a, dawn.Add(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,30 +263,30 @@ func TestTheUnreadCountGoesWithItsAccount(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
-	if _, known, err := s.Unread(a.ID); err != nil || known {
+	if _, known, err := s.Accounts.Unread(a.ID); err != nil || known {
 		t.Errorf("known before anybody said so: %v, %v", known, err)
 	}
 	look := arrival(t, s, a, 1, dawn)
 	look.Unread = new(12)
-	if _, err := s.Record(look); err != nil {
+	if _, err := s.Mail.Record(look); err != nil {
 		t.Fatal(err)
 	}
-	if n, known, err := s.Unread(a.ID); err != nil || !known || n != 12 {
+	if n, known, err := s.Accounts.Unread(a.ID); err != nil || !known || n != 12 {
 		t.Errorf("%d %v %v", n, known, err)
 	}
-	if err := s.SetUnread(a.ID, 11); err != nil {
+	if err := s.Mail.SetUnread(a.ID, 11); err != nil {
 		t.Fatal(err)
 	}
-	if n, _, err := s.Unread(a.ID); err != nil || n != 11 {
+	if n, _, err := s.Accounts.Unread(a.ID); err != nil || n != 11 {
 		t.Errorf("%d %v", n, err)
 	}
-	if err := s.RemoveAccount(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, known, err := s.Unread(a.ID); err != nil || known {
+	if _, known, err := s.Accounts.Unread(a.ID); err != nil || known {
 		t.Errorf("known of a removed account: %v, %v", known, err)
 	}
-	if err := s.SetUnread(a.ID, 1); err != ErrNotFound {
+	if err := s.Mail.SetUnread(a.ID, 1); err != ErrNotFound {
 		t.Errorf("set for a removed account: %v", err)
 	}
 }
@@ -294,15 +294,15 @@ func TestTheUnreadCountGoesWithItsAccount(t *testing.T) {
 func TestWhatWasLearnedOfAHostIsKept(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	if h, err := s.Host("imap.example.org:993"); err != nil || h.Interval != 0 {
+	if h, err := s.Mail.Host("imap.example.org:993"); err != nil || h.Interval != 0 {
 		t.Errorf("%+v, %v", h, err)
 	}
 	want := Host{Interval: 8 * time.Minute, Since: dawn, Deaths: []time.Duration{time.Minute}, Died: dawn, Deadly: 10 * time.Minute, Lies: 2, Unreliable: dawn}
-	if err := s.PutHost("imap.example.org:993", want); err != nil {
+	if err := s.Mail.PutHost("imap.example.org:993", want); err != nil {
 		t.Fatal(err)
 	}
 	reopen(t, s)
-	if h, err := s.Host("imap.example.org:993"); err != nil || h.Interval != want.Interval || !h.Since.Equal(want.Since) || len(h.Deaths) != 1 || h.Deadly != want.Deadly || h.Lies != 2 {
+	if h, err := s.Mail.Host("imap.example.org:993"); err != nil || h.Interval != want.Interval || !h.Since.Equal(want.Since) || len(h.Deaths) != 1 || h.Deadly != want.Deadly || h.Lies != 2 {
 		t.Errorf("%+v, %v", h, err)
 	}
 }

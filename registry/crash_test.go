@@ -15,11 +15,11 @@ import (
 // recordUntilKilled is the child: two mailboxes record and the outbox is emptied, all at once, with a byte to stdout
 // after each step.
 func recordUntilKilled(dir string) error {
-	s, err := Open(dir, Options{})
+	s, err := Open(dir, Options{Bound: boundGiven()})
 	if err != nil {
 		return err
 	}
-	list, err := s.Accounts()
+	list, err := s.Accounts.List()
 	if err != nil {
 		return err
 	}
@@ -40,17 +40,17 @@ func step() error {
 
 func recordForever(s *Store, a Account) error {
 	for n := 0; ; n++ {
-		from, err := s.Cursor(a.ID, "INBOX")
+		from, err := s.Mail.Cursor(a.ID, "INBOX")
 		if err != nil {
 			return err
 		}
 		to := Cursor{UIDValidity: 7, Next: max(from.Next, 1)}
-		var mails []Mail
+		var mails []Message
 		for range 1 + n%4 {
-			mails = append(mails, Mail{UID: to.Next, Content: Content{Subject: fmt.Sprint(to.Next)}})
+			mails = append(mails, Message{UID: to.Next, Content: Content{Subject: fmt.Sprint(to.Next)}})
 			to.Next++
 		}
-		if _, err := s.Record(Arrival{Account: a.ID, Folder: "INBOX", From: from, To: to, Mails: mails, At: dawn}); err != nil {
+		if _, err := s.Mail.Record(Arrival{Account: a.ID, Folder: "INBOX", From: from, To: to, Mails: mails, At: dawn}); err != nil {
 			return err
 		}
 		if err := step(); err != nil {
@@ -62,19 +62,19 @@ func recordForever(s *Store, a Account) error {
 func settleForever(s *Store) error {
 	outcomes := []Outcome{{Result: ResultDelivered}, {Result: ResultDelivered}, {Result: ResultRefused, Code: "c", Reason: "r"}, {Result: ResultRetry, Code: "c", Reason: "r"}}
 	for n := 0; ; {
-		list, _, err := s.Due(dawn, 10, nil)
+		list, _, err := s.Outbox.Due(dawn, 10, nil)
 		if err != nil {
 			return err
 		}
 		for _, q := range list {
-			w, ok, err := s.Next(q.Device, dawn)
+			w, ok, err := s.Outbox.Next(q.Device, dawn)
 			if err != nil {
 				return err
 			}
 			if !ok {
 				continue
 			}
-			if err := s.Settle(w, outcomes[n%len(outcomes)], dawn); err != nil {
+			if err := s.Outbox.Settle(w, outcomes[n%len(outcomes)], dawn); err != nil {
 				return err
 			}
 			n++
@@ -88,7 +88,7 @@ func settleForever(s *Store) error {
 func TestAKillAtAnyMomentLosesNoMailAndNoQueue(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s, err := Open(dir, Options{})
+	s, err := Open(dir, Options{Bound: boundGiven()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,10 +105,10 @@ func TestAKillAtAnyMomentLosesNoMailAndNoQueue(t *testing.T) {
 			t.Fatal(err)
 		}
 		runAndKill(t, dir, 1+random.IntN(25))
-		if s, err = Open(dir, Options{}); err != nil {
+		if s, err = Open(dir, Options{Bound: boundGiven()}); err != nil {
 			t.Fatalf("kill %d: %v", kill, err)
 		}
-		checkStore(t, s)
+		checkRows(t, s)
 		mails = 0
 		for account, devices := range devicesOf {
 			mails += checkMails(t, s, ann, account, devices)
@@ -146,12 +146,12 @@ func runAndKill(t *testing.T, dir string, steps int) {
 // checkMails: before the cursor every mail has a row or an outcome for every device, past it none has anything.
 func checkMails(t *testing.T, s *Store, user User, account string, devices int) int {
 	t.Helper()
-	c, err := s.Cursor(account, "INBOX")
+	c, err := s.Mail.Cursor(account, "INBOX")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for uid := uint32(1); uid < c.Next+10; uid++ {
-		n, err := s.Notification(user.ID, StableID(account, "INBOX", 7, uid), dawn.Add(time.Hour))
+		n, err := s.History.Get(user.ID, StableID(account, "INBOX", 7, uid), dawn.Add(time.Hour))
 		if uid >= c.Next {
 			if err == nil {
 				t.Errorf("mail %d is there, but the cursor is at %d", uid, c.Next)

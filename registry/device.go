@@ -1,170 +1,168 @@
 package registry
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
-	"math"
 	"slices"
+	"strings"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
-// deviceRow is a device with its sealed address and keys.
-type deviceRow struct {
-	Device
-	Sealed []byte
+// Devices is what users read and edit of their devices.
+type Devices struct{ *core }
+
+// rings reports whether mail of the account, which the device's user may see, rings the device.
+func (row deviceRow) rings(account id) bool {
+	return row.Accounts == nil || slices.Contains(row.Accounts, string(account))
 }
 
-type deviceSecrets struct {
-	Token      string      `json:",omitempty"`
-	Endpoint   string      `json:",omitempty"`
-	Keys       sealedKeys  `json:",omitzero"`
-	Encryption *sealedKeys `json:",omitempty"`
-}
-
-// sealedKeys are Keys that marshal.
-type sealedKeys struct {
-	P256dh string
-	Auth   string
-}
-
-// queueRow is what moves about a device: when it is due, its lane, its status.
-type queueRow struct {
-	Due     time.Time `json:",omitzero"`  // zero: nothing is queued that goes by itself
-	Holding bool      `json:",omitempty"` // Due is when the first hold ends: what comes in another line need not wait for it
-	Lane    string
-	Status  Status
-	Lines   map[string]lineRow `json:",omitempty"` // by line
-}
-
-func (s *Store) putDevice(tx *bolt.Tx, d Device) {
-	s.note(DeviceChanged, d.ID, d.User)
-	secrets := deviceSecrets{Token: string(d.Token), Encryption: (*sealedKeys)(d.Encryption)}
-	if d.Subscription != nil {
-		secrets.Endpoint, secrets.Keys = string(d.Subscription.Endpoint), sealedKeys(d.Subscription.Keys)
+// readDevice returns a device and its row, or ErrNotFound.
+func readDevice(tx *table.Tx, device string) (Device, table.Row[ids, deviceRow], error) {
+	at, found, err := devicesID.Row(tx, id(device))
+	if err == nil && !found {
+		err = ErrNotFound
 	}
-	put(tx.Bucket(devices), []byte(d.ID), deviceRow{d, s.seals.seal("device/"+d.ID, secrets)})
+	if err != nil {
+		return Device{}, at, err
+	}
+	d, err := openDevice(tx, at)
+	return d, at, err
 }
 
-func (s *Store) device(tx *bolt.Tx, id string) (Device, error) {
-	var row deviceRow
-	found, err := get(tx.Bucket(devices), []byte(id), &row)
+// openDevice returns the device of a row, with its address and keys, and how its queue stands. If
+// the address cannot be read it returns the device without it, and the error.
+func openDevice(tx *table.Tx, at table.Row[ids, deviceRow]) (Device, error) {
+	row := at.Value
+	q, _, err := queues.Get(tx, at.Key.second)
 	if err != nil {
 		return Device{}, err
 	}
-	if !found {
-		return Device{}, ErrNotFound
-	}
+	d := Device{ID: string(at.Key.second), Revision: row.Revision, User: string(at.Key.first), Name: row.Name, Session: row.Session, Transport: row.Transport,
+		Environment: row.Environment, Topic: row.Topic, Content: row.Content, Accounts: row.Accounts, Created: row.Created, Registered: row.Registered,
+		Status: q.Status, Due: q.Due}
 	var secrets deviceSecrets
-	if err := s.seals.open("device/"+id, row.Sealed, &secrets); err != nil {
-		return Device{}, err
+	if err := devices.Place(tx, at.Key).Open(row.Secrets, &secrets); err != nil {
+		return d, err
 	}
-	d := row.Device
 	d.Token, d.Encryption = Secret(secrets.Token), (*Keys)(secrets.Encryption)
 	if secrets.Endpoint != "" {
 		d.Subscription = &Subscription{Endpoint: Secret(secrets.Endpoint), Keys: Keys(secrets.Keys)}
 	}
-	q, err := queue(tx, id)
-	d.Status, d.Due = q.Status, q.Due
+	return d, nil
+}
+
+// shownDevice is openDevice for those who only look: a device whose address is damaged is there,
+// until it is registered anew or removed.
+func shownDevice(tx *table.Tx, at table.Row[ids, deviceRow]) (Device, error) {
+	d, err := openDevice(tx, at)
+	if d.ID != "" {
+		err = nil
+	}
 	return d, err
 }
 
-func ownerKey(d Device) []byte { return []byte(d.User + "/" + d.ID) }
-
-// devicesOf gives a user's devices, without their addresses, keys and status: it serves to find receivers.
-func devicesOf(tx *bolt.Tx, user string) ([]Device, error) {
-	var list []Device
-	prefix := []byte(user + "/")
-	for _, k := range prefixed(tx.Bucket(owners), prefix, math.MaxInt) {
-		var row deviceRow
-		if _, err := get(tx.Bucket(devices), k[len(prefix):], &row); err != nil {
-			return nil, err
-		}
-		list = append(list, row.Device)
+func putDevice(tx *table.Tx, d Device) error {
+	k := ids{id(d.User), id(d.ID)}
+	secrets := deviceSecrets{Token: string(d.Token), Encryption: (*sealedKeys)(d.Encryption)}
+	if d.Subscription != nil {
+		secrets.Endpoint, secrets.Keys = string(d.Subscription.Endpoint), sealedKeys(d.Subscription.Keys)
 	}
-	return list, nil
-}
-
-// ringing gives the devices that mail of the account rings.
-func ringing(tx *bolt.Tx, a Account) ([]Device, error) {
-	var list []Device
-	seen := a.viewers()
-	slices.Sort(seen)
-	for _, user := range slices.Compact(seen) {
-		own, err := devicesOf(tx, user)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, own...)
+	sealed, err := devices.Place(tx, k).Seal(secrets)
+	if err != nil {
+		return err
 	}
-	return slices.DeleteFunc(list, func(d Device) bool { return !d.Rings(a) }), nil
+	return devices.Put(tx, k, deviceRow{Revision: d.Revision, Name: d.Name, Session: d.Session, Transport: d.Transport, Environment: d.Environment,
+		Topic: d.Topic, Address: d.Address(), Secrets: sealed, Content: d.Content, Accounts: d.Accounts, Created: d.Created, Registered: d.Registered})
 }
 
-func queue(tx *bolt.Tx, device string) (queueRow, error) {
-	var q queueRow
-	_, err := get(tx.Bucket(queues), []byte(device), &q)
-	return q, err
-}
-
-// PutDevice registers a device: an address that is known keeps its id and queue, whoever had it, and takes the newer
-// keys and settings; any other gets a new id. d.Status.State says whether it has been proved; empty: that stays as it is,
-// and a new device is unproven. d.ID is not looked at.
-func (s *Store) PutDevice(d Device, now time.Time) (_ Device, created bool, err error) {
-	address := d.Address()
-	err = s.update(func(tx *bolt.Tx) error {
+// Put registers a device: an address that is known keeps its id and queue, whoever had it, and
+// takes the newer keys and settings; any other gets a new id. d.Status.State says whether it has
+// been proved; empty: that stays as it is, and a new device is unproven. d.ID and d.Revision are
+// not looked at. ErrNotFound: the user is gone; ErrDenied: the session in which it is made, if any,
+// has ended.
+func (s Devices) Put(d Device, session string, now time.Time) (_ Device, created bool, err error) {
+	var out Device
+	err = s.db.Update(func(tx *table.Tx) error {
+		out = d
+		if err := checkMaker(tx, d.User, session, now); err != nil {
+			return err
+		}
 		var old Device
-		if id := tx.Bucket(addresses).Get(address[:]); id != nil {
-			if old, err = s.device(tx, string(id)); err != nil {
+		at, found, err := devicesAt.Row(tx, d.Address())
+		if err != nil {
+			return err
+		}
+		if found {
+			if old, err = shownDevice(tx, at); err != nil {
 				return err
 			}
-			d.ID, d.Created = old.ID, old.Created
+			out.ID, out.Revision, out.Created = old.ID, old.Revision, old.Created
 		} else {
-			d.ID, d.Created, created = newID(), now, true
+			out.ID, out.Created = newID(), now
 		}
-		return s.store(tx, &d, old, now, true)
+		created = !found
+		return replaceDevice(tx, &out, old, now, true)
 	})
 	if err != nil {
 		return Device{}, false, err
 	}
-	s.outbox.raise()
-	return d, created, nil
+	return out, created, nil
 }
 
-// UpdateDevice replaces the device d.ID, also its address; an empty d.Status.State leaves its status as it is. ErrTaken:
-// another device has that address; ErrNotFound: the device is no longer there, or no longer its user's.
-func (s *Store) UpdateDevice(d Device, now time.Time) (Device, error) {
-	address := d.Address()
-	err := s.update(func(tx *bolt.Tx) error {
-		old, err := s.device(tx, d.ID)
+// Update replaces the device d.ID, also its address; an empty d.Status.State leaves its status as
+// it is. ErrStale: it was edited since d was read; ErrTaken: another device has that address;
+// ErrNotFound: the device is no longer there, or no longer its user's; ErrDenied: the session into
+// which it is moved has ended.
+func (s Devices) Update(d Device, now time.Time) (Device, error) {
+	var out Device
+	err := s.db.Update(func(tx *table.Tx) error {
+		out = d
+		old, _, err := readDevice(tx, d.ID)
 		if err != nil {
 			return err
 		}
 		if old.User != d.User {
 			return ErrNotFound
 		}
-		if id := tx.Bucket(addresses).Get(address[:]); id != nil && string(id) != d.ID {
+		if old.Revision != d.Revision {
+			return ErrStale
+		}
+		k, found, err := devicesAt.Get(tx, d.Address())
+		if err != nil {
+			return err
+		}
+		if found && string(k.second) != d.ID {
 			return ErrTaken
 		}
-		d.Created, d.Registered = old.Created, old.Registered
-		return s.store(tx, &d, old, now, !d.SameAddress(old))
+		if d.Session != old.Session {
+			if err := checkMaker(tx, d.User, d.Session, now); err != nil {
+				return err
+			}
+		}
+		out.Created, out.Registered = old.Created, old.Registered
+		return replaceDevice(tx, &out, old, now, !d.SameAddress(old))
 	})
 	if err != nil {
 		return Device{}, err
 	}
-	s.outbox.raise()
-	return d, nil
+	return out, nil
 }
 
-// store writes a device in the place of old, if that has an id, its address and its queue's lane. What waits for one whose
-// address the app has just confirmed, that is in another lane now, or no longer suspect, is due now.
-func (s *Store) store(tx *bolt.Tx, d *Device, old Device, now time.Time, confirmed bool) error {
-	q, err := queue(tx, d.ID)
+// replaceDevice writes a device in the place of old, if that has an id, and its queue's lane. What
+// waits for one whose address the app has just confirmed, that is in another lane now, or no longer
+// suspect, is due now.
+func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed bool) error {
+	q, _, err := queues.Get(tx, id(d.ID))
 	if err != nil {
 		return err
 	}
 	if confirmed {
 		d.Registered = now
 	}
+	d.Revision++
 	was := q.Status.State
 	switch d.Status.State {
 	case "":
@@ -181,53 +179,67 @@ func (s *Store) store(tx *bolt.Tx, d *Device, old Device, now time.Time, confirm
 	}
 	again := confirmed || q.Lane != d.Lane() || was == Suspect && d.Status.State == Proven
 	q.Status, q.Lane = d.Status, d.Lane()
-	at := q.Due
-	if again && !at.IsZero() {
-		if at, err = laneOpens(tx, q.Lane, now); err != nil {
+	if again && !q.Due.IsZero() {
+		if q.Due, err = laneOpens(tx, q.Lane, now); err != nil {
 			return err
 		}
 	}
-	address, former := d.Address(), old.Address()
-	if old.ID != "" {
-		must(tx.Bucket(addresses).Delete(former[:]))
-		must(tx.Bucket(owners).Delete(ownerKey(old)))
-		s.note(DeviceChanged, d.ID, old.User) // who may be another
+	if old.ID != "" && old.User != d.User {
+		if err := devices.Delete(tx, ids{id(old.User), id(old.ID)}); err != nil {
+			return err
+		}
 	}
-	s.putDevice(tx, *d)
-	must(tx.Bucket(addresses).Put(address[:], []byte(d.ID)))
-	must(tx.Bucket(owners).Put(ownerKey(*d), nil))
-	setDue(tx, d.ID, q, at)
-	return nil
+	if err := putDevice(tx, *d); err != nil {
+		return err
+	}
+	return queues.Put(tx, id(d.ID), q)
 }
 
-// Device gives the device of that id, or ErrNotFound.
-func (s *Store) Device(id string) (d Device, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		d, err = s.device(tx, id)
+// Get returns the device of that id, or ErrNotFound.
+func (s Devices) Get(device string) (d Device, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		at, found, err := devicesID.Row(tx, id(device))
+		if err == nil && !found {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		d, err = shownDevice(tx, at)
 		return err
 	})
 	return d, err
 }
 
-// DeviceAt gives the device that has the address of d, or ErrNotFound.
-func (s *Store) DeviceAt(d Device) (found Device, err error) {
-	address := d.Address()
-	err = s.view(func(tx *bolt.Tx) error {
-		found, err = s.device(tx, string(tx.Bucket(addresses).Get(address[:])))
+// At returns the device that has the address of d, or ErrNotFound.
+func (s Devices) At(d Device) (found Device, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		at, ok, err := devicesAt.Row(tx, d.Address())
+		if err == nil && !ok {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		found, err = shownDevice(tx, at)
 		return err
 	})
 	return found, err
 }
 
-// Devices gives the user's devices, oldest first; everybody's where user is empty.
-func (s *Store) Devices(user string) (list []Device, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		bucket, prefix := devices, ""
+// List returns the user's devices, oldest first; everybody's if user is empty.
+func (s Devices) List(user string) (list []Device, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		within := table.Range{}
 		if user != "" {
-			bucket, prefix = owners, user+"/"
+			within = table.Under(id(user))
 		}
-		for _, k := range prefixed(tx.Bucket(bucket), []byte(prefix), math.MaxInt) {
-			d, err := s.device(tx, string(k[len(prefix):]))
+		rows, err := devices.First(tx, within, table.NoLimit)
+		if err != nil {
+			return err
+		}
+		for _, at := range rows {
+			d, err := shownDevice(tx, at)
 			if err != nil {
 				return err
 			}
@@ -235,70 +247,65 @@ func (s *Store) Devices(user string) (list []Device, err error) {
 		}
 		return nil
 	})
-	slices.SortFunc(list, func(a, b Device) int { return a.Created.Compare(b.Created) })
+	slices.SortFunc(list, func(a, b Device) int {
+		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
+	})
 	return list, err
 }
 
-// RemoveDevice removes the device and its queue, and ends the session that it was registered in, unless that is the session that asks, which may be
-// empty: a phone that was lost is not to register itself anew when it is opened.
-func (s *Store) RemoveDevice(id, session string) error {
-	return s.update(func(tx *bolt.Tx) error {
-		d, err := s.device(tx, id)
+// Remove removes the device, and ends the session that it was registered in, unless that is the
+// session that asks, which may be empty: a phone that was lost is not to register itself anew when
+// it is opened. What waits for it is not sent, and goes with the next Purge. ErrStale: it was
+// edited since d was read.
+func (s Devices) Remove(d Device, session string) error {
+	return s.db.Update(func(tx *table.Tx) error {
+		at, found, err := devicesID.Row(tx, id(d.ID))
+		if err == nil && !found {
+			err = ErrNotFound
+		}
 		if err != nil {
 			return err
 		}
-		var there [][]byte
-		if d.Session != session {
-			if there, err = tokensWhere(tx, func(t Token) bool { return t.Session && t.ID == d.Session }); err != nil {
+		if at.Value.Revision != d.Revision {
+			return ErrStale
+		}
+		if there := at.Value.Session; there != "" && there != session {
+			t, err := sessionOf(tx, at.Key.first, there)
+			if err == nil {
+				err = endSession(tx, at.Key.first, t.Key)
+			}
+			if err != nil && !errors.Is(err, ErrNotFound) {
 				return err
 			}
 		}
-		var codes [][]byte
-		if len(there) > 0 {
-			if codes, err = invitesWhere(tx, forDevicesOf(d.User)); err != nil {
-				return err
-			}
-		}
-		for _, hash := range there {
-			must(tx.Bucket(tokens).Delete(hash))
-			s.note(SessionChanged, d.Session, d.User)
-		}
-		s.takeBack(tx, codes)
-		return s.removeDevice(tx, d)
+		return removeDevice(tx, at.Key)
 	})
 }
 
-// removeDevice takes a device out of every bucket. What its queue holds beyond a bound is left to Purge, and is not sent.
-func (s *Store) removeDevice(tx *bolt.Tx, d Device) error {
-	q, err := queue(tx, d.ID)
-	if err != nil {
+func removeDevice(tx *table.Tx, k ids) error {
+	if err := queues.Delete(tx, k.second); err != nil {
 		return err
 	}
-	s.note(DeviceChanged, d.ID, d.User)
-	address := d.Address()
-	must(tx.Bucket(addresses).Delete(address[:]))
-	must(tx.Bucket(owners).Delete(ownerKey(d)))
-	setDue(tx, d.ID, q, time.Time{})
-	must(tx.Bucket(queues).Delete([]byte(d.ID)))
-	must(tx.Bucket(devices).Delete([]byte(d.ID)))
-	for _, k := range prefixed(tx.Bucket(outbox), []byte(d.ID), mostPurged) {
-		must(tx.Bucket(outbox).Delete(k))
-	}
-	return nil
+	return devices.Delete(tx, k)
 }
 
 // forget removes a device whose address is gone and tells its owner's other devices.
-func (s *Store) forget(tx *bolt.Tx, d Device, reason string, now time.Time) error {
-	others, err := devicesOf(tx, d.User)
+func forget(set *queueSet, d table.Row[ids, deviceRow], reason string) error {
+	own, err := devices.Keys(set.tx, table.Under(d.Key.first), table.NoLimit)
 	if err != nil {
 		return err
 	}
-	others = slices.DeleteFunc(others, func(o Device) bool { return o.ID == d.ID })
-	n := Notification{ID: stableID(string(AttentionKind), d.ID, now.String()), Kind: AttentionKind, User: d.User,
-		At: now, Expires: now.Add(AttentionKind.Lifetime()), Code: "device_gone",
-		Text: fmt.Sprintf("%s gets no more notifications: %s", d.Name, reason)}
-	if err := s.enqueue(tx, n, others, now); err != nil {
+	var others []string
+	for _, k := range own {
+		if k != d.Key {
+			others = append(others, string(k.second))
+		}
+	}
+	n := Notification{ID: stableID(string(AttentionKind), string(d.Key.second), set.now.String()), Kind: AttentionKind, User: string(d.Key.first),
+		At: set.now, Expires: set.now.Add(AttentionKind.Lifetime()), Code: "device_gone",
+		Text: fmt.Sprintf("%s gets no more notifications: %s", d.Value.Name, reason)}
+	if err := removeDevice(set.tx, d.Key); err != nil {
 		return err
 	}
-	return s.removeDevice(tx, d)
+	return set.insert(n, others)
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"idlepush/registry/table"
 )
 
 func TestTheSameAddressIsTheSameDeviceWithTheNewerKeysAndSettings(t *testing.T) {
@@ -19,7 +21,7 @@ func TestTheSameAddressIsTheSameDeviceWithTheNewerKeysAndSettings(t *testing.T) 
 		"unifiedpush": {Transport: UnifiedPush, Subscription: &Subscription{Endpoint: "https://push.example/1", Keys: Keys{"p", "a"}}},
 	} {
 		d.User, d.Name, d.Content, d.Status.State = ann.ID, name, Subject, Unproven
-		first, created, err := s.PutDevice(d, dawn)
+		first, created, err := s.Devices.Put(d, "", dawn)
 		if err != nil || !created || len(first.ID) != 26 || !first.Created.Equal(dawn) || !first.Registered.Equal(dawn) {
 			t.Fatalf("%s: created %v %+v, %v", name, created, first, err)
 		}
@@ -28,11 +30,11 @@ func TestTheSameAddressIsTheSameDeviceWithTheNewerKeysAndSettings(t *testing.T) 
 			d.Subscription = &Subscription{Endpoint: d.Subscription.Endpoint, Keys: Keys{"p2", "a2"}}
 		}
 		later := dawn.Add(time.Hour)
-		again, created, err := s.PutDevice(d, later)
+		again, created, err := s.Devices.Put(d, "", later)
 		if err != nil || created || again.ID != first.ID || !again.Created.Equal(dawn) || !again.Registered.Equal(later) {
 			t.Fatalf("%s again: created %v %+v, %v", name, created, again, err)
 		}
-		got, err := s.DeviceAt(Device{Transport: d.Transport, Token: d.Token, Subscription: d.Subscription})
+		got, err := s.Devices.At(Device{Transport: d.Transport, Token: d.Token, Subscription: d.Subscription})
 		if err != nil || got.ID != first.ID || got.Name != "renamed" || got.Content != Wake || got.Token != d.Token || *got.Encryption != *d.Encryption {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
@@ -43,10 +45,10 @@ func TestTheSameAddressIsTheSameDeviceWithTheNewerKeysAndSettings(t *testing.T) 
 			t.Errorf("%s: status %+v", name, got.Status)
 		}
 	}
-	if list, err := s.Devices(ann.ID); err != nil || len(list) != 4 {
+	if list, err := s.Devices.List(ann.ID); err != nil || len(list) != 4 {
 		t.Errorf("%d devices, %v; want one per transport and address", len(list), err)
 	}
-	if _, err := s.DeviceAt(Device{Transport: FCM, Token: "unknown"}); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Devices.At(Device{Transport: FCM, Token: "unknown"}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an unknown address: %v", err)
 	}
 }
@@ -57,25 +59,25 @@ func TestAnAddressThatMovesToAnotherUserKeepsItsQueueButSendsOnlyWhatTheyMaySee(
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
 	private, shared := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, ann, "both@example.org")
 	shared.SharedWith = []string{bob.ID}
-	if _, err := s.UpdateAccount(shared, dawn); err != nil {
+	if _, err := s.Accounts.Update(shared, dawn); err != nil {
 		t.Fatal(err)
 	}
 	d, old := phone(t, s, ann, "phone"), phone(t, s, ann, "old phone")
 	hidden, seen := arrive(t, s, private, 2, dawn), arrive(t, s, shared, 2, dawn)
-	settle(t, s, head(t, s, old, dawn), Outcome{Result: ResultGone, Reason: "Gone."}, dawn) // ann is told, bob is not to be
-	work := head(t, s, d, dawn)
+	end(t, s, first(t, s, old, dawn), Outcome{Result: ResultGone, Reason: "Gone."}, dawn) // ann is told, bob is not to be
+	work := first(t, s, d, dawn)
 
-	moved, created, err := s.PutDevice(Device{User: bob.ID, Name: "bob's", Transport: FCM, Token: d.Token, Content: Wake, Status: Status{State: Proven}}, dawn)
+	moved, created, err := s.Devices.Put(Device{User: bob.ID, Name: "bob's", Transport: FCM, Token: d.Token, Content: Wake, Status: Status{State: Proven}}, "", dawn)
 	if err != nil || created || moved.ID != d.ID {
 		t.Fatalf("created %v, %s for %s, %v", created, moved.ID, d.ID, err)
 	}
-	if list, err := s.Devices(ann.ID); err != nil || len(list) > 0 {
+	if list, err := s.Devices.List(ann.ID); err != nil || len(list) > 0 {
 		t.Errorf("the former user still has %v, %v", list, err)
 	}
-	if _, err := s.UpdateDevice(d, dawn); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Devices.Update(d, dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the former user changes it: %v", err)
 	}
-	settle(t, s, work, Outcome{Result: ResultRetry}, dawn) // taken before the move
+	end(t, s, work, Outcome{Result: ResultRetry}, dawn) // taken before the move
 	if got := drain(t, s, d, dawn); !slices.Equal(got, seen) {
 		t.Errorf("sent %v, want %v", got, seen)
 	}
@@ -96,28 +98,28 @@ func TestADeviceIsUpdatedInPlaceAlsoItsAddress(t *testing.T) {
 	former := Device{Transport: FCM, Token: d.Token}
 	d.Token, d.Name = "rotated", "renamed"
 	later := dawn.Add(time.Hour)
-	updated, err := s.UpdateDevice(d, later)
+	updated, err := s.Devices.Update(d, later)
 	if err != nil || updated.ID != d.ID || !updated.Created.Equal(dawn) || !updated.Registered.Equal(later) {
 		t.Fatalf("%+v, %v", updated, err)
 	}
-	if _, err := s.DeviceAt(former); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Devices.At(former); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the former address leads somewhere: %v", err)
 	}
-	if got, err := s.DeviceAt(d); err != nil || got.ID != d.ID || got.Name != "renamed" {
+	if got, err := s.Devices.At(d); err != nil || got.ID != d.ID || got.Name != "renamed" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if got := drain(t, s, d, dawn); !slices.Equal(got, ids) {
 		t.Errorf("its queue holds %v, want %v", got, ids)
 	}
-	d.Token = other.Token
-	if _, err := s.UpdateDevice(d, later); !errors.Is(err, ErrTaken) {
+	d.Token, d.Revision = other.Token, updated.Revision
+	if _, err := s.Devices.Update(d, later); !errors.Is(err, ErrTaken) {
 		t.Errorf("an address of another device: %v", err)
 	}
-	if got, err := s.Device(d.ID); err != nil || got.Token != "rotated" {
+	if got, err := s.Devices.Get(d.ID); err != nil || got.Token != "rotated" {
 		t.Errorf("the refused update changed it, %v", err)
 	}
 	d.ID = newID()
-	if _, err := s.UpdateDevice(d, later); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Devices.Update(d, later); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an unknown device: %v", err)
 	}
 }
@@ -129,19 +131,19 @@ func TestARenamedDeviceIsNeitherRegisteredAnewNorTriedEarlier(t *testing.T) {
 	arrive(t, s, a, 1, dawn)
 	wait, later := dawn.Add(10*time.Minute), dawn.Add(time.Minute)
 	for i := range 3 {
-		settle(t, s, head(t, s, d[i], dawn), Outcome{Result: ResultRetry, At: wait}, dawn)
+		end(t, s, first(t, s, d[i], dawn), Outcome{Result: ResultRetry, At: wait}, dawn)
 	}
 	d[0].Name = "renamed"
-	renamed, err := s.UpdateDevice(d[0], later)
+	renamed, err := s.Devices.Update(d[0], later)
 	if err != nil || !renamed.Registered.Equal(dawn) {
 		t.Errorf("renamed: registered %v, %v", renamed.Registered, err)
 	}
 	d[1].Token = "rotated"
-	rotated, err := s.UpdateDevice(d[1], later)
+	rotated, err := s.Devices.Update(d[1], later)
 	if err != nil || !rotated.Registered.Equal(later) {
 		t.Errorf("rotated: registered %v, %v", rotated.Registered, err)
 	}
-	if _, _, err := s.PutDevice(d[2], later); err != nil {
+	if _, _, err := s.Devices.Put(d[2], "", later); err != nil {
 		t.Fatal(err)
 	}
 	due := dueNow(t, s, later)
@@ -158,22 +160,42 @@ func TestADeviceThatChangesItsLaneWaitsWithTheNewOne(t *testing.T) {
 	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Token: "token", Environment: Sandbox, Content: Wake})
 	arrive(t, s, a, 1, dawn)
 	until := dawn.Add(15 * time.Minute)
-	if err := s.PauseLane(Lane{Name: "apns sandbox", Since: dawn, Until: until}); err != nil {
+	if err := s.Outbox.PauseLane(Lane{Name: "apns sandbox", Since: dawn, Until: until}); err != nil {
 		t.Fatal(err)
 	}
 	d.Environment = Production
-	d, err := s.UpdateDevice(d, dawn)
+	d, err := s.Devices.Update(d, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !dueNow(t, s, dawn)[d.ID] {
 		t.Error("it waits for the lane that it has left")
 	}
-	if err := s.PauseLane(Lane{Name: "apns production", Since: dawn, Until: until}); err != nil {
+	if err := s.Outbox.PauseLane(Lane{Name: "apns production", Since: dawn, Until: until}); err != nil {
 		t.Fatal(err)
 	}
 	if dueNow(t, s, until.Add(-1))[d.ID] {
 		t.Error("it does not wait for the lane that it is in")
+	}
+}
+
+// Whoever waits for the old lane does not look at the new one.
+func TestADeviceThatChangesItsLaneHasItsWorkLookedAt(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	a := mailbox(t, s, ann, "a@example.org")
+	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Token: "token", Environment: Production, Content: Subject})
+	arrive(t, s, a, 1, dawn)
+	<-s.Outbox.Changed()
+	d.Environment = Sandbox
+	if _, err := s.Devices.Update(d, dawn.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.Outbox.Changed():
+	default:
+		t.Error("nobody is told to look again")
 	}
 }
 
@@ -184,20 +206,20 @@ func TestARemovedDeviceLeavesNothingThatIsSent(t *testing.T) {
 	for range 5 {
 		last = arrive(t, s, a, MostMails, dawn)
 	}
-	w := head(t, s, d[0], dawn)
-	if err := s.RemoveDevice(d[0].ID, ""); err != nil {
+	w := first(t, s, d[0], dawn)
+	if err := s.Devices.Remove(d[0], ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Device(d[0].ID); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Devices.Get(d[0].ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("device: %v", err)
 	}
-	if err := s.RemoveDevice(d[0].ID, ""); !errors.Is(err, ErrNotFound) {
+	if err := s.Devices.Remove(d[0], ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removed again: %v", err)
 	}
-	if err := s.Settle(w, Outcome{Result: ResultDelivered}, dawn); !errors.Is(err, ErrNotFound) {
+	if err := s.Outbox.Settle(w, Outcome{Result: ResultDelivered}, dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("settled after: %v", err)
 	}
-	if _, _, err := s.Next(d[0].ID, dawn); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.Outbox.Next(d[0].ID, dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("next after: %v", err)
 	}
 	if dueNow(t, s, dawn)[d[0].ID] {
@@ -229,11 +251,11 @@ func TestDevicesAreTheUsersOwnOldestFirst(t *testing.T) {
 			user = bob
 		}
 		d := Device{User: user.ID, Name: fmt.Sprint(minute), Transport: FCM, Token: Secret(fmt.Sprint(i))}
-		if _, _, err := s.PutDevice(d, dawn.Add(time.Duration(minute)*time.Minute)); err != nil {
+		if _, _, err := s.Devices.Put(d, "", dawn.Add(time.Duration(minute)*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	list, err := s.Devices(ann.ID)
+	list, err := s.Devices.List(ann.ID)
 	if err != nil || len(list) != 3 || list[0].Name != "0" || list[1].Name != "1" || list[2].Name != "3" {
 		t.Errorf("%+v, %v", list, err)
 	}
@@ -278,5 +300,53 @@ func TestAnAddressBelongsToItsTransport(t *testing.T) {
 	}
 	if (Device{Transport: APNs, Token: "x", Environment: Sandbox}).Address() != (Device{Transport: APNs, Token: "x", Topic: "t", ID: "i"}).Address() {
 		t.Error("more than transport and token makes the address")
+	}
+}
+
+func TestADamagedAddressHoldsUpNobodyElseAndIsMendedByItsApp(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	a := mailbox(t, s, ann, "a@example.org")
+	d, lost, other := phone(t, s, ann, "phone"), phone(t, s, ann, "lost"), phone(t, s, ann, "other")
+	ids := arrive(t, s, a, 1, dawn)
+	err := s.db.Update(func(tx *table.Tx) error {
+		for _, row := range all(t, tx, devices) {
+			if row.Key.second != id(other.ID) {
+				row.Value.Secrets[len(row.Value.Secrets)-1] ^= 1
+				if err := devices.Put(tx, row.Key, row.Value); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := s.Devices.List(ann.ID); err != nil || len(list) != 3 {
+		t.Errorf("the page shows %d devices, %v", len(list), err)
+	}
+	if _, _, err := s.Outbox.Next(d.ID, dawn); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("there is something to send to no address: %v", err)
+	}
+	broken, err := s.Devices.Get(d.ID)
+	if err != nil || broken.Token != "" {
+		t.Errorf("the damage is not seen: %v", err)
+	}
+	if _, err := s.Devices.Update(broken, dawn); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("it was written without its address: %v", err)
+	}
+	if again := phone(t, s, ann, "phone"); again.ID != d.ID {
+		t.Error("it is another device")
+	}
+	if got := drain(t, s, d, dawn); !slices.Equal(got, ids) {
+		t.Errorf("sent %v", got)
+	}
+	if lost, err = s.Devices.Get(lost.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Devices.Remove(lost, ""); err != nil {
+		t.Errorf("it cannot be removed: %v", err)
 	}
 }

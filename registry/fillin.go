@@ -1,115 +1,140 @@
 package registry
 
 import (
-	"bytes"
 	"cmp"
+	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
-// Wordless gives the account's mail that rang without words, and that has neither expired nor been
-// cleared: where it is and when it rang, without its content and deliveries.
-func (s *Store) Wordless(account string, now time.Time) (list []Notification, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		c := tx.Bucket(announced).Cursor()
-		for k, nkey := c.Seek([]byte(account)); bytes.HasPrefix(k, []byte(account)); k, nkey = c.Next() {
-			// Most mail has words, and reading a row takes its time.
-			if !bytes.Contains(tx.Bucket(notifications).Get(nkey), []byte(`"Wordless":true`)) {
+// Wordless returns the account's mail that rang without words, and that has neither expired nor
+// been cleared: where it is and when it rang, without its content and deliveries.
+func (m Mail) Wordless(account string, now time.Time) (list []Notification, err error) {
+	err = m.db.View(func(tx *table.Tx) error {
+		rows, err := wordless.Rows(tx, table.Under(id(account)), table.NoLimit)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if !now.Before(row.Value.Expires) {
 				continue
 			}
-			var n Notification
-			if _, err := get(tx.Bucket(notifications), nkey, &n); err != nil {
+			n, err := row.Value.open(tx, row.Key)
+			if err != nil {
 				return err
 			}
-			if n.Wordless && now.Before(n.Expires) {
-				n.Deliveries = nil
-				list = append(list, n)
-			}
+			n.Content = Content{}
+			list = append(list, n)
 		}
 		return nil
 	})
 	return list, err
 }
 
-// FillIn gives a mail that rang without words what it says, in one transaction. Where it waits to
-// be sent it goes with its words; where it was delivered it is queued again under the same id, but
-// only for devices to which the words say something. One that was cleared or has words is passed
-// over, one that has expired rings no more. Words by which the mail is known from another place: it
-// rang there already, so what rang without words is taken away, unless that other was cleared.
-// ErrNotFound: the account is gone. It reports whether the mail has its words now.
-func (s *Store) FillIn(account, folder string, uidValidity uint32, m Mail, now time.Time) (filled bool, err error) {
-	err = s.update(func(tx *bolt.Tx) error {
-		a, err := sealedAccount(tx, account)
-		if err != nil {
+// FillIn gives a mail that rang without words what it says. If it waits to be sent it goes with its
+// words; if it was delivered it is queued again under the same id, but only for devices to which
+// the words say something. One that was cleared or has words is passed over, one that has expired
+// rings no more. Words by which the mail is known from another place: it rang there already, so
+// what rang without words is taken away, unless that other was cleared. ErrNotFound: the account is
+// gone. It reports whether the mail has its words now.
+func (m Mail) FillIn(account, folder string, uidValidity uint32, msg Message, now time.Time) (filled bool, err error) {
+	for whole := false; !whole && err == nil; {
+		err = m.change(now, func(set *queueSet) (err error) {
+			filled, whole, err = m.fillIn(set, placeKey{places{id(account), digestOf(folder), uidValidity}, msg.UID}, folder, msg)
 			return err
-		}
-		place := announcedKey(account, folder, uidValidity, m.UID)
-		list, err := s.ranAt(tx, [][]byte{place})
-		if err != nil || len(list) == 0 || !list[0].Wordless || list[0].ID != StableID(cmp.Or(a.Mailbox, a.ID), folder, uidValidity, m.UID) {
-			return err // in the last case the account was turned into another mailbox
-		}
-		told, err := ringing(tx, a.Account)
-		if err != nil {
-			return err
-		}
-		queues, err := queuesOf(tx, told, now)
-		if err != nil {
-			return err
-		}
-		f, old := list[0], list[0].Notification
-		f.Wordless, f.Content = false, m.Content.At(storedLevel(told))
-		twin, err := s.twin(tx, f, m.Fingerprint)
-		if err != nil {
-			return err
-		}
-		if twin.key != nil && twin.Cleared.IsZero() {
-			if err := s.clear(tx, account, []found{f}, now); err != nil {
-				return err
-			}
-			must(tx.Bucket(announced).Delete(place))
-			s.move(tx, twin.key, twin.Notification, Arrival{Account: account, Folder: folder, To: Cursor{UIDValidity: uidValidity}}, m)
-			filled = true
-			return nil
-		}
-		if twin.key == nil && now.Before(f.Expires) {
-			f.again(tx, told, queues, old.Content, now)
-		}
-		if m.Fingerprint != "" {
-			f.Fingerprint = m.Fingerprint
-			must(tx.Bucket(messages).Put(fingerprintKey(account, m.Fingerprint), f.key))
-		}
-		s.putNotification(tx, f.key, f.Notification)
-		filled = true
-		return nil
-	})
-	if err == nil && filled {
-		s.outbox.raise()
+		})
 	}
 	return filled, err
 }
 
-// again queues mail that was delivered for those of the devices to which its content says more than
-// the old did.
-func (f *found) again(tx *bolt.Tx, told []Device, queues []waiting, old Content, now time.Time) {
-	for i, d := range told {
-		at := f.delivery(d.ID)
-		if at < 0 || f.Deliveries[at].State != Delivered || f.Content.At(d.Content) == old.At(d.Content) {
-			continue
-		}
-		f.Deliveries[at].State, f.Deliveries[at].Before = Pending, f.Deliveries[at].At
-		queues[i].add(tx, f.line(), f.key, now)
+// fillIn fills in the mail at a place. whole: all of it was done.
+func (m Mail) fillIn(set *queueSet, at placeKey, folder string, msg Message) (filled, whole bool, err error) {
+	tx := set.tx
+	a, err := accountRowOf(tx, string(at.account))
+	if err != nil {
+		return false, false, err
 	}
+	n, found, err := announced.Row(tx, at)
+	if err != nil || !found || !n.Value.Wordless || n.Value.ID != StableID(cmp.Or(a.Mailbox, string(at.account)), folder, at.validity, at.uid) {
+		return false, true, err // in the last case the account was turned into another mailbox
+	}
+	twin, known, err := twinOf(tx, n, msg.Fingerprint)
+	if err != nil {
+		return false, false, err
+	}
+	if !known || !twin.Value.Cleared.IsZero() {
+		return true, true, fillIn(set, n, a, msg, !known && set.now.Before(n.Value.Expires))
+	}
+	set.spare = rowCost // of the twin
+	t := m.newTakeaway(set, at.account)
+	if whole, err = t.notification(n); err != nil {
+		return false, false, err
+	}
+	if err := t.tell(); err != nil || !whole {
+		return false, false, err
+	}
+	return true, true, move(tx, twin, folder, at.validity, at.uid)
 }
 
-// twin gives the other notification that the fingerprint is known by; without a key: there is none.
-func (s *Store) twin(tx *bolt.Tx, f found, fingerprint string) (twin found, err error) {
+// twinOf returns the other notification that the fingerprint is known by.
+func twinOf(tx *table.Tx, n table.Row[notificationKey, notificationRow], fingerprint string) (twin table.Row[notificationKey, notificationRow], found bool, err error) {
 	if fingerprint == "" {
-		return found{}, nil
+		return twin, false, nil
 	}
-	twin.Notification, twin.key, err = s.under(tx, fingerprintKey(f.Account, fingerprint))
-	if bytes.Equal(twin.key, f.key) {
-		twin.key = nil
+	twin, found, err = byFingerprint.Row(tx, owned{n.Key.scope, digestOf(fingerprint)})
+	return twin, found && twin.Key != n.Key, err
+}
+
+// fillIn writes what the mail says. again: it is queued once more where it was delivered with less.
+func fillIn(set *queueSet, n table.Row[notificationKey, notificationRow], a accountRow, msg Message, again bool) error {
+	tx := set.tx
+	told, err := ringing(tx, n.Key.scope, a)
+	if err != nil {
+		return err
 	}
-	return twin, err
+	old, err := n.Value.open(tx, n.Key)
+	if err != nil {
+		return err
+	}
+	filled := old
+	filled.Wordless, filled.Content, filled.Fingerprint = false, msg.Content.At(storedLevel(told)), cmp.Or(msg.Fingerprint, old.Fingerprint)
+	row, err := filled.seal(tx, n.Key)
+	if err != nil {
+		return err
+	}
+	rows, err := deliveries.First(tx, table.Under(ofNotification(n.Key)), table.NoLimit)
+	if err != nil {
+		return err
+	}
+	delivered := func(device id) bool {
+		return slices.ContainsFunc(rows, func(d table.Row[deliveryKey, deliveryRow]) bool {
+			return d.Key.device == device && d.Value.State == Delivered
+		})
+	}
+	row.Unqueued = n.Value.Unqueued
+	for _, d := range told {
+		more := filled.Content.At(d.Value.Content) != old.Content.At(d.Value.Content)
+		if again && more && delivered(d.Key.second) {
+			row.Unqueued = append(row.Unqueued, string(d.Key.second))
+		}
+	}
+	if err := set.enqueue(n.Key, &row); err != nil {
+		return err
+	}
+	return notifications.Put(tx, n.Key, row)
+}
+
+// filledIn reports whether a mail says more to the device now than it did when it was sent, because
+// its words have come meanwhile.
+func filledIn(tx *table.Tx, d Device, w Work, o Outcome) (bool, error) {
+	if o.Result != ResultDelivered || !w.Notification.Wordless {
+		return false, nil
+	}
+	row, found, err := notifications.Get(tx, w.key.notification)
+	if err != nil || !found || row.Wordless {
+		return false, err
+	}
+	n, err := row.open(tx, w.key.notification)
+	return n.Content.At(d.Content) != w.Notification.Content.At(d.Content), err
 }

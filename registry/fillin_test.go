@@ -7,25 +7,25 @@ import (
 )
 
 // words are what the mail under a UID says once it can be had.
-func words(uid uint32) Mail {
-	return Mail{UID: uid, Fingerprint: "words", Content: Content{From: "Ann", Subject: "words", MessageID: "words@example.org", Preview: "Hello"}}
+func words(uid uint32) Message {
+	return Message{UID: uid, Fingerprint: "words", Content: Content{From: "Ann", Subject: "words", MessageID: "words@example.org", Preview: "Hello"}}
 }
 
 // wordless is a mailbox in which a mail without words has come, with the mail's id.
-func wordless(t *testing.T, s *Store, owner User) (Account, string) {
+func wordlessOf(t *testing.T, s *Store, owner User) (Account, string) {
 	t.Helper()
 	a := mailbox(t, s, owner, "a@example.org")
 	look := arrival(t, s, a, 1, dawn)
 	look.Mails[0].Content, look.Mails[0].Wordless = Content{}, true
-	if n, err := s.Record(look); err != nil || n != 1 {
+	if n, err := s.Mail.Record(look); err != nil || n != 1 {
 		t.Fatalf("record: %d, %v", n, err)
 	}
 	return a, StableID(a.ID, "INBOX", 7, 1)
 }
 
-func fillIn(t *testing.T, s *Store, a Account, m Mail, now time.Time, want bool) {
+func fillOne(t *testing.T, s *Store, a Account, m Message, now time.Time, want bool) {
 	t.Helper()
-	if filled, err := s.FillIn(a.ID, "INBOX", 7, m, now); err != nil || filled != want {
+	if filled, err := s.Mail.FillIn(a.ID, "INBOX", 7, m, now); err != nil || filled != want {
 		t.Errorf("fill in: %v, %v; want %v", filled, err, want)
 	}
 }
@@ -36,33 +36,33 @@ func TestAMailThatIsFilledInGoesAgainToTheDevicesForWhichItSaysMore(t *testing.T
 	ann := someone(t, s, "ann")
 	told, waiting, refused, page := phone(t, s, ann, "told"), phone(t, s, ann, "waiting"), phone(t, s, ann, "refused"), browser(t, s, ann, "page", "https://push.example")
 	wake := register(t, s, Device{User: ann.ID, Name: "wake", Transport: FCM, Token: "wake", Content: Wake})
-	a, id := wordless(t, s, ann)
+	a, id := wordlessOf(t, s, ann)
 	late := phone(t, s, ann, "late")
 	all := []Device{told, waiting, refused, page, wake, late}
 	for _, d := range []Device{told, page, wake} {
 		drain(t, s, d, dawn)
 	}
-	settle(t, s, head(t, s, refused, dawn), Outcome{Result: ResultRefused, Code: "refused", Reason: "Refused."}, dawn)
+	end(t, s, first(t, s, refused, dawn), Outcome{Result: ResultRefused, Code: "refused", Reason: "Refused."}, dawn)
 	now := dawn.Add(time.Minute)
-	if list, err := s.Wordless(a.ID, now); err != nil || len(list) != 1 || list[0].ID != id || list[0].UID != 1 || list[0].Folder != "INBOX" {
+	if list, err := s.Mail.Wordless(a.ID, now); err != nil || len(list) != 1 || list[0].ID != id || list[0].UID != 1 || list[0].Folder != "INBOX" {
 		t.Errorf("wordless are %+v, %v", list, err)
 	}
-	fillIn(t, s, a, words(1), now, true)
+	fillOne(t, s, a, words(1), now, true)
 	if got, want := states(t, s, ann, id, all, now), []DeliveryState{Pending, Pending, Refused, Pending, Delivered, "none"}; !slices.Equal(got, want) {
 		t.Errorf("it is %v, want %v", got, want)
 	}
 	for _, d := range []Device{told, waiting, page} {
-		w := head(t, s, d, now)
+		w := first(t, s, d, now)
 		if w.Notification.ID != id || w.Notification.Content != words(1).Content.At(Subject) {
 			t.Errorf("%s is sent %s", d.Name, w.Notification.ID)
 		}
-		settle(t, s, w, Outcome{Result: ResultDelivered}, now)
+		end(t, s, w, Outcome{Result: ResultDelivered}, now)
 	}
 	for _, d := range all {
 		idle(t, s, d, now)
 	}
-	fillIn(t, s, a, words(1), now, false)
-	if list, err := s.Wordless(a.ID, now); err != nil || len(list) != 0 {
+	fillOne(t, s, a, words(1), now, false)
+	if list, err := s.Mail.Wordless(a.ID, now); err != nil || len(list) != 0 {
 		t.Errorf("wordless are still %+v, %v", list, err)
 	}
 	if got, want := states(t, s, ann, id, all, now), []DeliveryState{Delivered, Delivered, Refused, Delivered, Delivered, "none"}; !slices.Equal(got, want) {
@@ -82,27 +82,27 @@ func TestWhatADeviceWasToldStandsWhereTheWordsDoNotReachIt(t *testing.T) {
 	}{
 		{"it waits", func(*Store, Account, Device) error { return nil }, later, Pending, 0},
 		{"it is tried again", func(s *Store, _ Account, d Device) error {
-			return s.Settle(head(t, s, d, later), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, later)
+			return s.Outbox.Settle(first(t, s, d, later), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, later)
 		}, later, Pending, 0},
 		{"it is delivered", func(s *Store, _ Account, d Device) error {
-			return s.Settle(head(t, s, d, later), Outcome{Result: ResultDelivered}, later)
+			return s.Outbox.Settle(first(t, s, d, later), Outcome{Result: ResultDelivered}, later)
 		}, later, Delivered, 0},
 		{"it is refused", func(s *Store, _ Account, d Device) error {
-			return s.Settle(head(t, s, d, later), Outcome{Result: ResultRefused, Code: "refused", Reason: "Refused."}, later)
+			return s.Outbox.Settle(first(t, s, d, later), Outcome{Result: ResultRefused, Code: "refused", Reason: "Refused."}, later)
 		}, later, Delivered, 0},
 		{"it expires in the queue", func(*Store, Account, Device) error { return nil }, dawn.Add(73 * time.Hour), Delivered, 0},
 		{"it is dropped", func(s *Store, _ Account, d Device) error {
-			_, _, err := s.Next(d.ID, dawn.Add(73*time.Hour))
+			_, _, err := s.Outbox.Next(d.ID, dawn.Add(73*time.Hour))
 			return err
 		}, later, Delivered, 0},
-		{"the device is gone", func(s *Store, _ Account, d Device) error { return s.RemoveDevice(d.ID, "") }, later, Delivered, 0},
+		{"the device is gone", func(s *Store, _ Account, d Device) error { return s.Devices.Remove(d, "") }, later, Delivered, 0},
 		{"it is read", func(s *Store, a Account, _ Device) error {
-			_, err := s.Clear(a.ID, "INBOX", 7, []uint32{1}, later)
+			_, err := s.Mail.Clear(a.ID, "INBOX", 7, []uint32{1}, later)
 			return err
 		}, later, Delivered, 1},
 		{"much comes with it", func(s *Store, a Account, d Device) error {
 			arrive(t, s, a, 2, later)
-			_, err := s.Combine(head(t, s, d, later), later)
+			_, err := s.Outbox.Combine(first(t, s, d, later), later)
 			return err
 		}, later, Pending, 0},
 	} {
@@ -110,13 +110,13 @@ func TestWhatADeviceWasToldStandsWhereTheWordsDoNotReachIt(t *testing.T) {
 			s := newStore(t)
 			ann := someone(t, s, "ann")
 			d := phone(t, s, ann, "phone")
-			a, id := wordless(t, s, ann)
+			a, id := wordlessOf(t, s, ann)
 			drain(t, s, d, dawn)
-			fillIn(t, s, a, words(1), later, true)
+			fillOne(t, s, a, words(1), later, true)
 			if err := c.do(s, a, d); err != nil {
 				t.Fatal(err)
 			}
-			n, err := s.Notification(ann.ID, id, c.at)
+			n, err := s.History.Get(ann.ID, id, c.at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +150,7 @@ func TestAMailThatIsNotToRingAnyMoreIsFilledInQuietly(t *testing.T) {
 		{"expired", func(t *testing.T, s *Store, a Account, d Device) { drain(t, s, d, dawn) }, dawn.Add(73 * time.Hour), true, Delivered},
 		{"in a summary", func(t *testing.T, s *Store, a Account, d Device) {
 			arrive(t, s, a, 1, dawn)
-			combine(t, s, head(t, s, d, dawn), dawn)
+			combine(t, s, first(t, s, d, dawn), dawn)
 			drain(t, s, d, dawn)
 		}, dawn, true, Combined},
 		{"no more the device's", func(t *testing.T, s *Store, a Account, d Device) {
@@ -165,12 +165,12 @@ func TestAMailThatIsNotToRingAnyMoreIsFilledInQuietly(t *testing.T) {
 			ann := someone(t, s, "ann")
 			d := phone(t, s, ann, "phone")
 			phone(t, s, ann, "another")
-			a, id := wordless(t, s, ann)
+			a, id := wordlessOf(t, s, ann)
 			c.before(t, s, a, d)
-			fillIn(t, s, a, words(1), c.now, c.filled)
+			fillOne(t, s, a, words(1), c.now, c.filled)
 			idle(t, s, d, c.now)
-			n, err := s.Notification(ann.ID, id, c.now)
-			if err != nil || (n.Content.Subject == "words") != c.filled || n.Deliveries[n.delivery(d.ID)].State != c.want {
+			n, err := s.History.Get(ann.ID, id, c.now)
+			if err != nil || (n.Content.Subject == "words") != c.filled || n.Deliveries[slices.IndexFunc(n.Deliveries, func(one Delivery) bool { return one.Device == d.ID })].State != c.want {
 				t.Errorf("%+v, %v", n, err)
 			}
 		})
@@ -183,17 +183,17 @@ func TestWordsThatComeWhileAPushWithoutThemIsOnItsWayAreSentBehindIt(t *testing.
 		s := newStore(t)
 		ann := someone(t, s, "ann")
 		d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: FCM, Token: "token", Content: level})
-		a, id := wordless(t, s, ann)
-		w := head(t, s, d, dawn)
+		a, id := wordlessOf(t, s, ann)
+		w := first(t, s, d, dawn)
 		w.Remember = 5
 		now := dawn.Add(time.Minute)
-		fillIn(t, s, a, words(1), now, true)
-		settle(t, s, w, Outcome{Result: ResultDelivered}, now)
+		fillOne(t, s, a, words(1), now, true)
+		end(t, s, w, Outcome{Result: ResultDelivered}, now)
 		if level == Wake {
 			idle(t, s, d, now)
 			continue
 		}
-		if w := head(t, s, d, now); w.Notification.ID != id || w.Notification.Content.Subject != "words" || len(w.Rang) != 1 {
+		if w := first(t, s, d, now); w.Notification.ID != id || w.Notification.Content.Subject != "words" || len(w.Rang) != 1 {
 			t.Errorf("then it is sent %+v, after it rang at %v", w.Notification, w.Rang)
 		}
 		drain(t, s, d, now)
@@ -207,13 +207,13 @@ func TestTheMailOfAnotherMailboxFillsInNothing(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	a, id := wordless(t, s, ann)
+	a, id := wordlessOf(t, s, ann)
 	a.Username = "another"
-	if _, err := s.UpdateAccount(a, dawn); err != nil {
+	if _, err := s.Accounts.Update(a, dawn); err != nil {
 		t.Fatal(err)
 	}
-	fillIn(t, s, a, words(1), dawn, false)
-	if n, err := s.Notification(ann.ID, id, dawn); err != nil || n.Content.Subject != "" {
+	fillOne(t, s, a, words(1), dawn, false)
+	if n, err := s.History.Get(ann.ID, id, dawn); err != nil || n.Content.Subject != "" {
 		t.Errorf("it says %q, %v", n.Content.Subject, err)
 	}
 }
@@ -226,34 +226,34 @@ func TestWordsByWhichAMailIsKnownDoNotRing(t *testing.T) {
 		s := newStore(t)
 		ann := someone(t, s, "ann")
 		d := phone(t, s, ann, "phone")
-		a, id := wordless(t, s, ann)
+		a, id := wordlessOf(t, s, ann)
 		look := arrival(t, s, a, 1, dawn)
 		look.Mails[0].Fingerprint = "words"
-		if _, err := s.Record(look); err != nil {
+		if _, err := s.Mail.Record(look); err != nil {
 			t.Fatal(err)
 		}
 		drain(t, s, d, dawn)
 		twin := StableID(a.ID, "INBOX", 7, 2)
 		if read {
 			clearMail(t, s, a, 1, 2)
-		} else if _, err := s.Record(Arrival{Account: a.ID, Folder: "Other", To: Cursor{UIDValidity: 7, Next: 2}, At: dawn,
-			Mails: []Mail{{UID: 1, Fingerprint: "words"}}}); err != nil { // it is there now
+		} else if _, err := s.Mail.Record(Arrival{Account: a.ID, Folder: "Other", To: Cursor{UIDValidity: 7, Next: 2}, At: dawn,
+			Mails: []Message{{UID: 1, Fingerprint: "words"}}}); err != nil { // it is there now
 			t.Fatal(err)
 		}
 		drain(t, s, d, dawn)
-		fillIn(t, s, a, words(1), dawn, true)
+		fillOne(t, s, a, words(1), dawn, true)
 		ids, others := clearsOf(t, s, d, dawn)
 		if want := map[bool][]string{false: {id}, true: nil}[read]; others != 0 || !slices.Equal(ids, want) {
 			t.Errorf("read %v: the phone is to take away %v and gets %d others, want %v", read, ids, others, want)
 		}
-		n, err := s.Notification(ann.ID, twin, dawn)
+		n, err := s.History.Get(ann.ID, twin, dawn)
 		if err != nil || !read && (n.Folder != "INBOX" || n.UID != 1 || !n.Cleared.IsZero()) {
 			t.Errorf("read %v: the one that rang first is %+v, %v", read, n, err)
 		}
 		// Wherever it is moved, it does not ring again.
-		if n, err := s.Record(Arrival{Account: a.ID, Folder: "Third", To: Cursor{UIDValidity: 7, Next: 2}, At: dawn, Mails: []Mail{words(1)}}); err != nil || n != 0 {
+		if n, err := s.Mail.Record(Arrival{Account: a.ID, Folder: "Third", To: Cursor{UIDValidity: 7, Next: 2}, At: dawn, Mails: []Message{words(1)}}); err != nil || n != 0 {
 			t.Errorf("read %v: moved on, %d ring, %v", read, n, err)
 		}
-		checkStore(t, s)
+		checkRows(t, s)
 	}
 }

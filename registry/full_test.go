@@ -9,10 +9,12 @@ import (
 	"syscall"
 	"testing"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/boltcheck"
+	"idlepush/registry/table"
 )
 
-// The child runs fillTheDisk, because the limit of a file's size, which stands for a full disk here, is the process's.
+// The child runs fillTheDisk, because the limit of a file's size, which stands for a full disk
+// here, is the process's.
 func TestAFullDiskFailsTheWriteWholeAndNothingElse(t *testing.T) {
 	t.Parallel()
 	out, err := child(t, "fill the disk", t.TempDir()).Output()
@@ -39,18 +41,19 @@ func fillTheDisk(dir string) error {
 		return err
 	}
 	u := User{ID: newID(), Name: "ann"}
-	if err := s.update(func(tx *bolt.Tx) error { put(tx.Bucket(users), []byte(u.ID), userRow{User: u}); return nil }); err != nil {
+	if err := s.db.Update(func(tx *table.Tx) error { return addUser(tx, u, password{}) }); err != nil {
 		return err
 	}
-	a, _, err := s.AddAccount(Account{Owner: u.ID, Host: "h", Folders: []string{"INBOX"}, Enabled: true}, dawn)
+	a, _, err := s.Accounts.Add(Account{Owner: u.ID, Host: "h", Folders: []string{"INBOX"}, Enabled: true}, "", dawn)
 	if err != nil {
 		return err
 	}
-	d, _, err := s.PutDevice(Device{User: u.ID, Transport: FCM, Token: "token", Content: Preview}, dawn)
+	d, _, err := s.Devices.Put(Device{User: u.ID, Transport: FCM, Token: "token", Content: Preview}, "", dawn)
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(filepath.Join(dir, storeFile))
+	path := filepath.Join(dir, storeFile)
+	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
@@ -65,11 +68,17 @@ func fillTheDisk(dir string) error {
 		if err := spaceEnds(0); err != nil {
 			return err
 		}
-		if _, err := s.Record(look(s, a)); err != nil {
+		if s.Ready() == nil {
+			return errors.New("it is ready before a commit has shown that there is room again")
+		}
+		if _, err := recordTen(s, a); err != nil {
 			return fmt.Errorf("once there is room again: %w", err)
 		}
+		if err := s.Ready(); err != nil {
+			return fmt.Errorf("not ready once there is room again: %w", err)
+		}
 	}
-	if err := s.Close(); err != nil {
+	if err := errors.Join(s.Close(), boltcheck.Check(path, lockWait)); err != nil {
 		return err
 	}
 	if s, err = Open(dir, Options{}); err != nil {
@@ -79,46 +88,44 @@ func fillTheDisk(dir string) error {
 	return s.Close()
 }
 
-// look is an arrival of ten mails that take some room.
-func look(s *Store, a Account) Arrival {
-	from, err := s.Cursor(a.ID, "INBOX")
-	must(err)
+// recordTen records ten mails that take some room, from where the cursor stands, and returns where
+// that was.
+func recordTen(s *Store, a Account) (from Cursor, err error) {
+	if from, err = s.Mail.Cursor(a.ID, "INBOX"); err != nil {
+		return from, err
+	}
 	to := Cursor{UIDValidity: 7, Next: max(from.Next, 1)}
-	var mails []Mail
+	var mails []Message
 	for range 10 {
-		mails = append(mails, Mail{UID: to.Next, Content: Content{Preview: strings.Repeat("x", 1000)}})
+		mails = append(mails, Message{UID: to.Next, Content: Content{Preview: strings.Repeat("x", 1000)}})
 		to.Next++
 	}
-	return Arrival{Account: a.ID, Folder: "INBOX", From: from, To: to, Mails: mails, At: dawn}
+	_, err = s.Mail.Record(Arrival{Account: a.ID, Folder: "INBOX", From: from, To: to, Mails: mails, At: dawn})
+	return from, err
 }
 
 func recordUntilFull(s *Store, u User, a Account, d Device) error {
 	for range 100 {
-		arrival := look(s, a)
-		_, err := s.Record(arrival)
+		from, err := recordTen(s, a)
 		if err == nil {
 			continue
 		}
-		if !strings.Contains(err.Error(), syscall.EFBIG.Error()) {
-			return fmt.Errorf("the error does not say why: %w", err)
+		full := syscall.EFBIG.Error() // the engine does not wrap it
+		if !strings.Contains(err.Error(), full) || !strings.Contains(fmt.Sprint(s.Ready()), full) {
+			return fmt.Errorf("the error does not say why: %w; or that of Ready: %w", err, s.Ready())
 		}
-		if c, err := s.Cursor(a.ID, "INBOX"); err != nil || c.Next != arrival.From.Next {
-			return fmt.Errorf("the cursor has moved to %+v, %v", c, err)
+		if c, err := s.Mail.Cursor(a.ID, "INBOX"); err != nil || c.Next != from.Next {
+			return fmt.Errorf("the cursor has moved to %+v, %w", c, err)
 		}
-		if _, err := s.Notification(u.ID, StableID(a.ID, "INBOX", 7, arrival.Mails[0].UID), dawn); !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("half of it was kept: %v", err)
+		if _, err := s.History.Get(u.ID, StableID(a.ID, "INBOX", 7, max(from.Next, 1)), dawn); !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("half of it was kept: %w", err)
 		}
-		if arrival.From.Next > 0 {
-			if _, ok, err := s.Next(d.ID, dawn); err != nil || !ok {
+		if from.Next > 0 {
+			if _, ok, err := s.Outbox.Next(d.ID, dawn); err != nil || !ok {
 				return fmt.Errorf("what was there cannot be read: %v, %w", ok, err)
 			}
 		}
-		return s.view(func(tx *bolt.Tx) error {
-			for err := range tx.Check() {
-				return err
-			}
-			return nil
-		})
+		return nil
 	}
 	return errors.New("100 writes went through")
 }

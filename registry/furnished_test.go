@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
 // noon is when the furnished store is used: lanes are still paused and short invites still good, and
@@ -47,37 +47,37 @@ func furnish(t *testing.T, s *Store) furnished {
 	}
 	f := furnished{s: s, ann: resident(t, s, "ann"), ben: resident(t, s, "ben")}
 	var err error
-	f.script, f.bearer, err = s.AddToken(f.ann.ID, "script", FullScope, dawn)
+	f.script, f.bearer, err = s.Users.AddToken(f.ann.ID, "script", FullScope, dawn)
 	check(err)
-	_, f.session, err = s.Login("ann", "password", Visit{Stay: true}, dawn)
+	_, f.session, err = s.Users.Login("ann", "password", Visit{Stay: true}, dawn)
 	check(err)
 	f.tablet, f.bens, _ = inSession(t, s, "ben")
-	check(s.RemoveDevice(f.tablet.ID, f.bens.ID))
-	f.invite, f.person, err = s.AddInvite(f.ann.ID, ForPerson, false, dawn)
+	check(s.Devices.Remove(f.tablet, f.bens.ID))
+	f.invite, f.person, err = s.Users.AddInvite(f.ann.ID, ForPerson, false, dawn)
 	check(err)
-	_, f.device, err = s.AddInvite(f.ann.ID, ForDevice, false, dawn)
+	_, f.device, err = s.Users.AddInvite(f.ann.ID, ForDevice, false, dawn)
 	check(err)
-	_, _, err = s.AddInvite(f.ben.ID, ForDevice, false, dawn)
+	_, _, err = s.Users.AddInvite(f.ben.ID, ForDevice, false, dawn)
 	check(err)
 
 	f.shared, f.own = mailbox(t, s, f.ann, "ann@example.org"), mailbox(t, s, f.ben, "ben@example.org")
 	f.shared.SharedWith = []string{f.ben.ID}
-	f.shared, err = s.UpdateAccount(f.shared, dawn)
+	f.shared, err = s.Accounts.Update(f.shared, dawn)
 	check(err)
 	f.phone, f.page = phone(t, s, f.ann, "phone"), browser(t, s, f.ann, "page", "https://push.example")
 	f.tablet = register(t, s, Device{User: f.ben.ID, Name: "tablet", Session: f.bens.ID, Transport: APNs, Token: "tablet", Content: Subject})
 
 	look := arrival(t, s, f.shared, 2, dawn)
 	look.Mails[0].Fingerprint, look.Mails[1].Fingerprint = "one", "two"
-	_, err = s.Record(look)
+	_, err = s.Mail.Record(look)
 	check(err)
 	drain(t, s, f.phone, dawn)
 	drain(t, s, f.page, dawn)
-	f.cleared = head(t, s, f.tablet, dawn)
+	f.cleared = first(t, s, f.tablet, dawn)
 	clearMail(t, s, f.shared, 1, 1)
 	drain(t, s, f.phone, dawn)
 	arrive(t, s, f.shared, 3, dawn)
-	combine(t, s, head(t, s, f.phone, dawn), dawn)
+	combine(t, s, first(t, s, f.phone, dawn), dawn)
 	arrive(t, s, f.shared, 1, dawn)
 	arrive(t, s, f.own, 1, dawn)
 	for uid := range uint32(6) {
@@ -85,14 +85,14 @@ func furnish(t *testing.T, s *Store) furnished {
 	}
 	check(setState(s, f.shared, Attention, "login", "Enter the password again.", dawn))
 	f.shared.Password = "another"
-	f.shared, err = s.UpdateAccount(f.shared, dawn.Add(time.Minute))
+	f.shared, err = s.Accounts.Update(f.shared, dawn.Add(time.Minute))
 	check(err)
 	f.late = phone(t, s, f.ann, "late")
-	check(errors.Join(s.SetUnread(f.shared.ID, 3), s.SetUnread(f.own.ID, 1), s.PutHost("imap.example.org:993", Host{Interval: time.Minute})))
+	check(errors.Join(s.Mail.SetUnread(f.shared.ID, 3), s.Mail.SetUnread(f.own.ID, 1), s.Mail.PutHost("imap.example.org:993", Host{Interval: time.Minute})))
 	for _, name := range []string{f.phone.Lane(), f.page.Lane(), "apns production", "apns sandbox"} {
-		check(s.PauseLane(Lane{Name: name, Since: dawn, Until: dawn.Add(15 * time.Minute), Code: "outage"}))
+		check(s.Outbox.PauseLane(Lane{Name: name, Since: dawn, Until: dawn.Add(15 * time.Minute), Code: "outage"}))
 	}
-	f.onPhone, f.onPage, f.onBens = head(t, s, f.phone, noon), head(t, s, f.page, noon), head(t, s, f.tablet, noon)
+	f.onPhone, f.onPage, f.onBens = first(t, s, f.phone, noon), first(t, s, f.page, noon), first(t, s, f.tablet, noon)
 	if f.onPhone.Notification.Kind != SummaryKind || len(f.onPage.rides) != 1 || f.onBens.Notification.ID != f.mails[1] {
 		t.Fatalf("what waits first is %+v, %+v and %+v", f.onPhone, f.onPage, f.onBens)
 	}
@@ -104,15 +104,9 @@ func furnish(t *testing.T, s *Store) furnished {
 	return f
 }
 
-// again opens the store of a folder with these files in the place of those that it has.
-func (f furnished) again(t testing.TB, dir string, made map[string]string, o Options) furnished {
+// again opens the store in a folder that holds a copy of the files.
+func (f furnished) again(t testing.TB, dir string, o Options) furnished {
 	t.Helper()
-	for name, data := range made {
-		putFile(t, filepath.Join(dir, name), []byte(data))
-	}
-	if err := os.RemoveAll(filepath.Join(dir, setupFile)); err != nil {
-		t.Fatal(err)
-	}
 	var err error
 	if f.s, err = Open(dir, o); err != nil {
 		t.Fatal(err)
@@ -122,14 +116,21 @@ func (f furnished) again(t testing.TB, dir string, made map[string]string, o Opt
 
 // nobody removes the users.
 func (f furnished) nobody() *Store {
-	err := f.s.db.Update(func(tx *bolt.Tx) error {
-		if err := tx.DeleteBucket(users); err != nil {
+	err := f.s.db.Update(func(tx *table.Tx) error {
+		keys, err := users.Keys(tx, table.Range{}, table.NoLimit)
+		if err != nil {
 			return err
 		}
-		_, err := tx.CreateBucket(users)
-		return err
+		for _, k := range keys {
+			if err := users.Delete(tx, k); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	must(err)
+	if err != nil {
+		panic(err)
+	}
 	return f.s
 }
 
@@ -138,19 +139,41 @@ func (f furnished) nobody() *Store {
 func (f furnished) wordless() error {
 	look := f.look(7, "")
 	look.Mails[0].Content, look.Mails[0].Wordless = Content{}, true
-	_, err := f.s.Record(look)
+	_, err := f.s.Mail.Record(look)
 	if err != nil {
 		return err
 	}
-	w, _, err := f.s.Next(f.late.ID, noon)
+	w, _, err := f.s.Outbox.Next(f.late.ID, noon)
 	if err != nil {
 		return err
 	}
-	return f.s.Settle(w, Outcome{Result: ResultDelivered}, noon)
+	return f.s.Outbox.Settle(w, Outcome{Result: ResultDelivered}, noon)
 }
 
 // look is an arrival of one mail in the shared mailbox, with six mails before it.
 func (f furnished) look(uid uint32, print string) Arrival {
 	return Arrival{Account: f.shared.ID, Folder: "INBOX", From: Cursor{UIDValidity: 7, Next: 7}, To: Cursor{UIDValidity: 7, Next: 8},
-		Mails: []Mail{{UID: uid, Fingerprint: print, Content: Content{Subject: print}}}, Unread: new(4), At: noon}
+		Mails: []Message{{UID: uid, Fingerprint: print, Content: Content{Subject: print}}}, Unread: new(4), At: noon}
+}
+
+// filesOf closes the store, and opens it again once it has read its files.
+func filesOf(t *testing.T, s *Store) map[string][]byte {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	made := make(map[string][]byte)
+	for _, name := range []string{storeFile, keyFile} {
+		data, err := os.ReadFile(filepath.Join(s.dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		made[name] = data
+	}
+	again, err := Open(s.dir, unsynced)
+	if err != nil {
+		t.Fatal(err)
+	}
+	*s = *again
+	return made
 }

@@ -1,21 +1,26 @@
 package registry
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
 // dawn is when most tests begin.
 var dawn = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
-// unsynced is for stores that a power cut may cost: all but those of the tests about crashes.
-var unsynced = Options{NoSync: true}
+// unsynced is for stores that a power cut may cost: all but those of the tests about crashes. Its
+// transactions have a bound in the process that TestTheSuiteHoldsWithABound starts.
+var unsynced = Options{NoSync: true, Bound: boundGiven()}
 
 // blank is the files of a new store, made once: that takes longer than most tests do.
 var blank = sync.OnceValues(func() (map[string][]byte, error) {
@@ -62,10 +67,11 @@ func openStore(t testing.TB, dir string) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		checkStore(t, s)
+		checkRows(t, s)
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+		checkFile(t, dir)
 	})
 	return s
 }
@@ -76,46 +82,43 @@ func reopen(t testing.TB, s *Store) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Open(s.dir, unsynced)
+	o := unsynced
+	if fault, ok := faults.Load(s); ok {
+		o.Fault = fault.(func() error)
+	}
+	again, err := Open(s.dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.db, s.seals, s.began = again.db, again.seals, again.began
+	*s = *again
 }
 
 // someone is a user without a password.
 func someone(t testing.TB, s *Store, name string) User {
 	t.Helper()
-	u := User{ID: newID(), Name: name, Created: dawn}
-	err := s.update(func(tx *bolt.Tx) error {
-		put(tx.Bucket(users), []byte(u.ID), userRow{User: u})
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
+	return inhabitant(t, s, User{ID: newID(), Name: name, Created: dawn}, password{})
 }
 
 // resident is an admin with a password that is checked at once.
 func resident(t testing.TB, s *Store, name string) User {
 	t.Helper()
-	row := userRow{User{ID: newID(), Name: name, Admin: true, Created: dawn}, password{Salt: make([]byte, 16), Time: 1, Memory: 8}}
-	row.Password.Hash = s.hash("password", row.Password)
-	err := s.update(func(tx *bolt.Tx) error {
-		put(tx.Bucket(users), []byte(row.ID), row)
-		return nil
-	})
-	if err != nil {
+	p := password{Salt: make([]byte, 16), Time: 1, Memory: 8}
+	p.Hash = s.hash("password", p)
+	return inhabitant(t, s, User{ID: newID(), Name: name, Admin: true, Created: dawn}, p)
+}
+
+func inhabitant(t testing.TB, s *Store, u User, p password) User {
+	t.Helper()
+	if err := s.db.Update(func(tx *table.Tx) error { return addUser(tx, u, p) }); err != nil {
 		t.Fatal(err)
 	}
-	return row.User
+	return u
 }
 
 func mailbox(t testing.TB, s *Store, owner User, email string) Account {
 	t.Helper()
-	a, added, err := s.AddAccount(Account{Owner: owner.ID, Email: email, Host: "imap.example.org", Port: 993, Security: TLS,
-		Username: email, Password: "mailbox password", Folders: []string{"INBOX"}, Enabled: true}, dawn)
+	a, added, err := s.Accounts.Add(Account{Owner: owner.ID, Email: email, Host: "imap.example.org", Port: 993, Security: TLS,
+		Username: email, Password: "mailbox password", Folders: []string{"INBOX"}, Enabled: true}, "", dawn)
 	if err != nil || !added {
 		t.Fatalf("add account: added %v, %v", added, err)
 	}
@@ -133,7 +136,7 @@ func register(t testing.TB, s *Store, d Device) Device {
 	if d.Status.State == "" {
 		d.Status.State = Proven
 	}
-	d, _, err := s.PutDevice(d, dawn)
+	d, _, err := s.Devices.Put(d, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,14 +153,14 @@ func browser(t testing.TB, s *Store, user User, name, origin string) Device {
 // arrival is the next n mails of INBOX, from where its cursor stands.
 func arrival(t testing.TB, s *Store, a Account, n int, at time.Time) Arrival {
 	t.Helper()
-	from, err := s.Cursor(a.ID, "INBOX")
+	from, err := s.Mail.Cursor(a.ID, "INBOX")
 	if err != nil {
 		t.Fatal(err)
 	}
 	to := Cursor{UIDValidity: 7, Next: max(from.Next, 1)}
-	var mails []Mail
+	var mails []Message
 	for range n {
-		mails = append(mails, Mail{UID: to.Next, Content: Content{From: "Ann", Subject: fmt.Sprint("mail ", to.Next), Preview: "Hello"}})
+		mails = append(mails, Message{UID: to.Next, Content: Content{From: "Ann", Subject: fmt.Sprint("mail ", to.Next), Preview: "Hello"}})
 		to.Next++
 	}
 	return Arrival{Account: a.ID, Folder: "INBOX", From: from, To: to, Mails: mails, At: at}
@@ -167,7 +170,7 @@ func arrival(t testing.TB, s *Store, a Account, n int, at time.Time) Arrival {
 func arrive(t testing.TB, s *Store, a Account, n int, at time.Time) []string {
 	t.Helper()
 	look := arrival(t, s, a, n, at)
-	if recorded, err := s.Record(look); err != nil || recorded != n {
+	if recorded, err := s.Mail.Record(look); err != nil || recorded != n {
 		t.Fatalf("record: %d of %d mails, %v", recorded, n, err)
 	}
 	var ids []string
@@ -177,19 +180,19 @@ func arrive(t testing.TB, s *Store, a Account, n int, at time.Time) []string {
 	return ids
 }
 
-// head is the work at the head of a queue, which must have some.
-func head(t testing.TB, s *Store, d Device, now time.Time) Work {
+// first is the work at the head of a queue, which must have some.
+func first(t testing.TB, s *Store, d Device, now time.Time) Work {
 	t.Helper()
-	w, ok, err := s.Next(d.ID, now)
+	w, ok, err := s.Outbox.Next(d.ID, now)
 	if err != nil || !ok {
 		t.Fatalf("next of %s: %v, %v", d.Name, ok, err)
 	}
 	return w
 }
 
-func settle(t testing.TB, s *Store, w Work, o Outcome, now time.Time) {
+func end(t testing.TB, s *Store, w Work, o Outcome, now time.Time) {
 	t.Helper()
-	if err := s.Settle(w, o, now); err != nil {
+	if err := s.Outbox.Settle(w, o, now); err != nil {
 		t.Fatalf("settle as %s: %v", o.Result, err)
 	}
 }
@@ -199,7 +202,7 @@ func drain(t testing.TB, s *Store, d Device, now time.Time) []string {
 	t.Helper()
 	var ids []string
 	for {
-		w, ok, err := s.Next(d.ID, now)
+		w, ok, err := s.Outbox.Next(d.ID, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,14 +210,14 @@ func drain(t testing.TB, s *Store, d Device, now time.Time) []string {
 			return ids
 		}
 		ids = append(ids, w.Notification.ID)
-		settle(t, s, w, Outcome{Result: ResultDelivered}, now)
+		end(t, s, w, Outcome{Result: ResultDelivered}, now)
 	}
 }
 
 // dueNow is the devices that are due, by id.
 func dueNow(t testing.TB, s *Store, now time.Time) map[string]bool {
 	t.Helper()
-	list, _, err := s.Due(now, 1000, nil)
+	list, _, err := s.Outbox.Due(now, 1000, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,11 +231,11 @@ func dueNow(t testing.TB, s *Store, now time.Time) map[string]bool {
 // deliveryOf is how the notification's delivery to the device stands.
 func deliveryOf(t testing.TB, s *Store, user User, id string, d Device, now time.Time) Delivery {
 	t.Helper()
-	n, err := s.Notification(user.ID, id, now)
+	n, err := s.History.Get(user.ID, id, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := n.delivery(d.ID)
+	i := slices.IndexFunc(n.Deliveries, func(one Delivery) bool { return one.Device == d.ID })
 	if i < 0 {
 		t.Fatalf("notification %s was not queued for %s", id, d.Name)
 	}
@@ -241,7 +244,7 @@ func deliveryOf(t testing.TB, s *Store, user User, id string, d Device, now time
 
 func statusOf(t testing.TB, s *Store, d Device) Status {
 	t.Helper()
-	d, err := s.Device(d.ID)
+	d, err := s.Devices.Get(d.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,5 +257,91 @@ func setState(s *Store, a Account, state State, code, reason string, now time.Ti
 	if state == Watching || state == Polling {
 		st.Proof = now
 	}
-	return s.SetAccountState(a, st)
+	return s.Mail.SetState(a, st)
+}
+
+// commits is how many transactions have been committed so far.
+func commits(s *Store) int { return s.db.Commits() }
+
+var errFault = errors.New("the disk is full")
+
+// faults holds what reopen gives a *Store as its Options.Fault.
+var faults sync.Map
+
+// faultyStore is an empty store whose transactions fail with what *fault returns, if that is set.
+func faultyStore(t testing.TB) (s *Store, fault *func() error) {
+	t.Helper()
+	fault = new(func() error)
+	s = newStore(t)
+	faults.Store(s, func() error {
+		if *fault == nil {
+			return nil
+		}
+		return (*fault)()
+	})
+	reopen(t, s)
+	return s, fault
+}
+
+func putFile(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// content is every row of the store, by table and key, in words.
+func content(t testing.TB, s *Store) map[string]string {
+	t.Helper()
+	words := make(map[string]string)
+	err := s.db.View(func(tx *table.Tx) error {
+		put(t, tx, words, "user", users)
+		put(t, tx, words, "token", tokens)
+		put(t, tx, words, "invite", invites)
+		put(t, tx, words, "account", accounts)
+		put(t, tx, words, "standing", standings)
+		put(t, tx, words, "cursor", cursors)
+		put(t, tx, words, "host", hosts)
+		put(t, tx, words, "device", devices)
+		put(t, tx, words, "queue", queues)
+		put(t, tx, words, "lane", lanes)
+		put(t, tx, words, "notification", notifications)
+		put(t, tx, words, "delivery", deliveries)
+		put(t, tx, words, "meta", metas)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return words
+}
+
+func put[K table.Key[K], V any](t testing.TB, tx *table.Tx, words map[string]string, name string, of *table.Table[K, V]) {
+	t.Helper()
+	for _, row := range all(t, tx, of) {
+		data, err := json.Marshal(row.Value)
+		if err != nil {
+			t.Error(err)
+		}
+		words[fmt.Sprintf("%s %v", name, row.Key)] = string(data)
+	}
+}
+
+// differ names the rows that are as in none of the contents that they may be as in.
+func differ(t testing.TB, what string, got map[string]string, as ...map[string]string) {
+	t.Helper()
+	names := maps.Clone(got)
+	for _, content := range as {
+		maps.Copy(names, content)
+	}
+	for name := range names {
+		value, there := got[name]
+		same := func(content map[string]string) bool {
+			other, also := content[name]
+			return there == also && value == other
+		}
+		if !slices.ContainsFunc(as, same) {
+			t.Errorf("%s: %q has changed: it is there: %v, as %q", what, name, there, value)
+		}
+	}
 }

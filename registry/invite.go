@@ -1,12 +1,10 @@
 package registry
 
 import (
-	"bytes"
 	"crypto/rand"
-	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
 // InviteFor is what an invite is for.
@@ -18,7 +16,8 @@ const (
 	ForDevice InviteFor = "device"
 )
 
-// Lifetime is how long an invite can be accepted: a person finds the time, another phone lies at hand.
+// Lifetime is how long an invite can be accepted: a person finds the time, another phone lies at
+// hand.
 func (f InviteFor) Lifetime() time.Duration {
 	if f == ForDevice {
 		return 15 * time.Minute
@@ -36,79 +35,105 @@ type Invite struct {
 	Expires time.Time
 }
 
-// AddInvite makes an invite by the user and gives its code, which can be read only now.
-func (s *Store) AddInvite(by string, f InviteFor, admin bool, now time.Time) (Invite, string, error) {
-	i := Invite{ID: newID(), By: by, For: f, Admin: admin, Created: now, Expires: now.Add(f.Lifetime())}
-	code := rand.Text()
-	err := s.update(func(tx *bolt.Tx) error {
-		if _, err := person(tx, by); err != nil {
-			return err
-		}
-		put(tx.Bucket(invites), tokenHash(code), i)
-		s.note(InviteChanged, i.ID, by)
-		return nil
-	})
-	return i, code, err
+func inviteOf(row inviteRow) Invite {
+	return Invite{row.ID, row.By, row.For, row.Admin, row.Created, row.Expires}
 }
 
-// Invites gives the invites that can be accepted, in no order.
-func (s *Store) Invites(now time.Time) (list []Invite, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		_, err := invitesWhere(tx, func(i Invite) bool {
-			if now.Before(i.Expires) {
-				list = append(list, i)
+// ended reports whether nobody can accept the invite of the user any more. found: the user is
+// there.
+func (i inviteRow) ended(u userRow, found bool, now time.Time) bool {
+	if !found || !now.Before(i.Expires) {
+		return true
+	}
+	if i.For == ForPerson {
+		return !u.Admin
+	}
+	return i.Era != u.InviteEra
+}
+
+// AddInvite makes an invite by the user and returns its code, which can be read only now.
+func (s Users) AddInvite(by string, f InviteFor, admin bool, now time.Time) (Invite, string, error) {
+	row := inviteRow{ID: newID(), By: by, For: f, Admin: admin, Created: now, Expires: now.Add(f.Lifetime())}
+	code := rand.Text()
+	err := s.db.Update(func(tx *table.Tx) error {
+		u, err := person(tx, by)
+		if err != nil {
+			return err
+		}
+		row.Era = u.InviteEra
+		return invites.Put(tx, digestOf(code), row)
+	})
+	return inviteOf(row), code, err
+}
+
+// Invites returns the invites that can be accepted, in no order.
+func (s Users) Invites(now time.Time) (list []Invite, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		rows, err := invites.First(tx, table.Range{}, table.NoLimit)
+		if err != nil {
+			return err
+		}
+		for _, i := range rows {
+			u, found, err := users.Get(tx, id(i.Value.By))
+			if err != nil {
+				return err
 			}
-			return false
-		})
-		return err
+			if !i.Value.ended(u, found, now) {
+				list = append(list, inviteOf(i.Value))
+			}
+		}
+		return nil
 	})
 	return list, err
 }
 
 // RemoveInvite takes an invite back; ErrNotFound: there is none such.
-func (s *Store) RemoveInvite(id string) error {
-	return s.update(func(tx *bolt.Tx) error {
-		codes, err := invitesWhere(tx, func(i Invite) bool { return i.ID == id })
-		if err == nil && len(codes) == 0 {
+func (s Users) RemoveInvite(invite string) error {
+	return s.db.Update(func(tx *table.Tx) error {
+		k, found, err := invitesID.Get(tx, id(invite))
+		if err == nil && !found {
 			err = ErrNotFound
 		}
 		if err != nil {
 			return err
 		}
-		must(tx.Bucket(invites).Delete(codes[0]))
-		s.note(InviteChanged, id)
-		return nil
+		return invites.Delete(tx, k)
 	})
 }
 
-// Invite gives the invite of a code and who invites. ErrNotFound: there is none, it was accepted or has expired, or who made it may do so no more.
-func (s *Store) Invite(code string, now time.Time) (i Invite, by User, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		i, by, err = invite(tx, code, now)
+// Invite returns the invite of a code and who invites. ErrNotFound: there is none, it was accepted
+// or has expired, or who made it may do so no more.
+func (s Users) Invite(code string, now time.Time) (i Invite, by User, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		row, u, err := invite(tx, code, now)
+		i, by = inviteOf(row), u.user(id(row.By))
 		return err
 	})
-	return i, by, err
-}
-
-func invite(tx *bolt.Tx, code string, now time.Time) (Invite, User, error) {
-	var i Invite
-	found, err := get(tx.Bucket(invites), tokenHash(code), &i)
-	if err == nil && (!found || !now.Before(i.Expires)) {
-		err = ErrNotFound
-	}
 	if err != nil {
 		return Invite{}, User{}, err
 	}
-	by, err := person(tx, i.By)
-	if err == nil && i.For == ForPerson && !by.Admin {
-		err = ErrNotFound
-	}
-	return i, by.User, err
+	return i, by, nil
 }
 
-// Accept uses an invite up and begins a session: of a new user of that name and password, or, where the invite is for a device, of the user who made it.
-// ErrNotFound as for Invite; ErrTaken: another user has that name, and the invite can still be accepted.
-func (s *Store) Accept(code, name, plain string, v Visit, now time.Time) (u User, session string, err error) {
+func invite(tx *table.Tx, code string, now time.Time) (i inviteRow, by userRow, err error) {
+	i, found, err := invites.Get(tx, digestOf(code))
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return i, by, err
+	}
+	by, found, err = users.Get(tx, id(i.By))
+	if err == nil && i.ended(by, found, now) {
+		err = ErrNotFound
+	}
+	return i, by, err
+}
+
+// Accept uses an invite up and begins a session: of a new user of that name and password, or, if
+// the invite is for a device, of the user who made it. ErrNotFound as for Invite; ErrTaken: another
+// user has that name, and the invite can still be accepted.
+func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u User, session string, err error) {
 	i, _, err := s.Invite(code, now)
 	if err != nil {
 		return User{}, "", err
@@ -117,70 +142,25 @@ func (s *Store) Accept(code, name, plain string, v Visit, now time.Time) (u User
 	if i.For == ForPerson {
 		fresh = s.newPassword(plain)
 	}
-	err = s.update(func(tx *bolt.Tx) error {
+	session = newToken()
+	err = s.db.Update(func(tx *table.Tx) error {
 		i, by, err := invite(tx, code, now)
 		if err != nil {
 			return err
 		}
-		if u = by; i.For == ForPerson {
-			if err := taken(tx, name, ""); err != nil {
+		if u = by.user(id(i.By)); i.For == ForPerson {
+			u, by = User{newID(), name, i.Admin, now}, userRow{}
+			if err := addUser(tx, u, fresh); err != nil {
 				return err
 			}
-			u = User{ID: newID(), Name: name, Admin: i.Admin, Created: now}
-			put(tx.Bucket(users), []byte(u.ID), userRow{u, fresh})
-			s.note(UserChanged, u.ID)
 		}
-		must(tx.Bucket(invites).Delete(tokenHash(code)))
-		s.note(InviteChanged, i.ID)
-		session = s.begin(tx, u.ID, v, now)
-		return nil
+		if err := invites.Delete(tx, digestOf(code)); err != nil {
+			return err
+		}
+		return begin(tx, session, id(u.ID), by, v, now)
 	})
 	if err != nil {
 		return User{}, "", err
 	}
 	return u, session, nil
-}
-
-// forDevicesOf matches the invites by which a user lets other browsers in: whoever loses a session must not come back by one that was made in it.
-func forDevicesOf(user string) func(Invite) bool {
-	return func(i Invite) bool { return i.By == user && i.For == ForDevice }
-}
-
-// takeBack removes invites.
-func (s *Store) takeBack(tx *bolt.Tx, codes [][]byte) {
-	for _, hash := range codes {
-		must(tx.Bucket(invites).Delete(hash))
-		s.note(InviteChanged, "")
-	}
-}
-
-// invitesWhere gives the keys of the invites that match.
-func invitesWhere(tx *bolt.Tx, match func(Invite) bool) (codes [][]byte, err error) {
-	b := tx.Bucket(invites)
-	c := b.Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
-		var i Invite
-		if _, err := get(b, k, &i); err != nil {
-			return nil, err
-		}
-		if match(i) {
-			codes = append(codes, slices.Clone(k))
-		}
-	}
-	return codes, nil
-}
-
-// expiredInvites finds the invites that nobody can accept any more.
-func expiredInvites(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error) {
-	old, err := invitesWhere(tx, func(i Invite) bool { return !now.Before(i.Expires) })
-	for _, k := range old {
-		if bytes.Compare(k, from) < 0 {
-			continue
-		}
-		if len(list) == mostPurged {
-			return list, k, err
-		}
-		list = append(list, leftover{bucket: invites, key: k})
-	}
-	return list, nil, err
 }

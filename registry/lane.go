@@ -3,7 +3,7 @@ package registry
 import (
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
 // Lane is a paused lane: what fails together and waits together.
@@ -15,120 +15,126 @@ type Lane struct {
 	Reason string
 }
 
+func (row laneRow) lane(name table.Text) Lane {
+	return Lane{string(name), row.Since, row.Until, row.Code, row.Reason}
+}
+
 // laneOpens is when the lane lets a delivery out: now, or the end of its pause.
-func laneOpens(tx *bolt.Tx, lane string, now time.Time) (time.Time, error) {
-	var l Lane
-	found, err := get(tx.Bucket(lanes), []byte(lane), &l)
+func laneOpens(tx *table.Tx, lane string, now time.Time) (time.Time, error) {
+	l, found, err := lanes.Get(tx, table.Text(lane))
 	if err != nil || !found || l.Until.Before(now) {
 		return now, err
 	}
 	return l.Until, nil
 }
 
-// Lanes gives the lanes that are paused.
-func (s *Store) Lanes() (list []Lane, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		b := tx.Bucket(lanes)
-		c := b.Cursor()
-		for k, _ := c.First(); k != nil; k, _ = c.Next() {
-			var l Lane
-			if _, err := get(b, k, &l); err != nil {
-				return err
-			}
-			list = append(list, l)
+// Lanes returns the lanes that are paused.
+func (o Outbox) Lanes() ([]Lane, error) { return o.lanes() }
+
+// Lanes returns the lanes that are paused: what waits for their devices waits on.
+func (s Devices) Lanes() ([]Lane, error) { return s.lanes() }
+
+func (c *core) lanes() (list []Lane, err error) {
+	err = c.db.View(func(tx *table.Tx) error {
+		rows, err := lanes.First(tx, table.Range{}, table.NoLimit)
+		for _, l := range rows {
+			list = append(list, l.Value.lane(l.Key))
 		}
-		return nil
+		return err
 	})
 	return list, err
 }
 
-// PauseLane pauses the lane, or goes on pausing it, and moves the due time of all its devices with work to l.Until. Since
-// is kept from an earlier pause that has not ended. One that fails halfway is a pause: what comes
-// later waits.
-func (s *Store) PauseLane(l Lane) error {
-	var old Lane
-	err := s.update(func(tx *bolt.Tx) error {
-		found, err := get(tx.Bucket(lanes), []byte(l.Name), &old)
-		if err != nil {
+// PauseLane pauses the lane, or goes on pausing it, and moves the due time of all its devices with
+// work to l.Until. Since is kept from an earlier pause that has not ended. One that fails halfway
+// is a pause: what comes later waits.
+func (o Outbox) PauseLane(l Lane) error {
+	var old laneRow
+	err := o.db.Update(func(tx *table.Tx) (err error) {
+		var found bool
+		if old, found, err = lanes.Get(tx, table.Text(l.Name)); err != nil {
 			return err
 		}
+		since := l.Since
 		if found {
-			l.Since = old.Since
+			since = old.Since
 		}
-		put(tx.Bucket(lanes), []byte(l.Name), l)
-		s.note(DeviceChanged, "")
-		return nil
+		return lanes.Put(tx, table.Text(l.Name), laneRow{since, l.Until, l.Code, l.Reason})
 	})
 	if err != nil {
 		return err
 	}
-	return s.moveDue(l.Until, func(lane string, at time.Time) bool {
+	return o.moveDue(l.Until, func(lane string, at time.Time) bool {
 		return lane == l.Name && (at.Before(l.Until) || at.Equal(old.Until))
 	}, nil)
 }
 
-// ResumeLane ends the lane's pause, if there is one: what waited for its end is due now. One that fails halfway is still a pause.
-func (s *Store) ResumeLane(name string, now time.Time) error {
-	var l Lane
-	err := s.view(func(tx *bolt.Tx) error {
-		_, err := get(tx.Bucket(lanes), []byte(name), &l)
+// ResumeLane ends the lane's pause, if there is one: what waited for its end is due now. One that
+// fails halfway is still a pause.
+func (o Outbox) ResumeLane(name string, now time.Time) error {
+	var l laneRow
+	var found bool
+	err := o.db.View(func(tx *table.Tx) (err error) {
+		l, found, err = lanes.Get(tx, table.Text(name))
 		return err
 	})
-	if err != nil || l.Name == "" {
+	if err != nil || !found {
 		return err
 	}
-	defer s.outbox.raise()
-	return s.moveDue(now, func(lane string, at time.Time) bool {
+	return o.moveDue(now, func(lane string, at time.Time) bool {
 		return lane == name && l.Until.After(now) && at.Equal(l.Until)
-	}, func(tx *bolt.Tx) {
-		must(tx.Bucket(lanes).Delete([]byte(name)))
-		s.note(DeviceChanged, "")
-	})
+	}, func(tx *table.Tx) error { return lanes.Delete(tx, table.Text(name)) })
 }
 
-// HastenDue makes due now whatever is due later: times that were written before the clock was set back lie too far ahead.
-func (s *Store) HastenDue(now time.Time) error {
-	defer s.outbox.raise()
-	return s.moveDue(now, func(_ string, at time.Time) bool { return at.After(now) }, nil)
+// HastenDue makes due now whatever is due later: times that were written before the clock was set
+// back lie too far ahead.
+func (o Outbox) HastenDue(now time.Time) error {
+	return o.moveDue(now, func(_ string, at time.Time) bool { return at.After(now) }, nil)
 }
 
 // SetBack reports whether the clock was set back: it shows more than a second less than the time of
 // the last notification. Less than that proves nothing: one may have come after the clock was read.
-func (s *Store) SetBack(now time.Time) (back bool, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		back = time.Unix(0, int64(tx.Bucket(notifications).Sequence())).After(now.Add(time.Second))
-		return nil
+func (o Outbox) SetBack(now time.Time) (back bool, err error) {
+	err = o.db.View(func(tx *table.Tx) error {
+		last, err := lastSequence(tx)
+		back = time.Unix(0, int64(last)).After(now.Add(time.Second))
+		return err
 	})
 	return back, err
 }
 
-// mostMoved bounds the due entries that one transaction moves.
+// mostMoved bounds the queues that one transaction moves.
 const mostMoved = 500
 
-// moveDue moves the due entries that match to the time at, a bounded number in each transaction; last, if not nil, writes in the last of them.
-func (s *Store) moveDue(at time.Time, match func(lane string, at time.Time) bool, last func(*bolt.Tx)) error {
-	for moved := mostMoved; moved == mostMoved; {
-		err := s.update(func(tx *bolt.Tx) error {
-			moved = 0
-			found := make(map[string]queueRow)
-			c := tx.Bucket(due).Cursor()
-			for k, v := c.First(); k != nil && len(found) < mostMoved; k, v = c.Next() {
-				from := dueTime(k)
-				if from.Equal(at) || !match(string(v), from) {
+// moveDue moves the queues that match to the time at, a bounded number in each transaction. last,
+// if not nil, writes in the last of them.
+func (o Outbox) moveDue(at time.Time, match func(lane string, at time.Time) bool, last func(*table.Tx) error) error {
+	for more := true; more; {
+		err := o.db.Update(func(tx *table.Tx) error {
+			list, err := due.First(tx, table.Range{}, table.NoLimit)
+			if err != nil {
+				return err
+			}
+			moved := 0
+			for _, e := range list {
+				if e.Index.at.Equal(at) || !match(e.Index.lane, e.Index.at) {
 					continue
 				}
-				id := string(k[8:])
-				q, err := queue(tx, id)
+				if more = moved == mostMoved || tx.Left() < queueCost; more {
+					return nil
+				}
+				q, _, err := queues.Get(tx, e.Key)
 				if err != nil {
 					return err
 				}
-				found[id] = q
+				q.Due = at
+				if err := queues.Put(tx, e.Key, q); err != nil {
+					return err
+				}
+				moved++
 			}
-			for id, q := range found {
-				setDue(tx, id, q, at)
-			}
-			if moved = len(found); moved < mostMoved && last != nil {
-				last(tx)
+			if more = false; last != nil {
+				return last(tx)
 			}
 			return nil
 		})

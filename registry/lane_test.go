@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
 func TestAPauseMovesWhatItsLaneHasDueAndNothingElse(t *testing.T) {
@@ -20,13 +20,13 @@ func TestAPauseMovesWhatItsLaneHasDueAndNothingElse(t *testing.T) {
 	arrive(t, s, a, 1, dawn)
 	drain(t, s, idle, dawn)
 	until, after := dawn.Add(15*time.Minute), dawn.Add(time.Hour)
-	settle(t, s, head(t, s, late, dawn), Outcome{Result: ResultRetry, At: after}, dawn)
-	settle(t, s, head(t, s, suspect, dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Minute), Suspect: true, Code: "bad"}, dawn)
+	end(t, s, first(t, s, late, dawn), Outcome{Result: ResultRetry, At: after}, dawn)
+	end(t, s, first(t, s, suspect, dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Minute), Suspect: true, Code: "bad"}, dawn)
 	lane := Lane{Name: "webpush " + origin, Since: dawn, Until: until, Code: "vapid", Reason: "Our key is refused."}
-	if err := s.PauseLane(lane); err != nil {
+	if err := s.Outbox.PauseLane(lane); err != nil {
 		t.Fatal(err)
 	}
-	list, err := s.Lanes()
+	list, err := s.Outbox.Lanes()
 	if err != nil || len(list) != 1 || list[0] != lane {
 		t.Errorf("lanes %+v, %v", list, err)
 	}
@@ -50,28 +50,28 @@ func TestAPauseMovesWhatItsLaneHasDueAndNothingElse(t *testing.T) {
 	arrive(t, s, a, 1, dawn.Add(time.Minute))
 	dueAre("more mail", until.Add(-1), other, fcm)
 	dueAre("more mail, at its end", until, other, fcm, soon, suspect, idle, fresh)
-	settle(t, s, head(t, s, soon, dawn), Outcome{Result: ResultDelivered}, dawn.Add(time.Minute))
+	end(t, s, first(t, s, soon, dawn), Outcome{Result: ResultDelivered}, dawn.Add(time.Minute))
 	dueAre("one was let through", until.Add(-1), other, fcm)
-	settle(t, s, head(t, s, soon, dawn), Outcome{Result: ResultRetry, At: dawn.Add(2 * time.Minute)}, dawn.Add(time.Minute))
+	end(t, s, first(t, s, soon, dawn), Outcome{Result: ResultRetry, At: dawn.Add(2 * time.Minute)}, dawn.Add(time.Minute))
 	dueAre("one is put off", until.Add(-1), other, fcm)
 
 	// The same lane again: its beginning stays.
 	lane.Until, lane.Since = until.Add(15*time.Minute), until
-	if err := s.PauseLane(lane); err != nil {
+	if err := s.Outbox.PauseLane(lane); err != nil {
 		t.Fatal(err)
 	}
 	dueAre("paused again", lane.Until.Add(-1), other, fcm)
-	if list, err := s.Lanes(); err != nil || len(list) != 1 || !list[0].Since.Equal(dawn) || !list[0].Until.Equal(lane.Until) {
+	if list, err := s.Outbox.Lanes(); err != nil || len(list) != 1 || !list[0].Since.Equal(dawn) || !list[0].Until.Equal(lane.Until) {
 		t.Errorf("lanes %+v, %v", list, err)
 	}
 
 	now := dawn.Add(20 * time.Minute)
-	if err := s.ResumeLane(lane.Name, now); err != nil {
+	if err := s.Outbox.ResumeLane(lane.Name, now); err != nil {
 		t.Fatal(err)
 	}
 	dueAre("resumed", now, other, fcm, soon, suspect, idle, fresh)
 	dueAre("what had its own time keeps it", after, other, fcm, soon, suspect, idle, fresh, late)
-	if list, err := s.Lanes(); err != nil || len(list) > 0 {
+	if list, err := s.Outbox.Lanes(); err != nil || len(list) > 0 {
 		t.Errorf("lanes %+v, %v", list, err)
 	}
 	drain(t, s, idle, now)
@@ -85,7 +85,7 @@ func TestAPauseMadeShorterOrLongerIsResumedWhole(t *testing.T) {
 		s, a, d := fourPhones(t)
 		arrive(t, s, a, 1, dawn)
 		for _, until := range []time.Time{dawn.Add(15 * time.Minute), dawn.Add(time.Duration(minutes) * time.Minute)} {
-			if err := s.PauseLane(Lane{Name: "fcm", Since: dawn, Until: until}); err != nil {
+			if err := s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: until}); err != nil {
 				t.Fatal(err)
 			}
 			if due := dueNow(t, s, until.Add(-1)); len(due) > 0 {
@@ -95,7 +95,7 @@ func TestAPauseMadeShorterOrLongerIsResumedWhole(t *testing.T) {
 				t.Errorf("15, then %d minutes: %d are due at the end, want %d", minutes, len(due), len(d))
 			}
 		}
-		if err := s.ResumeLane("fcm", dawn.Add(time.Minute)); err != nil {
+		if err := s.Outbox.ResumeLane("fcm", dawn.Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if due := dueNow(t, s, dawn.Add(time.Minute)); len(due) != len(d) {
@@ -109,8 +109,8 @@ func TestResumingALaneThatIsNotPausedMovesNothing(t *testing.T) {
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
 	later := dawn.Add(time.Hour)
-	settle(t, s, head(t, s, d[0], dawn), Outcome{Result: ResultRetry, At: later}, dawn)
-	if err := s.ResumeLane("fcm", dawn); err != nil {
+	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, At: later}, dawn)
+	if err := s.Outbox.ResumeLane("fcm", dawn); err != nil {
 		t.Fatal(err)
 	}
 	if due := dueNow(t, s, later.Add(-1)); due[d[0].ID] || !due[d[1].ID] {
@@ -124,16 +124,16 @@ func TestWhatFailedInAPauseIsDueAtItsEnd(t *testing.T) {
 	for _, ended := range []bool{false, true} {
 		s, a, d := fourPhones(t)
 		arrive(t, s, a, 1, dawn)
-		w, until := head(t, s, d[0], dawn), dawn.Add(15*time.Minute)
-		if err := s.PauseLane(Lane{Name: d[0].Lane(), Since: dawn, Until: until}); err != nil {
+		w, until := first(t, s, d[0], dawn), dawn.Add(15*time.Minute)
+		if err := s.Outbox.PauseLane(Lane{Name: d[0].Lane(), Since: dawn, Until: until}); err != nil {
 			t.Fatal(err)
 		}
 		if ended {
-			if err := s.ResumeLane(d[0].Lane(), dawn); err != nil {
+			if err := s.Outbox.ResumeLane(d[0].Lane(), dawn); err != nil {
 				t.Fatal(err)
 			}
 		}
-		settle(t, s, w, Outcome{Result: ResultRetry, Code: "busy"}, dawn)
+		end(t, s, w, Outcome{Result: ResultRetry, Code: "busy"}, dawn)
 		if due := dueNow(t, s, until.Add(-1))[d[0].ID]; due != ended {
 			t.Errorf("the pause has ended: %v; due: %v", ended, due)
 		}
@@ -146,7 +146,7 @@ func TestWhatFailedInAPauseIsDueAtItsEnd(t *testing.T) {
 func TestALaneThatHasReachedItsEndLetsWorkThroughWhenItComes(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
-	if err := s.PauseLane(Lane{Name: "fcm", Since: dawn, Until: dawn.Add(time.Minute)}); err != nil {
+	if err := s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: dawn.Add(time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
 	now := dawn.Add(2 * time.Minute)
@@ -157,61 +157,77 @@ func TestALaneThatHasReachedItsEndLetsWorkThroughWhenItComes(t *testing.T) {
 }
 
 // manyPhones is a store with so many devices in the lane fcm, each with something due at dawn.
-func manyPhones(t *testing.T, many int) *Store {
+func manyPhones(t *testing.T, many int) (s *Store, fault *func() error) {
 	t.Helper()
-	s := newStore(t)
+	s, fault = faultyStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
-	err := s.update(func(tx *bolt.Tx) error {
-		for i := range many {
-			d := Device{ID: newID(), User: ann.ID, Transport: FCM, Token: Secret(fmt.Sprint(i)), Status: Status{State: Proven}}
-			if err := s.store(tx, &d, Device{}, dawn, true); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	phones(t, s, ann, many)
 	arrive(t, s, a, 1, dawn)
-	return s
+	return s, fault
+}
+
+// phones gives the user so many devices on FCM.
+func phones(t testing.TB, s *Store, user User, n int) {
+	t.Helper()
+	for from := 0; from < n; {
+		err := s.db.Update(func(tx *table.Tx) error {
+			for ; from < n && tx.Left() > 2*queueCost; from++ {
+				d := Device{ID: newID(), User: user.ID, Transport: FCM, Token: Secret(fmt.Sprint(user.Name, from)), Status: Status{State: Proven}, Content: Subject}
+				if err := replaceDevice(tx, &d, Device{}, dawn, true); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// movedAtOnce is how many queues one transaction moves.
+func movedAtOnce() int {
+	if bound := boundGiven(); bound > 0 {
+		return (bound-1-queueCost)/5 + 1 // each is read and written, and so is its place among those that are due
+	}
+	return mostMoved
 }
 
 func TestAPauseOfThousandsGoesInBoundedSteps(t *testing.T) {
 	t.Parallel()
-	const many = 4*mostMoved + 1
-	s := manyPhones(t, many)
+	many := 4*movedAtOnce() + 1
+	s, _ := manyPhones(t, many)
 	steps := func(work func() error) int {
 		t.Helper()
-		before := commits(t, s)
+		before := commits(s)
 		if err := work(); err != nil {
 			t.Fatal(err)
 		}
-		return commits(t, s) - before
+		return commits(s) - before
 	}
 	until := dawn.Add(15 * time.Minute)
-	if n := steps(func() error { return s.PauseLane(Lane{Name: "fcm", Since: dawn, Until: until}) }); n != 1+5 {
+	if n := steps(func() error { return s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: until}) }); n != 1+5 {
 		t.Errorf("a pause of %d devices took %d transactions", many, n)
 	}
-	if n := steps(func() error { return s.PauseLane(Lane{Name: "fcm", Since: dawn, Until: until}) }); n != 1+1 {
+	if n := steps(func() error { return s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: until}) }); n != 1 {
 		t.Errorf("the same pause again took %d transactions", n)
 	}
-	if _, next, err := s.Due(dawn, 1, nil); err != nil || !next.Equal(until) {
+	if _, next, err := s.Outbox.Due(dawn, 1, nil); err != nil || !next.Equal(until) {
 		t.Errorf("the first is due at %v, %v", next, err)
 	}
-	if n := steps(func() error { return s.ResumeLane("fcm", dawn.Add(time.Minute)) }); n != 5 {
+	if n := steps(func() error { return s.Outbox.ResumeLane("fcm", dawn.Add(time.Minute)) }); n != 5 {
 		t.Errorf("the end of a pause of %d devices took %d transactions", many, n)
 	}
-	if list, _, err := s.Due(dawn.Add(time.Minute), 2*many, nil); err != nil || len(list) != many {
+	if list, _, err := s.Outbox.Due(dawn.Add(time.Minute), 2*many, nil); err != nil || len(list) != many {
 		t.Errorf("%d are due, %v", len(list), err)
 	}
 }
 
 // failFrom lets the store's n-th transaction from now fail, and all after it.
-func failFrom(s *Store, n int) {
+func failFrom(fault *func() error, n int) {
 	asked := 0
-	s.fault = func() error {
+	*fault = func() error {
 		if asked++; asked >= n {
 			return errFault
 		}
@@ -221,39 +237,40 @@ func failFrom(s *Store, n int) {
 
 func TestAPauseThatEndsOrBeginsHalfwayIsAPause(t *testing.T) {
 	t.Parallel()
-	const many = mostMoved + 1
-	s := manyPhones(t, many)
+	moved := movedAtOnce()
+	many := moved + 1
+	s, fault := manyPhones(t, many)
 	l := Lane{Name: "fcm", Since: dawn, Until: dawn.Add(15 * time.Minute)}
 	dueAt := func(when string, now time.Time, want int) {
 		t.Helper()
-		s.fault = nil
+		*fault = nil
 		reopen(t, s)
 		if due := dueNow(t, s, now); len(due) != want {
 			t.Errorf("%s: %d are due, want %d", when, len(due), want)
 		}
-		if list, err := s.Lanes(); err != nil || len(list) != 1 || list[0] != l {
+		if list, err := s.Outbox.Lanes(); err != nil || len(list) != 1 || list[0] != l {
 			t.Errorf("%s: lanes %+v, %v", when, list, err)
 		}
 	}
-	failFrom(s, 3) // after the row of the lane and the first devices
-	if err := s.PauseLane(l); !errors.Is(err, errFault) {
+	failFrom(fault, 3) // after the row of the lane and the first devices
+	if err := s.Outbox.PauseLane(l); !errors.Is(err, errFault) {
 		t.Errorf("the pause: %v", err)
 	}
-	dueAt("begun halfway", l.Until.Add(-1), many-mostMoved)
-	if err := s.PauseLane(l); err != nil {
+	dueAt("begun halfway", l.Until.Add(-1), many-moved)
+	if err := s.Outbox.PauseLane(l); err != nil {
 		t.Fatal(err)
 	}
 	dueAt("paused", l.Until.Add(-1), 0)
 	now := dawn.Add(time.Minute)
-	failFrom(s, 3) // after a look at the lane and the first devices
-	if err := s.ResumeLane("fcm", now); !errors.Is(err, errFault) {
+	failFrom(fault, 3) // after a look at the lane and the first devices
+	if err := s.Outbox.ResumeLane("fcm", now); !errors.Is(err, errFault) {
 		t.Errorf("its end: %v", err)
 	}
-	dueAt("ended halfway", now, mostMoved)
-	if err := s.ResumeLane("fcm", now); err != nil {
+	dueAt("ended halfway", now, moved)
+	if err := s.Outbox.ResumeLane("fcm", now); err != nil {
 		t.Fatal(err)
 	}
-	if list, err := s.Lanes(); err != nil || len(list) > 0 || len(dueNow(t, s, now)) != many {
+	if list, err := s.Outbox.Lanes(); err != nil || len(list) > 0 || len(dueNow(t, s, now)) != many {
 		t.Errorf("once it has ended there are %+v, and %d are due, %v", list, len(dueNow(t, s, now)), err)
 	}
 }
@@ -262,15 +279,15 @@ func TestWhatWaitsIsHastenedWhereTheClockWasSetBack(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	fast, now := dawn.Add(2*time.Hour), dawn.Add(5*time.Second)
-	if back, err := s.SetBack(now); err != nil || back {
+	if back, err := s.Outbox.SetBack(now); err != nil || back {
 		t.Fatalf("set back before anything happened: %v, %v", back, err)
 	}
 	arrive(t, s, a, 1, fast)
-	settle(t, s, head(t, s, d[0], fast), Outcome{Result: ResultRetry, At: fast.Add(2 * time.Second)}, fast)
-	if back, err := s.SetBack(now); err != nil || !back {
+	end(t, s, first(t, s, d[0], fast), Outcome{Result: ResultRetry, At: fast.Add(2 * time.Second)}, fast)
+	if back, err := s.Outbox.SetBack(now); err != nil || !back {
 		t.Fatalf("set back: %v, %v", back, err)
 	}
-	if err := s.HastenDue(now); err != nil {
+	if err := s.Outbox.HastenDue(now); err != nil {
 		t.Fatal(err)
 	}
 	if due := dueNow(t, s, now); len(due) != len(d) {
@@ -278,17 +295,17 @@ func TestWhatWaitsIsHastenedWhereTheClockWasSetBack(t *testing.T) {
 	}
 	// What is due already keeps its place before what was hastened.
 	later := now.Add(time.Second)
-	settle(t, s, head(t, s, d[1], now), Outcome{Result: ResultRetry, At: later}, now)
-	settle(t, s, head(t, s, d[2], now), Outcome{Result: ResultRetry, At: later.Add(1)}, now)
-	if err := s.HastenDue(later); err != nil {
+	end(t, s, first(t, s, d[1], now), Outcome{Result: ResultRetry, At: later}, now)
+	end(t, s, first(t, s, d[2], now), Outcome{Result: ResultRetry, At: later.Add(1)}, now)
+	if err := s.Outbox.HastenDue(later); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []time.Time{now, later, later, now} {
-		if got, err := s.Device(d[i].ID); err != nil || !got.Due.Equal(want) {
+		if got, err := s.Devices.Get(d[i].ID); err != nil || !got.Due.Equal(want) {
 			t.Errorf("phone %d is due at %v, %v; want %v", i, got.Due, err, want)
 		}
 	}
-	checkStore(t, s)
+	checkRows(t, s)
 }
 
 func TestSetBackAllowsASecond(t *testing.T) {
@@ -296,7 +313,7 @@ func TestSetBackAllowsASecond(t *testing.T) {
 	s, a, _ := fourPhones(t)
 	arrive(t, s, a, 3, dawn)
 	for ago, want := range map[time.Duration]bool{0: false, time.Millisecond: false, 999 * time.Millisecond: false, 1001 * time.Millisecond: true, time.Hour: true} {
-		if back, err := s.SetBack(dawn.Add(-ago)); err != nil || back != want {
+		if back, err := s.Outbox.SetBack(dawn.Add(-ago)); err != nil || back != want {
 			t.Errorf("%v before the last mail: %v, %v, want %v", ago, back, err, want)
 		}
 	}

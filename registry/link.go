@@ -23,11 +23,13 @@ var (
 	linkPlaceholder = regexp.MustCompile(`\{[^}]*\}?|\}`)
 )
 
-// opening are the schemes that open a mail, or a place to read it: of web pages, of mail programs (RFC 2392 and Apple's), and of mail apps. Many others run something, and who
-// shares a mailbox chooses for others.
+// opening are the schemes that open a mail, or a place to read it: of web pages, of mail programs
+// (RFC 2392 and Apple's), and of mail apps. Many others run something, and who shares a mailbox
+// chooses for others.
 var opening = []string{"https", "http", "message", "mid", "googlegmail", "ms-outlook", "readdle-spark", "airmail"}
 
-// CheckLink says, in words for a person, what is wrong with a template of where a click on a notification leads; nil: nothing. An empty one is none.
+// CheckLink says, in words for a person, what is wrong with a template of where a click on a
+// notification leads; nil: nothing. An empty one is none.
 func CheckLink(template string) error {
 	if template == "" {
 		return nil
@@ -66,8 +68,8 @@ func authority(address string) string {
 	return rest
 }
 
-// LinkTo is where a click on a notification of the account's mail leads, by the template that its owner gave; empty: to the page, for there is no template
-// or the mail lacks what it needs.
+// LinkTo is where a click on a notification of the account's mail leads, by the template that its
+// owner gave; empty: to the page, for there is no template or the mail lacks what it needs.
 func (a Account) LinkTo(n Notification) string {
 	if a.Link == "" || n.Kind != MailKind || n.Content.MessageID == "" && strings.Contains(a.Link, linkMessageID) {
 		return ""

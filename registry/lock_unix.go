@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// lockFolder keeps other processes from making a store in dir at the same time; each would write a key of its own. It waits at most lockWait.
+// lockFolder keeps other processes from making a store in dir at the same time; each would write a
+// key of its own. It waits at most lockWait.
 func lockFolder(dir string) (unlock func() error, err error) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -21,9 +22,14 @@ func lockFolder(dir string) (unlock func() error, err error) {
 		if err == nil {
 			return d.Close, nil
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(until) {
-			d.Close()
-			return nil, fmt.Errorf("the data folder %s is in use by another process (%w): stop that one first, or give this one a folder of its own", dir, err)
+		switch {
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			err = fmt.Errorf("the data folder %s cannot be locked (%w): put it on a local disk", dir, err)
+		case time.Now().After(until):
+			err = fmt.Errorf("the data folder %s is in use by another process: stop that one first, or give this one a folder of its own", dir)
+		default:
+			continue
 		}
+		return nil, errors.Join(err, d.Close())
 	}
 }

@@ -21,9 +21,12 @@ const (
 )
 
 var roles = map[string]func(dir string) error{
-	"record until killed": recordUntilKilled,
-	"hold the store":      holdTheStore,
-	"fill the disk":       fillTheDisk,
+	"record until killed":  recordUntilKilled,
+	"hold the store":       holdTheStore,
+	"fill the disk":        fillTheDisk,
+	"open too many files":  openTooMany,
+	"upgrade until killed": upgradeUntilKilled,
+	"upgrade a full disk":  upgradeFullDisk,
 }
 
 func TestMain(m *testing.M) {

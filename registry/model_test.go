@@ -246,11 +246,24 @@ func (m *model) purge(now time.Time) {
 	m.order = slices.DeleteFunc(m.order, func(id string) bool {
 		n := m.notes[id]
 		old := now.Sub(n.at) >= 7*24*time.Hour || n.account != "" && m.accounts[n.account] == nil
-		if old {
-			delete(m.notes, id)
+		if !old {
+			return false
 		}
-		return old
+		delete(m.notes, id)
+		for _, d := range m.devices {
+			if d.queue = slices.DeleteFunc(d.queue, func(waits string) bool { return waits == id }); len(d.queue) == 0 {
+				d.due = time.Time{}
+			}
+		}
+		return true
 	})
+	for _, n := range m.notes {
+		for device, d := range n.deliveries {
+			if m.devices[device] == nil && d.state == Pending {
+				n.end(device, Removed, d.attempts)
+			}
+		}
+	}
 }
 
 // dump is all of it as text, to be compared with the store's.

@@ -5,17 +5,17 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
 // Kind is what a notification says.
 type Kind string
 
-// MailKind is new mail; ClearKind that mail was read or removed elsewhere; SummaryKind how many mails came, in the place of as many MailKind;
-// AttentionKind that a person must act; TestKind that a test was asked for, which is never stored.
+// MailKind is new mail; ClearKind that mail was read or removed elsewhere; SummaryKind how many
+// mails came, in the place of as many MailKind; AttentionKind that a person must act; TestKind that
+// a test was asked for, which is never stored.
 const (
 	MailKind      Kind = "mail"
 	ClearKind     Kind = "clear"
@@ -65,8 +65,9 @@ type Notification struct {
 // DeliveryState is how a delivery stands.
 type DeliveryState string
 
-// Pending is not yet accepted by the push service; the others are final. Cleared means that the mail was read or removed first; Combined that it is
-// told with others, in a summary; Removed that the device, its account or its right to the account went away first.
+// Pending is not yet accepted by the push service; the others are final. Cleared means that the
+// mail was read or removed first; Combined that it is told with others, in a summary; Removed that
+// the device, its account or its right to the account went away first.
 const (
 	Pending   DeliveryState = "pending"
 	Combined  DeliveryState = "combined"
@@ -90,26 +91,11 @@ type Delivery struct {
 	Before   time.Time `json:",omitzero"` // while pending: when the device was told with less in it; zero: it was not
 }
 
-// becoming is the delivery once it stands as d says. One that was told with less in it was
-// delivered then, whatever comes of the rest.
-func (was Delivery) becoming(d Delivery) Delivery {
-	switch {
-	case was.Before.IsZero():
-	case d.State == Pending:
-		d.Before = was.Before
-	case d.State == Delivered:
-		d.At, d.Before = was.Before, time.Time{}
-	default:
-		d = Delivery{Device: was.Device, State: Delivered, At: was.Before, Attempts: was.Attempts}
-	}
-	return d
-}
-
 // Result is one of the five things that can come of a push.
 type Result string
 
-// The five outcomes. Only ResultGone removes a device, only ResultRefused drops a message; ResultRetry and
-// ResultMisconfigured keep both.
+// The five outcomes. Only ResultGone removes a device, only ResultRefused drops a message;
+// ResultRetry and ResultMisconfigured keep both.
 const (
 	ResultDelivered     Result = "delivered"
 	ResultRetry         Result = "retry"
@@ -131,8 +117,9 @@ type Outcome struct {
 	Reason      string // for people: what happened and what to do; never the service's raw answer, a token or an endpoint path
 }
 
-// StableID is the id of one mail's notification: the first 24 bytes of SHA-256 over account, folder, UIDVALIDITY and
-// UID, as 32 base64url characters. It fits an APNs collapse id (64 bytes) and a Web Push Topic (RFC 8030 section 5.4).
+// StableID is the id of one mail's notification: the first 24 bytes of SHA-256 over account,
+// folder, UIDVALIDITY and UID, as 32 base64url characters. It fits an APNs collapse id (64 bytes)
+// and a Web Push Topic (RFC 8030 section 5.4).
 func StableID(account, folder string, uidValidity, uid uint32) string {
 	var numbers [8]byte
 	binary.BigEndian.PutUint32(numbers[:4], uidValidity)
@@ -148,152 +135,79 @@ func stableID(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:24])
 }
 
-// notificationRow is a notification with its sealed content.
-type notificationRow struct {
-	Notification
-	Sealed []byte
-}
-
-// notificationContent is what is sealed of a notification, spelled out because Content does not marshal itself.
-type notificationContent struct {
-	From      string `json:",omitempty"`
-	Subject   string `json:",omitempty"`
-	MessageID string `json:",omitempty"`
-	Preview   string `json:",omitempty"`
-	Text      string `json:",omitempty"`
-}
-
-func (s *Store) putNotification(tx *bolt.Tx, key []byte, n Notification) {
-	if n.User != "" {
-		s.note(NotificationChanged, n.ID, n.User)
-	} else {
-		s.noteOf(NotificationChanged, n.ID, n.Account)
+// lineOf names the line of each queue in which a notification waits.
+func lineOf(k Kind, scope id) string {
+	switch k {
+	case MailKind, SummaryKind:
+		return string(scope)
+	case ClearKind:
+		return clearLine
 	}
-	sealed := s.seals.seal("notification/"+string(key), notificationContent{n.Content.From, n.Content.Subject, n.Content.MessageID, n.Content.Preview, n.Text})
-	put(tx.Bucket(notifications), key, notificationRow{n, sealed})
+	return otherLine
 }
 
-func (s *Store) notification(tx *bolt.Tx, key []byte) (Notification, bool, error) {
-	var row notificationRow
-	found, err := get(tx.Bucket(notifications), key, &row)
-	if err != nil || !found {
-		return Notification{}, false, err
+// scope returns what the notification's key begins with.
+func (n Notification) scope() id {
+	if n.Account != "" {
+		return id(n.Account)
 	}
+	return id(n.User)
+}
+
+func (n Notification) line() string { return lineOf(n.Kind, n.scope()) }
+
+// seal returns the row of a new notification under k.
+func (n Notification) seal(tx *table.Tx, k notificationKey) (row notificationRow, err error) {
+	row = notificationRow{ID: n.ID, Kind: n.Kind, User: n.Account == "", Folder: n.Folder, At: n.At, Expires: n.Expires, Code: n.Code, Clear: n.Clear, Count: n.Count,
+		Read: n.Read, UIDValidity: n.UIDValidity, UID: n.UID, Fingerprint: n.Fingerprint, Wordless: n.Wordless, Cleared: n.Cleared}
+	row.Sealed, err = notifications.Place(tx, k).Seal(notificationContent{n.Content.From, n.Content.Subject, n.Content.MessageID, n.Content.Preview, n.Text})
+	return row, err
+}
+
+// open returns the notification of the row under k, without its deliveries.
+func (row notificationRow) open(tx *table.Tx, k notificationKey) (Notification, error) {
 	var c notificationContent
-	err = s.seals.open("notification/"+string(key), row.Sealed, &c)
-	row.Content, row.Text = Content{c.From, c.Subject, c.MessageID, c.Preview}, c.Text
-	return row.Notification, true, err
-}
-
-// delivery is the index of the device's delivery, or -1.
-func (n Notification) delivery(device string) int {
-	return slices.IndexFunc(n.Deliveries, func(d Delivery) bool { return d.Device == device })
-}
-
-func (s *Store) setDelivery(tx *bolt.Tx, key []byte, n Notification, d Delivery) {
-	i := n.delivery(d.Device)
-	if i < 0 {
-		return
+	if err := notifications.Place(tx, k).Open(row.Sealed, &c); err != nil {
+		return Notification{}, err
 	}
-	if d.State == Expired || d.State == Removed {
-		d.Attempts, d.Code, d.Reason = n.Deliveries[i].Attempts, n.Deliveries[i].Code, n.Deliveries[i].Reason
+	n := Notification{ID: row.ID, Kind: row.Kind, Folder: row.Folder, At: row.At, Expires: row.Expires, Code: row.Code, Clear: row.Clear, Count: row.Count,
+		Read: row.Read, UIDValidity: row.UIDValidity, UID: row.UID, Fingerprint: row.Fingerprint, Wordless: row.Wordless, Cleared: row.Cleared,
+		Content: Content{c.From, c.Subject, c.MessageID, c.Preview}, Text: c.Text}
+	if row.User {
+		n.User = string(k.scope)
+	} else {
+		n.Account = string(k.scope)
 	}
-	n.Deliveries[i] = n.Deliveries[i].becoming(d)
-	s.putNotification(tx, key, n)
+	return n, nil
 }
 
-// settled is the delivery as it stands at now: one that nothing will send any more is expired or removed, also while
-// its row still waits for its turn.
-func (d Delivery) settled(expires, now time.Time, deviceExists bool) Delivery {
-	as := d
+func (row deliveryRow) delivery(k deliveryKey) Delivery {
+	return Delivery{string(k.device), row.State, row.At, row.Into, row.Attempts, row.Unknown, row.Code, row.Reason, row.Before}
+}
+
+// as is the delivery once it has the state. One that was told with less in it was delivered then,
+// whatever comes of the rest.
+func (row deliveryRow) as(state DeliveryState, at time.Time) deliveryRow {
 	switch {
-	case d.State != Pending:
+	case row.Before.IsZero() || state == Pending:
+		row.State, row.At = state, at
+	case state == Delivered:
+		row.State, row.At, row.Before = Delivered, row.Before, time.Time{}
+	default:
+		row = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: Delivered, At: row.Before, Attempts: row.Attempts}
+	}
+	return row
+}
+
+// settled is the delivery as it stands at now: one that nothing will send any more is expired or
+// removed, also while its row still waits for its turn.
+func (row deliveryRow) settled(now time.Time, deviceExists bool) deliveryRow {
+	switch {
+	case row.State != Pending:
 	case !deviceExists:
-		as.State = Removed
-	case !now.Before(expires):
-		as.State = Expired
+		return row.as(Removed, row.At)
+	case !now.Before(row.Expires):
+		return row.as(Expired, row.At)
 	}
-	return d.becoming(as)
-}
-
-// Notification gives the user's notification of that stable id: one of an account that the user sees, or one for this
-// user alone. ErrNotFound otherwise.
-func (s *Store) Notification(user, id string, now time.Time) (n Notification, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		seen, err := s.accountsWhere(tx, func(a Account) bool { return a.Visible(user) })
-		if err != nil {
-			return err
-		}
-		scopes := []string{user}
-		for _, a := range seen {
-			scopes = append(scopes, a.ID)
-		}
-		for _, scope := range scopes {
-			key := tx.Bucket(messages).Get(messageKey(scope, id))
-			if key == nil {
-				continue
-			}
-			var found bool
-			if n, found, err = s.notification(tx, key); err != nil || found {
-				s.settle(tx, &n, now)
-				return err
-			}
-		}
-		return ErrNotFound
-	})
-	return n, err
-}
-
-// Notifications gives at most limit of the user's notifications but for clears, newest first, that are older than after, which is "" or
-// a next of an earlier answer; next is "" where there are no more. ErrNotFound: after is not such a value.
-func (s *Store) Notifications(user, after string, limit int, now time.Time) (list []Notification, next string, err error) {
-	from, err := base64.RawURLEncoding.DecodeString(after)
-	if err != nil || len(from) != 0 && len(from) != 8 {
-		return nil, "", ErrNotFound
-	}
-	err = s.view(func(tx *bolt.Tx) error {
-		seen, err := s.accountsWhere(tx, func(a Account) bool { return a.Visible(user) })
-		if err != nil {
-			return err
-		}
-		visible := make(map[string]bool, len(seen))
-		for _, a := range seen {
-			visible[a.ID] = true
-		}
-		b := tx.Bucket(notifications)
-		c := b.Cursor()
-		k, _ := c.Last()
-		if len(from) > 0 {
-			c.Seek(from)
-			k, _ = c.Prev()
-		}
-		for ; k != nil; k, _ = c.Prev() {
-			var row notificationRow
-			if _, err := get(b, k, &row); err != nil {
-				return err
-			}
-			if row.Kind == ClearKind || row.User != user && !visible[row.Account] {
-				continue
-			}
-			if len(list) == limit {
-				return nil
-			}
-			n, _, err := s.notification(tx, k)
-			if err != nil {
-				return err
-			}
-			s.settle(tx, &n, now)
-			list = append(list, n)
-			next = base64.RawURLEncoding.EncodeToString(k[:8])
-		}
-		next = ""
-		return nil
-	})
-	return list, next, err
-}
-
-func (s *Store) settle(tx *bolt.Tx, n *Notification, now time.Time) {
-	for i, d := range n.Deliveries {
-		n.Deliveries[i] = d.settled(n.Expires, now, tx.Bucket(devices).Get([]byte(d.Device)) != nil)
-	}
+	return row
 }

@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
 // allNotifications turns every page.
 func allNotifications(t testing.TB, s *Store, user User, limit int, now time.Time) (all []Notification) {
 	t.Helper()
 	for after := ""; ; {
-		list, next, err := s.Notifications(user.ID, after, limit, now)
+		list, next, err := s.History.List(user.ID, after, limit, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,11 +32,12 @@ func allNotifications(t testing.TB, s *Store, user User, limit int, now time.Tim
 // queueKeys gives the notifications keys that wait for a device, in the order they will be sent.
 func queueKeys(t testing.TB, s *Store, d Device) (keys []string) {
 	t.Helper()
-	err := s.view(func(tx *bolt.Tx) error {
-		for _, k := range prefixed(tx.Bucket(outbox), []byte(d.ID), 1<<20) {
-			keys = append(keys, string(tx.Bucket(outbox).Get(k)))
+	err := s.db.View(func(tx *table.Tx) error {
+		list, err := waiting.First(tx, table.Under(id(d.ID)), table.NoLimit)
+		for _, e := range list {
+			keys = append(keys, fmt.Sprintf("%020d", e.Index.seq))
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +52,7 @@ func TestPagesJoinToAllThatTheUserSeesNewestFirst(t *testing.T) {
 	ann, bob, eve := someone(t, s, "ann"), someone(t, s, "bob"), someone(t, s, "eve")
 	a, shared := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, bob, "both@example.org")
 	shared.SharedWith = []string{ann.ID}
-	if _, err := s.UpdateAccount(shared, dawn); err != nil {
+	if _, err := s.Accounts.Update(shared, dawn); err != nil {
 		t.Fatal(err)
 	}
 	var forAnn, forBob []string
@@ -80,7 +81,7 @@ func TestANextThatNoPageGaveIsNotFound(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	for _, after := range []string{"?", "AAAA", "AAAAAAAAAAAAAAAA", "AAAAAAAAAAA=="} {
-		if _, _, err := s.Notifications("ann", after, 10, dawn); !errors.Is(err, ErrNotFound) {
+		if _, _, err := s.History.List("ann", after, 10, dawn); !errors.Is(err, ErrNotFound) {
 			t.Errorf("after %q: %v", after, err)
 		}
 	}
@@ -93,17 +94,17 @@ func TestAPageGoesOnWhereItStoodAlsoWhenThatPlaceIsGone(t *testing.T) {
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 	old := arrive(t, s, a, 3, dawn)
 	arrive(t, s, b, 3, dawn.Add(time.Minute))
-	_, next, err := s.Notifications(ann.ID, "", 2, dawn)
+	_, next, err := s.History.List(ann.ID, "", 2, dawn)
 	if err != nil || next == "" {
 		t.Fatal(next, err)
 	}
-	if err := s.RemoveAccount(b.ID); err != nil {
+	if err := s.Accounts.Remove(b.ID); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Purge(t.Context(), dawn); err != nil {
 		t.Fatal(err)
 	}
-	list, _, err := s.Notifications(ann.ID, next, 10, dawn)
+	list, _, err := s.History.List(ann.ID, next, 10, dawn)
 	if err != nil || len(list) != 3 || list[0].ID != old[2] {
 		t.Errorf("%d notifications after the one that is gone, %v; want the 3 older", len(list), err)
 	}
@@ -116,7 +117,7 @@ func TestANotificationIsSeenByThoseWhoSeeItsAccountNow(t *testing.T) {
 	a := mailbox(t, s, ann, "ann@example.org")
 	id := arrive(t, s, a, 1, dawn)[0]
 	sees := func(u User) bool {
-		_, err := s.Notification(u.ID, id, dawn)
+		_, err := s.History.Get(u.ID, id, dawn)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			t.Fatal(err)
 		}
@@ -129,13 +130,13 @@ func TestANotificationIsSeenByThoseWhoSeeItsAccountNow(t *testing.T) {
 		t.Error("want the owner alone to see it")
 	}
 	a.SharedWith = []string{bob.ID}
-	if _, err := s.UpdateAccount(a, dawn); err != nil {
+	if _, err := s.Accounts.Update(a, dawn); err != nil {
 		t.Fatal(err)
 	}
 	if !sees(ann) || !sees(bob) {
 		t.Error("want both to see it once it is shared")
 	}
-	if err := s.RemoveAccount(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID); err != nil {
 		t.Fatal(err)
 	}
 	if sees(ann) || sees(bob) {
@@ -146,7 +147,7 @@ func TestANotificationIsSeenByThoseWhoSeeItsAccountNow(t *testing.T) {
 func TestADeliveryThatNothingWillSendAnyMoreIsShownAsSettled(t *testing.T) {
 	t.Parallel()
 	expires := dawn.Add(time.Hour)
-	tried := Delivery{Device: "d", State: Pending, At: dawn, Attempts: 2, Code: "c", Reason: "r"}
+	tried := deliveryRow{Expires: expires, State: Pending, At: dawn, Attempts: 2, Code: "c", Reason: "r"}
 	for name, c := range map[string]struct {
 		state  DeliveryState
 		now    time.Time
@@ -166,7 +167,7 @@ func TestADeliveryThatNothingWillSendAnyMoreIsShownAsSettled(t *testing.T) {
 	} {
 		d := tried
 		d.State = c.state
-		got := d.settled(expires, c.now, c.exists)
+		got := d.settled(c.now, c.exists)
 		d.State = c.want
 		if got != d {
 			t.Errorf("%s: %+v, want %+v", name, got, d)

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"idlepush/registry/table"
 	"os"
 	"strings"
 	"testing"
@@ -24,8 +25,8 @@ func TestWhatTheDocumentsPromiseIsSo(t *testing.T) {
 		{"README.md", "and a year at most", StayLifetime, 365 * day},
 		{"README.md", "a session ends after 12 hours without use", SessionIdle, 12 * hour},
 		{"README.md", "at the highest level that a device gets or fetches, for 7 days", Kept, 7 * day},
-		{"README.md", "seals secrets: 32 bytes in base64", keySize, 32},
-		{"README.md", "sealed: AES-256-GCM", 8 * keySize, 256},
+		{"README.md", "seals secrets: 32 bytes in base64", table.KeySize, 32},
+		{"README.md", "sealed: AES-256-GCM", 8 * table.KeySize, 256},
 		{"docs/apps.md", "| `id` | wake | 32 characters", len(StableID("account", "INBOX", 1, 1)), 32},
 		{"docs/apps.md", "| `id` | wake | 32 characters", len(stableID("summary", "device")), 32},
 		{"docs/apps.md", "ids to take away, of mail that was read or removed elsewhere, up to 50", mostCleared, 50},

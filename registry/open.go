@@ -1,16 +1,21 @@
 package registry
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"syscall"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
+	"idlepush/registry/migrate"
+	"idlepush/registry/table"
 )
 
 // The files of the data folder.
@@ -20,20 +25,31 @@ const (
 	setupFile = "setup-token"
 )
 
-// lockWait is how long a second process waits for the first to end before it is told.
+// steps lead from each version of the layout to the next: steps[0] from version 1 to 2.
+var steps []migrate.Step
+
+// newest is the version that this program writes.
+func newest() int { return len(steps) + 1 }
+
+// lockWait is how long a second process waits for the first to make a store.
 const lockWait = 1500 * time.Millisecond
 
 // Options are those of Open. The zero Options are right for a program that keeps people's mail.
 type Options struct {
 	Key    []byte       // seals the secrets; nil: the key file in the folder, which is made with the store
 	NoSync bool         // commits do not wait for the disk, so a power cut may cost everything: for tests
+	Bound  int          // the most reads and writes of one transaction; 0: as many as the engine takes: for tests
 	Fault  func() error // asked before each transaction; its error fails that one, and nothing is written: for tests
 }
 
-// Open opens the store in the folder dir, which it makes with mode 0700 if it is not there or empty, or makes a new one where
-// neither it nor its key file exists. It takes at most 2 s to find that another process has
-// the store. Errors name the file and the way back: a store that is empty, cut short, damaged, newer than this program or
-// without its key is never replaced.
+func (o Options) table() table.Options {
+	return table.Options{Key: o.Key, NoSync: o.NoSync, Bound: o.Bound, Fault: o.Fault}
+}
+
+// Open opens the store in the folder dir, which it makes with mode 0700 if it is not there or
+// empty, or makes a new one if neither it nor its key file exists. It takes at most 2 s to find
+// that another process has the store. Errors name the file and the way back: a store that is empty,
+// cut short, damaged, newer than this program or without its key is never replaced.
 func Open(dir string, o Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder %s cannot be made (%w): give another one, or let the user who runs this write there", dir, err)
@@ -64,8 +80,9 @@ func Open(dir string, o Options) (*Store, error) {
 	return open(dir, path, o)
 }
 
-// create makes a new store beside its place and moves it there when it is whole. The key file is written between:
-// with the unfinished store beside it it comes from a first start that was cut short, without it from a store that is gone.
+// create makes a new store beside its place and moves it there when it is whole. The key file is
+// written between: with the unfinished store beside it it comes from a first start that was cut
+// short, without it from a store that is gone.
 func create(dir string, key []byte) error {
 	unlock, err := lockFolder(dir)
 	if err != nil {
@@ -89,16 +106,11 @@ func create(dir string, key []byte) error {
 	if fresh {
 		key = newKey()
 	}
-	seals, err := newSeals(key)
-	if err != nil {
-		return err
-	}
-	db, err := bolt.Open(unfinished, 0o600, engine(Options{}))
+	db, err := table.Create(unfinished, table.Options{Key: key})
 	if err != nil {
 		return fmt.Errorf("make the store %s: %w", path, err)
 	}
-	err = db.Update(func(tx *bolt.Tx) error { return upgrade(tx, seals, 0) })
-	if err = errors.Join(err, db.Close()); err != nil {
+	if err := errors.Join(db.Update(fill), db.Close()); err != nil {
 		return fmt.Errorf("make the store %s: %w", path, err)
 	}
 	if fresh {
@@ -106,68 +118,173 @@ func create(dir string, key []byte) error {
 			return fmt.Errorf("write the key file: %w", err)
 		}
 	}
-	if err := os.Rename(unfinished, path); err != nil {
+	if err := table.Move(unfinished, path); err != nil {
 		return fmt.Errorf("make the store: %w", err)
 	}
-	return syncDir(dir)
+	return nil
 }
 
-// engine gives bbolt's options. The freelist is written with each commit: without it Open would walk the whole file in a goroutine
-// of its own.
-func engine(o Options) *bolt.Options {
-	return &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoSync: o.NoSync, NoGrowSync: o.NoSync}
+// fill writes what a new store begins with.
+func fill(tx *table.Tx) error {
+	if err := tx.Make(tables...); err != nil {
+		return err
+	}
+	probe, err := metas.Place(tx, metaFormat).Seal("idlepush")
+	if err != nil {
+		return err
+	}
+	if err := metas.Put(tx, metaFormat, metaRow{Number: uint64(newest()), Sealed: probe}); err != nil {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	scalar, err := key.Bytes()
+	if err != nil {
+		return err
+	}
+	sealed, err := metas.Place(tx, metaVAPID).Seal(scalar)
+	if err != nil {
+		return err
+	}
+	return metas.Put(tx, metaVAPID, metaRow{Sealed: sealed})
 }
 
 func open(dir, path string, o Options) (*Store, error) {
-	damaged := func(what error) error {
-		return fmt.Errorf("the store %s is damaged (%w): stop idlepush, move the file away and restore it from your backup", path, what)
+	db, version, err := openTables(path, o)
+	if err == nil && version < newest() {
+		err = migrate.Upgrade(path, o.table(), version, steps[version-1:], stamp)
+		if err = errors.Join(err, db.Close()); err == nil {
+			db, _, err = openTables(path, o)
+		}
 	}
-	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("open the store: %w", err)
+		return nil, explain(path, err)
 	}
-	if info.Size() == 0 {
-		return nil, damaged(errors.New("it is empty"))
-	}
-	s := &Store{dir: dir, hashes: make(chan struct{}, runtime.NumCPU()), accounts: make(signal, 1), outbox: make(signal, 1), fault: o.Fault}
-	if s.seals, err = newSeals(o.Key); err != nil {
-		return nil, err
-	}
-	if err = sound(path); err == nil {
-		s.db, err = bolt.Open(path, 0o600, engine(o))
-	}
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("the store %s is in use by another process: stop that one first, or give this one a data folder of its own", path)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("open the store: %w", err)
-	case err != nil:
-		return nil, damaged(err)
-	}
-	if err := s.prepare(); err != nil {
-		what := fmt.Errorf("the store %s: %w", path, err)
-		if errors.Is(err, ErrCorrupt) {
-			what = damaged(err)
+	_ = migrate.Clean(path) // what is left of an upgrade only takes room
+	c := &core{db: db, dir: dir, hashes: make(chan struct{}, runtime.NumCPU()), accounts: make(signal, 1), outbox: make(signal, 1)}
+	c.watch()
+	err = db.View(func(tx *table.Tx) (err error) {
+		if err := complete(tx); err != nil {
+			return err
 		}
-		return nil, errors.Join(what, s.db.Close())
-	}
-	return s, nil
-}
-
-// prepare proves that the store is one of ours, with this key, and brings it to the newest version. It writes nothing
-// to one that is there already.
-func (s *Store) prepare() error {
-	var version int
-	err := s.view(func(tx *bolt.Tx) (err error) {
-		if version, err = schemaVersion(tx, s.seals); err == nil {
-			s.began = tx.Bucket(notifications).Sequence()
-		}
+		c.began, err = lastSequence(tx)
 		return err
 	})
-	if err != nil || version == len(steps) {
+	if err == nil {
+		err = c.finish(time.Now())
+	}
+	if err != nil {
+		return nil, errors.Join(explain(path, err), db.Close())
+	}
+	return c.store(), nil
+}
+
+// openTables opens the file and returns the version of its layout.
+func openTables(path string, o Options) (db *table.DB, version int, err error) {
+	if db, err = table.Open(path, o.table()); err != nil {
+		return nil, 0, err
+	}
+	err = db.View(func(tx *table.Tx) (err error) {
+		version, err = readFormat(tx)
+		return err
+	})
+	if err != nil {
+		return nil, 0, errors.Join(err, db.Close())
+	}
+	return db, version, nil
+}
+
+// stamp writes that the store is of the newest version.
+func stamp(tx *table.Tx) error {
+	row, _, err := metas.Get(tx, metaFormat)
+	if err != nil {
 		return err
 	}
-	return s.transact(func(tx *bolt.Tx) error { return upgrade(tx, s.seals, version) })
+	row.Number = uint64(newest())
+	if err := metas.Put(tx, metaFormat, row); err != nil {
+		return err
+	}
+	return tx.Make(tables...)
+}
+
+// complete says which table or index the file lacks, or has that is none of ours: the name of one
+// was damaged, and it would look empty.
+func complete(tx *table.Tx) error {
+	names, err := tx.Names()
+	if err != nil {
+		return err
+	}
+	for _, t := range tables {
+		i := slices.Index(names, t.Name())
+		if i < 0 {
+			return fmt.Errorf("%w: it lacks %s", ErrCorrupt, t.Name())
+		}
+		names = slices.Delete(names, i, i+1)
+	}
+	if len(names) > 0 {
+		return fmt.Errorf("%w: it has an unknown table %q", ErrCorrupt, names[0])
+	}
+	return nil
+}
+
+// readFormat returns the version of the layout. An error: the file is none of ours, it is newer
+// than this program, or the key does not fit it.
+func readFormat(tx *table.Tx) (version int, err error) {
+	row, found, err := metas.Get(tx, metaFormat)
+	if err != nil {
+		return 0, err
+	}
+	if !found {
+		early, err := metas.Has(tx, "schema")
+		if err == nil && early {
+			err = errors.New("it was made before the first release of idlepush and cannot be read any more: move the data folder away, start again, and set up the mailboxes and devices anew")
+		} else if err == nil {
+			err = errors.New("nothing in it is of idlepush: restore it from your backup, or give another data folder")
+		}
+		return 0, err
+	}
+	switch {
+	case row.Number == 0:
+		return 0, fmt.Errorf("%w: it has no format", ErrCorrupt)
+	case row.Number > uint64(newest()):
+		return 0, fmt.Errorf("it has format %d, this program knows up to %d: run the newer idlepush that wrote it, or restore an older backup or the copy that an upgrade has kept (%s)",
+			row.Number, newest(), migrate.Kept(storeFile, newest()))
+	}
+	var probe string
+	if err := metas.Place(tx, metaFormat).Open(row.Sealed, &probe); err != nil {
+		return 0, errors.New("the key does not fit it: give the key it was made with (the file `key` of the same backup)")
+	}
+	return int(row.Number), nil
+}
+
+// explain says, in words for a person, why the store cannot be opened and what to do. Damaged is
+// only what was found to be so.
+func explain(path string, err error) error {
+	switch {
+	case errors.Is(err, table.ErrInUse):
+		return fmt.Errorf("the store %s is in use by another process: stop that one first, or give this one a data folder of its own", path)
+	case errors.Is(err, ErrCorrupt):
+		return fmt.Errorf("the store %s is damaged (%w): stop idlepush, move the file away and restore it from your backup", path, err)
+	}
+	number, _ := errors.AsType[syscall.Errno](err)
+	advice := ""
+	switch number {
+	case syscall.EACCES, syscall.EPERM:
+		advice = "run this as the user to whom the data folder belongs"
+	case syscall.EROFS:
+		advice = "make the file system writable, or give a data folder elsewhere"
+	case syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG:
+		advice = "make room on its disk"
+	case syscall.EMFILE, syscall.ENFILE:
+		advice = "raise the limit of open files (ulimit -n, or LimitNOFILE of the service)"
+	case syscall.ENOLCK, syscall.ENOTSUP, syscall.ENOSYS:
+		advice = "put the data folder on a local disk"
+	default:
+		return fmt.Errorf("the store %s: %w", path, err)
+	}
+	return fmt.Errorf("the store cannot be opened (%w): %s", err, advice)
 }
 
 // writeFile writes a small private file so that it is there whole or not at all.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -15,7 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/migrate"
+	"idlepush/registry/table"
 )
 
 // holdTheStore is the child: it opens the store, says so and holds it until its input ends.
@@ -29,8 +31,9 @@ func holdTheStore(dir string) error {
 	return errors.Join(err, s.Close())
 }
 
-// checkInUse opens the store in dir, which is in use: within two seconds there is an error that names
-// the path. The seconds are a synctest bubble's, so it does not matter how slow the machine is.
+// checkInUse opens the store in dir, which is in use: within two seconds there is an error that
+// names the path. The seconds are a synctest bubble's, so it does not matter how slow the machine
+// is.
 func checkInUse(t *testing.T, dir, path string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -109,13 +112,13 @@ func TestTheStoreIsForItsOwnerAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.SetupToken(); err != nil {
+	if _, err := s.Users.SetupToken(); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]fs.FileMode{".": fs.ModeDir | 0o700, "idlepush.db": 0o600, "key": 0o600, "setup-token": 0o600}
+	want := map[string]fs.FileMode{".": fs.ModeDir | 0o700, "idlepush.db": 0o600, "idlepush.db.closed": 0o600, "key": 0o600, "setup-token": 0o600}
 	err = fs.WalkDir(os.DirFS(dir), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -129,40 +132,6 @@ func TestTheStoreIsForItsOwnerAlone(t *testing.T) {
 	})
 	if err != nil || len(want) > 0 {
 		t.Errorf("missing: %v, %v", want, err)
-	}
-}
-
-func TestAKeyFromTheEnvironmentMakesNoKeyFile(t *testing.T) {
-	t.Parallel()
-	dir, key := t.TempDir(), newKey()
-	for range 2 {
-		s, err := Open(dir, Options{Key: key, NoSync: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := os.Stat(filepath.Join(dir, keyFile)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the key file: %v", err)
-	}
-	refused(t, dir, nil, "key", "missing", "environment")
-}
-
-func TestAKeyIsThirtyTwoBytesOfBase64(t *testing.T) {
-	t.Parallel()
-	key := newKey()
-	for _, text := range []string{base64.StdEncoding.EncodeToString(key), base64.RawStdEncoding.EncodeToString(key), " " + base64.StdEncoding.EncodeToString(key) + "\r\n"} {
-		if got, err := ParseKey(text); err != nil || string(got) != string(key) {
-			t.Errorf("%v", err)
-		}
-	}
-	for name, text := range map[string]string{"empty": "", "short": base64.StdEncoding.EncodeToString(key[:31]), "long": base64.StdEncoding.EncodeToString(append(key, 0)),
-		"hex": fmt.Sprintf("%x", key), "words": "correct horse battery staple"} {
-		if _, err := ParseKey(text); err == nil || text != "" && strings.Contains(err.Error(), text) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
 
@@ -227,7 +196,7 @@ func files(t testing.TB, dir string) map[string]string {
 	return held
 }
 
-// closedStore makes a store with something in each bucket and gives its folder.
+// closedStore makes a store with some rows and gives its folder.
 func closedStore(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -247,44 +216,6 @@ func closedStore(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-func putFile(t testing.TB, path string, data []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestAStoreWithoutItsKeyIsRefusedAsItIs(t *testing.T) {
-	t.Parallel()
-	dir := closedStore(t)
-	key := filepath.Join(dir, keyFile)
-	text, err := os.ReadFile(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused(t, dir, newKey(), "the key does not fit", "backup")
-	putFile(t, key, []byte(base64.StdEncoding.EncodeToString(newKey())))
-	refused(t, dir, nil, "the key does not fit", "backup")
-	if err := os.Remove(key); err != nil {
-		t.Fatal(err)
-	}
-	refused(t, dir, nil, key, "missing", "backup")
-	for _, bad := range []string{"", "not a key", string(text[:10])} {
-		putFile(t, key, []byte(bad))
-		if _, err := Open(dir, unsynced); err == nil || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), "backup") {
-			t.Errorf("key file %q: %v", bad, err)
-		}
-	}
-	putFile(t, key, text)
-	s, err := Open(dir, unsynced)
-	if err != nil {
-		t.Fatalf("with its key back: %v", err)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
 }
 
 func TestAStoreThatIsMissingIsNotReplacedWhileItsKeyIsThere(t *testing.T) {
@@ -337,52 +268,121 @@ func TestAFirstStartThatWasCutShortIsBegunAgain(t *testing.T) {
 	}
 }
 
-func TestAStoreOfANewerProgramIsRefusedAsItIs(t *testing.T) {
+func TestAStoreThatSaysNoFormatThatThisProgramKnowsIsRefusedAsItIs(t *testing.T) {
 	t.Parallel()
 	dir := closedStore(t)
-	for version, says := range map[string]string{fmt.Sprint(len(steps) + 1): fmt.Sprint("schema version ", len(steps)+1), "99": "schema version 99", "0": "no schema version", `"x"`: "no schema version", "-1": "no schema version"} {
-		edit(t, dir, func(tx *bolt.Tx) error { return tx.Bucket(meta).Put(metaSchema, []byte(version)) })
-		refused(t, dir, nil, says, "backup")
+	for number, says := range map[uint64][]string{
+		uint64(newest()) + 1: {fmt.Sprint("format ", newest()+1), "newer idlepush", "backup", migrate.Kept(storeFile, newest())},
+		1 << 63:              {"format 9223372036854775808", "newer idlepush"},
+		0:                    {"no format", "backup"},
+	} {
+		edit(t, dir, func(tx *table.Tx) error {
+			row, _, err := metas.Get(tx, metaFormat)
+			row.Number = number
+			return errors.Join(err, metas.Put(tx, metaFormat, row))
+		})
+		refused(t, dir, nil, says...)
 	}
-	edit(t, dir, func(tx *bolt.Tx) error { return tx.Bucket(meta).Delete(metaSchema) })
-	refused(t, dir, nil, "no schema version", "backup")
+	numbers := table.New[table.Text, int]("meta")
+	edit(t, dir, func(tx *table.Tx) error { return numbers.Put(tx, metaFormat, 1) })
+	refused(t, dir, nil, "damaged", "a row of meta cannot be read", "backup")
+	edit(t, dir, func(tx *table.Tx) error { return metas.Delete(tx, metaFormat) })
+	refused(t, dir, nil, "nothing in it is of idlepush", "backup")
 }
 
-// As one flipped bit in its name makes it.
-func TestAStoreThatLacksABucketIsRefusedAsItIs(t *testing.T) {
+// The layouts from before the first release had the number of their schema in the table of the same
+// name.
+func TestAStoreFromBeforeTheFirstReleaseIsRefusedAsItIs(t *testing.T) {
 	t.Parallel()
-	dir := closedStore(t)
-	edit(t, dir, func(tx *bolt.Tx) error { return tx.DeleteBucket(notifications) })
-	refused(t, dir, nil, "damaged", "backup")
+	schemas := table.New[table.Text, int]("meta")
+	for schema := 1; schema <= 4; schema++ {
+		dir := foreign(t, func(tx *table.Tx) error { return schemas.Put(tx, "schema", schema) })
+		refused(t, dir, nil, "before the first release", "move the data folder away", "start again", "anew")
+		refused(t, dir, newKey(), "before the first release")
+		if _, err := Open(dir, unsynced); strings.Contains(err.Error(), "damaged") || strings.Contains(err.Error(), "backup") {
+			t.Error(err)
+		}
+	}
 }
 
-// A bbolt file of some other program has no meta bucket, or one without our names.
 func TestAFileOfAnotherProgramIsRefusedAsItIs(t *testing.T) {
 	t.Parallel()
-	for name, fill := range map[string]func(*bolt.Tx) error{
-		"nothing in it":  func(*bolt.Tx) error { return nil },
-		"another bucket": func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err },
-		"one of ours":    func(tx *bolt.Tx) error { _, err := tx.CreateBucket(devices); return err },
+	theirs := table.New[table.Text, string]("theirs")
+	for name, fill := range map[string]func(*table.Tx) error{
+		"nothing in it": func(*table.Tx) error { return nil },
+		"another table": func(tx *table.Tx) error { return theirs.Put(tx, "a", "b") },
+		"one of ours":   func(tx *table.Tx) error { return devices.Put(tx, ids{"a", "b"}, deviceRow{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			putFile(t, filepath.Join(dir, keyFile), []byte(base64.StdEncoding.EncodeToString(newKey())))
-			edit(t, dir, fill)
-			refused(t, dir, nil, "backup")
+			refused(t, foreign(t, fill), nil, "nothing in it is of idlepush", "backup", "another data folder")
 		})
 	}
 }
 
-// edit changes the file behind the store's back.
-func edit(t testing.TB, dir string, fn func(*bolt.Tx) error) {
+// A table whose name was damaged would look empty: without users, setup would begin anew.
+func TestAStoreThatLacksATableIsRefusedAsItIs(t *testing.T) {
+	t.Parallel()
+	for _, lost := range tables {
+		if lost.Name() == metas.Name() {
+			continue // there the format lies
+		}
+		dir := closedStore(t)
+		path := filepath.Join(dir, storeFile)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := []byte(lost.Name())
+		damaged := bytes.Clone(name)
+		damaged[len(damaged)-1]-- // the names stay in order
+		putFile(t, path, bytes.ReplaceAll(data, name, damaged))
+		if _, err := Open(dir, unsynced); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+	theirs := table.New[table.Text, string]("theirs")
+	dir := closedStore(t)
+	edit(t, dir, func(tx *table.Tx) error { return theirs.Put(tx, "a", "b") })
+	refused(t, dir, nil, "damaged", "unknown table", "theirs", "backup")
+}
+
+// foreign makes a file of tables in the place of a store, with a key, and gives its folder.
+func foreign(t testing.TB, fill func(*table.Tx) error) (dir string) {
 	t.Helper()
-	db, err := bolt.Open(filepath.Join(dir, storeFile), 0o600, nil)
+	dir = t.TempDir()
+	key := newKey()
+	putFile(t, filepath.Join(dir, keyFile), []byte(base64.StdEncoding.EncodeToString(key)))
+	db, err := table.Create(filepath.Join(dir, storeFile), table.Options{Key: key, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := errors.Join(db.Update(fill), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// edit changes the file behind the store's back.
+func edit(t testing.TB, dir string, fn func(*table.Tx) error) {
+	t.Helper()
+	db := openRows(t, filepath.Join(dir, storeFile))
 	if err := errors.Join(db.Update(fn), db.Close()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// openRows opens the tables of a store, or of one beside it, whatever its format.
+func openRows(t testing.TB, path string) *table.DB {
+	t.Helper()
+	key, err := readKeyFile(filepath.Join(filepath.Dir(path), keyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := table.Open(path, table.Options{Key: key, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
 }
 
 func TestTwoFirstStartsAtOnceMakeOneStoreWithItsKey(t *testing.T) {
@@ -407,7 +407,7 @@ func TestTwoFirstStartsAtOnceMakeOneStoreWithItsKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.VAPIDKey(); err != nil {
+		if _, err := s.Outbox.VAPIDKey(); err != nil {
 			t.Error(err)
 		}
 		if err := s.Close(); err != nil {

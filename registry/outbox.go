@@ -1,13 +1,20 @@
 package registry
 
 import (
-	"bytes"
-	"encoding/binary"
-	"slices"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
+
+// Outbox is what the dispatcher reads and writes: the queue of each device, and the lanes.
+type Outbox struct{ *core }
+
+// Changed says "look again" after a device got work or its work moved. One reader; signals may
+// merge.
+func (o Outbox) Changed() <-chan struct{} { return o.outbox }
 
 // Queue names a device with work and its lane.
 type Queue struct {
@@ -15,252 +22,227 @@ type Queue struct {
 	Lane   string
 }
 
-// Work is the head of a device's queue. Settle ends it.
+// Work is the first delivery of a device's queue. Settle ends it.
 type Work struct {
 	Device       Device
-	Notification Notification
-	Mailbox      string      // the address of the account that it concerns; empty: it concerns none
-	Link         string      // where a click on it leads, by its account's template; empty: to the page
-	Unread       *int        // unread mails of all accounts that ring the device; nil: not known
-	Clear        []string    // stable ids that the push is to take away beside what it shows
-	Attempts     int         // tries so far
-	Rang         []time.Time // when the line of the work last rang, oldest first, as far as Remember asked for
-	Released     bool        // the line was held back, and that has ended: Combine ends it
-	Remember     int         // how many times of ringing Settle is to keep of the line; 0: this one does not count
+	Notification Notification // without its deliveries
+	Mailbox      string       // the address of the account that it concerns; empty: it concerns none
+	Link         string       // where a click on it leads, by its account's template; empty: to the page
+	Unread       *int         // unread mails of all accounts that ring the device; nil: not known
+	Clear        []string     // stable ids that the push is to take away beside what it shows
+	Attempts     int          // tries so far
+	Rang         []time.Time  // when the line of the work last rang, oldest first, as far as Remember asked for
+	Released     bool         // the line was held back, and that has ended: Combine ends it
+	Remember     int          // how many times of ringing Settle is to keep of the line; 0: this one does not count
 
-	key   []byte   // of its row
-	rides []queued // what Clear was taken from
+	key   deliveryKey
+	rides []deliveryKey // what Clear was taken from
 }
 
-func dueKey(at time.Time, device string) []byte {
-	return join(sequence(uint64(max(at.UnixNano(), 0))), []byte(device))
-}
-
-func dueTime(key []byte) time.Time { return time.Unix(0, int64(binary.BigEndian.Uint64(key))) }
-
-// setDue moves a device's one due entry to the time at, or takes it away where at is zero, and writes the row.
-func setDue(tx *bolt.Tx, device string, q queueRow, at time.Time) queueRow {
-	b := tx.Bucket(due)
-	if !q.Due.IsZero() {
-		must(b.Delete(dueKey(q.Due, device)))
-	}
-	q.Due = at
-	if !at.IsZero() {
-		must(b.Put(dueKey(at, device), []byte(q.Lane)))
-	}
-	put(tx.Bucket(queues), []byte(device), q)
-	return q
-}
-
-// Due gives at most limit queues that are due at now, longest due first, without the devices and lanes in busy; and when
-// the next of the others will be due: zero where none will.
-func (s *Store) Due(now time.Time, limit int, busy map[string]bool) (list []Queue, next time.Time, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		c := tx.Bucket(due).Cursor()
-		for k, v := c.First(); k != nil; k, v = c.Next() {
-			q := Queue{Device: string(k[8:]), Lane: string(v)}
-			if busy[q.Device] || busy[q.Lane] {
-				continue
+// Due returns at most limit queues that are due at now, longest due first, without the devices and
+// lanes in busy, and when the next of the others will be due: zero if none will.
+func (o Outbox) Due(now time.Time, limit int, busy map[string]bool) (list []Queue, next time.Time, err error) {
+	err = o.db.View(func(tx *table.Tx) error {
+		step := limit + len(busy) + 1 // enough, unless a whole lane is busy
+		for within, more := (table.Range{}), true; more; {
+			keys, err := due.Keys(tx, within, step)
+			if err != nil {
+				return err
 			}
-			if at := dueTime(k); at.After(now) {
-				next = at
-				return nil
+			for _, k := range keys {
+				q := Queue{Device: string(k.device), Lane: k.lane}
+				switch {
+				case busy[q.Device] || busy[q.Lane]:
+				case k.at.After(now):
+					next = k.at
+					return nil
+				case len(list) == limit:
+					next = now
+					return nil
+				default:
+					list = append(list, q)
+				}
 			}
-			if len(list) == limit {
-				next = now
-				return nil
+			if more = len(keys) == step; more {
+				within = within.Past(keys[step-1])
 			}
-			list = append(list, q)
 		}
 		return nil
 	})
 	return list, next, err
 }
 
-// Next gives the head of the device's queue. Rows that are not to be sent any more go first, with the outcome that says
-// why: expired, or removed where the account, the notification or the device's right to it is gone. False: nothing is left.
-func (s *Store) Next(device string, now time.Time) (w Work, ok bool, err error) {
+// Next returns the first delivery of the device's queue. Those that are not to be sent any more go
+// first, with the outcome that says why: expired, or removed if the account, the notification or
+// the device's right to it is gone. False: nothing is left.
+func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) {
 	for {
 		var stale bool
-		err := s.view(func(tx *bolt.Tx) error {
-			w, stale, err = s.head(tx, device, now)
+		err := o.db.View(func(tx *table.Tx) error {
+			w, ok, stale, err = head(tx, id(device), now)
 			return err
 		})
 		if err != nil || !stale {
-			return w, w.key != nil, err
+			return w, ok, err
 		}
-		if err := s.update(func(tx *bolt.Tx) error { return s.drop(tx, device, now) }); err != nil {
+		if err := o.change(now, func(set *queueSet) error { return drop(set, id(device)) }); err != nil {
 			return Work{}, false, err
 		}
 	}
 }
 
-// head reads the row that is sent next: the oldest of those that are the first of their line, without the lines that are held back. stale: drop has
-// something to do.
-func (s *Store) head(tx *bolt.Tx, device string, now time.Time) (w Work, stale bool, err error) {
-	d, err := s.device(tx, device)
+// head reads what is sent next. stale: drop has something to do.
+func head(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err error) {
+	d, row, err := readDevice(tx, string(device))
 	if err != nil {
-		return Work{}, false, err
+		return w, false, false, err
 	}
-	q, err := queue(tx, device)
+	q, _, err := queues.Get(tx, device)
 	if err != nil {
-		return Work{}, false, err
+		return w, false, false, err
 	}
-	first, ok := leading(tx, d, q, now)
+	line, ok := q.leading(d.Transport, now)
 	if !ok {
-		at, _ := nextDue(tx, d, q, time.Time{}, now)
-		return Work{}, !q.Due.Equal(at), nil
+		at, _ := q.next(d.Transport, time.Time{}, now)
+		return w, false, !q.Due.Equal(at), nil
 	}
-	n, found, err := s.notification(tx, first.nkey)
-	if err != nil {
-		return Work{}, false, err
+	l := q.Lines[line]
+	at, found, err := waiting.Row(tx, waitingKey{lineKey{device, line}, l.Head})
+	if err != nil || !found {
+		return w, false, true, err
 	}
-	if !found {
-		return Work{}, true, nil
-	}
-	state, account, err := s.standing(tx, d, n, now)
+	state, account, err := standing(tx, row, at, now)
 	if err != nil || state != Pending {
-		return Work{}, true, err
+		return w, false, true, err
 	}
-	l := q.Lines[first.line]
-	w = Work{Device: d, Notification: n, Mailbox: account.Email, Link: account.LinkTo(n), Rang: l.Rang, Released: !l.Until.IsZero(), key: first.key}
-	if i := n.delivery(device); i >= 0 {
-		w.Attempts = n.Deliveries[i].Attempts
+	k := at.Key.notification
+	n, found, err := notifications.Get(tx, k)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: a delivery is of no notification", ErrCorrupt)
 	}
-	if w.Unread, err = unreadOf(tx, d); err != nil {
-		return Work{}, false, err
+	if err != nil {
+		return w, false, false, err
 	}
-	return w, false, s.takeRiders(tx, &w, now)
+	w = Work{Device: d, Mailbox: account.Email, Attempts: at.Value.Attempts, Rang: l.Rang, Released: !l.Until.IsZero(), key: at.Key}
+	if w.Notification, err = n.open(tx, k); err != nil {
+		return w, false, false, err
+	}
+	w.Link = Account{Link: account.Link, Email: account.Email}.LinkTo(w.Notification)
+	if w.Unread, err = unreadOf(tx, row); err != nil {
+		return w, false, false, err
+	}
+	return w, true, false, takeRiders(tx, &w, now)
 }
 
-// leading gives the row that is sent next, if there is one.
-func leading(tx *bolt.Tx, d Device, q queueRow, now time.Time) (first queued, ok bool) {
-	for _, r := range firsts(tx, d.ID) {
-		if rides(d.Transport, r.line) || q.Lines[r.line].held(now) {
-			continue
-		}
-		if !ok || bytes.Compare(r.seq(), first.seq()) < 0 {
-			first, ok = r, true
-		}
+// unreadOf is how many mails are unread in all accounts that ring the device, as far as it is
+// known.
+func unreadOf(tx *table.Tx, d table.Row[ids, deviceRow]) (sum *int, err error) {
+	seen, err := accountsOf.First(tx, table.Under(d.Key.first), table.NoLimit)
+	if err != nil {
+		return nil, err
 	}
-	return first, ok
-}
-
-// unreadOf is how many mails are unread in all accounts that ring the device, of which it is known.
-func unreadOf(tx *bolt.Tx, d Device) (sum *int, err error) {
-	c := tx.Bucket(accounts).Cursor()
-	for k, v := c.First(); k != nil; k, v = c.Next() {
-		// Most accounts of a large household are not this user's, and reading a row takes its time.
-		if !bytes.Contains(v, []byte(d.User)) {
+	for _, a := range seen {
+		if !d.Value.rings(a.Key) {
 			continue
 		}
-		var row accountRow
-		if _, err := get(tx.Bucket(accounts), k, &row); err != nil {
-			return nil, err
-		}
-		var count int
-		known, err := get(tx.Bucket(unread), k, &count)
+		account, found, err := accounts.Get(tx, a.Key)
 		if err != nil {
 			return nil, err
 		}
-		if known && row.Enabled && d.Rings(row.Account) {
+		known, _, err := standings.Get(tx, a.Key)
+		if err != nil {
+			return nil, err
+		}
+		if found && account.Enabled && known.Unread != nil {
 			if sum == nil {
 				sum = new(int)
 			}
-			*sum += count
+			*sum += *known.Unread
 		}
 	}
 	return sum, nil
 }
 
-// standing says whether a delivery is still to be sent, and gives its account, if it is about one.
-func (s *Store) standing(tx *bolt.Tx, d Device, n Notification, now time.Time) (DeliveryState, Account, error) {
-	if !now.Before(n.Expires) {
-		return Expired, Account{}, nil
+// standing says whether a delivery is still to be sent, and returns its account, if it concerns
+// one.
+func standing(tx *table.Tx, d table.Row[ids, deviceRow], at table.Row[deliveryKey, deliveryRow], now time.Time) (DeliveryState, accountRow, error) {
+	scope := at.Key.notification.scope
+	if !now.Before(at.Value.Expires) {
+		return Expired, accountRow{}, nil
 	}
-	if n.Account == "" {
-		if n.User != d.User {
-			return Removed, Account{}, nil
-		}
-		return Pending, Account{}, nil
+	if scope == d.Key.first {
+		return Pending, accountRow{}, nil // it concerns the user alone
 	}
-	var row accountRow
-	if found, err := get(tx.Bucket(accounts), []byte(n.Account), &row); err != nil {
-		return "", Account{}, err
-	} else if !found || !d.Rings(row.Account) {
-		return Removed, Account{}, nil
+	account, found, err := accounts.Get(tx, scope)
+	if err != nil {
+		return "", account, err
 	}
-	return Pending, row.Account, nil
+	if !found || !account.visible(string(d.Key.first)) || !d.Value.rings(scope) {
+		return Removed, account, nil
+	}
+	return Pending, account, nil
 }
 
-// mostDropped bounds the rows that one transaction drops.
+// mostDropped bounds the deliveries that one transaction drops.
 const mostDropped = 50
 
-// drop takes the rows that are not to be sent any more off the front of the line that leads a queue, and sets when the queue is due where none does.
-func (s *Store) drop(tx *bolt.Tx, device string, now time.Time) error {
-	d, w, err := s.place(tx, device, now)
+// drop takes the deliveries that are not to be sent any more off the front of the line that leads a
+// queue, a bounded number of them, and sets when the queue is due if none leads.
+func drop(set *queueSet, device id) error {
+	d, found, err := devicesID.Row(set.tx, device)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return err
 	}
-	first, ok := leading(tx, d, w.row, now)
+	q, err := set.of(d)
+	if err != nil {
+		return err
+	}
+	line, ok := q.row.leading(q.transport, set.now)
 	if !ok {
-		var at time.Time
-		at, w.row.Holding = nextDue(tx, d, w.row, w.opens, now)
-		setDue(tx, device, w.row, at)
+		q.row.Due, q.row.Holding = q.row.next(q.transport, q.opens, set.now)
 		return nil
 	}
-	type row struct {
-		key, nkey []byte
-		n         Notification
-		state     DeliveryState
-	}
-	var stale []row
-	for _, k := range prefixed(tx.Bucket(outbox), []byte(device+first.line), mostDropped) {
-		r := row{key: k, nkey: slices.Clone(tx.Bucket(outbox).Get(k)), state: Removed}
-		var found bool
-		if r.n, found, err = s.notification(tx, r.nkey); err != nil {
+	for dropped := 0; dropped < mostDropped && set.room() > 2*deliveryCost; dropped++ {
+		first, err := waiting.Rows(set.tx, table.Under(lineKey{device, line}), 1)
+		if err != nil {
 			return err
 		}
-		if found {
-			if r.state, _, err = s.standing(tx, d, r.n, now); err != nil {
+		if head := q.row.Lines[line].Head; len(first) == 0 || first[0].Key.notification.seq != head {
+			// The line does not begin with what its row says.
+			if err := set.leave(q, lineKey{device, line}, head); err != nil || len(first) == 0 {
 				return err
 			}
-		} else {
-			r.nkey = nil
 		}
-		if r.state == Pending {
-			break
+		if first[0].Value.State != Pending {
+			return fmt.Errorf("%w: a delivery waits no more, and is in its line", ErrCorrupt)
 		}
-		stale = append(stale, r)
-	}
-	for _, r := range stale {
-		must(tx.Bucket(outbox).Delete(r.key))
-		if r.nkey != nil {
-			s.setDelivery(tx, r.nkey, r.n, Delivery{Device: device, State: r.state, At: now})
+		state, _, err := standing(set.tx, d, first[0], set.now)
+		if err != nil || state == Pending {
+			return err
+		}
+		if err := set.end(q, first[0].Key, first[0].Value.as(state, set.now)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// place gives a device with its queue.
-func (s *Store) place(tx *bolt.Tx, device string, now time.Time) (Device, waiting, error) {
-	d, err := s.device(tx, device)
+// VAPIDKey returns the application server's key (RFC 8292 section 3.2), made with the store and
+// kept: another key would end every Web Push subscription.
+func (o Outbox) VAPIDKey() (*ecdsa.PrivateKey, error) {
+	var scalar []byte
+	err := o.db.View(func(tx *table.Tx) error {
+		row, _, err := metas.Get(tx, metaVAPID)
+		if err != nil {
+			return err
+		}
+		return metas.Place(tx, metaVAPID).Open(row.Sealed, &scalar)
+	})
 	if err != nil {
-		return Device{}, waiting{}, err
+		return nil, fmt.Errorf("read the VAPID key: %w", err)
 	}
-	queues, err := queuesOf(tx, []Device{d}, now)
-	if err != nil {
-		return Device{}, waiting{}, err
-	}
-	return d, queues[0], nil
-}
-
-// prefixed gives at most limit keys that begin with prefix, in order.
-func prefixed(b *bolt.Bucket, prefix []byte, limit int) [][]byte {
-	var keys [][]byte
-	c := b.Cursor()
-	for k, _ := c.Seek(prefix); k != nil && len(keys) < limit && len(k) >= len(prefix) && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
-		keys = append(keys, slices.Clone(k))
-	}
-	return keys
+	return ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
 }

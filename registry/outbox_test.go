@@ -4,8 +4,11 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"idlepush/registry/table"
 )
 
 // fourPhones is a household of one mailbox and four phones.
@@ -32,7 +35,7 @@ func TestDueGivesTheLongestDueFirstWithoutTheBusyAndSaysWhenTheNextWillBe(t *tes
 	arrive(t, s, a, 1, dawn)
 	// In the order in which they are due: 2, 0, 3, 1.
 	for i, minutes := range map[int]int{2: 0, 0: 1, 3: 2, 1: 3} {
-		settle(t, s, head(t, s, d[i], dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Duration(minutes) * time.Minute)}, dawn)
+		end(t, s, first(t, s, d[i], dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Duration(minutes) * time.Minute)}, dawn)
 	}
 	at := func(minutes int) time.Time { return dawn.Add(time.Duration(minutes) * time.Minute) }
 	for _, c := range []struct {
@@ -60,7 +63,7 @@ func TestDueGivesTheLongestDueFirstWithoutTheBusyAndSaysWhenTheNextWillBe(t *tes
 		for _, b := range c.busy {
 			busy[b] = true
 		}
-		list, next, err := s.Due(c.now, c.limit, busy)
+		list, next, err := s.Outbox.Due(c.now, c.limit, busy)
 		var want []Queue
 		for _, i := range c.want {
 			want = append(want, Queue{d[i].ID, d[i].Lane()})
@@ -74,15 +77,15 @@ func TestDueGivesTheLongestDueFirstWithoutTheBusyAndSaysWhenTheNextWillBe(t *tes
 func TestAQueueWithoutWorkHasNoNext(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
-	if w, ok, err := s.Next(d[0].ID, dawn); ok || err != nil {
+	if w, ok, err := s.Outbox.Next(d[0].ID, dawn); ok || err != nil {
 		t.Errorf("a new device has work %+v, %v", w.Notification.ID, err)
 	}
 	arrive(t, s, a, 1, dawn)
 	drain(t, s, d[0], dawn)
-	if _, ok, err := s.Next(d[0].ID, dawn); ok || err != nil {
+	if _, ok, err := s.Outbox.Next(d[0].ID, dawn); ok || err != nil {
 		t.Errorf("a drained queue has work, %v", err)
 	}
-	if _, _, err := s.Next("no such device", dawn); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.Outbox.Next("no such device", dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a device that is not there: %v", err)
 	}
 }
@@ -93,8 +96,8 @@ func TestDeliveredAndRefusedTakeTheRowAndTheNextIsDueAtOnce(t *testing.T) {
 	ids := arrive(t, s, a, 2, dawn)
 	now := dawn.Add(time.Second)
 
-	settle(t, s, head(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)
-	settle(t, s, head(t, s, d[1], now), Outcome{Result: ResultRefused, Code: "too_big", Reason: "It is too big."}, now)
+	end(t, s, first(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)
+	end(t, s, first(t, s, d[1], now), Outcome{Result: ResultRefused, Code: "too_big", Reason: "It is too big."}, now)
 	for i, want := range []Delivery{
 		{Device: d[0].ID, State: Delivered, At: now, Attempts: 1},
 		{Device: d[1].ID, State: Refused, At: now, Attempts: 1, Code: "too_big", Reason: "It is too big."},
@@ -103,15 +106,15 @@ func TestDeliveredAndRefusedTakeTheRowAndTheNextIsDueAtOnce(t *testing.T) {
 		if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[i], now); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
-		if i < 2 && head(t, s, d[i], now).Notification.ID != ids[1] {
+		if i < 2 && first(t, s, d[i], now).Notification.ID != ids[1] {
 			t.Errorf("%s is not at its second mail", d[i].Name)
 		}
 		if !dueNow(t, s, now)[d[i].ID] {
 			t.Errorf("%s has more work, but is not due", d[i].Name)
 		}
 	}
-	settle(t, s, head(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)
-	settle(t, s, head(t, s, d[1], now), Outcome{Result: ResultRefused}, now)
+	end(t, s, first(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)
+	end(t, s, first(t, s, d[1], now), Outcome{Result: ResultRefused}, now)
 	if due := dueNow(t, s, now); due[d[0].ID] || due[d[1].ID] || !due[d[2].ID] {
 		t.Errorf("due without work: %v", due)
 	}
@@ -123,7 +126,7 @@ func TestRetryAndMisconfiguredKeepTheRowUntilTheirTime(t *testing.T) {
 	ids := arrive(t, s, a, 1, dawn)
 	later := dawn.Add(5 * time.Minute)
 	for i, result := range []Result{ResultRetry, ResultMisconfigured} {
-		settle(t, s, head(t, s, d[i], dawn), Outcome{Result: result, At: later, Code: "busy", Reason: "The service is busy."}, dawn)
+		end(t, s, first(t, s, d[i], dawn), Outcome{Result: result, At: later, Code: "busy", Reason: "The service is busy."}, dawn)
 		want := Delivery{Device: d[i].ID, State: Pending, At: dawn, Attempts: 1, Code: "busy", Reason: "The service is busy."}
 		if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[i], dawn); got != want {
 			t.Errorf("%+v, want %+v", got, want)
@@ -138,13 +141,13 @@ func TestRetryAndMisconfiguredKeepTheRowUntilTheirTime(t *testing.T) {
 	}
 	due := dueNow(t, s, later)
 	for i := range 2 {
-		w := head(t, s, d[i], later)
+		w := first(t, s, d[i], later)
 		if !due[d[i].ID] || w.Notification.ID != ids[0] || w.Attempts != 1 {
 			t.Errorf("due %v, attempts %d", due[d[i].ID], w.Attempts)
 		}
 	}
 	// A time that has passed, or none, means at once.
-	settle(t, s, head(t, s, d[0], later), Outcome{Result: ResultRetry}, later)
+	end(t, s, first(t, s, d[0], later), Outcome{Result: ResultRetry}, later)
 	if !dueNow(t, s, later)[d[0].ID] {
 		t.Error("not due at once")
 	}
@@ -160,7 +163,7 @@ func TestNoServiceCanPutAQueueOffForever(t *testing.T) {
 		dawn.AddDate(9000, 0, 0), // past what JSON holds
 		time.Unix(math.MaxInt64>>10, 0),
 	} {
-		settle(t, s, head(t, s, d[i], dawn), Outcome{Result: ResultRetry, At: at}, dawn)
+		end(t, s, first(t, s, d[i], dawn), Outcome{Result: ResultRetry, At: at}, dawn)
 		if dueNow(t, s, dawn.Add(72*time.Hour-1))[d[i].ID] {
 			t.Errorf("asked for %v, is due before", at)
 		}
@@ -170,24 +173,43 @@ func TestNoServiceCanPutAQueueOffForever(t *testing.T) {
 	}
 }
 
+// New mail must not wait until all that a phone has missed for days is dropped.
+func TestNextDropsABoundedNumberInEachTransaction(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
+	for range 3 {
+		arrive(t, s, a, MostMails, dawn)
+	}
+	fresh := arrive(t, s, a, 1, dawn.Add(72*time.Hour))
+	before := commits(s)
+	if w := first(t, s, d, dawn.Add(72*time.Hour)); w.Notification.ID != fresh[0] {
+		t.Errorf("the first is %s", w.Notification.ID)
+	}
+	if n := commits(s) - before; n != 3*MostMails/mostDropped && boundGiven() == 0 {
+		t.Errorf("%d were dropped in %d transactions", 3*MostMails, n)
+	}
+}
+
 func TestNextDropsWhatIsNotToBeSentAnyMoreWithTheReason(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ann := User{ID: a.Owner}
 	b := mailbox(t, s, ann, "other@example.org")
 	var old []string
-	for _, n := range []int{mostDropped, mostDropped, 1} {
+	for _, n := range []int{MostMails, MostMails, 1} {
 		old = append(old, arrive(t, s, a, n, dawn.Add(-72*time.Hour))...)
 	}
 	gone := arrive(t, s, b, 2, dawn.Add(-time.Hour))
 	fresh := arrive(t, s, a, 1, dawn)
-	settle(t, s, head(t, s, d[0], dawn.Add(-time.Hour)), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, dawn.Add(-time.Hour))
+	end(t, s, first(t, s, d[0], dawn.Add(-time.Hour)), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, dawn.Add(-time.Hour))
 	b.Enabled = false // watched no more, but still to be told of
-	if _, err := s.UpdateAccount(b, dawn); err != nil {
+	if _, err := s.Accounts.Update(b, dawn); err != nil {
 		t.Fatal(err)
 	}
 	d[1].Accounts = []string{a.ID}
-	if _, err := s.UpdateDevice(d[1], dawn); err != nil {
+	if _, err := s.Devices.Update(d[1], dawn); err != nil {
 		t.Fatal(err)
 	}
 	if got := drain(t, s, d[0], dawn); !slices.Equal(got, append(slices.Clone(gone), fresh...)) {
@@ -196,7 +218,7 @@ func TestNextDropsWhatIsNotToBeSentAnyMoreWithTheReason(t *testing.T) {
 	if got := drain(t, s, d[1], dawn); !slices.Equal(got, fresh) {
 		t.Errorf("sent %v, want none of a mailbox that the phone is not to ring for", got)
 	}
-	if err := s.RemoveAccount(b.ID); err != nil {
+	if err := s.Accounts.Remove(b.ID); err != nil {
 		t.Fatal(err)
 	}
 	if got := drain(t, s, d[2], dawn); !slices.Equal(got, fresh) {
@@ -216,33 +238,53 @@ func TestNextDropsWhatIsNotToBeSentAnyMoreWithTheReason(t *testing.T) {
 	}
 }
 
+// Next must not go on for ever.
+func TestALineThatBeginsWithNothingIsSetRight(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
+	ids := arrive(t, s, a, 2, dawn)
+	err := s.db.Update(func(tx *table.Tx) error {
+		q, _, err := queues.Get(tx, id(d.ID))
+		l := q.Lines[a.ID]
+		l.Head--
+		q.Lines[a.ID] = l
+		return errors.Join(err, queues.Put(tx, id(d.ID), q))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := drain(t, s, d, dawn); !slices.Equal(got, ids) {
+		t.Errorf("sent %v", got)
+	}
+}
+
 func TestGoneRemovesTheDeviceAndTellsTheOwnersOthersOnce(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ann, bob := User{ID: a.Owner}, someone(t, s, "bob")
 	others := phone(t, s, bob, "bob's")
 	arrive(t, s, a, 2, dawn)
-	<-s.OutboxChanged()
-	w := head(t, s, d[0], dawn)
+	<-s.Outbox.Changed()
+	w := first(t, s, d[0], dawn)
 	gone := Outcome{Result: ResultGone, Code: "fcm_unregistered", Reason: "The app was removed."}
-	settle(t, s, w, gone, dawn)
+	end(t, s, w, gone, dawn)
 
-	if _, err := s.Device(d[0].ID); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Devices.Get(d[0].ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the device is still there: %v", err)
 	}
-	if err := s.Settle(w, gone, dawn); !errors.Is(err, ErrNotFound) {
+	if err := s.Outbox.Settle(w, gone, dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("gone again: %v", err)
 	}
-	select {
-	case <-s.OutboxChanged():
-	default:
-		t.Error("nothing says that the others have work")
-	}
 	for _, other := range d[1:] {
+		if !dueNow(t, s, dawn)[other.ID] {
+			t.Errorf("%s is not due", other.Name)
+		}
 		var told []Notification
 		for range 3 {
-			w := head(t, s, other, dawn)
-			settle(t, s, w, Outcome{Result: ResultDelivered}, dawn)
+			w := first(t, s, other, dawn)
+			end(t, s, w, Outcome{Result: ResultDelivered}, dawn)
 			if w.Notification.Kind == AttentionKind {
 				told = append(told, w.Notification)
 			}
@@ -266,7 +308,7 @@ func TestTheLastDeviceGoneIsStillSaidOnThePage(t *testing.T) {
 	a := mailbox(t, s, ann, "ann@example.org")
 	d := phone(t, s, ann, "phone")
 	arrive(t, s, a, 1, dawn)
-	settle(t, s, head(t, s, d, dawn), Outcome{Result: ResultGone, Reason: "Gone."}, dawn)
+	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultGone, Reason: "Gone."}, dawn)
 	if list := allNotifications(t, s, ann, 50, dawn); len(list) != 2 || list[0].Code != "device_gone" {
 		t.Errorf("the page shows %+v", list)
 	}
@@ -276,20 +318,20 @@ func TestGoneIsNotBelievedOfAnAddressThatHasChangedSince(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 1, dawn)
-	w := head(t, s, d[0], dawn)
+	w := first(t, s, d[0], dawn)
 	d[0].Token = "rotated"
-	if _, err := s.UpdateDevice(d[0], dawn); err != nil {
+	if _, err := s.Devices.Update(d[0], dawn); err != nil {
 		t.Fatal(err)
 	}
-	settle(t, s, w, Outcome{Result: ResultGone, Reason: "Gone."}, dawn)
-	if w := head(t, s, d[0], dawn); w.Notification.ID != ids[0] || w.Attempts != 1 || !dueNow(t, s, dawn)[d[0].ID] {
+	end(t, s, w, Outcome{Result: ResultGone, Reason: "Gone."}, dawn)
+	if w := first(t, s, d[0], dawn); w.Notification.ID != ids[0] || w.Attempts != 1 || !dueNow(t, s, dawn)[d[0].ID] {
 		t.Errorf("the mail does not go to the new address: %+v", w)
 	}
 	if len(allNotifications(t, s, User{ID: a.Owner}, 50, dawn)) != 1 {
 		t.Error("somebody was told that it is gone")
 	}
 	// Nor does what is said of the old address say anything of the new one.
-	settle(t, s, w, Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, dawn)
+	end(t, s, w, Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, dawn)
 	if st := statusOf(t, s, d[0]); st.State != Proven || st.Code != "" {
 		t.Errorf("status %+v", st)
 	}
@@ -299,15 +341,15 @@ func TestAnOutcomeOfARowThatIsNoLongerThereChangesNothing(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 2, dawn)
-	w := head(t, s, d[0], dawn)
-	settle(t, s, w, Outcome{Result: ResultDelivered}, dawn)
+	w := first(t, s, d[0], dawn)
+	end(t, s, w, Outcome{Result: ResultDelivered}, dawn)
 	for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRefused}, {Result: ResultRetry, At: dawn.Add(time.Hour)}, {Result: ResultGone}} {
-		settle(t, s, w, o, dawn)
+		end(t, s, w, o, dawn)
 	}
 	if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[0], dawn); got.State != Delivered || got.Attempts != 1 {
 		t.Errorf("%+v", got)
 	}
-	if !dueNow(t, s, dawn)[d[0].ID] || head(t, s, d[0], dawn).Notification.ID != ids[1] {
+	if !dueNow(t, s, dawn)[d[0].ID] || first(t, s, d[0], dawn).Notification.ID != ids[1] {
 		t.Error("the second mail waits")
 	}
 }
@@ -339,11 +381,11 @@ func TestADeviceIsSuspectOnlyForItsOwnFaultAndProvenByItsNextPush(t *testing.T) 
 	}
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
-	settle(t, s, head(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, dawn)
+	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, dawn)
 	if st := statusOf(t, s, d[0]); st.State != Suspect || st.Code != "bad" || !st.Since.Equal(dawn) {
 		t.Errorf("status %+v", st)
 	}
-	settle(t, s, head(t, s, d[0], dawn), Outcome{Result: ResultDelivered}, dawn.Add(time.Hour))
+	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultDelivered}, dawn.Add(time.Hour))
 	if st := statusOf(t, s, d[0]); st.State != Proven || st.Code != "" || st.Reason != "" || !st.Proof.Equal(dawn.Add(time.Hour)) {
 		t.Errorf("status %+v", st)
 	}
@@ -370,28 +412,65 @@ func TestTheEnvironmentThatAPushHasShownIsTheDevicesFromThenOn(t *testing.T) {
 		a := mailbox(t, s, ann, "ann@example.org")
 		d := register(t, s, Device{User: ann.ID, Name: "iphone", Transport: APNs, Token: "token", Environment: c.known, Content: Subject})
 		arrive(t, s, a, 2, dawn)
-		w := head(t, s, d, dawn)
+		w := first(t, s, d, dawn)
 		if c.edit {
 			d.Topic = "org.example.mail"
-			if _, err := s.UpdateDevice(d, dawn); err != nil {
+			if _, err := s.Devices.Update(d, dawn); err != nil {
 				t.Fatal(err)
 			}
 		}
-		settle(t, s, w, c.o, dawn)
+		end(t, s, w, c.o, dawn)
 		reopen(t, s)
-		now, err := s.Device(d.ID)
+		now, err := s.Devices.Get(d.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if now.Environment != c.want || now.Token != "token" || !now.Registered.Equal(w.Device.Registered) && !c.edit {
 			t.Errorf("%s: it is %+v", name, now)
 		}
-		list, _, err := s.Due(dawn.AddDate(0, 0, 7), 1, nil)
+		list, _, err := s.Outbox.Due(dawn.AddDate(0, 0, 7), 1, nil)
 		if err != nil || len(list) != 1 || list[0].Lane != now.Lane() {
 			t.Errorf("%s: what waits is in %+v, %v, want %s", name, list, err, now.Lane())
 		}
-		if next := head(t, s, d, dawn.Add(time.Minute)); next.Device.Environment != c.want {
+		if next := first(t, s, d, dawn.Add(time.Minute)); next.Device.Environment != c.want {
 			t.Errorf("%s: the next push is for %q", name, next.Device.Environment)
+		}
+	}
+}
+
+func TestAnEditForgetsNoEnvironmentThatAPushHasShownMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	a := mailbox(t, s, ann, "a@example.org")
+	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Token: "token", Content: Subject})
+	arrive(t, s, a, 1, dawn)
+	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultDelivered, Environment: Sandbox}, dawn)
+	if _, err := s.Devices.Update(d, dawn); !errors.Is(err, ErrStale) {
+		t.Errorf("it does: %v", err)
+	}
+}
+
+// A delivery costs a transaction that reads and one that writes, and what a mail says is sealed once.
+func TestAnOutcomeIsOneTransactionAndWritesNoNotification(t *testing.T) {
+	t.Parallel()
+	s, fault := faultyStore(t)
+	ann := someone(t, s, "ann")
+	a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
+	arrive(t, s, a, 3, dawn)
+	for _, o := range []Outcome{{Result: ResultRetry, At: dawn, Code: "busy"}, {Result: ResultRefused, Code: "too_large"}, {Result: ResultDelivered}} {
+		before, asked := content(t, s), 0
+		*fault = func() error { asked++; return nil }
+		end(t, s, first(t, s, d, dawn), o, dawn)
+		*fault = nil
+		if asked != 2 {
+			t.Errorf("%s: %d transactions", o.Result, asked)
+		}
+		for name, row := range content(t, s) {
+			written := strings.HasPrefix(name, "delivery ") || strings.HasPrefix(name, "queue ")
+			if row != before[name] && !written {
+				t.Errorf("%s writes %s", o.Result, name)
+			}
 		}
 	}
 }

@@ -12,21 +12,21 @@ func TestAnInviteLetsOneIn(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	made, code, err := s.AddInvite(ann.ID, ForPerson, false, dawn)
+	made, code, err := s.Users.AddInvite(ann.ID, ForPerson, false, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := dawn.Add(time.Hour)
-	if i, by, err := s.Invite(code, now); err != nil || i != made || by != ann {
+	if i, by, err := s.Users.Invite(code, now); err != nil || i != made || by != ann {
 		t.Errorf("%+v by %+v, %v", i, by, err)
 	}
-	if _, _, err := s.Accept(code, "Ann", "another password", Visit{}, now); !errors.Is(err, ErrTaken) {
+	if _, _, err := s.Users.Accept(code, "Ann", "another password", Visit{}, now); !errors.Is(err, ErrTaken) {
 		t.Errorf("with a name that is taken: %v", err)
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, 3)
 	for i, name := range []string{"bob", "carl", "dora"} {
-		wg.Go(func() { _, _, errs[i] = s.Accept(code, name, "bobs password", Visit{}, now) })
+		wg.Go(func() { _, _, errs[i] = s.Users.Accept(code, name, "bobs password", Visit{}, now) })
 	}
 	wg.Wait()
 	in := 0
@@ -37,7 +37,7 @@ func TestAnInviteLetsOneIn(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	list, err := s.Users()
+	list, err := s.Users.List()
 	if in != 1 || err != nil || len(list) != 2 || sizes(t, s)["invites"] != 0 {
 		t.Errorf("%d came in, there are %+v, %v", in, list, err)
 	}
@@ -45,7 +45,7 @@ func TestAnInviteLetsOneIn(t *testing.T) {
 	if list[i].Admin {
 		t.Error("they are an admin")
 	}
-	if u, session, err := s.Login(list[i].Name, "bobs password", Visit{}, now); err != nil || u != list[i] || session == "" {
+	if u, session, err := s.Users.Login(list[i].Name, "bobs password", Visit{}, now); err != nil || u != list[i] || session == "" {
 		t.Errorf("%+v, %v", u, err)
 	}
 }
@@ -54,15 +54,15 @@ func TestAnInviteForADeviceIsForTheOneWhoMadeIt(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	bob := someone(t, s, "bob")
-	_, code, err := s.AddInvite(bob.ID, ForDevice, true, dawn)
+	_, code, err := s.Users.AddInvite(bob.ID, ForDevice, true, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, session, err := s.Accept(code, "eve", "password", Visit{Name: "Safari", Stay: true}, dawn.Add(14*time.Minute))
+	u, session, err := s.Users.Accept(code, "eve", "password", Visit{Name: "Safari", Stay: true}, dawn.Add(14*time.Minute))
 	if err != nil || u != bob {
 		t.Fatalf("%+v, %v", u, err)
 	}
-	if got, row, err := s.Authenticate(session, dawn.Add(time.Hour)); err != nil || got != bob || row.Name != "Safari" || !row.Stay {
+	if got, row, err := s.Users.Authenticate(session, dawn.Add(time.Hour)); err != nil || got != bob || row.Name != "Safari" || !row.Stay {
 		t.Errorf("%+v %+v, %v", got, row, err)
 	}
 }
@@ -71,12 +71,12 @@ func TestAnInviteEnds(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	other, err := s.AddUser("other", "password", true, dawn)
+	other, err := s.Users.Add("other", "password", true, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	invite := func(by User, f InviteFor) (Invite, string) {
-		i, code, err := s.AddInvite(by.ID, f, false, dawn)
+		i, code, err := s.Users.AddInvite(by.ID, f, false, dawn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,10 +84,10 @@ func TestAnInviteEnds(t *testing.T) {
 	}
 	gone := func(code string, now time.Time) {
 		t.Helper()
-		if _, _, err := s.Invite(code, now); !errors.Is(err, ErrNotFound) {
+		if _, _, err := s.Users.Invite(code, now); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%v", err)
 		}
-		if _, _, err := s.Accept(code, "eve", "password", Visit{}, now); !errors.Is(err, ErrNotFound) {
+		if _, _, err := s.Users.Accept(code, "eve", "password", Visit{}, now); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%v", err)
 		}
 	}
@@ -96,23 +96,23 @@ func TestAnInviteEnds(t *testing.T) {
 	gone(device, dawn.Add(15*time.Minute))
 	_, late := invite(ann, ForPerson)
 	for code, last := range map[string]time.Time{device: dawn.Add(15 * time.Minute), late: dawn.AddDate(0, 0, 7)} {
-		if _, _, err := s.Invite(code, last.Add(-1)); err != nil {
+		if _, _, err := s.Users.Invite(code, last.Add(-1)); err != nil {
 			t.Errorf("just before %v: %v", last, err)
 		}
 	}
 	gone(late, dawn.AddDate(0, 0, 7))
 	back, taken := invite(ann, ForPerson)
-	if err := s.RemoveInvite(back.ID); err != nil {
+	if err := s.Users.RemoveInvite(back.ID); err != nil {
 		t.Fatal(err)
 	}
 	gone(taken, dawn)
 	no := false
 	_, demoted := invite(other, ForPerson)
-	if _, err := s.UpdateUser(other.ID, UserPatch{Admin: &no}); err != nil {
+	if _, err := s.Users.Update(other.ID, UserPatch{Admin: &no}); err != nil {
 		t.Fatal(err)
 	}
 	gone(demoted, dawn)
-	if list, err := s.Invites(dawn.Add(time.Hour)); err != nil || len(list) != 2 {
+	if list, err := s.Users.Invites(dawn.Add(time.Hour)); err != nil || len(list) != 1 {
 		t.Errorf("%+v, %v", list, err)
 	}
 	if err := s.Purge(t.Context(), dawn.AddDate(0, 0, 7)); err != nil || sizes(t, s)["invites"] != 0 {
@@ -124,35 +124,32 @@ func TestSomebodyIsAlwaysAnAdmin(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	bob, err := s.AddUser("bob", "password", false, dawn)
+	bob, err := s.Users.Add("bob", "password", false, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddUser("BOB", "password", false, dawn); !errors.Is(err, ErrTaken) {
+	if _, err := s.Users.Add("BOB", "password", false, dawn); !errors.Is(err, ErrTaken) {
 		t.Errorf("a second of the name: %v", err)
 	}
 	yes, no := true, false
-	if err := s.RemoveUser(ann.ID); !errors.Is(err, ErrLastAdmin) {
+	if err := s.Users.Remove(ann.ID); !errors.Is(err, ErrLastAdmin) {
 		t.Errorf("removing the last: %v", err)
 	}
-	if _, err := s.UpdateUser(ann.ID, UserPatch{Name: "Anna", Admin: &no}); !errors.Is(err, ErrLastAdmin) {
+	if _, err := s.Users.Update(ann.ID, UserPatch{Name: "Anna", Admin: &no}); !errors.Is(err, ErrLastAdmin) {
 		t.Errorf("demoting the last: %v", err)
 	}
-	if u, err := s.User(ann.ID); err != nil || u != ann {
+	if u, err := s.Users.Get(ann.ID); err != nil || u != ann {
 		t.Errorf("a refused change changed %+v, %v", u, err)
 	}
-	if u, err := s.UpdateUser(bob.ID, UserPatch{Admin: &yes}); err != nil || !u.Admin {
+	if u, err := s.Users.Update(bob.ID, UserPatch{Admin: &yes}); err != nil || !u.Admin {
 		t.Fatal(u, err)
 	}
-	// Both at once, decided in one commit.
-	release := holdCommit(t, s)
+	// Both at once.
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
 	for i, id := range []string{ann.ID, bob.ID} {
-		wg.Go(func() { errs[i] = s.RemoveUser(id) })
+		wg.Go(func() { errs[i] = s.Users.Remove(id) })
 	}
-	awaitWaiting(t, s, 2)
-	release()
 	wg.Wait()
 	if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), ErrLastAdmin) {
 		t.Errorf("both at once: %v", errs)
@@ -164,39 +161,39 @@ func TestAUserWhoIsRemovedLeavesNothing(t *testing.T) {
 	s := newStore(t)
 	ann := resident(t, s, "ann")
 	before := sizes(t, s)
-	bob, err := s.AddUser("bob", "password", false, dawn)
+	bob, err := s.Users.Add("bob", "password", false, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	own, shared := mailbox(t, s, bob, "bob@example.org"), mailbox(t, s, ann, "ann@example.org")
 	shared.SharedWith = []string{bob.ID}
-	if _, err := s.UpdateAccount(shared, dawn); err != nil {
+	if _, err := s.Accounts.Update(shared, dawn); err != nil {
 		t.Fatal(err)
 	}
 	d, _, session := inSession(t, s, "bob")
 	arrive(t, s, own, 2, dawn)
-	if _, _, err := s.AddToken(bob.ID, "app", DeviceScope, dawn); err != nil {
+	if _, _, err := s.Users.AddToken(bob.ID, "app", DeviceScope, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.AddInvite(bob.ID, ForDevice, false, dawn); err != nil {
+	if _, _, err := s.Users.AddInvite(bob.ID, ForDevice, false, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.RemoveUser(bob.ID); err != nil {
+	if err := s.Users.Remove(bob.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Users.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the session: %v", err)
 	}
-	if _, err := s.Account(own.ID); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Accounts.Get(own.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the account: %v", err)
 	}
-	if _, err := s.Device(d.ID); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Devices.Get(d.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the device: %v", err)
 	}
-	if a, err := s.Account(shared.ID); err != nil || len(a.SharedWith) > 0 {
+	if a, err := s.Accounts.Get(shared.ID); err != nil || len(a.SharedWith) > 0 {
 		t.Errorf("what was shared with them: %+v, %v", a, err)
 	}
-	if err := errors.Join(s.RemoveAccount(shared.ID), s.Purge(t.Context(), dawn)); err != nil {
+	if err := errors.Join(s.Accounts.Remove(shared.ID), s.Purge(t.Context(), dawn)); err != nil {
 		t.Fatal(err)
 	}
 	for bucket, n := range sizes(t, s) {
@@ -204,7 +201,7 @@ func TestAUserWhoIsRemovedLeavesNothing(t *testing.T) {
 			t.Errorf("%d rows of %s are left, %d were there before", n, bucket, before[bucket])
 		}
 	}
-	if err := s.RemoveUser(bob.ID); !errors.Is(err, ErrNotFound) {
+	if err := s.Users.Remove(bob.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("again: %v", err)
 	}
 }

@@ -1,42 +1,56 @@
 package registry
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
-	"encoding/json"
-	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
 // Kept is how long activity is kept.
 const Kept = 7 * 24 * time.Hour
 
-// mostPurged bounds the rows that one transaction removes.
+// mostPurged bounds what is looked for at once, before it is removed.
 const mostPurged = 200
 
-// leftover is a row to remove, unless its value is another by then; nil: whatever its value is.
-type leftover struct{ bucket, key, value []byte }
+// Purge removes notifications older than Kept, what the removed accounts and devices left behind,
+// and tokens and invites that have ended. It looks for them while others write, and removes them in
+// bounded transactions, so that new mail is never kept waiting for long. It ends early, and without
+// an error, when ctx ends.
+func (c *core) Purge(ctx context.Context, now time.Time) error {
+	for _, purge := range []func(context.Context, time.Time) error{c.purgeNotifications, c.purgeQueues, c.purgeTokens, c.purgeInvites} {
+		if err := purge(ctx, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
-// find gives at most about mostPurged leftovers from the key from on, and where to go on: nil at the end.
-type find func(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error)
-
-// Purge removes notifications older than Kept, what the removed accounts and devices left behind, and expired tokens and invites. It looks for
-// them while others write, and removes them in bounded transactions, so that new mail is never kept waiting for long. It ends early, and
-// without an error, when ctx ends.
-func (s *Store) Purge(ctx context.Context, now time.Time) error {
-	for _, find := range []find{oldNotifications, orphanMessages, orphanAnnounced, orphanOutbox, expiredTokens, expiredInvites} {
-		for from := []byte{}; from != nil && ctx.Err() == nil; {
-			var list []leftover
-			err := s.view(func(tx *bolt.Tx) (err error) {
-				list, from, err = find(tx, from, now)
+func (c *core) purgeNotifications(ctx context.Context, now time.Time) error {
+	var scope id
+	for ctx.Err() == nil {
+		var old []notificationKey
+		err := c.db.View(func(tx *table.Tx) error {
+			next, err := notifications.Keys(tx, table.Range{}.Past(scope), 1)
+			if err != nil || len(next) == 0 {
+				scope = ""
+				return err
+			}
+			scope = next[0].scope
+			old, err = oldNotifications(tx, scope, now)
+			return err
+		})
+		if err != nil || scope == "" {
+			return err
+		}
+		for len(old) > 0 && ctx.Err() == nil {
+			if err := c.removeNotifications(old, now); err != nil {
+				return err
+			}
+			err := c.db.View(func(tx *table.Tx) (err error) {
+				old, err = oldNotifications(tx, scope, now)
 				return err
 			})
-			if err == nil && len(list) > 0 {
-				err = s.update(func(tx *bolt.Tx) error { return remove(tx, list) })
-			}
 			if err != nil {
 				return err
 			}
@@ -45,110 +59,190 @@ func (s *Store) Purge(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func remove(tx *bolt.Tx, list []leftover) error {
-	for _, l := range list {
-		b := tx.Bucket(l.bucket)
-		if l.value == nil || bytes.Equal(b.Get(l.key), l.value) {
-			must(b.Delete(l.key))
+// oldNotifications returns notifications of a scope that are to be removed: those that are old, or
+// all if the account or user is gone. It goes by the keys, which hold the time. Those after now are
+// of a clock that was set back: there the rows tell.
+func oldNotifications(tx *table.Tx, scope id, now time.Time) ([]notificationKey, error) {
+	account, err := accounts.Has(tx, scope)
+	if err != nil {
+		return nil, err
+	}
+	user, err := users.Has(tx, scope)
+	if err != nil {
+		return nil, err
+	}
+	within := table.Under(scope)
+	if !account && !user {
+		return notifications.Keys(tx, within, mostPurged)
+	}
+	oldest := uint64(max(now.Add(-Kept).UnixNano()+1, 0))
+	list, err := notifications.Keys(tx, within.Before(notificationKey{scope, oldest}), mostPurged)
+	if err != nil || len(list) > 0 {
+		return list, err
+	}
+	ahead, err := notifications.First(tx, within.From(notificationKey{scope, uint64(now.UnixNano()) + 1}), table.NoLimit)
+	for _, n := range ahead {
+		if now.Sub(n.Value.At) >= Kept {
+			list = append(list, n.Key)
+		}
+	}
+	return list, err
+}
+
+// removeNotifications removes notifications with their deliveries, also those that wait.
+func (c *core) removeNotifications(list []notificationKey, now time.Time) error {
+	for len(list) > 0 {
+		err := c.change(now, func(set *queueSet) error {
+			removed := 0
+			for len(list) > 0 && set.room() > notificationCost {
+				rows, err := deliveries.First(set.tx, table.Under(ofNotification(list[0])), table.NoLimit)
+				if err != nil {
+					return err
+				}
+				for _, d := range rows {
+					if removed == mostPurged || set.room() < queueCost+notificationCost {
+						return nil
+					}
+					removed++
+					if err := set.remove(d); err != nil {
+						return err
+					}
+				}
+				if err := notifications.Delete(set.tx, list[0]); err != nil {
+					return err
+				}
+				list = list[1:]
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// oldNotifications goes by the keys, which begin with the time. Those after now are of a clock that was set back, or came behind such a one: there the rows tell. A
-// row that such a key leaves behind is found late, by as much as the clock was ahead.
-func oldNotifications(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error) {
-	c := tx.Bucket(notifications).Cursor()
-	for k, v := c.Seek(from); k != nil; {
-		at := time.Unix(0, int64(binary.BigEndian.Uint64(k)))
-		ahead := at.After(now)
-		if ahead {
-			var row Notification
-			if json.Unmarshal(v, &row) == nil {
-				at = row.At
+// remove removes a delivery, and takes it out of its line if it waits.
+func (s *queueSet) remove(d table.Row[deliveryKey, deliveryRow]) error {
+	if err := deliveries.Delete(s.tx, d.Key); err != nil || d.Value.State != Pending {
+		return err
+	}
+	q, err := s.get(d.Key.device)
+	if err != nil || q == nil {
+		return err
+	}
+	return s.leave(q, d.Value.line(d.Key), d.Key.notification.seq)
+}
+
+// purgeQueues ends what waits for devices that are gone.
+func (c *core) purgeQueues(ctx context.Context, now time.Time) error {
+	within := table.Range{}
+	for ctx.Err() == nil {
+		var gone []deliveryKey
+		more := false
+		err := c.db.View(func(tx *table.Tx) error {
+			for {
+				first, err := waiting.First(tx, within, 1)
+				if more = len(first) > 0; err != nil || !more {
+					return err
+				}
+				device := first[0].Index.device
+				exists, err := devicesExist(tx, device)
+				if err != nil {
+					return err
+				}
+				if exists {
+					within = within.Past(device)
+					continue
+				}
+				list, err := waiting.First(tx, table.Under(device), mostPurged)
+				for _, e := range list {
+					gone = append(gone, e.Key)
+				}
+				return err
+			}
+		})
+		if err != nil || !more {
+			return err
+		}
+		for len(gone) > 0 {
+			err := c.db.Update(func(tx *table.Tx) error {
+				for len(gone) > 0 && tx.Left() >= deliveryCost {
+					row, found, err := deliveries.Get(tx, gone[0])
+					if err != nil {
+						return err
+					}
+					if found {
+						if err := deliveries.Put(tx, gone[0], row.as(Removed, now)); err != nil {
+							return err
+						}
+					}
+					gone = gone[1:]
+				}
+				return nil
+			})
+			if err != nil {
+				return err
 			}
 		}
-		switch {
-		case now.Sub(at) >= Kept:
-			if len(list) == mostPurged {
-				return list, slices.Clone(k), nil
+	}
+	return nil
+}
+
+func devicesExist(tx *table.Tx, device id) (bool, error) {
+	_, found, err := devicesID.Get(tx, device)
+	return found, err
+}
+
+func (c *core) purgeTokens(ctx context.Context, now time.Time) error {
+	return purgeEnded(ctx, c.db, tokens, func(tx *table.Tx, t tokenRow) (bool, error) {
+		u, found, err := users.Get(tx, id(t.User))
+		return !found || t.ended(u, now), err
+	})
+}
+
+func (c *core) purgeInvites(ctx context.Context, now time.Time) error {
+	return purgeEnded(ctx, c.db, invites, func(tx *table.Tx, i inviteRow) (bool, error) {
+		u, found, err := users.Get(tx, id(i.By))
+		return i.ended(u, found, now), err
+	})
+}
+
+// purgeEnded removes the rows that have ended.
+func purgeEnded[V any](ctx context.Context, db *table.DB, t *table.Table[digest, V], ended func(*table.Tx, V) (bool, error)) error {
+	for within, more := (table.Range{}), true; more && ctx.Err() == nil; {
+		var old []digest
+		err := db.View(func(tx *table.Tx) error {
+			rows, err := t.First(tx, within, mostPurged)
+			if more = len(rows) == mostPurged; err != nil {
+				return err
 			}
-			list = append(list, leftover{bucket: notifications, key: slices.Clone(k)})
-		case !ahead:
-			k, v = c.Seek(sequence(uint64(now.UnixNano()) + 1))
-			continue
+			for _, row := range rows {
+				within = within.Past(row.Key)
+				end, err := ended(tx, row.Value)
+				if err != nil {
+					return err
+				}
+				if end {
+					old = append(old, row.Key)
+				}
+			}
+			return nil
+		})
+		for len(old) > 0 && err == nil {
+			err = db.Update(func(tx *table.Tx) error {
+				for len(old) > 0 && tx.Left() >= removalCost {
+					if err := t.Delete(tx, old[0]); err != nil {
+						return err
+					}
+					old = old[1:]
+				}
+				return nil
+			})
 		}
-		k, v = c.Next()
-	}
-	return list, nil, nil
-}
-
-// orphanMessages finds the index of notifications that are gone, and both where the account or user is.
-func orphanMessages(tx *bolt.Tx, from []byte, _ time.Time) (list []leftover, next []byte, err error) {
-	idLength := len(newID())
-	c := tx.Bucket(messages).Cursor()
-	for k, v := c.Seek(from); k != nil; k, v = c.Next() {
-		if len(list) >= mostPurged {
-			return list, slices.Clone(k), nil
-		}
-		orphan := tx.Bucket(accounts).Get(k[:idLength]) == nil && tx.Bucket(users).Get(k[:idLength]) == nil
-		if orphan {
-			list = append(list, leftover{bucket: notifications, key: slices.Clone(v)})
-		}
-		if orphan || tx.Bucket(notifications).Get(v) == nil {
-			list = append(list, leftover{messages, slices.Clone(k), slices.Clone(v)})
-		}
-	}
-	return list, nil, nil
-}
-
-// orphanAnnounced finds the places of mail whose notification is gone.
-func orphanAnnounced(tx *bolt.Tx, from []byte, _ time.Time) (list []leftover, next []byte, err error) {
-	c := tx.Bucket(announced).Cursor()
-	for k, v := c.Seek(from); k != nil; k, v = c.Next() {
-		if len(list) == mostPurged {
-			return list, slices.Clone(k), nil
-		}
-		if tx.Bucket(notifications).Get(v) == nil {
-			list = append(list, leftover{announced, slices.Clone(k), slices.Clone(v)})
+		if err != nil {
+			return err
 		}
 	}
-	return list, nil, nil
-}
-
-// pastAll is greater than every sequence, also one that damage has made.
-var pastAll = bytes.Repeat([]byte{0xff}, 9)
-
-// orphanOutbox finds the rows of devices that are gone, and those that wait to go with another push and are too old for it.
-func orphanOutbox(tx *bolt.Tx, from []byte, _ time.Time) (list []leftover, next []byte, err error) {
-	idLength := len(newID())
-	c := tx.Bucket(outbox).Cursor()
-	for k, v := c.Seek(from); k != nil; {
-		line := k[:len(k)-8]
-		old := string(line[idLength:]) == clearLine && tx.Bucket(notifications).Get(v) == nil
-		if tx.Bucket(devices).Get(k[:idLength]) != nil && !old {
-			k, v = c.Seek(join(line, pastAll))
-			continue
-		}
-		if len(list) == mostPurged {
-			return list, slices.Clone(k), nil
-		}
-		list = append(list, leftover{bucket: outbox, key: slices.Clone(k)})
-		k, v = c.Next()
-	}
-	return list, nil, nil
-}
-
-func expiredTokens(tx *bolt.Tx, from []byte, now time.Time) (list []leftover, next []byte, err error) {
-	old, err := tokensWhere(tx, func(t Token) bool { return t.ended(now) })
-	for _, k := range old {
-		if bytes.Compare(k, from) < 0 {
-			continue
-		}
-		if len(list) == mostPurged {
-			return list, slices.Clone(k), err
-		}
-		list = append(list, leftover{bucket: tokens, key: slices.Clone(k)})
-	}
-	return list, nil, err
+	return nil
 }

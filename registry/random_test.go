@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +11,7 @@ import (
 	"testing/cryptotest"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 
 	"idlepush/registry/testenv"
 )
@@ -117,13 +118,22 @@ func (r *run) compare() {
 		r.Fatal(err)
 	}
 	if want := r.m.dump(); got != want {
-		r.Errorf("the store has\n%s\nthe model\n%s", got, want)
+		only := func(what, of, not string) {
+			r.Helper()
+			for line := range strings.Lines(of) {
+				if !strings.Contains(not, line) {
+					r.Errorf("%s has %s", what, line)
+				}
+			}
+		}
+		only("the store", got, want)
+		only("the model", want, got)
 	}
 	var want []Queue
 	var next time.Time
 	for _, d := range r.m.devices {
 		switch {
-		case d.due.IsZero() || r.taken[d.ID].key != nil:
+		case d.due.IsZero() || r.taken[d.ID].key.device != "":
 		case !d.due.After(r.now):
 			want = append(want, Queue{d.ID, d.Lane()})
 		case next.IsZero() || d.due.Before(next):
@@ -136,7 +146,7 @@ func (r *run) compare() {
 		}
 		return strings.Compare(a.Device, b.Device)
 	})
-	list, at, err := r.s.Due(r.now, 100, r.busy())
+	list, at, err := r.s.Outbox.Due(r.now, 100, r.busy())
 	if err != nil || !slices.Equal(list, want) || !at.Equal(next) {
 		r.Errorf("due %v, then %v, %v; want %v, then %v", list, at, err, want, next)
 	}
@@ -154,55 +164,56 @@ func (r *run) busy() map[string]bool {
 func (r *run) dump() (string, error) {
 	var b strings.Builder
 	s := r.s
-	err := s.view(func(tx *bolt.Tx) error {
-		for _, row := range rows(tx, devices) {
-			d, err := s.device(tx, string(row[0]))
+	err := s.db.View(func(tx *table.Tx) error {
+		phones := all(r, tx, devices)
+		slices.SortFunc(phones, func(a, b table.Row[ids, deviceRow]) int { return cmp.Compare(a.Key.second, b.Key.second) })
+		for _, row := range phones {
+			d, err := openDevice(tx, row)
 			if err != nil {
 				return err
 			}
-			q, err := queue(tx, d.ID)
+			waits, err := waiting.First(tx, table.Under(id(d.ID)), table.NoLimit)
 			if err != nil {
 				return err
 			}
-			keys, ids := []string(nil), []string(nil)
-			for _, k := range prefixed(tx.Bucket(outbox), []byte(d.ID), 1<<20) {
-				keys = append(keys, string(tx.Bucket(outbox).Get(k)))
+			slices.SortFunc(waits, func(a, b table.Entry[waitingKey, deliveryKey]) int { return cmp.Compare(a.Index.seq, b.Index.seq) })
+			var names []string
+			for _, e := range waits {
+				n, _, err := notifications.Get(tx, e.Key.notification)
+				if err != nil {
+					return err
+				}
+				names = append(names, n.ID)
 			}
-			slices.Sort(keys) // by time, whatever the line
-			for _, k := range keys {
-				ids = append(ids, k[8:])
-			}
-			dumpDevice(&b, d, q.Due, ids)
+			dumpDevice(&b, d, d.Due, names)
 		}
 		var lines []string
-		for _, row := range rows(tx, notifications) {
-			n, _, err := s.notification(tx, row[0])
+		for _, row := range all(r, tx, notifications) {
+			line := "notification " + row.Value.ID
+			list, err := deliveries.First(tx, table.Under(ofNotification(row.Key)), table.NoLimit)
 			if err != nil {
 				return err
 			}
-			slices.SortFunc(n.Deliveries, func(a, b Delivery) int { return strings.Compare(a.Device, b.Device) })
-			line := "notification " + n.ID
-			for _, d := range n.Deliveries {
-				line += fmt.Sprintf(" %s:%s/%d/%v", d.Device, d.State, d.Attempts, !d.Before.IsZero())
+			for _, d := range list {
+				line += fmt.Sprintf(" %s:%s/%d/%v", d.Key.device, d.Value.State, d.Value.Attempts, !d.Value.Before.IsZero())
 			}
 			lines = append(lines, line+"\n")
 		}
 		slices.Sort(lines)
 		b.WriteString(strings.Join(lines, ""))
-		list, err := s.accountsWhere(tx, func(Account) bool { return true })
-		for _, a := range list {
-			var c Cursor
-			if _, err := get(tx.Bucket(cursors), []byte(a.ID+"INBOX"), &c); err != nil {
+		for _, a := range all(r, tx, accounts) {
+			c, _, err := cursors.Get(tx, folderKey{a.Key, "INBOX"})
+			if err != nil {
 				return err
 			}
-			fmt.Fprintf(&b, "account %s %v %v next %d\n", a.ID, a.Enabled, a.SharedWith, c.Next)
+			fmt.Fprintf(&b, "account %s %v %v next %d\n", a.Key, a.Value.Enabled, a.Value.SharedWith, c.Next)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return "", err
 	}
-	list, err := s.Lanes()
+	list, err := s.Outbox.Lanes()
 	for _, l := range list {
 		fmt.Fprintf(&b, "lane %s until %d\n", l.Name, l.Until.UnixNano())
 	}

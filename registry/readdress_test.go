@@ -17,17 +17,17 @@ func TestGoneIsNotBelievedOfAnAddressThatWasConfirmedSince(t *testing.T) {
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 1, dawn)
 	later := dawn.Add(time.Second)
-	w := head(t, s, d[0], dawn)
-	if _, _, err := s.PutDevice(d[0], later); err != nil {
+	w := first(t, s, d[0], dawn)
+	if _, _, err := s.Devices.Put(d[0], "", later); err != nil {
 		t.Fatal(err)
 	}
-	settle(t, s, w, Outcome{Result: ResultGone, Reason: "Gone."}, later)
-	w = head(t, s, d[0], later)
+	end(t, s, w, Outcome{Result: ResultGone, Reason: "Gone."}, later)
+	w = first(t, s, d[0], later)
 	if w.Notification.ID != ids[0] || !dueNow(t, s, later)[d[0].ID] {
 		t.Fatalf("the mail is not sent again: %+v", w)
 	}
-	settle(t, s, w, Outcome{Result: ResultGone, Reason: "Gone."}, later)
-	if _, err := s.Device(d[0].ID); err == nil {
+	end(t, s, w, Outcome{Result: ResultGone, Reason: "Gone."}, later)
+	if _, err := s.Devices.Get(d[0].ID); err == nil {
 		t.Error("gone that is newer than the registration is not believed")
 	}
 }
@@ -53,13 +53,13 @@ func TestWhatIsSaidOfAFormerAddressHoldsNothingUp(t *testing.T) {
 			ann := someone(t, s, "ann")
 			a, d := mailbox(t, s, ann, "ann@example.org"), iphone(t, s, ann)
 			ids := arrive(t, s, a, 1, dawn)
-			w := head(t, s, d, dawn)
+			w := first(t, s, d, dawn)
 			edit(&d)
-			if _, err := s.UpdateDevice(d, dawn); err != nil {
+			if _, err := s.Devices.Update(d, dawn); err != nil {
 				t.Fatal(err)
 			}
-			settle(t, s, w, o, dawn)
-			if !dueNow(t, s, dawn)[d.ID] || head(t, s, d, dawn).Notification.ID != ids[0] {
+			end(t, s, w, o, dawn)
+			if !dueNow(t, s, dawn)[d.ID] || first(t, s, d, dawn).Notification.ID != ids[0] {
 				t.Errorf("%s, then another %s: the mail waits or is lost", name, change)
 				continue
 			}
@@ -82,9 +82,9 @@ func TestWhatWaitsForASuspectDeviceGoesOutOnceItIsMended(t *testing.T) {
 		ann := someone(t, s, "ann")
 		a, d := mailbox(t, s, ann, "ann@example.org"), iphone(t, s, ann)
 		arrive(t, s, a, 1, dawn)
-		settle(t, s, head(t, s, d, dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(12 * time.Hour), Code: "bad"}, dawn)
+		end(t, s, first(t, s, d, dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(12 * time.Hour), Code: "bad"}, dawn)
 		mend(&d)
-		if _, err := s.UpdateDevice(d, dawn); err != nil {
+		if _, err := s.Devices.Update(d, dawn); err != nil {
 			t.Fatal(err)
 		}
 		if !dueNow(t, s, dawn)[d.ID] {
@@ -98,20 +98,21 @@ func TestAChangeWithoutAProofLeavesTheStatusAsItIsByThen(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
-	settle(t, s, head(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(time.Hour), Code: "bad", Reason: "Bad."}, dawn)
+	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(time.Hour), Code: "bad", Reason: "Bad."}, dawn)
 	want := statusOf(t, s, d[0])
 	renamed := d[0]
 	renamed.Name, renamed.Status = "renamed", Status{}
-	if got, err := s.UpdateDevice(renamed, dawn.Add(time.Minute)); err != nil || got.Status != want {
+	if got, err := s.Devices.Update(renamed, dawn.Add(time.Minute)); err != nil || got.Status != want {
 		t.Errorf("renamed: %+v, %v, want %+v", got.Status, err, want)
 	}
-	if got, _, err := s.PutDevice(renamed, dawn.Add(time.Minute)); err != nil || got.Status != want {
-		t.Errorf("registered again: %+v, %v, want %+v", got.Status, err, want)
+	again, _, err := s.Devices.Put(renamed, "", dawn.Add(time.Minute))
+	if err != nil || again.Status != want {
+		t.Errorf("registered again: %+v, %v, want %+v", again.Status, err, want)
 	}
-	if err := s.RemoveDevice(d[0].ID, ""); err != nil {
+	if err := s.Devices.Remove(again, ""); err != nil {
 		t.Fatal(err)
 	}
-	if got, created, err := s.PutDevice(renamed, dawn); err != nil || !created || got.Status != (Status{State: Unproven, Since: dawn}) {
+	if got, created, err := s.Devices.Put(renamed, "", dawn); err != nil || !created || got.Status != (Status{State: Unproven, Since: dawn}) {
 		t.Errorf("registered anew: %+v, %v", got.Status, err)
 	}
 }

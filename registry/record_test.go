@@ -17,11 +17,11 @@ func TestNewMailItsQueueRowsAndTheCursorCommitTogether(t *testing.T) {
 
 	ids := arrive(t, s, a, 3, dawn)
 
-	c, err := s.Cursor(a.ID, "INBOX")
+	c, err := s.Mail.Cursor(a.ID, "INBOX")
 	if want := (Cursor{UIDValidity: 7, Next: 4, Seen: dawn}); err != nil || c != want {
 		t.Errorf("cursor %+v, %v; want %+v", c, err, want)
 	}
-	n, err := s.Notification(ann.ID, ids[1], dawn)
+	n, err := s.History.Get(ann.ID, ids[1], dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +47,8 @@ func TestMailRecordedTwiceRingsOnce(t *testing.T) {
 	ids := arrive(t, s, a, 2, dawn)
 
 	again := arrival(t, s, a, 1, dawn)
-	again.Mails = append([]Mail{{UID: 1}, {UID: 2}, {UID: 3}, {UID: 3}}, again.Mails...)
-	recorded, err := s.Record(again)
+	again.Mails = append([]Message{{UID: 1}, {UID: 2}, {UID: 3}, {UID: 3}}, again.Mails...)
+	recorded, err := s.Mail.Record(again)
 	if err != nil || recorded != 1 {
 		t.Fatalf("recorded %d, %v; want 1", recorded, err)
 	}
@@ -57,8 +57,8 @@ func TestMailRecordedTwiceRingsOnce(t *testing.T) {
 	}
 	// Also once it has been delivered.
 	again = arrival(t, s, a, 0, dawn)
-	again.Mails = []Mail{{UID: 1}}
-	if recorded, err := s.Record(again); err != nil || recorded != 0 {
+	again.Mails = []Message{{UID: 1}}
+	if recorded, err := s.Mail.Record(again); err != nil || recorded != 0 {
 		t.Errorf("recorded %d, %v; want none", recorded, err)
 	}
 	if got := drain(t, s, d, dawn); len(got) > 0 {
@@ -82,14 +82,14 @@ func TestAnArrivalFromAStaleCursorChangesNothing(t *testing.T) {
 		"ahead":               {UIDValidity: 7, Next: 3},
 	} {
 		late.From = from
-		if recorded, err := s.Record(late); !errors.Is(err, ErrStale) || recorded != 0 {
+		if recorded, err := s.Mail.Record(late); !errors.Is(err, ErrStale) || recorded != 0 {
 			t.Errorf("%s: recorded %d, %v; want ErrStale", name, recorded, err)
 		}
 	}
-	if c, err := s.Cursor(a.ID, "INBOX"); err != nil || c.Next != 2 {
+	if c, err := s.Mail.Cursor(a.ID, "INBOX"); err != nil || c.Next != 2 {
 		t.Errorf("the cursor stands at %+v, %v", c, err)
 	}
-	if _, err := s.Notification(ann.ID, StableID(a.ID, "INBOX", 7, 2), dawn); !errors.Is(err, ErrNotFound) {
+	if _, err := s.History.Get(ann.ID, StableID(a.ID, "INBOX", 7, 2), dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("mail of a stale arrival is there: %v", err)
 	}
 }
@@ -101,10 +101,10 @@ func TestAtMostFiftyMailsAreRecordedAtOnce(t *testing.T) {
 	a := mailbox(t, s, ann, "ann@example.org")
 	d := phone(t, s, ann, "phone")
 
-	if _, err := s.Record(arrival(t, s, a, 51, dawn)); err == nil || !strings.Contains(err.Error(), "at most 50") {
+	if _, err := s.Mail.Record(arrival(t, s, a, 51, dawn)); err == nil || !strings.Contains(err.Error(), "at most 50") {
 		t.Errorf("51 mails: %v", err)
 	}
-	if c, err := s.Cursor(a.ID, "INBOX"); err != nil || c != (Cursor{}) {
+	if c, err := s.Mail.Cursor(a.ID, "INBOX"); err != nil || c != (Cursor{}) {
 		t.Errorf("the cursor stands at %+v, %v", c, err)
 	}
 	ids := arrive(t, s, a, 50, dawn)
@@ -121,13 +121,13 @@ func TestTheFirstSightOfAFolderRingsNothing(t *testing.T) {
 	d := phone(t, s, ann, "phone")
 
 	seen := Arrival{Account: a.ID, Folder: "INBOX", To: Cursor{UIDValidity: 7, Next: 4711}, At: dawn}
-	if recorded, err := s.Record(seen); err != nil || recorded != 0 {
+	if recorded, err := s.Mail.Record(seen); err != nil || recorded != 0 {
 		t.Fatalf("recorded %d, %v", recorded, err)
 	}
 	if got := drain(t, s, d, dawn); len(got) > 0 {
 		t.Errorf("the phone got %v", got)
 	}
-	if list, _, err := s.Notifications(ann.ID, "", 10, dawn); err != nil || len(list) > 0 {
+	if list, _, err := s.History.List(ann.ID, "", 10, dawn); err != nil || len(list) > 0 {
 		t.Errorf("notifications %v, %v", list, err)
 	}
 	if got, want := arrive(t, s, a, 1, dawn), StableID(a.ID, "INBOX", 7, 4711); got[0] != want {
@@ -161,10 +161,10 @@ func TestContentIsStoredNoHigherThanAnyReceiverMaySee(t *testing.T) {
 			}
 			// Bob's phone is told everything, but not of this mailbox.
 			register(t, s, Device{User: bob.ID, Transport: FCM, Token: "bob", Content: Preview})
-			if l, err := s.Level(a.ID); err != nil || full.At(l) != c.want {
+			if l, err := s.Mail.Level(a.ID); err != nil || full.At(l) != c.want {
 				t.Errorf("the level is %q, %v", l, err)
 			}
-			n, err := s.Notification(ann.ID, arrive(t, s, a, 1, dawn)[0], dawn)
+			n, err := s.History.Get(ann.ID, arrive(t, s, a, 1, dawn)[0], dawn)
 			if err != nil || n.Content != c.want {
 				t.Errorf("stored %q %q %q, %v", n.Content.From, n.Content.Subject, n.Content.Preview, err)
 			}
@@ -180,22 +180,22 @@ func TestADisabledOrRemovedAccountRecordsNothing(t *testing.T) {
 	phone(t, s, ann, "phone")
 	look := arrival(t, s, a, 1, dawn)
 	a.Enabled = false
-	if _, err := s.UpdateAccount(a, dawn); err != nil {
+	if _, err := s.Accounts.Update(a, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Record(look); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Mail.Record(look); !errors.Is(err, ErrNotFound) {
 		t.Errorf("disabled: %v", err)
 	}
-	if err := s.RemoveAccount(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Record(look); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Mail.Record(look); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removed: %v", err)
 	}
-	if c, err := s.Cursor(a.ID, "INBOX"); err != nil || c != (Cursor{}) {
+	if c, err := s.Mail.Cursor(a.ID, "INBOX"); err != nil || c != (Cursor{}) {
 		t.Errorf("the cursor stands at %+v, %v", c, err)
 	}
-	if _, err := s.Level(a.ID); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Mail.Level(a.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("its level: %v", err)
 	}
 }
@@ -206,7 +206,7 @@ func TestMailRingsTheDevicesOfThoseWhoSeeTheAccountUnlessTheyChoseOthers(t *test
 	ann, bob, eve := someone(t, s, "ann"), someone(t, s, "bob"), someone(t, s, "eve")
 	a, other := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, ann, "other@example.org")
 	a.SharedWith = []string{bob.ID}
-	if _, err := s.UpdateAccount(a, dawn); err != nil {
+	if _, err := s.Accounts.Update(a, dawn); err != nil {
 		t.Fatal(err)
 	}
 	ring := map[string]bool{}
@@ -232,7 +232,7 @@ func TestMailRingsTheDevicesOfThoseWhoSeeTheAccountUnlessTheyChoseOthers(t *test
 	due := dueNow(t, s, dawn)
 	for id, rings := range ring {
 		if due[id] != rings {
-			d, err := s.Device(id)
+			d, err := s.Devices.Get(id)
 			t.Errorf("%s: rings %v, want %v (%v)", d.Name, due[id], rings, err)
 		}
 	}
@@ -275,30 +275,29 @@ func TestOrderOutlivesTheActivityItCameFrom(t *testing.T) {
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 	d := phone(t, s, ann, "phone")
 	arrive(t, s, a, 1, dawn)
-	if err := s.RemoveAccount(a.ID); err != nil {
+	before := queueKeys(t, s, d)
+	if err := s.Accounts.Remove(a.ID); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Purge(t.Context(), dawn); err != nil {
 		t.Fatal(err)
 	}
 	reopen(t, s)
-	id := arrive(t, s, b, 1, dawn.Add(-time.Hour))
-
-	keys := queueKeys(t, s, d)
-	if len(keys) != 2 || !strings.HasSuffix(keys[1], id[0]) {
-		t.Errorf("the queue is %q, want the new mail %s last", keys, id[0])
+	arrive(t, s, b, 1, dawn.Add(-time.Hour))
+	if keys := queueKeys(t, s, d); len(keys) != 1 || keys[0] <= before[0] {
+		t.Errorf("the queue is %q, was %q", keys, before)
 	}
 }
 
 // found is how many rang when one mail was found in a folder.
 func (c carrier) found(folder string, validity, uid uint32, print string) int {
 	c.Helper()
-	from, err := c.s.Cursor(c.account.ID, folder)
+	from, err := c.s.Mail.Cursor(c.account.ID, folder)
 	if err != nil {
 		c.Fatal(err)
 	}
-	n, err := c.s.Record(Arrival{Account: c.account.ID, Folder: folder, From: from, To: Cursor{UIDValidity: validity, Next: uid + 1},
-		Mails: []Mail{{UID: uid, Fingerprint: print, Content: Content{Subject: print}}}, At: c.now})
+	n, err := c.s.Mail.Record(Arrival{Account: c.account.ID, Folder: folder, From: from, To: Cursor{UIDValidity: validity, Next: uid + 1},
+		Mails: []Message{{UID: uid, Fingerprint: print, Content: Content{Subject: print}}}, At: c.now})
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -345,16 +344,16 @@ func TestAMailRingsOnceInItsAccountWhereverItIsMoved(t *testing.T) {
 	if n := (carrier{t, s, b, dawn}).found("INBOX", 7, 1, "one"); n != 1 {
 		t.Errorf("in another account: %d ring", n)
 	}
-	if uids, err := s.Announced(a.ID, "INBOX", 8); err != nil || !slices.Equal(uids, []uint32{1, 2, 3, 4}) {
+	if uids, err := s.Mail.Announced(a.ID, "INBOX", 8); err != nil || !slices.Equal(uids, []uint32{1, 2, 3, 4}) {
 		t.Errorf("in INBOX it knows of %v, %v", uids, err)
 	}
-	if uids, err := s.Announced(a.ID, "Family", 3); err != nil || len(uids) != 0 {
+	if uids, err := s.Mail.Announced(a.ID, "Family", 3); err != nil || len(uids) != 0 {
 		t.Errorf("in Family it knows of %v, %v", uids, err)
 	}
 	if err := s.Purge(t.Context(), dawn.AddDate(0, 0, 7).Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if uids, err := s.Announced(a.ID, "INBOX", 8); err != nil || len(uids) != 0 {
+	if uids, err := s.Mail.Announced(a.ID, "INBOX", 8); err != nil || len(uids) != 0 {
 		t.Errorf("beyond the activity that is kept it knows of %v, %v", uids, err)
 	}
 	in.now = dawn.AddDate(0, 0, 7)
@@ -374,10 +373,10 @@ func TestAMailThatComesTwiceStaysWhereItCameFirst(t *testing.T) {
 	if n := in.found("INBOX", 7, 1, "one") + in.found("INBOX", 7, 2, "one"); n != 1 {
 		t.Errorf("%d ring", n)
 	}
-	if uids, err := s.Announced(a.ID, "INBOX", 7); err != nil || !slices.Equal(uids, []uint32{1}) {
+	if uids, err := s.Mail.Announced(a.ID, "INBOX", 7); err != nil || !slices.Equal(uids, []uint32{1}) {
 		t.Errorf("it knows of %v, %v", uids, err)
 	}
-	if n, err := s.Notification(ann.ID, StableID(a.ID, "INBOX", 7, 1), dawn); err != nil || n.UID != 1 {
+	if n, err := s.History.Get(ann.ID, StableID(a.ID, "INBOX", 7, 1), dawn); err != nil || n.UID != 1 {
 		t.Errorf("it is said to be UID %d, %v", n.UID, err)
 	}
 	clearMail(t, s, a, 1, 1)
@@ -390,8 +389,24 @@ func TestTheSameMailTwiceInOneArrivalRingsOnce(t *testing.T) {
 	a := mailbox(t, s, ann, "a@example.org")
 	look := arrival(t, s, a, 3, dawn)
 	look.Mails[0].Fingerprint, look.Mails[1].Fingerprint, look.Mails[2].Fingerprint = "one", "two", "one"
-	if n, err := s.Record(look); err != nil || n != 2 {
+	if n, err := s.Mail.Record(look); err != nil || n != 2 {
 		t.Errorf("%d ring, %v", n, err)
+	}
+}
+
+func TestACopyOfAnOldMailInOneArrivalDoesNotRing(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	a := mailbox(t, s, ann, "a@example.org")
+	look := arrival(t, s, a, 3, dawn)
+	look.Mails[0].Fingerprint, look.Mails[1].Fingerprint, look.Mails[2].Fingerprint = "one", "two", "one"
+	look.Mails[0].Old = true
+	if n, err := s.Mail.Record(look); err != nil || n != 1 {
+		t.Errorf("%d ring, %v", n, err)
+	}
+	if look.Mails[2].Old {
+		t.Error("the caller's mails were changed")
 	}
 }
 
@@ -400,20 +415,25 @@ func TestRecordSaysLookAgainOnlyWhereThereIsSomething(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
+	d := phone(t, s, ann, "phone")
 	raised := func() bool {
 		select {
-		case <-s.OutboxChanged():
+		case <-s.Outbox.Changed():
 			return true
 		default:
 			return false
 		}
 	}
-	if _, err := s.Record(arrival(t, s, a, 0, dawn)); err != nil || raised() {
+	if _, err := s.Mail.Record(arrival(t, s, a, 0, dawn)); err != nil || raised() {
 		t.Errorf("a look that found nothing raised the signal, %v", err)
 	}
 	arrive(t, s, a, 2, dawn)
 	arrive(t, s, a, 1, dawn)
 	if !raised() || raised() {
 		t.Error("two arrivals do not merge into one signal")
+	}
+	drain(t, s, d, dawn)
+	if raised() {
+		t.Error("what the caller itself does is told to it")
 	}
 }

@@ -3,11 +3,11 @@ package registry
 import (
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
-// The limits of a session: how long it may be idle, and how long it may last at all. Where a person stays signed in, a browser that is opened
-// now and then keeps its session.
+// The limits of a session: how long it may be idle, and how long it may last at all. Where a person
+// stays signed in, a browser that is opened now and then keeps its session.
 const (
 	SessionIdle     = 12 * time.Hour
 	SessionLifetime = 7 * 24 * time.Hour
@@ -24,8 +24,8 @@ type Visit struct {
 	Stay bool   // the person wants to stay signed in there
 }
 
-// ended reports whether the token is one no more.
-func (t Token) ended(now time.Time) bool {
+// ended reports whether the token of the user is one no more.
+func (t tokenRow) ended(u userRow, now time.Time) bool {
 	idle := SessionIdle
 	if t.Stay {
 		idle = StayIdle
@@ -34,89 +34,125 @@ func (t Token) ended(now time.Time) bool {
 	if used.IsZero() {
 		used = t.Created
 	}
-	return !t.Expires.IsZero() && !now.Before(t.Expires) || t.Session && now.Sub(used) >= idle
+	return !t.Expires.IsZero() && !now.Before(t.Expires) || t.Session && (now.Sub(used) >= idle || t.Era != u.SessionEra)
 }
 
-// begin makes a session of the user and gives its secret.
-func (s *Store) begin(tx *bolt.Tx, user string, v Visit, now time.Time) string {
-	session, lifetime := newToken(), SessionLifetime
+// begin makes a session of the user.
+func begin(tx *table.Tx, session string, user id, u userRow, v Visit, now time.Time) error {
+	lifetime := SessionLifetime
 	if v.Stay {
 		lifetime = StayLifetime
 	}
-	t := Token{ID: newID(), User: user, Name: v.Name, Scope: FullScope, Created: now, Expires: now.Add(lifetime),
-		Session: true, Stay: v.Stay, Used: now}
-	put(tx.Bucket(tokens), tokenHash(session), t)
-	s.note(SessionChanged, t.ID, user)
-	return session
+	return tokens.Put(tx, digestOf(session), tokenRow{ID: newID(), User: string(user), Name: v.Name, Scope: FullScope, Created: now,
+		Expires: now.Add(lifetime), Session: true, Stay: v.Stay, Used: now, Era: u.SessionEra})
 }
 
 // used notes that the session is in use.
-func (s *Store) used(hash []byte, t *Token, now time.Time) error {
-	return s.update(func(tx *bolt.Tx) error {
-		found, err := get(tx.Bucket(tokens), hash, t)
-		if err == nil && (!found || t.ended(now)) {
-			err = ErrDenied
-		}
+func (s Users) used(k digest, now time.Time) error {
+	return s.db.Update(func(tx *table.Tx) error {
+		t, _, err := liveToken(tx, k, now)
 		if err != nil {
 			return err
 		}
 		t.Used = now
-		put(tx.Bucket(tokens), hash, *t)
-		return nil
+		return tokens.Put(tx, k, t)
 	})
 }
 
-// Sessions gives the user's sessions that have not ended, in no order.
-func (s *Store) Sessions(user string, now time.Time) (list []Token, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		_, err := tokensWhere(tx, func(t Token) bool {
-			if t.User == user && t.Session && !t.ended(now) {
-				list = append(list, t)
+// Sessions returns the user's sessions that have not ended, in no order.
+func (s Users) Sessions(user string, now time.Time) (list []Token, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		u, found, err := users.Get(tx, id(user))
+		if err != nil || !found {
+			return err
+		}
+		rows, err := tokensOf.Rows(tx, table.Under(id(user)), table.NoLimit)
+		for _, t := range rows {
+			if t.Value.Session && !t.Value.ended(u, now) {
+				list = append(list, tokenOf(t.Value))
 			}
-			return false
-		})
+		}
 		return err
 	})
 	return list, err
 }
 
-// RemoveSession ends the user's session of that id and removes the device that was registered in it: a browser that is logged out does not ring.
-// ErrNotFound: the user has none such.
-func (s *Store) RemoveSession(user, id string) error {
-	return s.update(func(tx *bolt.Tx) error {
-		hashes, err := tokensWhere(tx, func(t Token) bool { return t.User == user && t.ID == id && t.Session })
+// checkMaker returns ErrNotFound if the user is gone for whom something is made, and ErrDenied if
+// the session, in which it is made, has ended. No session is "".
+func checkMaker(tx *table.Tx, user, session string, now time.Time) error {
+	u, err := person(tx, user)
+	if err != nil || session == "" {
+		return err
+	}
+	t, found, err := tokensID.Row(tx, id(session))
+	if err == nil && (!found || t.Value.User != user || !t.Value.Session || t.Value.ended(u, now)) {
+		err = ErrDenied
+	}
+	return err
+}
+
+// RemoveSession ends the user's session of that id and removes the devices that were registered in
+// it: a browser that is logged out does not ring. ErrNotFound: the user has none such.
+func (s Users) RemoveSession(user, session string) error {
+	for done := false; !done; {
+		err := s.db.Update(func(tx *table.Tx) (err error) {
+			done, err = removeSession(tx, id(user), session)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		if len(hashes) == 0 {
-			return ErrNotFound
+	}
+	return nil
+}
+
+// removeSession removes the devices of a session and then ends it. done: all of that fitted.
+func removeSession(tx *table.Tx, user id, session string) (done bool, err error) {
+	t, err := sessionOf(tx, user, session)
+	if err != nil {
+		return false, err
+	}
+	own, err := devices.First(tx, table.Under(user), table.NoLimit)
+	if err != nil {
+		return false, err
+	}
+	for _, d := range own {
+		if d.Value.Session != session {
+			continue
 		}
-		own, err := devicesOf(tx, user)
-		if err != nil {
-			return err
+		if tx.Left() < 2*removalCost {
+			return false, nil
 		}
-		var there []Device
-		for _, d := range own {
-			if d.Session == id {
-				d, err := s.device(tx, d.ID)
-				if err != nil {
-					return err
-				}
-				there = append(there, d)
-			}
+		if err := removeDevice(tx, d.Key); err != nil {
+			return false, err
 		}
-		codes, err := invitesWhere(tx, forDevicesOf(user))
-		if err != nil {
-			return err
-		}
-		must(tx.Bucket(tokens).Delete(hashes[0]))
-		s.note(SessionChanged, id, user)
-		s.takeBack(tx, codes)
-		for _, d := range there {
-			if err := s.removeDevice(tx, d); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return true, endSession(tx, user, t.Key)
+}
+
+// sessionOf returns the user's session of that id, or ErrNotFound.
+func sessionOf(tx *table.Tx, user id, session string) (table.Row[digest, tokenRow], error) {
+	t, found, err := tokensID.Row(tx, id(session))
+	if err == nil && (!found || t.Value.User != string(user) || !t.Value.Session) {
+		err = ErrNotFound
+	}
+	return t, err
+}
+
+// endSession ends a session of the user, and with it the invites by which the user lets other
+// browsers in: whoever loses a session must not come back by one that was made in it.
+func endSession(tx *table.Tx, user id, session digest) error {
+	if err := tokens.Delete(tx, session); err != nil {
+		return err
+	}
+	made, err := invitesOf.First(tx, table.Under(user), 1)
+	if err != nil || len(made) == 0 {
+		return err
+	}
+	u, err := person(tx, string(user))
+	if err != nil {
+		return err
+	}
+	u.InviteEra++
+	return users.Put(tx, user, u)
 }

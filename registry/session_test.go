@@ -11,15 +11,15 @@ func TestATokenEndsByItsLimits(t *testing.T) {
 	t.Parallel()
 	const hour, day = time.Hour, 24 * time.Hour
 	at := func(d time.Duration) time.Time { return dawn.Add(d) }
-	short := Token{Session: true, Created: dawn, Used: dawn, Expires: at(7 * day)}
-	long := Token{Session: true, Stay: true, Created: dawn, Used: dawn, Expires: at(365 * day)}
-	used := func(t Token, d time.Duration) Token { t.Used = at(d); return t }
+	short := tokenRow{Era: 1, Session: true, Created: dawn, Used: dawn, Expires: at(7 * day)}
+	long := tokenRow{Era: 1, Session: true, Stay: true, Created: dawn, Used: dawn, Expires: at(365 * day)}
+	used := func(t tokenRow, d time.Duration) tokenRow { t.Used = at(d); return t }
 	for name, row := range map[string]struct {
-		token Token
+		token tokenRow
 		now   time.Time
 		ended bool
 	}{
-		"a bearer token does not":               {Token{Created: dawn}, at(1000 * day), false},
+		"a bearer token does not":               {tokenRow{Created: dawn}, at(1000 * day), false},
 		"idle, not yet":                         {short, at(12*hour - 1), false},
 		"idle":                                  {short, at(12 * hour), true},
 		"used meanwhile":                        {used(short, 11*hour), at(20 * hour), false},
@@ -28,10 +28,11 @@ func TestATokenEndsByItsLimits(t *testing.T) {
 		"staying, idle, not yet":                {long, at(90*day - 1), false},
 		"staying, idle":                         {long, at(90 * day), true},
 		"staying, used all the time":            {used(long, 365*day-day), at(365 * day), true},
-		"made before sessions knew of use":      {Token{Session: true, Created: dawn, Expires: at(30 * day)}, at(12 * hour), true},
-		"made before, and used on the same day": {Token{Session: true, Created: dawn, Expires: at(30 * day)}, at(hour), false},
+		"of another password":                   {tokenRow{Session: true, Created: dawn, Used: dawn, Expires: at(7 * day)}, dawn, true},
+		"made before sessions knew of use":      {tokenRow{Era: 1, Session: true, Created: dawn, Expires: at(30 * day)}, at(12 * hour), true},
+		"made before, and used on the same day": {tokenRow{Era: 1, Session: true, Created: dawn, Expires: at(30 * day)}, at(hour), false},
 	} {
-		if got := row.token.ended(row.now); got != row.ended {
+		if got := row.token.ended(userRow{SessionEra: 1}, row.now); got != row.ended {
 			t.Errorf("%s: ended is %v", name, got)
 		}
 	}
@@ -42,11 +43,11 @@ func TestASessionEndsHoweverItIsUsed(t *testing.T) {
 	s := newStore(t)
 	resident(t, s, "ann")
 	for stay, want := range map[bool]time.Duration{false: 7 * 24 * time.Hour, true: 365 * 24 * time.Hour} {
-		_, session, err := s.Login("ann", "password", Visit{Stay: stay}, dawn)
+		_, session, err := s.Users.Login("ann", "password", Visit{Stay: stay}, dawn)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, row, err := s.Authenticate(session, dawn); err != nil || !row.Expires.Equal(dawn.Add(want)) {
+		if _, row, err := s.Users.Authenticate(session, dawn); err != nil || !row.Expires.Equal(dawn.Add(want)) {
 			t.Errorf("staying: %v; it ends at %v, %v; want %v", stay, row.Expires, err, dawn.Add(want))
 		}
 	}
@@ -56,24 +57,24 @@ func TestASessionThatIsUsedLives(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	_, session, err := s.Login("ann", "password", Visit{Name: "Firefox on Android"}, dawn)
+	_, session, err := s.Users.Login("ann", "password", Visit{Name: "Firefox on Android"}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := dawn
 	for now.Before(dawn.Add(3 * 24 * time.Hour)) {
 		now = now.Add(11 * time.Hour)
-		if u, row, err := s.Authenticate(session, now); err != nil || u != ann || !row.Used.Equal(now) || row.Name != "Firefox on Android" {
+		if u, row, err := s.Users.Authenticate(session, now); err != nil || u != ann || !row.Used.Equal(now) || row.Name != "Firefox on Android" {
 			t.Fatalf("%+v %+v, %v", u, row, err)
 		}
 	}
-	if list, err := s.Sessions(ann.ID, now); err != nil || len(list) != 1 {
+	if list, err := s.Users.Sessions(ann.ID, now); err != nil || len(list) != 1 {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if _, _, err := s.Authenticate(session, now.Add(12*time.Hour)); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Users.Authenticate(session, now.Add(12*time.Hour)); !errors.Is(err, ErrDenied) {
 		t.Errorf("after it was idle: %v", err)
 	}
-	if list, err := s.Sessions(ann.ID, now.Add(12*time.Hour)); err != nil || len(list) > 0 {
+	if list, err := s.Users.Sessions(ann.ID, now.Add(12*time.Hour)); err != nil || len(list) > 0 {
 		t.Errorf("the ended one is listed: %+v, %v", list, err)
 	}
 }
@@ -83,33 +84,33 @@ func TestASessionInUseIsWrittenSeldom(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	resident(t, s, "ann")
-	_, session, err := s.Login("ann", "password", Visit{}, dawn)
+	_, session, err := s.Users.Login("ann", "password", Visit{}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := commits(t, s)
+	before := commits(s)
 	for i := range 599 {
-		if _, _, err := s.Authenticate(session, dawn.Add(time.Duration(i)*time.Second)); err != nil {
+		if _, _, err := s.Users.Authenticate(session, dawn.Add(time.Duration(i)*time.Second)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := commits(t, s) - before; n != 0 {
+	if n := commits(s) - before; n != 0 {
 		t.Errorf("%d commits within ten minutes", n)
 	}
 	now := dawn.Add(10 * time.Minute)
-	if _, row, err := s.Authenticate(session, now); err != nil || !row.Used.Equal(now) || commits(t, s)-before != 1 {
+	if _, row, err := s.Users.Authenticate(session, now); err != nil || !row.Used.Equal(now) || commits(s)-before != 1 {
 		t.Errorf("after ten minutes it was last used at %v, %v", row.Used, err)
 	}
 }
 
 // inSession is a device that registered itself in a new session of the user, and the session.
-func inSession(t *testing.T, s *Store, name string) (Device, Token, string) {
+func inSession(t testing.TB, s *Store, name string) (Device, Token, string) {
 	t.Helper()
-	u, session, err := s.Login(name, "password", Visit{Stay: true}, dawn)
+	u, session, err := s.Users.Login(name, "password", Visit{Stay: true}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, row, err := s.Authenticate(session, dawn)
+	_, row, err := s.Users.Authenticate(session, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,23 +125,39 @@ func TestABrowserThatIsLoggedOutDoesNotRing(t *testing.T) {
 	bob := someone(t, s, "bob")
 	d, row, session := inSession(t, s, "ann")
 	other, _, _ := inSession(t, s, "ann")
-	if err := s.RemoveSession(bob.ID, row.ID); !errors.Is(err, ErrNotFound) {
+	if err := s.Users.RemoveSession(bob.ID, row.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("ended by another: %v", err)
 	}
-	if err := s.RemoveToken(ann.ID, row.ID); !errors.Is(err, ErrNotFound) {
+	if err := s.Users.RemoveToken(ann.ID, row.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a session passes for a bearer token: %v", err)
 	}
-	if err := s.RemoveSession(ann.ID, row.ID); err != nil {
+	if err := s.Users.RemoveSession(ann.ID, row.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Users.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the session: %v", err)
 	}
-	if _, err := s.Device(d.ID); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Devices.Get(d.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("its device: %v", err)
 	}
-	if _, err := s.Device(other.ID); err != nil {
+	if _, err := s.Devices.Get(other.ID); err != nil {
 		t.Errorf("the device of another session: %v", err)
+	}
+}
+
+// It may be asked for while a push to it is waited for.
+func TestADeviceDoesNotMoveIntoASessionThatHasEnded(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := resident(t, s, "ann")
+	_, row, _ := inSession(t, s, "ann")
+	d := phone(t, s, ann, "phone")
+	if err := s.Users.RemoveSession(ann.ID, row.ID); err != nil {
+		t.Fatal(err)
+	}
+	d.Session = row.ID
+	if _, err := s.Devices.Update(d, dawn); !errors.Is(err, ErrDenied) {
+		t.Errorf("it did: %v", err)
 	}
 }
 
@@ -150,45 +167,46 @@ func TestARemovedPhoneCannotRegisterItselfAnew(t *testing.T) {
 	resident(t, s, "ann")
 	lost, _, session := inSession(t, s, "ann")
 	_, own, present := inSession(t, s, "ann")
-	if err := s.RemoveDevice(lost.ID, own.ID); err != nil {
+	if err := s.Devices.Remove(lost, own.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Users.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the session of the phone that was removed: %v", err)
 	}
-	if _, _, err := s.Authenticate(present, dawn); err != nil {
+	if _, _, err := s.Users.Authenticate(present, dawn); err != nil {
 		t.Errorf("the session that removed it: %v", err)
 	}
-	mine, err := s.Devices(own.User)
+	mine, err := s.Devices.List(own.User)
 	if err != nil || len(mine) != 1 {
 		t.Fatal(mine, err)
 	}
-	if err := s.RemoveDevice(mine[0].ID, own.ID); err != nil {
+	if err := s.Devices.Remove(mine[0], own.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Authenticate(present, dawn); err != nil {
+	if _, _, err := s.Users.Authenticate(present, dawn); err != nil {
 		t.Errorf("the session that removed its own device: %v", err)
 	}
 }
 
 func TestAFullDiskLocksNobodyOut(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	s, fault := faultyStore(t)
 	ann := resident(t, s, "ann")
-	_, session, err := s.Login("ann", "password", Visit{Stay: true}, dawn)
+	_, session, err := s.Users.Login("ann", "password", Visit{Stay: true}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	asked := 0
-	s.fault = func() error {
+	*fault = func() error {
 		if asked++; asked == 2 { // the first reads, the second notes the use
 			return syscall.ENOSPC
 		}
 		return nil
 	}
-	if u, _, err := s.Authenticate(session, dawn.Add(time.Hour)); err != nil || u != ann || asked != 2 {
+	if u, _, err := s.Users.Authenticate(session, dawn.Add(time.Hour)); err != nil || u != ann || asked != 2 {
 		t.Errorf("%+v after %d transactions, %v", u, asked, err)
 	}
+	*fault = nil
 }
 
 func TestWhoeverLosesASessionDoesNotComeBackByAnInviteOfIt(t *testing.T) {
@@ -196,26 +214,26 @@ func TestWhoeverLosesASessionDoesNotComeBackByAnInviteOfIt(t *testing.T) {
 	s := newStore(t)
 	ann := resident(t, s, "ann")
 	for name, end := range map[string]func(d Device, row Token) error{
-		"it is ended":             func(_ Device, row Token) error { return s.RemoveSession(ann.ID, row.ID) },
-		"its device is removed":   func(d Device, _ Token) error { return s.RemoveDevice(d.ID, "") },
-		"the password is another": func(Device, Token) error { _, err := s.UpdateOwn(ann.ID, "", "password", "password"); return err },
+		"it is ended":             func(_ Device, row Token) error { return s.Users.RemoveSession(ann.ID, row.ID) },
+		"its device is removed":   func(d Device, _ Token) error { return s.Devices.Remove(d, "") },
+		"the password is another": func(Device, Token) error { _, err := s.Users.UpdateOwn(ann.ID, "", "password", "password"); return err },
 	} {
 		d, row, _ := inSession(t, s, "ann")
-		_, person, err := s.AddInvite(ann.ID, ForPerson, false, dawn)
+		_, person, err := s.Users.AddInvite(ann.ID, ForPerson, false, dawn)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, code, err := s.AddInvite(ann.ID, ForDevice, false, dawn)
+		_, code, err := s.Users.AddInvite(ann.ID, ForDevice, false, dawn)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := end(d, row); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if _, _, err := s.Accept(code, "", "", Visit{}, dawn); !errors.Is(err, ErrNotFound) {
+		if _, _, err := s.Users.Accept(code, "", "", Visit{}, dawn); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, _, err := s.Invite(person, dawn); err != nil {
+		if _, _, err := s.Users.Invite(person, dawn); err != nil {
 			t.Errorf("%s: the invite of another person: %v", name, err)
 		}
 	}

@@ -10,19 +10,18 @@ import (
 	"path/filepath"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
-// SetupToken makes a new one-time token for Setup and writes it to the file setup-token in the data folder, mode 0600.
-// Where a user exists it returns "" and removes such a file.
-func (s *Store) SetupToken() (string, error) {
+// SetupToken makes a new one-time token for Setup and writes it to the file setup-token in the data
+// folder, mode 0600. If a user exists it returns "" and removes such a file.
+func (s Users) SetupToken() (string, error) {
 	token, path := rand.Text(), filepath.Join(s.dir, setupFile)
-	err := s.update(func(tx *bolt.Tx) error {
-		if k, _ := tx.Bucket(users).Cursor().First(); k != nil {
-			return ErrSetupDone
+	err := s.db.Update(func(tx *table.Tx) error {
+		if err := nobodyYet(tx); err != nil {
+			return err
 		}
-		must(tx.Bucket(meta).Put(metaSetup, tokenHash(token)))
-		return nil
+		return metas.Put(tx, metaSetup, metaRow{Digest: digestOf(token)})
 	})
 	if errors.Is(err, ErrSetupDone) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -36,31 +35,48 @@ func (s *Store) SetupToken() (string, error) {
 	return token, writeFile(path, token+"\n")
 }
 
-// Setup makes the first admin, and a session for the visit or, where that is nil, a bearer token of full scope, and keeps publicURL, if any, as how phones
-// reach this server. ErrDenied: the token is not the setup token; ErrSetupDone: there is a user already.
-func (s *Store) Setup(token, name, plain, publicURL string, v *Visit, now time.Time) (User, string, error) {
+// nobodyYet returns ErrSetupDone if there is a user.
+func nobodyYet(tx *table.Tx) error {
+	keys, err := users.Keys(tx, table.Range{}, 1)
+	if err == nil && len(keys) > 0 {
+		err = ErrSetupDone
+	}
+	return err
+}
+
+// Setup makes the first admin, and a session for the visit or, if that is nil, a bearer token of
+// full scope, and keeps publicURL, if any, as how phones reach this server. ErrDenied: the token is
+// not the setup token; ErrSetupDone: there is a user already.
+func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Time) (User, string, error) {
 	hashed := s.newPassword(plain)
-	u := User{ID: newID(), Name: name, Admin: true, Created: now}
-	secret := newToken()
-	err := s.update(func(tx *bolt.Tx) error {
-		if k, _ := tx.Bucket(users).Cursor().First(); k != nil {
-			return ErrSetupDone
+	u, secret := User{newID(), name, true, now}, newToken()
+	err := s.db.Update(func(tx *table.Tx) error {
+		if err := nobodyYet(tx); err != nil {
+			return err
 		}
-		m := tx.Bucket(meta)
-		if want := m.Get(metaSetup); want == nil || subtle.ConstantTimeCompare(want, tokenHash(token)) != 1 {
+		want, found, err := metas.Get(tx, metaSetup)
+		if err != nil {
+			return err
+		}
+		got := digestOf(token)
+		if !found || subtle.ConstantTimeCompare(want.Digest[:], got[:]) != 1 {
 			return ErrDenied
 		}
-		put(tx.Bucket(users), []byte(u.ID), userRow{u, hashed})
+		if err := addUser(tx, u, hashed); err != nil {
+			return err
+		}
 		if v != nil {
-			secret = s.begin(tx, u.ID, *v, now)
+			err = begin(tx, secret, id(u.ID), userRow{}, *v, now)
 		} else {
-			put(tx.Bucket(tokens), tokenHash(secret), Token{ID: newID(), User: u.ID, Name: "setup", Scope: FullScope, Created: now})
+			err = tokens.Put(tx, digestOf(secret), tokenRow{ID: newID(), User: u.ID, Name: "setup", Scope: FullScope, Created: now})
 		}
-		must(m.Delete(metaSetup))
-		if publicURL != "" {
-			must(m.Put(metaPublicURL, []byte(publicURL)))
+		if err != nil {
+			return err
 		}
-		return nil
+		if err := metas.Delete(tx, metaSetup); err != nil || publicURL == "" {
+			return err
+		}
+		return metas.Put(tx, metaPublicURL, metaRow{Text: publicURL})
 	})
 	if err != nil {
 		return User{}, "", err
@@ -71,12 +87,13 @@ func (s *Store) Setup(token, name, plain, publicURL string, v *Visit, now time.T
 	return u, secret, nil
 }
 
-// PublicURL is the origin that the admin used at setup; empty before, or where that was no https origin.
-func (s *Store) PublicURL() (string, error) {
-	var u string
-	err := s.view(func(tx *bolt.Tx) error {
-		u = string(tx.Bucket(meta).Get(metaPublicURL))
-		return nil
+// PublicURL is the origin that the admin used at setup; empty before, or if that was no https
+// origin.
+func (s Users) PublicURL() (u string, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		row, _, err := metas.Get(tx, metaPublicURL)
+		u = row.Text
+		return err
 	})
 	return u, err
 }

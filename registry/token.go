@@ -2,23 +2,24 @@ package registry
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"idlepush/registry/table"
 )
 
 // Scope is what a token may do.
 type Scope string
 
-// FullScope is all that the user may do; DeviceScope is own devices, own notifications and account names.
+// FullScope is all that the user may do; DeviceScope is own devices, own notifications and account
+// names.
 const (
 	FullScope   Scope = "full"
 	DeviceScope Scope = "device"
 )
 
-// Token is a bearer token or a session. Only its SHA-256 is stored: it is 128 random bits or more, which a plain hash keeps.
+// Token is a bearer token or a session. Only its SHA-256 is stored: it is 128 random bits or more,
+// which a plain hash keeps.
 type Token struct {
 	ID      string
 	User    string // user id
@@ -32,100 +33,91 @@ type Token struct {
 	Used    time.Time `json:",omitzero"`  // of a session: about when it was last used
 }
 
-// newToken makes a token of 128 random bits; the prefix makes it known for what it is where it turns up.
+// newToken makes a token of 128 random bits; the prefix makes it known for what it is where it
+// turns up.
 func newToken() string { return "idlepush_" + rand.Text() }
 
-func tokenHash(token string) []byte {
-	h := sha256.Sum256([]byte(token))
-	return h[:]
+func tokenOf(row tokenRow) Token {
+	return Token{ID: row.ID, User: row.User, Name: row.Name, Scope: row.Scope, Created: row.Created, Expires: row.Expires,
+		Session: row.Session, Stay: row.Stay, Used: row.Used}
 }
 
-// Authenticate gives the user of a token or session and the token's row. ErrDenied: there is none, or it has expired. It writes only when a session
-// was not used for a while.
-func (s *Store) Authenticate(token string, now time.Time) (User, Token, error) {
+// Authenticate returns the user of a token or session and what is known of it. ErrDenied: there is
+// none, or it has ended. It writes only if a session was not used for a while.
+func (s Users) Authenticate(token string, now time.Time) (User, Token, error) {
 	var u userRow
-	var t Token
-	hash := tokenHash(token)
-	err := s.view(func(tx *bolt.Tx) error {
-		if found, err := get(tx.Bucket(tokens), hash, &t); err != nil {
-			return err
-		} else if !found || t.ended(now) {
-			return ErrDenied
-		}
-		found, err := get(tx.Bucket(users), []byte(t.User), &u)
-		if err == nil && !found {
-			err = ErrDenied
-		}
+	var t tokenRow
+	err := s.db.View(func(tx *table.Tx) (err error) {
+		t, u, err = liveToken(tx, digestOf(token), now)
 		return err
 	})
 	if err == nil && t.Session && now.Sub(t.Used) >= usedStep {
 		// A disk that is full must lock nobody out.
-		if use := s.used(hash, &t, now); errors.Is(use, ErrDenied) {
+		if use := s.used(digestOf(token), now); errors.Is(use, ErrDenied) {
 			err = use
+		} else if use == nil {
+			t.Used = now
 		}
 	}
 	if err != nil {
 		return User{}, Token{}, err
 	}
-	return u.User, t, nil
+	return u.user(id(t.User)), tokenOf(t), nil
+}
+
+// liveToken returns the row of a token that has not ended and of its user, or ErrDenied.
+func liveToken(tx *table.Tx, k digest, now time.Time) (tokenRow, userRow, error) {
+	t, found, err := tokens.Get(tx, k)
+	if err == nil && !found {
+		err = ErrDenied
+	}
+	if err != nil {
+		return t, userRow{}, err
+	}
+	u, found, err := users.Get(tx, id(t.User))
+	if err == nil && (!found || t.ended(u, now)) {
+		err = ErrDenied
+	}
+	return t, u, err
 }
 
 // AddToken makes a bearer token for the user; it can be read only now.
-func (s *Store) AddToken(user, name string, scope Scope, now time.Time) (Token, string, error) {
+func (s Users) AddToken(user, name string, scope Scope, now time.Time) (Token, string, error) {
 	secret := newToken()
-	t := Token{ID: newID(), User: user, Name: name, Scope: scope, Created: now}
-	err := s.update(func(tx *bolt.Tx) error {
-		if tx.Bucket(users).Get([]byte(user)) == nil {
-			return ErrNotFound
+	row := tokenRow{ID: newID(), User: user, Name: name, Scope: scope, Created: now}
+	err := s.db.Update(func(tx *table.Tx) error {
+		if _, err := person(tx, user); err != nil {
+			return err
 		}
-		put(tx.Bucket(tokens), tokenHash(secret), t)
-		return nil
+		return tokens.Put(tx, digestOf(secret), row)
 	})
-	return t, secret, err
+	return tokenOf(row), secret, err
 }
 
-// Tokens gives the user's bearer tokens, without sessions, in no order.
-func (s *Store) Tokens(user string) ([]Token, error) {
-	var list []Token
-	err := s.view(func(tx *bolt.Tx) error {
-		_, err := tokensWhere(tx, func(t Token) bool {
-			if t.User == user && !t.Session {
-				list = append(list, t)
+// Tokens returns the user's bearer tokens, without sessions, in no order.
+func (s Users) Tokens(user string) (list []Token, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		rows, err := tokensOf.Rows(tx, table.Under(id(user)), table.NoLimit)
+		for _, t := range rows {
+			if !t.Value.Session {
+				list = append(list, tokenOf(t.Value))
 			}
-			return false
-		})
+		}
 		return err
 	})
 	return list, err
 }
 
 // RemoveToken ends the user's bearer token of that id; ErrNotFound: the user has none such.
-func (s *Store) RemoveToken(user, id string) error {
-	return s.update(func(tx *bolt.Tx) error {
-		hashes, err := tokensWhere(tx, func(t Token) bool { return t.User == user && t.ID == id && !t.Session })
+func (s Users) RemoveToken(user, token string) error {
+	return s.db.Update(func(tx *table.Tx) error {
+		t, found, err := tokensID.Row(tx, id(token))
+		if err == nil && (!found || t.Value.User != user || t.Value.Session) {
+			err = ErrNotFound
+		}
 		if err != nil {
 			return err
 		}
-		if len(hashes) == 0 {
-			return ErrNotFound
-		}
-		must(tx.Bucket(tokens).Delete(hashes[0]))
-		return nil
+		return tokens.Delete(tx, t.Key)
 	})
-}
-
-// tokensWhere gives the keys of the tokens that match.
-func tokensWhere(tx *bolt.Tx, match func(Token) bool) (hashes [][]byte, err error) {
-	b := tx.Bucket(tokens)
-	c := b.Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
-		var t Token
-		if _, err := get(b, k, &t); err != nil {
-			return nil, err
-		}
-		if match(t) {
-			hashes = append(hashes, k)
-		}
-	}
-	return hashes, nil
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Secret is a string that must not be shown: a password, a device token, a push endpoint. It prints, logs and
-// marshals as "[secret]"; string(s) gives the value.
+// Secret is a string that must not be shown: a password, a device token, a push endpoint. It
+// prints, logs and marshals as "[secret]"; string(s) gives the value.
 type Secret string
 
 const redacted = "[secret]"
@@ -28,7 +28,8 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText implements encoding.TextMarshaler and hides the value.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// User is a person of the household or team. An admin manages people and sees states, never content.
+// User is a person of the household or team. An admin manages people and sees states, never
+// content.
 type User struct {
 	ID      string
 	Name    string // what the person logs in with; unique without regard to case
@@ -39,8 +40,8 @@ type User struct {
 // Security is how the connection to a mail server is protected.
 type Security string
 
-// TLS is implicit TLS (RFC 8314), StartTLS the STARTTLS command (RFC 3501 section 6.2.1), Plain no encryption, which is
-// for allow-nets only.
+// TLS is implicit TLS (RFC 8314), StartTLS the STARTTLS command (RFC 3501 section 6.2.1), Plain no
+// encryption, which is for allow-nets only.
 const (
 	TLS      Security = "tls"
 	StartTLS Security = "starttls"
@@ -50,6 +51,7 @@ const (
 // Account is one mailbox: an IMAP login with the folders to watch, owned by one user.
 type Account struct {
 	ID         string
+	Revision   uint64   // changes with every edit
 	Owner      string   // user id
 	SharedWith []string // user ids
 	Email      string   // what people call the mailbox
@@ -63,8 +65,6 @@ type Account struct {
 	Enabled    bool
 	Created    time.Time
 	Edited     time.Time // when a person last changed how it is watched
-	Told       string    `json:",omitempty"` // the stable id of the attention that its owner was told and that was not mended since
-	Mailbox    string    `json:",omitempty"` // what stable ids are made of since it was turned into another mailbox; empty: its id
 	Status     Status
 }
 
@@ -76,9 +76,10 @@ func (a Account) Visible(user string) bool {
 // State is what is known of an account or a device.
 type State string
 
-// An account is new until its first catch-up, then watching (IDLE) or polling; retrying while a session is down; and
-// in attention when only a person can help, until the account is edited. A device is unproven until a push service
-// accepts a push for it, then proven; suspect when its service complains about this one address.
+// An account is new until its first catch-up, then watching (IDLE) or polling; retrying while a
+// session is down; and in attention when only a person can help, until the account is edited. A
+// device is unproven until a push service accepts a push for it, then proven; suspect when its
+// service complains about this one address.
 const (
 	New       State = "new"
 	Watching  State = "watching"
@@ -91,7 +92,8 @@ const (
 	Suspect  State = "suspect"
 )
 
-// Status is a state with its age and, for the ones that are no good news, what happened and what to do.
+// Status is a state with its age and, for the ones that are no good news, what happened and what to
+// do.
 type Status struct {
 	State  State
 	Since  time.Time
@@ -99,7 +101,8 @@ type Status struct {
 	Reason string    // for people; empty when all is well
 	Proof  time.Time // the last proof of life that was written: catch-up recorded, push accepted; zero: never
 
-	// Of a device: how many tries failed since the last success while its lane was not paused, and when the first of them did.
+	// Of a device: how many tries failed since the last success while its lane was not paused, and
+	// when the first of them did.
 	Failures int       `json:",omitempty"`
 	Failing  time.Time `json:",omitzero"`
 }
@@ -107,7 +110,8 @@ type Status struct {
 // Transport is the way to a device.
 type Transport string
 
-// The four transports. UnifiedPush is Web Push (RFC 8030) to an endpoint that a distributor app made.
+// The four transports. UnifiedPush is Web Push (RFC 8030) to an endpoint that a distributor app
+// made.
 const (
 	FCM         Transport = "fcm"
 	APNs        Transport = "apns"
@@ -115,7 +119,8 @@ const (
 	UnifiedPush Transport = "unifiedpush"
 )
 
-// Silent reports whether a push may come by it that shows nothing: browsers must show something at every push.
+// Silent reports whether a push may come by it that shows nothing: browsers must show something at
+// every push.
 func (t Transport) Silent() bool { return t != WebPush }
 
 // Environment is the APNs environment a token belongs to.
@@ -130,7 +135,8 @@ const (
 // Level is how much of a mail may leave the house for a device; each includes the ones before it.
 type Level string
 
-// Wake lets nothing out, Sender the sender, Subject sender and subject, Preview also the first words.
+// Wake lets nothing out, Sender the sender, Subject sender and subject, Preview also the first
+// words.
 const (
 	Wake    Level = "wake"
 	Sender  Level = "sender"
@@ -140,7 +146,8 @@ const (
 
 var levels = []Level{Wake, Sender, Subject, Preview}
 
-// Allows reports whether the level lets out what other lets out. An unknown level allows only Wake, and is never allowed.
+// Allows reports whether the level lets out what other lets out. An unknown level allows only Wake,
+// and is never allowed.
 func (l Level) Allows(other Level) bool {
 	return slices.Contains(levels, other) && l.rank() >= other.rank()
 }
@@ -148,7 +155,8 @@ func (l Level) Allows(other Level) bool {
 // rank orders the levels; an unknown one lets out no more than Wake.
 func (l Level) rank() int { return max(slices.Index(levels, l), 0) }
 
-// Keys are a receiver's public key and secret for RFC 8291: base64url without padding of 65 and 16 bytes.
+// Keys are a receiver's public key and secret for RFC 8291: base64url without padding of 65 and 16
+// bytes.
 type Keys struct {
 	P256dh string
 	Auth   string
@@ -163,7 +171,8 @@ func (Keys) GoString() string { return redacted }
 // MarshalText implements encoding.TextMarshaler and hides the secret.
 func (Keys) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// Subscription is a Web Push subscription (RFC 8030 section 4): the endpoint is a capability, so it is secret.
+// Subscription is a Web Push subscription (RFC 8030 section 4): the endpoint is a capability, so it
+// is secret.
 type Subscription struct {
 	Endpoint Secret
 	Keys     Keys
@@ -178,6 +187,7 @@ func (Subscription) GoString() string { return redacted }
 // Device is one phone or browser of one user.
 type Device struct {
 	ID           string
+	Revision     uint64 // changes with every edit
 	User         string // user id
 	Name         string
 	Session      string `json:",omitempty"` // id of the session that it registered itself in; empty: none
@@ -195,8 +205,8 @@ type Device struct {
 	Due          time.Time `json:"-"` // when what waits for it is looked at next; zero: nothing does
 }
 
-// Lane names what fails together: "fcm", "apns production", "apns sandbox", or "webpush " and the endpoint's origin. Where
-// the environment is not known, production is asked first.
+// Lane names what fails together: "fcm", "apns production", "apns sandbox", or "webpush " and the
+// endpoint's origin. Where the environment is not known, production is asked first.
 func (d Device) Lane() string {
 	switch d.Transport {
 	case APNs:
@@ -214,7 +224,8 @@ func (d Device) Lane() string {
 	return string(d.Transport)
 }
 
-// Address is the SHA-256 of transport and address, the key under which the same phone is known again.
+// Address is the SHA-256 of transport and address, the key under which the same phone is known
+// again.
 func (d Device) Address() [sha256.Size]byte {
 	address := string(d.Token)
 	if d.Subscription != nil {
@@ -234,13 +245,15 @@ func (d Device) Rings(a Account) bool {
 	return a.Visible(d.User) && (d.Accounts == nil || slices.Contains(d.Accounts, a.ID))
 }
 
-// Cursor says how far a folder has been handled: every UID below Next of this UIDVALIDITY (RFC 3501 section 2.3.1.1).
+// Cursor says how far a folder has been handled: every UID below Next of this UIDVALIDITY (RFC 3501
+// section 2.3.1.1).
 type Cursor struct {
 	UIDValidity uint32
 	Next        uint32    // the first UID not yet handled; 0 after UID 4294967295, when nothing can follow
 	Seen        time.Time // when that was last known to be all there was
-	// Since is set after UIDVALIDITY changed, until the folder has been gone through: only mail that the server took in after
-	// it, and that is not known under its old UID, is new. Zero: all from Next on is.
+	// Since is set after UIDVALIDITY changed, until the folder has been gone through: only mail that
+	// the server took in after it, and that is not known under its old UID, is new. Zero: all from
+	// Next on is.
 	Since time.Time `json:",omitzero"`
 }
 
@@ -275,8 +288,8 @@ func (c Content) At(l Level) Content {
 	return c
 }
 
-// Mail is one new message of a folder.
-type Mail struct {
+// Message is one new mail of a folder.
+type Message struct {
 	UID         uint32
 	Old         bool   // it does not ring, but may be one that did and was moved
 	Fingerprint string // the same for the same mail in another folder or under another UID; empty: not known
@@ -284,7 +297,8 @@ type Mail struct {
 	Content     Content
 }
 
-// Host is what was learned of a mail server by all accounts on it. What it means is watcher's business.
+// Host is what was learned of a mail server by all accounts on it. What it means is watcher's
+// business.
 type Host struct {
 	Interval   time.Duration   `json:",omitzero"`  // how long one IDLE may last; zero: nothing was learned
 	Since      time.Time       `json:",omitzero"`  // since when that is so

@@ -6,18 +6,15 @@ import (
 	"crypto/subtle"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
 	"golang.org/x/crypto/argon2"
+
+	"idlepush/registry/table"
 )
 
-// userRow is a user with the hash of the password.
-type userRow struct {
-	User
-	Password password
-}
+// Users is the people, and what lets them in: passwords, sessions, tokens and invites.
+type Users struct{ *core }
 
 // password is an argon2id hash (RFC 9106) with what it was made with.
 type password struct {
@@ -25,33 +22,36 @@ type password struct {
 	Time, Memory uint32 // passes; KiB
 }
 
-// The argon2id parameters that OWASP's password storage cheat sheet asks for at least: 19 MiB, two passes, one lane.
+// The argon2id parameters that OWASP's password storage cheat sheet asks for at least: 19 MiB, two
+// passes, one lane.
 const (
 	argonTime   = 2
 	argonMemory = 19 * 1024
 	argonSize   = 32
 )
 
-// hash makes the argon2id hash of a password; at most one per processor runs at a time, since each takes 19 MiB.
-func (s *Store) hash(plain string, p password) []byte {
-	s.hashes <- struct{}{}
-	defer func() { <-s.hashes }()
+// hash makes the argon2id hash of a password; at most one per processor runs at a time, since each
+// takes 19 MiB.
+func (c *core) hash(plain string, p password) []byte {
+	c.hashes <- struct{}{}
+	defer func() { <-c.hashes }()
 	return argon2.IDKey([]byte(plain), p.Salt, p.Time, p.Memory, 1, argonSize)
 }
 
-func (s *Store) newPassword(plain string) password {
+func (c *core) newPassword(plain string) password {
 	p := password{Salt: make([]byte, 16), Time: argonTime, Memory: argonMemory}
 	rand.Read(p.Salt)
-	p.Hash = s.hash(plain, p)
+	p.Hash = c.hash(plain, p)
 	return p
 }
 
-// Login checks a name and password and begins a session of that user.
-// ErrDenied says no more than that they do not fit. It takes as long for an unknown name.
-func (s *Store) Login(name, plain string, v Visit, now time.Time) (User, string, error) {
+// Login checks a name and password and begins a session of that user. ErrDenied says no more than
+// that they do not fit. It takes as long for an unknown name.
+func (s Users) Login(name, plain string, v Visit, now time.Time) (User, string, error) {
+	var k id
 	var row userRow
-	err := s.view(func(tx *bolt.Tx) (err error) {
-		row, err = userNamed(tx, name)
+	err := s.db.View(func(tx *table.Tx) (err error) {
+		k, row, err = userNamed(tx, name)
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {
@@ -62,119 +62,101 @@ func (s *Store) Login(name, plain string, v Visit, now time.Time) (User, string,
 	if subtle.ConstantTimeCompare(s.hash(plain, row.Password), row.Password.Hash) != 1 {
 		return User{}, "", ErrDenied
 	}
-	var session string
-	err = s.update(func(tx *bolt.Tx) error {
-		var again userRow
-		found, err := get(tx.Bucket(users), []byte(row.ID), &again)
+	session := newToken()
+	err = s.db.Update(func(tx *table.Tx) error {
+		again, found, err := users.Get(tx, k)
 		if err != nil {
 			return err
 		}
 		if !found || !bytes.Equal(again.Password.Hash, row.Password.Hash) {
 			return ErrDenied
 		}
-		session = s.begin(tx, row.ID, v, now)
-		return nil
+		return begin(tx, session, k, again, v, now)
 	})
 	if err != nil {
 		return User{}, "", err
 	}
-	return row.User, session, nil
+	return row.user(k), session, nil
 }
 
-func userNamed(tx *bolt.Tx, name string) (userRow, error) {
-	rows, err := userRows(tx)
-	for _, row := range rows {
-		if strings.EqualFold(row.Name, name) {
-			return row, nil
-		}
-	}
-	if err == nil {
+func userNamed(tx *table.Tx, name string) (id, userRow, error) {
+	row, found, err := usersNamed.Row(tx, folded(name))
+	if err == nil && !found {
 		err = ErrNotFound
 	}
-	return userRow{}, err
+	return row.Key, row.Value, err
 }
 
-// person gives the row of the user of that id, or ErrNotFound.
-func person(tx *bolt.Tx, id string) (row userRow, err error) {
-	found, err := get(tx.Bucket(users), []byte(id), &row)
+// person returns the row of the user of that id, or ErrNotFound.
+func person(tx *table.Tx, user string) (userRow, error) {
+	row, found, err := users.Get(tx, id(user))
 	if err == nil && !found {
 		err = ErrNotFound
 	}
 	return row, err
 }
 
-// User gives the user of that id, or ErrNotFound.
-func (s *Store) User(id string) (User, error) {
-	var row userRow
-	err := s.view(func(tx *bolt.Tx) (err error) {
-		row, err = person(tx, id)
+// Get returns the user of that id, or ErrNotFound.
+func (s Users) Get(user string) (u User, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		row, err := person(tx, user)
+		u = row.user(id(user))
 		return err
 	})
-	return row.User, err
+	if err != nil {
+		return User{}, err
+	}
+	return u, nil
 }
 
-// Users gives all users, in no order.
-func (s *Store) Users() (list []User, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		rows, err := userRows(tx)
+// List returns all users, in no order.
+func (s Users) List() (list []User, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		rows, err := users.First(tx, table.Range{}, table.NoLimit)
 		for _, row := range rows {
-			list = append(list, row.User)
+			list = append(list, row.Value.user(row.Key))
 		}
 		return err
 	})
 	return list, err
 }
 
-func userRows(tx *bolt.Tx) (list []userRow, err error) {
-	c := tx.Bucket(users).Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
-		row, err := person(tx, string(k))
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, row)
-	}
-	return list, nil
-}
-
 // taken tells with ErrTaken that another user has the name.
-func taken(tx *bolt.Tx, name, id string) error {
-	other, err := userNamed(tx, name)
-	if errors.Is(err, ErrNotFound) || err == nil && other.ID == id {
-		return nil
-	}
-	if err == nil {
+func taken(tx *table.Tx, name, user string) error {
+	other, found, err := usersNamed.Get(tx, folded(name))
+	if err == nil && found && string(other) != user {
 		err = ErrTaken
 	}
 	return err
 }
 
-// AddUser makes a user. ErrTaken: another has that name.
-func (s *Store) AddUser(name, plain string, admin bool, now time.Time) (User, error) {
-	row := userRow{User{ID: newID(), Name: name, Admin: admin, Created: now}, s.newPassword(plain)}
-	err := s.update(func(tx *bolt.Tx) error {
-		if err := taken(tx, name, ""); err != nil {
-			return err
-		}
-		put(tx.Bucket(users), []byte(row.ID), row)
-		s.note(UserChanged, row.ID)
-		return nil
-	})
+// Add makes a user. ErrTaken: another has that name.
+func (s Users) Add(name, plain string, admin bool, now time.Time) (User, error) {
+	u, hashed := User{newID(), name, admin, now}, s.newPassword(plain)
+	err := s.db.Update(func(tx *table.Tx) error { return addUser(tx, u, hashed) })
 	if err != nil {
 		return User{}, err
 	}
-	return row.User, nil
+	return u, nil
 }
 
-// UpdateOwn gives the user another name or password; empty keeps it. ErrTaken: another user has that name; ErrDenied: a
-// new password needs the current one. A new password ends the user's sessions.
-func (s *Store) UpdateOwn(id, name, current, plain string) (User, error) {
+func addUser(tx *table.Tx, u User, p password) error {
+	if err := taken(tx, u.Name, ""); err != nil {
+		return err
+	}
+	return users.Put(tx, id(u.ID), userRow{Name: u.Name, Admin: u.Admin, Created: u.Created, Password: p})
+}
+
+// UpdateOwn gives the user another name or password; empty keeps it. ErrTaken: another user has
+// that name; ErrDenied: a new password needs the current one. A new password ends the user's
+// sessions.
+func (s Users) UpdateOwn(user, name, current, plain string) (User, error) {
 	if plain == "" {
-		return s.updateUser(id, UserPatch{Name: name}, nil)
+		return s.update(user, UserPatch{Name: name}, nil)
 	}
 	var row userRow
-	err := s.view(func(tx *bolt.Tx) (err error) {
-		row, err = person(tx, id)
+	err := s.db.View(func(tx *table.Tx) (err error) {
+		row, err = person(tx, user)
 		return err
 	})
 	if err != nil {
@@ -183,7 +165,7 @@ func (s *Store) UpdateOwn(id, name, current, plain string) (User, error) {
 	if subtle.ConstantTimeCompare(s.hash(current, row.Password), row.Password.Hash) != 1 {
 		return User{}, ErrDenied
 	}
-	return s.updateUser(id, UserPatch{Name: name, Password: plain}, row.Password.Hash)
+	return s.update(user, UserPatch{Name: name, Password: plain}, row.Password.Hash)
 }
 
 // UserPatch changes what is not empty.
@@ -192,31 +174,33 @@ type UserPatch struct {
 	Admin          *bool
 }
 
-// UpdateUser changes a user for an admin. ErrTaken: another user has that name; ErrLastAdmin: nobody else is an admin. A new password ends the user's sessions.
-func (s *Store) UpdateUser(id string, p UserPatch) (User, error) { return s.updateUser(id, p, nil) }
+// Update changes a user for an admin. ErrTaken: another user has that name; ErrLastAdmin: nobody
+// else is an admin. A new password ends the user's sessions.
+func (s Users) Update(user string, p UserPatch) (User, error) { return s.update(user, p, nil) }
 
-// updateUser changes a user, if the password still has the hash checked where that is not nil; else it gives ErrDenied.
-func (s *Store) updateUser(id string, p UserPatch, checked []byte) (User, error) {
+// update changes a user, if the password still has the hash checked and that is not nil; else it
+// returns ErrDenied.
+func (s Users) update(user string, p UserPatch, checked []byte) (User, error) {
 	var fresh password
 	if p.Password != "" {
 		fresh = s.newPassword(p.Password)
 	}
 	var row userRow
-	err := s.update(func(tx *bolt.Tx) (err error) {
-		if row, err = person(tx, id); err != nil {
+	err := s.db.Update(func(tx *table.Tx) (err error) {
+		if row, err = person(tx, user); err != nil {
 			return err
 		}
 		if checked != nil && !bytes.Equal(row.Password.Hash, checked) {
 			return ErrDenied
 		}
 		if p.Name != "" {
-			if err := taken(tx, p.Name, id); err != nil {
+			if err := taken(tx, p.Name, user); err != nil {
 				return err
 			}
 			row.Name = p.Name
 		}
 		if p.Admin != nil && !*p.Admin {
-			if err := otherAdmin(tx, id); err != nil {
+			if err := otherAdmin(tx, user); err != nil {
 				return err
 			}
 		}
@@ -224,103 +208,125 @@ func (s *Store) updateUser(id string, p UserPatch, checked []byte) (User, error)
 			row.Admin = *p.Admin
 		}
 		if p.Password != "" {
-			ended, err := tokensWhere(tx, func(t Token) bool { return t.User == id && t.Session })
-			if err != nil {
-				return err
-			}
-			codes, err := invitesWhere(tx, forDevicesOf(id))
-			if err != nil {
-				return err
-			}
-			for _, hash := range ended {
-				must(tx.Bucket(tokens).Delete(hash))
-			}
-			s.takeBack(tx, codes)
-			s.note(SessionChanged, "", id)
 			row.Password = fresh
+			row.SessionEra++
+			row.InviteEra++
 		}
-		put(tx.Bucket(users), []byte(id), row)
-		s.note(UserChanged, id)
-		return nil
+		return users.Put(tx, id(user), row)
 	})
 	if err != nil {
 		return User{}, err
 	}
-	return row.User, nil
+	return row.user(id(user)), nil
 }
 
-// otherAdmin gives ErrLastAdmin where nobody but the user is an admin.
-func otherAdmin(tx *bolt.Tx, id string) error {
-	rows, err := userRows(tx)
+// otherAdmin returns ErrLastAdmin if nobody but the user is an admin.
+func otherAdmin(tx *table.Tx, user string) error {
+	rows, err := users.First(tx, table.Range{}, table.NoLimit)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(rows, func(u userRow) bool { return u.Admin && u.ID != id }) {
-		return ErrLastAdmin
+	for _, row := range rows {
+		if row.Value.Admin && string(row.Key) != user {
+			return nil
+		}
+	}
+	return ErrLastAdmin
+}
+
+// Remove removes a user with all that is theirs: accounts, devices, tokens, sessions, invites, and
+// their place in what others share; the user last, if it takes several transactions. Activity goes
+// with the next Purge. ErrLastAdmin: nobody else is an admin.
+func (s Users) Remove(user string) error {
+	for done := false; !done; {
+		err := s.db.Update(func(tx *table.Tx) error {
+			row, err := person(tx, user)
+			if err != nil {
+				return err
+			}
+			if row.Admin {
+				if err := otherAdmin(tx, user); err != nil {
+					return err
+				}
+			}
+			for _, remove := range []func(*table.Tx, id) (bool, error){removeTokens, removeInvites, leaveAccounts, removeDevices} {
+				if done, err = remove(tx, id(user)); err != nil || !done {
+					return err
+				}
+			}
+			return users.Delete(tx, id(user))
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// RemoveUser removes a user with all that is theirs: accounts, devices, tokens, sessions, invites, and their place in what others share. Activity goes with
-// the next Purge. ErrLastAdmin: nobody else is an admin.
-func (s *Store) RemoveUser(id string) error {
-	err := s.update(func(tx *bolt.Tx) error {
-		row, err := person(tx, id)
-		if err != nil {
-			return err
+// removalCost is what the removal of one thing of a user reads and writes at most, beside the
+// cursors and the people of an account.
+const removalCost = 16
+
+func removeTokens(tx *table.Tx, user id) (all bool, err error) {
+	list, err := tokensOf.First(tx, table.Under(user), table.NoLimit)
+	for _, e := range list {
+		if err != nil || tx.Left() < 2*removalCost {
+			return false, err
 		}
-		if row.Admin {
-			if err := otherAdmin(tx, id); err != nil {
-				return err
-			}
-		}
-		seen, err := s.accountsWhere(tx, func(a Account) bool { return a.Visible(id) })
-		if err != nil {
-			return err
-		}
-		var own []Device
-		known, err := devicesOf(tx, id)
-		if err != nil {
-			return err
-		}
-		for _, d := range known {
-			if d, err = s.device(tx, d.ID); err != nil {
-				return err
-			}
-			own = append(own, d)
-		}
-		hashes, err := tokensWhere(tx, func(t Token) bool { return t.User == id })
-		if err != nil {
-			return err
-		}
-		codes, err := invitesWhere(tx, func(i Invite) bool { return i.By == id })
-		if err != nil {
-			return err
-		}
-		for _, hash := range hashes {
-			must(tx.Bucket(tokens).Delete(hash))
-		}
-		s.takeBack(tx, codes)
-		for _, a := range seen {
-			if a.Owner == id {
-				s.removeAccount(tx, a)
-				continue
-			}
-			a.SharedWith = slices.DeleteFunc(a.SharedWith, func(user string) bool { return user == id })
-			s.putAccount(tx, a)
-		}
-		for _, d := range own {
-			if err := s.removeDevice(tx, d); err != nil {
-				return err
-			}
-		}
-		must(tx.Bucket(users).Delete([]byte(id)))
-		s.note(SessionChanged, "", id)
-		s.note(UserChanged, id)
-		return nil
-	})
-	if err == nil {
-		s.accounts.raise()
+		err = tokens.Delete(tx, e.Key)
 	}
-	return err
+	return err == nil, err
+}
+
+func removeInvites(tx *table.Tx, user id) (all bool, err error) {
+	list, err := invitesOf.First(tx, table.Under(user), table.NoLimit)
+	for _, e := range list {
+		if err != nil || tx.Left() < 2*removalCost {
+			return false, err
+		}
+		err = invites.Delete(tx, e.Key)
+	}
+	return err == nil, err
+}
+
+// leaveAccounts removes the user's accounts and their place in those of others.
+func leaveAccounts(tx *table.Tx, user id) (all bool, err error) {
+	list, err := accountsOf.First(tx, table.Under(user), table.NoLimit)
+	if err != nil {
+		return false, err
+	}
+	for _, e := range list {
+		if tx.Left() < 3*removalCost {
+			return false, nil
+		}
+		row, found, err := accounts.Get(tx, e.Key)
+		if err != nil {
+			return false, err
+		}
+		switch {
+		case !found:
+		case row.Owner == string(user):
+			if done, err := removeAccount(tx, e.Key, row); err != nil || !done {
+				return false, err
+			}
+		default:
+			row.Revision++
+			row.SharedWith = slices.DeleteFunc(row.SharedWith, func(other string) bool { return other == string(user) })
+			if err := accounts.Put(tx, e.Key, row); err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
+
+func removeDevices(tx *table.Tx, user id) (all bool, err error) {
+	list, err := devices.Keys(tx, table.Under(user), table.NoLimit)
+	for _, k := range list {
+		if err != nil || tx.Left() < 2*removalCost {
+			return false, err
+		}
+		err = removeDevice(tx, k)
+	}
+	return err == nil, err
 }

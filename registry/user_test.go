@@ -3,29 +3,32 @@ package registry
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"idlepush/registry/testenv"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
 	"golang.org/x/crypto/argon2"
+	"idlepush/registry/table"
 )
 
 // admin sets the store up.
 func admin(t testing.TB, s *Store, name, password string) (User, string) {
 	t.Helper()
-	token, err := s.SetupToken()
+	token, err := s.Users.SetupToken()
 	if err != nil || token == "" {
 		t.Fatalf("setup token %q, %v", token, err)
 	}
-	u, bearer, err := s.Setup(token, name, password, "https://push.example.org", nil, dawn)
+	u, bearer, err := s.Users.Setup(token, name, password, "https://push.example.org", nil, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,11 +39,11 @@ func TestSetupWorksOnceWithTheNewestOneTimeToken(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	path := filepath.Join(s.dir, "setup-token")
-	older, err := s.SetupToken()
+	older, err := s.Users.SetupToken()
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := s.SetupToken()
+	token, err := s.Users.SetupToken()
 	if err != nil || token == older || len(token) < 26 {
 		t.Fatalf("tokens %q, then %q, %v", older, token, err)
 	}
@@ -50,37 +53,37 @@ func TestSetupWorksOnceWithTheNewestOneTimeToken(t *testing.T) {
 		t.Errorf("the file holds %q, mode %v, %v, %v", text, info.Mode(), err, statErr)
 	}
 	for _, wrong := range []string{"", older, token + "x", strings.ToLower(token)} {
-		if _, _, err := s.Setup(wrong, "ann", "password", "", nil, dawn); !errors.Is(err, ErrDenied) {
+		if _, _, err := s.Users.Setup(wrong, "ann", "password", "", nil, dawn); !errors.Is(err, ErrDenied) {
 			t.Errorf("token %q: %v", wrong, err)
 		}
 	}
-	u, bearer, err := s.Setup(token, "ann", "password", "https://push.example.org", nil, dawn)
+	u, bearer, err := s.Users.Setup(token, "ann", "password", "https://push.example.org", nil, dawn)
 	if err != nil || !u.Admin || u.Name != "ann" || !u.Created.Equal(dawn) {
 		t.Fatalf("%+v, %v", u, err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the token's file is still there: %v", err)
 	}
-	if got, row, err := s.Authenticate(bearer, dawn.AddDate(10, 0, 0)); err != nil || got != u || row.Scope != FullScope || row.Session {
+	if got, row, err := s.Users.Authenticate(bearer, dawn.AddDate(10, 0, 0)); err != nil || got != u || row.Scope != FullScope || row.Session {
 		t.Errorf("the bearer token gives %+v %+v, %v", got, row, err)
 	}
-	if got, err := s.PublicURL(); err != nil || got != "https://push.example.org" {
+	if got, err := s.Users.PublicURL(); err != nil || got != "https://push.example.org" {
 		t.Errorf("public URL %q, %v", got, err)
 	}
-	if _, _, err := s.Setup(token, "eve", "password", "", nil, dawn); !errors.Is(err, ErrSetupDone) {
+	if _, _, err := s.Users.Setup(token, "eve", "password", "", nil, dawn); !errors.Is(err, ErrSetupDone) {
 		t.Errorf("setup again: %v", err)
 	}
 	if err := os.WriteFile(path, []byte("left by a crash"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if token, err := s.SetupToken(); err != nil || token != "" {
+	if token, err := s.Users.SetupToken(); err != nil || token != "" {
 		t.Errorf("another setup token %q, %v", token, err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the used token's file is still there: %v", err)
 	}
 	reopen(t, s)
-	if got, err := s.User(u.ID); err != nil || got != u {
+	if got, err := s.Users.Get(u.ID); err != nil || got != u {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -88,14 +91,14 @@ func TestSetupWorksOnceWithTheNewestOneTimeToken(t *testing.T) {
 func TestOnlyOneOfManySetupsWins(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	token, err := s.SetupToken()
+	token, err := s.Users.SetupToken()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, 4)
 	for i := range errs {
-		wg.Go(func() { _, _, errs[i] = s.Setup(token, "ann", "password", "", nil, dawn) })
+		wg.Go(func() { _, _, errs[i] = s.Users.Setup(token, "ann", "password", "", nil, dawn) })
 	}
 	wg.Wait()
 	won := 0
@@ -118,19 +121,19 @@ func TestLoginLetsInWithNameAndPasswordAndNoOther(t *testing.T) {
 	for _, c := range []struct{ name, password string }{
 		{"Ann", "wrong"}, {"Ann", ""}, {"Ann", "Correct horse"}, {"bob", "correct horse"}, {"", ""}, {"", "correct horse"},
 	} {
-		if u, session, err := s.Login(c.name, c.password, Visit{}, dawn); !errors.Is(err, ErrDenied) || session != "" || u != (User{}) {
+		if u, session, err := s.Users.Login(c.name, c.password, Visit{}, dawn); !errors.Is(err, ErrDenied) || session != "" || u != (User{}) {
 			t.Errorf("%q with %q: %+v, %v", c.name, c.password, u, err)
 		}
 	}
-	u, session, err := s.Login("ANN", "correct horse", Visit{}, dawn)
+	u, session, err := s.Users.Login("ANN", "correct horse", Visit{}, dawn)
 	if err != nil || u != ann {
 		t.Fatalf("%+v, %v", u, err)
 	}
-	if got, row, err := s.Authenticate(session, dawn); err != nil || got != ann || !row.Session {
+	if got, row, err := s.Users.Authenticate(session, dawn); err != nil || got != ann || !row.Session {
 		t.Errorf("%+v %+v, %v", got, row, err)
 	}
 	for _, unknown := range []string{"", "idlepush_", session + "x", strings.ToLower(session)} {
-		if _, _, err := s.Authenticate(unknown, dawn); !errors.Is(err, ErrDenied) {
+		if _, _, err := s.Users.Authenticate(unknown, dawn); !errors.Is(err, ErrDenied) {
 			t.Errorf("token %q: %v", unknown, err)
 		}
 	}
@@ -164,7 +167,7 @@ func TestAtMostOnePasswordPerProcessorIsHashedAtATime(t *testing.T) {
 		results := make(chan error, 3)
 		for _, name := range []string{"ann", "ann", "unknown"} {
 			wg.Go(func() {
-				_, _, err := s.Login(name, "correct horse", Visit{}, dawn)
+				_, _, err := s.Users.Login(name, "correct horse", Visit{}, dawn)
 				results <- err
 			})
 		}
@@ -195,12 +198,12 @@ func TestAtMostOnePasswordPerProcessorIsHashedAtATime(t *testing.T) {
 func TestAPasswordCostsNineteenMebibytesAndTwoPasses(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	u, err := s.AddUser("ann", "correct horse", false, dawn)
+	u, err := s.Users.Add("ann", "correct horse", false, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var row userRow
-	if err := s.view(func(tx *bolt.Tx) (err error) { row, err = person(tx, u.ID); return err }); err != nil {
+	if err := s.db.View(func(tx *table.Tx) (err error) { row, err = person(tx, u.ID); return err }); err != nil {
 		t.Fatal(err)
 	}
 	const passes, kibibytes = 2, 19 * 1024
@@ -214,39 +217,39 @@ func TestANewPasswordNeedsTheCurrentAndEndsTheSessions(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bearer := admin(t, s, "ann", "first")
-	_, session, err := s.Login("ann", "first", Visit{}, dawn)
+	_, session, err := s.Users.Login("ann", "first", Visit{}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.UpdateOwn(ann.ID, "eve", "wrong", "second"); !errors.Is(err, ErrDenied) {
+	if _, err := s.Users.UpdateOwn(ann.ID, "eve", "wrong", "second"); !errors.Is(err, ErrDenied) {
 		t.Errorf("with a wrong password: %v", err)
 	}
-	if u, err := s.User(ann.ID); err != nil || u.Name != "ann" {
+	if u, err := s.Users.Get(ann.ID); err != nil || u.Name != "ann" {
 		t.Errorf("the refused update changed the name: %+v, %v", u, err)
 	}
-	u, err := s.UpdateOwn(ann.ID, "Anna", "", "")
+	u, err := s.Users.UpdateOwn(ann.ID, "Anna", "", "")
 	if err != nil || u.Name != "Anna" || !u.Admin {
 		t.Errorf("another name alone: %+v, %v", u, err)
 	}
-	if _, _, err := s.Authenticate(session, dawn); err != nil {
+	if _, _, err := s.Users.Authenticate(session, dawn); err != nil {
 		t.Errorf("another name ended the session: %v", err)
 	}
-	if _, err := s.UpdateOwn(ann.ID, "", "first", "second"); err != nil {
+	if _, err := s.Users.UpdateOwn(ann.ID, "", "first", "second"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Users.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the session: %v", err)
 	}
-	if _, _, err := s.Authenticate(bearer, dawn); err != nil {
+	if _, _, err := s.Users.Authenticate(bearer, dawn); err != nil {
 		t.Errorf("the bearer token: %v", err)
 	}
-	if _, _, err := s.Login("Anna", "first", Visit{}, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Users.Login("Anna", "first", Visit{}, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the former password: %v", err)
 	}
-	if _, _, err := s.Login("anna", "second", Visit{}, dawn); err != nil {
+	if _, _, err := s.Users.Login("anna", "second", Visit{}, dawn); err != nil {
 		t.Errorf("the new password: %v", err)
 	}
-	if _, err := s.UpdateOwn(newID(), "bob", "", ""); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Users.UpdateOwn(newID(), "bob", "", ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an unknown user: %v", err)
 	}
 }
@@ -255,21 +258,18 @@ func TestTwoUsersNeverShareAName(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
-	if _, err := s.UpdateOwn(bob.ID, "ANN", "", ""); !errors.Is(err, ErrTaken) {
+	if _, err := s.Users.UpdateOwn(bob.ID, "ANN", "", ""); !errors.Is(err, ErrTaken) {
 		t.Errorf("a name in use: %v", err)
 	}
-	if u, err := s.UpdateOwn(ann.ID, "Ann", "", ""); err != nil || u.Name != "Ann" {
+	if u, err := s.Users.UpdateOwn(ann.ID, "Ann", "", ""); err != nil || u.Name != "Ann" {
 		t.Errorf("the own name, spelled otherwise: %+v, %v", u, err)
 	}
-	// Both at once, decided in one commit.
-	release := holdCommit(t, s)
+	// Both at once.
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
 	for i, u := range []User{ann, bob} {
-		wg.Go(func() { _, errs[i] = s.UpdateOwn(u.ID, "carl", "", "") })
+		wg.Go(func() { _, errs[i] = s.Users.UpdateOwn(u.ID, "carl", "", "") })
 	}
-	awaitWaiting(t, s, 2)
-	release()
 	wg.Wait()
 	if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), ErrTaken) {
 		t.Errorf("both at once: %v", errs)
@@ -278,24 +278,42 @@ func TestTwoUsersNeverShareAName(t *testing.T) {
 
 func TestAPasswordThatChangedMeanwhileIsNoLongerTheCurrent(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	s, fault := faultyStore(t)
 	ann, _ := admin(t, s, "ann", "first")
-	release := holdCommit(t, s)
+	// No password is hashed until the end of this, so what was read of the user is old by then.
+	for range cap(s.hashes) {
+		s.hashes <- struct{}{}
+	}
+	var read atomic.Int32
+	*fault = func() error { read.Add(1); return nil }
 	var wg sync.WaitGroup
-	errs := make([]error, 3)
-	for i, plain := range []string{"second", "third"} {
-		wg.Go(func() { _, errs[i] = s.UpdateOwn(ann.ID, "", "first", plain) })
-		awaitWaiting(t, s, i+1)
+	errs := make([]error, 2)
+	wg.Go(func() { _, errs[0] = s.Users.UpdateOwn(ann.ID, "", "first", "third") })
+	wg.Go(func() { _, _, errs[1] = s.Users.Login("ann", "first", Visit{}, dawn) })
+	testenv.Await(t, "both have read the user", func() error {
+		if n := read.Load(); n < 2 {
+			return fmt.Errorf("%d have", n)
+		}
+		return nil
+	})
+	err := s.db.Update(func(tx *table.Tx) error {
+		row, err := person(tx, ann.ID)
+		if err != nil {
+			return err
+		}
+		row.Password.Hash = bytes.Clone(row.Password.Hash)
+		row.Password.Hash[0] ^= 1
+		return users.Put(tx, id(ann.ID), row)
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	wg.Go(func() { _, _, errs[2] = s.Login("ann", "first", Visit{}, dawn) })
-	awaitWaiting(t, s, 3)
-	release()
+	for range cap(s.hashes) {
+		<-s.hashes
+	}
 	wg.Wait()
-	if errs[0] != nil || !errors.Is(errs[1], ErrDenied) || !errors.Is(errs[2], ErrDenied) {
-		t.Errorf("%v, want the first alone to succeed", errs)
-	}
-	if _, _, err := s.Login("ann", "second", Visit{}, dawn); err != nil {
-		t.Error(err)
+	if !errors.Is(errs[0], ErrDenied) || !errors.Is(errs[1], ErrDenied) {
+		t.Errorf("%v, want both denied", errs)
 	}
 }
 
@@ -303,29 +321,29 @@ func TestTokensAreTheUsersOwnAndShownWithoutTheirSecret(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
-	row, secret, err := s.AddToken(ann.ID, "phone app", DeviceScope, dawn)
+	row, secret, err := s.Users.AddToken(ann.ID, "phone app", DeviceScope, dawn)
 	if err != nil || !strings.HasPrefix(secret, "idlepush_") {
 		t.Fatal(row, err)
 	}
-	if u, got, err := s.Authenticate(secret, dawn); err != nil || u != ann || got != row || got.Scope != DeviceScope {
+	if u, got, err := s.Users.Authenticate(secret, dawn); err != nil || u != ann || got != row || got.Scope != DeviceScope {
 		t.Errorf("%+v %+v, %v", u, got, err)
 	}
-	if list, err := s.Tokens(ann.ID); err != nil || len(list) != 1 || list[0] != row {
+	if list, err := s.Users.Tokens(ann.ID); err != nil || len(list) != 1 || list[0] != row {
 		t.Errorf("tokens %+v, %v", list, err)
 	}
-	if list, err := s.Tokens(bob.ID); err != nil || len(list) > 0 {
+	if list, err := s.Users.Tokens(bob.ID); err != nil || len(list) > 0 {
 		t.Errorf("another's tokens %+v, %v", list, err)
 	}
-	if err := s.RemoveToken(bob.ID, row.ID); !errors.Is(err, ErrNotFound) {
+	if err := s.Users.RemoveToken(bob.ID, row.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removed by another: %v", err)
 	}
-	if err := s.RemoveToken(ann.ID, row.ID); err != nil {
+	if err := s.Users.RemoveToken(ann.ID, row.ID); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := s.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Users.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("after its end: %v", err)
 	}
-	if _, _, err := s.AddToken(newID(), "x", FullScope, dawn); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.Users.AddToken(newID(), "x", FullScope, dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("for an unknown user: %v", err)
 	}
 }
@@ -334,15 +352,15 @@ func TestATokenOfAUserWhoIsGoneIsDenied(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	_, secret, err := s.AddToken(ann.ID, "x", FullScope, dawn)
+	_, secret, err := s.Users.AddToken(ann.ID, "x", FullScope, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = s.update(func(tx *bolt.Tx) error { return tx.Bucket(users).Delete([]byte(ann.ID)) })
+	err = s.db.Update(func(tx *table.Tx) error { return users.Delete(tx, id(ann.ID)) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Authenticate(secret, dawn.Add(time.Hour)); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Users.Authenticate(secret, dawn.Add(time.Hour)); !errors.Is(err, ErrDenied) {
 		t.Errorf("%v", err)
 	}
 }

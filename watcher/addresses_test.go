@@ -50,7 +50,7 @@ func TestAHostIsReachedFirstByTheFamilyThatWorked(t *testing.T) {
 		a.Security = registry.Plain
 		h := newHouse(t, a)
 
-		pool := &Pool{Store: h.store, Dialer: d, Log: h.log}
+		pool := &Pool{Store: h.store.Mail, Dialer: d, Log: h.log}
 		if _, err := pool.Check(t.Context(), h.account); err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestAHostIsReachedFirstByTheFamilyThatWorked(t *testing.T) {
 		}
 		expect("a check beside it", four)
 		h.account.Password = "another"
-		if _, err := h.store.UpdateAccount(h.account, time.Now()); err != nil {
+		if _, err := h.store.Accounts.Update(h.account, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)

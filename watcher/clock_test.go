@@ -25,7 +25,7 @@ func TestMailRingsHoweverOurClockIsSetMeanwhile(t *testing.T) {
 			t.Helper()
 			for i, folder := range []string{"INBOX", "B"} {
 				var err error
-				if list[i], err = h.store.Cursor(h.account.ID, folder); err != nil {
+				if list[i], err = h.store.Mail.Cursor(h.account.ID, folder); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -62,7 +62,7 @@ func TestMailSinceTheLastLookRingsAfterARenumberingThoughOurClockWasAheadThen(t 
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
-		_, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", At: time.Now(),
+		_, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", At: time.Now(),
 			To: registry.Cursor{UIDValidity: 1000, Next: 700, Seen: time.Now().AddDate(0, 1, 0)}})
 		if err != nil {
 			t.Fatal(err)
@@ -89,13 +89,13 @@ func TestAServerIsLearnedOfAnewThoughOurClockWasAhead(t *testing.T) {
 		stop()
 		const name = "mail.example.org:993"
 		ahead := time.Now().AddDate(1, 0, 0)
-		if err := h.store.PutHost(name, registry.Host{Since: ahead, Died: ahead, Unreliable: ahead}); err != nil {
+		if err := h.store.Mail.PutHost(name, registry.Host{Since: ahead, Died: ahead, Unreliable: ahead}); err != nil {
 			t.Fatal(err)
 		}
-		if known := newHost(h.account.Host, name, h.store, h.log, newClock(nil)).known; doubted(known, time.Now().Add(7*24*time.Hour)) {
+		if known := newHost(h.account.Host, name, h.store.Mail, h.log, newClock(nil)).known; doubted(known, time.Now().Add(7*24*time.Hour)) {
 			t.Errorf("it is not believed for longer than a week: %+v", known)
 		}
-		if err := h.store.PutHost(name, registry.Host{Since: ahead, Died: ahead}); err != nil {
+		if err := h.store.Mail.PutHost(name, registry.Host{Since: ahead, Died: ahead}); err != nil {
 			t.Fatal(err)
 		}
 		s.cut = 5 * time.Minute
@@ -104,7 +104,7 @@ func TestAServerIsLearnedOfAnewThoughOurClockWasAhead(t *testing.T) {
 		synctest.Wait()
 		end()
 		s.serving.Wait()
-		if learned, err := h.store.Host(name); err != nil || learned.Interval != 4*time.Minute || learned.Died.After(time.Now()) {
+		if learned, err := h.store.Mail.Host(name); err != nil || learned.Interval != 4*time.Minute || learned.Died.After(time.Now()) {
 			t.Errorf("after an hour it is %+v, %v", learned, err)
 		}
 	})

@@ -105,7 +105,7 @@ func TestMailSinceTheLastSuccessRingsAfterUIDVALIDITYChangedAndNoneTwice(t *test
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "rang", ""))
 	h.waitMails(t, 1)
 	stop()
-	cursor, err := h.store.Cursor(h.account.ID, "INBOX")
+	cursor, err := h.store.Mail.Cursor(h.account.ID, "INBOX")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestMailSinceTheLastSuccessRingsAfterUIDVALIDITYChangedAndNoneTwice(t *test
 	s.ResetUIDValidity(t, s.User, "INBOX")
 	_, stop = h.watch(t, dialerTo(s.Endpoint))
 	testenv.Await(t, "the folder is gone through anew", func() error {
-		c, err := h.store.Cursor(h.account.ID, "INBOX")
+		c, err := h.store.Mail.Cursor(h.account.ID, "INBOX")
 		if err == nil && (c.UIDValidity == cursor.UIDValidity || !c.Since.IsZero()) {
 			err = fmt.Errorf("the cursor was %+v and is %+v", cursor, c)
 		}
@@ -194,7 +194,7 @@ func TestAWrongPasswordStopsAndSaysSoOnce(t *testing.T) {
 		t.Errorf("the status is %+v", status)
 	}
 	told := 0
-	list, _, err := h.store.Notifications(h.account.Owner, "", 10, status.Since)
+	list, _, err := h.store.History.List(h.account.Owner, "", 10, status.Since)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestAWrongPasswordStopsAndSaysSoOnce(t *testing.T) {
 	}
 	fixed := h.account
 	fixed.Password = registry.Secret(s.Password)
-	if _, err := h.store.UpdateAccount(fixed, status.Since); err != nil {
+	if _, err := h.store.Accounts.Update(fixed, status.Since); err != nil {
 		t.Fatal(err)
 	}
 	h.waitState(t, registry.Watching)
@@ -335,7 +335,7 @@ func TestMailThatWasReadRemovedOrMovedAtDovecotIsCleared(t *testing.T) {
 		t.Errorf("%q rang", subjects(got))
 	}
 	testenv.Await(t, "two are counted as unread", func() error {
-		n, known, err := h.store.Unread(h.account.ID)
+		n, known, err := h.store.Accounts.Unread(h.account.ID)
 		if err == nil && (!known || n != 2) {
 			err = fmt.Errorf("%d are, known: %v", n, known)
 		}
@@ -343,7 +343,7 @@ func TestMailThatWasReadRemovedOrMovedAtDovecotIsCleared(t *testing.T) {
 	})
 	var clears []string
 	for {
-		w, ok, err := h.store.Next(h.device.ID, time.Now())
+		w, ok, err := h.store.Outbox.Next(h.device.ID, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -351,7 +351,7 @@ func TestMailThatWasReadRemovedOrMovedAtDovecotIsCleared(t *testing.T) {
 			break
 		}
 		clears = append(clears, string(w.Notification.Kind))
-		if err := h.store.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
+		if err := h.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -379,7 +379,7 @@ func TestAMailboxThatWasRestoredFromABackupMissesNoMail(t *testing.T) {
 	s.Restore(t, s.User)
 	s.Start(t)
 	testenv.Await(t, "the folder is gone through anew", func() error {
-		c, err := h.store.Cursor(h.account.ID, "INBOX")
+		c, err := h.store.Mail.Cursor(h.account.ID, "INBOX")
 		if err == nil && (c.Next >= 4 || !c.Since.IsZero()) {
 			err = fmt.Errorf("the cursor is %+v", c)
 		}

@@ -17,14 +17,14 @@ import (
 func (h *house) told(t *testing.T) {
 	t.Helper()
 	for {
-		w, ok, err := h.store.Next(h.device.ID, time.Now())
+		w, ok, err := h.store.Outbox.Next(h.device.ID, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !ok {
 			return
 		}
-		if err := h.store.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
+		if err := h.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,7 +74,7 @@ func TestMailThatWasReadOrRemovedElsewhereIsClearedAndOtherMailIsNot(t *testing.
 				if got := h.cleared(t); len(got) != 2 {
 					t.Errorf("cleared are %q", got)
 				}
-				if n, known, err := h.store.Unread(h.account.ID); err != nil || !known || n != 2 {
+				if n, known, err := h.store.Accounts.Unread(h.account.ID); err != nil || !known || n != 2 {
 					t.Errorf("unread are %d (%v, %v), want 2", n, known, err)
 				}
 			})
@@ -190,7 +190,7 @@ func TestTwoBadFoldersKeepNoSessionFromWaiting(t *testing.T) {
 				"idling": func(*imaptest.Talk, string) { idles.Add(1) },
 			}}
 			for _, f := range account.Folders {
-				if _, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: f, At: time.Now(), To: registry.Cursor{UIDValidity: 1000, Next: 1}}); err != nil {
+				if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: f, At: time.Now(), To: registry.Cursor{UIDValidity: 1000, Next: 1}}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -187,7 +187,7 @@ func TestAFolderWhoseEndIsUnknownKeepsNoMailOfINBOXFromRinging(t *testing.T) {
 				if want := []string{"for " + map[string]string{"Work": "INBOX", "INBOX": "Work"}[broken]}; !slices.Equal(got, want) {
 					t.Errorf("rang %q", got)
 				}
-				a, err := h.store.Account(h.account.ID)
+				a, err := h.store.Accounts.Get(h.account.ID)
 				if err != nil || a.Status.State != registry.Watching {
 					t.Error(errors.Join(err, errors.New(a.Status.Reason)))
 				}

@@ -56,7 +56,7 @@ func storeMethod() (name string) {
 	for more := true; more; {
 		var f runtime.Frame
 		f, more = frames.Next()
-		if method, ok := strings.CutPrefix(f.Function, "idlepush/registry.(*Store)."); ok && !strings.Contains(method, ".") {
+		if method, ok := strings.CutPrefix(f.Function, "idlepush/registry.Mail."); ok && !strings.Contains(method, ".") {
 			name = method // the last is the one that was called from outside
 		}
 	}
@@ -136,8 +136,8 @@ func workday(t *testing.T, f *fault) *house {
 	err := f.without(func() error {
 		second.Email = "renamed@example.org"
 		var err error
-		second, err = h.store.UpdateAccount(second, time.Now())
-		return errors.Join(err, h.store.RemoveAccount(third.ID))
+		second, err = h.store.Accounts.Update(second, time.Now())
+		return errors.Join(err, h.store.Accounts.Remove(third.ID))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func TestNoTransactionThatFailsCostsAnything(t *testing.T) {
 		}
 		counts = f.counts
 	})
-	for _, method := range []string{"Accounts", "SetAccountState", "Host", "Cursor", "Level", "Record", "Announced", "Clear", "SetUnread"} {
+	for _, method := range []string{"Accounts", "SetState", "Host", "Cursor", "Level", "Record", "Announced", "Clear", "SetUnread"} {
 		if counts[method] == 0 {
 			t.Errorf("%s is not called in a day: %v", method, counts)
 		}

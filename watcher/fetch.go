@@ -49,7 +49,7 @@ func (s *session) terms(folder string, since time.Time) (terms, error) {
 // fetch describes the mails of these UIDs, in their order, without those that are gone since the search, dealt with or recorded already. Old are those that
 // the server took in before since, or, where that is zero, long before the folder was last looked at. waiting are those that the server does not
 // give now: they are asked for again later, and hold up no others.
-func (s *session) fetch(folder string, uids []imap.UID, since time.Time) (mails []registry.Mail, waiting []imap.UID, err error) {
+func (s *session) fetch(folder string, uids []imap.UID, since time.Time) (mails []registry.Message, waiting []imap.UID, err error) {
 	t, err := s.terms(folder, since)
 	if err != nil {
 		return nil, nil, err
@@ -99,7 +99,7 @@ func (s *session) fetch(folder string, uids []imap.UID, since time.Time) (mails 
 			waiting = append(waiting, group[0])
 		}
 	}
-	slices.SortFunc(mails, func(a, b registry.Mail) int { return cmp.Compare(a.UID, b.UID) })
+	slices.SortFunc(mails, func(a, b registry.Message) int { return cmp.Compare(a.UID, b.UID) })
 	return mails, waiting, nil
 }
 
@@ -117,7 +117,7 @@ func (s *session) group(folder string, uids []imap.UID) []imap.UID {
 }
 
 // wordless is a mail of which there is no more than m: it must not keep the mails behind it from ringing.
-func (s *session) wordless(m wire.Mail, t terms) registry.Mail {
+func (s *session) wordless(m wire.Mail, t terms) registry.Message {
 	s.log.Warn("a mail cannot be fetched and rings without words", "mailbox", t.folder, "uid", m.UID)
 	s.poison.wordless++
 	mail := s.mail(m, header(m), message.Describe(header(m), m.Sections["TEXT"]), t)
@@ -208,18 +208,18 @@ func header(m wire.Mail) []byte {
 }
 
 // describe says what a mail is, and whether it rings.
-func (s *session) describe(m wire.Mail, t terms) (_ registry.Mail, rings bool, err error) {
+func (s *session) describe(m wire.Mail, t terms) (_ registry.Message, rings bool, err error) {
 	if _, again := s.poison.trials[poisoned{t.folder, m.UID}]; !again && !m.Date.IsZero() && time.Since(m.Date) > lateBy {
 		s.late++
 	}
 	if dealtWith(m.Flags) {
-		return registry.Mail{}, false, nil
+		return registry.Message{}, false, nil
 	}
 	fields := header(m)
 	if len(bytes.TrimSpace(fields)) == 0 && !s.whole {
 		answer, err := s.askMore(t, m.UID, headerItems)
 		if err != nil {
-			return registry.Mail{}, false, err
+			return registry.Message{}, false, err
 		}
 		if whole := header(answer); len(bytes.TrimSpace(whole)) > 0 {
 			fields, s.whole = whole, true
@@ -227,12 +227,12 @@ func (s *session) describe(m wire.Mail, t terms) (_ registry.Mail, rings bool, e
 	}
 	d := message.Describe(fields, m.Sections["TEXT"])
 	if strings.EqualFold(d.Address, s.account.Email) {
-		return registry.Mail{}, false, nil
+		return registry.Message{}, false, nil
 	}
 	if d.Wanting {
 		preview, err := s.furtherWords(t, m.UID, fields)
 		if err != nil {
-			return registry.Mail{}, false, err
+			return registry.Message{}, false, err
 		}
 		d.Preview = cmp.Or(preview, d.Preview)
 	}
@@ -243,8 +243,8 @@ func (s *session) describe(m wire.Mail, t terms) (_ registry.Mail, rings bool, e
 	return mail, true, nil
 }
 
-func (s *session) mail(m wire.Mail, fields []byte, d message.Description, t terms) registry.Mail {
-	return registry.Mail{UID: uint32(m.UID), Fingerprint: message.Fingerprint(fields, m.Size, m.Date), Old: !m.Date.IsZero() && m.Date.Before(t.since),
+func (s *session) mail(m wire.Mail, fields []byte, d message.Description, t terms) registry.Message {
+	return registry.Message{UID: uint32(m.UID), Fingerprint: message.Fingerprint(fields, m.Size, m.Date), Old: !m.Date.IsZero() && m.Date.Before(t.since),
 		Content: registry.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview}.At(t.level)}
 }
 

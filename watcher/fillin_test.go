@@ -86,14 +86,14 @@ func (h *house) pushed(t *testing.T) (list [][2]string) {
 	t.Helper()
 	synctest.Wait()
 	for {
-		w, ok, err := h.store.Next(h.device.ID, time.Now())
+		w, ok, err := h.store.Outbox.Next(h.device.ID, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !ok {
 			return list
 		}
-		if err := h.store.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
+		if err := h.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		list = append(list, [2]string{w.Notification.ID, w.Notification.Content.Subject})
@@ -102,7 +102,7 @@ func (h *house) pushed(t *testing.T) (list [][2]string) {
 
 func (h *house) code(t *testing.T) string {
 	t.Helper()
-	a, err := h.store.Account(h.account.ID)
+	a, err := h.store.Accounts.Get(h.account.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func many(t *testing.T) *house {
 	a.Folders = []string{"INBOX", "One", "Two"}
 	h := newHouse(t, a)
 	for _, f := range a.Folders {
-		_, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: f, At: time.Now(), To: registry.Cursor{UIDValidity: 1000, Next: 1}})
+		_, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: f, At: time.Now(), To: registry.Cursor{UIDValidity: 1000, Next: 1}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func TestASTATUSThatNeverAgreesWithTheFolderMakesNoSessionBusy(t *testing.T) {
 		if n := asked.Load(); n > 35*mostRounds*5 {
 			t.Errorf("asked %d times in an hour", n)
 		}
-		if a, err := h.store.Account(h.account.ID); err != nil || a.Status.State != registry.Watching {
+		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != registry.Watching {
 			t.Errorf("the account is %+v, %v", a.Status, err)
 		}
 	})

@@ -255,13 +255,13 @@ func TestAServerThatRefusesTheIDLEItAnnouncesIsShownAsPolled(t *testing.T) {
 		imaptest.Hostile["idle-no"](script)
 		defer h.live(t, script)()
 		synctest.Wait()
-		first, err := h.store.Account(h.account.ID)
+		first, err := h.store.Accounts.Get(h.account.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * pollInterval)
 		synctest.Wait()
-		last, err := h.store.Account(h.account.ID)
+		last, err := h.store.Accounts.Get(h.account.ID)
 		if err != nil || last.Status.State != registry.Polling || !last.Status.Since.Equal(first.Status.Since) {
 			t.Errorf("the status was %+v and is %+v, %v", first.Status, last.Status, err)
 		}

@@ -25,7 +25,7 @@ const (
 type host struct {
 	name     string // host and port
 	provider provider
-	store    *registry.Store
+	store    registry.Mail
 	log      *slog.Logger
 	clock    *clock
 	door     chan struct{} // one value for each connection that is being opened
@@ -39,7 +39,7 @@ type host struct {
 	well     chan struct{} // closed, and another one made, when down ends
 }
 
-func newHost(address, name string, store *registry.Store, log *slog.Logger, c *clock) *host {
+func newHost(address, name string, store registry.Mail, log *slog.Logger, c *clock) *host {
 	h := &host{name: name, provider: providerOf(address), store: store, log: log, clock: c, door: make(chan struct{}, doorWidth), first: make(chan struct{}, 1), well: make(chan struct{})}
 	var err error
 	if h.known, err = store.Host(name); err != nil {

@@ -53,11 +53,11 @@ func newFailingHouse(t testing.TB, account registry.Account, fault func() error)
 	}
 	now := time.Now()
 	var err error
-	if h.account, _, err = h.store.AddAccount(account, now); err != nil {
+	if h.account, _, err = h.store.Accounts.Add(account, "", now); err != nil {
 		t.Fatal(err)
 	}
-	h.device, _, err = h.store.PutDevice(registry.Device{User: anna.ID, Name: "phone", Transport: registry.WebPush, Content: registry.Preview,
-		Subscription: &registry.Subscription{Endpoint: "https://push.example.org/1"}}, now)
+	h.device, _, err = h.store.Devices.Put(registry.Device{User: anna.ID, Name: "phone", Transport: registry.WebPush, Content: registry.Preview,
+		Subscription: &registry.Subscription{Endpoint: "https://push.example.org/1"}}, "", now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func (h *house) watch(t testing.TB, d Dialer) (pool *Pool, stop func()) {
 // watchBy is watch by a clock of the test's.
 func (h *house) watchBy(t testing.TB, d Dialer, wall func() time.Time) (pool *Pool, stop func()) {
 	t.Helper()
-	pool = &Pool{Store: h.store, Dialer: d, Log: h.log, wall: wall}
+	pool = &Pool{Store: h.store.Mail, Dialer: d, Log: h.log, wall: wall}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -93,7 +93,7 @@ func (h *house) watchBy(t testing.TB, d Dialer, wall func() time.Time) (pool *Po
 func (h *house) mails(t testing.TB) (list []registry.Notification) {
 	t.Helper()
 	for after := ""; ; {
-		page, next, err := h.store.Notifications(h.account.Owner, after, 100, time.Now())
+		page, next, err := h.store.History.List(h.account.Owner, after, 100, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func (h *house) waitStateOf(t testing.TB, id string, states ...registry.State) r
 	t.Helper()
 	var a registry.Account
 	testenv.Await(t, fmt.Sprint("account ", id, " is ", states), func() (err error) {
-		if a, err = h.store.Account(id); err == nil && !slices.Contains(states, a.Status.State) {
+		if a, err = h.store.Accounts.Get(id); err == nil && !slices.Contains(states, a.Status.State) {
 			err = fmt.Errorf("it is %+v", a.Status)
 		}
 		return err
@@ -167,6 +167,6 @@ func (h *house) scripted(ctx context.Context, t testing.TB, script *imaptest.Scr
 
 // session is one over a connection that is logged in.
 func (h *house) session(conn *wire.Conn, bad *poison) *session {
-	at := newHost(h.account.Host, h.account.Host, h.store, h.log, newClock(nil))
-	return newSession(h.account, h.store, at, conn, h.log, bad, &proofs{host: at})
+	at := newHost(h.account.Host, h.account.Host, h.store.Mail, h.log, newClock(nil))
+	return newSession(h.account, h.store.Mail, at, conn, h.log, bad, &proofs{host: at})
 }

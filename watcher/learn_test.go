@@ -20,7 +20,7 @@ func TestAServerThatEndsSilentConnectionsIsAskedMoreOftenAfterThree(t *testing.T
 		learned := func() time.Duration {
 			t.Helper()
 			synctest.Wait()
-			known, err := h.store.Host("mail.example.org:993")
+			known, err := h.store.Mail.Host("mail.example.org:993")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func TestAServerThatKeepsThreeMailsToItselfInARowIsNotBelieved(t *testing.T) {
 			script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("mail ", i)), Date: time.Now()})
 			time.Sleep(10 * time.Minute)
 			synctest.Wait()
-			a, err := h.store.Account(h.account.ID)
+			a, err := h.store.Accounts.Get(h.account.ID)
 			if err != nil || a.Status.Code != step.code || (a.Status.State == registry.Polling) != (step.code != "") {
 				t.Fatalf("after mail %d the account is %+v, %v", i, a.Status, err)
 			}
@@ -124,7 +124,7 @@ func TestWhatIsShownOfASessionIsAsOldAsItIs(t *testing.T) {
 		}
 		edited := h.account
 		edited.Username = "anna@example.org"
-		if _, err := h.store.UpdateAccount(edited, time.Now()); err != nil {
+		if _, err := h.store.Accounts.Update(edited, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)

@@ -123,7 +123,7 @@ func (s *session) handled(folder string, step, waiting []imap.UID, next uint32) 
 	return found
 }
 
-func (s *session) record(folder string, from, to registry.Cursor, mails []registry.Mail) error {
+func (s *session) record(folder string, from, to registry.Cursor, mails []registry.Message) error {
 	n, err := s.store.Record(registry.Arrival{
 		Account: s.account.ID, Edited: s.account.Edited, Folder: folder, From: from, To: to, Mails: mails, Unread: s.sum(), At: time.Now()})
 	if err != nil {

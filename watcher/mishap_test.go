@@ -189,13 +189,13 @@ func TestMailRingsAfterOurClockWasAhead(t *testing.T) {
 		s := newShelf("IMAP4rev1 IDLE", "INBOX")
 		h, stop := s.watched(t, "INBOX")
 		stop()
-		cursor, err := h.store.Cursor(h.account.ID, "INBOX")
+		cursor, err := h.store.Mail.Cursor(h.account.ID, "INBOX")
 		if err != nil {
 			t.Fatal(err)
 		}
 		to := cursor
 		to.Seen = time.Now().AddDate(0, 0, 30)
-		if _, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", From: cursor, To: to, At: time.Now()}); err != nil {
+		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", From: cursor, To: to, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		_, end := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
@@ -226,7 +226,7 @@ func TestWhatWasLearnedOfAHostHoldsWhileItIsDoubted(t *testing.T) {
 				stop()
 				name := net.JoinHostPort(h.account.Host, strconv.Itoa(h.account.Port))
 				c.known.Unreliable, c.known.Since = time.Now(), time.Now().AddDate(0, 0, -6)
-				if err := h.store.PutHost(name, c.known); err != nil {
+				if err := h.store.Mail.PutHost(name, c.known); err != nil {
 					t.Fatal(err)
 				}
 				_, end := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
@@ -234,7 +234,7 @@ func TestWhatWasLearnedOfAHostHoldsWhileItIsDoubted(t *testing.T) {
 				if late := s.delays(t, h, "INBOX", 12, 3*time.Hour+11*time.Second); late > doubtInterval {
 					t.Errorf("a mail rang after %v", late)
 				}
-				learned, err := h.store.Host(name)
+				learned, err := h.store.Mail.Host(name)
 				if err != nil || learned.Interval != c.known.Interval {
 					t.Errorf("learned %+v, %v", learned, err)
 				}

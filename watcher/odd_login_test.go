@@ -100,7 +100,7 @@ func TestARefusalIsCalledWhatItIsWhereverItIsSaid(t *testing.T) {
 					defer stop()
 					time.Sleep(time.Minute)
 					synctest.Wait()
-					a, err := h.store.Account(h.account.ID)
+					a, err := h.store.Accounts.Get(h.account.ID)
 					if err != nil {
 						t.Fatal(err)
 					}

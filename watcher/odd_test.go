@@ -203,7 +203,7 @@ func (r ringing) run(t *testing.T) {
 	if !slices.Equal(rang, folders) {
 		t.Errorf("it rang in %q, want %q", rang, folders)
 	}
-	if a, err := h.store.Account(h.account.ID); err != nil || a.Status.Code != "" {
+	if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.Code != "" {
 		t.Errorf("the account is %+v, %v", a.Status, err)
 	}
 }

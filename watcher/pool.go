@@ -29,7 +29,7 @@ const (
 
 // Pool runs a session for every enabled account. Fill in the exported fields, then call Run once.
 type Pool struct {
-	Store  *registry.Store
+	Store  registry.Mail
 	Dialer Dialer
 	Log    *slog.Logger
 
@@ -142,7 +142,7 @@ func (p *Pool) Run(ctx context.Context) error {
 			return nil
 		case id := <-ended:
 			delete(current, id)
-		case <-p.Store.AccountsChanged():
+		case <-p.Store.Changed():
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -272,7 +272,7 @@ func (p *Pool) pause(ctx context.Context, home *host, wait time.Duration, f *Fai
 // setState writes the state and reports whether it stands; so it does where the account is another one by now.
 func (p *Pool) setState(a registry.Account, st registry.Status, log *slog.Logger) bool {
 	st.Since = time.Now()
-	err := p.Store.SetAccountState(a, st)
+	err := p.Store.SetState(a, st)
 	if err == nil || errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {
 		return true
 	}

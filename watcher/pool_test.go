@@ -48,7 +48,7 @@ func (h *house) add(t *testing.T, a registry.Account) registry.Account {
 	if a.Folders == nil {
 		a.Folders = []string{"INBOX"}
 	}
-	a, added, err := h.store.AddAccount(a, time.Now())
+	a, added, err := h.store.Accounts.Add(a, "", time.Now())
 	if err != nil || !added {
 		t.Fatalf("added: %v, %v", added, err)
 	}
@@ -98,7 +98,8 @@ func TestWhatRunsFollowsWhatShouldRun(t *testing.T) {
 
 	off := h.account
 	off.Enabled = false
-	if _, err := h.store.UpdateAccount(off, time.Now()); err != nil {
+	off, err := h.store.Accounts.Update(off, time.Now())
+	if err != nil {
 		t.Fatal(err)
 	}
 	connections("disabled: it does not run", h.account.ID, 0)
@@ -106,13 +107,13 @@ func TestWhatRunsFollowsWhatShouldRun(t *testing.T) {
 
 	on := off
 	on.Enabled = true
-	if _, err := h.store.UpdateAccount(on, time.Now()); err != nil {
+	if _, err := h.store.Accounts.Update(on, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	connections("enabled: it runs", h.account.ID, 1)
 	h.waitMails(t, 1)
 
-	if err := h.store.RemoveAccount(h.account.ID); err != nil {
+	if err := h.store.Accounts.Remove(h.account.ID); err != nil {
 		t.Fatal(err)
 	}
 	connections("removed: it does not run", h.account.ID, 0)

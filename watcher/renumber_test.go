@@ -64,7 +64,7 @@ func TestMailBeforeASecondRenumberingIsNotForgotten(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		// A session that ended while it went through the renumbered folder has left this.
 		since := time.Now().Add(-6 * time.Hour)
-		_, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", At: time.Now(),
+		_, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", At: time.Now(),
 			To: registry.Cursor{UIDValidity: 1500, Next: 1, Since: since}})
 		if err != nil {
 			t.Fatal(err)
@@ -132,13 +132,13 @@ func TestABacklogThatIsCutShortIsNotSaidToBeAllSeen(t *testing.T) {
 			script.Messages = append(script.Messages, imaptest.Message{UID: uid + 1})
 		}
 		h.sessions(t, script, 1, time.Hour)
-		cursor, err := h.store.Cursor(h.account.ID, "INBOX")
+		cursor, err := h.store.Mail.Cursor(h.account.ID, "INBOX")
 		if err != nil || cursor.Next != batch+1 || !cursor.Seen.Equal(before) {
 			t.Errorf("the cursor is %+v, %v; want it at %d, seen at %v", cursor, err, batch+1, before)
 		}
 		delete(script.On, "UID FETCH")
 		h.sessions(t, script, 1, time.Minute)
-		if cursor, err = h.store.Cursor(h.account.ID, "INBOX"); err != nil || cursor.Next != batch+6 || cursor.Seen.Equal(before) {
+		if cursor, err = h.store.Mail.Cursor(h.account.ID, "INBOX"); err != nil || cursor.Next != batch+6 || cursor.Seen.Equal(before) {
 			t.Errorf("the cursor is %+v, %v", cursor, err)
 		}
 	})

@@ -44,7 +44,7 @@ const (
 // session is one connection's work for one account.
 type session struct {
 	account registry.Account
-	store   *registry.Store
+	store   registry.Mail
 	host    *host
 	conn    *wire.Conn
 	log     *slog.Logger
@@ -88,7 +88,7 @@ const mostWordless = 2
 // errRenewed ends a session that makes place for another of the same account.
 var errRenewed = errors.New("the session is renewed before its provider cuts it")
 
-func newSession(a registry.Account, store *registry.Store, h *host, conn *wire.Conn, log *slog.Logger, bad *poison, p *proofs) *session {
+func newSession(a registry.Account, store registry.Mail, h *host, conn *wire.Conn, log *slog.Logger, bad *poison, p *proofs) *session {
 	s := &session{account: a, store: store, host: h, conn: conn, log: log, poison: bad, proofs: p,
 		validity: make(map[string]uint32), ends: make(map[string]uint32), said: make(map[string]bool), marks: make(map[string]mark), missing: make(map[string]bool),
 		ahead: make(map[poisoned]bool), unread: make(map[string]int), mute: make(map[string]bool), counted: -1, heed: gather}
@@ -220,7 +220,7 @@ func (s *session) report() error {
 		st.State, st.Code = registry.Polling, "idle_unreliable"
 		st.Reason = "the server did not tell of new mail several times, so it is asked every minute or two: nothing to do, but mail may ring that much later"
 	}
-	if err := s.store.SetAccountState(s.account, st); err != nil {
+	if err := s.store.SetState(s.account, st); err != nil {
 		return &storeError{err}
 	}
 	return nil

@@ -20,7 +20,7 @@ var scriptedAccount = registry.Account{Host: "mail.example.org", Port: 993, Secu
 // from sets the folder's cursor, as an earlier run has left it.
 func (h *house) from(t testing.TB, next uint32) {
 	t.Helper()
-	_, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", At: time.Now(),
+	_, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", At: time.Now(),
 		To: registry.Cursor{UIDValidity: 1000, Next: next}})
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestAServerWithoutIDLEIsPolled(t *testing.T) {
 		if got := h.mails(t); len(got) != 1 {
 			t.Errorf("%d mails rang", len(got))
 		}
-		if a, _ := h.store.Account(h.account.ID); a.Status.State != registry.Polling {
+		if a, _ := h.store.Accounts.Get(h.account.ID); a.Status.State != registry.Polling {
 			t.Errorf("the account is %s", a.Status.State)
 		}
 	})

@@ -37,7 +37,7 @@ func TestAFolderThatIsGoneKeepsNoOtherFromBeingWatched(t *testing.T) {
 		if late := s.delays(t, h, "There", 3, time.Hour); late > time.Second {
 			t.Errorf("a mail rang after %v", late)
 		}
-		if a, err := h.store.Account(h.account.ID); err != nil || a.Status.State != registry.Watching || a.Status.Code != "folder_unavailable" {
+		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != registry.Watching || a.Status.Code != "folder_unavailable" {
 			t.Errorf("%+v, %v", a.Status, err)
 		}
 	})
@@ -264,7 +264,7 @@ func TestTheUnreadCountIsTrueAgainAfterARefusalAndWithoutWhatIsGone(t *testing.T
 			t.Helper()
 			time.Sleep(30 * time.Minute)
 			synctest.Wait()
-			if n, known, err := h.store.Unread(h.account.ID); err != nil || !known || n != want {
+			if n, known, err := h.store.Accounts.Unread(h.account.ID); err != nil || !known || n != want {
 				t.Errorf("unread are %d, %v, %v; want %d", n, known, err, want)
 			}
 		}
@@ -300,7 +300,7 @@ func TestAFewAccountsThatAlwaysFailKeepNoOtherFromItsHost(t *testing.T) {
 		for {
 			time.Sleep(time.Second)
 			synctest.Wait()
-			a, err := h.store.Account(healthy.ID)
+			a, err := h.store.Accounts.Get(healthy.ID)
 			if err != nil {
 				t.Fatal(err)
 			}

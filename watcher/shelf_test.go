@@ -51,7 +51,7 @@ func (s *shelf) watched(t *testing.T, folders ...string) (h *house, stop func())
 	a.Folders, a.Security = folders, registry.Plain
 	h = newHouse(t, a)
 	for _, f := range folders {
-		if _, err := h.store.Record(registry.Arrival{Account: h.account.ID, Folder: f, At: time.Now(), To: registry.Cursor{UIDValidity: 1000, Next: 1}}); err != nil {
+		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: f, At: time.Now(), To: registry.Cursor{UIDValidity: 1000, Next: 1}}); err != nil {
 			t.Fatal(err)
 		}
 	}

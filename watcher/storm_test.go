@@ -32,7 +32,7 @@ func town(t *testing.T, s *server) (*house, *world) {
 // allWatching fails where an account is not watched.
 func (h *house) allWatching(t *testing.T) {
 	t.Helper()
-	accounts, err := h.store.Accounts()
+	accounts, err := h.store.Accounts.List()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 
 // newPool is one whose Run has begun, but for the sessions.
 func newPool(h *house) *Pool {
-	p := &Pool{Store: h.store, Log: h.log, Dialer: Dialer{Permit: permitAll}}
+	p := &Pool{Store: h.store.Mail, Log: h.log, Dialer: Dialer{Permit: permitAll}}
 	p.begin()
 	return p
 }
@@ -121,10 +121,10 @@ func TestWhatASessionSaysOfAnAccountThatIsAnotherNowIsForgotten(t *testing.T) {
 		"edited": func(h *house) error {
 			a := h.account
 			a.Password = "another-planted-password"
-			_, err := h.store.UpdateAccount(a, time.Now().Add(time.Second))
+			_, err := h.store.Accounts.Update(a, time.Now().Add(time.Second))
 			return err
 		},
-		"removed": func(h *house) error { return h.store.RemoveAccount(h.account.ID) },
+		"removed": func(h *house) error { return h.store.Accounts.Remove(h.account.ID) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestWhatASessionSaysOfAnAccountThatIsAnotherNowIsForgotten(t *testing.T) {
 				if strings.Contains(h.logged.String(), "cannot be written") {
 					t.Error("the log says that the store failed")
 				}
-				if a, err := h.store.Account(h.account.ID); err == nil && a.Status.State == registry.Attention {
+				if a, err := h.store.Accounts.Get(h.account.ID); err == nil && a.Status.State == registry.Attention {
 					t.Errorf("the account that was edited is %+v", a.Status)
 				}
 			})
@@ -186,7 +186,7 @@ func TestWhatTheServerWantsToBeReadIsSaid(t *testing.T) {
 			}}})
 			defer stop()
 			synctest.Wait()
-			a, err := h.store.Account(h.account.ID)
+			a, err := h.store.Accounts.Get(h.account.ID)
 			if err != nil || a.Status.State != registry.Attention || !strings.Contains(a.Status.Reason, "the mailbox moves on Friday") ||
 				strings.Contains(a.Status.Reason, "planted") {
 				t.Errorf("%+v, %v", a.Status, err)

@@ -70,7 +70,7 @@ func TestMailThatWasDealtWithDoesNotRingThoughItsWordsCannotBeHad(t *testing.T) 
 				t.Errorf("after %s %q rang", end, got)
 			}
 			// Those between were no sign that mail can be read.
-			if a, err := h.store.Account(h.account.ID); err != nil || a.Status.Code != "mail_unreadable" {
+			if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.Code != "mail_unreadable" {
 				t.Errorf("after %s the account is %+v, %v", end, a.Status, err)
 			}
 		})

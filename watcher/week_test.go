@@ -159,7 +159,7 @@ func TestInAWeekOfTroubleEveryMailRingsOnce(t *testing.T) {
 		// Plain text, for the handshakes of a week take minutes.
 		for name, a := range accounts {
 			a.Security = registry.Plain
-			if _, err := h.store.UpdateAccount(a, time.Now()); err != nil {
+			if _, err := h.store.Accounts.Update(a, time.Now()); err != nil {
 				t.Fatal(name, err)
 			}
 		}
@@ -197,7 +197,7 @@ func TestInAWeekOfTroubleEveryMailRingsOnce(t *testing.T) {
 				t.Errorf("%s: a mail rang after %v", name, late)
 			}
 			h.says(t, []string{"account=" + accounts[name].ID, "remote=" + name + ":993"}, c.says)
-			known, err := h.store.Host(name + ":993")
+			known, err := h.store.Mail.Host(name + ":993")
 			if err != nil {
 				t.Fatal(err)
 			}

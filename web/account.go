@@ -75,7 +75,7 @@ func (p AccountPatch) apply(old registry.Account) registry.Account {
 	switch {
 	case p.SharedWith != nil:
 		a.SharedWith = p.SharedWith
-	case !sameMailbox(a, old):
+	case !registry.SameMailbox(a, old):
 		// Who proved the password of the one has not proved that of the other.
 		a.SharedWith = nil
 	}
@@ -107,7 +107,7 @@ func (s *server) account(c caller, a registry.Account) (Account, error) {
 
 // accountSeen gives an account that the caller may see; ErrNotFound also where it is another's.
 func (s *server) accountSeen(c caller, id string) (registry.Account, error) {
-	a, err := s.Store.Account(id)
+	a, err := s.Accounts.Get(id)
 	if err == nil && !c.sees(a) {
 		err = registry.ErrNotFound
 	}
@@ -137,7 +137,7 @@ func (s *server) checkSharing(a registry.Account) error {
 }
 
 func (s *server) listAccounts(_ context.Context, c caller, in *pageOf) (*body[List[Account]], error) {
-	accounts, err := s.Store.Accounts()
+	accounts, err := s.Accounts.List()
 	if err != nil {
 		return nil, err
 	}
@@ -165,14 +165,9 @@ func (s *server) createAccount(ctx context.Context, c caller, in *body[NewAccoun
 	if _, err := s.tryLogin(ctx, c, a); err != nil {
 		return nil, err
 	}
-	s.edits.Lock()
-	defer s.edits.Unlock()
-	if err := s.stillThere(c, owner); err != nil {
-		return nil, err
-	}
-	a, added, err := s.Store.AddAccount(a, time.Now())
+	a, added, err := s.Accounts.Add(a, c.session(), time.Now())
 	if err != nil {
-		return nil, err
+		return nil, ended(err)
 	}
 	out, err := s.account(c, a)
 	return &made[Account]{statusOf(added), out}, err
@@ -210,8 +205,11 @@ func (s *server) patchAccount(ctx context.Context, c caller, in *edit[AccountPat
 			return nil, err
 		}
 	}
-	s.edits.Lock()
-	defer s.edits.Unlock()
+	return s.writeAccount(c, in, old)
+}
+
+// writeAccount applies the patch to the account as it is now, for which the login of old was tried.
+func (s *server) writeAccount(c caller, in *edit[AccountPatch], old registry.Account) (*body[Account], error) {
 	now, err := s.accountOwned(c, in.ID)
 	if err != nil {
 		return nil, err
@@ -219,12 +217,15 @@ func (s *server) patchAccount(ctx context.Context, c caller, in *edit[AccountPat
 	if !sameLogin(now, old) {
 		return nil, problem(http.StatusConflict, "changed", "This mailbox was changed by another request at the same time. Look at it, then try again.")
 	}
-	a = in.Body.apply(now)
+	a := in.Body.apply(now)
 	if in.Body.Password == nil && reflect.DeepEqual(a, now) {
 		out, err := s.account(c, now)
 		return &body[Account]{out}, err
 	}
-	a, err = s.Store.UpdateAccount(a, time.Now())
+	a, err = s.Accounts.Update(a, time.Now())
+	if errors.Is(err, registry.ErrStale) {
+		return s.writeAccount(c, in, old)
+	}
 	if errors.Is(err, registry.ErrTaken) {
 		return nil, problem(http.StatusConflict, "taken", "That mailbox is watched already, as another account.")
 	}
@@ -235,17 +236,18 @@ func (s *server) patchAccount(ctx context.Context, c caller, in *edit[AccountPat
 	return &body[Account]{out}, err
 }
 
-func (s *server) deleteAccount(_ context.Context, c caller, in *byID) (*struct{}, error) {
-	s.edits.Lock()
-	defer s.edits.Unlock()
+func (s *server) deleteAccount(ctx context.Context, c caller, in *byID) (*struct{}, error) {
 	a, err := s.accountSeen(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	if c.owns(a.Owner) {
-		return nil, s.Store.RemoveAccount(a.ID)
+		return nil, s.Accounts.Remove(a.ID)
 	}
 	a.SharedWith = slices.DeleteFunc(a.SharedWith, func(id string) bool { return id == c.user.ID })
-	_, err = s.Store.UpdateAccount(a, time.Now())
+	_, err = s.Accounts.Update(a, time.Now())
+	if errors.Is(err, registry.ErrStale) {
+		return s.deleteAccount(ctx, c, in)
+	}
 	return nil, err
 }

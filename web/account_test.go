@@ -32,7 +32,7 @@ func TestAnAccountIsStoredOnceItsLoginHasWorked(t *testing.T) {
 	if last := a.body["status"].(map[string]any)["last_byte"]; last != "2026-01-02T03:04:05Z" {
 		t.Errorf("the live age is %v", last)
 	}
-	stored, err := h.store.Account(a.id())
+	stored, err := h.store.Accounts.Get(a.id())
 	fatal(t, err)
 	if stored.Password != password {
 		t.Error("the password is not stored")
@@ -43,7 +43,7 @@ func TestAnAccountIsStoredOnceItsLoginHasWorked(t *testing.T) {
 }
 
 func (h *house) accounts() int {
-	list, err := h.store.Accounts()
+	list, err := h.store.Accounts.List()
 	fatal(h.t, err)
 	return len(list)
 }
@@ -160,7 +160,7 @@ func TestWhereThePasswordGoesChangesOnlyWithThePassword(t *testing.T) {
 		h.call(adminToken, "PATCH", at, object{field: value}, 422).wantFields(t, "password")
 		h.call(h.anna.full, "PATCH", at, object{field: value, "password": wrong}, 422).wantFields(t, "password")
 	}
-	before, err := h.store.Account(id)
+	before, err := h.store.Accounts.Get(id)
 	fatal(t, err)
 	if before.Host != "imap.example.net" || before.Password != password {
 		t.Errorf("a refused change was stored: %v", before.Host)
@@ -169,7 +169,7 @@ func TestWhereThePasswordGoesChangesOnlyWithThePassword(t *testing.T) {
 		t.Error("what does not change asks for the password")
 	}
 	h.call(h.anna.full, "PATCH", at, object{"host": "mail.example.net", "password": password}, 200)
-	after, err := h.store.Account(id)
+	after, err := h.store.Accounts.Get(id)
 	fatal(t, err)
 	if after.Host != "mail.example.net" {
 		t.Errorf("the host is %s", after.Host)
@@ -193,9 +193,9 @@ func TestAChangeOfNothingDisturbsNothing(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
-	stored, err := h.store.Account(id)
+	stored, err := h.store.Accounts.Get(id)
 	fatal(t, err)
-	fatal(t, h.store.SetAccountState(stored, registry.Status{State: registry.Watching, Since: time.Now(), Proof: time.Now()}))
+	fatal(t, h.store.Mail.SetState(stored, registry.Status{State: registry.Watching, Since: time.Now(), Proof: time.Now()}))
 	if a := h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"enabled": true}, 200); a.state() != "watching" {
 		t.Errorf("the session was begun anew: %v", a.state())
 	}
@@ -224,7 +224,7 @@ func TestChangesAtTheSameTimeUndoNothing(t *testing.T) {
 		}
 	})
 	a := h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"host": "slow.example.net", "password": password}, 409)
-	stored, err := h.store.Account(id)
+	stored, err := h.store.Accounts.Get(id)
 	fatal(t, err)
 	if a.body["code"] != "changed" || stored.Host != "fast.example.net" {
 		t.Errorf("%s is stored, %s", stored.Host, a.raw)
@@ -237,7 +237,7 @@ func TestListsAreNewestFirstInPages(t *testing.T) {
 	var want []string
 	now := time.Now()
 	for i := range 7 {
-		a, _, err := h.store.AddAccount(registry.Account{Owner: h.anna.id, Email: "a@b.c", Host: "h", Port: 993, Security: registry.TLS, Username: fmt.Sprint(i), Folders: []string{"INBOX"}}, now.Add(time.Duration(i/2)*time.Second))
+		a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.anna.id, Email: "a@b.c", Host: "h", Port: 993, Security: registry.TLS, Username: fmt.Sprint(i), Folders: []string{"INBOX"}}, "", now.Add(time.Duration(i/2)*time.Second))
 		fatal(t, err)
 		want = append([]string{a.ID}, want...)
 	}
@@ -248,7 +248,7 @@ func TestListsAreNewestFirstInPages(t *testing.T) {
 			id := item.(map[string]any)["id"].(string)
 			got = append(got, id)
 			if len(got) == 3 { // the page's last item goes, its place stays
-				fatal(t, h.store.RemoveAccount(id))
+				fatal(t, h.store.Accounts.Remove(id))
 			}
 		}
 		var more bool

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -136,7 +135,7 @@ func (s *server) authenticate(r *http.Request, who access) (caller, error) {
 
 // session gives the caller of a session's cookie or of a bearer token; neither passes for the other.
 func (s *server) session(token string, cookie bool) (caller, error) {
-	u, t, err := s.Store.Authenticate(token, time.Now())
+	u, t, err := s.Users.Authenticate(token, time.Now())
 	if err != nil {
 		return caller{}, err
 	}
@@ -150,17 +149,11 @@ func (s *server) session(token string, cookie bool) (caller, error) {
 	return c, nil
 }
 
-// stillThere tells that the user for whom something is made was removed, or the session of the caller ended, while a mail server or a push service was waited for.
-func (s *server) stillThere(c caller, user string) error {
-	if _, err := s.Store.User(user); err != nil {
-		return err
-	}
-	if c.session() == "" {
-		return nil
-	}
-	sessions, err := s.Store.Sessions(user, time.Now())
-	if err == nil && !slices.ContainsFunc(sessions, func(t registry.Token) bool { return t.ID == c.session() }) {
-		err = problem(http.StatusUnauthorized, "unauthorized", "This session has ended. Log in.")
+// ended tells the caller if something was not made because the session has ended, while a mail server
+// or a push service was waited for.
+func ended(err error) error {
+	if errors.Is(err, registry.ErrDenied) {
+		return problem(http.StatusUnauthorized, "unauthorized", "This session has ended. Log in.")
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"time"
 
 	"idlepush/registry"
@@ -91,13 +92,13 @@ func deviceOf(d registry.Device, lanes []registry.Lane) Device {
 
 // shown is a device with the pause of its lane.
 func (s *server) shown(d registry.Device) (Device, error) {
-	lanes, err := s.Store.Lanes()
+	lanes, err := s.Devices.Lanes()
 	return deviceOf(d, lanes), err
 }
 
 // deviceOwned gives a device of the caller; ErrNotFound also where it is another's.
 func (s *server) deviceOwned(c caller, id string) (registry.Device, error) {
-	d, err := s.Store.Device(id)
+	d, err := s.Devices.Get(id)
 	if err == nil && !c.owns(d.User) {
 		err = registry.ErrNotFound
 	}
@@ -107,9 +108,9 @@ func (s *server) deviceOwned(c caller, id string) (registry.Device, error) {
 // devices gives the devices that the caller may see.
 func (s *server) devices(c caller) ([]registry.Device, error) {
 	if c.scope == admin {
-		return s.Store.Devices("")
+		return s.Devices.List("")
 	}
-	return s.Store.Devices(c.user.ID)
+	return s.Devices.List(c.user.ID)
 }
 
 func (s *server) listDevices(_ context.Context, c caller, in *pageOf) (*body[List[Device]], error) {
@@ -117,7 +118,7 @@ func (s *server) listDevices(_ context.Context, c caller, in *pageOf) (*body[Lis
 	if err != nil {
 		return nil, err
 	}
-	lanes, err := s.Store.Lanes()
+	lanes, err := s.Devices.Lanes()
 	if err != nil {
 		return nil, err
 	}
@@ -133,13 +134,16 @@ func (s *server) getDevice(_ context.Context, c caller, in *byID) (*body[Device]
 	return &body[Device]{out}, err
 }
 
-func (s *server) deleteDevice(_ context.Context, c caller, in *byID) (*struct{}, error) {
-	s.edits.Lock()
-	defer s.edits.Unlock()
-	if _, err := s.deviceOwned(c, in.ID); err != nil {
+func (s *server) deleteDevice(ctx context.Context, c caller, in *byID) (*struct{}, error) {
+	d, err := s.deviceOwned(c, in.ID)
+	if err != nil {
 		return nil, err
 	}
-	return nil, s.Store.RemoveDevice(in.ID, c.session())
+	err = s.Devices.Remove(d, c.session())
+	if errors.Is(err, registry.ErrStale) {
+		return s.deleteDevice(ctx, c, in)
+	}
+	return nil, err
 }
 
 // VAPID is the application server key.

@@ -136,7 +136,7 @@ func TestARefusedProvingPushStoresNothing(t *testing.T) {
 }
 
 func (h *house) devices() int {
-	list, err := h.store.Devices(h.anna.id)
+	list, err := h.store.Devices.List(h.anna.id)
 	fatal(h.t, err)
 	return len(list)
 }
@@ -216,7 +216,7 @@ func TestARotatedTokenKeepsTheID(t *testing.T) {
 		h.outcome = registry.Outcome{Result: registry.ResultGone, Code: "fcm_unregistered", Reason: "Gone."}
 	})
 	h.call(h.anna.full, "PATCH", at, object{"token": "dead-" + marker}, 422).wantFields(t, "token")
-	d, err := h.store.DeviceAt(registry.Device{Transport: registry.FCM, Token: "new-" + marker})
+	d, err := h.store.Devices.At(registry.Device{Transport: registry.FCM, Token: "new-" + marker})
 	fatal(t, err)
 	if "/devices/"+d.ID != at {
 		t.Error("a refused rotation was stored")
@@ -291,10 +291,10 @@ func TestAnAddressThatWasChangedMeanwhileIsLeftAsItIs(t *testing.T) {
 			made := h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "production"), 201)
 			// The request is admitted, looks at the device, and looks again to change it.
 			h.at(3, func() error {
-				d, err := h.store.Device(made.id())
+				d, err := h.store.Devices.Get(made.id())
 				if err == nil {
 					d.Token, d.Environment, d.Status = registry.Secret(fast), registry.Sandbox, registry.Status{State: registry.Unproven}
-					_, err = h.store.UpdateDevice(d, time.Now())
+					_, err = h.store.Devices.Update(d, time.Now())
 				}
 				return err
 			})
@@ -302,7 +302,7 @@ func TestAnAddressThatWasChangedMeanwhileIsLeftAsItIs(t *testing.T) {
 			if row.want == 409 && a.body["code"] != "changed" || row.want == 200 && a.body["name"] != "Renamed" {
 				t.Errorf("it says %s", a.raw)
 			}
-			d, err := h.store.Device(made.id())
+			d, err := h.store.Devices.Get(made.id())
 			fatal(t, err)
 			if d.Token != registry.Secret(fast) || d.Environment != registry.Sandbox || d.Status.State != registry.Unproven {
 				t.Errorf("the device is %s, %s", d.Environment, d.Status.State)
@@ -355,14 +355,14 @@ func TestATestPushIsNotedForWhatItShows(t *testing.T) {
 		{registry.Proven, registry.Production, taken(registry.Production), registry.Proven, registry.Production, looks, "another that shows what is known"},
 	} {
 		h := newHouse(t)
-		d, _, err := h.store.PutDevice(registry.Device{User: h.anna.id, Name: "iPhone", Transport: registry.APNs, Token: apnsToken, Environment: row.at,
-			Content: registry.Wake, Status: registry.Status{State: row.is}}, time.Now())
+		d, _, err := h.store.Devices.Put(registry.Device{User: h.anna.id, Name: "iPhone", Transport: registry.APNs, Token: apnsToken, Environment: row.at,
+			Content: registry.Wake, Status: registry.Status{State: row.is}}, "", time.Now())
 		fatal(t, err)
 		h.set(func() { h.outcome = row.outcome })
 		count := h.at(0, nil)
 		h.call(h.anna.full, "POST", "/devices/"+d.ID+"/test", nil, 200)
 		took := count()
-		d, err = h.store.Device(d.ID)
+		d, err = h.store.Devices.Get(d.ID)
 		fatal(t, err)
 		if d.Status.State != row.want || d.Environment != row.wantAt || took != row.takes {
 			t.Errorf("after %s it is %s at %q, in %d transactions", row.whatItIs, d.Status.State, d.Environment, took)
@@ -391,7 +391,7 @@ func TestATestPushProvesNothingOfWhatTheDeviceIsMeanwhile(t *testing.T) {
 		if a := h.call(h.anna.full, "POST", at+"/test", nil, 200); a.body["result"] != "delivered" {
 			t.Errorf("%s: it says %s", name, a.raw)
 		}
-		list, err := h.store.Devices("")
+		list, err := h.store.Devices.List("")
 		fatal(t, err)
 		for _, d := range list {
 			if d.Status.State != registry.Unproven {
@@ -431,7 +431,7 @@ func TestADeviceShowsThePauseOfItsLane(t *testing.T) {
 	a := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
 	h.call(h.anna.full, "POST", "/devices", browser(), 201)
 	now := time.Now()
-	fatal(t, h.store.PauseLane(registry.Lane{Name: "fcm", Since: now, Until: now.Add(time.Minute), Code: "fcm_denied", Reason: "FCM refuses this server's key."}))
+	fatal(t, h.store.Outbox.PauseLane(registry.Lane{Name: "fcm", Since: now, Until: now.Add(time.Minute), Code: "fcm_denied", Reason: "FCM refuses this server's key."}))
 	for _, item := range h.call(h.anna.full, "GET", "/devices", nil, 200).body["items"].([]any) {
 		d := item.(map[string]any)
 		lane := d["status"].(map[string]any)["lane"]

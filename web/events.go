@@ -36,7 +36,7 @@ func (s *server) events(_ context.Context, c caller, _ *struct{}) (*huma.StreamR
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer s.streams.leave(c.user.ID)
 		r, w := humago.Unwrap(hc)
-		l := s.Store.Listen(c.user.ID)
+		l := s.History.Listen(c.user.ID)
 		defer l.Stop()
 		s.stream(r, w, l)
 	}}, nil

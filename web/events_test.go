@@ -78,8 +78,8 @@ func TestThePageHearsOfWhatItsUserMaySeeAndOfNothingElse(t *testing.T) {
 	if kind, id, _ := bens.next(); kind != "device" || id != device {
 		t.Errorf("Ben heard of %s %s", kind, id)
 	}
-	_, err := h.store.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2},
-		Mails: []registry.Mail{{UID: 1, Content: registry.Content{From: "Oma", Subject: "Kuchen"}}}, At: time.Now()})
+	_, err := h.store.Mail.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2},
+		Mails: []registry.Message{{UID: 1, Content: registry.Content{From: "Oma", Subject: "Kuchen"}}}, At: time.Now()})
 	fatal(t, err)
 	if kind, id, _ := annas.next(); kind != "notification" || id != registry.StableID(account, "INBOX", 1, 1) {
 		t.Errorf("Anna heard of %s %s", kind, id)
@@ -136,10 +136,10 @@ func TestASilentStreamShowsThatItLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := h.request(h.anna.full, "GET", "/events", nil).WithContext(t.Context())
 		w := &beats{header: http.Header{}}
-		l := h.store.Listen(h.anna.id)
+		l := h.store.History.Listen(h.anna.id)
 		defer l.Stop()
 		stop := make(chan struct{})
-		s := &server{Config: Config{Store: h.store, Stopping: stop}}
+		s := &server{Config: Config{Users: h.store.Users, History: h.store.History, Stopping: stop}}
 		var streaming sync.WaitGroup
 		streaming.Go(func() { s.stream(r, w, l) })
 		time.Sleep(4 * time.Minute)

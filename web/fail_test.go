@@ -25,19 +25,19 @@ func (h *house) holds() map[string]int {
 	h.t.Helper()
 	now := time.Now()
 	holds := make(map[string]int)
-	users, err := h.store.Users()
+	users, err := h.store.Users.List()
 	fatal(h.t, err)
-	accounts, err := h.store.Accounts()
+	accounts, err := h.store.Accounts.List()
 	fatal(h.t, err)
-	devices, err := h.store.Devices("")
+	devices, err := h.store.Devices.List("")
 	fatal(h.t, err)
-	invites, err := h.store.Invites(now)
+	invites, err := h.store.Users.Invites(now)
 	fatal(h.t, err)
 	holds["users"], holds["accounts"], holds["devices"], holds["invites"] = len(users), len(accounts), len(devices), len(invites)
 	for _, u := range users {
-		tokens, err := h.store.Tokens(u.ID)
+		tokens, err := h.store.Users.Tokens(u.ID)
 		fatal(h.t, err)
-		sessions, err := h.store.Sessions(u.ID, now)
+		sessions, err := h.store.Users.Sessions(u.ID, now)
 		fatal(h.t, err)
 		holds["tokens"] += len(tokens)
 		holds["sessions"] += len(sessions)
@@ -61,13 +61,13 @@ func (h *house) since(held map[string]int) map[string]int {
 func (h *house) bensBrowser(serial string) *http.Cookie {
 	h.t.Helper()
 	now := time.Now()
-	_, code, err := h.store.AddInvite(h.ben.id, registry.ForDevice, false, now)
+	_, code, err := h.store.Users.AddInvite(h.ben.id, registry.ForDevice, false, now)
 	fatal(h.t, err)
-	_, secret, err := h.store.Accept(code, "", "", registry.Visit{}, now)
+	_, secret, err := h.store.Users.Accept(code, "", "", registry.Visit{}, now)
 	fatal(h.t, err)
-	_, session, err := h.store.Authenticate(secret, now)
+	_, session, err := h.store.Users.Authenticate(secret, now)
 	fatal(h.t, err)
-	_, _, err = h.store.PutDevice(registry.Device{User: h.ben.id, Name: "Laptop", Transport: registry.FCM, Token: registry.Secret("ben's " + serial), Content: registry.Wake, Session: session.ID}, now)
+	_, _, err = h.store.Devices.Put(registry.Device{User: h.ben.id, Name: "Laptop", Transport: registry.FCM, Token: registry.Secret("ben's " + serial), Content: registry.Wake, Session: session.ID}, "", now)
 	fatal(h.t, err)
 	return &http.Cookie{Name: plainCookieName, Value: secret}
 }
@@ -207,8 +207,8 @@ func TestAStoreThatFailsAfterATestPushFailsThatAlone(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	takes := failEach(h, "with a token", func() *http.Request {
-		d, _, err := h.store.PutDevice(registry.Device{User: h.anna.id, Name: "Phone", Transport: registry.FCM, Token: fcmToken,
-			Content: registry.Wake, Status: registry.Status{State: registry.Unproven}}, time.Now())
+		d, _, err := h.store.Devices.Put(registry.Device{User: h.anna.id, Name: "Phone", Transport: registry.FCM, Token: fcmToken,
+			Content: registry.Wake, Status: registry.Status{State: registry.Unproven}}, "", time.Now())
 		fatal(h.t, err)
 		return h.request(h.anna.full, "POST", "/devices/"+d.ID+"/test", nil)
 	})
@@ -220,7 +220,7 @@ func TestAStoreThatFailsAfterATestPushFailsThatAlone(t *testing.T) {
 func TestASetupThatTheStoreRefusesCanBeTriedAgain(t *testing.T) {
 	t.Parallel()
 	h := houseAt(t, t.TempDir())
-	token, err := h.store.SetupToken()
+	token, err := h.store.Users.SetupToken()
 	fatal(t, err)
 	setup := object{"token": token, "name": "Anna", "password": password, "session": true}
 	h.at(1, func() error { return errDisk })
@@ -244,14 +244,14 @@ func TestAStreamEndsWhereTheStoreFails(t *testing.T) {
 	h.call(h.anna.full, "GET", "/events", nil, 500)
 	s := h.listen(h.anna.full, nil)
 	h.set(func() { h.before = nil })
-	_, _, err := h.store.AddInvite(h.anna.id, registry.ForDevice, false, time.Now())
+	_, _, err := h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, time.Now())
 	fatal(t, err)
 	if kind, _, ok := s.next(); !ok || kind != "invite" {
 		t.Errorf("it heard of %q", kind)
 	}
-	// The change is told, and then who listens is looked at.
-	h.at(3, func() error { return errDisk })
-	_, _, err = h.store.AddInvite(h.anna.id, registry.ForDevice, false, time.Now())
+	// The change is written, and then who listens is looked at.
+	h.at(2, func() error { return errDisk })
+	_, _, err = h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, time.Now())
 	fatal(t, err)
 	if kind, id, ok := s.next(); ok {
 		t.Errorf("it heard of %s %s", kind, id)

@@ -78,7 +78,7 @@ func newHouse(t testing.TB) *house {
 		p.id = user
 		for scope, token := range map[registry.Scope]*string{registry.FullScope: &p.full, registry.DeviceScope: &p.device} {
 			var err error
-			_, *token, err = h.store.AddToken(user, string(scope), scope, time.Now())
+			_, *token, err = h.store.Users.AddToken(user, string(scope), scope, time.Now())
 			fatal(t, err)
 		}
 	}
@@ -165,7 +165,7 @@ func (d handed) RoundTrip(r *http.Request) (*http.Response, error) {
 func (h *house) config() Config {
 	key, _ := base64.RawURLEncoding.DecodeString(p256dh)
 	return Config{
-		Store: h.store, Version: "test", AdminToken: adminToken, VAPIDKey: key,
+		Users: h.store.Users, Accounts: h.store.Accounts, Devices: h.store.Devices, History: h.store.History, Version: "test", AdminToken: adminToken, VAPIDKey: key,
 		Log:       h.logger,
 		PublicURL: func() string { return "https://house.example.net" },
 		CheckAccount: func(ctx context.Context, a registry.Account) (Check, error) {

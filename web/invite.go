@@ -80,7 +80,7 @@ func (s *server) createInvite(_ context.Context, c caller, in *body[NewInvite]) 
 	if home == "" {
 		home = c.home
 	}
-	i, code, err := s.Store.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, time.Now())
+	i, code, err := s.Users.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func inviteSeen(c caller, i registry.Invite) bool {
 }
 
 func (s *server) listInvites(_ context.Context, c caller, in *pageOf) (*body[List[Invite]], error) {
-	invites, err := s.Store.Invites(time.Now())
+	invites, err := s.Users.Invites(time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -125,14 +125,14 @@ func (s *server) listInvites(_ context.Context, c caller, in *pageOf) (*body[Lis
 }
 
 func (s *server) deleteInvite(_ context.Context, c caller, in *byInvite) (*struct{}, error) {
-	invites, err := s.Store.Invites(time.Now())
+	invites, err := s.Users.Invites(time.Now())
 	if err != nil {
 		return nil, err
 	}
 	if !slices.ContainsFunc(invites, func(i registry.Invite) bool { return i.ID == in.Invite && inviteSeen(c, i) }) {
 		return nil, registry.ErrNotFound
 	}
-	return nil, s.Store.RemoveInvite(in.Invite)
+	return nil, s.Users.RemoveInvite(in.Invite)
 }
 
 // inviteGone is the one answer for an invite that lets nobody in, whatever the reason.
@@ -147,7 +147,7 @@ func (s *server) lookAtInvite(_ context.Context, c caller, in *body[InviteCode])
 	if err := s.passwordTried(c, ""); err != nil {
 		return nil, err
 	}
-	i, by, err := s.Store.Invite(in.Body.Code, time.Now())
+	i, by, err := s.Users.Invite(in.Body.Code, time.Now())
 	if err != nil {
 		return nil, inviteGone(err)
 	}
@@ -163,7 +163,7 @@ func (s *server) acceptInvite(_ context.Context, c caller, in *acceptance) (*log
 		return nil, err
 	}
 	b := in.Body
-	i, _, err := s.Store.Invite(in.Invite, time.Now())
+	i, _, err := s.Users.Invite(in.Invite, time.Now())
 	if err != nil {
 		return nil, inviteGone(err)
 	}
@@ -182,7 +182,7 @@ func (s *server) acceptInvite(_ context.Context, c caller, in *acceptance) (*log
 			return nil, err
 		}
 	}
-	u, session, err := s.Store.Accept(in.Invite, b.Name, b.Password, visit, time.Now())
+	u, session, err := s.Users.Accept(in.Invite, b.Name, b.Password, visit, time.Now())
 	if err != nil {
 		return nil, inviteGone(err)
 	}

@@ -116,11 +116,6 @@ func sameLogin(a, b registry.Account) bool {
 	return sameServer(a, b) && a.Password == b.Password
 }
 
-// sameMailbox reports whether mail of the one is mail of the other.
-func sameMailbox(a, b registry.Account) bool {
-	return strings.EqualFold(a.Host, b.Host) && a.Username == b.Username
-}
-
 // sameServer reports whether the password of one may be sent where the other's goes.
 func sameServer(a, b registry.Account) bool {
 	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username

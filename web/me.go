@@ -43,7 +43,7 @@ func (s *server) patchMe(_ context.Context, c caller, in *body[MePatch]) (*body[
 			return nil, err
 		}
 	}
-	u, err := s.Store.UpdateOwn(c.user.ID, b.Name, b.CurrentPassword, b.Password)
+	u, err := s.Users.UpdateOwn(c.user.ID, b.Name, b.CurrentPassword, b.Password)
 	if errors.Is(err, registry.ErrDenied) {
 		return nil, unprocessable("current_password", "wrong_password", "The current password is wrong.")
 	}

@@ -48,14 +48,14 @@ type viewOf struct {
 
 func (s *server) viewOf(user string) (v viewOf, err error) {
 	v = viewOf{make(map[string]string), make(map[string]registry.Account)}
-	devices, err := s.Store.Devices(user)
+	devices, err := s.Devices.List(user)
 	if err != nil {
 		return v, err
 	}
 	for _, d := range devices {
 		v.names[d.ID] = d.Name
 	}
-	accounts, err := s.Store.Accounts()
+	accounts, err := s.Accounts.List()
 	for _, a := range accounts {
 		v.accounts[a.ID] = a
 	}
@@ -80,7 +80,7 @@ func (s *server) listNotifications(_ context.Context, c caller, in *pageOf) (*bo
 	if err != nil {
 		return nil, err
 	}
-	found, next, err := s.Store.Notifications(c.user.ID, in.After, in.Limit, time.Now())
+	found, next, err := s.History.List(c.user.ID, in.After, in.Limit, time.Now())
 	if errors.Is(err, registry.ErrNotFound) {
 		return nil, errAfter
 	}
@@ -99,7 +99,7 @@ func (s *server) getNotification(_ context.Context, c caller, in *byID) (*body[N
 	if err != nil {
 		return nil, err
 	}
-	n, err := s.Store.Notification(c.user.ID, in.ID, time.Now())
+	n, err := s.History.Get(c.user.ID, in.ID, time.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -15,17 +15,17 @@ func TestAUserSeesWhatRangAndHowItWentOnOwnDevices(t *testing.T) {
 	annas := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 	bens := h.call(h.ben.full, "POST", "/devices", browser(), 201).id()
 	now := time.Now()
-	var mails []registry.Mail
+	var mails []registry.Message
 	for uid := range uint32(3) {
-		mails = append(mails, registry.Mail{UID: uid + 1, Content: registry.Content{From: "Oma", Subject: fmt.Sprint("Kuchen <b>", uid+1), Preview: "never at this level"}})
+		mails = append(mails, registry.Message{UID: uid + 1, Content: registry.Content{From: "Oma", Subject: fmt.Sprint("Kuchen <b>", uid+1), Preview: "never at this level"}})
 	}
-	_, err := h.store.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 4}, Mails: mails, At: now})
+	_, err := h.store.Mail.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 4}, Mails: mails, At: now})
 	fatal(t, err)
-	work, ok, err := h.store.Next(annas, now)
+	work, ok, err := h.store.Outbox.Next(annas, now)
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	fatal(t, h.store.Settle(work, registry.Outcome{Result: registry.ResultRefused, Code: "fcm_too_big", Reason: "Too big."}, now))
+	fatal(t, h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultRefused, Code: "fcm_too_big", Reason: "Too big."}, now))
 
 	first := h.call(h.anna.device, "GET", "/notifications?limit=2", nil, 200)
 	rest := h.call(h.anna.device, "GET", "/notifications?limit=2&after="+first.body["next"].(string), nil, 200)
@@ -62,9 +62,9 @@ func TestAttentionSaysWhatToDo(t *testing.T) {
 	h := newHouse(t)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
-	a, err := h.store.Account(id)
+	a, err := h.store.Accounts.Get(id)
 	fatal(t, err)
-	fatal(t, h.store.SetAccountState(a, registry.Status{State: registry.Attention, Since: time.Now(),
+	fatal(t, h.store.Mail.SetState(a, registry.Status{State: registry.Attention, Since: time.Now(),
 		Code: "wrong_password", Reason: "The server refuses the password. Enter it again."}))
 	n := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)[0].(map[string]any)
 	if n["kind"] != "attention" || n["code"] != "wrong_password" || n["text"] != "anna@example.net: The server refuses the password. Enter it again." {
@@ -83,14 +83,14 @@ func TestADeviceThatIsGoneIsSaidOnAnotherAndHereWhereThereIsNone(t *testing.T) {
 	phone := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 	laptop := h.call(h.anna.full, "POST", "/devices", browser(), 201).id()
 	now := time.Now()
-	_, err := h.store.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2}, Mails: []registry.Mail{{UID: 1}}, At: now})
+	_, err := h.store.Mail.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2}, Mails: []registry.Message{{UID: 1}}, At: now})
 	fatal(t, err)
 	for n, id := range []string{phone, laptop} {
-		work, ok, err := h.store.Next(id, now)
+		work, ok, err := h.store.Outbox.Next(id, now)
 		if err != nil || !ok {
 			t.Fatal(ok, err)
 		}
-		fatal(t, h.store.Settle(work, registry.Outcome{Result: registry.ResultGone, Code: "gone", Reason: "The app was removed."}, now))
+		fatal(t, h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultGone, Code: "gone", Reason: "The app was removed."}, now))
 		h.call(h.anna.full, "GET", "/devices/"+id, nil, 404)
 		list := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)
 		told := list[0].(map[string]any)
@@ -113,8 +113,8 @@ func TestAMailLeadsWhereTheOwnerOfItsMailboxSays(t *testing.T) {
 	h := newHouse(t)
 	ids := furnish(h)
 	account := "/accounts/" + ids["ACCOUNT"]
-	_, err := h.store.Record(registry.Arrival{Account: ids["ACCOUNT"], Folder: "INBOX", From: registry.Cursor{UIDValidity: 1, Next: 2}, To: registry.Cursor{UIDValidity: 1, Next: 3},
-		Mails: []registry.Mail{{UID: 2, Content: registry.Content{From: "Oma", Subject: "Kuchen", MessageID: "k+1@example.net"}}}, At: time.Now()})
+	_, err := h.store.Mail.Record(registry.Arrival{Account: ids["ACCOUNT"], Folder: "INBOX", From: registry.Cursor{UIDValidity: 1, Next: 2}, To: registry.Cursor{UIDValidity: 1, Next: 3},
+		Mails: []registry.Message{{UID: 2, Content: registry.Content{From: "Oma", Subject: "Kuchen", MessageID: "k+1@example.net"}}}, At: time.Now()})
 	fatal(t, err)
 	mail := "/notifications/" + registry.StableID(ids["ACCOUNT"], "INBOX", 1, 2)
 	if a := h.call(h.anna.device, "GET", mail, nil, 200); a.body["link"] != nil {

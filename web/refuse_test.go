@@ -142,13 +142,13 @@ func TestWhatCannotBeTakenIsRefusedFieldByField(t *testing.T) {
 // stored is what Anna has.
 func (h *house) stored() []any {
 	h.t.Helper()
-	tokens, err := h.store.Tokens(h.anna.id)
+	tokens, err := h.store.Users.Tokens(h.anna.id)
 	fatal(h.t, err)
-	accounts, err := h.store.Accounts()
+	accounts, err := h.store.Accounts.List()
 	fatal(h.t, err)
-	devices, err := h.store.Devices(h.anna.id)
+	devices, err := h.store.Devices.List(h.anna.id)
 	fatal(h.t, err)
-	user, err := h.store.User(h.anna.id)
+	user, err := h.store.Users.Get(h.anna.id)
 	fatal(h.t, err)
 	return []any{tokens, accounts, devices, user}
 }
@@ -252,8 +252,9 @@ func TestAStoreThatFailsIsNotExplained(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	c := h.config()
-	c.Store = registrytest.Open(t, t.TempDir())
-	fatal(t, c.Store.Close())
+	closed := registrytest.Open(t, t.TempDir())
+	fatal(t, closed.Close())
+	c.Users, c.Accounts, c.Devices = closed.Users, closed.Accounts, closed.Devices
 	s := New(c)
 	for path, token := range map[string]string{"/me": h.anna.full, "/accounts": adminToken, "/devices/x": adminToken} {
 		w := httptest.NewRecorder()

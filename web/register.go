@@ -24,7 +24,7 @@ func (s *server) createDevice(ctx context.Context, c caller, in *body[NewDevice]
 	if err := s.CheckAddress(d); err != nil {
 		return nil, err
 	}
-	known, err := s.Store.DeviceAt(d)
+	known, err := s.Devices.At(d)
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
 		return nil, err
 	}
@@ -37,14 +37,9 @@ func (s *server) createDevice(ctx context.Context, c caller, in *body[NewDevice]
 			return nil, err
 		}
 	}
-	s.edits.Lock()
-	defer s.edits.Unlock()
-	if err := s.stillThere(c, user); err != nil {
-		return nil, err
-	}
-	d, created, err := s.Store.PutDevice(d, time.Now())
+	d, created, err := s.Devices.Put(d, c.session(), time.Now())
 	if err != nil {
-		return nil, err
+		return nil, ended(err)
 	}
 	out, err := s.shown(d)
 	return &made[Device]{statusOf(created), out}, err
@@ -74,13 +69,18 @@ func (s *server) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch
 			return nil, err
 		}
 	}
-	s.edits.Lock()
-	defer s.edits.Unlock()
+	return s.writeDevice(c, in, old, proof)
+}
+
+// writeDevice applies the patch to the device as it is now. proof is what a push to its new address has
+// shown, if it has one; the device was old then.
+func (s *server) writeDevice(c caller, in *edit[DevicePatch], old, proof registry.Device) (*body[Device], error) {
 	now, err := s.deviceOwned(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	d = in.Body.apply(now)
+	d := in.Body.apply(now)
+	fresh := !in.Body.apply(old).SameAddress(old)
 	if in.Body.Subscription != nil && c.session() != "" {
 		d.Session = c.session() // the browser itself speaks
 	}
@@ -92,12 +92,15 @@ func (s *server) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch
 	if d.Environment == "" {
 		d.Environment = proof.Environment
 	}
-	d, err = s.Store.UpdateDevice(d, time.Now())
+	d, err = s.Devices.Update(d, time.Now())
+	if errors.Is(err, registry.ErrStale) {
+		return s.writeDevice(c, in, old, proof)
+	}
 	if errors.Is(err, registry.ErrTaken) {
 		return nil, problem(http.StatusConflict, "taken", "That address is registered as another device. Remove one of the two.")
 	}
 	if err != nil {
-		return nil, err
+		return nil, ended(err)
 	}
 	out, err := s.shown(d)
 	return &body[Device]{out}, err
@@ -107,7 +110,7 @@ func (s *server) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch
 func (s *server) checkDevice(d registry.Device, accounts []string) error {
 	f := deviceFaults(d)
 	for i, id := range accounts {
-		a, err := s.Store.Account(id)
+		a, err := s.Accounts.Get(id)
 		if err != nil && !errors.Is(err, registry.ErrNotFound) {
 			return err
 		}
@@ -176,8 +179,6 @@ func (s *server) testDevice(ctx context.Context, c caller, in *byID) (*body[Test
 
 // proven notes that a push to the device as it was has been accepted.
 func (s *server) proven(c caller, was registry.Device, o registry.Outcome) error {
-	s.edits.Lock()
-	defer s.edits.Unlock()
 	d, err := s.deviceOwned(c, was.ID)
 	if errors.Is(err, registry.ErrNotFound) || err == nil && !d.SameAddress(was) {
 		return nil
@@ -185,6 +186,9 @@ func (s *server) proven(c caller, was registry.Device, o registry.Outcome) error
 	if err != nil {
 		return err
 	}
-	_, err = s.Store.UpdateDevice(shownBy(o, d), time.Now())
+	_, err = s.Devices.Update(shownBy(o, d), time.Now())
+	if errors.Is(err, registry.ErrStale) {
+		return s.proven(c, was, o)
+	}
 	return err
 }

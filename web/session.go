@@ -45,7 +45,7 @@ func (s *server) logIn(_ context.Context, c caller, in *body[Login]) (*loggedIn,
 	if err := s.passwordTried(c, b.Name); err != nil {
 		return nil, err
 	}
-	u, session, err := s.Store.Login(b.Name, b.Password, visit, time.Now())
+	u, session, err := s.Users.Login(b.Name, b.Password, visit, time.Now())
 	if errors.Is(err, registry.ErrDenied) {
 		return nil, problem(http.StatusUnauthorized, "wrong_login", "The name or the password is wrong.")
 	}
@@ -59,7 +59,7 @@ func (s *server) logIn(_ context.Context, c caller, in *body[Login]) (*loggedIn,
 func (s *server) begun(c caller, u registry.User, session string, stay bool) (*loggedIn, error) {
 	s.familiar.note(c.address, u.Name, time.Now())
 	if c.former.ID != "" && c.former.User != u.ID {
-		if err := s.Store.RemoveSession(c.former.User, c.former.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
+		if err := s.Users.RemoveSession(c.former.User, c.former.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
 			return nil, err
 		}
 	}
@@ -120,9 +120,7 @@ func (s *server) logOut(_ context.Context, c caller, _ *struct{}) (*loggedOut, e
 	if !c.token.Session {
 		return nil, problem(http.StatusForbidden, "no_session", "A bearer token is no session. End it with DELETE /tokens.")
 	}
-	s.edits.Lock()
-	defer s.edits.Unlock()
-	if err := s.Store.RemoveSession(c.user.ID, c.token.ID); err != nil {
+	if err := s.Users.RemoveSession(c.user.ID, c.token.ID); err != nil {
 		return nil, err
 	}
 	gone := c.cookie("", false)
@@ -142,7 +140,7 @@ type Session struct {
 }
 
 func (s *server) listSessions(_ context.Context, c caller, in *pageOf) (*body[List[Session]], error) {
-	sessions, err := s.Store.Sessions(c.user.ID, time.Now())
+	sessions, err := s.Users.Sessions(c.user.ID, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -152,9 +150,7 @@ func (s *server) listSessions(_ context.Context, c caller, in *pageOf) (*body[Li
 }
 
 func (s *server) deleteSession(_ context.Context, c caller, in *byID) (*struct{}, error) {
-	s.edits.Lock()
-	defer s.edits.Unlock()
-	return nil, s.Store.RemoveSession(c.user.ID, in.ID)
+	return nil, s.Users.RemoveSession(c.user.ID, in.ID)
 }
 
 // browserName is what a browser's User-Agent says of it, in the words of people. They all pretend to be others, so the order counts.

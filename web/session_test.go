@@ -322,12 +322,12 @@ func TestARemovedDeviceIsLoggedOut(t *testing.T) {
 func TestWhatIsMadeForSomebodyWhoHasGoneMeanwhileIsNotKept(t *testing.T) {
 	t.Parallel()
 	gone := map[string]func(h *house){
-		"the user": func(h *house) { fatal(h.t, h.store.RemoveUser(h.ben.id)) },
+		"the user": func(h *house) { fatal(h.t, h.store.Users.Remove(h.ben.id)) },
 		"the session": func(h *house) {
-			sessions, err := h.store.Sessions(h.ben.id, time.Now())
+			sessions, err := h.store.Users.Sessions(h.ben.id, time.Now())
 			fatal(h.t, err)
 			for _, s := range sessions {
-				fatal(h.t, h.store.RemoveSession(h.ben.id, s.ID))
+				fatal(h.t, h.store.Users.RemoveSession(h.ben.id, s.ID))
 			}
 		},
 	}
@@ -338,7 +338,7 @@ func TestWhatIsMadeForSomebodyWhoHasGoneMeanwhileIsNotKept(t *testing.T) {
 		r := h.request("", "POST", "/devices", browser())
 		r.AddCookie(cookie)
 		a := h.send(r)
-		devices, err := h.store.Devices("")
+		devices, err := h.store.Devices.List("")
 		fatal(t, err)
 		if a.status != 401 && a.status != 404 || len(devices) > 0 {
 			t.Errorf("%s: a device is kept: %d, %s", name, a.status, a.raw)
@@ -351,7 +351,7 @@ func TestWhatIsMadeForSomebodyWhoHasGoneMeanwhileIsNotKept(t *testing.T) {
 		r = h.request("", "POST", "/accounts", mailbox())
 		r.AddCookie(cookie)
 		a = h.send(r)
-		accounts, err := h.store.Accounts()
+		accounts, err := h.store.Accounts.List()
 		fatal(t, err)
 		if a.status != 401 && a.status != 404 || len(accounts) > 0 {
 			t.Errorf("%s: a mailbox is kept: %d, %s", name, a.status, a.raw)
@@ -371,7 +371,7 @@ func TestABrowserThatAnotherLogsInToRingsNoMoreForTheFormer(t *testing.T) {
 	again := h.request("", "POST", "/login", object{"name": "Anna", "password": password})
 	again.AddCookie(annas)
 	h.send(again)
-	devices, err := h.store.Devices(h.anna.id)
+	devices, err := h.store.Devices.List(h.anna.id)
 	fatal(t, err)
 	if len(devices) != 1 {
 		t.Error("logging in again as the same takes the device away")
@@ -381,7 +381,7 @@ func TestABrowserThatAnotherLogsInToRingsNoMoreForTheFormer(t *testing.T) {
 	if a := h.send(bens); a.status != 200 {
 		t.Fatal(a.raw)
 	}
-	devices, err = h.store.Devices(h.anna.id)
+	devices, err = h.store.Devices.List(h.anna.id)
 	fatal(t, err)
 	me := h.request("", "GET", "/me", nil)
 	me.AddCookie(annas)

@@ -49,7 +49,7 @@ func (s *server) setUp(_ context.Context, c caller, in *body[Setup]) (*setupDone
 	if c.secure {
 		public = c.home
 	}
-	u, secret, err := s.Store.Setup(b.Token, b.Name, b.Password, public, visit, time.Now())
+	u, secret, err := s.Users.Setup(b.Token, b.Name, b.Password, public, visit, time.Now())
 	switch {
 	case errors.Is(err, registry.ErrSetupDone):
 		return nil, problem(http.StatusConflict, "setup_done", "This server has an admin already. Log in.")

@@ -10,7 +10,7 @@ import (
 func TestSetupMakesTheFirstAdminOnce(t *testing.T) {
 	t.Parallel()
 	h := houseAt(t, t.TempDir())
-	token, err := h.store.SetupToken()
+	token, err := h.store.Users.SetupToken()
 	fatal(t, err)
 	setup := object{"token": token, "name": "Anna", "password": password}
 
@@ -49,7 +49,7 @@ func TestSetupKeepsTheOriginThatTheAdminUsed(t *testing.T) {
 			if !strings.HasSuffix(row.forwarded, " ") {
 				h.server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			}
-			token, err := h.store.SetupToken()
+			token, err := h.store.Users.SetupToken()
 			fatal(t, err)
 			host := strings.TrimPrefix(h.url, "http://")
 			r := h.request("", "POST", "/setup", object{"token": token, "name": "Anna", "password": password})
@@ -63,7 +63,7 @@ func TestSetupKeepsTheOriginThatTheAdminUsed(t *testing.T) {
 			if a := h.send(r); a.status != 201 {
 				t.Fatal(a.raw)
 			}
-			got, err := h.store.PublicURL()
+			got, err := h.store.Users.PublicURL()
 			fatal(t, err)
 			if want := strings.Replace(row.want, "HOST", host, 1); got != want {
 				t.Errorf("it kept %q, want %q", got, want)
@@ -75,7 +75,7 @@ func TestSetupKeepsTheOriginThatTheAdminUsed(t *testing.T) {
 func TestThePageSetsUpIntoASession(t *testing.T) {
 	t.Parallel()
 	h := houseAt(t, t.TempDir())
-	token, err := h.store.SetupToken()
+	token, err := h.store.Users.SetupToken()
 	fatal(t, err)
 	a := h.call("", "POST", "/setup", object{"token": token, "name": "Anna", "password": password, "session": true}, 201)
 	if _, ok := a.body["token"]; ok {

@@ -65,7 +65,7 @@ func (s *server) accountStatus(a registry.Account) (AccountStatus, error) {
 			st.Proof = proof
 		}
 	}
-	unread, known, err := s.Store.Unread(a.ID)
+	unread, known, err := s.Accounts.Unread(a.ID)
 	if known {
 		st.Unread = &unread
 	}

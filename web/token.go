@@ -34,7 +34,7 @@ func tokenOf(t registry.Token) Token {
 }
 
 func (s *server) listTokens(_ context.Context, c caller, in *pageOf) (*body[List[Token]], error) {
-	tokens, err := s.Store.Tokens(c.user.ID)
+	tokens, err := s.Users.Tokens(c.user.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (s *server) createToken(_ context.Context, c caller, in *body[NewToken]) (*
 	if err := checkName(in.Body.Name); err != nil {
 		return nil, err
 	}
-	t, secret, err := s.Store.AddToken(user, in.Body.Name, registry.Scope(in.Body.Scope), time.Now())
+	t, secret, err := s.Users.AddToken(user, in.Body.Name, registry.Scope(in.Body.Scope), time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (s *server) createToken(_ context.Context, c caller, in *body[NewToken]) (*
 }
 
 func (s *server) deleteToken(_ context.Context, c caller, in *byID) (*struct{}, error) {
-	return nil, s.Store.RemoveToken(c.user.ID, in.ID)
+	return nil, s.Users.RemoveToken(c.user.ID, in.ID)
 }
 
 // userFor is the user for whom the caller makes something: itself, or the one whom the admin token names.
@@ -75,7 +75,7 @@ func (s *server) userFor(c caller, named string) (string, error) {
 }
 
 func (s *server) knownUser(field, id string) error {
-	_, err := s.Store.User(id)
+	_, err := s.Users.Get(id)
 	if errors.Is(err, registry.ErrNotFound) {
 		return &FieldError{field, "there is no such user"}
 	}

@@ -57,11 +57,11 @@ func manages(c caller) error {
 
 // people shows users to an admin.
 func (s *server) people() (func(registry.User) (Person, error), error) {
-	accounts, err := s.Store.Accounts()
+	accounts, err := s.Accounts.List()
 	if err != nil {
 		return nil, err
 	}
-	devices, err := s.Store.Devices("")
+	devices, err := s.Devices.List("")
 	return func(u registry.User) (Person, error) {
 		p := Person{User: userOf(u)}
 		for _, a := range accounts {
@@ -90,7 +90,7 @@ func (s *server) listUsers(_ context.Context, c caller, in *pageOf) (*body[List[
 	if err := manages(c); err != nil {
 		return nil, err
 	}
-	users, err := s.Store.Users()
+	users, err := s.Users.List()
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (s *server) listUsers(_ context.Context, c caller, in *pageOf) (*body[List[
 }
 
 func (s *server) listNames(_ context.Context, _ caller, in *pageOf) (*body[List[PersonName]], error) {
-	users, err := s.Store.Users()
+	users, err := s.Users.List()
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (s *server) createUser(_ context.Context, c caller, in *body[NewPerson]) (*
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
-	return s.shownPerson(func() (registry.User, error) { return s.Store.AddUser(b.Name, b.Password, b.Admin, time.Now()) })
+	return s.shownPerson(func() (registry.User, error) { return s.Users.Add(b.Name, b.Password, b.Admin, time.Now()) })
 }
 
 func (s *server) patchUser(_ context.Context, c caller, in *edit[PersonPatch]) (*body[Person], error) {
@@ -144,7 +144,7 @@ func (s *server) patchUser(_ context.Context, c caller, in *edit[PersonPatch]) (
 		return nil, err
 	}
 	return s.shownPerson(func() (registry.User, error) {
-		return s.Store.UpdateUser(in.ID, registry.UserPatch{Name: b.Name, Password: b.Password, Admin: b.Admin})
+		return s.Users.Update(in.ID, registry.UserPatch{Name: b.Name, Password: b.Password, Admin: b.Admin})
 	})
 }
 
@@ -152,7 +152,5 @@ func (s *server) deleteUser(_ context.Context, c caller, in *byID) (*struct{}, e
 	if err := manages(c); err != nil {
 		return nil, err
 	}
-	s.edits.Lock()
-	defer s.edits.Unlock()
-	return nil, s.Store.RemoveUser(in.ID)
+	return nil, s.Users.Remove(in.ID)
 }

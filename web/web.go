@@ -14,7 +14,6 @@ import (
 	"net/netip"
 	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -25,9 +24,12 @@ import (
 // Config is what the API stands on. Every field is needed, except where it says otherwise. Functions may be called from several
 // goroutines at once.
 type Config struct {
-	Store   *registry.Store
-	Log     *slog.Logger
-	Version string
+	Users    registry.Users
+	Accounts registry.Accounts
+	Devices  registry.Devices
+	History  registry.History
+	Log      *slog.Logger
+	Version  string
 
 	// AdminToken is a bearer token with admin rights, for provisioning; empty: there is none. It is no user: it names
 	// `user` in what it creates, sees states and never content.
@@ -100,15 +102,13 @@ const (
 	maxBody   = 64 << 10         // bytes
 )
 
-// server answers every request. Its edits are serialized: a change reads the row, changes it and writes it back, and two at
-// a time would undo one another.
+// server answers every request.
 type server struct {
 	Config
 	mux     *http.ServeMux
 	api     huma.API
 	origins *http.CrossOriginProtection
 	admin   []byte // SHA-256 of the admin token; nil: there is none
-	edits   sync.Mutex
 
 	streams   streams
 	familiar  familiar

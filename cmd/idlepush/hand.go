@@ -19,7 +19,7 @@ import (
 
 // handler makes the API and hands it what it needs of the other rooms. Its streams end with ctx.
 func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, log *slog.Logger) (http.Handler, error) {
-	key, err := store.VAPIDKey()
+	key, err := store.Outbox.VAPIDKey()
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 	}
 	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.permitMail}
 	return web.New(web.Config{
-		Store: store, Log: log, Version: version(), AdminToken: s.adminToken, TrustedProxies: s.trustedProxies,
+		Users: store.Users, Accounts: store.Accounts, Devices: store.Devices, History: store.History, Log: log, Version: version(), AdminToken: s.adminToken, TrustedProxies: s.trustedProxies,
 		PublicURL: func() string { return s.public(store) },
 		CheckAccount: func(ctx context.Context, a registry.Account) (web.Check, error) {
 			return check(ctx, pool, a, log)

@@ -9,9 +9,11 @@ import (
 
 // mayImport is the house: which of our packages each may know. Tests may know more.
 var mayImport = map[string][]string{
-	"idlepush/registry":                 {},
+	"idlepush/registry":                 {"idlepush/registry/table", "idlepush/registry/migrate"},
 	"idlepush/registry/table":           {"idlepush/registry/boltcheck"},
 	"idlepush/registry/boltcheck":       {},
+	"idlepush/registry/migrate":         {"idlepush/registry/table"},
+	"idlepush/registry/migrate/v1":      {"idlepush/registry/table"},
 	"idlepush/registry/registrytest":    {"idlepush/registry"},
 	"idlepush/registry/testenv":         {},
 	"idlepush/watcher/wire":             {},
@@ -45,7 +47,7 @@ var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/tes
 
 // oneRoom are the libraries that only one room may know.
 var oneRoom = map[string][]string{
-	"go.etcd.io/bbolt":              {"idlepush/registry", "idlepush/registry/table", "idlepush/registry/boltcheck"},
+	"go.etcd.io/bbolt":              {"idlepush/registry/table", "idlepush/registry/boltcheck"},
 	"firebase.google.com/go/v4":     {"idlepush/push/fcm"},
 	"github.com/sideshow/apns2":     {"idlepush/push/apns"},
 	"github.com/danielgtaylor/huma": {"idlepush/web"},

@@ -37,8 +37,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	if err != nil {
 		return err
 	}
-	dispatcher := &push.Dispatcher{Store: store, Senders: senders, URL: func() string { return s.home(store) }, BurstLimit: s.burstLimit, Log: log}
-	pool := &watcher.Pool{Store: store, Log: log, Dialer: watcher.Dialer{
+	dispatcher := &push.Dispatcher{Store: store.Outbox, Senders: senders, URL: func() string { return s.home(store) }, BurstLimit: s.burstLimit, Log: log}
+	pool := &watcher.Pool{Store: store.Mail, Log: log, Dialer: watcher.Dialer{
 		Permit:  s.permitMail,
 		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},
 		Version: version(),
@@ -70,7 +70,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 
 // welcome says where to go, and how to begin where nobody has.
 func welcome(store *registry.Store, s settings, addr net.Addr, log *slog.Logger) error {
-	token, err := store.SetupToken()
+	token, err := store.Users.SetupToken()
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (s settings) page(store *registry.Store, addr net.Addr) string {
 }
 
 func (s settings) senders(store *registry.Store) (map[registry.Transport]push.Sender, error) {
-	key, err := store.VAPIDKey()
+	key, err := store.Outbox.VAPIDKey()
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (s settings) public(store *registry.Store) string {
 	if s.publicURL != "" {
 		return s.publicURL
 	}
-	u, err := store.PublicURL()
+	u, err := store.Users.PublicURL()
 	if err != nil {
 		return ""
 	}

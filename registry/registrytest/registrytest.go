@@ -64,14 +64,14 @@ var furnished = sync.OnceValues(func() (home, error) {
 		return home{}, err
 	}
 	began := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // no later than a synctest bubble begins
-	token, err := s.SetupToken()
+	token, err := s.Users.SetupToken()
 	if err != nil {
 		return home{}, errors.Join(err, s.Close())
 	}
 	var h home
 	var failed [2]error
-	h.anna, _, failed[0] = s.Setup(token, "Anna", Password, "https://house.example.net", nil, began)
-	h.ben, failed[1] = s.AddUser("Ben", Password, false, began)
+	h.anna, _, failed[0] = s.Users.Setup(token, "Anna", Password, "https://house.example.net", nil, began)
+	h.ben, failed[1] = s.Users.Add("Ben", Password, false, began)
 	if err := errors.Join(failed[0], failed[1], s.Close()); err != nil {
 		return home{}, err
 	}

@@ -35,13 +35,13 @@ type Push struct {
 }
 
 const (
-	owner      = "ann"
 	burstLimit = 5
 	recovery   = 40 * time.Hour // for all that waits; much less than the life of a mail
 )
 
 // household is two mailboxes and three phones of one person, and the server that serves them.
 type household struct {
+	owner string // user id
 	testing.TB
 	Service
 	rand     *rand.Rand
@@ -60,13 +60,14 @@ type household struct {
 func Run(t testing.TB, s Service) {
 	t.Helper()
 	h := &household{TB: t, Service: s, rand: testenv.Rand(t)}
-	h.dir, _, _ = registrytest.Furnish(t)
+	dir, anna, _ := registrytest.Furnish(t)
+	h.dir, h.owner = dir, anna.ID
 	h.log, _ = registrytest.NewLog(t)
 	h.open()
 	defer func() { h.store.Close() }()
 	for i := range 2 {
-		a, _, err := h.store.AddAccount(registry.Account{Owner: owner, Email: fmt.Sprintf("box%d@example.org", i), Host: "imap.example.org", Port: 993,
-			Security: registry.TLS, Username: fmt.Sprint("box", i), Password: registrytest.Planted, Folders: []string{"INBOX"}, Enabled: true}, time.Now())
+		a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.owner, Email: fmt.Sprintf("box%d@example.org", i), Host: "imap.example.org", Port: 993,
+			Security: registry.TLS, Username: fmt.Sprint("box", i), Password: registrytest.Planted, Folders: []string{"INBOX"}, Enabled: true}, "", time.Now())
 		h.must(err)
 		h.accounts = append(h.accounts, a)
 	}
@@ -113,7 +114,7 @@ func (h *household) open() {
 // start runs a dispatcher on the store until stop is called.
 func (h *household) start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &push.Dispatcher{Store: h.store, Senders: map[registry.Transport]push.Sender{h.phones[0].Transport: h.Sender},
+	d := &push.Dispatcher{Store: h.store.Outbox, Senders: map[registry.Transport]push.Sender{h.phones[0].Transport: h.Sender},
 		URL: func() string { return "" }, BurstLimit: burstLimit, Log: h.log}
 	var running sync.WaitGroup
 	running.Go(func() { d.Run(ctx) })
@@ -152,17 +153,17 @@ func (h *household) live(d time.Duration) {
 func (h *household) mail(n int) {
 	h.Helper()
 	account := h.accounts[h.rand.IntN(len(h.accounts))].ID
-	from, err := h.store.Cursor(account, "INBOX")
+	from, err := h.store.Mail.Cursor(account, "INBOX")
 	h.must(err)
 	a := registry.Arrival{Account: account, Folder: "INBOX", From: from, At: time.Now()}
 	next := max(1, from.Next)
 	for range n {
-		a.Mails = append(a.Mails, registry.Mail{UID: next, Content: registry.Content{From: "Bo", Subject: fmt.Sprint("Mail ", next)}})
+		a.Mails = append(a.Mails, registry.Message{UID: next, Content: registry.Content{From: "Bo", Subject: fmt.Sprint("Mail ", next)}})
 		h.mails = append(h.mails, registry.StableID(account, "INBOX", 1, next))
 		next++
 	}
 	a.To = registry.Cursor{UIDValidity: 1, Next: next}
-	_, err = h.store.Record(a)
+	_, err = h.store.Mail.Record(a)
 	h.must(err)
 }
 
@@ -170,9 +171,9 @@ func (h *household) mail(n int) {
 func (h *household) register(i int) {
 	h.Helper()
 	d := h.phones[i]
-	d.Name, d.User, d.Content, d.Status.State = fmt.Sprint("phone ", i), owner, registry.Subject, registry.Proven
+	d.Name, d.User, d.Content, d.Status.State = fmt.Sprint("phone ", i), h.owner, registry.Subject, registry.Proven
 	var err error
-	h.phones[i], _, err = h.store.PutDevice(d, time.Now())
+	h.phones[i], _, err = h.store.Devices.Put(d, "", time.Now())
 	h.must(err)
 }
 
@@ -219,7 +220,7 @@ func (h *household) check() {
 	for _, d := range h.phones {
 		shown, counted := h.shown(d), make(map[string]int)
 		for _, id := range h.mails {
-			n, err := h.store.Notification(owner, id, time.Now())
+			n, err := h.store.History.Get(h.owner, id, time.Now())
 			h.must(err)
 			i := slices.IndexFunc(n.Deliveries, func(one registry.Delivery) bool { return one.Device == d.ID })
 			if i < 0 {

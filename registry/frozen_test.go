@@ -1,0 +1,220 @@
+package registry
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"idlepush/registry/migrate/v1"
+	"idlepush/registry/table"
+)
+
+// freeze compares one table of today with the one that package v1 has frozen, and writes its rows
+// to another store through the frozen one.
+type freeze func(t *testing.T, from *table.Tx, to *table.DB)
+
+func frozen[K table.Key[K], V any, FK table.Key[FK], FV any](today *table.Table[K, V], as *table.Table[FK, FV]) freeze {
+	return func(t *testing.T, from *table.Tx, to *table.DB) {
+		sameShape(t, reflect.TypeFor[V]().Name(), reflect.TypeFor[V](), reflect.TypeFor[FV]())
+		rows, frozen := all(t, from, today), all(t, from, as)
+		if len(rows) == 0 || len(rows) != len(frozen) {
+			t.Fatalf("%d rows of %T, %d as it is frozen", len(rows), *new(V), len(frozen))
+		}
+		err := to.Update(func(tx *table.Tx) error {
+			for i, row := range rows {
+				if key, was := row.Key.Append(nil), frozen[i].Key.Append(nil); string(key) != string(was) {
+					t.Errorf("the key of a %T is %q, frozen %q", row.Value, key, was)
+				}
+				if is, was := marshal(t, row.Value), marshal(t, frozen[i].Value); is != was {
+					t.Errorf("a %T is %s, frozen %s", row.Value, is, was)
+				}
+				if err := as.Put(tx, frozen[i].Key, frozen[i].Value); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func marshal(t *testing.T, value any) string {
+	t.Helper()
+	data, err := json.Marshal(value)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(data)
+}
+
+// ownForm are the interfaces by which a type has a form of its own in the file.
+var ownForm = []reflect.Type{
+	reflect.TypeFor[json.Marshaler](), reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextMarshaler](),
+	reflect.TypeFor[encoding.TextUnmarshaler](), reflect.TypeFor[encoding.BinaryAppender](), reflect.TypeFor[encoding.BinaryUnmarshaler](),
+}
+
+// sameShape holds two types to the same form in the file: the same fields with the same tags.
+func sameShape(t *testing.T, where string, is, was reflect.Type) {
+	t.Helper()
+	if is == was {
+		return
+	}
+	if is.Kind() != was.Kind() {
+		t.Errorf("%s is %v, frozen as %v: that is another format", where, is, was)
+		return
+	}
+	for _, form := range ownForm {
+		if reflect.PointerTo(is).Implements(form) || reflect.PointerTo(was).Implements(form) {
+			t.Errorf("%s: %v has a form of its own, which this cannot compare", where, is)
+		}
+	}
+	switch is.Kind() {
+	case reflect.Struct:
+		for i := range max(is.NumField(), was.NumField()) {
+			if i >= is.NumField() || i >= was.NumField() {
+				t.Errorf("%s has %d fields, frozen %d: that is another format", where, is.NumField(), was.NumField())
+				return
+			}
+			f, old := is.Field(i), was.Field(i)
+			if f.Name != old.Name || f.Tag != old.Tag || f.Anonymous || old.Anonymous {
+				t.Errorf("%s.%s has the tag %q; frozen is %s with %q: that is another format", where, f.Name, f.Tag, old.Name, old.Tag)
+			}
+			sameShape(t, where+"."+f.Name, f.Type, old.Type)
+		}
+	case reflect.Array:
+		if is.Len() != was.Len() {
+			t.Errorf("%s has %d elements, frozen %d", where, is.Len(), was.Len())
+		}
+		sameShape(t, where+"[]", is.Elem(), was.Elem())
+	case reflect.Map:
+		sameShape(t, where+" key", is.Key(), was.Key())
+		sameShape(t, where+"[]", is.Elem(), was.Elem())
+	case reflect.Slice, reflect.Pointer:
+		sameShape(t, where+"[]", is.Elem(), was.Elem())
+	}
+}
+
+// index returns the entries of an index of today, in words.
+type index func(t *testing.T, tx *table.Tx) (name string, entries []string)
+
+func entries[I table.Key[I], K table.Key[K], V any](name string, of *table.Index[I, K, V]) index {
+	return func(t *testing.T, tx *table.Tx) (string, []string) {
+		list, err := of.First(tx, table.Range{}, table.NoLimit)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var words []string
+		for _, e := range list {
+			words = append(words, fmt.Sprintf("%v: %v", e.Index, e.Key))
+		}
+		return name, words
+	}
+}
+
+var (
+	frozenTables = []freeze{
+		frozen(users, v1.Users), frozen(tokens, v1.Tokens), frozen(invites, v1.Invites), frozen(accounts, v1.Accounts),
+		frozen(standings, v1.Standings), frozen(cursors, v1.Cursors), frozen(hosts, v1.Hosts), frozen(devices, v1.Devices),
+		frozen(queues, v1.Queues), frozen(lanes, v1.Lanes), frozen(notifications, v1.Notifications),
+		frozen(deliveries, v1.Deliveries), frozen(metas, v1.Metas),
+	}
+	indexes = []index{
+		entries("usersNamed", usersNamed), entries("tokensOf", tokensOf), entries("tokensID", tokensID), entries("invitesOf", invitesOf),
+		entries("invitesID", invitesID), entries("accountsOf", accountsOf), entries("accountsAt", accountsAt),
+		entries("devicesID", devicesID), entries("devicesAt", devicesAt), entries("due", due), entries("byStableID", byStableID),
+		entries("byFingerprint", byFingerprint), entries("announced", announced), entries("wordless", wordless),
+		entries("unfinished", unfinished), entries("waiting", waiting),
+	}
+)
+
+// A change of a row, a key or an index that fails this is another format: it needs a version of its
+// own, with a package like v1 and a step, and this test the newer package.
+func TestTheFormatIsAsItIsFrozen(t *testing.T) {
+	t.Parallel()
+	if newest() != v1.Format {
+		t.Errorf("the format is %d, and this compares %d", newest(), v1.Format)
+	}
+	sameShape(t, "deviceSecrets", reflect.TypeFor[deviceSecrets](), reflect.TypeFor[v1.DeviceSecrets]())
+	sameShape(t, "notificationContent", reflect.TypeFor[notificationContent](), reflect.TypeFor[v1.Content]())
+	if names := [...]table.Text{v1.MetaFormat, v1.MetaVAPID, v1.MetaSetup, v1.MetaPublicURL, v1.MetaSequence}; names !=
+		[...]table.Text{metaFormat, metaVAPID, metaSetup, metaPublicURL, metaSequence} {
+		t.Errorf("the rows of metas are frozen as %q", names)
+	}
+
+	s := newStore(t)
+	f := furnish(t, s)
+	if err := f.wordless(); err != nil {
+		t.Fatal(err)
+	}
+	half := notificationKey{id(f.own.ID), 1}
+	err := s.db.Update(func(tx *table.Tx) error {
+		return notifications.Put(tx, half, notificationRow{ID: "half", Kind: MailKind, Unqueued: []string{f.phone.ID}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	copyOf := rewrite(t, s, dir)
+	for _, of := range indexes {
+		name, want := readIndex(t, s.db, of)
+		if _, got := readIndex(t, copyOf, of); len(want) == 0 || !reflect.DeepEqual(got, want) {
+			t.Errorf("index %s leads as it is frozen to %q, want %q", name, got, want)
+		}
+	}
+	// Only a store that is open for the first time since may have it.
+	for _, db := range []*table.DB{s.db, copyOf} {
+		if err := db.Update(func(tx *table.Tx) error { return notifications.Delete(tx, half) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := copyOf.Close(); err != nil {
+		t.Fatal(err)
+	}
+	differ(t, "rewritten through the frozen tables", holds(t, dir), content(t, s))
+}
+
+// rewrite makes a store in dir of what s holds, through the frozen tables.
+func rewrite(t *testing.T, s *Store, dir string) *table.DB {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.dir, keyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	putFile(t, filepath.Join(dir, keyFile), text)
+	key, err := ParseKey(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := table.Create(filepath.Join(dir, storeFile), table.Options{Key: key, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.db.View(func(tx *table.Tx) error {
+		for _, one := range frozenTables {
+			one(t, tx, db)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func readIndex(t *testing.T, db *table.DB, of index) (name string, words []string) {
+	t.Helper()
+	err := db.View(func(tx *table.Tx) error {
+		name, words = of(t, tx)
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return name, words
+}

@@ -1,0 +1,148 @@
+package registry
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"time"
+
+	"idlepush/registry/table"
+)
+
+// History is what users read of their notifications.
+type History struct{ *core }
+
+// Get returns the user's notification of that stable id: one of an account that the user sees, or
+// one for this user alone. ErrNotFound otherwise.
+func (h History) Get(user, stable string, now time.Time) (n Notification, err error) {
+	err = h.db.View(func(tx *table.Tx) error {
+		scopes, err := scopesOf(tx, user)
+		if err != nil {
+			return err
+		}
+		for _, scope := range scopes {
+			row, found, err := byStableID.Row(tx, stableKey{scope, stable})
+			if err != nil {
+				return err
+			}
+			if found {
+				n, err = shown(tx, row, now)
+				return err
+			}
+		}
+		return ErrNotFound
+	})
+	return n, err
+}
+
+// scopesOf returns the scopes of the notifications that the user may see.
+func scopesOf(tx *table.Tx, user string) ([]id, error) {
+	scopes := []id{id(user)}
+	seen, err := accountsOf.First(tx, table.Under(id(user)), table.NoLimit)
+	for _, a := range seen {
+		scopes = append(scopes, a.Key)
+	}
+	return scopes, err
+}
+
+// List returns at most limit of the user's notifications but for clears, newest first, that are
+// older than after, which is "" or a next of an earlier answer. next is "" if there are no more.
+// ErrNotFound: after is not such a value.
+func (h History) List(user, after string, limit int, now time.Time) (list []Notification, next string, err error) {
+	from, err := base64.RawURLEncoding.DecodeString(after)
+	if err != nil || len(from) != 0 && len(from) != 8 {
+		return nil, "", ErrNotFound
+	}
+	err = h.db.View(func(tx *table.Tx) error {
+		scopes, err := scopesOf(tx, user)
+		if err != nil {
+			return err
+		}
+		var streams []stream
+		for _, scope := range scopes {
+			s := stream{within: table.Under(scope)}
+			if len(from) > 0 {
+				s.within = s.within.Before(notificationKey{scope, binary.BigEndian.Uint64(from)})
+			}
+			if err := s.advance(tx); err != nil {
+				return err
+			}
+			streams = append(streams, s)
+		}
+		for len(list) <= limit {
+			newest := -1
+			for i, s := range streams {
+				if len(s.rows) > 0 && (newest < 0 || s.rows[0].Key.seq > streams[newest].rows[0].Key.seq) {
+					newest = i
+				}
+			}
+			if newest < 0 {
+				next = ""
+				return nil
+			}
+			s := &streams[newest]
+			row := s.rows[0]
+			if err := s.advance(tx); err != nil {
+				return err
+			}
+			if row.Value.Kind == ClearKind {
+				continue
+			}
+			if len(list) == limit {
+				return nil
+			}
+			n, err := shown(tx, row, now)
+			if err != nil {
+				return err
+			}
+			list = append(list, n)
+			next = base64.RawURLEncoding.EncodeToString(table.AppendUint64(nil, row.Key.seq))
+		}
+		return nil
+	})
+	return list, next, err
+}
+
+// stream is the notifications of one scope, newest first.
+type stream struct {
+	within table.Range // of those that were not read yet
+	rows   []table.Row[notificationKey, notificationRow]
+	step   int
+}
+
+// maxStep is how many rows of a stream are read at once. The first step reads one: most streams of
+// a user with many accounts are older than the page.
+const maxStep = 50
+
+// advance passes over the first row, and reads more if there is none left.
+func (s *stream) advance(tx *table.Tx) (err error) {
+	if len(s.rows) > 1 {
+		s.rows = s.rows[1:]
+		return nil
+	}
+	s.step = min(max(1, 4*s.step), maxStep)
+	s.rows, err = notifications.Last(tx, s.within, s.step)
+	if len(s.rows) > 0 {
+		s.within = s.within.Before(s.rows[len(s.rows)-1].Key)
+	}
+	return err
+}
+
+// shown returns the notification of a row with its deliveries, as they stand at now.
+func shown(tx *table.Tx, row table.Row[notificationKey, notificationRow], now time.Time) (Notification, error) {
+	n, err := row.Value.open(tx, row.Key)
+	if err != nil {
+		return Notification{}, err
+	}
+	rows, err := deliveries.First(tx, table.Under(ofNotification(row.Key)), table.NoLimit)
+	if err != nil {
+		return Notification{}, err
+	}
+	for _, d := range rows {
+		_, exists, err := devicesID.Get(tx, d.Key.device)
+		if err != nil {
+			return Notification{}, err
+		}
+		n.Deliveries = append(n.Deliveries, d.Value.settled(now, exists).delivery(d.Key))
+	}
+	return n, nil
+}

@@ -1,0 +1,203 @@
+package registry
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"strings"
+	"time"
+	"unicode"
+
+	"idlepush/registry/table"
+)
+
+// The keys of the tables and of their indexes. Each is written field by field, so that keys with
+// the same first fields stand together.
+
+// id names a user, an account, a device, a token or an invite.
+type id string
+
+// newID returns an opaque id of 26 lower-case letters and digits.
+func newID() string { return strings.ToLower(rand.Text()) }
+
+func (k id) Append(data []byte) []byte { return table.AppendText(data, string(k)) }
+
+func (id) Parse(data []byte) (id, error) {
+	f := table.Split(data)
+	return id(f.Text()), f.Err()
+}
+
+// ids is a pair of them, such as a user and a device.
+type ids struct{ first, second id }
+
+func (k ids) Append(data []byte) []byte { return k.second.Append(k.first.Append(data)) }
+
+func (ids) Parse(data []byte) (ids, error) {
+	f := table.Split(data)
+	return ids{id(f.Text()), id(f.Text())}, f.Err()
+}
+
+// digest is the SHA-256 of a secret, or of a text that may be long.
+type digest [sha256.Size]byte
+
+func digestOf(text string) digest { return sha256.Sum256([]byte(text)) }
+
+func (k digest) Append(data []byte) []byte { return append(data, k[:]...) }
+
+func (digest) Parse(data []byte) (digest, error) {
+	f := table.Split(data)
+	return digest(f.Fixed(sha256.Size)), f.Err()
+}
+
+// owned is the digest of something that belongs to a user, or to an account.
+type owned struct {
+	owner  id
+	digest digest
+}
+
+func (k owned) Append(data []byte) []byte { return k.digest.Append(k.owner.Append(data)) }
+
+func (owned) Parse(data []byte) (owned, error) {
+	f := table.Split(data)
+	return owned{id(f.Text()), digest(f.Fixed(sha256.Size))}, f.Err()
+}
+
+// folded is a name without regard to case, as strings.EqualFold compares.
+func folded(name string) table.Text {
+	return table.Text(strings.Map(func(r rune) rune {
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		return least
+	}, name))
+}
+
+// folderKey is a folder of an account.
+type folderKey struct {
+	account id
+	folder  string
+}
+
+func (k folderKey) Append(data []byte) []byte { return append(k.account.Append(data), k.folder...) }
+
+func (folderKey) Parse(data []byte) (folderKey, error) {
+	f := table.Split(data)
+	return folderKey{id(f.Text()), f.Rest()}, f.Err()
+}
+
+// notificationKey is a notification by the account that it concerns, or by the user if it concerns
+// no account, in the order in which they came.
+type notificationKey struct {
+	scope id
+	seq   uint64 // nanoseconds since 1970, and different for each notification
+}
+
+func (k notificationKey) Append(data []byte) []byte {
+	return table.AppendUint64(k.scope.Append(data), k.seq)
+}
+
+func (notificationKey) Parse(data []byte) (notificationKey, error) {
+	f := table.Split(data)
+	return notificationKey{id(f.Text()), f.Uint64()}, f.Err()
+}
+
+// stableKey is a notification by its stable id.
+type stableKey struct {
+	scope  id
+	stable string
+}
+
+func (k stableKey) Append(data []byte) []byte { return append(k.scope.Append(data), k.stable...) }
+
+func (stableKey) Parse(data []byte) (stableKey, error) {
+	f := table.Split(data)
+	return stableKey{id(f.Text()), f.Rest()}, f.Err()
+}
+
+// places is a folder of an account under one UIDVALIDITY. The folder is hashed: its name may be
+// long.
+type places struct {
+	account  id
+	folder   digest
+	validity uint32
+}
+
+func (k places) Append(data []byte) []byte {
+	return table.AppendUint32(k.folder.Append(k.account.Append(data)), k.validity)
+}
+
+// placeKey is where a mail is.
+type placeKey struct {
+	places
+	uid uint32
+}
+
+func (k placeKey) Append(data []byte) []byte { return table.AppendUint32(k.places.Append(data), k.uid) }
+
+func (placeKey) Parse(data []byte) (placeKey, error) {
+	f := table.Split(data)
+	return placeKey{places{id(f.Text()), digest(f.Fixed(sha256.Size)), f.Uint32()}, f.Uint32()}, f.Err()
+}
+
+// deliveryKey is a notification in the queue of a device, or its outcome there.
+type deliveryKey struct {
+	notification notificationKey
+	device       id
+}
+
+func (k deliveryKey) Append(data []byte) []byte {
+	return k.device.Append(ofNotification(k.notification).Append(data))
+}
+
+func (deliveryKey) Parse(data []byte) (deliveryKey, error) {
+	f := table.Split(data)
+	seq := f.Uint64()
+	return deliveryKey{notificationKey{id(f.Text()), seq}, id(f.Text())}, f.Err()
+}
+
+// ofNotification is what the keys of a notification's deliveries begin with. They stand in the
+// order of time, whatever the scope, so that new ones come together at the end.
+type ofNotification notificationKey
+
+func (k ofNotification) Append(data []byte) []byte {
+	return k.scope.Append(table.AppendUint64(data, k.seq))
+}
+
+// lineKey is one line of a device's queue; see line.go.
+type lineKey struct {
+	device id
+	line   string
+}
+
+func (k lineKey) Append(data []byte) []byte { return table.AppendText(k.device.Append(data), k.line) }
+
+// waitingKey is a delivery that waits in a line.
+type waitingKey struct {
+	lineKey
+	seq uint64
+}
+
+func (k waitingKey) Append(data []byte) []byte {
+	return table.AppendUint64(k.lineKey.Append(data), k.seq)
+}
+
+func (waitingKey) Parse(data []byte) (waitingKey, error) {
+	f := table.Split(data)
+	return waitingKey{lineKey{id(f.Text()), f.Text()}, f.Uint64()}, f.Err()
+}
+
+// dueKey is when a device's queue is to be looked at.
+type dueKey struct {
+	at     time.Time
+	device id
+	lane   string
+}
+
+func (k dueKey) Append(data []byte) []byte {
+	return append(k.device.Append(table.AppendTime(data, k.at)), k.lane...)
+}
+
+func (dueKey) Parse(data []byte) (dueKey, error) {
+	f := table.Split(data)
+	return dueKey{f.Time(), id(f.Text()), f.Rest()}, f.Err()
+}

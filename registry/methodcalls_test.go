@@ -1,0 +1,255 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// calls are those of TestEveryMethodNoticesDamageAndAFailingDisk: one for each thing that a method may
+// do.
+var calls = []call{
+	{method: "Users.Accept", when: "for a person", reads: "invites 1, users 1",
+		do: func(f furnished) (any, error) {
+			return two(f.s.Users.Accept(f.person, "carl", "his password", Visit{Name: "Safari"}, noon))
+		}},
+	{method: "Users.Accept", when: "for a device", reads: "invites 1, users 1",
+		do: func(f furnished) (any, error) { return two(f.s.Users.Accept(f.device, "", "", Visit{}, noon)) }},
+	{method: "Accounts.Get", reads: "accounts 1, standings 1",
+		do: func(f furnished) (any, error) { return f.s.Accounts.Get(f.shared.ID) }},
+	{method: "Accounts.List", reads: "accounts 2, standings 2",
+		do: func(f furnished) (any, error) { return f.s.Accounts.List() }},
+	{method: "Mail.Accounts", reads: "accounts 2, standings 2",
+		do: func(f furnished) (any, error) { return f.s.Mail.Accounts() }},
+	{method: "Accounts.Add", when: "that is there", reads: "accounts 1, standings 1, users 1",
+		do: func(f furnished) (any, error) { f.own.Owner = f.ann.ID; return two(f.s.Accounts.Add(f.own, "", noon)) }},
+	{method: "Accounts.Add", when: "that is new", reads: "users 1",
+		do: func(f furnished) (any, error) { f.own.Username = "new"; return two(f.s.Accounts.Add(f.own, "", noon)) }},
+	{method: "Users.AddInvite", reads: "users 1",
+		do: func(f furnished) (any, error) { return two(f.s.Users.AddInvite(f.ben.ID, ForPerson, true, noon)) }},
+	{method: "Users.AddToken", reads: "users 1",
+		do: func(f furnished) (any, error) { return two(f.s.Users.AddToken(f.ben.ID, "app", DeviceScope, noon)) }},
+	{method: "Users.Add",
+		do: func(f furnished) (any, error) { return f.s.Users.Add("carl", "his password", false, noon) }},
+	{method: "Mail.Announced",
+		do: func(f furnished) (any, error) { return f.s.Mail.Announced(f.shared.ID, "INBOX", 7) }},
+	{method: "Users.Authenticate", when: "a script", reads: "tokens 1, users 1",
+		do: func(f furnished) (any, error) { return two(f.s.Users.Authenticate(f.bearer, noon)) }},
+	{method: "Users.Authenticate", when: "a session that is used again", reads: "tokens 1, users 1",
+		do:       func(f furnished) (any, error) { return two(f.s.Users.Authenticate(f.session, noon)) },
+		forgives: 2},
+	{method: "Mail.Clear", when: "mail of which some is in a summary", reads: "deliveries 7, devices 3, lanes 3, notifications 3, queues 3",
+		do: func(f furnished) (any, error) {
+			return f.s.Mail.Clear(f.shared.ID, "INBOX", 7, []uint32{2, 3}, noon)
+		}},
+	{method: "Outbox.Combine", when: "mail", reads: "deliveries 5, devices 1, lanes 1, notifications 4, queues 1",
+		do: func(f furnished) (any, error) { return f.s.Outbox.Combine(f.onBens, noon) }},
+	{method: "Outbox.Combine", when: "mail behind a summary", reads: "deliveries 2, devices 1, lanes 1, notifications 2, queues 1",
+		do: func(f furnished) (any, error) { return f.s.Outbox.Combine(f.onPhone, noon) }},
+	{method: "Mail.Cursor", reads: "cursors 1",
+		do: func(f furnished) (any, error) { return f.s.Mail.Cursor(f.shared.ID, "INBOX") }},
+	{method: "Devices.Get", reads: "devices 1, queues 1",
+		do: func(f furnished) (any, error) { return f.s.Devices.Get(f.page.ID) }},
+	{method: "Devices.At", reads: "devices 1, queues 1",
+		do: func(f furnished) (any, error) { return f.s.Devices.At(f.page) }},
+	{method: "Devices.List", when: "of one", reads: "devices 3, queues 3",
+		do: func(f furnished) (any, error) { return f.s.Devices.List(f.ann.ID) }},
+	{method: "Devices.List", when: "of all", reads: "devices 4, queues 4",
+		do: func(f furnished) (any, error) { return f.s.Devices.List("") }},
+	{method: "Outbox.Due",
+		do: func(f furnished) (any, error) { return two(f.s.Outbox.Due(dawn.Add(time.Hour), 2, nil)) }},
+	{method: "Mail.FillIn", when: "mail that was delivered", reads: "accounts 1, deliveries 4, devices 4, lanes 1, notifications 1, notifications sealed 1, queues 1",
+		do: func(f furnished) (any, error) {
+			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 7, Fingerprint: "three", Content: Content{Subject: "three"}}, noon)
+		}, before: furnished.wordless},
+	{method: "Mail.FillIn", when: "mail that rang from another place", reads: "accounts 1, deliveries 4, devices 4, lanes 3, notifications 2, queues 4",
+		do: func(f furnished) (any, error) {
+			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 7, Fingerprint: "two", Content: Content{Subject: "two"}}, noon)
+		}, before: furnished.wordless},
+	{method: "Mail.FillIn", when: "mail that has words", reads: "accounts 1, notifications 1",
+		do: func(f furnished) (any, error) {
+			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 2, Fingerprint: "two"}, noon)
+		}},
+	{method: "Outbox.HastenDue", reads: "queues 3",
+		do: func(f furnished) (any, error) { return only(f.s.Outbox.HastenDue(noon)) }},
+	{method: "Outbox.Hold", reads: "devices 1, lanes 1, queues 1",
+		do: func(f furnished) (any, error) { return only(f.s.Outbox.Hold(f.onBens, noon.Add(time.Minute), noon)) }},
+	{method: "Mail.Host", reads: "hosts 1",
+		do: func(f furnished) (any, error) { return f.s.Mail.Host("imap.example.org:993") }},
+	{method: "Users.Invite", reads: "invites 1, users 1",
+		do: func(f furnished) (any, error) { return two(f.s.Users.Invite(f.person, noon)) }},
+	{method: "Users.Invites", reads: "invites 3, users 2",
+		do: func(f furnished) (any, error) { return f.s.Users.Invites(noon) }},
+	{method: "Outbox.Lanes", reads: "lanes 4",
+		do: func(f furnished) (any, error) { return f.s.Outbox.Lanes() }},
+	{method: "Devices.Lanes", reads: "lanes 4",
+		do: func(f furnished) (any, error) { return f.s.Devices.Lanes() }},
+	{method: "Mail.Level", reads: "accounts 1, devices 4",
+		do: func(f furnished) (any, error) { return f.s.Mail.Level(f.shared.ID) }},
+	{method: "Users.Login", reads: "users 1",
+		do: func(f furnished) (any, error) { return two(f.s.Users.Login("ben", "password", Visit{}, noon)) }},
+	{method: "Outbox.Next", when: "with what is taken away by the way", reads: "accounts 1, deliveries 1, devices 1, notifications 2, notifications sealed 1, queues 1, standings 1",
+		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.page.ID, noon)) }},
+	{method: "Outbox.Next", when: "of a device without an environment", reads: "accounts 2, deliveries 1, devices 1, notifications 1, notifications sealed 1, queues 1, standings 2",
+		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.tablet.ID, noon)) }},
+	{method: "Outbox.Next", when: "of one that has nothing", reads: "devices 1, queues 1",
+		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.late.ID, noon)) }},
+	{method: "Outbox.Next", when: "behind mail that has expired", reads: "accounts 2, deliveries 8, devices 1, lanes 1, notifications 1, notifications sealed 1, queues 1, standings 2", halfway: "what is not to be sent any more stays dropped",
+		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.tablet.ID, dawn.Add(73*time.Hour))) },
+		before: func(f furnished) error {
+			later := f.look(7, "three")
+			later.At = dawn.AddDate(0, 0, 1)
+			_, err := f.s.Mail.Record(later)
+			return err
+		}},
+	{method: "Outbox.Next", when: "where all has expired", reads: "deliveries 3, devices 1, lanes 1, queues 1", halfway: "what is not to be sent any more stays dropped",
+		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.phone.ID, dawn.AddDate(0, 0, 8))) }},
+	{method: "History.Get", reads: "deliveries 3, notifications 1, notifications sealed 1",
+		do: func(f furnished) (any, error) { return f.s.History.Get(f.ben.ID, f.mails[2], noon) }},
+	{method: "History.List", reads: "deliveries 22, notifications 9, notifications sealed 8",
+		do: func(f furnished) (any, error) { return two(f.s.History.List(f.ann.ID, "", 50, noon)) }},
+	{method: "Outbox.PauseLane", reads: "lanes 1, queues 1", halfway: "the pause stands, for what comes later",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Outbox.PauseLane(Lane{Name: "fcm", Since: noon, Until: noon.Add(time.Hour)}))
+		}},
+	{method: "Users.PublicURL",
+		do: func(f furnished) (any, error) { return f.s.Users.PublicURL() }},
+	{method: "Purge", when: "of nothing", reads: "invites 3, tokens 3, users 2", halfway: "each bounded step stands by itself",
+		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), noon)) }},
+	{method: "Purge", when: "of what is old", reads: "deliveries 25, devices 3, invites 3, lanes 3, notifications 10, queues 3, tokens 3, users 2", halfway: "each bounded step stands by itself",
+		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), dawn.AddDate(0, 0, 8))) }},
+	{method: "Purge", when: "after the clock was ahead", reads: "invites 3, notifications 10, tokens 3, users 2", halfway: "each bounded step stands by itself",
+		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), dawn.AddDate(0, 0, -8))) }},
+	{method: "Purge", when: "of what was removed", reads: "deliveries 24, devices 2, invites 3, lanes 2, notifications 9, queues 2, tokens 3, users 2", halfway: "each bounded step stands by itself",
+		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), noon)) },
+		before: func(f furnished) error {
+			return errors.Join(f.s.Accounts.Remove(f.shared.ID), f.s.Devices.Remove(f.phone, ""))
+		}},
+	{method: "Devices.Put", when: "that is there", reads: "devices 1, lanes 1, queues 1, users 1",
+		do: func(f furnished) (any, error) {
+			f.phone.Name = "another"
+			return two(f.s.Devices.Put(f.phone, "", noon))
+		}},
+	{method: "Devices.Put", when: "that is new", reads: "users 1",
+		do: func(f furnished) (any, error) {
+			f.phone.Token = "another"
+			return two(f.s.Devices.Put(f.phone, "", noon))
+		}},
+	{method: "Mail.PutHost",
+		do: func(f furnished) (any, error) { return only(f.s.Mail.PutHost("imap.example.org:993", Host{Lies: 1})) }},
+	{method: "Ready",
+		do: func(f furnished) (any, error) { return only(f.s.Ready()) }},
+	{method: "Mail.Record", when: "new mail", reads: "accounts 1, cursors 1, devices 4, lanes 3, queues 4, standings 1",
+		do: func(f furnished) (any, error) { return f.s.Mail.Record(f.look(7, "three")) }},
+	{method: "Mail.Record", when: "mail that was moved", reads: "accounts 1, cursors 1, devices 4, notifications 1, standings 1",
+		do: func(f furnished) (any, error) { return f.s.Mail.Record(f.look(7, "two")) }},
+	{method: "Mail.Record", when: "mail that was recorded", reads: "accounts 1, cursors 1, devices 4, notifications 1, standings 1",
+		do: func(f furnished) (any, error) { return f.s.Mail.Record(f.look(2, "two")) }},
+	{method: "Mail.Record", when: "another under the UID of one that was recorded", reads: "accounts 1, cursors 1, devices 4, lanes 3, notifications 1, queues 4, standings 1",
+		do: func(f furnished) (any, error) { return f.s.Mail.Record(f.look(2, "three")) }},
+	{method: "Accounts.Remove", reads: "accounts 1, standings 1",
+		do: func(f furnished) (any, error) { return only(f.s.Accounts.Remove(f.shared.ID)) }},
+	{method: "Devices.Remove", when: "with its session", reads: "devices 1, queues 1, tokens 1, users 1",
+		do: func(f furnished) (any, error) { return only(f.s.Devices.Remove(f.tablet, "")) }},
+	{method: "Devices.Remove", when: "by its session", reads: "devices 1, queues 1",
+		do: func(f furnished) (any, error) { return only(f.s.Devices.Remove(f.tablet, f.bens.ID)) }},
+	{method: "Users.RemoveInvite", reads: "invites 1",
+		do: func(f furnished) (any, error) { return only(f.s.Users.RemoveInvite(f.invite.ID)) }},
+	{method: "Users.RemoveSession", reads: "devices 1, queues 1, tokens 1, users 1",
+		do: func(f furnished) (any, error) { return only(f.s.Users.RemoveSession(f.ben.ID, f.bens.ID)) }},
+	{method: "Users.RemoveToken", reads: "tokens 1",
+		do: func(f furnished) (any, error) { return only(f.s.Users.RemoveToken(f.ann.ID, f.script.ID)) }},
+	{method: "Users.Remove", reads: "accounts 2, devices 1, invites 1, queues 1, standings 1, tokens 1, users 2",
+		do: func(f furnished) (any, error) { return only(f.s.Users.Remove(f.ben.ID)) }},
+	{method: "Outbox.ResumeLane", reads: "lanes 1, queues 1",
+		do: func(f furnished) (any, error) { return only(f.s.Outbox.ResumeLane("fcm", noon)) }},
+	{method: "Users.Sessions", reads: "tokens 1, users 1",
+		do: func(f furnished) (any, error) { return f.s.Users.Sessions(f.ben.ID, noon) }},
+	{method: "Mail.SetState", when: "a person is needed anew", reads: "accounts 1, deliveries 3, devices 4, lanes 3, notifications 1, queues 4, standings 1",
+		do: func(f furnished) (any, error) {
+			return only(setState(f.s, f.shared, Attention, "login", "Enter it again.", noon))
+		}},
+	{method: "Mail.SetState", when: "it works again", reads: "accounts 1, deliveries 3, devices 3, lanes 3, notifications 1, queues 3, standings 1",
+		do: func(f furnished) (any, error) { return only(setState(f.s, f.shared, Watching, "", "", noon)) }},
+	{method: "Mail.SetState", when: "as before", reads: "accounts 1, standings 1",
+		do: func(f furnished) (any, error) { return only(setState(f.s, f.shared, New, "", "", noon)) }},
+	{method: "Outbox.SetBack",
+		do: func(f furnished) (any, error) { return f.s.Outbox.SetBack(noon) }},
+	{method: "Mail.SetUnread", reads: "standings 1",
+		do: func(f furnished) (any, error) { return only(f.s.Mail.SetUnread(f.shared.ID, 2)) }},
+	{method: "Outbox.Settle", when: "delivered, with what is taken away by the way", reads: "deliveries 2, devices 1, lanes 1, queues 1",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Outbox.Settle(f.onPage, Outcome{Result: ResultDelivered}, noon))
+		}},
+	{method: "Outbox.Settle", when: "delivered, which shows the environment", reads: "deliveries 1, devices 1, lanes 2, queues 1",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Outbox.Settle(f.onBens, Outcome{Result: ResultDelivered, Environment: Sandbox}, noon))
+		}},
+	{method: "Outbox.Settle", when: "to be tried again", reads: "deliveries 1, devices 1, lanes 1, queues 1",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultRetry, At: noon.Add(time.Minute), Code: "busy"}, noon))
+		}},
+	{method: "Outbox.Settle", when: "gone", reads: "deliveries 1, devices 3, lanes 2, queues 3",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultGone, Reason: "It is gone."}, noon))
+		}},
+	{method: "Outbox.Settle", when: "delivered after it was read", reads: "deliveries 1, devices 1, lanes 1, queues 1",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Outbox.Settle(f.cleared, Outcome{Result: ResultDelivered}, noon))
+		}},
+	{method: "Users.Setup", reads: "meta 1",
+		do: func(f furnished) (any, error) {
+			token, err := os.ReadFile(filepath.Join(f.s.dir, setupFile))
+			if err != nil {
+				return nil, err
+			}
+			return two(f.s.Users.Setup(strings.TrimSpace(string(token)), "carl", "his password", "https://push.example.org", &Visit{}, noon))
+		}, before: func(f furnished) error {
+			_, err := f.nobody().Users.SetupToken()
+			return err
+		}},
+	{method: "Users.Setup", when: "is done",
+		do: func(f furnished) (any, error) {
+			_, _, err := f.s.Users.Setup("token", "carl", "his password", "", nil, noon)
+			if errors.Is(err, ErrSetupDone) {
+				err = nil
+			}
+			return nil, err
+		}},
+	{method: "Users.SetupToken", when: "before setup",
+		do: func(f furnished) (any, error) { return f.s.Users.SetupToken() }, before: func(f furnished) error { f.nobody(); return nil }},
+	{method: "Users.SetupToken", when: "after setup",
+		do: func(f furnished) (any, error) { return f.s.Users.SetupToken() }},
+	{method: "Users.Tokens", reads: "tokens 2",
+		do: func(f furnished) (any, error) { return f.s.Users.Tokens(f.ann.ID) }},
+	{method: "Accounts.Unread", reads: "standings 1",
+		do: func(f furnished) (any, error) { return two(f.s.Accounts.Unread(f.shared.ID)) }},
+	{method: "Accounts.Update", when: "its name", reads: "accounts 1, standings 1",
+		do: func(f furnished) (any, error) {
+			f.shared.Email = "club@example.org"
+			return f.s.Accounts.Update(f.shared, noon)
+		}},
+	{method: "Accounts.Update", when: "to another mailbox", reads: "accounts 1, standings 1",
+		do: func(f furnished) (any, error) { f.shared.Username = "club"; return f.s.Accounts.Update(f.shared, noon) }},
+	{method: "Devices.Update", reads: "devices 1, lanes 1, queues 1",
+		do: func(f furnished) (any, error) { f.tablet.Token = "another"; return f.s.Devices.Update(f.tablet, noon) }},
+	{method: "Users.UpdateOwn", when: "the name", reads: "users 1",
+		do: func(f furnished) (any, error) { return f.s.Users.UpdateOwn(f.ben.ID, "carl", "", "") }},
+	{method: "Users.UpdateOwn", when: "the password", reads: "users 1",
+		do: func(f furnished) (any, error) { return f.s.Users.UpdateOwn(f.ben.ID, "", "password", "another") }},
+	{method: "Users.Update", when: "to be no admin", reads: "users 2",
+		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(bool)}) }},
+	{method: "Users.Update", when: "to be an admin", reads: "users 1",
+		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(true)}) }},
+	{method: "Users.Get", reads: "users 1",
+		do: func(f furnished) (any, error) { return f.s.Users.Get(f.ben.ID) }},
+	{method: "Users.List", reads: "users 2",
+		do: func(f furnished) (any, error) { return f.s.Users.List() }},
+	{method: "Outbox.VAPIDKey", reads: "meta 1, meta sealed 1",
+		do: func(f furnished) (any, error) { return f.s.Outbox.VAPIDKey() }},
+	{method: "Mail.Wordless", reads: "notifications 1, notifications sealed 1",
+		do: func(f furnished) (any, error) { return f.s.Mail.Wordless(f.shared.ID, noon) }, before: furnished.wordless},
+}

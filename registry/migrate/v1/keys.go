@@ -1,0 +1,189 @@
+package v1
+
+import (
+	"crypto/sha256"
+	"strings"
+	"time"
+	"unicode"
+
+	"idlepush/registry/table"
+)
+
+// ID names a user, an account, a device, a token or an invite.
+type ID string
+
+func (k ID) Append(data []byte) []byte { return table.AppendText(data, string(k)) }
+
+func (ID) Parse(data []byte) (ID, error) {
+	f := table.Split(data)
+	return ID(f.Text()), f.Err()
+}
+
+// IDs is a pair of them: a user and a device, or a user and an account.
+type IDs struct{ First, Second ID }
+
+func (k IDs) Append(data []byte) []byte { return k.Second.Append(k.First.Append(data)) }
+
+func (IDs) Parse(data []byte) (IDs, error) {
+	f := table.Split(data)
+	return IDs{ID(f.Text()), ID(f.Text())}, f.Err()
+}
+
+// Digest is a SHA-256.
+type Digest [sha256.Size]byte
+
+func digestOf(text string) Digest { return sha256.Sum256([]byte(text)) }
+
+func (k Digest) Append(data []byte) []byte { return append(data, k[:]...) }
+
+func (Digest) Parse(data []byte) (Digest, error) {
+	f := table.Split(data)
+	return Digest(f.Fixed(sha256.Size)), f.Err()
+}
+
+// Owned is the digest of something that belongs to a user, or to an account.
+type Owned struct {
+	Owner  ID
+	Digest Digest
+}
+
+func (k Owned) Append(data []byte) []byte { return k.Digest.Append(k.Owner.Append(data)) }
+
+func (Owned) Parse(data []byte) (Owned, error) {
+	f := table.Split(data)
+	return Owned{ID(f.Text()), Digest(f.Fixed(sha256.Size))}, f.Err()
+}
+
+// folded is a name without regard to case.
+func folded(name string) table.Text {
+	return table.Text(strings.Map(func(r rune) rune {
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		return least
+	}, name))
+}
+
+// mailbox is the same for all accounts that are one mailbox.
+func mailbox(host, username string) Digest {
+	return digestOf(strings.ToLower(strings.TrimSuffix(host, ".")) + "\x00" + username)
+}
+
+// FolderKey is a folder of an account.
+type FolderKey struct {
+	Account ID
+	Folder  string
+}
+
+func (k FolderKey) Append(data []byte) []byte { return append(k.Account.Append(data), k.Folder...) }
+
+func (FolderKey) Parse(data []byte) (FolderKey, error) {
+	f := table.Split(data)
+	return FolderKey{ID(f.Text()), f.Rest()}, f.Err()
+}
+
+// NotificationKey is a notification by its account or user, in the order in which they came.
+type NotificationKey struct {
+	Scope ID
+	Seq   uint64 // nanoseconds since 1970, and different for each notification
+}
+
+func (k NotificationKey) Append(data []byte) []byte {
+	return table.AppendUint64(k.Scope.Append(data), k.Seq)
+}
+
+func (NotificationKey) Parse(data []byte) (NotificationKey, error) {
+	f := table.Split(data)
+	return NotificationKey{ID(f.Text()), f.Uint64()}, f.Err()
+}
+
+// StableKey is a notification by its stable id.
+type StableKey struct {
+	Scope  ID
+	Stable string
+}
+
+func (k StableKey) Append(data []byte) []byte { return append(k.Scope.Append(data), k.Stable...) }
+
+func (StableKey) Parse(data []byte) (StableKey, error) {
+	f := table.Split(data)
+	return StableKey{ID(f.Text()), f.Rest()}, f.Err()
+}
+
+// PlaceKey is where a mail is.
+type PlaceKey struct {
+	Account  ID
+	Folder   Digest
+	Validity uint32
+	UID      uint32
+}
+
+func (k PlaceKey) Append(data []byte) []byte {
+	data = table.AppendUint32(k.Folder.Append(k.Account.Append(data)), k.Validity)
+	return table.AppendUint32(data, k.UID)
+}
+
+func (PlaceKey) Parse(data []byte) (PlaceKey, error) {
+	f := table.Split(data)
+	return PlaceKey{ID(f.Text()), Digest(f.Fixed(sha256.Size)), f.Uint32(), f.Uint32()}, f.Err()
+}
+
+// DeliveryKey is a notification in the queue of a device, or its outcome there.
+type DeliveryKey struct {
+	Notification NotificationKey
+	Device       ID
+}
+
+func (k DeliveryKey) Append(data []byte) []byte {
+	return k.Device.Append(k.Notification.Scope.Append(table.AppendUint64(data, k.Notification.Seq)))
+}
+
+func (DeliveryKey) Parse(data []byte) (DeliveryKey, error) {
+	f := table.Split(data)
+	seq := f.Uint64()
+	return DeliveryKey{NotificationKey{ID(f.Text()), seq}, ID(f.Text())}, f.Err()
+}
+
+// line is the line of a device's queue in which a notification waits.
+func line(kind string, scope ID) string {
+	switch kind {
+	case "mail", "summary":
+		return string(scope)
+	case "clear":
+		return "clears"
+	}
+	return "others"
+}
+
+// WaitingKey is a delivery that waits in a line.
+type WaitingKey struct {
+	Device ID
+	Line   string
+	Seq    uint64
+}
+
+func (k WaitingKey) Append(data []byte) []byte {
+	return table.AppendUint64(table.AppendText(k.Device.Append(data), k.Line), k.Seq)
+}
+
+func (WaitingKey) Parse(data []byte) (WaitingKey, error) {
+	f := table.Split(data)
+	return WaitingKey{ID(f.Text()), f.Text(), f.Uint64()}, f.Err()
+}
+
+// DueKey is when a device's queue is to be looked at.
+type DueKey struct {
+	At     time.Time
+	Device ID
+	Lane   string
+}
+
+func (k DueKey) Append(data []byte) []byte {
+	return append(k.Device.Append(table.AppendTime(data, k.At)), k.Lane...)
+}
+
+func (DueKey) Parse(data []byte) (DueKey, error) {
+	f := table.Split(data)
+	return DueKey{f.Time(), ID(f.Text()), f.Rest()}, f.Err()
+}

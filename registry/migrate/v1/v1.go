@@ -1,0 +1,301 @@
+// Package v1 is the store in format 1: its tables with their rows, keys and indexes, as they are in
+// the file. A store of this format may be anywhere, so nothing here is changed any more, least of
+// all names of fields. What they mean is said in package registry as it was then.
+//
+// It is a package of its own so that every version can use the same names.
+package v1
+
+import (
+	"slices"
+	"time"
+
+	"idlepush/registry/table"
+)
+
+// Format is the version that is in the row [MetaFormat].
+const Format = 1
+
+// The tables, each with its indexes.
+var (
+	Users = table.New[ID, User]("users")
+	_     = table.NewIndex(Users, "users/name", func(_ ID, row User) []table.Text {
+		return []table.Text{folded(row.Name)}
+	})
+
+	Tokens = table.New[Digest, Token]("tokens")
+	_      = table.NewIndex(Tokens, "tokens/user", func(k Digest, row Token) []Owned {
+		return []Owned{{ID(row.User), k}}
+	})
+	_ = table.NewIndex(Tokens, "tokens/id", func(_ Digest, row Token) []ID { return []ID{ID(row.ID)} })
+
+	Invites = table.New[Digest, Invite]("invites")
+	_       = table.NewIndex(Invites, "invites/user", func(k Digest, row Invite) []Owned {
+		return []Owned{{ID(row.By), k}}
+	})
+	_ = table.NewIndex(Invites, "invites/id", func(_ Digest, row Invite) []ID { return []ID{ID(row.ID)} })
+
+	Accounts = table.New[ID, Account]("accounts")
+	_        = table.NewIndex(Accounts, "accounts/user", func(k ID, row Account) (list []IDs) {
+		users := append([]string{row.Owner}, row.SharedWith...)
+		slices.Sort(users)
+		for _, user := range slices.Compact(users) {
+			list = append(list, IDs{ID(user), k})
+		}
+		return list
+	})
+	_ = table.NewIndex(Accounts, "accounts/mailbox", func(_ ID, row Account) []Digest {
+		return []Digest{mailbox(row.Host, row.Username)}
+	})
+
+	Standings = table.New[ID, Standing]("standings")
+	Cursors   = table.New[FolderKey, Cursor]("cursors")
+	Hosts     = table.New[table.Text, Host]("hosts")
+
+	Devices = table.New[IDs, Device]("devices") // by user
+	_       = table.NewIndex(Devices, "devices/id", func(k IDs, _ Device) []ID { return []ID{k.Second} })
+	_       = table.NewIndex(Devices, "devices/address", func(_ IDs, row Device) []Digest {
+		return []Digest{row.Address}
+	})
+
+	Queues = table.New[ID, Queue]("queues")
+	_      = table.NewIndex(Queues, "queues/due", func(k ID, row Queue) []DueKey {
+		if row.Due.IsZero() {
+			return nil
+		}
+		return []DueKey{{row.Due, k, row.Lane}}
+	})
+	Lanes = table.New[table.Text, Lane]("lanes")
+
+	Notifications = table.New[NotificationKey, Notification]("notifications")
+	_             = table.NewIndex(Notifications, "notifications/id", func(k NotificationKey, row Notification) []StableKey {
+		return []StableKey{{k.Scope, row.ID}}
+	})
+	_ = table.NewIndex(Notifications, "notifications/fingerprint", func(k NotificationKey, row Notification) []Owned {
+		if row.Fingerprint == "" {
+			return nil
+		}
+		return []Owned{{k.Scope, digestOf(row.Fingerprint)}}
+	})
+	_ = table.NewIndex(Notifications, "notifications/place", func(k NotificationKey, row Notification) []PlaceKey {
+		if row.Kind != "mail" || !row.Cleared.IsZero() {
+			return nil
+		}
+		return []PlaceKey{{k.Scope, digestOf(row.Folder), row.UIDValidity, row.UID}}
+	})
+	_ = table.NewIndex(Notifications, "notifications/wordless", func(k NotificationKey, row Notification) []NotificationKey {
+		if !row.Wordless || !row.Cleared.IsZero() {
+			return nil
+		}
+		return []NotificationKey{k}
+	})
+	_ = table.NewIndex(Notifications, "notifications/unfinished", func(k NotificationKey, row Notification) []NotificationKey {
+		if len(row.Unqueued) == 0 {
+			return nil
+		}
+		return []NotificationKey{k}
+	})
+
+	Deliveries = table.New[DeliveryKey, Delivery]("deliveries")
+	_          = table.NewIndex(Deliveries, "deliveries/waiting", func(k DeliveryKey, row Delivery) []WaitingKey {
+		if row.State != "pending" {
+			return nil
+		}
+		return []WaitingKey{{k.Device, line(row.Kind, k.Notification.Scope), k.Notification.Seq}}
+	})
+
+	Metas = table.New[table.Text, Meta]("meta")
+)
+
+// The rows of Metas.
+const (
+	MetaFormat    table.Text = "format"
+	MetaVAPID     table.Text = "vapid"
+	MetaSetup     table.Text = "setup"
+	MetaPublicURL table.Text = "public-url"
+	MetaSequence  table.Text = "sequence"
+)
+
+type Meta struct {
+	Number uint64       `json:",omitempty"`
+	Text   string       `json:",omitempty"`
+	Digest Digest       `json:",omitzero"`
+	Sealed table.Sealed `json:",omitempty"` // of the format: "idlepush"; of the VAPID key: a []byte
+}
+
+type User struct {
+	Name       string
+	Admin      bool
+	Created    time.Time
+	Password   Password
+	SessionEra uint64
+	InviteEra  uint64
+}
+
+// Password is an argon2id hash.
+type Password struct {
+	Salt, Hash   []byte
+	Time, Memory uint32
+}
+
+type Token struct {
+	ID      string
+	User    string
+	Name    string
+	Scope   string
+	Created time.Time
+	Expires time.Time `json:",omitzero"`
+	Session bool      `json:",omitempty"`
+	Stay    bool      `json:",omitempty"`
+	Used    time.Time `json:",omitzero"`
+	Era     uint64    `json:",omitempty"`
+}
+
+type Invite struct {
+	ID      string
+	By      string
+	For     string
+	Admin   bool `json:",omitempty"`
+	Created time.Time
+	Expires time.Time
+	Era     uint64 `json:",omitempty"`
+}
+
+type Account struct {
+	Revision   uint64
+	Owner      string
+	SharedWith []string `json:",omitempty"`
+	Email      string
+	Host       string
+	Port       int
+	Security   string
+	Username   string
+	Password   table.Sealed // a string
+	Folders    []string
+	Link       string `json:",omitempty"`
+	Enabled    bool
+	Created    time.Time
+	Edited     time.Time
+	Mailbox    string `json:",omitempty"`
+}
+
+type Standing struct {
+	Status Status
+	Told   string `json:",omitempty"`
+	Unread *int   `json:",omitempty"`
+}
+
+type Status struct {
+	State    string
+	Since    time.Time
+	Code     string
+	Reason   string
+	Proof    time.Time
+	Failures int       `json:",omitempty"`
+	Failing  time.Time `json:",omitzero"`
+}
+
+type Cursor struct {
+	UIDValidity uint32
+	Next        uint32
+	Seen        time.Time
+	Since       time.Time `json:",omitzero"`
+}
+
+type Host struct {
+	Interval   time.Duration   `json:",omitzero"`
+	Since      time.Time       `json:",omitzero"`
+	Deaths     []time.Duration `json:",omitempty"`
+	Died       time.Time       `json:",omitzero"`
+	Deadly     time.Duration   `json:",omitzero"`
+	Lies       int             `json:",omitempty"`
+	Unreliable time.Time       `json:",omitzero"`
+}
+
+type Device struct {
+	Revision    uint64
+	Name        string
+	Session     string `json:",omitempty"`
+	Transport   string
+	Environment string `json:",omitempty"`
+	Topic       string `json:",omitempty"`
+	Address     Digest
+	Secrets     table.Sealed // a DeviceSecrets
+	Content     string
+	Accounts    []string `json:",omitzero"`
+	Created     time.Time
+	Registered  time.Time
+}
+
+type DeviceSecrets struct {
+	Token      string `json:",omitempty"`
+	Endpoint   string `json:",omitempty"`
+	Keys       Keys   `json:",omitzero"`
+	Encryption *Keys  `json:",omitempty"`
+}
+
+type Keys struct{ P256dh, Auth string }
+
+type Queue struct {
+	Due     time.Time `json:",omitzero"`
+	Holding bool      `json:",omitempty"`
+	Lane    string
+	Status  Status
+	Lines   map[string]Line `json:",omitempty"`
+}
+
+type Line struct {
+	Head    uint64      `json:",omitempty"`
+	Rang    []time.Time `json:",omitempty"`
+	From    time.Time   `json:",omitzero"`
+	Until   time.Time   `json:",omitzero"`
+	Summary string      `json:",omitempty"`
+}
+
+type Lane struct {
+	Since  time.Time
+	Until  time.Time
+	Code   string `json:",omitempty"`
+	Reason string `json:",omitempty"`
+}
+
+type Notification struct {
+	ID          string
+	Kind        string
+	User        bool   `json:",omitempty"`
+	Folder      string `json:",omitempty"`
+	At          time.Time
+	Expires     time.Time
+	Code        string       `json:",omitempty"`
+	Sealed      table.Sealed // a Content
+	Clear       []string     `json:",omitempty"`
+	Count       int          `json:",omitempty"`
+	Read        int          `json:",omitempty"`
+	UIDValidity uint32       `json:",omitempty"`
+	UID         uint32       `json:",omitempty"`
+	Fingerprint string       `json:",omitempty"`
+	Wordless    bool         `json:",omitempty"`
+	Cleared     time.Time    `json:",omitzero"`
+	Unqueued    []string     `json:",omitempty"`
+}
+
+type Content struct {
+	From      string `json:",omitempty"`
+	Subject   string `json:",omitempty"`
+	MessageID string `json:",omitempty"`
+	Preview   string `json:",omitempty"`
+	Text      string `json:",omitempty"`
+}
+
+type Delivery struct {
+	Kind     string
+	Expires  time.Time
+	State    string
+	At       time.Time `json:",omitzero"`
+	Into     string    `json:",omitempty"`
+	Read     bool      `json:",omitempty"`
+	Attempts int       `json:",omitempty"`
+	Unknown  bool      `json:",omitempty"`
+	Code     string    `json:",omitempty"`
+	Reason   string    `json:",omitempty"`
+	Before   time.Time `json:",omitzero"`
+}

@@ -1,0 +1,317 @@
+package registry
+
+import (
+	"slices"
+	"time"
+
+	"idlepush/registry/table"
+)
+
+// The tables and their rows. Rows are apart from the types that callers see, so that a change of
+// those does not change the file. How they look in a file that is kept is frozen in package
+// migrate.
+
+var (
+	users      = table.New[id, userRow]("users")
+	usersNamed = table.NewIndex(users, "users/name", func(_ id, row userRow) []table.Text {
+		return []table.Text{folded(row.Name)}
+	})
+
+	tokens   = table.New[digest, tokenRow]("tokens") // by the SHA-256 of the token
+	tokensOf = table.NewIndex(tokens, "tokens/user", func(k digest, row tokenRow) []owned {
+		return []owned{{id(row.User), k}}
+	})
+	tokensID = table.NewIndex(tokens, "tokens/id", func(_ digest, row tokenRow) []id { return []id{id(row.ID)} })
+
+	invites   = table.New[digest, inviteRow]("invites") // by the SHA-256 of the code
+	invitesOf = table.NewIndex(invites, "invites/user", func(k digest, row inviteRow) []owned {
+		return []owned{{id(row.By), k}}
+	})
+	invitesID = table.NewIndex(invites, "invites/id", func(_ digest, row inviteRow) []id { return []id{id(row.ID)} })
+
+	accounts   = table.New[id, accountRow]("accounts")
+	accountsOf = table.NewIndex(accounts, "accounts/user", func(k id, row accountRow) (list []ids) {
+		for _, user := range row.viewers() {
+			list = append(list, ids{id(user), k})
+		}
+		return list
+	})
+	accountsAt = table.NewIndex(accounts, "accounts/mailbox", func(_ id, row accountRow) []digest {
+		return []digest{mailboxOf(row.Host, row.Username)}
+	})
+
+	standings = table.New[id, standingRow]("standings") // of accounts
+	cursors   = table.New[folderKey, cursorRow]("cursors")
+	hosts     = table.New[table.Text, hostRow]("hosts") // by host and port
+
+	// devices stand by user, so that all of a user's are read at once.
+	devices   = table.New[ids, deviceRow]("devices")
+	devicesID = table.NewIndex(devices, "devices/id", func(k ids, _ deviceRow) []id { return []id{k.second} })
+	devicesAt = table.NewIndex(devices, "devices/address", func(_ ids, row deviceRow) []digest {
+		return []digest{row.Address}
+	})
+
+	queues = table.New[id, queueRow]("queues") // of devices
+	due    = table.NewIndex(queues, "queues/due", func(k id, row queueRow) []dueKey {
+		if row.Due.IsZero() {
+			return nil
+		}
+		return []dueKey{{row.Due, k, row.Lane}}
+	})
+	lanes = table.New[table.Text, laneRow]("lanes") // those that are paused
+
+	notifications = table.New[notificationKey, notificationRow]("notifications")
+	byStableID    = table.NewIndex(notifications, "notifications/id", func(k notificationKey, row notificationRow) []stableKey {
+		return []stableKey{{k.scope, row.ID}}
+	})
+	byFingerprint = table.NewIndex(notifications, "notifications/fingerprint", func(k notificationKey, row notificationRow) []owned {
+		if row.Fingerprint == "" {
+			return nil
+		}
+		return []owned{{k.scope, digestOf(row.Fingerprint)}}
+	})
+	// announced finds mail that rang, by where it is, until it is cleared.
+	announced = table.NewIndex(notifications, "notifications/place", func(k notificationKey, row notificationRow) []placeKey {
+		if row.Kind != MailKind || !row.Cleared.IsZero() {
+			return nil
+		}
+		return []placeKey{row.place(k.scope)}
+	})
+	// wordless finds mail that rang without words.
+	wordless = table.NewIndex(notifications, "notifications/wordless", func(k notificationKey, row notificationRow) []notificationKey {
+		if !row.Wordless || !row.Cleared.IsZero() {
+			return nil
+		}
+		return []notificationKey{k}
+	})
+	// unfinished finds notifications that are not yet in the queues of all their devices.
+	unfinished = table.NewIndex(notifications, "notifications/unfinished", func(k notificationKey, row notificationRow) []notificationKey {
+		if len(row.Unqueued) == 0 {
+			return nil
+		}
+		return []notificationKey{k}
+	})
+
+	deliveries = table.New[deliveryKey, deliveryRow]("deliveries")
+	waiting    = table.NewIndex(deliveries, "deliveries/waiting", func(k deliveryKey, row deliveryRow) []waitingKey {
+		if row.State != Pending {
+			return nil
+		}
+		return []waitingKey{{row.line(k), k.notification.seq}}
+	})
+
+	// metas holds one row of each kind: see the constants.
+	metas = table.New[table.Text, metaRow]("meta")
+)
+
+// tables is all of the tables and indexes: every store has these, and no others.
+var tables = []table.Named{
+	users, usersNamed, tokens, tokensOf, tokensID, invites, invitesOf, invitesID,
+	accounts, accountsOf, accountsAt, standings, cursors, hosts,
+	devices, devicesID, devicesAt, queues, due, lanes,
+	notifications, byStableID, byFingerprint, announced, wordless, unfinished,
+	deliveries, waiting, metas,
+}
+
+// The rows of metas.
+const (
+	metaFormat    table.Text = "format"     // the version of the layout, and a sealed value that shows whether the key fits
+	metaVAPID     table.Text = "vapid"      // the sealed scalar of the application server's private key
+	metaSetup     table.Text = "setup"      // the SHA-256 of the setup token, until setup
+	metaPublicURL table.Text = "public-url" // as the admin used it at setup
+	metaSequence  table.Text = "sequence"   // the last of the notifications
+)
+
+type metaRow struct {
+	Number uint64       `json:",omitempty"`
+	Text   string       `json:",omitempty"`
+	Digest digest       `json:",omitzero"`
+	Sealed table.Sealed `json:",omitempty"`
+}
+
+type userRow struct {
+	Name     string
+	Admin    bool
+	Created  time.Time
+	Password password
+	// Sessions and invites for devices are of the era in which they began, and end with it.
+	SessionEra uint64
+	InviteEra  uint64
+}
+
+func (row userRow) user(k id) User { return User{string(k), row.Name, row.Admin, row.Created} }
+
+type tokenRow struct {
+	ID      string
+	User    string
+	Name    string
+	Scope   Scope
+	Created time.Time
+	Expires time.Time `json:",omitzero"`
+	Session bool      `json:",omitempty"`
+	Stay    bool      `json:",omitempty"`
+	Used    time.Time `json:",omitzero"`
+	Era     uint64    `json:",omitempty"` // of a session
+}
+
+type inviteRow struct {
+	ID      string
+	By      string
+	For     InviteFor
+	Admin   bool `json:",omitempty"`
+	Created time.Time
+	Expires time.Time
+	Era     uint64 `json:",omitempty"` // of an invite for a device
+}
+
+type accountRow struct {
+	Revision   uint64
+	Owner      string
+	SharedWith []string `json:",omitempty"`
+	Email      string
+	Host       string
+	Port       int
+	Security   Security
+	Username   string
+	Password   table.Sealed
+	Folders    []string
+	Link       string `json:",omitempty"`
+	Enabled    bool
+	Created    time.Time
+	Edited     time.Time
+	Mailbox    string `json:",omitempty"`
+}
+
+// viewers returns the users who may see the account.
+func (row accountRow) viewers() []string {
+	list := append([]string{row.Owner}, row.SharedWith...)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// standingRow is what the watcher knows of an account.
+type standingRow struct {
+	Status Status
+	Told   string `json:",omitempty"`
+	Unread *int   `json:",omitempty"` // nil: not known
+}
+
+type cursorRow struct {
+	UIDValidity uint32
+	Next        uint32
+	Seen        time.Time
+	Since       time.Time `json:",omitzero"`
+}
+
+type hostRow struct {
+	Interval   time.Duration   `json:",omitzero"`
+	Since      time.Time       `json:",omitzero"`
+	Deaths     []time.Duration `json:",omitempty"`
+	Died       time.Time       `json:",omitzero"`
+	Deadly     time.Duration   `json:",omitzero"`
+	Lies       int             `json:",omitempty"`
+	Unreliable time.Time       `json:",omitzero"`
+}
+
+type deviceRow struct {
+	Revision    uint64
+	Name        string
+	Session     string `json:",omitempty"`
+	Transport   Transport
+	Environment Environment `json:",omitempty"`
+	Topic       string      `json:",omitempty"`
+	Address     digest
+	Secrets     table.Sealed // a deviceSecrets
+	Content     Level
+	Accounts    []string `json:",omitzero"`
+	Created     time.Time
+	Registered  time.Time
+}
+
+// deviceSecrets is what is sealed of a device.
+type deviceSecrets struct {
+	Token      string      `json:",omitempty"`
+	Endpoint   string      `json:",omitempty"`
+	Keys       sealedKeys  `json:",omitzero"`
+	Encryption *sealedKeys `json:",omitempty"`
+}
+
+// sealedKeys are Keys that marshal.
+type sealedKeys struct{ P256dh, Auth string }
+
+// queueRow is what changes about a device with each delivery.
+type queueRow struct {
+	Due     time.Time `json:",omitzero"`  // zero: nothing waits that goes by itself
+	Holding bool      `json:",omitempty"` // Due is when the first hold ends: what comes in another line need not wait for it
+	Lane    string
+	Status  Status
+	Lines   map[string]lineRow `json:",omitempty"`
+}
+
+// lineRow is one line of a queue.
+type lineRow struct {
+	Head    uint64      `json:",omitempty"` // the sequence of the first that waits; 0: none does
+	Rang    []time.Time `json:",omitempty"` // when the last of it were delivered, oldest first
+	From    time.Time   `json:",omitzero"`  // since when it is held back
+	Until   time.Time   `json:",omitzero"`  // and until when
+	Summary string      `json:",omitempty"` // the stable id of what Combine made last
+}
+
+type laneRow struct {
+	Since  time.Time
+	Until  time.Time
+	Code   string `json:",omitempty"`
+	Reason string `json:",omitempty"`
+}
+
+type notificationRow struct {
+	ID          string
+	Kind        Kind
+	User        bool   `json:",omitempty"` // the scope is a user
+	Folder      string `json:",omitempty"`
+	At          time.Time
+	Expires     time.Time
+	Code        string       `json:",omitempty"`
+	Sealed      table.Sealed // a notificationContent, sealed once
+	Clear       []string     `json:",omitempty"`
+	Count       int          `json:",omitempty"`
+	Read        int          `json:",omitempty"`
+	UIDValidity uint32       `json:",omitempty"`
+	UID         uint32       `json:",omitempty"`
+	Fingerprint string       `json:",omitempty"`
+	Wordless    bool         `json:",omitempty"`
+	Cleared     time.Time    `json:",omitzero"`
+	Unqueued    []string     `json:",omitempty"` // devices in whose queues it is not yet
+}
+
+func (row notificationRow) place(account id) placeKey {
+	return placeKey{places{account, digestOf(row.Folder), row.UIDValidity}, row.UID}
+}
+
+// notificationContent is what is sealed of a notification.
+type notificationContent struct {
+	From      string `json:",omitempty"`
+	Subject   string `json:",omitempty"`
+	MessageID string `json:",omitempty"`
+	Preview   string `json:",omitempty"`
+	Text      string `json:",omitempty"`
+}
+
+type deliveryRow struct {
+	Kind     Kind // of the notification
+	Expires  time.Time
+	State    DeliveryState
+	At       time.Time `json:",omitzero"`
+	Into     string    `json:",omitempty"`
+	Read     bool      `json:",omitempty"` // combined: it was taken off what it went into
+	Attempts int       `json:",omitempty"`
+	Unknown  bool      `json:",omitempty"`
+	Code     string    `json:",omitempty"`
+	Reason   string    `json:",omitempty"`
+	Before   time.Time `json:",omitzero"`
+}
+
+// line returns the line in which the delivery waits.
+func (row deliveryRow) line(k deliveryKey) lineKey {
+	return lineKey{k.device, lineOf(row.Kind, k.notification.scope)}
+}

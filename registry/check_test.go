@@ -46,7 +46,7 @@ func checkDevices(t testing.TB, tx *table.Tx) {
 	t.Helper()
 	list := all(t, tx, devices)
 	for _, row := range list {
-		d, err := openDevice(tx, row)
+		d, _, err := openDevice(tx, row)
 		if err != nil {
 			t.Errorf("device %s: %v", row.Key.second, err)
 			continue

@@ -28,36 +28,36 @@ func readDevice(tx *table.Tx, device string) (Device, table.Row[ids, deviceRow],
 	if err != nil {
 		return Device{}, at, err
 	}
-	d, err := openDevice(tx, at)
+	d, _, err := openDevice(tx, at)
 	return d, at, err
 }
 
-// openDevice returns the device of a row, with its address and keys, and how its queue stands. If
-// the address cannot be read it returns the device without it, and the error.
-func openDevice(tx *table.Tx, at table.Row[ids, deviceRow]) (Device, error) {
+// openDevice returns the device of a row, with its address and keys, and its queue. If the address
+// cannot be read it returns the device without it, and the error.
+func openDevice(tx *table.Tx, at table.Row[ids, deviceRow]) (Device, queueRow, error) {
 	row := at.Value
 	q, _, err := queues.Get(tx, at.Key.second)
 	if err != nil {
-		return Device{}, err
+		return Device{}, q, err
 	}
 	d := Device{ID: string(at.Key.second), Revision: row.Revision, User: string(at.Key.first), Name: row.Name, Session: row.Session, Transport: row.Transport,
 		Environment: row.Environment, Topic: row.Topic, Content: row.Content, Accounts: row.Accounts, Created: row.Created, Registered: row.Registered,
 		Status: q.Status, Due: q.Due}
 	var secrets deviceSecrets
 	if err := devices.Place(tx, at.Key).Open(row.Secrets, &secrets); err != nil {
-		return d, err
+		return d, q, err
 	}
 	d.Token, d.Encryption = Secret(secrets.Token), (*Keys)(secrets.Encryption)
 	if secrets.Endpoint != "" {
 		d.Subscription = &Subscription{Endpoint: Secret(secrets.Endpoint), Keys: Keys(secrets.Keys)}
 	}
-	return d, nil
+	return d, q, nil
 }
 
 // shownDevice is openDevice for those who only look: a device whose address is damaged is there,
 // until it is registered anew or removed.
 func shownDevice(tx *table.Tx, at table.Row[ids, deviceRow]) (Device, error) {
-	d, err := openDevice(tx, at)
+	d, _, err := openDevice(tx, at)
 	if d.ID != "" {
 		err = nil
 	}

@@ -93,11 +93,14 @@ func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) 
 
 // head reads what is sent next. stale: drop has something to do.
 func head(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err error) {
-	d, row, err := readDevice(tx, string(device))
+	row, found, err := devicesID.Row(tx, device)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return w, false, false, err
 	}
-	q, _, err := queues.Get(tx, device)
+	d, q, err := openDevice(tx, row)
 	if err != nil {
 		return w, false, false, err
 	}

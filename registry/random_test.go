@@ -168,7 +168,7 @@ func (r *run) dump() (string, error) {
 		phones := all(r, tx, devices)
 		slices.SortFunc(phones, func(a, b table.Row[ids, deviceRow]) int { return cmp.Compare(a.Key.second, b.Key.second) })
 		for _, row := range phones {
-			d, err := openDevice(tx, row)
+			d, _, err := openDevice(tx, row)
 			if err != nil {
 				return err
 			}

@@ -43,22 +43,22 @@ func accountRowOf(tx *table.Tx, account string) (accountRow, error) {
 	return row, err
 }
 
-// readAccount returns an account with its password, or ErrNotFound. A password that is damaged is
-// empty, so that this account alone waits until its owner gives it again.
-func readAccount(tx *table.Tx, account string) (Account, error) {
+// readAccount returns an account with its password, and its row, or ErrNotFound. A password that is
+// damaged is empty, so that this account alone waits until its owner gives it again.
+func readAccount(tx *table.Tx, account string) (Account, accountRow, error) {
 	row, err := accountRowOf(tx, account)
 	if err != nil {
-		return Account{}, err
+		return Account{}, row, err
 	}
 	s, _, err := standings.Get(tx, id(account))
 	if err != nil {
-		return Account{}, err
+		return Account{}, row, err
 	}
 	a := accountOf(id(account), row, s)
 	if accounts.Place(tx, id(account)).Open(row.Password, (*string)(&a.Password)) != nil {
 		a.Password = ""
 	}
-	return a, nil
+	return a, row, nil
 }
 
 // putAccount writes the row of an account, with the next revision.
@@ -104,11 +104,8 @@ func (s Accounts) Add(a Account, session string, now time.Time) (_ Account, adde
 			}
 			return putStatus(tx, out.ID, out.Status)
 		}
-		if out, err = readAccount(tx, string(k)); err != nil {
-			return err
-		}
-		row, err := accountRowOf(tx, out.ID)
-		if err != nil {
+		var row accountRow
+		if out, row, err = readAccount(tx, string(k)); err != nil {
 			return err
 		}
 		out.Revision++
@@ -133,37 +130,33 @@ func (s Accounts) Add(a Account, session string, now time.Time) (_ Account, adde
 // Get returns the account of that id, or ErrNotFound.
 func (s Accounts) Get(account string) (a Account, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
-		a, err = readAccount(tx, account)
+		a, _, err = readAccount(tx, account)
 		return err
 	})
 	return a, err
 }
 
 // List returns all accounts, oldest first.
-func (s Accounts) List() (list []Account, err error) {
-	err = s.db.View(func(tx *table.Tx) error {
-		list, err = allAccounts(tx)
-		return err
-	})
-	return list, err
-}
+func (s Accounts) List() ([]Account, error) { return s.allAccounts() }
 
 // Accounts returns all accounts, oldest first.
-func (m Mail) Accounts() (list []Account, err error) {
-	err = m.db.View(func(tx *table.Tx) error {
-		list, err = allAccounts(tx)
+func (m Mail) Accounts() ([]Account, error) { return m.allAccounts() }
+
+func (c *core) allAccounts() (list []Account, err error) {
+	err = c.db.View(func(tx *table.Tx) error {
+		list, err = readAccounts(tx)
 		return err
 	})
 	return list, err
 }
 
-func allAccounts(tx *table.Tx) (list []Account, err error) {
+func readAccounts(tx *table.Tx) (list []Account, err error) {
 	keys, err := accounts.Keys(tx, table.Range{}, table.NoLimit)
 	if err != nil {
 		return nil, err
 	}
 	for _, k := range keys {
-		a, err := readAccount(tx, string(k))
+		a, _, err := readAccount(tx, string(k))
 		if err != nil {
 			return nil, err
 		}
@@ -184,16 +177,12 @@ func (s Accounts) Update(a Account, now time.Time) (Account, error) {
 	var out Account
 	err := s.db.Update(func(tx *table.Tx) error {
 		out = a
-		old, err := readAccount(tx, a.ID)
+		old, row, err := readAccount(tx, a.ID)
 		if err != nil {
 			return err
 		}
 		if old.Revision != a.Revision {
 			return ErrStale
-		}
-		row, err := accountRowOf(tx, a.ID)
-		if err != nil {
-			return err
 		}
 		k, found, err := accountsAt.Get(tx, mailboxOf(a.Host, a.Username))
 		if err != nil {

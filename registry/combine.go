@@ -10,15 +10,14 @@ import (
 // the queue go on.
 func (o Outbox) Hold(w Work, until, now time.Time) error {
 	return o.change(now, func(set *queueSet) error {
-		q, err := set.must(id(w.Device.ID))
+		q, err := set.must(w.line.device)
 		if err != nil {
 			return err
 		}
-		line := w.Notification.line()
-		l := q.row.Lines[line]
+		l := q.row.Lines[w.line.line]
 		l.From, l.Until = now, until
-		q.row.Lines[line] = l
-		q.row.Due, q.row.Holding = q.row.next(q.transport, q.opens, now)
+		q.row.Lines[w.line.line] = l
+		q.look(now)
 		return nil
 	})
 }
@@ -37,11 +36,10 @@ const (
 // in steps; nothing of it is sent before the last, as long as the caller is the one that sends. It
 // returns how many notifications were replaced.
 func (o Outbox) Combine(w Work, now time.Time) (combined int, err error) {
-	line := lineKey{id(w.Device.ID), w.Notification.line()}
-	for from, more := table.Under(line), true; more && err == nil; {
+	for from, more := table.Under(w.line), true; more && err == nil; {
 		n, next := 0, from
 		err = o.change(now, func(set *queueSet) (err error) {
-			n, next, more, err = o.combine(set, line, from)
+			n, next, more, err = o.combine(set, w.line, from)
 			return err
 		})
 		combined, from = combined+n, next
@@ -97,7 +95,7 @@ type combining struct {
 // replace ends the rows, which go into one notification: into, or a new one if that has no key.
 func (o Outbox) replace(set *queueSet, q *queue, line lineKey, rows []combining, into combining) error {
 	now := set.now
-	n := combination(string(q.user), q.device, rows[0], now)
+	n := combination(string(q.device.Key.first), q.id(), rows[0], now)
 	var sum notificationRow
 	if into.id != "" {
 		var err error
@@ -123,22 +121,13 @@ func (o Outbox) replace(set *queueSet, q *queue, line lineKey, rows []combining,
 		if err := notifications.Put(set.tx, into.Key.notification, sum); err != nil {
 			return err
 		}
-	} else if err := set.insert(n, []string{string(q.device)}); err != nil {
+	} else if err := set.insert(n, []string{string(q.id())}); err != nil {
 		return err
 	}
 	l := q.row.Lines[line.line]
 	l.Summary = n.ID
 	q.row.Lines[line.line] = l
 	return nil
-}
-
-// must returns the queue of a device, or ErrNotFound.
-func (s *queueSet) must(device id) (*queue, error) {
-	q, err := s.get(device)
-	if err == nil && q == nil {
-		err = ErrNotFound
-	}
-	return q, err
 }
 
 // untold returns what Combine made last of the line, if it waits there and was not tried yet.
@@ -149,13 +138,13 @@ func (o Outbox) untold(tx *table.Tx, q *queue, line lineKey) (into combining, er
 	}
 	scope := id(line.line)
 	if line.line == clearLine {
-		scope = q.user
+		scope = q.device.Key.first
 	}
 	n, found, err := byStableID.Row(tx, stableKey{scope, stable})
 	if err != nil || !found {
 		return into, err
 	}
-	into.Key = deliveryKey{n.Key, q.device}
+	into.Key = deliveryKey{n.Key, q.id()}
 	if into.Value, found, err = deliveries.Get(tx, into.Key); err != nil || !found {
 		return combining{}, err
 	}

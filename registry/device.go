@@ -3,7 +3,6 @@ package registry
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -287,25 +286,4 @@ func removeDevice(tx *table.Tx, k ids) error {
 		return err
 	}
 	return devices.Delete(tx, k)
-}
-
-// forget removes a device whose address is gone and tells its owner's other devices.
-func forget(set *queueSet, d table.Row[ids, deviceRow], reason string) error {
-	own, err := devices.Keys(set.tx, table.Under(d.Key.first), table.NoLimit)
-	if err != nil {
-		return err
-	}
-	var others []string
-	for _, k := range own {
-		if k != d.Key {
-			others = append(others, string(k.second))
-		}
-	}
-	n := Notification{ID: stableID(string(AttentionKind), string(d.Key.second), set.now.String()), Kind: AttentionKind, User: string(d.Key.first),
-		At: set.now, Expires: set.now.Add(AttentionKind.Lifetime()), Code: "device_gone",
-		Text: fmt.Sprintf("%s gets no more notifications: %s", d.Value.Name, reason)}
-	if err := removeDevice(set.tx, d.Key); err != nil {
-		return err
-	}
-	return set.insert(n, others)
 }

@@ -124,17 +124,3 @@ func fillIn(set *queueSet, n table.Row[notificationKey, notificationRow], a acco
 	}
 	return notifications.Put(tx, n.Key, row)
 }
-
-// filledIn reports whether a mail says more to the device now than it did when it was sent, because
-// its words have come meanwhile.
-func filledIn(tx *table.Tx, d Device, w Work, o Outcome) (bool, error) {
-	if o.Result != ResultDelivered || !w.Notification.Wordless {
-		return false, nil
-	}
-	row, found, err := notifications.Get(tx, w.key.notification)
-	if err != nil || !found || row.Wordless {
-		return false, err
-	}
-	n, err := row.open(tx, w.key.notification)
-	return n.Content.At(d.Content) != w.Notification.Content.At(d.Content), err
-}

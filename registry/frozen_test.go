@@ -101,17 +101,17 @@ func sameShape(t *testing.T, where string, is, was reflect.Type) {
 }
 
 // index returns the entries of an index of today, in words.
-type index func(t *testing.T, tx *table.Tx) (name string, entries []string)
+type index func(t testing.TB, tx *table.Tx) (name string, entries []string)
 
 func entries[I table.Key[I], K table.Key[K], V any](name string, of *table.Index[I, K, V]) index {
-	return func(t *testing.T, tx *table.Tx) (string, []string) {
+	return func(t testing.TB, tx *table.Tx) (string, []string) {
 		list, err := of.First(tx, table.Range{}, table.NoLimit)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		var words []string
 		for _, e := range list {
-			words = append(words, fmt.Sprintf("%v: %v", e.Index, e.Key))
+			words = append(words, fmt.Sprintf("%q: %q", e.Index.Append(nil), e.Key.Append(nil)))
 		}
 		return name, words
 	}

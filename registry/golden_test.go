@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"idlepush/registry/table"
@@ -79,6 +80,10 @@ func opened(t testing.TB, s *Store) map[string]string {
 				t.Error(err)
 			}
 			words[fmt.Sprint("sealed of ", key)] = unsealed[any](t, metas.Place(tx, key), row.Sealed)
+		}
+		for _, of := range indexes {
+			name, entries := of(t, tx)
+			words["index "+name] = strings.Join(entries, "; ")
 		}
 		return nil
 	})

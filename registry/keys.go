@@ -186,18 +186,23 @@ func (waitingKey) Parse(data []byte) (waitingKey, error) {
 	return waitingKey{lineKey{id(f.Text()), f.Text()}, f.Uint64()}, f.Err()
 }
 
-// dueKey is when a device's queue is to be looked at.
+// dueKey is when a device's queue is to be looked at. The queues of a lane stand together.
 type dueKey struct {
+	lane   string
 	at     time.Time
 	device id
-	lane   string
 }
 
 func (k dueKey) Append(data []byte) []byte {
-	return append(k.device.Append(table.AppendTime(data, k.at)), k.lane...)
+	return k.device.Append(table.AppendTime(table.AppendText(data, k.lane), k.at))
 }
 
 func (dueKey) Parse(data []byte) (dueKey, error) {
 	f := table.Split(data)
-	return dueKey{f.Time(), id(f.Text()), f.Rest()}, f.Err()
+	return dueKey{f.Text(), f.Time(), id(f.Text())}, f.Err()
 }
+
+// laneKey begins the keys of the queues in a lane.
+type laneKey string
+
+func (k laneKey) Append(data []byte) []byte { return table.AppendText(data, string(k)) }

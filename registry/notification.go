@@ -154,8 +154,6 @@ func (n Notification) scope() id {
 	return id(n.User)
 }
 
-func (n Notification) line() string { return lineOf(n.Kind, n.scope()) }
-
 // seal returns the row of a new notification under k.
 func (n Notification) seal(tx *table.Tx, k notificationKey) (row notificationRow, err error) {
 	row = notificationRow{ID: n.ID, Kind: n.Kind, User: n.Account == "", Folder: n.Folder, At: n.At, Expires: n.Expires, Code: n.Code, Clear: n.Clear, Count: n.Count,

@@ -16,11 +16,16 @@ const (
 
 // queue is a device's queue while a transaction changes it.
 type queue struct {
-	device    id
-	user      id
-	transport Transport
-	row       queueRow
-	opens     time.Time // when the device's lane lets the next delivery out
+	device table.Row[ids, deviceRow]
+	row    queueRow
+	opens  time.Time // when the device's lane lets the next delivery out
+}
+
+func (q *queue) id() id { return q.device.Key.second }
+
+// look sets when the queue is to be looked at.
+func (q *queue) look(now time.Time) {
+	q.row.Due, q.row.Holding = q.row.next(q.device.Value.Transport, q.opens, now)
 }
 
 // queueSet is the queues that a transaction changes. Each is read once, and written by save.
@@ -69,35 +74,34 @@ func (s *queueSet) get(device id) (*queue, error) {
 	if err != nil || !found {
 		return nil, err
 	}
-	return s.of(d)
-}
-
-// of returns the queue of the device that was read.
-func (s *queueSet) of(d table.Row[ids, deviceRow]) (*queue, error) {
-	device := d.Key.second
-	if q := s.list[device]; q != nil {
-		return q, nil
-	}
-	row, _, err := queues.Get(s.tx, device)
-	if err != nil {
+	q := &queue{device: d}
+	if q.row, _, err = queues.Get(s.tx, device); err != nil {
 		return nil, err
 	}
-	if row.Lines == nil {
-		row.Lines = make(map[string]lineRow)
+	if q.row.Lines == nil {
+		q.row.Lines = make(map[string]lineRow)
 	}
-	q := &queue{device: device, user: d.Key.first, transport: d.Value.Transport, row: row}
-	if q.opens, err = laneOpens(s.tx, row.Lane, s.now); err != nil {
+	if q.opens, err = laneOpens(s.tx, q.row.Lane, s.now); err != nil {
 		return nil, err
 	}
 	s.list[device] = q
 	return q, nil
 }
 
+// must returns the queue of a device, or ErrNotFound.
+func (s *queueSet) must(device id) (*queue, error) {
+	q, err := s.get(device)
+	if err == nil && q == nil {
+		err = ErrNotFound
+	}
+	return q, err
+}
+
 // save writes the queues.
 func (s *queueSet) save() error {
 	for _, q := range s.list {
 		q.row.trim(s.now)
-		if err := queues.Put(s.tx, q.device, q.row); err != nil {
+		if err := queues.Put(s.tx, q.id(), q.row); err != nil {
 			return err
 		}
 	}
@@ -135,7 +139,7 @@ func (s *queueSet) enqueue(k notificationKey, row *notificationRow) error {
 // add puts a notification into one queue. One that was delivered there is delivered once more: it
 // has more in it now.
 func (s *queueSet) add(q *queue, k notificationKey, row notificationRow) error {
-	at := deliveryKey{k, q.device}
+	at := deliveryKey{k, q.id()}
 	d, found, err := deliveries.Get(s.tx, at)
 	switch {
 	case err != nil || found && d.State != Delivered:
@@ -161,7 +165,7 @@ func (s *queueSet) wait(q *queue, k deliveryKey, d deliveryRow) error {
 		l.Head = seq
 		q.row.Lines[name] = l
 	}
-	if rides(q.transport, name) {
+	if rides(q.device.Value.Transport, name) {
 		return nil
 	}
 	at, holding := q.opens, false
@@ -197,7 +201,7 @@ func (s *queueSet) leave(q *queue, line lineKey, seq uint64) error {
 		l.Head = next[0].Index.seq
 	}
 	q.row.Lines[line.line] = l
-	if at, _ := q.row.next(q.transport, q.opens, s.now); at.IsZero() {
+	if at, _ := q.row.next(q.device.Value.Transport, q.opens, s.now); at.IsZero() {
 		q.row.Due = at
 	}
 	return nil

@@ -56,7 +56,7 @@ var (
 		if row.Due.IsZero() {
 			return nil
 		}
-		return []dueKey{{row.Due, k, row.Lane}}
+		return []dueKey{{row.Lane, row.Due, k}}
 	})
 	lanes = table.New[table.Text, laneRow]("lanes") // those that are paused
 

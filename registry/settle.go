@@ -1,7 +1,10 @@
 package registry
 
 import (
+	"fmt"
 	"time"
+
+	"idlepush/registry/table"
 )
 
 // Settle writes the outcome of the work. Delivered and refused take it from the queue, and the
@@ -16,71 +19,119 @@ func (b Outbox) Settle(w Work, o Outcome, now time.Time) error {
 }
 
 func settle(set *queueSet, w Work, o Outcome) error {
-	tx, now := set.tx, set.now
-	d, at, err := readDevice(tx, w.Device.ID)
+	q, err := set.must(id(w.Device.ID))
 	if err != nil {
 		return err
 	}
-	row, found, err := deliveries.Get(tx, w.key)
+	row, found, err := deliveries.Get(set.tx, w.key)
 	if err != nil {
 		return err
 	}
 	if !found || row.State != Pending {
 		return overtaken(set, w, o, row)
 	}
-	same := d.SameAddress(w.Device)
-	if !same || o.Result != ResultDelivered && !d.Registered.Equal(w.Device.Registered) {
-		o.Result, o.At, o.Suspect = ResultRetry, time.Time{}, false
-	}
-	if o.Result == ResultGone {
-		return forget(set, at, o.Reason)
-	}
-	q, err := set.of(at)
+	same, err := sameAddress(set.tx, q.device, w.Device)
 	if err != nil {
 		return err
 	}
-	if same && o.Result == ResultDelivered && o.Environment != "" && d.Environment == "" {
-		d.Environment = o.Environment
-		at.Value.Revision++ // whoever edits the device is not to forget it
-		at.Value.Environment, q.row.Lane = d.Environment, d.Lane()
-		if err := devices.Put(tx, at.Key, at.Value); err != nil {
-			return err
-		}
-		if q.opens, err = laneOpens(tx, q.row.Lane, now); err != nil {
-			return err
-		}
+	if !same || o.Result != ResultDelivered && !q.device.Value.Registered.Equal(w.Device.Registered) {
+		o.Result, o.At, o.Suspect = ResultRetry, time.Time{}, false
+	}
+	if o.Result == ResultGone {
+		return forget(set, q, o.Reason)
 	}
 	if same {
-		q.row.Status = q.row.Status.after(o, q.opens.After(now), now)
+		if err := set.learn(q, o); err != nil {
+			return err
+		}
+		q.row.Status = q.row.Status.after(o, q.opens.After(set.now), set.now)
 	}
-	better, err := filledIn(tx, d, w, o)
+	better, err := filledIn(set.tx, q.device.Value.Content, w, o)
 	if err != nil {
 		return err
 	}
 	if row.Before.IsZero() || o.Result != ResultRefused { // else it stays as it was when it was told
 		row.Attempts, row.Code, row.Reason, row.Unknown = w.Attempts+1, o.Code, o.Reason, row.Unknown || o.Unknown
 	}
-	if row = row.as(o.Result.state(), now); better {
-		row.State, row.At, row.Before = Pending, now, now // its words have come while it was on its way
+	if row = row.as(o.Result.state(), set.now); better {
+		row.State, row.At, row.Before = Pending, set.now, set.now // its words have come while it was on its way
 	}
-	if o.Result == ResultDelivered {
-		if err := set.alight(q, w.rides); err != nil {
-			return err
-		}
-	}
-	line := w.Notification.line()
 	if row.State != Pending || better {
-		q.row.Lines[line] = q.row.Lines[line].after(w, o, now)
+		q.row.Lines[w.line.line] = q.row.Lines[w.line.line].after(w, o, set.now)
+	}
+	return set.written(q, w, o, row)
+}
+
+// written writes the delivery of the work, with what has ridden with it, and sets when the queue is
+// due.
+func (s *queueSet) written(q *queue, w Work, o Outcome, row deliveryRow) error {
+	if o.Result == ResultDelivered {
+		for _, k := range w.rides {
+			if err := s.alight(q, k); err != nil {
+				return err
+			}
+		}
 	}
 	if row.State == Pending {
 		q.row.Holding, q.row.Due = false, o.again(q.opens, row.Expires)
-		return deliveries.Put(tx, w.key, row)
+		return deliveries.Put(s.tx, w.key, row)
 	}
-	if err := set.end(q, w.key, row); err != nil {
+	if err := s.end(q, w.key, row); err != nil {
 		return err
 	}
-	q.row.Due, q.row.Holding = q.row.next(q.transport, q.opens, now)
+	q.look(s.now)
 	return nil
+}
+
+// sameAddress reports whether a push to the device still goes where it went when the work was taken.
+func sameAddress(tx *table.Tx, at table.Row[ids, deviceRow], was Device) (bool, error) {
+	if at.Value.Revision == was.Revision {
+		return true, nil
+	}
+	d, _, err := openDevice(tx, at)
+	return d.SameAddress(was), err
+}
+
+// learn notes the environment that a delivery has shown, and moves the device to its lane.
+func (s *queueSet) learn(q *queue, o Outcome) (err error) {
+	d := &q.device.Value
+	if o.Result != ResultDelivered || o.Environment == "" || d.Environment != "" {
+		return nil
+	}
+	d.Environment = o.Environment
+	d.Revision++ // whoever edits the device is not to forget it
+	q.row.Lane = Device{Transport: d.Transport, Environment: d.Environment}.Lane()
+	if q.opens, err = laneOpens(s.tx, q.row.Lane, s.now); err != nil {
+		return err
+	}
+	return devices.Put(s.tx, q.device.Key, *d)
+}
+
+// alight ends a delivery that has ridden with a push.
+func (s *queueSet) alight(q *queue, k deliveryKey) error {
+	row, found, err := deliveries.Get(s.tx, k)
+	if err != nil || !found || row.State != Pending {
+		return err
+	}
+	state := Delivered
+	if !s.now.Before(row.Expires) { // it has not been told
+		state = Expired
+	}
+	return s.end(q, k, row.as(state, s.now))
+}
+
+// filledIn reports whether a mail says more to the device now than it did when it was sent, because
+// its words have come meanwhile.
+func filledIn(tx *table.Tx, l Level, w Work, o Outcome) (bool, error) {
+	if o.Result != ResultDelivered || !w.Notification.Wordless {
+		return false, nil
+	}
+	row, found, err := notifications.Get(tx, w.key.notification)
+	if err != nil || !found || row.Wordless {
+		return false, err
+	}
+	n, err := row.open(tx, w.key.notification)
+	return n.Content.At(l) != w.Notification.Content.At(l), err
 }
 
 // overtaken is Settle for a delivery that waits no more: if the mail was cleared while its push was
@@ -97,6 +148,29 @@ func overtaken(set *queueSet, w Work, o Outcome, row deliveryRow) error {
 		return err
 	}
 	return set.insert(clearOf(w.Notification.Account, []string{w.Notification.ID}, set.now), []string{w.Device.ID})
+}
+
+// forget removes a device whose address is gone and tells its owner's other devices.
+func forget(set *queueSet, q *queue, reason string) error {
+	d := q.device
+	own, err := devices.Keys(set.tx, table.Under(d.Key.first), table.NoLimit)
+	if err != nil {
+		return err
+	}
+	var others []string
+	for _, k := range own {
+		if k != d.Key {
+			others = append(others, string(k.second))
+		}
+	}
+	n := Notification{ID: stableID(string(AttentionKind), string(d.Key.second), set.now.String()), Kind: AttentionKind, User: string(d.Key.first),
+		At: set.now, Expires: set.now.Add(AttentionKind.Lifetime()), Code: "device_gone",
+		Text: fmt.Sprintf("%s gets no more notifications: %s", d.Value.Name, reason)}
+	delete(set.list, d.Key.second)
+	if err := removeDevice(set.tx, d.Key); err != nil {
+		return err
+	}
+	return set.insert(n, others)
 }
 
 // state is how a delivery stands after the result.

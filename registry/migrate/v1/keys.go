@@ -174,16 +174,16 @@ func (WaitingKey) Parse(data []byte) (WaitingKey, error) {
 
 // DueKey is when a device's queue is to be looked at.
 type DueKey struct {
+	Lane   string
 	At     time.Time
 	Device ID
-	Lane   string
 }
 
 func (k DueKey) Append(data []byte) []byte {
-	return append(k.Device.Append(table.AppendTime(data, k.At)), k.Lane...)
+	return k.Device.Append(table.AppendTime(table.AppendText(data, k.Lane), k.At))
 }
 
 func (DueKey) Parse(data []byte) (DueKey, error) {
 	f := table.Split(data)
-	return DueKey{f.Time(), ID(f.Text()), f.Rest()}, f.Err()
+	return DueKey{f.Text(), f.Time(), ID(f.Text())}, f.Err()
 }

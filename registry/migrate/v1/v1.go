@@ -62,7 +62,7 @@ var (
 		if row.Due.IsZero() {
 			return nil
 		}
-		return []DueKey{{row.Due, k, row.Lane}}
+		return []DueKey{{row.Lane, row.Due, k}}
 	})
 	Lanes = table.New[table.Text, Lane]("lanes")
 

@@ -1,0 +1,196 @@
+package registry
+
+import (
+	"fmt"
+	"time"
+
+	"idlepush/registry/table"
+)
+
+// Next returns the first delivery of the device's queue. Those that are not to be sent any more go
+// first, with the outcome that says why: expired, or removed if the account, the notification or
+// the device's right to it is gone. False: nothing is left.
+func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) {
+	for {
+		var stale bool
+		err := o.db.View(func(tx *table.Tx) error {
+			w, ok, stale, err = head(tx, id(device), now)
+			return err
+		})
+		if err != nil || !stale {
+			return w, ok, err
+		}
+		if err := o.change(now, func(set *queueSet) error { return drop(set, id(device)) }); err != nil {
+			return Work{}, false, err
+		}
+	}
+}
+
+// head reads what is sent next. stale: drop has something to do.
+func head(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err error) {
+	row, found, err := devicesID.Row(tx, device)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return w, false, false, err
+	}
+	d, q, err := openDevice(tx, row)
+	if err != nil {
+		return w, false, false, err
+	}
+	line, ok := q.leading(d.Transport, now)
+	if !ok {
+		at, _ := q.next(d.Transport, time.Time{}, now)
+		return w, false, !q.Due.Equal(at), nil
+	}
+	l := q.Lines[line]
+	at, found, err := waiting.Row(tx, waitingKey{lineKey{device, line}, l.Head})
+	if err != nil || !found {
+		return w, false, true, err
+	}
+	state, account, err := standing(tx, row, at, now)
+	if err != nil || state != Pending {
+		return w, false, true, err
+	}
+	k := at.Key.notification
+	n, found, err := notifications.Get(tx, k)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: a delivery is of no notification", ErrCorrupt)
+	}
+	if err != nil {
+		return w, false, false, err
+	}
+	w = Work{Device: d, Lane: q.Lane, Mailbox: account.Email, Attempts: at.Value.Attempts, Rang: l.Rang, Released: !l.Until.IsZero(),
+		key: at.Key, line: lineKey{device, line}}
+	if w.Notification, err = n.open(tx, k); err != nil {
+		return w, false, false, err
+	}
+	w.Link = Account{Link: account.Link, Email: account.Email}.LinkTo(w.Notification)
+	if w.Unread, err = unreadOf(tx, row); err != nil {
+		return w, false, false, err
+	}
+	return w, true, false, takeRiders(tx, &w, now)
+}
+
+// unreadOf is how many mails are unread in all accounts that ring the device, as far as it is
+// known.
+func unreadOf(tx *table.Tx, d table.Row[ids, deviceRow]) (sum *int, err error) {
+	seen, err := accountsOf.First(tx, table.Under(d.Key.first), table.NoLimit)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range seen {
+		if !d.Value.rings(a.Key) {
+			continue
+		}
+		account, found, err := accounts.Get(tx, a.Key)
+		if err != nil {
+			return nil, err
+		}
+		known, _, err := standings.Get(tx, a.Key)
+		if err != nil {
+			return nil, err
+		}
+		if found && account.Enabled && known.Unread != nil {
+			if sum == nil {
+				sum = new(int)
+			}
+			*sum += *known.Unread
+		}
+	}
+	return sum, nil
+}
+
+// standing says whether a delivery is still to be sent, and returns its account, if it concerns
+// one.
+func standing(tx *table.Tx, d table.Row[ids, deviceRow], at table.Row[deliveryKey, deliveryRow], now time.Time) (DeliveryState, accountRow, error) {
+	scope := at.Key.notification.scope
+	if !now.Before(at.Value.Expires) {
+		return Expired, accountRow{}, nil
+	}
+	if scope == d.Key.first {
+		return Pending, accountRow{}, nil // it concerns the user alone
+	}
+	account, found, err := accounts.Get(tx, scope)
+	if err != nil {
+		return "", account, err
+	}
+	if !found || !account.visible(string(d.Key.first)) || !d.Value.rings(scope) {
+		return Removed, account, nil
+	}
+	return Pending, account, nil
+}
+
+// mostDropped bounds the deliveries that one transaction drops.
+const mostDropped = 50
+
+// drop takes the deliveries that are not to be sent any more off the front of the line that leads a
+// queue, a bounded number of them, and sets when the queue is due if none leads.
+func drop(set *queueSet, device id) error {
+	q, err := set.must(device)
+	if err != nil {
+		return err
+	}
+	line, ok := q.row.leading(q.device.Value.Transport, set.now)
+	if !ok {
+		q.look(set.now)
+		return nil
+	}
+	for dropped := 0; dropped < mostDropped && set.room() > 2*deliveryCost; dropped++ {
+		first, err := waiting.Rows(set.tx, table.Under(lineKey{device, line}), 1)
+		if err != nil {
+			return err
+		}
+		if head := q.row.Lines[line].Head; len(first) == 0 || first[0].Key.notification.seq != head {
+			// The line does not begin with what its row says.
+			if err := set.leave(q, lineKey{device, line}, head); err != nil || len(first) == 0 {
+				return err
+			}
+		}
+		if first[0].Value.State != Pending {
+			return fmt.Errorf("%w: a delivery waits no more, and is in its line", ErrCorrupt)
+		}
+		state, _, err := standing(set.tx, q.device, first[0], set.now)
+		if err != nil || state == Pending {
+			return err
+		}
+		if err := set.end(q, first[0].Key, first[0].Value.as(state, set.now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A transport that can show no silent push has what is to be taken away ride with the next push
+// that shows something.
+
+// mostRiders is how many ids ride in a push, if the first row has no more.
+const mostRiders = 16
+
+// takeRiders fills in what is to be taken away by the same push, for a device that is told such
+// things by no push of their own.
+func takeRiders(tx *table.Tx, w *Work, now time.Time) error {
+	if !rides(w.Device.Transport, clearLine) || !w.Device.Content.Allows(Sender) {
+		return nil
+	}
+	list, err := waiting.First(tx, table.Under(lineKey{id(w.Device.ID), clearLine}), mostRiders)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		n, found, err := notifications.Get(tx, e.Key.notification)
+		if err != nil {
+			return err
+		}
+		if found && now.Before(n.Expires) {
+			if len(w.Clear) > 0 && len(w.Clear)+len(n.Clear) > mostRiders {
+				return nil
+			}
+			w.Clear = append(w.Clear, n.Clear...)
+		}
+		w.rides = append(w.rides, e.Key)
+	}
+	return nil
+}
+

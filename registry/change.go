@@ -114,7 +114,12 @@ func (c *core) watch() {
 			c.tellOwner(k)
 		}
 	})
-	lanes.Watch(c.db, func(table.Text, *laneRow, *laneRow) { c.tell(DeviceChanged, "", nil) })
+	lanes.Watch(c.db, func(_ table.Text, _, after *laneRow) {
+		c.tell(DeviceChanged, "", nil)
+		if after == nil {
+			c.outbox.raise()
+		}
+	})
 	notifications.Watch(c.db, func(k notificationKey, _, after *notificationRow) {
 		if after != nil {
 			c.tellOf(k.scope, NotificationChanged, after.ID)

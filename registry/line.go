@@ -51,6 +51,11 @@ func (q queueRow) leading(t Transport, now time.Time) (line string, ok bool) {
 	return line, ok
 }
 
+// look sets when the queue is to be looked at.
+func (q *queue) look(now time.Time) {
+	q.row.Due, q.row.Holding = q.row.next(q.device.Value.Transport, q.opens, now)
+}
+
 // next returns when the queue is to be looked at: once its lane opens if a line leads it, else when
 // the first hold ends; zero if nothing waits that goes by itself. holding: it is the end of a hold.
 func (q queueRow) next(t Transport, opens, now time.Time) (at time.Time, holding bool) {
@@ -64,16 +69,4 @@ func (q queueRow) next(t Transport, opens, now time.Time) (at time.Time, holding
 		}
 	}
 	return at, holding
-}
-
-// after is the line once its first delivery has left it with this outcome.
-func (l lineRow) after(w Work, o Outcome, now time.Time) lineRow {
-	if o.Result == ResultDelivered && w.Remember > 0 {
-		l.Rang = append(l.Rang[:len(l.Rang):len(l.Rang)], now)
-		l.Rang = l.Rang[max(0, len(l.Rang)-w.Remember):]
-	}
-	if !l.held(now) {
-		l.From, l.Until = time.Time{}, time.Time{}
-	}
-	return l
 }

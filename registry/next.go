@@ -193,4 +193,3 @@ func takeRiders(tx *table.Tx, w *Work, now time.Time) error {
 	}
 	return nil
 }
-

@@ -6,108 +6,6 @@ import (
 	"idlepush/registry/table"
 )
 
-// What a transaction needs of table.Tx.Left for each of these, at most.
-const (
-	queueCost        = 8  // a queue that it changes: queue, device and lane are read, the row and two index keys written
-	deliveryCost     = 5  // a delivery: the row and an index key are read and written, and the next of its line is found
-	rowCost          = 8  // the row of a notification: it is read and written, with index keys
-	notificationCost = 14 // a notification: two ids are looked up, the sequence and the row are read and written, with five index keys
-)
-
-// queue is a device's queue while a transaction changes it.
-type queue struct {
-	device table.Row[ids, deviceRow]
-	row    queueRow
-	opens  time.Time // when the device's lane lets the next delivery out
-}
-
-func (q *queue) id() id { return q.device.Key.second }
-
-// look sets when the queue is to be looked at.
-func (q *queue) look(now time.Time) {
-	q.row.Due, q.row.Holding = q.row.next(q.device.Value.Transport, q.opens, now)
-}
-
-// queueSet is the queues that a transaction changes. Each is read once, and written by save.
-type queueSet struct {
-	tx    *table.Tx
-	now   time.Time
-	list  map[id]*queue
-	spare int  // what must be left for the end of the transaction, beside the queues
-	left  bool // a notification is not yet in all of its queues
-}
-
-// change runs fn in a transaction that may change queues, and saves them. What fn inserts is in all
-// queues when it returns.
-func (c *core) change(now time.Time, fn func(*queueSet) error) error {
-	left := false
-	err := c.db.Update(func(tx *table.Tx) error {
-		set := &queueSet{tx: tx, now: now, list: make(map[id]*queue)}
-		if err := fn(set); err != nil {
-			return err
-		}
-		left = set.left
-		return set.save()
-	})
-	if err != nil || !c.behind.Swap(false) && !left {
-		return err
-	}
-	if err = c.finish(now); err != nil {
-		c.behind.Store(true) // the next change tries again
-	}
-	if !left {
-		return nil // what failed was begun by another
-	}
-	return err
-}
-
-// room is how much more the transaction may read and write, beside the saving of the queues and
-// what is spared.
-func (s *queueSet) room() int { return s.tx.Left() - queueCost*len(s.list) - s.spare }
-
-// get returns the queue of a device; nil: the device is gone.
-func (s *queueSet) get(device id) (*queue, error) {
-	if q := s.list[device]; q != nil {
-		return q, nil
-	}
-	d, found, err := devicesID.Row(s.tx, device)
-	if err != nil || !found {
-		return nil, err
-	}
-	q := &queue{device: d}
-	if q.row, _, err = queues.Get(s.tx, device); err != nil {
-		return nil, err
-	}
-	if q.row.Lines == nil {
-		q.row.Lines = make(map[string]lineRow)
-	}
-	if q.opens, err = laneOpens(s.tx, q.row.Lane, s.now); err != nil {
-		return nil, err
-	}
-	s.list[device] = q
-	return q, nil
-}
-
-// must returns the queue of a device, or ErrNotFound.
-func (s *queueSet) must(device id) (*queue, error) {
-	q, err := s.get(device)
-	if err == nil && q == nil {
-		err = ErrNotFound
-	}
-	return q, err
-}
-
-// save writes the queues.
-func (s *queueSet) save() error {
-	for _, q := range s.list {
-		q.row.trim(s.now)
-		if err := queues.Put(s.tx, q.id(), q.row); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // enqueue puts the notification under k into the queues of row.Unqueued, as many of them as the
 // transaction has room for, and takes those off the list.
 func (s *queueSet) enqueue(k notificationKey, row *notificationRow) error {
@@ -224,28 +122,6 @@ func (s *queueSet) insert(n Notification, devices []string) error {
 		return err
 	}
 	return notifications.Put(s.tx, k, row)
-}
-
-// finish puts notifications into the queues that they are still missing in.
-func (c *core) finish(now time.Time) error {
-	for more := true; more; {
-		err := c.change(now, func(set *queueSet) error {
-			list, err := unfinished.Rows(set.tx, table.Range{}, 1)
-			if more = len(list) > 0; err != nil || !more {
-				return err
-			}
-			n := list[0]
-			if err := set.enqueue(n.Key, &n.Value); err != nil {
-				return err
-			}
-			set.left = false // this goes on by itself
-			return notifications.Put(set.tx, n.Key, n.Value)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // nextSequence returns the next sequence: the time, or one more than the last if the clock stands

@@ -184,6 +184,18 @@ func (r Result) state() DeliveryState {
 	return Pending
 }
 
+// after is the line once its first delivery has left it with this outcome.
+func (l lineRow) after(w Work, o Outcome, now time.Time) lineRow {
+	if o.Result == ResultDelivered && w.Remember > 0 {
+		l.Rang = append(l.Rang[:len(l.Rang):len(l.Rang)], now)
+		l.Rang = l.Rang[max(0, len(l.Rang)-w.Remember):]
+	}
+	if !l.held(now) {
+		l.From, l.Until = time.Time{}, time.Time{}
+	}
+	return l
+}
+
 // again is when a row that the outcome keeps is due: once its lane opens, and when it expires at
 // the latest, whatever time a service asks for.
 func (o Outcome) again(opens, expires time.Time) time.Time {

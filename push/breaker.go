@@ -1,7 +1,6 @@
 package push
 
 import (
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -9,64 +8,21 @@ import (
 )
 
 const (
-	retryFirst   = 2 * time.Second // the wait after a first failure, doubled with each
-	retryMost    = time.Minute     // and never longer: what came meanwhile waits behind it when the service is well again
-	suspectFirst = time.Minute     // the least and the most for a suspect device
-	suspectMost  = 12 * time.Hour
-	probeFirst   = 5 * time.Second // the pause of a lane in outage, doubled with each failed probe
-	probeMost    = time.Minute
-	repair       = 15 * time.Minute // the pause of a lane that a person must mend
+	probeFirst = 5 * time.Second  // the pause of a lane in an outage; it doubles with each failed probe
+	probeMost  = time.Minute      // and ends here
+	repair     = 15 * time.Minute // the pause of a lane that a person must mend
 
-	// breakAfter is how many failures in a row, over all devices of a lane, make it an outage of the lane. One device in a
-	// row counts once.
+	// breakAfter is how many failures in a row, over all devices of a lane, make an outage. Repeated
+	// failures of one device count once.
 	breakAfter = 5
 
-	// aloneFor is how long a device that failed while others were answered is held to have a trouble of its own, since one of them last was.
+	// aloneFor is how long after the last answer to another device a failing device counts as failing
+	// alone.
 	aloneFor = 24 * time.Hour
 )
 
-// doubled is first, doubled n times, at most most.
-func doubled(first, most time.Duration, n int) time.Duration {
-	for range n {
-		if first *= 2; first >= most {
-			return most
-		}
-	}
-	return first
-}
-
-// jitter takes up to half of d away, so that what failed together is not tried together.
-func jitter(d time.Duration) time.Duration { return d - rand.N(d/2+1) }
-
-// fullJitter is any time up to d: what failed together and has no need to wait for long is spread best by it.
-// https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-func fullJitter(d time.Duration) time.Duration { return 1 + rand.N(d) }
-
-// scheduled fills in when the work is tried again. Work that waits for its lane to be mended has no time of its own.
-func scheduled(o registry.Outcome, w registry.Work, now time.Time) registry.Outcome {
-	if o.Result != registry.ResultRetry {
-		return o
-	}
-	wait := fullJitter(doubled(retryFirst, retryMost, w.Attempts))
-	if s := w.Device.Status; o.Suspect || s.State == registry.Suspect {
-		wait = jitter(rarely(s, w.Notification.Expires, now))
-	}
-	if at := now.Add(wait); o.At.Before(at) {
-		o.At = at
-	}
-	return o
-}
-
-// rarely is how long a suspect device waits for its next try: half as long as it has been suspect, but no longer than half of the time that is left for
-// what waits, and within bounds.
-func rarely(s registry.Status, expires, now time.Time) time.Duration {
-	if s.State != registry.Suspect {
-		return suspectFirst
-	}
-	return max(min(now.Sub(s.Since)/2, expires.Sub(now)/2, suspectMost), suspectFirst)
-}
-
-// breaker is what the dispatcher remembers of a lane; the zero breaker is a lane that works and has nothing to do.
+// breaker is what the dispatcher remembers of a lane. The zero breaker is a lane that works and is
+// idle.
 type breaker struct {
 	sending  int       // in flight now
 	failures int       // in a row, over all devices
@@ -111,8 +67,9 @@ func (b breaker) limit(now time.Time) int {
 	return 1
 }
 
-// after takes in what came of a send to the device. Any answer of the service but a complaint about itself or about our own
-// settings proves that the lane works; that a device is odd is proved only by a push to another that was accepted.
+// after returns the breaker after a send to the device had this outcome. Any answer of the service
+// proves that the lane works, except a complaint about the service itself or about our settings.
+// Only an accepted push to another device proves that a device is odd.
 func (b breaker) after(device string, o registry.Outcome, now time.Time) breaker {
 	switch {
 	case o.Unasked && o.Result != registry.ResultMisconfigured:
@@ -143,7 +100,8 @@ func (b breaker) after(device string, o registry.Outcome, now time.Time) breaker
 	return b
 }
 
-// proved is the breaker once the device's push was answered: what failed before has a trouble of its own, until it is answered too.
+// proved returns the breaker after the device's push was answered: each device that failed before
+// has a trouble of its own, until it is answered too.
 func (b breaker) proved(device string, accepted bool, now time.Time) breaker {
 	b = breaker{sending: b.sending, blaming: b.blaming, odd: b.odd, alone: (b.alone + b.failing).without(device)}
 	if b.alone != "" {
@@ -158,7 +116,8 @@ func (b breaker) proved(device string, accepted bool, now time.Time) breaker {
 	return b
 }
 
-// isAlone: an answer more than a second after now is by a clock that was set back, and does not count.
+// isAlone reports whether the device failed while others were answered. An answer from more than a
+// second after now does not count: the clock was set back since.
 func (b breaker) isAlone(device string, now time.Time) bool {
 	age := now.Sub(b.answered)
 	return b.alone.has(device) && age > -time.Second && age < aloneFor
@@ -169,8 +128,8 @@ func (b breaker) doubts(device string) bool {
 	return b.blaming == device || b.odd.has(device) || b.failing.has(device) || b.alone.has(device)
 }
 
-// read is what an outcome means for the device: that a service finds us at fault with one device, while it takes our pushes to
-// others, is a complaint about that one. Whoever wrote its address must not pause the lane of all for ever.
+// read returns what an outcome means for the device. If the service finds us at fault with this
+// device alone, the device is suspect: a wrong address must not pause everybody's lane.
 func (b breaker) read(device string, o registry.Outcome) registry.Outcome {
 	if o.Result == registry.ResultMisconfigured && b.odd.has(device) {
 		o.Result, o.Suspect = registry.ResultRetry, true

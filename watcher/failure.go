@@ -12,6 +12,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush/netguard"
 	"idlepush/registry"
 	"idlepush/watcher/wire"
 )
@@ -40,11 +41,6 @@ func (f *Failure) Text() string {
 	}
 	return f.Reason + ` (the server says: "` + f.Server + `")`
 }
-
-// ForbiddenError is what Dialer.Permit returns for an address that must not be dialled.
-type ForbiddenError struct{ Reason string }
-
-func (e *ForbiddenError) Error() string { return e.Reason }
 
 // diagnose makes a Failure of what ended a session or a check.
 func diagnose(a registry.Account, err error) *Failure {
@@ -90,8 +86,9 @@ func kind(err error) *Failure {
 	if _, ok := errors.AsType[*storeError](err); ok {
 		return &Failure{Code: "store_failed", Reason: "idlepush cannot write down what it finds: its admin must look at the disk and the log", personal: true}
 	}
-	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok {
-		return &Failure{Code: "address_not_allowed", Field: "host", Reason: forbidden.Reason, slow: slowest, personal: true}
+	if forbidden, ok := errors.AsType[*netguard.ForbiddenError](err); ok {
+		return &Failure{Code: "address_not_allowed", Field: "host", Reason: "the mail server cannot be used: " + forbidden.Error(),
+			slow: slowest, personal: true}
 	}
 	if errors.Is(err, errOnlyOAuth) {
 		return &Failure{Code: "oauth_required", Field: "password", final: true, personal: true, Reason: onlyOAuth}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush/netguard"
 	"idlepush/registry"
 	"idlepush/watcher/wire"
 )
@@ -67,7 +68,7 @@ func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
 		"flood":                {fmt.Errorf("look: %w", &wire.LimitError{Limit: "line", Max: 1}), "server_faulty", "port", false, false, false},
 		"name":                 {fmt.Errorf("connect: %w", &net.OpError{Err: &net.DNSError{}}), "host_unknown", "host", false, false, false},
 		"refused":              {fmt.Errorf("connect: %w", &net.OpError{Err: errors.New("refused")}), "connection_failed", "port", false, false, false},
-		"forbidden":            {fmt.Errorf("connect: %w", &net.OpError{Err: &ForbiddenError{"private"}}), "address_not_allowed", "host", false, false, true},
+		"forbidden":            {fmt.Errorf("connect: %w", &net.OpError{Err: &netguard.ForbiddenError{Err: errors.New("private")}}), "address_not_allowed", "host", false, false, true},
 		"folder":               {&folderError{&imap.Error{Code: "NONEXISTENT"}}, "folder_unavailable", "folders", false, false, true},
 		"folder, for now":      {&folderError{&imap.Error{Type: imap.StatusResponseTypeNo, Code: "SERVERBUG"}}, "server_refuses", "", false, false, false},
 		"folder, no end":       {fmt.Errorf("look: %w", &folderError{errNoEnd}), "folder_end_unknown", "folders", false, false, false},

@@ -14,14 +14,16 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-sasl"
 
+	"idlepush/netguard"
 	"idlepush/registry"
 	"idlepush/watcher/wire"
 )
 
 // Dialer says how mail servers are reached and what they are told.
 type Dialer struct {
-	// Permit is asked for every address before it is dialled; plain is IMAP without encryption. Its error says what to do.
-	Permit  func(addr netip.Addr, plain bool) error
+	// Permit decides which addresses may be dialed; plain is IMAP without encryption. Its error
+	// says why not and what to do, as a clause about "it", the mail server.
+	Permit  netguard.Permit
 	TLS     *tls.Config // roots and session cache; nil: the system's roots
 	Version string      // of this program, for ID (RFC 2971)
 

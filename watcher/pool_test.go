@@ -136,13 +136,13 @@ func TestAnAddressThatIsNotPermittedIsNotDialled(t *testing.T) {
 	var dialled []bool
 	d.Permit = func(addr netip.Addr, plain bool) error {
 		dialled = append(dialled, plain)
-		return &ForbiddenError{Reason: "not here"}
+		return errors.New("not here")
 	}
 	for _, security := range []registry.Security{registry.TLS, registry.StartTLS, registry.Plain} {
 		a := memoryAccount(m)
 		a.Security = security
 		_, err := d.Check(t.Context(), a)
-		if f, ok := errors.AsType[*Failure](err); !ok || f.Code != "address_not_allowed" || f.Reason != "not here" {
+		if f, ok := errors.AsType[*Failure](err); !ok || f.Code != "address_not_allowed" || f.Reason != "the mail server cannot be used: not here" {
 			t.Errorf("%s: %v", security, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"idlepush/netguard"
 	"idlepush/registry"
 )
 
@@ -100,5 +101,5 @@ func deviceFaults(d registry.Device) (f faults) {
 // isEndpoint reports whether the text can be a push endpoint. http: is for networks that the transport is told to allow.
 func isEndpoint(text string) bool {
 	u, err := url.Parse(text)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && isHost(u.Hostname()) && u.User == nil && u.Fragment == ""
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && netguard.IsHost(u.Hostname()) && u.User == nil && u.Fragment == ""
 }

@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"idlepush/netguard"
 	"idlepush/registry"
 )
 
@@ -75,12 +75,10 @@ func peer(r *http.Request) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return at.Addr().Unmap().WithZone("")
+	return netguard.Canonical(at.Addr())
 }
 
-func (s *server) trusts(a netip.Addr) bool {
-	return slices.ContainsFunc(s.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
-}
+func (s *server) trusts(a netip.Addr) bool { return s.TrustedProxies.Contains(a) }
 
 // throughProxy reports whether a proxy that is trusted passed the request on.
 func (s *server) throughProxy(r *http.Request) bool { return s.trusts(peer(r)) }
@@ -95,7 +93,7 @@ func (s *server) clientAddress(r *http.Request) string {
 		if err != nil {
 			break
 		}
-		address = before.Unmap().WithZone("")
+		address = netguard.Canonical(before)
 	}
 	if !address.IsValid() {
 		return "unknown"

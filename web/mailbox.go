@@ -1,10 +1,10 @@
 package web
 
 import (
-	"net/netip"
 	"strings"
 	"unicode"
 
+	"idlepush/netguard"
 	"idlepush/registry"
 )
 
@@ -40,7 +40,7 @@ const mostFolders = 50
 
 // mailboxFaults is what is wrong with an account before anybody has spoken to its server.
 func mailboxFaults(a registry.Account) (f faults) {
-	if !isHost(a.Host) {
+	if !netguard.IsHost(a.Host) {
 		f.add("host", "must be a host name or an IP address, without a port; an international name in its xn-- form")
 	}
 	if a.Username == "" {
@@ -88,24 +88,6 @@ func inboxed(folders []string) []string {
 		}
 	}
 	return list
-}
-
-// isHost reports whether the text can be a host: an IP address, or labels of letters, digits, hyphens and underscores.
-func isHost(text string) bool {
-	if _, err := netip.ParseAddr(text); err == nil {
-		return true
-	}
-	for label := range strings.SplitSeq(strings.TrimSuffix(text, "."), ".") {
-		if label == "" || len(label) > 63 || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
-			return false
-		}
-		if strings.ContainsFunc(label, func(r rune) bool {
-			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
-		}) {
-			return false
-		}
-	}
-	return true
 }
 
 // printable reports whether the text has no control characters. Format characters pass: names in some scripts need them.

@@ -11,13 +11,13 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"path"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"idlepush/netguard"
 	"idlepush/registry"
 )
 
@@ -36,7 +36,7 @@ type Config struct {
 	AdminToken registry.Secret
 
 	// TrustedProxies are the networks whose X-Forwarded-For and X-Forwarded-Proto are believed; empty: nobody's are.
-	TrustedProxies []netip.Prefix
+	TrustedProxies netguard.Networks
 
 	// PublicURL is the https origin that phones reach this server at, for the page; empty: not known.
 	PublicURL func() string

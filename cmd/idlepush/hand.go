@@ -27,7 +27,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 	if err != nil {
 		return nil, err
 	}
-	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.permitMail}
+	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowNets.Permit}
 	return web.New(web.Config{
 		Users: store.Users, Accounts: store.Accounts, Devices: store.Devices, History: store.History, Log: log, Version: version(), AdminToken: s.adminToken, TrustedProxies: s.trustedProxies,
 		PublicURL: func() string { return s.public(store) },

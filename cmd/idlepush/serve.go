@@ -39,7 +39,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	}
 	dispatcher := &push.Dispatcher{Store: store.Outbox, Senders: senders, URL: func() string { return s.home(store) }, BurstLimit: s.burstLimit, Log: log}
 	pool := &watcher.Pool{Store: store.Mail, Log: log, Dialer: watcher.Dialer{
-		Permit:  s.permitMail,
+		Permit:  s.allowNets.Permit,
 		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},
 		Version: version(),
 	}}
@@ -106,7 +106,7 @@ func (s settings) senders(store *registry.Store) (map[registry.Transport]push.Se
 	if err != nil {
 		return nil, err
 	}
-	browsers := webpush.New(webpush.Config{VAPID: key, Permit: s.permitPush, Subject: func() string { return s.contact(store) }})
+	browsers := webpush.New(webpush.Config{VAPID: key, Permit: s.allowNets.Permit, Subject: func() string { return s.contact(store) }})
 	senders := map[registry.Transport]push.Sender{registry.WebPush: browsers, registry.UnifiedPush: browsers}
 	if s.fcm.credentials != nil {
 		if senders[registry.FCM], err = fcm.New(fcm.Config{Credentials: s.fcm.credentials, Endpoint: s.fcm.endpoint}); err != nil {
@@ -147,20 +147,6 @@ func (s settings) contact(store *registry.Store) string {
 		return s.vapid
 	}
 	return s.public(store)
-}
-
-func (s settings) permitMail(addr netip.Addr, plain bool) error {
-	if why := forbidden(s.allowNets, addr, plain); why != "" {
-		return &watcher.ForbiddenError{Reason: "the mail server cannot be used: " + why}
-	}
-	return nil
-}
-
-func (s settings) permitPush(addr netip.Addr, plain bool) error {
-	if why := forbidden(s.allowNets, addr, plain); why != "" {
-		return errors.New("the push address cannot be used: " + why)
-	}
-	return nil
 }
 
 // purge removes old activity at start and every hour.

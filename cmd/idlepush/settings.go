@@ -7,12 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
 
+	"idlepush/netguard"
 	"idlepush/push/webpush"
 	"idlepush/registry"
 )
@@ -24,8 +24,8 @@ type settings struct {
 	publicURL      string // "": what the admin used at setup
 	adminToken     registry.Secret
 	key            []byte // nil: the key file in data
-	allowNets      []netip.Prefix
-	trustedProxies []netip.Prefix
+	allowNets      netguard.Networks
+	trustedProxies netguard.Networks
 	fcm            fcmSettings
 	apns           apnsSettings
 	vapid          string // "": the public URL
@@ -88,9 +88,9 @@ var table = []setting{
 		return err
 	}},
 	{"allow-nets", "", false, "`networks` (CIDR, separated by commas) that mail servers and push endpoints may lie in beside the public internet; plain-text IMAP and http: only there",
-		networks(func(s *settings) *[]netip.Prefix { return &s.allowNets })},
+		networks(func(s *settings) *netguard.Networks { return &s.allowNets })},
 	{"trusted-proxies", "", false, "`networks` (CIDR, separated by commas) of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed",
-		networks(func(s *settings) *[]netip.Prefix { return &s.trustedProxies })},
+		networks(func(s *settings) *netguard.Networks { return &s.trustedProxies })},
 	{"fcm-credentials", "", true, "service account `JSON` of the Firebase project", secretText(func(s *settings) *[]byte { return &s.fcm.credentials })},
 	{"fcm-endpoint", "", false, "another base `URL` for FCM, as far as /v1", endpoint(func(s *settings) *string { return &s.fcm.endpoint })},
 	{"apns-key", "", true, "the `text` of the .p8 file, the APNs signing key", secretText(func(s *settings) *[]byte { return &s.apns.key })},
@@ -125,18 +125,13 @@ var table = []setting{
 	}},
 }
 
-func networks(field func(*settings) *[]netip.Prefix) func(*settings, string) error {
+func networks(field func(*settings) *netguard.Networks) func(*settings, string) error {
 	return func(s *settings, v string) error {
-		for part := range strings.SplitSeq(v, ",") {
-			p, err := netip.ParsePrefix(strings.TrimSpace(part))
-			if err != nil {
-				return errors.New("want networks such as 192.168.1.0/24,fd00::/8, separated by commas")
-			}
-			if p.Addr().Is4In6() && p.Bits() >= 96 {
-				p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-			}
-			*field(s) = append(*field(s), p.Masked())
+		parsed, err := netguard.Parse(v)
+		if err != nil {
+			return errors.New("want networks such as 192.168.1.0/24,fd00::/8, separated by commas")
 		}
+		*field(s) = parsed
 		return nil
 	}
 }

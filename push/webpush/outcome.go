@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"idlepush/netguard"
 	"idlepush/registry"
 )
 
@@ -174,7 +175,7 @@ func fault(err error) verdict {
 	again := func(code, reason string) verdict {
 		return verdict{registry.ResultRetry, false, code, reason}
 	}
-	if _, ok := errors.AsType[notPermitted](err); ok {
+	if _, ok := errors.AsType[*netguard.ForbiddenError](err); ok {
 		// A resolver that lies for an hour must not cost a message; at registration a suspect address is refused.
 		return verdict{registry.ResultRetry, true, "webpush_endpoint_not_allowed",
 			"lies in a network that this server does not push to. If it is yours, add the network to allow-nets."}

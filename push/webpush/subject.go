@@ -6,17 +6,15 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"unicode"
+
+	"golang.org/x/net/idna"
+
+	"idlepush/netguard"
 )
 
 // unroutable are the names under which nobody can be reached from the internet: RFC 6761, RFC 6762, RFC 8375, what ICANN
 // keeps free for private use, and what home routers make of it.
 var unroutable = []string{"localhost", "local", "internal", "lan", "home.arpa", "test", "example", "invalid"}
-
-// unreachable are the networks of addresses that netip does not call private but that are no part of the internet either: RFC 6598,
-// RFC 5737, RFC 3849.
-var unreachable = []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.2.0/24"),
-	netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/32")}
 
 // CheckSubject says whether push services would take the text as the contact of a VAPID token (RFC 8292 section 2.1): one
 // mailto: address or an https: address, of a host that can be on the internet. Apple looks at both. The error says what is
@@ -48,22 +46,13 @@ func CheckSubject(subject string) error {
 // routable reports whether the host, in lower case, can be one on the internet, without asking for it.
 func routable(host string) bool {
 	if address, err := netip.ParseAddr(host); err == nil {
-		public := address.IsGlobalUnicast() && !address.IsPrivate()
-		for _, network := range unreachable {
-			public = public && !network.Contains(address)
-		}
-		return public
+		return netguard.IsPublic(address)
 	}
 	for _, name := range unroutable {
 		if strings.HasSuffix("."+host, "."+name) {
 			return false
 		}
 	}
-	labels := strings.Split(host, ".")
-	for _, label := range labels {
-		if label == "" || strings.ContainsFunc(label, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_' }) {
-			return false
-		}
-	}
-	return len(labels) > 1
+	ascii, err := idna.ToASCII(host)
+	return err == nil && netguard.IsHostName(ascii) && strings.Contains(ascii, ".")
 }

@@ -12,12 +12,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"idlepush/netguard"
 	"idlepush/push"
 	"idlepush/registry"
 )
@@ -29,9 +29,8 @@ type Config struct {
 	// Subject says who to write to about this server, mailto: or https: (RFC 8292 section 2.1). Without one the messages
 	// carry https://localhost, which all but Apple take. It is asked at every push, for it may become known later.
 	Subject func() string
-	// Permit says whether an endpoint may lie at addr, an IPv4 or IPv6 address without zone that is not IPv4-mapped.
-	// plain tells that the endpoint is http:. It is asked for every address that is dialed, after resolution.
-	Permit func(addr netip.Addr, plain bool) error
+	// Permit decides which addresses may be dialed, after resolution; plain is an http: endpoint.
+	Permit netguard.Permit
 	// Roots are the certificate authorities to trust; nil: the system's.
 	Roots *x509.CertPool
 }
@@ -61,8 +60,8 @@ func New(c Config) *Sender {
 	return &Sender{
 		vapid:   &vapid{key: c.VAPID, tokens: make(map[audience]token)},
 		subject: c.Subject,
-		secure:  client(c.Roots, func(a netip.Addr) error { return c.Permit(a, false) }),
-		plain:   client(c.Roots, func(a netip.Addr) error { return c.Permit(a, true) }),
+		secure:  client(c.Roots, c.Permit, false),
+		plain:   client(c.Roots, c.Permit, true),
 	}
 }
 

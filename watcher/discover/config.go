@@ -4,6 +4,8 @@ import (
 	"encoding/xml"
 	"slices"
 	"strings"
+
+	"idlepush/netguard"
 )
 
 // clientConfig is what matters of Thunderbird's configuration format.
@@ -31,7 +33,7 @@ func parseConfig(file []byte, source Source, email string) (f found) {
 		security := map[string]string{"SSL": "tls", "STARTTLS": "starttls"}[strings.ToUpper(strings.TrimSpace(server.Security))]
 		host := strings.ToLower(fill(strings.TrimSpace(server.Host), email))
 		username := fill(strings.TrimSpace(server.Username), email)
-		if server.Type != "imap" || security == "" || !isHost(host) || netAddress(host) || server.Port < 1 || server.Port > 65535 || username == "" || len(username) > 256 ||
+		if server.Type != "imap" || security == "" || !netguard.IsHostName(host) || server.Port < 1 || server.Port > 65535 || username == "" || len(username) > 256 ||
 			strings.ContainsRune(username, '%') || strings.ContainsFunc(username, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			continue
 		}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/net/idna"
+
+	"idlepush/netguard"
 )
 
 // Source is where settings come from, which is how far they can be trusted; the best is first in Sources.
@@ -68,7 +70,7 @@ type Resolver interface {
 // Finder finds settings. Its fields are not changed after the first use.
 type Finder struct {
 	Resolver Resolver
-	Permit   func(addr netip.Addr, plain bool) error // asked for each address before it is dialled
+	Permit   netguard.Permit // asked for each address before it is dialed
 
 	// Seams for tests: nil dials what Permit permits, and believes the certificates that the system does.
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
@@ -89,28 +91,10 @@ func parse(email string) (local, domain string, err error) {
 		return "", "", ErrAddress
 	}
 	domain, err = idna.Lookup.ToASCII(strings.TrimSuffix(email[i+1:], "."))
-	if err != nil || !isHost(domain) || !strings.Contains(domain, ".") || netAddress(domain) {
+	if err != nil || !netguard.IsHostName(domain) || !strings.Contains(domain, ".") {
 		return "", "", ErrAddress
 	}
 	return email[:i], domain, nil
-}
-
-func netAddress(text string) bool {
-	_, err := netip.ParseAddr(text)
-	return err == nil
-}
-
-// isHost reports whether the text can be a host's name: labels of letters, digits and hyphens.
-func isHost(text string) bool {
-	for label := range strings.SplitSeq(text, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, "-") != label ||
-			strings.ContainsFunc(label, func(r rune) bool {
-				return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-')
-			}) {
-			return false
-		}
-	}
-	return len(text) <= 253
 }
 
 // found is what one source has said.

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"idlepush/netguard"
 )
 
 func find(t *testing.T, f *Finder, email string) Result {
@@ -72,7 +74,7 @@ func TestTheTableIsSound(t *testing.T) {
 	codes := map[string]bool{"app_password": true, "imap_switch": true, "authorization_code": true, "oauth2": true, "bridge": true}
 	seen := make(map[string]string)
 	for _, p := range table {
-		if p.name == "" || p.domains == "" && p.mx == "" || (p.host == "") != (p.closed && p.name != "Outlook") || p.host != "" && !isHost(p.host) || p.closed && len(p.notes) == 0 {
+		if p.name == "" || p.domains == "" && p.mx == "" || (p.host == "") != (p.closed && p.name != "Outlook") || p.host != "" && !netguard.IsHostName(p.host) || p.closed && len(p.notes) == 0 {
 			t.Errorf("%+v", p)
 		}
 		for _, n := range p.notes {
@@ -81,7 +83,7 @@ func TestTheTableIsSound(t *testing.T) {
 			}
 		}
 		for domain := range strings.FieldsSeq(p.domains) {
-			if seen[domain] != "" || !isHost(strings.TrimSuffix(domain, ".*")) {
+			if seen[domain] != "" || !netguard.IsHostName(strings.TrimSuffix(domain, ".*")) {
 				t.Errorf("%s is there twice, or is none", domain)
 			}
 			seen[domain] = p.name
@@ -339,7 +341,7 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte("<clientConfig>"), "a@b.c")
 	f.Fuzz(func(t *testing.T, file []byte, email string) {
 		for _, s := range parseConfig(file, Autoconfig, email).settings {
-			if !isHost(s.Host) || netAddress(s.Host) || s.Port < 1 || s.Port > 65535 || s.Security != "tls" && s.Security != "starttls" || s.Username == "" {
+			if !netguard.IsHostName(s.Host) || s.Port < 1 || s.Port > 65535 || s.Security != "tls" && s.Security != "starttls" || s.Username == "" {
 				t.Errorf("%+v", s)
 			}
 		}

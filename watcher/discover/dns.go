@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
+
+	"idlepush/netguard"
 )
 
 // ispdb is Thunderbird's list of providers, by domain.
@@ -24,7 +26,7 @@ func (f *Finder) mx(ctx context.Context, email, domain string) found {
 	if p := providerByMX(host); p != nil {
 		return hosted(p, email)
 	}
-	if !isHost(host) {
+	if !netguard.IsHostName(host) {
 		return found{}
 	}
 	base, err := publicsuffix.EffectiveTLDPlusOne(host)
@@ -58,7 +60,7 @@ func (f *Finder) srv(ctx context.Context, email, domain string) (got found) {
 			continue
 		}
 		for _, r := range list[:min(len(list), 3)] {
-			if host := strings.ToLower(strings.TrimSuffix(r.Target, ".")); isHost(host) && r.Port > 0 {
+			if host := strings.ToLower(strings.TrimSuffix(r.Target, ".")); netguard.IsHostName(host) && r.Port > 0 {
 				got.settings = append(got.settings, Settings{Host: host, Port: int(r.Port), Security: kind.security, Username: email, Source: SRV})
 			}
 		}

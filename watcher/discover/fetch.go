@@ -7,10 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"syscall"
 
+	"idlepush/netguard"
 	"idlepush/watcher/wire"
 )
 
@@ -21,19 +20,12 @@ const (
 
 func escape(text string) string { return url.QueryEscape(text) }
 
-// dialer connects to addresses that are permitted, and asks for each after its name was resolved, so that no name can lead elsewhere.
+// dialer returns what connects to permitted addresses only.
 func (f *Finder) dialer() func(ctx context.Context, network, address string) (net.Conn, error) {
 	if f.dial != nil {
 		return f.dial
 	}
-	d := net.Dialer{Timeout: within, ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-		at, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return err
-		}
-		return f.Permit(at.Addr(), false)
-	}}
-	return d.DialContext
+	return netguard.Guard(net.Dialer{Timeout: within}, f.Permit, false)
 }
 
 // get gives what lies at an https address, and nothing where that is not a small answer of success.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"idlepush/netguard"
 )
 
 const (
@@ -84,7 +86,7 @@ func (e Endpoint) targets(ctx context.Context, patience time.Duration) ([]target
 	var why error
 	for _, addr := range addrs {
 		addr = addr.Unmap()
-		if err := e.permit(addr); err != nil {
+		if err := netguard.Permit(e.permit).Check(addr, e.Security == None); err != nil {
 			why = err
 		} else if !slices.Contains(permitted, addr) {
 			permitted = append(permitted, addr)
@@ -105,11 +107,11 @@ func (e Endpoint) targets(ctx context.Context, patience time.Duration) ([]target
 	return list, nil
 }
 
-func (e Endpoint) permit(addr netip.Addr) error {
+func (e Endpoint) permit(addr netip.Addr, plain bool) error {
 	if e.Permit == nil {
 		return nil
 	}
-	return e.Permit(addr, e.Security == None)
+	return e.Permit(addr, plain)
 }
 
 // order puts the family that is known to work first, v4 or the other. Where none is, the families

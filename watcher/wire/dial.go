@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+
+	"idlepush/netguard"
 )
 
 // Security is how a connection is encrypted.
@@ -31,10 +33,10 @@ type Endpoint struct {
 	Host     string // a name or an address
 	Port     int
 	Security Security
-	// Permit is asked for each address that Host resolves to. Those for which it returns an error are
-	// not dialled; where none is left, that error is wrapped in Dial's. plain means that nothing will
-	// be encrypted. Nil permits all.
-	Permit func(addr netip.Addr, plain bool) error
+	// Permit decides which addresses of Host may be dialed: once all are known, and again at the
+	// socket of each. If none is left, Dial wraps its error in a *netguard.ForbiddenError. plain
+	// means that nothing will be encrypted. Nil permits all.
+	Permit netguard.Permit
 	// TLS is copied: roots, session cache. Nil is the default. The name that is verified is Host, unless it has one.
 	TLS *tls.Config
 	// Families is asked which addresses to try first, and told which worked. Nil: none is known.
@@ -111,7 +113,7 @@ func (e Endpoint) dial(ctx context.Context, address string) (net.Conn, error) {
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 20 * time.Second, Count: 3},
 		Control:         func(_, _ string, raw syscall.RawConn) error { return setUserTimeout(raw, unacknowledged) },
 	}
-	return dialer.DialContext(ctx, "tcp", address)
+	return netguard.Guard(dialer, e.permit, e.Security == None)(ctx, "tcp", address)
 }
 
 func (c *Conn) open(e Endpoint, patience time.Duration) error {

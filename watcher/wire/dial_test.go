@@ -179,6 +179,17 @@ func TestAForbiddenAddressGetsNoByte(t *testing.T) {
 			t.Errorf("%s: %v, asked for %v", security, err, asked)
 		}
 	}
+	// Permit is asked again at the socket, whatever it said before.
+	asked := 0
+	endpoint := Endpoint{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Security: None, Permit: func(netip.Addr, bool) error {
+		if asked++; asked > 1 {
+			return forbidden
+		}
+		return nil
+	}}
+	if _, err := Dial(t.Context(), endpoint, DefaultLimits, patient(t)); !errors.Is(err, forbidden) || asked != 2 {
+		t.Errorf("forbidden at the second time: %v, asked %d times", err, asked)
+	}
 	own, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)

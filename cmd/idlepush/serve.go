@@ -80,7 +80,16 @@ func welcome(store *registry.Store, s settings, addr net.Addr, log *slog.Logger)
 	}
 	log.Info("idlepush serves", "version", version(), "address", addr.String(), "data", data)
 	if s.public(store) == "" {
-		log.Info("public-url is not set: unless it is, or setup is done by https, a click on a notification leads nowhere, and Apple's push addresses are refused")
+		remedy := "set it to the https origin by which phones reach this server"
+		if token != "" {
+			remedy += ", or do setup there"
+		}
+		log.Info("public-url is not set: an invite leads to the address in its maker's browser, and a click on a notification opens the page in a browser, " +
+			"but nothing in an app; " + remedy)
+	}
+	if webpush.CheckSubject(s.contact(store)) != nil {
+		log.Info("iPhones, iPads and Safari get no Web Push, because Apple wants to know whom to contact: set vapid-subject or public-url " +
+			"to an address on the internet")
 	}
 	if token != "" {
 		log.Info("nobody is set up yet: open this link, once; its token is also in the file setup-token of the data folder", "link", s.page(store, addr)+"#/setup/"+token)

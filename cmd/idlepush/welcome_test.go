@@ -1,0 +1,77 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/push"
+	"idlepush/push/webpush"
+	"idlepush/registry"
+	"idlepush/registry/registrytest"
+)
+
+func TestTheLogAtStartTellsWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	const noURL, noContact, setUp = "public-url is not set", "Apple", "nobody is set up"
+	for name, c := range map[string]struct {
+		settings settings
+		setupAt  string // the origin of setup; empty: by plain http
+		done     bool   // setup is done
+		want     []string
+	}{
+		"nothing set":                       {settings{}, "", false, []string{noURL, noContact, setUp}},
+		"nothing set, set up by http":       {settings{}, "", true, []string{noURL, noContact}},
+		"set up by https":                   {settings{}, "https://push.example.org", true, nil},
+		"set up by https at a private name": {settings{}, "https://nas.local", true, []string{noContact}},
+		"public-url":                        {settings{publicURL: "https://push.example.org"}, "", false, []string{setUp}},
+		"public-url at a private name":      {settings{publicURL: "https://nas.local"}, "", false, []string{noContact, setUp}},
+		"private public-url, and a contact": {settings{publicURL: "https://nas.local", vapid: "mailto:me@example.org"}, "", false, []string{setUp}},
+		"a contact alone":                   {settings{vapid: "mailto:me@example.org"}, "", false, []string{noURL, setUp}},
+		"a contact alone, set up by http":   {settings{vapid: "mailto:me@example.org"}, "", true, []string{noURL}},
+		"everything":                        {settings{publicURL: "https://push.example.org", vapid: "mailto:me@example.org"}, "", true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.settings.data = t.TempDir()
+			store := registrytest.Open(t, c.settings.data)
+			token, err := store.Users.SetupToken()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.done {
+				if _, _, err := store.Users.Setup(token, "anna", "a long passphrase", c.setupAt, nil, time.Now()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			log, lines := registrytest.NewLog(t)
+			if err := welcome(store, c.settings, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}, log); err != nil {
+				t.Fatal(err)
+			}
+			text := lines.String()
+			for _, line := range []string{noURL, noContact, setUp} {
+				want := 0
+				for _, w := range c.want {
+					if w == line {
+						want = 1
+					}
+				}
+				if strings.Count(text, line) != want {
+					t.Errorf("%q is said %d times, want %d: %s", line, strings.Count(text, line), want, text)
+				}
+			}
+			if strings.Contains(text, "do setup there") != (strings.Contains(text, noURL) && !c.done) {
+				t.Errorf("setup is proposed though it is done, or not proposed: %s", text)
+			}
+			// What it says is what happens.
+			mail := registry.Work{Notification: registry.Notification{ID: "n", Kind: registry.MailKind}}
+			if led := push.Render(mail, c.settings.home(store)).URL != ""; led == strings.Contains(text, noURL) {
+				t.Errorf("a click in an app leads to an address: %v, and the log says %s", led, text)
+			}
+			if known := webpush.CheckSubject(c.settings.contact(store)) == nil; known == strings.Contains(text, noContact) {
+				t.Errorf("Apple has a contact: %v, and the log says %s", known, text)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/boombuler/barcode/qr"
@@ -24,9 +25,10 @@ type Invite struct {
 // MadeInvite is an invite that was made just now.
 type MadeInvite struct {
 	Invite
-	Code string   `json:"code" doc:"What lets in, shown only now"`
-	URL  string   `json:"url" doc:"The page where it is accepted"`
-	QR   []string `json:"qr" doc:"The same as a QR code: rows of 0 (light) and 1 (dark), without the light edge of four that it needs"`
+	Code  string   `json:"code" doc:"What lets in, shown only now"`
+	URL   string   `json:"url" doc:"The page where it is accepted"`
+	Reach string   `json:"reach" enum:"https,this_machine,no_https" doc:"Where url works. https: wherever its address can be reached; this_machine: only on the machine that the request came from, as it is localhost; no_https: nowhere, as nobody joins by plain HTTP. If it is not https, set public-url, or make the invite at the https address of this server"`
+	QR    []string `json:"qr" doc:"The same as a QR code: rows of 0 (light) and 1 (dark), without the light edge of four that it needs"`
 }
 
 // NewInvite asks for an invite.
@@ -84,9 +86,21 @@ func (s *server) createInvite(_ context.Context, c caller, in *body[NewInvite]) 
 	if err != nil {
 		return nil, err
 	}
-	made := MadeInvite{Invite: inviteOf(i), Code: code, URL: home + "/#/join/" + code}
+	made := MadeInvite{Invite: inviteOf(i), Code: code, URL: home + "/#/join/" + code, Reach: reach(home)}
 	made.QR, err = qrRows(made.URL)
 	return &body[MadeInvite]{made}, err
+}
+
+// reach returns MadeInvite.Reach of a link to the origin.
+func reach(origin string) string {
+	scheme, host, _ := strings.Cut(origin, "://")
+	switch {
+	case isLocal(host):
+		return "this_machine"
+	case scheme != "https":
+		return "no_https"
+	}
+	return "https"
 }
 
 // qrRows is the text as a QR code, row by row.

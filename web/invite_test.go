@@ -2,6 +2,8 @@ package web
 
 import (
 	"net/http"
+	"os"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -92,6 +94,57 @@ func TestInvitesAreGuessedSlowly(t *testing.T) {
 			h.call("", "POST", "/invites/GUESS", object{}, 404)
 		}
 	})
+}
+
+func TestAnInviteSaysHowFarItsLinkReaches(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		public, host, origin string // origin: of the page that asks, if there is one
+		reach                string
+	}{
+		"public-url":               {"https://house.example.net", "127.0.0.1:8080", "", "https"},
+		"public-url, asked apart":  {"https://house.example.net", "192.168.1.4:8080", "", "https"},
+		"public-url at localhost":  {"https://localhost:8443", "127.0.0.1:8080", "", "this_machine"},
+		"https":                    {"", "push.example.net", "https://push.example.net", "https"},
+		"localhost":                {"", "localhost:8080", "", "this_machine"},
+		"127.0.0.1":                {"", "127.0.0.1:8080", "", "this_machine"},
+		"::1":                      {"", "[::1]:8080", "", "this_machine"},
+		"a name of this machine":   {"", "idle.localhost:8080", "", "this_machine"},
+		"https at localhost":       {"", "localhost:8443", "https://localhost:8443", "this_machine"},
+		"an address by plain HTTP": {"", "192.168.1.4:8080", "", "no_https"},
+		"a name by plain HTTP":     {"", "nas.local:8080", "", "no_https"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.server.PublicURL = func() string { return c.public }
+			for _, kind := range []string{"person", "device"} {
+				r := h.request(h.anna.full, "POST", "/invites", object{"for": kind})
+				r.Host = c.host
+				if c.origin != "" {
+					r.Header.Set("Origin", c.origin)
+				}
+				made := h.send(r)
+				if made.status != 201 || made.body["reach"] != c.reach {
+					t.Errorf("%s: reach is %v, want %s: %s", kind, made.body["reach"], c.reach, made.body["url"])
+				}
+			}
+		})
+	}
+}
+
+func TestThePageWarnsOfEachLinkThatDoesNotReachOthers(t *testing.T) {
+	t.Parallel()
+	field, _ := reflect.TypeFor[MadeInvite]().FieldByName("Reach")
+	texts, err := os.ReadFile("page/texts.js")
+	fatal(t, err)
+	_, block, _ := strings.Cut(string(texts), "\treach: {\n")
+	block, _, _ = strings.Cut(block, "\n\t},")
+	for reach := range strings.SplitSeq(field.Tag.Get("enum"), ",") {
+		if has := strings.Contains(block, "\t\t"+reach+`: "`); has != (reach != "https") {
+			t.Errorf("texts.js has a warning for %s: %v", reach, has)
+		}
+	}
 }
 
 func TestAnInviteLeadsWhereItsMakerIsWhereNoAddressIsKnown(t *testing.T) {

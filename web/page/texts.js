@@ -152,7 +152,10 @@ self.texts = {
 	anotherPhoneText: "Scan this code with the camera of your other phone, and it joins as you. It can be used once, within 15 minutes.",
 	showCode: "Show a code",
 	qrLabel: "QR code of the link below",
-	nearOnly: "This link works on this machine only. Phones need https: open this page by its https address, then make an invite.",
+	reach: {
+		this_machine: "This link works on this machine only. Phones need https: open this page by its https address, then make an invite.",
+		no_https: "This link lets nobody in, because its address is not https. Open this page by its https address, then make an invite.",
+	},
 	noDevices: "No device rings yet.",
 	deviceName: "Name",
 	content: "How much may be shown",

@@ -70,6 +70,7 @@ func TestAFamilyLivesByThePage(t *testing.T) {
 		s.open(t, anna, "people", "Invite somebody")
 		anna.Click(t, "Make an invite")
 		link = linkOf(t, anna)
+		anna.WaitText(t, "This link works on this machine only.")
 		say(t, anna, "POST", "/users", object{"name": "dora", "password": "planted-login-of-dora"}, nil)
 		page := chromium.OpenApart(t, link)
 		page.WaitText(t, "anna invites you")

@@ -6,21 +6,28 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/validation"
 )
 
-// huma keeps these in package variables. Field names in another case would pass its checks of their values and
-// still be decoded, lists would be documented as nullable, its own errors repeat the values they complain of, and its words are not for people.
+const (
+	minLength = "must have at least %d characters"
+	minItems  = "must hold at least %d"
+)
+
+// huma keeps these in package variables. By its defaults, field names in another case would pass its
+// checks of their values and still be decoded, and lists would be documented as nullable. Its own
+// errors repeat the values they complain of, and are not written for people.
 func init() {
 	huma.ValidateStrictCasing = true
 	huma.DefaultArrayNullable = false
 	huma.NewError = fromHuma
-	validation.MsgExpectedMinLength = "must have at least %d characters"
+	validation.MsgExpectedMinLength = minLength
 	validation.MsgExpectedMaxLength = "must have at most %d characters"
-	validation.MsgExpectedMinItems = "must hold at least %d"
+	validation.MsgExpectedMinItems = minItems
 	validation.MsgExpectedMaxItems = "must hold at most %d"
 	validation.MsgExpectedMinimumNumber = "must be %v or more"
 	validation.MsgExpectedMaximumNumber = "must be %v or less"
@@ -137,6 +144,9 @@ func tooLarge() *Problem {
 	return problem(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("A request may have %d bytes.", maxBody))
 }
 
+// empty are huma's messages for a text or a list that must not be empty.
+var empty = []string{fmt.Sprintf(minLength, 1), fmt.Sprintf(minItems, 1)}
+
 var (
 	fieldName = regexp.MustCompile(`^[A-Za-z0-9_.\[\]-]{1,100}$`)
 	required  = regexp.MustCompile(`^expected required property (\w+) to be present$`)
@@ -149,6 +159,8 @@ func fromDetail(d *huma.ErrorDetail) FieldError {
 	if m := required.FindStringSubmatch(d.Message); m != nil {
 		field = strings.TrimPrefix(field+"."+m[1], ".")
 		message = "is required"
+	} else if slices.Contains(empty, d.Message) {
+		message = "must not be empty"
 	} else if d.Message == "unexpected property" || d.Message == "unknown query parameter" {
 		message = "is not known"
 	} else if strings.HasPrefix(d.Message, "must ") || strings.HasPrefix(d.Message, "expected ") || d.Message == "invalid integer" {

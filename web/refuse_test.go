@@ -277,9 +277,11 @@ func TestAFieldThatCannotBeTakenSaysWhatItShouldBe(t *testing.T) {
 		want         string
 	}{
 		{"/devices", "POST", fcmDevice().with("transport", marker), `must be one of "fcm, apns, webpush, unifiedpush"`},
-		{"/devices", "POST", fcmDevice().with("name", ""), "must have at least 1 characters"},
+		{"/devices", "POST", fcmDevice().with("name", ""), "must not be empty"},
 		{"/devices", "POST", fcmDevice().with("name", strings.Repeat("x", 101)), "must have at most 100 characters"},
-		{"/devices", "POST", fcmDevice().with("accounts", []string{}), "must hold at least 1"},
+		{"/users", "POST", object{"name": "carla", "password": "short"}, "must have at least 10 characters"},
+		{"/accounts/discover", "POST", object{"email": "a@"}, "must have at least 3 characters"},
+		{"/devices", "POST", fcmDevice().with("accounts", []string{}), "must not be empty"},
 		{"/devices", "POST", fcmDevice().with("accounts", marker), "must be a list"},
 		{"/devices", "POST", fcmDevice().with("encryption", marker), "must be an object"},
 		{"/devices", "POST", fcmDevice().with("token", 5), "must be text"},

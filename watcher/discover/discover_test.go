@@ -119,6 +119,8 @@ func TestTheBestSourceComesFirst(t *testing.T) {
 		{func(tn *town) { delete(tn.pages, "example.org") }, "ispdb listed.example.net"},
 		{func(tn *town) { delete(tn.pages, "autoconfig.thunderbird.net") }, "mx hosted.host.example"},
 		{func(tn *town) { delete(tn.mx, "example.org") }, "srv record.example.org"},
+		{func(tn *town) { tn.srv["imaps example.org"][0].Target = "record_1.example.org." }, "srv record_1.example.org"},
+		{func(tn *town) { tn.srv["imaps example.org"][0].Target = "192.168.1.1." }, "guess mail.example.org"},
 		{func(tn *town) { delete(tn.srv, "imaps example.org") }, "guess mail.example.org"},
 		{func(tn *town) { tn.imap = nil }, ""},
 	}

@@ -115,7 +115,7 @@ func (c *core) watch() {
 		}
 	})
 	lanes.Watch(c.db, func(_ table.Text, _, after *laneRow) {
-		c.tell(DeviceChanged, "", nil)
+		c.tellAll(DeviceChanged, "")
 		if after == nil {
 			c.outbox.raise()
 		}
@@ -132,13 +132,13 @@ func (c *core) watch() {
 	})
 	users.Watch(c.db, func(k id, before, after *userRow) {
 		if before == nil || after == nil || before.Name != after.Name || before.Admin != after.Admin {
-			c.tell(UserChanged, string(k), nil)
+			c.tellAll(UserChanged, string(k))
 		}
 		if before != nil && (after == nil || before.SessionEra != after.SessionEra) {
 			c.tell(SessionChanged, "", []string{string(k)})
 		}
 		if before != nil && (after == nil || before.InviteEra != after.InviteEra) {
-			c.tell(InviteChanged, "", nil)
+			c.tellAll(InviteChanged, "")
 		}
 	})
 	tokens.Watch(c.db, func(_ digest, before, after *tokenRow) {
@@ -152,19 +152,28 @@ func (c *core) watch() {
 		if before == nil {
 			c.tell(InviteChanged, after.ID, []string{after.By})
 		} else {
-			c.tell(InviteChanged, before.ID, nil)
+			c.tellAll(InviteChanged, before.ID)
 		}
 	})
 }
 
-// tell has the listeners of the users hear of a change; of all users if there are none.
+// tell has the listeners of the users hear of a change.
 func (c *core) tell(kind ChangeKind, changed string, users []string) {
 	c.ears.Lock()
 	defer c.ears.Unlock()
 	for _, l := range c.listeners {
-		if len(users) == 0 || slices.Contains(users, l.user) {
+		if slices.Contains(users, l.user) {
 			l.hear(Change{kind, changed})
 		}
+	}
+}
+
+// tellAll has all listeners hear of a change.
+func (c *core) tellAll(kind ChangeKind, changed string) {
+	c.ears.Lock()
+	defer c.ears.Unlock()
+	for _, l := range c.listeners {
+		l.hear(Change{kind, changed})
 	}
 }
 
@@ -174,21 +183,30 @@ func (c *core) heard() bool {
 	return len(c.listeners) > 0
 }
 
-// tellOf is tell for a change that those may see who see the account; or the user, if scope is one.
-// A row that cannot be read is told to nobody: whoever reads it learns why.
+// tellOf is tell for a change that the viewers of an account may see, or the user if scope is one.
+// A row that cannot be read is told to nobody: whoever reads it gets the error.
 func (c *core) tellOf(scope id, kind ChangeKind, changed string) {
 	if !c.heard() {
 		return
 	}
-	viewers := []string{string(scope)}
-	_ = c.db.View(func(tx *table.Tx) error {
-		row, found, err := accounts.Get(tx, scope)
-		if found {
-			viewers = row.viewers()
-		}
+	var viewers []string
+	_ = c.db.View(func(tx *table.Tx) (err error) {
+		viewers, err = viewersOf(tx, scope)
 		return err
 	})
 	c.tell(kind, changed, viewers)
+}
+
+// viewersOf returns the users who may see what is kept under the scope.
+func viewersOf(tx *table.Tx, scope id) ([]string, error) {
+	row, found, err := accounts.Get(tx, scope)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return []string{string(scope)}, nil
+	}
+	return row.viewers(), nil
 }
 
 // tellOwner is tell for a change of how a device stands.
@@ -210,11 +228,16 @@ func (c *core) tellNotification(k notificationKey) {
 	if !c.heard() {
 		return
 	}
+	var stable string
+	var viewers []string
 	_ = c.db.View(func(tx *table.Tx) error {
 		row, found, err := notifications.Get(tx, k)
-		if found {
-			c.tellOf(k.scope, NotificationChanged, row.ID)
+		if err != nil || !found {
+			return err
 		}
+		stable = row.ID
+		viewers, err = viewersOf(tx, k.scope)
 		return err
 	})
+	c.tell(NotificationChanged, stable, viewers)
 }

@@ -88,6 +88,9 @@ func checkQueues(t testing.TB, tx *table.Tx) {
 			if l.Head != first[line] {
 				t.Errorf("line %s of device %s begins with %d, and with %d by its row", name, row.Key, first[line], l.Head)
 			}
+			if l.Head == 0 && l.Summary != "" {
+				t.Errorf("line %s of device %s is empty and has a summary", name, row.Key)
+			}
 			delete(first, line)
 			work = work || l.Head != 0 && !rides(d.Value.Transport, name)
 		}

@@ -28,6 +28,9 @@ func (q *queueRow) trim(now time.Time) {
 		if len(l.Rang) > 0 && now.Sub(l.Rang[len(l.Rang)-1]) > rangKept {
 			l.Rang = nil
 		}
+		if l.Head == 0 {
+			l.Summary = ""
+		}
 		if q.Lines[name] = l; l.Head == 0 && len(l.Rang) == 0 && l.Until.IsZero() && l.Summary == "" {
 			delete(q.Lines, name)
 		}

@@ -47,11 +47,10 @@ var readless = map[string]string{
 	"Close":          "closes the file",
 }
 
-// methods are all that can be called of a store: "Users.Get" is one of a handle, "Close" of the store.
+// methods returns what can be called of a store: "Users.Get" is a method of a handle, "Close" one of
+// the store.
 func methods() (names []string) {
-	shared := make(map[string]bool)
-	for m := range reflect.TypeFor[*core]().Methods() {
-		shared[m.Name] = true
+	for m := range reflect.TypeFor[*Store]().Methods() {
 		names = append(names, m.Name)
 	}
 	for field := range reflect.TypeFor[Store]().Fields() {
@@ -59,9 +58,7 @@ func methods() (names []string) {
 			continue
 		}
 		for m := range field.Type.Methods() {
-			if !shared[m.Name] {
-				names = append(names, field.Name+"."+m.Name)
-			}
+			names = append(names, field.Name+"."+m.Name)
 		}
 	}
 	return names

@@ -7,9 +7,10 @@ import (
 	"idlepush/registry/table"
 )
 
-// Next returns the first delivery of the device's queue. Those that are not to be sent any more go
-// first, with the outcome that says why: expired, or removed if the account, the notification or
-// the device's right to it is gone. False: nothing is left.
+// Next returns the first delivery of the device's queue; ok is false if nothing is to be sent now.
+// Before that it removes, in steps, the deliveries that are not to be sent any more, each with its
+// outcome: expired, or removed if the account or the device's right to it is gone. It returns
+// ErrNotFound if the device is gone.
 func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) {
 	for {
 		var stale bool

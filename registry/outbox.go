@@ -15,8 +15,8 @@ import (
 // Outbox is what the dispatcher reads and writes: the queue of each device, and the lanes.
 type Outbox struct{ *core }
 
-// Changed says "look again" after a device got work or its work moved. One reader; signals may
-// merge.
+// Changed returns a channel that receives after a device got work, its work moved, or a lane's
+// pause ended. Signals may merge. It is for one reader.
 func (o Outbox) Changed() <-chan struct{} { return o.outbox }
 
 // Queue names a device with work and its lane.

@@ -17,8 +17,8 @@ const mostPurged = 200
 // and tokens and invites that have ended. It looks for them while others write, and removes them in
 // bounded transactions, so that new mail is never kept waiting for long. It ends early, and without
 // an error, when ctx ends.
-func (c *core) Purge(ctx context.Context, now time.Time) error {
-	for _, purge := range []func(context.Context, time.Time) error{c.purgeNotifications, c.purgeQueues, c.purgeTokens, c.purgeInvites} {
+func (s *Store) Purge(ctx context.Context, now time.Time) error {
+	for _, purge := range []func(context.Context, time.Time) error{s.purgeNotifications, s.purgeQueues, s.purgeTokens, s.purgeInvites} {
 		if err := purge(ctx, now); err != nil {
 			return err
 		}

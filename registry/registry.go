@@ -1,41 +1,62 @@
 // Package registry is the store: users, tokens, accounts, cursors, devices, notifications and each
-// device's queue, in one file. It is the ground floor: it knows none of the other rooms, and what
-// they share goes through it.
+// device's queue. It imports no other package of the program but its own subpackages.
 //
-// A [Store] is one store with a handle for each of those who use it: [Mail] for the watcher,
-// [Outbox] for push, and [Users], [Accounts], [Devices] and [History] for web.
+// A [Store] has a handle for each of its callers: [Mail] for the watcher, [Outbox] for push, and
+// [Users], [Accounts], [Devices] and [History] for web.
 //
-// What commits together is decided here and nowhere else:
+// # What is kept
+//
+// The tables of the store, with their keys (rows.go has their rows and indexes):
+//
+//	users          by id; found by name
+//	tokens         sessions and bearer tokens, by the SHA-256 of their secret; found by user, by id
+//	invites        by the SHA-256 of their code; found by user, by id
+//	accounts       mailboxes with their sealed password, by id; found by user, by mailbox
+//	standings      by account: its status, how many mails are unread
+//	cursors        by account and folder: how far the folder was handled
+//	hosts          by host and port: what was learned of a mail server
+//	devices        phones and browsers with their sealed address, by user and id; found by id, by
+//	               address
+//	queues         by device: when it is due, its status, where its lines begin; found by due time
+//	lanes          by name: the push services that are paused
+//	notifications  their content is sealed once, by account (or user) and sequence; found by stable
+//	               id, by the mail's fingerprint, by where the mail is; those without words, those
+//	               that are not yet in every queue
+//	deliveries     by notification and device: waiting, or the outcome; found by what waits in each
+//	               line of a queue
+//	meta           the version of the format, the sealed VAPID key, the hash of the setup token, the
+//	               public URL, the last sequence
+//
+// A device's queue is made of lines: one for each account, one for what is to be taken away, one
+// for the rest. Each line keeps its order, and can be held back while the others go on.
+//
+// # Where
+//
+// [Open] keeps these files in the data folder: idlepush.db, the store; key, which seals its
+// secrets; and setup-token, until there is a user. Beside the store stand idlepush.db.closed after
+// a clean end, .new, .compact and .upgrade while a store is made, compacted or upgraded, and .v1,
+// .v2 and so on: the store as it was before each upgrade.
+//
+// # What commits together
+//
+// Each method is one transaction, except those whose comment speaks of steps. A step that was
+// committed stands.
 //
 //   - [Mail.Record]: new mail, its place in the queue of every device that it rings, and the cursor
-//     that has moved past it. So a crash before it finds the mail again, and a crash after it finds
-//     the delivery.
-//   - [Mail.Clear]: that mail was read elsewhere, what waited of it and is cancelled, and what is to
-//     be taken away.
-//   - [Mail.SetState]: how an account stands, and what its people are told of it.
-//   - [Outbox.Settle]: the outcome of a delivery, and the queue that goes on behind it.
-//   - [Outbox.Combine]: the end of what waited, and what takes its place.
+//     behind it. A crash before the commit finds the mail again; a crash after it finds the delivery.
+//   - [Mail.Clear]: the mail that was read elsewhere, the deliveries that this cancels, and the clears
+//     for the devices that may show it.
+//   - [Mail.FillIn]: the content of a mail that rang without it, and its place in the queues where the
+//     content adds something.
+//   - [Mail.SetState]: the status of an account, and the notifications that tell its users.
+//   - [Outbox.Settle]: the outcome of a delivery, what rode with it, and the queue behind it.
+//   - [Outbox.Combine]: the deliveries that waited, and the one that replaces them.
+//   - [Devices.Put], [Devices.Update], [Devices.Remove]: a device, its queue, and its session.
+//   - [Accounts.Update]: an account, and the cursors that no longer mean anything.
+//   - [Users.Setup], [Users.Accept]: a user, and the first session or token.
 //
-// What is kept, in tables of package table (rows.go has their rows and indexes):
-//
-//	users          the people, by id; found by name
-//	tokens         sessions and bearer tokens, by their SHA-256; found by user and by id
-//	invites        by the SHA-256 of their code; found by user and by id
-//	accounts       mailboxes with their sealed password, by id; found by user and by mailbox
-//	standings      how accounts stand: status, unread mails
-//	cursors        how far each folder was handled
-//	hosts          what was learned of mail servers
-//	devices        phones and browsers with their sealed address, by user and id; found by id and by address
-//	queues         of each device: when it is due, how it stands, where its lines begin; found by due time
-//	lanes          the ways to push services that are paused
-//	notifications  what there is to say, its content sealed once, by account (or user) and time; found
-//	               by stable id, by the mail's fingerprint and by where the mail is
-//	deliveries     one row for each notification and device: waiting, or its outcome; found by what
-//	               waits in each line of a queue
-//	meta           the layout's version, keys, the last sequence
-//
-// Every method is atomic and takes and returns plain values. Methods may be called from several
-// goroutines; they block for as long as the disk takes.
+// Methods take and return plain values. They may be called from several goroutines, and block for
+// as long as the disk takes.
 package registry
 
 import (
@@ -46,18 +67,25 @@ import (
 	"idlepush/registry/table"
 )
 
-// What a caller can decide on.
+// Errors that callers tell apart. They may be wrapped.
 var (
-	ErrNotFound  = errors.New("not found")
-	ErrTaken     = errors.New("already taken")
-	ErrStale     = errors.New("the row has changed since it was read")
-	ErrDenied    = errors.New("wrong name, password or token")
-	ErrCorrupt   = table.ErrCorrupt
+	// ErrNotFound: the row, or what it belongs to, does not exist.
+	ErrNotFound = errors.New("not found")
+	// ErrTaken: another row has this name or address.
+	ErrTaken = errors.New("already taken")
+	// ErrStale: read the row again, then decide again.
+	ErrStale = errors.New("the row has changed since it was read")
+	// ErrDenied: the secret is wrong, or the session has ended.
+	ErrDenied = errors.New("wrong name, password or token")
+	// ErrCorrupt: a row or the file is damaged.
+	ErrCorrupt = table.ErrCorrupt
+	// ErrSetupDone: there is a user.
 	ErrSetupDone = errors.New("setup is done already")
+	// ErrLastAdmin: the last admin must stay one.
 	ErrLastAdmin = errors.New("nobody else is an admin")
 )
 
-// Store is the open store. Close it when no method is running any more.
+// Store is the open store.
 type Store struct {
 	Mail     Mail
 	Outbox   Outbox
@@ -96,19 +124,19 @@ func (s signal) raise() {
 	}
 }
 
-// Changed says "look again" after an account was added, edited or removed. One reader; signals may
-// merge.
+// Changed returns a channel that receives after an account was added, edited or removed. Signals
+// may merge. It is for one reader.
 func (m Mail) Changed() <-chan struct{} { return m.accounts }
 
 // Close waits for running transactions and closes the file.
-func (c *core) Close() error { return c.db.Close() }
+func (s *Store) Close() error { return s.db.Close() }
 
-// Ready says why the store is of no use; nil: it can be read, and the last commit succeeded.
-func (c *core) Ready() error {
-	if err := c.db.Ready(); err != nil {
+// Ready returns nil if the store can be read and its last commit succeeded.
+func (s *Store) Ready() error {
+	if err := s.db.Ready(); err != nil {
 		return err
 	}
-	return c.db.View(func(tx *table.Tx) error {
+	return s.db.View(func(tx *table.Tx) error {
 		_, err := readFormat(tx)
 		return err
 	})

@@ -7,15 +7,19 @@ import (
 	"idlepush/registry/table"
 )
 
-// Settle writes the outcome of the work. Delivered and refused take it from the queue, and the
-// device is due again at once if more waits; of mail that was cleared meanwhile the device is told.
-// Retry and misconfigured keep it and make the device due at o.At, but when it expires at the
-// latest. Gone removes the device and tells its owner's other devices. If the app has changed the
-// address or its keys since the work was taken, nothing of the outcome counts; if it has only
-// confirmed them, only delivered does: anything else keeps the work, and it is due at once. An
-// environment that delivered has shown is the device's from then on, if that was not known.
-func (b Outbox) Settle(w Work, o Outcome, now time.Time) error {
-	return b.change(now, func(set *queueSet) error { return settle(set, w, o) })
+// Settle writes the outcome of the work.
+//
+//   - Delivered and refused take it from the queue. The device is due again at once if more waits.
+//   - Retry and misconfigured keep it. The device is due at as.At, but no later than the work expires.
+//   - Gone removes the device and tells its owner's other devices.
+//
+// If the app has changed the address or its keys since the work was taken, nothing of the outcome
+// counts. If it has only confirmed them, only delivered counts; anything else keeps the work, and
+// it is due at once. If the work no longer waits, the outcome changes nothing, except that a clear
+// follows the push of a mail that was cleared meanwhile. An environment that a delivery has shown
+// becomes the device's if that was not known.
+func (o Outbox) Settle(w Work, as Outcome, now time.Time) error {
+	return o.change(now, func(set *queueSet) error { return settle(set, w, as) })
 }
 
 func settle(set *queueSet, w Work, o Outcome) error {

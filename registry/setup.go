@@ -81,9 +81,7 @@ func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Ti
 	if err != nil {
 		return User{}, "", err
 	}
-	if err := os.Remove(filepath.Join(s.dir, setupFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return User{}, "", fmt.Errorf("remove the used setup token: %w", err)
-	}
+	_ = os.Remove(filepath.Join(s.dir, setupFile)) // it is of no use any more, and SetupToken tries again
 	return u, secret, nil
 }
 

@@ -364,3 +364,25 @@ func TestATokenOfAUserWhoIsGoneIsDenied(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestSetupKeepsItsSessionWhenTheTokenFileStays: the admin is made by then, and a second try would
+// only learn that setup is done.
+func TestSetupKeepsItsSessionWhenTheTokenFileStays(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	token, err := s.Users.SetupToken()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(s.dir, setupFile)
+	if err := errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "not empty"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	u, secret, err := s.Users.Setup(token, "ann", "a good password", "", nil, dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := s.Users.Authenticate(secret, dawn); err != nil || got != u {
+		t.Errorf("the token is of %+v, %v", got, err)
+	}
+}

@@ -22,11 +22,46 @@ func (db *DB) guard(call func() error) (err error) {
 	return call()
 }
 
-// read returns the value under key; nil: there is none.
-func (tx *Tx) read(table string, key []byte) (data []byte, err error) {
+// engineTx is a transaction of bbolt, which several of ours share when they are committed together.
+type engineTx struct {
+	*bolt.Tx
+	db      *DB
+	cursors []tableCursor
+	last    []byte // what read has returned
+}
+
+// tableCursor is used again for every read of one row of the table.
+type tableCursor struct {
+	table string
+	*bolt.Cursor
+}
+
+// cursor returns the cursor of the table; nil: there is no such table.
+func (tx *engineTx) cursor(table string) *bolt.Cursor {
+	for _, c := range tx.cursors {
+		if c.table == table {
+			return c.Cursor
+		}
+	}
+	b := tx.Bucket([]byte(table))
+	if b == nil {
+		return nil
+	}
+	c := b.Cursor()
+	tx.cursors = append(tx.cursors, tableCursor{table, c})
+	return c
+}
+
+// read returns the value under key until the next call; nil: there is none.
+func (tx *engineTx) read(table string, key []byte) (data []byte, err error) {
 	err = tx.db.guard(func() error {
-		if b := tx.bolt.Bucket([]byte(table)); b != nil {
-			data = bytes.Clone(b.Get(key))
+		c := tx.cursor(table)
+		if c == nil {
+			return nil
+		}
+		if k, v := c.Seek(key); bytes.Equal(k, key) {
+			tx.last = append(tx.last[:0], v...)
+			data = tx.last
 		}
 		return nil
 	})
@@ -34,7 +69,7 @@ func (tx *Tx) read(table string, key []byte) (data []byte, err error) {
 }
 
 // walk calls fn for the values of the range until it returns false. fn must not keep its arguments.
-func (tx *Tx) walk(table string, r Range, backwards bool, fn func(key, data []byte) (more bool, err error)) error {
+func (tx *engineTx) walk(table string, r Range, backwards bool, fn func(key, data []byte) (more bool, err error)) error {
 	var c *bolt.Cursor
 	var found bool
 	key, data := []byte{}, []byte{}
@@ -52,7 +87,7 @@ func (tx *Tx) walk(table string, r Range, backwards bool, fn func(key, data []by
 		return c.Next()
 	}
 	err := step(func() (k, v []byte) {
-		b := tx.bolt.Bucket([]byte(table))
+		b := tx.Bucket([]byte(table))
 		if b == nil {
 			return nil, nil
 		}
@@ -86,7 +121,7 @@ func seek(c *bolt.Cursor, r Range, backwards bool) (key, data []byte) {
 // Names returns the names of the tables and indexes that the file has, in order.
 func (tx *Tx) Names() (names []string, err error) {
 	err = tx.db.guard(func() error {
-		return tx.bolt.ForEach(func(name []byte, _ *bolt.Bucket) error {
+		return tx.engine.ForEach(func(name []byte, _ *bolt.Bucket) error {
 			names = append(names, string(name))
 			return nil
 		})
@@ -96,25 +131,24 @@ func (tx *Tx) Names() (names []string, err error) {
 
 // apply writes what the transaction has written into the engine's.
 func (tx *Tx) apply() error {
-	for table, w := range tx.writes {
-		if err := tx.db.guard(func() error { return applyTable(tx.bolt, table, w) }); err != nil {
+	for _, w := range tx.writes {
+		if err := tx.db.guard(func() error { return w.apply(tx.engine.Tx) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func applyTable(tx *bolt.Tx, table string, w *tableWrites) error {
-	b, err := tx.CreateBucketIfNotExists([]byte(table))
+func (w *tableWrites) apply(tx *bolt.Tx) error {
+	b, err := tx.CreateBucketIfNotExists([]byte(w.table))
 	if err != nil {
 		return err
 	}
-	for _, key := range w.keys {
-		data := w.values[key]
-		if data == nil {
-			err = b.Delete([]byte(key))
+	for _, row := range w.rows {
+		if row.data == nil {
+			err = b.Delete(row.key)
 		} else {
-			err = b.Put([]byte(key), data)
+			err = b.Put(row.key, row.data)
 		}
 		if err != nil {
 			return err

@@ -57,7 +57,7 @@ func (db *DB) View(fn func(*Tx) error) error {
 		return err
 	}
 	defer tx.Rollback()
-	t := &Tx{db: db, bolt: tx}
+	t := &Tx{db: db, engine: &engineTx{Tx: tx, db: db}}
 	defer t.end()
 	return fn(t)
 }
@@ -106,7 +106,7 @@ func (db *DB) commit(b *batch) {
 	db.writer.Lock()
 	defer db.writer.Unlock()
 	if db.shared {
-		runtime.Gosched() // those whom the last commit let go join with their next call
+		db.awaitOthers(b)
 	}
 	db.mu.Lock()
 	if db.open == b {
@@ -141,6 +141,19 @@ func (db *DB) commit(b *batch) {
 	}
 }
 
+// awaitOthers lets those go on whom the last commit has released, as long as they join the batch
+// with their next call.
+func (db *DB) awaitOthers(b *batch) {
+	joined := func() int {
+		db.mu.Lock()
+		defer db.mu.Unlock()
+		return len(b.writes)
+	}
+	for before, now := 0, joined(); now > before; before, now = now, joined() {
+		runtime.Gosched()
+	}
+}
+
 // run runs the calls in one transaction of the engine. An error undoes all.
 func (db *DB) run(writes []*write) (after []func(), written bool, err error) {
 	if err := db.fails(); err != nil {
@@ -151,8 +164,9 @@ func (db *DB) run(writes []*write) (after []func(), written bool, err error) {
 		return nil, false, err
 	}
 	defer func() { _ = db.guard(tx.Rollback) }() // does nothing after Commit
+	engine := &engineTx{Tx: tx, db: db}
 	for _, w := range writes {
-		t := &Tx{db: db, bolt: tx, writes: make(map[string]*tableWrites)}
+		t := &Tx{db: db, engine: engine, writable: true}
 		if w.err = w.fn(t); w.err == nil {
 			w.err = t.failed
 		}

@@ -83,7 +83,7 @@ func fillUntilFull(db *DB, round int) error {
 			if half || !kept {
 				return fmt.Errorf("what failed is there: %v, what was there is there: %v", half, kept)
 			}
-			for err := range tx.bolt.Check() {
+			for err := range tx.engine.Check() {
 				return err
 			}
 			return errors.Join(err, keptErr)

@@ -22,40 +22,68 @@ const maxKey = bolt.MaxKeySize
 // itself. What it writes is kept until its function returns without an error. Use it in that
 // function only, on its goroutine.
 type Tx struct {
-	db     *DB
-	bolt   *bolt.Tx
-	writes map[string]*tableWrites // by table; nil in a View
-	after  []func()                // tells the watchers, once it is committed
-	failed error                   // of the last Put or Delete that failed
-	used   map[string]bool         // what was read and written; counted if the engine has a bound
-	scans  int
-	ended  bool
+	db       *DB
+	engine   *engineTx
+	writable bool
+	writes   []*tableWrites
+	after    []func()        // tells the watchers, once it is committed
+	failed   error           // of the last Put or Delete that failed
+	used     map[string]bool // what was read and written; counted if the engine has a bound
+	scans    int
+	ended    bool
 }
 
 // tableWrites is what a transaction has written into one table.
 type tableWrites struct {
-	values map[string][]byte // by key; nil: the row is removed
-	keys   []string          // of values, in order
+	table string
+	rows  []pair // in order
 }
 
-func (w *tableWrites) set(key string, data []byte) {
-	if _, again := w.values[key]; !again {
-		i, _ := slices.BinarySearch(w.keys, key)
-		w.keys = slices.Insert(w.keys, i, key)
+// pair is a row, or an index key with its value. Of a row that was removed the data is nil.
+type pair struct{ key, data []byte }
+
+// find returns where the key is, or where it belongs.
+func (w *tableWrites) find(key []byte) (i int, found bool) {
+	return slices.BinarySearchFunc(w.rows, key, func(p pair, key []byte) int { return bytes.Compare(p.key, key) })
+}
+
+func (w *tableWrites) set(key, data []byte) {
+	i, again := w.find(key)
+	if again {
+		w.rows[i].data = data
+	} else {
+		w.rows = slices.Insert(w.rows, i, pair{key, data})
 	}
-	w.values[key] = data
 }
 
 // within returns what was written in the range, in order.
-func (w *tableWrites) within(r Range) (list []pair) {
-	from, _ := slices.BinarySearch(w.keys, string(r.low))
-	for _, key := range w.keys[from:] {
-		if !r.contains([]byte(key)) {
-			break
-		}
-		list = append(list, pair{[]byte(key), w.values[key]})
+func (w *tableWrites) within(r Range) []pair {
+	from, _ := w.find(r.low)
+	to := len(w.rows)
+	if r.high != nil {
+		to, _ = w.find(r.high)
 	}
-	return list
+	return w.rows[from:to]
+}
+
+// written returns what the transaction has written into the table; nil: nothing.
+func (tx *Tx) written(table string) *tableWrites {
+	for _, w := range tx.writes {
+		if w.table == table {
+			return w
+		}
+	}
+	return nil
+}
+
+// toWrite is written, for a table into which something is going to be written.
+func (tx *Tx) toWrite(table string) *tableWrites {
+	w := tx.written(table)
+	if w == nil {
+		w = &tableWrites{table: table}
+		tx.writes = append(tx.writes, w)
+	}
+	return w
 }
 
 func (tx *Tx) end() { tx.ended = true }
@@ -71,7 +99,7 @@ func (tx *Tx) check() {
 // is one write, and so is each index key that changes with it; the row before is read, and so is
 // each index key that goes. The same read or write again is not counted. A View has no bound.
 func (tx *Tx) Left() int {
-	if tx.db.bound == 0 || tx.writes == nil {
+	if tx.db.bound == 0 || !tx.writable {
 		return math.MaxInt
 	}
 	return tx.db.bound - len(tx.used) - tx.scans
@@ -79,7 +107,7 @@ func (tx *Tx) Left() int {
 
 // use counts a read or write.
 func (tx *Tx) use(kind byte, table string, key []byte) error {
-	if tx.db.bound == 0 || tx.writes == nil {
+	if tx.db.bound == 0 || !tx.writable {
 		return nil
 	}
 	if tx.used == nil {
@@ -98,35 +126,34 @@ type Named interface{ Name() string }
 // Make makes tables and indexes, so that the file has them before the first row is written. Those
 // that are there stay as they are.
 func (tx *Tx) Make(list ...Named) error {
-	if tx.writes == nil {
+	if !tx.writable {
 		return errReadOnly
 	}
 	for _, t := range list {
-		if tx.writes[t.Name()] == nil {
-			tx.writes[t.Name()] = &tableWrites{values: make(map[string][]byte)}
-		}
+		tx.toWrite(t.Name())
 	}
 	return nil
 }
 
-// get returns the value under key; nil: there is none. It must not be changed or kept.
+// get returns the value under key; nil: there is none. It must not be changed, nor kept until the
+// next call.
 func (tx *Tx) get(table string, key []byte) ([]byte, error) {
 	tx.check()
-	if w := tx.writes[table]; w != nil {
-		if data, written := w.values[string(key)]; written {
-			return data, nil
+	if w := tx.written(table); w != nil {
+		if i, found := w.find(key); found {
+			return w.rows[i].data, nil
 		}
 	}
 	if err := tx.use('r', table, key); err != nil {
 		return nil, err
 	}
-	return tx.read(table, key)
+	return tx.engine.read(table, key)
 }
 
-// set writes the value under key, or removes it if data is nil.
+// set writes the value under key, or removes it if data is nil. It keeps both.
 func (tx *Tx) set(table string, key, data []byte) error {
 	tx.check()
-	if tx.writes == nil {
+	if !tx.writable {
 		return errReadOnly
 	}
 	if len(key) == 0 || len(key) > maxKey {
@@ -135,16 +162,9 @@ func (tx *Tx) set(table string, key, data []byte) error {
 	if err := tx.use('w', table, key); err != nil {
 		return err
 	}
-	w := tx.writes[table]
-	if w == nil {
-		w = &tableWrites{values: make(map[string][]byte)}
-		tx.writes[table] = w
-	}
-	w.set(string(key), data)
+	tx.toWrite(table).set(key, data)
 	return nil
 }
-
-type pair struct{ key, data []byte }
 
 // scan calls fn for at most limit values of the range, in order or backwards. fn must not keep its
 // arguments.
@@ -157,10 +177,11 @@ func (tx *Tx) scan(table string, r Range, backwards bool, limit int, fn func(key
 		return errTooLarge
 	}
 	var written []pair
-	if w := tx.writes[table]; w != nil {
+	if w := tx.written(table); w != nil {
 		written = w.within(r)
 	}
 	if backwards {
+		written = slices.Clone(written)
 		slices.Reverse(written)
 	}
 	taken := 0
@@ -171,7 +192,7 @@ func (tx *Tx) scan(table string, r Range, backwards bool, limit int, fn func(key
 		taken++
 		return fn(key, data)
 	}
-	err := tx.walk(table, r, backwards, func(key, data []byte) (more bool, err error) {
+	err := tx.engine.walk(table, r, backwards, func(key, data []byte) (more bool, err error) {
 		for len(written) > 0 && taken < limit {
 			order := bytes.Compare(written[0].key, key)
 			if backwards {

@@ -82,7 +82,7 @@ func twinOf(tx *table.Tx, n table.Row[notificationKey, notificationRow], fingerp
 	if fingerprint == "" {
 		return twin, false, nil
 	}
-	twin, found, err = byFingerprint.Row(tx, owned{n.Key.scope, digestOf(fingerprint)})
+	twin, found, err = byFingerprint.Row(tx, fingerprintKey{n.Key.scope, digestOf(fingerprint)})
 	return twin, found && twin.Key != n.Key, err
 }
 

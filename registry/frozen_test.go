@@ -4,9 +4,11 @@ import (
 	"encoding"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	"idlepush/registry/migrate/v1"
@@ -105,16 +107,35 @@ type index func(t testing.TB, tx *table.Tx) (name string, entries []string)
 
 func entries[I table.Key[I], K table.Key[K], V any](name string, of *table.Index[I, K, V]) index {
 	return func(t testing.TB, tx *table.Tx) (string, []string) {
-		list, err := of.First(tx, table.Range{}, table.NoLimit)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
+		return name, inWords(t, tx, of, table.Range{})
+	}
+}
+
+// marked is entries for an index that shares its name: its keys have the mark behind the scope.
+func marked[I table.Key[I], K table.Key[K], V any](name string, mark byte, of *table.Index[I, K, V]) index {
+	return func(t testing.TB, tx *table.Tx) (string, []string) {
+		scopes := make(map[id]bool)
+		for _, row := range all(t, tx, notifications) {
+			scopes[row.Key.scope] = true
 		}
 		var words []string
-		for _, e := range list {
-			words = append(words, fmt.Sprintf("%q: %q", e.Index.Append(nil), e.Key.Append(nil)))
+		for _, scope := range slices.Sorted(maps.Keys(scopes)) {
+			words = append(words, inWords(t, tx, of, table.Under(table.Text(append(scope.Append(nil), mark))))...)
 		}
 		return name, words
 	}
+}
+
+func inWords[I table.Key[I], K table.Key[K], V any](t testing.TB, tx *table.Tx, of *table.Index[I, K, V], r table.Range) (words []string) {
+	t.Helper()
+	list, err := of.First(tx, r, table.NoLimit)
+	if err != nil {
+		t.Errorf("%s: %v", of.Name(), err)
+	}
+	for _, e := range list {
+		words = append(words, fmt.Sprintf("%q: %q", e.Index.Append(nil), e.Key.Append(nil)))
+	}
+	return words
 }
 
 var (
@@ -127,8 +148,8 @@ var (
 	indexes = []index{
 		entries("usersNamed", usersNamed), entries("tokensOf", tokensOf), entries("tokensID", tokensID), entries("invitesOf", invitesOf),
 		entries("invitesID", invitesID), entries("accountsOf", accountsOf), entries("accountsAt", accountsAt),
-		entries("devicesID", devicesID), entries("devicesAt", devicesAt), entries("due", due), entries("byStableID", byStableID),
-		entries("byFingerprint", byFingerprint), entries("announced", announced), entries("wordless", wordless),
+		entries("devicesID", devicesID), entries("devicesAt", devicesAt), entries("due", due), marked("byStableID", stableMark, byStableID),
+		marked("byFingerprint", fingerprintMark, byFingerprint), marked("announced", placeMark, announced), entries("wordless", wordless),
 		entries("unfinished", unfinished), entries("waiting", waiting),
 	}
 )

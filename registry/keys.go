@@ -48,7 +48,7 @@ func (digest) Parse(data []byte) (digest, error) {
 	return digest(f.Fixed(sha256.Size)), f.Err()
 }
 
-// owned is the digest of something that belongs to a user, or to an account.
+// owned is the digest of something that belongs to a user.
 type owned struct {
 	owner  id
 	digest digest
@@ -101,17 +101,46 @@ func (notificationKey) Parse(data []byte) (notificationKey, error) {
 	return notificationKey{id(f.Text()), f.Uint64()}, f.Err()
 }
 
+// The marks of the keys that find a notification. Its indexes stand together in the file, and the
+// mark is behind the scope, so that the keys of a scope are in few pages.
+const (
+	stableMark      byte = 's'
+	fingerprintMark byte = 'f'
+	placeMark       byte = 'p'
+)
+
 // stableKey is a notification by its stable id.
 type stableKey struct {
 	scope  id
 	stable string
 }
 
-func (k stableKey) Append(data []byte) []byte { return append(k.scope.Append(data), k.stable...) }
+func (k stableKey) Append(data []byte) []byte {
+	return append(append(k.scope.Append(data), stableMark), k.stable...)
+}
 
 func (stableKey) Parse(data []byte) (stableKey, error) {
 	f := table.Split(data)
-	return stableKey{id(f.Text()), f.Rest()}, f.Err()
+	scope := id(f.Text())
+	f.Mark(stableMark)
+	return stableKey{scope, f.Rest()}, f.Err()
+}
+
+// fingerprintKey is a mail by the digest of its fingerprint.
+type fingerprintKey struct {
+	account id
+	digest  digest
+}
+
+func (k fingerprintKey) Append(data []byte) []byte {
+	return k.digest.Append(append(k.account.Append(data), fingerprintMark))
+}
+
+func (fingerprintKey) Parse(data []byte) (fingerprintKey, error) {
+	f := table.Split(data)
+	account := id(f.Text())
+	f.Mark(fingerprintMark)
+	return fingerprintKey{account, digest(f.Fixed(sha256.Size))}, f.Err()
 }
 
 // places is a folder of an account under one UIDVALIDITY. The folder is hashed: its name may be
@@ -123,7 +152,8 @@ type places struct {
 }
 
 func (k places) Append(data []byte) []byte {
-	return table.AppendUint32(k.folder.Append(k.account.Append(data)), k.validity)
+	data = append(k.account.Append(data), placeMark)
+	return table.AppendUint32(k.folder.Append(data), k.validity)
 }
 
 // placeKey is where a mail is.
@@ -136,7 +166,9 @@ func (k placeKey) Append(data []byte) []byte { return table.AppendUint32(k.place
 
 func (placeKey) Parse(data []byte) (placeKey, error) {
 	f := table.Split(data)
-	return placeKey{places{id(f.Text()), digest(f.Fixed(sha256.Size)), f.Uint32()}, f.Uint32()}, f.Err()
+	account := id(f.Text())
+	f.Mark(placeMark)
+	return placeKey{places{account, digest(f.Fixed(sha256.Size)), f.Uint32()}, f.Uint32()}, f.Err()
 }
 
 // deliveryKey is a notification in the queue of a device, or its outcome there.

@@ -161,7 +161,7 @@ func (in inbox) take(msg Message) (fresh int, whole bool, err error) {
 		return 0, true, nil
 	}
 	if msg.Fingerprint != "" {
-		known, found, err := byFingerprint.Row(tx, owned{scope, digestOf(msg.Fingerprint)})
+		known, found, err := byFingerprint.Row(tx, fingerprintKey{scope, digestOf(msg.Fingerprint)})
 		if err != nil {
 			return 0, false, err
 		}

@@ -61,17 +61,17 @@ var (
 	lanes = table.New[table.Text, laneRow]("lanes") // those that are paused
 
 	notifications = table.New[notificationKey, notificationRow]("notifications")
-	byStableID    = table.NewIndex(notifications, "notifications/id", func(k notificationKey, row notificationRow) []stableKey {
+	byStableID    = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []stableKey {
 		return []stableKey{{k.scope, row.ID}}
 	})
-	byFingerprint = table.NewIndex(notifications, "notifications/fingerprint", func(k notificationKey, row notificationRow) []owned {
+	byFingerprint = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []fingerprintKey {
 		if row.Fingerprint == "" {
 			return nil
 		}
-		return []owned{{k.scope, digestOf(row.Fingerprint)}}
+		return []fingerprintKey{{k.scope, digestOf(row.Fingerprint)}}
 	})
 	// announced finds mail that rang, by where it is, until it is cleared.
-	announced = table.NewIndex(notifications, "notifications/place", func(k notificationKey, row notificationRow) []placeKey {
+	announced = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []placeKey {
 		if row.Kind != MailKind || !row.Cleared.IsZero() {
 			return nil
 		}
@@ -104,12 +104,13 @@ var (
 	metas = table.New[table.Text, metaRow]("meta")
 )
 
-// tables is all of the tables and indexes: every store has these, and no others.
+// tables is all of the tables and indexes, of those that stand together the first: every store has
+// these, and no others.
 var tables = []table.Named{
 	users, usersNamed, tokens, tokensOf, tokensID, invites, invitesOf, invitesID,
 	accounts, accountsOf, accountsAt, standings, cursors, hosts,
 	devices, devicesID, devicesAt, queues, due, lanes,
-	notifications, byStableID, byFingerprint, announced, wordless, unfinished,
+	notifications, byStableID, wordless, unfinished,
 	deliveries, waiting, metas,
 }
 

@@ -2,6 +2,8 @@ package table
 
 import (
 	"bytes"
+	"fmt"
+	"math"
 	"slices"
 )
 
@@ -16,6 +18,9 @@ type Index[I Key[I], K Key[K], V any] struct {
 // NewIndex declares an index of t. keys returns the index keys of a row; it must depend on nothing
 // else. If two rows have the same key, it leads to the one that got it last, and to none once that
 // one has lost it: where that must not be, check with [Index.Get] first.
+//
+// Indexes of a table may have the same name if no key of one is a key of another: then they stand
+// together in the file, and what a row adds to them is written in fewer places.
 func NewIndex[I Key[I], K Key[K], V any](t *Table[K, V], name string, keys func(k K, row V) []I) *Index[I, K, V] {
 	x := &Index[I, K, V]{name: name, table: t, keys: keys}
 	t.indexes = append(t.indexes, x)
@@ -27,11 +32,12 @@ func (x *Index[I, K, V]) Name() string { return x.name }
 
 // Get returns the key of the row that i leads to and reports whether there is one.
 func (x *Index[I, K, V]) Get(tx *Tx, i I) (k K, found bool, err error) {
-	primary, err := tx.get(x.name, i.Append(nil))
-	if err != nil || primary == nil {
+	key := encodeKey(i)
+	data, err := tx.get(x.name, key)
+	if err != nil || data == nil {
 		return k, false, err
 	}
-	k, err = parse[K](x.name, primary)
+	k, err = lengthened[K](x.name, key, data)
 	return k, err == nil, err
 }
 
@@ -66,12 +72,12 @@ func (x *Index[I, K, V]) Last(tx *Tx, r Range, limit int) ([]Entry[I, K], error)
 }
 
 func (x *Index[I, K, V]) entries(tx *Tx, r Range, backwards bool, limit int) (list []Entry[I, K], err error) {
-	err = tx.scan(x.name, r, backwards, limit, func(key, primary []byte) error {
+	err = tx.scan(x.name, r, backwards, limit, func(key, data []byte) error {
 		var e Entry[I, K]
 		if e.Index, err = parse[I](x.name, key); err != nil {
 			return err
 		}
-		e.Key, err = parse[K](x.name, primary)
+		e.Key, err = lengthened[K](x.name, key, data)
 		list = append(list, e)
 		return err
 	})
@@ -108,7 +114,7 @@ func (x *Index[I, K, V]) follow(tx *Tx, k K, primary []byte, before, after *V) e
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(at, primary) {
+		if !bytes.Equal(at, shortened(key, primary)) {
 			continue
 		}
 		if err := tx.set(x.name, key, nil); err != nil {
@@ -119,11 +125,29 @@ func (x *Index[I, K, V]) follow(tx *Tx, k K, primary []byte, before, after *V) e
 		if contains(were, key) {
 			continue
 		}
-		if err := tx.set(x.name, key, primary); err != nil {
+		if err := tx.set(x.name, key, shortened(key, primary)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// shortened is the value under an index key: how many bytes the key of the row has in common with
+// it at the beginning, and the rest of that.
+func shortened(key, primary []byte) []byte {
+	common := 0
+	for common < min(len(key), len(primary), math.MaxUint8) && key[common] == primary[common] {
+		common++
+	}
+	return append([]byte{byte(common)}, primary[common:]...)
+}
+
+// lengthened returns the key of the row that shortened has written under an index key.
+func lengthened[K Key[K]](index string, key, data []byte) (k K, err error) {
+	if len(data) == 0 || int(data[0]) > len(key) {
+		return k, fmt.Errorf("%w: a value of %s cannot be read", ErrCorrupt, index)
+	}
+	return parse[K](index, slices.Concat(key[:data[0]], data[1:]))
 }
 
 func (x *Index[I, K, V]) encode(k K, row *V) (list [][]byte) {
@@ -131,7 +155,7 @@ func (x *Index[I, K, V]) encode(k K, row *V) (list [][]byte) {
 		return nil
 	}
 	for _, i := range x.keys(k, *row) {
-		list = append(list, i.Append(nil))
+		list = append(list, encodeKey(i))
 	}
 	return list
 }

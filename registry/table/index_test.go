@@ -1,9 +1,24 @@
 package table
 
 import (
+	"bytes"
+	"errors"
+	"math"
 	"reflect"
 	"slices"
 	"testing"
+)
+
+// Two indexes that stand together.
+var (
+	towns    = New[number, person]("towns")
+	byName   = NewIndex(towns, "towns/keys", func(_ number, row person) []Text { return []Text{Text("n" + row.Name)} })
+	byFriend = NewIndex(towns, "towns/keys", func(_ number, row person) (list []Text) {
+		for _, other := range row.Towns {
+			list = append(list, Text("f"+other))
+		}
+		return list
+	})
 )
 
 // who returns whom an index of people leads to, by name.
@@ -128,4 +143,54 @@ func TestIndex(t *testing.T) {
 		check(t, "eve", 0)
 		check(t, "fay", 9)
 	})
+}
+
+func TestIndexesThatStandTogether(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, Options{})
+	for _, name := range []string{"Bonn", "Cork"} {
+		update(t, db, func(tx *Tx) error { return towns.Put(tx, 1, person{name, []string{"Dun", "Bonn"}}) })
+	}
+	view(t, db, func(tx *Tx) error {
+		named, err := byName.Keys(tx, Range{}, NoLimit)
+		if want := []Text{"fBonn", "fDun", "nCork"}; err != nil || !slices.Equal(named, want) {
+			t.Errorf("keys %q, %v, want %q", named, err, want)
+		}
+		row, found, err := byFriend.Row(tx, "fBonn")
+		if row.Key != 1 || row.Value.Name != "Cork" || !found {
+			t.Errorf("it leads to %v, %v", row, found)
+		}
+		return err
+	})
+}
+
+func TestTheValueOfAnIndexKey(t *testing.T) {
+	t.Parallel()
+	long := number(1).Append(bytes.Repeat([]byte{'x'}, 300))
+	for name, c := range map[string]struct {
+		key, primary []byte
+		size         int
+	}{
+		"nothing in common":  {[]byte("ab"), []byte("xyz"), 1 + 3},
+		"a common beginning": {[]byte("abc"), []byte("abx"), 1 + 1},
+		"the same":           {[]byte("abc"), []byte("abc"), 1},
+		"all of the key":     {[]byte("ab"), []byte("abc"), 1 + 1},
+		"all of the row's":   {[]byte("abc"), []byte("ab"), 1},
+		"no more than fits":  {long, long, 1 + len(long) - math.MaxUint8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			short := shortened(c.key, c.primary)
+			if len(short) != c.size {
+				t.Errorf("%d bytes, want %d", len(short), c.size)
+			}
+			if k, err := lengthened[Text]("index", c.key, short); err != nil || string(k) != string(c.primary) {
+				t.Errorf("%q, %v", k, err)
+			}
+		})
+	}
+	for _, damaged := range [][]byte{nil, {3}, {255, 'a'}} {
+		if k, err := lengthened[Text]("index", []byte("ab"), damaged); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%q: %q, %v", damaged, k, err)
+		}
+	}
 }

@@ -22,6 +22,9 @@ type Prefix interface {
 	Append(data []byte) []byte
 }
 
+// encodeKey returns the bytes of a key. Most of them fit what it makes for them at first.
+func encodeKey(k Prefix) []byte { return k.Append(make([]byte, 0, 112)) }
+
 func parse[K Key[K]](table string, data []byte) (K, error) {
 	var none K
 	k, err := none.Parse(data)
@@ -81,6 +84,9 @@ func (f *Fields) Fixed(n int) []byte {
 	f.rest = f.rest[n:]
 	return field
 }
+
+// Mark takes one byte, which must be this.
+func (f *Fields) Mark(b byte) { f.short = f.Fixed(1)[0] != b || f.short }
 
 // Text returns a field of AppendText.
 func (f *Fields) Text() string {

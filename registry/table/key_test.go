@@ -115,6 +115,12 @@ func TestFields(t *testing.T) {
 			t.Errorf("%d bytes of %d are enough", n, len(data))
 		}
 	}
+	for data, want := range map[string]bool{"x": true, "y": false, "": false} {
+		f := Split([]byte(data))
+		if f.Mark('x'); (f.Err() == nil) != want {
+			t.Errorf("%q has the mark x: %v", data, f.Err())
+		}
+	}
 	if _, err := (number(0)).Parse(make([]byte, 9)); err == nil {
 		t.Error("a byte too many is taken")
 	}

@@ -43,7 +43,7 @@ func (t *Table[K, V]) Name() string { return t.name }
 
 // Get returns the row under k and reports whether there is one.
 func (t *Table[K, V]) Get(tx *Tx, k K) (V, bool, error) {
-	row, err := t.get(tx, k.Append(nil))
+	row, err := t.get(tx, encodeKey(k))
 	if err != nil || row == nil {
 		var none V
 		return none, false, err
@@ -66,7 +66,7 @@ func (t *Table[K, V]) get(tx *Tx, key []byte) (*V, error) {
 // Put writes the row under k, in the place of the one that is there. What the row refers to must
 // not be changed afterwards if somebody watches the table.
 func (t *Table[K, V]) Put(tx *Tx, k K, row V) error {
-	data, err := encode(row)
+	data, err := encode(&row)
 	if err != nil {
 		return fmt.Errorf("encode a row of %s: %w", t.name, err)
 	}
@@ -87,7 +87,7 @@ func (t *Table[K, V]) set(tx *Tx, k K, row *V, data []byte) error {
 }
 
 func (t *Table[K, V]) change(tx *Tx, k K, row *V, data []byte) error {
-	key := k.Append(nil)
+	key := encodeKey(k)
 	watchers := tx.db.watchers[t.name]
 	if len(t.indexes) > 0 || len(watchers) > 0 {
 		before, err := t.get(tx, key)
@@ -154,7 +154,7 @@ func (t *Table[K, V]) Keys(tx *Tx, r Range, limit int) ([]K, error) {
 
 // Has reports whether there is a row under k, without reading it.
 func (t *Table[K, V]) Has(tx *Tx, k K) (bool, error) {
-	data, err := tx.get(t.name, k.Append(nil))
+	data, err := tx.get(t.name, encodeKey(k))
 	return data != nil, err
 }
 

@@ -41,7 +41,7 @@ func (Digest) Parse(data []byte) (Digest, error) {
 	return Digest(f.Fixed(sha256.Size)), f.Err()
 }
 
-// Owned is the digest of something that belongs to a user, or to an account.
+// Owned is the digest of something that belongs to a user.
 type Owned struct {
 	Owner  ID
 	Digest Digest
@@ -98,17 +98,45 @@ func (NotificationKey) Parse(data []byte) (NotificationKey, error) {
 	return NotificationKey{ID(f.Text()), f.Uint64()}, f.Err()
 }
 
+// The marks of the keys that find a notification.
+const (
+	stableMark      byte = 's'
+	fingerprintMark byte = 'f'
+	placeMark       byte = 'p'
+)
+
 // StableKey is a notification by its stable id.
 type StableKey struct {
 	Scope  ID
 	Stable string
 }
 
-func (k StableKey) Append(data []byte) []byte { return append(k.Scope.Append(data), k.Stable...) }
+func (k StableKey) Append(data []byte) []byte {
+	return append(append(k.Scope.Append(data), stableMark), k.Stable...)
+}
 
 func (StableKey) Parse(data []byte) (StableKey, error) {
 	f := table.Split(data)
-	return StableKey{ID(f.Text()), f.Rest()}, f.Err()
+	scope := ID(f.Text())
+	f.Mark(stableMark)
+	return StableKey{scope, f.Rest()}, f.Err()
+}
+
+// FingerprintKey is a mail by the digest of its fingerprint.
+type FingerprintKey struct {
+	Account ID
+	Digest  Digest
+}
+
+func (k FingerprintKey) Append(data []byte) []byte {
+	return k.Digest.Append(append(k.Account.Append(data), fingerprintMark))
+}
+
+func (FingerprintKey) Parse(data []byte) (FingerprintKey, error) {
+	f := table.Split(data)
+	account := ID(f.Text())
+	f.Mark(fingerprintMark)
+	return FingerprintKey{account, Digest(f.Fixed(sha256.Size))}, f.Err()
 }
 
 // PlaceKey is where a mail is.
@@ -120,13 +148,16 @@ type PlaceKey struct {
 }
 
 func (k PlaceKey) Append(data []byte) []byte {
-	data = table.AppendUint32(k.Folder.Append(k.Account.Append(data)), k.Validity)
+	data = append(k.Account.Append(data), placeMark)
+	data = table.AppendUint32(k.Folder.Append(data), k.Validity)
 	return table.AppendUint32(data, k.UID)
 }
 
 func (PlaceKey) Parse(data []byte) (PlaceKey, error) {
 	f := table.Split(data)
-	return PlaceKey{ID(f.Text()), Digest(f.Fixed(sha256.Size)), f.Uint32(), f.Uint32()}, f.Err()
+	account := ID(f.Text())
+	f.Mark(placeMark)
+	return PlaceKey{account, Digest(f.Fixed(sha256.Size)), f.Uint32(), f.Uint32()}, f.Err()
 }
 
 // DeliveryKey is a notification in the queue of a device, or its outcome there.

@@ -67,16 +67,16 @@ var (
 	Lanes = table.New[table.Text, Lane]("lanes")
 
 	Notifications = table.New[NotificationKey, Notification]("notifications")
-	_             = table.NewIndex(Notifications, "notifications/id", func(k NotificationKey, row Notification) []StableKey {
+	_             = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []StableKey {
 		return []StableKey{{k.Scope, row.ID}}
 	})
-	_ = table.NewIndex(Notifications, "notifications/fingerprint", func(k NotificationKey, row Notification) []Owned {
+	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []FingerprintKey {
 		if row.Fingerprint == "" {
 			return nil
 		}
-		return []Owned{{k.Scope, digestOf(row.Fingerprint)}}
+		return []FingerprintKey{{k.Scope, digestOf(row.Fingerprint)}}
 	})
-	_ = table.NewIndex(Notifications, "notifications/place", func(k NotificationKey, row Notification) []PlaceKey {
+	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []PlaceKey {
 		if row.Kind != "mail" || !row.Cleared.IsZero() {
 			return nil
 		}

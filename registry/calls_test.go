@@ -119,7 +119,7 @@ func (r *run) settle() {
 	}
 	state := d.Status.State
 	n := r.m.notes[w.Notification.ID]
-	r.m.settle(d, w.Notification.ID, w.Attempts, o, n != nil && w.Notification.Wordless && !n.wordless, r.now)
+	r.m.settle(d, w.Notification.ID, w.Attempts, o, n != nil && w.Notification.Wordless && n.filled, r.now)
 	if !same {
 		d.Status.State = state
 	}

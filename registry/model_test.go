@@ -38,6 +38,7 @@ type modelNote struct {
 	expires       time.Time
 	deliveries    map[string]modelDelivery // by device
 	wordless      bool
+	filled        bool // its words are kept, since they came when it rang a device
 }
 
 type modelDelivery struct {
@@ -165,6 +166,7 @@ func (m *model) fillIn(account, id string, now time.Time) bool {
 	}
 	n.wordless = false
 	for _, d := range m.devices {
+		n.filled = n.filled || m.rings(d, account)
 		was, told := n.deliveries[d.ID]
 		if told && was.state == Delivered && now.Before(n.expires) && m.rings(d, account) && d.Content != Wake {
 			n.deliveries[d.ID] = modelDelivery{Pending, was.attempts, true}
@@ -179,7 +181,7 @@ func (m *model) fillIn(account, id string, now time.Time) bool {
 }
 
 // settle is for work whose row is still there and whose device has the address that it was taken
-// with; words: they came since it was taken.
+// with; words: they came since it was taken, and are kept.
 func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, words bool, now time.Time) {
 	if o.Result == ResultGone {
 		delete(m.devices, d.ID)

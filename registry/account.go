@@ -90,7 +90,7 @@ func (s Accounts) Add(a Account, session string, now time.Time) (_ Account, adde
 	var out Account
 	err = s.db.Update(func(tx *table.Tx) error {
 		out, added = a, false
-		if err := checkMaker(tx, a.Owner, session, now); err != nil {
+		if _, err := maker(tx, a.Owner, session, now); err != nil {
 			return err
 		}
 		k, found, err := accountsAt.Get(tx, mailboxOf(a.Host, a.Username))

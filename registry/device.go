@@ -86,7 +86,7 @@ func (s Devices) Put(d Device, session string, now time.Time) (_ Device, created
 	var out Device
 	err = s.db.Update(func(tx *table.Tx) error {
 		out = d
-		if err := checkMaker(tx, d.User, session, now); err != nil {
+		if _, err := maker(tx, d.User, session, now); err != nil {
 			return err
 		}
 		var old Device
@@ -137,7 +137,7 @@ func (s Devices) Update(d Device, now time.Time) (Device, error) {
 			return ErrTaken
 		}
 		if d.Session != old.Session {
-			if err := checkMaker(tx, d.User, d.Session, now); err != nil {
+			if _, err := maker(tx, d.User, d.Session, now); err != nil {
 				return err
 			}
 		}

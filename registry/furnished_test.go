@@ -47,17 +47,17 @@ func furnish(t *testing.T, s *Store) furnished {
 	}
 	f := furnished{s: s, ann: resident(t, s, "ann"), ben: resident(t, s, "ben")}
 	var err error
-	f.script, f.bearer, err = s.Users.AddToken(f.ann.ID, "script", FullScope, dawn)
+	f.script, f.bearer, err = s.Users.AddToken(f.ann.ID, "script", FullScope, "", dawn)
 	check(err)
 	_, f.session, err = s.Users.Login("ann", "password", Visit{Stay: true}, dawn)
 	check(err)
 	f.tablet, f.bens, _ = inSession(t, s, "ben")
 	check(s.Devices.Remove(f.tablet, f.bens.ID))
-	f.invite, f.person, err = s.Users.AddInvite(f.ann.ID, ForPerson, false, dawn)
+	f.invite, f.person, err = s.Users.AddInvite(f.ann.ID, ForPerson, false, "", dawn)
 	check(err)
-	_, f.device, err = s.Users.AddInvite(f.ann.ID, ForDevice, false, dawn)
+	_, f.device, err = s.Users.AddInvite(f.ann.ID, ForDevice, false, "", dawn)
 	check(err)
-	_, _, err = s.Users.AddInvite(f.ben.ID, ForDevice, false, dawn)
+	_, _, err = s.Users.AddInvite(f.ben.ID, ForDevice, false, "", dawn)
 	check(err)
 
 	f.shared, f.own = mailbox(t, s, f.ann, "ann@example.org"), mailbox(t, s, f.ben, "ben@example.org")

@@ -52,11 +52,12 @@ func (i inviteRow) ended(u userRow, found bool, now time.Time) bool {
 }
 
 // AddInvite makes an invite by the user and returns its code, which can be read only now.
-func (s Users) AddInvite(by string, f InviteFor, admin bool, now time.Time) (Invite, string, error) {
+// ErrNotFound: the user is gone; ErrDenied: the session in which it is made, if any, has ended.
+func (s Users) AddInvite(by string, f InviteFor, admin bool, session string, now time.Time) (Invite, string, error) {
 	row := inviteRow{ID: newID(), By: by, For: f, Admin: admin, Created: now, Expires: now.Add(f.Lifetime())}
 	code := rand.Text()
 	err := s.db.Update(func(tx *table.Tx) error {
-		u, err := person(tx, by)
+		u, err := maker(tx, by, session, now)
 		if err != nil {
 			return err
 		}

@@ -208,7 +208,7 @@ var larges = []large{
 		phones(b, b.s, b.ann, 200)
 		for i := range 150 {
 			addSession(b, b.s, b.ann)
-			if _, _, err := b.s.Users.AddInvite(b.ann.ID, ForPerson, false, dawn); err != nil {
+			if _, _, err := b.s.Users.AddInvite(b.ann.ID, ForPerson, false, "", dawn); err != nil {
 				b.Fatal(err)
 			}
 			if i < 100 {

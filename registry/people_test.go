@@ -12,7 +12,7 @@ func TestAnInviteLetsOneIn(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	made, code, err := s.Users.AddInvite(ann.ID, ForPerson, false, dawn)
+	made, code, err := s.Users.AddInvite(ann.ID, ForPerson, false, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestAnInviteForADeviceIsForTheOneWhoMadeIt(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	bob := someone(t, s, "bob")
-	_, code, err := s.Users.AddInvite(bob.ID, ForDevice, true, dawn)
+	_, code, err := s.Users.AddInvite(bob.ID, ForDevice, true, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestAnInviteEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	invite := func(by User, f InviteFor) (Invite, string) {
-		i, code, err := s.Users.AddInvite(by.ID, f, false, dawn)
+		i, code, err := s.Users.AddInvite(by.ID, f, false, "", dawn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,10 +172,10 @@ func TestAUserWhoIsRemovedLeavesNothing(t *testing.T) {
 	}
 	d, _, session := inSession(t, s, "bob")
 	arrive(t, s, own, 2, dawn)
-	if _, _, err := s.Users.AddToken(bob.ID, "app", DeviceScope, dawn); err != nil {
+	if _, _, err := s.Users.AddToken(bob.ID, "app", DeviceScope, "", dawn); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Users.AddInvite(bob.ID, ForDevice, false, dawn); err != nil {
+	if _, _, err := s.Users.AddInvite(bob.ID, ForDevice, false, "", dawn); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Users.Remove(bob.ID); err != nil {

@@ -139,7 +139,7 @@ func TestPurgeRemovesExpiredSessionsOnly(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	_, bearer, err := s.Users.AddToken(ann.ID, "script", FullScope, dawn)
+	_, bearer, err := s.Users.AddToken(ann.ID, "script", FullScope, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func plantedHousehold(t *testing.T, s *Store) (ann User, a Account, list []Devic
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, another, err := s.Users.AddToken(ann.ID, "app", DeviceScope, dawn)
+	_, another, err := s.Users.AddToken(ann.ID, "app", DeviceScope, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,18 +77,18 @@ func (s Users) Sessions(user string, now time.Time) (list []Token, err error) {
 	return list, err
 }
 
-// checkMaker returns ErrNotFound if the user is gone for whom something is made, and ErrDenied if
-// the session, in which it is made, has ended. No session is "".
-func checkMaker(tx *table.Tx, user, session string, now time.Time) error {
+// maker returns the user for whom something is made. ErrNotFound: the user is gone; ErrDenied: the
+// session in which it is made has ended. No session is "".
+func maker(tx *table.Tx, user, session string, now time.Time) (userRow, error) {
 	u, err := person(tx, user)
 	if err != nil || session == "" {
-		return err
+		return u, err
 	}
 	t, found, err := tokensID.Row(tx, id(session))
 	if err == nil && (!found || t.Value.User != user || !t.Value.Session || t.Value.ended(u, now)) {
 		err = ErrDenied
 	}
-	return err
+	return u, err
 }
 
 // RemoveSession ends the user's session of that id and removes the devices that were registered in

@@ -161,6 +161,35 @@ func TestADeviceDoesNotMoveIntoASessionThatHasEnded(t *testing.T) {
 	}
 }
 
+func TestNothingIsMadeInASessionThatHasEnded(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := resident(t, s, "ann")
+	_, row, _ := inSession(t, s, "ann")
+	makers := map[string]func() error{
+		"a token":   func() error { _, _, err := s.Users.AddToken(ann.ID, "app", FullScope, row.ID, dawn); return err },
+		"an invite": func() error { _, _, err := s.Users.AddInvite(ann.ID, ForDevice, false, row.ID, dawn); return err },
+	}
+	for what, do := range makers {
+		if err := do(); err != nil {
+			t.Errorf("%s before: %v", what, err)
+		}
+	}
+	if err := s.Users.RemoveSession(ann.ID, row.ID); err != nil {
+		t.Fatal(err)
+	}
+	for what, do := range makers {
+		if err := do(); !errors.Is(err, ErrDenied) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	left, err := s.Users.Tokens(ann.ID)
+	invited, inviteErr := s.Users.Invites(dawn)
+	if err := errors.Join(err, inviteErr); err != nil || len(left) != 1 || len(invited) != 0 {
+		t.Errorf("tokens %v, invites %v, %v", left, invited, err)
+	}
+}
+
 func TestARemovedPhoneCannotRegisterItselfAnew(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
@@ -219,11 +248,11 @@ func TestWhoeverLosesASessionDoesNotComeBackByAnInviteOfIt(t *testing.T) {
 		"the password is another": func(Device, Token) error { _, err := s.Users.UpdateOwn(ann.ID, "", "password", "password"); return err },
 	} {
 		d, row, _ := inSession(t, s, "ann")
-		_, person, err := s.Users.AddInvite(ann.ID, ForPerson, false, dawn)
+		_, person, err := s.Users.AddInvite(ann.ID, ForPerson, false, "", dawn)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, code, err := s.Users.AddInvite(ann.ID, ForDevice, false, dawn)
+		_, code, err := s.Users.AddInvite(ann.ID, ForDevice, false, "", dawn)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -81,12 +81,13 @@ func liveToken(tx *table.Tx, k digest, now time.Time) (tokenRow, userRow, error)
 	return t, u, err
 }
 
-// AddToken makes a bearer token for the user; it can be read only now.
-func (s Users) AddToken(user, name string, scope Scope, now time.Time) (Token, string, error) {
+// AddToken makes a bearer token for the user; it can be read only now. ErrNotFound: the user is
+// gone; ErrDenied: the session in which it is made, if any, has ended.
+func (s Users) AddToken(user, name string, scope Scope, session string, now time.Time) (Token, string, error) {
 	secret := newToken()
 	row := tokenRow{ID: newID(), User: user, Name: name, Scope: scope, Created: now}
 	err := s.db.Update(func(tx *table.Tx) error {
-		if _, err := person(tx, user); err != nil {
+		if _, err := maker(tx, user, session, now); err != nil {
 			return err
 		}
 		return tokens.Put(tx, digestOf(secret), row)

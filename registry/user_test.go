@@ -321,7 +321,7 @@ func TestTokensAreTheUsersOwnAndShownWithoutTheirSecret(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
-	row, secret, err := s.Users.AddToken(ann.ID, "phone app", DeviceScope, dawn)
+	row, secret, err := s.Users.AddToken(ann.ID, "phone app", DeviceScope, "", dawn)
 	if err != nil || !strings.HasPrefix(secret, "idlepush_") {
 		t.Fatal(row, err)
 	}
@@ -343,7 +343,7 @@ func TestTokensAreTheUsersOwnAndShownWithoutTheirSecret(t *testing.T) {
 	if _, _, err := s.Users.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("after its end: %v", err)
 	}
-	if _, _, err := s.Users.AddToken(newID(), "x", FullScope, dawn); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.Users.AddToken(newID(), "x", FullScope, "", dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("for an unknown user: %v", err)
 	}
 }
@@ -352,7 +352,7 @@ func TestATokenOfAUserWhoIsGoneIsDenied(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	_, secret, err := s.Users.AddToken(ann.ID, "x", FullScope, dawn)
+	_, secret, err := s.Users.AddToken(ann.ID, "x", FullScope, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

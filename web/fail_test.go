@@ -61,7 +61,7 @@ func (h *house) since(held map[string]int) map[string]int {
 func (h *house) bensBrowser(serial string) *http.Cookie {
 	h.t.Helper()
 	now := time.Now()
-	_, code, err := h.store.Users.AddInvite(h.ben.id, registry.ForDevice, false, now)
+	_, code, err := h.store.Users.AddInvite(h.ben.id, registry.ForDevice, false, "", now)
 	fatal(h.t, err)
 	_, secret, err := h.store.Users.Accept(code, "", "", registry.Visit{}, now)
 	fatal(h.t, err)
@@ -244,14 +244,14 @@ func TestAStreamEndsWhereTheStoreFails(t *testing.T) {
 	h.call(h.anna.full, "GET", "/events", nil, 500)
 	s := h.listen(h.anna.full, nil)
 	h.set(func() { h.before = nil })
-	_, _, err := h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, time.Now())
+	_, _, err := h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, "", time.Now())
 	fatal(t, err)
 	if kind, _, ok := s.next(); !ok || kind != "invite" {
 		t.Errorf("it heard of %q", kind)
 	}
 	// The change is written, and then who listens is looked at.
 	h.at(2, func() error { return errDisk })
-	_, _, err = h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, time.Now())
+	_, _, err = h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, "", time.Now())
 	fatal(t, err)
 	if kind, id, ok := s.next(); ok {
 		t.Errorf("it heard of %s %s", kind, id)

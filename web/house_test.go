@@ -78,7 +78,7 @@ func newHouse(t testing.TB) *house {
 		p.id = user
 		for scope, token := range map[registry.Scope]*string{registry.FullScope: &p.full, registry.DeviceScope: &p.device} {
 			var err error
-			_, *token, err = h.store.Users.AddToken(user, string(scope), scope, time.Now())
+			_, *token, err = h.store.Users.AddToken(user, string(scope), scope, "", time.Now())
 			fatal(t, err)
 		}
 	}

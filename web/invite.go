@@ -82,9 +82,9 @@ func (s *server) createInvite(_ context.Context, c caller, in *body[NewInvite]) 
 	if home == "" {
 		home = c.home
 	}
-	i, code, err := s.Users.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, time.Now())
+	i, code, err := s.Users.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, c.session(), time.Now())
 	if err != nil {
-		return nil, err
+		return nil, ended(err)
 	}
 	made := MadeInvite{Invite: inviteOf(i), Code: code, URL: home + "/#/join/" + code, Reach: reach(home)}
 	made.QR, err = qrRows(made.URL)

@@ -79,7 +79,7 @@ func TestAPageHoldsFiftyUnlessAskedForUpToTwoHundred(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	for i := range 201 {
-		_, _, err := h.store.Users.AddToken(h.anna.id, fmt.Sprint(i), registry.DeviceScope, time.Now())
+		_, _, err := h.store.Users.AddToken(h.anna.id, fmt.Sprint(i), registry.DeviceScope, "", time.Now())
 		fatal(t, err)
 	}
 	for query, want := range map[string]int{"": 50, "?limit=1": 1, "?limit=200": 200} {

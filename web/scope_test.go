@@ -162,7 +162,7 @@ func (row admission) operation() string {
 func furnish(h *house) map[string]string {
 	h.t.Helper()
 	now := time.Now()
-	token, _, err := h.store.Users.AddToken(h.anna.id, "old", registry.FullScope, now)
+	token, _, err := h.store.Users.AddToken(h.anna.id, "old", registry.FullScope, "", now)
 	fatal(h.t, err)
 	a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.anna.id, Email: "anna@example.net", Host: "imap.example.net", Port: 993,
 		Security: registry.TLS, Username: token.ID, Password: password, Folders: []string{"INBOX"}, Enabled: true}, "", now)
@@ -173,13 +173,13 @@ func furnish(h *house) map[string]string {
 	_, err = h.store.Mail.Record(registry.Arrival{Account: a.ID, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2},
 		Mails: []registry.Message{{UID: 1, Content: registry.Content{From: "Oma", Subject: "Kuchen"}}}, At: now})
 	fatal(h.t, err)
-	_, door, err := h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, now)
+	_, door, err := h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, "", now)
 	fatal(h.t, err)
 	_, session, err := h.store.Users.Accept(door, "", "", registry.Visit{}, now)
 	fatal(h.t, err)
 	_, s, err := h.store.Users.Authenticate(session, now)
 	fatal(h.t, err)
-	invite, code, err := h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, now)
+	invite, code, err := h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, "", now)
 	fatal(h.t, err)
 	return map[string]string{"SESSION": s.ID, "COOKIE": session, "INVITE": invite.ID, "CODE": code, "TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}
 }

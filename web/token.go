@@ -49,9 +49,9 @@ func (s *server) createToken(_ context.Context, c caller, in *body[NewToken]) (*
 	if err := checkName(in.Body.Name); err != nil {
 		return nil, err
 	}
-	t, secret, err := s.Users.AddToken(user, in.Body.Name, registry.Scope(in.Body.Scope), time.Now())
+	t, secret, err := s.Users.AddToken(user, in.Body.Name, registry.Scope(in.Body.Scope), c.session(), time.Now())
 	if err != nil {
-		return nil, err
+		return nil, ended(err)
 	}
 	return &body[MadeToken]{MadeToken{tokenOf(t), secret}}, nil
 }

@@ -168,100 +168,16 @@ func readAccounts(tx *table.Tx) (list []Account, err error) {
 	return list, nil
 }
 
-// Update replaces what a person can edit of the account a.ID and gives it a new start: its state is
-// new again. If only its name or the people it is shared with are others, it goes on as it was,
-// unless it waits for a person. ErrStale: it was edited since a was read; ErrTaken: another account
-// is that mailbox already. Cursors stay; those of folders that are no longer watched go, so that a
-// folder taken up again later starts from its end, and so do all if it is another mailbox now.
-func (s Accounts) Update(a Account, now time.Time) (Account, error) {
-	var out Account
-	err := s.db.Update(func(tx *table.Tx) error {
-		out = a
-		old, row, err := readAccount(tx, a.ID)
-		if err != nil {
-			return err
-		}
-		if old.Revision != a.Revision {
-			return ErrStale
-		}
-		k, found, err := accountsAt.Get(tx, mailboxOf(a.Host, a.Username))
-		if err != nil {
-			return err
-		}
-		if found && string(k) != a.ID {
-			return ErrTaken
-		}
-		out.Revision, out.Created, out.Owner, out.Edited, out.Status = old.Revision+1, old.Created, old.Owner, old.Edited, old.Status
-		if !a.watchedAs(old) || old.Status.State == Attention {
-			out.Edited, out.Status = now, Status{State: New, Since: now, Proof: old.Status.Proof}
-			if err := putStatus(tx, a.ID, out.Status); err != nil {
-				return err
-			}
-		}
-		another := !SameMailbox(a, old)
-		if another {
-			// Its UIDs may be those of the other one, and its mail is not.
-			row.Mailbox = newID()
-		}
-		if err := forgetFolders(tx, out, another); err != nil {
-			return err
-		}
-		return putAccount(tx, out, row.Mailbox)
-	})
-	if err != nil {
-		return Account{}, err
-	}
-	return out, nil
-}
-
-// forgetFolders removes the cursors of the folders that an account watches no more; all: of every
-// folder, with what is known to be unread.
-func forgetFolders(tx *table.Tx, a Account, all bool) error {
-	keys, err := cursors.Keys(tx, table.Under(id(a.ID)), table.NoLimit)
-	if err != nil {
-		return err
-	}
-	for _, k := range keys {
-		if !all && slices.Contains(a.Folders, k.folder) {
-			continue
-		}
-		if err := cursors.Delete(tx, k); err != nil {
-			return err
-		}
-	}
-	if !all {
-		return nil
-	}
-	st, _, err := standings.Get(tx, id(a.ID))
-	if err != nil {
-		return err
-	}
-	st.Unread = nil
-	return standings.Put(tx, id(a.ID), st)
-}
-
-// watchedAs reports whether a session for the one is a session for the other.
-func (a Account) watchedAs(b Account) bool {
-	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username && a.Password == b.Password &&
-		a.Enabled == b.Enabled && slices.Equal(a.Folders, b.Folders)
-}
-
 // Remove removes the account with its cursors; what is queued for it will not be sent. Its activity
 // goes with the next Purge.
 func (s Accounts) Remove(account string) error {
-	for done := false; !done; {
-		err := s.db.Update(func(tx *table.Tx) error {
-			row, err := accountRowOf(tx, account)
-			if err == nil {
-				done, err = removeAccount(tx, id(account), row)
-			}
-			return err
-		})
+	return s.inSteps(func(tx *table.Tx) (done bool, err error) {
+		row, err := accountRowOf(tx, account)
 		if err != nil {
-			return err
+			return false, err
 		}
-	}
-	return nil
+		return removeAccount(tx, id(account), row)
+	})
 }
 
 // removeAccount removes an account with its cursors. done: all of that fitted the transaction. If
@@ -340,13 +256,7 @@ func (m Mail) SetState(seen Account, st Status) error {
 	if err != nil || !change {
 		return err
 	}
-	for whole := false; !whole && err == nil; {
-		err = m.change(st.Since, func(set *queueSet) (err error) {
-			whole, err = m.setState(set, seen, st)
-			return err
-		})
-	}
-	return err
+	return m.changeInSteps(st.Since, func(set *queueSet) (whole bool, err error) { return m.setState(set, seen, st) })
 }
 
 // setState writes how the session stands. What is told of it now is written after what was told

@@ -39,12 +39,10 @@ func (m Mail) Wordless(account string, now time.Time) (list []Notification, err 
 // what rang without words is taken away, unless that other was cleared. ErrNotFound: the account is
 // gone. It reports whether the mail has its words now.
 func (m Mail) FillIn(account, folder string, uidValidity uint32, msg Message, now time.Time) (filled bool, err error) {
-	for whole := false; !whole && err == nil; {
-		err = m.change(now, func(set *queueSet) (err error) {
-			filled, whole, err = m.fillIn(set, placeKey{places{id(account), digestOf(folder), uidValidity}, msg.UID}, folder, msg)
-			return err
-		})
-	}
+	err = m.changeInSteps(now, func(set *queueSet) (whole bool, err error) {
+		filled, whole, err = m.fillIn(set, placeKey{places{id(account), digestOf(folder), uidValidity}, msg.UID}, folder, msg)
+		return whole, err
+	})
 	return filled, err
 }
 

@@ -217,6 +217,22 @@ var larges = []large{
 		}
 		b.folders(50)
 	}, do: func(b *estate) error { return b.s.Users.Remove(b.ann.ID) }, gone: ErrNotFound},
+	{name: "share an account with 50 others, and leave 50 folders", prepare: func(b *estate) {
+		b.share(50, 1)
+		b.folders(50)
+		b.deliver(0)
+	}, do: func(b *estate) error {
+		a, err := b.s.Accounts.Get(b.a.ID)
+		if err != nil {
+			return err
+		}
+		a.SharedWith, a.Folders = nil, []string{"INBOX"}
+		for i := range 50 {
+			a.SharedWith = append(a.SharedWith, fmt.Sprint("other ", i))
+		}
+		_, err = b.s.Accounts.Update(a, dawn)
+		return err
+	}},
 	{name: "remove an account of 50 folders and 50 people", prepare: func(b *estate) { b.share(50, 1); b.folders(50) },
 		do: func(b *estate) error { return b.s.Accounts.Remove(b.a.ID) }, gone: ErrNotFound},
 	{name: "remove a session with 60 devices", prepare: func(b *estate) {

@@ -94,16 +94,7 @@ func maker(tx *table.Tx, user, session string, now time.Time) (userRow, error) {
 // RemoveSession ends the user's session of that id and removes the devices that were registered in
 // it: a browser that is logged out does not ring. ErrNotFound: the user has none such.
 func (s Users) RemoveSession(user, session string) error {
-	for done := false; !done; {
-		err := s.db.Update(func(tx *table.Tx) (err error) {
-			done, err = removeSession(tx, id(user), session)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.inSteps(func(tx *table.Tx) (done bool, err error) { return removeSession(tx, id(user), session) })
 }
 
 // removeSession removes the devices of a session and then ends it. done: all of that fitted.

@@ -238,29 +238,23 @@ func otherAdmin(tx *table.Tx, user string) error {
 // their place in what others share; the user last, if it takes several transactions. Activity goes
 // with the next Purge. ErrLastAdmin: nobody else is an admin.
 func (s Users) Remove(user string) error {
-	for done := false; !done; {
-		err := s.db.Update(func(tx *table.Tx) error {
-			row, err := person(tx, user)
-			if err != nil {
-				return err
-			}
-			if row.Admin {
-				if err := otherAdmin(tx, user); err != nil {
-					return err
-				}
-			}
-			for _, remove := range []func(*table.Tx, id) (bool, error){removeTokens, removeInvites, leaveAccounts, removeDevices} {
-				if done, err = remove(tx, id(user)); err != nil || !done {
-					return err
-				}
-			}
-			return users.Delete(tx, id(user))
-		})
+	return s.inSteps(func(tx *table.Tx) (done bool, err error) {
+		row, err := person(tx, user)
 		if err != nil {
-			return err
+			return false, err
 		}
-	}
-	return nil
+		if row.Admin {
+			if err := otherAdmin(tx, user); err != nil {
+				return false, err
+			}
+		}
+		for _, remove := range []func(*table.Tx, id) (bool, error){removeTokens, removeInvites, leaveAccounts, removeDevices} {
+			if done, err = remove(tx, id(user)); err != nil || !done {
+				return false, err
+			}
+		}
+		return true, users.Delete(tx, id(user))
+	})
 }
 
 // removalCost is what the removal of one thing of a user reads and writes at most, beside the

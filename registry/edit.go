@@ -1,0 +1,133 @@
+package registry
+
+import (
+	"slices"
+	"time"
+
+	"idlepush/registry/table"
+)
+
+// Update replaces what a person can edit of the account a.ID and gives it a new start: its state is
+// new again. If only its name or the people it is shared with are others, it goes on as it was,
+// unless it waits for a person. ErrStale: it was edited since a was read; ErrTaken: another account
+// is that mailbox already. Cursors stay; those of folders that are no longer watched go, so that a
+// folder taken up again later starts from its end, and so do all if it is another mailbox now. If
+// it is shared with more others than fit one transaction, it is so before the rest is changed.
+func (s Accounts) Update(a Account, now time.Time) (out Account, err error) {
+	err = s.inSteps(func(tx *table.Tx) (done bool, err error) {
+		out, done, err = updateAccount(tx, a, now)
+		if err == nil && !done {
+			a.Revision = out.Revision
+		}
+		return done, err
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	return out, nil
+}
+
+// updateCost is what updateAccount reads and writes at most, beside the cursors and the people of
+// the account.
+const updateCost = 12
+
+// updateAccount writes the account. done: all of that fitted the transaction. If not, it is shared
+// with more of those with whom it is to be, or with fewer others.
+func updateAccount(tx *table.Tx, a Account, now time.Time) (out Account, done bool, err error) {
+	old, row, err := readAccount(tx, a.ID)
+	if err != nil {
+		return a, false, err
+	}
+	if old.Revision != a.Revision {
+		return a, false, ErrStale
+	}
+	k, found, err := accountsAt.Get(tx, mailboxOf(a.Host, a.Username))
+	if err != nil {
+		return a, false, err
+	}
+	if found && string(k) != a.ID {
+		return a, false, ErrTaken
+	}
+	folders, err := cursors.Keys(tx, table.Under(id(a.ID)), table.NoLimit)
+	if err != nil {
+		return a, false, err
+	}
+	left := tx.Left() - updateCost
+	if _, all := nearer(old.SharedWith, a.SharedWith, (left-len(folders))/2); !all {
+		row.SharedWith, _ = nearer(old.SharedWith, a.SharedWith, left/2)
+		row.Revision++
+		a.Revision = row.Revision
+		return a, false, accounts.Put(tx, id(a.ID), row)
+	}
+	out = a
+	out.Revision, out.Created, out.Owner, out.Edited, out.Status = old.Revision+1, old.Created, old.Owner, old.Edited, old.Status
+	if !a.watchedAs(old) || old.Status.State == Attention {
+		out.Edited, out.Status = now, Status{State: New, Since: now, Proof: old.Status.Proof}
+		if err := putStatus(tx, a.ID, out.Status); err != nil {
+			return a, false, err
+		}
+	}
+	another := !SameMailbox(a, old)
+	if another {
+		// Its UIDs may be those of the other one, and its mail is not.
+		row.Mailbox = newID()
+	}
+	if err := forgetFolders(tx, out, folders, another); err != nil {
+		return a, false, err
+	}
+	return out, true, putAccount(tx, out, row.Mailbox)
+}
+
+// nearer returns the people that are, with at most so many changes on the way to those wanted. all:
+// no more changes are needed.
+func nearer(are, wanted []string, most int) (list []string, all bool) {
+	list, all = slices.Clone(are), true
+	change := func(is bool, person string) {
+		switch {
+		case is == slices.Contains(list, person):
+		case most <= 0:
+			all = false
+		case is:
+			list = append(list, person)
+			most--
+		default:
+			list = slices.DeleteFunc(list, func(other string) bool { return other == person })
+			most--
+		}
+	}
+	for _, person := range are {
+		change(slices.Contains(wanted, person), person)
+	}
+	for _, person := range wanted {
+		change(true, person)
+	}
+	return list, all
+}
+
+// forgetFolders removes those of the cursors whose folders an account watches no more; all: all of
+// them, with what is known to be unread.
+func forgetFolders(tx *table.Tx, a Account, list []folderKey, all bool) error {
+	for _, k := range list {
+		if !all && slices.Contains(a.Folders, k.folder) {
+			continue
+		}
+		if err := cursors.Delete(tx, k); err != nil {
+			return err
+		}
+	}
+	if !all {
+		return nil
+	}
+	st, _, err := standings.Get(tx, id(a.ID))
+	if err != nil {
+		return err
+	}
+	st.Unread = nil
+	return standings.Put(tx, id(a.ID), st)
+}
+
+// watchedAs reports whether a session for the one is a session for the other.
+func (a Account) watchedAs(b Account) bool {
+	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username && a.Password == b.Password &&
+		a.Enabled == b.Enabled && slices.Equal(a.Folders, b.Folders)
+}

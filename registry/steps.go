@@ -1,0 +1,30 @@
+package registry
+
+import (
+	"time"
+
+	"idlepush/registry/table"
+)
+
+// inSteps runs a step in one transaction after another until one is done. Each leaves the store as
+// the next can go on from, also if that comes with another call.
+func (c *core) inSteps(step func(*table.Tx) (done bool, err error)) (err error) {
+	for done := false; !done && err == nil; {
+		err = c.db.Update(func(tx *table.Tx) (err error) {
+			done, err = step(tx)
+			return err
+		})
+	}
+	return err
+}
+
+// changeInSteps is inSteps for what may change queues.
+func (c *core) changeInSteps(now time.Time, step func(*queueSet) (done bool, err error)) (err error) {
+	for done := false; !done && err == nil; {
+		err = c.change(now, func(set *queueSet) (err error) {
+			done, err = step(set)
+			return err
+		})
+	}
+	return err
+}

@@ -226,7 +226,7 @@ type dueKey struct {
 }
 
 func (k dueKey) Append(data []byte) []byte {
-	return k.device.Append(table.AppendTime(table.AppendText(data, k.lane), k.at))
+	return k.device.Append(dueAt{k.lane, k.at}.Append(data))
 }
 
 func (dueKey) Parse(data []byte) (dueKey, error) {
@@ -238,3 +238,13 @@ func (dueKey) Parse(data []byte) (dueKey, error) {
 type laneKey string
 
 func (k laneKey) Append(data []byte) []byte { return table.AppendText(data, string(k)) }
+
+// dueAt begins the keys of the queues in a lane that are due at a time.
+type dueAt struct {
+	lane string
+	at   time.Time
+}
+
+func (k dueAt) Append(data []byte) []byte {
+	return table.AppendTime(laneKey(k.lane).Append(data), k.at)
+}

@@ -64,9 +64,11 @@ func (o Outbox) PauseLane(l Lane) error {
 	if err != nil {
 		return err
 	}
-	return o.moveDue(l.Until, func(lane string, at time.Time) bool {
-		return lane == l.Name && (at.Before(l.Until) || at.Equal(old.Until))
-	}, nil)
+	within := table.Under(laneKey(l.Name)).Before(dueAt{l.Name, l.Until})
+	if err := o.moveDue(within, l.Until, nil); err != nil || !old.Until.After(l.Until) {
+		return err
+	}
+	return o.moveDue(table.Under(dueAt{l.Name, old.Until}), l.Until, nil)
 }
 
 // ResumeLane ends the lane's pause, if there is one: what waited for its end is due now. One that
@@ -81,15 +83,31 @@ func (o Outbox) ResumeLane(name string, now time.Time) error {
 	if err != nil || !found {
 		return err
 	}
-	return o.moveDue(now, func(lane string, at time.Time) bool {
-		return lane == name && l.Until.After(now) && at.Equal(l.Until)
-	}, func(tx *table.Tx) error { return lanes.Delete(tx, table.Text(name)) })
+	end := func(tx *table.Tx) error { return lanes.Delete(tx, table.Text(name)) }
+	if !l.Until.After(now) {
+		return o.db.Update(end)
+	}
+	return o.moveDue(table.Under(dueAt{name, l.Until}), now, end)
 }
 
 // HastenDue makes due now whatever is due later: times that were written before the clock was set
-// back lie too far ahead.
+// back lie too far ahead. One that fails halfway has hastened some lanes.
 func (o Outbox) HastenDue(now time.Time) error {
-	return o.moveDue(now, func(_ string, at time.Time) bool { return at.After(now) }, nil)
+	for within := (table.Range{}); ; {
+		var next []dueKey
+		err := o.db.View(func(tx *table.Tx) (err error) {
+			next, err = due.Keys(tx, within, 1)
+			return err
+		})
+		if err != nil || len(next) == 0 {
+			return err
+		}
+		lane := next[0].lane
+		if err := o.moveDue(table.Under(laneKey(lane)).Past(dueAt{lane, now}), now, nil); err != nil {
+			return err
+		}
+		within = within.Past(laneKey(lane))
+	}
 }
 
 // SetBack reports whether the clock was set back: it shows more than a second less than the time of
@@ -106,41 +124,37 @@ func (o Outbox) SetBack(now time.Time) (back bool, err error) {
 // mostMoved bounds the queues that one transaction moves.
 const mostMoved = 500
 
-// moveDue moves the queues that match to the time at, a bounded number in each transaction. last,
-// if not nil, writes in the last of them.
-func (o Outbox) moveDue(at time.Time, match func(lane string, at time.Time) bool, last func(*table.Tx) error) error {
-	for more := true; more; {
-		err := o.db.Update(func(tx *table.Tx) error {
-			list, err := due.First(tx, table.Range{}, table.NoLimit)
-			if err != nil {
-				return err
-			}
-			moved := 0
-			for _, e := range list {
-				if e.Index.at.Equal(at) || !match(e.Index.lane, e.Index.at) {
-					continue
-				}
-				if more = moved == mostMoved || tx.Left() < queueCost; more {
-					return nil
-				}
-				q, _, err := queues.Get(tx, e.Key)
-				if err != nil {
-					return err
-				}
-				q.Due = at
-				if err := queues.Put(tx, e.Key, q); err != nil {
-					return err
-				}
-				moved++
-			}
-			if more = false; last != nil {
-				return last(tx)
-			}
-			return nil
-		})
+// laneCost is what the end of a pause reads and writes.
+const laneCost = 2
+
+// moveDue moves the queues of a lane whose keys are in the range to the time at, which takes them
+// out of it. Each of its transactions is bounded. last, if not nil, writes in the last of them, when
+// nothing is in the range any more.
+func (o Outbox) moveDue(within table.Range, at time.Time, last func(*table.Tx) error) error {
+	return o.inSteps(func(tx *table.Tx) (done bool, err error) {
+		list, err := due.First(tx, within, mostMoved)
 		if err != nil {
-			return err
+			return false, err
 		}
-	}
-	return nil
+		for _, e := range list {
+			if tx.Left() < queueCost {
+				return false, nil
+			}
+			q, _, err := queues.Get(tx, e.Key)
+			if err != nil {
+				return false, err
+			}
+			q.Due = at
+			if err := queues.Put(tx, e.Key, q); err != nil {
+				return false, err
+			}
+		}
+		if done = len(list) < mostMoved; !done || last == nil {
+			return done, nil
+		}
+		if tx.Left() < laneCost {
+			return false, nil
+		}
+		return true, last(tx)
+	})
 }

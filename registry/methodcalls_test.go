@@ -73,7 +73,7 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 2, Fingerprint: "two"}, noon)
 		}},
-	{method: "Outbox.HastenDue", reads: "queues 3",
+	{method: "Outbox.HastenDue", reads: "queues 3", halfway: "each lane stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Outbox.HastenDue(noon)) }},
 	{method: "Outbox.Hold", reads: "devices 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) { return only(f.s.Outbox.Hold(f.onBens, noon.Add(time.Minute), noon)) }},

@@ -27,66 +27,70 @@ func (s *Store) Purge(ctx context.Context, now time.Time) error {
 }
 
 func (c *core) purgeNotifications(ctx context.Context, now time.Time) error {
-	var scope id
-	for ctx.Err() == nil {
-		var old []notificationKey
-		err := c.db.View(func(tx *table.Tx) error {
-			next, err := notifications.Keys(tx, table.Range{}.Past(scope), 1)
-			if err != nil || len(next) == 0 {
-				scope = ""
-				return err
-			}
-			scope = next[0].scope
-			old, err = oldNotifications(tx, scope, now)
+	for within := (table.Range{}); ctx.Err() == nil; {
+		var next []notificationKey
+		err := c.db.View(func(tx *table.Tx) (err error) {
+			next, err = notifications.Keys(tx, within, 1)
 			return err
 		})
-		if err != nil || scope == "" {
+		if err != nil || len(next) == 0 {
 			return err
 		}
-		for len(old) > 0 && ctx.Err() == nil {
-			if err := c.removeNotifications(old, now); err != nil {
-				return err
-			}
-			err := c.db.View(func(tx *table.Tx) (err error) {
-				old, err = oldNotifications(tx, scope, now)
-				return err
-			})
+		if err := c.purgeScope(ctx, next[0].scope, now); err != nil {
+			return err
+		}
+		within = within.Past(next[0].scope)
+	}
+	return nil
+}
+
+// purgeScope removes notifications of a scope: those that are old, or all if the account or user is
+// gone. It goes by the keys, which hold the time. Those after now are of a clock that was set back:
+// there the rows tell.
+func (c *core) purgeScope(ctx context.Context, scope id, now time.Time) error {
+	within := table.Under(scope)
+	past := within.Before(notificationKey{scope, uint64(max(now.Add(-Kept).UnixNano()+1, 0))})
+	ahead := within.From(notificationKey{scope, uint64(now.UnixNano()) + 1})
+	for more := true; more && ctx.Err() == nil; {
+		var old []notificationKey
+		err := c.db.View(func(tx *table.Tx) error {
+			lives, err := scopeLives(tx, scope)
 			if err != nil {
 				return err
 			}
+			if !lives {
+				past = within
+			}
+			if old, err = notifications.Keys(tx, past, mostPurged); err != nil || len(old) > 0 {
+				return err
+			}
+			list, err := notifications.First(tx, ahead, mostPurged)
+			for _, n := range list {
+				ahead = ahead.Past(n.Key)
+				if now.Sub(n.Value.At) >= Kept {
+					old = append(old, n.Key)
+				}
+			}
+			more = len(list) == mostPurged
+			return err
+		})
+		if err == nil {
+			err = c.removeNotifications(old, now)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// oldNotifications returns notifications of a scope that are to be removed: those that are old, or
-// all if the account or user is gone. It goes by the keys, which hold the time. Those after now are
-// of a clock that was set back: there the rows tell.
-func oldNotifications(tx *table.Tx, scope id, now time.Time) ([]notificationKey, error) {
+// scopeLives reports whether the account or user is there of which notifications are.
+func scopeLives(tx *table.Tx, scope id) (bool, error) {
 	account, err := accounts.Has(tx, scope)
-	if err != nil {
-		return nil, err
+	if err != nil || account {
+		return account, err
 	}
-	user, err := users.Has(tx, scope)
-	if err != nil {
-		return nil, err
-	}
-	within := table.Under(scope)
-	if !account && !user {
-		return notifications.Keys(tx, within, mostPurged)
-	}
-	oldest := uint64(max(now.Add(-Kept).UnixNano()+1, 0))
-	list, err := notifications.Keys(tx, within.Before(notificationKey{scope, oldest}), mostPurged)
-	if err != nil || len(list) > 0 {
-		return list, err
-	}
-	ahead, err := notifications.First(tx, within.From(notificationKey{scope, uint64(now.UnixNano()) + 1}), table.NoLimit)
-	for _, n := range ahead {
-		if now.Sub(n.Value.At) >= Kept {
-			list = append(list, n.Key)
-		}
-	}
-	return list, err
+	return users.Has(tx, scope)
 }
 
 // removeNotifications removes notifications with their deliveries, also those that wait.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +92,35 @@ func TestActivityIsRemovedInTimeAlsoAfterTheClockWasAhead(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%d are kept, want %d", len(got), len(want))
 	}
+}
+
+func TestPurgeGoesThroughAllThatIsAheadOfTheClock(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	a := mailbox(t, s, someone(t, s, "ann"), "ann@example.org")
+	later := dawn.AddDate(1, 0, 0)
+	arrive(t, s, a, 1, later) // what follows stands behind it, whatever the clock shows
+	want := 0
+	for want <= mostPurged {
+		want += len(arrive(t, s, a, MostMails, dawn.Add(time.Duration(want))))
+	}
+	kept := arrive(t, s, a, MostMails, dawn.Add(Kept))
+	if err := s.Purge(t.Context(), dawn.Add(Kept+time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if left := content(t, s); notificationsIn(left) != len(kept)+1 {
+		t.Errorf("%d of %d are left, want %d", notificationsIn(left), want+len(kept)+1, len(kept)+1)
+	}
+}
+
+// notificationsIn counts the notifications of what a store holds.
+func notificationsIn(words map[string]string) (n int) {
+	for name := range words {
+		if strings.HasPrefix(name, "notification ") {
+			n++
+		}
+	}
+	return n
 }
 
 func TestPurgeRemovesWhatRemovedAccountsAndDevicesLeft(t *testing.T) {

@@ -38,7 +38,7 @@ func (db *DB) compact() (replaced bool, err error) {
 		_ = os.Remove(fresh)
 		return false, nil
 	}
-	return true, syncDir(db.path)
+	return true, SyncDir(db.path)
 }
 
 func (db *DB) copyTo(path string) error {

@@ -137,7 +137,7 @@ func (db *DB) begun(noSync bool) error {
 	case noSync:
 		return nil
 	}
-	return syncDir(db.path) // after a power cut the mark must not be there again
+	return SyncDir(db.path) // after a power cut the mark must not be there again
 }
 
 // engine returns bbolt's options. The list of free pages is written with each commit: without it
@@ -184,14 +184,20 @@ func (db *DB) Close() error {
 	db.writer.Lock()
 	defer db.writer.Unlock()
 	// While the file is locked, so that no other process has it open when the mark appears. A file
-	// that is closed already has no state.
-	if info, err := db.file.Stat(); err == nil && db.Ready() == nil && !db.suspect.Load() {
+	// that is closed already has no state, and one that Move has replaced leaves the mark of the other.
+	if info, err := db.file.Stat(); err == nil && db.Ready() == nil && !db.suspect.Load() && db.inPlace(info) {
 		_ = os.WriteFile(closedFile(db.path), []byte(state(info)), 0o600)
 	}
 	if db.lost.Load() {
 		return db.file.Close()
 	}
 	return db.bolt.Close()
+}
+
+// inPlace reports whether the file that db has open is the one at its path.
+func (db *DB) inPlace(info fs.FileInfo) bool {
+	at, err := os.Stat(db.path)
+	return err == nil && os.SameFile(info, at)
 }
 
 // closedFile is the name of the mark that Close leaves. It is there only while nobody has the file
@@ -215,11 +221,11 @@ func Move(from, to string) error {
 		return err
 	}
 	_ = os.Rename(closedFile(from), closedFile(to)) // without its mark it is read when it is opened
-	return syncDir(to)
+	return SyncDir(to)
 }
 
-// syncDir makes durable which files are in the folder of path.
-func syncDir(path string) error {
+// SyncDir makes durable which files are in the folder of path.
+func SyncDir(path string) error {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err

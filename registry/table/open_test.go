@@ -176,6 +176,17 @@ func TestMark(t *testing.T) {
 			t.Error("not when it was closed again")
 		}
 	})
+	t.Run("stays that of a file that Move has put in its place", func(t *testing.T) {
+		path, other := closedDB(t, "a"), closedDB(t, "b")
+		db := openDB(t, path)
+		if err := Move(other, path); err != nil {
+			t.Fatal(err)
+		}
+		closeDB(t, db)
+		if info, err := os.Stat(path); err != nil || !closedAs(path, info) {
+			t.Errorf("it is not, %v", err)
+		}
+	})
 	t.Run("fits the file as it was left, and no other", func(t *testing.T) {
 		path := closedDB(t, "a")
 		check := func(want bool, when string) {

@@ -44,39 +44,54 @@ func (h household) sync(b *testing.B) {
 	*h.s = *again
 }
 
-// spread runs b.N calls over so many writers and measures them; each writer has numbers of its own.
-func spread(b *testing.B, writers int, call func(writer int) error) {
-	var left atomic.Int64
-	left.Store(int64(b.N))
-	var wg sync.WaitGroup
-	b.ResetTimer()
-	for i := range writers {
-		wg.Go(func() {
-			for left.Add(-1) >= 0 {
-				if err := call(i); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	b.StopTimer()
-}
+// rounds is in how many parts a benchmark runs its calls and the bare Updates by turns, so that both
+// have the same disk.
+const rounds = 20
 
-// report prints how long a call took as a ratio to one bare Update of the rows that such a call writes.
-func report(b *testing.B, floor time.Duration) {
+// spread runs b.N calls over so many writers, and reports how long one took as a ratio to one of the
+// bare Updates; each writer has numbers of its own.
+func spread(b *testing.B, writers int, floor *bareUpdates, call func(writer int) error) {
+	b.ResetTimer()
+	for round := range rounds {
+		b.StopTimer()
+		floor.run(b)
+		b.StartTimer()
+		var left atomic.Int64
+		left.Store(int64(b.N*(round+1)/rounds - b.N*round/rounds))
+		var wg sync.WaitGroup
+		for i := range writers {
+			wg.Go(func() {
+				for left.Add(-1) >= 0 {
+					if err := call(i); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+	b.StopTimer()
 	each := b.Elapsed() / time.Duration(b.N)
-	b.ReportMetric(float64(each)/float64(floor), "x-bare-Update")
+	b.ReportMetric(float64(each)/float64(floor.took/time.Duration(floor.calls)), "x-bare-Update")
 	b.ReportMetric(float64(time.Second)/float64(each), "calls/s")
 }
 
-// bareUpdate measures bbolt alone, in a file of its own: one Update per call, with as many rows of such sizes.
-func bareUpdate(b *testing.B, sizes ...int) time.Duration {
+// bareUpdates measures bbolt alone, in a file of its own: one Update per call, with as many rows of
+// such sizes as the call that is measured.
+type bareUpdates struct {
+	db    *bolt.DB
+	sizes []int
+	calls int
+	took  time.Duration
+}
+
+func newBareUpdates(b *testing.B, sizes ...int) *bareUpdates {
 	db, err := bolt.Open(filepath.Join(b.TempDir(), "bare.db"), 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType})
 	if err != nil {
 		b.Fatal(err)
 	}
+	b.Cleanup(func() { db.Close() })
 	err = db.Update(func(tx *bolt.Tx) error {
 		for i := range sizes {
 			if _, err := tx.CreateBucket([]byte{byte(i)}); err != nil {
@@ -85,29 +100,29 @@ func bareUpdate(b *testing.B, sizes ...int) time.Duration {
 		}
 		return nil
 	})
-	const calls = 300
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &bareUpdates{db: db, sizes: sizes}
+}
+
+func (f *bareUpdates) run(b *testing.B) {
 	began := time.Now()
-	for call := range calls {
-		if err != nil {
-			break
-		}
-		err = db.Update(func(tx *bolt.Tx) error {
-			for i, size := range sizes {
-				if err := tx.Bucket([]byte{byte(i)}).Put(table.AppendUint64(nil, uint64(call)), bytes.Repeat([]byte{'x'}, size)); err != nil {
+	for range 300 / rounds {
+		f.calls++
+		err := f.db.Update(func(tx *bolt.Tx) error {
+			for i, size := range f.sizes {
+				if err := tx.Bucket([]byte{byte(i)}).Put(table.AppendUint64(nil, uint64(f.calls)), bytes.Repeat([]byte{'x'}, size)); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
-	took := time.Since(began)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		b.Fatal(err)
-	}
-	return took / calls
+	f.took += time.Since(began)
 }
 
 var benchWriters = []int{1, 16, 64, 100}
@@ -118,8 +133,8 @@ func BenchmarkRecord(b *testing.B) {
 			h := newHousehold(b)
 			next := make([]uint32, writers)
 			// Notification, messages, outbox, queue, due, cursor, fingerprint, announced, unread.
-			floor := bareUpdate(b, 500, 40, 40, 200, 10, 80, 40, 40, 2)
-			spread(b, writers, func(i int) error {
+			floor := newBareUpdates(b, 500, 40, 40, 200, 10, 80, 40, 40, 2)
+			spread(b, writers, floor, func(i int) error {
 				from := Cursor{UIDValidity: 7, Next: next[i] + 1}
 				if next[i] == 0 {
 					from = Cursor{}
@@ -130,7 +145,6 @@ func BenchmarkRecord(b *testing.B) {
 					Mails: []Message{{UID: next[i], Fingerprint: fmt.Sprintf("<%d.%d@example.org>", i, next[i]), Content: Content{From: "Ann Example", Subject: "Dinner on Sunday?"}}}, At: dawn})
 				return err
 			})
-			report(b, floor)
 		})
 	}
 }
@@ -143,15 +157,14 @@ func BenchmarkSettle(b *testing.B) {
 				arrive(b, h.s, h.accounts[i], 2, dawn)
 			}
 			// Notification, queue, due.
-			floor := bareUpdate(b, 500, 200, 10)
-			spread(b, writers, func(i int) error {
+			floor := newBareUpdates(b, 500, 200, 10)
+			spread(b, writers, floor, func(i int) error {
 				w, _, err := h.s.Outbox.Next(h.devices[i].ID, dawn)
 				if err != nil {
 					return err
 				}
 				return h.s.Outbox.Settle(w, Outcome{Result: ResultRetry, At: dawn, Code: "busy", Reason: "The service is busy."}, dawn)
 			})
-			report(b, floor)
 		})
 	}
 }

@@ -8,11 +8,13 @@ import (
 )
 
 // Update replaces what a person can edit of the account a.ID and gives it a new start: its state is
-// new again. If only its name or the people it is shared with are others, it goes on as it was,
-// unless it waits for a person. ErrStale: it was edited since a was read; ErrTaken: another account
-// is that mailbox already. Cursors stay; those of folders that are no longer watched go, so that a
-// folder taken up again later starts from its end, and so do all if it is another mailbox now. If
-// it is shared with more others than fit one transaction, it is so before the rest is changed.
+// new again. An account that waits for no person goes on as it was if only its name or the people
+// it is shared with are others. ErrStale: it was edited since a was read. ErrTaken: another account
+// is that mailbox already.
+//
+// Cursors stay, except those of folders that are no longer watched: such a folder, taken up again
+// later, starts from its end. All of them go if it is another mailbox now. If more people change
+// than fit one transaction, it is shared with some of them before the rest is changed.
 func (s Accounts) Update(a Account, now time.Time) (out Account, err error) {
 	err = s.inSteps(func(tx *table.Tx) (done bool, err error) {
 		out, done, err = updateAccount(tx, a, now)
@@ -105,7 +107,7 @@ func nearer(are, wanted []string, most int) (list []string, all bool) {
 }
 
 // forgetFolders removes those of the cursors whose folders an account watches no more; all: all of
-// them, with what is known to be unread.
+// them, and the unread count.
 func forgetFolders(tx *table.Tx, a Account, list []folderKey, all bool) error {
 	for _, k := range list {
 		if !all && slices.Contains(a.Folders, k.folder) {

@@ -128,8 +128,8 @@ const mostMoved = 500
 const laneCost = 2
 
 // moveDue moves the queues of a lane whose keys are in the range to the time at, which takes them
-// out of it. Each of its transactions is bounded. last, if not nil, writes in the last of them, when
-// nothing is in the range any more.
+// out of it. Each of its transactions is bounded. last, if not nil, writes in the last of them,
+// when nothing is in the range any more.
 func (o Outbox) moveDue(within table.Range, at time.Time, last func(*table.Tx) error) error {
 	return o.inSteps(func(tx *table.Tx) (done bool, err error) {
 		list, err := due.First(tx, within, mostMoved)

@@ -52,7 +52,7 @@ func (tx *engineTx) cursor(table string) *bolt.Cursor {
 	return c
 }
 
-// read returns the value under key until the next call; nil: there is none.
+// read returns the value under key, which is valid until the next call; nil: it has no value.
 func (tx *engineTx) read(table string, key []byte) (data []byte, err error) {
 	err = tx.db.guard(func() error {
 		c := tx.cursor(table)

@@ -184,7 +184,7 @@ func (db *DB) Close() error {
 	db.writer.Lock()
 	defer db.writer.Unlock()
 	// While the file is locked, so that no other process has it open when the mark appears. A file
-	// that is closed already has no state, and one that Move has replaced leaves the mark of the other.
+	// that is closed already has no state. One that Move has replaced leaves the other's mark.
 	if info, err := db.file.Stat(); err == nil && db.Ready() == nil && !db.suspect.Load() && db.inPlace(info) {
 		_ = os.WriteFile(closedFile(db.path), []byte(state(info)), 0o600)
 	}

@@ -42,7 +42,7 @@ type tableWrites struct {
 // pair is a row, or an index key with its value. Of a row that was removed the data is nil.
 type pair struct{ key, data []byte }
 
-// find returns where the key is, or where it belongs.
+// find returns the index of the key, or the one at which it is to be inserted.
 func (w *tableWrites) find(key []byte) (i int, found bool) {
 	return slices.BinarySearchFunc(w.rows, key, func(p pair, key []byte) int { return bytes.Compare(p.key, key) })
 }
@@ -135,8 +135,8 @@ func (tx *Tx) Make(list ...Named) error {
 	return nil
 }
 
-// get returns the value under key; nil: there is none. It must not be changed, nor kept until the
-// next call.
+// get returns the value under key, which must not be changed and is valid until the next call; nil:
+// it has no value.
 func (tx *Tx) get(table string, key []byte) ([]byte, error) {
 	tx.check()
 	if w := tx.written(table); w != nil {

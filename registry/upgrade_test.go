@@ -210,12 +210,12 @@ func TestOfTwoWhoStartAtOnceOneUpgrades(t *testing.T) {
 }
 
 // leftovers are states in which an upgrade leaves the folder of the store if the process is killed,
-// from what there is before, in the middle and at the end of it.
-func leftovers(before, half, after map[string]string) map[string]map[string]string {
+// from what there is before, in the middle and at the end of it; version is that before.
+func leftovers(before, half, after map[string]string, version int) map[string]map[string]string {
 	work := storeFile + ".upgrade"
 	in := func(store, kept, copied string, replaced bool) map[string]string {
 		state := map[string]string{storeFile: before[storeFile], keyFile: before[keyFile], work + "/store": store,
-			work + "/kept": kept, migrate.Kept(storeFile, 1): copied}
+			work + "/kept": kept, migrate.Kept(storeFile, version): copied}
 		if replaced {
 			state[storeFile] = after[storeFile]
 		}
@@ -266,7 +266,7 @@ func TestWhateverAKilledUpgradeLeavesTheNextStartHasTheStore(t *testing.T) {
 		}
 		return dir
 	}
-	for name, state := range leftovers(before, half, after) {
+	for name, state := range leftovers(before, half, after, released) {
 		t.Run(name, func(t *testing.T) {
 			dir := lay(t, state)
 			differ(t, "upgraded", holds(t, dir), want)

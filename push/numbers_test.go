@@ -15,10 +15,21 @@ func TestTheNumbersInTheDocuments(t *testing.T) {
 		file, words string
 		got, want   any
 	}{
-		{"../README.md", "`burst-limit` times within a minute", burstWindow, 60 * time.Second},
-		{"../README.md", "mails per minute, device and account", burstOf(registry.MailKind, registry.FCM, 5), burst{5, 60 * time.Second}},
-		{"../README.md", "an iPhone is told of three at once, and then hourly", background, burst{3, 60 * time.Minute}},
+		{"../docs/behaviour.md", "`burst-limit` times within a minute", burstWindow, 60 * time.Second},
+		{"../docs/settings.md", "mails per minute, device and account", burstOf(registry.MailKind, registry.FCM, 5), burst{5, 60 * time.Second}},
+		{"../docs/behaviour.md", "An iPhone is sent three clears at once; after that, one per hour", background, burst{3, 60 * time.Minute}},
+		{"../docs/behaviour.md", "the next try comes within 2 s, doubling up to a minute", [2]time.Duration{retryFirst, retryMost}, [2]time.Duration{2 * time.Second, time.Minute}},
+		{"../docs/behaviour.md", "it is tried again every 15 minutes", repair, 15 * time.Minute},
+		{"../docs/behaviour.md", "After 5 failures in a row, the lane pauses for up to 5 s, doubling up to a minute", breakAfter, 5},
+		{"../docs/behaviour.md", "the lane pauses for up to 5 s, doubling up to a minute", [2]time.Duration{probeFirst, probeMost}, [2]time.Duration{5 * time.Second, time.Minute}},
+		{"../docs/behaviour.md", "tried rarely, every 1 minute to 12 hours", [2]time.Duration{suspectFirst, suspectMost}, [2]time.Duration{time.Minute, 12 * time.Hour}},
 		{"../docs/apps.md", "ids to take away, of mail that was read or removed elsewhere, up to 50", mostClear, 50},
+		{"../docs/architecture.md", "one proving push, beside the queue, for at most 10 s", proveLimit, 10 * time.Second},
+		{"../docs/architecture.md", "At most 160 are in flight over all devices, and 32 in one lane.", [2]int{Concurrency, laneConcurrency}, [2]int{160, 32}},
+		{"../docs/architecture.md", "after up to 8 deliveries to the device", inARow, 8},
+		{"../docs/architecture.md", "each send takes at most 30 s, and at shutdown it has 8 s", [2]time.Duration{sendLimit, drainLimit}, [2]time.Duration{30 * time.Second, 8 * time.Second}},
+		{"../docs/architecture.md", "everybody also looks once a minute", longestIdle, time.Minute},
+		{"../docs/architecture.md", "how many mails may ring one by one in a minute", burstWindow, time.Minute},
 		{"../docs/apps.md", "remember the ids of the last three days", registry.MailKind.Lifetime(), 72 * time.Hour},
 	} {
 		text, err := os.ReadFile(c.file)

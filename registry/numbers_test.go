@@ -3,6 +3,8 @@ package registry
 import (
 	"idlepush/registry/table"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,14 +23,24 @@ func TestWhatTheDocumentsPromiseIsSo(t *testing.T) {
 		{"README.md", "is sent again under the same id, for three days", SummaryKind.Lifetime(), 3 * day},
 		{"docs/apps.md", "remember the ids of the last three days", MailKind.Lifetime(), 3 * day},
 		{"docs/apps.md", "keep the old private key and `auth` for three more days", MailKind.Lifetime(), 3 * day},
-		{"README.md", "\"Stay signed in\" lasts for 90 days without use", StayIdle, 90 * day},
-		{"README.md", "and a year at most", StayLifetime, 365 * day},
-		{"README.md", "a session ends after 12 hours without use", SessionIdle, 12 * hour},
-		{"README.md", "at the highest level that a device gets or fetches, for 7 days", Kept, 7 * day},
-		{"README.md", "seals secrets: 32 bytes in base64", table.KeySize, 32},
-		{"README.md", "sealed: AES-256-GCM", 8 * table.KeySize, 256},
+		{"docs/phones.md", "\"Stay signed in\" lasts for 90 days without use", StayIdle, 90 * day},
+		{"docs/phones.md", "and a year at most", StayLifetime, 365 * day},
+		{"docs/phones.md", "a session ends after 12 hours without use", SessionIdle, 12 * hour},
+		{"docs/security.md", "at the highest level that any device gets or fetches, for 7 days", Kept, 7 * day},
+		{"docs/behaviour.md", "| history of notifications and deliveries | 7 days |", Kept, 7 * day},
+		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", MailKind.Lifetime(), 3 * day},
+		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", SummaryKind.Lifetime(), 3 * day},
+		{"docs/behaviour.md", "| `clear` waits | 1 day |", ClearKind.Lifetime(), day},
+		{"docs/behaviour.md", "| `attention` waits | 7 days |", AttentionKind.Lifetime(), 7 * day},
+		{"docs/behaviour.md", "| `test` waits | 1 minute |", TestKind.Lifetime(), time.Minute},
+		{"docs/behaviour.md", "a device may fail 20 times over 3 days", failingTries, 20},
+		{"docs/behaviour.md", "a device may fail 20 times over 3 days", failingFor, 3 * day},
+		{"docs/settings.md", "seals secrets: 32 bytes in base64", table.KeySize, 32},
+		{"docs/security.md", "sealed: AES-256-GCM", 8 * table.KeySize, 256},
 		{"docs/apps.md", "| `id` | wake | 32 characters", len(StableID("account", "INBOX", 1, 1)), 32},
 		{"docs/apps.md", "| `id` | wake | 32 characters", len(stableID("summary", "device")), 32},
+		{"docs/architecture.md", "the id of a notification: 32 characters", len(StableID("account", "INBOX", 1, 1)), 32},
+		{"docs/apps.md", "the words follow when they can be had, within three days", MailKind.Lifetime(), 3 * day},
 		{"docs/apps.md", "ids to take away, of mail that was read or removed elsewhere, up to 50", mostCleared, 50},
 	} {
 		if text[promise.file] == "" {
@@ -44,5 +56,28 @@ func TestWhatTheDocumentsPromiseIsSo(t *testing.T) {
 		if promise.is != promise.want {
 			t.Errorf("%s says %q, which is %v, but it is %v", promise.file, promise.words, promise.want, promise.is)
 		}
+	}
+}
+
+// TestTheDocsNameEveryTable: docs/architecture.md has a row for each table, and none for others.
+func TestTheDocsNameEveryTable(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rows, _ := strings.Cut(string(data), "| table | key | row |\n")
+	rows, _, _ = strings.Cut(rows, "\n\n")
+	var told, want []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z]+)` ").FindAllStringSubmatch(rows, -1) {
+		told = append(told, m[1])
+	}
+	for _, t := range tables {
+		if !strings.Contains(t.Name(), "/") { // else it is an index
+			want = append(want, t.Name())
+		}
+	}
+	if slices.Sort(want); !slices.Equal(slices.Sorted(slices.Values(told)), want) {
+		t.Errorf("docs/architecture.md has the tables %q, the store has %q", told, want)
 	}
 }

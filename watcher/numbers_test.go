@@ -12,14 +12,15 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// What the README promises in numbers stands here as it stands there; the other tests go by the constants.
-func TestTheNumbersOfTheREADMEAreTrue(t *testing.T) {
+// What docs/behaviour.md promises in numbers stands here as it stands there; the other tests go by
+// the constants.
+func TestTheNumbersOfTheDocsAreTrue(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile("../docs/behaviour.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme := strings.Join(strings.Fields(string(text)), " ")
+	page := strings.Join(strings.Fields(string(text)), " ")
 	rang, asks := time.Now(), []time.Duration{}
 	for at := askNext(rang, time.Time{}); !at.IsZero(); at = askNext(rang, at) {
 		asks = append(asks, at.Sub(rang))
@@ -28,22 +29,33 @@ func TestTheNumbersOfTheREADMEAreTrue(t *testing.T) {
 		words     string
 		got, want any
 	}{
-		{"asked for again after about 1 min,", asks[0], time.Minute},
+		{"asks for the text again after about 1 min,", asks[0], time.Minute},
 		{"1 min, 10 min,", asks[1] - asks[0], 10 * time.Minute},
 		{"10 min, 1 h", asks[2] - asks[1], time.Hour},
 		{"1 h and then every 6 h, for three days", asks[len(asks)-1] - asks[2], 66 * time.Hour},
-		{"else with nine minutes", time.Duration(usualInterval), 9 * time.Minute},
-		{"are asked for their state every two minutes in any case", time.Duration(tourEvery), 2 * time.Minute},
-		{"A server without IDLE is asked about once a minute", pollInterval, 55 * time.Second},
-		{"is not believed any more, and asked every minute or two", doubtInterval, 90 * time.Second},
-		{"tried again (after up to 2 s,", retryFirst, 2 * time.Second},
-		{"doubling to 15 minutes)", retryMost, 15 * time.Minute},
+		{"or else with nine minutes", time.Duration(usualInterval), 9 * time.Minute},
+		{"in any case their state is checked every two minutes", time.Duration(tourEvery), 2 * time.Minute},
+		{"it can take two minutes or so", time.Duration(tourEvery), 2 * time.Minute},
+		{"A server without IDLE is polled about once a minute", pollInterval, 55 * time.Second},
+		{"the mailbox is polled every one to two minutes", doubtInterval, 90 * time.Second},
+		{"a week later IDLE gets another chance", time.Duration(doubtLasts), 7 * 24 * time.Hour},
+		{"Its bound is 2 s at first", retryFirst, 2 * time.Second},
+		{"2 s at first and doubles up to 15 minutes", retryMost, 15 * time.Minute},
+		{"A connection that lived for 5 minutes resets it", stable, 5 * time.Minute},
+		{"is waited out for about 5 minutes", crowded, 5 * time.Minute},
+		{"is honoured, up to 5 minutes", throttleMost, 5 * time.Minute},
+		{"(a certificate, a folder): about every 15 minutes", slowest, 15 * time.Minute},
+		{"counts as refused after three tries over at least 10 minutes", unclearTries, 3},
+		{"three tries over at least 10 minutes", unclearTime, 10 * time.Minute},
+		{"at most 4 at a time, 200 ms apart", doorWidth, 4},
+		{"4 at a time, 200 ms apart", doorPace, 200 * time.Millisecond},
+		{"doubles with each failure of the host, up to 6 s", doorSlowest, 6 * time.Second},
 		{"more than two days before idlepush last looked", importAge, 48 * time.Hour},
-		{"only what came within a quarter of an hour before idlepush first saw the folder", skew, 15 * time.Minute},
-		{"keeps mail to itself three times", liesToDoubt, 3},
+		{"Only mail that came within a quarter of an hour before idlepush first saw the folder", skew, 15 * time.Minute},
+		{"After three missed announcements", liesToDoubt, 3},
 	} {
-		if !strings.Contains(readme, n.words) {
-			t.Errorf("the README does not say %q any more", n.words)
+		if !strings.Contains(page, n.words) {
+			t.Errorf("docs/behaviour.md does not say %q any more", n.words)
 		}
 		if n.got != n.want {
 			t.Errorf("%s: it is %v, not %v", n.words, n.got, n.want)

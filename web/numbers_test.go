@@ -10,20 +10,20 @@ import (
 	"idlepush/registry"
 )
 
-// promised fails the test if the README no longer has the words that it holds the program to,
-// however its lines are broken.
-func promised(t testing.TB, words string) {
+// promised fails the test if the page of the docs no longer has the words that it holds the program
+// to, however its lines are broken.
+func promised(t testing.TB, page, words string) {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile("../docs/" + page)
 	fatal(t, err)
 	if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), words) {
-		t.Errorf("the README does not say %q", words)
+		t.Errorf("docs/%s does not say %q", page, words)
 	}
 }
 
-func TestASessionLastsAsLongAsTheREADMESays(t *testing.T) {
+func TestASessionLastsAsLongAsTheDocsSay(t *testing.T) {
 	t.Parallel()
-	promised(t, `"Stay signed in" lasts for 90 days without use and a year at most; without it a session ends after 12 hours without use.`)
+	promised(t, "phones.md", `"Stay signed in" lasts for 90 days without use and a year at most. Without it, a session ends after 12 hours without use.`)
 	const day = 24 * time.Hour
 	for name, row := range map[string]struct {
 		stay        bool
@@ -77,6 +77,7 @@ func TestASessionLastsAsLongAsTheREADMESays(t *testing.T) {
 
 func TestAPageHoldsFiftyUnlessAskedForUpToTwoHundred(t *testing.T) {
 	t.Parallel()
+	promised(t, "api.md", "50 per page unless `limit` (up to 200) asks for another number")
 	h := newHouse(t)
 	for i := range 201 {
 		_, _, err := h.store.Users.AddToken(h.anna.id, fmt.Sprint(i), registry.DeviceScope, "", time.Now())
@@ -93,6 +94,7 @@ func TestAPageHoldsFiftyUnlessAskedForUpToTwoHundred(t *testing.T) {
 
 func TestAPasswordHasTenCharactersToAThousandAndTwentyFour(t *testing.T) {
 	t.Parallel()
+	promised(t, "api.md", "Passwords have 10 to 1024 characters.")
 	h := newHouse(t)
 	for n, want := range map[int]int{9: 422, 10: 201, 1024: 201, 1025: 422} {
 		h.call(h.anna.full, "POST", "/users", object{"name": fmt.Sprint("Person ", n), "password": long(n)}, want)

@@ -13,10 +13,10 @@ import (
 // nothing is an environment without any variable.
 func nothing(string) string { return "" }
 
-func TestTheREADMEsTableOfSettingsIsTheProgramsOwn(t *testing.T) {
+func TestTheTableOfSettingsInTheDocsIsTheProgramsOwn(t *testing.T) {
 	t.Parallel()
 	var told []setting
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z-]+)`( \\(secret\\))? \\| ([^|]+) \\| [^|]+ \\|$").FindAllStringSubmatch(read(t, "README.md"), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z-]+)`( \\(secret\\))? \\| ([^|]+) \\| [^|]+ \\|$").FindAllStringSubmatch(read(t, "docs/settings.md"), -1) {
 		s := setting{name: row[1], secret: row[2] != ""}
 		if literal := regexp.MustCompile("^`([^`]+)`$").FindStringSubmatch(row[3]); literal != nil { // else words
 			s.value = literal[1]
@@ -28,23 +28,28 @@ func TestTheREADMEsTableOfSettingsIsTheProgramsOwn(t *testing.T) {
 		want = append(want, setting{name: s.name, value: s.value, secret: s.secret})
 	}
 	if !reflect.DeepEqual(told, want) {
-		t.Errorf("the README tells of\n%+v\nand the program knows\n%+v", told, want)
+		t.Errorf("docs/settings.md tells of\n%+v\nand the program knows\n%+v", told, want)
 	}
 }
 
-func TestNumbersOfTheREADME(t *testing.T) {
+func TestNumbersOfTheDocs(t *testing.T) {
 	t.Parallel()
 	s, err := parse("serve", nil, nothing, io.Discard)
 	if want := (settings{listen: "127.0.0.1:8080", data: "./data", burstLimit: 5}); err != nil || !reflect.DeepEqual(s, want) {
 		t.Errorf("without any setting: %+v, %v", s, err)
 	}
-	for _, c := range []struct{ words, where, holds string }{
-		{"You need Go 1.26 or later.", "go.mod", "\ngo 1.26"},
-		{"You need Go 1.26 or later.", "cmd/idlepush/Dockerfile", "FROM golang:1.26 "},
-		{"Either serves on `http://127.0.0.1:8080`", "docker-compose.yml", "127.0.0.1:8080:8080"},
+	for _, c := range []struct{ page, words, where, holds string }{
+		{"README.md", "You need Go 1.26 or later.", "go.mod", "\ngo 1.26"},
+		{"docs/install.md", "You need Go 1.26 or later.", "cmd/idlepush/Dockerfile", "FROM golang:1.26 "},
+		{"README.md", "served on `http://127.0.0.1:8080`", "docker-compose.yml", "127.0.0.1:8080:8080"},
+		{"docs/install.md", "serves on `http://127.0.0.1:8080`", "docker-compose.yml", "127.0.0.1:8080:8080"},
+		{"docs/settings.md", "At least 20 characters", "cmd/idlepush/settings.go", "want at least 20 characters"},
+		{"docs/settings.md", "0 to 100; `0` is no limit", "cmd/idlepush/settings.go", "mostBurst = 100"},
+		{"docs/architecture.md", "the program ends within 10 s", "cmd/idlepush/serve.go", "8*time.Second"},
+		{"README.md", "go test ./...", ".ci/test", "--packages=./..."},
 	} {
-		if !strings.Contains(read(t, "README.md"), c.words) || !strings.Contains(read(t, c.where), c.holds) {
-			t.Errorf("the README says %q, %s has %q: one of them is not so", c.words, c.where, c.holds)
+		if !strings.Contains(read(t, c.page), c.words) || !strings.Contains(read(t, c.where), c.holds) {
+			t.Errorf("%s says %q, %s has %q: one of them is not so", c.page, c.words, c.where, c.holds)
 		}
 	}
 }

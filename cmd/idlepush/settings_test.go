@@ -184,12 +184,3 @@ func TestContainerFilesUseOnlySettingsThatExistAndValuesThatParse(t *testing.T) 
 		}
 	}
 }
-
-func TestTheREADMENamesNoVariableThatIsNone(t *testing.T) {
-	t.Parallel()
-	for _, name := range variables.FindAllString(read(t, "README.md"), -1) {
-		if name = strings.TrimSuffix(name, "_"); !known()[name] && name != "IDLEPUSH" {
-			t.Errorf("%s is no setting", name)
-		}
-	}
-}

@@ -1,13 +1,3 @@
-// Package watcher holds the IMAP sessions and decides what is new mail. It knows only registry; the connection itself is
-// the package wire below.
-//
-// A Pool runs one session per enabled account. A session's loop is "catch up; wait" and nothing else: start, reconnect,
-// EXISTS, refresh and poll all take the same path, so there is one place where new mail is found (look), and none can fall
-// between two paths. Nothing in a mailbox ever changes: folders are opened with EXAMINE, bodies read with PEEK.
-//
-// New is what has a UID at or past the folder's cursor, is not flagged \Seen, \Deleted, \Draft, $Junk or Junk, and was not sent by the account's own
-// address: what a person or a filter has dealt with already does not ring. The first sight of a folder sets its cursor and rings nothing. What rang and
-// was read or removed elsewhere is cleared.
 package watcher
 
 import (

@@ -1,9 +1,12 @@
-// Package web is the HTTP API and the page. It says who may: every request is admitted here, by the access that its route
-// names, before its body is read. It knows only registry; what it needs of the others (try an account's login, send a
-// proving push) the program hands it as functions.
+// Package web is the HTTP API and the page.
 //
-// routes.go is the whole API in one table. The OpenAPI document is made from the same types that the handlers take and
-// give, so the two cannot differ. Errors are problem details (RFC 9457) with a stable code; see problem.go.
+// It decides who may: every request is admitted by the access that its route names, before its body
+// is read. What web needs of the other packages, such as trying an account's login or sending a
+// proving push, the program hands it as functions in [Config].
+//
+// The file routes.go has the whole API as one table. The OpenAPI document is made from the types
+// that the handlers take and return, so the two cannot differ. Errors are answered as a [Problem],
+// which has a stable code.
 package web
 
 import (

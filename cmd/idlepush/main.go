@@ -1,11 +1,3 @@
-// Command idlepush rings the phones of a family or small team when mail arrives: it holds an IMAP IDLE session for each of
-// their accounts and pushes to the devices they registered over its HTTP API.
-//
-//	idlepush serve   run the daemon
-//	idlepush demo    show the whole line with nothing configured: mail, push, milliseconds
-//
-// Every setting is a flag and an environment variable; `idlepush serve -help` lists them. This package wires the rooms
-// of the house together: it knows everybody, nobody knows it.
 package main
 
 import (

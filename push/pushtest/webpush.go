@@ -1,5 +1,8 @@
-// Package pushtest holds strict stand-ins for the push services, shared by the tests and by the demo. Each refuses what
-// the real services refuse, decrypts what it is sent, hands out what a phone would get, and fails on demand.
+// Package pushtest has strict stand-ins for the push services, for the tests and the demo.
+//
+// Each refuses what the real service refuses, decrypts what it is sent, hands out what a phone
+// would get, and fails on demand. A [Receiver] is the phone's end of the encryption; it shares no
+// code with the sending side.
 package pushtest
 
 import (

@@ -1,7 +1,7 @@
 // Package boltcheck finds damage in a bbolt file without opening it for use.
 //
-// bbolt trusts the file that it maps into memory: in a damaged file a number that leads astray ends
-// the process, and no recover helps. Check reads the file instead of mapping it and follows every
+// bbolt trusts the file that it maps into memory: in a damaged file, a wrong number ends the
+// process, and no recover helps. [Check] reads the file instead of mapping it and follows every
 // page. It knows bbolt's file format, version 2, and nothing of what a file holds.
 package boltcheck
 

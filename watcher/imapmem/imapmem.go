@@ -1,6 +1,9 @@
-// Package imapmem is an IMAP server in memory: go-imap's own, with one user, as the demo shows it and the tests use it. It
-// stands apart from imaptest because that needs package testing, which the program must not. It is quick, the same wherever
-// Go runs, and tame; it announces IMAP4rev1 and IMAP4rev2 with IDLE, but no CONDSTORE and no NOTIFY.
+// Package imapmem is an IMAP server in memory with one user: the server of go-imap, for the demo
+// and the tests.
+//
+// It is fast, the same wherever Go runs, and well-behaved. It announces IMAP4rev1 and IMAP4rev2
+// with IDLE, but neither CONDSTORE nor NOTIFY. It is apart from package imaptest because that one
+// imports testing, which the program must not.
 package imapmem
 
 import (

@@ -1,5 +1,8 @@
-// Package imaptest holds real and scripted IMAP servers for the tests of watcher and of the
-// program; nothing of it is in the daemon.
+// Package imaptest has IMAP servers for the tests of watcher and of the program.
+//
+// [Script] is a server that does as a test says, and can misbehave; it runs in a synctest bubble.
+// The others are real: Dovecot, Cyrus and Courier, if they are installed. Nothing of the package is
+// in the daemon.
 package imaptest
 
 import (

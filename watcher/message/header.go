@@ -1,6 +1,13 @@
-// Package message says what a mail is, from bytes that come from strangers: who sent it, its subject, its first words, and by
-// what it can be known again. It stands apart from watcher because it is all pure functions that know neither IMAP nor
-// the store, and because everything hostile in a mail's own text is dealt with here.
+// Package message reads what a mail says: its sender, its subject, its first words, and a
+// fingerprint by which it is known again.
+//
+// [Describe] reads a header with the beginning of the text, [Preview] single parts. Both take bytes
+// from strangers, cut anywhere and broken in every way, and return text that is safe to show: valid
+// UTF-8 on one line, bounded, without control or invisible characters. They never fail.
+// [Fingerprint] is the same for the same mail in another folder.
+//
+// The package is apart from watcher because it consists of pure functions, which know neither IMAP
+// nor the store, and because everything hostile in a mail's own text is dealt with here.
 package message
 
 import (

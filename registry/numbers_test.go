@@ -40,7 +40,7 @@ func TestWhatTheDocumentsPromiseIsSo(t *testing.T) {
 		{"docs/apps.md", "| `id` | wake | 32 characters", len(StableID("account", "INBOX", 1, 1)), 32},
 		{"docs/apps.md", "| `id` | wake | 32 characters", len(stableID("summary", "device")), 32},
 		{"docs/architecture.md", "the id of a notification: 32 characters", len(StableID("account", "INBOX", 1, 1)), 32},
-		{"docs/apps.md", "the words follow when they can be had, within three days", MailKind.Lifetime(), 3 * day},
+		{"docs/apps.md", "the text follows if it can be had within three days", MailKind.Lifetime(), 3 * day},
 		{"docs/apps.md", "ids to take away, of mail that was read or removed elsewhere, up to 50", mostCleared, 50},
 	} {
 		if text[promise.file] == "" {
@@ -79,5 +79,29 @@ func TestTheDocsNameEveryTable(t *testing.T) {
 	}
 	if slices.Sort(want); !slices.Equal(slices.Sorted(slices.Values(told)), want) {
 		t.Errorf("docs/architecture.md has the tables %q, the store has %q", told, want)
+	}
+}
+
+// TestTheDocsExplainEveryWord holds the pages to the states, kinds, levels and results of the store.
+func TestTheDocsExplainEveryWord(t *testing.T) {
+	t.Parallel()
+	for page, words := range map[string][]string{
+		"behaviour.md": {string(New), string(Watching), string(Polling), string(Retrying), string(Attention), string(Suspect),
+			string(MailKind), string(SummaryKind), string(ClearKind), string(AttentionKind), string(TestKind), string(ResultDelivered),
+			string(ResultRetry), string(ResultGone), string(ResultRefused), string(ResultMisconfigured)},
+		"phones.md": {string(Wake), string(Sender), string(Subject), string(Preview)},
+		"api.md": {string(MailKind), string(SummaryKind), string(ClearKind), string(AttentionKind), string(TestKind), string(Wake),
+			string(Sender), string(Subject), string(Preview), string(Unproven), string(TLS), string(StartTLS), string(Plain)},
+		"architecture.md": {string(FCM), string(APNs), string(WebPush), string(UnifiedPush)},
+	} {
+		data, err := os.ReadFile("../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range words {
+			if !strings.Contains(string(data), "`"+word+"`") {
+				t.Errorf("docs/%s does not explain %q", page, word)
+			}
+		}
 	}
 }

@@ -120,3 +120,26 @@ func TestAPasswordThatIsRefusedIsTriedOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestTheDocsListEveryReasonForAttention: of what a server says to a login.
+func TestTheDocsListEveryReasonForAttention(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/behaviour.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, listed, _ := strings.Cut(string(text), "\n## Attention\n")
+	listed, _, _ = strings.Cut(listed, "\n## ")
+	failures := []*Failure{kind(errOnlyOAuth), kind(errNoPassword)}
+	for _, f := range codes {
+		failures = append(failures, &f)
+	}
+	for _, k := range known {
+		failures = append(failures, &k.Failure)
+	}
+	for _, f := range failures {
+		if f.final && !strings.Contains(listed, "`"+f.Code+"`") {
+			t.Errorf("docs/behaviour.md does not list %s", f.Code)
+		}
+	}
+}

@@ -134,7 +134,7 @@ func (c *Conn) open(e Endpoint, patience time.Duration) error {
 // startTLS makes a greeted connection secure (RFC 3501 section 6.2.1). What the server said before is forgotten, and what came in the same breath as
 // its OK is refused: somebody in between may have said it.
 func (c *Conn) startTLS(e Endpoint, patience time.Duration) error {
-	if c.preauth {
+	if c.Preauth() {
 		return c.fail(&StartTLSError{&ProtocolError{"it greets with PREAUTH, after which STARTTLS is not allowed"}})
 	}
 	if !c.Has("STARTTLS") {
@@ -152,9 +152,7 @@ func (c *Conn) startTLS(e Endpoint, patience time.Duration) error {
 	if err := c.handshake(e, patience); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	c.caps, c.news, c.alert = "", News{}, ""
-	c.mu.Unlock()
+	c.reset()
 	return c.askCaps(patience)
 }
 

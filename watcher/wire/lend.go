@@ -51,17 +51,15 @@ func (c *Conn) Lend(patience time.Duration, f func(*imapclient.Client) error) er
 	if len(l.pending) > 0 {
 		c.fail(errors.New("imapclient gave up on a command"))
 	}
-	stale := c.takeBack(l)
-	if c.bye != nil {
-		c.fail(c.bye)
-	}
+	c.client = nil
+	c.failOnBye()
 	if cause := c.Cause(); cause != nil {
 		if said, ok := errors.AsType[*imap.Error](err); ok && said.Type != imap.StatusResponseTypeBye {
 			return err
 		}
 		return cause
 	}
-	if stale {
+	if c.dropStaleCaps() {
 		if capsErr := c.askCaps(time.Until(until)); err == nil {
 			err = capsErr
 		}
@@ -70,7 +68,7 @@ func (c *Conn) Lend(patience time.Duration, f func(*imapclient.Client) error) er
 }
 
 // loan is the connection as imapclient sees it. Deadlines are ours, so that setting one does nothing. The fields from pending on are guarded by
-// Conn.mu.
+// link.mu.
 type loan struct {
 	net.Conn // for the addresses
 	conn     *Conn
@@ -84,7 +82,6 @@ type loan struct {
 	inside  bool      // the last write ended within a command,
 	literal int       // and that many bytes before the end of a literal
 	wants   int       // continuation requests that imapclient waits for
-	stale   bool      // a login was sent, and no capability list came since
 	back    bool
 }
 
@@ -94,39 +91,25 @@ type command struct {
 }
 
 func (c *Conn) lend(until time.Time) *loan {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.dropped = 0
+	c.dropped.Store(0)
 	kind := "OK"
-	if c.login {
+	if c.isLoggedIn() {
 		kind = "PREAUTH"
 	}
-	c.loan = &loan{Conn: c.conn, conn: c, until: until, hurry: until, rest: []byte("* " + kind + " [CAPABILITY " + c.caps + "] lent\r\n")}
-	return c.loan
+	c.client = &loan{Conn: c.conn, conn: c, until: until, hurry: until, rest: []byte("* " + kind + " [CAPABILITY " + c.capList() + "] lent\r\n")}
+	return c.client
 }
 
 // settle waits until all is answered and then ends the loan. Reading ends at the deadline at the latest, and then there is a cause.
 func (l *loan) settle() {
 	c := l.conn
-	c.mu.Lock()
+	c.link.mu.Lock()
 	for len(l.pending) > 0 && !l.back && c.cause == nil {
 		c.changed.Wait()
 	}
 	l.back = true
 	c.changed.Broadcast()
-	c.mu.Unlock()
-}
-
-// takeBack reports whether the capabilities have to be asked for again.
-func (c *Conn) takeBack(l *loan) (stale bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.loan = nil
-	if !l.stale || !c.login {
-		return false
-	}
-	c.caps = ""
-	return true
+	c.link.mu.Unlock()
 }
 
 // Read hands on one response after the other, and reads none while nothing is asked: what then comes waits for its next reader.
@@ -151,8 +134,8 @@ func (l *loan) Read(p []byte) (int, error) {
 // idle waits until a command is sent. At the end of the loan it returns io.EOF, which is between two responses here.
 func (l *loan) idle() error {
 	c := l.conn
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
 	for len(l.pending) == 0 && !l.back && c.cause == nil {
 		c.changed.Wait()
 	}
@@ -166,8 +149,8 @@ func (l *loan) idle() error {
 }
 
 func (l *loan) waiting() string {
-	l.conn.mu.Lock()
-	defer l.conn.mu.Unlock()
+	l.conn.link.mu.Lock()
+	defer l.conn.link.mu.Unlock()
 	if len(l.pending) == 0 {
 		return "an answer"
 	}
@@ -175,8 +158,10 @@ func (l *loan) waiting() string {
 }
 
 // owed reports whether a STATUS response may be an answer, and counts it as one: each STATUS gets one, LIST RETURN (STATUS) any
-// number. One more than were asked for is news. Conn.mu is held.
+// number. One more than were asked for is news.
 func (l *loan) owed() bool {
+	l.conn.link.mu.Lock()
+	defer l.conn.link.mu.Unlock()
 	if slices.ContainsFunc(l.pending, func(cmd command) bool { return cmd.status }) {
 		return true
 	}
@@ -217,15 +202,13 @@ func (l *loan) judge(r *response) ([]byte, error) {
 		}
 		return []byte(r.tag + " " + r.kind + "\r\n"), nil
 	}
-	c.mu.Lock()
-	c.dropped++
-	c.mu.Unlock()
+	c.dropped.Add(1)
 	return nil, nil
 }
 
 func (l *loan) continued() bool {
-	l.conn.mu.Lock()
-	defer l.conn.mu.Unlock()
+	l.conn.link.mu.Lock()
+	defer l.conn.link.mu.Unlock()
 	if l.wants == 0 {
 		return false
 	}
@@ -236,8 +219,8 @@ func (l *loan) continued() bool {
 // answered strikes the command off that r answers, if there is one.
 func (l *loan) answered(r *response) bool {
 	c := l.conn
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
 	for i, cmd := range l.pending {
 		if cmd.tag != r.tag || !isStatus(r.kind) {
 			continue
@@ -248,7 +231,7 @@ func (l *loan) answered(r *response) bool {
 			l.answers--
 		}
 		if r.kind == "OK" && (cmd.name == "LOGIN" || cmd.name == "AUTHENTICATE") {
-			c.login = true
+			c.loginDone()
 		}
 		c.changed.Broadcast()
 		return true
@@ -259,14 +242,14 @@ func (l *loan) answered(r *response) bool {
 // Write counts the commands. After the loan it fails, or imapclient's own CAPABILITY would be written into an IDLE.
 func (l *loan) Write(p []byte) (int, error) {
 	c := l.conn
-	c.mu.Lock()
+	c.link.mu.Lock()
 	if err := c.cause; err != nil || l.back {
-		c.mu.Unlock()
+		c.link.mu.Unlock()
 		return 0, errors.Join(net.ErrClosed, err)
 	}
 	l.count(p)
 	c.changed.Broadcast()
-	c.mu.Unlock()
+	c.link.mu.Unlock()
 	if err := c.write(p, l.until); err != nil {
 		return 0, err
 	}
@@ -317,9 +300,9 @@ func (l *loan) begin(line []byte) {
 	switch cmd.name {
 	case "AUTHENTICATE":
 		l.wants++
-		l.stale = true
+		l.conn.loginSent()
 	case "LOGIN":
-		l.stale = true
+		l.conn.loginSent()
 	}
 }
 
@@ -333,8 +316,8 @@ func commandName(line []byte) string {
 
 // Close is called by imapclient when it cannot go on, and by Lend.
 func (l *loan) Close() error {
-	l.conn.mu.Lock()
-	defer l.conn.mu.Unlock()
+	l.conn.link.mu.Lock()
+	defer l.conn.link.mu.Unlock()
 	l.back = true
 	l.conn.changed.Broadcast()
 	return nil

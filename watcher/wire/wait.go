@@ -2,7 +2,6 @@ package wire
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -24,24 +23,21 @@ func (c *Conn) Greet(patience time.Duration) error {
 	if r.tag != "*" || r.kind != "OK" && r.kind != "PREAUTH" {
 		return c.fail(&ProtocolError{"no greeting: is this an IMAP server?"})
 	}
-	c.preauth = r.kind == "PREAUTH"
-	c.login = c.preauth
+	c.greeted(r.kind == "PREAUTH")
 	return c.askCaps(patience)
 }
 
 // askCaps asks for the capabilities unless a list is known. A server that refuses has IMAP4rev1 and nothing else.
 func (c *Conn) askCaps(patience time.Duration) error {
-	if c.caps != "" {
+	if c.capList() != "" {
 		return nil
 	}
 	err := c.Do("CAPABILITY", patience)
 	if _, refused := errors.AsType[*imap.Error](err); err != nil && !refused {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.caps == "" {
-		c.caps = string(imap.CapIMAP4rev1)
+	if c.capList() == "" {
+		c.setCaps(string(imap.CapIMAP4rev1))
 	}
 	return nil
 }
@@ -69,20 +65,6 @@ func (c *Conn) send(command string, until time.Time) (tag string, err error) {
 	c.tag++
 	tag = "I" + strconv.Itoa(c.tag)
 	return tag, c.write([]byte(tag+" "+command+"\r\n"), until)
-}
-
-func (c *Conn) write(b []byte, until time.Time) error {
-	c.conn.SetWriteDeadline(until)
-	_, err := c.conn.Write(b)
-	// TLS writes by itself now and then, long after.
-	c.conn.SetWriteDeadline(time.Time{})
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return c.fail(&TimeoutError{"the server to read what is sent"})
-	}
-	return c.fail(fmt.Errorf("write to the server: %w", err))
 }
 
 // answer waits for the tagged status.
@@ -250,9 +232,7 @@ func (c *Conn) ended(r *response) error {
 	if err := c.status(r); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.news.Ended = true
+	c.noteIdleEnded()
 	return nil
 }
 

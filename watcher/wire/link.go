@@ -1,0 +1,118 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// link is the network connection below a Conn, and what ended it.
+type link struct {
+	conn net.Conn
+	raw  net.Conn // conn, or what is below its TLS: closing a tls.Conn may take 5 s
+	stop func() bool
+	last atomic.Int64 // when the last byte came, in nanoseconds since 1970
+
+	mu      sync.Mutex
+	changed sync.Cond // broadcast when cause or the state of a clientConn changes
+	bye     *ByeError
+	cause   error
+}
+
+// init must be called once, before any other method. The link closes when ctx is cancelled.
+func (l *link) init(ctx context.Context, conn net.Conn) {
+	l.conn, l.raw = conn, conn
+	if t, ok := conn.(*tls.Conn); ok {
+		l.raw = t.NetConn()
+	}
+	l.changed.L = &l.mu
+	l.last.Store(time.Now().UnixNano())
+	l.stop = context.AfterFunc(ctx, func() { l.fail(context.Cause(ctx)) })
+}
+
+// Close ends the connection without LOGOUT. It does not block. It may be called from any goroutine,
+// and more than once.
+func (l *link) Close() {
+	l.stop()
+	l.fail(net.ErrClosed)
+}
+
+// fail keeps the first cause, closes the connection and returns the cause. A BYE explains any
+// failure after it.
+func (l *link) fail(err error) error {
+	l.mu.Lock()
+	if l.cause == nil {
+		l.cause = err
+		if l.bye != nil {
+			l.cause = l.bye
+		}
+	}
+	err = l.cause
+	l.changed.Broadcast()
+	l.mu.Unlock()
+	l.raw.Close()
+	return err
+}
+
+// Cause returns why the connection is over: the first failure, or the server's BYE if it sent one;
+// nil while it works. It may be called from any goroutine.
+func (l *link) Cause() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cause
+}
+
+// setBye keeps the server's first BYE.
+func (l *link) setBye(bye *ByeError) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bye == nil {
+		l.bye = bye
+	}
+}
+
+// failOnBye ends the connection if the server sent BYE, and returns the cause then.
+func (l *link) failOnBye() error {
+	l.mu.Lock()
+	bye := l.bye
+	l.mu.Unlock()
+	if bye == nil {
+		return nil
+	}
+	return l.fail(bye)
+}
+
+// LastByte returns when the last byte came from the server; before the first, when the connection
+// was made. It may be called from any goroutine.
+func (l *link) LastByte() time.Time { return time.Unix(0, l.last.Load()) }
+
+// read reads once. After until it returns os.ErrDeadlineExceeded.
+func (l *link) read(p []byte, until time.Time) (int, error) {
+	// If the deadline cannot be set the connection is closed, and Read returns why.
+	l.conn.SetReadDeadline(until)
+	n, err := l.conn.Read(p)
+	if n > 0 {
+		l.last.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
+func (l *link) write(b []byte, until time.Time) error {
+	l.conn.SetWriteDeadline(until)
+	_, err := l.conn.Write(b)
+	// TLS writes by itself now and then, long after.
+	l.conn.SetWriteDeadline(time.Time{})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return l.fail(&TimeoutError{"the server to read what is sent"})
+	}
+	return l.fail(fmt.Errorf("write to the server: %w", err))
+}

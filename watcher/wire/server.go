@@ -1,0 +1,207 @@
+package wire
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// serverState is what the server has announced: its capabilities, whether it takes us for logged in,
+// and what it sent unsolicited. Its methods may be called from any goroutine.
+type serverState struct {
+	mu       sync.Mutex
+	caps     string // the last capability list, space separated; empty: unknown
+	stale    bool   // a login was sent, and no capability list came since
+	preauth  bool
+	loggedIn bool // by PREAUTH or by a command
+	fetching bool // a FETCH runs: its answers are no news
+	news     News
+	alert    string
+}
+
+// News counts the unsolicited responses since Forget.
+type News struct {
+	Exists   int  // EXISTS, including that of an EXAMINE
+	Expunge  int  // EXPUNGE or VANISHED
+	Flags    int  // FETCH that answers no command: flags changed
+	Status   int  // STATUS that answers no command: another folder changed (NOTIFY, RFC 5465). A hint to look, not data
+	Overflow bool // NOTIFICATIONOVERFLOW (RFC 5465 section 5.8): NOTIFY is off, send it again and look at all folders
+	Ended    bool // the server ended IDLE by itself
+}
+
+// Mail reports whether there may be new mail.
+func (n News) Mail() bool { return n.Exists > 0 || n.Status > 0 || n.Overflow }
+
+// News returns what came since Forget.
+func (s *serverState) News() News {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.news
+}
+
+// Forget resets the news of the selected folder. Call it before the command that looks for mail is
+// sent, so that later responses are news again.
+func (s *serverState) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news = News{Status: s.news.Status, Overflow: s.news.Overflow}
+}
+
+// ForgetOthers resets the news of the other folders. Call it before the commands that look at them.
+// An overflow is reset by Notify, or with overflow, by a caller that does not use NOTIFY.
+func (s *serverState) ForgetOthers(overflow bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news.Status, s.news.Overflow = 0, s.news.Overflow && !overflow
+}
+
+// Alert returns the text of the last [ALERT] (RFC 3501 section 7.1), which a person should see, fit
+// to be shown; or "".
+func (s *serverState) Alert() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.alert
+}
+
+// Preauth reports whether the server greeted with PREAUTH: no login is needed.
+func (s *serverState) Preauth() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.preauth
+}
+
+// Caps returns the last capability list the server sent. It changes with STARTTLS and with the login.
+func (s *serverState) Caps() imap.CapSet {
+	set := make(imap.CapSet)
+	for name := range strings.FieldsSeq(s.capList()) {
+		set[imap.Cap(name)] = struct{}{}
+	}
+	return set
+}
+
+// Has reports whether the server announces a capability, or IMAP4rev2, which contains it.
+func (s *serverState) Has(name imap.Cap) bool { return s.Caps().Has(name) }
+
+func (s *serverState) capList() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.caps
+}
+
+func (s *serverState) setCaps(list string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.caps, s.stale = capabilities(list), false
+}
+
+// greeted notes the greeting.
+func (s *serverState) greeted(preauth bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.preauth, s.loggedIn = preauth, preauth
+}
+
+// loginSent notes that the capabilities may change.
+func (s *serverState) loginSent() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stale = true
+}
+
+// loginDone notes that the server took the login.
+func (s *serverState) loginDone() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loggedIn = true
+}
+
+// isLoggedIn reports whether the server takes us for logged in.
+func (s *serverState) isLoggedIn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loggedIn
+}
+
+// dropStaleCaps forgets a capability list from before the login, and reports whether it did.
+func (s *serverState) dropStaleCaps() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stale := s.stale && s.loggedIn
+	if s.stale = false; stale {
+		s.caps = ""
+	}
+	return stale
+}
+
+// reset forgets what was sent before STARTTLS.
+func (s *serverState) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.caps, s.news, s.alert = "", News{}, ""
+}
+
+func (s *serverState) setFetching(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fetching = on
+}
+
+// noteFlags counts FETCH responses that answered no command.
+func (s *serverState) noteFlags(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news.Flags += n
+}
+
+// noteIdleEnded notes that the server ended IDLE by itself.
+func (s *serverState) noteIdleEnded() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news.Ended = true
+}
+
+// note takes in a response, whichever command runs. solicited means that it answers a STATUS.
+func (s *serverState) note(r *response, solicited bool) {
+	switch {
+	case isStatus(r.kind):
+		s.noteStatus(r)
+		return
+	case r.tag != "*":
+		return
+	case r.kind == "CAPABILITY":
+		s.setCaps(r.text)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch r.kind {
+	case "EXISTS":
+		s.news.Exists++
+	case "EXPUNGE", "VANISHED":
+		s.news.Expunge++
+	case "FETCH":
+		if !s.fetching {
+			s.news.Flags++
+		}
+	case "STATUS":
+		if !solicited {
+			s.news.Status++
+		}
+	}
+}
+
+func (s *serverState) noteStatus(r *response) {
+	if r.codeName() == "CAPABILITY" {
+		s.setCaps(strings.TrimPrefix(r.code, "CAPABILITY"))
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch r.codeName() {
+	case "ALERT", "WEBALERT": // the second is Gmail's
+		s.alert = Clean(r.text)
+	case "NOTIFICATIONOVERFLOW":
+		s.news.Overflow = true
+	}
+}

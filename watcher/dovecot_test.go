@@ -146,12 +146,12 @@ func TestOtherFoldersAreLookedAtWithEveryTour(t *testing.T) {
 	account := accountAt(s.Endpoint, registry.TLS)
 	account.Folders = []string{"INBOX", "Büro", "gone"}
 	h := newHouse(t, account)
-	conn, err := dialerTo(s.Endpoint).login(t.Context(), h.account)
+	conn, err := dialerTo(s.Endpoint).login(t.Context(), &h.account)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	session := h.session(conn, new(poison))
+	session := h.session(conn, new(failures))
 	for _, step := range []struct {
 		folder string
 		found  int
@@ -159,12 +159,13 @@ func TestOtherFoldersAreLookedAtWithEveryTour(t *testing.T) {
 		if step.folder != "" {
 			s.Deliver(t, s.User, step.folder, mail("a@example.org", "for "+step.folder, ""))
 		}
-		session.folder, session.tour = "", time.Time{} // as after a poll
+		session.reader.close()
+		session.tour = time.Time{} // as after a poll
 		if found, err := session.catchUp(); err != nil || found != step.found {
 			t.Fatalf("after a mail to %q: %d found, %v; want %d", step.folder, found, err, step.found)
 		}
-		if session.folder != "INBOX" {
-			t.Fatalf("the session would wait in %q", session.folder)
+		if f := session.reader.selected; f == nil || f.name != "INBOX" {
+			t.Fatalf("the session would wait in %+v", f)
 		}
 	}
 	// What was read in a folder that is not open is told by its mod-sequence.
@@ -174,11 +175,11 @@ func TestOtherFoldersAreLookedAtWithEveryTour(t *testing.T) {
 	if _, err := session.catchUp(); err != nil || !slices.Equal(h.cleared(t), []string{"for Büro"}) {
 		t.Errorf("cleared are %q, %v", h.cleared(t), err)
 	}
-	if m := session.marks["Büro"]; m.modSeq == 0 {
+	if m := session.folders.named("Büro").status; m.modSeq == 0 {
 		t.Errorf("its mark is %+v", m)
 	}
-	if len(session.missing) != 1 || !session.missing["gone"] {
-		t.Errorf("the folder that is missing is said to be %v", session.missing)
+	if missing := session.folders.missing(); !slices.Equal(missing, []string{"gone"}) {
+		t.Errorf("the folder that is missing is said to be %v", missing)
 	}
 }
 
@@ -264,12 +265,12 @@ func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
 		s.CreateFolder(t, s.User, f)
 	}
 	h := newHouse(t, account)
-	conn, err := dialerTo(s.Endpoint).login(t.Context(), h.account)
+	conn, err := dialerTo(s.Endpoint).login(t.Context(), &h.account)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	session, ctx := h.session(conn, new(poison)), testenv.Context(t)
+	session, ctx := h.session(conn, new(failures)), testenv.Context(t)
 	if _, err := session.catchUp(); err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +279,7 @@ func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
 		s.Deliver(t, s.User, f, mail("a@example.org", "for "+f, ""))
 		for len(h.mails(t)) == i {
 			session.tour = time.Now().Add(time.Hour) // so that only the server's word ends the wait
-			if err := session.wait(ctx); err != nil || session.news == (wire.News{}) {
+			if err := session.wait(ctx); err != nil || session.waiter.last.news == (wire.News{}) {
 				t.Fatalf("the server has not told of a mail to %s: %v", f, err)
 			}
 			if _, err := session.catchUp(); err != nil {

@@ -65,7 +65,7 @@ func TestMailThatWasReadOrRemovedElsewhereIsClearedAndOtherMailIsNot(t *testing.
 					4: func() { script.Flag(4, `\Flagged`) },
 				} {
 					change()
-					time.Sleep(pollInterval + gather)
+					time.Sleep(pollInterval + minFlagDelay)
 					synctest.Wait()
 					if got := slices.Contains(h.cleared(t), fmt.Sprint("mail ", uid)); got != (uid != 4) {
 						t.Errorf("mail %d is cleared: %v", uid, got)
@@ -271,7 +271,7 @@ func TestManyFoldersTakeTurnsAndNoneIsForgotten(t *testing.T) {
 		if got := h.mails(t); len(got) != 50 {
 			t.Errorf("%d of 50 folders rang", len(got))
 		}
-		if n := most.Load(); n > 4*mostStatus {
+		if n := most.Load(); n > 4*maxStatus {
 			t.Errorf("%d STATUS between two waits", n)
 		}
 	})

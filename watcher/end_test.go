@@ -73,18 +73,18 @@ func TestTheEndOfAFolderIsAskedForUntilTheServerSaysIt(t *testing.T) {
 				h := newHouse(t, scriptedAccount)
 				var asked []string
 				script := endless(map[string]string{"STATUS": c.status, "UID FETCH": c.fetch, "UID SEARCH": c.search}, func(command string) { asked = append(asked, command) })
-				s, end, err := h.scripted(t.Context(), t, script, new(poison))
+				s, end, err := h.scripted(t.Context(), t, script, new(failures))
 				defer end()
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, err = s.open("INBOX")
+				err = s.reader.open(s.folders.home())
 				if c.end == 0 {
-					if f := diagnose(h.account, err); f.Code != "folder_end_unknown" || f.Field != "folders" {
+					if f := diagnose(&h.account, err); f.Code != "folder_end_unknown" || f.Field != "folders" {
 						t.Errorf("it ends with %v: %+v", err, f)
 					}
-				} else if err != nil || s.ends["INBOX"] != c.end || s.said["INBOX"] != c.said {
-					t.Errorf("the end is %d, said: %v, %v", s.ends["INBOX"], s.said["INBOX"], err)
+				} else if err != nil || s.folders[0].end != c.end || s.folders[0].uidNext != c.said {
+					t.Errorf("the end is %d, said: %v, %v", s.folders[0].end, s.folders[0].uidNext, err)
 				}
 				if want := []string{"STATUS", "UID FETCH", "UID SEARCH"}[:c.asked]; !slices.Equal(asked, want) {
 					t.Errorf("asked were %q, want %q", asked, want)
@@ -106,13 +106,13 @@ func TestAConnectionThatIsLostOverTheEndOfAFolderIsNoAnswer(t *testing.T) {
 				answers := map[string]string{"STATUS": "TAG NO no\r\n", "UID FETCH": "TAG NO no\r\n", "UID SEARCH": "TAG NO no\r\n"}
 				answers[command] = "BYE"
 				asked := 0
-				s, end, err := h.scripted(t.Context(), t, endless(answers, func(string) { asked++ }), new(poison))
+				s, end, err := h.scripted(t.Context(), t, endless(answers, func(string) { asked++ }), new(failures))
 				defer end()
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, err = s.open("INBOX")
-				if f := diagnose(h.account, err); f.Code != "server_closed" || asked != i+1 {
+				err = s.reader.open(s.folders.home())
+				if f := diagnose(&h.account, err); f.Code != "server_closed" || asked != i+1 {
 					t.Errorf("after %d questions it ends with %v: %+v", asked, err, f)
 				}
 			})

@@ -43,7 +43,7 @@ func (f *Failure) Text() string {
 }
 
 // diagnose makes a Failure of what ended a session or a check.
-func diagnose(a registry.Account, err error) *Failure {
+func diagnose(a *registry.Account, err error) *Failure {
 	f := kind(err)
 	f.cause = err
 	if said, ok := errors.AsType[*imap.Error](err); ok {
@@ -59,7 +59,7 @@ func diagnose(a registry.Account, err error) *Failure {
 }
 
 // redact takes out a password that a server may have sent back, as it is, quoted, or as AUTHENTICATE PLAIN sends it.
-func redact(text string, a registry.Account) string {
+func redact(text string, a *registry.Account) string {
 	if a.Password == "" {
 		return text
 	}

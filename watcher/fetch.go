@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
 
 	"idlepush/registry"
 	"idlepush/watcher/message"
@@ -24,131 +23,134 @@ const (
 	textItems   = " BODY.PEEK[TEXT]<0.4096>"
 )
 
-// terms are what holds for all mails of a folder in one look.
+// fetcher fetches messages and turns them into what is notified.
+type fetcher struct {
+	*watched
+	reader       *reader
+	wholeHeaders bool // the server finds no single fields of a header, so all of it is asked for
+	late         int  // messages that the last look found, not for the second time, and that were there for a while
+}
+
+// terms are what holds for all messages of a folder in one step.
 type terms struct {
-	folder string
+	folder *folder
 	level  registry.Level
 	since  time.Time // what the server took in before is old
 }
 
-// importAge is how much older than the last success a mail may be that comes as new: an older one was put there by a person or a program.
+// importAge is how much older than the last success a message may be that comes as new: an older one was put there by a person or a program.
 const importAge = 48 * time.Hour
 
-func (s *session) terms(folder string, since time.Time) (terms, error) {
-	level, err := s.store.Level(s.account.ID)
+// terms reads what is shown of the account's mail. A zero since means long before the folder was last
+// looked at.
+func (ft *fetcher) terms(f *folder, since time.Time) (terms, error) {
+	level, err := ft.store.Level(ft.account.ID)
 	if err != nil {
 		return terms{}, &storeError{err}
 	}
-	cursor, err := s.store.Cursor(s.account.ID, folder)
-	if err != nil {
-		return terms{}, &storeError{err}
-	}
-	return terms{folder, level, cmp.Or(since, earlier(cursor.Seen, s.host.clock.now()).Add(-importAge))}, nil // the clock may have been ahead
+	// The clock may have been ahead.
+	return terms{f, level, cmp.Or(since, earlier(f.cursor.Seen, ft.host.clock.now()).Add(-importAge))}, nil
 }
 
-// fetch describes the mails of these UIDs, in their order, without those that are gone since the search, dealt with or recorded already. Old are those that
-// the server took in before since, or, where that is zero, long before the folder was last looked at. waiting are those that the server does not
-// give now: they are asked for again later, and hold up no others.
-func (s *session) fetch(folder string, uids []imap.UID, since time.Time) (mails []registry.Message, waiting []imap.UID, err error) {
-	t, err := s.terms(folder, since)
+// fetch describes the messages of these UIDs of the open folder, in their order, without those that are gone since the search, dealt with or recorded already.
+// waiting are those that the server does not send now: they are asked for again later, and hold up no others.
+func (ft *fetcher) fetch(f *folder, uids []imap.UID) (list []registry.Message, waiting []imap.UID, err error) {
+	t, err := ft.terms(f, f.cursor.Since)
 	if err != nil {
 		return nil, nil, err
 	}
+	known := &ft.failures.messages
 	for len(uids) > 0 {
-		group := s.group(folder, uids)
+		group := ft.group(f, uids)
 		uids = uids[len(group):]
 		switch uid := group[0]; {
-		case s.ahead[poisoned{folder, uid}]:
+		case f.ahead[uid]:
 			continue
-		case s.poison.blind(folder, uid):
-			mails = append(mails, s.wordless(wire.Mail{UID: uid}, t))
+		case known.contentUnavailable(f.id(uid)):
+			list = append(list, ft.withoutContent(wire.Mail{UID: uid}, t))
 			continue
-		case s.poison.waits(folder, uid, time.Now()):
+		case known.waits(f.id(uid), time.Now()):
 			waiting = append(waiting, uid)
 			continue
 		}
-		got, missing, err := s.fetchGroup(t, group)
+		got, missing, err := ft.fetchGroup(t, group)
 		if err != nil {
 			return nil, nil, err
 		}
 		for _, m := range got {
-			mail, rings, err := s.describe(m, t)
+			described, notifies, err := ft.describe(m, t)
 			if err != nil {
 				return nil, nil, err
 			}
 			if header(m) != nil {
-				s.poison.wordless = 0
+				ft.failures.withoutContent = 0
 			}
-			if rings {
-				mails = append(mails, mail)
+			if notifies {
+				list = append(list, described)
 			}
 		}
 		switch {
 		case len(missing) == 0:
 		case len(group) > 1:
-			// One by one: each by itself may be had.
+			// One by one: each may be sent by itself.
 			again := make([]imap.UID, len(missing))
 			for i, m := range missing {
 				again[i] = m.UID
 			}
-			s.poison.suspect(folder, again)
+			known.suspect(f.ids(again))
 			uids = append(again, uids...)
-		case s.poison.failed(folder, group[0], time.Now()):
-			mails = append(mails, s.wordless(missing[0], t))
+		case known.refused(f.id(group[0]), time.Now()):
+			list = append(list, ft.withoutContent(missing[0], t))
 		default:
 			waiting = append(waiting, group[0])
 		}
 	}
-	slices.SortFunc(mails, func(a, b registry.Message) int { return cmp.Compare(a.UID, b.UID) })
-	return mails, waiting, nil
+	slices.SortFunc(list, func(a, b registry.Message) int { return cmp.Compare(a.UID, b.UID) })
+	return list, waiting, nil
 }
 
-// group gives the first of the UIDs that one FETCH asks for: one alone that was in a FETCH that failed, or is not to be asked for.
-func (s *session) group(folder string, uids []imap.UID) []imap.UID {
-	alone := func(uid imap.UID) bool {
-		key := poisoned{folder, uid}
-		_, tried := s.poison.trials[key]
-		return tried || s.ahead[key] || s.poison.suspected(folder, uid)
-	}
-	if i := slices.IndexFunc(uids, alone); i >= 0 {
+// group returns the first of the UIDs that one FETCH asks for: one alone if its FETCH failed before, or if it is not to be asked for.
+func (ft *fetcher) group(f *folder, uids []imap.UID) []imap.UID {
+	if i := slices.IndexFunc(uids, func(uid imap.UID) bool { return f.ahead[uid] || ft.failures.messages.singly(f.id(uid)) }); i >= 0 {
 		return uids[:max(i, 1)]
 	}
 	return uids
 }
 
-// wordless is a mail of which there is no more than m: it must not keep the mails behind it from ringing.
-func (s *session) wordless(m wire.Mail, t terms) registry.Message {
-	s.log.Warn("a mail cannot be fetched and rings without words", "mailbox", t.folder, "uid", m.UID)
-	s.poison.wordless++
-	mail := s.mail(m, header(m), message.Describe(header(m), m.Sections["TEXT"]), t)
-	mail.Wordless = true
-	return mail
+// withoutContent makes a message of no more than m: it must not hold up the messages behind it.
+func (ft *fetcher) withoutContent(m wire.Mail, t terms) registry.Message {
+	ft.log.Warn("a mail cannot be fetched and rings without words", "folder", t.folder.name, "uid", m.UID)
+	ft.failures.withoutContent++
+	made := ft.message(m, header(m), message.Describe(header(m), m.Sections["TEXT"]), t)
+	made.Wordless = true
+	return made
 }
 
 // expungeIssued refuses a FETCH of mail that another client has removed (RFC 5530); go-imap has no name for it.
 const expungeIssued imap.ResponseCode = "EXPUNGEISSUED"
 
-// fetchGroup is one FETCH: what came whole or needs no words, and what did not come or not whole
-// although it is there. An error ends the session.
-func (s *session) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mail, err error) {
+// fetchGroup sends one FETCH. It returns the messages that came whole or need no content, and those
+// that did not although they are there. An error ends the session.
+func (ft *fetcher) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mail, err error) {
 	items := basicItems + fieldItems
-	if s.whole {
+	if ft.wholeHeaders {
 		items = basicItems + headerItems
 	}
 	if t.level.Allows(registry.Preview) {
 		items += textItems
 	}
-	answers, err := s.conn.Fetch(uids, items, 2*patience)
+	ids, conn := t.folder.ids(uids), ft.reader.conn
+	answers, err := conn.Fetch(uids, items, 2*timeout)
 	said, refused := errors.AsType[*imap.Error](err)
 	switch {
-	case s.conn.Cause() != nil:
-		s.poison.strike(t.folder, uids, err)
+	case conn.Cause() != nil:
+		ft.failures.messages.record(ids, err)
 		return nil, nil, err
 	case !refused || !busy(said):
 	case len(uids) > 1:
-		s.poison.suspect(t.folder, uids)
+		ft.failures.messages.suspect(ids)
 		return nil, nil, err
-	case !s.poison.failed(t.folder, uids[0], time.Now()):
+	case !ft.failures.messages.refused(ids[0], time.Now()):
 		return nil, nil, err
 	}
 	for _, uid := range uids {
@@ -164,7 +166,7 @@ func (s *session) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mail
 	}
 	if refused && said.Code == expungeIssued {
 		// The server may not say in the answer to FETCH which are gone.
-		if err := s.conn.Do("NOOP", patience); err != nil {
+		if err := conn.Do("NOOP", timeout); err != nil {
 			return nil, nil, err
 		}
 		refused = false
@@ -172,29 +174,14 @@ func (s *session) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mail
 	if refused || len(missing) == 0 {
 		return got, missing, nil
 	}
-	if missing, err = s.there(missing); s.conn.Cause() != nil {
-		s.poison.strike(t.folder, uids, err)
+	found, known, err := ft.reader.existing(missing)
+	if conn.Cause() != nil {
+		ft.failures.messages.record(ids, err)
+	}
+	if known {
+		missing = slices.DeleteFunc(missing, func(m wire.Mail) bool { return !slices.Contains(found, m.UID) })
 	}
 	return got, missing, err
-}
-
-// there gives those of the mails that the server still has, or may have.
-func (s *session) there(mails []wire.Mail) ([]wire.Mail, error) {
-	var set imap.UIDSet
-	for _, m := range mails {
-		set.AddNum(m.UID)
-	}
-	var found []imap.UID
-	var dropped int
-	err := s.conn.Lend(patience, func(client *imapclient.Client) (err error) {
-		found, err = search(client, &imap.SearchCriteria{UID: []imap.UIDSet{set}})
-		dropped = s.conn.Dropped()
-		return err
-	})
-	if _, refused := errors.AsType[*imap.Error](err); (refused || dropped > 0) && s.conn.Cause() == nil {
-		return mails, nil
-	}
-	return slices.DeleteFunc(mails, func(m wire.Mail) bool { return !slices.Contains(found, m.UID) }), err
 }
 
 // header is what came of a mail's header; nil: nothing.
@@ -207,57 +194,58 @@ func header(m wire.Mail) []byte {
 	return nil
 }
 
-// describe says what a mail is, and whether it rings.
-func (s *session) describe(m wire.Mail, t terms) (_ registry.Message, rings bool, err error) {
-	if _, again := s.poison.trials[poisoned{t.folder, m.UID}]; !again && !m.Date.IsZero() && time.Since(m.Date) > lateBy {
-		s.late++
+// describe returns what a message is, and whether it notifies.
+func (ft *fetcher) describe(m wire.Mail, t terms) (_ registry.Message, notifies bool, err error) {
+	if !m.Date.IsZero() && time.Since(m.Date) > lateBy && !ft.failures.messages.wasRefused(t.folder.id(m.UID)) {
+		ft.late++
 	}
 	if dealtWith(m.Flags) {
 		return registry.Message{}, false, nil
 	}
 	fields := header(m)
-	if len(bytes.TrimSpace(fields)) == 0 && !s.whole {
-		answer, err := s.askMore(t, m.UID, headerItems)
+	if len(bytes.TrimSpace(fields)) == 0 && !ft.wholeHeaders {
+		answer, err := ft.fetchMore(t.folder, m.UID, headerItems)
 		if err != nil {
 			return registry.Message{}, false, err
 		}
 		if whole := header(answer); len(bytes.TrimSpace(whole)) > 0 {
-			fields, s.whole = whole, true
+			fields, ft.wholeHeaders = whole, true
 		}
 	}
 	d := message.Describe(fields, m.Sections["TEXT"])
-	if strings.EqualFold(d.Address, s.account.Email) {
+	if strings.EqualFold(d.Address, ft.account.Email) {
 		return registry.Message{}, false, nil
 	}
 	if d.Wanting {
-		preview, err := s.furtherWords(t, m.UID, fields)
+		preview, err := ft.fetchPreview(t.folder, m.UID, fields)
 		if err != nil {
 			return registry.Message{}, false, err
 		}
 		d.Preview = cmp.Or(preview, d.Preview)
 	}
-	mail := s.mail(m, fields, d, t)
-	if mail.Old {
-		s.log.Info("a mail does not ring, the server took it in long ago", "mailbox", t.folder, "uid", m.UID)
+	made := ft.message(m, fields, d, t)
+	if made.Old {
+		ft.log.Info("a mail does not ring, the server took it in long ago", "folder", t.folder.name, "uid", m.UID)
 	}
-	return mail, true, nil
+	return made, true, nil
 }
 
-func (s *session) mail(m wire.Mail, fields []byte, d message.Description, t terms) registry.Message {
+func (ft *fetcher) message(m wire.Mail, fields []byte, d message.Description, t terms) registry.Message {
 	return registry.Message{UID: uint32(m.UID), Fingerprint: message.Fingerprint(fields, m.Size, m.Date), Old: !m.Date.IsZero() && m.Date.Before(t.since),
 		Content: registry.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview}.At(t.level)}
 }
 
-// mostParts is how many parts of a mail are looked through for words.
-const mostParts = 3
+// maxParts is how many parts of a message are looked through for text.
+const maxParts = 3
 
-// furtherWords reads a mail's first parts of text, of which the beginning of the mail held nothing; empty: there are no words.
-func (s *session) furtherWords(t terms, uid imap.UID, fields []byte) (string, error) {
-	answer, err := s.askMore(t, uid, "BODYSTRUCTURE")
+// fetchPreview reads a message's first parts of text, if the beginning of the message held none. The
+// preview is empty if there is no text.
+func (ft *fetcher) fetchPreview(f *folder, uid imap.UID, fields []byte) (string, error) {
+	answer, err := ft.fetchMore(f, uid, "BODYSTRUCTURE")
 	if err != nil {
 		return "", err
 	}
-	sections := wire.TextParts(answer.Structure, mostParts)
+	sections := wire.TextParts(answer.Structure, maxParts)
 	if len(sections) == 0 {
 		return "", nil
 	}
@@ -268,7 +256,7 @@ func (s *session) furtherWords(t terms, uid imap.UID, fields []byte) (string, er
 		}
 		items = append(items, "BODY.PEEK["+section+"]<0.32768>")
 	}
-	if answer, err = s.askMore(t, uid, strings.Join(items, " ")); err != nil {
+	if answer, err = ft.fetchMore(f, uid, strings.Join(items, " ")); err != nil {
 		return "", err
 	}
 	var parts []message.Part
@@ -282,15 +270,16 @@ func (s *session) furtherWords(t terms, uid imap.UID, fields []byte) (string, er
 	return message.Preview(parts...), nil
 }
 
-// askMore asks for further items of one mail. It can be had without them: a refusal is no error, and after a session has ended over it nothing more is
-// asked of this mail.
-func (s *session) askMore(t terms, uid imap.UID, items string) (wire.Mail, error) {
-	if s.poison.brief[poisoned{t.folder, uid}] {
+// fetchMore asks for further items of one message, which can be notified without them: a refusal is
+// no error, and once a session has ended over them no more is asked of this message.
+func (ft *fetcher) fetchMore(f *folder, uid imap.UID, items string) (wire.Mail, error) {
+	id := f.id(uid)
+	if ft.failures.messages.skipsMore(id) {
 		return wire.Mail{}, nil
 	}
-	answers, err := s.conn.Fetch([]imap.UID{uid}, "UID "+items, 2*patience)
-	if s.conn.Cause() != nil {
-		s.poison.spare(t.folder, uid)
+	answers, err := ft.reader.conn.Fetch([]imap.UID{uid}, "UID "+items, 2*timeout)
+	if ft.reader.conn.Cause() != nil {
+		ft.failures.messages.skipMore(id)
 		return wire.Mail{}, err
 	}
 	if len(answers) == 0 {

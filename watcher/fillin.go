@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,22 +12,25 @@ import (
 	"idlepush/registry"
 )
 
-// Mail that rang without words is asked for again while its notification lives, ever more rarely,
-// and filled in when the server gives it.
-
-// wanting is a mail that rang without words.
-type wanting struct {
-	rang time.Time
-	next time.Time // when it is asked for again
+// incomplete are the messages that were notified without content. They are asked for again while
+// their notifications live, ever more rarely, and filled in when the server sends them.
+type incomplete struct {
+	messages map[messageID]incompleteMessage
+	recalled bool // those of an earlier run of the program are among them
 }
 
-// askNext is when a mail that rang without words is asked for next: a minute after it rang, then
-// 10 min, 1 h and each 6 h later. asked is when that was done last; where it was not, as far as is
-// known, it is zero. The result is zero where the notification does not live that long.
-func askNext(rang, asked time.Time) (next time.Time) {
-	switch age := asked.Sub(rang); {
+type incompleteMessage struct {
+	notified time.Time
+	next     time.Time // when it is asked for again
+}
+
+// askNext returns when a message that was notified without content is asked for next: after a minute,
+// then 10 min, 1 h and each 6 h later. asked is when that was done last; zero if it was not, as far as
+// is known. The result is zero if the notification does not live that long.
+func askNext(notified, asked time.Time) (next time.Time) {
+	switch age := asked.Sub(notified); {
 	case asked.IsZero():
-		next = rang.Add(time.Minute)
+		next = notified.Add(time.Minute)
 	case age < 10*time.Minute:
 		next = asked.Add(10 * time.Minute)
 	case age < time.Hour:
@@ -34,42 +38,42 @@ func askNext(rang, asked time.Time) (next time.Time) {
 	default:
 		next = asked.Add(6 * time.Hour)
 	}
-	if next.Sub(rang) >= registry.MailKind.Lifetime() {
+	if next.Sub(notified) >= registry.MailKind.Lifetime() {
 		return time.Time{}
 	}
 	return next
 }
 
-// want has a mail asked for again that rang without words.
-func (p *poison) want(folder string, uid imap.UID, rang, asked time.Time) {
-	if p.wanting == nil {
-		p.wanting = make(map[poisoned]wanting)
+// add has a message asked for again, at the time that askNext returns.
+func (l *incomplete) add(id messageID, notified, asked time.Time) {
+	next := askNext(notified, asked)
+	if next.IsZero() {
+		delete(l.messages, id)
+		return
 	}
-	key := poisoned{folder, uid}
-	if p.wanting[key] = (wanting{rang, askNext(rang, asked)}); p.wanting[key].next.IsZero() {
-		delete(p.wanting, key)
+	if l.messages == nil {
+		l.messages = make(map[messageID]incompleteMessage)
 	}
+	l.messages[id] = incompleteMessage{notified, next}
 }
 
-// wanted gives the mails that rang without words and are to be asked for by now, by folder, in
-// order.
-func (p *poison) wanted(now time.Time) map[string][]imap.UID {
-	due := make(map[string][]imap.UID)
-	for key, w := range p.wanting {
-		if !now.Before(w.next) {
-			due[key.folder] = append(due[key.folder], key.uid)
+// due returns the messages that are to be asked for by now, by the name of their folder, in order.
+func (l *incomplete) due(now time.Time) map[string][]messageID {
+	due := make(map[string][]messageID)
+	for id, m := range l.messages {
+		if !now.Before(m.next) {
+			due[id.folder] = append(due[id.folder], id)
 		}
 	}
-	for _, uids := range due {
-		slices.Sort(uids)
+	for _, ids := range due {
+		slices.SortFunc(ids, func(a, b messageID) int { return cmp.Compare(a.uid, b.uid) })
 	}
 	return due
 }
 
-// recall takes up the mails that rang without words in an earlier run of the program: they are
-// asked for at once.
+// recall adds the messages that were notified without content in an earlier run of the program.
 func (s *session) recall() error {
-	if s.poison.recalled {
+	if s.failures.incomplete.recalled {
 		return nil
 	}
 	now := time.Now()
@@ -78,82 +82,90 @@ func (s *session) recall() error {
 		return &storeError{err}
 	}
 	for _, n := range list {
-		if slices.Contains(s.account.Folders, n.Folder) {
-			s.poison.want(n.Folder, imap.UID(n.UID), earlier(n.At, now), time.Time{}) // the clock may have been ahead
+		if s.folders.named(n.Folder) != nil {
+			// The clock may have been ahead.
+			s.failures.incomplete.add(messageID{n.Folder, n.UIDValidity, imap.UID(n.UID)}, earlier(n.At, now), time.Time{})
 		}
 	}
-	s.poison.recalled = true
+	s.failures.incomplete.recalled = true
 	return nil
 }
 
-// fillIn asks again for the mails that rang without words, where that is due, and leaves home open.
-// Of each folder it asks for no more than one batch: the rest comes after the next look for new
-// mail.
-func (s *session) fillIn(home string) (found int, err error) {
-	due := s.poison.wanted(time.Now())
-	if err := s.fillInOf(home, due[home]); err != nil {
+// fillIn asks again for the messages that were notified without content, if that is due, and leaves
+// home open. It asks for no more than one batch of each folder: the rest comes after the next look
+// for new mail.
+func (s *session) fillIn(home *folder) (found int, err error) {
+	due := s.failures.incomplete.due(time.Now())
+	if err := s.fillInOf(home, due[home.name]); err != nil {
 		return 0, err
 	}
-	delete(due, home)
-	for _, folder := range slices.Sorted(maps.Keys(due)) {
-		if !s.poison.avoids(folder) {
-			n, _, err := s.lookAside(folder)
+	delete(due, home.name)
+	for _, name := range slices.Sorted(maps.Keys(due)) {
+		f := s.folders.named(name)
+		if f == nil {
+			continue
+		}
+		if !s.failures.folders.skipped(name, time.Now()) {
+			n, _, err := s.lookAside(f)
 			if found += n; err != nil {
 				return found, err
 			}
 		}
-		if err := s.fillInOf(folder, due[folder]); err != nil {
+		if err := s.fillInOf(f, due[name]); err != nil {
 			return found, err
 		}
 	}
-	if s.folder == home {
+	if s.reader.selected == home {
 		return found, nil
 	}
 	n, err := s.look(home)
 	return found + n, err
 }
 
-// fillInOf asks for mails of the folder, if it is open. What was read or removed meanwhile, and
-// what has ended sessions, is not asked for again.
-func (s *session) fillInOf(folder string, uids []imap.UID) error {
-	if len(uids) == 0 {
+// fillInOf asks for messages of the folder, if it is open. It does not ask again for what was read
+// or removed meanwhile, nor for what has ended sessions.
+func (s *session) fillInOf(f *folder, ids []messageID) error {
+	if len(ids) == 0 {
 		return nil
 	}
-	announced, err := s.store.Announced(s.account.ID, folder, s.validity[folder])
+	announced, err := s.store.Announced(s.account.ID, f.name, f.validity)
 	if err != nil {
 		return &storeError{err}
 	}
-	t, err := s.terms(folder, time.Time{})
+	if err := s.readCursor(f); err != nil {
+		return err
+	}
+	t, err := s.fetcher.terms(f, time.Time{})
 	if err != nil {
 		return err
 	}
-	for _, uid := range uids[:min(len(uids), batch)] {
-		key := poisoned{folder, uid}
-		open := s.folder == folder
-		if s.poison.blind(folder, uid) || open && !slices.Contains(announced, uint32(uid)) {
-			delete(s.poison.wanting, key)
+	known := &s.failures.incomplete
+	for _, id := range ids[:min(len(ids), batch)] {
+		open := s.reader.selected == f
+		if s.failures.messages.contentUnavailable(id) || open && (id.validity != f.validity || !slices.Contains(announced, uint32(id.uid))) {
+			delete(known.messages, id)
 			continue
 		}
 		// The next time is set first: a FETCH that ends the session is not sent again at once.
-		s.poison.want(folder, uid, s.poison.wanting[key].rang, time.Now())
+		known.add(id, known.messages[id].notified, time.Now())
 		if !open {
 			continue
 		}
-		done, err := s.askWords(t, uid)
+		done, err := s.fillInOne(t, id.uid)
 		if err != nil {
-			return fmt.Errorf("ask for the words of a mail: %w", err)
+			return fmt.Errorf("ask for the content of a message: %w", err)
 		}
 		if done {
-			delete(s.poison.wanting, key)
-			s.poison.forget(folder, []imap.UID{uid})
+			delete(known.messages, id)
+			s.failures.messages.forget([]messageID{id})
 		}
 	}
 	return nil
 }
 
-// askWords asks for one mail and fills it in. done: it need not be asked for again.
-func (s *session) askWords(t terms, uid imap.UID) (done bool, err error) {
-	got, missing, err := s.fetchGroup(t, []imap.UID{uid})
+// fillInOne asks for one message and fills it in. done: it need not be asked for again.
+func (s *session) fillInOne(t terms, uid imap.UID) (done bool, err error) {
+	got, missing, err := s.fetcher.fetchGroup(t, []imap.UID{uid})
 	if err != nil {
 		return false, err
 	}
@@ -161,23 +173,22 @@ func (s *session) askWords(t terms, uid imap.UID) (done bool, err error) {
 	if len(answers) == 0 || header(answers[0]) == nil && !dealtWith(answers[0].Flags) {
 		return false, nil
 	}
-	mail, rings, err := s.describe(answers[0], t)
+	described, notifies, err := s.fetcher.describe(answers[0], t)
 	if err != nil {
 		return false, err
 	}
 	if header(answers[0]) != nil {
-		s.poison.wordless = 0
+		s.failures.withoutContent = 0
 	}
-	validity := s.validity[t.folder]
-	if !rings {
-		return true, s.clearAll([]leavings{{t.folder, validity, []uint32{uint32(uid)}}})
+	if !notifies {
+		return true, s.clear(handled{t.folder.name, t.folder.validity, []uint32{uint32(uid)}})
 	}
-	filled, err := s.store.FillIn(s.account.ID, t.folder, validity, mail, time.Now())
+	filled, err := s.store.FillIn(s.account.ID, t.folder.name, t.folder.validity, described, time.Now())
 	if err != nil {
 		return false, &storeError{err}
 	}
 	if filled {
-		s.log.Info("a mail that rang without words has them now", "mailbox", t.folder, "uid", uid)
+		s.log.Info("a mail that rang without words has them now", "folder", t.folder.name, "uid", uid)
 	}
 	return true, nil
 }

@@ -79,7 +79,7 @@ func TestASTATUSThatNeverAgreesWithTheFolderMakesNoSessionBusy(t *testing.T) {
 			}}}
 		defer h.live(t, script)()
 		time.Sleep(time.Hour)
-		if n := asked.Load(); n > 35*mostRounds*5 {
+		if n := asked.Load(); n > 35*maxRounds*5 {
 			t.Errorf("asked %d times in an hour", n)
 		}
 		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != registry.Watching {

@@ -117,13 +117,13 @@ func TestAServerThatIsBusyIsLeftAloneAndItsMailDoesNotRingBlind(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		s, end, err := h.scripted(ctx, t, script, new(poison))
+		s, end, err := h.scripted(ctx, t, script, new(failures))
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = s.run(ctx)
 		end()
-		if f := diagnose(h.account, err); fetches != 1 || f.Code != "too_many_connections" || f.slow == 0 {
+		if f := diagnose(&h.account, err); fetches != 1 || f.Code != "too_many_connections" || f.slow == 0 {
 			t.Errorf("after %d FETCHes: %+v", fetches, f)
 		}
 		limited = false

@@ -148,7 +148,7 @@ func mail(from, subject, text string) []byte {
 }
 
 // scripted gives a session over a pipe to a script, logged in, and its end.
-func (h *house) scripted(ctx context.Context, t testing.TB, script *imaptest.Script, bad *poison) (*session, func(), error) {
+func (h *house) scripted(ctx context.Context, t testing.TB, script *imaptest.Script, known *failures) (*session, func(), error) {
 	t.Helper()
 	client, server := net.Pipe()
 	var serving sync.WaitGroup
@@ -158,15 +158,16 @@ func (h *house) scripted(ctx context.Context, t testing.TB, script *imaptest.Scr
 		conn.Close()
 		serving.Wait()
 	}
-	err := conn.Greet(patience)
+	err := conn.Greet(timeout)
 	if err == nil {
-		err = Dialer{}.authenticate(conn, h.account)
+		err = Dialer{}.authenticate(conn, &h.account)
 	}
-	return h.session(conn, bad), end, err
+	return h.session(conn, known), end, err
 }
 
 // session is one over a connection that is logged in.
-func (h *house) session(conn *wire.Conn, bad *poison) *session {
+func (h *house) session(conn *wire.Conn, known *failures) *session {
 	at := newHost(h.account.Host, h.account.Host, h.store.Mail, h.log, newClock(nil))
-	return newSession(h.account, h.store.Mail, at, conn, h.log, bad, &proofs{host: at})
+	w := &watched{account: &h.account, store: h.store.Mail, host: at, log: h.log, proofs: &proofs{host: at}, failures: known}
+	return newSession(w, conn)
 }

@@ -43,9 +43,9 @@ var (
 )
 
 // login connects and logs in. The connection lives until ctx ends or it is closed.
-func (d Dialer) login(ctx context.Context, a registry.Account) (*wire.Conn, error) {
+func (d Dialer) login(ctx context.Context, a *registry.Account) (*wire.Conn, error) {
 	conn, err := wire.Dial(ctx, wire.Endpoint{Host: a.Host, Port: a.Port, Security: wire.Security(a.Security),
-		Permit: d.Permit, TLS: d.TLS, Families: d.families, Resolve: d.resolve, Dial: d.dial}, wire.DefaultLimits, patience)
+		Permit: d.Permit, TLS: d.TLS, Families: d.families, Resolve: d.resolve, Dial: d.dial}, wire.DefaultLimits, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ type loginError struct {
 func (e *loginError) Error() string { return "log in: " + e.err.Error() }
 func (e *loginError) Unwrap() error { return e.err }
 
-func (d Dialer) authenticate(conn *wire.Conn, a registry.Account) error {
+func (d Dialer) authenticate(conn *wire.Conn, a *registry.Account) error {
 	if !conn.Preauth() {
 		if err := logIn(conn, a.Username, string(a.Password)); err != nil {
 			return err
@@ -75,7 +75,7 @@ func (d Dialer) authenticate(conn *wire.Conn, a registry.Account) error {
 		return nil
 	}
 	// Coremail opens no folder to a client that does not say who it is.
-	err := conn.Lend(patience, func(client *imapclient.Client) error {
+	err := conn.Lend(timeout, func(client *imapclient.Client) error {
 		_, err := client.ID(&imap.IDData{Name: "idlepush", Version: d.Version}).Wait()
 		return err
 	})
@@ -98,14 +98,14 @@ func logIn(conn *wire.Conn, user, password string) error {
 		return errNoPassword
 	}
 	if plain {
-		err := conn.Lend(patience, func(client *imapclient.Client) error {
+		err := conn.Lend(timeout, func(client *imapclient.Client) error {
 			return client.Authenticate(sasl.NewPlainClient("", user, password))
 		})
 		if said, refused := errors.AsType[*imap.Error](err); !refused || !login || conn.Cause() != nil || !mechanismRefused(said) {
 			return err
 		}
 	}
-	return conn.Lend(patience, func(client *imapclient.Client) error { return client.Login(user, password).Wait() })
+	return conn.Lend(timeout, func(client *imapclient.Client) error { return client.Login(user, password).Wait() })
 }
 
 // mechanismRefused reports whether the server does not know PLAIN although it announced it: nothing was said of the password.
@@ -141,9 +141,9 @@ func useOf(attributes []string) string {
 // Check logs in to an account and lists its folders; nothing is stored, and nothing in the mailbox changes. It takes at most a few times 30 s; ctx
 // ends it sooner. Its error is a *Failure.
 func (d Dialer) Check(ctx context.Context, a registry.Account) (Ability, error) {
-	conn, err := d.login(ctx, a)
+	conn, err := d.login(ctx, &a)
 	if err != nil {
-		return Ability{}, diagnose(a, err)
+		return Ability{}, diagnose(&a, err)
 	}
 	defer conn.Close()
 	able := Ability{Idle: conn.Has(imap.CapIdle)}
@@ -153,12 +153,12 @@ func (d Dialer) Check(ctx context.Context, a registry.Account) (Ability, error) 
 	slices.Sort(able.Capabilities)
 	// Servers that have it say it unasked too (RFC 6154 section 2), but not all of them do.
 	special := conn.Has(imap.CapSpecialUse) && conn.Has(imap.CapListExtended)
-	list, unreadable, err := conn.List(special, patience)
+	list, unreadable, err := conn.List(special, timeout)
 	if _, refused := errors.AsType[*imap.Error](err); refused && special && conn.Cause() == nil {
-		list, unreadable, err = conn.List(false, patience)
+		list, unreadable, err = conn.List(false, timeout)
 	}
 	if err != nil {
-		return Ability{}, diagnose(a, err)
+		return Ability{}, diagnose(&a, err)
 	}
 	able.Unreadable = unreadable
 	for _, folder := range list {

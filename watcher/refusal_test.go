@@ -53,7 +53,7 @@ func TestEveryCodeOfRFC5530LeadsSomewhere(t *testing.T) {
 		said := &imap.Error{Type: imap.StatusResponseTypeNo, Code: code, Text: "no"}
 		got := [3]string{}
 		for i, err := range []error{&loginError{err: said}, &folderError{said}, said} {
-			f := diagnose(scriptedAccount, err)
+			f := diagnose(&scriptedAccount, err)
 			if got[i] = verdict(f); f.Reason == "" || f.Code == "" {
 				t.Errorf("%s: %+v", code, f)
 			}
@@ -95,7 +95,7 @@ func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
 		"Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or system is busy.": {"login_refused", "three times", unclearTime / unclearTries},
 		"Login failed.": {"login_refused", "three times", unclearTime / unclearTries},
 	} {
-		if f := diagnose(scriptedAccount, no("", text)); f.Code != want.code || verdict(f) != want.verdict || f.slow != want.wait {
+		if f := diagnose(&scriptedAccount, no("", text)); f.Code != want.code || verdict(f) != want.verdict || f.slow != want.wait {
 			t.Errorf("%s: %s, %s, %v; want %+v", text, f.Code, verdict(f), f.slow, want)
 		}
 	}
@@ -104,7 +104,7 @@ func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
 		"Connection limit exceeded, try again later": "too_many_connections", "System error": "server_unavailable"} {
 		said := &imap.Error{Type: imap.StatusResponseTypeNo, Text: text}
 		for where, err := range map[string]error{"LOGIN": &loginError{err: said}, "EXAMINE": &folderError{said}, "LIST": said, "BYE": &wire.ByeError{Text: text}} {
-			if f := diagnose(scriptedAccount, err); f.Code != code {
+			if f := diagnose(&scriptedAccount, err); f.Code != code {
 				t.Errorf("%s at %s: %s, want %s", text, where, f.Code, code)
 			}
 		}
@@ -113,11 +113,11 @@ func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
 	for text, code := range map[string]string{"Idle timeout exceeded": "server_closed", "Disconnected for inactivity.": "server_closed",
 		"Autologout; idle for too long": "server_closed", "Closing: idle time limit exceeded": "server_closed",
 		"Too many idle connections": "too_many_connections", "IMAP service is not available, try again later": "server_unavailable"} {
-		if f := diagnose(scriptedAccount, &wire.ByeError{Text: text}); f.Code != code || f.final {
+		if f := diagnose(&scriptedAccount, &wire.ByeError{Text: text}); f.Code != code || f.final {
 			t.Errorf("%s in BYE: %s, want %s", text, f.Code, code)
 		}
 	}
-	if f := diagnose(scriptedAccount, &wire.ByeError{Text: "Request is throttled. Suggested Backoff Time: 3000 milliseconds"}); f.slow != 3*time.Second {
+	if f := diagnose(&scriptedAccount, &wire.ByeError{Text: "Request is throttled. Suggested Backoff Time: 3000 milliseconds"}); f.slow != 3*time.Second {
 		t.Errorf("in BYE: %+v", f)
 	}
 }

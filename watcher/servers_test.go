@@ -109,12 +109,12 @@ func ringsForSecond(t *testing.T, server mailServer, at imaptest.Endpoint, secon
 	account := accountAt(at, registry.TLS)
 	account.Folders = []string{"INBOX", second}
 	h := newHouse(t, account)
-	conn, err := dialerTo(at).login(t.Context(), h.account)
+	conn, err := dialerTo(at).login(t.Context(), &h.account)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	session := h.session(conn, new(poison))
+	session := h.session(conn, new(failures))
 	for _, words := range []string{"", "one", "two"} {
 		if words != "" {
 			server.Deliver(t, at.User, second, mail("a@example.org", words, ""))
@@ -124,8 +124,8 @@ func ringsForSecond(t *testing.T, server mailServer, at imaptest.Endpoint, secon
 			t.Fatal(err)
 		}
 	}
-	if got := subjects(h.mails(t)); !slices.Equal(got, []string{"one", "two"}) || session.folder != "INBOX" {
-		t.Errorf("rang %q, and %s is open", got, session.folder)
+	if got := subjects(h.mails(t)); !slices.Equal(got, []string{"one", "two"}) || session.reader.selected != session.folders.named("INBOX") {
+		t.Errorf("rang %q, and %+v is open", got, session.reader.selected)
 	}
 }
 

@@ -31,7 +31,7 @@ func (h *house) from(t testing.TB, next uint32) {
 func (h *house) live(t *testing.T, script *imaptest.Script) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	s, end, err := h.scripted(ctx, t, script, new(poison))
+	s, end, err := h.scripted(ctx, t, script, new(failures))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,10 +160,14 @@ func TestAServerThatKeepsMailToItselfIsAskedAtEveryRefresh(t *testing.T) {
 
 // sessions runs sessions against the script, one after the other as they end, for at most a simulated time and count.
 func (h *house) sessions(t *testing.T, script *imaptest.Script, atMost int, each time.Duration) (count int) {
-	bad := new(poison)
+	return h.sessionsWith(t, new(failures), script, atMost, each)
+}
+
+// sessionsWith is sessions with what is known from earlier ones.
+func (h *house) sessionsWith(t *testing.T, known *failures, script *imaptest.Script, atMost int, each time.Duration) (count int) {
 	for ; count < atMost; count++ {
 		ctx, cancel := context.WithTimeout(t.Context(), each)
-		s, end, err := h.scripted(ctx, t, script, bad)
+		s, end, err := h.scripted(ctx, t, script, known)
 		if err == nil {
 			s.run(ctx)
 		}

@@ -29,13 +29,13 @@ func TestTheTimeAtTheDoorIsNoTimeThatAConnectionLived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, registry.Account{Host: "127.0.0.1", Port: port, Security: registry.Plain, Username: "anna", Password: "p"})
 		p := newPool(h)
-		at := p.host(h.account)
+		at := p.host(&h.account)
 		for range doorWidth {
 			at.door <- struct{}{}
 		}
 		var running sync.WaitGroup
 		running.Go(func() {
-			lived, err := p.session(t.Context(), h.account, at, new(poison), &proofs{host: at}, h.log)
+			lived, err := p.newSupervisor(&h.account).session(t.Context())
 			if err == nil || lived >= stable {
 				t.Errorf("it is said to have lived %v, %v", lived, err)
 			}
@@ -61,7 +61,7 @@ func TestAnAccountThatCannotBeWrittenOffIsNotLoggedInAnewAtOnce(t *testing.T) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		defer close(ended)
-		p.supervise(ctx, h.account)
+		p.supervise(ctx, &h.account)
 	})
 	defer running.Wait()
 	defer cancel()
@@ -146,7 +146,7 @@ func TestWhatASessionSaysOfAnAccountThatIsAnotherNowIsForgotten(t *testing.T) {
 				began := time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
-				p.supervise(ctx, h.account)
+				p.supervise(ctx, &h.account)
 				w.serving.Wait()
 				if took := time.Since(began); took > 0 || logins != 1 {
 					t.Errorf("it ended after %v and %d logins", took, logins)

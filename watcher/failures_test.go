@@ -1,0 +1,145 @@
+package watcher
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+	"idlepush/watcher/imaptest"
+	"idlepush/watcher/wire"
+)
+
+func TestFetchFailures(t *testing.T) {
+	t.Parallel()
+	one, two := messageID{"INBOX", 7, 1}, messageID{"INBOX", 7, 2}
+	lost, broken := errors.New("connection lost"), error(&wire.ProtocolError{What: "an open quote"})
+	for _, c := range []struct {
+		name        string
+		failures    func(l *fetchFailures)
+		singly      []messageID
+		unavailable []messageID
+	}{
+		{"one lost session", func(l *fetchFailures) { l.record([]messageID{one}, lost) }, []messageID{one}, nil},
+		{"three lost sessions", func(l *fetchFailures) {
+			for range 3 {
+				l.record([]messageID{one}, lost)
+			}
+		}, []messageID{one}, []messageID{one}},
+		{"an answer that breaks the protocol", func(l *fetchFailures) { l.record([]messageID{one}, broken) }, []messageID{one}, []messageID{one}},
+		{"any of several", func(l *fetchFailures) {
+			for range 3 {
+				l.record([]messageID{one, two}, broken)
+			}
+		}, []messageID{one, two}, nil},
+		{"forgotten", func(l *fetchFailures) {
+			l.record([]messageID{one}, broken)
+			l.forget([]messageID{one})
+		}, nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var l fetchFailures
+			c.failures(&l)
+			for _, id := range []messageID{one, two, {"INBOX", 8, 1}, {"Work", 7, 1}} {
+				if got := l.singly(id); got != slices.Contains(c.singly, id) {
+					t.Errorf("%v is fetched alone: %v", id, got)
+				}
+				if got := l.contentUnavailable(id); got != slices.Contains(c.unavailable, id) {
+					t.Errorf("the content of %v is unavailable: %v", id, got)
+				}
+			}
+		})
+	}
+}
+
+func TestSkippedFolders(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var l skippedFolders
+		lost := errors.New("connection lost")
+		for i := range 3 {
+			if l.skipped("Work", time.Now()) {
+				t.Fatalf("skipped after %d sessions", i)
+			}
+			l.record("Work", lost)
+		}
+		for range 2 {
+			if !l.skipped("Work", time.Now()) || l.skipped("INBOX", time.Now()) {
+				t.Fatal("after three sessions the folder is not skipped, or another one is")
+			}
+			time.Sleep(skipFor)
+			if l.skipped("Work", time.Now()) {
+				t.Fatal("it is not tried again after an hour")
+			}
+			l.record("Work", lost)
+		}
+		time.Sleep(skipFor)
+		l.forget("Work")
+		l.record("Work", lost)
+		if l.skipped("Work", time.Now()) {
+			t.Error("it is skipped after one session that ended and one that did not")
+		}
+	})
+}
+
+func TestAMessageThatHasTheUIDOfOneThatFailedIsFetched(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, scriptedAccount)
+		h.from(t, 1)
+		lost := 0 // FETCHes that are still to end their session
+		script := &imaptest.Script{UIDValidity: 1000, Messages: []imaptest.Message{{UID: 1, Header: subject("old"), Date: time.Now()}},
+			On: map[string]func(*imaptest.Talk, string){"UID FETCH": func(talk *imaptest.Talk, args string) {
+				if lost--; lost >= 0 {
+					talk.Close()
+					return
+				}
+				talk.Answer("UID FETCH", args)
+			}}}
+		known := new(failures)
+		lost = maxLostSessions - 1
+		h.sessionsWith(t, known, script, maxLostSessions-1, time.Minute)
+		script.Renumber()
+		script.Messages[0].Header = subject("new")
+		lost = 1
+		h.sessionsWith(t, known, script, 2, time.Minute)
+		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"new"}) {
+			t.Errorf("notified %q", got)
+		}
+		if len(known.messages) != 0 {
+			t.Errorf("%d failures are left", len(known.messages))
+		}
+	})
+}
+
+func TestANewMessageReadsItsCursorOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fault{fails: func(string, int) bool { return false }}
+		h := newFailingHouse(t, scriptedAccount, f.next)
+		h.from(t, 1)
+		script := &imaptest.Script{}
+		defer h.live(t, script)()
+		synctest.Wait()
+		for _, name := range []string{"first", "second"} {
+			f.counts = nil
+			f.arm(true)
+			script.Deliver(imaptest.Message{Header: subject(name)})
+			synctest.Wait()
+			f.arm(false)
+			if want := map[string]int{"Cursor": 1, "Level": 1, "Record": 1, "SetState": 1}; !maps.Equal(f.counts, want) {
+				t.Errorf("the %s mail costs the transactions %v, want %v", name, f.counts, want)
+			}
+		}
+		if got := subjects(h.mails(t)); strings.Join(got, " ") != "first second" {
+			t.Errorf("notified %q", got)
+		}
+		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != registry.Watching {
+			t.Errorf("the account is %+v, %v", a.Status, err)
+		}
+	})
+}

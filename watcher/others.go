@@ -1,0 +1,238 @@
+package watcher
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"idlepush/watcher/wire"
+)
+
+const (
+	// maxRounds bounds the rounds of others, should a server's STATUS never agree with what it shows.
+	maxRounds = 4
+
+	// maxStatus is how many folders one tour asks for their STATUS; if there are more they take turns.
+	maxStatus = 25
+)
+
+// others looks at those of the other folders that hold something new or were read elsewhere: all of
+// them in turn once in tourEvery, and all at once if the server reports news (NOTIFY, RFC 5465) or with
+// all. It asks for their STATUS until none has any, with home open: the server reports what comes
+// after its last answer.
+func (s *session) others(home *folder, all bool) (found int, err error) {
+	news, due := s.conn.News(), !time.Now().Before(s.tour)
+	if len(s.folders) < 2 {
+		s.conn.ForgetOthers(true)
+		s.tour = time.Time{}
+		return 0, nil
+	}
+	if found, err = s.retryOthers(home); err != nil {
+		return found, err
+	}
+	if s.subscribed && !due && !all && news.Status == 0 && !news.Overflow {
+		return found, nil
+	}
+	// The server stops reporting when there is too much to report, and is asked again.
+	if !s.subscribed || news.Overflow {
+		all = true
+		if err := s.subscribe(); err != nil {
+			return found, err
+		}
+	}
+	if due {
+		s.tour = time.Now().Add(early(tourEvery))
+	}
+	all = all || s.conn.News().Status > 0
+	asking := s.toAsk(home, all, due)
+	var gone []handled
+	for range maxRounds {
+		// After a report, or with something gone that may have been moved, it asks for all.
+		if wide := s.conn.News().Status > 0 || len(gone) > 0; wide && !all {
+			all, asking = true, s.toAsk(home, true, false)
+		}
+		changed, err := s.changed(asking)
+		if err != nil {
+			return found, err
+		}
+		if len(changed) == 0 {
+			break
+		}
+		for _, f := range changed {
+			n, left, err := s.lookAside(f)
+			if found += n; err != nil {
+				return found, err
+			}
+			if len(left.uids) > 0 {
+				gone = append(gone, left)
+			}
+		}
+		asking = slices.DeleteFunc(asking, func(f *folder) bool { return f.missing })
+		n, err := s.look(home)
+		if found += n; err != nil {
+			return found, err
+		}
+	}
+	return found, s.clear(gone...)
+}
+
+// retryOthers looks again at the other folders with a message that the server did not send, if it is
+// time. One that has ended sessions is passed over, and its message found by the tour that opens it.
+func (s *session) retryOthers(home *folder) (found int, err error) {
+	for _, name := range s.failures.messages.due(time.Now()) {
+		if f := s.folders.named(name); f != nil && f != home && !s.failures.folders.skipped(name, time.Now()) {
+			n, _, err := s.lookAside(f)
+			if found += n; err != nil {
+				return found, err
+			}
+		}
+		s.failures.messages.settle(name, time.Now())
+	}
+	if s.reader.selected == home {
+		return found, nil
+	}
+	n, err := s.look(home)
+	return found + n, err
+}
+
+// toAsk returns the folders beside home that are to be asked for their STATUS: all, or those whose
+// turn it is. One that could not be opened is tried again if a tour is due; one that has ended
+// sessions is passed over for a while.
+func (s *session) toAsk(home *folder, all, due bool) (list []*folder) {
+	for _, f := range s.folders {
+		switch {
+		case f == home:
+		case s.failures.folders.skipped(f.name, time.Now()):
+			f.missing = true
+		case due || !f.missing:
+			list = append(list, f)
+		}
+	}
+	if !all && len(list) > maxStatus {
+		s.turn %= len(list)
+		list = append(list[s.turn:], list[:s.turn]...)[:maxStatus]
+		s.turn += maxStatus
+	}
+	for _, f := range list {
+		f.missing = false
+	}
+	return list
+}
+
+// lookAside looks at a folder that the session does not depend on, for what is new and for what was
+// read elsewhere. If the server refuses, the folder is missing from then on.
+func (s *session) lookAside(f *folder) (found int, gone handled, err error) {
+	if found, err = s.look(f); err == nil {
+		gone, err = s.handledElsewhere(f)
+	}
+	if _, refused := errors.AsType[*imap.Error](err); (refused || errors.Is(err, errNoEnd)) && s.conn.Cause() == nil {
+		s.log.Warn("folder cannot be looked at", "folder", f.name, "err", wire.Clean(err.Error()))
+		f.missing = true
+		// The next tour must not take it for looked through.
+		f.end, f.known = 0, false
+		return found, gone, nil
+	}
+	return found, gone, err
+}
+
+// subscribe asks a server that can to report new mail in the other folders while the session waits in
+// one.
+func (s *session) subscribe() error {
+	s.subscribed = true
+	if !s.conn.Has("NOTIFY") || s.failures.notify.skipped(time.Now()) {
+		s.conn.ForgetOthers(true)
+		return nil
+	}
+	err := s.conn.Notify(s.account.Folders, timeout)
+	if refused, ok := errors.AsType[*imap.Error](err); ok {
+		s.log.Info("NOTIFY refused, the other folders are asked now and then", "err", wire.Clean(refused.Error()))
+		s.conn.ForgetOthers(true)
+		return nil
+	}
+	if err != nil {
+		s.failures.notify.record(err)
+		return err
+	}
+	s.failures.notify.forget()
+	return nil
+}
+
+// changed returns those of the folders that are to be looked at, by their STATUS. One that the server
+// refuses is missing. If asking has ended a session, each is asked alone from then on, and one that
+// ends it again is passed over.
+func (s *session) changed(list []*folder) (changed []*folder, err error) {
+	s.conn.ForgetOthers(false)
+	step := max(len(list), 1)
+	if s.failures.statusSingly {
+		step = 1
+	}
+	for group := range slices.Chunk(list, step) {
+		answers, err := s.reader.status(group)
+		if err != nil && s.conn.Cause() != nil {
+			if s.failures.statusSingly {
+				s.failures.folders.record(group[0].name, err)
+			}
+			s.failures.statusSingly = true
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i, f := range group {
+			if answers[i] == nil {
+				f.missing = true
+				continue
+			}
+			wanted, err := s.hasChanged(f, answers[i])
+			if err != nil {
+				return nil, err
+			}
+			if wanted {
+				changed = append(changed, f)
+			}
+		}
+	}
+	return changed, nil
+}
+
+// hasChanged reports whether a folder is to be looked at, by its STATUS.
+func (s *session) hasChanged(f *folder, data *imap.StatusData) (bool, error) {
+	status := folderStatus{modSeq: data.HighestModSeq}
+	if data.NumUnseen != nil {
+		f.unread, status.unseen = int(*data.NumUnseen), *data.NumUnseen
+	}
+	if data.NumMessages != nil {
+		status.messages = *data.NumMessages
+	}
+	before, known := f.status, f.known
+	f.status, f.known = status, true
+	if err := s.readCursor(f); err != nil {
+		return false, err
+	}
+	cursor, next := f.cursor, uint32(data.UIDNext)
+	switch {
+	case cursor.Seen.IsZero(), s.host.clock.now().Sub(cursor.Seen) > touchAfter, !cursor.Since.IsZero():
+		return true, nil
+	case data.UIDValidity != cursor.UIDValidity:
+		return true, nil
+	case next > 0 && cursor.Next > 0 && next > max(cursor.Next, f.end):
+		return true, nil
+	case next > 0 && next < cursor.Next && (f.end == 0 || next < f.end):
+		// It may have been put back to an earlier state; EXAMINE tells.
+		return true, nil
+	case known && before == status:
+		return false, nil
+	case known && status.messages > before.messages:
+		// More mail than there was, though the UIDNEXT may be stale.
+		return true, nil
+	case next == 0:
+		// The server does not say where the folder ends.
+		return true, nil
+	}
+	announced, err := s.store.Announced(s.account.ID, f.name, cursor.UIDValidity)
+	if err != nil {
+		return false, &storeError{err}
+	}
+	return len(announced) > 0, nil
+}

@@ -1,0 +1,229 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"idlepush/registry"
+	"idlepush/watcher/wire"
+)
+
+const (
+	retryFirst = 2 * time.Second  // the longest wait after a first failure, doubled with each
+	retryMost  = 15 * time.Minute // and never longer
+	stable     = 5 * time.Minute  // a connection that lived this long ends the doubling
+
+	// A login that is refused without a reason is given up after unclearTries in a row over unclearTime.
+	unclearTries = 3
+	unclearTime  = 10 * time.Minute
+)
+
+// watched is an account with what is known of it from one session to the next.
+type watched struct {
+	account  *registry.Account
+	store    registry.Mail
+	host     *host
+	log      *slog.Logger
+	proofs   *proofs
+	failures *failures
+}
+
+// supervisor keeps one account's session running. It lives on the heap, and its methods return
+// before a session waits, because the stack of a waiting session is most of its memory.
+type supervisor struct {
+	watched
+	pool    *Pool
+	attempt int // tries since the last session that was stable
+	unclear unclearLogins
+}
+
+// unclearLogins are the logins in a row that were refused without a reason.
+type unclearLogins struct {
+	count int
+	since time.Time
+}
+
+// add counts one more, and reports whether to give up.
+func (u *unclearLogins) add(now time.Time) (giveUp bool) {
+	if u.count++; u.count == 1 {
+		u.since = now
+	}
+	return u.count >= unclearTries && now.Sub(u.since) >= unclearTime
+}
+
+// proofs are the times at which an account was last seen to work. They outlive its sessions.
+type proofs struct {
+	host *host
+
+	mu        sync.Mutex
+	confirmed time.Time
+	mail      time.Time
+}
+
+func (p *proofs) confirm(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.confirmed = now
+}
+
+func (p *proofs) rang(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mail = now
+}
+
+func (p *proofs) live() Live {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := Live{Confirmed: p.confirmed, LastMail: p.mail}
+	l.Interval, l.Why = p.host.interval()
+	return l
+}
+
+func (p *Pool) newSupervisor(a *registry.Account) *supervisor {
+	h := p.host(a)
+	known := &proofs{host: h}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if before := p.known[a.ID]; before != nil && before.host == h {
+		known = before
+	}
+	p.known[a.ID] = known
+	return &supervisor{pool: p, watched: watched{account: a, store: p.Store, host: h, log: p.Log.With("account", a.ID), proofs: known, failures: new(failures)}}
+}
+
+// supervise keeps one account's session running until ctx ends or only a person can help.
+func (p *Pool) supervise(ctx context.Context, a *registry.Account) {
+	s := p.newSupervisor(a)
+	// What an earlier run of the program wrote is no knowledge of this one.
+	s.setState(registry.Status{State: registry.New})
+	for {
+		lived, err := s.session(ctx)
+		if ctx.Err() != nil || !s.retry(ctx, lived, err) {
+			return
+		}
+	}
+}
+
+// session logs in, waiting for its turn at the host, and runs until the connection is over. It
+// returns how long that was from the login on.
+func (s *supervisor) session(ctx context.Context) (lived time.Duration, err error) {
+	conn, err := s.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	defer conn.Close()
+	s.pool.setConn(s.account.ID, conn)
+	defer s.pool.setConn(s.account.ID, nil)
+	s.log.Info("connected")
+	if alert := conn.Alert(); alert != "" {
+		s.log.Warn("the server wants this to be read", "status", redact(alert, s.account))
+	}
+	err = newSession(&s.watched, conn).run(ctx)
+	return max(time.Since(began), 1), err
+}
+
+// enter opens a connection when it is the account's turn at its host.
+func (s *supervisor) enter(ctx context.Context) (*wire.Conn, error) {
+	leave, err := s.host.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	conn, err := s.pool.dialer().login(ctx, s.account)
+	if err == nil {
+		s.host.entered()
+	}
+	return conn, err
+}
+
+// retry waits before the next session after one that ended with err and lived so long. It reports
+// whether there is to be one.
+func (s *supervisor) retry(ctx context.Context, lived time.Duration, err error) bool {
+	if errors.Is(err, errRenewed) {
+		s.log.Info("session renewed")
+		s.attempt = 0
+		return true
+	}
+	attempt := s.attempt
+	s.attempt++
+	if errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {
+		// The account was edited or removed: the pool is about to end this, or has just begun it from an old row.
+		return sleep(ctx, retryFirst)
+	}
+	if lived >= stable {
+		attempt, s.attempt = 0, 1
+	}
+	f := diagnose(s.account, err)
+	giveUp := f.final
+	if !f.unclear {
+		s.unclear.count = 0
+	} else if s.unclear.add(time.Now()) {
+		giveUp = true
+	}
+	st := registry.Status{State: registry.Retrying, Code: f.Code, Reason: f.Text(), Proof: s.proofs.live().Confirmed}
+	if giveUp {
+		s.log.Error("a person must look at the account", "status", f.Code, "err", f.Text())
+		st.State = registry.Attention
+		if s.setState(st) {
+			return false
+		}
+		// What is not written down would begin anew at once, and the login with it.
+		f.slow = slowest
+	}
+	if !f.personal && lived < stable {
+		s.host.failed(lived == 0)
+	}
+	wait := backoff(attempt, f.slow)
+	level := slog.LevelWarn
+	if _, ours := errors.AsType[*storeError](err); ours {
+		level = slog.LevelError
+	}
+	s.log.Log(ctx, level, "session ended, will be tried again", "status", f.Code, "err", wire.Clean(redact(err.Error(), s.account)),
+		"attempt", attempt+1, "wait", wait.Round(time.Second))
+	st.State = registry.Retrying
+	s.setState(st)
+	return s.pause(ctx, wait, f)
+}
+
+// pause waits before the next try. Where it was the host that failed, the wait ends when another account gets in there.
+func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) bool {
+	if f.personal || f.slow > 0 {
+		return sleep(ctx, wait)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-s.host.recovered():
+	}
+	return true
+}
+
+// setState writes the state and reports whether it stands; so it does where the account is another one by now.
+func (s *supervisor) setState(st registry.Status) bool {
+	st.Since = time.Now()
+	err := s.store.SetState(*s.account, st)
+	if err == nil || errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {
+		return true
+	}
+	s.log.Error("the state of an account cannot be written: it is shown as it was until it changes again", "err", err)
+	return false
+}
+
+// backoff is the wait before the next try: any time up to a bound that doubles with each attempt (full jitter: what was lost together does not come back
+// together), or somewhat less than slow, where that is longer.
+func backoff(attempt int, slow time.Duration) time.Duration {
+	wait := rand.N(min(retryFirst<<min(max(attempt, 0), 20), retryMost))
+	if slow > 0 {
+		wait = max(wait, slow-rand.N(slow/4))
+	}
+	return wait
+}

@@ -1,0 +1,110 @@
+package watcher
+
+import (
+	"errors"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"idlepush/watcher/wire"
+)
+
+const (
+	// minFlagDelay and maxFlagDelay bound how long flags may go on changing before they are looked at.
+	// The delay grows while they never stop.
+	minFlagDelay = 2 * time.Second
+	maxFlagDelay = time.Minute
+)
+
+// waiter waits for news of a session, and learns from how each wait ends.
+type waiter struct {
+	*watched
+	conn    *wire.Conn
+	refused bool // the server announces IDLE and does not let it begin
+	last    idleResult
+	pace    pace
+
+	flagDelay   time.Duration // how long flags may go on changing before they are looked at
+	othersDelay time.Duration // how long news of other folders may go on coming before they are looked at
+}
+
+// idleResult is how a wait ended.
+type idleResult struct {
+	idled   bool      // it was an IDLE, and the server answered at its end
+	news    wire.News // by which it ended before its time; zero: it did not
+	early   bool      // it ended before its time, and not for flags
+	expired bool      // it lasted its time
+}
+
+// idles reports whether there is use in IDLE.
+func (w *waiter) idles() bool { return w.conn.Has(imap.CapIdle) && !w.host.provider.polled }
+
+// pause returns how long to wait after a look before the next IDLE begins. If only other folders have
+// news, IDLE begins at once, and their news end it only after that time.
+func (w *waiter) pause(found int) time.Duration {
+	slow := w.pace.after(found, w.last.early, w.last.news.Expunge > 0, time.Now())
+	if w.othersDelay = 0; w.last.news.Status > 0 && w.last.news.Exists == 0 {
+		w.othersDelay, slow = slow, 0
+	}
+	return slow
+}
+
+// idle waits in IDLE until there is news or one of the times has come, zero for none. An IDLE that
+// the server refuses is an *imap.Error, and refused is set.
+func (w *waiter) idle(due ...time.Time) error {
+	wait, whole := w.refresh(due)
+	began := time.Now()
+	news, err := w.conn.Idle(wait, timeout, wire.Gather{Flags: w.flagDelay, Others: w.othersDelay})
+	w.learn(news, err, began, wait, whole)
+	return err
+}
+
+// refresh returns how long an IDLE may last, and whether that is the whole interval of the host.
+func (w *waiter) refresh(due []time.Time) (wait time.Duration, whole bool) {
+	longest, _ := w.host.interval()
+	wait, whole = early(longest), !w.host.doubted()
+	for _, at := range append(due, w.failures.again()) {
+		if rest := time.Until(at); !at.IsZero() && rest < wait {
+			wait, whole = max(rest, 0), false
+		}
+	}
+	return wait, whole
+}
+
+// learn takes in how an IDLE ended.
+func (w *waiter) learn(news wire.News, err error, began time.Time, wait time.Duration, whole bool) {
+	lasted := time.Since(began)
+	_, w.refused = errors.AsType[*imap.Error](err)
+	w.last = idleResult{idled: err == nil, news: news,
+		early: lasted < wait && (news.Mail() || news.Ended || news.Flags+news.Expunge == 0)}
+	if w.flagDelay = min(w.flagDelay*5/4, maxFlagDelay); news.Flags+news.Expunge == 0 || lasted > maxFlagDelay {
+		w.flagDelay = minFlagDelay
+	}
+	switch {
+	case err == nil && lasted >= wait:
+		w.last.news, w.last.expired = wire.News{}, true
+		w.host.held(wait, whole)
+	case lost(err):
+		// A server counts from our last command, and its BYE is no sign of life; a NAT counts from the last byte.
+		silence, unanswered := lasted, false
+		if _, unanswered = errors.AsType[*wire.TimeoutError](err); unanswered {
+			silence = time.Since(w.conn.LastByte()) - timeout
+		}
+		w.host.died(silence, unanswered)
+	}
+}
+
+// skipIdle notes a wait without IDLE, and reports whether there is news to look at before it.
+func (w *waiter) skipIdle() bool {
+	w.last = idleResult{early: w.conn.News().Mail()}
+	return w.last.early
+}
+
+// pollWait returns how long to wait before the server is polled.
+func (w *waiter) pollWait() time.Duration {
+	wait := early(pollInterval)
+	if again := w.failures.again(); !again.IsZero() {
+		wait = min(wait, time.Until(again))
+	}
+	return wait
+}

@@ -75,7 +75,7 @@ func (d Dialer) authenticate(conn *wire.Conn, a *registry.Account) error {
 		return nil
 	}
 	// Coremail opens no folder to a client that does not say who it is.
-	err := conn.Lend(timeout, func(client *imapclient.Client) error {
+	err := conn.WithClient(timeout, func(client *imapclient.Client) error {
 		_, err := client.ID(&imap.IDData{Name: "idlepush", Version: d.Version}).Wait()
 		return err
 	})
@@ -98,14 +98,14 @@ func logIn(conn *wire.Conn, user, password string) error {
 		return errNoPassword
 	}
 	if plain {
-		err := conn.Lend(timeout, func(client *imapclient.Client) error {
+		err := conn.WithClient(timeout, func(client *imapclient.Client) error {
 			return client.Authenticate(sasl.NewPlainClient("", user, password))
 		})
 		if said, refused := errors.AsType[*imap.Error](err); !refused || !login || conn.Cause() != nil || !mechanismRefused(said) {
 			return err
 		}
 	}
-	return conn.Lend(timeout, func(client *imapclient.Client) error { return client.Login(user, password).Wait() })
+	return conn.WithClient(timeout, func(client *imapclient.Client) error { return client.Login(user, password).Wait() })
 }
 
 // mechanismRefused reports whether the server does not know PLAIN although it announced it: nothing was said of the password.

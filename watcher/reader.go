@@ -35,7 +35,7 @@ var errUnreadable = errors.New("the server's answer to SEARCH is none that can b
 func (r *reader) open(f *folder) error {
 	r.close()
 	var data *imap.SelectData
-	err := r.conn.Lend(timeout, func(client *imapclient.Client) (err error) {
+	err := r.conn.WithClient(timeout, func(client *imapclient.Client) (err error) {
 		data, err = client.Select(f.name, &imap.SelectOptions{ReadOnly: true}).Wait()
 		return err
 	})
@@ -63,7 +63,7 @@ func (r *reader) close() { r.selected = nil }
 // At first sight old mail would be taken for new, and later the folder for one that was put back.
 func (r *reader) pastLast(f *folder) error {
 	var last []imap.UID
-	err := r.conn.Lend(timeout, func(client *imapclient.Client) (err error) {
+	err := r.conn.WithClient(timeout, func(client *imapclient.Client) (err error) {
 		last, err = search(client, &imap.SearchCriteria{UID: []imap.UIDSet{{imap.UIDRange{Start: imap.UID(f.end)}}}})
 		return err
 	})
@@ -98,7 +98,7 @@ func (r *reader) statusNext(folder string) (next uint32, err error) {
 	if r.failures.openStatusFails() {
 		return 0, nil
 	}
-	err = r.conn.Lend(timeout, func(client *imapclient.Client) error {
+	err = r.conn.WithClient(timeout, func(client *imapclient.Client) error {
 		data, err := client.Status(folder, &imap.StatusOptions{UIDNext: true}).Wait()
 		if err == nil {
 			next = uint32(data.UIDNext)
@@ -122,7 +122,7 @@ func (r *reader) afterFetched(string) (next uint32, err error) {
 
 // afterFound returns the UID after that of the last message, from a SEARCH for it; 0: not known.
 func (r *reader) afterFound(string) (next uint32, err error) {
-	err = r.conn.Lend(timeout, func(client *imapclient.Client) error {
+	err = r.conn.WithClient(timeout, func(client *imapclient.Client) error {
 		last, err := search(client, &imap.SearchCriteria{UID: []imap.UIDSet{{imap.UIDRange{}}}})
 		if len(last) > 0 {
 			next = uint32(last[len(last)-1]) + 1
@@ -136,7 +136,7 @@ func (r *reader) afterFound(string) (next uint32, err error) {
 // are unread. If there may be too many for one answer it stops width UIDs on; stop is 0 otherwise.
 func (r *reader) search(f *folder, width uint32) (uids []imap.UID, stop uint32, err error) {
 	var dropped int
-	err = r.conn.Lend(timeout, func(client *imapclient.Client) error {
+	err = r.conn.WithClient(timeout, func(client *imapclient.Client) error {
 		if f.end > f.cursor.Next && f.end-f.cursor.Next > width {
 			stop = f.cursor.Next + width - 1
 		}
@@ -194,7 +194,7 @@ func (r *reader) existing(messages []wire.Mail) (found []imap.UID, known bool, e
 // filter searches for messages that may be gone. Without an answer that can be relied on, known is
 // false: a message that is not found is not known to be gone then.
 func (r *reader) filter(criteria *imap.SearchCriteria) (found []imap.UID, known bool, err error) {
-	err = r.conn.Lend(timeout, func(client *imapclient.Client) (err error) {
+	err = r.conn.WithClient(timeout, func(client *imapclient.Client) (err error) {
 		found, err = search(client, criteria)
 		return err
 	})
@@ -210,7 +210,7 @@ func (r *reader) status(list []*folder) ([]*imap.StatusData, error) {
 		HighestModSeq: r.conn.Has(imap.CapCondStore) && !r.noModSeq}
 	answers := make([]*imap.StatusData, len(list))
 	badModSeq := false
-	err := r.conn.Lend(timeout, func(client *imapclient.Client) error {
+	err := r.conn.WithClient(timeout, func(client *imapclient.Client) error {
 		commands := make([]*imapclient.StatusCommand, len(list))
 		for i, f := range list {
 			commands[i] = client.Status(f.name, items)

@@ -54,7 +54,7 @@ func (w *waiter) pause(found int) time.Duration {
 func (w *waiter) idle(due ...time.Time) error {
 	wait, whole := w.refresh(due)
 	began := time.Now()
-	news, err := w.conn.Idle(wait, timeout, wire.Gather{Flags: w.flagDelay, Others: w.othersDelay})
+	news, err := w.conn.Idle(wait, timeout, wire.IdleDelays{Flags: w.flagDelay, Others: w.othersDelay})
 	w.learn(news, err, began, wait, whole)
 	return err
 }

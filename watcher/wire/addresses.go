@@ -19,11 +19,11 @@ const (
 	// (RFC 8305 section 5).
 	stagger = 250 * time.Millisecond
 
-	// mostAddresses is how many addresses of each family are tried in one Dial.
-	mostAddresses = 4
+	// maxAddresses is how many addresses of each family are tried in one Dial.
+	maxAddresses = 4
 
-	// mostHosts is how many hosts a Families remembers; with one more it begins anew.
-	mostHosts = 1024
+	// maxHosts is how many hosts a Families remembers; with one more it starts over.
+	maxHosts = 1024
 )
 
 // Families remembers by which family, IPv4 or IPv6, each host was last reached. The zero value is
@@ -49,7 +49,7 @@ func (f *Families) remember(host string, v4 bool) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.v4 == nil || len(f.v4) >= mostHosts {
+	if f.v4 == nil || len(f.v4) >= maxHosts {
 		f.v4 = make(map[string]bool)
 	}
 	f.v4[strings.ToLower(host)] = v4
@@ -66,7 +66,7 @@ func (e Endpoint) address() string { return net.JoinHostPort(e.Host, strconv.Ito
 
 // targets returns the permitted addresses of Host in the order in which they are to be tried. The
 // error is that of resolving, or where all are forbidden, that of Permit.
-func (e Endpoint) targets(ctx context.Context, patience time.Duration) ([]target, error) {
+func (e Endpoint) targets(ctx context.Context, timeout time.Duration) ([]target, error) {
 	if e.Dial != nil && e.Resolve == nil {
 		return []target{{address: e.address()}}, nil
 	}
@@ -76,7 +76,7 @@ func (e Endpoint) targets(ctx context.Context, patience time.Duration) ([]target
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host) // an address is its own
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	addrs, err := resolve(ctx, e.Host)
 	if err != nil {
@@ -114,8 +114,8 @@ func (e Endpoint) permit(addr netip.Addr, plain bool) error {
 	return e.Permit(addr, plain)
 }
 
-// order puts the family that is known to work first, v4 or the other. Where none is, the families
-// take turns, that of the first address first (RFC 8305 section 4).
+// order puts the family that is known to work first, v4 or the other. If neither is known the
+// families take turns, that of the first address first (RFC 8305 section 4).
 func order(addrs []netip.Addr, v4, known bool) []netip.Addr {
 	if !known {
 		v4 = addrs[0].Is4()
@@ -128,12 +128,12 @@ func order(addrs []netip.Addr, v4, known bool) []netip.Addr {
 			other = append(other, addr)
 		}
 	}
-	first, other = first[:min(len(first), mostAddresses)], other[:min(len(other), mostAddresses)]
+	first, other = first[:min(len(first), maxAddresses)], other[:min(len(other), maxAddresses)]
 	if known {
 		return append(first, other...)
 	}
 	var turns []netip.Addr
-	for i := range mostAddresses {
+	for i := range maxAddresses {
 		turns = append(turns, first[min(i, len(first)):min(i+1, len(first))]...)
 		turns = append(turns, other[min(i, len(other)):min(i+1, len(other))]...)
 	}
@@ -141,24 +141,25 @@ func order(addrs []netip.Addr, v4, known bool) []netip.Addr {
 }
 
 // connect connects to the target that answers first. The next one is begun when those before it
-// have failed or not answered within stagger. It returns the connection, whose it is, and those
-// that are left to be tried; no connection where all failed, within patience. Failures are told.
-func (e Endpoint) connect(ctx context.Context, targets []target, patience time.Duration, told *telling) (net.Conn, target, []target) {
+// have failed or not answered within stagger. It returns the connection, its target and those that
+// are left to be tried; no connection if all failed, within timeout. It adds their failures to
+// failure.
+func (e Endpoint) connect(ctx context.Context, targets []target, timeout time.Duration, failure *dialFailure) (net.Conn, target, []target) {
 	type end struct {
 		target
 		conn net.Conn
 		err  error
 	}
-	racing, stop := context.WithTimeout(ctx, patience)
+	racing, stop := context.WithTimeout(ctx, timeout)
 	ends := make(chan end, len(targets))
 	var dials sync.WaitGroup
 	defer func() {
 		stop()
 		dials.Wait()
 		close(ends)
-		for late := range ends {
-			if late.conn != nil {
-				late.conn.Close()
+		for timedOut := range ends {
+			if timedOut.conn != nil {
+				timedOut.conn.Close()
 			}
 		}
 	}()
@@ -182,7 +183,7 @@ func (e Endpoint) connect(ctx context.Context, targets []target, patience time.D
 			if o.err == nil {
 				return o.conn, o.target, slices.DeleteFunc(targets, func(t target) bool { return over[t] })
 			}
-			told.unconnected(o.err, o.target)
+			failure.unconnected(o.err, o.target)
 			if begun < len(targets) {
 				next.Reset(0)
 			}

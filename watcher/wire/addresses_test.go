@@ -41,13 +41,13 @@ func TestASilentAddressGivesWayWhereThereIsAnother(t *testing.T) {
 				tn := &town{hosts: map[netip.Addr]host{six: c.host, four: mailServer(c.security, certificate)}}
 				e := Endpoint{Host: "mail.test", Port: 993, Security: c.security, TLS: trusted(certificate), Resolve: leadTo(six, four)}
 				at, took, err := reached(t, tn, e)
-				if err != nil || at != four || took != testPatience/3 {
+				if err != nil || at != four || took != testTimeout/3 {
 					t.Errorf("reached %v after %v: %v", at, took, err)
 				}
 				// Alone, it may take its time.
 				e.Resolve = leadTo(six)
 				_, took, err = reached(t, tn, e)
-				if _, late := errors.AsType[*TimeoutError](err); !late || took != testPatience {
+				if _, timedOut := errors.AsType[*TimeoutError](err); !timedOut || took != testTimeout {
 					t.Errorf("alone: %v after %v", err, took)
 				}
 			})
@@ -68,12 +68,12 @@ func TestABlackHoledAddressHardlyDelays(t *testing.T) {
 		// It is no excuse for telling late what another says.
 		e.TLS = nil
 		_, took, err = reached(t, tn, e)
-		if _, told := errors.AsType[*tls.CertificateVerificationError](err); !told || took > testPatience/3+time.Second {
+		if _, told := errors.AsType[*tls.CertificateVerificationError](err); !told || took > testTimeout/3+time.Second {
 			t.Errorf("%v after %v", err, took)
 		}
 		tn.hosts[four] = blackHole
 		_, took, err = reached(t, tn, e)
-		if late, ok := errors.AsType[*TimeoutError](err); !ok || late.Waiting != "the connection" || took != testPatience {
+		if timedOut, ok := errors.AsType[*TimeoutError](err); !ok || timedOut.Waiting != "the connection" || took != testTimeout {
 			t.Errorf("%v after %v", err, took)
 		}
 	})
@@ -127,7 +127,7 @@ func TestForbiddenAddressesArePassedOver(t *testing.T) {
 						return nil
 					}}
 				e.Dial = tn.dial
-				conn, err := Dial(t.Context(), e, DefaultLimits, testPatience)
+				conn, err := Dial(t.Context(), e, DefaultLimits, testTimeout)
 				if !errors.Is(err, c.err) {
 					t.Errorf("error %v, want %v", err, c.err)
 				}
@@ -154,7 +154,7 @@ func TestTheFamilyThatWorkedLastIsTriedFirst(t *testing.T) {
 		dial := func(wantErr string, want ...netip.Addr) {
 			t.Helper()
 			e.Dial = tn.dial
-			c, err := Dial(t.Context(), e, DefaultLimits, testPatience)
+			c, err := Dial(t.Context(), e, DefaultLimits, testTimeout)
 			if err == nil {
 				c.Close()
 			}
@@ -176,10 +176,10 @@ func TestTheFamilyThatWorkedLastIsTriedFirst(t *testing.T) {
 		dial("", six)
 		e.Port = 143
 		dial("", six)
-		for i := range mostHosts {
+		for i := range maxHosts {
 			families.remember(fmt.Sprint(i), true)
 		}
-		if len(families.v4) > mostHosts {
+		if len(families.v4) > maxHosts {
 			t.Errorf("%d hosts are remembered", len(families.v4))
 		}
 	})
@@ -202,10 +202,10 @@ func TestANameWithManyAddressesHasItsBounds(t *testing.T) {
 		dialed   int
 		took     time.Duration
 	}{
-		"refusing":                    {refuse, nil, 2 * mostAddresses, 0},
-		"refusing, in a known family": {refuse, known, 2 * mostAddresses, 0},
-		"black holes":                 {blackHole, nil, 2 * mostAddresses, testPatience},
-		"silent":                      {says(""), nil, 4, 2 * testPatience}, // at 0, 10 and 20 s for 10 s, at 30 s for 30 s
+		"refusing":                    {refuse, nil, 2 * maxAddresses, 0},
+		"refusing, in a known family": {refuse, known, 2 * maxAddresses, 0},
+		"black holes":                 {blackHole, nil, 2 * maxAddresses, testTimeout},
+		"silent":                      {says(""), nil, 4, 2 * testTimeout}, // at 0, 10, 20 s for 10 s, at 30 s for 30 s
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -242,7 +242,7 @@ func TestCancelEndsDialAtAnyAddress(t *testing.T) {
 					time.AfterFunc(after, func() { cancel(enough) })
 					tn := &town{hosts: hosts}
 					began := time.Now()
-					_, err := Dial(ctx, Endpoint{Host: "mail.test", Port: 993, Security: TLS, Resolve: leadTo(six, four), Dial: tn.dial}, DefaultLimits, testPatience)
+					_, err := Dial(ctx, Endpoint{Host: "mail.test", Port: 993, Security: TLS, Resolve: leadTo(six, four), Dial: tn.dial}, DefaultLimits, testTimeout)
 					if !errors.Is(err, enough) || time.Since(began) != after {
 						t.Errorf("%v after %v", err, time.Since(began))
 					}
@@ -278,8 +278,8 @@ func TestANameThatDoesNotResolveIsToldAsThat(t *testing.T) {
 			},
 		} {
 			began := time.Now()
-			_, err := Dial(t.Context(), Endpoint{Host: "mail.test", Port: 993, Security: TLS, Resolve: resolve}, DefaultLimits, testPatience)
-			if _, ok := errors.AsType[*net.DNSError](err); !ok || time.Since(began) > testPatience {
+			_, err := Dial(t.Context(), Endpoint{Host: "mail.test", Port: 993, Security: TLS, Resolve: resolve}, DefaultLimits, testTimeout)
+			if _, ok := errors.AsType[*net.DNSError](err); !ok || time.Since(began) > testTimeout {
 				t.Errorf("%s: %v after %v", name, err, time.Since(began))
 			}
 		}

@@ -12,21 +12,24 @@ import (
 	"time"
 )
 
-// perResponse is what each response costs beside its length, so that a flood of short ones is ended too.
-const perResponse = 64
+// responseCost is the cost of each response beside its length, in bytes, so that a flood of short
+// ones is ended too.
+const responseCost = 64
 
 // Conn is an IMAP connection. It belongs to one goroutine; the methods that may be called from
 // others say so. After the first failure every method returns its cause.
 type Conn struct {
 	link
 	serverState
-	frame   framer
-	cur     response
-	spent   int  // of Limits.Exchange in this step
-	tag     int  // own commands so far: I1, I2 …
-	done    bool // a DONE was sent, and may have crossed the server's own end of IDLE
-	beat    heartbeat
-	client  *loan        // while imapclient uses the connection; changes only while its goroutines are not running
+	frame framer
+	cur   response
+	spent int  // of Limits.Exchange in this step
+	tag   int  // own commands so far: I1, I2 …
+	done  bool // a DONE was sent, and may have crossed the server's own end of IDLE
+	beat  heartbeat
+	// client is set while imapclient uses the connection; it changes only while its goroutines do
+	// not run.
+	client  *clientConn
 	dropped atomic.Int64 // responses kept from it
 }
 
@@ -39,8 +42,9 @@ func New(ctx context.Context, conn net.Conn, limits Limits) *Conn {
 	return c
 }
 
-// Dropped returns how many responses the current or last loan kept from imapclient because it cannot digest them. One of them may have been
-// the answer: a message not found in a loan that dropped something is not known to be gone.
+// Dropped returns how many responses the current or last WithClient kept from imapclient because it
+// cannot read them. One of them may have been the answer: a message that was not found then is not
+// known to be gone.
 func (c *Conn) Dropped() int { return int(c.dropped.Load()) }
 
 // begin starts a step with a fresh budget.
@@ -49,8 +53,9 @@ func (c *Conn) begin() error {
 	return c.Cause()
 }
 
-// next returns the next whole response, noted. The response is valid until the next call. It may be called again after os.ErrDeadlineExceeded,
-// which is the only error that does not end the connection.
+// next returns the next whole response, noted. The response is valid until the next call. It may be
+// called again after os.ErrDeadlineExceeded, which is the only error that does not end the
+// connection.
 func (c *Conn) next(until time.Time) (*response, error) {
 	for {
 		raw, err := c.frame.next()
@@ -60,16 +65,16 @@ func (c *Conn) next(until time.Time) (*response, error) {
 		if raw != nil {
 			return c.take(raw)
 		}
-		n, err := c.read(c.frame.room(), until)
+		n, err := c.read(c.frame.readBuffer(), until)
 		c.frame.filled(n)
 		if n == 0 && err != nil {
-			return nil, c.broken(err)
+			return nil, c.readError(err)
 		}
 	}
 }
 
-// broken says why a read failed. A deadline is left to the caller.
-func (c *Conn) broken(err error) error {
+// readError returns why a read failed, and ends the connection unless it was a deadline.
+func (c *Conn) readError(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return os.ErrDeadlineExceeded
@@ -83,14 +88,14 @@ func (c *Conn) broken(err error) error {
 
 // take notes a response, whichever command runs, and returns it.
 func (c *Conn) take(raw []byte) (*response, error) {
-	c.spent += len(raw) + perResponse
+	c.spent += len(raw) + responseCost
 	if c.spent > c.frame.limits.Exchange {
 		return nil, c.fail(&LimitError{"exchange", c.frame.limits.Exchange})
 	}
 	c.cur = parse(raw)
-	c.cur.odd = c.frame.odd
+	c.cur.unbalanced = c.frame.unbalanced
 	r := &c.cur
-	c.note(r, c.client != nil && r.kind == "STATUS" && c.client.owed())
+	c.note(r, c.client != nil && r.kind == "STATUS" && c.client.answersStatus())
 	if r.kind == "BYE" && r.tag == "*" {
 		c.setBye(&ByeError{Code: Clean(r.codeName()), Text: Clean(r.text)})
 	}
@@ -102,8 +107,9 @@ func (c *Conn) take(raw []byte) (*response, error) {
 	return r, nil
 }
 
-// stray judges an answer that nobody waits for.
-func (c *Conn) stray(r *response) error {
+// unexpected passes over a response that no command waits for. One that no server may send ends the
+// connection.
+func (c *Conn) unexpected(r *response) error {
 	switch {
 	case r.tag == "*", r.tag == "+", r.tag == "":
 		return nil

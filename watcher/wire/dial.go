@@ -37,49 +37,52 @@ type Endpoint struct {
 	// socket of each. If none is left, Dial wraps its error in a *netguard.ForbiddenError. plain
 	// means that nothing will be encrypted. Nil permits all.
 	Permit netguard.Permit
-	// TLS is copied: roots, session cache. Nil is the default. The name that is verified is Host, unless it has one.
+	// TLS is copied: roots, session cache. Nil is the default. The name that is verified is Host,
+	// unless it has one.
 	TLS *tls.Config
-	// Families is asked which addresses to try first, and told which worked. Nil: none is known.
+	// Families orders the addresses by which worked before, and remembers which works. Nil:
+	// unknown.
 	Families *Families
-	// Resolve takes the place of the DNS and Dial that of the network, for tests. Without Resolve, Dial
-	// is given Host as it is and Permit is not asked. Nil: DNS and network.
+	// Resolve takes the place of the DNS and Dial that of the network, for tests. Without Resolve,
+	// Dial is given Host as it is and Permit is not asked. Nil: DNS and network.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	Dial    func(ctx context.Context, address string) (net.Conn, error)
 }
 
-// unacknowledged is how long the kernel waits for the other side to acknowledge what was sent (TCP_USER_TIMEOUT), where it can be told.
+// unacknowledged is how long the kernel waits for the other side to acknowledge data that was sent
+// (TCP_USER_TIMEOUT), on systems that support it.
 const unacknowledged = 60 * time.Second
 
-// Dial resolves, connects, makes the connection secure and greets. Each of these steps may take as long as patience. STARTTLS that is not to be had
-// is a *StartTLSError: there is no way back to plain text. A failed handshake is a *TLSError. ctx is the life of the connection, as in New.
+// Dial resolves, connects, makes the connection secure and greets. Each of these steps may take as
+// long as timeout. If STARTTLS is not possible the error is a *StartTLSError: there is no fallback
+// to plain text. A failed handshake is a *TLSError. ctx is the life of the connection, as in New.
 //
-// Where Host has several addresses, at most four of each family, they are tried until one greets
-// or says itself that it does not want to (BYE, no STARTTLS). A step at an address takes a third of
-// patience then, unless it is the last, and none is begun once patience has passed. So they cost
-// at most twice patience more than a single one, and of their failures the one that tells
-// most is returned.
-func Dial(ctx context.Context, e Endpoint, limits Limits, patience time.Duration) (*Conn, error) {
+// If Host has several addresses, at most four of each family, they are tried until one greets or
+// refuses by itself (BYE, no STARTTLS). A step at an address takes a third of timeout then, unless
+// it is the last, and none is begun once timeout has passed. They cost at most twice timeout
+// more than a single one. Of their failures the one that tells most is returned.
+func Dial(ctx context.Context, e Endpoint, limits Limits, timeout time.Duration) (*Conn, error) {
 	switch e.Security {
 	case TLS, StartTLS, None:
 	default:
 		return nil, fmt.Errorf("security %q: want tls, starttls or none", e.Security)
 	}
-	targets, err := e.targets(ctx, patience)
+	targets, err := e.targets(ctx, timeout)
 	if err != nil {
 		return nil, causeOr(ctx, err)
 	}
-	began, connecting := time.Now(), patience
-	var told telling
+	began, connecting := time.Now(), timeout
+	var failure dialFailure
 	for len(targets) > 0 && ctx.Err() == nil {
 		var raw net.Conn
 		var at target
-		raw, at, targets = e.connect(ctx, targets, connecting, &told)
+		raw, at, targets = e.connect(ctx, targets, connecting, &failure)
 		if raw == nil {
 			break
 		}
-		opening := patience / 3
-		if len(targets) == 0 || time.Since(began) >= patience {
-			opening, targets = patience, nil
+		opening := timeout / 3
+		if len(targets) == 0 || time.Since(began) >= timeout {
+			opening, targets = timeout, nil
 		}
 		c := New(ctx, raw, limits)
 		err := c.open(e, opening)
@@ -91,13 +94,13 @@ func Dial(ctx context.Context, e Endpoint, limits Limits, patience time.Duration
 		if isAnswer(err) {
 			return nil, causeOr(ctx, err)
 		}
-		told.unopened(err, at)
-		connecting = patience / 3
+		failure.unopened(err, at)
+		connecting = timeout / 3
 	}
-	return nil, causeOr(ctx, told.err)
+	return nil, causeOr(ctx, failure.err)
 }
 
-// causeOr returns why ctx has ended, or err where it has not.
+// causeOr returns why ctx has ended, or err if it has not.
 func causeOr(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -116,48 +119,49 @@ func (e Endpoint) dial(ctx context.Context, address string) (net.Conn, error) {
 	return netguard.Guard(dialer, e.permit, e.Security == None)(ctx, "tcp", address)
 }
 
-func (c *Conn) open(e Endpoint, patience time.Duration) error {
+func (c *Conn) open(e Endpoint, timeout time.Duration) error {
 	if e.Security == TLS {
-		if err := c.handshake(e, patience); err != nil {
+		if err := c.handshake(e, timeout); err != nil {
 			return err
 		}
 	}
-	if err := c.Greet(patience); err != nil {
+	if err := c.Greet(timeout); err != nil {
 		return err
 	}
 	if e.Security == StartTLS {
-		return c.startTLS(e, patience)
+		return c.startTLS(e, timeout)
 	}
 	return nil
 }
 
-// startTLS makes a greeted connection secure (RFC 3501 section 6.2.1). What the server said before is forgotten, and what came in the same breath as
-// its OK is refused: somebody in between may have said it.
-func (c *Conn) startTLS(e Endpoint, patience time.Duration) error {
+// startTLS makes a greeted connection secure (RFC 3501 section 6.2.1). It forgets what the server
+// sent before, and fails if bytes came together with the OK: an attacker may have sent them.
+func (c *Conn) startTLS(e Endpoint, timeout time.Duration) error {
 	if c.Preauth() {
 		return c.fail(&StartTLSError{&ProtocolError{"it greets with PREAUTH, after which STARTTLS is not allowed"}})
 	}
 	if !c.Has("STARTTLS") {
 		return c.fail(&StartTLSError{errors.New("the server does not offer it")})
 	}
-	if err := c.Do("STARTTLS", patience); err != nil {
+	if err := c.Do("STARTTLS", timeout); err != nil {
 		if _, refused := errors.AsType[*imap.Error](err); refused {
 			err = &StartTLSError{err}
 		}
 		return c.fail(err)
 	}
-	if n := c.frame.rest(); n > 0 {
+	if n := c.frame.buffered(); n > 0 {
 		return c.fail(&StartTLSError{&ProtocolError{fmt.Sprintf("%d bytes came unencrypted after the answer to STARTTLS", n)}})
 	}
-	if err := c.handshake(e, patience); err != nil {
+	if err := c.handshake(e, timeout); err != nil {
 		return err
 	}
 	c.reset()
-	return c.askCaps(patience)
+	return c.askCaps(timeout)
 }
 
-// handshake runs on a goroutine of its own: it needs a deep stack, and the caller's, which is kept for the life of the session, hardly ever shrinks.
-func (c *Conn) handshake(e Endpoint, patience time.Duration) error {
+// handshake runs on a goroutine of its own: it needs a deep stack, and the caller's, which lives as
+// long as the session, hardly ever shrinks.
+func (c *Conn) handshake(e Endpoint, timeout time.Duration) error {
 	config := new(tls.Config)
 	if e.TLS != nil {
 		config = e.TLS.Clone()
@@ -167,7 +171,7 @@ func (c *Conn) handshake(e Endpoint, patience time.Duration) error {
 	}
 	raw := c.conn
 	secure := tls.Client(raw, config)
-	raw.SetDeadline(time.Now().Add(patience))
+	raw.SetDeadline(time.Now().Add(timeout))
 	var err error
 	var wg sync.WaitGroup
 	wg.Go(func() { err = secure.Handshake() })

@@ -19,7 +19,7 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// patient is the patience with what must work however busy the machine is.
+// patient returns a timeout for steps that must work however busy the machine is.
 func patient(t testing.TB) time.Duration {
 	t.Helper()
 	end, _ := testenv.Context(t).Deadline()
@@ -82,7 +82,7 @@ func TestAllWaysToConnectHearAndFetchMail(t *testing.T) {
 			if security == StartTLS && (c.Has("XBEFORE") || !c.Has("XAFTER")) {
 				t.Errorf("capabilities from before TLS are still there: %v", c.Caps())
 			}
-			f := follower{conn: c, patience: patient(t), next: 1}
+			f := follower{conn: c, timeout: patient(t), next: 1}
 			if err := f.open(); err != nil {
 				t.Fatal(err)
 			}
@@ -215,11 +215,11 @@ func TestASilentListenerIsGivenUp(t *testing.T) {
 				return client, nil
 			}
 			began := time.Now()
-			_, err := Dial(t.Context(), Endpoint{Host: "mail.test", Port: 993, Security: security, Dial: dial}, DefaultLimits, testPatience)
-			if late, ok := errors.AsType[*TimeoutError](err); !ok || late.Waiting != waiting {
+			_, err := Dial(t.Context(), Endpoint{Host: "mail.test", Port: 993, Security: security, Dial: dial}, DefaultLimits, testTimeout)
+			if timedOut, ok := errors.AsType[*TimeoutError](err); !ok || timedOut.Waiting != waiting {
 				t.Errorf("%s: %v, want waiting for %s", security, err, waiting)
 			}
-			if waited := time.Since(began); waited != testPatience {
+			if waited := time.Since(began); waited != testTimeout {
 				t.Errorf("%s: given up after %v", security, waited)
 			}
 		})
@@ -250,7 +250,7 @@ func TestCancelEndsDialAndWhatCameOfIt(t *testing.T) {
 	}
 	defer c.Close()
 	time.AfterFunc(20*time.Millisecond, cancel)
-	if _, err := c.Idle(time.Hour, time.Hour, Gather{}); !errors.Is(err, context.Canceled) {
+	if _, err := c.Idle(time.Hour, time.Hour, IdleDelays{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("idle: %v", err)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// LimitError says that the server sent more than Limits allows. The connection is over.
+// LimitError means that the server sent more than Limits allows. The connection is over.
 type LimitError struct {
 	Limit string // line, literal, response, exchange or depth
 	Max   int
@@ -15,7 +15,8 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("the server sent more than the %s limit of %d allows", e.Limit, e.Max)
 }
 
-// ProtocolError says that the server sent what IMAP does not allow and what cannot be passed over. The connection is over.
+// ProtocolError means that the server sent something that IMAP does not allow and that cannot be
+// passed over. The connection is over.
 type ProtocolError struct {
 	What string // fit to be shown
 }
@@ -35,9 +36,10 @@ func (e *ByeError) Error() string {
 	return "the server ended the connection: " + e.Text
 }
 
-// TimeoutError says what did not come within the patience given. The connection is over. It is an os.ErrDeadlineExceeded.
+// TimeoutError means that the server did not answer within the timeout. The connection is over. It
+// is an os.ErrDeadlineExceeded.
 type TimeoutError struct {
-	Waiting string // what was waited for: "the greeting", "the answer to SEARCH"
+	Waiting string // "the greeting", "the answer to SEARCH"
 }
 
 func (e *TimeoutError) Error() string {
@@ -50,8 +52,8 @@ func (e *TimeoutError) Timeout() bool { return true }
 // Unwrap makes errors.Is find os.ErrDeadlineExceeded.
 func (e *TimeoutError) Unwrap() error { return os.ErrDeadlineExceeded }
 
-// TLSError is a handshake that failed: a certificate (then a *tls.CertificateVerificationError lies within), an alert, or a server that does not
-// speak TLS on this port (a tls.RecordHeaderError).
+// TLSError is a handshake that failed: a certificate (it wraps a *tls.CertificateVerificationError
+// then), an alert, or a server that does not speak TLS.
 type TLSError struct {
 	Err error
 }
@@ -61,8 +63,9 @@ func (e *TLSError) Error() string { return "the TLS handshake failed: " + e.Err.
 // Unwrap returns the cause.
 func (e *TLSError) Unwrap() error { return e.Err }
 
-// StartTLSError says that a connection could not be made secure: STARTTLS is not offered, was refused (an *imap.Error lies within), or came with
-// bytes behind it that somebody may have put there (a *ProtocolError). Nothing secret was sent.
+// StartTLSError means that a connection could not be made secure: STARTTLS is not offered, was
+// refused (it wraps an *imap.Error), or came with bytes behind it that an attacker may have put
+// there (a *ProtocolError). No secret was sent.
 type StartTLSError struct {
 	Err error
 }

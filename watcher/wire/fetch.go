@@ -10,45 +10,47 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// Mail is what the answers to a FETCH say of one message. What they do not say, or not so that it can be read, is zero.
+// Mail is one message as the answers to a FETCH describe it. What they leave out, or what cannot be
+// read, is zero.
 type Mail struct {
 	UID   imap.UID
 	Flags []string
 	Date  time.Time // INTERNALDATE
 	Size  int64     // RFC822.SIZE, in bytes
-	// Sections are the contents of BODY[…], by what stands in the brackets, in upper case and without a list of fields: "TEXT", "2.MIME",
-	// "HEADER.FIELDS".
+	// Sections are the contents of BODY[…] by the text in the brackets, in upper case and without a
+	// list of fields: "TEXT", "2.MIME", "HEADER.FIELDS".
 	Sections  map[string][]byte
 	Structure []byte // BODYSTRUCTURE, as it came
 }
 
-// Fetch asks for items of messages (UID FETCH, RFC 3501 section 6.4.8), at most as long as patience, and returns what came of
-// those that were asked for, in the order in which each was first named. It is read here, not by imapclient, because servers answer in many ways: the
-// items of a message may come in any order and in several responses, among items that nobody asked for. NO and BAD are an
-// *imap.Error, with what came before them; after it the connection works on.
-func (c *Conn) Fetch(uids []imap.UID, items string, patience time.Duration) ([]Mail, error) {
+// Fetch asks for items of messages (UID FETCH, RFC 3501 section 6.4.8), at most as long as timeout.
+// It returns the messages that it asked for and the server sent, in the order in which each came
+// first. The answers are read here, not by imapclient: the items of a message may come in any order
+// and in several responses, with others that were not asked for. NO and BAD are an *imap.Error,
+// with the messages that came before them; after it the connection still works.
+func (c *Conn) Fetch(uids []imap.UID, items string, timeout time.Duration) ([]Mail, error) {
 	got := newFetched(uids)
-	err := c.fetch(imap.UIDSetNum(uids...).String(), items, got, patience)
-	c.noteFlags(got.strangers)
+	err := c.fetch(imap.UIDSetNum(uids...).String(), items, got, timeout)
+	c.noteFlags(got.unsolicited)
 	return got.mails(), err
 }
 
 // LastUID asks for the UID of the last message by a FETCH of it, and returns the highest that the
-// answers name; 0: they name none. Errors are those of Fetch.
-func (c *Conn) LastUID(patience time.Duration) (last imap.UID, err error) {
+// answers have; 0: they have no UID. Errors are those of Fetch.
+func (c *Conn) LastUID(timeout time.Duration) (last imap.UID, err error) {
 	got := newFetched(nil)
-	err = c.fetch("*", "UID", got, patience)
+	err = c.fetch("*", "UID", got, timeout)
 	for _, m := range got.order {
 		last = max(last, m.UID)
 	}
 	return last, err
 }
 
-func (c *Conn) fetch(set, items string, got *fetched, patience time.Duration) error {
+func (c *Conn) fetch(set, items string, got *fetched, timeout time.Duration) error {
 	if err := c.begin(); err != nil {
 		return err
 	}
-	until := time.Now().Add(patience)
+	until := time.Now().Add(timeout)
 	tag, err := c.send("UID FETCH "+set+" ("+items+")", until)
 	if err != nil {
 		return err
@@ -58,7 +60,7 @@ func (c *Conn) fetch(set, items string, got *fetched, patience time.Duration) er
 	for {
 		r, err := c.next(until)
 		if err != nil {
-			return c.late(err, "the answer to FETCH")
+			return c.timedOut(err, "the answer to FETCH")
 		}
 		switch {
 		case r.tag == tag:
@@ -68,19 +70,20 @@ func (c *Conn) fetch(set, items string, got *fetched, patience time.Duration) er
 		case r.tag == "*" && r.kind == "EXPUNGE":
 			got.expunge(r.raw)
 		}
-		if err := c.stray(r); err != nil {
+		if err := c.unexpected(r); err != nil {
 			return err
 		}
 	}
 }
 
-// fetched gathers the answers to one FETCH. All items of one message bear its sequence number; one of them says its UID.
+// fetched collects the answers to one FETCH. All items of one message have its sequence number; one
+// of them is its UID.
 type fetched struct {
-	asked     map[imap.UID]bool
-	order     []*Mail
-	bySeq     map[uint32]*Mail // by the number that a message had before any was expunged
-	expunged  []uint32         // such numbers, in order
-	strangers int              // responses that were not asked for: of other messages, or flags told again
+	asked       map[imap.UID]bool
+	order       []*Mail
+	bySeq       map[uint32]*Mail // by the number that a message had before any was expunged
+	expunged    []uint32         // such numbers, in order
+	unsolicited int              // responses of other messages, or of flags once more
 }
 
 func newFetched(uids []imap.UID) *fetched {
@@ -93,7 +96,7 @@ func newFetched(uids []imap.UID) *fetched {
 
 func (f *fetched) add(raw []byte) {
 	seq, items := cutFetch(raw)
-	seq = f.before(seq)
+	seq = f.original(seq)
 	said := &Mail{Sections: make(map[string][]byte)}
 	for len(items) > 0 {
 		var i item
@@ -112,23 +115,23 @@ func (f *fetched) add(raw []byte) {
 	again := said.Flags != nil && m.Flags != nil
 	m.merge(said)
 	if again || !f.asked[m.UID] {
-		f.strangers++
+		f.unsolicited++
 	}
 }
 
-// expunge notes that a message is gone: those behind it have other numbers from here on.
+// expunge notes that a message is gone: those behind it have lower numbers from here on.
 func (f *fetched) expunge(raw []byte) {
 	_, rest := word(raw)
 	digits, _ := word(rest)
 	if seq, ok := number(digits); ok {
-		seq = f.before(seq)
+		seq = f.original(seq)
 		at, _ := slices.BinarySearch(f.expunged, seq)
 		f.expunged = slices.Insert(f.expunged, at, seq)
 	}
 }
 
-// before gives the number that a message had before any was expunged.
-func (f *fetched) before(seq uint32) uint32 {
+// original returns the number that a message had before any was expunged.
+func (f *fetched) original(seq uint32) uint32 {
 	for _, gone := range f.expunged {
 		if gone > seq {
 			break
@@ -138,7 +141,7 @@ func (f *fetched) before(seq uint32) uint32 {
 	return seq
 }
 
-// mails are those that were asked for. What is said of one twice is one.
+// mails returns the messages of the UIDs in asked, each once.
 func (f *fetched) mails() []Mail {
 	var list []Mail
 	at := make(map[imap.UID]int)
@@ -157,7 +160,8 @@ func (f *fetched) mails() []Mail {
 	return list
 }
 
-// merge adds what another answer says of the same message. The first flags count: Gmail says \Seen behind a body, which is not so.
+// merge adds the items of another answer for the same message. The first flags count: Gmail wrongly
+// sends \Seen behind a body.
 func (m *Mail) merge(other *Mail) {
 	if m.Flags == nil {
 		m.Flags = other.Flags
@@ -176,7 +180,7 @@ func (m *Mail) merge(other *Mail) {
 	}
 }
 
-// take notes one item. A content that is there is not replaced by one that is empty.
+// take notes one item. An empty content does not replace another.
 func (m *Mail) take(i item) {
 	switch {
 	case i.name == "UID":
@@ -201,7 +205,7 @@ func (m *Mail) take(i item) {
 	}
 }
 
-// internalDate reads a date-time (RFC 3501 section 9); zero: it is none.
+// internalDate parses a date-time (RFC 3501 section 9); zero: it is not valid.
 func internalDate(text string) time.Time {
 	at, err := time.Parse("_2-Jan-2006 15:04:05 -0700", text)
 	if err != nil {
@@ -213,11 +217,12 @@ func internalDate(text string) time.Time {
 // item is one item of a FETCH response: msg-att of RFC 3501 section 9.
 type item struct {
 	name    string // in upper case: BODY of BODY[TEXT]<0>
-	section string // see Mail.Sections; empty: it has none
-	value   []byte // of a string what it holds, of a list all of it; empty for NIL
+	section string // see Mail.Sections; may be empty
+	value   []byte // the content of a string, all of a list; empty for NIL
 }
 
-// cutFetch returns the sequence number of a FETCH response and what stands between its outer parentheses, with what follows them.
+// cutFetch returns the sequence number of a FETCH response and the text after its first
+// parenthesis.
 func cutFetch(raw []byte) (seq uint32, items []byte) {
 	_, rest := word(raw) // "*"
 	digits, rest := word(rest)
@@ -226,7 +231,8 @@ func cutFetch(raw []byte) (seq uint32, items []byte) {
 	return seq, items
 }
 
-// cutItem cuts the first item off items; an empty one if what comes first is none. It takes at least one byte.
+// cutItem cuts the first item off items. The item is empty if there is something else first. It
+// cuts at least one byte.
 func cutItem(items []byte) (item, []byte) {
 	items = bytes.TrimLeft(items, " \r\n")
 	end := bytes.IndexAny(items, " [()\"\r\n")
@@ -248,7 +254,7 @@ func cutItem(items []byte) (item, []byte) {
 		section, rest = cutSection(rest)
 		name, _, _ := bytes.Cut(section, []byte(" "))
 		name, _, _ = bytes.Cut(name, []byte("("))
-		if i.name == "BODY" || i.name == "BODY.PEEK" { // as it was asked for
+		if i.name == "BODY" || i.name == "BODY.PEEK" { // as in the command
 			i.section = strings.ToUpper(string(name))
 		}
 		if origin, ok := bytes.CutPrefix(rest, []byte("<")); ok {
@@ -264,7 +270,7 @@ func cutItem(items []byte) (item, []byte) {
 	return i, rest
 }
 
-// cutSection cuts what stands in brackets; the names of fields in it may be quoted.
+// cutSection cuts the text in brackets; field names in it may be quoted.
 func cutSection(s []byte) (inner, rest []byte) {
 	quoted := false
 	for i := 1; i < len(s); i++ {
@@ -282,8 +288,8 @@ func cutSection(s []byte) (inner, rest []byte) {
 	return nil, nil
 }
 
-// cutFlags cuts a list of flags, in which brackets, quotes and controls are none of the grammar's: some servers keep whatever a client
-// made a keyword of.
+// cutFlags cuts a list of flags. Brackets, quotes and controls have no meaning in it: some servers
+// keep any text that a client made a keyword.
 func cutFlags(s []byte) (value, rest []byte) {
 	end := bytes.IndexByte(s, ')')
 	if len(s) == 0 || s[0] != '(' || end < 0 {
@@ -314,7 +320,8 @@ func cutValue(s []byte) (value, rest []byte) {
 	return value, s[end:]
 }
 
-// cutQuoted cuts a quoted string and undoes its escapes. One that is not closed goes to the end of its line.
+// cutQuoted cuts a quoted string and removes its escapes. One that is not closed ends with its
+// line.
 func cutQuoted(s []byte) (value, rest []byte) {
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
@@ -333,7 +340,7 @@ func cutQuoted(s []byte) (value, rest []byte) {
 	return value, nil
 }
 
-// cutLiteral cuts a literal, whose size stands at the end of its line.
+// cutLiteral cuts a literal, whose size is at the end of its line.
 func cutLiteral(s []byte) (value, rest []byte) {
 	line, content, ok := bytes.Cut(s, []byte("\n"))
 	digits, sized := literalSize(line)
@@ -345,7 +352,7 @@ func cutLiteral(s []byte) (value, rest []byte) {
 	return content[:size], content[size:]
 }
 
-// cutList cuts a list with all that it holds.
+// cutList cuts a list with its parentheses.
 func cutList(s []byte) (value, rest []byte) {
 	depth := 0
 	for rest = s; len(rest) > 0; {

@@ -12,7 +12,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// gathered is what the responses, each without "* " and its line end, say of the mails with UIDs 7 and 8.
+// gathered is what the responses, each without "* " and its line end, say of the mails with UIDs 7
+// and 8.
 func gathered(responses ...string) []Mail {
 	f := newFetched([]imap.UID{7, 8})
 	for _, r := range responses {
@@ -27,7 +28,8 @@ func gathered(responses ...string) []Mail {
 
 func literal(text string) string { return fmt.Sprintf("{%d}\r\n%s", len(text), text) }
 
-// TestAMailIsReadHoweverItsServerAnswers: each of these is allowed by RFC 3501 or RFC 9051, or known of a server in use.
+// TestAMailIsReadHoweverItsServerAnswers: each of these is allowed by RFC 3501 or RFC 9051, or
+// known of a server in use.
 func TestAMailIsReadHoweverItsServerAnswers(t *testing.T) {
 	header, text := "Subject: tea {12}\r\n\r\n", "* 7 EXISTS\r\n)(\"\r\n"
 	fields := "BODY[HEADER.FIELDS (FROM SUBJECT)] " + literal(header)
@@ -143,7 +145,8 @@ func TestWhatWasNotAskedForIsNotGiven(t *testing.T) {
 	}
 }
 
-// FuzzFetch holds the reader to one that is slow and simple, on answers that keep to the grammar, and to no panic on all others.
+// FuzzFetch holds the reader to one that is slow and simple, on answers that keep to the grammar,
+// and to no panic on all others.
 func FuzzFetch(f *testing.F) {
 	f.Add(uint32(3), uint32(7), "Subject: tea\r\n\r\n", "text\r\n", `\Recent`, uint8(0), []byte("(UID 7 FLAGS (a\"b) BODY[TEXT] {3}\r\nabc)"))
 	f.Add(uint32(1), uint32(8), "", ")", "a", uint8(23), []byte("(BODY[HEADER.FIELDS (\"A\" \"B]\")]<0> NIL ((({1}\r\n"))

@@ -10,30 +10,32 @@ type Limits struct {
 	Line     int // one line, between literals
 	Literal  int // one literal
 	Response int // one response, lines and literals together
-	Exchange int // all responses of one step (a command, a loan, one IDLE), each counted as its length and 64 more
+	Exchange int // all responses of one step (a command, a WithClient, an IDLE), 64 added for each
 	Depth    int // nested parentheses
 }
 
-// DefaultLimits holds a batch of twenty mails with their headers and 2 KiB of text each, and a SEARCH answer of 30,000 UIDs. Depth keeps
-// imapclient's recursive parser far from the end of its stack.
+// DefaultLimits holds a batch of twenty messages with their headers and 2 KiB of text each, and a
+// SEARCH answer of 30,000 UIDs. Depth keeps imapclient's recursive parser far from the end of its
+// stack.
 var DefaultLimits = Limits{Line: 256 << 10, Literal: 512 << 10, Response: 1 << 20, Exchange: 4 << 20, Depth: 32}
 
-// waitingBuffer is what a connection that only waits keeps for the bytes to come.
+// waitingBuffer is the size of the read buffer while nothing is in it, in bytes.
 const waitingBuffer = 512
 
 // framer finds where responses end (RFC 3501 section 9, response). It does no I/O.
 type framer struct {
-	limits Limits
-	buf    []byte
-	start  int // the response being framed begins here
-	pos    int // its next line begins here; beyond the end of buf inside a literal
-	seen   int // no line feed between pos and here
-	depth  int // parentheses open at pos
-	data   bool
-	odd    bool // quotes or parentheses of the last response, or of this one so far, do not match
+	limits     Limits
+	buf        []byte
+	start      int // the response being framed begins here
+	pos        int // its next line begins here; beyond the end of buf inside a literal
+	seen       int // no line feed between pos and here
+	depth      int // parentheses open at pos
+	data       bool
+	unbalanced bool // quotes or parentheses of the last response, or of this one, do not match
 }
 
-// next returns the next whole response, or nil when more bytes are needed. The bytes are valid until room is called. An error is final.
+// next returns the next whole response, or nil if more bytes are needed. The bytes are valid until
+// readBuffer is called. An error is final.
 func (f *framer) next() ([]byte, error) {
 	for f.seen <= len(f.buf) {
 		end := bytes.IndexByte(f.buf[f.seen:], '\n')
@@ -70,9 +72,10 @@ func (f *framer) line(line []byte) (int, error) {
 		return 0, &LimitError{"line", f.limits.Line}
 	}
 	if f.pos == f.start {
-		f.data, f.depth, f.odd = isData(line), 0, false
+		f.data, f.depth, f.unbalanced = isData(line), 0, false
 	}
-	// The text of a status response may hold quotes and parentheses and end in {12}: it is only text.
+	// The text of a status response may hold quotes and parentheses and end in {12}: it is only
+	// text.
 	if !f.data {
 		return -1, nil
 	}
@@ -81,7 +84,7 @@ func (f *framer) line(line []byte) (int, error) {
 	}
 	digits, ok := literalSize(line)
 	if !ok {
-		f.odd = f.odd || f.depth != 0
+		f.unbalanced = f.unbalanced || f.depth != 0
 		return -1, nil
 	}
 	size, err := strconv.Atoi(digits)
@@ -91,8 +94,9 @@ func (f *framer) line(line []byte) (int, error) {
 	return size, nil
 }
 
-// nest follows quotes and parentheses. A quoted string never goes beyond its line (RFC 3501 section 4.3), so that a quote that is left open does not hide
-// where a response or a literal ends: not from this framer, but perhaps from another reader.
+// nest follows quotes and parentheses. A quoted string never goes beyond its line (RFC 3501 section
+// 4.3): a quote that is left open does not hide the end of a response or a literal from this
+// framer, though perhaps from another reader.
 func (f *framer) nest(line []byte) error {
 	quoted := false
 	for i := 0; i < len(line); i++ {
@@ -109,11 +113,11 @@ func (f *framer) nest(line []byte) error {
 			}
 		case b == ')':
 			if f.depth--; f.depth < 0 {
-				f.depth, f.odd = 0, true
+				f.depth, f.unbalanced = 0, true
 			}
 		}
 	}
-	f.odd = f.odd || quoted
+	f.unbalanced = f.unbalanced || quoted
 	return nil
 }
 
@@ -137,8 +141,9 @@ func literalSize(line []byte) (string, bool) {
 	return string(digits), len(digits) > 0
 }
 
-// room returns where to read the next bytes to; filled says how many came. Between responses it keeps no more than waitingBuffer.
-func (f *framer) room() []byte {
+// readBuffer returns the space for the next bytes; filled takes how many came. Between responses it
+// keeps no more than waitingBuffer.
+func (f *framer) readBuffer() []byte {
 	if f.start > 0 {
 		n := copy(f.buf, f.buf[f.start:])
 		f.buf = f.buf[:n]
@@ -157,8 +162,8 @@ func (f *framer) room() []byte {
 	return f.buf[len(f.buf):cap(f.buf)]
 }
 
-// filled says that n bytes were read to room.
+// filled notes that n bytes were read to readBuffer.
 func (f *framer) filled(n int) { f.buf = f.buf[:len(f.buf)+n] }
 
-// rest returns how many bytes wait behind the last response.
-func (f *framer) rest() int { return len(f.buf) - f.start }
+// buffered returns how many bytes came after the last response.
+func (f *framer) buffered() int { return len(f.buf) - f.start }

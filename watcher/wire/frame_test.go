@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// feed gives a framer input in pieces and returns its responses.
+// feed feeds a framer input in pieces and returns its responses.
 func feed(limits Limits, input []byte, piece func(left int) int) (responses []string, err error) {
 	f := framer{limits: limits}
 	for {
@@ -21,7 +21,7 @@ func feed(limits Limits, input []byte, piece func(left int) int) (responses []st
 		case len(input) == 0:
 			return responses, nil
 		}
-		n := copy(f.room(), input[:min(max(piece(len(input)), 1), len(input))])
+		n := copy(f.readBuffer(), input[:min(max(piece(len(input)), 1), len(input))])
 		f.filled(n)
 		input = input[n:]
 	}
@@ -115,7 +115,8 @@ func TestEveryLimitEndsWhatExceedsItByOneAndNothingElse(t *testing.T) {
 	}
 }
 
-// A quoted string does not go beyond its line, and a literal is announced at the end of one: whatever is left open hides no end.
+// A quoted string does not go beyond its line, and a literal is announced at the end of one:
+// a quote or list that is left open hides no end.
 func TestALineThatLeavesSomethingOpenEndsWhereItEndsAndIsOdd(t *testing.T) {
 	t.Parallel()
 	for _, input := range []string{
@@ -129,14 +130,14 @@ func TestALineThatLeavesSomethingOpenEndsWhereItEndsAndIsOdd(t *testing.T) {
 		"* 1 FETCH (BODY[] {1}\r\na))(\r\n",
 	} {
 		f := framer{limits: DefaultLimits}
-		f.filled(copy(f.room(), input+"* 8 EXISTS\r\n"))
+		f.filled(copy(f.readBuffer(), input+"* 8 EXISTS\r\n"))
 		raw, err := f.next()
-		if err != nil || string(raw) != input || !f.odd {
-			t.Errorf("%q: %q, odd %v, %v", input, raw, f.odd, err)
+		if err != nil || string(raw) != input || !f.unbalanced {
+			t.Errorf("%q: %q, odd %v, %v", input, raw, f.unbalanced, err)
 		}
 		raw, err = f.next()
-		if err != nil || string(raw) != "* 8 EXISTS\r\n" || f.odd {
-			t.Errorf("behind %q: %q, odd %v, %v", input, raw, f.odd, err)
+		if err != nil || string(raw) != "* 8 EXISTS\r\n" || f.unbalanced {
+			t.Errorf("behind %q: %q, odd %v, %v", input, raw, f.unbalanced, err)
 		}
 	}
 }
@@ -146,14 +147,14 @@ func TestAWaitingFramerKeepsLittle(t *testing.T) {
 	f := framer{limits: DefaultLimits}
 	input := []byte("* 1 FETCH (BODY[] {100000}\r\n" + strings.Repeat("x", 100_000) + ")\r\n")
 	for len(input) > 0 {
-		n := copy(f.room(), input)
+		n := copy(f.readBuffer(), input)
 		f.filled(n)
 		input = input[n:]
 	}
 	if raw, err := f.next(); raw == nil || err != nil {
 		t.Fatal(err)
 	}
-	if room := f.room(); len(room) != waitingBuffer || cap(f.buf) != waitingBuffer {
-		t.Errorf("room of %d in a buffer of %d", len(room), cap(f.buf))
+	if readBuffer := f.readBuffer(); len(readBuffer) != waitingBuffer || cap(f.buf) != waitingBuffer {
+		t.Errorf("room of %d in a buffer of %d", len(readBuffer), cap(f.buf))
 	}
 }

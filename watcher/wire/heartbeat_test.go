@@ -34,7 +34,7 @@ func TestAServerWhoseHeartbeatStopsIsAskedEarly(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			if news, err := c.Idle(28*time.Minute, testPatience, Gather{}); err != nil || news.Mail() {
+			if news, err := c.Idle(28*time.Minute, testTimeout, IdleDelays{}); err != nil || news.Mail() {
 				t.Errorf("%+v, %v", news, err)
 			}
 			if waited := time.Since(began); waited != want {
@@ -46,7 +46,7 @@ func TestAServerWhoseHeartbeatStopsIsAskedEarly(t *testing.T) {
 
 func TestFlagsEndIDLEALittleLaterWhereTheyAreWanted(t *testing.T) {
 	t.Parallel()
-	for gather, want := range map[time.Duration]time.Duration{0: 9 * time.Minute, 2 * time.Second: time.Minute + 2*time.Second} {
+	for delays, want := range map[time.Duration]time.Duration{0: 9 * time.Minute, 2 * time.Second: time.Minute + 2*time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}, BeatEvery: time.Minute, Beat: func(talk *imaptest.Talk, _ int) {
 				talk.Say("* 1 FETCH (FLAGS (\\Seen))\r\n")
@@ -61,12 +61,12 @@ func TestFlagsEndIDLEALittleLaterWhereTheyAreWanted(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			news, err := c.Idle(9*time.Minute, testPatience, Gather{Flags: gather})
+			news, err := c.Idle(9*time.Minute, testTimeout, IdleDelays{Flags: delays})
 			if err != nil || news.Flags == 0 || news.Mail() {
 				t.Errorf("%+v, %v", news, err)
 			}
 			if waited := time.Since(began); waited != want {
-				t.Errorf("gathering %v, it ended after %v, want %v", gather, waited, want)
+				t.Errorf("gathering %v, it ended after %v, want %v", delays, waited, want)
 			}
 		})
 	}

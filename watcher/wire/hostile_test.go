@@ -19,7 +19,8 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// ends says how a session ends that looks three times, by the name of what the server does; the first pattern that fits counts. What is not named works.
+// ends says how a session ends that looks three times, by the name of what the server does; the
+// first pattern that fits counts. What is not named works.
 var ends = []struct{ pattern, kind string }{
 	{"bye-*", "bye"},
 	{"close-*", "closed"},
@@ -106,7 +107,7 @@ func TestAHostileServerEndsASessionWithATypedErrorOrNotAtAll(t *testing.T) {
 			if got, want := kindOf(err), expected(name); got != want {
 				t.Errorf("%s: ended with %q (%v), want %q", name, got, err, want)
 			}
-			if took, longest := time.Since(began), 2*testRefresh+testPatience; took > longest {
+			if took, longest := time.Since(began), 2*testRefresh+testTimeout; took > longest {
 				t.Errorf("%s: took %v, longer than %v", name, took, longest)
 			}
 			if cause := c.Cause(); err == nil && cause != nil {
@@ -152,9 +153,9 @@ func TestASearchAnswerThatWouldHideMailOrNeverEndIsDroppedAndCounted(t *testing.
 			if err := f.run(1, 1); err != nil || c.Dropped() == 0 {
 				t.Errorf("%s: %v, dropped %d", name, err, c.Dropped())
 			}
-			err := c.Lend(testPatience, func(client *imapclient.Client) error { return client.Noop().Wait() })
+			err := c.WithClient(testTimeout, func(client *imapclient.Client) error { return client.Noop().Wait() })
 			if err != nil || c.Dropped() != 0 {
-				t.Errorf("%s: the next loan: %v, dropped %d", name, err, c.Dropped())
+				t.Errorf("%s: the next client: %v, dropped %d", name, err, c.Dropped())
 			}
 		})
 	}
@@ -214,10 +215,10 @@ func TestTheCapabilitiesAfterALoginAreAskedFor(t *testing.T) {
 			}
 			c, stop := pipe(t, script, DefaultLimits, nil)
 			defer stop()
-			if err := c.Greet(testPatience); err != nil || !c.Has("XBEFORE") {
+			if err := c.Greet(testTimeout); err != nil || !c.Has("XBEFORE") {
 				t.Fatalf("%v, %v", err, c.Caps())
 			}
-			err := c.Lend(testPatience, func(client *imapclient.Client) error {
+			err := c.WithClient(testTimeout, func(client *imapclient.Client) error {
 				if state := client.State(); state != imap.ConnStateNotAuthenticated {
 					t.Errorf("before the login: %v", state)
 				}
@@ -226,7 +227,7 @@ func TestTheCapabilitiesAfterALoginAreAskedFor(t *testing.T) {
 			if err != nil || c.Has("XBEFORE") || !c.Has("XAFTER") {
 				t.Errorf("%v, %v", err, c.Caps())
 			}
-			err = c.Lend(testPatience, func(client *imapclient.Client) error {
+			err = c.WithClient(testTimeout, func(client *imapclient.Client) error {
 				if state := client.State(); state != imap.ConnStateAuthenticated {
 					t.Errorf("after the login: %v", state)
 				}

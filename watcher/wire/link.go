@@ -15,7 +15,7 @@ import (
 // link is the network connection below a Conn, and what ended it.
 type link struct {
 	conn net.Conn
-	raw  net.Conn // conn, or what is below its TLS: closing a tls.Conn may take 5 s
+	raw  net.Conn // conn, or the one below its TLS: closing a tls.Conn may take 5 s
 	stop func() bool
 	last atomic.Int64 // when the last byte came, in nanoseconds since 1970
 

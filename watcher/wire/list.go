@@ -15,10 +15,11 @@ type Listed struct {
 	Attributes []string // in lower case, such as \noselect
 }
 
-// List lists all folders (RFC 3501 section 6.3.8), with their special uses if the server is to be asked for them (RFC 6154). It is read here, line by
-// line, because one folder with an odd name must not keep the others from being found: unreadable is how many lines were left out. NO and BAD
-// are an *imap.Error, after which the connection works on.
-func (c *Conn) List(specialUse bool, patience time.Duration) (folders []Listed, unreadable int, err error) {
+// List lists all folders (RFC 3501 section 6.3.8), with their special uses if the server is to be
+// asked for them (RFC 6154). The answers are read here, line by line, because one folder with an
+// odd name must not hide the others: unreadable is how many lines were left out. NO and BAD are an
+// *imap.Error, after which the connection still works.
+func (c *Conn) List(specialUse bool, timeout time.Duration) (folders []Listed, unreadable int, err error) {
 	if err := c.begin(); err != nil {
 		return nil, 0, err
 	}
@@ -26,7 +27,7 @@ func (c *Conn) List(specialUse bool, patience time.Duration) (folders []Listed, 
 	if specialUse {
 		command += " RETURN (SPECIAL-USE)"
 	}
-	until := time.Now().Add(patience)
+	until := time.Now().Add(timeout)
 	tag, err := c.send(command, until)
 	if err != nil {
 		return nil, 0, err
@@ -35,7 +36,7 @@ func (c *Conn) List(specialUse bool, patience time.Duration) (folders []Listed, 
 	for {
 		r, err := c.next(until)
 		if err != nil {
-			return folders, unreadable, c.late(err, "the answer to LIST")
+			return folders, unreadable, c.timedOut(err, "the answer to LIST")
 		}
 		switch {
 		case r.tag == tag:
@@ -50,7 +51,7 @@ func (c *Conn) List(specialUse bool, patience time.Duration) (folders []Listed, 
 				folders = append(folders, folder)
 			}
 		}
-		if err := c.stray(r); err != nil {
+		if err := c.unexpected(r); err != nil {
 			return folders, unreadable, err
 		}
 	}
@@ -58,7 +59,7 @@ func (c *Conn) List(specialUse bool, patience time.Duration) (folders []Listed, 
 
 // listed reads a LIST response: attributes in parentheses, the delimiter, and the name.
 func listed(r *response) (Listed, bool) {
-	if r.odd {
+	if r.unbalanced {
 		return Listed{}, false
 	}
 	_, rest := word(r.raw)
@@ -86,20 +87,22 @@ func listed(r *response) (Listed, bool) {
 			return Listed{}, false // quotes that are not escaped
 		}
 	} else {
-		name = bytes.TrimRight(rest, "\r\n") // an atom, in which some servers have spaces or brackets
+		// An atom, in which some servers have spaces or brackets.
+		name = bytes.TrimRight(rest, "\r\n")
 	}
 	folder.Name = decodeFolder(string(name))
 	if strings.EqualFold(folder.Name, "INBOX") {
 		folder.Name = "INBOX"
 	}
 	if folder.Name == "" || strings.ContainsRune(folder.Name, utf8.RuneError) {
-		return Listed{}, false // one that is not Unicode could not be named again when it is to be opened
+		// It could not be opened by a name that is not Unicode.
+		return Listed{}, false
 	}
 	return folder, true
 }
 
-// decodeFolder decodes a name from modified UTF-7 (RFC 3501 section 5.1.3). One that is not valid, as of servers that send UTF-8 all the
-// same, stays as it is.
+// decodeFolder decodes a name from modified UTF-7 (RFC 3501 section 5.1.3). One that is not valid
+// stays as it is: some servers send UTF-8 all the same.
 func decodeFolder(name string) string {
 	var out strings.Builder
 	for rest := name; ; {

@@ -28,13 +28,13 @@ func TestAFolderIsReadHoweverItsServerListsIt(t *testing.T) {
 		`* LIST`:                                     "",
 	} {
 		f := framer{limits: DefaultLimits}
-		f.filled(copy(f.room(), line+"\r\n"))
+		f.filled(copy(f.readBuffer(), line+"\r\n"))
 		raw, err := f.next()
 		if err != nil || raw == nil {
 			t.Fatal(line, err)
 		}
 		r := parse(raw)
-		r.odd = f.odd
+		r.unbalanced = f.unbalanced
 		if got, ok := listed(&r); got.Name != want || ok != (want != "") {
 			t.Errorf("%s: %q, %v", line, got.Name, ok)
 		}

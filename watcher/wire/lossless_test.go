@@ -19,8 +19,9 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// The server says EXISTS whenever it may, in pieces of every size, between answers that look like something else. Refresh is far away, so that a
-// mail that was not heard would not be found in time.
+// The server says EXISTS whenever it may, in pieces of every size, between answers that look like
+// something else. Refresh is far away, so that a mail that was not heard would not be found in
+// time.
 func TestEveryMailIsHeardAndFetchedOnceWheneverItIsAnnounced(t *testing.T) {
 	t.Parallel()
 	certificate := testCertificate(t)
@@ -48,7 +49,7 @@ func followAll(t *testing.T, seed, turn uint64, secure *tls.Config) {
 			return
 		}
 		noise(talk, random)
-		// In IDLE there must be news at last, and where it may not end without some, or the session would wait for its refresh.
+		// In IDLE there must be news at last, or the session would wait for its refresh.
 		for chance := 3; delivered < mails && (random.IntN(chance) == 0 || moment == "within IDLE" && chance == 3); chance++ {
 			delivered++
 			talk.Deliver(trickyMail(delivered))
@@ -102,12 +103,12 @@ func TestEveryEXISTSIsCountedWheneverItComes(t *testing.T) {
 		if err := f.login(); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Do("NOOP", testPatience); err != nil {
+		if err := c.Do("NOOP", testTimeout); err != nil {
 			t.Fatal(err)
 		}
 		before := c.News().Exists
 		c.Forget()
-		news, err := c.Idle(testRefresh, testPatience, Gather{})
+		news, err := c.Idle(testRefresh, testTimeout, IdleDelays{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,8 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// serveFor makes this program the server of BenchmarkIdleSessionMemory, so that only clients are measured.
+// serveFor makes this program the server of BenchmarkIdleSessionMemory, so that only clients are
+// measured.
 const serveFor = "TEST_SERVE"
 
 func TestMain(m *testing.M) {
@@ -55,7 +56,8 @@ func serveBenchmark() error {
 	return nil
 }
 
-// What one session costs while it idles over TLS (resumed, as most are), lent or held by imapclient's own IDLE.
+// BenchmarkIdleSessionMemory compares a session that waits in IDLE over TLS (resumed, as most are)
+// with one of imapclient alone.
 func BenchmarkIdleSessionMemory(b *testing.B) {
 	address := startServer(b)
 	host, port, err := net.SplitHostPort(address)
@@ -66,7 +68,7 @@ func BenchmarkIdleSessionMemory(b *testing.B) {
 	fmt.Sscan(port, &number)
 	config := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
 	lent := func(ctx context.Context, ready func()) error {
-		c, err := Dial(ctx, Endpoint{Host: host, Port: number, Security: TLS, TLS: config}, DefaultLimits, testPatience)
+		c, err := Dial(ctx, Endpoint{Host: host, Port: number, Security: TLS, TLS: config}, DefaultLimits, testTimeout)
 		if err != nil {
 			return err
 		}
@@ -79,7 +81,7 @@ func BenchmarkIdleSessionMemory(b *testing.B) {
 			return err
 		}
 		ready()
-		_, err = c.Idle(time.Hour, testPatience, Gather{})
+		_, err = c.Idle(time.Hour, testTimeout, IdleDelays{})
 		return err
 	}
 	held := func(ctx context.Context, ready func()) error { return holdPlain(ctx, address, config, ready) }

@@ -23,10 +23,10 @@ func TestASTATUSThatWasNotAskedForIsNewsAlsoBesideOnesThatWere(t *testing.T) {
 			}}
 			c, stop := pipe(t, script, DefaultLimits, nil)
 			defer stop()
-			if err := c.Greet(testPatience); err != nil {
+			if err := c.Greet(testTimeout); err != nil {
 				t.Fatal(err)
 			}
-			err := c.Lend(testPatience, func(client *imapclient.Client) error {
+			err := c.WithClient(testTimeout, func(client *imapclient.Client) error {
 				if err := client.Login("alice", "x").Wait(); err != nil {
 					return err
 				}
@@ -57,10 +57,10 @@ func TestASTATUSThatIsRefusedHidesNoNews(t *testing.T) {
 		}}
 		c, stop := pipe(t, script, DefaultLimits, nil)
 		defer stop()
-		if err := c.Greet(testPatience); err != nil {
+		if err := c.Greet(testTimeout); err != nil {
 			t.Fatal(err)
 		}
-		err := c.Lend(testPatience, func(client *imapclient.Client) error {
+		err := c.WithClient(testTimeout, func(client *imapclient.Client) error {
 			if _, err := client.Status("gone", &imap.StatusOptions{UIDNext: true}).Wait(); err == nil {
 				t.Error("not refused")
 			}
@@ -85,7 +85,7 @@ func TestNOTIFYNamesTheFoldersWhereTheServerUnderstandsTheNames(t *testing.T) {
 		{[]string{`a\b`}, "personal"},
 		{[]string{"a\r\nb"}, "personal"},
 	} {
-		if got := which(c.folders); got != c.want {
+		if got := notifyFolders(c.folders); got != c.want {
 			t.Errorf("%q: %s, want %s", c.folders, got, c.want)
 		}
 	}

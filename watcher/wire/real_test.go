@@ -45,7 +45,7 @@ func TestNOTIFYBringsNewsOfOtherFoldersFromDovecot(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Deliver(t, "alice", "Lists", []byte(letter))
-	news, err := f.conn.Idle(patient(t), patient(t), Gather{})
+	news, err := f.conn.Idle(patient(t), patient(t), IdleDelays{})
 	if err != nil || news.Status == 0 || news.Exists != 0 {
 		t.Errorf("%+v, %v", news, err)
 	}
@@ -53,7 +53,7 @@ func TestNOTIFYBringsNewsOfOtherFoldersFromDovecot(t *testing.T) {
 		t.Error("nonsense was accepted")
 	}
 	var status *imap.StatusData
-	err = f.conn.Lend(patient(t), func(c *imapclient.Client) (err error) {
+	err = f.conn.WithClient(patient(t), func(c *imapclient.Client) (err error) {
 		status, err = c.Status("Lists", &imap.StatusOptions{NumMessages: true}).Wait()
 		return err
 	})
@@ -62,7 +62,7 @@ func TestNOTIFYBringsNewsOfOtherFoldersFromDovecot(t *testing.T) {
 	}
 }
 
-// reach logs in and moves past what is in the mailbox.
+// reach logs in and moves past the messages in the mailbox.
 func reach(t *testing.T, server imaptest.Endpoint, security Security) *follower {
 	t.Helper()
 	endpoint := Endpoint{Host: server.Host, Port: server.Port, Security: security, TLS: &tls.Config{RootCAs: server.Roots}}
@@ -74,7 +74,7 @@ func reach(t *testing.T, server imaptest.Endpoint, security Security) *follower 
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	f := &follower{conn: c, patience: patient(t), password: server.Password, next: 1}
+	f := &follower{conn: c, timeout: patient(t), password: server.Password, next: 1}
 	if err := f.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func hearThree(t *testing.T, f *follower, deliver func()) {
 	for n := 1; n <= 3; n++ {
 		deliver()
 		for len(f.got) < n {
-			news, err := f.conn.Idle(patient(t), patient(t), Gather{})
+			news, err := f.conn.Idle(patient(t), patient(t), IdleDelays{})
 			if err != nil || !news.Mail() {
 				t.Fatalf("idle: %+v, %v", news, err)
 			}

@@ -13,22 +13,23 @@ import (
 
 // response is one response of the server, read only as far as this package needs it.
 type response struct {
-	tag  string // "*", "+", or the tag of the command it answers
-	kind string // upper case: OK, EXISTS, FETCH …; empty when there is none
-	code string // of a status response, upper case, with its arguments: "UIDNEXT 5"
-	text string // what follows on the first line, as sent
-	raw  []byte // all of it; valid until the next one is read
-	odd  bool   // its quotes or parentheses do not match
+	tag        string // "*", "+", or the tag of the command it answers
+	kind       string // upper case: OK, EXISTS, FETCH …; may be empty
+	code       string // of a status response, upper case, with its arguments: "UIDNEXT 5"
+	text       string // what follows on the first line, as sent
+	raw        []byte // all of it; valid until the next one is read
+	unbalanced bool   // its quotes or parentheses do not match
 }
 
-// word cuts the first word off line. More than one space is taken for one.
+// word cuts the first word off line. Several spaces count as one.
 func word(line []byte) (first, rest []byte) {
 	line = bytes.TrimLeft(line, " ")
 	first, rest, _ = bytes.Cut(line, []byte(" "))
 	return first, rest
 }
 
-// isData tells the lines that may hold quotes, lists and literals from those whose end is free text (RFC 3501 section 7).
+// isData reports whether a line may hold quotes, lists and literals; other lines end in free text
+// (RFC 3501 section 7).
 func isData(line []byte) bool {
 	tag, rest := word(bytes.TrimRight(line, "\r\n"))
 	kind, _ := word(rest)
@@ -66,7 +67,7 @@ func parse(raw []byte) response {
 	return r
 }
 
-// number reads digits; of a number that is too large it makes the largest.
+// number parses digits; of a number that is too large it makes the largest.
 func number(word []byte) (uint32, bool) {
 	if len(word) == 0 {
 		return 0, false
@@ -100,19 +101,21 @@ func (r *response) codeName() string {
 	return name
 }
 
-// failure is a NO or BAD as the error that imapclient would make of it, with a text fit to be shown.
+// failure returns a NO or BAD as the error that imapclient would make of it, with a text fit to be
+// shown.
 func (r *response) failure() *imap.Error {
 	return &imap.Error{Type: imap.StatusResponseType(r.kind), Code: imap.ResponseCode(Clean(r.codeName())), Text: Clean(r.text)}
 }
 
-// capsBytes is how much of a capability list is kept for the life of the connection; the longest in use are about 1 KiB.
-const capsBytes = 8 << 10
+// maxCaps is how many bytes of a capability list are kept for the life of the connection; the
+// longest in use are about 1 KiB.
+const maxCaps = 8 << 10
 
-// capabilities returns the words of a capability list that can be said again as atoms, upper case but for IMAP4rev1 and IMAP4rev2, as go-imap
-// spells them.
+// capabilities returns the words of a capability list that can be written as atoms, upper case but
+// for IMAP4rev1 and IMAP4rev2, as go-imap spells them.
 func capabilities(list string) string {
 	var words []string
-	for name := range strings.FieldsSeq(list[:min(len(list), capsBytes)]) {
+	for name := range strings.FieldsSeq(list[:min(len(list), maxCaps)]) {
 		if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r) }) {
 			continue
 		}
@@ -125,15 +128,16 @@ func capabilities(list string) string {
 	return strings.Join(words, " ")
 }
 
-// cleanBytes is how much of a server's text is shown.
-const cleanBytes = 200
+// maxClean is how many bytes of a server's text are shown.
+const maxClean = 200
 
-// Clean makes a server's text fit to be shown and logged: valid UTF-8 on one line without control characters, direction marks or other
-// characters that cannot be seen, cut at the end of a character after at most 200 bytes. The texts of this package's own errors are clean; an
-// *imap.Error that came through Lend is not.
+// Clean makes a server's text fit to be shown and logged: valid UTF-8 on one line, without control
+// characters, direction marks and other invisible characters. It cuts the text at the end of a
+// character after at most 200 bytes. The texts of this package's own errors are clean; an
+// *imap.Error that came through WithClient is not.
 func Clean(text string) string {
 	// What is far beyond the cut need not be looked at.
-	text = text[:min(len(text), 16*cleanBytes)]
+	text = text[:min(len(text), 16*maxClean)]
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsPrint(r) && r != utf8.RuneError:
@@ -144,10 +148,10 @@ func Clean(text string) string {
 		return ' '
 	}, text)
 	text = strings.Join(strings.Fields(text), " ")
-	if len(text) <= cleanBytes {
+	if len(text) <= maxClean {
 		return text
 	}
-	cut := cleanBytes
+	cut := maxClean
 	for !utf8.RuneStart(text[cut]) {
 		cut--
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// serverState is what the server has announced: its capabilities, whether it takes us for logged in,
-// and what it sent unsolicited. Its methods may be called from any goroutine.
+// serverState is what the server has announced: its capabilities, whether it takes us for logged
+// in, and what it sent unsolicited. Its methods may be called from any goroutine.
 type serverState struct {
 	mu       sync.Mutex
 	caps     string // the last capability list, space separated; empty: unknown
@@ -22,18 +22,22 @@ type serverState struct {
 
 // News counts the unsolicited responses since Forget.
 type News struct {
-	Exists   int  // EXISTS, including that of an EXAMINE
-	Expunge  int  // EXPUNGE or VANISHED
-	Flags    int  // FETCH that answers no command: flags changed
-	Status   int  // STATUS that answers no command: another folder changed (NOTIFY, RFC 5465). A hint to look, not data
-	Overflow bool // NOTIFICATIONOVERFLOW (RFC 5465 section 5.8): NOTIFY is off, send it again and look at all folders
+	Exists  int // EXISTS, including that of an EXAMINE
+	Expunge int // EXPUNGE or VANISHED
+	Flags   int // FETCH that answers no command: flags changed
+	// Status counts STATUS that answers no command: another folder changed (NOTIFY, RFC 5465). It
+	// is a hint to look, not data.
+	Status int
+	// Overflow is NOTIFICATIONOVERFLOW (RFC 5465 section 5.8): NOTIFY is off. Send it again and
+	// look at all folders.
+	Overflow bool
 	Ended    bool // the server ended IDLE by itself
 }
 
 // Mail reports whether there may be new mail.
 func (n News) Mail() bool { return n.Exists > 0 || n.Status > 0 || n.Overflow }
 
-// News returns what came since Forget.
+// News returns the news since Forget.
 func (s *serverState) News() News {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +75,7 @@ func (s *serverState) Preauth() bool {
 	return s.preauth
 }
 
-// Caps returns the last capability list the server sent. It changes with STARTTLS and with the login.
+// Caps returns the last capability list that the server sent. STARTTLS and a login change it.
 func (s *serverState) Caps() imap.CapSet {
 	set := make(imap.CapSet)
 	for name := range strings.FieldsSeq(s.capList()) {
@@ -134,7 +138,7 @@ func (s *serverState) dropStaleCaps() bool {
 	return stale
 }
 
-// reset forgets what was sent before STARTTLS.
+// reset forgets everything from before STARTTLS.
 func (s *serverState) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,14 +18,15 @@ import (
 )
 
 const (
-	testRefresh  = 9 * time.Minute
-	testPatience = 30 * time.Second
+	testRefresh = 9 * time.Minute
+	testTimeout = 30 * time.Second
 )
 
-// follower is the smallest session there is: it logs in, looks for mail, and waits, as the watcher does.
+// follower is the smallest session there is: it logs in, looks for mail, and waits, as the watcher
+// does.
 type follower struct {
 	conn     *Conn
-	patience time.Duration // with each step; zero: testPatience
+	timeout  time.Duration // with each step; zero: testPatience
 	password string        // alice's; a script takes any
 	next     imap.UID
 	got      []imap.UID
@@ -35,7 +36,7 @@ type follower struct {
 }
 
 func (f *follower) login() error {
-	if err := f.conn.Greet(testPatience); err != nil {
+	if err := f.conn.Greet(testTimeout); err != nil {
 		return err
 	}
 	return f.open()
@@ -44,11 +45,11 @@ func (f *follower) login() error {
 // open goes on where Dial ends.
 func (f *follower) open() error {
 	if !f.conn.Preauth() {
-		if err := f.conn.Lend(cmp.Or(f.patience, testPatience), func(c *imapclient.Client) error { return c.Login("alice", f.password).Wait() }); err != nil {
+		if err := f.conn.WithClient(cmp.Or(f.timeout, testTimeout), func(c *imapclient.Client) error { return c.Login("alice", f.password).Wait() }); err != nil {
 			return err
 		}
 	}
-	return f.conn.Lend(cmp.Or(f.patience, testPatience), func(c *imapclient.Client) error {
+	return f.conn.WithClient(cmp.Or(f.timeout, testTimeout), func(c *imapclient.Client) error {
 		_, err := c.Select("INBOX", &imap.SelectOptions{ReadOnly: true}).Wait()
 		return err
 	})
@@ -59,7 +60,7 @@ func (f *follower) look() error {
 	f.looks++
 	f.conn.Forget()
 	var wanted []imap.UID
-	err := f.conn.Lend(cmp.Or(f.patience, testPatience), func(c *imapclient.Client) error {
+	err := f.conn.WithClient(cmp.Or(f.timeout, testTimeout), func(c *imapclient.Client) error {
 		found, err := c.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{{{Start: f.next}}}}, nil).Wait()
 		if err != nil {
 			return err
@@ -75,7 +76,7 @@ func (f *follower) look() error {
 	if err != nil || len(wanted) == 0 {
 		return err
 	}
-	mails, err := f.conn.Fetch(wanted, "UID FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)]", cmp.Or(f.patience, testPatience))
+	mails, err := f.conn.Fetch(wanted, "UID FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)]", cmp.Or(f.timeout, testTimeout))
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (f *follower) follow(mails, looks int) error {
 		if len(f.got) >= mails || f.looks >= looks {
 			return nil
 		}
-		if _, err := f.conn.Idle(testRefresh, cmp.Or(f.patience, testPatience), Gather{}); err != nil {
+		if _, err := f.conn.Idle(testRefresh, cmp.Or(f.timeout, testTimeout), IdleDelays{}); err != nil {
 			return err
 		}
 	}

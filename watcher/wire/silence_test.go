@@ -22,14 +22,14 @@ func TestAServerThatFallsSilentIsGivenUpExactlyOnTime(t *testing.T) {
 		after   time.Duration
 		waiting string
 	}{
-		"silent-greeting":   {testPatience, "the greeting"},
-		"silent-login":      {testPatience, "the answer to LOGIN"},
-		"silent-examine":    {testPatience, "the answer to EXAMINE"},
-		"silent-uid-search": {testPatience, "the answer to SEARCH"},
-		"silent-uid-fetch":  {testPatience, "the answer to FETCH"},
-		"silent-idle":       {testPatience, "the answer to IDLE"},
-		"silent-done":       {testRefresh + testPatience, "the answer to DONE"},
-		"half-literal":      {testPatience, "the answer to FETCH"},
+		"silent-greeting":   {testTimeout, "the greeting"},
+		"silent-login":      {testTimeout, "the answer to LOGIN"},
+		"silent-examine":    {testTimeout, "the answer to EXAMINE"},
+		"silent-uid-search": {testTimeout, "the answer to SEARCH"},
+		"silent-uid-fetch":  {testTimeout, "the answer to FETCH"},
+		"silent-idle":       {testTimeout, "the answer to IDLE"},
+		"silent-done":       {testRefresh + testTimeout, "the answer to DONE"},
+		"half-literal":      {testTimeout, "the answer to FETCH"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -43,8 +43,8 @@ func TestAServerThatFallsSilentIsGivenUpExactlyOnTime(t *testing.T) {
 				if took := time.Since(began); took != want.after {
 					t.Errorf("given up after %v, want %v", took, want.after)
 				}
-				late, ok := errors.AsType[*TimeoutError](err)
-				if !ok || late.Waiting != want.waiting || !errors.Is(err, os.ErrDeadlineExceeded) || !errors.Is(c.Cause(), err) {
+				timedOut, ok := errors.AsType[*TimeoutError](err)
+				if !ok || timedOut.Waiting != want.waiting || !errors.Is(err, os.ErrDeadlineExceeded) || !errors.Is(c.Cause(), err) {
 					t.Errorf("error %v, cause %v, want waiting for %s", err, c.Cause(), want.waiting)
 				}
 			})
@@ -52,11 +52,11 @@ func TestAServerThatFallsSilentIsGivenUpExactlyOnTime(t *testing.T) {
 	}
 }
 
-// The answer that says why may follow a BYE, so that a loan listens on for a moment; a wait does not.
+// The answer that explains a BYE may follow it, so WithClient reads on for a moment; IDLE does not.
 func TestAfterBYENobodyWaitsLong(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]time.Duration{
-		"bye-and-stay-greeting": 0, "bye-and-stay-login": farewell, "bye-and-stay-uid-fetch": 0, "bye-and-stay-idle": 0, "bye-and-stay-idling": 0,
+		"bye-and-stay-greeting": 0, "bye-and-stay-login": byeGrace, "bye-and-stay-uid-fetch": 0, "bye-and-stay-idle": 0, "bye-and-stay-idling": 0,
 		"bye-and-stay-done": testRefresh, "login-bye-then-no": 0,
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestAServerThatDripsIsGivenUpExactlyOnTime(t *testing.T) {
 		c, stop := pipe(t, script, DefaultLimits, nil)
 		defer stop()
 		f := follower{conn: c, next: 1}
-		if err := f.login(); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != testPatience {
+		if err := f.login(); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != testTimeout {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})
@@ -152,10 +152,10 @@ func TestCancelEndsALoanInWhichNothingIsAsked(t *testing.T) {
 		script := &imaptest.Script{}
 		var wg sync.WaitGroup
 		c := New(ctx, script.Pipe(&wg), DefaultLimits)
-		if err := c.Greet(testPatience); err != nil {
+		if err := c.Greet(testTimeout); err != nil {
 			t.Fatal(err)
 		}
-		err := c.Lend(testPatience, func(client *imapclient.Client) error {
+		err := c.WithClient(testTimeout, func(client *imapclient.Client) error {
 			cancel()
 			<-client.Closed()
 			return client.Noop().Wait()
@@ -163,7 +163,7 @@ func TestCancelEndsALoanInWhichNothingIsAsked(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("lend: %v", err)
 		}
-		if _, err := c.Idle(testRefresh, testPatience, Gather{}); !errors.Is(err, context.Canceled) {
+		if _, err := c.Idle(testRefresh, testTimeout, IdleDelays{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("idle afterwards: %v", err)
 		}
 		c.Close()
@@ -184,7 +184,7 @@ func TestALoanWaitsForAnswersThatNobodyWaitedFor(t *testing.T) {
 		early := errors.New("changed my mind")
 		for range 20 {
 			var kept *imapclient.Client
-			err := c.Lend(testPatience, func(client *imapclient.Client) error {
+			err := c.WithClient(testTimeout, func(client *imapclient.Client) error {
 				kept = client
 				for range 10 {
 					client.Status("INBOX", &imap.StatusOptions{UIDNext: true})
@@ -195,7 +195,7 @@ func TestALoanWaitsForAnswersThatNobodyWaitedFor(t *testing.T) {
 				t.Fatalf("%v, cause %v", err, c.Cause())
 			}
 			if err := kept.Noop().Wait(); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("a command after the loan: %v", err)
+				t.Errorf("a command after WithClient: %v", err)
 			}
 		}
 		if news := c.News(); news.Status != 0 {
@@ -220,11 +220,11 @@ func TestAfterNOToIDLETheConnectionWorks(t *testing.T) {
 		}
 		c.Forget()
 		for range 3 {
-			news, err := c.Idle(testRefresh, testPatience, Gather{})
+			news, err := c.Idle(testRefresh, testTimeout, IdleDelays{})
 			if refused, ok := errors.AsType[*imap.Error](err); !ok || refused.Code != imap.ResponseCodeInUse || news.Ended {
 				t.Fatalf("%v, news %+v", err, news)
 			}
-			if err := c.Do("NOOP", testPatience); err != nil {
+			if err := c.Do("NOOP", testTimeout); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -253,12 +253,12 @@ func TestWhatAServerSaysUnaskedIsNews(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.Forget()
-			news, err := c.Idle(testRefresh, testPatience, Gather{})
+			news, err := c.Idle(testRefresh, testTimeout, IdleDelays{})
 			if err != nil || news != want {
 				t.Errorf("%s: %+v, %v, want %+v", name, news, err, want)
 			}
 			// News that may be mail does not go away by not looking.
-			if again, err := c.Idle(0, testPatience, Gather{}); err != nil || again.Mail() != want.Mail() {
+			if again, err := c.Idle(0, testTimeout, IdleDelays{}); err != nil || again.Mail() != want.Mail() {
 				t.Errorf("%s again: %+v, %v", name, again, err)
 			}
 		})
@@ -291,7 +291,7 @@ func TestSTATUSInALoanIsAnAnswerOnlyToALoanThatAsks(t *testing.T) {
 			t.Errorf("of other folders it is forgotten with them: %+v", got)
 		}
 		c.ForgetOthers(false)
-		err := c.Lend(testPatience, func(client *imapclient.Client) error {
+		err := c.WithClient(testTimeout, func(client *imapclient.Client) error {
 			data, err := client.Status("INBOX", &imap.StatusOptions{UIDNext: true}).Wait()
 			if err == nil && data.UIDNext != 2 {
 				t.Errorf("UIDNEXT %d", data.UIDNext)

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// TextParts gives the sections of the parts of text that a BODYSTRUCTURE lists (RFC 3501 section 7.4.2), in their order, at most most of
-// them, without attachments: "1", "2.1". Of a message that is one part it is "TEXT".
+// TextParts returns the sections of the text parts that a BODYSTRUCTURE lists (RFC 3501 section
+// 7.4.2), at most most of them, without attachments: "1", "2.1". If the message is a single part it
+// is "TEXT".
 func TextParts(structure []byte, most int) (sections []string) {
 	walk(structure, "", func(section string, fields [][]byte) bool {
 		if len(fields) < 2 || !strings.EqualFold(string(fields[0]), "text") || isAttachment(fields) {
@@ -25,12 +26,12 @@ func TextParts(structure []byte, most int) (sections []string) {
 	return sections
 }
 
-// deepest is how many multiparts may lie in one another. The framer bounds parentheses, but not
-// those behind a quotation mark that is none here.
-const deepest = 32
+// maxDepth is how deep multiparts may be nested. The framer bounds parentheses, but not those
+// behind a quotation mark that stands for itself.
+const maxDepth = 32
 
-// walk calls visit for each part that is no multipart, until it returns false. Parts below deepest
-// are passed over.
+// walk calls visit for each part that is no multipart, until it returns false. It passes over parts
+// below maxDepth.
 func walk(list []byte, section string, visit func(section string, fields [][]byte) bool) bool {
 	fields := elements(list)
 	if len(fields) == 0 || !bytes.HasPrefix(fields[0], []byte("(")) {
@@ -44,7 +45,7 @@ func walk(list []byte, section string, visit func(section string, fields [][]byt
 		if section != "" {
 			below = section + "." + below
 		}
-		if strings.Count(below, ".") == deepest {
+		if strings.Count(below, ".") == maxDepth {
 			break
 		}
 		if !walk(part, below, visit) {
@@ -54,7 +55,7 @@ func walk(list []byte, section string, visit func(section string, fields [][]byt
 	return true
 }
 
-// elements gives what a list holds: of a string what it holds, of a list all of it.
+// elements returns the elements of a list: the content of a string, all of a list.
 func elements(list []byte) (found [][]byte) {
 	rest, ok := bytes.CutPrefix(list, []byte("("))
 	if !ok {

@@ -24,7 +24,7 @@ func leadTo(addrs ...netip.Addr) func(context.Context, string) ([]netip.Addr, er
 	return func(context.Context, string) ([]netip.Addr, error) { return addrs, nil }
 }
 
-// host is what is at an address: it takes or refuses a connection.
+// host takes or refuses connections to an address.
 type host func(context.Context) (net.Conn, error)
 
 // town is a network in memory, for bubbles: hosts by their address.
@@ -90,8 +90,8 @@ func takes(serve func(net.Conn)) host {
 	}
 }
 
-// patientWriter is a pipe's end that, as the kernel does, takes what is written before the other
-// side reads it. On a bare pipe the two sides of a handshake that fails wait for each other.
+// patientWriter is a pipe's end that, like the kernel, takes data before the other side reads it.
+// On a bare pipe the two sides of a handshake that fails wait for each other.
 type patientWriter struct {
 	net.Conn
 	out chan []byte
@@ -123,7 +123,7 @@ func (w *patientWriter) Close() error {
 	return nil
 }
 
-// says is a host that says a text and nothing else, however it is asked.
+// says is a host that sends a text and nothing else.
 func says(text string) host {
 	return takes(func(conn net.Conn) {
 		io.WriteString(conn, text)
@@ -163,7 +163,7 @@ func reached(t *testing.T, tn *town, e Endpoint) (at netip.Addr, took time.Durat
 	t.Helper()
 	began := time.Now()
 	e.Dial = tn.dial
-	c, err := Dial(t.Context(), e, DefaultLimits, testPatience)
+	c, err := Dial(t.Context(), e, DefaultLimits, testTimeout)
 	took = time.Since(began)
 	want := int32(0)
 	if err == nil {

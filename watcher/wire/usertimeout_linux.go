@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setUserTimeout bounds how long sent data may stay unacknowledged; by default that is 15 minutes, and keepalive does not help while data waits.
+// setUserTimeout bounds how long sent data may stay unacknowledged, by default 15 minutes:
+// keepalive does not help while data waits.
 func setUserTimeout(raw syscall.RawConn, d time.Duration) error {
 	var err error
 	if controlErr := raw.Control(func(fd uintptr) {

@@ -7,5 +7,6 @@ import (
 	"time"
 )
 
-// setUserTimeout does nothing where the kernel has no such option; the patience of each step bounds the wait there.
+// setUserTimeout does nothing: the system has no such option. The timeout of each step bounds the
+// wait.
 func setUserTimeout(syscall.RawConn, time.Duration) error { return nil }

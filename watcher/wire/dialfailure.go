@@ -8,13 +8,14 @@ import (
 	"syscall"
 )
 
-// telling keeps of the failures at several addresses the one that tells most of the server.
-type telling struct {
+// dialFailure keeps the failure that tells most about the server, of those at its several
+// addresses.
+type dialFailure struct {
 	err    error
 	weight int
 }
 
-// What a failure tells, the least first.
+// How much a failure tells, the least first.
 const (
 	unreachable    = iota
 	unanswered     // no connection in time
@@ -23,51 +24,50 @@ const (
 	noTLS          // or none that both sides speak
 	noIMAP         // something else answers
 	badCertificate // a server's, for all that is known
-	provenMore     // added where the host was last reached: there its server is
+	provenMore     // added at an address by which the host was reached before
 )
 
-func (t *telling) add(err error, weight int, at target) {
+func (f *dialFailure) add(err error, weight int, at target) {
 	if at.proven {
 		weight += provenMore
 	}
-	if t.err == nil || weight > t.weight {
-		t.err, t.weight = err, weight
+	if f.err == nil || weight > f.weight {
+		f.err, f.weight = err, weight
 	}
 }
 
 // unconnected adds that there was no connection.
-func (t *telling) unconnected(err error, at target) {
-	late, ok := errors.AsType[net.Error](err)
+func (f *dialFailure) unconnected(err error, at target) {
+	timedOut, ok := errors.AsType[net.Error](err)
 	switch {
-	case ok && late.Timeout():
-		t.add(&TimeoutError{"the connection"}, unanswered, at)
+	case ok && timedOut.Timeout():
+		f.add(&TimeoutError{"the connection"}, unanswered, at)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		t.add(fmt.Errorf("connect: %w", err), refused, at)
+		f.add(fmt.Errorf("connect: %w", err), refused, at)
 	default:
-		t.add(fmt.Errorf("connect: %w", err), unreachable, at)
+		f.add(fmt.Errorf("connect: %w", err), unreachable, at)
 	}
 }
 
 // unopened adds why a connection could not be used.
-func (t *telling) unopened(err error, at target) {
+func (f *dialFailure) unopened(err error, at target) {
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	_, handshake := errors.AsType[*TLSError](err)
 	_, protocol := errors.AsType[*ProtocolError](err)
 	_, limit := errors.AsType[*LimitError](err)
 	switch {
 	case certificate:
-		t.add(err, badCertificate, at)
+		f.add(err, badCertificate, at)
 	case protocol, limit:
-		t.add(err, noIMAP, at)
+		f.add(err, noIMAP, at)
 	case handshake:
-		t.add(err, noTLS, at)
+		f.add(err, noTLS, at)
 	default:
-		t.add(err, broken, at)
+		f.add(err, broken, at)
 	}
 }
 
-// isAnswer reports whether the server itself has said that it does not want this. Another of its
-// addresses would say the same.
+// isAnswer reports whether the server itself has refused. Its other addresses would refuse as well.
 func isAnswer(err error) bool {
 	_, bye := errors.AsType[*ByeError](err)
 	_, starttls := errors.AsType[*StartTLSError](err)

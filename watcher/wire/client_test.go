@@ -29,10 +29,10 @@ func TestAPasswordMayLookLikeACommand(t *testing.T) {
 				}}
 				c, stop := pipe(t, script, DefaultLimits, nil)
 				defer stop()
-				if err := c.Greet(testPatience); err != nil {
+				if err := c.Greet(testTimeout); err != nil {
 					t.Fatal(err)
 				}
-				err := c.Lend(testPatience, func(client *imapclient.Client) error {
+				err := c.WithClient(testTimeout, func(client *imapclient.Client) error {
 					return errors.Join(client.Login("alice", password).Wait(), client.Noop().Wait(), client.Noop().Wait())
 				})
 				if err != nil {
@@ -46,7 +46,7 @@ func TestAPasswordMayLookLikeACommand(t *testing.T) {
 	}
 }
 
-// steps is a SASL mechanism that answers what it is asked.
+// steps is a SASL mechanism that returns each challenge as its answer.
 type steps struct{ first []byte }
 
 func (s steps) Start() (string, []byte, error)        { return "XSTEPS", s.first, nil }
@@ -83,10 +83,10 @@ func TestAUTHENTICATETakesAsManyStepsAsItWantsAndCanBeTriedAgain(t *testing.T) {
 			}
 			c, stop := pipe(t, script, DefaultLimits, nil)
 			defer stop()
-			if err := c.Greet(testPatience); err != nil {
+			if err := c.Greet(testTimeout); err != nil {
 				t.Fatal(err)
 			}
-			err := c.Lend(testPatience, func(client *imapclient.Client) error {
+			err := c.WithClient(testTimeout, func(client *imapclient.Client) error {
 				refused, ok := errors.AsType[*imap.Error](client.Authenticate(steps{[]byte("first")}))
 				if !ok || refused.Code != imap.ResponseCodeAuthenticationFailed {
 					t.Errorf("refused with %v", refused)
@@ -138,7 +138,7 @@ func TestAClosedConnectionHangsOnNothing(t *testing.T) {
 		t.Error("the connection is open")
 	}
 	for name, err := range map[string]error{
-		"greet": c.Greet(testPatience), "do": c.Do("NOOP", testPatience), "lend": c.Lend(testPatience, func(*imapclient.Client) error { return nil }),
+		"greet": c.Greet(testTimeout), "do": c.Do("NOOP", testTimeout), "lend": c.WithClient(testTimeout, func(*imapclient.Client) error { return nil }),
 	} {
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s: %v", name, err)

@@ -1,0 +1,161 @@
+package wire
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// Idle waits in IDLE (RFC 2177) until there may be new mail (News.Mail) or refresh is over,
+// measured from the call. It returns the news and does not forget it. If there is such news already
+// it returns at once and sends nothing. A server that used to send something every so often ("OK
+// Still here") and has stopped is checked early, by ending IDLE.
+//
+// When Idle returns, IDLE has ended and the server has answered: no response was missed, and the
+// connection worked a moment ago. The server may take as long as timeout to send "+", and again to
+// answer DONE. A server that ends IDLE by itself is no error: News.Ended. NO and BAD to IDLE are an
+// *imap.Error, after which the connection still works.
+func (c *Conn) Idle(refresh, timeout time.Duration, delays IdleDelays) (News, error) {
+	news := c.News()
+	if delays.endsIdle(news) {
+		return news, c.Cause()
+	}
+	until := time.Now().Add(refresh)
+	tag, err := c.enterIdle(timeout)
+	if err == nil && tag != "" {
+		tag, err = c.waitForNews(tag, until, delays)
+	}
+	if err == nil && tag != "" {
+		err = c.leaveIdle(tag, timeout)
+	}
+	return c.News(), err
+}
+
+// IdleDelays are the news that end IDLE only after a time, in which more of it may come.
+type IdleDelays struct {
+	Flags  time.Duration // flags, and messages expunged; 0: they do not end IDLE
+	Others time.Duration // STATUS of other folders; 0: it ends IDLE at once
+}
+
+// endsIdle reports whether the news ends IDLE at once.
+func (d IdleDelays) endsIdle(news News) bool {
+	return news.Exists > 0 || news.Overflow || news.Status > 0 && d.Others == 0
+}
+
+// enterIdle returns the tag of the IDLE that runs now; empty if the server answered it with OK at
+// once.
+func (c *Conn) enterIdle(timeout time.Duration) (tag string, err error) {
+	if err := c.begin(); err != nil {
+		return "", err
+	}
+	c.beat.last = time.Time{}
+	until := time.Now().Add(timeout)
+	tag, err = c.send("IDLE", until)
+	for err == nil {
+		var r *response
+		if r, err = c.next(until); err != nil {
+			err = c.timedOut(err, "the answer to IDLE")
+			break
+		}
+		switch r.tag {
+		case "+":
+			return tag, nil
+		case tag:
+			return "", c.ended(r)
+		}
+		err = c.unexpected(r)
+	}
+	return "", err
+}
+
+// waitForNews returns the tag when IDLE is to be ended, and none when the server has ended it. A
+// session spends its life in here: the frames below are kept few and small, because its stack is
+// the largest part of its memory.
+func (c *Conn) waitForNews(tag string, until time.Time, delays IdleDelays) (string, error) {
+	dialFailure := false
+	for news := c.News(); !delays.endsIdle(news); news = c.News() {
+		if delays.Flags > 0 && news.Flags+news.Expunge > 0 {
+			until, delays.Flags = sooner(until, time.Now().Add(delays.Flags)), 0
+		}
+		if delays.Others > 0 && news.Status > 0 && !dialFailure {
+			until, dialFailure = sooner(until, time.Now().Add(delays.Others)), true
+		}
+		r, err := c.next(sooner(until, c.beat.missed(c.LastByte())))
+		switch {
+		case err == nil && r.tag == tag:
+			return "", c.ended(r)
+		case err == nil:
+			c.beat.note(r, time.Now())
+			err = c.unexpected(r)
+		case errors.Is(err, os.ErrDeadlineExceeded) && c.Cause() == nil:
+			return tag, nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return tag, nil
+}
+
+// heartbeat is a response that a server sends in IDLE every so often only to show that it is there,
+// as Dovecot does.
+type heartbeat struct {
+	last  time.Time
+	every time.Duration // the longest time between two
+	count int           // times between two
+}
+
+// minHeartbeat is the time between two such responses below which they are no heartbeat.
+const minHeartbeat = 10 * time.Second
+
+// note takes in a response.
+func (b *heartbeat) note(r *response, now time.Time) {
+	if r.tag != "*" || r.kind != "OK" || r.code != "" {
+		return
+	}
+	if since := now.Sub(b.last); !b.last.IsZero() {
+		if since < minHeartbeat {
+			return // sent, or read, together
+		}
+		b.every = max(b.every, since)
+		b.count++
+	}
+	b.last = now
+}
+
+// missed returns when three in a row would have been missed; zero if too few came to know.
+func (b *heartbeat) missed(lastByte time.Time) time.Time {
+	if b.count < 2 {
+		return time.Time{}
+	}
+	return lastByte.Add(3 * b.every)
+}
+
+// sooner returns the earlier of two times, of which the second may be zero: none.
+func sooner(a, b time.Time) time.Time {
+	if b.IsZero() || a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// ended takes the answer to an IDLE that was ended by the server.
+func (c *Conn) ended(r *response) error {
+	if err := c.status(r); err != nil {
+		return err
+	}
+	c.noteIdleEnded()
+	return nil
+}
+
+func (c *Conn) leaveIdle(tag string, timeout time.Duration) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	until := time.Now().Add(timeout)
+	if err := c.write([]byte("DONE\r\n"), until); err != nil {
+		return err
+	}
+	c.done = true
+	return c.answer(tag, "DONE", until)
+}

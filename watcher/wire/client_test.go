@@ -138,7 +138,7 @@ func TestAClosedConnectionHangsOnNothing(t *testing.T) {
 		t.Error("the connection is open")
 	}
 	for name, err := range map[string]error{
-		"greet": c.Greet(testTimeout), "do": c.Do("NOOP", testTimeout), "lend": c.WithClient(testTimeout, func(*imapclient.Client) error { return nil }),
+		"greet": c.Greet(testTimeout), "do": c.Do("NOOP", testTimeout), "with client": c.WithClient(testTimeout, func(*imapclient.Client) error { return nil }),
 	} {
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s: %v", name, err)

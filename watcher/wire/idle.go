@@ -72,15 +72,9 @@ func (c *Conn) enterIdle(timeout time.Duration) (tag string, err error) {
 // session spends its life in here: the frames below are kept few and small, because its stack is
 // the largest part of its memory.
 func (c *Conn) waitForNews(tag string, until time.Time, delays IdleDelays) (string, error) {
-	dialFailure := false
-	for news := c.News(); !delays.endsIdle(news); news = c.News() {
-		if delays.Flags > 0 && news.Flags+news.Expunge > 0 {
-			until, delays.Flags = sooner(until, time.Now().Add(delays.Flags)), 0
-		}
-		if delays.Others > 0 && news.Status > 0 && !dialFailure {
-			until, dialFailure = sooner(until, time.Now().Add(delays.Others)), true
-		}
-		r, err := c.next(sooner(until, c.beat.missed(c.LastByte())))
+	w := idleWait{until: until, delays: delays}
+	for w.goesOn(c.News()) {
+		r, err := c.next(sooner(w.until, c.beat.missed(c.LastByte())))
 		switch {
 		case err == nil && r.tag == tag:
 			return "", c.ended(r)
@@ -95,6 +89,24 @@ func (c *Conn) waitForNews(tag string, until time.Time, delays IdleDelays) (stri
 		}
 	}
 	return tag, nil
+}
+
+// idleWait is how long an IDLE goes on.
+type idleWait struct {
+	until         time.Time
+	delays        IdleDelays
+	flags, others bool // until allows for their delay
+}
+
+// goesOn reports whether IDLE goes on with this news, and brings until nearer if it ends IDLE later.
+func (w *idleWait) goesOn(news News) bool {
+	if w.delays.Flags > 0 && news.Flags+news.Expunge > 0 && !w.flags {
+		w.until, w.flags = sooner(w.until, time.Now().Add(w.delays.Flags)), true
+	}
+	if w.delays.Others > 0 && news.Status > 0 && !w.others {
+		w.until, w.others = sooner(w.until, time.Now().Add(w.delays.Others)), true
+	}
+	return !w.delays.endsIdle(news)
 }
 
 // heartbeat is a response that a server sends in IDLE every so often only to show that it is there,

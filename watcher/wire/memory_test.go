@@ -67,7 +67,7 @@ func BenchmarkIdleSessionMemory(b *testing.B) {
 	var number int
 	fmt.Sscan(port, &number)
 	config := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
-	lent := func(ctx context.Context, ready func()) error {
+	ours := func(ctx context.Context, ready func()) error {
 		c, err := Dial(ctx, Endpoint{Host: host, Port: number, Security: TLS, TLS: config}, DefaultLimits, testTimeout)
 		if err != nil {
 			return err
@@ -86,13 +86,13 @@ func BenchmarkIdleSessionMemory(b *testing.B) {
 	}
 	held := func(ctx context.Context, ready func()) error { return holdPlain(ctx, address, config, ready) }
 	for b.Loop() {
-		ours, plain := measure(b, lent), measure(b, held)
-		b.ReportMetric(ours.heap, "heap-B/session")
-		b.ReportMetric(ours.stack, "stack-B/session")
-		b.ReportMetric(ours.goroutines, "goroutines/session")
+		conn, plain := measure(b, ours), measure(b, held)
+		b.ReportMetric(conn.heap, "heap-B/session")
+		b.ReportMetric(conn.stack, "stack-B/session")
+		b.ReportMetric(conn.goroutines, "goroutines/session")
 		b.ReportMetric(plain.heap+plain.stack, "plain-B/session")
 		b.ReportMetric(plain.goroutines, "plain-goroutines/session")
-		b.ReportMetric((ours.heap+ours.stack)/(plain.heap+plain.stack), "ratio")
+		b.ReportMetric((conn.heap+conn.stack)/(plain.heap+plain.stack), "ratio")
 	}
 }
 

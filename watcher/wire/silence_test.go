@@ -161,7 +161,7 @@ func TestCancelEndsALoanInWhichNothingIsAsked(t *testing.T) {
 			return client.Noop().Wait()
 		})
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("lend: %v", err)
+			t.Errorf("with client: %v", err)
 		}
 		if _, err := c.Idle(testRefresh, testTimeout, IdleDelays{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("idle afterwards: %v", err)

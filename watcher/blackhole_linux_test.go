@@ -27,9 +27,10 @@ import (
 // inNetwork tells the test binary that it runs in a network of its own.
 const inNetwork = "TEST_IN_NETWORK"
 
-// TestABlackHoledConnectionIsNoticedAndReplaced has three machines in namespaces: this one, a router, and the mail server behind it. When the
-// router stops forwarding, packets vanish without a reset, as behind a NAT that has forgotten the connection. By default the kernel's
-// timers run ten times as fast as the package wire sets them.
+// TestABlackHoledConnectionIsNoticedAndReplaced has three machines in namespaces: this one, a
+// router, and the mail server behind it. When the router stops forwarding, packets vanish without a
+// reset, as behind a NAT that has forgotten the connection. By default the kernel's timers run ten
+// times as fast as the package wire sets them.
 func TestABlackHoledConnectionIsNoticedAndReplaced(t *testing.T) {
 	if os.Getenv(inNetwork) == "" {
 		t.Parallel()
@@ -103,8 +104,9 @@ func dialHasty(ctx context.Context, address string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", address)
 }
 
-// threeMachines connects this network, over a router, to that of a mail server, and gives what turns the router's forwarding on and off, and
-// a listener in the mail server's network. All of it ends with this process.
+// threeMachines connects this network, over a router, to that of a mail server, and gives what
+// turns the router's forwarding on and off, and a listener in the mail server's network. All of it
+// ends with this process.
 func threeMachines(t *testing.T) (forwarding func(on bool), listener net.Listener) {
 	t.Helper()
 	router, server := newNetwork(t), newNetwork(t)
@@ -154,7 +156,8 @@ func sh(t *testing.T, network int, command string) {
 	}
 }
 
-// listenIn listens in the network of the process: a socket belongs to the network in which it was made.
+// listenIn listens in the network of the process: a socket belongs to the network in which it was
+// made.
 func listenIn(t *testing.T, network int, address string) (listener net.Listener) {
 	t.Helper()
 	var err error

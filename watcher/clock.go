@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// A leap is a clock that was set ahead by more than mostLeap. It is believed after leapLasts: until then
-// the clock may be wrong, and new mail would look so old that it does not ring.
+// A leap is a clock that was set ahead by more than maxLeap. It is believed after leapLasts: until
+// then the clock may be wrong, and new mail would look so old that it does not ring.
 const (
-	mostLeap  = importAge / 2
+	maxLeap   = importAge / 2
 	leapLasts = 24 * time.Hour
 )
 
-// clock gives the time for dates that are stored or compared with a mail server's. Waits use the
+// clock returns the time for dates that are stored or compared with a mail server's. Waits use the
 // monotonic clock.
 type clock struct {
 	wall func() time.Time
@@ -38,7 +38,7 @@ func (c *clock) now() time.Time {
 	mono, wall := time.Now(), c.wall().Round(0)
 	steady := c.last.Add(mono.Sub(c.mono))
 	switch {
-	case wall.Sub(steady) <= mostLeap:
+	case wall.Sub(steady) <= maxLeap:
 		c.leaped = time.Time{}
 	case c.leaped.IsZero():
 		c.leaped, wall = mono, steady

@@ -45,7 +45,8 @@ func TestMailRingsHoweverOurClockIsSetMeanwhile(t *testing.T) {
 			if got := h.mails(t); len(got) != before {
 				t.Errorf("set by %v, %q rang", by, got[before].Content.Subject)
 			}
-			// A folder without news is not written at each look, and another than INBOX not looked at.
+			// A folder without news is not written at each look, and another than INBOX not looked
+			// at.
 			written, opened := cursors(), s.asked(`EXAMINE "B"`)+s.asked("EXAMINE B")
 			time.Sleep(30 * time.Minute)
 			synctest.Wait()
@@ -80,7 +81,8 @@ func TestMailSinceTheLastLookRingsAfterARenumberingThoughOurClockWasAheadThen(t 
 	})
 }
 
-// What a clock that was ahead has left must not keep a mail server from being learned of until that time comes.
+// What a clock that was ahead has left must not keep a mail server from being learned of until that
+// time comes.
 func TestAServerIsLearnedOfAnewThoughOurClockWasAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -92,7 +94,7 @@ func TestAServerIsLearnedOfAnewThoughOurClockWasAhead(t *testing.T) {
 		if err := h.store.Mail.PutHost(name, registry.Host{Since: ahead, Died: ahead, Unreliable: ahead}); err != nil {
 			t.Fatal(err)
 		}
-		if known := newHost(h.account.Host, name, h.store.Mail, h.log, newClock(nil)).known; doubted(known, time.Now().Add(7*24*time.Hour)) {
+		if known := newHost(h.account.Host, name, h.store.Mail, h.log, newClock(nil)).known; distrusted(known, time.Now().Add(7*24*time.Hour)) {
 			t.Errorf("it is not believed for longer than a week: %+v", known)
 		}
 		if err := h.store.Mail.PutHost(name, registry.Host{Since: ahead, Died: ahead}); err != nil {
@@ -129,8 +131,8 @@ func TestMailRingsOnceAClockThatWasAheadFromTheStartIsRight(t *testing.T) {
 	})
 }
 
-// A clock that was behind at the start, as on a machine without a battery for it, is right as soon as
-// it is set: at once, or after a day if it was far behind.
+// A clock that was behind at the start, as on a machine without a battery for it, is right as soon
+// as it is set: at once, or after a day if it was far behind.
 func TestAClockThatWasBehindAtTheStartIsBelieved(t *testing.T) {
 	t.Parallel()
 	for behind, wrongFor := range map[time.Duration]time.Duration{10 * time.Minute: 0, 23 * time.Hour: 0, 10 * 24 * time.Hour: 24 * time.Hour} {

@@ -132,7 +132,8 @@ func TestMailSinceTheLastSuccessRingsAfterUIDVALIDITYChangedAndNoneTwice(t *test
 	for _, n := range h.mails(t) {
 		count[n.Content.Subject]++
 	}
-	// What came within the quarter of an hour before the first sight may be taken for new then: the clocks may differ.
+	// What came within the quarter of an hour before the first sight may be taken for new then: the
+	// clocks may differ.
 	delete(count, "never rang")
 	if !maps.Equal(count, map[string]int{"rang": 1, "since": 1, "after": 1}) {
 		t.Errorf("rang %v", count)
@@ -169,7 +170,7 @@ func TestOtherFoldersAreLookedAtWithEveryTour(t *testing.T) {
 		}
 	}
 	// What was read in a folder that is not open is told by its mod-sequence.
-	h.told(t)
+	h.deliverAll(t)
 	s.Doveadm(t, s.User, "flags", "add", `\Seen`, "mailbox", "Büro", "all")
 	session.tour = time.Time{}
 	if _, err := session.catchUp(); err != nil || !slices.Equal(h.cleared(t), []string{"for Büro"}) {
@@ -194,18 +195,18 @@ func TestAWrongPasswordStopsAndSaysSoOnce(t *testing.T) {
 	if status.Code != "login_refused" || status.Reason == "" {
 		t.Errorf("the status is %+v", status)
 	}
-	told := 0
+	said := 0
 	list, _, err := h.store.History.List(h.account.Owner, "", 10, status.Since)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range list {
 		if n.Kind == registry.AttentionKind {
-			told++
+			said++
 		}
 	}
-	if told != 1 {
-		t.Errorf("%d notifications say so, want 1", told)
+	if said != 1 {
+		t.Errorf("%d notifications say so, want 1", said)
 	}
 	fixed := h.account
 	fixed.Password = registry.Secret(s.Password)
@@ -317,7 +318,7 @@ func TestMailThatWasReadRemovedOrMovedAtDovecotIsCleared(t *testing.T) {
 		s.Deliver(t, s.User, "INBOX", mail("a@example.org", name, ""))
 	}
 	h.waitMails(t, len(names))
-	h.told(t)
+	h.deliverAll(t)
 	header := func(name string) []string { return []string{"mailbox", "INBOX", "header", "Subject", name} }
 	s.Move(t, "moved to Work", "Work")
 	s.Doveadm(t, s.User, append([]string{"flags", "add", `\Seen`}, header("read")...)...)

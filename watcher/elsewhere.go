@@ -9,17 +9,16 @@ import (
 	"idlepush/registry"
 )
 
-// What a person did on another client: which messages that were notified were read or removed there.
-
-// handled are messages of a folder that were notified, and then read or removed elsewhere.
+// handled are messages of a folder that were notified, and then read or removed on another client.
 type handled struct {
 	folder   string
 	validity uint32
 	uids     []uint32
 }
 
-// clearHome clears what was read or removed of the folder that is waited in. What was removed may have
-// been moved to another watched folder, and is looked for there first: then it stays notified.
+// clearHome clears the messages that were read or removed of the folder that the session waits in.
+// A removed message may have been moved to another watched folder, and is looked for there first:
+// then it stays notified.
 func (s *session) clearHome(home *folder) (found int, err error) {
 	gone, err := s.handledElsewhere(home)
 	if err != nil || len(gone.uids) == 0 {
@@ -47,11 +46,12 @@ func (s *session) clear(list ...handled) error {
 	return nil
 }
 
-// maxSought is how many UIDs one SEARCH asks for: their list fits the shortest line that servers take.
+// maxSought is how many UIDs one SEARCH asks for: their list fits the shortest line that servers
+// take.
 const maxSought = 100
 
-// handledElsewhere returns what was notified in the open folder and is not unread in it any more. A
-// SEARCH of just these UIDs is all it takes. If the server refuses it, the rest is not asked for.
+// handledElsewhere returns the messages of the open folder that were notified and are not unread in
+// it any more. If the server refuses the SEARCH of just these UIDs, the rest is left out.
 func (s *session) handledElsewhere(f *folder) (handled, error) {
 	gone := handled{folder: f.name, validity: f.validity}
 	announced, err := s.store.Announced(s.account.ID, f.name, f.validity)

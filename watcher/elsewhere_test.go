@@ -14,7 +14,7 @@ import (
 )
 
 // told delivers what waits for the house's device, as a push service would, so that it may show it.
-func (h *house) told(t *testing.T) {
+func (h *house) deliverAll(t *testing.T) {
 	t.Helper()
 	for {
 		w, ok, err := h.store.Outbox.Next(h.device.ID, time.Now())
@@ -58,7 +58,7 @@ func TestMailThatWasReadOrRemovedElsewhereIsClearedAndOtherMailIsNot(t *testing.
 				}
 				defer h.live(t, script)()
 				synctest.Wait()
-				h.told(t)
+				h.deliverAll(t)
 				for uid, change := range map[uint32]func(){
 					2: func() { script.Flag(2, `\Seen`) },
 					3: func() { script.Remove(3) },
@@ -89,7 +89,7 @@ func TestMailThatWasReadWhileNobodyLookedIsClearedAtTheNextLogin(t *testing.T) {
 		h.from(t, 1)
 		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: subject("one")}, {UID: 2, Header: subject("two")}}}
 		h.sessions(t, script, 1, time.Minute)
-		h.told(t)
+		h.deliverAll(t)
 		script.Flag(1, `\Seen`)
 		h.sessions(t, script, 1, time.Minute)
 		if got := h.cleared(t); !slices.Equal(got, []string{"one"}) {

@@ -49,7 +49,8 @@ func (f *fault) next() error {
 	return nil
 }
 
-// storeMethod is the method of the store that was called. Of several that share a commit it is the one that commits.
+// storeMethod is the method of the store that was called. Of several that share a commit it is the
+// one that commits.
 func storeMethod() (name string) {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])
@@ -77,9 +78,10 @@ func (f *fault) arm(on bool) {
 	f.armed = on
 }
 
-// workday is a short day of three accounts, whose store may fail meanwhile: mail in two folders and at two servers, some of it read, moved or
-// removed elsewhere; connections that are lost; a folder that is renumbered; an account that is edited and one that is removed.
-// It fails unless every mail rang once and all is well in the end.
+// workday is a short day of three accounts, whose store may fail meanwhile: mail in two folders and
+// at two servers, some of it read, moved or removed elsewhere; connections that are lost; a folder
+// that is renumbered; an account that is edited and one that is removed. It fails unless every mail
+// rang once and all is well in the end.
 func workday(t *testing.T, f *fault) *house {
 	t.Helper()
 	first := scriptedAccount
@@ -166,7 +168,8 @@ func workday(t *testing.T, f *fault) *house {
 	return h
 }
 
-// Whichever transaction of a day fails (by default, of the frequent kinds, some): nothing is lost, nothing rings twice, and the log says what happened and what is done about it.
+// Whichever transaction of a day fails (by default, of the frequent kinds, some): nothing is lost,
+// nothing rings twice, and the log says what happened and what is done about it.
 func TestNoTransactionThatFailsCostsAnything(t *testing.T) {
 	t.Parallel()
 	var counts map[string]int

@@ -19,15 +19,17 @@ import (
 
 // Failure says why an account cannot be watched, in a form fit for people.
 type Failure struct {
-	Code   string // stable, for programs
-	Field  string // of the account, that a person should look at: host, port, security, username, password, folders; may be empty
+	Code string // stable, for programs
+	// Field is the one of the account that a person should look at: host, port, security, username,
+	// password, folders; may be empty.
+	Field  string
 	Reason string // what happened and what to do, in our own words
 	Server string // what the server said to it, cleaned and without the password; may be empty
 
 	final    bool          // only a person can help
 	personal bool          // it lies in this account, and says nothing of the host
 	unclear  bool          // a login refused without saying why: final only when it goes on
-	slow     time.Duration // the next try is not before this
+	minWait  time.Duration // the next try is not before this
 	cause    error
 }
 
@@ -44,7 +46,7 @@ func (f *Failure) Text() string {
 
 // diagnose makes a Failure of what ended a session or a check.
 func diagnose(a *registry.Account, err error) *Failure {
-	f := kind(err)
+	f := classify(err)
 	f.cause = err
 	if said, ok := errors.AsType[*imap.Error](err); ok {
 		f.Server = said.Text
@@ -58,7 +60,8 @@ func diagnose(a *registry.Account, err error) *Failure {
 	return f
 }
 
-// redact takes out a password that a server may have sent back, as it is, quoted, or as AUTHENTICATE PLAIN sends it.
+// redact takes out a password that a server may have sent back, as it is, quoted, or as
+// AUTHENTICATE PLAIN sends it.
 func redact(text string, a *registry.Account) string {
 	if a.Password == "" {
 		return text
@@ -81,14 +84,14 @@ func redact(text string, a *registry.Account) string {
 	return text
 }
 
-// kind tells failures apart by what is to be done about them.
-func kind(err error) *Failure {
+// classify tells failures apart by what a person or the supervisor does about them.
+func classify(err error) *Failure {
 	if _, ok := errors.AsType[*storeError](err); ok {
 		return &Failure{Code: "store_failed", Reason: "idlepush cannot write down what it finds: its admin must look at the disk and the log", personal: true}
 	}
 	if forbidden, ok := errors.AsType[*netguard.ForbiddenError](err); ok {
 		return &Failure{Code: "address_not_allowed", Field: "host", Reason: "the mail server cannot be used: " + forbidden.Error(),
-			slow: slowest, personal: true}
+			minWait: personWait, personal: true}
 	}
 	if errors.Is(err, errOnlyOAuth) {
 		return &Failure{Code: "oauth_required", Field: "password", final: true, personal: true, Reason: onlyOAuth}
@@ -98,7 +101,7 @@ func kind(err error) *Failure {
 			Reason: "the server accepts no password on this connection: choose tls, or use a provider that offers app passwords"}
 	}
 	if _, ok := errors.AsType[*wire.StartTLSError](err); ok {
-		return &Failure{Code: "starttls_failed", Field: "security", slow: slowest,
+		return &Failure{Code: "starttls_failed", Field: "security", minWait: personWait,
 			Reason: "the server cannot be made secure by STARTTLS: try tls with port 993"}
 	}
 	if broken, ok := errors.AsType[*wire.TLSError](err); ok {
@@ -106,7 +109,7 @@ func kind(err error) *Failure {
 	}
 	if errors.Is(err, errNoEnd) {
 		return &Failure{Code: "folder_end_unknown", Field: "folders", personal: true,
-			Reason: "the mail server does not say where the folder ends, so new mail cannot be told from old: its admin must see to it, or leave this folder out"}
+			Reason: "the mail server does not report the end of the folder, so idlepush cannot tell new mail from old: ask its admin, or leave this folder out"}
 	}
 	if said, ok := errors.AsType[*imap.Error](err); ok && said.Type != imap.StatusResponseTypeBye {
 		return refusal(said, err)
@@ -114,12 +117,12 @@ func kind(err error) *Failure {
 	return connectionFailure(err)
 }
 
-// tlsFailure tells what is wrong with a certificate, or with the TLS that a server speaks, if it does.
+// tlsFailure explains a failed handshake by its certificate or TLS version, if they are the reason.
 func tlsFailure(err error, now time.Time) *Failure {
-	f := &Failure{Code: "tls_failed", Field: "security", slow: slowest,
+	f := &Failure{Code: "tls_failed", Field: "security", minWait: personWait,
 		Reason: "no secure connection: check that port and security belong together (993 is for tls, 143 for starttls)"}
 	if cut(err) {
-		f.slow = 0
+		f.minWait = 0
 		return f
 	}
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
@@ -145,12 +148,14 @@ func tlsFailure(err error, now time.Time) *Failure {
 	return f
 }
 
-// oldTLS knows the errors of a handshake in which both sides have no version or cipher in common. crypto/tls has no types for them.
+// oldTLS knows the errors of a handshake in which both sides have no version or cipher in common.
+// crypto/tls has no types for them.
 func oldTLS(err error) bool {
 	return says(err.Error(), "protocol version not supported", "unsupported protocol version", "handshake failure", "insufficient security level", "unsupported cipher")
 }
 
-// cut reports whether a handshake failed because the connection ended, as it does while a server restarts.
+// cut reports whether a handshake failed because the connection ended, as it does while a server
+// restarts.
 func cut(err error) bool {
 	broken, ok := errors.AsType[*net.OpError](err)
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && (broken.Op == "read" || broken.Op == "write")
@@ -161,7 +166,7 @@ func connectionFailure(err error) *Failure {
 		return &Failure{Code: "host_unknown", Field: "host", Reason: "the host name cannot be resolved: check its spelling and this server's DNS"}
 	}
 	if bye, ok := errors.AsType[*wire.ByeError](err); ok {
-		if f := meaning(imap.ResponseCode(bye.Code), bye.Text); f != nil {
+		if f := knownMeaning(imap.ResponseCode(bye.Code), bye.Text); f != nil {
 			return f
 		}
 		return &Failure{Code: "server_closed", Reason: "the mail server ended the connection"}

@@ -36,7 +36,7 @@ func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
 		err            error
 		code, field    string
 		final, unclear bool
-		slow           bool
+		minWait        bool
 	}{
 		"wrong password":         {no("AUTHENTICATIONFAILED", ""), "login_refused", "password", true, false, false},
 		"expired":                {no("EXPIRED", ""), "password_expired", "password", true, false, false},
@@ -79,7 +79,7 @@ func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
 		"anything else at all": {errors.New("?"), "connection_lost", "", false, false, false},
 	} {
 		f := diagnose(&registry.Account{}, c.err)
-		if f.Code != c.code || f.Field != c.field || f.final != c.final || f.unclear != c.unclear || f.slow > 0 != c.slow || f.Reason == "" {
+		if f.Code != c.code || f.Field != c.field || f.final != c.final || f.unclear != c.unclear || f.minWait > 0 != c.minWait || f.Reason == "" {
 			t.Errorf("%s: %+v", name, f)
 		}
 		if !errors.Is(f, c.err) {
@@ -88,7 +88,8 @@ func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
 	}
 }
 
-// TestAServerOfOldTLSIsToldFromOneWithoutTLS holds oldTLS to the words of this version of crypto/tls.
+// TestAServerOfOldTLSIsToldFromOneWithoutTLS holds oldTLS to the words of this version of
+// crypto/tls.
 func TestAServerOfOldTLSIsToldFromOneWithoutTLS(t *testing.T) {
 	t.Parallel()
 	for name, server := range map[string]*tls.Config{
@@ -149,11 +150,11 @@ func TestReconnectsSpreadAndNeverHammer(t *testing.T) {
 	for attempt := range 40 {
 		for range 50 {
 			wait := backoff(attempt, 0)
-			if full := min(retryFirst<<min(attempt, 10), retryMost); wait > full {
+			if full := min(firstRetryWait<<min(attempt, 10), maxRetryWait); wait > full {
 				t.Fatalf("attempt %d waits %v", attempt, wait)
 			}
-			if slow := backoff(attempt, slowest); slow > max(slowest, retryMost) || slow < slowest*3/4 {
-				t.Fatalf("attempt %d waits %v where it is to be slow", attempt, slow)
+			if minWait := backoff(attempt, personWait); minWait > max(personWait, maxRetryWait) || minWait < personWait*3/4 {
+				t.Fatalf("attempt %d waits %v where it is to be slow", attempt, minWait)
 			}
 		}
 	}

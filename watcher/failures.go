@@ -8,9 +8,9 @@ import (
 	"idlepush/watcher/wire"
 )
 
-// failures remembers, from one session of an account to the next, which questions ended a session or
-// were not answered. A message that cannot be fetched is notified without its content: it must not
-// hold up the messages behind it.
+// failures remembers, from one session of an account to the next, which questions ended a session
+// or were not answered. A message that cannot be fetched is notified without its content: it must
+// not hold up the messages behind it.
 type failures struct {
 	messages   fetchFailures
 	folders    skippedFolders
@@ -18,12 +18,12 @@ type failures struct {
 	incomplete incomplete // messages notified without content
 
 	openStatus     int  // sessions in a row that ended over STATUS of the open folder
-	statusSingly   bool // a session ended over STATUS of several folders: each is asked alone
+	statusSingly   bool // a session ended over STATUS of several folders: they get one each
 	withoutContent int  // messages in a row that were notified without content
 }
 
-// maxOpenStatus is how many sessions in a row may end over STATUS of the open folder before the server
-// is not asked for it any more.
+// maxOpenStatus is how many sessions in a row may end over STATUS of the open folder before the
+// server is not asked for it any more.
 const maxOpenStatus = 2
 
 func (f *failures) openStatusFails() bool { return f.openStatus >= maxOpenStatus }
@@ -42,7 +42,7 @@ func (f *failures) renumbered(folder string, validity uint32) {
 	}
 }
 
-// again returns when the next message is to be asked for again; zero: there is none.
+// again returns the time of the next retry of a message; zero if no message is to be retried.
 func (f *failures) again() (at time.Time) {
 	for _, m := range f.messages {
 		at = sooner(at, m.next)
@@ -61,8 +61,8 @@ func sooner(a, b time.Time) time.Time {
 	return a
 }
 
-// maxLostSessions is how many sessions may end over a message, a folder or NOTIFY before it is held to
-// be the reason. An answer that breaks the protocol or a limit needs no second time.
+// maxLostSessions is how many sessions may end over a message, a folder or NOTIFY before it counts
+// as the reason. An answer that breaks the protocol or a limit needs no second time.
 const maxLostSessions = 3
 
 // breaksProtocol reports whether a server's answer itself is why the connection is over.
@@ -80,11 +80,11 @@ type fetchFailures map[messageID]*fetchFailure
 type fetchFailure struct {
 	sessions int       // that ended over it
 	refused  int       // how often the server did not send it although the connection works
-	next     time.Time // when it is asked for again after that; zero: it was not refused
-	skipMore bool      // a session ended when more of it was asked for
+	next     time.Time // the next retry after that; zero: it was not refused
+	skipMore bool      // a session ended over its further items
 }
 
-// of returns the failure of a message, new if it has none yet.
+// of returns the failure of a message, and adds one if it has no failure yet.
 func (l *fetchFailures) of(id messageID) *fetchFailure {
 	if *l == nil {
 		*l = make(fetchFailures)
@@ -133,8 +133,8 @@ func (l fetchFailures) singly(id messageID) bool {
 	return f != nil && (f.sessions > 0 || f.refused > 0)
 }
 
-// retryWaits are the waits before a message that the server did not send is asked for again. After
-// the last it is notified with what there is.
+// retryWaits are the waits before the retries of a message that the server did not send. After the
+// last it is notified with what there is.
 var retryWaits = []time.Duration{time.Second, 4 * time.Second, 15 * time.Second}
 
 // refused notes that the server did not send a message, and reports whether to give up.
@@ -154,13 +154,13 @@ func (l fetchFailures) wasRefused(id messageID) bool {
 	return f != nil && f.refused > 0
 }
 
-// waits reports whether a message is to be asked for again, but not yet.
+// waits reports whether the retry of a message is still to come.
 func (l fetchFailures) waits(id messageID, now time.Time) bool {
 	f := l[id]
 	return f != nil && now.Before(f.next)
 }
 
-// due returns the names of the folders with a message that is to be asked for again by now, sorted.
+// due returns the names of the folders with a message whose retry is due, sorted.
 func (l fetchFailures) due(now time.Time) (folders []string) {
 	for id, f := range l {
 		if f.refused > 0 && !now.Before(f.next) && !slices.Contains(folders, id.folder) {

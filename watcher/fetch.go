@@ -15,7 +15,8 @@ import (
 	"idlepush/watcher/wire"
 )
 
-// What a FETCH asks for. The names of fields are atoms: some servers find no field whose name is quoted.
+// What a FETCH asks for. The names of fields are atoms: some servers find no field whose name is
+// quoted.
 const (
 	basicItems  = "UID FLAGS INTERNALDATE RFC822.SIZE "
 	fieldItems  = "BODY.PEEK[HEADER.FIELDS (FROM SENDER SUBJECT DATE MESSAGE-ID CONTENT-TYPE CONTENT-TRANSFER-ENCODING)]"
@@ -23,12 +24,14 @@ const (
 	textItems   = " BODY.PEEK[TEXT]<0.4096>"
 )
 
-// fetcher fetches messages and turns them into what is notified.
+// fetcher fetches messages and makes them ready to be notified.
 type fetcher struct {
 	*watched
 	reader       *reader
-	wholeHeaders bool // the server finds no single fields of a header, so all of it is asked for
-	late         int  // messages that the last look found, not for the second time, and that were there for a while
+	wholeHeaders bool // the server does not send single fields of a header
+	// late counts the messages that the last look found, not for the second time, and that the
+	// server had for longer than lateBy.
+	late int
 }
 
 // terms are what holds for all messages of a folder in one step.
@@ -38,11 +41,12 @@ type terms struct {
 	since  time.Time // what the server took in before is old
 }
 
-// importAge is how much older than the last success a message may be that comes as new: an older one was put there by a person or a program.
+// importAge is how much older than the last success a message may be that comes as new: an older
+// one was put there by a person or a program.
 const importAge = 48 * time.Hour
 
-// terms reads what is shown of the account's mail. A zero since means long before the folder was last
-// looked at.
+// terms reads the content level of the account. A zero since means long before the last look at the
+// folder.
 func (ft *fetcher) terms(f *folder, since time.Time) (terms, error) {
 	level, err := ft.store.Level(ft.account.ID)
 	if err != nil {
@@ -52,8 +56,9 @@ func (ft *fetcher) terms(f *folder, since time.Time) (terms, error) {
 	return terms{f, level, cmp.Or(since, earlier(f.cursor.Seen, ft.host.clock.now()).Add(-importAge))}, nil
 }
 
-// fetch describes the messages of these UIDs of the open folder, in their order, without those that are gone since the search, dealt with or recorded already.
-// waiting are those that the server does not send now: they are asked for again later, and hold up no others.
+// fetch describes the messages of these UIDs of the open folder, in their order, without those that
+// are gone since the search, dealt with or recorded already. waiting are those that the server does
+// not send now: they are retried later, and hold up no others.
 func (ft *fetcher) fetch(f *folder, uids []imap.UID) (list []registry.Message, waiting []imap.UID, err error) {
 	t, err := ft.terms(f, f.cursor.Since)
 	if err != nil {
@@ -109,7 +114,8 @@ func (ft *fetcher) fetch(f *folder, uids []imap.UID) (list []registry.Message, w
 	return list, waiting, nil
 }
 
-// group returns the first of the UIDs that one FETCH asks for: one alone if its FETCH failed before, or if it is not to be asked for.
+// group returns the first of the UIDs that one FETCH names: one alone if its FETCH failed before,
+// or if it needs no FETCH.
 func (ft *fetcher) group(f *folder, uids []imap.UID) []imap.UID {
 	if i := slices.IndexFunc(uids, func(uid imap.UID) bool { return f.ahead[uid] || ft.failures.messages.singly(f.id(uid)) }); i >= 0 {
 		return uids[:max(i, 1)]
@@ -119,14 +125,15 @@ func (ft *fetcher) group(f *folder, uids []imap.UID) []imap.UID {
 
 // withoutContent makes a message of no more than m: it must not hold up the messages behind it.
 func (ft *fetcher) withoutContent(m wire.Mail, t terms) registry.Message {
-	ft.log.Warn("a mail cannot be fetched and rings without words", "folder", t.folder.name, "uid", m.UID)
+	ft.log.Warn("message cannot be fetched; notifying without sender and subject", "folder", t.folder.name, "uid", m.UID)
 	ft.failures.withoutContent++
 	made := ft.message(m, header(m), message.Describe(header(m), m.Sections["TEXT"]), t)
 	made.Wordless = true
 	return made
 }
 
-// expungeIssued refuses a FETCH of mail that another client has removed (RFC 5530); go-imap has no name for it.
+// expungeIssued refuses a FETCH of mail that another client has removed (RFC 5530); go-imap has no
+// name for it.
 const expungeIssued imap.ResponseCode = "EXPUNGEISSUED"
 
 // fetchGroup sends one FETCH. It returns the messages that came whole or need no content, and those
@@ -184,7 +191,7 @@ func (ft *fetcher) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mai
 	return got, missing, err
 }
 
-// header is what came of a mail's header; nil: nothing.
+// header returns the part of a message's header that the server sent; nil: nothing.
 func header(m wire.Mail) []byte {
 	for _, name := range []string{"HEADER.FIELDS", "HEADER"} {
 		if h, ok := m.Sections[name]; ok {
@@ -225,7 +232,7 @@ func (ft *fetcher) describe(m wire.Mail, t terms) (_ registry.Message, notifies 
 	}
 	made := ft.message(m, fields, d, t)
 	if made.Old {
-		ft.log.Info("a mail does not ring, the server took it in long ago", "folder", t.folder.name, "uid", m.UID)
+		ft.log.Info("message not notified: the server received it long ago", "folder", t.folder.name, "uid", m.UID)
 	}
 	return made, true, nil
 }
@@ -238,8 +245,8 @@ func (ft *fetcher) message(m wire.Mail, fields []byte, d message.Description, t 
 // maxParts is how many parts of a message are looked through for text.
 const maxParts = 3
 
-// fetchPreview reads a message's first parts of text, if the beginning of the message held none. The
-// preview is empty if there is no text.
+// fetchPreview reads a message's first parts of text, if the beginning of the message held none.
+// The preview is empty if there is no text.
 func (ft *fetcher) fetchPreview(f *folder, uid imap.UID, fields []byte) (string, error) {
 	answer, err := ft.fetchMore(f, uid, "BODYSTRUCTURE")
 	if err != nil {
@@ -270,8 +277,8 @@ func (ft *fetcher) fetchPreview(f *folder, uid imap.UID, fields []byte) (string,
 	return message.Preview(parts...), nil
 }
 
-// fetchMore asks for further items of one message, which can be notified without them: a refusal is
-// no error, and once a session has ended over them no more is asked of this message.
+// fetchMore fetches further items of one message, which can be notified without them: a refusal is
+// no error, and once a session has ended over them this message gets no more.
 func (ft *fetcher) fetchMore(f *folder, uid imap.UID, items string) (wire.Mail, error) {
 	id := f.id(uid)
 	if ft.failures.messages.skipsMore(id) {

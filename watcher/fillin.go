@@ -12,8 +12,8 @@ import (
 	"idlepush/registry"
 )
 
-// incomplete are the messages that were notified without content. They are asked for again while
-// their notifications live, ever more rarely, and filled in when the server sends them.
+// incomplete are the messages that were notified without content. They are retried while their
+// notifications live, ever more rarely, and filled in when the server sends them.
 type incomplete struct {
 	messages map[messageID]incompleteMessage
 	recalled bool // those of an earlier run of the program are among them
@@ -21,12 +21,12 @@ type incomplete struct {
 
 type incompleteMessage struct {
 	notified time.Time
-	next     time.Time // when it is asked for again
+	next     time.Time // retry
 }
 
-// askNext returns when a message that was notified without content is asked for next: after a minute,
-// then 10 min, 1 h and each 6 h later. asked is when that was done last; zero if it was not, as far as
-// is known. The result is zero if the notification does not live that long.
+// askNext returns when a message that was notified without content is retried next: after a minute,
+// then 10 min, 1 h and each 6 h later. asked is the time of the last retry; zero if it is not
+// known. The result is zero if the notification does not live that long.
 func askNext(notified, asked time.Time) (next time.Time) {
 	switch age := asked.Sub(notified); {
 	case asked.IsZero():
@@ -44,7 +44,7 @@ func askNext(notified, asked time.Time) (next time.Time) {
 	return next
 }
 
-// add has a message asked for again, at the time that askNext returns.
+// add has a message retried at the time that askNext returns.
 func (l *incomplete) add(id messageID, notified, asked time.Time) {
 	next := askNext(notified, asked)
 	if next.IsZero() {
@@ -57,7 +57,7 @@ func (l *incomplete) add(id messageID, notified, asked time.Time) {
 	l.messages[id] = incompleteMessage{notified, next}
 }
 
-// due returns the messages that are to be asked for by now, by the name of their folder, in order.
+// due returns the messages whose retry is due, by the name of their folder, in order.
 func (l *incomplete) due(now time.Time) map[string][]messageID {
 	due := make(map[string][]messageID)
 	for id, m := range l.messages {
@@ -91,9 +91,9 @@ func (s *session) recall() error {
 	return nil
 }
 
-// fillIn asks again for the messages that were notified without content, if that is due, and leaves
-// home open. It asks for no more than one batch of each folder: the rest comes after the next look
-// for new mail.
+// fillIn retries the messages that were notified without content, if that is due, and leaves home
+// open. It fetches no more than one batch of each folder: the rest comes after the next look for
+// new mail.
 func (s *session) fillIn(home *folder) (found int, err error) {
 	due := s.failures.incomplete.due(time.Now())
 	if err := s.fillInOf(home, due[home.name]); err != nil {
@@ -122,8 +122,8 @@ func (s *session) fillIn(home *folder) (found int, err error) {
 	return found + n, err
 }
 
-// fillInOf asks for messages of the folder, if it is open. It does not ask again for what was read
-// or removed meanwhile, nor for what has ended sessions.
+// fillInOf fetches messages of the folder, if it is open. It drops those that were read or removed
+// meanwhile, and those that have ended sessions.
 func (s *session) fillInOf(f *folder, ids []messageID) error {
 	if len(ids) == 0 {
 		return nil
@@ -163,7 +163,7 @@ func (s *session) fillInOf(f *folder, ids []messageID) error {
 	return nil
 }
 
-// fillInOne asks for one message and fills it in. done: it need not be asked for again.
+// fillInOne fetches one message and fills it in. done: it needs no other retry.
 func (s *session) fillInOne(t terms, uid imap.UID) (done bool, err error) {
 	got, missing, err := s.fetcher.fetchGroup(t, []imap.UID{uid})
 	if err != nil {
@@ -188,7 +188,7 @@ func (s *session) fillInOne(t terms, uid imap.UID) (done bool, err error) {
 		return false, &storeError{err}
 	}
 	if filled {
-		s.log.Info("a mail that rang without words has them now", "folder", t.folder.name, "uid", uid)
+		s.log.Info("content of an incomplete notification filled in", "folder", t.folder.name, "uid", uid)
 	}
 	return true, nil
 }

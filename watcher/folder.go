@@ -17,12 +17,12 @@ type folder struct {
 
 	validity uint32 // UIDVALIDITY when it was last opened
 	end      uint32 // the UID after its last, when it was last opened; 0: not known
-	uidNext  bool   // end is the server's UIDNEXT; otherwise it may lie before UIDs that are in use no more
+	uidNext  bool   // end is the server's UIDNEXT; otherwise it may be less
 
 	cursor registry.Cursor
 	read   bool              // cursor was read in this catch-up
 	ahead  map[imap.UID]bool // recorded, although the cursor stands before a message that waits
-	status folderStatus      // when it was last looked through for what was read elsewhere
+	status folderStatus      // at the last look for messages read elsewhere
 	known  bool              // status is known
 	unread int               // messages; -1: not known
 	mute   bool              // the server does not count its unread messages while it is open
@@ -30,7 +30,7 @@ type folder struct {
 
 // folderStatus is the part of STATUS that changes if something was read or removed.
 type folderStatus struct {
-	modSeq           uint64 // HIGHESTMODSEQ (RFC 7162); 0: the server has none
+	modSeq           uint64 // HIGHESTMODSEQ (RFC 7162); 0: not supported
 	messages, unseen uint32
 }
 
@@ -52,10 +52,10 @@ func (f *folder) ids(uids []imap.UID) []messageID {
 	return ids
 }
 
-// askUnread sends STATUS for the number of unread messages of the open folder. The returned function
-// takes the answer. If the server refuses for good, or ends the connection over it twice in a row,
-// it is not asked again: RFC 3501 section 6.3.10 advises against STATUS of the open folder, but most
-// servers answer.
+// askUnread sends STATUS for the number of unread messages of the open folder. The returned
+// function takes the answer. If the server refuses for good, or ends the connection over it twice
+// in a row, it is not asked again: RFC 3501 section 6.3.10 advises against STATUS of the open
+// folder, but most servers answer.
 func (f *folder) askUnread(client *imapclient.Client, failures *failures) (take func() error) {
 	if f.mute || failures.openStatusFails() {
 		return func() error { return nil }
@@ -103,7 +103,8 @@ func (l folders) named(name string) *folder {
 	return nil
 }
 
-// home returns the folder to wait in: INBOX if it is watched, otherwise the first that is not missing.
+// home returns the folder to wait in: INBOX if it is watched, otherwise the first that is not
+// missing.
 func (l folders) home() *folder {
 	if inbox := l.named("INBOX"); inbox != nil && !inbox.missing {
 		return inbox

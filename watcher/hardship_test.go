@@ -123,7 +123,7 @@ func TestAServerThatIsBusyIsLeftAloneAndItsMailDoesNotRingBlind(t *testing.T) {
 		}
 		err = s.run(ctx)
 		end()
-		if f := diagnose(&h.account, err); fetches != 1 || f.Code != "too_many_connections" || f.slow == 0 {
+		if f := diagnose(&h.account, err); fetches != 1 || f.Code != "too_many_connections" || f.minWait == 0 {
 			t.Errorf("after %d FETCHes: %+v", fetches, f)
 		}
 		limited = false
@@ -213,7 +213,8 @@ func TestAnyNumberOfMailsAndAnyJumpOfUIDsIsGoneThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, scriptedAccount)
 		h.from(t, 1_000_000_000)
-		// More than one SEARCH may answer with, which are all gone when they are fetched, and one far behind them.
+		// More than one SEARCH may answer with, which are all gone when they are fetched, and one
+		// far behind them.
 		const many, last = 30_000, "4000000000"
 		script := &imaptest.Script{}
 		for n := range uint32(many) {

@@ -10,34 +10,36 @@ import (
 	"idlepush/registry"
 )
 
-// How long one IDLE lasts, which is also how long a connection may be silent, is learned per host, by all accounts on it. It begins with what is known
-// of a provider, else with usualInterval: Mailtraq closes at 600 s and many NAT gateways forget at 15 min.
+// The length of one IDLE, which is also how long a connection may be silent, is learned per host,
+// by all accounts on it. It begins with that of the provider, or with usualInterval: Mailtraq
+// closes at 600 s and many NAT gateways forget at 15 min.
 const (
 	usualInterval    = 9 * time.Minute
 	shortestInterval = time.Minute
-	longestInterval  = 28 * time.Minute // RFC 2177: a client must come again before 30 min
-	pollInterval     = 55 * time.Second // where IDLE is no use; Coremail wants a command every minute
-	doubtInterval    = 90 * time.Second // where IDLE is not believed
+	longestInterval  = 28 * time.Minute // RFC 2177: a client must issue IDLE again before 30 min
+	pollInterval     = 55 * time.Second // without IDLE; Coremail wants a command every minute
+	distrustInterval = 90 * time.Second // while IDLE is not trusted
 
-	deathsToLearn = 3                   // connections that died after similar silence make the interval shorter
-	oneEvent      = 2 * time.Minute     // what dies within it dies of one cause, such as a server that starts again
-	deathsForget  = 24 * time.Hour      // they are no row if they lie further apart
-	quietToLearn  = 7 * 24 * time.Hour  // so long without a death makes it longer
-	quietToDare   = 28 * 24 * time.Hour // and so long makes it longer than what once killed
-	liesToDoubt   = 3                   // mails that IDLE did not tell of
-	doubtLasts    = 7 * 24 * time.Hour  // then IDLE is given another chance
-	lateBy        = 90 * time.Second    // a mail that lay there so long and was not told of
+	dropsToLearn     = 3                   // drops after similar silence shorten the interval
+	oneEvent         = 2 * time.Minute     // drops within it have one cause, such as a restart
+	dropsForgotten   = 24 * time.Hour      // drops that lie further apart do not add up
+	quietToLearn     = 7 * 24 * time.Hour  // without a drop: the interval grows
+	quietToDare      = 28 * 24 * time.Hour // without a drop: beyond a silence that was fatal
+	missesToDistrust = 3                   // messages that IDLE did not report
+	distrustLasts    = 7 * 24 * time.Hour  // then IDLE has another chance
+	lateBy           = 90 * time.Second    // the age of a message that IDLE should have reported
 )
 
-// provider is what is known of the servers of one.
+// provider describes the servers of a mail provider.
 type provider struct {
 	domains  []string      // of the host
-	interval time.Duration // of IDLE; zero: the usual
-	polled   bool          // its IDLE tells nothing
+	interval time.Duration // of IDLE; zero: usualInterval
+	polled   bool          // its IDLE reports nothing
 	life     time.Duration // it cuts sessions somewhat older than this; zero: it does not
 }
 
-// providers are facts that change: what is learned comes before them. Sources: FairEmail's and EmailEngine's lists, Google's IMAP page.
+// providers are facts that change: learned behaviour comes before them. Sources: FairEmail's and
+// EmailEngine's lists, Google's IMAP page.
 var providers = []provider{
 	{domains: []string{"yahoo.com", "yahoodns.net", "aol.com"}, interval: 3 * time.Minute},
 	{domains: []string{"rambler.ru"}, interval: 55 * time.Second},
@@ -57,36 +59,38 @@ func providerOf(host string) provider {
 	return provider{}
 }
 
-// interval is how long an IDLE may last at most, and why.
+// interval returns how long an IDLE may last at most, and why.
 func interval(p provider, h registry.Host) (d time.Duration, why string) {
 	switch {
 	case h.Interval > 0 && h.Deadly > 0:
-		return h.Interval, fmt.Sprintf("connections to this server that were silent for %s died", spoken(h.Deadly))
+		return h.Interval, fmt.Sprintf("connections to this server were lost after %s of silence", spoken(h.Deadly))
 	case h.Interval > 0:
-		return h.Interval, "shorter ones have held for a week or more"
+		return h.Interval, "shorter ones have worked for a week or more"
 	case p.interval > 0:
-		return p.interval, "this is what its provider is known to bear"
+		return p.interval, "this is known to work with its provider"
 	}
-	return usualInterval, "this is the usual one: nothing else is known of this server"
+	return usualInterval, "this is the default: nothing is known about this server yet"
 }
 
 func spoken(d time.Duration) string { return d.Round(time.Second).String() }
 
-// early takes up to a tenth of an interval away, so that not all come at once, and none too late.
+// early takes up to a tenth of an interval away, so that accounts do not act at once, and none
+// late.
 func early(d time.Duration) time.Duration { return d - rand.N(d/10+1) }
 
-// died learns from a connection that was lost after it had been silent for so long. unanswered: it was gone by then, and nobody knows since when.
-func died(p provider, h registry.Host, silence time.Duration, unanswered bool, now time.Time) registry.Host {
+// droppedAfter learns from a connection that was lost after so much silence. unanswered: the server
+// did not answer then, so the time of the loss is not known.
+func droppedAfter(p provider, h registry.Host, silence time.Duration, unanswered bool, now time.Time) registry.Host {
 	if silence < shortestInterval*3/4 || !h.Died.IsZero() && now.Sub(h.Died) < oneEvent {
 		return h
 	}
-	if now.Sub(h.Died) > deathsForget {
+	if now.Sub(h.Died) > dropsForgotten {
 		h.Deaths = nil
 	}
 	h.Died = now
 	h.Deaths = slices.DeleteFunc(slices.Clone(h.Deaths), func(d time.Duration) bool { return (d - silence).Abs() > silence/10 })
 	h.Deaths = append(h.Deaths, silence)
-	if len(h.Deaths) < deathsToLearn {
+	if len(h.Deaths) < dropsToLearn {
 		return h
 	}
 	deadly := slices.Min(h.Deaths)
@@ -103,8 +107,9 @@ func died(p provider, h registry.Host, silence time.Duration, unanswered bool, n
 	return h
 }
 
-// held learns from an IDLE that the server answered for at its end: nothing dies of that much silence. whole: it lasted the whole interval.
-func held(p provider, h registry.Host, silence time.Duration, whole bool, now time.Time) registry.Host {
+// survivedSilence learns from an IDLE that the server answered at its end: no connection drops
+// after so much silence. whole: it lasted the whole interval.
+func survivedSilence(p provider, h registry.Host, silence time.Duration, whole bool, now time.Time) registry.Host {
 	h.Deaths = slices.DeleteFunc(slices.Clone(h.Deaths), func(d time.Duration) bool { return d <= silence })
 	if !whole {
 		return h
@@ -131,15 +136,15 @@ func held(p provider, h registry.Host, silence time.Duration, whole bool, now ti
 	return h
 }
 
-// lied learns that mail was there which IDLE had not told of.
-func lied(h registry.Host, now time.Time) registry.Host {
-	if h.Lies++; h.Lies >= liesToDoubt {
+// missedNews learns that there was a message that IDLE did not report.
+func missedNews(h registry.Host, now time.Time) registry.Host {
+	if h.Lies++; h.Lies >= missesToDistrust {
 		h.Lies, h.Unreliable = 0, now
 	}
 	return h
 }
 
-// doubted reports whether IDLE is not believed.
-func doubted(h registry.Host, now time.Time) bool {
-	return !h.Unreliable.IsZero() && now.Sub(h.Unreliable) < doubtLasts
+// distrusted reports whether IDLE is not trusted now.
+func distrusted(h registry.Host, now time.Time) bool {
+	return !h.Unreliable.IsZero() && now.Sub(h.Unreliable) < distrustLasts
 }

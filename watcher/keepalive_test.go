@@ -12,7 +12,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // dies lets connections die after these silences, an hour apart.
 func dies(h registry.Host, unanswered bool, silences ...time.Duration) registry.Host {
 	for i, s := range silences {
-		h = died(provider{}, h, s, unanswered, noon.Add(time.Duration(i)*time.Hour))
+		h = droppedAfter(provider{}, h, s, unanswered, noon.Add(time.Duration(i)*time.Hour))
 	}
 	return h
 }
@@ -45,7 +45,7 @@ func TestConnectionsThatDieAfterSimilarSilenceShortenTheInterval(t *testing.T) {
 	}
 	h := registry.Host{}
 	for range 500 {
-		h = died(provider{}, h, 5*time.Minute, false, noon)
+		h = droppedAfter(provider{}, h, 5*time.Minute, false, noon)
 	}
 	if got, _ := interval(provider{}, h); got != usualInterval {
 		t.Errorf("a server that started again under many accounts made the interval %v", got)
@@ -59,7 +59,7 @@ func TestLongQuietLengthensTheIntervalSlowlyAndNotSoonToWhatKills(t *testing.T) 
 	for range 10 * 7 * 24 * 6 { // ten weeks
 		now = now.Add(10 * time.Minute)
 		before, _ := interval(provider{}, h)
-		h = held(provider{}, h, usualInterval, true, now)
+		h = survivedSilence(provider{}, h, usualInterval, true, now)
 		if after, _ := interval(provider{}, h); after > before*5/4 {
 			t.Fatalf("from %v to %v", before, after)
 		}
@@ -69,25 +69,25 @@ func TestLongQuietLengthensTheIntervalSlowlyAndNotSoonToWhatKills(t *testing.T) 
 	}
 	for range 3 {
 		now = now.Add(time.Hour)
-		h = died(provider{}, h, 10*time.Minute, false, now)
+		h = droppedAfter(provider{}, h, 10*time.Minute, false, now)
 	}
 	for weeks, want := range []time.Duration{8 * time.Minute, 8 * time.Minute, 8 * time.Minute, 10 * time.Minute} {
 		for range 7 * 24 * 6 {
 			now = now.Add(10 * time.Minute)
-			h = held(provider{}, h, usualInterval, true, now)
+			h = survivedSilence(provider{}, h, usualInterval, true, now)
 		}
 		if got, _ := interval(provider{}, h); got > want {
 			t.Errorf("%d weeks after connections died at 10 min it is %v", weeks+1, got)
 		}
 	}
 	h = dies(registry.Host{}, false, 2*time.Minute, 2*time.Minute)
-	h = held(provider{}, h, 2*time.Minute, false, noon.Add(3*time.Hour))
-	if h = died(provider{}, h, 2*time.Minute, false, noon.Add(4*time.Hour)); h.Interval != 0 || len(h.Deaths) != 1 {
+	h = survivedSilence(provider{}, h, 2*time.Minute, false, noon.Add(3*time.Hour))
+	if h = droppedAfter(provider{}, h, 2*time.Minute, false, noon.Add(4*time.Hour)); h.Interval != 0 || len(h.Deaths) != 1 {
 		t.Errorf("a silence that was borne between is counted among the deadly: %+v", h)
 	}
 	h = registry.Host{}
 	for day := range 9 {
-		if h = died(provider{}, h, 2*time.Minute, true, noon.AddDate(0, 0, 3*day)); h.Interval != 0 {
+		if h = droppedAfter(provider{}, h, 2*time.Minute, true, noon.AddDate(0, 0, 3*day)); h.Interval != 0 {
 			t.Fatalf("outages days apart are a row: %+v", h)
 		}
 	}
@@ -97,12 +97,12 @@ func TestAHostThatLiesThreeTimesIsDoubtedForAWeek(t *testing.T) {
 	t.Parallel()
 	h := registry.Host{}
 	for i := range 3 {
-		if doubted(h, noon) {
+		if distrusted(h, noon) {
 			t.Fatalf("after %d lies", i)
 		}
-		h = lied(h, noon)
+		h = missedNews(h, noon)
 	}
-	if !doubted(h, noon.Add(doubtLasts-1)) || doubted(h, noon.Add(doubtLasts)) {
+	if !distrusted(h, noon.Add(distrustLasts-1)) || distrusted(h, noon.Add(distrustLasts)) {
 		t.Error("not for a week")
 	}
 }

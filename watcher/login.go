@@ -19,7 +19,7 @@ import (
 	"idlepush/watcher/wire"
 )
 
-// Dialer says how mail servers are reached and what they are told.
+// Dialer connects to mail servers and logs in.
 type Dialer struct {
 	// Permit decides which addresses may be dialed; plain is IMAP without encryption. Its error
 	// says why not and what to do, as a clause about "it", the mail server.
@@ -29,16 +29,16 @@ type Dialer struct {
 
 	families *wire.Families // the pool's; nil: none are known
 
-	// In tests: in the place of the network and of the DNS.
+	// In tests: instead of the network and the DNS.
 	dial    func(ctx context.Context, address string) (net.Conn, error)
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
 var (
-	// errNoPassword is a server that takes no password on this connection.
+	// errNoPassword: the server takes no password on this connection.
 	errNoPassword = errors.New("the server accepts no password here")
 
-	// errOnlyOAuth is one that takes none on any.
+	// errOnlyOAuth: it takes a password on no connection.
 	errOnlyOAuth = errors.New("the server accepts only OAuth")
 )
 
@@ -56,7 +56,7 @@ func (d Dialer) login(ctx context.Context, a *registry.Account) (*wire.Conn, err
 	return conn, nil
 }
 
-// loginError is a login that failed, with what the server wants a person to read.
+// loginError is a login that failed, with the alert that the server wants a person to read.
 type loginError struct {
 	err   error
 	alert string
@@ -85,8 +85,8 @@ func (d Dialer) authenticate(conn *wire.Conn, a *registry.Account) error {
 	return err
 }
 
-// logIn prefers AUTHENTICATE PLAIN: LOGIN takes no password beyond ASCII (RFC 6855 section 5). A password that was refused is not tried again by
-// the other: providers count.
+// logIn prefers AUTHENTICATE PLAIN: LOGIN takes no password beyond ASCII (RFC 6855 section 5). It
+// does not try a refused password again by the other: providers count.
 func logIn(conn *wire.Conn, user, password string) error {
 	plain, login := conn.Has(imap.AuthCap("PLAIN")), !conn.Has(imap.CapLoginDisabled)
 	switch {
@@ -108,12 +108,13 @@ func logIn(conn *wire.Conn, user, password string) error {
 	return conn.WithClient(timeout, func(client *imapclient.Client) error { return client.Login(user, password).Wait() })
 }
 
-// mechanismRefused reports whether the server does not know PLAIN although it announced it: nothing was said of the password.
+// mechanismRefused reports whether the server does not know PLAIN although it announced it: the
+// refusal is not about the password.
 func mechanismRefused(said *imap.Error) bool {
 	return said.Type == imap.StatusResponseTypeBad || said.Code == "" && says(strings.ToLower(said.Text), "mechanism", "authenticate plain", "not supported", "unsupported")
 }
 
-// Ability is what a mail server can do for an account.
+// Ability describes what a mail server can do for an account.
 type Ability struct {
 	Capabilities []string // as the server names them, sorted
 	Folders      []Folder // that can be opened, sorted by name
@@ -124,7 +125,9 @@ type Ability struct {
 // Folder is one folder of a mailbox.
 type Folder struct {
 	Name string
-	Use  string // what it is for (RFC 6154), in lower case: all, archive, drafts, flagged, important, junk, sent, trash; or empty
+	// Use is its purpose (RFC 6154), in lower case: all, archive, drafts, flagged, important, junk,
+	// sent, trash; or empty.
+	Use string
 }
 
 var uses = []string{"all", "archive", "drafts", "flagged", "important", "junk", "sent", "trash"}
@@ -138,8 +141,8 @@ func useOf(attributes []string) string {
 	return ""
 }
 
-// Check logs in to an account and lists its folders; nothing is stored, and nothing in the mailbox changes. It takes at most a few times 30 s; ctx
-// ends it sooner. Its error is a *Failure.
+// Check logs in to an account and lists its folders. It stores nothing and changes nothing in the
+// mailbox. It takes at most a few times 30 s; ctx ends it sooner. Its error is a *Failure.
 func (d Dialer) Check(ctx context.Context, a registry.Account) (Ability, error) {
 	conn, err := d.login(ctx, &a)
 	if err != nil {

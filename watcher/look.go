@@ -11,19 +11,20 @@ import (
 )
 
 const (
-	// batch is how many messages one FETCH asks for: their headers and first words fit Limits.Exchange
-	// of the wire.
+	// batch is how many messages one FETCH asks for: their headers and first words fit
+	// Limits.Exchange of the wire.
 	batch = 20
 
-	// maxFound is how many UIDs one SEARCH may answer with: 11 bytes each, they fit a line of the wire.
+	// maxFound is how many UIDs one SEARCH may answer with: 11 bytes each, they fit a line of the
+	// wire.
 	maxFound = 20_000
 
-	// skew is how far the server's clock may be behind ours where the two are compared.
+	// skew is how far the server's clock may be behind ours, when the two are compared.
 	skew = 15 * time.Minute
 )
 
-// look finds what is new in a folder and records it, a bounded number of messages in each step. It
-// returns how many UIDs were new, also those of mail that notifies nobody.
+// look finds the new messages of a folder and records them, a bounded number in each step. It
+// returns how many UIDs were new, also those of messages that notify nobody.
 func (s *session) look(f *folder) (found int, err error) {
 	width := uint32(maxFound)
 	for more := true; more && err == nil; {
@@ -41,7 +42,8 @@ func (s *session) look(f *folder) (found int, err error) {
 	return found, err
 }
 
-// stretch is one search of a folder and what follows from it. more: it did not reach the folder's end.
+// stretch searches a part of a folder and records the messages found. more: it did not reach the
+// folder's end.
 func (s *session) stretch(f *folder, width uint32) (found int, more bool, err error) {
 	if err := s.readCursor(f); err != nil {
 		return 0, false, err
@@ -55,7 +57,7 @@ func (s *session) stretch(f *folder, width uint32) (found int, more bool, err er
 	}
 	s.failures.folders.forget(f.name)
 	left := len(uids)
-	var stuck uint32 // the first message that is to be asked for again: the cursor stays before it
+	var stuck uint32 // the first message that is to be retried: the cursor stays before it
 	for step := range slices.Chunk(uids, batch) {
 		mails, waiting, err := s.fetcher.fetch(f, step)
 		if err != nil {
@@ -87,7 +89,7 @@ func (s *session) stretch(f *folder, width uint32) (found int, more bool, err er
 	case stop > 0:
 		to.Next = max(to.Next, stop+1)
 	case !f.cursor.Since.IsZero():
-		// What is old under the new numbers stays old, also where it stands behind the new.
+		// Old messages stay old under the new numbers, also those behind new ones.
 		to.Next, to.Since, to.Seen = max(to.Next, f.end), time.Time{}, s.host.clock.now()
 	case s.host.clock.now().Sub(f.cursor.Seen) <= touchAfter:
 		return found, false, nil
@@ -111,7 +113,7 @@ func (s *session) readCursor(f *folder) error {
 }
 
 // recorded takes note of a step that was recorded, all but the messages that wait, and returns how
-// many of it are new. Those that lie ahead of the cursor are not asked for again.
+// many of it are new. Those that lie ahead of the cursor are not fetched again.
 func (s *session) recorded(f *folder, step, waiting []imap.UID, next uint32) (found int) {
 	var done []imap.UID
 	for _, uid := range step {
@@ -135,7 +137,7 @@ func (s *session) recorded(f *folder, step, waiting []imap.UID, next uint32) (fo
 	return found
 }
 
-// record writes down the messages and where the cursor is to stand.
+// record stores the messages and moves the cursor.
 func (s *session) record(f *folder, to registry.Cursor, mails []registry.Message) error {
 	unread := s.folders.unread()
 	n, err := s.store.Record(registry.Arrival{
@@ -152,7 +154,7 @@ func (s *session) record(f *folder, to registry.Cursor, mails []registry.Message
 		}
 	}
 	if n > 0 {
-		s.proofs.rang(time.Now())
+		s.proofs.notified(time.Now())
 		s.log.Info("new mail", "folder", f.name, "uidvalidity", to.UIDValidity, "uid", to.Next-1, "count", n)
 	}
 	return nil
@@ -183,15 +185,15 @@ func (s *session) search(f *folder, width uint32) (uids []imap.UID, stop uint32,
 }
 
 // place compares the cursor with the folder that was just opened, and moves it if it belongs to
-// another one. On first sight it sets the cursor to the end of the folder; under another UIDVALIDITY
-// to its beginning, with the limit that makes old mail old.
+// another one. On first sight it goes to the end of the folder; under another UIDVALIDITY to its
+// beginning, with the limit that makes old mail old.
 func (s *session) place(f *folder) error {
 	now := s.host.clock.now()
 	to := registry.Cursor{UIDValidity: f.validity, Next: 1, Seen: now}
 	switch {
 	case f.cursor.Seen.IsZero():
 		to.Next = f.end
-		s.log.Info("folder seen for the first time", "folder", f.name, "uidvalidity", f.validity)
+		s.log.Info("folder opened for the first time", "folder", f.name, "uidvalidity", f.validity)
 	case f.cursor.UIDValidity != f.validity, f.uidNext && f.cursor.Next > f.end:
 		// A server that was restored from a backup gives UIDs again that it had given.
 		to.Since = earlier(f.cursor.Seen, now).Add(-skew) // the clock may have been ahead
@@ -204,7 +206,7 @@ func (s *session) place(f *folder) error {
 		}
 		clear(f.ahead)
 		s.failures.renumbered(f.name, f.validity)
-		s.log.Warn("the server has renumbered the folder, or put it back to an earlier state", "folder", f.name, "uidvalidity", f.validity, "uid", f.end)
+		s.log.Warn("folder was renumbered, or restored to an earlier state", "folder", f.name, "uidvalidity", f.validity, "uid", f.end)
 	default:
 		return nil
 	}

@@ -231,7 +231,7 @@ func TestWhatWasLearnedOfAHostHoldsWhileItIsDoubted(t *testing.T) {
 				}
 				_, end := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
 				time.Sleep(12 * time.Hour)
-				if late := s.delays(t, h, "INBOX", 12, 3*time.Hour+11*time.Second); late > doubtInterval {
+				if late := s.delays(t, h, "INBOX", 12, 3*time.Hour+11*time.Second); late > distrustInterval {
 					t.Errorf("a mail rang after %v", late)
 				}
 				learned, err := h.store.Mail.Host(name)

@@ -37,22 +37,22 @@ func TestTheNumbersOfTheDocsAreTrue(t *testing.T) {
 		{"in any case their state is checked every two minutes", time.Duration(tourEvery), 2 * time.Minute},
 		{"it can take two minutes or so", time.Duration(tourEvery), 2 * time.Minute},
 		{"A server without IDLE is polled about once a minute", pollInterval, 55 * time.Second},
-		{"the mailbox is polled every one to two minutes", doubtInterval, 90 * time.Second},
-		{"a week later IDLE gets another chance", time.Duration(doubtLasts), 7 * 24 * time.Hour},
-		{"Its bound is 2 s at first", retryFirst, 2 * time.Second},
-		{"2 s at first and doubles up to 15 minutes", retryMost, 15 * time.Minute},
+		{"the mailbox is polled every one to two minutes", distrustInterval, 90 * time.Second},
+		{"a week later IDLE gets another chance", time.Duration(distrustLasts), 7 * 24 * time.Hour},
+		{"Its bound is 2 s at first", firstRetryWait, 2 * time.Second},
+		{"2 s at first and doubles up to 15 minutes", maxRetryWait, 15 * time.Minute},
 		{"A connection that lived for 5 minutes resets it", stable, 5 * time.Minute},
-		{"is waited out for about 5 minutes", crowded, 5 * time.Minute},
-		{"is honoured, up to 5 minutes", throttleMost, 5 * time.Minute},
-		{"(a certificate, a folder): about every 15 minutes", slowest, 15 * time.Minute},
+		{"is waited out for about 5 minutes", crowdedWait, 5 * time.Minute},
+		{"is honoured, up to 5 minutes", maxThrottle, 5 * time.Minute},
+		{"(a certificate, a folder): about every 15 minutes", personWait, 15 * time.Minute},
 		{"counts as refused after three tries over at least 10 minutes", unclearTries, 3},
 		{"three tries over at least 10 minutes", unclearTime, 10 * time.Minute},
-		{"at most 4 at a time, 200 ms apart", doorWidth, 4},
-		{"4 at a time, 200 ms apart", doorPace, 200 * time.Millisecond},
-		{"doubles with each failure of the host, up to 6 s", doorSlowest, 6 * time.Second},
+		{"at most 4 at a time, 200 ms apart", maxConnecting, 4},
+		{"4 at a time, 200 ms apart", connectPace, 200 * time.Millisecond},
+		{"doubles with each failure of the host, up to 6 s", maxConnectPace, 6 * time.Second},
 		{"more than two days before idlepush last looked", importAge, 48 * time.Hour},
 		{"Only mail that came within a quarter of an hour before idlepush first saw the folder", skew, 15 * time.Minute},
-		{"After three missed announcements", liesToDoubt, 3},
+		{"After three missed announcements", missesToDistrust, 3},
 	} {
 		if !strings.Contains(page, n.words) {
 			t.Errorf("docs/behaviour.md does not say %q any more", n.words)
@@ -130,7 +130,7 @@ func TestTheDocsListEveryReasonForAttention(t *testing.T) {
 	}
 	_, listed, _ := strings.Cut(string(text), "\n## Attention\n")
 	listed, _, _ = strings.Cut(listed, "\n## ")
-	failures := []*Failure{kind(errOnlyOAuth), kind(errNoPassword)}
+	failures := []*Failure{classify(errOnlyOAuth), classify(errNoPassword)}
 	for _, f := range codes {
 		failures = append(failures, &f)
 	}

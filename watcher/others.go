@@ -11,17 +11,19 @@ import (
 )
 
 const (
-	// maxRounds bounds the rounds of others, should a server's STATUS never agree with what it shows.
+	// maxRounds bounds the rounds of others, should a server's STATUS never agree with what it
+	// shows.
 	maxRounds = 4
 
-	// maxStatus is how many folders one tour asks for their STATUS; if there are more they take turns.
+	// maxStatus is how many folders one tour asks for their STATUS; if there are more they take
+	// turns.
 	maxStatus = 25
 )
 
-// others looks at those of the other folders that hold something new or were read elsewhere: all of
-// them in turn once in tourEvery, and all at once if the server reports news (NOTIFY, RFC 5465) or with
-// all. It asks for their STATUS until none has any, with home open: the server reports what comes
-// after its last answer.
+// others looks at those of the other folders that have new messages or messages read elsewhere. It
+// asks for the STATUS of all of them in turn once in tourEvery, and of all at once if the server
+// reports news (NOTIFY, RFC 5465) or with all. It goes on until no folder has changed, with home
+// open: later news is reported.
 func (s *session) others(home *folder, all bool) (found int, err error) {
 	news, due := s.conn.News(), !time.Now().Before(s.tour)
 	if len(s.folders) < 2 {
@@ -35,7 +37,7 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 	if s.subscribed && !due && !all && news.Status == 0 && !news.Overflow {
 		return found, nil
 	}
-	// The server stops reporting when there is too much to report, and is asked again.
+	// The server stops reporting when there is too much to report.
 	if !s.subscribed || news.Overflow {
 		all = true
 		if err := s.subscribe(); err != nil {
@@ -49,7 +51,7 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 	asking := s.toAsk(home, all, due)
 	var gone []handled
 	for range maxRounds {
-		// After a report, or with something gone that may have been moved, it asks for all.
+		// After a report, or if a message is gone that may have been moved, it asks all.
 		if wide := s.conn.News().Status > 0 || len(gone) > 0; wide && !all {
 			all, asking = true, s.toAsk(home, true, false)
 		}
@@ -78,8 +80,8 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 	return found, s.clear(gone...)
 }
 
-// retryOthers looks again at the other folders with a message that the server did not send, if it is
-// time. One that has ended sessions is passed over, and its message found by the tour that opens it.
+// retryOthers looks again at the other folders with a message whose retry is due. A folder that has
+// ended sessions is passed over, and its message found by the tour that opens it.
 func (s *session) retryOthers(home *folder) (found int, err error) {
 	for _, name := range s.failures.messages.due(time.Now()) {
 		if f := s.folders.named(name); f != nil && f != home && !s.failures.folders.skipped(name, time.Now()) {
@@ -97,9 +99,9 @@ func (s *session) retryOthers(home *folder) (found int, err error) {
 	return found + n, err
 }
 
-// toAsk returns the folders beside home that are to be asked for their STATUS: all, or those whose
-// turn it is. One that could not be opened is tried again if a tour is due; one that has ended
-// sessions is passed over for a while.
+// toAsk returns the folders beside home whose STATUS is due: all, or those whose turn it is. One
+// that could not be opened is tried again if a tour is due; one that has ended sessions is passed
+// over for a while.
 func (s *session) toAsk(home *folder, all, due bool) (list []*folder) {
 	for _, f := range s.folders {
 		switch {
@@ -121,14 +123,14 @@ func (s *session) toAsk(home *folder, all, due bool) (list []*folder) {
 	return list
 }
 
-// lookAside looks at a folder that the session does not depend on, for what is new and for what was
+// lookAside looks at a folder that the session does not depend on, for new messages and for those
 // read elsewhere. If the server refuses, the folder is missing from then on.
 func (s *session) lookAside(f *folder) (found int, gone handled, err error) {
 	if found, err = s.look(f); err == nil {
 		gone, err = s.handledElsewhere(f)
 	}
 	if _, refused := errors.AsType[*imap.Error](err); (refused || errors.Is(err, errNoEnd)) && s.conn.Cause() == nil {
-		s.log.Warn("folder cannot be looked at", "folder", f.name, "err", wire.Clean(err.Error()))
+		s.log.Warn("folder cannot be read", "folder", f.name, "err", wire.Clean(err.Error()))
 		f.missing = true
 		// The next tour must not take it for looked through.
 		f.end, f.known = 0, false
@@ -137,8 +139,8 @@ func (s *session) lookAside(f *folder) (found int, gone handled, err error) {
 	return found, gone, err
 }
 
-// subscribe asks a server that can to report new mail in the other folders while the session waits in
-// one.
+// subscribe asks a server that can to report new mail in the other folders while the session waits
+// in one.
 func (s *session) subscribe() error {
 	s.subscribed = true
 	if !s.conn.Has("NOTIFY") || s.failures.notify.skipped(time.Now()) {
@@ -147,7 +149,7 @@ func (s *session) subscribe() error {
 	}
 	err := s.conn.Notify(s.account.Folders, timeout)
 	if refused, ok := errors.AsType[*imap.Error](err); ok {
-		s.log.Info("NOTIFY refused, the other folders are asked now and then", "err", wire.Clean(refused.Error()))
+		s.log.Info("NOTIFY refused; polling the other folders", "err", wire.Clean(refused.Error()))
 		s.conn.ForgetOthers(true)
 		return nil
 	}
@@ -159,9 +161,9 @@ func (s *session) subscribe() error {
 	return nil
 }
 
-// changed returns those of the folders that are to be looked at, by their STATUS. One that the server
-// refuses is missing. If asking has ended a session, each is asked alone from then on, and one that
-// ends it again is passed over.
+// changed returns those of the folders that are to be looked at, by their STATUS. One that the
+// server refuses is missing. After a session has ended over STATUS, each folder gets its own
+// exchange, and one that ends a session again is passed over.
 func (s *session) changed(list []*folder) (changed []*folder, err error) {
 	s.conn.ForgetOthers(false)
 	step := max(len(list), 1)
@@ -227,7 +229,7 @@ func (s *session) hasChanged(f *folder, data *imap.StatusData) (bool, error) {
 		// More mail than there was, though the UIDNEXT may be stale.
 		return true, nil
 	case next == 0:
-		// The server does not say where the folder ends.
+		// The server does not report the end of the folder.
 		return true, nil
 	}
 	announced, err := s.store.Announced(s.account.ID, f.name, cursor.UIDValidity)

@@ -22,7 +22,7 @@ type Pool struct {
 	Dialer Dialer
 	Log    *slog.Logger
 
-	wall     func() time.Time // in tests: in the place of time.Now
+	wall     func() time.Time // in tests: instead of time.Now
 	families wire.Families    // by which hosts were reached, in this run of the program
 
 	clock *clock
@@ -32,17 +32,18 @@ type Pool struct {
 	known map[string]*proofs    // by account
 }
 
-// Live is what is known of an account's session beside what the store has: ages, which are not worth writing down.
+// Live describes an account's session beside the status in the store: ages, which are not worth
+// storing.
 type Live struct {
 	Connections int           // open now
-	LastByte    time.Time     // from the server, in the session that runs; zero: none does
-	Confirmed   time.Time     // when the server last confirmed that there is nothing more; zero: not in this run of the program
-	LastMail    time.Time     // when mail was last found to ring; zero: likewise
+	LastByte    time.Time     // from the server, in the session that runs; zero: no session
+	Confirmed   time.Time     // when the server last confirmed that nothing is new; zero: not yet
+	LastMail    time.Time     // when mail was last notified; zero: not yet
 	Interval    time.Duration // how long the connection may be silent; zero: not known yet
-	Why         string        // the interval is that
+	Why         string        // the reason for the interval
 }
 
-// Live tells of the account's session. It may be called from any goroutine.
+// Live returns the state of the account's session. It may be called from any goroutine.
 func (p *Pool) Live(account string) (l Live) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,8 +56,8 @@ func (p *Pool) Live(account string) (l Live) {
 	return l
 }
 
-// Check is Dialer.Check with what the pool knows of the host, to which it adds. It may be called from
-// any goroutine, whether the pool runs or not.
+// Check is Dialer.Check with the address families that the pool knows for the host, to which it
+// adds. It may be called from any goroutine, whether the pool runs or not.
 func (p *Pool) Check(ctx context.Context, a registry.Account) (Ability, error) {
 	return p.dialer().Check(ctx, a)
 }
@@ -73,8 +74,8 @@ type running struct {
 	stop   context.CancelFunc
 }
 
-// Run keeps what runs the same as what should run, until ctx ends; then it ends all sessions and returns. Boot, add, edit and
-// remove are this one comparison.
+// Run keeps a session running for every enabled account, until ctx ends; then it ends all sessions
+// and returns. Boot, add, edit and remove are this one comparison.
 func (p *Pool) Run(ctx context.Context) error {
 	p.begin()
 	var supervisors sync.WaitGroup
@@ -116,12 +117,12 @@ func (p *Pool) begin() {
 	p.conns, p.hosts, p.known = make(map[string]*wire.Conn), make(map[string]*host), make(map[string]*proofs)
 }
 
-// compare stops what should not run as it does, and starts what should and does not. An account whose old session is still
-// ending is started by the look that follows its end.
+// compare stops the sessions that should not run as they do, and starts those that should. An
+// account whose old session is still ending is started by the look that follows its end.
 func (p *Pool) compare(current map[string]*running, start func(*registry.Account)) {
 	accounts, err := p.Store.Accounts()
 	if err != nil {
-		p.Log.Error("the accounts cannot be read: what runs goes on, and they are read again within a minute", "err", err)
+		p.Log.Error("accounts cannot be read; running sessions go on, and they are read again within a minute", "err", err)
 		return
 	}
 	wanted := make(map[string]registry.Account)
@@ -142,7 +143,7 @@ func (p *Pool) compare(current map[string]*running, start func(*registry.Account
 	}
 }
 
-// setConn notes the connection of an account; nil: it has none.
+// setConn sets the connection of an account; nil: the account is not connected.
 func (p *Pool) setConn(account string, conn *wire.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -153,7 +154,7 @@ func (p *Pool) setConn(account string, conn *wire.Conn) {
 	p.conns[account] = conn
 }
 
-// host gives what is known of an account's host, the same to all accounts on it.
+// host returns the host of an account, the same for all accounts on it.
 func (p *Pool) host(a *registry.Account) *host {
 	name := strings.ToLower(net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
 	p.mu.Lock()

@@ -10,12 +10,12 @@ import (
 	"idlepush/watcher/wire"
 )
 
-// reader asks the server about folders. It decides nothing and writes nothing down.
+// reader asks the server about folders. It decides nothing and stores nothing.
 type reader struct {
 	conn     *wire.Conn
 	failures *failures
 	selected *folder // the folder that is open; nil: none
-	reopened bool    // a folder was opened since what was read elsewhere was looked for
+	reopened bool    // a folder was opened since the last look for messages read elsewhere
 	noModSeq bool    // the server announces CONDSTORE and does not take STATUS (HIGHESTMODSEQ)
 }
 
@@ -25,13 +25,13 @@ type folderError struct{ Err error }
 func (e *folderError) Error() string { return "open the folder: " + e.Err.Error() }
 func (e *folderError) Unwrap() error { return e.Err }
 
-// errNoEnd means that no answer of the server says where a folder ends.
-var errNoEnd = errors.New("the server does not say where the folder ends")
+// errNoEnd means that no answer of the server has the end of a folder.
+var errNoEnd = errors.New("the server does not report the end of the folder")
 
 // errUnreadable is an answer to SEARCH that imapclient cannot read.
-var errUnreadable = errors.New("the server's answer to SEARCH is none that can be read")
+var errUnreadable = errors.New("the server's answer to SEARCH cannot be read")
 
-// open opens the folder, read-only, and notes its UIDVALIDITY and where it ends.
+// open opens the folder, read-only, and notes its UIDVALIDITY and its end.
 func (r *reader) open(f *folder) error {
 	r.close()
 	var data *imap.SelectData
@@ -59,8 +59,9 @@ func (r *reader) open(f *folder) error {
 // close makes the next look open its folder anew. It sends nothing.
 func (r *reader) close() { r.selected = nil }
 
-// pastLast moves the end of the open folder behind its last message, because a UIDNEXT may be stale.
-// At first sight old mail would be taken for new, and later the folder for one that was put back.
+// pastLast moves the end of the open folder behind its last message, because a UIDNEXT may be
+// stale. At first sight old mail would be taken for new, and later the folder for one that was put
+// back.
 func (r *reader) pastLast(f *folder) error {
 	var last []imap.UID
 	err := r.conn.WithClient(timeout, func(client *imapclient.Client) (err error) {
@@ -76,9 +77,9 @@ func (r *reader) pastLast(f *folder) error {
 	return err
 }
 
-// end asks for the UID after the last of the folder that was just opened and holds so many messages,
-// in one way after the other until an answer is of use. uidNext: it is the UIDNEXT. No UID is less
-// than the number of messages up to it.
+// end asks for the UID after the last of the folder that was just opened and holds so many
+// messages, in one way after the other until an answer is of use. uidNext: it is the UIDNEXT. No
+// UID is less than the number of messages up to it.
 func (r *reader) end(folder string, messages uint32) (next uint32, uidNext bool, err error) {
 	for i, ask := range []func(folder string) (uint32, error){r.statusNext, r.afterFetched, r.afterFound} {
 		next, err := ask(folder)
@@ -92,8 +93,8 @@ func (r *reader) end(folder string, messages uint32) (next uint32, uidNext bool,
 	return 0, false, &folderError{errNoEnd}
 }
 
-// statusNext asks for the UIDNEXT by STATUS; 0: the server does not send it. RFC 3501 section 6.3.10
-// advises against STATUS of the open folder, but Courier answers nothing better.
+// statusNext asks for the UIDNEXT by STATUS; 0: the server does not send it. RFC 3501 section
+// 6.3.10 advises against STATUS of the open folder, but Courier answers nothing better.
 func (r *reader) statusNext(folder string) (next uint32, err error) {
 	if r.failures.openStatusFails() {
 		return 0, nil
@@ -132,8 +133,9 @@ func (r *reader) afterFound(string) (next uint32, err error) {
 	return next, err
 }
 
-// search returns the UIDs of the open folder from its cursor on, in order, and asks how many messages
-// are unread. If there may be too many for one answer it stops width UIDs on; stop is 0 otherwise.
+// search returns the UIDs of the open folder from its cursor on, in order, and asks how many
+// messages are unread. If there may be too many for one answer it stops width UIDs on; stop is 0
+// otherwise.
 func (r *reader) search(f *folder, width uint32) (uids []imap.UID, stop uint32, err error) {
 	var dropped int
 	err = r.conn.WithClient(timeout, func(client *imapclient.Client) error {
@@ -181,8 +183,8 @@ func (r *reader) stillUnread(uids []uint32) (still []imap.UID, known bool, err e
 	return r.filter(&imap.SearchCriteria{UID: []imap.UIDSet{set}, NotFlag: []imap.Flag{imap.FlagSeen, imap.FlagDeleted}})
 }
 
-// existing returns those of the messages that the server still has. If it refuses to say or cannot be
-// understood, known is false.
+// existing returns those of the messages that the server still has. If it refuses to say or cannot
+// be understood, known is false.
 func (r *reader) existing(messages []wire.Mail) (found []imap.UID, known bool, err error) {
 	var set imap.UIDSet
 	for _, m := range messages {
@@ -242,7 +244,7 @@ func search(client *imapclient.Client, criteria *imap.SearchCriteria) ([]imap.UI
 	if err != nil {
 		return nil, err
 	}
-	// AllUIDs panics where the set holds a 0, which is how 4294967295 + 1 and "*" are kept.
+	// AllUIDs panics if the set holds a 0, which is how 4294967295 + 1 and "*" are kept.
 	set, _ := data.All.(imap.UIDSet)
 	uids, finite := set.Nums()
 	if !finite {

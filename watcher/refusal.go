@@ -11,38 +11,40 @@ import (
 )
 
 const (
-	// slowest is the wait after which what only changes by a person's doing is tried again.
-	slowest = 15 * time.Minute
+	// personWait is the wait before the next try if only a person can help.
+	personWait = 15 * time.Minute
 
-	// crowded is the wait after the server says that there are too many connections.
-	crowded = 5 * time.Minute
+	// crowdedWait is the wait after the server says that there are too many connections.
+	crowdedWait = 5 * time.Minute
 
-	// throttleMost is the longest wait that a throttling server is granted at once.
-	throttleMost = 5 * time.Minute
+	// maxThrottle is the longest wait that a throttling server is granted at once.
+	maxThrottle = 5 * time.Minute
 )
 
-// refusal reads a NO or BAD. Every response code of RFC 5530 leads to one of: try again, slow down, stop this folder, stop and tell the user.
+// refusal reads a NO or BAD. Every response code of RFC 5530 leads to one of: try again, slow down,
+// stop this folder, stop and tell the user.
 func refusal(said *imap.Error, err error) *Failure {
 	login, isLogin := errors.AsType[*loginError](err)
 	text := said.Text
 	if isLogin {
 		text += " " + login.alert
 	}
-	if f := meaning(said.Code, text); f != nil {
+	if f := knownMeaning(said.Code, text); f != nil {
 		return f
 	}
 	if isLogin {
 		return loginFailure(said)
 	}
 	if _, ok := errors.AsType[*folderError](err); ok && !temporary(said) {
-		return &Failure{Code: "folder_unavailable", Field: "folders", slow: slowest, personal: true,
+		return &Failure{Code: "folder_unavailable", Field: "folders", minWait: personWait, personal: true,
 			Reason: "the folder cannot be opened: check that it still exists"}
 	}
-	return &Failure{Code: "server_refuses", Reason: "the mail server does not do what it is asked: nothing to do but wait"}
+	return &Failure{Code: "server_refuses", Reason: "the mail server refuses a command. No action needed; idlepush keeps retrying."}
 }
 
-// meaning reads a text that means the same at every command, in a greeting and in a BYE; nil: it says nothing that is known.
-func meaning(code imap.ResponseCode, text string) *Failure {
+// meaning reads a text that means the same at every command, in a greeting and in a BYE; nil: it
+// says nothing that is known.
+func knownMeaning(code imap.ResponseCode, text string) *Failure {
 	if wait := throttled(text); wait > 0 {
 		return slowDown(wait)
 	}
@@ -55,7 +57,7 @@ func meaning(code imap.ResponseCode, text string) *Failure {
 		}
 	}
 	switch {
-	case code == imap.ResponseCodeLimit || crowd(text) || says(lower, "too many invalid", "too many incorrect", "too many wrong"):
+	case code == imap.ResponseCodeLimit || saysCrowded(text) || says(lower, "too many invalid", "too many incorrect", "too many wrong"):
 		return tooMany()
 	case says(lower, "idle t", "idle for", "inactiv", "autologout"):
 		// Nothing happened for long: no trouble, and the only limit is one of time.
@@ -67,7 +69,7 @@ func meaning(code imap.ResponseCode, text string) *Failure {
 		return tooMany()
 	case says(lower, "temporar", "try again", "try later", "system error", "internal error", "server error", "unavailable", "service is not available", "maintenance", "overloaded",
 		"busy", "timed out", "timeout", "technical problem", "out of service"):
-		return &Failure{Code: "server_unavailable", Reason: "the mail server is in trouble just now: nothing to do but wait"}
+		return &Failure{Code: "server_unavailable", Reason: "the mail server has a temporary problem. No action needed; idlepush keeps retrying."}
 	}
 	return nil
 }
@@ -78,14 +80,15 @@ func says(text string, words ...string) bool {
 
 const onlyOAuth = "the provider takes no passwords for this mailbox any more, only OAuth, which this version of idlepush cannot do yet"
 
-// known are the texts by which providers say what RFC 5530 has no code for, in lower case, and what they mean.
+// known are the texts by which providers say what RFC 5530 has no code for, in lower case, and what
+// they mean.
 var known = []struct {
 	text string
 	Failure
 }{
 	{"basic authentication is disabled", Failure{Code: "oauth_required", Field: "password", final: true,
 		Reason: onlyOAuth}},
-	{"authenticated but not connected", Failure{Code: "imap_off", Field: "username", slow: slowest,
+	{"authenticated but not connected", Failure{Code: "imap_off", Field: "username", minWait: personWait,
 		Reason: "Microsoft took the login but does not open the mailbox: check that IMAP is switched on for it, and that the user name is its main address"}},
 	{"application-specific password", appPassword}, {"app-specific password", appPassword}, {"app password", appPassword},
 	{"web browser", webLogin}, {"weblogin", webLogin}, {"web login", webLogin}, {"please log in: http", webLogin}, {"please log in via", webLogin},
@@ -103,7 +106,8 @@ var webLogin = Failure{Code: "web_login_required", Field: "password", final: tru
 var imapOff = Failure{Code: "imap_off", Field: "username", final: true,
 	Reason: "IMAP is switched off for this mailbox: switch it on in the provider's settings, then enter the password here again"}
 
-// codes are the response codes of a refused login (RFC 5530 section 3) that will not change by waiting.
+// codes are the response codes of a refused login (RFC 5530 section 3) that will not change by
+// waiting.
 var codes = map[imap.ResponseCode]Failure{
 	imap.ResponseCodeAuthenticationFailed: {Code: "login_refused", Field: "password", final: true,
 		Reason: "the mail server refuses this user name and password: check both, and whether the provider wants an app password"},
@@ -124,22 +128,23 @@ func loginFailure(said *imap.Error) *Failure {
 		return &f
 	}
 	if temporary(said) {
-		return &Failure{Code: "server_unavailable", Reason: "the mail server cannot take logins just now: nothing to do but wait"}
+		return &Failure{Code: "server_unavailable", Reason: "the mail server cannot take logins just now. No action needed; idlepush keeps retrying."}
 	}
-	return &Failure{Code: "login_refused", Field: "password", unclear: true, personal: true, slow: unclearTime / unclearTries,
+	return &Failure{Code: "login_refused", Field: "password", unclear: true, personal: true, minWait: unclearTime / unclearTries,
 		Reason: "the mail server refuses the login without saying why: check user name and password, and whether the provider wants an app password or IMAP switched on"}
 }
 
 func tooMany() *Failure {
-	return &Failure{Code: "too_many_connections", slow: crowded, personal: true,
+	return &Failure{Code: "too_many_connections", minWait: crowdedWait, personal: true,
 		Reason: "the mail server has a limit that is reached: it is tried again later; close other mail programs if this lasts"}
 }
 
 func slowDown(wait time.Duration) *Failure {
-	return &Failure{Code: "throttled", slow: wait, personal: true, Reason: "the mail server is asked too much: it is tried again later by itself"}
+	return &Failure{Code: "throttled", minWait: wait, personal: true, Reason: "the mail server is asked too much: it is tried again later by itself"}
 }
 
-// throttled reads the wait that Microsoft asks for: "Request is throttled. Suggested Backoff Time: 92415 milliseconds". 0: none.
+// throttled reads the wait that Microsoft asks for: "Request is throttled. Suggested Backoff Time:
+// 92415 milliseconds". 0: none.
 func throttled(text string) time.Duration {
 	_, rest, ok := strings.Cut(strings.ToLower(text), "suggested backoff time:")
 	if !ok {
@@ -148,9 +153,9 @@ func throttled(text string) time.Duration {
 	digits, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	n, err := strconv.ParseUint(digits, 10, 32)
 	if err != nil {
-		return throttleMost
+		return maxThrottle
 	}
-	return min(max(time.Duration(n)*time.Millisecond, time.Second), throttleMost)
+	return min(max(time.Duration(n)*time.Millisecond, time.Second), maxThrottle)
 }
 
 // temporary reports whether the server says itself that a NO will pass.
@@ -161,11 +166,11 @@ func temporary(said *imap.Error) bool {
 
 // busy reports whether the server says itself that it has no time for anything just now.
 func busy(said *imap.Error) bool {
-	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit}, said.Code) || crowd(said.Text)
+	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit}, said.Code) || saysCrowded(said.Text)
 }
 
 // crowd knows the texts of servers that have no code for too many connections.
-func crowd(text string) bool {
+func saysCrowded(text string) bool {
 	text = strings.ToLower(text)
 	for _, known := range []string{"too many simultaneous connections", "maximum number of connections", "too many concurrent",
 		"too many connections", "temporarily unavailable", "throttled"} {

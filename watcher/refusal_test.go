@@ -21,7 +21,7 @@ func verdict(f *Failure) string {
 		return "three times"
 	case f.Code == "folder_unavailable":
 		return "folder"
-	case f.slow > 0:
+	case f.minWait > 0:
 		return "slow"
 	}
 	return "again"
@@ -71,23 +71,23 @@ func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
 		wait          time.Duration
 	}{
 		"Basic authentication is disabled.":                                                                                          {"oauth_required", "stop", 0},
-		"User is authenticated but not connected.":                                                                                   {"imap_off", "slow", slowest},
+		"User is authenticated but not connected.":                                                                                   {"imap_off", "slow", personWait},
 		"Request is throttled. Suggested Backoff Time: 92415 milliseconds":                                                           {"throttled", "slow", 92415 * time.Millisecond},
-		"Request is throttled. Suggested Backoff Time: 9241500 milliseconds":                                                         {"throttled", "slow", throttleMost},
-		"Request is throttled. Suggested Backoff Time: soon":                                                                         {"throttled", "slow", throttleMost},
-		"Too many simultaneous connections. (Failure)":                                                                               {"too_many_connections", "slow", crowded},
-		"Maximum number of connections from user+IP exceeded":                                                                        {"too_many_connections", "slow", crowded},
-		"Account is temporarily unavailable":                                                                                         {"too_many_connections", "slow", crowded},
+		"Request is throttled. Suggested Backoff Time: 9241500 milliseconds":                                                         {"throttled", "slow", maxThrottle},
+		"Request is throttled. Suggested Backoff Time: soon":                                                                         {"throttled", "slow", maxThrottle},
+		"Too many simultaneous connections. (Failure)":                                                                               {"too_many_connections", "slow", crowdedWait},
+		"Maximum number of connections from user+IP exceeded":                                                                        {"too_many_connections", "slow", crowdedWait},
+		"Account is temporarily unavailable":                                                                                         {"too_many_connections", "slow", crowdedWait},
 		"Application-specific password required":                                                                                     {"app_password_required", "stop", 0},
 		"Please log in via your web browser: https://support.example.com/1":                                                          {"web_login_required", "stop", 0},
 		"LOGIN Unsafe Login. Please contact kefu@188.com for help":                                                                   {"unsafe_login", "stop", 0},
 		"Your account is not enabled for IMAP use. Please visit your account settings page and enable your account for IMAP access.": {"imap_off", "stop", 0},
-		"Connection limit exceeded, try again later":                                                                                 {"too_many_connections", "slow", crowded},
-		"Too many login attempts, try again in 15 minutes":                                                                           {"too_many_connections", "slow", crowded},
-		"[AUTH] Too many invalid login attempts":                                                                                     {"too_many_connections", "slow", crowded},
+		"Connection limit exceeded, try again later":                                                                                 {"too_many_connections", "slow", crowdedWait},
+		"Too many login attempts, try again in 15 minutes":                                                                           {"too_many_connections", "slow", crowdedWait},
+		"[AUTH] Too many invalid login attempts":                                                                                     {"too_many_connections", "slow", crowdedWait},
 		"IMAP service is not enabled for this user":                                                                                  {"imap_off", "stop", 0},
 		"IMAP service is not available":                                                                                              {"server_unavailable", "again", 0},
-		"Too many sessions, close some":                                                                                              {"too_many_connections", "slow", crowded},
+		"Too many sessions, close some":                                                                                              {"too_many_connections", "slow", crowdedWait},
 		"System error":                                                                                                               {"server_unavailable", "again", 0},
 		"Temporary authentication failure. [host:2026-11-28]":                                                                        {"server_unavailable", "again", 0},
 		"Temporary system problem. Please try again later.":                                                                          {"server_unavailable", "again", 0},
@@ -95,8 +95,8 @@ func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
 		"Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or system is busy.": {"login_refused", "three times", unclearTime / unclearTries},
 		"Login failed.": {"login_refused", "three times", unclearTime / unclearTries},
 	} {
-		if f := diagnose(&scriptedAccount, no("", text)); f.Code != want.code || verdict(f) != want.verdict || f.slow != want.wait {
-			t.Errorf("%s: %s, %s, %v; want %+v", text, f.Code, verdict(f), f.slow, want)
+		if f := diagnose(&scriptedAccount, no("", text)); f.Code != want.code || verdict(f) != want.verdict || f.minWait != want.wait {
+			t.Errorf("%s: %s, %s, %v; want %+v", text, f.Code, verdict(f), f.minWait, want)
 		}
 	}
 	// A text means the same wherever it is said.
@@ -117,7 +117,7 @@ func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
 			t.Errorf("%s in BYE: %s, want %s", text, f.Code, code)
 		}
 	}
-	if f := diagnose(&scriptedAccount, &wire.ByeError{Text: "Request is throttled. Suggested Backoff Time: 3000 milliseconds"}); f.slow != 3*time.Second {
+	if f := diagnose(&scriptedAccount, &wire.ByeError{Text: "Request is throttled. Suggested Backoff Time: 3000 milliseconds"}); f.minWait != 3*time.Second {
 		t.Errorf("in BYE: %+v", f)
 	}
 }

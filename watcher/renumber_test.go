@@ -12,8 +12,8 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// renumbered is a server whose folder has another UIDVALIDITY than at the last success, ten old unread mails, and mails that
-// it took in since.
+// renumbered is a server whose folder has another UIDVALIDITY than at the last success, ten old
+// unread mails, and mails that it took in since.
 func renumbered(recent ...imaptest.Message) *imaptest.Script {
 	script := &imaptest.Script{UIDValidity: 2000, On: map[string]func(*imaptest.Talk, string){}}
 	var found strings.Builder

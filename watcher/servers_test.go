@@ -142,7 +142,7 @@ func (h *house) rings(t *testing.T, server mailServer, at imaptest.Endpoint) {
 
 // clears reads all mail by another client.
 func (h *house) clears(t *testing.T, server mailServer) {
-	h.told(t)
+	h.deliverAll(t)
 	client := server.Client(t)
 	if _, err := client.Select("INBOX", nil).Wait(); err != nil {
 		t.Fatal(err)

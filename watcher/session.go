@@ -20,8 +20,8 @@ const (
 	// touchAfter is how old Cursor.Seen may become in a folder without news.
 	touchAfter = 24 * time.Hour
 
-	// tourEvery is how often the other folders are looked at, also those that the server reports with
-	// NOTIFY: it does not report what was read there.
+	// tourEvery is how often the other folders are looked at, also those that the server reports
+	// with NOTIFY: messages that were read are not reported.
 	tourEvery = 2 * time.Minute
 )
 
@@ -34,12 +34,12 @@ type session struct {
 	folders folders
 	waiter  *waiter
 
-	renew   time.Time // when the session makes way for another, before its provider cuts it; zero: it need not
+	renew   time.Time // when to make way for another session, before the provider cuts it; or zero
 	counted int       // unread messages of the account, as last written; -1: not written yet
 
 	tour       time.Time // when all other folders are to be looked at again
 	turn       int       // the folder that the next tour begins with
-	subscribed bool      // NOTIFY was asked for
+	subscribed bool      // NOTIFY was sent
 }
 
 // maxWithoutContent is how many messages in a row may be notified without content before the
@@ -81,10 +81,10 @@ func (s *session) run(ctx context.Context) error {
 	}
 }
 
-// catchUp looks at the folder that will be waited in, then at the others if that is due or the
-// server reports them, then for the content of messages that had none, and last for what was read
-// elsewhere. The first is looked at before the others, so that none of them can delay its mail, and
-// after them, so that it is open while the session waits.
+// catchUp looks at the folder that the session waits in, then at the others if that is due or the
+// server reports them, then for missing content, and last for messages read elsewhere. The first is
+// looked at before the others, so that none of them can delay its mail, and after them, so that it
+// is open while the session waits.
 func (s *session) catchUp() (found int, err error) {
 	for _, f := range s.folders {
 		f.read = false
@@ -130,7 +130,7 @@ func (s *session) lookHome() (home *folder, found int, err error) {
 		if said, ok := errors.AsType[*imap.Error](refused); ok && temporary(said) {
 			return home, found, err
 		}
-		s.log.Warn("folder cannot be opened, another is waited in", "folder", home.name, "err", wire.Clean(refused.Error()))
+		s.log.Warn("folder cannot be opened; waiting in another", "folder", home.name, "err", wire.Clean(refused.Error()))
 		home.missing = true
 	}
 }
@@ -141,9 +141,9 @@ func (s *session) judgeIdle(found int) {
 	last := s.waiter.last
 	switch {
 	case last.idled && !last.news.Mail() && s.fetcher.late > 0:
-		s.host.lied()
+		s.host.missedNews()
 	case last.idled && last.news.Mail() && found > 0:
-		s.host.told()
+		s.host.reportedNews()
 	}
 }
 
@@ -157,12 +157,12 @@ func (s *session) report() error {
 	switch {
 	case s.failures.withoutContent >= maxWithoutContent:
 		st.Code = "mail_unreadable"
-		st.Reason = "the mail server does not give what new mail says, so it rings without words: try another program on this mailbox, and tell the server's admin if it fails too"
+		st.Reason = "the mail server does not send the content of new mail, so notifications come without sender and subject: try another program on this mailbox, and tell the server's admin if it fails too"
 	case len(missing) > 0:
 		st.Code, st.Reason = "folder_unavailable", "the folder "+missing[0]+" cannot be opened: check that it still exists and is still wanted"
-	case s.host.doubted():
+	case s.host.distrusted():
 		st.State, st.Code = registry.Polling, "idle_unreliable"
-		st.Reason = "the server did not tell of new mail several times, so it is asked every minute or two: nothing to do, but mail may ring that much later"
+		st.Reason = "the server did not report new mail several times, so the mailbox is polled every minute or two. No action needed, but notifications may come that much later."
 	}
 	if err := s.store.SetState(*s.account, st); err != nil {
 		return &storeError{err}
@@ -176,13 +176,13 @@ func (s *session) wait(ctx context.Context) error {
 	if s.waiter.idles() {
 		err := s.waiter.idle(s.tour, s.renew)
 		if s.waiter.last.expired {
-			// Some servers show what is new only to a folder that is opened anew.
+			// Some servers show new messages only in a folder that is opened anew.
 			s.reader.close()
 		}
 		if !s.waiter.refused {
 			return err
 		}
-		s.log.Info("IDLE refused, polling this once", "err", err)
+		s.log.Info("IDLE refused; polling this time", "err", err)
 		if err := s.report(); err != nil {
 			return err
 		}
@@ -232,7 +232,7 @@ func sleep(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-// storeError means that the fault is not the mail server's: the store cannot keep what was found.
+// storeError means that the store failed, not the mail server.
 type storeError struct{ Err error }
 
 func (e *storeError) Error() string { return e.Err.Error() }

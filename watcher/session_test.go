@@ -27,7 +27,8 @@ func (h *house) from(t testing.TB, next uint32) {
 	}
 }
 
-// live runs a session against the script until the test's bubble is left, and returns how to end it.
+// live runs a session against the script until the test's bubble is left, and returns how to end
+// it.
 func (h *house) live(t *testing.T, script *imaptest.Script) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -82,11 +83,11 @@ func TestMailAnnouncedAtAnyMomentRings(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHouse(t, scriptedAccount)
 				h.from(t, 1)
-				told := false
+				said := false
 				script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: "Subject: first\r\n\r\n"}}}
 				script.At = func(talk *imaptest.Talk, at string) {
-					if at == moment && !told {
-						told = true
+					if at == moment && !said {
+						said = true
 						talk.Deliver(imaptest.Message{Header: "Subject: second\r\n\r\n"})
 					}
 				}
@@ -95,7 +96,7 @@ func TestMailAnnouncedAtAnyMomentRings(t *testing.T) {
 				// DONE is said at the refresh at the latest.
 				time.Sleep(usualInterval)
 				synctest.Wait()
-				if got := subjects(h.mails(t)); !slices.Equal(got, []string{"first", "second"}) || !told {
+				if got := subjects(h.mails(t)); !slices.Equal(got, []string{"first", "second"}) || !said {
 					t.Errorf("rang %q", got)
 				}
 			})
@@ -158,7 +159,8 @@ func TestAServerThatKeepsMailToItselfIsAskedAtEveryRefresh(t *testing.T) {
 	})
 }
 
-// sessions runs sessions against the script, one after the other as they end, for at most a simulated time and count.
+// sessions runs sessions against the script, one after the other as they end, for at most a
+// simulated time and count.
 func (h *house) sessions(t *testing.T, script *imaptest.Script, atMost int, each time.Duration) (count int) {
 	return h.sessionsWith(t, new(failures), script, atMost, each)
 }

@@ -11,7 +11,8 @@ import (
 	"idlepush/registry"
 )
 
-// delays is how long after their delivery the mails of a folder rang, each a while after the one before.
+// delays is how long after their delivery the mails of a folder rang, each a while after the one
+// before.
 func (s *shelf) delays(t *testing.T, h *house, folder string, count int, every time.Duration) (worst time.Duration) {
 	t.Helper()
 	for n := range count {
@@ -99,7 +100,8 @@ func TestAnotherFolderThatWasPutBackIsGoneThroughAnew(t *testing.T) {
 	})
 }
 
-// TestWhatIsNotNeededCostsINBOXNothing: whichever of the commands beside EXAMINE, SEARCH and FETCH a server refuses or dies of.
+// TestWhatIsNotNeededCostsINBOXNothing: whichever of the commands beside EXAMINE, SEARCH and FETCH
+// a server refuses or dies of.
 func TestWhatIsNotNeededCostsINBOXNothing(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"STATUS B", "STATUS INBOX", "NOTIFY", "UID SEARCH UNSEEN"} {

@@ -15,8 +15,9 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// shelf is a mail server in memory with several folders, for what imaptest's one-folder scripts cannot play. It keeps to the protocol, except where refuse
-// answers in its place, and is its own network: it needs no clock, so that it runs in a bubble.
+// shelf is a mail server in memory with several folders, for what imaptest's one-folder scripts
+// cannot play. It keeps to the protocol, except where refuse answers in its place, and is its own
+// network: it needs no clock, so that it runs in a bubble.
 type shelf struct {
 	caps     string
 	cut      time.Duration                                      // after so much silence in IDLE the connection ends; 0: never
@@ -44,7 +45,8 @@ func newShelf(caps string, folders ...string) *shelf {
 	return s
 }
 
-// watched runs a pool for an account with these folders on the shelf, all of them seen when they were empty.
+// watched runs a pool for an account with these folders on the shelf, all of them seen when they
+// were empty.
 func (s *shelf) watched(t *testing.T, folders ...string) (h *house, stop func()) {
 	t.Helper()
 	a := scriptedAccount
@@ -63,7 +65,8 @@ func (s *shelf) watched(t *testing.T, folders ...string) (h *house, stop func())
 	}
 }
 
-// deliver puts a mail into a folder, with the date as INTERNALDATE, and tells whoever is to be told.
+// deliver puts a mail into a folder, with the date as INTERNALDATE, and tells whoever is to be
+// told.
 func (s *shelf) deliver(folder, header string, date time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

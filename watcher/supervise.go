@@ -13,16 +13,17 @@ import (
 )
 
 const (
-	retryFirst = 2 * time.Second  // the longest wait after a first failure, doubled with each
-	retryMost  = 15 * time.Minute // and never longer
-	stable     = 5 * time.Minute  // a connection that lived this long ends the doubling
+	firstRetryWait = 2 * time.Second  // the longest wait after a first failure, doubled with each
+	maxRetryWait   = 15 * time.Minute // and never longer
+	stable         = 5 * time.Minute  // a connection that lived this long ends the doubling
 
-	// A login that is refused without a reason is given up after unclearTries in a row over unclearTime.
+	// A login that is refused without a reason is given up after unclearTries in a row over
+	// unclearTime.
 	unclearTries = 3
 	unclearTime  = 10 * time.Minute
 )
 
-// watched is an account with what is known of it from one session to the next.
+// watched is an account and its state from one session to the next.
 type watched struct {
 	account  *registry.Account
 	store    registry.Mail
@@ -70,7 +71,7 @@ func (p *proofs) confirm(now time.Time) {
 	p.confirmed = now
 }
 
-func (p *proofs) rang(now time.Time) {
+func (p *proofs) notified(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mail = now
@@ -99,7 +100,7 @@ func (p *Pool) newSupervisor(a *registry.Account) *supervisor {
 // supervise keeps one account's session running until ctx ends or only a person can help.
 func (p *Pool) supervise(ctx context.Context, a *registry.Account) {
 	s := p.newSupervisor(a)
-	// What an earlier run of the program wrote is no knowledge of this one.
+	// The status in the store is from an earlier run of the program.
 	s.setState(registry.Status{State: registry.New})
 	for {
 		lived, err := s.session(ctx)
@@ -122,7 +123,7 @@ func (s *supervisor) session(ctx context.Context) (lived time.Duration, err erro
 	defer s.pool.setConn(s.account.ID, nil)
 	s.log.Info("connected")
 	if alert := conn.Alert(); alert != "" {
-		s.log.Warn("the server wants this to be read", "status", redact(alert, s.account))
+		s.log.Warn("server sent an IMAP ALERT", "status", redact(alert, s.account))
 	}
 	err = newSession(&s.watched, conn).run(ctx)
 	return max(time.Since(began), 1), err
@@ -153,8 +154,9 @@ func (s *supervisor) retry(ctx context.Context, lived time.Duration, err error) 
 	attempt := s.attempt
 	s.attempt++
 	if errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {
-		// The account was edited or removed: the pool is about to end this, or has just begun it from an old row.
-		return sleep(ctx, retryFirst)
+		// The account was edited or removed: the pool is about to end this, or has just begun it
+		// from an old row.
+		return sleep(ctx, firstRetryWait)
 	}
 	if lived >= stable {
 		attempt, s.attempt = 0, 1
@@ -168,18 +170,19 @@ func (s *supervisor) retry(ctx context.Context, lived time.Duration, err error) 
 	}
 	st := registry.Status{State: registry.Retrying, Code: f.Code, Reason: f.Text(), Proof: s.proofs.live().Confirmed}
 	if giveUp {
-		s.log.Error("a person must look at the account", "status", f.Code, "err", f.Text())
+		s.log.Error("account needs attention", "status", f.Code, "err", f.Text())
 		st.State = registry.Attention
 		if s.setState(st) {
 			return false
 		}
-		// What is not written down would begin anew at once, and the login with it.
-		f.slow = slowest
+		// Without the state in the store the pool would start the session again at once, and log
+		// in.
+		f.minWait = personWait
 	}
 	if !f.personal && lived < stable {
 		s.host.failed(lived == 0)
 	}
-	wait := backoff(attempt, f.slow)
+	wait := backoff(attempt, f.minWait)
 	level := slog.LevelWarn
 	if _, ours := errors.AsType[*storeError](err); ours {
 		level = slog.LevelError
@@ -191,9 +194,10 @@ func (s *supervisor) retry(ctx context.Context, lived time.Duration, err error) 
 	return s.pause(ctx, wait, f)
 }
 
-// pause waits before the next try. Where it was the host that failed, the wait ends when another account gets in there.
+// pause waits before the next try. If the host failed, the wait ends when another account gets in
+// there.
 func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) bool {
-	if f.personal || f.slow > 0 {
+	if f.personal || f.minWait > 0 {
 		return sleep(ctx, wait)
 	}
 	timer := time.NewTimer(wait)
@@ -207,23 +211,25 @@ func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) 
 	return true
 }
 
-// setState writes the state and reports whether it stands; so it does where the account is another one by now.
+// setState writes the state and reports whether it is in effect. It is also if the account was
+// edited or removed meanwhile.
 func (s *supervisor) setState(st registry.Status) bool {
 	st.Since = time.Now()
 	err := s.store.SetState(*s.account, st)
 	if err == nil || errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {
 		return true
 	}
-	s.log.Error("the state of an account cannot be written: it is shown as it was until it changes again", "err", err)
+	s.log.Error("state of an account cannot be written; the old one is shown until it changes again", "err", err)
 	return false
 }
 
-// backoff is the wait before the next try: any time up to a bound that doubles with each attempt (full jitter: what was lost together does not come back
-// together), or somewhat less than slow, where that is longer.
-func backoff(attempt int, slow time.Duration) time.Duration {
-	wait := rand.N(min(retryFirst<<min(max(attempt, 0), 20), retryMost))
-	if slow > 0 {
-		wait = max(wait, slow-rand.N(slow/4))
+// backoff returns the wait before the next try: a random time up to a bound that doubles with each
+// attempt (full jitter, so that connections that were lost together do not come back together), or
+// somewhat less than minWait, if that is longer.
+func backoff(attempt int, minWait time.Duration) time.Duration {
+	wait := rand.N(min(firstRetryWait<<min(max(attempt, 0), 20), maxRetryWait))
+	if minWait > 0 {
+		wait = max(wait, minWait-rand.N(minWait/4))
 	}
 	return wait
 }

@@ -30,8 +30,8 @@ func TestTheTimeAtTheDoorIsNoTimeThatAConnectionLived(t *testing.T) {
 		h := newHouse(t, registry.Account{Host: "127.0.0.1", Port: port, Security: registry.Plain, Username: "anna", Password: "p"})
 		p := newPool(h)
 		at := p.host(&h.account)
-		for range doorWidth {
-			at.door <- struct{}{}
+		for range maxConnecting {
+			at.connecting <- struct{}{}
 		}
 		var running sync.WaitGroup
 		running.Go(func() {
@@ -41,7 +41,7 @@ func TestTheTimeAtTheDoorIsNoTimeThatAConnectionLived(t *testing.T) {
 			}
 		})
 		time.Sleep(2 * stable)
-		<-at.door
+		<-at.connecting
 		running.Wait()
 	})
 }
@@ -114,7 +114,8 @@ func TestAConnectionThatHeldFiveMinutesIsReplacedAtOnceAfterManyThatDidNot(t *te
 	})
 }
 
-// An account that is edited or removed while its session fails: what is said of it is not written, and that is no failure of the store.
+// An account that is edited or removed while its session fails: what is said of it is not written,
+// and that is no failure of the store.
 func TestWhatASessionSaysOfAnAccountThatIsAnotherNowIsForgotten(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*house) error{

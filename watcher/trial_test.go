@@ -109,8 +109,8 @@ func TestAMailThatIsAskedForAgainKeepsNoFolderFromBeingPassedOver(t *testing.T) 
 	})
 }
 
-// TestMailThatTheServerDoesNotGiveIsNotGoneForAnAnswerThatSaysNothing: it is asked by SEARCH whether
-// the mail is still there.
+// TestMailThatTheServerDoesNotGiveIsNotGoneForAnAnswerThatSaysNothing: it is asked by SEARCH
+// whether the mail is still there.
 func TestMailThatTheServerDoesNotGiveIsNotGoneForAnAnswerThatSaysNothing(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{"* SEARCH 4294967295\r\nTAG OK done\r\n", "TAG NO cannot\r\n", "* BYE internal error\r\n"} {

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// minFlagDelay and maxFlagDelay bound how long flags may go on changing before they are looked at.
-	// The delay grows while they never stop.
+	// minFlagDelay and maxFlagDelay bound how long flags may go on changing before they are looked
+	// at. The delay grows while they never stop.
 	minFlagDelay = 2 * time.Second
 	maxFlagDelay = time.Minute
 )
@@ -24,8 +24,8 @@ type waiter struct {
 	last    idleResult
 	pace    pace
 
-	flagDelay   time.Duration // how long flags may go on changing before they are looked at
-	othersDelay time.Duration // how long news of other folders may go on coming before they are looked at
+	// How long flags may go on changing, and news of other folders coming, before a look at them.
+	flagDelay, othersDelay time.Duration
 }
 
 // idleResult is how a wait ended.
@@ -39,14 +39,14 @@ type idleResult struct {
 // idles reports whether there is use in IDLE.
 func (w *waiter) idles() bool { return w.conn.Has(imap.CapIdle) && !w.host.provider.polled }
 
-// pause returns how long to wait after a look before the next IDLE begins. If only other folders have
-// news, IDLE begins at once, and their news end it only after that time.
+// pause returns how long to wait after a look before the next IDLE begins. If only other folders
+// have news, IDLE begins at once, and their news end it only after that time.
 func (w *waiter) pause(found int) time.Duration {
-	slow := w.pace.after(found, w.last.early, w.last.news.Expunge > 0, time.Now())
+	minWait := w.pace.after(found, w.last.early, w.last.news.Expunge > 0, time.Now())
 	if w.othersDelay = 0; w.last.news.Status > 0 && w.last.news.Exists == 0 {
-		w.othersDelay, slow = slow, 0
+		w.othersDelay, minWait = minWait, 0
 	}
-	return slow
+	return minWait
 }
 
 // idle waits in IDLE until there is news or one of the times has come, zero for none. An IDLE that
@@ -62,7 +62,7 @@ func (w *waiter) idle(due ...time.Time) error {
 // refresh returns how long an IDLE may last, and whether that is the whole interval of the host.
 func (w *waiter) refresh(due []time.Time) (wait time.Duration, whole bool) {
 	longest, _ := w.host.interval()
-	wait, whole = early(longest), !w.host.doubted()
+	wait, whole = early(longest), !w.host.distrusted()
 	for _, at := range append(due, w.failures.again()) {
 		if rest := time.Until(at); !at.IsZero() && rest < wait {
 			wait, whole = max(rest, 0), false
@@ -83,14 +83,15 @@ func (w *waiter) learn(news wire.News, err error, began time.Time, wait time.Dur
 	switch {
 	case err == nil && lasted >= wait:
 		w.last.news, w.last.expired = wire.News{}, true
-		w.host.held(wait, whole)
+		w.host.survivedSilence(wait, whole)
 	case lost(err):
-		// A server counts from our last command, and its BYE is no sign of life; a NAT counts from the last byte.
+		// A server counts from our last command, and its BYE is no sign of life; a NAT counts from
+		// the last byte.
 		silence, unanswered := lasted, false
 		if _, unanswered = errors.AsType[*wire.TimeoutError](err); unanswered {
 			silence = time.Since(w.conn.LastByte()) - timeout
 		}
-		w.host.died(silence, unanswered)
+		w.host.droppedAfter(silence, unanswered)
 	}
 }
 

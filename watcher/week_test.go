@@ -51,7 +51,8 @@ func (w *world) dial(ctx context.Context, address string) (net.Conn, error) {
 	return &natted{Conn: client, forgets: s.forgets, last: time.Now()}, nil
 }
 
-// natted is a connection through a NAT: forgotten, it is a hole in both directions, and nobody is told.
+// natted is a connection through a NAT: forgotten, it is a hole in both directions, and nobody is
+// told.
 type natted struct {
 	net.Conn
 	forgets time.Duration
@@ -87,8 +88,8 @@ func (n *natted) Read(p []byte) (int, error) {
 	}
 }
 
-// troubled are the servers of the simulated week, each wrong in its own way, and what the log says of each. Some fail at random: in a tenth
-// of the week ten times as often.
+// troubled are the servers of the simulated week, each wrong in its own way, and what the log says
+// of each. Some fail at random: in a tenth of the week ten times as often.
 func troubled(random func(n int) int) map[string]struct {
 	server *server
 	says   []string
@@ -102,12 +103,12 @@ func troubled(random func(n int) int) map[string]struct {
 	}{
 		"steady":     {&server{script: &imaptest.Script{}}, nil},
 		"nat-15-min": {&server{script: &imaptest.Script{}, forgets: 15 * time.Minute}, nil}, // which the usual interval bears
-		"nat-5-min":  {&server{script: &imaptest.Script{}, forgets: 5 * time.Minute}, []string{"waited too long for the answer to DONE", "another interval is used"}},
-		"nat-2-min":  {&server{script: &imaptest.Script{}, forgets: 2 * time.Minute}, []string{"waited too long for the answer to DONE", "another interval is used"}},
+		"nat-5-min":  {&server{script: &imaptest.Script{}, forgets: 5 * time.Minute}, []string{"waited too long for the answer to DONE", "IDLE interval changed"}},
+		"nat-2-min":  {&server{script: &imaptest.Script{}, forgets: 2 * time.Minute}, []string{"waited too long for the answer to DONE", "IDLE interval changed"}},
 		"closes-at-600-s": {&server{script: after(10*time.Minute, func(talk *imaptest.Talk) { talk.Bye("Autologout; idle for too long") })},
 			nil}, // which the usual interval bears too
 		"closes-at-300-s": {&server{script: after(5*time.Minute, func(talk *imaptest.Talk) { talk.Bye("Autologout; idle for too long") })},
-			[]string{"Autologout", "another interval is used"}},
+			[]string{"Autologout", "IDLE interval changed"}},
 		"bye": {&server{script: after(time.Minute, func(talk *imaptest.Talk) {
 			if random(testenv.Tenth(200)) == 0 {
 				talk.Bye("restarting")
@@ -118,7 +119,7 @@ func troubled(random func(n int) int) map[string]struct {
 				talk.Silence()
 			}
 		})}, []string{"waited too long for the answer to DONE"}},
-		"lying-idle": {&server{script: &imaptest.Script{Mute: true}}, []string{"does not tell of new mail in IDLE"}},
+		"lying-idle": {&server{script: &imaptest.Script{Mute: true}}, []string{"does not report new mail in IDLE"}},
 	}
 }
 

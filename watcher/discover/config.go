@@ -23,7 +23,8 @@ type clientConfig struct {
 	} `xml:"emailProvider"`
 }
 
-// parseConfig gives the IMAP servers of a configuration file that encrypt and take a password. The file comes from strangers.
+// parseConfig returns the IMAP servers of a configuration file that encrypt and take a password.
+// The file is not trusted.
 func parseConfig(file []byte, source Source, email string) (f found) {
 	var config clientConfig
 	if xml.Unmarshal(file, &config) != nil {

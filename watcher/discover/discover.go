@@ -25,11 +25,14 @@ import (
 	"idlepush/netguard"
 )
 
-// Source is where settings come from, which is how far they can be trusted; the best is first in Sources.
+// Source is where settings come from, which is how far they can be trusted; the best is first in
+// Sources.
 type Source string
 
-// The sources. Autoconfig and WellKnown are the domain's own word (Thunderbird's autoconfiguration format), ISPDB is Thunderbird's list of providers, MX the same of
-// the provider that takes the domain's mail, SRV is RFC 6186 and RFC 8314 section 5, Guess a server that is there under a usual name.
+// The sources. Autoconfig and WellKnown are the domain's own word (Thunderbird's autoconfiguration
+// format), ISPDB is Thunderbird's list of providers, MX the same of the provider that takes the
+// domain's mail, SRV is RFC 6186 and RFC 8314 section 5, Guess a server that is there under a usual
+// name.
 const (
 	Table      Source = "table"
 	Autoconfig Source = "autoconfig"
@@ -59,15 +62,15 @@ type Note struct {
 	URL  string // where; may be empty
 }
 
-// Result is what was found for an address. Settings are best first, each server once.
+// Result is the outcome for one address. Settings are best first, each server once.
 type Result struct {
-	Name     string // the provider's; empty: it is none of the table
+	Name     string // the provider's; empty: not in the table
 	Link     string // template of where its mail is read; empty: not known
 	Settings []Settings
 	Notes    []Note
 }
 
-// Resolver is what is asked of the DNS; a *net.Resolver is one. A seam for tests.
+// Resolver is the part of *net.Resolver that Finder uses. Tests replace it.
 type Resolver interface {
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
 	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
@@ -78,7 +81,8 @@ type Finder struct {
 	Resolver Resolver
 	Permit   netguard.Permit // asked for each address before it is dialed
 
-	// Seams for tests: nil dials what Permit permits, and believes the certificates that the system does.
+	// Seams for tests: nil dials what Permit permits, and believes the certificates that the system
+	// does.
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error) // of mail servers alone
 	roots   *x509.CertPool
@@ -87,10 +91,10 @@ type Finder struct {
 // within is how long an answer may take.
 const within = 5 * time.Second
 
-// ErrAddress says that the address is none.
+// ErrAddress means that the text is not a mail address.
 var ErrAddress = errors.New("is no mail address")
 
-// parse gives the address with its domain in ASCII and lower case.
+// parse returns the address with its domain in ASCII and lower case.
 func parse(email string) (local, domain string, err error) {
 	i := strings.LastIndexByte(email, '@')
 	if i < 1 || len(email) > 254 || strings.ContainsFunc(email, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
@@ -110,8 +114,9 @@ type found struct {
 	oauth    bool // the provider offers nothing but OAuth2
 }
 
-// Find looks for the settings of a mail address, for at most 5 s or until ctx ends. Only the domain goes to third parties; the address goes to the domain's own server. That nothing was found
-// is no error, but a note. ErrAddress: it is no mail address.
+// Find looks for the settings of a mail address, for at most 5 s or until ctx ends. Only the domain
+// goes to third parties; the address goes to the domain's own server. That nothing was found is no
+// error, but a note. ErrAddress: it is no mail address.
 func (f *Finder) Find(ctx context.Context, email string) (Result, error) {
 	local, domain, err := parse(email)
 	if err != nil {
@@ -127,7 +132,8 @@ func (f *Finder) Find(ctx context.Context, email string) (Result, error) {
 	return combine(email, said), nil
 }
 
-// ask asks all sources at once. It returns as soon as one has answered and none before it in Sources can any more.
+// ask asks all sources at once. It returns as soon as one has answered and none before it in
+// Sources can any more.
 func (f *Finder) ask(ctx context.Context, email, domain string) map[Source]found {
 	ctx, enough := context.WithCancel(ctx)
 	type answer struct {

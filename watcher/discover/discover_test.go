@@ -37,7 +37,7 @@ func hosts(r Result) string {
 func TestALargeProviderIsKnownWithoutAskingAnybody(t *testing.T) {
 	t.Parallel()
 	f := &Finder{Resolver: newTown(t), dial: func(context.Context, string, string) (net.Conn, error) {
-		t.Error("somebody was asked")
+		t.Error("a server got a request")
 		return nil, errors.New("no")
 	}}
 	for email, want := range map[string]struct{ host, user, note string }{
@@ -84,7 +84,7 @@ func TestTheTableIsSound(t *testing.T) {
 		}
 		for domain := range strings.FieldsSeq(p.domains) {
 			if seen[domain] != "" || !netguard.IsHostName(strings.TrimSuffix(domain, ".*")) {
-				t.Errorf("%s is there twice, or is none", domain)
+				t.Errorf("%s is there twice, or not valid", domain)
 			}
 			seen[domain] = p.name
 		}
@@ -125,7 +125,8 @@ func TestTheBestSourceComesFirst(t *testing.T) {
 		{func(tn *town) { tn.imap = nil }, ""},
 	}
 	for i, step := range steps {
-		tn := everything() // anew: requests that were broken off may still be looking at the last one
+		// Requests that were canceled may still be looking at the last one.
+		tn := everything()
 		for _, s := range steps[:i+1] {
 			s.goes(tn)
 		}
@@ -163,7 +164,7 @@ func TestTheProviderOfADomainOfOnesOwnIsKnownByItsMailServer(t *testing.T) {
 	}
 }
 
-// Third parties are told of the domain alone.
+// Third parties see the domain alone.
 func TestTheAddressGoesToItsOwnDomainOnly(t *testing.T) {
 	t.Parallel()
 	tn := newTown(t)
@@ -197,7 +198,7 @@ func TestARedirectDoesNotTellTheAddress(t *testing.T) {
 		says("own.example.org")(w, r)
 	}
 	if r := find(t, tn.finder(), "secret@example.org"); hosts(r) != "autoconfig own.example.org" || strings.Contains(told, "secret") {
-		t.Errorf("%s, after the hoster was told %s", hosts(r), told)
+		t.Errorf("%s, after the hoster got %s", hosts(r), told)
 	}
 }
 

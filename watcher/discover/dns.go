@@ -15,7 +15,8 @@ import (
 // ispdb is Thunderbird's list of providers, by domain.
 const ispdb = "https://autoconfig.thunderbird.net/v1.1/"
 
-// mx finds the provider that takes the domain's mail, by its most preferred server: in the table, else in what that provider publishes. It is told the provider's domain alone.
+// mx finds the provider that takes the domain's mail, by its most preferred server: in the table,
+// or in what that provider publishes. It sends that provider its own domain alone.
 func (f *Finder) mx(ctx context.Context, email, domain string) found {
 	list, err := f.Resolver.LookupMX(ctx, domain)
 	if err != nil || len(list) == 0 {
@@ -43,7 +44,8 @@ func (f *Finder) mx(ctx context.Context, email, domain string) found {
 	return got
 }
 
-// hosted is what the table says of a provider that takes the mail of another domain: there the whole address is the user name.
+// hosted is what the table says of a provider that takes the mail of another domain: there the
+// whole address is the user name.
 func hosted(p *provider, email string) found {
 	got := found{provider: p, settings: p.result(email).Settings}
 	for i := range got.settings {
@@ -52,7 +54,8 @@ func hosted(p *provider, email string) found {
 	return got
 }
 
-// srv asks for the domain's own records (RFC 6186, RFC 8314 section 5.1); a target of "." says that there is no such service.
+// srv asks for the domain's own records (RFC 6186, RFC 8314 section 5.1); a target of "." says that
+// there is no such service.
 func (f *Finder) srv(ctx context.Context, email, domain string) (got found) {
 	for _, kind := range []struct{ service, security string }{{"imaps", "tls"}, {"imap", "starttls"}} {
 		_, list, err := f.Resolver.LookupSRV(ctx, kind.service, "tcp", domain)

@@ -22,8 +22,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// town is a domain's servers and the third parties, in memory, under their real names and one authority of its own. It needs no
-// network, so that it runs in a synctest bubble.
+// town is a domain's servers and the third parties, in memory, under their real names and one
+// authority of its own. It needs no network, so that it runs in a synctest bubble.
 type town struct {
 	t     testing.TB
 	pages map[string]http.HandlerFunc // by host
@@ -108,8 +108,8 @@ func greet(l net.Listener) {
 	}
 }
 
-// street is a listener in memory. Its end is the end of all connections: on a pipe a TLS connection that closes waits 5 s for
-// somebody to read its last word.
+// street is a listener in memory. Its end is the end of all connections: on a pipe a TLS connection
+// that closes waits 5 s for somebody to read its last word.
 type street struct {
 	callers chan net.Conn
 	closed  chan struct{}

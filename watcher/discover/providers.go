@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// provider is one line of the table: a large provider, what it takes, and what its users have to do first.
+// provider is one line of the table: a large provider, what it takes, and what its users have to do
+// first.
 type provider struct {
 	name    string
 	domains string // separated by spaces; one that ends in ".*" is under any top-level domain
@@ -97,7 +98,7 @@ func (p *provider) result(email string) Result {
 	return r
 }
 
-// providerOf gives the provider whose own domain it is; nil: none's of the table.
+// providerOf returns the provider whose own domain it is; nil: not in the table.
 func providerOf(domain string) *provider {
 	first, rest, _ := strings.Cut(domain, ".")
 	for i, p := range table {
@@ -111,7 +112,7 @@ func providerOf(domain string) *provider {
 	return nil
 }
 
-// providerByMX gives the provider to which a mail server belongs; nil: none of the table.
+// providerByMX returns the provider to which a mail server belongs; nil: not in the table.
 func providerByMX(host string) *provider {
 	for i, p := range table {
 		for end := range strings.FieldsSeq(p.mx) {

@@ -29,8 +29,8 @@ type Server struct {
 	imap *imapserver.Server
 }
 
-// New makes a server with one user and an empty INBOX. With a TLS configuration it offers STARTTLS; a login is taken with
-// and without it.
+// New makes a server with one user and an empty INBOX. With a TLS configuration it offers STARTTLS;
+// a login is taken with and without it.
 func New(user, password string, config *tls.Config) (*Server, error) {
 	s := &Server{user: imapmemserver.NewUser(user, password)}
 	if err := s.CreateFolder("INBOX"); err != nil {
@@ -80,7 +80,8 @@ func (s *Server) CreateFolder(folder string) error {
 	return nil
 }
 
-// Append puts a message with these flags into a folder and returns its UID; sessions that idle there hear of it within 10 ms.
+// Append puts a message with these flags into a folder and returns its UID; sessions that idle
+// there hear of it within 10 ms.
 func (s *Server) Append(folder string, message []byte, flags ...imap.Flag) (imap.UID, error) {
 	data, err := s.user.Append(folder, literal{bytes.NewReader(message)}, &imap.AppendOptions{Flags: flags, Time: time.Now()})
 	if err != nil {
@@ -89,8 +90,9 @@ func (s *Server) Append(folder string, message []byte, flags ...imap.Flag) (imap
 	return data.UID, nil
 }
 
-// session is imapmemserver's, with another IDLE: imapserver v2.0.0-beta.8 answers "+ idling" before it listens for changes, and what comes
-// in between is told only with the next change (tracker.go, SessionTracker.Idle).
+// session is imapmemserver's, with another IDLE: imapserver v2.0.0-beta.8 answers "+ idling" before
+// it listens for changes, and reports a change in between only with the next one (tracker.go,
+// SessionTracker.Idle).
 type session struct{ imapserver.SessionIMAP4rev2 }
 
 // Idle tells what changed, at most 10 ms late, until stop is closed.

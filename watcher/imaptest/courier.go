@@ -26,7 +26,7 @@ import (
 type CourierServer struct {
 	rig
 
-	root        string // where the packages are unpacked
+	root        string // with the unpacked packages
 	certificate tls.Certificate
 	hangUp      context.CancelFunc // ends the front and its connections
 	serving     sync.WaitGroup
@@ -144,7 +144,7 @@ func (s *CourierServer) serve(conn net.Conn, group int) {
 	imapd.Wait() // what ends it is its client or Stop
 }
 
-// logIn is Courier's front until the right user has logged in, and gives the tag of that command,
+// logIn is Courier's front until the right user has logged in, and returns the tag of that command,
 // which imapd answers; "": the client is gone.
 func (s *CourierServer) logIn(conn io.Writer, in *bufio.Reader) (tag string) {
 	const caps = "CAPABILITY IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE"

@@ -13,17 +13,18 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// Server is a real Dovecot that belongs to one test: its own folder, ports, authority, users and mail. It dies with the
-// test, also when the test process is killed. Its methods end the test when they fail; they are for one goroutine.
+// Server is a real Dovecot that belongs to one test: its own folder, ports, authority, users and
+// mail. It dies with the test, also when the test process is killed. Its methods end the test when
+// they fail; they are for one goroutine.
 type Server struct {
 	rig
 
 	program string // dovecot itself
 }
 
-// Dovecot starts a Dovecot 2.3 (Debian: dovecot-imapd) with an empty mailbox for one user. settings are further lines of
-// its configuration, such as "imap_idle_notify_interval = 1s"; they win over those made here. Without a Dovecot 2.3 the test
-// is skipped, or fails; see testenv.Missing.
+// Dovecot starts a Dovecot 2.3 (Debian: dovecot-imapd) with an empty mailbox for one user. settings
+// are further lines of its configuration, such as "imap_idle_notify_interval = 1s"; they win over
+// those made here. Without a Dovecot 2.3 the test is skipped, or fails; see testenv.Missing.
 func Dovecot(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	s := &Server{program: requireDovecot(t)}
@@ -35,7 +36,8 @@ func Dovecot(t testing.TB, settings ...string) *Server {
 	return s
 }
 
-// requireDovecot finds Dovecot 2.3 or skips or fails the test; later versions read another configuration.
+// requireDovecot finds Dovecot 2.3 or skips or fails the test; later versions read another
+// configuration.
 func requireDovecot(t testing.TB) string {
 	t.Helper()
 	program, err := exec.LookPath("dovecot")
@@ -50,8 +52,8 @@ func requireDovecot(t testing.TB) string {
 	return ""
 }
 
-// configuration follows doc.dovecot.org/2.3, "Rootless Installation", for everything that would need root. Penalties for wrong
-// passwords are off, so that a test of a refused login is not slow.
+// configuration follows doc.dovecot.org/2.3, "Rootless Installation", for everything that would
+// need root. Penalties for wrong passwords are off, so that a test of a refused login is not slow.
 func (s *Server) configuration() string {
 	return strings.NewReplacer(
 		"FOLDER", s.folder, "NAME", filepath.Base(s.folder),
@@ -125,8 +127,9 @@ func (s *Server) Start(t testing.TB) {
 	})
 }
 
-// Stop kills the server as a power cut would: every connection ends without a BYE, and until Start nobody listens on its
-// ports. Mail can be delivered meanwhile. It returns when a new connection is refused; a stopped server stays stopped.
+// Stop kills the server as a power cut would: every connection ends without a BYE, and until Start
+// nobody listens on its ports. Mail can be delivered meanwhile. It returns when a new connection is
+// refused; a stopped server stays stopped.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
 	if s.run == nil {
@@ -145,7 +148,8 @@ func (s *Server) Stop(t testing.TB) {
 	}
 }
 
-// command is a program of Dovecot's, run by its owner in the name of a mail user, with whose home it needs no server to ask.
+// command is a program of Dovecot's, run by its owner in the name of a mail user, with whose home
+// it needs no server to ask.
 func (s *Server) command(mailUser, name string, args ...string) *exec.Cmd {
 	cmd := s.rig.command(name, args...)
 	cmd.Env = append(cmd.Env, "USER="+mailUser, "HOME="+s.home(mailUser))

@@ -17,8 +17,8 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// AddUser adds a user with an empty mailbox, or gives a known one another password, and returns when the server goes by it.
-// Connections that are logged in stay.
+// AddUser adds a user with an empty mailbox, or sets another password for a known one, and returns
+// when the server goes by it.
 func (s *Server) AddUser(t testing.TB, user, password string) {
 	t.Helper()
 	known, err := os.ReadFile(s.path("users"))
@@ -52,8 +52,8 @@ func (s *Server) AddUser(t testing.TB, user, password string) {
 	})
 }
 
-// Deliver puts a message into a folder of the user's, made if need be, the way a mail server does (dovecot-lda), also
-// while the server is stopped. Lines may end in LF or CRLF.
+// Deliver puts a message into a folder of the user's, made if need be, the way a mail server does
+// (dovecot-lda), also while the server is stopped. Lines may end in LF or CRLF.
 func (s *Server) Deliver(t testing.TB, user, folder string, message []byte) {
 	t.Helper()
 	programs, err := exec.Command("doveconf", "-c", s.path("dovecot.conf"), "-h", "libexec_dir").Output()
@@ -68,14 +68,16 @@ func (s *Server) Deliver(t testing.TB, user, folder string, message []byte) {
 	}
 }
 
-// CreateFolder makes an empty folder; its name is in UTF-8, with / or . between the levels as the namespace has it.
+// CreateFolder makes an empty folder; its name is in UTF-8, with / or . between the levels as the
+// namespace has it.
 func (s *Server) CreateFolder(t testing.TB, user, folder string) {
 	t.Helper()
 	s.Doveadm(t, user, "mailbox", "create", folder)
 }
 
-// Flags returns the flags of every message of a folder by UID, \Recent among them, as Dovecot lists them. It does not go
-// through IMAP and changes nothing, so it can prove that nothing else did either.
+// Flags returns the flags of every message of a folder by UID, \Recent among them, as Dovecot lists
+// them. It does not go through IMAP and changes nothing, so it can prove that nothing else did
+// either.
 func (s *Server) Flags(t testing.TB, user, folder string) map[uint32]string {
 	t.Helper()
 	found := map[uint32]string{}
@@ -94,9 +96,9 @@ func (s *Server) Flags(t testing.TB, user, folder string) map[uint32]string {
 	return found
 }
 
-// Doveadm runs one doveadm command as the user and returns what it printed, such as
-// ("flags", "add", `\Seen`, "mailbox", "INBOX", "uid", "3") or ("expunge", "mailbox", "INBOX", "all"). It works on the files, so
-// sessions hear of it as of mail that another client changed.
+// Doveadm runs one doveadm command as the user and returns what it printed, such as ("flags",
+// "add", `\Seen`, "mailbox", "INBOX", "uid", "3") or ("expunge", "mailbox", "INBOX", "all"). It
+// works on the files, so sessions hear of it as of mail that another client changed.
 func (s *Server) Doveadm(t testing.TB, user string, args ...string) string {
 	t.Helper()
 	out, err := s.command(user, "doveadm", append([]string{"-c", s.path("dovecot.conf")}, args...)...).Output()
@@ -110,8 +112,8 @@ func (s *Server) Doveadm(t testing.TB, user string, args ...string) string {
 	return string(out)
 }
 
-// DropConnections ends every connection of the user's with a BYE, as an administrator's kick or a restart of the server does.
-// Having no connection is no error. New ones are taken.
+// DropConnections ends every connection of the user's with a BYE, as an administrator's kick or a
+// restart of the server does. Having no connection is no error. New ones are taken.
 func (s *Server) DropConnections(t testing.TB, user string) {
 	t.Helper()
 	// 68: nobody of that name is connected.
@@ -121,9 +123,9 @@ func (s *Server) DropConnections(t testing.TB, user string) {
 	}
 }
 
-// ResetUIDValidity loses the UIDs of a folder, as a mail store that was restored or moved does: the mails and their flags stay, but
-// are numbered from 1 again under another UIDVALIDITY. A running server stops for it, so that nobody holds the old numbers,
-// and is running again when it returns.
+// ResetUIDValidity loses the UIDs of a folder, as a mail store that was restored or moved does: the
+// mails and their flags stay, but are numbered from 1 again under another UIDVALIDITY. A running
+// server stops for it, so that nobody holds the old numbers, and is running again when it returns.
 func (s *Server) ResetUIDValidity(t testing.TB, user, folder string) {
 	t.Helper()
 	mails := strings.TrimSpace(s.Doveadm(t, user, "mailbox", "path", folder))
@@ -156,7 +158,7 @@ func (s *Server) Backup(t testing.TB, user string) {
 	s.copyHome(t, s.home(user), s.home(user)+".backup")
 }
 
-// Restore puts the copy of Backup back in the place of the user's mailbox; the server must be stopped.
+// Restore replaces the user's mailbox by the copy of Backup; the server must be stopped.
 func (s *Server) Restore(t testing.TB, user string) {
 	if err := os.RemoveAll(s.home(user)); err != nil {
 		t.Fatal(err)

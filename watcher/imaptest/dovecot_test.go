@@ -78,7 +78,7 @@ func subjects(t *testing.T, client *imapclient.Client, folder string) map[imap.U
 	return found
 }
 
-// hear waits for the number of messages that an idling client is told.
+// hear waits for the EXISTS of an idling client.
 func hear(t *testing.T, news <-chan uint32, want uint32) {
 	t.Helper()
 	var heard []uint32
@@ -217,7 +217,7 @@ func TestSettingsOfATestWin(t *testing.T) {
 
 func TestWhoeverIsKnownStaysKnownWhileAnotherIsAdded(t *testing.T) {
 	t.Parallel()
-	s := &Server{rig: rig{folder: t.TempDir(), owner: unprivileged(t)}} // not running: only its files matter
+	s := &Server{rig: rig{folder: t.TempDir(), owner: unprivileged(t)}} // only its files matter
 	s.write(t, "users", nil)
 	s.AddUser(t, "alice", "wonderland")
 	stop := make(chan struct{})

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Endpoint is where a test server is reached, by whom, and whom its certificate is signed by.
+// Endpoint is the address of a test server, a user and the authority of its certificate.
 type Endpoint struct {
 	Host    string         // a loopback address; "localhost" is in the certificate as well
 	Port    int            // plain text with STARTTLS; a login is taken with and without it
@@ -35,8 +35,8 @@ type authority struct {
 	certificate tls.Certificate
 }
 
-// newAuthority makes an authority, writes its certificate into folder, and signs a server certificate for localhost,
-// 127.0.0.1 and ::1.
+// newAuthority makes an authority, writes its certificate into folder, and signs a server
+// certificate for localhost, 127.0.0.1 and ::1.
 func newAuthority(t testing.TB, folder string) authority {
 	t.Helper()
 	root := &x509.Certificate{

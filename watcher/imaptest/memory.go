@@ -64,7 +64,8 @@ func (m *MemoryServer) CreateFolder(t testing.TB, folder string) {
 	}
 }
 
-// Append puts a message with these flags into a folder and returns its UID; sessions that idle there hear of it within 10 ms.
+// Append puts a message with these flags into a folder and returns its UID; sessions that idle
+// there hear of it within 10 ms.
 func (m *MemoryServer) Append(t testing.TB, folder string, message []byte, flags ...imap.Flag) imap.UID {
 	t.Helper()
 	uid, err := m.server.Append(folder, message, flags...)

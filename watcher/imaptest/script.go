@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// Script is an IMAP server with one mailbox that keeps to the protocol except where it is told
-// otherwise. Set the fields before Serve; Hostile holds ready-made oddities. The zero value works.
-// It needs no network and no clock, so that it runs in a synctest bubble.
+// Script is an IMAP server with one mailbox. It keeps to the protocol unless its fields change
+// that. Set them before Serve; Hostile holds ready-made oddities. The zero value works. It needs no
+// network and no clock, so that it runs in a synctest bubble.
 //
-// It speaks IMAP4rev1 with IDLE as far as a watcher needs: CAPABILITY, STARTTLS, LOGIN, AUTHENTICATE, ID, LIST, STATUS, EXAMINE, UID SEARCH, UID FETCH,
-// IDLE, NOOP, NOTIFY, LOGOUT.
+// It speaks IMAP4rev1 with IDLE as far as a watcher needs: CAPABILITY, STARTTLS, LOGIN,
+// AUTHENTICATE, ID, LIST, STATUS, EXAMINE, UID SEARCH, UID FETCH, IDLE, NOOP, NOTIFY, LOGOUT.
 type Script struct {
 	Caps        string // default "IMAP4rev1 IDLE ID"
 	UIDValidity uint32 // default 1000
@@ -28,20 +28,22 @@ type Script struct {
 
 	// On replaces the answer to a command ("LOGIN", "UID FETCH", "STARTTLS"), the greeting
 	// ("greeting"), what follows an accepted IDLE ("idling"), the answer to DONE ("DONE"), or
-	// what tells of new mail ("EXISTS", with the number of mails). It may call Talk.Answer for
-	// the usual one, or change what Talk.Usual gives.
+	// the announcement of new mail ("EXISTS", with the number of mails). It may call Talk.Answer
+	// for the usual one, or change the text of Talk.Usual.
 	On map[string]func(t *Talk, args string)
-	// At is called at every moment at which a server may say something unasked: "before X", when command X has come and nothing is said; "within X",
-	// when all but the tagged OK is said (of IDLE: when "+" is said); "after X". DONE counts as a command.
+	// At is called whenever a server may send something unsolicited: "before X", when command X has
+	// come and nothing is sent; "within X", when all but the tagged OK is sent (of IDLE: when "+"
+	// is sent); "after X". DONE counts as a command.
 	At func(t *Talk, moment string)
-	// Beat is called every BeatEvery while a client is in IDLE, with how often it was before in this one.
+	// Beat is called every BeatEvery while a client is in IDLE, with how often it was before in
+	// this one.
 	Beat      func(t *Talk, n int)
 	BeatEvery time.Duration
-	// Mute makes it tell of nothing new: only a client that opens the mailbox anew sees it.
+	// Mute makes it announce nothing: only a client that opens the mailbox anew sees new mail.
 	Mute bool
 	// NoNext leaves UIDNEXT out of the answer to EXAMINE.
 	NoNext bool
-	// Cut returns how many of the left bytes go out in one write; nil writes all that was said at once.
+	// Cut returns how many of the left bytes go out in one write; nil writes all at once.
 	Cut func(left int) int
 	// Coalesce holds all output back until the server waits for the client.
 	Coalesce bool
@@ -52,9 +54,11 @@ type Script struct {
 
 // Message is a mail in the mailbox of a Script.
 type Message struct {
-	UID    uint32    // 0 gets the next
-	Flags  string    // such as `\Seen`
-	Header string    // with CRLF line ends and the empty line, %FOLDER% in it for the folder that is open; default "Subject: <UID>"
+	UID   uint32 // 0 gets the next
+	Flags string // such as `\Seen`
+	// Header has CRLF line ends and the empty line, and %FOLDER% for the open folder. The default
+	// is "Subject: <UID>".
+	Header string
 	Date   time.Time // INTERNALDATE; zero: long after a bubble begins
 	Text   string
 }
@@ -70,16 +74,17 @@ type Talk struct {
 	news   chan struct{} // look again; may be lost
 	known  int           // messages announced
 	folder string        // that is open; written under Script.mu
-	unsaid []string      // of what was changed; an EXPUNGE takes one off known. Guarded by Script.mu
+	unsaid []string      // to announce; an EXPUNGE takes one off known. Guarded by Script.mu
 	idling bool
 
 	mu    sync.Mutex // the reader says "+" to literals
 	held  []byte
-	aside bool // what is said is held for Usual
+	aside bool // output is kept for Usual
 	gone  bool
 }
 
-// Serve talks to one client until it or the script ends the connection, which is closed then. Several may run at a time.
+// Serve talks to one client until it or the script ends the connection, which is closed then.
+// Several may run at a time.
 func (s *Script) Serve(conn net.Conn) {
 	t := &Talk{
 		script: s, conn: conn, lines: make(chan string, 64), secure: make(chan struct{}), quit: make(chan struct{}), news: make(chan struct{}, 1),
@@ -114,7 +119,8 @@ func (s *Script) ServeAll(l net.Listener) {
 	}
 }
 
-// Deliver puts a mail into the mailbox and announces it to every client in IDLE, to others with their next answer. It returns its UID.
+// Deliver puts a mail into the mailbox and announces it to every client in IDLE, to others with
+// their next answer. It returns its UID.
 func (s *Script) Deliver(m Message) uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,7 +134,7 @@ func (s *Script) Deliver(m Message) uint32 {
 	return uid
 }
 
-// Flag gives a mail other flags and tells every client so.
+// Flag sets the flags of a mail and announces them to every client.
 func (s *Script) Flag(uid uint32, flags string) {
 	s.change(uid, func(i int) string {
 		s.Messages[i].Flags = flags
@@ -165,7 +171,7 @@ func (s *Script) change(uid uint32, f func(i int) (line string)) {
 	}
 }
 
-// Renumber gives the mailbox another UIDVALIDITY and its mails other UIDs, and ends every connection.
+// Renumber sets another UIDVALIDITY and other UIDs, and ends every connection.
 func (s *Script) Renumber() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,7 +208,7 @@ func (t *Talk) Deliver(m Message) {
 	t.announce()
 }
 
-// announce says what was changed, and EXISTS if there is more than the client knows.
+// announce sends the changes, and EXISTS if there is more than the client knows.
 func (t *Talk) announce() {
 	t.script.mu.Lock()
 	n, unsaid := len(t.script.Messages), t.unsaid
@@ -231,7 +237,7 @@ func (t *Talk) Say(format string, args ...any) bool {
 	return !t.gone
 }
 
-// Usual gives the usual answer to a command, the tagged line included, and says nothing. It is
+// Usual returns the usual answer to a command, with its tagged line, and sends nothing. It is
 // not for commands that wait for a further line: IDLE, STARTTLS and AUTHENTICATE.
 func (t *Talk) Usual(name, args string) string {
 	setAside := func(on bool, held []byte) (before []byte) {
@@ -264,13 +270,15 @@ func (t *Talk) flush() {
 // OK ends the command at hand.
 func (t *Talk) OK(text string) { t.Say("%s OK %s\r\n", t.Tag, text) }
 
-// Silence says nothing more and reads on until the client goes. Not within STARTTLS: there, return without an answer.
+// Silence says nothing more and reads on until the client goes. Not within STARTTLS: there, return
+// without an answer.
 func (t *Talk) Silence() {
 	for _, ok := t.line(); ok; _, ok = t.line() {
 	}
 }
 
-// EndIdle takes the client out of IDLE from the server's side: the script has said its OK, and takes the next line for a command.
+// EndIdle takes the client out of IDLE from the server's side: the script has said its OK, and
+// takes the next line for a command.
 func (t *Talk) EndIdle() { t.idling = false }
 
 // Bye says BYE and closes.

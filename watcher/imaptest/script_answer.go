@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Answer gives the usual answer to a command, or greets.
+// Answer sends the usual answer to a command, or greets.
 func (t *Talk) Answer(name, args string) {
 	s := t.script
 	switch name {
@@ -110,7 +110,8 @@ func (t *Talk) startTLS() {
 	t.Encrypt()
 }
 
-// Encrypt does the server's part of the handshake and goes on encrypted. It belongs behind an OK to STARTTLS.
+// Encrypt does the server's part of the handshake and goes on encrypted. It belongs behind an OK to
+// STARTTLS.
 func (t *Talk) Encrypt() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -153,7 +154,7 @@ func (t *Talk) examine() {
 	t.OK("[READ-ONLY] done")
 }
 
-// idle stays until DONE and announces what is delivered meanwhile.
+// idle stays until DONE and announces the mail that comes meanwhile.
 func (t *Talk) idle() {
 	tag := t.Tag
 	t.idling = true
@@ -229,7 +230,8 @@ type numbered struct {
 	seq int
 }
 
-// selected returns the messages in a UID set. As RFC 3501 wants it, "*" is the highest UID, and n:* holds that also when it is below n.
+// selected returns the messages in a UID set. As RFC 3501 wants it, "*" is the highest UID, and n:*
+// holds that also when it is below n.
 func (t *Talk) selected(set string) []numbered {
 	s := t.script
 	s.mu.Lock()

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Hostile holds the oddities of broken and malicious servers by name; each changes a Script before it serves. They were seen at real servers, or end a
-// client that trusts its parser.
+// Hostile holds the oddities of broken and malicious servers by name; each changes a Script before
+// it serves. They were seen at real servers, or end a client that trusts its parser.
 var Hostile = hostile()
 
 func hostile() map[string]func(*Script) {

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// aliases are what mailers call charsets beside the labels of the WHATWG Encoding Standard (encoding.spec.whatwg.org)
-// and of IANA. Those of the empty name only say that nothing is known.
+// aliases are what mailers call charsets beside the labels of the WHATWG Encoding Standard
+// (encoding.spec.whatwg.org) and of IANA. Those of the empty name only say that nothing is known.
 var aliases = labelled(map[string]string{
 	"utf-8":     "utf8mb4 utf-8-mac utf8-mac cp65001 utf8",
 	"utf-16":    "utf-16 unicode ucs-2 ucs2 utf16 iso-10646-ucs-2",
@@ -85,8 +85,8 @@ func knownCharset(label string) bool {
 	return ok
 }
 
-// decodeCharset returns text in UTF-8. Without a charset, or with one that only says that nothing is known, it guesses;
-// it returns false if the charset is unknown.
+// decodeCharset returns text in UTF-8. Without a charset, or with one that only says that nothing
+// is known, it guesses; it returns false if the charset is unknown.
 func decodeCharset(text []byte, label string) (string, bool) {
 	name := canonicalCharset(label)
 	if marked, ok := byteOrderMarked(text, name); ok {
@@ -104,8 +104,9 @@ func decodeCharset(text []byte, label string) (string, bool) {
 	case "gb18030":
 		return decodeWith(simplifiedchinese.GB18030, text)
 	}
-	// What the web calls iso-8859-1 or the like (encoding.spec.whatwg.org) is what mailers mean by it too. Its Replacement
-	// stands for charsets that are dangerous in a browser. Here nothing is run; of them go-message knows hz-gb-2312.
+	// What the web calls iso-8859-1 or the like (encoding.spec.whatwg.org) is what mailers mean by
+	// it too. Its Replacement stands for charsets that are dangerous in a browser. Here nothing is
+	// run; of them go-message knows hz-gb-2312.
 	known, err := htmlindex.Get(name)
 	switch {
 	case err == nil && known != encoding.Replacement:
@@ -126,8 +127,9 @@ func decodeWith(e encoding.Encoding, text []byte) (string, bool) {
 	return string(decoded), err == nil
 }
 
-// byteOrderMarked decodes a text that begins with the mark of UTF-8, which says more than any label; or of UTF-16, if the label
-// does not say something else: in other charsets its two bytes may be letters.
+// byteOrderMarked decodes a text that begins with the mark of UTF-8, which says more than any
+// label; or of UTF-16, if the label does not say something else: in other charsets its two bytes
+// may be letters.
 func byteOrderMarked(text []byte, name string) (string, bool) {
 	if rest, ok := bytes.CutPrefix(text, []byte("\xef\xbb\xbf")); ok {
 		return guessCharset(rest), true
@@ -144,8 +146,9 @@ func byteOrderMarked(text []byte, name string) (string, bool) {
 	return "", false
 }
 
-// decodeUTF16 decodes UTF-16 without a byte order mark. In text of most scripts one of the two bytes is often zero; else
-// the label decides, and utf-16 alone is little-endian, as the web has it.
+// decodeUTF16 decodes UTF-16 without a byte order mark. In text of most scripts one of the two
+// bytes is often zero; else the label decides, and utf-16 alone is little-endian, as the web has
+// it.
 func decodeUTF16(text []byte, name string) string {
 	text = text[:len(text)/2*2]
 	var zero [2]int
@@ -158,7 +161,8 @@ func decodeUTF16(text []byte, name string) string {
 	if name == "utf-16be" || name == "utf-16" && zero[0] > zero[1] {
 		order = unicode.BigEndian
 	}
-	decoded, _ := unicode.UTF16(order, unicode.IgnoreBOM).NewDecoder().Bytes(text) // it knows all of them
+	// It can decode any bytes.
+	decoded, _ := unicode.UTF16(order, unicode.IgnoreBOM).NewDecoder().Bytes(text)
 	return string(decoded)
 }
 
@@ -180,7 +184,7 @@ func decodeUTF7(text []byte) string {
 		shifted, after := rest[:end], rest[end:]
 		closed := bytes.HasPrefix(after, []byte("-"))
 		if end == 0 {
-			out.WriteByte('+') // "+-" is a plus sign; one that begins nothing is meant as one too
+			out.WriteByte('+') // "+-" is a plus sign; so is one that begins nothing
 		} else {
 			out.WriteString(decodeUTF16(decodeBase64(shifted), "utf-16be"))
 		}
@@ -191,8 +195,9 @@ func decodeUTF7(text []byte) string {
 	}
 }
 
-// decodeShifted decodes ISO-2022-KR (RFC 1557) and ISO-2022-CN (RFC 1922) without the planes of CNS 11643: between the bytes
-// SO and SI, and to the end of the line at most, each pair of bytes is a character of EUC-KR or GB 2312 without its high bits.
+// decodeShifted decodes ISO-2022-KR (RFC 1557) and ISO-2022-CN (RFC 1922) without the planes of CNS
+// 11643: between the bytes SO and SI, and to the end of the line at most, each pair of bytes is a
+// character of EUC-KR or GB 2312 without its high bits.
 func decodeShifted(text []byte) string {
 	var out strings.Builder
 	shifted := encoding.Encoding(korean.EUCKR)
@@ -230,7 +235,8 @@ func decodeShifted(text []byte) string {
 	return out.String()
 }
 
-// guessCharset takes text for UTF-8, with errors if it must, or for Windows-1252 if nothing in it but ASCII is UTF-8.
+// guessCharset takes text for UTF-8, with errors if it must, or for Windows-1252 if nothing in it
+// but ASCII is UTF-8.
 func guessCharset(text []byte) string {
 	if looksLikeUTF8(text) {
 		return strings.ToValidUTF8(string(text), "\ufffd")
@@ -251,8 +257,8 @@ func looksLikeUTF8(text []byte) bool {
 	return false
 }
 
-// decodeRaw returns the value of a field whose bytes may be of any charset, of which that of the message's text is the
-// likeliest.
+// decodeRaw returns the value of a field whose bytes may be of any charset, of which that of the
+// message's text is the likeliest.
 func decodeRaw(value []byte, textCharset string) string {
 	if bytes.Contains(value, []byte("\x1b$")) {
 		textCharset = "iso-2022-jp"
@@ -270,8 +276,9 @@ func decodeRaw(value []byte, textCharset string) string {
 
 var metaCharset = regexp.MustCompile(`(?i)<meta\s[^>]{0,200}?charset\s*=\s*["']?\s*([a-z0-9_:.-]+)`)
 
-// htmlCharset is what an HTML text says of its own charset in its first bytes; empty: nothing, or something that can not be
-// true, since it could be read that far. https://html.spec.whatwg.org/#prescan-a-byte-stream-to-determine-its-encoding
+// htmlCharset is what an HTML text says of its own charset in its first bytes; empty: nothing, or
+// something that can not be true, since it could be read that far.
+// https://html.spec.whatwg.org/#prescan-a-byte-stream-to-determine-its-encoding
 func htmlCharset(text []byte) string {
 	const prescan = 1024
 	found := metaCharset.FindSubmatch(text[:min(len(text), prescan)])

@@ -14,14 +14,14 @@ const (
 	nonJoiner = '\u200c' // zero width non-joiner: keeps two letters apart that would join
 	joiner    = '\u200d' // zero width joiner: makes one emoji of several, or one letter of two
 	ellipsis  = "…"
-	// mostMarks is how many combining marks may follow one letter; no language needs more, and towers of them paint over
-	// their neighbours.
+	// mostMarks is how many combining marks may follow one letter; no language needs more, and
+	// towers of them paint over their neighbours.
 	mostMarks = 4
 )
 
-// cleanText returns a text as one line that is safe to show: white space and line ends become single spaces, none at the ends; control,
-// bidirectional and invisible characters go, save those that are part of a letter or an emoji; and more than bound runes are cut, with
-// an ellipsis.
+// cleanText returns a text as one line that is safe to show: white space and line ends become
+// single spaces, none at the ends; control, bidirectional and invisible characters go, save those
+// that are part of a letter or an emoji; and more than bound runes are cut, with an ellipsis.
 func cleanText(s string, bound int) string {
 	out := make([]rune, 0, min(len(s), bound+1))
 	space, marks, tags := false, 0, 0
@@ -63,8 +63,8 @@ func cleanText(s string, bound int) string {
 	return cutText(out, bound)
 }
 
-// belongs reports whether Unicode makes a joiner or non-joiner between two texts a part of the word (RFC 5892, appendix A.1 and
-// A.2) or of an emoji.
+// belongs reports whether Unicode makes a joiner or non-joiner between two texts a part of the word
+// (RFC 5892, appendix A.1 and A.2) or of an emoji.
 func belongs(r rune, before []rune, after string) bool {
 	if len(before) == 0 {
 		return false
@@ -95,7 +95,8 @@ func belongs(r rune, before []rune, after string) bool {
 // joiners knows which letters join.
 var joiners = idna.New(idna.CheckJoiners(true))
 
-// cursive are the scripts whose letters join: those of ArabicShaping.txt in the Unicode Character Database.
+// cursive are the scripts whose letters join: those of ArabicShaping.txt in the Unicode Character
+// Database.
 var cursive = []*unicode.RangeTable{unicode.Adlam, unicode.Arabic, unicode.Chorasmian, unicode.Hanifi_Rohingya, unicode.Mandaic, unicode.Manichaean,
 	unicode.Mongolian, unicode.Nko, unicode.Phags_Pa, unicode.Psalter_Pahlavi, unicode.Sogdian, unicode.Syriac}
 
@@ -104,10 +105,11 @@ const (
 	lastTag   = '\U000e007f'
 )
 
-// flagTags is how many tag characters that s begins with make another flag of a black one, such as that of Scotland; 0: none.
-// https://unicode.org/reports/tr51/#def_emoji_tag_sequence
+// flagTags is how many tag characters that s begins with make another flag of a black one, such as
+// that of Scotland; 0: none. https://unicode.org/reports/tr51/#def_emoji_tag_sequence
 func flagTags(s string) int {
-	const most = 7 // a country, a region of up to three characters, and the last tag, with one to spare
+	// A country, a region of up to three characters, and the last tag, with one to spare.
+	const most = 7
 	tags := []rune(s[:min(len(s), most*utf8.UTFMax)])
 	end := slices.Index(tags, lastTag)
 	if end < 3 || slices.ContainsFunc(tags[:end], func(r rune) bool {
@@ -123,13 +125,14 @@ func isInvisible(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point) || r&0xfffe == 0xfffe
 }
 
-// isEmoji tells what a joiner may join: pictures, their skin tones, and the mark that asks for colour. Pictures newer than Go's tables
-// are known by their block.
+// isEmoji tells what a joiner may join: pictures, their skin tones, and the mark that asks for
+// colour. Pictures newer than Go's tables are known by their block.
 func isEmoji(r rune) bool {
 	return unicode.Is(unicode.So, r) && r != utf8.RuneError || r >= 0x1f000 && r <= 0x1faff || r == '\ufe0f'
 }
 
-// cutText cuts a text to bound runes, the ellipsis among them, and not inside what is seen as one character.
+// cutText cuts a text to bound runes, the ellipsis among them, and not inside a character as a
+// reader sees it.
 func cutText(text []rune, bound int) string {
 	if len(text) <= bound {
 		return string(text)

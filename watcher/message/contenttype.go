@@ -4,15 +4,15 @@ import "strings"
 
 // contentType is a Content-Type (RFC 2045 section 5.1), as far as a preview needs it.
 type contentType struct {
-	media    string // in lower case; text/plain if there is none
+	media    string // in lower case; text/plain by default
 	charset  string
 	boundary string
 	flowed   bool // format=flowed, RFC 3676
-	delSp    bool // the space at the end of a flowed line is none of the text's
+	delSp    bool // the space at the end of a flowed line is not text
 }
 
-// parseContentType reads what mailers write: the media type may be in quotes or lack its first half, the semicolon before the
-// parameters may be missing, and comments may stand anywhere.
+// parseContentType reads what mailers write: the media type may be in quotes or lack its first
+// half, the semicolon before the parameters may be missing, and comments may stand anywhere.
 func parseContentType(value []byte) contentType {
 	media, rest := cutMedia(withoutComments(string(value)))
 	content := contentType{media: media}
@@ -48,7 +48,8 @@ func parseContentType(value []byte) contentType {
 	return content
 }
 
-// cutToken cuts an unquoted value from the parameters that follow it, also if their semicolon is missing.
+// cutToken cuts an unquoted value from the parameters that follow it, also if their semicolon is
+// missing.
 func cutToken(s string) (token, rest string) {
 	end := strings.IndexAny(s, "; \t")
 	if end < 0 {
@@ -105,7 +106,7 @@ func withoutComments(s string) string {
 		case '(':
 			_, length := delimited(s[i:], ')')
 			if length == 0 {
-				return out.String() + s[i:] // it never ends: it is none
+				return out.String() + s[i:] // it has no end
 			}
 			out.WriteByte(' ')
 			i += length - 1
@@ -125,7 +126,8 @@ func quotedParameter(s string) (string, int) {
 
 var hyphens = strings.NewReplacer("-", "", "_", "", " ", "")
 
-// transferEncoding is a Content-Transfer-Encoding (RFC 2045 section 6) in lower case, without what mailers put around it.
+// transferEncoding is a Content-Transfer-Encoding (RFC 2045 section 6) in lower case, without what
+// mailers put around it.
 func transferEncoding(value []byte) string {
 	word, _, _ := strings.Cut(withoutComments(string(value)), ";")
 	word = strings.ToLower(strings.Trim(word, "\"' \t"))

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpu returns how long this thread has computed: unlike the time that passes, it is the same on a busy machine.
+// cpu returns how long this thread has computed: unlike the time that passes, it is the same on a
+// busy machine.
 func cpu() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {

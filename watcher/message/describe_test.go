@@ -54,8 +54,9 @@ func FuzzDescribe(f *testing.F) {
 	})
 }
 
-// What is repeated here has its price in every naive reader: openings that are never closed, and things in one another. Eight times as
-// much may take some eight times as long; in a reader that begins anew at each opening it is 64 times.
+// What is repeated here has its price in every naive reader: openings that are never closed, and
+// things in one another. Eight times as much may take some eight times as long; in a reader that
+// begins anew at each opening it is 64 times.
 func TestAHostileMessageTakesNoLongerThanItsLengthAllows(t *testing.T) {
 	t.Parallel()
 	const times, most = 8, 24
@@ -66,7 +67,8 @@ func TestAHostileMessageTakesNoLongerThanItsLengthAllows(t *testing.T) {
 		"&", "&lt", "<!--", "<a ", "<a b=", "<blockquote type=cite>", "<p>", "</p>", "<title>", "--", "--\n", "--b\n", "--b\n\n", "-----BEGIN X-----\n",
 		"--b\nContent-Type: multipart/mixed; boundary=b\n\n", "=", "=\n", "=\r", "= \n", "=4", "A", "A=",
 	} {
-		short, long := time.Hour, time.Hour // the shortest time that it took: collecting garbage only adds to it
+		// The shortest times: collecting garbage only adds to them.
+		short, long := time.Hour, time.Hour
 		testenv.Await(t, fmt.Sprintf("%q repeated takes little time", unit), func() error {
 			short, long = min(short, describing(unit, headerBytes/times)), min(long, describing(unit, headerBytes))
 			if long > most*short {
@@ -77,8 +79,8 @@ func TestAHostileMessageTakesNoLongerThanItsLengthAllows(t *testing.T) {
 	}
 }
 
-// describing is how long it takes to describe messages with so many bytes of header, and a text in proportion, without what
-// else the machine does meanwhile.
+// describing is how long it takes to describe messages with so many bytes of header, and a text in
+// proportion, without what else the machine does meanwhile.
 func describing(unit string, size int) time.Duration {
 	header, text := strings.Repeat(unit, size/len(unit)), []byte(strings.Repeat(unit, size*textBytes/headerBytes/len(unit)))
 	runtime.LockOSThread()

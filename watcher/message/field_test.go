@@ -11,7 +11,8 @@ import (
 // said is what a mail is to be described as; an empty text is not looked at.
 type said struct{ from, subject, preview string }
 
-// fromTheField are mails as they are met: each file of testdata stands for a kind that some program got wrong.
+// fromTheField are mails as they are met: each file of testdata stands for a kind that some program
+// got wrong.
 var fromTheField = map[string]said{
 	"alt-plain-empty-html-css":    {preview: "Our spring sale starts today"},
 	"alt-plain-holds-html":        {preview: "Your ticket 4711 was answered"},
@@ -105,7 +106,8 @@ var fromTheField = map[string]said{
 	"zwnj-padding":                {preview: "Save 20% today Hello Ada"},
 }
 
-// delivered is a mail as a server gives it: the fields that are asked for, and the beginning of its text.
+// delivered is a mail as a server sends it to a FETCH: its header fields, and the beginning of its
+// text.
 func delivered(t *testing.T, path string) (header, text []byte) {
 	t.Helper()
 	mail, err := os.ReadFile(path)

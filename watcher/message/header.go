@@ -20,39 +20,45 @@ import (
 	"time"
 )
 
-// How much of a message is read to describe it, in bytes. What lies beyond is not looked at, so no message is dear to describe.
+// How much of a message is read to describe it, in bytes. What lies beyond is not looked at, so no
+// message is dear to describe.
 const (
 	headerBytes = 64 << 10
 	textBytes   = 4 << 10
 	partBytes   = 32 << 10 // of a part, if textBytes held no words
 )
 
-// The most that is said of a message, in runes, the ellipsis at a cut among them.
+// The longest texts of a Description, in runes, the ellipsis at a cut among them.
 const (
 	fromRunes    = 100
 	subjectRunes = 250
 	previewRunes = 200
 )
 
-// Description is what may be said of one message. Its texts are valid UTF-8 on one line, without control, bidirectional or
-// invisible characters, within fromRunes, subjectRunes and previewRunes, and empty if there is nothing to say.
+// Description describes one message. Its texts are valid UTF-8 on one line, without control,
+// bidirectional or invisible characters, within fromRunes, subjectRunes and previewRunes; they may
+// be empty.
 type Description struct {
-	// From is the sender's display name if it says anything and names no other address than the real one, else the address.
+	// From is the sender's display name if it says anything and names no other address than the
+	// real one, else the address.
 	From    string
 	Address string // of From, whatever that shows; may be empty
 	Subject string
-	// MessageID is the Message-ID (RFC 5322 section 3.6.4) without its angle brackets; empty where it is none, or longer than 250 bytes.
+	// MessageID is the Message-ID (RFC 5322 section 3.6.4) without its angle brackets; empty if it
+	// is missing, not valid, or longer than 250 bytes.
 	MessageID string
-	// Preview is the beginning of what the sender wrote: no quotes, no signature, nothing of encrypted mail.
+	// Preview is the beginning of what the sender wrote: no quotes, no signature, nothing of
+	// encrypted mail.
 	Preview string
-	// Wanting reports that the text was cut before Preview said anything, or anything but where to read it: its first part of text may
-	// say more; see Preview.
+	// Wanting reports that the text was cut before Preview said anything, or anything but where to
+	// read it: its first part of text may say more; see Preview.
 	Wanting bool
 }
 
-// Describe says what a message is. header is the answer to BODY.PEEK[HEADER.FIELDS (FROM SENDER SUBJECT DATE MESSAGE-ID CONTENT-TYPE
-// CONTENT-TRANSFER-ENCODING)], text the first textBytes of BODY[TEXT], or nil for no preview. Both come from strangers: they may be
-// cut anywhere, broken in every way, or hostile, and get the best description that can be made of them.
+// Describe says what a message is. header is the answer to BODY.PEEK[HEADER.FIELDS (FROM SENDER
+// SUBJECT DATE MESSAGE-ID CONTENT-TYPE CONTENT-TRANSFER-ENCODING)], text the first textBytes of
+// BODY[TEXT], or nil for no preview. Both come from strangers: they may be cut anywhere, broken in
+// every way, or hostile, and get the best description that can be made of them.
 func Describe(header, text []byte) Description {
 	header = header[:min(len(header), headerBytes)]
 	fields, _ := parseFields(header)
@@ -70,12 +76,12 @@ func Describe(header, text []byte) Description {
 	}
 }
 
-// Part is one part of a message: the answers to BODY.PEEK[n.MIME] and BODY.PEEK[n], or, if the message is all one part, its header
-// and its text.
+// Part is one part of a message: the answers to BODY.PEEK[n.MIME] and BODY.PEEK[n], or, if the
+// message is all one part, its header and its text.
 type Part struct{ Header, Text []byte }
 
-// Preview returns the first words of the parts, of which the first partBytes are read: of the first that has any, and of one that only sends
-// the reader elsewhere only if all do.
+// Preview returns the first words of the parts, of which the first partBytes are read: of the first
+// that has any, and of one that only sends the reader elsewhere only if all do.
 func Preview(parts ...Part) string {
 	var best words
 	for _, p := range parts {
@@ -88,8 +94,8 @@ func Preview(parts ...Part) string {
 	return best.text
 }
 
-// textCharset is the charset of a message's text; empty: nothing is known. In a multipart it is that of the first part that
-// names one.
+// textCharset is the charset of a message's text; empty: nothing is known. In a multipart it is
+// that of the first part that names one.
 func textCharset(header fields, text []byte) string {
 	content := parseContentType(header["content-type"])
 	if content.charset != "" || !strings.HasPrefix(content.media, "multipart/") {
@@ -115,8 +121,8 @@ func messageID(value []byte) string {
 	return id
 }
 
-// fields are the header fields of a message or of a part, unfolded, by their name in lower case; of fields that come twice the
-// first that says something.
+// fields are the header fields of a message or of a part, unfolded, by their name in lower case; of
+// fields that come twice the first that says something.
 type fields map[string][]byte
 
 // parseFields reads fields up to the empty line and returns what follows that.
@@ -146,10 +152,11 @@ func parseFields(raw []byte) (fields, []byte) {
 	return found, raw
 }
 
-// Fingerprint knows the same message again in another folder and under another UID: 16 base64url characters, or empty if it has nothing to be known by.
-// header is as for Describe, size the message's in bytes. What counts is the Message-ID, with the Date, for some programs send the same one for
-// ever; without one, From, Date, Subject and the size. A message without a Date, as cameras send them, is known by when the server took it in, and is not known
-// where that is not either.
+// Fingerprint identifies the same message in another folder and under another UID: 16 base64url
+// characters, or empty if nothing identifies it. header is as for Describe, size the message's in
+// bytes. It is made of the Message-ID, with the Date, because some programs always send the same
+// one; without one, of From, Date, Subject and the size. A message without a Date, as cameras send
+// them, is identified by the time at which the server received it, if that is known.
 func Fingerprint(header []byte, size int64, taken time.Time) string {
 	found, _ := parseFields(header[:min(len(header), headerBytes)])
 	trimmed := func(name string) string { return string(bytes.TrimSpace(found[name])) }

@@ -7,8 +7,9 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-// htmlText returns the words of an HTML text, which may end anywhere: no comments, scripts, styles, titles and quoted mails. What is
-// hidden by style stays, because that is where newsletters put their preview.
+// htmlText returns the words of an HTML text, which may end anywhere: no comments, scripts, styles,
+// titles and quoted mails. What is hidden by style stays, because that is where newsletters put
+// their preview.
 func htmlText(text string) string {
 	var out strings.Builder
 	z := html.NewTokenizer(strings.NewReader(text))

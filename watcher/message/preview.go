@@ -72,8 +72,8 @@ func decodeTransfer(header fields, body []byte) ([]byte, bool) {
 	return body, true
 }
 
-// decodedMultipart is the body of a multipart. It must not be encoded as a whole (RFC 2045 section 6.4); some programs do so all
-// the same.
+// decodedMultipart is the body of a multipart. It must not be encoded as a whole (RFC 2045 section
+// 6.4); some programs do so all the same.
 func decodedMultipart(header fields, content contentType, body []byte) []byte {
 	if bytes.Contains(body, []byte("--"+content.boundary)) {
 		return body
@@ -103,12 +103,12 @@ func readText(content contentType, body []byte) string {
 // holdsHTML matches a text that is HTML, whatever it is called.
 var holdsHTML = regexp.MustCompile(`(?i)^\s*<(!doctype html|html|head|body|meta|style|title|table|div|center|font|span|p|br|h[1-6])\b`)
 
-// placeholder matches what programs say instead of the words, which are in the HTML part: that the reader's program cannot show
-// HTML, or that a browser can.
+// placeholder matches what programs say instead of the words, which are in the HTML part: that the
+// reader's program cannot show HTML, or that a browser can.
 var placeholder = regexp.MustCompile(`(?i)\b(html|browser|navigateur|navegador|webversion|online-version|onlineversion)\b`)
 
-// isPlaceholder reports whether a plain text is so short that it may be a placeholder, and says what one says, or is nothing but
-// addresses of pages.
+// isPlaceholder reports whether a plain text is so short that it may be a placeholder, and says
+// what one says, or is nothing but addresses of pages.
 func isPlaceholder(text string) bool {
 	const longestPlaceholder = 400
 	fields := strings.Fields(text)
@@ -130,7 +130,8 @@ func previewMultipart(content contentType, body []byte, depth int) (best words) 
 		if found.better(best) {
 			best = found
 		}
-		// A part that only sends the reader elsewhere may be followed by its HTML, also where they are not called alternatives.
+		// Its HTML may follow a part that only sends the reader elsewhere, also outside of
+		// multipart/alternative.
 		if best.text != "" && !best.doubts && (best.plain || content.media != "multipart/alternative") {
 			return best
 		}
@@ -138,8 +139,8 @@ func previewMultipart(content contentType, body []byte, depth int) (best words) 
 	return best
 }
 
-// parts yields the parts of a multipart (RFC 2046 section 5.1), the last as far as it goes. Without a boundary, the first line that
-// could be one is taken for it.
+// parts yields the parts of a multipart (RFC 2046 section 5.1), the last as far as it goes. Without
+// a boundary, the first line that could be one is taken for it.
 func parts(body []byte, boundary string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		start, delimiter := -1, []byte("--"+boundary)
@@ -168,8 +169,9 @@ func parts(body []byte, boundary string) iter.Seq[[]byte] {
 	}
 }
 
-// writtenText returns what the sender wrote in a plain text: without quoted lines, the signature and all after it, and armoured
-// PGP blocks (RFC 9580 section 6.2; of a signed text the words stay).
+// writtenText returns what the sender wrote in a plain text: without quoted lines, the signature
+// and all after it, and armoured PGP blocks (RFC 9580 section 6.2; of a signed text the words
+// stay).
 func writtenText(text string, content contentType) string {
 	var out strings.Builder
 	skipping, until, written := false, "", false
@@ -203,8 +205,9 @@ func isDivider(line string) bool {
 	return len(line) >= 2 && strings.Trim(line, "-=_*~#+.") == ""
 }
 
-// isSignature reports whether what follows two dashes is no longer than a signature. They should have a space behind them, which gets
-// lost; two dashes alone also stand between the parts of a newsletter.
+// isSignature reports whether what follows two dashes is no longer than a signature. They should
+// have a space behind them, which gets lost; two dashes alone also stand between the parts of a
+// newsletter.
 func isSignature(text string) bool {
 	const mostLines = 4
 	lines := 0

@@ -9,12 +9,14 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// senderOf says who a message claims to be from, and at what address: From, or Sender where that is missing.
+// senderOf returns the claimed sender of a message and the address: From, or Sender if that is
+// missing.
 func senderOf(found fields, charset string) (from, address string) {
 	for _, field := range []string{"from", "sender"} {
 		name, address := parseMailbox(decodeRaw(found[field], charset))
 		if address == "" {
-			// Some mailers encode the address with the name. Nothing else is there that could be shown.
+			// Some mailers encode the address with the name. Nothing else is there that could be
+			// shown.
 			if decoded := decodeWords(name); decoded != name {
 				name, address = parseMailbox(decoded)
 			}
@@ -31,8 +33,9 @@ func senderOf(found fields, charset string) (from, address string) {
 	return "", ""
 }
 
-// parseMailbox returns the display name, with its words still encoded, and the address of the first mailbox in a list (RFC 5322
-// section 3.4, the obsolete and the broken forms too), each empty if there is none.
+// parseMailbox returns the display name, with its words still encoded, and the address of the first
+// mailbox in a list (RFC 5322 section 3.4, the obsolete and the broken forms too). Either may be
+// empty.
 func parseMailbox(s string) (name, address string) {
 	var phrase strings.Builder
 	var comment string
@@ -56,7 +59,7 @@ scan:
 			}
 			i += max(length-1, 0)
 		case c == '<':
-			// The address is the last in angle brackets; one before it stands where the name should be.
+			// The address is the last in angle brackets; one before it is in place of the name.
 			if address != "" {
 				phrase.WriteString(" <" + address + "> ")
 			}
@@ -92,8 +95,9 @@ scan:
 	return name, address
 }
 
-// delimited reads the quoted string or comment that s begins with, up to the closing character, and returns what it holds and its
-// length with both ends, or 0 if it is never closed. Comments may nest.
+// delimited reads the quoted string or comment that s begins with, up to the closing character, and
+// returns what it holds and its length with both ends, or 0 if it is never closed. Comments may
+// nest.
 func delimited(s string, closing byte) (string, int) {
 	var text strings.Builder
 	depth := 1
@@ -147,11 +151,12 @@ func saysAnything(name string) bool {
 	})
 }
 
-// addressLike matches what a reader takes for an address: a@b, and a @ b.c, but not "Jane @ Example".
+// addressLike matches what a reader takes for an address: a@b, and a @ b.c, but not "Jane @
+// Example".
 var addressLike = regexp.MustCompile(`[^\s@]@[^\s@]|[^\s@]\s*@\s*[^\s@]+\.[^\s@]`)
 
-// namesAnotherAddress tells a name that pretends to be an address other than the real one, also in look-alikes of the characters
-// that make an address, such as the full-width "＠".
+// namesAnotherAddress tells a name that pretends to be an address other than the real one, also in
+// look-alikes of the characters that make an address, such as the full-width "＠".
 func namesAnotherAddress(name, address string) bool {
 	others := strings.FieldsFunc(norm.NFKC.String(name), func(r rune) bool {
 		return unicode.IsSpace(r) || strings.ContainsRune(`<>()[]"',;:`, r)

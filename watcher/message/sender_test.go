@@ -15,7 +15,7 @@ func TestTheSenderIsCalledByNameElseByAddress(t *testing.T) {
 		"bob@example.com (Bob Doe)":                              "Bob Doe",
 		"Bob <bob@example.com> (at (the) office)":                "Bob",
 		"=?UTF-8?Q?J=C3=BCrgen_M=C3=BCller?= <j@example.com>":    "Jürgen Müller",
-		`"=?UTF-8?Q?J=C3=BCrgen?=" <j@example.com>`:              "Jürgen", // against RFC 2047, and common
+		`"=?UTF-8?Q?J=C3=BCrgen?=" <j@example.com>`:              "Jürgen", // not in RFC 2047
 		"=?utf-8?Q?Doe,_Jane_(Sales)_<now>?= <jane@example.com>": "Doe, Jane (Sales) <now>",
 		"=?koi8-r?B?99PU0sXewQ==?=\r\n <a@example.com>":          "Встреча",
 		"=?iso-2022-jp?B?GyRCMnE1RBsoQg==?= <a@example.com>":     "会議",

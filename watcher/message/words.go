@@ -10,8 +10,9 @@ import (
 // unreadable stands for an encoded word that cannot be decoded.
 const unreadable = "[…]"
 
-// decodeWords decodes the encoded words of RFC 2047 in a text and leaves the rest as it is. It is lenient: words may stand
-// inside other text, hold spaces, or lack their padding or their "?="; some mailers encode what is encoded already.
+// decodeWords decodes the encoded words of RFC 2047 in a text and leaves the rest as it is. It is
+// lenient: words may stand inside other text, hold spaces, or lack their padding or their "?=";
+// some mailers encode encoded text once more.
 func decodeWords(s string) string {
 	once := decodeWordsOnce(s)
 	if strings.Contains(once, "=?") {
@@ -22,7 +23,8 @@ func decodeWords(s string) string {
 
 func decodeWordsOnce(s string) string {
 	var out strings.Builder
-	// Adjacent words of one charset are decoded together, because some mailers split a character between two of them.
+	// Adjacent words of one charset are decoded together, because some mailers split a character
+	// between two of them.
 	var run encodedWord
 	flush := func() {
 		text, _ := decodeCharset(run.text, run.charset)
@@ -63,15 +65,15 @@ type encodedWord struct {
 	text    []byte
 }
 
-// Bounds of an encoded word, in bytes: with them a text full of beginnings without an end takes linear time. RFC 2047 allows
-// 75 for all of it; not all mailers know.
+// Bounds of an encoded word, in bytes: with them a text full of beginnings without an end takes
+// linear time. RFC 2047 allows 75 for all of it; not all mailers know.
 const (
 	longestLabel = 64 // of a charset or encoding
 	longestWord  = 4 << 10
 )
 
-// wordAt returns the encoded word that begins at start in s and where it ends, or 0 if none does. One that cannot be decoded is
-// unreadable.
+// wordAt returns the encoded word that begins at start in s and its end, or 0 if none begins there.
+// One that cannot be decoded is unreadable.
 func wordAt(s string, start int) (encodedWord, int) {
 	rest, ok := strings.CutPrefix(s[start:], "=?")
 	if !ok {
@@ -118,8 +120,8 @@ func cutLabel(s string) (label, rest string, ok bool) {
 	return label, s[end+1:], !strings.ContainsAny(label, " \t=")
 }
 
-// cutEncoded returns the encoded text that s begins with, and its length with what closes it. One that is not closed before the
-// next word begins, or at all, ends at the next space.
+// cutEncoded returns the encoded text that s begins with, and its length with what closes it. One
+// that is not closed before the next word begins, or at all, ends at the next space.
 func cutEncoded(s string) (string, int) {
 	text := s[:min(len(s), longestWord)]
 	end := strings.Index(text, "?=")
@@ -132,7 +134,8 @@ func cutEncoded(s string) (string, int) {
 	return strings.TrimSuffix(text[:end], "?"), end
 }
 
-// decodeBase64 decodes what it can: other characters are passed over, padding may lack or stand in the middle, a cut end is dropped.
+// decodeBase64 decodes what it can: other characters are passed over, padding may lack or stand in
+// the middle, a cut end is dropped.
 func decodeBase64(encoded []byte) []byte {
 	decoded := make([]byte, 0, len(encoded)/4*3+2)
 	bits, count := uint32(0), 0
@@ -164,8 +167,8 @@ func decodeBase64(encoded []byte) []byte {
 	return decoded
 }
 
-// decodeQuoted decodes quoted-printable: soft line breaks go, an escape that is none stays as it is, one cut at the end is
-// dropped.
+// decodeQuoted decodes quoted-printable: soft line breaks go, an escape that is not valid stays as
+// it is, one cut at the end is dropped.
 func decodeQuoted(encoded []byte) []byte {
 	decoded := make([]byte, 0, len(encoded))
 	for {

@@ -14,7 +14,7 @@ func TestSubjectsOfAllCharsetsAreRead(t *testing.T) {
 		"=?UTF-8?Q?Gr=C3=BC=C3=9Fe_aus_K=C3=B6ln?=":                     "Grüße aus Köln",
 		"=?utf-8?B?WmHFvMOzxYLEhyBnxJnFm2zEhSBqYcW6xYQ=?=":              "Zażółć gęślą jaźń",
 		"=?ISO-8859-1?Q?Caf=E9?=":                                       "Café",
-		"=?iso-8859-1?Q?=93quoted=94_=80_5?=":                           "“quoted” € 5", // windows-1252 under another name
+		"=?iso-8859-1?Q?=93quoted=94_=80_5?=":                           "“quoted” € 5", // CP1252
 		"=?iso-8859-15?B?R3L832UgpA==?=":                                "Grüße €",
 		"=?ISO-2022-JP?B?GyRCMnE1RCROJCpDTiRpJDsbKEI=?=":                "会議のお知らせ",
 		"=?shift_jis?B?ie+LYw==?=":                                      "会議",
@@ -51,7 +51,7 @@ func TestSubjectsOfAllCharsetsAreRead(t *testing.T) {
 func TestBrokenWordsAreReadAsFarAsTheyGo(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
-		// Adjacent words, the space between them gone, also where a character is split.
+		// Adjacent words, the space between them gone, also within a character.
 		"=?utf-8?Q?Hello,?= =?utf-8?Q?_world?=":                 "Hello, world",
 		"=?utf-8?B?5L2g5Q==?=\r\n =?UTF-8?B?pb3kuJbnlYw=?=":     "你好世界",
 		"=?utf-8?Q?Gr=C3?= \t =?utf-8?Q?=BC=C3=9Fe?=":           "Grüße",
@@ -104,7 +104,7 @@ func TestRawBytesAreReadInTheLikeliestCharset(t *testing.T) {
 		{"\xf7\xd3\xd4\xd2\xc5\xde\xc1", "text/plain; charset=koi8-r", "Встреча"},
 		{"\xc2\xf1\xf2\xf0\xe5\xf7\xe0", `text/html; format=flowed; charset="windows-1251"`, "Встреча"},
 		{"\xbb\xe1\xd2\xe9", "text/plain; charset=gb2312", "会议"},
-		{"\x95\x5c\x8e\xa6", "text/plain; charset=Shift_JIS", "表示"}, // its second byte is a backslash
+		{"\x95\x5c\x8e\xa6", "text/plain; charset=Shift_JIS", "表示"}, // with a backslash byte
 		{"\x1b$B2q5D\x1b(B 5", "", "会議 5"},
 		{"Gr\xfc\xdfe", "text/plain; charset=x-klingon", "Grüße"},
 		{"Gr\xfc\xdfe", "text/plain; charset=utf-16", "Grüße"},

@@ -18,7 +18,7 @@ func TestAHostIsReachedFirstByTheFamilyThatWorked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		six, four := netip.MustParseAddr("2001:db8::6"), netip.MustParseAddr("192.0.2.4")
-		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		var mu sync.Mutex
 		var dialed []netip.Addr
 		d := Dialer{

@@ -123,7 +123,7 @@ func threeMachines(t *testing.T) (forwarding func(on bool), listener net.Listene
 	return forwarding, listenIn(t, server, "10.2.0.1:143")
 }
 
-// newNetwork makes a network namespace and gives the process that holds it.
+// newNetwork makes a network namespace and returns the process that holds it.
 func newNetwork(t *testing.T) (pid int) {
 	t.Helper()
 	holder := exec.Command("/bin/cat") // until its input ends

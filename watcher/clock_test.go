@@ -15,7 +15,7 @@ func TestMailRingsHoweverOurClockIsSetMeanwhile(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 		h, stop := s.watched(t, "INBOX", "B")
 		stop()
 		clock := new(registrytest.Clock)
@@ -86,7 +86,7 @@ func TestMailSinceTheLastLookRingsAfterARenumberingThoughOurClockWasAheadThen(t 
 func TestAServerIsLearnedOfAnewThoughOurClockWasAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		h, stop := s.watched(t, "INBOX")
 		stop()
 		const name = "mail.example.org:993"
@@ -115,7 +115,7 @@ func TestAServerIsLearnedOfAnewThoughOurClockWasAhead(t *testing.T) {
 func TestMailRingsOnceAClockThatWasAheadFromTheStartIsRight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		h, stop := s.watched(t, "INBOX")
 		stop()
 		clock := new(registrytest.Clock)

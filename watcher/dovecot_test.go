@@ -169,7 +169,7 @@ func TestOtherFoldersAreLookedAtWithEveryTour(t *testing.T) {
 			t.Fatalf("the session would wait in %+v", f)
 		}
 	}
-	// What was read in a folder that is not open is told by its mod-sequence.
+	// The mod-sequence of a folder that is not open shows that mail was read there.
 	h.deliverAll(t)
 	s.Doveadm(t, s.User, "flags", "add", `\Seen`, "mailbox", "Büro", "all")
 	session.tour = time.Time{}
@@ -177,10 +177,10 @@ func TestOtherFoldersAreLookedAtWithEveryTour(t *testing.T) {
 		t.Errorf("cleared are %q, %v", h.cleared(t), err)
 	}
 	if m := session.folders.named("Büro").status; m.modSeq == 0 {
-		t.Errorf("its mark is %+v", m)
+		t.Errorf("its status is %+v", m)
 	}
 	if missing := session.folders.missing(); !slices.Equal(missing, []string{"gone"}) {
-		t.Errorf("the folder that is missing is said to be %v", missing)
+		t.Errorf("the missing folders are %v", missing)
 	}
 }
 

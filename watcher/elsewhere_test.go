@@ -13,7 +13,7 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// told delivers what waits for the house's device, as a push service would, so that it may show it.
+// deliverAll delivers everything queued for the device, as a push service would.
 func (h *house) deliverAll(t *testing.T) {
 	t.Helper()
 	for {
@@ -151,7 +151,7 @@ func TestAnOverflowThatIsHeardWhileFoldersAreSwitchedIsNotForgotten(t *testing.T
 		defer h.live(t, script)()
 		time.Sleep(time.Hour)
 		if n := asked.Load(); n != 2 || overflows.Load() < 4 {
-			t.Errorf("NOTIFY was asked for %d times, with an overflow after %d searches", n, overflows.Load())
+			t.Errorf("NOTIFY was sent %d times, with an overflow after %d searches", n, overflows.Load())
 		}
 	})
 }

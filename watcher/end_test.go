@@ -12,9 +12,9 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// endless is a script whose EXAMINE does not say UIDNEXT, and which answers the questions for the
-// end of the folder with what stands in answers under "STATUS", "UID FETCH" and "UID SEARCH", TAG
-// in it for the tag; "": rightly. asked tells what came.
+// endless is a script whose EXAMINE does not send UIDNEXT. It answers the questions for the end of
+// the folder with the texts in answers under "STATUS", "UID FETCH" and "UID SEARCH", in which TAG
+// stands for the tag; for "" with the usual answer. It calls asked for each.
 func endless(answers map[string]string, asked func(command string)) *imaptest.Script {
 	script := &imaptest.Script{NoNext: true, Messages: []imaptest.Message{{UID: 3}, {UID: 5}, {UID: 7}}, On: map[string]func(*imaptest.Talk, string){}}
 	for command, question := range map[string]string{"STATUS": "UIDNEXT", "UID FETCH": "* (UID)", "UID SEARCH": "UID *"} {

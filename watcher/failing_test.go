@@ -93,12 +93,12 @@ func workday(t *testing.T, f *fault) *house {
 	second, third = h.add(t, second), h.add(t, third)
 
 	old := imaptest.Message{UID: 1, Header: subject("old"), Date: time.Now().AddDate(0, 0, -3)}
-	shelf := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
+	folderServer := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 	script, other := &imaptest.Script{Messages: []imaptest.Message{old}, UIDValidity: 1}, &imaptest.Script{Messages: []imaptest.Message{old}}
 	w := &world{servers: map[string]*server{"script.example.org:993": {script: script}, "other.example.org:993": {script: other}}}
 	dial := func(ctx context.Context, address string) (net.Conn, error) {
 		if address == "shelf.example.org:993" {
-			return shelf.dial(ctx, address)
+			return folderServer.dial(ctx, address)
 		}
 		return w.dial(ctx, address)
 	}
@@ -119,22 +119,22 @@ func workday(t *testing.T, f *fault) *house {
 	f.arm(true)
 	pool, stop := h.watch(t, Dialer{Permit: permitAll, dial: dial})
 	wait(3 * time.Minute)
-	shelf.deliver("INBOX", mail(), time.Now()) // 0: is moved
-	shelf.deliver("B", mail(), time.Now())     // 1: is removed
-	read := deliver(script)                    // 2: is read
-	deliver(other)                             // 3: goes with its account
+	folderServer.deliver("INBOX", mail(), time.Now()) // 0: is moved
+	folderServer.deliver("B", mail(), time.Now())     // 1: is removed
+	read := deliver(script)                           // 2: is read
+	deliver(other)                                    // 3: goes with its account
 	wait(5 * time.Minute)
-	m := shelf.remove("INBOX", 1)
-	shelf.deliver("B", m.Header, m.Date)
-	shelf.remove("B", 1)
+	m := folderServer.remove("INBOX", 1)
+	folderServer.deliver("B", m.Header, m.Date)
+	folderServer.remove("B", 1)
 	script.Flag(read, `\Seen`)
 	wait(5 * time.Minute)
 	script.Renumber()
 	deliver(script)
-	shelf.cut = time.Minute
-	shelf.deliver("B", mail(), time.Now())
+	folderServer.cut = time.Minute
+	folderServer.deliver("B", mail(), time.Now())
 	wait(5 * time.Minute)
-	shelf.cut = 0
+	folderServer.cut = 0
 	err := f.without(func() error {
 		second.Email = "renamed@example.org"
 		var err error
@@ -145,7 +145,7 @@ func workday(t *testing.T, f *fault) *house {
 		t.Fatal(err)
 	}
 	deliver(script)
-	shelf.deliver("INBOX", mail(), time.Now())
+	folderServer.deliver("INBOX", mail(), time.Now())
 	wait(20 * time.Minute)
 	f.arm(false)
 	running := pool.Live(h.account.ID).Connections + pool.Live(second.ID).Connections
@@ -155,7 +155,7 @@ func workday(t *testing.T, f *fault) *house {
 	h.allWatching(t)
 	stop()
 	w.serving.Wait()
-	shelf.serving.Wait()
+	folderServer.serving.Wait()
 	sent = slices.DeleteFunc(sent, func(s string) bool { return s == "mail 3" })
 	rang := slices.DeleteFunc(subjects(h.mails(t)), func(s string) bool { return s == "mail 3" })
 	if wrong := missing(sent, rang); len(wrong) > 0 {
@@ -168,8 +168,8 @@ func workday(t *testing.T, f *fault) *house {
 	return h
 }
 
-// Whichever transaction of a day fails (by default, of the frequent kinds, some): nothing is lost,
-// nothing rings twice, and the log says what happened and what is done about it.
+// Whichever transaction of a day fails (by default, of the frequent kinds, some): nothing is lost
+// or notified twice, and the log has the failure and what follows from it.
 func TestNoTransactionThatFailsCostsAnything(t *testing.T) {
 	t.Parallel()
 	var counts map[string]int
@@ -235,7 +235,7 @@ func TestAnHourInWhichTheStoreTakesNothingCostsAnHourAndNothingElse(t *testing.T
 				a.Security, a.Folders = registry.Plain, []string{"INBOX", "B"}
 				f := &fault{fails: fails}
 				h := newFailingHouse(t, a, f.next)
-				s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
+				s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 				_, stop := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
 				time.Sleep(10 * time.Minute)
 				synctest.Wait()
@@ -278,7 +278,7 @@ func TestAccountsThatCannotBeReadAreReadAgainAndWhatRunsGoesOn(t *testing.T) {
 		a.Security = registry.Plain
 		f := &fault{fails: func(string, int) bool { return true }}
 		h := newFailingHouse(t, a, f.next)
-		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		pool, stop := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
 		time.Sleep(90 * time.Second) // no session looks in the next minutes
 		f.arm(true)

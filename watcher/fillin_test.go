@@ -38,21 +38,21 @@ func TestMailWithoutWordsIsAskedForEverMoreRarely(t *testing.T) {
 			want = rang.Add(c.want)
 		}
 		if got := askNext(rang, asked); !got.Equal(want) {
-			t.Errorf("asked after %v it is asked for next at %v, want %v", c.asked, got, want)
+			t.Errorf("after a retry at %v the next is at %v, want %v", c.asked, got, want)
 		}
 	}
 }
 
-// miser is a shelf that gives no mail, and notes when it was asked for which.
+// miser is a server that sends no mail, and notes which messages clients fetched.
 type miser struct {
-	*shelf
+	*folderServer
 	stingy  atomic.Bool
 	mu      sync.Mutex // guards fetches
 	fetches []time.Time
 }
 
 func newMiser(answer string, folders ...string) *miser {
-	m := &miser{shelf: newShelf("IMAP4rev1 IDLE NOTIFY", folders...)}
+	m := &miser{folderServer: newFolderServer("IMAP4rev1 IDLE NOTIFY", folders...)}
 	m.stingy.Store(true)
 	m.refuse = func(_, command, _ string) string {
 		if command != "UID FETCH" {
@@ -69,7 +69,7 @@ func newMiser(answer string, folders ...string) *miser {
 	return m
 }
 
-// askedAt are the times after from at which it was asked for mail.
+// askedAt returns the times after from of the fetches.
 func (m *miser) askedAt(from time.Time) (after []time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -81,7 +81,7 @@ func (m *miser) askedAt(from time.Time) (after []time.Duration) {
 
 const cannot = "TAG NO [SERVERBUG] cannot\r\n"
 
-// pushed delivers what waits for the house's device and gives each as its id and subject.
+// pushed delivers everything queued for the device and returns each as its id and subject.
 func (h *house) pushed(t *testing.T) (list [][2]string) {
 	t.Helper()
 	synctest.Wait()
@@ -160,7 +160,7 @@ func TestMailThatRangWithoutWordsIsFilledInUnderTheSameID(t *testing.T) {
 				fetches := len(m.askedAt(came))
 				time.Sleep(12 * time.Hour)
 				if got := h.pushed(t); len(got) > 0 || len(m.askedAt(came)) > fetches {
-					t.Errorf("after that %q rang, and it was asked for %d times", got, len(m.askedAt(came))-fetches)
+					t.Errorf("after that %q rang, and there were %d fetches", got, len(m.askedAt(came))-fetches)
 				}
 			})
 		})
@@ -210,7 +210,7 @@ func TestMailThatIsNeverGivenRingsOnceAndIsAskedForABoundedNumberOfTimes(t *test
 			want = append(want, rang+at)
 		}
 		if got := m.askedAt(came); !slices.Equal(got, want) {
-			t.Errorf("it was asked for after %v, want %v", got, want)
+			t.Errorf("it was fetched after %v, want %v", got, want)
 		}
 	})
 }
@@ -261,7 +261,7 @@ func TestMailWithoutWordsThatIsReadMeanwhileIsClearedAndNotRungAgain(t *testing.
 					t.Errorf("it is not cleared: %+v", n)
 				}
 				if n := fetches.Load() - before; !row.mute && n > 0 {
-					t.Errorf("it was asked for %d more times", n)
+					t.Errorf("it was fetched %d more times", n)
 				}
 			})
 		})
@@ -300,7 +300,7 @@ func TestMailWhoseFetchEndsTheSessionIsNotAskedForAgainBeforeARestart(t *testing
 		fetches := len(m.askedAt(came))
 		time.Sleep(48 * time.Hour)
 		if n := len(m.askedAt(came)); n > fetches {
-			t.Errorf("it was asked for %d more times", n-fetches)
+			t.Errorf("it was fetched %d more times", n-fetches)
 		}
 		stop()
 		_, end := h.watch(t, Dialer{Permit: permitAll, dial: m.dial})
@@ -342,7 +342,7 @@ func TestAskingForManyMailsWithoutWordsHoldsUpNoOther(t *testing.T) {
 		m.stingy.Store(false)
 		time.Sleep(15 * time.Minute)
 		if got := h.mails(t); slices.Contains(subjects(got), "") || most.Load() > 2*batch {
-			t.Errorf("up to %d were asked for between two looks; %q", most.Load(), subjects(got))
+			t.Errorf("up to %d were fetched between two looks; %q", most.Load(), subjects(got))
 		}
 	})
 }

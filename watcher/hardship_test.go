@@ -151,7 +151,7 @@ func TestAMailThatIsRefusedEndsNoSession(t *testing.T) {
 		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"two"}) {
 			t.Errorf("at once %q rang", got)
 		}
-		// It is asked for again after about 1, 4 and 15 s, and then rings without words.
+		// It is retried after about 1, 4 and 15 s, and then notified without content.
 		time.Sleep(19 * time.Second)
 		synctest.Wait()
 		if got := subjects(h.mails(t)); len(got) != 1 {

@@ -119,6 +119,6 @@ func TestWhatIsKnownOfAProviderIsWhereItBegins(t *testing.T) {
 		t.Error("Coremail is believed, or Gmail is not renewed")
 	}
 	if got, _ := interval(providerOf("imap.mail.yahoo.com"), registry.Host{Interval: 2 * time.Minute}); got != 2*time.Minute {
-		t.Errorf("what was learned comes second: %v", got)
+		t.Errorf("learned behaviour comes second: %v", got)
 	}
 }

@@ -13,7 +13,7 @@ import (
 func TestAServerThatEndsSilentConnectionsIsAskedMoreOftenAfterThree(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		s.cut = 5 * time.Minute
 		h, stop := s.watched(t, "INBOX")
 		defer stop()
@@ -81,7 +81,7 @@ func TestAServerThatKeepsThreeMailsToItselfInARowIsNotBelieved(t *testing.T) {
 				t.Fatalf("%d mails rang", got)
 			}
 		}
-		// Now it is asked: "every minute or two".
+		// Now it is polled: "every minute or two".
 		script.Deliver(imaptest.Message{Header: subject("asked for"), Date: time.Now()})
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()

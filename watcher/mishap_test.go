@@ -12,8 +12,8 @@ import (
 	"idlepush/registry"
 )
 
-// once has a shelf answer so to the next command that fits, each time it is armed.
-func (s *shelf) once(armed *atomic.Bool, answer string, fits func(folder, command, args string) bool) {
+// once makes the server answer so to the next command that fits, each time it is armed.
+func (s *folderServer) once(armed *atomic.Bool, answer string, fits func(folder, command, args string) bool) {
 	s.refuse = func(folder, command, args string) string {
 		if fits(folder, command, args) && armed.CompareAndSwap(true, false) {
 			return answer
@@ -31,7 +31,7 @@ func TestARefusalThatPassesInAnotherFolderCostsItsMailNoMoreThanTwoTours(t *test
 	t.Parallel()
 	for _, verb := range []string{"UID SEARCH", "UID FETCH"} {
 		synctest.Test(t, func(t *testing.T) {
-			s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
+			s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 			var armed atomic.Bool
 			s.once(&armed, "TAG NO [UNAVAILABLE] try again\r\n", func(folder, command, _ string) bool { return folder == "B" && command == verb })
 			h, stop := s.watched(t, "INBOX", "B")
@@ -47,7 +47,7 @@ func TestARefusalThatPassesInAnotherFolderCostsItsMailNoMoreThanTwoTours(t *test
 func TestAConnectionLostOverNOTIFYOnceDoesNotEndNOTIFY(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE NOTIFY", "INBOX", "B")
+		s := newFolderServer("IMAP4rev1 IDLE NOTIFY", "INBOX", "B")
 		var armed atomic.Bool
 		armed.Store(true)
 		s.once(&armed, "* BYE Server shutting down.\r\n", func(_, command, _ string) bool { return command == "NOTIFY" })
@@ -63,7 +63,7 @@ func TestAConnectionLostOverNOTIFYOnceDoesNotEndNOTIFY(t *testing.T) {
 func TestConnectionsLostOverSTATUSNowAndThenShutNoFolder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 		var armed atomic.Bool
 		s.once(&armed, "* BYE Server shutting down.\r\n", func(_, command, args string) bool { return asksFor("B", command, args) })
 		h, stop := s.watched(t, "INBOX", "B")
@@ -83,7 +83,7 @@ func TestConnectionsLostOverSTATUSNowAndThenShutNoFolder(t *testing.T) {
 func TestAnAnswerToSTATUSThatCannotBeReadEndsNoSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX", "Sent Items")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "Sent Items")
 		s.refuse = func(_, command, args string) string {
 			if asksFor("Sent Items", command, args) {
 				return "* STATUS Sent Items (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1000 UNSEEN 0)\r\nTAG OK done\r\n"
@@ -106,7 +106,7 @@ func TestAnAnswerToSTATUSThatCannotBeReadEndsNoSession(t *testing.T) {
 func TestMailThatRangLongAgoAndIsMovedIsNotCleared(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 		h, stop := s.watched(t, "INBOX", "B")
 		defer stop()
 		s.deliver("INBOX", subject("moved"), time.Now())
@@ -124,7 +124,7 @@ func TestMailThatRangLongAgoAndIsMovedIsNotCleared(t *testing.T) {
 func TestMailThatIsMovedWhileTheOthersAreAskedIsNotCleared(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE NOTIFY", "INBOX", "B")
+		s := newFolderServer("IMAP4rev1 IDLE NOTIFY", "INBOX", "B")
 		var armed, asked atomic.Bool
 		move := func(uid uint32) {
 			m := s.remove("INBOX", uid)
@@ -163,7 +163,7 @@ func TestMailThatIsMovedWhileTheOthersAreAskedIsNotCleared(t *testing.T) {
 func TestAServerThatTellsOfFlagsAndEndsIDLEIsSlowedDownFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		count := 0
 		s.refuse = func(_, command, _ string) string {
 			if command != "IDLE" {
@@ -186,7 +186,7 @@ func TestAServerThatTellsOfFlagsAndEndsIDLEIsSlowedDownFor(t *testing.T) {
 func TestMailRingsAfterOurClockWasAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		h, stop := s.watched(t, "INBOX")
 		stop()
 		cursor, err := h.store.Mail.Cursor(h.account.ID, "INBOX")
@@ -220,7 +220,7 @@ func TestWhatWasLearnedOfAHostHoldsWhileItIsDoubted(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newShelf("IMAP4rev1 IDLE", "INBOX")
+				s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 				s.cut = c.cut
 				h, stop := s.watched(t, "INBOX")
 				stop()
@@ -248,7 +248,7 @@ func TestWhatWasLearnedOfAHostHoldsWhileItIsDoubted(t *testing.T) {
 func TestMailThatIsMovedIsNotClearedWhereTheConnectionIsLostBeforeItIsFound(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B", "C")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B", "C")
 		var armed, dying atomic.Bool
 		s.refuse = func(folder, command, args string) string {
 			switch {

@@ -66,7 +66,7 @@ func TestTheNumbersOfTheDocsAreTrue(t *testing.T) {
 func TestMailThatTheServerTookInMoreThanTwoDaysBeforeTheLastLookDoesNotRing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		h, stop := s.watched(t, "INBOX")
 		defer stop()
 		last := time.Now()

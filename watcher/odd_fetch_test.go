@@ -15,10 +15,10 @@ const (
 	textPart   = `(?s)(BODY\[TEXT\]<0> )\{\d+\}\r\nBring the engine.\r\n`
 )
 
-// headerIs gives another value in the place of a header's.
+// headerIs replaces the value of a header.
 func headerIs(value string) oddity { return edited("UID FETCH", headerPart, "${1}"+value) }
 
-// textIs gives another value in the place of a text's.
+// textIs replaces the value of a text.
 func textIs(value string) oddity { return edited("UID FETCH", textPart, "${1}"+value) }
 
 // headless is what rings of letter if its header cannot be had.

@@ -50,12 +50,12 @@ func say(talk *imaptest.Talk, text string) {
 	talk.Say("%s", strings.ReplaceAll(text, "TAG", talk.Tag))
 }
 
-// answers says text in the place of the answer to a command.
+// answers sends text instead of the answer to a command.
 func answers(command, text string) oddity {
 	return instead(command, func(talk *imaptest.Talk, _ string) { say(talk, text) })
 }
 
-// answersSome says text in the place of the answer to those commands whose arguments fit.
+// answersSome sends text instead of the answer to those commands whose arguments fit.
 func answersSome(command string, fits func(args string) bool, text string) oddity {
 	return instead(command, func(talk *imaptest.Talk, args string) {
 		if fits(args) {
@@ -144,7 +144,7 @@ type ringing struct {
 	within time.Duration    // zero: it rings at once
 }
 
-// houseAt makes a house with an account at a server that plays the script, and gives the way there.
+// houseAt returns a house with an account at a server that plays the script, and the way there.
 func houseAt(t *testing.T, script *imaptest.Script, folders ...string) (*house, Dialer, *world) {
 	t.Helper()
 	a := scriptedAccount

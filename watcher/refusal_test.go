@@ -99,7 +99,7 @@ func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
 			t.Errorf("%s: %s, %s, %v; want %+v", text, f.Code, verdict(f), f.minWait, want)
 		}
 	}
-	// A text means the same wherever it is said.
+	// A text means the same in the answer to any command.
 	for text, code := range map[string]string{"EXAMINE Unsafe Login. Please contact us for help": "unsafe_login", "User is authenticated but not connected.": "imap_off",
 		"Connection limit exceeded, try again later": "too_many_connections", "System error": "server_unavailable"} {
 		said := &imap.Error{Type: imap.StatusResponseTypeNo, Text: text}

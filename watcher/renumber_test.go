@@ -109,7 +109,7 @@ func TestNoMailOfMoreThanThreeDaysAgoRingsAfterARenumbering(t *testing.T) {
 		}
 		// A day more, for the server's time zone.
 		if want := days(4).Format(`SINCE "2-Jan-2006"`); !strings.Contains(since, want) {
-			t.Errorf("the server was asked %q, want %q", since, want)
+			t.Errorf("the search was %q, want %q", since, want)
 		}
 	})
 }

@@ -36,7 +36,7 @@ type mailServer interface {
 	Client(t testing.TB) *imapclient.Client
 }
 
-// TestEveryServerRings holds real servers to what is promised of all of them.
+// TestEveryServerRings runs real servers.
 func TestEveryServerRings(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(t testing.TB) (server mailServer, at imaptest.Endpoint, second string){
@@ -159,7 +159,7 @@ func (h *house) clears(t *testing.T, server mailServer) {
 	})
 }
 
-// outlives restarts the server and looks for what came meanwhile, and after.
+// outlives restarts the server and looks for the mail of that time, and later mail.
 func (h *house) outlives(t *testing.T, server mailServer, at imaptest.Endpoint) {
 	server.Stop(t)
 	server.Deliver(t, at.User, "INBOX", mail("a@example.org", "meanwhile", ""))

@@ -93,7 +93,7 @@ func TestMailAnnouncedAtAnyMomentRings(t *testing.T) {
 				}
 				stop := h.live(t, script)
 				defer stop()
-				// DONE is said at the refresh at the latest.
+				// DONE is sent at the refresh at the latest.
 				time.Sleep(usualInterval)
 				synctest.Wait()
 				if got := subjects(h.mails(t)); !slices.Equal(got, []string{"first", "second"}) || !said {
@@ -165,7 +165,7 @@ func (h *house) sessions(t *testing.T, script *imaptest.Script, atMost int, each
 	return h.sessionsWith(t, new(failures), script, atMost, each)
 }
 
-// sessionsWith is sessions with what is known from earlier ones.
+// sessionsWith is sessions with the failures of earlier ones.
 func (h *house) sessionsWith(t *testing.T, known *failures, script *imaptest.Script, atMost int, each time.Duration) (count int) {
 	for ; count < atMost; count++ {
 		ctx, cancel := context.WithTimeout(t.Context(), each)

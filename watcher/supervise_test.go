@@ -37,7 +37,7 @@ func TestTheTimeAtTheDoorIsNoTimeThatAConnectionLived(t *testing.T) {
 		running.Go(func() {
 			lived, err := p.newSupervisor(&h.account).session(t.Context())
 			if err == nil || lived >= stable {
-				t.Errorf("it is said to have lived %v, %v", lived, err)
+				t.Errorf("it lived %v, %v", lived, err)
 			}
 		})
 		time.Sleep(2 * stable)
@@ -114,8 +114,8 @@ func TestAConnectionThatHeldFiveMinutesIsReplacedAtOnceAfterManyThatDidNot(t *te
 	})
 }
 
-// An account that is edited or removed while its session fails: what is said of it is not written,
-// and that is no failure of the store.
+// The account is edited or removed while its session fails: the failure is not written, and the
+// store has not failed.
 func TestWhatASessionSaysOfAnAccountThatIsAnotherNowIsForgotten(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*house) error{

@@ -43,7 +43,7 @@ func TestNewsUseUpNoTriesOfAMailThatIsAskedForAgain(t *testing.T) {
 			t.Errorf("rang %q", got)
 		}
 		if due := []time.Duration{0, time.Second, 5 * time.Second, 20 * time.Second}; !slices.Equal(tries, due) {
-			t.Errorf("it was asked for after %v, want %v", tries, due)
+			t.Errorf("it was fetched after %v, want %v", tries, due)
 		}
 	})
 }
@@ -80,7 +80,7 @@ func TestMailThatWasDealtWithDoesNotRingThoughItsWordsCannotBeHad(t *testing.T) 
 func TestAMailThatIsAskedForAgainKeepsNoFolderFromBeingPassedOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B", "C")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B", "C")
 		broken := false
 		s.refuse = func(folder, command, _ string) string {
 			switch {
@@ -109,8 +109,7 @@ func TestAMailThatIsAskedForAgainKeepsNoFolderFromBeingPassedOver(t *testing.T) 
 	})
 }
 
-// TestMailThatTheServerDoesNotGiveIsNotGoneForAnAnswerThatSaysNothing: it is asked by SEARCH
-// whether the mail is still there.
+// The session asks by SEARCH whether the mail is still there.
 func TestMailThatTheServerDoesNotGiveIsNotGoneForAnAnswerThatSaysNothing(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{"* SEARCH 4294967295\r\nTAG OK done\r\n", "TAG NO cannot\r\n", "* BYE internal error\r\n"} {

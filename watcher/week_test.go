@@ -23,10 +23,10 @@ type world struct {
 	serving sync.WaitGroup
 }
 
-// server is one mail server and what is wrong with it and with the way to it.
+// server is one mail server, with its faults and those of the way to it.
 type server struct {
 	script  *imaptest.Script
-	forgets time.Duration // a NAT on the way forgets a connection that was silent for so long; 0: never
+	forgets time.Duration // a NAT on the way forgets a connection after so much silence; 0: never
 	down    bool          // nobody listens
 	dials   []time.Time
 }
@@ -102,11 +102,11 @@ func troubled(random func(n int) int) map[string]struct {
 		says   []string
 	}{
 		"steady":     {&server{script: &imaptest.Script{}}, nil},
-		"nat-15-min": {&server{script: &imaptest.Script{}, forgets: 15 * time.Minute}, nil}, // which the usual interval bears
+		"nat-15-min": {&server{script: &imaptest.Script{}, forgets: 15 * time.Minute}, nil},
 		"nat-5-min":  {&server{script: &imaptest.Script{}, forgets: 5 * time.Minute}, []string{"waited too long for the answer to DONE", "IDLE interval changed"}},
 		"nat-2-min":  {&server{script: &imaptest.Script{}, forgets: 2 * time.Minute}, []string{"waited too long for the answer to DONE", "IDLE interval changed"}},
 		"closes-at-600-s": {&server{script: after(10*time.Minute, func(talk *imaptest.Talk) { talk.Bye("Autologout; idle for too long") })},
-			nil}, // which the usual interval bears too
+			nil}, // above usualInterval too
 		"closes-at-300-s": {&server{script: after(5*time.Minute, func(talk *imaptest.Talk) { talk.Bye("Autologout; idle for too long") })},
 			[]string{"Autologout", "IDLE interval changed"}},
 		"bye": {&server{script: after(time.Minute, func(talk *imaptest.Talk) {
@@ -225,7 +225,7 @@ func (h *house) says(t *testing.T, marks, what []string) {
 	}
 }
 
-// missing is what is in want and not in got, and what is in got too often.
+// missing returns the elements of want that got lacks, and those that got has too often.
 func missing(want, got []string) (list []string) {
 	count := make(map[string]int)
 	for _, g := range got {

@@ -205,7 +205,8 @@ func TestANameWithManyAddressesHasItsBounds(t *testing.T) {
 		"refusing":                    {refuse, nil, 2 * maxAddresses, 0},
 		"refusing, in a known family": {refuse, known, 2 * maxAddresses, 0},
 		"black holes":                 {blackHole, nil, 2 * maxAddresses, testTimeout},
-		"silent":                      {says(""), nil, 4, 2 * testTimeout}, // at 0, 10, 20 s for 10 s, at 30 s for 30 s
+		// Three addresses take 10 s each, the last 30 s.
+		"silent": {says(""), nil, 4, 2 * testTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -272,6 +273,7 @@ func TestANameThatDoesNotResolveIsToldAsThat(t *testing.T) {
 				return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
 			},
 			"empty": leadTo(),
+			// Three addresses take 10 s each, the last 30 s.
 			"silent": func(ctx context.Context, _ string) ([]netip.Addr, error) {
 				<-ctx.Done()
 				return nil, &net.DNSError{Err: ctx.Err().Error(), IsTimeout: true}

@@ -38,7 +38,7 @@ func TestAServerWhoseHeartbeatStopsIsAskedEarly(t *testing.T) {
 				t.Errorf("%+v, %v", news, err)
 			}
 			if waited := time.Since(began); waited != want {
-				t.Errorf("after %d heartbeats it was asked after %v, want %v", times, waited, want)
+				t.Errorf("after %d heartbeats DONE came after %v, want %v", times, waited, want)
 			}
 		})
 	}

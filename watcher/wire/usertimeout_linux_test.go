@@ -40,6 +40,6 @@ func TestTheKernelIsToldHowLongAConnectionMayBeDead(t *testing.T) {
 		}
 	})
 	if err != nil || !maps.Equal(got, want) {
-		t.Errorf("it is told %v, %v; want %v", got, err, want)
+		t.Errorf("the options are %v, %v; want %v", got, err, want)
 	}
 }

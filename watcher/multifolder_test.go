@@ -15,39 +15,40 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// shelf is a mail server in memory with several folders, for what imaptest's one-folder scripts
-// cannot play. It keeps to the protocol, except where refuse answers in its place, and is its own
-// network: it needs no clock, so that it runs in a bubble.
-type shelf struct {
-	caps     string
-	cut      time.Duration                                      // after so much silence in IDLE the connection ends; 0: never
-	noNext   bool                                               // it does not say UIDNEXT
-	refuse   func(folder, command, args string) (answer string) // in the place of the usual answer, TAG in it for the tag; "": none
-	mu       sync.Mutex                                         // guards all below
-	folders  map[string]*shelved
-	waiting  map[chan string]string // by what a client in IDLE is told with: its folder
+// folderServer is a mail server in memory with several folders, which imaptest's one-folder scripts
+// cannot play. It keeps to the protocol, unless refuse returns another answer. It is its own
+// network and needs no clock, so that it runs in a bubble.
+type folderServer struct {
+	caps   string
+	cut    time.Duration // after so much silence in IDLE the connection ends; 0: never
+	noNext bool          // it does not send UIDNEXT
+	// refuse returns another answer than the usual, in which TAG stands for the tag; "": the usual.
+	refuse func(folder, command, args string) (answer string)
+
+	mu       sync.Mutex // guards all below
+	folders  map[string]*serverFolder
+	waiting  map[chan string]string // the folder of a client in IDLE, by the channel for its news
 	commands []string
-	notify   bool // it was asked for on the last connection
+	notify   bool // it was sent on the last connection
 	serving  sync.WaitGroup
 }
 
 // shelved is one folder.
-type shelved struct {
+type serverFolder struct {
 	validity, next uint32
 	mails          []imaptest.Message
 }
 
-func newShelf(caps string, folders ...string) *shelf {
-	s := &shelf{caps: caps, folders: make(map[string]*shelved), waiting: make(map[chan string]string)}
+func newFolderServer(caps string, folders ...string) *folderServer {
+	s := &folderServer{caps: caps, folders: make(map[string]*serverFolder), waiting: make(map[chan string]string)}
 	for _, f := range folders {
-		s.folders[f] = &shelved{validity: 1000, next: 1}
+		s.folders[f] = &serverFolder{validity: 1000, next: 1}
 	}
 	return s
 }
 
-// watched runs a pool for an account with these folders on the shelf, all of them seen when they
-// were empty.
-func (s *shelf) watched(t *testing.T, folders ...string) (h *house, stop func()) {
+// watched runs a pool for an account with these folders, all of them seen when they were empty.
+func (s *folderServer) watched(t *testing.T, folders ...string) (h *house, stop func()) {
 	t.Helper()
 	a := scriptedAccount
 	a.Folders, a.Security = folders, registry.Plain
@@ -65,9 +66,8 @@ func (s *shelf) watched(t *testing.T, folders ...string) (h *house, stop func())
 	}
 }
 
-// deliver puts a mail into a folder, with the date as INTERNALDATE, and tells whoever is to be
-// told.
-func (s *shelf) deliver(folder, header string, date time.Time) {
+// deliver puts a mail into a folder, with the date as INTERNALDATE, and announces it.
+func (s *folderServer) deliver(folder, header string, date time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.folders[folder]
@@ -84,7 +84,7 @@ func (s *shelf) deliver(folder, header string, date time.Time) {
 }
 
 // remove takes a mail out of a folder, and tells of it.
-func (s *shelf) remove(folder string, uid uint32) (m imaptest.Message) {
+func (s *folderServer) remove(folder string, uid uint32) (m imaptest.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.folders[folder]
@@ -95,8 +95,8 @@ func (s *shelf) remove(folder string, uid uint32) (m imaptest.Message) {
 	return m
 }
 
-// tell says a line to whoever is in IDLE in the folder. s.mu is held.
-func (s *shelf) tell(folder, line string) {
+// tell sends a line to the clients that are in IDLE in the folder. s.mu is locked.
+func (s *folderServer) tell(folder, line string) {
 	for tell, open := range s.waiting {
 		if open == folder {
 			tell <- line
@@ -105,7 +105,7 @@ func (s *shelf) tell(folder, line string) {
 }
 
 // asked counts the commands that begin so.
-func (s *shelf) asked(prefix string) (n int) {
+func (s *folderServer) asked(prefix string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.commands {
@@ -116,13 +116,13 @@ func (s *shelf) asked(prefix string) (n int) {
 	return n
 }
 
-func (s *shelf) dial(context.Context, string) (net.Conn, error) {
+func (s *folderServer) dial(context.Context, string) (net.Conn, error) {
 	client, server := net.Pipe()
 	s.serving.Go(func() { s.serve(server) })
 	return client, nil
 }
 
-func (s *shelf) serve(conn net.Conn) {
+func (s *folderServer) serve(conn net.Conn) {
 	lines := make(chan string, 64)
 	var reading sync.WaitGroup
 	reading.Go(func() {
@@ -178,7 +178,7 @@ func splitLine(line string) (tag, command, args string) {
 }
 
 // idle tells until DONE; false: the client is gone.
-func (s *shelf) idle(folder string, lines <-chan string, say func(string)) bool {
+func (s *folderServer) idle(folder string, lines <-chan string, say func(string)) bool {
 	tell := make(chan string, 4096)
 	s.mu.Lock()
 	s.waiting[tell] = folder
@@ -211,15 +211,15 @@ func (s *shelf) idle(folder string, lines <-chan string, say func(string)) bool 
 	}
 }
 
-func (s *shelf) answer(folder *string, tag, command, args string) string {
+func (s *folderServer) answer(folder *string, tag, command, args string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ok, gone := tag+" OK done\r\n", tag+" NO [NONEXISTENT] no such folder\r\n"
-	named := func(name string) (*shelved, string) {
+	named := func(name string) (*serverFolder, string) {
 		name = strings.Trim(name, `"`)
 		return s.folders[name], name
 	}
-	next := func(f *shelved) string {
+	next := func(f *serverFolder) string {
 		if s.noNext {
 			return ""
 		}
@@ -265,8 +265,8 @@ func (s *shelf) answer(folder *string, tag, command, args string) string {
 	return ok
 }
 
-// in gives the mails of a folder in the set behind UID.
-func (s *shelf) in(folder, args string) (list []imaptest.Message) {
+// in returns the mails of a folder in the set behind UID.
+func (s *folderServer) in(folder, args string) (list []imaptest.Message) {
 	_, set, _ := strings.Cut(args, "UID ")
 	set, _, _ = strings.Cut(strings.TrimLeft(set, "("), " ")
 	f := s.folders[folder]

@@ -20,7 +20,7 @@ import (
 	"idlepush/watcher/wire"
 )
 
-// house is a real store with one user, one account and one device that rings for it.
+// house is a real store with one user, one account and one device that gets its notifications.
 type house struct {
 	store   *registry.Store
 	account registry.Account
@@ -89,7 +89,7 @@ func (h *house) watchBy(t testing.TB, d Dialer, wall func() time.Time) (pool *Po
 	return pool, stop
 }
 
-// mails gives what has rung, oldest first.
+// mails returns the mail notifications, oldest first.
 func (h *house) mails(t testing.TB) (list []registry.Notification) {
 	t.Helper()
 	for after := ""; ; {
@@ -109,7 +109,7 @@ func (h *house) mails(t testing.TB) (list []registry.Notification) {
 	}
 }
 
-// waitMails waits until n mails have rung, and gives all that have.
+// waitMails waits until n mails were notified, and returns all that were.
 func (h *house) waitMails(t testing.TB, n int) (got []registry.Notification) {
 	t.Helper()
 	testenv.Await(t, fmt.Sprintf("%d mails ring", n), func() error {
@@ -147,7 +147,7 @@ func mail(from, subject, text string) []byte {
 		"@example.org>\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + text + "\r\n")
 }
 
-// scripted gives a session over a pipe to a script, logged in, and its end.
+// scripted returns a session over a pipe to a script, logged in, and its end.
 func (h *house) scripted(ctx context.Context, t testing.TB, script *imaptest.Script, known *failures) (*session, func(), error) {
 	t.Helper()
 	client, server := net.Pipe()

@@ -13,7 +13,7 @@ import (
 
 // delays is how long after their delivery the mails of a folder rang, each a while after the one
 // before.
-func (s *shelf) delays(t *testing.T, h *house, folder string, count int, every time.Duration) (worst time.Duration) {
+func (s *folderServer) delays(t *testing.T, h *house, folder string, count int, every time.Duration) (worst time.Duration) {
 	t.Helper()
 	for n := range count {
 		began, before := time.Now(), len(h.mails(t))
@@ -32,7 +32,7 @@ func (s *shelf) delays(t *testing.T, h *house, folder string, count int, every t
 func TestAFolderThatIsGoneKeepsNoOtherFromBeingWatched(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "There")
+		s := newFolderServer("IMAP4rev1 IDLE", "There")
 		h, stop := s.watched(t, "Gone", "There")
 		defer stop()
 		if late := s.delays(t, h, "There", 3, time.Hour); late > time.Second {
@@ -49,7 +49,7 @@ func TestMailThatIsMovedBetweenFoldersIsNotClearedWhateverTheirOrder(t *testing.
 	for _, caps := range []string{"IMAP4rev1 IDLE", "IMAP4rev1 IDLE NOTIFY"} {
 		for _, way := range [][2]string{{"B", "C"}, {"C", "B"}, {"INBOX", "B"}, {"B", "INBOX"}} {
 			synctest.Test(t, func(t *testing.T) {
-				s := newShelf(caps, "INBOX", "B", "C")
+				s := newFolderServer(caps, "INBOX", "B", "C")
 				h, stop := s.watched(t, "INBOX", "B", "C")
 				defer stop()
 				s.deliver(way[0], subject("moved"), time.Now())
@@ -69,7 +69,7 @@ func TestMailThatIsMovedBetweenFoldersIsNotClearedWhateverTheirOrder(t *testing.
 func TestAServerThatDoesNotSayUIDNEXTIsAskedAtEveryTour(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 		s.noNext = true
 		h, stop := s.watched(t, "INBOX", "B")
 		defer stop()
@@ -82,12 +82,12 @@ func TestAServerThatDoesNotSayUIDNEXTIsAskedAtEveryTour(t *testing.T) {
 func TestAnotherFolderThatWasPutBackIsGoneThroughAnew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 		h, stop := s.watched(t, "INBOX", "B")
 		defer stop()
 		s.delays(t, h, "B", 5, 10*time.Minute)
 		s.mu.Lock()
-		s.folders["B"] = &shelved{validity: 1000, next: 1}
+		s.folders["B"] = &serverFolder{validity: 1000, next: 1}
 		s.mu.Unlock()
 		time.Sleep(10 * time.Minute)
 		began := time.Now()
@@ -111,7 +111,7 @@ func TestWhatIsNotNeededCostsINBOXNothing(t *testing.T) {
 			}
 			t.Run(command+" "+strings.TrimSpace(answer), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					s := newShelf("IMAP4rev1 IDLE NOTIFY", "INBOX", "B")
+					s := newFolderServer("IMAP4rev1 IDLE NOTIFY", "INBOX", "B")
 					verb, argument, _ := strings.Cut(command, " ")
 					if verb == "UID" {
 						verb, argument = "UID SEARCH", "UNSEEN"
@@ -129,7 +129,8 @@ func TestWhatIsNotNeededCostsINBOXNothing(t *testing.T) {
 					if late := s.delays(t, h, "INBOX", 8, time.Hour); late > time.Second {
 						t.Errorf("a mail rang after %v", late)
 					}
-					if more := s.asked("LOGIN") - logins; more > 8 { // a folder that was passed over is tried again once an hour
+					// A folder that was passed over is tried again once an hour.
+					if more := s.asked("LOGIN") - logins; more > 8 {
 						t.Errorf("%d logins in eight hours", more)
 					}
 				})
@@ -141,7 +142,7 @@ func TestWhatIsNotNeededCostsINBOXNothing(t *testing.T) {
 func TestFoldersThatAreNotWatchedMakeNobodyDeaf(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE NOTIFY", "INBOX", "B", "Junk")
+		s := newFolderServer("IMAP4rev1 IDLE NOTIFY", "INBOX", "B", "Junk")
 		h, stop := s.watched(t, "INBOX", "B")
 		defer stop()
 		for n := range 10 {
@@ -162,7 +163,7 @@ func TestFoldersThatAreNotWatchedMakeNobodyDeaf(t *testing.T) {
 func TestMailThatIsAnnouncedWithANoToIDLERingsAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		refused := time.Time{}
 		s.refuse = func(_, command, _ string) string {
 			if command != "IDLE" || !refused.IsZero() {
@@ -184,7 +185,7 @@ func TestMailThatIsAnnouncedWithANoToIDLERingsAtOnce(t *testing.T) {
 func TestHeartbeatsInOneBreathMakeNoSessionBusy(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		h, stop := s.watched(t, "INBOX")
 		defer stop()
 		for range 3 {
@@ -207,7 +208,7 @@ func TestHeartbeatsInOneBreathMakeNoSessionBusy(t *testing.T) {
 func TestADuplicateThatIsRemovedClearsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		h, stop := s.watched(t, "INBOX")
 		defer stop()
 		for range 2 {
@@ -226,7 +227,7 @@ func TestADuplicateThatIsRemovedClearsNothing(t *testing.T) {
 func TestOldMailThatIsMovedIntoAWatchedFolderDoesNotRing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 		h, stop := s.watched(t, "INBOX", "B")
 		defer stop()
 		for n := range 5 {
@@ -245,7 +246,7 @@ func TestOldMailThatIsMovedIntoAWatchedFolderDoesNotRing(t *testing.T) {
 func TestTheUnreadCountIsTrueAgainAfterARefusalAndWithoutWhatIsGone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX", "B")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 		count := 0
 		s.refuse = func(_, command, args string) string {
 			if command == "STATUS" && strings.Contains(args, "INBOX") {
@@ -281,7 +282,7 @@ func TestTheUnreadCountIsTrueAgainAfterARefusalAndWithoutWhatIsGone(t *testing.T
 func TestAFewAccountsThatAlwaysFailKeepNoOtherFromItsHost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf("IMAP4rev1 IDLE", "INBOX")
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		s.refuse = func(_, command, args string) string {
 			if command == "LOGIN" && strings.Contains(args, "broken") {
 				return "* BYE not you\r\n"

@@ -6,7 +6,7 @@ import (
 )
 
 // A leap is a clock that was set ahead by more than maxLeap. It is believed after leapLasts: until
-// then the clock may be wrong, and new mail would look so old that it does not ring.
+// then the clock may be wrong, and new mail would look so old that it is not notified.
 const (
 	maxLeap   = importAge / 2
 	leapLasts = 24 * time.Hour

@@ -151,7 +151,7 @@ func tlsFailure(err error, now time.Time) *Failure {
 // oldTLS knows the errors of a handshake in which both sides have no version or cipher in common.
 // crypto/tls has no types for them.
 func oldTLS(err error) bool {
-	return says(err.Error(), "protocol version not supported", "unsupported protocol version", "handshake failure", "insufficient security level", "unsupported cipher")
+	return containsAny(err.Error(), "protocol version not supported", "unsupported protocol version", "handshake failure", "insufficient security level", "unsupported cipher")
 }
 
 // cut reports whether a handshake failed because the connection ended, as it does while a server

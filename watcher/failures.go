@@ -22,10 +22,11 @@ type failures struct {
 	withoutContent int  // messages in a row that were notified without content
 }
 
-// maxOpenStatus is how many sessions in a row may end over STATUS of the open folder before the
-// server is not asked for it any more.
+// maxOpenStatus is how many sessions in a row may end over STATUS of the open folder. After that it
+// is not sent any more.
 const maxOpenStatus = 2
 
+// openStatusFails reports whether STATUS of the open folder is not sent any more.
 func (f *failures) openStatusFails() bool { return f.openStatus >= maxOpenStatus }
 
 // renumbered forgets the messages that the folder had under another UIDVALIDITY.

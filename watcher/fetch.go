@@ -56,9 +56,9 @@ func (ft *fetcher) terms(f *folder, since time.Time) (terms, error) {
 	return terms{f, level, cmp.Or(since, earlier(f.cursor.Seen, ft.host.clock.now()).Add(-importAge))}, nil
 }
 
-// fetch describes the messages of these UIDs of the open folder, in their order, without those that
-// are gone since the search, dealt with or recorded already. waiting are those that the server does
-// not send now: they are retried later, and hold up no others.
+// fetch describes the messages of these UIDs of the open folder, in their order. It leaves out
+// those that are gone since the search, dealt with or recorded already. waiting are those that the
+// server does not send now: they are retried later, and hold up no others.
 func (ft *fetcher) fetch(f *folder, uids []imap.UID) (list []registry.Message, waiting []imap.UID, err error) {
 	t, err := ft.terms(f, f.cursor.Since)
 	if err != nil {

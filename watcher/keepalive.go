@@ -63,7 +63,7 @@ func providerOf(host string) provider {
 func interval(p provider, h registry.Host) (d time.Duration, why string) {
 	switch {
 	case h.Interval > 0 && h.Deadly > 0:
-		return h.Interval, fmt.Sprintf("connections to this server were lost after %s of silence", spoken(h.Deadly))
+		return h.Interval, fmt.Sprintf("connections to this server were lost after %s of silence", inSeconds(h.Deadly))
 	case h.Interval > 0:
 		return h.Interval, "shorter ones have worked for a week or more"
 	case p.interval > 0:
@@ -72,7 +72,7 @@ func interval(p provider, h registry.Host) (d time.Duration, why string) {
 	return usualInterval, "this is the default: nothing is known about this server yet"
 }
 
-func spoken(d time.Duration) string { return d.Round(time.Second).String() }
+func inSeconds(d time.Duration) string { return d.Round(time.Second).String() }
 
 // early takes up to a tenth of an interval away, so that accounts do not act at once, and none
 // late.

@@ -111,7 +111,7 @@ func logIn(conn *wire.Conn, user, password string) error {
 // mechanismRefused reports whether the server does not know PLAIN although it announced it: the
 // refusal is not about the password.
 func mechanismRefused(said *imap.Error) bool {
-	return said.Type == imap.StatusResponseTypeBad || said.Code == "" && says(strings.ToLower(said.Text), "mechanism", "authenticate plain", "not supported", "unsupported")
+	return said.Type == imap.StatusResponseTypeBad || said.Code == "" && containsAny(strings.ToLower(said.Text), "mechanism", "authenticate plain", "not supported", "unsupported")
 }
 
 // Ability describes what a mail server can do for an account.

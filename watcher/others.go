@@ -20,10 +20,10 @@ const (
 	maxStatus = 25
 )
 
-// others looks at those of the other folders that have new messages or messages read elsewhere. It
-// asks for the STATUS of all of them in turn once in tourEvery, and of all at once if the server
-// reports news (NOTIFY, RFC 5465) or with all. It goes on until no folder has changed, with home
-// open: later news is reported.
+// others looks at those of the other folders that have new messages or messages read elsewhere.
+// Once in tourEvery it asks for the STATUS of all of them in turn. It asks for all at once if the
+// server reports news (NOTIFY, RFC 5465) or with all. It goes on until no folder has changed, with
+// home open: later news is reported.
 func (s *session) others(home *folder, all bool) (found int, err error) {
 	news, due := s.conn.News(), !time.Now().Before(s.tour)
 	if len(s.folders) < 2 {

@@ -77,9 +77,9 @@ func (r *reader) pastLast(f *folder) error {
 	return err
 }
 
-// end asks for the UID after the last of the folder that was just opened and holds so many
-// messages, in one way after the other until an answer is of use. uidNext: it is the UIDNEXT. No
-// UID is less than the number of messages up to it.
+// end returns the UID after the last of the folder that was just opened and holds so many messages.
+// It asks in one way after the other until an answer is of use. uidNext: it is the UIDNEXT. No UID
+// is less than the number of messages up to it.
 func (r *reader) end(folder string, messages uint32) (next uint32, uidNext bool, err error) {
 	for i, ask := range []func(folder string) (uint32, error){r.statusNext, r.afterFetched, r.afterFound} {
 		next, err := ask(folder)

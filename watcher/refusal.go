@@ -57,24 +57,24 @@ func knownMeaning(code imap.ResponseCode, text string) *Failure {
 		}
 	}
 	switch {
-	case code == imap.ResponseCodeLimit || saysCrowded(text) || says(lower, "too many invalid", "too many incorrect", "too many wrong"):
+	case code == imap.ResponseCodeLimit || saysCrowded(text) || containsAny(lower, "too many invalid", "too many incorrect", "too many wrong"):
 		return tooMany()
-	case says(lower, "idle t", "idle for", "inactiv", "autologout"):
+	case containsAny(lower, "idle t", "idle for", "inactiv", "autologout"):
 		// Nothing happened for long: no trouble, and the only limit is one of time.
 		return nil
-	case says(lower, "incorrect", "invalid", "wrong"):
+	case containsAny(lower, "incorrect", "invalid", "wrong"):
 		// It names the password among other reasons.
 		return nil
-	case says(lower, "too many", "limit", "exceeded", "maximum"):
+	case containsAny(lower, "too many", "limit", "exceeded", "maximum"):
 		return tooMany()
-	case says(lower, "temporar", "try again", "try later", "system error", "internal error", "server error", "unavailable", "service is not available", "maintenance", "overloaded",
+	case containsAny(lower, "temporar", "try again", "try later", "system error", "internal error", "server error", "unavailable", "service is not available", "maintenance", "overloaded",
 		"busy", "timed out", "timeout", "technical problem", "out of service"):
 		return &Failure{Code: "server_unavailable", Reason: "the mail server has a temporary problem. No action needed; idlepush keeps retrying."}
 	}
 	return nil
 }
 
-func says(text string, words ...string) bool {
+func containsAny(text string, words ...string) bool {
 	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 }
 

@@ -81,10 +81,10 @@ func (s *session) run(ctx context.Context) error {
 	}
 }
 
-// catchUp looks at the folder that the session waits in, then at the others if that is due or the
-// server reports them, then for missing content, and last for messages read elsewhere. The first is
-// looked at before the others, so that none of them can delay its mail, and after them, so that it
-// is open while the session waits.
+// catchUp looks at the folder that the session waits in, and at the others if that is due or the
+// server reports them. Then it retries missing content and looks for messages read elsewhere. The
+// first folder is looked at before the others, so that none of them can delay its mail. It is
+// looked at again after them, so that it is open while the session waits.
 func (s *session) catchUp() (found int, err error) {
 	for _, f := range s.folders {
 		f.read = false

@@ -224,8 +224,8 @@ func (s *supervisor) setState(st registry.Status) bool {
 }
 
 // backoff returns the wait before the next try: a random time up to a bound that doubles with each
-// attempt (full jitter, so that connections that were lost together do not come back together), or
-// somewhat less than minWait, if that is longer.
+// attempt. With full jitter, connections that were lost together do not come back together. If
+// somewhat less than minWait is longer, it returns that.
 func backoff(attempt int, minWait time.Duration) time.Duration {
 	wait := rand.N(min(firstRetryWait<<min(max(attempt, 0), 20), maxRetryWait))
 	if minWait > 0 {

@@ -26,10 +26,10 @@ type Script struct {
 	// login is accepted.
 	User, Password string
 
-	// On replaces the answer to a command ("LOGIN", "UID FETCH", "STARTTLS"), the greeting
-	// ("greeting"), what follows an accepted IDLE ("idling"), the answer to DONE ("DONE"), or
-	// the announcement of new mail ("EXISTS", with the number of mails). It may call Talk.Answer
-	// for the usual one, or change the text of Talk.Usual.
+	// On replaces the answer to a command ("LOGIN", "UID FETCH", "STARTTLS", "DONE") or the
+	// greeting ("greeting"). "idling" follows an accepted IDLE, and "EXISTS", with the number of
+	// mails, is the announcement of new mail. It may call Talk.Answer for the usual one, or change
+	// the text of Talk.Usual.
 	On map[string]func(t *Talk, args string)
 	// At is called whenever a server may send something unsolicited: "before X", when command X has
 	// come and nothing is sent; "within X", when all but the tagged OK is sent (of IDLE: when "+"

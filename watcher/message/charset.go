@@ -196,8 +196,8 @@ func decodeUTF7(text []byte) string {
 }
 
 // decodeShifted decodes ISO-2022-KR (RFC 1557) and ISO-2022-CN (RFC 1922) without the planes of CNS
-// 11643: between the bytes SO and SI, and to the end of the line at most, each pair of bytes is a
-// character of EUC-KR or GB 2312 without its high bits.
+// 11643. Between the bytes SO and SI, at most to the end of the line, a character is two bytes:
+// those of EUC-KR or GB 2312 without their high bits.
 func decodeShifted(text []byte) string {
 	var out strings.Builder
 	shifted := encoding.Encoding(korean.EUCKR)

@@ -107,8 +107,8 @@ var holdsHTML = regexp.MustCompile(`(?i)^\s*<(!doctype html|html|head|body|meta|
 // reader's program cannot show HTML, or that a browser can.
 var placeholder = regexp.MustCompile(`(?i)\b(html|browser|navigateur|navegador|webversion|online-version|onlineversion)\b`)
 
-// isPlaceholder reports whether a plain text is so short that it may be a placeholder, and says
-// what one says, or is nothing but addresses of pages.
+// isPlaceholder reports whether a plain text may be a placeholder: it is short and has the words of
+// one, or nothing but addresses of pages.
 func isPlaceholder(text string) bool {
 	const longestPlaceholder = 400
 	fields := strings.Fields(text)

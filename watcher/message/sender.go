@@ -33,9 +33,9 @@ func senderOf(found fields, charset string) (from, address string) {
 	return "", ""
 }
 
-// parseMailbox returns the display name, with its words still encoded, and the address of the first
-// mailbox in a list (RFC 5322 section 3.4, the obsolete and the broken forms too). Either may be
-// empty.
+// parseMailbox returns the display name and the address of the first mailbox in a list (RFC 5322
+// section 3.4, the obsolete and the broken forms too). The words of the name are still encoded.
+// Either may be empty.
 func parseMailbox(s string) (name, address string) {
 	var phrase strings.Builder
 	var comment string
@@ -95,8 +95,8 @@ scan:
 	return name, address
 }
 
-// delimited reads the quoted string or comment that s begins with, up to the closing character, and
-// returns what it holds and its length with both ends, or 0 if it is never closed. Comments may
+// delimited reads the quoted string or comment that s begins with, up to the closing character. It
+// returns the text in it and its length with both ends, or 0 if it is never closed. Comments may
 // nest.
 func delimited(s string, closing byte) (string, int) {
 	var text strings.Builder
@@ -155,8 +155,8 @@ func saysAnything(name string) bool {
 // Example".
 var addressLike = regexp.MustCompile(`[^\s@]@[^\s@]|[^\s@]\s*@\s*[^\s@]+\.[^\s@]`)
 
-// namesAnotherAddress tells a name that pretends to be an address other than the real one, also in
-// look-alikes of the characters that make an address, such as the full-width "＠".
+// namesAnotherAddress reports whether a name pretends to be an address other than the real one. It
+// also sees look-alikes of the characters that make an address, such as the full-width "＠".
 func namesAnotherAddress(name, address string) bool {
 	others := strings.FieldsFunc(norm.NFKC.String(name), func(r rune) bool {
 		return unicode.IsSpace(r) || strings.ContainsRune(`<>()[]"',;:`, r)

@@ -34,8 +34,8 @@ type Conn struct {
 }
 
 // New returns a Conn over a connection on which the greeting has not been read. When ctx is
-// cancelled the connection (the one below TLS, if it is a *tls.Conn) is closed, and blocked methods
-// return the context's cause at once. Close must be called.
+// cancelled the connection is closed (of a *tls.Conn, the one below). Blocked methods return the
+// context's cause at once. Close must be called.
 func New(ctx context.Context, conn net.Conn, limits Limits) *Conn {
 	c := &Conn{frame: framer{limits: limits}}
 	c.link.init(ctx, conn)

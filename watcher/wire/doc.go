@@ -1,11 +1,11 @@
 // Package wire is an IMAP connection read one whole response at a time.
 //
-// A Conn reads the server's answers itself: it bounds each one before anything parses it, keeps the
-// first cause of a failure, makes every deadline exact, and collects the unsolicited responses in
-// one place (News). Idle, which waits for mail, needs no goroutine but the caller's. FETCH and LIST
-// are read here too, because servers answer them in many ways. Every other command goes through
-// imapclient: WithClient calls a function with a client that sees only whole responses which it can
-// read.
+// A Conn reads the server's answers itself. It bounds each one before anything parses it and makes
+// every deadline exact. It keeps the first cause of a failure, and collects the unsolicited
+// responses in one place (News). Idle, which waits for mail, needs no goroutine but the caller's.
+// FETCH and LIST are read here too, because servers answer them in many ways. Every other command
+// goes through imapclient: WithClient calls a function with a client that sees only whole responses
+// which it can read.
 //
 // A Conn belongs to one goroutine; the methods that may be called from others say so. The context
 // given to Dial or New is the life of the connection: when it is cancelled, blocked methods return

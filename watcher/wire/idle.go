@@ -98,7 +98,8 @@ type idleWait struct {
 	flags, others bool // until allows for their delay
 }
 
-// goesOn reports whether IDLE goes on with this news, and brings until nearer if it ends IDLE later.
+// goesOn reports whether IDLE goes on with this news, and brings until nearer if it ends IDLE
+// later.
 func (w *idleWait) goesOn(news News) bool {
 	if w.delays.Flags > 0 && news.Flags+news.Expunge > 0 && !w.flags {
 		w.until, w.flags = sooner(w.until, time.Now().Add(w.delays.Flags)), true

@@ -28,15 +28,15 @@ func (f *Finder) dialer() func(ctx context.Context, network, address string) (ne
 	return netguard.Guard(net.Dialer{Timeout: within}, f.Permit, false)
 }
 
-// get gives what lies at an https address, and nothing where that is not a small answer of success.
+// get returns the content of an https address: the body of a 200 OK with at most maxAnswer.
 func (f *Finder) get(ctx context.Context, address string) ([]byte, error) {
 	transport := &http.Transport{DialContext: f.dialer(), TLSClientConfig: &tls.Config{RootCAs: f.roots, MinVersion: tls.VersionTLS12},
 		DisableKeepAlives: true, MaxResponseHeaderBytes: 16 << 10, TLSHandshakeTimeout: within}
 	client := http.Client{Transport: transport, CheckRedirect: func(r *http.Request, via []*http.Request) error {
 		if r.URL.Scheme != "https" || len(via) > maxRedirects {
-			return errors.New("a redirect that is not followed")
+			return errors.New("too many redirects, or not to https")
 		}
-		r.Header.Del("Referer") // it holds the address, which is the domain's own server's alone
+		r.Header.Del("Referer") // it has the address, which only the domain's own server may see
 		return nil
 	}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -50,7 +50,7 @@ func (f *Finder) get(ctx context.Context, address string) ([]byte, error) {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	if err == nil && (answer.StatusCode != http.StatusOK || len(body) > maxAnswer) {
-		err = errors.New("no small answer of success")
+		err = errors.New("expected 200 OK with at most 64 KiB")
 	}
 	return body, err
 }

@@ -179,7 +179,7 @@ func TestAForbiddenAddressGetsNoByte(t *testing.T) {
 			t.Errorf("%s: %v, asked for %v", security, err, asked)
 		}
 	}
-	// Permit is asked again at the socket, whatever it said before.
+	// Permit decides again at the socket.
 	asked := 0
 	endpoint := Endpoint{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Security: None, Permit: func(netip.Addr, bool) error {
 		if asked++; asked > 1 {

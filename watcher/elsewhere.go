@@ -64,7 +64,7 @@ func (s *session) handledElsewhere(f *folder) (handled, error) {
 			return gone, err
 		}
 		if !known {
-			f.known = false
+			f.statusKnown = false
 			return gone, nil
 		}
 		for _, uid := range step {

@@ -19,13 +19,13 @@ type folder struct {
 	end      uint32 // the UID after its last, when it was last opened; 0: not known
 	uidNext  bool   // end is the server's UIDNEXT; otherwise it may be less
 
-	cursor registry.Cursor
-	read   bool              // cursor was read in this catch-up
-	ahead  map[imap.UID]bool // recorded, although the cursor stands before a message that waits
-	status folderStatus      // at the last look for messages read elsewhere
-	known  bool              // status is known
-	unread int               // messages; -1: not known
-	mute   bool              // the server does not count its unread messages while it is open
+	cursor      registry.Cursor
+	cursorRead  bool              // cursor was read in this catch-up
+	ahead       map[imap.UID]bool // recorded, although the cursor stands before a message that waits
+	status      folderStatus      // at the last look for messages read elsewhere
+	statusKnown bool              // status is known
+	unread      int               // messages; -1: not known
+	mute        bool              // the server does not count its unread messages while it is open
 }
 
 // folderStatus is the part of STATUS that changes if something was read or removed.

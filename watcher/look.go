@@ -101,14 +101,14 @@ func (s *session) stretch(f *folder, width uint32) (found int, more bool, err er
 
 // readCursor reads the folder's cursor, once in each catch-up.
 func (s *session) readCursor(f *folder) error {
-	if f.read {
+	if f.cursorRead {
 		return nil
 	}
 	cursor, err := s.store.Cursor(s.account.ID, f.name)
 	if err != nil {
 		return &storeError{err}
 	}
-	f.cursor, f.read = cursor, true
+	f.cursor, f.cursorRead = cursor, true
 	return nil
 }
 

@@ -133,7 +133,7 @@ func (s *session) lookAside(f *folder) (found int, gone handled, err error) {
 		s.log.Warn("folder cannot be read", "folder", f.name, "err", wire.Clean(err.Error()))
 		f.missing = true
 		// The next tour must not take it for looked through.
-		f.end, f.known = 0, false
+		f.end, f.statusKnown = 0, false
 		return found, gone, nil
 	}
 	return found, gone, err
@@ -207,8 +207,8 @@ func (s *session) hasChanged(f *folder, data *imap.StatusData) (bool, error) {
 	if data.NumMessages != nil {
 		status.messages = *data.NumMessages
 	}
-	before, known := f.status, f.known
-	f.status, f.known = status, true
+	before, known := f.status, f.statusKnown
+	f.status, f.statusKnown = status, true
 	if err := s.readCursor(f); err != nil {
 		return false, err
 	}

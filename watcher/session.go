@@ -50,8 +50,8 @@ const maxWithoutContent = 2
 var errRenewed = errors.New("the session is renewed before its provider cuts it")
 
 func newSession(w *watched, conn *wire.Conn) *session {
-	reader := &reader{conn: conn, failures: w.failures}
-	s := &session{watched: w, conn: conn, reader: reader, fetcher: &fetcher{watched: w, reader: reader},
+	r := &reader{conn: conn, failures: w.failures}
+	s := &session{watched: w, conn: conn, reader: r, fetcher: &fetcher{watched: w, reader: r},
 		folders: newFolders(w.account.Folders), waiter: &waiter{watched: w, conn: conn, flagDelay: minFlagDelay}, counted: -1}
 	if life := w.host.provider.life; life > 0 {
 		s.renew = time.Now().Add(early(life))
@@ -87,7 +87,7 @@ func (s *session) run(ctx context.Context) error {
 // looked at again after them, so that it is open while the session waits.
 func (s *session) catchUp() (found int, err error) {
 	for _, f := range s.folders {
-		f.read = false
+		f.cursorRead = false
 	}
 	if err := s.recall(); err != nil {
 		return 0, err

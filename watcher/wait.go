@@ -42,11 +42,11 @@ func (w *waiter) idles() bool { return w.conn.Has(imap.CapIdle) && !w.host.provi
 // pause returns how long to wait after a look before the next IDLE begins. If only other folders
 // have news, IDLE begins at once, and their news end it only after that time.
 func (w *waiter) pause(found int) time.Duration {
-	minWait := w.pace.after(found, w.last.early, w.last.news.Expunge > 0, time.Now())
+	wait := w.pace.after(found, w.last.early, w.last.news.Expunge > 0, time.Now())
 	if w.othersDelay = 0; w.last.news.Status > 0 && w.last.news.Exists == 0 {
-		w.othersDelay, minWait = minWait, 0
+		w.othersDelay, wait = wait, 0
 	}
-	return minWait
+	return wait
 }
 
 // idle waits in IDLE until there is news or one of the times has come, zero for none. An IDLE that

@@ -21,7 +21,7 @@ type folder struct {
 
 	cursor      registry.Cursor
 	cursorRead  bool              // cursor was read in this catch-up
-	ahead       map[imap.UID]bool // recorded, although the cursor stands before a message that waits
+	ahead       map[imap.UID]bool // recorded already; the cursor is at one that waits
 	status      folderStatus      // at the last look for messages read elsewhere
 	statusKnown bool              // status is known
 	unread      int               // messages; -1: not known

@@ -59,7 +59,7 @@ func (tx *engineTx) read(table string, key []byte) (data []byte, err error) {
 		if c == nil {
 			return nil
 		}
-		if k, v := c.Seek(key); bytes.Equal(k, key) {
+		if k, v := c.Seek(key); k != nil && bytes.Equal(k, key) {
 			tx.last = append(tx.last[:0], v...)
 			data = tx.last
 		}

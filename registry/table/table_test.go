@@ -206,3 +206,18 @@ func TestAKeyOfAnotherTypeIsDamage(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEmptyKeyIsOfNoRow(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, Options{})
+	for range 2 { // in an empty table, and in one with a row
+		view(t, db, func(tx *Tx) error {
+			row, found, err := words.Get(tx, "")
+			if found || row != "" {
+				t.Errorf("%q, %v", row, found)
+			}
+			return err
+		})
+		put(t, db, "word")
+	}
+}

@@ -16,9 +16,10 @@ import (
 
 // Sender speaks to one push service.
 type Sender interface {
-	// Send makes one request (a second one only where the service's own rules ask for it at once, such as a renewed
-	// token, or where the service finds the message too large, with the smallest of it) and says what came of it. It returns within 30 s, or when ctx ends with a retry outcome. It may be called from several
-	// goroutines. The outcome's Reason holds no token, endpoint path or content.
+	// Send makes one request and says what came of it. A second request follows only if the service's
+	// own rules ask for it at once, such as for a renewed token, or if the service finds the message
+	// too large (SendFitting). Send returns within 30 s, or when ctx ends with a retry outcome. It may
+	// be called from several goroutines. The outcome's Reason holds no token, endpoint path or content.
 	Send(ctx context.Context, d registry.Device, m Message) registry.Outcome
 
 	// Preview gives the request that Send would make first, or the outcome that it would have without making one. It

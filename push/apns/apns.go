@@ -141,11 +141,13 @@ func CheckTopic(text string) error {
 	return nil
 }
 
-// Send implements push.Sender. It makes one request; a second one only when Apple says that the provider token has
-// expired and a new one may be made, or that the message is too large, and where it is not known which environment the device's token belongs to and production
-// does not know it: then the sandbox is asked, and the outcome says which of the two took it. What it sends is an alert: with the title and body and, beside "aps", m.Payload as
-// "idlepush"; or, for a device with encryption, with m.Neutral alone and m.Payload encrypted by RFC 8291, in base64url
-// without padding, as "encrypted". While inFlight requests are under way it waits.
+// Send implements push.Sender. It makes one request. A second one follows only if Apple says that
+// the provider token has expired and a new one may be made, or that the message is too large; and if
+// it is not known which environment the device's token belongs to and production does not know it:
+// then the sandbox is asked, and the outcome says which of the two took it. What it sends is an
+// alert: with the title and body and, beside "aps", m.Payload as "idlepush"; or, for a device with
+// encryption, with m.Neutral alone and m.Payload encrypted by RFC 8291, in base64url without padding,
+// as "encrypted". While inFlight requests are under way it waits.
 func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
@@ -153,24 +155,17 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 		// It becomes part of the request's path.
 		return push.Unasked(push.Suspect(badDeviceToken, "This device's token is not an APNs device token. Open the app on the device, so that it registers again."))
 	}
-	n, m, refusal := s.compose(d, m)
-	if refusal != nil {
-		return push.Unasked(*refusal)
-	}
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-ctx.Done():
-		return unreached(ctx, ctx.Err())
-	}
-	o := s.post(ctx, d, n)
-	if smallest, ok := m.Smallest(); ok && o.Code == "apns_payload_too_large" {
-		if n, _, refusal = s.compose(d, smallest); refusal != nil {
-			return *refusal
+	fit := func(m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) { return s.compose(d, m) }
+	return push.SendFitting(m, fit, func(n *apns2.Notification) (registry.Outcome, bool) {
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+		case <-ctx.Done():
+			return unreached(ctx, ctx.Err()), false
 		}
-		o = s.post(ctx, d, n)
-	}
-	return o
+		o := s.post(ctx, d, n)
+		return o, o.Code == "apns_payload_too_large"
+	})
 }
 
 // Preview implements push.Sender.

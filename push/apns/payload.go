@@ -43,8 +43,8 @@ type alert struct {
 	Body  string `json:"body,omitempty"`
 }
 
-// compose makes the notification for the device, or says why there can be none. The message that it gives back is the one that was used: m,
-// or the first that is smaller and fits.
+// compose makes the notification for the device, or says why there can be none. It returns the
+// message it has used: m, or the first smaller one that fits.
 func (s *Sender) compose(d registry.Device, m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) {
 	topic := d.Topic
 	if topic == "" {
@@ -54,28 +54,24 @@ func (s *Sender) compose(d registry.Device, m push.Message) (*apns2.Notification
 		// It becomes a header, and what net/http will not send looks like an outage.
 		return nil, m, new(push.Suspect("apns_bad_topic", foreignTopic))
 	}
-	for {
+	text, m, err := push.Fit(m, maxPayload, func(m push.Message) ([]byte, int, error) {
 		p, err := content(d, m)
-		if bad, ok := errors.AsType[*push.KeysError](err); ok {
-			return nil, m, new(push.Suspect("apns_encryption", "This device's key "+bad.Error()+". Open the app on the device, so that it registers again."))
-		} else if err != nil && !errors.Is(err, push.ErrTooLarge) {
-			return nil, m, new(unsendable)
+		if err != nil {
+			return nil, 0, err
 		}
 		// As apns2 will write it, with the escapes that only HTML needs.
-		text, bad := json.Marshal(p)
-		if bad != nil {
-			return nil, m, new(unsendable)
-		}
-		if err == nil && len(text) <= maxPayload {
-			return notification(d, m, topic, text), m, nil
-		}
-		smaller, ok := m.Smaller()
-		if !ok {
-			return nil, m, new(push.Refused("apns_too_large", fmt.Sprintf("The message is larger than the %d bytes that APNs takes, so it was dropped. "+
-				"A lower content level for this device makes messages smaller.", maxPayload)))
-		}
-		m = smaller
+		text, err := json.Marshal(p)
+		return text, len(text), err
+	})
+	if bad, ok := errors.AsType[*push.KeysError](err); ok {
+		return nil, m, new(push.Suspect("apns_encryption", "This device's key "+bad.Error()+". Open the app on the device, so that it registers again."))
+	} else if errors.Is(err, push.ErrTooLarge) {
+		return nil, m, new(push.Refused("apns_too_large", fmt.Sprintf("The message is larger than the %d bytes that APNs takes, so it was dropped. "+
+			"A lower content level for this device makes messages smaller.", maxPayload)))
+	} else if err != nil {
+		return nil, m, new(unsendable)
 	}
+	return notification(d, m, topic, text), m, nil
 }
 
 // content is the payload: in the clear, or encrypted for a device with encryption.

@@ -28,23 +28,18 @@ type notification struct {
 // marker is what makes a message declarative.
 const marker = 8030
 
-// maxText is the most that a plaintext has, in bytes. RFC 8291 allows 3993; padded and encrypted these are 2662, which also
-// the bridges to phones take that carry less than the 4096 of RFC 8030 (Mozilla's: 2744).
+// maxText is the most that a plaintext has, in bytes. RFC 8291 allows 3993. Padded and encrypted these
+// are 2662, which bridges to phones take too, although some carry less than the 4096 of RFC 8030
+// (Mozilla's: 2744).
 const maxText = 2500
 
-// render makes the plaintext of the message, or of the first that is smaller and fits, and gives that one with it.
+// render makes the plaintext of the message, or of the first smaller one that fits, and returns that
+// message with it.
 func render(m push.Message) ([]byte, push.Message, error) {
-	for {
+	return push.Fit(m, maxText, func(m push.Message) ([]byte, int, error) {
 		text, err := marshal(wrap(m))
-		if err != nil || len(text) <= maxText {
-			return text, m, err
-		}
-		smaller, ok := m.Smaller()
-		if !ok {
-			return nil, m, fmt.Errorf("render a push message: %d bytes, of which %d fit", len(text), maxText)
-		}
-		m = smaller
-	}
+		return text, len(text), err
+	})
 }
 
 func wrap(m push.Message) declarative {

@@ -69,18 +69,14 @@ func New(c Config) *Sender {
 func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	p, refusal := s.pack(d, m)
-	if refusal != nil {
-		return push.Unasked(*refusal)
+	fit := func(m push.Message) (parcel, push.Message, *registry.Outcome) {
+		p, refusal := s.pack(d, m)
+		return p, p.message, refusal
 	}
-	a := s.deliver(ctx, p)
-	if smallest, ok := p.message.Smallest(); ok && a.status == http.StatusRequestEntityTooLarge {
-		if p, refusal = s.pack(d, smallest); refusal != nil {
-			return *refusal
-		}
-		a = s.deliver(ctx, p)
-	}
-	return outcome(p.endpoint.Hostname(), a)
+	return push.SendFitting(m, fit, func(p parcel) (registry.Outcome, bool) {
+		a := s.deliver(ctx, p)
+		return outcome(p.endpoint.Hostname(), a), a.status == http.StatusRequestEntityTooLarge
+	})
 }
 
 // Preview implements push.Sender.

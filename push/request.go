@@ -80,7 +80,7 @@ var meanings = []struct{ name, words string }{
 
 // formal are the headers and fields that are the same for every mail, or Hidden, or ciphertext.
 var formal = []string{"v", "token", "encrypted", "sound", "mutable-content", "content-available", "interruption-level", "Authorization", "Content-Type",
-	"Content-Encoding", "User-Agent", "Apns-Push-Type", "X-Firebase-Client", "X-Goog-Api-Client", "X-Goog-Api-Format-Version"}
+	"Content-Encoding", "User-Agent", "Apns-Push-Type", "X-Goog-Api-Format-Version"}
 
 // Readable says in words what the service reads of the request: everything in its headers, and in its body but for what is encrypted.
 func (r Request) Readable() []string {

@@ -88,3 +88,24 @@ func TestTheRoomsKnowOnlyWhomTheyMay(t *testing.T) {
 		t.Errorf("%d rooms are there, %d are in the table", seen, len(mayImport))
 	}
 }
+
+// unlinked are the modules that must not come into the program with a library that it uses.
+var unlinked = []string{"cloud.google.com/go/firestore", "cloud.google.com/go/storage", "cloud.google.com/go/monitoring", "github.com/envoyproxy"}
+
+func TestTheProgramLinksNoDatabaseOfGoogle(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-deps", "idlepush/cmd/idlepush").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		for _, module := range unlinked {
+			if strings.HasPrefix(line, module) {
+				t.Errorf("it links %s", line)
+			}
+		}
+	}
+	if !strings.Contains(string(out), "firebase.google.com/go/v4/messaging\n") {
+		t.Error("this test sees nothing")
+	}
+}

@@ -1,11 +1,14 @@
 // Package fcm sends messages through Firebase Cloud Messaging, HTTP v1
-// (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send). It is the only room that knows FCM and the
-// firebase library, whose repeats, unbounded answers and lost error details end here.
+// (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send). Only this package
+// knows FCM. Of the Firebase SDK it uses the types of a message. The SDK's client, which repeats
+// requests by itself and hides status and headers, is not used, and the SDK's root package, which
+// links Firestore and Cloud Storage, is not imported.
 package fcm
 
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,9 +16,7 @@ import (
 	"strings"
 	"time"
 
-	firebase "firebase.google.com/go/v4"
 	"firebase.google.com/go/v4/messaging"
-	"google.golang.org/api/option"
 
 	"idlepush/push"
 	"idlepush/registry"
@@ -28,6 +29,9 @@ const (
 	// maxData is the most that FCM takes, in bytes of keys and values.
 	// https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode, INVALID_ARGUMENT
 	maxData = 4096
+
+	// googleURL is the base URL of FCM.
+	googleURL = "https://fcm.googleapis.com/v1"
 )
 
 // Config is what the settings fcm-credentials and fcm-endpoint say.
@@ -38,13 +42,15 @@ type Config struct {
 
 // Sender sends to FCM devices. It implements push.Sender and is safe for use from several goroutines.
 type Sender struct {
-	client *messaging.Client
+	url    string // of messages:send
+	base   http.RoundTripper
+	tokens *tokens
 }
 
 var _ push.Sender = (*Sender)(nil)
 
-// New checks the settings and makes a Sender; it does not touch the network. An error names the setting and says what
-// it wants, without its value.
+// New checks the settings and makes a Sender; it does not touch the network. An error names the
+// setting and says what it wants, without its value.
 func New(c Config) (*Sender, error) {
 	account, err := parse(c.Credentials)
 	if err != nil {
@@ -66,24 +72,16 @@ func transport() *http.Transport {
 }
 
 func newSender(a *account, endpoint string, base http.RoundTripper) (*Sender, error) {
-	options := []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: newWire(a, base)})}
-	if endpoint != "" {
-		if !isHTTP(endpoint) {
-			return nil, errors.New("fcm-endpoint: want a URL as far as /v1, such as https://fcm.googleapis.com/v1")
-		}
-		options = append(options, option.WithEndpoint(strings.TrimRight(endpoint, "/")))
+	if endpoint == "" {
+		endpoint = googleURL
+	} else if !isHTTP(endpoint) {
+		return nil, errors.New("fcm-endpoint: want a URL as far as /v1, such as " + googleURL)
 	}
-	// Neither of the two uses the context for more than looking for credentials, which the HTTP client replaces.
-	ctx := context.Background()
-	app, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: a.project}, options...)
-	if err != nil {
-		return nil, fmt.Errorf("set up firebase: %w", err)
-	}
-	client, err := app.Messaging(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("set up firebase messaging: %w", err)
-	}
-	return &Sender{client: client}, nil
+	return &Sender{
+		url:    strings.TrimRight(endpoint, "/") + "/projects/" + a.project + "/messages:send",
+		base:   base,
+		tokens: &tokens{grant: a.grant, base: base, turn: make(chan struct{}, 1)},
+	}, nil
 }
 
 var unsendable = push.Refused("fcm_invalid_message",
@@ -100,84 +98,65 @@ func CheckToken(text string) error {
 	return nil
 }
 
-// Send implements push.Sender. It makes one request; a second one only when FCM no longer takes an access token that
-// has been in use, or finds the message too large; and one before it when there is no valid access token. What it sends is a data message: key
-// "idlepush" holds m.Payload, or, for a device with encryption, key "encrypted" holds it encrypted by RFC 8291, in
-// base64url without padding. The app draws the notification and uses the payload's id as its tag: FCM's own tag
-// (android.notification.tag) exists only for notifications that the system draws, with the text in the clear.
+// Send implements push.Sender. It makes one request, with one before it if there is no valid access
+// token. A second request follows only if FCM no longer takes an access token that has been in use,
+// or finds the message too large. What it sends is a data message: key "idlepush" holds m.Payload,
+// or, for a device with encryption, key "encrypted" holds it encrypted by RFC 8291, in base64url
+// without padding. The app draws the notification and uses the payload's id as its tag: FCM's own tag
+// (android.notification.tag) exists only for notifications that the system draws, with the text in
+// the clear.
 func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
 	if CheckToken(string(d.Token)) != nil {
 		return push.Unasked(push.Suspect("fcm_invalid_token", invalidToken))
 	}
-	message, m, refusal := compose(d, m, time.Now())
-	if refusal != nil {
-		return push.Unasked(*refusal)
-	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	o := s.post(ctx, message)
-	if smallest, ok := m.Smallest(); ok && o == tooLarge {
-		if message, _, refusal = compose(d, smallest, time.Now()); refusal != nil {
-			return *refusal
-		}
-		o = s.post(ctx, message)
-	}
-	return o
+	fit := func(m push.Message) ([]byte, push.Message, *registry.Outcome) { return compose(d, m, time.Now()) }
+	return push.SendFitting(m, fit, func(body []byte) (registry.Outcome, bool) {
+		o := s.post(ctx, body)
+		return o, o.Code == tooLarge.Code
+	})
 }
 
 // Preview implements push.Sender.
 func (s *Sender) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
 	d.Token = push.Hidden
-	message, m, refusal := compose(d, m, time.Now())
+	body, m, refusal := compose(d, m, time.Now())
 	if refusal != nil {
 		return push.Request{}, refusal
 	}
-	e := exchange{preview: new(push.Request)}
-	// What the library makes of the answer, which is none, does not matter.
-	_, _ = s.client.Send(context.WithValue(context.Background(), exchangeKey{}, &e), message)
-	if e.preview.Method == "" {
+	r, err := s.request(context.Background(), body, push.Hidden)
+	if err != nil {
 		return push.Request{}, new(unsendable)
 	}
-	if d.Encryption != nil {
-		e.preview.Plaintext = m.Payload
+	if d.Encryption == nil {
+		return push.RequestOf(r, body, nil), nil
 	}
-	return *e.preview, nil
+	return push.RequestOf(r, body, m.Payload), nil
 }
 
-// post sends the message and says what came of it.
-func (s *Sender) post(ctx context.Context, message *messaging.Message) registry.Outcome {
-	var e exchange
-	// What it makes of the answer says less than the exchange.
-	_, _ = s.client.Send(context.WithValue(ctx, exchangeKey{}, &e), message)
-	switch {
-	case e.err != nil:
-		return unreached(ctx, e.err)
-	case e.status == 0:
-		// The library itself found the message wrong, so nothing was sent.
-		return push.Unasked(unsendable)
-	}
-	return e.outcome(time.Now())
-}
-
-// compose makes the data message for the device, or says why there can be none. The message that it gives back is the one that was used: m,
-// or the first that is smaller and fits.
-func compose(d registry.Device, m push.Message, now time.Time) (*messaging.Message, push.Message, *registry.Outcome) {
-	for {
+// compose makes the body of a request for the device, or says why there can be none. It returns the
+// message it has used: m, or the first smaller one that fits.
+func compose(d registry.Device, m push.Message, now time.Time) ([]byte, push.Message, *registry.Outcome) {
+	type data struct{ key, value string }
+	made, m, err := push.Fit(m, maxData, func(m push.Message) (data, int, error) {
 		key, value, err := content(d, m)
-		if bad, ok := errors.AsType[*push.KeysError](err); ok {
-			return nil, m, new(push.Suspect("fcm_encryption", "This device's key "+bad.Error()+". Open the app on the device, so that it registers again."))
-		} else if err != nil && !errors.Is(err, push.ErrTooLarge) {
-			return nil, m, new(unsendable)
-		}
-		if err == nil && len(key)+len(value) <= maxData {
-			return dataMessage(d, m, key, value, now), m, nil
-		}
-		smaller, ok := m.Smaller()
-		if !ok {
-			return nil, m, new(tooLarge)
-		}
-		m = smaller
+		return data{key, value}, len(key) + len(value), err
+	})
+	if bad, ok := errors.AsType[*push.KeysError](err); ok {
+		return nil, m, new(push.Suspect("fcm_encryption", "This device's key "+bad.Error()+". Open the app on the device, so that it registers again."))
+	} else if errors.Is(err, push.ErrTooLarge) {
+		return nil, m, new(tooLarge)
+	} else if err != nil {
+		return nil, m, new(unsendable)
 	}
+	body, err := json.Marshal(struct {
+		Message *messaging.Message `json:"message"`
+	}{dataMessage(d, m, made.key, made.value, now)})
+	if err != nil {
+		return nil, m, new(unsendable)
+	}
+	return body, m, nil
 }
 
 // content is the one piece of data: in the clear, or encrypted for a device with encryption.

@@ -96,7 +96,7 @@ func BenchmarkDispatcher(b *testing.B) {
 			h.neighbours(devices, each)
 			c := &counter{none: make(chan struct{})}
 			c.left.Store(int64(each * devices))
-			h.senders[registry.FCM] = c
+			h.transports = Transports{stub{c, Traits{Name: registry.FCM}}}
 			b.ResetTimer()
 			start = time.Now()
 			cpu := cpuTime(b)

@@ -19,25 +19,25 @@ func TestABurstOpensAgainWhenTheFirstOfItIsOldEnough(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		b    burst
+		b    Limit
 		rang []time.Time
 		now  int // seconds
 		want int // seconds; 0: at once
 	}{
-		{"nothing rang", burst{5, time.Minute}, nil, 10, 0},
-		{"less than the limit", burst{5, time.Minute}, at(0, 1, 2, 3), 10, 0},
-		{"the limit", burst{5, time.Minute}, at(0, 1, 2, 3, 4), 10, 60},
-		{"just before the end", burst{5, time.Minute}, at(0, 1, 2, 3, 4), 59, 60},
-		{"at the end", burst{5, time.Minute}, at(0, 1, 2, 3, 4), 60, 0},
-		{"one rang since", burst{5, time.Minute}, at(0, 1, 2, 3, 4, 60), 60, 61},
-		{"more is remembered than the limit has now", burst{2, time.Minute}, at(0, 1, 2, 3, 4), 10, 63},
-		{"a limit of one", burst{1, time.Minute}, at(0), 10, 60},
-		{"no limit", burst{}, at(0, 1, 2, 3, 4, 5, 6, 7), 10, 0},
-		{"times of a clock that was fast", burst{2, time.Minute}, at(0, 1, 500, 600), 10, 60},
-		{"such times before others", burst{3, time.Minute}, at(500, 600, 1), 10, 0},
-		{"such times before the limit", burst{3, time.Minute}, at(500, 600, 1, 2, 3), 10, 61},
-		{"only such times", burst{2, time.Minute}, at(500, 600), 10, 0},
-		{"a background push", background, at(0, 600, 1200), 1300, 3600},
+		{"nothing rang", Limit{5, time.Minute}, nil, 10, 0},
+		{"less than the limit", Limit{5, time.Minute}, at(0, 1, 2, 3), 10, 0},
+		{"the limit", Limit{5, time.Minute}, at(0, 1, 2, 3, 4), 10, 60},
+		{"just before the end", Limit{5, time.Minute}, at(0, 1, 2, 3, 4), 59, 60},
+		{"at the end", Limit{5, time.Minute}, at(0, 1, 2, 3, 4), 60, 0},
+		{"one rang since", Limit{5, time.Minute}, at(0, 1, 2, 3, 4, 60), 60, 61},
+		{"more is remembered than the limit has now", Limit{2, time.Minute}, at(0, 1, 2, 3, 4), 10, 63},
+		{"a limit of one", Limit{1, time.Minute}, at(0), 10, 60},
+		{"no limit", Limit{}, at(0, 1, 2, 3, 4, 5, 6, 7), 10, 0},
+		{"times of a clock that was fast", Limit{2, time.Minute}, at(0, 1, 500, 600), 10, 60},
+		{"such times before others", Limit{3, time.Minute}, at(500, 600, 1), 10, 0},
+		{"such times before the limit", Limit{3, time.Minute}, at(500, 600, 1, 2, 3), 10, 61},
+		{"only such times", Limit{2, time.Minute}, at(500, 600), 10, 0},
+		{"a background push", Limit{3, time.Hour}, at(0, 600, 1200), 1300, 3600},
 	} {
 		var want time.Time
 		if c.want > 0 {
@@ -50,20 +50,22 @@ func TestABurstOpensAgainWhenTheFirstOfItIsOldEnough(t *testing.T) {
 }
 
 func TestWhatIsBounded(t *testing.T) {
+	apple := Traits{Name: registry.APNs, Limits: map[registry.Kind]Limit{registry.ClearKind: {3, time.Hour}}}
+	d := &Dispatcher{BurstLimit: 5, Transports: Transports{stub{nil, Traits{Name: registry.FCM}}, stub{nil, apple}}}
 	for _, c := range []struct {
 		kind registry.Kind
 		t    registry.Transport
-		want burst
+		want Limit
 	}{
-		{registry.MailKind, registry.FCM, burst{5, time.Minute}},
-		{registry.SummaryKind, registry.WebPush, burst{5, time.Minute}},
-		{registry.ClearKind, registry.APNs, burst{3, time.Hour}},
-		{registry.ClearKind, registry.FCM, burst{}},
-		{registry.ClearKind, registry.UnifiedPush, burst{}},
-		{registry.AttentionKind, registry.FCM, burst{}},
-		{registry.TestKind, registry.APNs, burst{}},
+		{registry.MailKind, registry.FCM, Limit{5, time.Minute}},
+		{registry.SummaryKind, registry.WebPush, Limit{5, time.Minute}},
+		{registry.ClearKind, registry.APNs, Limit{3, time.Hour}},
+		{registry.ClearKind, registry.FCM, Limit{}},
+		{registry.ClearKind, registry.UnifiedPush, Limit{}},
+		{registry.AttentionKind, registry.FCM, Limit{}},
+		{registry.TestKind, registry.APNs, Limit{}},
 	} {
-		if got := burstOf(c.kind, c.t, 5); got != c.want {
+		if got := d.limit(registry.Work{Notification: registry.Notification{Kind: c.kind}, Device: registry.Device{Transport: c.t}}); got != c.want {
 			t.Errorf("%s on %s: %v, want %v", c.kind, c.t, got, c.want)
 		}
 	}

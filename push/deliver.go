@@ -60,8 +60,8 @@ func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 		if w, ok, err = d.Store.Next(device, now); err != nil || !ok {
 			return w, ok, err
 		}
-		b := burstOf(w.Notification.Kind, w.Device.Transport, d.BurstLimit)
-		if w.Remember = b.limit; w.Released {
+		b := d.limit(w)
+		if w.Remember = b.Pushes; w.Released {
 			combined, err := d.Store.Combine(w, now)
 			if err != nil {
 				return w, false, err
@@ -123,13 +123,9 @@ func pause(ctx context.Context, wait time.Duration) bool {
 }
 
 func (d *Dispatcher) send(ctx context.Context, device registry.Device, m Message) registry.Outcome {
-	s, ok := d.Senders[device.Transport]
+	t, ok := d.Transports.Named(device.Transport)
 	if !ok {
-		return notConfigured(device.Transport)
+		return NotConfigured(device.Transport)
 	}
-	return s.Send(ctx, device, m)
-}
-
-func notConfigured(t registry.Transport) registry.Outcome {
-	return Misconfigured(string(t)+"_not_configured", "this server has no credentials for "+string(t)+": its admin must set them")
+	return t.Send(ctx, device, m)
 }

@@ -26,9 +26,9 @@ const (
 // Dispatcher brings what is queued to the devices. Fill in the fields, then call Run once; Prove and Preview may be called at any time.
 type Dispatcher struct {
 	Store      registry.Outbox
-	Senders    map[registry.Transport]Sender // a transport without one is not configured
-	URL        func() string                 // where the page is; "": not known
-	BurstLimit int                           // mails per minute, device and account that ring one by one before a summary takes over; 0: all
+	Transports Transports    // all that there are
+	URL        func() string // where the page is; "": not known
+	BurstLimit int           // mails per minute, device and account that ring one by one before a summary takes over; 0: all
 	Log        *slog.Logger
 	Now        func() time.Time // the clock on the wall, which may be wrong and be set; nil: time.Now
 

@@ -21,16 +21,16 @@ import (
 type house struct {
 	testing.TB
 	*service
-	store   *registry.Store
-	dir     string
-	owner   string // user id
-	clock   registrytest.Clock
-	account registry.Account
-	uid     uint32
-	log     *slog.Logger
-	lines   *registrytest.Log
-	senders map[registry.Transport]Sender
-	limit   int // burst-limit
+	store      *registry.Store
+	dir        string
+	owner      string // user id
+	clock      registrytest.Clock
+	account    registry.Account
+	uid        uint32
+	log        *slog.Logger
+	lines      *registrytest.Log
+	transports Transports
+	limit      int // burst-limit
 
 	fails func(n int64) bool // whether the dispatcher's n-th transaction fails, from 1; nil: none does. Set it before run.
 	asked atomic.Int64       // how many there were
@@ -45,7 +45,9 @@ func newHouse(t testing.TB) *house {
 	dir, anna, _ := registrytest.Furnish(t)
 	h.dir, h.owner = dir, anna.ID
 	h.log, h.lines = registrytest.NewLog(t)
-	h.senders = map[registry.Transport]Sender{registry.FCM: h.service, registry.APNs: h.service, registry.WebPush: h.service, registry.UnifiedPush: h.service}
+	h.transports = Transports{stub{h.service, Traits{Name: registry.FCM}},
+		stub{h.service, Traits{Name: registry.APNs, Limits: map[registry.Kind]Limit{registry.ClearKind: {3, time.Hour}}}},
+		stub{h.service, Traits{Name: registry.WebPush, MustShow: true}}, stub{h.service, Traits{Name: registry.UnifiedPush}}}
 	h.open()
 	t.Cleanup(func() { h.store.Close() })
 	h.mailbox("ann")
@@ -140,7 +142,7 @@ func (h *house) mail(n int) []string {
 // run starts a dispatcher on the store; stop ends it and waits for it. The end of the test does so too.
 func (h *house) run() (stop func()) {
 	ctx, cancel := context.WithCancel(h.Context())
-	d := &Dispatcher{Store: h.store.Outbox, Senders: h.senders, URL: func() string { return "https://push.example.org/" }, BurstLimit: h.limit,
+	d := &Dispatcher{Store: h.store.Outbox, Transports: h.transports, URL: func() string { return "https://push.example.org/" }, BurstLimit: h.limit,
 		Log: h.log, Now: h.clock.Now}
 	var running sync.WaitGroup
 	running.Go(func() { d.Run(ctx) })
@@ -229,6 +231,21 @@ func (h *house) lane(name string) registry.Lane {
 	}
 	return registry.Lane{}
 }
+
+// without takes a transport out of the program.
+func (h *house) without(name registry.Transport) {
+	h.transports = slices.DeleteFunc(h.transports, func(t Transport) bool { return t.Traits().Name == name })
+}
+
+// stub is a transport of a test.
+type stub struct {
+	Sender
+	traits Traits
+}
+
+func (s stub) Traits() Traits                { return s.traits }
+func (s stub) Check(registry.Device) error   { return nil }
+func (s stub) Lane(d registry.Device) string { return d.Lane() }
 
 // service is a push service: a Sender that keeps what it is sent.
 type service struct {

@@ -321,7 +321,7 @@ func TestATransportWithoutASenderIsNotConfiguredAndKeepsItsDeliveries(t *testing
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
 		phone := h.phone("phone")
-		delete(h.senders, registry.FCM)
+		h.without(registry.FCM)
 		h.run()
 		ids := h.mail(1)
 		after(time.Hour)

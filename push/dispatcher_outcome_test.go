@@ -168,7 +168,7 @@ func TestTheLogKeepsSecrets(t *testing.T) {
 			}
 			return outcomes[n%len(outcomes)]()
 		})
-		delete(h.senders, registry.FCM)
+		h.without(registry.FCM)
 		h.run()
 		for range 10 {
 			h.mail(3)

@@ -11,7 +11,7 @@ import (
 )
 
 func (h *house) prover() *Dispatcher {
-	return &Dispatcher{Store: h.store.Outbox, Senders: h.senders, URL: func() string { return "https://push.example.org/" }, Log: h.log}
+	return &Dispatcher{Store: h.store.Outbox, Transports: h.transports, URL: func() string { return "https://push.example.org/" }, Log: h.log}
 }
 
 func TestAProvingPushGoesPastTheQueueAndSaysNothingOfMail(t *testing.T) {
@@ -80,7 +80,7 @@ func TestAProvingPushWithoutASenderSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
-		delete(h.senders, registry.FCM)
+		h.without(registry.FCM)
 		o := h.prover().Prove(t.Context(), h.phone("phone"))
 		if o.Result != registry.ResultMisconfigured || o.Code != "fcm_not_configured" || o.Reason == "" {
 			t.Errorf("outcome %+v", o)

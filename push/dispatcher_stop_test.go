@@ -57,7 +57,7 @@ func TestADispatcherWhoseTimeIsOverSendsNothing(t *testing.T) {
 		h.mail(1)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		d := &Dispatcher{Store: h.store.Outbox, Senders: h.senders, URL: func() string { return "" }, Log: slog.New(slog.DiscardHandler)}
+		d := &Dispatcher{Store: h.store.Outbox, Transports: h.transports, URL: func() string { return "" }, Log: slog.New(slog.DiscardHandler)}
 		d.Run(ctx)
 		if n := len(h.sends()); n > 0 {
 			t.Errorf("%d sends", n)

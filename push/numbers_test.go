@@ -16,8 +16,7 @@ func TestTheNumbersInTheDocuments(t *testing.T) {
 		got, want   any
 	}{
 		{"../docs/behaviour.md", "`burst-limit` times within a minute", burstWindow, 60 * time.Second},
-		{"../docs/settings.md", "mails per minute, device and account", burstOf(registry.MailKind, registry.FCM, 5), burst{5, 60 * time.Second}},
-		{"../docs/behaviour.md", "An iPhone is sent three clears at once; after that, one per hour", background, burst{3, 60 * time.Minute}},
+		{"../docs/settings.md", "mails per minute, device and account", (&Dispatcher{BurstLimit: 5}).limit(registry.Work{Notification: registry.Notification{Kind: registry.MailKind}}), Limit{5, 60 * time.Second}},
 		{"../docs/behaviour.md", "the next try comes within 2 s, doubling up to a minute", [2]time.Duration{retryFirst, retryMost}, [2]time.Duration{2 * time.Second, time.Minute}},
 		{"../docs/behaviour.md", "it is tried again every 15 minutes", repair, 15 * time.Minute},
 		{"../docs/behaviour.md", "After 5 failures in a row, the lane pauses for up to 5 s, doubling up to a minute", breakAfter, 5},

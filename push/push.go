@@ -1,31 +1,18 @@
-// Package push drains the outbox: it says how many deliveries ring and what they look like, and brings each to its
-// device through the sender of its transport. It knows only registry. A Dispatcher serves every device's queue in order, one
-// delivery at a time per device and a bounded number at once over all; what a service answers becomes one of the five
-// outcomes of registry, and a lane that fails as a whole is paused as a whole.
+// Package push drains the outbox: it decides how many deliveries ring and what they look like, and
+// brings each to its device through its Transport. It knows only registry. A Dispatcher serves every
+// device's queue in order, one delivery at a time per device and a bounded number at once over all.
+// What a service answers becomes one of the five outcomes of registry, and a lane that fails as a
+// whole is paused as a whole.
 //
-// The senders live in the packages below, each the only room that knows its service: push/fcm, push/apns, and
-// push/webpush for browsers and UnifiedPush alike. push/pushtest holds strict stand-ins for the services.
+// The transports live in the packages below, each the only one that knows its service. push/pushtest
+// holds strict stand-ins for the services.
 package push
 
 import (
-	"context"
 	"time"
 
 	"idlepush/registry"
 )
-
-// Sender speaks to one push service.
-type Sender interface {
-	// Send makes one request and says what came of it. A second request follows only if the service's
-	// own rules ask for it at once, such as for a renewed token, or if the service finds the message
-	// too large (SendFitting). Send returns within 30 s, or when ctx ends with a retry outcome. It may
-	// be called from several goroutines. The outcome's Reason holds no token, endpoint path or content.
-	Send(ctx context.Context, d registry.Device, m Message) registry.Outcome
-
-	// Preview gives the request that Send would make first, or the outcome that it would have without making one. It
-	// touches no network and waits for nothing.
-	Preview(d registry.Device, m Message) (Request, *registry.Outcome)
-}
 
 // Message is one notification as one device may see it: everything in it is within the device's content level.
 type Message struct {
@@ -33,7 +20,7 @@ type Message struct {
 	Kind    registry.Kind // decides urgency
 	Thread  string        // account id, for grouping on the phone; empty: none
 	Expires time.Time     // sent on as TTL, apns-expiration, ttl, by way of Until
-	Silent  bool          // it takes away and shows nothing: Title, Body and Neutral are empty; never for a transport that is not Silent
+	Silent  bool          // it takes away and shows nothing: Title, Body and Neutral are empty; never for a transport that must show something
 	Title   string        // what the phone shows, never empty
 	Body    string        // may be empty
 	Neutral string        // what may be shown in the clear whatever the level: says nothing of the mail; never empty
@@ -46,8 +33,9 @@ type Message struct {
 	room int            // the index in rooms that this was rendered with
 }
 
-// Until is up to when the service may keep the message: until it expires, but no longer from now than its kind lives. A clock that was ahead and was
-// set back has written times that no service takes.
+// Until returns the time up to which the service may keep the message: until it expires, but no
+// longer from now than its kind lives. A clock that was ahead and was set back has written times that
+// no service takes.
 func (m Message) Until(now time.Time) time.Time {
 	if most := now.Add(m.Kind.Lifetime()); m.Expires.After(most) {
 		return most
@@ -55,7 +43,7 @@ func (m Message) Until(now time.Time) time.Time {
 	return m.Expires
 }
 
-// TTL is how long that is, from now: whole seconds, never negative.
+// TTL returns how long that is from now, in whole seconds; never less than 0.
 func (m Message) TTL(now time.Time) time.Duration {
 	return max(0, m.Until(now).Sub(now).Truncate(time.Second))
 }

@@ -9,8 +9,6 @@ import (
 	"strconv"
 
 	"idlepush/push"
-	"idlepush/push/apns"
-	"idlepush/push/fcm"
 	"idlepush/registry"
 	"idlepush/watcher"
 	"idlepush/watcher/discover"
@@ -41,7 +39,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 			}
 			return discovery(found), err
 		},
-		CheckAddress: s.checkAddress,
+		CheckAddress: func(device registry.Device) error { return checkAddress(d.Transports, device) },
 		Prove:        d.Prove,
 		Test:         d.Prove,
 		Preview: func(device registry.Device) (web.PushRequest, *registry.Outcome) {
@@ -82,25 +80,16 @@ func check(ctx context.Context, pool *watcher.Pool, a registry.Account, log *slo
 }
 
 // checkAddress says what is wrong with a device's address before anything is sent to it.
-func (s settings) checkAddress(d registry.Device) error {
-	switch d.Transport {
-	case registry.FCM:
-		if s.fcm.credentials == nil {
-			return &web.FieldError{Field: "transport", Message: "this server has no FCM credentials: its admin can set fcm-credentials"}
-		}
-		if err := fcm.CheckToken(string(d.Token)); err != nil {
-			return &web.FieldError{Field: "token", Message: err.Error()}
-		}
-	case registry.APNs:
-		if s.apns.key == nil {
-			return &web.FieldError{Field: "transport", Message: "this server has no APNs key: its admin can set apns-key"}
-		}
-		if err := apns.CheckToken(string(d.Token)); err != nil {
-			return &web.FieldError{Field: "token", Message: err.Error()}
-		}
-		if err := apns.CheckTopic(d.Topic); d.Topic != "" && err != nil {
-			return &web.FieldError{Field: "topic", Message: err.Error()}
-		}
+func checkAddress(transports push.Transports, d registry.Device) error {
+	t, ok := transports.Named(d.Transport)
+	if !ok {
+		return &web.FieldError{Field: "transport", Message: "this server does not know it"}
+	}
+	err := t.Check(d)
+	if bad, ok := errors.AsType[*push.FieldError](err); ok {
+		return &web.FieldError{Field: fieldOf(t.Traits(), bad.Field), Message: bad.Problem}
+	} else if err != nil {
+		return err
 	}
 	if d.Encryption != nil {
 		return checkKeys("encryption", *d.Encryption)
@@ -109,6 +98,17 @@ func (s settings) checkAddress(d registry.Device) error {
 		return checkKeys("subscription.keys", d.Subscription.Keys)
 	}
 	return nil
+}
+
+// fieldOf returns what the API calls a field of a device.
+func fieldOf(t push.Traits, field string) string {
+	switch {
+	case field != "address":
+		return field
+	case t.Subscription:
+		return "subscription.endpoint"
+	}
+	return "token"
 }
 
 func checkKeys(field string, keys registry.Keys) error {

@@ -33,11 +33,11 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		return err
 	}
 	defer store.Close()
-	senders, err := s.senders(store)
+	transports, err := s.transports(store)
 	if err != nil {
 		return err
 	}
-	dispatcher := &push.Dispatcher{Store: store.Outbox, Senders: senders, URL: func() string { return s.home(store) }, BurstLimit: s.burstLimit, Log: log}
+	dispatcher := &push.Dispatcher{Store: store.Outbox, Transports: transports, URL: func() string { return s.home(store) }, BurstLimit: s.burstLimit, Log: log}
 	pool := &watcher.Pool{Store: store.Mail, Log: log, Dialer: watcher.Dialer{
 		Permit:  s.allowNets.Permit,
 		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},
@@ -110,26 +110,27 @@ func (s settings) page(store *registry.Store, addr net.Addr) string {
 	return "http://" + addr.String() + "/"
 }
 
-func (s settings) senders(store *registry.Store) (map[registry.Transport]push.Sender, error) {
+// transports returns all that there are.
+func (s settings) transports(store *registry.Store) (push.Transports, error) {
 	key, err := store.Outbox.VAPIDKey()
 	if err != nil {
 		return nil, err
 	}
 	browsers := webpush.New(webpush.Config{VAPID: key, Permit: s.allowNets.Permit, Subject: func() string { return s.contact(store) }})
-	senders := map[registry.Transport]push.Sender{registry.WebPush: browsers, registry.UnifiedPush: browsers}
+	google, apple := new(fcm.Transport), new(apns.Transport)
 	if s.fcm.credentials != nil {
-		if senders[registry.FCM], err = fcm.New(fcm.Config{Credentials: s.fcm.credentials, Endpoint: s.fcm.endpoint}); err != nil {
+		if google, err = fcm.New(fcm.Config{Credentials: s.fcm.credentials, Endpoint: s.fcm.endpoint}); err != nil {
 			return nil, err
 		}
 	}
 	if s.apns.key != nil {
-		senders[registry.APNs], err = apns.New(apns.Config{Key: s.apns.key, KeyID: s.apns.keyID, TeamID: s.apns.teamID,
+		apple, err = apns.New(apns.Config{Key: s.apns.key, KeyID: s.apns.keyID, TeamID: s.apns.teamID,
 			Topic: s.apns.topic, Endpoint: s.apns.endpoint})
 		if err != nil {
 			return nil, err
 		}
 	}
-	return senders, nil
+	return append(push.Transports{google, apple}, browsers.Transports()...), nil
 }
 
 // public is the origin by which phones reach this server; empty: not known.

@@ -1,13 +1,14 @@
 // Package apns sends notifications through the Apple Push Notification service
-// (https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns). It is the only room
-// that knows APNs and the apns2 library, whose lost status, lost Retry-After and unbounded answers end here.
+// (https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns).
+// Only this package knows APNs and the apns2 library, which by itself loses the status and Retry-After
+// of an answer, and reads answers without bound.
 package apns
 
 import (
+	"cmp"
 	"context"
 	"crypto/elliptic"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -25,8 +26,8 @@ const (
 	sendTimeout    = 30 * time.Second // a whole Send
 	attemptTimeout = 15 * time.Second // one request
 
-	// inFlight is how many requests one Sender has under way: more than the streams that Apple allows would open
-	// connections without bound.
+	// inFlight is how many requests a Transport has under way: more than the streams that Apple allows
+	// would open connections without bound.
 	inFlight = 200
 )
 
@@ -39,24 +40,28 @@ type Config struct {
 	Endpoint string // base URL, for both environments; empty: Apple's. http: is HTTP/2 without TLS
 }
 
-// Sender sends to APNs devices of both environments. It implements push.Sender and is safe for use from several goroutines.
-type Sender struct {
-	provider   *provider // one for both environments: Apple counts renewals of all connections together
+// Name is what the API calls the transport.
+const Name registry.Transport = "apns"
+
+// Transport sends to APNs devices of both environments. The zero Transport is that of a server without
+// a key.
+type Transport struct {
+	provider   *provider // one for both environments: Apple counts renewals of all connections together; nil: there is no key
 	production *apns2.Client
 	sandbox    *apns2.Client
 	topic      string
 	slots      chan struct{} // one value per request under way
 }
 
-var _ push.Sender = (*Sender)(nil)
+var _ push.Transport = (*Transport)(nil)
 
-// New checks the settings and makes a Sender; it does not touch the network. An error names the setting and says what
-// it wants, without its value.
-func New(c Config) (*Sender, error) {
-	return newSender(c, transport())
+// New checks the settings and makes a Transport; it does not touch the network. An error names the
+// setting and says what it wants, without its value.
+func New(c Config) (*Transport, error) {
+	return newTransport(c, dialer())
 }
 
-func transport() *http.Transport {
+func dialer() *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
@@ -70,7 +75,7 @@ func transport() *http.Transport {
 	}
 }
 
-func newSender(c Config, base http.RoundTripper) (*Sender, error) {
+func newTransport(c Config, base http.RoundTripper) (*Transport, error) {
 	provider, err := newProvider(c)
 	if err != nil {
 		return nil, err
@@ -85,7 +90,7 @@ func newSender(c Config, base http.RoundTripper) (*Sender, error) {
 		sandbox = production
 	}
 	client := &http.Client{Transport: &wire{base: base, provider: provider}}
-	return &Sender{
+	return &Transport{
 		provider:   provider,
 		production: &apns2.Client{Host: production, HTTPClient: client},
 		sandbox:    &apns2.Client{Host: sandbox, HTTPClient: client},
@@ -115,68 +120,102 @@ func newProvider(c Config) (*provider, error) {
 		return nil, errors.New("apns-key-id: want the ten letters and digits that name the key, as in AuthKey_<key id>.p8")
 	case !identifier.MatchString(c.TeamID):
 		return nil, errors.New("apns-team-id: want the ten letters and digits of the developer team's Membership page")
-	case CheckTopic(c.Topic) != nil:
-		return nil, fmt.Errorf("apns-topic: %w", CheckTopic(c.Topic))
+	case !bundleID.MatchString(c.Topic):
+		return nil, errors.New("apns-topic: " + wantTopic)
 	}
 	return &provider{key: key, keyID: c.KeyID, teamID: c.TeamID}, nil
 }
 
 var deviceToken = regexp.MustCompile(`^[0-9a-fA-F]{64,200}$`)
 
-// CheckToken says whether the text can be an APNs device token: 64 to 200 hexadecimal digits. The error is for a
-// person and does not hold the token.
-func CheckToken(text string) error {
-	if !deviceToken.MatchString(text) {
-		return errors.New("want the APNs device token as 64 to 200 hexadecimal digits")
+const wantTopic = "want the app's bundle id, such as org.example.mail"
+
+// Traits implements push.Transport.
+func (t *Transport) Traits() push.Traits {
+	return push.Traits{Name: Name, Limits: limits, Meanings: meanings}
+}
+
+// limits: Apple lets through "two or three per hour" of pushes that show nothing.
+// https://developer.apple.com/documentation/usernotifications/pushing-background-updates-to-your-app
+var limits = map[registry.Kind]push.Limit{registry.ClearKind: {Pushes: 3, Window: time.Hour}}
+
+var meanings = []push.Meaning{
+	{Name: "badge", Words: "how many mails are unread"},
+	{Name: "thread-id", Words: "the id of the account"},
+	{Name: "Apns-Collapse-Id", Words: "the id of the notification"},
+	{Name: "Apns-Id", Words: "the id of this push"},
+	{Name: "Apns-Topic", Words: "the app"},
+	{Name: "Apns-Priority", Words: "how urgent it is"},
+	{Name: "Apns-Expiration", Words: "until when it may be kept"},
+	{Name: "Apns-Push-Type"},
+	{Name: "encrypted"},
+	{Name: "sound"},
+	{Name: "mutable-content"},
+	{Name: "content-available"},
+	{Name: "interruption-level"},
+}
+
+// Lane implements push.Transport: each environment fails by itself. If a device's is not known,
+// production is asked first.
+func (t *Transport) Lane(d registry.Device) string {
+	return string(Name) + " " + string(cmp.Or(d.Environment, registry.Production))
+}
+
+// Check implements push.Transport.
+func (t *Transport) Check(d registry.Device) error {
+	switch {
+	case t.provider == nil:
+		return &push.FieldError{Field: "transport", Problem: "this server has no APNs key: its admin can set apns-key"}
+	case !deviceToken.MatchString(string(d.Token)):
+		return &push.FieldError{Field: "address", Problem: "want the APNs device token as 64 to 200 hexadecimal digits"}
+	case d.Topic != "" && !bundleID.MatchString(d.Topic):
+		return &push.FieldError{Field: "topic", Problem: wantTopic}
 	}
 	return nil
 }
 
-// CheckTopic says whether the text can be an APNs topic: a bundle id. The error is for a person and does not hold the
-// text.
-func CheckTopic(text string) error {
-	if !bundleID.MatchString(text) {
-		return errors.New("want the app's bundle id, such as org.example.mail")
-	}
-	return nil
-}
-
-// Send implements push.Sender. It makes one request. A second one follows only if Apple says that
+// Send implements push.Transport. It makes one request. A second one follows only if Apple says that
 // the provider token has expired and a new one may be made, or that the message is too large; and if
 // it is not known which environment the device's token belongs to and production does not know it:
 // then the sandbox is asked, and the outcome says which of the two took it. What it sends is an
 // alert: with the title and body and, beside "aps", m.Payload as "idlepush"; or, for a device with
 // encryption, with m.Neutral alone and m.Payload encrypted by RFC 8291, in base64url without padding,
 // as "encrypted". While inFlight requests are under way it waits.
-func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
+func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	if CheckToken(string(d.Token)) != nil {
+	if t.provider == nil {
+		return push.NotConfigured(Name)
+	}
+	if !deviceToken.MatchString(string(d.Token)) {
 		// It becomes part of the request's path.
 		return push.Unasked(push.Suspect(badDeviceToken, "This device's token is not an APNs device token. Open the app on the device, so that it registers again."))
 	}
-	fit := func(m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) { return s.compose(d, m) }
+	fit := func(m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) { return t.compose(d, m) }
 	return push.SendFitting(m, fit, func(n *apns2.Notification) (registry.Outcome, bool) {
 		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
+		case t.slots <- struct{}{}:
+			defer func() { <-t.slots }()
 		case <-ctx.Done():
 			return unreached(ctx, ctx.Err()), false
 		}
-		o := s.post(ctx, d, n)
+		o := t.post(ctx, d, n)
 		return o, o.Code == "apns_payload_too_large"
 	})
 }
 
-// Preview implements push.Sender.
-func (s *Sender) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+// Preview implements push.Transport.
+func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+	if t.provider == nil {
+		return push.Request{}, new(push.NotConfigured(Name))
+	}
 	d.Token = push.Hidden
-	n, m, refusal := s.compose(d, m)
+	n, m, refusal := t.compose(d, m)
 	if refusal != nil {
 		return push.Request{}, refusal
 	}
 	e := &exchange{preview: new(push.Request)}
-	if err := e.run(context.Background(), s.client(d), n); err != nil {
+	if err := e.run(context.Background(), t.client(d), n); err != nil {
 		return push.Request{}, new(unsendable)
 	}
 	if d.Encryption != nil {
@@ -186,24 +225,24 @@ func (s *Sender) Preview(d registry.Device, m push.Message) (push.Request, *regi
 }
 
 // client is the one for the device's environment; where that is not known, production's.
-func (s *Sender) client(d registry.Device) *apns2.Client {
+func (t *Transport) client(d registry.Device) *apns2.Client {
 	if d.Environment == registry.Sandbox {
-		return s.sandbox
+		return t.sandbox
 	}
-	return s.production
+	return t.production
 }
 
 // post sends the notification and says what came of it, and in which environment where that was not known.
-func (s *Sender) post(ctx context.Context, d registry.Device, n *apns2.Notification) registry.Outcome {
-	to := target{d.Registered, n.Topic != s.topic}
-	o := s.ask(ctx, s.client(d), n, to)
+func (t *Transport) post(ctx context.Context, d registry.Device, n *apns2.Notification) registry.Outcome {
+	to := target{d.Registered, n.Topic != t.topic}
+	o := t.ask(ctx, t.client(d), n, to)
 	if d.Environment != "" {
 		return o
 	}
 	environment := registry.Production
-	if o.Code == badDeviceToken && s.sandbox.Host != s.production.Host {
+	if o.Code == badDeviceToken && t.sandbox.Host != t.production.Host {
 		// What the sandbox has against this server says nothing of the token: a key may be for production alone. Then production's word stands.
-		if in := s.ask(ctx, s.sandbox, n, to); in.Result != registry.ResultMisconfigured {
+		if in := t.ask(ctx, t.sandbox, n, to); in.Result != registry.ResultMisconfigured {
 			o, environment = in, registry.Sandbox
 		}
 	}
@@ -214,9 +253,9 @@ func (s *Sender) post(ctx context.Context, d registry.Device, n *apns2.Notificat
 }
 
 // ask makes one request of Send, and one more where Apple wants another provider token.
-func (s *Sender) ask(ctx context.Context, client *apns2.Client, n *apns2.Notification, to target) registry.Outcome {
+func (t *Transport) ask(ctx context.Context, client *apns2.Client, n *apns2.Notification, to target) registry.Outcome {
 	e := exchangeOf(ctx, client, n)
-	if e.answer().Reason == apns2.ReasonExpiredProviderToken && s.provider.renew(e.bearer, time.Now()) {
+	if e.answer().Reason == apns2.ReasonExpiredProviderToken && t.provider.renew(e.bearer, time.Now()) {
 		e = exchangeOf(ctx, client, n)
 	}
 	if e.err != nil {

@@ -30,8 +30,8 @@ func (a *apple) RoundTrip(r *http.Request) (*http.Response, error) {
 	return to.RoundTrip(r)
 }
 
-// both makes both environments and a Sender for them. It is for synctest bubbles.
-func both(t *testing.T) (*apple, *Sender) {
+// both makes both environments and a Transport for them. It is for synctest bubbles.
+func both(t *testing.T) (*apple, *Transport) {
 	t.Helper()
 	a := &apple{down: make(map[string]bool), hosts: make(map[string]http.RoundTripper)}
 	production, err := pushtest.NewAPNs("org.example.mail")
@@ -41,14 +41,14 @@ func both(t *testing.T) (*apple, *Sender) {
 	a.production, a.sandbox = production, production.Sandbox()
 	for host, apns := range map[string]*pushtest.APNs{"api.push.apple.com": a.production, "api.sandbox.push.apple.com": a.sandbox} {
 		pipes := pushtest.NewPipes()
-		base := transport()
+		base := dialer()
 		base.DialContext = pipes.DialContext
 		sendertest.Serve(t, apns, pipes, base.CloseIdleConnections)
 		a.hosts[host] = base
 	}
 	c := config(a.production)
 	c.Endpoint = ""
-	sender, err := newSender(c, a)
+	sender, err := newTransport(c, a)
 	if err != nil {
 		t.Fatal(err)
 	}

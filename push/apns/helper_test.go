@@ -29,24 +29,24 @@ var (
 // origin is where the service lies in a test's network; whatever is dialled there is the service.
 const origin = "http://apns.test"
 
-// service makes an APNs of its own on a network in memory, and a Sender for it. It is for synctest bubbles: nothing of it is left
+// service makes an APNs of its own on a network in memory, and a Transport for it. It is for synctest bubbles: nothing of it is left
 // when the test ends.
-func service(t *testing.T) (*pushtest.APNs, *Sender) {
+func service(t *testing.T) (*pushtest.APNs, *Transport) {
 	t.Helper()
 	pipes := pushtest.NewPipes()
 	return serviceVia(t, pipes, pipes.DialContext)
 }
 
-func serviceVia(t *testing.T, ln net.Listener, dial func(context.Context, string, string) (net.Conn, error)) (*pushtest.APNs, *Sender) {
+func serviceVia(t *testing.T, ln net.Listener, dial func(context.Context, string, string) (net.Conn, error)) (*pushtest.APNs, *Transport) {
 	t.Helper()
 	apns, err := pushtest.NewAPNs("org.example.mail")
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := transport()
+	base := dialer()
 	base.DialContext = dial
 	sendertest.Serve(t, apns, ln, base.CloseIdleConnections)
-	sender, err := newSender(config(apns), base)
+	sender, err := newTransport(config(apns), base)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func TestWithoutAnEndpointEachEnvironmentIsApples(t *testing.T) {
 	settings := config(apns)
 	settings.Endpoint = ""
 	var asked []string
-	sender, err := newSender(settings, roundTripper(func(r *http.Request) (*http.Response, error) {
+	sender, err := newTransport(settings, roundTripper(func(r *http.Request) (*http.Response, error) {
 		asked = append(asked, r.URL.Scheme+"://"+r.URL.Host)
 		r.ProtoMajor, r.RequestURI = 2, r.URL.Path
 		recorder := httptest.NewRecorder()
@@ -122,12 +122,12 @@ func TestItSpeaksHTTP2OverTLSAndWithout(t *testing.T) {
 	defer plain.Close()
 	d := device(apns.Register(nil))
 	settings := config(apns)
-	base := transport()
+	base := dialer()
 	base.TLSClientConfig = secure.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	base.TLSClientConfig.NextProtos = nil
 	defer base.CloseIdleConnections()
 	settings.Endpoint = secure.URL
-	overTLS, err := newSender(settings, base)
+	overTLS, err := newTransport(settings, base)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -190,7 +190,7 @@ func TestATokenThatIsNoTokenNeverBecomesPartOfARequest(t *testing.T) {
 		apns, sender := service(t)
 		good := apns.Register(nil)
 		for _, token := range []string{"", good[1:], good + "/../../x?y=1", good + "\n", "../" + good, strings.Repeat("a", 201), strings.Repeat("g", 64)} {
-			if CheckToken(token) == nil {
+			if sender.Check(device(token)) == nil {
 				t.Errorf("%q passes for a token", token)
 			}
 			got := sender.Send(t.Context(), device(token), message())
@@ -205,7 +205,7 @@ func TestATokenThatIsNoTokenNeverBecomesPartOfARequest(t *testing.T) {
 			t.Errorf("%d requests", n)
 		}
 		for _, token := range []string{good, strings.ToUpper(good), strings.Repeat("a", 200)} {
-			if err := CheckToken(token); err != nil {
+			if err := sender.Check(device(token)); err != nil {
 				t.Errorf("a good token: %v", err)
 			}
 		}

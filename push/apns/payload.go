@@ -45,12 +45,12 @@ type alert struct {
 
 // compose makes the notification for the device, or says why there can be none. It returns the
 // message it has used: m, or the first smaller one that fits.
-func (s *Sender) compose(d registry.Device, m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) {
+func (t *Transport) compose(d registry.Device, m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) {
 	topic := d.Topic
 	if topic == "" {
-		topic = s.topic
+		topic = t.topic
 	}
-	if CheckTopic(topic) != nil {
+	if !bundleID.MatchString(topic) {
 		// It becomes a header, and what net/http will not send looks like an outage.
 		return nil, m, new(push.Suspect("apns_bad_topic", foreignTopic))
 	}

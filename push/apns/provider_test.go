@@ -41,7 +41,7 @@ func TestAProgramThatStartsAgainHasTheSameProviderToken(t *testing.T) {
 		expect(t, first.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
 		for range 10 {
 			time.Sleep(time.Minute)
-			again, err := newSender(config(apns), first.production.HTTPClient.Transport.(*wire).base)
+			again, err := newTransport(config(apns), first.production.HTTPClient.Transport.(*wire).base)
 			if err != nil {
 				t.Fatal(err)
 			}

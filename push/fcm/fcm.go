@@ -40,26 +40,29 @@ type Config struct {
 	Endpoint    string // base URL as far as /v1; empty: Google's
 }
 
-// Sender sends to FCM devices. It implements push.Sender and is safe for use from several goroutines.
-type Sender struct {
-	url    string // of messages:send
+// Name is what the API calls the transport.
+const Name registry.Transport = "fcm"
+
+// Transport sends to FCM devices. The zero Transport is that of a server without credentials.
+type Transport struct {
+	url    string // of messages:send; empty: there are no credentials
 	base   http.RoundTripper
 	tokens *tokens
 }
 
-var _ push.Sender = (*Sender)(nil)
+var _ push.Transport = (*Transport)(nil)
 
-// New checks the settings and makes a Sender; it does not touch the network. An error names the
+// New checks the settings and makes a Transport; it does not touch the network. An error names the
 // setting and says what it wants, without its value.
-func New(c Config) (*Sender, error) {
+func New(c Config) (*Transport, error) {
 	account, err := parse(c.Credentials)
 	if err != nil {
 		return nil, fmt.Errorf("fcm-credentials: %w", err)
 	}
-	return newSender(account, c.Endpoint, transport())
+	return newTransport(account, c.Endpoint, dialer())
 }
 
-func transport() *http.Transport {
+func dialer() *http.Transport {
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		ForceAttemptHTTP2:   true,
@@ -71,13 +74,13 @@ func transport() *http.Transport {
 	}
 }
 
-func newSender(a *account, endpoint string, base http.RoundTripper) (*Sender, error) {
+func newTransport(a *account, endpoint string, base http.RoundTripper) (*Transport, error) {
 	if endpoint == "" {
 		endpoint = googleURL
 	} else if !isHTTP(endpoint) {
 		return nil, errors.New("fcm-endpoint: want a URL as far as /v1, such as " + googleURL)
 	}
-	return &Sender{
+	return &Transport{
 		url:    strings.TrimRight(endpoint, "/") + "/projects/" + a.project + "/messages:send",
 		base:   base,
 		tokens: &tokens{grant: a.grant, base: base, turn: make(chan struct{}, 1)},
@@ -89,43 +92,71 @@ var unsendable = push.Refused("fcm_invalid_message",
 
 var registrationToken = regexp.MustCompile(`^[!-~]+$`)
 
-// CheckToken says whether the text can be an FCM registration token: 1 to 4096 printable ASCII characters, for FCM
-// promises no form. The error is for a person and does not hold the token.
-func CheckToken(text string) error {
-	if len(text) > 4096 || !registrationToken.MatchString(text) {
-		return errors.New("want the FCM registration token as the Firebase SDK gives it to the app")
+// Traits implements push.Transport.
+func (t *Transport) Traits() push.Traits {
+	return push.Traits{Name: Name, Meanings: meanings}
+}
+
+var meanings = []push.Meaning{
+	{Name: "priority", Words: "how urgent it is"},
+	{Name: "ttl", Words: "how many seconds it may be kept"},
+	{Name: "token"},
+	{Name: "encrypted"},
+	{Name: "X-Goog-Api-Format-Version"},
+}
+
+// Lane implements push.Transport: all of FCM fails together.
+func (t *Transport) Lane(registry.Device) string { return string(Name) }
+
+// Check implements push.Transport.
+func (t *Transport) Check(d registry.Device) error {
+	if t.url == "" {
+		return &push.FieldError{Field: "transport", Problem: "this server has no FCM credentials: its admin can set fcm-credentials"}
+	}
+	if !isToken(string(d.Token)) {
+		return &push.FieldError{Field: "address", Problem: "want the FCM registration token as the Firebase SDK gives it to the app"}
 	}
 	return nil
 }
 
-// Send implements push.Sender. It makes one request, with one before it if there is no valid access
+// isToken reports whether the text can be an FCM registration token: 1 to 4096 printable ASCII
+// characters, for FCM promises no form.
+func isToken(text string) bool { return len(text) <= 4096 && registrationToken.MatchString(text) }
+
+// Send implements push.Transport. It makes one request, with one before it if there is no valid access
 // token. A second request follows only if FCM no longer takes an access token that has been in use,
 // or finds the message too large. What it sends is a data message: key "idlepush" holds m.Payload,
 // or, for a device with encryption, key "encrypted" holds it encrypted by RFC 8291, in base64url
 // without padding. The app draws the notification and uses the payload's id as its tag: FCM's own tag
 // (android.notification.tag) exists only for notifications that the system draws, with the text in
 // the clear.
-func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
-	if CheckToken(string(d.Token)) != nil {
+func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
+	if t.url == "" {
+		return push.NotConfigured(Name)
+	}
+	if !isToken(string(d.Token)) {
 		return push.Unasked(push.Suspect("fcm_invalid_token", invalidToken))
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	fit := func(m push.Message) ([]byte, push.Message, *registry.Outcome) { return compose(d, m, time.Now()) }
 	return push.SendFitting(m, fit, func(body []byte) (registry.Outcome, bool) {
-		o := s.post(ctx, body)
+		o := t.post(ctx, body)
 		return o, o.Code == tooLarge.Code
 	})
 }
 
-// Preview implements push.Sender.
-func (s *Sender) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+// Preview implements push.Transport.
+func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+	if t.url == "" {
+		return push.Request{}, new(push.NotConfigured(Name))
+	}
 	d.Token = push.Hidden
 	body, m, refusal := compose(d, m, time.Now())
 	if refusal != nil {
 		return push.Request{}, refusal
 	}
-	r, err := s.request(context.Background(), body, push.Hidden)
+	r, err := t.request(context.Background(), body, push.Hidden)
 	if err != nil {
 		return push.Request{}, new(unsendable)
 	}

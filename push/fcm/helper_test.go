@@ -27,22 +27,22 @@ var (
 // origin is where the service lies in a test's network; whatever is dialled there is the service.
 const origin = "http://fcm.test"
 
-// service makes an FCM of its own on a network in memory, and a Sender for it. It is for synctest bubbles: nothing of it is left
+// service makes an FCM of its own on a network in memory, and a Transport for it. It is for synctest bubbles: nothing of it is left
 // when the test ends.
-func service(t *testing.T) (*pushtest.FCM, *Sender) {
+func service(t *testing.T) (*pushtest.FCM, *Transport) {
 	t.Helper()
 	fcm, err := pushtest.NewFCM("family-mail")
 	if err != nil {
 		t.Fatal(err)
 	}
-	pipes, base := pushtest.NewPipes(), transport()
+	pipes, base := pushtest.NewPipes(), dialer()
 	base.DialContext = pipes.DialContext
 	sendertest.Serve(t, fcm, pipes, base.CloseIdleConnections)
 	account, err := parse(fcm.Credentials(origin))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sender, err := newSender(account, origin+"/v1", base)
+	sender, err := newTransport(account, origin+"/v1", base)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func TestUnknownAndRemovedPhonesAreToldApart(t *testing.T) {
 			registry.Outcome{Result: retryResult, Suspect: true, Code: "fcm_invalid_token"}, "not-a-token")
 		sent := fcm.Requests()
 		for _, text := range []string{"", "a b", "ü", strings.Repeat("a", 5000)} {
-			if CheckToken(text) == nil || CheckToken(token) != nil {
+			if sender.Check(device(text)) == nil || sender.Check(device(token)) != nil {
 				t.Errorf("%.20q passes for a token, or a real one does not", text)
 			}
 			expect(t, sender.Send(t.Context(), device(text), message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "fcm_invalid_token"})

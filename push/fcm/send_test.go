@@ -218,7 +218,7 @@ func TestWithoutAnEndpointItIsGoogles(t *testing.T) {
 		t.Fatal(err)
 	}
 	var asked []string
-	sender, err := newSender(account, "", roundTripper(func(r *http.Request) (*http.Response, error) {
+	sender, err := newTransport(account, "", roundTripper(func(r *http.Request) (*http.Response, error) {
 		asked = append(asked, r.URL.String())
 		recorder := httptest.NewRecorder()
 		fcm.ServeHTTP(recorder, r)
@@ -247,14 +247,14 @@ func TestGoogleIsSpokenToOverHTTP2(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	defer server.Close()
-	base := transport()
+	base := dialer()
 	base.TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	defer base.CloseIdleConnections()
 	account, err := parse(fcm.Credentials(server.URL))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sender, err := newSender(account, server.URL+"/v1", base)
+	sender, err := newTransport(account, server.URL+"/v1", base)
 	if err != nil {
 		t.Fatal(err)
 	}

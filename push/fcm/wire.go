@@ -28,10 +28,10 @@ func (e *grantError) Error() string { return "get an access token: " + e.err.Err
 func (e *grantError) Unwrap() error { return e.err }
 
 // post makes one request, and another one if FCM refuses an access token that can be renewed.
-func (s *Sender) post(ctx context.Context, message []byte) registry.Outcome {
-	e, bearer := s.attempt(ctx, message)
-	if e.status == http.StatusUnauthorized && e.outcome(time.Time{}).Result == registry.ResultMisconfigured && s.tokens.refused(ctx, bearer) {
-		e, _ = s.attempt(ctx, message)
+func (t *Transport) post(ctx context.Context, message []byte) registry.Outcome {
+	e, bearer := t.attempt(ctx, message)
+	if e.status == http.StatusUnauthorized && e.outcome(time.Time{}).Result == registry.ResultMisconfigured && t.tokens.refused(ctx, bearer) {
+		e, _ = t.attempt(ctx, message)
 	}
 	if e.err != nil {
 		return unreached(ctx, e.err)
@@ -40,8 +40,8 @@ func (s *Sender) post(ctx context.Context, message []byte) registry.Outcome {
 }
 
 // request returns the request that carries the message.
-func (s *Sender) request(ctx context.Context, message []byte, bearer string) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(message))
+func (t *Transport) request(ctx context.Context, message []byte, bearer string) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(message))
 	if err != nil {
 		return nil, err
 	}
@@ -54,18 +54,18 @@ func (s *Sender) request(ctx context.Context, message []byte, bearer string) (*h
 }
 
 // attempt makes one request. It returns what came of it and the access token that it carried.
-func (s *Sender) attempt(ctx context.Context, message []byte) (exchange, string) {
-	bearer, err := s.tokens.get(ctx)
+func (t *Transport) attempt(ctx context.Context, message []byte) (exchange, string) {
+	bearer, err := t.tokens.get(ctx)
 	if err != nil {
 		return exchange{err: &grantError{err}}, ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	r, err := s.request(ctx, message, bearer)
+	r, err := t.request(ctx, message, bearer)
 	if err != nil {
 		return exchange{err: err}, bearer
 	}
-	resp, err := s.base.RoundTrip(r)
+	resp, err := t.base.RoundTrip(r)
 	if err != nil {
 		return exchange{err: err}, bearer
 	}

@@ -15,7 +15,7 @@ func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service, sender := serveInMemory(t)
-		o := sendertest.Ordeal[pushtest.WebPushMessage]{Record: &service.Record, Sender: sender,
+		o := sendertest.Ordeal[pushtest.WebPushMessage]{Record: &service.Record, Sender: sender.Transports()[0],
 			Join: func() registry.Device {
 				sub, err := service.Subscribe("http://push.test", "")
 				if err != nil {

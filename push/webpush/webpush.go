@@ -35,7 +35,13 @@ type Config struct {
 	Roots *x509.CertPool
 }
 
-// Sender implements push.Sender for registry.WebPush and registry.UnifiedPush.
+// The names of the two transports.
+const (
+	Browser     registry.Transport = "webpush"
+	UnifiedPush registry.Transport = "unifiedpush"
+)
+
+// Sender implements push.Sender for both transports.
 type Sender struct {
 	vapid   *vapid
 	subject func() string
@@ -43,7 +49,7 @@ type Sender struct {
 	plain   *http.Client // http:
 }
 
-var _ push.Sender = (*Sender)(nil)
+var _ push.Transport = transport{}
 
 var unsendable = push.Refused("webpush_unsendable",
 	"The message does not fit into a push, so it was dropped. This is a fault of idlepush: please report it.")

@@ -21,7 +21,7 @@ import (
 
 // Service is a push service that is to fail, and the sender that is to cope.
 type Service struct {
-	Sender push.Sender
+	Sender push.Transport
 	Faults []func(address string) // each lets something happen, at one phone or, where it is empty, at all; none is a verdict on a message or a device
 	Heal   func()
 	Join   func() registry.Device // gives the service one more phone
@@ -114,7 +114,7 @@ func (h *household) open() {
 // start runs a dispatcher on the store until stop is called.
 func (h *household) start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &push.Dispatcher{Store: h.store.Outbox, Senders: map[registry.Transport]push.Sender{h.phones[0].Transport: h.Sender},
+	d := &push.Dispatcher{Store: h.store.Outbox, Transports: push.Transports{h.Sender},
 		URL: func() string { return "" }, BurstLimit: burstLimit, Log: h.log}
 	var running sync.WaitGroup
 	running.Go(func() { d.Run(ctx) })

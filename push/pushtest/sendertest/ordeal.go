@@ -15,7 +15,7 @@ import (
 // Ordeal is an ordeal of a sender whose stand-in keeps a Record.
 type Ordeal[M any] struct {
 	Record *pushtest.Record[M]
-	Sender push.Sender
+	Sender push.Transport
 	Join   func() registry.Device // gives the service one more phone
 	Read   func(M) ordeal.Push
 

@@ -66,15 +66,15 @@ func elsewhere(b *testing.B) (origin string) {
 	return strings.TrimSpace(origin)
 }
 
-// counted is a sender that notes when it has sent as much as there is.
+// counted is a transport that notes when it has sent as much as there is.
 type counted struct {
-	push.Sender
+	push.Transport
 	left atomic.Int64
 	done chan struct{}
 }
 
 func (c *counted) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
-	o := c.Sender.Send(ctx, d, m)
+	o := c.Transport.Send(ctx, d, m)
 	if o.Result == registry.ResultDelivered && c.left.Add(-1) == 0 {
 		close(c.done)
 	}
@@ -145,9 +145,9 @@ func drain(b *testing.B, dir string, phones int) {
 	fatal(b, err)
 	sender, err := fcm.New(fcm.Config{Credentials: account.Credentials(origin), Endpoint: origin + "/v1"})
 	fatal(b, err)
-	c := &counted{Sender: sender, done: make(chan struct{})}
+	c := &counted{Transport: sender, done: make(chan struct{})}
 	c.left.Store(int64(phones * each))
-	d := &push.Dispatcher{Store: store.Outbox, Senders: map[registry.Transport]push.Sender{registry.FCM: c},
+	d := &push.Dispatcher{Store: store.Outbox, Transports: push.Transports{c},
 		URL: func() string { return home }, Log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(b.Context())
 	var running sync.WaitGroup

@@ -46,7 +46,7 @@ func TestWhatIsTooLargeIsSoFromTheByteThatTheDocsSay(t *testing.T) {
 	} {
 		d := tn.devices[name]
 		at := func(extra int) (push.Request, *registry.Outcome) {
-			return tn.senders[d.Transport].Preview(d, push.Message{ID: strings.Repeat("i", 32), Title: "t", Neutral: "n", Payload: []byte(`"` + strings.Repeat("x", extra) + `"`)})
+			return tn.sender(d).Preview(d, push.Message{ID: strings.Repeat("i", 32), Title: "t", Neutral: "n", Payload: []byte(`"` + strings.Repeat("x", extra) + `"`)})
 		}
 		r, refused := at(0)
 		if refused != nil {

@@ -15,7 +15,7 @@ func (tn *town) previewed(t *testing.T, name string, level registry.Level) push.
 	t.Helper()
 	d := tn.devices[name]
 	d.Content = level
-	dispatcher := push.Dispatcher{Senders: tn.senders, URL: func() string { return home }}
+	dispatcher := push.Dispatcher{Transports: tn.transports, URL: func() string { return home }}
 	r, refusal := dispatcher.Preview(d)
 	if refusal != nil {
 		t.Fatalf("%s: %+v", name, *refusal)
@@ -70,8 +70,8 @@ func TestNothingThatAServiceReadsIsLeftUnsaid(t *testing.T) {
 
 func TestATransportThatIsNotConfiguredHasNoPreview(t *testing.T) {
 	tn := quietTown(t)
-	delete(tn.senders, registry.FCM)
-	d := push.Dispatcher{Senders: tn.senders, URL: func() string { return "" }}
+	tn.transports = slices.DeleteFunc(tn.transports, func(t push.Transport) bool { return t.Traits().Name == registry.FCM })
+	d := push.Dispatcher{Transports: tn.transports, URL: func() string { return "" }}
 	if _, refusal := d.Preview(tn.devices["fcm"]); refusal == nil || refusal.Code != "fcm_not_configured" || refusal.Reason == "" {
 		t.Errorf("%+v", refusal)
 	}
@@ -79,7 +79,7 @@ func TestATransportThatIsNotConfiguredHasNoPreview(t *testing.T) {
 
 func TestAPreviewThatCannotBeMadeSaysWhatASendWouldSay(t *testing.T) {
 	tn := quietTown(t)
-	d := push.Dispatcher{Senders: tn.senders, URL: func() string { return "" }}
+	d := push.Dispatcher{Transports: tn.transports, URL: func() string { return "" }}
 	bad := &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
 	for name, code := range map[string]string{"fcm": "fcm_encryption", "apns": "apns_encryption", "webpush": "webpush_keys_invalid"} {
 		device := tn.devices[name]

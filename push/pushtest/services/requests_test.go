@@ -105,7 +105,7 @@ func TestAPreviewIsWhatTheServiceThenReceives(t *testing.T) {
 			w.Notification.Expires = time.Now().Add(time.Hour)
 			m := push.Render(w, home)
 			want := tn.preview(t, name, m)
-			if o := tn.senders[d.Transport].Send(t.Context(), d, m); o.Result != registry.ResultDelivered {
+			if o := tn.sender(d).Send(t.Context(), d, m); o.Result != registry.ResultDelivered {
 				t.Fatalf("%s: %+v", name, o)
 			}
 			mu.Lock()
@@ -205,7 +205,7 @@ func TestWhatCannotBeSentToADeviceSaysNothingOfItsService(t *testing.T) {
 		for name, d := range tn.devices {
 			w := tn.work(registry.MailKind, name, registry.Subject)
 			m := push.Render(w, home)
-			if o := tn.senders[d.Transport].Send(t.Context(), d, m); o.Result != registry.ResultDelivered || o.Unasked {
+			if o := tn.sender(d).Send(t.Context(), d, m); o.Result != registry.ResultDelivered || o.Unasked {
 				t.Errorf("%s: %+v", name, o)
 			}
 			if d.Subscription != nil {
@@ -215,7 +215,7 @@ func TestWhatCannotBeSentToADeviceSaysNothingOfItsService(t *testing.T) {
 			} else {
 				d.Token = "no token / at all"
 			}
-			if o := tn.senders[d.Transport].Send(t.Context(), d, m); !o.Suspect || !o.Unasked {
+			if o := tn.sender(d).Send(t.Context(), d, m); !o.Suspect || !o.Unasked {
 				t.Errorf("%s, with a bad address: %+v", name, o)
 			}
 		}

@@ -47,7 +47,7 @@ func TestAMessageThatAServiceFindsTooLargeIsSentOnceMoreAndSmall(t *testing.T) {
 			tn.apns.Fail("", fault)
 			tn.web.Fail("", fault)
 			m := push.Render(c.work, home)
-			o := tn.senders[d.Transport].Send(t.Context(), d, m)
+			o := tn.sender(d).Send(t.Context(), d, m)
 			tn.fcm.Heal()
 			tn.apns.Heal()
 			tn.web.Heal()

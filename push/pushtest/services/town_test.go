@@ -23,11 +23,11 @@ const home = "https://push.example.org/"
 
 // town is a stand-in of each service, a sender that knows it, and a device of each form.
 type town struct {
-	fcm     *pushtest.FCM
-	apns    *pushtest.APNs
-	web     *pushtest.WebPush
-	senders map[registry.Transport]push.Sender
-	devices map[string]registry.Device
+	fcm        *pushtest.FCM
+	apns       *pushtest.APNs
+	web        *pushtest.WebPush
+	transports push.Transports
+	devices    map[string]registry.Device
 }
 
 // newTown makes a town whose services are at the origins.
@@ -47,7 +47,7 @@ func newTown(t testing.TB, fcmAt, apnsAt, webAt string, f *pushtest.FCM, a *push
 	sub, err := w.Subscribe(webAt, "")
 	fatal(t, err)
 	return &town{fcm: f, apns: a, web: w,
-		senders: map[registry.Transport]push.Sender{registry.FCM: google, registry.APNs: apple, registry.WebPush: browsers, registry.UnifiedPush: browsers},
+		transports: append(push.Transports{google, apple}, browsers.Transports()...),
 		devices: map[string]registry.Device{
 			"fcm":            {ID: "d1", Transport: registry.FCM, Token: registry.Secret(f.Register(nil))},
 			"fcm-encrypted":  {ID: "d2", Transport: registry.FCM, Token: registry.Secret(f.Register(receiver)), Encryption: &keys},
@@ -109,10 +109,16 @@ func servedTown(t *testing.T, seen func(*http.Request)) *town {
 	return newTown(t, serve(f), serve(a), serve(w), f, a, w)
 }
 
+// sender returns the transport of a device.
+func (tn *town) sender(d registry.Device) push.Transport {
+	t, _ := tn.transports.Named(d.Transport)
+	return t
+}
+
 func (tn *town) preview(t testing.TB, name string, m push.Message) push.Request {
 	t.Helper()
 	d := tn.devices[name]
-	r, refusal := tn.senders[d.Transport].Preview(d, m)
+	r, refusal := tn.sender(d).Preview(d, m)
 	if refusal != nil {
 		t.Fatalf("%s: %+v", name, *refusal)
 	}

@@ -1,0 +1,27 @@
+package apns
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/push"
+	"idlepush/registry"
+)
+
+// TestTheNumbersInTheDocuments holds what it promises of this package to literals.
+func TestTheNumbersInTheDocuments(t *testing.T) {
+	const words = "An iPhone is sent three clears at once; after that, one per hour"
+	text, err := os.ReadFile("../../docs/behaviour.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), words) {
+		t.Errorf("behaviour.md does not say %q any more", words)
+	}
+	got := new(Transport).Traits().Limits
+	if len(got) != 1 || got[registry.ClearKind] != (push.Limit{Pushes: 3, Window: 60 * time.Minute}) {
+		t.Errorf("behaviour.md says %q, and it is %v", words, got)
+	}
+}

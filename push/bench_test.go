@@ -60,7 +60,7 @@ func (h *house) neighbours(n, mails int) {
 			h.mailbox(device(i))
 			mailboxes = append(mailboxes, h.account)
 		}
-		d := registry.Device{Name: "phone", Transport: registry.FCM, Token: registry.Secret(device(i)),
+		d := registry.Device{Name: "phone", Transport: "fcm", Address: registry.Secret(device(i)),
 			Content: registry.Preview, Accounts: []string{h.account.ID}}
 		registering.Go(func() { h.register(d) })
 	}
@@ -96,7 +96,7 @@ func BenchmarkDispatcher(b *testing.B) {
 			h.neighbours(devices, each)
 			c := &counter{none: make(chan struct{})}
 			c.left.Store(int64(each * devices))
-			h.transports = Transports{stub{c, Traits{Name: registry.FCM}}}
+			h.transports = Transports{stub{c, Traits{Name: "fcm"}}}
 			b.ResetTimer()
 			start = time.Now()
 			cpu := cpuTime(b)

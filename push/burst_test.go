@@ -50,20 +50,20 @@ func TestABurstOpensAgainWhenTheFirstOfItIsOldEnough(t *testing.T) {
 }
 
 func TestWhatIsBounded(t *testing.T) {
-	apple := Traits{Name: registry.APNs, Limits: map[registry.Kind]Limit{registry.ClearKind: {3, time.Hour}}}
-	d := &Dispatcher{BurstLimit: 5, Transports: Transports{stub{nil, Traits{Name: registry.FCM}}, stub{nil, apple}}}
+	apple := Traits{Name: "apns", Limits: map[registry.Kind]Limit{registry.ClearKind: {3, time.Hour}}}
+	d := &Dispatcher{BurstLimit: 5, Transports: Transports{stub{nil, Traits{Name: "fcm"}}, stub{nil, apple}}}
 	for _, c := range []struct {
 		kind registry.Kind
 		t    registry.Transport
 		want Limit
 	}{
-		{registry.MailKind, registry.FCM, Limit{5, time.Minute}},
-		{registry.SummaryKind, registry.WebPush, Limit{5, time.Minute}},
-		{registry.ClearKind, registry.APNs, Limit{3, time.Hour}},
-		{registry.ClearKind, registry.FCM, Limit{}},
-		{registry.ClearKind, registry.UnifiedPush, Limit{}},
-		{registry.AttentionKind, registry.FCM, Limit{}},
-		{registry.TestKind, registry.APNs, Limit{}},
+		{registry.MailKind, "fcm", Limit{5, time.Minute}},
+		{registry.SummaryKind, "webpush", Limit{5, time.Minute}},
+		{registry.ClearKind, "apns", Limit{3, time.Hour}},
+		{registry.ClearKind, "fcm", Limit{}},
+		{registry.ClearKind, "unifiedpush", Limit{}},
+		{registry.AttentionKind, "fcm", Limit{}},
+		{registry.TestKind, "apns", Limit{}},
 	} {
 		if got := d.limit(registry.Work{Notification: registry.Notification{Kind: c.kind}, Device: registry.Device{Transport: c.t}}); got != c.want {
 			t.Errorf("%s on %s: %v, want %v", c.kind, c.t, got, c.want)
@@ -227,7 +227,7 @@ func TestAnIPhoneIsWokenToTakeAwayThreeTimesAnHourAndThenForAllAtOnce(t *testing
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
-		iphone := h.register(registry.Device{Name: "iphone", Transport: registry.APNs, Token: "planted token", Environment: registry.Production, Content: registry.Subject})
+		iphone := h.register(registry.Device{Name: "iphone", Transport: "apns", Address: "planted token", Params: map[string]string{"environment": "production"}, Content: registry.Subject})
 		h.run()
 		h.mail(10)
 		after(time.Second)

@@ -127,5 +127,10 @@ func (d *Dispatcher) send(ctx context.Context, device registry.Device, m Message
 	if !ok {
 		return NotConfigured(device.Transport)
 	}
-	return t.Send(ctx, device, m)
+	o := t.Send(ctx, device, m)
+	if o.Learned != nil {
+		wiser, _ := device.Learn(o.Learned)
+		o.Learned = &registry.Learned{Params: o.Learned.Params, Lane: t.Lane(wiser)}
+	}
+	return o
 }

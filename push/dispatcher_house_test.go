@@ -1,11 +1,13 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,9 +47,9 @@ func newHouse(t testing.TB) *house {
 	dir, anna, _ := registrytest.Furnish(t)
 	h.dir, h.owner = dir, anna.ID
 	h.log, h.lines = registrytest.NewLog(t)
-	h.transports = Transports{stub{h.service, Traits{Name: registry.FCM}},
-		stub{h.service, Traits{Name: registry.APNs, Limits: map[registry.Kind]Limit{registry.ClearKind: {3, time.Hour}}}},
-		stub{h.service, Traits{Name: registry.WebPush, MustShow: true}}, stub{h.service, Traits{Name: registry.UnifiedPush}}}
+	h.transports = Transports{stub{h.service, Traits{Name: "fcm"}},
+		stub{h.service, Traits{Name: "apns", Limits: map[registry.Kind]Limit{registry.ClearKind: {3, time.Hour}}}},
+		stub{h.service, Traits{Name: "webpush", MustShow: true}}, stub{h.service, Traits{Name: "unifiedpush"}}}
 	h.open()
 	t.Cleanup(func() { h.store.Close() })
 	h.mailbox("ann")
@@ -93,20 +95,20 @@ func (h *house) ourselves(use func()) { use() }
 // phone is an FCM device; all of them are in one lane.
 func (h *house) phone(name string) registry.Device {
 	h.Helper()
-	return h.register(registry.Device{Name: name, Transport: registry.FCM, Token: registry.Secret("planted token " + name), Content: registry.Preview})
+	return h.register(registry.Device{Name: name, Transport: "fcm", Address: registry.Secret("planted token " + name), Content: registry.Preview})
 }
 
 // browser is a Web Push device, in the lane of its origin.
 func (h *house) browser(name, origin string) registry.Device {
 	h.Helper()
-	return h.register(registry.Device{Name: name, Transport: registry.WebPush, Content: registry.Preview,
-		Subscription: &registry.Subscription{Endpoint: registry.Secret(origin + "/planted-endpoint/" + name)}})
+	return h.register(registry.Device{Name: name, Transport: "webpush", Content: registry.Preview,
+		Address: registry.Secret(origin + "/planted-endpoint/" + name)})
 }
 
 func (h *house) register(d registry.Device) registry.Device {
 	h.Helper()
 	d.User, d.Status.State = h.owner, registry.Proven
-	d, _, err := h.store.Devices.Put(d, "", h.clock.Now())
+	d, _, err := h.store.Devices.Put(h.transports.Routed(d), "", h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -243,9 +245,21 @@ type stub struct {
 	traits Traits
 }
 
-func (s stub) Traits() Traits                { return s.traits }
-func (s stub) Check(registry.Device) error   { return nil }
-func (s stub) Lane(d registry.Device) string { return d.Lane() }
+func (s stub) Traits() Traits              { return s.traits }
+func (s stub) Check(registry.Device) error { return nil }
+
+// Lane is as the real transports have it.
+func (s stub) Lane(d registry.Device) string {
+	switch d.Transport {
+	case "apns":
+		return "apns " + cmp.Or(d.Params["environment"], "production")
+	case "webpush", "unifiedpush":
+		scheme, rest, _ := strings.Cut(string(d.Address), "://")
+		host, _, _ := strings.Cut(rest, "/")
+		return "webpush " + scheme + "://" + host
+	}
+	return string(d.Transport)
+}
 
 // service is a push service: a Sender that keeps what it is sent.
 type service struct {

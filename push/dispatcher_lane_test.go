@@ -40,7 +40,7 @@ func TestAnOutagePausesItsLaneAndOneProbeGoesOutPerPause(t *testing.T) {
 		crowd, phone := h.crowd(20), h.phone("phone")
 		begin := time.Now()
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
-			if p.device.Transport == registry.WebPush {
+			if p.device.Transport == "webpush" {
 				return retry()
 			}
 			return accepted
@@ -141,7 +141,7 @@ func TestALaneThatAPersonMustMendIsPausedWithEverythingKept(t *testing.T) {
 		h := newHouse(t)
 		crowd, phone := h.crowd(10), h.phone("phone")
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
-			if p.device.Transport == registry.WebPush {
+			if p.device.Transport == "webpush" {
 				return ourFault()
 			}
 			return accepted
@@ -321,7 +321,7 @@ func TestATransportWithoutASenderIsNotConfiguredAndKeepsItsDeliveries(t *testing
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
 		phone := h.phone("phone")
-		h.without(registry.FCM)
+		h.without("fcm")
 		h.run()
 		ids := h.mail(1)
 		after(time.Hour)

@@ -141,7 +141,7 @@ func TestALaneThatHangsDelaysNoOther(t *testing.T) {
 			h.browser(fmt.Sprint(i), "https://dead.example")
 		}
 		h.answers(func(ctx context.Context, p sent) registry.Outcome {
-			if p.device.Transport == registry.WebPush {
+			if p.device.Transport == "webpush" {
 				return hang(ctx, p)
 			}
 			return accepted

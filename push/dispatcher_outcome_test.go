@@ -99,7 +99,7 @@ func TestAGoneThatIsOlderThanTheAddressRemovesNothing(t *testing.T) {
 		phone := h.phone("phone")
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
 			time.Sleep(time.Second)
-			if p.device.Token == phone.Token {
+			if p.device.Address == phone.Address {
 				return gone()
 			}
 			return accepted
@@ -108,7 +108,7 @@ func TestAGoneThatIsOlderThanTheAddressRemovesNothing(t *testing.T) {
 		ids := h.mail(1)
 		synctest.Wait()
 		fresh := phone
-		fresh.Token = "planted token, renewed"
+		fresh.Address = "planted token, renewed"
 		if _, err := h.store.Devices.Update(fresh, time.Now()); err != nil {
 			t.Fatal(err)
 		}
@@ -153,8 +153,8 @@ func TestTheLogKeepsSecrets(t *testing.T) {
 		h.phone("phone")
 		for i, origin := range []string{"https://a.example", "https://b.example", "https://c.example"} {
 			h.browser("browser", origin)
-			h.register(registry.Device{Name: "ipad", Transport: registry.APNs, Environment: registry.Production,
-				Token: registry.Secret("planted token " + device(i)), Content: registry.Preview})
+			h.register(registry.Device{Name: "ipad", Transport: "apns", Params: map[string]string{"environment": "production"},
+				Address: registry.Secret("planted token " + device(i)), Content: registry.Preview})
 		}
 		outcomes := []func() registry.Outcome{retry, complaint, refused, ourFault, func() registry.Outcome { return accepted }}
 		i := 0
@@ -168,7 +168,7 @@ func TestTheLogKeepsSecrets(t *testing.T) {
 			}
 			return outcomes[n%len(outcomes)]()
 		})
-		h.without(registry.FCM)
+		h.without("fcm")
 		h.run()
 		for range 10 {
 			h.mail(3)

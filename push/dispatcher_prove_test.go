@@ -80,7 +80,7 @@ func TestAProvingPushWithoutASenderSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
-		h.without(registry.FCM)
+		h.without("fcm")
 		o := h.prover().Prove(t.Context(), h.phone("phone"))
 		if o.Result != registry.ResultMisconfigured || o.Code != "fcm_not_configured" || o.Reason == "" {
 			t.Errorf("outcome %+v", o)

@@ -14,7 +14,7 @@ func TestMailThatIsFilledInIsSentAgainUnderTheSameID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
 		phone, browser := h.phone("phone"), h.browser("browser", "https://push.example")
-		wake := h.register(registry.Device{Name: "wake", Transport: registry.FCM, Token: "planted token wake", Content: registry.Wake})
+		wake := h.register(registry.Device{Name: "wake", Transport: "fcm", Address: "planted token wake", Content: registry.Wake})
 		to := registry.Cursor{UIDValidity: 1, Next: 2}
 		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", To: to, Mails: []registry.Message{{UID: 1, Wordless: true}}, At: h.clock.Now()}); err != nil {
 			t.Fatal(err)

@@ -20,7 +20,7 @@ func TestAServiceThatHangsDelaysNoDeviceOfAnotherLane(t *testing.T) {
 		h := newHouse(t)
 		end := time.Now().Add(minutes(testenv.Tenth(60)))
 		h.answers(func(ctx context.Context, p sent) registry.Outcome {
-			if p.device.Transport == registry.FCM && p.at.Before(end) {
+			if p.device.Transport == "fcm" && p.at.Before(end) {
 				return hang(ctx, p)
 			}
 			return accepted
@@ -42,7 +42,7 @@ func TestAServiceThatHangsDelaysNoDeviceOfAnotherLane(t *testing.T) {
 		}
 		of := make(map[string]int)
 		for _, p := range h.sends() {
-			if p.device.Transport != registry.WebPush {
+			if p.device.Transport != "webpush" {
 				continue
 			}
 			of[p.device.ID]++
@@ -81,8 +81,8 @@ func drain(t *testing.T) {
 	for i := range mailboxes {
 		h.mailbox(fmt.Sprint("box ", i))
 		for j := range phones {
-			h.register(registry.Device{Name: fmt.Sprint("phone ", i, " ", j), Transport: registry.FCM, Content: registry.Subject,
-				Token: registry.Secret(fmt.Sprint("planted token ", i, " ", j)), Accounts: []string{h.account.ID}})
+			h.register(registry.Device{Name: fmt.Sprint("phone ", i, " ", j), Transport: "fcm", Content: registry.Subject,
+				Address: registry.Secret(fmt.Sprint("planted token ", i, " ", j)), Accounts: []string{h.account.ID}})
 		}
 		h.uid = 1
 		h.mail(mails)

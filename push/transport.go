@@ -37,7 +37,7 @@ type Sender interface {
 	// Send makes one request and says what came of it. A second request follows only if the service's
 	// own rules ask for it at once, such as for a renewed token, or if the service finds the message
 	// too large (SendFitting). Send returns within 30 s, or when ctx ends with a retry outcome. The
-	// outcome's Reason holds no token, endpoint path or content.
+	// outcome's Reason holds no token, endpoint path or content; Learned.Lane is left to the caller.
 	Send(ctx context.Context, d registry.Device, m Message) registry.Outcome
 
 	// Preview returns the request that Send would make first, or the outcome that it would have
@@ -60,8 +60,8 @@ type Param struct {
 	Name      string   // as a field of the API
 	Doc       string   // for the API's documentation
 	Values    []string // those that it may have; nil: any
-	MaxLength int      // in characters; 0: that of the longest of Values
-	Learned   bool     // if it is not given, a push that is delivered shows it (registry.Outcome.Params)
+	MaxLength int      // in characters; 0: without bound, beside that of Values
+	Learned   bool     // if it is not given, a push that is delivered shows it: registry.Outcome.Learned
 }
 
 // A Limit allows so many pushes in any window of time.
@@ -95,6 +95,15 @@ func (ts Transports) Named(name registry.Transport) (Transport, bool) {
 		return nil, false
 	}
 	return ts[i], true
+}
+
+// Routed returns the device with what its transport says of it: its lane, and whether every push must
+// show something. A device of a transport that is not in the list stays as it is.
+func (ts Transports) Routed(d registry.Device) registry.Device {
+	if t, ok := ts.Named(d.Transport); ok {
+		d.Lane, d.MustShow = t.Lane(d), t.Traits().MustShow
+	}
+	return d
 }
 
 // NotConfigured is the outcome of every send while the server has no credentials for the transport.

@@ -183,7 +183,7 @@ func TestAttentionIsSaidOnceUntilItEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := []Device{phone(t, s, ann, "ann's"), phone(t, s, bob, "bob's")}
-	apart := register(t, s, Device{User: bob.ID, Transport: FCM, Token: "apart", Accounts: []string{newID()}})
+	apart := register(t, s, Device{User: bob.ID, Transport: FCM, Address: "apart", Accounts: []string{newID()}})
 	said := 0
 	for i, step := range []struct {
 		state  State

@@ -56,7 +56,7 @@ func TestManyCallsAtOnceLeaveTheStoreRight(t *testing.T) {
 		worker(func(i int) error { return settleOne(s, i) }, ErrNotFound)
 	}
 	worker(func(i int) error {
-		_, _, err := s.Devices.Put(Device{User: bob.ID, Name: "bob's", Transport: FCM, Token: Secret("token " + strconv.Itoa(i%3)), Content: Subject}, "", dawn)
+		_, _, err := s.Devices.Put(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: Secret("token " + strconv.Itoa(i%3)), Content: Subject}, "", dawn)
 		return err
 	})
 	worker(func(i int) error {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -96,8 +97,8 @@ func (r *run) settle() {
 	if o.Result == ResultRetry || o.Result == ResultMisconfigured {
 		o.At, o.Suspect = r.now.Add(time.Duration(r.of(30)-2)*time.Minute), o.Result == ResultRetry && r.of(3) == 0
 	}
-	if o.Result == ResultDelivered && w.Device.Transport == APNs && w.Device.Environment == "" {
-		o.Environment = []Environment{Production, Sandbox}[r.of(2)]
+	if o.Result == ResultDelivered && w.Device.Transport == APNs && w.Device.Params == nil {
+		o.Learned = taught([]string{production, sandbox}[r.of(2)])
 	}
 	d := r.m.devices[id]
 	if d == nil {
@@ -109,12 +110,12 @@ func (r *run) settle() {
 		return // dropped meanwhile
 	}
 	// What is said of a former address says nothing of this one, and of one that was confirmed since nothing that lasts.
-	same := d.Address() == w.Device.Address() && d.Environment == w.Device.Environment
+	same := d.addressDigest() == w.Device.addressDigest() && maps.Equal(d.Params, w.Device.Params)
 	if !same || o.Result != ResultDelivered && !d.Registered.Equal(w.Device.Registered) {
 		o = Outcome{Result: ResultRetry}
 	}
-	if o.Environment != "" {
-		d.Environment = o.Environment
+	if o.Learned != nil {
+		d.Params, d.Lane = o.Learned.Params, o.Learned.Lane
 		d.Revision++
 	}
 	state := d.Status.State
@@ -130,11 +131,11 @@ func (r *run) device() Device {
 	d := Device{User: r.users[r.of(len(r.users))].ID, Name: "d", Content: []Level{Wake, Subject}[r.of(2)], Status: Status{State: []State{Proven, Unproven, ""}[r.of(3)]}}
 	switch address := r.of(6); address {
 	case 0, 1:
-		d.Transport, d.Token = FCM, Secret(fmt.Sprint("token ", address))
+		d.Transport, d.Address = FCM, Secret(fmt.Sprint("token ", address))
 	case 2:
-		d.Transport, d.Token, d.Environment = APNs, "token", []Environment{"", Production, Sandbox}[r.of(3)]
+		d.Transport, d.Address, d.Params = APNs, "token", in([]string{"", production, sandbox}[r.of(3)])
 	default:
-		d.Transport, d.Subscription = WebPush, &Subscription{Endpoint: Secret(fmt.Sprintf("https://push%d.example/%d", address%2, address))}
+		d.Transport, d.Address = WebPush, Secret(fmt.Sprintf("https://push%d.example/%d", address%2, address))
 	}
 	switch r.of(4) {
 	case 0:
@@ -142,12 +143,12 @@ func (r *run) device() Device {
 	case 1:
 		d.Accounts = []string{pick(r, r.m.accounts)}
 	}
-	return d
+	return routed(d)
 }
 
 func (m *model) at(address [32]byte) *modelDevice {
 	for _, d := range m.devices {
-		if d.Address() == address {
+		if d.addressDigest() == address {
 			return d
 		}
 	}
@@ -156,7 +157,7 @@ func (m *model) at(address [32]byte) *modelDevice {
 
 func (r *run) putDevice() {
 	d := r.device()
-	known := r.m.at(d.Address())
+	known := r.m.at(d.addressDigest())
 	got, created, err := r.s.Devices.Put(d, "", r.now)
 	r.want(err, nil)
 	if created != (known == nil) || known != nil && got.ID != known.ID {
@@ -181,10 +182,10 @@ func (r *run) updateDevice() {
 	edited := r.device()
 	edited.ID, edited.Revision = id, d.Revision
 	if r.of(2) == 0 { // the address stays
-		edited.Transport, edited.Token, edited.Environment, edited.Subscription = d.Transport, d.Token, d.Environment, d.Subscription
+		edited.Transport, edited.Address, edited.Params, edited.Lane, edited.MustShow = d.Transport, d.Address, d.Params, d.Lane, d.MustShow
 	}
 	var want error
-	if other := r.m.at(edited.Address()); other != nil && other != d {
+	if other := r.m.at(edited.addressDigest()); other != nil && other != d {
 		want = ErrTaken
 	}
 	if edited.User != d.User {
@@ -195,8 +196,8 @@ func (r *run) updateDevice() {
 	if want != nil {
 		return
 	}
-	again := d.Address() != edited.Address() || d.Environment != edited.Environment ||
-		d.Lane() != edited.Lane() || d.Status.State == Suspect && edited.Status.State == Proven
+	again := d.addressDigest() != edited.addressDigest() || !maps.Equal(d.Params, edited.Params) ||
+		d.Lane != edited.Lane || d.Status.State == Suspect && edited.Status.State == Proven
 	d.Device = got
 	if again && !d.due.IsZero() {
 		d.due = r.m.opens(d, r.now)

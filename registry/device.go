@@ -31,8 +31,8 @@ func readDevice(tx *table.Tx, device string) (Device, table.Row[ids, deviceRow],
 	return d, at, err
 }
 
-// openDevice returns the device of a row, with its address and keys, and its queue. If the address
-// cannot be read it returns the device without it, and the error.
+// openDevice returns the device of a row, with its address, keys and parameters, and its queue. If
+// these cannot be read it returns the device without them, and the error.
 func openDevice(tx *table.Tx, at table.Row[ids, deviceRow]) (Device, queueRow, error) {
 	row := at.Value
 	q, _, err := queues.Get(tx, at.Key.second)
@@ -40,16 +40,13 @@ func openDevice(tx *table.Tx, at table.Row[ids, deviceRow]) (Device, queueRow, e
 		return Device{}, q, err
 	}
 	d := Device{ID: string(at.Key.second), Revision: row.Revision, User: string(at.Key.first), Name: row.Name, Session: row.Session, Transport: row.Transport,
-		Environment: row.Environment, Topic: row.Topic, Content: row.Content, Accounts: row.Accounts, Created: row.Created, Registered: row.Registered,
+		Lane: q.Lane, MustShow: q.MustShow, Content: row.Content, Accounts: row.Accounts, Created: row.Created, Registered: row.Registered,
 		Status: q.Status, Due: q.Due}
 	var secrets deviceSecrets
 	if err := devices.Place(tx, at.Key).Open(row.Secrets, &secrets); err != nil {
 		return d, q, err
 	}
-	d.Token, d.Encryption = Secret(secrets.Token), (*Keys)(secrets.Encryption)
-	if secrets.Endpoint != "" {
-		d.Subscription = &Subscription{Endpoint: Secret(secrets.Endpoint), Keys: Keys(secrets.Keys)}
-	}
+	d.Address, d.Keys, d.Params = Secret(secrets.Address), (*Keys)(secrets.Keys), secrets.Params
 	return d, q, nil
 }
 
@@ -65,22 +62,24 @@ func shownDevice(tx *table.Tx, at table.Row[ids, deviceRow]) (Device, error) {
 
 func putDevice(tx *table.Tx, d Device) error {
 	k := ids{id(d.User), id(d.ID)}
-	secrets := deviceSecrets{Token: string(d.Token), Encryption: (*sealedKeys)(d.Encryption)}
-	if d.Subscription != nil {
-		secrets.Endpoint, secrets.Keys = string(d.Subscription.Endpoint), sealedKeys(d.Subscription.Keys)
-	}
-	sealed, err := devices.Place(tx, k).Seal(secrets)
+	row, err := d.row(tx, k)
 	if err != nil {
 		return err
 	}
-	return devices.Put(tx, k, deviceRow{Revision: d.Revision, Name: d.Name, Session: d.Session, Transport: d.Transport, Environment: d.Environment,
-		Topic: d.Topic, Address: d.Address(), Secrets: sealed, Content: d.Content, Accounts: d.Accounts, Created: d.Created, Registered: d.Registered})
+	return devices.Put(tx, k, row)
+}
+
+// row returns the row of the device under k.
+func (d Device) row(tx *table.Tx, k ids) (deviceRow, error) {
+	sealed, err := devices.Place(tx, k).Seal(deviceSecrets{string(d.Address), (*sealedKeys)(d.Keys), d.Params})
+	return deviceRow{Revision: d.Revision, Name: d.Name, Session: d.Session, Transport: d.Transport,
+		Address: d.addressDigest(), Secrets: sealed, Content: d.Content, Accounts: d.Accounts, Created: d.Created, Registered: d.Registered}, err
 }
 
 // Put registers a device: an address that is known keeps its id and queue, whoever had it, and
 // takes the newer keys and settings; any other gets a new id. d.Status.State says whether it has
-// been proved; empty: that stays as it is, and a new device is unproven. d.ID and d.Revision are
-// not looked at. ErrNotFound: the user is gone; ErrDenied: the session in which it is made, if any,
+// been proved; empty: that stays as it is, and a new device is unproven. d.Lane and d.MustShow are
+// what its transport says of it. d.ID and d.Revision are not looked at. ErrNotFound: the user is gone; ErrDenied: the session in which it is made, if any,
 // has ended.
 func (s Devices) Put(d Device, session string, now time.Time) (_ Device, created bool, err error) {
 	var out Device
@@ -90,7 +89,7 @@ func (s Devices) Put(d Device, session string, now time.Time) (_ Device, created
 			return err
 		}
 		var old Device
-		at, found, err := devicesAt.Row(tx, d.Address())
+		at, found, err := devicesAt.Row(tx, d.addressDigest())
 		if err != nil {
 			return err
 		}
@@ -129,7 +128,7 @@ func (s Devices) Update(d Device, now time.Time) (Device, error) {
 		if old.Revision != d.Revision {
 			return ErrStale
 		}
-		k, found, err := devicesAt.Get(tx, d.Address())
+		k, found, err := devicesAt.Get(tx, d.addressDigest())
 		if err != nil {
 			return err
 		}
@@ -176,8 +175,8 @@ func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed
 	if d.Status.State == Proven && d.Status.Proof.IsZero() {
 		d.Status.Proof = q.Status.Proof
 	}
-	again := confirmed || q.Lane != d.Lane() || was == Suspect && d.Status.State == Proven
-	q.Status, q.Lane = d.Status, d.Lane()
+	again := confirmed || q.Lane != d.Lane || was == Suspect && d.Status.State == Proven
+	q.Status, q.Lane, q.MustShow = d.Status, d.Lane, d.MustShow
 	if again && !q.Due.IsZero() {
 		if q.Due, err = laneOpens(tx, q.Lane, now); err != nil {
 			return err
@@ -213,7 +212,7 @@ func (s Devices) Get(device string) (d Device, err error) {
 // At returns the device that has the address of d, or ErrNotFound.
 func (s Devices) At(d Device) (found Device, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
-		at, ok, err := devicesAt.Row(tx, d.Address())
+		at, ok, err := devicesAt.Row(tx, d.addressDigest())
 		if err == nil && !ok {
 			err = ErrNotFound
 		}

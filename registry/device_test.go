@@ -15,31 +15,25 @@ func TestTheSameAddressIsTheSameDeviceWithTheNewerKeysAndSettings(t *testing.T) 
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	for name, d := range map[string]Device{
-		"fcm":         {Transport: FCM, Token: "token"},
-		"apns":        {Transport: APNs, Token: "token", Environment: Sandbox, Topic: "org.example.app"},
-		"webpush":     {Transport: WebPush, Subscription: &Subscription{Endpoint: "https://push.example/1", Keys: Keys{"p", "a"}}},
-		"unifiedpush": {Transport: UnifiedPush, Subscription: &Subscription{Endpoint: "https://push.example/1", Keys: Keys{"p", "a"}}},
+		"fcm":         {Transport: FCM, Address: "token"},
+		"apns":        {Transport: APNs, Address: "token", Params: map[string]string{"environment": sandbox, "topic": "org.example.app"}},
+		"webpush":     {Transport: WebPush, Address: "https://push.example/1", Keys: &Keys{"p", "a"}},
+		"unifiedpush": {Transport: UnifiedPush, Address: "https://push.example/1", Keys: &Keys{"p", "a"}},
 	} {
 		d.User, d.Name, d.Content, d.Status.State = ann.ID, name, Subject, Unproven
 		first, created, err := s.Devices.Put(d, "", dawn)
 		if err != nil || !created || len(first.ID) != 26 || !first.Created.Equal(dawn) || !first.Registered.Equal(dawn) {
 			t.Fatalf("%s: created %v %+v, %v", name, created, first, err)
 		}
-		d.Name, d.Content, d.Status.State, d.Encryption = "renamed", Wake, Proven, &Keys{"p2", "a2"}
-		if d.Subscription != nil {
-			d.Subscription = &Subscription{Endpoint: d.Subscription.Endpoint, Keys: Keys{"p2", "a2"}}
-		}
+		d.Name, d.Content, d.Status.State, d.Keys = "renamed", Wake, Proven, &Keys{"p2", "a2"}
 		later := dawn.Add(time.Hour)
 		again, created, err := s.Devices.Put(d, "", later)
 		if err != nil || created || again.ID != first.ID || !again.Created.Equal(dawn) || !again.Registered.Equal(later) {
 			t.Fatalf("%s again: created %v %+v, %v", name, created, again, err)
 		}
-		got, err := s.Devices.At(Device{Transport: d.Transport, Token: d.Token, Subscription: d.Subscription})
-		if err != nil || got.ID != first.ID || got.Name != "renamed" || got.Content != Wake || got.Token != d.Token || *got.Encryption != *d.Encryption {
+		got, err := s.Devices.At(Device{Transport: d.Transport, Address: d.Address})
+		if err != nil || got.ID != first.ID || got.Name != "renamed" || got.Content != Wake || got.Address != d.Address || *got.Keys != *d.Keys {
 			t.Errorf("%s: %+v, %v", name, got, err)
-		}
-		if d.Subscription != nil && *got.Subscription != *d.Subscription {
-			t.Errorf("%s: the newer keys are not kept", name)
 		}
 		if got.Status.State != Proven || !got.Status.Since.Equal(later) {
 			t.Errorf("%s: status %+v", name, got.Status)
@@ -48,7 +42,7 @@ func TestTheSameAddressIsTheSameDeviceWithTheNewerKeysAndSettings(t *testing.T) 
 	if list, err := s.Devices.List(ann.ID); err != nil || len(list) != 4 {
 		t.Errorf("%d devices, %v; want one per transport and address", len(list), err)
 	}
-	if _, err := s.Devices.At(Device{Transport: FCM, Token: "unknown"}); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Devices.At(Device{Transport: FCM, Address: "unknown"}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an unknown address: %v", err)
 	}
 }
@@ -67,7 +61,7 @@ func TestAnAddressThatMovesToAnotherUserKeepsItsQueueButSendsOnlyWhatTheyMaySee(
 	end(t, s, first(t, s, old, dawn), Outcome{Result: ResultGone, Reason: "Gone."}, dawn) // ann is told, bob is not to be
 	work := first(t, s, d, dawn)
 
-	moved, created, err := s.Devices.Put(Device{User: bob.ID, Name: "bob's", Transport: FCM, Token: d.Token, Content: Wake, Status: Status{State: Proven}}, "", dawn)
+	moved, created, err := s.Devices.Put(routed(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: d.Address, Content: Wake, Status: Status{State: Proven}}), "", dawn)
 	if err != nil || created || moved.ID != d.ID {
 		t.Fatalf("created %v, %s for %s, %v", created, moved.ID, d.ID, err)
 	}
@@ -95,8 +89,8 @@ func TestADeviceIsUpdatedInPlaceAlsoItsAddress(t *testing.T) {
 	a := mailbox(t, s, ann, "ann@example.org")
 	d, other := phone(t, s, ann, "phone"), phone(t, s, ann, "other")
 	ids := arrive(t, s, a, 2, dawn)
-	former := Device{Transport: FCM, Token: d.Token}
-	d.Token, d.Name = "rotated", "renamed"
+	former := Device{Transport: FCM, Address: d.Address}
+	d.Address, d.Name = "rotated", "renamed"
 	later := dawn.Add(time.Hour)
 	updated, err := s.Devices.Update(d, later)
 	if err != nil || updated.ID != d.ID || !updated.Created.Equal(dawn) || !updated.Registered.Equal(later) {
@@ -111,11 +105,11 @@ func TestADeviceIsUpdatedInPlaceAlsoItsAddress(t *testing.T) {
 	if got := drain(t, s, d, dawn); !slices.Equal(got, ids) {
 		t.Errorf("its queue holds %v, want %v", got, ids)
 	}
-	d.Token, d.Revision = other.Token, updated.Revision
+	d.Address, d.Revision = other.Address, updated.Revision
 	if _, err := s.Devices.Update(d, later); !errors.Is(err, ErrTaken) {
 		t.Errorf("an address of another device: %v", err)
 	}
-	if got, err := s.Devices.Get(d.ID); err != nil || got.Token != "rotated" {
+	if got, err := s.Devices.Get(d.ID); err != nil || got.Address != "rotated" {
 		t.Errorf("the refused update changed it, %v", err)
 	}
 	d.ID = newID()
@@ -138,7 +132,7 @@ func TestARenamedDeviceIsNeitherRegisteredAnewNorTriedEarlier(t *testing.T) {
 	if err != nil || !renamed.Registered.Equal(dawn) {
 		t.Errorf("renamed: registered %v, %v", renamed.Registered, err)
 	}
-	d[1].Token = "rotated"
+	d[1].Address = "rotated"
 	rotated, err := s.Devices.Update(d[1], later)
 	if err != nil || !rotated.Registered.Equal(later) {
 		t.Errorf("rotated: registered %v, %v", rotated.Registered, err)
@@ -157,14 +151,14 @@ func TestADeviceThatChangesItsLaneWaitsWithTheNewOne(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
-	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Token: "token", Environment: Sandbox, Content: Wake})
+	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Params: in(sandbox), Content: Wake})
 	arrive(t, s, a, 1, dawn)
 	until := dawn.Add(15 * time.Minute)
 	if err := s.Outbox.PauseLane(Lane{Name: "apns sandbox", Since: dawn, Until: until}); err != nil {
 		t.Fatal(err)
 	}
-	d.Environment = Production
-	d, err := s.Devices.Update(d, dawn)
+	d.Params = in(production)
+	d, err := s.Devices.Update(routed(d), dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,11 +179,11 @@ func TestADeviceThatChangesItsLaneHasItsWorkLookedAt(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
-	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Token: "token", Environment: Production, Content: Subject})
+	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Params: in(production), Content: Subject})
 	arrive(t, s, a, 1, dawn)
 	<-s.Outbox.Changed()
-	d.Environment = Sandbox
-	if _, err := s.Devices.Update(d, dawn.Add(time.Second)); err != nil {
+	d.Params = in(sandbox)
+	if _, err := s.Devices.Update(routed(d), dawn.Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -250,7 +244,7 @@ func TestDevicesAreTheUsersOwnOldestFirst(t *testing.T) {
 		if minute == 2 {
 			user = bob
 		}
-		d := Device{User: user.ID, Name: fmt.Sprint(minute), Transport: FCM, Token: Secret(fmt.Sprint(i))}
+		d := Device{User: user.ID, Name: fmt.Sprint(minute), Transport: FCM, Address: Secret(fmt.Sprint(i))}
 		if _, _, err := s.Devices.Put(d, "", dawn.Add(time.Duration(minute)*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
@@ -261,44 +255,19 @@ func TestDevicesAreTheUsersOwnOldestFirst(t *testing.T) {
 	}
 }
 
-func TestALaneIsWhatFailsTogether(t *testing.T) {
-	t.Parallel()
-	at := func(endpoint string) *Subscription { return &Subscription{Endpoint: Secret(endpoint)} }
-	for want, d := range map[string]Device{
-		"fcm":                               {Transport: FCM, Token: "t"},
-		"apns production":                   {Transport: APNs, Token: "t", Environment: Production},
-		"apns sandbox":                      {Transport: APNs, Token: "t", Environment: Sandbox},
-		"webpush https://push.example":      {Transport: WebPush, Subscription: at("https://push.example/secret?x#y")},
-		"webpush https://push.example:8443": {Transport: UnifiedPush, Subscription: at("https://push.example:8443/secret")},
-		"webpush https://user.example":      {Transport: UnifiedPush, Subscription: at("https://name:password@user.example/secret")},
-		"webpush http://[2001:db8::1]:8080": {Transport: UnifiedPush, Subscription: at("http://[2001:db8::1]:8080/secret")},
-		"webpush":                           {Transport: WebPush, Subscription: at("https://%zz/")},
-	} {
-		if got := d.Lane(); got != want {
-			t.Errorf("lane %q, want %q", got, want)
-		}
-	}
-	if got := (Device{Transport: WebPush}).Lane(); got != "webpush" {
-		t.Errorf("lane %q without a subscription", got)
-	}
-	if got := (Device{Transport: APNs, Token: "t"}).Lane(); got != "apns production" {
-		t.Errorf("where the environment is not known the lane is %q", got)
-	}
-}
-
 func TestAnAddressBelongsToItsTransport(t *testing.T) {
 	t.Parallel()
 	seen := map[[32]byte]int{}
 	for i, d := range []Device{
-		{Transport: FCM, Token: "x"}, {Transport: APNs, Token: "x"}, {Transport: FCM, Token: "y"},
-		{Transport: WebPush, Subscription: &Subscription{Endpoint: "x"}}, {Transport: UnifiedPush, Subscription: &Subscription{Endpoint: "x"}},
+		{Transport: FCM, Address: "x"}, {Transport: APNs, Address: "x"}, {Transport: FCM, Address: "y"},
+		{Transport: WebPush, Address: "x"}, {Transport: UnifiedPush, Address: "x"},
 	} {
-		if j, found := seen[d.Address()]; found {
+		if j, found := seen[d.addressDigest()]; found {
 			t.Errorf("devices %d and %d have one address", i, j)
 		}
-		seen[d.Address()] = i
+		seen[d.addressDigest()] = i
 	}
-	if (Device{Transport: APNs, Token: "x", Environment: Sandbox}).Address() != (Device{Transport: APNs, Token: "x", Topic: "t", ID: "i"}).Address() {
+	if (Device{Transport: APNs, Address: "x", Params: in(sandbox)}).addressDigest() != (Device{Transport: APNs, Address: "x", Params: map[string]string{"topic": "t"}, ID: "i"}).addressDigest() {
 		t.Error("more than transport and token makes the address")
 	}
 }
@@ -331,7 +300,7 @@ func TestADamagedAddressHoldsUpNobodyElseAndIsMendedByItsApp(t *testing.T) {
 		t.Errorf("there is something to send to no address: %v", err)
 	}
 	broken, err := s.Devices.Get(d.ID)
-	if err != nil || broken.Token != "" {
+	if err != nil || broken.Address != "" {
 		t.Errorf("the damage is not seen: %v", err)
 	}
 	if _, err := s.Devices.Update(broken, dawn); !errors.Is(err, ErrCorrupt) {

@@ -35,7 +35,7 @@ func TestAMailThatIsFilledInGoesAgainToTheDevicesForWhichItSaysMore(t *testing.T
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	told, waiting, refused, page := phone(t, s, ann, "told"), phone(t, s, ann, "waiting"), phone(t, s, ann, "refused"), browser(t, s, ann, "page", "https://push.example")
-	wake := register(t, s, Device{User: ann.ID, Name: "wake", Transport: FCM, Token: "wake", Content: Wake})
+	wake := register(t, s, Device{User: ann.ID, Name: "wake", Transport: FCM, Address: "wake", Content: Wake})
 	a, id := wordlessOf(t, s, ann)
 	late := phone(t, s, ann, "late")
 	all := []Device{told, waiting, refused, page, wake, late}
@@ -182,7 +182,7 @@ func TestWordsThatComeWhileAPushWithoutThemIsOnItsWayAreSentBehindIt(t *testing.
 	for _, level := range []Level{Subject, Wake} {
 		s := newStore(t)
 		ann := someone(t, s, "ann")
-		d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: FCM, Token: "token", Content: level})
+		d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: FCM, Address: "token", Content: level})
 		a, id := wordlessOf(t, s, ann)
 		w := first(t, s, d, dawn)
 		w.Remember = 5

@@ -65,7 +65,7 @@ func furnish(t *testing.T, s *Store) furnished {
 	f.shared, err = s.Accounts.Update(f.shared, dawn)
 	check(err)
 	f.phone, f.page = phone(t, s, f.ann, "phone"), browser(t, s, f.ann, "page", "https://push.example")
-	f.tablet = register(t, s, Device{User: f.ben.ID, Name: "tablet", Session: f.bens.ID, Transport: APNs, Token: "tablet", Content: Subject})
+	f.tablet = register(t, s, Device{User: f.ben.ID, Name: "tablet", Session: f.bens.ID, Transport: APNs, Address: "tablet", Content: Subject})
 
 	look := arrival(t, s, f.shared, 2, dawn)
 	look.Mails[0].Fingerprint, look.Mails[1].Fingerprint = "one", "two"
@@ -89,7 +89,7 @@ func furnish(t *testing.T, s *Store) furnished {
 	check(err)
 	f.late = phone(t, s, f.ann, "late")
 	check(errors.Join(s.Mail.SetUnread(f.shared.ID, 3), s.Mail.SetUnread(f.own.ID, 1), s.Mail.PutHost("imap.example.org:993", Host{Interval: time.Minute})))
-	for _, name := range []string{f.phone.Lane(), f.page.Lane(), "apns production", "apns sandbox"} {
+	for _, name := range []string{f.phone.Lane, f.page.Lane, "apns production", "apns sandbox"} {
 		check(s.Outbox.PauseLane(Lane{Name: name, Since: dawn, Until: dawn.Add(15 * time.Minute), Code: "outage"}))
 	}
 	f.onPhone, f.onPage, f.onBens = first(t, s, f.phone, noon), first(t, s, f.page, noon), first(t, s, f.tablet, noon)

@@ -211,12 +211,8 @@ func goldenQueues(t *testing.T, s *Store) {
 			t.Error(err)
 		}
 		for _, d := range list {
-			address := d.Token
-			if d.Subscription != nil {
-				address = d.Subscription.Endpoint
-			}
-			if n := len(drain(t, s, d, noon)); address != want[d.Name].address || n != want[d.Name].waits {
-				t.Errorf("%d wait for %s at %q", n, d.Name, string(address))
+			if n := len(drain(t, s, d, noon)); d.Address != want[d.Name].address || n != want[d.Name].waits {
+				t.Errorf("%d wait for %s at %q", n, d.Name, string(d.Address))
 			}
 			delete(want, d.Name)
 		}

@@ -128,7 +128,7 @@ func mailbox(t testing.TB, s *Store, owner User, email string) Account {
 // phone is a device on FCM.
 func phone(t testing.TB, s *Store, user User, name string) Device {
 	t.Helper()
-	return register(t, s, Device{User: user.ID, Name: name, Transport: FCM, Token: Secret("token of " + name), Content: Subject})
+	return register(t, s, Device{User: user.ID, Name: name, Transport: FCM, Address: Secret("token of " + name), Content: Subject})
 }
 
 func register(t testing.TB, s *Store, d Device) Device {
@@ -136,7 +136,7 @@ func register(t testing.TB, s *Store, d Device) Device {
 	if d.Status.State == "" {
 		d.Status.State = Proven
 	}
-	d, _, err := s.Devices.Put(d, "", dawn)
+	d, _, err := s.Devices.Put(routed(d), "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func register(t testing.TB, s *Store, d Device) Device {
 func browser(t testing.TB, s *Store, user User, name, origin string) Device {
 	t.Helper()
 	return register(t, s, Device{User: user.ID, Name: name, Transport: WebPush, Content: Subject,
-		Subscription: &Subscription{Endpoint: Secret(origin + "/push/" + name), Keys: Keys{P256dh: "p256dh", Auth: "auth"}}})
+		Address: Secret(origin + "/push/" + name), Keys: &Keys{P256dh: "p256dh", Auth: "auth"}})
 }
 
 // arrival is the next n mails of INBOX, from where its cursor stands.

@@ -125,11 +125,11 @@ func TestWhatFailedInAPauseIsDueAtItsEnd(t *testing.T) {
 		s, a, d := fourPhones(t)
 		arrive(t, s, a, 1, dawn)
 		w, until := first(t, s, d[0], dawn), dawn.Add(15*time.Minute)
-		if err := s.Outbox.PauseLane(Lane{Name: d[0].Lane(), Since: dawn, Until: until}); err != nil {
+		if err := s.Outbox.PauseLane(Lane{Name: d[0].Lane, Since: dawn, Until: until}); err != nil {
 			t.Fatal(err)
 		}
 		if ended {
-			if err := s.Outbox.ResumeLane(d[0].Lane(), dawn); err != nil {
+			if err := s.Outbox.ResumeLane(d[0].Lane, dawn); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -173,7 +173,7 @@ func phones(t testing.TB, s *Store, user User, n int) {
 	for from := 0; from < n; {
 		err := s.db.Update(func(tx *table.Tx) error {
 			for ; from < n && tx.Left() > 2*queueCost; from++ {
-				d := Device{ID: newID(), User: user.ID, Transport: FCM, Token: Secret(fmt.Sprint(user.Name, from)), Status: Status{State: Proven}, Content: Subject}
+				d := routed(Device{ID: newID(), User: user.ID, Transport: FCM, Address: Secret(fmt.Sprint(user.Name, from)), Status: Status{State: Proven}, Content: Subject})
 				if err := replaceDevice(tx, &d, Device{}, dawn, true); err != nil {
 					return err
 				}

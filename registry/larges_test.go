@@ -239,7 +239,7 @@ var larges = []large{
 		resident(b, b.s, "carl")
 		_, t, _ := inSession(b, b.s, "carl")
 		for i := range 60 {
-			register(b, b.s, Device{User: t.User, Name: fmt.Sprint(i), Session: t.ID, Transport: FCM, Token: Secret(fmt.Sprint("of carl ", i)), Content: Subject})
+			register(b, b.s, Device{User: t.User, Name: fmt.Sprint(i), Session: t.ID, Transport: FCM, Address: Secret(fmt.Sprint("of carl ", i)), Content: Subject})
 		}
 		b.work.Device = Device{User: t.User, Session: t.ID}
 	}, do: func(b *estate) error {

@@ -38,13 +38,13 @@ func (q *queueRow) trim(now time.Time) {
 }
 
 // rides reports whether what waits in the line goes with another push and never by itself.
-func rides(t Transport, line string) bool { return line == clearLine && !t.Silent() }
+func (q queueRow) rides(line string) bool { return line == clearLine && q.MustShow }
 
-// leading returns the line whose first delivery is sent next, to a device of the transport: of the
-// lines that are not held back, the one whose first came first.
-func (q queueRow) leading(t Transport, now time.Time) (line string, ok bool) {
+// leading returns the line whose first delivery is sent next: of the lines that are not held back,
+// the one whose first came first.
+func (q queueRow) leading(now time.Time) (line string, ok bool) {
 	for name, l := range q.Lines {
-		if l.Head == 0 || rides(t, name) || l.held(now) {
+		if l.Head == 0 || q.rides(name) || l.held(now) {
 			continue
 		}
 		if !ok || l.Head < q.Lines[line].Head {
@@ -56,15 +56,15 @@ func (q queueRow) leading(t Transport, now time.Time) (line string, ok bool) {
 
 // look sets when the queue is to be looked at.
 func (q *queue) look(now time.Time) {
-	q.row.Due, q.row.Holding = q.row.next(q.device.Value.Transport, q.opens, now)
+	q.row.Due, q.row.Holding = q.row.next(q.opens, now)
 }
 
 // next returns when the queue is to be looked at: once its lane opens if a line leads it, else when
 // the first hold ends; zero if nothing waits that goes by itself. holding: it is the end of a hold.
-func (q queueRow) next(t Transport, opens, now time.Time) (at time.Time, holding bool) {
+func (q queueRow) next(opens, now time.Time) (at time.Time, holding bool) {
 	for name, l := range q.Lines {
 		switch {
-		case l.Head == 0 || rides(t, name):
+		case l.Head == 0 || q.rides(name):
 		case !l.held(now):
 			return opens, false
 		case at.IsZero() || l.Until.Before(at):

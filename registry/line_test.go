@@ -575,13 +575,13 @@ func TestADeviceThatFailsForDaysWithoutASuccessIsSuspectAndKept(t *testing.T) {
 
 	// An outage of the whole lane says nothing of the device.
 	fail(d[1], dawn)
-	if err := s.Outbox.PauseLane(Lane{Name: d[1].Lane(), Since: dawn, Until: dawn.Add(100 * time.Hour)}); err != nil {
+	if err := s.Outbox.PauseLane(Lane{Name: d[1].Lane, Since: dawn, Until: dawn.Add(100 * time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 40 {
 		fail(d[1], dawn.Add(time.Duration(i)*2*time.Hour))
 	}
-	if err := s.Outbox.ResumeLane(d[1].Lane(), dawn.Add(90*time.Hour)); err != nil {
+	if err := s.Outbox.ResumeLane(d[1].Lane, dawn.Add(90*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if state := fail(d[1], dawn.Add(90*time.Hour)); state != Proven {

@@ -135,7 +135,7 @@ var calls = []call{
 		}},
 	{method: "Devices.Put", when: "that is new", reads: "users 1",
 		do: func(f furnished) (any, error) {
-			f.phone.Token = "another"
+			f.phone.Address = "another"
 			return two(f.s.Devices.Put(f.phone, "", noon))
 		}},
 	{method: "Mail.PutHost",
@@ -186,7 +186,7 @@ var calls = []call{
 		}},
 	{method: "Outbox.Settle", when: "delivered, which shows the environment", reads: "deliveries 1, devices 1, lanes 2, queues 1",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Outbox.Settle(f.onBens, Outcome{Result: ResultDelivered, Environment: Sandbox}, noon))
+			return only(f.s.Outbox.Settle(f.onBens, Outcome{Result: ResultDelivered, Learned: taught(sandbox)}, noon))
 		}},
 	{method: "Outbox.Settle", when: "to be tried again", reads: "deliveries 1, devices 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) {
@@ -235,7 +235,10 @@ var calls = []call{
 	{method: "Accounts.Update", when: "to another mailbox", reads: "accounts 1, standings 1",
 		do: func(f furnished) (any, error) { f.shared.Username = "club"; return f.s.Accounts.Update(f.shared, noon) }},
 	{method: "Devices.Update", reads: "devices 1, lanes 1, queues 1",
-		do: func(f furnished) (any, error) { f.tablet.Token = "another"; return f.s.Devices.Update(f.tablet, noon) }},
+		do: func(f furnished) (any, error) {
+			f.tablet.Address = "another"
+			return f.s.Devices.Update(f.tablet, noon)
+		}},
 	{method: "Users.UpdateOwn", when: "the name", reads: "users 1",
 		do: func(f furnished) (any, error) { return f.s.Users.UpdateOwn(f.ben.ID, "carl", "", "") }},
 	{method: "Users.UpdateOwn", when: "the password", reads: "users 1",

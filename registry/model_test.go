@@ -62,7 +62,7 @@ func (m *model) rings(d *modelDevice, account string) bool {
 
 // opens is when the device may be sent something: now, or when its lane's pause ends.
 func (m *model) opens(d *modelDevice, now time.Time) time.Time {
-	if until, paused := m.lanes[d.Lane()]; paused && until.After(now) {
+	if until, paused := m.lanes[d.Lane]; paused && until.After(now) {
 		return until
 	}
 	return now
@@ -227,7 +227,7 @@ func (m *model) pause(lane string, until time.Time) {
 	old := m.lanes[lane]
 	m.lanes[lane] = until
 	for _, d := range m.devices {
-		if d.Lane() == lane && !d.due.IsZero() && (d.due.Before(until) || d.due.Equal(old)) {
+		if d.Lane == lane && !d.due.IsZero() && (d.due.Before(until) || d.due.Equal(old)) {
 			d.due = until
 		}
 	}
@@ -237,7 +237,7 @@ func (m *model) resume(lane string, now time.Time) {
 	until, paused := m.lanes[lane]
 	delete(m.lanes, lane)
 	for _, d := range m.devices {
-		if paused && until.After(now) && d.Lane() == lane && d.due.Equal(until) {
+		if paused && until.After(now) && d.Lane == lane && d.due.Equal(until) {
 			d.due = now
 		}
 	}
@@ -299,5 +299,5 @@ func dumpDevice(b *strings.Builder, d Device, due time.Time, queue []string) {
 	if !due.IsZero() {
 		at = due.UnixNano()
 	}
-	fmt.Fprintf(b, "device %s of %s in %s, %s, accounts %q, due %d: %v\n", d.ID, d.User, d.Lane(), d.Status.State, d.Accounts, at, queue)
+	fmt.Fprintf(b, "device %s of %s in %s, %s, accounts %q, due %d: %v\n", d.ID, d.User, d.Lane, d.Status.State, d.Accounts, at, queue)
 }

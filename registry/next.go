@@ -40,9 +40,9 @@ func head(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err e
 	if err != nil {
 		return w, false, false, err
 	}
-	line, ok := q.leading(d.Transport, now)
+	line, ok := q.leading(now)
 	if !ok {
-		at, _ := q.next(d.Transport, time.Time{}, now)
+		at, _ := q.next(time.Time{}, now)
 		return w, false, !q.Due.Equal(at), nil
 	}
 	l := q.Lines[line]
@@ -133,7 +133,7 @@ func drop(set *queueSet, device id) error {
 	if err != nil {
 		return err
 	}
-	line, ok := q.row.leading(q.device.Value.Transport, set.now)
+	line, ok := q.row.leading(set.now)
 	if !ok {
 		q.look(set.now)
 		return nil
@@ -163,8 +163,8 @@ func drop(set *queueSet, device id) error {
 	return nil
 }
 
-// A transport that can show no silent push has what is to be taken away ride with the next push
-// that shows something.
+// To a device at which every push must show something, what is to be taken away goes with the next
+// push that does.
 
 // mostRiders is how many ids ride in a push, if the first row has no more.
 const mostRiders = 16
@@ -172,7 +172,7 @@ const mostRiders = 16
 // takeRiders fills in what is to be taken away by the same push, for a device that is told such
 // things by no push of their own.
 func takeRiders(tx *table.Tx, w *Work, now time.Time) error {
-	if !rides(w.Device.Transport, clearLine) || !w.Device.Content.Allows(Sender) {
+	if !w.Device.MustShow || !w.Device.Content.Allows(Sender) {
 		return nil
 	}
 	list, err := waiting.First(tx, table.Under(lineKey{id(w.Device.ID), clearLine}), mostRiders)

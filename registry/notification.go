@@ -111,10 +111,15 @@ type Outcome struct {
 	Suspect bool      // ResultRetry: the complaint is about this one address, so the device is suspect and tried rarely
 	Unknown bool      // ResultRetry: no answer came, so the service may have taken the message all the same
 	Unasked bool      // nothing was sent, so that it says nothing of the service
-	// Environment is set where the device's was not known and the service has shown which it is.
-	Environment Environment
-	Code        string // stable, for programs; lower case, such as "apns_bad_device_token"; empty on success
-	Reason      string // for people: what happened and what to do; never the service's raw answer, a token or an endpoint path
+	Learned *Learned  // ResultDelivered: what the push has shown of the device; nil: nothing
+	Code    string    // stable, for programs; lower case, such as "apns_bad_device_token"; empty on success
+	Reason  string    // for people: what happened and what to do; never the service's raw answer, a token or an endpoint path
+}
+
+// Learned is what a push has shown of a device.
+type Learned struct {
+	Params map[string]string // those that were not known
+	Lane   string            // of the device with them
 }
 
 // StableID is the id of one mail's notification: the first 24 bytes of SHA-256 over account,

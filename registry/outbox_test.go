@@ -66,7 +66,7 @@ func TestDueGivesTheLongestDueFirstWithoutTheBusyAndSaysWhenTheNextWillBe(t *tes
 		list, next, err := s.Outbox.Due(c.now, c.limit, busy)
 		var want []Queue
 		for _, i := range c.want {
-			want = append(want, Queue{d[i].ID, d[i].Lane()})
+			want = append(want, Queue{d[i].ID, d[i].Lane})
 		}
 		if err != nil || !slices.Equal(list, want) || !next.Equal(c.next) {
 			t.Errorf("%s: %v then %v, %v; want %v then %v", c.name, list, next, err, want, c.next)
@@ -319,7 +319,7 @@ func TestGoneIsNotBelievedOfAnAddressThatHasChangedSince(t *testing.T) {
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 1, dawn)
 	w := first(t, s, d[0], dawn)
-	d[0].Token = "rotated"
+	d[0].Address = "rotated"
 	if _, err := s.Devices.Update(d[0], dawn); err != nil {
 		t.Fatal(err)
 	}
@@ -394,27 +394,27 @@ func TestADeviceIsSuspectOnlyForItsOwnFaultAndProvenByItsNextPush(t *testing.T) 
 func TestTheEnvironmentThatAPushHasShownIsTheDevicesFromThenOn(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		known Environment
+		known string
 		o     Outcome
 		edit  bool // the app gives another topic while the push is under way
-		want  Environment
+		want  string
 	}{
-		"production":              {"", Outcome{Result: ResultDelivered, Environment: Production}, false, Production},
-		"sandbox":                 {"", Outcome{Result: ResultDelivered, Environment: Sandbox}, false, Sandbox},
+		"production":              {"", Outcome{Result: ResultDelivered, Learned: taught(production)}, false, production},
+		"sandbox":                 {"", Outcome{Result: ResultDelivered, Learned: taught(sandbox)}, false, sandbox},
 		"not shown":               {"", Outcome{Result: ResultDelivered}, false, ""},
-		"not delivered":           {"", Outcome{Result: ResultRetry, Code: "down", Reason: "Down.", Environment: Sandbox}, false, ""},
-		"known":                   {Production, Outcome{Result: ResultDelivered, Environment: Sandbox}, false, Production},
-		"of a former address":     {"", Outcome{Result: ResultDelivered, Environment: Sandbox}, true, ""},
+		"not delivered":           {"", Outcome{Result: ResultRetry, Code: "down", Reason: "Down.", Learned: taught(sandbox)}, false, ""},
+		"known":                   {production, Outcome{Result: ResultDelivered, Learned: taught(sandbox)}, false, production},
+		"of a former address":     {"", Outcome{Result: ResultDelivered, Learned: taught(sandbox)}, true, ""},
 		"suspect in both of them": {"", Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, false, ""},
 	} {
 		s := newStore(t)
 		ann := someone(t, s, "ann")
 		a := mailbox(t, s, ann, "ann@example.org")
-		d := register(t, s, Device{User: ann.ID, Name: "iphone", Transport: APNs, Token: "token", Environment: c.known, Content: Subject})
+		d := register(t, s, Device{User: ann.ID, Name: "iphone", Transport: APNs, Address: "token", Params: in(c.known), Content: Subject})
 		arrive(t, s, a, 2, dawn)
 		w := first(t, s, d, dawn)
 		if c.edit {
-			d.Topic = "org.example.mail"
+			d.Params = with(d.Params, "topic", "org.example.mail")
 			if _, err := s.Devices.Update(d, dawn); err != nil {
 				t.Fatal(err)
 			}
@@ -425,15 +425,15 @@ func TestTheEnvironmentThatAPushHasShownIsTheDevicesFromThenOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if now.Environment != c.want || now.Token != "token" || !now.Registered.Equal(w.Device.Registered) && !c.edit {
+		if now.Params["environment"] != c.want || now.Address != "token" || !now.Registered.Equal(w.Device.Registered) && !c.edit {
 			t.Errorf("%s: it is %+v", name, now)
 		}
 		list, _, err := s.Outbox.Due(dawn.AddDate(0, 0, 7), 1, nil)
-		if err != nil || len(list) != 1 || list[0].Lane != now.Lane() {
-			t.Errorf("%s: what waits is in %+v, %v, want %s", name, list, err, now.Lane())
+		if err != nil || len(list) != 1 || list[0].Lane != now.Lane {
+			t.Errorf("%s: what waits is in %+v, %v, want %s", name, list, err, now.Lane)
 		}
-		if next := first(t, s, d, dawn.Add(time.Minute)); next.Device.Environment != c.want {
-			t.Errorf("%s: the next push is for %q", name, next.Device.Environment)
+		if next := first(t, s, d, dawn.Add(time.Minute)); next.Device.Params["environment"] != c.want {
+			t.Errorf("%s: the next push is for %q", name, next.Device.Params["environment"])
 		}
 	}
 }
@@ -443,9 +443,9 @@ func TestAnEditForgetsNoEnvironmentThatAPushHasShownMeanwhile(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
-	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Token: "token", Content: Subject})
+	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Content: Subject})
 	arrive(t, s, a, 1, dawn)
-	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultDelivered, Environment: Sandbox}, dawn)
+	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultDelivered, Learned: taught(sandbox)}, dawn)
 	if _, err := s.Devices.Update(d, dawn); !errors.Is(err, ErrStale) {
 		t.Errorf("it does: %v", err)
 	}

@@ -135,7 +135,7 @@ func (r *run) compare() {
 		switch {
 		case d.due.IsZero() || r.taken[d.ID].key.device != "":
 		case !d.due.After(r.now):
-			want = append(want, Queue{d.ID, d.Lane()})
+			want = append(want, Queue{d.ID, d.Lane})
 		case next.IsZero() || d.due.Before(next):
 			next = d.due
 		}

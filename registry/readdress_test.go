@@ -8,7 +8,7 @@ import (
 // iphone is a device on APNs.
 func iphone(t testing.TB, s *Store, user User) Device {
 	t.Helper()
-	return register(t, s, Device{User: user.ID, Name: "iphone", Transport: APNs, Token: "token", Environment: Sandbox, Content: Subject})
+	return register(t, s, Device{User: user.ID, Name: "iphone", Transport: APNs, Address: "token", Params: in(sandbox), Content: Subject})
 }
 
 // While a push is under way the app confirms its address: what the service said before that is no news any more.
@@ -44,10 +44,10 @@ func TestWhatIsSaidOfAFormerAddressHoldsNothingUp(t *testing.T) {
 		"busy":          {Result: ResultRetry, At: dawn.Add(24 * time.Hour), Code: "busy", Reason: "Busy."},
 	} {
 		for change, edit := range map[string]func(*Device){
-			"token":       func(d *Device) { d.Token = "rotated" },
-			"environment": func(d *Device) { d.Environment = Production },
-			"topic":       func(d *Device) { d.Topic = "org.example.mail" },
-			"keys":        func(d *Device) { d.Encryption = &Keys{"p256dh", "auth"} },
+			"token":       func(d *Device) { d.Address = "rotated" },
+			"environment": func(d *Device) { d.Params = in(production) },
+			"topic":       func(d *Device) { d.Params = with(d.Params, "topic", "org.example.mail") },
+			"keys":        func(d *Device) { d.Keys = &Keys{"p256dh", "auth"} },
 		} {
 			s := newStore(t)
 			ann := someone(t, s, "ann")
@@ -55,7 +55,7 @@ func TestWhatIsSaidOfAFormerAddressHoldsNothingUp(t *testing.T) {
 			ids := arrive(t, s, a, 1, dawn)
 			w := first(t, s, d, dawn)
 			edit(&d)
-			if _, err := s.Devices.Update(d, dawn); err != nil {
+			if _, err := s.Devices.Update(routed(d), dawn); err != nil {
 				t.Fatal(err)
 			}
 			end(t, s, w, o, dawn)
@@ -74,9 +74,12 @@ func TestWhatIsSaidOfAFormerAddressHoldsNothingUp(t *testing.T) {
 func TestWhatWaitsForASuspectDeviceGoesOutOnceItIsMended(t *testing.T) {
 	t.Parallel()
 	for name, mend := range map[string]func(*Device){
-		"another topic, proved": func(d *Device) { d.Topic = "org.example.mail"; d.Status = Status{State: Proven} },
-		"other keys":            func(d *Device) { d.Encryption = &Keys{"p256dh", "auth"}; d.Status = Status{} },
-		"a test push":           func(d *Device) { d.Status = Status{State: Proven, Proof: dawn} },
+		"another topic, proved": func(d *Device) {
+			d.Params = with(d.Params, "topic", "org.example.mail")
+			d.Status = Status{State: Proven}
+		},
+		"other keys":  func(d *Device) { d.Keys = &Keys{"p256dh", "auth"}; d.Status = Status{} },
+		"a test push": func(d *Device) { d.Status = Status{State: Proven, Proof: dawn} },
 	} {
 		s := newStore(t)
 		ann := someone(t, s, "ann")

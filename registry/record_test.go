@@ -157,10 +157,10 @@ func TestContentIsStoredNoHigherThanAnyReceiverMaySee(t *testing.T) {
 			ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
 			a := mailbox(t, s, ann, "ann@example.org")
 			for i, l := range c.levels {
-				register(t, s, Device{User: ann.ID, Transport: FCM, Token: Secret(rune('a' + i)), Content: l})
+				register(t, s, Device{User: ann.ID, Transport: FCM, Address: Secret(rune('a' + i)), Content: l})
 			}
 			// Bob's phone is told everything, but not of this mailbox.
-			register(t, s, Device{User: bob.ID, Transport: FCM, Token: "bob", Content: Preview})
+			register(t, s, Device{User: bob.ID, Transport: FCM, Address: "bob", Content: Preview})
 			if l, err := s.Mail.Level(a.ID); err != nil || full.At(l) != c.want {
 				t.Errorf("the level is %q, %v", l, err)
 			}
@@ -225,7 +225,7 @@ func TestMailRingsTheDevicesOfThoseWhoSeeTheAccountUnlessTheyChoseOthers(t *test
 		{"stranger", eve, nil, false},
 		{"stranger, chosen", eve, []string{a.ID}, false},
 	} {
-		id := register(t, s, Device{User: d.user.ID, Name: d.name, Transport: FCM, Token: Secret(d.name), Content: Wake, Accounts: d.accounts}).ID
+		id := register(t, s, Device{User: d.user.ID, Name: d.name, Transport: FCM, Address: Secret(d.name), Content: Wake, Accounts: d.accounts}).ID
 		ring[id] = d.rings
 	}
 	arrive(t, s, a, 1, dawn)

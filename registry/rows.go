@@ -215,26 +215,23 @@ type hostRow struct {
 }
 
 type deviceRow struct {
-	Revision    uint64
-	Name        string
-	Session     string `json:",omitempty"`
-	Transport   Transport
-	Environment Environment `json:",omitempty"`
-	Topic       string      `json:",omitempty"`
-	Address     digest
-	Secrets     table.Sealed // a deviceSecrets
-	Content     Level
-	Accounts    []string `json:",omitzero"`
-	Created     time.Time
-	Registered  time.Time
+	Revision   uint64
+	Name       string
+	Session    string `json:",omitempty"`
+	Transport  Transport
+	Address    digest
+	Secrets    table.Sealed // a deviceSecrets
+	Content    Level
+	Accounts   []string `json:",omitzero"`
+	Created    time.Time
+	Registered time.Time
 }
 
 // deviceSecrets is what is sealed of a device.
 type deviceSecrets struct {
-	Token      string      `json:",omitempty"`
-	Endpoint   string      `json:",omitempty"`
-	Keys       sealedKeys  `json:",omitzero"`
-	Encryption *sealedKeys `json:",omitempty"`
+	Address string
+	Keys    *sealedKeys       `json:",omitempty"`
+	Params  map[string]string `json:",omitempty"`
 }
 
 // sealedKeys are Keys that marshal.
@@ -242,11 +239,12 @@ type sealedKeys struct{ P256dh, Auth string }
 
 // queueRow is what changes about a device with each delivery.
 type queueRow struct {
-	Due     time.Time `json:",omitzero"`  // zero: nothing waits that goes by itself
-	Holding bool      `json:",omitempty"` // Due is when the first hold ends: what comes in another line need not wait for it
-	Lane    string
-	Status  Status
-	Lines   map[string]lineRow `json:",omitempty"`
+	Due      time.Time `json:",omitzero"`  // zero: nothing waits that goes by itself
+	Holding  bool      `json:",omitempty"` // Due is when the first hold ends: what comes in another line need not wait for it
+	Lane     string
+	MustShow bool `json:",omitempty"`
+	Status   Status
+	Lines    map[string]lineRow `json:",omitempty"`
 }
 
 // lineRow is one line of a queue.

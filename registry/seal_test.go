@@ -47,12 +47,12 @@ func plantedHousehold(t *testing.T, s *Store) (ann User, a Account, list []Devic
 	if err != nil {
 		t.Fatal(err)
 	}
-	subscription := &Subscription{Endpoint: Secret(planted["endpoint"]), Keys: Keys{"p256dh", planted["auth secret"]}}
+	endpoint, keys := Secret(planted["endpoint"]), &Keys{"p256dh", planted["auth secret"]}
 	for _, d := range []Device{
-		{Transport: FCM, Token: Secret(planted["fcm token"]), Encryption: &Keys{"p256dh", planted["another auth"]}},
-		{Transport: APNs, Token: Secret(planted["apns token"]), Environment: Sandbox},
-		{Transport: WebPush, Subscription: subscription},
-		{Transport: UnifiedPush, Subscription: subscription},
+		{Transport: FCM, Address: Secret(planted["fcm token"]), Keys: &Keys{"p256dh", planted["another auth"]}},
+		{Transport: APNs, Address: Secret(planted["apns token"]), Params: in(sandbox)},
+		{Transport: WebPush, Address: endpoint, Keys: keys},
+		{Transport: UnifiedPush, Address: endpoint, Keys: keys},
 	} {
 		d.User, d.Content = ann.ID, Preview
 		list = append(list, register(t, s, d))
@@ -116,11 +116,11 @@ func TestNothingPlantedIsPrintedLoggedOrMarshalled(t *testing.T) {
 	mail := Message{UID: 1, Content: Content{planted["sender"], planted["subject"], planted["message id"], planted["preview"]}}
 	work := first(t, s, list[3], dawn)
 	values := []any{ann, a, &a, []Account{a}, list, page, page[0], &page[len(page)-1], work, &work, mail, &mail, mail.Content, &mail.Content,
-		Arrival{Mails: []Message{mail}}, list[2].Subscription, *list[2].Subscription, list[2].Subscription.Keys, &list[2].Subscription.Keys,
-		list[0].Encryption, *list[0].Encryption, a.Password, &a.Password, map[string]any{"device": list[0], "password": a.Password},
+		Arrival{Mails: []Message{mail}}, list[2].Keys, *list[2].Keys,
+		list[0].Keys, *list[0].Keys, a.Password, &a.Password, map[string]any{"device": list[0], "password": a.Password},
 		fmt.Errorf("of %v", a.Password)}
 	for _, d := range list {
-		values = append(values, d, &d, d.Token)
+		values = append(values, d, &d, d.Address)
 	}
 	for _, v := range values {
 		var text, jsonText bytes.Buffer

@@ -114,7 +114,7 @@ func inSession(t testing.TB, s *Store, name string) (Device, Token, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := register(t, s, Device{User: u.ID, Name: "phone", Session: row.ID, Transport: FCM, Token: Secret(row.ID), Content: Wake})
+	d := register(t, s, Device{User: u.ID, Name: "phone", Session: row.ID, Transport: FCM, Address: Secret(row.ID), Content: Wake})
 	return d, row, session
 }
 

@@ -16,8 +16,8 @@ import (
 // If the app has changed the address or its keys since the work was taken, nothing of the outcome
 // counts. If it has only confirmed them, only delivered counts; anything else keeps the work, and
 // it is due at once. If the work no longer waits, the outcome changes nothing, except that a clear
-// follows the push of a mail that was cleared meanwhile. An environment that a delivery has shown
-// becomes the device's if that was not known.
+// follows the push of a mail that was cleared meanwhile. Parameters that a delivery has shown become
+// the device's if it has none of that name.
 func (o Outbox) Settle(w Work, as Outcome, now time.Time) error {
 	return o.change(now, func(set *queueSet) error { return settle(set, w, as) })
 }
@@ -96,19 +96,28 @@ func sameAddress(tx *table.Tx, at table.Row[ids, deviceRow], was Device) (bool, 
 	return d.SameAddress(was), err
 }
 
-// learn notes the environment that a delivery has shown, and moves the device to its lane.
-func (s *queueSet) learn(q *queue, o Outcome) (err error) {
-	d := &q.device.Value
-	if o.Result != ResultDelivered || o.Environment == "" || d.Environment != "" {
+// learn notes what a delivery has shown of the device, and moves it to the lane that follows.
+func (s *queueSet) learn(q *queue, o Outcome) error {
+	if o.Result != ResultDelivered || o.Learned == nil {
 		return nil
 	}
-	d.Environment = o.Environment
+	was, _, err := openDevice(s.tx, q.device)
+	if err != nil {
+		return err
+	}
+	d, learned := was.Learn(o.Learned)
+	if !learned {
+		return nil
+	}
 	d.Revision++ // whoever edits the device is not to forget it
-	q.row.Lane = Device{Transport: d.Transport, Environment: d.Environment}.Lane()
+	if q.device.Value, err = d.row(s.tx, q.device.Key); err != nil {
+		return err
+	}
+	q.row.Lane = d.Lane
 	if q.opens, err = laneOpens(s.tx, q.row.Lane, s.now); err != nil {
 		return err
 	}
-	return devices.Put(s.tx, q.device.Key, *d)
+	return devices.Put(s.tx, q.device.Key, q.device.Value)
 }
 
 // alight ends a delivery that has ridden with a push.

@@ -1,10 +1,9 @@
 package registry
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"log/slog"
-	"net/url"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -107,30 +106,8 @@ type Status struct {
 	Failing  time.Time `json:",omitzero"`
 }
 
-// Transport is the way to a device.
+// Transport is the name of a push service, as the API calls it.
 type Transport string
-
-// The four transports. UnifiedPush is Web Push (RFC 8030) to an endpoint that a distributor app
-// made.
-const (
-	FCM         Transport = "fcm"
-	APNs        Transport = "apns"
-	WebPush     Transport = "webpush"
-	UnifiedPush Transport = "unifiedpush"
-)
-
-// Silent reports whether a push may come by it that shows nothing: browsers must show something at
-// every push.
-func (t Transport) Silent() bool { return t != WebPush }
-
-// Environment is the APNs environment a token belongs to.
-type Environment string
-
-// The two APNs environments.
-const (
-	Production Environment = "production"
-	Sandbox    Environment = "sandbox"
-)
 
 // Level is how much of a mail may leave the house for a device; each includes the ones before it.
 type Level string
@@ -171,73 +148,52 @@ func (Keys) GoString() string { return redacted }
 // MarshalText implements encoding.TextMarshaler and hides the secret.
 func (Keys) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// Subscription is a Web Push subscription (RFC 8030 section 4): the endpoint is a capability, so it
-// is secret.
-type Subscription struct {
-	Endpoint Secret
-	Keys     Keys
-}
-
-// String implements fmt.Stringer and hides the value.
-func (Subscription) String() string { return redacted }
-
-// GoString implements fmt.GoStringer and hides the value.
-func (Subscription) GoString() string { return redacted }
-
-// Device is one phone or browser of one user.
+// Device is one phone or browser of one user. How it is reached is its transport's business: to the
+// registry, address and parameters are opaque.
 type Device struct {
-	ID           string
-	Revision     uint64 // changes with every edit
-	User         string // user id
-	Name         string
-	Session      string `json:",omitempty"` // id of the session that it registered itself in; empty: none
-	Transport    Transport
-	Token        Secret        `json:"-"`          // FCM and APNs
-	Environment  Environment   `json:",omitempty"` // APNs; empty: not known, until a push shows it
-	Topic        string        `json:",omitempty"` // APNs: the app's bundle id; empty: the server's apns-topic
-	Subscription *Subscription `json:"-"`          // Web Push and UnifiedPush
-	Encryption   *Keys         `json:"-"`          // FCM and APNs: content travels encrypted to these keys; nil: in the clear
-	Content      Level
-	Accounts     []string `json:",omitzero"` // account ids; nil: all that the user may see; empty: none
-	Created      time.Time
-	Registered   time.Time // when the app last confirmed this address; a service's "gone" must be newer to count
-	Status       Status    `json:"-"`
-	Due          time.Time `json:"-"` // when what waits for it is looked at next; zero: nothing does
+	ID         string
+	Revision   uint64 // changes with every edit
+	User       string // user id
+	Name       string
+	Session    string `json:",omitempty"` // id of the session that it registered itself in; empty: none
+	Transport  Transport
+	Address    Secret            `json:"-"` // a token, or an endpoint
+	Keys       *Keys             `json:"-"` // content travels encrypted to these; nil: in the clear
+	Params     map[string]string `json:"-"` // what else the transport keeps of it
+	Lane       string            // names what fails together with it, which its transport knows
+	MustShow   bool              // every push must show something, as its transport says
+	Content    Level
+	Accounts   []string `json:",omitzero"` // account ids; nil: all that the user may see; empty: none
+	Created    time.Time
+	Registered time.Time // when the app last confirmed this address; a service's "gone" must be newer to count
+	Status     Status    `json:"-"`
+	Due        time.Time `json:"-"` // when what waits for it is looked at next; zero: nothing does
 }
 
-// Lane names what fails together: "fcm", "apns production", "apns sandbox", or "webpush " and the
-// endpoint's origin. Where the environment is not known, production is asked first.
-func (d Device) Lane() string {
-	switch d.Transport {
-	case APNs:
-		return "apns " + string(cmp.Or(d.Environment, Production))
-	case WebPush, UnifiedPush:
-		if d.Subscription == nil {
-			return "webpush"
-		}
-		u, err := url.Parse(string(d.Subscription.Endpoint))
-		if err != nil {
-			return "webpush"
-		}
-		return "webpush " + u.Scheme + "://" + u.Host
-	}
-	return string(d.Transport)
-}
-
-// Address is the SHA-256 of transport and address, the key under which the same phone is known
-// again.
-func (d Device) Address() [sha256.Size]byte {
-	address := string(d.Token)
-	if d.Subscription != nil {
-		address = string(d.Subscription.Endpoint)
-	}
-	return sha256.Sum256([]byte(string(d.Transport) + "\x00" + address))
+// addressDigest returns the SHA-256 of transport and address, the key under which the same phone is
+// known again.
+func (d Device) addressDigest() digest {
+	return sha256.Sum256([]byte(string(d.Transport) + "\x00" + string(d.Address)))
 }
 
 // SameAddress reports whether a push for one arrives where the other's does and can be read there.
 func (d Device) SameAddress(o Device) bool {
-	return d.Address() == o.Address() && d.Environment == o.Environment && d.Topic == o.Topic &&
-		reflect.DeepEqual(d.Subscription, o.Subscription) && reflect.DeepEqual(d.Encryption, o.Encryption)
+	return d.Transport == o.Transport && d.Address == o.Address && maps.Equal(d.Params, o.Params) && reflect.DeepEqual(d.Keys, o.Keys)
+}
+
+// Learn returns the device with the parameters that it did not have, and the lane that follows from
+// them; false: it had all of them. l may be nil.
+func (d Device) Learn(l *Learned) (Device, bool) {
+	if l == nil || len(l.Params) == 0 {
+		return d, false
+	}
+	params := maps.Clone(l.Params)
+	maps.Copy(params, d.Params)
+	if len(params) == len(d.Params) {
+		return d, false
+	}
+	d.Params, d.Lane = params, l.Lane
+	return d, true
 }
 
 // Rings reports whether mail of the account rings this device.

@@ -56,8 +56,8 @@ func newFailingHouse(t testing.TB, account registry.Account, fault func() error)
 	if h.account, _, err = h.store.Accounts.Add(account, "", now); err != nil {
 		t.Fatal(err)
 	}
-	h.device, _, err = h.store.Devices.Put(registry.Device{User: anna.ID, Name: "phone", Transport: registry.WebPush, Content: registry.Preview,
-		Subscription: &registry.Subscription{Endpoint: "https://push.example.org/1"}}, "", now)
+	h.device, _, err = h.store.Devices.Put(registry.Device{User: anna.ID, Name: "phone", Transport: "webpush", MustShow: true, Content: registry.Preview,
+		Address: "https://push.example.org/1"}, "", now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,18 +2,17 @@ package web
 
 import (
 	"encoding/json"
-	"net/url"
+	"maps"
 	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"idlepush/netguard"
 	"idlepush/registry"
 )
 
-// Subscription is a browser's PushSubscription as its toJSON gives it (W3C Push API), or what a UnifiedPush distributor
-// gave in the same form.
+// Subscription is a browser's PushSubscription as its toJSON gives it (W3C Push API), or what a
+// distributor app gave in the same form.
 type Subscription struct {
 	Endpoint       string   `json:"endpoint" minLength:"1" maxLength:"2048"`
 	ExpirationTime *float64 `json:"expirationTime,omitempty" doc:"Not looked at" nullable:"true"`
@@ -29,13 +28,6 @@ type Keys struct {
 // keys takes the padding off, which some apps send.
 func (k Keys) keys() registry.Keys {
 	return registry.Keys{P256dh: strings.TrimRight(k.P256dh, "="), Auth: strings.TrimRight(k.Auth, "=")}
-}
-
-func (s *Subscription) subscription() *registry.Subscription {
-	if s == nil {
-		return nil
-	}
-	return &registry.Subscription{Endpoint: registry.Secret(s.Endpoint), Keys: s.Keys.keys()}
 }
 
 func (k *Keys) optional() *registry.Keys {
@@ -65,41 +57,65 @@ func (c *choice[T]) Schema(r huma.Registry) *huma.Schema {
 	return &s
 }
 
-// deviceFaults is what is wrong with a device for anybody who knows its transport by name only. The form of tokens, keys
-// and topics is left to CheckAddress.
-func deviceFaults(d registry.Device) (f faults) {
-	if !printable(d.Name) || strings.TrimSpace(d.Name) == "" {
-		f.add("name", "must be printable and not blank")
-	}
+// address is what a request says of how a device is reached. What is absent stays as it is.
+type address struct {
+	token        *string
+	subscription *Subscription
+	encryption   choice[Keys]
+	given        map[string]json.RawMessage // every field of the request; transports name some of them
+}
+
+// addressed returns the device with the address, and what is wrong with that for its transport. The
+// form of tokens, endpoints, keys and parameters is left to CheckAddress.
+func (s *server) addressed(d registry.Device, a address) (registry.Device, faults) {
+	var f faults
 	forbid := func(field string, given bool) {
 		if given {
 			f.add(field, "does not go with this transport")
 		}
 	}
-	switch d.Transport {
-	case registry.FCM, registry.APNs:
-		if d.Token == "" {
-			f.add("token", "is required for this transport")
+	t := s.transport(d.Transport)
+	if t.Subscription {
+		forbid("token", a.token != nil && *a.token != "")
+		forbid("encryption", a.encryption.value != nil)
+		if a.subscription != nil {
+			d.Address, d.Keys = registry.Secret(a.subscription.Endpoint), a.subscription.Keys.optional()
 		}
-		forbid("subscription", d.Subscription != nil)
-	case registry.WebPush, registry.UnifiedPush:
-		forbid("token", d.Token != "")
-		forbid("encryption", d.Encryption != nil)
-		if d.Subscription == nil {
-			f.add("subscription", "is required for this transport")
-		} else if !isEndpoint(string(d.Subscription.Endpoint)) {
-			f.add("subscription.endpoint", "must be an https: address; inside allow-nets http: does too")
+	} else {
+		if a.token != nil {
+			d.Address = registry.Secret(*a.token)
+		}
+		if a.encryption.given {
+			d.Keys = a.encryption.value.optional()
 		}
 	}
-	if d.Transport != registry.APNs {
-		forbid("environment", d.Environment != "")
-		forbid("topic", d.Topic != "")
+	if d.Address == "" {
+		f.add(t.addressField(), "is required for this transport")
 	}
-	return f
+	forbid("subscription", a.subscription != nil && !t.Subscription)
+	d.Params = maps.Clone(d.Params)
+	for _, p := range s.params() {
+		value, given := textOf(a.given[p.Name])
+		switch {
+		case !t.has(p.Name):
+			forbid(p.Name, value != "")
+		case value != "":
+			if d.Params == nil {
+				d.Params = make(map[string]string)
+			}
+			d.Params[p.Name] = value
+		case given:
+			delete(d.Params, p.Name)
+		}
+	}
+	return d, f
 }
 
-// isEndpoint reports whether the text can be a push endpoint. http: is for networks that the transport is told to allow.
-func isEndpoint(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && netguard.IsHost(u.Hostname()) && u.User == nil && u.Fragment == ""
+// textOf reads a field that is text, or absent.
+func textOf(raw json.RawMessage) (value string, given bool) {
+	var text *string
+	if json.Unmarshal(raw, &text) != nil || text == nil {
+		return "", false
+	}
+	return *text, true
 }

@@ -3,97 +3,117 @@ package web
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"idlepush/registry"
 )
 
-// Device is one phone or browser. Its address and keys are secret and never returned.
+// Device is one phone or browser. Its address and keys are secret and never returned. Some transports
+// have fields of their own, which describeTransports adds.
 type Device struct {
-	ID          string       `json:"id"`
-	User        string       `json:"user" doc:"User id"`
-	Name        string       `json:"name"`
-	Transport   string       `json:"transport" enum:"fcm,apns,webpush,unifiedpush"`
-	Environment string       `json:"environment,omitempty" enum:"production,sandbox" doc:"apns only; absent: not known until a push has shown it"`
-	Topic       string       `json:"topic,omitempty" doc:"apns only; absent: the server's"`
-	Encrypted   bool         `json:"encrypted" doc:"Whether what leaves the house for it is encrypted to its own key"`
-	Content     string       `json:"content" enum:"wake,sender,subject,preview" doc:"How much may leave the house for it"`
-	Accounts    []string     `json:"accounts,omitempty" doc:"Ids of the accounts that ring it; absent: all that its user sees"`
-	Created     time.Time    `json:"created"`
-	Registered  time.Time    `json:"registered" doc:"When its address was last confirmed"`
-	Status      DeviceStatus `json:"status"`
+	ID         string       `json:"id"`
+	User       string       `json:"user" doc:"User id"`
+	Name       string       `json:"name"`
+	Transport  string       `json:"transport"`
+	Encrypted  bool         `json:"encrypted" doc:"Whether what leaves the house for it is encrypted to its own key"`
+	Content    string       `json:"content" enum:"wake,sender,subject,preview" doc:"How much may leave the house for it"`
+	Accounts   []string     `json:"accounts,omitempty" doc:"Ids of the accounts that ring it; absent: all that its user sees"`
+	Created    time.Time    `json:"created"`
+	Registered time.Time    `json:"registered" doc:"When its address was last confirmed"`
+	Status     DeviceStatus `json:"status"`
+
+	params map[string]string // by field
+}
+
+// MarshalJSON adds the fields of the transport.
+func (d Device) MarshalJSON() ([]byte, error) {
+	type plain Device
+	text, err := json.Marshal(plain(d))
+	if err != nil || len(d.params) == 0 {
+		return text, err
+	}
+	params, err := json.Marshal(d.params)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(text[:len(text)-1], []byte(","), params[1:]), nil
 }
 
 // NewDevice registers a device. It states the whole registration, also where the address is known.
+// Fields of transports and the words for the others are added by describeTransports.
 type NewDevice struct {
 	Name         string        `json:"name" minLength:"1" maxLength:"100"`
-	Transport    string        `json:"transport" enum:"fcm,apns,webpush,unifiedpush"`
-	Token        string        `json:"token,omitempty" maxLength:"4096" doc:"fcm and apns"`
-	Environment  string        `json:"environment,omitempty" enum:"production,sandbox" doc:"apns; absent: not known, then each push asks production first and the sandbox where production does not know the token, until one has shown which it is"`
-	Topic        string        `json:"topic,omitempty" maxLength:"255" doc:"apns: the app's bundle id; absent: the server's"`
-	Subscription *Subscription `json:"subscription,omitempty" doc:"webpush and unifiedpush"`
-	Encryption   *Keys         `json:"encryption,omitempty" doc:"fcm and apns: encrypt content to these keys by RFC 8291"`
-	Content      string        `json:"content,omitempty" enum:"wake,sender,subject,preview" doc:"Absent: wake for fcm and apns without encryption, else subject"`
+	Transport    string        `json:"transport"`
+	Token        string        `json:"token,omitempty" maxLength:"4096"`
+	Subscription *Subscription `json:"subscription,omitempty"`
+	Encryption   *Keys         `json:"encryption,omitempty"`
+	Content      string        `json:"content,omitempty" enum:"wake,sender,subject,preview"`
 	Accounts     []string      `json:"accounts,omitempty" minItems:"1" maxItems:"200" doc:"Ids of the accounts that ring it; absent: all"`
 	User         string        `json:"user,omitempty" doc:"Whose it will be; only the admin token gives this, and must"`
+
+	given map[string]json.RawMessage
 }
 
-// DevicePatch changes what is given.
+// UnmarshalJSON keeps the fields of transports beside the others.
+func (n *NewDevice) UnmarshalJSON(data []byte) error {
+	type plain NewDevice
+	return errors.Join(json.Unmarshal(data, (*plain)(n)), json.Unmarshal(data, &n.given))
+}
+
+// DevicePatch changes what is given. Fields of transports are added by describeTransports.
 type DevicePatch struct {
 	Name         *string          `json:"name,omitempty" minLength:"1" maxLength:"100"`
 	Token        *string          `json:"token,omitempty" minLength:"1" maxLength:"4096" doc:"The rotated token"`
-	Environment  *string          `json:"environment,omitempty" enum:"production,sandbox" doc:"Absent: as it is, also where the token changes"`
-	Topic        *string          `json:"topic,omitempty" maxLength:"255"`
 	Subscription *Subscription    `json:"subscription,omitempty" doc:"The rotated subscription"`
 	Encryption   choice[Keys]     `json:"encryption,omitempty" doc:"null: content travels unencrypted"`
 	Content      *string          `json:"content,omitempty" enum:"wake,sender,subject,preview"`
 	Accounts     choice[[]string] `json:"accounts,omitempty" minItems:"1" maxItems:"200" doc:"null: all"`
+
+	given map[string]json.RawMessage
 }
 
-func (n NewDevice) device(user string) registry.Device {
-	d := registry.Device{User: user, Name: n.Name, Transport: registry.Transport(n.Transport), Token: registry.Secret(n.Token),
-		Environment: registry.Environment(n.Environment), Topic: n.Topic, Subscription: n.Subscription.subscription(),
-		Encryption: n.Encryption.optional(), Content: registry.Level(n.Content), Accounts: n.Accounts}
+// UnmarshalJSON keeps the fields of transports beside the others.
+func (p *DevicePatch) UnmarshalJSON(data []byte) error {
+	type plain DevicePatch
+	return errors.Join(json.Unmarshal(data, (*plain)(p)), json.Unmarshal(data, &p.given))
+}
+
+// newDevice returns the device that is asked for, and what is wrong with its address.
+func (s *server) newDevice(n NewDevice, user string) (registry.Device, faults) {
+	d := registry.Device{User: user, Name: n.Name, Transport: registry.Transport(n.Transport), Content: registry.Level(n.Content), Accounts: n.Accounts}
+	d, f := s.addressed(d, address{&n.Token, n.Subscription, choice[Keys]{true, n.Encryption}, n.given})
 	if d.Content == "" {
 		d.Content = registry.Subject
-		if d.Subscription == nil && d.Encryption == nil {
+		if d.Keys == nil {
 			d.Content = registry.Wake
 		}
 	}
-	return d
+	return d, f
 }
 
-// apply gives the device with the changes.
-func (p DevicePatch) apply(d registry.Device) registry.Device {
+// patched returns the device with the changes, and what is wrong with its address then.
+func (s *server) patched(d registry.Device, p DevicePatch) (registry.Device, faults) {
 	set(&d.Name, p.Name)
-	set(&d.Token, (*registry.Secret)(p.Token))
-	set(&d.Environment, (*registry.Environment)(p.Environment))
-	set(&d.Topic, p.Topic)
 	set(&d.Content, (*registry.Level)(p.Content))
-	if p.Subscription != nil {
-		d.Subscription = p.Subscription.subscription()
-	}
-	if p.Encryption.given {
-		d.Encryption = p.Encryption.value.optional()
-	}
 	if p.Accounts.given {
 		d.Accounts = nil
 		set(&d.Accounts, p.Accounts.value)
 	}
-	return d
+	return s.addressed(d, address{p.Token, p.Subscription, p.Encryption, p.given})
 }
 
-func deviceOf(d registry.Device, lanes []registry.Lane) Device {
-	return Device{ID: d.ID, User: d.User, Name: d.Name, Transport: string(d.Transport), Environment: string(d.Environment),
-		Topic: d.Topic, Encrypted: d.Subscription != nil || d.Encryption != nil, Content: string(d.Content), Accounts: d.Accounts,
-		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: deviceStatus(d, lanes)}
+func (s *server) deviceOf(d registry.Device, lanes []registry.Lane) Device {
+	return Device{ID: d.ID, User: d.User, Name: d.Name, Transport: string(d.Transport), Encrypted: d.Keys != nil, Content: string(d.Content), Accounts: d.Accounts,
+		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: deviceStatus(d, lanes), params: s.transport(d.Transport).shownOf(d)}
 }
 
 // shown is a device with the pause of its lane.
 func (s *server) shown(d registry.Device) (Device, error) {
 	lanes, err := s.Devices.Lanes()
-	return deviceOf(d, lanes), err
+	return s.deviceOf(d, lanes), err
 }
 
 // deviceOwned gives a device of the caller; ErrNotFound also where it is another's.
@@ -122,7 +142,7 @@ func (s *server) listDevices(_ context.Context, c caller, in *pageOf) (*body[Lis
 	if err != nil {
 		return nil, err
 	}
-	return listOf(devices, func(d registry.Device) place { return placeOf(d.Created, d.ID) }, *in, func(d registry.Device) (Device, error) { return deviceOf(d, lanes), nil })
+	return listOf(devices, func(d registry.Device) place { return placeOf(d.Created, d.ID) }, *in, func(d registry.Device) (Device, error) { return s.deviceOf(d, lanes), nil })
 }
 
 func (s *server) getDevice(_ context.Context, c caller, in *byID) (*body[Device], error) {

@@ -45,7 +45,7 @@ func TestTheEnvironmentThatAPushShowsIsKept(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	answer := func(o registry.Outcome) { h.set(func() { h.outcome = o }) }
-	sandbox := registry.Outcome{Result: registry.ResultDelivered, Environment: registry.Sandbox}
+	sandbox := registry.Outcome{Result: registry.ResultDelivered, Learned: taught("sandbox")}
 	down := registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
 	is := func(when, at string, want any) {
 		t.Helper()
@@ -53,12 +53,12 @@ func TestTheEnvironmentThatAPushShowsIsKept(t *testing.T) {
 			t.Errorf("%s it is %s", when, a.raw)
 		}
 	}
-	asked := func(when string, want registry.Environment) {
+	asked := func(when string, want string) {
 		t.Helper()
 		h.set(func() {
 			h.during = func(d registry.Device) {
-				if d.Environment != want {
-					t.Errorf("%s a push is for %q, want %q", when, d.Environment, want)
+				if d.Params["environment"] != want {
+					t.Errorf("%s a push is for %q, want %q", when, d.Params["environment"], want)
 				}
 			}
 		})
@@ -78,11 +78,11 @@ func TestTheEnvironmentThatAPushShowsIsKept(t *testing.T) {
 		t.Errorf("registered again with what is known: %d proving pushes", h.proved)
 	}
 	is("registered again", at, "sandbox")
-	asked("with another token", registry.Sandbox)
+	asked("with another token", "sandbox")
 	answer(registry.Outcome{Result: registry.ResultDelivered})
 	h.call(h.anna.full, "PATCH", at, object{"token": strings.Repeat("0b", 32)}, 200)
 	is("with another token", at, "sandbox")
-	asked("moved", registry.Production)
+	asked("moved", "production")
 	h.call(h.anna.full, "PATCH", at, object{"environment": "production"}, 200)
 	is("moved", at, "production")
 	if h.proved != 3 {
@@ -93,7 +93,7 @@ func TestTheEnvironmentThatAPushShowsIsKept(t *testing.T) {
 	answer(sandbox)
 	at = "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
 	is("proved", at, "sandbox")
-	asked("given", registry.Production)
+	asked("given", "production")
 	answer(registry.Outcome{Result: registry.ResultDelivered})
 	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "production"), 200)
 	is("given", at, "production")
@@ -110,7 +110,7 @@ func TestARotationShowsAnEnvironmentThatWasNotKnown(t *testing.T) {
 	})
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
 	h.set(func() {
-		h.outcome = registry.Outcome{Result: registry.ResultDelivered, Environment: registry.Production}
+		h.outcome = registry.Outcome{Result: registry.ResultDelivered, Learned: taught("production")}
 	})
 	if a := h.call(h.anna.full, "PATCH", at, object{"token": strings.Repeat("0b", 32)}, 200); a.body["environment"] != "production" || a.state() != "proven" {
 		t.Errorf("it is %s", a.raw)
@@ -216,7 +216,7 @@ func TestARotatedTokenKeepsTheID(t *testing.T) {
 		h.outcome = registry.Outcome{Result: registry.ResultGone, Code: "fcm_unregistered", Reason: "Gone."}
 	})
 	h.call(h.anna.full, "PATCH", at, object{"token": "dead-" + marker}, 422).wantFields(t, "token")
-	d, err := h.store.Devices.At(registry.Device{Transport: registry.FCM, Token: "new-" + marker})
+	d, err := h.store.Devices.At(registry.Device{Transport: "fcm", Address: "new-" + marker})
 	fatal(t, err)
 	if "/devices/"+d.ID != at {
 		t.Error("a refused rotation was stored")
@@ -248,7 +248,7 @@ func TestWhatHappensToADeviceDuringItsPushIsKept(t *testing.T) {
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 	h.set(func() {
 		h.during = func(d registry.Device) {
-			switch d.Token {
+			switch d.Address {
 			case "slow":
 				h.call(h.anna.full, "PATCH", at, object{"token": "fast"}, 200)
 			case "slower":
@@ -293,7 +293,7 @@ func TestAnAddressThatWasChangedMeanwhileIsLeftAsItIs(t *testing.T) {
 			h.at(3, func() error {
 				d, err := h.store.Devices.Get(made.id())
 				if err == nil {
-					d.Token, d.Environment, d.Status = registry.Secret(fast), registry.Sandbox, registry.Status{State: registry.Unproven}
+					d.Address, d.Params, d.Status = registry.Secret(fast), in("sandbox"), registry.Status{State: registry.Unproven}
 					_, err = h.store.Devices.Update(d, time.Now())
 				}
 				return err
@@ -304,8 +304,8 @@ func TestAnAddressThatWasChangedMeanwhileIsLeftAsItIs(t *testing.T) {
 			}
 			d, err := h.store.Devices.Get(made.id())
 			fatal(t, err)
-			if d.Token != registry.Secret(fast) || d.Environment != registry.Sandbox || d.Status.State != registry.Unproven {
-				t.Errorf("the device is %s, %s", d.Environment, d.Status.State)
+			if d.Address != registry.Secret(fast) || d.Params["environment"] != "sandbox" || d.Status.State != registry.Unproven {
+				t.Errorf("the device is %s, %s", d.Params["environment"], d.Status.State)
 			}
 		})
 	}
@@ -318,8 +318,8 @@ func TestAnEnvironmentThatNoPushHasShownIsNotTakenOver(t *testing.T) {
 		h.outcome = registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
 	})
 	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "sandbox"), 201)
-	var asked []registry.Environment
-	h.set(func() { h.during = func(d registry.Device) { asked = append(asked, d.Environment) } })
+	var asked []string
+	h.set(func() { h.during = func(d registry.Device) { asked = append(asked, d.Params["environment"]) } })
 	a := h.call(h.anna.full, "POST", "/devices", apnsDevice(), 200)
 	if len(asked) != 1 || asked[0] != "" || a.body["environment"] != nil || a.state() != "unproven" {
 		t.Errorf("after pushes for %q it is %s", asked, a.raw)
@@ -329,18 +329,18 @@ func TestAnEnvironmentThatNoPushHasShownIsNotTakenOver(t *testing.T) {
 func TestATestPushIsNotedForWhatItShows(t *testing.T) {
 	t.Parallel()
 	const looks, notes = 2, 4 // transactions: who asks, the device; and, if there is something to note, the device again and the change
-	taken := func(e registry.Environment) registry.Outcome {
-		return registry.Outcome{Result: registry.ResultDelivered, Environment: e}
+	taken := func(e string) registry.Outcome {
+		return registry.Outcome{Result: registry.ResultDelivered, Learned: taught(e)}
 	}
 	down := registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
 	failed := down
-	failed.Environment = registry.Sandbox
+	failed.Learned = taught("sandbox")
 	for _, row := range []struct {
 		is       registry.State
-		at       registry.Environment
+		at       string
 		outcome  registry.Outcome
 		want     registry.State
-		wantAt   registry.Environment
+		wantAt   string
 		takes    int64
 		whatItIs string
 	}{
@@ -348,14 +348,14 @@ func TestATestPushIsNotedForWhatItShows(t *testing.T) {
 		{registry.Unproven, "", failed, registry.Unproven, "", looks, "a push that failed there"},
 		{registry.Proven, "", failed, registry.Proven, "", looks, "another that failed there"},
 		{registry.Unproven, "", taken(""), registry.Proven, "", notes, "a first push"},
-		{registry.Unproven, "", taken(registry.Sandbox), registry.Proven, registry.Sandbox, notes, "a first push that shows where"},
-		{registry.Unproven, registry.Production, taken(registry.Production), registry.Proven, registry.Production, notes, "a first push to where it was said to be"},
-		{registry.Proven, "", taken(registry.Sandbox), registry.Proven, registry.Sandbox, notes, "another that shows where"},
+		{registry.Unproven, "", taken("sandbox"), registry.Proven, "sandbox", notes, "a first push that shows where"},
+		{registry.Unproven, "production", taken("production"), registry.Proven, "production", notes, "a first push to where it was said to be"},
+		{registry.Proven, "", taken("sandbox"), registry.Proven, "sandbox", notes, "another that shows where"},
 		{registry.Proven, "", taken(""), registry.Proven, "", looks, "another that shows nothing"},
-		{registry.Proven, registry.Production, taken(registry.Production), registry.Proven, registry.Production, looks, "another that shows what is known"},
+		{registry.Proven, "production", taken("production"), registry.Proven, "production", looks, "another that shows what is known"},
 	} {
 		h := newHouse(t)
-		d, _, err := h.store.Devices.Put(registry.Device{User: h.anna.id, Name: "iPhone", Transport: registry.APNs, Token: apnsToken, Environment: row.at,
+		d, _, err := h.store.Devices.Put(registry.Device{User: h.anna.id, Name: "iPhone", Transport: "apns", Address: apnsToken, Params: in(row.at),
 			Content: registry.Wake, Status: registry.Status{State: row.is}}, "", time.Now())
 		fatal(t, err)
 		h.set(func() { h.outcome = row.outcome })
@@ -364,8 +364,8 @@ func TestATestPushIsNotedForWhatItShows(t *testing.T) {
 		took := count()
 		d, err = h.store.Devices.Get(d.ID)
 		fatal(t, err)
-		if d.Status.State != row.want || d.Environment != row.wantAt || took != row.takes {
-			t.Errorf("after %s it is %s at %q, in %d transactions", row.whatItIs, d.Status.State, d.Environment, took)
+		if d.Status.State != row.want || d.Params["environment"] != row.wantAt || took != row.takes {
+			t.Errorf("after %s it is %s at %q, in %d transactions", row.whatItIs, d.Status.State, d.Params["environment"], took)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +34,38 @@ const (
 	p256dh     = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4" // RFC 8291 section 5
 	auth       = "BTBZMqHH6r4Tts7J_aSIgg"
 )
+
+// transports are those of the program; a test of the program holds testdata/openapi.json to them.
+var transports = []Transport{
+	{Name: "fcm"},
+	{Name: "apns", Params: []Param{
+		{Name: "environment", Values: []string{"production", "sandbox"}, Learned: true,
+			Doc: "the environment of the token; absent: not known, then each push asks production first and the sandbox where production does not know the token, until one has shown which it is"},
+		{Name: "topic", MaxLength: 255, Doc: "the app's bundle id; absent: the server's"}}},
+	{Name: "webpush", Subscription: true},
+	{Name: "unifiedpush", Subscription: true},
+}
+
+func isEndpoint(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
+}
+
+// in is the parameter that names an environment of APNs; empty: it is not known.
+func in(environment string) map[string]string {
+	if environment == "" {
+		return nil
+	}
+	return map[string]string{"environment": environment}
+}
+
+// taught is what a push has shown of it.
+func taught(environment string) *registry.Learned {
+	if environment == "" {
+		return nil
+	}
+	return &registry.Learned{Params: in(environment), Lane: "apns " + environment}
+}
 
 // person is a user of the house with a token of each scope.
 type person struct{ id, full, device string }
@@ -188,11 +222,22 @@ func (h *house) config() Config {
 			defer h.mu.Unlock()
 			return h.preview(d)
 		},
+		Transports: transports,
 		CheckAddress: func(d registry.Device) error {
-			if d.Token == "malformed" {
+			switch {
+			case d.Address == "malformed":
 				return &FieldError{"token", "is no token of this service"}
+			case d.Transport == "webpush" && !isEndpoint(string(d.Address)):
+				return &FieldError{"subscription.endpoint", "must be an https: address; inside allow-nets http: does too"}
 			}
 			return nil
+		},
+		Route: func(d registry.Device) registry.Device {
+			d.Lane, d.MustShow = string(d.Transport), d.Transport == "webpush"
+			if d.Transport == "apns" {
+				d.Lane += " " + cmp.Or(d.Params["environment"], "production")
+			}
+			return d
 		},
 		Live: func(string) Live {
 			return Live{Connections: 1, LastByte: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Interval: 9 * time.Minute, Why: "this is usual"}

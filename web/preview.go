@@ -24,7 +24,7 @@ type PushRequest struct {
 
 // Preview is what a push service would receive for a sample mail.
 type Preview struct {
-	Transport    string          `json:"transport" enum:"fcm,apns,webpush,unifiedpush"`
+	Transport    string          `json:"transport"`
 	Content      string          `json:"content" enum:"wake,sender,subject,preview" doc:"The level it is made for"`
 	Service      string          `json:"service" doc:"The host that receives it"`
 	Method       string          `json:"method"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"idlepush/registry"
@@ -16,9 +17,9 @@ func (s *server) createDevice(ctx context.Context, c caller, in *body[NewDevice]
 	if err != nil {
 		return nil, err
 	}
-	d := in.Body.device(user)
+	d, wrong := s.newDevice(in.Body, user)
 	d.Session = c.session()
-	if err := s.checkDevice(d, d.Accounts); err != nil {
+	if err := s.checkDevice(d, d.Accounts, wrong); err != nil {
 		return nil, err
 	}
 	if err := s.CheckAddress(d); err != nil {
@@ -28,8 +29,8 @@ func (s *server) createDevice(ctx context.Context, c caller, in *body[NewDevice]
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
 		return nil, err
 	}
-	if d.Environment == "" && known.Status.State == registry.Proven {
-		d.Environment = known.Environment // a push has shown it
+	if known.Status.State == registry.Proven {
+		d = s.transport(d.Transport).inherit(d, known)
 	}
 	// What another user registered is new to this one, who may not even hold the keys.
 	if known.User != user || !d.SameAddress(known) {
@@ -37,7 +38,7 @@ func (s *server) createDevice(ctx context.Context, c caller, in *body[NewDevice]
 			return nil, err
 		}
 	}
-	d, created, err := s.Devices.Put(d, c.session(), time.Now())
+	d, created, err := s.Devices.Put(s.Route(d), c.session(), time.Now())
 	if err != nil {
 		return nil, ended(err)
 	}
@@ -51,12 +52,12 @@ func (s *server) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch
 	if err != nil {
 		return nil, err
 	}
-	d := in.Body.apply(old)
+	d, wrong := s.patched(old, in.Body)
 	var accounts []string
 	if in.Body.Accounts.given {
 		accounts = d.Accounts // others may name accounts that have gone since
 	}
-	if err := s.checkDevice(d, accounts); err != nil {
+	if err := s.checkDevice(d, accounts, wrong); err != nil {
 		return nil, err
 	}
 	fresh := !d.SameAddress(old)
@@ -79,8 +80,9 @@ func (s *server) writeDevice(c caller, in *edit[DevicePatch], old, proof registr
 	if err != nil {
 		return nil, err
 	}
-	d := in.Body.apply(now)
-	fresh := !in.Body.apply(old).SameAddress(old)
+	d, _ := s.patched(now, in.Body)
+	then, _ := s.patched(old, in.Body)
+	fresh := !then.SameAddress(old)
 	if in.Body.Subscription != nil && c.session() != "" {
 		d.Session = c.session() // the browser itself speaks
 	}
@@ -89,10 +91,8 @@ func (s *server) writeDevice(c caller, in *edit[DevicePatch], old, proof registr
 		return nil, problem(http.StatusConflict, "changed", "This device was changed by another request at the same time. Look at it, then try again.")
 	}
 	d.Status = proof.Status
-	if d.Environment == "" {
-		d.Environment = proof.Environment
-	}
-	d, err = s.Devices.Update(d, time.Now())
+	d, _ = d.Learn(&registry.Learned{Params: proof.Params})
+	d, err = s.Devices.Update(s.Route(d), time.Now())
 	if errors.Is(err, registry.ErrStale) {
 		return s.writeDevice(c, in, old, proof)
 	}
@@ -106,9 +106,14 @@ func (s *server) writeDevice(c caller, in *edit[DevicePatch], old, proof registr
 	return &body[Device]{out}, err
 }
 
-// checkDevice refuses what can be seen to be wrong without knowing the transport. accounts are those that the request names.
-func (s *server) checkDevice(d registry.Device, accounts []string) error {
-	f := deviceFaults(d)
+// checkDevice refuses what can be seen to be wrong without knowing more of the transport than its
+// fields. accounts are those that the request names; wrong is what is wrong with the address.
+func (s *server) checkDevice(d registry.Device, accounts []string, wrong faults) error {
+	var f faults
+	if !printable(d.Name) || strings.TrimSpace(d.Name) == "" {
+		f.add("name", "must be printable and not blank")
+	}
+	f = append(f, wrong...)
 	for i, id := range accounts {
 		a, err := s.Accounts.Get(id)
 		if err != nil && !errors.Is(err, registry.ErrNotFound) {
@@ -134,11 +139,7 @@ func (s *server) prove(ctx context.Context, c caller, d registry.Device) (regist
 	case o.Result == registry.ResultDelivered:
 		return shownBy(o, d), nil
 	case o.Result == registry.ResultGone, o.Result == registry.ResultRefused, o.Suspect:
-		field := "token"
-		if d.Subscription != nil {
-			field = "subscription"
-		}
-		return d, unprocessable(field, o.Code, o.Reason)
+		return d, unprocessable(s.transport(d.Transport).addressField(), o.Code, o.Reason)
 	}
 	d.Status = registry.Status{State: registry.Unproven, Code: o.Code, Reason: o.Reason}
 	return d, nil
@@ -147,9 +148,7 @@ func (s *server) prove(ctx context.Context, c caller, d registry.Device) (regist
 // shownBy is the device once a push to it was accepted.
 func shownBy(o registry.Outcome, d registry.Device) registry.Device {
 	d.Status = registry.Status{State: registry.Proven, Proof: time.Now()}
-	if d.Environment == "" {
-		d.Environment = o.Environment
-	}
+	d, _ = d.Learn(o.Learned)
 	return d
 }
 
@@ -171,7 +170,7 @@ func (s *server) testDevice(ctx context.Context, c caller, in *byID) (*body[Test
 	ctx, cancel := context.WithTimeout(ctx, pushTime)
 	defer cancel()
 	o := s.Test(ctx, d)
-	if o.Result == registry.ResultDelivered && (d.Status.State != registry.Proven || d.Environment == "" && o.Environment != "") {
+	if _, learned := d.Learn(o.Learned); o.Result == registry.ResultDelivered && (d.Status.State != registry.Proven || learned) {
 		err = s.proven(c, d, o)
 	}
 	return &body[Tested]{Tested{string(o.Result), o.Code, o.Reason}}, err
@@ -186,7 +185,7 @@ func (s *server) proven(c caller, was registry.Device, o registry.Outcome) error
 	if err != nil {
 		return err
 	}
-	_, err = s.Devices.Update(shownBy(o, d), time.Now())
+	_, err = s.Devices.Update(s.Route(shownBy(o, d)), time.Now())
 	if errors.Is(err, registry.ErrStale) {
 		return s.proven(c, was, o)
 	}

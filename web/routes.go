@@ -76,6 +76,7 @@ func (s *server) routes() {
 
 	s.known("/accounts", "/devices")
 	s.describeEvents()
+	s.describeTransports()
 	s.document()
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /readyz", s.readyz)

@@ -75,7 +75,7 @@ func (s *server) accountStatus(a registry.Account) (AccountStatus, error) {
 func deviceStatus(d registry.Device, lanes []registry.Lane) DeviceStatus {
 	st := DeviceStatus{State: string(d.Status.State), Standing: standingOf(d.Status), Failures: d.Status.Failures, NextTry: utc(d.Due)}
 	for _, l := range lanes {
-		if l.Name == d.Lane() {
+		if l.Name == d.Lane {
 			st.Lane = &Lane{l.Since.UTC(), l.Until.UTC(), l.Code, l.Reason}
 		}
 	}

@@ -51,9 +51,16 @@ type Config struct {
 	// Discover looks for the settings of a mail address, for at most 5 s. What is no address is a *FieldError.
 	Discover func(ctx context.Context, email string) (Discovery, error)
 
-	// CheckAddress says whether the address of a device can be one: its token's form, its keys, whether this server is
-	// set up for its transport. It sends nothing. An error that the person can mend is a *FieldError.
+	// Transports are the ways to devices.
+	Transports []Transport
+
+	// CheckAddress reports whether the address, the keys and the parameters of a device can be right, and
+	// whether this server is set up for its transport. It sends nothing. An error that the person can
+	// mend is a *FieldError.
 	CheckAddress func(d registry.Device) error
+
+	// Route returns the device with what its transport says of it: Lane and MustShow.
+	Route func(d registry.Device) registry.Device
 
 	// Prove sends one proving push, beside the queue. It returns when ctx ends, which is after 10 s at the latest. The device has
 	// no id yet where it is new.

@@ -20,7 +20,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"idlepush/cmd/idlepush/api"
+	"idlepush/push/apns"
+	"idlepush/push/fcm"
 	"idlepush/push/pushtest"
+	"idlepush/push/webpush"
 	"idlepush/registry"
 	"idlepush/watcher/imapmem"
 )
@@ -224,12 +227,12 @@ func (d *demonstration) register(ctx context.Context, c *api.Client) error {
 		{"name": "Pixel", "transport": "fcm", "token": pixelToken, "encryption": api.Keys(pixel.Keys())},
 		{"name": "iPhone", "transport": "apns", "token": iphoneToken, "encryption": api.Keys(iphone.Keys())},
 	}
-	d.phones[registry.Secret(pixelToken)] = phone{"Pixel", registry.FCM}
-	d.phones[registry.Secret(iphoneToken)] = phone{"iPhone", registry.APNs}
+	d.phones[registry.Secret(pixelToken)] = phone{"Pixel", fcm.Name}
+	d.phones[registry.Secret(iphoneToken)] = phone{"iPhone", apns.Name}
 	for _, p := range []struct {
 		phone
 		content registry.Level
-	}{{phone{"Firefox", registry.WebPush}, registry.Preview}, {phone{"Fairphone", registry.UnifiedPush}, registry.Sender}} {
+	}{{phone{"Firefox", webpush.Browser}, registry.Preview}, {phone{"Fairphone", webpush.UnifiedPush}, registry.Sender}} {
 		s, err := d.web.Subscribe(d.services[2].origin(), "")
 		if err != nil {
 			return err

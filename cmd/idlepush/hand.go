@@ -39,7 +39,9 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 			}
 			return discovery(found), err
 		},
+		Transports:   described(d.Transports),
 		CheckAddress: func(device registry.Device) error { return checkAddress(d.Transports, device) },
+		Route:        d.Transports.Routed,
 		Prove:        d.Prove,
 		Test:         d.Prove,
 		Preview: func(device registry.Device) (web.PushRequest, *registry.Outcome) {
@@ -79,41 +81,41 @@ func check(ctx context.Context, pool *watcher.Pool, a registry.Account, log *slo
 	return web.Check{Capabilities: able.Capabilities, Folders: folders, UnreadableFolders: able.Unreadable, Idle: able.Idle}, err
 }
 
-// checkAddress says what is wrong with a device's address before anything is sent to it.
+// checkAddress says what is wrong with a device before anything is sent to it.
 func checkAddress(transports push.Transports, d registry.Device) error {
 	t, ok := transports.Named(d.Transport)
 	if !ok {
 		return &web.FieldError{Field: "transport", Message: "this server does not know it"}
 	}
+	address, keys := "token", "encryption"
+	if t.Traits().Subscription {
+		address, keys = "subscription.endpoint", "subscription.keys"
+	}
 	err := t.Check(d)
 	if bad, ok := errors.AsType[*push.FieldError](err); ok {
-		return &web.FieldError{Field: fieldOf(t.Traits(), bad.Field), Message: bad.Problem}
-	} else if err != nil {
+		if bad.Field == "address" {
+			bad.Field = address
+		}
+		return &web.FieldError{Field: bad.Field, Message: bad.Problem}
+	}
+	if err != nil || d.Keys == nil {
 		return err
 	}
-	if d.Encryption != nil {
-		return checkKeys("encryption", *d.Encryption)
-	}
-	if d.Subscription != nil {
-		return checkKeys("subscription.keys", d.Subscription.Keys)
+	if bad, ok := errors.AsType[*push.KeysError](push.CheckKeys(*d.Keys)); ok {
+		return &web.FieldError{Field: keys + "." + bad.Field, Message: bad.Problem}
 	}
 	return nil
 }
 
-// fieldOf returns what the API calls a field of a device.
-func fieldOf(t push.Traits, field string) string {
-	switch {
-	case field != "address":
-		return field
-	case t.Subscription:
-		return "subscription.endpoint"
+// described tells the API of the transports.
+func described(transports push.Transports) (list []web.Transport) {
+	for _, t := range transports {
+		traits := t.Traits()
+		one := web.Transport{Name: traits.Name, Subscription: traits.Subscription}
+		for _, p := range traits.Params {
+			one.Params = append(one.Params, web.Param(p))
+		}
+		list = append(list, one)
 	}
-	return "token"
-}
-
-func checkKeys(field string, keys registry.Keys) error {
-	if bad, ok := errors.AsType[*push.KeysError](push.CheckKeys(keys)); ok {
-		return &web.FieldError{Field: field + "." + bad.Field, Message: bad.Problem}
-	}
-	return nil
+	return list
 }

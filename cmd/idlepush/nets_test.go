@@ -37,7 +37,7 @@ func TestAPrivateAddressBehindNAT64IsDialledByNobody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		device := registry.Device{Transport: registry.WebPush, Subscription: &sub}
+		device := registry.Device{Transport: "webpush", Address: sub.Endpoint, Keys: &sub.Keys}
 		if o := sender.Send(t.Context(), device, push.Message{Kind: registry.TestKind, Title: "Test", Neutral: "Test", Payload: []byte("{}")}); o.Code != "webpush_endpoint_not_allowed" {
 			t.Errorf("a push endpoint at %s: %+v", host, o)
 		}

@@ -132,7 +132,22 @@ const wantTopic = "want the app's bundle id, such as org.example.mail"
 
 // Traits implements push.Transport.
 func (t *Transport) Traits() push.Traits {
-	return push.Traits{Name: Name, Limits: limits, Meanings: meanings}
+	return push.Traits{Name: Name, Params: params, Limits: limits, Meanings: meanings}
+}
+
+// The parameters of a device, and the two environments.
+const (
+	paramEnvironment = "environment"
+	paramTopic       = "topic"
+
+	production = "production"
+	sandbox    = "sandbox"
+)
+
+var params = []push.Param{
+	{Name: paramEnvironment, Values: []string{production, sandbox}, Learned: true,
+		Doc: "the environment of the token; absent: not known, then each push asks production first and the sandbox where production does not know the token, until one has shown which it is"},
+	{Name: paramTopic, MaxLength: 255, Doc: "the app's bundle id; absent: the server's"},
 }
 
 // limits: Apple lets through "two or three per hour" of pushes that show nothing.
@@ -158,7 +173,7 @@ var meanings = []push.Meaning{
 // Lane implements push.Transport: each environment fails by itself. If a device's is not known,
 // production is asked first.
 func (t *Transport) Lane(d registry.Device) string {
-	return string(Name) + " " + string(cmp.Or(d.Environment, registry.Production))
+	return string(Name) + " " + cmp.Or(d.Params[paramEnvironment], production)
 }
 
 // Check implements push.Transport.
@@ -166,10 +181,10 @@ func (t *Transport) Check(d registry.Device) error {
 	switch {
 	case t.provider == nil:
 		return &push.FieldError{Field: "transport", Problem: "this server has no APNs key: its admin can set apns-key"}
-	case !deviceToken.MatchString(string(d.Token)):
+	case !deviceToken.MatchString(string(d.Address)):
 		return &push.FieldError{Field: "address", Problem: "want the APNs device token as 64 to 200 hexadecimal digits"}
-	case d.Topic != "" && !bundleID.MatchString(d.Topic):
-		return &push.FieldError{Field: "topic", Problem: wantTopic}
+	case d.Params[paramTopic] != "" && !bundleID.MatchString(d.Params[paramTopic]):
+		return &push.FieldError{Field: paramTopic, Problem: wantTopic}
 	}
 	return nil
 }
@@ -187,7 +202,7 @@ func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message)
 	if t.provider == nil {
 		return push.NotConfigured(Name)
 	}
-	if !deviceToken.MatchString(string(d.Token)) {
+	if !deviceToken.MatchString(string(d.Address)) {
 		// It becomes part of the request's path.
 		return push.Unasked(push.Suspect(badDeviceToken, "This device's token is not an APNs device token. Open the app on the device, so that it registers again."))
 	}
@@ -209,7 +224,7 @@ func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *r
 	if t.provider == nil {
 		return push.Request{}, new(push.NotConfigured(Name))
 	}
-	d.Token = push.Hidden
+	d.Address = push.Hidden
 	n, m, refusal := t.compose(d, m)
 	if refusal != nil {
 		return push.Request{}, refusal
@@ -218,7 +233,7 @@ func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *r
 	if err := e.run(context.Background(), t.client(d), n); err != nil {
 		return push.Request{}, new(unsendable)
 	}
-	if d.Encryption != nil {
+	if d.Keys != nil {
 		e.preview.Plaintext = m.Payload
 	}
 	return *e.preview, nil
@@ -226,7 +241,7 @@ func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *r
 
 // client is the one for the device's environment; where that is not known, production's.
 func (t *Transport) client(d registry.Device) *apns2.Client {
-	if d.Environment == registry.Sandbox {
+	if d.Params[paramEnvironment] == sandbox {
 		return t.sandbox
 	}
 	return t.production
@@ -236,18 +251,18 @@ func (t *Transport) client(d registry.Device) *apns2.Client {
 func (t *Transport) post(ctx context.Context, d registry.Device, n *apns2.Notification) registry.Outcome {
 	to := target{d.Registered, n.Topic != t.topic}
 	o := t.ask(ctx, t.client(d), n, to)
-	if d.Environment != "" {
+	if d.Params[paramEnvironment] != "" {
 		return o
 	}
-	environment := registry.Production
+	environment := production
 	if o.Code == badDeviceToken && t.sandbox.Host != t.production.Host {
 		// What the sandbox has against this server says nothing of the token: a key may be for production alone. Then production's word stands.
 		if in := t.ask(ctx, t.sandbox, n, to); in.Result != registry.ResultMisconfigured {
-			o, environment = in, registry.Sandbox
+			o, environment = in, sandbox
 		}
 	}
 	if o.Result == registry.ResultDelivered {
-		o.Environment = environment
+		o.Learned = &registry.Learned{Params: map[string]string{paramEnvironment: environment}}
 	}
 	return o
 }

@@ -3,6 +3,7 @@ package apns
 import (
 	"errors"
 	"net/http"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,39 +58,42 @@ func both(t *testing.T) (*apple, *Transport) {
 
 func TestTheEnvironmentOfATokenIsFoundOutInOneSend(t *testing.T) {
 	const (
-		production = "api.push.apple.com"
-		sandbox    = "api.sandbox.push.apple.com"
+		productionHost = "api.push.apple.com"
+		sandboxHost    = "api.sandbox.push.apple.com"
 	)
-	deliveredIn := func(e registry.Environment) registry.Outcome {
-		return registry.Outcome{Result: delivered, Environment: e}
+	deliveredIn := func(e string) registry.Outcome {
+		if e == "" {
+			return registry.Outcome{Result: delivered}
+		}
+		return registry.Outcome{Result: delivered, Learned: &registry.Learned{Params: map[string]string{paramEnvironment: e}}}
 	}
 	unknown := registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_device_token"}
 	for name, c := range map[string]struct {
-		known          registry.Environment
-		token          registry.Environment // where Apple knows it; empty: nowhere
-		inProd, inSand pushtest.Fault       // Status 0: none
+		known          string
+		token          string         // where Apple knows it; empty: nowhere
+		inProd, inSand pushtest.Fault // Status 0: none
 		down           string
 		want           registry.Outcome
 		toProd, toSand int // requests
 	}{
-		"production":                 {token: registry.Production, want: deliveredIn(registry.Production), toProd: 1},
-		"sandbox":                    {token: registry.Sandbox, want: deliveredIn(registry.Sandbox), toProd: 1, toSand: 1},
+		"production":                 {token: production, want: deliveredIn(production), toProd: 1},
+		"sandbox":                    {token: sandbox, want: deliveredIn(sandbox), toProd: 1, toSand: 1},
 		"neither":                    {want: unknown, toProd: 1, toSand: 1},
-		"known production":           {known: registry.Production, token: registry.Sandbox, want: unknown, toProd: 1},
-		"known sandbox":              {known: registry.Sandbox, token: registry.Sandbox, want: deliveredIn(""), toSand: 1},
-		"known sandbox, wrong":       {known: registry.Sandbox, token: registry.Production, want: unknown, toSand: 1},
-		"production is out of order": {token: registry.Production, inProd: status(503, "ServiceUnavailable"), want: registry.Outcome{Result: retryResult, Code: "apns_service_unavailable"}, toProd: 1},
-		"production is unreachable":  {token: registry.Sandbox, down: production, want: registry.Outcome{Result: retryResult, Code: "apns_unreachable"}},
-		"production throttles":       {token: registry.Production, inProd: status(429, "TooManyRequests"), want: registry.Outcome{Result: retryResult, Code: "apns_too_many_requests"}, toProd: 1},
-		"the app was removed": {token: registry.Production, inProd: pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`},
+		"known production":           {known: production, token: sandbox, want: unknown, toProd: 1},
+		"known sandbox":              {known: sandbox, token: sandbox, want: deliveredIn(""), toSand: 1},
+		"known sandbox, wrong":       {known: sandbox, token: production, want: unknown, toSand: 1},
+		"production is out of order": {token: production, inProd: status(503, "ServiceUnavailable"), want: registry.Outcome{Result: retryResult, Code: "apns_service_unavailable"}, toProd: 1},
+		"production is unreachable":  {token: sandbox, down: productionHost, want: registry.Outcome{Result: retryResult, Code: "apns_unreachable"}},
+		"production throttles":       {token: production, inProd: status(429, "TooManyRequests"), want: registry.Outcome{Result: retryResult, Code: "apns_too_many_requests"}, toProd: 1},
+		"the app was removed": {token: production, inProd: pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`},
 			want: registry.Outcome{Result: registry.ResultGone, Code: "apns_unregistered"}, toProd: 1},
-		"another complaint about the token": {token: registry.Production, inProd: status(400, "DeviceTokenNotForTopic"),
+		"another complaint about the token": {token: production, inProd: status(400, "DeviceTokenNotForTopic"),
 			want: registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_device_token_not_for_topic"}, toProd: 1},
-		"the status is another": {token: registry.Production, inProd: status(403, "BadDeviceToken"), want: registry.Outcome{Result: brokenSetup, Code: "apns_forbidden"}, toProd: 1},
-		"the sandbox is out of order": {token: registry.Sandbox, inSand: status(500, "InternalServerError"),
+		"the status is another": {token: production, inProd: status(403, "BadDeviceToken"), want: registry.Outcome{Result: brokenSetup, Code: "apns_forbidden"}, toProd: 1},
+		"the sandbox is out of order": {token: sandbox, inSand: status(500, "InternalServerError"),
 			want: registry.Outcome{Result: retryResult, Code: "apns_internal_server_error"}, toProd: 1, toSand: 1},
-		"the sandbox is unreachable": {token: registry.Sandbox, down: sandbox, want: registry.Outcome{Result: retryResult, Code: "apns_unreachable"}, toProd: 1},
-		"the key is for production alone": {token: registry.Sandbox, inSand: status(403, "BadEnvironmentKeyInToken"), want: unknown,
+		"the sandbox is unreachable": {token: sandbox, down: sandboxHost, want: registry.Outcome{Result: retryResult, Code: "apns_unreachable"}, toProd: 1},
+		"the key is for production alone": {token: sandbox, inSand: status(403, "BadEnvironmentKeyInToken"), want: unknown,
 			toProd: 1, toSand: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,24 +101,24 @@ func TestTheEnvironmentOfATokenIsFoundOutInOneSend(t *testing.T) {
 				a, sender := both(t)
 				d := device(a.production.Register(nil))
 				switch c.token {
-				case registry.Sandbox:
+				case sandbox:
 					d = device(a.sandbox.Register(nil))
 				case "":
 					d = device("0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a")
 				}
-				d.Environment = c.known
+				d = with(d, paramEnvironment, c.known)
 				if c.inProd.Status != 0 {
-					a.production.Fail(string(d.Token), c.inProd)
+					a.production.Fail(string(d.Address), c.inProd)
 				}
 				if c.inSand.Status != 0 {
-					a.sandbox.Fail(string(d.Token), c.inSand)
+					a.sandbox.Fail(string(d.Address), c.inSand)
 				}
 				a.down[c.down] = true
 				got := sender.Send(t.Context(), d, message())
-				expect(t, got, c.want, string(d.Token))
-				if got.Environment != c.want.Environment || a.production.Requests() != c.toProd || a.sandbox.Requests() != c.toSand {
-					t.Errorf("environment %q after %d and %d requests, want %q after %d and %d", got.Environment,
-						a.production.Requests(), a.sandbox.Requests(), c.want.Environment, c.toProd, c.toSand)
+				expect(t, got, c.want, string(d.Address))
+				if !reflect.DeepEqual(got.Learned, c.want.Learned) || a.production.Requests() != c.toProd || a.sandbox.Requests() != c.toSand {
+					t.Errorf("learned %+v after %d and %d requests, want %+v after %d and %d", got.Learned,
+						a.production.Requests(), a.sandbox.Requests(), c.want.Learned, c.toProd, c.toSand)
 				}
 			})
 		})
@@ -125,7 +129,7 @@ func TestOneEndpointForBothEnvironmentsIsAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device("0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a")
-		d.Environment = ""
+		d = with(d, paramEnvironment, "")
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_device_token"})
 		if n := apns.Requests(); n != 1 {
 			t.Errorf("%d requests", n)
@@ -137,9 +141,9 @@ func TestBothEnvironmentsShareOneProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, sender := both(t)
 		d := device(a.sandbox.Register(nil))
-		d.Environment = ""
+		d = with(d, paramEnvironment, "")
 		for range 12 {
-			if o := sender.Send(t.Context(), d, message()); o.Environment != registry.Sandbox {
+			if o := sender.Send(t.Context(), d, message()); o.Learned == nil || o.Learned.Params[paramEnvironment] != sandbox {
 				t.Fatalf("got %+v", o)
 			}
 			time.Sleep(10 * time.Minute)

@@ -2,6 +2,7 @@ package apns
 
 import (
 	"context"
+	"maps"
 	"net"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ var (
 	provoked   = sendertest.Provoked
 	status     = sendertest.FailOnce
 	unviolated = sendertest.Unviolated
-	with       = sendertest.WithHeader
+	header     = sendertest.WithHeader
 )
 
 // origin is where the service lies in a test's network; whatever is dialled there is the service.
@@ -58,5 +59,14 @@ func config(apns *pushtest.APNs) Config {
 }
 
 func device(token string) registry.Device {
-	return registry.Device{ID: "device1", Transport: registry.APNs, Environment: registry.Production, Token: registry.Secret(token), Registered: time.Now()}
+	return registry.Device{ID: "device1", Transport: "apns", Params: map[string]string{"environment": "production"}, Address: registry.Secret(token), Registered: time.Now()}
+}
+
+// with is the device with another value of a parameter; empty: without it.
+func with(d registry.Device, name, value string) registry.Device {
+	d.Params = maps.Clone(d.Params)
+	if d.Params[name] = value; value == "" {
+		delete(d.Params, name)
+	}
+	return d
 }

@@ -98,7 +98,7 @@ func TestWithoutAnEndpointEachEnvironmentIsApples(t *testing.T) {
 	}
 	d := device(apns.Register(nil))
 	expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
-	d.Environment = registry.Sandbox
+	d = with(d, paramEnvironment, sandbox)
 	expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
 	if len(asked) != 2 || asked[0] != "https://api.push.apple.com" || asked[1] != "https://api.sandbox.push.apple.com" {
 		t.Errorf("asked %v", asked)

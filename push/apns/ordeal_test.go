@@ -18,7 +18,7 @@ func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
 		apns, sender := service(t)
 		o := sendertest.Ordeal[pushtest.APNsMessage]{Record: &apns.Record, Sender: sender,
 			Join: sendertest.Phones(t, func(r *pushtest.Receiver) registry.Device {
-				return registry.Device{Transport: registry.APNs, Environment: registry.Production, Token: registry.Secret(apns.Register(r))}
+				return registry.Device{Transport: "apns", Params: map[string]string{"environment": "production"}, Address: registry.Secret(apns.Register(r))}
 			}),
 			Read: func(m pushtest.APNsMessage) ordeal.Push { return ordeal.Push{Address: m.Token, Payload: m.Payload} },
 		}

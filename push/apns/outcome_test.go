@@ -82,21 +82,21 @@ var samples = map[string][]said{
 	"400 IdleTimeout": {{status(400, "IdleTimeout"), retryResult, false, "apns_idle_timeout", 0}},
 	"429 TooManyProviderTokenUpdates": {
 		{status(429, "TooManyProviderTokenUpdates"), retryResult, false, "apns_too_many_provider_token_updates", 20 * time.Minute},
-		{with(status(429, "TooManyProviderTokenUpdates"), "Retry-After", "1800"), retryResult, false, "apns_too_many_provider_token_updates", 30 * time.Minute},
+		{header(status(429, "TooManyProviderTokenUpdates"), "Retry-After", "1800"), retryResult, false, "apns_too_many_provider_token_updates", 30 * time.Minute},
 	},
 	"429": {
 		{status(429, "TooManyRequests"), retryResult, false, "apns_too_many_requests", 0},
-		{with(status(429, "TooManyRequests"), "Retry-After", "40"), retryResult, false, "apns_too_many_requests", 40 * time.Second},
+		{header(status(429, "TooManyRequests"), "Retry-After", "40"), retryResult, false, "apns_too_many_requests", 40 * time.Second},
 		{pushtest.Fault{Status: 429, Body: "slow down"}, retryResult, false, "apns_too_many_requests", 0},
 	},
 	"500 InternalServerError": {{status(500, "InternalServerError"), retryResult, false, "apns_internal_server_error", 0}},
 	"503 Shutdown": {
 		{status(503, "Shutdown"), retryResult, false, "apns_shutdown", 0},
-		{with(status(503, "Shutdown"), "Retry-After", "172800"), retryResult, false, "apns_shutdown", 48 * time.Hour},
+		{header(status(503, "Shutdown"), "Retry-After", "172800"), retryResult, false, "apns_shutdown", 48 * time.Hour},
 	},
 	"500-599": {
 		{status(503, "ServiceUnavailable"), retryResult, false, "apns_service_unavailable", 0},
-		{with(pushtest.Fault{Status: 502, Body: "<html>"}, "Retry-After", "7"), retryResult, false, "apns_service_unavailable", 7 * time.Second},
+		{header(pushtest.Fault{Status: 502, Body: "<html>"}, "Retry-After", "7"), retryResult, false, "apns_service_unavailable", 7 * time.Second},
 		{pushtest.Fault{Status: 503, Body: `{"reason":"ExpiredToken","timestamp":32503680000000}`}, retryResult, false, "apns_service_unavailable", 0},
 	},
 	"400 with a reason": {
@@ -107,7 +107,7 @@ var samples = map[string][]said{
 	"100-999": {
 		{pushtest.Fault{Status: 403, Body: "<html>"}, retryResult, false, "apns_unknown", 0},
 		{pushtest.Fault{Status: 404, Body: "<html>"}, retryResult, false, "apns_unknown", 0},
-		{with(pushtest.Fault{Status: 307}, "Location", "/3/device/0"), retryResult, false, "apns_unknown", 0},
+		{header(pushtest.Fault{Status: 307}, "Location", "/3/device/0"), retryResult, false, "apns_unknown", 0},
 		{pushtest.Fault{Status: 204}, retryResult, false, "apns_unknown", 0},
 		{pushtest.Fault{Status: 400, Body: `{"reason":"BadTopic","x":"` + strings.Repeat("x", maxAnswer) + `"}`}, retryResult, false, "apns_unknown", 0},
 	},
@@ -136,7 +136,7 @@ func TestEveryRowOfTheTableHasItsOutcomeAfterOneRequest(t *testing.T) {
 			apns, sender := service(t)
 			d := device(apns.Register(nil))
 			if table[row].when == ownTopic {
-				d.Topic, sender.topic = apns.Topic, "org.example.server"
+				d, sender.topic = with(d, paramTopic, apns.Topic), "org.example.server"
 			}
 			want := registry.Outcome{Result: c.result, Suspect: c.suspect, Code: c.code}
 			if c.after > 0 {
@@ -162,15 +162,15 @@ func TestAPhoneIsGoneOnlyIfItHasNotRegisteredSince(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				apns, sender := service(t)
 				d := device(apns.Register(nil))
-				apns.Unregister(string(d.Token), d.Registered.Add(c.since))
-				expect(t, sender.Send(t.Context(), d, message()), c.want, string(d.Token))
+				apns.Unregister(string(d.Address), d.Registered.Add(c.since))
+				expect(t, sender.Send(t.Context(), d, message()), c.want, string(d.Address))
 				// The other reason of 410 goes by the same rule.
 				other := device(apns.Register(nil))
-				apns.Fail(string(other.Token), pushtest.Fault{Status: 410,
+				apns.Fail(string(other.Address), pushtest.Fault{Status: 410,
 					Body: fmt.Sprintf(`{"reason":"ExpiredToken","timestamp":%d}`, d.Registered.Add(c.since).UnixMilli())})
 				want := c.want
 				want.Code = "apns_expired_token"
-				expect(t, sender.Send(t.Context(), other, message()), want, string(other.Token))
+				expect(t, sender.Send(t.Context(), other, message()), want, string(other.Address))
 			})
 		})
 	}

@@ -46,7 +46,7 @@ type alert struct {
 // compose makes the notification for the device, or says why there can be none. It returns the
 // message it has used: m, or the first smaller one that fits.
 func (t *Transport) compose(d registry.Device, m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) {
-	topic := d.Topic
+	topic := d.Params[paramTopic]
 	if topic == "" {
 		topic = t.topic
 	}
@@ -81,14 +81,14 @@ func content(d registry.Device, m push.Message) (payload, error) {
 		// Apple takes no badge with it: a background push may hold nothing that the system shows.
 		p.APS = aps{ContentAvailable: 1}
 	}
-	if d.Encryption == nil {
+	if d.Keys == nil {
 		p.Idlepush = m.Payload
 		if !m.Silent {
 			p.APS.Alert, p.APS.ThreadID, p.APS.Badge = alert{Title: m.Title, Body: m.Body}, m.Thread, m.Unread
 		}
 		return p, nil
 	}
-	body, err := push.Encrypt(m.Payload, *d.Encryption)
+	body, err := push.Encrypt(m.Payload, *d.Keys)
 	// No thread and no badge: which account it is about and how much is unread is inside, for the app's extension.
 	p.APS.Alert.Title = m.Neutral
 	p.Encrypted = base64.RawURLEncoding.EncodeToString(body)
@@ -104,7 +104,7 @@ func notification(d registry.Device, m push.Message, topic string, text []byte) 
 	return &apns2.Notification{
 		ApnsID:      apnsID(d, m),
 		CollapseID:  m.ID,
-		DeviceToken: string(d.Token),
+		DeviceToken: string(d.Address),
 		Topic:       topic,
 		Expiration:  m.Until(time.Now()),
 		Priority:    priority,

@@ -26,8 +26,8 @@ func TestAnAlertCarriesWhatThePhoneShowsAndWhatTheAppReads(t *testing.T) {
 			t.Fatalf("%d messages, want 1; violations: %v", len(messages), apns.Violations())
 		}
 		got := messages[0]
-		if got.Token != d.Token || got.CollapseID != m.ID || got.Priority != "10" || !got.Expires.Equal(m.Expires.Truncate(time.Second)) {
-			t.Errorf("token right: %v; collapse id %s, priority %s, expires %v", got.Token == d.Token, got.CollapseID, got.Priority, got.Expires)
+		if got.Token != d.Address || got.CollapseID != m.ID || got.Priority != "10" || !got.Expires.Equal(m.Expires.Truncate(time.Second)) {
+			t.Errorf("token right: %v; collapse id %s, priority %s, expires %v", got.Token == d.Address, got.CollapseID, got.Priority, got.Expires)
 		}
 		if got.Title != m.Title || got.Body != m.Body || got.Thread != m.Thread || !bytes.Equal(got.Payload, m.Payload) {
 			t.Errorf("title %q, body %q, thread %q, payload %s", got.Title, got.Body, got.Thread, got.Payload)
@@ -79,7 +79,7 @@ func TestNothingOfAMailIsOnTheWireInTheClearForADeviceWithKeys(t *testing.T) {
 		}
 		d, m := device(apns.Register(receiver)), message()
 		keys := receiver.Keys()
-		d.Encryption = &keys
+		d.Keys = &keys
 		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
 		messages := apns.Messages()
 		if len(messages) != 1 {
@@ -125,7 +125,7 @@ func TestTheBadgeIsInTheClearOnlyForADeviceWithoutKeysAndNotInABackgroundPush(t 
 		}
 		clear, keyed := device(apns.Register(nil)), device(apns.Register(receiver))
 		keys := receiver.Keys()
-		keyed.Encryption = &keys
+		keyed.Keys = &keys
 		m := message()
 		m.Unread = new(0)
 		silent := m
@@ -154,27 +154,27 @@ func TestTheDevicesTopicComesBeforeTheServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
-		d.Topic = "org.example.other"
+		d = with(d, paramTopic, "org.example.other")
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_device_token_not_for_topic"})
 		// What one user registers is held against that device alone: it does not pause the lane.
-		apns.Fail(string(d.Token), status(400, "TopicDisallowed"))
-		apns.Fail(string(d.Token), status(400, "BadTopic"))
-		d.Topic = apns.Topic
+		apns.Fail(string(d.Address), status(400, "TopicDisallowed"))
+		apns.Fail(string(d.Address), status(400, "BadTopic"))
+		d = with(d, paramTopic, apns.Topic)
 		sender.topic = "org.example.server"
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_topic_disallowed"})
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_topic"})
 		// It may be the topic or the key: nothing is held against the device, and one alone pauses no lane.
-		apns.Fail(string(d.Token), status(403, "InvalidProviderToken"))
+		apns.Fail(string(d.Address), status(403, "InvalidProviderToken"))
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Code: "apns_invalid_provider_token"})
 		sent := apns.Requests()
 		for _, topic := range []string{"a\r\nb: c", "ü", strings.Repeat("a", 300)} {
-			d.Topic = topic
+			d = with(d, paramTopic, topic)
 			expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_topic"}, topic)
 		}
 		if apns.Requests() != sent {
 			t.Error("sent all the same")
 		}
-		d.Topic = apns.Topic
+		d = with(d, paramTopic, apns.Topic)
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
 		provoked(t, apns, `topic "org.example.other"`)
 	})
@@ -184,7 +184,7 @@ func TestKeysThatCannotBeUsedMakeTheDeviceSuspectAndSendNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
-		d.Encryption = &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
+		d.Keys = &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_encryption"}, "AAAA")
 		if n := apns.Requests(); n != 0 {
 			t.Errorf("%d requests", n)
@@ -198,7 +198,7 @@ func TestASilentServiceIsGivenUpAfterFifteenSeconds(t *testing.T) {
 		d := device(apns.Register(nil))
 		apns.Fail("", pushtest.Fault{Hang: true})
 		start := time.Now()
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Code: "apns_timeout"}, string(d.Token))
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Code: "apns_timeout"}, string(d.Address))
 		if took := time.Since(start); took != 15*time.Second || apns.Requests() != 1 {
 			t.Errorf("gave up after %v and %d requests", took, apns.Requests())
 		}
@@ -229,7 +229,7 @@ func TestASendThatIsCancelledComesBackAtOnceAndIsRetried(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 210 { // the last ones wait for their turn
 			wg.Go(func() {
-				expect(t, sender.Send(ctx, d, message()), registry.Outcome{Result: retryResult, Code: "apns_interrupted"}, string(d.Token))
+				expect(t, sender.Send(ctx, d, message()), registry.Outcome{Result: retryResult, Code: "apns_interrupted"}, string(d.Address))
 			})
 		}
 		time.Sleep(5 * time.Second)
@@ -254,7 +254,7 @@ func TestNoSendTakesLongerThanThirtySecondsWhoeverItWaitsFor(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 3 * 200 {
 			wg.Go(func() {
-				expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Code: "apns_timeout"}, string(d.Token))
+				expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Code: "apns_timeout"}, string(d.Address))
 			})
 		}
 		wg.Wait()
@@ -333,7 +333,7 @@ func TestWhatTakesAwayWakesTheAppAndShowsNothing(t *testing.T) {
 		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.ClearKind, "", "", ""
 		clear, keyed := device(apns.Register(nil)), device(apns.Register(receiver))
 		keys := receiver.Keys()
-		keyed.Encryption = &keys
+		keyed.Keys = &keys
 		for _, d := range []registry.Device{clear, keyed} {
 			expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
 		}

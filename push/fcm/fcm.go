@@ -113,7 +113,7 @@ func (t *Transport) Check(d registry.Device) error {
 	if t.url == "" {
 		return &push.FieldError{Field: "transport", Problem: "this server has no FCM credentials: its admin can set fcm-credentials"}
 	}
-	if !isToken(string(d.Token)) {
+	if !isToken(string(d.Address)) {
 		return &push.FieldError{Field: "address", Problem: "want the FCM registration token as the Firebase SDK gives it to the app"}
 	}
 	return nil
@@ -134,7 +134,7 @@ func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message)
 	if t.url == "" {
 		return push.NotConfigured(Name)
 	}
-	if !isToken(string(d.Token)) {
+	if !isToken(string(d.Address)) {
 		return push.Unasked(push.Suspect("fcm_invalid_token", invalidToken))
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
@@ -151,7 +151,7 @@ func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *r
 	if t.url == "" {
 		return push.Request{}, new(push.NotConfigured(Name))
 	}
-	d.Token = push.Hidden
+	d.Address = push.Hidden
 	body, m, refusal := compose(d, m, time.Now())
 	if refusal != nil {
 		return push.Request{}, refusal
@@ -160,7 +160,7 @@ func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *r
 	if err != nil {
 		return push.Request{}, new(unsendable)
 	}
-	if d.Encryption == nil {
+	if d.Keys == nil {
 		return push.RequestOf(r, body, nil), nil
 	}
 	return push.RequestOf(r, body, m.Payload), nil
@@ -192,10 +192,10 @@ func compose(d registry.Device, m push.Message, now time.Time) ([]byte, push.Mes
 
 // content is the one piece of data: in the clear, or encrypted for a device with encryption.
 func content(d registry.Device, m push.Message) (key, value string, err error) {
-	if d.Encryption == nil {
+	if d.Keys == nil {
 		return "idlepush", string(m.Payload), nil
 	}
-	body, err := push.Encrypt(m.Payload, *d.Encryption)
+	body, err := push.Encrypt(m.Payload, *d.Keys)
 	return "encrypted", base64.RawURLEncoding.EncodeToString(body), err
 }
 
@@ -207,7 +207,7 @@ func dataMessage(d registry.Device, m push.Message, key, value string, now time.
 		priority = "normal"
 	}
 	return &messaging.Message{
-		Token: string(d.Token),
+		Token: string(d.Address),
 		Data:  map[string]string{key: value},
 		Android: &messaging.AndroidConfig{
 			Priority: priority,

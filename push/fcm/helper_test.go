@@ -50,5 +50,5 @@ func service(t *testing.T) (*pushtest.FCM, *Transport) {
 }
 
 func device(token string) registry.Device {
-	return registry.Device{ID: "device1", Transport: registry.FCM, Token: registry.Secret(token), Registered: time.Now()}
+	return registry.Device{ID: "device1", Transport: "fcm", Address: registry.Secret(token), Registered: time.Now()}
 }

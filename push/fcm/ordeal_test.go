@@ -17,7 +17,7 @@ func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
 		fcm, sender := service(t)
 		o := sendertest.Ordeal[pushtest.FCMMessage]{Record: &fcm.Record, Sender: sender,
 			Join: sendertest.Phones(t, func(r *pushtest.Receiver) registry.Device {
-				return registry.Device{Transport: registry.FCM, Token: registry.Secret(fcm.Register(r))}
+				return registry.Device{Transport: "fcm", Address: registry.Secret(fcm.Register(r))}
 			}),
 			Read: func(m pushtest.FCMMessage) ordeal.Push { return ordeal.Push{Address: m.Token, Payload: m.Payload} },
 		}

@@ -60,7 +60,7 @@ func TestNothingOfAMailIsOnTheWireInTheClearForADeviceWithKeys(t *testing.T) {
 		}
 		d, m := device(fcm.Register(receiver)), message()
 		keys := receiver.Keys()
-		d.Encryption = &keys
+		d.Keys = &keys
 		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: registry.ResultDelivered})
 		messages := fcm.Messages()
 		if len(messages) != 1 {
@@ -81,7 +81,7 @@ func TestKeysThatCannotBeUsedMakeTheDeviceSuspectAndSendNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		d := device(fcm.Register(nil))
-		d.Encryption = &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
+		d.Keys = &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "fcm_encryption"}, "AAAA")
 		if n := fcm.Requests() + fcm.Grants(); n != 0 {
 			t.Errorf("%d requests", n)

@@ -35,6 +35,17 @@ type WebPush struct {
 	bodies        map[[16]byte][sha256.Size]byte  // by salt
 }
 
+// Subscription is what a browser has once it is subscribed.
+type Subscription struct {
+	Endpoint registry.Secret
+	Keys     registry.Keys
+}
+
+// Device returns the device of the subscription.
+func (s Subscription) Device(id string, t registry.Transport) registry.Device {
+	return registry.Device{ID: id, Transport: t, Address: s.Endpoint, Keys: &s.Keys}
+}
+
 type webPushSubscription struct {
 	origin   string
 	key      string    // the application server key that alone may send; empty: any
@@ -65,16 +76,16 @@ func NewWebPush() *WebPush {
 
 // Subscribe makes a subscription with fresh receiver keys at the origin under which the service is served, such as
 // "http://127.0.0.1:8081". If key (a VAPID public key in base64url) is not empty, only its owner may send to it.
-func (s *WebPush) Subscribe(origin, key string) (registry.Subscription, error) {
+func (s *WebPush) Subscribe(origin, key string) (Subscription, error) {
 	receiver, err := NewReceiver()
 	if err != nil {
-		return registry.Subscription{}, err
+		return Subscription{}, err
 	}
 	path := "/push/" + rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.subscriptions[path] = &webPushSubscription{origin: origin, key: key, receiver: receiver}
-	return registry.Subscription{Endpoint: registry.Secret(origin + path), Keys: receiver.Keys()}, nil
+	return Subscription{Endpoint: registry.Secret(origin + path), Keys: receiver.Keys()}, nil
 }
 
 // Relay makes a subscription at the origin whose keys only a browser has: all is checked but what they encrypt, and the Body of its messages is as it was sent.

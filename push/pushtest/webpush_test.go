@@ -34,7 +34,7 @@ type request struct {
 	body                               []byte
 }
 
-func valid(t *testing.T, origin string, sub registry.Subscription, signer *ecdsa.PrivateKey) *request {
+func valid(t *testing.T, origin string, sub pushtest.Subscription, signer *ecdsa.PrivateKey) *request {
 	t.Helper()
 	body, err := push.Encrypt([]byte("hello"), sub.Keys)
 	if err != nil {

@@ -111,7 +111,7 @@ func TestAnEndpointThatIsNoneMakesItsDeviceSuspectWithoutBeingQuoted(t *testing.
 	for _, endpoint := range []string{"", "nonsense-secret", "ftp://h/secret", "file:///etc/secret", "https://", "https:///secret",
 		"https://user:secret@h/x", "https://h:port/secret", "//h/secret", "https://h/%zz-secret", "unix:/secret"} {
 		device := pointedAt(t, "")
-		device.Subscription.Endpoint = registry.Secret(endpoint)
+		device.Address = registry.Secret(endpoint)
 		o := webpush.New(config(t)).Send(t.Context(), device, message())
 		expect(t, o, retry, "webpush_endpoint_invalid", device)
 		if !o.Suspect || strings.Contains(o.Reason, "secret") {
@@ -123,8 +123,8 @@ func TestAnEndpointThatIsNoneMakesItsDeviceSuspectWithoutBeingQuoted(t *testing.
 func TestADeviceWithoutGoodKeysIsSuspect(t *testing.T) {
 	sender := webpush.New(config(t))
 	device := pointedAt(t, "https://push.example.org")
-	device.Subscription.Keys.Auth = "c2hvcnQ"
-	for code, d := range map[string]registry.Device{"webpush_keys_invalid": device, "webpush_subscription_missing": {Transport: registry.WebPush}} {
+	device.Keys.Auth = "c2hvcnQ"
+	for code, d := range map[string]registry.Device{"webpush_keys_invalid": device, "webpush_subscription_missing": {Transport: "webpush"}} {
 		o := sender.Send(t.Context(), d, message())
 		if expect(t, o, retry, code, d); !o.Suspect {
 			t.Errorf("%s does not make the device suspect", code)

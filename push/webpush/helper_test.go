@@ -88,7 +88,7 @@ func (s *service) subscribe(t testing.TB, key string) registry.Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return registry.Device{ID: "d", Transport: registry.WebPush, Subscription: &sub}
+	return registry.Device{ID: "d", Transport: "webpush", Address: sub.Endpoint, Keys: &sub.Keys}
 }
 
 // pointedAt is a device with good keys whose endpoint is at the origin.
@@ -98,8 +98,8 @@ func pointedAt(t testing.TB, origin string) registry.Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sub := registry.Subscription{Endpoint: registry.Secret(origin + secretPath), Keys: receiver.Keys()}
-	return registry.Device{ID: "d", Transport: registry.UnifiedPush, Subscription: &sub}
+	keys := receiver.Keys()
+	return registry.Device{ID: "d", Transport: "unifiedpush", Address: registry.Secret(origin + secretPath), Keys: &keys}
 }
 
 const secretPath = "/up-secret-path-4711"
@@ -125,10 +125,9 @@ func expect(t *testing.T, o registry.Outcome, result registry.Result, code strin
 		t.Errorf("%s and suspect", o.Result)
 	}
 	secrets := []string{"Ada", "Engine", "vapid t=", "eyJ", "secret body"}
-	if d.Subscription != nil {
-		keys := d.Subscription.Keys
-		secrets = append(secrets, string(d.Subscription.Endpoint), keys.P256dh, keys.Auth)
-		if _, rest, ok := strings.Cut(string(d.Subscription.Endpoint), "://"); ok {
+	if d.Keys != nil {
+		secrets = append(secrets, string(d.Address), d.Keys.P256dh, d.Keys.Auth)
+		if _, rest, ok := strings.Cut(string(d.Address), "://"); ok {
 			_, path, _ := strings.Cut(rest, "/")
 			secrets = append(secrets, path)
 		}

@@ -21,7 +21,7 @@ func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				return registry.Device{Transport: registry.WebPush, Subscription: &sub}
+				return registry.Device{Transport: "webpush", Address: sub.Endpoint, Keys: &sub.Keys}
 			},
 			Read: func(m pushtest.WebPushMessage) ordeal.Push {
 				var p struct{ Idlepush json.RawMessage }

@@ -148,7 +148,7 @@ func TestNoStatusButTheTwoRemovesADevice(t *testing.T) {
 
 func TestAnUnsubscribedDeviceIsGone(t *testing.T) {
 	s := serve(t)
-	s.Gone(s.device.Subscription.Endpoint)
+	s.Gone(s.device.Address)
 	expect(t, s.sender.Send(t.Context(), s.device, message()), gone, "webpush_gone", s.device)
 	unknown := pointedAt(t, s.origin)
 	expect(t, s.sender.Send(t.Context(), unknown, message()), gone, "webpush_gone", unknown)
@@ -197,7 +197,7 @@ func TestRetryAfterIsHonouredInBothForms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		device := registry.Device{ID: "d", Transport: registry.WebPush, Subscription: &sub}
+		device := registry.Device{ID: "d", Transport: "webpush", Address: sub.Endpoint, Keys: &sub.Keys}
 		for _, status := range []int{406, 429, 503, 507} {
 			for _, value := range []string{"120", time.Now().Add(120 * time.Second).UTC().Format(http.TimeFormat)} {
 				service.Fail("", pushtest.Fault{Status: status, Header: http.Header{"Retry-After": {value}}})

@@ -52,7 +52,7 @@ func TestAMessageReachesAUnifiedPushServerOverPlainHTTPWherePermitted(t *testing
 	if err != nil {
 		t.Fatal(err)
 	}
-	device := registry.Device{Transport: registry.UnifiedPush, Subscription: &sub}
+	device := registry.Device{Transport: "unifiedpush", Address: sub.Endpoint, Keys: &sub.Keys}
 	o := webpush.New(config(t)).Send(t.Context(), device, message())
 	expect(t, o, registry.ResultDelivered, "", device)
 	if got := service.Messages(); len(got) != 1 {

@@ -57,7 +57,7 @@ func TestAServiceThatNeverAnswersIsGivenUpAfterExactly15Seconds(t *testing.T) {
 				transport := s.plain.Transport.(*http.Transport)
 				transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return here, nil }
 				defer transport.CloseIdleConnections()
-				device := registry.Device{Subscription: &registry.Subscription{Endpoint: "http://push.example.org/x", Keys: receiver.Keys()}}
+				device := registry.Device{Address: "http://push.example.org/x", Keys: new(receiver.Keys())}
 
 				start := time.Now()
 				o := s.Send(t.Context(), device, push.Message{ID: "AAAA", Title: "t", Payload: []byte("{}"), Expires: start.Add(time.Hour)})

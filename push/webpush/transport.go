@@ -3,6 +3,7 @@ package webpush
 import (
 	"net/url"
 
+	"idlepush/netguard"
 	"idlepush/push"
 	"idlepush/registry"
 )
@@ -33,15 +34,18 @@ func (t transport) Traits() push.Traits { return t.traits }
 
 // Lane implements push.Transport: each origin is a service of its own, whoever subscribes there.
 func (t transport) Lane(d registry.Device) string {
-	if d.Subscription == nil {
-		return string(Browser)
-	}
-	u, err := url.Parse(string(d.Subscription.Endpoint))
-	if err != nil {
+	u, err := url.Parse(string(d.Address))
+	if err != nil || u.Host == "" {
 		return string(Browser)
 	}
 	return string(Browser) + " " + u.Scheme + "://" + u.Host
 }
 
-// Check implements push.Transport.
-func (t transport) Check(registry.Device) error { return nil }
+// Check implements push.Transport. Whether http: is permitted is seen when the endpoint is dialed.
+func (t transport) Check(d registry.Device) error {
+	u, err := parseEndpoint(d.Address)
+	if err != nil || !netguard.IsHost(u.Hostname()) || u.Fragment != "" {
+		return &push.FieldError{Field: "address", Problem: "must be an https: address; inside allow-nets http: does too"}
+	}
+	return nil
+}

@@ -113,10 +113,10 @@ type parcel struct {
 
 // pack makes the message ready for the device, or says why there can be none.
 func (s *Sender) pack(d registry.Device, m push.Message) (parcel, *registry.Outcome) {
-	if d.Subscription == nil {
+	if d.Keys == nil {
 		return parcel{}, new(push.Suspect("webpush_subscription_missing", "This device has no subscription. Register it again."))
 	}
-	endpoint, err := parseEndpoint(d.Subscription.Endpoint)
+	endpoint, err := parseEndpoint(d.Address)
 	if err != nil {
 		return parcel{}, new(push.Suspect("webpush_endpoint_invalid", "This device's push address "+err.Error()+". Register the device again."))
 	}
@@ -131,7 +131,7 @@ func (s *Sender) pack(d registry.Device, m push.Message) (parcel, *registry.Outc
 	if p.text, p.message, err = render(m); err != nil {
 		return parcel{}, &unsendable
 	}
-	p.body, err = push.Encrypt(p.text, d.Subscription.Keys)
+	p.body, err = push.Encrypt(p.text, *d.Keys)
 	if bad, ok := errors.AsType[*push.KeysError](err); ok {
 		return parcel{}, new(push.Suspect("webpush_keys_invalid", "This device's key "+bad.Error()+". Register the device again."))
 	} else if err != nil {

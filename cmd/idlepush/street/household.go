@@ -55,8 +55,8 @@ func NewHousehold(t *testing.T, program Program) *Household {
 		h.Phones[registry.Secret(token)] = fmt.Sprint("iphone ", i)
 	}
 	h.learnVAPID(t)
-	h.Phones[h.subscribe(t, "firefox", registry.WebPush, registry.Preview)] = "firefox"
-	h.Phones[h.subscribe(t, "fairphone", registry.UnifiedPush, registry.Preview)] = "fairphone"
+	h.Phones[h.subscribe(t, "firefox", "webpush", registry.Preview)] = "firefox"
+	h.Phones[h.subscribe(t, "fairphone", "unifiedpush", registry.Preview)] = "fairphone"
 	h.Watching(t, len(h.Mailboxes))
 	return h
 }

@@ -270,8 +270,8 @@ func (s *Street) register(t *testing.T) {
 	s.learnVAPID(t)
 	s.device(t, object{"name": "pixel", "transport": "fcm", "token": s.FCM.Register(pixel), "encryption": api.Keys(pixel.Keys())})
 	s.device(t, object{"name": "iphone", "transport": "apns", "token": s.APNs.Register(nil)})
-	s.subscribe(t, "firefox", registry.WebPush, registry.Subject)
-	s.subscribe(t, "fairphone", registry.UnifiedPush, registry.Preview)
+	s.subscribe(t, "firefox", "webpush", registry.Subject)
+	s.subscribe(t, "fairphone", "unifiedpush", registry.Preview)
 }
 
 func (s *Street) learnVAPID(t *testing.T) {

@@ -52,7 +52,7 @@ func (s *sender) join(t *testing.T, p *browsertest.Page, public string) {
 		await navigator.serviceWorker.ready;
 		return r.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
 	}`, public)
-	s.device.Subscription = &registry.Subscription{Endpoint: registry.Secret(sub.Endpoint), Keys: registry.Keys{P256dh: sub.Keys.P256dh, Auth: sub.Keys.Auth}}
+	s.device.Address, s.device.Keys = registry.Secret(sub.Endpoint), &registry.Keys{P256dh: sub.Keys.P256dh, Auth: sub.Keys.Auth}
 }
 
 // shown waits until the page's service worker shows the titles, one after the other.

@@ -149,7 +149,7 @@ func newSender(t *testing.T) (*sender, string) {
 		t.Fatal(err)
 	}
 	s := webpush.New(webpush.Config{VAPID: key, Subject: func() string { return "mailto:a@example.org" }, Permit: func(netip.Addr, bool) error { return nil }})
-	return &sender{s, registry.Device{ID: "d", Transport: registry.WebPush}}, public
+	return &sender{s, registry.Device{ID: "d", Transport: "webpush"}}, public
 }
 
 func (f *firefox) subscribe(t *testing.T, channel string) *sender {
@@ -159,7 +159,7 @@ func (f *firefox) subscribe(t *testing.T, channel string) *sender {
 	if m.MessageType != "register" || m.ChannelID != channel || m.Status != 200 || m.PushEndpoint == "" {
 		t.Fatalf("registered with %+v", m)
 	}
-	s.device.Subscription = &registry.Subscription{Endpoint: registry.Secret(m.PushEndpoint), Keys: f.keys.Keys()}
+	s.device.Address, s.device.Keys = registry.Secret(m.PushEndpoint), new(f.keys.Keys())
 	return s
 }
 
@@ -185,7 +185,7 @@ func TestAPushReachesTheBrowserThatIsThereAndOneThatComesBackInOrder(t *testing.
 		t.Errorf("read %s", text)
 	}
 	f.ping(t)
-	if acks := service.Acks(); len(acks) != 1 || acks[0] != (mozilla.Ack{Endpoint: s.device.Subscription.Endpoint, Topic: topic(0), Code: 100}) {
+	if acks := service.Acks(); len(acks) != 1 || acks[0] != (mozilla.Ack{Endpoint: s.device.Address, Topic: topic(0), Code: 100}) {
 		t.Errorf("the acks are %+v", acks)
 	}
 
@@ -220,7 +220,7 @@ func TestAnExpiredEndpointIsGoneForTheSenderAndTheBrowserKeepsIt(t *testing.T) {
 		service, f := start(t)
 		f.connect(t)
 		s := f.subscribe(t, channel)
-		service.Expire(s.device.Subscription.Endpoint, status)
+		service.Expire(s.device.Address, status)
 		if o := s.send(t, topic(0), "late", time.Hour); o.Result != registry.ResultGone {
 			t.Errorf("%d: got %+v", status, o)
 		}

@@ -84,7 +84,7 @@ func Run(t testing.TB, s Service) {
 	for _, f := range s.Faults {
 		address := ""
 		if h.rand.IntN(2) == 0 {
-			address = string(addressOf(h.phones[h.rand.IntN(len(h.phones))]))
+			address = string(h.phones[h.rand.IntN(len(h.phones))].Address)
 		}
 		f(address)
 		h.live(h.minutes(8))
@@ -173,15 +173,8 @@ func (h *household) register(i int) {
 	d := h.phones[i]
 	d.Name, d.User, d.Content, d.Status.State = fmt.Sprint("phone ", i), h.owner, registry.Subject, registry.Proven
 	var err error
-	h.phones[i], _, err = h.store.Devices.Put(d, "", time.Now())
+	h.phones[i], _, err = h.store.Devices.Put(push.Transports{h.Sender}.Routed(d), "", time.Now())
 	h.must(err)
-}
-
-func addressOf(d registry.Device) registry.Secret {
-	if d.Subscription != nil {
-		return d.Subscription.Endpoint
-	}
-	return d.Token
 }
 
 // shown is what a phone shows: by stable id, how many mails each notification stands for, whatever number of times it came.
@@ -189,7 +182,7 @@ func (h *household) shown(d registry.Device) map[string]int {
 	h.Helper()
 	shown := make(map[string]int)
 	for _, p := range h.Pushes() {
-		if p.Address != addressOf(d) {
+		if p.Address != d.Address {
 			continue
 		}
 		var n struct {

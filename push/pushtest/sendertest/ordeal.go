@@ -69,7 +69,7 @@ func Phones(t *testing.T, register func(*pushtest.Receiver) registry.Device) (jo
 		d := register(receiver)
 		if receiver != nil {
 			keys := receiver.Keys()
-			d.Encryption = &keys
+			d.Keys = &keys
 		}
 		receiver = encrypted
 		return d

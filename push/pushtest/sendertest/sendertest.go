@@ -136,13 +136,13 @@ func EveryRow[S any](t *testing.T, rows []string, samples map[string][]S, test f
 // code.
 func Decided[M any](t *testing.T, record *pushtest.Record[M], sender push.Sender, d registry.Device, answer pushtest.Fault, want registry.Outcome, code *string) {
 	t.Helper()
-	record.Fail(string(d.Token), answer)
-	Expect(t, sender.Send(t.Context(), d, Message()), want, string(d.Token))
+	record.Fail(string(d.Address), answer)
+	Expect(t, sender.Send(t.Context(), d, Message()), want, string(d.Address))
 	if n := record.Requests(); n != 1 {
 		t.Errorf("%d requests, want 1", n)
 	}
 	record.Heal()
-	record.Fail(string(d.Token), answer)
+	record.Fail(string(d.Address), answer)
 	was := *code
 	*code = "marked"
 	defer func() { *code = was }()
@@ -168,9 +168,9 @@ func KeptAndSentAgain[M any](t *testing.T, breaks map[string]Break, service func
 			synctest.Test(t, func(t *testing.T) {
 				record, sender, d := service(t)
 				b.Fault.Times = 1
-				record.Fail(string(d.Token), b.Fault)
+				record.Fail(string(d.Address), b.Fault)
 				o := sender.Send(t.Context(), d, Message())
-				Expect(t, o, registry.Outcome{Result: b.Result, Code: b.Code}, string(d.Token), "<h1>")
+				Expect(t, o, registry.Outcome{Result: b.Result, Code: b.Code}, string(d.Address), "<h1>")
 				if o.Unknown != b.Unknown || record.Requests() != 1 || len(record.Messages()) != b.Reached {
 					t.Errorf("unknown %v after %d requests, and %d messages came, want %v, 1, %d",
 						o.Unknown, record.Requests(), len(record.Messages()), b.Unknown, b.Reached)

@@ -92,7 +92,7 @@ func fill(b *testing.B, s *registry.Store, phones, each int) {
 		fatal(b, err)
 		for i := range min(10, phones-from) {
 			adding.Go(func() {
-				d := registry.Device{User: owner.ID, Name: "phone", Transport: registry.FCM, Token: registry.Secret(fmt.Sprint("token", from+i)),
+				d := registry.Device{User: owner.ID, Name: "phone", Transport: fcm.Name, Lane: string(fcm.Name), Address: registry.Secret(fmt.Sprint("token", from+i)),
 					Content: registry.Preview, Accounts: []string{a.ID}, Status: registry.Status{State: registry.Proven}}
 				if _, _, err := s.Devices.Put(d, "", time.Now()); err != nil {
 					b.Error(err)

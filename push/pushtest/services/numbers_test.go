@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"idlepush/push"
+	"idlepush/push/apns"
+	"idlepush/push/fcm"
 	"idlepush/push/pushtest"
+	"idlepush/push/webpush"
 	"idlepush/registry"
 )
 
@@ -121,11 +124,11 @@ func TestAnIDHas32CharactersAndIsWhatEveryServiceCollapsesBy(t *testing.T) {
 				t.Errorf("%s: the id is %v, want %s", name, said, id)
 			}
 			switch d.Transport {
-			case registry.APNs:
+			case apns.Name:
 				if got := r.Header.Get("Apns-Collapse-Id"); got != id {
 					t.Errorf("%s: the collapse id is %q", name, got)
 				}
-			case registry.WebPush, registry.UnifiedPush:
+			case webpush.Browser, webpush.UnifiedPush:
 				if got := r.Header.Get("Topic"); got != id || !strings.Contains(string(r.Plaintext), `"tag":"`+id+`"`) {
 					t.Errorf("%s: the topic is %q in %s", name, got, r.Plaintext)
 				}
@@ -146,9 +149,9 @@ func TestAMailIsKeptForThreeDaysByEveryService(t *testing.T) {
 			r := tn.preview(t, name, push.Render(w, home))
 			var got, want string
 			switch d.Transport {
-			case registry.FCM:
+			case fcm.Name:
 				got, want = string(r.Body), `"ttl":"259200s"`
-			case registry.APNs:
+			case apns.Name:
 				got, want = r.Header.Get("Apns-Expiration"), fmt.Sprint(time.Now().Add(72*time.Hour).Unix())
 			default:
 				got, want = r.Header.Get("Ttl"), "259200"

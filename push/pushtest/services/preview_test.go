@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"idlepush/push"
+	"idlepush/push/fcm"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
 )
@@ -28,7 +29,7 @@ func TestWhatAServiceCanReadIsSaidAsItIs(t *testing.T) {
 	tn := quietTown(t)
 	parts := map[string]registry.Level{"Ann Example": registry.Sender, "Dinner on Sunday?": registry.Subject, "Shall we say at eight?": registry.Preview, "INBOX": registry.Sender, "unread: 3": registry.Sender}
 	for name, d := range tn.devices {
-		encrypted := d.Encryption != nil || d.Subscription != nil
+		encrypted := d.Keys != nil
 		for _, level := range pushtest.EveryLevel {
 			r := tn.previewed(t, name, level)
 			readable := strings.Join(r.Readable(), "\n")
@@ -70,7 +71,7 @@ func TestNothingThatAServiceReadsIsLeftUnsaid(t *testing.T) {
 
 func TestATransportThatIsNotConfiguredHasNoPreview(t *testing.T) {
 	tn := quietTown(t)
-	tn.transports = slices.DeleteFunc(tn.transports, func(t push.Transport) bool { return t.Traits().Name == registry.FCM })
+	tn.transports = slices.DeleteFunc(tn.transports, func(t push.Transport) bool { return t.Traits().Name == fcm.Name })
 	d := push.Dispatcher{Transports: tn.transports, URL: func() string { return "" }}
 	if _, refusal := d.Preview(tn.devices["fcm"]); refusal == nil || refusal.Code != "fcm_not_configured" || refusal.Reason == "" {
 		t.Errorf("%+v", refusal)
@@ -83,11 +84,7 @@ func TestAPreviewThatCannotBeMadeSaysWhatASendWouldSay(t *testing.T) {
 	bad := &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
 	for name, code := range map[string]string{"fcm": "fcm_encryption", "apns": "apns_encryption", "webpush": "webpush_keys_invalid"} {
 		device := tn.devices[name]
-		if device.Subscription != nil {
-			device.Subscription = &registry.Subscription{Endpoint: device.Subscription.Endpoint, Keys: *bad}
-		} else {
-			device.Encryption = bad
-		}
+		device.Keys = bad
 		if _, refusal := d.Preview(device); refusal == nil || refusal.Code != code {
 			t.Errorf("%s: %+v, want %s", name, refusal, code)
 		}

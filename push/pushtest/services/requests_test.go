@@ -19,6 +19,7 @@ import (
 
 	"idlepush/push"
 	"idlepush/push/pushtest"
+	"idlepush/push/webpush"
 	"idlepush/registry"
 )
 
@@ -38,7 +39,7 @@ func TestWhatEachServiceReceivesIsKnownToTheByte(t *testing.T) {
 		files := make(map[string][]byte)
 		for name, d := range tn.devices {
 			for _, kind := range pushtest.EveryKind {
-				if kind == registry.ClearKind && d.Transport == registry.WebPush {
+				if kind == registry.ClearKind && d.Transport == webpush.Browser {
 					continue // never alone
 				}
 				var text bytes.Buffer
@@ -111,9 +112,9 @@ func TestAPreviewIsWhatTheServiceThenReceives(t *testing.T) {
 			mu.Lock()
 			got := received
 			mu.Unlock()
-			secret := string(d.Token)
-			if d.Subscription != nil {
-				_, secret, _ = strings.Cut(strings.TrimPrefix(string(d.Subscription.Endpoint), "http://"), "/")
+			secret := string(d.Address)
+			if tn.sender(d).Traits().Subscription {
+				_, secret, _ = strings.Cut(strings.TrimPrefix(secret, "http://"), "/")
 			}
 			if url := "http://" + got.Host + strings.Replace(got.URL.Path, secret, push.Hidden, 1); url != want.URL || got.Method != want.Method {
 				t.Errorf("%s: %s %s, want %s %s", name, got.Method, url, want.Method, want.URL)
@@ -132,7 +133,7 @@ func TestAPreviewIsWhatTheServiceThenReceives(t *testing.T) {
 				t.Errorf("%s: headers %v, want %v", name, got.Header, want.Header)
 			}
 			raw, payload := tn.last(d.Transport)
-			if d.Transport == registry.WebPush || d.Transport == registry.UnifiedPush {
+			if d.Transport == webpush.Browser || d.Transport == webpush.UnifiedPush {
 				if !bytes.Equal(payload, want.Plaintext) || len(raw) != 0 {
 					t.Errorf("%s: the device reads %s, want %s", name, payload, want.Plaintext)
 				}
@@ -145,7 +146,7 @@ func TestAPreviewIsWhatTheServiceThenReceives(t *testing.T) {
 			if same(raw) != same(want.Body) {
 				t.Errorf("%s: body %s\nwant %s", name, raw, want.Body)
 			}
-			if d.Encryption != nil && !bytes.Equal(payload, want.Plaintext) {
+			if d.Keys != nil && !bytes.Equal(payload, want.Plaintext) {
 				t.Errorf("%s: the device reads %s, want %s", name, payload, want.Plaintext)
 			}
 			if strings.Contains(fmt.Sprintf("%s %s %v", want.Body, want.URL, want.Header), secret) {
@@ -170,7 +171,7 @@ func TestOfWhatIsEncryptedNoWordIsInTheClear(t *testing.T) {
 				w.Notification.Content = registry.Content{From: "Zwetschge", Subject: "Quittenbrot", Preview: "Rosinenschnecke"}
 				w.Notification.Folder, w.Mailbox, w.Notification.Text = "Obstgarten", "kirsche@example.org", "Holunderbeere"
 				r := tn.preview(t, name, push.Render(w, home))
-				sent, clear := fmt.Sprint(r.URL, r.Header, string(r.Body)), d.Encryption == nil && d.Subscription == nil
+				sent, clear := fmt.Sprint(r.URL, r.Header, string(r.Body)), d.Keys == nil
 				for _, word := range []string{"Zwetschge", "Quittenbrot", "Rosinenschnecke", "Obstgarten", "kirsche", "Holunderbeere"} {
 					if !clear && strings.Contains(sent, word) {
 						t.Errorf("%s, %s at %s: %q is in the clear", name, kind, level, word)
@@ -208,12 +209,10 @@ func TestWhatCannotBeSentToADeviceSaysNothingOfItsService(t *testing.T) {
 			if o := tn.sender(d).Send(t.Context(), d, m); o.Result != registry.ResultDelivered || o.Unasked {
 				t.Errorf("%s: %+v", name, o)
 			}
-			if d.Subscription != nil {
-				sub := *d.Subscription
-				sub.Keys.P256dh = "no key"
-				d.Subscription = &sub
+			if tn.sender(d).Traits().Subscription {
+				d.Keys = &registry.Keys{P256dh: "no key", Auth: d.Keys.Auth}
 			} else {
-				d.Token = "no token / at all"
+				d.Address = "no token / at all"
 			}
 			if o := tn.sender(d).Send(t.Context(), d, m); !o.Suspect || !o.Unasked {
 				t.Errorf("%s, with a bad address: %+v", name, o)

@@ -13,14 +13,17 @@ import (
 	"unicode/utf8"
 
 	"idlepush/push"
+	"idlepush/push/apns"
+	"idlepush/push/fcm"
 	"idlepush/push/pushtest"
+	"idlepush/push/webpush"
 	"idlepush/registry"
 )
 
 func TestAMessageThatAServiceFindsTooLargeIsSentOnceMoreAndSmall(t *testing.T) {
 	tn := servedTown(t, nil)
-	code := map[registry.Transport]string{registry.FCM: "fcm_too_large", registry.APNs: "apns_payload_too_large",
-		registry.WebPush: "webpush_too_large", registry.UnifiedPush: "webpush_too_large"}
+	code := map[registry.Transport]string{fcm.Name: "fcm_too_large", apns.Name: "apns_payload_too_large",
+		webpush.Browser: "webpush_too_large", webpush.UnifiedPush: "webpush_too_large"}
 	requests := func() int { return tn.fcm.Requests() + tn.apns.Requests() + tn.web.Requests() }
 	for name, d := range tn.devices {
 		long := tn.work(registry.MailKind, name, registry.Preview)
@@ -40,7 +43,7 @@ func TestAMessageThatAServiceFindsTooLargeIsSentOnceMoreAndSmall(t *testing.T) {
 		} {
 			before := requests()
 			fault := pushtest.Fault{Status: http.StatusRequestEntityTooLarge, Times: c.refusals}
-			if d.Transport == registry.APNs {
+			if d.Transport == apns.Name {
 				fault.Reason = "PayloadTooLarge"
 			}
 			tn.fcm.Fail("", fault)

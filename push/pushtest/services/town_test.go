@@ -49,12 +49,12 @@ func newTown(t testing.TB, fcmAt, apnsAt, webAt string, f *pushtest.FCM, a *push
 	return &town{fcm: f, apns: a, web: w,
 		transports: append(push.Transports{google, apple}, browsers.Transports()...),
 		devices: map[string]registry.Device{
-			"fcm":            {ID: "d1", Transport: registry.FCM, Token: registry.Secret(f.Register(nil))},
-			"fcm-encrypted":  {ID: "d2", Transport: registry.FCM, Token: registry.Secret(f.Register(receiver)), Encryption: &keys},
-			"apns":           {ID: "d3", Transport: registry.APNs, Environment: registry.Production, Token: registry.Secret(a.Register(nil))},
-			"apns-encrypted": {ID: "d4", Transport: registry.APNs, Environment: registry.Sandbox, Token: registry.Secret(a.Register(receiver)), Encryption: &keys},
-			"webpush":        {ID: "d5", Transport: registry.WebPush, Subscription: &sub},
-			"unifiedpush":    {ID: "d6", Transport: registry.UnifiedPush, Subscription: &sub},
+			"fcm":            {ID: "d1", Transport: fcm.Name, Address: registry.Secret(f.Register(nil))},
+			"fcm-encrypted":  {ID: "d2", Transport: fcm.Name, Address: registry.Secret(f.Register(receiver)), Keys: &keys},
+			"apns":           {ID: "d3", Transport: apns.Name, Params: map[string]string{"environment": "production"}, Address: registry.Secret(a.Register(nil))},
+			"apns-encrypted": {ID: "d4", Transport: apns.Name, Params: map[string]string{"environment": "sandbox"}, Address: registry.Secret(a.Register(receiver)), Keys: &keys},
+			"webpush":        {ID: "d5", Transport: webpush.Browser, Address: sub.Endpoint, Keys: &sub.Keys},
+			"unifiedpush":    {ID: "d6", Transport: webpush.UnifiedPush, Address: sub.Endpoint, Keys: &sub.Keys},
 		}}
 }
 
@@ -135,10 +135,10 @@ func (tn *town) work(kind registry.Kind, name string, level registry.Level) regi
 // last is the last body that the service accepted, where it is no ciphertext as a whole, and what the device read in it.
 func (tn *town) last(transport registry.Transport) (raw, payload []byte) {
 	switch transport {
-	case registry.FCM:
+	case fcm.Name:
 		all := tn.fcm.Messages()
 		return all[len(all)-1].Raw, all[len(all)-1].Payload
-	case registry.APNs:
+	case apns.Name:
 		all := tn.apns.Messages()
 		return all[len(all)-1].Raw, all[len(all)-1].Payload
 	}

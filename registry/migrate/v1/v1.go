@@ -212,35 +212,33 @@ type Host struct {
 }
 
 type Device struct {
-	Revision    uint64
-	Name        string
-	Session     string `json:",omitempty"`
-	Transport   string
-	Environment string `json:",omitempty"`
-	Topic       string `json:",omitempty"`
-	Address     Digest
-	Secrets     table.Sealed // a DeviceSecrets
-	Content     string
-	Accounts    []string `json:",omitzero"`
-	Created     time.Time
-	Registered  time.Time
+	Revision   uint64
+	Name       string
+	Session    string `json:",omitempty"`
+	Transport  string
+	Address    Digest
+	Secrets    table.Sealed // a DeviceSecrets
+	Content    string
+	Accounts   []string `json:",omitzero"`
+	Created    time.Time
+	Registered time.Time
 }
 
 type DeviceSecrets struct {
-	Token      string `json:",omitempty"`
-	Endpoint   string `json:",omitempty"`
-	Keys       Keys   `json:",omitzero"`
-	Encryption *Keys  `json:",omitempty"`
+	Address string
+	Keys    *Keys             `json:",omitempty"`
+	Params  map[string]string `json:",omitempty"`
 }
 
 type Keys struct{ P256dh, Auth string }
 
 type Queue struct {
-	Due     time.Time `json:",omitzero"`
-	Holding bool      `json:",omitempty"`
-	Lane    string
-	Status  Status
-	Lines   map[string]Line `json:",omitempty"`
+	Due      time.Time `json:",omitzero"`
+	Holding  bool      `json:",omitempty"`
+	Lane     string
+	MustShow bool `json:",omitempty"`
+	Status   Status
+	Lines    map[string]Line `json:",omitempty"`
 }
 
 type Line struct {

@@ -1,0 +1,77 @@
+package services_test
+
+import (
+	"testing"
+
+	"idlepush/push"
+	"idlepush/push/apns"
+	"idlepush/push/fcm"
+	"idlepush/push/webpush"
+	"idlepush/registry"
+)
+
+func TestALaneIsWhatFailsTogether(t *testing.T) {
+	tn := quietTown(t)
+	in := func(environment string) map[string]string { return map[string]string{"environment": environment} }
+	for _, c := range []struct {
+		lane string
+		d    registry.Device
+	}{
+		{"fcm", registry.Device{Transport: fcm.Name, Address: "t"}},
+		{"apns production", registry.Device{Transport: apns.Name, Address: "t", Params: in("production")}},
+		{"apns sandbox", registry.Device{Transport: apns.Name, Address: "t", Params: in("sandbox")}},
+		{"apns production", registry.Device{Transport: apns.Name, Address: "t"}}, // it is asked first
+		{"webpush https://push.example", registry.Device{Transport: webpush.Browser, Address: "https://push.example/secret?x#y"}},
+		{"webpush https://push.example:8443", registry.Device{Transport: webpush.UnifiedPush, Address: "https://push.example:8443/secret"}},
+		{"webpush https://user.example", registry.Device{Transport: webpush.UnifiedPush, Address: "https://name:password@user.example/secret"}},
+		{"webpush http://[2001:db8::1]:8080", registry.Device{Transport: webpush.UnifiedPush, Address: "http://[2001:db8::1]:8080/secret"}},
+		{"webpush", registry.Device{Transport: webpush.Browser, Address: "https://%zz/"}},
+		{"webpush", registry.Device{Transport: webpush.Browser}},
+		{"as it was", registry.Device{Transport: "unknown", Lane: "as it was"}},
+	} {
+		if got := tn.transports.Routed(c.d); got.Lane != c.lane || got.MustShow != (c.d.Transport == webpush.Browser) {
+			t.Errorf("%s: lane %q, must show %v, want %q", c.d.Transport, got.Lane, got.MustShow, c.lane)
+		}
+	}
+}
+
+func TestACheckNamesTheField(t *testing.T) {
+	tn := quietTown(t)
+	for name, d := range tn.devices {
+		if err := tn.sender(d).Check(d); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	topic := tn.devices["apns"]
+	topic.Params = map[string]string{"topic": "no bundle id"}
+	for field, list := range map[string][]registry.Device{
+		"address": {{Transport: fcm.Name}, {Transport: fcm.Name, Address: "line\nbreak"}, {Transport: apns.Name, Address: "too short"},
+			{Transport: webpush.Browser}, {Transport: webpush.Browser, Address: "ftp://push.example/x"}, {Transport: webpush.Browser, Address: "https://a b/x"},
+			{Transport: webpush.Browser, Address: "https:///x"}, {Transport: webpush.Browser, Address: "push.example/x"}, {Transport: webpush.Browser, Address: "https://u:p@push.example/x"},
+			{Transport: webpush.UnifiedPush, Address: "https://push.example/x#fragment"}, {Transport: webpush.UnifiedPush, Address: "https://user@push.example/x"},
+			{Transport: webpush.UnifiedPush, Address: "https://-push.example/x"}},
+		"topic": {topic},
+	} {
+		for _, d := range list {
+			bad, ok := tn.sender(d).Check(d).(*push.FieldError)
+			if !ok || bad.Field != field || bad.Problem == "" {
+				t.Errorf("%s %q: %v", d.Transport, string(d.Address), bad)
+			}
+		}
+	}
+}
+
+func TestWithoutCredentialsATransportSaysSo(t *testing.T) {
+	for _, transport := range []push.Transport{new(fcm.Transport), new(apns.Transport)} {
+		name := transport.Traits().Name
+		d := registry.Device{Transport: name, Address: "t"}
+		if bad, ok := transport.Check(d).(*push.FieldError); !ok || bad.Field != "transport" {
+			t.Errorf("%s: its check says %v", name, bad)
+		}
+		_, refusal := transport.Preview(d, push.Message{})
+		sent := transport.Send(t.Context(), d, push.Message{})
+		if refusal == nil || *refusal != sent || sent.Result != registry.ResultMisconfigured || sent.Code != string(name)+"_not_configured" {
+			t.Errorf("%s: %+v and %+v", name, refusal, sent)
+		}
+	}
+}

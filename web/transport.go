@@ -1,0 +1,133 @@
+package web
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"idlepush/registry"
+)
+
+// Transport is what the API needs to know of one way to devices.
+type Transport struct {
+	Name         registry.Transport
+	Subscription bool    // its devices have a subscription; else a token, and encryption if they want
+	Params       []Param // fields of its own; of two transports that name the same one, it is the same
+}
+
+// Param is a field of a device, a text, that only some transports have.
+type Param struct {
+	Name      string
+	Doc       string
+	Values    []string // those that it may have; nil: any
+	MaxLength int      // in characters; 0: without bound
+	Learned   bool     // if it is not given, a push may show it
+}
+
+// transport returns the transport of that name; the zero Transport: there is none.
+func (s *server) transport(name registry.Transport) Transport {
+	i := slices.IndexFunc(s.Transports, func(t Transport) bool { return t.Name == name })
+	if i < 0 {
+		return Transport{}
+	}
+	return s.Transports[i]
+}
+
+// params returns the fields that any transport has of its own, each once.
+func (s *server) params() (list []Param) {
+	for _, t := range s.Transports {
+		for _, p := range t.Params {
+			if !slices.ContainsFunc(list, func(other Param) bool { return other.Name == p.Name }) {
+				list = append(list, p)
+			}
+		}
+	}
+	return list
+}
+
+func (t Transport) has(param string) bool {
+	return slices.ContainsFunc(t.Params, func(p Param) bool { return p.Name == param })
+}
+
+// addressField is the field of a request that holds the address.
+func (t Transport) addressField() string {
+	if t.Subscription {
+		return "subscription"
+	}
+	return "token"
+}
+
+// inherit returns the device with what pushes have shown of it as it was known.
+func (t Transport) inherit(d, known registry.Device) registry.Device {
+	shown := registry.Learned{Params: make(map[string]string)}
+	for _, p := range t.Params {
+		if value := known.Params[p.Name]; p.Learned && value != "" {
+			shown.Params[p.Name] = value
+		}
+	}
+	d, _ = d.Learn(&shown)
+	return d
+}
+
+// shownOf returns the fields of the device that are its transport's own.
+func (t Transport) shownOf(d registry.Device) map[string]string {
+	shown := make(map[string]string)
+	for _, p := range t.Params {
+		if value := d.Params[p.Name]; value != "" {
+			shown[p.Name] = value
+		}
+	}
+	return shown
+}
+
+// describeTransports adds to the schemas what they owe to the transports. The names of fields and of
+// transports that a request may have come from here too: it is checked against its schema.
+func (s *server) describeTransports() {
+	schemas := s.api.OpenAPI().Components.Schemas.Map()
+	var all []any
+	for _, t := range s.Transports {
+		all = append(all, string(t.Name))
+	}
+	for _, name := range []string{"Device", "NewDevice", "Preview"} {
+		schemas[name].Properties["transport"].Enum = all
+	}
+	tokens := s.namesOf(func(t Transport) bool { return !t.Subscription })
+	fields := schemas["NewDevice"].Properties
+	fields["token"].Description = tokens
+	fields["subscription"].Description = s.namesOf(func(t Transport) bool { return t.Subscription })
+	fields["encryption"].Description = tokens + ": encrypt content to these keys by RFC 8291"
+	fields["content"].Description = "Absent: wake for " + tokens + " without encryption, else subject"
+	for _, p := range s.params() {
+		doc := s.namesOf(func(t Transport) bool { return t.has(p.Name) }) + ": " + p.Doc
+		schemas["Device"].Properties[p.Name] = p.schema(doc)
+		fields[p.Name] = p.schema(doc)
+		schemas["DevicePatch"].Properties[p.Name] = p.schema("Absent: as it is")
+	}
+	for _, name := range []string{"Device", "NewDevice", "DevicePatch", "Preview"} {
+		schemas[name].PrecomputeMessages()
+	}
+}
+
+// namesOf lists the names of some transports, as in "fcm and apns".
+func (s *server) namesOf(of func(Transport) bool) string {
+	var names []string
+	for _, t := range s.Transports {
+		if of(t) {
+			names = append(names, string(t.Name))
+		}
+	}
+	return strings.Join(names, " and ")
+}
+
+func (p Param) schema(doc string) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString, Description: doc}
+	for _, value := range p.Values {
+		s.Enum = append(s.Enum, value)
+	}
+	if p.MaxLength > 0 {
+		s.MaxLength = &p.MaxLength
+	}
+	s.PrecomputeMessages()
+	return s
+}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"idlepush/cmd/idlepush/api"
+	"idlepush/push"
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
 	"idlepush/push/pushtest"
@@ -150,8 +151,11 @@ func (d *demonstration) settings(dir string) settings {
 	return settings{
 		listen: d.listen, data: dir,
 		allowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		fcm:       fcmSettings{credentials: d.fcm.Credentials(d.services[0].origin()), endpoint: d.services[0].origin() + "/v1"},
-		apns:      apnsSettings{key: d.apns.Key, keyID: d.apns.KeyID, teamID: d.apns.TeamID, topic: d.apns.Topic, endpoint: d.services[1].origin()},
+		push: push.Values{
+			"fcm-credentials": string(d.fcm.Credentials(d.services[0].origin())), "fcm-endpoint": d.services[0].origin() + "/v1",
+			"apns-key": string(d.apns.Key), "apns-key-id": d.apns.KeyID, "apns-team-id": d.apns.TeamID, "apns-topic": d.apns.Topic,
+			"apns-endpoint": d.services[1].origin(),
+		},
 	}
 }
 

@@ -24,7 +24,7 @@ func TestTheTableOfSettingsInTheDocsIsTheProgramsOwn(t *testing.T) {
 		told = append(told, s)
 	}
 	var want []setting
-	for _, s := range table {
+	for _, s := range table() {
 		want = append(want, setting{name: s.name, value: s.value, secret: s.secret})
 	}
 	if !reflect.DeepEqual(told, want) {

@@ -15,9 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"idlepush/push"
-	"idlepush/push/apns"
-	"idlepush/push/fcm"
-	"idlepush/push/webpush"
 	"idlepush/registry"
 	"idlepush/watcher"
 )
@@ -87,9 +84,13 @@ func welcome(store *registry.Store, s settings, addr net.Addr, log *slog.Logger)
 		log.Info("public-url is not set: an invite leads to the address in its maker's browser, and a click on a notification opens the page in a browser, " +
 			"but nothing in an app; " + remedy)
 	}
-	if webpush.CheckSubject(s.contact(store)) != nil {
-		log.Info("iPhones, iPads and Safari get no Web Push, because Apple wants to know whom to contact: set vapid-subject or public-url " +
-			"to an address on the internet")
+	for _, service := range services {
+		if service.Missing == nil {
+			continue
+		}
+		if missing := service.Missing(s.push, s.server(store)); missing != "" {
+			log.Info(missing)
+		}
 	}
 	if token != "" {
 		log.Info("nobody is set up yet: open this link, once; its token is also in the file setup-token of the data folder", "link", s.page(store, addr)+"#/setup/"+token)
@@ -110,27 +111,25 @@ func (s settings) page(store *registry.Store, addr net.Addr) string {
 	return "http://" + addr.String() + "/"
 }
 
-// transports returns all that there are.
-func (s settings) transports(store *registry.Store) (push.Transports, error) {
-	key, err := store.Outbox.VAPIDKey()
-	if err != nil {
+// server returns what transports need, without the key.
+func (s settings) server(store *registry.Store) push.Server {
+	return push.Server{Origin: func() string { return s.public(store) }, Permit: s.allowNets.Permit}
+}
+
+// transports makes all that there are.
+func (s settings) transports(store *registry.Store) (all push.Transports, err error) {
+	server := s.server(store)
+	if server.Key, err = store.Outbox.VAPIDKey(); err != nil {
 		return nil, err
 	}
-	browsers := webpush.New(webpush.Config{VAPID: key, Permit: s.allowNets.Permit, Subject: func() string { return s.contact(store) }})
-	google, apple := new(fcm.Transport), new(apns.Transport)
-	if s.fcm.credentials != nil {
-		if google, err = fcm.New(fcm.Config{Credentials: s.fcm.credentials, Endpoint: s.fcm.endpoint}); err != nil {
-			return nil, err
-		}
-	}
-	if s.apns.key != nil {
-		apple, err = apns.New(apns.Config{Key: s.apns.key, KeyID: s.apns.keyID, TeamID: s.apns.teamID,
-			Topic: s.apns.topic, Endpoint: s.apns.endpoint})
+	for _, service := range services {
+		made, err := service.New(s.push, server)
 		if err != nil {
 			return nil, err
 		}
+		all = append(all, made...)
 	}
-	return append(push.Transports{google, apple}, browsers.Transports()...), nil
+	return all, nil
 }
 
 // public is the origin by which phones reach this server; empty: not known.
@@ -150,13 +149,6 @@ func (s settings) home(store *registry.Store) string {
 		return u + "/"
 	}
 	return ""
-}
-
-func (s settings) contact(store *registry.Store) string {
-	if s.vapid != "" {
-		return s.vapid
-	}
-	return s.public(store)
 }
 
 // purge removes old activity at start and every hour.

@@ -9,11 +9,12 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"idlepush/netguard"
-	"idlepush/push/webpush"
+	"idlepush/push"
 	"idlepush/registry"
 )
 
@@ -26,29 +27,17 @@ type settings struct {
 	key            []byte // nil: the key file in data
 	allowNets      netguard.Networks
 	trustedProxies netguard.Networks
-	fcm            fcmSettings
-	apns           apnsSettings
-	vapid          string // "": the public URL
-	burstLimit     int    // 0: none
+	push           push.Values // those of push services; nil: none is given
+	burstLimit     int         // 0: none
 	logLevel       slog.Level
 	logJSON        bool
-}
-
-type fcmSettings struct {
-	credentials []byte // nil: no FCM
-	endpoint    string
-}
-
-type apnsSettings struct {
-	key                            []byte // nil: no APNs
-	keyID, teamID, topic, endpoint string
 }
 
 // mostBurst bounds burst-limit: a phone that rings more often than that is not counted, it is flooded.
 const mostBurst = 100
 
-// setting is one line of the table: the flag --name, the variable IDLEPUSH_NAME and, for a secret, the same with -file and
-// _FILE, which name a file that holds it.
+// setting is one line of the table: the flag --name, the variable IDLEPUSH_NAME and, for a secret, the
+// same with -file and _FILE, which name a file that holds it.
 type setting struct {
 	name    string
 	value   string // the default
@@ -57,8 +46,31 @@ type setting struct {
 	set     func(s *settings, value string) error
 }
 
-// table is every setting there is. set is called for each that is not empty; its error says what the setting wants.
-var table = []setting{
+// table returns every setting there is. set is called for each that is not empty; its error says what
+// the setting wants.
+func table() []setting { return slices.Concat(general, ofServices(), last) }
+
+// ofServices returns the settings of the push services.
+func ofServices() (list []setting) {
+	for _, service := range services {
+		for _, p := range service.Settings {
+			list = append(list, setting{p.Name, "", p.Secret, p.Meaning, func(s *settings, v string) error {
+				if s.push == nil {
+					s.push = make(push.Values)
+				}
+				s.push[p.Name] = v
+				if p.Check == nil {
+					return nil
+				}
+				return p.Check(v)
+			}})
+		}
+	}
+	return list
+}
+
+// general are the settings that come before those of push services.
+var general = []setting{
 	{"listen", "127.0.0.1:8080", false, "`address` and port where the API and the page are served", func(s *settings, v string) error {
 		s.listen = v
 		_, port, err := net.SplitHostPort(v)
@@ -91,17 +103,10 @@ var table = []setting{
 		networks(func(s *settings) *netguard.Networks { return &s.allowNets })},
 	{"trusted-proxies", "", false, "`networks` (CIDR, separated by commas) of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed",
 		networks(func(s *settings) *netguard.Networks { return &s.trustedProxies })},
-	{"fcm-credentials", "", true, "service account `JSON` of the Firebase project", secretText(func(s *settings) *[]byte { return &s.fcm.credentials })},
-	{"fcm-endpoint", "", false, "another base `URL` for FCM, as far as /v1", endpoint(func(s *settings) *string { return &s.fcm.endpoint })},
-	{"apns-key", "", true, "the `text` of the .p8 file, the APNs signing key", secretText(func(s *settings) *[]byte { return &s.apns.key })},
-	{"apns-key-id", "", false, "`id` of the APNs key", text(func(s *settings) *string { return &s.apns.keyID })},
-	{"apns-team-id", "", false, "`id` of the Apple developer team", text(func(s *settings) *string { return &s.apns.teamID })},
-	{"apns-topic", "", false, "bundle `id` of the app, for devices that name none", text(func(s *settings) *string { return &s.apns.topic })},
-	{"apns-endpoint", "", false, "another base `URL` for APNs", endpoint(func(s *settings) *string { return &s.apns.endpoint })},
-	{"vapid-subject", "", false, "`contact` that Web Push services require, mailto: or https:; default: the public URL", func(s *settings, v string) error {
-		s.vapid = v
-		return webpush.CheckSubject(v)
-	}},
+}
+
+// last are those that come after them.
+var last = []setting{
 	{"burst-limit", "5", false, "`mails` per minute, device and account that ring one by one before a summary takes over; 0: no limit", func(s *settings, v string) error {
 		n, err := strconv.ParseUint(v, 10, 16)
 		s.burstLimit = int(n)
@@ -143,24 +148,6 @@ func text(field func(*settings) *string) func(*settings, string) error {
 	}
 }
 
-func secretText(field func(*settings) *[]byte) func(*settings, string) error {
-	return func(s *settings, v string) error {
-		*field(s) = []byte(v)
-		return nil
-	}
-}
-
-func endpoint(field func(*settings) *string) func(*settings, string) error {
-	return func(s *settings, v string) error {
-		u, err := url.Parse(v)
-		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-			return errors.New("want an http: or https: URL")
-		}
-		*field(s) = strings.TrimSuffix(v, "/")
-		return nil
-	}
-}
-
 func origin(v string) (string, error) {
 	u, err := url.Parse(strings.TrimSuffix(v, "/"))
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
@@ -176,7 +163,7 @@ func variable(name string) string {
 // strangers are the variables of the environment that look like settings and are none: misspelt ones, most likely.
 func strangers(environ []string) (names []string) {
 	known := make(map[string]bool)
-	for _, t := range table {
+	for _, t := range table() {
 		known[variable(t.name)] = true
 		known[variable(t.name)+"_FILE"] = t.secret
 	}
@@ -194,7 +181,7 @@ func parse(command string, args []string, getenv func(string) string, out io.Wri
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	given := make(map[string]*string)
-	for _, t := range table {
+	for _, t := range table() {
 		given[t.name] = flags.String(t.name, "", t.meaning+defaultOf(t))
 		if t.secret {
 			given[t.name+"-file"] = flags.String(t.name+"-file", "", "`file` that holds "+t.name)
@@ -213,7 +200,7 @@ func parse(command string, args []string, getenv func(string) string, out io.Wri
 		return settings{}, fmt.Errorf("argument %d is no setting: write --name=value", len(args)-flags.NArg()+1)
 	}
 	var s settings
-	for _, t := range table {
+	for _, t := range table() {
 		value, err := t.find(given, getenv)
 		if err == nil && value != "" {
 			err = t.set(&s, value)
@@ -267,16 +254,15 @@ func fileFlag(value *string) string {
 
 // check looks at what settings want of each other.
 func (s settings) check() error {
-	if s.apns.key == nil {
-		if s.apns.keyID != "" || s.apns.teamID != "" || s.apns.topic != "" || s.apns.endpoint != "" {
-			return fmt.Errorf("setting apns-key (--apns-key or %s): the other apns settings need it", variable("apns-key"))
+	for _, service := range services {
+		if service.Check == nil {
+			continue
 		}
-		return nil
-	}
-	for _, need := range []struct{ name, value string }{
-		{"apns-key-id", s.apns.keyID}, {"apns-team-id", s.apns.teamID}, {"apns-topic", s.apns.topic}} {
-		if need.value == "" {
-			return fmt.Errorf("setting %s (--%s or %s): apns-key needs it", need.name, need.name, variable(need.name))
+		err := service.Check(s.push)
+		if bad, ok := errors.AsType[*push.SettingError](err); ok {
+			return fmt.Errorf("setting %s (--%s or %s): %s", bad.Name, bad.Name, variable(bad.Name), bad.Problem)
+		} else if err != nil {
+			return err
 		}
 	}
 	return nil

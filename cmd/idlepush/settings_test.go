@@ -40,7 +40,7 @@ func TestFlagsAndEnvironmentSayTheSameThing(t *testing.T) {
 			return len(s.allowNets) == 2 && s.allowNets[0] == netip.MustParsePrefix("10.0.0.0/8")
 		}},
 		"no burst limit": {[]string{"--burst-limit=0"}, nil, func(s settings) bool { return s.burstLimit == 0 }},
-		"mailto":         {[]string{"--vapid-subject=mailto:a@example.org"}, nil, func(s settings) bool { return s.vapid == "mailto:a@example.org" }},
+		"mailto":         {[]string{"--vapid-subject=mailto:a@example.org"}, nil, func(s settings) bool { return s.push["vapid-subject"] == "mailto:a@example.org" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := parse("serve", c.args, func(k string) string { return c.env[k] }, new(bytes.Buffer))
@@ -81,7 +81,7 @@ func TestAWrongSettingIsNamedAndNoSecretRepeated(t *testing.T) {
 	if _, err := parse("serve", []string{"-help"}, func(string) string { return "" }, help); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("-help: %v", err)
 	}
-	for _, s := range table {
+	for _, s := range table() {
 		if !strings.Contains(help.String(), "-"+s.name+" ") {
 			t.Errorf("-help does not tell of %s", s.name)
 		}
@@ -111,7 +111,7 @@ func read(t *testing.T, path string) string {
 // known are all the variables that the program reads.
 func known() map[string]bool {
 	all := make(map[string]bool)
-	for _, s := range table {
+	for _, s := range table() {
 		all[variable(s.name)] = true
 		if s.secret {
 			all[variable(s.name)+"_FILE"] = true

@@ -7,13 +7,19 @@ import (
 	"time"
 
 	"idlepush/push"
-	"idlepush/push/webpush"
+	"idlepush/push/pushtest"
 	"idlepush/registry"
 	"idlepush/registry/registrytest"
 )
 
 func TestTheLogAtStartTellsWhatIsMissing(t *testing.T) {
 	t.Parallel()
+	contact := push.Values{"vapid-subject": "mailto:me@example.org"}
+	receiver, err := pushtest.NewReceiver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := receiver.Keys()
 	const noURL, noContact, setUp = "public-url is not set", "Apple", "nobody is set up"
 	for name, c := range map[string]struct {
 		settings settings
@@ -27,10 +33,10 @@ func TestTheLogAtStartTellsWhatIsMissing(t *testing.T) {
 		"set up by https at a private name": {settings{}, "https://nas.local", true, []string{noContact}},
 		"public-url":                        {settings{publicURL: "https://push.example.org"}, "", false, []string{setUp}},
 		"public-url at a private name":      {settings{publicURL: "https://nas.local"}, "", false, []string{noContact, setUp}},
-		"private public-url, and a contact": {settings{publicURL: "https://nas.local", vapid: "mailto:me@example.org"}, "", false, []string{setUp}},
-		"a contact alone":                   {settings{vapid: "mailto:me@example.org"}, "", false, []string{noURL, setUp}},
-		"a contact alone, set up by http":   {settings{vapid: "mailto:me@example.org"}, "", true, []string{noURL}},
-		"everything":                        {settings{publicURL: "https://push.example.org", vapid: "mailto:me@example.org"}, "", true, nil},
+		"private public-url, and a contact": {settings{publicURL: "https://nas.local", push: contact}, "", false, []string{setUp}},
+		"a contact alone":                   {settings{push: contact}, "", false, []string{noURL, setUp}},
+		"a contact alone, set up by http":   {settings{push: contact}, "", true, []string{noURL}},
+		"everything":                        {settings{publicURL: "https://push.example.org", push: contact}, "", true, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -69,8 +75,14 @@ func TestTheLogAtStartTellsWhatIsMissing(t *testing.T) {
 			if led := push.Render(mail, c.settings.home(store)).URL != ""; led == strings.Contains(text, noURL) {
 				t.Errorf("a click in an app leads to an address: %v, and the log says %s", led, text)
 			}
-			if known := webpush.CheckSubject(c.settings.contact(store)) == nil; known == strings.Contains(text, noContact) {
-				t.Errorf("Apple has a contact: %v, and the log says %s", known, text)
+			transports, err := c.settings.transports(store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dispatcher := push.Dispatcher{Transports: transports, URL: func() string { return "" }}
+			_, refusal := dispatcher.Preview(registry.Device{Transport: "webpush", Address: "https://web.push.apple.com/x", Keys: &keys})
+			if refused := refusal != nil && refusal.Code == "webpush_subject_missing"; refused != strings.Contains(text, noContact) {
+				t.Errorf("Apple's address is refused with %+v, and the log says %s", refusal, text)
 			}
 		})
 	}

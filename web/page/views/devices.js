@@ -15,7 +15,7 @@ export async function devices() {
 		node.push(el("section", { class: "card" }, el("h2", {}, texts.here), await ringHere((device) => go(`device/${device.id}`))));
 	}
 	node.push(el("ul", { class: "plain" }, list.map((device) => el("li", {}, el("a", { class: "card", href: `#/device/${device.id}`, id: device.id },
-		el("div", { class: "row" }, el("h2", {}, device.name), el("span", { class: "soft" }, device.id === here?.id ? texts.here : texts.transports[device.transport])),
+		el("div", { class: "row" }, el("h2", {}, device.name), el("span", { class: "soft" }, device.id === here?.id ? texts.here : texts.transports[device.transport] ?? device.transport)),
 		deviceState(device))))));
 	if (list.length === 0) {
 		node.push(el("p", {}, texts.noDevices));

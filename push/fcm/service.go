@@ -1,0 +1,24 @@
+package fcm
+
+import "idlepush/push"
+
+// The settings.
+const (
+	settingCredentials = "fcm-credentials"
+	settingEndpoint    = "fcm-endpoint"
+)
+
+// Service makes the transport of a program.
+var Service = push.Service{
+	Settings: []push.Setting{
+		{Name: settingCredentials, Secret: true, Meaning: "service account `JSON` of the Firebase project"},
+		{Name: settingEndpoint, Meaning: "another base `URL` for FCM, as far as /v1", Check: push.CheckURL},
+	},
+	New: func(v push.Values, _ push.Server) (push.Transports, error) {
+		if v[settingCredentials] == "" {
+			return push.Transports{new(Transport)}, nil
+		}
+		t, err := New(Config{Credentials: []byte(v[settingCredentials]), Endpoint: v[settingEndpoint]})
+		return push.Transports{t}, err
+	},
+}

@@ -1,0 +1,29 @@
+package webpush
+
+import (
+	"cmp"
+
+	"idlepush/push"
+)
+
+const settingSubject = "vapid-subject"
+
+// Service makes the two transports of a program. They need no settings.
+var Service = push.Service{
+	Settings: []push.Setting{
+		{Name: settingSubject, Meaning: "`contact` that Web Push services require, mailto: or https:; default: the public URL", Check: CheckSubject},
+	},
+	Missing: func(v push.Values, s push.Server) string {
+		if CheckSubject(subject(v, s)) == nil {
+			return ""
+		}
+		return "iPhones, iPads and Safari get no Web Push, because Apple wants to know whom to contact: set vapid-subject or public-url " +
+			"to an address on the internet"
+	},
+	New: func(v push.Values, s push.Server) (push.Transports, error) {
+		return New(Config{VAPID: s.Key, Subject: func() string { return subject(v, s) }, Permit: s.Permit}).Transports(), nil
+	},
+}
+
+// subject is the contact by the settings; it may not be one.
+func subject(v push.Values, s push.Server) string { return cmp.Or(v[settingSubject], s.Origin()) }

@@ -18,6 +18,9 @@ const atOnce = 6
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		if os.Getenv(withThrowaway) != "" {
+			services = append(services, throwaway)
+		}
 		os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	}
 	testenv.AtOnce(atOnce)

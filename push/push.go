@@ -1,11 +1,11 @@
 // Package push drains the outbox: it decides how many deliveries ring and what they look like, and
-// brings each to its device through its Transport. It knows only registry. A Dispatcher serves every
-// device's queue in order, one delivery at a time per device and a bounded number at once over all.
-// What a service answers becomes one of the five outcomes of registry, and a lane that fails as a
-// whole is paused as a whole.
+// brings each to its device through its Transport. It knows only registry. A Dispatcher serves
+// every device's queue in order, one delivery at a time per device and a bounded number at once
+// over all. What a service answers becomes one of the five outcomes of registry, and a lane that
+// fails as a whole is paused as a whole.
 //
-// The transports live in the packages below, each the only one that knows its service. push/pushtest
-// holds strict stand-ins for the services.
+// The transports live in the packages below, each the only one that knows its service.
+// push/pushtest holds strict stand-ins for the services.
 package push
 
 import (
@@ -14,17 +14,18 @@ import (
 	"idlepush/registry"
 )
 
-// Message is one notification as one device may see it: everything in it is within the device's content level.
+// Message is one notification as one device may see it: everything in it is within the device's
+// content level.
 type Message struct {
 	ID      string        // stable id: collapse id, tag, Topic
 	Kind    registry.Kind // decides urgency
 	Thread  string        // account id, for grouping on the phone; empty: none
 	Expires time.Time     // sent on as TTL, apns-expiration, ttl, by way of Until
-	Silent  bool          // it takes away and shows nothing: Title, Body and Neutral are empty; never for a transport that must show something
+	Silent  bool          // it only takes away: Title, Body and Neutral are empty; not if MustShow
 	Title   string        // what the phone shows, never empty
 	Body    string        // may be empty
-	Neutral string        // what may be shown in the clear whatever the level: says nothing of the mail; never empty
-	Unread  *int          // the badge, 0 to 2147483647; nil: not known, or more than the level allows
+	Neutral string        // may be shown in the clear at any level; never empty
+	Unread  *int          // the badge, 0 to 2147483647; nil: not known, or not allowed
 	Payload []byte        // the JSON object that apps receive
 	URL     string        // where a click leads, absolute; empty: not known
 
@@ -34,8 +35,8 @@ type Message struct {
 }
 
 // Until returns the time up to which the service may keep the message: until it expires, but no
-// longer from now than its kind lives. A clock that was ahead and was set back has written times that
-// no service takes.
+// longer from now than its kind lives. A clock that was ahead and was set back has written times
+// that no service takes.
 func (m Message) Until(now time.Time) time.Time {
 	if most := now.Add(m.Kind.Lifetime()); m.Expires.After(most) {
 		return most

@@ -11,7 +11,8 @@ import (
 	"idlepush/registry"
 )
 
-// Hidden stands in a Request for what nobody needs to see: a token, the path of an endpoint, what authorizes.
+// Hidden stands in a Request for what nobody needs to see: a token, the path of an endpoint, what
+// authorizes.
 const Hidden = "HIDDEN"
 
 // Request is what a service receives with one message, without its secrets and without what HTTP
@@ -73,8 +74,8 @@ var meanings = []Meaning{
 // headers are the meanings of what every transport may send.
 var headers = []Meaning{{"Authorization", ""}, {"Content-Type", ""}, {"Content-Encoding", ""}, {"User-Agent", ""}}
 
-// Readable says in words what the service reads of the request: everything in its headers, and in its
-// body but for what is encrypted. What has no meaning is named as it is.
+// Readable says in words what the service reads of the request: everything in its headers, and in
+// its body except for ciphertext. A header or field without a meaning is named as it is.
 func (r Request) Readable() []string {
 	found := make(map[string]string)
 	for name := range r.Header {

@@ -7,12 +7,12 @@ import (
 	"net/url"
 )
 
-// A Service makes transports, one or more that share what they need. It is what the program knows of
-// them before it has read its settings.
+// A Service makes transports, one or more that share their settings and connections. The program
+// has a list of services before it has read its settings.
 type Service struct {
 	Settings []Setting
 
-	// Check reports as a *SettingError what the settings want of each other; nil: nothing.
+	// Check returns a *SettingError if the settings do not fit each other. If Check is nil, all do.
 	Check func(Values) error
 
 	// Missing says at the start what a person had better set, although the transports work without it;
@@ -26,27 +26,29 @@ type Service struct {
 
 // A Setting is one that only a Service needs.
 type Setting struct {
-	Name    string                   // of its flag, such as "xyz-endpoint"
-	Secret  bool                     // it may be given as a file as well
-	Meaning string                   // for people, with what its value is in backquotes
-	Check   func(value string) error // of the value alone; the error says what is wanted, without the value; nil: anything does
+	Name    string // of its flag, such as "xyz-endpoint"
+	Secret  bool   // it may be given as a file as well
+	Meaning string // for people, with the kind of its value in backquotes
+	// Check looks at the value alone. Its error says what is wanted, without the value. If Check is
+	// nil, any value is right.
+	Check func(value string) error
 }
 
 // Values are the settings that are given, by name.
 type Values map[string]string
 
-// Server is what transports need of the server that they belong to.
+// Server is the part of the daemon that transports may need.
 type Server struct {
 	// Key is a key pair on P-256 that the server keeps for life.
 	Key *ecdsa.PrivateKey
 	// Origin returns the https origin of the server; empty: it is not known, or not yet.
 	Origin func() string
-	// Permit returns an error unless an address that users have given may be dialed. plain tells that
-	// nothing will be encrypted.
+	// Permit returns an error unless an address that users have given may be dialed. plain tells
+	// that nothing will be encrypted.
 	Permit func(addr netip.Addr, plain bool) error
 }
 
-// SettingError says what is wrong with a setting.
+// A SettingError reports a wrong setting.
 type SettingError struct {
 	Name    string
 	Problem string // for people: what it should be; never the value

@@ -62,7 +62,7 @@ type address struct {
 	token        *string
 	subscription *Subscription
 	encryption   choice[Keys]
-	given        map[string]json.RawMessage // every field of the request; transports name some of them
+	given        map[string]json.RawMessage // every field of the request
 }
 
 // addressed returns the device with the address, and what is wrong with that for its transport. The

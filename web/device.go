@@ -11,8 +11,8 @@ import (
 	"idlepush/registry"
 )
 
-// Device is one phone or browser. Its address and keys are secret and never returned. Some transports
-// have fields of their own, which describeTransports adds.
+// Device is one phone or browser. Its address and keys are secret and never returned. Some
+// transports have fields of their own, which describeTransports adds.
 type Device struct {
 	ID         string       `json:"id"`
 	User       string       `json:"user" doc:"User id"`

@@ -9,19 +9,23 @@ import (
 	"idlepush/registry"
 )
 
-// Transport is what the API needs to know of one way to devices.
+// Transport is the part of a transport that the API needs.
 type Transport struct {
-	Name         registry.Transport
-	Subscription bool    // its devices have a subscription; else a token, and encryption if they want
-	Params       []Param // fields of its own; of two transports that name the same one, it is the same
+	Name registry.Transport
+	// Subscription: its devices have a subscription. Without it they have a token, and may have
+	// keys for encryption.
+	Subscription bool
+	// Params are fields of its own. Two transports with a field of the same name mean the same by
+	// it.
+	Params []Param
 }
 
 // Param is a field of a device, a text, that only some transports have.
 type Param struct {
 	Name      string
 	Doc       string
-	Values    []string // those that it may have; nil: any
-	MaxLength int      // in characters; 0: without bound
+	Values    []string // the values it may have; nil: any
+	MaxLength int      // in characters; 0: unbounded
 	Learned   bool     // if it is not given, a push may show it
 }
 
@@ -81,8 +85,8 @@ func (t Transport) shownOf(d registry.Device) map[string]string {
 	return shown
 }
 
-// describeTransports adds to the schemas what they owe to the transports. The names of fields and of
-// transports that a request may have come from here too: it is checked against its schema.
+// describeTransports adds the names and the fields of all transports to the schemas. Requests are
+// checked against these.
 func (s *server) describeTransports() {
 	schemas := s.api.OpenAPI().Components.Schemas.Map()
 	var all []any

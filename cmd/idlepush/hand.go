@@ -81,7 +81,7 @@ func check(ctx context.Context, pool *watcher.Pool, a registry.Account, log *slo
 	return web.Check{Capabilities: able.Capabilities, Folders: folders, UnreadableFolders: able.Unreadable, Idle: able.Idle}, err
 }
 
-// checkAddress says what is wrong with a device before anything is sent to it.
+// checkAddress returns a *web.FieldError if the address, a key or a parameter of d is wrong.
 func checkAddress(transports push.Transports, d registry.Device) error {
 	t, ok := transports.Named(d.Transport)
 	if !ok {
@@ -107,7 +107,7 @@ func checkAddress(transports push.Transports, d registry.Device) error {
 	return nil
 }
 
-// described tells the API of the transports.
+// described returns the transports as the API needs them.
 func described(transports push.Transports) (list []web.Transport) {
 	for _, t := range transports {
 		traits := t.Traits()

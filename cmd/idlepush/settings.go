@@ -36,8 +36,8 @@ type settings struct {
 // mostBurst bounds burst-limit: a phone that rings more often than that is not counted, it is flooded.
 const mostBurst = 100
 
-// setting is one line of the table: the flag --name, the variable IDLEPUSH_NAME and, for a secret, the
-// same with -file and _FILE, which name a file that holds it.
+// setting is one line of the table: the flag --name and the variable IDLEPUSH_NAME. A secret has these
+// also with -file and _FILE, which name a file that holds it.
 type setting struct {
 	name    string
 	value   string // the default
@@ -46,8 +46,8 @@ type setting struct {
 	set     func(s *settings, value string) error
 }
 
-// table returns every setting there is. set is called for each that is not empty; its error says what
-// the setting wants.
+// table returns every setting. set is called for each that is not empty; its error says what the
+// setting wants.
 func table() []setting { return slices.Concat(general, ofServices(), last) }
 
 // ofServices returns the settings of the push services.

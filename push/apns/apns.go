@@ -1,7 +1,7 @@
 // Package apns sends notifications through the Apple Push Notification service
 // (https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns).
-// Only this package knows APNs and the apns2 library, which by itself loses the status and Retry-After
-// of an answer, and reads answers without bound.
+// Only this package knows APNs and the apns2 library, which by itself loses the status and
+// Retry-After of an answer, and reads answers without bound.
 package apns
 
 import (
@@ -26,12 +26,13 @@ const (
 	sendTimeout    = 30 * time.Second // a whole Send
 	attemptTimeout = 15 * time.Second // one request
 
-	// inFlight is how many requests a Transport has under way: more than the streams that Apple allows
-	// would open connections without bound.
+	// inFlight is how many requests a Transport has under way: more than the streams that Apple
+	// allows would open connections without bound.
 	inFlight = 200
 )
 
-// Config is what the settings apns-key, apns-key-id, apns-team-id, apns-topic and apns-endpoint say.
+// Config is what the settings apns-key, apns-key-id, apns-team-id, apns-topic and apns-endpoint
+// say.
 type Config struct {
 	Key      []byte // the .p8 file, as Apple's developer pages give it
 	KeyID    string
@@ -43,10 +44,12 @@ type Config struct {
 // Name is what the API calls the transport.
 const Name registry.Transport = "apns"
 
-// Transport sends to APNs devices of both environments. The zero Transport is that of a server without
-// a key.
+// Transport sends to APNs devices of both environments. The zero Transport is that of a server
+// without a key.
 type Transport struct {
-	provider   *provider // one for both environments: Apple counts renewals of all connections together; nil: there is no key
+	// provider serves both environments: Apple counts renewals of all connections together. nil:
+	// there is no key.
+	provider   *provider
 	production *apns2.Client
 	sandbox    *apns2.Client
 	topic      string
@@ -69,8 +72,8 @@ func dialer() *http.Transport {
 		Proxy:               http.ProxyFromEnvironment,
 		Protocols:           protocols,
 		TLSHandshakeTimeout: attemptTimeout,
-		// Without it, requests go to a connection that a NAT has forgotten until TCP gives up, many minutes later; and
-		// Apple wants its connections kept.
+		// Without it, requests go to a connection that a NAT has forgotten until TCP gives up, many
+		// minutes later; and Apple wants its connections kept.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: time.Minute, PingTimeout: attemptTimeout},
 	}
 }
@@ -170,8 +173,8 @@ var meanings = []push.Meaning{
 	{Name: "interruption-level"},
 }
 
-// Lane implements push.Transport: each environment fails by itself. If a device's is not known,
-// production is asked first.
+// Lane implements push.Transport: each environment fails by itself. A device whose environment is
+// not known is in the lane of production, to which its pushes go first.
 func (t *Transport) Lane(d registry.Device) string {
 	return string(Name) + " " + cmp.Or(d.Params[paramEnvironment], production)
 }
@@ -189,13 +192,14 @@ func (t *Transport) Check(d registry.Device) error {
 	return nil
 }
 
-// Send implements push.Transport. It makes one request. A second one follows only if Apple says that
-// the provider token has expired and a new one may be made, or that the message is too large; and if
-// it is not known which environment the device's token belongs to and production does not know it:
-// then the sandbox is asked, and the outcome says which of the two took it. What it sends is an
-// alert: with the title and body and, beside "aps", m.Payload as "idlepush"; or, for a device with
-// encryption, with m.Neutral alone and m.Payload encrypted by RFC 8291, in base64url without padding,
-// as "encrypted". While inFlight requests are under way it waits.
+// Send implements push.Transport. It makes one request. A second one follows in three cases: Apple
+// finds that the provider token has expired, and a new one may be made; or finds the message too
+// large; or the environment of the device's token is not known and production does not know the
+// token. Then the request goes to the sandbox, and the outcome says which of the two took it.
+//
+// The request is an alert with the title and body and, beside "aps", m.Payload as "idlepush". For a
+// device with keys it has m.Neutral alone, and as "encrypted" m.Payload, encrypted by RFC 8291, in
+// base64url without padding. Send blocks while inFlight requests are under way.
 func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
@@ -247,7 +251,7 @@ func (t *Transport) client(d registry.Device) *apns2.Client {
 	return t.production
 }
 
-// post sends the notification and says what came of it, and in which environment where that was not known.
+// post sends the notification. The outcome has the environment if that was not known.
 func (t *Transport) post(ctx context.Context, d registry.Device, n *apns2.Notification) registry.Outcome {
 	to := target{d.Registered, n.Topic != t.topic}
 	o := t.ask(ctx, t.client(d), n, to)
@@ -256,7 +260,8 @@ func (t *Transport) post(ctx context.Context, d registry.Device, n *apns2.Notifi
 	}
 	environment := production
 	if o.Code == badDeviceToken && t.sandbox.Host != t.production.Host {
-		// What the sandbox has against this server says nothing of the token: a key may be for production alone. Then production's word stands.
+		// What the sandbox has against this server says nothing of the token: a key may be for
+		// production alone. Then production's word stands.
 		if in := t.ask(ctx, t.sandbox, n, to); in.Result != registry.ResultMisconfigured {
 			o, environment = in, sandbox
 		}

@@ -13,7 +13,8 @@ import (
 	"idlepush/registry"
 )
 
-// Reasons that apns2 has no name for. Apple documents BadEnvironmentKeyIdInToken and sends BadEnvironmentKeyInToken.
+// Reasons that apns2 has no name for. Apple documents BadEnvironmentKeyIdInToken and sends
+// BadEnvironmentKeyInToken.
 const (
 	reasonUnrelatedKeyID      = "UnrelatedKeyIdInToken"
 	reasonBadEnvironmentKeyID = "BadEnvironmentKeyIdInToken"
@@ -68,8 +69,8 @@ var table = []struct {
 	// The topic that a user wrote must not pause the lane of all.
 	{400, 400, apns2.ReasonTopicDisallowed, ownTopic, push.Suspect("apns_topic_disallowed", foreignTopic), 0},
 	{400, 400, apns2.ReasonBadTopic, ownTopic, push.Suspect("apns_bad_topic", foreignTopic), 0},
-	// Of another team's topic Apple finds the key wrong too. That is held to be an outage, which says nothing of the device and pauses the
-	// lane only with others.
+	// Of another team's topic Apple finds the key wrong too. That is held to be an outage, which
+	// says nothing of the device and pauses the lane only with others.
 	{403, 403, apns2.ReasonInvalidProviderToken, ownTopic, push.Retry("apns_invalid_provider_token", badProviderToken), 0},
 	{403, 403, apns2.ReasonForbidden, ownTopic, push.Retry("apns_forbidden", badProviderToken), 0},
 
@@ -106,8 +107,9 @@ var table = []struct {
 	// The provider token is kept meanwhile; only renew replaces it.
 	{429, 429, apns2.ReasonTooManyProviderTokenUpdates, always, push.Retry("apns_too_many_provider_token_updates", tooManyTokens), renewable},
 	{429, 429, "", always, push.Retry("apns_too_many_requests", tooManyRequests), 0},
-	// Apple asks for 15 minutes after a 5xx. Without Retry-After the time is left to the dispatcher all the same, which slows down with
-	// each failure and, in an outage, tries the lane with one message at a time: after a passing fault no mail waits so long.
+	// Apple asks for 15 minutes after a 5xx. Without Retry-After the time is left to the dispatcher
+	// all the same, which slows down with each failure and, in an outage, tries the lane with one
+	// message at a time: after a passing fault no mail waits so long.
 	{500, 500, apns2.ReasonInternalServerError, always, push.Retry("apns_internal_server_error", appleDown), 0},
 	{503, 503, apns2.ReasonShutdown, always, push.Retry("apns_shutdown", appleDown), 0},
 	{500, 599, "", always, push.Retry("apns_service_unavailable", appleDown), 0},
@@ -147,7 +149,8 @@ func (c condition) holds(a answer, d target) bool {
 	return true
 }
 
-// target is what the meaning of an answer depends on: when the device was registered, and whether with a topic of its own or with apns-topic.
+// target is what the meaning of an answer depends on: when the device was registered, and whether
+// with a topic of its own or with apns-topic.
 type target struct {
 	registered time.Time
 	ownTopic   bool
@@ -173,8 +176,8 @@ func (e *exchange) outcome(d target, now time.Time) registry.Outcome {
 	return push.Retry("apns_unknown", appleDown)
 }
 
-// unreached says what it means that there was no answer. GOAWAY and a lost connection are among it: Apple may have taken the message, and
-// the same collapse id makes the phone show it once.
+// unreached says what it means that there was no answer. GOAWAY and a lost connection are among it:
+// Apple may have taken the message, and the same collapse id makes the phone show it once.
 func unreached(ctx context.Context, err error) registry.Outcome {
 	switch {
 	case ctx.Err() == context.Canceled:

@@ -89,7 +89,8 @@ func content(d registry.Device, m push.Message) (payload, error) {
 		return p, nil
 	}
 	body, err := push.Encrypt(m.Payload, *d.Keys)
-	// No thread and no badge: which account it is about and how much is unread is inside, for the app's extension.
+	// No thread and no badge: which account it is about and how much is unread is inside, for the
+	// app's extension.
 	p.APS.Alert.Title = m.Neutral
 	p.Encrypted = base64.RawURLEncoding.EncodeToString(body)
 	return p, err
@@ -113,7 +114,8 @@ func notification(d registry.Device, m push.Message, topic string, text []byte) 
 	}
 }
 
-// apnsID is the same lower case UUID (RFC 9562 section 5.8) whenever the same message goes to the same device.
+// apnsID is the same lower case UUID (RFC 9562 section 5.8) whenever the same message goes to the
+// same device.
 func apnsID(d registry.Device, m push.Message) string {
 	sum := sha256.Sum256([]byte(d.ID + "\x00" + m.ID))
 	id := uuid.UUID(sum[:16])

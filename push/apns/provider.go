@@ -17,14 +17,15 @@ const (
 	// providerLife is how long a provider token is used; Apple refuses it when it is an hour old.
 	providerLife = 50 * time.Minute
 
-	// renewable is the age from which a provider token that Apple refuses may be replaced: one that comes sooner than 20 minutes after
-	// the last is answered with 429 TooManyProviderTokenUpdates.
+	// renewable is the age from which a provider token that Apple refuses may be replaced: one that
+	// comes sooner than 20 minutes after the last is answered with 429 TooManyProviderTokenUpdates.
 	// https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
 	renewable = 20 * time.Minute
 )
 
-// provider makes provider tokens. Its tokens begin at fixed times, one each providerLife, and are signed without randomness, so that a program
-// that starts again makes the very same one: to Apple, a few restarts in a row would else be too many renewals, and every phone would wait for 20
+// provider makes provider tokens. Its tokens begin at fixed times, one each providerLife, and are
+// signed without randomness, so that a program that starts again makes the very same one: to Apple,
+// a few restarts in a row would else be too many renewals, and every phone would wait for 20
 // minutes. apns2 makes another one at each start.
 type provider struct {
 	key    *ecdsa.PrivateKey
@@ -46,7 +47,8 @@ func (p *provider) authorization(now time.Time) (string, error) {
 	return p.bearer, p.issue(now.Truncate(providerLife))
 }
 
-// renew makes a new token in place of the one that Apple refused, and reports whether there is another one now.
+// renew makes a new token in place of the one that Apple refused, and reports whether there is
+// another one now.
 func (p *provider) renew(refused string, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 4 << 10
 
-// exchange is what came of one request. The request's context carries it past apns2, which gives back no header, and no status
-// either when the answer is not JSON.
+// exchange is what came of one request. The request's context carries it past apns2, which gives
+// back no header, and no status either when the answer is not JSON.
 type exchange struct {
 	bearer string // the Authorization header that was sent
 	status int    // 0: no answer

@@ -30,7 +30,8 @@ type account struct {
 // wanted is what a person has to put into the setting.
 const wanted = "want the JSON key file of a service account (Firebase console, Project settings, Service accounts, Generate new private key)"
 
-// Project ids are lower case letters, digits and hyphens; the oldest ones carry a domain. They become part of a URL.
+// Project ids are lower case letters, digits and hyphens; the oldest ones carry a domain. They
+// become part of a URL.
 var projectID = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]*$`)
 
 // parse reads a service account's JSON. Its errors hold nothing of the content.
@@ -89,11 +90,13 @@ func isHTTP(text string) bool {
 	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
-// youngest is the age below which a refused access token is not worth renewing: another one would be refused as well.
+// youngest is the age below which a refused access token is not worth renewing: another one would
+// be refused as well.
 const youngest = time.Minute
 
-// tokens keeps the access token and renews it. x/oauth2 has the same in ReuseTokenSource, but its fetch and the wait
-// for another's fetch know no context, so a silent token endpoint would hold up every Send.
+// tokens keeps the access token and renews it. x/oauth2 has the same in ReuseTokenSource, but its
+// fetch and the wait for another's fetch know no context, so a silent token endpoint would hold up
+// every Send.
 type tokens struct {
 	grant *jwt.Config
 	base  http.RoundTripper
@@ -123,7 +126,8 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	return token.AccessToken, nil
 }
 
-// refused says that FCM did not take the access token, and reports whether get will have another one.
+// refused says that FCM did not take the access token, and reports whether get will have another
+// one.
 func (t *tokens) refused(ctx context.Context, bearer string) bool {
 	if t.take(ctx) != nil {
 		return false
@@ -155,7 +159,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// fetch gets a new access token. x/oauth2 makes its request without a context, so the client ties it to one.
+// fetch gets a new access token. x/oauth2 makes its request without a context, so the client ties
+// it to one.
 func (t *tokens) fetch(ctx context.Context) (*oauth2.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()

@@ -1,8 +1,8 @@
 // Package fcm sends messages through Firebase Cloud Messaging, HTTP v1
-// (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send). Only this package
-// knows FCM. Of the Firebase SDK it uses the types of a message. The SDK's client, which repeats
-// requests by itself and hides status and headers, is not used, and the SDK's root package, which
-// links Firestore and Cloud Storage, is not imported.
+// (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send). Only this
+// package knows FCM. Of the Firebase SDK it uses the types of a message. The SDK's client, which
+// repeats requests by itself and hides status and headers, is not used, and the SDK's root package,
+// which links Firestore and Cloud Storage, is not imported.
 package fcm
 
 import (
@@ -69,7 +69,8 @@ func dialer() *http.Transport {
 		TLSHandshakeTimeout: attemptTimeout,
 		MaxIdleConnsPerHost: 16, // only an endpoint without HTTP/2 needs more than one
 		IdleConnTimeout:     90 * time.Second,
-		// Without it, requests go to a connection that a NAT has forgotten until TCP gives up, many minutes later.
+		// Without it, requests go to a connection that a NAT has forgotten until TCP gives up, many
+		// minutes later.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: time.Minute, PingTimeout: attemptTimeout},
 	}
 }
@@ -123,13 +124,14 @@ func (t *Transport) Check(d registry.Device) error {
 // characters, for FCM promises no form.
 func isToken(text string) bool { return len(text) <= 4096 && registrationToken.MatchString(text) }
 
-// Send implements push.Transport. It makes one request, with one before it if there is no valid access
-// token. A second request follows only if FCM no longer takes an access token that has been in use,
-// or finds the message too large. What it sends is a data message: key "idlepush" holds m.Payload,
-// or, for a device with encryption, key "encrypted" holds it encrypted by RFC 8291, in base64url
-// without padding. The app draws the notification and uses the payload's id as its tag: FCM's own tag
-// (android.notification.tag) exists only for notifications that the system draws, with the text in
-// the clear.
+// Send implements push.Transport. It makes one request, with one before it if there is no valid
+// access token. A second request follows only if FCM no longer takes an access token that has been
+// in use, or finds the message too large.
+//
+// The request is a data message: key "idlepush" holds m.Payload. For a device with keys, key
+// "encrypted" holds it instead, encrypted by RFC 8291, in base64url without padding. The app draws
+// the notification and uses the payload's id as its tag: FCM's own tag (android.notification.tag)
+// exists only for notifications that the system draws, with the text in the clear.
 func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
 	if t.url == "" {
 		return push.NotConfigured(Name)
@@ -212,7 +214,8 @@ func dataMessage(d registry.Device, m push.Message, key, value string, now time.
 		Android: &messaging.AndroidConfig{
 			Priority: priority,
 			TTL:      &ttl,
-			// No collapse key: FCM keeps at most four different ones per device, so one per mail would lose mail.
+			// No collapse key: FCM keeps at most four different ones per device, so one per mail
+			// would lose mail.
 		},
 	}
 }

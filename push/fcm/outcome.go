@@ -44,7 +44,8 @@ var table = []struct {
 	{401, 401, "THIRD_PARTY_AUTH_ERROR", thirdParty, 0},
 	{401, 401, "APNS_AUTH_ERROR", thirdParty, 0},
 
-	// This server. What a service account may do is looked up by FCM and does not travel in the access token, so that is not renewed after 403.
+	// This server. What a service account may do is looked up by FCM and does not travel in the
+	// access token, so that is not renewed after 403.
 	{401, 401, anything, push.Misconfigured("fcm_unauthenticated", "Google does not accept the access token of the service account in fcm-credentials. "+
 		"Check that the account is enabled, or make a new key in the Firebase console."), 0},
 	{403, 403, anything, push.Misconfigured("fcm_permission_denied", "The service account in fcm-credentials may not send messages. Give it the role "+
@@ -71,7 +72,8 @@ var (
 		"The message is larger than FCM takes, so it was dropped. A lower content level for this device makes messages smaller.")
 )
 
-// says is what a row of the table wants of an answer beside its status: an errorCode of FcmError, or one of these.
+// says is what a row of the table wants of an answer beside its status: an errorCode of FcmError,
+// or one of these.
 type says string
 
 const (
@@ -129,8 +131,9 @@ func (r reply) holds(s says) bool {
 	case noCode:
 		return r.code == ""
 	case badToken:
-		// It is told from a bad message, which is INVALID_ARGUMENT too: the vendor's page shows it with FcmError alone; in answers seen in the wild
-		// BadRequest names the field message.token too.
+		// It is told from a bad message, which is INVALID_ARGUMENT too: the vendor's page shows it
+		// with FcmError alone; in answers seen in the wild BadRequest names the field message.token
+		// too.
 		return r.code == "INVALID_ARGUMENT" && (slices.Contains(r.violations, "message.token") ||
 			len(r.violations) == 0 && strings.Contains(strings.ToLower(r.message), "token"))
 	case badArgument:

@@ -13,7 +13,7 @@ import (
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 64 << 10
 
-// exchange is what came of one request.
+// exchange is one request that was answered, or failed.
 type exchange struct {
 	status int // 0: no answer
 	header http.Header
@@ -53,7 +53,7 @@ func (t *Transport) request(ctx context.Context, message []byte, bearer string) 
 	return r, nil
 }
 
-// attempt makes one request. It returns what came of it and the access token that it carried.
+// attempt makes one request. It also returns the access token that the request carried.
 func (t *Transport) attempt(ctx context.Context, message []byte) (exchange, string) {
 	bearer, err := t.tokens.get(ctx)
 	if err != nil {

@@ -19,7 +19,8 @@ func client(roots *x509.CertPool, permit netguard.Permit, plain bool) *http.Clie
 			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout: timeout,
 			ForceAttemptHTTP2:   true,
-			// A connection that a router forgot is found out by pings, not by the next notification.
+			// A connection that a router forgot is found out by pings, not by the next
+			// notification.
 			HTTP2:                  &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
 			IdleConnTimeout:        90 * time.Second,
 			MaxIdleConns:           64,

@@ -8,9 +8,10 @@ import (
 	"idlepush/push"
 )
 
-// declarative is a push message that Safari shows by itself (W3C Push API, declarative push message) and that any other
-// browser's service worker, or a UnifiedPush app, reads as JSON. It is not marked mutable: iOS would then wake the
-// service worker with the payload out of its reach, and show nothing at all if that took too long.
+// declarative is a push message that Safari shows by itself (W3C Push API, declarative push
+// message) and that any other browser's service worker, or a UnifiedPush app, reads as JSON. It is
+// not marked mutable: iOS would then wake the service worker with the payload out of its reach, and
+// show nothing at all if that took too long.
 type declarative struct {
 	WebPush      int             `json:"web_push,omitempty"`
 	Notification notification    `json:"notification,omitzero"`
@@ -28,13 +29,13 @@ type notification struct {
 // marker is what makes a message declarative.
 const marker = 8030
 
-// maxText is the most that a plaintext has, in bytes. RFC 8291 allows 3993. Padded and encrypted these
-// are 2662, which bridges to phones take too, although some carry less than the 4096 of RFC 8030
-// (Mozilla's: 2744).
+// maxText is the most that a plaintext has, in bytes. RFC 8291 allows 3993. Padded and encrypted
+// these are 2662, which bridges to phones take too, although some carry less than the 4096 of RFC
+// 8030 (Mozilla's: 2744).
 const maxText = 2500
 
-// render makes the plaintext of the message, or of the first smaller one that fits, and returns that
-// message with it.
+// render makes the plaintext of the message, or of the first smaller one that fits, and returns
+// that message with it.
 func render(m push.Message) ([]byte, push.Message, error) {
 	return push.Fit(m, maxText, func(m push.Message) ([]byte, int, error) {
 		text, err := marshal(wrap(m))
@@ -48,7 +49,8 @@ func wrap(m push.Message) declarative {
 		return d
 	}
 	d.Notification = notification{Title: m.Title, Body: m.Body, Navigate: m.URL, Tag: m.ID, AppBadge: m.Unread}
-	// A declarative message must say where a click leads; without that, a browser is to treat it as an ordinary one.
+	// A declarative message must say where a click leads; without that, a browser is to treat it as
+	// an ordinary one.
 	if m.URL != "" {
 		d.WebPush = marker
 	}

@@ -23,14 +23,16 @@ type verdict struct {
 	reason  string
 }
 
-// words are what a row wants an answer to say beside its status: one of the three, or nothing at all.
+// words are what a row wants an answer to say beside its status: one of the three, or nothing at
+// all.
 type words struct {
 	reason string // Apple's, as its JSON has it
 	number int    // Mozilla's errno, ntfy's code
 	part   string // of the text, in lower case
 }
 
-// table is what every answer means; the first row that holds it counts. Statuses are RFC 8030 sections 5 and 7.3, words are the services' own:
+// table is what every answer means; the first row that holds it counts. Statuses are RFC 8030
+// sections 5 and 7.3, words are the services' own:
 //
 //   - Apple: developer.apple.com, "Sending web push notifications in web apps and browsers"
 //   - Mozilla: mozilla-services.github.io/autopush-rs/errors.html; the sentences of errno 109 are in its source
@@ -170,13 +172,15 @@ func (a answer) says(w words) bool {
 	return strings.Contains(strings.ToLower(a.text), w.part)
 }
 
-// fault is what it means that there was no answer. Go's own errors are not shown: they quote addresses.
+// fault is what it means that there was no answer. Go's own errors are not shown: they quote
+// addresses.
 func fault(err error) verdict {
 	again := func(code, reason string) verdict {
 		return verdict{registry.ResultRetry, false, code, reason}
 	}
 	if _, ok := errors.AsType[*netguard.ForbiddenError](err); ok {
-		// A resolver that lies for an hour must not cost a message; at registration a suspect address is refused.
+		// A resolver that lies for an hour must not cost a message; at registration a suspect
+		// address is refused.
 		return verdict{registry.ResultRetry, true, "webpush_endpoint_not_allowed",
 			"lies in a network that this server does not push to. If it is yours, add the network to allow-nets."}
 	}

@@ -20,8 +20,8 @@ const (
 	maxTokens  = 256       // origins come from users, so they could be many
 )
 
-// ApplicationServerKey is the public key as browsers and RFC 8292 write it: the uncompressed point in base64url without
-// padding. The key must be on P-256.
+// ApplicationServerKey is the public key as browsers and RFC 8292 write it: the uncompressed point
+// in base64url without padding. The key must be on P-256.
 func ApplicationServerKey(key *ecdsa.PublicKey) (string, error) {
 	if key.Curve != elliptic.P256() {
 		return "", errors.New("it is not on the curve P-256")
@@ -53,8 +53,8 @@ type token struct {
 	renewed       time.Time // when a rejection last replaced it; zero: never
 }
 
-// token returns the Authorization header for the audience, signing one when there is none, when half of its life is over,
-// and when the clock has gone back before it.
+// token returns the Authorization header for the audience, signing one when there is none, when
+// half of its life is over, and when the clock has gone back before it.
 func (v *vapid) token(a audience) (string, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -71,8 +71,9 @@ func (v *vapid) token(a audience) (string, error) {
 	return t.authorization, nil
 }
 
-// renew replaces a header that was rejected, unless another Send already has: a clock may have been set, or a service have
-// forgotten. It reports false when the last replacement is so recent that one more would only be noise.
+// renew replaces a header that was rejected, unless another Send already has: a clock may have been
+// set, or a service have forgotten. It reports false when the last replacement is so recent that
+// one more would only be noise.
 func (v *vapid) renew(a audience, rejected string) (string, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

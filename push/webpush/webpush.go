@@ -1,6 +1,6 @@
-// Package webpush sends Web Push messages (RFC 8030, 8291, 8292) to browsers and to UnifiedPush distributors, which
-// take the same requests. Endpoints come from users: every address is asked for at dial time, no redirect is followed,
-// no proxy is used, and little of an answer is read.
+// Package webpush sends Web Push messages (RFC 8030, 8291, 8292) to browsers and to UnifiedPush
+// distributors, which take the same requests. Endpoints come from users: every address is asked for
+// at dial time, no redirect is followed, no proxy is used, and little of an answer is read.
 package webpush
 
 import (
@@ -26,8 +26,9 @@ import (
 type Config struct {
 	// VAPID is the server's P-256 key pair, for life: subscriptions are bound to it.
 	VAPID *ecdsa.PrivateKey
-	// Subject says who to write to about this server, mailto: or https: (RFC 8292 section 2.1). Without one the messages
-	// carry https://localhost, which all but Apple take. It is asked at every push, for it may become known later.
+	// Subject says who to write to about this server, mailto: or https: (RFC 8292 section 2.1).
+	// Without one the messages carry https://localhost, which all but Apple take. It is asked at
+	// every push, for it may become known later.
 	Subject func() string
 	// Permit decides which addresses may be dialed, after resolution; plain is an http: endpoint.
 	Permit netguard.Permit
@@ -172,7 +173,8 @@ func (p parcel) request(ctx context.Context) (*http.Request, error) {
 	}
 	r.Header.Set("Authorization", p.authorization)
 	r.Header.Set("User-Agent", "idlepush")
-	// The type that every browser's service knows; a truer one would only tell the service what is inside.
+	// The type that every browser's service knows; a truer one would only tell the service what is
+	// inside.
 	r.Header.Set("Content-Type", "application/octet-stream")
 	r.Header.Set("Content-Encoding", "aes128gcm")
 	// Apple refuses a TTL of 0.
@@ -211,8 +213,8 @@ func (s *Sender) post(ctx context.Context, p parcel) answer {
 	}
 }
 
-// parseEndpoint checks what a browser or a distributor gave as its address. The error says what is wrong in words that
-// follow "push address".
+// parseEndpoint checks what a browser or a distributor gave as its address. The error says what is
+// wrong in words that follow "push address".
 func parseEndpoint(endpoint registry.Secret) (*url.URL, error) {
 	u, err := url.Parse(string(endpoint))
 	switch {
@@ -229,7 +231,8 @@ func parseEndpoint(endpoint registry.Secret) (*url.URL, error) {
 	return u, nil
 }
 
-// origin is the ASCII serialization of RFC 6454 section 6.2: without a port that is the scheme's own.
+// origin is the ASCII serialization of RFC 6454 section 6.2: without a port that is the scheme's
+// own.
 func origin(u *url.URL) string {
 	host := u.Host
 	switch {

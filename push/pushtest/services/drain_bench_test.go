@@ -3,13 +3,15 @@ package services_test
 import (
 	"bufio"
 	"context"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,30 +28,32 @@ import (
 // answering is set in a process that is to be nothing but a push service.
 const answering = "IDLEPUSH_ANSWERING"
 
-// answer is a push service that looks at nothing, so that it costs as little as it can. It says
-// where it is, and ends with its input.
+// answer is a push service that reads nothing of a request, so that it costs little. It prints its
+// origin, and ends with its input.
 func answer() {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	fmt.Println("http://" + ln.Addr().String())
-	go func() {
-		_ = http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			w.Header().Set("Content-Type", "application/json")
-			if strings.HasSuffix(r.URL.Path, "/token") {
-				fmt.Fprint(w, `{"access_token":"t","token_type":"Bearer","expires_in":3600}`)
-				return
-			}
-			fmt.Fprint(w, `{"name":"projects/family-mail/messages/1"}`)
-		}))
-	}()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/token") {
+			fmt.Fprint(w, `{"access_token":"t","token_type":"Bearer","expires_in":3600}`)
+			return
+		}
+		fmt.Fprint(w, `{"name":"projects/family-mail/messages/1"}`)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	fmt.Println(server.URL)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// elsewhere starts answer in a process of its own, whose CPU time is not ours.
+// elsewhere starts answer in a process of its own, whose CPU time is not ours, and trusts its
+// certificate.
 func elsewhere(b *testing.B) (origin string) {
+	same := httptest.NewTLSServer(nil) // they all have the same certificate
+	same.Close()
+	roots := filepath.Join(b.TempDir(), "roots.pem")
+	fatal(b, os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: same.Certificate().Raw}), 0o600))
+	b.Setenv("SSL_CERT_FILE", roots)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), answering+"=1")
 	in, err := cmd.StdinPipe()

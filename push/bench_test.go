@@ -20,7 +20,7 @@ func settled(b *testing.B, h *house, d registry.Device, n int) {
 		if err != nil || !ok {
 			b.Fatal(ok, err)
 		}
-		if err := h.store.Outbox.Settle(w, accepted, time.Now()); err != nil {
+		if _, err := h.store.Outbox.Settle(w, accepted, time.Now()); err != nil {
 			b.Fatal(err)
 		}
 	}

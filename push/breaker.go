@@ -21,14 +21,12 @@ const (
 	aloneFor = 24 * time.Hour
 )
 
-// breaker is what the dispatcher remembers of a lane. The zero breaker is a lane that works and is
-// idle.
+// breaker is the evidence about a lane. The store knows whether the lane is paused. The zero
+// breaker has seen no failure.
 type breaker struct {
-	sending  int       // in flight now
+	out      bool      // the failures paused the lane, and no answer has proved since that it works
 	failures int       // in a row, over all devices
 	last     string    // the device that failed last
-	since    time.Time // when the pause began; zero: the lane is not paused
-	until    time.Time // when it lets a probe out
 	blaming  string    // the device with which the service last found us at fault, until a push is accepted; empty: none
 	odd      devices   // those with which it did so although it takes our pushes to others
 	failing  devices   // those that failed since a push was last answered
@@ -54,56 +52,53 @@ func (s devices) without(device string) devices {
 	return devices(strings.ReplaceAll(string(s), between(device), ""))
 }
 
-func (b breaker) paused() bool { return !b.since.IsZero() }
-
-// limit is how many sends the lane may have in flight at now.
-func (b breaker) limit(now time.Time) int {
-	switch {
-	case !b.paused():
-		return laneConcurrency
-	case now.Before(b.until):
-		return 0
-	}
-	return 1
-}
-
-// after returns the breaker after a send to the device had this outcome. Any answer of the service
-// proves that the lane works, except a complaint about the service itself or about our settings.
-// Only an accepted push to another device proves that a device is odd.
-func (b breaker) after(device string, o registry.Outcome, now time.Time) breaker {
+// judge returns the breaker after this answer to the device, and the outcome for the device and its
+// lane. probe: the lane was paused when the work was taken.
+//
+// Any answer of the service proves that the lane works, except a complaint about the service itself
+// or about our settings. Only an accepted push to another device proves that a device is odd. A
+// complaint about our settings makes an odd device suspect: a wrong address must not pause
+// everybody's lane.
+func (b breaker) judge(device string, probe bool, o registry.Outcome, now time.Time) (breaker, registry.Outcome) {
+	late := b.out && !probe // it was on its way when the pause began
 	switch {
 	case o.Unasked && o.Result != registry.ResultMisconfigured:
-		return b
 	case o.Result != registry.ResultMisconfigured && (o.Result != registry.ResultRetry || o.Suspect):
-		return b.proved(device, o.Result == registry.ResultDelivered, now)
+		o.LaneWorks = true
+		return b.proved(device, o.Result == registry.ResultDelivered, now), o
 	case o.Result == registry.ResultMisconfigured && b.odd.has(device): // it says nothing of the lane
-		return b
-	case now.Before(b.until): // it was on its way when the pause began
-		return b
+		o.Result, o.Suspect = registry.ResultRetry, true
 	case o.Result == registry.ResultMisconfigured:
-		b.until, b.blaming = now.Add(repair), device
-	case !b.paused() && (device == b.last || b.isAlone(device, now)): // a device that fails again and again is no outage of its lane
-		return b
+		if o.PauseFor = repair; !late {
+			b.out, b.blaming = true, device
+		}
+	case late:
+		o.PauseFor = b.outage()
+	case !probe && (device == b.last || b.isAlone(device, now)): // a device that fails again and again is no outage of its lane
 	default:
+		if probe { // the lane may be out since before this run
+			b.failures = max(b.failures, breakAfter-1)
+		}
 		b.failures, b.last = b.failures+1, device
 		if !b.alone.has(device) {
 			b.failing = b.failing.with(device)
 		}
-		if !b.paused() && b.failures < breakAfter {
-			return b
+		if b.failures >= breakAfter {
+			b.out, o.PauseFor = true, b.outage()
 		}
-		b.until = now.Add(jitter(doubled(probeFirst, probeMost, max(0, b.failures-breakAfter))))
 	}
-	if !b.paused() {
-		b.since = now
-	}
-	return b
+	return b, o
+}
+
+// outage returns how long the lane pauses in an outage.
+func (b breaker) outage() time.Duration {
+	return jitter(doubled(probeFirst, probeMost, max(0, b.failures-breakAfter)))
 }
 
 // proved returns the breaker after the device's push was answered: each device that failed before
 // has a trouble of its own, until it is answered too.
 func (b breaker) proved(device string, accepted bool, now time.Time) breaker {
-	b = breaker{sending: b.sending, blaming: b.blaming, odd: b.odd, alone: (b.alone + b.failing).without(device)}
+	b = breaker{blaming: b.blaming, odd: b.odd, alone: (b.alone + b.failing).without(device)}
 	if b.alone != "" {
 		b.answered = now
 	}
@@ -126,13 +121,4 @@ func (b breaker) isAlone(device string, now time.Time) bool {
 // doubts reports whether a failure of the device would say little of its lane.
 func (b breaker) doubts(device string) bool {
 	return b.blaming == device || b.odd.has(device) || b.failing.has(device) || b.alone.has(device)
-}
-
-// read returns what an outcome means for the device. If the service finds us at fault with this
-// device alone, the device is suspect: a wrong address must not pause everybody's lane.
-func (b breaker) read(device string, o registry.Outcome) registry.Outcome {
-	if o.Result == registry.ResultMisconfigured && b.odd.has(device) {
-		o.Result, o.Suspect = registry.ResultRetry, true
-	}
-	return o
 }

@@ -116,8 +116,33 @@ func TestOnlyARetryHasATimeOfItsOwn(t *testing.T) {
 	}
 }
 
-// fail gives a breaker the outcome from n devices, one after the other, at now.
-func fail(b breaker, n int, o registry.Outcome, now time.Time) breaker {
+// lane is a breaker, and the pause that its outcomes make of the lane, as the store keeps it.
+type lane struct {
+	breaker
+	since, until time.Time // zero: the lane is not paused
+}
+
+func (l lane) paused() bool { return !l.since.IsZero() }
+
+// after returns the lane after an answer at now. While a pause lasts, it is of a push that was on
+// its way when the pause began.
+func (l lane) after(device string, answer registry.Outcome, now time.Time) lane {
+	late := now.Before(l.until)
+	b, o := l.judge(device, l.paused() && !late, answer, now)
+	l.breaker = b
+	switch {
+	case o.LaneWorks:
+		l.since, l.until = time.Time{}, time.Time{}
+	case o.PauseFor > 0 && !late:
+		if l.until = now.Add(o.PauseFor); l.since.IsZero() {
+			l.since = now
+		}
+	}
+	return l
+}
+
+// fail gives a lane the outcome from n devices, one after the other, at now.
+func fail(b lane, n int, o registry.Outcome, now time.Time) lane {
 	for i := range n {
 		b = b.after(device(i), o, now)
 	}
@@ -125,7 +150,7 @@ func fail(b breaker, n int, o registry.Outcome, now time.Time) breaker {
 }
 
 func TestTheFifthFailureInARowPausesTheLane(t *testing.T) {
-	b := fail(breaker{}, breakAfter-1, retry(), dawn)
+	b := fail(lane{}, breakAfter-1, retry(), dawn)
 	if b.paused() {
 		t.Error("paused too early")
 	}
@@ -139,7 +164,7 @@ func TestTheFifthFailureInARowPausesTheLane(t *testing.T) {
 }
 
 func TestOneDeadDeviceDoesNotPauseItsLane(t *testing.T) {
-	var b breaker
+	var b lane
 	for i := range 100 {
 		if b = b.after("dead", retry(), dawn.Add(minutes(i))); b.paused() {
 			t.Fatalf("paused after %d failures of one device", i+1)
@@ -149,7 +174,7 @@ func TestOneDeadDeviceDoesNotPauseItsLane(t *testing.T) {
 
 // TestDevicesThatFailWhileOthersAreAnsweredAreNoOutage, until they are answered themselves or the others are not heard of for long.
 func TestDevicesThatFailWhileOthersAreAnsweredAreNoOutage(t *testing.T) {
-	b := fail(breaker{}, breakAfter, retry(), dawn).after("well", accepted, dawn)
+	b := fail(lane{}, breakAfter, retry(), dawn).after("well", accepted, dawn)
 	for i := range 100 {
 		now := dawn.Add(minutes(i) / 2)
 		if b = fail(b, breakAfter, retry(), now); b.paused() {
@@ -165,7 +190,7 @@ func TestDevicesThatFailWhileOthersAreAnsweredAreNoOutage(t *testing.T) {
 	if got := fail(b, breakAfter-1, accepted, dawn); fail(got, breakAfter, retry(), dawn).paused() {
 		t.Error("only five of five were not answered, and one was before")
 	}
-	if b = fail(b, breakAfter, accepted, dawn); b != (breaker{}) {
+	if b = fail(b, breakAfter, accepted, dawn); b != (lane{}) {
 		t.Errorf("all are answered: %+v", b)
 	}
 	if b = fail(b, breakAfter, retry(), dawn); !b.paused() {
@@ -176,7 +201,7 @@ func TestDevicesThatFailWhileOthersAreAnsweredAreNoOutage(t *testing.T) {
 // TestAPauseGrowsWithEachFailedProbe and not with what was on its way when it began.
 func TestAPauseGrowsWithEachFailedProbe(t *testing.T) {
 	now := dawn
-	b := fail(breaker{}, breakAfter, retry(), now)
+	b := fail(lane{}, breakAfter, retry(), now)
 	if got := fail(b, Concurrency, retry(), now.Add(time.Second)); got != b {
 		t.Errorf("what was on its way changed %+v to %+v", b, got)
 	}
@@ -197,11 +222,11 @@ func TestAPauseGrowsWithEachFailedProbe(t *testing.T) {
 }
 
 func TestOurFaultPausesTheLaneAtOnceAndForExactlyAQuarterOfAnHour(t *testing.T) {
-	b := breaker{sending: 3}
+	var b lane
 	for n := range 3 {
 		now := dawn.Add(time.Duration(n) * repair)
 		b = b.after(device(n), ourFault(), now)
-		if !b.until.Equal(now.Add(15*time.Minute)) || !b.since.Equal(dawn) || b.sending != 3 {
+		if !b.until.Equal(now.Add(15*time.Minute)) || !b.since.Equal(dawn) {
 			t.Errorf("probe %d: %+v", n, b)
 		}
 	}
@@ -214,10 +239,10 @@ func TestOurFaultPausesTheLaneAtOnceAndForExactlyAQuarterOfAnHour(t *testing.T) 
 
 func TestAnyAnswerAboutADeviceOrAMessageProvesTheLane(t *testing.T) {
 	for _, o := range []registry.Outcome{accepted, gone(), refused(), complaint()} {
-		b := fail(breaker{sending: 2}, breakAfter, retry(), dawn)
+		b := fail(lane{}, breakAfter, retry(), dawn)
 		for _, now := range []time.Time{dawn.Add(time.Second), b.until} {
 			got := b.after("probe", o, now)
-			if got.paused() || got.limit(now) != laneConcurrency || got.failures != 0 || got.sending != 2 {
+			if got.paused() || got.out || got.failures != 0 {
 				t.Errorf("%s, %v: %+v", o.Result, o.Suspect, got)
 			}
 		}
@@ -225,7 +250,7 @@ func TestAnyAnswerAboutADeviceOrAMessageProvesTheLane(t *testing.T) {
 }
 
 func TestWhatWasNotSentProvesNothing(t *testing.T) {
-	b := fail(breaker{}, breakAfter, retry(), dawn)
+	b := fail(lane{}, breakAfter, retry(), dawn)
 	for _, o := range []registry.Outcome{refused(), complaint()} {
 		if got := b.after("probe", Unasked(o), b.until); got != b {
 			t.Errorf("%s: %+v", o.Result, got)
@@ -233,18 +258,6 @@ func TestWhatWasNotSentProvesNothing(t *testing.T) {
 	}
 	if b = b.after("probe", Unasked(ourFault()), b.until); !b.paused() {
 		t.Error("a server that cannot send is not found out")
-	}
-}
-
-func TestAPausedLaneLetsNothingOutThenOne(t *testing.T) {
-	if got := (breaker{}).limit(dawn); got != laneConcurrency {
-		t.Errorf("a lane that works lets out %d", got)
-	}
-	b := (breaker{}).after("device", ourFault(), dawn)
-	for wait, want := range map[time.Duration]int{0: 0, repair - 1: 0, repair: 1, time.Hour: 1} {
-		if got := b.limit(dawn.Add(wait)); got != want {
-			t.Errorf("%v into the pause it lets out %d, want %d", wait, got, want)
-		}
 	}
 }
 
@@ -286,10 +299,10 @@ func TestADeviceThatAloneFindsUsAtFaultPausesItsLaneOnce(t *testing.T) {
 			{"b", accepted, false, false},
 		},
 	} {
-		var b breaker
+		var b lane
 		for i, s := range steps {
 			now := dawn.Add(time.Duration(i) * repair)
-			read := b.read(s.device, s.answer)
+			_, read := b.judge(s.device, b.paused(), s.answer, now)
 			if b = b.after(s.device, s.answer, now); b.paused() != s.paused || read.Suspect != s.suspect {
 				t.Errorf("%s, step %d: paused %v, suspect %v: %+v", name, i, b.paused(), read.Suspect, b)
 			}
@@ -303,39 +316,42 @@ func TestADeviceThatAloneFindsUsAtFaultPausesItsLaneOnce(t *testing.T) {
 // TestWhatAnAnswerMakesOfItsLane is a table of after: the lane as it was, a device's answer at
 // dawn, and what comes of it.
 func TestWhatAnAnswerMakesOfItsLane(t *testing.T) {
-	denied := breaker{since: dawn.Add(-minutes(15)), until: dawn, blaming: "other"} // the probe is due
-	out := breaker{failures: 5, last: "other", since: dawn.Add(-minutes(5)), until: dawn}
+	denied := lane{breaker{out: true, blaming: "other"}, dawn.Add(-minutes(15)), dawn} // the probe is due
+	out := lane{breaker{out: true, failures: 5, last: "other"}, dawn.Add(-minutes(5)), dawn}
 	for _, c := range []struct {
 		name   string
-		before breaker
+		before lane
 		answer registry.Outcome
 		paused time.Duration // the pause that begins, at most; 0: none does
-		check  func(before, got breaker) bool
+		check  func(before, got lane) bool
 	}{
-		{"a first failure", breaker{}, retry(), 0, func(_, got breaker) bool { return got.failures == 1 && got.last == "a" && got.failing.has("a") }},
-		{"the same again", breaker{failures: 1, last: "a", failing: ",a,"}, retry(), 0, unchanged},
-		{"the same again between others", breaker{failures: 2, last: "b", failing: ",a,,b,"}, retry(), 0,
-			func(_, got breaker) bool { return got.failures == 3 && got.failing == ",a,,b," }},
-		{"the fifth of others", breaker{failures: 4, last: "b"}, retry(), 5 * time.Second, pausedNow},
-		{"an outage of a device that is odd", breaker{failures: 4, last: "b", odd: ",a,"}, retry(), 5 * time.Second, pausedNow},
-		{"our fault with one that is odd", breaker{failures: 4, last: "b", odd: ",a,"}, ourFault(), 0, unchanged},
-		{"our fault with another", breaker{odd: ",b,"}, ourFault(), 15 * time.Minute, pausedNow},
-		{"an outage, alone so far", breaker{failures: 4, last: "b", alone: ",a,", answered: dawn.Add(-24*time.Hour + 1)}, retry(), 0, unchanged},
-		{"an outage, alone too long ago", breaker{failures: 4, last: "b", alone: ",a,", answered: dawn.Add(-24 * time.Hour)}, retry(), 5 * time.Second,
-			func(_, got breaker) bool { return got.since.Equal(dawn) && !got.failing.has("a") }},
-		{"an outage, alone by a clock that was ahead", breaker{failures: 4, last: "b", alone: ",a,", answered: dawn.Add(time.Hour)}, retry(), 5 * time.Second, pausedNow},
-		{"an outage while another is alone", breaker{failures: 4, last: "b", alone: ",c,", answered: dawn}, retry(), 5 * time.Second, pausedNow},
+		{"a first failure", lane{}, retry(), 0, func(_, got lane) bool { return got.failures == 1 && got.last == "a" && got.failing.has("a") }},
+		{"the same again", lane{breaker: breaker{failures: 1, last: "a", failing: ",a,"}}, retry(), 0, unchanged},
+		{"the same again between others", lane{breaker: breaker{failures: 2, last: "b", failing: ",a,,b,"}}, retry(), 0,
+			func(_, got lane) bool { return got.failures == 3 && got.failing == ",a,,b," }},
+		{"the fifth of others", lane{breaker: breaker{failures: 4, last: "b"}}, retry(), 5 * time.Second, pausedNow},
+		{"an outage of a device that is odd", lane{breaker: breaker{failures: 4, last: "b", odd: ",a,"}}, retry(), 5 * time.Second, pausedNow},
+		{"our fault with one that is odd", lane{breaker: breaker{failures: 4, last: "b", odd: ",a,"}}, ourFault(), 0, unchanged},
+		{"our fault with another", lane{breaker: breaker{odd: ",b,"}}, ourFault(), 15 * time.Minute, pausedNow},
+		{"an outage, alone so far", lane{breaker: breaker{failures: 4, last: "b", alone: ",a,", answered: dawn.Add(-24*time.Hour + 1)}}, retry(), 0, unchanged},
+		{"an outage, alone too long ago", lane{breaker: breaker{failures: 4, last: "b", alone: ",a,", answered: dawn.Add(-24 * time.Hour)}}, retry(), 5 * time.Second,
+			func(_, got lane) bool { return got.since.Equal(dawn) && !got.failing.has("a") }},
+		{"an outage, alone by a clock that was ahead", lane{breaker: breaker{failures: 4, last: "b", alone: ",a,", answered: dawn.Add(time.Hour)}}, retry(), 5 * time.Second, pausedNow},
+		{"an outage while another is alone", lane{breaker: breaker{failures: 4, last: "b", alone: ",c,", answered: dawn}}, retry(), 5 * time.Second, pausedNow},
 		{"the probe after our fault meets an outage", denied, retry(), 5 * time.Second, pausedStill},
-		{"and is the device that failed last", breaker{last: "a", since: denied.since, until: dawn}, retry(), 5 * time.Second, pausedStill},
-		{"and is alone", breaker{alone: ",a,", answered: dawn, since: denied.since, until: dawn}, retry(), 5 * time.Second, pausedStill},
+		{"and is the device that failed last", lane{breaker{out: true, last: "a"}, denied.since, dawn}, retry(), 5 * time.Second, pausedStill},
+		{"and is alone", lane{breaker{out: true, alone: ",a,", answered: dawn}, denied.since, dawn}, retry(), 5 * time.Second, pausedStill},
 		{"the probe after an outage", out, retry(), 10 * time.Second, pausedStill},
-		{"the probe of the same device", breaker{failures: 5, last: "a", since: out.since, until: dawn}, retry(), 10 * time.Second, pausedStill},
+		{"the probe of the same device", lane{breaker{out: true, failures: 5, last: "a"}, out.since, dawn}, retry(), 10 * time.Second, pausedStill},
 		{"the probe after an outage finds us at fault", out, ourFault(), 15 * time.Minute, pausedStill},
-		{"what was on its way", breaker{failures: 5, since: dawn, until: dawn.Add(1)}, retry(), 0, unchanged},
-		{"accepted", breaker{failures: 3, last: "b", failing: ",a,,b,,c,"}, accepted, 0,
-			func(_, got breaker) bool { return got == breaker{alone: ",b,,c,", answered: dawn} }},
-		{"accepted, the last that was alone", breaker{alone: ",a,", answered: dawn.Add(-time.Hour)}, accepted, 0, func(_, got breaker) bool { return got == breaker{} }},
-		{"gone while we are at fault with another", denied, gone(), 0, func(_, got breaker) bool { return got == breaker{blaming: "other"} }},
+		{"what was on its way", lane{breaker{out: true, failures: 5}, dawn, dawn.Add(1)}, retry(), 0, unchanged},
+		{"what was on its way, our fault", lane{breaker{out: true, failures: 5}, dawn, dawn.Add(1)}, ourFault(), 0, unchanged},
+		{"the probe of what an earlier run has paused", lane{since: out.since, until: dawn}, retry(), 5 * time.Second,
+			func(before, got lane) bool { return got.out && pausedStill(before, got) }},
+		{"accepted", lane{breaker: breaker{failures: 3, last: "b", failing: ",a,,b,,c,"}}, accepted, 0,
+			func(_, got lane) bool { return got.breaker == breaker{alone: ",b,,c,", answered: dawn} }},
+		{"accepted, the last that was alone", lane{breaker: breaker{alone: ",a,", answered: dawn.Add(-time.Hour)}}, accepted, 0, func(_, got lane) bool { return got.breaker == breaker{} }},
+		{"gone while we are at fault with another", denied, gone(), 0, func(_, got lane) bool { return got.breaker == breaker{blaming: "other"} }},
 	} {
 		got := c.before.after("a", c.answer, dawn)
 		if !c.check(c.before, got) {
@@ -347,8 +363,8 @@ func TestWhatAnAnswerMakesOfItsLane(t *testing.T) {
 	}
 }
 
-func unchanged(before, got breaker) bool { return got == before }
-func pausedNow(_, got breaker) bool      { return got.since.Equal(dawn) }
-func pausedStill(before, got breaker) bool {
+func unchanged(before, got lane) bool { return got == before }
+func pausedNow(_, got lane) bool      { return got.since.Equal(dawn) }
+func pausedStill(before, got lane) bool {
 	return got.since.Equal(before.since) && got.until.After(dawn)
 }

@@ -40,25 +40,29 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) (goOn 
 	start := time.Now()
 	sending, cancel := context.WithTimeout(sending, sendLimit)
 	defer cancel()
-	o, paused := d.judge(w, d.send(sending, w.Device, Render(w, d.URL())), log)
+	o := d.judge(w, d.send(sending, w.Device, Render(w, d.URL())))
 	asked := !o.At.IsZero()
 	now := d.now()
 	o = scheduled(o, w, now)
 	report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o, now)
-	if o.Result == registry.ResultRetry && !o.Suspect && paused && !asked {
+	if o.PauseFor > 0 && !asked {
 		o.At = time.Time{} // it waits with its lane, however that stands when this is written
 	}
 	d.settle(ctx, log, w, o)
-	return o.Result == registry.ResultDelivered && !paused
+	return o.Result == registry.ResultDelivered
 }
 
-// next returns what is sent next to the device. A line that reached its burst limit is held back;
-// after that, one summary replaces the mails that queued up in it.
+// next returns the delivery to be sent next to the device; ok is false if nothing is due, or if the
+// lane was paused meanwhile. A line that reached its burst limit is held back; after that, one
+// summary replaces the mails that queued up in it.
 func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 	for {
 		now := d.now()
 		if w, ok, err = d.Store.Next(device, now); err != nil || !ok {
 			return w, ok, err
+		}
+		if now.Before(w.Pause.Until) {
+			return w, false, nil
 		}
 		b := d.limit(w)
 		if w.Remember = b.Pushes; w.Released {
@@ -93,11 +97,14 @@ func report(log *slog.Logger, o registry.Outcome, now time.Time) {
 	}
 }
 
-// settle writes the outcome. If the store fails, as on a full disk, it tries again and holds the
-// device meanwhile, so that an accepted push is not sent twice.
+// settle writes the outcome, also that of the lane. If the store fails, as on a full disk, it tries
+// again. It holds the device meanwhile, so that an accepted push is not sent twice.
 func (d *Dispatcher) settle(ctx context.Context, log *slog.Logger, w registry.Work, o registry.Outcome) {
 	for n := 0; ; n++ {
-		err := d.Store.Settle(w, o, d.now())
+		laneChanged, err := d.Store.Settle(w, o, d.now())
+		if laneChanged {
+			reportLane(log, w.Lane, o)
+		}
 		if err == nil || errors.Is(err, registry.ErrNotFound) {
 			return
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"sync"
 	"time"
 
@@ -23,7 +22,8 @@ const (
 	storeRetry      = time.Second      // the wait after the store failed, doubled up to longestIdle
 )
 
-// Dispatcher brings what is queued to the devices. Fill in the fields, then call Run once; Prove and Preview may be called at any time.
+// Dispatcher brings what is queued to the devices. Fill in the fields, then call Run once; Prove
+// and Preview may be called at any time.
 type Dispatcher struct {
 	Store      registry.Outbox
 	Transports Transports    // all that there are
@@ -32,19 +32,18 @@ type Dispatcher struct {
 	Log        *slog.Logger
 	Now        func() time.Time // the clock on the wall, which may be wrong and be set; nil: time.Now
 
-	judging sync.Mutex // held while a lane changes, here and then in the store, so that both go the same way
-	mu      sync.Mutex
-	lanes   map[string]breaker // without the zero ones; guarded by mu
+	mu    sync.Mutex
+	lanes map[string]breaker // without the zero ones; guarded by mu
 }
 
-// Run sends until ctx ends, then gives the sends in flight a few seconds to finish; it returns within 10 s of that. What
-// it has not finished stays queued. A store that fails is asked again.
+// Run sends until ctx ends, then gives the sends in flight a few seconds to finish; it returns
+// within 10 s of that. What it has not finished stays queued. A store that fails is asked again.
 func (d *Dispatcher) Run(ctx context.Context) {
 	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	var workers sync.WaitGroup
 	done := make(chan registry.Queue, Concurrency)
-	busy := make(map[string]bool) // devices with a send in flight
+	busy := make(map[string]string) // devices with a send in flight, and their lanes
 	failed, c := 0, clock{read: d.now}
 	d.lanes = make(map[string]breaker)
 	todo := errand{run: d.begin}
@@ -54,27 +53,21 @@ func (d *Dispatcher) Run(ctx context.Context) {
 			todo = errand{run: d.hasten}
 		}
 		if err := todo.try(now); err != nil {
-			d.Log.Error("the pauses of an earlier run cannot be taken over, or the clock was set back and the store cannot be corrected: it is tried again", "err", err, "attempt", todo.failed)
+			d.Log.Error("waiting deliveries cannot be hastened after a start or after the clock was set back: it is tried again", "err", err, "attempt", todo.failed)
 		}
-		skip := maps.Clone(busy)
-		opens := d.shut(skip, now)
-		queues, next, err := d.Store.Due(now, Concurrency-len(busy), skip)
+		queues, next, err := d.Store.Due(now, Concurrency-len(busy), laneConcurrency, busy)
 		if failed = retried(failed, err); err != nil {
 			d.Log.Error("the outbox cannot be read", "err", err, "attempt", failed)
 			next = now.Add(doubled(storeRetry, longestIdle, failed-1))
 		}
 		for _, q := range d.probesFirst(queues) {
-			if !d.enter(q.Lane, now) {
-				continue
-			}
-			busy[q.Device] = true
+			busy[q.Device] = q.Lane
 			workers.Go(func() {
 				d.serve(ctx, sending, q)
-				d.leave(q.Lane)
 				done <- q
 			})
 		}
-		timer := time.NewTimer(min(idle(now, len(busy), next, opens), todo.wait()))
+		timer := time.NewTimer(min(idle(now, len(busy), next), todo.wait()))
 		select {
 		case <-ctx.Done():
 		case q := <-done:
@@ -108,7 +101,8 @@ type clock struct {
 	mono time.Time // the monotonic time of that reading
 }
 
-// look reads the clock and reports whether it was set back by more than a second since the last look.
+// look reads the clock and reports whether it was set back by more than a second since the last
+// look.
 func (c *clock) look() (now time.Time, back bool) {
 	before := time.Now()
 	now = c.read()
@@ -117,8 +111,8 @@ func (c *clock) look() (now time.Time, back bool) {
 	return now, back
 }
 
-// begin takes over the pauses of an earlier run, and hastens everything if the clock was set back
-// meanwhile.
+// begin probes the lanes that an earlier run has paused: a person may have mended one and restarted
+// the program for that. It hastens everything if the clock was set back meanwhile.
 func (d *Dispatcher) begin(now time.Time) error {
 	back, err := d.Store.SetBack(now)
 	if err != nil {
@@ -127,28 +121,25 @@ func (d *Dispatcher) begin(now time.Time) error {
 	if back {
 		return d.hasten(now)
 	}
-	return d.remember(now)
+	return d.Store.ProbeLanes(now)
 }
 
 // hasten makes everything that waits due now, and probes every paused lane: times from before the
 // clock was set back may lie hours ahead.
 func (d *Dispatcher) hasten(now time.Time) error {
-	if err := errors.Join(d.remember(now), d.Store.HastenDue(now)); err != nil {
+	if err := errors.Join(d.Store.ProbeLanes(now), d.Store.HastenDue(now)); err != nil {
 		return err
 	}
 	d.Log.Warn("the clock was set back: everything that waits is tried now")
 	return nil
 }
 
-// idle is how long Run waits, from now, if nothing happens: for whichever of the times comes first, if it can send by then.
-func idle(now time.Time, inFlight int, times ...time.Time) time.Duration {
-	wait := longestIdle
-	for _, at := range times {
-		if !at.IsZero() && inFlight < Concurrency {
-			wait = min(wait, at.Sub(now))
-		}
+// idle returns how long Run waits, from now, if nothing happens: until next, if it can send then.
+func idle(now time.Time, inFlight int, next time.Time) time.Duration {
+	if next.IsZero() || inFlight == Concurrency {
+		return longestIdle
 	}
-	return wait
+	return min(longestIdle, next.Sub(now))
 }
 
 // errand is a task that is retried, after growing pauses, until it succeeds.

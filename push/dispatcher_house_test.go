@@ -222,7 +222,7 @@ func (h *house) shows(ids []string, d registry.Device, most int) {
 // lane is the pause of a lane; the zero Lane: it is not paused.
 func (h *house) lane(name string) registry.Lane {
 	h.Helper()
-	list, err := h.store.Outbox.Lanes()
+	list, err := h.store.Devices.Lanes()
 	if err != nil {
 		h.Fatal(err)
 	}

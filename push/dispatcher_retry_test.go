@@ -193,7 +193,7 @@ func TestWhatWasQueuedWhileTheClockWasFastIsSentOnceItIsRight(t *testing.T) {
 			t.Fatal(err)
 		}
 		fast := now.Add(2 * time.Hour)
-		if err := h.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultRetry, At: fast}, fast); err != nil {
+		if _, err := h.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultRetry, At: fast}, fast); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "Later", At: fast, To: registry.Cursor{UIDValidity: 1, Next: 2},
@@ -224,6 +224,7 @@ func TestInAPausedLaneTheTimeThatAServiceAskedForStillCounts(t *testing.T) {
 				time.Sleep(time.Second) // the others have paused the lane by then
 				o.At = asked
 			}
+			time.Sleep(time.Millisecond) // all are on their way before the first is answered
 			return o
 		})
 		h.run()

@@ -134,10 +134,10 @@ func day(t *testing.T, fails int64) (asked int64) {
 			if _, err := h.store.Devices.Get(old.ID); !errors.Is(err, registry.ErrNotFound) {
 				t.Errorf("the device that is gone: %v", err)
 			}
-			if list, next, err := h.store.Outbox.Due(h.clock.Now().Add(1000*time.Hour), 10, nil); err != nil || len(list) > 0 || !next.IsZero() {
+			if list, next, err := h.store.Outbox.Due(h.clock.Now().Add(1000*time.Hour), 10, 10, nil); err != nil || len(list) > 0 || !next.IsZero() {
 				t.Errorf("%d queues are left, another is due at %v, %v", len(list), next, err)
 			}
-			if lanes, err := h.store.Outbox.Lanes(); err != nil || len(lanes) > 0 {
+			if lanes, err := h.store.Devices.Lanes(); err != nil || len(lanes) > 0 {
 				t.Errorf("lanes are paused: %+v, %v", lanes, err)
 			}
 			if said := h.saidOf(errDisk); said != (1 <= fails && fails <= asked) {
@@ -269,7 +269,7 @@ func (h *house) errors() (n int) {
 // TestWhateverTheStoreRefusesForMinutesIsDoneLater, and it is not asked in a loop.
 func TestWhateverTheStoreRefusesForMinutesIsDoneLater(t *testing.T) {
 	t.Parallel()
-	for _, method := range []string{"Due", "Next", "Settle", "Hold", "Combine", "PauseLane", "ResumeLane", "Lanes", "SetBack", "HastenDue"} {
+	for _, method := range []string{"Due", "Next", "Settle", "Hold", "Combine", "ProbeLanes", "SetBack", "HastenDue"} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -303,56 +303,6 @@ func TestWhateverTheStoreRefusesForMinutesIsDoneLater(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestAResumeThatTheStoreRefusesIsAPauseStill, with all that it had: one probe at a time, and the
-// next failure makes it as long as it would have been.
-func TestAResumeThatTheStoreRefusesIsAPauseStill(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
-		crowd := h.crowd(10)
-		var refuse atomic.Bool
-		h.fails = func(int64) bool { return within("Outbox.ResumeLane") && refuse.CompareAndSwap(true, false) }
-		begin := time.Now()
-		h.answers(func(context.Context, sent) registry.Outcome { return retry() })
-		h.run()
-		ids := h.mail(2)
-		after(10 * time.Minute) // probed once a minute by now
-		refuse.Store(true)
-		var probes atomic.Int64
-		h.answers(func(context.Context, sent) registry.Outcome {
-			time.Sleep(time.Second)
-			if probes.Add(1) == 2 {
-				return retry()
-			}
-			return accepted
-		})
-		after(h.lane("webpush "+origin).Until.Sub(h.clock.Now()) + time.Second)
-		if refuse.Load() || !h.saidOf(errDisk) {
-			t.Fatal("no resume was refused, or the log does not say so")
-		}
-		h.mu.Lock()
-		inFlight := h.total
-		h.mu.Unlock()
-		if inFlight != 1 {
-			t.Errorf("%d sends are in flight after it, want one probe", inFlight)
-		}
-		after(time.Second) // that probe fails
-		lane := h.lane("webpush " + origin)
-		if wait := lane.Until.Sub(h.clock.Now()); wait < probeMost/2 || !lane.Since.Equal(begin) {
-			t.Errorf("the pause since %v goes on for %v, want half a minute at least", lane.Since.Sub(begin), wait)
-		}
-		after(probeMost + 2*time.Second)
-		if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
-			t.Errorf("the lane is paused: %+v", lane)
-		}
-		h.answers(nil)
-		after(repair)
-		for _, d := range crowd {
-			h.shows(ids, d, 1)
-		}
-	})
 }
 
 // TestWhatGoesBetweenTwoLooksIsNotSent: a queue is due, and when it is read its head is cleared or
@@ -401,31 +351,10 @@ func TestWhatGoesBetweenTwoLooksIsNotSent(t *testing.T) {
 				if n := h.errors(); n != want {
 					t.Errorf("%d errors in the log, want %d", n, want)
 				}
-				if lanes, err := h.store.Outbox.Lanes(); err != nil || len(lanes) > 0 {
+				if lanes, err := h.store.Devices.Lanes(); err != nil || len(lanes) > 0 {
 					t.Errorf("lanes are paused: %+v, %v", lanes, err)
 				}
 			})
 		})
 	}
-}
-
-// TestAPauseThatTheStoreRefusedEndsWhenTheClockIsSetBackToo: nothing in the store tells of it.
-func TestAPauseThatTheStoreRefusedEndsWhenTheClockIsSetBackToo(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
-		d := h.browser("denied", origin)
-		h.fails = func(int64) bool { return within("Outbox.PauseLane") }
-		h.answers(only(d, ourFault))
-		h.run()
-		ids := h.mail(1)
-		after(time.Minute)
-		if n := len(h.sends()); n != 1 || !h.saidOf(errDisk) {
-			t.Fatalf("%d sends in a pause that the store refused", n)
-		}
-		h.clock.Move(-5 * time.Hour)
-		h.answers(nil)
-		after(longestIdle)
-		h.shows(ids, d, 1)
-	})
 }

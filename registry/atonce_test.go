@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"idlepush/registry/testenv"
 )
@@ -56,7 +57,7 @@ func TestManyCallsAtOnceLeaveTheStoreRight(t *testing.T) {
 		worker(func(i int) error { return settleOne(s, i) }, ErrNotFound)
 	}
 	worker(func(i int) error {
-		_, _, err := s.Devices.Put(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: Secret("token " + strconv.Itoa(i%3)), Content: Subject}, "", dawn)
+		_, _, err := s.Devices.Put(routed(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: Secret("token " + strconv.Itoa(i%3)), Content: Subject}), "", dawn)
 		return err
 	})
 	worker(func(i int) error {
@@ -76,16 +77,14 @@ func TestManyCallsAtOnceLeaveTheStoreRight(t *testing.T) {
 		return err
 	}, ErrStale)
 	worker(func(i int) error { return s.Purge(t.Context(), dawn) })
-	worker(func(i int) error {
-		return errors.Join(s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: dawn.Add(1)}), s.Outbox.ResumeLane("fcm", dawn))
-	})
+	worker(func(i int) error { return s.Outbox.ProbeLanes(dawn) })
 	wg.Wait()
 	checkRows(t, s)
 }
 
 // settleOne takes what is due first and settles it.
 func settleOne(s *Store, i int) error {
-	list, _, err := s.Outbox.Due(dawn, 1, nil)
+	list, _, err := s.Outbox.Due(dawn.Add(time.Hour), 1, 1, nil)
 	if err != nil || len(list) == 0 {
 		return err
 	}
@@ -93,7 +92,7 @@ func settleOne(s *Store, i int) error {
 	if err != nil || !ok {
 		return err
 	}
-	return s.Outbox.Settle(w, Outcome{Result: []Result{ResultDelivered, ResultRetry, ResultRefused}[i%3]}, dawn)
+	return settleWork(s, w, Outcome{Result: []Result{ResultDelivered, ResultRetry, ResultRefused}[i%3], LaneWorks: i%2 == 0, PauseFor: time.Duration(i % 5)}, dawn)
 }
 
 // TestNoEditIsLostWhereTwoEditAtOnce: whoever read a row that has changed since is told so, and reads

@@ -66,7 +66,7 @@ func (r *run) fillIn() {
 }
 
 func (r *run) take() {
-	list, _, err := r.s.Outbox.Due(r.now, 1+r.of(3), r.busy())
+	list, _, err := r.s.Outbox.Due(r.now, 1+r.of(3), 5, r.busy())
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -100,12 +100,22 @@ func (r *run) settle() {
 	if o.Result == ResultDelivered && w.Device.Transport == APNs && w.Device.Params == nil {
 		o.Learned = taught([]string{production, sandbox}[r.of(2)])
 	}
+	switch r.of(4) {
+	case 0:
+		o.PauseFor = time.Duration(1+r.of(20)) * time.Minute
+	case 1:
+		o.LaneWorks = true
+	}
+	changed, err := r.s.Outbox.Settle(w, o, r.now)
 	d := r.m.devices[id]
 	if d == nil {
-		r.want(r.s.Outbox.Settle(w, o, r.now), ErrNotFound)
+		r.want(err, ErrNotFound)
 		return
 	}
-	r.want(r.s.Outbox.Settle(w, o, r.now), nil)
+	r.want(err, nil)
+	if want := r.m.settleLane(w, o, r.now); changed != want {
+		r.Errorf("changed the lane: %v, want %v", changed, want)
+	}
 	if !slices.Contains(d.queue, w.Notification.ID) {
 		return // dropped meanwhile
 	}
@@ -169,7 +179,7 @@ func (r *run) putDevice() {
 	}
 	known.Device = got
 	if !known.due.IsZero() {
-		known.due = r.m.opens(known, r.now)
+		known.due = r.now
 	}
 }
 
@@ -200,7 +210,7 @@ func (r *run) updateDevice() {
 		d.Lane != edited.Lane || d.Status.State == Suspect && edited.Status.State == Proven
 	d.Device = got
 	if again && !d.due.IsZero() {
-		d.due = r.m.opens(d, r.now)
+		d.due = r.now
 	}
 }
 
@@ -262,15 +272,14 @@ func (r *run) removeAccount() {
 var modelLanes = []string{"fcm", "apns production", "apns sandbox", "webpush https://push0.example", "webpush https://push1.example"}
 
 func (r *run) pauseLane() {
-	name, until := modelLanes[r.of(len(modelLanes))], r.now.Add(time.Duration(r.of(20)-2)*time.Minute)
-	r.want(r.s.Outbox.PauseLane(Lane{Name: name, Since: r.now, Until: until}), nil)
-	r.m.pause(name, until)
+	l := Lane{Name: modelLanes[r.of(len(modelLanes))], Since: r.now, Until: r.now.Add(time.Duration(r.of(20)-2) * time.Minute)}
+	pause(r, r.s, l)
+	r.m.lanes[l.Name] = l
 }
 
-func (r *run) resumeLane() {
-	name := modelLanes[r.of(len(modelLanes))]
-	r.want(r.s.Outbox.ResumeLane(name, r.now), nil)
-	r.m.resume(name, r.now)
+func (r *run) probeLanes() {
+	r.want(r.s.Outbox.ProbeLanes(r.now), nil)
+	r.m.probeLanes(r.now)
 }
 
 func (r *run) purge() {

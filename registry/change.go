@@ -114,9 +114,9 @@ func (c *core) watch() {
 			c.tellOwner(k)
 		}
 	})
-	lanes.Watch(c.db, func(_ table.Text, _, after *laneRow) {
+	lanes.Watch(c.db, func(_ table.Text, before, after *laneRow) {
 		c.tellAll(DeviceChanged, "")
-		if after == nil {
+		if after == nil || before != nil && after.Until.Before(before.Until) {
 			c.outbox.raise()
 		}
 	})

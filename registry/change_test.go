@@ -58,9 +58,7 @@ func TestWhoMaySeeAChangeHearsOfItAndNobodyElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("what is unread", bobs, "account "+a.ID)
-	if err := s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: dawn}); err != nil {
-		t.Fatal(err)
-	}
+	pause(t, s, Lane{Name: "fcm", Since: dawn, Until: dawn})
 	want("a pause", bobs, "device ")
 	heard(anns)
 	a.SharedWith = nil

@@ -62,7 +62,7 @@ func recordForever(s *Store, a Account) error {
 func settleForever(s *Store) error {
 	outcomes := []Outcome{{Result: ResultDelivered}, {Result: ResultDelivered}, {Result: ResultRefused, Code: "c", Reason: "r"}, {Result: ResultRetry, Code: "c", Reason: "r"}}
 	for n := 0; ; {
-		list, _, err := s.Outbox.Due(dawn, 10, nil)
+		list, _, err := s.Outbox.Due(dawn, 10, 10, nil)
 		if err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func settleForever(s *Store) error {
 			if !ok {
 				continue
 			}
-			if err := s.Outbox.Settle(w, outcomes[n%len(outcomes)], dawn); err != nil {
+			if _, err := s.Outbox.Settle(w, outcomes[n%len(outcomes)], dawn); err != nil {
 				return err
 			}
 			n++

@@ -178,9 +178,7 @@ func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed
 	again := confirmed || q.Lane != d.Lane || was == Suspect && d.Status.State == Proven
 	q.Status, q.Lane, q.MustShow = d.Status, d.Lane, d.MustShow
 	if again && !q.Due.IsZero() {
-		if q.Due, err = laneOpens(tx, q.Lane, now); err != nil {
-			return err
-		}
+		q.Due = now
 	}
 	if old.ID != "" && old.User != d.User {
 		if err := devices.Delete(tx, ids{id(old.User), id(old.ID)}); err != nil {

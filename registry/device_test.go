@@ -154,9 +154,7 @@ func TestADeviceThatChangesItsLaneWaitsWithTheNewOne(t *testing.T) {
 	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Params: in(sandbox), Content: Wake})
 	arrive(t, s, a, 1, dawn)
 	until := dawn.Add(15 * time.Minute)
-	if err := s.Outbox.PauseLane(Lane{Name: "apns sandbox", Since: dawn, Until: until}); err != nil {
-		t.Fatal(err)
-	}
+	pause(t, s, Lane{Name: "apns sandbox", Since: dawn, Until: until})
 	d.Params = in(production)
 	d, err := s.Devices.Update(routed(d), dawn)
 	if err != nil {
@@ -165,9 +163,7 @@ func TestADeviceThatChangesItsLaneWaitsWithTheNewOne(t *testing.T) {
 	if !dueNow(t, s, dawn)[d.ID] {
 		t.Error("it waits for the lane that it has left")
 	}
-	if err := s.Outbox.PauseLane(Lane{Name: "apns production", Since: dawn, Until: until}); err != nil {
-		t.Fatal(err)
-	}
+	pause(t, s, Lane{Name: "apns production", Since: dawn, Until: until})
 	if dueNow(t, s, until.Add(-1))[d.ID] {
 		t.Error("it does not wait for the lane that it is in")
 	}
@@ -210,7 +206,7 @@ func TestARemovedDeviceLeavesNothingThatIsSent(t *testing.T) {
 	if err := s.Devices.Remove(d[0], ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removed again: %v", err)
 	}
-	if err := s.Outbox.Settle(w, Outcome{Result: ResultDelivered}, dawn); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Outbox.Settle(w, Outcome{Result: ResultDelivered}, dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("settled after: %v", err)
 	}
 	if _, _, err := s.Outbox.Next(d[0].ID, dawn); !errors.Is(err, ErrNotFound) {

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 	"time"
@@ -10,68 +11,141 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// TestDueGoesOnBehindWhatIsBusy, however many devices and lanes are: what it gives, and when the next
-// will be due, is what a look at each device gives.
-func TestDueGoesOnBehindWhatIsBusy(t *testing.T) {
+// waitingDevice is a queue and when it is due, whatever its lane says.
+type waitingDevice struct {
+	device, lane string
+	due          time.Time
+}
+
+// wantDue is what Due is to return, by a look at each device.
+func wantDue(list []waitingDevice, paused map[string]Lane, now time.Time, limit, perLane int, busy map[string]string) (want []Queue, next time.Time) {
+	inFlight, lanes := make(map[string]int), make(map[string][]waitingDevice)
+	for _, lane := range busy {
+		inFlight[lane]++
+	}
+	inOrder := func(a, b waitingDevice) int {
+		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.device, b.device))
+	}
+	for _, w := range slices.SortedFunc(slices.Values(list), inOrder) {
+		if _, isBusy := busy[w.device]; !isBusy {
+			lanes[w.lane] = append(lanes[w.lane], w)
+		}
+	}
+	var found []waitingDevice
+	for lane, list := range lanes {
+		switch p, isPaused := paused[lane]; {
+		case !isPaused:
+			list = list[:min(len(list), max(0, perLane-inFlight[lane]))]
+		case now.Before(p.Until):
+			for i := range list {
+				list[i].due = time.Unix(0, max(list[i].due.UnixNano(), p.Until.UnixNano()))
+			}
+		case inFlight[lane] > 0:
+			list = nil
+		}
+		found = append(found, list...)
+	}
+	for _, w := range slices.SortedFunc(slices.Values(found), inOrder) {
+		if w.due.After(now) {
+			return want, w.due
+		}
+		if len(want) == limit {
+			return want, now
+		}
+		_, probe := paused[w.lane]
+		want = append(want, Queue{w.device, w.lane, probe})
+	}
+	return want, time.Time{}
+}
+
+// TestDueGoesOnBehindWhatIsBusyOrPaused, however many devices and lanes are: what it gives, and when
+// the next will be due, is what a look at each device gives.
+func TestDueGoesOnBehindWhatIsBusyOrPaused(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	random := testenv.Rand(t)
-	type one struct {
-		Queue
-		due time.Time
-	}
-	var list []one
+	var list []waitingDevice
 	for i := range 60 {
 		lane := []string{"fcm", "apns production", "apns sandbox"}[min(i%5, 2)]
 		d := phone(t, s, ann, lane+string(rune('A'+i)))
-		o := one{Queue{d.ID, lane}, dawn.Add(time.Duration(random.IntN(30)) * time.Minute)}
+		w := waitingDevice{d.ID, lane, dawn.Add(time.Duration(random.IntN(30)) * time.Minute)}
 		err := s.db.Update(func(tx *table.Tx) error {
-			return queues.Put(tx, id(d.ID), queueRow{Due: o.due, Lane: lane})
+			return queues.Put(tx, id(d.ID), queueRow{Due: w.due, Lane: lane})
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, o)
+		list = append(list, w)
 	}
-	slices.SortFunc(list, func(a, b one) int {
-		if c := a.due.Compare(b.due); c != 0 {
-			return c
-		}
-		return slices.Compare([]byte(a.Device), []byte(b.Device))
-	})
+	slices.SortFunc(list, func(a, b waitingDevice) int { return a.due.Compare(b.due) })
+	paused := make(map[string]Lane)
 	for range testenv.Tenth(2000) {
-		now, limit := dawn.Add(time.Duration(random.IntN(32)-1)*time.Minute), random.IntN(6)
-		busy := make(map[string]bool)
-		if random.IntN(3) == 0 {
-			busy[[]string{"fcm", "apns sandbox"}[random.IntN(2)]] = true
-		}
-		for _, o := range list[:random.IntN(len(list))] { // the first ones, as those that are sent to
+		now, limit, perLane := dawn.Add(time.Duration(random.IntN(32)-1)*time.Minute), random.IntN(6), 1+random.IntN(40)
+		busy := make(map[string]string)
+		for _, w := range list[:random.IntN(len(list))*random.IntN(2)] { // the first ones, as those that are sent to
 			if random.IntN(8) > 0 {
-				busy[o.Device] = true
+				busy[w.device] = w.lane
 			}
 		}
-		var want []Queue
-		var next time.Time
-		for _, o := range list {
-			if busy[o.Device] || busy[o.Lane] {
-				continue
-			}
-			if o.due.After(now) || len(want) == limit {
-				if next = o.due; !o.due.After(now) {
-					next = now
-				}
-				break
-			}
-			want = append(want, o.Queue)
+		switch name := []string{"fcm", "apns sandbox"}[random.IntN(2)]; random.IntN(4) {
+		case 0:
+			paused[name] = Lane{Name: name, Since: dawn, Until: dawn.Add(time.Duration(random.IntN(32)) * time.Minute)}
+			pause(t, s, paused[name])
+		case 1:
+			delete(paused, name)
+			resume(t, s, name)
 		}
-		got, at, err := s.Outbox.Due(now, limit, busy)
+		want, next := wantDue(list, paused, now, limit, perLane, busy)
+		got, at, err := s.Outbox.Due(now, limit, perLane, busy)
 		if err != nil || !slices.Equal(got, want) || !at.Equal(next) {
-			t.Fatalf("%d of %d are busy, at most %d: %v, then %v, %v; want %v, then %v", len(busy), len(list), limit, got, at, err, want, next)
+			t.Fatalf("%d of %d are busy, %v paused, at most %d: %v, then %v, %v; want %v, then %v", len(busy), len(list), paused, limit, got, at, err, want, next)
 		}
 	}
 	if err := s.Users.Remove(ann.ID); err != nil { // the rows are none that the store has written
 		t.Fatal(err)
+	}
+}
+
+// TestAPausedLaneLetsNothingOutThenOne: at its end all that are due are candidates for the probe, and
+// there are none while it is on its way.
+func TestAPausedLaneLetsNothingOutThenOne(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	other := browser(t, s, User{ID: a.Owner}, "other", "https://push.example")
+	arrive(t, s, a, 1, dawn)
+	end(t, s, first(t, s, d[3], dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Hour)}, dawn)
+	const repair = 15 * time.Minute
+	pause(t, s, Lane{Name: "fcm", Since: dawn, Until: dawn.Add(repair)})
+	for _, c := range []struct {
+		wait   time.Duration
+		busy   map[string]string
+		probes int
+		next   time.Duration // 0: none
+	}{
+		{0, nil, 0, repair},
+		{repair - 1, nil, 0, repair},
+		{repair - 1, map[string]string{d[0].ID: "fcm"}, 0, repair},
+		{repair, nil, 3, time.Hour},
+		{repair, map[string]string{other.ID: other.Lane}, 3, time.Hour},
+		{repair, map[string]string{d[0].ID: "fcm"}, 0, 0},
+		{repair, map[string]string{"one that is gone": "fcm"}, 0, 0},
+		{time.Hour, nil, 4, 0},
+	} {
+		list, next, err := s.Outbox.Due(dawn.Add(c.wait), 10, 10, c.busy)
+		list = slices.DeleteFunc(list, func(q Queue) bool { return q == Queue{other.ID, other.Lane, false} })
+		want := time.Time{}
+		if c.next > 0 {
+			want = dawn.Add(c.next)
+		}
+		if err != nil || len(list) != c.probes || !next.Equal(want) {
+			t.Errorf("%v into the pause, busy %v: %v, then %v, %v; want %d, then %v", c.wait, c.busy, list, next, err, c.probes, want)
+		}
+		for _, q := range list {
+			if !q.Probe || q.Lane != "fcm" {
+				t.Errorf("%v into the pause: %+v is no probe", c.wait, q)
+			}
+		}
 	}
 }
 

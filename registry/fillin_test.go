@@ -82,13 +82,13 @@ func TestWhatADeviceWasToldStandsWhereTheWordsDoNotReachIt(t *testing.T) {
 	}{
 		{"it waits", func(*Store, Account, Device) error { return nil }, later, Pending, 0},
 		{"it is tried again", func(s *Store, _ Account, d Device) error {
-			return s.Outbox.Settle(first(t, s, d, later), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, later)
+			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, later)
 		}, later, Pending, 0},
 		{"it is delivered", func(s *Store, _ Account, d Device) error {
-			return s.Outbox.Settle(first(t, s, d, later), Outcome{Result: ResultDelivered}, later)
+			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultDelivered}, later)
 		}, later, Delivered, 0},
 		{"it is refused", func(s *Store, _ Account, d Device) error {
-			return s.Outbox.Settle(first(t, s, d, later), Outcome{Result: ResultRefused, Code: "refused", Reason: "Refused."}, later)
+			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultRefused, Code: "refused", Reason: "Refused."}, later)
 		}, later, Delivered, 0},
 		{"it expires in the queue", func(*Store, Account, Device) error { return nil }, dawn.Add(73 * time.Hour), Delivered, 0},
 		{"it is dropped", func(s *Store, _ Account, d Device) error {

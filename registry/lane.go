@@ -6,11 +6,13 @@ import (
 	"idlepush/registry/table"
 )
 
-// Lane is a paused lane: what fails together and waits together.
+// Lane is a paused lane. The devices of a lane fail together and wait together. Nothing is sent in
+// it until Until, and after that one probe at a time, until a probe shows that the lane works. The
+// row of the lane is the only record of this: no due time of a device changes.
 type Lane struct {
 	Name   string
 	Since  time.Time // when the pause began
-	Until  time.Time // when one delivery is let through to probe it
+	Until  time.Time // when the next probe may be sent
 	Code   string
 	Reason string
 }
@@ -19,17 +21,26 @@ func (row laneRow) lane(name table.Text) Lane {
 	return Lane{string(name), row.Since, row.Until, row.Code, row.Reason}
 }
 
-// laneOpens is when the lane lets a delivery out: now, or the end of its pause.
-func laneOpens(tx *table.Tx, lane string, now time.Time) (time.Time, error) {
-	l, found, err := lanes.Get(tx, table.Text(lane))
-	if err != nil || !found || l.Until.Before(now) {
-		return now, err
+// pauseOf returns the pause of the lane, or the zero Lane if it is not paused.
+func pauseOf(tx *table.Tx, name string) (Lane, error) {
+	row, found, err := lanes.Get(tx, table.Text(name))
+	if err != nil || !found {
+		return Lane{}, err
 	}
-	return l.Until, nil
+	return row.lane(table.Text(name)), nil
 }
 
-// Lanes returns the lanes that are paused.
-func (o Outbox) Lanes() ([]Lane, error) { return o.lanes() }
+// paused reports whether l is a pause. Its time may be over.
+func (l Lane) paused() bool { return l.Name != "" }
+
+// same reports whether both are the same pause with the same end.
+func (l Lane) same(o Lane) bool {
+	return l.Name == o.Name && l.Since.Equal(o.Since) && l.Until.Equal(o.Until)
+}
+
+func putPause(tx *table.Tx, l Lane) error {
+	return lanes.Put(tx, table.Text(l.Name), laneRow{l.Since, l.Until, l.Code, l.Reason})
+}
 
 // Lanes returns the lanes that are paused: what waits for their devices waits on.
 func (s Devices) Lanes() ([]Lane, error) { return s.lanes() }
@@ -45,49 +56,35 @@ func (c *core) lanes() (list []Lane, err error) {
 	return list, err
 }
 
-// PauseLane pauses the lane, or goes on pausing it, and moves the due time of all its devices with
-// work to l.Until. Since is kept from an earlier pause that has not ended. One that fails halfway
-// is a pause: what comes later waits.
-func (o Outbox) PauseLane(l Lane) error {
-	var old laneRow
-	err := o.db.Update(func(tx *table.Tx) (err error) {
-		var found bool
-		if old, found, err = lanes.Get(tx, table.Text(l.Name)); err != nil {
-			return err
+// ProbeLanes ends the time of every pause, so that each paused lane is probed at now. If nothing
+// waits in a lane, it is no longer paused: the next delivery shows whether it works. Each lane is
+// written by itself.
+func (o Outbox) ProbeLanes(now time.Time) error {
+	list, err := o.lanes()
+	for _, l := range list {
+		if err == nil {
+			err = o.db.Update(func(tx *table.Tx) error { return probeLane(tx, l.Name, now) })
 		}
-		since := l.Since
-		if found {
-			since = old.Since
-		}
-		return lanes.Put(tx, table.Text(l.Name), laneRow{since, l.Until, l.Code, l.Reason})
-	})
+	}
+	return err
+}
+
+func probeLane(tx *table.Tx, name string, now time.Time) error {
+	l, err := pauseOf(tx, name)
 	if err != nil {
 		return err
 	}
-	within := table.Under(laneKey(l.Name)).Before(dueAt{l.Name, l.Until})
-	if err := o.moveDue(within, l.Until, nil); err != nil || !old.Until.After(l.Until) {
+	waits, err := due.Keys(tx, table.Under(laneKey(name)), 1)
+	switch {
+	case err != nil:
 		return err
+	case len(waits) == 0:
+		return lanes.Delete(tx, table.Text(name))
+	case now.Before(l.Until):
+		l.Until = now
+		return putPause(tx, l)
 	}
-	return o.moveDue(table.Under(dueAt{l.Name, old.Until}), l.Until, nil)
-}
-
-// ResumeLane ends the lane's pause, if there is one: what waited for its end is due now. One that
-// fails halfway is still a pause.
-func (o Outbox) ResumeLane(name string, now time.Time) error {
-	var l laneRow
-	var found bool
-	err := o.db.View(func(tx *table.Tx) (err error) {
-		l, found, err = lanes.Get(tx, table.Text(name))
-		return err
-	})
-	if err != nil || !found {
-		return err
-	}
-	end := func(tx *table.Tx) error { return lanes.Delete(tx, table.Text(name)) }
-	if !l.Until.After(now) {
-		return o.db.Update(end)
-	}
-	return o.moveDue(table.Under(dueAt{name, l.Until}), now, end)
+	return nil
 }
 
 // HastenDue makes due now whatever is due later: times that were written before the clock was set
@@ -103,7 +100,7 @@ func (o Outbox) HastenDue(now time.Time) error {
 			return err
 		}
 		lane := next[0].lane
-		if err := o.moveDue(table.Under(laneKey(lane)).Past(dueAt{lane, now}), now, nil); err != nil {
+		if err := o.moveDue(table.Under(laneKey(lane)).Past(dueAt{lane, now}), now); err != nil {
 			return err
 		}
 		within = within.Past(laneKey(lane))
@@ -124,13 +121,9 @@ func (o Outbox) SetBack(now time.Time) (back bool, err error) {
 // mostMoved bounds the queues that one transaction moves.
 const mostMoved = 500
 
-// laneCost is what the end of a pause reads and writes.
-const laneCost = 2
-
 // moveDue moves the queues of a lane whose keys are in the range to the time at, which takes them
-// out of it. Each of its transactions is bounded. last, if not nil, writes in the last of them,
-// when nothing is in the range any more.
-func (o Outbox) moveDue(within table.Range, at time.Time, last func(*table.Tx) error) error {
+// out of it. Each of its transactions is bounded.
+func (o Outbox) moveDue(within table.Range, at time.Time) error {
 	return o.inSteps(func(tx *table.Tx) (done bool, err error) {
 		list, err := due.First(tx, within, mostMoved)
 		if err != nil {
@@ -149,12 +142,6 @@ func (o Outbox) moveDue(within table.Range, at time.Time, last func(*table.Tx) e
 				return false, err
 			}
 		}
-		if done = len(list) < mostMoved; !done || last == nil {
-			return done, nil
-		}
-		if tx.Left() < laneCost {
-			return false, nil
-		}
-		return true, last(tx)
+		return len(list) < mostMoved, nil
 	})
 }

@@ -9,7 +9,38 @@ import (
 	"idlepush/registry/table"
 )
 
-func TestAPauseMovesWhatItsLaneHasDueAndNothingElse(t *testing.T) {
+// pause pauses the lane, however it stands.
+func pause(t testing.TB, s *Store, is Lane) {
+	t.Helper()
+	if err := s.db.Update(func(tx *table.Tx) error { return putPause(tx, is) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// resume ends the pause of the lane.
+func resume(t testing.TB, s *Store, name string) {
+	t.Helper()
+	if err := s.db.Update(func(tx *table.Tx) error { return lanes.Delete(tx, table.Text(name)) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// laneOf returns the pause of a lane; the zero Lane if it is not paused.
+func laneOf(t testing.TB, s *Store, name string) Lane {
+	t.Helper()
+	list, err := s.Devices.Lanes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range list {
+		if l.Name == name {
+			return l
+		}
+	}
+	return Lane{}
+}
+
+func TestAPauseHoldsWhatItsLaneHasDueAndNothingElse(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -23,10 +54,8 @@ func TestAPauseMovesWhatItsLaneHasDueAndNothingElse(t *testing.T) {
 	end(t, s, first(t, s, late, dawn), Outcome{Result: ResultRetry, At: after}, dawn)
 	end(t, s, first(t, s, suspect, dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Minute), Suspect: true, Code: "bad"}, dawn)
 	lane := Lane{Name: "webpush " + origin, Since: dawn, Until: until, Code: "vapid", Reason: "Our key is refused."}
-	if err := s.Outbox.PauseLane(lane); err != nil {
-		t.Fatal(err)
-	}
-	list, err := s.Outbox.Lanes()
+	pause(t, s, lane)
+	list, err := s.Devices.Lanes()
 	if err != nil || len(list) != 1 || list[0] != lane {
 		t.Errorf("lanes %+v, %v", list, err)
 	}
@@ -55,23 +84,15 @@ func TestAPauseMovesWhatItsLaneHasDueAndNothingElse(t *testing.T) {
 	end(t, s, first(t, s, soon, dawn), Outcome{Result: ResultRetry, At: dawn.Add(2 * time.Minute)}, dawn.Add(time.Minute))
 	dueAre("one is put off", until.Add(-1), other, fcm)
 
-	// The same lane again: its beginning stays.
-	lane.Until, lane.Since = until.Add(15*time.Minute), until
-	if err := s.Outbox.PauseLane(lane); err != nil {
-		t.Fatal(err)
-	}
+	lane.Until = until.Add(15 * time.Minute)
+	pause(t, s, lane)
 	dueAre("paused again", lane.Until.Add(-1), other, fcm)
-	if list, err := s.Outbox.Lanes(); err != nil || len(list) != 1 || !list[0].Since.Equal(dawn) || !list[0].Until.Equal(lane.Until) {
-		t.Errorf("lanes %+v, %v", list, err)
-	}
 
 	now := dawn.Add(20 * time.Minute)
-	if err := s.Outbox.ResumeLane(lane.Name, now); err != nil {
-		t.Fatal(err)
-	}
+	end(t, s, first(t, s, suspect, now), Outcome{Result: ResultRetry, Suspect: true, LaneWorks: true}, now)
 	dueAre("resumed", now, other, fcm, soon, suspect, idle, fresh)
 	dueAre("what had its own time keeps it", after, other, fcm, soon, suspect, idle, fresh, late)
-	if list, err := s.Outbox.Lanes(); err != nil || len(list) > 0 {
+	if list, err := s.Devices.Lanes(); err != nil || len(list) > 0 {
 		t.Errorf("lanes %+v, %v", list, err)
 	}
 	drain(t, s, idle, now)
@@ -85,9 +106,7 @@ func TestAPauseMadeShorterOrLongerIsResumedWhole(t *testing.T) {
 		s, a, d := fourPhones(t)
 		arrive(t, s, a, 1, dawn)
 		for _, until := range []time.Time{dawn.Add(15 * time.Minute), dawn.Add(time.Duration(minutes) * time.Minute)} {
-			if err := s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: until}); err != nil {
-				t.Fatal(err)
-			}
+			pause(t, s, Lane{Name: "fcm", Since: dawn, Until: until})
 			if due := dueNow(t, s, until.Add(-1)); len(due) > 0 {
 				t.Errorf("%d are due before the end", len(due))
 			}
@@ -95,23 +114,21 @@ func TestAPauseMadeShorterOrLongerIsResumedWhole(t *testing.T) {
 				t.Errorf("15, then %d minutes: %d are due at the end, want %d", minutes, len(due), len(d))
 			}
 		}
-		if err := s.Outbox.ResumeLane("fcm", dawn.Add(time.Minute)); err != nil {
-			t.Fatal(err)
-		}
+		resume(t, s, "fcm")
 		if due := dueNow(t, s, dawn.Add(time.Minute)); len(due) != len(d) {
 			t.Errorf("15, then %d minutes: %d are due when resumed, want %d", minutes, len(due), len(d))
 		}
 	}
 }
 
-func TestResumingALaneThatIsNotPausedMovesNothing(t *testing.T) {
+func TestThatALaneWorksWhichIsNotPausedChangesNothing(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
 	later := dawn.Add(time.Hour)
 	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, At: later}, dawn)
-	if err := s.Outbox.ResumeLane("fcm", dawn); err != nil {
-		t.Fatal(err)
+	if changed, err := s.Outbox.Settle(first(t, s, d[1], dawn), Outcome{Result: ResultRetry, LaneWorks: true}, dawn); err != nil || changed {
+		t.Errorf("it has changed the lane: %v, %v", changed, err)
 	}
 	if due := dueNow(t, s, later.Add(-1)); due[d[0].ID] || !due[d[1].ID] {
 		t.Errorf("due %v", due)
@@ -125,13 +142,9 @@ func TestWhatFailedInAPauseIsDueAtItsEnd(t *testing.T) {
 		s, a, d := fourPhones(t)
 		arrive(t, s, a, 1, dawn)
 		w, until := first(t, s, d[0], dawn), dawn.Add(15*time.Minute)
-		if err := s.Outbox.PauseLane(Lane{Name: d[0].Lane, Since: dawn, Until: until}); err != nil {
-			t.Fatal(err)
-		}
+		pause(t, s, Lane{Name: d[0].Lane, Since: dawn, Until: until})
 		if ended {
-			if err := s.Outbox.ResumeLane(d[0].Lane, dawn); err != nil {
-				t.Fatal(err)
-			}
+			resume(t, s, d[0].Lane)
 		}
 		end(t, s, w, Outcome{Result: ResultRetry, Code: "busy"}, dawn)
 		if due := dueNow(t, s, until.Add(-1))[d[0].ID]; due != ended {
@@ -146,9 +159,7 @@ func TestWhatFailedInAPauseIsDueAtItsEnd(t *testing.T) {
 func TestALaneThatHasReachedItsEndLetsWorkThroughWhenItComes(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
-	if err := s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: dawn.Add(time.Minute)}); err != nil {
-		t.Fatal(err)
-	}
+	pause(t, s, Lane{Name: "fcm", Since: dawn, Until: dawn.Add(time.Minute)})
 	now := dawn.Add(2 * time.Minute)
 	arrive(t, s, a, 1, now)
 	if due := dueNow(t, s, now); len(due) != len(d) {
@@ -194,32 +205,52 @@ func movedAtOnce() int {
 	return mostMoved
 }
 
-func TestAPauseOfThousandsGoesInBoundedSteps(t *testing.T) {
+// TestAPauseOfThousandsIsOneRow, however many wait for its end, and so is its end.
+func TestAPauseOfThousandsIsOneRow(t *testing.T) {
+	t.Parallel()
+	const many = 2*mostMoved + 1
+	s, _ := manyPhones(t, many)
+	works := make([]Work, 3)
+	list, _, err := s.Outbox.Due(dawn, len(works), many, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, q := range list {
+		works[i] = first(t, s, Device{ID: q.Device}, dawn)
+	}
+	change := func(w Work, o Outcome) {
+		t.Helper()
+		before := commits(s)
+		if changed, err := s.Outbox.Settle(w, o, dawn); err != nil || !changed {
+			t.Fatal(changed, err)
+		}
+		if n := commits(s) - before; n != 1 {
+			t.Errorf("it took %d transactions", n)
+		}
+	}
+	change(works[0], Outcome{Result: ResultRetry, PauseFor: 15 * time.Minute})
+	if list, next, err := s.Outbox.Due(dawn, 2*many, many, nil); err != nil || len(list) > 0 || !next.Equal(dawn.Add(15*time.Minute)) {
+		t.Errorf("%d are due, the first of the others at %v, %v", len(list), next, err)
+	}
+	change(works[1], Outcome{Result: ResultDelivered, LaneWorks: true})
+	if list, _, err := s.Outbox.Due(dawn, 2*many, 2*many, nil); err != nil || len(list) != many-1 {
+		t.Errorf("%d are due, %v", len(list), err)
+	}
+}
+
+func TestThousandsAreHastenedInBoundedSteps(t *testing.T) {
 	t.Parallel()
 	many := 4*movedAtOnce() + 1
 	s, _ := manyPhones(t, many)
-	steps := func(work func() error) int {
-		t.Helper()
-		before := commits(s)
-		if err := work(); err != nil {
-			t.Fatal(err)
-		}
-		return commits(s) - before
+	now := dawn.Add(-time.Minute)
+	before := commits(s)
+	if err := s.Outbox.HastenDue(now); err != nil {
+		t.Fatal(err)
 	}
-	until := dawn.Add(15 * time.Minute)
-	if n := steps(func() error { return s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: until}) }); n != 1+5 {
-		t.Errorf("a pause of %d devices took %d transactions", many, n)
+	if n := commits(s) - before; n != 5 {
+		t.Errorf("it took %d transactions for %d devices", n, many)
 	}
-	if n := steps(func() error { return s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: until}) }); n != 1 {
-		t.Errorf("the same pause again took %d transactions", n)
-	}
-	if _, next, err := s.Outbox.Due(dawn, 1, nil); err != nil || !next.Equal(until) {
-		t.Errorf("the first is due at %v, %v", next, err)
-	}
-	if n := steps(func() error { return s.Outbox.ResumeLane("fcm", dawn.Add(time.Minute)) }); n != 5 {
-		t.Errorf("the end of a pause of %d devices took %d transactions", many, n)
-	}
-	if list, _, err := s.Outbox.Due(dawn.Add(time.Minute), 2*many, nil); err != nil || len(list) != many {
+	if list, _, err := s.Outbox.Due(now, 2*many, many, nil); err != nil || len(list) != many {
 		t.Errorf("%d are due, %v", len(list), err)
 	}
 }
@@ -235,43 +266,26 @@ func failFrom(fault *func() error, n int) {
 	}
 }
 
-func TestAPauseThatEndsOrBeginsHalfwayIsAPause(t *testing.T) {
+func TestWhatIsHastenedHalfwayIsHastenedWholeByTheNextCall(t *testing.T) {
 	t.Parallel()
 	moved := movedAtOnce()
 	many := moved + 1
 	s, fault := manyPhones(t, many)
-	l := Lane{Name: "fcm", Since: dawn, Until: dawn.Add(15 * time.Minute)}
-	dueAt := func(when string, now time.Time, want int) {
-		t.Helper()
-		*fault = nil
-		reopen(t, s)
-		if due := dueNow(t, s, now); len(due) != want {
-			t.Errorf("%s: %d are due, want %d", when, len(due), want)
-		}
-		if list, err := s.Outbox.Lanes(); err != nil || len(list) != 1 || list[0] != l {
-			t.Errorf("%s: lanes %+v, %v", when, list, err)
-		}
+	now := dawn.Add(-time.Minute)
+	failFrom(fault, 3) // after a look at the lanes and the first devices
+	if err := s.Outbox.HastenDue(now); !errors.Is(err, errFault) {
+		t.Errorf("it did not fail: %v", err)
 	}
-	failFrom(fault, 3) // after the row of the lane and the first devices
-	if err := s.Outbox.PauseLane(l); !errors.Is(err, errFault) {
-		t.Errorf("the pause: %v", err)
+	*fault = nil
+	reopen(t, s)
+	if due := dueNow(t, s, now); len(due) != moved {
+		t.Errorf("halfway %d are due, want %d", len(due), moved)
 	}
-	dueAt("begun halfway", l.Until.Add(-1), many-moved)
-	if err := s.Outbox.PauseLane(l); err != nil {
+	if err := s.Outbox.HastenDue(now); err != nil {
 		t.Fatal(err)
 	}
-	dueAt("paused", l.Until.Add(-1), 0)
-	now := dawn.Add(time.Minute)
-	failFrom(fault, 3) // after a look at the lane and the first devices
-	if err := s.Outbox.ResumeLane("fcm", now); !errors.Is(err, errFault) {
-		t.Errorf("its end: %v", err)
-	}
-	dueAt("ended halfway", now, moved)
-	if err := s.Outbox.ResumeLane("fcm", now); err != nil {
-		t.Fatal(err)
-	}
-	if list, err := s.Outbox.Lanes(); err != nil || len(list) > 0 || len(dueNow(t, s, now)) != many {
-		t.Errorf("once it has ended there are %+v, and %d are due, %v", list, len(dueNow(t, s, now)), err)
+	if due := dueNow(t, s, now); len(due) != many {
+		t.Errorf("then %d are due, want %d", len(due), many)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 )
 
 // large is a call that is too large for one transaction with a bound.
@@ -149,13 +148,13 @@ var larges = []large{
 		}
 		b.record(1)
 		b.work = first(b, b.s, b.d, dawn)
-	}, do: func(b *estate) error { return b.s.Outbox.Settle(b.work, Outcome{Result: ResultDelivered}, dawn) }, fits: true},
+	}, do: func(b *estate) error { return settleWork(b.s, b.work, Outcome{Result: ResultDelivered}, dawn) }, fits: true},
 	{name: "tell 300 devices that one is gone", prepare: func(b *estate) {
 		phones(b, b.s, b.ann, 300)
 		b.record(1)
 		b.work = first(b, b.s, b.d, dawn)
 	}, do: func(b *estate) error {
-		return b.s.Outbox.Settle(b.work, Outcome{Result: ResultGone, Reason: "It is gone."}, dawn)
+		return settleWork(b.s, b.work, Outcome{Result: ResultGone, Reason: "It is gone."}, dawn)
 	}, gone: ErrNotFound},
 	{name: "fill in on 300 devices", prepare: func(b *estate) {
 		phones(b, b.s, b.ann, 300)
@@ -192,17 +191,8 @@ var larges = []large{
 	}, do: func(b *estate) error {
 		return setState(b.s, b.a, Attention, "login", "Enter it again.", dawn.Add(1))
 	}},
-	{name: "pause 300 devices", prepare: func(b *estate) { phones(b, b.s, b.ann, 300); b.record(1) },
-		do: func(b *estate) error {
-			return b.s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: dawn.Add(time.Hour)})
-		}},
-	{name: "resume 300 devices", prepare: func(b *estate) {
-		phones(b, b.s, b.ann, 300)
-		b.record(1)
-		if err := b.s.Outbox.PauseLane(Lane{Name: "fcm", Since: dawn, Until: dawn.Add(time.Hour)}); err != nil {
-			b.Fatal(err)
-		}
-	}, do: func(b *estate) error { return b.s.Outbox.ResumeLane("fcm", dawn.Add(time.Minute)) }},
+	{name: "hasten 300 devices", prepare: func(b *estate) { phones(b, b.s, b.ann, 300); b.record(1) },
+		do: func(b *estate) error { return b.s.Outbox.HastenDue(dawn.Add(-1)) }},
 	{name: "remove a user with hundreds of everything", prepare: func(b *estate) {
 		b.share(5, 1)
 		phones(b, b.s, b.ann, 200)

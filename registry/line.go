@@ -56,17 +56,17 @@ func (q queueRow) leading(now time.Time) (line string, ok bool) {
 
 // look sets when the queue is to be looked at.
 func (q *queue) look(now time.Time) {
-	q.row.Due, q.row.Holding = q.row.next(q.opens, now)
+	q.row.Due, q.row.Holding = q.row.next(now)
 }
 
-// next returns when the queue is to be looked at: once its lane opens if a line leads it, else when
-// the first hold ends; zero if nothing waits that goes by itself. holding: it is the end of a hold.
-func (q queueRow) next(opens, now time.Time) (at time.Time, holding bool) {
+// next returns when the queue is to be looked at: now if a line leads it, else when the first hold
+// ends; zero if nothing waits that goes by itself. holding: it is the end of a hold.
+func (q queueRow) next(now time.Time) (at time.Time, holding bool) {
 	for name, l := range q.Lines {
 		switch {
 		case l.Head == 0 || q.rides(name):
 		case !l.held(now):
-			return opens, false
+			return now, false
 		case at.IsZero() || l.Until.Before(at):
 			at, holding = l.Until, true
 		}

@@ -575,15 +575,11 @@ func TestADeviceThatFailsForDaysWithoutASuccessIsSuspectAndKept(t *testing.T) {
 
 	// An outage of the whole lane says nothing of the device.
 	fail(d[1], dawn)
-	if err := s.Outbox.PauseLane(Lane{Name: d[1].Lane, Since: dawn, Until: dawn.Add(100 * time.Hour)}); err != nil {
-		t.Fatal(err)
-	}
+	pause(t, s, Lane{Name: d[1].Lane, Since: dawn, Until: dawn.Add(100 * time.Hour)})
 	for i := range 40 {
 		fail(d[1], dawn.Add(time.Duration(i)*2*time.Hour))
 	}
-	if err := s.Outbox.ResumeLane(d[1].Lane, dawn.Add(90*time.Hour)); err != nil {
-		t.Fatal(err)
-	}
+	resume(t, s, d[1].Lane)
 	if state := fail(d[1], dawn.Add(90*time.Hour)); state != Proven {
 		t.Errorf("%s after an outage of its lane", state)
 	}

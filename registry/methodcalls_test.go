@@ -41,13 +41,13 @@ var calls = []call{
 	{method: "Users.Authenticate", when: "a session that is used again", reads: "tokens 1, users 1",
 		do:       func(f furnished) (any, error) { return two(f.s.Users.Authenticate(f.session, noon)) },
 		forgives: 2},
-	{method: "Mail.Clear", when: "mail of which some is in a summary", reads: "deliveries 7, devices 3, lanes 3, notifications 3, queues 3",
+	{method: "Mail.Clear", when: "mail of which some is in a summary", reads: "deliveries 7, devices 3, notifications 3, queues 3",
 		do: func(f furnished) (any, error) {
 			return f.s.Mail.Clear(f.shared.ID, "INBOX", 7, []uint32{2, 3}, noon)
 		}},
-	{method: "Outbox.Combine", when: "mail", reads: "deliveries 5, devices 1, lanes 1, notifications 4, queues 1",
+	{method: "Outbox.Combine", when: "mail", reads: "deliveries 5, devices 1, notifications 4, queues 1",
 		do: func(f furnished) (any, error) { return f.s.Outbox.Combine(f.onBens, noon) }},
-	{method: "Outbox.Combine", when: "mail behind a summary", reads: "deliveries 2, devices 1, lanes 1, notifications 2, queues 1",
+	{method: "Outbox.Combine", when: "mail behind a summary", reads: "deliveries 2, devices 1, notifications 2, queues 1",
 		do: func(f furnished) (any, error) { return f.s.Outbox.Combine(f.onPhone, noon) }},
 	{method: "Mail.Cursor", reads: "cursors 1",
 		do: func(f furnished) (any, error) { return f.s.Mail.Cursor(f.shared.ID, "INBOX") }},
@@ -59,13 +59,13 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Devices.List(f.ann.ID) }},
 	{method: "Devices.List", when: "of all", reads: "devices 4, queues 4",
 		do: func(f furnished) (any, error) { return f.s.Devices.List("") }},
-	{method: "Outbox.Due",
-		do: func(f furnished) (any, error) { return two(f.s.Outbox.Due(dawn.Add(time.Hour), 2, nil)) }},
-	{method: "Mail.FillIn", when: "mail that was delivered", reads: "accounts 1, deliveries 4, devices 4, lanes 1, notifications 1, notifications sealed 1, queues 1",
+	{method: "Outbox.Due", reads: "lanes 3",
+		do: func(f furnished) (any, error) { return two(f.s.Outbox.Due(dawn.Add(time.Hour), 2, 2, nil)) }},
+	{method: "Mail.FillIn", when: "mail that was delivered", reads: "accounts 1, deliveries 4, devices 4, notifications 1, notifications sealed 1, queues 1",
 		do: func(f furnished) (any, error) {
 			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 7, Fingerprint: "three", Content: Content{Subject: "three"}}, noon)
 		}, before: furnished.wordless},
-	{method: "Mail.FillIn", when: "mail that rang from another place", reads: "accounts 1, deliveries 4, devices 4, lanes 3, notifications 2, queues 4",
+	{method: "Mail.FillIn", when: "mail that rang from another place", reads: "accounts 1, deliveries 4, devices 4, notifications 2, queues 4",
 		do: func(f furnished) (any, error) {
 			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 7, Fingerprint: "two", Content: Content{Subject: "two"}}, noon)
 		}, before: furnished.wordless},
@@ -74,8 +74,8 @@ var calls = []call{
 			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 2, Fingerprint: "two"}, noon)
 		}},
 	{method: "Outbox.HastenDue", reads: "queues 3", halfway: "each lane stands by itself",
-		do: func(f furnished) (any, error) { return only(f.s.Outbox.HastenDue(noon)) }},
-	{method: "Outbox.Hold", reads: "devices 1, lanes 1, queues 1",
+		do: func(f furnished) (any, error) { return only(f.s.Outbox.HastenDue(dawn.Add(-1))) }},
+	{method: "Outbox.Hold", reads: "devices 1, queues 1",
 		do: func(f furnished) (any, error) { return only(f.s.Outbox.Hold(f.onBens, noon.Add(time.Minute), noon)) }},
 	{method: "Mail.Host", reads: "hosts 1",
 		do: func(f furnished) (any, error) { return f.s.Mail.Host("imap.example.org:993") }},
@@ -83,17 +83,15 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return two(f.s.Users.Invite(f.person, noon)) }},
 	{method: "Users.Invites", reads: "invites 3, users 2",
 		do: func(f furnished) (any, error) { return f.s.Users.Invites(noon) }},
-	{method: "Outbox.Lanes", reads: "lanes 4",
-		do: func(f furnished) (any, error) { return f.s.Outbox.Lanes() }},
 	{method: "Devices.Lanes", reads: "lanes 4",
 		do: func(f furnished) (any, error) { return f.s.Devices.Lanes() }},
 	{method: "Mail.Level", reads: "accounts 1, devices 4",
 		do: func(f furnished) (any, error) { return f.s.Mail.Level(f.shared.ID) }},
 	{method: "Users.Login", reads: "users 1",
 		do: func(f furnished) (any, error) { return two(f.s.Users.Login("ben", "password", Visit{}, noon)) }},
-	{method: "Outbox.Next", when: "with what is taken away by the way", reads: "accounts 1, deliveries 1, devices 1, notifications 2, notifications sealed 1, queues 1, standings 1",
+	{method: "Outbox.Next", when: "with what is taken away by the way", reads: "accounts 1, deliveries 1, devices 1, lanes 1, notifications 2, notifications sealed 1, queues 1, standings 1",
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.page.ID, noon)) }},
-	{method: "Outbox.Next", when: "of a device without an environment", reads: "accounts 2, deliveries 1, devices 1, notifications 1, notifications sealed 1, queues 1, standings 2",
+	{method: "Outbox.Next", when: "of a device without an environment", reads: "accounts 2, deliveries 1, devices 1, lanes 1, notifications 1, notifications sealed 1, queues 1, standings 2",
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.tablet.ID, noon)) }},
 	{method: "Outbox.Next", when: "of one that has nothing", reads: "devices 1, queues 1",
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.late.ID, noon)) }},
@@ -105,30 +103,28 @@ var calls = []call{
 			_, err := f.s.Mail.Record(later)
 			return err
 		}},
-	{method: "Outbox.Next", when: "where all has expired", reads: "deliveries 3, devices 1, lanes 1, queues 1", halfway: "what is not to be sent any more stays dropped",
+	{method: "Outbox.Next", when: "where all has expired", reads: "deliveries 3, devices 1, queues 1", halfway: "what is not to be sent any more stays dropped",
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.phone.ID, dawn.AddDate(0, 0, 8))) }},
 	{method: "History.Get", reads: "deliveries 3, notifications 1, notifications sealed 1",
 		do: func(f furnished) (any, error) { return f.s.History.Get(f.ben.ID, f.mails[2], noon) }},
 	{method: "History.List", reads: "deliveries 22, notifications 9, notifications sealed 8",
 		do: func(f furnished) (any, error) { return two(f.s.History.List(f.ann.ID, "", 50, noon)) }},
-	{method: "Outbox.PauseLane", reads: "lanes 1, queues 1", halfway: "the pause stands, for what comes later",
-		do: func(f furnished) (any, error) {
-			return only(f.s.Outbox.PauseLane(Lane{Name: "fcm", Since: noon, Until: noon.Add(time.Hour)}))
-		}},
 	{method: "Users.PublicURL",
 		do: func(f furnished) (any, error) { return f.s.Users.PublicURL() }},
 	{method: "Purge", when: "of nothing", reads: "invites 3, tokens 3, users 2", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), noon)) }},
-	{method: "Purge", when: "of what is old", reads: "deliveries 25, devices 3, invites 3, lanes 3, notifications 10, queues 3, tokens 3, users 2", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "of what is old", reads: "deliveries 25, devices 3, invites 3, notifications 10, queues 3, tokens 3, users 2", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), dawn.AddDate(0, 0, 8))) }},
 	{method: "Purge", when: "after the clock was ahead", reads: "invites 3, notifications 10, tokens 3, users 2", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), dawn.AddDate(0, 0, -8))) }},
-	{method: "Purge", when: "of what was removed", reads: "deliveries 24, devices 2, invites 3, lanes 2, notifications 9, queues 2, tokens 3, users 2", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "of what was removed", reads: "deliveries 24, devices 2, invites 3, notifications 9, queues 2, tokens 3, users 2", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), noon)) },
 		before: func(f furnished) error {
 			return errors.Join(f.s.Accounts.Remove(f.shared.ID), f.s.Devices.Remove(f.phone, ""))
 		}},
-	{method: "Devices.Put", when: "that is there", reads: "devices 1, lanes 1, queues 1, users 1",
+	{method: "Outbox.ProbeLanes", reads: "lanes 4", halfway: "each lane stands by itself",
+		do: func(f furnished) (any, error) { return only(f.s.Outbox.ProbeLanes(noon)) }},
+	{method: "Devices.Put", when: "that is there", reads: "devices 1, queues 1, users 1",
 		do: func(f furnished) (any, error) {
 			f.phone.Name = "another"
 			return two(f.s.Devices.Put(f.phone, "", noon))
@@ -142,13 +138,13 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return only(f.s.Mail.PutHost("imap.example.org:993", Host{Lies: 1})) }},
 	{method: "Ready",
 		do: func(f furnished) (any, error) { return only(f.s.Ready()) }},
-	{method: "Mail.Record", when: "new mail", reads: "accounts 1, cursors 1, devices 4, lanes 3, queues 4, standings 1",
+	{method: "Mail.Record", when: "new mail", reads: "accounts 1, cursors 1, devices 4, queues 4, standings 1",
 		do: func(f furnished) (any, error) { return f.s.Mail.Record(f.look(7, "three")) }},
 	{method: "Mail.Record", when: "mail that was moved", reads: "accounts 1, cursors 1, devices 4, notifications 1, standings 1",
 		do: func(f furnished) (any, error) { return f.s.Mail.Record(f.look(7, "two")) }},
 	{method: "Mail.Record", when: "mail that was recorded", reads: "accounts 1, cursors 1, devices 4, notifications 1, standings 1",
 		do: func(f furnished) (any, error) { return f.s.Mail.Record(f.look(2, "two")) }},
-	{method: "Mail.Record", when: "another under the UID of one that was recorded", reads: "accounts 1, cursors 1, devices 4, lanes 3, notifications 1, queues 4, standings 1",
+	{method: "Mail.Record", when: "another under the UID of one that was recorded", reads: "accounts 1, cursors 1, devices 4, notifications 1, queues 4, standings 1",
 		do: func(f furnished) (any, error) { return f.s.Mail.Record(f.look(2, "three")) }},
 	{method: "Accounts.Remove", reads: "accounts 1, standings 1",
 		do: func(f furnished) (any, error) { return only(f.s.Accounts.Remove(f.shared.ID)) }},
@@ -164,15 +160,13 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return only(f.s.Users.RemoveToken(f.ann.ID, f.script.ID)) }},
 	{method: "Users.Remove", reads: "accounts 2, devices 1, invites 1, queues 1, standings 1, tokens 1, users 2",
 		do: func(f furnished) (any, error) { return only(f.s.Users.Remove(f.ben.ID)) }},
-	{method: "Outbox.ResumeLane", reads: "lanes 1, queues 1",
-		do: func(f furnished) (any, error) { return only(f.s.Outbox.ResumeLane("fcm", noon)) }},
 	{method: "Users.Sessions", reads: "tokens 1, users 1",
 		do: func(f furnished) (any, error) { return f.s.Users.Sessions(f.ben.ID, noon) }},
-	{method: "Mail.SetState", when: "a person is needed anew", reads: "accounts 1, deliveries 3, devices 4, lanes 3, notifications 1, queues 4, standings 1",
+	{method: "Mail.SetState", when: "a person is needed anew", reads: "accounts 1, deliveries 3, devices 4, notifications 1, queues 4, standings 1",
 		do: func(f furnished) (any, error) {
 			return only(setState(f.s, f.shared, Attention, "login", "Enter it again.", noon))
 		}},
-	{method: "Mail.SetState", when: "it works again", reads: "accounts 1, deliveries 3, devices 3, lanes 3, notifications 1, queues 3, standings 1",
+	{method: "Mail.SetState", when: "it works again", reads: "accounts 1, deliveries 3, devices 3, notifications 1, queues 3, standings 1",
 		do: func(f furnished) (any, error) { return only(setState(f.s, f.shared, Watching, "", "", noon)) }},
 	{method: "Mail.SetState", when: "as before", reads: "accounts 1, standings 1",
 		do: func(f furnished) (any, error) { return only(setState(f.s, f.shared, New, "", "", noon)) }},
@@ -182,23 +176,31 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return only(f.s.Mail.SetUnread(f.shared.ID, 2)) }},
 	{method: "Outbox.Settle", when: "delivered, with what is taken away by the way", reads: "deliveries 2, devices 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Outbox.Settle(f.onPage, Outcome{Result: ResultDelivered}, noon))
+			return f.s.Outbox.Settle(f.onPage, Outcome{Result: ResultDelivered}, noon)
 		}},
-	{method: "Outbox.Settle", when: "delivered, which shows the environment", reads: "deliveries 1, devices 1, lanes 2, queues 1",
+	{method: "Outbox.Settle", when: "delivered, which shows the environment", reads: "deliveries 1, devices 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Outbox.Settle(f.onBens, Outcome{Result: ResultDelivered, Learned: taught(sandbox)}, noon))
+			return f.s.Outbox.Settle(f.onBens, Outcome{Result: ResultDelivered, Learned: taught(sandbox)}, noon)
+		}},
+	{method: "Outbox.Settle", when: "delivered, which ends a pause", reads: "deliveries 1, devices 1, lanes 1, queues 1",
+		do: func(f furnished) (any, error) {
+			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultDelivered, LaneWorks: true}, noon)
+		}},
+	{method: "Outbox.Settle", when: "not delivered, which prolongs a pause", reads: "deliveries 1, devices 1, lanes 1, queues 1",
+		do: func(f furnished) (any, error) {
+			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultRetry, PauseFor: time.Minute, Code: "busy"}, noon)
 		}},
 	{method: "Outbox.Settle", when: "to be tried again", reads: "deliveries 1, devices 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultRetry, At: noon.Add(time.Minute), Code: "busy"}, noon))
+			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultRetry, At: noon.Add(time.Minute), Code: "busy"}, noon)
 		}},
-	{method: "Outbox.Settle", when: "gone", reads: "deliveries 1, devices 3, lanes 2, queues 3",
+	{method: "Outbox.Settle", when: "gone", reads: "deliveries 1, devices 3, lanes 1, queues 3",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultGone, Reason: "It is gone."}, noon))
+			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultGone, Reason: "It is gone."}, noon)
 		}},
 	{method: "Outbox.Settle", when: "delivered after it was read", reads: "deliveries 1, devices 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Outbox.Settle(f.cleared, Outcome{Result: ResultDelivered}, noon))
+			return f.s.Outbox.Settle(f.cleared, Outcome{Result: ResultDelivered}, noon)
 		}},
 	{method: "Users.Setup", reads: "meta 1",
 		do: func(f furnished) (any, error) {
@@ -234,7 +236,7 @@ var calls = []call{
 		}},
 	{method: "Accounts.Update", when: "to another mailbox", reads: "accounts 1, standings 1",
 		do: func(f furnished) (any, error) { f.shared.Username = "club"; return f.s.Accounts.Update(f.shared, noon) }},
-	{method: "Devices.Update", reads: "devices 1, lanes 1, queues 1",
+	{method: "Devices.Update", reads: "devices 1, queues 1",
 		do: func(f furnished) (any, error) {
 			f.tablet.Address = "another"
 			return f.s.Devices.Update(f.tablet, noon)

@@ -18,7 +18,7 @@ type model struct {
 	lines    map[string]string     // by stable id: the line of a queue, also when the note is gone
 	began    map[string]time.Time  // by stable id: of the note, also when it is gone
 	last     time.Time             // of the newest note that ever was
-	lanes    map[string]time.Time  // until
+	lanes    map[string]Lane       // those that are paused
 }
 
 type modelAccount struct {
@@ -28,7 +28,7 @@ type modelAccount struct {
 
 type modelDevice struct {
 	Device
-	due   time.Time // zero: nothing waits
+	due   time.Time // unless its lane is paused; zero: nothing waits
 	queue []string  // stable ids
 }
 
@@ -48,7 +48,7 @@ type modelDelivery struct {
 }
 
 func newModel() *model {
-	return &model{map[string]*modelAccount{}, map[string]*modelDevice{}, map[string]*modelNote{}, nil, map[string]string{}, map[string]time.Time{}, time.Time{}, map[string]time.Time{}}
+	return &model{map[string]*modelAccount{}, map[string]*modelDevice{}, map[string]*modelNote{}, nil, map[string]string{}, map[string]time.Time{}, time.Time{}, map[string]Lane{}}
 }
 
 func (m *model) sees(user, account string) bool {
@@ -58,14 +58,6 @@ func (m *model) sees(user, account string) bool {
 
 func (m *model) rings(d *modelDevice, account string) bool {
 	return m.sees(d.User, account) && (d.Accounts == nil || slices.Contains(d.Accounts, account))
-}
-
-// opens is when the device may be sent something: now, or when its lane's pause ends.
-func (m *model) opens(d *modelDevice, now time.Time) time.Time {
-	if until, paused := m.lanes[d.Lane]; paused && until.After(now) {
-		return until
-	}
-	return now
 }
 
 func (m *model) enqueue(id string, n *modelNote, told []*modelDevice, now time.Time) {
@@ -79,7 +71,7 @@ func (m *model) enqueue(id string, n *modelNote, told []*modelDevice, now time.T
 		n.deliveries[d.ID] = modelDelivery{state: Pending}
 		d.queue = append(d.queue, id)
 		if d.due.IsZero() {
-			d.due = m.opens(d, now)
+			d.due = now
 		}
 	}
 }
@@ -173,7 +165,7 @@ func (m *model) fillIn(account, id string, now time.Time) bool {
 			d.queue = append(d.queue, id)
 			slices.SortFunc(d.queue, func(a, b string) int { return m.began[a].Compare(m.began[b]) })
 			if d.due.IsZero() {
-				d.due = m.opens(d, now)
+				d.due = now
 			}
 		}
 	}
@@ -189,7 +181,7 @@ func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, words
 		m.enqueue(stableID(string(AttentionKind), d.ID, now.String()), &modelNote{user: d.User, expires: now.Add(7 * 24 * time.Hour)}, others, now)
 		return
 	}
-	state, at := Pending, m.opens(d, now)
+	state, at := Pending, now
 	switch o.Result {
 	case ResultDelivered:
 		state, d.Status.State = Delivered, Proven
@@ -223,22 +215,32 @@ func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, words
 	}
 }
 
-func (m *model) pause(lane string, until time.Time) {
-	old := m.lanes[lane]
-	m.lanes[lane] = until
-	for _, d := range m.devices {
-		if d.Lane == lane && !d.due.IsZero() && (d.due.Before(until) || d.due.Equal(old)) {
-			d.due = until
-		}
+// settleLane is what the outcome says of the lane of the work; it reports whether that changed it.
+func (m *model) settleLane(w Work, o Outcome, now time.Time) bool {
+	was, paused := m.lanes[w.Lane]
+	switch {
+	case o.LaneWorks:
+		delete(m.lanes, w.Lane)
+		return paused
+	case o.PauseFor == 0 || was != w.Pause && (!paused || now.Before(was.Until)):
+		return false
+	case !paused:
+		was = Lane{Name: w.Lane, Since: now}
 	}
+	was.Until = now.Add(o.PauseFor)
+	m.lanes[w.Lane] = was
+	return true
 }
 
-func (m *model) resume(lane string, now time.Time) {
-	until, paused := m.lanes[lane]
-	delete(m.lanes, lane)
-	for _, d := range m.devices {
-		if paused && until.After(now) && d.Lane == lane && d.due.Equal(until) {
-			d.due = now
+// probeLanes ends the time of every pause, and the pause itself where nothing waits.
+func (m *model) probeLanes(now time.Time) {
+	for name, l := range m.lanes {
+		waits := m.who(func(d *modelDevice) bool { return d.Lane == name && !d.due.IsZero() })
+		if l.Until.After(now) {
+			l.Until = now
+		}
+		if m.lanes[name] = l; len(waits) == 0 {
+			delete(m.lanes, name)
 		}
 	}
 }
@@ -289,7 +291,7 @@ func (m *model) dump() string {
 		fmt.Fprintf(&b, "account %s %v %v next %d\n", id, a.Enabled, a.SharedWith, a.next)
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.lanes)) {
-		fmt.Fprintf(&b, "lane %s until %d\n", name, m.lanes[name].UnixNano())
+		dumpLane(&b, m.lanes[name])
 	}
 	return b.String()
 }
@@ -300,4 +302,8 @@ func dumpDevice(b *strings.Builder, d Device, due time.Time, queue []string) {
 		at = due.UnixNano()
 	}
 	fmt.Fprintf(b, "device %s of %s in %s, %s, accounts %q, due %d: %v\n", d.ID, d.User, d.Lane, d.Status.State, d.Accounts, at, queue)
+}
+
+func dumpLane(b *strings.Builder, l Lane) {
+	fmt.Fprintf(b, "lane %s since %d until %d\n", l.Name, l.Since.UnixNano(), l.Until.UnixNano())
 }

@@ -42,7 +42,7 @@ func head(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err e
 	}
 	line, ok := q.leading(now)
 	if !ok {
-		at, _ := q.next(time.Time{}, now)
+		at, _ := q.next(now)
 		return w, false, !q.Due.Equal(at), nil
 	}
 	l := q.Lines[line]
@@ -65,6 +65,9 @@ func head(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err e
 	w = Work{Device: d, Lane: q.Lane, Mailbox: account.Email, Attempts: at.Value.Attempts, Rang: l.Rang, Released: !l.Until.IsZero(),
 		key: at.Key, line: lineKey{device, line}}
 	if w.Notification, err = n.open(tx, k); err != nil {
+		return w, false, false, err
+	}
+	if w.Pause, err = pauseOf(tx, q.Lane); err != nil {
 		return w, false, false, err
 	}
 	w.Link = Account{Link: account.Link, Email: account.Email}.LinkTo(w.Notification)

@@ -112,8 +112,12 @@ type Outcome struct {
 	Unknown bool      // ResultRetry: no answer came, so the service may have taken the message all the same
 	Unasked bool      // nothing was sent, so that it says nothing of the service
 	Learned *Learned  // ResultDelivered: what the push has shown of the device; nil: nothing
-	Code    string    // stable, for programs; lower case, such as "apns_bad_device_token"; empty on success
-	Reason  string    // for people: what happened and what to do; never the service's raw answer, a token or an endpoint path
+
+	LaneWorks bool          // the answer proves that the lane works: its pause ends
+	PauseFor  time.Duration // how long the lane is paused from now on; zero: as it was
+
+	Code   string // stable, for programs; lower case, such as "apns_bad_device_token"; empty on success
+	Reason string // for people: what happened and what to do; never the service's raw answer, a token or an endpoint path
 }
 
 // Learned is what a push has shown of a device.

@@ -23,12 +23,14 @@ func (o Outbox) Changed() <-chan struct{} { return o.outbox }
 type Queue struct {
 	Device string
 	Lane   string
+	Probe  bool // the lane is paused: send to one of its queues only
 }
 
 // Work is the first delivery of a device's queue. Settle ends it.
 type Work struct {
 	Device       Device
 	Lane         string
+	Pause        Lane         // of the lane when the work was taken; zero: it was not paused
 	Notification Notification // without its deliveries
 	Mailbox      string       // the address of the account that it concerns; empty: it concerns none
 	Link         string       // where a click on it leads, by its account's template; empty: to the page
@@ -44,10 +46,19 @@ type Work struct {
 	rides []deliveryKey // what Clear was taken from
 }
 
-// Due returns at most limit queues that are due at now, longest due first, without the devices and
-// lanes in busy. next is when another will be due; zero if none will.
-func (o Outbox) Due(now time.Time, limit int, busy map[string]bool) (list []Queue, next time.Time, err error) {
-	var found []dueKey
+// Due returns at most limit queues that are due at now, longest due first. busy maps each device
+// with a send in flight to its lane: Due returns no queue of these devices, and perLane bounds the
+// sends in one lane, those in flight included.
+//
+// A paused lane has no queues until its pause has lasted its time. Then all its due queues are
+// returned as candidates for the probe, unless the lane has a send in flight. next is when another
+// queue will be due; zero if none will before a send in flight ends.
+func (o Outbox) Due(now time.Time, limit, perLane int, busy map[string]string) (list []Queue, next time.Time, err error) {
+	inFlight := make(map[string]int)
+	for _, lane := range busy {
+		inFlight[lane]++
+	}
+	var found []dueQueue
 	err = o.db.View(func(tx *table.Tx) error {
 		for rest := (table.Range{}); ; {
 			first, err := due.Keys(tx, rest, 1)
@@ -56,33 +67,65 @@ func (o Outbox) Due(now time.Time, limit int, busy map[string]bool) (list []Queu
 			}
 			lane := laneKey(first[0].lane)
 			rest = rest.Past(lane)
-			if busy[string(lane)] {
-				continue
-			}
-			keys, err := due.Keys(tx, table.Under(lane), limit+len(busy)+1)
+			pause, err := pauseOf(tx, string(lane))
 			if err != nil {
 				return err
 			}
-			found = append(found, keys...)
+			most := limit + 1 // one more shows that there are more
+			switch n := inFlight[string(lane)]; {
+			case !pause.paused():
+				most = min(most, perLane-n)
+			case n > 0 && !now.Before(pause.Until):
+				most = 0
+			}
+			keys, err := dueIn(tx, lane, most, busy)
+			if err != nil {
+				return err
+			}
+			for _, k := range keys {
+				q := dueQueue{Queue{string(k.device), string(lane), pause.paused()}, k.at}
+				if now.Before(pause.Until) && q.at.Before(pause.Until) {
+					q.at = pause.Until
+				}
+				found = append(found, q)
+			}
 		}
 	})
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	found = slices.DeleteFunc(found, func(k dueKey) bool { return busy[string(k.device)] })
-	slices.SortFunc(found, func(a, b dueKey) int {
-		return cmp.Or(a.at.Compare(b.at), strings.Compare(string(a.device), string(b.device)))
+	slices.SortFunc(found, func(a, b dueQueue) int {
+		return cmp.Or(a.at.Compare(b.at), strings.Compare(a.Device, b.Device))
 	})
-	for _, k := range found {
+	for _, q := range found {
 		switch {
-		case k.at.After(now):
-			return list, k.at, nil
+		case q.at.After(now):
+			return list, q.at, nil
 		case len(list) == limit:
 			return list, now, nil
 		}
-		list = append(list, Queue{Device: string(k.device), Lane: k.lane})
+		list = append(list, q.Queue)
 	}
 	return list, time.Time{}, nil
+}
+
+// dueQueue is a queue with its due time, or the end of its lane's pause if that is later.
+type dueQueue struct {
+	Queue
+	at time.Time
+}
+
+// dueIn returns at most limit queues of the lane, longest due first, without the busy devices.
+func dueIn(tx *table.Tx, lane laneKey, limit int, busy map[string]string) ([]dueKey, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	keys, err := due.Keys(tx, table.Under(lane), limit+len(busy))
+	keys = slices.DeleteFunc(keys, func(k dueKey) bool {
+		_, isBusy := busy[string(k.device)]
+		return isBusy
+	})
+	return keys[:min(limit, len(keys))], err
 }
 
 // VAPIDKey returns the application server's key (RFC 8292 section 3.2), made with the store and

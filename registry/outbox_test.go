@@ -42,31 +42,34 @@ func TestDueGivesTheLongestDueFirstWithoutTheBusyAndSaysWhenTheNextWillBe(t *tes
 		name  string
 		now   time.Time
 		limit int
-		busy  []string
+		lane  int // most in one
+		busy  []int
 		want  []int
 		next  time.Time
 	}{
-		{"none yet", dawn.Add(-1), 10, nil, nil, at(0)},
-		{"one", at(0), 10, nil, []int{2}, at(1)},
-		{"two", at(1), 10, nil, []int{2, 0}, at(2)},
-		{"all", at(3), 10, nil, []int{2, 0, 3, 1}, time.Time{}},
-		{"as many as asked", at(3), 3, nil, []int{2, 0, 3}, at(3)},
-		{"none asked", at(3), 0, nil, nil, at(3)},
-		{"exactly all asked", at(3), 4, nil, []int{2, 0, 3, 1}, time.Time{}},
-		{"a busy device", at(3), 10, []string{d[2].ID}, []int{0, 3, 1}, time.Time{}},
-		{"a busy device does not count", at(1), 1, []string{d[2].ID}, []int{0}, at(2)},
-		{"a busy lane", at(3), 10, []string{"webpush https://two.example"}, []int{0, 3}, time.Time{}},
-		{"next is not a busy one", at(0), 10, []string{d[0].ID}, []int{2}, at(2)},
-		{"next is in no busy lane", at(2), 10, []string{"webpush https://two.example"}, []int{0, 3}, time.Time{}},
+		{"none yet", dawn.Add(-1), 10, 10, nil, nil, at(0)},
+		{"one", at(0), 10, 10, nil, []int{2}, at(1)},
+		{"two", at(1), 10, 10, nil, []int{2, 0}, at(2)},
+		{"all", at(3), 10, 10, nil, []int{2, 0, 3, 1}, time.Time{}},
+		{"as many as asked", at(3), 3, 10, nil, []int{2, 0, 3}, at(3)},
+		{"none asked", at(3), 0, 10, nil, nil, at(3)},
+		{"exactly all asked", at(3), 4, 10, nil, []int{2, 0, 3, 1}, time.Time{}},
+		{"as many as a lane may have", at(3), 10, 1, nil, []int{2, 0, 3}, time.Time{}},
+		{"a busy device", at(3), 10, 10, []int{2}, []int{0, 3, 1}, time.Time{}},
+		{"a busy device does not count", at(1), 1, 10, []int{2}, []int{0}, at(2)},
+		{"a busy lane", at(3), 10, 1, []int{2}, []int{0, 3}, time.Time{}},
+		{"a lane that is not too busy", at(3), 10, 2, []int{2}, []int{0, 3, 1}, time.Time{}},
+		{"next is not a busy one", at(0), 10, 10, []int{0}, []int{2}, at(2)},
+		{"next is in no busy lane", at(2), 10, 1, []int{2}, []int{0, 3}, time.Time{}},
 	} {
-		busy := make(map[string]bool)
-		for _, b := range c.busy {
-			busy[b] = true
+		busy := make(map[string]string)
+		for _, i := range c.busy {
+			busy[d[i].ID] = d[i].Lane
 		}
-		list, next, err := s.Outbox.Due(c.now, c.limit, busy)
+		list, next, err := s.Outbox.Due(c.now, c.limit, c.lane, busy)
 		var want []Queue
 		for _, i := range c.want {
-			want = append(want, Queue{d[i].ID, d[i].Lane})
+			want = append(want, Queue{d[i].ID, d[i].Lane, false})
 		}
 		if err != nil || !slices.Equal(list, want) || !next.Equal(c.next) {
 			t.Errorf("%s: %v then %v, %v; want %v then %v", c.name, list, next, err, want, c.next)
@@ -274,7 +277,7 @@ func TestGoneRemovesTheDeviceAndTellsTheOwnersOthersOnce(t *testing.T) {
 	if _, err := s.Devices.Get(d[0].ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the device is still there: %v", err)
 	}
-	if err := s.Outbox.Settle(w, gone, dawn); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Outbox.Settle(w, gone, dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("gone again: %v", err)
 	}
 	for _, other := range d[1:] {
@@ -428,7 +431,7 @@ func TestTheEnvironmentThatAPushHasShownIsTheDevicesFromThenOn(t *testing.T) {
 		if now.Params["environment"] != c.want || now.Address != "token" || !now.Registered.Equal(w.Device.Registered) && !c.edit {
 			t.Errorf("%s: it is %+v", name, now)
 		}
-		list, _, err := s.Outbox.Due(dawn.AddDate(0, 0, 7), 1, nil)
+		list, _, err := s.Outbox.Due(dawn.AddDate(0, 0, 7), 1, 1, nil)
 		if err != nil || len(list) != 1 || list[0].Lane != now.Lane {
 			t.Errorf("%s: what waits is in %+v, %v, want %s", name, list, err, now.Lane)
 		}

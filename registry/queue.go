@@ -66,7 +66,7 @@ func (s *queueSet) wait(q *queue, k deliveryKey, d deliveryRow) error {
 	if q.row.rides(name) {
 		return nil
 	}
-	at, holding := q.opens, false
+	at, holding := s.now, false
 	if l.held(s.now) {
 		at, holding = l.Until, true
 	}
@@ -99,7 +99,7 @@ func (s *queueSet) leave(q *queue, line lineKey, seq uint64) error {
 		l.Head = next[0].Index.seq
 	}
 	q.row.Lines[line.line] = l
-	if at, _ := q.row.next(q.opens, s.now); at.IsZero() {
+	if at, _ := q.row.next(s.now); at.IsZero() {
 		q.row.Due = at
 	}
 	return nil

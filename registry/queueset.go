@@ -8,7 +8,7 @@ import (
 
 // What a transaction needs of table.Tx.Left for each of these, at most.
 const (
-	queueCost        = 8  // a queue that it changes: queue, device and lane are read, the row and two index keys written
+	queueCost        = 7  // a queue that it changes: queue and device are read, the row and two index keys written
 	deliveryCost     = 5  // a delivery: the row and an index key are read and written, and the next of its line is found
 	rowCost          = 8  // the row of a notification: it is read and written, with index keys
 	notificationCost = 14 // a notification: two ids are looked up, the sequence and the row are read and written, with five index keys
@@ -18,7 +18,6 @@ const (
 type queue struct {
 	device table.Row[ids, deviceRow]
 	row    queueRow
-	opens  time.Time // when the device's lane lets the next delivery out
 }
 
 func (q *queue) id() id { return q.device.Key.second }
@@ -75,9 +74,6 @@ func (s *queueSet) get(device id) (*queue, error) {
 	}
 	if q.row.Lines == nil {
 		q.row.Lines = make(map[string]lineRow)
-	}
-	if q.opens, err = laneOpens(s.tx, q.row.Lane, s.now); err != nil {
-		return nil, err
 	}
 	s.list[device] = q
 	return q, nil

@@ -59,8 +59,8 @@ var operations = []struct {
 	{"add account", 2, (*run).addAccount},
 	{"update account", 2, (*run).updateAccount},
 	{"remove account", 1, (*run).removeAccount},
-	{"pause", 2, (*run).pauseLane},
-	{"resume", 2, (*run).resumeLane},
+	{"pause", 3, (*run).pauseLane},
+	{"probe lanes", 1, (*run).probeLanes},
 	{"purge", 1, (*run).purge},
 	{"time", 4, (*run).passTime},
 	{"reopen", 1, (*run).reopen},
@@ -129,33 +129,25 @@ func (r *run) compare() {
 		only("the store", got, want)
 		only("the model", want, got)
 	}
-	var want []Queue
-	var next time.Time
+	var waits []waitingDevice
 	for _, d := range r.m.devices {
-		switch {
-		case d.due.IsZero() || r.taken[d.ID].key.device != "":
-		case !d.due.After(r.now):
-			want = append(want, Queue{d.ID, d.Lane})
-		case next.IsZero() || d.due.Before(next):
-			next = d.due
+		if !d.due.IsZero() {
+			waits = append(waits, waitingDevice{d.ID, d.Lane, d.due})
 		}
 	}
-	slices.SortFunc(want, func(a, b Queue) int {
-		if c := r.m.devices[a.Device].due.Compare(r.m.devices[b.Device].due); c != 0 {
-			return c
+	for _, perLane := range []int{2, 100} {
+		want, next := wantDue(waits, r.m.lanes, r.now, 100, perLane, r.busy())
+		list, at, err := r.s.Outbox.Due(r.now, 100, perLane, r.busy())
+		if err != nil || !slices.Equal(list, want) || !at.Equal(next) {
+			r.Errorf("at most %d in a lane: due %v, then %v, %v; want %v, then %v", perLane, list, at, err, want, next)
 		}
-		return strings.Compare(a.Device, b.Device)
-	})
-	list, at, err := r.s.Outbox.Due(r.now, 100, r.busy())
-	if err != nil || !slices.Equal(list, want) || !at.Equal(next) {
-		r.Errorf("due %v, then %v, %v; want %v, then %v", list, at, err, want, next)
 	}
 }
 
-func (r *run) busy() map[string]bool {
-	busy := map[string]bool{}
-	for id := range r.taken {
-		busy[id] = true
+func (r *run) busy() map[string]string {
+	busy := map[string]string{}
+	for id, w := range r.taken {
+		busy[id] = w.Lane
 	}
 	return busy
 }
@@ -213,9 +205,9 @@ func (r *run) dump() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	list, err := s.Outbox.Lanes()
+	list, err := s.Devices.Lanes()
 	for _, l := range list {
-		fmt.Fprintf(&b, "lane %s until %d\n", l.Name, l.Until.UnixNano())
+		dumpLane(&b, l)
 	}
 	return b.String(), err
 }

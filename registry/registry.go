@@ -49,7 +49,8 @@
 //   - [Mail.FillIn]: the content of a mail that rang without it, and its place in the queues where the
 //     content adds something.
 //   - [Mail.SetState]: the status of an account, and the notifications that tell its users.
-//   - [Outbox.Settle]: the outcome of a delivery, what rode with it, and the queue behind it.
+//   - [Outbox.Settle]: the outcome of a delivery, what rode with it, the queue behind it, and the
+//     pause of its lane.
 //   - [Outbox.Combine]: the deliveries that waited, and the one that replaces them.
 //   - [Devices.Put], [Devices.Update], [Devices.Remove]: a device, its queue, and its session.
 //   - [Accounts.Update]: an account, and the cursors that no longer mean anything.

@@ -18,23 +18,61 @@ import (
 // it is due at once. If the work no longer waits, the outcome changes nothing, except that a clear
 // follows the push of a mail that was cleared meanwhile. Parameters that a delivery has shown become
 // the device's if it has none of that name.
-func (o Outbox) Settle(w Work, as Outcome, now time.Time) error {
-	return o.change(now, func(set *queueSet) error { return settle(set, w, as) })
+//
+// LaneWorks and PauseFor count even if the rest of the outcome does not. PauseFor changes nothing
+// if a pause began meanwhile and still lasts, or ended meanwhile: the push was on its way then.
+// Settle reports whether it changed the lane.
+//
+// ErrNotFound: the device is gone, and nothing of the outcome counts.
+func (o Outbox) Settle(w Work, as Outcome, now time.Time) (laneChanged bool, err error) {
+	err = o.change(now, func(set *queueSet) (err error) {
+		laneChanged, err = settle(set, w, as)
+		return err
+	})
+	return laneChanged && err == nil, err
 }
 
-func settle(set *queueSet, w Work, o Outcome) error {
+func settle(set *queueSet, w Work, o Outcome) (laneChanged bool, err error) {
 	q, err := set.must(id(w.Device.ID))
 	if err != nil {
-		return err
+		return false, err
 	}
-	row, found, err := deliveries.Get(set.tx, w.key)
+	laneChanged, paused, err := set.settleLane(w, o)
+	if err != nil {
+		return false, err
+	}
+	return laneChanged, set.settle(q, w, o, paused)
+}
+
+// settleLane writes the outcome for the lane of the work. It reports whether that changed the lane,
+// and whether the lane is paused then.
+func (s *queueSet) settleLane(w Work, o Outcome) (changed, paused bool, err error) {
+	was, err := pauseOf(s.tx, w.Lane)
+	switch {
+	case err != nil:
+		return false, false, err
+	case o.LaneWorks && was.paused():
+		return true, false, lanes.Delete(s.tx, table.Text(w.Lane))
+	case o.LaneWorks || o.PauseFor == 0 || !was.same(w.Pause) && (!was.paused() || s.now.Before(was.Until)):
+		return false, was.paused(), nil
+	}
+	since := s.now
+	if was.paused() {
+		since = was.Since
+	}
+	return true, true, putPause(s.tx, Lane{w.Lane, since, s.now.Add(o.PauseFor), o.Code, o.Reason})
+}
+
+// settle writes the outcome for the device and the work. paused: the lane of the work is.
+func (s *queueSet) settle(q *queue, w Work, o Outcome, paused bool) error {
+	row, found, err := deliveries.Get(s.tx, w.key)
 	if err != nil {
 		return err
 	}
 	if !found || row.State != Pending {
-		return overtaken(set, w, o, row)
+		return overtaken(s, w, o, row)
 	}
-	same, err := sameAddress(set.tx, q.device, w.Device)
+	same, err := sameAddress(s.tx, q.device, w.Device)
 	if err != nil {
 		return err
 	}
@@ -42,28 +80,28 @@ func settle(set *queueSet, w Work, o Outcome) error {
 		o.Result, o.At, o.Suspect = ResultRetry, time.Time{}, false
 	}
 	if o.Result == ResultGone {
-		return forget(set, q, o.Reason)
+		return forget(s, q, o.Reason)
 	}
 	if same {
-		if err := set.learn(q, o); err != nil {
+		if err := s.learn(q, o); err != nil {
 			return err
 		}
-		q.row.Status = q.row.Status.after(o, q.opens.After(set.now), set.now)
+		q.row.Status = q.row.Status.after(o, paused, s.now)
 	}
-	better, err := filledIn(set.tx, q.device.Value.Content, w, o)
+	better, err := filledIn(s.tx, q.device.Value.Content, w, o)
 	if err != nil {
 		return err
 	}
 	if row.Before.IsZero() || o.Result != ResultRefused { // else it stays as it was when it was told
 		row.Attempts, row.Code, row.Reason, row.Unknown = w.Attempts+1, o.Code, o.Reason, row.Unknown || o.Unknown
 	}
-	if row = row.as(o.Result.state(), set.now); better {
-		row.State, row.At, row.Before = Pending, set.now, set.now // its words have come while it was on its way
+	if row = row.as(o.Result.state(), s.now); better {
+		row.State, row.At, row.Before = Pending, s.now, s.now // its words have come while it was on its way
 	}
 	if row.State != Pending || better {
-		q.row.Lines[w.line.line] = q.row.Lines[w.line.line].after(w, o, set.now)
+		q.row.Lines[w.line.line] = q.row.Lines[w.line.line].after(w, o, s.now)
 	}
-	return set.written(q, w, o, row)
+	return s.written(q, w, o, row)
 }
 
 // written writes the delivery of the work, with what has ridden with it, and sets when the queue is
@@ -77,7 +115,7 @@ func (s *queueSet) written(q *queue, w Work, o Outcome, row deliveryRow) error {
 		}
 	}
 	if row.State == Pending {
-		q.row.Holding, q.row.Due = false, o.again(q.opens, row.Expires)
+		q.row.Holding, q.row.Due = false, o.again(s.now, row.Expires)
 		return deliveries.Put(s.tx, w.key, row)
 	}
 	if err := s.end(q, w.key, row); err != nil {
@@ -87,7 +125,8 @@ func (s *queueSet) written(q *queue, w Work, o Outcome, row deliveryRow) error {
 	return nil
 }
 
-// sameAddress reports whether a push to the device still goes where it went when the work was taken.
+// sameAddress reports whether a push to the device still goes where it went when the work was
+// taken.
 func sameAddress(tx *table.Tx, at table.Row[ids, deviceRow], was Device) (bool, error) {
 	if at.Value.Revision == was.Revision {
 		return true, nil
@@ -114,9 +153,6 @@ func (s *queueSet) learn(q *queue, o Outcome) error {
 		return err
 	}
 	q.row.Lane = d.Lane
-	if q.opens, err = laneOpens(s.tx, q.row.Lane, s.now); err != nil {
-		return err
-	}
 	return devices.Put(s.tx, q.device.Key, q.device.Value)
 }
 
@@ -209,15 +245,15 @@ func (l lineRow) after(w Work, o Outcome, now time.Time) lineRow {
 	return l
 }
 
-// again is when a row that the outcome keeps is due: once its lane opens, and when it expires at
-// the latest, whatever time a service asks for.
-func (o Outcome) again(opens, expires time.Time) time.Time {
+// again is when a row that the outcome keeps is due: when it expires at the latest, whatever time a
+// service asks for.
+func (o Outcome) again(now, expires time.Time) time.Time {
 	at := o.At
 	if at.After(expires) {
 		at = expires
 	}
-	if at.Before(opens) {
-		at = opens
+	if at.Before(now) {
+		at = now
 	}
 	return at
 }
@@ -229,11 +265,11 @@ const (
 	failingTries = 20
 )
 
-// after is the device's status once the outcome is known; out: its lane is paused. An outage and a
+// after is the device's status once the outcome is known; paused: its lane is. An outage and a
 // fault of the lane say nothing of the device, but are why it does not ring.
-func (s Status) after(o Outcome, out bool, now time.Time) Status {
+func (s Status) after(o Outcome, paused bool, now time.Time) Status {
 	state := s.State
-	if o.Result == ResultRetry && !out {
+	if o.Result == ResultRetry && !paused {
 		if s.Failures++; s.Failures == 1 {
 			s.Failing = now
 		}

@@ -167,7 +167,7 @@ type Device struct {
 	Created    time.Time
 	Registered time.Time // when the app last confirmed this address; a service's "gone" must be newer to count
 	Status     Status    `json:"-"`
-	Due        time.Time `json:"-"` // when what waits for it is looked at next; zero: nothing does
+	Due        time.Time `json:"-"` // when what waits for it is looked at next, or once its lane works; zero: nothing waits
 }
 
 // addressDigest returns the SHA-256 of transport and address, the key under which the same phone is

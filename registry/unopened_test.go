@@ -149,15 +149,14 @@ func TestTheStoreIsNotReadyAfterACommitFailedUntilOneSucceeds(t *testing.T) {
 			t.Errorf("%s: %v", when, err)
 		}
 	}
-	lane := Lane{Name: "fcm", Since: dawn, Until: dawn.Add(1)}
 	ready(true, "at first")
 	*fault = func() error { return errFault }
-	if err := s.Outbox.PauseLane(lane); !errors.Is(err, errFault) {
+	if err := s.Mail.PutHost("imap.example.org:993", Host{}); !errors.Is(err, errFault) {
 		t.Errorf("the commit that was to fail: %v", err)
 	}
 	ready(false, "while it fails")
 	*fault = nil
-	if _, err := s.Outbox.Lanes(); err != nil {
+	if _, err := s.Devices.Lanes(); err != nil {
 		t.Error(err)
 	}
 	if err := s.Ready(); !errors.Is(err, errFault) {
@@ -168,7 +167,7 @@ func TestTheStoreIsNotReadyAfterACommitFailedUntilOneSucceeds(t *testing.T) {
 		t.Error(err)
 	}
 	ready(false, "after one that wrote nothing")
-	if err := s.Outbox.PauseLane(lane); err != nil {
+	if err := s.Mail.PutHost("imap.example.org:993", Host{}); err != nil {
 		t.Error(err)
 	}
 	ready(true, "after one has succeeded")

@@ -24,7 +24,7 @@ func (h *house) deliverAll(t *testing.T) {
 		if !ok {
 			return
 		}
-		if err := h.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
+		if _, err := h.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}

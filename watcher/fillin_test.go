@@ -93,7 +93,7 @@ func (h *house) pushed(t *testing.T) (list [][2]string) {
 		if !ok {
 			return list
 		}
-		if err := h.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
+		if _, err := h.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		list = append(list, [2]string{w.Notification.ID, w.Notification.Content.Subject})

@@ -428,15 +428,31 @@ func TestADeviceRingsForAccountsThatItsUserSees(t *testing.T) {
 func TestADeviceShowsThePauseOfItsLane(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
+	account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	a := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
 	h.call(h.anna.full, "POST", "/devices", browser(), 201)
 	now := time.Now()
-	fatal(t, h.store.Outbox.PauseLane(registry.Lane{Name: "fcm", Since: now, Until: now.Add(time.Minute), Code: "fcm_denied", Reason: "FCM refuses this server's key."}))
-	for _, item := range h.call(h.anna.full, "GET", "/devices", nil, 200).body["items"].([]any) {
-		d := item.(map[string]any)
-		lane := d["status"].(map[string]any)["lane"]
-		if (lane != nil) != (d["id"] == a.id()) {
-			t.Errorf("%v shows the pause %v", d["name"], lane)
+	_, err := h.store.Mail.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2}, Mails: []registry.Message{{UID: 1}}, At: now})
+	fatal(t, err)
+	work, _, err := h.store.Outbox.Next(a.id(), now)
+	fatal(t, err)
+	_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultMisconfigured, PauseFor: time.Minute, Code: "fcm_denied", Reason: "FCM refuses this server's key."}, now)
+	fatal(t, err)
+	for _, waits := range []bool{true, false} {
+		if !waits {
+			_, err := h.store.Mail.Clear(account, "INBOX", 1, []uint32{1}, now)
+			fatal(t, err)
+		}
+		for _, item := range h.call(h.anna.full, "GET", "/devices", nil, 200).body["items"].([]any) {
+			d := item.(map[string]any)
+			status := d["status"].(map[string]any)
+			lane, isPaused := status["lane"].(map[string]any)
+			if isPaused != (d["id"] == a.id()) {
+				t.Errorf("%v shows the pause %v", d["name"], lane)
+			}
+			if next, tried := status["next_try"]; tried != waits || waits && isPaused != (next == lane["until"]) {
+				t.Errorf("%v waits: %v; it is tried next at %v, its lane is paused as %v", d["name"], waits, next, lane)
+			}
 		}
 	}
 }

@@ -25,7 +25,8 @@ func TestAUserSeesWhatRangAndHowItWentOnOwnDevices(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	fatal(t, h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultRefused, Code: "fcm_too_big", Reason: "Too big."}, now))
+	_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultRefused, Code: "fcm_too_big", Reason: "Too big."}, now)
+	fatal(t, err)
 
 	first := h.call(h.anna.device, "GET", "/notifications?limit=2", nil, 200)
 	rest := h.call(h.anna.device, "GET", "/notifications?limit=2&after="+first.body["next"].(string), nil, 200)
@@ -90,7 +91,8 @@ func TestADeviceThatIsGoneIsSaidOnAnotherAndHereWhereThereIsNone(t *testing.T) {
 		if err != nil || !ok {
 			t.Fatal(ok, err)
 		}
-		fatal(t, h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultGone, Code: "gone", Reason: "The app was removed."}, now))
+		_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultGone, Code: "gone", Reason: "The app was removed."}, now)
+		fatal(t, err)
 		h.call(h.anna.full, "GET", "/devices/"+id, nil, 404)
 		list := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)
 		told := list[0].(map[string]any)

@@ -77,6 +77,9 @@ func deviceStatus(d registry.Device, lanes []registry.Lane) DeviceStatus {
 	for _, l := range lanes {
 		if l.Name == d.Lane {
 			st.Lane = &Lane{l.Since.UTC(), l.Until.UTC(), l.Code, l.Reason}
+			if !st.NextTry.IsZero() && st.NextTry.Before(st.Lane.Until) {
+				st.NextTry = st.Lane.Until
+			}
 		}
 	}
 	return st

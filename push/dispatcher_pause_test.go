@@ -1,0 +1,127 @@
+package push
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush/registry"
+)
+
+// TestASuccessThatTheStoreRefusesEndsThePauseOnceItIsWritten: until then the lane is paused with all
+// that it had, and nothing else goes out.
+func TestASuccessThatTheStoreRefusesEndsThePauseOnceItIsWritten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		crowd := h.crowd(10)
+		var refuse atomic.Bool
+		h.fails = func(int64) bool { return within("Outbox.Settle") && refuse.CompareAndSwap(true, false) }
+		begin := time.Now()
+		h.answers(func(context.Context, sent) registry.Outcome { return retry() })
+		h.run()
+		ids := h.mail(2)
+		after(10 * time.Minute) // probed once a minute by now
+		lane := h.lane("webpush " + origin)
+		if wait := time.Until(lane.Until); !lane.Since.Equal(begin) || wait <= 0 || wait > probeMost {
+			t.Fatalf("the pause since %v goes on for %v, want a minute at most", lane.Since.Sub(begin), wait)
+		}
+		first := len(h.sends())
+		refuse.Store(true)
+		h.answers(slow(time.Second))
+		after(lane.Until.Sub(h.clock.Now()) + time.Second)
+		if refuse.Load() || !h.saidOf(errDisk) {
+			t.Fatal("no success was refused, or the log does not say so")
+		}
+		if got := h.lane("webpush " + origin); got != lane {
+			t.Errorf("the pause became %+v, was %+v", got, lane)
+		}
+		after(storeRetry - 1)
+		if n := len(h.sends()) - first; n != 1 {
+			t.Errorf("%d sends before the success was written, want one probe", n)
+		}
+		after(1)
+		if got := h.lane("webpush " + origin); got != (registry.Lane{}) {
+			t.Errorf("the lane is paused: %+v", got)
+		}
+		h.answers(nil)
+		after(repair)
+		for _, d := range crowd {
+			h.shows(ids, d, 1)
+		}
+	})
+}
+
+// TestALaneThatIsPausedBetweenTwoLooksLetsNothingOut: a queue is due, and when it is read its lane is
+// paused.
+func TestALaneThatIsPausedBetweenTwoLooksLetsNothingOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		phone, other := h.phone("phone"), h.phone("other")
+		ids := h.mail(1)
+		settleOther := func(o registry.Outcome) {
+			h.ourselves(func() {
+				w, _, err := h.store.Outbox.Next(other.ID, h.clock.Now())
+				if err != nil {
+					t.Error(err)
+				}
+				if _, err := h.store.Outbox.Settle(w, o, h.clock.Now()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		settleOther(registry.Outcome{Result: registry.ResultRetry, At: h.clock.Now().Add(time.Hour)}) // it is not due
+		var once atomic.Bool
+		h.fails = func(int64) bool {
+			if within("Outbox.Next") && once.CompareAndSwap(false, true) {
+				settleOther(registry.Outcome{Result: registry.ResultRetry, PauseFor: time.Minute})
+			}
+			return false
+		}
+		h.run()
+		after(time.Minute - 1)
+		if n := len(h.sends()); n > 0 || !once.Load() {
+			t.Errorf("%d sends in a paused lane, or it was not paused in time", n)
+		}
+		after(1)
+		h.shows(ids, phone, 1)
+		h.shows(ids, other, 1)
+		if lane := h.lane("fcm"); lane != (registry.Lane{}) {
+			t.Errorf("the lane is paused: %+v", lane)
+		}
+	})
+}
+
+// TestAPauseThatTheStoreRefusedBeginsWhenItIsWritten, by the clock as it is then. The device is held
+// meanwhile.
+func TestAPauseThatTheStoreRefusedBeginsWhenItIsWritten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		d := h.browser("denied", origin)
+		var failing atomic.Bool
+		failing.Store(true)
+		h.fails = func(int64) bool { return failing.Load() && within("Outbox.Settle") }
+		h.answers(only(d, ourFault))
+		h.run()
+		ids := h.mail(1)
+		after(time.Minute)
+		if n := len(h.sends()); n != 1 || !h.saidOf(errDisk) {
+			t.Fatalf("%d sends in a pause that the store refused", n)
+		}
+		h.clock.Move(-5 * time.Hour)
+		h.answers(nil)
+		after(longestIdle)
+		failing.Store(false)
+		after(longestIdle)
+		lane := h.lane("webpush " + origin)
+		if now := h.clock.Now(); !lane.Since.Before(now) || lane.Until.Sub(lane.Since) != repair {
+			t.Errorf("at %v the lane is %+v", now, lane)
+		}
+		after(repair)
+		h.shows(ids, d, 1)
+	})
+}

@@ -11,7 +11,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// delivery is a row as the store has them.
+// delivery is a row like those of the store.
 type delivery struct {
 	State    string
 	At       time.Time
@@ -21,16 +21,17 @@ type delivery struct {
 
 var deliveries = New[number, delivery]("deliveries")
 
-// benchmarkRows is how many rows are in the file before.
+// benchmarkRows is the number of rows in the file when a benchmark begins.
 const benchmarkRows = 10_000
 
-// change is what the i-th transaction of a benchmark writes. No row is written as it is.
+// change returns the row that the i-th transaction of a benchmark writes. It differs from the one
+// in the file.
 func change(i int) (number, delivery) {
 	at := time.Date(2026, 11, 1, 12, 0, i/benchmarkRows%60, 0, time.UTC)
 	return number(i % benchmarkRows << 16), delivery{"delivered", at, "", i % 10}
 }
 
-// writeBare writes what [change] returns with bbolt alone.
+// writeBare writes the row of [change] with bbolt alone.
 func writeBare(db *DB, i int) error {
 	k, row := change(i)
 	data, err := encode(row)
@@ -70,8 +71,8 @@ func newBenchmarkDB(b *testing.B, o Options) *DB {
 	return db
 }
 
-// compare runs bare and ours by turns, each with the same arguments, and reports what ours takes
-// more.
+// compare runs bare and ours by turns, with the same arguments, and reports the ratio of their
+// times.
 func compare(b *testing.B, bare, ours func(i int) error) {
 	b.Helper()
 	const turn = 64
@@ -125,7 +126,7 @@ func BenchmarkPutTogether(b *testing.B) {
 	}
 }
 
-// BenchmarkGet reads one row in each transaction. bbolt's figure decodes it, too.
+// BenchmarkGet reads one row in each transaction. The run with bbolt alone decodes it, too.
 func BenchmarkGet(b *testing.B) {
 	db := newBenchmarkDB(b, Options{NoSync: true})
 	bare := func(i int) error {
@@ -143,7 +144,7 @@ func BenchmarkGet(b *testing.B) {
 	compare(b, bare, ours)
 }
 
-// BenchmarkFirst reads 50 rows in each transaction. bbolt's figure decodes them, too.
+// BenchmarkFirst reads 50 rows in each transaction. The run with bbolt alone decodes them, too.
 func BenchmarkFirst(b *testing.B) {
 	const rows = 50
 	db := newBenchmarkDB(b, Options{NoSync: true})
@@ -175,9 +176,9 @@ func BenchmarkFirst(b *testing.B) {
 	compare(b, bare, ours)
 }
 
-// BenchmarkScanInALargeTransaction reads one row of a transaction that has written 10,000: it must not
-// go through all of them.
-func BenchmarkScanInALargeTransaction(b *testing.B) {
+// BenchmarkScanLargeTx reads one row in a transaction that has written 10,000. It must not go
+// through all of them.
+func BenchmarkScanLargeTx(b *testing.B) {
 	db := newDB(b, Options{})
 	update(b, db, func(tx *Tx) error {
 		for i := range 10_000 {

@@ -8,9 +8,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// guard runs one call of bbolt, and nothing of ours. On a damaged page bbolt panics, or reads
-// memory that it has not mapped: both become ErrCorrupt. Keys and values lie in that memory, so the
-// call copies those that it returns.
+// guard runs one call of bbolt, and no code of ours that may panic. On a damaged page bbolt panics,
+// or reads memory that it has not mapped. Both become ErrCorrupt. Keys and values are in that
+// memory, so call must copy those that it returns.
 func (db *DB) guard(call func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -22,21 +22,21 @@ func (db *DB) guard(call func() error) (err error) {
 	return call()
 }
 
-// engineTx is a transaction of bbolt, which several of ours share when they are committed together.
+// engineTx is a transaction of bbolt. Several of ours share it if they are committed together.
 type engineTx struct {
 	*bolt.Tx
 	db      *DB
 	cursors []tableCursor
-	last    []byte // what read has returned
+	last    []byte // the last result of read
 }
 
-// tableCursor is used again for every read of one row of the table.
+// tableCursor is the cursor of one table, which read uses for every row.
 type tableCursor struct {
 	table string
 	*bolt.Cursor
 }
 
-// cursor returns the cursor of the table; nil: there is no such table.
+// cursor returns the cursor of the table, or nil if the file does not have the table.
 func (tx *engineTx) cursor(table string) *bolt.Cursor {
 	for _, c := range tx.cursors {
 		if c.table == table {
@@ -52,7 +52,8 @@ func (tx *engineTx) cursor(table string) *bolt.Cursor {
 	return c
 }
 
-// read returns the value under key, which is valid until the next call; nil: it has no value.
+// read returns the value under key, or nil if the key is not there. It is valid until the next
+// call.
 func (tx *engineTx) read(table string, key []byte) (data []byte, err error) {
 	err = tx.db.guard(func() error {
 		c := tx.cursor(table)
@@ -68,7 +69,8 @@ func (tx *engineTx) read(table string, key []byte) (data []byte, err error) {
 	return data, err
 }
 
-// walk calls fn for the values of the range until it returns false. fn must not keep its arguments.
+// walk calls fn for the values of the range until it returns false or an error. fn must not keep
+// its arguments.
 func (tx *engineTx) walk(table string, r Range, backwards bool, fn func(key, data []byte) (more bool, err error)) error {
 	var c *bolt.Cursor
 	var found bool
@@ -104,7 +106,7 @@ func (tx *engineTx) walk(table string, r Range, backwards bool, fn func(key, dat
 	return err
 }
 
-// seek goes to where the range begins, or backwards ends.
+// seek moves the cursor to the first key of the range, or to its last if the walk goes backwards.
 func seek(c *bolt.Cursor, r Range, backwards bool) (key, data []byte) {
 	switch {
 	case !backwards:
@@ -129,7 +131,7 @@ func (tx *Tx) Names() (names []string, err error) {
 	return names, err
 }
 
-// apply writes what the transaction has written into the engine's.
+// apply writes the changes of the transaction to that of the engine.
 func (tx *Tx) apply() error {
 	for _, w := range tx.writes {
 		if err := tx.db.guard(func() error { return w.apply(tx.engine.Tx) }); err != nil {

@@ -7,7 +7,13 @@ import (
 	"testing"
 )
 
-func TestLeftCountsWhatATransactionReadsAndWrites(t *testing.T) {
+func TestBound(t *testing.T) {
+	t.Parallel()
+	t.Run("Left counts the reads and writes of a transaction", boundLeft)
+	t.Run("a transaction that is too large fails", boundExceeded)
+}
+
+func boundLeft(t *testing.T) {
 	t.Parallel()
 	const bound = 10
 	ann := person{"ann", []string{"Bonn", "Cork"}}
@@ -48,13 +54,13 @@ func TestLeftCountsWhatATransactionReadsAndWrites(t *testing.T) {
 	}
 }
 
-func TestATransactionThatIsTooLargeFails(t *testing.T) {
+func boundExceeded(t *testing.T) {
 	t.Parallel()
 	db := newDB(t, Options{Bound: 3})
 	write := func(n int) error {
 		return db.Update(func(tx *Tx) error {
 			for i := range n {
-				_ = words.Put(tx, Text([]string{"a", "b", "c", "d"}[i]), "") // it is told even so
+				_ = words.Put(tx, Text([]string{"a", "b", "c", "d"}[i]), "")
 			}
 			return nil
 		})

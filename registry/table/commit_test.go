@@ -14,7 +14,7 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// commits is how many transactions have been committed so far.
+// commits returns the number of commits so far.
 func commits(t testing.TB, db *DB) (n int) {
 	t.Helper()
 	if err := db.bolt.View(func(tx *bolt.Tx) error { n = tx.ID(); return nil }); err != nil {
@@ -62,8 +62,8 @@ func awaitWaiting(t testing.TB, db *DB, n int) {
 	})
 }
 
-// together runs the functions in one commit, in order, and returns what each Update returned, or
-// panicked with.
+// together runs the functions in one commit, in order. It returns the error of each Update, and
+// what it panicked with.
 func together(t testing.TB, db *DB, fns ...func(*Tx) error) (errs []error, panics []any) {
 	t.Helper()
 	errs, panics = make([]error, len(fns)), make([]any, len(fns))
@@ -78,22 +78,18 @@ func together(t testing.TB, db *DB, fns ...func(*Tx) error) (errs []error, panic
 	return errs, panics
 }
 
-func putWord(w string) func(*Tx) error {
-	return func(tx *Tx) error { return words.Put(tx, Text(w), w) }
-}
-
 func TestCommit(t *testing.T) {
 	t.Parallel()
 	mine := errors.New("mine")
 	fail := func(tx *Tx) error { return errors.Join(words.Put(tx, "half", "half"), mine) }
 
-	t.Run("calls that wait share one, and one that fails fails alone", func(t *testing.T) {
+	t.Run("calls that wait share a commit, and an error fails one of them only", func(t *testing.T) {
 		db := newDB(t, Options{})
 		before := commits(t, db)
 		sees := func(tx *Tx) error {
 			rows, err := words.First(tx, Range{}, NoLimit)
 			if len(rows) != 1 || rows[0].Value != "a" {
-				t.Errorf("a call sees %v of those before it", rows)
+				t.Errorf("a call sees %v of the calls before it", rows)
 			}
 			return err
 		}
@@ -108,7 +104,7 @@ func TestCommit(t *testing.T) {
 			t.Errorf("%d commits", n)
 		}
 	})
-	t.Run("calls that write nothing take none", func(t *testing.T) {
+	t.Run("calls that write nothing need no commit", func(t *testing.T) {
 		db := newDB(t, Options{})
 		before := commits(t, db)
 		update(t, db, func(*Tx) error { return nil })
@@ -116,7 +112,7 @@ func TestCommit(t *testing.T) {
 			t.Errorf("%d commits", n)
 		}
 	})
-	t.Run("one that fails fails all, and the store is not ready until one succeeds", func(t *testing.T) {
+	t.Run("a failed commit fails all its calls, and the store is not ready until one succeeds", func(t *testing.T) {
 		full := errors.New("the disk is full")
 		var fault error
 		db := newDB(t, Options{Fault: func() error { return fault }})
@@ -143,8 +139,8 @@ func TestCommit(t *testing.T) {
 				t.Errorf("after it failed: %v", err)
 			}
 			all(t, db)
-			update(t, db, func(*Tx) error { return nil }) // shows nothing
-			_ = db.Update(fail)                           // neither does this
+			update(t, db, func(*Tx) error { return nil }) // no commit
+			_ = db.Update(fail)                           // no commit either
 		}
 		put(t, db, "after")
 		if err := db.Ready(); err != nil {
@@ -154,7 +150,7 @@ func TestCommit(t *testing.T) {
 			t.Errorf("there is %v", got)
 		}
 	})
-	t.Run("a call returns with its own, however many wait for the next", func(t *testing.T) {
+	t.Run("a call returns after its own commit, however many wait for the next", func(t *testing.T) {
 		db := newDB(t, Options{})
 		release := holdCommit(t, db)
 		var first, second sync.WaitGroup
@@ -175,7 +171,7 @@ func TestCommit(t *testing.T) {
 		})
 		awaitWaiting(t, db, 1)
 		release()
-		first.Wait() // while the second is under way
+		first.Wait() // during the second commit
 		close(gate)
 		second.Wait()
 	})
@@ -215,19 +211,19 @@ func TestPanic(t *testing.T) {
 		_ = putWord("half")(tx)
 		return fmt.Errorf("%d", none[3])
 	}
-	t.Run("of one call goes up, and the others get an error", func(t *testing.T) {
+	t.Run("of one call reaches its caller, and the others return an error", func(t *testing.T) {
 		for at := range 3 {
 			db := newDB(t, Options{})
 			fns := []func(*Tx) error{putWord("a"), putWord("b"), putWord("c")}
 			fns[at] = bug
 			errs, panics := together(t, db, fns...)
-			// The first runs all.
+			// The first call runs all of them.
 			if !strings.Contains(fmt.Sprint(panics[0]), "index out of range") || panics[1] != nil || panics[2] != nil {
 				t.Errorf("panics: %v", panics)
 			}
 			for _, err := range errs[1:] {
 				if !errors.Is(err, errPanicked) || errors.Is(err, ErrCorrupt) {
-					t.Errorf("who shared the commit got %v", err)
+					t.Errorf("a call that shared the commit returned %v", err)
 				}
 			}
 			put(t, db, "after")
@@ -236,14 +232,14 @@ func TestPanic(t *testing.T) {
 			}
 		}
 	})
-	t.Run("of a View goes up", func(t *testing.T) {
+	t.Run("of a View reaches its caller", func(t *testing.T) {
 		db := newDB(t, Options{})
 		if r := recovered(func() { _ = db.View(func(*Tx) error { return fmt.Errorf("%d", none[3]) }) }); r == nil {
-			t.Error("it is gone")
+			t.Error("it is lost")
 		}
 		put(t, db, "after") // and Close does not wait for its transaction
 	})
-	t.Run("of what turns keys and rows into bytes goes up", func(t *testing.T) {
+	t.Run("in the encoding of keys and rows reaches the caller", func(t *testing.T) {
 		db := newDB(t, Options{})
 		put(t, db, "a")
 		broken := New[brokenKey, string]("words")
@@ -256,7 +252,7 @@ func TestPanic(t *testing.T) {
 			}
 		}
 	})
-	t.Run("of a watcher goes up after the commit", func(t *testing.T) {
+	t.Run("of a watcher reaches the caller after the commit", func(t *testing.T) {
 		db := newDB(t, Options{})
 		words.Watch(db, func(Text, *string, *string) { panic("a bug") })
 		if r := recovered(func() { _ = db.Update(putWord("a")) }); r != "a bug" {
@@ -276,7 +272,7 @@ func (brokenKey) Parse([]byte) (brokenKey, error) { panic("a bug") }
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	db := newDB(t, Options{})
-	var heard []string
+	var changes []string
 	say := func(text *string) string {
 		if text == nil {
 			return "nothing"
@@ -285,48 +281,49 @@ func TestWatch(t *testing.T) {
 	}
 	watch := func(name string) {
 		words.Watch(db, func(k Text, before, after *string) {
-			heard = append(heard, fmt.Sprintf("%s: %s from %s to %s", name, k, say(before), say(after)))
+			changes = append(changes, fmt.Sprintf("%s: %s from %s to %s", name, k, say(before), say(after)))
 		})
 	}
 	watch("one")
 	set := func(k Text, w string) func(*Tx) error { return func(tx *Tx) error { return words.Put(tx, k, w) } }
 	expect := func(t *testing.T, want ...string) {
 		t.Helper()
-		if !slices.Equal(heard, want) {
-			t.Errorf("%q, want %q", heard, want)
+		if !slices.Equal(changes, want) {
+			t.Errorf("%q, want %q", changes, want)
 		}
-		heard = nil
+		changes = nil
 	}
-	t.Run("tells the changes of a commit in order", func(t *testing.T) {
+	t.Run("reports the changes of a commit in order", func(t *testing.T) {
 		update(t, db, func(tx *Tx) error {
 			return errors.Join(set("k", "a")(tx), set("j", "b")(tx), set("k", "c")(tx), words.Delete(tx, "j"), words.Delete(tx, "none"))
 		})
 		expect(t, "one: k from nothing to a", "one: j from nothing to b", "one: k from a to c", "one: j from b to nothing")
 	})
-	t.Run("tells nothing of a call that failed", func(t *testing.T) {
+	t.Run("reports nothing of a call that failed", func(t *testing.T) {
 		errs, _ := together(t, db, set("k", "d"), func(tx *Tx) error { return errors.Join(set("k", "e")(tx), errors.New("mine")) }, set("k", "f"))
 		if errs[0] != nil || errs[1] == nil || errs[2] != nil {
 			t.Error(errs)
 		}
 		expect(t, "one: k from c to d", "one: k from d to f")
 	})
-	t.Run("tells nothing of another table", func(t *testing.T) {
+	t.Run("reports nothing of another table", func(t *testing.T) {
 		update(t, db, func(tx *Tx) error { return people.Put(tx, 1, person{Name: "ann"}) })
 		expect(t)
 	})
-	t.Run("tells every watcher, before Update returns and after others can read it", func(t *testing.T) {
+	t.Run("calls every watcher before Update returns, when others can read the change", func(t *testing.T) {
 		watch("two")
-		words.Watch(db, func(Text, *string, *string) { heard = append(heard, fmt.Sprint(len(all(t, db)), " words")) })
+		words.Watch(db, func(Text, *string, *string) { changes = append(changes, fmt.Sprint(len(all(t, db)), " words")) })
 		update(t, db, func(tx *Tx) error { return words.Delete(tx, "k") })
 		expect(t, "one: k from f to nothing", "two: k from f to nothing", "0 words")
 	})
+	t.Run("reports nothing of a commit that failed", watchFailedCommit)
 }
 
-func TestWatchTellsNothingOfACommitThatFailed(t *testing.T) {
+func watchFailedCommit(t *testing.T) {
 	t.Parallel()
 	var fault error
 	db := newDB(t, Options{Fault: func() error { return fault }})
-	words.Watch(db, func(Text, *string, *string) { t.Error("it told something") })
+	words.Watch(db, func(Text, *string, *string) { t.Error("it was called") })
 	fault = errors.New("the disk is full")
 	if err := db.Update(putWord("a")); !errors.Is(err, fault) {
 		t.Error(err)
@@ -341,7 +338,7 @@ func TestClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("waits for a transaction that runs", func(t *testing.T) {
+	t.Run("waits for a running transaction", func(t *testing.T) {
 		runs, end := make(chan struct{}), make(chan struct{})
 		var calls sync.WaitGroup
 		calls.Go(func() {
@@ -366,13 +363,13 @@ func TestClose(t *testing.T) {
 		}
 		closeDB(t, db)
 	})
-	t.Run("is the end of all calls", func(t *testing.T) {
+	t.Run("fails all later calls", func(t *testing.T) {
 		nothing := func(*Tx) error { return nil }
 		if update, view := db.Update(nothing), db.View(nothing); update == nil || view == nil {
 			t.Errorf("%v, %v", update, view)
 		}
 	})
-	t.Run("may be called again, while another has the file open", func(t *testing.T) {
+	t.Run("may be called again, while another DB has the file open", func(t *testing.T) {
 		other, err := Open(path, unsynced())
 		if err != nil {
 			t.Fatal(err)

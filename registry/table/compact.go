@@ -16,8 +16,9 @@ const (
 	compactStep = 1 << 20
 )
 
-// wasteful reports whether most of the file is free.
-func (db *DB) wasteful() bool {
+// isWasteful reports whether the file is large enough to be compacted and more than half of it is
+// free.
+func (db *DB) isWasteful() bool {
 	size, free := int64(0), int64(0)
 	_ = db.guard(func() error {
 		stats := db.bolt.Stats()
@@ -27,11 +28,11 @@ func (db *DB) wasteful() bool {
 	return size > smallFile && free > size/2
 }
 
-// compactFile is the name of the file that a compaction writes.
+// compactFile returns the path of the file that a compaction writes.
 func compactFile(path string) string { return path + ".compact" }
 
-// compact writes what the file holds to a new one, which takes its place. If it does not, the file
-// is as it was. After an error nobody knows which of them a power cut leaves.
+// compact copies the file to a new one without free pages, and replaces it. If that fails, the file
+// stays as it is, and replaced is false. After an error a power cut may leave either of the two.
 func (db *DB) compact() (replaced bool, err error) {
 	fresh := compactFile(db.path)
 	if db.copyTo(fresh) != nil || os.Rename(fresh, db.path) != nil {
@@ -45,7 +46,7 @@ func (db *DB) copyTo(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	to, err := bolt.Open(path, 0o600, engine(Options{NoSync: true}))
+	to, err := bolt.Open(path, 0o600, boltOptions(Options{NoSync: true}))
 	if err != nil {
 		return err
 	}

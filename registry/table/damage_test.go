@@ -16,14 +16,14 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// Where bbolt has what is damaged here. See package boltcheck.
+// Offsets in a page of bbolt. See package boltcheck.
 const (
 	pageFlags  = 8
 	pageCount  = 10
 	firstValue = 16 // of a page; the child of a branch's first element is 8 bytes later
 )
 
-// damage changes a closed file so that its mark fits even so.
+// damage changes a closed file in a way that its mark still fits.
 func damage(t testing.TB, path string, change func(t testing.TB, data []byte, pages map[string][]int)) {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -38,12 +38,12 @@ func damage(t testing.TB, path string, change func(t testing.TB, data []byte, pa
 	if err := errors.Join(os.WriteFile(path, data, 0o600), os.Chtimes(path, time.Time{}, info.ModTime())); err != nil {
 		t.Fatal(err)
 	}
-	if info, err = os.Stat(path); err != nil || !closedAs(path, info) {
+	if info, err = os.Stat(path); err != nil || !isUnchanged(path, info) {
 		t.Fatalf("the mark does not fit, %v", err)
 	}
 }
 
-// pages returns where the pages of each kind begin, as bbolt calls it.
+// pages returns the offsets of the pages by bbolt's name for their kind.
 func pages(t testing.TB, path string) map[string][]int {
 	t.Helper()
 	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, PreLoadFreelist: true})
@@ -66,14 +66,14 @@ func pages(t testing.TB, path string) map[string][]int {
 	return list
 }
 
-// loseFreePage takes a page from the list of free pages.
+// loseFreePage removes a page from the list of free pages.
 func loseFreePage(_ testing.TB, data []byte, pages map[string][]int) {
 	at := data[pages["freelist"][0]+pageCount:]
 	binary.NativeEndian.PutUint16(at, binary.NativeEndian.Uint16(at)-1)
 }
 
-// leadToItself has a branch page lead to itself: bbolt follows that until the stack is full, which
-// ends the process.
+// leadToItself makes a branch page its own child. bbolt follows that until the stack overflows,
+// which ends the process.
 func leadToItself(t testing.TB, data []byte, pages map[string][]int) {
 	if len(pages["branch"]) == 0 {
 		t.Fatal("there is no branch page")
@@ -82,7 +82,7 @@ func leadToItself(t testing.TB, data []byte, pages map[string][]int) {
 	copy(data[at+firstValue+8:], data[at:at+8])
 }
 
-// unknownPage makes of the leaf with the word 0500 a page that bbolt panics on.
+// unknownPage changes the kind of the leaf with the word 0500 to one on which bbolt panics.
 func unknownPage(t testing.TB, data []byte, pages map[string][]int) {
 	for _, at := range pages["leaf"] {
 		if bytes.Contains(data[at:at+os.Getpagesize()], []byte("0500-")) {
@@ -103,7 +103,7 @@ func manyWordsDB(t testing.TB) (path string) {
 	return closedDB(t, list...)
 }
 
-// readDamage is the child: it reads all that there is.
+// readDamage is the child that reads all rows.
 func readDamage(path string) error {
 	db, err := Open(path, unsynced())
 	if err != nil {
@@ -113,13 +113,22 @@ func readDamage(path string) error {
 	return errors.Join(err, db.Close())
 }
 
-func TestADamagedFileWhoseMarkFits(t *testing.T) {
+func TestDamage(t *testing.T) {
+	t.Parallel()
+	t.Run("a damaged file whose mark fits", damagedFileMarkFits)
+	t.Run("a file that is cut short while it is open", openFileCutShort)
+	t.Run("a file that is overwritten while it is open", openFileOverwritten)
+	t.Run("a value on a page that is missing", valueOnMissingPage)
+	t.Run("flipped bits", flippedBits)
+}
+
+func damagedFileMarkFits(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(testing.TB, []byte, map[string][]int){
 		"a branch that leads to itself": leadToItself,
-		"a page of no kind":             unknownPage,
+		"a page of unknown kind":        unknownPage,
 	} {
-		t.Run(name+" is told at the next start", func(t *testing.T) {
+		t.Run(name+" is found at the next start", func(t *testing.T) {
 			path := manyWordsDB(t)
 			damage(t, path, change)
 			out, err := child(t, "read damage", path).CombinedOutput()
@@ -127,14 +136,14 @@ func TestADamagedFileWhoseMarkFits(t *testing.T) {
 				t.Fatalf("it was not found: %s", out)
 			}
 			if marked(t, path) {
-				t.Error("its mark is there again")
+				t.Error("it has a mark again")
 			}
 			if _, err := Open(path, unsynced()); !errors.Is(err, ErrCorrupt) {
 				t.Errorf("at the next start: %v", err)
 			}
 		})
 	}
-	t.Run("is told by what reads it, and the rest can be read", func(t *testing.T) {
+	t.Run("is found by a read of its page, and other pages can be read", func(t *testing.T) {
 		path := manyWordsDB(t)
 		damage(t, path, unknownPage)
 		db := openDB(t, path)
@@ -173,7 +182,7 @@ func TestADamagedFileWhoseMarkFits(t *testing.T) {
 	})
 }
 
-func TestAFileThatIsCutShortWhileItIsOpen(t *testing.T) {
+func openFileCutShort(t *testing.T) {
 	t.Parallel()
 	path := manyWordsDB(t)
 	db := openDB(t, path)
@@ -191,7 +200,7 @@ func TestAFileThatIsCutShortWhileItIsOpen(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsWrittenOverWhileItIsOpen(t *testing.T) {
+func openFileOverwritten(t *testing.T) {
 	t.Parallel()
 	path := manyWordsDB(t)
 	db := openDB(t, path)
@@ -199,15 +208,15 @@ func TestAFileThatIsWrittenOverWhileItIsOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	nothing := func(*Tx) error { return nil }
-	for range 2 { // nothing waits for what bbolt has locked
+	for range 2 { // the second does not wait for bbolt's locks
 		if read, write := db.View(nothing), db.Update(nothing); !errors.Is(read, ErrCorrupt) || !errors.Is(write, ErrCorrupt) {
 			t.Errorf("%v, %v", read, write)
 		}
 	}
 }
 
-// A value may lie where no memory is: it must be read where that is no end of the process.
-func TestAValueThatCannotBeRead(t *testing.T) {
+// A value may be in memory that is not mapped. Only a guarded read of it does not end the process.
+func valueOnMissingPage(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "db")
 	db, err := Create(path, unsynced())
@@ -217,7 +226,7 @@ func TestAValueThatCannotBeRead(t *testing.T) {
 	t.Cleanup(func() { closeDB(t, db) })
 	put(t, db, strings.Repeat("x", 5000)) // takes several pages
 	last, pages := lastPage(t, db)
-	for n := number(0); pages == 1; last, pages = lastPage(t, db) { // until all else lies before those
+	for n := number(0); pages == 1; last, pages = lastPage(t, db) { // until it is the last
 		n++
 		update(t, db, func(tx *Tx) error { return people.Put(tx, n, person{}) })
 	}
@@ -239,7 +248,7 @@ func TestAValueThatCannotBeRead(t *testing.T) {
 	})
 }
 
-// lastPage is the last that is in use, and how many there are with those that it overflows into.
+// lastPage returns the last page in use, and their number with those that it overflows into.
 func lastPage(t testing.TB, db *DB) (last, pages int) {
 	t.Helper()
 	err := db.bolt.View(func(tx *bolt.Tx) error {
@@ -260,9 +269,9 @@ func lastPage(t testing.TB, db *DB) (last, pages int) {
 	return last, pages
 }
 
-// TestFlippedBits damages a file that has no mark: Open says so, or what can be read is read, and
-// every error says that the file is damaged.
-func TestFlippedBits(t *testing.T) {
+// flippedBits damages a file that has no mark. Every error of Open and later calls must be
+// ErrCorrupt.
+func flippedBits(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "db")
 	db, err := Create(path, unsynced())
@@ -306,11 +315,11 @@ func TestFlippedBits(t *testing.T) {
 		}
 	}
 	if refused == 0 {
-		t.Error("none was refused")
+		t.Error("no file was refused")
 	}
 }
 
-// usable opens the file, reads all of it and writes to it.
+// usable opens the file, reads all of it and writes to it. It reports whether Open succeeded.
 func usable(t *testing.T, path string) bool {
 	t.Helper()
 	db, err := Open(path, unsynced())

@@ -15,24 +15,24 @@ import (
 // DB is an open file of tables. Its methods may be called from several goroutines.
 type DB struct {
 	path     string
-	file     *os.File // which bolt has open
+	file     *os.File // the one that bolt has open
 	bolt     *bolt.DB
 	aead     cipher.AEAD
 	bound    int
 	fault    func() error
 	watchers map[string][]any // by table
 	suspect  atomic.Bool      // bbolt has panicked: the file is damaged
-	lost     atomic.Bool      // it has where it began a transaction, and keeps its locks
+	lost     atomic.Bool      // bbolt panicked as it began a transaction, and keeps its locks
 
 	mu     sync.Mutex // guards the next three
-	open   *batch     // what the next Update joins; nil: it begins one
+	open   *batch     // the next Update joins it; nil: the next begins one
 	failed error      // of the last commit
 	count  int        // of the commits
-	writer sync.Mutex // held by the one that commits; guards shared
-	shared bool       // the last commit was
+	writer sync.Mutex // locked during a commit; guards shared
+	shared bool       // the last commit had several calls
 }
 
-// Ready says why the store cannot be written; nil: it can, as far as the last commit shows.
+// Ready returns the error of the last commit, or nil if it succeeded or there was no commit yet.
 func (db *DB) Ready() error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -47,9 +47,9 @@ func (db *DB) Commits() int {
 }
 
 // View runs fn in a transaction that reads one state of the store. fn must not wait for anything:
-// as long as it reads, pages that others free are not used again.
+// as long as it runs, pages that others free cannot be reused.
 func (db *DB) View(fn func(*Tx) error) error {
-	if err := db.fails(); err != nil {
+	if err := db.injectedFault(); err != nil {
 		return err
 	}
 	tx, err := db.begin(false)
@@ -62,11 +62,12 @@ func (db *DB) View(fn func(*Tx) error) error {
 	return fn(t)
 }
 
-// Update runs fn in a transaction that may write, and returns once that is committed. An error of
-// fn undoes what it wrote. It may share the commit with other calls, of which each sees what those
-// before it wrote; a commit that fails fails all of them. One of the callers runs all their
-// functions: if one panics, so does that caller, and the others get an error. fn must not call
-// Update or wait for another that does.
+// Update runs fn in a transaction that may write, and returns after its commit. An error of fn
+// undoes what it wrote.
+//
+// Several calls may share a commit. Each sees what those before it wrote. If the commit fails, all
+// of them return its error. One of the callers runs all their functions: if one panics, so does
+// that caller, and the others return an error. fn must not call Update or wait for another call.
 func (db *DB) Update(fn func(*Tx) error) error {
 	w := &write{fn: fn}
 	db.mu.Lock()
@@ -85,7 +86,7 @@ func (db *DB) Update(fn func(*Tx) error) error {
 	return w.err
 }
 
-// batch is the calls that share one commit. The call that begins it commits it.
+// batch holds the calls that share one commit. The call that begins it commits it.
 type batch struct {
 	writes []*write
 	done   chan struct{}
@@ -96,12 +97,12 @@ type write struct {
 	err error
 }
 
-// maxShared is how many calls share a commit at most.
+// maxShared is the largest number of calls that share a commit.
 const maxShared = 256
 
-var errPanicked = errors.New("write the store: another call that shared the commit has panicked")
+var errPanicked = errors.New("write the store: another call that shared the commit panicked")
 
-// commit waits until it may write, while others join the batch, and runs all of it.
+// commit waits until it may write, while others join the batch, and runs all calls of the batch.
 func (db *DB) commit(b *batch) {
 	db.writer.Lock()
 	defer db.writer.Unlock()
@@ -135,14 +136,14 @@ func (db *DB) commit(b *batch) {
 		db.mu.Unlock()
 	}
 	if failed == nil {
-		for _, tell := range after {
-			tell()
+		for _, notify := range after {
+			notify()
 		}
 	}
 }
 
-// awaitOthers lets those go on whom the last commit has released, as long as they join the batch
-// with their next call.
+// awaitOthers yields to the callers that the last commit has released, as long as they join the
+// batch with their next call.
 func (db *DB) awaitOthers(b *batch) {
 	joined := func() int {
 		db.mu.Lock()
@@ -154,9 +155,10 @@ func (db *DB) awaitOthers(b *batch) {
 	}
 }
 
-// run runs the calls in one transaction of the engine. An error undoes all.
+// run runs the calls in one transaction of the engine. Its error undoes all of them; that of a call
+// undoes only this call. after are the functions to call after the commit.
 func (db *DB) run(writes []*write) (after []func(), written bool, err error) {
-	if err := db.fails(); err != nil {
+	if err := db.injectedFault(); err != nil {
 		return nil, false, err
 	}
 	tx, err := db.begin(true)
@@ -188,7 +190,7 @@ func (db *DB) run(writes []*write) (after []func(), written bool, err error) {
 
 func (db *DB) begin(writable bool) (tx *bolt.Tx, err error) {
 	if db.lost.Load() {
-		return nil, fmt.Errorf("%w: it was written over while it was open", ErrCorrupt)
+		return nil, fmt.Errorf("%w: it was overwritten while it was open", ErrCorrupt)
 	}
 	err = db.guard(func() (err error) {
 		tx, err = db.bolt.Begin(writable)
@@ -200,8 +202,8 @@ func (db *DB) begin(writable bool) (tx *bolt.Tx, err error) {
 	return tx, err
 }
 
-// fails is the error that a test wants of the next transaction.
-func (db *DB) fails() error {
+// injectedFault returns the error that a test has set for the next transaction.
+func (db *DB) injectedFault() error {
 	if db.fault == nil {
 		return nil
 	}

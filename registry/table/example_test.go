@@ -10,7 +10,7 @@ import (
 	"idlepush/registry/table"
 )
 
-// book is a row. Its shelf mark is sealed: it cannot be read without the key.
+// book is a row. Its place is sealed: it cannot be read without the key.
 type book struct {
 	Title  string
 	Author string
@@ -29,7 +29,7 @@ func (byAuthor) Parse(data []byte) (byAuthor, error) {
 	return byAuthor{f.Text(), f.Rest()}, f.Err()
 }
 
-// author is what the keys of one author's books begin with.
+// author is the prefix of the keys of one author's books.
 type author string
 
 func (a author) Append(data []byte) []byte { return table.AppendText(data, string(a)) }

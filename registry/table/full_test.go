@@ -10,16 +10,16 @@ import (
 	"testing"
 )
 
-// The child runs these, because the limit of a file's size, which stands for a full disk, is the
-// process's.
-func TestAFullDisk(t *testing.T) {
+// A child runs these: a limit on the size of files stands for a full disk, and it belongs to a
+// process.
+func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	t.Run("fails the write whole and nothing else", func(t *testing.T) { runChild(t, "fill the disk", closedDB(t, "a")) })
-	t.Run("keeps no wasteful file from being opened", func(t *testing.T) { runChild(t, "compact a full disk", wastefulDB(t, many)) })
+	t.Run("fails one write as a whole, and nothing else", func(t *testing.T) { runChild(t, "fill the disk", closedDB(t, "a")) })
+	t.Run("does not keep a wasteful file from being opened", func(t *testing.T) { runChild(t, "compact a full disk", wastefulDB(t, manyFillers)) })
 }
 
-// spaceEnds lets no file grow or be written past size; 0 takes the limit away.
-func spaceEnds(size uint64) error {
+// limitFileSize makes writes past size fail with EFBIG. 0 removes the limit.
+func limitFileSize(size uint64) error {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &l); err != nil {
 		return err
@@ -39,26 +39,26 @@ func fillDisk(path string) error {
 	if err != nil {
 		return err
 	}
-	// No room to grow the file, then none for pages that the file has already.
+	// First the file cannot grow, then pages that it has already cannot be written.
 	for i, size := range []int64{info.Size(), info.Size() / 2} {
-		if err := spaceEnds(uint64(size)); err != nil {
+		if err := limitFileSize(uint64(size)); err != nil {
 			return err
 		}
 		if err := fillUntilFull(db, i); err != nil {
-			return fmt.Errorf("with room for %d bytes: %w", size, err)
+			return fmt.Errorf("with space for %d bytes: %w", size, err)
 		}
-		if err := spaceEnds(0); err != nil {
+		if err := limitFileSize(0); err != nil {
 			return err
 		}
 		if err := errors.Join(db.Update(putWord("more")), db.Ready()); err != nil {
-			return fmt.Errorf("once there is room again: %w", err)
+			return fmt.Errorf("once there is space again: %w", err)
 		}
 	}
-	return errors.Join(db.Close(), os.Remove(closedFile(path)), checked(path))
+	return errors.Join(db.Close(), os.Remove(closedFile(path)), openAndClose(path))
 }
 
-// checked opens the file, which is read whole for that, and closes it again.
-func checked(path string) error {
+// openAndClose opens the file, which reads all of it, and closes it again.
+func openAndClose(path string) error {
 	db, err := Open(path, unsynced())
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func fillUntilFull(db *DB, round int) error {
 			half, err := words.Has(tx, k)
 			kept, keptErr := words.Has(tx, "a")
 			if half || !kept {
-				return fmt.Errorf("what failed is there: %v, what was there is there: %v", half, kept)
+				return fmt.Errorf("the failed write is there: %v, the earlier row is there: %v", half, kept)
 			}
 			for err := range tx.engine.Check() {
 				return err
@@ -89,14 +89,14 @@ func fillUntilFull(db *DB, round int) error {
 			return errors.Join(err, keptErr)
 		})
 	}
-	return errors.New("100 writes went through")
+	return errors.New("100 writes succeeded")
 }
 
-// many fillers make a file that is large enough to be compacted.
-const many = 600
+// manyFillers make a file that is large enough to be compacted.
+const manyFillers = 600
 
-// wastefulDB makes a file that is mostly free and has the words a, b and z. Its size is that of 4
-// KB for each filler.
+// wastefulDB makes a file that is mostly free and has the words a, b and z. It takes 4 KB for each
+// filler.
 func wastefulDB(t testing.TB, fillers int) (path string) {
 	t.Helper()
 	path = closedDB(t, "a", "b", "z")
@@ -122,7 +122,7 @@ func wastefulDB(t testing.TB, fillers int) (path string) {
 	return path
 }
 
-// fullDB makes a file that is large and not free.
+// fullDB makes a file that is large and has few free pages.
 func fullDB(t testing.TB) (path string) {
 	t.Helper()
 	var list []string
@@ -137,10 +137,10 @@ func compactFullDisk(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := spaceEnds(8 << 10); err != nil {
+	if err := limitFileSize(8 << 10); err != nil {
 		return err
 	}
-	if err := checked(path); err != nil {
+	if err := openAndClose(path); err != nil {
 		return err
 	}
 	after, err := os.Stat(path)
@@ -165,7 +165,7 @@ func TestCompaction(t *testing.T) {
 		return info.Size()
 	}
 	t.Run("makes a file that is mostly free small", func(t *testing.T) {
-		path := wastefulDB(t, many)
+		path := wastefulDB(t, manyFillers)
 		before := size(t, path)
 		db := openDB(t, path)
 		if got := all(t, db); !slices.Equal(got, want) {
@@ -195,8 +195,8 @@ func TestCompaction(t *testing.T) {
 			}
 		}
 	})
-	t.Run("is given up if it cannot be done", func(t *testing.T) {
-		path := wastefulDB(t, many)
+	t.Run("is given up if it fails", func(t *testing.T) {
+		path := wastefulDB(t, manyFillers)
 		if err := os.MkdirAll(compactFile(path)+"/in the way", 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -207,8 +207,8 @@ func TestCompaction(t *testing.T) {
 		}
 		put(t, db, "c")
 	})
-	t.Run("takes away what one that was cut short has left", func(t *testing.T) {
-		for name, path := range map[string]string{"wasteful": wastefulDB(t, many), "small": closedDB(t, want...)} {
+	t.Run("removes the leftovers of an earlier one", func(t *testing.T) {
+		for name, path := range map[string]string{"wasteful": wastefulDB(t, manyFillers), "small": closedDB(t, want...)} {
 			if err := os.WriteFile(compactFile(path), []byte("half"), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -221,7 +221,7 @@ func TestCompaction(t *testing.T) {
 		}
 	})
 	t.Run("does not make a damaged file look whole", func(t *testing.T) {
-		path := wastefulDB(t, many)
+		path := wastefulDB(t, manyFillers)
 		damage(t, path, loseFreePage)
 		if _, err := Open(path, unsynced()); !errors.Is(err, ErrCorrupt) {
 			t.Error(err)

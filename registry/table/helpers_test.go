@@ -13,8 +13,7 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// The tests that need a second process start this test binary again, with a role in its
-// environment.
+// Tests that need a second process run this test binary again, with a role in its environment.
 const (
 	roleVariable = "TEST_ROLE"
 	pathVariable = "TEST_PATH"
@@ -42,7 +41,8 @@ func TestMain(m *testing.M) {
 	fmt.Println("done")
 }
 
-// child is this test binary in another role. It is killed when the test has waited for it too long.
+// child returns the command that runs this test binary in another role. It ends with the
+// testenv.Context of the test.
 func child(t *testing.T, role, path string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(testenv.Context(t), os.Args[0])
@@ -50,7 +50,7 @@ func child(t *testing.T, role, path string) *exec.Cmd {
 	return cmd
 }
 
-// runChild runs a child whose errors are the test's.
+// runChild runs a child. Its errors fail the test.
 func runChild(t *testing.T, role, path string) {
 	t.Helper()
 	if out, err := child(t, role, path).CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "done\n") {
@@ -105,15 +105,15 @@ func (inTown) Parse(data []byte) (inTown, error) {
 	return inTown{f.Text(), number(f.Uint64())}, f.Err()
 }
 
-// town is what the keys of those who live in it begin with.
+// town is the prefix of the keys of its people.
 type town string
 
 func (p town) Append(data []byte) []byte { return AppendText(data, string(p)) }
 
-// unsynced are the options of a file that no power cut threatens.
+// unsynced returns the options of a file that need not survive a power cut.
 func unsynced() Options { return Options{Key: make([]byte, KeySize), NoSync: true} }
 
-// newDB makes a file that is closed when the test ends.
+// newDB makes a file and closes it when the test ends.
 func newDB(t testing.TB, o Options) *DB {
 	t.Helper()
 	o.Key, o.NoSync = make([]byte, KeySize), true
@@ -132,7 +132,7 @@ func closeDB(t testing.TB, db *DB) {
 	}
 }
 
-// update runs fn in a transaction that must not fail.
+// update runs fn in a transaction. An error ends the test.
 func update(t testing.TB, db *DB, fn func(tx *Tx) error) {
 	t.Helper()
 	if err := db.Update(fn); err != nil {
@@ -147,7 +147,7 @@ func view(t testing.TB, db *DB, fn func(tx *Tx) error) {
 	}
 }
 
-// put writes words, each under itself.
+// put writes words. The key of each is the word itself.
 func put(t testing.TB, db *DB, list ...string) {
 	t.Helper()
 	update(t, db, func(tx *Tx) error {
@@ -174,4 +174,39 @@ func all(t testing.TB, db *DB) (list []string) {
 		return err
 	})
 	return list
+}
+
+// closedDB makes a file with some words and closes it.
+func closedDB(t testing.TB, list ...string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "db")
+	db, err := Create(path, unsynced())
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, db, list...)
+	closeDB(t, db)
+	return path
+}
+
+// openDB opens a file and closes it when the test ends. An error ends the test.
+func openDB(t testing.TB, path string) *DB {
+	t.Helper()
+	db, err := Open(path, unsynced())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeDB(t, db) })
+	return db
+}
+
+func putWord(w string) func(*Tx) error {
+	return func(tx *Tx) error { return words.Put(tx, Text(w), w) }
+}
+
+// recovered returns the value that fn panics with, or nil.
+func recovered(fn func()) (r any) {
+	defer func() { r = recover() }()
+	fn()
+	return nil
 }

@@ -16,11 +16,11 @@ type Index[I Key[I], K Key[K], V any] struct {
 }
 
 // NewIndex declares an index of t. keys returns the index keys of a row; it must depend on nothing
-// else. If two rows have the same key, it leads to the one that got it last, and to none once that
-// one has lost it: where that must not be, check with [Index.Get] first.
+// else. If two rows have the same key, it leads to the row that got it last. It leads to no row
+// once that one has lost it. If keys must be unique, check with [Index.Get] first.
 //
-// Indexes of a table may have the same name if no key of one is a key of another: then they stand
-// together in the file, and what a row adds to them is written in fewer places.
+// Indexes of a table may have the same name if no key of one is a key of another. The file keeps
+// them together, so that a new row changes fewer pages.
 func NewIndex[I Key[I], K Key[K], V any](t *Table[K, V], name string, keys func(k K, row V) []I) *Index[I, K, V] {
 	x := &Index[I, K, V]{name: name, table: t, keys: keys}
 	t.indexes = append(t.indexes, x)
@@ -37,7 +37,7 @@ func (x *Index[I, K, V]) Get(tx *Tx, i I) (k K, found bool, err error) {
 	if err != nil || data == nil {
 		return k, false, err
 	}
-	k, err = lengthened[K](x.name, key, data)
+	k, err = decodePrimary[K](x.name, key, data)
 	return k, err == nil, err
 }
 
@@ -77,14 +77,15 @@ func (x *Index[I, K, V]) entries(tx *Tx, r Range, backwards bool, limit int) (li
 		if e.Index, err = parse[I](x.name, key); err != nil {
 			return err
 		}
-		e.Key, err = lengthened[K](x.name, key, data)
+		e.Key, err = decodePrimary[K](x.name, key, data)
 		list = append(list, e)
 		return err
 	})
 	return list, err
 }
 
-// Rows returns at most limit rows that the range of index keys leads to, in order of those.
+// Rows returns the rows that the first limit index keys of the range lead to, in the order of these
+// keys.
 func (x *Index[I, K, V]) Rows(tx *Tx, r Range, limit int) (list []Row[K, V], err error) {
 	entries, err := x.First(tx, r, limit)
 	if err != nil {
@@ -102,11 +103,11 @@ func (x *Index[I, K, V]) Rows(tx *Tx, r Range, limit int) (list []Row[K, V], err
 	return list, nil
 }
 
-// follow takes away the keys that the row has no more and adds those that are new.
+// follow removes the keys that the row has lost and adds those that are new.
 func (x *Index[I, K, V]) follow(tx *Tx, k K, primary []byte, before, after *V) error {
-	were, are := x.encode(k, before), x.encode(k, after)
-	for _, key := range were {
-		if contains(are, key) {
+	old, fresh := x.encode(k, before), x.encode(k, after)
+	for _, key := range old {
+		if contains(fresh, key) {
 			continue
 		}
 		// The key may lead to another row by now.
@@ -114,27 +115,27 @@ func (x *Index[I, K, V]) follow(tx *Tx, k K, primary []byte, before, after *V) e
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(at, shortened(key, primary)) {
+		if !bytes.Equal(at, encodePrimary(key, primary)) {
 			continue
 		}
 		if err := tx.set(x.name, key, nil); err != nil {
 			return err
 		}
 	}
-	for _, key := range are {
-		if contains(were, key) {
+	for _, key := range fresh {
+		if contains(old, key) {
 			continue
 		}
-		if err := tx.set(x.name, key, shortened(key, primary)); err != nil {
+		if err := tx.set(x.name, key, encodePrimary(key, primary)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// shortened is the value under an index key: how many bytes the key of the row has in common with
-// it at the beginning, and the rest of that.
-func shortened(key, primary []byte) []byte {
+// encodePrimary returns the value under an index key, for the row under primary. Its first byte is
+// the length of their common prefix, and then comes the rest of primary.
+func encodePrimary(key, primary []byte) []byte {
 	common := 0
 	for common < min(len(key), len(primary), math.MaxUint8) && key[common] == primary[common] {
 		common++
@@ -142,8 +143,9 @@ func shortened(key, primary []byte) []byte {
 	return append([]byte{byte(common)}, primary[common:]...)
 }
 
-// lengthened returns the key of the row that shortened has written under an index key.
-func lengthened[K Key[K]](index string, key, data []byte) (k K, err error) {
+// decodePrimary returns the key of the row from data, a value that encodePrimary has returned for
+// key.
+func decodePrimary[K Key[K]](index string, key, data []byte) (k K, err error) {
 	if len(data) == 0 || int(data[0]) > len(key) {
 		return k, fmt.Errorf("%w: a value of %s cannot be read", ErrCorrupt, index)
 	}

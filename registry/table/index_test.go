@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Two indexes that stand together.
+// Two indexes that share a name.
 var (
 	towns    = New[number, person]("towns")
 	byName   = NewIndex(towns, "towns/keys", func(_ number, row person) []Text { return []Text{Text("n" + row.Name)} })
@@ -21,7 +21,7 @@ var (
 	})
 )
 
-// who returns whom an index of people leads to, by name.
+// who returns the person that the index of names leads to.
 func who(t *testing.T, db *DB, name Text) (k number, found bool) {
 	t.Helper()
 	view(t, db, func(tx *Tx) (err error) {
@@ -48,7 +48,7 @@ func TestIndex(t *testing.T) {
 			t.Errorf("%s leads to %d, %v, want %d", name, k, found, want)
 		}
 	}
-	t.Run("it follows a row that is put", func(t *testing.T) {
+	t.Run("it follows a row that is written", func(t *testing.T) {
 		write(1, person{Name: "ann"})
 		check(t, "ann", 1)
 		write(1, person{Name: "bob"})
@@ -66,14 +66,14 @@ func TestIndex(t *testing.T) {
 		write(1, person{Name: "ann"})
 		write(2, person{Name: "ann"})
 		check(t, "ann", 2)
-		write(1, person{Name: "ann", Towns: []string{"Bonn"}}) // has had it all the time
+		write(1, person{Name: "ann", Towns: []string{"Bonn"}}) // keeps its key
 		check(t, "ann", 2)
-		write(1, person{Name: "bob"}) // gives up what it no longer has
+		write(1, person{Name: "bob"}) // loses a key that leads to another row
 		check(t, "ann", 2)
 		write(2, person{})
 		check(t, "ann", 0)
 	})
-	t.Run("a row may have several keys, and a range finds the rows of them", func(t *testing.T) {
+	t.Run("a row may have several keys, and a range finds it by each", func(t *testing.T) {
 		write(1, person{"ann", []string{"Bonn", "Cork", "Cork"}})
 		write(2, person{"bob", []string{"Cork", "Bonner"}})
 		write(3, person{"cy", []string{"Cork"}})
@@ -106,7 +106,7 @@ func TestIndex(t *testing.T) {
 			})
 		}
 	})
-	t.Run("entries come in order, or the last first", func(t *testing.T) {
+	t.Run("entries are in order, or the last entry first", func(t *testing.T) {
 		view(t, db, func(tx *Tx) error {
 			first, err := livingIn.First(tx, Range{}, 2)
 			if err != nil {
@@ -143,9 +143,11 @@ func TestIndex(t *testing.T) {
 		check(t, "eve", 0)
 		check(t, "fay", 9)
 	})
+	t.Run("indexes may share a name", indexSharedName)
+	t.Run("the value of a key leaves out their common prefix", indexValue)
 }
 
-func TestIndexesThatStandTogether(t *testing.T) {
+func indexSharedName(t *testing.T) {
 	t.Parallel()
 	db := newDB(t, Options{})
 	for _, name := range []string{"Bonn", "Cork"} {
@@ -164,7 +166,7 @@ func TestIndexesThatStandTogether(t *testing.T) {
 	})
 }
 
-func TestTheValueOfAnIndexKey(t *testing.T) {
+func indexValue(t *testing.T) {
 	t.Parallel()
 	long := number(1).Append(bytes.Repeat([]byte{'x'}, 300))
 	for name, c := range map[string]struct {
@@ -179,17 +181,17 @@ func TestTheValueOfAnIndexKey(t *testing.T) {
 		"no more than fits":  {long, long, 1 + len(long) - math.MaxUint8},
 	} {
 		t.Run(name, func(t *testing.T) {
-			short := shortened(c.key, c.primary)
+			short := encodePrimary(c.key, c.primary)
 			if len(short) != c.size {
 				t.Errorf("%d bytes, want %d", len(short), c.size)
 			}
-			if k, err := lengthened[Text]("index", c.key, short); err != nil || string(k) != string(c.primary) {
+			if k, err := decodePrimary[Text]("index", c.key, short); err != nil || string(k) != string(c.primary) {
 				t.Errorf("%q, %v", k, err)
 			}
 		})
 	}
 	for _, damaged := range [][]byte{nil, {3}, {255, 'a'}} {
-		if k, err := lengthened[Text]("index", []byte("ab"), damaged); !errors.Is(err, ErrCorrupt) {
+		if k, err := decodePrimary[Text]("index", []byte("ab"), damaged); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%q: %q, %v", damaged, k, err)
 		}
 	}

@@ -13,16 +13,17 @@ import (
 // Key is a key of type K. Keys are ordered by their bytes.
 type Key[K any] interface {
 	Prefix
-	// Parse returns the key that Append has written. It must not keep data.
+	// Parse returns the key that Append has written, or an error if data is no such key. It must
+	// not keep data.
 	Parse(data []byte) (K, error)
 }
 
-// Prefix is what a key begins with: the whole key or its first fields.
+// Prefix is the beginning of a key: the whole key or its first fields.
 type Prefix interface {
 	Append(data []byte) []byte
 }
 
-// encodeKey returns the bytes of a key. Most of them fit what it makes for them at first.
+// encodeKey returns the bytes of a key. Most keys fit the capacity that it begins with.
 func encodeKey(k Prefix) []byte { return k.Append(make([]byte, 0, 112)) }
 
 func parse[K Key[K]](table string, data []byte) (K, error) {
@@ -52,8 +53,8 @@ func AppendUint64(data []byte, n uint64) []byte { return binary.BigEndian.Append
 // AppendUint32 appends a number. Greater numbers come later.
 func AppendUint32(data []byte, n uint32) []byte { return binary.BigEndian.AppendUint32(data, n) }
 
-// AppendTime appends a time, in nanoseconds since 1970. Times before that are as 1970, times after
-// 2262, which do not fit, as its last.
+// AppendTime appends a time, in nanoseconds since 1970. A time before 1970 becomes the first of
+// them, and a time after 2262, which does not fit, the last.
 func AppendTime(data []byte, t time.Time) []byte {
 	earliest, latest := time.Unix(0, 0), time.Unix(0, math.MaxInt64)
 	switch {
@@ -65,16 +66,16 @@ func AppendTime(data []byte, t time.Time) []byte {
 	return AppendUint64(data, uint64(t.UnixNano()))
 }
 
-// Fields takes a key apart, field by field, in the order in which they were appended.
+// Fields splits a key into its fields, in the order in which they were appended.
 type Fields struct {
 	rest  []byte
-	short bool
+	short bool // a field was missing or was another
 }
 
-// Split begins to take a key apart.
+// Split returns the fields of a key. It does not copy data.
 func Split(data []byte) *Fields { return &Fields{rest: data} }
 
-// Fixed returns the next n bytes.
+// Fixed returns the next n bytes. If fewer are left, it returns zeros, and Err an error.
 func (f *Fields) Fixed(n int) []byte {
 	if len(f.rest) < n {
 		f.short = true
@@ -85,7 +86,7 @@ func (f *Fields) Fixed(n int) []byte {
 	return field
 }
 
-// Mark takes one byte, which must be this.
+// Mark reads one byte. If it is not b, Err returns an error.
 func (f *Fields) Mark(b byte) { f.short = f.Fixed(1)[0] != b || f.short }
 
 // Text returns a field of AppendText.
@@ -104,27 +105,27 @@ func (f *Fields) Uint32() uint32 { return binary.BigEndian.Uint32(f.Fixed(4)) }
 // Time returns a field of AppendTime.
 func (f *Fields) Time() time.Time { return time.Unix(0, int64(f.Uint64())) }
 
-// Rest returns all that is left, as a text.
+// Rest returns all bytes that are left, as text.
 func (f *Fields) Rest() string {
 	rest := string(f.rest)
 	f.rest = nil
 	return rest
 }
 
-// Err says whether the key had other fields than were asked for.
+// Err returns an error if the key did not have exactly the fields that were read.
 func (f *Fields) Err() error {
 	if f.short || len(f.rest) > 0 {
-		return errors.New("it has other fields")
+		return errors.New("it does not have the expected fields")
 	}
 	return nil
 }
 
-// Range is a range of keys. The zero Range holds all.
+// Range is a range of keys. The zero Range has all keys.
 type Range struct {
-	low, high []byte // low <= key < high; a nil high is no bound, an empty one leaves nothing
+	low, high []byte // low <= key < high; a nil high is no bound, an empty one excludes all keys
 }
 
-// Under is the range of the keys that begin with p.
+// Under returns the range of the keys that begin with p.
 func Under(p Prefix) Range {
 	low := p.Append(nil)
 	return Range{low, past(low)}
@@ -157,7 +158,8 @@ func (r Range) above(low []byte) Range {
 	return r
 }
 
-// past is the least key that is greater than all that begin with prefix; nil: there is none.
+// past returns the least key that is greater than all keys that begin with prefix. It returns nil
+// if no key is.
 func past(prefix []byte) []byte {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] < 0xff {

@@ -23,7 +23,7 @@ func TestRange(t *testing.T) {
 		"under a prefix":             {Under(Text("a")), []string{"a", "a\x00", "a\xff", "a\xff\xff"}},
 		"under 0xff":                 {Under(Text("\xff")), []string{"\xff", "\xff\x00", "\xff\xff"}},
 		"under a prefix with 0xff":   {Under(Text("a\xff")), []string{"a\xff", "a\xff\xff"}},
-		"under what is not there":    {Under(Text("c")), nil},
+		"under a missing prefix":     {Under(Text("c")), nil},
 		"from nothing":               {Range{}.From(Text("")), keys},
 		"from a key":                 {Range{}.From(Text("\xfe")), []string{"\xfe\xff", "\xff", "\xff\x00", "\xff\xff"}},
 		"from below the range":       {Under(Text("b")).From(Text("a")), []string{"b", "b\x01"}},
@@ -31,14 +31,14 @@ func TestRange(t *testing.T) {
 		"past a key":                 {Range{}.Past(Text("b")), []string{"\xfe\xff", "\xff", "\xff\x00", "\xff\xff"}},
 		"past a key with 0xff":       {Under(Text("a")).Past(Text("a\x00")), []string{"a\xff", "a\xff\xff"}},
 		"past the last":              {Range{}.Past(Text("\xff\xff")), nil},
-		"past what begins with 0xff": {Range{}.Past(Text("\xff")), nil},
+		"past a prefix with 0xff":    {Range{}.Past(Text("\xff")), nil},
 		"past nothing":               {Range{}.Past(Text("")), nil},
 		"past the last, from, under": {Range{}.Past(Text("\xff")).From(Text("a")).Before(Text("b")), nil},
 		"before nothing":             {Range{}.Before(Text("")), nil},
 		"before a key":               {Range{}.Before(Text("a\x00")), []string{"", "\x00", "a"}},
 		"before, above the range":    {Under(Text("b")).Before(Text("c")), []string{"b", "b\x01"}},
 		"before, below the range":    {Under(Text("b")).Before(Text("a")), nil},
-		"before what was before":     {Range{}.Before(Text("a")).Before(Text("b")), []string{"", "\x00"}},
+		"before, and before that":    {Range{}.Before(Text("a")).Before(Text("b")), []string{"", "\x00"}},
 		"between":                    {Range{}.From(Text("a\x00")).Before(Text("b")), []string{"a\x00", "a\xff", "a\xff\xff"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -52,14 +52,14 @@ func TestRange(t *testing.T) {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 			if c.r.empty() && len(got) > 0 {
-				t.Error("it is called empty")
+				t.Error("empty returns true")
 			}
 		})
 	}
 }
 
-// TestRangeOfRandomKeys holds Range to what its methods say, byte by byte.
-func TestRangeOfRandomKeys(t *testing.T) {
+// TestRangeRandomKeys compares Range with the documentation of its methods.
+func TestRangeRandomKeys(t *testing.T) {
 	t.Parallel()
 	random := testenv.Rand(t)
 	key := func() []byte {
@@ -80,7 +80,7 @@ func TestRangeOfRandomKeys(t *testing.T) {
 	}
 }
 
-func TestKeysAreOrderedAsTheirFields(t *testing.T) {
+func TestKeyOrder(t *testing.T) {
 	t.Parallel()
 	day := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	for name, list := range map[string][][]byte{
@@ -95,7 +95,7 @@ func TestKeysAreOrderedAsTheirFields(t *testing.T) {
 		}
 	}
 	if early := AppendTime(nil, time.Time{}); !bytes.Equal(early, AppendTime(nil, time.Unix(0, 0))) {
-		t.Errorf("no time is % x", early)
+		t.Errorf("the zero time is % x", early)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestFields(t *testing.T) {
 	}
 	for n := range len(data) - len("rest") {
 		if _, err := read(data[:n]); err == nil {
-			t.Errorf("%d bytes of %d are enough", n, len(data))
+			t.Errorf("%d of %d bytes are accepted", n, len(data))
 		}
 	}
 	for data, want := range map[string]bool{"x": true, "y": false, "": false} {
@@ -122,6 +122,6 @@ func TestFields(t *testing.T) {
 		}
 	}
 	if _, err := (number(0)).Parse(make([]byte, 9)); err == nil {
-		t.Error("a byte too many is taken")
+		t.Error("a key with a byte too many is accepted")
 	}
 }

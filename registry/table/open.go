@@ -16,10 +16,10 @@ import (
 )
 
 var (
-	// ErrCorrupt says that the file holds something that was not written to it: it is damaged.
+	// ErrCorrupt reports that the file is damaged.
 	ErrCorrupt = errors.New("the store is damaged")
 
-	// ErrInUse says that another process has the file open.
+	// ErrInUse reports that another process has the file open.
 	ErrInUse = errors.New("the store is in use by another process")
 )
 
@@ -28,13 +28,13 @@ const lockWait = 1500 * time.Millisecond
 
 // Options are those of Create and Open.
 type Options struct {
-	Key    []byte       // seals columns: KeySize bytes
-	NoSync bool         // a commit does not wait for the disk: for tests
+	Key    []byte       // seals columns; it has KeySize bytes
+	NoSync bool         // commits do not wait for the disk; for tests
 	Bound  int          // the most reads and writes of one transaction; 0: no bound
-	Fault  func() error // asked before each transaction; its error fails that one: for tests
+	Fault  func() error // called before each transaction, which fails with its error; for tests
 }
 
-// Create makes a new file and opens it. It is an error if there is one.
+// Create creates a new file and opens it. It returns an error if the file exists.
 func Create(path string, o Options) (*DB, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -46,10 +46,12 @@ func Create(path string, o Options) (*DB, error) {
 	return open(path, o)
 }
 
-// Open opens a file that Create has made. The error wraps ErrCorrupt if the file is damaged: that
-// is found out by reading all of it, unless it is as Close has left it. If the file is larger than
-// a megabyte and more than half of it is free, it is compacted; if that fails, as on a full disk,
-// it stays as it is.
+// Open opens a file that Create has made. It waits up to 1.5 s for another process to close it, and
+// then returns ErrInUse. The error wraps ErrCorrupt if the file is damaged. To find that out, Open
+// reads the whole file, unless Close has left it as it is.
+//
+// Open compacts the file if it is larger than a megabyte and more than half of it is free. If that
+// fails, as on a full disk, the file stays as it is.
 func Open(path string, o Options) (*DB, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -58,17 +60,17 @@ func Open(path string, o Options) (*DB, error) {
 	if info.Size() == 0 {
 		return nil, fmt.Errorf("%w: it is empty", ErrCorrupt)
 	}
-	trusted := closedAs(path, info)
+	trusted := isUnchanged(path, info)
 	if !trusted {
 		if err := boltcheck.Check(path, lockWait); err != nil {
 			return nil, translate(path, err)
 		}
 	}
 	db, err := open(path, o)
-	if err != nil || !db.wasteful() {
+	if err != nil || !db.isWasteful() {
 		return db, err
 	}
-	if trusted { // what is compacted would look whole
+	if trusted { // a compacted copy of a damaged file would look whole
 		if err := boltcheck.CheckFile(db.file, db.bolt.Info().PageSize); err != nil {
 			return nil, errors.Join(translate(path, err), db.bolt.Close())
 		}
@@ -92,7 +94,7 @@ func open(path string, o Options) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{path: path, aead: aead, bound: o.Bound, fault: o.Fault, watchers: make(map[string][]any)}
-	options := engine(o)
+	options := boltOptions(o)
 	options.OpenFile = func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
 		db.file, err = os.OpenFile(name, flag, mode)
 		return db.file, err
@@ -103,19 +105,19 @@ func open(path string, o Options) (*DB, error) {
 	})
 	if err != nil {
 		if db.file != nil {
-			_ = db.file.Close() // bbolt has, unless it has panicked
+			_ = db.file.Close() // bbolt does that, unless it panics
 		}
 		return nil, translate(path, boltcheck.Classify(err))
 	}
-	if err := db.begun(o.NoSync); err != nil {
+	if err := db.checkOpened(o.NoSync); err != nil {
 		return nil, errors.Join(err, db.bolt.Close())
 	}
 	return db, nil
 }
 
-// begun proves that db has the lock of the file that is at its path, and not of one that another
-// process has replaced meanwhile. Then it takes away what earlier runs have left.
-func (db *DB) begun(noSync bool) error {
+// checkOpened returns ErrInUse unless db has the lock of the file at its path: another process may
+// have replaced that file meanwhile. Then it removes the leftovers of earlier runs.
+func (db *DB) checkOpened(noSync bool) error {
 	info, err := db.file.Stat()
 	if err != nil {
 		return err
@@ -127,7 +129,7 @@ func (db *DB) begun(noSync bool) error {
 	if !os.SameFile(info, at) {
 		return ErrInUse
 	}
-	_ = os.Remove(compactFile(db.path)) // it only takes room
+	_ = os.Remove(compactFile(db.path)) // it only takes space
 	err = os.Remove(closedFile(db.path))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -137,16 +139,16 @@ func (db *DB) begun(noSync bool) error {
 	case noSync:
 		return nil
 	}
-	return SyncDir(db.path) // after a power cut the mark must not be there again
+	return SyncDir(db.path) // or the mark may be back after a power cut
 }
 
-// engine returns bbolt's options. The list of free pages is written with each commit: without it
-// bbolt would read the whole file to open it.
-func engine(o Options) *bolt.Options {
+// boltOptions returns bbolt's options. bbolt writes the list of free pages with each commit:
+// without that list it would read the whole file to open it.
+func boltOptions(o Options) *bolt.Options {
 	return &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoSync: o.NoSync, NoGrowSync: o.NoSync}
 }
 
-// translate makes an error of this package of one of the engine.
+// translate turns an error of the engine into one of this package.
 func translate(path string, err error) error {
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
@@ -157,7 +159,7 @@ func translate(path string, err error) error {
 	return explain(path, err)
 }
 
-// explain says what an error of the system means for the file at path.
+// explain adds to an error of the system what it means for the file at path.
 func explain(path string, err error) error {
 	number, _ := errors.AsType[syscall.Errno](err)
 	what := ""
@@ -165,27 +167,28 @@ func explain(path string, err error) error {
 	case syscall.EACCES, syscall.EPERM:
 		what = "this user may not read and write it"
 	case syscall.EROFS:
-		what = "its file system cannot be written"
+		what = "its file system is read-only"
 	case syscall.EMFILE, syscall.ENFILE:
 		what = "too many other files are open"
 	case syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG:
-		what = "there is no room for it"
+		what = "its file system has no space left"
 	case syscall.ENOLCK, syscall.ENOTSUP, syscall.ENOSYS:
-		what = "its file system has no locks"
+		what = "its file system does not support locks"
 	default:
 		return err
 	}
 	return fmt.Errorf("open %s: %s: %w", path, what, number)
 }
 
-// Close waits for running transactions and closes the file. It leaves a mark beside it, by which
-// Open knows that it need not read all of it; where the mark cannot be written, Open does.
+// Close waits for running transactions and closes the file. It leaves a mark beside the file, which
+// tells Open that it need not read all of it. If the mark cannot be written, Open reads the file.
 func (db *DB) Close() error {
 	db.writer.Lock()
 	defer db.writer.Unlock()
-	// While the file is locked, so that no other process has it open when the mark appears. A file
-	// that is closed already has no state. One that Move has replaced leaves the other's mark.
-	if info, err := db.file.Stat(); err == nil && db.Ready() == nil && !db.suspect.Load() && db.inPlace(info) {
+	// The mark is written while the file is locked: no other process may have it open then. A file
+	// that is closed already cannot be inspected. If Move has replaced the file, the mark is
+	// another's.
+	if info, err := db.file.Stat(); err == nil && db.Ready() == nil && !db.suspect.Load() && db.isInPlace(info) {
 		_ = os.WriteFile(closedFile(db.path), []byte(state(info)), 0o600)
 	}
 	if db.lost.Load() {
@@ -194,37 +197,38 @@ func (db *DB) Close() error {
 	return db.bolt.Close()
 }
 
-// inPlace reports whether the file that db has open is the one at its path.
-func (db *DB) inPlace(info fs.FileInfo) bool {
+// isInPlace reports whether db has the file open that is at its path. info is of the open file.
+func (db *DB) isInPlace(info fs.FileInfo) bool {
 	at, err := os.Stat(db.path)
 	return err == nil && os.SameFile(info, at)
 }
 
-// closedFile is the name of the mark that Close leaves. It is there only while nobody has the file
-// open.
+// closedFile returns the path of the mark that Close leaves. The mark exists only while no process
+// has the file open.
 func closedFile(path string) string { return path + ".closed" }
 
-// state tells a file from what it was before anything was written to it.
+// state returns the content of the mark: the size and time of the file, which any write changes.
 func state(info fs.FileInfo) string {
 	return fmt.Sprintf("%d %d\n", info.Size(), info.ModTime().UnixNano())
 }
 
-func closedAs(path string, info fs.FileInfo) bool {
+// isUnchanged reports whether the file is as Close has left it.
+func isUnchanged(path string, info fs.FileInfo) bool {
 	closed, err := os.ReadFile(closedFile(path))
 	return err == nil && string(closed) == state(info)
 }
 
-// Move gives a file that is closed another name in its folder, in the place of a file that has it.
-// It is durable when Move returns.
+// Move renames a closed file within its folder. It replaces the file at to, if there is one. The
+// change is durable when Move returns.
 func Move(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	_ = os.Rename(closedFile(from), closedFile(to)) // without its mark it is read when it is opened
+	_ = os.Rename(closedFile(from), closedFile(to)) // without the mark, Open reads the whole file
 	return SyncDir(to)
 }
 
-// SyncDir makes durable which files are in the folder of path.
+// SyncDir makes the names of the files in the folder of path durable.
 func SyncDir(path string) error {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {

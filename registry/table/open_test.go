@@ -18,31 +18,7 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// closedDB makes a file with some words and closes it.
-func closedDB(t testing.TB, list ...string) (path string) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), "db")
-	db, err := Create(path, unsynced())
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, db, list...)
-	closeDB(t, db)
-	return path
-}
-
-// openDB opens a file that must open. It is closed when the test ends.
-func openDB(t testing.TB, path string) *DB {
-	t.Helper()
-	db, err := Open(path, unsynced())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closeDB(t, db) })
-	return db
-}
-
-// marked reports whether there is a mark that says how Close has left the file.
+// marked reports whether the file has the mark of Close.
 func marked(t testing.TB, path string) bool {
 	t.Helper()
 	_, err := os.Stat(closedFile(path))
@@ -52,7 +28,7 @@ func marked(t testing.TB, path string) bool {
 	return err == nil
 }
 
-// holdFile is the child: it opens the file, says so and holds it until its input ends.
+// holdFile is the child that opens the file, reports it, and keeps it open until its input ends.
 func holdFile(path string) error {
 	db, err := Open(path, unsynced())
 	if err != nil {
@@ -63,8 +39,8 @@ func holdFile(path string) error {
 	return errors.Join(err, db.Close())
 }
 
-// checkInUse opens a file that is in use. The time is a synctest bubble's, so it does not matter
-// how slow the machine is.
+// checkInUse opens a file that is in use. It measures the time of a synctest bubble, so a slow
+// machine does not matter.
 func checkInUse(t *testing.T, path string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -79,7 +55,7 @@ func checkInUse(t *testing.T, path string) {
 	})
 }
 
-func TestAFileThatIsInUse(t *testing.T) {
+func TestOpenInUse(t *testing.T) {
 	t.Parallel()
 	t.Run("by another process", func(t *testing.T) {
 		path := closedDB(t, "a")
@@ -109,7 +85,7 @@ func TestAFileThatIsInUse(t *testing.T) {
 		openDB(t, path)
 		checkInUse(t, path)
 	})
-	t.Run("and is replaced by the one that has it", func(t *testing.T) {
+	t.Run("by a process that replaces it", func(t *testing.T) {
 		path := closedDB(t, "old")
 		first, err := Open(path, unsynced())
 		if err != nil {
@@ -128,7 +104,7 @@ func TestAFileThatIsInUse(t *testing.T) {
 				}
 				second <- err
 			}()
-			synctest.Wait() // it waits for the lock
+			synctest.Wait() // until Open waits for the lock
 			if err := errors.Join(os.WriteFile(path+".new", data, 0o600), os.Rename(path+".new", path), first.bolt.Close()); err != nil {
 				t.Error(err)
 			}
@@ -160,34 +136,34 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-func TestMark(t *testing.T) {
+func TestCloseMark(t *testing.T) {
 	t.Parallel()
-	t.Run("is there while the file is closed", func(t *testing.T) {
+	t.Run("exists while the file is closed", func(t *testing.T) {
 		path := closedDB(t, "a")
 		if !marked(t, path) {
-			t.Error("not when it was closed")
+			t.Error("it is missing after Close")
 		}
 		db := openDB(t, path)
 		if marked(t, path) {
-			t.Error("also when it is open")
+			t.Error("it is there while the file is open")
 		}
 		closeDB(t, db)
 		if !marked(t, path) {
-			t.Error("not when it was closed again")
+			t.Error("it is missing after the second Close")
 		}
 	})
-	t.Run("stays that of a file that Move has put in its place", func(t *testing.T) {
+	t.Run("stays that of a file with which Move has replaced it", func(t *testing.T) {
 		path, other := closedDB(t, "a"), closedDB(t, "b")
 		db := openDB(t, path)
 		if err := Move(other, path); err != nil {
 			t.Fatal(err)
 		}
 		closeDB(t, db)
-		if info, err := os.Stat(path); err != nil || !closedAs(path, info) {
+		if info, err := os.Stat(path); err != nil || !isUnchanged(path, info) {
 			t.Errorf("it is not, %v", err)
 		}
 	})
-	t.Run("fits the file as it was left, and no other", func(t *testing.T) {
+	t.Run("fits the file as Close has left it, and no other", func(t *testing.T) {
 		path := closedDB(t, "a")
 		check := func(want bool, when string) {
 			t.Helper()
@@ -195,7 +171,7 @@ func TestMark(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := closedAs(path, info); got != want {
+			if got := isUnchanged(path, info); got != want {
 				t.Errorf("%s: %v", when, got)
 			}
 		}
@@ -224,7 +200,7 @@ func TestMark(t *testing.T) {
 		}
 		check(false, "half a mark")
 	})
-	t.Run("is not left after a commit that failed", func(t *testing.T) {
+	t.Run("is not written after a failed commit", func(t *testing.T) {
 		path := closedDB(t, "a")
 		o, full := unsynced(), false
 		o.Fault = func() error {
@@ -247,7 +223,7 @@ func TestMark(t *testing.T) {
 		}
 		openDB(t, path)
 	})
-	t.Run("need not be written", func(t *testing.T) {
+	t.Run("may be missing", func(t *testing.T) {
 		path := closedDB(t, "a")
 		db, err := Open(path, unsynced())
 		if err != nil {
@@ -269,14 +245,14 @@ func TestExplain(t *testing.T) {
 	for number, want := range map[syscall.Errno]string{
 		syscall.EACCES: "this user may not",
 		syscall.EPERM:  "this user may not",
-		syscall.EROFS:  "cannot be written",
+		syscall.EROFS:  "read-only",
 		syscall.EMFILE: "too many other files",
 		syscall.ENFILE: "too many other files",
-		syscall.ENOSPC: "no room",
-		syscall.EDQUOT: "no room",
-		syscall.EFBIG:  "no room",
-		syscall.ENOLCK: "no locks",
-		syscall.ENOSYS: "no locks",
+		syscall.ENOSPC: "no space",
+		syscall.EDQUOT: "no space",
+		syscall.EFBIG:  "no space",
+		syscall.ENOLCK: "does not support locks",
+		syscall.ENOSYS: "does not support locks",
 		syscall.EIO:    syscall.EIO.Error(),
 	} {
 		for _, err := range []error{number, &fs.PathError{Op: "open", Path: "/store", Err: number}} {
@@ -288,7 +264,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// notDamaged returns an error if err is not of this number, or speaks of damage.
+// notDamaged returns an error if err is not of this number, or mentions damage.
 func notDamaged(what string, err error, number syscall.Errno) error {
 	if !errors.Is(err, number) || errors.Is(err, ErrCorrupt) || strings.Contains(fmt.Sprint(err), "damage") {
 		return fmt.Errorf("%s: %w", what, err)
@@ -296,7 +272,7 @@ func notDamaged(what string, err error, number syscall.Errno) error {
 	return nil
 }
 
-func TestAFileThatCannotBeOpenedIsNotDamaged(t *testing.T) {
+func TestOpenError(t *testing.T) {
 	t.Parallel()
 	for _, role := range []string{"open too many files", "lack permission", "use a read-only folder"} {
 		t.Run(role, func(t *testing.T) {
@@ -315,7 +291,7 @@ func TestAFileThatCannotBeOpenedIsNotDamaged(t *testing.T) {
 	})
 }
 
-// openTooManyFiles is the child: the limit is the process's.
+// openTooManyFiles is the child that may open no file. The limit belongs to a process.
 func openTooManyFiles(path string) error {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
@@ -329,7 +305,7 @@ func openTooManyFiles(path string) error {
 	return notDamaged("too many files", err, syscall.EMFILE)
 }
 
-// allowAll lets all users into the folder of path.
+// allowAll gives all users access to the folder of path.
 func allowAll(path string) error {
 	for dir := filepath.Dir(path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
@@ -339,16 +315,16 @@ func allowAll(path string) error {
 	return nil
 }
 
-// lackPermission is the child, which is another user for a while.
+// lackPermission is the child that opens the file as another user.
 func lackPermission(path string) error {
 	if err := allowAll(path); err != nil {
 		return err
 	}
-	for _, mode := range []os.FileMode{0o600, 0o604} { // may not read it, or may only read it
+	for _, mode := range []os.FileMode{0o600, 0o604} { // cannot be read, or can only be read
 		if err := os.Chmod(path, mode); err != nil {
 			return err
 		}
-		for range 2 { // with the mark and without
+		for range 2 { // with and without the mark
 			err := as(nobody, func() error {
 				_, err := Open(path, unsynced())
 				return notDamaged(mode.String(), err, syscall.EACCES)
@@ -361,7 +337,7 @@ func lackPermission(path string) error {
 	return nil
 }
 
-// useReadOnlyFolder is the child, which may write the file and not its folder.
+// useReadOnlyFolder is the child that may write the file but not its folder.
 func useReadOnlyFolder(path string) error {
 	if err := errors.Join(allowAll(path), os.Chown(path, nobody, -1)); err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// model is what people and its indexes hold.
+// model is a copy of people and its indexes in maps.
 type model struct {
 	rows  map[number]person
 	names map[Text]number // as [named]
@@ -38,7 +38,7 @@ func (m model) set(k number, row *person) {
 	}
 }
 
-// scan returns what a scan of m sees of the keys, which are in order.
+// scan returns the keys that a scan returns, of keys in order.
 func scan[K any](keys []K, in func(K) bool, backwards bool, limit int) (list []K) {
 	for _, k := range keys {
 		if in(k) {
@@ -61,7 +61,7 @@ func (m model) towns() (list []inTown) {
 	return slices.Compact(list)
 }
 
-// caller makes random calls and holds what they return to the model.
+// caller makes random calls and compares their results with the model.
 type caller struct {
 	*rand.Rand
 	keys int
@@ -80,7 +80,7 @@ func (c caller) person() person {
 	return row
 }
 
-// call makes one call and returns how it differs from the model.
+// call makes one call and returns an error if its result differs from the model.
 func (c caller) call(tx *Tx, m model) error {
 	k := c.key()
 	switch c.IntN(9) {
@@ -112,7 +112,8 @@ func (c caller) call(tx *Tx, m model) error {
 	}
 }
 
-// limit is short, so that scans end between the rows that a transaction has written, or none.
+// limit returns a random limit of a scan. Most are small, so that scans end among the rows that a
+// transaction has written.
 func (c caller) limit() int { return []int{0, 1, 2, 7, NoLimit}[c.IntN(5)] }
 
 func (c caller) rows(tx *Tx, m model) error {
@@ -155,8 +156,8 @@ func differs(what string, got, want any) error {
 	return fmt.Errorf("%s: %v, want %v", what, got, want)
 }
 
-// TestRandomCalls makes random calls in transactions, of which some fail and some share a commit,
-// and opens the file anew now and then.
+// TestRandomCalls makes random calls in transactions. Some of them fail and some share a commit,
+// and sometimes the file is closed and opened.
 func TestRandomCalls(t *testing.T) {
 	t.Parallel()
 	random := testenv.Rand(t)

@@ -9,11 +9,11 @@ import (
 // KeySize is the size of the key that seals columns, in bytes: AES-256.
 const KeySize = 32
 
-// sealVersion begins every sealed value, so that another cipher can follow.
+// sealVersion is the first byte of every sealed value, so that another cipher can follow.
 const sealVersion = 1
 
-// Sealed is a column that can be read only with the key of the store. It belongs to its row: copied
-// to another row it cannot be read.
+// Sealed is a column that can be read only with the key of the store. It belongs to its row: a copy
+// in another row cannot be read.
 type Sealed []byte
 
 // Place is the row that a sealed column belongs to.
@@ -27,7 +27,7 @@ func (t *Table[K, V]) Place(tx *Tx, k K) Place {
 	return Place{tx.db.aead, t.name + "/" + string(k.Append(nil))}
 }
 
-// newAEAD returns AES-256-GCM, under a random nonce that is part of what it seals.
+// newAEAD returns AES-256-GCM with a random nonce, which is part of the sealed value.
 func newAEAD(key []byte) (cipher.AEAD, error) {
 	if len(key) != KeySize {
 		return nil, fmt.Errorf("the key has %d bytes, want %d", len(key), KeySize)
@@ -39,7 +39,7 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// Seal seals value, encoded as a row is.
+// Seal encodes value like a row, and seals it.
 func (p Place) Seal(value any) (Sealed, error) {
 	plain, err := encode(value)
 	if err != nil {
@@ -48,14 +48,15 @@ func (p Place) Seal(value any) (Sealed, error) {
 	return p.aead.Seal([]byte{sealVersion}, nil, plain, []byte(p.name)), nil
 }
 
-// Open decodes what Seal has sealed for this place into value.
+// Open decodes a value that Seal has sealed for this place. It returns ErrCorrupt if sealed is
+// damaged, or was sealed for another place or with another key.
 func (p Place) Open(sealed Sealed, value any) error {
 	if len(sealed) == 0 || sealed[0] != sealVersion {
-		return fmt.Errorf("%w: a sealed value has an unknown form", ErrCorrupt)
+		return fmt.Errorf("%w: a sealed value has an unknown version", ErrCorrupt)
 	}
 	plain, err := p.aead.Open(nil, nil, sealed[1:], []byte(p.name))
 	if err != nil {
-		return fmt.Errorf("%w: a sealed value does not fit the key", ErrCorrupt)
+		return fmt.Errorf("%w: a sealed value was sealed with another key or for another row", ErrCorrupt)
 	}
 	if err := decode(plain, value); err != nil {
 		return fmt.Errorf("%w: a sealed value cannot be read: %w", ErrCorrupt, err)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// safe is a table whose rows have something to hide.
+// safe is a row with a sealed column.
 type safe struct{ Secret Sealed }
 
 var (
@@ -47,7 +47,7 @@ func TestSealed(t *testing.T) {
 	}
 	here := func(tx *Tx) Place { return safes.Place(tx, 1) }
 
-	t.Run("it is read in its row, also when the file was closed meanwhile", func(t *testing.T) {
+	t.Run("it can be read in its row, even after the file was closed", func(t *testing.T) {
 		closeDB(t, db)
 		if db, err = Open(path, o); err != nil {
 			t.Fatal(err)
@@ -110,7 +110,7 @@ func TestSealed(t *testing.T) {
 		for _, size := range []int{0, 16, 31, 33} {
 			_, err := Create(filepath.Join(t.TempDir(), "db"), Options{Key: make([]byte, size)})
 			if err == nil {
-				t.Errorf("%d bytes are taken", size)
+				t.Errorf("a key of %d bytes is accepted", size)
 			}
 		}
 	})

@@ -2,12 +2,12 @@
 //
 // A [Table] holds rows of one type in the order of their keys. An [Index] finds the same rows by
 // other keys and follows every change of them. A [Sealed] column can be read only with the key that
-// was given to [Open], which lies outside the file. A [Tx] is one transaction over all tables;
-// transactions that are written at the same time share a commit.
+// was passed to [Open], which is not in the file. A [Tx] is one transaction over all tables.
+// Transactions that are written at the same time share a commit.
 //
 // Nothing above this package knows the engine, which is bbolt. So there are no cursors: a scan
-// reads a bounded [Range] of keys. And there is no transaction without bounds: [Tx.Left] says how
-// much more it may read and write.
+// reads a bounded [Range] of keys. The size of a transaction has a bound, too: [Tx.Left] returns
+// how much more it may read and write.
 package table
 
 import (
@@ -21,8 +21,8 @@ import (
 const NoLimit = math.MaxInt
 
 // Table is a set of rows of type V, ordered by keys of type K. Tables are declared once, as package
-// variables. Their rows are CBOR (RFC 8949), with the fields of V by their names, which a json tag
-// can change: it is half the work of JSON, and keeps bytes as they are.
+// variables. Their rows are encoded as CBOR (RFC 8949), which is half the work of JSON and does not
+// expand bytes. The fields of V have their Go names, or those of a json tag.
 type Table[K Key[K], V any] struct {
 	name    string
 	indexes []follower[K, V]
@@ -33,7 +33,7 @@ type follower[K, V any] interface {
 	follow(tx *Tx, k K, primary []byte, before, after *V) error
 }
 
-// New declares a table. The name is that of its rows in the file.
+// New declares a table. name is its name in the file.
 func New[K Key[K], V any](name string) *Table[K, V] {
 	return &Table[K, V]{name: name}
 }
@@ -63,8 +63,8 @@ func (t *Table[K, V]) get(tx *Tx, key []byte) (*V, error) {
 	return row, nil
 }
 
-// Put writes the row under k, in the place of the one that is there. What the row refers to must
-// not be changed afterwards if somebody watches the table.
+// Put writes the row under k. It replaces the row that is there. If the table is watched, do not
+// change afterwards what the row points to.
 func (t *Table[K, V]) Put(tx *Tx, k K, row V) error {
 	data, err := encode(&row)
 	if err != nil {
@@ -76,8 +76,8 @@ func (t *Table[K, V]) Put(tx *Tx, k K, row V) error {
 // Delete removes the row under k, if there is one.
 func (t *Table[K, V]) Delete(tx *Tx, k K) error { return t.set(tx, k, nil, nil) }
 
-// set writes row, or removes it if it is nil. An error may leave half of that, so it fails the
-// transaction.
+// set writes the row, or removes it if row is nil. After an error some of its index keys may be
+// written, so the error fails the transaction.
 func (t *Table[K, V]) set(tx *Tx, k K, row *V, data []byte) error {
 	err := t.change(tx, k, row, data)
 	if err != nil {
@@ -109,9 +109,9 @@ func (t *Table[K, V]) change(tx *Tx, k K, row *V, data []byte) error {
 	return tx.set(t.name, key, data)
 }
 
-// Watch has fn called for each row of t that a commit has changed, in the order of the changes.
-// before is nil if there was no row, after if there is none any more. fn must not change the rows,
-// write to the store or wait. It must be called before db is used.
+// Watch registers fn, which is then called after a commit, for each row of t that changed, in the
+// order of the changes. before is nil for a new row, after for a deleted one. fn must not change
+// the rows, write to the store or wait. Call Watch before db is used.
 func (t *Table[K, V]) Watch(db *DB, fn func(k K, before, after *V)) {
 	db.watchers[t.name] = append(db.watchers[t.name], fn)
 }
@@ -167,20 +167,20 @@ func keys[K Key[K]](tx *Tx, name string, r Range, limit int) (list []K, err erro
 	return list, err
 }
 
-// encoding writes times with their nanoseconds, and equal rows as the same bytes.
+// encoding keeps the nanoseconds of times. Equal rows become equal bytes.
 var encoding = func() cbor.EncMode {
 	mode, err := cbor.EncOptions{Sort: cbor.SortBytewiseLexical, Time: cbor.TimeRFC3339Nano}.EncMode()
 	if err != nil {
-		panic(err) // the options are wrong, whatever is encoded
+		panic(err) // the options are wrong
 	}
 	return mode
 }()
 
-// decoding reads whatever encoding writes, also texts that are no UTF-8.
+// decoding reads all that encoding writes, even text that is not valid UTF-8.
 var decoding = func() cbor.DecMode {
 	mode, err := cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid}.DecMode()
 	if err != nil {
-		panic(err) // the options are wrong, whatever is decoded
+		panic(err) // the options are wrong
 	}
 	return mode
 }()

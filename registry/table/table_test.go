@@ -13,7 +13,7 @@ func TestTable(t *testing.T) {
 	db := newDB(t, Options{})
 	ann := person{"ann", []string{"Bonn", "Cork"}}
 
-	t.Run("what was put can be read in the transaction and after it", func(t *testing.T) {
+	t.Run("a row can be read in the transaction that wrote it and after it", func(t *testing.T) {
 		read := func(tx *Tx) error {
 			row, found, err := people.Get(tx, 1)
 			if !found || !reflect.DeepEqual(row, ann) {
@@ -27,7 +27,7 @@ func TestTable(t *testing.T) {
 		update(t, db, func(tx *Tx) error { return errors.Join(people.Put(tx, 1, ann), read(tx)) })
 		view(t, db, read)
 	})
-	t.Run("a text that is no UTF-8 is kept as it is", func(t *testing.T) {
+	t.Run("text that is not valid UTF-8 is kept as it is", func(t *testing.T) {
 		odd := person{Name: "caf\xe9", Towns: []string{"\xff\xfe"}}
 		var sealed Sealed
 		update(t, db, func(tx *Tx) (err error) {
@@ -63,7 +63,7 @@ func TestTable(t *testing.T) {
 			return err
 		})
 	})
-	t.Run("what was deleted is gone in the transaction and after it", func(t *testing.T) {
+	t.Run("a deleted row is gone in the transaction and after it", func(t *testing.T) {
 		read := func(tx *Tx) error {
 			if _, found, err := people.Get(tx, 1); found || err != nil {
 				t.Errorf("%v, %v", found, err)
@@ -86,7 +86,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("Delete: %v", err)
 		}
 	})
-	t.Run("a key must have a size that the engine takes", func(t *testing.T) {
+	t.Run("a key must have a size that the engine supports", func(t *testing.T) {
 		for _, size := range []int{0, maxKey + 1} {
 			err := db.Update(func(tx *Tx) error { return words.Put(tx, Text(strings.Repeat("k", size)), "") })
 			if want := fmt.Sprintf("a key of words has %d bytes", size); err == nil || !strings.Contains(err.Error(), want) {
@@ -133,33 +133,28 @@ func TestTable(t *testing.T) {
 			}
 		}
 	})
+	t.Run("rows may encode themselves", tableSelfEncoded)
+	t.Run("a key of another type is damage", tableWrongKey)
 }
 
-// recovered is what fn panics with.
-func recovered(fn func()) (r any) {
-	defer func() { r = recover() }()
-	fn()
-	return nil
-}
-
-// packed is a row that encodes itself, an empty one as nothing.
+// packed is a row that encodes itself. An empty row has no bytes.
 type packed string
 
 func (p packed) MarshalBinary() ([]byte, error) {
 	if p == "unencodable" {
-		return nil, errors.New("it cannot be")
+		return nil, errors.New("not possible")
 	}
 	return []byte(p), nil
 }
 
 func (p *packed) UnmarshalBinary(data []byte) error {
 	if *p = packed(data); *p == "undecodable" {
-		return errors.New("it cannot be")
+		return errors.New("not possible")
 	}
 	return nil
 }
 
-func TestRowsThatEncodeThemselves(t *testing.T) {
+func tableSelfEncoded(t *testing.T) {
 	t.Parallel()
 	packs := New[Text, packed]("packs")
 	db := newDB(t, Options{})
@@ -179,7 +174,7 @@ func TestRowsThatEncodeThemselves(t *testing.T) {
 		view(t, db, read)
 	}
 	if err := db.Update(func(tx *Tx) error { return packs.Put(tx, "k", "unencodable") }); err == nil {
-		t.Error("what cannot be encoded is written")
+		t.Error("a row that cannot be encoded was written")
 	}
 	update(t, db, func(tx *Tx) error { return packs.Put(tx, "k", "undecodable") })
 	for name, read := range map[string]func(tx *Tx) error{
@@ -192,7 +187,7 @@ func TestRowsThatEncodeThemselves(t *testing.T) {
 	}
 }
 
-func TestAKeyOfAnotherTypeIsDamage(t *testing.T) {
+func tableWrongKey(t *testing.T) {
 	t.Parallel()
 	db := newDB(t, Options{})
 	put(t, db, "no number")

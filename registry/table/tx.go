@@ -18,31 +18,31 @@ var (
 // maxKey is the size of the longest key, in bytes.
 const maxKey = bolt.MaxKeySize
 
-// Tx is one transaction: it reads the rows as the last commit left them and as it has written them
-// itself. What it writes is kept until its function returns without an error. Use it in that
-// function only, on its goroutine.
+// Tx is one transaction. It reads the rows of the last commit and those that it has written itself.
+// Its writes stay in memory until its function returns without an error. Use it in that function
+// only, on its goroutine.
 type Tx struct {
 	db       *DB
 	engine   *engineTx
 	writable bool
 	writes   []*tableWrites
-	after    []func()        // tells the watchers, once it is committed
+	after    []func()        // notify the watchers after the commit
 	failed   error           // of the last Put or Delete that failed
-	used     map[string]bool // what was read and written; counted if the engine has a bound
+	used     map[string]bool // keys read and written; nil if the engine has no bound
 	scans    int
 	ended    bool
 }
 
-// tableWrites is what a transaction has written into one table.
+// tableWrites holds what a transaction has written into one table.
 type tableWrites struct {
 	table string
 	rows  []pair // in order
 }
 
-// pair is a row, or an index key with its value. Of a row that was removed the data is nil.
+// pair is a row, or an index key with its value. Its data is nil if it was removed.
 type pair struct{ key, data []byte }
 
-// find returns the index of the key, or the one at which it is to be inserted.
+// find returns the index of the key, or the index at which to insert it.
 func (w *tableWrites) find(key []byte) (i int, found bool) {
 	return slices.BinarySearchFunc(w.rows, key, func(p pair, key []byte) int { return bytes.Compare(p.key, key) })
 }
@@ -56,7 +56,7 @@ func (w *tableWrites) set(key, data []byte) {
 	}
 }
 
-// within returns what was written in the range, in order.
+// within returns the writes in the range, in order.
 func (w *tableWrites) within(r Range) []pair {
 	from, _ := w.find(r.low)
 	to := len(w.rows)
@@ -66,8 +66,8 @@ func (w *tableWrites) within(r Range) []pair {
 	return w.rows[from:to]
 }
 
-// written returns what the transaction has written into the table; nil: nothing.
-func (tx *Tx) written(table string) *tableWrites {
+// findWrites returns the writes of the transaction to the table, or nil before the first.
+func (tx *Tx) findWrites(table string) *tableWrites {
 	for _, w := range tx.writes {
 		if w.table == table {
 			return w
@@ -76,9 +76,10 @@ func (tx *Tx) written(table string) *tableWrites {
 	return nil
 }
 
-// toWrite is written, for a table into which something is going to be written.
-func (tx *Tx) toWrite(table string) *tableWrites {
-	w := tx.written(table)
+// ensureWrites returns the writes of the transaction to the table. It adds the table before the
+// first.
+func (tx *Tx) ensureWrites(table string) *tableWrites {
+	w := tx.findWrites(table)
 	if w == nil {
 		w = &tableWrites{table: table}
 		tx.writes = append(tx.writes, w)
@@ -88,16 +89,17 @@ func (tx *Tx) toWrite(table string) *tableWrites {
 
 func (tx *Tx) end() { tx.ended = true }
 
-// check panics if the transaction has ended: bbolt's panic would be taken for damage.
+// check panics if the transaction has ended. If bbolt panicked instead, guard would report damage.
 func (tx *Tx) check() {
 	if tx.ended {
 		panic("table: the transaction has ended")
 	}
 }
 
-// Left returns how many more reads and writes the transaction may have. A scan is one read. A row
-// is one write, and so is each index key that changes with it; the row before is read, and so is
-// each index key that goes. The same read or write again is not counted. A View has no bound.
+// Left returns how many more reads and writes the transaction may do. A scan is one read. To write
+// a row is one write, and one more for each index key that changes. If the table has an index, the
+// previous row is read too, and each index key that is removed. The same read or write again does
+// not count. A View has no bound.
 func (tx *Tx) Left() int {
 	if tx.db.bound == 0 || !tx.writable {
 		return math.MaxInt
@@ -105,7 +107,7 @@ func (tx *Tx) Left() int {
 	return tx.db.bound - len(tx.used) - tx.scans
 }
 
-// use counts a read or write.
+// use counts a read or write. It returns errTooLarge if that is one too many.
 func (tx *Tx) use(kind byte, table string, key []byte) error {
 	if tx.db.bound == 0 || !tx.writable {
 		return nil
@@ -123,23 +125,23 @@ func (tx *Tx) use(kind byte, table string, key []byte) error {
 // Named is a table or an index.
 type Named interface{ Name() string }
 
-// Make makes tables and indexes, so that the file has them before the first row is written. Those
-// that are there stay as they are.
+// Make creates tables and indexes, so that the file has them before their first row. It does not
+// change those that exist.
 func (tx *Tx) Make(list ...Named) error {
 	if !tx.writable {
 		return errReadOnly
 	}
 	for _, t := range list {
-		tx.toWrite(t.Name())
+		tx.ensureWrites(t.Name())
 	}
 	return nil
 }
 
-// get returns the value under key, which must not be changed and is valid until the next call; nil:
-// it has no value.
+// get returns the value under key, or nil if the key is not there. The caller must not change it.
+// It is valid until the next call.
 func (tx *Tx) get(table string, key []byte) ([]byte, error) {
 	tx.check()
-	if w := tx.written(table); w != nil {
+	if w := tx.findWrites(table); w != nil {
 		if i, found := w.find(key); found {
 			return w.rows[i].data, nil
 		}
@@ -162,12 +164,12 @@ func (tx *Tx) set(table string, key, data []byte) error {
 	if err := tx.use('w', table, key); err != nil {
 		return err
 	}
-	tx.toWrite(table).set(key, data)
+	tx.ensureWrites(table).set(key, data)
 	return nil
 }
 
-// scan calls fn for at most limit values of the range, in order or backwards. fn must not keep its
-// arguments.
+// scan calls fn for at most limit values of the range, in order or backwards. It stops at the first
+// error of fn, and returns it. fn must not keep its arguments.
 func (tx *Tx) scan(table string, r Range, backwards bool, limit int, fn func(key, data []byte) error) error {
 	tx.check()
 	if r.empty() || limit <= 0 {
@@ -177,7 +179,7 @@ func (tx *Tx) scan(table string, r Range, backwards bool, limit int, fn func(key
 		return errTooLarge
 	}
 	var written []pair
-	if w := tx.written(table); w != nil {
+	if w := tx.findWrites(table); w != nil {
 		written = w.within(r)
 	}
 	if backwards {
@@ -185,7 +187,7 @@ func (tx *Tx) scan(table string, r Range, backwards bool, limit int, fn func(key
 		slices.Reverse(written)
 	}
 	taken := 0
-	give := func(key, data []byte) error {
+	yield := func(key, data []byte) error {
 		if data == nil {
 			return nil
 		}
@@ -203,15 +205,15 @@ func (tx *Tx) scan(table string, r Range, backwards bool, limit int, fn func(key
 			}
 			w := written[0]
 			written = written[1:]
-			if err := give(w.key, w.data); err != nil {
+			if err := yield(w.key, w.data); err != nil {
 				return false, err
 			}
 			if order == 0 {
-				return taken < limit, nil // it was written anew
+				return taken < limit, nil // the transaction has replaced this row
 			}
 		}
 		if taken < limit {
-			err = give(key, data)
+			err = yield(key, data)
 		}
 		return taken < limit, err
 	})
@@ -219,7 +221,7 @@ func (tx *Tx) scan(table string, r Range, backwards bool, limit int, fn func(key
 		if err != nil || taken == limit {
 			break
 		}
-		err = give(w.key, w.data)
+		err = yield(w.key, w.data)
 	}
 	return err
 }

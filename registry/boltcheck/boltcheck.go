@@ -1,8 +1,9 @@
 // Package boltcheck finds damage in a bbolt file without opening it for use.
 //
-// bbolt trusts the file that it maps into memory: in a damaged file, a wrong number ends the
-// process, and no recover helps. [Check] reads the file instead of mapping it and follows every
-// page. It knows bbolt's file format, version 2, and nothing of what a file holds.
+// bbolt trusts the file that it maps into memory. In a damaged file one wrong number can end the
+// process, and recover does not help. [Check] reads the file instead of mapping it, and follows the
+// links to all pages. It knows bbolt's file format, version 2, but not the meaning of keys and
+// values.
 package boltcheck
 
 import (
@@ -21,14 +22,15 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// ErrDamaged says that the file is not as bbolt writes it.
-var ErrDamaged = errors.New("not a whole bbolt file")
+// ErrDamaged reports that the file is not one that bbolt can have written.
+var ErrDamaged = errors.New("not an intact bbolt file")
 
 // Pages have a header of 16 bytes. Numbers are in the machine's own byte order.
 const (
-	pageHeader   = 16 // id uint64, flags uint16, count uint16, overflow uint32
-	pageElement  = 16 // leaf: flags, pos, key size, value size uint32; or pos, key size uint32, child uint64
-	bucketHeader = 16 // root uint64, sequence uint64; the page itself follows where root is 0
+	pageHeader = 16 // id uint64, flags uint16, count uint16, overflow uint32
+	// leaf: flags, pos, key size, value size uint32; branch: pos, key size uint32, child uint64
+	pageElement  = 16
+	bucketHeader = 16 // root uint64, sequence uint64; if root is 0, the page itself follows
 
 	branchPage   = 0x01
 	leafPage     = 0x02
@@ -46,7 +48,7 @@ const (
 type inspection struct {
 	file     io.ReaderAt
 	pageSize int
-	used     []bool // by page id, as far as the file goes
+	used     []bool // by page id
 }
 
 type page struct {
@@ -54,9 +56,9 @@ type page struct {
 	data         []byte // with the header
 }
 
-// Check returns an error that wraps ErrDamaged if the file is damaged, and another error if it
-// cannot be read. It waits at most lockWait for another process that has the file open; then the
-// error is bbolt's ErrTimeout.
+// Check reads the whole file at path. It returns an error that wraps ErrDamaged if the file is
+// damaged, and another error if it cannot be read. It waits at most lockWait for another process
+// that has the file open, and then returns bbolt's ErrTimeout.
 func Check(path string, lockWait time.Duration) error {
 	var file *os.File
 	db, err := bolt.Open(path, 0o600, &bolt.Options{
@@ -65,7 +67,7 @@ func Check(path string, lockWait time.Duration) error {
 			if file, err = os.OpenFile(name, flag, mode); err != nil {
 				return nil, err
 			}
-			// bbolt would take it for an invalid file.
+			// bbolt would report an error of reading as an invalid file.
 			if _, err := file.ReadAt(make([]byte, 1), 0); err != nil && err != io.EOF {
 				return file, err
 			}
@@ -78,7 +80,7 @@ func Check(path string, lockWait time.Duration) error {
 	return errors.Join(CheckFile(file, db.Info().PageSize), db.Close())
 }
 
-// CheckFile is Check for a file that is open, while nobody writes to it.
+// CheckFile is like Check, for an open file to which nobody writes meanwhile.
 func CheckFile(file *os.File, pageSize int) error {
 	err := inspect(file, pageSize)
 	if _, system := errors.AsType[syscall.Errno](err); err == nil || system {
@@ -87,11 +89,11 @@ func CheckFile(file *os.File, pageSize int) error {
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
-// tooSmall begins an error of bbolt's Open that has no name.
+// tooSmall is the beginning of an error of bbolt's Open that is not exported.
 const tooSmall = "file size too small"
 
-// Classify adds ErrDamaged to an error of bbolt's Open that is about what the file holds, and not
-// about opening or reading it.
+// Classify adds ErrDamaged to an error of bbolt's Open that is about the content of the file, and
+// not about opening or reading it.
 func Classify(err error) error {
 	for _, damage := range []error{bolterrors.ErrInvalid, bolterrors.ErrVersionMismatch, bolterrors.ErrChecksum} {
 		if errors.Is(err, damage) {
@@ -104,8 +106,8 @@ func Classify(err error) error {
 	return err
 }
 
-// inspect holds the file to this: the tree of pages leads to each page once, in the order of its
-// keys and within the file, and every other page is free.
+// inspect checks that the tree leads to each of its pages once, in the order of keys, and that
+// every other page is free.
 func inspect(file *os.File, pageSize int) error {
 	info, err := file.Stat()
 	if err != nil {
@@ -138,7 +140,7 @@ func inspect(file *os.File, pageSize int) error {
 	return nil
 }
 
-// newestMeta reads the meta page of the last commit: the newer of the two that are whole.
+// newestMeta reads the meta page of the last commit. Of the two it is the newer one that is intact.
 func newestMeta(file io.ReaderAt, pageSize int) (root, freelist, top uint64, err error) {
 	var newest uint64
 	err = errors.New("both of its meta pages are broken")
@@ -161,7 +163,7 @@ func newestMeta(file io.ReaderAt, pageSize int) (root, freelist, top uint64, err
 	return root, freelist, top, err
 }
 
-// page reads a page with what it overflows into and marks all of it as used.
+// page reads a page, with the pages that it overflows into, and marks all of them as used.
 func (in *inspection) page(id uint64) (page, error) {
 	if id < 2 || id >= uint64(len(in.used)) {
 		return page{}, fmt.Errorf("it leads to page %d of %d", id, len(in.used))
@@ -173,7 +175,7 @@ func (in *inspection) page(id uint64) (page, error) {
 	p := page{binary.NativeEndian.Uint16(data[8:]), binary.NativeEndian.Uint16(data[10:]), data}
 	pages := 1 + uint64(binary.NativeEndian.Uint32(data[12:]))
 	if binary.NativeEndian.Uint64(data) != id || pages > uint64(len(in.used))-id {
-		return page{}, fmt.Errorf("page %d is not what it should be", id)
+		return page{}, fmt.Errorf("page %d has an invalid header", id)
 	}
 	for i := id; i < id+pages; i++ {
 		if in.used[i] {
@@ -190,7 +192,7 @@ func (in *inspection) page(id uint64) (page, error) {
 	return p, nil
 }
 
-// freelist reads which pages are free.
+// freelist returns for each page whether it is free.
 func (in *inspection) freelist(id uint64) ([]bool, error) {
 	p, err := in.page(id)
 	if err != nil {
@@ -201,7 +203,7 @@ func (in *inspection) freelist(id uint64) ([]bool, error) {
 		count, list = binary.NativeEndian.Uint64(list), list[8:]
 	}
 	if p.flags != freelistPage || count > uint64(len(list)/8) {
-		return nil, fmt.Errorf("page %d is no list of free pages", id)
+		return nil, fmt.Errorf("page %d is not a list of free pages", id)
 	}
 	free := make([]bool, len(in.used))
 	for i := range count {
@@ -214,8 +216,8 @@ func (in *inspection) freelist(id uint64) ([]bool, error) {
 	return free, nil
 }
 
-// tree goes through a page and all below it. Their first key must be low, and all be less than
-// high; nil: no bound.
+// tree checks a page and all pages below it. Their first key must be low, and all keys must be less
+// than high. If low or high is nil, there is no such bound.
 func (in *inspection) tree(id uint64, low, high []byte, may content) error {
 	p, err := in.page(id)
 	if err != nil {
@@ -252,16 +254,16 @@ func (in *inspection) branch(p page, low, high []byte, may content) error {
 	return nil
 }
 
-// content is what leaves may hold.
+// content says which elements a leaf may have.
 type content int
 
 const (
 	all         content = iota
-	onlyBuckets         // at the root
-	onlyValues          // on the page in a bucket's header
+	onlyBuckets         // in the root bucket
+	onlyValues          // in a bucket whose page follows its header
 )
 
-// leaf goes through a leaf and the buckets in it.
+// leaf checks a leaf and the buckets in it.
 func (in *inspection) leaf(p page, low, high []byte, may content) error {
 	list, err := p.entries(low, high)
 	if err != nil {
@@ -272,7 +274,7 @@ func (in *inspection) leaf(p page, low, high []byte, may content) error {
 		case e.flags == 0 && may != onlyBuckets:
 			continue
 		case e.flags != bucketFlag || may == onlyValues:
-			return fmt.Errorf("it holds %q, of kind %d", e.key, e.flags)
+			return fmt.Errorf("element %q has the wrong kind %d", e.key, e.flags)
 		}
 		if err := in.bucket(e.value); err != nil {
 			return fmt.Errorf("bucket %q: %w", e.key, err)
@@ -288,28 +290,29 @@ func (in *inspection) bucket(value []byte) error {
 	if root := binary.NativeEndian.Uint64(value); root != 0 {
 		return in.tree(root, nil, nil, all)
 	}
-	// Such a page has neither a number nor pages that it overflows into: bbolt would free them.
+	// Such a page has no id, and no pages that it overflows into. bbolt would free both.
 	inline := value[bucketHeader:]
 	if len(inline) < pageHeader || binary.NativeEndian.Uint64(inline) != 0 ||
 		binary.NativeEndian.Uint16(inline[8:]) != leafPage || binary.NativeEndian.Uint32(inline[12:]) != 0 {
-		return errors.New("its page is not what it should be")
+		return errors.New("its inline page has an invalid header")
 	}
 	return in.leaf(page{leafPage, binary.NativeEndian.Uint16(inline[10:]), inline}, nil, nil, onlyValues)
 }
 
-// entry is one of a leaf: flags, key and value; or of a branch: key and child.
+// entry is an element of a leaf, with flags, key and value, or of a branch, with key and child.
 type entry struct {
 	flags      uint32
 	child      uint64
 	key, value []byte
 }
 
-// entries returns what the page holds: a table, then keys and values back to back in the order of
-// the keys. Only the one page of an empty bucket, for which no key is bound, holds nothing.
+// entries returns the entries of the page. It has a table, and then keys and values without gaps,
+// in the order of the keys. A page without entries is valid only as the one page of an empty
+// bucket, for which low is nil.
 func (p page) entries(low, high []byte) ([]entry, error) {
 	list, table := make([]entry, p.count), pageHeader+int(p.count)*pageElement
 	if table > len(p.data) || len(list) == 0 && (p.flags != leafPage || low != nil) {
-		return nil, fmt.Errorf("it cannot hold %d entries", p.count)
+		return nil, fmt.Errorf("it cannot have %d entries", p.count)
 	}
 	number := func(at int) uint32 { return binary.NativeEndian.Uint32(p.data[at:]) }
 	data := p.data[table:]
@@ -323,11 +326,11 @@ func (p page) entries(low, high []byte) ([]entry, error) {
 		}
 		size := uint64(keySize) + uint64(valueSize)
 		if at+int(pos) != len(p.data)-len(data) || keySize == 0 || size > uint64(len(data)) {
-			return nil, fmt.Errorf("entry %d is not where it should be", i)
+			return nil, fmt.Errorf("entry %d is at the wrong place", i)
 		}
 		e.key, e.value, data = data[:keySize], data[keySize:size], data[size:]
-		// bbolt finds a page again in the one above by its first key; if that is another, it leaves a
-		// free page in the tree.
+		// bbolt finds a page by its first key in the page above. If the two keys differed, it would
+		// leave a free page in the tree.
 		if i == 0 && low != nil && !bytes.Equal(e.key, low) {
 			return nil, errors.New("it does not begin with the key that leads to it")
 		}

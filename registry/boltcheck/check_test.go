@@ -13,12 +13,25 @@ import (
 	"idlepush/registry/testenv"
 )
 
-func TestAWholeFilePasses(t *testing.T) {
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	t.Run("an intact file passes", checkIntact)
+	t.Run("a file that is not one of bbolt is damaged", checkForeign)
+	t.Run("a file that is cut short is damaged", checkCutShort)
+	t.Run("one torn meta page is no damage", checkTornMeta)
+	t.Run("an invalid tree is damage", checkInvalidTree)
+	t.Run("a page must begin with the key that leads to it", checkFirstKey)
+	t.Run("a page of noise is found or not in use", checkNoise)
+	t.Run("a wrong number is found or does no harm", checkWrongNumber)
+	t.Run("flipped bits are found or do no harm", checkFlippedBits)
+}
+
+func checkIntact(t *testing.T) {
 	t.Parallel()
 	d := newDamagedFile(t)
 	for name, data := range map[string][]byte{
 		"as it is":                d.whole,
-		"cut where nothing is":    d.whole[:d.used],
+		"cut after the last page": d.whole[:d.used],
 		"longer than it needs be": append(bytes.Clone(d.whole), make([]byte, 3*d.page+1)...),
 	} {
 		d.put(t, data)
@@ -28,7 +41,7 @@ func TestAWholeFilePasses(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNotBboltsIsDamaged(t *testing.T) {
+func checkForeign(t *testing.T) {
 	t.Parallel()
 	d := newDamagedFile(t)
 	random := testenv.Rand(t)
@@ -51,11 +64,11 @@ func TestAFileThatIsNotBboltsIsDamaged(t *testing.T) {
 		"metas of zero": append(make([]byte, 2*d.page), d.whole[2*d.page:]...),
 		"metas alone":   d.whole[:2*d.page],
 	} {
-		t.Run(name, func(t *testing.T) { d.refused(t, data) })
+		t.Run(name, func(t *testing.T) { d.checkRefused(t, data) })
 	}
 }
 
-func TestAFileThatIsCutShortIsDamaged(t *testing.T) {
+func checkCutShort(t *testing.T) {
 	t.Parallel()
 	d := newDamagedFile(t)
 	cuts := []int{1, 100, d.used / 2}
@@ -64,14 +77,14 @@ func TestAFileThatIsCutShortIsDamaged(t *testing.T) {
 	}
 	for _, cut := range cuts {
 		if cut < d.used {
-			t.Run(fmt.Sprint(cut), func(t *testing.T) { d.refused(t, d.whole[:cut]) })
+			t.Run(fmt.Sprint(cut), func(t *testing.T) { d.checkRefused(t, d.whole[:cut]) })
 		}
 	}
 }
 
-// A power cut in the middle of a commit may tear one meta page of two: the other is the state
-// before it.
-func TestATornMetaPage(t *testing.T) {
+// checkTornMeta tears a meta page, as a power cut during a commit may. The other one has the state
+// before the commit.
+func checkTornMeta(t *testing.T) {
 	t.Parallel()
 	d := newDamagedFile(t)
 	for i := range 2 {
@@ -84,9 +97,9 @@ func TestATornMetaPage(t *testing.T) {
 	}
 }
 
-// Each of these would go unnoticed until a commit writes over what is in use, or a search misses
-// what is there.
-func TestATreeThatCannotBeRightIsDamaged(t *testing.T) {
+// checkInvalidTree makes changes that nothing else would notice. Later a commit would overwrite a
+// page in use, or a search would miss a key.
+func checkInvalidTree(t *testing.T) {
 	t.Parallel()
 	d := newDamagedFile(t)
 	freelist, branch, leaf, free := d.pages(t, "freelist")[0], d.pages(t, "branch")[0], d.pages(t, "leaf")[0], d.pages(t, "free")[0]
@@ -111,15 +124,15 @@ func TestATreeThatCannotBeRightIsDamaged(t *testing.T) {
 		"a leaf cut short":              func(data []byte) { less(data, leaf) },
 		"a leaf that is empty":          func(data []byte) { u16(data[leaf+10:], 0) },
 		"a page in a bucket's header with a number": func(data []byte) {
-			for at := range data { // also on pages that are free
+			for at := range data { // on free pages, too
 				if bytes.HasPrefix(data[at:], []byte("small")) {
 					data[at+len("small")+bucketHeader+3] = 0x80
 				}
 			}
 		},
-		"a bucket that is called a value": func(data []byte) {
+		"a bucket with the flag of a value": func(data []byte) {
 			for _, at := range d.pages(t, "leaf") {
-				if i := bytes.Index(data[at:at+d.page], []byte("empty")); i > 0 { // the first bucket
+				if i := bytes.Index(data[at:at+d.page], []byte("empty")); i > 0 {
 					data[at+pageHeader] = 0
 				}
 			}
@@ -131,14 +144,14 @@ func TestATreeThatCannotBeRightIsDamaged(t *testing.T) {
 			data := bytes.Clone(d.whole)
 			harm(data)
 			if bytes.Equal(data, d.whole) {
-				t.Error("nothing was harmed")
+				t.Error("nothing was changed")
 			}
-			d.refused(t, data)
+			d.checkRefused(t, data)
 		})
 	}
 }
 
-func TestAKeyThatLeadsToAPageIsThePagesFirst(t *testing.T) {
+func checkFirstKey(t *testing.T) {
 	t.Parallel()
 	d := newDamagedFile(t)
 	for _, at := range d.pages(t, "branch") {
@@ -147,13 +160,14 @@ func TestAKeyThatLeadsToAPageIsThePagesFirst(t *testing.T) {
 			pos, size := int(binary.NativeEndian.Uint32(d.whole[e:])), int(binary.NativeEndian.Uint32(d.whole[e+4:]))
 			data := bytes.Clone(d.whole)
 			data[e+pos+size-1]--
-			t.Run(fmt.Sprintf("page %d, entry %d", at/d.page, i), func(t *testing.T) { d.refused(t, data) })
+			t.Run(fmt.Sprintf("page %d, entry %d", at/d.page, i), func(t *testing.T) { d.checkRefused(t, data) })
 		}
 	}
 }
 
-// usable checks the file and, if it passes, holds bbolt to reading all of it and writing to it.
-func (d damagedFile) usable(t testing.TB, data []byte) bool {
+// checkUsable writes data to the file and checks it. It reports whether the file passed. If it did,
+// bbolt must be able to read all of it and to write to it.
+func (d damagedFile) checkUsable(t testing.TB, data []byte) bool {
 	t.Helper()
 	d.put(t, data)
 	if err := Check(d.path, lockWait); err != nil {
@@ -174,7 +188,7 @@ func (d damagedFile) usable(t testing.TB, data []byte) bool {
 		return tx.ForEach(read)
 	})
 	if err != nil {
-		t.Errorf("bbolt finds what Check does not: %v", err)
+		t.Errorf("bbolt finds damage that Check does not find: %v", err)
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
 		return tx.ForEach(func(_ []byte, b *bolt.Bucket) error {
@@ -202,21 +216,21 @@ func read(_ []byte, b *bolt.Bucket) error {
 			return read(k, b.Bucket(k))
 		}
 		if bytes.Count(v, []byte{0}) > len(v) {
-			return errors.New("more than all")
+			return errors.New("not possible")
 		}
 		return nil
 	})
 }
 
-// Each page in turn, whatever it holds, as noise with a header that is noise, too, or that looks
-// right.
-func TestAPageOfNoiseIsFoundOrNotInUse(t *testing.T) {
+// checkNoise replaces each page in turn by noise, with a header of noise or with one that looks
+// right, and by another page.
+func checkNoise(t *testing.T) {
 	t.Parallel()
 	d := newDamagedFile(t)
 	random := testenv.Rand(t)
 	refused := 0
 	try := func(data []byte, at int) {
-		if !d.usable(t, data) {
+		if !d.checkUsable(t, data) {
 			refused++
 		}
 		if t.Failed() {
@@ -238,13 +252,12 @@ func TestAPageOfNoiseIsFoundOrNotInUse(t *testing.T) {
 		}
 	}
 	if refused < 20 {
-		t.Errorf("only %d were refused", refused)
+		t.Errorf("only %d files were refused", refused)
 	}
 }
 
-// The numbers in page headers and elements lead to other places: each is set to values that lead
-// astray.
-func TestANumberThatLeadsAstrayIsFoundOrChangesNothing(t *testing.T) {
+// checkWrongNumber sets numbers in page headers and elements to values that lead elsewhere.
+func checkWrongNumber(t *testing.T) {
 	t.Parallel()
 	d := newDamagedFile(t)
 	random := testenv.Rand(t)
@@ -263,14 +276,14 @@ func TestANumberThatLeadsAstrayIsFoundOrChangesNothing(t *testing.T) {
 		case 2:
 			binary.NativeEndian.PutUint64(data[offset:], v)
 		}
-		d.usable(t, data)
+		d.checkUsable(t, data)
 		if t.Failed() {
 			t.Fatalf("page %d, offset %d, value %#x", at/d.page, offset-at, v)
 		}
 	}
 }
 
-func TestFlippedBitsAreFoundOrHarmNothing(t *testing.T) {
+func checkFlippedBits(t *testing.T) {
 	t.Parallel()
 	d := newDamagedFile(t)
 	random := testenv.Rand(t)
@@ -282,14 +295,14 @@ func TestFlippedBitsAreFoundOrHarmNothing(t *testing.T) {
 			data[at] ^= 1 << random.IntN(8)
 			flips = append(flips, at)
 		}
-		d.usable(t, data)
+		d.checkUsable(t, data)
 		if t.Failed() {
 			t.Fatalf("flipped at %v", flips)
 		}
 	}
 }
 
-func FuzzADamagedFileHarmsNothing(f *testing.F) {
+func FuzzCheck(f *testing.F) {
 	d := newDamagedFile(f) // the same bytes each time
 	f.Add(uint32(0), []byte{0})
 	f.Add(uint32(2*d.page+10), []byte{0xff, 0xff})
@@ -297,6 +310,6 @@ func FuzzADamagedFileHarmsNothing(f *testing.F) {
 	f.Fuzz(func(t *testing.T, at uint32, noise []byte) {
 		data := bytes.Clone(d.whole)
 		copy(data[int(at)%len(data):], noise)
-		d.usable(t, data)
+		d.checkUsable(t, data)
 	})
 }

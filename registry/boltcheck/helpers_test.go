@@ -4,32 +4,28 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// lockWait is how long a check waits here.
+// lockWait is how long a check waits for the lock.
 const lockWait = time.Second
 
-// damagedFile is a file that can be damaged in many ways, one after the other.
+// damagedFile is a file to damage in many ways, one after the other.
 type damagedFile struct {
 	path  string
 	whole []byte
 	page  int // the size of one
-	used  int // bytes that hold something: what lies beyond is room to grow
+	used  int // bytes in use; the rest lets the file grow
 }
 
-// newDamagedFile makes a file with all kinds of pages: branches and leaves, a bucket that is kept
-// in its parent's page, one that is empty, one in another bucket, values that take several pages,
-// and pages that are free.
+// newDamagedFile makes a file with all kinds of pages: branches, leaves and free pages. It has a
+// bucket that is kept in its parent's page, an empty one, one in another bucket, and values that
+// take several pages.
 func newDamagedFile(t testing.TB) damagedFile {
 	t.Helper()
 	d := damagedFile{path: filepath.Join(t.TempDir(), "db"), page: os.Getpagesize()}
@@ -101,9 +97,8 @@ func (d damagedFile) put(t testing.TB, data []byte) {
 	}
 }
 
-// refused holds Check to its promise on some data: the error says that they are damaged, and the
-// file is as it was.
-func (d damagedFile) refused(t *testing.T, data []byte) {
+// checkRefused checks that Check reports data as damaged and does not change the file.
+func (d damagedFile) checkRefused(t *testing.T, data []byte) {
 	t.Helper()
 	d.put(t, data)
 	if err := Check(d.path, lockWait); !errors.Is(err, ErrDamaged) {
@@ -114,7 +109,7 @@ func (d damagedFile) refused(t *testing.T, data []byte) {
 	}
 }
 
-// pages returns where the pages of a kind begin, as bbolt calls it.
+// pages returns the offsets of the pages of a kind, by bbolt's name for it.
 func (d damagedFile) pages(t testing.TB, kind string) (list []int) {
 	t.Helper()
 	d.put(t, d.whole)
@@ -141,62 +136,6 @@ func (d damagedFile) pages(t testing.TB, kind string) (list []int) {
 		t.Fatalf("no page is %s", kind)
 	}
 	return list
-}
-
-func TestAnErrorOfOpeningIsNoDamage(t *testing.T) {
-	t.Parallel()
-	d := newDamagedFile(t)
-	for name, c := range map[string]struct {
-		path string
-		want error
-	}{
-		"no file":  {filepath.Join(t.TempDir(), "none"), fs.ErrNotExist},
-		"a folder": {t.TempDir(), syscall.EISDIR},
-	} {
-		if err := Check(c.path, lockWait); !errors.Is(err, c.want) || errors.Is(err, ErrDamaged) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	for _, err := range []error{syscall.ENOLCK, syscall.EIO, bolterrors.ErrTimeout, errors.New("mmap too large"), nil} {
-		if got := Classify(err); got != err {
-			t.Errorf("%v: %v", err, got)
-		}
-	}
-	t.Run("a file that is in use", func(t *testing.T) {
-		d.put(t, d.whole)
-		db, err := bolt.Open(d.path, 0o600, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		synctest.Test(t, func(t *testing.T) {
-			began := time.Now()
-			if err := Check(d.path, lockWait); !errors.Is(err, bolterrors.ErrTimeout) || errors.Is(err, ErrDamaged) {
-				t.Error(err)
-			}
-			if took := time.Since(began); took < lockWait/2 || took > 2*lockWait {
-				t.Errorf("it took %v", took)
-			}
-		})
-		if err := CheckFile(openFile(t, d.path), d.page); err != nil {
-			t.Errorf("CheckFile: %v", err)
-		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("what bbolt's Open says of a damaged file is damage", func(t *testing.T) {
-		for name, data := range map[string][]byte{
-			"noise":     bytes.Repeat([]byte{7}, 4*d.page),
-			"too small": d.whole[:d.page+1],
-			"a version": append(append(bytes.Repeat([]byte{0}, pageHeader), 0xED, 0xDA, 0x0C, 0xED, 9), make([]byte, 4*d.page)...),
-		} {
-			d.put(t, data)
-			_, err := bolt.Open(d.path, 0o600, nil)
-			if err := Classify(err); !errors.Is(err, ErrDamaged) {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-	})
 }
 
 func openFile(t *testing.T, path string) *os.File {

@@ -1,8 +1,8 @@
-// Package migrate brings a store of an earlier format to the newest.
+// Package migrate upgrades a store of an earlier format to the newest.
 //
-// Each version that was released has a package here, such as migrate/v1, with its tables as they
-// were: names, rows, keys and indexes. They are never changed. A [Step] uses those of two versions
-// and nothing of registry, whose rows are the newest: a step that used them would change with them.
+// Each released format has a package here, such as migrate/v1, with its tables: names, rows, keys
+// and indexes. These packages never change. A [Step] uses the tables of two versions and nothing of
+// package registry. That has the newest rows, so the step would change with them.
 package migrate
 
 import (
@@ -15,22 +15,22 @@ import (
 	"idlepush/registry/table"
 )
 
-// Step brings the rows of one version to those of the next, in as many transactions as it needs. It
-// works on a copy: one that is cut short is begun anew, on another copy.
+// Step upgrades the rows of one version to the next, in as many transactions as it needs. It works
+// on a copy of the store. After a crash it begins again, on a new copy.
 type Step func(*table.DB) error
 
-// Upgrade applies the steps to the store at path, which is of this version, and then calls finish,
-// which writes the new version, in a transaction of its own. The caller must have the store open,
-// so that nothing changes it meanwhile, and close it afterwards.
+// Upgrade applies the steps to the store at path, which has the given version. Then it calls
+// finish, which writes the new version, in a transaction of its own. The caller must have the store
+// open, so that nothing changes it meanwhile, and close it afterwards.
 //
-// The upgraded store takes the place of the other at once, when it is whole. The store as it was is
-// kept as [Kept] says. After an error, or if the process ends before, the store is as it was: the
-// next start upgrades it. The folder of the store needs room for two more of it.
+// The upgraded store replaces the other in one step, when it is complete. [Kept] returns the path
+// of the store from before. After an error or a crash the store is unchanged, and the next start
+// upgrades it. The folder of the store needs space for two more copies of it.
 func Upgrade(path string, o table.Options, version int, steps []Step, finish func(*table.Tx) error) error {
 	if err := errors.Join(Clean(path), os.Mkdir(workFolder(path), 0o700)); err != nil {
 		return err
 	}
-	defer func() { _ = Clean(path) }() // it only takes room
+	defer func() { _ = Clean(path) }() // the leftovers only take space
 	fresh, kept := filepath.Join(workFolder(path), "store"), filepath.Join(workFolder(path), "kept")
 	if err := copyFile(fresh, path); err != nil {
 		return fmt.Errorf("copy the store before its upgrade: %w", err)
@@ -39,7 +39,7 @@ func Upgrade(path string, o table.Options, version int, steps []Step, finish fun
 		return err
 	}
 	if err := copyFile(kept, path); err != nil {
-		return fmt.Errorf("keep the store as it was before its upgrade: %w", err)
+		return fmt.Errorf("keep a copy of the store from before its upgrade: %w", err)
 	}
 	if err := table.Move(kept, Kept(path, version)); err != nil {
 		return err
@@ -47,14 +47,15 @@ func Upgrade(path string, o table.Options, version int, steps []Step, finish fun
 	return table.Move(fresh, path)
 }
 
-// Kept is the name under which Upgrade keeps the store at path as it was with this version. It
-// opens with the same key, by that name or in its old place.
+// Kept returns the path where Upgrade keeps the store at path from before the upgrade, which has
+// this version. It opens with the same key, there or after it is moved back to path.
 func Kept(path string, version int) string { return fmt.Sprintf("%s.v%d", path, version) }
 
-// Clean removes what an upgrade that was cut short has left. The caller must have the store open.
+// Clean removes the leftovers of an upgrade that a crash ended. The caller must have the store
+// open.
 func Clean(path string) error { return os.RemoveAll(workFolder(path)) }
 
-// workFolder is where an upgrade works.
+// workFolder returns the path of the folder for the files of an upgrade.
 func workFolder(path string) string { return path + ".upgrade" }
 
 func apply(path string, o table.Options, version int, steps []Step, finish func(*table.Tx) error) error {
@@ -70,7 +71,7 @@ func apply(path string, o table.Options, version int, steps []Step, finish func(
 	return errors.Join(db.Update(finish), db.Close())
 }
 
-// copyFile makes a whole copy of a file.
+// copyFile copies a file and syncs the copy. It returns an error if to exists.
 func copyFile(to, from string) error {
 	in, err := os.Open(from)
 	if err != nil {

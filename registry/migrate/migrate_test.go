@@ -13,7 +13,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// The made-up version 2 calls the address of an account Address, and finds accounts by it.
+// account2 is a row of the made-up version 2, in which the address of an account is called Address
+// and has an index.
 type account2 struct {
 	Owner    string
 	Address  string
@@ -27,7 +28,7 @@ var (
 	})
 )
 
-// to2 leads to version 2, two accounts in each transaction.
+// to2 upgrades to version 2, two accounts in each transaction.
 func to2(db *table.DB) error {
 	for done, last := false, v1.ID(""); !done; {
 		err := db.Update(func(tx *table.Tx) error {
@@ -89,7 +90,7 @@ func upgrade(path string, o table.Options, finish func(*table.Tx) error, steps .
 	return errors.Join(Upgrade(path, o, 1, steps, finish), db.Close())
 }
 
-// read calls fn in a transaction that reads the store.
+// read opens the store and calls fn in a View.
 func read(t *testing.T, path string, fn func(tx *table.Tx) error) {
 	t.Helper()
 	db, err := table.Open(path, options())
@@ -101,7 +102,7 @@ func read(t *testing.T, path string, fn func(tx *table.Tx) error) {
 	}
 }
 
-// checkOld holds a store to version 1 with all its rows.
+// checkOld checks that the store has version 1 and all its rows.
 func checkOld(t *testing.T, path string) {
 	t.Helper()
 	read(t, path, func(tx *table.Tx) error {
@@ -124,7 +125,7 @@ func checkOld(t *testing.T, path string) {
 	})
 }
 
-// checkNew holds a store to version 2 with all its rows.
+// checkNew checks that the store has version 2 and all its rows.
 func checkNew(t *testing.T, path string) {
 	t.Helper()
 	read(t, path, func(tx *table.Tx) error {
@@ -148,7 +149,7 @@ func checkNew(t *testing.T, path string) {
 	})
 }
 
-// files returns the names in the folder of path, but for marks, which say how a file was closed.
+// files returns the names in the folder of path, without the marks of closed files.
 func files(t *testing.T, path string) (list []string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -163,7 +164,18 @@ func files(t *testing.T, path string) (list []string) {
 	return list
 }
 
-func TestAnUpgradeKeepsTheStoreAsItWas(t *testing.T) {
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	t.Run("keeps the store from before the upgrade", upgradeKeepsStore)
+	t.Run("applies the steps in order", upgradeAppliesSteps)
+	t.Run("does not change the store if a step fails", upgradeStepFails)
+	t.Run("does not change the store if any transaction fails", upgradeTransactionFails)
+	t.Run("does not replace a store that it cannot keep", upgradeCannotKeep)
+	t.Run("removes the leftovers of an earlier upgrade", upgradeLeftovers)
+	t.Run("locks the store while it runs", upgradeLocksStore)
+}
+
+func upgradeKeepsStore(t *testing.T) {
 	t.Parallel()
 	path := newStore(t)
 	before, err := os.ReadFile(path)
@@ -180,13 +192,13 @@ func TestAnUpgradeKeepsTheStoreAsItWas(t *testing.T) {
 		}
 		kept := Kept(path, 1)
 		if after, err := os.ReadFile(kept); err != nil || string(after) != string(before) {
-			t.Errorf("what is kept is not what was there, %v", err)
+			t.Errorf("the kept store differs from the one before, %v", err)
 		}
 		if info, err := os.Stat(kept); err != nil || info.Mode() != 0o600 {
 			t.Errorf("it has mode %v, %v", info.Mode(), err)
 		}
 		checkOld(t, kept)
-		// Back in its place it is upgraded again.
+		// The next round moves it back and upgrades it again.
 		if err := os.Rename(kept, path); err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +206,7 @@ func TestAnUpgradeKeepsTheStoreAsItWas(t *testing.T) {
 	}
 }
 
-func TestStepsAreAppliedInTheirOrder(t *testing.T) {
+func upgradeAppliesSteps(t *testing.T) {
 	t.Parallel()
 	path := newStore(t)
 	var ran []string
@@ -211,7 +223,7 @@ func TestStepsAreAppliedInTheirOrder(t *testing.T) {
 	checkNew(t, path)
 }
 
-// checkUntouched holds the store to what it was before an upgrade that failed, and upgrades it.
+// checkUntouched checks that a failed upgrade has not changed the store, and upgrades it.
 func checkUntouched(t *testing.T, path string, before []string) {
 	t.Helper()
 	if after := files(t, path); !slices.Equal(before, after) {
@@ -226,9 +238,9 @@ func checkUntouched(t *testing.T, path string, before []string) {
 	checkOld(t, Kept(path, 1))
 }
 
-func TestAnUpgradeThatFailsLeavesTheStoreAsItWas(t *testing.T) {
+func upgradeStepFails(t *testing.T) {
 	t.Parallel()
-	refusal := errors.New("a row that nobody thought of")
+	refusal := errors.New("an unexpected row")
 	fails := func(*table.DB) error { return refusal }
 	failsLate := func(db *table.DB) error { return errors.Join(to2(db), refusal) }
 	for name, c := range map[string]struct {
@@ -251,7 +263,7 @@ func TestAnUpgradeThatFailsLeavesTheStoreAsItWas(t *testing.T) {
 	}
 }
 
-func TestAnUpgradeOfWhichAnyTransactionFailsLeavesTheStoreAsItWas(t *testing.T) {
+func upgradeTransactionFails(t *testing.T) {
 	t.Parallel()
 	fault := errors.New("the disk is full")
 	for n := 1; ; n++ {
@@ -279,7 +291,7 @@ func TestAnUpgradeOfWhichAnyTransactionFailsLeavesTheStoreAsItWas(t *testing.T) 
 	}
 }
 
-func TestAnUpgradeThatCannotKeepTheStoreDoesNotReplaceIt(t *testing.T) {
+func upgradeCannotKeep(t *testing.T) {
 	t.Parallel()
 	path := newStore(t)
 	if err := os.MkdirAll(filepath.Join(Kept(path, 1), "in the way"), 0o700); err != nil {
@@ -287,7 +299,7 @@ func TestAnUpgradeThatCannotKeepTheStoreDoesNotReplaceIt(t *testing.T) {
 	}
 	before := files(t, path)
 	if err := upgrade(path, options(), finish, to2); err == nil {
-		t.Error("it went through")
+		t.Error("it succeeded")
 	}
 	if after := files(t, path); !slices.Equal(before, after) {
 		t.Errorf("there were %q, now %q", before, after)
@@ -295,7 +307,7 @@ func TestAnUpgradeThatCannotKeepTheStoreDoesNotReplaceIt(t *testing.T) {
 	checkOld(t, path)
 }
 
-func TestWhatAnUpgradeHasLeftIsNotInTheWayOfTheNext(t *testing.T) {
+func upgradeLeftovers(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(path string) error{
 		"a file":   func(path string) error { return os.WriteFile(workFolder(path), []byte("x"), 0o600) },
@@ -322,8 +334,8 @@ func TestWhatAnUpgradeHasLeftIsNotInTheWayOfTheNext(t *testing.T) {
 	}
 }
 
-// While the upgrade runs nobody else gets the store, not even a program that knows no upgrades.
-func TestNobodyElseOpensAStoreWhileItIsUpgraded(t *testing.T) {
+// upgradeLocksStore opens the store during an upgrade, as even a program without upgrades may.
+func upgradeLocksStore(t *testing.T) {
 	t.Parallel()
 	path := newStore(t)
 	look := func(*table.DB) error {

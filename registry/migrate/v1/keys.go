@@ -9,7 +9,7 @@ import (
 	"idlepush/registry/table"
 )
 
-// ID names a user, an account, a device, a token or an invite.
+// ID is the id of a user, an account, a device, a token or an invite.
 type ID string
 
 func (k ID) Append(data []byte) []byte { return table.AppendText(data, string(k)) }
@@ -19,7 +19,7 @@ func (ID) Parse(data []byte) (ID, error) {
 	return ID(f.Text()), f.Err()
 }
 
-// IDs is a pair of them: a user and a device, or a user and an account.
+// IDs is a pair of ids: a user and a device, or a user and an account.
 type IDs struct{ First, Second ID }
 
 func (k IDs) Append(data []byte) []byte { return k.Second.Append(k.First.Append(data)) }
@@ -54,7 +54,7 @@ func (Owned) Parse(data []byte) (Owned, error) {
 	return Owned{ID(f.Text()), Digest(f.Fixed(sha256.Size))}, f.Err()
 }
 
-// folded is a name without regard to case.
+// folded returns name without differences in case.
 func folded(name string) table.Text {
 	return table.Text(strings.Map(func(r rune) rune {
 		least := r
@@ -65,7 +65,7 @@ func folded(name string) table.Text {
 	}, name))
 }
 
-// mailbox is the same for all accounts that are one mailbox.
+// mailbox returns the same digest for all accounts of one mailbox.
 func mailbox(host, username string) Digest {
 	return digestOf(strings.ToLower(strings.TrimSuffix(host, ".")) + "\x00" + username)
 }
@@ -83,7 +83,7 @@ func (FolderKey) Parse(data []byte) (FolderKey, error) {
 	return FolderKey{ID(f.Text()), f.Rest()}, f.Err()
 }
 
-// NotificationKey is a notification by its account or user, in the order in which they came.
+// NotificationKey is a notification of an account or a user. Keys are in the order of creation.
 type NotificationKey struct {
 	Scope ID
 	Seq   uint64 // nanoseconds since 1970, and different for each notification
@@ -139,7 +139,7 @@ func (FingerprintKey) Parse(data []byte) (FingerprintKey, error) {
 	return FingerprintKey{account, Digest(f.Fixed(sha256.Size))}, f.Err()
 }
 
-// PlaceKey is where a mail is.
+// PlaceKey is the place of a mail: its folder, UIDVALIDITY and UID.
 type PlaceKey struct {
 	Account  ID
 	Folder   Digest
@@ -160,7 +160,7 @@ func (PlaceKey) Parse(data []byte) (PlaceKey, error) {
 	return PlaceKey{account, Digest(f.Fixed(sha256.Size)), f.Uint32(), f.Uint32()}, f.Err()
 }
 
-// DeliveryKey is a notification in the queue of a device, or its outcome there.
+// DeliveryKey is the delivery of a notification to a device.
 type DeliveryKey struct {
 	Notification NotificationKey
 	Device       ID
@@ -176,7 +176,7 @@ func (DeliveryKey) Parse(data []byte) (DeliveryKey, error) {
 	return DeliveryKey{NotificationKey{ID(f.Text()), seq}, ID(f.Text())}, f.Err()
 }
 
-// line is the line of a device's queue in which a notification waits.
+// line returns the line of a device's queue in which a notification waits.
 func line(kind string, scope ID) string {
 	switch kind {
 	case "mail", "summary":
@@ -203,7 +203,7 @@ func (WaitingKey) Parse(data []byte) (WaitingKey, error) {
 	return WaitingKey{ID(f.Text()), f.Text(), f.Uint64()}, f.Err()
 }
 
-// DueKey is when a device's queue is to be looked at.
+// DueKey is the time at which a device's queue is due, in its lane.
 type DueKey struct {
 	Lane   string
 	At     time.Time

@@ -1,6 +1,6 @@
-// Package v1 is the store in format 1: its tables with their rows, keys and indexes, as they are in
-// the file. A store of this format may be anywhere, so nothing here is changed any more, least of
-// all names of fields. What they mean is said in package registry as it was then.
+// Package v1 describes the store in format 1: its tables with their rows, keys and indexes, as they
+// are in the file. Stores of this format exist, so nothing here may change, least of all the names
+// of fields. Package registry explained them in the release with this format.
 //
 // It is a package of its own so that every version can use the same names.
 package v1
@@ -12,7 +12,7 @@ import (
 	"idlepush/registry/table"
 )
 
-// Format is the version that is in the row [MetaFormat].
+// Format is the version in the row [MetaFormat].
 const Format = 1
 
 // The tables, each with its indexes.

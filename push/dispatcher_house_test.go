@@ -44,7 +44,7 @@ var errDisk = errors.New("the disk is out of order")
 func newHouse(t testing.TB) *house {
 	t.Helper()
 	h := &house{TB: t, service: &service{t: t, inFlight: make(map[string]int)}, uid: 1}
-	dir, anna, _ := registrytest.Furnish(t)
+	dir, anna, _ := registrytest.DirWithUsers(t)
 	h.dir, h.owner = dir, anna.ID
 	h.log, h.lines = registrytest.NewLog(t)
 	h.transports = Transports{stub{h.service, Traits{Name: "fcm"}},

@@ -30,7 +30,7 @@ type house struct {
 }
 
 func TestMain(m *testing.M) {
-	testenv.AtOnce(8)
+	testenv.SetParallel(8)
 	goleak.VerifyTestMain(m)
 }
 
@@ -44,7 +44,7 @@ func newFailingHouse(t testing.TB, account registry.Account, fault func() error)
 	t.Helper()
 	h := new(house)
 	h.log, h.logged = registrytest.NewLog(t)
-	dir, anna, _ := registrytest.Furnish(t)
+	dir, anna, _ := registrytest.DirWithUsers(t)
 	h.store = registrytest.OpenFailing(t, dir, fault)
 	t.Cleanup(func() { h.store.Close() })
 	account.Owner, account.Enabled, account.Email = anna.ID, true, "anna@example.org"

@@ -24,7 +24,7 @@ import (
 
 // What the tests plant: whatever holds the marker must come back in no answer and in no log line.
 const (
-	marker     = registrytest.Planted
+	marker     = registrytest.SecretMarker
 	password   = registrytest.Password
 	wrong      = "wrong planted password"
 	fcmToken   = "fcm:planted-1"
@@ -106,7 +106,7 @@ func fatal(t testing.TB, err error) {
 // newHouse starts a server over a store of its own.
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	dir, anna, ben := registrytest.Furnish(t)
+	dir, anna, ben := registrytest.DirWithUsers(t)
 	h := houseAt(t, dir)
 	for user, p := range map[string]*person{anna.ID: &h.anna, ben.ID: &h.ben} {
 		p.id = user

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	}
-	testenv.AtOnce(atOnce)
+	testenv.SetParallel(atOnce)
 	goleak.VerifyTestMain(m)
 }
 

@@ -1,6 +1,6 @@
-// Package registrytest holds what the tests of the packages above the registry share: a store that
-// does not wait for the disk, a data folder with users, a log that must hold no secret, and a clock
-// that can be moved. It is a package of its own because the registry must not import testing.
+// Package registrytest has helpers for tests of the packages above the registry. They make stores
+// that do not wait for the disk, data folders with users, logs that must not contain secrets, and
+// movable clocks. It is a package of its own because registry must not import testing.
 package registrytest
 
 import (
@@ -18,20 +18,21 @@ import (
 )
 
 const (
-	// Planted is part of every secret in tests and of the words of their mails: no log may hold it.
-	Planted = "planted"
+	// SecretMarker is part of every secret in tests, and of the text of mails. No log may contain
+	// it.
+	SecretMarker = "planted"
 
-	// Password is everybody's.
-	Password = Planted + " login password"
+	// Password is the login password of all users.
+	Password = SecretMarker + " login password"
 )
 
-// Open opens the store in dir, unsynced. The caller closes it.
+// Open opens the store in dir, without syncs. The caller closes it.
 func Open(t testing.TB, dir string) *registry.Store {
 	t.Helper()
 	return OpenFailing(t, dir, nil)
 }
 
-// OpenFailing opens a store like Open. Each of its transactions first calls fault, and fails with its
+// OpenFailing is like Open. Each transaction of the store first calls fault, and fails with its
 // error.
 func OpenFailing(t testing.TB, dir string, fault func() error) *registry.Store {
 	t.Helper()
@@ -42,86 +43,87 @@ func OpenFailing(t testing.TB, dir string, fault func() error) *registry.Store {
 	return s
 }
 
-// open opens a store while no process is being started: between fork and exec a child has a copy of
-// every file, and would hold the lock of one that was just closed. In a synctest bubble the wait for
-// that lock is over at once.
+// open opens a store while no process is being started. Between fork and exec a child has a copy of
+// every open file, and may hold the lock of one that was just closed. In a synctest bubble the wait
+// for that lock would time out at once.
 func open(dir string, fault func() error) (*registry.Store, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	return registry.Open(dir, registry.Options{NoSync: true, Fault: fault})
 }
 
-// furnished makes a data folder with users, once in a test process: hashing a password takes longer
-// than most tests.
-var furnished = sync.OnceValues(func() (home, error) {
-	dir, err := os.MkdirTemp("", "furnished")
+// madeFolder makes a data folder with users, once in a test process: the hash of a password takes
+// longer than most tests.
+var madeFolder = sync.OnceValues(func() (folder, error) {
+	dir, err := os.MkdirTemp("", "registrytest")
 	if err != nil {
-		return home{}, err
+		return folder{}, err
 	}
 	defer os.RemoveAll(dir)
 	s, err := open(dir, nil)
 	if err != nil {
-		return home{}, err
+		return folder{}, err
 	}
-	began := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // no later than a synctest bubble begins
+	created := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when a synctest bubble begins
 	token, err := s.Users.SetupToken()
 	if err != nil {
-		return home{}, errors.Join(err, s.Close())
+		return folder{}, errors.Join(err, s.Close())
 	}
-	var h home
-	var failed [2]error
-	h.anna, _, failed[0] = s.Users.Setup(token, "Anna", Password, "https://house.example.net", nil, began)
-	h.ben, failed[1] = s.Users.Add("Ben", Password, false, began)
-	if err := errors.Join(failed[0], failed[1], s.Close()); err != nil {
-		return home{}, err
+	var made folder
+	var errs [2]error
+	made.anna, _, errs[0] = s.Users.Setup(token, "Anna", Password, "https://house.example.net", nil, created)
+	made.ben, errs[1] = s.Users.Add("Ben", Password, false, created)
+	if err := errors.Join(errs[0], errs[1], s.Close()); err != nil {
+		return folder{}, err
 	}
-	h.files = make(map[string][]byte)
+	made.files = make(map[string][]byte)
 	list, err := os.ReadDir(dir)
 	for _, f := range list {
 		data, err := os.ReadFile(dir + "/" + f.Name())
 		if err != nil {
-			return home{}, err
+			return folder{}, err
 		}
-		h.files[f.Name()] = data
+		made.files[f.Name()] = data
 	}
-	return h, err
+	return made, err
 })
 
-type home struct {
+// folder is a data folder in memory.
+type folder struct {
 	files     map[string][]byte
 	anna, ben registry.User
 }
 
-// Furnish returns a new data folder whose store has two users: Anna, an admin, and Ben.
-func Furnish(t testing.TB) (dir string, anna, ben registry.User) {
+// DirWithUsers returns a new data folder whose store has two users: Anna, an admin, and Ben.
+func DirWithUsers(t testing.TB) (dir string, anna, ben registry.User) {
 	t.Helper()
-	h, err := furnished()
+	made, err := madeFolder()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir = t.TempDir()
-	for name, data := range h.files {
+	for name, data := range made.files {
 		if err := os.WriteFile(dir+"/"+name, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return dir, h.anna, h.ben
+	return dir, made.anna, made.ben
 }
 
-// Log keeps what is logged.
+// Log keeps all that is written to it. Its methods may be called from several goroutines.
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-// NewLog returns a logger of every level, and the Log that keeps its lines. At its end the test fails
-// for each line with Planted in it. A test that fails, for whatever reason, shows all lines.
+// NewLog returns a logger of every level, and the Log that keeps its lines. At its end the test
+// fails if a line contains SecretMarker. A test that fails, for any reason, prints all lines.
 func NewLog(t testing.TB) (*slog.Logger, *Log) {
 	t.Helper()
 	l := new(Log)
 	t.Cleanup(func() {
 		for line := range strings.Lines(l.String()) {
-			if strings.Contains(line, Planted) {
+			if strings.Contains(line, SecretMarker) {
 				t.Errorf("a secret is logged: %s", line)
 			}
 		}
@@ -132,13 +134,14 @@ func NewLog(t testing.TB) (*slog.Logger, *Log) {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})), l
 }
 
+// Write implements io.Writer. It never fails.
 func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-// String returns all lines so far.
+// String returns all text so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -158,7 +161,7 @@ func (c *Clock) Now() time.Time {
 	return time.Now().Add(c.offset).Round(0)
 }
 
-// Move moves the clock ahead, or back if by is negative.
+// Move moves the clock forward, or back if by is negative.
 func (c *Clock) Move(by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

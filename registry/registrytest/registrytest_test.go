@@ -9,7 +9,8 @@ import (
 	"testing/synctest"
 )
 
-func TestAStoreOpensInABubbleWhileProcessesAreStarted(t *testing.T) {
+// TestOpenInBubble opens stores in synctest bubbles while other processes are started.
+func TestOpenInBubble(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +28,7 @@ func TestAStoreOpensInABubbleWhileProcessesAreStarted(t *testing.T) {
 	}
 	for range 300 {
 		synctest.Test(t, func(t *testing.T) {
-			dir, _, _ := Furnish(t)
+			dir, _, _ := DirWithUsers(t)
 			for range 3 {
 				if err := Open(t, dir).Close(); err != nil {
 					t.Error(err)

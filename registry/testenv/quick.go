@@ -2,5 +2,5 @@
 
 package testenv
 
-// Soak reports whether the long tests run whole.
+// Soak reports whether long tests run at full size.
 const Soak = false

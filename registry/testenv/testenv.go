@@ -1,9 +1,10 @@
-// Package testenv tells tests how long to wait, which seed to use, how much to do and what may be
-// missing. It imports no other package of this module, because the tests of all of them use it.
+// Package testenv decides for tests how long to wait, which random seed to use, how much to do and
+// what may be missing. It imports no other package of this module, because the tests of all
+// packages use it.
 //
-//	TEST_SEED=n          the seed of random tests; each logs its own
-//	TEST_SKIP_NOTHING=1  a test that lacks something, such as Dovecot or a browser, fails
-//	-tags=soak           long tests run whole, not at a tenth of their size
+//	TEST_SEED=n          the seed of random tests; each of them logs it.
+//	TEST_SKIP_NOTHING=1  a test that lacks something, such as Dovecot or a browser, fails.
+//	-tags=soak           long tests run at full size, not at a tenth of it.
 package testenv
 
 import (
@@ -20,12 +21,12 @@ import (
 
 const (
 	share     = 4                     // a wait takes at most a quarter of the time that is left
-	unlimited = 10 * time.Minute      // a wait if there is no limit, as in a benchmark
-	again     = 10 * time.Millisecond // between two checks
+	unlimited = 10 * time.Minute      // how long a wait takes without a limit, as in a benchmark
+	interval  = 10 * time.Millisecond // between two checks
 )
 
-// limit returns how long one wait may take. The only bound is go test's own -timeout: a slow machine
-// is no failure.
+// limit returns how long one wait may take. The only bound is go test's own -timeout, so that no
+// test fails because the machine is slow.
 func limit(t testing.TB) time.Duration {
 	if t, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
 		if end, ok := t.Deadline(); ok {
@@ -36,7 +37,7 @@ func limit(t testing.TB) time.Duration {
 }
 
 // Context returns a context that ends with the test, or after a quarter of the time that go test's
-// -timeout leaves. Like Await, it panics in a synctest bubble, whose clock does not tell that time.
+// -timeout leaves. Like Await, it panics in a synctest bubble, whose clock shows another time.
 func Context(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit(t))
@@ -44,14 +45,14 @@ func Context(t testing.TB) context.Context {
 	return ctx
 }
 
-// Await calls check until it returns nil. It ends the test with the last error after as long as a
-// Context lasts.
+// Await calls check every 10 ms until it returns nil. After a quarter of the time that go test's
+// -timeout leaves, it ends the test with the last error of check.
 func Await(t testing.TB, what string, check func() error) {
 	t.Helper()
 	began := time.Now()
 	end := time.NewTimer(limit(t))
 	defer end.Stop()
-	next := time.NewTicker(again)
+	next := time.NewTicker(interval)
 	defer next.Stop()
 	for {
 		err := check()
@@ -76,27 +77,27 @@ func Seed(t testing.TB) uint64 {
 			t.Fatalf("TEST_SEED: %v", err)
 		}
 	}
-	t.Logf("TEST_SEED=%d repeats what is random here", seed)
+	t.Logf("TEST_SEED=%d repeats this run", seed)
 	return seed
 }
 
-// Rand returns a source of random numbers that begins with Seed, for one goroutine.
+// Rand returns a source of random numbers with this Seed, for one goroutine.
 func Rand(t testing.TB) *rand.Rand {
 	t.Helper()
 	return rand.New(rand.NewPCG(Seed(t), 0))
 }
 
-// Missing skips the test, because something is not installed or not permitted, or fails it if
-// TEST_SKIP_NOTHING is set.
-func Missing(t testing.TB, what string) {
+// Missing ends the test because something is not installed or not permitted. It skips the test, or
+// fails it if TEST_SKIP_NOTHING is set. Its message is reason.
+func Missing(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv("TEST_SKIP_NOTHING") != "" {
-		t.Fatal(what)
+		t.Fatal(reason)
 	}
-	t.Skip(what)
+	t.Skip(reason)
 }
 
-// Tenth returns a tenth of whole, at least 1, or all of it with the build tag soak.
+// Tenth returns a tenth of whole, at least 1, or whole itself with the build tag soak.
 func Tenth(whole int) int {
 	if Soak {
 		return whole
@@ -104,9 +105,9 @@ func Tenth(whole int) int {
 	return max(whole/10, 1)
 }
 
-// Port returns a port of 127.0.0.1 on which nothing else listens before the test ends. It lies below
-// the ports that the kernel gives to outgoing connections. Test processes that run at once keep clear
-// of each other: each holds the UDP port of the same number.
+// Port returns a TCP port of 127.0.0.1 on which nothing else listens before the test ends. It is
+// below those that the kernel uses for outgoing connections. Test processes that run at the same
+// time get different ports, because each holds the UDP port of the same number.
 func Port(t testing.TB) int {
 	t.Helper()
 	const lowest, count = 20000, 10000
@@ -130,13 +131,14 @@ func Port(t testing.TB) int {
 	return 0
 }
 
-// AtOnce sets the default of go test's -parallel to at least n, for tests that mostly wait. Call it
-// in TestMain.
-func AtOnce(n int) {
+// SetParallel sets the default of go test's -parallel to at least n, for tests that mostly wait.
+// Call it in TestMain.
+func SetParallel(n int) {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if fuzzing := flag.Lookup("test.fuzz").Value.String() != ""; !given && !fuzzing { // the number of its workers too
+	// When fuzzing, -parallel is also the number of workers.
+	if fuzzing := flag.Lookup("test.fuzz").Value.String() != ""; !given && !fuzzing {
 		flag.Set("test.parallel", strconv.Itoa(max(n, runtime.GOMAXPROCS(0))))
 	}
 }

@@ -11,51 +11,56 @@ import (
 	"time"
 )
 
-// patient is a test whose process ends at a time.
-type patient struct {
+// recorder is a test with a deadline. It keeps the message of Fatalf.
+type recorder struct {
 	testing.TB
-	end  time.Time
-	said string
+	end     time.Time
+	message string
 }
 
-func (p *patient) Deadline() (time.Time, bool) { return p.end, true }
+func (p *recorder) Deadline() (time.Time, bool) { return p.end, true }
 
-func (p *patient) Fatalf(format string, args ...any) {
-	p.said = strings.TrimSpace(strings.ReplaceAll(format, "%v", ""))
+func (p *recorder) Fatalf(format string, args ...any) {
+	p.message = strings.TrimSpace(strings.ReplaceAll(format, "%v", ""))
 	for _, a := range args {
 		if err, ok := a.(error); ok {
-			p.said += ": " + err.Error()
+			p.message += ": " + err.Error()
 		}
 	}
 	runtime.Goexit()
 }
 
-func TestAWaitTakesAShareOfTheTimeThatIsLeftAndSaysWhatItSawLast(t *testing.T) {
+func TestAwait(t *testing.T) {
+	t.Run("waits a quarter of the time left, and fails with the last error", awaitFails)
+	t.Run("returns as soon as check returns nil", awaitReturns)
+}
+
+func awaitFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &patient{TB: t, end: time.Now().Add(10 * time.Minute)}
-		began, looks := time.Now(), 0
+		p := &recorder{TB: t, end: time.Now().Add(10 * time.Minute)}
+		began, calls := time.Now(), 0
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			Await(p, "the phone rings", func() error {
-				looks++
-				return errors.New("it is mute")
+				calls++
+				return errors.New("it is silent")
 			})
 		}()
 		<-done
 		if took := time.Since(began); took != 150*time.Second {
 			t.Errorf("it waited %v of 10 min", took)
 		}
-		if !strings.HasSuffix(p.said, "it is mute") || looks < 10000 {
-			t.Errorf("after %d looks it said %q", looks, p.said)
+		if !strings.HasSuffix(p.message, "it is silent") || calls < 10000 {
+			t.Errorf("after %d calls the message is %q", calls, p.message)
 		}
 	})
 }
 
-func TestAWaitEndsAsSoonAsNothingIsWrong(t *testing.T) {
+func awaitReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, left := time.Now(), 3
-		Await(&patient{TB: t, end: time.Now().Add(time.Hour)}, "the third look", func() error {
+		Await(&recorder{TB: t, end: time.Now().Add(time.Hour)}, "the third call", func() error {
 			if left--; left > 0 {
 				return errors.New("not yet")
 			}
@@ -67,7 +72,7 @@ func TestAWaitEndsAsSoonAsNothingIsWrong(t *testing.T) {
 	})
 }
 
-func TestASeedCanBeGiven(t *testing.T) {
+func TestSeed(t *testing.T) {
 	t.Setenv("TEST_SEED", "")
 	if one, other := Seed(t), Seed(t); one == other {
 		t.Errorf("two seeds are both %d", one)
@@ -77,17 +82,17 @@ func TestASeedCanBeGiven(t *testing.T) {
 		t.Errorf("the seed is %d", seed)
 	}
 	if one, other := Rand(t).Uint64(), Rand(t).Uint64(); one != other {
-		t.Error("the same seed gives other numbers")
+		t.Error("the same seed leads to other numbers")
 	}
 }
 
-func TestAPortBelongsToOneTestUntilItsEnd(t *testing.T) {
+func TestPort(t *testing.T) {
 	var port int
-	t.Run("holds it", func(t *testing.T) {
+	t.Run("reserves the port", func(t *testing.T) {
 		port = Port(t)
 		if other, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			other.Close()
-			t.Errorf("another process would be given port %d too", port)
+			t.Errorf("another process could get port %d too", port)
 		}
 	})
 	server, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
@@ -97,7 +102,7 @@ func TestAPortBelongsToOneTestUntilItsEnd(t *testing.T) {
 	server.Close()
 	after, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
-		t.Fatalf("port %d is held after its test: %v", port, err)
+		t.Fatalf("port %d is not free after its test: %v", port, err)
 	}
 	after.Close()
 }

@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testenv.AtOnce(3)
+	testenv.SetParallel(3)
 	goleak.VerifyTestMain(m)
 }
 

@@ -31,7 +31,7 @@ const atOnce = 3
 var built string
 
 func TestMain(m *testing.M) {
-	testenv.AtOnce(atOnce)
+	testenv.SetParallel(atOnce)
 	var err error
 	if built, err = os.MkdirTemp("", "idlepush"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -60,14 +60,14 @@ type household struct {
 func Run(t testing.TB, s Service) {
 	t.Helper()
 	h := &household{TB: t, Service: s, rand: testenv.Rand(t)}
-	dir, anna, _ := registrytest.Furnish(t)
+	dir, anna, _ := registrytest.DirWithUsers(t)
 	h.dir, h.owner = dir, anna.ID
 	h.log, _ = registrytest.NewLog(t)
 	h.open()
 	defer func() { h.store.Close() }()
 	for i := range 2 {
 		a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.owner, Email: fmt.Sprintf("box%d@example.org", i), Host: "imap.example.org", Port: 993,
-			Security: registry.TLS, Username: fmt.Sprint("box", i), Password: registrytest.Planted, Folders: []string{"INBOX"}, Enabled: true}, "", time.Now())
+			Security: registry.TLS, Username: fmt.Sprint("box", i), Password: registrytest.SecretMarker, Folders: []string{"INBOX"}, Enabled: true}, "", time.Now())
 		h.must(err)
 		h.accounts = append(h.accounts, a)
 	}

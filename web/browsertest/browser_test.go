@@ -46,7 +46,7 @@ func serve(t *testing.T) string {
 	}
 	page("/{$}", "default-src 'self' 'unsafe-inline'", form)
 	page("/next", "", `<!DOCTYPE html><html lang="en"><title>Next</title><main><h1>Next</h1></main>`)
-	page("/throws", "", `<!DOCTYPE html><title>t</title><script>console.error("told you"); setTimeout(() => { throw new Error("uncaught one") })</script>`)
+	page("/throws", "", `<!DOCTYPE html><title>t</title><script>console.error("logged one"); setTimeout(() => { throw new Error("uncaught one") })</script>`)
 	page("/rejects", "", `<!DOCTYPE html><title>t</title><script>Promise.reject(new Error("rejected one"))</script>`)
 	page("/foreign", "default-src 'self'", `<!DOCTYPE html><title>t</title><img src="https://example.org/x.png" alt="">`)
 	page("/wide", "", `<!DOCTYPE html><html lang="en"><title>w</title><main><h1>w</h1><div style="width: 400px">w</div><img src="data:,"><p style="color:#ccc;background:#fff">pale</p></main>`)
@@ -56,22 +56,23 @@ func serve(t *testing.T) string {
 	return server.URL
 }
 
-// browsers runs a test in each.
-func browsers(t *testing.T, test func(t *testing.T, b *browsertest.Browser)) {
+// inEachBrowser runs a test in each browser.
+func inEachBrowser(t *testing.T, test func(t *testing.T, b *browsertest.Browser)) {
 	t.Run("firefox", func(t *testing.T) { test(t, browsertest.Firefox(t, nil)) })
 	t.Run("chromium", func(t *testing.T) { test(t, browsertest.Chromium(t)) })
 }
 
-func TestAPersonFillsInAForm(t *testing.T) {
+// TestForm fills in a form as a person does.
+func TestForm(t *testing.T) {
 	t.Parallel()
 	url := serve(t)
-	browsers(t, func(t *testing.T, b *browsertest.Browser) {
+	inEachBrowser(t, func(t *testing.T, b *browsertest.Browser) {
 		p := b.Open(t, url+"/")
-		p.Viewport(t, 320, 640)
-		p.NoOverflow(t)
-		p.Accessible(t)
-		if p.Has(t, "Go on") /* the heading is nothing to click */ || !p.Has(t, "Close the form") {
-			t.Error("it sees what is hidden, or does not see what is shown")
+		p.SetViewport(t, 320, 640)
+		p.CheckOverflow(t)
+		p.CheckAccessible(t)
+		if p.Has(t, "Go on") /* the heading cannot be clicked */ || !p.Has(t, "Close the form") {
+			t.Error("Has finds a hidden button, or does not find a visible one")
 		}
 		p.Type(t, "Name", "Äpfel ✓")
 		p.Press(t, browsertest.Enter)
@@ -91,19 +92,20 @@ func TestAPersonFillsInAForm(t *testing.T) {
 		p.Click(t, "Next page")
 		p.Wait(t, "it is the next page", `path => location.pathname === path`, "/next")
 
-		apart := b.OpenApart(t, url+"/")
+		isolated := b.OpenIsolated(t, url+"/")
 		p.Eval(t, nil, `() => localStorage.setItem("mine", "1")`)
 		var found *string
-		if apart.Eval(t, &found, `() => localStorage.getItem("mine")`); found != nil {
-			t.Error("another person sees what is mine")
+		if isolated.Eval(t, &found, `() => localStorage.getItem("mine")`); found != nil {
+			t.Error("an isolated tab reads the storage of another")
 		}
 	})
 }
 
-func TestADriverWithoutAPortIsStartedAgain(t *testing.T) {
+// TestDriverRestart has a chromedriver that finds no free port at first.
+func TestDriverRestart(t *testing.T) {
 	driver, err := exec.LookPath("chromedriver")
 	if err != nil {
-		browsertest.Chromium(t) // skips the test or fails it
+		browsertest.Chromium(t) // ends the test
 	}
 	folder := t.TempDir()
 	unlucky := fmt.Sprintf("#!/bin/sh\nmkdir %q 2>/dev/null && { echo 'IPv4 port not available. Exiting...'; exit 1; }\nexec %q \"$@\"\n", filepath.Join(folder, "once"), driver)
@@ -114,28 +116,28 @@ func TestADriverWithoutAPortIsStartedAgain(t *testing.T) {
 	browsertest.Chromium(t).Open(t, serve(t)+"/next")
 }
 
-func TestTheErrorsOfAPageAreKept(t *testing.T) {
+func TestTakeErrors(t *testing.T) {
 	t.Parallel()
 	url := serve(t)
-	browsers(t, func(t *testing.T, b *browsertest.Browser) {
-		for path, words := range map[string][]string{"/throws": {"told you", "uncaught one"}, "/rejects": {"rejected one"}, "/foreign": {"Content-Security-Policy: img-src"}} {
+	inEachBrowser(t, func(t *testing.T, b *browsertest.Browser) {
+		for path, words := range map[string][]string{"/throws": {"logged one", "uncaught one"}, "/rejects": {"rejected one"}, "/foreign": {"Content-Security-Policy: img-src"}} {
 			b.Open(t, url+path)
 			errors := ""
-			testenv.Await(t, path+" is complained of", func() error {
-				errors += strings.Join(b.Forgive(), "\n") + "\n"
+			testenv.Await(t, "the errors of "+path, func() error {
+				errors += strings.Join(b.TakeErrors(), "\n") + "\n"
 				for _, w := range words {
 					if !strings.Contains(errors, w) {
-						return fmt.Errorf("nothing of %q in %q", w, errors)
+						return fmt.Errorf("%q is not in %q", w, errors)
 					}
 				}
 				return nil
 			})
 		}
-		b.Close(&recorder{TB: t}) // a browser may complain of the same thing once more
+		b.Close(&recorder{TB: t}) // a browser may report the same error again
 	})
 }
 
-func TestTheSchemeIsSeenByThePage(t *testing.T) {
+func TestColorScheme(t *testing.T) {
 	t.Parallel()
 	dark := func(t *testing.T, p *browsertest.Page) (is bool) {
 		t.Helper()
@@ -145,7 +147,7 @@ func TestTheSchemeIsSeenByThePage(t *testing.T) {
 	url := serve(t)
 	p := browsertest.Chromium(t).Open(t, url+"/")
 	for _, scheme := range []string{"dark", "light"} {
-		if p.Scheme(t, scheme); dark(t, p) != (scheme == "dark") {
+		if p.SetColorScheme(t, scheme); dark(t, p) != (scheme == "dark") {
 			t.Errorf("Chromium does not prefer %s", scheme)
 		}
 	}
@@ -154,7 +156,7 @@ func TestTheSchemeIsSeenByThePage(t *testing.T) {
 	}
 }
 
-// recorder is a test that may fail.
+// recorder is a test that keeps its errors and does not fail.
 type recorder struct {
 	testing.TB
 	errors []string
@@ -169,22 +171,23 @@ func (r *recorder) Errorf(format string, args ...any) {
 	}
 }
 
-func TestWhatIsWideOrHardToReadFails(t *testing.T) {
+// TestChecks runs the checks on a page that is too wide and hard to read.
+func TestChecks(t *testing.T) {
 	t.Parallel()
 	url := serve(t)
 	p := browsertest.Chromium(t).Open(t, url+"/wide")
-	p.Viewport(t, 320, 640)
+	p.SetViewport(t, 320, 640)
 	r := &recorder{TB: t}
-	p.NoOverflow(r)
-	p.Accessible(r)
+	p.CheckOverflow(r)
+	p.CheckAccessible(r)
 	for _, want := range []string{"wider than its window", "400px", "image-alt", "color-contrast"} {
 		if !strings.Contains(strings.Join(r.errors, "\n"), want) {
-			t.Errorf("nothing of %s in %q", want, r.errors)
+			t.Errorf("%s is not in %q", want, r.errors)
 		}
 	}
 	r.errors = nil
 	p.Browser.Close(r)
 	if len(r.errors) > 0 {
-		t.Errorf("a page without errors is said to have some: %q", r.errors)
+		t.Errorf("a page without errors has some: %q", r.errors)
 	}
 }

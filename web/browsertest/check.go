@@ -9,8 +9,9 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// NoOverflow holds the page to fitting its width: nobody should have to scroll sideways to read it.
-func (p *Page) NoOverflow(t testing.TB) {
+// CheckOverflow fails the test if the page is wider than its window, so that one must scroll to
+// read it.
+func (p *Page) CheckOverflow(t testing.TB) {
 	t.Helper()
 	var wide []string
 	p.Eval(t, &wide, `() => {
@@ -24,22 +25,23 @@ func (p *Page) NoOverflow(t testing.TB) {
 	}
 }
 
-// Accessible holds the page to axe-core's rules, all of them: no violation. Where "npm ci --ignore-scripts" has not been run in this folder the test is skipped, or fails; see
-// testenv.Missing.
-func (p *Page) Accessible(t testing.TB) {
+// CheckAccessible fails the test for each violation of a rule of axe-core. If axe-core is not
+// installed, it ends the test like [testenv.Missing]; "npm ci --ignore-scripts" in this folder
+// installs it.
+func (p *Page) CheckAccessible(t testing.TB) {
 	t.Helper()
-	var there bool
-	p.Eval(t, &there, "() => typeof axe == 'object'")
-	if !there {
-		// An evaluation is not subject to the page's Content-Security-Policy, as a script element would be.
-		err := p.wire.call(testenv.Context(t), "script.evaluate", object{"expression": axe(t), "awaitPromise": false, "resultOwnership": "none", "target": object{"context": p.context},
+	var loaded bool
+	p.Eval(t, &loaded, "() => typeof axe == 'object'")
+	if !loaded {
+		// The page's Content-Security-Policy would forbid a script element, but not this.
+		err := p.conn.call(testenv.Context(t), "script.evaluate", object{"expression": axe(t), "awaitPromise": false, "resultOwnership": "none", "target": object{"context": p.context},
 			"serializationOptions": object{"maxObjectDepth": 0}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	var violations []string
-	// Colours are measured when they have arrived, not in the middle of a transition.
+	// Colors are measured after all transitions.
 	p.Eval(t, &violations, `async () => {
 		await Promise.all(document.getAnimations().filter(a => a.effect?.getComputedTiming().endTime < 10000).map(a => a.finished.catch(() => {})));
 		const found = await axe.run(document, { resultTypes: ["violations"] });
@@ -50,7 +52,7 @@ func (p *Page) Accessible(t testing.TB) {
 	}
 }
 
-// axe reads axe-core from where npm has put it.
+// axe returns the source of axe-core.
 func axe(t testing.TB) string {
 	t.Helper()
 	folder, err := os.Getwd()
@@ -59,12 +61,12 @@ func axe(t testing.TB) string {
 			break
 		}
 		if folder == filepath.Dir(folder) {
-			t.Fatal("this test does not run in the project")
+			t.Fatal("the test does not run inside the repository")
 		}
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "web", "browsertest", "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
-		testenv.Missing(t, `axe-core is not there: run "npm ci --ignore-scripts" in web/browsertest`)
+		testenv.Missing(t, `axe-core is not installed: run "npm ci --ignore-scripts" in web/browsertest`)
 	}
 	return string(text)
 }

@@ -11,14 +11,14 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// Chromium starts a headless Chromium (Debian: chromium, chromium-driver). Without one the test is skipped, or fails; see testenv.Missing. It has no push service:
-// subscribing fails there.
+// Chromium starts a headless Chromium (Debian packages: chromium, chromium-driver). If it is not
+// installed, it ends the test like [testenv.Missing]. It has no push service: to subscribe fails.
 func Chromium(t testing.TB) *Browser {
 	t.Helper()
-	driver, program := require(t, "chromedriver"), require(t, "chromium", "google-chrome")
+	driver, program := findProgram(t, "chromedriver"), findProgram(t, "chromium", "google-chrome")
 	b := newBrowser(t)
 	port := ""
-	for range 5 { // the port that it is given for IPv6 may be taken for IPv4
+	for range 5 { // its port is free for IPv6, but may be in use for IPv4
 		if port = b.launch(t, regexp.MustCompile(`started successfully on port (\d+)|IPv4 port not available`), driver, "--port=0"); port != "" {
 			break
 		}
@@ -36,11 +36,11 @@ func Chromium(t testing.TB) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask, err := http.NewRequestWithContext(testenv.Context(t), http.MethodPost, "http://127.0.0.1:"+port+"/session", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(testenv.Context(t), http.MethodPost, "http://127.0.0.1:"+port+"/session", bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(ask)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func Chromium(t testing.TB) *Browser {
 	if made.Value.Capabilities.WebSocketURL == "" {
 		t.Fatalf("chromedriver made no session: %s", made.Value.Message)
 	}
-	b.wire = dial(t, made.Value.Capabilities.WebSocketURL)
-	b.watch(t)
+	b.conn = dial(t, made.Value.Capabilities.WebSocketURL)
+	b.collectErrors(t)
 	return b
 }

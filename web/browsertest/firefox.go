@@ -10,12 +10,13 @@ import (
 	"testing"
 )
 
-// Firefox starts a headless Firefox (Debian: firefox-esr). prefs are preferences beside those made here, over which they win; such as
-// "dom.push.serverURL": "ws://127.0.0.1:8000/" for a push service of the test's own, or "layout.css.prefers-color-scheme.content-override": 0 for dark. Without a
-// Firefox the test is skipped, or fails; see testenv.Missing.
+// Firefox starts a headless Firefox (Debian package: firefox-esr). prefs are further preferences,
+// which override those set here. For example "dom.push.serverURL": "ws://127.0.0.1:8000/" sets the
+// push service, and "layout.css.prefers-color-scheme.content-override": 0 makes pages dark. If
+// Firefox is not installed, it ends the test like [testenv.Missing].
 func Firefox(t testing.TB, prefs map[string]any) *Browser {
 	t.Helper()
-	program := require(t, "firefox-esr", "firefox")
+	program := findProgram(t, "firefox-esr", "firefox")
 	b := newBrowser(t)
 	profile := filepath.Join(b.folder, "profile")
 	if err := os.Mkdir(profile, 0o700); err != nil {
@@ -31,10 +32,11 @@ func Firefox(t testing.TB, prefs map[string]any) *Browser {
 		}
 		text = append(text, fmt.Sprintf("user_pref(%q, %s);", name, literal))
 	}
-	if err := os.WriteFile(filepath.Join(profile, "user.js"), lines(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(profile, "user.js"), sortedLines(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Firefox's own notifications end with their animation, after some seconds, and getNotifications forgets them then. Those of a desktop stay.
+	// Firefox's own notifications end with their animation after some seconds, and getNotifications
+	// returns them no more. Those of a desktop stay.
 	chrome := filepath.Join(profile, "chrome")
 	if err := os.Mkdir(chrome, 0o700); err != nil {
 		t.Fatal(err)
@@ -44,29 +46,31 @@ func Firefox(t testing.TB, prefs map[string]any) *Browser {
 	}
 	address := b.launch(t, regexp.MustCompile(`WebDriver BiDi listening on (ws://\S+)`),
 		program, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0")
-	b.wire = dial(t, address+"/session")
+	b.conn = dial(t, address+"/session")
 	b.must(t, "session.new", object{"capabilities": object{}}, nil)
-	b.watch(t)
+	b.collectErrors(t)
 	return b
 }
 
-// preferences are those of Firefox's own RecommendedPreferences.sys.mjs that matter here, without the one that switches push off, and what push needs without a desktop and without TLS.
+// preferences are those of Firefox's own RecommendedPreferences.sys.mjs that matter here, except
+// the one that turns push off. Others make push work without a desktop and without TLS.
 var preferences = map[string]any{
 	"remote.active-protocols":  1, // WebDriver BiDi
 	"remote.prefs.recommended": false,
 
-	// One process shows all pages, and none is kept in reserve: a browser that lives for seconds spends much of its time on them.
+	// One process renders all pages, and no spare one is started. To start more takes much of the
+	// time of a browser that runs for seconds.
 	"dom.ipc.processCount":             1,
 	"dom.ipc.processPrelaunch.enabled": false,
 	"fission.autostart":                false,
 
 	"dom.push.testing.allowInsecureServerURL":             true,
-	"dom.push.retryBaseInterval":                          100,   // ms; else 5 s until it connects again
-	"alerts.useSystemBackend":                             false, // else nothing is shown without a desktop
+	"dom.push.retryBaseInterval":                          100,   // ms until it reconnects, not 5 s
+	"alerts.useSystemBackend":                             false, // no desktop
 	"toolkit.legacyUserProfileCustomizations.stylesheets": true,
 	"permissions.default.desktop-notification":            1, // granted
 
-	// Input counts at once, and a tab behind another is as fast as one in front.
+	// Input is accepted at once, and a tab in the background is as fast as one in front.
 	"dom.input_events.security.minNumTicks":                   0,
 	"dom.input_events.security.minTimeElapsedInMS":            0,
 	"dom.ipc.processPriorityManager.enabled":                  false,
@@ -75,7 +79,7 @@ var preferences = map[string]any{
 	"security.notification_enable_delay":                      0,
 	"threads.lower_mainthread_priority_in_background.enabled": false,
 
-	// Nothing is offered to the user.
+	// No dialogs and no start pages.
 	"browser.sessionstore.resume_from_crash":                      false,
 	"browser.shell.checkDefaultBrowser":                           false,
 	"browser.startup.homepage_override.mstone":                    "ignore",
@@ -87,7 +91,7 @@ var preferences = map[string]any{
 	"startup.homepage_welcome_url":                                "about:blank",
 	"termsofuse.bypassNotification":                               true,
 
-	// Nobody is called but whom the test calls.
+	// No connections but those of the test.
 	"app.normandy.api_url":                           "",
 	"app.normandy.enabled":                           false,
 	"app.update.disabledForTesting":                  true,

@@ -18,7 +18,7 @@ import (
 //go:embed page.js
 var pageJS string
 
-// Page is a tab.
+// Page is a tab of a browser.
 type Page struct {
 	*Browser
 	context string
@@ -30,8 +30,9 @@ func (b *Browser) Open(t testing.TB, url string) *Page {
 	return b.open(t, url, object{"type": "tab"})
 }
 
-// OpenApart opens a tab that shares neither cookies nor storage nor service workers with any other: another person's browser.
-func (b *Browser) OpenApart(t testing.TB, url string) *Page {
+// OpenIsolated opens a tab like that of another person: it shares no cookies, storage or service
+// workers with other tabs.
+func (b *Browser) OpenIsolated(t testing.TB, url string) *Page {
 	t.Helper()
 	var made struct{ UserContext string }
 	b.must(t, "browser.createUserContext", object{}, &made)
@@ -47,31 +48,33 @@ func (b *Browser) open(t testing.TB, url string, params object) *Page {
 	return p
 }
 
-// Navigate goes to the URL and returns when it has loaded; to another fragment of the same page: at once.
+// Navigate opens the URL in the tab and returns when it has loaded. If only the fragment differs,
+// it returns at once.
 func (p *Page) Navigate(t testing.TB, url string) {
 	t.Helper()
 	p.must(t, "browsingContext.navigate", object{"context": p.context, "url": url, "wait": "complete"}, nil)
 }
 
-// Reload loads the page anew.
+// Reload reloads the page and returns when it has loaded.
 func (p *Page) Reload(t testing.TB) {
 	t.Helper()
 	p.must(t, "browsingContext.reload", object{"context": p.context, "wait": "complete"}, nil)
 }
 
-// Show brings the tab before the others of its window, which are hidden then.
-func (p *Page) Show(t testing.TB) {
+// Activate brings the tab to the front of its window. The other tabs are hidden then.
+func (p *Page) Activate(t testing.TB) {
 	t.Helper()
 	p.must(t, "browsingContext.activate", object{"context": p.context}, nil)
 }
 
-// CloseTab closes the tab; service workers live on.
+// CloseTab closes the tab. Service workers continue to run.
 func (p *Page) CloseTab(t testing.TB) {
 	t.Helper()
 	p.must(t, "browsingContext.close", object{"context": p.context}, nil)
 }
 
-// Cookie is the value of the page's cookie, also one that the page itself cannot read; empty: there is none.
+// Cookie returns the value of a cookie of the page, or "" if there is no such cookie. It finds
+// HttpOnly cookies, too.
 func (p *Page) Cookie(t testing.TB, name string) string {
 	t.Helper()
 	var found struct {
@@ -84,25 +87,26 @@ func (p *Page) Cookie(t testing.TB, name string) string {
 	return found.Cookies[0].Value.Value
 }
 
-// Viewport sets the size of the page in CSS pixels.
-func (p *Page) Viewport(t testing.TB, width, height int) {
+// SetViewport sets the size of the page in CSS pixels.
+func (p *Page) SetViewport(t testing.TB, width, height int) {
 	t.Helper()
 	p.must(t, "browsingContext.setViewport", object{"context": p.context, "viewport": object{"width": width, "height": height}}, nil)
 }
 
-// Scheme makes the page see that its reader prefers "light" or "dark". Chromium only; Firefox has a preference for it.
-func (p *Page) Scheme(t testing.TB, scheme string) {
+// SetColorScheme sets the color scheme that the user prefers, "light" or "dark". It works in
+// Chromium only; Firefox has a preference for it.
+func (p *Page) SetColorScheme(t testing.TB, scheme string) {
 	t.Helper()
 	p.must(t, "emulation.setMediaFeaturesOverride", object{"contexts": []string{p.context}, "features": object{"prefers-color-scheme": scheme}}, nil)
 }
 
-// As makes the page see another browser's name from the next load on.
-func (p *Page) As(t testing.TB, userAgent string) {
+// SetUserAgent sets the name of the browser that pages see, from the next load on.
+func (p *Page) SetUserAgent(t testing.TB, userAgent string) {
 	t.Helper()
 	p.must(t, "emulation.setUserAgentOverride", object{"contexts": []string{p.context}, "userAgent": userAgent}, nil)
 }
 
-// Screenshot writes a PNG of the viewport, or of the whole page.
+// Screenshot writes a PNG of the viewport, or of the whole page, to path.
 func (p *Page) Screenshot(t testing.TB, path string, whole bool) {
 	t.Helper()
 	origin := "viewport"
@@ -123,8 +127,9 @@ func (p *Page) Screenshot(t testing.TB, path string, whole bool) {
 	}
 }
 
-// Eval calls a JavaScript function, which may be async, in the page with JSON arguments and reads its result into out, unless that is nil. It counts as done by a person:
-// the function may ask for permissions.
+// Eval calls a JavaScript function in the page, with args as JSON, and decodes its result into out,
+// unless that is nil. The function may be async. It runs with user activation, so that it may ask
+// for permissions.
 func (p *Page) Eval(t testing.TB, out any, function string, args ...any) {
 	t.Helper()
 	if err := p.eval(testenv.Context(t), out, function, args...); err != nil {
@@ -142,7 +147,7 @@ func (p *Page) eval(ctx context.Context, out any, function string, args ...any) 
 		Result           struct{ Value string }
 		ExceptionDetails struct{ Text string }
 	}
-	err = p.wire.call(ctx, "script.callFunction", object{
+	err = p.conn.call(ctx, "script.callFunction", object{
 		"functionDeclaration": "async args => { const page = " + pageJS + "; return JSON.stringify(await (" + function + ")(...JSON.parse(args))) ?? \"null\" }",
 		"awaitPromise":        true, "userActivation": true,
 		"target": object{"context": p.context}, "arguments": []object{{"type": "string", "value": string(text)}},
@@ -158,76 +163,82 @@ func (p *Page) eval(ctx context.Context, out any, function string, args ...any) 
 	return json.Unmarshal([]byte(result.Result.Value), out)
 }
 
-// Wait waits until the JavaScript function returns something true, on this page or the one it leads to.
+// Wait waits until the JavaScript function returns something true, on this page or the next one in
+// the tab. what names the condition in the error.
 func (p *Page) Wait(t testing.TB, what, function string, args ...any) {
 	t.Helper()
-	so := false
-	p.persist(t, what, func(ctx context.Context) (bool, error) {
-		err := p.eval(ctx, &so, "(turn, ...args) => page.until(async () => await ("+function+")(...args), turn).then(Boolean)",
-			append([]any{turn.Milliseconds()}, args...)...)
-		return so, err
+	done := false
+	p.retry(t, what, func(ctx context.Context) (bool, error) {
+		err := p.eval(ctx, &done, "(timeout, ...args) => page.until(async () => await ("+function+")(...args), timeout).then(Boolean)",
+			append([]any{pageTimeout.Milliseconds()}, args...)...)
+		return done, err
 	}, func() string { return "the page says:\n" + p.Text(t) })
 }
 
-// turn is how long one call waits in the page, and answerIn how long its answer may take at first: Firefox at times never answers a call whose page is left
-// meanwhile. After each that was not answered, which may be because the machine is slow, the next may take twice as long.
 const (
-	turn     = time.Second
-	answerIn = 5 * time.Second
+	// pageTimeout is how long one call waits in the page.
+	pageTimeout = time.Second
+
+	// answerTimeout is how long the first call waits for its answer. Firefox sometimes never
+	// answers a call whose page is left meanwhile. The machine may also be slow, so the timeout
+	// doubles with each call.
+	answerTimeout = 5 * time.Second
 )
 
-// persist makes calls, each of which waits for a turn in the page, until one has succeeded, or for as long as anything may take; then it ends the test with what is
-// seen instead. When the page is left for another, it goes on there.
-func (p *Page) persist(t testing.TB, what string, try func(context.Context) (bool, error), seen func() string) {
+// retry calls try until it returns true. It ends the test with the result of describe when the
+// [testenv.Context] of the test ends, or on an error. If the page is left for another one, it
+// continues there.
+func (p *Page) retry(t testing.TB, what string, try func(context.Context) (bool, error), describe func() string) {
 	t.Helper()
-	all := testenv.Context(t)
-	next := time.NewTicker(10 * time.Millisecond) // a page that is being left refuses at once
+	whole := testenv.Context(t)
+	next := time.NewTicker(10 * time.Millisecond) // a page that is being left fails at once
 	defer next.Stop()
-	for limit := answerIn; all.Err() == nil; <-next.C {
-		ctx, cancel := context.WithTimeout(all, limit)
+	for timeout := answerTimeout; whole.Err() == nil; <-next.C {
+		ctx, cancel := context.WithTimeout(whole, timeout)
 		done, err := try(ctx)
 		cancel()
 		switch {
 		case done:
 			return
 		case errors.Is(err, context.DeadlineExceeded):
-			limit *= 2
-		case err != nil && !moved(err):
+			timeout *= 2
+		case err != nil && !isPageGone(err):
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
-	t.Fatalf("%s: still not so; %s", what, seen())
+	t.Fatalf("%s: timed out; %s", what, describe())
 }
 
-// WaitText waits until a text is shown.
+// WaitText waits until the page shows the text.
 func (p *Page) WaitText(t testing.TB, text string) {
 	t.Helper()
 	p.Wait(t, fmt.Sprintf("the page says %q", text), "text => page.words(document.body?.innerText).includes(page.words(text))", text)
 }
 
-// Text is what the page shows, as a person reads it.
+// Text returns the text that the page shows.
 func (p *Page) Text(t testing.TB) (text string) {
 	t.Helper()
 	p.Eval(t, &text, "() => document.body.innerText")
 	return text
 }
 
-// Has reports whether a target (see Click) is shown now.
+// Has reports whether the page shows a target now. See [Page.Click] for targets.
 func (p *Page) Has(t testing.TB, target string) (has bool) {
 	t.Helper()
 	p.Eval(t, &has, "target => page.all(target).some(page.shown)", target)
 	return has
 }
 
-// Click waits until the target can be hit, and clicks it. A target is the accessible name of a link, button or field, whole and exact; or "css:" and a selector.
+// Click waits until the target can be clicked, and clicks it. A target is the exact accessible name
+// of a link, button or field, or "css:" and a selector.
 func (p *Page) Click(t testing.TB, target string) {
 	t.Helper()
 	var err error
-	for range 10 { // a page that is drawn anew may put another in its place meanwhile
+	for range 10 { // the page may replace the element meanwhile
 		err = p.act(t, object{"type": "pointer", "id": "mouse", "actions": []object{
 			{"type": "pointerMove", "x": 0, "y": 0, "origin": object{"type": "element", "element": object{"sharedId": p.locate(t, target)}}},
 			{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}}})
-		if err == nil || !moved(err) {
+		if err == nil || !isPageGone(err) {
 			break
 		}
 	}
@@ -236,7 +247,7 @@ func (p *Page) Click(t testing.TB, target string) {
 	}
 }
 
-// Type clicks a field (see Click) and types the text in place of what it holds.
+// Type clicks a field and replaces its content with the text. See [Page.Click] for targets.
 func (p *Page) Type(t testing.TB, target, text string) {
 	t.Helper()
 	p.Click(t, target)
@@ -244,7 +255,7 @@ func (p *Page) Type(t testing.TB, target, text string) {
 	p.Press(t, []rune(text)...)
 }
 
-// Keys for Press.
+// Keys for [Page.Press].
 const (
 	Tab       = '\uE004'
 	Enter     = '\uE007'
@@ -252,7 +263,7 @@ const (
 	Backspace = '\uE003'
 )
 
-// Press presses keys one after the other, wherever the focus is.
+// Press presses keys one after the other, in the element with the focus.
 func (p *Page) Press(t testing.TB, keys ...rune) {
 	t.Helper()
 	var actions []object
@@ -266,25 +277,25 @@ func (p *Page) Press(t testing.TB, keys ...rune) {
 
 func (p *Page) act(t testing.TB, source object) error {
 	t.Helper()
-	return p.wire.call(testenv.Context(t), "input.performActions", object{"context": p.context, "actions": []object{source}}, nil)
+	return p.conn.call(testenv.Context(t), "input.performActions", object{"context": p.context, "actions": []object{source}}, nil)
 }
 
-// locate waits until a target can be hit and gives the browser's name for it.
+// locate waits until a target can be clicked and returns the browser's id of it.
 func (p *Page) locate(t testing.TB, target string) string {
 	t.Helper()
 	var found struct {
 		Result struct{ SharedID string }
 	}
-	p.persist(t, fmt.Sprintf("something called %q can be clicked", target), func(ctx context.Context) (bool, error) {
-		err := p.wire.call(ctx, "script.callFunction", object{
-			"functionDeclaration": "(target, patience) => " + pageJS + ".find(target, patience)", "awaitPromise": true, "target": object{"context": p.context},
-			"arguments": []object{{"type": "string", "value": target}, {"type": "number", "value": turn.Milliseconds()}},
+	p.retry(t, fmt.Sprintf("%q can be clicked", target), func(ctx context.Context) (bool, error) {
+		err := p.conn.call(ctx, "script.callFunction", object{
+			"functionDeclaration": "(target, timeout) => " + pageJS + ".find(target, timeout)", "awaitPromise": true, "target": object{"context": p.context},
+			"arguments": []object{{"type": "string", "value": target}, {"type": "number", "value": pageTimeout.Milliseconds()}},
 		}, &found)
 		return found.Result.SharedID != "", err
 	}, func() string {
 		var names []string
 		p.Eval(t, &names, "() => page.names()")
-		return fmt.Sprintf("what can be clicked is called %q; the page says:\n%s", names, p.Text(t))
+		return fmt.Sprintf("these can be clicked: %q; the page says:\n%s", names, p.Text(t))
 	})
 	return found.Result.SharedID
 }

@@ -1,8 +1,8 @@
-// What every call has at hand: `find` and `until`, which wait inside the page. No sleeps in the tests.
+// Helpers for every call. `find` and `until` wait inside the page, so that tests need not sleep.
 (() => {
 	const words = text => (text ?? "").replace(/\s+/g, " ").trim();
 
-	// What a screen reader would call the element, as far as the page's own means go.
+	// The accessible name of the element, computed with the means of the page.
 	const name = e => {
 		const by = (e.getAttribute("aria-labelledby") ?? "").split(/\s+/).filter(Boolean).map(id => document.getElementById(id)?.textContent);
 		if (by.length) return words(by.join(" "));
@@ -26,7 +26,7 @@
 		? [...document.querySelectorAll(target.slice(4))]
 		: [...document.querySelectorAll(named)].filter(e => name(e) === words(target));
 
-	// The element that a person would hit: shown, enabled, and not behind another.
+	// Whether a click would hit the element: it is shown, enabled, and not behind another.
 	const hittable = e => {
 		if (!shown(e) || e.matches(":disabled") || e.closest("[inert]")) return false;
 		e.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
@@ -35,10 +35,11 @@
 		return there !== null && (e.contains(there) || there.contains(e) || [...(e.labels ?? [])].some(l => l.contains(there)));
 	};
 
-	const until = async (so, patience) => {
-		const end = performance.now() + patience;
+	// until calls check every 20 ms until it returns something true, for at most timeout ms.
+	const until = async (check, timeout) => {
+		const end = performance.now() + timeout;
 		for (;;) {
-			const value = await so();
+			const value = await check();
 			if (value) return value;
 			if (performance.now() > end) return null;
 			await new Promise(done => setTimeout(done, 20));
@@ -47,7 +48,7 @@
 
 	return {
 		words, name, shown, all, until,
-		find: (target, patience) => until(() => all(target).find(hittable), patience),
+		find: (target, timeout) => until(() => all(target).find(hittable), timeout),
 		names: () => [...document.querySelectorAll(named)].filter(shown).map(name),
 	};
 })()

@@ -18,10 +18,10 @@ func TestADeviceThatCannotRingIsToldTheWayOut(t *testing.T) {
 	b := browsertest.Chromium(t)
 	s, p := furnished(t, b)
 	p.Navigate(t, s.Origin+"/#/devices")
-	b.Permit(t, s.Origin, "notifications", "denied")
+	b.SetPermission(t, s.Origin, "notifications", "denied")
 	for agent, says := range map[string]string{"": "and allow notifications. Then reload this page.", android: "then Permissions, and allow notifications."} {
 		if agent != "" {
-			p.As(t, agent)
+			p.SetUserAgent(t, agent)
 		}
 		p.Reload(t)
 		p.WaitText(t, "does not let idlepush show notifications")
@@ -29,7 +29,7 @@ func TestADeviceThatCannotRingIsToldTheWayOut(t *testing.T) {
 		everySize(t, p)
 	}
 
-	p.As(t, iPhone)
+	p.SetUserAgent(t, iPhone)
 	p.Reload(t)
 	p.WaitText(t, "first put it on the Home Screen")
 	p.Wait(t, "the pictures are there", `() => { const all = [...document.querySelectorAll(".steps img")]; return all.length === 3 && all.every(i => i.complete && i.naturalWidth > 0) }`)
@@ -51,7 +51,7 @@ func TestWithoutAServerThePageSaysSoAndComesBack(t *testing.T) {
 	p.Reload(t)
 	p.WaitText(t, "No connection")
 	everySize(t, p)
-	for _, e := range b.Forgive() {
+	for _, e := range b.TakeErrors() {
 		if !strings.Contains(e, "Failed to load resource") && !strings.Contains(e, "ERR_") {
 			t.Errorf("a page had an error: %s", e)
 		}
@@ -66,7 +66,7 @@ func TestAPushServiceThatDoesNotAnswerIsSaidToBeOutOfReach(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Chromium(t)
 	s, p := furnished(t, b)
-	b.Permit(t, s.Origin, "notifications", "granted")
+	b.SetPermission(t, s.Origin, "notifications", "granted")
 	p.Navigate(t, s.Origin+"/#/devices")
 	p.WaitText(t, "Another phone") // the view before has a link of the same name
 	// The page gives up after 20 s, which pass when this test says so; a drawing that is held up is tried again after half a second.
@@ -114,7 +114,7 @@ func TestAChangeOnTheWayToAnotherViewDoesNotHoldItUp(t *testing.T) {
 	}`)
 	say(t, p, "PATCH", "/devices/"+s.ids(t, "/devices")[0], object{"name": "renamed"}, nil)
 	p.WaitText(t, "There is nothing here")
-	for _, e := range b.Forgive() {
+	for _, e := range b.TakeErrors() {
 		if !strings.Contains(e, "404") {
 			t.Errorf("a page had an error: %s", e)
 		}
@@ -131,6 +131,6 @@ func TestManyTabsOfOneBrowserAreAllServedAndTrueWhenTheyAreSeen(t *testing.T) {
 		first.Open(t, s.Origin+"/#/devices").WaitText(t, "Another phone")
 	}
 	say(t, first, "PATCH", "/devices/"+s.ids(t, "/devices")[0], object{"name": "renamed"}, nil)
-	first.Show(t)
+	first.Activate(t)
 	first.WaitText(t, "renamed")
 }

@@ -19,7 +19,7 @@ func linkOf(t *testing.T, p *browsertest.Page) (link string) {
 // onlyRefusals holds the pages to no errors but Chromium's words for a request that was refused.
 func onlyRefusals(t *testing.T, b *browsertest.Browser) {
 	t.Helper()
-	for _, e := range b.Forgive() {
+	for _, e := range b.TakeErrors() {
 		if !strings.Contains(e, "Failed to load resource") {
 			t.Errorf("a page had an error: %s", e)
 		}
@@ -72,7 +72,7 @@ func TestAFamilyLivesByThePage(t *testing.T) {
 		link = linkOf(t, anna)
 		anna.WaitText(t, "This link works on this machine only.")
 		say(t, anna, "POST", "/users", object{"name": "dora", "password": "planted-login-of-dora"}, nil)
-		page := chromium.OpenApart(t, link)
+		page := chromium.OpenIsolated(t, link)
 		page.WaitText(t, "anna invites you")
 		enter(t, page, "Join", "ben", "planted-login-of-ben")
 		page.WaitText(t, "Which mail should ring?")
@@ -93,7 +93,7 @@ func TestAFamilyLivesByThePage(t *testing.T) {
 	})
 	t.Run("an invite lets in nobody else", func(t *testing.T) {
 		joined(t)
-		chromium.OpenApart(t, link).WaitText(t, "was used already")
+		chromium.OpenIsolated(t, link).WaitText(t, "was used already")
 	})
 	t.Run("a mailbox is shared and seen at once", func(t *testing.T) {
 		joined(t)
@@ -117,7 +117,7 @@ func TestAFamilyLivesByThePage(t *testing.T) {
 	t.Run("another browser joins by a code and is ended from here", func(t *testing.T) {
 		s.open(t, anna, "devices", "Another phone")
 		anna.Click(t, "Show a code")
-		phone := chromium.OpenApart(t, linkOf(t, anna))
+		phone := chromium.OpenIsolated(t, linkOf(t, anna))
 		phone.WaitText(t, "This browser joins as anna.")
 		phone.Click(t, "Join")
 		phone.WaitText(t, "Let it ring here")
@@ -128,7 +128,7 @@ func TestAFamilyLivesByThePage(t *testing.T) {
 	})
 	// That the daemon slows down who guesses is held by package web, in virtual time. Here the answer is made up, so that nobody has to guess faster than tries come back.
 	t.Run("who guesses too often reads why that is refused", func(t *testing.T) {
-		stranger := chromium.OpenApart(t, s.Origin+"/#/login")
+		stranger := chromium.OpenIsolated(t, s.Origin+"/#/login")
 		stranger.WaitText(t, "Stay signed in")
 		stranger.Eval(t, nil, `() => {
 			const real = self.fetch;

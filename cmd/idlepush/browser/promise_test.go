@@ -76,7 +76,7 @@ func TestFromTheSetupLinkToARingingFirefox(t *testing.T) {
 	t.Run("from the setup link to the first mail", func(t *testing.T) {
 		began := time.Now()
 		page := firefox.Open(t, s.setupLink(t))
-		page.Viewport(t, 390, 844)
+		page.SetViewport(t, 390, 844)
 		enter(t, page, "Begin", "anna", street.Password)
 		page.Type(t, "Email address", "anna@example.org")
 		page.Type(t, "Its password", s.Mail.Password)
@@ -165,7 +165,7 @@ func (s *town) staysRemoved(t *testing.T, p *browsertest.Page) {
 	p.WaitText(t, "No device rings yet.")
 	p.Reload(t)
 	p.WaitText(t, "No device rings yet.")
-	for _, e := range p.Forgive() {
+	for _, e := range p.TakeErrors() {
 		if !strings.Contains(e, "/api/v1/events") { // that its session has ended is what a page is told there
 			t.Errorf("a page had an error: %s", e)
 		}

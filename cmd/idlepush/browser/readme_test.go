@@ -65,7 +65,7 @@ func takeScreens(t *testing.T, wanted []string) {
 		p.WaitText(t, says)
 		for size, at := range map[string][2]int{"phone": {390, 780}, "desk": {1000, 640}} {
 			if path := "docs/screens/" + name + "-" + size + ".png"; slices.Contains(wanted, path) {
-				p.Viewport(t, at[0], at[1])
+				p.SetViewport(t, at[0], at[1])
 				p.Screenshot(t, top+path, false)
 			}
 		}

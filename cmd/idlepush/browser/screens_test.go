@@ -56,8 +56,8 @@ func everySize(t *testing.T, p *browsertest.Page) {
 	t.Helper()
 	var broken []string
 	for _, width := range []int{320, 390, 1280} {
-		p.Viewport(t, width, 800)
-		p.NoOverflow(t)
+		p.SetViewport(t, width, 800)
+		p.CheckOverflow(t)
 		p.Eval(t, &broken, `() => [...document.querySelectorAll("nav a, button")].filter(e => {
 			const line = new Range();
 			line.selectNodeContents(e);
@@ -67,8 +67,8 @@ func everySize(t *testing.T, p *browsertest.Page) {
 			t.Errorf("at %d px these words are broken: %q", width, broken)
 		}
 		if scheme := map[int]string{390: "light", 1280: "dark"}[width]; scheme != "" {
-			p.Scheme(t, scheme)
-			p.Accessible(t)
+			p.SetColorScheme(t, scheme)
+			p.CheckAccessible(t)
 		}
 	}
 }
@@ -109,7 +109,7 @@ func TestEveryScreenFitsEveryWidthAndCanBeUsedByEverybody(t *testing.T) {
 	street.Must(t, s.Client.Post(testenv.Context(t), "/invites", object{"for": "person"}, &invite))
 	for name, hash := range map[string]string{"login": "#/login", "setup": "#/setup/token", "join": invite.URL[len(s.Origin)+1:], "join gone": "#/join/gone"} {
 		t.Run(name, func(t *testing.T) {
-			stranger := b.OpenApart(t, s.Origin+"/"+hash)
+			stranger := b.OpenIsolated(t, s.Origin+"/"+hash)
 			stranger.Wait(t, "the view is there", `() => document.querySelector("h1") !== null`)
 			everySize(t, stranger)
 			stranger.CloseTab(t)

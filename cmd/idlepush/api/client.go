@@ -1,5 +1,5 @@
-// Package api is a client of the daemon's HTTP API, for the demo and the tests. It is a package of its
-// own because a test cannot import the program.
+// Package api is a client of the HTTP API of idlepush, for the demo and for tests. It is a package
+// of its own because a test of another package cannot import the program.
 package api
 
 import (
@@ -19,21 +19,21 @@ type Client struct {
 	Token string // a bearer token; if empty, requests have none
 }
 
-// Keys are a receiver's keys as the API takes them.
+// Keys returns the keys of a receiver in the form of the API.
 func Keys(k registry.Keys) map[string]any { return map[string]any{"p256dh": k.P256dh, "auth": k.Auth} }
 
-// Post is Call with POST.
+// Post is like Call, with the method POST.
 func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 	return c.Call(ctx, http.MethodPost, path, in, out)
 }
 
-// Get is Call with GET.
+// Get is like Call, with the method GET and no body.
 func (c *Client) Get(ctx context.Context, path string, out any) error {
 	return c.Call(ctx, http.MethodGet, path, nil, out)
 }
 
-// Call sends in as JSON, unless it is nil, and decodes the answer into out, unless that is nil. A status
-// that is no success is an error with the answer's words.
+// Call sends in as JSON, unless it is nil, and decodes the answer into out, unless that is nil. It
+// returns an error with the text of the answer if the status is not a success.
 func (c *Client) Call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {

@@ -15,20 +15,20 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// Household is a street with three mailboxes and six phones, at least one on each transport. All of
-// them may read everything.
+// Household is a daemon with three accounts and six phones, at least one on each transport. All
+// phones get full previews.
 type Household struct {
 	*Street
-	Mailboxes []string                   // their users at the mail server
-	Phones    map[registry.Secret]string // names, by token or endpoint
-	Letters   []Letter                   // that were sent, to one mailbox after the other
+	Mailboxes []string                   // user names at the mail server
+	Phones    map[registry.Secret]string // names by token or endpoint
+	Letters   []Letter                   // all delivered mails, in order
 }
 
-// Letter is what a mail says.
+// Letter is the content of a mail.
 type Letter struct{ From, Subject, Text string }
 
-// NewHousehold starts one. At the end of the test it checks that neither FCM nor APNs saw a word of a
-// mail.
+// NewHousehold starts a Household. At the end of the test it checks that FCM and APNs got no words
+// of mails in plain text.
 func NewHousehold(t *testing.T, program Program) *Household {
 	t.Helper()
 	h := &Household{Street: New(t, program), Phones: make(map[registry.Secret]string)}
@@ -48,20 +48,20 @@ func NewHousehold(t *testing.T, program Program) *Household {
 		iphone, err := pushtest.NewReceiver()
 		Must(t, err)
 		token := h.FCM.Register(android)
-		h.device(t, object{"name": "android", "transport": "fcm", "token": token, "encryption": api.Keys(android.Keys()), "content": "preview"})
+		h.addDevice(t, object{"name": "android", "transport": "fcm", "token": token, "encryption": api.Keys(android.Keys()), "content": "preview"})
 		h.Phones[registry.Secret(token)] = fmt.Sprint("android ", i)
 		token = h.APNs.Register(iphone)
-		h.device(t, object{"name": "iphone", "transport": "apns", "token": token, "encryption": api.Keys(iphone.Keys()), "content": "preview"})
+		h.addDevice(t, object{"name": "iphone", "transport": "apns", "token": token, "encryption": api.Keys(iphone.Keys()), "content": "preview"})
 		h.Phones[registry.Secret(token)] = fmt.Sprint("iphone ", i)
 	}
-	h.learnVAPID(t)
+	h.fetchVAPIDKey(t)
 	h.Phones[h.subscribe(t, "firefox", "webpush", registry.Preview)] = "firefox"
 	h.Phones[h.subscribe(t, "fairphone", "unifiedpush", registry.Preview)] = "fairphone"
 	h.Watching(t, len(h.Mailboxes))
 	return h
 }
 
-// Write delivers count mails, to one mailbox after the other.
+// Write delivers count mails, to each mailbox in turn.
 func (h *Household) Write(t *testing.T, count int) {
 	t.Helper()
 	for range count {
@@ -74,8 +74,8 @@ func (h *Household) Write(t *testing.T, count int) {
 	}
 }
 
-// inMailboxes returns the letters in each mailbox in the order of their UIDs, which need not be the
-// order of their delivery.
+// inMailboxes returns the mails of each mailbox in the order of their UIDs, which may differ from
+// the order of delivery.
 func (h *Household) inMailboxes(t *testing.T) [][]Letter {
 	t.Helper()
 	var all [][]Letter
@@ -97,47 +97,47 @@ func (h *Household) inMailboxes(t *testing.T) [][]Letter {
 	return all
 }
 
-// checkEncrypted checks that FCM and APNs were sent no word of a mail. No such word comes about in
-// ciphertext by chance: each is long, or has a character that is not in base64.
+// checkEncrypted checks that no request to FCM and APNs contains words of a mail. Ciphertext cannot
+// contain these by chance: each is long, or has a character that base64 lacks.
 func (h *Household) checkEncrypted(t *testing.T) {
 	t.Helper()
-	text := h.vendors.String()
+	text := h.requests.String()
 	for _, word := range []string{"Größe", `Gr\u00f6`, "🐢", "Äpfel", `\u00c4pfel`, "someone", "Words of mail", "ünïcode", `\u00efcode`} {
 		if strings.Contains(text, word) {
-			t.Errorf("FCM or APNs was sent the word %q of a mail", word)
+			t.Errorf("FCM or APNs got the word %q of a mail", word)
 		}
 	}
 	if len(h.Letters) > 0 && (!strings.Contains(text, `"encrypted":"`) || strings.Count(text, "/messages:send") == 0 || strings.Count(text, "/3/device/") == 0) {
-		t.Error("FCM and APNs were sent nothing")
+		t.Error("FCM or APNs got no notification")
 	}
 }
 
-// Ring is a push as a phone decrypted it.
+// Ring is a push as a phone reads it.
 type Ring struct {
 	ID, Kind, Account, From, Subject, Preview string
-	Clear                                     []string // ids of what is to be taken away
+	Clear                                     []string // ids of notifications to remove
 	At                                        time.Time
 }
 
-// Decode reads the payload of FCM and APNs.
+// Decode reads a payload of FCM or APNs.
 func Decode(t *testing.T, payload []byte) (r Ring) {
 	t.Helper()
 	if err := json.Unmarshal(payload, &r); err != nil {
-		t.Fatalf("a payload is no JSON: %v", err)
+		t.Fatalf("a payload is not JSON: %v", err)
 	}
 	return r
 }
 
-// DecodeWeb reads a web push.
+// DecodeWeb reads a push of Web Push or UnifiedPush, and checks its topic.
 func DecodeWeb(t *testing.T, m pushtest.WebPushMessage) Ring {
 	t.Helper()
 	var shape struct{ Idlepush json.RawMessage }
 	if err := json.Unmarshal(m.Body, &shape); err != nil {
-		t.Fatalf("a web push body is no JSON: %v", err)
+		t.Fatalf("the body of a web push is not JSON: %v", err)
 	}
 	r := Decode(t, shape.Idlepush)
 	if r.ID != m.Topic {
-		t.Errorf("the topic %s is not the id %s", m.Topic, r.ID)
+		t.Errorf("the topic is %s, want the id %s", m.Topic, r.ID)
 	}
 	return r
 }
@@ -146,24 +146,24 @@ func DecodeWeb(t *testing.T, m pushtest.WebPushMessage) Ring {
 func (h *Household) pushes(t *testing.T, kind registry.Kind) map[string][]Ring {
 	t.Helper()
 	all := make(map[string][]Ring)
-	note := func(address registry.Secret, r Ring) {
+	add := func(address registry.Secret, r Ring) {
 		if r.Kind == string(kind) {
 			all[h.Phones[address]] = append(all[h.Phones[address]], r)
 		}
 	}
 	for _, m := range h.FCM.Messages() {
-		note(m.Token, Decode(t, m.Payload))
+		add(m.Token, Decode(t, m.Payload))
 	}
 	for _, m := range h.APNs.Messages() {
-		note(m.Token, Decode(t, m.Payload))
+		add(m.Token, Decode(t, m.Payload))
 	}
 	for _, m := range h.Web.Messages() {
-		note(m.Endpoint, DecodeWeb(t, m))
+		add(m.Endpoint, DecodeWeb(t, m))
 	}
 	return all
 }
 
-// Rang returns the mail that rang each phone, in order of arrival.
+// Rang returns the pushes of mails to each phone, in order of arrival.
 func (h *Household) Rang(t *testing.T) map[string][]Ring {
 	t.Helper()
 	return h.pushes(t, registry.MailKind)
@@ -181,21 +181,21 @@ func (h *Household) Clears(t *testing.T) map[string][]string {
 	return all
 }
 
-// WaitAll waits until every phone has rung for every mail.
+// WaitAll waits until every phone has got every mail.
 func (h *Household) WaitAll(t *testing.T) {
 	t.Helper()
-	testenv.Await(t, "every mail has rung every phone", func() error {
+	testenv.Await(t, "every phone has got every mail", func() error {
 		all := h.Rang(t)
 		for _, phone := range h.Phones {
 			if n := len(Once(all[phone])); n < len(h.Letters) {
-				return fmt.Errorf("%s has rung for %d of %d mails", phone, n, len(h.Letters))
+				return fmt.Errorf("%s has got %d of %d mails", phone, n, len(h.Letters))
 			}
 		}
 		return nil
 	})
 }
 
-// Once drops pushes that repeat an id.
+// Once returns the list without pushes that repeat an id.
 func Once(list []Ring) (first []Ring) {
 	seen := make(map[string]bool)
 	for _, r := range list {
@@ -207,37 +207,37 @@ func Once(list []Ring) (first []Ring) {
 	return first
 }
 
-// Complete checks that each mail rang every phone: under one id, with its words, in the order of its
-// mailbox, and in the same order as on the other phones.
+// Complete checks that every phone got each mail, with its content and under the same id. All
+// phones must get them in the same order, and each mailbox in the order of its UIDs.
 func (h *Household) Complete(t *testing.T) {
 	t.Helper()
 	kept := h.inMailboxes(t)
 	var order []string
-	rang := h.Rang(t)
-	if len(rang) != len(h.Phones) {
-		t.Errorf("%d of %d phones rang", len(rang), len(h.Phones))
+	got := h.Rang(t)
+	if len(got) != len(h.Phones) {
+		t.Errorf("%d of %d phones got mails", len(got), len(h.Phones))
 	}
-	for phone, list := range rang {
+	for phone, list := range got {
 		list = Once(list)
-		heard := make(map[string][]Letter)
+		byAccount := make(map[string][]Letter)
 		var ids []string
 		for _, r := range list {
-			heard[r.Account] = append(heard[r.Account], Letter{r.From, r.Subject, r.Preview})
+			byAccount[r.Account] = append(byAccount[r.Account], Letter{r.From, r.Subject, r.Preview})
 			ids = append(ids, r.ID)
 		}
 		if order == nil {
 			order = ids
 		}
 		if !slices.Equal(ids, order) {
-			t.Errorf("%s heard another order than the others", phone)
+			t.Errorf("%s got the mails in another order than the others", phone)
 		}
-		for account, letters := range heard {
+		for account, letters := range byAccount {
 			if i := slices.IndexFunc(kept, func(list []Letter) bool { return slices.Equal(letters, list) }); i < 0 {
-				t.Errorf("%s heard of account %s %d mails, and no mailbox got just these in this order: %+v", phone, account, len(letters), letters)
+				t.Errorf("%s got %d mails of account %s, which are not those of a mailbox in order: %+v", phone, len(letters), account, letters)
 			}
 		}
-		if len(heard) != len(h.Mailboxes) {
-			t.Errorf("%s heard of %d mailboxes", phone, len(heard))
+		if len(byAccount) != len(h.Mailboxes) {
+			t.Errorf("%s got mails of %d of %d mailboxes", phone, len(byAccount), len(h.Mailboxes))
 		}
 	}
 }

@@ -13,7 +13,9 @@ import (
 	"idlepush/web/browsertest"
 )
 
-func TestFoldersThatCannotBeReadAreLeftOutAndCounted(t *testing.T) {
+// TestUnreadableFolders has a server that lists folders which cannot be parsed. The page leaves
+// them out and shows their number.
+func TestUnreadableFolders(t *testing.T) {
 	t.Parallel()
 	const odd = "* LIST () \"/\" \"5\" disks\"\r\n"
 	var unreadable atomic.Int32
@@ -29,7 +31,7 @@ func TestFoldersThatCannotBeReadAreLeftOutAndCounted(t *testing.T) {
 	chromium := browsertest.Chromium(t)
 	s := newTown(t)
 	p := chromium.Open(t, s.setupLink(t))
-	enter(t, p, "Begin", "anna", street.Password)
+	enterLogin(t, p, "Begin", "anna", street.Password)
 	p.Type(t, "Email address", "anna@example.org")
 	p.Type(t, "Its password", "planted-password")
 	p.WaitText(t, "The settings were not found")
@@ -42,7 +44,7 @@ func TestFoldersThatCannotBeReadAreLeftOutAndCounted(t *testing.T) {
 	p.Click(t, "Watch this mailbox")
 	p.WaitText(t, "Let it ring here")
 	var list struct{ Items []struct{ ID string } }
-	say(t, p, "GET", "/accounts", nil, &list)
+	callAPI(t, p, "GET", "/accounts", nil, &list)
 	p.Navigate(t, s.Origin+"/#/mailbox/"+list.Items[0].ID)
 	p.Click(t, "Choose folders (1)")
 	p.WaitText(t, "2 folders could not be read and are left out.")
@@ -54,7 +56,7 @@ func TestFoldersThatCannotBeReadAreLeftOutAndCounted(t *testing.T) {
 	p.Click(t, "Choose folders (1)")
 	p.WaitText(t, "Family")
 	if got := p.Text(t); strings.Contains(got, "could not be read") {
-		t.Errorf("with none of them the page says %s", got)
+		t.Errorf("without unreadable folders the page says %s", got)
 	}
 	chromium.Close(t)
 	s.Stop(t)

@@ -11,10 +11,10 @@ import (
 	"idlepush/web/browsertest"
 )
 
-// hostile are words that a page which takes text for HTML would run or show as such.
+// hostile is text that a page must not interpret as HTML.
 const hostile = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script><b>bold</b>&amp;`
 
-// deliverHostile delivers a mail whose sender, subject and text are full of HTML, and that is long.
+// deliverHostile delivers a mail with HTML in its sender, subject and text, which are long.
 func (s *town) deliverHostile(t *testing.T) {
 	t.Helper()
 	long := strings.Repeat("Donaudampfschifffahrtsgesellschaftskapitän", 3)
@@ -23,28 +23,29 @@ func (s *town) deliverHostile(t *testing.T) {
 		"Date: %s\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s %s\r\n", quoted, hostile, long, time.Now().Format(time.RFC1123Z), hostile, long))
 }
 
-func TestHTMLInSenderAndSubjectIsShownAsText(t *testing.T) {
+// TestHostileMail checks that HTML in a sender and a subject is shown as text.
+func TestHostileMail(t *testing.T) {
 	t.Parallel()
-	s, p := furnished(t, browsertest.Chromium(t))
+	s, p := openFurnished(t, browsertest.Chromium(t))
 	var list struct {
 		Items []struct{ ID, Subject string }
 	}
 	street.Must(t, s.Client.Get(testenv.Context(t), "/notifications", &list))
-	harmless := func(where string) {
+	checkShownAsText := func(view string) {
 		t.Helper()
-		p.Wait(t, where+" shows the words", `words => page.words(document.body.innerText).split(words).length > 2`, `<b>bold</b>&amp;`)
+		p.Wait(t, view+" shows the text", `words => page.words(document.body.innerText).split(words).length > 2`, `<b>bold</b>&amp;`)
 		var html []string
 		p.Eval(t, &html, `() => [document.title.startsWith("owned"), ...document.querySelectorAll("main b, main script, main img[src=x]")].filter(Boolean).map(String)`)
 		if len(html) > 0 {
-			t.Errorf("%s takes the words for HTML: %q", where, html)
+			t.Errorf("%s interprets the text as HTML: %q", view, html)
 		}
 	}
 	p.Navigate(t, s.Origin+"/#/activity")
-	harmless("activity")
+	checkShownAsText("activity")
 	for _, m := range list.Items {
 		if strings.Contains(m.Subject, "<b>") {
 			p.Navigate(t, s.Origin+"/#/mail/"+m.ID)
-			harmless("the mail")
+			checkShownAsText("the mail")
 		}
 	}
 }

@@ -8,16 +8,17 @@ import (
 	"idlepush/web/browsertest"
 )
 
-// linkOf is the link that stands beside the QR code.
-func linkOf(t *testing.T, p *browsertest.Page) (link string) {
+// inviteLink waits for the link beside the QR code and returns it.
+func inviteLink(t *testing.T, p *browsertest.Page) (link string) {
 	t.Helper()
 	p.Wait(t, "there is a link", `() => /\/#\/join\//.test(document.querySelector("main code")?.textContent ?? "")`)
 	p.Eval(t, &link, `() => document.querySelector("main code").textContent`)
 	return link
 }
 
-// onlyRefusals holds the pages to no errors but Chromium's words for a request that was refused.
-func onlyRefusals(t *testing.T, b *browsertest.Browser) {
+// checkOnlyRefusals checks that the pages had no errors but those of Chromium about refused
+// requests.
+func checkOnlyRefusals(t *testing.T, b *browsertest.Browser) {
 	t.Helper()
 	for _, e := range b.TakeErrors() {
 		if !strings.Contains(e, "Failed to load resource") {
@@ -26,18 +27,19 @@ func onlyRefusals(t *testing.T, b *browsertest.Browser) {
 	}
 }
 
-func TestTheFirstPersonMovesInByThePageAlone(t *testing.T) {
+// TestSetup sets up the daemon and the first mailbox with the page alone.
+func TestSetup(t *testing.T) {
 	t.Parallel()
 	chromium := browsertest.Chromium(t)
 	s := newTown(t)
 	anna := chromium.Open(t, s.setupLink(t))
-	enter(t, anna, "Begin", "anna", street.Password)
+	enterLogin(t, anna, "Begin", "anna", street.Password)
 
-	// A wrong password is said at its field, and nothing is watched.
+	// A wrong password is reported at its field, and no mailbox is added.
 	anna.Type(t, "Email address", "anna@example.org")
 	anna.Type(t, "Its password", "planted-wrong-password")
 	anna.WaitText(t, "The settings were not found")
-	s.mailServer(t, anna)
+	s.enterMailServer(t, anna)
 	anna.Wait(t, "the password is refused at its field", `() => document.querySelector("[name=password][aria-invalid]")?.closest(".field").querySelector(".wrong").textContent !== ""`)
 	anna.Type(t, "Its password", s.Mail.Password)
 	anna.Click(t, "Continue")
@@ -46,18 +48,19 @@ func TestTheFirstPersonMovesInByThePageAlone(t *testing.T) {
 	anna.Click(t, "Later")
 	anna.Click(t, "To my mailboxes")
 	anna.WaitText(t, "Watching, checked")
-	onlyRefusals(t, chromium)
+	checkOnlyRefusals(t, chromium)
 	chromium.Close(t)
 	s.Stop(t)
 	s.NoSecrets(t)
 }
 
-func TestAFamilyLivesByThePage(t *testing.T) {
+// TestPeople has two users and a stranger, each in a browser of their own.
+func TestPeople(t *testing.T) {
 	t.Parallel()
 	chromium := browsertest.Chromium(t)
-	s, anna := furnished(t, chromium)
+	s, anna := openFurnished(t, chromium)
 	mailbox := s.ids(t, "/accounts")[0]
-	var link string // of the invite by which Ben came
+	var link string // of Ben's invite
 	var ben *browsertest.Page
 	joined := func(t *testing.T) {
 		t.Helper()
@@ -66,15 +69,15 @@ func TestAFamilyLivesByThePage(t *testing.T) {
 		}
 	}
 
-	t.Run("somebody joins by an invite and sees nothing of others", func(t *testing.T) {
-		s.open(t, anna, "people", "Invite somebody")
+	t.Run("a person joins with an invite and sees nothing of others", func(t *testing.T) {
+		s.openView(t, anna, "people", "Invite somebody")
 		anna.Click(t, "Make an invite")
-		link = linkOf(t, anna)
+		link = inviteLink(t, anna)
 		anna.WaitText(t, "This link works on this machine only.")
-		say(t, anna, "POST", "/users", object{"name": "dora", "password": "planted-login-of-dora"}, nil)
+		callAPI(t, anna, "POST", "/users", object{"name": "dora", "password": "planted-login-of-dora"}, nil)
 		page := chromium.OpenIsolated(t, link)
 		page.WaitText(t, "anna invites you")
-		enter(t, page, "Join", "ben", "planted-login-of-ben")
+		enterLogin(t, page, "Join", "ben", "planted-login-of-ben")
 		page.WaitText(t, "Which mail should ring?")
 		ben = page
 		ben.Click(t, "Later")
@@ -82,52 +85,53 @@ func TestAFamilyLivesByThePage(t *testing.T) {
 		ben.Click(t, "Later")
 		ben.Click(t, "To my mailboxes")
 		ben.WaitText(t, "No mailbox is watched yet.")
-		if linkOf(t, anna) != link {
-			t.Error("the invite vanished while its maker looked at it")
+		if inviteLink(t, anna) != link {
+			t.Error("the used invite is gone from the page that shows it")
 		}
 		if ben.Has(t, "People") {
-			t.Error("a member is offered to manage people")
+			t.Error("the page offers a member to manage people")
 		}
-		s.open(t, ben, "mailbox/"+mailbox, "There is nothing here")
-		s.open(t, ben, "mailboxes", "No mailbox is watched yet.")
+		s.openView(t, ben, "mailbox/"+mailbox, "There is nothing here")
+		s.openView(t, ben, "mailboxes", "No mailbox is watched yet.")
 	})
-	t.Run("an invite lets in nobody else", func(t *testing.T) {
+	t.Run("an invite works only once", func(t *testing.T) {
 		joined(t)
 		chromium.OpenIsolated(t, link).WaitText(t, "was used already")
 	})
-	t.Run("a mailbox is shared and seen at once", func(t *testing.T) {
+	t.Run("a shared mailbox appears at once", func(t *testing.T) {
 		joined(t)
-		s.open(t, anna, "mailbox/"+mailbox, "How it is watched")
+		s.openView(t, anna, "mailbox/"+mailbox, "How it is watched")
 		anna.Click(t, "Shared with")
 		anna.Click(t, "ben")
 		anna.Click(t, "css:details[open] button")
 		ben.WaitText(t, "Shared with you")
 	})
-	t.Run("a mailbox is paused and goes on", func(t *testing.T) {
-		s.open(t, anna, "mailbox/"+mailbox, "How it is watched")
+	t.Run("a mailbox can be paused and resumed", func(t *testing.T) {
+		s.openView(t, anna, "mailbox/"+mailbox, "How it is watched")
 		anna.Click(t, "Pause")
 		anna.WaitText(t, "Paused. Nothing rings.")
 		joined(t)
 		ben.WaitText(t, "Paused. Nothing rings.")
-		s.open(t, anna, "mailbox/"+mailbox, "How it is watched")
+		s.openView(t, anna, "mailbox/"+mailbox, "How it is watched")
 		anna.Click(t, "Go on watching")
 		anna.WaitText(t, "Watching, checked")
 		ben.WaitText(t, "Watching, checked")
 	})
-	t.Run("another browser joins by a code and is ended from here", func(t *testing.T) {
-		s.open(t, anna, "devices", "Another phone")
+	t.Run("another browser joins with a code and can be logged out", func(t *testing.T) {
+		s.openView(t, anna, "devices", "Another phone")
 		anna.Click(t, "Show a code")
-		phone := chromium.OpenIsolated(t, linkOf(t, anna))
+		phone := chromium.OpenIsolated(t, inviteLink(t, anna))
 		phone.WaitText(t, "This browser joins as anna.")
 		phone.Click(t, "Join")
 		phone.WaitText(t, "Let it ring here")
-		s.open(t, anna, "me", "Where you are logged in")
+		s.openView(t, anna, "me", "Where you are logged in")
 		anna.Click(t, "css:main li button")
 		anna.Click(t, "css:dialog .danger")
 		phone.WaitText(t, "Log in")
 	})
-	// That the daemon slows down who guesses is held by package web, in virtual time. Here the answer is made up, so that nobody has to guess faster than tries come back.
-	t.Run("who guesses too often reads why that is refused", func(t *testing.T) {
+	// Package web tests the limit itself in virtual time. Here the answer is fake, so that the test
+	// need not guess faster than the limit recovers.
+	t.Run("after too many guesses the form shows the reason", func(t *testing.T) {
 		stranger := chromium.OpenIsolated(t, s.Origin+"/#/login")
 		stranger.WaitText(t, "Stay signed in")
 		stranger.Eval(t, nil, `() => {
@@ -137,15 +141,15 @@ func TestAFamilyLivesByThePage(t *testing.T) {
 					{ status: 429, headers: { "Content-Type": "application/problem+json", "Retry-After": "6" } })
 				: real(...request);
 		}`)
-		enter(t, stranger, "Log in", "ben", "planted-guess")
+		enterLogin(t, stranger, "Log in", "ben", "planted-guess")
 		stranger.Wait(t, "the form says why", `() => document.querySelector("form > .wrong").textContent === "That was tried too often. Wait a little, then try again."`)
 	})
-	onlyRefusals(t, chromium)
+	checkOnlyRefusals(t, chromium)
 	chromium.Close(t)
 	s.Stop(t)
 	_, code, _ := strings.Cut(link, "/#/join/")
 	if code == "" {
-		t.Fatal("there was no invite to look for")
+		t.Fatal("the link has no code to look for")
 	}
 	s.NoSecrets(t, code)
 }

@@ -15,12 +15,13 @@ import (
 	"idlepush/web/browsertest"
 )
 
-// top is the top of the repository.
+// top is the path of the repository.
 const top = "../../../"
 
-var writeScreens = flag.Bool("screens", false, "take the README's screenshots anew")
+var writeScreens = flag.Bool("screens", false, "take the screenshots of the README again")
 
-func TestTheREADMEShowsScreensThatAreThere(t *testing.T) {
+// TestREADMEScreens checks that the screenshots of the README exist and are small.
+func TestREADMEScreens(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(top + "README.md")
 	street.Must(t, err)
@@ -29,16 +30,17 @@ func TestTheREADMEShowsScreensThatAreThere(t *testing.T) {
 		takeScreens(t, shown)
 	}
 	if len(shown) < 4 {
-		t.Errorf("it shows %d screens", len(shown))
+		t.Errorf("it shows %d screenshots", len(shown))
 	}
 	for _, path := range shown {
 		if info, err := os.Stat(top + path); err != nil || info.Size() > 200<<10 {
-			t.Errorf("%s: %v, or it is large", path, err)
+			t.Errorf("%s: %v, or it has more than 200 KiB", path, err)
 		}
 	}
 }
 
-// takeScreens lets a household get some mail and takes those of its screens, phone and desk, that are wanted.
+// takeScreens takes the wanted screenshots of a daemon with some mails, on a phone and on a
+// desktop.
 func takeScreens(t *testing.T, wanted []string) {
 	s := newTown(t)
 	s.Furnish(t)
@@ -49,20 +51,20 @@ func takeScreens(t *testing.T, wanted []string) {
 	_, err := s.Web.Wait(testenv.Context(t), 8)
 	street.Must(t, err)
 	p := browsertest.Chromium(t).Open(t, s.Origin)
-	enter(t, p, "Log in", "anna", street.Password)
+	enterLogin(t, p, "Log in", "anna", street.Password)
 	p.WaitText(t, "anna@example.org")
 	street.Must(t, s.Client.Post(testenv.Context(t), "/users", object{"name": "ben", "password": "planted-login-of-ben"}, nil))
 	views := make(map[string]string)
 	for _, sc := range s.screens(t) {
 		switch sc.name {
 		case "mailboxes", "devices", "activity", "people", "device0":
-			views[strings.TrimRight(sc.name, "0")+" "+sc.hash] = sc.says
+			views[strings.TrimRight(sc.name, "0")+" "+sc.hash] = sc.text
 		}
 	}
-	for view, says := range views {
+	for view, text := range views {
 		name, hash, _ := strings.Cut(view, " ")
 		p.Navigate(t, s.Origin+"/"+hash)
-		p.WaitText(t, says)
+		p.WaitText(t, text)
 		for size, at := range map[string][2]int{"phone": {390, 780}, "desk": {1000, 640}} {
 			if path := "docs/screens/" + name + "-" + size + ".png"; slices.Contains(wanted, path) {
 				p.SetViewport(t, at[0], at[1])

@@ -9,11 +9,12 @@ import (
 	"idlepush/web/browsertest"
 )
 
-// screen is a view of the page and what says that it is there.
-type screen struct{ name, hash, says string }
+// screen is a view of the page, with a text that only this view shows.
+type screen struct{ name, hash, text string }
 
-// furnished is a street with a mailbox, devices, mail that nobody should trust, an open invite, and its admin logged in on a page.
-func furnished(t *testing.T, b *browsertest.Browser) (*town, *browsertest.Page) {
+// openFurnished starts a daemon with a mailbox, devices, an open invite, a mail and a hostile one.
+// It returns a page on which the admin is logged in.
+func openFurnished(t *testing.T, b *browsertest.Browser) (*town, *browsertest.Page) {
 	t.Helper()
 	s := newTown(t)
 	s.Furnish(t)
@@ -22,13 +23,13 @@ func furnished(t *testing.T, b *browsertest.Browser) (*town, *browsertest.Page) 
 	_, err := s.Web.Wait(testenv.Context(t), 6)
 	street.Must(t, err)
 	p := b.Open(t, s.Origin)
-	enter(t, p, "Log in", "anna", street.Password)
+	enterLogin(t, p, "Log in", "anna", street.Password)
 	p.WaitText(t, "anna@example.org")
-	say(t, p, "POST", "/invites", object{"for": "person"}, nil)
+	callAPI(t, p, "POST", "/invites", object{"for": "person"}, nil)
 	return s, p
 }
 
-// screens are all that somebody who is logged in can open.
+// screens returns all views that a logged-in admin can open.
 func (s *town) screens(t *testing.T) []screen {
 	t.Helper()
 	list := []screen{
@@ -51,8 +52,9 @@ func (s *town) screens(t *testing.T) []screen {
 	return list
 }
 
-// everySize holds what is shown to each width, and to being usable by everybody on a phone by day and on a desk by night.
-func everySize(t *testing.T, p *browsertest.Page) {
+// checkSizes checks that the page fits windows of different widths. It must also be accessible, on
+// a phone in light colors and on a desktop in dark ones.
+func checkSizes(t *testing.T, p *browsertest.Page) {
 	t.Helper()
 	var broken []string
 	for _, width := range []int{320, 390, 1280} {
@@ -64,7 +66,7 @@ func everySize(t *testing.T, p *browsertest.Page) {
 			return /^\S+$/.test(page.words(e.textContent)) && new Set([...line.getClientRects()].map(r => r.top)).size > 1;
 		}).map(page.name)`)
 		if len(broken) > 0 {
-			t.Errorf("at %d px these words are broken: %q", width, broken)
+			t.Errorf("at %d px these words are split over two lines: %q", width, broken)
 		}
 		if scheme := map[int]string{390: "light", 1280: "dark"}[width]; scheme != "" {
 			p.SetColorScheme(t, scheme)
@@ -73,37 +75,39 @@ func everySize(t *testing.T, p *browsertest.Page) {
 	}
 }
 
-func TestEveryScreenFitsEveryWidthAndCanBeUsedByEverybody(t *testing.T) {
+// TestScreens checks every view with all widths and for accessibility.
+func TestScreens(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Chromium(t)
-	s, p := furnished(t, b)
+	s, p := openFurnished(t, b)
 	for _, sc := range s.screens(t) {
 		t.Run(sc.name, func(t *testing.T) {
-			p.Eval(t, nil, `() => document.querySelector("main").replaceChildren()`) // else the words may be those of the view before
+			// The previous view may have the same text.
+			p.Eval(t, nil, `() => document.querySelector("main").replaceChildren()`)
 			p.Navigate(t, s.Origin+"/"+sc.hash)
-			p.WaitText(t, sc.says)
-			everySize(t, p)
+			p.WaitText(t, sc.text)
+			checkSizes(t, p)
 		})
 	}
 	t.Run("codes", func(t *testing.T) {
 		p.Navigate(t, s.Origin+"/#/devices")
 		p.Click(t, "Show a code")
 		p.Wait(t, "there is a code", `() => [...document.querySelectorAll("[role=img]")].some(page.shown)`)
-		everySize(t, p)
+		checkSizes(t, p)
 	})
 	t.Run("a question", func(t *testing.T) {
 		p.Navigate(t, s.Origin+"/#/me")
 		p.Click(t, "Log out here")
 		p.WaitText(t, "This device will not ring any more")
-		everySize(t, p)
+		checkSizes(t, p)
 		p.Click(t, "Cancel")
 	})
 	t.Run("a refusal", func(t *testing.T) {
 		p.Navigate(t, s.Origin+"/#/add")
 		p.Type(t, "Email address", "nobody")
 		p.Click(t, "Continue")
-		p.Wait(t, "it says what is wrong", `() => [...document.querySelectorAll(".wrong")].some(e => e.textContent !== "")`)
-		everySize(t, p)
+		p.Wait(t, "the field shows an error", `() => [...document.querySelectorAll(".wrong")].some(e => e.textContent !== "")`)
+		checkSizes(t, p)
 	})
 	var invite struct{ URL string }
 	street.Must(t, s.Client.Post(testenv.Context(t), "/invites", object{"for": "person"}, &invite))
@@ -111,7 +115,7 @@ func TestEveryScreenFitsEveryWidthAndCanBeUsedByEverybody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			stranger := b.OpenIsolated(t, s.Origin+"/"+hash)
 			stranger.Wait(t, "the view is there", `() => document.querySelector("h1") !== null`)
-			everySize(t, stranger)
+			checkSizes(t, stranger)
 			stranger.CloseTab(t)
 		})
 	}

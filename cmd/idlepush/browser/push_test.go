@@ -16,7 +16,7 @@ import (
 	"idlepush/web/browsertest"
 )
 
-// shown is a notification as the service worker shows it.
+// shown is a notification that the service worker shows.
 type shown struct {
 	Title, Body, Tag string
 	Data             struct {
@@ -25,65 +25,68 @@ type shown struct {
 	}
 }
 
-// notifications are those that the page's service worker shows of mail, in no order.
+// notifications returns the notifications of mails that the service worker of the page shows, in no
+// order.
 func notifications(t *testing.T, p *browsertest.Page) (list []shown) {
 	t.Helper()
 	p.Eval(t, &list, `async () => (await (await navigator.serviceWorker.ready).getNotifications()).map(({ title, body, tag, data }) => ({ title, body, tag, data }))`)
 	return slices.DeleteFunc(list, func(n shown) bool { return n.Data.Kind != string(registry.MailKind) })
 }
 
-// rings waits until just the mails with these subjects are shown.
-func rings(t *testing.T, p *browsertest.Page, subjects ...string) []shown {
+// waitShown waits until exactly the mails with these subjects are shown.
+func waitShown(t *testing.T, p *browsertest.Page, subjects ...string) []shown {
 	t.Helper()
-	p.Wait(t, "what is shown is new", `async want => JSON.stringify((await (await navigator.serviceWorker.ready).getNotifications())
+	p.Wait(t, "exactly these mails are shown", `async want => JSON.stringify((await (await navigator.serviceWorker.ready).getNotifications())
 		.filter(({ data }) => data.kind === "mail").map(({ body }) => body).sort()) === JSON.stringify(want)`, append([]string{}, subjects...))
 	return notifications(t, p)
 }
 
-// sweep takes away all that is shown, as its reader may: what one step has left is nothing to the next.
-func sweep(t *testing.T, p *browsertest.Page) {
+// closeAll closes all notifications, so that a step starts without those of the step before.
+func closeAll(t *testing.T, p *browsertest.Page) {
 	t.Helper()
 	p.Eval(t, nil, `async () => (await (await navigator.serviceWorker.ready).getNotifications()).forEach(n => n.close())`)
-	rings(t, p)
+	waitShown(t, p)
 }
 
-// readElsewhere has another client read the mail with a subject, and waits until the server knows.
+// readElsewhere marks the mail with this subject as read in another client, and waits until the
+// daemon has noticed that.
 func (s *town) readElsewhere(t *testing.T, p *browsertest.Page, subject string) {
 	t.Helper()
 	s.Mail.Doveadm(t, s.Mail.User, "flags", "add", `\Seen`, "mailbox", "INBOX", "subject", subject)
 	p.Wait(t, subject+" is read", `async subject => (await (await fetch("/api/v1/notifications")).json()).items.some(n => n.subject === subject && n.cleared)`, subject)
 }
 
-func TestFromTheSetupLinkToARingingFirefox(t *testing.T) {
+// TestPush sets up the daemon in a Firefox, registers it as a device and delivers mails to it.
+func TestPush(t *testing.T) {
 	t.Parallel()
 	service, firefox := pushService(t)
 	s := newTown(t)
-	var p *browsertest.Page // once it rings
-	// step is one of the story: it begins on the page, with nothing shown.
+	var p *browsertest.Page // nil until the first step has succeeded
+	// Each step begins on the page, with no notifications shown.
 	step := func(name string, f func(t *testing.T)) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) {
 			if p == nil {
-				t.Fatal("Firefox does not ring")
+				t.Fatal("the first step has failed")
 			}
 			p.Navigate(t, "about:blank")
 			p.Navigate(t, s.Origin)
-			sweep(t, p)
+			closeAll(t, p)
 			f(t)
 		})
 	}
 
-	t.Run("from the setup link to the first mail", func(t *testing.T) {
+	t.Run("the setup link leads to the first notification", func(t *testing.T) {
 		began := time.Now()
 		page := firefox.Open(t, s.setupLink(t))
 		page.SetViewport(t, 390, 844)
-		enter(t, page, "Begin", "anna", street.Password)
+		enterLogin(t, page, "Begin", "anna", street.Password)
 		page.Type(t, "Email address", "anna@example.org")
 		page.Type(t, "Its password", s.Mail.Password)
 		if !page.Has(t, "Mail server (IMAP)") {
 			page.Click(t, "Server settings")
 		}
-		s.mailServer(t, page)
+		s.enterMailServer(t, page)
 		page.Click(t, "Watch this mailbox")
 		page.Click(t, "Ring this device")
 		page.WaitText(t, "That is all")
@@ -91,53 +94,54 @@ func TestFromTheSetupLinkToARingingFirefox(t *testing.T) {
 		page.Wait(t, "the mailbox is watched", `async () => (await (await fetch("/api/v1/accounts")).json()).items[0].status.state === "watching"`)
 		p = page
 		s.Deliver(t, "planted-one")
-		one := rings(t, p, "planted-one")[0]
-		t.Logf("it rang %v after the link was opened", time.Since(began).Round(time.Millisecond))
+		one := waitShown(t, p, "planted-one")[0]
+		t.Logf("it was shown %v after the link was opened", time.Since(began).Round(time.Millisecond))
 		pushed := service.Messages()
 		if topic := pushed[len(pushed)-1].Topic; one.Title != "Planted Sender" || one.Tag != topic || one.Data.Unread == nil || *one.Data.Unread != 1 {
 			t.Errorf("it shows %+v, under the id %s", one, topic)
 		}
 	})
-	step("what was read elsewhere goes away with the next push", func(t *testing.T) {
+	step("a mail read elsewhere disappears with the next push", func(t *testing.T) {
 		s.Deliver(t, "planted-two")
-		rings(t, p, "planted-two")
+		waitShown(t, p, "planted-two")
 		s.readElsewhere(t, p, "planted-two")
 		if list := notifications(t, p); len(list) != 1 {
 			t.Errorf("before the next push, %+v is shown", list)
 		}
 		s.Deliver(t, "planted-three")
-		rings(t, p, "planted-three")
+		waitShown(t, p, "planted-three")
 	})
-	step("what was read elsewhere goes away at the next open", func(t *testing.T) {
+	step("a mail read elsewhere disappears when the page is opened", func(t *testing.T) {
 		s.Deliver(t, "planted-four")
-		rings(t, p, "planted-four")
+		waitShown(t, p, "planted-four")
 		s.readElsewhere(t, p, "planted-four")
 		p.Reload(t)
-		rings(t, p)
+		waitShown(t, p)
 	})
-	for name, status := range map[string]int{"gone": http.StatusGone, "not found": http.StatusNotFound} { // Mozilla says either
-		step("a subscription that is "+name+" is renewed at the next open", func(t *testing.T) {
-			s.heals(t, p, service, status)
+	// Mozilla uses both.
+	for name, status := range map[string]int{"gone": http.StatusGone, "not found": http.StatusNotFound} {
+		step("a subscription that is "+name+" is renewed when the page is opened", func(t *testing.T) {
+			s.checkRenewal(t, p, service, status)
 		})
 	}
-	step("a subscription that the browser is told of is renewed with no page open", func(t *testing.T) {
+	step("a subscription that the browser replaces is renewed without an open page", func(t *testing.T) {
 		s.Deliver(t, "planted-kept")
-		rings(t, p, "planted-kept")
+		waitShown(t, p, "planted-kept")
 		p.Navigate(t, "about:blank")
 		before := len(service.Messages())
 		service.ForgetBrowsers()
-		_, err := service.Wait(testenv.Context(t), before+1) // which proves the new one
+		_, err := service.Wait(testenv.Context(t), before+1) // the proving push
 		street.Must(t, err)
 		s.Deliver(t, "planted-late")
 		p.Navigate(t, s.Origin)
-		rings(t, p, "planted-kept", "planted-late")
+		waitShown(t, p, "planted-kept", "planted-late")
 	})
 	step("a device that was removed elsewhere stays removed", func(t *testing.T) {
-		s.staysRemoved(t, p)
+		s.checkStaysRemoved(t, p)
 	})
 	t.Run("no secret is logged or stored", func(t *testing.T) {
 		if p == nil {
-			t.Fatal("Firefox does not ring")
+			t.Fatal("the first step has failed")
 		}
 		secrets := []string{p.Cookie(t, "idlepush")}
 		for _, m := range service.Messages() {
@@ -149,10 +153,11 @@ func TestFromTheSetupLinkToARingingFirefox(t *testing.T) {
 	})
 }
 
-// staysRemoved removes the device from elsewhere, and holds its browser to being logged out, and to asking before it rings again.
-func (s *town) staysRemoved(t *testing.T, p *browsertest.Page) {
+// checkStaysRemoved removes the device through the API. Then its browser must be logged out, and
+// must not become a device again without a question.
+func (s *town) checkStaysRemoved(t *testing.T, p *browsertest.Page) {
 	t.Helper()
-	s.Client.Token = bearer(t, p)
+	s.Client.Token = createToken(t, p)
 	ctx := testenv.Context(t)
 	street.Must(t, s.Client.Call(ctx, http.MethodDelete, "/devices/"+s.ids(t, "/devices")[0], nil, nil))
 	p.WaitText(t, "Stay signed in")
@@ -160,37 +165,38 @@ func (s *town) staysRemoved(t *testing.T, p *browsertest.Page) {
 	street.Must(t, s.Client.Post(ctx, "/invites", object{"for": "device"}, &invite))
 	p.Navigate(t, s.Origin+"/#/join/"+invite.Code)
 	p.Click(t, "Join")
-	p.WaitText(t, "Let it ring here") // and not that it rings
+	p.WaitText(t, "Let it ring here") // so it is no device yet
 	p.Navigate(t, s.Origin+"/#/devices")
 	p.WaitText(t, "No device rings yet.")
 	p.Reload(t)
 	p.WaitText(t, "No device rings yet.")
 	for _, e := range p.TakeErrors() {
-		if !strings.Contains(e, "/api/v1/events") { // that its session has ended is what a page is told there
+		if !strings.Contains(e, "/api/v1/events") { // which refuses a page whose session has ended
 			t.Errorf("a page had an error: %s", e)
 		}
 	}
 }
 
-// bearer is a token made as the person who is logged in on the page.
-func bearer(t *testing.T, p *browsertest.Page) (token string) {
+// createToken creates a token of the user who is logged in on the page.
+func createToken(t *testing.T, p *browsertest.Page) (token string) {
 	t.Helper()
 	p.Eval(t, &token, `async () => (await (await fetch("/api/v1/tokens", { method: "POST", headers: { "Content-Type": "application/json" },
 		body: JSON.stringify({ name: "test", scope: "full" }) })).json()).token`)
 	return token
 }
 
-// heals lets the subscription expire with this answer, and holds the page to ringing again once it is opened.
-func (s *town) heals(t *testing.T, p *browsertest.Page, service *mozilla.Service, status int) {
+// checkRenewal lets the subscription expire with this status. When the page is opened, it must
+// subscribe again and show mails.
+func (s *town) checkRenewal(t *testing.T, p *browsertest.Page, service *mozilla.Service, status int) {
 	t.Helper()
-	dead := service.Endpoints()[0]
-	service.Expire(dead, status)
+	expired := service.Endpoints()[0]
+	service.Expire(expired, status)
 	s.Deliver(t, fmt.Sprint("planted-lost-", status))
 	p.Wait(t, "the device is gone", `async () => (await (await fetch("/api/v1/devices")).json()).items.length === 0`)
 	p.Reload(t)
 	p.Wait(t, "the device is back", `async () => (await (await fetch("/api/v1/devices")).json()).items.length === 1`)
-	if slices.Contains(service.Endpoints(), dead) {
-		t.Error("it goes on with the endpoint that has expired")
+	if slices.Contains(service.Endpoints(), expired) {
+		t.Error("it still uses the expired endpoint")
 	}
 	found := fmt.Sprint("planted-found-", status)
 	s.Deliver(t, found)

@@ -1,5 +1,5 @@
-// Package browser has only tests: of the page in real browsers, against the daemon. They are a package
-// of their own because they cost the most: go test runs them beside the others.
+// Package browser has only tests, which open the page of the daemon in real browsers. They are a
+// package of their own because they take longest, and go test runs packages in parallel.
 package browser
 
 import (
@@ -24,39 +24,41 @@ import (
 // object is a JSON object.
 type object = map[string]any
 
-// atOnce is how many tests run at once, each with a browser of its own. They compute as much as they wait: on two cores, more of them take no less time.
-const atOnce = 3
+// parallel is the number of tests that run at the same time, each with a browser of its own. More
+// of them would not be faster on two cores.
+const parallel = 3
 
-// built is the folder of the daemon.
-var built string
+// buildDir is the folder of the built daemon.
+var buildDir string
 
 func TestMain(m *testing.M) {
-	testenv.SetParallel(atOnce)
+	testenv.SetParallel(parallel)
 	var err error
-	if built, err = os.MkdirTemp("", "idlepush"); err != nil {
+	if buildDir, err = os.MkdirTemp("", "idlepush"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(built)
+		os.RemoveAll(buildDir)
 		os.Exit(code)
 	}))
 }
 
-// program builds the daemon, when the first test needs it: with the race detector if these tests have it. So all but the link is in go's cache.
+// program builds the daemon when the first test needs it. It uses the race detector if these tests
+// do, so that go's cache has all but the linked program.
 var program = sync.OnceValues(func() (street.Program, error) {
-	p := street.Program{Path: filepath.Join(built, "idlepush")}
-	said, err := exec.Command("go", "build", raceFlag, "-buildvcs=false", "-o", p.Path, "idlepush/cmd/idlepush").CombinedOutput()
+	p := street.Program{Path: filepath.Join(buildDir, "idlepush")}
+	out, err := exec.Command("go", "build", raceFlag, "-buildvcs=false", "-o", p.Path, "idlepush/cmd/idlepush").CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("build the daemon: %w: %s", err, said)
+		err = fmt.Errorf("build the daemon: %w: %s", err, out)
 	}
 	return p, err
 })
 
-// town is a street with what browsers need of it.
+// town is a street with helpers for browsers.
 type town struct{ *street.Street }
 
-// newTown is a town in which the daemon runs.
+// newTown starts a daemon with its mail server and push services.
 func newTown(t *testing.T) *town {
 	t.Helper()
 	p, err := program()
@@ -66,13 +68,13 @@ func newTown(t *testing.T) *town {
 	return s
 }
 
-// setupLink is what the log tells the newcomer to open.
+// setupLink returns the link for the first admin, as the log shows it.
 func (s *town) setupLink(t *testing.T) string {
 	t.Helper()
 	return s.Origin + "/#/setup/" + s.SetupToken(t)
 }
 
-// pushService is a Mozilla push service, and a Firefox that knows no other.
+// pushService starts a Mozilla push service, and a Firefox that uses it.
 func pushService(t *testing.T) (*mozilla.Service, *browsertest.Browser) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -91,19 +93,19 @@ func pushService(t *testing.T) (*mozilla.Service, *browsertest.Browser) {
 		stop()
 		serving.Wait()
 		for _, v := range service.Violations() {
-			t.Errorf("Mozilla would not have taken it: %s", v)
+			t.Errorf("Mozilla would have refused a request: %s", v)
 		}
 		for _, a := range service.Acks() {
 			if a.Code != 100 {
-				t.Errorf("Firefox could not make use of a push: %d", a.Code)
+				t.Errorf("Firefox refused a push with code %d", a.Code)
 			}
 		}
 	})
 	return service, browsertest.Firefox(t, object{"dom.push.serverURL": "ws://" + ln.Addr().String() + "/"})
 }
 
-// say calls the API as the person who is logged in on the page.
-func say(t *testing.T, p *browsertest.Page, method, path string, in, out any) {
+// callAPI calls the API as the user who is logged in on the page.
+func callAPI(t *testing.T, p *browsertest.Page, method, path string, in, out any) {
 	t.Helper()
 	p.Eval(t, out, `async (method, path, body) => {
 		const r = await fetch("/api/v1" + path, { method, headers: { "Content-Type": "application/json" }, body: body === null ? undefined : JSON.stringify(body) });
@@ -112,16 +114,16 @@ func say(t *testing.T, p *browsertest.Page, method, path string, in, out any) {
 	}`, method, path, in)
 }
 
-// enter fills in who the newcomer is.
-func enter(t *testing.T, p *browsertest.Page, button, name, password string) {
+// enterLogin fills in a name and a password, and clicks the button.
+func enterLogin(t *testing.T, p *browsertest.Page, button, name, password string) {
 	t.Helper()
 	p.Type(t, "Name", name)
 	p.Type(t, "Password", password)
 	p.Click(t, button)
 }
 
-// mailServer fills in the town's mail server, whose settings nobody can find.
-func (s *town) mailServer(t *testing.T, p *browsertest.Page) {
+// enterMailServer fills in the mail server, whose settings cannot be discovered, and continues.
+func (s *town) enterMailServer(t *testing.T, p *browsertest.Page) {
 	t.Helper()
 	p.Type(t, "Mail server (IMAP)", "localhost")
 	p.Type(t, "Port", strconv.Itoa(s.Mail.TLSPort))
@@ -129,7 +131,7 @@ func (s *town) mailServer(t *testing.T, p *browsertest.Page) {
 	p.Click(t, "Continue")
 }
 
-// ids are those of what a list of the API holds.
+// ids returns the ids in a list of the API.
 func (s *town) ids(t *testing.T, list string) (ids []string) {
 	t.Helper()
 	var all struct{ Items []struct{ ID string } }
@@ -140,9 +142,9 @@ func (s *town) ids(t *testing.T, list string) (ids []string) {
 	return ids
 }
 
-// open leads a page that is somewhere else to a view, and waits until it says what only that view says.
-func (s *town) open(t *testing.T, p *browsertest.Page, view, says string) {
+// openView opens a view that the page does not show yet, and waits for a text of that view.
+func (s *town) openView(t *testing.T, p *browsertest.Page, view, text string) {
 	t.Helper()
 	p.Navigate(t, s.Origin+"/#/"+view)
-	p.WaitText(t, says)
+	p.WaitText(t, text)
 }

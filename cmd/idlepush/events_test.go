@@ -6,19 +6,19 @@ import (
 	"net/http"
 	"testing"
 
-	"idlepush/cmd/idlepush/street"
+	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/registry/testenv"
 )
 
 func TestAnOpenPageKeepsTheDaemonNotFromEnding(t *testing.T) {
 	t.Parallel()
-	s := newStreet(t)
+	s := startSystem(t)
 	s.SetUp(t)
 	r, err := http.NewRequestWithContext(testenv.Context(t), http.MethodGet, s.Client.Base+"/events", nil)
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	r.Header.Set("Authorization", "Bearer "+s.Client.Token)
 	stream, err := http.DefaultClient.Do(r)
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	defer stream.Body.Close()
 	lines := bufio.NewReader(stream.Body)
 	if _, err := lines.ReadString('\n'); stream.StatusCode != http.StatusOK || err != nil {

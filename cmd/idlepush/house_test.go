@@ -6,14 +6,14 @@ import (
 
 	"go.uber.org/goleak"
 
-	"idlepush/cmd/idlepush/street"
+	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/registry/testenv"
 )
 
 // asProgram makes the test binary the program itself, so that tests can start it, and kill it, as a process of its own.
 const asProgram = "TEST_AS_PROGRAM"
 
-// atOnce is how many tests run at once. Their streets mostly wait: on two cores, more of them take no less time.
+// atOnce is how many tests run at once. They mostly wait: on two cores, more of them take no less time.
 const atOnce = 6
 
 func TestMain(m *testing.M) {
@@ -28,17 +28,17 @@ func TestMain(m *testing.M) {
 }
 
 // itself is this test binary as the program.
-func itself(t *testing.T) street.Program {
+func itself(t *testing.T) systemtest.Program {
 	t.Helper()
 	path, err := os.Executable()
-	street.Must(t, err)
-	return street.Program{Path: path, Env: []string{asProgram + "=1"}}
+	systemtest.Must(t, err)
+	return systemtest.Program{Path: path, Env: []string{asProgram + "=1"}}
 }
 
-// newStreet is a street on which the daemon runs.
-func newStreet(t *testing.T) *street.Street {
+// startSystem starts a daemon with its mail server and push services.
+func startSystem(t *testing.T) *systemtest.System {
 	t.Helper()
-	s := street.New(t, itself(t))
+	s := systemtest.New(t, itself(t))
 	s.Start(t)
 	return s
 }

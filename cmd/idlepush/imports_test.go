@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"idlepush/web/browsertest":          {"idlepush/registry/testenv"},
 	"idlepush/cmd/idlepush/api":         {"idlepush/registry"},
 	"idlepush/cmd/idlepush/browser":     {},
-	"idlepush/cmd/idlepush/street":      {"idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest"},
+	"idlepush/cmd/idlepush/systemtest":  {"idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest"},
 	"idlepush/cmd/idlepush": {"idlepush/cmd/idlepush/api", "idlepush/netguard", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/push", "idlepush/push/fcm",
 		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/web"},
 }
@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 // forTests are the rooms that only tests use, and that may therefore know testing.
 var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest", "idlepush/push/pushtest/ordeal", "idlepush/push/pushtest/sendertest",
 	"idlepush/web/browsertest",
-	"idlepush/cmd/idlepush/street"}
+	"idlepush/cmd/idlepush/systemtest"}
 
 // oneRoom are the libraries that only one room may know.
 var oneRoom = map[string][]string{

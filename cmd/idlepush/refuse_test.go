@@ -20,17 +20,17 @@ import (
 	"time"
 
 	"idlepush/cmd/idlepush/api"
-	"idlepush/cmd/idlepush/street"
+	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/push/pushtest"
 	"idlepush/registry/testenv"
 )
 
 func TestWhatCannotWorkIsRefusedWithFieldAndReasonAndStoresNothing(t *testing.T) {
 	t.Parallel()
-	s := newStreet(t)
+	s := startSystem(t)
 	s.SetUp(t)
 	receiver, err := pushtest.NewReceiver()
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	account := func(change object) object {
 		a := s.Account()
 		a["password"] = "planted-password"
@@ -59,7 +59,7 @@ func TestWhatCannotWorkIsRefusedWithFieldAndReasonAndStoresNothing(t *testing.T)
 		"token FCM does not know":  {"/devices", object{"name": "phone", "transport": "fcm", "token": "planted"}, 422, "token"},
 		"link-local endpoint":      {"/devices", subscription("https://169.254.169.254/planted"), 422, "subscription"},
 		"endpoint that is no URL":  {"/devices", subscription("planted"), 422, "subscription.endpoint"},
-		"endpoint without a phone": {"/devices", subscription(s.WebAt + "/push/planted"), 422, "subscription"},
+		"endpoint without a phone": {"/devices", subscription(s.WebOrigin + "/push/planted"), 422, "subscription"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, text := raw(t, s, c.path, c.body)
@@ -80,33 +80,33 @@ func TestWhatCannotWorkIsRefusedWithFieldAndReasonAndStoresNothing(t *testing.T)
 	}
 	for _, list := range []string{"/accounts", "/devices"} {
 		var stored struct{ Items []any }
-		street.Must(t, s.Client.Get(testenv.Context(t), list, &stored))
+		systemtest.Must(t, s.Client.Get(testenv.Context(t), list, &stored))
 		if len(stored.Items) != 0 {
 			t.Errorf("%s holds %v", list, stored.Items)
 		}
 	}
 	s.Stop(t)
-	s.NoSecrets(t)
+	s.CheckNoSecrets(t)
 }
 
 // raw posts a body as it is and gives the answer.
-func raw(t *testing.T, s *street.Street, path string, body any) (status int, text string) {
+func raw(t *testing.T, s *systemtest.System, path string, body any) (status int, text string) {
 	t.Helper()
 	out, ok := body.(json.RawMessage)
 	if !ok {
 		var err error
 		out, err = json.Marshal(body)
-		street.Must(t, err)
+		systemtest.Must(t, err)
 	}
 	r, err := http.NewRequestWithContext(testenv.Context(t), http.MethodPost, s.Client.Base+path, bytes.NewReader(out))
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "Bearer "+s.Client.Token)
 	answer, err := http.DefaultClient.Do(r)
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	defer answer.Body.Close()
 	all, err := io.ReadAll(answer.Body)
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	return answer.StatusCode, string(all)
 }
 

@@ -19,8 +19,8 @@ import (
 var mayName = []string{
 	"push/fcm/", "push/apns/", "push/webpush/", "push/pushtest/",
 	"cmd/idlepush/transports.go",
-	"cmd/idlepush/demo.go", // it runs the stand-ins
-	"cmd/idlepush/street/", // so do its tests
+	"cmd/idlepush/demo.go",     // it runs the stand-ins
+	"cmd/idlepush/systemtest/", // so do its tests
 }
 
 // protocol are texts that only sound like a name: they are part of a protocol.

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"idlepush/cmd/idlepush/street"
+	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/push"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
@@ -119,11 +119,11 @@ func TestATransportIsAPackageAndOneLine(t *testing.T) {
 	url, received := office(t)
 	program := itself(t)
 	program.Env = append(program.Env, withThrowaway+"=1", "IDLEPUSH_THROWAWAY_URL="+url)
-	s := street.New(t, program)
+	s := systemtest.New(t, program)
 	s.Start(t)
 	s.SetUp(t)
-	street.Must(t, s.Client.Post(testenv.Context(t), "/accounts", s.Account(), nil))
-	s.Watching(t, 1)
+	systemtest.Must(t, s.Client.Post(testenv.Context(t), "/accounts", s.Account(), nil))
+	s.WaitWatched(t, 1)
 	good := object{"name": "box", "transport": "throwaway", "token": "plantedbox", "town": "Bern", "content": "subject"}
 
 	t.Run("what its registration may be is checked", func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestATransportIsAPackageAndOneLine(t *testing.T) {
 	})
 
 	var made struct{ ID, Transport, Town, Side string }
-	street.Must(t, s.Client.Post(testenv.Context(t), "/devices", good, &made))
+	systemtest.Must(t, s.Client.Post(testenv.Context(t), "/devices", good, &made))
 	if made.Transport != "throwaway" || made.Town != "Bern" || made.Side != "left" {
 		t.Errorf("it is registered as %+v", made)
 	}
@@ -161,7 +161,7 @@ func TestATransportIsAPackageAndOneLine(t *testing.T) {
 			Transport, URL string
 			Readable       []string
 		}
-		street.Must(t, s.Client.Get(testenv.Context(t), "/devices/"+made.ID+"/preview", &preview))
+		systemtest.Must(t, s.Client.Get(testenv.Context(t), "/devices/"+made.ID+"/preview", &preview))
 		if preview.Transport != "throwaway" || preview.URL != url+"/Bern/"+push.Hidden || !slices.Contains(preview.Readable, "what it costs: 10 cents") ||
 			!slices.Contains(preview.Readable, "the subject: Dinner on Sunday?") {
 			t.Errorf("it is %+v", preview)
@@ -191,7 +191,7 @@ func TestATransportIsAPackageAndOneLine(t *testing.T) {
 				}
 			}
 		}
-		street.Must(t, s.Client.Get(testenv.Context(t), "/openapi.json", &doc))
+		systemtest.Must(t, s.Client.Get(testenv.Context(t), "/openapi.json", &doc))
 		fields := doc.Components.Schemas["NewDevice"].Properties
 		if !slices.Contains(fields["transport"].Enum, "throwaway") || fields["town"].Description != "throwaway: where the word is" ||
 			fmt.Sprint(fields["side"].Enum) != "[left right]" || fields["token"].Description != "fcm and apns and throwaway" {
@@ -199,13 +199,13 @@ func TestATransportIsAPackageAndOneLine(t *testing.T) {
 		}
 	})
 	s.Stop(t)
-	s.NoSecrets(t)
+	s.CheckNoSecrets(t)
 }
 
 // TestTheTransportsOfTheContractAreThePrograms: web's own test of the document has a copy of the list.
 func TestTheTransportsOfTheContractAreThePrograms(t *testing.T) {
 	t.Parallel()
-	s := newStreet(t)
+	s := startSystem(t)
 	status, text := get(t, s, "/openapi.json")
 	if status != 200 {
 		t.Fatal(text)
@@ -217,14 +217,14 @@ func TestTheTransportsOfTheContractAreThePrograms(t *testing.T) {
 	}
 }
 
-func get(t *testing.T, s *street.Street, path string) (status int, text string) {
+func get(t *testing.T, s *systemtest.System, path string) (status int, text string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(testenv.Context(t), http.MethodGet, s.Client.Base+path, nil)
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	answer, err := http.DefaultClient.Do(r)
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	defer answer.Body.Close()
 	all, err := io.ReadAll(answer.Body)
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	return answer.StatusCode, string(all)
 }

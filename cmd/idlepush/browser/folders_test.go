@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"idlepush/cmd/idlepush/street"
+	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/watcher/imaptest"
 	"idlepush/web/browsertest"
 )
@@ -25,13 +25,13 @@ func TestUnreadableFolders(t *testing.T) {
 		talk.OK("done")
 	}}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	var serving sync.WaitGroup
 	serving.Go(func() { script.ServeAll(l) })
 	chromium := browsertest.Chromium(t)
-	s := newTown(t)
+	s := startSystem(t)
 	p := chromium.Open(t, s.setupLink(t))
-	enterLogin(t, p, "Begin", "anna", street.Password)
+	enterLogin(t, p, "Begin", "anna", systemtest.Password)
 	p.Type(t, "Email address", "anna@example.org")
 	p.Type(t, "Its password", "planted-password")
 	p.WaitText(t, "The settings were not found")

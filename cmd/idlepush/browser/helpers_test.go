@@ -15,7 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"idlepush/cmd/idlepush/street"
+	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/push/pushtest/mozilla"
 	"idlepush/registry/testenv"
 	"idlepush/web/browsertest"
@@ -46,8 +46,8 @@ func TestMain(m *testing.M) {
 
 // program builds the daemon when the first test needs it. It uses the race detector if these tests
 // do, so that go's cache has all but the linked program.
-var program = sync.OnceValues(func() (street.Program, error) {
-	p := street.Program{Path: filepath.Join(buildDir, "idlepush")}
+var program = sync.OnceValues(func() (systemtest.Program, error) {
+	p := systemtest.Program{Path: filepath.Join(buildDir, "idlepush")}
 	out, err := exec.Command("go", "build", raceFlag, "-buildvcs=false", "-o", p.Path, "idlepush/cmd/idlepush").CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("build the daemon: %w: %s", err, out)
@@ -55,21 +55,21 @@ var program = sync.OnceValues(func() (street.Program, error) {
 	return p, err
 })
 
-// town is a street with helpers for browsers.
-type town struct{ *street.Street }
+// system is a System with helpers for browsers.
+type system struct{ *systemtest.System }
 
-// newTown starts a daemon with its mail server and push services.
-func newTown(t *testing.T) *town {
+// startSystem starts a daemon with its mail server and push services.
+func startSystem(t *testing.T) *system {
 	t.Helper()
 	p, err := program()
-	street.Must(t, err)
-	s := &town{street.New(t, p)}
+	systemtest.Must(t, err)
+	s := &system{systemtest.New(t, p)}
 	s.Start(t)
 	return s
 }
 
 // setupLink returns the link for the first admin, as the log shows it.
-func (s *town) setupLink(t *testing.T) string {
+func (s *system) setupLink(t *testing.T) string {
 	t.Helper()
 	return s.Origin + "/#/setup/" + s.SetupToken(t)
 }
@@ -123,7 +123,7 @@ func enterLogin(t *testing.T, p *browsertest.Page, button, name, password string
 }
 
 // enterMailServer fills in the mail server, whose settings cannot be discovered, and continues.
-func (s *town) enterMailServer(t *testing.T, p *browsertest.Page) {
+func (s *system) enterMailServer(t *testing.T, p *browsertest.Page) {
 	t.Helper()
 	p.Type(t, "Mail server (IMAP)", "localhost")
 	p.Type(t, "Port", strconv.Itoa(s.Mail.TLSPort))
@@ -132,10 +132,10 @@ func (s *town) enterMailServer(t *testing.T, p *browsertest.Page) {
 }
 
 // ids returns the ids in a list of the API.
-func (s *town) ids(t *testing.T, list string) (ids []string) {
+func (s *system) ids(t *testing.T, list string) (ids []string) {
 	t.Helper()
 	var all struct{ Items []struct{ ID string } }
-	street.Must(t, s.Client.Get(testenv.Context(t), list, &all))
+	systemtest.Must(t, s.Client.Get(testenv.Context(t), list, &all))
 	for _, item := range all.Items {
 		ids = append(ids, item.ID)
 	}
@@ -143,7 +143,7 @@ func (s *town) ids(t *testing.T, list string) (ids []string) {
 }
 
 // openView opens a view that the page does not show yet, and waits for a text of that view.
-func (s *town) openView(t *testing.T, p *browsertest.Page, view, text string) {
+func (s *system) openView(t *testing.T, p *browsertest.Page, view, text string) {
 	t.Helper()
 	p.Navigate(t, s.Origin+"/#/"+view)
 	p.WaitText(t, text)

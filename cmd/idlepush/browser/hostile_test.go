@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"idlepush/cmd/idlepush/street"
+	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/registry/testenv"
 	"idlepush/web/browsertest"
 )
@@ -15,7 +15,7 @@ import (
 const hostile = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script><b>bold</b>&amp;`
 
 // deliverHostile delivers a mail with HTML in its sender, subject and text, which are long.
-func (s *town) deliverHostile(t *testing.T) {
+func (s *system) deliverHostile(t *testing.T) {
 	t.Helper()
 	long := strings.Repeat("Donaudampfschifffahrtsgesellschaftskapitän", 3)
 	quoted := strings.ReplaceAll(hostile, `"`, `\"`)
@@ -30,7 +30,7 @@ func TestHostileMail(t *testing.T) {
 	var list struct {
 		Items []struct{ ID, Subject string }
 	}
-	street.Must(t, s.Client.Get(testenv.Context(t), "/notifications", &list))
+	systemtest.Must(t, s.Client.Get(testenv.Context(t), "/notifications", &list))
 	checkShownAsText := func(view string) {
 		t.Helper()
 		p.Wait(t, view+" shows the text", `words => page.words(document.body.innerText).split(words).length > 2`, `<b>bold</b>&amp;`)

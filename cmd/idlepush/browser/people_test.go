@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"idlepush/cmd/idlepush/street"
+	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/web/browsertest"
 )
 
@@ -31,9 +31,9 @@ func checkOnlyRefusals(t *testing.T, b *browsertest.Browser) {
 func TestSetup(t *testing.T) {
 	t.Parallel()
 	chromium := browsertest.Chromium(t)
-	s := newTown(t)
+	s := startSystem(t)
 	anna := chromium.Open(t, s.setupLink(t))
-	enterLogin(t, anna, "Begin", "anna", street.Password)
+	enterLogin(t, anna, "Begin", "anna", systemtest.Password)
 
 	// A wrong password is reported at its field, and no mailbox is added.
 	anna.Type(t, "Email address", "anna@example.org")
@@ -51,7 +51,7 @@ func TestSetup(t *testing.T) {
 	checkOnlyRefusals(t, chromium)
 	chromium.Close(t)
 	s.Stop(t)
-	s.NoSecrets(t)
+	s.CheckNoSecrets(t)
 }
 
 // TestPeople has two users and a stranger, each in a browser of their own.
@@ -151,5 +151,5 @@ func TestPeople(t *testing.T) {
 	if code == "" {
 		t.Fatal("the link has no code to look for")
 	}
-	s.NoSecrets(t, code)
+	s.CheckNoSecrets(t, code)
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"idlepush/cmd/idlepush/street"
+	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/push/pushtest/mozilla"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
@@ -50,7 +50,7 @@ func closeAll(t *testing.T, p *browsertest.Page) {
 
 // readElsewhere marks the mail with this subject as read in another client, and waits until the
 // daemon has noticed that.
-func (s *town) readElsewhere(t *testing.T, p *browsertest.Page, subject string) {
+func (s *system) readElsewhere(t *testing.T, p *browsertest.Page, subject string) {
 	t.Helper()
 	s.Mail.Doveadm(t, s.Mail.User, "flags", "add", `\Seen`, "mailbox", "INBOX", "subject", subject)
 	p.Wait(t, subject+" is read", `async subject => (await (await fetch("/api/v1/notifications")).json()).items.some(n => n.subject === subject && n.cleared)`, subject)
@@ -60,7 +60,7 @@ func (s *town) readElsewhere(t *testing.T, p *browsertest.Page, subject string) 
 func TestPush(t *testing.T) {
 	t.Parallel()
 	service, firefox := pushService(t)
-	s := newTown(t)
+	s := startSystem(t)
 	var p *browsertest.Page // nil until the first step has succeeded
 	// Each step begins on the page, with no notifications shown.
 	step := func(name string, f func(t *testing.T)) {
@@ -80,7 +80,7 @@ func TestPush(t *testing.T) {
 		began := time.Now()
 		page := firefox.Open(t, s.setupLink(t))
 		page.SetViewport(t, 390, 844)
-		enterLogin(t, page, "Begin", "anna", street.Password)
+		enterLogin(t, page, "Begin", "anna", systemtest.Password)
 		page.Type(t, "Email address", "anna@example.org")
 		page.Type(t, "Its password", s.Mail.Password)
 		if !page.Has(t, "Mail server (IMAP)") {
@@ -131,7 +131,7 @@ func TestPush(t *testing.T) {
 		before := len(service.Messages())
 		service.ForgetBrowsers()
 		_, err := service.Wait(testenv.Context(t), before+1) // the proving push
-		street.Must(t, err)
+		systemtest.Must(t, err)
 		s.Deliver(t, "planted-late")
 		p.Navigate(t, s.Origin)
 		waitShown(t, p, "planted-kept", "planted-late")
@@ -149,20 +149,20 @@ func TestPush(t *testing.T) {
 		}
 		p.Browser.Close(t)
 		s.Stop(t)
-		s.NoSecrets(t, secrets...)
+		s.CheckNoSecrets(t, secrets...)
 	})
 }
 
 // checkStaysRemoved removes the device through the API. Then its browser must be logged out, and
 // must not become a device again without a question.
-func (s *town) checkStaysRemoved(t *testing.T, p *browsertest.Page) {
+func (s *system) checkStaysRemoved(t *testing.T, p *browsertest.Page) {
 	t.Helper()
 	s.Client.Token = createToken(t, p)
 	ctx := testenv.Context(t)
-	street.Must(t, s.Client.Call(ctx, http.MethodDelete, "/devices/"+s.ids(t, "/devices")[0], nil, nil))
+	systemtest.Must(t, s.Client.Call(ctx, http.MethodDelete, "/devices/"+s.ids(t, "/devices")[0], nil, nil))
 	p.WaitText(t, "Stay signed in")
 	var invite struct{ Code string }
-	street.Must(t, s.Client.Post(ctx, "/invites", object{"for": "device"}, &invite))
+	systemtest.Must(t, s.Client.Post(ctx, "/invites", object{"for": "device"}, &invite))
 	p.Navigate(t, s.Origin+"/#/join/"+invite.Code)
 	p.Click(t, "Join")
 	p.WaitText(t, "Let it ring here") // so it is no device yet
@@ -187,7 +187,7 @@ func createToken(t *testing.T, p *browsertest.Page) (token string) {
 
 // checkRenewal lets the subscription expire with this status. When the page is opened, it must
 // subscribe again and show mails.
-func (s *town) checkRenewal(t *testing.T, p *browsertest.Page, service *mozilla.Service, status int) {
+func (s *system) checkRenewal(t *testing.T, p *browsertest.Page, service *mozilla.Service, status int) {
 	t.Helper()
 	expired := service.Endpoints()[0]
 	service.Expire(expired, status)

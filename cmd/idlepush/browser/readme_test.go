@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"idlepush/cmd/idlepush/street"
+	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/registry/testenv"
 	"idlepush/web/browsertest"
 )
@@ -24,7 +24,7 @@ var writeScreens = flag.Bool("screens", false, "take the screenshots of the READ
 func TestREADMEScreens(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(top + "README.md")
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	shown := regexp.MustCompile(`docs/screens/[a-z-]+\.png`).FindAllString(string(readme), -1)
 	if *writeScreens {
 		takeScreens(t, shown)
@@ -42,18 +42,18 @@ func TestREADMEScreens(t *testing.T) {
 // takeScreens takes the wanted screenshots of a daemon with some mails, on a phone and on a
 // desktop.
 func takeScreens(t *testing.T, wanted []string) {
-	s := newTown(t)
-	s.Furnish(t)
+	s := startSystem(t)
+	s.Populate(t)
 	for i, mail := range [][2]string{{"Berta Baum", "Lunch tomorrow?"}, {"Primary School", "The class trip: what to pack"}, {"Grandma", "Photos from Sunday"}} {
 		s.Mail.Deliver(t, s.Mail.User, "INBOX", fmt.Appendf(nil, "From: %s <sender%d@example.org>\r\nSubject: %s\r\nMessage-ID: <screen%d@example.org>\r\nDate: %s\r\n\r\nHello\r\n",
 			mail[0], i, mail[1], i, time.Now().Format(time.RFC1123Z)))
 	}
 	_, err := s.Web.Wait(testenv.Context(t), 8)
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	p := browsertest.Chromium(t).Open(t, s.Origin)
-	enterLogin(t, p, "Log in", "anna", street.Password)
+	enterLogin(t, p, "Log in", "anna", systemtest.Password)
 	p.WaitText(t, "anna@example.org")
-	street.Must(t, s.Client.Post(testenv.Context(t), "/users", object{"name": "ben", "password": "planted-login-of-ben"}, nil))
+	systemtest.Must(t, s.Client.Post(testenv.Context(t), "/users", object{"name": "ben", "password": "planted-login-of-ben"}, nil))
 	views := make(map[string]string)
 	for _, sc := range s.screens(t) {
 		switch sc.name {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"idlepush/cmd/idlepush/street"
+	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/registry/testenv"
 	"idlepush/web/browsertest"
 )
@@ -14,23 +14,23 @@ type screen struct{ name, hash, text string }
 
 // openFurnished starts a daemon with a mailbox, devices, an open invite, a mail and a hostile one.
 // It returns a page on which the admin is logged in.
-func openFurnished(t *testing.T, b *browsertest.Browser) (*town, *browsertest.Page) {
+func openFurnished(t *testing.T, b *browsertest.Browser) (*system, *browsertest.Page) {
 	t.Helper()
-	s := newTown(t)
-	s.Furnish(t)
+	s := startSystem(t)
+	s.Populate(t)
 	s.Deliver(t, "Dinner on Sunday?")
 	s.deliverHostile(t)
 	_, err := s.Web.Wait(testenv.Context(t), 6)
-	street.Must(t, err)
+	systemtest.Must(t, err)
 	p := b.Open(t, s.Origin)
-	enterLogin(t, p, "Log in", "anna", street.Password)
+	enterLogin(t, p, "Log in", "anna", systemtest.Password)
 	p.WaitText(t, "anna@example.org")
 	callAPI(t, p, "POST", "/invites", object{"for": "person"}, nil)
 	return s, p
 }
 
 // screens returns all views that a logged-in admin can open.
-func (s *town) screens(t *testing.T) []screen {
+func (s *system) screens(t *testing.T) []screen {
 	t.Helper()
 	list := []screen{
 		{"mailboxes", "#/mailboxes", "anna@example.org"},
@@ -110,7 +110,7 @@ func TestScreens(t *testing.T) {
 		checkSizes(t, p)
 	})
 	var invite struct{ URL string }
-	street.Must(t, s.Client.Post(testenv.Context(t), "/invites", object{"for": "person"}, &invite))
+	systemtest.Must(t, s.Client.Post(testenv.Context(t), "/invites", object{"for": "person"}, &invite))
 	for name, hash := range map[string]string{"login": "#/login", "setup": "#/setup/token", "join": invite.URL[len(s.Origin)+1:], "join gone": "#/join/gone"} {
 		t.Run(name, func(t *testing.T) {
 			stranger := b.OpenIsolated(t, s.Origin+"/"+hash)

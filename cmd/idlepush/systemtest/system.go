@@ -1,7 +1,7 @@
-// Package street runs the daemon as a process, with a Dovecot as its mail server and with fake push
-// services. It is a package of its own because the program must not import testing. The tests of
-// the program and those of its page use it.
-package street
+// Package systemtest runs the daemon as a process, with a Dovecot as its mail server and with fake
+// push services. It is a package of its own because the program must not import testing. The tests
+// of the program and those of its page use it.
+package systemtest
 
 import (
 	"bytes"
@@ -39,9 +39,9 @@ type Program struct {
 	Env  []string // variables beside those of the tests
 }
 
-// Street is a daemon with its mail server and push services. It belongs to one test and one
+// System is a daemon with its mail server and push services. It belongs to one test and one
 // goroutine. Its methods end the test if they fail.
-type Street struct {
+type System struct {
 	*Services
 	Mail   *imaptest.Server
 	Origin string // of the daemon, on loopback, so that browsers need no TLS
@@ -65,9 +65,9 @@ type process struct {
 
 // New starts the mail server and the push services, but not yet the daemon. At the end of the test
 // it kills the daemon, and checks its log and the requests to the push services.
-func New(t *testing.T, program Program) *Street {
+func New(t *testing.T, program Program) *System {
 	t.Helper()
-	s := &Street{Mail: imaptest.Dovecot(t), Services: startServices(t), program: program, dir: t.TempDir()}
+	s := &System{Mail: imaptest.Dovecot(t), Services: startServices(t), program: program, dir: t.TempDir()}
 	s.Data = filepath.Join(s.dir, "data")
 	s.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(testenv.Port(t)))
 	s.Origin = "http://" + s.address
@@ -92,7 +92,7 @@ func New(t *testing.T, program Program) *Street {
 // Command returns the command that starts the daemon. settings, such as
 // "IDLEPUSH_LISTEN=127.0.0.1:0", override the defaults. Settings in the environment of the tests
 // are ignored.
-func (s *Street) Command(t *testing.T, settings ...string) *exec.Cmd {
+func (s *System) Command(t *testing.T, settings ...string) *exec.Cmd {
 	t.Helper()
 	credentials, key := filepath.Join(s.dir, "fcm.json"), filepath.Join(s.dir, "apns.p8")
 	for path, content := range map[string][]byte{credentials: s.FCM.Credentials(s.fcmOrigin), key: s.APNs.Key} {
@@ -117,7 +117,7 @@ func (s *Street) Command(t *testing.T, settings ...string) *exec.Cmd {
 
 // Start starts the daemon and waits until it is ready. It first waits for a line of its log, in
 // case another process listens on its address.
-func (s *Street) Start(t *testing.T) {
+func (s *System) Start(t *testing.T) {
 	t.Helper()
 	before := len(s.Log.String())
 	p := &process{cmd: s.Command(t), ended: make(chan struct{})}
@@ -152,7 +152,7 @@ func (s *Street) Start(t *testing.T) {
 }
 
 // Kill kills the daemon, which gets no chance to save anything.
-func (s *Street) Kill(t *testing.T) {
+func (s *System) Kill(t *testing.T) {
 	t.Helper()
 	s.process.cmd.Process.Kill()
 	<-s.process.ended
@@ -160,7 +160,7 @@ func (s *Street) Kill(t *testing.T) {
 }
 
 // Stop ends the daemon with SIGTERM and checks that it exits with status 0.
-func (s *Street) Stop(t *testing.T) {
+func (s *System) Stop(t *testing.T) {
 	t.Helper()
 	s.process.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -174,14 +174,14 @@ func (s *Street) Stop(t *testing.T) {
 	s.process = nil
 }
 
-// Furnish adds the first admin, an account and a device of each transport through the API. It waits
-// until the account is watched.
-func (s *Street) Furnish(t *testing.T) {
+// Populate adds the first admin, an account and a device of each transport through the API. It
+// waits until the account is watched.
+func (s *System) Populate(t *testing.T) {
 	t.Helper()
 	s.SetUp(t)
 	Must(t, s.Client.Post(testenv.Context(t), "/accounts", s.Account(), nil))
 	s.addDevices(t)
-	s.Watching(t, 1)
+	s.WaitWatched(t, 1)
 }
 
 // Must ends the test unless err is nil.
@@ -193,7 +193,7 @@ func Must(t *testing.T, err error) {
 }
 
 // SetupToken returns the token that the first admin needs to set up the daemon.
-func (s *Street) SetupToken(t *testing.T) string {
+func (s *System) SetupToken(t *testing.T) string {
 	t.Helper()
 	token, err := os.ReadFile(filepath.Join(s.Data, "setup-token"))
 	Must(t, err)
@@ -201,7 +201,7 @@ func (s *Street) SetupToken(t *testing.T) string {
 }
 
 // SetUp makes Anna the first admin. From then on the client has her token.
-func (s *Street) SetUp(t *testing.T) {
+func (s *System) SetUp(t *testing.T) {
 	t.Helper()
 	var made struct{ Token string }
 	Must(t, s.Client.Post(testenv.Context(t), "/setup", object{"token": s.SetupToken(t), "name": "anna", "password": Password}, &made))
@@ -209,13 +209,13 @@ func (s *Street) SetUp(t *testing.T) {
 }
 
 // Account returns the body of a request to add an account: the first user of the mail server.
-func (s *Street) Account() map[string]any {
+func (s *System) Account() map[string]any {
 	return object{"email": "anna@example.org", "host": "localhost", "port": s.Mail.TLSPort, "security": "tls",
 		"username": s.Mail.User, "password": s.Mail.Password}
 }
 
 // addDevices adds a device of each transport.
-func (s *Street) addDevices(t *testing.T) {
+func (s *System) addDevices(t *testing.T) {
 	t.Helper()
 	pixel, err := pushtest.NewReceiver()
 	Must(t, err)
@@ -226,7 +226,7 @@ func (s *Street) addDevices(t *testing.T) {
 	s.subscribe(t, "fairphone", "unifiedpush", registry.Preview)
 }
 
-func (s *Street) fetchVAPIDKey(t *testing.T) {
+func (s *System) fetchVAPIDKey(t *testing.T) {
 	t.Helper()
 	var key struct {
 		PublicKey string `json:"public_key"`
@@ -235,23 +235,23 @@ func (s *Street) fetchVAPIDKey(t *testing.T) {
 	s.vapidKey = key.PublicKey
 }
 
-func (s *Street) addDevice(t *testing.T, d object) {
+func (s *System) addDevice(t *testing.T, d object) {
 	t.Helper()
 	Must(t, s.Client.Post(testenv.Context(t), "/devices", d, nil))
 }
 
 // subscribe adds a device of Web Push or UnifiedPush, which can be reached at endpoint.
-func (s *Street) subscribe(t *testing.T, name string, transport registry.Transport, content registry.Level) (endpoint registry.Secret) {
+func (s *System) subscribe(t *testing.T, name string, transport registry.Transport, content registry.Level) (endpoint registry.Secret) {
 	t.Helper()
-	sub, err := s.Web.Subscribe(s.WebAt, s.vapidKey)
+	sub, err := s.Web.Subscribe(s.WebOrigin, s.vapidKey)
 	Must(t, err)
 	s.addDevice(t, object{"name": name, "transport": transport, "content": content,
 		"subscription": object{"endpoint": string(sub.Endpoint), "keys": api.Keys(sub.Keys)}})
 	return sub.Endpoint
 }
 
-// Watching waits until there are count accounts and all are watched.
-func (s *Street) Watching(t *testing.T, count int) {
+// WaitWatched waits until there are count accounts and all are watched.
+func (s *System) WaitWatched(t *testing.T, count int) {
 	t.Helper()
 	ctx := testenv.Context(t)
 	testenv.Await(t, "the accounts are watched", func() error {
@@ -275,15 +275,15 @@ func (s *Street) Watching(t *testing.T, count int) {
 }
 
 // Deliver delivers a mail to the INBOX of the first user.
-func (s *Street) Deliver(t *testing.T, subject string) {
+func (s *System) Deliver(t *testing.T, subject string) {
 	t.Helper()
 	s.Mail.Deliver(t, s.Mail.User, "INBOX", fmt.Appendf(nil, "From: Planted Sender <berta@example.org>\r\nSubject: %s\r\nMessage-ID: <%s@example.org>\r\n"+
 		"Date: %s\r\nContent-Type: text/plain\r\n\r\nPlanted words of the body\r\n", subject, subject, time.Now().Format(time.RFC1123Z)))
 }
 
-// NoSecrets checks that neither the log nor the store contains a secret, or one of these words of
-// mails.
-func (s *Street) NoSecrets(t *testing.T, words ...string) {
+// CheckNoSecrets checks that neither the log nor the store contains a secret, or one of these words
+// of mails.
+func (s *System) CheckNoSecrets(t *testing.T, words ...string) {
 	t.Helper()
 	secrets := append(words, registrytest.SecretMarker, "Planted", s.Mail.Password)
 	if s.Client.Token != "" {

@@ -1,4 +1,4 @@
-package street
+package systemtest
 
 import (
 	"context"
@@ -14,10 +14,10 @@ import (
 
 // Services are fake push services, one of each kind, which run until the test ends.
 type Services struct {
-	FCM   *pushtest.FCM
-	APNs  *pushtest.APNs
-	Web   *pushtest.WebPush
-	WebAt string // the origin of Web
+	FCM       *pushtest.FCM
+	APNs      *pushtest.APNs
+	Web       *pushtest.WebPush
+	WebOrigin string // the origin of Web
 
 	fcmOrigin, apnsOrigin string
 	requests              registrytest.Log // all requests to FCM and APNs
@@ -34,7 +34,7 @@ func startServices(t *testing.T) *Services {
 	Must(t, err)
 	s.fcmOrigin = serve(t, s.recorded(s.FCM))
 	s.apnsOrigin = serve(t, s.recorded(s.APNs))
-	s.WebAt = serve(t, s.Web)
+	s.WebOrigin = serve(t, s.Web)
 	return s
 }
 

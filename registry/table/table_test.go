@@ -135,6 +135,7 @@ func TestTable(t *testing.T) {
 	})
 	t.Run("rows may encode themselves", tableSelfEncoded)
 	t.Run("a key of another type is damage", tableWrongKey)
+	t.Run("no row has an empty key", tableEmptyKey)
 }
 
 // packed is a row that encodes itself. An empty row has no bytes.
@@ -202,7 +203,7 @@ func tableWrongKey(t *testing.T) {
 	}
 }
 
-func TestAnEmptyKeyIsOfNoRow(t *testing.T) {
+func tableEmptyKey(t *testing.T) {
 	t.Parallel()
 	db := newDB(t, Options{})
 	for range 2 { // in an empty table, and in one with a row

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -29,13 +30,10 @@ const maxOpenStatus = 2
 // openStatusFails reports whether STATUS of the open folder is not sent any more.
 func (f *failures) openStatusFails() bool { return f.openStatus >= maxOpenStatus }
 
-// renumbered forgets the messages that the folder had under another UIDVALIDITY.
+// renumbered forgets the messages that the folder had under another UIDVALIDITY, but not that they
+// failed.
 func (f *failures) renumbered(folder string, validity uint32) {
-	for id := range f.messages {
-		if id.folder == folder && id.validity != validity {
-			delete(f.messages, id)
-		}
-	}
+	f.messages.renumbered(folder, validity)
 	for id := range f.incomplete.messages {
 		if id.folder == folder && id.validity != validity {
 			delete(f.incomplete.messages, id)
@@ -83,6 +81,7 @@ type fetchFailure struct {
 	refused  int       // how often the server did not send it although the connection works
 	next     time.Time // the next retry after that; zero: it was not refused
 	skipMore bool      // a session ended over its further items
+	inferred bool      // it was taken from a message of an earlier UIDVALIDITY
 }
 
 // of returns the failure of a message, and adds one if it has no failure yet.
@@ -96,6 +95,25 @@ func (l *fetchFailures) of(id messageID) *fetchFailure {
 		(*l)[id] = f
 	}
 	return f
+}
+
+// renumbered gives the failures of a folder's messages to those that have their UIDs under another
+// UIDVALIDITY. Most likely these are other messages, so at first it leaves them one failure, with
+// which they are fetched alone. But some servers change the UIDVALIDITY with each session, and then
+// the failures must add up.
+func (l fetchFailures) renumbered(folder string, validity uint32) {
+	for id, f := range maps.Clone(l) {
+		if id.folder != folder || id.validity == validity {
+			continue
+		}
+		delete(l, id)
+		if !f.inferred {
+			*f = fetchFailure{sessions: min(f.sessions, 1), refused: min(f.refused, 1), next: f.next, inferred: true}
+		}
+		if id.validity = validity; l[id] == nil {
+			l[id] = f
+		}
+	}
 }
 
 // record notes a FETCH of these messages that ended a session with err: of several, any may have
@@ -179,7 +197,7 @@ func (l fetchFailures) settle(folder string, now time.Time) {
 		if id.folder != folder || f.refused == 0 || now.Before(f.next) {
 			continue
 		}
-		if f.refused, f.next = 0, (time.Time{}); *f == (fetchFailure{}) {
+		if f.refused, f.next = 0, (time.Time{}); *f == (fetchFailure{inferred: f.inferred}) {
 			delete(l, id)
 		}
 	}

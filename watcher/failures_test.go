@@ -143,3 +143,43 @@ func TestANewMessageReadsItsCursorOnce(t *testing.T) {
 		}
 	})
 }
+
+// Some servers change the UIDVALIDITY with each session.
+func TestAMessageThatEndsSessionsHoldsUpNoOtherThoughTheUIDVALIDITYChanges(t *testing.T) {
+	t.Parallel()
+	closed := func(talk *imaptest.Talk) { talk.Close() }
+	for _, c := range []struct {
+		name   string
+		header string // of the first message
+		fits   func(args string) bool
+		fails  func(*imaptest.Talk)
+	}{
+		{"its FETCH ends the session", subject("one"), func(args string) bool { return strings.HasPrefix(args, "1") }, closed},
+		{"its FETCH is refused", subject("one"), func(args string) bool { return strings.HasPrefix(args, "1") },
+			func(talk *imaptest.Talk) { talk.Say("%s NO [LIMIT] slow down\r\n", talk.Tag) }},
+		{"the FETCH of its whole header ends the session", "\r\n", func(args string) bool { return strings.Contains(args, "BODY.PEEK[HEADER]") }, closed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t, scriptedAccount)
+				h.from(t, 1)
+				script := &imaptest.Script{UIDValidity: 1000, Messages: []imaptest.Message{{UID: 1, Header: c.header}, {UID: 2, Header: subject("two")}},
+					On: map[string]func(*imaptest.Talk, string){"UID FETCH": func(talk *imaptest.Talk, args string) {
+						if c.fits(args) {
+							c.fails(talk)
+							return
+						}
+						talk.Answer("UID FETCH", args)
+					}}}
+				known := new(failures)
+				for range 8 {
+					h.sessionsWith(t, known, script, 1, time.Minute)
+					script.Renumber()
+				}
+				if got := subjects(h.mails(t)); !slices.Contains(got, "two") {
+					t.Errorf("notified %q", got)
+				}
+			})
+		})
+	}
+}

@@ -14,7 +14,8 @@ import (
 	"idlepush/registry"
 )
 
-func TestAHostIsReachedFirstByTheFamilyThatWorked(t *testing.T) {
+// A host is dialed first by the address family that worked before.
+func TestAddressFamily(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		six, four := netip.MustParseAddr("2001:db8::6"), netip.MustParseAddr("192.0.2.4")
@@ -42,13 +43,13 @@ func TestAHostIsReachedFirstByTheFamilyThatWorked(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if !slices.Equal(dialed, want) {
-				t.Errorf("%s: dialled %v, want %v", when, dialed, want)
+				t.Errorf("%s: dialed %v, want %v", when, dialed, want)
 			}
 			dialed = nil
 		}
 		a := scriptedAccount
 		a.Security = registry.Plain
-		h := newHouse(t, a)
+		h := newHarness(t, a)
 
 		pool := &Pool{Store: h.store.Mail, Dialer: d, Log: h.log}
 		if _, err := pool.Check(t.Context(), h.account); err != nil {

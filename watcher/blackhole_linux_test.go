@@ -24,14 +24,14 @@ import (
 	"idlepush/watcher/imapmem"
 )
 
-// inNetwork tells the test binary that it runs in a network of its own.
+// inNetwork is set if the test binary runs in a network of its own.
 const inNetwork = "TEST_IN_NETWORK"
 
-// TestABlackHoledConnectionIsNoticedAndReplaced has three machines in namespaces: this one, a
-// router, and the mail server behind it. When the router stops forwarding, packets vanish without a
-// reset, as behind a NAT that has forgotten the connection. By default the kernel's timers run ten
-// times as fast as the package wire sets them.
-func TestABlackHoledConnectionIsNoticedAndReplaced(t *testing.T) {
+// TestBlackHoledConnection has three machines in namespaces: this one, a router, and the mail
+// server behind it. When the router stops forwarding, packets vanish without a reset, as behind a
+// NAT that has forgotten the connection. By default the kernel's timers run ten times as fast as
+// the package wire sets them.
+func TestBlackHoledConnection(t *testing.T) {
 	if os.Getenv(inNetwork) == "" {
 		t.Parallel()
 		left := time.Duration(0) // as much as this process has; by default as much as it likes
@@ -66,7 +66,7 @@ func TestABlackHoledConnectionIsNoticedAndReplaced(t *testing.T) {
 		serving.Wait()
 	})
 	at := netip.MustParseAddrPort(listener.Addr().String())
-	h := newHouse(t, registry.Account{Host: at.Addr().String(), Port: int(at.Port()), Security: registry.Plain, Username: "anna", Password: "secret"})
+	h := newHarness(t, registry.Account{Host: at.Addr().String(), Port: int(at.Port()), Security: registry.Plain, Username: "anna", Password: "secret"})
 	d := Dialer{Permit: permitAll}
 	if !testenv.Soak {
 		d.dial = dialHasty
@@ -84,7 +84,7 @@ func TestABlackHoledConnectionIsNoticedAndReplaced(t *testing.T) {
 	forwarding(true)
 	h.waitMails(t, 1)
 	if got := subjects(h.mails(t)); !slices.Equal(got, []string{"into the hole"}) {
-		t.Errorf("rang %q", got)
+		t.Errorf("notified %q", got)
 	}
 	h.waitState(t, registry.Watching)
 }
@@ -104,9 +104,9 @@ func dialHasty(ctx context.Context, address string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", address)
 }
 
-// threeMachines connects this network, over a router, to that of a mail server, and gives what
-// turns the router's forwarding on and off, and a listener in the mail server's network. All of it
-// ends with this process.
+// threeMachines connects this network, over a router, to that of a mail server. It returns a switch
+// for the router's forwarding, and a listener in the mail server's network. All of it ends with
+// this process.
 func threeMachines(t *testing.T) (forwarding func(on bool), listener net.Listener) {
 	t.Helper()
 	router, server := newNetwork(t), newNetwork(t)

@@ -11,7 +11,17 @@ import (
 	"idlepush/registry/registrytest"
 )
 
-func TestMailRingsHoweverOurClockIsSetMeanwhile(t *testing.T) {
+func TestClock(t *testing.T) {
+	t.Parallel()
+	t.Run("mail is notified however the clock is set meanwhile", clockSetMeanwhile)
+	t.Run("mail is notified after the clock was ahead", clockWasAhead)
+	t.Run("mail since the last look is notified after a renumbering though the clock was ahead then", renumberClockAhead)
+	t.Run("a server is learned again though the clock was ahead", learnClockAhead)
+	t.Run("mail is notified once a clock that was ahead from the start is right", clockAheadAtStart)
+	t.Run("a clock that was behind at the start is believed", clockBehindAtStart)
+}
+
+func clockSetMeanwhile(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	synctest.Test(t, func(t *testing.T) {
@@ -35,7 +45,7 @@ func TestMailRingsHoweverOurClockIsSetMeanwhile(t *testing.T) {
 			clock.Move(by)
 			for _, folder := range []string{"INBOX", "B", "INBOX", "B"} {
 				if late := s.delays(t, h, folder, 1, 10*time.Minute); late > 2*time.Minute {
-					t.Errorf("set by %v, a mail to %s rang after %v", by, folder, late)
+					t.Errorf("set by %v, a mail to %s was notified after %v", by, folder, late)
 				}
 			}
 			before := len(h.mails(t))
@@ -43,7 +53,7 @@ func TestMailRingsHoweverOurClockIsSetMeanwhile(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 			synctest.Wait()
 			if got := h.mails(t); len(got) != before {
-				t.Errorf("set by %v, %q rang", by, got[before].Content.Subject)
+				t.Errorf("set by %v, %q were notified", by, got[before].Content.Subject)
 			}
 			// A folder without news is not written at each look, and another than INBOX not looked
 			// at.
@@ -59,10 +69,10 @@ func TestMailRingsHoweverOurClockIsSetMeanwhile(t *testing.T) {
 	})
 }
 
-func TestMailSinceTheLastLookRingsAfterARenumberingThoughOurClockWasAheadThen(t *testing.T) {
+func renumberClockAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
+		h := newHarness(t, scriptedAccount)
 		_, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", At: time.Now(),
 			To: registry.Cursor{UIDValidity: 1000, Next: 700, Seen: time.Now().AddDate(0, 1, 0)}})
 		if err != nil {
@@ -76,14 +86,13 @@ func TestMailSinceTheLastLookRingsAfterARenumberingThoughOurClockWasAheadThen(t 
 		defer h.live(t, script)()
 		synctest.Wait()
 		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"of now"}) {
-			t.Errorf("rang %q", got)
+			t.Errorf("notified %q", got)
 		}
 	})
 }
 
-// What a clock that was ahead has left must not keep a mail server from being learned of until that
-// time comes.
-func TestAServerIsLearnedOfAnewThoughOurClockWasAhead(t *testing.T) {
+// Times that a clock has left in the future must not stop learning about a host until they come.
+func learnClockAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
@@ -112,7 +121,7 @@ func TestAServerIsLearnedOfAnewThoughOurClockWasAhead(t *testing.T) {
 	})
 }
 
-func TestMailRingsOnceAClockThatWasAheadFromTheStartIsRight(t *testing.T) {
+func clockAheadAtStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
@@ -124,7 +133,7 @@ func TestMailRingsOnceAClockThatWasAheadFromTheStartIsRight(t *testing.T) {
 		time.Sleep(time.Hour)
 		clock.Move(-30 * 24 * time.Hour)
 		if late := s.delays(t, h, "INBOX", 3, time.Hour); late > time.Second {
-			t.Errorf("it rang after %v", late)
+			t.Errorf("it was notified after %v", late)
 		}
 		end()
 		s.serving.Wait()
@@ -133,7 +142,7 @@ func TestMailRingsOnceAClockThatWasAheadFromTheStartIsRight(t *testing.T) {
 
 // A clock that was behind at the start, as on a machine without a battery for it, is right as soon
 // as it is set: at once, or after a day if it was far behind.
-func TestAClockThatWasBehindAtTheStartIsBelieved(t *testing.T) {
+func clockBehindAtStart(t *testing.T) {
 	t.Parallel()
 	for behind, wrongFor := range map[time.Duration]time.Duration{10 * time.Minute: 0, 23 * time.Hour: 0, 10 * 24 * time.Hour: 24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -151,4 +160,29 @@ func TestAClockThatWasBehindAtTheStartIsBelieved(t *testing.T) {
 			}
 		})
 	}
+}
+
+func clockWasAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
+		h, stop := s.watched(t, "INBOX")
+		stop()
+		cursor, err := h.store.Mail.Cursor(h.account.ID, "INBOX")
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := cursor
+		to.Seen = time.Now().AddDate(0, 0, 30)
+		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", From: cursor, To: to, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		_, end := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+		time.Sleep(time.Minute)
+		if late := s.delays(t, h, "INBOX", 1, time.Hour); late > time.Second {
+			t.Errorf("it was notified after %v", late)
+		}
+		end()
+		s.serving.Wait()
+	})
 }

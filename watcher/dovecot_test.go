@@ -14,19 +14,31 @@ import (
 	"idlepush/watcher/wire"
 )
 
-func TestNewMailAtDovecotRingsWithWhatItSays(t *testing.T) {
+func TestDovecot(t *testing.T) {
+	t.Parallel()
+	t.Run("new mail is notified with its content", dovecotNewMail)
+	t.Run("nothing in the mailbox ever changes", dovecotUnchanged)
+	t.Run("mail that arrives while the server or the connection is down is notified once", dovecotOutage)
+	t.Run("mail since the last success is notified after the UIDVALIDITY changed, and none twice", dovecotUIDValidity)
+	t.Run("other folders are looked at in every tour", dovecotTour)
+	t.Run("mail in any of twelve folders is notified over one connection", dovecotTwelveFolders)
+	t.Run("mail that was read, removed or moved is cleared", dovecotReadElsewhere)
+	t.Run("a mailbox restored from a backup misses no mail", dovecotRestored)
+}
+
+func dovecotNewMail(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
 	for _, security := range []registry.Security{registry.TLS, registry.StartTLS, registry.Plain} {
 		t.Run(string(security), func(t *testing.T) {
 			s.Deliver(t, s.User, "INBOX", mail("Old <old@example.org>", "before", "there before"))
-			h := newHouse(t, accountAt(s.Endpoint, security))
+			h := newHarness(t, accountAt(s.Endpoint, security))
 			pool, _ := h.watch(t, dialerTo(s.Endpoint))
 			h.waitState(t, registry.Watching)
 			s.Deliver(t, s.User, "INBOX", mail("Berta <b@example.org>", "hello", "How are you?"))
 			got := h.waitMails(t, 1)
 			if c := got[0].Content; len(got) != 1 || c != (registry.Content{From: "Berta", Subject: "hello", MessageID: "hello@example.org", Preview: "How are you?"}) {
-				t.Fatalf("rang %d mails, the first as %+v", len(got), c)
+				t.Fatalf("notified %d messages, the first as %+v", len(got), c)
 			}
 			testenv.Await(t, "the session is live", func() error {
 				if l := pool.Live(h.account.ID); l.Connections != 1 || l.LastByte.IsZero() || l.LastMail.IsZero() || l.Interval == 0 || l.Why == "" {
@@ -38,12 +50,12 @@ func TestNewMailAtDovecotRingsWithWhatItSays(t *testing.T) {
 	}
 }
 
-func TestNothingInTheMailboxEverChanges(t *testing.T) {
+func dovecotUnchanged(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "one", "1"))
 	before := s.Flags(t, s.User, "INBOX")
-	h := newHouse(t, accountAt(s.Endpoint, registry.TLS))
+	h := newHarness(t, accountAt(s.Endpoint, registry.TLS))
 	_, stop := h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, registry.Watching)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "two", "2"))
@@ -60,10 +72,10 @@ func TestNothingInTheMailboxEverChanges(t *testing.T) {
 	}
 }
 
-func TestMailThatComesWhileTheServerOrTheConnectionIsDownRingsOnce(t *testing.T) {
+func dovecotOutage(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	h := newHouse(t, accountAt(s.Endpoint, registry.TLS))
+	h := newHarness(t, accountAt(s.Endpoint, registry.TLS))
 	_, stop := h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, registry.Watching)
 
@@ -91,18 +103,18 @@ func TestMailThatComesWhileTheServerOrTheConnectionIsDownRingsOnce(t *testing.T)
 		want = append(want, fmt.Sprint("idlepush down ", i))
 	}
 	if !slices.Equal(subjects, want) {
-		t.Errorf("rang %q", subjects)
+		t.Errorf("notified %q", subjects)
 	}
 }
 
-func TestMailSinceTheLastSuccessRingsAfterUIDVALIDITYChangedAndNoneTwice(t *testing.T) {
+func dovecotUIDValidity(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "never rang", ""))
-	h := newHouse(t, accountAt(s.Endpoint, registry.TLS))
+	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "never notified", ""))
+	h := newHarness(t, accountAt(s.Endpoint, registry.TLS))
 	_, stop := h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, registry.Watching)
-	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "rang", ""))
+	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "notified", ""))
 	h.waitMails(t, 1)
 	stop()
 	cursor, err := h.store.Mail.Cursor(h.account.ID, "INBOX")
@@ -121,9 +133,9 @@ func TestMailSinceTheLastSuccessRingsAfterUIDVALIDITYChangedAndNoneTwice(t *test
 		return err
 	})
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "after", ""))
-	testenv.Await(t, "the mail after rings", func() error {
+	testenv.Await(t, "the mail after is notified", func() error {
 		if got := subjects(h.mails(t)); !slices.Contains(got, "after") {
-			return fmt.Errorf("%q have rung", got)
+			return fmt.Errorf("%q were notified", got)
 		}
 		return nil
 	})
@@ -134,19 +146,19 @@ func TestMailSinceTheLastSuccessRingsAfterUIDVALIDITYChangedAndNoneTwice(t *test
 	}
 	// What came within the quarter of an hour before the first sight may be taken for new then: the
 	// clocks may differ.
-	delete(count, "never rang")
-	if !maps.Equal(count, map[string]int{"rang": 1, "since": 1, "after": 1}) {
-		t.Errorf("rang %v", count)
+	delete(count, "never notified")
+	if !maps.Equal(count, map[string]int{"notified": 1, "since": 1, "after": 1}) {
+		t.Errorf("notified %v", count)
 	}
 }
 
-func TestOtherFoldersAreLookedAtWithEveryTour(t *testing.T) {
+func dovecotTour(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
 	s.CreateFolder(t, s.User, "Büro")
 	account := accountAt(s.Endpoint, registry.TLS)
 	account.Folders = []string{"INBOX", "Büro", "gone"}
-	h := newHouse(t, account)
+	h := newHarness(t, account)
 	conn, err := dialerTo(s.Endpoint).login(t.Context(), &h.account)
 	if err != nil {
 		t.Fatal(err)
@@ -184,77 +196,7 @@ func TestOtherFoldersAreLookedAtWithEveryTour(t *testing.T) {
 	}
 }
 
-func TestAWrongPasswordStopsAndSaysSoOnce(t *testing.T) {
-	t.Parallel()
-	s := imaptest.Dovecot(t, "auth_failure_delay = 0")
-	account := accountAt(s.Endpoint, registry.TLS)
-	account.Password = "wrong-planted-password"
-	h := newHouse(t, account)
-	pool, _ := h.watch(t, dialerTo(s.Endpoint))
-	status := h.waitState(t, registry.Attention)
-	if status.Code != "login_refused" || status.Reason == "" {
-		t.Errorf("the status is %+v", status)
-	}
-	said := 0
-	list, _, err := h.store.History.List(h.account.Owner, "", 10, status.Since)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range list {
-		if n.Kind == registry.AttentionKind {
-			said++
-		}
-	}
-	if said != 1 {
-		t.Errorf("%d notifications say so, want 1", said)
-	}
-	fixed := h.account
-	fixed.Password = registry.Secret(s.Password)
-	if _, err := h.store.Accounts.Update(fixed, status.Since); err != nil {
-		t.Fatal(err)
-	}
-	h.waitState(t, registry.Watching)
-	testenv.Await(t, "a connection is open", func() error {
-		if n := pool.Live(h.account.ID).Connections; n != 1 {
-			return fmt.Errorf("%d are", n)
-		}
-		return nil
-	})
-}
-
-func TestACheckSaysWhatTheServerCanDoAndWhichFieldIsWrong(t *testing.T) {
-	t.Parallel()
-	s := imaptest.Dovecot(t, "auth_failure_delay = 0", "namespace inbox {\n inbox = yes\n mailbox Sent {\n special_use = \\Sent\n }\n}")
-	s.CreateFolder(t, s.User, "Work")
-	s.CreateFolder(t, s.User, "Sent")
-	good := accountAt(s.Endpoint, registry.TLS)
-	able, err := dialerTo(s.Endpoint).Check(t.Context(), good)
-	if err != nil || !able.Idle || !slices.Equal(able.Folders, []Folder{{"INBOX", ""}, {"Sent", "sent"}, {"Work", ""}}) || len(able.Capabilities) < 3 {
-		t.Fatalf("the check of a good account says %+v, %v", able, err)
-	}
-	for name, c := range map[string]struct {
-		edit        func(*registry.Account)
-		field, code string
-	}{
-		"password":        {func(a *registry.Account) { a.Password = "no" }, "password", "login_refused"},
-		"host":            {func(a *registry.Account) { a.Host = "no.such.host.invalid" }, "host", "host_unknown"},
-		"closed port":     {func(a *registry.Account) { a.Port = 1 }, "port", "connection_failed"},
-		"tls on starttls": {func(a *registry.Account) { a.Port = s.Port }, "security", "tls_failed"},
-		"folder":          {func(a *registry.Account) { a.Folders = []string{"Nowhere"} }, "folders", "folder_unknown"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a := good
-			c.edit(&a)
-			_, err := dialerTo(s.Endpoint).Check(t.Context(), a)
-			f, ok := err.(*Failure)
-			if !ok || f.Field != c.field || f.Code != c.code || f.Reason == "" {
-				t.Errorf("the check says %+v", err)
-			}
-		})
-	}
-}
-
-func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
+func dovecotTwelveFolders(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
 	account := accountAt(s.Endpoint, registry.TLS)
@@ -265,7 +207,7 @@ func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
 	for _, f := range account.Folders[1:] {
 		s.CreateFolder(t, s.User, f)
 	}
-	h := newHouse(t, account)
+	h := newHarness(t, account)
 	conn, err := dialerTo(s.Endpoint).login(t.Context(), &h.account)
 	if err != nil {
 		t.Fatal(err)
@@ -281,14 +223,14 @@ func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
 		for len(h.mails(t)) == i {
 			session.tour = time.Now().Add(time.Hour) // so that only the server's word ends the wait
 			if err := session.wait(ctx); err != nil || session.waiter.last.news == (wire.News{}) {
-				t.Fatalf("the server has not told of a mail to %s: %v", f, err)
+				t.Fatalf("the server has not reported a message to %s: %v", f, err)
 			}
 			if _, err := session.catchUp(); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if got := h.mails(t)[i]; got.Folder != f || got.Content.Subject != "for "+f {
-			t.Fatalf("a mail to %s rang as %q in %s", f, got.Content.Subject, got.Folder)
+			t.Fatalf("a mail to %s was notified as %q in %s", f, got.Content.Subject, got.Folder)
 		}
 	}
 	conn.Close()
@@ -303,14 +245,14 @@ func TestMailInAnyOfTwelveFoldersRingsOverOneConnection(t *testing.T) {
 	}
 }
 
-func TestMailThatWasReadRemovedOrMovedAtDovecotIsCleared(t *testing.T) {
+func dovecotReadElsewhere(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
 	account := accountAt(s.Endpoint, registry.TLS)
 	account.Folders = []string{"INBOX", "Work"}
 	s.CreateFolder(t, s.User, "Work")
 	s.CreateFolder(t, s.User, "Elsewhere")
-	h := newHouse(t, account)
+	h := newHarness(t, account)
 	h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, registry.Watching)
 	names := []string{"read", "removed", "filed away", "moved to Work", "left alone"}
@@ -334,7 +276,7 @@ func TestMailThatWasReadRemovedOrMovedAtDovecotIsCleared(t *testing.T) {
 		t.Errorf("cleared are %q", got)
 	}
 	if got := h.mails(t); len(got) != len(names) {
-		t.Errorf("%q rang", subjects(got))
+		t.Errorf("%q were notified", subjects(got))
 	}
 	testenv.Await(t, "two are counted as unread", func() error {
 		n, known, err := h.store.Accounts.Unread(h.account.ID)
@@ -362,10 +304,10 @@ func TestMailThatWasReadRemovedOrMovedAtDovecotIsCleared(t *testing.T) {
 	}
 }
 
-func TestAMailboxThatWasRestoredFromABackupMissesNoMail(t *testing.T) {
+func dovecotRestored(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	h := newHouse(t, accountAt(s.Endpoint, registry.TLS))
+	h := newHarness(t, accountAt(s.Endpoint, registry.TLS))
 	h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, registry.Watching)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "saved", ""))
@@ -392,6 +334,6 @@ func TestAMailboxThatWasRestoredFromABackupMissesNoMail(t *testing.T) {
 	}
 	h.waitMails(t, 6)
 	if got := subjects(h.mails(t)); !slices.Equal(got, []string{"saved", "lost 1", "lost 2", "new 1", "new 2", "new 3"}) {
-		t.Errorf("rang %q", got)
+		t.Errorf("notified %q", got)
 	}
 }

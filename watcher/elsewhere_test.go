@@ -9,48 +9,27 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 )
 
-// deliverAll delivers everything queued for the device, as a push service would.
-func (h *house) deliverAll(t *testing.T) {
-	t.Helper()
-	for {
-		w, ok, err := h.store.Outbox.Next(h.device.ID, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			return
-		}
-		if _, err := h.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
-			t.Fatal(err)
-		}
-	}
+func TestReadElsewhere(t *testing.T) {
+	t.Parallel()
+	t.Run("mail that was read or removed is cleared, and other mail is not", clearReadOrRemoved)
+	t.Run("mail that was read between two sessions is cleared at the next login", clearAtLogin)
+	t.Run("mail moved between folders is not cleared, whatever their order", movedBetweenFolders)
+	t.Run("mail moved long after it was notified is not cleared", movedLongAfter)
+	t.Run("mail moved while the other folders are looked at is not cleared", movedDuringTour)
+	t.Run("mail that was moved is not cleared if the connection is lost before it is found", movedConnectionLost)
+	t.Run("a duplicate that is removed clears nothing", duplicateRemoved)
+	t.Run("old mail moved into a watched folder is not notified", oldMailMoved)
 }
 
-// cleared are the subjects of mail that was cleared.
-func (h *house) cleared(t *testing.T) (list []string) {
-	t.Helper()
-	for _, n := range h.mails(t) {
-		if !n.Cleared.IsZero() {
-			list = append(list, n.Content.Subject)
-		}
-	}
-	return list
-}
-
-func subject(words string) string {
-	return "Subject: " + words + "\r\nMessage-ID: <" + strings.ReplaceAll(words, " ", ".") + "@example.org>\r\n\r\n"
-}
-
-func TestMailThatWasReadOrRemovedElsewhereIsClearedAndOtherMailIsNot(t *testing.T) {
+func clearReadOrRemoved(t *testing.T) {
 	t.Parallel()
 	for name, caps := range map[string]string{"IDLE": "IMAP4rev1 IDLE", "polled": "IMAP4rev1"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t, scriptedAccount)
+				h := newHarness(t, scriptedAccount)
 				h.from(t, 1)
 				script := &imaptest.Script{Caps: caps, Messages: []imaptest.Message{{UID: 1, Flags: `\Seen`}}}
 				for uid := range uint32(4) {
@@ -82,10 +61,10 @@ func TestMailThatWasReadOrRemovedElsewhereIsClearedAndOtherMailIsNot(t *testing.
 	}
 }
 
-func TestMailThatWasReadWhileNobodyLookedIsClearedAtTheNextLogin(t *testing.T) {
+func clearAtLogin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
+		h := newHarness(t, scriptedAccount)
 		h.from(t, 1)
 		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: subject("one")}, {UID: 2, Header: subject("two")}}}
 		h.sessions(t, script, 1, time.Minute)
@@ -98,214 +77,150 @@ func TestMailThatWasReadWhileNobodyLookedIsClearedAtTheNextLogin(t *testing.T) {
 	})
 }
 
-func TestOwnMailDoesNotRing(t *testing.T) {
+func movedLongAfter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
-		h.from(t, 1)
-		script := &imaptest.Script{Messages: []imaptest.Message{
-			{UID: 1, Header: "From: Anna <ANNA@example.org>\r\nSubject: mine\r\n\r\n"},
-			{UID: 2, Header: "From: \"anna@example.org\" <evil@example.com>\r\nSubject: not mine\r\n\r\n"}}}
-		defer h.live(t, script)()
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
+		h, stop := s.watched(t, "INBOX", "B")
+		defer stop()
+		s.deliver("INBOX", subject("moved"), time.Now())
+		time.Sleep(70 * time.Hour)
+		m := s.remove("INBOX", 1)
+		s.deliver("B", m.Header, m.Date)
+		time.Sleep(5 * time.Minute)
 		synctest.Wait()
-		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"not mine"}) {
-			t.Errorf("rang %q", got)
+		if got := h.mails(t); len(got) != 1 || !got[0].Cleared.IsZero() || got[0].Folder != "B" {
+			t.Errorf("%+v", got)
 		}
 	})
 }
 
-func TestAFolderThatWasRestoredFromABackupMissesNoMail(t *testing.T) {
+func movedDuringTour(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
-		h.from(t, 1)
-		old := imaptest.Message{UID: 1, Header: subject("rang before"), Date: time.Now()}
-		script := &imaptest.Script{Messages: []imaptest.Message{old, {UID: 2, Header: subject("lost"), Date: time.Now()}, {UID: 3, Header: subject("lost too"), Date: time.Now()}}}
-		h.sessions(t, script, 1, time.Minute)
-		// UIDs 2 and 3 are given again.
-		script.Messages = []imaptest.Message{old, {UID: 2, Header: subject("after the backup"), Date: time.Now()}}
-		h.sessions(t, script, 1, time.Minute)
-		script.Messages = append(script.Messages, imaptest.Message{UID: 3, Header: subject("and later"), Date: time.Now()})
-		h.sessions(t, script, 1, time.Minute)
-		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"rang before", "lost", "lost too", "after the backup", "and later"}) {
-			t.Errorf("rang %q", got)
+		s := newFolderServer("IMAP4rev1 IDLE NOTIFY", "INBOX", "B")
+		var armed, asked atomic.Bool
+		move := func(uid uint32) {
+			m := s.remove("INBOX", uid)
+			s.deliver("B", m.Header, m.Date)
+		}
+		s.refuse = func(folder, command, args string) string {
+			if armed.Load() && asksFor("B", command, args) {
+				asked.Store(true)
+			}
+			if asked.Load() && folder == "INBOX" && command == "UID SEARCH" && strings.Contains(args, "UNSEEN") && armed.CompareAndSwap(true, false) {
+				move(2)
+			}
+			return ""
+		}
+		h, stop := s.watched(t, "INBOX", "B")
+		defer stop()
+		s.deliver("INBOX", subject("one"), time.Now())
+		s.deliver("INBOX", subject("two"), time.Now())
+		time.Sleep(10*time.Minute + 7*time.Second)
+		armed.Store(true)
+		move(1)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		got := h.mails(t)
+		for _, n := range got {
+			if !n.Cleared.IsZero() || n.Folder != "B" {
+				t.Errorf("%s is in %s and cleared %v", n.Content.Subject, n.Folder, n.Cleared)
+			}
+		}
+		if armed.Load() || len(got) != 2 {
+			t.Errorf("%d were notified, the second was not moved: %v", len(got), armed.Load())
 		}
 	})
 }
 
-func TestAnOverflowThatIsHeardWhileFoldersAreSwitchedIsNotForgotten(t *testing.T) {
+func movedConnectionLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := many(t)
-		var asked, overflows atomic.Int32
-		script := &imaptest.Script{Caps: "IMAP4rev1 IDLE NOTIFY", At: func(talk *imaptest.Talk, moment string) {
-			switch moment {
-			case "before NOTIFY":
-				asked.Add(1)
-			case "within UID SEARCH":
-				if overflows.Add(1) == 4 {
-					talk.Say("* OK [NOTIFICATIONOVERFLOW] too much\r\n")
-				}
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B", "C")
+		var armed, dying atomic.Bool
+		s.refuse = func(folder, command, args string) string {
+			switch {
+			case folder == "B" && command == "UID SEARCH" && strings.Contains(args, "UNSEEN") && armed.CompareAndSwap(true, false):
+				m := s.remove("B", 1)
+				s.deliver("C", m.Header, m.Date)
+				dying.Store(true)
+			case asksFor("B", command, args) && dying.CompareAndSwap(true, false):
+				return "* BYE Server shutting down.\r\n"
 			}
-		}}
-		defer h.live(t, script)()
-		time.Sleep(time.Hour)
-		if n := asked.Load(); n != 2 || overflows.Load() < 4 {
-			t.Errorf("NOTIFY was sent %d times, with an overflow after %d searches", n, overflows.Load())
+			return ""
+		}
+		h, stop := s.watched(t, "INBOX", "B", "C")
+		defer stop()
+		s.deliver("B", subject("moved"), time.Now())
+		time.Sleep(10 * time.Minute)
+		armed.Store(true)
+		s.deliver("B", subject("another"), time.Now())
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		got := h.mails(t)
+		if len(got) != 2 || !got[0].Cleared.IsZero() || got[0].Folder != "C" || armed.Load() || dying.Load() {
+			t.Errorf("%+v", got)
 		}
 	})
 }
 
-func TestTwoBadFoldersKeepNoSessionFromWaiting(t *testing.T) {
+func movedBetweenFolders(t *testing.T) {
 	t.Parallel()
-	for _, caps := range []string{"IMAP4rev1 IDLE NOTIFY", "IMAP4rev1 IDLE"} {
-		synctest.Test(t, func(t *testing.T) {
-			account := scriptedAccount
-			account.Folders = []string{"INBOX", "Bad", "Gone"}
-			h := newHouse(t, account)
-			var idles atomic.Int32
-			open := ""
-			script := &imaptest.Script{Caps: caps, Messages: []imaptest.Message{{UID: 1}}, On: map[string]func(*imaptest.Talk, string){
-				"EXAMINE": func(talk *imaptest.Talk, folder string) {
-					if open = folder; strings.Contains(folder, "Gone") {
-						talk.Say("%s NO [NONEXISTENT] no such folder\r\n", talk.Tag)
-						return
-					}
-					talk.Answer("EXAMINE", folder)
-				},
-				"STATUS": func(talk *imaptest.Talk, args string) {
-					if strings.Contains(args, "Gone") {
-						talk.Say("%s NO [NONEXISTENT] no such folder\r\n", talk.Tag)
-						return
-					}
-					talk.Answer("STATUS", args)
-				},
-				"UID SEARCH": func(talk *imaptest.Talk, args string) {
-					if strings.Contains(open, "Bad") {
-						talk.Close()
-						return
-					}
-					talk.Answer("UID SEARCH", args)
-				},
-				"idling": func(*imaptest.Talk, string) { idles.Add(1) },
-			}}
-			for _, f := range account.Folders {
-				if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: f, At: time.Now(), To: registry.Cursor{UIDValidity: 1000, Next: 1}}); err != nil {
-					t.Fatal(err)
+	for _, caps := range []string{"IMAP4rev1 IDLE", "IMAP4rev1 IDLE NOTIFY"} {
+		for _, way := range [][2]string{{"B", "C"}, {"C", "B"}, {"INBOX", "B"}, {"B", "INBOX"}} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newFolderServer(caps, "INBOX", "B", "C")
+				h, stop := s.watched(t, "INBOX", "B", "C")
+				defer stop()
+				s.deliver(way[0], subject("moved"), time.Now())
+				time.Sleep(3 * time.Minute)
+				m := s.remove(way[0], 1)
+				s.deliver(way[1], m.Header, m.Date)
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				if got := h.mails(t); len(got) != 1 || !got[0].Cleared.IsZero() || got[0].Folder != way[1] {
+					t.Errorf("%s, %v: %+v", caps, way, got)
 				}
-			}
-			sessions := h.sessions(t, script, 30, 50*time.Minute)
-			if sessions > 5 || idles.Load() < 5 {
-				t.Errorf("%s: in %d sessions it waited %d times", caps, sessions, idles.Load())
-			}
-		})
+			})
+		}
 	}
 }
 
-func TestALoneMailRingsWithItsWordsAlsoWhenItsFlagsAreToldFirst(t *testing.T) {
+func duplicateRemoved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
-		h.from(t, 1)
-		first := true
-		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: "Subject: whole\r\n\r\n"}}}
-		script.At = func(talk *imaptest.Talk, moment string) {
-			if moment == "before UID FETCH" && first {
-				first = false
-				talk.Say("* 1 FETCH (UID 1 FLAGS (NonJunk))\r\n")
-			}
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
+		h, stop := s.watched(t, "INBOX")
+		defer stop()
+		for range 2 {
+			s.deliver("INBOX", subject("from the list and to me"), time.Now())
+			time.Sleep(time.Minute)
 		}
-		defer h.live(t, script)()
-		synctest.Wait()
-		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"whole"}) {
-			t.Errorf("rang %q", got)
-		}
-	})
-}
-
-func TestADateThatCannotBeReadCostsNoMailItsWords(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
-		h.from(t, 1)
-		script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"UID FETCH": func(talk *imaptest.Talk, args string) {
-			if strings.Contains(args, "INTERNALDATE") {
-				talk.Say("* 1 FETCH (UID 1 FLAGS () INTERNALDATE NIL RFC822.SIZE 9 BODY[HEADER.FIELDS (SUBJECT)] {16}\r\nSubject: whole\r\n)\r\n")
-				talk.OK("done")
-				return
-			}
-			talk.Answer("UID FETCH", args)
-		}}, Messages: []imaptest.Message{{UID: 1, Header: "Subject: whole\r\n\r\n"}}}
-		defer h.live(t, script)()
-		synctest.Wait()
-		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"whole"}) {
-			t.Errorf("rang %q", got)
-		}
-	})
-}
-
-func TestManyFoldersTakeTurnsAndNoneIsForgotten(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		account := scriptedAccount
-		for i := range 50 {
-			account.Folders = append(account.Folders, fmt.Sprint("List-", i))
-		}
-		account.Folders[0] = "INBOX"
-		h := newHouse(t, account)
-		var since, most atomic.Int32 // the last IDLE; between two
-		script := &imaptest.Script{Caps: "IMAP4rev1 IDLE", Messages: []imaptest.Message{{UID: 1}}, At: func(_ *imaptest.Talk, moment string) {
-			switch moment {
-			case "before STATUS":
-				most.Store(max(most.Load(), since.Add(1)))
-			case "before IDLE":
-				since.Store(0)
-			}
-		}}
-		defer h.live(t, script)()
+		s.remove("INBOX", 2)
 		time.Sleep(time.Minute)
-		most.Store(0)
-		script.Deliver(imaptest.Message{Header: "Subject: in %FOLDER%\r\nMessage-ID: <%FOLDER%>\r\n\r\n"})
-		time.Sleep(3 * tourEvery)
 		synctest.Wait()
-		if got := h.mails(t); len(got) != 50 {
-			t.Errorf("%d of 50 folders rang", len(got))
-		}
-		if n := most.Load(); n > 4*maxStatus {
-			t.Errorf("%d STATUS between two waits", n)
+		if got := h.mails(t); len(got) != 1 || !got[0].Cleared.IsZero() {
+			t.Errorf("%+v", got)
 		}
 	})
 }
 
-func TestASessionThatItsProviderWouldCutIsRenewedBeforeAndMissesNothing(t *testing.T) {
+func oldMailMoved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		account := scriptedAccount
-		account.Host, account.Security = "imap.gmail.com", registry.Plain
-		h := newHouse(t, account)
-		s := &server{script: &imaptest.Script{}}
-		w := &world{servers: map[string]*server{"imap.gmail.com:993": s}}
-		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
-		time.Sleep(time.Minute)
-		var want []string
-		for n := range 3 * 24 {
-			time.Sleep(time.Hour)
-			want = append(want, fmt.Sprint("mail ", n))
-			s.script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("mail ", n)), Date: time.Now()})
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
+		h, stop := s.watched(t, "INBOX", "B")
+		defer stop()
+		for n := range 5 {
+			s.deliver([]string{"INBOX", "B"}[n%2], subject(fmt.Sprint("of last year ", n)), time.Now().AddDate(-1, 0, 0))
+			time.Sleep(3 * time.Minute)
 		}
+		s.deliver("INBOX", subject("an hour on its way"), time.Now().Add(-time.Hour))
+		time.Sleep(3 * time.Minute)
 		synctest.Wait()
-		stop()
-		w.serving.Wait()
-		if got := subjects(h.mails(t)); !slices.Equal(got, want) {
-			t.Errorf("rang %q", got)
-		}
-		for i := range s.dials[1:] {
-			if lived := s.dials[i+1].Sub(s.dials[i]); lived > 24*time.Hour || lived < 20*time.Hour {
-				t.Errorf("a session lived %v", lived)
-			}
-		}
-		if len(s.dials) < 4 || strings.Contains(h.logged.String(), "will be tried again") {
-			t.Errorf("%d sessions in three days", len(s.dials))
+		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"an hour on its way"}) {
+			t.Errorf("notified %q", got)
 		}
 	})
 }

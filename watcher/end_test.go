@@ -12,9 +12,18 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// endless is a script whose EXAMINE does not send UIDNEXT. It answers the questions for the end of
-// the folder with the texts in answers under "STATUS", "UID FETCH" and "UID SEARCH", in which TAG
-// stands for the tag; for "" with the usual answer. It calls asked for each.
+func TestFolderEnd(t *testing.T) {
+	t.Parallel()
+	t.Run("a session asks for the end until the server reports it", endAskedUntilKnown)
+	t.Run("a connection that is lost is no answer", endConnectionLost)
+	t.Run("a session asks otherwise if the server hangs up on STATUS of the open folder", endStatusHangsUp)
+	t.Run("mail is notified though the server never reports the end unasked", endNeverUnasked)
+	t.Run("a folder whose end is unknown holds up no mail of INBOX", endUnknown)
+}
+
+// endless is a script whose EXAMINE does not send UIDNEXT. answers has its answers, in which TAG
+// stands for the tag, to the STATUS, UID FETCH and UID SEARCH that ask for the end of the folder.
+// For "" it sends the usual one. It calls asked for each.
 func endless(answers map[string]string, asked func(command string)) *imaptest.Script {
 	script := &imaptest.Script{NoNext: true, Messages: []imaptest.Message{{UID: 3}, {UID: 5}, {UID: 7}}, On: map[string]func(*imaptest.Talk, string){}}
 	for command, question := range map[string]string{"STATUS": "UIDNEXT", "UID FETCH": "* (UID)", "UID SEARCH": "UID *"} {
@@ -37,7 +46,7 @@ func endless(answers map[string]string, asked func(command string)) *imaptest.Sc
 	return script
 }
 
-func TestTheEndOfAFolderIsAskedForUntilTheServerSaysIt(t *testing.T) {
+func endAskedUntilKnown(t *testing.T) {
 	t.Parallel()
 	const no, bad, nothing = "TAG NO not here\r\n", "TAG BAD what\r\n", "TAG OK done\r\n"
 	for name, c := range map[string]struct {
@@ -70,7 +79,7 @@ func TestTheEndOfAFolderIsAskedForUntilTheServerSaysIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t, scriptedAccount)
+				h := newHarness(t, scriptedAccount)
 				var asked []string
 				script := endless(map[string]string{"STATUS": c.status, "UID FETCH": c.fetch, "UID SEARCH": c.search}, func(command string) { asked = append(asked, command) })
 				s, end, err := h.scripted(t.Context(), t, script, new(failures))
@@ -97,12 +106,12 @@ func TestTheEndOfAFolderIsAskedForUntilTheServerSaysIt(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatIsLostOverTheEndOfAFolderIsNoAnswer(t *testing.T) {
+func endConnectionLost(t *testing.T) {
 	t.Parallel()
 	for i, command := range []string{"STATUS", "UID FETCH", "UID SEARCH"} {
 		t.Run(command, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t, scriptedAccount)
+				h := newHarness(t, scriptedAccount)
 				answers := map[string]string{"STATUS": "TAG NO no\r\n", "UID FETCH": "TAG NO no\r\n", "UID SEARCH": "TAG NO no\r\n"}
 				answers[command] = "BYE"
 				asked := 0
@@ -120,10 +129,10 @@ func TestAConnectionThatIsLostOverTheEndOfAFolderIsNoAnswer(t *testing.T) {
 	}
 }
 
-func TestAServerThatHangsUpOnSTATUSOfTheOpenFolderIsAskedOtherwise(t *testing.T) {
+func endStatusHangsUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
+		h := newHarness(t, scriptedAccount)
 		script := endless(map[string]string{"STATUS": "BYE"}, func(string) {})
 		if n := h.sessions(t, script, 10, usualInterval/2); n == 10 {
 			t.Errorf("%d sessions ended", n)
@@ -131,7 +140,7 @@ func TestAServerThatHangsUpOnSTATUSOfTheOpenFolderIsAskedOtherwise(t *testing.T)
 	})
 }
 
-func TestMailRingsWhereTheServerNeverSaysWhereAFolderEndsUnasked(t *testing.T) {
+func endNeverUnasked(t *testing.T) {
 	t.Parallel()
 	for name, answers := range map[string]map[string]string{
 		"as Courier":  {"UID SEARCH": "* SEARCH\r\nTAG OK done\r\n"},
@@ -139,7 +148,7 @@ func TestMailRingsWhereTheServerNeverSaysWhereAFolderEndsUnasked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t, scriptedAccount)
+				h := newHarness(t, scriptedAccount)
 				script := endless(answers, func(string) {})
 				defer h.live(t, script)()
 				for _, words := range []string{"one", "two"} {
@@ -148,21 +157,21 @@ func TestMailRingsWhereTheServerNeverSaysWhereAFolderEndsUnasked(t *testing.T) {
 				}
 				synctest.Wait()
 				if got := subjects(h.mails(t)); !slices.Equal(got, []string{"one", "two"}) {
-					t.Errorf("rang %q", got)
+					t.Errorf("notified %q", got)
 				}
 			})
 		})
 	}
 }
 
-func TestAFolderWhoseEndIsUnknownKeepsNoMailOfINBOXFromRinging(t *testing.T) {
+func endUnknown(t *testing.T) {
 	t.Parallel()
 	for _, broken := range []string{"Work", "INBOX"} {
 		t.Run(broken, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				account := scriptedAccount
 				account.Folders = []string{"INBOX", "Work"}
-				h := newHouse(t, account)
+				h := newHarness(t, account)
 				open := ""
 				script := endless(nil, func(string) {})
 				for _, command := range []string{"STATUS", "UID FETCH", "UID SEARCH"} {
@@ -185,7 +194,7 @@ func TestAFolderWhoseEndIsUnknownKeepsNoMailOfINBOXFromRinging(t *testing.T) {
 				time.Sleep(3 * tourEvery)
 				got := subjects(h.mails(t))
 				if want := []string{"for " + map[string]string{"Work": "INBOX", "INBOX": "Work"}[broken]}; !slices.Equal(got, want) {
-					t.Errorf("rang %q", got)
+					t.Errorf("notified %q", got)
 				}
 				a, err := h.store.Accounts.Get(h.account.ID)
 				if err != nil || a.Status.State != registry.Watching {

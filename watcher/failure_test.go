@@ -26,11 +26,19 @@ import (
 	"idlepush/watcher/wire"
 )
 
+func TestFailure(t *testing.T) {
+	t.Parallel()
+	t.Run("a failure says what to do, and stops the account only if a person must act", failureActions)
+	t.Run("a server of old TLS differs from one without TLS", oldTLSFailure)
+	t.Run("a password that a server sends back is not shown", passwordRedacted)
+	t.Run("reconnects are spread over time", backoffSpreads)
+}
+
 func no(code imap.ResponseCode, text string) error {
 	return &loginError{err: &imap.Error{Type: imap.StatusResponseTypeNo, Code: code, Text: text}}
 }
 
-func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
+func failureActions(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		err            error
@@ -88,9 +96,8 @@ func TestAFailureSaysWhatToDoAndStopsOnlyWhereAPersonMustAct(t *testing.T) {
 	}
 }
 
-// TestAServerOfOldTLSIsToldFromOneWithoutTLS holds oldTLS to the words of this version of
-// crypto/tls.
-func TestAServerOfOldTLSIsToldFromOneWithoutTLS(t *testing.T) {
+// oldTLSFailure holds oldTLS to the texts of this version of crypto/tls.
+func oldTLSFailure(t *testing.T) {
 	t.Parallel()
 	for name, server := range map[string]*tls.Config{
 		"versions": {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
@@ -126,7 +133,7 @@ func selfSigned(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func TestAPasswordThatAServerSendsBackIsNotShown(t *testing.T) {
+func passwordRedacted(t *testing.T) {
 	t.Parallel()
 	for password, sent := range map[registry.Secret]string{
 		"planted": "planted", `pl"an\ted`: `pl\"an\\ted`, "plant\u00e9d": base64.StdEncoding.EncodeToString([]byte("\x00anna\x00plant\u00e9d"))} {
@@ -145,7 +152,7 @@ func TestAPasswordThatAServerSendsBackIsNotShown(t *testing.T) {
 	}
 }
 
-func TestReconnectsSpreadAndNeverHammer(t *testing.T) {
+func backoffSpreads(t *testing.T) {
 	t.Parallel()
 	for attempt := range 40 {
 		for range 50 {
@@ -154,7 +161,7 @@ func TestReconnectsSpreadAndNeverHammer(t *testing.T) {
 				t.Fatalf("attempt %d waits %v", attempt, wait)
 			}
 			if minWait := backoff(attempt, personWait); minWait > max(personWait, maxRetryWait) || minWait < personWait*3/4 {
-				t.Fatalf("attempt %d waits %v where it is to be slow", attempt, minWait)
+				t.Fatalf("attempt %d waits %v, less than minWait allows", attempt, minWait)
 			}
 		}
 	}

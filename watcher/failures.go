@@ -97,7 +97,7 @@ func (l *fetchFailures) of(id messageID) *fetchFailure {
 	return f
 }
 
-// renumbered gives the failures of a folder's messages to those that have their UIDs under another
+// renumbered moves the failures of a folder's messages to those that have their UIDs under another
 // UIDVALIDITY. Most likely these are other messages, so at first it leaves them one failure, with
 // which they are fetched alone. But some servers change the UIDVALIDITY with each session, and then
 // the failures must add up.

@@ -2,17 +2,21 @@ package watcher
 
 import (
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 	"idlepush/watcher/wire"
 )
+
+func TestFailuresRenumbered(t *testing.T) {
+	t.Parallel()
+	t.Run("a message that has the UID of one that failed is fetched", uidOfOneThatFailed)
+	t.Run("a message that ends sessions holds up no other though the UIDVALIDITY changes", uidValidityChanges)
+}
 
 func TestFetchFailures(t *testing.T) {
 	t.Parallel()
@@ -86,10 +90,10 @@ func TestSkippedFolders(t *testing.T) {
 	})
 }
 
-func TestAMessageThatHasTheUIDOfOneThatFailedIsFetched(t *testing.T) {
+func uidOfOneThatFailed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
+		h := newHarness(t, scriptedAccount)
 		h.from(t, 1)
 		lost := 0 // FETCHes that are still to end their session
 		script := &imaptest.Script{UIDValidity: 1000, Messages: []imaptest.Message{{UID: 1, Header: subject("old"), Date: time.Now()}},
@@ -116,36 +120,8 @@ func TestAMessageThatHasTheUIDOfOneThatFailedIsFetched(t *testing.T) {
 	})
 }
 
-func TestANewMessageReadsItsCursorOnce(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f := &fault{fails: func(string, int) bool { return false }}
-		h := newFailingHouse(t, scriptedAccount, f.next)
-		h.from(t, 1)
-		script := &imaptest.Script{}
-		defer h.live(t, script)()
-		synctest.Wait()
-		for _, name := range []string{"first", "second"} {
-			f.counts = nil
-			f.arm(true)
-			script.Deliver(imaptest.Message{Header: subject(name)})
-			synctest.Wait()
-			f.arm(false)
-			if want := map[string]int{"Cursor": 1, "Level": 1, "Record": 1, "SetState": 1}; !maps.Equal(f.counts, want) {
-				t.Errorf("the %s mail costs the transactions %v, want %v", name, f.counts, want)
-			}
-		}
-		if got := subjects(h.mails(t)); strings.Join(got, " ") != "first second" {
-			t.Errorf("notified %q", got)
-		}
-		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != registry.Watching {
-			t.Errorf("the account is %+v, %v", a.Status, err)
-		}
-	})
-}
-
 // Some servers change the UIDVALIDITY with each session.
-func TestAMessageThatEndsSessionsHoldsUpNoOtherThoughTheUIDVALIDITYChanges(t *testing.T) {
+func uidValidityChanges(t *testing.T) {
 	t.Parallel()
 	closed := func(talk *imaptest.Talk) { talk.Close() }
 	for _, c := range []struct {
@@ -161,7 +137,7 @@ func TestAMessageThatEndsSessionsHoldsUpNoOtherThoughTheUIDVALIDITYChanges(t *te
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t, scriptedAccount)
+				h := newHarness(t, scriptedAccount)
 				h.from(t, 1)
 				script := &imaptest.Script{UIDValidity: 1000, Messages: []imaptest.Message{{UID: 1, Header: c.header}, {UID: 2, Header: subject("two")}},
 					On: map[string]func(*imaptest.Talk, string){"UID FETCH": func(talk *imaptest.Talk, args string) {

@@ -14,11 +14,23 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-func TestMailWithoutWordsIsAskedForEverMoreRarely(t *testing.T) {
+func TestFillIn(t *testing.T) {
 	t.Parallel()
-	rang := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	t.Run("a message without content is retried ever more rarely", fillInSchedule)
+	t.Run("a notification without content is filled in under the same ID", fillInSameID)
+	t.Run("mail of a busy server is filled in when it has time", fillInBusyServer)
+	t.Run("mail that is never sent is notified once, and retried a bounded number of times", fillInNeverSent)
+	t.Run("mail that is read meanwhile is cleared, and not notified again", fillInReadMeanwhile)
+	t.Run("own mail that was notified without content is taken away", fillInOwnMail)
+	t.Run("mail whose FETCH ends the session is not retried before a restart", fillInEndsSession)
+	t.Run("retrying many messages holds up no other", fillInManyMessages)
+}
+
+func fillInSchedule(t *testing.T) {
+	t.Parallel()
+	notified := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	const never = -1
-	for _, c := range []struct{ asked, want time.Duration }{ // after it rang
+	for _, c := range []struct{ asked, want time.Duration }{ // after it was notified
 		{never, time.Minute},
 		{time.Minute, 11 * time.Minute},
 		{10*time.Minute - 1, 20*time.Minute - 1},
@@ -32,28 +44,28 @@ func TestMailWithoutWordsIsAskedForEverMoreRarely(t *testing.T) {
 	} {
 		var asked, want time.Time
 		if c.asked != never {
-			asked = rang.Add(c.asked)
+			asked = notified.Add(c.asked)
 		}
 		if c.want != never {
-			want = rang.Add(c.want)
+			want = notified.Add(c.want)
 		}
-		if got := askNext(rang, asked); !got.Equal(want) {
+		if got := askNext(notified, asked); !got.Equal(want) {
 			t.Errorf("after a retry at %v the next is at %v, want %v", c.asked, got, want)
 		}
 	}
 }
 
-// miser is a server that sends no mail, and notes which messages clients fetched.
-type miser struct {
+// withholdingServer is a server that sends no mail, and notes which messages clients fetched.
+type withholdingServer struct {
 	*folderServer
-	stingy  atomic.Bool
-	mu      sync.Mutex // guards fetches
-	fetches []time.Time
+	withholds atomic.Bool
+	mu        sync.Mutex // guards fetches
+	fetches   []time.Time
 }
 
-func newMiser(answer string, folders ...string) *miser {
-	m := &miser{folderServer: newFolderServer("IMAP4rev1 IDLE NOTIFY", folders...)}
-	m.stingy.Store(true)
+func newWithholdingServer(answer string, folders ...string) *withholdingServer {
+	m := &withholdingServer{folderServer: newFolderServer("IMAP4rev1 IDLE NOTIFY", folders...)}
+	m.withholds.Store(true)
 	m.refuse = func(_, command, _ string) string {
 		if command != "UID FETCH" {
 			return ""
@@ -61,7 +73,7 @@ func newMiser(answer string, folders ...string) *miser {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.fetches = append(m.fetches, time.Now())
-		if m.stingy.Load() {
+		if m.withholds.Load() {
 			return answer
 		}
 		return ""
@@ -70,7 +82,7 @@ func newMiser(answer string, folders ...string) *miser {
 }
 
 // askedAt returns the times after from of the fetches.
-func (m *miser) askedAt(from time.Time) (after []time.Duration) {
+func (m *withholdingServer) askedAt(from time.Time) (after []time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, at := range m.fetches {
@@ -82,7 +94,7 @@ func (m *miser) askedAt(from time.Time) (after []time.Duration) {
 const cannot = "TAG NO [SERVERBUG] cannot\r\n"
 
 // pushed delivers everything queued for the device and returns each as its id and subject.
-func (h *house) pushed(t *testing.T) (list [][2]string) {
+func (h *harness) pushed(t *testing.T) (list [][2]string) {
 	t.Helper()
 	synctest.Wait()
 	for {
@@ -100,7 +112,7 @@ func (h *house) pushed(t *testing.T) (list [][2]string) {
 	}
 }
 
-func (h *house) code(t *testing.T) string {
+func (h *harness) code(t *testing.T) string {
 	t.Helper()
 	a, err := h.store.Accounts.Get(h.account.ID)
 	if err != nil {
@@ -109,7 +121,7 @@ func (h *house) code(t *testing.T) string {
 	return a.Status.Code
 }
 
-func TestMailThatRangWithoutWordsIsFilledInUnderTheSameID(t *testing.T) {
+func fillInSameID(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, folder string
@@ -126,7 +138,7 @@ func TestMailThatRangWithoutWordsIsFilledInUnderTheSameID(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := newMiser(cannot, "INBOX", "B")
+				m := newWithholdingServer(cannot, "INBOX", "B")
 				h, stop := m.watched(t, "INBOX", "B")
 				came := time.Now()
 				m.deliver(c.folder, subject("one"), came)
@@ -134,16 +146,16 @@ func TestMailThatRangWithoutWordsIsFilledInUnderTheSameID(t *testing.T) {
 				time.Sleep(30 * time.Second)
 				first := h.pushed(t)
 				if len(first) != 2 || first[0][1]+first[1][1] != "" || h.code(t) != "mail_unreadable" {
-					t.Fatalf("rang %q, and the status is %q", first, h.code(t))
+					t.Fatalf("notified %q, and the status is %q", first, h.code(t))
 				}
 				time.Sleep(time.Until(came.Add(c.given)))
 				if again := h.pushed(t); len(again) > 0 {
-					t.Errorf("before it is given, %q rings", again)
+					t.Errorf("before it is sent, %q were notified", again)
 				}
 				if c.restart {
 					stop()
 				}
-				m.stingy.Store(false)
+				m.withholds.Store(false)
 				if c.restart {
 					_, end := h.watch(t, Dialer{Permit: permitAll, dial: m.dial})
 					stop = func() { end(); m.serving.Wait() }
@@ -152,7 +164,7 @@ func TestMailThatRangWithoutWordsIsFilledInUnderTheSameID(t *testing.T) {
 				time.Sleep(c.within)
 				want := [][2]string{{first[0][0], "one"}, {first[1][0], "two"}}
 				if got := h.pushed(t); !slices.Equal(got, want) || h.code(t) != "" {
-					t.Errorf("then %q rang, want %q; the status is %q", got, want, h.code(t))
+					t.Errorf("then %q were notified, want %q; the status is %q", got, want, h.code(t))
 				}
 				if got := subjects(h.mails(t)); !slices.Equal(got, []string{"one", "two"}) {
 					t.Errorf("the list shows %q", got)
@@ -160,54 +172,54 @@ func TestMailThatRangWithoutWordsIsFilledInUnderTheSameID(t *testing.T) {
 				fetches := len(m.askedAt(came))
 				time.Sleep(12 * time.Hour)
 				if got := h.pushed(t); len(got) > 0 || len(m.askedAt(came)) > fetches {
-					t.Errorf("after that %q rang, and there were %d fetches", got, len(m.askedAt(came))-fetches)
+					t.Errorf("after that %q were notified, and there were %d fetches", got, len(m.askedAt(came))-fetches)
 				}
 			})
 		})
 	}
 }
 
-func TestMailOfABusyServerIsFilledInWhenItHasTime(t *testing.T) {
+func fillInBusyServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMiser("TAG NO [UNAVAILABLE] try again later\r\n", "INBOX")
+		m := newWithholdingServer("TAG NO [UNAVAILABLE] try again later\r\n", "INBOX")
 		h, stop := m.watched(t, "INBOX")
 		defer stop()
 		m.deliver("INBOX", subject("one"), time.Now())
 		time.Sleep(10 * time.Minute)
 		first := h.pushed(t)
 		if len(first) != 1 || first[0][1] != "" {
-			t.Fatalf("rang %q", first)
+			t.Fatalf("notified %q", first)
 		}
-		m.stingy.Store(false)
+		m.withholds.Store(false)
 		time.Sleep(time.Hour)
 		if got, want := h.pushed(t), [][2]string{{first[0][0], "one"}}; !slices.Equal(got, want) {
-			t.Errorf("then %q rang, want %q", got, want)
+			t.Errorf("then %q were notified, want %q", got, want)
 		}
 	})
 }
 
-func TestMailThatIsNeverGivenRingsOnceAndIsAskedForABoundedNumberOfTimes(t *testing.T) {
+func fillInNeverSent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMiser(cannot, "INBOX")
+		m := newWithholdingServer(cannot, "INBOX")
 		h, stop := m.watched(t, "INBOX")
 		defer stop()
 		came := time.Now()
 		m.deliver("INBOX", subject("one"), came)
 		time.Sleep(time.Minute)
 		if got := h.pushed(t); len(got) != 1 {
-			t.Errorf("%d rang", len(got))
+			t.Errorf("%d were notified", len(got))
 		}
 		time.Sleep(71 * time.Hour)
 		if got := h.pushed(t); len(got) > 0 {
-			t.Errorf("then %d rang", len(got))
+			t.Errorf("then %d were notified", len(got))
 		}
 		time.Sleep(48 * time.Hour)
-		rang := 20 * time.Second
-		want := []time.Duration{0, time.Second, 5 * time.Second, rang, rang + time.Minute, rang + 11*time.Minute}
+		notified := 20 * time.Second
+		want := []time.Duration{0, time.Second, 5 * time.Second, notified, notified + time.Minute, notified + 11*time.Minute}
 		for at := 71 * time.Minute; at < 72*time.Hour; at += 6 * time.Hour {
-			want = append(want, rang+at)
+			want = append(want, notified+at)
 		}
 		if got := m.askedAt(came); !slices.Equal(got, want) {
 			t.Errorf("it was fetched after %v, want %v", got, want)
@@ -215,28 +227,28 @@ func TestMailThatIsNeverGivenRingsOnceAndIsAskedForABoundedNumberOfTimes(t *test
 	})
 }
 
-func TestMailWithoutWordsThatIsReadMeanwhileIsClearedAndNotRungAgain(t *testing.T) {
+func fillInReadMeanwhile(t *testing.T) {
 	t.Parallel()
 	read := func(script *imaptest.Script) { script.Flag(1, `\Seen`) }
 	for name, row := range map[string]struct {
 		mute   bool
 		change func(*imaptest.Script)
 	}{
-		"read":               {false, read},
-		"read, and not told": {true, read},
-		"removed":            {false, func(script *imaptest.Script) { script.Remove(1) }},
+		"read":                   {false, read},
+		"read, and not reported": {true, read},
+		"removed":                {false, func(script *imaptest.Script) { script.Remove(1) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t, scriptedAccount)
+				h := newHarness(t, scriptedAccount)
 				h.from(t, 1)
-				var stingy atomic.Bool
-				stingy.Store(true)
+				var withholds atomic.Bool
+				withholds.Store(true)
 				var fetches atomic.Int32
 				script := &imaptest.Script{Mute: row.mute, Messages: []imaptest.Message{{UID: 1, Header: subject("one")}}, On: map[string]func(*imaptest.Talk, string){
 					"UID FETCH": func(talk *imaptest.Talk, args string) {
 						fetches.Add(1)
-						if stingy.Load() {
+						if withholds.Load() {
 							talk.Say("%s NO [SERVERBUG] cannot\r\n", talk.Tag)
 							return
 						}
@@ -245,16 +257,16 @@ func TestMailWithoutWordsThatIsReadMeanwhileIsClearedAndNotRungAgain(t *testing.
 				defer h.live(t, script)()
 				time.Sleep(30 * time.Second)
 				if got := h.pushed(t); len(got) != 1 {
-					t.Fatalf("%q rang", got)
+					t.Fatalf("%q were notified", got)
 				}
 				row.change(script)
-				stingy.Store(false)
+				withholds.Store(false)
 				time.Sleep(10 * time.Second)
 				synctest.Wait()
 				before := fetches.Load()
 				time.Sleep(4 * 24 * time.Hour)
 				for _, got := range h.pushed(t) {
-					t.Errorf("then %q rang", got)
+					t.Errorf("then %q were notified", got)
 				}
 				n := h.mails(t)
 				if len(n) != 1 || n[0].Cleared.IsZero() {
@@ -268,15 +280,15 @@ func TestMailWithoutWordsThatIsReadMeanwhileIsClearedAndNotRungAgain(t *testing.
 	}
 }
 
-func TestOwnMailThatRangWithoutWordsIsTakenAway(t *testing.T) {
+func fillInOwnMail(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMiser(cannot, "INBOX")
+		m := newWithholdingServer(cannot, "INBOX")
 		h, stop := m.watched(t, "INBOX")
 		defer stop()
 		m.deliver("INBOX", "From: anna@example.org\r\n"+subject("own"), time.Now())
 		time.Sleep(time.Minute)
-		m.stingy.Store(false)
+		m.withholds.Store(false)
 		time.Sleep(time.Minute)
 		if got := h.mails(t); len(got) != 1 || got[0].Cleared.IsZero() {
 			t.Errorf("%+v", got)
@@ -284,19 +296,19 @@ func TestOwnMailThatRangWithoutWordsIsTakenAway(t *testing.T) {
 	})
 }
 
-func TestMailWhoseFetchEndsTheSessionIsNotAskedForAgainBeforeARestart(t *testing.T) {
+func fillInEndsSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMiser("* BYE Server shutting down.\r\n", "INBOX")
+		m := newWithholdingServer("* BYE Server shutting down.\r\n", "INBOX")
 		h, stop := m.watched(t, "INBOX")
 		came := time.Now()
 		m.deliver("INBOX", subject("one"), came)
 		time.Sleep(time.Hour)
 		first := h.pushed(t)
 		if len(first) != 1 || first[0][1] != "" {
-			t.Fatalf("rang %q", first)
+			t.Fatalf("notified %q", first)
 		}
-		m.stingy.Store(false)
+		m.withholds.Store(false)
 		fetches := len(m.askedAt(came))
 		time.Sleep(48 * time.Hour)
 		if n := len(m.askedAt(came)); n > fetches {
@@ -306,17 +318,17 @@ func TestMailWhoseFetchEndsTheSessionIsNotAskedForAgainBeforeARestart(t *testing
 		_, end := h.watch(t, Dialer{Permit: permitAll, dial: m.dial})
 		time.Sleep(time.Minute)
 		if got, want := h.pushed(t), [][2]string{{first[0][0], "one"}}; !slices.Equal(got, want) {
-			t.Errorf("after a restart %q rang, want %q", got, want)
+			t.Errorf("after a restart %q were notified, want %q", got, want)
 		}
 		end()
 		m.serving.Wait()
 	})
 }
 
-func TestAskingForManyMailsWithoutWordsHoldsUpNoOther(t *testing.T) {
+func fillInManyMessages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMiser(cannot, "INBOX", "B")
+		m := newWithholdingServer(cannot, "INBOX", "B")
 		var since, most atomic.Int32 // the last look at INBOX; between two
 		refuse := m.refuse
 		m.refuse = func(folder, command, args string) string {
@@ -336,10 +348,10 @@ func TestAskingForManyMailsWithoutWordsHoldsUpNoOther(t *testing.T) {
 		}
 		time.Sleep(3 * time.Minute)
 		if got := h.mails(t); len(got) != many {
-			t.Fatalf("%d rang", len(got))
+			t.Fatalf("%d were notified", len(got))
 		}
 		most.Store(0)
-		m.stingy.Store(false)
+		m.withholds.Store(false)
 		time.Sleep(15 * time.Minute)
 		if got := h.mails(t); slices.Contains(subjects(got), "") || most.Load() > 2*batch {
 			t.Errorf("up to %d were fetched between two looks; %q", most.Load(), subjects(got))

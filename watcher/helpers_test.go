@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,8 +21,40 @@ import (
 	"idlepush/watcher/wire"
 )
 
-// house is a real store with one user, one account and one device that gets its notifications.
-type house struct {
+// deliverAll delivers everything queued for the device, as a push service would.
+func (h *harness) deliverAll(t *testing.T) {
+	t.Helper()
+	for {
+		w, ok, err := h.store.Outbox.Next(h.device.ID, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return
+		}
+		if _, err := h.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// cleared returns the subjects of the mail that was cleared.
+func (h *harness) cleared(t *testing.T) (list []string) {
+	t.Helper()
+	for _, n := range h.mails(t) {
+		if !n.Cleared.IsZero() {
+			list = append(list, n.Content.Subject)
+		}
+	}
+	return list
+}
+
+func subject(words string) string {
+	return "Subject: " + words + "\r\nMessage-ID: <" + strings.ReplaceAll(words, " ", ".") + "@example.org>\r\n\r\n"
+}
+
+// harness is a real store with one user, one account, and one device that is notified.
+type harness struct {
 	store   *registry.Store
 	account registry.Account
 	device  registry.Device
@@ -34,15 +67,15 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func newHouse(t testing.TB, account registry.Account) *house {
+func newHarness(t testing.TB, account registry.Account) *harness {
 	t.Helper()
-	return newFailingHouse(t, account, nil)
+	return newFailingHarness(t, account, nil)
 }
 
-// newFailingHouse is newHouse with a store each of whose transactions asks fault first.
-func newFailingHouse(t testing.TB, account registry.Account, fault func() error) *house {
+// newFailingHarness is newHarness with a store whose transactions fail with the error of fault.
+func newFailingHarness(t testing.TB, account registry.Account, fault func() error) *harness {
 	t.Helper()
-	h := new(house)
+	h := new(harness)
 	h.log, h.logged = registrytest.NewLog(t)
 	dir, anna, _ := registrytest.DirWithUsers(t)
 	h.store = registrytest.OpenFailing(t, dir, fault)
@@ -65,13 +98,13 @@ func newFailingHouse(t testing.TB, account registry.Account, fault func() error)
 }
 
 // watch runs a pool until the test or the returned function ends it.
-func (h *house) watch(t testing.TB, d Dialer) (pool *Pool, stop func()) {
+func (h *harness) watch(t testing.TB, d Dialer) (pool *Pool, stop func()) {
 	t.Helper()
 	return h.watchBy(t, d, nil)
 }
 
-// watchBy is watch by a clock of the test's.
-func (h *house) watchBy(t testing.TB, d Dialer, wall func() time.Time) (pool *Pool, stop func()) {
+// watchBy is watch with a wall clock of the test's own.
+func (h *harness) watchBy(t testing.TB, d Dialer, wall func() time.Time) (pool *Pool, stop func()) {
 	t.Helper()
 	pool = &Pool{Store: h.store.Mail, Dialer: d, Log: h.log, wall: wall}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -90,7 +123,7 @@ func (h *house) watchBy(t testing.TB, d Dialer, wall func() time.Time) (pool *Po
 }
 
 // mails returns the mail notifications, oldest first.
-func (h *house) mails(t testing.TB) (list []registry.Notification) {
+func (h *harness) mails(t testing.TB) (list []registry.Notification) {
 	t.Helper()
 	for after := ""; ; {
 		page, next, err := h.store.History.List(h.account.Owner, after, 100, time.Now())
@@ -110,24 +143,24 @@ func (h *house) mails(t testing.TB) (list []registry.Notification) {
 }
 
 // waitMails waits until n mails were notified, and returns all that were.
-func (h *house) waitMails(t testing.TB, n int) (got []registry.Notification) {
+func (h *harness) waitMails(t testing.TB, n int) (got []registry.Notification) {
 	t.Helper()
-	testenv.Await(t, fmt.Sprintf("%d mails ring", n), func() error {
+	testenv.Await(t, fmt.Sprintf("%d messages are notified", n), func() error {
 		if got = h.mails(t); len(got) < n {
-			return fmt.Errorf("%d have rung: %q", len(got), subjects(got))
+			return fmt.Errorf("%d were notified: %q", len(got), subjects(got))
 		}
 		return nil
 	})
 	return got
 }
 
-func (h *house) waitState(t testing.TB, state registry.State) registry.Status {
+func (h *harness) waitState(t testing.TB, state registry.State) registry.Status {
 	t.Helper()
 	return h.waitStateOf(t, h.account.ID, state)
 }
 
 // waitStateOf waits until an account is in one of the states.
-func (h *house) waitStateOf(t testing.TB, id string, states ...registry.State) registry.Status {
+func (h *harness) waitStateOf(t testing.TB, id string, states ...registry.State) registry.Status {
 	t.Helper()
 	var a registry.Account
 	testenv.Await(t, fmt.Sprint("account ", id, " is ", states), func() (err error) {
@@ -148,7 +181,7 @@ func mail(from, subject, text string) []byte {
 }
 
 // scripted returns a session over a pipe to a script, logged in, and its end.
-func (h *house) scripted(ctx context.Context, t testing.TB, script *imaptest.Script, known *failures) (*session, func(), error) {
+func (h *harness) scripted(ctx context.Context, t testing.TB, script *imaptest.Script, known *failures) (*session, func(), error) {
 	t.Helper()
 	client, server := net.Pipe()
 	var serving sync.WaitGroup
@@ -165,8 +198,8 @@ func (h *house) scripted(ctx context.Context, t testing.TB, script *imaptest.Scr
 	return h.session(conn, known), end, err
 }
 
-// session is one over a connection that is logged in.
-func (h *house) session(conn *wire.Conn, known *failures) *session {
+// session returns a session over a connection that is logged in.
+func (h *harness) session(conn *wire.Conn, known *failures) *session {
 	at := newHost(h.account.Host, h.account.Host, h.store.Mail, h.log, newClock(nil))
 	w := &watched{account: &h.account, store: h.store.Mail, host: at, log: h.log, proofs: &proofs{host: at}, failures: known}
 	return newSession(w, conn)

@@ -7,17 +7,25 @@ import (
 	"idlepush/registry"
 )
 
+func TestKeepalive(t *testing.T) {
+	t.Parallel()
+	t.Run("drops after similar silence shorten the interval", dropsShortenInterval)
+	t.Run("long quiet lengthens the interval slowly, and not soon beyond a silence that was fatal", quietLengthensInterval)
+	t.Run("a host that misses news three times is distrusted for a week", missesCauseDistrust)
+	t.Run("the interval begins with that of the provider", providerInterval)
+}
+
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// dies lets connections die after these silences, an hour apart.
-func dies(h registry.Host, unanswered bool, silences ...time.Duration) registry.Host {
+// dropped is the host after drops that followed these silences, an hour apart.
+func dropped(h registry.Host, unanswered bool, silences ...time.Duration) registry.Host {
 	for i, s := range silences {
 		h = droppedAfter(provider{}, h, s, unanswered, noon.Add(time.Duration(i)*time.Hour))
 	}
 	return h
 }
 
-func TestConnectionsThatDieAfterSimilarSilenceShortenTheInterval(t *testing.T) {
+func dropsShortenInterval(t *testing.T) {
 	t.Parallel()
 	minutes := func(list ...float64) (d []time.Duration) {
 		for _, m := range list {
@@ -39,7 +47,7 @@ func TestConnectionsThatDieAfterSimilarSilenceShortenTheInterval(t *testing.T) {
 		"a server that drops at once":       {false, minutes(0.1, 0.1, 0.1), usualInterval},
 		"of more than the interval":         {false, minutes(20, 20, 20), usualInterval},
 	} {
-		if got, why := interval(provider{}, dies(registry.Host{}, c.unanswered, c.silences...)); got != c.want || why == "" {
+		if got, why := interval(provider{}, dropped(registry.Host{}, c.unanswered, c.silences...)); got != c.want || why == "" {
 			t.Errorf("%s: %v (%s), want %v", name, got, why, c.want)
 		}
 	}
@@ -52,7 +60,7 @@ func TestConnectionsThatDieAfterSimilarSilenceShortenTheInterval(t *testing.T) {
 	}
 }
 
-func TestLongQuietLengthensTheIntervalSlowlyAndNotSoonToWhatKills(t *testing.T) {
+func quietLengthensInterval(t *testing.T) {
 	t.Parallel()
 	h := registry.Host{}
 	now := noon
@@ -80,7 +88,7 @@ func TestLongQuietLengthensTheIntervalSlowlyAndNotSoonToWhatKills(t *testing.T) 
 			t.Errorf("%d weeks after connections died at 10 min it is %v", weeks+1, got)
 		}
 	}
-	h = dies(registry.Host{}, false, 2*time.Minute, 2*time.Minute)
+	h = dropped(registry.Host{}, false, 2*time.Minute, 2*time.Minute)
 	h = survivedSilence(provider{}, h, 2*time.Minute, false, noon.Add(3*time.Hour))
 	if h = droppedAfter(provider{}, h, 2*time.Minute, false, noon.Add(4*time.Hour)); h.Interval != 0 || len(h.Deaths) != 1 {
 		t.Errorf("a silence that was borne between is counted among the deadly: %+v", h)
@@ -93,12 +101,12 @@ func TestLongQuietLengthensTheIntervalSlowlyAndNotSoonToWhatKills(t *testing.T) 
 	}
 }
 
-func TestAHostThatLiesThreeTimesIsDoubtedForAWeek(t *testing.T) {
+func missesCauseDistrust(t *testing.T) {
 	t.Parallel()
 	h := registry.Host{}
 	for i := range 3 {
 		if distrusted(h, noon) {
-			t.Fatalf("after %d lies", i)
+			t.Fatalf("after %d misses", i)
 		}
 		h = missedNews(h, noon)
 	}
@@ -107,7 +115,7 @@ func TestAHostThatLiesThreeTimesIsDoubtedForAWeek(t *testing.T) {
 	}
 }
 
-func TestWhatIsKnownOfAProviderIsWhereItBegins(t *testing.T) {
+func providerInterval(t *testing.T) {
 	t.Parallel()
 	for host, want := range map[string]time.Duration{"imap.mail.yahoo.com": 3 * time.Minute, "IMAP.GMX.NET.": 12 * time.Minute, "notgmx.net": usualInterval,
 		"imap.mail.me.com": 4 * time.Minute, "mail.example.org": usualInterval} {

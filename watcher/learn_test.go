@@ -2,6 +2,8 @@ package watcher
 
 import (
 	"fmt"
+	"net"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,7 +12,15 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-func TestAServerThatEndsSilentConnectionsIsAskedMoreOftenAfterThree(t *testing.T) {
+func TestLearn(t *testing.T) {
+	t.Parallel()
+	t.Run("the interval is shorter after a server has ended three silent connections", learnSilentDrops)
+	t.Run("a server that does not report three messages in a row is distrusted", learnMissedNews)
+	t.Run("learned behaviour of a host holds while it is distrusted", learnedHoldsInDistrust)
+	t.Run("Live reports the ages of a session", liveAges)
+}
+
+func learnSilentDrops(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
@@ -43,13 +53,13 @@ func TestAServerThatEndsSilentConnectionsIsAskedMoreOftenAfterThree(t *testing.T
 }
 
 // pooled runs a pool for the scripted account at a server that plays the script.
-func pooled(t *testing.T, script *imaptest.Script) (h *house, pool *Pool, s *server, stop func()) {
+func pooled(t *testing.T, script *imaptest.Script) (h *harness, pool *Pool, s *server, stop func()) {
 	t.Helper()
 	a := scriptedAccount
 	a.Security = registry.Plain
-	h = newHouse(t, a)
+	h = newHarness(t, a)
 	s = &server{script: script}
-	w := &world{servers: map[string]*server{"mail.example.org:993": s}}
+	w := &memoryNet{servers: map[string]*server{"mail.example.org:993": s}}
 	pool, end := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
 	return h, pool, s, func() {
 		end()
@@ -57,7 +67,7 @@ func pooled(t *testing.T, script *imaptest.Script) (h *house, pool *Pool, s *ser
 	}
 }
 
-func TestAServerThatKeepsThreeMailsToItselfInARowIsNotBelieved(t *testing.T) {
+func learnMissedNews(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}}
@@ -78,7 +88,7 @@ func TestAServerThatKeepsThreeMailsToItselfInARowIsNotBelieved(t *testing.T) {
 				t.Fatalf("after mail %d the account is %+v, %v", i, a.Status, err)
 			}
 			if got := len(h.mails(t)); got != i+1 {
-				t.Fatalf("%d mails rang", got)
+				t.Fatalf("%d messages were notified", got)
 			}
 		}
 		// Now it is polled: "every minute or two".
@@ -86,12 +96,12 @@ func TestAServerThatKeepsThreeMailsToItselfInARowIsNotBelieved(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if got := len(h.mails(t)); got != 7 {
-			t.Errorf("%d mails rang", got)
+			t.Errorf("%d messages were notified", got)
 		}
 	})
 }
 
-func TestWhatIsShownOfASessionIsAsOldAsItIs(t *testing.T) {
+func liveAges(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}}
@@ -103,7 +113,7 @@ func TestWhatIsShownOfASessionIsAsOldAsItIs(t *testing.T) {
 		if age := time.Since(first.Confirmed); age != time.Minute || !first.LastMail.IsZero() {
 			t.Errorf("after a minute: %+v, confirmed %v ago", first, age)
 		}
-		// "nine minutes", less a tenth at most: at each refresh it is confirmed anew.
+		// "nine minutes", less a tenth at most: each refresh confirms it again.
 		time.Sleep(3 * time.Hour)
 		synctest.Wait()
 		if age := time.Since(pool.Live(h.account.ID).Confirmed); age > 9*time.Minute {
@@ -114,7 +124,7 @@ func TestWhatIsShownOfASessionIsAsOldAsItIs(t *testing.T) {
 		if l := pool.Live(h.account.ID); time.Since(l.Confirmed) != 0 || time.Since(l.LastMail) != 0 || l.Connections != 1 {
 			t.Errorf("after a mail: %+v", l)
 		}
-		// What was proved outlives the session, and an edit.
+		// The times outlive the session, and an edit.
 		s.down = true
 		script.Renumber() // ends the connection
 		time.Sleep(time.Minute)
@@ -133,4 +143,41 @@ func TestWhatIsShownOfASessionIsAsOldAsItIs(t *testing.T) {
 			t.Errorf("after an edit: %+v", l)
 		}
 	})
+}
+
+func learnedHoldsInDistrust(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		known registry.Host
+		cut   time.Duration
+	}{
+		{"it needs more than distrust asks for", registry.Host{Interval: time.Minute, Deadly: 75 * time.Second}, 75 * time.Second},
+		{"distrust proves no longer silence", registry.Host{}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
+				s.cut = c.cut
+				h, stop := s.watched(t, "INBOX")
+				stop()
+				name := net.JoinHostPort(h.account.Host, strconv.Itoa(h.account.Port))
+				c.known.Unreliable, c.known.Since = time.Now(), time.Now().AddDate(0, 0, -6)
+				if err := h.store.Mail.PutHost(name, c.known); err != nil {
+					t.Fatal(err)
+				}
+				_, end := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+				time.Sleep(12 * time.Hour)
+				if late := s.delays(t, h, "INBOX", 12, 3*time.Hour+11*time.Second); late > distrustInterval {
+					t.Errorf("a mail was notified after %v", late)
+				}
+				learned, err := h.store.Mail.Host(name)
+				if err != nil || learned.Interval != c.known.Interval {
+					t.Errorf("learned %+v, %v", learned, err)
+				}
+				end()
+				s.serving.Wait()
+			})
+		})
+	}
 }

@@ -12,18 +12,26 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// What docs/behaviour.md promises in numbers stands here as it stands there; the other tests go by
-// the constants.
-func TestTheNumbersOfTheDocsAreTrue(t *testing.T) {
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	t.Run("the numbers of the docs are true", docsNumbers)
+	t.Run("mail received more than two days before the last look is not notified", twoDaysBefore)
+	t.Run("mail of the quarter hour before the first look may be notified after a renumbering, and none older", quarterHourBefore)
+	t.Run("a refused password is tried once", refusedPasswordOnce)
+	t.Run("the docs list every reason for attention", docsAttentionReasons)
+}
+
+// docsNumbers repeats the numbers of docs/behaviour.md; the other tests use the constants.
+func docsNumbers(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/behaviour.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	page := strings.Join(strings.Fields(string(text)), " ")
-	rang, asks := time.Now(), []time.Duration{}
-	for at := askNext(rang, time.Time{}); !at.IsZero(); at = askNext(rang, at) {
-		asks = append(asks, at.Sub(rang))
+	notified, asks := time.Now(), []time.Duration{}
+	for at := askNext(notified, time.Time{}); !at.IsZero(); at = askNext(notified, at) {
+		asks = append(asks, at.Sub(notified))
 	}
 	for _, n := range []struct {
 		words     string
@@ -63,7 +71,7 @@ func TestTheNumbersOfTheDocsAreTrue(t *testing.T) {
 	}
 }
 
-func TestMailThatTheServerTookInMoreThanTwoDaysBeforeTheLastLookDoesNotRing(t *testing.T) {
+func twoDaysBefore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
@@ -80,32 +88,32 @@ func TestMailThatTheServerTookInMoreThanTwoDaysBeforeTheLastLookDoesNotRing(t *t
 			synctest.Wait()
 		}
 		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"looked", "of two days less a minute"}) {
-			t.Errorf("rang %q", got)
+			t.Errorf("notified %q", got)
 		}
 	})
 }
 
-func TestMailOfTheQuarterOfAnHourBeforeTheFirstSightMayRingAfterARenumberingAndNoOlderOne(t *testing.T) {
+func quarterHourBefore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
+		h := newHarness(t, scriptedAccount)
 		began := time.Now()
 		script := &imaptest.Script{UIDValidity: 1, Messages: []imaptest.Message{
 			{UID: 1, Header: subject("of 16 min"), Date: began.Add(-16 * time.Minute)},
 			{UID: 2, Header: subject("of 14 min"), Date: began.Add(-14 * time.Minute)}}}
 		h.sessions(t, script, 1, time.Minute)
 		if got := subjects(h.mails(t)); len(got) > 0 {
-			t.Fatalf("at the first sight %q rang", got)
+			t.Fatalf("at the first sight %q were notified", got)
 		}
 		script.Renumber()
 		h.sessions(t, script, 1, time.Minute)
 		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"of 14 min"}) {
-			t.Errorf("rang %q", got)
+			t.Errorf("notified %q", got)
 		}
 	})
 }
 
-func TestAPasswordThatIsRefusedIsTriedOnce(t *testing.T) {
+func refusedPasswordOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h, _, s, stop := pooled(t, &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, _ string) {
@@ -121,8 +129,8 @@ func TestAPasswordThatIsRefusedIsTriedOnce(t *testing.T) {
 	})
 }
 
-// TestTheDocsListEveryReasonForAttention: of what a server says to a login.
-func TestTheDocsListEveryReasonForAttention(t *testing.T) {
+// docsAttentionReasons goes through the answers of a server to a login.
+func docsAttentionReasons(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/behaviour.md")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// What stands in the answers to FETCH: the name of an item, and its value.
+// Patterns for the answers to FETCH: the name of an item, and its value.
 const (
 	headerPart = `(?s)(BODY\[HEADER[^\]]*\](?:<0>)? )\{\d+\}\r\n.*?\r\n\r\n`
 	fieldsPart = `(?s)(BODY\[HEADER\.FIELDS[^\]]*\] )\{\d+\}\r\n.*?\r\n\r\n`
@@ -21,19 +21,20 @@ func headerIs(value string) oddity { return edited("UID FETCH", headerPart, "${1
 // textIs replaces the value of a text.
 func textIs(value string) oddity { return edited("UID FETCH", textPart, "${1}"+value) }
 
-// headless is what rings of letter if its header cannot be had.
-var headless = registry.Content{Preview: words.Preview}
+// headless is the content of letter without its header.
+var headless = registry.Content{Preview: letterContent.Preview}
 
-// textless is what rings of letter if its text cannot be had.
-var textless = registry.Content{From: words.From, Subject: words.Subject}
+// textless is the content of letter without its text.
+var textless = registry.Content{From: letterContent.From, Subject: letterContent.Subject}
 
-func TestMailRingsWithItsWordsHoweverAServerAnswersFETCH(t *testing.T) {
-	ringFrom(t, map[string]ringing{
+// Mail is notified with its content however a server answers FETCH.
+func TestOddFetch(t *testing.T) {
+	testOddServers(t, map[string]oddServer{
 		"does nothing odd":                      {},
 		"sends UID after the body":              {odd: edited("UID FETCH", `(?s)\((UID \d+) (.*)\)\r\n`, "($2 $1)\r\n")},
 		"sends flags and date after the body":   {odd: edited("UID FETCH", `(?s)(FLAGS .* RFC822.SIZE \d+) (.*)\)\r\n`, "$2 $1)\r\n")},
-		"tells of flags before, and of no UID":  {odd: interjects("before UID FETCH", "* 2 FETCH (FLAGS ($NotJunk))\r\n")},
-		"tells of flags behind":                 {odd: interjects("within UID FETCH", "* 2 FETCH (UID 2 FLAGS ($NotJunk))\r\n")},
+		"reports flags before, and of no UID":   {odd: interjects("before UID FETCH", "* 2 FETCH (FLAGS ($NotJunk))\r\n")},
+		"reports flags behind":                  {odd: interjects("within UID FETCH", "* 2 FETCH (UID 2 FLAGS ($NotJunk))\r\n")},
 		"says that a fetched mail is read":      {odd: interjects("within UID FETCH", "* 2 FETCH (UID 2 FLAGS (\\Seen))\r\n")},
 		"sends a mail again without its body":   {odd: interjects("within UID FETCH", "* 2 FETCH (UID 2 FLAGS () RFC822.SIZE 1 )\r\n")},
 		"has a keyword with a quote mark":       {mail: imaptest.Message{Flags: `ab"cd`}},
@@ -43,7 +44,7 @@ func TestMailRingsWithItsWordsHoweverAServerAnswersFETCH(t *testing.T) {
 		"finds no single fields":                {odd: edited("UID FETCH", fieldsPart, "${1}{2}\r\n\r\n")},
 		"says NIL for the header":               {odd: headerIs("NIL"), want: headless},
 		"has an empty header":                   {odd: headerIs("{0}\r\n"), want: headless},
-		"quotes a header beyond ASCII":          {odd: headerIs(`"From: Jürgen <j@example.org>"`), want: registry.Content{From: "Jürgen", Preview: words.Preview}},
+		"quotes a header beyond ASCII":          {odd: headerIs(`"From: Jürgen <j@example.org>"`), want: registry.Content{From: "Jürgen", Preview: letterContent.Preview}},
 		"says NIL for the text":                 {odd: textIs("NIL"), want: textless},
 		"has an empty text in quotes":           {odd: textIs(`""`), want: textless},
 		"has a NUL in a subject":                {mail: imaptest.Message{Header: "From: Ada Lovelace <a@example.org>\r\nSubject: tea\x00 at five\r\n\r\n"}},
@@ -59,7 +60,7 @@ func TestMailRingsWithItsWordsHoweverAServerAnswersFETCH(t *testing.T) {
 	})
 }
 
-// losesOne removes the mail that is fetched first, and gets another.
+// losesOne removes the message that is fetched first, and delivers another.
 func losesOne(t *testing.T, s *imaptest.Script) {
 	lost := false
 	instead("UID FETCH", func(talk *imaptest.Talk, args string) {

@@ -10,9 +10,15 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-func TestMailInAnotherFolderRingsHoweverAServerAnswersSTATUS(t *testing.T) {
+func TestOddFolders(t *testing.T) {
+	t.Run("mail in another folder is notified however a server answers STATUS", oddStatus)
+	t.Run("a folder that cannot be read keeps no other from being listed", unreadableFolderListed)
+	t.Run("folders are listed though the server does not take what it announces", specialUseRefused)
+}
+
+func oddStatus(t *testing.T) {
 	tour := 150 * time.Second // "every two minutes", and what it takes
-	ringFrom(t, map[string]ringing{
+	testOddServers(t, map[string]oddServer{
 		"does nothing odd":                        {folder: "Family", within: tour},
 		"has all folders below INBOX":             {folder: "INBOX.Family", within: tour, odd: lists(`() "." "INBOX"`, `() "." "INBOX.Family"`)},
 		"names folders in modified UTF-7":         {folder: "Verein/Büro & Kasse", within: tour, odd: lists(`() "/" INBOX`, `() "/" "Verein/B&APw-ro &- Kasse"`)},
@@ -25,7 +31,7 @@ func TestMailInAnotherFolderRingsHoweverAServerAnswersSTATUS(t *testing.T) {
 	})
 }
 
-func TestAFolderThatCannotBeReadKeepsNoOtherFromBeingListed(t *testing.T) {
+func unreadableFolderListed(t *testing.T) {
 	t.Parallel()
 	inbox := Folder{Name: "INBOX"}
 	for name, c := range map[string]struct {
@@ -48,7 +54,7 @@ func TestAFolderThatCannotBeReadKeepsNoOtherFromBeingListed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				script := &imaptest.Script{}
 				lists(c.lines...)(t, script)
-				h, dialer, w := houseAt(t, script, cmp.Or(c.folder, "INBOX"))
+				h, dialer, w := harnessAt(t, script, cmp.Or(c.folder, "INBOX"))
 				able, err := dialer.Check(t.Context(), h.account)
 				w.serving.Wait()
 				if err != nil || !slices.Equal(able.Folders, c.want) {
@@ -59,12 +65,12 @@ func TestAFolderThatCannotBeReadKeepsNoOtherFromBeingListed(t *testing.T) {
 	}
 }
 
-func TestFoldersAreListedThoughTheServerDoesNotTakeWhatItAnnounces(t *testing.T) {
+func specialUseRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{Caps: "IMAP4rev1 IDLE SPECIAL-USE LIST-EXTENDED"}
 		answersSome("LIST", holding("RETURN"), "TAG BAD unknown option\r\n")(t, script)
-		h, dialer, w := houseAt(t, script, "INBOX")
+		h, dialer, w := harnessAt(t, script, "INBOX")
 		able, err := dialer.Check(t.Context(), h.account)
 		w.serving.Wait()
 		if want := []Folder{{Name: "INBOX"}}; err != nil || !slices.Equal(able.Folders, want) {

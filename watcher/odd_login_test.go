@@ -12,7 +12,13 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-func TestAPasswordReachesAServerAsItIsByWhatItTakes(t *testing.T) {
+func TestOddLogin(t *testing.T) {
+	t.Parallel()
+	t.Run("a password reaches a server unchanged by a mechanism that it takes", passwordUnchanged)
+	t.Run("a refusal means the same wherever it is sent", refusalAnywhere)
+}
+
+func passwordUnchanged(t *testing.T) {
 	t.Parallel()
 	const plain = "IMAP4rev1 IDLE AUTH=PLAIN"
 	for name, c := range map[string]struct {
@@ -49,7 +55,7 @@ func TestAPasswordReachesAServerAsItIsByWhatItTakes(t *testing.T) {
 						sent = append(sent, command)
 					}
 				}
-				h, dialer, w := houseAt(t, script, "INBOX")
+				h, dialer, w := harnessAt(t, script, "INBOX")
 				h.account.Username, h.account.Password = script.User, registry.Secret(script.Password)
 				_, err := dialer.Check(t.Context(), h.account)
 				w.serving.Wait()
@@ -69,7 +75,7 @@ func codeOf(err error) string {
 	return ""
 }
 
-func TestARefusalIsCalledWhatItIsWhereverItIsSaid(t *testing.T) {
+func refusalAnywhere(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		odd  oddity
@@ -91,7 +97,7 @@ func TestARefusalIsCalledWhatItIsWhereverItIsSaid(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				script := &imaptest.Script{}
 				c.odd(t, script)
-				h, dialer, w := houseAt(t, script, "INBOX")
+				h, dialer, w := harnessAt(t, script, "INBOX")
 				defer w.serving.Wait()
 				_, err := dialer.Check(t.Context(), h.account)
 				code := codeOf(err)

@@ -11,11 +11,16 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-func TestMailRingsHoweverAServerGreetsAndOpensAFolder(t *testing.T) {
-	ringFrom(t, map[string]ringing{
+func TestOddMailbox(t *testing.T) {
+	t.Run("mail is notified however a server greets and opens a folder", oddGreeting)
+	t.Run("mail is notified however a server reports it", oddNews)
+}
+
+func oddGreeting(t *testing.T) {
+	testOddServers(t, map[string]oddServer{
 		"greets twice":                            {odd: answers("greeting", "* OK welcome\r\n* OK second line [x] {12}\r\n")},
 		"greets without its capabilities":         {odd: answers("greeting", "* OK Domino IMAP4 Server Release 10.0 ready\r\n")},
-		"needs no login":                          {odd: all(answers("greeting", "* PREAUTH [CAPABILITY IMAP4rev1 IDLE] you are in\r\n"), knowsNobody)},
+		"needs no login":                          {odd: all(answers("greeting", "* PREAUTH [CAPABILITY IMAP4rev1 IDLE] you are in\r\n"), refusesLogins)},
 		"names its capabilities in lower case":    {odd: announces("imap4rev1 idle id")},
 		"is IMAP4rev2 and nothing else":           {odd: announces("IMAP4rev2")},
 		"has a space behind its capabilities":     {odd: answers("LOGIN", "* CAPABILITY IMAP4rev1 IDLE ID \r\nTAG OK Success login ok\r\n")},
@@ -41,18 +46,18 @@ const (
 		"* NO [ALERT] mailbox is 95% full\r\n* FLAGS ()\r\n* OK [HIGHESTMODSEQ 18446744073709551615] x\r\n"
 )
 
-// knowsNobody refuses every login.
-func knowsNobody(_ *testing.T, s *imaptest.Script) { s.Password = "nobody's" }
+// refusesLogins refuses every login.
+func refusesLogins(_ *testing.T, s *imaptest.Script) { s.Password = "nobody's" }
 
 func empty(_ *testing.T, s *imaptest.Script) { s.Messages = nil }
 
-// stale says a UIDNEXT under which there is an old mail already.
+// stale sends a UIDNEXT that an old message has already.
 func stale(t *testing.T, s *imaptest.Script) {
 	s.Messages = append(s.Messages, imaptest.Message{UID: 2, Header: subject("old too")})
 	edited("EXAMINE", `UIDNEXT 3`, "UIDNEXT 2")(t, s)
 }
 
-// lagging always says a UIDNEXT that is one too low.
+// lagging always sends a UIDNEXT that is one too low.
 func lagging(command string) oddity {
 	next := regexp.MustCompile(`UIDNEXT \d+`)
 	return instead(command, func(talk *imaptest.Talk, args string) {
@@ -63,8 +68,8 @@ func lagging(command string) oddity {
 	})
 }
 
-func TestMailRingsHoweverAServerTellsOfIt(t *testing.T) {
-	ringFrom(t, map[string]ringing{
+func oddNews(t *testing.T) {
+	testOddServers(t, map[string]oddServer{
 		"counts from nothing again": {odd: instead("EXISTS", func(talk *imaptest.Talk, n string) {
 			talk.Say("* 0 EXISTS\r\n")
 			talk.Answer("EXISTS", n)

@@ -20,7 +20,7 @@ import (
 // Each was met at a server in use. The test fails if there was no occasion for it.
 type oddity func(*testing.T, *imaptest.Script)
 
-// strays gives what a server calls when it strays.
+// strays returns a function for the server to call when it strays.
 func strays(t *testing.T) func() {
 	var did atomic.Bool
 	t.Cleanup(func() {
@@ -45,7 +45,7 @@ func instead(command string, answer func(talk *imaptest.Talk, args string)) oddi
 	}
 }
 
-// say says text, in which TAG stands for the tag.
+// say sends text, in which TAG stands for the tag.
 func say(talk *imaptest.Talk, text string) {
 	talk.Say("%s", strings.ReplaceAll(text, "TAG", talk.Tag))
 }
@@ -66,13 +66,13 @@ func answersSome(command string, fits func(args string) bool, text string) oddit
 	})
 }
 
-// first fits so many times.
+// first fits the given number of times.
 func first(times int32) func(string) bool {
 	var asked atomic.Int32
 	return func(string) bool { return asked.Add(1) <= times }
 }
 
-// soon fits until so long after the first time.
+// soon fits until wait has passed since the first time.
 func soon(wait time.Duration) func(string) bool {
 	began := sync.OnceValue(time.Now)
 	return func(string) bool { return time.Since(began()) < wait }
@@ -98,7 +98,7 @@ func edited(command, pattern, to string) oddity {
 	}
 }
 
-// interjects says text at a moment of Script.At.
+// interjects sends text at a moment of Script.At.
 func interjects(at, text string) oddity {
 	return func(t *testing.T, s *imaptest.Script) {
 		odd := strays(t)
@@ -128,35 +128,35 @@ func all(odd ...oddity) oddity {
 	}
 }
 
-// letter is the new mail at an odd server. A script shows it in every folder, as another mail.
+// letter is the new message at an odd server. A script shows it in every folder.
 var letter = imaptest.Message{Header: "From: Ada Lovelace <ada@example.org>\r\nSubject: tea at five\r\nMessage-ID: <%FOLDER%@example.org>\r\n" +
 	"Content-Type: text/plain; charset=utf-8\r\n\r\n", Text: "Bring the engine.\r\n"}
 
-// words are what letter says.
-var words = registry.Content{From: "Ada Lovelace", Subject: "tea at five", Preview: "Bring the engine."}
+// letterContent is the content of letter.
+var letterContent = registry.Content{From: "Ada Lovelace", Subject: "tea at five", Preview: "Bring the engine."}
 
-// ringing is an odd server and what must come of a new mail there.
-type ringing struct {
+// oddServer is an odd server, and what it must notify of a new message.
+type oddServer struct {
 	odd    oddity
 	mail   imaptest.Message // its header and text; none: those of letter
-	want   registry.Content // From, Subject and Preview; zero: words
+	want   registry.Content // From, Subject and Preview; zero: letterContent
 	folder string           // watched beside INBOX; empty: none
-	within time.Duration    // zero: it rings at once
+	within time.Duration    // zero: it is notified at once
 }
 
-// houseAt returns a house with an account at a server that plays the script, and the way there.
-func houseAt(t *testing.T, script *imaptest.Script, folders ...string) (*house, Dialer, *world) {
+// harnessAt returns a harness with an account at a server that plays the script, and the way there.
+func harnessAt(t *testing.T, script *imaptest.Script, folders ...string) (*harness, Dialer, *memoryNet) {
 	t.Helper()
 	a := scriptedAccount
 	a.Security, a.Folders = registry.Plain, folders
-	w := &world{servers: map[string]*server{"mail.example.org:993": {script: script}}}
-	return newHouse(t, a), Dialer{Permit: permitAll, dial: w.dial}, w
+	w := &memoryNet{servers: map[string]*server{"mail.example.org:993": {script: script}}}
+	return newHarness(t, a), Dialer{Permit: permitAll, dial: w.dial}, w
 }
 
 // run adds the account, waits until it is watched, and delivers. In each folder the new mail
-// alone must ring, once, in time and with its words, and the account's status must have no
+// alone must be notified, once, in time and with its content, and the account's status must have no
 // complaint.
-func (r ringing) run(t *testing.T) {
+func (r oddServer) run(t *testing.T) {
 	script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: subject("old")}}}
 	folders := []string{"INBOX"}
 	if r.odd != nil {
@@ -168,7 +168,7 @@ func (r ringing) run(t *testing.T) {
 			lists(`() "/" INBOX`, fmt.Sprintf(`() "/" %q`, r.folder))(t, script)
 		}
 	}
-	h, dialer, w := houseAt(t, script, folders...)
+	h, dialer, w := harnessAt(t, script, folders...)
 	if _, err := dialer.Check(t.Context(), h.account); err != nil {
 		t.Fatalf("it is not added: %v", err)
 	}
@@ -178,7 +178,7 @@ func (r ringing) run(t *testing.T) {
 	time.Sleep(time.Minute)
 	synctest.Wait()
 	if got := h.mails(t); len(got) > 0 {
-		t.Errorf("before there is a new mail %q rang", subjects(got))
+		t.Errorf("before there is a new mail %q were notified", subjects(got))
 	}
 	began := time.Now()
 	r.mail.Header, r.mail.Text = cmp.Or(r.mail.Header, letter.Header), cmp.Or(r.mail.Text, letter.Text)
@@ -186,30 +186,30 @@ func (r ringing) run(t *testing.T) {
 	time.Sleep(2*usualInterval + time.Minute) // the folder is opened anew meanwhile
 	synctest.Wait()
 
-	var rang []string
+	var notified []string
 	for _, n := range h.mails(t) {
-		rang = append(rang, n.Folder)
-		got, want := n.Content, cmp.Or(r.want, words)
+		notified = append(notified, n.Folder)
+		got, want := n.Content, cmp.Or(r.want, letterContent)
 		if got.From != want.From || got.Subject != want.Subject || got.Preview != want.Preview {
-			t.Errorf("%s rang with %q, %q, %q", n.Folder, got.From, got.Subject, got.Preview)
+			t.Errorf("%s was notified with %q, %q, %q", n.Folder, got.From, got.Subject, got.Preview)
 		}
 		if late := n.At.Sub(began); late > r.within {
-			t.Errorf("%s rang after %v", n.Folder, late)
+			t.Errorf("%s was notified after %v", n.Folder, late)
 		}
 		if !n.Cleared.IsZero() {
 			t.Errorf("%s was cleared", n.Folder)
 		}
 	}
-	if !slices.Equal(rang, folders) {
-		t.Errorf("it rang in %q, want %q", rang, folders)
+	if !slices.Equal(notified, folders) {
+		t.Errorf("it was notified in %q, want %q", notified, folders)
 	}
 	if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.Code != "" {
 		t.Errorf("the account is %+v, %v", a.Status, err)
 	}
 }
 
-// ringFrom asks the question of each server.
-func ringFrom(t *testing.T, servers map[string]ringing) {
+// testOddServers runs each server in a bubble of its own.
+func testOddServers(t *testing.T, servers map[string]oddServer) {
 	t.Helper()
 	t.Parallel()
 	for name, r := range servers {

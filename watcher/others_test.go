@@ -13,11 +13,133 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// many is an account with INBOX and two other folders; a script shows the same mailbox as each.
-func many(t *testing.T) *house {
+func TestOtherFolders(t *testing.T) {
+	t.Parallel()
+	t.Run("mail that the server reports is notified at once, and other mail at the next tour", reportedAtOnce)
+	t.Run("a server that refuses NOTIFY is watched all the same", notifyRefused)
+	t.Run("an overflow reported while folders are switched is not forgotten", overflowKept)
+	t.Run("many folders take turns and none is forgotten", foldersTakeTurns)
+	t.Run("every tour asks a server that does not report UIDNEXT", noUIDNEXTAtTour)
+	t.Run("a folder restored to an earlier state is gone through again", otherFolderRestored)
+	t.Run("folders that are not watched hide no mail", foldersNotWatched)
+}
+
+func overflowKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := many(t)
+		var asked, overflows atomic.Int32
+		script := &imaptest.Script{Caps: "IMAP4rev1 IDLE NOTIFY", At: func(talk *imaptest.Talk, moment string) {
+			switch moment {
+			case "before NOTIFY":
+				asked.Add(1)
+			case "within UID SEARCH":
+				if overflows.Add(1) == 4 {
+					talk.Say("* OK [NOTIFICATIONOVERFLOW] too much\r\n")
+				}
+			}
+		}}
+		defer h.live(t, script)()
+		time.Sleep(time.Hour)
+		if n := asked.Load(); n != 2 || overflows.Load() < 4 {
+			t.Errorf("NOTIFY was sent %d times, with an overflow after %d searches", n, overflows.Load())
+		}
+	})
+}
+
+func foldersTakeTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		account := scriptedAccount
+		for i := range 50 {
+			account.Folders = append(account.Folders, fmt.Sprint("List-", i))
+		}
+		account.Folders[0] = "INBOX"
+		h := newHarness(t, account)
+		var since, most atomic.Int32 // the last IDLE; between two
+		script := &imaptest.Script{Caps: "IMAP4rev1 IDLE", Messages: []imaptest.Message{{UID: 1}}, At: func(_ *imaptest.Talk, moment string) {
+			switch moment {
+			case "before STATUS":
+				most.Store(max(most.Load(), since.Add(1)))
+			case "before IDLE":
+				since.Store(0)
+			}
+		}}
+		defer h.live(t, script)()
+		time.Sleep(time.Minute)
+		most.Store(0)
+		script.Deliver(imaptest.Message{Header: "Subject: in %FOLDER%\r\nMessage-ID: <%FOLDER%>\r\n\r\n"})
+		time.Sleep(3 * tourEvery)
+		synctest.Wait()
+		if got := h.mails(t); len(got) != 50 {
+			t.Errorf("new mail was notified in %d of 50 folders", len(got))
+		}
+		if n := most.Load(); n > 4*maxStatus {
+			t.Errorf("%d STATUS between two waits", n)
+		}
+	})
+}
+
+func noUIDNEXTAtTour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
+		s.noNext = true
+		h, stop := s.watched(t, "INBOX", "B")
+		defer stop()
+		if late := s.delays(t, h, "B", 3, 10*time.Minute); late > tourEvery {
+			t.Errorf("a mail was notified after %v", late)
+		}
+	})
+}
+
+func otherFolderRestored(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
+		h, stop := s.watched(t, "INBOX", "B")
+		defer stop()
+		s.delays(t, h, "B", 5, 10*time.Minute)
+		s.mu.Lock()
+		s.folders["B"] = &serverFolder{validity: 1000, next: 1}
+		s.mu.Unlock()
+		time.Sleep(10 * time.Minute)
+		began := time.Now()
+		s.deliver("B", subject("after"), began)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if got := h.mails(t); len(got) != 6 || got[5].Content.Subject != "after" {
+			t.Errorf("%q", subjects(got))
+		}
+	})
+}
+
+func foldersNotWatched(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newFolderServer("IMAP4rev1 IDLE NOTIFY", "INBOX", "B", "Junk")
+		h, stop := s.watched(t, "INBOX", "B")
+		defer stop()
+		for n := range 10 {
+			for range 100 {
+				s.deliver("Junk", subject("spam"), time.Now())
+				time.Sleep(5 * time.Second)
+			}
+			if late := s.delays(t, h, "INBOX", 1, time.Second); late > time.Second {
+				t.Errorf("mail %d were notified after %v", n, late)
+			}
+		}
+		if n := s.asked("STATUS"); n > 1500 {
+			t.Errorf("%d STATUS in 83 minutes", n)
+		}
+	})
+}
+
+// many has an account with INBOX and two other folders. A script shows the same mailbox as each.
+func many(t *testing.T) *harness {
 	a := scriptedAccount
 	a.Folders = []string{"INBOX", "One", "Two"}
-	h := newHouse(t, a)
+	h := newHarness(t, a)
 	for _, f := range a.Folders {
 		_, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: f, At: time.Now(), To: registry.Cursor{UIDValidity: 1000, Next: 1}})
 		if err != nil {
@@ -27,11 +149,11 @@ func many(t *testing.T) *house {
 	return h
 }
 
-func TestAFolderThatTheServerTellsOfRingsAtOnceAndOneThatItDoesNotTellOfAtTheNextTour(t *testing.T) {
+func reportedAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		caps  string
-		rings []string // before the tour
+		caps     string
+		notified []string // before the tour
 	}{
 		{"IMAP4rev1 IDLE NOTIFY", []string{"INBOX", "One", "Two"}},
 		{"IMAP4rev1 IDLE", []string{"INBOX"}},
@@ -54,41 +176,19 @@ func TestAFolderThatTheServerTellsOfRingsAtOnceAndOneThatItDoesNotTellOfAtTheNex
 				slices.Sort(all)
 				return all
 			}
-			if got := folders(); !slices.Equal(got, c.rings) {
-				t.Errorf("%s: rang at once in %q, want %q", c.caps, got, c.rings)
+			if got := folders(); !slices.Equal(got, c.notified) {
+				t.Errorf("%s: notified at once in %q, want %q", c.caps, got, c.notified)
 			}
 			time.Sleep(tourEvery)
 			synctest.Wait()
 			if got := folders(); !slices.Equal(got, []string{"INBOX", "One", "Two"}) {
-				t.Errorf("%s: rang after the tour in %q", c.caps, got)
+				t.Errorf("%s: notified after the tour in %q", c.caps, got)
 			}
 		})
 	}
 }
 
-func TestASTATUSThatNeverAgreesWithTheFolderMakesNoSessionBusy(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := many(t)
-		var asked atomic.Int32
-		script := &imaptest.Script{Caps: "IMAP4rev1 IDLE NOTIFY", On: map[string]func(*imaptest.Talk, string){
-			"STATUS": func(talk *imaptest.Talk, args string) {
-				name, _, _ := strings.Cut(args, " ")
-				talk.Say("* STATUS %s (UIDNEXT %d UIDVALIDITY 1000)\r\n", name, 100+asked.Add(1))
-				talk.OK("done")
-			}}}
-		defer h.live(t, script)()
-		time.Sleep(time.Hour)
-		if n := asked.Load(); n > 35*maxRounds*5 {
-			t.Errorf("asked %d times in an hour", n)
-		}
-		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != registry.Watching {
-			t.Errorf("the account is %+v, %v", a.Status, err)
-		}
-	})
-}
-
-func TestAServerThatRefusesNOTIFYIsWatchedAllTheSame(t *testing.T) {
+func notifyRefused(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{"NO", "BAD"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -102,7 +202,7 @@ func TestAServerThatRefusesNOTIFYIsWatchedAllTheSame(t *testing.T) {
 			script.Deliver(imaptest.Message{})
 			synctest.Wait()
 			if got := h.mails(t); len(got) != 1 {
-				t.Errorf("%s: %d mails rang", answer, len(got))
+				t.Errorf("%s: %d messages were notified", answer, len(got))
 			}
 		})
 	}

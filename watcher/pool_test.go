@@ -17,6 +17,15 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
+func TestPool(t *testing.T) {
+	t.Parallel()
+	t.Run("bad servers cost one account a backoff and the others nothing", badServers)
+	t.Run("the sessions that run follow the accounts in the store", sessionsFollowStore)
+	t.Run("an address that is not permitted is not dialed", addressNotPermitted)
+	t.Run("folders that cannot be read are counted, and hide no other", unreadableFolders)
+	t.Run("a login refused without a reason is tried again slowly", unclearRefusal)
+}
+
 func memoryAccount(m *imaptest.MemoryServer) registry.Account {
 	return registry.Account{Host: m.Host, Port: m.TLSPort, Security: registry.TLS, Username: m.User, Password: registry.Secret(m.Password)}
 }
@@ -25,7 +34,7 @@ func memoryDialer(m *imaptest.MemoryServer) Dialer {
 	return Dialer{Permit: permitAll, TLS: &tls.Config{RootCAs: m.Roots}}
 }
 
-// serve serves a script on loopback and gives its port.
+// serve serves a script on loopback and returns its port.
 func serve(t *testing.T, script *imaptest.Script) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -41,8 +50,8 @@ func serve(t *testing.T, script *imaptest.Script) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// add adds an account beside the house's own, without waiting for a signal.
-func (h *house) add(t *testing.T, a registry.Account) registry.Account {
+// add adds an account beside the harness's own, without waiting for a signal.
+func (h *harness) add(t *testing.T, a registry.Account) registry.Account {
 	t.Helper()
 	a.Owner, a.Enabled = h.account.Owner, true
 	if a.Folders == nil {
@@ -55,10 +64,10 @@ func (h *house) add(t *testing.T, a registry.Account) registry.Account {
 	return a
 }
 
-func TestBadServersCostOneAccountABackoffAndTheOthersNothing(t *testing.T) {
+func badServers(t *testing.T) {
 	t.Parallel()
 	m := imaptest.Memory(t)
-	h := newHouse(t, memoryAccount(m))
+	h := newHarness(t, memoryAccount(m))
 	var bad []registry.Account
 	for _, mode := range []string{"bye-greeting", "http", "deep-parentheses", "endless-greeting", "double-tag", "login-no", "huge-literal", "close-login", "examine-no"} {
 		script := &imaptest.Script{}
@@ -72,16 +81,16 @@ func TestBadServersCostOneAccountABackoffAndTheOthersNothing(t *testing.T) {
 			t.Errorf("%s: the status is %+v", a.Username, status)
 		}
 	}
-	m.Append(t, "INBOX", mail("a@example.org", "still rings", ""))
-	if got := subjects(h.waitMails(t, 1)); !slices.Equal(got, []string{"still rings"}) {
-		t.Errorf("rang %q", got)
+	m.Append(t, "INBOX", mail("a@example.org", "still notified", ""))
+	if got := subjects(h.waitMails(t, 1)); !slices.Equal(got, []string{"still notified"}) {
+		t.Errorf("notified %q", got)
 	}
 }
 
-func TestWhatRunsFollowsWhatShouldRun(t *testing.T) {
+func sessionsFollowStore(t *testing.T) {
 	t.Parallel()
 	m := imaptest.Memory(t)
-	h := newHouse(t, memoryAccount(m))
+	h := newHarness(t, memoryAccount(m))
 	pool, stop := h.watch(t, memoryDialer(m))
 	connections := func(what, account string, want int) {
 		t.Helper()
@@ -125,7 +134,7 @@ func TestWhatRunsFollowsWhatShouldRun(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatIsNotPermittedIsNotDialled(t *testing.T) {
+func addressNotPermitted(t *testing.T) {
 	t.Parallel()
 	m := imaptest.Memory(t)
 	d := memoryDialer(m)
@@ -133,9 +142,9 @@ func TestAnAddressThatIsNotPermittedIsNotDialled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var dialled []bool
+	var dialed []bool
 	d.Permit = func(addr netip.Addr, plain bool) error {
-		dialled = append(dialled, plain)
+		dialed = append(dialed, plain)
 		return errors.New("not here")
 	}
 	for _, security := range []registry.Security{registry.TLS, registry.StartTLS, registry.Plain} {
@@ -146,12 +155,12 @@ func TestAnAddressThatIsNotPermittedIsNotDialled(t *testing.T) {
 			t.Errorf("%s: %v", security, err)
 		}
 	}
-	if !slices.Equal(dialled, []bool{false, false, true}) {
-		t.Errorf("asked for plain text: %v", dialled)
+	if !slices.Equal(dialed, []bool{false, false, true}) {
+		t.Errorf("asked for plain text: %v", dialed)
 	}
 }
 
-func TestFoldersThatCannotBeReadAreCountedAndHideNoOther(t *testing.T) {
+func unreadableFolders(t *testing.T) {
 	t.Parallel()
 	for list, want := range map[string]int{
 		"* LIST () \"/\" INBOX\r\n* LIST () \"/\" Family\r\n":                                            0,
@@ -169,7 +178,7 @@ func TestFoldersThatCannotBeReadAreCountedAndHideNoOther(t *testing.T) {
 	}
 }
 
-func TestARefusalWithoutAReasonIsTriedAgainSlowly(t *testing.T) {
+func unclearRefusal(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	logins := 0
@@ -179,7 +188,7 @@ func TestARefusalWithoutAReasonIsTriedAgainSlowly(t *testing.T) {
 		logins++
 		talk.Say("%s NO Login failed.\r\n", talk.Tag)
 	}}}
-	h := newHouse(t, registry.Account{Host: "127.0.0.1", Port: serve(t, script), Security: registry.Plain, Username: "anna", Password: "p"})
+	h := newHarness(t, registry.Account{Host: "127.0.0.1", Port: serve(t, script), Security: registry.Plain, Username: "anna", Password: "p"})
 	_, stop := h.watch(t, Dialer{Permit: permitAll})
 	status := h.waitState(t, registry.Retrying)
 	stop()

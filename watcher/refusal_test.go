@@ -1,18 +1,21 @@
 package watcher
 
 import (
-	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
 
-	"idlepush/watcher/imaptest"
 	"idlepush/watcher/wire"
 )
 
-// verdict is which of the four things a refusal leads to.
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	t.Run("every code of RFC 5530 has a meaning", refusalCodes)
+	t.Run("texts of providers are understood", refusalTexts)
+}
+
+// verdict returns which of the four reactions a refusal leads to.
 func verdict(f *Failure) string {
 	switch {
 	case f.final:
@@ -27,8 +30,8 @@ func verdict(f *Failure) string {
 	return "again"
 }
 
-// TestEveryCodeOfRFC5530LeadsSomewhere: at the login, at a folder, at anything else.
-func TestEveryCodeOfRFC5530LeadsSomewhere(t *testing.T) {
+// refusalCodes sends each code at the login, at a folder, and at anything else.
+func refusalCodes(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[imap.ResponseCode][3]string{
 		"UNAVAILABLE":          {"again", "again", "again"},
@@ -64,7 +67,7 @@ func TestEveryCodeOfRFC5530LeadsSomewhere(t *testing.T) {
 	}
 }
 
-func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
+func refusalTexts(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]struct {
 		code, verdict string
@@ -120,28 +123,4 @@ func TestWhatProvidersSayInWordsIsUnderstood(t *testing.T) {
 	if f := diagnose(&scriptedAccount, &wire.ByeError{Text: "Request is throttled. Suggested Backoff Time: 3000 milliseconds"}); f.minWait != 3*time.Second {
 		t.Errorf("in BYE: %+v", f)
 	}
-}
-
-func TestAFetchThatMeetsAnExpungeGoesOnWithTheRest(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
-		h.from(t, 1)
-		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: subject("one")}, {UID: 2, Header: subject("two")}, {UID: 3, Header: subject("three")}}}
-		issued := false
-		script.On = map[string]func(*imaptest.Talk, string){"UID FETCH": func(talk *imaptest.Talk, args string) {
-			if !issued {
-				issued = true
-				script.Remove(2)
-				talk.Say("%s NO [EXPUNGEISSUED] some are gone\r\n", talk.Tag)
-				return
-			}
-			talk.Answer("UID FETCH", args)
-		}}
-		defer h.live(t, script)()
-		synctest.Wait()
-		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"one", "three"}) {
-			t.Errorf("rang %q", got)
-		}
-	})
 }

@@ -12,8 +12,36 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
+func TestRenumber(t *testing.T) {
+	t.Parallel()
+	t.Run("old mail of a renumbered folder is never notified", renumberOldMail)
+	t.Run("mail before a second renumbering is not forgotten", renumberTwice)
+	t.Run("no mail of more than three days ago is notified", renumberThreeDays)
+	t.Run("a backlog that is cut short does not count as seen", backlogCutShort)
+	t.Run("a folder restored from a backup misses no mail", restoredFolder)
+}
+
+func restoredFolder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, scriptedAccount)
+		h.from(t, 1)
+		old := imaptest.Message{UID: 1, Header: subject("notified before"), Date: time.Now()}
+		script := &imaptest.Script{Messages: []imaptest.Message{old, {UID: 2, Header: subject("lost"), Date: time.Now()}, {UID: 3, Header: subject("lost too"), Date: time.Now()}}}
+		h.sessions(t, script, 1, time.Minute)
+		// UIDs 2 and 3 are given again.
+		script.Messages = []imaptest.Message{old, {UID: 2, Header: subject("after the backup"), Date: time.Now()}}
+		h.sessions(t, script, 1, time.Minute)
+		script.Messages = append(script.Messages, imaptest.Message{UID: 3, Header: subject("and later"), Date: time.Now()})
+		h.sessions(t, script, 1, time.Minute)
+		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"notified before", "lost", "lost too", "after the backup", "and later"}) {
+			t.Errorf("notified %q", got)
+		}
+	})
+}
+
 // renumbered is a server whose folder has another UIDVALIDITY than at the last success, ten old
-// unread mails, and mails that it took in since.
+// unread messages, and those that it received since.
 func renumbered(recent ...imaptest.Message) *imaptest.Script {
 	script := &imaptest.Script{UIDValidity: 2000, On: map[string]func(*imaptest.Talk, string){}}
 	var found strings.Builder
@@ -35,14 +63,14 @@ func renumbered(recent ...imaptest.Message) *imaptest.Script {
 	return script
 }
 
-func TestOldMailOfARenumberedFolderNeverRings(t *testing.T) {
+func renumberOldMail(t *testing.T) {
 	t.Parallel()
 	for name, recent := range map[string][]imaptest.Message{
 		"no mail since": nil, "mail since, numbered before the old": {{UID: 1, Header: "Subject: since\r\n\r\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t, scriptedAccount)
+				h := newHarness(t, scriptedAccount)
 				h.from(t, 700)
 				script := renumbered(recent...)
 				defer h.live(t, script)()
@@ -51,17 +79,17 @@ func TestOldMailOfARenumberedFolderNeverRings(t *testing.T) {
 				synctest.Wait()
 				want := append(slices.Repeat([]string{"since"}, len(recent)), "new")
 				if got := subjects(h.mails(t)); !slices.Equal(got, want) {
-					t.Errorf("rang %q, want %q", got, want)
+					t.Errorf("notified %q, want %q", got, want)
 				}
 			})
 		})
 	}
 }
 
-func TestMailBeforeASecondRenumberingIsNotForgotten(t *testing.T) {
+func renumberTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
+		h := newHarness(t, scriptedAccount)
 		// A session that ended while it went through the renumbered folder has left this.
 		since := time.Now().Add(-6 * time.Hour)
 		_, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", At: time.Now(),
@@ -80,16 +108,16 @@ func TestMailBeforeASecondRenumberingIsNotForgotten(t *testing.T) {
 		defer h.live(t, script)()
 		synctest.Wait()
 		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"three hours ago"}) {
-			t.Errorf("rang %q", got)
+			t.Errorf("notified %q", got)
 		}
 	})
 }
 
 // A mail is worth delivering for three days, however long idlepush was away.
-func TestNoMailOfMoreThanThreeDaysAgoRingsAfterARenumbering(t *testing.T) {
+func renumberThreeDays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
+		h := newHarness(t, scriptedAccount)
 		h.from(t, 700)
 		time.Sleep(30 * 24 * time.Hour)
 		days := func(n int) time.Time { return time.Now().AddDate(0, 0, -n) }
@@ -105,7 +133,7 @@ func TestNoMailOfMoreThanThreeDaysAgoRingsAfterARenumbering(t *testing.T) {
 		defer h.live(t, script)()
 		synctest.Wait()
 		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"of two days ago"}) {
-			t.Errorf("rang %q", got)
+			t.Errorf("notified %q", got)
 		}
 		// A day more, for the server's time zone.
 		if want := days(4).Format(`SINCE "2-Jan-2006"`); !strings.Contains(since, want) {
@@ -114,10 +142,10 @@ func TestNoMailOfMoreThanThreeDaysAgoRingsAfterARenumbering(t *testing.T) {
 	})
 }
 
-func TestABacklogThatIsCutShortIsNotSaidToBeAllSeen(t *testing.T) {
+func backlogCutShort(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
+		h := newHarness(t, scriptedAccount)
 		h.from(t, 1)
 		before := time.Now()
 		time.Sleep(time.Hour)

@@ -36,8 +36,8 @@ type mailServer interface {
 	Client(t testing.TB) *imapclient.Client
 }
 
-// TestEveryServerRings runs real servers.
-func TestEveryServerRings(t *testing.T) {
+// TestServers runs real servers.
+func TestServers(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(t testing.TB) (server mailServer, at imaptest.Endpoint, second string){
 		"Dovecot": func(t testing.TB) (mailServer, imaptest.Endpoint, string) {
@@ -70,15 +70,15 @@ func TestEveryServerRings(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			h := newHouse(t, accountAt(at, registry.TLS))
+			h := newHarness(t, accountAt(at, registry.TLS))
 			h.watch(t, dialerTo(at))
 			for _, step := range []struct {
 				name string
 				run  func(t *testing.T)
 			}{
 				{"login", func(t *testing.T) { logsIn(t, at, second) }},
-				{"second folder", func(t *testing.T) { ringsForSecond(t, server, at, second) }},
-				{"ring", func(t *testing.T) { h.rings(t, server, at) }},
+				{"second folder", func(t *testing.T) { notifiesSecond(t, server, at, second) }},
+				{"notify", func(t *testing.T) { h.notifies(t, server, at) }},
 				{"read elsewhere", func(t *testing.T) { h.clears(t, server) }},
 				{"restart", func(t *testing.T) { h.outlives(t, server, at) }},
 			} {
@@ -104,11 +104,11 @@ func logsIn(t *testing.T, at imaptest.Endpoint, second string) {
 	}
 }
 
-// ringsForSecond watches two folders, and looks at the second as a tour does.
-func ringsForSecond(t *testing.T, server mailServer, at imaptest.Endpoint, second string) {
+// notifiesSecond watches two folders, and looks at the second as a tour does.
+func notifiesSecond(t *testing.T, server mailServer, at imaptest.Endpoint, second string) {
 	account := accountAt(at, registry.TLS)
 	account.Folders = []string{"INBOX", second}
-	h := newHouse(t, account)
+	h := newHarness(t, account)
 	conn, err := dialerTo(at).login(t.Context(), &h.account)
 	if err != nil {
 		t.Fatal(err)
@@ -125,23 +125,23 @@ func ringsForSecond(t *testing.T, server mailServer, at imaptest.Endpoint, secon
 		}
 	}
 	if got := subjects(h.mails(t)); !slices.Equal(got, []string{"one", "two"}) || session.reader.selected != session.folders.named("INBOX") {
-		t.Errorf("rang %q, and %+v is open", got, session.reader.selected)
+		t.Errorf("notified %q, and %+v is open", got, session.reader.selected)
 	}
 }
 
-func (h *house) rings(t *testing.T, server mailServer, at imaptest.Endpoint) {
+func (h *harness) notifies(t *testing.T, server mailServer, at imaptest.Endpoint) {
 	h.waitState(t, registry.Watching)
 	for i, words := range []string{"hello", "again"} {
 		server.Deliver(t, at.User, "INBOX", mail("Berta <b@example.org>", words, "How are you?"))
 		got, want := h.waitMails(t, i+1), registry.Content{From: "Berta", Subject: words, MessageID: words + "@example.org", Preview: "How are you?"}
 		if len(got) != i+1 || got[i].Content != want {
-			t.Fatalf("rang %q, the last as %+v", subjects(got), got[i].Content)
+			t.Fatalf("notified %q, the last as %+v", subjects(got), got[i].Content)
 		}
 	}
 }
 
 // clears reads all mail by another client.
-func (h *house) clears(t *testing.T, server mailServer) {
+func (h *harness) clears(t *testing.T, server mailServer) {
 	h.deliverAll(t)
 	client := server.Client(t)
 	if _, err := client.Select("INBOX", nil).Wait(); err != nil {
@@ -160,13 +160,13 @@ func (h *house) clears(t *testing.T, server mailServer) {
 }
 
 // outlives restarts the server and looks for the mail of that time, and later mail.
-func (h *house) outlives(t *testing.T, server mailServer, at imaptest.Endpoint) {
+func (h *harness) outlives(t *testing.T, server mailServer, at imaptest.Endpoint) {
 	server.Stop(t)
 	server.Deliver(t, at.User, "INBOX", mail("a@example.org", "meanwhile", ""))
 	server.Start(t)
 	h.waitMails(t, 3)
 	server.Deliver(t, at.User, "INBOX", mail("a@example.org", "after", ""))
 	if got := subjects(h.waitMails(t, 4)); !slices.Equal(got, []string{"hello", "again", "meanwhile", "after"}) {
-		t.Errorf("rang %q", got)
+		t.Errorf("notified %q", got)
 	}
 }

@@ -15,19 +15,28 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
+func TestSupervise(t *testing.T) {
+	t.Parallel()
+	t.Run("the time in the queue is no time that a connection lived", timeInQueue)
+	t.Run("an account whose state cannot be written is not logged in again at once", attentionNotStored)
+	t.Run("a connection that lasted five minutes is replaced at once after many that did not", stableConnection)
+	t.Run("a failure of an account that was edited or removed meanwhile is not written", accountEdited)
+	t.Run("an ALERT of the server is logged", serverAlert)
+}
+
 // newPool is one whose Run has begun, but for the sessions.
-func newPool(h *house) *Pool {
+func newPool(h *harness) *Pool {
 	p := &Pool{Store: h.store.Mail, Log: h.log, Dialer: Dialer{Permit: permitAll}}
 	p.begin()
 	return p
 }
 
-func TestTheTimeAtTheDoorIsNoTimeThatAConnectionLived(t *testing.T) {
+func timeInQueue(t *testing.T) {
 	t.Parallel()
 	script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"EXAMINE": func(talk *imaptest.Talk, _ string) { talk.Bye("not today") }}}
 	port := serve(t, script)
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, registry.Account{Host: "127.0.0.1", Port: port, Security: registry.Plain, Username: "anna", Password: "p"})
+		h := newHarness(t, registry.Account{Host: "127.0.0.1", Port: port, Security: registry.Plain, Username: "anna", Password: "p"})
 		p := newPool(h)
 		at := p.host(&h.account)
 		for range maxConnecting {
@@ -46,14 +55,14 @@ func TestTheTimeAtTheDoorIsNoTimeThatAConnectionLived(t *testing.T) {
 	})
 }
 
-func TestAnAccountThatCannotBeWrittenOffIsNotLoggedInAnewAtOnce(t *testing.T) {
+func attentionNotStored(t *testing.T) {
 	t.Parallel()
 	var logins atomic.Int32
 	script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, _ string) {
 		logins.Add(1)
 		talk.Say("%s NO [AUTHENTICATIONFAILED] wrong\r\n", talk.Tag)
 	}}}
-	h := newHouse(t, registry.Account{Host: "127.0.0.1", Port: serve(t, script), Security: registry.Plain, Username: "anna", Password: "p"})
+	h := newHarness(t, registry.Account{Host: "127.0.0.1", Port: serve(t, script), Security: registry.Plain, Username: "anna", Password: "p"})
 	h.store.Close() // as a full disk: nothing is written
 	p := newPool(h)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -81,7 +90,7 @@ func TestAnAccountThatCannotBeWrittenOffIsNotLoggedInAnewAtOnce(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatHeldFiveMinutesIsReplacedAtOnceAfterManyThatDidNot(t *testing.T) {
+func stableConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var holds atomic.Bool
@@ -106,7 +115,7 @@ func TestAConnectionThatHeldFiveMinutesIsReplacedAtOnceAfterManyThatDidNot(t *te
 		script.Renumber() // ends the connection
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		// A second after a first failure's two, for the door of a host that has failed.
+		// A second after a first failure's two, for the queue of a host that has failed.
 		if len(s.dials) != tries+1 || s.dials[tries].Sub(lost) > 3*time.Second {
 			t.Errorf("%d connections were lost at %v, then came %v", tries, lost, s.dials[tries:])
 		}
@@ -116,22 +125,22 @@ func TestAConnectionThatHeldFiveMinutesIsReplacedAtOnceAfterManyThatDidNot(t *te
 
 // The account is edited or removed while its session fails: the failure is not written, and the
 // store has not failed.
-func TestWhatASessionSaysOfAnAccountThatIsAnotherNowIsForgotten(t *testing.T) {
+func accountEdited(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*house) error{
-		"edited": func(h *house) error {
+	for name, change := range map[string]func(*harness) error{
+		"edited": func(h *harness) error {
 			a := h.account
 			a.Password = "another-planted-password"
 			_, err := h.store.Accounts.Update(a, time.Now().Add(time.Second))
 			return err
 		},
-		"removed": func(h *house) error { return h.store.Accounts.Remove(h.account.ID) },
+		"removed": func(h *harness) error { return h.store.Accounts.Remove(h.account.ID) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := scriptedAccount
 				a.Security = registry.Plain
-				h := newHouse(t, a)
+				h := newHarness(t, a)
 				logins := 0
 				script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, _ string) {
 					if logins++; logins == 1 {
@@ -141,7 +150,7 @@ func TestWhatASessionSaysOfAnAccountThatIsAnotherNowIsForgotten(t *testing.T) {
 					}
 					talk.Say("%s NO [AUTHENTICATIONFAILED] wrong\r\n", talk.Tag)
 				}}}
-				w := &world{servers: map[string]*server{"mail.example.org:993": {script: script}}}
+				w := &memoryNet{servers: map[string]*server{"mail.example.org:993": {script: script}}}
 				p := newPool(h)
 				p.Dialer.dial = w.dial
 				began := time.Now()
@@ -163,7 +172,7 @@ func TestWhatASessionSaysOfAnAccountThatIsAnotherNowIsForgotten(t *testing.T) {
 	}
 }
 
-func TestWhatTheServerWantsToBeReadIsSaid(t *testing.T) {
+func serverAlert(t *testing.T) {
 	t.Parallel()
 	alert := "* OK [ALERT] planted-password: the mailbox moves on Friday\r\n"
 	t.Run("in the log, of a login that succeeds", func(t *testing.T) {

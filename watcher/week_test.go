@@ -16,8 +16,8 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// world is a network in memory with mail servers by address.
-type world struct {
+// memoryNet is a network in memory with mail servers by address.
+type memoryNet struct {
 	mu      sync.Mutex
 	servers map[string]*server
 	serving sync.WaitGroup
@@ -32,7 +32,7 @@ type server struct {
 }
 
 // dial takes the place of the network.
-func (w *world) dial(ctx context.Context, address string) (net.Conn, error) {
+func (w *memoryNet) dial(ctx context.Context, address string) (net.Conn, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.servers[address]
@@ -51,8 +51,8 @@ func (w *world) dial(ctx context.Context, address string) (net.Conn, error) {
 	return &natted{Conn: client, forgets: s.forgets, last: time.Now()}, nil
 }
 
-// natted is a connection through a NAT: forgotten, it is a hole in both directions, and nobody is
-// told.
+// natted is a connection through a NAT: forgotten, it passes nothing in either
+// direction, and neither side learns of it.
 type natted struct {
 	net.Conn
 	forgets time.Duration
@@ -123,7 +123,8 @@ func troubled(random func(n int) int) map[string]struct {
 	}
 }
 
-func TestInAWeekOfTroubleEveryMailRingsOnce(t *testing.T) {
+// Each mail of a week of trouble is notified once.
+func TestWeekOfTrouble(t *testing.T) {
 	t.Parallel()
 	source := testenv.Rand(t)
 	var mu sync.Mutex
@@ -139,8 +140,8 @@ func TestInAWeekOfTroubleEveryMailRingsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := scriptedAccount
 		first.Host = "steady"
-		h := newHouse(t, first)
-		w := &world{servers: make(map[string]*server)}
+		h := newHarness(t, first)
+		w := &memoryNet{servers: make(map[string]*server)}
 		flips := &server{script: &imaptest.Script{UIDValidity: 1}}
 		all := troubled(random)
 		all["uidvalidity-flips"] = struct {
@@ -183,19 +184,19 @@ func TestInAWeekOfTroubleEveryMailRingsOnce(t *testing.T) {
 		time.Sleep(time.Hour)
 		stop()
 		w.serving.Wait()
-		rang := make(map[string][]string)
+		notified := make(map[string][]string)
 		latest := make(map[string]time.Duration)
 		for _, n := range h.mails(t) {
-			rang[n.Account] = append(rang[n.Account], n.Content.Subject)
+			notified[n.Account] = append(notified[n.Account], n.Content.Subject)
 			latest[n.Account] = max(latest[n.Account], n.At.Sub(at[n.Content.Subject]))
 		}
 		for name, c := range all {
-			got := rang[accounts[name].ID]
+			got := notified[accounts[name].ID]
 			if !slices.Equal(got, sent[name]) {
-				t.Errorf("%s: %d of %d mails rang: %v", name, len(got), len(sent[name]), missing(sent[name], got))
+				t.Errorf("%s: %d of %d messages were notified: %v", name, len(got), len(sent[name]), missing(sent[name], got))
 			}
 			if late := latest[accounts[name].ID]; late > 12*time.Minute {
-				t.Errorf("%s: a mail rang after %v", name, late)
+				t.Errorf("%s: a mail was notified after %v", name, late)
 			}
 			h.says(t, []string{"account=" + accounts[name].ID, "remote=" + name + ":993"}, c.says)
 			known, err := h.store.Mail.Host(name + ":993")
@@ -210,7 +211,7 @@ func TestInAWeekOfTroubleEveryMailRingsOnce(t *testing.T) {
 }
 
 // says fails the test unless the lines of the log that hold one of the marks say all of it.
-func (h *house) says(t *testing.T, marks, what []string) {
+func (h *harness) says(t *testing.T, marks, what []string) {
 	t.Helper()
 	var lines strings.Builder
 	for line := range strings.Lines(h.logged.String()) {
@@ -233,7 +234,7 @@ func missing(want, got []string) (list []string) {
 	}
 	for _, w := range want {
 		if count[w] != 1 {
-			list = append(list, fmt.Sprintf("%s rang %d times", w, count[w]))
+			list = append(list, fmt.Sprintf("%s was notified %d times", w, count[w]))
 		}
 		delete(count, w)
 	}

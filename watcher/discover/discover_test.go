@@ -16,6 +16,21 @@ import (
 	"idlepush/netguard"
 )
 
+func TestFind(t *testing.T) {
+	t.Parallel()
+	t.Run("a large provider is known without a request", knownProvider)
+	t.Run("the best source comes first", bestSourceFirst)
+	t.Run("the provider of a person's own domain is known by its mail server", ownDomain)
+	t.Run("the address is sent to its own domain only", addressToOwnDomain)
+	t.Run("a redirect does not pass on the address", redirectHidesAddress)
+	t.Run("hostile answers lead to nothing", hostileAnswers)
+	t.Run("a provider that takes only OAuth2 is reported as one", onlyOAuth2)
+	t.Run("a silent server is waited for five seconds and no longer", silentServer)
+	t.Run("a server is guessed that answers at its second address", guessSecondAddress)
+	t.Run("private addresses are not dialed", privateAddresses)
+	t.Run("a text that is no address is refused", noAddress)
+}
+
 func find(t *testing.T, f *Finder, email string) Result {
 	t.Helper()
 	r, err := f.Find(t.Context(), email)
@@ -34,9 +49,9 @@ func hosts(r Result) string {
 	return strings.Join(list, ", ")
 }
 
-func TestALargeProviderIsKnownWithoutAskingAnybody(t *testing.T) {
+func knownProvider(t *testing.T) {
 	t.Parallel()
-	f := &Finder{Resolver: newTown(t), dial: func(context.Context, string, string) (net.Conn, error) {
+	f := &Finder{Resolver: newTestNet(t), dial: func(context.Context, string, string) (net.Conn, error) {
 		t.Error("a server got a request")
 		return nil, errors.New("no")
 	}}
@@ -69,7 +84,7 @@ func TestALargeProviderIsKnownWithoutAskingAnybody(t *testing.T) {
 	}
 }
 
-func TestTheTableIsSound(t *testing.T) {
+func TestProviders(t *testing.T) {
 	t.Parallel()
 	codes := map[string]bool{"app_password": true, "imap_switch": true, "authorization_code": true, "oauth2": true, "bridge": true}
 	seen := make(map[string]string)
@@ -96,14 +111,14 @@ func TestTheTableIsSound(t *testing.T) {
 	}
 }
 
-func TestTheBestSourceComesFirst(t *testing.T) {
+func bestSourceFirst(t *testing.T) {
 	t.Parallel()
-	everything := func() *town {
-		tn := newTown(t)
-		tn.pages["autoconfig.example.org"] = says("own.example.org")
-		tn.pages["example.org"] = says("known.example.org")
-		tn.pages["autoconfig.thunderbird.net"] = says("listed.example.net")
-		tn.pages["autoconfig.host.example"] = says("hosted.host.example")
+	everything := func() *testNet {
+		tn := newTestNet(t)
+		tn.pages["autoconfig.example.org"] = servesConfig("own.example.org")
+		tn.pages["example.org"] = servesConfig("known.example.org")
+		tn.pages["autoconfig.thunderbird.net"] = servesConfig("listed.example.net")
+		tn.pages["autoconfig.host.example"] = servesConfig("hosted.host.example")
 		tn.mx["example.org"] = []*net.MX{{Host: "backup.other.example.", Pref: 20}, {Host: "mx1.host.example.", Pref: 10}}
 		tn.srv["imaps example.org"] = []*net.SRV{{Target: "record.example.org.", Port: 993}}
 		tn.srv["imap example.org"] = []*net.SRV{{Target: "."}}
@@ -111,18 +126,18 @@ func TestTheBestSourceComesFirst(t *testing.T) {
 		return tn
 	}
 	steps := []struct {
-		goes func(tn *town)
+		goes func(tn *testNet)
 		want string
 	}{
-		{func(*town) {}, "autoconfig own.example.org"},
-		{func(tn *town) { delete(tn.pages, "autoconfig.example.org") }, "well_known known.example.org"},
-		{func(tn *town) { delete(tn.pages, "example.org") }, "ispdb listed.example.net"},
-		{func(tn *town) { delete(tn.pages, "autoconfig.thunderbird.net") }, "mx hosted.host.example"},
-		{func(tn *town) { delete(tn.mx, "example.org") }, "srv record.example.org"},
-		{func(tn *town) { tn.srv["imaps example.org"][0].Target = "record_1.example.org." }, "srv record_1.example.org"},
-		{func(tn *town) { tn.srv["imaps example.org"][0].Target = "192.168.1.1." }, "guess mail.example.org"},
-		{func(tn *town) { delete(tn.srv, "imaps example.org") }, "guess mail.example.org"},
-		{func(tn *town) { tn.imap = nil }, ""},
+		{func(*testNet) {}, "autoconfig own.example.org"},
+		{func(tn *testNet) { delete(tn.pages, "autoconfig.example.org") }, "well_known known.example.org"},
+		{func(tn *testNet) { delete(tn.pages, "example.org") }, "ispdb listed.example.net"},
+		{func(tn *testNet) { delete(tn.pages, "autoconfig.thunderbird.net") }, "mx hosted.host.example"},
+		{func(tn *testNet) { delete(tn.mx, "example.org") }, "srv record.example.org"},
+		{func(tn *testNet) { tn.srv["imaps example.org"][0].Target = "record_1.example.org." }, "srv record_1.example.org"},
+		{func(tn *testNet) { tn.srv["imaps example.org"][0].Target = "192.168.1.1." }, "guess mail.example.org"},
+		{func(tn *testNet) { delete(tn.srv, "imaps example.org") }, "guess mail.example.org"},
+		{func(tn *testNet) { tn.imap = nil }, ""},
 	}
 	for i, step := range steps {
 		// Requests that were canceled may still be looking at the last one.
@@ -141,7 +156,7 @@ func TestTheBestSourceComesFirst(t *testing.T) {
 	}
 }
 
-func TestTheProviderOfADomainOfOnesOwnIsKnownByItsMailServer(t *testing.T) {
+func ownDomain(t *testing.T) {
 	t.Parallel()
 	for host, want := range map[string]struct{ name, host, note string }{
 		"aspmx.l.google.com.":                      {"Gmail", "mx imap.gmail.com", "app_password"},
@@ -150,7 +165,7 @@ func TestTheProviderOfADomainOfOnesOwnIsKnownByItsMailServer(t *testing.T) {
 		"mx00.kundenserver.de.":                    {"IONOS", "mx imap.ionos.de", ""},
 		"evil-google.com.":                         {"", "", "none_found"},
 	} {
-		tn := newTown(t)
+		tn := newTestNet(t)
 		tn.mx["example.org"] = []*net.MX{{Host: host, Pref: 10}}
 		tn.srv["imaps example.org"] = []*net.SRV{}
 		r := find(t, tn.finder(), "ann@example.org")
@@ -165,9 +180,9 @@ func TestTheProviderOfADomainOfOnesOwnIsKnownByItsMailServer(t *testing.T) {
 }
 
 // Third parties see the domain alone.
-func TestTheAddressGoesToItsOwnDomainOnly(t *testing.T) {
+func addressToOwnDomain(t *testing.T) {
 	t.Parallel()
-	tn := newTown(t)
+	tn := newTestNet(t)
 	nothing := http.NotFound
 	for _, host := range []string{"autoconfig.example.org", "example.org", "autoconfig.thunderbird.net", "autoconfig.host.example"} {
 		tn.pages[host] = nothing
@@ -186,23 +201,23 @@ func TestTheAddressGoesToItsOwnDomainOnly(t *testing.T) {
 	}
 }
 
-func TestARedirectDoesNotTellTheAddress(t *testing.T) {
+func redirectHidesAddress(t *testing.T) {
 	t.Parallel()
-	tn := newTown(t)
+	tn := newTestNet(t)
 	tn.pages["autoconfig.example.org"] = func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "https://hoster.example/config.xml", http.StatusFound)
 	}
-	told := ""
+	sent := ""
 	tn.pages["hoster.example"] = func(w http.ResponseWriter, r *http.Request) {
-		told = fmt.Sprint(r.URL, r.Header)
-		says("own.example.org")(w, r)
+		sent = fmt.Sprint(r.URL, r.Header)
+		servesConfig("own.example.org")(w, r)
 	}
-	if r := find(t, tn.finder(), "secret@example.org"); hosts(r) != "autoconfig own.example.org" || strings.Contains(told, "secret") {
-		t.Errorf("%s, after the hoster got %s", hosts(r), told)
+	if r := find(t, tn.finder(), "secret@example.org"); hosts(r) != "autoconfig own.example.org" || strings.Contains(sent, "secret") {
+		t.Errorf("%s, after the hoster got %s", hosts(r), sent)
 	}
 }
 
-func TestHostileAnswersLeadToNothing(t *testing.T) {
+func hostileAnswers(t *testing.T) {
 	t.Parallel()
 	redirects := func(to string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
@@ -235,7 +250,7 @@ func TestHostileAnswersLeadToNothing(t *testing.T) {
 		"a server without name":  text(configFile("")),
 		"another network's file": redirects("https://169.254.169.254/latest/"),
 	} {
-		tn := newTown(t)
+		tn := newTestNet(t)
 		tn.pages["autoconfig.example.org"] = page
 		if r := find(t, tn.finder(), "ann@example.org"); len(r.Settings) > 0 || len(r.Notes) != 1 || r.Notes[0].Code != "none_found" {
 			t.Errorf("%s: %+v", name, r)
@@ -243,9 +258,9 @@ func TestHostileAnswersLeadToNothing(t *testing.T) {
 	}
 }
 
-func TestAProviderThatTakesOAuth2OnlyIsSaidToBeOne(t *testing.T) {
+func onlyOAuth2(t *testing.T) {
 	t.Parallel()
-	tn := newTown(t)
+	tn := newTestNet(t)
 	tn.pages["autoconfig.example.org"] = func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte(strings.Replace(configFile("x.example.org"), "password-cleartext", "OAuth2", 1)))
 	}
@@ -255,12 +270,12 @@ func TestAProviderThatTakesOAuth2OnlyIsSaidToBeOne(t *testing.T) {
 }
 
 // A domain whose servers are silent must not keep a person waiting; what others know is answered.
-func TestASilentServerIsWaitedForFiveSecondsAndNoLonger(t *testing.T) {
+func silentServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		tn := newTown(t)
+		tn := newTestNet(t)
 		tn.pages["autoconfig.example.org"] = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-		tn.pages["autoconfig.thunderbird.net"] = says("listed.example.net")
+		tn.pages["autoconfig.thunderbird.net"] = servesConfig("listed.example.net")
 		f := tn.finder()
 		began := time.Now()
 		r := find(t, f, "ann@example.org")
@@ -279,14 +294,14 @@ func TestASilentServerIsWaitedForFiveSecondsAndNoLonger(t *testing.T) {
 	})
 }
 
-func TestAServerIsGuessedThatAnswersAtItsSecondAddress(t *testing.T) {
+func guessSecondAddress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		six, four := netip.MustParseAddr("2001:db8::6"), netip.MustParseAddr("192.0.2.4")
-		tn := newTown(t)
+		tn := newTestNet(t)
 		tn.imap = []string{"imap.example.org"}
 		f := tn.finder()
-		town := f.dial
+		testNet := f.dial
 		f.resolve = func(context.Context, string) ([]netip.Addr, error) { return []netip.Addr{six, four}, nil }
 		f.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			switch address {
@@ -295,9 +310,9 @@ func TestAServerIsGuessedThatAnswersAtItsSecondAddress(t *testing.T) {
 				go io.Copy(io.Discard, server)
 				return client, nil
 			case "192.0.2.4:993":
-				return town(ctx, network, "imap.example.org:993")
+				return testNet(ctx, network, "imap.example.org:993")
 			}
-			return town(ctx, network, address)
+			return testNet(ctx, network, address)
 		}
 		began := time.Now()
 		if r := find(t, f, "ann@example.org"); hosts(r) != "guess imap.example.org" || time.Since(began) > within/2 {
@@ -306,10 +321,10 @@ func TestAServerIsGuessedThatAnswersAtItsSecondAddress(t *testing.T) {
 	})
 }
 
-func TestPrivateAddressesAreNotDialled(t *testing.T) {
+func privateAddresses(t *testing.T) {
 	t.Parallel()
 	asked := make(chan netip.Addr, 10)
-	f := &Finder{Resolver: newTown(t), Permit: func(a netip.Addr, plain bool) error {
+	f := &Finder{Resolver: newTestNet(t), Permit: func(a netip.Addr, plain bool) error {
 		asked <- a
 		return errors.New("it lies in a private network")
 	}}
@@ -326,7 +341,7 @@ func TestPrivateAddressesAreNotDialled(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoAddressIsRefused(t *testing.T) {
+func noAddress(t *testing.T) {
 	t.Parallel()
 	for _, email := range []string{"", "ann", "@example.org", "ann@", "ann@example", "ann@192.168.1.1", "ann@[::1]", "ann@exa mple.org", "ann@example..org", "ann@-x.org", "ann@localhost",
 		"ann\n@example.org", strings.Repeat("a", 250) + "@example.org", "ann@example.org/path", "ann@example.org:993"} {

@@ -22,9 +22,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// town is a domain's servers and the third parties, in memory, under their real names and one
+// testNet is a domain's servers and the third parties, in memory, under their real names and one
 // authority of its own. It needs no network, so that it runs in a synctest bubble.
-type town struct {
+type testNet struct {
 	t     testing.TB
 	pages map[string]http.HandlerFunc // by host
 	imap  []string                    // hosts with a mail server on port 993
@@ -35,40 +35,40 @@ type town struct {
 	asked []string // host and path and query of each request
 }
 
-func newTown(t testing.TB) *town {
-	return &town{t: t, pages: map[string]http.HandlerFunc{}, mx: map[string][]*net.MX{}, srv: map[string][]*net.SRV{}}
+func newTestNet(t testing.TB) *testNet {
+	return &testNet{t: t, pages: map[string]http.HandlerFunc{}, mx: map[string][]*net.MX{}, srv: map[string][]*net.SRV{}}
 }
 
-func (tn *town) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
+func (tn *testNet) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
 	if list := tn.mx[name]; list != nil {
 		return list, nil
 	}
 	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 }
 
-func (tn *town) LookupSRV(_ context.Context, service, _, name string) (string, []*net.SRV, error) {
+func (tn *testNet) LookupSRV(_ context.Context, service, _, name string) (string, []*net.SRV, error) {
 	if list := tn.srv[service+" "+name]; list != nil {
 		return "", list, nil
 	}
 	return "", nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 }
 
-func (tn *town) requests() string {
+func (tn *testNet) requests() string {
 	tn.mu.Lock()
 	defer tn.mu.Unlock()
 	slices.Sort(tn.asked)
 	return strings.Join(tn.asked, "\n")
 }
 
-// finder is one that lives in the town.
-func (tn *town) finder() *Finder {
+// finder returns a Finder that uses only this network.
+func (tn *testNet) finder() *Finder {
 	var names []string
 	for host := range tn.pages {
 		names = append(names, host)
 	}
 	names = append(names, tn.imap...)
 	certificate, pool := authority(tn.t, names)
-	pages, mail := newStreet(), newStreet()
+	pages, mail := newMemoryListener(), newMemoryListener()
 	web := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tn.mu.Lock()
 		tn.asked = append(tn.asked, r.Host+r.URL.RequestURI())
@@ -96,7 +96,7 @@ func (tn *town) finder() *Finder {
 	}}
 }
 
-// greet is a mail server that says hello.
+// greet is a mail server that servesConfig hello.
 func greet(l net.Listener) {
 	for {
 		c, err := l.Accept()
@@ -108,9 +108,9 @@ func greet(l net.Listener) {
 	}
 }
 
-// street is a listener in memory. Its end is the end of all connections: on a pipe a TLS connection
-// that closes waits 5 s for somebody to read its last word.
-type street struct {
+// memoryListener is a listener in memory. Close closes its connections too: on a pipe, closing a
+// TLS connection waits 5 s for the other side to read its alert.
+type memoryListener struct {
 	callers chan net.Conn
 	closed  chan struct{}
 	close   func()
@@ -119,8 +119,8 @@ type street struct {
 	conns []net.Conn
 }
 
-func newStreet() *street {
-	s := &street{callers: make(chan net.Conn), closed: make(chan struct{})}
+func newMemoryListener() *memoryListener {
+	s := &memoryListener{callers: make(chan net.Conn), closed: make(chan struct{})}
 	s.close = sync.OnceFunc(func() {
 		close(s.closed)
 		s.mu.Lock()
@@ -132,7 +132,7 @@ func newStreet() *street {
 	return s
 }
 
-func (s *street) dial(ctx context.Context) (net.Conn, error) {
+func (s *memoryListener) dial(ctx context.Context) (net.Conn, error) {
 	client, server := net.Pipe()
 	select {
 	case s.callers <- server:
@@ -147,7 +147,7 @@ func (s *street) dial(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-func (s *street) Accept() (net.Conn, error) {
+func (s *memoryListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-s.callers:
 		return c, nil
@@ -156,12 +156,12 @@ func (s *street) Accept() (net.Conn, error) {
 	}
 }
 
-func (s *street) Close() error {
+func (s *memoryListener) Close() error {
 	s.close()
 	return nil
 }
 
-func (s *street) Addr() net.Addr { return new(net.TCPAddr) }
+func (s *memoryListener) Addr() net.Addr { return new(net.TCPAddr) }
 
 func authority(t testing.TB, names []string) (tls.Certificate, *x509.CertPool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -183,8 +183,8 @@ func authority(t testing.TB, names []string) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
 
-// says is a page with a configuration file whose server is host.
-func says(host string) http.HandlerFunc {
+// servesConfig is a page with a configuration file whose server is host.
+func servesConfig(host string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(configFile(host))) }
 }
 

@@ -18,6 +18,17 @@ import (
 	"idlepush/registry/testenv"
 )
 
+func TestDovecot(t *testing.T) {
+	t.Parallel()
+	t.Run("it is reached in three ways and shows delivered mail", reachedInThreeWays)
+	t.Run("delivered mail is reported in IDLE, and looking changes no flag", reportedInIdle)
+	t.Run("an outage ends connections, and keeps mail and ports", outageKeepsMail)
+	t.Run("dropped connections end while the server lives", droppedConnections)
+	t.Run("a reset UIDVALIDITY numbers the same messages anew", resetUIDValidity)
+	t.Run("settings of a test win", testSettingsWin)
+	t.Run("known users can log in while another is added", addedUser)
+}
+
 const letter = "From: Bob <bob@example.com>\nSubject: tea\nMessage-ID: <1@example.com>\n\nAt five?\n"
 
 // dial connects in one of the three ways and logs in.
@@ -78,16 +89,16 @@ func subjects(t *testing.T, client *imapclient.Client, folder string) map[imap.U
 	return found
 }
 
-// hear waits for the EXISTS of an idling client.
-func hear(t *testing.T, news <-chan uint32, want uint32) {
+// awaitExists waits for the EXISTS of an idling client.
+func awaitExists(t *testing.T, news <-chan uint32, want uint32) {
 	t.Helper()
-	var heard []uint32
-	for late := testenv.Context(t).Done(); !slices.Contains(heard, want); {
+	var reported []uint32
+	for late := testenv.Context(t).Done(); !slices.Contains(reported, want); {
 		select {
 		case n := <-news:
-			heard = append(heard, n)
+			reported = append(reported, n)
 		case <-late:
-			t.Fatalf("no word of message %d, only of %d", want, heard)
+			t.Fatalf("message %d was not reported, only %d", want, reported)
 		}
 	}
 }
@@ -102,7 +113,7 @@ func waitClosed(t *testing.T, client *imapclient.Client) {
 	}
 }
 
-func TestDovecotIsReachedInThreeWaysAndShowsWhatWasDelivered(t *testing.T) {
+func reachedInThreeWays(t *testing.T) {
 	t.Parallel()
 	s := Dovecot(t)
 	s.Deliver(t, s.User, "INBOX", []byte(letter))
@@ -121,7 +132,7 @@ func TestDovecotIsReachedInThreeWaysAndShowsWhatWasDelivered(t *testing.T) {
 	dial(t, s.Endpoint, "plain", "bob@example.com", "changed", nil)
 }
 
-func TestADeliveredMailIsHeardInIDLEAndLookingChangesNoFlag(t *testing.T) {
+func reportedInIdle(t *testing.T) {
 	t.Parallel()
 	s := Dovecot(t)
 	news := make(chan uint32, 16)
@@ -132,7 +143,7 @@ func TestADeliveredMailIsHeardInIDLEAndLookingChangesNoFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Deliver(t, s.User, "INBOX", []byte(letter))
-	hear(t, news, 1)
+	awaitExists(t, news, 1)
 	if err := errors.Join(idle.Close(), idle.Wait()); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +158,7 @@ func TestADeliveredMailIsHeardInIDLEAndLookingChangesNoFlag(t *testing.T) {
 	}
 }
 
-func TestAnOutageEndsConnectionsAndKeepsMailAndPorts(t *testing.T) {
+func outageKeepsMail(t *testing.T) {
 	t.Parallel()
 	s := Dovecot(t)
 	client := dial(t, s.Endpoint, "starttls", s.User, s.Password, nil)
@@ -165,7 +176,7 @@ func TestAnOutageEndsConnectionsAndKeepsMailAndPorts(t *testing.T) {
 	}
 }
 
-func TestDroppedConnectionsEndWhileTheServerLives(t *testing.T) {
+func droppedConnections(t *testing.T) {
 	t.Parallel()
 	s := Dovecot(t)
 	s.DropConnections(t, s.User)
@@ -176,7 +187,7 @@ func TestDroppedConnectionsEndWhileTheServerLives(t *testing.T) {
 	dial(t, s.Endpoint, "tls", s.User, s.Password, nil)
 }
 
-func TestAResetUIDValidityNumbersTheSameMailsAnew(t *testing.T) {
+func resetUIDValidity(t *testing.T) {
 	t.Parallel()
 	s := Dovecot(t)
 	for _, folder := range []string{"INBOX", "Lists.Ärger"} {
@@ -201,7 +212,7 @@ func TestAResetUIDValidityNumbersTheSameMailsAnew(t *testing.T) {
 	}
 }
 
-func TestSettingsOfATestWin(t *testing.T) {
+func testSettingsWin(t *testing.T) {
 	t.Parallel()
 	s := Dovecot(t, "imap_idle_notify_interval = 1s", "mail_max_userip_connections = 1")
 	dial(t, s.Endpoint, "plain", s.User, s.Password, nil)
@@ -215,7 +226,7 @@ func TestSettingsOfATestWin(t *testing.T) {
 	}
 }
 
-func TestWhoeverIsKnownStaysKnownWhileAnotherIsAdded(t *testing.T) {
+func addedUser(t *testing.T) {
 	t.Parallel()
 	s := &Server{rig: rig{folder: t.TempDir(), owner: unprivileged(t)}} // only its files matter
 	s.write(t, "users", nil)

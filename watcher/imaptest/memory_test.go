@@ -8,7 +8,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-func TestMemoryIsReachedInThreeWaysAndAnAppendIsHeardInIDLE(t *testing.T) {
+// It is reached in three ways, and APPEND is reported in IDLE.
+func TestMemory(t *testing.T) {
 	t.Parallel()
 	m := Memory(t)
 	m.CreateFolder(t, "Lists")
@@ -22,7 +23,7 @@ func TestMemoryIsReachedInThreeWaysAndAnAppendIsHeardInIDLE(t *testing.T) {
 	if uid := m.Append(t, "INBOX", []byte(letter), imap.FlagFlagged); uid != 1 {
 		t.Errorf("UID %d", uid)
 	}
-	hear(t, news, 1)
+	awaitExists(t, news, 1)
 	if err := errors.Join(idle.Close(), idle.Wait()); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-func TestNothingInvisibleOrSteeringIsLeftInATitle(t *testing.T) {
+func TestClean(t *testing.T) {
+	t.Parallel()
+	t.Run("nothing invisible or steering is left in a title", noInvisibleCharacters)
+	t.Run("a long text is cut between characters", cutBetweenCharacters)
+	t.Run("a description keeps its bounds", descriptionBounds)
+}
+
+func noInvisibleCharacters(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"a\r\n\tb   c\v\fd\u0085e\u00a0f\u2028g\u2029h\u3000i": "a b c d e f g h i",
@@ -31,7 +38,7 @@ func TestNothingInvisibleOrSteeringIsLeftInATitle(t *testing.T) {
 	}
 }
 
-func TestALongTextIsCutBetweenCharacters(t *testing.T) {
+func cutBetweenCharacters(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		raw, want string
@@ -54,7 +61,7 @@ func TestALongTextIsCutBetweenCharacters(t *testing.T) {
 	}
 }
 
-func TestADescriptionKeepsItsBounds(t *testing.T) {
+func descriptionBounds(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("word ", 2000)
 	got := Describe([]byte("From: "+long+"<bob@example.com>\nSubject: "+long+"\n\n"), []byte(long))

@@ -2,7 +2,9 @@
 
 package message
 
-import "time"
+import (
+	"time"
+)
 
 var began = time.Now()
 

@@ -13,7 +13,7 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// checkDescription fails unless a description is fit to be shown, whatever it is of.
+// checkDescription fails unless a description is fit to be shown.
 func checkDescription(t *testing.T, header, text []byte) {
 	t.Helper()
 	got := Describe(header, text)
@@ -57,7 +57,7 @@ func FuzzDescribe(f *testing.F) {
 // What is repeated here has its price in every naive reader: openings that are never closed, and
 // things in one another. Eight times as much may take some eight times as long; in a reader that
 // begins anew at each opening it is 64 times.
-func TestAHostileMessageTakesNoLongerThanItsLengthAllows(t *testing.T) {
+func TestDescribeTime(t *testing.T) {
 	t.Parallel()
 	const times, most = 8, 24
 	for _, unit := range []string{
@@ -79,8 +79,8 @@ func TestAHostileMessageTakesNoLongerThanItsLengthAllows(t *testing.T) {
 	}
 }
 
-// describing is how long it takes to describe messages with so many bytes of header, and a text in
-// proportion, without what else the machine does meanwhile.
+// describing returns the CPU time that it takes to describe messages with size bytes of header and
+// a text in proportion.
 func describing(unit string, size int) time.Duration {
 	header, text := strings.Repeat(unit, size/len(unit)), []byte(strings.Repeat(unit, size*textBytes/headerBytes/len(unit)))
 	runtime.LockOSThread()

@@ -6,11 +6,17 @@ import (
 	"time"
 )
 
+func TestFingerprint(t *testing.T) {
+	t.Parallel()
+	t.Run("the same message has the same fingerprint", sameFingerprint)
+	t.Run("different messages have different fingerprints", differentFingerprints)
+}
+
 var taken = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
 func fingerprint(header string) string { return Fingerprint([]byte(header), 1000, taken) }
 
-func TestTheSameMailHasTheSameFingerprint(t *testing.T) {
+func sameFingerprint(t *testing.T) {
 	t.Parallel()
 	want := fingerprint("Message-ID: <1@example.com>\r\nSubject: tea\r\n\r\n")
 	if len(want) != 16 || strings.Trim(want, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
@@ -30,7 +36,7 @@ func TestTheSameMailHasTheSameFingerprint(t *testing.T) {
 	}
 }
 
-func TestDifferentMailsHaveDifferentFingerprints(t *testing.T) {
+func differentFingerprints(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}
 	for _, header := range []string{
@@ -62,7 +68,8 @@ func TestDifferentMailsHaveDifferentFingerprints(t *testing.T) {
 	}
 }
 
-func TestTheMessageIDIsTakenAsItIsOrNotAtAll(t *testing.T) {
+// The Message-ID is taken as it is or not at all.
+func TestMessageID(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{
 		"<a.b+c@example.org>":                   "a.b+c@example.org",

@@ -7,6 +7,16 @@ import (
 	"testing"
 )
 
+func TestPreview(t *testing.T) {
+	t.Parallel()
+	t.Run("a plain text is decoded from its charset and encoding", plainTextPreview)
+	t.Run("a text may be cut anywhere", textCutAnywhere)
+	t.Run("only the sender's own text is shown", onlyOwnText)
+	t.Run("a multipart is previewed by its first text", multipartPreview)
+	t.Run("multiparts may be nested eight deep", nestedMultiparts)
+	t.Run("HTML is previewed as its text", htmlPreview)
+}
+
 // previewAs describes a text under these header lines.
 func previewAs(header, text string) string {
 	return Describe([]byte(header+"\r\n\r\n"), []byte(text)).Preview
@@ -15,7 +25,7 @@ func previewAs(header, text string) string {
 // crlf is a text as servers send it.
 func crlf(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
 
-func TestAPlainTextIsPreviewedInItsCharsetAndEncoding(t *testing.T) {
+func plainTextPreview(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ header, text, want string }{
 		{"Subject: tea", "Shall we?\r\n\r\nAt five,\r\n  Bob", "Shall we? At five, Bob"},
@@ -44,7 +54,7 @@ func TestAPlainTextIsPreviewedInItsCharsetAndEncoding(t *testing.T) {
 	}
 }
 
-func TestATextMayBeCutAnywhere(t *testing.T) {
+func textCutAnywhere(t *testing.T) {
 	t.Parallel()
 	const whole = "Grü 你好"
 	for _, c := range []struct{ header, text string }{
@@ -65,7 +75,7 @@ func TestATextMayBeCutAnywhere(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatTheSenderWroteIsPreviewed(t *testing.T) {
+func onlyOwnText(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"> old\n>> older\nNew.\n> old again\nMore.": "New. More.",
@@ -100,7 +110,7 @@ Content-Type: text/html; charset="UTF-8"
 epilogue
 `
 
-func TestAMultipartIsPreviewedByItsFirstText(t *testing.T) {
+func multipartPreview(t *testing.T) {
 	t.Parallel()
 	nested := "--outer\nContent-Type: multipart/alternative; boundary=00000000000012\n\n" + alternative + "--outer\nContent-Type: image/png\n\nPNG\n--outer--\n"
 	for _, c := range []struct{ header, text, want string }{
@@ -132,7 +142,7 @@ func TestAMultipartIsPreviewedByItsFirstText(t *testing.T) {
 	}
 }
 
-func TestMultipartsMayLieEightDeep(t *testing.T) {
+func nestedMultiparts(t *testing.T) {
 	t.Parallel()
 	for levels, want := range map[int]string{1: "Letter", deepest: "Letter", deepest + 1: "", 50: ""} {
 		var text strings.Builder
@@ -146,7 +156,7 @@ func TestMultipartsMayLieEightDeep(t *testing.T) {
 	}
 }
 
-func TestHTMLIsPreviewedAsItsWords(t *testing.T) {
+func htmlPreview(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"<p>Hello</p><p>world</p>":                            "Hello world",

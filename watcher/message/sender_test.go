@@ -1,10 +1,19 @@
 package message
 
-import "testing"
+import (
+	"testing"
+)
+
+func TestSender(t *testing.T) {
+	t.Parallel()
+	t.Run("a sender is shown by name, or else by address", nameElseAddress)
+	t.Run("a name that pretends to be another address shows the real one", nameLikeAddress)
+	t.Run("Sender is used if From is empty", senderWithoutFrom)
+}
 
 func fromOf(raw string) string { return Describe([]byte("From: "+raw+"\r\n\r\n"), nil).From }
 
-func TestTheSenderIsCalledByNameElseByAddress(t *testing.T) {
+func nameElseAddress(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"Bob <bob@example.com>":                                  "Bob",
@@ -54,7 +63,7 @@ func TestTheSenderIsCalledByNameElseByAddress(t *testing.T) {
 	}
 }
 
-func TestANameThatPretendsToBeAnotherAddressShowsTheRealOne(t *testing.T) {
+func nameLikeAddress(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		`"service@bank.example"`,
@@ -83,7 +92,7 @@ func TestANameThatPretendsToBeAnotherAddressShowsTheRealOne(t *testing.T) {
 	}
 }
 
-func TestSenderSpeaksWhereFromIsSilent(t *testing.T) {
+func senderWithoutFrom(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]string{
 		"Sender: Bob <bob@example.com>\n\n":                            "Bob",

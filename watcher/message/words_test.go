@@ -1,13 +1,22 @@
 package message
 
-import "testing"
+import (
+	"testing"
+)
+
+func TestEncodedWords(t *testing.T) {
+	t.Parallel()
+	t.Run("subjects of all charsets are read", subjectCharsets)
+	t.Run("broken words are read as far as they go", brokenWords)
+	t.Run("raw bytes are read in the likeliest charset", rawBytes)
+}
 
 // subjectOf describes a message with this subject, as it stands in the header.
 func subjectOf(raw string) string {
 	return Describe([]byte("From: bob@example.com\r\nSubject: "+raw+"\r\n\r\n"), nil).Subject
 }
 
-func TestSubjectsOfAllCharsetsAreRead(t *testing.T) {
+func subjectCharsets(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"Tea at five": "Tea at five",
@@ -48,7 +57,7 @@ func TestSubjectsOfAllCharsetsAreRead(t *testing.T) {
 	}
 }
 
-func TestBrokenWordsAreReadAsFarAsTheyGo(t *testing.T) {
+func brokenWords(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		// Adjacent words, the space between them gone, also within a character.
@@ -94,7 +103,7 @@ func TestBrokenWordsAreReadAsFarAsTheyGo(t *testing.T) {
 	}
 }
 
-func TestRawBytesAreReadInTheLikeliestCharset(t *testing.T) {
+func rawBytes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ subject, contentType, want string }{
 		{"Grüße", "", "Grüße"},

@@ -17,7 +17,19 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-func TestASilentAddressGivesWayWhereThereIsAnother(t *testing.T) {
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	t.Run("a silent address gives way to another", silentAddress)
+	t.Run("an address that swallows packets hardly delays", blackHoledAddress)
+	t.Run("a connection that comes second is closed", secondConnection)
+	t.Run("forbidden addresses are passed over", forbiddenAddresses)
+	t.Run("the family that worked last is tried first", lastFamilyFirst)
+	t.Run("a name with many addresses costs a bounded time", manyAddresses)
+	t.Run("cancelling ends Dial at any address", cancelAtAnyAddress)
+	t.Run("a name that does not resolve is a DNS error", unresolvedName)
+}
+
+func silentAddress(t *testing.T) {
 	t.Parallel()
 	certificate := testCertificate(t)
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
@@ -38,14 +50,14 @@ func TestASilentAddressGivesWayWhereThereIsAnother(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				tn := &town{hosts: map[netip.Addr]host{six: c.host, four: mailServer(c.security, certificate)}}
-				e := Endpoint{Host: "mail.test", Port: 993, Security: c.security, TLS: trusted(certificate), Resolve: leadTo(six, four)}
+				tn := &testNet{hosts: map[netip.Addr]host{six: c.host, four: mailServer(c.security, certificate)}}
+				e := Endpoint{Host: "mail.test", Port: 993, Security: c.security, TLS: trusted(certificate), Resolve: resolveTo(six, four)}
 				at, took, err := reached(t, tn, e)
 				if err != nil || at != four || took != testTimeout/3 {
 					t.Errorf("reached %v after %v: %v", at, took, err)
 				}
 				// Alone, it may take its time.
-				e.Resolve = leadTo(six)
+				e.Resolve = resolveTo(six)
 				_, took, err = reached(t, tn, e)
 				if _, timedOut := errors.AsType[*TimeoutError](err); !timedOut || took != testTimeout {
 					t.Errorf("alone: %v after %v", err, took)
@@ -55,20 +67,20 @@ func TestASilentAddressGivesWayWhereThereIsAnother(t *testing.T) {
 	}
 }
 
-func TestABlackHoledAddressHardlyDelays(t *testing.T) {
+func blackHoledAddress(t *testing.T) {
 	t.Parallel()
 	certificate := testCertificate(t)
 	synctest.Test(t, func(t *testing.T) {
-		tn := &town{hosts: map[netip.Addr]host{six: blackHole, four: mailServer(TLS, certificate)}}
-		e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Resolve: leadTo(six, four)}
+		tn := &testNet{hosts: map[netip.Addr]host{six: blackHole, four: mailServer(TLS, certificate)}}
+		e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Resolve: resolveTo(six, four)}
 		at, took, err := reached(t, tn, e)
 		if err != nil || at != four || took != 250*time.Millisecond {
 			t.Errorf("reached %v after %v: %v", at, took, err)
 		}
-		// It is no excuse for telling late what another says.
+		// It does not delay the answer of another.
 		e.TLS = nil
 		_, took, err = reached(t, tn, e)
-		if _, told := errors.AsType[*tls.CertificateVerificationError](err); !told || took > testTimeout/3+time.Second {
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || took > testTimeout/3+time.Second {
 			t.Errorf("%v after %v", err, took)
 		}
 		tn.hosts[four] = blackHole
@@ -79,7 +91,7 @@ func TestABlackHoledAddressHardlyDelays(t *testing.T) {
 	})
 }
 
-func TestAConnectionThatComesSecondIsClosed(t *testing.T) {
+func secondConnection(t *testing.T) {
 	t.Parallel()
 	certificate := testCertificate(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -91,35 +103,35 @@ func TestAConnectionThatComesSecondIsClosed(t *testing.T) {
 				return server(ctx)
 			}
 		}
-		tn := &town{hosts: map[netip.Addr]host{six: after(300 * time.Millisecond), four: after(50 * time.Millisecond)}}
-		e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Resolve: leadTo(six, four)}
+		tn := &testNet{hosts: map[netip.Addr]host{six: after(300 * time.Millisecond), four: after(50 * time.Millisecond)}}
+		e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Resolve: resolveTo(six, four)}
 		if _, took, err := reached(t, tn, e); err != nil || took != 300*time.Millisecond {
 			t.Errorf("after %v: %v", took, err)
 		}
 	})
 }
 
-func TestForbiddenAddressesArePassedOver(t *testing.T) {
+func forbiddenAddresses(t *testing.T) {
 	t.Parallel()
 	certificate := testCertificate(t)
 	mapped := netip.AddrFrom16(four.As16())
 	nat64 := netip.MustParseAddr("64:ff9b::192.0.2.4")
 	forbidden := errors.New("not there")
 	for name, c := range map[string]struct {
-		leadTo, forbidden, dialed []netip.Addr
-		err                       error
+		resolveTo, forbidden, dialed []netip.Addr
+		err                          error
 	}{
-		"the first":           {leadTo: []netip.Addr{six, four}, forbidden: []netip.Addr{six}, dialed: []netip.Addr{four}},
-		"the last":            {leadTo: []netip.Addr{four, six}, forbidden: []netip.Addr{six}, dialed: []netip.Addr{four}},
-		"all":                 {leadTo: []netip.Addr{six, four}, forbidden: []netip.Addr{six, four}, err: forbidden},
-		"all but a dead one":  {leadTo: []netip.Addr{nat64, four}, forbidden: []netip.Addr{four}, dialed: []netip.Addr{nat64}, err: syscall.ECONNREFUSED},
-		"written in IPv6":     {leadTo: []netip.Addr{mapped}, forbidden: []netip.Addr{four}, err: forbidden},
-		"NAT64 is none of it": {leadTo: []netip.Addr{nat64}, forbidden: []netip.Addr{nat64}, err: forbidden},
+		"the first":           {resolveTo: []netip.Addr{six, four}, forbidden: []netip.Addr{six}, dialed: []netip.Addr{four}},
+		"the last":            {resolveTo: []netip.Addr{four, six}, forbidden: []netip.Addr{six}, dialed: []netip.Addr{four}},
+		"all":                 {resolveTo: []netip.Addr{six, four}, forbidden: []netip.Addr{six, four}, err: forbidden},
+		"all but a dead one":  {resolveTo: []netip.Addr{nat64, four}, forbidden: []netip.Addr{four}, dialed: []netip.Addr{nat64}, err: syscall.ECONNREFUSED},
+		"written in IPv6":     {resolveTo: []netip.Addr{mapped}, forbidden: []netip.Addr{four}, err: forbidden},
+		"NAT64 is none of it": {resolveTo: []netip.Addr{nat64}, forbidden: []netip.Addr{nat64}, err: forbidden},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				tn := &town{hosts: map[netip.Addr]host{six: says(""), four: mailServer(TLS, certificate), nat64: refuse}}
-				e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Resolve: leadTo(c.leadTo...),
+				tn := &testNet{hosts: map[netip.Addr]host{six: says(""), four: mailServer(TLS, certificate), nat64: refuse}}
+				e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Resolve: resolveTo(c.resolveTo...),
 					Permit: func(addr netip.Addr, plain bool) error {
 						if slices.Contains(c.forbidden, addr) {
 							return forbidden
@@ -135,22 +147,22 @@ func TestForbiddenAddressesArePassedOver(t *testing.T) {
 					conn.Close()
 				}
 				if dialed := tn.forget(); !slices.Equal(dialed, c.dialed) {
-					t.Errorf("dialled %v, want %v", dialed, c.dialed)
+					t.Errorf("dialed %v, want %v", dialed, c.dialed)
 				}
 			})
 		})
 	}
 }
 
-func TestTheFamilyThatWorkedLastIsTriedFirst(t *testing.T) {
+func lastFamilyFirst(t *testing.T) {
 	t.Parallel()
 	certificate := testCertificate(t)
 	synctest.Test(t, func(t *testing.T) {
 		six2, four2 := six.Next(), four.Next()
 		server := mailServer(TLS, certificate)
-		tn := &town{hosts: map[netip.Addr]host{six: says(""), six2: says(""), four: refuse, four2: server}}
+		tn := &testNet{hosts: map[netip.Addr]host{six: says(""), six2: says(""), four: refuse, four2: server}}
 		families := new(Families)
-		e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Families: families, Resolve: leadTo(six, six2, four, four2)}
+		e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Families: families, Resolve: resolveTo(six, six2, four, four2)}
 		dial := func(wantErr string, want ...netip.Addr) {
 			t.Helper()
 			e.Dial = tn.dial
@@ -162,7 +174,7 @@ func TestTheFamilyThatWorkedLastIsTriedFirst(t *testing.T) {
 				t.Errorf("error %v, want %q", err, wantErr)
 			}
 			if dialed := tn.forget(); !slices.Equal(dialed, want) {
-				t.Errorf("dialled %v, want %v", dialed, want)
+				t.Errorf("dialed %v, want %v", dialed, want)
 			}
 		}
 		dial("", six, four, six2, four2)
@@ -185,7 +197,7 @@ func TestTheFamilyThatWorkedLastIsTriedFirst(t *testing.T) {
 	})
 }
 
-func TestANameWithManyAddressesHasItsBounds(t *testing.T) {
+func manyAddresses(t *testing.T) {
 	t.Parallel()
 	var addrs []netip.Addr
 	for a, i := six, 0; i < 10; a, i = a.Next(), i+1 {
@@ -210,25 +222,25 @@ func TestANameWithManyAddressesHasItsBounds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				tn := &town{hosts: make(map[netip.Addr]host)}
+				tn := &testNet{hosts: make(map[netip.Addr]host)}
 				for _, a := range addrs {
 					tn.hosts[a] = c.host
 				}
-				_, took, err := reached(t, tn, Endpoint{Host: "mail.test", Port: 993, Security: TLS, Families: c.families, Resolve: leadTo(addrs...)})
+				_, took, err := reached(t, tn, Endpoint{Host: "mail.test", Port: 993, Security: TLS, Families: c.families, Resolve: resolveTo(addrs...)})
 				if err == nil || took != c.took {
 					t.Errorf("%v after %v, want %v", err, took, c.took)
 				}
 				dialed := tn.forget()
 				slices.SortFunc(dialed, netip.Addr.Compare)
 				if len(slices.Compact(dialed)) != c.dialed {
-					t.Errorf("dialled %v, want %d different ones", dialed, c.dialed)
+					t.Errorf("dialed %v, want %d different ones", dialed, c.dialed)
 				}
 			})
 		})
 	}
 }
 
-func TestCancelEndsDialAtAnyAddress(t *testing.T) {
+func cancelAtAnyAddress(t *testing.T) {
 	t.Parallel()
 	for name, hosts := range map[string]map[netip.Addr]host{
 		"both are black holes": {six: blackHole, four: blackHole},
@@ -241,9 +253,9 @@ func TestCancelEndsDialAtAnyAddress(t *testing.T) {
 					enough := errors.New("enough")
 					ctx, cancel := context.WithCancelCause(t.Context())
 					time.AfterFunc(after, func() { cancel(enough) })
-					tn := &town{hosts: hosts}
+					tn := &testNet{hosts: hosts}
 					began := time.Now()
-					_, err := Dial(ctx, Endpoint{Host: "mail.test", Port: 993, Security: TLS, Resolve: leadTo(six, four), Dial: tn.dial}, DefaultLimits, testTimeout)
+					_, err := Dial(ctx, Endpoint{Host: "mail.test", Port: 993, Security: TLS, Resolve: resolveTo(six, four), Dial: tn.dial}, DefaultLimits, testTimeout)
 					if !errors.Is(err, enough) || time.Since(began) != after {
 						t.Errorf("%v after %v", err, time.Since(began))
 					}
@@ -259,20 +271,20 @@ func TestCancelEndsDialAtAnyAddress(t *testing.T) {
 		cancel()
 		<-ctx.Done()
 		return nil, &net.DNSError{Err: "cancelled", Name: "mail.test"}
-	}}, DefaultLimits, patient(t))
+	}}, DefaultLimits, realTimeout(t))
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("while it resolves: %v", err)
 	}
 }
 
-func TestANameThatDoesNotResolveIsToldAsThat(t *testing.T) {
+func unresolvedName(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for name, resolve := range map[string]func(context.Context, string) ([]netip.Addr, error){
 			"unknown": func(context.Context, string) ([]netip.Addr, error) {
 				return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
 			},
-			"empty": leadTo(),
+			"empty": resolveTo(),
 			// Three addresses take 10 s each, the last 30 s.
 			"silent": func(ctx context.Context, _ string) ([]netip.Addr, error) {
 				<-ctx.Done()

@@ -19,8 +19,18 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// patient returns a timeout for steps that must work however busy the machine is.
-func patient(t testing.TB) time.Duration {
+func TestDial(t *testing.T) {
+	t.Parallel()
+	t.Run("on a connection of each kind mail is reported and fetched", dialAllWays)
+	t.Run("STARTTLS never falls back to plain text", noPlainFallback)
+	t.Run("failures of TLS have different errors", tlsFailures)
+	t.Run("a forbidden address gets no byte", forbiddenAddress)
+	t.Run("a silent listener is given up", silentListener)
+	t.Run("cancelling ends Dial and its connection", cancelDial)
+}
+
+// realTimeout returns a timeout for steps that must work however busy the machine is.
+func realTimeout(t testing.TB) time.Duration {
 	t.Helper()
 	end, _ := testenv.Context(t).Deadline()
 	return time.Until(end)
@@ -52,7 +62,7 @@ func trusted(certificate tls.Certificate) *tls.Config {
 	return &tls.Config{RootCAs: roots, ServerName: "mail.test"}
 }
 
-func TestAllWaysToConnectHearAndFetchMail(t *testing.T) {
+func dialAllWays(t *testing.T) {
 	t.Parallel()
 	certificate := testCertificate(t)
 	secure := &tls.Config{Certificates: []tls.Certificate{certificate}}
@@ -74,7 +84,7 @@ func TestAllWaysToConnectHearAndFetchMail(t *testing.T) {
 				}
 			}
 			port := listening(t, script, listenerTLS)
-			c, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: port, Security: security, TLS: trusted(certificate)}, DefaultLimits, patient(t))
+			c, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: port, Security: security, TLS: trusted(certificate)}, DefaultLimits, realTimeout(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,7 +92,7 @@ func TestAllWaysToConnectHearAndFetchMail(t *testing.T) {
 			if security == StartTLS && (c.Has("XBEFORE") || !c.Has("XAFTER")) {
 				t.Errorf("capabilities from before TLS are still there: %v", c.Caps())
 			}
-			f := follower{conn: c, timeout: patient(t), next: 1}
+			f := follower{conn: c, timeout: realTimeout(t), next: 1}
 			if err := f.open(); err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +103,7 @@ func TestAllWaysToConnectHearAndFetchMail(t *testing.T) {
 	}
 }
 
-func TestSTARTTLSNeverFallsBackToPlainText(t *testing.T) {
+func noPlainFallback(t *testing.T) {
 	t.Parallel()
 	certificate := testCertificate(t)
 	secure := &tls.Config{Certificates: []tls.Certificate{certificate}}
@@ -109,7 +119,7 @@ func TestSTARTTLSNeverFallsBackToPlainText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			port := listening(t, script, nil)
-			_, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: port, Security: StartTLS, TLS: trusted(certificate)}, DefaultLimits, patient(t))
+			_, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: port, Security: StartTLS, TLS: trusted(certificate)}, DefaultLimits, realTimeout(t))
 			if _, ok := errors.AsType[*StartTLSError](err); !ok {
 				t.Errorf("error %T %v", err, err)
 			}
@@ -124,7 +134,7 @@ func TestSTARTTLSNeverFallsBackToPlainText(t *testing.T) {
 	}
 }
 
-func TestTLSFailuresSayWhichTheyAre(t *testing.T) {
+func tlsFailures(t *testing.T) {
 	t.Parallel()
 	certificate := testCertificate(t)
 	secure := &tls.Config{Certificates: []tls.Certificate{certificate}}
@@ -144,7 +154,7 @@ func TestTLSFailuresSayWhichTheyAre(t *testing.T) {
 		"no TLS on this port":        {plain, TLS, trusted(certificate), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: test.port, Security: test.security, TLS: test.config}, DefaultLimits, patient(t))
+			_, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: test.port, Security: test.security, TLS: test.config}, DefaultLimits, realTimeout(t))
 			if _, ok := errors.AsType[*TLSError](err); !ok {
 				t.Fatalf("error %T %v", err, err)
 			}
@@ -158,7 +168,7 @@ func TestTLSFailuresSayWhichTheyAre(t *testing.T) {
 	}
 }
 
-func TestAForbiddenAddressGetsNoByte(t *testing.T) {
+func forbiddenAddress(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -175,7 +185,7 @@ func TestAForbiddenAddressGetsNoByte(t *testing.T) {
 			}
 			return forbidden
 		}}
-		if _, err := Dial(t.Context(), endpoint, DefaultLimits, patient(t)); !errors.Is(err, forbidden) || !asked.IsLoopback() {
+		if _, err := Dial(t.Context(), endpoint, DefaultLimits, realTimeout(t)); !errors.Is(err, forbidden) || !asked.IsLoopback() {
 			t.Errorf("%s: %v, asked for %v", security, err, asked)
 		}
 	}
@@ -187,7 +197,7 @@ func TestAForbiddenAddressGetsNoByte(t *testing.T) {
 		}
 		return nil
 	}}
-	if _, err := Dial(t.Context(), endpoint, DefaultLimits, patient(t)); !errors.Is(err, forbidden) || asked != 2 {
+	if _, err := Dial(t.Context(), endpoint, DefaultLimits, realTimeout(t)); !errors.Is(err, forbidden) || asked != 2 {
 		t.Errorf("forbidden at the second time: %v, asked %d times", err, asked)
 	}
 	own, err := net.Dial("tcp", l.Addr().String())
@@ -205,7 +215,7 @@ func TestAForbiddenAddressGetsNoByte(t *testing.T) {
 	}
 }
 
-func TestASilentListenerIsGivenUp(t *testing.T) {
+func silentListener(t *testing.T) {
 	t.Parallel()
 	for security, waiting := range map[Security]string{TLS: "the TLS handshake", StartTLS: "the greeting", None: "the greeting"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -226,7 +236,7 @@ func TestASilentListenerIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestCancelEndsDialAndWhatCameOfIt(t *testing.T) {
+func cancelDial(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -244,7 +254,7 @@ func TestCancelEndsDialAndWhatCameOfIt(t *testing.T) {
 	certificate := testCertificate(t)
 	port := listening(t, &imaptest.Script{}, &tls.Config{Certificates: []tls.Certificate{certificate}})
 	ctx, cancel := context.WithCancel(t.Context())
-	c, err := Dial(ctx, Endpoint{Host: "127.0.0.1", Port: port, Security: TLS, TLS: trusted(certificate)}, DefaultLimits, patient(t))
+	c, err := Dial(ctx, Endpoint{Host: "127.0.0.1", Port: port, Security: TLS, TLS: trusted(certificate)}, DefaultLimits, realTimeout(t))
 	if err != nil {
 		t.Fatal(err)
 	}

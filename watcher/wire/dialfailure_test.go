@@ -14,7 +14,13 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-func TestOfSeveralFailuresTheMostTellingIsTold(t *testing.T) {
+func TestDialFailure(t *testing.T) {
+	t.Parallel()
+	t.Run("of several failures, the one that tells most is returned", mostTellingFailure)
+	t.Run("a refusal by the server itself ends Dial", serversOwnRefusal)
+}
+
+func mostTellingFailure(t *testing.T) {
 	t.Parallel()
 	certificate, unknown := testCertificate(t), testCertificate(t)
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
@@ -23,7 +29,7 @@ func TestOfSeveralFailuresTheMostTellingIsTold(t *testing.T) {
 	plain := says("* OK not encrypted\r\n")
 	for _, c := range []struct {
 		less, more host
-		told       string
+		want       string
 	}{
 		{refuse, wrong, "certificate signed by unknown authority"},
 		{says(""), wrong, "certificate signed by unknown authority"},
@@ -43,16 +49,16 @@ func TestOfSeveralFailuresTheMostTellingIsTold(t *testing.T) {
 	} {
 		for _, hosts := range []map[netip.Addr]host{{six: c.less, four: c.more}, {six: c.more, four: c.less}} {
 			synctest.Test(t, func(t *testing.T) {
-				e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Resolve: leadTo(six, four)}
-				if _, _, err := reached(t, &town{hosts: hosts}, e); err == nil || !strings.Contains(err.Error(), c.told) {
-					t.Errorf("%v, want %q", err, c.told)
+				e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Resolve: resolveTo(six, four)}
+				if _, _, err := reached(t, &testNet{hosts: hosts}, e); err == nil || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("%v, want %q", err, c.want)
 				}
 			})
 		}
 	}
 }
 
-func TestTheServersOwnAnswerIsTheEnd(t *testing.T) {
+func serversOwnRefusal(t *testing.T) {
 	t.Parallel()
 	certificate := testCertificate(t)
 	for name, c := range map[string]struct {
@@ -69,8 +75,8 @@ func TestTheServersOwnAnswerIsTheEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				tn := &town{hosts: map[netip.Addr]host{six: c.host, four: mailServer(c.security, certificate)}}
-				e := Endpoint{Host: "mail.test", Port: 143, Security: c.security, TLS: trusted(certificate), Resolve: leadTo(six, four)}
+				tn := &testNet{hosts: map[netip.Addr]host{six: c.host, four: mailServer(c.security, certificate)}}
+				e := Endpoint{Host: "mail.test", Port: 143, Security: c.security, TLS: trusted(certificate), Resolve: resolveTo(six, four)}
 				_, _, err := reached(t, tn, e)
 				_, bye := errors.AsType[*ByeError](err)
 				_, starttls := errors.AsType[*StartTLSError](err)
@@ -78,7 +84,7 @@ func TestTheServersOwnAnswerIsTheEnd(t *testing.T) {
 					t.Errorf("%T %v", err, err)
 				}
 				if dialed := tn.forget(); !slices.Equal(dialed, []netip.Addr{six}) {
-					t.Errorf("dialled %v", dialed)
+					t.Errorf("dialed %v", dialed)
 				}
 			})
 		})

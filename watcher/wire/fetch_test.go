@@ -12,6 +12,17 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
+func TestFetch(t *testing.T) {
+	t.Run("a message is read however its server answers", anyAnswer)
+	t.Run("messages of one sequence number are distinguished by their UIDs", sameSequenceNumber)
+	t.Run("a flag counts however many stand before it", manyFlags)
+	t.Run("an origin that is not closed hides no item", unclosedOrigin)
+	t.Run("a message is known by its number after others were expunged", numbersAfterExpunge)
+	t.Run("an EXPUNGE costs no more for the messages that were named", costOfExpunge)
+	t.Run("items that are missing are zero", missingItemsAreZero)
+	t.Run("messages that were not asked for are not returned", unsolicitedItems)
+}
+
 // gathered is what the responses, each without "* " and its line end, say of the mails with UIDs 7
 // and 8.
 func gathered(responses ...string) []Mail {
@@ -28,9 +39,8 @@ func gathered(responses ...string) []Mail {
 
 func literal(text string) string { return fmt.Sprintf("{%d}\r\n%s", len(text), text) }
 
-// TestAMailIsReadHoweverItsServerAnswers: each of these is allowed by RFC 3501 or RFC 9051, or
-// known of a server in use.
-func TestAMailIsReadHoweverItsServerAnswers(t *testing.T) {
+// anyAnswer reads answers that RFC 3501 or RFC 9051 allows, or that a server in use sends.
+func anyAnswer(t *testing.T) {
 	header, text := "Subject: tea {12}\r\n\r\n", "* 7 EXISTS\r\n)(\"\r\n"
 	fields := "BODY[HEADER.FIELDS (FROM SUBJECT)] " + literal(header)
 	body := "BODY[TEXT]<0> " + literal(text)
@@ -74,28 +84,28 @@ func TestAMailIsReadHoweverItsServerAnswers(t *testing.T) {
 	}
 }
 
-func TestMailsOfOneSequenceNumberAreToldApartByTheirUIDs(t *testing.T) {
+func sameSequenceNumber(t *testing.T) {
 	got := gathered("1 FETCH (UID 7 BODY[TEXT] a)", "1 FETCH (UID 8 BODY[TEXT] b)")
 	if len(got) != 2 || string(got[0].Sections["TEXT"]) != "a" || string(got[1].Sections["TEXT"]) != "b" {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestAFlagCountsHoweverManyStandBeforeIt(t *testing.T) {
+func manyFlags(t *testing.T) {
 	got := gathered("1 FETCH (UID 7 FLAGS (" + strings.Repeat("$Label ", 100) + `\Seen))`)
 	if len(got) != 1 || !slices.Contains(got[0].Flags, `\Seen`) {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestAnOriginThatIsNotClosedHidesNoItem(t *testing.T) {
+func unclosedOrigin(t *testing.T) {
 	got := gathered("1 FETCH (UID 7 BODY[TEXT]<0 a RFC822.SIZE 5 X b>c)")
 	if len(got) != 1 || got[0].Size != 5 {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestMailIsKnownByItsNumberAfterOthersAreGone(t *testing.T) {
+func numbersAfterExpunge(t *testing.T) {
 	got := gathered("9 FETCH (UID 7)", "4 FETCH (UID 8)", "5 EXPUNGE", "5 EXPUNGE", "1 EXPUNGE", "9 EXPUNGE",
 		"6 FETCH (BODY[TEXT] a)", "3 FETCH (BODY[TEXT] b)", "3 EXPUNGE", "5 FETCH (BODY[HEADER] c)", "3 FETCH (BODY[TEXT] d)")
 	if len(got) != 2 || string(got[0].Sections["TEXT"]) != "a" || string(got[0].Sections["HEADER"]) != "c" || string(got[1].Sections["TEXT"]) != "b" {
@@ -104,7 +114,7 @@ func TestMailIsKnownByItsNumberAfterOthersAreGone(t *testing.T) {
 }
 
 // A server that sends thousands of both would keep a core busy for minutes otherwise.
-func TestAnEXPUNGECostsNoMoreForTheMailsThatWereNamed(t *testing.T) {
+func costOfExpunge(t *testing.T) {
 	f := newFetched(nil)
 	for i := range 5000 {
 		f.add(fmt.Appendf(nil, "* %d FETCH ()\r\n", i+1))
@@ -114,7 +124,7 @@ func TestAnEXPUNGECostsNoMoreForTheMailsThatWereNamed(t *testing.T) {
 	}
 }
 
-func TestWhatAFetchDoesNotSayIsZero(t *testing.T) {
+func missingItemsAreZero(t *testing.T) {
 	for response, want := range map[string]Mail{
 		`3 FETCH (UID 7)`: {},
 		`3 FETCH (UID 7 FLAGS () INTERNALDATE NIL RFC822.SIZE NIL BODY[TEXT] NIL)`:        {},
@@ -137,7 +147,7 @@ func TestWhatAFetchDoesNotSayIsZero(t *testing.T) {
 	}
 }
 
-func TestWhatWasNotAskedForIsNotGiven(t *testing.T) {
+func unsolicitedItems(t *testing.T) {
 	for _, response := range []string{"3 FETCH (UID 9 BODY[TEXT] x)", "3 FETCH (BODY[TEXT] x)", "3 FETCH", "3 FETCH (", "FETCH (UID 7", "3 FETCH ((((", `3 FETCH ("`, "3 FETCH (UID x)"} {
 		if got := gathered(response); len(got) > 1 || len(got) == 1 && got[0].UID != 7 {
 			t.Errorf("%s: %+v", response, got)

@@ -7,6 +7,14 @@ import (
 	"testing"
 )
 
+func TestFramer(t *testing.T) {
+	t.Parallel()
+	t.Run("responses end at their last line", responseEnds)
+	t.Run("each limit ends a response that exceeds it by one, and no other", limitsAreExact)
+	t.Run("a line that leaves something open ends at its end, and is unbalanced", unbalancedLine)
+	t.Run("a waiting framer keeps little memory", waitingFramerMemory)
+}
+
 // feed feeds a framer input in pieces and returns its responses.
 func feed(limits Limits, input []byte, piece func(left int) int) (responses []string, err error) {
 	f := framer{limits: limits}
@@ -77,7 +85,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-func TestResponsesEndWhereTheyEnd(t *testing.T) {
+func responseEnds(t *testing.T) {
 	t.Parallel()
 	for _, responses := range [][]string{
 		{"* OK hi\r\n", "T1 OK done\r\n"},
@@ -95,7 +103,7 @@ func TestResponsesEndWhereTheyEnd(t *testing.T) {
 	}
 }
 
-func TestEveryLimitEndsWhatExceedsItByOneAndNothingElse(t *testing.T) {
+func limitsAreExact(t *testing.T) {
 	t.Parallel()
 	limits := Limits{Line: 40, Literal: 30, Response: 60, Depth: 3}
 	fill := func(n int) string { return strings.Repeat("x", n) }
@@ -117,7 +125,7 @@ func TestEveryLimitEndsWhatExceedsItByOneAndNothingElse(t *testing.T) {
 
 // A quoted string does not go beyond its line, and a literal is announced at the end of one:
 // a quote or list that is left open hides no end.
-func TestALineThatLeavesSomethingOpenEndsWhereItEndsAndIsOdd(t *testing.T) {
+func unbalancedLine(t *testing.T) {
 	t.Parallel()
 	for _, input := range []string{
 		"* XFOO it's 5\" long\r\n",
@@ -142,7 +150,7 @@ func TestALineThatLeavesSomethingOpenEndsWhereItEndsAndIsOdd(t *testing.T) {
 	}
 }
 
-func TestAWaitingFramerKeepsLittle(t *testing.T) {
+func waitingFramerMemory(t *testing.T) {
 	t.Parallel()
 	f := framer{limits: DefaultLimits}
 	input := []byte("* 1 FETCH (BODY[] {100000}\r\n" + strings.Repeat("x", 100_000) + ")\r\n")

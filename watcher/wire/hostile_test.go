@@ -19,8 +19,18 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// ends says how a session ends that looks three times, by the name of what the server does; the
-// first pattern that fits counts. What is not named works.
+func TestHostileServer(t *testing.T) {
+	t.Parallel()
+	t.Run("it ends a session with a typed error or not at all", typedErrorOrNone)
+	t.Run("an answer to FETCH that cannot be read does not end the connection", unreadableFetch)
+	t.Run("an answer to SEARCH that would hide mail or never end is dropped and counted", endlessSearch)
+	t.Run("odd lines between answers are dropped, and hide no mail", oddLines)
+	t.Run("the capabilities are the last list sent", lastCapabilities)
+	t.Run("texts of the server are clean in errors", cleanTexts)
+}
+
+// ends is how a session ends that looks three times, by the name of the hostility. The first
+// pattern that fits counts. Without one the session works.
 var ends = []struct{ pattern, kind string }{
 	{"bye-*", "bye"},
 	{"close-*", "closed"},
@@ -53,7 +63,7 @@ var ends = []struct{ pattern, kind string }{
 	{"login-bye-then-no", "refused NO AUTHENTICATIONFAILED"},
 }
 
-// kindOf names an error by what a session can tell of it.
+// kindOf names an error by its type.
 func kindOf(err error) string {
 	if err == nil {
 		return ""
@@ -88,7 +98,7 @@ func expected(name string) string {
 	return ""
 }
 
-func TestAHostileServerEndsASessionWithATypedErrorOrNotAtAll(t *testing.T) {
+func typedErrorOrNone(t *testing.T) {
 	t.Parallel()
 	limits := DefaultLimits
 	limits.Exchange = 1 << 20
@@ -122,7 +132,7 @@ func TestAHostileServerEndsASessionWithATypedErrorOrNotAtAll(t *testing.T) {
 	}
 }
 
-func TestAnAnswerToFetchThatCannotBeReadDoesNotEndTheConnection(t *testing.T) {
+func unreadableFetch(t *testing.T) {
 	t.Parallel()
 	for name, change := range imaptest.Hostile {
 		if !strings.HasPrefix(name, "malformed-fetch-") && !strings.HasPrefix(name, "open-") || expected(name) != "" {
@@ -141,7 +151,7 @@ func TestAnAnswerToFetchThatCannotBeReadDoesNotEndTheConnection(t *testing.T) {
 	}
 }
 
-func TestASearchAnswerThatWouldHideMailOrNeverEndIsDroppedAndCounted(t *testing.T) {
+func endlessSearch(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"huge-range", "last-uid", "unsorted-search"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -161,7 +171,7 @@ func TestASearchAnswerThatWouldHideMailOrNeverEndIsDroppedAndCounted(t *testing.
 	}
 }
 
-func TestOddLinesBetweenAnswersAreDroppedAndHideNoMail(t *testing.T) {
+func oddLines(t *testing.T) {
 	t.Parallel()
 	for name, change := range imaptest.Hostile {
 		if !strings.HasPrefix(name, "odd-") {
@@ -180,7 +190,7 @@ func TestOddLinesBetweenAnswersAreDroppedAndHideNoMail(t *testing.T) {
 	}
 }
 
-func TestCapabilitiesAreTheLastListSaid(t *testing.T) {
+func lastCapabilities(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"caps-space": "ID", "caps-refused": "IMAP4rev1", "greeting-no-caps": "IDLE", "login-caps": "XNEW", "login-broken-code": "IDLE",
@@ -202,45 +212,7 @@ func TestCapabilitiesAreTheLastListSaid(t *testing.T) {
 	}
 }
 
-func TestTheCapabilitiesAfterALoginAreAskedFor(t *testing.T) {
-	t.Parallel()
-	// imapclient asks too, sometimes in time.
-	for range 50 {
-		synctest.Test(t, func(t *testing.T) {
-			script := &imaptest.Script{Caps: "IMAP4rev1 XBEFORE"}
-			script.At = func(_ *imaptest.Talk, moment string) {
-				if moment == "before LOGIN" {
-					script.Caps = "IMAP4rev1 XAFTER"
-				}
-			}
-			c, stop := pipe(t, script, DefaultLimits, nil)
-			defer stop()
-			if err := c.Greet(testTimeout); err != nil || !c.Has("XBEFORE") {
-				t.Fatalf("%v, %v", err, c.Caps())
-			}
-			err := c.WithClient(testTimeout, func(client *imapclient.Client) error {
-				if state := client.State(); state != imap.ConnStateNotAuthenticated {
-					t.Errorf("before the login: %v", state)
-				}
-				return client.Login("alice", "secret").Wait()
-			})
-			if err != nil || c.Has("XBEFORE") || !c.Has("XAFTER") {
-				t.Errorf("%v, %v", err, c.Caps())
-			}
-			err = c.WithClient(testTimeout, func(client *imapclient.Client) error {
-				if state := client.State(); state != imap.ConnStateAuthenticated {
-					t.Errorf("after the login: %v", state)
-				}
-				return nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-func TestTextsOfTheServerAreCleanWhereTheyAreShown(t *testing.T) {
+func cleanTexts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{}

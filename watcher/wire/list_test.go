@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-func TestAFolderIsReadHoweverItsServerListsIt(t *testing.T) {
+// A folder is read however its server lists it.
+func TestList(t *testing.T) {
 	for line, want := range map[string]string{
 		`* LIST (\HasNoChildren) "/" "Family"`:       "Family",
 		`* LIST (\HasNoChildren \ ) "/" Argos`:       "Argos",

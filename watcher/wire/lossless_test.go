@@ -19,10 +19,16 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// The server says EXISTS whenever it may, in pieces of every size, between answers that look like
-// something else. Refresh is far away, so that a mail that was not heard would not be found in
+func TestNoMailIsLost(t *testing.T) {
+	t.Parallel()
+	t.Run("each message is fetched once whenever it is announced", announcedAnyTime)
+	t.Run("each EXISTS is counted whenever it comes", everyExistsCounted)
+}
+
+// The server sends EXISTS whenever it may, in pieces of every size, between answers that look like
+// something else. Refresh is far away, so that a mail that was not reported would not be found in
 // time.
-func TestEveryMailIsHeardAndFetchedOnceWheneverItIsAnnounced(t *testing.T) {
+func announcedAnyTime(t *testing.T) {
 	t.Parallel()
 	certificate := testCertificate(t)
 	seed := testenv.Seed(t)
@@ -72,7 +78,7 @@ func followAll(t *testing.T, seed, turn uint64, secure *tls.Config) {
 	}
 }
 
-// noise says what a client must be able to pass over.
+// noise sends lines that a client must ignore.
 func noise(talk *imaptest.Talk, random *mathrand.Rand) {
 	switch random.IntN(8) {
 	case 0:
@@ -86,7 +92,7 @@ func noise(talk *imaptest.Talk, random *mathrand.Rand) {
 	}
 }
 
-func TestEveryEXISTSIsCountedWheneverItComes(t *testing.T) {
+func everyExistsCounted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		said := map[string]int{}
@@ -118,7 +124,7 @@ func TestEveryEXISTSIsCountedWheneverItComes(t *testing.T) {
 			want += n
 		}
 		if got := before + news.Exists; got != want {
-			t.Errorf("heard %d EXISTS of %d: %v", got, want, said)
+			t.Errorf("counted %d EXISTS of %d: %v", got, want, said)
 		}
 		for _, moment := range []string{"within LOGIN", "after EXAMINE", "before NOOP", "after NOOP", "before IDLE", "within IDLE", "within DONE"} {
 			if said[moment] != 1 {

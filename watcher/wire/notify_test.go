@@ -10,7 +10,15 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-func TestASTATUSThatWasNotAskedForIsNewsAlsoBesideOnesThatWere(t *testing.T) {
+func TestNotify(t *testing.T) {
+	t.Parallel()
+	t.Run("a STATUS that was not asked for is news, also beside one that was", unsolicitedStatus)
+	t.Run("a refused STATUS hides no news", refusedStatus)
+	t.Run("NOTIFY names the folders if the server understands the names", notifyNamesFolders)
+	t.Run("unsolicited responses are news", unsolicitedIsNews)
+}
+
+func unsolicitedStatus(t *testing.T) {
 	t.Parallel()
 	for extra, want := range map[string]int{"": 0, "* STATUS other (UIDNEXT 9 UIDVALIDITY 1)\r\n": 1,
 		"* STATUS other (UIDNEXT 9 UIDVALIDITY 1)\r\n* STATUS INBOX (UIDNEXT 9 UIDVALIDITY 1)\r\n": 2} {
@@ -45,7 +53,7 @@ func TestASTATUSThatWasNotAskedForIsNewsAlsoBesideOnesThatWere(t *testing.T) {
 	}
 }
 
-func TestASTATUSThatIsRefusedHidesNoNews(t *testing.T) {
+func refusedStatus(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"STATUS": func(talk *imaptest.Talk, _ string) {
@@ -72,7 +80,7 @@ func TestASTATUSThatIsRefusedHidesNoNews(t *testing.T) {
 	})
 }
 
-func TestNOTIFYNamesTheFoldersWhereTheServerUnderstandsTheNames(t *testing.T) {
+func notifyNamesFolders(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		folders []string
@@ -88,5 +96,39 @@ func TestNOTIFYNamesTheFoldersWhereTheServerUnderstandsTheNames(t *testing.T) {
 		if got := notifyFolders(c.folders); got != c.want {
 			t.Errorf("%q: %s, want %s", c.folders, got, c.want)
 		}
+	}
+}
+
+func unsolicitedIsNews(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]News{
+		"idle-overflow":   {Overflow: true},
+		"idle-ends":       {Ended: true},
+		"idle-ok":         {Ended: true},
+		"idle-talks":      {},
+		"vanished":        {Expunge: 3},
+		"exists-up-down":  {Exists: 2, Expunge: 1},
+		"exists-too-many": {Exists: 1},
+		"done-bad":        {},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			script := &imaptest.Script{}
+			imaptest.Hostile[name](script)
+			c, stop := pipe(t, script, DefaultLimits, nil)
+			defer stop()
+			f := follower{conn: c, next: 1}
+			if err := f.login(); err != nil {
+				t.Fatal(err)
+			}
+			c.Forget()
+			news, err := c.Idle(testRefresh, testTimeout, IdleDelays{})
+			if err != nil || news != want {
+				t.Errorf("%s: %+v, %v, want %+v", name, news, err, want)
+			}
+			// News that may be mail does not go away by not looking.
+			if again, err := c.Idle(0, testTimeout, IdleDelays{}); err != nil || again.Mail() != want.Mail() {
+				t.Errorf("%s again: %+v, %v", name, again, err)
+			}
+		})
 	}
 }

@@ -10,29 +10,36 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
+func TestRealServers(t *testing.T) {
+	t.Parallel()
+	t.Run("mail is reported and fetched from go-imap's server", goImapServer)
+	t.Run("mail is reported and fetched from Dovecot", dovecotServer)
+	t.Run("NOTIFY brings news of other folders from Dovecot", dovecotNotify)
+}
+
 const letter = "From: Bob <bob@example.com>\r\nSubject: tea\r\n\r\nAt five?\r\n"
 
-func TestMailIsHeardAndFetchedFromGoImapsServer(t *testing.T) {
+func goImapServer(t *testing.T) {
 	t.Parallel()
 	server := imaptest.Memory(t)
 	for _, security := range []Security{TLS, StartTLS, None} {
 		f := reach(t, server.Endpoint, security)
 		deliver := func() { server.Append(t, "INBOX", []byte(letter)) }
-		hearThree(t, f, deliver)
+		receiveThree(t, f, deliver)
 	}
 }
 
-func TestMailIsHeardAndFetchedFromDovecot(t *testing.T) {
+func dovecotServer(t *testing.T) {
 	t.Parallel()
 	server := imaptest.Dovecot(t)
 	for _, security := range []Security{TLS, StartTLS, None} {
 		f := reach(t, server.Endpoint, security)
 		deliver := func() { server.Deliver(t, "alice", "INBOX", []byte(letter)) }
-		hearThree(t, f, deliver)
+		receiveThree(t, f, deliver)
 	}
 }
 
-func TestNOTIFYBringsNewsOfOtherFoldersFromDovecot(t *testing.T) {
+func dovecotNotify(t *testing.T) {
 	t.Parallel()
 	server := imaptest.Dovecot(t)
 	server.CreateFolder(t, "alice", "Lists")
@@ -41,19 +48,19 @@ func TestNOTIFYBringsNewsOfOtherFoldersFromDovecot(t *testing.T) {
 		t.Fatalf("no NOTIFY in %v", f.conn.Caps())
 	}
 	f.conn.Forget()
-	if err := f.conn.Do("NOTIFY SET (selected (MessageNew MessageExpunge)) (personal (MessageNew MessageExpunge))", patient(t)); err != nil {
+	if err := f.conn.Do("NOTIFY SET (selected (MessageNew MessageExpunge)) (personal (MessageNew MessageExpunge))", realTimeout(t)); err != nil {
 		t.Fatal(err)
 	}
 	server.Deliver(t, "alice", "Lists", []byte(letter))
-	news, err := f.conn.Idle(patient(t), patient(t), IdleDelays{})
+	news, err := f.conn.Idle(realTimeout(t), realTimeout(t), IdleDelays{})
 	if err != nil || news.Status == 0 || news.Exists != 0 {
 		t.Errorf("%+v, %v", news, err)
 	}
-	if err := f.conn.Do("NOTIFY NONSENSE", patient(t)); err == nil {
+	if err := f.conn.Do("NOTIFY NONSENSE", realTimeout(t)); err == nil {
 		t.Error("nonsense was accepted")
 	}
 	var status *imap.StatusData
-	err = f.conn.WithClient(patient(t), func(c *imapclient.Client) (err error) {
+	err = f.conn.WithClient(realTimeout(t), func(c *imapclient.Client) (err error) {
 		status, err = c.Status("Lists", &imap.StatusOptions{NumMessages: true}).Wait()
 		return err
 	})
@@ -69,12 +76,12 @@ func reach(t *testing.T, server imaptest.Endpoint, security Security) *follower 
 	if security == TLS {
 		endpoint.Port = server.TLSPort
 	}
-	c, err := Dial(t.Context(), endpoint, DefaultLimits, patient(t))
+	c, err := Dial(t.Context(), endpoint, DefaultLimits, realTimeout(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	f := &follower{conn: c, timeout: patient(t), password: server.Password, next: 1}
+	f := &follower{conn: c, timeout: realTimeout(t), password: server.Password, next: 1}
 	if err := f.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -85,12 +92,12 @@ func reach(t *testing.T, server imaptest.Endpoint, security Security) *follower 
 	return f
 }
 
-func hearThree(t *testing.T, f *follower, deliver func()) {
+func receiveThree(t *testing.T, f *follower, deliver func()) {
 	t.Helper()
 	for n := 1; n <= 3; n++ {
 		deliver()
 		for len(f.got) < n {
-			news, err := f.conn.Idle(patient(t), patient(t), IdleDelays{})
+			news, err := f.conn.Idle(realTimeout(t), realTimeout(t), IdleDelays{})
 			if err != nil || !news.Mail() {
 				t.Fatalf("idle: %+v, %v", news, err)
 			}

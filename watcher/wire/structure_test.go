@@ -11,7 +11,7 @@ func nested(part string, deep int) string {
 	return strings.Repeat("(", deep) + part + strings.Repeat(")", deep)
 }
 
-func TestThePartsOfTextAreFoundInAStructure(t *testing.T) {
+func TestTextParts(t *testing.T) {
 	const plain, rich = `("TEXT" "PLAIN" ("CHARSET" "utf-8") NIL NIL "7BIT" 5 1 NIL NIL NIL NIL)`, `("text" "html" NIL NIL NIL "BASE64" 5000 60)`
 	const picture = `("IMAGE" "JPEG" ("NAME" "a (b)") NIL NIL "BASE64" 50000 NIL ("INLINE" NIL) NIL)`
 	for structure, want := range map[string][]string{

@@ -11,11 +11,11 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// A dead connection is noticed within 80 s, and within 60 s where data waits.
-func TestTheKernelIsToldHowLongAConnectionMayBeDead(t *testing.T) {
+// A dead connection is noticed within 80 s, and within 60 s if data waits.
+func TestUserTimeout(t *testing.T) {
 	t.Parallel()
 	port := listening(t, &imaptest.Script{}, nil)
-	c, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: port, Security: None}, DefaultLimits, patient(t))
+	c, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: port, Security: None}, DefaultLimits, realTimeout(t))
 	if err != nil {
 		t.Fatal(err)
 	}

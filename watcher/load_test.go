@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,25 +13,75 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// storming is how many accounts are on one host.
-var storming = testenv.Tenth(500)
+func TestHostLoad(t *testing.T) {
+	t.Parallel()
+	t.Run("a restart with many accounts on one host opens few connections at once", restartManyAccounts)
+	t.Run("a host that accepts and drops gets few connections", acceptingAndDropping)
+	t.Run("all accounts return within minutes to a host that was down", hostDown)
+	t.Run("a host that refuses with LIMIT is not pressed, and all get in once it accepts", hostAtLimit)
+	t.Run("a few accounts that always fail keep no other from its host", failingAccounts)
+}
 
-// town is so many accounts on one host.
-func town(t *testing.T, s *server) (*house, *world) {
+func failingAccounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
+		s.refuse = func(_, command, args string) string {
+			if command == "LOGIN" && strings.Contains(args, "broken") {
+				return "* BYE not you\r\n"
+			}
+			return ""
+		}
+		h, stop := s.watched(t, "INBOX")
+		defer stop()
+		for n := range 40 {
+			a := scriptedAccount
+			a.Security, a.Username, a.Email = registry.Plain, fmt.Sprint("broken", n), fmt.Sprint("broken", n, "@example.org")
+			h.add(t, a)
+		}
+		time.Sleep(24 * time.Hour)
+		began := time.Now()
+		healthy := registry.Account{Host: h.account.Host, Port: h.account.Port, Security: registry.Plain, Username: "new", Email: "new@example.org", Password: "p"}
+		healthy = h.add(t, healthy)
+		for {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			a, err := h.store.Accounts.Get(healthy.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.Status.State == registry.Watching {
+				break
+			}
+			if time.Since(began) > time.Hour {
+				t.Fatal("it does not get in")
+			}
+		}
+		if waited := time.Since(began); waited > time.Minute {
+			t.Errorf("it got in after %v", waited)
+		}
+	})
+}
+
+// accountCount is how many accounts are on one host.
+var accountCount = testenv.Tenth(500)
+
+// manyAccounts returns accountCount accounts on one host.
+func manyAccounts(t *testing.T, s *server) (*harness, *memoryNet) {
 	t.Helper()
 	first := scriptedAccount
 	first.Security = registry.Plain
-	h := newHouse(t, first)
-	for i := range storming - 1 {
+	h := newHarness(t, first)
+	for i := range accountCount - 1 {
 		a := first
 		a.Username, a.Email = fmt.Sprint("user ", i), fmt.Sprint("user", i, "@example.org")
 		h.add(t, a)
 	}
-	return h, &world{servers: map[string]*server{"mail.example.org:993": s}}
+	return h, &memoryNet{servers: map[string]*server{"mail.example.org:993": s}}
 }
 
-// allWatching fails where an account is not watched.
-func (h *house) allWatching(t *testing.T) {
+// allWatching fails unless every account is watched.
+func (h *harness) allWatching(t *testing.T) {
 	t.Helper()
 	accounts, err := h.store.Accounts.List()
 	if err != nil {
@@ -43,7 +94,7 @@ func (h *house) allWatching(t *testing.T) {
 	}
 }
 
-// paced fails where more than five connections were begun in a second.
+// paced fails if more than five connections were begun in a second.
 func (s *server) paced(t *testing.T) {
 	t.Helper()
 	for i := range max(len(s.dials)-5, 0) {
@@ -53,7 +104,7 @@ func (s *server) paced(t *testing.T) {
 	}
 }
 
-// between counts the connections that were begun in a time.
+// between counts the connections that were begun between two times.
 func (s *server) between(from, to time.Time) (n int) {
 	for _, at := range s.dials {
 		if !at.Before(from) && at.Before(to) {
@@ -63,29 +114,29 @@ func (s *server) between(from, to time.Time) (n int) {
 	return n
 }
 
-func TestARestartWithManyAccountsOnOneHostIsNoStorm(t *testing.T) {
+func restartManyAccounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{script: &imaptest.Script{}}
-		h, w := town(t, s)
+		h, w := manyAccounts(t, s)
 		began := time.Now()
 		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
 		time.Sleep(3 * time.Minute)
 		stop()
 		w.serving.Wait()
 		s.paced(t)
-		all := time.Duration(storming/5+1) * time.Second
-		if n := s.between(began, began.Add(all)); len(s.dials) != storming || n != storming {
+		all := time.Duration(accountCount/5+1) * time.Second
+		if n := s.between(began, began.Add(all)); len(s.dials) != accountCount || n != accountCount {
 			t.Errorf("%d connections, %d within %v", len(s.dials), n, all)
 		}
 	})
 }
 
-func TestAHostThatAcceptsAndDropsIsNeverStormed(t *testing.T) {
+func acceptingAndDropping(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{script: &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"EXAMINE": func(talk *imaptest.Talk, _ string) { talk.Close() }}}}
-		h, w := town(t, s)
+		h, w := manyAccounts(t, s)
 		began := time.Now()
 		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
 		time.Sleep(2 * time.Hour)
@@ -94,7 +145,7 @@ func TestAHostThatAcceptsAndDropsIsNeverStormed(t *testing.T) {
 		s.paced(t)
 		for at := 30 * time.Minute; at < 2*time.Hour; at += 10 * time.Minute {
 			// Each account comes every seven minutes or so.
-			if n := s.between(began.Add(at), began.Add(at+10*time.Minute)); n > 3*storming {
+			if n := s.between(began.Add(at), began.Add(at+10*time.Minute)); n > 3*accountCount {
 				t.Errorf("%d connections in the ten minutes after %v", n, at)
 			}
 		}
@@ -102,11 +153,11 @@ func TestAHostThatAcceptsAndDropsIsNeverStormed(t *testing.T) {
 	})
 }
 
-func TestAHostThatWasDownIsFoundAgainByAllItsAccountsWithinMinutes(t *testing.T) {
+func hostDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{script: &imaptest.Script{}, down: true}
-		h, w := town(t, s)
+		h, w := manyAccounts(t, s)
 		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
 		time.Sleep(2 * time.Hour)
 		w.mu.Lock()
@@ -128,7 +179,7 @@ func TestAHostThatWasDownIsFoundAgainByAllItsAccountsWithinMinutes(t *testing.T)
 	})
 }
 
-func TestAHostThatRefusesWithLIMITIsNotPressedAndAllGetInOnceItAccepts(t *testing.T) {
+func hostAtLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var full atomic.Bool
@@ -140,7 +191,7 @@ func TestAHostThatRefusesWithLIMITIsNotPressedAndAllGetInOnceItAccepts(t *testin
 			}
 			talk.Answer("LOGIN", args)
 		}}}}
-		h, w := town(t, s)
+		h, w := manyAccounts(t, s)
 		began := time.Now()
 		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
 		time.Sleep(30 * time.Minute)

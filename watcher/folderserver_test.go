@@ -9,11 +9,30 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 )
+
+// delays delivers messages to a folder, one in every such time, and returns the longest time from
+// a delivery to its notification.
+func (s *folderServer) delays(t *testing.T, h *harness, folder string, count int, every time.Duration) (worst time.Duration) {
+	t.Helper()
+	for n := range count {
+		began, before := time.Now(), len(h.mails(t))
+		s.deliver(folder, subject(fmt.Sprint("measured ", folder, began.UnixNano())), began)
+		time.Sleep(every)
+		synctest.Wait()
+		got := h.mails(t)
+		if len(got) != before+1 {
+			t.Fatalf("mail %d of %d was not notified after %v", n+1, count, every)
+		}
+		worst = max(worst, got[len(got)-1].At.Sub(began))
+	}
+	return worst
+}
 
 // folderServer is a mail server in memory with several folders, which imaptest's one-folder scripts
 // cannot play. It keeps to the protocol, unless refuse returns another answer. It is its own
@@ -33,7 +52,7 @@ type folderServer struct {
 	serving  sync.WaitGroup
 }
 
-// shelved is one folder.
+// serverFolder is one folder.
 type serverFolder struct {
 	validity, next uint32
 	mails          []imaptest.Message
@@ -48,11 +67,11 @@ func newFolderServer(caps string, folders ...string) *folderServer {
 }
 
 // watched runs a pool for an account with these folders, all of them seen when they were empty.
-func (s *folderServer) watched(t *testing.T, folders ...string) (h *house, stop func()) {
+func (s *folderServer) watched(t *testing.T, folders ...string) (h *harness, stop func()) {
 	t.Helper()
 	a := scriptedAccount
 	a.Folders, a.Security = folders, registry.Plain
-	h = newHouse(t, a)
+	h = newHarness(t, a)
 	for _, f := range folders {
 		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: f, At: time.Now(), To: registry.Cursor{UIDValidity: 1000, Next: 1}}); err != nil {
 			t.Fatal(err)
@@ -66,7 +85,7 @@ func (s *folderServer) watched(t *testing.T, folders ...string) (h *house, stop 
 	}
 }
 
-// deliver puts a mail into a folder, with the date as INTERNALDATE, and announces it.
+// deliver adds a message to a folder, with the date as INTERNALDATE, and announces it.
 func (s *folderServer) deliver(folder, header string, date time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +102,7 @@ func (s *folderServer) deliver(folder, header string, date time.Time) {
 	}
 }
 
-// remove takes a mail out of a folder, and tells of it.
+// remove expunges a message of a folder and announces that.
 func (s *folderServer) remove(folder string, uid uint32) (m imaptest.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,7 +123,7 @@ func (s *folderServer) tell(folder, line string) {
 	}
 }
 
-// asked counts the commands that begin so.
+// asked counts the commands that begin with prefix.
 func (s *folderServer) asked(prefix string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,7 +196,7 @@ func splitLine(line string) (tag, command, args string) {
 	return tag, command, args
 }
 
-// idle tells until DONE; false: the client is gone.
+// idle reports news until DONE. It returns false if the client is gone.
 func (s *folderServer) idle(folder string, lines <-chan string, say func(string)) bool {
 	tell := make(chan string, 4096)
 	s.mu.Lock()

@@ -26,7 +26,7 @@ const (
 // does.
 type follower struct {
 	conn     *Conn
-	timeout  time.Duration // with each step; zero: testPatience
+	timeout  time.Duration // with each step; zero: testTimeout
 	password string        // alice's; a script takes any
 	next     imap.UID
 	got      []imap.UID
@@ -122,13 +122,13 @@ func pipe(t testing.TB, script *imaptest.Script, limits Limits, secure *tls.Conf
 	t.Helper()
 	client, server := net.Pipe()
 	var wg sync.WaitGroup
-	serve, dialled := server, client
+	serve, dialed := server, client
 	if secure != nil {
 		serve = tls.Server(server, secure)
-		dialled = tls.Client(client, &tls.Config{InsecureSkipVerify: true})
+		dialed = tls.Client(client, &tls.Config{InsecureSkipVerify: true})
 	}
 	wg.Go(func() { script.Serve(serve) })
-	c = New(context.Background(), dialled, limits)
+	c = New(context.Background(), dialed, limits)
 	return c, func() {
 		c.Close()
 		wg.Wait()

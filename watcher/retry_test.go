@@ -12,10 +12,19 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-func TestNewsUseUpNoTriesOfAMailThatIsAskedForAgain(t *testing.T) {
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	t.Run("news uses up no retries of a message", newsDuringRetries)
+	t.Run("mail that was dealt with is not notified though its content is unavailable", dealtWithMeanwhile)
+	t.Run("a message to be retried keeps no folder from being skipped", retryInSkippedFolder)
+	t.Run("a message that was not sent is not gone because of an answer without meaning", emptySearchAnswer)
+	t.Run("a message sent at the second try is no sign that IDLE reports nothing", sentAtSecondTry)
+}
+
+func newsDuringRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, scriptedAccount)
+		h := newHarness(t, scriptedAccount)
 		h.from(t, 1)
 		began := time.Now()
 		var tries []time.Duration
@@ -40,7 +49,7 @@ func TestNewsUseUpNoTriesOfAMailThatIsAskedForAgain(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := subjects(h.mails(t)); !slices.Equal(got, append(want, "late")) {
-			t.Errorf("rang %q", got)
+			t.Errorf("notified %q", got)
 		}
 		if due := []time.Duration{0, time.Second, 5 * time.Second, 20 * time.Second}; !slices.Equal(tries, due) {
 			t.Errorf("it was fetched after %v, want %v", tries, due)
@@ -48,12 +57,12 @@ func TestNewsUseUpNoTriesOfAMailThatIsAskedForAgain(t *testing.T) {
 	})
 }
 
-func TestMailThatWasDealtWithDoesNotRingThoughItsWordsCannotBeHad(t *testing.T) {
+func dealtWithMeanwhile(t *testing.T) {
 	t.Parallel()
 	content := regexp.MustCompile(`(?s) BODY\[HEADER.*?\r\n\r\n BODY\[TEXT\]<0> \{0\}\r\n`)
 	for _, end := range []string{"OK", "NO"} {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHouse(t, scriptedAccount)
+			h := newHarness(t, scriptedAccount)
 			h.from(t, 1)
 			script := &imaptest.Script{}
 			instead("UID FETCH", func(talk *imaptest.Talk, args string) {
@@ -67,7 +76,7 @@ func TestMailThatWasDealtWithDoesNotRingThoughItsWordsCannotBeHad(t *testing.T) 
 			}
 			synctest.Wait()
 			if got := subjects(h.mails(t)); !slices.Equal(got, []string{"", ""}) {
-				t.Errorf("after %s %q rang", end, got)
+				t.Errorf("after %s %q were notified", end, got)
 			}
 			// Those between were no sign that mail can be read.
 			if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.Code != "mail_unreadable" {
@@ -77,7 +86,7 @@ func TestMailThatWasDealtWithDoesNotRingThoughItsWordsCannotBeHad(t *testing.T) 
 	}
 }
 
-func TestAMailThatIsAskedForAgainKeepsNoFolderFromBeingPassedOver(t *testing.T) {
+func retryInSkippedFolder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B", "C")
@@ -101,7 +110,7 @@ func TestAMailThatIsAskedForAgainKeepsNoFolderFromBeingPassedOver(t *testing.T) 
 		time.Sleep(30 * time.Minute)
 		synctest.Wait()
 		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"can be had"}) {
-			t.Errorf("rang %q", got)
+			t.Errorf("notified %q", got)
 		}
 		if n := s.asked("LOGIN") - logins; n > 4 {
 			t.Errorf("%d logins in half an hour", n)
@@ -110,7 +119,7 @@ func TestAMailThatIsAskedForAgainKeepsNoFolderFromBeingPassedOver(t *testing.T) 
 }
 
 // The session asks by SEARCH whether the mail is still there.
-func TestMailThatTheServerDoesNotGiveIsNotGoneForAnAnswerThatSaysNothing(t *testing.T) {
+func emptySearchAnswer(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{"* SEARCH 4294967295\r\nTAG OK done\r\n", "TAG NO cannot\r\n", "* BYE internal error\r\n"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -126,7 +135,7 @@ func TestMailThatTheServerDoesNotGiveIsNotGoneForAnAnswerThatSaysNothing(t *test
 					talk.Close()
 				}
 			})(t, script)
-			h, dialer, w := houseAt(t, script, "INBOX")
+			h, dialer, w := harnessAt(t, script, "INBOX")
 			h.from(t, 1)
 			_, stop := h.watch(t, dialer)
 			defer w.serving.Wait()
@@ -134,13 +143,13 @@ func TestMailThatTheServerDoesNotGiveIsNotGoneForAnAnswerThatSaysNothing(t *test
 			time.Sleep(20 * time.Minute)
 			synctest.Wait()
 			if got := subjects(h.mails(t)); !slices.Equal(got, []string{""}) {
-				t.Errorf("after %q %q rang", answer, got)
+				t.Errorf("after %q %q were notified", answer, got)
 			}
 		})
 	}
 }
 
-func TestMailThatIsHadAtASecondTryIsNoSignThatIDLETellsOfNothing(t *testing.T) {
+func sentAtSecondTry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{}
@@ -152,7 +161,7 @@ func TestMailThatIsHadAtASecondTryIsNoSignThatIDLETellsOfNothing(t *testing.T) {
 			}
 			talk.Answer("UID FETCH", args)
 		})(t, script)
-		h, dialer, w := houseAt(t, script, "INBOX")
+		h, dialer, w := harnessAt(t, script, "INBOX")
 		_, stop := h.watch(t, dialer)
 		defer w.serving.Wait()
 		defer stop()
@@ -164,7 +173,7 @@ func TestMailThatIsHadAtASecondTryIsNoSignThatIDLETellsOfNothing(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := h.mails(t); len(got) != 10 || h.code(t) != "" {
-			t.Errorf("%d rang, and the status is %q", len(got), h.code(t))
+			t.Errorf("%d were notified, and the status is %q", len(got), h.code(t))
 		}
 	})
 }

@@ -1,14 +1,25 @@
 package wire
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
+
 	"idlepush/watcher/imaptest"
 )
 
-// beating says "Still here" every two minutes, so many times, and then nothing more.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	t.Run("a server whose heartbeat stops is checked early", missedHeartbeat)
+	t.Run("flags end IDLE a little later if they are wanted", flagsEndIdle)
+	t.Run("the refresh never drifts", refreshNeverDrifts)
+	t.Run("after NO to IDLE the connection works", refusedIdle)
+}
+
+// beating sends "Still here" every two minutes, the given number of times, and then nothing.
 func beating(times int) *imaptest.Script {
 	return &imaptest.Script{BeatEvery: 2 * time.Minute, Beat: func(talk *imaptest.Talk, n int) {
 		if n < times {
@@ -17,7 +28,7 @@ func beating(times int) *imaptest.Script {
 	}}
 }
 
-func TestAServerWhoseHeartbeatStopsIsAskedEarly(t *testing.T) {
+func missedHeartbeat(t *testing.T) {
 	t.Parallel()
 	for times, want := range map[int]time.Duration{
 		0: 28 * time.Minute, 2: 28 * time.Minute, // too few to know
@@ -44,7 +55,7 @@ func TestAServerWhoseHeartbeatStopsIsAskedEarly(t *testing.T) {
 	}
 }
 
-func TestFlagsEndIDLEALittleLaterWhereTheyAreWanted(t *testing.T) {
+func flagsEndIdle(t *testing.T) {
 	t.Parallel()
 	for delays, want := range map[time.Duration]time.Duration{0: 9 * time.Minute, 2 * time.Second: time.Minute + 2*time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -70,4 +81,48 @@ func TestFlagsEndIDLEALittleLaterWhereTheyAreWanted(t *testing.T) {
 			}
 		})
 	}
+}
+
+func refreshNeverDrifts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, stop := pipe(t, &imaptest.Script{}, DefaultLimits, nil)
+		defer stop()
+		f := follower{conn: c, next: 1}
+		began := time.Now()
+		const looks = 200
+		if err := f.run(1, looks); err != nil {
+			t.Fatal(err)
+		}
+		if took, want := time.Since(began), (looks-1)*testRefresh; took != want {
+			t.Errorf("%d refreshes took %v, want %v", looks-1, took, want)
+		}
+		if c.LastByte() != time.Now() {
+			t.Errorf("the last byte came at %v, now is %v", c.LastByte(), time.Now())
+		}
+	})
+}
+
+func refusedIdle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		script := &imaptest.Script{}
+		imaptest.Hostile["idle-no"](script)
+		c, stop := pipe(t, script, DefaultLimits, nil)
+		defer stop()
+		f := follower{conn: c, next: 1}
+		if err := f.login(); err != nil {
+			t.Fatal(err)
+		}
+		c.Forget()
+		for range 3 {
+			news, err := c.Idle(testRefresh, testTimeout, IdleDelays{})
+			if refused, ok := errors.AsType[*imap.Error](err); !ok || refused.Code != imap.ResponseCodeInUse || news.Ended {
+				t.Fatalf("%v, news %+v", err, news)
+			}
+			if err := c.Do("NOOP", testTimeout); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }

@@ -19,16 +19,16 @@ import (
 
 var six, four = netip.MustParseAddr("2001:db8::6"), netip.MustParseAddr("192.0.2.4")
 
-// leadTo resolves every name to these addresses.
-func leadTo(addrs ...netip.Addr) func(context.Context, string) ([]netip.Addr, error) {
+// resolveTo resolves every name to these addresses.
+func resolveTo(addrs ...netip.Addr) func(context.Context, string) ([]netip.Addr, error) {
 	return func(context.Context, string) ([]netip.Addr, error) { return addrs, nil }
 }
 
 // host takes or refuses connections to an address.
 type host func(context.Context) (net.Conn, error)
 
-// town is a network in memory, for bubbles: hosts by their address.
-type town struct {
+// testNet is a network in memory, for bubbles: hosts by their address.
+type testNet struct {
 	hosts map[netip.Addr]host
 	open  atomic.Int32 // connections on this side
 
@@ -36,7 +36,7 @@ type town struct {
 	dialed []netip.Addr
 }
 
-func (tn *town) dial(ctx context.Context, address string) (net.Conn, error) {
+func (tn *testNet) dial(ctx context.Context, address string) (net.Conn, error) {
 	at := netip.MustParseAddrPort(address).Addr()
 	tn.mu.Lock()
 	tn.dialed = append(tn.dialed, at)
@@ -49,8 +49,8 @@ func (tn *town) dial(ctx context.Context, address string) (net.Conn, error) {
 	return &counted{conn, sync.OnceFunc(func() { tn.open.Add(-1) })}, nil
 }
 
-// forget returns which addresses were dialled since it was last called, in their order.
-func (tn *town) forget() []netip.Addr {
+// forget returns which addresses were dialed since it was last called, in their order.
+func (tn *testNet) forget() []netip.Addr {
 	tn.mu.Lock()
 	defer tn.mu.Unlock()
 	dialed := tn.dialed
@@ -81,25 +81,25 @@ func noRoute(context.Context) (net.Conn, error) {
 	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}
 }
 
-// takes is a host that gives its side of each connection to serve.
+// takes is a host that serves each connection.
 func takes(serve func(net.Conn)) host {
 	return func(context.Context) (net.Conn, error) {
 		client, server := net.Pipe()
-		go serve(newPatientWriter(server))
+		go serve(newBufferedWriter(server))
 		return client, nil
 	}
 }
 
-// patientWriter is a pipe's end that, like the kernel, takes data before the other side reads it.
+// bufferedWriter is a pipe's end that, like the kernel, takes data before the other side reads it.
 // On a bare pipe the two sides of a handshake that fails wait for each other.
-type patientWriter struct {
+type bufferedWriter struct {
 	net.Conn
 	out chan []byte
 	end func()
 }
 
-func newPatientWriter(conn net.Conn) *patientWriter {
-	w := &patientWriter{Conn: conn, out: make(chan []byte, 64)}
+func newBufferedWriter(conn net.Conn) *bufferedWriter {
+	w := &bufferedWriter{Conn: conn, out: make(chan []byte, 64)}
 	w.end = sync.OnceFunc(func() { close(w.out) })
 	go func() {
 		for b := range w.out {
@@ -110,15 +110,15 @@ func newPatientWriter(conn net.Conn) *patientWriter {
 	return w
 }
 
-func (w *patientWriter) Write(b []byte) (int, error) {
+func (w *bufferedWriter) Write(b []byte) (int, error) {
 	w.out <- slices.Clone(b)
 	return len(b), nil
 }
 
-// What was written is on its way, whatever the deadline: a tls.Conn that closes sets one.
-func (w *patientWriter) SetWriteDeadline(time.Time) error { return nil }
+// SetWriteDeadline does nothing: a tls.Conn that closes sets one, and the data is on its way.
+func (w *bufferedWriter) SetWriteDeadline(time.Time) error { return nil }
 
-func (w *patientWriter) Close() error {
+func (w *bufferedWriter) Close() error {
 	w.end()
 	return nil
 }
@@ -159,7 +159,7 @@ func mailServer(security Security, certificate tls.Certificate) host {
 }
 
 // reached dials and returns at which of the addresses there is a mail server, and what it took.
-func reached(t *testing.T, tn *town, e Endpoint) (at netip.Addr, took time.Duration, err error) {
+func reached(t *testing.T, tn *testNet, e Endpoint) (at netip.Addr, took time.Duration, err error) {
 	t.Helper()
 	began := time.Now()
 	e.Dial = tn.dial

@@ -19,6 +19,13 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
+func TestStoreFailure(t *testing.T) {
+	t.Parallel()
+	t.Run("no transaction that fails costs anything", anyTransactionFails)
+	t.Run("an hour in which the store takes nothing costs an hour and nothing else", storeFullForAnHour)
+	t.Run("accounts that cannot be read are read again, and running sessions go on", accountsUnreadable)
+}
+
 // fault is what lets the transactions of a store fail.
 type fault struct {
 	fails func(method string, n int) bool // asked with each method's own count
@@ -81,12 +88,12 @@ func (f *fault) arm(on bool) {
 // workday is a short day of three accounts, whose store may fail meanwhile: mail in two folders and
 // at two servers, some of it read, moved or removed elsewhere; connections that are lost; a folder
 // that is renumbered; an account that is edited and one that is removed. It fails unless every mail
-// rang once and all is well in the end.
-func workday(t *testing.T, f *fault) *house {
+// notified once and all is well in the end.
+func workday(t *testing.T, f *fault) *harness {
 	t.Helper()
 	first := scriptedAccount
 	first.Security, first.Host, first.Folders = registry.Plain, "shelf.example.org", []string{"INBOX", "B"}
-	h := newFailingHouse(t, first, f.next)
+	h := newFailingHarness(t, first, f.next)
 	second, third := first, first
 	second.Host, second.Email, second.Folders = "script.example.org", "second@example.org", []string{"INBOX"}
 	third.Host, third.Email, third.Folders = "other.example.org", "third@example.org", []string{"INBOX"}
@@ -95,7 +102,7 @@ func workday(t *testing.T, f *fault) *house {
 	old := imaptest.Message{UID: 1, Header: subject("old"), Date: time.Now().AddDate(0, 0, -3)}
 	folderServer := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 	script, other := &imaptest.Script{Messages: []imaptest.Message{old}, UIDValidity: 1}, &imaptest.Script{Messages: []imaptest.Message{old}}
-	w := &world{servers: map[string]*server{"script.example.org:993": {script: script}, "other.example.org:993": {script: other}}}
+	w := &memoryNet{servers: map[string]*server{"script.example.org:993": {script: script}, "other.example.org:993": {script: other}}}
 	dial := func(ctx context.Context, address string) (net.Conn, error) {
 		if address == "shelf.example.org:993" {
 			return folderServer.dial(ctx, address)
@@ -157,8 +164,8 @@ func workday(t *testing.T, f *fault) *house {
 	w.serving.Wait()
 	folderServer.serving.Wait()
 	sent = slices.DeleteFunc(sent, func(s string) bool { return s == "mail 3" })
-	rang := slices.DeleteFunc(subjects(h.mails(t)), func(s string) bool { return s == "mail 3" })
-	if wrong := missing(sent, rang); len(wrong) > 0 {
+	notified := slices.DeleteFunc(subjects(h.mails(t)), func(s string) bool { return s == "mail 3" })
+	if wrong := missing(sent, notified); len(wrong) > 0 {
 		t.Error(strings.Join(wrong, "; "))
 	}
 	cleared := h.cleared(t)
@@ -170,7 +177,7 @@ func workday(t *testing.T, f *fault) *house {
 
 // Whichever transaction of a day fails (by default, of the frequent kinds, some): nothing is lost
 // or notified twice, and the log has the failure and what follows from it.
-func TestNoTransactionThatFailsCostsAnything(t *testing.T) {
+func anyTransactionFails(t *testing.T) {
 	t.Parallel()
 	var counts map[string]int
 	synctest.Test(t, func(t *testing.T) {
@@ -213,7 +220,7 @@ func TestNoTransactionThatFailsCostsAnything(t *testing.T) {
 	}
 }
 
-func (h *house) errorLines() (lines []string) {
+func (h *harness) errorLines() (lines []string) {
 	for line := range strings.Lines(h.logged.String()) {
 		if strings.Contains(line, "level=ERROR") {
 			lines = append(lines, line)
@@ -222,7 +229,7 @@ func (h *house) errorLines() (lines []string) {
 	return lines
 }
 
-func TestAnHourInWhichTheStoreTakesNothingCostsAnHourAndNothingElse(t *testing.T) {
+func storeFullForAnHour(t *testing.T) {
 	t.Parallel()
 	for name, fails := range map[string]func(string, int) bool{
 		"nothing can be read or written": func(string, int) bool { return true },
@@ -234,7 +241,7 @@ func TestAnHourInWhichTheStoreTakesNothingCostsAnHourAndNothingElse(t *testing.T
 				a := scriptedAccount
 				a.Security, a.Folders = registry.Plain, []string{"INBOX", "B"}
 				f := &fault{fails: fails}
-				h := newFailingHouse(t, a, f.next)
+				h := newFailingHarness(t, a, f.next)
 				s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 				_, stop := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
 				time.Sleep(10 * time.Minute)
@@ -271,13 +278,13 @@ func TestAnHourInWhichTheStoreTakesNothingCostsAnHourAndNothingElse(t *testing.T
 	}
 }
 
-func TestAccountsThatCannotBeReadAreReadAgainAndWhatRunsGoesOn(t *testing.T) {
+func accountsUnreadable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := scriptedAccount
 		a.Security = registry.Plain
 		f := &fault{fails: func(string, int) bool { return true }}
-		h := newFailingHouse(t, a, f.next)
+		h := newFailingHarness(t, a, f.next)
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		pool, stop := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
 		time.Sleep(90 * time.Second) // no session looks in the next minutes

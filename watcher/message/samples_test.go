@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// said is what a mail is to be described as; an empty text is not looked at.
-type said struct{ from, subject, preview string }
+// description is the description that a message must have; an empty text is not compared.
+type description struct{ from, subject, preview string }
 
-// fromTheField are mails as they are met: each file of testdata stands for a kind that some program
-// got wrong.
-var fromTheField = map[string]said{
+// samples are messages as programs in use send them. Each file of testdata stands for a kind that
+// some program got wrong.
+var samples = map[string]description{
 	"alt-plain-empty-html-css":    {preview: "Our spring sale starts today"},
 	"alt-plain-holds-html":        {preview: "Your ticket 4711 was answered"},
 	"alt-plain-placeholder":       {preview: "Your ticket 4711 was answered"},
@@ -119,16 +119,17 @@ func delivered(t *testing.T, path string) (header, text []byte) {
 	return append(header, "\r\n\r\n"...), text
 }
 
-func TestMailsFromTheFieldAreDescribedAsTheyWereMeant(t *testing.T) {
+// Messages that programs in use have sent are described as their senders meant them.
+func TestDescribeSamples(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.eml")
-	if err != nil || len(files) != len(fromTheField) {
-		t.Fatalf("%d files, %d are in the table, %v", len(files), len(fromTheField), err)
+	if err != nil || len(files) != len(samples) {
+		t.Fatalf("%d files, %d are in the table, %v", len(files), len(samples), err)
 	}
 	for _, path := range files {
 		name := strings.TrimSuffix(filepath.Base(path), ".eml")
 		t.Run(name, func(t *testing.T) {
-			want, ok := fromTheField[name]
+			want, ok := samples[name]
 			if !ok {
 				t.Fatal("it is not in the table")
 			}

@@ -21,9 +21,9 @@ func TestFolderEnd(t *testing.T) {
 	t.Run("a folder whose end is unknown holds up no mail of INBOX", endUnknown)
 }
 
-// endless is a script whose EXAMINE does not send UIDNEXT. answers has its answers, in which TAG
-// stands for the tag, to the STATUS, UID FETCH and UID SEARCH that ask for the end of the folder.
-// For "" it sends the usual one. It calls asked for each.
+// endless is a script whose EXAMINE does not send UIDNEXT. answers has its answers to the STATUS,
+// UID FETCH and UID SEARCH that ask for the end; TAG stands for the tag. For "" it sends the usual
+// answer. It calls asked for each.
 func endless(answers map[string]string, asked func(command string)) *imaptest.Script {
 	script := &imaptest.Script{NoNext: true, Messages: []imaptest.Message{{UID: 3}, {UID: 5}, {UID: 7}}, On: map[string]func(*imaptest.Talk, string){}}
 	for command, question := range map[string]string{"STATUS": "UIDNEXT", "UID FETCH": "* (UID)", "UID SEARCH": "UID *"} {

@@ -78,10 +78,10 @@ func oddNews(t *testing.T) {
 			talk.Bye("Session expired, please log in again")
 		}), within: 15 * time.Second},
 		"ends IDLE every second": {odd: func(_ *testing.T, s *imaptest.Script) {
-			s.BeatEvery, s.Beat = time.Second, func(talk *imaptest.Talk, _ int) {
+			s.Beat = imaptest.Beat{Every: time.Second, Do: func(talk *imaptest.Talk, _ int) {
 				talk.OK("IDLE done")
 				talk.EndIdle()
-			}
+			}}
 		}, within: time.Minute},
 		"refuses IDLE after it has begun": {odd: instead("idling", func(talk *imaptest.Talk, _ string) {
 			time.Sleep(500 * time.Millisecond)

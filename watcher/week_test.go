@@ -95,7 +95,7 @@ func troubled(random func(n int) int) map[string]struct {
 	says   []string
 } {
 	after := func(wait time.Duration, do func(*imaptest.Talk)) *imaptest.Script {
-		return &imaptest.Script{BeatEvery: wait, Beat: func(talk *imaptest.Talk, n int) { do(talk) }}
+		return &imaptest.Script{Beat: imaptest.Beat{Every: wait, Do: func(talk *imaptest.Talk, _ int) { do(talk) }}}
 	}
 	return map[string]struct {
 		server *server

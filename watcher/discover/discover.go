@@ -29,10 +29,10 @@ import (
 // Sources.
 type Source string
 
-// The sources. Autoconfig and WellKnown are the domain's own word (Thunderbird's autoconfiguration
-// format), ISPDB is Thunderbird's list of providers, MX the same of the provider that takes the
-// domain's mail, SRV is RFC 6186 and RFC 8314 section 5, Guess a server that is there under a usual
-// name.
+// The sources. Autoconfig and WellKnown are published by the domain itself, in Thunderbird's
+// format. ISPDB is Thunderbird's list of providers, and MX the same list for the provider that
+// receives the domain's mail. SRV is RFC 6186 and RFC 8314 section 5. Guess is a server that
+// answers under a usual name.
 const (
 	Table      Source = "table"
 	Autoconfig Source = "autoconfig"

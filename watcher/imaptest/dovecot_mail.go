@@ -52,8 +52,8 @@ func (s *Server) AddUser(t testing.TB, user, password string) {
 	})
 }
 
-// Deliver puts a message into a folder of the user's, made if need be, the way a mail server does
-// (dovecot-lda), also while the server is stopped. Lines may end in LF or CRLF.
+// Deliver puts a message into a folder of the user as a mail server does, by dovecot-lda, and makes
+// the folder if need be. The server may be stopped. Lines may end in LF or CRLF.
 func (s *Server) Deliver(t testing.TB, user, folder string, message []byte) {
 	t.Helper()
 	programs, err := exec.Command("doveconf", "-c", s.path("dovecot.conf"), "-h", "libexec_dir").Output()
@@ -96,9 +96,9 @@ func (s *Server) Flags(t testing.TB, user, folder string) map[uint32]string {
 	return found
 }
 
-// Doveadm runs one doveadm command as the user and returns what it printed, such as ("flags",
-// "add", `\Seen`, "mailbox", "INBOX", "uid", "3") or ("expunge", "mailbox", "INBOX", "all"). It
-// works on the files, so sessions hear of it as of mail that another client changed.
+// Doveadm runs one doveadm command as the user and returns what it printed. The arguments are such
+// as ("flags", "add", `\Seen`, "mailbox", "INBOX", "uid", "3"). It works on the files: sessions get
+// the same reports as if another client had changed the mail.
 func (s *Server) Doveadm(t testing.TB, user string, args ...string) string {
 	t.Helper()
 	out, err := s.command(user, "doveadm", append([]string{"-c", s.path("dovecot.conf")}, args...)...).Output()

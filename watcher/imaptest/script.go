@@ -35,10 +35,7 @@ type Script struct {
 	// come and nothing is sent; "within X", when all but the tagged OK is sent (of IDLE: when "+"
 	// is sent); "after X". DONE counts as a command.
 	At func(t *Talk, moment string)
-	// Beat is called every BeatEvery while a client is in IDLE, with how often it was before in
-	// this one.
-	Beat      func(t *Talk, n int)
-	BeatEvery time.Duration
+	Beat Beat
 	// Mute makes it announce nothing: only a client that opens the mailbox anew sees new mail.
 	Mute bool
 	// NoNext leaves UIDNEXT out of the answer to EXAMINE.
@@ -50,6 +47,12 @@ type Script struct {
 
 	mu    sync.Mutex
 	talks map[*Talk]bool
+}
+
+// Beat is what a Script does again and again while a client is in IDLE.
+type Beat struct {
+	Every time.Duration
+	Do    func(t *Talk, n int) // n counts from 0 in each IDLE; nil: nothing
 }
 
 // Message is a mail in the mailbox of a Script.

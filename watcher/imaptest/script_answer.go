@@ -173,7 +173,7 @@ func (t *Talk) idle() {
 		select {
 		case <-t.news:
 		case <-beat:
-			t.script.Beat(t, n)
+			t.script.Beat.Do(t, n)
 			n++
 		case line, ok := <-t.lines:
 			if !ok {
@@ -197,10 +197,10 @@ func (t *Talk) idle() {
 }
 
 func (t *Talk) beats() (beat <-chan time.Time, stop func(), n int) {
-	if t.script.Beat == nil {
+	if t.script.Beat.Do == nil {
 		return nil, func() {}, 0
 	}
-	ticker := time.NewTicker(t.script.BeatEvery)
+	ticker := time.NewTicker(t.script.Beat.Every)
 	return ticker.C, ticker.Stop, 0
 }
 

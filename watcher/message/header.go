@@ -7,7 +7,7 @@
 // [Fingerprint] is the same for the same mail in another folder.
 //
 // The package is apart from watcher because it consists of pure functions, which know neither IMAP
-// nor the store, and because everything hostile in a mail's own text is dealt with here.
+// nor the store. All that is hostile in the text of a mail is dealt with here.
 package message
 
 import (

@@ -34,7 +34,7 @@ func senderOf(found fields, charset string) (from, address string) {
 }
 
 // parseMailbox returns the display name and the address of the first mailbox in a list (RFC 5322
-// section 3.4, the obsolete and the broken forms too). The words of the name are still encoded.
+// section 3.4). It reads obsolete and broken forms too. The words of the name are still encoded.
 // Either may be empty.
 func parseMailbox(s string) (name, address string) {
 	var phrase strings.Builder

@@ -21,11 +21,11 @@ func TestIdle(t *testing.T) {
 
 // beating sends "Still here" every two minutes, the given number of times, and then nothing.
 func beating(times int) *imaptest.Script {
-	return &imaptest.Script{BeatEvery: 2 * time.Minute, Beat: func(talk *imaptest.Talk, n int) {
+	return &imaptest.Script{Beat: imaptest.Beat{Every: 2 * time.Minute, Do: func(talk *imaptest.Talk, n int) {
 		if n < times {
 			talk.Say("* OK Still here\r\n")
 		}
-	}}
+	}}}
 }
 
 func missedHeartbeat(t *testing.T) {
@@ -59,9 +59,9 @@ func flagsEndIdle(t *testing.T) {
 	t.Parallel()
 	for delays, want := range map[time.Duration]time.Duration{0: 9 * time.Minute, 2 * time.Second: time.Minute + 2*time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}, BeatEvery: time.Minute, Beat: func(talk *imaptest.Talk, _ int) {
+			script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}, Beat: imaptest.Beat{Every: time.Minute, Do: func(talk *imaptest.Talk, _ int) {
 				talk.Say("* 1 FETCH (FLAGS (\\Seen))\r\n")
-			}}
+			}}}
 			c, stop := pipe(t, script, DefaultLimits, nil)
 			defer stop()
 			f := follower{conn: c, next: 2}

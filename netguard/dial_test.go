@@ -18,6 +18,12 @@ import (
 	"idlepush/netguard"
 )
 
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	t.Run("only permitted addresses are dialed", dialOnlyPermitted)
+	t.Run("a network without addresses is refused", refuseWithoutAddress)
+}
+
 var errHere = errors.New("not here")
 
 // zone is what the names of these tests resolve to.
@@ -27,7 +33,7 @@ var zone = map[string][]netip.Addr{
 	"three.test.": {netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3"), netip.MustParseAddr("127.0.0.1")},
 }
 
-func TestGuardDialsOnlyPermittedAddresses(t *testing.T) {
+func dialOnlyPermitted(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // nobody listens at 127.0.0.2 and 127.0.0.3
 	if err != nil {
@@ -118,7 +124,7 @@ func touched(t *testing.T, listener net.Listener) (n int) {
 	}
 }
 
-func TestGuardRefusesWhatHasNoAddress(t *testing.T) {
+func refuseWithoutAddress(t *testing.T) {
 	t.Parallel()
 	permit := func(netip.Addr, bool) error { return nil }
 	conn, err := netguard.Guard(net.Dialer{}, permit, false)(t.Context(), "unix", "/nowhere.sock")

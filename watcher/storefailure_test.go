@@ -85,26 +85,31 @@ func (f *fault) arm(on bool) {
 	f.armed = on
 }
 
-// workday is a short day of three accounts, whose store may fail meanwhile: mail in two folders and
-// at two servers, some of it read, moved or removed elsewhere; connections that are lost; a folder
-// that is renumbered; an account that is edited and one that is removed. It fails unless every mail
-// notified once and all is well in the end.
-func workday(t *testing.T, f *fault) *harness {
+// threeAccounts returns a harness with a failing store and three accounts, each at its own server.
+func threeAccounts(t *testing.T, f *fault) (h *harness, second, third registry.Account) {
 	t.Helper()
 	first := scriptedAccount
-	first.Security, first.Host, first.Folders = registry.Plain, "shelf.example.org", []string{"INBOX", "B"}
-	h := newFailingHarness(t, first, f.next)
-	second, third := first, first
+	first.Security, first.Host, first.Folders = registry.Plain, "folders.example.org", []string{"INBOX", "B"}
+	h = newFailingHarness(t, first, f.next)
+	second, third = first, first
 	second.Host, second.Email, second.Folders = "script.example.org", "second@example.org", []string{"INBOX"}
 	third.Host, third.Email, third.Folders = "other.example.org", "third@example.org", []string{"INBOX"}
-	second, third = h.add(t, second), h.add(t, third)
+	return h, h.add(t, second), h.add(t, third)
+}
 
+// workday is a short day of three accounts, whose store may fail meanwhile: mail in two folders and
+// at two servers, some of it read, moved or removed elsewhere; connections that are lost; a folder
+// that is renumbered; an account that is edited and one that is removed. It fails unless every
+// message was notified once and all accounts are watched in the end.
+func workday(t *testing.T, f *fault) *harness {
+	t.Helper()
+	h, second, third := threeAccounts(t, f)
 	old := imaptest.Message{UID: 1, Header: subject("old"), Date: time.Now().AddDate(0, 0, -3)}
 	folderServer := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 	script, other := &imaptest.Script{Messages: []imaptest.Message{old}, UIDValidity: 1}, &imaptest.Script{Messages: []imaptest.Message{old}}
 	w := &memoryNet{servers: map[string]*server{"script.example.org:993": {script: script}, "other.example.org:993": {script: other}}}
 	dial := func(ctx context.Context, address string) (net.Conn, error) {
-		if address == "shelf.example.org:993" {
+		if address == "folders.example.org:993" {
 			return folderServer.dial(ctx, address)
 		}
 		return w.dial(ctx, address)
@@ -163,8 +168,16 @@ func workday(t *testing.T, f *fault) *harness {
 	stop()
 	w.serving.Wait()
 	folderServer.serving.Wait()
-	sent = slices.DeleteFunc(sent, func(s string) bool { return s == "mail 3" })
-	notified := slices.DeleteFunc(subjects(h.mails(t)), func(s string) bool { return s == "mail 3" })
+	h.checkDay(t, sent)
+	return h
+}
+
+// checkDay fails unless every message of the day was notified once, and those that were read or
+// removed were cleared.
+func (h *harness) checkDay(t *testing.T, sent []string) {
+	t.Helper()
+	ofRemovedAccount := func(subject string) bool { return subject == "mail 3" }
+	sent, notified := slices.DeleteFunc(sent, ofRemovedAccount), slices.DeleteFunc(subjects(h.mails(t)), ofRemovedAccount)
 	if wrong := missing(sent, notified); len(wrong) > 0 {
 		t.Error(strings.Join(wrong, "; "))
 	}
@@ -172,7 +185,6 @@ func workday(t *testing.T, f *fault) *harness {
 	if slices.Sort(cleared); !slices.Equal(cleared, []string{"mail 1", "mail 2"}) {
 		t.Errorf("cleared are %q", cleared)
 	}
-	return h
 }
 
 // Whichever transaction of a day fails (by default, of the frequent kinds, some): nothing is lost

@@ -88,19 +88,18 @@ func (n *natted) Read(p []byte) (int, error) {
 	}
 }
 
-// troubled are the servers of the simulated week, each wrong in its own way, and what the log says
-// of each. Some fail at random: in a tenth of the week ten times as often.
-func troubled(random func(n int) int) map[string]struct {
+// troubledServer is a server, and what the log says of it.
+type troubledServer struct {
 	server *server
 	says   []string
-} {
+}
+
+// troubled returns the servers of the simulated week, each wrong in its own way. Some fail at random: in a tenth of the week ten times as often.
+func troubled(random func(n int) int) map[string]troubledServer {
 	after := func(wait time.Duration, do func(*imaptest.Talk)) *imaptest.Script {
 		return &imaptest.Script{Beat: imaptest.Beat{Every: wait, Do: func(talk *imaptest.Talk, _ int) { do(talk) }}}
 	}
-	return map[string]struct {
-		server *server
-		says   []string
-	}{
+	return map[string]troubledServer{
 		"steady":     {&server{script: &imaptest.Script{}}, nil},
 		"nat-15-min": {&server{script: &imaptest.Script{}, forgets: 15 * time.Minute}, nil},
 		"nat-5-min":  {&server{script: &imaptest.Script{}, forgets: 5 * time.Minute}, []string{"waited too long for the answer to DONE", "IDLE interval changed"}},
@@ -144,27 +143,8 @@ func TestWeekOfTrouble(t *testing.T) {
 		w := &memoryNet{servers: make(map[string]*server)}
 		flips := &server{script: &imaptest.Script{UIDValidity: 1}}
 		all := troubled(random)
-		all["uidvalidity-flips"] = struct {
-			server *server
-			says   []string
-		}{flips, []string{"renumbered"}}
-		accounts := map[string]registry.Account{"steady": h.account}
-		for name, c := range all {
-			w.servers[name+":993"] = c.server
-			c.server.script.Messages = []imaptest.Message{{UID: 1, Header: "Subject: old\r\nMessage-ID: <old>\r\n\r\n", Date: time.Now()}}
-			if name != "steady" {
-				a := first
-				a.Host, a.Email = name, name+"@example.org"
-				accounts[name] = h.add(t, a)
-			}
-		}
-		// Plain text, for the handshakes of a week take minutes.
-		for name, a := range accounts {
-			a.Security = registry.Plain
-			if _, err := h.store.Accounts.Update(a, time.Now()); err != nil {
-				t.Fatal(name, err)
-			}
-		}
+		all["uidvalidity-flips"] = troubledServer{flips, []string{"renumbered"}}
+		accounts := h.addTroubled(t, w, all)
 		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
 		time.Sleep(time.Minute)
 		sent := make(map[string][]string)
@@ -184,30 +164,61 @@ func TestWeekOfTrouble(t *testing.T) {
 		time.Sleep(time.Hour)
 		stop()
 		w.serving.Wait()
-		notified := make(map[string][]string)
-		latest := make(map[string]time.Duration)
-		for _, n := range h.mails(t) {
-			notified[n.Account] = append(notified[n.Account], n.Content.Subject)
-			latest[n.Account] = max(latest[n.Account], n.At.Sub(at[n.Content.Subject]))
-		}
-		for name, c := range all {
-			got := notified[accounts[name].ID]
-			if !slices.Equal(got, sent[name]) {
-				t.Errorf("%s: %d of %d messages were notified: %v", name, len(got), len(sent[name]), missing(sent[name], got))
-			}
-			if late := latest[accounts[name].ID]; late > 12*time.Minute {
-				t.Errorf("%s: a mail was notified after %v", name, late)
-			}
-			h.says(t, []string{"account=" + accounts[name].ID, "remote=" + name + ":993"}, c.says)
-			known, err := h.store.Mail.Host(name + ":993")
-			if err != nil {
-				t.Fatal(err)
-			}
-			d, why := interval(providerOf(name), known)
-			t.Logf("%-17s %d mails, the latest after %v, %d connections, interval %v: %s", name, len(got), latest[accounts[name].ID].Round(time.Second),
-				len(c.server.dials), d.Round(time.Second), why)
-		}
+		h.checkWeek(t, all, accounts, sent, at)
 	})
+}
+
+// addTroubled has an account at each of the servers, the harness's own at "steady", and returns
+// them by server.
+func (h *harness) addTroubled(t *testing.T, w *memoryNet, all map[string]troubledServer) map[string]registry.Account {
+	t.Helper()
+	accounts := map[string]registry.Account{"steady": h.account}
+	for name, c := range all {
+		w.servers[name+":993"] = c.server
+		c.server.script.Messages = []imaptest.Message{{UID: 1, Header: "Subject: old\r\nMessage-ID: <old>\r\n\r\n", Date: time.Now()}}
+		if name != "steady" {
+			a := scriptedAccount
+			a.Host, a.Email = name, name+"@example.org"
+			accounts[name] = h.add(t, a)
+		}
+	}
+	// Plain text, because the handshakes of a week take minutes.
+	for name, a := range accounts {
+		a.Security = registry.Plain
+		if _, err := h.store.Accounts.Update(a, time.Now()); err != nil {
+			t.Fatal(name, err)
+		}
+	}
+	return accounts
+}
+
+// checkWeek fails unless all messages sent to each account were notified once and in time, and the
+// log says what was wrong. at has the times of the messages by subject.
+func (h *harness) checkWeek(t *testing.T, all map[string]troubledServer, accounts map[string]registry.Account, sent map[string][]string, at map[string]time.Time) {
+	t.Helper()
+	notified := make(map[string][]string)
+	latest := make(map[string]time.Duration)
+	for _, n := range h.mails(t) {
+		notified[n.Account] = append(notified[n.Account], n.Content.Subject)
+		latest[n.Account] = max(latest[n.Account], n.At.Sub(at[n.Content.Subject]))
+	}
+	for name, c := range all {
+		got := notified[accounts[name].ID]
+		if !slices.Equal(got, sent[name]) {
+			t.Errorf("%s: %d of %d messages were notified: %v", name, len(got), len(sent[name]), missing(sent[name], got))
+		}
+		if late := latest[accounts[name].ID]; late > 12*time.Minute {
+			t.Errorf("%s: a mail was notified after %v", name, late)
+		}
+		h.says(t, []string{"account=" + accounts[name].ID, "remote=" + name + ":993"}, c.says)
+		known, err := h.store.Mail.Host(name + ":993")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, why := interval(providerOf(name), known)
+		t.Logf("%-17s %d messages, the latest after %v, %d connections, interval %v: %s", name, len(got), latest[accounts[name].ID].Round(time.Second),
+			len(c.server.dials), d.Round(time.Second), why)
+	}
 }
 
 // says fails the test unless the lines of the log that hold one of the marks say all of it.

@@ -23,7 +23,7 @@ func oddStatus(t *testing.T) {
 		"has all folders below INBOX":             {folder: "INBOX.Family", within: tour, odd: lists(`() "." "INBOX"`, `() "." "INBOX.Family"`)},
 		"names folders in modified UTF-7":         {folder: "Verein/Büro & Kasse", within: tour, odd: lists(`() "/" INBOX`, `() "/" "Verein/B&APw-ro &- Kasse"`)},
 		"announces CONDSTORE and has none":        {folder: "Family", within: tour, odd: all(announces("IMAP4rev1 IDLE CONDSTORE"), answersSome("STATUS", holding("HIGHESTMODSEQ"), "TAG BAD unknown STATUS item\r\n"))},
-		"says nothing of the folder":              {folder: "Family", within: tour, odd: edited("STATUS", `\(.*\)`, "()")},
+		"reports nothing of the folder":           {folder: "Family", within: tour, odd: edited("STATUS", `\(.*\)`, "()")},
 		"does not quote a name with a space":      {folder: "Deleted Items", within: tour, odd: edited("STATUS", `"`, "")},
 		"does not escape a backslash":             {folder: `INBOX\Family`, within: tour, odd: edited("STATUS", `\\\\`, `\`)},
 		"has a space behind the items":            {folder: "Family", within: tour, odd: edited("STATUS", `\)\r\n`, ") \r\n")},

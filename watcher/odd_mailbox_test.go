@@ -18,24 +18,24 @@ func TestOddMailbox(t *testing.T) {
 
 func oddGreeting(t *testing.T) {
 	testOddServers(t, map[string]oddServer{
-		"greets twice":                            {odd: answers("greeting", "* OK welcome\r\n* OK second line [x] {12}\r\n")},
-		"greets without its capabilities":         {odd: answers("greeting", "* OK Domino IMAP4 Server Release 10.0 ready\r\n")},
-		"needs no login":                          {odd: all(answers("greeting", "* PREAUTH [CAPABILITY IMAP4rev1 IDLE] you are in\r\n"), refusesLogins)},
-		"names its capabilities in lower case":    {odd: announces("imap4rev1 idle id")},
-		"is IMAP4rev2 and nothing else":           {odd: announces("IMAP4rev2")},
-		"has a space behind its capabilities":     {odd: answers("LOGIN", "* CAPABILITY IMAP4rev1 IDLE ID \r\nTAG OK Success login ok\r\n")},
-		"warns at the login":                      {odd: answers("LOGIN", "* OK [ALERT] Your mailbox is 99% full\r\nTAG OK done\r\n")},
-		"knows a keyword with a quote mark":       {odd: interjects("before EXAMINE", "* FLAGS (\\Answered \\Seen ab\"cd)\r\n")},
-		"knows keywords with brackets":            {odd: interjects("within EXAMINE", bracketed)},
-		"says more than is asked of a folder":     {odd: interjects("before EXAMINE", talkative)},
-		"says UIDNEXT 0":                          {odd: edited("EXAMINE", `UIDNEXT \d+`, "UIDNEXT 0")},
-		"says a UIDNEXT that is one too low":      {odd: stale},
-		"always says a UIDNEXT too low":           {odd: lagging("EXAMINE")},
-		"says it too low of another folder too":   {odd: all(lagging("EXAMINE"), lagging("STATUS")), folder: "Family", within: tourEvery},
-		"has a UIDVALIDITY of 64 bits":            {odd: edited("EXAMINE", `UIDVALIDITY \d+`, "UIDVALIDITY 1732774800123")},
-		"says nothing where SEARCH finds nothing": {odd: all(empty, edited("UID SEARCH", `\* SEARCH\r\n`, ""))},
-		"has a space behind what SEARCH finds":    {odd: edited("UID SEARCH", `(\* SEARCH.*)\r\n`, "$1 \r\n")},
-		"refuses a SEARCH with a charset":         {odd: answersSome("UID SEARCH", holding("CHARSET"), "TAG NO [BADCHARSET (US-ASCII)] no\r\n")},
+		"greets twice":                           {odd: answers("greeting", "* OK welcome\r\n* OK second line [x] {12}\r\n")},
+		"greets without its capabilities":        {odd: answers("greeting", "* OK Domino IMAP4 Server Release 10.0 ready\r\n")},
+		"needs no login":                         {odd: all(answers("greeting", "* PREAUTH [CAPABILITY IMAP4rev1 IDLE] you are in\r\n"), refusesLogins)},
+		"names its capabilities in lower case":   {odd: announces("imap4rev1 idle id")},
+		"is IMAP4rev2 and nothing else":          {odd: announces("IMAP4rev2")},
+		"has a space behind its capabilities":    {odd: answers("LOGIN", "* CAPABILITY IMAP4rev1 IDLE ID \r\nTAG OK Success login ok\r\n")},
+		"warns at the login":                     {odd: answers("LOGIN", "* OK [ALERT] Your mailbox is 99% full\r\nTAG OK done\r\n")},
+		"knows a keyword with a quote mark":      {odd: interjects("before EXAMINE", "* FLAGS (\\Answered \\Seen ab\"cd)\r\n")},
+		"knows keywords with brackets":           {odd: interjects("within EXAMINE", bracketed)},
+		"reports more of a folder than needed":   {odd: interjects("before EXAMINE", talkative)},
+		"sends UIDNEXT 0":                        {odd: edited("EXAMINE", `UIDNEXT \d+`, "UIDNEXT 0")},
+		"sends a UIDNEXT that is one too low":    {odd: stale},
+		"always sends a UIDNEXT too low":         {odd: lagging("EXAMINE")},
+		"sends it too low of another folder too": {odd: all(lagging("EXAMINE"), lagging("STATUS")), folder: "Family", within: tourEvery},
+		"has a UIDVALIDITY of 64 bits":           {odd: edited("EXAMINE", `UIDVALIDITY \d+`, "UIDVALIDITY 1732774800123")},
+		"sends nothing if SEARCH finds nothing":  {odd: all(empty, edited("UID SEARCH", `\* SEARCH\r\n`, ""))},
+		"has a space behind what SEARCH finds":   {odd: edited("UID SEARCH", `(\* SEARCH.*)\r\n`, "$1 \r\n")},
+		"refuses a SEARCH with a charset":        {odd: answersSome("UID SEARCH", holding("CHARSET"), "TAG NO [BADCHARSET (US-ASCII)] no\r\n")},
 	})
 }
 
@@ -74,7 +74,7 @@ func oddNews(t *testing.T) {
 			talk.Say("* 0 EXISTS\r\n")
 			talk.Answer("EXISTS", n)
 		})},
-		"says goodbye instead": {odd: instead("EXISTS", func(talk *imaptest.Talk, _ string) {
+		"sends BYE instead": {odd: instead("EXISTS", func(talk *imaptest.Talk, _ string) {
 			talk.Bye("Session expired, please log in again")
 		}), within: 15 * time.Second},
 		"ends IDLE every second": {odd: func(_ *testing.T, s *imaptest.Script) {

@@ -94,7 +94,8 @@ type troubledServer struct {
 	says   []string
 }
 
-// troubled returns the servers of the simulated week, each wrong in its own way. Some fail at random: in a tenth of the week ten times as often.
+// troubled returns the servers of the simulated week, each wrong in its own way. Some fail at
+// random: in a tenth of the week ten times as often.
 func troubled(random func(n int) int) map[string]troubledServer {
 	after := func(wait time.Duration, do func(*imaptest.Talk)) *imaptest.Script {
 		return &imaptest.Script{Beat: imaptest.Beat{Every: wait, Do: func(talk *imaptest.Talk, _ int) { do(talk) }}}

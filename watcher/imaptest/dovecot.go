@@ -148,8 +148,8 @@ func (s *Server) Stop(t testing.TB) {
 	}
 }
 
-// command returns a command that runs a program of Dovecot for a mail user. It sets the user's home,
-// so that the program need not ask the server.
+// command returns a command that runs a program of Dovecot for a mail user. It sets the user's
+// home, so that the program need not ask the server.
 func (s *Server) command(mailUser, name string, args ...string) *exec.Cmd {
 	cmd := s.rig.command(name, args...)
 	cmd.Env = append(cmd.Env, "USER="+mailUser, "HOME="+s.home(mailUser))

@@ -43,8 +43,8 @@ type rig struct {
 // make makes all but the configuration. stop is called at the end of the test.
 func (r *rig) make(t testing.TB, name string, stop func(testing.TB)) authority {
 	t.Helper()
-	// t.TempDir lies below a folder that only its maker may enter, and with a long
-	// name the paths of Unix sockets in it would exceed their 108 bytes.
+	// t.TempDir lies below a folder that only its maker may enter. With a long name the paths of
+	// Unix sockets in it would exceed their 108 bytes.
 	folder, err := os.MkdirTemp("", name)
 	if err != nil {
 		t.Fatal(err)

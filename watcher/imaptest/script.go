@@ -34,7 +34,7 @@ type Script struct {
 	// At is called whenever a server may send something unsolicited: "before X", when command X has
 	// come and nothing is sent; "within X", when all but the tagged OK is sent (of IDLE: when "+"
 	// is sent); "after X". DONE counts as a command.
-	At func(t *Talk, moment string)
+	At   func(t *Talk, moment string)
 	Beat Beat
 	// Mute makes it announce nothing: only a client that opens the mailbox anew sees new mail.
 	Mute bool

@@ -63,8 +63,8 @@ func cleanText(s string, bound int) string {
 	return cutText(out, bound)
 }
 
-// belongs reports whether a joiner or non-joiner between two texts is a part of the word (RFC 5892,
-// appendix A.1 and A.2) or of an emoji.
+// belongs reports whether a joiner or non-joiner between two texts is a part of a word or of an
+// emoji. For words see RFC 5892, appendix A.1 and A.2.
 func belongs(r rune, before []rune, after string) bool {
 	if len(before) == 0 {
 		return false

@@ -90,11 +90,19 @@ func set[T any](field *T, value *T) {
 
 func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
 
+// accountHandlers serves accounts, and what a mail server offers.
+type accountHandlers struct {
+	users    registry.Users
+	accounts registry.Accounts
+	limits   *limits
+	mail     MailConfig
+}
+
 // account is what the caller may see of an account.
-func (s *server) account(c caller, a registry.Account) (Account, error) {
+func (h *accountHandlers) account(c caller, a registry.Account) (Account, error) {
 	out := Account{ID: a.ID, Email: a.Email}
 	if c.scope != device {
-		status, err := s.accountStatus(a)
+		status, err := h.accountStatus(a)
 		if err != nil {
 			return Account{}, err
 		}
@@ -106,8 +114,8 @@ func (s *server) account(c caller, a registry.Account) (Account, error) {
 }
 
 // accountSeen gives an account that the caller may see; ErrNotFound also where it is another's.
-func (s *server) accountSeen(c caller, id string) (registry.Account, error) {
-	a, err := s.Accounts.Get(id)
+func (h *accountHandlers) accountSeen(c caller, id string) (registry.Account, error) {
+	a, err := h.accounts.Get(id)
 	if err == nil && !c.sees(a) {
 		err = registry.ErrNotFound
 	}
@@ -115,8 +123,8 @@ func (s *server) accountSeen(c caller, id string) (registry.Account, error) {
 }
 
 // accountOwned is accountSeen for what only the owner may do.
-func (s *server) accountOwned(c caller, id string) (registry.Account, error) {
-	a, err := s.accountSeen(c, id)
+func (h *accountHandlers) accountOwned(c caller, id string) (registry.Account, error) {
+	a, err := h.accountSeen(c, id)
 	if err == nil && !c.owns(a.Owner) {
 		err = problem(http.StatusForbidden, "not_owner", "This mailbox is shared with you. Its owner can change it.")
 	}
@@ -124,30 +132,30 @@ func (s *server) accountOwned(c caller, id string) (registry.Account, error) {
 }
 
 // checkSharing refuses a list of those with whom an account is shared that names nobody, or its owner.
-func (s *server) checkSharing(a registry.Account) error {
+func (h *accountHandlers) checkSharing(a registry.Account) error {
 	for i, id := range a.SharedWith {
 		if id == a.Owner || slices.Contains(a.SharedWith[:i], id) {
 			return &FieldError{indexed("shared_with", i), "sees it already"}
 		}
-		if err := s.knownUser(indexed("shared_with", i), id); err != nil {
+		if err := checkUser(h.users, indexed("shared_with", i), id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *server) listAccounts(_ context.Context, c caller, in *pageOf) (*body[List[Account]], error) {
-	accounts, err := s.Accounts.List()
+func (h *accountHandlers) listAccounts(_ context.Context, c caller, in *pageOf) (*body[List[Account]], error) {
+	accounts, err := h.accounts.List()
 	if err != nil {
 		return nil, err
 	}
 	accounts = slices.DeleteFunc(accounts, func(a registry.Account) bool { return !c.sees(a) })
-	return listOf(accounts, func(a registry.Account) place { return placeOf(a.Created, a.ID) }, *in, func(a registry.Account) (Account, error) { return s.account(c, a) })
+	return listOf(accounts, func(a registry.Account) place { return placeOf(a.Created, a.ID) }, *in, func(a registry.Account) (Account, error) { return h.account(c, a) })
 }
 
-func (s *server) createAccount(ctx context.Context, c caller, in *body[NewAccount]) (*made[Account], error) {
+func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[NewAccount]) (*made[Account], error) {
 	b := in.Body
-	owner, err := s.userFor(c, b.User)
+	owner, err := userFor(h.users, c, b.User)
 	if err != nil {
 		return nil, err
 	}
@@ -159,31 +167,31 @@ func (s *server) createAccount(ctx context.Context, c caller, in *body[NewAccoun
 	if err := accountFaults(a).err(); err != nil {
 		return nil, err
 	}
-	if err := s.checkSharing(a); err != nil {
+	if err := h.checkSharing(a); err != nil {
 		return nil, err
 	}
-	if _, err := s.tryLogin(ctx, c, a); err != nil {
+	if _, err := h.tryLogin(ctx, c, a); err != nil {
 		return nil, err
 	}
-	a, added, err := s.Accounts.Add(a, c.session(), time.Now())
+	a, added, err := h.accounts.Add(a, c.session(), time.Now())
 	if err != nil {
 		return nil, ended(err)
 	}
-	out, err := s.account(c, a)
+	out, err := h.account(c, a)
 	return &made[Account]{statusOf(added), out}, err
 }
 
-func (s *server) getAccount(_ context.Context, c caller, in *byID) (*body[Account], error) {
-	a, err := s.accountSeen(c, in.ID)
+func (h *accountHandlers) getAccount(_ context.Context, c caller, in *byID) (*body[Account], error) {
+	a, err := h.accountSeen(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.account(c, a)
+	out, err := h.account(c, a)
 	return &body[Account]{out}, err
 }
 
-func (s *server) patchAccount(ctx context.Context, c caller, in *edit[AccountPatch]) (*body[Account], error) {
-	old, err := s.accountOwned(c, in.ID)
+func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[AccountPatch]) (*body[Account], error) {
+	old, err := h.accountOwned(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -195,22 +203,22 @@ func (s *server) patchAccount(ctx context.Context, c caller, in *edit[AccountPat
 		return nil, err
 	}
 	if in.Body.SharedWith != nil {
-		if err := s.checkSharing(a); err != nil {
+		if err := h.checkSharing(a); err != nil {
 			return nil, err
 		}
 	}
 	added := slices.ContainsFunc(a.Folders, func(f string) bool { return !slices.Contains(old.Folders, f) })
 	if in.Body.Password != nil || added {
-		if _, err := s.tryLogin(ctx, c, a); err != nil {
+		if _, err := h.tryLogin(ctx, c, a); err != nil {
 			return nil, err
 		}
 	}
-	return s.writeAccount(c, in, old)
+	return h.writeAccount(c, in, old)
 }
 
 // writeAccount applies the patch to the account as it is now, for which the login of old was tried.
-func (s *server) writeAccount(c caller, in *edit[AccountPatch], old registry.Account) (*body[Account], error) {
-	now, err := s.accountOwned(c, in.ID)
+func (h *accountHandlers) writeAccount(c caller, in *edit[AccountPatch], old registry.Account) (*body[Account], error) {
+	now, err := h.accountOwned(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -219,12 +227,12 @@ func (s *server) writeAccount(c caller, in *edit[AccountPatch], old registry.Acc
 	}
 	a := in.Body.apply(now)
 	if in.Body.Password == nil && reflect.DeepEqual(a, now) {
-		out, err := s.account(c, now)
+		out, err := h.account(c, now)
 		return &body[Account]{out}, err
 	}
-	a, err = s.Accounts.Update(a, time.Now())
+	a, err = h.accounts.Update(a, time.Now())
 	if errors.Is(err, registry.ErrStale) {
-		return s.writeAccount(c, in, old)
+		return h.writeAccount(c, in, old)
 	}
 	if errors.Is(err, registry.ErrTaken) {
 		return nil, problem(http.StatusConflict, "taken", "That mailbox is watched already, as another account.")
@@ -232,22 +240,22 @@ func (s *server) writeAccount(c caller, in *edit[AccountPatch], old registry.Acc
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.account(c, a)
+	out, err := h.account(c, a)
 	return &body[Account]{out}, err
 }
 
-func (s *server) deleteAccount(ctx context.Context, c caller, in *byID) (*struct{}, error) {
-	a, err := s.accountSeen(c, in.ID)
+func (h *accountHandlers) deleteAccount(ctx context.Context, c caller, in *byID) (*struct{}, error) {
+	a, err := h.accountSeen(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	if c.owns(a.Owner) {
-		return nil, s.Accounts.Remove(a.ID)
+		return nil, h.accounts.Remove(a.ID)
 	}
 	a.SharedWith = slices.DeleteFunc(a.SharedWith, func(id string) bool { return id == c.user.ID })
-	_, err = s.Accounts.Update(a, time.Now())
+	_, err = h.accounts.Update(a, time.Now())
 	if errors.Is(err, registry.ErrStale) {
-		return s.deleteAccount(ctx, c, in)
+		return h.deleteAccount(ctx, c, in)
 	}
 	return nil, err
 }

@@ -67,14 +67,14 @@ type address struct {
 
 // addressed returns the device with the address, and what is wrong with that for its transport. The
 // form of tokens, endpoints, keys and parameters is left to CheckAddress.
-func (s *server) addressed(d registry.Device, a address) (registry.Device, faults) {
+func (h *deviceHandlers) addressed(d registry.Device, a address) (registry.Device, faults) {
 	var f faults
 	forbid := func(field string, given bool) {
 		if given {
 			f.add(field, "does not go with this transport")
 		}
 	}
-	t := s.transport(d.Transport)
+	t := h.transports.named(d.Transport)
 	if t.Subscription {
 		forbid("token", a.token != nil && *a.token != "")
 		forbid("encryption", a.encryption.value != nil)
@@ -94,7 +94,7 @@ func (s *server) addressed(d registry.Device, a address) (registry.Device, fault
 	}
 	forbid("subscription", a.subscription != nil && !t.Subscription)
 	d.Params = maps.Clone(d.Params)
-	for _, p := range s.params() {
+	for _, p := range h.transports.params() {
 		value, given := textOf(a.given[p.Name])
 		switch {
 		case !t.has(p.Name):

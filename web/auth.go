@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"idlepush/netguard"
 	"idlepush/registry"
 )
 
@@ -66,11 +67,27 @@ func callerOf(ctx context.Context) caller {
 	return c
 }
 
+// guard finds out who makes a request, and from where.
+type guard struct {
+	users   registry.Users
+	admin   []byte            // SHA-256 of the admin token; nil if there is no admin token
+	proxies netguard.Networks // trusted reverse proxies
+	origins *http.CrossOriginProtection
+}
+
+func newGuard(c Config) *guard {
+	g := &guard{users: c.Users, proxies: c.TrustedProxies, origins: http.NewCrossOriginProtection()}
+	if c.AdminToken != "" {
+		g.admin = digest(string(c.AdminToken))
+	}
+	return g
+}
+
 // admit lets those in whom the route names, then reads the body.
 func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(hc)
-		c, err := s.authenticate(r, who)
+		c, err := s.guard.authenticate(r, who)
 		if err == nil {
 			err = readBody(w, r)
 		}
@@ -78,10 +95,10 @@ func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
 			s.refusal(hc.Operation(), err).write(w)
 			return
 		}
-		c.address, c.browser, c.home, c.local = s.clientAddress(r), browserName(r.UserAgent()), s.originOf(r), isLocal(r.Host)
+		c.address, c.browser, c.home, c.local = s.guard.clientAddress(r), browserName(r.UserAgent()), s.guard.originOf(r), isLocal(r.Host)
 		c.secure = strings.HasPrefix(c.home, "https:")
 		if c.session() != "" {
-			s.familiar.note(c.address, c.user.Name, time.Now())
+			s.limits.familiar.note(c.address, c.user.Name, time.Now())
 		}
 		next(huma.WithValue(hc, callerKey{}, c))
 	}
@@ -89,10 +106,10 @@ func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
 
 // authenticate finds out who makes the request. A bearer token goes before a cookie. Requests without one may come from
 // a browser that was led here by another site, so the ones that change something must come from our own.
-func (s *server) authenticate(r *http.Request, who access) (caller, error) {
+func (g *guard) authenticate(r *http.Request, who access) (caller, error) {
 	bearer, hasBearer := bearerToken(r)
 	if !hasBearer {
-		if err := s.origins.Check(r); err != nil {
+		if err := g.origins.Check(r); err != nil {
 			return caller{}, problem(http.StatusForbidden, "cross_origin", "This request comes from another site.")
 		}
 	}
@@ -101,7 +118,7 @@ func (s *server) authenticate(r *http.Request, who access) (caller, error) {
 		if cookie == "" {
 			return caller{}, nil
 		}
-		here, err := s.session(cookie, true)
+		here, err := g.session(cookie, true)
 		if err != nil && !errors.Is(err, registry.ErrDenied) {
 			return caller{}, err
 		}
@@ -110,12 +127,12 @@ func (s *server) authenticate(r *http.Request, who access) (caller, error) {
 	var c caller
 	var err error
 	switch cookie := sessionCookie(r); {
-	case hasBearer && s.admin != nil && subtle.ConstantTimeCompare(digest(bearer), s.admin) == 1:
+	case hasBearer && g.admin != nil && subtle.ConstantTimeCompare(digest(bearer), g.admin) == 1:
 		c.scope = admin
 	case hasBearer:
-		c, err = s.session(bearer, false)
+		c, err = g.session(bearer, false)
 	case cookie != "":
-		c, err = s.session(cookie, true)
+		c, err = g.session(cookie, true)
 	default:
 		err = registry.ErrDenied
 	}
@@ -134,8 +151,8 @@ func (s *server) authenticate(r *http.Request, who access) (caller, error) {
 }
 
 // session gives the caller of a session's cookie or of a bearer token; neither passes for the other.
-func (s *server) session(token string, cookie bool) (caller, error) {
-	u, t, err := s.Users.Authenticate(token, time.Now())
+func (g *guard) session(token string, cookie bool) (caller, error) {
+	u, t, err := g.users.Authenticate(token, time.Now())
 	if err != nil {
 		return caller{}, err
 	}
@@ -175,11 +192,11 @@ func bearerToken(r *http.Request) (string, bool) {
 
 // originOf is the origin that the request was made to: https where the browser names such an origin, or a trusted proxy says so. As where
 // phones reach this server it is kept at setup only, which takes a secret: later requests could name any.
-func (s *server) originOf(r *http.Request) string {
+func (g *guard) originOf(r *http.Request) string {
 	if u, err := url.Parse(r.Header.Get("Origin")); err == nil && u.Scheme == "https" && u.Host != "" {
 		return "https://" + u.Host
 	}
-	if r.TLS != nil || s.throughProxy(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+	if r.TLS != nil || g.throughProxy(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host

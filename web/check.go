@@ -22,13 +22,13 @@ type Folder struct {
 	Use  string `json:"use,omitempty" doc:"What it is for (RFC 6154): all, archive, drafts, flagged, important, junk, sent, trash; absent: nothing of these"`
 }
 
-func (s *server) checkAccount(ctx context.Context, c caller, in *body[Mailbox]) (*body[Check], error) {
+func (h *accountHandlers) checkAccount(ctx context.Context, c caller, in *body[Mailbox]) (*body[Check], error) {
 	a := in.Body.account()
 	a.Folders = []string{"INBOX"}
 	if err := mailboxFaults(a).err(); err != nil {
 		return nil, err
 	}
-	check, err := s.tryLogin(ctx, c, a)
+	check, err := h.tryLogin(ctx, c, a)
 	if err != nil {
 		return nil, err
 	}
@@ -44,13 +44,13 @@ type Folders struct {
 }
 
 // listFolders asks the mail server of an account that is watched, with the password that is kept.
-func (s *server) listFolders(ctx context.Context, c caller, in *byID) (*body[Folders], error) {
-	a, err := s.accountOwned(c, in.ID)
+func (h *accountHandlers) listFolders(ctx context.Context, c caller, in *byID) (*body[Folders], error) {
+	a, err := h.accountOwned(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	a.Folders = []string{"INBOX"}
-	check, err := s.tryLogin(ctx, c, a)
+	check, err := h.tryLogin(ctx, c, a)
 	if err != nil {
 		return nil, err
 	}
@@ -59,13 +59,13 @@ func (s *server) listFolders(ctx context.Context, c caller, in *byID) (*body[Fol
 
 // tryLogin tries the account's login and whether its folders are there, as far as their names can
 // be read.
-func (s *server) tryLogin(ctx context.Context, c caller, a registry.Account) (Check, error) {
-	if err := s.loginTried(c); err != nil {
+func (h *accountHandlers) tryLogin(ctx context.Context, c caller, a registry.Account) (Check, error) {
+	if err := h.limits.allowLogin(c); err != nil {
 		return Check{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
-	check, err := s.CheckAccount(ctx, a)
+	check, err := h.mail.Check(ctx, a)
 	if e, ok := errors.AsType[*CheckError](err); ok {
 		return Check{}, unprocessable(e.Field, e.Code, e.Message)
 	}

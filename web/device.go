@@ -81,10 +81,20 @@ func (p *DevicePatch) UnmarshalJSON(data []byte) error {
 	return errors.Join(json.Unmarshal(data, (*plain)(p)), json.Unmarshal(data, &p.given))
 }
 
+// deviceHandlers serves devices.
+type deviceHandlers struct {
+	users      registry.Users
+	accounts   registry.Accounts
+	devices    registry.Devices
+	limits     *limits
+	transports transportList
+	push       PushConfig
+}
+
 // newDevice returns the device that is asked for, and what is wrong with its address.
-func (s *server) newDevice(n NewDevice, user string) (registry.Device, faults) {
+func (h *deviceHandlers) newDevice(n NewDevice, user string) (registry.Device, faults) {
 	d := registry.Device{User: user, Name: n.Name, Transport: registry.Transport(n.Transport), Content: registry.Level(n.Content), Accounts: n.Accounts}
-	d, f := s.addressed(d, address{&n.Token, n.Subscription, choice[Keys]{true, n.Encryption}, n.given})
+	d, f := h.addressed(d, address{&n.Token, n.Subscription, choice[Keys]{true, n.Encryption}, n.given})
 	if d.Content == "" {
 		d.Content = registry.Subject
 		if d.Keys == nil {
@@ -95,73 +105,73 @@ func (s *server) newDevice(n NewDevice, user string) (registry.Device, faults) {
 }
 
 // patched returns the device with the changes, and what is wrong with its address then.
-func (s *server) patched(d registry.Device, p DevicePatch) (registry.Device, faults) {
+func (h *deviceHandlers) patched(d registry.Device, p DevicePatch) (registry.Device, faults) {
 	set(&d.Name, p.Name)
 	set(&d.Content, (*registry.Level)(p.Content))
 	if p.Accounts.given {
 		d.Accounts = nil
 		set(&d.Accounts, p.Accounts.value)
 	}
-	return s.addressed(d, address{p.Token, p.Subscription, p.Encryption, p.given})
+	return h.addressed(d, address{p.Token, p.Subscription, p.Encryption, p.given})
 }
 
-func (s *server) deviceOf(d registry.Device, lanes []registry.Lane) Device {
+func (h *deviceHandlers) deviceOf(d registry.Device, lanes []registry.Lane) Device {
 	return Device{ID: d.ID, User: d.User, Name: d.Name, Transport: string(d.Transport), Encrypted: d.Keys != nil, Content: string(d.Content), Accounts: d.Accounts,
-		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: deviceStatus(d, lanes), params: s.transport(d.Transport).shownOf(d)}
+		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: deviceStatus(d, lanes), params: h.transports.named(d.Transport).shownOf(d)}
 }
 
 // shown is a device with the pause of its lane.
-func (s *server) shown(d registry.Device) (Device, error) {
-	lanes, err := s.Devices.Lanes()
-	return s.deviceOf(d, lanes), err
+func (h *deviceHandlers) shown(d registry.Device) (Device, error) {
+	lanes, err := h.devices.Lanes()
+	return h.deviceOf(d, lanes), err
 }
 
 // deviceOwned gives a device of the caller; ErrNotFound also where it is another's.
-func (s *server) deviceOwned(c caller, id string) (registry.Device, error) {
-	d, err := s.Devices.Get(id)
+func (h *deviceHandlers) deviceOwned(c caller, id string) (registry.Device, error) {
+	d, err := h.devices.Get(id)
 	if err == nil && !c.owns(d.User) {
 		err = registry.ErrNotFound
 	}
 	return d, err
 }
 
-// devices gives the devices that the caller may see.
-func (s *server) devices(c caller) ([]registry.Device, error) {
+// visible returns the devices that the caller may see.
+func (h *deviceHandlers) visible(c caller) ([]registry.Device, error) {
 	if c.scope == admin {
-		return s.Devices.List("")
+		return h.devices.List("")
 	}
-	return s.Devices.List(c.user.ID)
+	return h.devices.List(c.user.ID)
 }
 
-func (s *server) listDevices(_ context.Context, c caller, in *pageOf) (*body[List[Device]], error) {
-	devices, err := s.devices(c)
+func (h *deviceHandlers) listDevices(_ context.Context, c caller, in *pageOf) (*body[List[Device]], error) {
+	devices, err := h.visible(c)
 	if err != nil {
 		return nil, err
 	}
-	lanes, err := s.Devices.Lanes()
+	lanes, err := h.devices.Lanes()
 	if err != nil {
 		return nil, err
 	}
-	return listOf(devices, func(d registry.Device) place { return placeOf(d.Created, d.ID) }, *in, func(d registry.Device) (Device, error) { return s.deviceOf(d, lanes), nil })
+	return listOf(devices, func(d registry.Device) place { return placeOf(d.Created, d.ID) }, *in, func(d registry.Device) (Device, error) { return h.deviceOf(d, lanes), nil })
 }
 
-func (s *server) getDevice(_ context.Context, c caller, in *byID) (*body[Device], error) {
-	d, err := s.deviceOwned(c, in.ID)
+func (h *deviceHandlers) getDevice(_ context.Context, c caller, in *byID) (*body[Device], error) {
+	d, err := h.deviceOwned(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.shown(d)
+	out, err := h.shown(d)
 	return &body[Device]{out}, err
 }
 
-func (s *server) deleteDevice(ctx context.Context, c caller, in *byID) (*struct{}, error) {
-	d, err := s.deviceOwned(c, in.ID)
+func (h *deviceHandlers) deleteDevice(ctx context.Context, c caller, in *byID) (*struct{}, error) {
+	d, err := h.deviceOwned(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	err = s.Devices.Remove(d, c.session())
+	err = h.devices.Remove(d, c.session())
 	if errors.Is(err, registry.ErrStale) {
-		return s.deleteDevice(ctx, c, in)
+		return h.deleteDevice(ctx, c, in)
 	}
 	return nil, err
 }
@@ -171,6 +181,6 @@ type VAPID struct {
 	PublicKey string `json:"public_key" doc:"For applicationServerKey: 65 bytes in base64url, an uncompressed point on P-256"`
 }
 
-func (s *server) getVAPID(_ context.Context, _ caller, _ *struct{}) (*body[VAPID], error) {
-	return &body[VAPID]{VAPID{base64.RawURLEncoding.EncodeToString(s.VAPIDKey)}}, nil
+func (h *deviceHandlers) getVAPID(_ context.Context, _ caller, _ *struct{}) (*body[VAPID], error) {
+	return &body[VAPID]{VAPID{base64.RawURLEncoding.EncodeToString(h.push.VAPIDKey)}}, nil
 }

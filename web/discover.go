@@ -38,11 +38,11 @@ type Address struct {
 	Email string `json:"email" minLength:"3" maxLength:"254"`
 }
 
-func (s *server) discover(ctx context.Context, c caller, in *body[Address]) (*body[Discovery], error) {
-	if err := s.loginTried(c); err != nil {
+func (h *accountHandlers) discover(ctx context.Context, c caller, in *body[Address]) (*body[Discovery], error) {
+	if err := h.limits.allowLogin(c); err != nil {
 		return nil, err
 	}
-	found, err := s.Discover(ctx, in.Body.Email)
+	found, err := h.mail.Discover(ctx, in.Body.Email)
 	if err != nil {
 		return nil, err
 	}

@@ -27,22 +27,30 @@ const (
 	writeTime   = 10 * time.Second // for a client to take what it is sent
 )
 
+// eventHandlers streams changes.
+type eventHandlers struct {
+	history  registry.History
+	guard    *guard
+	stopping <-chan struct{} // ends all streams; may be nil
+	streams  streams
+}
+
 // events is a stream of server-sent events (WHATWG HTML section 9.2). It ends when the caller may listen no more and when the server stops. Nothing is
 // sent again: who has been away asks for everything.
-func (s *server) events(_ context.Context, c caller, _ *struct{}) (*huma.StreamResponse, error) {
-	if !s.streams.enter(c.user.ID) {
+func (h *eventHandlers) events(_ context.Context, c caller, _ *struct{}) (*huma.StreamResponse, error) {
+	if !h.streams.enter(c.user.ID) {
 		return nil, problem(http.StatusTooManyRequests, "too_many_streams", fmt.Sprintf("Only %d pages of one person can listen at a time.", mostStreams))
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		defer s.streams.leave(c.user.ID)
+		defer h.streams.leave(c.user.ID)
 		r, w := humago.Unwrap(hc)
-		l := s.History.Listen(c.user.ID)
+		l := h.history.Listen(c.user.ID)
 		defer l.Stop()
-		s.stream(r, w, l)
+		h.stream(r, w, l)
 	}}, nil
 }
 
-func (s *server) stream(r *http.Request, w http.ResponseWriter, l *registry.Listener) {
+func (h *eventHandlers) stream(r *http.Request, w http.ResponseWriter, l *registry.Listener) {
 	conn := http.NewResponseController(w)
 	conn.SetReadDeadline(time.Time{}) // as in readBody
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -64,20 +72,19 @@ func (s *server) stream(r *http.Request, w http.ResponseWriter, l *registry.List
 		select {
 		case <-r.Context().Done():
 			return
-		case <-s.Stopping:
+		case <-h.stopping:
 			return
 		case <-l.Changed():
 		case <-ticker.C:
 		}
-		if _, err := s.authenticate(r, full); err != nil {
+		if _, err := h.guard.authenticate(r, full); err != nil {
 			return
 		}
 	}
 }
 
 // describeEvents documents what huma cannot see: what the stream holds.
-func (s *server) describeEvents() {
-	doc := s.api.OpenAPI()
+func describeEvents(doc *huma.OpenAPI) {
 	schema := doc.Components.Schemas.Schema(reflect.TypeFor[Event](), true, "")
 	doc.Paths["/events"].Get.Responses["200"] = &huma.Response{Description: "Events named change, each with one such object as its data",
 		Content: map[string]*huma.MediaType{"text/event-stream": {Schema: schema}}}

@@ -122,9 +122,9 @@ func TestOnePersonOpensABoundedNumberOfStreams(t *testing.T) {
 	for _, s := range open {
 		s.next()
 	}
-	h.server.streams.mu.Lock()
-	defer h.server.streams.mu.Unlock()
-	if n := h.server.streams.count[h.anna.id]; n > most {
+	h.handlers.events.streams.mu.Lock()
+	defer h.handlers.events.streams.mu.Unlock()
+	if n := h.handlers.events.streams.count[h.anna.id]; n > most {
 		t.Errorf("%d are counted", n)
 	}
 }
@@ -139,7 +139,7 @@ func TestASilentStreamShowsThatItLives(t *testing.T) {
 		l := h.store.History.Listen(h.anna.id)
 		defer l.Stop()
 		stop := make(chan struct{})
-		s := &server{Config: Config{Users: h.store.Users, History: h.store.History, Stopping: stop}}
+		s := &eventHandlers{history: h.store.History, guard: newGuard(Config{Users: h.store.Users}), stopping: stop}
 		var streaming sync.WaitGroup
 		streaming.Go(func() { s.stream(r, w, l) })
 		time.Sleep(4 * time.Minute)

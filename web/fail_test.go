@@ -15,7 +15,7 @@ import (
 
 // unlimited takes the limits on tries away.
 func (h *house) unlimited() {
-	for _, l := range []**limiter{&h.server.addresses, &h.server.names, &h.server.logins, &h.server.pushes} {
+	for _, l := range []**limiter{&h.server.limits.addresses, &h.server.limits.names, &h.server.limits.logins, &h.server.limits.pushes} {
 		*l = newLimiter(math.MaxInt32, time.Nanosecond)
 	}
 }

@@ -72,16 +72,17 @@ type person struct{ id, full, device string }
 
 // house is a running server over a real store, with two users: Anna, the admin, and Ben.
 type house struct {
-	t      testing.TB
-	store  *registry.Store
-	server *server
-	url    string
-	via    http.RoundTripper // what takes requests to the server
-	logger *slog.Logger
-	log    *registrytest.Log
-	anna   person
-	ben    person
-	doc    *document
+	t        testing.TB
+	store    *registry.Store
+	server   *server
+	handlers *handlers
+	url      string
+	via      http.RoundTripper // what takes requests to the server
+	logger   *slog.Logger
+	log      *registrytest.Log
+	anna     person
+	ben      person
+	doc      *document
 
 	mu      sync.Mutex // guards what follows: handlers run on goroutines of their own
 	check   func(ctx context.Context, a registry.Account) (Check, error)
@@ -125,8 +126,8 @@ func houseAt(t testing.TB, dir string) *house {
 	h := &house{t: t, check: accept, preview: sample, stop: make(chan struct{}), outcome: registry.Outcome{Result: registry.ResultDelivered}}
 	h.logger, h.log = registrytest.NewLog(t)
 	h.store = registrytest.OpenFailing(t, dir, h.transaction)
-	h.server = New(h.config()).(*server)
-	web := httptest.NewServer(h.server)
+	h.server, h.handlers = newServer(h.config())
+	web := httptest.NewServer(h)
 	h.url, h.via = web.URL, patient{h, web.Client().Transport}
 	var err error
 	h.doc, err = documented()
@@ -178,7 +179,7 @@ func (h *house) at(n int64, happen func() error) (count func() int64) {
 // inside makes all further requests without a connection, as a client at that address, so that
 // they can be made in a bubble, whose test is t.
 func (h *house) inside(t testing.TB, address string) *house {
-	h.t, h.via = t, handed{h.server, address + ":443"}
+	h.t, h.via = t, handed{h, address + ":443"}
 	return h
 }
 
@@ -199,49 +200,18 @@ func (d handed) RoundTrip(r *http.Request) (*http.Response, error) {
 func (h *house) config() Config {
 	key, _ := base64.RawURLEncoding.DecodeString(p256dh)
 	return Config{
-		Users: h.store.Users, Accounts: h.store.Accounts, Devices: h.store.Devices, History: h.store.History, Version: "test", AdminToken: adminToken, VAPIDKey: key,
+		Users: h.store.Users, Accounts: h.store.Accounts, Devices: h.store.Devices, History: h.store.History, Version: "test", AdminToken: adminToken,
 		Log:       h.logger,
 		PublicURL: func() string { return "https://house.example.net" },
-		CheckAccount: func(ctx context.Context, a registry.Account) (Check, error) {
-			h.mu.Lock()
-			h.tried++
-			check := h.check
-			h.mu.Unlock()
-			return check(ctx, a)
-		},
-		Discover: func(_ context.Context, email string) (Discovery, error) {
-			if !strings.Contains(email, "@") {
-				return Discovery{}, &FieldError{"email", "is no mail address"}
-			}
-			return Discovery{Provider: &Provider{Name: "Example"}, Settings: []Settings{{"imap.example.net", 993, "tls", email, "table"}}}, nil
-		},
-		Prove: func(_ context.Context, d registry.Device) registry.Outcome { return h.push(d, &h.proved) },
-		Test:  func(_ context.Context, d registry.Device) registry.Outcome { return h.push(d, &h.tested) },
-		Preview: func(d registry.Device) (PushRequest, *registry.Outcome) {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			return h.preview(d)
-		},
-		Transports: transports,
-		CheckAddress: func(d registry.Device) error {
-			switch {
-			case d.Address == "malformed":
-				return &FieldError{"token", "is no token of this service"}
-			case d.Transport == "webpush" && !isEndpoint(string(d.Address)):
-				return &FieldError{"subscription.endpoint", "must be an https: address; inside allow-nets http: does too"}
-			}
-			return nil
-		},
-		Route: func(d registry.Device) registry.Device {
-			d.Lane, d.MustShow = string(d.Transport), d.Transport == "webpush"
-			if d.Transport == "apns" {
-				d.Lane += " " + cmp.Or(d.Params["environment"], "production")
-			}
-			return d
-		},
-		Live: func(string) Live {
+		Mail: MailConfig{Check: h.checkLogin, Discover: discovered, Live: func(string) Live {
 			return Live{Connections: 1, LastByte: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Interval: 9 * time.Minute, Why: "this is usual"}
-		},
+		}},
+		Push: PushConfig{Transports: transports, CheckAddress: checkAddress, Route: routed, Prove: h.prove, VAPIDKey: key,
+			Preview: func(d registry.Device) (PushRequest, *registry.Outcome) {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				return h.preview(d)
+			}},
 		Stopping: h.stop,
 		Ready: func() error {
 			h.mu.Lock()
@@ -251,15 +221,63 @@ func (h *house) config() Config {
 	}
 }
 
-func (h *house) push(d registry.Device, count *int) registry.Outcome {
+// testPush is the context key of requests that send a test push, not a proving push.
+type testPush struct{}
+
+// ServeHTTP answers as the server, and marks requests for a test push.
+func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, "/test") {
+		r = r.WithContext(context.WithValue(r.Context(), testPush{}, true))
+	}
+	h.server.ServeHTTP(w, r)
+}
+
+func (h *house) prove(ctx context.Context, d registry.Device) registry.Outcome {
 	h.mu.Lock()
-	*count++
+	if ctx.Value(testPush{}) != nil {
+		h.tested++
+	} else {
+		h.proved++
+	}
 	outcome, during := h.outcome, h.during
 	h.mu.Unlock()
 	if during != nil {
 		during(d)
 	}
 	return outcome
+}
+
+func (h *house) checkLogin(ctx context.Context, a registry.Account) (Check, error) {
+	h.mu.Lock()
+	h.tried++
+	check := h.check
+	h.mu.Unlock()
+	return check(ctx, a)
+}
+
+func discovered(_ context.Context, email string) (Discovery, error) {
+	if !strings.Contains(email, "@") {
+		return Discovery{}, &FieldError{"email", "is no mail address"}
+	}
+	return Discovery{Provider: &Provider{Name: "Example"}, Settings: []Settings{{"imap.example.net", 993, "tls", email, "table"}}}, nil
+}
+
+func checkAddress(d registry.Device) error {
+	switch {
+	case d.Address == "malformed":
+		return &FieldError{"token", "is no token of this service"}
+	case d.Transport == "webpush" && !isEndpoint(string(d.Address)):
+		return &FieldError{"subscription.endpoint", "must be an https: address; inside allow-nets http: does too"}
+	}
+	return nil
+}
+
+func routed(d registry.Device) registry.Device {
+	d.Lane, d.MustShow = string(d.Transport), d.Transport == "webpush"
+	if d.Transport == "apns" {
+		d.Lane += " " + cmp.Or(d.Params["environment"], "production")
+	}
+	return d
 }
 
 // set changes what the handlers read.

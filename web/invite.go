@@ -69,7 +69,15 @@ func inviteOf(i registry.Invite) Invite {
 	return Invite{i.ID, string(i.For), i.Admin, i.Created.UTC(), i.Expires.UTC()}
 }
 
-func (s *server) createInvite(_ context.Context, c caller, in *body[NewInvite]) (*body[MadeInvite], error) {
+// inviteHandlers serves invites.
+type inviteHandlers struct {
+	users     registry.Users
+	limits    *limits
+	sessions  *sessionHandlers
+	publicURL func() string
+}
+
+func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[NewInvite]) (*body[MadeInvite], error) {
 	b := in.Body
 	if b.For == string(registry.ForPerson) {
 		if err := manages(c); err != nil {
@@ -78,11 +86,11 @@ func (s *server) createInvite(_ context.Context, c caller, in *body[NewInvite]) 
 	} else if b.Admin {
 		return nil, &FieldError{"admin", "is for persons only; leave it out"}
 	}
-	home := s.PublicURL()
+	home := h.publicURL()
 	if home == "" {
 		home = c.home
 	}
-	i, code, err := s.Users.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, c.session(), time.Now())
+	i, code, err := h.users.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, c.session(), time.Now())
 	if err != nil {
 		return nil, ended(err)
 	}
@@ -129,8 +137,8 @@ func inviteSeen(c caller, i registry.Invite) bool {
 	return i.By == c.user.ID || i.For == registry.ForPerson && c.user.Admin
 }
 
-func (s *server) listInvites(_ context.Context, c caller, in *pageOf) (*body[List[Invite]], error) {
-	invites, err := s.Users.Invites(time.Now())
+func (h *inviteHandlers) listInvites(_ context.Context, c caller, in *pageOf) (*body[List[Invite]], error) {
+	invites, err := h.users.Invites(time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -138,15 +146,15 @@ func (s *server) listInvites(_ context.Context, c caller, in *pageOf) (*body[Lis
 	return listOf(invites, func(i registry.Invite) place { return placeOf(i.Created, i.ID) }, *in, func(i registry.Invite) (Invite, error) { return inviteOf(i), nil })
 }
 
-func (s *server) deleteInvite(_ context.Context, c caller, in *byInvite) (*struct{}, error) {
-	invites, err := s.Users.Invites(time.Now())
+func (h *inviteHandlers) deleteInvite(_ context.Context, c caller, in *byInvite) (*struct{}, error) {
+	invites, err := h.users.Invites(time.Now())
 	if err != nil {
 		return nil, err
 	}
 	if !slices.ContainsFunc(invites, func(i registry.Invite) bool { return i.ID == in.Invite && inviteSeen(c, i) }) {
 		return nil, registry.ErrNotFound
 	}
-	return nil, s.Users.RemoveInvite(in.Invite)
+	return nil, h.users.RemoveInvite(in.Invite)
 }
 
 // inviteGone is the one answer for an invite that lets nobody in, whatever the reason.
@@ -157,27 +165,27 @@ func inviteGone(err error) error {
 	return err
 }
 
-func (s *server) lookAtInvite(_ context.Context, c caller, in *body[InviteCode]) (*body[Invited], error) {
-	if err := s.passwordTried(c, ""); err != nil {
+func (h *inviteHandlers) lookAtInvite(_ context.Context, c caller, in *body[InviteCode]) (*body[Invited], error) {
+	if err := h.limits.allowPassword(c, ""); err != nil {
 		return nil, err
 	}
-	i, by, err := s.Users.Invite(in.Body.Code, time.Now())
+	i, by, err := h.users.Invite(in.Body.Code, time.Now())
 	if err != nil {
 		return nil, inviteGone(err)
 	}
 	return &body[Invited]{Invited{string(i.For), by.Name, i.Expires.UTC()}}, nil
 }
 
-func (s *server) acceptInvite(_ context.Context, c caller, in *acceptance) (*loggedIn, error) {
+func (h *inviteHandlers) acceptInvite(_ context.Context, c caller, in *acceptance) (*loggedIn, error) {
 	visit, err := c.visit(true)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.passwordTried(c, ""); err != nil {
+	if err := h.limits.allowPassword(c, ""); err != nil {
 		return nil, err
 	}
 	b := in.Body
-	i, _, err := s.Users.Invite(in.Invite, time.Now())
+	i, _, err := h.users.Invite(in.Invite, time.Now())
 	if err != nil {
 		return nil, inviteGone(err)
 	}
@@ -196,9 +204,9 @@ func (s *server) acceptInvite(_ context.Context, c caller, in *acceptance) (*log
 			return nil, err
 		}
 	}
-	u, session, err := s.Users.Accept(in.Invite, b.Name, b.Password, visit, time.Now())
+	u, session, err := h.users.Accept(in.Invite, b.Name, b.Password, visit, time.Now())
 	if err != nil {
 		return nil, inviteGone(err)
 	}
-	return s.begun(c, u, session, true)
+	return h.sessions.begun(c, u, session, true)
 }

@@ -117,7 +117,7 @@ func TestAnInviteSaysHowFarItsLinkReaches(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)
-			h.server.PublicURL = func() string { return c.public }
+			h.handlers.invites.publicURL = func() string { return c.public }
 			for _, kind := range []string{"person", "device"} {
 				r := h.request(h.anna.full, "POST", "/invites", object{"for": kind})
 				r.Host = c.host
@@ -150,7 +150,7 @@ func TestThePageWarnsOfEachLinkThatDoesNotReachOthers(t *testing.T) {
 func TestAnInviteLeadsWhereItsMakerIsWhereNoAddressIsKnown(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	h.server.PublicURL = func() string { return "" }
+	h.handlers.invites.publicURL = func() string { return "" }
 	made := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201)
 	if got, want := made.body["url"], h.url+"/#/join/"+made.body["code"].(string); got != want {
 		t.Errorf("it leads to %v, want %s", got, want)

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"math"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,12 +11,30 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"idlepush/netguard"
 	"idlepush/registry"
 )
 
 // mostBuckets bounds what a limiter remembers. Beyond it, those that are new share one bucket.
 const mostBuckets = 10_000
+
+// limits bounds how often callers may try something.
+type limits struct {
+	familiar  familiar
+	addresses *limiter // password attempts by client address
+	names     *limiter // password attempts by user name
+	logins    *limiter // logins to mail servers by user
+	pushes    *limiter // pushes beside the queue by user
+}
+
+func newLimits() *limits {
+	return &limits{
+		familiar:  familiar{seen: make(map[string]time.Time)},
+		addresses: newLimiter(10, 6*time.Second),
+		names:     newLimiter(20, 3*time.Second),
+		logins:    newLimiter(20, 3*time.Second),
+		pushes:    newLimiter(30, 2*time.Second),
+	}
+}
 
 // limiter allows each key a burst and then one more every so often.
 type limiter struct {
@@ -69,42 +86,6 @@ func (l *limiter) bucket(key string, now time.Time) *rate.Limiter {
 	return b
 }
 
-// peer is the address that the connection comes from; invalid where there is none.
-func peer(r *http.Request) netip.Addr {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return netguard.Canonical(at.Addr())
-}
-
-func (s *server) trusts(a netip.Addr) bool { return s.TrustedProxies.Contains(a) }
-
-// throughProxy reports whether a proxy that is trusted passed the request on.
-func (s *server) throughProxy(r *http.Request) bool { return s.trusts(peer(r)) }
-
-// clientAddress is the address that the request comes from, of an IPv6 one the first 48 bits: a household is given up to that many to choose
-// the rest freely. What a proxy says of it is believed of those that are trusted only, each for the one before it.
-func (s *server) clientAddress(r *http.Request) string {
-	address := peer(r)
-	forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(forwarded) - 1; i >= 0 && s.trusts(address); i-- {
-		before, err := netip.ParseAddr(strings.TrimSpace(forwarded[i]))
-		if err != nil {
-			break
-		}
-		address = netguard.Canonical(before)
-	}
-	if !address.IsValid() {
-		return "unknown"
-	}
-	if address.Is4() {
-		return address.String()
-	}
-	prefix, _ := address.Prefix(48)
-	return prefix.String()
-}
-
 // familiar remembers from where people have logged in and use their sessions, so that those who guess at their passwords from elsewhere cannot lock them out.
 type familiar struct {
 	mu   sync.Mutex
@@ -135,32 +116,32 @@ func (f *familiar) knows(address, name string, now time.Time) bool {
 // folded is a name as names are compared. Twice, for strings.EqualFold, by which they are found, knows letters that have more than two cases.
 func folded(name string) string { return strings.ToLower(strings.ToUpper(name)) }
 
-// passwordTried counts an attempt at a password, a setup token or an invite. The bound by name is the wider one, so that no single client can
+// allowPassword counts an attempt at a password, a setup token or an invite. The bound by name is the wider one, so that no single client can
 // use it up and lock a person out; where the person has logged in before, attempts from elsewhere do not count.
-func (s *server) passwordTried(c caller, name string) error {
+func (l *limits) allowPassword(c caller, name string) error {
 	now := time.Now()
-	if err := s.addresses.take(c.address, now); err != nil || name == "" {
+	if err := l.addresses.take(c.address, now); err != nil || name == "" {
 		return err
 	}
 	key := folded(name)
-	if s.familiar.knows(c.address, name, now) {
+	if l.familiar.knows(c.address, name, now) {
 		key += "\x00" + c.address
 	}
-	return s.names.take(key, now)
+	return l.names.take(key, now)
 }
 
-// loginTried counts a login to a mail server for the caller; the admin token is free to provision.
-func (s *server) loginTried(c caller) error {
+// allowLogin counts a login to a mail server for the caller; the admin token is free to provision.
+func (l *limits) allowLogin(c caller) error {
 	if c.scope == admin {
 		return nil
 	}
-	return s.logins.take(c.user.ID, time.Now())
+	return l.logins.take(c.user.ID, time.Now())
 }
 
-// pushTried counts a push beside the queue for the caller.
-func (s *server) pushTried(c caller) error {
+// allowPush counts a push beside the queue for the caller.
+func (l *limits) allowPush(c caller) error {
 	if c.scope == admin {
 		return nil
 	}
-	return s.pushes.take(c.user.ID, time.Now())
+	return l.pushes.take(c.user.ID, time.Now())
 }

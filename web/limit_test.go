@@ -56,12 +56,12 @@ func TestOneClientCannotLockAPersonOut(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(h *house) {
 		for i := range 40 {
-			err := h.server.passwordTried(caller{address: "192.0.2.1"}, "Anna")
+			err := h.server.limits.allowPassword(caller{address: "192.0.2.1"}, "Anna")
 			if (err != nil) != (i >= 10) {
 				h.t.Fatalf("try %d: %v", i, err)
 			}
 		}
-		if err := h.server.passwordTried(caller{address: "192.0.2.2"}, "Anna"); err != nil {
+		if err := h.server.limits.allowPassword(caller{address: "192.0.2.2"}, "Anna"); err != nil {
 			h.t.Errorf("another client: %v", err)
 		}
 	})
@@ -78,7 +78,7 @@ func TestManyClientsAreSlowedByTheNameHoweverItIsSpelt(t *testing.T) {
 					h.t.Fatalf("%s is another name", name)
 				}
 				clients++
-				if h.server.passwordTried(caller{address: fmt.Sprint(clients)}, name) == nil {
+				if h.server.limits.allowPassword(caller{address: fmt.Sprint(clients)}, name) == nil {
 					n++
 				}
 			}
@@ -106,8 +106,8 @@ func TestLoginsAndPushesComeBackInTime(t *testing.T) {
 			burst int
 			every time.Duration
 		}{
-			"logins": {h.server.loginTried, 20, 3 * time.Second},
-			"pushes": {h.server.pushTried, 30, 2 * time.Second},
+			"logins": {h.server.limits.allowLogin, 20, 3 * time.Second},
+			"pushes": {h.server.limits.allowPush, 30, 2 * time.Second},
 		} {
 			anna, ben := caller{scope: full, user: registry.User{ID: "anna"}}, caller{scope: full, user: registry.User{ID: "ben"}}
 			taken := func(c caller) (n int) {
@@ -142,7 +142,7 @@ func TestLoginsAndPushesComeBackInTime(t *testing.T) {
 func TestLoginsAndPushesAreBoundedPerUser(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	h.server.logins, h.server.pushes = newLimiter(2, time.Hour), newLimiter(2, time.Hour)
+	h.server.limits.logins, h.server.limits.pushes = newLimiter(2, time.Hour), newLimiter(2, time.Hour)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	h.call(h.anna.full, "POST", "/accounts/check", mailbox(), 200)
 	h.call(h.anna.full, "POST", "/accounts/check", mailbox(), 429)
@@ -220,7 +220,7 @@ func TestWhoGuessesFromElsewhereLocksNobodyOutAtHome(t *testing.T) {
 		"whose session is used there, after the server was started again": func(h *house) {
 			r := h.request("", "GET", "/me", nil)
 			r.AddCookie(h.logIn("Anna"))
-			h.server.familiar.seen = make(map[string]time.Time)
+			h.server.limits.familiar.seen = make(map[string]time.Time)
 			h.send(r)
 		},
 	} {
@@ -230,9 +230,9 @@ func TestWhoGuessesFromElsewhereLocksNobodyOutAtHome(t *testing.T) {
 				attacked := func() {
 					h.t.Helper()
 					for i := range 100 {
-						h.server.passwordTried(caller{address: fmt.Sprint(i)}, "Anna")
+						h.server.limits.allowPassword(caller{address: fmt.Sprint(i)}, "Anna")
 					}
-					if h.server.passwordTried(caller{address: "elsewhere"}, "Anna") == nil {
+					if h.server.limits.allowPassword(caller{address: "elsewhere"}, "Anna") == nil {
 						h.t.Error("the flood is not slowed down")
 					}
 				}
@@ -310,7 +310,7 @@ func TestWhatAProxySaysIsBelievedOfThoseThatAreTrustedOnly(t *testing.T) {
 		for _, line := range row.forwarded {
 			r.Header.Add("X-Forwarded-For", line)
 		}
-		if got := (&server{Config: Config{TrustedProxies: trusted}}).clientAddress(r); got != row.want {
+		if got := (&guard{proxies: trusted}).clientAddress(r); got != row.want {
 			t.Errorf("%s: %s, want %s", name, got, row.want)
 		}
 	}
@@ -328,7 +328,7 @@ func TestAClientIsAnAddressOrANetwork(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.RemoteAddr = remote
 		r.Header.Set("X-Forwarded-For", "198.51.100.7")
-		if got := new(server).clientAddress(r); got != want {
+		if got := new(guard).clientAddress(r); got != want {
 			t.Errorf("%s is %s, want %s", remote, got, want)
 		}
 	}

@@ -22,7 +22,7 @@ func userOf(u registry.User) User {
 	return User{ID: u.ID, Name: u.Name, Admin: u.Admin, Created: u.Created.UTC()}
 }
 
-func (s *server) getMe(_ context.Context, c caller, _ *struct{}) (*body[User], error) {
+func (h *userHandlers) getMe(_ context.Context, c caller, _ *struct{}) (*body[User], error) {
 	return &body[User]{userOf(c.user)}, nil
 }
 
@@ -33,17 +33,17 @@ type MePatch struct {
 	CurrentPassword string `json:"current_password,omitempty" maxLength:"1024" doc:"Needed to set a new one"`
 }
 
-func (s *server) patchMe(_ context.Context, c caller, in *body[MePatch]) (*body[User], error) {
+func (h *userHandlers) patchMe(_ context.Context, c caller, in *body[MePatch]) (*body[User], error) {
 	b := in.Body
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
 	if b.Password != "" {
-		if err := s.passwordTried(c, c.user.Name); err != nil {
+		if err := h.limits.allowPassword(c, c.user.Name); err != nil {
 			return nil, err
 		}
 	}
-	u, err := s.Users.UpdateOwn(c.user.ID, b.Name, b.CurrentPassword, b.Password)
+	u, err := h.users.UpdateOwn(c.user.ID, b.Name, b.CurrentPassword, b.Password)
 	if errors.Is(err, registry.ErrDenied) {
 		return nil, unprocessable("current_password", "wrong_password", "The current password is wrong.")
 	}

@@ -10,22 +10,27 @@ import (
 
 // Notification is what rang, or should have, and how it went on the devices of the user who asks.
 type Notification struct {
-	ID         string     `json:"id" doc:"Stable: the id of the push"`
-	Kind       string     `json:"kind" enum:"mail,summary,clear,attention"`
-	Account    string     `json:"account,omitempty" doc:"Account id; absent where it concerns none"`
-	Folder     string     `json:"folder,omitempty"`
-	At         time.Time  `json:"at"`
-	Expires    time.Time  `json:"expires" doc:"When it stops being worth delivering"`
-	From       string     `json:"from,omitempty" doc:"Sender of the mail"`
-	Subject    string     `json:"subject,omitempty"`
-	Preview    string     `json:"preview,omitempty" doc:"The first words"`
-	Link       string     `json:"link,omitempty" doc:"mail: where it can be read, by the template of its account"`
+	ID      string    `json:"id" doc:"Stable: the id of the push"`
+	Kind    string    `json:"kind" enum:"mail,summary,clear,attention"`
+	Account string    `json:"account,omitempty" doc:"Account id; absent where it concerns none"`
+	Folder  string    `json:"folder,omitempty"`
+	At      time.Time `json:"at"`
+	Expires time.Time `json:"expires" doc:"When it stops being worth delivering"`
+	MailDetails
 	Code       string     `json:"code,omitempty" doc:"attention: what it is about, for programs"`
 	Text       string     `json:"text,omitempty" doc:"attention: what happened and what to do"`
 	Count      int        `json:"count,omitempty" doc:"summary: how many mails it stands for"`
 	Clear      []string   `json:"clear,omitempty" doc:"clear: the ids to take away, of mail that was read or removed elsewhere"`
-	Cleared    time.Time  `json:"cleared,omitzero" doc:"mail: when it was found read or removed elsewhere; absent: it was not"`
 	Deliveries []Delivery `json:"deliveries" doc:"One per own device that it was for"`
+}
+
+// MailDetails are the fields of a notification that describe its mail.
+type MailDetails struct {
+	From    string    `json:"from,omitempty" doc:"Sender of the mail"`
+	Subject string    `json:"subject,omitempty"`
+	Preview string    `json:"preview,omitempty" doc:"The first words"`
+	Link    string    `json:"link,omitempty" doc:"mail: where it can be read, by the template of its account"`
+	Cleared time.Time `json:"cleared,omitzero" doc:"mail: when it was found read or removed elsewhere; absent: it was not"`
 }
 
 // Delivery is how a notification went on one device.
@@ -46,16 +51,23 @@ type viewOf struct {
 	accounts map[string]registry.Account // by their ids
 }
 
-func (s *server) viewOf(user string) (v viewOf, err error) {
+// notificationHandlers serves the history of notifications.
+type notificationHandlers struct {
+	accounts registry.Accounts
+	devices  registry.Devices
+	history  registry.History
+}
+
+func (h *notificationHandlers) viewOf(user string) (v viewOf, err error) {
 	v = viewOf{make(map[string]string), make(map[string]registry.Account)}
-	devices, err := s.Devices.List(user)
+	devices, err := h.devices.List(user)
 	if err != nil {
 		return v, err
 	}
 	for _, d := range devices {
 		v.names[d.ID] = d.Name
 	}
-	accounts, err := s.Accounts.List()
+	accounts, err := h.accounts.List()
 	for _, a := range accounts {
 		v.accounts[a.ID] = a
 	}
@@ -65,8 +77,9 @@ func (s *server) viewOf(user string) (v viewOf, err error) {
 // notification shows the deliveries to the user's own devices: of a shared account others hold the rest.
 func (v viewOf) notification(n registry.Notification) Notification {
 	out := Notification{ID: n.ID, Kind: string(n.Kind), Account: n.Account, Folder: n.Folder, At: n.At.UTC(), Expires: n.Expires.UTC(),
-		From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview, Link: v.accounts[n.Account].LinkTo(n), Code: n.Code, Text: n.Text, Count: n.Count, Clear: n.Clear, Cleared: utc(n.Cleared),
-		Deliveries: []Delivery{}}
+		Code: n.Code, Text: n.Text, Count: n.Count, Clear: n.Clear, Deliveries: []Delivery{},
+		MailDetails: MailDetails{From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview,
+			Link: v.accounts[n.Account].LinkTo(n), Cleared: utc(n.Cleared)}}
 	for _, d := range n.Deliveries {
 		if name, own := v.names[d.Device]; own {
 			out.Deliveries = append(out.Deliveries, Delivery{d.Device, name, string(d.State), utc(d.At), d.Into, d.Attempts, d.Code, d.Reason})
@@ -75,12 +88,12 @@ func (v viewOf) notification(n registry.Notification) Notification {
 	return out
 }
 
-func (s *server) listNotifications(_ context.Context, c caller, in *pageOf) (*body[List[Notification]], error) {
-	view, err := s.viewOf(c.user.ID)
+func (h *notificationHandlers) listNotifications(_ context.Context, c caller, in *pageOf) (*body[List[Notification]], error) {
+	view, err := h.viewOf(c.user.ID)
 	if err != nil {
 		return nil, err
 	}
-	found, next, err := s.History.List(c.user.ID, in.After, in.Limit, time.Now())
+	found, next, err := h.history.List(c.user.ID, in.After, in.Limit, time.Now())
 	if errors.Is(err, registry.ErrNotFound) {
 		return nil, errAfter
 	}
@@ -94,12 +107,12 @@ func (s *server) listNotifications(_ context.Context, c caller, in *pageOf) (*bo
 	return &body[List[Notification]]{list}, nil
 }
 
-func (s *server) getNotification(_ context.Context, c caller, in *byID) (*body[Notification], error) {
-	view, err := s.viewOf(c.user.ID)
+func (h *notificationHandlers) getNotification(_ context.Context, c caller, in *byID) (*body[Notification], error) {
+	view, err := h.viewOf(c.user.ID)
 	if err != nil {
 		return nil, err
 	}
-	n, err := s.History.Get(c.user.ID, in.ID, time.Now())
+	n, err := h.history.Get(c.user.ID, in.ID, time.Now())
 	if err != nil {
 		return nil, err
 	}

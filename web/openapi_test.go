@@ -46,7 +46,7 @@ type schema struct {
 // documented is the document, which is the same in every house.
 var documented = sync.OnceValues(func() (*document, error) {
 	w := httptest.NewRecorder()
-	New(Config{Version: "test", Transports: transports, Log: slog.New(slog.DiscardHandler)}).ServeHTTP(w, httptest.NewRequest("GET", prefix+"/openapi.json", nil))
+	New(Config{Version: "test", Push: PushConfig{Transports: transports}, Log: slog.New(slog.DiscardHandler)}).ServeHTTP(w, httptest.NewRequest("GET", prefix+"/openapi.json", nil))
 	doc := new(document)
 	return doc, json.Unmarshal(w.Body.Bytes(), doc)
 })

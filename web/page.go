@@ -16,8 +16,8 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// page serves the files of the page, each under its own name and the first at /. Browsers ask whether a file has changed each time they need it.
-func (s *server) page() {
+// servePage serves the files of the page, each under its own name and the first at /. Browsers ask whether a file has changed each time they need it.
+func servePage(mux *http.ServeMux) {
 	err := fs.WalkDir(pageFiles, "page", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -30,7 +30,7 @@ func (s *server) page() {
 		if at == "/index.html" {
 			at = "/{$}"
 		}
-		s.mux.Handle("GET "+at, file(name, content))
+		mux.Handle("GET "+at, file(name, content))
 		return nil
 	})
 	if err != nil {

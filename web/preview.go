@@ -13,15 +13,6 @@ import (
 	"idlepush/registry"
 )
 
-// PushRequest is what a push service would receive, without its secrets.
-type PushRequest struct {
-	Method, URL string
-	Header      http.Header
-	Body        []byte
-	Plaintext   []byte   // what is encrypted in Body, for the device alone; nil: nothing is
-	Readable    []string // what the service reads of it, in words
-}
-
 // Preview is what a push service would receive for a sample mail.
 type Preview struct {
 	Transport    string          `json:"transport"`
@@ -47,13 +38,13 @@ type previewOf struct {
 	Content string `query:"content" enum:"wake,sender,subject,preview" doc:"The level to show; absent: the device's"`
 }
 
-func (s *server) previewDevice(_ context.Context, c caller, in *previewOf) (*body[Preview], error) {
-	d, err := s.deviceOwned(c, in.ID)
+func (h *deviceHandlers) previewDevice(_ context.Context, c caller, in *previewOf) (*body[Preview], error) {
+	d, err := h.deviceOwned(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	d.Content = cmp.Or(registry.Level(in.Content), d.Content)
-	r, refusal := s.Preview(d)
+	r, refusal := h.push.Preview(d)
 	if refusal != nil {
 		return nil, problem(http.StatusConflict, refusal.Code, refusal.Reason)
 	}

@@ -117,7 +117,7 @@ func subscribed(endpoint string) object {
 func TestWhatCannotBeTakenIsRefusedFieldByField(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	h.server.addresses = newLimiter(1000, 1)
+	h.server.limits.addresses = newLimiter(1000, 1)
 	ids := furnish(h)
 	before := h.stored()
 	for _, row := range refusals {

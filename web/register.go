@@ -12,76 +12,76 @@ import (
 )
 
 // createDevice registers a device: validate, prove, store.
-func (s *server) createDevice(ctx context.Context, c caller, in *body[NewDevice]) (*made[Device], error) {
-	user, err := s.userFor(c, in.Body.User)
+func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[NewDevice]) (*made[Device], error) {
+	user, err := userFor(h.users, c, in.Body.User)
 	if err != nil {
 		return nil, err
 	}
-	d, wrong := s.newDevice(in.Body, user)
+	d, wrong := h.newDevice(in.Body, user)
 	d.Session = c.session()
-	if err := s.checkDevice(d, d.Accounts, wrong); err != nil {
+	if err := h.checkDevice(d, d.Accounts, wrong); err != nil {
 		return nil, err
 	}
-	if err := s.CheckAddress(d); err != nil {
+	if err := h.push.CheckAddress(d); err != nil {
 		return nil, err
 	}
-	known, err := s.Devices.At(d)
+	known, err := h.devices.At(d)
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
 		return nil, err
 	}
 	if known.Status.State == registry.Proven {
-		d = s.transport(d.Transport).inherit(d, known)
+		d = h.transports.named(d.Transport).inherit(d, known)
 	}
 	// What another user registered is new to this one, who may not even hold the keys.
 	if known.User != user || !d.SameAddress(known) {
-		if d, err = s.prove(ctx, c, d); err != nil {
+		if d, err = h.prove(ctx, c, d); err != nil {
 			return nil, err
 		}
 	}
-	d, created, err := s.Devices.Put(s.Route(d), c.session(), time.Now())
+	d, created, err := h.devices.Put(h.push.Route(d), c.session(), time.Now())
 	if err != nil {
 		return nil, ended(err)
 	}
-	out, err := s.shown(d)
+	out, err := h.shown(d)
 	return &made[Device]{statusOf(created), out}, err
 }
 
 // patchDevice changes a device, with a proving push where that changes its address or keys.
-func (s *server) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch]) (*body[Device], error) {
-	old, err := s.deviceOwned(c, in.ID)
+func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch]) (*body[Device], error) {
+	old, err := h.deviceOwned(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	d, wrong := s.patched(old, in.Body)
+	d, wrong := h.patched(old, in.Body)
 	var accounts []string
 	if in.Body.Accounts.given {
 		accounts = d.Accounts // others may name accounts that have gone since
 	}
-	if err := s.checkDevice(d, accounts, wrong); err != nil {
+	if err := h.checkDevice(d, accounts, wrong); err != nil {
 		return nil, err
 	}
 	fresh := !d.SameAddress(old)
 	var proof registry.Device // its status is empty: as it is, which a push under way may change
 	if fresh {
-		if err := s.CheckAddress(d); err != nil {
+		if err := h.push.CheckAddress(d); err != nil {
 			return nil, err
 		}
-		if proof, err = s.prove(ctx, c, d); err != nil {
+		if proof, err = h.prove(ctx, c, d); err != nil {
 			return nil, err
 		}
 	}
-	return s.writeDevice(c, in, old, proof)
+	return h.writeDevice(c, in, old, proof)
 }
 
 // writeDevice applies the patch to the device as it is now. proof is what a push to its new address has
 // shown, if it has one; the device was old then.
-func (s *server) writeDevice(c caller, in *edit[DevicePatch], old, proof registry.Device) (*body[Device], error) {
-	now, err := s.deviceOwned(c, in.ID)
+func (h *deviceHandlers) writeDevice(c caller, in *edit[DevicePatch], old, proof registry.Device) (*body[Device], error) {
+	now, err := h.deviceOwned(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	d, _ := s.patched(now, in.Body)
-	then, _ := s.patched(old, in.Body)
+	d, _ := h.patched(now, in.Body)
+	then, _ := h.patched(old, in.Body)
 	fresh := !then.SameAddress(old)
 	if in.Body.Subscription != nil && c.session() != "" {
 		d.Session = c.session() // the browser itself speaks
@@ -92,9 +92,9 @@ func (s *server) writeDevice(c caller, in *edit[DevicePatch], old, proof registr
 	}
 	d.Status = proof.Status
 	d, _ = d.Learn(&registry.Learned{Params: proof.Params})
-	d, err = s.Devices.Update(s.Route(d), time.Now())
+	d, err = h.devices.Update(h.push.Route(d), time.Now())
 	if errors.Is(err, registry.ErrStale) {
-		return s.writeDevice(c, in, old, proof)
+		return h.writeDevice(c, in, old, proof)
 	}
 	if errors.Is(err, registry.ErrTaken) {
 		return nil, problem(http.StatusConflict, "taken", "That address is registered as another device. Remove one of the two.")
@@ -102,20 +102,20 @@ func (s *server) writeDevice(c caller, in *edit[DevicePatch], old, proof registr
 	if err != nil {
 		return nil, ended(err)
 	}
-	out, err := s.shown(d)
+	out, err := h.shown(d)
 	return &body[Device]{out}, err
 }
 
 // checkDevice refuses what can be seen to be wrong without knowing more of the transport than its
 // fields. accounts are those that the request names; wrong is what is wrong with the address.
-func (s *server) checkDevice(d registry.Device, accounts []string, wrong faults) error {
+func (h *deviceHandlers) checkDevice(d registry.Device, accounts []string, wrong faults) error {
 	var f faults
 	if !printable(d.Name) || strings.TrimSpace(d.Name) == "" {
 		f.add("name", "must be printable and not blank")
 	}
 	f = append(f, wrong...)
 	for i, id := range accounts {
-		a, err := s.Accounts.Get(id)
+		a, err := h.accounts.Get(id)
 		if err != nil && !errors.Is(err, registry.ErrNotFound) {
 			return err
 		}
@@ -128,18 +128,18 @@ func (s *server) checkDevice(d registry.Device, accounts []string, wrong faults)
 
 // prove sends the one proving push, and gives the device with what that showed of it. A service that says no to this address
 // fails the registration; one that is down, or a server that is not set up right, leaves the device unproven.
-func (s *server) prove(ctx context.Context, c caller, d registry.Device) (registry.Device, error) {
-	if err := s.pushTried(c); err != nil {
+func (h *deviceHandlers) prove(ctx context.Context, c caller, d registry.Device) (registry.Device, error) {
+	if err := h.limits.allowPush(c); err != nil {
 		return d, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, pushTime)
 	defer cancel()
-	o := s.Prove(ctx, d)
+	o := h.push.Prove(ctx, d)
 	switch {
 	case o.Result == registry.ResultDelivered:
 		return shownBy(o, d), nil
 	case o.Result == registry.ResultGone, o.Result == registry.ResultRefused, o.Suspect:
-		return d, unprocessable(s.transport(d.Transport).addressField(), o.Code, o.Reason)
+		return d, unprocessable(h.transports.named(d.Transport).addressField(), o.Code, o.Reason)
 	}
 	d.Status = registry.Status{State: registry.Unproven, Code: o.Code, Reason: o.Reason}
 	return d, nil
@@ -159,35 +159,35 @@ type Tested struct {
 	Reason string `json:"reason,omitempty" doc:"What is wrong and what to do, for people"`
 }
 
-func (s *server) testDevice(ctx context.Context, c caller, in *byID) (*body[Tested], error) {
-	d, err := s.deviceOwned(c, in.ID)
+func (h *deviceHandlers) testDevice(ctx context.Context, c caller, in *byID) (*body[Tested], error) {
+	d, err := h.deviceOwned(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.pushTried(c); err != nil {
+	if err := h.limits.allowPush(c); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, pushTime)
 	defer cancel()
-	o := s.Test(ctx, d)
+	o := h.push.Prove(ctx, d)
 	if _, learned := d.Learn(o.Learned); o.Result == registry.ResultDelivered && (d.Status.State != registry.Proven || learned) {
-		err = s.proven(c, d, o)
+		err = h.proven(c, d, o)
 	}
 	return &body[Tested]{Tested{string(o.Result), o.Code, o.Reason}}, err
 }
 
 // proven notes that a push to the device as it was has been accepted.
-func (s *server) proven(c caller, was registry.Device, o registry.Outcome) error {
-	d, err := s.deviceOwned(c, was.ID)
+func (h *deviceHandlers) proven(c caller, was registry.Device, o registry.Outcome) error {
+	d, err := h.deviceOwned(c, was.ID)
 	if errors.Is(err, registry.ErrNotFound) || err == nil && !d.SameAddress(was) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	_, err = s.Devices.Update(s.Route(shownBy(o, d)), time.Now())
+	_, err = h.devices.Update(h.push.Route(shownBy(o, d)), time.Now())
 	if errors.Is(err, registry.ErrStale) {
-		return s.proven(c, was, o)
+		return h.proven(c, was, o)
 	}
 	return err
 }

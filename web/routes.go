@@ -15,9 +15,35 @@ import (
 // prefix is where the API is.
 const prefix = "/api/v1"
 
+// handlers holds the handlers of the API, by what they serve.
+type handlers struct {
+	sessions      *sessionHandlers
+	users         *userHandlers
+	invites       *inviteHandlers
+	tokens        *tokenHandlers
+	accounts      *accountHandlers
+	devices       *deviceHandlers
+	notifications *notificationHandlers
+	events        *eventHandlers
+}
+
+func newHandlers(c Config, g *guard, l *limits) *handlers {
+	h := &handlers{
+		sessions:      &sessionHandlers{users: c.Users, limits: l, log: c.Log},
+		users:         &userHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l},
+		tokens:        &tokenHandlers{users: c.Users},
+		accounts:      &accountHandlers{users: c.Users, accounts: c.Accounts, limits: l, mail: c.Mail},
+		devices:       &deviceHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, transports: c.Push.Transports, push: c.Push},
+		notifications: &notificationHandlers{accounts: c.Accounts, devices: c.Devices, history: c.History},
+		events:        &eventHandlers{history: c.History, guard: g, stopping: c.Stopping, streams: streams{count: make(map[string]int)}},
+	}
+	h.invites = &inviteHandlers{users: c.Users, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
+	return h
+}
+
 // routes is all that is served.
-func (s *server) routes() {
-	config := huma.DefaultConfig("idlepush", s.Version)
+func (s *server) routes(h *handlers, version string) {
+	config := huma.DefaultConfig("idlepush", version)
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
 	config.RejectUnknownQueryParameters = true
 	config.Info.Description = "Times are RFC 3339 in UTC, ids are opaque. Another user's id is answered with 404."
@@ -27,60 +53,60 @@ func (s *server) routes() {
 	}
 	s.api = humago.NewWithPrefix(s.mux, prefix, config)
 
-	add(s, route{anyone, "POST /setup", "setUp", 201, "Make the first admin, with the one-time token of the log"}, s.setUp)
-	add(s, route{anyone, "POST /login", "logIn", 200, "Begin a session, kept in a cookie"}, s.logIn)
-	add(s, route{full, "DELETE /login", "logOut", 204, "End this session"}, s.logOut)
-	add(s, route{full, "GET /me", "getMe", 200, "The user who asks"}, s.getMe)
-	add(s, route{full, "PATCH /me", "patchMe", 200, "Change one's own name or password; a new password ends all sessions"}, s.patchMe)
+	add(s, route{anyone, "POST /setup", "setUp", 201, "Make the first admin, with the one-time token of the log"}, h.sessions.setUp)
+	add(s, route{anyone, "POST /login", "logIn", 200, "Begin a session, kept in a cookie"}, h.sessions.logIn)
+	add(s, route{full, "DELETE /login", "logOut", 204, "End this session"}, h.sessions.logOut)
+	add(s, route{full, "GET /me", "getMe", 200, "The user who asks"}, h.users.getMe)
+	add(s, route{full, "PATCH /me", "patchMe", 200, "Change one's own name or password; a new password ends all sessions"}, h.users.patchMe)
 
-	add(s, route{full, "GET /sessions", "listSessions", 200, "The browsers in which one is logged in, newest first"}, s.listSessions)
-	add(s, route{full, "DELETE /sessions/{id}", "deleteSession", 204, "End a session; the device that was registered in it goes with it"}, s.deleteSession)
+	add(s, route{full, "GET /sessions", "listSessions", 200, "The browsers in which one is logged in, newest first"}, h.sessions.listSessions)
+	add(s, route{full, "DELETE /sessions/{id}", "deleteSession", 204, "End a session; the device that was registered in it goes with it"}, h.sessions.deleteSession)
 
-	add(s, route{full | admin, "GET /users", "listUsers", 200, "All people, newest first, and whether what they have works; for admins"}, s.listUsers)
-	add(s, route{full, "GET /users/names", "listNames", 200, "The names of all people, to share a mailbox with"}, s.listNames)
-	add(s, route{full | admin, "POST /users", "createUser", 201, "Make a user; for admins"}, s.createUser)
-	add(s, route{full | admin, "PATCH /users/{id}", "patchUser", 200, "Change a user; for admins"}, s.patchUser)
-	add(s, route{full | admin, "DELETE /users/{id}", "deleteUser", 204, "Remove a user with mailboxes, devices, tokens and sessions; for admins"}, s.deleteUser)
-	add(s, route{full, "GET /invites", "listInvites", 200, "Invites that can be accepted, newest first: own ones for devices, for admins all for persons"}, s.listInvites)
-	add(s, route{full, "POST /invites", "createInvite", 201, "Invite another person, which admins can, or another browser of one's own; link and QR code are shown only now"}, s.createInvite)
-	add(s, route{full, "DELETE /invites/{invite}", "deleteInvite", 204, "Take an invite back"}, s.deleteInvite)
-	add(s, route{anyone, "POST /invites/look", "lookAtInvite", 200, "What an invite is for; its code is not in the address, which proxies may log"}, s.lookAtInvite)
-	add(s, route{anyone, "POST /invites/{invite}", "acceptInvite", 201, "Accept an invite, and begin a session"}, s.acceptInvite)
+	add(s, route{full | admin, "GET /users", "listUsers", 200, "All people, newest first, and whether what they have works; for admins"}, h.users.listUsers)
+	add(s, route{full, "GET /users/names", "listNames", 200, "The names of all people, to share a mailbox with"}, h.users.listNames)
+	add(s, route{full | admin, "POST /users", "createUser", 201, "Make a user; for admins"}, h.users.createUser)
+	add(s, route{full | admin, "PATCH /users/{id}", "patchUser", 200, "Change a user; for admins"}, h.users.patchUser)
+	add(s, route{full | admin, "DELETE /users/{id}", "deleteUser", 204, "Remove a user with mailboxes, devices, tokens and sessions; for admins"}, h.users.deleteUser)
+	add(s, route{full, "GET /invites", "listInvites", 200, "Invites that can be accepted, newest first: own ones for devices, for admins all for persons"}, h.invites.listInvites)
+	add(s, route{full, "POST /invites", "createInvite", 201, "Invite another person, which admins can, or another browser of one's own; link and QR code are shown only now"}, h.invites.createInvite)
+	add(s, route{full, "DELETE /invites/{invite}", "deleteInvite", 204, "Take an invite back"}, h.invites.deleteInvite)
+	add(s, route{anyone, "POST /invites/look", "lookAtInvite", 200, "What an invite is for; its code is not in the address, which proxies may log"}, h.invites.lookAtInvite)
+	add(s, route{anyone, "POST /invites/{invite}", "acceptInvite", 201, "Accept an invite, and begin a session"}, h.invites.acceptInvite)
 
-	add(s, route{full, "GET /tokens", "listTokens", 200, "Own bearer tokens, newest first"}, s.listTokens)
-	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Make a bearer token, which is shown only now"}, s.createToken)
-	add(s, route{full, "DELETE /tokens/{id}", "deleteToken", 204, "End a bearer token"}, s.deleteToken)
+	add(s, route{full, "GET /tokens", "listTokens", 200, "Own bearer tokens, newest first"}, h.tokens.listTokens)
+	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Make a bearer token, which is shown only now"}, h.tokens.createToken)
+	add(s, route{full, "DELETE /tokens/{id}", "deleteToken", 204, "End a bearer token"}, h.tokens.deleteToken)
 
-	add(s, route{full | admin, "POST /accounts/discover", "discover", 200, "Look for the settings of a mail address; only its domain is told to third parties"}, s.discover)
-	add(s, route{full | admin, "POST /accounts/check", "checkAccount", 200, "Try a login and tell what the server offers; stores nothing"}, s.checkAccount)
-	add(s, route{device | full | admin, "GET /accounts", "listAccounts", 200, "Own and shared accounts, newest first; a token of device scope gets their names"}, s.listAccounts)
-	add(s, route{full | admin, "POST /accounts", "createAccount", 201, "Watch a mailbox, once the login has worked; one that is watched already is shared (200)"}, s.createAccount)
-	add(s, route{full | admin, "GET /accounts/{id}", "getAccount", 200, "One account"}, s.getAccount)
-	add(s, route{full | admin, "GET /accounts/{id}/folders", "listFolders", 200, "Ask the mail server of an account for its folders; its owner may"}, s.listFolders)
-	add(s, route{full | admin, "PATCH /accounts/{id}", "patchAccount", 200, "Change an account; its owner may"}, s.patchAccount)
-	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Stop watching; one with whom it is shared leaves it"}, s.deleteAccount)
+	add(s, route{full | admin, "POST /accounts/discover", "discover", 200, "Look for the settings of a mail address; only its domain is told to third parties"}, h.accounts.discover)
+	add(s, route{full | admin, "POST /accounts/check", "checkAccount", 200, "Try a login and tell what the server offers; stores nothing"}, h.accounts.checkAccount)
+	add(s, route{device | full | admin, "GET /accounts", "listAccounts", 200, "Own and shared accounts, newest first; a token of device scope gets their names"}, h.accounts.listAccounts)
+	add(s, route{full | admin, "POST /accounts", "createAccount", 201, "Watch a mailbox, once the login has worked; one that is watched already is shared (200)"}, h.accounts.createAccount)
+	add(s, route{full | admin, "GET /accounts/{id}", "getAccount", 200, "One account"}, h.accounts.getAccount)
+	add(s, route{full | admin, "GET /accounts/{id}/folders", "listFolders", 200, "Ask the mail server of an account for its folders; its owner may"}, h.accounts.listFolders)
+	add(s, route{full | admin, "PATCH /accounts/{id}", "patchAccount", 200, "Change an account; its owner may"}, h.accounts.patchAccount)
+	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Stop watching; one with whom it is shared leaves it"}, h.accounts.deleteAccount)
 
-	add(s, route{device | full | admin, "GET /devices", "listDevices", 200, "Own devices, newest first"}, s.listDevices)
-	add(s, route{device | full | admin, "POST /devices", "createDevice", 201, "Register a device after one proving push; a known address is the same device (200)"}, s.createDevice)
-	add(s, route{device | full | admin, "GET /devices/{id}", "getDevice", 200, "One device"}, s.getDevice)
-	add(s, route{device | full | admin, "PATCH /devices/{id}", "patchDevice", 200, "Change a device, or rotate its address with the id kept"}, s.patchDevice)
-	add(s, route{device | full | admin, "DELETE /devices/{id}", "deleteDevice", 204, "Remove a device and what is queued for it"}, s.deleteDevice)
-	add(s, route{device | full | admin, "POST /devices/{id}/test", "testDevice", 200, "Send a test push now and tell what the service said"}, s.testDevice)
-	add(s, route{device | full | admin, "GET /devices/{id}/preview", "previewDevice", 200, "What the push service would receive for a sample mail, and what it can read of that; nothing is sent"}, s.previewDevice)
+	add(s, route{device | full | admin, "GET /devices", "listDevices", 200, "Own devices, newest first"}, h.devices.listDevices)
+	add(s, route{device | full | admin, "POST /devices", "createDevice", 201, "Register a device after one proving push; a known address is the same device (200)"}, h.devices.createDevice)
+	add(s, route{device | full | admin, "GET /devices/{id}", "getDevice", 200, "One device"}, h.devices.getDevice)
+	add(s, route{device | full | admin, "PATCH /devices/{id}", "patchDevice", 200, "Change a device, or rotate its address with the id kept"}, h.devices.patchDevice)
+	add(s, route{device | full | admin, "DELETE /devices/{id}", "deleteDevice", 204, "Remove a device and what is queued for it"}, h.devices.deleteDevice)
+	add(s, route{device | full | admin, "POST /devices/{id}/test", "testDevice", 200, "Send a test push now and tell what the service said"}, h.devices.testDevice)
+	add(s, route{device | full | admin, "GET /devices/{id}/preview", "previewDevice", 200, "What the push service would receive for a sample mail, and what it can read of that; nothing is sent"}, h.devices.previewDevice)
 
-	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "What rang, newest first"}, s.listNotifications)
-	add(s, route{device | full, "GET /notifications/{id}", "getNotification", 200, "One notification, by the stable id of its push"}, s.getNotification)
+	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "What rang, newest first"}, h.notifications.listNotifications)
+	add(s, route{device | full, "GET /notifications/{id}", "getNotification", 200, "One notification, by the stable id of its push"}, h.notifications.getNotification)
 
-	add(s, route{full, "GET /events", "events", 200, "What changes, as it does, as server-sent events"}, s.events)
-	add(s, route{anyone, "GET /vapid", "getVAPID", 200, "The application server key, for a Web Push subscription"}, s.getVAPID)
+	add(s, route{full, "GET /events", "events", 200, "What changes, as it does, as server-sent events"}, h.events.events)
+	add(s, route{anyone, "GET /vapid", "getVAPID", 200, "The application server key, for a Web Push subscription"}, h.devices.getVAPID)
 
 	s.known("/accounts", "/devices")
-	s.describeEvents()
-	s.describeTransports()
+	describeEvents(s.api.OpenAPI())
+	h.devices.transports.describe(s.api.OpenAPI())
 	s.document()
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /readyz", s.readyz)
-	s.page()
+	servePage(s.mux)
 }
 
 // route is one line of the table.
@@ -170,8 +196,8 @@ func (s *server) healthz(w http.ResponseWriter, r *http.Request) {
 // readyz says whether it can do its work. Why not is in the log: anybody may ask here.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if err := s.Ready(); err != nil {
-		s.Log.Warn("not ready", "err", err)
+	if err := s.ready(); err != nil {
+		s.log.Warn("not ready", "err", err)
 		w.WriteHeader(http.StatusServiceUnavailable)
 		w.Write([]byte("not ready\n"))
 		return

@@ -210,7 +210,7 @@ func TestWithoutAnAdminTokenAnEmptyOneAdmitsNobody(t *testing.T) {
 	s := New(c).(*server)
 	r := h.request("", "GET", "/accounts", nil)
 	r.Header.Set("Authorization", "Bearer ")
-	if _, err := s.authenticate(r, admin); err == nil {
+	if _, err := s.guard.authenticate(r, admin); err == nil {
 		t.Error("an empty bearer token has admin rights")
 	}
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -36,30 +37,37 @@ type loggedIn struct {
 	Body      LoggedIn
 }
 
-func (s *server) logIn(_ context.Context, c caller, in *body[Login]) (*loggedIn, error) {
+// sessionHandlers serves the sessions of browsers, and setup.
+type sessionHandlers struct {
+	users  registry.Users
+	limits *limits
+	log    *slog.Logger
+}
+
+func (h *sessionHandlers) logIn(_ context.Context, c caller, in *body[Login]) (*loggedIn, error) {
 	b := in.Body
 	visit, err := c.visit(b.Stay)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.passwordTried(c, b.Name); err != nil {
+	if err := h.limits.allowPassword(c, b.Name); err != nil {
 		return nil, err
 	}
-	u, session, err := s.Users.Login(b.Name, b.Password, visit, time.Now())
+	u, session, err := h.users.Login(b.Name, b.Password, visit, time.Now())
 	if errors.Is(err, registry.ErrDenied) {
 		return nil, problem(http.StatusUnauthorized, "wrong_login", "The name or the password is wrong.")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return s.begun(c, u, session, b.Stay)
+	return h.begun(c, u, session, b.Stay)
 }
 
 // begun answers with a new session. Where the browser was in another user's, that one ends, and its device with it: it would show one's mail to the other.
-func (s *server) begun(c caller, u registry.User, session string, stay bool) (*loggedIn, error) {
-	s.familiar.note(c.address, u.Name, time.Now())
+func (h *sessionHandlers) begun(c caller, u registry.User, session string, stay bool) (*loggedIn, error) {
+	h.limits.familiar.note(c.address, u.Name, time.Now())
 	if c.former.ID != "" && c.former.User != u.ID {
-		if err := s.Users.RemoveSession(c.former.User, c.former.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
+		if err := h.users.RemoveSession(c.former.User, c.former.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
 			return nil, err
 		}
 	}
@@ -116,11 +124,11 @@ type loggedOut struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
 }
 
-func (s *server) logOut(_ context.Context, c caller, _ *struct{}) (*loggedOut, error) {
+func (h *sessionHandlers) logOut(_ context.Context, c caller, _ *struct{}) (*loggedOut, error) {
 	if !c.token.Session {
 		return nil, problem(http.StatusForbidden, "no_session", "A bearer token is no session. End it with DELETE /tokens.")
 	}
-	if err := s.Users.RemoveSession(c.user.ID, c.token.ID); err != nil {
+	if err := h.users.RemoveSession(c.user.ID, c.token.ID); err != nil {
 		return nil, err
 	}
 	gone := c.cookie("", false)
@@ -139,8 +147,8 @@ type Session struct {
 	Current bool      `json:"current" doc:"Whether it is the one that asks"`
 }
 
-func (s *server) listSessions(_ context.Context, c caller, in *pageOf) (*body[List[Session]], error) {
-	sessions, err := s.Users.Sessions(c.user.ID, time.Now())
+func (h *sessionHandlers) listSessions(_ context.Context, c caller, in *pageOf) (*body[List[Session]], error) {
+	sessions, err := h.users.Sessions(c.user.ID, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -149,8 +157,8 @@ func (s *server) listSessions(_ context.Context, c caller, in *pageOf) (*body[Li
 	})
 }
 
-func (s *server) deleteSession(_ context.Context, c caller, in *byID) (*struct{}, error) {
-	return nil, s.Users.RemoveSession(c.user.ID, in.ID)
+func (h *sessionHandlers) deleteSession(_ context.Context, c caller, in *byID) (*struct{}, error) {
+	return nil, h.users.RemoveSession(c.user.ID, in.ID)
 }
 
 // browserName is what a browser's User-Agent says of it, in the words of people. They all pretend to be others, so the order counts.

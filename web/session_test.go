@@ -39,11 +39,11 @@ func TestASessionLivesInACookieThatOnlyHTTPSCarries(t *testing.T) {
 		"http elsewhere, by address":       {"192.168.1.4:8080", "http://192.168.1.4:8080", "", false, ""},
 		"a name that begins likewise":      {"localhost.example.net", "", "", false, ""},
 	} {
-		h.server.TrustedProxies = nil
+		h.server.guard.proxies = nil
 		if row.forwarded != "" {
-			h.server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+			h.server.guard.proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		}
-		h.server.addresses = newLimiter(10, time.Minute)
+		h.server.limits.addresses = newLimiter(10, time.Minute)
 		r := h.request("", "POST", "/login", object{"name": "Anna", "password": password, "stay": row.stay})
 		r.Host = row.host
 		if row.origin != "" {

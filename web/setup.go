@@ -29,8 +29,8 @@ type setupDone struct {
 	Body      SetupDone
 }
 
-func (s *server) setUp(_ context.Context, c caller, in *body[Setup]) (*setupDone, error) {
-	if err := s.passwordTried(c, ""); err != nil {
+func (h *sessionHandlers) setUp(_ context.Context, c caller, in *body[Setup]) (*setupDone, error) {
+	if err := h.limits.allowPassword(c, ""); err != nil {
 		return nil, err
 	}
 	b := in.Body
@@ -49,7 +49,7 @@ func (s *server) setUp(_ context.Context, c caller, in *body[Setup]) (*setupDone
 	if c.secure {
 		public = c.home
 	}
-	u, secret, err := s.Users.Setup(b.Token, b.Name, b.Password, public, visit, time.Now())
+	u, secret, err := h.users.Setup(b.Token, b.Name, b.Password, public, visit, time.Now())
 	switch {
 	case errors.Is(err, registry.ErrSetupDone):
 		return nil, problem(http.StatusConflict, "setup_done", "This server has an admin already. Log in.")
@@ -58,8 +58,8 @@ func (s *server) setUp(_ context.Context, c caller, in *body[Setup]) (*setupDone
 	case err != nil:
 		return nil, err
 	}
-	s.Log.Info("setup done")
-	s.familiar.note(c.address, u.Name, time.Now())
+	h.log.Info("setup done")
+	h.limits.familiar.note(c.address, u.Name, time.Now())
 	if b.Session {
 		k := c.cookie(secret, true)
 		return &setupDone{k.String(), SetupDone{User: userOf(u)}}, nil

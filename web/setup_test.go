@@ -47,7 +47,7 @@ func TestSetupKeepsTheOriginThatTheAdminUsed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := houseAt(t, t.TempDir())
 			if !strings.HasSuffix(row.forwarded, " ") {
-				h.server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+				h.server.guard.proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			}
 			token, err := h.store.Users.SetupToken()
 			fatal(t, err)

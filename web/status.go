@@ -56,8 +56,8 @@ func utc(t time.Time) time.Time {
 	return t.UTC()
 }
 
-func (s *server) accountStatus(a registry.Account) (AccountStatus, error) {
-	live := s.Live(a.ID)
+func (h *accountHandlers) accountStatus(a registry.Account) (AccountStatus, error) {
+	live := h.mail.Live(a.ID)
 	st := AccountStatus{State: string(a.Status.State), Standing: standingOf(a.Status), LastByte: utc(live.LastByte), Confirmed: utc(live.Confirmed),
 		LastMail: utc(live.LastMail), Connections: live.Connections, Interval: int(live.Interval.Seconds()), IntervalReason: live.Why}
 	for _, proof := range []time.Time{st.LastByte, st.Confirmed} {
@@ -65,7 +65,7 @@ func (s *server) accountStatus(a registry.Account) (AccountStatus, error) {
 			st.Proof = proof
 		}
 	}
-	unread, known, err := s.Accounts.Unread(a.ID)
+	unread, known, err := h.accounts.Unread(a.ID)
 	if known {
 		st.Unread = &unread
 	}

@@ -71,7 +71,7 @@ func TestASlowMailServerIsWaitedForThirtySeconds(t *testing.T) {
 		ended = time.Since(start)
 		return Check{}, fmt.Errorf("log in: %w", ctx.Err())
 	}
-	inBubble(t, func(c *Config) { c.CheckAccount = hang }, func(h *house, dial func() net.Conn) {
+	inBubble(t, func(c *Config) { c.Mail.Check = hang }, func(h *house, dial func() net.Conn) {
 		status, body := ask(t, dial(), h.request(h.anna.full, "POST", "/accounts/check", mailbox()))
 		if status != 422 || ended != 30*time.Second || !strings.Contains(body, `"timeout"`) {
 			t.Errorf("%d after %v: %s", status, ended, body)
@@ -85,7 +85,7 @@ func TestAClientThatHasGoneIsNoErrorOfTheServer(t *testing.T) {
 		<-ctx.Done()
 		return Check{}, ctx.Err()
 	}
-	inBubble(t, func(c *Config) { c.CheckAccount = hang }, func(h *house, dial func() net.Conn) {
+	inBubble(t, func(c *Config) { c.Mail.Check = hang }, func(h *house, dial func() net.Conn) {
 		conn := dial()
 		fatal(t, h.request(h.anna.full, "POST", "/accounts/check", mailbox()).Write(conn))
 		synctest.Wait()
@@ -104,7 +104,7 @@ func TestAProvingPushIsWaitedForTenSeconds(t *testing.T) {
 		<-ctx.Done()
 		return registry.Outcome{Result: registry.ResultRetry, Code: "timeout", Reason: "The push service did not answer in time."}
 	}
-	inBubble(t, func(c *Config) { c.Prove = hang }, func(h *house, dial func() net.Conn) {
+	inBubble(t, func(c *Config) { c.Push.Prove = hang }, func(h *house, dial func() net.Conn) {
 		start := time.Now()
 		status, body := ask(t, dial(), h.request(h.anna.full, "POST", "/devices", fcmDevice()))
 		if status != 201 || !strings.Contains(body, `"unproven"`) || time.Since(start) != 10*time.Second {

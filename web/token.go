@@ -29,39 +29,42 @@ type NewToken struct {
 	User  string `json:"user,omitempty" doc:"Whose token it will be; only the admin token gives this, and must"`
 }
 
+// tokenHandlers serves bearer tokens.
+type tokenHandlers struct{ users registry.Users }
+
 func tokenOf(t registry.Token) Token {
 	return Token{ID: t.ID, Name: t.Name, Scope: string(t.Scope), Created: t.Created.UTC()}
 }
 
-func (s *server) listTokens(_ context.Context, c caller, in *pageOf) (*body[List[Token]], error) {
-	tokens, err := s.Users.Tokens(c.user.ID)
+func (h *tokenHandlers) listTokens(_ context.Context, c caller, in *pageOf) (*body[List[Token]], error) {
+	tokens, err := h.users.Tokens(c.user.ID)
 	if err != nil {
 		return nil, err
 	}
 	return listOf(tokens, func(t registry.Token) place { return placeOf(t.Created, t.ID) }, *in, func(t registry.Token) (Token, error) { return tokenOf(t), nil })
 }
 
-func (s *server) createToken(_ context.Context, c caller, in *body[NewToken]) (*body[MadeToken], error) {
-	user, err := s.userFor(c, in.Body.User)
+func (h *tokenHandlers) createToken(_ context.Context, c caller, in *body[NewToken]) (*body[MadeToken], error) {
+	user, err := userFor(h.users, c, in.Body.User)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkName(in.Body.Name); err != nil {
 		return nil, err
 	}
-	t, secret, err := s.Users.AddToken(user, in.Body.Name, registry.Scope(in.Body.Scope), c.session(), time.Now())
+	t, secret, err := h.users.AddToken(user, in.Body.Name, registry.Scope(in.Body.Scope), c.session(), time.Now())
 	if err != nil {
 		return nil, ended(err)
 	}
 	return &body[MadeToken]{MadeToken{tokenOf(t), secret}}, nil
 }
 
-func (s *server) deleteToken(_ context.Context, c caller, in *byID) (*struct{}, error) {
-	return nil, s.Users.RemoveToken(c.user.ID, in.ID)
+func (h *tokenHandlers) deleteToken(_ context.Context, c caller, in *byID) (*struct{}, error) {
+	return nil, h.users.RemoveToken(c.user.ID, in.ID)
 }
 
 // userFor is the user for whom the caller makes something: itself, or the one whom the admin token names.
-func (s *server) userFor(c caller, named string) (string, error) {
+func userFor(users registry.Users, c caller, named string) (string, error) {
 	if c.scope != admin {
 		if named != "" {
 			return "", &FieldError{"user", "is for the admin token only; leave it out"}
@@ -71,11 +74,11 @@ func (s *server) userFor(c caller, named string) (string, error) {
 	if named == "" {
 		return "", &FieldError{"user", "is required with the admin token"}
 	}
-	return named, s.knownUser("user", named)
+	return named, checkUser(users, "user", named)
 }
 
-func (s *server) knownUser(field, id string) error {
-	_, err := s.Users.Get(id)
+func checkUser(users registry.Users, field, id string) error {
+	_, err := users.Get(id)
 	if errors.Is(err, registry.ErrNotFound) {
 		return &FieldError{field, "there is no such user"}
 	}

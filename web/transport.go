@@ -29,18 +29,21 @@ type Param struct {
 	Learned   bool     // if it is not given, a push may show it
 }
 
-// transport returns the transport of that name; the zero Transport: there is none.
-func (s *server) transport(name registry.Transport) Transport {
-	i := slices.IndexFunc(s.Transports, func(t Transport) bool { return t.Name == name })
+// transportList holds the transports of the program.
+type transportList []Transport
+
+// named returns the transport with that name, or the zero Transport if there is none.
+func (l transportList) named(name registry.Transport) Transport {
+	i := slices.IndexFunc(l, func(t Transport) bool { return t.Name == name })
 	if i < 0 {
 		return Transport{}
 	}
-	return s.Transports[i]
+	return l[i]
 }
 
 // params returns the fields that any transport has of its own, each once.
-func (s *server) params() (list []Param) {
-	for _, t := range s.Transports {
+func (l transportList) params() (list []Param) {
+	for _, t := range l {
 		for _, p := range t.Params {
 			if !slices.ContainsFunc(list, func(other Param) bool { return other.Name == p.Name }) {
 				list = append(list, p)
@@ -85,25 +88,25 @@ func (t Transport) shownOf(d registry.Device) map[string]string {
 	return shown
 }
 
-// describeTransports adds the names and the fields of all transports to the schemas. Requests are
+// describe adds the names and the fields of all transports to the schemas. Requests are
 // checked against these.
-func (s *server) describeTransports() {
-	schemas := s.api.OpenAPI().Components.Schemas.Map()
+func (l transportList) describe(doc *huma.OpenAPI) {
+	schemas := doc.Components.Schemas.Map()
 	var all []any
-	for _, t := range s.Transports {
+	for _, t := range l {
 		all = append(all, string(t.Name))
 	}
 	for _, name := range []string{"Device", "NewDevice", "Preview"} {
 		schemas[name].Properties["transport"].Enum = all
 	}
-	tokens := s.namesOf(func(t Transport) bool { return !t.Subscription })
+	tokens := l.namesOf(func(t Transport) bool { return !t.Subscription })
 	fields := schemas["NewDevice"].Properties
 	fields["token"].Description = tokens
-	fields["subscription"].Description = s.namesOf(func(t Transport) bool { return t.Subscription })
+	fields["subscription"].Description = l.namesOf(func(t Transport) bool { return t.Subscription })
 	fields["encryption"].Description = tokens + ": encrypt content to these keys by RFC 8291"
 	fields["content"].Description = "Absent: wake for " + tokens + " without encryption, else subject"
-	for _, p := range s.params() {
-		doc := s.namesOf(func(t Transport) bool { return t.has(p.Name) }) + ": " + p.Doc
+	for _, p := range l.params() {
+		doc := l.namesOf(func(t Transport) bool { return t.has(p.Name) }) + ": " + p.Doc
 		schemas["Device"].Properties[p.Name] = p.schema(doc)
 		fields[p.Name] = p.schema(doc)
 		schemas["DevicePatch"].Properties[p.Name] = p.schema("Absent: as it is")
@@ -114,9 +117,9 @@ func (s *server) describeTransports() {
 }
 
 // namesOf lists the names of some transports, as in "fcm and apns".
-func (s *server) namesOf(of func(Transport) bool) string {
+func (l transportList) namesOf(of func(Transport) bool) string {
 	var names []string
-	for _, t := range s.Transports {
+	for _, t := range l {
 		if of(t) {
 			names = append(names, string(t.Name))
 		}

@@ -55,13 +55,21 @@ func manages(c caller) error {
 	return problem(http.StatusForbidden, "not_admin", "Only an admin can do this.")
 }
 
+// userHandlers serves people, to admins and to themselves.
+type userHandlers struct {
+	users    registry.Users
+	accounts registry.Accounts
+	devices  registry.Devices
+	limits   *limits
+}
+
 // people shows users to an admin.
-func (s *server) people() (func(registry.User) (Person, error), error) {
-	accounts, err := s.Accounts.List()
+func (h *userHandlers) people() (func(registry.User) (Person, error), error) {
+	accounts, err := h.accounts.List()
 	if err != nil {
 		return nil, err
 	}
-	devices, err := s.Devices.List("")
+	devices, err := h.devices.List("")
 	return func(u registry.User) (Person, error) {
 		p := Person{User: userOf(u)}
 		for _, a := range accounts {
@@ -86,23 +94,23 @@ func (s *server) people() (func(registry.User) (Person, error), error) {
 
 func userPlace(u registry.User) place { return placeOf(u.Created, u.ID) }
 
-func (s *server) listUsers(_ context.Context, c caller, in *pageOf) (*body[List[Person]], error) {
+func (h *userHandlers) listUsers(_ context.Context, c caller, in *pageOf) (*body[List[Person]], error) {
 	if err := manages(c); err != nil {
 		return nil, err
 	}
-	users, err := s.Users.List()
+	users, err := h.users.List()
 	if err != nil {
 		return nil, err
 	}
-	show, err := s.people()
+	show, err := h.people()
 	if err != nil {
 		return nil, err
 	}
 	return listOf(users, userPlace, *in, show)
 }
 
-func (s *server) listNames(_ context.Context, _ caller, in *pageOf) (*body[List[PersonName]], error) {
-	users, err := s.Users.List()
+func (h *userHandlers) listNames(_ context.Context, _ caller, in *pageOf) (*body[List[PersonName]], error) {
+	users, err := h.users.List()
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +119,8 @@ func (s *server) listNames(_ context.Context, _ caller, in *pageOf) (*body[List[
 
 // shownPerson changes a user and shows the result to an admin. What it shows it reads first: an
 // error means that nothing was changed.
-func (s *server) shownPerson(change func() (registry.User, error)) (*body[Person], error) {
-	show, err := s.people()
+func (h *userHandlers) shownPerson(change func() (registry.User, error)) (*body[Person], error) {
+	show, err := h.people()
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +132,7 @@ func (s *server) shownPerson(change func() (registry.User, error)) (*body[Person
 	return &body[Person]{p}, err
 }
 
-func (s *server) createUser(_ context.Context, c caller, in *body[NewPerson]) (*body[Person], error) {
+func (h *userHandlers) createUser(_ context.Context, c caller, in *body[NewPerson]) (*body[Person], error) {
 	if err := manages(c); err != nil {
 		return nil, err
 	}
@@ -132,10 +140,10 @@ func (s *server) createUser(_ context.Context, c caller, in *body[NewPerson]) (*
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
-	return s.shownPerson(func() (registry.User, error) { return s.Users.Add(b.Name, b.Password, b.Admin, time.Now()) })
+	return h.shownPerson(func() (registry.User, error) { return h.users.Add(b.Name, b.Password, b.Admin, time.Now()) })
 }
 
-func (s *server) patchUser(_ context.Context, c caller, in *edit[PersonPatch]) (*body[Person], error) {
+func (h *userHandlers) patchUser(_ context.Context, c caller, in *edit[PersonPatch]) (*body[Person], error) {
 	if err := manages(c); err != nil {
 		return nil, err
 	}
@@ -143,14 +151,14 @@ func (s *server) patchUser(_ context.Context, c caller, in *edit[PersonPatch]) (
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
-	return s.shownPerson(func() (registry.User, error) {
-		return s.Users.Update(in.ID, registry.UserPatch{Name: b.Name, Password: b.Password, Admin: b.Admin})
+	return h.shownPerson(func() (registry.User, error) {
+		return h.users.Update(in.ID, registry.UserPatch{Name: b.Name, Password: b.Password, Admin: b.Admin})
 	})
 }
 
-func (s *server) deleteUser(_ context.Context, c caller, in *byID) (*struct{}, error) {
+func (h *userHandlers) deleteUser(_ context.Context, c caller, in *byID) (*struct{}, error) {
 	if err := manages(c); err != nil {
 		return nil, err
 	}
-	return nil, s.Users.Remove(in.ID)
+	return nil, h.users.Remove(in.ID)
 }

@@ -20,79 +20,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"idlepush/netguard"
 	"idlepush/registry"
 )
-
-// Config is what the API stands on. Every field is needed, except where it says otherwise. Functions may be called from several
-// goroutines at once.
-type Config struct {
-	Users    registry.Users
-	Accounts registry.Accounts
-	Devices  registry.Devices
-	History  registry.History
-	Log      *slog.Logger
-	Version  string
-
-	// AdminToken is a bearer token with admin rights, for provisioning; empty: there is none. It is no user: it names
-	// `user` in what it creates, sees states and never content.
-	AdminToken registry.Secret
-
-	// TrustedProxies are the networks whose X-Forwarded-For and X-Forwarded-Proto are believed; empty: nobody's are.
-	TrustedProxies netguard.Networks
-
-	// PublicURL is the https origin that phones reach this server at, for the page; empty: not known.
-	PublicURL func() string
-
-	// CheckAccount tries the login of an account. It blocks for as long as the mail server takes, at most 30 s, which ctx
-	// bounds. An error that the person can mend is a *CheckError; any other is logged and answered with 500.
-	CheckAccount func(ctx context.Context, a registry.Account) (Check, error)
-
-	// Discover looks for the settings of a mail address, for at most 5 s. What is no address is a *FieldError.
-	Discover func(ctx context.Context, email string) (Discovery, error)
-
-	// Transports are the ways to devices.
-	Transports []Transport
-
-	// CheckAddress reports whether the address, the keys and the parameters of a device can be right, and
-	// whether this server is set up for its transport. It sends nothing. An error that the person can
-	// mend is a *FieldError.
-	CheckAddress func(d registry.Device) error
-
-	// Route returns the device with what its transport says of it: Lane and MustShow.
-	Route func(d registry.Device) registry.Device
-
-	// Prove sends one proving push, beside the queue. It returns when ctx ends, which is after 10 s at the latest. The device has
-	// no id yet where it is new.
-	Prove func(ctx context.Context, d registry.Device) registry.Outcome
-
-	// Test sends a test push now, beside the queue, under the same bound.
-	Test func(ctx context.Context, d registry.Device) registry.Outcome
-
-	// Preview gives what the device's push service would receive for a sample mail, at the level that d.Content says, without its secrets; or
-	// why there can be nothing. It sends nothing.
-	Preview func(d registry.Device) (PushRequest, *registry.Outcome)
-
-	// Live gives what is known of the account's session beside its row.
-	Live func(account string) Live
-
-	// VAPIDKey is the application server's public key (RFC 8292 section 3.2): 65 bytes, an uncompressed P-256 point.
-	VAPIDKey []byte
-
-	// Stopping is closed when the server begins to stop: streams end then. nil: it does not.
-	Stopping <-chan struct{}
-
-	// Ready says why the server cannot do its work; nil: it can.
-	Ready func() error
-}
-
-// Live is what is known of an account's session beside its row. A zero time is one that is not known.
-type Live struct {
-	Connections                   int           // open now
-	LastByte, Confirmed, LastMail time.Time     // from the server; that there is nothing more; to ring
-	Interval                      time.Duration // how long the connection may be silent
-	Why                           string        // the interval is that
-}
 
 // CheckError says why a login could not be done, in words for the person who gave the settings.
 type CheckError struct {
@@ -114,39 +43,28 @@ const (
 
 // server answers every request.
 type server struct {
-	Config
-	mux     *http.ServeMux
-	api     huma.API
-	origins *http.CrossOriginProtection
-	admin   []byte // SHA-256 of the admin token; nil: there is none
-
-	streams   streams
-	familiar  familiar
-	addresses *limiter // password attempts by client address
-	names     *limiter // password attempts by user name
-	logins    *limiter // logins to mail servers by user
-	pushes    *limiter // pushes beside the queue by user
+	log    *slog.Logger
+	ready  func() error
+	mux    *http.ServeMux
+	api    huma.API
+	guard  *guard
+	limits *limits
 }
 
-// New makes the handler of the API under /api/v1, of the page at /, and of /healthz and /readyz. The http.Server that serves
-// it bounds requests that are refused before their body is read (ReadTimeout, at least 20 s) and allows an answer 45 s (WriteTimeout).
+// New returns the handler of the API under /api/v1, of the page at /, and of /healthz and /readyz.
+// The http.Server that serves it needs a ReadTimeout of at least 20 s, which bounds requests that are
+// refused before their body is read. Its WriteTimeout must allow an answer 45 s.
 func New(c Config) http.Handler {
-	s := &server{
-		Config:    c,
-		mux:       http.NewServeMux(),
-		origins:   http.NewCrossOriginProtection(),
-		streams:   streams{count: make(map[string]int)},
-		familiar:  familiar{seen: make(map[string]time.Time)},
-		addresses: newLimiter(10, 6*time.Second),
-		names:     newLimiter(20, 3*time.Second),
-		logins:    newLimiter(20, 3*time.Second),
-		pushes:    newLimiter(30, 2*time.Second),
-	}
-	if c.AdminToken != "" {
-		s.admin = digest(string(c.AdminToken))
-	}
-	s.routes()
+	s, _ := newServer(c)
 	return s
+}
+
+func newServer(c Config) (*server, *handlers) {
+	l := newLimits()
+	s := &server{log: c.Log, ready: c.Ready, mux: http.NewServeMux(), guard: newGuard(c), limits: l}
+	h := newHandlers(c, s.guard, l)
+	s.routes(h, c.Version)
+	return s, h
 }
 
 // ServeHTTP answers one request and logs it in one line, which holds the route and never the path as it was asked for.
@@ -173,8 +91,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || rec.status >= 500 {
 		level = slog.LevelInfo
 	}
-	s.Log.Log(r.Context(), level, "request", "method", method(r), "path", route,
-		"status", rec.status, "duration", time.Since(start).Round(time.Microsecond), "remote", s.clientAddress(r))
+	s.log.Log(r.Context(), level, "request", "method", method(r), "path", route,
+		"status", rec.status, "duration", time.Since(start).Round(time.Microsecond), "remote", s.guard.clientAddress(r))
 }
 
 // method is the request's method, which a client may choose freely, as far as it is one to be logged.
@@ -247,6 +165,6 @@ func (s *server) refusal(op *huma.Operation, err error) *Problem {
 	if errors.Is(err, context.Canceled) {
 		return problem(http.StatusRequestTimeout, "request_timeout", "The client has gone.")
 	}
-	s.Log.Error("request failed", "method", op.Method, "path", op.Path, "err", err)
+	s.log.Error("request failed", "method", op.Method, "path", op.Path, "err", err)
 	return problem(http.StatusInternalServerError, "internal", "Something went wrong on the server. Its log says what.")
 }

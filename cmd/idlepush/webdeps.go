@@ -15,7 +15,8 @@ import (
 	"idlepush/web"
 )
 
-// handler makes the API and hands it what it needs of the other rooms. Its streams end with ctx.
+// handler returns the API and the page, with what they need of the other packages. Their event
+// streams end with ctx.
 func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, log *slog.Logger) (http.Handler, error) {
 	key, err := store.Outbox.VAPIDKey()
 	if err != nil {
@@ -25,11 +26,22 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 	if err != nil {
 		return nil, err
 	}
-	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowNets.Permit}
 	return web.New(web.Config{
-		Users: store.Users, Accounts: store.Accounts, Devices: store.Devices, History: store.History, Log: log, Version: version(), AdminToken: s.adminToken, TrustedProxies: s.trustedProxies,
+		Users: store.Users, Accounts: store.Accounts, Devices: store.Devices, History: store.History,
+		Mail: s.mailConfig(pool, log),
+		Push: pushConfig(d, public),
+		Log:  log, Version: version(),
+		AdminToken: s.adminToken, TrustedProxies: s.trustedProxies,
 		PublicURL: func() string { return s.public(store) },
-		CheckAccount: func(ctx context.Context, a registry.Account) (web.Check, error) {
+		Stopping:  ctx.Done(),
+		Ready:     store.Ready,
+	}), nil
+}
+
+func (s settings) mailConfig(pool *watcher.Pool, log *slog.Logger) web.MailConfig {
+	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowNets.Permit}
+	return web.MailConfig{
+		Check: func(ctx context.Context, a registry.Account) (web.Check, error) {
 			return check(ctx, pool, a, log)
 		},
 		Discover: func(ctx context.Context, email string) (web.Discovery, error) {
@@ -39,20 +51,23 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 			}
 			return discovery(found), err
 		},
+		Live: func(account string) web.Live { return web.Live(pool.Live(account)) },
+	}
+}
+
+func pushConfig(d *push.Dispatcher, vapidKey []byte) web.PushConfig {
+	return web.PushConfig{
 		Transports:   described(d.Transports),
 		CheckAddress: func(device registry.Device) error { return checkAddress(d.Transports, device) },
 		Route:        d.Transports.Routed,
 		Prove:        d.Prove,
-		Test:         d.Prove,
 		Preview: func(device registry.Device) (web.PushRequest, *registry.Outcome) {
 			r, refusal := d.Preview(device)
-			return web.PushRequest{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body, Plaintext: r.Plaintext, Readable: r.Readable()}, refusal
+			return web.PushRequest{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body,
+				Plaintext: r.Plaintext, Readable: r.Readable()}, refusal
 		},
-		Live:     func(account string) web.Live { return web.Live(pool.Live(account)) },
-		VAPIDKey: public,
-		Stopping: ctx.Done(),
-		Ready:    store.Ready,
-	}), nil
+		VAPIDKey: vapidKey,
+	}
 }
 
 func discovery(r discover.Result) (d web.Discovery) {

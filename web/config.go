@@ -1,0 +1,103 @@
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"idlepush/netguard"
+	"idlepush/registry"
+)
+
+// Config holds everything that the API needs. A field is required unless it says otherwise.
+// Functions may be called from several goroutines at once.
+type Config struct {
+	Users    registry.Users
+	Accounts registry.Accounts
+	Devices  registry.Devices
+	History  registry.History
+	Mail     MailConfig
+	Push     PushConfig
+	Log      *slog.Logger
+	Version  string // of the program, for the OpenAPI document
+
+	// AdminToken is a bearer token with admin rights, for provisioning. It belongs to no user, so
+	// requests that create something name the user. It sees states and never content. If it is
+	// empty, there is no such token.
+	AdminToken registry.Secret
+
+	// TrustedProxies are the networks whose X-Forwarded-For and X-Forwarded-Proto are believed. It
+	// may be empty.
+	TrustedProxies netguard.Networks
+
+	// PublicURL returns the https origin at which phones reach this server, or "" if it is unknown.
+	PublicURL func() string
+
+	// Stopping is closed when the server begins to stop, which ends all event streams. It may be
+	// nil.
+	Stopping <-chan struct{}
+
+	// Ready returns the reason why the server cannot work, or nil if it can.
+	Ready func() error
+}
+
+// MailConfig holds what the API needs of mail servers.
+type MailConfig struct {
+	// Check tries the login of an account. It blocks until the mail server has answered, for at most
+	// 30 s, which ctx bounds. It returns a *CheckError if the user can fix the problem. Any other
+	// error is logged and answered with 500.
+	Check func(ctx context.Context, a registry.Account) (Check, error)
+
+	// Discover looks for the settings of a mail address, for at most 5 s. It returns a *FieldError if
+	// email is not an address.
+	Discover func(ctx context.Context, email string) (Discovery, error)
+
+	// Live returns the live state of an account's session, which is not stored.
+	Live func(account string) Live
+}
+
+// PushConfig holds what the API needs of push services.
+type PushConfig struct {
+	Transports []Transport
+
+	// CheckAddress checks the address, the keys and the parameters of a device, and that this server
+	// is configured for its transport. It sends nothing. It returns a *FieldError if the user can fix
+	// the problem.
+	CheckAddress func(d registry.Device) error
+
+	// Route returns the device with the fields that its transport decides: Lane and MustShow.
+	Route func(d registry.Device) registry.Device
+
+	// Prove sends one test push to a device, bypassing the queue. It returns when ctx ends, which is
+	// after at most 10 s. A new device has no id yet.
+	Prove func(ctx context.Context, d registry.Device) registry.Outcome
+
+	// Preview returns the request that the device's push service would receive for a sample mail at
+	// the level d.Content, without secrets. If there can be no such request, it returns the outcome
+	// that says why. It sends nothing.
+	Preview func(d registry.Device) (PushRequest, *registry.Outcome)
+
+	// VAPIDKey is the public application server key (RFC 8292 section 3.2): 65 bytes, an uncompressed
+	// P-256 point.
+	VAPIDKey []byte
+}
+
+// Live is the live state of an account's session. A zero time is unknown.
+type Live struct {
+	Connections int           // open now
+	LastByte    time.Time     // last data from the server
+	Confirmed   time.Time     // last confirmation by the server that there is no more mail
+	LastMail    time.Time     // last mail that is to be notified
+	Interval    time.Duration // how long the connection may be silent
+	Why         string        // reason for Interval
+}
+
+// PushRequest is the HTTP request that a push service would receive, without its secrets.
+type PushRequest struct {
+	Method, URL string
+	Header      http.Header
+	Body        []byte
+	Plaintext   []byte   // decrypted content of Body, readable by the device only; nil if not encrypted
+	Readable    []string // descriptions of the parts that the service can read
+}

@@ -12,14 +12,14 @@ import (
 	"idlepush/registry"
 )
 
-// Account is one mailbox that is watched. A token of device scope sees its id and email only.
+// Account is one watched mailbox. A token of device scope sees only its id and email.
 type Account struct {
 	ID    string `json:"id"`
-	Email string `json:"email" doc:"What people call the mailbox"`
+	Email string `json:"email" doc:"The mail address"`
 	*AccountDetails
 }
 
-// AccountDetails is all of an account but its password.
+// AccountDetails holds every field of an account but its password.
 type AccountDetails struct {
 	Owner      string        `json:"owner" required:"false" doc:"User id"`
 	Host       string        `json:"host" required:"false"`
@@ -29,36 +29,36 @@ type AccountDetails struct {
 	Folders    []string      `json:"folders" required:"false"`
 	Enabled    bool          `json:"enabled" required:"false" doc:"Whether it is watched"`
 	SharedWith []string      `json:"shared_with" required:"false" doc:"User ids"`
-	Link       string        `json:"link,omitempty" doc:"Template of where a click on a notification leads; absent: to the page"`
+	Link       string        `json:"link,omitempty" doc:"Template of the link that a click on a notification opens; absent: the page"`
 	Created    time.Time     `json:"created" required:"false"`
 	Status     AccountStatus `json:"status" required:"false"`
 }
 
-// NewAccount asks for a mailbox to be watched.
+// NewAccount is a request to watch a mailbox.
 type NewAccount struct {
 	Mailbox
 	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50" doc:"Absent: INBOX"`
 	Enabled    *bool    `json:"enabled,omitempty" doc:"Absent: true"`
 	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids"`
-	Link       string   `json:"link,omitempty" maxLength:"500" doc:"Template of where a click on a notification leads: an address with {message_id}, {folder} and {email} in it, such as message:%3C{message_id}%3E; empty: to the page"`
-	User       string   `json:"user,omitempty" doc:"Whose it will be; only the admin token gives this, and must"`
+	Link       string   `json:"link,omitempty" maxLength:"500" doc:"Template of the link that a click on a notification opens, with {message_id}, {folder} and {email}, such as message:%3C{message_id}%3E; empty: the page"`
+	User       string   `json:"user,omitempty" doc:"Owner of the account; required with the admin token, forbidden without"`
 }
 
-// AccountPatch changes what is given.
+// AccountPatch changes the fields that are present.
 type AccountPatch struct {
 	Email      *string  `json:"email,omitempty" maxLength:"254"`
 	Host       *string  `json:"host,omitempty" minLength:"1" maxLength:"253"`
 	Port       *int     `json:"port,omitempty" minimum:"1" maximum:"65535"`
 	Security   *string  `json:"security,omitempty" enum:"tls,starttls,none"`
 	Username   *string  `json:"username,omitempty" minLength:"1" maxLength:"256"`
-	Password   *string  `json:"password,omitempty" minLength:"1" maxLength:"1024" doc:"Must be given to change host, port, security or username; then the login is tried"`
-	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50" doc:"Where one is new, the login is tried and it must be there"`
+	Password   *string  `json:"password,omitempty" minLength:"1" maxLength:"1024" doc:"Required to change host, port, security or username; the login is then tried"`
+	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50" doc:"If a folder is new, the login is tried, and the folder must exist"`
 	Enabled    *bool    `json:"enabled,omitempty"`
 	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids; replaces the list"`
-	Link       *string  `json:"link,omitempty" maxLength:"500" doc:"Template of where a click on a notification leads: an address with {message_id}, {folder} and {email} in it, such as message:%3C{message_id}%3E; empty: to the page"`
+	Link       *string  `json:"link,omitempty" maxLength:"500" doc:"Template of the link that a click on a notification opens, with {message_id}, {folder} and {email}, such as message:%3C{message_id}%3E; empty: the page"`
 }
 
-// apply gives the account with the changes.
+// apply returns the account with the changes.
 func (p AccountPatch) apply(old registry.Account) registry.Account {
 	a := old
 	set(&a.Email, p.Email)
@@ -70,13 +70,13 @@ func (p AccountPatch) apply(old registry.Account) registry.Account {
 	set(&a.Enabled, p.Enabled)
 	set(&a.Link, p.Link)
 	if p.Folders != nil {
-		a.Folders = inboxed(p.Folders)
+		a.Folders = normalizeFolders(p.Folders)
 	}
 	switch {
 	case p.SharedWith != nil:
 		a.SharedWith = p.SharedWith
 	case !registry.SameMailbox(a, old):
-		// Who proved the password of the one has not proved that of the other.
+		// Proving the password of one mailbox gives no right to another.
 		a.SharedWith = nil
 	}
 	return a
@@ -90,7 +90,7 @@ func set[T any](field *T, value *T) {
 
 func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
 
-// accountHandlers serves accounts, and what a mail server offers.
+// accountHandlers serves accounts, and tries the logins of mail servers.
 type accountHandlers struct {
 	users    registry.Users
 	accounts registry.Accounts
@@ -98,7 +98,7 @@ type accountHandlers struct {
 	mail     MailConfig
 }
 
-// account is what the caller may see of an account.
+// account returns the fields of an account that the caller may see.
 func (h *accountHandlers) account(c caller, a registry.Account) (Account, error) {
 	out := Account{ID: a.ID, Email: a.Email}
 	if c.scope != device {
@@ -113,8 +113,9 @@ func (h *accountHandlers) account(c caller, a registry.Account) (Account, error)
 	return out, nil
 }
 
-// accountSeen gives an account that the caller may see; ErrNotFound also where it is another's.
-func (h *accountHandlers) accountSeen(c caller, id string) (registry.Account, error) {
+// visibleAccount returns an account that the caller may see. It returns registry.ErrNotFound for
+// any other.
+func (h *accountHandlers) visibleAccount(c caller, id string) (registry.Account, error) {
 	a, err := h.accounts.Get(id)
 	if err == nil && !c.sees(a) {
 		err = registry.ErrNotFound
@@ -122,16 +123,18 @@ func (h *accountHandlers) accountSeen(c caller, id string) (registry.Account, er
 	return a, err
 }
 
-// accountOwned is accountSeen for what only the owner may do.
-func (h *accountHandlers) accountOwned(c caller, id string) (registry.Account, error) {
-	a, err := h.accountSeen(c, id)
+// ownAccount returns an account that the caller may change. It returns a problem if the caller
+// may only see it, and registry.ErrNotFound if not even that.
+func (h *accountHandlers) ownAccount(c caller, id string) (registry.Account, error) {
+	a, err := h.visibleAccount(c, id)
 	if err == nil && !c.owns(a.Owner) {
 		err = problem(http.StatusForbidden, "not_owner", "This mailbox is shared with you. Its owner can change it.")
 	}
 	return a, err
 }
 
-// checkSharing refuses a list of those with whom an account is shared that names nobody, or its owner.
+// checkSharing returns a *FieldError if an account is shared with its owner, with an unknown user
+// or twice with the same user.
 func (h *accountHandlers) checkSharing(a registry.Account) error {
 	for i, id := range a.SharedWith {
 		if id == a.Owner || slices.Contains(a.SharedWith[:i], id) {
@@ -160,7 +163,7 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 		return nil, err
 	}
 	a := b.account()
-	a.Owner, a.SharedWith, a.Folders, a.Enabled, a.Link = owner, b.SharedWith, inboxed(b.Folders), b.Enabled == nil || *b.Enabled, b.Link
+	a.Owner, a.SharedWith, a.Folders, a.Enabled, a.Link = owner, b.SharedWith, normalizeFolders(b.Folders), b.Enabled == nil || *b.Enabled, b.Link
 	if a.Folders == nil {
 		a.Folders = []string{"INBOX"}
 	}
@@ -175,14 +178,14 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 	}
 	a, added, err := h.accounts.Add(a, c.session(), time.Now())
 	if err != nil {
-		return nil, ended(err)
+		return nil, sessionEnded(err)
 	}
 	out, err := h.account(c, a)
 	return &made[Account]{statusOf(added), out}, err
 }
 
 func (h *accountHandlers) getAccount(_ context.Context, c caller, in *byID) (*body[Account], error) {
-	a, err := h.accountSeen(c, in.ID)
+	a, err := h.visibleAccount(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +194,7 @@ func (h *accountHandlers) getAccount(_ context.Context, c caller, in *byID) (*bo
 }
 
 func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[AccountPatch]) (*body[Account], error) {
-	old, err := h.accountOwned(c, in.ID)
+	old, err := h.ownAccount(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -216,9 +219,10 @@ func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[A
 	return h.writeAccount(c, in, old)
 }
 
-// writeAccount applies the patch to the account as it is now, for which the login of old was tried.
+// writeAccount applies the patch to the account as it is now. It returns a problem if its login is
+// no longer that of old, for which the password was tried.
 func (h *accountHandlers) writeAccount(c caller, in *edit[AccountPatch], old registry.Account) (*body[Account], error) {
-	now, err := h.accountOwned(c, in.ID)
+	now, err := h.ownAccount(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +249,7 @@ func (h *accountHandlers) writeAccount(c caller, in *edit[AccountPatch], old reg
 }
 
 func (h *accountHandlers) deleteAccount(ctx context.Context, c caller, in *byID) (*struct{}, error) {
-	a, err := h.accountSeen(c, in.ID)
+	a, err := h.visibleAccount(c, in.ID)
 	if err != nil {
 		return nil, err
 	}

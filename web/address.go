@@ -11,11 +11,11 @@ import (
 	"idlepush/registry"
 )
 
-// Subscription is a browser's PushSubscription as its toJSON gives it (W3C Push API), or what a
-// distributor app gave in the same form.
+// Subscription is a PushSubscription of a browser as its toJSON returns it (W3C Push API), or the
+// same from a UnifiedPush distributor app.
 type Subscription struct {
 	Endpoint       string   `json:"endpoint" minLength:"1" maxLength:"2048"`
-	ExpirationTime *float64 `json:"expirationTime,omitempty" doc:"Not looked at" nullable:"true"`
+	ExpirationTime *float64 `json:"expirationTime,omitempty" doc:"Ignored" nullable:"true"`
 	Keys           Keys     `json:"keys"`
 }
 
@@ -25,7 +25,7 @@ type Keys struct {
 	Auth   string `json:"auth" maxLength:"40" doc:"Secret: 16 bytes"`
 }
 
-// keys takes the padding off, which some apps send.
+// keys removes the padding that some apps send.
 func (k Keys) keys() registry.Keys {
 	return registry.Keys{P256dh: strings.TrimRight(k.P256dh, "="), Auth: strings.TrimRight(k.Auth, "=")}
 }
@@ -38,13 +38,14 @@ func (k *Keys) optional() *registry.Keys {
 	return &keys
 }
 
-// choice is a field of a patch that is left as it is where absent, and cleared where null.
+// choice is a field of a patch. If it is absent, the value stays; if it is null, the value is
+// removed.
 type choice[T any] struct {
 	given bool
-	value *T // nil: null
+	value *T // nil if null
 }
 
-// UnmarshalJSON takes null as well.
+// UnmarshalJSON accepts null too.
 func (c *choice[T]) UnmarshalJSON(data []byte) error {
 	c.given = true
 	return json.Unmarshal(data, &c.value)
@@ -57,7 +58,8 @@ func (c *choice[T]) Schema(r huma.Registry) *huma.Schema {
 	return &s
 }
 
-// address is what a request says of how a device is reached. What is absent stays as it is.
+// address holds the fields of a request that say how to reach a device. Absent fields stay as they
+// are.
 type address struct {
 	token        *string
 	subscription *Subscription
@@ -65,9 +67,9 @@ type address struct {
 	given        map[string]json.RawMessage // every field of the request
 }
 
-// addressed returns the device with the address, and what is wrong with that for its transport. The
-// form of tokens, endpoints, keys and parameters is left to CheckAddress.
-func (h *deviceHandlers) addressed(d registry.Device, a address) (registry.Device, faults) {
+// setAddress returns the device with the address, and the fields that its transport does not allow
+// or lacks. CheckAddress checks the form of tokens, endpoints, keys and parameters.
+func (h *deviceHandlers) setAddress(d registry.Device, a address) (registry.Device, faults) {
 	var f faults
 	forbid := func(field string, given bool) {
 		if given {
@@ -97,7 +99,7 @@ func (h *deviceHandlers) addressed(d registry.Device, a address) (registry.Devic
 	for _, p := range h.transports.params() {
 		value, given := textOf(a.given[p.Name])
 		switch {
-		case !t.has(p.Name):
+		case !t.hasParam(p.Name):
 			forbid(p.Name, value != "")
 		case value != "":
 			if d.Params == nil {
@@ -111,7 +113,7 @@ func (h *deviceHandlers) addressed(d registry.Device, a address) (registry.Devic
 	return d, f
 }
 
-// textOf reads a field that is text, or absent.
+// textOf returns a field that is text, and whether it is present.
 func textOf(raw json.RawMessage) (value string, given bool) {
 	var text *string
 	if json.Unmarshal(raw, &text) != nil || text == nil {

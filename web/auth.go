@@ -20,10 +20,11 @@ import (
 	"idlepush/registry"
 )
 
-// access is a set of those whom a route admits.
+// access is a set of kinds of callers that a route admits.
 type access int
 
-// device is a token of device scope, full a session or a token of full scope, admin the admin token, which is no user.
+// The kinds of callers: device is a token of device scope, full is a session or a token of full
+// scope, and admin is the admin token, which belongs to no user.
 const (
 	device access = 1 << iota
 	full
@@ -32,26 +33,26 @@ const (
 	anyone access = 0
 )
 
-// caller is who makes a request.
+// caller is the sender of a request.
 type caller struct {
-	scope   access
-	user    registry.User  // zero for the admin token and where no token is needed
-	token   registry.Token // zero likewise
-	former  registry.Token // of a browser that is about to begin a session: the one that it is in
-	address string         // the client's, for limits
-	browser string         // what the client calls itself
-	home    string         // the origin that the request was made to
-	secure  bool           // that is https
-	local   bool           // that is the machine which the browser runs on
+	scope    access
+	user     registry.User  // zero for the admin token, and on routes that need no token
+	token    registry.Token // zero likewise
+	previous registry.Token // session of a browser that is about to start another
+	address  string         // of the client, for limits
+	browser  string         // name of the client, from its User-Agent
+	origin   string         // origin that the request was sent to
+	secure   bool           // origin is https
+	local    bool           // origin is the machine on which the browser runs
 }
 
 // sees reports whether the caller may see the account.
 func (c caller) sees(a registry.Account) bool { return c.scope == admin || a.Visible(c.user.ID) }
 
-// owns reports whether a thing of the user is the caller's to see and change.
+// owns reports whether the caller may see and change the things of the user.
 func (c caller) owns(user string) bool { return c.scope == admin || c.user.ID == user }
 
-// session is the id of the caller's session; empty: it has none.
+// session returns the id of the caller's session, or "" if there is no session.
 func (c caller) session() string {
 	if !c.token.Session {
 		return ""
@@ -59,7 +60,8 @@ func (c caller) session() string {
 	return c.token.ID
 }
 
-// callerKey is the one key of ours in a context: huma offers no other way from a middleware to a handler.
+// callerKey is the context key of the caller. huma has no other way to hand a value from a
+// middleware to a handler.
 type callerKey struct{}
 
 func callerOf(ctx context.Context) caller {
@@ -67,10 +69,10 @@ func callerOf(ctx context.Context) caller {
 	return c
 }
 
-// guard finds out who makes a request, and from where.
+// guard finds the caller and the client address of a request.
 type guard struct {
 	users   registry.Users
-	admin   []byte            // SHA-256 of the admin token; nil if there is no admin token
+	admin   []byte            // SHA-256 of the admin token; nil without one
 	proxies netguard.Networks // trusted reverse proxies
 	origins *http.CrossOriginProtection
 }
@@ -83,7 +85,7 @@ func newGuard(c Config) *guard {
 	return g
 }
 
-// admit lets those in whom the route names, then reads the body.
+// admit returns a middleware that admits the callers whom the route names, and then reads the body.
 func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(hc)
@@ -92,20 +94,21 @@ func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
 			err = readBody(w, r)
 		}
 		if err != nil {
-			s.refusal(hc.Operation(), err).write(w)
+			s.problemOf(hc.Operation(), err).write(w)
 			return
 		}
-		c.address, c.browser, c.home, c.local = s.guard.clientAddress(r), browserName(r.UserAgent()), s.guard.originOf(r), isLocal(r.Host)
-		c.secure = strings.HasPrefix(c.home, "https:")
+		c.address, c.browser, c.origin, c.local = s.guard.clientAddress(r), browserName(r.UserAgent()), s.guard.originOf(r), isLocal(r.Host)
+		c.secure = strings.HasPrefix(c.origin, "https:")
 		if c.session() != "" {
-			s.limits.familiar.note(c.address, c.user.Name, time.Now())
+			s.limits.knownClients.add(c.address, c.user.Name, time.Now())
 		}
 		next(huma.WithValue(hc, callerKey{}, c))
 	}
 }
 
-// authenticate finds out who makes the request. A bearer token goes before a cookie. Requests without one may come from
-// a browser that was led here by another site, so the ones that change something must come from our own.
+// authenticate returns the caller of a request. A bearer token takes precedence over a cookie. A
+// request without a bearer token may come from a browser that another site has sent here. If it
+// changes something, its origin must be our own.
 func (g *guard) authenticate(r *http.Request, who access) (caller, error) {
 	bearer, hasBearer := bearerToken(r)
 	if !hasBearer {
@@ -122,7 +125,7 @@ func (g *guard) authenticate(r *http.Request, who access) (caller, error) {
 		if err != nil && !errors.Is(err, registry.ErrDenied) {
 			return caller{}, err
 		}
-		return caller{former: here.token}, nil
+		return caller{previous: here.token}, nil
 	}
 	var c caller
 	var err error
@@ -150,7 +153,8 @@ func (g *guard) authenticate(r *http.Request, who access) (caller, error) {
 	return c, nil
 }
 
-// session gives the caller of a session's cookie or of a bearer token; neither passes for the other.
+// session returns the caller with a session cookie or a bearer token. It returns registry.ErrDenied
+// if one is used as the other.
 func (g *guard) session(token string, cookie bool) (caller, error) {
 	u, t, err := g.users.Authenticate(token, time.Now())
 	if err != nil {
@@ -166,9 +170,9 @@ func (g *guard) session(token string, cookie bool) (caller, error) {
 	return c, nil
 }
 
-// ended tells the caller if something was not made because the session has ended, while a mail server
-// or a push service was waited for.
-func ended(err error) error {
+// sessionEnded returns a problem for registry.ErrDenied if the session ended while the request
+// waited for a mail server or a push service.
+func sessionEnded(err error) error {
 	if errors.Is(err, registry.ErrDenied) {
 		return problem(http.StatusUnauthorized, "unauthorized", "This session has ended. Log in.")
 	}
@@ -190,8 +194,9 @@ func bearerToken(r *http.Request) (string, bool) {
 	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
 }
 
-// originOf is the origin that the request was made to: https where the browser names such an origin, or a trusted proxy says so. As where
-// phones reach this server it is kept at setup only, which takes a secret: later requests could name any.
+// originOf returns the origin that the request was sent to. It is https if the browser names an
+// https origin or a trusted proxy says so. Only setup, which takes a secret, keeps it as the
+// address of this server: later requests could name any.
 func (g *guard) originOf(r *http.Request) string {
 	if u, err := url.Parse(r.Header.Get("Origin")); err == nil && u.Scheme == "https" && u.Host != "" {
 		return "https://" + u.Host
@@ -207,15 +212,16 @@ func digest(token string) []byte {
 	return h[:]
 }
 
-// readBody takes the whole body into memory. The read deadline must not stand while a handler waits for a mail server or
-// a push service: net/http takes its passing for a client that has gone, and ends the request's context. After a failure it stays:
-// net/http reads the rest before it answers.
+// readBody reads the whole body into memory, within bodyTimeout. It clears the read deadline
+// afterwards: net/http would take a deadline that passes while a handler waits for a client that is
+// gone, and cancel the request. After an error the deadline stays, because net/http reads the rest
+// before it answers.
 func readBody(w http.ResponseWriter, r *http.Request) error {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
 	conn := http.NewResponseController(w)
-	conn.SetReadDeadline(time.Now().Add(bodyTime))
+	conn.SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
 		return tooLarge()

@@ -8,18 +8,18 @@ import (
 	"idlepush/registry"
 )
 
-// Check is what a mail server offers after a login.
+// Check holds what a mail server offers after a login.
 type Check struct {
 	Capabilities      []string `json:"capabilities" doc:"As the server names them"`
 	Folders           []Folder `json:"folders"`
-	UnreadableFolders int      `json:"unreadable_folders" doc:"How many more folders there are, left out because their names cannot be read"`
-	Idle              bool     `json:"idle" doc:"Whether it says at once when mail has come (RFC 2177); else it is asked now and then"`
+	UnreadableFolders int      `json:"unreadable_folders" doc:"Number of further folders, left out because their names cannot be read"`
+	Idle              bool     `json:"idle" doc:"Whether it reports new mail at once (RFC 2177); otherwise it is polled"`
 }
 
 // Folder is one folder of a mailbox.
 type Folder struct {
-	Name string `json:"name" doc:"As people read it, and as it is named in folders of an account"`
-	Use  string `json:"use,omitempty" doc:"What it is for (RFC 6154): all, archive, drafts, flagged, important, junk, sent, trash; absent: nothing of these"`
+	Name string `json:"name" doc:"Readable name, to be used in the folders of an account"`
+	Use  string `json:"use,omitempty" doc:"Special use (RFC 6154): all, archive, drafts, flagged, important, junk, sent or trash; absent: no special use"`
 }
 
 func (h *accountHandlers) checkAccount(ctx context.Context, c caller, in *body[Mailbox]) (*body[Check], error) {
@@ -40,12 +40,12 @@ func (h *accountHandlers) checkAccount(ctx context.Context, c caller, in *body[M
 // Folders are the folders of a mailbox.
 type Folders struct {
 	Folders           []Folder `json:"folders"`
-	UnreadableFolders int      `json:"unreadable_folders" doc:"How many more folders there are, left out because their names cannot be read"`
+	UnreadableFolders int      `json:"unreadable_folders" doc:"Number of further folders, left out because their names cannot be read"`
 }
 
-// listFolders asks the mail server of an account that is watched, with the password that is kept.
+// listFolders lists the folders of an account on its mail server, with the stored password.
 func (h *accountHandlers) listFolders(ctx context.Context, c caller, in *byID) (*body[Folders], error) {
-	a, err := h.accountOwned(c, in.ID)
+	a, err := h.ownAccount(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -57,13 +57,13 @@ func (h *accountHandlers) listFolders(ctx context.Context, c caller, in *byID) (
 	return &body[Folders]{Folders{append([]Folder{}, check.Folders...), check.UnreadableFolders}}, nil
 }
 
-// tryLogin tries the account's login and whether its folders are there, as far as their names can
-// be read.
+// tryLogin tries the login of the account and checks that its folders exist, if the names of all
+// folders can be read.
 func (h *accountHandlers) tryLogin(ctx context.Context, c caller, a registry.Account) (Check, error) {
 	if err := h.limits.allowLogin(c); err != nil {
 		return Check{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, loginTime)
+	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
 	check, err := h.mail.Check(ctx, a)
 	if e, ok := errors.AsType[*CheckError](err); ok {
@@ -77,7 +77,8 @@ func (h *accountHandlers) tryLogin(ctx context.Context, c caller, a registry.Acc
 	}
 	var f faults
 	for i, folder := range a.Folders {
-		if folder != "INBOX" && check.Folders != nil && check.UnreadableFolders == 0 && !slices.ContainsFunc(check.Folders, func(f Folder) bool { return f.Name == folder }) {
+		named := func(f Folder) bool { return f.Name == folder }
+		if folder != "INBOX" && check.Folders != nil && check.UnreadableFolders == 0 && !slices.ContainsFunc(check.Folders, named) {
 			f.add(indexed("folders", i), "the server has no such folder")
 		}
 	}

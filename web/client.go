@@ -8,7 +8,7 @@ import (
 	"idlepush/netguard"
 )
 
-// peer is the address that the connection comes from; invalid where there is none.
+// peer returns the address of the other end of the connection, or the zero Addr if it is unknown.
 func peer(r *http.Request) netip.Addr {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -17,11 +17,12 @@ func peer(r *http.Request) netip.Addr {
 	return netguard.Canonical(at.Addr())
 }
 
-// throughProxy reports whether a proxy that is trusted passed the request on.
+// throughProxy reports whether a trusted proxy forwarded the request.
 func (g *guard) throughProxy(r *http.Request) bool { return g.proxies.Contains(peer(r)) }
 
-// clientAddress is the address that the request comes from, of an IPv6 one the first 48 bits: a household is given up to that many to choose
-// the rest freely. What a proxy says of it is believed of those that are trusted only, each for the one before it.
+// clientAddress returns the address that the request comes from, or "unknown". Of an IPv6 address
+// it is the /48 network: a customer of a provider can choose the rest freely. X-Forwarded-For is
+// read from its end, as long as the address before is a trusted proxy.
 func (g *guard) clientAddress(r *http.Request) string {
 	address := peer(r)
 	forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")

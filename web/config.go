@@ -44,13 +44,13 @@ type Config struct {
 
 // MailConfig holds what the API needs of mail servers.
 type MailConfig struct {
-	// Check tries the login of an account. It blocks until the mail server has answered, for at most
-	// 30 s, which ctx bounds. It returns a *CheckError if the user can fix the problem. Any other
-	// error is logged and answered with 500.
+	// Check tries the login of an account. It blocks until the mail server has answered, for at
+	// most 30 s, which ctx bounds. It returns a *CheckError if the user can fix the problem. Any
+	// other error is logged and answered with 500.
 	Check func(ctx context.Context, a registry.Account) (Check, error)
 
-	// Discover looks for the settings of a mail address, for at most 5 s. It returns a *FieldError if
-	// email is not an address.
+	// Discover looks for the settings of a mail address, for at most 5 s. It returns a *FieldError
+	// if email is not an address.
 	Discover func(ctx context.Context, email string) (Discovery, error)
 
 	// Live returns the live state of an account's session, which is not stored.
@@ -61,16 +61,16 @@ type MailConfig struct {
 type PushConfig struct {
 	Transports []Transport
 
-	// CheckAddress checks the address, the keys and the parameters of a device, and that this server
-	// is configured for its transport. It sends nothing. It returns a *FieldError if the user can fix
-	// the problem.
+	// CheckAddress checks the address, the keys and the parameters of a device, and that this
+	// server is configured for its transport. It sends nothing. It returns a *FieldError if the
+	// user can fix the problem.
 	CheckAddress func(d registry.Device) error
 
 	// Route returns the device with the fields that its transport decides: Lane and MustShow.
 	Route func(d registry.Device) registry.Device
 
-	// Prove sends one test push to a device, bypassing the queue. It returns when ctx ends, which is
-	// after at most 10 s. A new device has no id yet.
+	// Prove sends one test push to a device, bypassing the queue. It returns when ctx ends, which
+	// is after at most 10 s. A new device has no id yet.
 	Prove func(ctx context.Context, d registry.Device) registry.Outcome
 
 	// Preview returns the request that the device's push service would receive for a sample mail at
@@ -78,8 +78,8 @@ type PushConfig struct {
 	// that says why. It sends nothing.
 	Preview func(d registry.Device) (PushRequest, *registry.Outcome)
 
-	// VAPIDKey is the public application server key (RFC 8292 section 3.2): 65 bytes, an uncompressed
-	// P-256 point.
+	// VAPIDKey is the public application server key (RFC 8292 section 3.2): 65 bytes, an
+	// uncompressed P-256 point.
 	VAPIDKey []byte
 }
 
@@ -98,6 +98,6 @@ type PushRequest struct {
 	Method, URL string
 	Header      http.Header
 	Body        []byte
-	Plaintext   []byte   // decrypted content of Body, readable by the device only; nil if not encrypted
+	Plaintext   []byte   // decrypted content of Body; nil if not encrypted
 	Readable    []string // descriptions of the parts that the service can read
 }

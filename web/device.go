@@ -11,21 +11,21 @@ import (
 	"idlepush/registry"
 )
 
-// Device is one phone or browser. Its address and keys are secret and never returned. Some
-// transports have fields of their own, which describeTransports adds.
+// Device is one phone or browser. Its address and keys are secret and never returned.
+// transportList.describe adds the fields of transports.
 type Device struct {
 	ID         string       `json:"id"`
 	User       string       `json:"user" doc:"User id"`
 	Name       string       `json:"name"`
 	Transport  string       `json:"transport"`
-	Encrypted  bool         `json:"encrypted" doc:"Whether what leaves the house for it is encrypted to its own key"`
-	Content    string       `json:"content" enum:"wake,sender,subject,preview" doc:"How much may leave the house for it"`
-	Accounts   []string     `json:"accounts,omitempty" doc:"Ids of the accounts that ring it; absent: all that its user sees"`
+	Encrypted  bool         `json:"encrypted" doc:"Whether its content is encrypted to its own key"`
+	Content    string       `json:"content" enum:"wake,sender,subject,preview" doc:"How much content is sent to it"`
+	Accounts   []string     `json:"accounts,omitempty" doc:"Ids of the accounts that notify it; absent: all that its user sees"`
 	Created    time.Time    `json:"created"`
 	Registered time.Time    `json:"registered" doc:"When its address was last confirmed"`
 	Status     DeviceStatus `json:"status"`
 
-	params map[string]string // by field
+	params map[string]string // of the transport, by field
 }
 
 // MarshalJSON adds the fields of the transport.
@@ -42,8 +42,8 @@ func (d Device) MarshalJSON() ([]byte, error) {
 	return slices.Concat(text[:len(text)-1], []byte(","), params[1:]), nil
 }
 
-// NewDevice registers a device. It states the whole registration, also where the address is known.
-// Fields of transports and the words for the others are added by describeTransports.
+// NewDevice is a request to register a device. It replaces the whole registration if the address is
+// known. transportList.describe adds the fields of transports and the descriptions of the others.
 type NewDevice struct {
 	Name         string        `json:"name" minLength:"1" maxLength:"100"`
 	Transport    string        `json:"transport"`
@@ -51,19 +51,20 @@ type NewDevice struct {
 	Subscription *Subscription `json:"subscription,omitempty"`
 	Encryption   *Keys         `json:"encryption,omitempty"`
 	Content      string        `json:"content,omitempty" enum:"wake,sender,subject,preview"`
-	Accounts     []string      `json:"accounts,omitempty" minItems:"1" maxItems:"200" doc:"Ids of the accounts that ring it; absent: all"`
-	User         string        `json:"user,omitempty" doc:"Whose it will be; only the admin token gives this, and must"`
+	Accounts     []string      `json:"accounts,omitempty" minItems:"1" maxItems:"200" doc:"Ids of the accounts that notify it; absent: all"`
+	User         string        `json:"user,omitempty" doc:"Owner of the device; required with the admin token, forbidden without"`
 
 	given map[string]json.RawMessage
 }
 
-// UnmarshalJSON keeps the fields of transports beside the others.
+// UnmarshalJSON also keeps the raw fields, for those of transports.
 func (n *NewDevice) UnmarshalJSON(data []byte) error {
 	type plain NewDevice
 	return errors.Join(json.Unmarshal(data, (*plain)(n)), json.Unmarshal(data, &n.given))
 }
 
-// DevicePatch changes what is given. Fields of transports are added by describeTransports.
+// DevicePatch changes the fields that are present. transportList.describe adds the fields of
+// transports.
 type DevicePatch struct {
 	Name         *string          `json:"name,omitempty" minLength:"1" maxLength:"100"`
 	Token        *string          `json:"token,omitempty" minLength:"1" maxLength:"4096" doc:"The rotated token"`
@@ -75,7 +76,7 @@ type DevicePatch struct {
 	given map[string]json.RawMessage
 }
 
-// UnmarshalJSON keeps the fields of transports beside the others.
+// UnmarshalJSON also keeps the raw fields, for those of transports.
 func (p *DevicePatch) UnmarshalJSON(data []byte) error {
 	type plain DevicePatch
 	return errors.Join(json.Unmarshal(data, (*plain)(p)), json.Unmarshal(data, &p.given))
@@ -91,10 +92,10 @@ type deviceHandlers struct {
 	push       PushConfig
 }
 
-// newDevice returns the device that is asked for, and what is wrong with its address.
+// newDevice returns the device of a request, and the faults in its address.
 func (h *deviceHandlers) newDevice(n NewDevice, user string) (registry.Device, faults) {
 	d := registry.Device{User: user, Name: n.Name, Transport: registry.Transport(n.Transport), Content: registry.Level(n.Content), Accounts: n.Accounts}
-	d, f := h.addressed(d, address{&n.Token, n.Subscription, choice[Keys]{true, n.Encryption}, n.given})
+	d, f := h.setAddress(d, address{&n.Token, n.Subscription, choice[Keys]{true, n.Encryption}, n.given})
 	if d.Content == "" {
 		d.Content = registry.Subject
 		if d.Keys == nil {
@@ -104,7 +105,7 @@ func (h *deviceHandlers) newDevice(n NewDevice, user string) (registry.Device, f
 	return d, f
 }
 
-// patched returns the device with the changes, and what is wrong with its address then.
+// patched returns the device with the changes, and the faults in its address.
 func (h *deviceHandlers) patched(d registry.Device, p DevicePatch) (registry.Device, faults) {
 	set(&d.Name, p.Name)
 	set(&d.Content, (*registry.Level)(p.Content))
@@ -112,22 +113,22 @@ func (h *deviceHandlers) patched(d registry.Device, p DevicePatch) (registry.Dev
 		d.Accounts = nil
 		set(&d.Accounts, p.Accounts.value)
 	}
-	return h.addressed(d, address{p.Token, p.Subscription, p.Encryption, p.given})
+	return h.setAddress(d, address{p.Token, p.Subscription, p.Encryption, p.given})
 }
 
 func (h *deviceHandlers) deviceOf(d registry.Device, lanes []registry.Lane) Device {
 	return Device{ID: d.ID, User: d.User, Name: d.Name, Transport: string(d.Transport), Encrypted: d.Keys != nil, Content: string(d.Content), Accounts: d.Accounts,
-		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: deviceStatus(d, lanes), params: h.transports.named(d.Transport).shownOf(d)}
+		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: deviceStatus(d, lanes), params: h.transports.named(d.Transport).paramsOf(d)}
 }
 
-// shown is a device with the pause of its lane.
-func (h *deviceHandlers) shown(d registry.Device) (Device, error) {
+// view returns the device with the pause of its lane.
+func (h *deviceHandlers) view(d registry.Device) (Device, error) {
 	lanes, err := h.devices.Lanes()
 	return h.deviceOf(d, lanes), err
 }
 
-// deviceOwned gives a device of the caller; ErrNotFound also where it is another's.
-func (h *deviceHandlers) deviceOwned(c caller, id string) (registry.Device, error) {
+// ownDevice returns a device of the caller. It returns registry.ErrNotFound for any other.
+func (h *deviceHandlers) ownDevice(c caller, id string) (registry.Device, error) {
 	d, err := h.devices.Get(id)
 	if err == nil && !c.owns(d.User) {
 		err = registry.ErrNotFound
@@ -156,16 +157,16 @@ func (h *deviceHandlers) listDevices(_ context.Context, c caller, in *pageOf) (*
 }
 
 func (h *deviceHandlers) getDevice(_ context.Context, c caller, in *byID) (*body[Device], error) {
-	d, err := h.deviceOwned(c, in.ID)
+	d, err := h.ownDevice(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	out, err := h.shown(d)
+	out, err := h.view(d)
 	return &body[Device]{out}, err
 }
 
 func (h *deviceHandlers) deleteDevice(ctx context.Context, c caller, in *byID) (*struct{}, error) {
-	d, err := h.deviceOwned(c, in.ID)
+	d, err := h.ownDevice(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +177,7 @@ func (h *deviceHandlers) deleteDevice(ctx context.Context, c caller, in *byID) (
 	return nil, err
 }
 
-// VAPID is the application server key.
+// VAPID holds the application server key.
 type VAPID struct {
 	PublicKey string `json:"public_key" doc:"For applicationServerKey: 65 bytes in base64url, an uncompressed point on P-256"`
 }

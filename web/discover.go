@@ -4,29 +4,29 @@ import (
 	"context"
 )
 
-// Discovery is what was found for a mail address.
+// Discovery holds the settings found for a mail address.
 type Discovery struct {
-	Provider *Provider  `json:"provider,omitempty" doc:"Absent: it is none that is known by name"`
+	Provider *Provider  `json:"provider,omitempty" doc:"Absent: not a known provider"`
 	Settings []Settings `json:"settings" doc:"Best first"`
-	Notes    []Note     `json:"notes" doc:"What a person has to do or know first"`
+	Notes    []Note     `json:"notes" doc:"What to do or know first"`
 }
 
-// Provider is a large provider.
+// Provider is a large mail provider.
 type Provider struct {
 	Name string `json:"name"`
-	Link string `json:"link,omitempty" doc:"Template for an account's link; absent: not known"`
+	Link string `json:"link,omitempty" doc:"Template for the link of an account; absent: unknown"`
 }
 
-// Settings are those of one mail server.
+// Settings are the settings of one mail server.
 type Settings struct {
 	Host     string `json:"host"`
 	Port     int    `json:"port"`
 	Security string `json:"security" enum:"tls,starttls"`
 	Username string `json:"username"`
-	Source   string `json:"source" enum:"table,autoconfig,well_known,ispdb,mx,srv,guess" doc:"Where they come from: the table of large providers, the domain itself (autoconfig, well_known), Thunderbird's list, the provider that takes its mail, its DNS records, a guess"`
+	Source   string `json:"source" enum:"table,autoconfig,well_known,ispdb,mx,srv,guess" doc:"Where the settings come from: the table of large providers, the domain itself (autoconfig, well_known), Thunderbird's database (ispdb), the provider that receives its mail (mx), its DNS records (srv), or a guess"`
 }
 
-// Note is what a person has to do or know first.
+// Note is something to do or know before the login can work.
 type Note struct {
 	Code string `json:"code" enum:"app_password,imap_switch,authorization_code,oauth2,bridge,none_found"`
 	Text string `json:"text"`

@@ -15,16 +15,16 @@ import (
 	"idlepush/registry"
 )
 
-// Event names something that has changed; what it is like now is to be asked for.
+// Event names something that has changed. Clients fetch its new state.
 type Event struct {
-	Kind string `json:"kind" enum:"account,device,notification,user,session,invite,all" doc:"all: more than could be told; ask for everything"`
-	ID   string `json:"id,omitempty" doc:"Absent: any of the kind"`
+	Kind string `json:"kind" enum:"account,device,notification,user,session,invite,all" doc:"all: too many changes to list; fetch everything again"`
+	ID   string `json:"id,omitempty" doc:"Absent: any of this kind"`
 }
 
 const (
-	mostStreams = 10               // of one user
-	beat        = 25 * time.Second // between signs of life in a stream: proxies end one that is silent for longer
-	writeTime   = 10 * time.Second // for a client to take what it is sent
+	maxStreams        = 10               // of one user
+	keepaliveInterval = 25 * time.Second // of a stream: proxies close one that is silent for longer
+	writeTimeout      = 10 * time.Second // of each write to a client
 )
 
 // eventHandlers streams changes.
@@ -35,11 +35,12 @@ type eventHandlers struct {
 	streams  streams
 }
 
-// events is a stream of server-sent events (WHATWG HTML section 9.2). It ends when the caller may listen no more and when the server stops. Nothing is
-// sent again: who has been away asks for everything.
+// events answers with a stream of server-sent events (WHATWG HTML section 9.2). It ends when the
+// session of the caller ends or the server stops. Nothing is sent again: a client that reconnects
+// fetches everything.
 func (h *eventHandlers) events(_ context.Context, c caller, _ *struct{}) (*huma.StreamResponse, error) {
 	if !h.streams.enter(c.user.ID) {
-		return nil, problem(http.StatusTooManyRequests, "too_many_streams", fmt.Sprintf("Only %d pages of one person can listen at a time.", mostStreams))
+		return nil, problem(http.StatusTooManyRequests, "too_many_streams", fmt.Sprintf("Only %d pages of one person can listen at a time.", maxStreams))
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer h.streams.leave(c.user.ID)
@@ -54,18 +55,18 @@ func (h *eventHandlers) stream(r *http.Request, w http.ResponseWriter, l *regist
 	conn := http.NewResponseController(w)
 	conn.SetReadDeadline(time.Time{}) // as in readBody
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep the events to itself
-	ticker := time.NewTicker(beat)
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would buffer the events
+	ticker := time.NewTicker(keepaliveInterval)
 	defer ticker.Stop()
 	for text := ": listening\n\n"; ; text = ": alive\n\n" {
 		for _, c := range l.Take() {
 			data, err := json.Marshal(Event{string(c.Kind), c.ID})
 			if err != nil {
-				panic(err) // two strings always encode
+				panic(err) // cannot happen: two strings always encode
 			}
 			text += "event: change\ndata: " + string(data) + "\n\n"
 		}
-		conn.SetWriteDeadline(time.Now().Add(writeTime))
+		conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if _, err := w.Write([]byte(text)); err != nil || conn.Flush() != nil {
 			return
 		}
@@ -83,7 +84,7 @@ func (h *eventHandlers) stream(r *http.Request, w http.ResponseWriter, l *regist
 	}
 }
 
-// describeEvents documents what huma cannot see: what the stream holds.
+// describeEvents documents the content of the stream, which huma cannot know.
 func describeEvents(doc *huma.OpenAPI) {
 	schema := doc.Components.Schemas.Schema(reflect.TypeFor[Event](), true, "")
 	doc.Paths["/events"].Get.Responses["200"] = &huma.Response{Description: "Events named change, each with one such object as its data",
@@ -99,7 +100,7 @@ type streams struct {
 func (s *streams) enter(user string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.count[user] >= mostStreams {
+	if s.count[user] >= maxStreams {
 		return false
 	}
 	s.count[user]++

@@ -13,49 +13,49 @@ import (
 	"idlepush/registry"
 )
 
-// Invite lets in whoever has its code, once.
+// Invite can be accepted once, by anyone who has its code.
 type Invite struct {
 	ID      string    `json:"id"`
-	For     string    `json:"for" enum:"person,device" doc:"person: to become a user; device: another browser of the user who made it"`
+	For     string    `json:"for" enum:"person,device" doc:"person: to become a user; device: to log in another browser of the user who created it"`
 	Admin   bool      `json:"admin" doc:"Whether the person will be an admin"`
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires" doc:"Until when it can be accepted"`
 }
 
-// MadeInvite is an invite that was made just now.
+// MadeInvite is a new invite with its code.
 type MadeInvite struct {
 	Invite
-	Code  string   `json:"code" doc:"What lets in, shown only now"`
-	URL   string   `json:"url" doc:"The page where it is accepted"`
-	Reach string   `json:"reach" enum:"https,this_machine,no_https" doc:"Where url works. https: wherever its address can be reached; this_machine: only on the machine that the request came from, as it is localhost; no_https: nowhere, as nobody joins by plain HTTP. If it is not https, set public-url, or make the invite at the https address of this server"`
-	QR    []string `json:"qr" doc:"The same as a QR code: rows of 0 (light) and 1 (dark), without the light edge of four that it needs"`
+	Code  string   `json:"code" doc:"Code to accept the invite; shown only once"`
+	URL   string   `json:"url" doc:"Link to the page that accepts the invite"`
+	Reach string   `json:"reach" enum:"https,this_machine,no_https" doc:"Where url works. https: wherever its address can be reached; this_machine: only on the machine that sent the request, because it is localhost; no_https: nowhere, because invites cannot be accepted over plain HTTP. If it is not https, set public-url, or create the invite at the https address of this server"`
+	QR    []string `json:"qr" doc:"url as a QR code: rows of 0 (light) and 1 (dark), without the quiet zone of four modules"`
 }
 
-// NewInvite asks for an invite.
+// NewInvite is a request for an invite.
 type NewInvite struct {
 	For   string `json:"for" enum:"person,device"`
-	Admin bool   `json:"admin,omitempty" doc:"person: to become an admin"`
+	Admin bool   `json:"admin,omitempty" doc:"person: whether the person will be an admin"`
 }
 
-// Invited is what the one who has a code may know.
+// Invited is the part of an invite that the holder of its code may see.
 type Invited struct {
 	For     string    `json:"for" enum:"person,device"`
 	By      string    `json:"by" doc:"The name of the user who invites"`
 	Expires time.Time `json:"expires"`
 }
 
-// InviteCode is what lets in.
+// InviteCode is the code of an invite.
 type InviteCode struct {
 	Code string `json:"code" minLength:"1" maxLength:"100"`
 }
 
-// Acceptance is who accepts an invite.
+// Acceptance accepts an invite.
 type Acceptance struct {
-	Name     string `json:"name,omitempty" minLength:"1" maxLength:"64" doc:"Of a new person: what to log in with"`
-	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"Of a new person"`
+	Name     string `json:"name,omitempty" minLength:"1" maxLength:"64" doc:"Required for a new person: name to log in with"`
+	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"Required for a new person"`
 }
 
-// byInvite names an invite by its id, for those who see it.
+// byInvite is the input of a route for one invite.
 type byInvite struct {
 	Invite string `path:"invite" maxLength:"100" doc:"Its id; to accept it, its code"`
 }
@@ -80,26 +80,26 @@ type inviteHandlers struct {
 func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[NewInvite]) (*body[MadeInvite], error) {
 	b := in.Body
 	if b.For == string(registry.ForPerson) {
-		if err := manages(c); err != nil {
+		if err := requireAdmin(c); err != nil {
 			return nil, err
 		}
 	} else if b.Admin {
 		return nil, &FieldError{"admin", "is for persons only; leave it out"}
 	}
-	home := h.publicURL()
-	if home == "" {
-		home = c.home
+	origin := h.publicURL()
+	if origin == "" {
+		origin = c.origin
 	}
 	i, code, err := h.users.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, c.session(), time.Now())
 	if err != nil {
-		return nil, ended(err)
+		return nil, sessionEnded(err)
 	}
-	made := MadeInvite{Invite: inviteOf(i), Code: code, URL: home + "/#/join/" + code, Reach: reach(home)}
+	made := MadeInvite{Invite: inviteOf(i), Code: code, URL: origin + "/#/join/" + code, Reach: reach(origin)}
 	made.QR, err = qrRows(made.URL)
 	return &body[MadeInvite]{made}, err
 }
 
-// reach returns MadeInvite.Reach of a link to the origin.
+// reach returns MadeInvite.Reach for a link to the origin.
 func reach(origin string) string {
 	scheme, host, _ := strings.Cut(origin, "://")
 	switch {
@@ -111,7 +111,7 @@ func reach(origin string) string {
 	return "https"
 }
 
-// qrRows is the text as a QR code, row by row.
+// qrRows returns the text as a QR code, row by row.
 func qrRows(text string) ([]string, error) {
 	code, err := qr.Encode(text, qr.M, qr.Auto)
 	if err != nil {
@@ -132,8 +132,8 @@ func qrRows(text string) ([]string, error) {
 	return rows, nil
 }
 
-// inviteSeen reports whether an invite is the caller's to see and take back.
-func inviteSeen(c caller, i registry.Invite) bool {
+// inviteVisible reports whether the caller may see and delete the invite.
+func inviteVisible(c caller, i registry.Invite) bool {
 	return i.By == c.user.ID || i.For == registry.ForPerson && c.user.Admin
 }
 
@@ -142,7 +142,7 @@ func (h *inviteHandlers) listInvites(_ context.Context, c caller, in *pageOf) (*
 	if err != nil {
 		return nil, err
 	}
-	invites = slices.DeleteFunc(invites, func(i registry.Invite) bool { return !inviteSeen(c, i) })
+	invites = slices.DeleteFunc(invites, func(i registry.Invite) bool { return !inviteVisible(c, i) })
 	return listOf(invites, func(i registry.Invite) place { return placeOf(i.Created, i.ID) }, *in, func(i registry.Invite) (Invite, error) { return inviteOf(i), nil })
 }
 
@@ -151,13 +151,14 @@ func (h *inviteHandlers) deleteInvite(_ context.Context, c caller, in *byInvite)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(invites, func(i registry.Invite) bool { return i.ID == in.Invite && inviteSeen(c, i) }) {
+	if !slices.ContainsFunc(invites, func(i registry.Invite) bool { return i.ID == in.Invite && inviteVisible(c, i) }) {
 		return nil, registry.ErrNotFound
 	}
 	return nil, h.users.RemoveInvite(in.Invite)
 }
 
-// inviteGone is the one answer for an invite that lets nobody in, whatever the reason.
+// inviteGone returns the same problem for every invite that cannot be accepted, whatever the
+// reason.
 func inviteGone(err error) error {
 	if errors.Is(err, registry.ErrNotFound) {
 		return problem(http.StatusNotFound, "invite_gone", "This invite was used already, or it is too old. Ask for a new one.")
@@ -208,5 +209,5 @@ func (h *inviteHandlers) acceptInvite(_ context.Context, c caller, in *acceptanc
 	if err != nil {
 		return nil, inviteGone(err)
 	}
-	return h.sessions.begun(c, u, session, true)
+	return h.sessions.startSession(c, u, session, true)
 }

@@ -14,29 +14,29 @@ import (
 	"idlepush/registry"
 )
 
-// mostBuckets bounds what a limiter remembers. Beyond it, those that are new share one bucket.
-const mostBuckets = 10_000
+// maxBuckets bounds the keys that a limiter remembers. Further keys share one bucket.
+const maxBuckets = 10_000
 
 // limits bounds how often callers may try something.
 type limits struct {
-	familiar  familiar
-	addresses *limiter // password attempts by client address
-	names     *limiter // password attempts by user name
-	logins    *limiter // logins to mail servers by user
-	pushes    *limiter // pushes beside the queue by user
+	knownClients knownClients
+	addresses    *limiter // password attempts by client address
+	names        *limiter // password attempts by user name
+	logins       *limiter // logins to mail servers by user
+	pushes       *limiter // test pushes by user
 }
 
 func newLimits() *limits {
 	return &limits{
-		familiar:  familiar{seen: make(map[string]time.Time)},
-		addresses: newLimiter(10, 6*time.Second),
-		names:     newLimiter(20, 3*time.Second),
-		logins:    newLimiter(20, 3*time.Second),
-		pushes:    newLimiter(30, 2*time.Second),
+		knownClients: knownClients{seen: make(map[string]time.Time)},
+		addresses:    newLimiter(10, 6*time.Second),
+		names:        newLimiter(20, 3*time.Second),
+		logins:       newLimiter(20, 3*time.Second),
+		pushes:       newLimiter(30, 2*time.Second),
 	}
 }
 
-// limiter allows each key a burst and then one more every so often.
+// limiter allows each key a burst of tries, and then one more per interval.
 type limiter struct {
 	burst int
 	every time.Duration
@@ -49,7 +49,8 @@ func newLimiter(burst int, every time.Duration) *limiter {
 	return &limiter{burst: burst, every: every, buckets: make(map[string]*rate.Limiter)}
 }
 
-// take counts one try of the key; the error is a 429 that says when to come back, and then the try did not count.
+// take counts one try of the key. If there were too many, it returns a 429 that says when to try
+// again, and the try does not count.
 func (l *limiter) take(key string, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,14 +69,14 @@ func (l *limiter) bucket(key string, now time.Time) *rate.Limiter {
 	if b, ok := l.buckets[key]; ok {
 		return b
 	}
-	if len(l.buckets) >= mostBuckets {
+	if len(l.buckets) >= maxBuckets {
 		for k, b := range l.buckets {
 			if b.TokensAt(now) >= float64(l.burst) {
 				delete(l.buckets, k)
 			}
 		}
 	}
-	if len(l.buckets) >= mostBuckets {
+	if len(l.buckets) >= maxBuckets {
 		key = ""
 	}
 	b, ok := l.buckets[key]
@@ -86,51 +87,54 @@ func (l *limiter) bucket(key string, now time.Time) *rate.Limiter {
 	return b
 }
 
-// familiar remembers from where people have logged in and use their sessions, so that those who guess at their passwords from elsewhere cannot lock them out.
-type familiar struct {
+// knownClients remembers the addresses from which people have logged in. Password guessing from
+// unknown addresses then cannot lock them out.
+type knownClients struct {
 	mu   sync.Mutex
 	seen map[string]time.Time
 }
 
-// familiarFor is how long a place is remembered.
-const familiarFor = registry.StayIdle
+// knownClientLifetime is how long an address is remembered after its last use.
+const knownClientLifetime = registry.StayIdle
 
-func (f *familiar) note(address, name string, now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.seen) >= mostBuckets {
-		maps.DeleteFunc(f.seen, func(_ string, at time.Time) bool { return now.Sub(at) >= familiarFor })
+func (k *knownClients) add(address, name string, now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.seen) >= maxBuckets {
+		maps.DeleteFunc(k.seen, func(_ string, at time.Time) bool { return now.Sub(at) >= knownClientLifetime })
 	}
-	if key := folded(name) + "\x00" + address; len(f.seen) < mostBuckets || !f.seen[key].IsZero() {
-		f.seen[key] = now
+	if key := foldName(name) + "\x00" + address; len(k.seen) < maxBuckets || !k.seen[key].IsZero() {
+		k.seen[key] = now
 	}
 }
 
-func (f *familiar) knows(address, name string, now time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	at, ok := f.seen[folded(name)+"\x00"+address]
-	return ok && now.Sub(at) < familiarFor
+func (k *knownClients) has(address, name string, now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	at, ok := k.seen[foldName(name)+"\x00"+address]
+	return ok && now.Sub(at) < knownClientLifetime
 }
 
-// folded is a name as names are compared. Twice, for strings.EqualFold, by which they are found, knows letters that have more than two cases.
-func folded(name string) string { return strings.ToLower(strings.ToUpper(name)) }
+// foldName returns a key that is equal for names that strings.EqualFold finds equal. It changes the
+// case twice, because some letters have more than two cases.
+func foldName(name string) string { return strings.ToLower(strings.ToUpper(name)) }
 
-// allowPassword counts an attempt at a password, a setup token or an invite. The bound by name is the wider one, so that no single client can
-// use it up and lock a person out; where the person has logged in before, attempts from elsewhere do not count.
+// allowPassword counts a try of a password, a setup token (name is empty) or an invite (likewise).
+// The limit by name is wider than that by address, so that one client alone cannot lock a person
+// out. Tries from elsewhere do not count against addresses from which the person has logged in.
 func (l *limits) allowPassword(c caller, name string) error {
 	now := time.Now()
 	if err := l.addresses.take(c.address, now); err != nil || name == "" {
 		return err
 	}
-	key := folded(name)
-	if l.familiar.knows(c.address, name, now) {
+	key := foldName(name)
+	if l.knownClients.has(c.address, name, now) {
 		key += "\x00" + c.address
 	}
 	return l.names.take(key, now)
 }
 
-// allowLogin counts a login to a mail server for the caller; the admin token is free to provision.
+// allowLogin counts a login to a mail server. The admin token has no limit.
 func (l *limits) allowLogin(c caller) error {
 	if c.scope == admin {
 		return nil
@@ -138,7 +142,7 @@ func (l *limits) allowLogin(c caller) error {
 	return l.logins.take(c.user.ID, time.Now())
 }
 
-// allowPush counts a push beside the queue for the caller.
+// allowPush counts a test push. The admin token has no limit.
 func (l *limits) allowPush(c caller) error {
 	if c.scope == admin {
 		return nil

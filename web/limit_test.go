@@ -190,14 +190,14 @@ func TestALimiterRemembersABoundedNumber(t *testing.T) {
 	t.Parallel()
 	l := newLimiter(1, time.Minute)
 	now := time.Now()
-	for i := range mostBuckets {
+	for i := range maxBuckets {
 		fatal(t, l.take(fmt.Sprint(i), now))
 	}
 	fatal(t, l.take("one more", now))
 	if l.take("yet another", now) == nil {
 		t.Error("beyond the bound each client has a bucket of its own")
 	}
-	if len(l.buckets) > mostBuckets+1 {
+	if len(l.buckets) > maxBuckets+1 {
 		t.Errorf("it remembers %d", len(l.buckets))
 	}
 	fatal(t, l.take("later", now.Add(time.Hour)))
@@ -220,7 +220,7 @@ func TestWhoGuessesFromElsewhereLocksNobodyOutAtHome(t *testing.T) {
 		"whose session is used there, after the server was started again": func(h *house) {
 			r := h.request("", "GET", "/me", nil)
 			r.AddCookie(h.logIn("Anna"))
-			h.server.limits.familiar.seen = make(map[string]time.Time)
+			h.server.limits.knownClients.seen = make(map[string]time.Time)
 			h.send(r)
 		},
 	} {
@@ -258,14 +258,14 @@ func TestWhoGuessesFromElsewhereLocksNobodyOutAtHome(t *testing.T) {
 
 func TestABoundedNumberOfPlacesIsFamiliar(t *testing.T) {
 	t.Parallel()
-	f := familiar{seen: make(map[string]time.Time)}
+	f := knownClients{seen: make(map[string]time.Time)}
 	const most, known = 10_000, 90 * 24 * time.Hour
 	began := time.Now()
 	for i := range most {
-		f.note(fmt.Sprint(i), "Anna", began)
+		f.add(fmt.Sprint(i), "Anna", began)
 	}
-	knows := func(place string, at time.Time) bool { return f.knows(place, "Anna", at) }
-	f.note("one more", "Anna", began)
+	knows := func(place string, at time.Time) bool { return f.has(place, "Anna", at) }
+	f.add("one more", "Anna", began)
 	if knows("one more", began) || len(f.seen) != most {
 		t.Errorf("beyond the bound it remembers %d places", len(f.seen))
 	}
@@ -273,15 +273,15 @@ func TestABoundedNumberOfPlacesIsFamiliar(t *testing.T) {
 		t.Error("beyond the bound it forgets where people live")
 	}
 	later := began.Add(time.Hour)
-	f.note("0", "Anna", later)
+	f.add("0", "Anna", later)
 	if !knows("0", later.Add(known-1)) || knows("0", later.Add(known)) {
 		t.Error("beyond the bound a place is not remembered from its last use")
 	}
-	f.note("one more", "Anna", began.Add(known-1))
+	f.add("one more", "Anna", began.Add(known-1))
 	if knows("one more", began.Add(known-1)) {
 		t.Error("it forgets what it still knows for the sake of another")
 	}
-	f.note("one more", "Anna", began.Add(known))
+	f.add("one more", "Anna", began.Add(known))
 	if !knows("one more", began.Add(known)) || !knows("0", began.Add(known)) || len(f.seen) != 2 {
 		t.Errorf("once the others are forgotten, it remembers %d places", len(f.seen))
 	}

@@ -11,26 +11,26 @@ import (
 // List is one page of a list, newest first.
 type List[T any] struct {
 	Items []T    `json:"items"`
-	Next  string `json:"next,omitempty" doc:"Ask again with after set to this for the rest; absent: there is no more"`
+	Next  string `json:"next,omitempty" doc:"Value of after for the next page; absent: this is the last page"`
 }
 
 // pageOf is the input of a list.
 type pageOf struct {
-	Limit int    `query:"limit" default:"50" minimum:"1" maximum:"200" doc:"How many items at most"`
-	After string `query:"after" doc:"The next of an earlier answer"`
+	Limit int    `query:"limit" default:"50" minimum:"1" maximum:"200" doc:"Maximum number of items"`
+	After string `query:"after" doc:"next of an earlier answer"`
 }
 
 var errAfter = &FieldError{"after", "is not the next of an earlier answer"}
 
-// place is where an item stands in a list: its time, and its id where times are equal.
+// place is the sort key of an item: its time, then its id.
 type place string
 
 func placeOf(created time.Time, id string) place {
 	return place(binary.BigEndian.AppendUint64(nil, uint64(created.UnixNano()))) + place(id)
 }
 
-// paginate sorts the items newest first and gives the page that was asked for. Next names a place, not an item, so that
-// it holds when the item goes.
+// paginate sorts the items newest first and returns one page of them. next holds a place, not an
+// item, so it stays valid when the item is removed. It returns errAfter if p.After is malformed.
 func paginate[T any](items []T, at func(T) place, p pageOf) ([]T, string, error) {
 	after, err := base64.RawURLEncoding.DecodeString(p.After)
 	if err != nil || p.After != "" && len(after) < 8 {
@@ -47,7 +47,7 @@ func paginate[T any](items []T, at func(T) place, p pageOf) ([]T, string, error)
 	return items, base64.RawURLEncoding.EncodeToString([]byte(at(items[len(items)-1]))), nil
 }
 
-// listOf gives the page of the items that was asked for, as they are shown.
+// listOf returns one page of the items, each converted by show.
 func listOf[T, S any](items []T, at func(T) place, p pageOf, show func(T) (S, error)) (*body[List[S]], error) {
 	items, next, err := paginate(items, at, p)
 	if err != nil {

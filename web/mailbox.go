@@ -10,10 +10,10 @@ import (
 
 // Mailbox is an IMAP login.
 type Mailbox struct {
-	Email    string `json:"email,omitempty" maxLength:"254" doc:"What people call the mailbox"`
+	Email    string `json:"email,omitempty" maxLength:"254" doc:"The mail address"`
 	Host     string `json:"host" minLength:"1" maxLength:"253" doc:"Name or address of the mail server"`
 	Port     int    `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"Absent: 993 for tls, else 143"`
-	Security string `json:"security,omitempty" enum:"tls,starttls,none" doc:"Absent: tls; none is for networks that this server is told to allow"`
+	Security string `json:"security,omitempty" enum:"tls,starttls,none" doc:"Absent: tls; none is allowed only in the networks of allow-nets"`
 	Username string `json:"username,omitempty" maxLength:"256" doc:"Absent: the address in email"`
 	Password string `json:"password" minLength:"1" maxLength:"1024" doc:"Never returned"`
 }
@@ -35,17 +35,17 @@ func (m Mailbox) account() registry.Account {
 	return a
 }
 
-// mostFolders bounds the folders of an account.
-const mostFolders = 50
+// maxFolders bounds the folders of an account.
+const maxFolders = 50
 
-// mailboxFaults is what is wrong with an account before anybody has spoken to its server.
+// mailboxFaults returns the faults of a login that can be found without its server.
 func mailboxFaults(a registry.Account) (f faults) {
 	if !netguard.IsHost(a.Host) {
 		f.add("host", "must be a host name or an IP address, without a port; an international name in its xn-- form")
 	}
 	if a.Username == "" {
 		f.add("username", "is required where there is no email")
-	} else if !printable(a.Username) {
+	} else if !isPrintable(a.Username) {
 		f.add("username", "must have no control characters")
 	}
 	if strings.ContainsAny(string(a.Password), "\x00\r\n") {
@@ -54,28 +54,29 @@ func mailboxFaults(a registry.Account) (f faults) {
 	return f
 }
 
-// accountFaults is mailboxFaults and what else an account needs to be watched.
+// accountFaults returns mailboxFaults and the faults of the other fields of an account.
 func accountFaults(a registry.Account) faults {
 	f := mailboxFaults(a)
-	if i := strings.LastIndexByte(a.Email, '@'); i < 1 || i == len(a.Email)-1 || strings.ContainsFunc(a.Email, unicode.IsSpace) || !printable(a.Email) {
+	if i := strings.LastIndexByte(a.Email, '@'); i < 1 || i == len(a.Email)-1 || strings.ContainsFunc(a.Email, unicode.IsSpace) || !isPrintable(a.Email) {
 		f.add("email", "is required, as a mail address")
 	}
 	if err := registry.CheckLink(a.Link); err != nil {
 		f.add("link", "%v", err)
 	}
-	if len(a.Folders) > mostFolders {
-		f.add("folders", "must be at most %d", mostFolders)
+	if len(a.Folders) > maxFolders {
+		f.add("folders", "must be at most %d", maxFolders)
 	}
 	for i, folder := range a.Folders {
-		if folder == "" || len(folder) > 255 || !printable(folder) {
+		if folder == "" || len(folder) > 255 || !isPrintable(folder) {
 			f.add(indexed("folders", i), "must be a folder's name, of at most 255 bytes and without control characters")
 		}
 	}
 	return f
 }
 
-// inboxed spells INBOX as RFC 3501 section 5.1 does, which takes any case for it, and drops what is there twice.
-func inboxed(folders []string) []string {
+// normalizeFolders spells INBOX in capitals, as its case does not matter (RFC 3501 section 5.1),
+// and removes duplicates.
+func normalizeFolders(folders []string) []string {
 	var list []string
 	seen := make(map[string]bool)
 	for _, f := range folders {
@@ -90,15 +91,16 @@ func inboxed(folders []string) []string {
 	return list
 }
 
-// printable reports whether the text has no control characters. Format characters pass: names in some scripts need them.
-func printable(text string) bool { return !strings.ContainsFunc(text, unicode.IsControl) }
+// isPrintable reports whether the text has no control characters. Format characters are allowed,
+// because names in some scripts need them.
+func isPrintable(text string) bool { return !strings.ContainsFunc(text, unicode.IsControl) }
 
-// sameLogin reports whether two accounts are the same login, password included.
+// sameLogin reports whether two accounts have the same login, including the password.
 func sameLogin(a, b registry.Account) bool {
 	return sameServer(a, b) && a.Password == b.Password
 }
 
-// sameServer reports whether the password of one may be sent where the other's goes.
+// sameServer reports whether two accounts send their password to the same place.
 func sameServer(a, b registry.Account) bool {
 	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username
 }

@@ -13,7 +13,7 @@ import (
 // User is a person of the household or team.
 type User struct {
 	ID      string    `json:"id"`
-	Name    string    `json:"name" doc:"What the person logs in with"`
+	Name    string    `json:"name" doc:"Name to log in with"`
 	Admin   bool      `json:"admin" doc:"Whether the person manages people"`
 	Created time.Time `json:"created"`
 }
@@ -26,11 +26,11 @@ func (h *userHandlers) getMe(_ context.Context, c caller, _ *struct{}) (*body[Us
 	return &body[User]{userOf(c.user)}, nil
 }
 
-// MePatch changes what is given.
+// MePatch changes the fields that are present.
 type MePatch struct {
 	Name            string `json:"name,omitempty" minLength:"1" maxLength:"64"`
-	Password        string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"A new one; ends all sessions"`
-	CurrentPassword string `json:"current_password,omitempty" maxLength:"1024" doc:"Needed to set a new one"`
+	Password        string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"New password; ends all sessions"`
+	CurrentPassword string `json:"current_password,omitempty" maxLength:"1024" doc:"Required to set a new password"`
 }
 
 func (h *userHandlers) patchMe(_ context.Context, c caller, in *body[MePatch]) (*body[User], error) {
@@ -53,7 +53,7 @@ func (h *userHandlers) patchMe(_ context.Context, c caller, in *body[MePatch]) (
 	return &body[User]{userOf(u)}, nil
 }
 
-// checkName refuses names that look like another.
+// checkName returns a *FieldError for a name that could look like another.
 func checkName(name string) error {
 	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return &FieldError{"name", "must be printable, without a space at either end"}

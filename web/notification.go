@@ -8,20 +8,20 @@ import (
 	"idlepush/registry"
 )
 
-// Notification is what rang, or should have, and how it went on the devices of the user who asks.
+// Notification is one notification with its deliveries to the devices of the user who asks.
 type Notification struct {
 	ID      string    `json:"id" doc:"Stable: the id of the push"`
 	Kind    string    `json:"kind" enum:"mail,summary,clear,attention"`
-	Account string    `json:"account,omitempty" doc:"Account id; absent where it concerns none"`
+	Account string    `json:"account,omitempty" doc:"Account id; absent: it concerns no account"`
 	Folder  string    `json:"folder,omitempty"`
 	At      time.Time `json:"at"`
-	Expires time.Time `json:"expires" doc:"When it stops being worth delivering"`
+	Expires time.Time `json:"expires" doc:"When it is no longer delivered"`
 	MailDetails
 	Code       string     `json:"code,omitempty" doc:"attention: what it is about, for programs"`
 	Text       string     `json:"text,omitempty" doc:"attention: what happened and what to do"`
-	Count      int        `json:"count,omitempty" doc:"summary: how many mails it stands for"`
-	Clear      []string   `json:"clear,omitempty" doc:"clear: the ids to take away, of mail that was read or removed elsewhere"`
-	Deliveries []Delivery `json:"deliveries" doc:"One per own device that it was for"`
+	Count      int        `json:"count,omitempty" doc:"summary: number of mails"`
+	Clear      []string   `json:"clear,omitempty" doc:"clear: ids to remove, of mail that was read or removed elsewhere"`
+	Deliveries []Delivery `json:"deliveries" doc:"One per device of the user"`
 }
 
 // MailDetails are the fields of a notification that describe its mail.
@@ -29,26 +29,26 @@ type MailDetails struct {
 	From    string    `json:"from,omitempty" doc:"Sender of the mail"`
 	Subject string    `json:"subject,omitempty"`
 	Preview string    `json:"preview,omitempty" doc:"The first words"`
-	Link    string    `json:"link,omitempty" doc:"mail: where it can be read, by the template of its account"`
-	Cleared time.Time `json:"cleared,omitzero" doc:"mail: when it was found read or removed elsewhere; absent: it was not"`
+	Link    string    `json:"link,omitempty" doc:"mail: where to read it, by the template of its account"`
+	Cleared time.Time `json:"cleared,omitzero" doc:"mail: when it was found to be read or removed elsewhere; absent: not yet"`
 }
 
-// Delivery is how a notification went on one device.
+// Delivery is the state of a notification on one device.
 type Delivery struct {
 	Device   string    `json:"device" doc:"Device id"`
 	Name     string    `json:"name" doc:"The device's name"`
-	State    string    `json:"state" enum:"pending,delivered,cleared,combined,expired,refused,removed" doc:"combined: it is told with others, in the summary into. pending also: it was told without words, which are on their way now"`
-	At       time.Time `json:"at,omitzero" doc:"Of the state, or of the last try while pending; absent: not tried yet"`
+	State    string    `json:"state" enum:"pending,delivered,cleared,combined,expired,refused,removed" doc:"combined: it is part of the summary into; pending: not delivered yet, or delivered without sender and subject, which follow"`
+	At       time.Time `json:"at,omitzero" doc:"When it reached this state, or of the last try while pending; absent: not tried yet"`
 	Into     string    `json:"into,omitempty" doc:"combined: the stable id of the summary"`
 	Attempts int       `json:"attempts"`
 	Code     string    `json:"code,omitempty" doc:"Of the last try that was no success, for programs"`
 	Reason   string    `json:"reason,omitempty" doc:"The same, for people"`
 }
 
-// viewOf is what the user's notifications are shown with.
-type viewOf struct {
-	names    map[string]string           // of the user's devices by their ids
-	accounts map[string]registry.Account // by their ids
+// historyView holds what the notifications of a user are shown with.
+type historyView struct {
+	names    map[string]string           // of the user's devices, by id
+	accounts map[string]registry.Account // by id
 }
 
 // notificationHandlers serves the history of notifications.
@@ -58,8 +58,8 @@ type notificationHandlers struct {
 	history  registry.History
 }
 
-func (h *notificationHandlers) viewOf(user string) (v viewOf, err error) {
-	v = viewOf{make(map[string]string), make(map[string]registry.Account)}
+func (h *notificationHandlers) historyView(user string) (v historyView, err error) {
+	v = historyView{make(map[string]string), make(map[string]registry.Account)}
 	devices, err := h.devices.List(user)
 	if err != nil {
 		return v, err
@@ -74,8 +74,9 @@ func (h *notificationHandlers) viewOf(user string) (v viewOf, err error) {
 	return v, err
 }
 
-// notification shows the deliveries to the user's own devices: of a shared account others hold the rest.
-func (v viewOf) notification(n registry.Notification) Notification {
+// notification returns a notification with the deliveries to the user's own devices. A shared
+// account also notifies devices of others.
+func (v historyView) notification(n registry.Notification) Notification {
 	out := Notification{ID: n.ID, Kind: string(n.Kind), Account: n.Account, Folder: n.Folder, At: n.At.UTC(), Expires: n.Expires.UTC(),
 		Code: n.Code, Text: n.Text, Count: n.Count, Clear: n.Clear, Deliveries: []Delivery{},
 		MailDetails: MailDetails{From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview,
@@ -89,7 +90,7 @@ func (v viewOf) notification(n registry.Notification) Notification {
 }
 
 func (h *notificationHandlers) listNotifications(_ context.Context, c caller, in *pageOf) (*body[List[Notification]], error) {
-	view, err := h.viewOf(c.user.ID)
+	view, err := h.historyView(c.user.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +109,7 @@ func (h *notificationHandlers) listNotifications(_ context.Context, c caller, in
 }
 
 func (h *notificationHandlers) getNotification(_ context.Context, c caller, in *byID) (*body[Notification], error) {
-	view, err := h.viewOf(c.user.ID)
+	view, err := h.historyView(c.user.ID)
 	if err != nil {
 		return nil, err
 	}

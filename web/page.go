@@ -11,12 +11,14 @@ import (
 	"time"
 )
 
-// pageFiles are the page as browsers get it: nothing is built, and nothing is loaded from elsewhere.
+// pageFiles are the files of the page as browsers get them. There is no build step, and nothing is
+// loaded from elsewhere.
 //
 //go:embed page
 var pageFiles embed.FS
 
-// servePage serves the files of the page, each under its own name and the first at /. Browsers ask whether a file has changed each time they need it.
+// servePage serves each file of the page under its own name, and index.html at /. Browsers
+// revalidate a file before each use.
 func servePage(mux *http.ServeMux) {
 	err := fs.WalkDir(pageFiles, "page", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -34,11 +36,11 @@ func servePage(mux *http.ServeMux) {
 		return nil
 	})
 	if err != nil {
-		panic("the page's own files cannot be read: " + err.Error())
+		panic("read the embedded page: " + err.Error())
 	}
 }
 
-// types are those of the files, by their extension; the system may not know all.
+// types holds the media types by extension. Those of the system may be incomplete.
 var types = map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".html": "text/html; charset=utf-8",
 	".svg": "image/svg+xml", ".png": "image/png", ".webmanifest": "application/manifest+json"}
 

@@ -13,21 +13,21 @@ import (
 	"idlepush/registry"
 )
 
-// Preview is what a push service would receive for a sample mail.
+// Preview is the request that a push service would receive for a sample mail.
 type Preview struct {
 	Transport    string          `json:"transport"`
-	Content      string          `json:"content" enum:"wake,sender,subject,preview" doc:"The level it is made for"`
+	Content      string          `json:"content" enum:"wake,sender,subject,preview" doc:"Content level of this preview"`
 	Service      string          `json:"service" doc:"The host that receives it"`
 	Method       string          `json:"method"`
-	URL          string          `json:"url" doc:"HIDDEN stands here, in the headers and in the body for what is secret"`
-	Headers      []PreviewHeader `json:"headers" doc:"Without what HTTP itself adds on the way (Host, Content-Length, Accept-Encoding)"`
-	Body         string          `json:"body" doc:"As it goes out; ciphertext is another one each time"`
-	BodyEncoding string          `json:"body_encoding" enum:"text,base64" doc:"How the body is written here"`
-	Readable     []string        `json:"readable" doc:"What the service can read of it, in words"`
-	Plaintext    string          `json:"plaintext,omitempty" doc:"What is encrypted in the body, which only the device reads; absent: nothing is"`
+	URL          string          `json:"url" doc:"With HIDDEN for every secret, as in the headers and the body"`
+	Headers      []PreviewHeader `json:"headers" doc:"Without those of HTTP itself (Host, Content-Length, Accept-Encoding)"`
+	Body         string          `json:"body" doc:"As it is sent; ciphertext differs each time"`
+	BodyEncoding string          `json:"body_encoding" enum:"text,base64" doc:"Encoding of the field body"`
+	Readable     []string        `json:"readable" doc:"Descriptions of what the service can read"`
+	Plaintext    string          `json:"plaintext,omitempty" doc:"Decrypted content, which only the device can read; absent: the body is not encrypted"`
 }
 
-// PreviewHeader is one header of it.
+// PreviewHeader is one HTTP header of a Preview.
 type PreviewHeader struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
@@ -35,11 +35,11 @@ type PreviewHeader struct {
 
 type previewOf struct {
 	ID      string `path:"id"`
-	Content string `query:"content" enum:"wake,sender,subject,preview" doc:"The level to show; absent: the device's"`
+	Content string `query:"content" enum:"wake,sender,subject,preview" doc:"Content level to show; absent: that of the device"`
 }
 
 func (h *deviceHandlers) previewDevice(_ context.Context, c caller, in *previewOf) (*body[Preview], error) {
-	d, err := h.deviceOwned(c, in.ID)
+	d, err := h.ownDevice(c, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -18,9 +18,9 @@ const (
 	minItems  = "must hold at least %d"
 )
 
-// huma keeps these in package variables. By its defaults, field names in another case would pass its
-// checks of their values and still be decoded, and lists would be documented as nullable. Its own
-// errors repeat the values they complain of, and are not written for people.
+// huma keeps these in package variables. By default it would check field names only in their exact
+// case but decode them in any, and document lists as nullable. Its errors repeat the values of a
+// request and are not written for people.
 func init() {
 	huma.ValidateStrictCasing = true
 	huma.DefaultArrayNullable = false
@@ -39,16 +39,17 @@ func init() {
 	validation.MsgExpectedOneOf = "must be one of \"%s\""
 }
 
-// FieldError says what is wrong with one field of a request. As an error it is answered with 422.
+// FieldError describes the fault of one field of a request. As an error it is answered with 422.
 type FieldError struct {
 	Field   string `json:"field" doc:"The field's name as in the request, such as subscription.keys.auth; empty: the request as a whole"`
 	Message string `json:"message" doc:"What is wrong with it; never the value"`
 }
 
-// Error gives field and message.
+// Error returns the field and the message.
 func (e *FieldError) Error() string { return e.Field + ": " + e.Message }
 
-// Problem is what every error is answered with: problem details (RFC 9457). It never holds a value of the request.
+// Problem is the answer to a request that failed: problem details (RFC 9457). It never holds a
+// value of the request.
 type Problem struct {
 	Title  string       `json:"title" doc:"The status in words"`
 	Status int          `json:"status" doc:"The HTTP status"`
@@ -59,7 +60,7 @@ type Problem struct {
 	header http.Header
 }
 
-// Error gives the detail.
+// Error returns the detail.
 func (p *Problem) Error() string { return p.Detail }
 
 // GetStatus implements huma.StatusError.
@@ -88,28 +89,28 @@ func notFound() *Problem {
 	return problem(http.StatusNotFound, "not_found", "There is nothing here, or it is not yours.")
 }
 
-// invalid is the 422 for fields that cannot be taken.
+// invalid returns a 422 for fields with faults.
 func invalid(fields ...FieldError) *Problem {
 	p := problem(http.StatusUnprocessableEntity, "invalid", "The request cannot be taken as it is; nothing was stored.")
 	p.Errors = fields
 	return p
 }
 
-// unprocessable is the 422 that one field is the cause of, with a code and a reason of its own.
+// unprocessable returns a 422 with a code and a reason of its own, caused by one field.
 func unprocessable(field, code, reason string) *Problem {
 	p := problem(http.StatusUnprocessableEntity, code, reason)
 	p.Errors = []FieldError{{field, reason}}
 	return p
 }
 
-// faults collects what is wrong with a request, so that the person is told everything at once.
+// faults collects the faults of a request, to report them all at once.
 type faults []FieldError
 
 func (f *faults) add(field, format string, args ...any) {
 	*f = append(*f, FieldError{field, fmt.Sprintf(format, args...)})
 }
 
-// err is nil where nothing is wrong.
+// err returns a *Problem, or nil if there are no faults.
 func (f faults) err() error {
 	if len(f) == 0 {
 		return nil
@@ -117,7 +118,7 @@ func (f faults) err() error {
 	return invalid(f...)
 }
 
-// fromHuma makes a problem of what huma says of a request, without the values that it repeats.
+// fromHuma returns the problem for errors of huma, without the values that they repeat.
 func fromHuma(status int, _ string, errs ...error) huma.StatusError {
 	var p *Problem
 	switch status {
@@ -144,7 +145,7 @@ func tooLarge() *Problem {
 	return problem(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("A request may have %d bytes.", maxBody))
 }
 
-// empty are huma's messages for a text or a list that must not be empty.
+// empty holds huma's messages for an empty text or list.
 var empty = []string{fmt.Sprintf(minLength, 1), fmt.Sprintf(minItems, 1)}
 
 var (
@@ -152,7 +153,7 @@ var (
 	required  = regexp.MustCompile(`^expected required property (\w+) to be present$`)
 )
 
-// fromDetail keeps of huma's words those that are known to hold no value.
+// fromDetail keeps only those messages of huma that hold no value.
 func fromDetail(d *huma.ErrorDetail) FieldError {
 	_, field, _ := strings.Cut(d.Location, ".")
 	message := "cannot be read"

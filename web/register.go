@@ -11,7 +11,7 @@ import (
 	"idlepush/registry"
 )
 
-// createDevice registers a device: validate, prove, store.
+// createDevice registers a device: validate, send a proving push, store.
 func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[NewDevice]) (*made[Device], error) {
 	user, err := userFor(h.users, c, in.Body.User)
 	if err != nil {
@@ -32,7 +32,7 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[Ne
 	if known.Status.State == registry.Proven {
 		d = h.transports.named(d.Transport).inherit(d, known)
 	}
-	// What another user registered is new to this one, who may not even hold the keys.
+	// A device of another user counts as new, because the caller may not even have its keys.
 	if known.User != user || !d.SameAddress(known) {
 		if d, err = h.prove(ctx, c, d); err != nil {
 			return nil, err
@@ -40,28 +40,28 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[Ne
 	}
 	d, created, err := h.devices.Put(h.push.Route(d), c.session(), time.Now())
 	if err != nil {
-		return nil, ended(err)
+		return nil, sessionEnded(err)
 	}
-	out, err := h.shown(d)
+	out, err := h.view(d)
 	return &made[Device]{statusOf(created), out}, err
 }
 
-// patchDevice changes a device, with a proving push where that changes its address or keys.
+// patchDevice changes a device. It sends a proving push if the address or the keys change.
 func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch]) (*body[Device], error) {
-	old, err := h.deviceOwned(c, in.ID)
+	old, err := h.ownDevice(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	d, wrong := h.patched(old, in.Body)
 	var accounts []string
 	if in.Body.Accounts.given {
-		accounts = d.Accounts // others may name accounts that have gone since
+		accounts = d.Accounts // the stored ones may have been removed since
 	}
 	if err := h.checkDevice(d, accounts, wrong); err != nil {
 		return nil, err
 	}
 	fresh := !d.SameAddress(old)
-	var proof registry.Device // its status is empty: as it is, which a push under way may change
+	var proof registry.Device // its empty status keeps the stored one, which a push may change
 	if fresh {
 		if err := h.push.CheckAddress(d); err != nil {
 			return nil, err
@@ -73,10 +73,10 @@ func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[Dev
 	return h.writeDevice(c, in, old, proof)
 }
 
-// writeDevice applies the patch to the device as it is now. proof is what a push to its new address has
-// shown, if it has one; the device was old then.
+// writeDevice applies the patch to the device as it is now. old is the device before the proving
+// push, and proof is what that push showed; proof is zero if none was sent.
 func (h *deviceHandlers) writeDevice(c caller, in *edit[DevicePatch], old, proof registry.Device) (*body[Device], error) {
-	now, err := h.deviceOwned(c, in.ID)
+	now, err := h.ownDevice(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -84,9 +84,9 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[DevicePatch], old, proof
 	then, _ := h.patched(old, in.Body)
 	fresh := !then.SameAddress(old)
 	if in.Body.Subscription != nil && c.session() != "" {
-		d.Session = c.session() // the browser itself speaks
+		d.Session = c.session() // the request comes from the browser of the device
 	}
-	// Of an address that another request has changed meanwhile, nothing was proved.
+	// Another request has changed the address meanwhile, and nothing proved that one.
 	if !now.SameAddress(old) && (fresh || !d.SameAddress(now)) {
 		return nil, problem(http.StatusConflict, "changed", "This device was changed by another request at the same time. Look at it, then try again.")
 	}
@@ -100,17 +100,17 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[DevicePatch], old, proof
 		return nil, problem(http.StatusConflict, "taken", "That address is registered as another device. Remove one of the two.")
 	}
 	if err != nil {
-		return nil, ended(err)
+		return nil, sessionEnded(err)
 	}
-	out, err := h.shown(d)
+	out, err := h.view(d)
 	return &body[Device]{out}, err
 }
 
-// checkDevice refuses what can be seen to be wrong without knowing more of the transport than its
-// fields. accounts are those that the request names; wrong is what is wrong with the address.
+// checkDevice returns the faults that can be found without the transport. accounts are the accounts
+// that the request names, and wrong holds the faults of the address.
 func (h *deviceHandlers) checkDevice(d registry.Device, accounts []string, wrong faults) error {
 	var f faults
-	if !printable(d.Name) || strings.TrimSpace(d.Name) == "" {
+	if !isPrintable(d.Name) || strings.TrimSpace(d.Name) == "" {
 		f.add("name", "must be printable and not blank")
 	}
 	f = append(f, wrong...)
@@ -126,18 +126,19 @@ func (h *deviceHandlers) checkDevice(d registry.Device, accounts []string, wrong
 	return f.err()
 }
 
-// prove sends the one proving push, and gives the device with what that showed of it. A service that says no to this address
-// fails the registration; one that is down, or a server that is not set up right, leaves the device unproven.
+// prove sends one proving push and returns the device with what it showed. It returns a problem if
+// the service rejects this address. If the service is down, or this server is misconfigured, it
+// returns the device as unproven. It blocks for at most pushTimeout.
 func (h *deviceHandlers) prove(ctx context.Context, c caller, d registry.Device) (registry.Device, error) {
 	if err := h.limits.allowPush(c); err != nil {
 		return d, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, pushTime)
+	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
 	o := h.push.Prove(ctx, d)
 	switch {
 	case o.Result == registry.ResultDelivered:
-		return shownBy(o, d), nil
+		return provenBy(o, d), nil
 	case o.Result == registry.ResultGone, o.Result == registry.ResultRefused, o.Suspect:
 		return d, unprocessable(h.transports.named(d.Transport).addressField(), o.Code, o.Reason)
 	}
@@ -145,49 +146,50 @@ func (h *deviceHandlers) prove(ctx context.Context, c caller, d registry.Device)
 	return d, nil
 }
 
-// shownBy is the device once a push to it was accepted.
-func shownBy(o registry.Outcome, d registry.Device) registry.Device {
+// provenBy returns the device after a push to it was accepted.
+func provenBy(o registry.Outcome, d registry.Device) registry.Device {
 	d.Status = registry.Status{State: registry.Proven, Proof: time.Now()}
 	d, _ = d.Learn(o.Learned)
 	return d
 }
 
-// Tested is what came of a test push.
+// Tested is the outcome of a test push.
 type Tested struct {
-	Result string `json:"result" enum:"delivered,retry,gone,refused,misconfigured" doc:"delivered: the push service took it; retry: it could not now; gone: it says that the address is dead; refused: it refused the message; misconfigured: it refuses this server"`
+	Result string `json:"result" enum:"delivered,retry,gone,refused,misconfigured" doc:"delivered: the push service accepted it; retry: it failed for now; gone: the address is no longer valid; refused: the service rejected the message; misconfigured: the service rejects this server"`
 	Code   string `json:"code,omitempty" doc:"What is wrong, for programs"`
 	Reason string `json:"reason,omitempty" doc:"What is wrong and what to do, for people"`
 }
 
 func (h *deviceHandlers) testDevice(ctx context.Context, c caller, in *byID) (*body[Tested], error) {
-	d, err := h.deviceOwned(c, in.ID)
+	d, err := h.ownDevice(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	if err := h.limits.allowPush(c); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, pushTime)
+	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
 	o := h.push.Prove(ctx, d)
 	if _, learned := d.Learn(o.Learned); o.Result == registry.ResultDelivered && (d.Status.State != registry.Proven || learned) {
-		err = h.proven(c, d, o)
+		err = h.markProven(c, d, o)
 	}
 	return &body[Tested]{Tested{string(o.Result), o.Code, o.Reason}}, err
 }
 
-// proven notes that a push to the device as it was has been accepted.
-func (h *deviceHandlers) proven(c caller, was registry.Device, o registry.Outcome) error {
-	d, err := h.deviceOwned(c, was.ID)
+// markProven stores that a push was accepted by the device was, unless its address has changed
+// since.
+func (h *deviceHandlers) markProven(c caller, was registry.Device, o registry.Outcome) error {
+	d, err := h.ownDevice(c, was.ID)
 	if errors.Is(err, registry.ErrNotFound) || err == nil && !d.SameAddress(was) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	_, err = h.devices.Update(h.push.Route(shownBy(o, d)), time.Now())
+	_, err = h.devices.Update(h.push.Route(provenBy(o, d)), time.Now())
 	if errors.Is(err, registry.ErrStale) {
-		return h.proven(c, was, o)
+		return h.markProven(c, was, o)
 	}
 	return err
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
-// prefix is where the API is.
+// prefix is the path of the API.
 const prefix = "/api/v1"
 
 // handlers holds the handlers of the API, by what they serve.
@@ -41,7 +41,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 	return h
 }
 
-// routes is all that is served.
+// routes registers everything that is served.
 func (s *server) routes(h *handlers, version string) {
 	config := huma.DefaultConfig("idlepush", version)
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
@@ -53,54 +53,54 @@ func (s *server) routes(h *handlers, version string) {
 	}
 	s.api = humago.NewWithPrefix(s.mux, prefix, config)
 
-	add(s, route{anyone, "POST /setup", "setUp", 201, "Make the first admin, with the one-time token of the log"}, h.sessions.setUp)
-	add(s, route{anyone, "POST /login", "logIn", 200, "Begin a session, kept in a cookie"}, h.sessions.logIn)
+	add(s, route{anyone, "POST /setup", "setUp", 201, "Create the first admin, with the one-time token from the log"}, h.sessions.setUp)
+	add(s, route{anyone, "POST /login", "logIn", 200, "Start a session, with a cookie"}, h.sessions.logIn)
 	add(s, route{full, "DELETE /login", "logOut", 204, "End this session"}, h.sessions.logOut)
-	add(s, route{full, "GET /me", "getMe", 200, "The user who asks"}, h.users.getMe)
-	add(s, route{full, "PATCH /me", "patchMe", 200, "Change one's own name or password; a new password ends all sessions"}, h.users.patchMe)
+	add(s, route{full, "GET /me", "getMe", 200, "Own user"}, h.users.getMe)
+	add(s, route{full, "PATCH /me", "patchMe", 200, "Change own name or password; a new password ends all sessions"}, h.users.patchMe)
 
-	add(s, route{full, "GET /sessions", "listSessions", 200, "The browsers in which one is logged in, newest first"}, h.sessions.listSessions)
-	add(s, route{full, "DELETE /sessions/{id}", "deleteSession", 204, "End a session; the device that was registered in it goes with it"}, h.sessions.deleteSession)
+	add(s, route{full, "GET /sessions", "listSessions", 200, "Own sessions, newest first"}, h.sessions.listSessions)
+	add(s, route{full, "DELETE /sessions/{id}", "deleteSession", 204, "End a session and remove the device that was registered in it"}, h.sessions.deleteSession)
 
-	add(s, route{full | admin, "GET /users", "listUsers", 200, "All people, newest first, and whether what they have works; for admins"}, h.users.listUsers)
-	add(s, route{full, "GET /users/names", "listNames", 200, "The names of all people, to share a mailbox with"}, h.users.listNames)
-	add(s, route{full | admin, "POST /users", "createUser", 201, "Make a user; for admins"}, h.users.createUser)
+	add(s, route{full | admin, "GET /users", "listUsers", 200, "All users with the state of their mailboxes and devices, newest first; for admins"}, h.users.listUsers)
+	add(s, route{full, "GET /users/names", "listNames", 200, "Names of all users, to share a mailbox with them"}, h.users.listNames)
+	add(s, route{full | admin, "POST /users", "createUser", 201, "Create a user; for admins"}, h.users.createUser)
 	add(s, route{full | admin, "PATCH /users/{id}", "patchUser", 200, "Change a user; for admins"}, h.users.patchUser)
 	add(s, route{full | admin, "DELETE /users/{id}", "deleteUser", 204, "Remove a user with mailboxes, devices, tokens and sessions; for admins"}, h.users.deleteUser)
-	add(s, route{full, "GET /invites", "listInvites", 200, "Invites that can be accepted, newest first: own ones for devices, for admins all for persons"}, h.invites.listInvites)
-	add(s, route{full, "POST /invites", "createInvite", 201, "Invite another person, which admins can, or another browser of one's own; link and QR code are shown only now"}, h.invites.createInvite)
-	add(s, route{full, "DELETE /invites/{invite}", "deleteInvite", 204, "Take an invite back"}, h.invites.deleteInvite)
-	add(s, route{anyone, "POST /invites/look", "lookAtInvite", 200, "What an invite is for; its code is not in the address, which proxies may log"}, h.invites.lookAtInvite)
-	add(s, route{anyone, "POST /invites/{invite}", "acceptInvite", 201, "Accept an invite, and begin a session"}, h.invites.acceptInvite)
+	add(s, route{full, "GET /invites", "listInvites", 200, "Open invites, newest first: own invites for devices, and for admins all invites for persons"}, h.invites.listInvites)
+	add(s, route{full, "POST /invites", "createInvite", 201, "Invite another person (admins only) or another browser of the same user; link and QR code are shown only once"}, h.invites.createInvite)
+	add(s, route{full, "DELETE /invites/{invite}", "deleteInvite", 204, "Delete an invite"}, h.invites.deleteInvite)
+	add(s, route{anyone, "POST /invites/look", "lookAtInvite", 200, "Look at an invite; the code is in the body because proxies may log the URL"}, h.invites.lookAtInvite)
+	add(s, route{anyone, "POST /invites/{invite}", "acceptInvite", 201, "Accept an invite and start a session"}, h.invites.acceptInvite)
 
 	add(s, route{full, "GET /tokens", "listTokens", 200, "Own bearer tokens, newest first"}, h.tokens.listTokens)
-	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Make a bearer token, which is shown only now"}, h.tokens.createToken)
-	add(s, route{full, "DELETE /tokens/{id}", "deleteToken", 204, "End a bearer token"}, h.tokens.deleteToken)
+	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Create a bearer token, which is shown only once"}, h.tokens.createToken)
+	add(s, route{full, "DELETE /tokens/{id}", "deleteToken", 204, "Delete a bearer token"}, h.tokens.deleteToken)
 
-	add(s, route{full | admin, "POST /accounts/discover", "discover", 200, "Look for the settings of a mail address; only its domain is told to third parties"}, h.accounts.discover)
-	add(s, route{full | admin, "POST /accounts/check", "checkAccount", 200, "Try a login and tell what the server offers; stores nothing"}, h.accounts.checkAccount)
-	add(s, route{device | full | admin, "GET /accounts", "listAccounts", 200, "Own and shared accounts, newest first; a token of device scope gets their names"}, h.accounts.listAccounts)
-	add(s, route{full | admin, "POST /accounts", "createAccount", 201, "Watch a mailbox, once the login has worked; one that is watched already is shared (200)"}, h.accounts.createAccount)
+	add(s, route{full | admin, "POST /accounts/discover", "discover", 200, "Find the settings of a mail address; third parties learn only its domain"}, h.accounts.discover)
+	add(s, route{full | admin, "POST /accounts/check", "checkAccount", 200, "Try a login and return what the server offers; stores nothing"}, h.accounts.checkAccount)
+	add(s, route{device | full | admin, "GET /accounts", "listAccounts", 200, "Own and shared accounts, newest first; with a token of device scope only their names"}, h.accounts.listAccounts)
+	add(s, route{full | admin, "POST /accounts", "createAccount", 201, "Watch a mailbox after a successful login; a mailbox that is watched already is shared (200)"}, h.accounts.createAccount)
 	add(s, route{full | admin, "GET /accounts/{id}", "getAccount", 200, "One account"}, h.accounts.getAccount)
-	add(s, route{full | admin, "GET /accounts/{id}/folders", "listFolders", 200, "Ask the mail server of an account for its folders; its owner may"}, h.accounts.listFolders)
-	add(s, route{full | admin, "PATCH /accounts/{id}", "patchAccount", 200, "Change an account; its owner may"}, h.accounts.patchAccount)
-	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Stop watching; one with whom it is shared leaves it"}, h.accounts.deleteAccount)
+	add(s, route{full | admin, "GET /accounts/{id}/folders", "listFolders", 200, "List the folders of an account on its mail server; for its owner"}, h.accounts.listFolders)
+	add(s, route{full | admin, "PATCH /accounts/{id}", "patchAccount", 200, "Change an account; for its owner"}, h.accounts.patchAccount)
+	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Remove an account; a user with whom it is shared leaves it"}, h.accounts.deleteAccount)
 
 	add(s, route{device | full | admin, "GET /devices", "listDevices", 200, "Own devices, newest first"}, h.devices.listDevices)
 	add(s, route{device | full | admin, "POST /devices", "createDevice", 201, "Register a device after one proving push; a known address is the same device (200)"}, h.devices.createDevice)
 	add(s, route{device | full | admin, "GET /devices/{id}", "getDevice", 200, "One device"}, h.devices.getDevice)
-	add(s, route{device | full | admin, "PATCH /devices/{id}", "patchDevice", 200, "Change a device, or rotate its address with the id kept"}, h.devices.patchDevice)
-	add(s, route{device | full | admin, "DELETE /devices/{id}", "deleteDevice", 204, "Remove a device and what is queued for it"}, h.devices.deleteDevice)
-	add(s, route{device | full | admin, "POST /devices/{id}/test", "testDevice", 200, "Send a test push now and tell what the service said"}, h.devices.testDevice)
-	add(s, route{device | full | admin, "GET /devices/{id}/preview", "previewDevice", 200, "What the push service would receive for a sample mail, and what it can read of that; nothing is sent"}, h.devices.previewDevice)
+	add(s, route{device | full | admin, "PATCH /devices/{id}", "patchDevice", 200, "Change a device or rotate its address; the id stays"}, h.devices.patchDevice)
+	add(s, route{device | full | admin, "DELETE /devices/{id}", "deleteDevice", 204, "Remove a device and its queue"}, h.devices.deleteDevice)
+	add(s, route{device | full | admin, "POST /devices/{id}/test", "testDevice", 200, "Send a test push now and return the outcome"}, h.devices.testDevice)
+	add(s, route{device | full | admin, "GET /devices/{id}/preview", "previewDevice", 200, "Show what the push service would receive for a sample mail, and what it could read; sends nothing"}, h.devices.previewDevice)
 
-	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "What rang, newest first"}, h.notifications.listNotifications)
+	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "Own notifications, newest first"}, h.notifications.listNotifications)
 	add(s, route{device | full, "GET /notifications/{id}", "getNotification", 200, "One notification, by the stable id of its push"}, h.notifications.getNotification)
 
-	add(s, route{full, "GET /events", "events", 200, "What changes, as it does, as server-sent events"}, h.events.events)
+	add(s, route{full, "GET /events", "events", 200, "Changes as server-sent events"}, h.events.events)
 	add(s, route{anyone, "GET /vapid", "getVAPID", 200, "The application server key, for a Web Push subscription"}, h.devices.getVAPID)
 
-	s.known("/accounts", "/devices")
+	s.documentKnown("/accounts", "/devices")
 	describeEvents(s.api.OpenAPI())
 	h.devices.transports.describe(s.api.OpenAPI())
 	s.document()
@@ -114,7 +114,7 @@ type route struct {
 	who     access
 	at      string // method and path, below prefix
 	id      string
-	status  int // of success
+	status  int // on success
 	summary string
 }
 
@@ -125,7 +125,7 @@ func add[I, O any](s *server, r route, handle func(context.Context, caller, *I) 
 		OperationID: r.id, Method: method, Path: path, DefaultStatus: r.status, Summary: r.summary,
 		Tags:            []string{strings.Split(path, "/")[1]},
 		BodyReadTimeout: -1,          // readBody has read it
-		MaxBodyBytes:    maxBody + 1, // readBody has measured it; huma refuses a body of just its limit
+		MaxBodyBytes:    maxBody + 1, // readBody has checked it; huma refuses the exact limit
 		Middlewares:     huma.Middlewares{s.admit(r.who)},
 	}
 	if r.who != anyone {
@@ -134,25 +134,27 @@ func add[I, O any](s *server, r route, handle func(context.Context, caller, *I) 
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, callerOf(ctx), in)
 		if err != nil {
-			return nil, s.refusal(&op, err)
+			return nil, s.problemOf(&op, err)
 		}
 		return out, nil
 	})
 }
 
-// known documents that a POST of these answers with 200 where it finds what it was to make.
-func (s *server) known(paths ...string) {
+// documentKnown documents that a POST to one of these paths answers with 200 if the thing exists
+// already.
+func (s *server) documentKnown(paths ...string) {
 	for _, path := range paths {
 		responses := s.api.OpenAPI().Paths[path].Post.Responses
-		responses[strconv.Itoa(http.StatusOK)] = &huma.Response{Description: "Known already", Content: responses[strconv.Itoa(http.StatusCreated)].Content}
+		responses[strconv.Itoa(http.StatusOK)] = &huma.Response{Description: "It existed already", Content: responses[strconv.Itoa(http.StatusCreated)].Content}
 	}
 }
 
-// document serves the OpenAPI document. huma's own way makes it at the first request, without a lock.
+// document serves the OpenAPI document. huma itself would make it at the first request, without a
+// lock.
 func (s *server) document() {
 	doc, err := json.MarshalIndent(s.api.OpenAPI(), "", "  ")
 	if err != nil {
-		panic(fmt.Sprintf("the routes cannot be documented: %v", err))
+		panic(fmt.Sprintf("encode the OpenAPI document: %v", err))
 	}
 	s.mux.HandleFunc("GET "+prefix+"/openapi.json", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -160,13 +162,13 @@ func (s *server) document() {
 	})
 }
 
-// byID is the input of a route that names one thing.
+// byID is the input of a route for one thing.
 type byID struct {
 	ID string `path:"id"`
 }
 
-// body is an input or an answer that is all body; edit is the input that changes one thing, made the answer to a POST
-// that may find it known.
+// body is an input or an answer that consists of a body. edit is the input that changes one thing,
+// and made is the answer to a POST that may find an existing one.
 type body[T any] struct{ Body T }
 
 type edit[T any] struct {
@@ -179,7 +181,7 @@ type made[T any] struct {
 	Body   T
 }
 
-// statusOf is the status of a made.
+// statusOf returns the status of a made.
 func statusOf(created bool) int {
 	if created {
 		return http.StatusCreated
@@ -187,13 +189,14 @@ func statusOf(created bool) int {
 	return http.StatusOK
 }
 
-// healthz says that the process answers.
+// healthz reports that the process answers.
 func (s *server) healthz(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Write([]byte("ok\n"))
 }
 
-// readyz says whether it can do its work. Why not is in the log: anybody may ask here.
+// readyz reports whether the server can work. The reason is only in the log, because anyone can
+// ask.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if err := s.ready(); err != nil {

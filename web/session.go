@@ -12,8 +12,9 @@ import (
 	"idlepush/registry"
 )
 
-// The session cookie's names. Browsers take one with the prefix only over https, without a domain and for the whole site (RFC 6265bis section
-// 4.1.3.2). Without it, it is for http on the own machine.
+// Names of the session cookie. Browsers accept the prefix __Host- only over https, without a domain
+// and for the whole site (RFC 6265bis section 4.1.3.2). The name without it is for http on the
+// user's own machine.
 const (
 	cookieName      = "__Host-idlepush"
 	plainCookieName = "idlepush"
@@ -23,21 +24,21 @@ const (
 type Login struct {
 	Name     string `json:"name" minLength:"1" maxLength:"64"`
 	Password string `json:"password" minLength:"1" maxLength:"1024"`
-	Stay     bool   `json:"stay,omitempty" doc:"Stay signed in: the session lasts for 90 days without use, at most a year; else for 12 hours without use, at most 7 days, and only until the browser is closed"`
+	Stay     bool   `json:"stay,omitempty" doc:"Stay signed in: the session lasts up to 90 days without use, and at most a year. Otherwise it lasts up to 12 hours without use, at most 7 days, and until the browser is closed"`
 }
 
-// LoggedIn is who has logged in.
+// LoggedIn holds the user who has logged in.
 type LoggedIn struct {
 	User User `json:"user"`
 }
 
-// loggedIn is LoggedIn with the session's cookie.
+// loggedIn is LoggedIn with the cookie of the session.
 type loggedIn struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
 	Body      LoggedIn
 }
 
-// sessionHandlers serves the sessions of browsers, and setup.
+// sessionHandlers serves setup and the sessions of browsers.
 type sessionHandlers struct {
 	users  registry.Users
 	limits *limits
@@ -60,21 +61,23 @@ func (h *sessionHandlers) logIn(_ context.Context, c caller, in *body[Login]) (*
 	if err != nil {
 		return nil, err
 	}
-	return h.begun(c, u, session, b.Stay)
+	return h.startSession(c, u, session, b.Stay)
 }
 
-// begun answers with a new session. Where the browser was in another user's, that one ends, and its device with it: it would show one's mail to the other.
-func (h *sessionHandlers) begun(c caller, u registry.User, session string, stay bool) (*loggedIn, error) {
-	h.limits.familiar.note(c.address, u.Name, time.Now())
-	if c.former.ID != "" && c.former.User != u.ID {
-		if err := h.users.RemoveSession(c.former.User, c.former.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
+// startSession answers with a new session. If the browser was in a session of another user, it ends
+// that session and removes its device, which would show mail of one user to the other.
+func (h *sessionHandlers) startSession(c caller, u registry.User, session string, stay bool) (*loggedIn, error) {
+	h.limits.knownClients.add(c.address, u.Name, time.Now())
+	if c.previous.ID != "" && c.previous.User != u.ID {
+		if err := h.users.RemoveSession(c.previous.User, c.previous.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
 			return nil, err
 		}
 	}
 	return &loggedIn{c.cookie(session, stay), LoggedIn{userOf(u)}}, nil
 }
 
-// visit is how the caller's browser will be known. Over http a session is for the own machine: anywhere else whoever is between could take it.
+// visit returns how the caller's browser will be known. It returns a problem over plain http, which
+// anyone on the way could read, except on the user's own machine.
 func (c caller) visit(stay bool) (registry.Visit, error) {
 	if !c.secure && !c.local {
 		return registry.Visit{}, problem(http.StatusForbidden, "https_needed", "Passwords and phones need https. Open this server by its https address.")
@@ -82,8 +85,10 @@ func (c caller) visit(stay bool) (registry.Visit, error) {
 	return registry.Visit{Name: c.browser, Stay: stay}, nil
 }
 
-// cookie makes the session's cookie, which lasts until the browser is closed or, where the person stays signed in, as long as the session can. Lax: a click
-// on a notification opens the page from elsewhere and must find the session; what changes something is guarded by CrossOriginProtection.
+// cookie returns the cookie of a session. It lasts until the browser is closed, or as long as the
+// session can if stay is set. It is SameSite=Lax, because a click on a notification opens the page
+// from another site and needs the session. CrossOriginProtection guards the requests that change
+// something.
 func (c caller) cookie(session string, stay bool) http.Cookie {
 	k := http.Cookie{Name: cookieName, Value: session, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	if !c.secure {
@@ -95,8 +100,8 @@ func (c caller) cookie(session string, stay bool) http.Cookie {
 	return k
 }
 
-// sessionCookie is the session of the request, empty where there is none. A browser that sends the plain cookie to another host than the own machine was given it by
-// somebody else.
+// sessionCookie returns the session cookie of the request, or "". It ignores the plain cookie on
+// any host but the user's own machine: somebody else must have set it.
 func sessionCookie(r *http.Request) string {
 	if k, err := r.Cookie(cookieName); err == nil {
 		return k.Value
@@ -107,7 +112,8 @@ func sessionCookie(r *http.Request) string {
 	return ""
 }
 
-// isLocal reports whether the host, with or without a port, is the machine that the browser runs on.
+// isLocal reports whether the host, with or without a port, is the machine on which the browser
+// runs.
 func isLocal(host string) bool {
 	if at, err := netip.ParseAddrPort(host); err == nil {
 		return at.Addr().IsLoopback()
@@ -119,7 +125,7 @@ func isLocal(host string) bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
-// loggedOut takes the cookie away.
+// loggedOut removes the cookie.
 type loggedOut struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
 }
@@ -136,15 +142,15 @@ func (h *sessionHandlers) logOut(_ context.Context, c caller, _ *struct{}) (*log
 	return &loggedOut{gone}, nil
 }
 
-// Session is a browser in which the user is logged in.
+// Session is a session of the user in one browser.
 type Session struct {
 	ID      string    `json:"id"`
-	Name    string    `json:"name" doc:"Which browser it is, as it calls itself"`
+	Name    string    `json:"name" doc:"Name of the browser, from its User-Agent"`
 	Created time.Time `json:"created"`
-	Used    time.Time `json:"used" doc:"About when it was last used"`
+	Used    time.Time `json:"used" doc:"Approximate time of its last use"`
 	Expires time.Time `json:"expires" doc:"When it ends at the latest"`
-	Stay    bool      `json:"stay" doc:"Whether the person stays signed in there"`
-	Current bool      `json:"current" doc:"Whether it is the one that asks"`
+	Stay    bool      `json:"stay" doc:"Whether the user stays signed in"`
+	Current bool      `json:"current" doc:"Whether it sent this request"`
 }
 
 func (h *sessionHandlers) listSessions(_ context.Context, c caller, in *pageOf) (*body[List[Session]], error) {
@@ -161,7 +167,8 @@ func (h *sessionHandlers) deleteSession(_ context.Context, c caller, in *byID) (
 	return nil, h.users.RemoveSession(c.user.ID, in.ID)
 }
 
-// browserName is what a browser's User-Agent says of it, in the words of people. They all pretend to be others, so the order counts.
+// browserName returns a readable name for a User-Agent. Browsers pretend to be others, so the order
+// matters.
 func browserName(agent string) string {
 	first := func(known [][2]string) string {
 		for _, k := range known {
@@ -173,7 +180,8 @@ func browserName(agent string) string {
 	}
 	browser := first([][2]string{{"Edg", "Edge"}, {"OPR/", "Opera"}, {"SamsungBrowser/", "Samsung Internet"}, {"FxiOS/", "Firefox"}, {"Firefox/", "Firefox"},
 		{"CriOS/", "Chrome"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}, {"AppleWebKit/", "Web app"}})
-	system := first([][2]string{{"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"CrOS", "ChromeOS"}, {"Windows", "Windows"}, {"Macintosh", "Mac"}, {"Linux", "Linux"}})
+	system := first([][2]string{{"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"CrOS", "ChromeOS"},
+		{"Windows", "Windows"}, {"Macintosh", "Mac"}, {"Linux", "Linux"}})
 	switch {
 	case browser == "" && system == "":
 		return "Another program"

@@ -9,21 +9,21 @@ import (
 	"idlepush/registry"
 )
 
-// Setup makes the first admin.
+// Setup is a request to create the first admin.
 type Setup struct {
-	Session  bool   `json:"session,omitempty" doc:"Begin a session, kept in a cookie, instead of making a bearer token"`
+	Session  bool   `json:"session,omitempty" doc:"Start a session, with a cookie, instead of creating a bearer token"`
 	Token    string `json:"token" minLength:"1" maxLength:"100" doc:"The one-time token in the log and in the file setup-token of the data folder"`
-	Name     string `json:"name" minLength:"1" maxLength:"64" doc:"What to log in with"`
+	Name     string `json:"name" minLength:"1" maxLength:"64" doc:"Name to log in with"`
 	Password string `json:"password" minLength:"10" maxLength:"1024"`
 }
 
-// SetupDone is what setup gives.
+// SetupDone is the result of setup.
 type SetupDone struct {
 	User  User   `json:"user"`
-	Token string `json:"token,omitempty" doc:"A bearer token of full scope, shown only now; absent: a session was begun"`
+	Token string `json:"token,omitempty" doc:"A bearer token of full scope, shown only once; absent: a session was started"`
 }
 
-// setupDone is SetupDone with the session's cookie, if there is one.
+// setupDone is SetupDone with the cookie of the session, if there is one.
 type setupDone struct {
 	SetCookie string `header:"Set-Cookie"`
 	Body      SetupDone
@@ -47,7 +47,7 @@ func (h *sessionHandlers) setUp(_ context.Context, c caller, in *body[Setup]) (*
 	}
 	public := ""
 	if c.secure {
-		public = c.home
+		public = c.origin
 	}
 	u, secret, err := h.users.Setup(b.Token, b.Name, b.Password, public, visit, time.Now())
 	switch {
@@ -59,7 +59,7 @@ func (h *sessionHandlers) setUp(_ context.Context, c caller, in *body[Setup]) (*
 		return nil, err
 	}
 	h.log.Info("setup done")
-	h.limits.familiar.note(c.address, u.Name, time.Now())
+	h.limits.knownClients.add(c.address, u.Name, time.Now())
 	if b.Session {
 		k := c.cookie(secret, true)
 		return &setupDone{k.String(), SetupDone{User: userOf(u)}}, nil

@@ -6,49 +6,50 @@ import (
 	"idlepush/registry"
 )
 
-// Standing is what every status says.
-type Standing struct {
-	Since  time.Time `json:"since" doc:"Since when that is so"`
+// CommonStatus holds the fields that every status has.
+type CommonStatus struct {
+	Since  time.Time `json:"since" doc:"When it reached this state"`
 	Code   string    `json:"code,omitempty" doc:"What is wrong, for programs; absent: nothing"`
 	Reason string    `json:"reason,omitempty" doc:"What is wrong and what to do, for people"`
-	Proof  time.Time `json:"proof,omitzero" doc:"When it was last seen to work; absent: never"`
+	Proof  time.Time `json:"proof,omitzero" doc:"When it last worked; absent: never"`
 }
 
-// AccountStatus is how the watch over an account stands.
+// AccountStatus is the status of the session of an account.
 type AccountStatus struct {
-	State string `json:"state" enum:"new,watching,polling,retrying,attention" doc:"new: not looked at yet; watching: told of mail at once; polling: asked now and then; retrying: the connection is down; attention: a person must act"`
-	Standing
-	LastByte       time.Time `json:"last_byte,omitzero" doc:"When the server last said anything in the session that is running; absent: none is"`
-	Confirmed      time.Time `json:"confirmed,omitzero" doc:"When the server last confirmed that there is no more mail; absent: not since the program began"`
-	LastMail       time.Time `json:"last_mail,omitzero" doc:"When mail last came that rings; absent: not since the program began"`
-	Connections    int       `json:"connections" doc:"To the mail server, open now"`
-	Interval       int       `json:"interval,omitempty" doc:"How long the connection may be silent before the server is asked, in seconds"`
-	IntervalReason string    `json:"interval_reason,omitempty" doc:"Why it is that"`
-	Unread         *int      `json:"unread,omitempty" doc:"Unread mails in the folders that are watched; absent: not known"`
+	State string `json:"state" enum:"new,watching,polling,retrying,attention" doc:"new: not connected yet; watching: the server reports new mail at once; polling: new mail is looked for at intervals; retrying: the connection is down; attention: a person must act"`
+	CommonStatus
+	LastByte       time.Time `json:"last_byte,omitzero" doc:"When the server last sent anything in the current session; absent: no session"`
+	Confirmed      time.Time `json:"confirmed,omitzero" doc:"When the server last confirmed that there is no more mail; absent: not since the program started"`
+	LastMail       time.Time `json:"last_mail,omitzero" doc:"When the last mail came that is notified; absent: not since the program started"`
+	Connections    int       `json:"connections" doc:"Open connections to the mail server"`
+	Interval       int       `json:"interval,omitempty" doc:"How long the connection may be silent before it is checked, in seconds"`
+	IntervalReason string    `json:"interval_reason,omitempty" doc:"Reason for interval"`
+	Unread         *int      `json:"unread,omitempty" doc:"Unread mails in the watched folders; absent: unknown"`
 }
 
-// DeviceStatus is how well a device can be reached.
+// DeviceStatus is the status of the deliveries to a device.
 type DeviceStatus struct {
-	State string `json:"state" enum:"unproven,proven,suspect" doc:"unproven: no push was accepted yet; proven: one was; suspect: its service complains about this address, or every try has failed for days: it is tried rarely"`
-	Standing
-	Failures int       `json:"failures,omitempty" doc:"Tries that failed since the last push that was accepted"`
-	NextTry  time.Time `json:"next_try,omitzero" doc:"When what waits for it is tried next; absent: nothing waits"`
-	Lane     *Lane     `json:"lane,omitempty" doc:"The pause of all devices of this push service; absent: there is none"`
+	State string `json:"state" enum:"unproven,proven,suspect" doc:"unproven: no push was accepted yet; proven: a push was accepted; suspect: its service complains about this address, or every try has failed for days, so it is tried rarely"`
+	CommonStatus
+	Failures int       `json:"failures,omitempty" doc:"Failed tries since the last accepted push"`
+	NextTry  time.Time `json:"next_try,omitzero" doc:"When the queue of the device is tried next; absent: the queue is empty"`
+	Lane     *Lane     `json:"lane,omitempty" doc:"Pause of all devices of this push service; absent: not paused"`
 }
 
-// Lane is the pause of what fails together: a push service is down, or refuses this server. What waits is kept.
+// Lane is the pause of a push service that is down or rejects this server. Notifications stay
+// queued.
 type Lane struct {
 	Since  time.Time `json:"since"`
-	Until  time.Time `json:"until" doc:"When it is tried again"`
+	Until  time.Time `json:"until" doc:"When the service is tried again"`
 	Code   string    `json:"code"`
 	Reason string    `json:"reason"`
 }
 
-func standingOf(st registry.Status) Standing {
-	return Standing{Since: st.Since.UTC(), Code: st.Code, Reason: st.Reason, Proof: utc(st.Proof)}
+func commonStatus(st registry.Status) CommonStatus {
+	return CommonStatus{Since: st.Since.UTC(), Code: st.Code, Reason: st.Reason, Proof: utc(st.Proof)}
 }
 
-// utc keeps the zero time the zero time.
+// utc returns t in UTC. The zero time stays the zero time.
 func utc(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}
@@ -58,7 +59,7 @@ func utc(t time.Time) time.Time {
 
 func (h *accountHandlers) accountStatus(a registry.Account) (AccountStatus, error) {
 	live := h.mail.Live(a.ID)
-	st := AccountStatus{State: string(a.Status.State), Standing: standingOf(a.Status), LastByte: utc(live.LastByte), Confirmed: utc(live.Confirmed),
+	st := AccountStatus{State: string(a.Status.State), CommonStatus: commonStatus(a.Status), LastByte: utc(live.LastByte), Confirmed: utc(live.Confirmed),
 		LastMail: utc(live.LastMail), Connections: live.Connections, Interval: int(live.Interval.Seconds()), IntervalReason: live.Why}
 	for _, proof := range []time.Time{st.LastByte, st.Confirmed} {
 		if proof.After(st.Proof) {
@@ -73,7 +74,7 @@ func (h *accountHandlers) accountStatus(a registry.Account) (AccountStatus, erro
 }
 
 func deviceStatus(d registry.Device, lanes []registry.Lane) DeviceStatus {
-	st := DeviceStatus{State: string(d.Status.State), Standing: standingOf(d.Status), Failures: d.Status.Failures, NextTry: utc(d.Due)}
+	st := DeviceStatus{State: string(d.Status.State), CommonStatus: commonStatus(d.Status), Failures: d.Status.Failures, NextTry: utc(d.Due)}
 	for _, l := range lanes {
 		if l.Name == d.Lane {
 			st.Lane = &Lane{l.Since.UTC(), l.Until.UTC(), l.Code, l.Reason}

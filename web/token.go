@@ -11,22 +11,22 @@ import (
 // Token is a bearer token, without its value.
 type Token struct {
 	ID      string    `json:"id"`
-	Name    string    `json:"name" doc:"What it is for"`
-	Scope   string    `json:"scope" enum:"full,device" doc:"full: all that its user may; device: own devices, own notifications, account names"`
+	Name    string    `json:"name" doc:"What the token is for"`
+	Scope   string    `json:"scope" enum:"full,device" doc:"full: everything that its user may do; device: own devices, own notifications, names of accounts"`
 	Created time.Time `json:"created"`
 }
 
-// MadeToken is a token that was made just now.
+// MadeToken is a new token with its secret.
 type MadeToken struct {
 	Token
-	Secret string `json:"token" doc:"The bearer token, shown only now"`
+	Secret string `json:"token" doc:"The bearer token; shown only once"`
 }
 
-// NewToken asks for a token.
+// NewToken is a request for a token.
 type NewToken struct {
 	Name  string `json:"name" minLength:"1" maxLength:"100"`
 	Scope string `json:"scope" enum:"full,device"`
-	User  string `json:"user,omitempty" doc:"Whose token it will be; only the admin token gives this, and must"`
+	User  string `json:"user,omitempty" doc:"Owner of the token; required with the admin token, forbidden without"`
 }
 
 // tokenHandlers serves bearer tokens.
@@ -54,7 +54,7 @@ func (h *tokenHandlers) createToken(_ context.Context, c caller, in *body[NewTok
 	}
 	t, secret, err := h.users.AddToken(user, in.Body.Name, registry.Scope(in.Body.Scope), c.session(), time.Now())
 	if err != nil {
-		return nil, ended(err)
+		return nil, sessionEnded(err)
 	}
 	return &body[MadeToken]{MadeToken{tokenOf(t), secret}}, nil
 }
@@ -63,7 +63,8 @@ func (h *tokenHandlers) deleteToken(_ context.Context, c caller, in *byID) (*str
 	return nil, h.users.RemoveToken(c.user.ID, in.ID)
 }
 
-// userFor is the user for whom the caller makes something: itself, or the one whom the admin token names.
+// userFor returns the user for whom the caller creates something: itself, or the user whom a
+// request with the admin token names.
 func userFor(users registry.Users, c caller, named string) (string, error) {
 	if c.scope != admin {
 		if named != "" {
@@ -77,6 +78,7 @@ func userFor(users registry.Users, c caller, named string) (string, error) {
 	return named, checkUser(users, "user", named)
 }
 
+// checkUser returns a *FieldError if there is no such user.
 func checkUser(users registry.Users, field, id string) error {
 	_, err := users.Get(id)
 	if errors.Is(err, registry.ErrNotFound) {

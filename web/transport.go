@@ -12,27 +12,27 @@ import (
 // Transport is the part of a transport that the API needs.
 type Transport struct {
 	Name registry.Transport
-	// Subscription: its devices have a subscription. Without it they have a token, and may have
-	// keys for encryption.
+	// Subscription reports whether its devices have a subscription. Otherwise they have a token,
+	// and may have keys for encryption.
 	Subscription bool
-	// Params are fields of its own. Two transports with a field of the same name mean the same by
-	// it.
+	// Params are the fields that only this transport has. If two transports have a field of the
+	// same name, it means the same.
 	Params []Param
 }
 
-// Param is a field of a device, a text, that only some transports have.
+// Param is a text field of a device that only some transports have.
 type Param struct {
 	Name      string
 	Doc       string
-	Values    []string // the values it may have; nil: any
-	MaxLength int      // in characters; 0: unbounded
-	Learned   bool     // if it is not given, a push may show it
+	Values    []string // allowed values; nil allows any
+	MaxLength int      // in characters; 0 means no bound
+	Learned   bool     // a push may show the value if it is absent
 }
 
 // transportList holds the transports of the program.
 type transportList []Transport
 
-// named returns the transport with that name, or the zero Transport if there is none.
+// named returns the transport with that name, or the zero Transport.
 func (l transportList) named(name registry.Transport) Transport {
 	i := slices.IndexFunc(l, func(t Transport) bool { return t.Name == name })
 	if i < 0 {
@@ -41,7 +41,7 @@ func (l transportList) named(name registry.Transport) Transport {
 	return l[i]
 }
 
-// params returns the fields that any transport has of its own, each once.
+// params returns the fields that only some transports have, each once.
 func (l transportList) params() (list []Param) {
 	for _, t := range l {
 		for _, p := range t.Params {
@@ -53,11 +53,11 @@ func (l transportList) params() (list []Param) {
 	return list
 }
 
-func (t Transport) has(param string) bool {
+func (t Transport) hasParam(param string) bool {
 	return slices.ContainsFunc(t.Params, func(p Param) bool { return p.Name == param })
 }
 
-// addressField is the field of a request that holds the address.
+// addressField returns the name of the field that holds the address.
 func (t Transport) addressField() string {
 	if t.Subscription {
 		return "subscription"
@@ -65,7 +65,7 @@ func (t Transport) addressField() string {
 	return "token"
 }
 
-// inherit returns the device with what pushes have shown of it as it was known.
+// inherit returns the device with the params that pushes to the known device have shown.
 func (t Transport) inherit(d, known registry.Device) registry.Device {
 	shown := registry.Learned{Params: make(map[string]string)}
 	for _, p := range t.Params {
@@ -77,8 +77,8 @@ func (t Transport) inherit(d, known registry.Device) registry.Device {
 	return d
 }
 
-// shownOf returns the fields of the device that are its transport's own.
-func (t Transport) shownOf(d registry.Device) map[string]string {
+// paramsOf returns the params of the device that its transport has.
+func (t Transport) paramsOf(d registry.Device) map[string]string {
 	shown := make(map[string]string)
 	for _, p := range t.Params {
 		if value := d.Params[p.Name]; value != "" {
@@ -88,8 +88,8 @@ func (t Transport) shownOf(d registry.Device) map[string]string {
 	return shown
 }
 
-// describe adds the names and the fields of all transports to the schemas. Requests are
-// checked against these.
+// describe adds the names and the fields of all transports to the schemas. Requests are validated
+// against these.
 func (l transportList) describe(doc *huma.OpenAPI) {
 	schemas := doc.Components.Schemas.Map()
 	var all []any
@@ -103,20 +103,20 @@ func (l transportList) describe(doc *huma.OpenAPI) {
 	fields := schemas["NewDevice"].Properties
 	fields["token"].Description = tokens
 	fields["subscription"].Description = l.namesOf(func(t Transport) bool { return t.Subscription })
-	fields["encryption"].Description = tokens + ": encrypt content to these keys by RFC 8291"
-	fields["content"].Description = "Absent: wake for " + tokens + " without encryption, else subject"
+	fields["encryption"].Description = tokens + ": keys to encrypt content to (RFC 8291)"
+	fields["content"].Description = "Absent: wake for " + tokens + " without encryption, otherwise subject"
 	for _, p := range l.params() {
-		doc := l.namesOf(func(t Transport) bool { return t.has(p.Name) }) + ": " + p.Doc
+		doc := l.namesOf(func(t Transport) bool { return t.hasParam(p.Name) }) + ": " + p.Doc
 		schemas["Device"].Properties[p.Name] = p.schema(doc)
 		fields[p.Name] = p.schema(doc)
-		schemas["DevicePatch"].Properties[p.Name] = p.schema("Absent: as it is")
+		schemas["DevicePatch"].Properties[p.Name] = p.schema("Absent: unchanged")
 	}
 	for _, name := range []string{"Device", "NewDevice", "DevicePatch", "Preview"} {
 		schemas[name].PrecomputeMessages()
 	}
 }
 
-// namesOf lists the names of some transports, as in "fcm and apns".
+// namesOf returns the names of the transports for which of returns true, joined by "and".
 func (l transportList) namesOf(of func(Transport) bool) string {
 	var names []string
 	for _, t := range l {

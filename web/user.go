@@ -8,54 +8,54 @@ import (
 	"idlepush/registry"
 )
 
-// Person is a user as admins see them: whether what they have works, never what it holds.
+// Person is a user as admins see it: states and counts, no content.
 type Person struct {
 	User
 	Mailboxes Mailboxes `json:"mailboxes"`
 	Devices   Devices   `json:"devices"`
 }
 
-// Mailboxes is how the mailboxes of a user stand.
+// Mailboxes counts the mailboxes of a user.
 type Mailboxes struct {
-	Total     int `json:"total" doc:"Those that the user owns"`
-	Attention int `json:"attention" doc:"Those that wait for a person"`
+	Total     int `json:"total" doc:"Mailboxes that the user owns"`
+	Attention int `json:"attention" doc:"Mailboxes that need a person to act"`
 }
 
-// Devices is how the devices of a user stand.
+// Devices counts the devices of a user.
 type Devices struct {
 	Total   int `json:"total"`
-	Suspect int `json:"suspect" doc:"Those whose push service complains, or that have not been reached for days"`
+	Suspect int `json:"suspect" doc:"Devices whose push service complains, or that could not be reached for days"`
 }
 
-// PersonName is what one may know of another user, to share a mailbox.
+// PersonName is what users see of other users, to share a mailbox with them.
 type PersonName struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
 
-// NewPerson makes a user.
+// NewPerson is a request to create a user.
 type NewPerson struct {
-	Name     string `json:"name" minLength:"1" maxLength:"64" doc:"What to log in with"`
+	Name     string `json:"name" minLength:"1" maxLength:"64" doc:"Name to log in with"`
 	Password string `json:"password" minLength:"10" maxLength:"1024"`
 	Admin    bool   `json:"admin,omitempty" doc:"Whether the person manages people"`
 }
 
-// PersonPatch changes what is given.
+// PersonPatch changes the fields that are present.
 type PersonPatch struct {
 	Name     string `json:"name,omitempty" minLength:"1" maxLength:"64"`
-	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"A new one; ends all sessions of the person"`
+	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"New password; ends all sessions of the person"`
 	Admin    *bool  `json:"admin,omitempty"`
 }
 
-// manages refuses callers who do not manage people.
-func manages(c caller) error {
+// requireAdmin returns a problem unless the caller manages people.
+func requireAdmin(c caller) error {
 	if c.scope == admin || c.user.Admin {
 		return nil
 	}
 	return problem(http.StatusForbidden, "not_admin", "Only an admin can do this.")
 }
 
-// userHandlers serves people, to admins and to themselves.
+// userHandlers serves users: to admins all, to others themselves and the names of the rest.
 type userHandlers struct {
 	users    registry.Users
 	accounts registry.Accounts
@@ -63,8 +63,8 @@ type userHandlers struct {
 	limits   *limits
 }
 
-// people shows users to an admin.
-func (h *userHandlers) people() (func(registry.User) (Person, error), error) {
+// personView returns a function that shows a user to an admin.
+func (h *userHandlers) personView() (func(registry.User) (Person, error), error) {
 	accounts, err := h.accounts.List()
 	if err != nil {
 		return nil, err
@@ -95,14 +95,14 @@ func (h *userHandlers) people() (func(registry.User) (Person, error), error) {
 func userPlace(u registry.User) place { return placeOf(u.Created, u.ID) }
 
 func (h *userHandlers) listUsers(_ context.Context, c caller, in *pageOf) (*body[List[Person]], error) {
-	if err := manages(c); err != nil {
+	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}
 	users, err := h.users.List()
 	if err != nil {
 		return nil, err
 	}
-	show, err := h.people()
+	show, err := h.personView()
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +117,10 @@ func (h *userHandlers) listNames(_ context.Context, _ caller, in *pageOf) (*body
 	return listOf(users, userPlace, *in, func(u registry.User) (PersonName, error) { return PersonName{u.ID, u.Name}, nil })
 }
 
-// shownPerson changes a user and shows the result to an admin. What it shows it reads first: an
-// error means that nothing was changed.
-func (h *userHandlers) shownPerson(change func() (registry.User, error)) (*body[Person], error) {
-	show, err := h.people()
+// changeUser calls change and returns its user as an admin sees it. It reads the rest before: after
+// an error nothing was changed.
+func (h *userHandlers) changeUser(change func() (registry.User, error)) (*body[Person], error) {
+	show, err := h.personView()
 	if err != nil {
 		return nil, err
 	}
@@ -133,31 +133,31 @@ func (h *userHandlers) shownPerson(change func() (registry.User, error)) (*body[
 }
 
 func (h *userHandlers) createUser(_ context.Context, c caller, in *body[NewPerson]) (*body[Person], error) {
-	if err := manages(c); err != nil {
+	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}
 	b := in.Body
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
-	return h.shownPerson(func() (registry.User, error) { return h.users.Add(b.Name, b.Password, b.Admin, time.Now()) })
+	return h.changeUser(func() (registry.User, error) { return h.users.Add(b.Name, b.Password, b.Admin, time.Now()) })
 }
 
 func (h *userHandlers) patchUser(_ context.Context, c caller, in *edit[PersonPatch]) (*body[Person], error) {
-	if err := manages(c); err != nil {
+	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}
 	b := in.Body
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
-	return h.shownPerson(func() (registry.User, error) {
+	return h.changeUser(func() (registry.User, error) {
 		return h.users.Update(in.ID, registry.UserPatch{Name: b.Name, Password: b.Password, Admin: b.Admin})
 	})
 }
 
 func (h *userHandlers) deleteUser(_ context.Context, c caller, in *byID) (*struct{}, error) {
-	if err := manages(c); err != nil {
+	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}
 	return nil, h.users.Remove(in.ID)

@@ -1,11 +1,11 @@
-// Package web is the HTTP API and the page.
+// Package web serves the HTTP API and the page.
 //
-// It decides who may: every request is admitted by the access that its route names, before its body
-// is read. What web needs of the other packages, such as trying an account's login or sending a
-// proving push, the program hands it as functions in [Config].
+// It decides who may do what: a route names the callers that it admits, which is checked before the
+// body is read. The program hands it what it needs of other packages as functions in [Config], such
+// as trying a login or sending a test push.
 //
-// The file routes.go has the whole API as one table. The OpenAPI document is made from the types
-// that the handlers take and return, so the two cannot differ. Errors are answered as a [Problem],
+// routes.go holds the whole API as one table. The OpenAPI document is generated from the types that
+// the handlers take and return, so the two cannot differ. An error is answered with a [Problem],
 // which has a stable code.
 package web
 
@@ -23,22 +23,22 @@ import (
 	"idlepush/registry"
 )
 
-// CheckError says why a login could not be done, in words for the person who gave the settings.
+// CheckError describes why a login failed, for the person who entered the settings.
 type CheckError struct {
-	Field   string // host, port, security, username or password: what to change
+	Field   string // field to change: host, port, security, username or password
 	Code    string // stable, for programs, such as "wrong_password"
 	Message string // what happened and what to do; never the server's raw answer
 }
 
-// Error gives the message.
+// Error returns the message.
 func (e *CheckError) Error() string { return e.Message }
 
-// The bounds on what a request may make the server wait for.
+// Bounds on requests.
 const (
-	loginTime = 30 * time.Second // a login that is tried
-	pushTime  = 10 * time.Second // a proving push or a test push
-	bodyTime  = 10 * time.Second // a request body on its way in
-	maxBody   = 64 << 10         // bytes
+	loginTimeout = 30 * time.Second // to try a login
+	pushTimeout  = 10 * time.Second // to send a test push
+	bodyTimeout  = 10 * time.Second // to read a request body
+	maxBody      = 64 << 10         // bytes of a request body
 )
 
 // server answers every request.
@@ -52,8 +52,8 @@ type server struct {
 }
 
 // New returns the handler of the API under /api/v1, of the page at /, and of /healthz and /readyz.
-// The http.Server that serves it needs a ReadTimeout of at least 20 s, which bounds requests that are
-// refused before their body is read. Its WriteTimeout must allow an answer 45 s.
+// The http.Server that serves it needs a ReadTimeout of at least 20 s, which bounds requests that
+// are refused before their body is read. Its WriteTimeout must allow an answer 45 s.
 func New(c Config) http.Handler {
 	s, _ := newServer(c)
 	return s
@@ -67,10 +67,11 @@ func newServer(c Config) (*server, *handlers) {
 	return s, h
 }
 
-// ServeHTTP answers one request and logs it in one line, which holds the route and never the path as it was asked for.
+// ServeHTTP answers one request and logs it in one line. The line has the route and never the path
+// of the request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
+	rec := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -79,10 +80,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Cache-Control", "no-store")
 	}
 	handler, pattern := s.mux.Handler(r)
-	// The mux would redirect a path that is not clean; apps are told instead.
+	// The mux would redirect a path that is not clean. Apps get an error instead.
 	if pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
 		pattern = ""
-		refuse(rec, r, handler)
+		answerUnrouted(rec, r, handler)
 	} else {
 		s.mux.ServeHTTP(rec, r)
 	}
@@ -95,7 +96,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		"status", rec.status, "duration", time.Since(start).Round(time.Microsecond), "remote", s.guard.clientAddress(r))
 }
 
-// method is the request's method, which a client may choose freely, as far as it is one to be logged.
+// method returns the request's method for the log, or "other" if it is not a common one. A client
+// can send any text.
 func method(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete, http.MethodOptions:
@@ -104,50 +106,53 @@ func method(r *http.Request) string {
 	return "other"
 }
 
-// refuse answers what no route takes: the mux knows whether that is 404 or 405, and which methods would do.
-func refuse(w http.ResponseWriter, r *http.Request, handler http.Handler) {
-	verdict := &verdict{header: http.Header{}}
-	handler.ServeHTTP(verdict, r)
+// answerUnrouted answers a request that no route takes. The mux knows whether that is 404 or 405,
+// and which methods are allowed.
+func answerUnrouted(w http.ResponseWriter, r *http.Request, handler http.Handler) {
+	rec := &headerRecorder{header: http.Header{}}
+	handler.ServeHTTP(rec, r)
 	p := notFound()
-	if verdict.status == http.StatusMethodNotAllowed {
-		p = problem(verdict.status, "method_not_allowed", "This address does not take that method.")
-		p.header = http.Header{"Allow": verdict.header["Allow"]}
+	if rec.status == http.StatusMethodNotAllowed {
+		p = problem(rec.status, "method_not_allowed", "This address does not take that method.")
+		p.header = http.Header{"Allow": rec.header["Allow"]}
 	}
 	p.write(w)
 }
 
-// verdict keeps the status and headers of an answer and drops its text.
-type verdict struct {
+// headerRecorder keeps the status and the headers of an answer and drops its body.
+type headerRecorder struct {
 	header http.Header
 	status int
 }
 
-func (v *verdict) Header() http.Header         { return v.header }
-func (v *verdict) Write(b []byte) (int, error) { return len(b), nil }
-func (v *verdict) WriteHeader(status int)      { v.status = status }
+func (rec *headerRecorder) Header() http.Header         { return rec.header }
+func (rec *headerRecorder) Write(b []byte) (int, error) { return len(b), nil }
+func (rec *headerRecorder) WriteHeader(status int)      { rec.status = status }
 
-// recorder keeps the status for the log.
-type recorder struct {
+// statusRecorder keeps the status for the log.
+type statusRecorder struct {
 	http.ResponseWriter
 	status int
 }
 
-func (rec *recorder) WriteHeader(status int) {
+func (rec *statusRecorder) WriteHeader(status int) {
 	rec.status = status
 	rec.ResponseWriter.WriteHeader(status)
 }
 
-// Write reports success also where the client has gone: that is nobody's fault, and huma would panic.
-func (rec *recorder) Write(b []byte) (int, error) {
+// Write always reports success. A client that is gone is no error of the server, and huma would
+// panic.
+func (rec *statusRecorder) Write(b []byte) (int, error) {
 	rec.ResponseWriter.Write(b)
 	return len(b), nil
 }
 
 // Unwrap lets http.ResponseController reach the connection.
-func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
+func (rec *statusRecorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
 
-// refusal is what a handler's error becomes: a problem, or 500 without details and a line in the log.
-func (s *server) refusal(op *huma.Operation, err error) *Problem {
+// problemOf returns the problem for an error of a handler. An unexpected error becomes 500 without
+// details, and is logged.
+func (s *server) problemOf(op *huma.Operation, err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}

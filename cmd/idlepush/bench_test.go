@@ -140,7 +140,7 @@ func line(b *testing.B, n int) []time.Duration {
 		b.Fatal(err)
 	}
 	post("/devices", object{"name": "phone", "transport": "webpush", "subscription": object{"endpoint": string(sub.Endpoint), "keys": api.Keys(sub.Keys)}}, nil)
-	if err := (&demonstration{}).watched(b.Context(), c); err != nil {
+	if err := (&demonstration{}).awaitWatching(b.Context(), c); err != nil {
 		b.Fatal(err)
 	}
 	return rounds(b, mailbox, arrived, n)

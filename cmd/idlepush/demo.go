@@ -32,14 +32,15 @@ import (
 // object is a JSON object.
 type object = map[string]any
 
-// demoEvery is the time between two mails of the demo; the first comes after demoFirst.
+// Times of the demo: the first mail comes after demoFirst, and each further one after demoEvery.
 const (
 	demoFirst = time.Second
 	demoEvery = 3 * time.Second
 )
 
-// demo is serve with nothing to configure and no network: a mail server in memory, a stand-in for each push service with a
-// phone on it, a mail every few seconds, and a line on out for each mail and each push. It runs until ctx ends.
+// demo runs serve without any configuration or network: with a mail server in memory, a stand-in
+// for each push service, and one phone on each. A mail arrives every few seconds. Each mail and
+// each push is one line on out. It runs until ctx ends.
 func demo(ctx context.Context, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "idlepush-demo")
 	if err != nil {
@@ -53,11 +54,11 @@ func demo(ctx context.Context, out io.Writer) error {
 	if err := d.run(ctx, dir); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	d.say("stopped; nothing of it is left behind")
+	d.say("stopped; all data of the demo is deleted")
 	return nil
 }
 
-// run serves everything until ctx ends, which is no failure, or a part of it fails.
+// run serves everything until ctx ends, which is no error, or a part of it fails.
 func (d *demonstration) run(until context.Context, dir string) error {
 	group, ctx := errgroup.WithContext(until)
 	for _, s := range d.services {
@@ -82,7 +83,7 @@ func (d *demonstration) run(until context.Context, dir string) error {
 	return nil
 }
 
-// demonstration is what stands around the daemon in a demo.
+// demonstration is the environment of the daemon in a demo.
 type demonstration struct {
 	listen   string // address of the page and the API
 	mailbox  *imapmem.Server
@@ -107,7 +108,7 @@ type phone struct {
 	transport registry.Transport
 }
 
-// service is a push service and where it is served.
+// service is the stand-in of a push service and its listener.
 type service struct {
 	listener net.Listener
 	handler  http.Handler
@@ -128,12 +129,12 @@ func newDemo(out io.Writer) (*demonstration, error) {
 	if d.apns, err = pushtest.NewAPNs("org.example.mail"); err != nil {
 		return nil, err
 	}
-	d.fcm.Received = func(m pushtest.FCMMessage) { d.rang(m.Token, m.Payload, m.At) }
-	d.apns.Received = func(m pushtest.APNsMessage) { d.rang(m.Token, m.Payload, m.At) }
+	d.fcm.Received = func(m pushtest.FCMMessage) { d.received(m.Token, m.Payload, m.At) }
+	d.apns.Received = func(m pushtest.APNsMessage) { d.received(m.Token, m.Payload, m.At) }
 	d.web.Received = func(m pushtest.WebPushMessage) {
 		var shape struct{ Idlepush json.RawMessage }
 		if json.Unmarshal(m.Body, &shape) == nil {
-			d.rang(m.Endpoint, shape.Idlepush, m.At)
+			d.received(m.Endpoint, shape.Idlepush, m.At)
 		}
 	}
 	for _, h := range []http.Handler{d.fcm, d.apns, d.web} {
@@ -159,7 +160,7 @@ func (d *demonstration) settings(dir string) settings {
 	}
 }
 
-// demoAddress is the usual address, or any free port where that is taken.
+// demoAddress returns the usual address, or one with any free port if that is in use.
 func demoAddress() string {
 	l, err := net.Listen("tcp", "127.0.0.1:8080")
 	if err != nil {
@@ -169,7 +170,7 @@ func demoAddress() string {
 	return "127.0.0.1:8080"
 }
 
-// show sets the daemon up as a person would, over its API, and lets mail arrive.
+// show sets up the daemon over its API, as a user would, and lets mail arrive until ctx ends.
 func (d *demonstration) show(ctx context.Context, address, dir string) error {
 	c := &api.Client{Base: "http://" + address + "/api/v1"}
 	if err := d.setUp(ctx, c, dir); err != nil {
@@ -177,8 +178,8 @@ func (d *demonstration) show(ctx context.Context, address, dir string) error {
 	}
 	d.say("idlepush runs at http://%s/ with one mailbox and four phones; Ctrl-C ends it", address)
 	d.say("log in there as anna, with the password %s", d.login)
-	d.say("look in with: curl -H 'Authorization: Bearer %s' %s/notifications", c.Token, c.Base)
-	if err := d.watched(ctx, c); err != nil {
+	d.say("try the API with: curl -H 'Authorization: Bearer %s' %s/notifications", c.Token, c.Base)
+	if err := d.awaitWatching(ctx, c); err != nil {
 		return err
 	}
 	timer := time.NewTimer(demoFirst)
@@ -215,8 +216,8 @@ func (d *demonstration) setUp(ctx context.Context, c *api.Client, dir string) er
 	return d.register(ctx, c)
 }
 
-// register registers a phone of each transport. The Pixel and the iPhone have keys, so Google and Apple see only
-// ciphertext.
+// register registers a phone of each transport. The Pixel and the iPhone have keys, so that Google
+// and Apple see only ciphertext.
 func (d *demonstration) register(ctx context.Context, c *api.Client) error {
 	pixel, err := pushtest.NewReceiver()
 	if err != nil {
@@ -253,8 +254,9 @@ func (d *demonstration) register(ctx context.Context, c *api.Client) error {
 	return nil
 }
 
-// watched waits until the session stands: mail that is there before the first look does not ring.
-func (d *demonstration) watched(ctx context.Context, c *api.Client) error {
+// awaitWatching waits until the account is watched: mail that exists before the first look is not
+// notified.
+func (d *demonstration) awaitWatching(ctx context.Context, c *api.Client) error {
 	for {
 		var list struct {
 			Items []struct{ Status struct{ State string } }
@@ -282,7 +284,7 @@ var demoMails = []struct{ from, subject, text string }{
 	{"村上", "Re: keys 🔑", "They are under the flower pot again."},
 }
 
-// arrive puts the n-th mail into the mailbox.
+// arrive appends the n-th mail to the mailbox.
 func (d *demonstration) arrive(n int) error {
 	m := demoMails[n%len(demoMails)]
 	subject := fmt.Sprintf("%s (%d)", m.subject, n+1)
@@ -297,9 +299,9 @@ func (d *demonstration) arrive(n int) error {
 	return err
 }
 
-// rang prints what a phone shows of a push, and how long after the mail it came. For a phone that is not told the subject
-// that is the last mail.
-func (d *demonstration) rang(address registry.Secret, payload []byte, at time.Time) {
+// received prints a notification and its delay after the mail. Without a subject in it, that is the
+// last mail.
+func (d *demonstration) received(address registry.Secret, payload []byte, at time.Time) {
 	var p struct{ Kind, Title, Body, Subject string }
 	if json.Unmarshal(payload, &p) != nil || p.Kind != string(registry.MailKind) {
 		return

@@ -38,7 +38,7 @@ func TestTheDemoShowsTheWholeLine(t *testing.T) {
 	})
 	stop()
 	running.Wait()
-	if text := out.String(); !strings.Contains(text, "with one mailbox and four phones") || !strings.HasSuffix(text, "stopped; nothing of it is left behind\n") {
+	if text := out.String(); !strings.Contains(text, "with one mailbox and four phones") || !strings.HasSuffix(text, "stopped; all data of the demo is deleted\n") {
 		t.Errorf("it says %q", text)
 	}
 }

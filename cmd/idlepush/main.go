@@ -19,22 +19,23 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-const usage = `idlepush rings your phones when mail arrives.
+const usage = `idlepush notifies your phones when mail arrives.
 
   idlepush serve   run the daemon
-  idlepush demo    show mail, push and the milliseconds between, with nothing configured
-  idlepush version
+  idlepush demo    show mail, pushes and the time between them, without any configuration
+  idlepush version print the version
 
   idlepush serve -help   lists the settings
 `
 
-// run is the program; it returns the exit code: 0 after a clean end, 1 when something failed, 2 for wrong usage.
+// run runs the program and returns its exit code: 0 after a clean end, 1 if something failed, 2 for
+// wrong usage.
 func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return 2
 	}
-	ctx, stop := signalled(stderr)
+	ctx, stop := untilSignal(stderr)
 	defer stop()
 	var err error
 	switch args[0] {
@@ -44,16 +45,16 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 			return wrongUsage(err, stderr)
 		}
 		log := s.logger(stderr)
-		for _, name := range strangers(os.Environ()) {
-			log.Warn("this variable is no setting and does nothing: is it misspelt?", "name", name)
+		for _, name := range unknownVariables(os.Environ()) {
+			log.Warn("unknown environment variable is ignored; check its spelling", "name", name)
 		}
-		if err := trusted(getenv("SSL_CERT_FILE")); err != nil {
+		if err := checkTrustedCAs(getenv("SSL_CERT_FILE")); err != nil {
 			return wrongUsage(err, stderr)
 		}
 		err = serve(ctx, s, log, nil)
 	case "demo":
 		if len(args) > 1 {
-			fmt.Fprint(stderr, "idlepush demo needs no settings and takes none\n")
+			fmt.Fprint(stderr, "idlepush: demo takes no settings\n")
 			return 2
 		}
 		err = demo(ctx, stdout)
@@ -62,7 +63,7 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(stdout, usage)
 	default:
-		fmt.Fprintf(stderr, "idlepush: no command %q\n\n%s", args[0], usage)
+		fmt.Fprintf(stderr, "idlepush: unknown command %q\n\n%s", args[0], usage)
 		return 2
 	}
 	if err != nil {
@@ -80,46 +81,48 @@ func wrongUsage(err error, stderr io.Writer) int {
 	return 2
 }
 
-// trusted checks the file that Go takes certificate authorities from: one that is not there it passes over without a word.
-func trusted(file string) error {
+// checkTrustedCAs checks SSL_CERT_FILE, from which Go reads certificate authorities. Go itself
+// ignores a file that does not exist.
+func checkTrustedCAs(file string) error {
 	if file == "" {
 		return nil
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("SSL_CERT_FILE: %w: name a file with certificates in PEM, or unset it", err)
+		return fmt.Errorf("SSL_CERT_FILE: %w: set it to a file with certificates in PEM, or unset it", err)
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(text) {
-		return fmt.Errorf("SSL_CERT_FILE: %s holds no certificate in PEM", file)
+		return fmt.Errorf("SSL_CERT_FILE: %s has no certificate in PEM", file)
 	}
 	return nil
 }
 
-// signalled gives a context that ends at the first SIGINT or SIGTERM, for a clean end, which it says; the second ends the process at once.
-func signalled(stderr io.Writer) (context.Context, context.CancelFunc) {
+// untilSignal returns a context that the first SIGINT or SIGTERM cancels, for a clean end. The
+// second signal exits at once. The function that it returns stops this and waits for its goroutine.
+func untilSignal(stderr io.Writer) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	var listening sync.WaitGroup
-	over := make(chan struct{})
-	listening.Go(func() {
+	var group sync.WaitGroup
+	done := make(chan struct{})
+	group.Go(func() {
 		for n := 0; ; n++ {
 			select {
-			case <-over:
+			case <-done:
 				return
 			case <-signals:
 			}
 			if n > 0 {
 				os.Exit(1)
 			}
-			fmt.Fprintln(stderr, "idlepush: ending; pushes on their way may take a few seconds to finish, another signal ends it at once")
+			fmt.Fprintln(stderr, "idlepush: stopping; pushes in flight may take a few seconds to finish, a second signal exits at once")
 			cancel()
 		}
 	})
 	return ctx, func() {
 		signal.Stop(signals)
-		close(over)
-		listening.Wait()
+		close(done)
+		group.Wait()
 		cancel()
 	}
 }
@@ -132,7 +135,7 @@ func (s settings) logger(out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, options))
 }
 
-// version is that of the module, or the commit it was built from.
+// version returns the version of the module, or the commit that it was built from.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if ok && info.Main.Version != "" && info.Main.Version != "(devel)" {

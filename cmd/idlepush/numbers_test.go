@@ -44,7 +44,7 @@ func TestNumbersOfTheDocs(t *testing.T) {
 		{"README.md", "served on `http://127.0.0.1:8080`", "docker-compose.yml", "127.0.0.1:8080:8080"},
 		{"docs/install.md", "serves on `http://127.0.0.1:8080`", "docker-compose.yml", "127.0.0.1:8080:8080"},
 		{"docs/settings.md", "At least 20 characters", "cmd/idlepush/settings.go", "want at least 20 characters"},
-		{"docs/settings.md", "0 to 100; `0` is no limit", "cmd/idlepush/settings.go", "mostBurst = 100"},
+		{"docs/settings.md", "0 to 100; `0` is no limit", "cmd/idlepush/settings.go", "maxBurst = 100"},
 		{"docs/architecture.md", "the program ends within 10 s", "cmd/idlepush/serve.go", "8*time.Second"},
 		{"README.md", "go test ./...", ".ci/test", "--packages=./..."},
 	} {

@@ -19,11 +19,13 @@ import (
 	"idlepush/watcher"
 )
 
-// tlsSessions is how many TLS sessions with mail servers are kept for resumption, which also halves a connection's memory.
+// tlsSessions is how many TLS sessions with mail servers are kept for resumption, which also halves
+// the memory of a connection.
 const tlsSessions = 4096
 
-// serve runs the daemon until ctx ends or a part of it fails, and then ends it cleanly: sends in flight may finish, what
-// is not delivered stays queued. listening, if not nil, is told the address once requests are taken.
+// serve runs the daemon until ctx ends or a part of it fails, and then ends it cleanly: sends in
+// flight may finish, and undelivered notifications stay queued. If listening is not nil, serve
+// calls it with the address once requests are accepted.
 func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net.Addr)) error {
 	store, err := registry.Open(s.data, registry.Options{Key: s.key})
 	if err != nil {
@@ -34,7 +36,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	if err != nil {
 		return err
 	}
-	dispatcher := &push.Dispatcher{Store: store.Outbox, Transports: transports, URL: func() string { return s.home(store) }, BurstLimit: s.burstLimit, Log: log}
+	dispatcher := &push.Dispatcher{Store: store.Outbox, Transports: transports, URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log}
 	pool := &watcher.Pool{Store: store.Mail, Log: log, Dialer: watcher.Dialer{
 		Permit:  s.allowNets.Permit,
 		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},
@@ -49,7 +51,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	if err != nil {
 		return fmt.Errorf("setting listen: %w", err)
 	}
-	if err := welcome(store, s, listener.Addr(), log); err != nil {
+	if err := logStart(store, s, listener.Addr(), log); err != nil {
 		listener.Close()
 		return err
 	}
@@ -65,8 +67,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	return err
 }
 
-// welcome says where to go, and how to begin where nobody has.
-func welcome(store *registry.Store, s settings, addr net.Addr, log *slog.Logger) error {
+// logStart logs the address, the settings that are missing, and how to create the first admin.
+func logStart(store *registry.Store, s settings, addr net.Addr, log *slog.Logger) error {
 	token, err := store.Users.SetupToken()
 	if err != nil {
 		return err
@@ -75,14 +77,14 @@ func welcome(store *registry.Store, s settings, addr net.Addr, log *slog.Logger)
 	if err != nil {
 		return err
 	}
-	log.Info("idlepush serves", "version", version(), "address", addr.String(), "data", data)
+	log.Info("idlepush is running", "version", version(), "address", addr.String(), "data", data)
 	if s.public(store) == "" {
-		remedy := "set it to the https origin by which phones reach this server"
+		remedy := "set it to the https origin at which phones reach this server"
 		if token != "" {
-			remedy += ", or do setup there"
+			remedy += ", or run setup at that origin"
 		}
-		log.Info("public-url is not set: an invite leads to the address in its maker's browser, and a click on a notification opens the page in a browser, " +
-			"but nothing in an app; " + remedy)
+		log.Info("public-url is not set: an invite link has the address in its creator's browser, " +
+			"and a click on a notification opens the page in a browser but nothing in an app; " + remedy)
 	}
 	for _, service := range services {
 		if service.Missing == nil {
@@ -93,15 +95,17 @@ func welcome(store *registry.Store, s settings, addr net.Addr, log *slog.Logger)
 		}
 	}
 	if token != "" {
-		log.Info("nobody is set up yet: open this link, once; its token is also in the file setup-token of the data folder", "link", s.page(store, addr)+"#/setup/"+token)
+		log.Info("no admin exists yet: open this link to create one; its token is also in the file setup-token of the data folder",
+			"link", s.pageURL(store, addr)+"#/setup/"+token)
 	}
 	return nil
 }
 
-// page is where a person on this machine finds the page.
-func (s settings) page(store *registry.Store, addr net.Addr) string {
-	if home := s.home(store); home != "" {
-		return home
+// pageURL returns the address of the page: that of the public URL, or else one that works on this
+// machine.
+func (s settings) pageURL(store *registry.Store, addr net.Addr) string {
+	if page := s.publicPage(store); page != "" {
+		return page
 	}
 	at, err := netip.ParseAddrPort(addr.String())
 	if err != nil || at.Addr().IsUnspecified() || at.Addr().IsLoopback() {
@@ -111,12 +115,12 @@ func (s settings) page(store *registry.Store, addr net.Addr) string {
 	return "http://" + addr.String() + "/"
 }
 
-// server returns what transports need, without the key.
+// server returns what transports need of the server, without the VAPID key.
 func (s settings) server(store *registry.Store) push.Server {
 	return push.Server{Origin: func() string { return s.public(store) }, Permit: s.allowNets.Permit}
 }
 
-// transports makes all that there are.
+// transports creates the transports of all services.
 func (s settings) transports(store *registry.Store) (all push.Transports, err error) {
 	server := s.server(store)
 	if server.Key, err = store.Outbox.VAPIDKey(); err != nil {
@@ -132,7 +136,7 @@ func (s settings) transports(store *registry.Store) (all push.Transports, err er
 	return all, nil
 }
 
-// public is the origin by which phones reach this server; empty: not known.
+// public returns the origin at which phones reach this server, or "" if it is unknown.
 func (s settings) public(store *registry.Store) string {
 	if s.publicURL != "" {
 		return s.publicURL
@@ -144,20 +148,21 @@ func (s settings) public(store *registry.Store) string {
 	return u
 }
 
-func (s settings) home(store *registry.Store) string {
+// publicPage returns the address of the page at the public origin, or "".
+func (s settings) publicPage(store *registry.Store) string {
 	if u := s.public(store); u != "" {
 		return u + "/"
 	}
 	return ""
 }
 
-// purge removes old activity at start and every hour.
+// purge deletes old activity at start and every hour.
 func purge(ctx context.Context, store *registry.Store, log *slog.Logger) error {
 	ticker := time.NewTicker(time.Hour)
 	defer ticker.Stop()
 	for {
 		if err := store.Purge(ctx, time.Now()); err != nil {
-			log.Error("old activity cannot be removed", "err", err)
+			log.Error("delete old activity", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -167,7 +172,8 @@ func purge(ctx context.Context, store *registry.Store, log *slog.Logger) error {
 	}
 }
 
-// serveHTTP serves until ctx ends, then lets running requests finish for at most 8 s: the whole program is to end within 10.
+// serveHTTP serves until ctx ends, and then waits up to 8 s for running requests. The whole program
+// must end within 10 s.
 func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,

@@ -18,26 +18,26 @@ import (
 	"idlepush/registry"
 )
 
-// settings is what flags and environment say, checked.
+// settings holds the checked values of all settings.
 type settings struct {
 	listen         string
 	data           string
-	publicURL      string // "": what the admin used at setup
+	publicURL      string // if empty, the origin of setup is used
 	adminToken     registry.Secret
-	key            []byte // nil: the key file in data
+	key            []byte // if nil, the key file in data is used
 	allowNets      netguard.Networks
 	trustedProxies netguard.Networks
-	push           push.Values // those of push services; nil: none is given
-	burstLimit     int         // 0: none
+	push           push.Values // settings of push services; nil if all are unset
+	burstLimit     int         // 0 means no limit
 	logLevel       slog.Level
 	logJSON        bool
 }
 
-// mostBurst bounds burst-limit: a phone that rings more often than that is not counted, it is flooded.
-const mostBurst = 100
+// maxBurst bounds burst-limit: more notifications a minute are of no use on a phone.
+const maxBurst = 100
 
-// setting is one line of the table: the flag --name and the variable IDLEPUSH_NAME. A secret has these
-// also with -file and _FILE, which name a file that holds it.
+// setting is one line of the table: the flag --name and the variable IDLEPUSH_NAME. A secret also
+// has the flag --name-file and the variable IDLEPUSH_NAME_FILE, which name a file with its value.
 type setting struct {
 	name    string
 	value   string // the default
@@ -46,8 +46,8 @@ type setting struct {
 	set     func(s *settings, value string) error
 }
 
-// table returns every setting. set is called for each that is not empty; its error says what the
-// setting wants.
+// table returns every setting. set is called for each one that is not empty; its error says which
+// values are allowed.
 func table() []setting { return slices.Concat(general, ofServices(), last) }
 
 // ofServices returns the settings of the push services.
@@ -69,7 +69,7 @@ func ofServices() (list []setting) {
 	return list
 }
 
-// general are the settings that come before those of push services.
+// general are the settings before those of push services.
 var general = []setting{
 	{"listen", "127.0.0.1:8080", false, "`address` and port where the API and the page are served", func(s *settings, v string) error {
 		s.listen = v
@@ -82,8 +82,8 @@ var general = []setting{
 		}
 		return nil
 	}},
-	{"data", "./data", false, "`folder` of the store and the key file, made with mode 0700", text(func(s *settings) *string { return &s.data })},
-	{"public-url", "", false, "the https `origin` by which phones reach this server; default: the one used at setup", func(s *settings, v string) error {
+	{"data", "./data", false, "`folder` of the store and the key file, created with mode 0700", text(func(s *settings) *string { return &s.data })},
+	{"public-url", "", false, "the https `origin` at which phones reach this server; default: that used at setup", func(s *settings, v string) error {
 		u, err := origin(v)
 		s.publicURL = u
 		return err
@@ -95,33 +95,33 @@ var general = []setting{
 		}
 		return nil
 	}},
-	{"key", "", true, "the `key` that seals secrets, 32 bytes in base64; default: the file key in the data folder", func(s *settings, v string) (err error) {
+	{"key", "", true, "the `key` that encrypts stored secrets, 32 bytes in base64; default: the file key in the data folder", func(s *settings, v string) (err error) {
 		s.key, err = registry.ParseKey(v)
 		return err
 	}},
-	{"allow-nets", "", false, "`networks` (CIDR, separated by commas) that mail servers and push endpoints may lie in beside the public internet; plain-text IMAP and http: only there",
+	{"allow-nets", "", false, "`networks` (CIDR, separated by commas) where mail servers and push endpoints are allowed, beside the public internet; plain-text IMAP and http: are allowed only there",
 		networks(func(s *settings) *netguard.Networks { return &s.allowNets })},
 	{"trusted-proxies", "", false, "`networks` (CIDR, separated by commas) of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed",
 		networks(func(s *settings) *netguard.Networks { return &s.trustedProxies })},
 }
 
-// last are those that come after them.
+// last are the settings after those of push services.
 var last = []setting{
-	{"burst-limit", "5", false, "`mails` per minute, device and account that ring one by one before a summary takes over; 0: no limit", func(s *settings, v string) error {
+	{"burst-limit", "5", false, "`mails` per minute, device and account that are notified one by one, before a summary replaces the rest; 0: no limit", func(s *settings, v string) error {
 		n, err := strconv.ParseUint(v, 10, 16)
 		s.burstLimit = int(n)
-		if err != nil || n > mostBurst {
-			return fmt.Errorf("want a number from 0 to %d", mostBurst)
+		if err != nil || n > maxBurst {
+			return fmt.Errorf("want a number from 0 to %d", maxBurst)
 		}
 		return nil
 	}},
-	{"log-level", "info", false, "`least` that is logged: debug, info, warn or error", func(s *settings, v string) error {
+	{"log-level", "info", false, "minimum `level` of log messages: debug, info, warn or error", func(s *settings, v string) error {
 		if s.logLevel.UnmarshalText([]byte(v)) != nil {
 			return errors.New("want debug, info, warn or error")
 		}
 		return nil
 	}},
-	{"log-format", "text", false, "`text` or json", func(s *settings, v string) error {
+	{"log-format", "text", false, "`format` of the log: text or json", func(s *settings, v string) error {
 		s.logJSON = v == "json"
 		if v != "json" && v != "text" {
 			return errors.New("want text or json")
@@ -160,8 +160,9 @@ func variable(name string) string {
 	return "IDLEPUSH_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// strangers are the variables of the environment that look like settings and are none: misspelt ones, most likely.
-func strangers(environ []string) (names []string) {
+// unknownVariables returns the variables of the environment that have the prefix IDLEPUSH_ but are
+// no setting, which are probably misspelt.
+func unknownVariables(environ []string) (names []string) {
 	known := make(map[string]bool)
 	for _, t := range table() {
 		known[variable(t.name)] = true
@@ -175,8 +176,9 @@ func strangers(environ []string) (names []string) {
 	return names
 }
 
-// parse reads flags, then the environment, then defaults, and checks all before anything starts. An error names the
-// setting and says what it wants, and never repeats a secret. flag.ErrHelp: help was asked for, and printed.
+// parse reads flags, then the environment, then defaults, and checks every value. An error names
+// the setting and the values that it allows, and never has a secret. parse returns flag.ErrHelp
+// after it has printed the help.
 func parse(command string, args []string, getenv func(string) string, out io.Writer) (settings, error) {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -196,8 +198,8 @@ func parse(command string, args []string, getenv func(string) string, out io.Wri
 		return settings{}, fmt.Errorf("%w: `%s -help` lists the settings", err, command)
 	}
 	if flags.NArg() > 0 {
-		// It may be a secret that a space has come before.
-		return settings{}, fmt.Errorf("argument %d is no setting: write --name=value", len(args)-flags.NArg()+1)
+		// The argument may be a secret after a misplaced space.
+		return settings{}, fmt.Errorf("argument %d is not a setting: write --name=value", len(args)-flags.NArg()+1)
 	}
 	var s settings
 	for _, t := range table() {
@@ -219,7 +221,8 @@ func defaultOf(t setting) string {
 	return " (default " + t.value + ")"
 }
 
-// find gives the setting's value: the flag's before the environment's, each as it is or from a file.
+// find returns the setting's value: the flag's, the variable's or the default. A secret may come
+// from a file.
 func (t setting) find(given map[string]*string, getenv func(string) string) (string, error) {
 	for _, source := range []struct{ value, file string }{
 		{*given[t.name], fileFlag(given[t.name+"-file"])},
@@ -228,7 +231,7 @@ func (t setting) find(given map[string]*string, getenv func(string) string) (str
 		switch {
 		case !t.secret || source.file == "":
 		case source.value != "":
-			return "", errors.New("is given both as it is and as a file: choose one")
+			return "", errors.New("is set directly and as a file: remove one of the two")
 		default:
 			content, err := os.ReadFile(source.file)
 			if err != nil {
@@ -252,7 +255,7 @@ func fileFlag(value *string) string {
 	return *value
 }
 
-// check looks at what settings want of each other.
+// check checks the settings of push services that depend on each other.
 func (s settings) check() error {
 	for _, service := range services {
 		if service.Check == nil {

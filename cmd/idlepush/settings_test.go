@@ -70,7 +70,7 @@ func TestAWrongSettingIsNamedAndNoSecretRepeated(t *testing.T) {
 		want string
 	}{
 		{[]string{"--apns-key=x"}, "apns-key-id"}, {[]string{"--apns-key-id=x"}, "apns-key "}, {[]string{"--admin-token-file=/no/such/file"}, "admin-token"},
-		{[]string{"--admin-token=aaaaaaaaaaaaaaaaaaaaaaaa", "--admin-token-file=/no/such/file"}, "choose one"},
+		{[]string{"--admin-token=aaaaaaaaaaaaaaaaaaaaaaaa", "--admin-token-file=/no/such/file"}, "remove one"},
 		{[]string{"--listen=:1", "stray"}, "argument 2"}, {[]string{"--no-such"}, "no-such"},
 	} {
 		if _, err := parse("serve", c.args, func(string) string { return "" }, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "stray") {
@@ -90,7 +90,7 @@ func TestAWrongSettingIsNamedAndNoSecretRepeated(t *testing.T) {
 
 func TestAMisspeltVariableIsNoticed(t *testing.T) {
 	t.Parallel()
-	got := strangers([]string{"HOME=/", "IDLEPUSH_LISTEN=:1", "IDLEPUSH_ALOW_NETS=10.0.0.0/8", "IDLEPUSH_KEY_FILE=f", "IDLEPUSH_LISTEN_FILE=f"})
+	got := unknownVariables([]string{"HOME=/", "IDLEPUSH_LISTEN=:1", "IDLEPUSH_ALOW_NETS=10.0.0.0/8", "IDLEPUSH_KEY_FILE=f", "IDLEPUSH_LISTEN_FILE=f"})
 	if !slices.Equal(got, []string{"IDLEPUSH_ALOW_NETS", "IDLEPUSH_LISTEN_FILE"}) {
 		t.Errorf("noticed %q", got)
 	}

@@ -7,6 +7,6 @@ import (
 	"idlepush/push/webpush"
 )
 
-// services are the push services that the program knows. Another one is one more entry here; what
-// it is called on the page stands in web/page/texts.js.
+// services are the push services of the program. To add one, add it here and its name on the page
+// to web/page/texts.js.
 var services = []push.Service{fcm.Service, apns.Service, webpush.Service}

@@ -70,6 +70,7 @@ func pushConfig(d *push.Dispatcher, vapidKey []byte) web.PushConfig {
 	}
 }
 
+// discovery converts a result for the API.
 func discovery(r discover.Result) (d web.Discovery) {
 	if r.Name != "" {
 		d.Provider = &web.Provider{Name: r.Name, Link: r.Link}
@@ -83,10 +84,12 @@ func discovery(r discover.Result) (d web.Discovery) {
 	return d
 }
 
+// check tries the login of an account. It returns a *web.CheckError if the user can fix the
+// problem.
 func check(ctx context.Context, pool *watcher.Pool, a registry.Account, log *slog.Logger) (web.Check, error) {
 	able, err := pool.Check(ctx, a)
 	if f, ok := errors.AsType[*watcher.Failure](err); ok {
-		log.Info("a login that was tried does not work", "remote", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), "status", f.Code, "err", f.Text())
+		log.Info("login failed", "remote", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), "status", f.Code, "err", f.Text())
 		return web.Check{}, &web.CheckError{Field: f.Field, Code: f.Code, Message: f.Reason}
 	}
 	var folders []web.Folder
@@ -96,7 +99,7 @@ func check(ctx context.Context, pool *watcher.Pool, a registry.Account, log *slo
 	return web.Check{Capabilities: able.Capabilities, Folders: folders, UnreadableFolders: able.Unreadable, Idle: able.Idle}, err
 }
 
-// checkAddress returns a *web.FieldError if the address, a key or a parameter of d is wrong.
+// checkAddress returns a *web.FieldError if the address, a key or a parameter of d is invalid.
 func checkAddress(transports push.Transports, d registry.Device) error {
 	t, ok := transports.Named(d.Transport)
 	if !ok {
@@ -122,7 +125,7 @@ func checkAddress(transports push.Transports, d registry.Device) error {
 	return nil
 }
 
-// described returns the transports as the API needs them.
+// described returns the transports in the form that the API needs.
 func described(transports push.Transports) (list []web.Transport) {
 	for _, t := range transports {
 		traits := t.Traits()

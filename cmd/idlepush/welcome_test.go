@@ -20,7 +20,7 @@ func TestTheLogAtStartTellsWhatIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := receiver.Keys()
-	const noURL, noContact, setUp = "public-url is not set", "Apple", "nobody is set up"
+	const noURL, noContact, setUp = "public-url is not set", "Apple", "no admin exists yet"
 	for name, c := range map[string]struct {
 		settings settings
 		setupAt  string // the origin of setup; empty: by plain http
@@ -52,7 +52,7 @@ func TestTheLogAtStartTellsWhatIsMissing(t *testing.T) {
 				}
 			}
 			log, lines := registrytest.NewLog(t)
-			if err := welcome(store, c.settings, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}, log); err != nil {
+			if err := logStart(store, c.settings, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}, log); err != nil {
 				t.Fatal(err)
 			}
 			text := lines.String()
@@ -67,12 +67,12 @@ func TestTheLogAtStartTellsWhatIsMissing(t *testing.T) {
 					t.Errorf("%q is said %d times, want %d: %s", line, strings.Count(text, line), want, text)
 				}
 			}
-			if strings.Contains(text, "do setup there") != (strings.Contains(text, noURL) && !c.done) {
+			if strings.Contains(text, "run setup at that origin") != (strings.Contains(text, noURL) && !c.done) {
 				t.Errorf("setup is proposed though it is done, or not proposed: %s", text)
 			}
 			// What it says is what happens.
 			mail := registry.Work{Notification: registry.Notification{ID: "n", Kind: registry.MailKind}}
-			if led := push.Render(mail, c.settings.home(store)).URL != ""; led == strings.Contains(text, noURL) {
+			if led := push.Render(mail, c.settings.publicPage(store)).URL != ""; led == strings.Contains(text, noURL) {
 				t.Errorf("a click in an app leads to an address: %v, and the log says %s", led, text)
 			}
 			transports, err := c.settings.transports(store)

@@ -77,7 +77,7 @@ func New(t *testing.T, program Program) *System {
 			s.Kill(t)
 		}
 		s.checkViolations(t)
-		for _, wrong := range []string{"WARNING: DATA RACE", "panic: ", "this variable is no setting"} {
+		for _, wrong := range []string{"WARNING: DATA RACE", "panic: ", "unknown environment variable"} {
 			if strings.Contains(s.Log.String(), wrong) {
 				t.Errorf("the daemon's log contains %q", wrong)
 			}
@@ -136,7 +136,7 @@ func (s *System) Start(t *testing.T) {
 			t.Fatalf("the daemon ended at its start: %v", p.err)
 		default:
 		}
-		if text := s.Log.String()[before:]; !strings.Contains(text, "idlepush serves") {
+		if text := s.Log.String()[before:]; !strings.Contains(text, "idlepush is running") {
 			return fmt.Errorf("its log is %q", text)
 		}
 		resp, err := http.DefaultClient.Do(ready)

@@ -22,7 +22,7 @@ Object.assign(context, {
 	self: context,
 	addEventListener: (name, handle) => { handlers[name] = handle; },
 	importScripts: (...names) => names.filter(name => name !== "/remember.js").forEach(name => vm.runInContext(fs.readFileSync("page" + name, "utf8"), context)),
-	remember: { told: async id => { const before = kept.includes(id); kept.push(id); return before; }, device: async () => undefined },
+	remember: { addShown: async id => { const before = kept.includes(id); kept.push(id); return before; }, device: async () => undefined },
 	location: { origin: "https://house.example.net" },
 });
 vm.runInContext(fs.readFileSync("page/sw.js", "utf8"), context);

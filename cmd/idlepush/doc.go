@@ -6,13 +6,12 @@
 // Usage:
 //
 //	idlepush serve     run the daemon
-//	idlepush demo      show mail, pushes and the time between them, without any configuration
+//	idlepush demo      run a demonstration
 //	idlepush version   print the version
 //
 // # Settings
 //
-// Every setting of serve is a flag and an environment variable: --public-url is
-// IDLEPUSH_PUBLIC_URL. A secret can also be in a file: --key-file, IDLEPUSH_KEY_FILE. All settings
+// Settings are flags or environment variables: --public-url is IDLEPUSH_PUBLIC_URL. A secret can also be in a file: --key-file, IDLEPUSH_KEY_FILE. All settings
 // are checked before anything starts. "idlepush serve -help" lists them.
 //
 // # Files

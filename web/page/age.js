@@ -2,7 +2,7 @@ import { el } from "./dom.js";
 
 const { texts } = self;
 
-// words is how long ago a time was, or how far ahead it is, in words.
+// words returns how long ago a time was, or how far ahead it is.
 export function words(time, now = Date.now()) {
 	const seconds = Math.round((now - Date.parse(time)) / 1000);
 	const distance = Math.abs(seconds);
@@ -11,12 +11,12 @@ export function words(time, now = Date.now()) {
 	return new Intl.RelativeTimeFormat(texts.language, { numeric: "auto" }).format(-Math.sign(seconds) * Math.floor(distance / size), unit);
 }
 
-// age is a time that says how long ago it was, and goes on saying so.
+// age creates a time element that shows how long ago a time was, and keeps itself up to date.
 export function age(time) {
 	return el("time", { datetime: time, title: new Date(time).toLocaleString(texts.language), class: "age" }, words(time));
 }
 
-// clock is a time of day, with the day where that is another one.
+// clock returns a time of day, with the date unless it is today.
 export function clock(time) {
 	const date = new Date(time);
 	const today = date.toDateString() === new Date().toDateString();

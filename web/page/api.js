@@ -1,6 +1,7 @@
 const { texts } = self;
 
-// Problem is an answer that is no success, or none: message is a sentence for people, fields says what is wrong with which.
+// Problem is an error of a request, or of getting no answer. message is a sentence for people, and
+// fields holds the faults by field.
 export class Problem extends Error {
 	constructor(status, code, message, fields = []) {
 		super(message);
@@ -10,12 +11,13 @@ export class Problem extends Error {
 
 let onUnauthorized = () => {};
 
-// whenUnauthorized sets what happens when the session has ended.
+// whenUnauthorized sets the function to call when the session has ended.
 export function whenUnauthorized(act) {
 	onUnauthorized = act;
 }
 
-// call makes a request below /api/v1 and gives what the answer holds; undefined where it is empty. It throws a Problem.
+// call sends a request below /api/v1 and returns the answer, or undefined if it is empty. It throws
+// a Problem.
 export async function call(method, path, body) {
 	let response;
 	try {
@@ -43,7 +45,7 @@ export async function call(method, path, body) {
 	throw new Problem(response.status, answer?.code, answer?.detail ?? texts.unreadable, answer?.errors);
 }
 
-// all gives every item of a list, which the API hands out in parts.
+// all returns every item of a list, which the API returns in pages.
 export async function all(path) {
 	const items = [];
 	for (let after = ""; ;) {

@@ -1,7 +1,7 @@
 import { call, whenUnauthorized } from "./api.js";
 import { el, tell } from "./dom.js";
 import { listen } from "./live.js";
-import { heal, register, sweep } from "./ring.js";
+import { closeStale, register, repairDevice } from "./ring.js";
 import { go, session } from "./session.js";
 import { activity, mail } from "./views/activity.js";
 import { device } from "./views/device.js";
@@ -16,23 +16,26 @@ import { welcome } from "./views/welcome.js";
 
 const { texts } = self;
 
-// A view gives {title, node, on}: on are the kinds of changes at which it is to be drawn anew; a form has none, so that nothing is lost that is being typed.
-// Elements with data-keep hold that up for as long as they are shown.
+// A view returns {title, node, on}. on lists the kinds of changes that redraw it; it is empty for a
+// form, so that nothing typed is lost. Elements with data-keep postpone redrawing as long as they
+// are shown.
 const views = { __proto__: null, "": mailboxes, setup, join, login, welcome, mailboxes, add, mailbox, devices, device, activity, mail, people, me };
-const open = ["setup", "join", "login"]; // to anybody
+const open = ["setup", "join", "login"]; // need no login
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
-let drawn = 0; // counts, so that a view that took long is not put over a later one
-let at; // the address of the view that is shown
-let shown = []; // the kinds of changes that concern the view that is shown
+let drawn = 0; // counts views, so that a slow view does not replace a later one
+let at; // the address of the view
+let shown = []; // the kinds of changes that redraw the view
 let stopListening;
-let again; // the timer of a drawing anew that was held up
+let again; // timer of a postponed redraw
 
-// held says that drawing anew would take something away: half of a click, what a button is about to say, what went wrong with it, or what is kept.
-const held = () => main.querySelector(":active, button:disabled, .wrong:not(:empty), [data-keep]");
+// busy reports whether redrawing would lose something: a click in progress, an error message, or a
+// kept element.
+const busy = () => main.querySelector(":active, button:disabled, .wrong:not(:empty), [data-keep]");
 
-// draw shows the view of the address. Where that is shown and only drawn anew, focus and scrolling stay, and so does all of it while something holds it.
+// draw shows the view of the address. A redraw keeps focus and scroll position, and is postponed
+// while the page is busy.
 async function draw() {
 	clearTimeout(again);
 	const address = location.hash;
@@ -42,15 +45,15 @@ async function draw() {
 		go("login");
 		return;
 	}
-	const anew = address === at;
-	const hold = () => {
-		if (anew && held()) {
+	const redraw = address === at;
+	const postpone = () => {
+		if (redraw && busy()) {
 			again = setTimeout(draw, 500);
 			return true;
 		}
 		return false;
 	};
-	if (hold()) {
+	if (postpone()) {
 		return;
 	}
 	const turn = ++drawn;
@@ -58,22 +61,22 @@ async function draw() {
 	try {
 		view = await (views[name] ?? missing)(...rest.map(decodeURIComponent));
 	} catch (problem) {
-		if (anew) {
-			return; // what is shown is better than nothing, and is drawn again before long
+		if (redraw) {
+			return; // keep the old view; it is redrawn soon
 		}
 		view = problem.status === 404 ? missing() : { title: texts.offlineTitle, node: el("p", {}, problem.message), on: ["account"] };
 	}
-	if (turn !== drawn || hold()) {
+	if (turn !== drawn || postpone()) {
 		return;
 	}
 	at = address;
 	shown = view.on ?? [];
 	document.title = `${view.title} · idlepush`;
-	const focused = anew && document.activeElement?.id;
+	const focused = redraw && document.activeElement?.id;
 	const title = el("h1", { tabindex: "-1" }, view.title);
 	main.replaceChildren(title, ...[view.node].flat());
 	menu(name);
-	if (!anew) {
+	if (!redraw) {
 		scrollTo(0, 0);
 		title.focus();
 	} else if (focused) {
@@ -92,7 +95,8 @@ function menu(name) {
 		el("a", { href: `#/${part}`, id: `nav-${part}`, "aria-current": names.includes(name) ? "page" : undefined }, texts.nav[part])));
 }
 
-// follow draws what is shown anew when it has changed. Where the server does not let the page listen, the session may have ended: then this is where it is noticed.
+// follow redraws the view when it has changed. If the server refuses the stream, the session may
+// have ended, which the request to /me finds out.
 function follow() {
 	stopListening?.();
 	stopListening = listen((kinds) => {
@@ -112,13 +116,14 @@ function follow() {
 	});
 }
 
-// entered begins what a session has: changes as they happen, and a browser that goes on ringing. loggedIn: it has just begun.
-function entered(user, loggedIn) {
+// startSession listens for changes and repairs the subscription of this browser. loggedIn is true
+// if the user has just logged in.
+function startSession(user, loggedIn) {
 	session.user = user;
 	follow();
 	if (window.isSecureContext && "serviceWorker" in navigator) {
-		register().catch(() => {}); // it is asked for again where it is needed
-		heal(loggedIn).then(sweep).catch((problem) => tell(problem.message));
+		register().catch(() => {}); // ringing tries again
+		repairDevice(loggedIn).then(closeStale).catch((problem) => tell(problem.message));
 	}
 }
 
@@ -132,13 +137,13 @@ whenUnauthorized(() => {
 });
 
 window.addEventListener("hashchange", draw);
-window.addEventListener("idlepush-entered", ({ detail }) => entered(detail, true));
+window.addEventListener("idlepush-entered", ({ detail }) => startSession(detail, true));
 document.addEventListener("visibilitychange", () => {
 	if (session.user && document.visibilityState === "visible") {
-		heal(false).then(sweep).catch(() => {}); // at the next opening, then
+		repairDevice(false).then(closeStale).catch(() => {}); // tried again at the next change
 	}
 });
-// When a mail server was last heard of is no change that is told.
+// There is no event for the time of the last check of a mail server.
 setInterval(() => {
 	if (shown.includes("account") && document.visibilityState === "visible") {
 		draw();
@@ -151,7 +156,7 @@ navigator.serviceWorker?.addEventListener("message", ({ data }) => {
 });
 
 try {
-	entered(await call("GET", "/me"), false);
+	startSession(await call("GET", "/me"), false);
 } catch (problem) {
 	if (problem.status !== 401) {
 		tell(problem.message);

@@ -1,10 +1,11 @@
-// el makes an element. Attributes that begin with "on" are listeners; true stands for an attribute without a value, false and undefined for none.
-// Children are nodes, or text that stays text: what strangers wrote in a mail is shown here.
+// el creates an element. Attributes whose name begins with "on" are listeners. The value true sets
+// an attribute without a value; false and undefined set none. Children are nodes or plain text,
+// never HTML: the page shows text from strangers' mail.
 export function el(tag, attributes = {}, ...children) {
 	return fill(document.createElement(tag), attributes, children);
 }
 
-// svg is el for drawings.
+// svg creates an SVG element as el does.
 export function svg(tag, attributes = {}, ...children) {
 	return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
@@ -25,7 +26,8 @@ function fill(node, attributes, children) {
 
 let fields = 0;
 
-// field is an input with its label, a hint and a place for what is wrong with it; name is the field's in the API.
+// field creates an input with its label, a hint and a place for its error. name is the name of the
+// field in the API.
 export function field(name, label, attributes = {}, hint = "") {
 	const id = `field-${++fields}`;
 	const input = attributes.options
@@ -36,14 +38,15 @@ export function field(name, label, attributes = {}, hint = "") {
 		el("p", { class: "hint", id: `${id}-hint` }, hint), el("p", { class: "wrong", id: `${id}-wrong` }));
 }
 
-// tick is a checkbox or radio button with its label and, below, more about it.
+// tick creates a checkbox or radio button with its label and an explanation below.
 export function tick(type, name, value, label, checked, more = "", attributes = {}) {
 	const id = `field-${++fields}`;
 	return el("div", { class: "tick" }, el("input", { type, name, value, id, checked, ...attributes }),
 		el("label", { for: id }, label, more && el("span", { class: "hint" }, more)));
 }
 
-// button runs act at a click and cannot be clicked again until that is done; what goes wrong is told.
+// button creates a button that runs act on a click and is disabled until act is done. An error is
+// announced.
 export function button(text, act, attributes = {}) {
 	const b = el("button", { type: "button", ...attributes, onclick: async () => {
 		b.disabled = true;
@@ -58,7 +61,8 @@ export function button(text, act, attributes = {}) {
 	return b;
 }
 
-// form sends its values at submit. What a Problem says of a field is shown at that field, which gets the focus; anything else above the button.
+// form creates a form that calls send on submit. The faults of a Problem are shown at their fields,
+// and the first of those gets the focus. Other errors are shown above the button.
 export function form(submitText, send, ...children) {
 	const wrong = el("p", { class: "wrong", role: "alert" });
 	const submit = el("button", { class: "primary" }, submitText);
@@ -82,13 +86,13 @@ function show(f, wrong, problem) {
 	let first;
 	for (const input of f.querySelectorAll("[name]")) {
 		const place = document.getElementById(`${input.id}-wrong`);
-		const said = fields[input.name] ?? "";
+		const message = fields[input.name] ?? "";
 		if (!place) {
 			continue;
 		}
-		place.textContent = said;
-		input.toggleAttribute("aria-invalid", said !== "");
-		if (said) {
+		place.textContent = message;
+		input.toggleAttribute("aria-invalid", message !== "");
+		if (message) {
 			first ??= input;
 			delete fields[input.name];
 		}
@@ -99,7 +103,7 @@ function show(f, wrong, problem) {
 	first?.focus();
 }
 
-// tell says something in the place that screen readers listen to, and takes it away after some seconds.
+// tell announces a text to screen readers and shows it for 8 seconds.
 export function tell(text) {
 	const place = document.getElementById("status");
 	place.textContent = text;
@@ -107,7 +111,7 @@ export function tell(text) {
 	tell.timer = setTimeout(() => { place.textContent = ""; }, 8000);
 }
 
-// confirmed asks before something cannot be undone.
+// confirmed asks the user before an action that cannot be undone, and resolves to the answer.
 export function confirmed(question, yes, no) {
 	return new Promise((resolve) => {
 		const dialog = el("dialog", { "aria-label": question, onclose: () => { resolve(dialog.returnValue === "yes"); dialog.remove(); } },

@@ -1,49 +1,51 @@
-// listen calls changed(kind) for whatever changes on the server, once for what comes together, and with "all" after it could not be heard for a
-// while. It goes on until it is stopped; where the server lets it listen no more it calls refused.
+// listen calls changed with the kinds of changes on the server, once for changes that come
+// together. After the stream was interrupted it calls changed with "all". It runs until the
+// returned function is called. It calls refused if the server refuses the stream.
 export function listen(changed, refused) {
 	const kinds = new Set();
 	let timer;
-	let away = false;
+	let interrupted = false;
 	let source;
-	const hear = (kind) => {
+	const collect = (kind) => {
 		kinds.add(kind);
 		timer ??= setTimeout(() => {
 			timer = undefined;
-			const heard = [...kinds];
+			const batch = [...kinds];
 			kinds.clear();
-			changed(heard);
+			changed(batch);
 		}, 200);
 	};
 	const connect = () => {
 		source = new EventSource("/api/v1/events");
-		source.addEventListener("change", (event) => hear(JSON.parse(event.data).kind));
+		source.addEventListener("change", (event) => collect(JSON.parse(event.data).kind));
 		source.addEventListener("open", () => {
-			if (away) {
-				hear("all");
+			if (interrupted) {
+				collect("all");
 			}
-			away = false;
+			interrupted = false;
 		});
 		source.addEventListener("error", () => {
-			away = true;
+			interrupted = true;
 			if (source.readyState === EventSource.CLOSED) {
 				refused();
 			}
 		});
 	};
-	// Each page that listens takes one of the six connections that a browser makes to a server over http; one that is not seen can do without.
-	const look = () => {
+	// A browser makes at most six connections to a server over http, and each stream takes one. A
+	// hidden page does without.
+	const update = () => {
 		source?.close();
 		source = undefined;
 		if (document.visibilityState === "visible") {
 			connect();
 		} else {
-			away = true;
+			interrupted = true;
 		}
 	};
-	look();
-	document.addEventListener("visibilitychange", look);
+	update();
+	document.addEventListener("visibilitychange", update);
 	return () => {
-		document.removeEventListener("visibilitychange", look);
+		document.removeEventListener("visibilitychange", update);
 		source?.close();
 		clearTimeout(timer);
 	};

@@ -1,7 +1,8 @@
-// What this browser remembers, for the page and for its service worker: which device it is here ({id, user, name, content, accounts}), and which
-// notifications it was told of. A classic script, for a service worker takes no module everywhere yet.
+// What this browser stores for the page and its service worker: its device ({id, user, name,
+// content, accounts}), and the notifications that were shown. It is a classic script, because
+// service workers cannot load modules in every browser.
 self.remember = (() => {
-	const mostTold = 200;
+	const maxShown = 200;
 
 	function open() {
 		return new Promise((resolve, reject) => {
@@ -28,15 +29,15 @@ self.remember = (() => {
 	}
 
 	return {
-		device: () => run("readonly", (store, give) => { store.get("device").onsuccess = (event) => give(event.target.result); }),
+		device: () => run("readonly", (store, resolveTo) => { store.get("device").onsuccess = (event) => resolveTo(event.target.result); }),
 		setDevice: ({ id, user, name, content, accounts }) => run("readwrite", (store) => store.put({ id, user, name, content, accounts }, "device")),
 		forgetDevice: () => run("readwrite", (store) => store.delete("device")),
-		// told notes that a notification is shown and says whether it was before.
-		told: (id) => run("readwrite", (store, give) => {
+		// addShown stores that a notification is shown, and resolves to whether it was before.
+		addShown: (id) => run("readwrite", (store, resolveTo) => {
 			store.get("told").onsuccess = (event) => {
 				const ids = event.target.result ?? [];
-				give(ids.includes(id));
-				store.put([...ids.filter((other) => other !== id), id].slice(-mostTold), "told");
+				resolveTo(ids.includes(id));
+				store.put([...ids.filter((other) => other !== id), id].slice(-maxShown), "told");
 			};
 		}),
 	};

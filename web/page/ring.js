@@ -14,15 +14,16 @@ export function register() {
 	return registered;
 }
 
-// platform is what the page runs on, as far as people must do other things there.
+// platform returns the system that the page runs on, if its users need their own instructions.
 export function platform(agent = navigator.userAgent, touch = navigator.maxTouchPoints) {
 	if (/iPhone|iPad|iPod/.test(agent) || (/Macintosh/.test(agent) && touch > 1)) {
-		return "ios"; // an iPad says that it is a Mac
+		return "ios"; // an iPad claims to be a Mac
 	}
 	return /Android/.test(agent) ? "android" : "desktop";
 }
 
-// support says whether this browser can ring: "subscribed", "ready", or what is in the way: "denied", "unsupported", "needs_install", "insecure".
+// support returns whether this browser can ring: "subscribed", "ready", or the obstacle: "denied",
+// "unsupported", "needs_install", "insecure".
 export async function support() {
 	if (!window.isSecureContext) {
 		return "insecure";
@@ -40,7 +41,8 @@ export async function support() {
 	return Notification.permission === "granted" && await thisDevice() ? "subscribed" : "ready";
 }
 
-// subscription is this browser's, made with the server's key; fresh: not the one that it has.
+// subscription returns the subscription of this browser for the key of the server. If fresh is set,
+// it replaces an existing one.
 async function subscription(fresh) {
 	const { pushManager } = await register();
 	const { public_key: key } = await call("GET", "/vapid");
@@ -50,18 +52,18 @@ async function subscription(fresh) {
 		have = undefined;
 	}
 	try {
-		have ??= await within(patience, pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key }));
+		have ??= await within(subscribeTimeout, pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key }));
 	} catch {
 		throw new Problem(0, "no_push_service", texts.noPushService);
 	}
 	return have.toJSON();
 }
 
-// patience is how long the browser's push service may take, in ms: some browsers wait for ever for one that cannot be reached.
-const patience = 20_000;
+// subscribeTimeout is in ms. Some browsers wait forever for a push service that cannot be reached.
+const subscribeTimeout = 20_000;
 
 function within(time, promise) {
-	return Promise.race([promise, new Promise((_, reject) => { setTimeout(reject, time, new Error("it took too long")); })]);
+	return Promise.race([promise, new Promise((_, reject) => { setTimeout(reject, time, new Error("timeout")); })]);
 }
 
 function sameKey(buffer, key) {
@@ -69,8 +71,9 @@ function sameKey(buffer, key) {
 	return text.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "") === key;
 }
 
-// ring has this browser ring as a device of that name. It must be called in a click: only then browsers ask for permission. The server answers after one
-// push to it, which shows. It throws a Problem.
+// ring registers this browser as a device of that name. It must be called in a click, because
+// browsers ask for permission only then. The server answers after one test push, which is shown. It
+// throws a Problem.
 export async function ring(name) {
 	const answer = await Notification.requestPermission();
 	if (answer !== "granted") {
@@ -79,7 +82,8 @@ export async function ring(name) {
 	return await post({ name });
 }
 
-// post registers; a subscription of which the push service says that it is dead is replaced once.
+// post registers the device. If the push service rejects the subscription as dead, it tries once
+// with a new one.
 async function post(device) {
 	const body = { name: device.name, transport: "webpush", content: device.content, accounts: device.accounts };
 	let made;
@@ -99,20 +103,21 @@ function isDead(problem) {
 	return problem.status === 422 && problem.fields?.some(({ field }) => field.startsWith("subscription"));
 }
 
-// heal has this browser ring as it did, whatever has become of its subscription or of what the server knows. Where somebody has just logged in, a device that the
-// server does not know was removed, and that stays so. It gives the device's id; null: this browser is not to ring.
-export function heal(loggedIn) {
-	const work = repair(loggedIn);
+// repairDevice renews the registration of this browser, even if its subscription or the device on
+// the server was lost. If the user has just logged in, a device that the server does not know was
+// removed and stays so. It returns the id of the device, or null if this browser is not to ring.
+export function repairDevice(loggedIn) {
+	const work = renew(loggedIn);
 	if (loggedIn) {
 		removed = work.catch(() => {});
 	}
 	return work;
 }
 
-let removed = Promise.resolve(); // until it is known whether the device was, nobody is told that it rings
+let removed = Promise.resolve(); // settles once it is known whether the device was removed
 
-async function repair(loggedIn) {
-	const device = await kept();
+async function renew(loggedIn) {
+	const device = await storedDevice();
 	if (!device || !("Notification" in window) || Notification.permission !== "granted") {
 		return null;
 	}
@@ -131,38 +136,39 @@ async function repair(loggedIn) {
 	const seen = new Set((await all("/accounts")).map(({ id }) => id));
 	const accounts = device.accounts?.filter((id) => seen.has(id));
 	if (accounts?.length === 0) {
-		await remember.forgetDevice(); // it was for some mailboxes only, and must not ring for all
+		await remember.forgetDevice(); // its mailboxes are gone, and it must not ring for others
 		return null;
 	}
 	return (await post({ ...device, accounts })).id;
 }
 
-// patch tells the server the subscription of a device that it knows; one that is dead is replaced once.
+// patch sends the subscription of a known device to the server. If the push service rejects it as
+// dead, it tries once with a new one.
 async function patch({ id }) {
-	const tell = async (fresh) => remember.setDevice(await call("PATCH", `/devices/${id}`, { subscription: await subscription(fresh) }));
+	const send = async (fresh) => remember.setDevice(await call("PATCH", `/devices/${id}`, { subscription: await subscription(fresh) }));
 	try {
-		await tell(false);
+		await send(false);
 	} catch (problem) {
 		if (!isDead(problem)) {
 			throw problem;
 		}
-		await tell(true);
+		await send(true);
 	}
 }
 
-// thisDevice is the device of the one who is logged in that this browser is, as it was last known; undefined: none.
+// thisDevice returns the device that this browser is, if it belongs to the user, or undefined.
 export async function thisDevice() {
 	await removed;
-	return await kept();
+	return await storedDevice();
 }
 
-async function kept() {
+async function storedDevice() {
 	const device = await remember.device().catch(() => undefined);
 	return device && device.user === session.user?.id ? device : undefined;
 }
 
-// forget has this browser ring no more; the server is to be told otherwise.
-export async function forget() {
+// stopRinging ends the subscription of this browser. The caller removes the device on the server.
+export async function stopRinging() {
 	await remember.forgetDevice();
 	if ("serviceWorker" in navigator) {
 		const registration = await navigator.serviceWorker.getRegistration();
@@ -170,8 +176,9 @@ export async function forget() {
 	}
 }
 
-// sweep takes away the notifications of what was read elsewhere, or mended, and sets the badge.
-export async function sweep() {
+// closeStale closes the notifications of mail that was read elsewhere and of problems that are
+// resolved, and sets the badge.
+export async function closeStale() {
 	if (!("serviceWorker" in navigator)) {
 		return;
 	}

@@ -1,4 +1,4 @@
-// session is who is logged in: {id, name, admin}; undefined: nobody.
+// session holds the user who is logged in, as {id, name, admin}, or undefined.
 export const session = { user: undefined };
 
 // go opens a view.

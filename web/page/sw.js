@@ -1,4 +1,4 @@
-// The service worker: shows every push, and the offline page. Nothing else is kept in the browser.
+// The service worker shows every push, and the offline page. It caches nothing else.
 importScripts("/texts.js", "/remember.js");
 
 const offline = ["/offline.html", "/offline.js", "/texts.js", "/style.css", "/icon.svg"];
@@ -27,9 +27,9 @@ self.addEventListener("notificationclick", (event) => {
 
 self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(renew(event.newSubscription)));
 
-// reading is what a push says: what to show, what to take away, the badge. Whatever it holds, there is something to show: browsers end the subscription of a
-// page that shows nothing.
-function reading(text) {
+// read returns the content of a push: a notification to show, ids to close, and the badge. There is
+// always something to show, because browsers end the subscription of a page that shows nothing.
+function read(text) {
 	let message;
 	try {
 		message = JSON.parse(text);
@@ -56,9 +56,10 @@ function reading(text) {
 }
 
 async function show(data) {
-	const { title, options, clear, unread } = reading(data?.text());
-	// What was sent twice is shown in the place of the first, and does not ring again where that was put away.
-	options.silent = options.data.id !== undefined && await remember.told(options.tag).catch(() => false);
+	const { title, options, clear, unread } = read(data?.text());
+	// A push that was sent twice replaces the first notification, and does not ring again even if
+	// that was dismissed.
+	options.silent = options.data.id !== undefined && await remember.addShown(options.tag).catch(() => false);
 	await self.registration.showNotification(title, options);
 	for (const notification of await self.registration.getNotifications()) {
 		if (clear.includes(notification.tag) && notification.tag !== options.tag) {
@@ -70,7 +71,8 @@ async function show(data) {
 	}
 }
 
-// target is where a click leads. Only addresses of the web can be opened from here; for any other the page at the mail has a link.
+// target returns the address that a click opens. A service worker can open only web addresses; for
+// others the page has a link.
 function target(data, origin) {
 	const page = data?.kind === "mail" && data.id ? `${origin}/#/mail/${encodeURIComponent(data.id)}` : `${origin}/#/`;
 	try {
@@ -93,7 +95,8 @@ async function go(address) {
 	return self.clients.openWindow(address);
 }
 
-// renew tells the server of a subscription that the browser has replaced. Where that fails, the page does it when it is opened.
+// renew sends a subscription that the browser has replaced to the server. If it fails, the page
+// does so when it is opened.
 async function renew(subscription) {
 	const device = await remember.device();
 	if (!device) {

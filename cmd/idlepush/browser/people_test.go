@@ -73,12 +73,12 @@ func TestPeople(t *testing.T) {
 		s.openView(t, anna, "people", "Invite somebody")
 		anna.Click(t, "Make an invite")
 		link = inviteLink(t, anna)
-		anna.WaitText(t, "This link works on this machine only.")
+		anna.WaitText(t, "This link works only on this machine.")
 		callAPI(t, anna, "POST", "/users", object{"name": "dora", "password": "planted-login-of-dora"}, nil)
 		page := chromium.OpenIsolated(t, link)
 		page.WaitText(t, "anna invites you")
 		enterLogin(t, page, "Join", "ben", "planted-login-of-ben")
-		page.WaitText(t, "Which mail should ring?")
+		page.WaitText(t, "Which mailbox should ring?")
 		ben = page
 		ben.Click(t, "Later")
 		ben.WaitText(t, "Let it ring here")
@@ -91,7 +91,7 @@ func TestPeople(t *testing.T) {
 		if ben.Has(t, "People") {
 			t.Error("the page offers a member to manage people")
 		}
-		s.openView(t, ben, "mailbox/"+mailbox, "There is nothing here")
+		s.openView(t, ben, "mailbox/"+mailbox, "Not found. It may have been removed.")
 		s.openView(t, ben, "mailboxes", "No mailbox is watched yet.")
 	})
 	t.Run("an invite works only once", func(t *testing.T) {
@@ -100,20 +100,20 @@ func TestPeople(t *testing.T) {
 	})
 	t.Run("a shared mailbox appears at once", func(t *testing.T) {
 		joined(t)
-		s.openView(t, anna, "mailbox/"+mailbox, "How it is watched")
+		s.openView(t, anna, "mailbox/"+mailbox, "Connection details")
 		anna.Click(t, "Shared with")
 		anna.Click(t, "ben")
 		anna.Click(t, "css:details[open] button")
 		ben.WaitText(t, "Shared with you")
 	})
 	t.Run("a mailbox can be paused and resumed", func(t *testing.T) {
-		s.openView(t, anna, "mailbox/"+mailbox, "How it is watched")
+		s.openView(t, anna, "mailbox/"+mailbox, "Connection details")
 		anna.Click(t, "Pause")
 		anna.WaitText(t, "Paused. Nothing rings.")
 		joined(t)
 		ben.WaitText(t, "Paused. Nothing rings.")
-		s.openView(t, anna, "mailbox/"+mailbox, "How it is watched")
-		anna.Click(t, "Go on watching")
+		s.openView(t, anna, "mailbox/"+mailbox, "Connection details")
+		anna.Click(t, "Resume watching")
 		anna.WaitText(t, "Watching, checked")
 		ben.WaitText(t, "Watching, checked")
 	})

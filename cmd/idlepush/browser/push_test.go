@@ -89,7 +89,7 @@ func TestPush(t *testing.T) {
 		s.enterMailServer(t, page)
 		page.Click(t, "Watch this mailbox")
 		page.Click(t, "Ring this device")
-		page.WaitText(t, "That is all")
+		page.WaitText(t, "All done")
 		page.Wait(t, "the test push is shown", `async () => (await (await navigator.serviceWorker.ready).getNotifications()).some(n => n.data.kind === "test" && n.title !== "")`)
 		page.Wait(t, "the mailbox is watched", `async () => (await (await fetch("/api/v1/accounts")).json()).items[0].status.state === "watching"`)
 		p = page

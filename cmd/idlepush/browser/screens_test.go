@@ -35,13 +35,13 @@ func (s *system) screens(t *testing.T) []screen {
 	list := []screen{
 		{"mailboxes", "#/mailboxes", "anna@example.org"},
 		{"add", "#/add", "Its password"},
-		{"mailbox", "#/mailbox/" + s.ids(t, "/accounts")[0], "How it is watched"},
+		{"mailbox", "#/mailbox/" + s.ids(t, "/accounts")[0], "Connection details"},
 		{"devices", "#/devices", "Another phone"},
 		{"activity", "#/activity", "rang after"},
 		{"people", "#/people", "Invite somebody"},
 		{"me", "#/me", "Where you are logged in"},
 		{"welcome", "#/welcome", "Let it ring here"},
-		{"nowhere", "#/nowhere", "There is nothing here"},
+		{"nowhere", "#/nowhere", "Not found. It may have been removed."},
 	}
 	for i, id := range s.ids(t, "/devices") {
 		list = append(list, screen{fmt.Sprint("device", i), "#/device/" + id, "How much may be shown"})

@@ -53,7 +53,7 @@ func updatesDuringNavigation(t *testing.T) {
 		location.hash = "#/mail/nowhere";
 	}`)
 	callAPI(t, p, "PATCH", "/devices/"+s.ids(t, "/devices")[0], object{"name": "renamed"}, nil)
-	p.WaitText(t, "There is nothing here")
+	p.WaitText(t, "Not found. It may have been removed.")
 	for _, e := range b.TakeErrors() {
 		if !strings.Contains(e, "404") {
 			t.Errorf("a page had an error: %s", e)

@@ -13,14 +13,14 @@ export async function activity() {
 		list.append(...items.map((item) => el("li", { class: "card", id: item.id }, line(item, emails))));
 		more.replaceChildren(...next ? [button(texts.more, async () => {
 			show(await call("GET", `/notifications?limit=50&after=${encodeURIComponent(next)}`));
-			list.dataset.keep = ""; // whoever reads on must not be thrown back
+			list.dataset.keep = ""; // a redraw would show only the first page again
 		})] : []);
 	};
 	show(first);
 	return { title: texts.activityTitle, node: [first.items.length ? list : el("p", {}, texts.noActivity), more], on: ["notification"] };
 }
 
-// title is what a notification says in one line.
+// title returns the headline of a notification.
 function title(item) {
 	switch (item.kind) {
 	case "summary":
@@ -39,7 +39,7 @@ function line(item, emails) {
 		el("div", { class: "row" }, heading, el("span", { class: "soft" }, clock(item.at))),
 		(item.subject || item.text) && el("p", {}, item.subject || item.text),
 		el("p", { class: "soft" }, [emails.get(item.account), item.folder !== "INBOX" && item.folder].filter(Boolean).join(" · ")),
-		item.cleared && el("p", { class: "soft" }, item.kind === "attention" ? texts.mended : texts.readElsewhere),
+		item.cleared && el("p", { class: "soft" }, item.kind === "attention" ? texts.resolved : texts.readElsewhere),
 		deliveries(item),
 	];
 }
@@ -54,7 +54,7 @@ function deliveries(item) {
 	}));
 }
 
-// mail is where a tap on a notification leads: what is known of the mail, and how to open it.
+// mail shows one mail, after a tap on its notification, with a link to open it.
 export async function mail(id) {
 	const item = await call("GET", `/notifications/${encodeURIComponent(id)}`);
 	const emails = new Map((await all("/accounts")).map((account) => [account.id, account.email]));

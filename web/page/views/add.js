@@ -11,7 +11,7 @@ export async function add() {
 	}) };
 }
 
-// serverFields are the settings of a mail server.
+// serverFields returns the fields for the settings of a mail server.
 function serverFields() {
 	return [
 		field("host", texts.host, { autocomplete: "off", placeholder: "imap.example.org", inputmode: "url" }),
@@ -21,13 +21,14 @@ function serverFields() {
 	];
 }
 
-// loginOf is what the fields say, as the API takes it.
+// loginOf returns the values of the fields as the API expects them.
 function loginOf(values) {
 	const text = (name) => values.get(name).trim();
 	return { email: text("email"), host: text("host"), port: Number(text("port")), security: text("security"), username: text("username"), password: values.get("password") };
 }
 
-// folderTicks are the folders of a mailbox to choose from, and how many more could not be read.
+// folderTicks returns checkboxes for the folders of a mailbox, and the number of those that could
+// not be read.
 export function folderTicks({ folders, unreadable_folders: unreadable }, chosen) {
 	const unwanted = ["trash", "junk", "sent", "drafts", "all"];
 	const sorted = [...folders].sort((a, b) => unwanted.includes(a.use) - unwanted.includes(b.use) || (b.name === "INBOX") - (a.name === "INBOX"));
@@ -36,7 +37,8 @@ export function folderTicks({ folders, unreadable_folders: unreadable }, chosen)
 		unreadable > 0 && el("p", { class: "hint" }, texts.foldersUnreadable(unreadable)));
 }
 
-// addMailbox asks for address and password, finds the settings, tries the login, lets folders be chosen, and calls added.
+// addMailbox asks for address and password, finds the settings, tries the login, asks for the
+// folders, and calls added.
 export function addMailbox(added) {
 	const place = el("div");
 	place.append(loginForm((login, there, link) => place.replaceChildren(foldersForm(login, there, link, added))));
@@ -79,7 +81,8 @@ function watchTyping(server) {
 	return server;
 }
 
-// tryLogins gives the first that works. A server that is not there is followed by the next candidate; one that refuses the password is the right one.
+// tryLogins returns the first login that works. If a server cannot be reached, it tries the next
+// candidate; a server that rejects the password is the right one.
 async function tryLogins(candidates, server) {
 	for (const [i, login] of candidates.entries()) {
 		try {
@@ -95,7 +98,7 @@ async function tryLogins(candidates, server) {
 	}
 }
 
-// search looks for the settings of an address and shows what it found and what is to be done first.
+// search finds the settings of an address and shows them, with what to do first.
 async function search(address, place, server, current) {
 	place.replaceChildren(el("p", { class: "hint" }, texts.searching));
 	let result;

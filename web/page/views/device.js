@@ -1,6 +1,6 @@
 import { all, call } from "../api.js";
 import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
-import { forget, heal, thisDevice } from "../ring.js";
+import { repairDevice, stopRinging, thisDevice } from "../ring.js";
 import { go } from "../session.js";
 import { deviceState } from "./state.js";
 
@@ -10,12 +10,12 @@ export async function device(id) {
 	const path = `/devices/${encodeURIComponent(id)}`;
 	const [it, mailboxes, here] = await Promise.all([call("GET", path), all("/accounts"), thisDevice()]);
 	const isHere = here?.id === it.id;
-	const said = el("p", { role: "status" });
+	const outcome = el("p", { role: "status" });
 	const node = [
-		el("section", { class: "card" }, deviceState(it), el("p", { class: "soft" }, it.encrypted ? texts.encrypted : texts.notEncrypted), said,
+		el("section", { class: "card" }, deviceState(it), el("p", { class: "soft" }, it.encrypted ? texts.encrypted : texts.notEncrypted), outcome,
 			el("div", { class: "buttons" }, button(texts.test, async () => {
 				const { result, reason } = await call("POST", `${path}/test`);
-				said.textContent = result === "delivered" ? texts.tested.delivered : texts.tested.other(reason);
+				outcome.textContent = result === "delivered" ? texts.tested.delivered : texts.tested.other(reason);
 			}, { class: "primary" }))),
 		settings(it, path, mailboxes, isHere),
 		preview(path),
@@ -24,7 +24,7 @@ export async function device(id) {
 				return;
 			}
 			if (isHere) {
-				await forget();
+				await stopRinging();
 			}
 			await call("DELETE", path);
 			go("devices");
@@ -39,7 +39,7 @@ function settings(it, path, mailboxes, isHere) {
 	const f = form(texts.save, async (values) => {
 		await call("PATCH", path, { name: values.get("name"), content: values.get("content"), accounts: values.get("which") === "all" ? null : values.getAll("accounts") });
 		if (isHere) {
-			await heal(); // which remembers the settings
+			await repairDevice(); // stores the new settings
 		}
 		tell(texts.saved);
 	},
@@ -51,7 +51,8 @@ function settings(it, path, mailboxes, isHere) {
 	return el("section", { class: "card" }, f);
 }
 
-// preview shows what the push service would receive for a sample mail, at the device's level.
+// preview shows the request that the push service would receive for a sample mail, at the level of
+// the device.
 function preview(path) {
 	const place = el("div");
 	return el("section", { class: "card" }, button(texts.previewButton, async () => {

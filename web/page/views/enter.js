@@ -9,7 +9,7 @@ function enter(user, path) {
 	go(path);
 }
 
-// insecure is what there is to say where no session can be.
+// insecure returns the view for a page that cannot have a session.
 function insecure(title) {
 	return { title, node: el("p", { class: "card" }, texts.insecure) };
 }
@@ -22,7 +22,7 @@ function newPasswordField() {
 	return field("password", texts.password, { type: "password", autocomplete: "new-password", required: true, minlength: 10 }, texts.passwordHint);
 }
 
-// setup makes the first admin, with the token of the link in the log.
+// setup creates the first admin, with the token of the link in the log.
 export async function setup(token) {
 	if (!window.isSecureContext) {
 		return insecure(texts.setupTitle);
@@ -48,7 +48,7 @@ export async function login() {
 	tick("checkbox", "stay", "yes", texts.stay, true)), el("p", { class: "hint" }, texts.noAccountYet)] };
 }
 
-// join accepts an invite: as a new person, or with one more browser.
+// join accepts an invite, as a new person or for another browser of the user.
 export async function join(code) {
 	if (!window.isSecureContext) {
 		return insecure(texts.joinDeviceTitle);

@@ -54,7 +54,7 @@ function removal(path, text, question) {
 	}, { class: "danger" });
 }
 
-// folders asks the mail server for its folders only when somebody wants to choose.
+// folders loads the folders of the mail server when its part is opened.
 function folders(path, account, change) {
 	const place = el("div", {}, el("p", {}, texts.loading));
 	const node = part(`${texts.changeFolders} (${account.folders.length})`, false, place);

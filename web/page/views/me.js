@@ -1,7 +1,7 @@
 import { age } from "../age.js";
 import { all, call } from "../api.js";
 import { button, confirmed, el, field, form, tell } from "../dom.js";
-import { forget } from "../ring.js";
+import { stopRinging } from "../ring.js";
 import { go, session } from "../session.js";
 
 const { texts } = self;
@@ -25,7 +25,7 @@ export async function me() {
 				try {
 					await call("DELETE", "/login");
 				} finally {
-					await forget();
+					await stopRinging();
 				}
 				left();
 			}

@@ -22,7 +22,7 @@ export async function people() {
 }
 
 function openInvite(invite) {
-	const line = el("li", { class: "row" }, texts.inviteLine(clock(invite.expires)), button(texts.takeBack, async () => {
+	const line = el("li", { class: "row" }, texts.inviteLine(clock(invite.expires)), button(texts.withdraw, async () => {
 		await call("DELETE", `/invites/${invite.id}`);
 		line.remove();
 	}));

@@ -4,7 +4,8 @@ import { browserName } from "../browser.js";
 
 const { texts } = self;
 
-// ringHere is what to do so that this device rings, by what stands in the way. rung is called with the device once it does.
+// ringHere returns a button to ring this device, or instructions for what prevents it. It calls
+// rung with the device once it rings.
 export async function ringHere(rung) {
 	switch (await support()) {
 	case "insecure":

@@ -3,7 +3,7 @@ import { el } from "../dom.js";
 
 const { texts } = self;
 
-// mailboxState is how the watch over a mailbox stands, as a sentence with an age.
+// mailboxState returns the state of a mailbox as a sentence with its age.
 export function mailboxState({ enabled, status }) {
 	if (!enabled) {
 		return el("p", { class: "state" }, texts.state.paused());
@@ -14,7 +14,7 @@ export function mailboxState({ enabled, status }) {
 	return el("p", { class: `state ${tone}` }, texts.state[status.state](age(time), status.reason));
 }
 
-// deviceState is how well a device can be reached.
+// deviceState returns the state of a device as a sentence with its age.
 export function deviceState({ status }) {
 	const tone = { proven: "good", suspect: "bad", unproven: "warn" }[status.state];
 	const node = [el("p", { class: `state ${tone}` }, texts.deviceState[status.state](age(status.proof ?? status.since), status.reason))];

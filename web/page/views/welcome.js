@@ -7,7 +7,8 @@ import { ringHere } from "./ringhere.js";
 
 const { texts } = self;
 
-// welcome leads through what is still missing: a mailbox, then a device that rings. later are the steps that were put off.
+// welcome shows the next missing step: a mailbox, then a device that rings. later holds the steps
+// that the user skipped.
 export async function welcome(...later) {
 	const mailboxes = await all("/accounts");
 	const at = (step, title, ...node) => ({ title, node: [el("p", {}, texts.step(step, 3)), el("progress", { value: step, max: 3, "aria-label": texts.step(step, 3) }), ...node] });

@@ -12,9 +12,26 @@ import (
 	"idlepush/registry"
 )
 
-func TestAnAccountIsStoredOnceItsLoginHasWorked(t *testing.T) {
+func TestAccounts(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	t.Run("an account is stored after a successful login", accountStoredAfterLogin)
+	t.Run("checking a login stores nothing", accountCheckStoresNothing)
+	t.Run("a folder must exist", accountFolderMustExist)
+	t.Run("unreadable folders are counted, and may still be chosen", accountUnreadableFolders)
+	t.Run("a second user with the password gets the mailbox shared", accountSharedByPassword)
+	t.Run("an account is shared only with users", accountSharedWithUsers)
+	t.Run("the server changes only together with the password", accountServerNeedsPassword)
+	t.Run("other settings change without a login", accountChangeWithoutLogin)
+	t.Run("an empty change leaves the session alone", accountEmptyChange)
+	t.Run("two accounts are never the same mailbox", accountMailboxUnique)
+	t.Run("concurrent changes undo nothing", accountConcurrentChanges)
+	t.Run("lists are newest first, in pages", accountListInPages)
+	t.Run("sharing ends when the account becomes another mailbox", accountShareEnds)
+}
+
+func accountStoredAfterLogin(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox().with("password", wrong), 422)
 	a.wantFields(t, "password")
 	if a.body["code"] != "wrong_password" || h.accounts() != 0 {
@@ -42,15 +59,15 @@ func TestAnAccountIsStoredOnceItsLoginHasWorked(t *testing.T) {
 	}
 }
 
-func (h *house) accounts() int {
+func (h *testServer) accounts() int {
 	list, err := h.store.Accounts.List()
 	fatal(h.t, err)
 	return len(list)
 }
 
-func TestCheckingALoginStoresNothing(t *testing.T) {
+func accountCheckStoresNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	a := h.call(h.anna.full, "POST", "/accounts/check", mailbox().with("email", nil), 200)
 	if a.body["idle"] != true || !strings.Contains(a.raw, "Schule & Sport") || h.accounts() != 0 {
 		t.Errorf("%d stored, %s", h.accounts(), a.raw)
@@ -69,9 +86,9 @@ func TestCheckingALoginStoresNothing(t *testing.T) {
 	}
 }
 
-func TestAFolderMustBeThere(t *testing.T) {
+func accountFolderMustExist(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	h.call(h.anna.full, "POST", "/accounts", mailbox().with("folders", []string{"inbox", "Nirgends"}), 422).wantFields(t, "folders[1]")
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox().with("folders", []string{"Family", "inbox", "Inbox", "Family"}), 201)
 	if fmt.Sprint(a.body["folders"]) != "[Family INBOX]" {
@@ -83,9 +100,9 @@ func TestAFolderMustBeThere(t *testing.T) {
 	}
 }
 
-func TestFoldersThatCannotBeReadAreCountedAndMayBeNamedAllTheSame(t *testing.T) {
+func accountUnreadableFolders(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
 	for _, n := range []int{0, 2} {
 		h.set(func() {
@@ -102,9 +119,9 @@ func TestFoldersThatCannotBeReadAreCountedAndMayBeNamedAllTheSame(t *testing.T) 
 	}
 }
 
-func TestASecondUserWithThePasswordGetsTheMailboxShared(t *testing.T) {
+func accountSharedByPassword(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
 	h.call(h.ben.full, "GET", "/accounts/"+a.id(), nil, 404)
 	refused := h.call(h.ben.full, "POST", "/accounts", mailbox().with("password", wrong), 422)
@@ -138,9 +155,9 @@ func TestASecondUserWithThePasswordGetsTheMailboxShared(t *testing.T) {
 	}
 }
 
-func TestAnAccountIsSharedWithUsersOnly(t *testing.T) {
+func accountSharedWithUsers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{"nobody"}), 422).wantFields(t, "shared_with[0]")
 	h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.anna.id}), 422).wantFields(t, "shared_with[0]")
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201)
@@ -150,9 +167,9 @@ func TestAnAccountIsSharedWithUsersOnly(t *testing.T) {
 	h.call(h.ben.full, "GET", "/accounts/"+a.id(), nil, 404)
 }
 
-func TestWhereThePasswordGoesChangesOnlyWithThePassword(t *testing.T) {
+func accountServerNeedsPassword(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	at := "/accounts/" + id
 	for field, value := range map[string]any{"host": "imap.evil.example", "port": 143, "security": "starttls", "username": "ben"} {
@@ -176,9 +193,9 @@ func TestWhereThePasswordGoesChangesOnlyWithThePassword(t *testing.T) {
 	}
 }
 
-func TestSettingsThatAreNoLoginAreChangedWithoutOne(t *testing.T) {
+func accountChangeWithoutLogin(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	at := "/accounts/" + h.call(h.anna.full, "POST", "/accounts", mailbox().with("folders", []string{"Family", "INBOX"}), 201).id()
 	a := h.call(h.anna.full, "PATCH", at, object{"enabled": false, "folders": []string{"Family"}, "email": "a@example.net"}, 200)
 	if a.body["enabled"] != false || fmt.Sprint(a.body["folders"]) != "[Family]" || a.body["email"] != "a@example.net" {
@@ -189,9 +206,9 @@ func TestSettingsThatAreNoLoginAreChangedWithoutOne(t *testing.T) {
 	}
 }
 
-func TestAChangeOfNothingDisturbsNothing(t *testing.T) {
+func accountEmptyChange(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	stored, err := h.store.Accounts.Get(id)
 	fatal(t, err)
@@ -201,9 +218,9 @@ func TestAChangeOfNothingDisturbsNothing(t *testing.T) {
 	}
 }
 
-func TestTwoAccountsAreNeverOneMailbox(t *testing.T) {
+func accountMailboxUnique(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox().with("username", "other"), 201).id()
 	if a := h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"username": "anna", "password": password}, 409); a.body["code"] != "taken" {
@@ -211,9 +228,9 @@ func TestTwoAccountsAreNeverOneMailbox(t *testing.T) {
 	}
 }
 
-func TestChangesAtTheSameTimeUndoNothing(t *testing.T) {
+func accountConcurrentChanges(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	h.set(func() {
 		h.check = func(ctx context.Context, a registry.Account) (Check, error) {
@@ -231,9 +248,9 @@ func TestChangesAtTheSameTimeUndoNothing(t *testing.T) {
 	}
 }
 
-func TestListsAreNewestFirstInPages(t *testing.T) {
+func accountListInPages(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	var want []string
 	now := time.Now()
 	for i := range 7 {
@@ -271,9 +288,9 @@ func TestListsAreNewestFirstInPages(t *testing.T) {
 	}
 }
 
-func TestAShareEndsWhereTheAccountBecomesAnotherMailbox(t *testing.T) {
+func accountShareEnds(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
 	h.call(h.ben.full, "POST", "/accounts", mailbox(), 200)
 	at := "/accounts/" + a.id()
@@ -283,6 +300,6 @@ func TestAShareEndsWhereTheAccountBecomesAnotherMailbox(t *testing.T) {
 	h.call(h.ben.full, "GET", at, nil, 404)
 	b := h.call(h.anna.full, "PATCH", at, object{"username": "both", "password": password, "shared_with": []string{h.ben.id}}, 200)
 	if fmt.Sprint(b.body["shared_with"]) != fmt.Sprint([]string{h.ben.id}) {
-		t.Errorf("a share that was asked for: %s", b.raw)
+		t.Errorf("a share that was requested: %s", b.raw)
 	}
 }

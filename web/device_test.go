@@ -8,192 +8,24 @@ import (
 	"idlepush/registry"
 )
 
-func TestEveryTransportRegistersAfterOneProvingPush(t *testing.T) {
+func TestDevices(t *testing.T) {
 	t.Parallel()
-	encrypted := object{"p256dh": p256dh, "auth": auth}
-	up := browser().with("transport", "unifiedpush")
-	for name, row := range map[string]struct {
-		body                 object
-		content, environment any
-		encrypted            bool
-	}{
-		"fcm":           {fcmDevice(), "wake", nil, false},
-		"fcm encrypted": {fcmDevice().with("encryption", encrypted), "subject", nil, true},
-		"apns":          {apnsDevice(), "wake", nil, false},
-		"apns, all":     {apnsDevice().with("environment", "sandbox").with("topic", "org.example.app").with("content", "preview"), "preview", "sandbox", false},
-		"webpush":       {browser(), "subject", nil, true},
-		"unifiedpush":   {up.with("content", "sender"), "sender", nil, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := newHouse(t)
-			a := h.call(h.anna.device, "POST", "/devices", row.body, 201)
-			if h.proved != 1 || a.state() != "proven" || a.body["content"] != row.content || a.body["environment"] != row.environment || a.body["encrypted"] != row.encrypted {
-				t.Errorf("after %d pushes: %s", h.proved, a.raw)
-			}
-			b := h.call(h.anna.full, "POST", "/devices", row.body.with("name", "Newer"), 200)
-			if h.proved != 1 || b.id() != a.id() || b.body["name"] != "Newer" || b.state() != "proven" {
-				t.Errorf("again, after %d pushes: %s", h.proved, b.raw)
-			}
-			h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 200)
-			h.call(h.anna.full, "DELETE", "/devices/"+a.id(), nil, 204)
-			h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 404)
-		})
-	}
+	t.Run("a rotated token keeps the id", deviceRotationKeepsID)
+	t.Run("a subscription rotates, and a key is removed", deviceSubscriptionRotates)
+	t.Run("changes during a push are kept", deviceChangedDuringPush)
+	t.Run("an address that changed meanwhile stays", deviceAddressChanged)
+	t.Run("an environment that no push has shown is not kept", deviceEnvironmentUnshown)
+	t.Run("a test push is stored for what it shows", deviceTestPushStored)
+	t.Run("a test push proves nothing of a device that changed", deviceTestPushStale)
+	t.Run("a device is notified of accounts that its user sees", deviceAccountsVisible)
+	t.Run("a device shows the pause of its lane", deviceShowsLanePause)
+	t.Run("a test push returns the outcome", deviceTestPushOutcome)
+	t.Run("the admin token sees the devices of all users", deviceAdminToken)
 }
 
-func TestTheEnvironmentThatAPushShowsIsKept(t *testing.T) {
+func deviceRotationKeepsID(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	answer := func(o registry.Outcome) { h.set(func() { h.outcome = o }) }
-	sandbox := registry.Outcome{Result: registry.ResultDelivered, Learned: taught("sandbox")}
-	down := registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
-	is := func(when, at string, want any) {
-		t.Helper()
-		if a := h.call(h.anna.full, "GET", at, nil, 200); a.body["environment"] != want {
-			t.Errorf("%s it is %s", when, a.raw)
-		}
-	}
-	asked := func(when string, want string) {
-		t.Helper()
-		h.set(func() {
-			h.during = func(d registry.Device) {
-				if d.Params["environment"] != want {
-					t.Errorf("%s a push is for %q, want %q", when, d.Params["environment"], want)
-				}
-			}
-		})
-	}
-
-	answer(down)
-	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
-	is("unproven", at, nil)
-	answer(sandbox)
-	asked("tested", "")
-	h.call(h.anna.full, "POST", at+"/test", nil, 200)
-	is("tested", at, "sandbox")
-
-	asked("registered again", "")
-	h.call(h.anna.full, "POST", "/devices", apnsDevice(), 200)
-	if h.proved != 1 {
-		t.Errorf("registered again with what is known: %d proving pushes", h.proved)
-	}
-	is("registered again", at, "sandbox")
-	asked("with another token", "sandbox")
-	answer(registry.Outcome{Result: registry.ResultDelivered})
-	h.call(h.anna.full, "PATCH", at, object{"token": strings.Repeat("0b", 32)}, 200)
-	is("with another token", at, "sandbox")
-	asked("moved", "production")
-	h.call(h.anna.full, "PATCH", at, object{"environment": "production"}, 200)
-	is("moved", at, "production")
-	if h.proved != 3 {
-		t.Errorf("%d proving pushes, want 3", h.proved)
-	}
-
-	asked("new", "")
-	answer(sandbox)
-	at = "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
-	is("proved", at, "sandbox")
-	asked("given", "production")
-	answer(registry.Outcome{Result: registry.ResultDelivered})
-	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "production"), 200)
-	is("given", at, "production")
-	answer(registry.Outcome{Result: registry.ResultRetry, Suspect: true, Code: "apns_bad_device_token", Reason: "Apple does not know it."})
-	asked("nobody's", "")
-	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("token", strings.Repeat("0c", 32)), 422).wantFields(t, "token")
-}
-
-func TestARotationShowsAnEnvironmentThatWasNotKnown(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	h.set(func() {
-		h.outcome = registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
-	})
-	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
-	h.set(func() {
-		h.outcome = registry.Outcome{Result: registry.ResultDelivered, Learned: taught("production")}
-	})
-	if a := h.call(h.anna.full, "PATCH", at, object{"token": strings.Repeat("0b", 32)}, 200); a.body["environment"] != "production" || a.state() != "proven" {
-		t.Errorf("it is %s", a.raw)
-	}
-}
-
-func TestARefusedProvingPushStoresNothing(t *testing.T) {
-	t.Parallel()
-	for name, o := range map[string]registry.Outcome{
-		"gone":    {Result: registry.ResultGone, Code: "webpush_gone", Reason: "The push service has forgotten this browser. Register it anew."},
-		"refused": {Result: registry.ResultRefused, Code: "webpush_refused", Reason: "The push service refuses the message."},
-		"suspect": {Result: registry.ResultRetry, Suspect: true, Code: "webpush_suspect", Reason: "The push service doubts this address."},
-	} {
-		h := newHouse(t)
-		h.set(func() { h.outcome = o })
-		a := h.call(h.anna.full, "POST", "/devices", browser(), 422)
-		a.wantFields(t, "subscription")
-		if a.body["code"] != o.Code || a.body["detail"] != o.Reason || h.devices() != 0 {
-			t.Errorf("%s: %d stored, %s", name, h.devices(), a.raw)
-		}
-		h.call(h.anna.full, "POST", "/devices", fcmDevice(), 422).wantFields(t, "token")
-	}
-}
-
-func (h *house) devices() int {
-	list, err := h.store.Devices.List(h.anna.id)
-	fatal(h.t, err)
-	return len(list)
-}
-
-func TestAnOutageStoresTheDeviceUnproven(t *testing.T) {
-	t.Parallel()
-	for _, o := range []registry.Outcome{
-		{Result: registry.ResultRetry, Code: "fcm_unavailable", Reason: "FCM is down."},
-		{Result: registry.ResultMisconfigured, Code: "fcm_denied", Reason: "FCM refuses this server's key."},
-	} {
-		h := newHouse(t)
-		h.set(func() { h.outcome = o })
-		a := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
-		if st := a.body["status"].(map[string]any); st["state"] != "unproven" || st["code"] != o.Code || st["reason"] != o.Reason || st["proof"] != nil {
-			t.Errorf("its status is %v", st)
-		}
-		h.set(func() { h.outcome = registry.Outcome{Result: registry.ResultDelivered} })
-		h.call(h.anna.full, "POST", "/devices/"+a.id()+"/test", nil, 200)
-		if b := h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 200); b.state() != "proven" || b.body["status"].(map[string]any)["code"] != nil {
-			t.Errorf("after a test push that was taken it is %s", b.raw)
-		}
-	}
-}
-
-func TestAnAddressMovesToTheUserWhoRegistersItNow(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	a := h.call(h.anna.full, "POST", "/devices", browser(), 201)
-	b := h.call(h.ben.full, "POST", "/devices", browser(), 200)
-	if b.id() != a.id() || b.body["user"] != h.ben.id || h.proved != 2 {
-		t.Errorf("after %d pushes it is %s", h.proved, b.raw)
-	}
-	h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 404)
-	h.call(h.anna.full, "PATCH", "/devices/"+a.id(), object{"name": "x"}, 404)
-	h.call(h.anna.full, "DELETE", "/devices/"+a.id(), nil, 404)
-}
-
-func TestNewKeysAreProvedOldOnesAreNot(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	h.call(h.anna.full, "POST", "/devices", browser(), 201)
-	keys := object{"p256dh": p256dh + "=", "auth": auth + "=="}
-	sub := object{"endpoint": endpoint, "keys": keys}
-	h.call(h.anna.full, "POST", "/devices", browser().with("subscription", sub), 200)
-	if h.proved != 1 {
-		t.Errorf("padding made it %d pushes", h.proved)
-	}
-	sub["keys"] = keys.with("auth", "AAAAAAAAAAAAAAAAAAAAAA")
-	h.call(h.anna.full, "POST", "/devices", browser().with("subscription", sub), 200)
-	if h.proved != 2 {
-		t.Errorf("a new key made it %d pushes", h.proved)
-	}
-}
-
-func TestARotatedTokenKeepsTheID(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 	h.call(h.anna.device, "PATCH", at, object{"name": "Mine", "content": "subject"}, 200)
 	if h.proved != 1 {
@@ -223,9 +55,9 @@ func TestARotatedTokenKeepsTheID(t *testing.T) {
 	}
 }
 
-func TestASubscriptionRotatesAndAKeyGoes(t *testing.T) {
+func deviceSubscriptionRotates(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", browser(), 201).id()
 	sub := object{"endpoint": endpoint + "0", "keys": object{"p256dh": p256dh, "auth": auth}}
 	h.call(h.anna.full, "PATCH", at, object{"subscription": sub}, 200)
@@ -242,9 +74,9 @@ func TestASubscriptionRotatesAndAKeyGoes(t *testing.T) {
 	}
 }
 
-func TestWhatHappensToADeviceDuringItsPushIsKept(t *testing.T) {
+func deviceChangedDuringPush(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 	h.set(func() {
 		h.during = func(d registry.Device) {
@@ -272,7 +104,7 @@ func TestWhatHappensToADeviceDuringItsPushIsKept(t *testing.T) {
 
 // Of an address that was changed after a request had looked at it nothing was proved, whether the
 // request sent a proving push or needed none.
-func TestAnAddressThatWasChangedMeanwhileIsLeftAsItIs(t *testing.T) {
+func deviceAddressChanged(t *testing.T) {
 	t.Parallel()
 	fast := strings.Repeat("0b", 32)
 	for name, row := range map[string]struct {
@@ -287,7 +119,7 @@ func TestAnAddressThatWasChangedMeanwhileIsLeftAsItIs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newTestServer(t)
 			made := h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "production"), 201)
 			// The request is admitted, looks at the device, and looks again to change it.
 			h.at(3, func() error {
@@ -311,9 +143,9 @@ func TestAnAddressThatWasChangedMeanwhileIsLeftAsItIs(t *testing.T) {
 	}
 }
 
-func TestAnEnvironmentThatNoPushHasShownIsNotTakenOver(t *testing.T) {
+func deviceEnvironmentUnshown(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	h.set(func() {
 		h.outcome = registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
 	})
@@ -326,15 +158,16 @@ func TestAnEnvironmentThatNoPushHasShownIsNotTakenOver(t *testing.T) {
 	}
 }
 
-func TestATestPushIsNotedForWhatItShows(t *testing.T) {
+func deviceTestPushStored(t *testing.T) {
 	t.Parallel()
-	const looks, notes = 2, 4 // transactions: who asks, the device; and, if there is something to note, the device again and the change
+	// Transactions: authenticate and read the device, and, to store something, read and write it.
+	const looks, notes = 2, 4
 	taken := func(e string) registry.Outcome {
-		return registry.Outcome{Result: registry.ResultDelivered, Learned: taught(e)}
+		return registry.Outcome{Result: registry.ResultDelivered, Learned: learnedEnvironment(e)}
 	}
 	down := registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
 	failed := down
-	failed.Learned = taught("sandbox")
+	failed.Learned = learnedEnvironment("sandbox")
 	for _, row := range []struct {
 		is       registry.State
 		at       string
@@ -354,7 +187,7 @@ func TestATestPushIsNotedForWhatItShows(t *testing.T) {
 		{registry.Proven, "", taken(""), registry.Proven, "", looks, "another that shows nothing"},
 		{registry.Proven, "production", taken("production"), registry.Proven, "production", looks, "another that shows what is known"},
 	} {
-		h := newHouse(t)
+		h := newTestServer(t)
 		d, _, err := h.store.Devices.Put(registry.Device{User: h.anna.id, Name: "iPhone", Transport: "apns", Address: apnsToken, Params: in(row.at),
 			Content: registry.Wake, Status: registry.Status{State: row.is}}, "", time.Now())
 		fatal(t, err)
@@ -370,15 +203,17 @@ func TestATestPushIsNotedForWhatItShows(t *testing.T) {
 	}
 }
 
-func TestATestPushProvesNothingOfWhatTheDeviceIsMeanwhile(t *testing.T) {
+func deviceTestPushStale(t *testing.T) {
 	t.Parallel()
 	down := registry.Outcome{Result: registry.ResultRetry, Code: "fcm_unavailable", Reason: "FCM is down."}
-	for name, meanwhile := range map[string]func(h *house, at string){
-		"another address": func(h *house, at string) { h.call(h.anna.full, "PATCH", at, object{"token": "new-" + marker}, 200) },
-		"another's":       func(h *house, _ string) { h.call(h.ben.full, "POST", "/devices", fcmDevice(), 200) },
-		"gone":            func(h *house, at string) { h.call(h.anna.full, "DELETE", at, nil, 204) },
+	for name, meanwhile := range map[string]func(h *testServer, at string){
+		"another address": func(h *testServer, at string) {
+			h.call(h.anna.full, "PATCH", at, object{"token": "new-" + marker}, 200)
+		},
+		"another's": func(h *testServer, _ string) { h.call(h.ben.full, "POST", "/devices", fcmDevice(), 200) },
+		"gone":      func(h *testServer, at string) { h.call(h.anna.full, "DELETE", at, nil, 204) },
 	} {
-		h := newHouse(t)
+		h := newTestServer(t)
 		h.set(func() { h.outcome = down })
 		at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 		h.set(func() {
@@ -404,9 +239,9 @@ func TestATestPushProvesNothingOfWhatTheDeviceIsMeanwhile(t *testing.T) {
 	}
 }
 
-func TestADeviceRingsForAccountsThatItsUserSees(t *testing.T) {
+func deviceAccountsVisible(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	one := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	bens := h.call(h.ben.full, "POST", "/accounts", mailbox().with("username", "ben"), 201).id()
 	h.call(h.anna.full, "POST", "/devices", fcmDevice().with("accounts", []string{one, bens}), 422).wantFields(t, "accounts[1]")
@@ -425,9 +260,9 @@ func TestADeviceRingsForAccountsThatItsUserSees(t *testing.T) {
 	}
 }
 
-func TestADeviceShowsThePauseOfItsLane(t *testing.T) {
+func deviceShowsLanePause(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	a := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
 	h.call(h.anna.full, "POST", "/devices", browser(), 201)
@@ -457,9 +292,9 @@ func TestADeviceShowsThePauseOfItsLane(t *testing.T) {
 	}
 }
 
-func TestATestPushTellsWhatTheServiceSaid(t *testing.T) {
+func deviceTestPushOutcome(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 	if a := h.call(h.anna.device, "POST", at+"/test", nil, 200); a.body["result"] != "delivered" || len(a.body) != 1 || h.tested != 1 || h.proved != 1 {
 		t.Errorf("it says %s", a.raw)
@@ -477,9 +312,9 @@ func TestATestPushTellsWhatTheServiceSaid(t *testing.T) {
 	}
 }
 
-func TestTheAdminTokenSeesDevicesOfAll(t *testing.T) {
+func deviceAdminToken(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201)
 	h.call(adminToken, "POST", "/devices", fcmDevice().with("user", h.ben.id), 201)
 	h.call(h.anna.full, "POST", "/devices", browser(), 201)

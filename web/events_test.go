@@ -20,8 +20,8 @@ type stream struct {
 	lines *bufio.Scanner
 }
 
-// listen opens a stream; the caller is known by the token or, where that is empty, by the cookie.
-func (h *house) listen(token string, cookie *http.Cookie) *stream {
+// listen opens a stream, with the token or, if that is empty, with the cookie.
+func (h *testServer) listen(token string, cookie *http.Cookie) *stream {
 	h.t.Helper()
 	r := h.request(token, "GET", "/events", nil)
 	if cookie != nil {
@@ -53,9 +53,18 @@ func (s *stream) next() (kind, id string, ok bool) {
 	return "", "", false
 }
 
-func TestOnlyWhoeverIsLoggedInListens(t *testing.T) {
+func TestEvents(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	t.Run("only a logged-in user gets a stream", eventsNeedLogin)
+	t.Run("a stream has the changes that its user may see, and no others", eventsOfVisibleChanges)
+	t.Run("a stream ends with its session and with the server", eventsEndWithSession)
+	t.Run("one user opens a bounded number of streams", eventsStreamsBounded)
+	t.Run("a silent stream sends keepalives", eventsKeepalive)
+}
+
+func eventsNeedLogin(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
 	for token, want := range map[string]int{"": 401, h.anna.device: 403, adminToken: 403, h.anna.full: 200} {
 		if got := h.listen(token, nil).res.StatusCode; got != want {
 			t.Errorf("it is %d, want %d", got, want)
@@ -66,9 +75,9 @@ func TestOnlyWhoeverIsLoggedInListens(t *testing.T) {
 	}
 }
 
-func TestThePageHearsOfWhatItsUserMaySeeAndOfNothingElse(t *testing.T) {
+func eventsOfVisibleChanges(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	annas, bens := h.listen(h.anna.full, nil), h.listen(h.ben.full, nil)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	device := h.call(h.ben.full, "POST", "/devices", fcmDevice(), 201).id()
@@ -86,9 +95,9 @@ func TestThePageHearsOfWhatItsUserMaySeeAndOfNothingElse(t *testing.T) {
 	}
 }
 
-func TestAStreamEndsWithItsSessionAndWithTheServer(t *testing.T) {
+func eventsEndWithSession(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	cookie := h.logIn("Anna")
 	ended, other := h.listen("", cookie), h.listen(h.anna.full, nil)
 	r := h.request("", "DELETE", "/login", nil)
@@ -108,9 +117,9 @@ func TestAStreamEndsWithItsSessionAndWithTheServer(t *testing.T) {
 	}
 }
 
-func TestOnePersonOpensABoundedNumberOfStreams(t *testing.T) {
+func eventsStreamsBounded(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	var open []*stream
 	const most = 10
 	for range most {
@@ -129,10 +138,10 @@ func TestOnePersonOpensABoundedNumberOfStreams(t *testing.T) {
 	}
 }
 
-// A proxy ends what is silent for a minute.
-func TestASilentStreamShowsThatItLives(t *testing.T) {
+// A proxy ends a stream that is silent for a minute.
+func eventsKeepalive(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	synctest.Test(t, func(t *testing.T) {
 		r := h.request(h.anna.full, "GET", "/events", nil).WithContext(t.Context())
 		w := &beats{header: http.Header{}}
@@ -146,12 +155,12 @@ func TestASilentStreamShowsThatItLives(t *testing.T) {
 		close(stop)
 		streaming.Wait()
 		if w.flushed != 10 {
-			t.Errorf("it was heard %d times in four minutes, want 10: at once, and every 25 s", w.flushed)
+			t.Errorf("%d keepalives in four minutes, want 10: at once, and every 25 s", w.flushed)
 		}
 	})
 }
 
-// beats counts what is sent.
+// beats counts writes.
 type beats struct {
 	header  http.Header
 	flushed int

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// FuzzRequestBodies sends any body to any route that takes one: the answer is never the server's fault, and one that is
-// refused stores nothing.
+// FuzzRequestBodies sends any body to any route that takes one: the answer is never the server's
+// fault, and one that is refused stores nothing.
 func FuzzRequestBodies(f *testing.F) {
 	routes := []struct {
 		at    string
-		token func(*house) string
+		token func(*testServer) string
 		seed  object
 	}{
 		{"POST /setup", nobody, object{"token": "x", "name": "Eve", "password": "0123456789"}},
@@ -34,7 +34,7 @@ func FuzzRequestBodies(f *testing.F) {
 		fatal(f, err)
 		f.Add(uint8(i), string(seed))
 	}
-	h := newHouse(f)
+	h := newTestServer(f)
 	h.doc = nil
 	h.unlimited()
 	ids := furnish(h)
@@ -60,8 +60,8 @@ func FuzzRequestBodies(f *testing.F) {
 	})
 }
 
-// shownAnyway reports whether the body holds something planted in a field that answers show, such as a name: there it is no
-// secret.
+// shownAnyway reports whether the body holds something planted in a field that answers show, such
+// as a name: there it is no secret.
 func shownAnyway(body string) bool {
 	var fields map[string]any
 	if json.Unmarshal([]byte(body), &fields) != nil {
@@ -74,6 +74,6 @@ func shownAnyway(body string) bool {
 	return strings.Contains(text, marker) || strings.Contains(text, auth)
 }
 
-func nobody(*house) string  { return "" }
-func annas(h *house) string { return h.anna.full }
-func masters(*house) string { return adminToken }
+func nobody(*testServer) string  { return "" }
+func annas(h *testServer) string { return h.anna.full }
+func masters(*testServer) string { return adminToken }

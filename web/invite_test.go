@@ -10,9 +10,20 @@ import (
 	"time"
 )
 
-func TestAnInviteMakesAPersonOnce(t *testing.T) {
+func TestInvites(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	t.Run("an invite creates one person, once", inviteCreatesPerson)
+	t.Run("an invite for a device logs in another browser of its user", inviteForDevice)
+	t.Run("guessing is slowed down", inviteGuessedSlowly)
+	t.Run("an invite says where its link works", inviteReach)
+	t.Run("the page has a warning for each link that does not work elsewhere", inviteWarnings)
+	t.Run("without a public URL the link has the origin of its creator", inviteWithoutPublicURL)
+	t.Run("an invite cannot be accepted over plain http", inviteNeedsHTTPS)
+}
+
+func inviteCreatesPerson(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
 	made := h.call(h.anna.full, "POST", "/invites", object{"for": "person"}, 201)
 	code := made.body["code"].(string)
 	if url := made.body["url"]; url != "https://house.example.net/#/join/"+code {
@@ -60,9 +71,9 @@ func TestAnInviteMakesAPersonOnce(t *testing.T) {
 	}
 }
 
-func TestAnInviteForADeviceLetsOnesOwnPhoneIn(t *testing.T) {
+func inviteForDevice(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	h.call(h.ben.full, "POST", "/invites", object{"for": "device", "admin": true}, 422).wantFields(t, "admin")
 	h.call(h.ben.full, "POST", "/invites", object{"for": "cat"}, 422).wantFields(t, "for")
 	code := h.call(h.ben.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
@@ -78,9 +89,9 @@ func TestAnInviteForADeviceLetsOnesOwnPhoneIn(t *testing.T) {
 	}
 }
 
-func TestInvitesAreGuessedSlowly(t *testing.T) {
+func inviteGuessedSlowly(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(h *house) {
+	bubble(t, func(h *testServer) {
 		for range 5 {
 			h.call("", "POST", "/invites/look", object{"code": "GUESS"}, 404)
 			h.call("", "POST", "/invites/GUESS", object{}, 404)
@@ -96,7 +107,7 @@ func TestInvitesAreGuessedSlowly(t *testing.T) {
 	})
 }
 
-func TestAnInviteSaysHowFarItsLinkReaches(t *testing.T) {
+func inviteReach(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		public, host, origin string // origin: of the page that asks, if there is one
@@ -116,7 +127,7 @@ func TestAnInviteSaysHowFarItsLinkReaches(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newTestServer(t)
 			h.handlers.invites.publicURL = func() string { return c.public }
 			for _, kind := range []string{"person", "device"} {
 				r := h.request(h.anna.full, "POST", "/invites", object{"for": kind})
@@ -133,7 +144,7 @@ func TestAnInviteSaysHowFarItsLinkReaches(t *testing.T) {
 	}
 }
 
-func TestThePageWarnsOfEachLinkThatDoesNotReachOthers(t *testing.T) {
+func inviteWarnings(t *testing.T) {
 	t.Parallel()
 	field, _ := reflect.TypeFor[MadeInvite]().FieldByName("Reach")
 	texts, err := os.ReadFile("page/texts.js")
@@ -147,9 +158,9 @@ func TestThePageWarnsOfEachLinkThatDoesNotReachOthers(t *testing.T) {
 	}
 }
 
-func TestAnInviteLeadsWhereItsMakerIsWhereNoAddressIsKnown(t *testing.T) {
+func inviteWithoutPublicURL(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	h.handlers.invites.publicURL = func() string { return "" }
 	made := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201)
 	if got, want := made.body["url"], h.url+"/#/join/"+made.body["code"].(string); got != want {
@@ -163,9 +174,9 @@ func TestAnInviteLeadsWhereItsMakerIsWhereNoAddressIsKnown(t *testing.T) {
 	}
 }
 
-func TestOverPlainHTTPNobodyAcceptsAnInvite(t *testing.T) {
+func inviteNeedsHTTPS(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	code := h.call(h.anna.full, "POST", "/invites", object{"for": "person"}, 201).body["code"].(string)
 	r := h.request("", "POST", "/invites/"+code, object{"name": "Carla", "password": password})
 	r.Host = "192.168.1.4:8080"

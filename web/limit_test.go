@@ -14,15 +14,30 @@ import (
 	"idlepush/registry"
 )
 
-// bubble plays in virtual time, in a new house that is asked by a client at 192.0.2.1.
-func bubble(t *testing.T, play func(h *house)) {
-	h := newHouse(t)
+// bubble calls play in virtual time, with a new server and a client at 192.0.2.1.
+func bubble(t *testing.T, play func(h *testServer)) {
+	h := newTestServer(t)
 	synctest.Test(t, func(t *testing.T) { play(h.inside(t, "192.0.2.1")) })
 }
 
-func TestAPasswordIsGuessedSlowly(t *testing.T) {
+func TestLimits(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(h *house) {
+	t.Run("password guessing is slowed down", limitPasswordGuessing)
+	t.Run("one client cannot lock a person out", limitOneClient)
+	t.Run("many clients are slowed by the name, in any spelling", limitByName)
+	t.Run("logins and pushes are allowed again in time", limitRefillsForUsers)
+	t.Run("logins and pushes are bounded per user", limitPerUser)
+	t.Run("a burst refills exactly in time", limiterRefills)
+	t.Run("a limiter remembers a bounded number of keys", limiterBounded)
+	t.Run("guessing from unknown addresses does not lock out known ones", limitKnownClients)
+	t.Run("a bounded number of clients is remembered", knownClientsBounded)
+	t.Run("only trusted proxies are believed", clientBehindProxies)
+	t.Run("a client is an IPv4 address or an IPv6 network", clientAddresses)
+}
+
+func limitPasswordGuessing(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(h *testServer) {
 		guess := object{"name": "Anna", "password": wrong}
 		slowed := func(after string, a answer) {
 			h.t.Helper()
@@ -52,9 +67,9 @@ func TestAPasswordIsGuessedSlowly(t *testing.T) {
 	})
 }
 
-func TestOneClientCannotLockAPersonOut(t *testing.T) {
+func limitOneClient(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(h *house) {
+	bubble(t, func(h *testServer) {
 		for i := range 40 {
 			err := h.server.limits.allowPassword(caller{address: "192.0.2.1"}, "Anna")
 			if (err != nil) != (i >= 10) {
@@ -67,9 +82,9 @@ func TestOneClientCannotLockAPersonOut(t *testing.T) {
 	})
 }
 
-func TestManyClientsAreSlowedByTheNameHoweverItIsSpelt(t *testing.T) {
+func limitByName(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(h *house) {
+	bubble(t, func(h *testServer) {
 		clients := 0
 		taken := func(spellings ...string) (n int) {
 			for i := range 50 {
@@ -98,9 +113,9 @@ func TestManyClientsAreSlowedByTheNameHoweverItIsSpelt(t *testing.T) {
 	})
 }
 
-func TestLoginsAndPushesComeBackInTime(t *testing.T) {
+func limitRefillsForUsers(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(h *house) {
+	bubble(t, func(h *testServer) {
 		for name, row := range map[string]struct {
 			try   func(caller) error
 			burst int
@@ -139,9 +154,9 @@ func TestLoginsAndPushesComeBackInTime(t *testing.T) {
 	})
 }
 
-func TestLoginsAndPushesAreBoundedPerUser(t *testing.T) {
+func limitPerUser(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	h.server.limits.logins, h.server.limits.pushes = newLimiter(2, time.Hour), newLimiter(2, time.Hour)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	h.call(h.anna.full, "POST", "/accounts/check", mailbox(), 200)
@@ -166,7 +181,7 @@ func TestLoginsAndPushesAreBoundedPerUser(t *testing.T) {
 	}
 }
 
-func TestABurstRefillsExactlyInTime(t *testing.T) {
+func limiterRefills(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(2, 10*time.Second)
@@ -186,7 +201,7 @@ func TestABurstRefillsExactlyInTime(t *testing.T) {
 	})
 }
 
-func TestALimiterRemembersABoundedNumber(t *testing.T) {
+func limiterBounded(t *testing.T) {
 	t.Parallel()
 	l := newLimiter(1, time.Minute)
 	now := time.Now()
@@ -206,18 +221,18 @@ func TestALimiterRemembersABoundedNumber(t *testing.T) {
 	}
 }
 
-// A family must not be locked out by somebody who guesses at one of its passwords from everywhere,
-// for as long as people are known where they live.
-func TestWhoGuessesFromElsewhereLocksNobodyOutAtHome(t *testing.T) {
+// Password guessing from everywhere must not lock out people at addresses from which they have
+// logged in.
+func limitKnownClients(t *testing.T) {
 	t.Parallel()
 	const known = 90 * 24 * time.Hour
-	for name, come := range map[string]func(h *house){
-		"who logged in there": func(h *house) { h.logIn("Anna") },
-		"who was invited there": func(h *house) {
+	for name, come := range map[string]func(h *testServer){
+		"who logged in there": func(h *testServer) { h.logIn("Anna") },
+		"who was invited there": func(h *testServer) {
 			code := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
 			h.call("", "POST", "/invites/"+code, object{}, 201)
 		},
-		"whose session is used there, after the server was started again": func(h *house) {
+		"whose session is used there, after the server was started again": func(h *testServer) {
 			r := h.request("", "GET", "/me", nil)
 			r.AddCookie(h.logIn("Anna"))
 			h.server.limits.knownClients.seen = make(map[string]time.Time)
@@ -226,7 +241,7 @@ func TestWhoGuessesFromElsewhereLocksNobodyOutAtHome(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(h *house) {
+			bubble(t, func(h *testServer) {
 				attacked := func() {
 					h.t.Helper()
 					for i := range 100 {
@@ -256,7 +271,7 @@ func TestWhoGuessesFromElsewhereLocksNobodyOutAtHome(t *testing.T) {
 	}
 }
 
-func TestABoundedNumberOfPlacesIsFamiliar(t *testing.T) {
+func knownClientsBounded(t *testing.T) {
 	t.Parallel()
 	f := knownClients{seen: make(map[string]time.Time)}
 	const most, known = 10_000, 90 * 24 * time.Hour
@@ -287,7 +302,7 @@ func TestABoundedNumberOfPlacesIsFamiliar(t *testing.T) {
 	}
 }
 
-func TestWhatAProxySaysIsBelievedOfThoseThatAreTrustedOnly(t *testing.T) {
+func clientBehindProxies(t *testing.T) {
 	t.Parallel()
 	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	for name, row := range map[string]struct {
@@ -316,7 +331,7 @@ func TestWhatAProxySaysIsBelievedOfThoseThatAreTrustedOnly(t *testing.T) {
 	}
 }
 
-func TestAClientIsAnAddressOrANetwork(t *testing.T) {
+func clientAddresses(t *testing.T) {
 	t.Parallel()
 	for remote, want := range map[string]string{
 		"192.0.2.1:443":             "192.0.2.1",

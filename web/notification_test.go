@@ -8,9 +8,17 @@ import (
 	"idlepush/registry"
 )
 
-func TestAUserSeesWhatRangAndHowItWentOnOwnDevices(t *testing.T) {
+func TestNotifications(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	t.Run("a user sees notifications and their deliveries to own devices", notificationDeliveries)
+	t.Run("attention says what to do", notificationAttention)
+	t.Run("a removed device is reported on another, or in the history if there is none", notificationDeviceGone)
+	t.Run("the link of a mail follows the template of its account", notificationLink)
+}
+
+func notificationDeliveries(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201).id()
 	annas := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 	bens := h.call(h.ben.full, "POST", "/devices", browser(), 201).id()
@@ -58,9 +66,9 @@ func TestAUserSeesWhatRangAndHowItWentOnOwnDevices(t *testing.T) {
 	}
 }
 
-func TestAttentionSaysWhatToDo(t *testing.T) {
+func notificationAttention(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
 	a, err := h.store.Accounts.Get(id)
@@ -77,9 +85,9 @@ func TestAttentionSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestADeviceThatIsGoneIsSaidOnAnotherAndHereWhereThereIsNone(t *testing.T) {
+func notificationDeviceGone(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	phone := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 	laptop := h.call(h.anna.full, "POST", "/devices", browser(), 201).id()
@@ -102,7 +110,7 @@ func TestADeviceThatIsGoneIsSaidOnAnotherAndHereWhereThereIsNone(t *testing.T) {
 		}
 		deliveries := told["deliveries"].([]any)
 		if want := 1 - n; len(deliveries) != want || want == 1 && deliveries[0].(map[string]any)["device"] != laptop {
-			t.Errorf("%s: it is said on %v", name, deliveries)
+			t.Errorf("%s: it is reported on %v", name, deliveries)
 		}
 	}
 	if items := h.call(h.ben.full, "GET", "/notifications", nil, 200).body["items"].([]any); len(items) != 0 {
@@ -110,9 +118,9 @@ func TestADeviceThatIsGoneIsSaidOnAnotherAndHereWhereThereIsNone(t *testing.T) {
 	}
 }
 
-func TestAMailLeadsWhereTheOwnerOfItsMailboxSays(t *testing.T) {
+func notificationLink(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	ids := furnish(h)
 	account := "/accounts/" + ids["ACCOUNT"]
 	_, err := h.store.Mail.Record(registry.Arrival{Account: ids["ACCOUNT"], Folder: "INBOX", From: registry.Cursor{UIDValidity: 1, Next: 2}, To: registry.Cursor{UIDValidity: 1, Next: 3},

@@ -21,7 +21,14 @@ func promised(t testing.TB, page, words string) {
 	}
 }
 
-func TestASessionLastsAsLongAsTheDocsSay(t *testing.T) {
+func TestNumbersOfTheDocs(t *testing.T) {
+	t.Parallel()
+	t.Run("how long a session lasts", docsSessionLifetime)
+	t.Run("how many items a page of a list has", docsPageSize)
+	t.Run("how long a password may be", docsPasswordLength)
+}
+
+func docsSessionLifetime(t *testing.T) {
 	t.Parallel()
 	promised(t, "phones.md", `"Stay signed in" lasts for 90 days without use and a year at most. Without it, a session ends after 12 hours without use.`)
 	const day = 24 * time.Hour
@@ -37,7 +44,7 @@ func TestASessionLastsAsLongAsTheDocsSay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(h *house) {
+			bubble(t, func(h *testServer) {
 				a := h.call("", "POST", "/login", object{"name": "Anna", "password": password, "stay": row.stay}, 200)
 				cookie, rest, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
 				_, age, _ := strings.Cut(rest, "Max-Age=")
@@ -75,10 +82,10 @@ func TestASessionLastsAsLongAsTheDocsSay(t *testing.T) {
 	}
 }
 
-func TestAPageHoldsFiftyUnlessAskedForUpToTwoHundred(t *testing.T) {
+func docsPageSize(t *testing.T) {
 	t.Parallel()
 	promised(t, "api.md", "50 per page unless `limit` (up to 200) asks for another number")
-	h := newHouse(t)
+	h := newTestServer(t)
 	for i := range 201 {
 		_, _, err := h.store.Users.AddToken(h.anna.id, fmt.Sprint(i), registry.DeviceScope, "", time.Now())
 		fatal(t, err)
@@ -92,10 +99,10 @@ func TestAPageHoldsFiftyUnlessAskedForUpToTwoHundred(t *testing.T) {
 	h.call(h.anna.full, "GET", "/tokens?limit=201", nil, 422).wantFields(t, "limit")
 }
 
-func TestAPasswordHasTenCharactersToAThousandAndTwentyFour(t *testing.T) {
+func docsPasswordLength(t *testing.T) {
 	t.Parallel()
 	promised(t, "api.md", "Passwords have 10 to 1024 characters.")
-	h := newHouse(t)
+	h := newTestServer(t)
 	for n, want := range map[int]int{9: 422, 10: 201, 1024: 201, 1025: 422} {
 		h.call(h.anna.full, "POST", "/users", object{"name": fmt.Sprint("Person ", n), "password": long(n)}, want)
 	}

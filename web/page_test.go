@@ -11,17 +11,25 @@ import (
 )
 
 // get gets what lies outside the API.
-func (h *house) get(path string) answer {
+func (h *testServer) get(path string) answer {
 	h.t.Helper()
 	r, err := http.NewRequest("GET", h.url+path, nil)
 	fatal(h.t, err)
 	return h.send(r)
 }
 
-// Every file is there under its name, as what it is; nothing of the page comes from elsewhere or stands where the policy forbids it.
-func TestThePageIsServedWholeAndLoadsNothingFromElsewhere(t *testing.T) {
+func TestPage(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	t.Run("every file is served, and nothing is loaded from elsewhere", pageServedWhole)
+	t.Run("health and readiness have no reasons", pageHealth)
+	t.Run("the application server key needs no login", pageVAPIDKey)
+}
+
+// Every file is served under its own name with its type. Nothing comes from elsewhere or violates
+// the policy.
+func pageServedWhole(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
 	fatal(t, fs.WalkDir(pageFiles, "page", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -60,9 +68,9 @@ func TestThePageIsServedWholeAndLoadsNothingFromElsewhere(t *testing.T) {
 	}
 }
 
-func TestHealthIsToldWithoutReasons(t *testing.T) {
+func pageHealth(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	if a := h.get("/healthz"); a.status != 200 || a.raw != "ok\n" {
 		t.Errorf("%d %q", a.status, a.raw)
 	}
@@ -78,9 +86,9 @@ func TestHealthIsToldWithoutReasons(t *testing.T) {
 	}
 }
 
-func TestTheApplicationServerKeyIsForEverybody(t *testing.T) {
+func pageVAPIDKey(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	if a := h.call("", "GET", "/vapid", nil, 200); a.body["public_key"] != p256dh {
 		t.Errorf("it is %s", a.raw)
 	}

@@ -14,9 +14,16 @@ func sample(d registry.Device) (PushRequest, *registry.Outcome) {
 		Body: []byte(`{"level":"` + string(d.Content) + `"}`), Readable: []string{"how large it is"}}, nil
 }
 
-func TestAPreviewShowsWhatTheServiceWouldReceive(t *testing.T) {
+func TestPreview(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	t.Run("it shows the request that the service would receive", previewRequest)
+	t.Run("a binary body is in base64, with its plaintext", previewBinaryBody)
+	t.Run("if there can be none, it says why", previewImpossible)
+}
+
+func previewRequest(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", browser().with("content", "sender"), 201).id() + "/preview"
 	a := h.call(h.anna.device, "GET", at, nil, 200)
 	if a.body["transport"] != "webpush" || a.body["service"] != "push.example.net" || a.body["method"] != "POST" || a.body["url"] != "https://push.example.net/HIDDEN" ||
@@ -40,9 +47,9 @@ func TestAPreviewShowsWhatTheServiceWouldReceive(t *testing.T) {
 	}
 }
 
-func TestABodyThatIsNoTextIsShownInBase64WithWhatOnlyTheDeviceReads(t *testing.T) {
+func previewBinaryBody(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", browser(), 201).id() + "/preview"
 	cipher := []byte{0xff, 0, 1}
 	h.set(func() {
@@ -58,9 +65,9 @@ func TestABodyThatIsNoTextIsShownInBase64WithWhatOnlyTheDeviceReads(t *testing.T
 	}
 }
 
-func TestAPreviewThatCannotBeMadeSaysWhy(t *testing.T) {
+func previewImpossible(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id() + "/preview"
 	a := h.call(h.anna.full, "GET", at+"?content=everything", nil, 422)
 	if field := a.body["errors"].([]any)[0].(map[string]any); field["field"] != "content" {

@@ -70,21 +70,29 @@ var admissions = []admission{
 	{"PUT /devices", nil, 405, 405, 405, 405, 405},
 }
 
-func TestEveryRouteAdmitsExactlyWhomItShould(t *testing.T) {
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	t.Run("every route admits exactly the right callers", scopesOfRoutes)
+	t.Run("an invalid token admits nobody", scopeInvalidToken)
+	t.Run("without an admin token an empty one admits nobody", scopeEmptyAdminToken)
+	t.Run("a token of device scope sees only the names of accounts", scopeDeviceAccounts)
+}
+
+func scopesOfRoutes(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string]bool)
 	for _, row := range admissions {
 		seen[row.operation()] = true
 		t.Run(row.route, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newTestServer(t)
 			for token, want := range map[string]int{"": row.nobody, h.anna.device: row.device, h.anna.full: row.full, h.ben.full: row.ben, adminToken: row.master} {
 				method, path, body := row.request(h, furnish(h))
 				h.call(token, method, path, body, want)
 			}
 		})
 	}
-	seen["get/events"] = true // TestOnlyWhoeverIsLoggedInListens
+	seen["get/events"] = true // eventsNeedLogin
 	for _, op := range operations {
 		if !seen[op] {
 			t.Errorf("nobody has said who may %s", op)
@@ -92,8 +100,8 @@ func TestEveryRouteAdmitsExactlyWhomItShould(t *testing.T) {
 	}
 }
 
-// request is the row's request with what was furnished in the place of names.
-func (row admission) request(h *house, ids map[string]string) (method, path string, body any) {
+// request returns the request of the row, with ids for the names in it.
+func (row admission) request(h *testServer, ids map[string]string) (method, path string, body any) {
 	h.t.Helper()
 	method, path, _ = strings.Cut(row.route, " ")
 	if strings.Contains(path, "USER") {
@@ -132,7 +140,7 @@ func (row admission) request(h *house, ids map[string]string) (method, path stri
 
 // carl is the id of a third user. He is made once, unless he has gone: a password is slow to hash
 // on purpose.
-func (h *house) carl() string {
+func (h *testServer) carl() string {
 	h.t.Helper()
 	users, err := h.store.Users.List()
 	fatal(h.t, err)
@@ -159,7 +167,7 @@ func (row admission) operation() string {
 }
 
 // furnish gives Anna a new one of everything.
-func furnish(h *house) map[string]string {
+func furnish(h *testServer) map[string]string {
 	h.t.Helper()
 	now := time.Now()
 	token, _, err := h.store.Users.AddToken(h.anna.id, "old", registry.FullScope, "", now)
@@ -184,9 +192,9 @@ func furnish(h *house) map[string]string {
 	return map[string]string{"SESSION": s.ID, "COOKIE": session, "INVITE": invite.ID, "CODE": code, "TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}
 }
 
-func TestATokenThatIsNoneAdmitsNobody(t *testing.T) {
+func scopeInvalidToken(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	for _, header := range []string{"Bearer", "Bearer ", "Bearer nonsense", "Basic YTpi", h.anna.full, "Bearer " + adminToken + "x", "bearer\t" + h.anna.full} {
 		r := h.request("", "GET", "/me", nil)
 		r.Header.Set("Authorization", header)
@@ -202,9 +210,9 @@ func TestATokenThatIsNoneAdmitsNobody(t *testing.T) {
 	}
 }
 
-func TestWithoutAnAdminTokenAnEmptyOneAdmitsNobody(t *testing.T) {
+func scopeEmptyAdminToken(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	c := h.config()
 	c.AdminToken = ""
 	s := New(c).(*server)
@@ -215,9 +223,9 @@ func TestWithoutAnAdminTokenAnEmptyOneAdmitsNobody(t *testing.T) {
 	}
 }
 
-func TestATokenOfDeviceScopeSeesNamesOfAccountsOnly(t *testing.T) {
+func scopeDeviceAccounts(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	furnish(h)
 	items := h.call(h.anna.device, "GET", "/accounts", nil, 200).body["items"].([]any)
 	if got := items[0].(map[string]any); len(got) != 2 || got["email"] != "anna@example.net" || got["id"] == "" {

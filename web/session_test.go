@@ -4,15 +4,14 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
 	"idlepush/registry"
 )
 
-// logIn gives the cookie of a new session.
-func (h *house) logIn(name string) *http.Cookie {
+// logIn returns the cookie of a new session.
+func (h *testServer) logIn(name string) *http.Cookie {
 	h.t.Helper()
 	a := h.call("", "POST", "/login", object{"name": name, "password": password}, 200)
 	c, err := http.ParseSetCookie(a.header.Get("Set-Cookie"))
@@ -20,9 +19,24 @@ func (h *house) logIn(name string) *http.Cookie {
 	return c
 }
 
-func TestASessionLivesInACookieThatOnlyHTTPSCarries(t *testing.T) {
+func TestSessions(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	t.Run("the cookie of a session is sent over https only", sessionCookieHTTPS)
+	t.Run("a cookie holds a session and nothing else", sessionCookieOnly)
+	t.Run("a wrong login does not say what is wrong", sessionWrongLogin)
+	t.Run("a bearer token precedes a cookie", sessionBearerFirst)
+	t.Run("another site cannot use a session", sessionCrossSite)
+	t.Run("a new password needs the old one and ends all sessions", sessionNewPassword)
+	t.Run("a browser is named by its User-Agent", sessionBrowserName)
+	t.Run("a user sees and ends only own sessions", sessionsOfOneUser)
+	t.Run("a removed device is logged out", sessionDeviceRemoved)
+	t.Run("nothing is created in a session that ended meanwhile", sessionEndedMeanwhile)
+	t.Run("a login by another user ends the notifications of the previous one", sessionOfAnotherUser)
+}
+
+func sessionCookieHTTPS(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
 	for name, row := range map[string]struct {
 		host, origin, forwarded string
 		stay                    bool
@@ -73,9 +87,9 @@ func TestASessionLivesInACookieThatOnlyHTTPSCarries(t *testing.T) {
 	}
 }
 
-func TestACookieIsASessionAndNothingElse(t *testing.T) {
+func sessionCookieOnly(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	c := h.logIn("ANNA")
 	get := h.request("", "GET", "/me", nil)
 	get.AddCookie(c)
@@ -113,9 +127,9 @@ func TestACookieIsASessionAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestAWrongLoginSaysNotWhatIsWrong(t *testing.T) {
+func sessionWrongLogin(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	a := h.call("", "POST", "/login", object{"name": "Anna", "password": wrong}, 401)
 	b := h.call("", "POST", "/login", object{"name": "Nobody", "password": wrong}, 401)
 	if a.raw != b.raw || a.body["code"] != "wrong_login" {
@@ -123,9 +137,9 @@ func TestAWrongLoginSaysNotWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestABearerTokenGoesBeforeACookie(t *testing.T) {
+func sessionBearerFirst(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	r := h.request(h.ben.full, "GET", "/me", nil)
 	r.AddCookie(h.logIn("Anna"))
 	if a := h.send(r); a.body["name"] != "Ben" {
@@ -137,9 +151,9 @@ func TestABearerTokenGoesBeforeACookie(t *testing.T) {
 	}
 }
 
-func TestAnotherSiteCannotUseASession(t *testing.T) {
+func sessionCrossSite(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	c := h.logIn("Anna")
 	for name, row := range map[string]struct {
 		headers map[string]string
@@ -178,9 +192,9 @@ func TestAnotherSiteCannotUseASession(t *testing.T) {
 	}
 }
 
-func TestANewPasswordNeedsTheOldAndEndsSessions(t *testing.T) {
+func sessionNewPassword(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	c := h.logIn("Anna")
 	fresh := "another horse " + marker
 	h.call(h.anna.full, "PATCH", "/me", object{"password": fresh}, 422).wantFields(t, "current_password")
@@ -196,29 +210,7 @@ func TestANewPasswordNeedsTheOldAndEndsSessions(t *testing.T) {
 	h.call("", "POST", "/login", object{"name": "Anne", "password": fresh}, 200)
 }
 
-func TestATokenIsShownOnceAndEnds(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	made := h.call(h.anna.full, "POST", "/tokens", object{"name": "Phone", "scope": "device"}, 201)
-	secret := made.body["token"].(string)
-	h.call(secret, "GET", "/devices", nil, 200)
-	list := h.call(h.anna.full, "GET", "/tokens", nil, 200)
-	if strings.Contains(list.raw, secret) {
-		t.Error("the list shows the token")
-	}
-	if first := list.body["items"].([]any)[0].(map[string]any); first["id"] != made.id() {
-		t.Errorf("the newest is not first: %s", list.raw)
-	}
-	h.call(h.anna.full, "DELETE", "/tokens/"+made.id(), nil, 204)
-	h.call(secret, "GET", "/devices", nil, 401)
-	h.call(h.anna.full, "DELETE", "/tokens/"+made.id(), nil, 404)
-	h.call(adminToken, "POST", "/tokens", object{"name": "x", "scope": "full", "user": "nobody"}, 422).wantFields(t, "user")
-	if strings.Contains(h.log.String(), "idlepush_") {
-		t.Error("the log holds a token")
-	}
-}
-
-func TestABrowserIsNamedByWhatItIs(t *testing.T) {
+func sessionBrowserName(t *testing.T) {
 	t.Parallel()
 	for agent, want := range map[string]string{
 		"Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0":                                                                       "Firefox on Android",
@@ -238,9 +230,9 @@ func TestABrowserIsNamedByWhatItIs(t *testing.T) {
 	}
 }
 
-func TestSessionsAreOnesOwnToSeeAndEnd(t *testing.T) {
+func sessionsOfOneUser(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	here, there := h.logIn("Anna"), h.logIn("Anna")
 	list := func() []any {
 		r := h.request("", "GET", "/sessions", nil)
@@ -278,9 +270,9 @@ func TestSessionsAreOnesOwnToSeeAndEnd(t *testing.T) {
 	}
 }
 
-func TestARemovedDeviceIsLoggedOut(t *testing.T) {
+func sessionDeviceRemoved(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	phone := h.logIn("Anna")
 	r := h.request("", "POST", "/devices", browser())
 	r.AddCookie(phone)
@@ -318,12 +310,12 @@ func TestARemovedDeviceIsLoggedOut(t *testing.T) {
 	}
 }
 
-// A mail server or a push service may take a while; what was decided meanwhile stands.
-func TestWhatIsMadeForSomebodyWhoHasGoneMeanwhileIsNotKept(t *testing.T) {
+// The session ends while the mail server or the push service is slow.
+func sessionEndedMeanwhile(t *testing.T) {
 	t.Parallel()
-	gone := map[string]func(h *house){
-		"the user": func(h *house) { fatal(h.t, h.store.Users.Remove(h.ben.id)) },
-		"the session": func(h *house) {
+	gone := map[string]func(h *testServer){
+		"the user": func(h *testServer) { fatal(h.t, h.store.Users.Remove(h.ben.id)) },
+		"the session": func(h *testServer) {
 			sessions, err := h.store.Users.Sessions(h.ben.id, time.Now())
 			fatal(h.t, err)
 			for _, s := range sessions {
@@ -332,7 +324,7 @@ func TestWhatIsMadeForSomebodyWhoHasGoneMeanwhileIsNotKept(t *testing.T) {
 		},
 	}
 	for name, goes := range gone {
-		h := newHouse(t)
+		h := newTestServer(t)
 		cookie := h.logIn("Ben")
 		h.set(func() { h.during = func(registry.Device) { goes(h) } })
 		r := h.request("", "POST", "/devices", browser())
@@ -343,7 +335,7 @@ func TestWhatIsMadeForSomebodyWhoHasGoneMeanwhileIsNotKept(t *testing.T) {
 		if a.status != 401 && a.status != 404 || len(devices) > 0 {
 			t.Errorf("%s: a device is kept: %d, %s", name, a.status, a.raw)
 		}
-		h = newHouse(t)
+		h = newTestServer(t)
 		cookie = h.logIn("Ben")
 		h.set(func() {
 			h.check = func(ctx context.Context, a registry.Account) (Check, error) { goes(h); return accept(ctx, a) }
@@ -359,9 +351,9 @@ func TestWhatIsMadeForSomebodyWhoHasGoneMeanwhileIsNotKept(t *testing.T) {
 	}
 }
 
-func TestABrowserThatAnotherLogsInToRingsNoMoreForTheFormer(t *testing.T) {
+func sessionOfAnotherUser(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	annas := h.logIn("Anna")
 	r := h.request("", "POST", "/devices", browser())
 	r.AddCookie(annas)

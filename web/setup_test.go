@@ -7,9 +7,16 @@ import (
 	"testing"
 )
 
-func TestSetupMakesTheFirstAdminOnce(t *testing.T) {
+func TestSetup(t *testing.T) {
 	t.Parallel()
-	h := houseAt(t, t.TempDir())
+	t.Run("it creates the first admin, once", setupOnce)
+	t.Run("it keeps the origin that the admin used", setupKeepsOrigin)
+	t.Run("the page gets a session", setupWithSession)
+}
+
+func setupOnce(t *testing.T) {
+	t.Parallel()
+	h := testServerAt(t, t.TempDir())
 	token, err := h.store.Users.SetupToken()
 	fatal(t, err)
 	setup := object{"token": token, "name": "Anna", "password": password}
@@ -33,7 +40,7 @@ func TestSetupMakesTheFirstAdminOnce(t *testing.T) {
 	}
 }
 
-func TestSetupKeepsTheOriginThatTheAdminUsed(t *testing.T) {
+func setupKeepsOrigin(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ origin, forwarded, want string }{
 		"browser over https":   {"https://house.example.net", "", "https://house.example.net"},
@@ -45,7 +52,7 @@ func TestSetupKeepsTheOriginThatTheAdminUsed(t *testing.T) {
 		"nonsense":             {"https://", "http", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := houseAt(t, t.TempDir())
+			h := testServerAt(t, t.TempDir())
 			if !strings.HasSuffix(row.forwarded, " ") {
 				h.server.guard.proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			}
@@ -72,9 +79,9 @@ func TestSetupKeepsTheOriginThatTheAdminUsed(t *testing.T) {
 	}
 }
 
-func TestThePageSetsUpIntoASession(t *testing.T) {
+func setupWithSession(t *testing.T) {
 	t.Parallel()
-	h := houseAt(t, t.TempDir())
+	h := testServerAt(t, t.TempDir())
 	token, err := h.store.Users.SetupToken()
 	fatal(t, err)
 	a := h.call("", "POST", "/setup", object{"token": token, "name": "Anna", "password": password, "session": true}, 201)

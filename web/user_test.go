@@ -5,9 +5,15 @@ import (
 	"testing"
 )
 
-func TestAnAdminManagesPeopleAndSeesNoContent(t *testing.T) {
+func TestUsers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	t.Run("an admin manages people and sees no content", userManagedByAdmin)
+	t.Run("a role changes at once, and one admin always stays", userRoleChanges)
+}
+
+func userManagedByAdmin(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
 	h.call(h.ben.full, "POST", "/accounts", mailbox(), 201)
 	h.call(h.ben.full, "POST", "/devices", fcmDevice(), 201)
 	list := h.call(h.anna.full, "GET", "/users", nil, 200)
@@ -47,9 +53,9 @@ func TestAnAdminManagesPeopleAndSeesNoContent(t *testing.T) {
 	h.call("", "POST", "/login", object{"name": "Carla", "password": "another " + password}, 401)
 }
 
-func TestARoleCountsAtOnceAndNeverLeavesNobody(t *testing.T) {
+func userRoleChanges(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	if a := h.call(h.anna.full, "PATCH", "/users/"+h.anna.id, object{"admin": false}, 409); a.body["code"] != "last_admin" {
 		t.Errorf("%s", a.raw)
 	}

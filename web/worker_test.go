@@ -12,7 +12,8 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// worker runs the service worker in Node, lets each push arrive, and gives what it did. What the browser offers is noted: what is shown, closed and opened.
+// worker runs the service worker in Node, lets each push arrive, and gives what it did. What the
+// browser is a stand-in for a browser. It records notifications and windows.
 const worker = `
 const fs = require("node:fs"), vm = require("node:vm");
 const { pushes, clicks } = JSON.parse(fs.readFileSync(0, "utf8"));
@@ -59,7 +60,8 @@ type happened struct {
 	Badge  *int
 }
 
-// runWorker gives what the service worker does about pushes (null: without data) and about clicks on notifications with such data.
+// runWorker gives what the service worker does about pushes (null: without data) and about clicks
+// on notifications with such data.
 func runWorker(t *testing.T, pushes []*string, clicks []object) (out struct {
 	Pushes []happened
 	Clicks []string
@@ -97,7 +99,16 @@ func pushed(t *testing.T) (list []*string) {
 	return list
 }
 
-func TestTheWorkerShowsWhatTheServerSends(t *testing.T) {
+func TestServiceWorker(t *testing.T) {
+	t.Parallel()
+	t.Run("it shows what the server sends", workerShowsPush)
+	t.Run("it shows something for any push", workerShowsAnyPush)
+	t.Run("it closes what was read, and rings once per mail", workerClosesAndRingsOnce)
+	t.Run("a filled-in mail replaces the first notification silently", workerReplacesSilently)
+	t.Run("a click opens the mail or the page", workerClick)
+}
+
+func workerShowsPush(t *testing.T) {
 	t.Parallel()
 	pushes := pushed(t)
 	for i, did := range runWorker(t, pushes, nil).Pushes {
@@ -126,7 +137,7 @@ func TestTheWorkerShowsWhatTheServerSends(t *testing.T) {
 }
 
 // Browsers end the subscription of a page that gets a push and shows nothing.
-func TestTheWorkerShowsSomethingAtAnyPush(t *testing.T) {
+func workerShowsAnyPush(t *testing.T) {
 	t.Parallel()
 	var pushes []*string
 	for _, text := range []string{"", "not JSON", "null", "17", `"text"`, "[]", "{}", `{"notification":null,"idlepush":null}`, `{"idlepush":{"v":2,"kind":"unheard of","id":"x"}}`,
@@ -141,7 +152,7 @@ func TestTheWorkerShowsSomethingAtAnyPush(t *testing.T) {
 	}
 }
 
-func TestTheWorkerTakesAwayWhatWasReadAndRingsOncePerMail(t *testing.T) {
+func workerClosesAndRingsOnce(t *testing.T) {
 	t.Parallel()
 	mail := func(id string, clear ...string) *string {
 		text, err := json.Marshal(object{"notification": object{"title": id, "tag": id}, "idlepush": object{"v": 1, "kind": "mail", "id": id, "clear": clear}})
@@ -159,7 +170,7 @@ func TestTheWorkerTakesAwayWhatWasReadAndRingsOncePerMail(t *testing.T) {
 	}
 }
 
-func TestTheWorkerPutsTheWordsOfAMailInThePlaceOfTheFirstWithoutASound(t *testing.T) {
+func workerReplacesSilently(t *testing.T) {
 	t.Parallel()
 	first := `{"notification":{"title":"New mail","tag":"a"},"idlepush":{"v":1,"kind":"mail","id":"a"}}`
 	second := `{"notification":{"title":"Anna","body":"Lunch?","tag":"a"},"idlepush":{"v":1,"kind":"mail","id":"a"}}`
@@ -169,7 +180,7 @@ func TestTheWorkerPutsTheWordsOfAMailInThePlaceOfTheFirstWithoutASound(t *testin
 	}
 }
 
-func TestAClickLeadsToTheMailOrToThePage(t *testing.T) {
+func workerClick(t *testing.T) {
 	t.Parallel()
 	const page = "https://house.example.net/#/"
 	rows := []struct {

@@ -25,9 +25,10 @@ import (
 	"idlepush/watcher/imapmem"
 )
 
-// BenchmarkMailToPush is the time from APPEND at the mail server to the push at the push service, through the whole
-// daemon: search, fetch, record on disk, encryption, HTTP. The ratio is to the least that could be done: imapclient in IDLE, one FETCH
-// of the same headers, one POST, with nothing stored and nothing encrypted. The server tells of new mail up to 10 ms late, in both.
+// BenchmarkMailToPush is the time from APPEND at the mail server to the push at the push service,
+// through the whole daemon: search, fetch, record on disk, encryption, HTTP. The ratio is to the
+// least that could be done: imapclient in IDLE, one FETCH of the same headers, one POST, with
+// nothing stored and nothing encrypted. The server tells of new mail up to 10 ms late, in both.
 func BenchmarkMailToPush(b *testing.B) {
 	bare := medianOf(b, bareLine)
 	b.Run("idlepush", func(b *testing.B) {

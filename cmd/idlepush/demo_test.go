@@ -13,7 +13,13 @@ import (
 	"idlepush/registry/testenv"
 )
 
-func TestTheDemoShowsTheWholeLine(t *testing.T) {
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	t.Run("it shows mail and pushes", demoShowsPushes)
+	t.Run("it returns the error of a part", demoReturnsError)
+}
+
+func demoShowsPushes(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	out := new(registrytest.Log)
@@ -43,7 +49,7 @@ func TestTheDemoShowsTheWholeLine(t *testing.T) {
 	}
 }
 
-func TestADemoThatFailsSaysWhy(t *testing.T) {
+func demoReturnsError(t *testing.T) {
 	t.Parallel()
 	d, err := newDemo(io.Discard)
 	if err != nil {

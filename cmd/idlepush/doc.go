@@ -11,8 +11,9 @@
 //
 // # Settings
 //
-// Settings are flags or environment variables: --public-url is IDLEPUSH_PUBLIC_URL. A secret can also be in a file: --key-file, IDLEPUSH_KEY_FILE. All settings
-// are checked before anything starts. "idlepush serve -help" lists them.
+// Settings are flags or environment variables: --public-url is IDLEPUSH_PUBLIC_URL. A secret can
+// also be in a file: --key-file, IDLEPUSH_KEY_FILE. All settings are checked before anything
+// starts. "idlepush serve -help" lists them.
 //
 // # Files
 //

@@ -19,8 +19,8 @@ import (
 	"idlepush/web"
 )
 
-// pages returns the text of every page that is for people, by its path: all Markdown files but the
-// changelog, which tells of what was, too.
+// pages returns the text of every page for people, by its path: all Markdown files but the
+// changelog, which describes the past too.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -142,7 +142,8 @@ func TestDocsNamePathsThatExist(t *testing.T) {
 	})
 }
 
-// TestDocsNameFilesThatExist: a file is a code word with an ending that files of the repository have.
+// TestDocsNameFilesThatExist: a file is a code word with an ending that files of the repository
+// have.
 func TestDocsNameFilesThatExist(t *testing.T) {
 	t.Parallel()
 	there := make(map[string]bool)
@@ -295,20 +296,20 @@ func TestDocsRunTestsThatExist(t *testing.T) {
 	}
 }
 
-// quantity is a number with a unit: what the program is held to.
+// quantity matches a number with a unit.
 var quantity = regexp.MustCompile(`\b(?:\d+ (?:ms|s|min|h|MB|bytes|characters|failures|times|seconds?|minutes?|hours?|days?)|` +
 	`(?:an?|one|two|three|six|nine|ten|twelve|some) (?:bytes|characters|failures|tries|times|seconds?|minutes?|hours?|days?|weeks?|months?|years?))\b`)
 
-// TestDocsHaveNoNumberThatNoTestHolds: every quantity on a page that tells what the program does is
-// in a sentence that a numbers_test.go holds, or is told of others than the program.
-func TestDocsHaveNoNumberThatNoTestHolds(t *testing.T) {
+// TestDocsNumbersAreHeld fails for a quantity in the docs that no numbers_test.go checks, unless it
+// is about something else than the program.
+func TestDocsNumbersAreHeld(t *testing.T) {
 	t.Parallel()
 	held := heldWords(t)
 	for page, text := range pages(t) {
 		if !strings.HasPrefix(page, "docs/") && page != "README.md" || page == "docs/performance.md" {
 			continue
 		}
-		if before, rest, found := strings.Cut(text, "\n## Decrypt\n"); found { // what the vectors hold
+		if before, rest, found := strings.Cut(text, "\n## Decrypt\n"); found { // vectors
 			_, after, _ := strings.Cut(rest, "\n## Show\n")
 			text = before + after
 		}

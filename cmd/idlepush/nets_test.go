@@ -16,7 +16,7 @@ import (
 	"idlepush/watcher"
 )
 
-func TestAPrivateAddressBehindNAT64IsDialledByNobody(t *testing.T) {
+func TestNAT64PrivateAddress(t *testing.T) {
 	t.Parallel()
 	s := settings{allowNets: netguard.Networks{netip.MustParsePrefix("64:ff9b::/96")}}
 	vapid, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

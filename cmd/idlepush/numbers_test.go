@@ -13,12 +13,19 @@ import (
 // nothing is an environment without any variable.
 func nothing(string) string { return "" }
 
-func TestTheTableOfSettingsInTheDocsIsTheProgramsOwn(t *testing.T) {
+func TestNumbersOfTheDocs(t *testing.T) {
+	t.Parallel()
+	t.Run("the table of settings", docsSettingsTable)
+	t.Run("defaults and versions", docsDefaults)
+	t.Run("bounds of settings", docsBounds)
+}
+
+func docsSettingsTable(t *testing.T) {
 	t.Parallel()
 	var told []setting
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z-]+)`( \\(secret\\))? \\| ([^|]+) \\| [^|]+ \\|$").FindAllStringSubmatch(read(t, "docs/settings.md"), -1) {
 		s := setting{name: row[1], secret: row[2] != ""}
-		if literal := regexp.MustCompile("^`([^`]+)`$").FindStringSubmatch(row[3]); literal != nil { // else words
+		if literal := regexp.MustCompile("^`([^`]+)`$").FindStringSubmatch(row[3]); literal != nil {
 			s.value = literal[1]
 		}
 		told = append(told, s)
@@ -32,7 +39,7 @@ func TestTheTableOfSettingsInTheDocsIsTheProgramsOwn(t *testing.T) {
 	}
 }
 
-func TestNumbersOfTheDocs(t *testing.T) {
+func docsDefaults(t *testing.T) {
 	t.Parallel()
 	s, err := parse("serve", nil, nothing, io.Discard)
 	if want := (settings{listen: "127.0.0.1:8080", data: "./data", burstLimit: 5}); err != nil || !reflect.DeepEqual(s, want) {
@@ -54,7 +61,7 @@ func TestNumbersOfTheDocs(t *testing.T) {
 	}
 }
 
-func TestWhatIsJustWithinItsBoundsIsTaken(t *testing.T) {
+func docsBounds(t *testing.T) {
 	t.Parallel()
 	for flag, want := range map[string]settings{
 		"--burst-limit=100":                  {burstLimit: 100},

@@ -127,7 +127,7 @@ func TestNeitherGoogleNorAppleSeesASenderASubjectOrAWord(t *testing.T) {
 	}
 }
 
-// How long it may take is held where the waiting is: by push for the sends, and here by TestARequestThatDoesNotEndKeepsTheDaemonForEightSeconds.
+// How long it may take is held where the waiting is: by push for the sends, and here by serveShutdownWaits.
 func TestSIGTERMEndsTheDaemonWhileEveryServiceHangsWithNothingLost(t *testing.T) {
 	t.Parallel()
 	s := systemtest.NewScenario(t, itself(t))

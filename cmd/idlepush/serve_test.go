@@ -17,7 +17,8 @@ import (
 	"idlepush/registry/registrytest"
 )
 
-// pipes is a listener whose connections lie in memory, so that a synctest bubble knows when nobody has anything to do.
+// pipes is a listener whose connections lie in memory, so that a synctest bubble knows when nobody
+// has anything to do.
 type pipes struct {
 	dialled chan net.Conn
 	closed  chan struct{}
@@ -61,7 +62,14 @@ func (p *pipes) get(path string) (body string, err error) {
 	return string(text), err
 }
 
-func TestARequestThatDoesNotEndKeepsTheDaemonForEightSeconds(t *testing.T) {
+func TestServe(t *testing.T) {
+	t.Parallel()
+	t.Run("shutdown waits 8 s for a request", serveShutdownWaits)
+	t.Run("headers take at most 10 s", serveHeaderTimeout)
+	t.Run("old activity is deleted at start and every hour, after a failure too", serveDeletesOldActivity)
+}
+
+func serveShutdownWaits(t *testing.T) {
 	t.Parallel()
 	for path, c := range map[string]struct {
 		least, most time.Duration // Shutdown looks twice a second
@@ -105,7 +113,7 @@ func TestARequestThatDoesNotEndKeepsTheDaemonForEightSeconds(t *testing.T) {
 	}
 }
 
-func TestAClientThatDoesNotSayWhatItWantsIsHungUpAfterTenSeconds(t *testing.T) {
+func serveHeaderTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		listener := newPipes()
@@ -125,7 +133,7 @@ func TestAClientThatDoesNotSayWhatItWantsIsHungUpAfterTenSeconds(t *testing.T) {
 	})
 }
 
-func TestOldActivityIsRemovedAtStartAndEveryHourAlsoAfterAFailure(t *testing.T) {
+func serveDeletesOldActivity(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

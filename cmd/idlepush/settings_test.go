@@ -15,7 +15,15 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-func TestFlagsAndEnvironmentSayTheSameThing(t *testing.T) {
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	t.Run("flags, environment and defaults", settingsSources)
+	t.Run("an error names the setting and no secret", settingsErrors)
+	t.Run("a misspelt variable is found", settingsMisspelt)
+	t.Run("the container files use settings that exist and values that parse", settingsOfContainer)
+}
+
+func settingsSources(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte("a-token-of-enough-length\n"), 0o600); err != nil {
@@ -51,7 +59,7 @@ func TestFlagsAndEnvironmentSayTheSameThing(t *testing.T) {
 	}
 }
 
-func TestAWrongSettingIsNamedAndNoSecretRepeated(t *testing.T) {
+func settingsErrors(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ setting, value string }{
 		{"listen", "planted"}, {"public-url", "http://planted.example"}, {"public-url", "https://planted.example/path"}, {"admin-token", "planted"},
@@ -88,7 +96,7 @@ func TestAWrongSettingIsNamedAndNoSecretRepeated(t *testing.T) {
 	}
 }
 
-func TestAMisspeltVariableIsNoticed(t *testing.T) {
+func settingsMisspelt(t *testing.T) {
 	t.Parallel()
 	got := unknownVariables([]string{"HOME=/", "IDLEPUSH_LISTEN=:1", "IDLEPUSH_ALOW_NETS=10.0.0.0/8", "IDLEPUSH_KEY_FILE=f", "IDLEPUSH_LISTEN_FILE=f"})
 	if !slices.Equal(got, []string{"IDLEPUSH_ALOW_NETS", "IDLEPUSH_LISTEN_FILE"}) {
@@ -122,7 +130,7 @@ func known() map[string]bool {
 
 var variables = regexp.MustCompile(`IDLEPUSH_[A-Z_]+`)
 
-func TestContainerFilesUseOnlySettingsThatExistAndValuesThatParse(t *testing.T) {
+func settingsOfContainer(t *testing.T) {
 	t.Parallel()
 	var compose struct {
 		Services map[string]struct {
@@ -153,7 +161,7 @@ func TestContainerFilesUseOnlySettingsThatExistAndValuesThatParse(t *testing.T) 
 		env[m[1]] = m[2]
 	}
 	for name, value := range service.Environment {
-		// What compose makes of it where nobody has set it.
+		// The value that compose sets if the variable is unset.
 		env[name] = regexp.MustCompile(`\$\{[A-Z_]+:-([^}]*)\}`).ReplaceAllString(value, "$1")
 	}
 	for _, text := range []string{dockerfile, read(t, "docker-compose.yml")} {

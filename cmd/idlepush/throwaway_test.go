@@ -213,7 +213,7 @@ func TestTheTransportsOfTheContractAreThePrograms(t *testing.T) {
 	version := regexp.MustCompile(`"version": "[^"]*"`)
 	want := strings.TrimSpace(version.ReplaceAllString(read(t, "web/testdata/openapi.json"), ""))
 	if strings.TrimSpace(version.ReplaceAllString(text, "")) != want {
-		t.Error("the program's document is not web/testdata/openapi.json: correct transports in web/house_test.go")
+		t.Error("the program's document is not web/testdata/openapi.json: correct transports in web/helpers_test.go")
 	}
 }
 

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -10,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,7 +20,7 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// What the tests plant: whatever holds the marker must come back in no answer and in no log line.
+// Values that the tests use. The marker must be in no answer and in no log line.
 const (
 	marker     = registrytest.SecretMarker
 	password   = registrytest.Password
@@ -31,11 +29,12 @@ const (
 	apnsToken  = "a95planted000000000000000000000000000000000000000000000000000000"
 	endpoint   = "https://push.example.net/planted/1"
 	adminToken = "admin-planted-token"
-	p256dh     = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4" // RFC 8291 section 5
-	auth       = "BTBZMqHH6r4Tts7J_aSIgg"
+	p256dh     = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
+	auth       = "BTBZMqHH6r4Tts7J_aSIgg" // with p256dh from RFC 8291 section 5
 )
 
-// transports are those of the program; a test of the program holds testdata/openapi.json to them.
+// transports are the transports of the program. A test of the program compares them with
+// testdata/openapi.json.
 var transports = []Transport{
 	{Name: "fcm"},
 	{Name: "apns", Params: []Param{
@@ -46,12 +45,7 @@ var transports = []Transport{
 	{Name: "unifiedpush", Subscription: true},
 }
 
-func isEndpoint(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
-}
-
-// in is the parameter that names an environment of APNs; empty: it is not known.
+// in returns the parameter for an environment of APNs, or nil if it is unknown ("").
 func in(environment string) map[string]string {
 	if environment == "" {
 		return nil
@@ -59,36 +53,36 @@ func in(environment string) map[string]string {
 	return map[string]string{"environment": environment}
 }
 
-// taught is what a push has shown of it.
-func taught(environment string) *registry.Learned {
+// learnedEnvironment returns what a push has shown of an environment.
+func learnedEnvironment(environment string) *registry.Learned {
 	if environment == "" {
 		return nil
 	}
 	return &registry.Learned{Params: in(environment), Lane: "apns " + environment}
 }
 
-// person is a user of the house with a token of each scope.
+// person is a user with a token of each scope.
 type person struct{ id, full, device string }
 
-// house is a running server over a real store, with two users: Anna, the admin, and Ben.
-type house struct {
+// testServer is a running server over a real store, with two users: Anna, the admin, and Ben.
+type testServer struct {
 	t        testing.TB
 	store    *registry.Store
 	server   *server
 	handlers *handlers
 	url      string
-	via      http.RoundTripper // what takes requests to the server
+	via      http.RoundTripper // sends requests to the server
 	logger   *slog.Logger
 	log      *registrytest.Log
 	anna     person
 	ben      person
 	doc      *document
 
-	mu      sync.Mutex // guards what follows: handlers run on goroutines of their own
+	mu      sync.Mutex // guards the fields below, which handlers read
 	check   func(ctx context.Context, a registry.Account) (Check, error)
 	outcome registry.Outcome      // of every push
-	during  func(registry.Device) // what happens while a push is under way; nil: nothing
-	before  func() error          // asked before each transaction of the store; nil: all may begin
+	during  func(registry.Device) // called during each push; may be nil
+	before  func() error          // called before each transaction; its error prevents that
 	preview func(registry.Device) (PushRequest, *registry.Outcome)
 	proved  int // proving pushes sent
 	tested  int // test pushes sent
@@ -104,11 +98,11 @@ func fatal(t testing.TB, err error) {
 	}
 }
 
-// newHouse starts a server over a store of its own.
-func newHouse(t testing.TB) *house {
+// newTestServer starts a server with a new store.
+func newTestServer(t testing.TB) *testServer {
 	t.Helper()
 	dir, anna, ben := registrytest.DirWithUsers(t)
-	h := houseAt(t, dir)
+	h := testServerAt(t, dir)
 	for user, p := range map[string]*person{anna.ID: &h.anna, ben.ID: &h.ben} {
 		p.id = user
 		for scope, token := range map[registry.Scope]*string{registry.FullScope: &p.full, registry.DeviceScope: &p.device} {
@@ -120,15 +114,15 @@ func newHouse(t testing.TB) *house {
 	return h
 }
 
-// houseAt starts a server over the data folder dir.
-func houseAt(t testing.TB, dir string) *house {
+// testServerAt starts a server with the data folder dir.
+func testServerAt(t testing.TB, dir string) *testServer {
 	t.Helper()
-	h := &house{t: t, check: accept, preview: sample, stop: make(chan struct{}), outcome: registry.Outcome{Result: registry.ResultDelivered}}
+	h := &testServer{t: t, check: accept, preview: sample, stop: make(chan struct{}), outcome: registry.Outcome{Result: registry.ResultDelivered}}
 	h.logger, h.log = registrytest.NewLog(t)
 	h.store = registrytest.OpenFailing(t, dir, h.transaction)
 	h.server, h.handlers = newServer(h.config())
 	web := httptest.NewServer(h)
-	h.url, h.via = web.URL, patient{h, web.Client().Transport}
+	h.url, h.via = web.URL, deadlineTransport{h, web.Client().Transport}
 	var err error
 	h.doc, err = documented()
 	fatal(t, err)
@@ -140,18 +134,18 @@ func houseAt(t testing.TB, dir string) *house {
 	return h
 }
 
-// patient gives requests up that take too long for the time that is left to the tests.
-type patient struct {
-	h         *house
+// deadlineTransport cancels requests at the deadline of the test.
+type deadlineTransport struct {
+	h         *testServer
 	transport http.RoundTripper
 }
 
-func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
+func (p deadlineTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return p.transport.RoundTrip(r.WithContext(testenv.Context(p.h.t)))
 }
 
-// transaction says whether a transaction of the store may begin.
-func (h *house) transaction() error {
+// transaction returns the error that prevents a transaction of the store, or nil.
+func (h *testServer) transaction() error {
 	h.mu.Lock()
 	before := h.before
 	h.mu.Unlock()
@@ -161,9 +155,9 @@ func (h *house) transaction() error {
 	return before()
 }
 
-// at calls happen before the n-th transaction from now, which fails with the error of happen; 0
-// calls it before none. It gives a function that says how many transactions there were.
-func (h *house) at(n int64, happen func() error) (count func() int64) {
+// at calls happen before the n-th transaction from now, which fails with its error. If n is 0 it is
+// never called. count returns the number of transactions so far.
+func (h *testServer) at(n int64, happen func() error) (count func() int64) {
 	var seen atomic.Int64
 	h.set(func() {
 		h.before = func() error {
@@ -176,28 +170,28 @@ func (h *house) at(n int64, happen func() error) (count func() int64) {
 	return seen.Load
 }
 
-// inside makes all further requests without a connection, as a client at that address, so that
-// they can be made in a bubble, whose test is t.
-func (h *house) inside(t testing.TB, address string) *house {
-	h.t, h.via = t, handed{h, address + ":443"}
+// inside sends all further requests without a connection, as a client at that address. Tests use it
+// in a synctest bubble, whose test is t.
+func (h *testServer) inside(t testing.TB, address string) *testServer {
+	h.t, h.via = t, handlerTransport{h, address + ":443"}
 	return h
 }
 
-// handed hands requests to a handler.
-type handed struct {
+// handlerTransport calls a handler directly.
+type handlerTransport struct {
 	handler http.Handler
 	remote  string
 }
 
-func (d handed) RoundTrip(r *http.Request) (*http.Response, error) {
+func (d handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
-	r = r.Clone(r.Context()) // the handler takes the body's place
+	r = r.Clone(r.Context()) // the handler replaces the body
 	r.RemoteAddr = d.remote
 	d.handler.ServeHTTP(w, r)
 	return w.Result(), nil
 }
 
-func (h *house) config() Config {
+func (h *testServer) config() Config {
 	key, _ := base64.RawURLEncoding.DecodeString(p256dh)
 	return Config{
 		Users: h.store.Users, Accounts: h.store.Accounts, Devices: h.store.Devices, History: h.store.History, Version: "test", AdminToken: adminToken,
@@ -221,81 +215,14 @@ func (h *house) config() Config {
 	}
 }
 
-// testPush is the context key of requests that send a test push, not a proving push.
-type testPush struct{}
-
-// ServeHTTP answers as the server, and marks requests for a test push.
-func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasSuffix(r.URL.Path, "/test") {
-		r = r.WithContext(context.WithValue(r.Context(), testPush{}, true))
-	}
-	h.server.ServeHTTP(w, r)
-}
-
-func (h *house) prove(ctx context.Context, d registry.Device) registry.Outcome {
-	h.mu.Lock()
-	if ctx.Value(testPush{}) != nil {
-		h.tested++
-	} else {
-		h.proved++
-	}
-	outcome, during := h.outcome, h.during
-	h.mu.Unlock()
-	if during != nil {
-		during(d)
-	}
-	return outcome
-}
-
-func (h *house) checkLogin(ctx context.Context, a registry.Account) (Check, error) {
-	h.mu.Lock()
-	h.tried++
-	check := h.check
-	h.mu.Unlock()
-	return check(ctx, a)
-}
-
-func discovered(_ context.Context, email string) (Discovery, error) {
-	if !strings.Contains(email, "@") {
-		return Discovery{}, &FieldError{"email", "is no mail address"}
-	}
-	return Discovery{Provider: &Provider{Name: "Example"}, Settings: []Settings{{"imap.example.net", 993, "tls", email, "table"}}}, nil
-}
-
-func checkAddress(d registry.Device) error {
-	switch {
-	case d.Address == "malformed":
-		return &FieldError{"token", "is no token of this service"}
-	case d.Transport == "webpush" && !isEndpoint(string(d.Address)):
-		return &FieldError{"subscription.endpoint", "must be an https: address; inside allow-nets http: does too"}
-	}
-	return nil
-}
-
-func routed(d registry.Device) registry.Device {
-	d.Lane, d.MustShow = string(d.Transport), d.Transport == "webpush"
-	if d.Transport == "apns" {
-		d.Lane += " " + cmp.Or(d.Params["environment"], "production")
-	}
-	return d
-}
-
 // set changes what the handlers read.
-func (h *house) set(change func()) {
+func (h *testServer) set(change func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	change()
 }
 
-// accept is a mail server with one good password.
-func accept(_ context.Context, a registry.Account) (Check, error) {
-	if a.Password != password {
-		return Check{}, &CheckError{"password", "wrong_password", "The server refuses the password. Enter it again."}
-	}
-	return Check{Capabilities: []string{"IDLE", "IMAP4rev1"}, Folders: []Folder{{Name: "INBOX"}, {Name: "Family"}, {Name: "Schule & Sport", Use: "archive"}}, Idle: true}, nil
-}
-
-// answer is what came back.
+// answer is an answer of the server.
 type answer struct {
 	status int
 	header http.Header
@@ -303,8 +230,9 @@ type answer struct {
 	body   map[string]any
 }
 
-// send makes a request and checks of any answer that it is as the OpenAPI document says and holds no secret.
-func (h *house) send(r *http.Request) answer {
+// send sends a request. It checks that the answer is as the OpenAPI document says and has no
+// secret.
+func (h *testServer) send(r *http.Request) answer {
 	h.t.Helper()
 	res, err := h.via.RoundTrip(r)
 	fatal(h.t, err)
@@ -324,7 +252,7 @@ func (h *house) send(r *http.Request) answer {
 	return a
 }
 
-func (h *house) noSecrets(where string, texts ...string) {
+func (h *testServer) noSecrets(where string, texts ...string) {
 	h.t.Helper()
 	for _, text := range texts {
 		for _, secret := range []string{marker, auth} {
@@ -335,8 +263,9 @@ func (h *house) noSecrets(where string, texts ...string) {
 	}
 }
 
-// request makes a request below /api/v1; token "" gives none. body is text, or what is to be JSON.
-func (h *house) request(token, method, path string, body any) *http.Request {
+// request returns a request below /api/v1, without a token if that is "". body is text or a value
+// to encode as JSON.
+func (h *testServer) request(token, method, path string, body any) *http.Request {
 	h.t.Helper()
 	text, ok := body.(string)
 	if !ok && body != nil {
@@ -355,8 +284,8 @@ func (h *house) request(token, method, path string, body any) *http.Request {
 	return r
 }
 
-// call makes a request and wants a status.
-func (h *house) call(token, method, path string, body any, want int) answer {
+// call sends a request and fails the test unless the answer has the status.
+func (h *testServer) call(token, method, path string, body any, want int) answer {
 	h.t.Helper()
 	a := h.send(h.request(token, method, path, body))
 	if a.status != want {
@@ -382,9 +311,10 @@ func (a answer) id() string { return a.body["id"].(string) }
 
 func (a answer) state() any { return a.body["status"].(map[string]any)["state"] }
 
-// object is a JSON object; with gives a copy with one more field, or, where value is nil, one less.
+// object is a JSON object.
 type object map[string]any
 
+// with returns a copy with one field replaced, or removed if value is nil.
 func (o object) with(field string, value any) object {
 	c := object{field: value}
 	for k, v := range o {

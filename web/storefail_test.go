@@ -14,14 +14,14 @@ import (
 )
 
 // unlimited takes the limits on tries away.
-func (h *house) unlimited() {
+func (h *testServer) unlimited() {
 	for _, l := range []**limiter{&h.server.limits.addresses, &h.server.limits.names, &h.server.limits.logins, &h.server.limits.pushes} {
 		*l = newLimiter(math.MaxInt32, time.Nanosecond)
 	}
 }
 
 // holds counts what the store holds.
-func (h *house) holds() map[string]int {
+func (h *testServer) holds() map[string]int {
 	h.t.Helper()
 	now := time.Now()
 	holds := make(map[string]int)
@@ -45,8 +45,8 @@ func (h *house) holds() map[string]int {
 	return holds
 }
 
-// since is what has come, or gone, since the store held that.
-func (h *house) since(held map[string]int) map[string]int {
+// since lists the things that were added or removed.
+func (h *testServer) since(held map[string]int) map[string]int {
 	h.t.Helper()
 	change := make(map[string]int)
 	for what, n := range h.holds() {
@@ -58,7 +58,7 @@ func (h *house) since(held map[string]int) map[string]int {
 }
 
 // bensBrowser is the cookie of a session of Ben's, with a device in it.
-func (h *house) bensBrowser(serial string) *http.Cookie {
+func (h *testServer) bensBrowser(serial string) *http.Cookie {
 	h.t.Helper()
 	now := time.Now()
 	_, code, err := h.store.Users.AddInvite(h.ben.id, registry.ForDevice, false, "", now)
@@ -75,22 +75,22 @@ func (h *house) bensBrowser(serial string) *http.Cookie {
 // asker adds to a request who makes it.
 type asker struct {
 	name string
-	sign func(h *house, r *http.Request, ids map[string]string)
+	sign func(h *testServer, r *http.Request, ids map[string]string)
 }
 
 var (
 	// inBensBrowser is for routes that take anyone.
-	inBensBrowser = []asker{{"in Ben's browser", func(h *house, r *http.Request, ids map[string]string) { r.AddCookie(h.bensBrowser(ids["TOKEN"])) }}}
+	inBensBrowser = []asker{{"in Ben's browser", func(h *testServer, r *http.Request, ids map[string]string) { r.AddCookie(h.bensBrowser(ids["TOKEN"])) }}}
 
 	// byName is for all others.
 	byName = []asker{
-		{"with a session", func(_ *house, r *http.Request, ids map[string]string) {
+		{"with a session", func(_ *testServer, r *http.Request, ids map[string]string) {
 			r.AddCookie(&http.Cookie{Name: plainCookieName, Value: ids["COOKIE"]})
 		}},
-		{"with a token of device scope", func(h *house, r *http.Request, _ map[string]string) {
+		{"with a token of device scope", func(h *testServer, r *http.Request, _ map[string]string) {
 			r.Header.Set("Authorization", "Bearer "+h.anna.device)
 		}},
-		{"with the admin token", func(_ *house, r *http.Request, _ map[string]string) {
+		{"with the admin token", func(_ *testServer, r *http.Request, _ map[string]string) {
 			r.Header.Set("Authorization", "Bearer "+adminToken)
 		}},
 	}
@@ -98,10 +98,18 @@ var (
 
 var errDisk = errors.New("the disk is full")
 
+func TestStoreFails(t *testing.T) {
+	t.Parallel()
+	t.Run("at any point of a request, only that request fails", storeFailsInRequest)
+	t.Run("after a test push, only that request fails", storeFailsAfterTestPush)
+	t.Run("a failed setup can be tried again", storeFailsInSetup)
+	t.Run("a stream ends", storeFailsInStream)
+}
+
 // A store that fails at any transaction of any request fails that request alone: it is answered
 // with 500 and no reason, all of what it does is done or nothing, what the store holds can be
 // shown, and the same request works the next time.
-func TestAStoreThatFailsAtAnyPointOfARequestFailsThatAlone(t *testing.T) {
+func storeFailsInRequest(t *testing.T) {
 	t.Parallel()
 	doc, err := documented()
 	fatal(t, err)
@@ -114,7 +122,7 @@ func TestAStoreThatFailsAtAnyPointOfARequestFailsThatAlone(t *testing.T) {
 			}
 			t.Run(at, func(t *testing.T) {
 				t.Parallel()
-				h, askers, failed := newHouse(t), byName, 0
+				h, askers, failed := newTestServer(t), byName, 0
 				if op.Security == nil {
 					askers = inBensBrowser
 				}
@@ -145,7 +153,7 @@ func TestAStoreThatFailsAtAnyPointOfARequestFailsThatAlone(t *testing.T) {
 
 // failEach makes the request anew for each transaction that it takes when all goes well, and fails
 // that one. It gives how many there are; 0: who asks may not.
-func failEach(h *house, who string, make func() *http.Request) int {
+func failEach(h *testServer, who string, make func() *http.Request) int {
 	t := h.t
 	t.Helper()
 	h.unlimited()
@@ -203,9 +211,9 @@ func begunForNobody(change, whole map[string]int) bool {
 	return whole["devices"] == -1 && reflect.DeepEqual(change, former)
 }
 
-func TestAStoreThatFailsAfterATestPushFailsThatAlone(t *testing.T) {
+func storeFailsAfterTestPush(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	takes := failEach(h, "with a token", func() *http.Request {
 		d, _, err := h.store.Devices.Put(registry.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Address: fcmToken,
 			Content: registry.Wake, Status: registry.Status{State: registry.Unproven}}, "", time.Now())
@@ -217,9 +225,9 @@ func TestAStoreThatFailsAfterATestPushFailsThatAlone(t *testing.T) {
 	}
 }
 
-func TestASetupThatTheStoreRefusesCanBeTriedAgain(t *testing.T) {
+func storeFailsInSetup(t *testing.T) {
 	t.Parallel()
-	h := houseAt(t, t.TempDir())
+	h := testServerAt(t, t.TempDir())
 	token, err := h.store.Users.SetupToken()
 	fatal(t, err)
 	setup := object{"token": token, "name": "Anna", "password": password, "session": true}
@@ -237,9 +245,9 @@ func TestASetupThatTheStoreRefusesCanBeTriedAgain(t *testing.T) {
 	}
 }
 
-func TestAStreamEndsWhereTheStoreFails(t *testing.T) {
+func storeFailsInStream(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	h.at(1, func() error { return errDisk })
 	h.call(h.anna.full, "GET", "/events", nil, 500)
 	s := h.listen(h.anna.full, nil)

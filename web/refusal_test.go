@@ -112,11 +112,22 @@ func subscribed(endpoint string) object {
 	return object{"endpoint": endpoint, "keys": object{"p256dh": p256dh, "auth": auth}}
 }
 
-// TestWhatCannotBeTakenIsRefusedFieldByField holds for every field that nothing of the request comes back (call looks for
-// the marker in every answer) and that nothing is stored.
-func TestWhatCannotBeTakenIsRefusedFieldByField(t *testing.T) {
+func TestRefusals(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	t.Run("invalid requests are refused field by field", refusalsByField)
+	t.Run("a body that is not JSON is refused without its text", refusalOfNoJSON)
+	t.Run("a body of exactly the limit is accepted", bodyOfExactLimit)
+	t.Run("every answer has the security headers", securityHeaders)
+	t.Run("the log names routes, not paths", logNamesRoutes)
+	t.Run("an internal error has no details", internalErrorHidden)
+	t.Run("a refused field says what it should be", refusedFieldExplains)
+}
+
+// refusalsByField holds for every field that nothing of the request comes back (call looks for
+// the marker in every answer) and that nothing is stored.
+func refusalsByField(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
 	h.server.limits.addresses = newLimiter(1000, 1)
 	ids := furnish(h)
 	before := h.stored()
@@ -140,7 +151,7 @@ func TestWhatCannotBeTakenIsRefusedFieldByField(t *testing.T) {
 }
 
 // stored is what Anna has.
-func (h *house) stored() []any {
+func (h *testServer) stored() []any {
 	h.t.Helper()
 	tokens, err := h.store.Users.Tokens(h.anna.id)
 	fatal(h.t, err)
@@ -153,9 +164,9 @@ func (h *house) stored() []any {
 	return []any{tokens, accounts, devices, user}
 }
 
-func TestABodyThatIsNoJSONIsRefusedWithoutItsText(t *testing.T) {
+func refusalOfNoJSON(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	for _, at := range operations {
 		method, path, _ := strings.Cut(at, "/")
 		if method != "post" && method != "patch" || strings.HasSuffix(path, "/test") {
@@ -191,9 +202,9 @@ func TestABodyThatIsNoJSONIsRefusedWithoutItsText(t *testing.T) {
 	}
 }
 
-func TestABodyOfJustTheLimitIsTaken(t *testing.T) {
+func bodyOfExactLimit(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	const most = 65_536
 	pad := func(n int) string { return `{"name":"Anna"` + strings.Repeat(" ", n-15) + `}` }
 	h.call(h.anna.full, "PATCH", "/me", pad(most), 200)
@@ -205,9 +216,9 @@ func TestABodyOfJustTheLimitIsTaken(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerIsGuarded(t *testing.T) {
+func securityHeaders(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	for _, path := range []string{"/", "/page.css", "/healthz", "/readyz", "/nothing", prefix + "/me", prefix + "/vapid", prefix + "/nothing", prefix} {
 		r, err := http.NewRequest("GET", h.url+path, nil)
 		fatal(t, err)
@@ -228,9 +239,9 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 	}
 }
 
-func TestTheLogNamesRoutesNotWhatWasAskedFor(t *testing.T) {
+func logNamesRoutes(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	h.call(h.anna.full, "GET", "/devices/"+marker, nil, 404)
 	h.call(h.anna.full, "GET", "/notifications/"+marker+"?x="+marker, nil, 422)
 	h.call("", "GET", "/vapid/"+marker, nil, 404)
@@ -244,13 +255,13 @@ func TestTheLogNamesRoutesNotWhatWasAskedFor(t *testing.T) {
 		}
 	}
 	if strings.Contains(text, strings.ToUpper(marker)) {
-		t.Error("the log holds what was asked for")
+		t.Error("the log has the path of the request")
 	}
 }
 
-func TestAStoreThatFailsIsNotExplained(t *testing.T) {
+func internalErrorHidden(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	c := h.config()
 	closed := registrytest.Open(t, t.TempDir())
 	fatal(t, closed.Close())
@@ -268,9 +279,9 @@ func TestAStoreThatFailsIsNotExplained(t *testing.T) {
 	}
 }
 
-func TestAFieldThatCannotBeTakenSaysWhatItShouldBe(t *testing.T) {
+func refusedFieldExplains(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestServer(t)
 	for _, c := range []struct {
 		path, method string
 		body         object

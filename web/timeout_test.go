@@ -30,9 +30,10 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-// inBubble serves the handler of a new house over pipes, with the timeouts that a program would set.
-func inBubble(t *testing.T, config func(*Config), play func(h *house, dial func() net.Conn)) {
-	h := newHouse(t)
+// inBubble serves the handler of a new house over pipes, with the timeouts that a program would
+// set.
+func inBubble(t *testing.T, config func(*Config), play func(h *testServer, dial func() net.Conn)) {
+	h := newTestServer(t)
 	synctest.Test(t, func(t *testing.T) {
 		c := h.config()
 		config(&c)
@@ -62,7 +63,16 @@ func ask(t *testing.T, conn net.Conn, r *http.Request) (int, string) {
 	return res.StatusCode, string(body)
 }
 
-func TestASlowMailServerIsWaitedForThirtySeconds(t *testing.T) {
+func TestTimeouts(t *testing.T) {
+	t.Parallel()
+	t.Run("a login takes at most 30 s", timeoutOfLogin)
+	t.Run("a client that is gone is no server error", timeoutClientGone)
+	t.Run("a proving push takes at most 10 s", timeoutOfProvingPush)
+	t.Run("a body takes at most 10 s", timeoutOfBody)
+	t.Run("a write to a stream takes at most 10 s", timeoutOfStream)
+}
+
+func timeoutOfLogin(t *testing.T) {
 	t.Parallel()
 	var ended time.Duration
 	hang := func(ctx context.Context, _ registry.Account) (Check, error) {
@@ -71,7 +81,7 @@ func TestASlowMailServerIsWaitedForThirtySeconds(t *testing.T) {
 		ended = time.Since(start)
 		return Check{}, fmt.Errorf("log in: %w", ctx.Err())
 	}
-	inBubble(t, func(c *Config) { c.Mail.Check = hang }, func(h *house, dial func() net.Conn) {
+	inBubble(t, func(c *Config) { c.Mail.Check = hang }, func(h *testServer, dial func() net.Conn) {
 		status, body := ask(t, dial(), h.request(h.anna.full, "POST", "/accounts/check", mailbox()))
 		if status != 422 || ended != 30*time.Second || !strings.Contains(body, `"timeout"`) {
 			t.Errorf("%d after %v: %s", status, ended, body)
@@ -79,13 +89,13 @@ func TestASlowMailServerIsWaitedForThirtySeconds(t *testing.T) {
 	})
 }
 
-func TestAClientThatHasGoneIsNoErrorOfTheServer(t *testing.T) {
+func timeoutClientGone(t *testing.T) {
 	t.Parallel()
 	hang := func(ctx context.Context, _ registry.Account) (Check, error) {
 		<-ctx.Done()
 		return Check{}, ctx.Err()
 	}
-	inBubble(t, func(c *Config) { c.Mail.Check = hang }, func(h *house, dial func() net.Conn) {
+	inBubble(t, func(c *Config) { c.Mail.Check = hang }, func(h *testServer, dial func() net.Conn) {
 		conn := dial()
 		fatal(t, h.request(h.anna.full, "POST", "/accounts/check", mailbox()).Write(conn))
 		synctest.Wait()
@@ -98,13 +108,13 @@ func TestAClientThatHasGoneIsNoErrorOfTheServer(t *testing.T) {
 	})
 }
 
-func TestAProvingPushIsWaitedForTenSeconds(t *testing.T) {
+func timeoutOfProvingPush(t *testing.T) {
 	t.Parallel()
 	hang := func(ctx context.Context, _ registry.Device) registry.Outcome {
 		<-ctx.Done()
 		return registry.Outcome{Result: registry.ResultRetry, Code: "timeout", Reason: "The push service did not answer in time."}
 	}
-	inBubble(t, func(c *Config) { c.Push.Prove = hang }, func(h *house, dial func() net.Conn) {
+	inBubble(t, func(c *Config) { c.Push.Prove = hang }, func(h *testServer, dial func() net.Conn) {
 		start := time.Now()
 		status, body := ask(t, dial(), h.request(h.anna.full, "POST", "/devices", fcmDevice()))
 		if status != 201 || !strings.Contains(body, `"unproven"`) || time.Since(start) != 10*time.Second {
@@ -113,9 +123,9 @@ func TestAProvingPushIsWaitedForTenSeconds(t *testing.T) {
 	})
 }
 
-func TestABodyThatNeverEndsIsGivenUpAfterTenSeconds(t *testing.T) {
+func timeoutOfBody(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(*Config) {}, func(h *house, dial func() net.Conn) {
+	inBubble(t, func(*Config) {}, func(h *testServer, dial func() net.Conn) {
 		start := time.Now()
 		conn := dial()
 		defer conn.Close()
@@ -128,9 +138,9 @@ func TestABodyThatNeverEndsIsGivenUpAfterTenSeconds(t *testing.T) {
 	})
 }
 
-func TestAStreamThatNobodyReadsIsGivenUpAfterTenSeconds(t *testing.T) {
+func timeoutOfStream(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(c *Config) { c.Stopping = nil }, func(h *house, dial func() net.Conn) {
+	inBubble(t, func(c *Config) { c.Stopping = nil }, func(h *testServer, dial func() net.Conn) {
 		conn := dial()
 		defer conn.Close()
 		fatal(t, h.request(h.anna.full, "GET", "/events", nil).Write(conn))
@@ -143,7 +153,7 @@ func TestAStreamThatNobodyReadsIsGivenUpAfterTenSeconds(t *testing.T) {
 			synctest.Wait()
 			return strings.Contains(h.log.String(), "path=/api/v1/events")
 		}
-		time.Sleep(25*time.Second + 10*time.Second - time.Millisecond) // the first sign of life is not taken
+		time.Sleep(25*time.Second + 10*time.Second - time.Millisecond) // the first keepalive is stuck
 		if ended() {
 			t.Error("it has ended before")
 		}

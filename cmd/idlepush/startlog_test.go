@@ -12,7 +12,7 @@ import (
 	"idlepush/registry/registrytest"
 )
 
-func TestTheLogAtStartTellsWhatIsMissing(t *testing.T) {
+func TestStartLog(t *testing.T) {
 	t.Parallel()
 	contact := push.Values{"vapid-subject": "mailto:me@example.org"}
 	receiver, err := pushtest.NewReceiver()
@@ -64,7 +64,7 @@ func TestTheLogAtStartTellsWhatIsMissing(t *testing.T) {
 					}
 				}
 				if strings.Count(text, line) != want {
-					t.Errorf("%q is said %d times, want %d: %s", line, strings.Count(text, line), want, text)
+					t.Errorf("%q is logged %d times, want %d: %s", line, strings.Count(text, line), want, text)
 				}
 			}
 			if strings.Contains(text, "run setup at that origin") != (strings.Contains(text, noURL) && !c.done) {

@@ -1,0 +1,202 @@
+package web
+
+import (
+	"strings"
+	"testing"
+
+	"idlepush/registry"
+)
+
+func TestRegistration(t *testing.T) {
+	t.Parallel()
+	t.Run("every transport registers after one proving push", deviceRegisters)
+	t.Run("an environment that a push shows is kept", deviceLearnsEnvironment)
+	t.Run("a rotation shows an unknown environment", deviceRotationLearns)
+	t.Run("a refused proving push stores nothing", deviceRefused)
+	t.Run("an outage stores the device unproven", deviceUnproven)
+	t.Run("an address moves to the user who registers it now", deviceMovesToUser)
+	t.Run("new keys are proved, known ones are not", deviceNewKeysProved)
+}
+
+func deviceRegisters(t *testing.T) {
+	t.Parallel()
+	encrypted := object{"p256dh": p256dh, "auth": auth}
+	up := browser().with("transport", "unifiedpush")
+	for name, row := range map[string]struct {
+		body                 object
+		content, environment any
+		encrypted            bool
+	}{
+		"fcm":           {fcmDevice(), "wake", nil, false},
+		"fcm encrypted": {fcmDevice().with("encryption", encrypted), "subject", nil, true},
+		"apns":          {apnsDevice(), "wake", nil, false},
+		"apns, all":     {apnsDevice().with("environment", "sandbox").with("topic", "org.example.app").with("content", "preview"), "preview", "sandbox", false},
+		"webpush":       {browser(), "subject", nil, true},
+		"unifiedpush":   {up.with("content", "sender"), "sender", nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newTestServer(t)
+			a := h.call(h.anna.device, "POST", "/devices", row.body, 201)
+			if h.proved != 1 || a.state() != "proven" || a.body["content"] != row.content || a.body["environment"] != row.environment || a.body["encrypted"] != row.encrypted {
+				t.Errorf("after %d pushes: %s", h.proved, a.raw)
+			}
+			b := h.call(h.anna.full, "POST", "/devices", row.body.with("name", "Newer"), 200)
+			if h.proved != 1 || b.id() != a.id() || b.body["name"] != "Newer" || b.state() != "proven" {
+				t.Errorf("again, after %d pushes: %s", h.proved, b.raw)
+			}
+			h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 200)
+			h.call(h.anna.full, "DELETE", "/devices/"+a.id(), nil, 204)
+			h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 404)
+		})
+	}
+}
+
+func deviceLearnsEnvironment(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	answer := func(o registry.Outcome) { h.set(func() { h.outcome = o }) }
+	sandbox := registry.Outcome{Result: registry.ResultDelivered, Learned: learnedEnvironment("sandbox")}
+	down := registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
+	is := func(when, at string, want any) {
+		t.Helper()
+		if a := h.call(h.anna.full, "GET", at, nil, 200); a.body["environment"] != want {
+			t.Errorf("%s it is %s", when, a.raw)
+		}
+	}
+	asked := func(when string, want string) {
+		t.Helper()
+		h.set(func() {
+			h.during = func(d registry.Device) {
+				if d.Params["environment"] != want {
+					t.Errorf("%s a push is for %q, want %q", when, d.Params["environment"], want)
+				}
+			}
+		})
+	}
+
+	answer(down)
+	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
+	is("unproven", at, nil)
+	answer(sandbox)
+	asked("tested", "")
+	h.call(h.anna.full, "POST", at+"/test", nil, 200)
+	is("tested", at, "sandbox")
+
+	asked("registered again", "")
+	h.call(h.anna.full, "POST", "/devices", apnsDevice(), 200)
+	if h.proved != 1 {
+		t.Errorf("registered again with what is known: %d proving pushes", h.proved)
+	}
+	is("registered again", at, "sandbox")
+	asked("with another token", "sandbox")
+	answer(registry.Outcome{Result: registry.ResultDelivered})
+	h.call(h.anna.full, "PATCH", at, object{"token": strings.Repeat("0b", 32)}, 200)
+	is("with another token", at, "sandbox")
+	asked("moved", "production")
+	h.call(h.anna.full, "PATCH", at, object{"environment": "production"}, 200)
+	is("moved", at, "production")
+	if h.proved != 3 {
+		t.Errorf("%d proving pushes, want 3", h.proved)
+	}
+
+	asked("new", "")
+	answer(sandbox)
+	at = "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
+	is("proved", at, "sandbox")
+	asked("given", "production")
+	answer(registry.Outcome{Result: registry.ResultDelivered})
+	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "production"), 200)
+	is("given", at, "production")
+	answer(registry.Outcome{Result: registry.ResultRetry, Suspect: true, Code: "apns_bad_device_token", Reason: "Apple does not know it."})
+	asked("nobody's", "")
+	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("token", strings.Repeat("0c", 32)), 422).wantFields(t, "token")
+}
+
+func deviceRotationLearns(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	h.set(func() {
+		h.outcome = registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
+	})
+	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
+	h.set(func() {
+		h.outcome = registry.Outcome{Result: registry.ResultDelivered, Learned: learnedEnvironment("production")}
+	})
+	if a := h.call(h.anna.full, "PATCH", at, object{"token": strings.Repeat("0b", 32)}, 200); a.body["environment"] != "production" || a.state() != "proven" {
+		t.Errorf("it is %s", a.raw)
+	}
+}
+
+func deviceRefused(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]registry.Outcome{
+		"gone":    {Result: registry.ResultGone, Code: "webpush_gone", Reason: "The push service has forgotten this browser. Register it anew."},
+		"refused": {Result: registry.ResultRefused, Code: "webpush_refused", Reason: "The push service refuses the message."},
+		"suspect": {Result: registry.ResultRetry, Suspect: true, Code: "webpush_suspect", Reason: "The push service doubts this address."},
+	} {
+		h := newTestServer(t)
+		h.set(func() { h.outcome = o })
+		a := h.call(h.anna.full, "POST", "/devices", browser(), 422)
+		a.wantFields(t, "subscription")
+		if a.body["code"] != o.Code || a.body["detail"] != o.Reason || h.devices() != 0 {
+			t.Errorf("%s: %d stored, %s", name, h.devices(), a.raw)
+		}
+		h.call(h.anna.full, "POST", "/devices", fcmDevice(), 422).wantFields(t, "token")
+	}
+}
+
+func (h *testServer) devices() int {
+	list, err := h.store.Devices.List(h.anna.id)
+	fatal(h.t, err)
+	return len(list)
+}
+
+func deviceUnproven(t *testing.T) {
+	t.Parallel()
+	for _, o := range []registry.Outcome{
+		{Result: registry.ResultRetry, Code: "fcm_unavailable", Reason: "FCM is down."},
+		{Result: registry.ResultMisconfigured, Code: "fcm_denied", Reason: "FCM refuses this server's key."},
+	} {
+		h := newTestServer(t)
+		h.set(func() { h.outcome = o })
+		a := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
+		if st := a.body["status"].(map[string]any); st["state"] != "unproven" || st["code"] != o.Code || st["reason"] != o.Reason || st["proof"] != nil {
+			t.Errorf("its status is %v", st)
+		}
+		h.set(func() { h.outcome = registry.Outcome{Result: registry.ResultDelivered} })
+		h.call(h.anna.full, "POST", "/devices/"+a.id()+"/test", nil, 200)
+		if b := h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 200); b.state() != "proven" || b.body["status"].(map[string]any)["code"] != nil {
+			t.Errorf("after a test push that was taken it is %s", b.raw)
+		}
+	}
+}
+
+func deviceMovesToUser(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	a := h.call(h.anna.full, "POST", "/devices", browser(), 201)
+	b := h.call(h.ben.full, "POST", "/devices", browser(), 200)
+	if b.id() != a.id() || b.body["user"] != h.ben.id || h.proved != 2 {
+		t.Errorf("after %d pushes it is %s", h.proved, b.raw)
+	}
+	h.call(h.anna.full, "GET", "/devices/"+a.id(), nil, 404)
+	h.call(h.anna.full, "PATCH", "/devices/"+a.id(), object{"name": "x"}, 404)
+	h.call(h.anna.full, "DELETE", "/devices/"+a.id(), nil, 404)
+}
+
+func deviceNewKeysProved(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	h.call(h.anna.full, "POST", "/devices", browser(), 201)
+	keys := object{"p256dh": p256dh + "=", "auth": auth + "=="}
+	sub := object{"endpoint": endpoint, "keys": keys}
+	h.call(h.anna.full, "POST", "/devices", browser().with("subscription", sub), 200)
+	if h.proved != 1 {
+		t.Errorf("padding made it %d pushes", h.proved)
+	}
+	sub["keys"] = keys.with("auth", "AAAAAAAAAAAAAAAAAAAAAA")
+	h.call(h.anna.full, "POST", "/devices", browser().with("subscription", sub), 200)
+	if h.proved != 2 {
+		t.Errorf("a new key made it %d pushes", h.proved)
+	}
+}

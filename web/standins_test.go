@@ -1,0 +1,83 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"idlepush/registry"
+)
+
+// testPush is the context key of requests that send a test push, not a proving push.
+type testPush struct{}
+
+// ServeHTTP answers as the server, and marks requests for a test push.
+func (h *testServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, "/test") {
+		r = r.WithContext(context.WithValue(r.Context(), testPush{}, true))
+	}
+	h.server.ServeHTTP(w, r)
+}
+
+func (h *testServer) prove(ctx context.Context, d registry.Device) registry.Outcome {
+	h.mu.Lock()
+	if ctx.Value(testPush{}) != nil {
+		h.tested++
+	} else {
+		h.proved++
+	}
+	outcome, during := h.outcome, h.during
+	h.mu.Unlock()
+	if during != nil {
+		during(d)
+	}
+	return outcome
+}
+
+func (h *testServer) checkLogin(ctx context.Context, a registry.Account) (Check, error) {
+	h.mu.Lock()
+	h.tried++
+	check := h.check
+	h.mu.Unlock()
+	return check(ctx, a)
+}
+
+func discovered(_ context.Context, email string) (Discovery, error) {
+	if !strings.Contains(email, "@") {
+		return Discovery{}, &FieldError{"email", "is no mail address"}
+	}
+	return Discovery{Provider: &Provider{Name: "Example"}, Settings: []Settings{{"imap.example.net", 993, "tls", email, "table"}}}, nil
+}
+
+func checkAddress(d registry.Device) error {
+	switch {
+	case d.Address == "malformed":
+		return &FieldError{"token", "is no token of this service"}
+	case d.Transport == "webpush" && !isEndpoint(string(d.Address)):
+		return &FieldError{"subscription.endpoint", "must be an https: address; inside allow-nets http: does too"}
+	}
+	return nil
+}
+
+func routed(d registry.Device) registry.Device {
+	d.Lane, d.MustShow = string(d.Transport), d.Transport == "webpush"
+	if d.Transport == "apns" {
+		d.Lane += " " + cmp.Or(d.Params["environment"], "production")
+	}
+	return d
+}
+
+// accept checks a login as a mail server with one valid password.
+func accept(_ context.Context, a registry.Account) (Check, error) {
+	if a.Password != password {
+		return Check{}, &CheckError{"password", "wrong_password", "The server refuses the password. Enter it again."}
+	}
+	return Check{Capabilities: []string{"IDLE", "IMAP4rev1"}, Folders: []Folder{{Name: "INBOX"}, {Name: "Family"}, {Name: "Schule & Sport", Use: "archive"}}, Idle: true}, nil
+}
+
+func isEndpoint(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
+}

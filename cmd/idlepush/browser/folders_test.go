@@ -34,7 +34,7 @@ func TestUnreadableFolders(t *testing.T) {
 	enterLogin(t, p, "Begin", "anna", systemtest.Password)
 	p.Type(t, "Email address", "anna@example.org")
 	p.Type(t, "Its password", "planted-password")
-	p.WaitText(t, "The settings were not found")
+	p.WaitText(t, "No settings were found")
 	p.Type(t, "Mail server (IMAP)", "127.0.0.1")
 	p.Eval(t, nil, `() => { document.querySelector("[name=security]").value = "none"; }`)
 	p.Type(t, "Port", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))

@@ -38,7 +38,7 @@ func TestSetup(t *testing.T) {
 	// A wrong password is reported at its field, and no mailbox is added.
 	anna.Type(t, "Email address", "anna@example.org")
 	anna.Type(t, "Its password", "planted-wrong-password")
-	anna.WaitText(t, "The settings were not found")
+	anna.WaitText(t, "No settings were found")
 	s.enterMailServer(t, anna)
 	anna.Wait(t, "the password is refused at its field", `() => document.querySelector("[name=password][aria-invalid]")?.closest(".field").querySelector(".wrong").textContent !== ""`)
 	anna.Type(t, "Its password", s.Mail.Password)

@@ -98,7 +98,7 @@ func TestScreens(t *testing.T) {
 	t.Run("a question", func(t *testing.T) {
 		p.Navigate(t, s.Origin+"/#/me")
 		p.Click(t, "Log out here")
-		p.WaitText(t, "This device will not ring any more")
+		p.WaitText(t, "This device will no longer ring")
 		checkSizes(t, p)
 		p.Click(t, "Cancel")
 	})

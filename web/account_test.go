@@ -234,7 +234,7 @@ func accountConcurrentChanges(t *testing.T) {
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	h.set(func() {
 		h.check = func(ctx context.Context, a registry.Account) (Check, error) {
-			if a.Host == "slow.example.net" { // meanwhile the password changes
+			if a.Host == "slow.example.net" { // the password changes during the check
 				h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"host": "fast.example.net", "password": password}, 200)
 			}
 			return accept(ctx, a)
@@ -264,7 +264,7 @@ func accountListInPages(t *testing.T) {
 		for _, item := range a.body["items"].([]any) {
 			id := item.(map[string]any)["id"].(string)
 			got = append(got, id)
-			if len(got) == 3 { // the page's last item goes, its place stays
+			if len(got) == 3 { // the last item is removed, its place stays valid
 				fatal(t, h.store.Accounts.Remove(id))
 			}
 		}

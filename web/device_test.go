@@ -102,8 +102,8 @@ func deviceChangedDuringPush(t *testing.T) {
 	}
 }
 
-// Of an address that was changed after a request had looked at it nothing was proved, whether the
-// request sent a proving push or needed none.
+// A push proves nothing of an address that another request has changed meanwhile. That holds if the
+// request sent a proving push, and if it needed none.
 func deviceAddressChanged(t *testing.T) {
 	t.Parallel()
 	fast := strings.Repeat("0b", 32)
@@ -121,7 +121,7 @@ func deviceAddressChanged(t *testing.T) {
 			t.Parallel()
 			h := newTestServer(t)
 			made := h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "production"), 201)
-			// The request is admitted, looks at the device, and looks again to change it.
+			// The request is authenticated, reads the device, and reads it again to change it.
 			h.at(3, func() error {
 				d, err := h.store.Devices.Get(made.id())
 				if err == nil {

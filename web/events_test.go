@@ -40,7 +40,7 @@ func (h *testServer) listen(token string, cookie *http.Cookie) *stream {
 	return s
 }
 
-// next is the next event; false: the stream has ended.
+// next returns the next event, or false if the stream has ended.
 func (s *stream) next() (kind, id string, ok bool) {
 	s.t.Helper()
 	for s.lines.Scan() {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// FuzzRequestBodies sends any body to any route that takes one: the answer is never the server's
-// fault, and one that is refused stores nothing.
+// FuzzRequestBodies sends any body to any route that takes one. The answer is never 5xx, and a
+// refused request stores nothing.
 func FuzzRequestBodies(f *testing.F) {
 	routes := []struct {
 		at    string
@@ -60,8 +60,8 @@ func FuzzRequestBodies(f *testing.F) {
 	})
 }
 
-// shownAnyway reports whether the body holds something planted in a field that answers show, such
-// as a name: there it is no secret.
+// shownAnyway reports whether the body has the marker in a field that answers show, such as a name.
+// It is no secret there.
 func shownAnyway(body string) bool {
 	var fields map[string]any
 	if json.Unmarshal([]byte(body), &fields) != nil {

@@ -110,7 +110,7 @@ func inviteGuessedSlowly(t *testing.T) {
 func inviteReach(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		public, host, origin string // origin: of the page that asks, if there is one
+		public, host, origin string // origin is that of the page, or ""
 		reach                string
 	}{
 		"public-url":               {"https://house.example.net", "127.0.0.1:8080", "", "https"},

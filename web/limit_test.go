@@ -259,7 +259,7 @@ func limitKnownClients(t *testing.T) {
 				h.inside(h.t, "192.0.2.9").call("", "POST", "/login", object{"name": "anna", "password": password}, 429)
 				h.inside(h.t, "192.0.2.1")
 
-				// The last login counts.
+				// Only the last login counts.
 				time.Sleep(known - time.Millisecond)
 				attacked()
 				h.call("", "POST", "/login", object{"name": "anna", "password": password}, 200)

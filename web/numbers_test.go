@@ -10,9 +10,8 @@ import (
 	"idlepush/registry"
 )
 
-// promised fails the test if the page of the docs no longer has the words that it holds the program
-// to, however its lines are broken.
-func promised(t testing.TB, page, words string) {
+// checkDocs fails the test if the page of the docs does not have the words, in any line breaks.
+func checkDocs(t testing.TB, page, words string) {
 	t.Helper()
 	text, err := os.ReadFile("../docs/" + page)
 	fatal(t, err)
@@ -30,12 +29,12 @@ func TestNumbersOfTheDocs(t *testing.T) {
 
 func docsSessionLifetime(t *testing.T) {
 	t.Parallel()
-	promised(t, "phones.md", `"Stay signed in" lasts for 90 days without use and a year at most. Without it, a session ends after 12 hours without use.`)
+	checkDocs(t, "phones.md", `"Stay signed in" lasts for 90 days without use and a year at most. Without it, a session ends after 12 hours without use.`)
 	const day = 24 * time.Hour
 	for name, row := range map[string]struct {
 		stay        bool
-		idle, lasts time.Duration // used once every idle, until it has lasted
-		cookie      string        // what its cookie's Max-Age is; empty: it ends with the browser
+		idle, lasts time.Duration // used once per idle, for as long as lasts
+		cookie      string        // Max-Age of the cookie; empty if it ends with the browser
 	}{
 		"without use":                     {stay: false, idle: 12 * time.Hour},
 		"without use, but stays":          {stay: true, idle: 90 * day, cookie: "31536000"},
@@ -74,7 +73,7 @@ func docsSessionLifetime(t *testing.T) {
 					is(401)
 					return
 				}
-				is(200) // which is a use
+				is(200) // this counts as a use
 				time.Sleep(row.idle)
 				is(401)
 			})
@@ -84,7 +83,7 @@ func docsSessionLifetime(t *testing.T) {
 
 func docsPageSize(t *testing.T) {
 	t.Parallel()
-	promised(t, "api.md", "50 per page unless `limit` (up to 200) asks for another number")
+	checkDocs(t, "api.md", "50 per page unless `limit` (up to 200) asks for another number")
 	h := newTestServer(t)
 	for i := range 201 {
 		_, _, err := h.store.Users.AddToken(h.anna.id, fmt.Sprint(i), registry.DeviceScope, "", time.Now())
@@ -101,7 +100,7 @@ func docsPageSize(t *testing.T) {
 
 func docsPasswordLength(t *testing.T) {
 	t.Parallel()
-	promised(t, "api.md", "Passwords have 10 to 1024 characters.")
+	checkDocs(t, "api.md", "Passwords have 10 to 1024 characters.")
 	h := newTestServer(t)
 	for n, want := range map[int]int{9: 422, 10: 201, 1024: 201, 1025: 422} {
 		h.call(h.anna.full, "POST", "/users", object{"name": fmt.Sprint("Person ", n), "password": long(n)}, want)

@@ -43,7 +43,7 @@ type schema struct {
 	AdditionalProperties any
 }
 
-// documented is the document, which is the same in every house.
+// documented returns the document, which is the same for every server.
 var documented = sync.OnceValues(func() (*document, error) {
 	w := httptest.NewRecorder()
 	New(Config{Version: "test", Push: PushConfig{Transports: transports}, Log: slog.New(slog.DiscardHandler)}).ServeHTTP(w, httptest.NewRequest("GET", prefix+"/openapi.json", nil))
@@ -51,7 +51,7 @@ var documented = sync.OnceValues(func() (*document, error) {
 	return doc, json.Unmarshal(w.Body.Bytes(), doc)
 })
 
-// check compares an answer with what the document says of it.
+// check checks an answer against the document.
 func (d *document) check(t testing.TB, method, path string, a answer) {
 	t.Helper()
 	if a.body == nil {
@@ -86,7 +86,7 @@ func matches(template, path string) bool {
 	return slices.EqualFunc(want, got, func(w, g string) bool { return w == g || strings.HasPrefix(w, "{") && g != "check" && g != "look" })
 }
 
-// value checks that a value is of the schema and that every property is documented.
+// value checks that a value matches the schema and that every property is documented.
 func (d *document) value(t testing.TB, at string, s *schema, v any) {
 	t.Helper()
 	if s.Ref != "" {
@@ -167,7 +167,7 @@ func openAPIGolden(t *testing.T) {
 	}
 }
 
-// operations is the API that phones and apps are built against.
+// operations lists the API for which phones and apps are built.
 var operations = strings.Fields(`
 	post/setup post/login delete/login get/me patch/me
 	get/sessions delete/sessions/{id}

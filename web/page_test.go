@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// get gets what lies outside the API.
+// get requests a path outside the API.
 func (h *testServer) get(path string) answer {
 	h.t.Helper()
 	r, err := http.NewRequest("GET", h.url+path, nil)

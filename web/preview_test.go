@@ -8,7 +8,7 @@ import (
 	"idlepush/registry"
 )
 
-// sample is a preview that says the level it was made for.
+// sample returns a preview whose text names its content level.
 func sample(d registry.Device) (PushRequest, *registry.Outcome) {
 	return PushRequest{Method: "POST", URL: "https://push.example.net/HIDDEN", Header: http.Header{"Topic": {"id"}, "Authorization": {"HIDDEN"}},
 		Body: []byte(`{"level":"` + string(d.Content) + `"}`), Readable: []string{"how large it is"}}, nil

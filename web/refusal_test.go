@@ -10,10 +10,10 @@ import (
 	"idlepush/registry/registrytest"
 )
 
-// long is a text of n characters that is a secret.
+// long returns a text of n characters with the marker.
 func long(n int) string { return marker + strings.Repeat("x", n-len(marker)) }
 
-// refusals are requests that cannot be taken, and the field that each is refused for.
+// refusals are invalid requests, with the field for which each is refused.
 var refusals = []struct {
 	route, field string
 	body         object
@@ -123,8 +123,8 @@ func TestRefusals(t *testing.T) {
 	t.Run("a refused field says what it should be", refusedFieldExplains)
 }
 
-// refusalsByField holds for every field that nothing of the request comes back (call looks for
-// the marker in every answer) and that nothing is stored.
+// No answer repeats a value of the request: call looks for the marker in every answer. Nothing is
+// stored.
 func refusalsByField(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
@@ -150,7 +150,7 @@ func refusalsByField(t *testing.T) {
 	}
 }
 
-// stored is what Anna has.
+// stored returns the things that Anna has.
 func (h *testServer) stored() []any {
 	h.t.Helper()
 	tokens, err := h.store.Users.Tokens(h.anna.id)

@@ -8,15 +8,16 @@ import (
 	"idlepush/registry"
 )
 
-// admission is a route, a body that it takes, and what nobody, Anna's token of device scope, Anna's
-// of full scope, Ben's of full scope and the admin token get for a thing of Anna's.
+// admission is a route with a body that it takes. Its statuses are those for requests about a thing
+// of Anna: without a token, with her token of device scope, with her token and Ben's of full scope,
+// and with the admin token.
 type admission struct {
 	route                             string
 	body                              object
 	nobody, device, full, ben, master int
 }
 
-// admissions is the table of who may.
+// admissions is the table of permissions.
 var admissions = []admission{
 	{"POST /setup", object{"token": "none", "name": "Eve", "password": "long enough " + marker}, 409, 409, 409, 409, 409},
 	{"POST /login", object{"name": "anna", "password": password}, 200, 200, 200, 200, 200},
@@ -138,8 +139,8 @@ func (row admission) request(h *testServer, ids map[string]string) (method, path
 	return method, path, b
 }
 
-// carl is the id of a third user. He is made once, unless he has gone: a password is slow to hash
-// on purpose.
+// carl returns the id of a third user. It creates the user only if there is none, because hashing a
+// password is slow.
 func (h *testServer) carl() string {
 	h.t.Helper()
 	users, err := h.store.Users.List()
@@ -154,7 +155,7 @@ func (h *testServer) carl() string {
 	return u.ID
 }
 
-// operation is the row's route as it is among the operations.
+// operation returns the route of the row as the document names it.
 func (row admission) operation() string {
 	method, path, _ := strings.Cut(row.route, " ")
 	for _, name := range []string{"TOKEN", "ACCOUNT", "DEVICE", "NOTIFICATION", "SESSION", "USER"} {
@@ -166,7 +167,7 @@ func (row admission) operation() string {
 	return strings.ToLower(method) + path
 }
 
-// furnish gives Anna a new one of everything.
+// furnish creates one thing of each kind for Anna.
 func furnish(h *testServer) map[string]string {
 	h.t.Helper()
 	now := time.Now()

@@ -40,7 +40,7 @@ func sessionCookieHTTPS(t *testing.T) {
 	for name, row := range map[string]struct {
 		host, origin, forwarded string
 		stay                    bool
-		want                    string // the cookie; empty: none
+		want                    string // name of the cookie, or ""
 	}{
 		"a browser over https":             {"house.example.net", "https://house.example.net", "", true, "__Host-idlepush"},
 		"a browser over https, for once":   {"house.example.net", "https://house.example.net", "", false, "__Host-idlepush"},
@@ -286,7 +286,7 @@ func sessionDeviceRemoved(t *testing.T) {
 	if a := h.send(me); a.status != 401 {
 		t.Errorf("its session is %d", a.status)
 	}
-	// A session that comes back to the same device takes it over.
+	// A new session that registers the same device takes it over.
 	phone = h.logIn("Anna")
 	r = h.request("", "POST", "/devices", browser())
 	r.AddCookie(phone)

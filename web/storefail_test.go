@@ -13,14 +13,14 @@ import (
 	"idlepush/registry"
 )
 
-// unlimited takes the limits on tries away.
+// unlimited removes the limits on tries.
 func (h *testServer) unlimited() {
 	for _, l := range []**limiter{&h.server.limits.addresses, &h.server.limits.names, &h.server.limits.logins, &h.server.limits.pushes} {
 		*l = newLimiter(math.MaxInt32, time.Nanosecond)
 	}
 }
 
-// holds counts what the store holds.
+// holds counts the things in the store.
 func (h *testServer) holds() map[string]int {
 	h.t.Helper()
 	now := time.Now()
@@ -57,7 +57,7 @@ func (h *testServer) since(held map[string]int) map[string]int {
 	return change
 }
 
-// bensBrowser is the cookie of a session of Ben's, with a device in it.
+// bensBrowser returns the cookie of a session of Ben that has a device.
 func (h *testServer) bensBrowser(serial string) *http.Cookie {
 	h.t.Helper()
 	now := time.Now()
@@ -72,7 +72,7 @@ func (h *testServer) bensBrowser(serial string) *http.Cookie {
 	return &http.Cookie{Name: plainCookieName, Value: secret}
 }
 
-// asker adds to a request who makes it.
+// asker adds the credentials to a request.
 type asker struct {
 	name string
 	sign func(h *testServer, r *http.Request, ids map[string]string)
@@ -106,9 +106,9 @@ func TestStoreFails(t *testing.T) {
 	t.Run("a stream ends", storeFailsInStream)
 }
 
-// A store that fails at any transaction of any request fails that request alone: it is answered
-// with 500 and no reason, all of what it does is done or nothing, what the store holds can be
-// shown, and the same request works the next time.
+// If any transaction of a request fails, only that request fails, with 500 and without a reason. It
+// is done completely or not at all. Everything in the store can still be listed, and the same
+// request then succeeds.
 func storeFailsInRequest(t *testing.T) {
 	t.Parallel()
 	doc, err := documented()
@@ -117,7 +117,7 @@ func storeFailsInRequest(t *testing.T) {
 		for method, op := range methods {
 			at := method + path
 			switch at {
-			case "post/setup", "get/events", "get/vapid": // the tests below; it asks no store
+			case "post/setup", "get/events", "get/vapid": // tested below; needs no store
 				continue
 			}
 			t.Run(at, func(t *testing.T) {
@@ -151,13 +151,13 @@ func storeFailsInRequest(t *testing.T) {
 	}
 }
 
-// failEach makes the request anew for each transaction that it takes when all goes well, and fails
-// that one. It gives how many there are; 0: who asks may not.
+// failEach repeats the request once for each transaction that it takes, and fails that transaction.
+// It returns the number of transactions, which is 0 if the caller is not admitted.
 func failEach(h *testServer, who string, make func() *http.Request) int {
 	t := h.t
 	t.Helper()
 	h.unlimited()
-	// The request's body is read once.
+	// The body of a request can be read only once.
 	send := func(r *http.Request) answer {
 		body, err := r.GetBody()
 		fatal(t, err)
@@ -192,7 +192,7 @@ func failEach(h *testServer, who string, make func() *http.Request) int {
 		if !done && len(change) > 0 && !begunForNobody(change, whole) {
 			t.Errorf("%s, without transaction %d of %d: there are %v, want none or %v", who, n+1, takes, change, whole)
 		}
-		// What was done is known, or gone, the second time.
+		// The second request may find the thing existing, or removed.
 		again := send(r)
 		if again.status != good.status && (len(change) == 0 || again.status != 200 && again.status != 404) {
 			t.Errorf("%s, after transaction %d of %d failed: %d, want %d: %s", who, n+1, takes, again.status, good.status, again.raw)
@@ -201,8 +201,8 @@ func failEach(h *testServer, who string, make func() *http.Request) int {
 	return int(takes)
 }
 
-// begunForNobody reports whether a session was begun whose cookie nobody has been given, since the
-// one that the browser was in could not be ended. That one goes on.
+// begunForNobody reports whether a session was started but its cookie was not sent, because the
+// previous session could not be ended. The previous session then stays.
 func begunForNobody(change, whole map[string]int) bool {
 	former := maps.Clone(whole)
 	former["sessions"]++
@@ -257,7 +257,7 @@ func storeFailsInStream(t *testing.T) {
 	if kind, _, ok := s.next(); !ok || kind != "invite" {
 		t.Errorf("it heard of %q", kind)
 	}
-	// The change is written, and then who listens is looked at.
+	// The change is written before the listener is authenticated again.
 	h.at(2, func() error { return errDisk })
 	_, _, err = h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, "", time.Now())
 	fatal(t, err)

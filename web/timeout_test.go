@@ -16,7 +16,7 @@ import (
 	"idlepush/registry"
 )
 
-// pipes is a listener whose connections live in a bubble's time.
+// pipes is a listener whose connections are in memory, for use in a synctest bubble.
 type pipes struct{ conns chan net.Conn }
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -30,8 +30,7 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-// inBubble serves the handler of a new house over pipes, with the timeouts that a program would
-// set.
+// inBubble serves the handler of a new server over pipes, with the timeouts of the program.
 func inBubble(t *testing.T, config func(*Config), play func(h *testServer, dial func() net.Conn)) {
 	h := newTestServer(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -52,7 +51,7 @@ func inBubble(t *testing.T, config func(*Config), play func(h *testServer, dial 
 	})
 }
 
-// ask sends a request over a connection of its own and gives status and body.
+// ask sends a request over its own connection and returns status and body.
 func ask(t *testing.T, conn net.Conn, r *http.Request) (int, string) {
 	defer conn.Close()
 	fatal(t, r.Write(conn))

@@ -12,8 +12,8 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// worker runs the service worker in Node, lets each push arrive, and gives what it did. What the
-// browser is a stand-in for a browser. It records notifications and windows.
+// worker is a script for Node. It runs the service worker in a stand-in for a browser, delivers
+// each push, and prints the notifications and windows that result.
 const worker = `
 const fs = require("node:fs"), vm = require("node:vm");
 const { pushes, clicks } = JSON.parse(fs.readFileSync(0, "utf8"));
@@ -60,8 +60,8 @@ type happened struct {
 	Badge  *int
 }
 
-// runWorker gives what the service worker does about pushes (null: without data) and about clicks
-// on notifications with such data.
+// runWorker returns what the service worker does for pushes (nil means without data) and for clicks
+// on notifications with the given data.
 func runWorker(t *testing.T, pushes []*string, clicks []object) (out struct {
 	Pushes []happened
 	Clicks []string
@@ -81,7 +81,7 @@ func runWorker(t *testing.T, pushes []*string, clicks []object) (out struct {
 	return out
 }
 
-// pushed are all that the senders send to browsers, by their golden files.
+// pushed returns all bodies that the senders send to browsers, from their golden files.
 func pushed(t *testing.T) (list []*string) {
 	t.Helper()
 	files, err := filepath.Glob("../push/pushtest/services/testdata/requests/webpush-*.txt")

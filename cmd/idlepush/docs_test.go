@@ -57,7 +57,7 @@ func eachMatch(t *testing.T, pattern string, check func(t *testing.T, page, matc
 	}
 }
 
-// code returns a pattern of what stands between backticks, whole.
+// code returns a pattern for a whole text in backticks.
 func code(pattern string) string { return "`(" + pattern + ")`" }
 
 func TestDocs(t *testing.T) {
@@ -122,7 +122,7 @@ func TestDocsLinkToWhatExists(t *testing.T) {
 	})
 }
 
-// anchors returns those of the headings of a page, as GitHub makes them.
+// anchors returns the anchors of the headings of a page, as GitHub creates them.
 func anchors(text string) (list []string) {
 	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
 		words := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
@@ -131,7 +131,7 @@ func anchors(text string) (list []string) {
 	return list
 }
 
-// TestDocsNamePathsThatExist: a path is a code word that begins with a folder at the top.
+// TestDocsNamePathsThatExist takes a code word as a path if it begins with a folder at the top.
 func TestDocsNamePathsThatExist(t *testing.T) {
 	t.Parallel()
 	eachMatch(t, code(`(?:\./)?(?:\.ci|cmd|docs|netguard|push|registry|watcher|web)/[A-Za-z0-9_./*-]*`), func(t *testing.T, page, path string) {
@@ -142,8 +142,8 @@ func TestDocsNamePathsThatExist(t *testing.T) {
 	})
 }
 
-// TestDocsNameFilesThatExist: a file is a code word with an ending that files of the repository
-// have.
+// TestDocsNameFilesThatExist takes a code word as a file if it has an extension that files of the
+// repository have.
 func TestDocsNameFilesThatExist(t *testing.T) {
 	t.Parallel()
 	there := make(map[string]bool)
@@ -192,7 +192,7 @@ func errOr(err, otherwise error) error {
 	return otherwise
 }
 
-// TestDocsNameCodesThatExist: a code, or a field of a body, is a code word with underscores.
+// TestDocsNameCodesThatExist takes a code word with underscores as a code or a field.
 func TestDocsNameCodesThatExist(t *testing.T) {
 	t.Parallel()
 	source := sources(t)
@@ -203,7 +203,7 @@ func TestDocsNameCodesThatExist(t *testing.T) {
 	})
 }
 
-// TestDocsNameGoNamesThatExist: such a name is a code word like registry.Mail or Mail.Record.
+// TestDocsNameGoNamesThatExist checks code words like registry.Mail and Mail.Record.
 func TestDocsNameGoNamesThatExist(t *testing.T) {
 	t.Parallel()
 	source := sources(t)
@@ -214,7 +214,7 @@ func TestDocsNameGoNamesThatExist(t *testing.T) {
 	})
 }
 
-// operations are those of the OpenAPI document: their parameters by method and path.
+// operations returns the parameters of the OpenAPI document, by method and path.
 func operations(t *testing.T) (list map[string][]string, schemas string) {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -268,7 +268,7 @@ func TestDocsNameRoutesThatExist(t *testing.T) {
 	eachMatch(t, `\$api(/[a-z/]*[a-z])`, check)
 }
 
-// TestDocsNameFieldsThatExist: a field is a key of a JSON object in a page of the API.
+// TestDocsNameFieldsThatExist checks the keys of JSON objects in the pages of the API.
 func TestDocsNameFieldsThatExist(t *testing.T) {
 	t.Parallel()
 	_, schemas := operations(t)
@@ -279,7 +279,7 @@ func TestDocsNameFieldsThatExist(t *testing.T) {
 	})
 }
 
-// TestDocsRunTestsThatExist: in a command, the pattern after -run matches a test of the packages.
+// TestDocsRunTestsThatExist checks that the pattern after -run matches a test of the packages.
 func TestDocsRunTestsThatExist(t *testing.T) {
 	t.Parallel()
 	for page, text := range pages(t) {
@@ -354,7 +354,7 @@ func heldWords(t *testing.T) (list []string) {
 	return list
 }
 
-// ofOthers are sentences whose numbers are of others than the program, or of what other tests hold.
+// ofOthers are sentences with numbers of other programs, or numbers that other tests check.
 var ofOthers = []string{
 	// Measured, or an example.
 	"rings within a second", "mail every few seconds", "in a minute or two", "push + 7 ms", "push + 8 ms", "push + 9 ms",
@@ -365,7 +365,7 @@ var ofOthers = []string{
 	"Each coordinate has 32 bytes",
 }
 
-// TestDocsNameEveryPackage: docs/architecture.md has each, and in its table whom it imports.
+// TestDocsNameEveryPackage fails if docs/architecture.md lacks a package or one of its imports.
 func TestDocsNameEveryPackage(t *testing.T) {
 	t.Parallel()
 	page := read(t, "docs/architecture.md")

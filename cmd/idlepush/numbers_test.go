@@ -10,7 +10,7 @@ import (
 	"idlepush/registry"
 )
 
-// nothing is an environment without any variable.
+// nothing is an environment without variables.
 func nothing(string) string { return "" }
 
 func TestNumbersOfTheDocs(t *testing.T) {

@@ -17,8 +17,7 @@ import (
 	"idlepush/registry/registrytest"
 )
 
-// pipes is a listener whose connections lie in memory, so that a synctest bubble knows when nobody
-// has anything to do.
+// pipes is a listener whose connections are in memory, for use in a synctest bubble.
 type pipes struct {
 	dialled chan net.Conn
 	closed  chan struct{}
@@ -49,7 +48,7 @@ func (p *pipes) dial() net.Conn {
 	return client
 }
 
-// get makes a request and gives what became of it.
+// get sends a request and returns the body of the answer.
 func (p *pipes) get(path string) (body string, err error) {
 	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return p.dial(), nil }}
 	defer transport.CloseIdleConnections()
@@ -72,7 +71,7 @@ func TestServe(t *testing.T) {
 func serveShutdownWaits(t *testing.T) {
 	t.Parallel()
 	for path, c := range map[string]struct {
-		least, most time.Duration // Shutdown looks twice a second
+		least, most time.Duration // Shutdown polls twice a second
 		answered    bool
 	}{"/7s": {7 * time.Second, 7500 * time.Millisecond, true}, "/never": {8 * time.Second, 8 * time.Second, false}} {
 		t.Run(path, func(t *testing.T) {

@@ -104,7 +104,7 @@ func settingsMisspelt(t *testing.T) {
 	}
 }
 
-// top is the top of the repository.
+// top is the root of the repository.
 const top = "../.."
 
 func read(t *testing.T, path string) string {
@@ -116,7 +116,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// known are all the variables that the program reads.
+// known returns all variables that the program reads.
 func known() map[string]bool {
 	all := make(map[string]bool)
 	for _, s := range table() {

@@ -23,7 +23,7 @@ func TestStartLog(t *testing.T) {
 	const noURL, noContact, setUp = "public-url is not set", "Apple", "no admin exists yet"
 	for name, c := range map[string]struct {
 		settings settings
-		setupAt  string // the origin of setup; empty: by plain http
+		setupAt  string // https origin of setup; "" for plain http
 		done     bool   // setup is done
 		want     []string
 	}{
@@ -70,7 +70,7 @@ func TestStartLog(t *testing.T) {
 			if strings.Contains(text, "run setup at that origin") != (strings.Contains(text, noURL) && !c.done) {
 				t.Errorf("setup is proposed though it is done, or not proposed: %s", text)
 			}
-			// What it says is what happens.
+			// The log is true.
 			mail := registry.Work{Notification: registry.Notification{ID: "n", Kind: registry.MailKind}}
 			if led := push.Render(mail, c.settings.publicPage(store)).URL != ""; led == strings.Contains(text, noURL) {
 				t.Errorf("a click in an app leads to an address: %v, and the log says %s", led, text)

@@ -34,8 +34,8 @@ type AccountDetails struct {
 	Status     AccountStatus `json:"status" required:"false"`
 }
 
-// NewAccount is a request to watch a mailbox.
-type NewAccount struct {
+// newAccount is a request to watch a mailbox.
+type newAccount struct {
 	Mailbox
 	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50" doc:"Absent: INBOX"`
 	Enabled    *bool    `json:"enabled,omitempty" doc:"Absent: true"`
@@ -44,8 +44,8 @@ type NewAccount struct {
 	User       string   `json:"user,omitempty" doc:"Owner of the account; required with the admin token, forbidden without"`
 }
 
-// AccountPatch changes the fields that are present.
-type AccountPatch struct {
+// accountPatch changes the fields that are present.
+type accountPatch struct {
 	Email      *string  `json:"email,omitempty" maxLength:"254"`
 	Host       *string  `json:"host,omitempty" minLength:"1" maxLength:"253"`
 	Port       *int     `json:"port,omitempty" minimum:"1" maximum:"65535"`
@@ -59,7 +59,7 @@ type AccountPatch struct {
 }
 
 // apply returns the account with the changes.
-func (p AccountPatch) apply(old registry.Account) registry.Account {
+func (p accountPatch) apply(old registry.Account) registry.Account {
 	a := old
 	set(&a.Email, p.Email)
 	set(&a.Host, p.Host)
@@ -156,7 +156,7 @@ func (h *accountHandlers) listAccounts(_ context.Context, c caller, in *pageOf) 
 	return listOf(accounts, func(a registry.Account) place { return placeOf(a.Created, a.ID) }, *in, func(a registry.Account) (Account, error) { return h.account(c, a) })
 }
 
-func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[NewAccount]) (*made[Account], error) {
+func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[newAccount]) (*made[Account], error) {
 	b := in.Body
 	owner, err := userFor(h.users, c, b.User)
 	if err != nil {
@@ -193,7 +193,7 @@ func (h *accountHandlers) getAccount(_ context.Context, c caller, in *byID) (*bo
 	return &body[Account]{out}, err
 }
 
-func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[AccountPatch]) (*body[Account], error) {
+func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[accountPatch]) (*body[Account], error) {
 	old, err := h.ownAccount(c, in.ID)
 	if err != nil {
 		return nil, err
@@ -221,7 +221,7 @@ func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[A
 
 // writeAccount applies the patch to the account as it is now. It returns a problem if its login is
 // no longer that of old, for which the password was tried.
-func (h *accountHandlers) writeAccount(c caller, in *edit[AccountPatch], old registry.Account) (*body[Account], error) {
+func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old registry.Account) (*body[Account], error) {
 	now, err := h.ownAccount(c, in.ID)
 	if err != nil {
 		return nil, err

@@ -42,9 +42,9 @@ func (d Device) MarshalJSON() ([]byte, error) {
 	return slices.Concat(text[:len(text)-1], []byte(","), params[1:]), nil
 }
 
-// NewDevice is a request to register a device. It replaces the whole registration if the address is
+// newDevice is a request to register a device. It replaces the whole registration if the address is
 // known. transportList.describe adds the fields of transports and the descriptions of the others.
-type NewDevice struct {
+type newDevice struct {
 	Name         string        `json:"name" minLength:"1" maxLength:"100"`
 	Transport    string        `json:"transport"`
 	Token        string        `json:"token,omitempty" maxLength:"4096"`
@@ -58,14 +58,14 @@ type NewDevice struct {
 }
 
 // UnmarshalJSON also keeps the raw fields, for those of transports.
-func (n *NewDevice) UnmarshalJSON(data []byte) error {
-	type plain NewDevice
+func (n *newDevice) UnmarshalJSON(data []byte) error {
+	type plain newDevice
 	return errors.Join(json.Unmarshal(data, (*plain)(n)), json.Unmarshal(data, &n.given))
 }
 
-// DevicePatch changes the fields that are present. transportList.describe adds the fields of
+// devicePatch changes the fields that are present. transportList.describe adds the fields of
 // transports.
-type DevicePatch struct {
+type devicePatch struct {
 	Name         *string          `json:"name,omitempty" minLength:"1" maxLength:"100"`
 	Token        *string          `json:"token,omitempty" minLength:"1" maxLength:"4096" doc:"The rotated token"`
 	Subscription *Subscription    `json:"subscription,omitempty" doc:"The rotated subscription"`
@@ -77,8 +77,8 @@ type DevicePatch struct {
 }
 
 // UnmarshalJSON also keeps the raw fields, for those of transports.
-func (p *DevicePatch) UnmarshalJSON(data []byte) error {
-	type plain DevicePatch
+func (p *devicePatch) UnmarshalJSON(data []byte) error {
+	type plain devicePatch
 	return errors.Join(json.Unmarshal(data, (*plain)(p)), json.Unmarshal(data, &p.given))
 }
 
@@ -92,8 +92,8 @@ type deviceHandlers struct {
 	push       PushConfig
 }
 
-// newDevice returns the device of a request, and the faults in its address.
-func (h *deviceHandlers) newDevice(n NewDevice, user string) (registry.Device, faults) {
+// requestedDevice returns the device of a request, and the faults in its address.
+func (h *deviceHandlers) requestedDevice(n newDevice, user string) (registry.Device, faults) {
 	d := registry.Device{User: user, Name: n.Name, Transport: registry.Transport(n.Transport), Content: registry.Level(n.Content), Accounts: n.Accounts}
 	d, f := h.setAddress(d, address{&n.Token, n.Subscription, choice[Keys]{true, n.Encryption}, n.given})
 	if d.Content == "" {
@@ -106,7 +106,7 @@ func (h *deviceHandlers) newDevice(n NewDevice, user string) (registry.Device, f
 }
 
 // patched returns the device with the changes, and the faults in its address.
-func (h *deviceHandlers) patched(d registry.Device, p DevicePatch) (registry.Device, faults) {
+func (h *deviceHandlers) patched(d registry.Device, p devicePatch) (registry.Device, faults) {
 	set(&d.Name, p.Name)
 	set(&d.Content, (*registry.Level)(p.Content))
 	if p.Accounts.given {

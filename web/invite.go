@@ -31,8 +31,8 @@ type MadeInvite struct {
 	QR    []string `json:"qr" doc:"url as a QR code: rows of 0 (light) and 1 (dark), without the quiet zone of four modules"`
 }
 
-// NewInvite is a request for an invite.
-type NewInvite struct {
+// newInvite is a request for an invite.
+type newInvite struct {
 	For   string `json:"for" enum:"person,device"`
 	Admin bool   `json:"admin,omitempty" doc:"person: whether the person will be an admin"`
 }
@@ -77,7 +77,7 @@ type inviteHandlers struct {
 	publicURL func() string
 }
 
-func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[NewInvite]) (*body[MadeInvite], error) {
+func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[newInvite]) (*body[MadeInvite], error) {
 	b := in.Body
 	if b.For == string(registry.ForPerson) {
 		if err := requireAdmin(c); err != nil {

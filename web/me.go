@@ -26,14 +26,14 @@ func (h *userHandlers) getMe(_ context.Context, c caller, _ *struct{}) (*body[Us
 	return &body[User]{userOf(c.user)}, nil
 }
 
-// MePatch changes the fields that are present.
-type MePatch struct {
+// mePatch changes the fields that are present.
+type mePatch struct {
 	Name            string `json:"name,omitempty" minLength:"1" maxLength:"64"`
 	Password        string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"New password; ends all sessions"`
 	CurrentPassword string `json:"current_password,omitempty" maxLength:"1024" doc:"Required to set a new password"`
 }
 
-func (h *userHandlers) patchMe(_ context.Context, c caller, in *body[MePatch]) (*body[User], error) {
+func (h *userHandlers) patchMe(_ context.Context, c caller, in *body[mePatch]) (*body[User], error) {
 	b := in.Body
 	if err := checkName(b.Name); err != nil {
 		return nil, err

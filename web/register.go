@@ -12,12 +12,12 @@ import (
 )
 
 // createDevice registers a device: validate, send a proving push, store.
-func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[NewDevice]) (*made[Device], error) {
+func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[newDevice]) (*made[Device], error) {
 	user, err := userFor(h.users, c, in.Body.User)
 	if err != nil {
 		return nil, err
 	}
-	d, wrong := h.newDevice(in.Body, user)
+	d, wrong := h.requestedDevice(in.Body, user)
 	d.Session = c.session()
 	if err := h.checkDevice(d, d.Accounts, wrong); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[Ne
 }
 
 // patchDevice changes a device. It sends a proving push if the address or the keys change.
-func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[DevicePatch]) (*body[Device], error) {
+func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[devicePatch]) (*body[Device], error) {
 	old, err := h.ownDevice(c, in.ID)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[Dev
 
 // writeDevice applies the patch to the device as it is now. old is the device before the proving
 // push, and proof is what that push showed; proof is zero if none was sent.
-func (h *deviceHandlers) writeDevice(c caller, in *edit[DevicePatch], old, proof registry.Device) (*body[Device], error) {
+func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof registry.Device) (*body[Device], error) {
 	now, err := h.ownDevice(c, in.ID)
 	if err != nil {
 		return nil, err

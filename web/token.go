@@ -22,8 +22,8 @@ type MadeToken struct {
 	Secret string `json:"token" doc:"The bearer token; shown only once"`
 }
 
-// NewToken is a request for a token.
-type NewToken struct {
+// newToken is a request for a token.
+type newToken struct {
 	Name  string `json:"name" minLength:"1" maxLength:"100"`
 	Scope string `json:"scope" enum:"full,device"`
 	User  string `json:"user,omitempty" doc:"Owner of the token; required with the admin token, forbidden without"`
@@ -44,7 +44,7 @@ func (h *tokenHandlers) listTokens(_ context.Context, c caller, in *pageOf) (*bo
 	return listOf(tokens, func(t registry.Token) place { return placeOf(t.Created, t.ID) }, *in, func(t registry.Token) (Token, error) { return tokenOf(t), nil })
 }
 
-func (h *tokenHandlers) createToken(_ context.Context, c caller, in *body[NewToken]) (*body[MadeToken], error) {
+func (h *tokenHandlers) createToken(_ context.Context, c caller, in *body[newToken]) (*body[MadeToken], error) {
 	user, err := userFor(h.users, c, in.Body.User)
 	if err != nil {
 		return nil, err

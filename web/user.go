@@ -33,15 +33,15 @@ type PersonName struct {
 	Name string `json:"name"`
 }
 
-// NewPerson is a request to create a user.
-type NewPerson struct {
+// newPerson is a request to create a user.
+type newPerson struct {
 	Name     string `json:"name" minLength:"1" maxLength:"64" doc:"Name to log in with"`
 	Password string `json:"password" minLength:"10" maxLength:"1024"`
 	Admin    bool   `json:"admin,omitempty" doc:"Whether the person manages people"`
 }
 
-// PersonPatch changes the fields that are present.
-type PersonPatch struct {
+// personPatch changes the fields that are present.
+type personPatch struct {
 	Name     string `json:"name,omitempty" minLength:"1" maxLength:"64"`
 	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"New password; ends all sessions of the person"`
 	Admin    *bool  `json:"admin,omitempty"`
@@ -132,7 +132,7 @@ func (h *userHandlers) changeUser(change func() (registry.User, error)) (*body[P
 	return &body[Person]{p}, err
 }
 
-func (h *userHandlers) createUser(_ context.Context, c caller, in *body[NewPerson]) (*body[Person], error) {
+func (h *userHandlers) createUser(_ context.Context, c caller, in *body[newPerson]) (*body[Person], error) {
 	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (h *userHandlers) createUser(_ context.Context, c caller, in *body[NewPerso
 	return h.changeUser(func() (registry.User, error) { return h.users.Add(b.Name, b.Password, b.Admin, time.Now()) })
 }
 
-func (h *userHandlers) patchUser(_ context.Context, c caller, in *edit[PersonPatch]) (*body[Person], error) {
+func (h *userHandlers) patchUser(_ context.Context, c caller, in *edit[personPatch]) (*body[Person], error) {
 	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}

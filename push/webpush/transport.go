@@ -2,6 +2,7 @@ package webpush
 
 import (
 	"net/url"
+	"strings"
 
 	"idlepush/netguard"
 	"idlepush/push"
@@ -38,7 +39,8 @@ func (t transport) Lane(d registry.Device) string {
 	if err != nil || u.Host == "" {
 		return string(Browser)
 	}
-	return string(Browser) + " " + u.Scheme + "://" + u.Host
+	u.Host = strings.ToLower(u.Host)
+	return string(Browser) + " " + origin(u)
 }
 
 // Check implements push.Transport. Whether http: is permitted is seen when the endpoint is dialed.

@@ -22,6 +22,8 @@ func TestALaneIsWhatFailsTogether(t *testing.T) {
 		{"apns sandbox", registry.Device{Transport: apns.Name, Address: "t", Params: in("sandbox")}},
 		{"apns production", registry.Device{Transport: apns.Name, Address: "t"}}, // it is asked first
 		{"webpush https://push.example", registry.Device{Transport: webpush.Browser, Address: "https://push.example/secret?x#y"}},
+		{"webpush https://push.example", registry.Device{Transport: webpush.Browser, Address: "HTTPS://PUSH.example:443/secret"}},
+		{"webpush http://push.example", registry.Device{Transport: webpush.UnifiedPush, Address: "http://push.example:80/secret"}},
 		{"webpush https://push.example:8443", registry.Device{Transport: webpush.UnifiedPush, Address: "https://push.example:8443/secret"}},
 		{"webpush https://user.example", registry.Device{Transport: webpush.UnifiedPush, Address: "https://name:password@user.example/secret"}},
 		{"webpush http://[2001:db8::1]:8080", registry.Device{Transport: webpush.UnifiedPush, Address: "http://[2001:db8::1]:8080/secret"}},

@@ -44,7 +44,8 @@ func (p *provider) authorization(now time.Time) (string, error) {
 	if p.bearer != "" && now.Sub(p.issued) < providerLife {
 		return p.bearer, nil
 	}
-	return p.bearer, p.issue(now.Truncate(providerLife))
+	err := p.issue(now.Truncate(providerLife))
+	return p.bearer, err
 }
 
 // renew makes a new token in place of the one that Apple refused, and reports whether there is

@@ -28,8 +28,7 @@ var mayImport = map[string][]string{
 	"idlepush/push/apns":                {"idlepush/push", "idlepush/registry"},
 	"idlepush/push/webpush":             {"idlepush/netguard", "idlepush/push", "idlepush/registry"},
 	"idlepush/push/pushtest":            {"idlepush/registry"},
-	"idlepush/push/pushtest/ordeal":     {"idlepush/push", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv"},
-	"idlepush/push/pushtest/sendertest": {"idlepush/push", "idlepush/push/pushtest", "idlepush/push/pushtest/ordeal", "idlepush/registry"},
+	"idlepush/push/pushtest/sendertest": {"idlepush/push", "idlepush/push/pushtest", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv"},
 	"idlepush/push/pushtest/services":   {}, // only tests
 	"idlepush/push/pushtest/mozilla":    {"idlepush/push/pushtest", "idlepush/registry"},
 	"idlepush/web":                      {"idlepush/netguard", "idlepush/registry"},
@@ -42,7 +41,7 @@ var mayImport = map[string][]string{
 }
 
 // forTests are the rooms that only tests use, and that may therefore know testing.
-var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest", "idlepush/push/pushtest/ordeal", "idlepush/push/pushtest/sendertest",
+var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest", "idlepush/push/pushtest/sendertest",
 	"idlepush/web/browsertest",
 	"idlepush/cmd/idlepush/systemtest"}
 

@@ -86,9 +86,9 @@ func tried(t *testing.T, s *systemtest.Scenario) {
 }
 
 func heal(s *systemtest.Scenario) {
-	s.FCM.Heal()
-	s.APNs.Heal()
-	s.Web.Heal()
+	s.FCM.ClearFaults()
+	s.APNs.ClearFaults()
+	s.Web.ClearFaults()
 }
 
 func TestPushServicesThatAreDownForAWhileLoseNothing(t *testing.T) {
@@ -170,7 +170,7 @@ func TestMailReadOnAnotherClientIsTakenAwayFromJustThePhonesThatWereTold(t *test
 		}
 		return nil
 	})
-	s.FCM.Heal()
+	s.FCM.ClearFaults()
 	s.DeliverMails(t, 1)
 	testenv.Await(t, "the next mail rings all phones", func() error {
 		all := s.MailPushes(t)

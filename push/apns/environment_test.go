@@ -82,18 +82,18 @@ func TestTheEnvironmentOfATokenIsFoundOutInOneSend(t *testing.T) {
 		"known production":           {known: production, token: sandbox, want: unknown, toProd: 1},
 		"known sandbox":              {known: sandbox, token: sandbox, want: deliveredIn(""), toSand: 1},
 		"known sandbox, wrong":       {known: sandbox, token: production, want: unknown, toSand: 1},
-		"production is out of order": {token: production, inProd: status(503, "ServiceUnavailable"), want: registry.Outcome{Result: retryResult, Code: "apns_service_unavailable"}, toProd: 1},
+		"production is out of order": {token: production, inProd: failOnce(503, "ServiceUnavailable"), want: registry.Outcome{Result: retryResult, Code: "apns_service_unavailable"}, toProd: 1},
 		"production is unreachable":  {token: sandbox, down: productionHost, want: registry.Outcome{Result: retryResult, Code: "apns_unreachable"}},
-		"production throttles":       {token: production, inProd: status(429, "TooManyRequests"), want: registry.Outcome{Result: retryResult, Code: "apns_too_many_requests"}, toProd: 1},
+		"production throttles":       {token: production, inProd: failOnce(429, "TooManyRequests"), want: registry.Outcome{Result: retryResult, Code: "apns_too_many_requests"}, toProd: 1},
 		"the app was removed": {token: production, inProd: pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`},
 			want: registry.Outcome{Result: registry.ResultGone, Code: "apns_unregistered"}, toProd: 1},
-		"another complaint about the token": {token: production, inProd: status(400, "DeviceTokenNotForTopic"),
+		"another complaint about the token": {token: production, inProd: failOnce(400, "DeviceTokenNotForTopic"),
 			want: registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_device_token_not_for_topic"}, toProd: 1},
-		"the status is another": {token: production, inProd: status(403, "BadDeviceToken"), want: registry.Outcome{Result: brokenSetup, Code: "apns_forbidden"}, toProd: 1},
-		"the sandbox is out of order": {token: sandbox, inSand: status(500, "InternalServerError"),
+		"the status is another": {token: production, inProd: failOnce(403, "BadDeviceToken"), want: registry.Outcome{Result: brokenSetup, Code: "apns_forbidden"}, toProd: 1},
+		"the sandbox is out of order": {token: sandbox, inSand: failOnce(500, "InternalServerError"),
 			want: registry.Outcome{Result: retryResult, Code: "apns_internal_server_error"}, toProd: 1, toSand: 1},
 		"the sandbox is unreachable": {token: sandbox, down: sandboxHost, want: registry.Outcome{Result: retryResult, Code: "apns_unreachable"}, toProd: 1},
-		"the key is for production alone": {token: sandbox, inSand: status(403, "BadEnvironmentKeyInToken"), want: unknown,
+		"the key is for production alone": {token: sandbox, inSand: failOnce(403, "BadEnvironmentKeyInToken"), want: unknown,
 			toProd: 1, toSand: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestTheEnvironmentOfATokenIsFoundOutInOneSend(t *testing.T) {
 				case "":
 					d = device("0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a")
 				}
-				d = with(d, paramEnvironment, c.known)
+				d = withParam(d, paramEnvironment, c.known)
 				if c.inProd.Status != 0 {
 					a.production.Fail(string(d.Address), c.inProd)
 				}
@@ -129,7 +129,7 @@ func TestOneEndpointForBothEnvironmentsIsAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device("0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a")
-		d = with(d, paramEnvironment, "")
+		d = withParam(d, paramEnvironment, "")
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_device_token"})
 		if n := apns.Requests(); n != 1 {
 			t.Errorf("%d requests", n)
@@ -141,7 +141,7 @@ func TestBothEnvironmentsShareOneProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, sender := both(t)
 		d := device(a.sandbox.Register(nil))
-		d = with(d, paramEnvironment, "")
+		d = withParam(d, paramEnvironment, "")
 		for range 12 {
 			if o := sender.Send(t.Context(), d, message()); o.Learned == nil || o.Learned.Params[paramEnvironment] != sandbox {
 				t.Fatalf("got %+v", o)

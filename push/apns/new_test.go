@@ -98,12 +98,12 @@ func TestWithoutAnEndpointEachEnvironmentIsApples(t *testing.T) {
 	}
 	d := device(apns.Register(nil))
 	expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
-	d = with(d, paramEnvironment, sandbox)
+	d = withParam(d, paramEnvironment, sandbox)
 	expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
 	if len(asked) != 2 || asked[0] != "https://api.push.apple.com" || asked[1] != "https://api.sandbox.push.apple.com" {
 		t.Errorf("asked %v", asked)
 	}
-	unviolated(t, apns)
+	noViolations(t, apns)
 }
 
 func TestItSpeaksHTTP2OverTLSAndWithout(t *testing.T) {
@@ -138,5 +138,5 @@ func TestItSpeaksHTTP2OverTLSAndWithout(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, without.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
-	unviolated(t, apns)
+	noViolations(t, apns)
 }

@@ -20,129 +20,108 @@ const (
 	brokenSetup = registry.ResultMisconfigured
 )
 
-// said is an answer of Apple, and what is to come of it.
-type said struct {
-	fault   pushtest.Fault
-	result  registry.Result
-	suspect bool
-	code    string
-	after   time.Duration // of At; 0: no At
-}
-
-// samples are, for each row of the table, answers that it decides. Those of ownTopic are for such a device, all others for one without.
-var samples = map[string][]said{
-	"200":                        {{status(200, ""), delivered, false, "", 0}},
-	"400 BadDeviceToken":         {{status(400, "BadDeviceToken"), retryResult, true, "apns_bad_device_token", 0}},
-	"400 DeviceTokenNotForTopic": {{status(400, "DeviceTokenNotForTopic"), retryResult, true, "apns_device_token_not_for_topic", 0}},
-	"410 Unregistered later than the device registered": {{pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`}, registry.ResultGone, false, "apns_unregistered", 0}},
+// samples are answers for each row of the table. Those of the condition ownTopic are for a device
+// with a topic of its own, all others for one without.
+var samples = map[string][]sendertest.Answer{
+	"200":                        {sendertest.Delivered(failOnce(200, ""))},
+	"400 BadDeviceToken":         {sendertest.Suspect(failOnce(400, "BadDeviceToken"), "apns_bad_device_token")},
+	"400 DeviceTokenNotForTopic": {sendertest.Suspect(failOnce(400, "DeviceTokenNotForTopic"), "apns_device_token_not_for_topic")},
+	"410 Unregistered later than the device registered": {sendertest.Gone(pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`}, "apns_unregistered")},
 	"410 Unregistered": {
-		{status(410, "Unregistered"), retryResult, true, "apns_unregistered", 0},
-		{pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":1}`}, retryResult, true, "apns_unregistered", 0},
+		sendertest.Suspect(failOnce(410, "Unregistered"), "apns_unregistered"),
+		sendertest.Suspect(pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":1}`}, "apns_unregistered"),
 	},
-	"410 ExpiredToken later than the device registered": {{pushtest.Fault{Status: 410, Body: `{"reason":"ExpiredToken","timestamp":32503680000000}`}, registry.ResultGone, false, "apns_expired_token", 0}},
+	"410 ExpiredToken later than the device registered": {sendertest.Gone(pushtest.Fault{Status: 410, Body: `{"reason":"ExpiredToken","timestamp":32503680000000}`}, "apns_expired_token")},
 	"410 ExpiredToken": {
-		{status(410, "ExpiredToken"), retryResult, true, "apns_expired_token", 0},
-		{pushtest.Fault{Status: 410, Body: `{"reason":"ExpiredToken","timestamp":1}`}, retryResult, true, "apns_expired_token", 0},
+		sendertest.Suspect(failOnce(410, "ExpiredToken"), "apns_expired_token"),
+		sendertest.Suspect(pushtest.Fault{Status: 410, Body: `{"reason":"ExpiredToken","timestamp":1}`}, "apns_expired_token"),
 	},
 	"410": {
-		{pushtest.Fault{Status: 410, Body: "gone"}, retryResult, true, "apns_unknown_gone", 0},
-		{status(410, "SomethingNew"), retryResult, true, "apns_unknown_gone", 0},
+		sendertest.Suspect(pushtest.Fault{Status: 410, Body: "gone"}, "apns_unknown_gone"),
+		sendertest.Suspect(failOnce(410, "SomethingNew"), "apns_unknown_gone"),
 	},
-	"400 TopicDisallowed with a topic of the device's own":      {{status(400, "TopicDisallowed"), retryResult, true, "apns_topic_disallowed", 0}},
-	"400 BadTopic with a topic of the device's own":             {{status(400, "BadTopic"), retryResult, true, "apns_bad_topic", 0}},
-	"403 InvalidProviderToken with a topic of the device's own": {{status(403, "InvalidProviderToken"), retryResult, false, "apns_invalid_provider_token", 0}},
-	"403 Forbidden with a topic of the device's own":            {{status(403, "Forbidden"), retryResult, false, "apns_forbidden", 0}},
-	"400 TopicDisallowed":                                       {{status(400, "TopicDisallowed"), brokenSetup, false, "apns_topic_disallowed", 0}},
-	"403 BadCertificate":                                        {{status(403, "BadCertificate"), brokenSetup, false, "apns_bad_certificate", 0}},
-	"403 BadCertificateEnvironment":                             {{status(403, "BadCertificateEnvironment"), brokenSetup, false, "apns_bad_certificate_environment", 0}},
-	"403 Forbidden":                                             {{status(403, "Forbidden"), brokenSetup, false, "apns_forbidden", 0}},
-	"403 InvalidProviderToken":                                  {{status(403, "InvalidProviderToken"), brokenSetup, false, "apns_invalid_provider_token", 0}},
-	"403 MissingProviderToken":                                  {{status(403, "MissingProviderToken"), brokenSetup, false, "apns_missing_provider_token", 0}},
-	"403 ExpiredProviderToken":                                  {{status(403, "ExpiredProviderToken"), brokenSetup, false, "apns_expired_provider_token", 0}},
-	"403 UnrelatedKeyIdInToken":                                 {{status(403, "UnrelatedKeyIdInToken"), brokenSetup, false, "apns_unrelated_key_id_in_token", 0}},
-	"403 BadEnvironmentKeyIdInToken":                            {{status(403, "BadEnvironmentKeyIdInToken"), brokenSetup, false, "apns_bad_environment_key_in_token", 0}},
-	"403 BadEnvironmentKeyInToken":                              {{status(403, "BadEnvironmentKeyInToken"), brokenSetup, false, "apns_bad_environment_key_in_token", 0}},
-	"403 with a reason":                                         {{status(403, "SomethingNew"), brokenSetup, false, "apns_forbidden", 0}},
-	"400 BadCollapseId":                                         {{status(400, "BadCollapseId"), refusal, false, "apns_bad_collapse_id", 0}},
-	"400 BadExpirationDate":                                     {{status(400, "BadExpirationDate"), refusal, false, "apns_bad_expiration_date", 0}},
-	"400 BadMessageId":                                          {{status(400, "BadMessageId"), refusal, false, "apns_bad_message_id", 0}},
-	"400 BadPriority":                                           {{status(400, "BadPriority"), refusal, false, "apns_bad_priority", 0}},
-	"400 BadTopic":                                              {{status(400, "BadTopic"), refusal, false, "apns_bad_topic", 0}},
-	"400 DuplicateHeaders":                                      {{status(400, "DuplicateHeaders"), refusal, false, "apns_duplicate_headers", 0}},
-	"400 InvalidPushType":                                       {{status(400, "InvalidPushType"), refusal, false, "apns_invalid_push_type", 0}},
-	"400 MissingDeviceToken":                                    {{status(400, "MissingDeviceToken"), refusal, false, "apns_missing_device_token", 0}},
-	"400 MissingTopic":                                          {{status(400, "MissingTopic"), refusal, false, "apns_missing_topic", 0}},
-	"400 PayloadEmpty":                                          {{status(400, "PayloadEmpty"), refusal, false, "apns_payload_empty", 0}},
-	"404 BadPath":                                               {{status(404, "BadPath"), refusal, false, "apns_bad_path", 0}},
-	"405 MethodNotAllowed":                                      {{status(405, "MethodNotAllowed"), refusal, false, "apns_method_not_allowed", 0}},
+	"400 TopicDisallowed with a topic of the device's own":      {sendertest.Suspect(failOnce(400, "TopicDisallowed"), "apns_topic_disallowed")},
+	"400 BadTopic with a topic of the device's own":             {sendertest.Suspect(failOnce(400, "BadTopic"), "apns_bad_topic")},
+	"403 InvalidProviderToken with a topic of the device's own": {sendertest.Retry(failOnce(403, "InvalidProviderToken"), "apns_invalid_provider_token", 0)},
+	"403 Forbidden with a topic of the device's own":            {sendertest.Retry(failOnce(403, "Forbidden"), "apns_forbidden", 0)},
+	"400 TopicDisallowed":                                       {sendertest.Misconfigured(failOnce(400, "TopicDisallowed"), "apns_topic_disallowed")},
+	"403 BadCertificate":                                        {sendertest.Misconfigured(failOnce(403, "BadCertificate"), "apns_bad_certificate")},
+	"403 BadCertificateEnvironment":                             {sendertest.Misconfigured(failOnce(403, "BadCertificateEnvironment"), "apns_bad_certificate_environment")},
+	"403 Forbidden":                                             {sendertest.Misconfigured(failOnce(403, "Forbidden"), "apns_forbidden")},
+	"403 InvalidProviderToken":                                  {sendertest.Misconfigured(failOnce(403, "InvalidProviderToken"), "apns_invalid_provider_token")},
+	"403 MissingProviderToken":                                  {sendertest.Misconfigured(failOnce(403, "MissingProviderToken"), "apns_missing_provider_token")},
+	"403 ExpiredProviderToken":                                  {sendertest.Misconfigured(failOnce(403, "ExpiredProviderToken"), "apns_expired_provider_token")},
+	"403 UnrelatedKeyIdInToken":                                 {sendertest.Misconfigured(failOnce(403, "UnrelatedKeyIdInToken"), "apns_unrelated_key_id_in_token")},
+	"403 BadEnvironmentKeyIdInToken":                            {sendertest.Misconfigured(failOnce(403, "BadEnvironmentKeyIdInToken"), "apns_bad_environment_key_in_token")},
+	"403 BadEnvironmentKeyInToken":                              {sendertest.Misconfigured(failOnce(403, "BadEnvironmentKeyInToken"), "apns_bad_environment_key_in_token")},
+	"403 with a reason":                                         {sendertest.Misconfigured(failOnce(403, "SomethingNew"), "apns_forbidden")},
+	"400 BadCollapseId":                                         {sendertest.Refused(failOnce(400, "BadCollapseId"), "apns_bad_collapse_id")},
+	"400 BadExpirationDate":                                     {sendertest.Refused(failOnce(400, "BadExpirationDate"), "apns_bad_expiration_date")},
+	"400 BadMessageId":                                          {sendertest.Refused(failOnce(400, "BadMessageId"), "apns_bad_message_id")},
+	"400 BadPriority":                                           {sendertest.Refused(failOnce(400, "BadPriority"), "apns_bad_priority")},
+	"400 BadTopic":                                              {sendertest.Refused(failOnce(400, "BadTopic"), "apns_bad_topic")},
+	"400 DuplicateHeaders":                                      {sendertest.Refused(failOnce(400, "DuplicateHeaders"), "apns_duplicate_headers")},
+	"400 InvalidPushType":                                       {sendertest.Refused(failOnce(400, "InvalidPushType"), "apns_invalid_push_type")},
+	"400 MissingDeviceToken":                                    {sendertest.Refused(failOnce(400, "MissingDeviceToken"), "apns_missing_device_token")},
+	"400 MissingTopic":                                          {sendertest.Refused(failOnce(400, "MissingTopic"), "apns_missing_topic")},
+	"400 PayloadEmpty":                                          {sendertest.Refused(failOnce(400, "PayloadEmpty"), "apns_payload_empty")},
+	"404 BadPath":                                               {sendertest.Refused(failOnce(404, "BadPath"), "apns_bad_path")},
+	"405 MethodNotAllowed":                                      {sendertest.Refused(failOnce(405, "MethodNotAllowed"), "apns_method_not_allowed")},
 	"413": {
-		{status(413, "PayloadTooLarge"), refusal, false, "apns_payload_too_large", 0},
-		{pushtest.Fault{Status: 413, Body: "<html>"}, refusal, false, "apns_payload_too_large", 0},
+		sendertest.Refused(failOnce(413, "PayloadTooLarge"), "apns_payload_too_large"),
+		sendertest.Refused(pushtest.Fault{Status: 413, Body: "<html>"}, "apns_payload_too_large"),
 	},
-	"400 IdleTimeout": {{status(400, "IdleTimeout"), retryResult, false, "apns_idle_timeout", 0}},
+	"400 IdleTimeout": {sendertest.Retry(failOnce(400, "IdleTimeout"), "apns_idle_timeout", 0)},
 	"429 TooManyProviderTokenUpdates": {
-		{status(429, "TooManyProviderTokenUpdates"), retryResult, false, "apns_too_many_provider_token_updates", 20 * time.Minute},
-		{header(status(429, "TooManyProviderTokenUpdates"), "Retry-After", "1800"), retryResult, false, "apns_too_many_provider_token_updates", 30 * time.Minute},
+		sendertest.Retry(failOnce(429, "TooManyProviderTokenUpdates"), "apns_too_many_provider_token_updates", 20*time.Minute),
+		sendertest.Retry(withHeader(failOnce(429, "TooManyProviderTokenUpdates"), "Retry-After", "1800"), "apns_too_many_provider_token_updates", 30*time.Minute),
 	},
 	"429": {
-		{status(429, "TooManyRequests"), retryResult, false, "apns_too_many_requests", 0},
-		{header(status(429, "TooManyRequests"), "Retry-After", "40"), retryResult, false, "apns_too_many_requests", 40 * time.Second},
-		{pushtest.Fault{Status: 429, Body: "slow down"}, retryResult, false, "apns_too_many_requests", 0},
+		sendertest.Retry(failOnce(429, "TooManyRequests"), "apns_too_many_requests", 0),
+		sendertest.Retry(withHeader(failOnce(429, "TooManyRequests"), "Retry-After", "40"), "apns_too_many_requests", 40*time.Second),
+		sendertest.Retry(pushtest.Fault{Status: 429, Body: "slow down"}, "apns_too_many_requests", 0),
 	},
-	"500 InternalServerError": {{status(500, "InternalServerError"), retryResult, false, "apns_internal_server_error", 0}},
+	"500 InternalServerError": {sendertest.Retry(failOnce(500, "InternalServerError"), "apns_internal_server_error", 0)},
 	"503 Shutdown": {
-		{status(503, "Shutdown"), retryResult, false, "apns_shutdown", 0},
-		{header(status(503, "Shutdown"), "Retry-After", "172800"), retryResult, false, "apns_shutdown", 48 * time.Hour},
+		sendertest.Retry(failOnce(503, "Shutdown"), "apns_shutdown", 0),
+		sendertest.Retry(withHeader(failOnce(503, "Shutdown"), "Retry-After", "172800"), "apns_shutdown", 48*time.Hour),
 	},
 	"500-599": {
-		{status(503, "ServiceUnavailable"), retryResult, false, "apns_service_unavailable", 0},
-		{header(pushtest.Fault{Status: 502, Body: "<html>"}, "Retry-After", "7"), retryResult, false, "apns_service_unavailable", 7 * time.Second},
-		{pushtest.Fault{Status: 503, Body: `{"reason":"ExpiredToken","timestamp":32503680000000}`}, retryResult, false, "apns_service_unavailable", 0},
+		sendertest.Retry(failOnce(503, "ServiceUnavailable"), "apns_service_unavailable", 0),
+		sendertest.Retry(withHeader(pushtest.Fault{Status: 502, Body: "<html>"}, "Retry-After", "7"), "apns_service_unavailable", 7*time.Second),
+		sendertest.Retry(pushtest.Fault{Status: 503, Body: `{"reason":"ExpiredToken","timestamp":32503680000000}`}, "apns_service_unavailable", 0),
 	},
 	"400 with a reason": {
-		{status(400, "SomethingNew"), refusal, false, "apns_unknown_refusal", 0},
-		{pushtest.Fault{Status: 400, Body: `{"reason":"Unregistered","timestamp":32503680000000}`}, refusal, false, "apns_unknown_refusal", 0},
+		sendertest.Refused(failOnce(400, "SomethingNew"), "apns_unknown_refusal"),
+		sendertest.Refused(pushtest.Fault{Status: 400, Body: `{"reason":"Unregistered","timestamp":32503680000000}`}, "apns_unknown_refusal"),
 	},
-	"404-405 with a reason": {{status(404, "SomethingNew"), refusal, false, "apns_unknown_refusal", 0}},
+	"404-405 with a reason": {sendertest.Refused(failOnce(404, "SomethingNew"), "apns_unknown_refusal")},
 	"100-999": {
-		{pushtest.Fault{Status: 403, Body: "<html>"}, retryResult, false, "apns_unknown", 0},
-		{pushtest.Fault{Status: 404, Body: "<html>"}, retryResult, false, "apns_unknown", 0},
-		{header(pushtest.Fault{Status: 307}, "Location", "/3/device/0"), retryResult, false, "apns_unknown", 0},
-		{pushtest.Fault{Status: 204}, retryResult, false, "apns_unknown", 0},
-		{pushtest.Fault{Status: 400, Body: `{"reason":"BadTopic","x":"` + strings.Repeat("x", maxAnswer) + `"}`}, retryResult, false, "apns_unknown", 0},
+		sendertest.Retry(pushtest.Fault{Status: 403, Body: "<html>"}, "apns_unknown", 0),
+		sendertest.Retry(pushtest.Fault{Status: 404, Body: "<html>"}, "apns_unknown", 0),
+		sendertest.Retry(withHeader(pushtest.Fault{Status: 307}, "Location", "/3/device/0"), "apns_unknown", 0),
+		sendertest.Retry(pushtest.Fault{Status: 204}, "apns_unknown", 0),
+		sendertest.Retry(pushtest.Fault{Status: 400, Body: `{"reason":"BadTopic","x":"` + strings.Repeat("x", maxAnswer) + `"}`}, "apns_unknown", 0),
 	},
 }
 
-// rows names the rows of the table as samples does.
+// rows returns the names of the rows of the table.
 func rows() (names []string) {
 	for _, row := range table {
-		name := fmt.Sprint(row.from)
-		if row.to != row.from {
-			name += fmt.Sprint("-", row.to)
-		}
-		for _, more := range []string{row.reason, string(row.when)} {
-			if more != "" {
-				name += " " + more
-			}
-		}
-		names = append(names, name)
+		names = append(names, sendertest.RowName(row.from, row.to, row.reason, string(row.when)))
 	}
 	return names
 }
 
 func TestEveryRowOfTheTableHasItsOutcomeAfterOneRequest(t *testing.T) {
-	sendertest.EveryRow(t, rows(), samples, func(t *testing.T, row int, c said) {
+	sendertest.EachRow(t, rows(), samples, func(t *testing.T, row int, a sendertest.Answer) {
 		synctest.Test(t, func(t *testing.T) {
 			apns, sender := service(t)
 			d := device(apns.Register(nil))
 			if table[row].when == ownTopic {
-				d, sender.topic = with(d, paramTopic, apns.Topic), "org.example.server"
+				d, sender.topic = withParam(d, paramTopic, apns.Topic), "org.example.server"
 			}
-			want := registry.Outcome{Result: c.result, Suspect: c.suspect, Code: c.code}
-			if c.after > 0 {
-				want.At = time.Now().Add(c.after)
-			}
-			sendertest.Decided(t, &apns.Record, sender, d, c.fault, want, &table[row].outcome.Code)
+			sendertest.CheckRow(t, &apns.Record, sender, d, a, &table[row].outcome.Code)
 		})
 	})
 }
@@ -212,23 +191,17 @@ func TestATokenThatIsNoTokenNeverBecomesPartOfARequest(t *testing.T) {
 	})
 }
 
-// breaks are the ways in which an exchange can go wrong, and what is to come of each.
-var breaks = map[string]sendertest.Break{
-	"no answer":                 {Fault: pushtest.Fault{Hang: true}, Result: retryResult, Code: "apns_timeout", Unknown: true},
-	"no answer, but accepted":   {Fault: pushtest.Fault{Hang: true, Accepted: true}, Result: retryResult, Code: "apns_timeout", Unknown: true, Reached: 1},
-	"connection lost":           {Fault: pushtest.Fault{Drop: true}, Result: retryResult, Code: "apns_unreachable", Unknown: true},
-	"answer lost":               {Fault: pushtest.Fault{Drop: true, Accepted: true}, Result: retryResult, Code: "apns_unreachable", Unknown: true, Reached: 1},
-	"half of the success":       {Fault: pushtest.Fault{Status: 200, Half: true}, Result: retryResult, Code: "apns_unreachable", Unknown: true, Reached: 1},
-	"half of what is an outage": {Fault: pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, Result: retryResult, Code: "apns_unreachable", Unknown: true},
-	"half of what is gone":      {Fault: pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`, Half: true}, Result: retryResult, Code: "apns_unreachable", Unknown: true},
-	"GOAWAY":                    {Fault: pushtest.Fault{Status: 503, Reason: "Shutdown", GoAway: true}, Result: retryResult, Code: "apns_shutdown"},
-	"an outage's page":          {Fault: pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, Result: retryResult, Code: "apns_service_unavailable"},
-	"a page that was not found": {Fault: pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, Result: retryResult, Code: "apns_unknown"},
-}
+// breaks are the ways in which an exchange with APNs can fail.
+var breaks = sendertest.Breaks("apns", map[string]sendertest.Break{
+	"half of gone": {Fault: pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`, Half: true},
+		Result: retryResult, Code: "apns_unreachable", Unknown: true},
+	"GOAWAY":        {Fault: pushtest.Fault{Status: 503, Reason: "Shutdown", GoAway: true}, Result: retryResult, Code: "apns_shutdown"},
+	"a proxy's 502": {Fault: pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, Result: retryResult, Code: "apns_service_unavailable"},
+	"a proxy's 404": {Fault: pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, Result: retryResult, Code: "apns_unknown"},
+})
 
-// TestWhateverBreaksTheMessageIsKeptAndSentAgain: an answer that is not whole is none, for its status may belong to something in between.
 func TestWhateverBreaksTheMessageIsKeptAndSentAgain(t *testing.T) {
-	sendertest.KeptAndSentAgain(t, breaks, func(t *testing.T) (*pushtest.Record[pushtest.APNsMessage], push.Sender, registry.Device) {
+	sendertest.RunBreaks(t, breaks, func(t *testing.T) (*pushtest.Record[pushtest.APNsMessage], push.Sender, registry.Device) {
 		apns, sender := service(t)
 		return &apns.Record, sender, device(apns.Register(nil))
 	})

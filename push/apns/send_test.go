@@ -154,27 +154,27 @@ func TestTheDevicesTopicComesBeforeTheServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
-		d = with(d, paramTopic, "org.example.other")
+		d = withParam(d, paramTopic, "org.example.other")
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_device_token_not_for_topic"})
 		// What one user registers is held against that device alone: it does not pause the lane.
-		apns.Fail(string(d.Address), status(400, "TopicDisallowed"))
-		apns.Fail(string(d.Address), status(400, "BadTopic"))
-		d = with(d, paramTopic, apns.Topic)
+		apns.Fail(string(d.Address), failOnce(400, "TopicDisallowed"))
+		apns.Fail(string(d.Address), failOnce(400, "BadTopic"))
+		d = withParam(d, paramTopic, apns.Topic)
 		sender.topic = "org.example.server"
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_topic_disallowed"})
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_topic"})
 		// It may be the topic or the key: nothing is held against the device, and one alone pauses no lane.
-		apns.Fail(string(d.Address), status(403, "InvalidProviderToken"))
+		apns.Fail(string(d.Address), failOnce(403, "InvalidProviderToken"))
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Code: "apns_invalid_provider_token"})
 		sent := apns.Requests()
 		for _, topic := range []string{"a\r\nb: c", "ü", strings.Repeat("a", 300)} {
-			d = with(d, paramTopic, topic)
+			d = withParam(d, paramTopic, topic)
 			expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_topic"}, topic)
 		}
 		if apns.Requests() != sent {
 			t.Error("sent all the same")
 		}
-		d = with(d, paramTopic, apns.Topic)
+		d = withParam(d, paramTopic, apns.Topic)
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
 		provoked(t, apns, `topic "org.example.other"`)
 	})

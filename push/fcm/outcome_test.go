@@ -1,7 +1,6 @@
 package fcm
 
 import (
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -31,97 +30,77 @@ const (
 	tokenMessage    = `{"error":{"code":400,"message":"The registration token is not a valid FCM registration token","status":"INVALID_ARGUMENT","details":[` + fcmInvalid + `]}}`
 )
 
-// said is an answer of FCM, and what is to come of it.
-type said struct {
-	fault   pushtest.Fault
-	result  registry.Result
-	suspect bool
-	code    string
-	after   time.Duration // of At; 0: no At
-}
-
-// samples are, for each row of the table, answers that it decides.
-var samples = map[string][]said{
-	"200 the message's name": {{status(200, ""), registry.ResultDelivered, false, "", 0}},
+// samples are answers for each row of the table.
+var samples = map[string][]sendertest.Answer{
+	"200 the message's name": {sendertest.Delivered(failOnce(200, ""))},
 	"200": {
-		{pushtest.Fault{Status: 200, Body: "<html>Welcome to the hotel"}, retryResult, false, "fcm_unreadable_answer", 0},
-		{pushtest.Fault{Status: 200, Body: "{}"}, retryResult, false, "fcm_unreadable_answer", 0},
+		sendertest.Retry(pushtest.Fault{Status: 200, Body: "<html>Welcome to the hotel"}, "fcm_unreadable_answer", 0),
+		sendertest.Retry(pushtest.Fault{Status: 200, Body: "{}"}, "fcm_unreadable_answer", 0),
 	},
 
 	"404 UNREGISTERED": {
-		{status(404, "UNREGISTERED"), registry.ResultGone, false, "fcm_unregistered", 0},
-		{pushtest.Fault{Status: 404, Body: `{"error":{"details":[{"@type":"x","fieldViolations":"y"},` + fcmUnregistered + `]}}`}, registry.ResultGone, false, "fcm_unregistered", 0},
+		sendertest.Gone(failOnce(404, "UNREGISTERED"), "fcm_unregistered"),
+		sendertest.Gone(pushtest.Fault{Status: 404, Body: `{"error":{"details":[{"@type":"x","fieldViolations":"y"},` + fcmUnregistered + `]}}`}, "fcm_unregistered"),
 	},
 	"400 INVALID_ARGUMENT, of the token": {
-		{pushtest.Fault{Status: 400, Body: tokenMessage}, retryResult, true, "fcm_invalid_token", 0}, // as documented
-		{pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + fcmInvalid + `,` + tokenViolation + `]`)}, retryResult, true, "fcm_invalid_token", 0},
+		sendertest.Suspect(pushtest.Fault{Status: 400, Body: tokenMessage}, "fcm_invalid_token"), // as documented
+		sendertest.Suspect(pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + fcmInvalid + `,` + tokenViolation + `]`)}, "fcm_invalid_token"),
 	},
-	"403 SENDER_ID_MISMATCH":     {{status(403, "SENDER_ID_MISMATCH"), retryResult, true, "fcm_sender_id_mismatch", 0}},
-	"401 THIRD_PARTY_AUTH_ERROR": {{status(401, "THIRD_PARTY_AUTH_ERROR"), retryResult, true, "fcm_third_party_auth", 0}},
-	"401 APNS_AUTH_ERROR":        {{status(401, "APNS_AUTH_ERROR"), retryResult, true, "fcm_third_party_auth", 0}},
+	"403 SENDER_ID_MISMATCH":     {sendertest.Suspect(failOnce(403, "SENDER_ID_MISMATCH"), "fcm_sender_id_mismatch")},
+	"401 THIRD_PARTY_AUTH_ERROR": {sendertest.Suspect(failOnce(401, "THIRD_PARTY_AUTH_ERROR"), "fcm_third_party_auth")},
+	"401 APNS_AUTH_ERROR":        {sendertest.Suspect(failOnce(401, "APNS_AUTH_ERROR"), "fcm_third_party_auth")},
 
-	"401": {{status(401, ""), brokenSetup, false, "fcm_unauthenticated", 0}},
-	"403": {{status(403, ""), brokenSetup, false, "fcm_permission_denied", 0}},
+	"401": {sendertest.Misconfigured(failOnce(401, ""), "fcm_unauthenticated")},
+	"403": {sendertest.Misconfigured(failOnce(403, ""), "fcm_permission_denied")},
 	"404 no FcmError": {
-		{status(404, ""), brokenSetup, false, "fcm_wrong_project", 0},
-		{pushtest.Fault{Status: 404, Body: "<html>UNREGISTERED"}, brokenSetup, false, "fcm_wrong_project", 0},
+		sendertest.Misconfigured(failOnce(404, ""), "fcm_wrong_project"),
+		sendertest.Misconfigured(pushtest.Fault{Status: 404, Body: "<html>UNREGISTERED"}, "fcm_wrong_project"),
 	},
 
 	"400 INVALID_ARGUMENT": {
-		{pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + dataViolation + `]`)}, registry.ResultRefused, false, "fcm_invalid_argument", 0},
-		{pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + dataViolation + `,` + fcmInvalid + `]`)}, registry.ResultRefused, false, "fcm_invalid_argument", 0},
-		{pushtest.Fault{Status: 400, Body: badRequestBody("")}, registry.ResultRefused, false, "fcm_invalid_argument", 0}, // too big
+		sendertest.Refused(pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + dataViolation + `]`)}, "fcm_invalid_argument"),
+		sendertest.Refused(pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + dataViolation + `,` + fcmInvalid + `]`)}, "fcm_invalid_argument"),
+		sendertest.Refused(pushtest.Fault{Status: 400, Body: badRequestBody("")}, "fcm_invalid_argument"), // too big
 	},
-	"413": {{pushtest.Fault{Status: 413, Body: "<html>"}, registry.ResultRefused, false, "fcm_too_large", 0}},
+	"413": {sendertest.Refused(pushtest.Fault{Status: 413, Body: "<html>"}, "fcm_too_large")},
 
 	"429": {
-		{status(429, "QUOTA_EXCEEDED"), retryResult, false, "fcm_quota_exceeded", time.Minute},
-		{with(status(429, "QUOTA_EXCEEDED"), "Retry-After", "17"), retryResult, false, "fcm_quota_exceeded", 17 * time.Second},
+		sendertest.Retry(failOnce(429, "QUOTA_EXCEEDED"), "fcm_quota_exceeded", time.Minute),
+		sendertest.Retry(withHeader(failOnce(429, "QUOTA_EXCEEDED"), "Retry-After", "17"), "fcm_quota_exceeded", 17*time.Second),
 	},
 	"500-599": {
-		{status(503, "UNAVAILABLE"), retryResult, false, "fcm_unavailable", 0},
-		{with(status(503, "UNAVAILABLE"), "Retry-After", "2"), retryResult, false, "fcm_unavailable", 2 * time.Second},
-		{with(status(503, "UNAVAILABLE"), "Retry-After", "172800"), retryResult, false, "fcm_unavailable", 48 * time.Hour},
-		{status(500, "INTERNAL"), retryResult, false, "fcm_unavailable", 0},
-		{pushtest.Fault{Status: 504}, retryResult, false, "fcm_unavailable", 0},
+		sendertest.Retry(failOnce(503, "UNAVAILABLE"), "fcm_unavailable", 0),
+		sendertest.Retry(withHeader(failOnce(503, "UNAVAILABLE"), "Retry-After", "2"), "fcm_unavailable", 2*time.Second),
+		sendertest.Retry(withHeader(failOnce(503, "UNAVAILABLE"), "Retry-After", "172800"), "fcm_unavailable", 48*time.Hour),
+		sendertest.Retry(failOnce(500, "INTERNAL"), "fcm_unavailable", 0),
+		sendertest.Retry(pushtest.Fault{Status: 504}, "fcm_unavailable", 0),
 	},
 
 	"100-999": {
-		{status(404, "SOMETHING_NEW"), retryResult, false, "fcm_unknown", 0},
-		{pushtest.Fault{Status: 410, Body: "gone"}, retryResult, false, "fcm_unknown", 0},
-		{pushtest.Fault{Status: 400, Body: "<html>token"}, retryResult, false, "fcm_unknown", 0},
-		{pushtest.Fault{Status: 400, Body: badRequestBody(`,"x":"` + strings.Repeat("x", maxAnswer) + `"`)}, retryResult, false, "fcm_unknown", 0},
-		{pushtest.Fault{Status: 407}, retryResult, false, "fcm_unknown", 0},
-		{with(pushtest.Fault{Status: 307}, "Location", "/v1/projects/family-mail/messages:send"), retryResult, false, "fcm_unknown", 0},
-		{pushtest.Fault{Status: 204}, retryResult, false, "fcm_unknown", 0},
+		sendertest.Retry(failOnce(404, "SOMETHING_NEW"), "fcm_unknown", 0),
+		sendertest.Retry(pushtest.Fault{Status: 410, Body: "gone"}, "fcm_unknown", 0),
+		sendertest.Retry(pushtest.Fault{Status: 400, Body: "<html>token"}, "fcm_unknown", 0),
+		sendertest.Retry(pushtest.Fault{Status: 400, Body: badRequestBody(`,"x":"` + strings.Repeat("x", maxAnswer) + `"`)}, "fcm_unknown", 0),
+		sendertest.Retry(pushtest.Fault{Status: 407}, "fcm_unknown", 0),
+		sendertest.Retry(withHeader(pushtest.Fault{Status: 307}, "Location", "/v1/projects/family-mail/messages:send"), "fcm_unknown", 0),
+		sendertest.Retry(pushtest.Fault{Status: 204}, "fcm_unknown", 0),
 	},
 }
 
-// rows names the rows of the table as samples does.
+// rows returns the names of the rows of the table.
 func rows() (names []string) {
 	for _, row := range table {
-		name := fmt.Sprint(row.from)
-		if row.to != row.from {
-			name += fmt.Sprint("-", row.to)
-		}
-		if row.says != anything {
-			name += " " + string(row.says)
-		}
-		names = append(names, name)
+		names = append(names, sendertest.RowName(row.from, row.to, string(row.says)))
 	}
 	return names
 }
 
 func TestEveryRowOfTheTableHasItsOutcomeAfterOneRequest(t *testing.T) {
-	sendertest.EveryRow(t, rows(), samples, func(t *testing.T, row int, c said) {
+	sendertest.EachRow(t, rows(), samples, func(t *testing.T, row int, a sendertest.Answer) {
 		synctest.Test(t, func(t *testing.T) {
 			fcm, sender := service(t)
 			d := device(fcm.Register(nil))
-			want := registry.Outcome{Result: c.result, Suspect: c.suspect, Code: c.code}
-			if c.after > 0 {
-				want.At = time.Now().Add(c.after)
-			}
-			sendertest.Decided(t, &fcm.Record, sender, d, c.fault, want, &table[row].outcome.Code)
+			sendertest.CheckRow(t, &fcm.Record, sender, d, a, &table[row].outcome.Code)
 		})
 	})
 }
@@ -152,14 +131,14 @@ var grants = map[string]struct {
 	fault pushtest.Fault
 	want  registry.Outcome
 }{
-	"key revoked":       {status(400, "invalid_grant"), registry.Outcome{Result: brokenSetup, Code: "fcm_credentials"}},
-	"account unknown":   {status(401, "invalid_client"), registry.Outcome{Result: brokenSetup, Code: "fcm_credentials"}},
-	"scope not granted": {status(403, "access_denied"), registry.Outcome{Result: brokenSetup, Code: "fcm_credentials"}},
-	"down":              {status(503, ""), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-	"internal":          {status(500, "internal_failure"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-	"too many":          {status(429, "rate_limited"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-	"proxy in between":  {status(403, ""), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
-	"redirect":          {with(status(302, ""), "Location", "/token"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"key revoked":       {failOnce(400, "invalid_grant"), registry.Outcome{Result: brokenSetup, Code: "fcm_credentials"}},
+	"account unknown":   {failOnce(401, "invalid_client"), registry.Outcome{Result: brokenSetup, Code: "fcm_credentials"}},
+	"scope not granted": {failOnce(403, "access_denied"), registry.Outcome{Result: brokenSetup, Code: "fcm_credentials"}},
+	"down":              {failOnce(503, ""), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"internal":          {failOnce(500, "internal_failure"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"too many":          {failOnce(429, "rate_limited"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"proxy in between":  {failOnce(403, ""), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
+	"redirect":          {withHeader(failOnce(302, ""), "Location", "/token"), registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
 	"connection lost":   {pushtest.Fault{Drop: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
 	"no answer":         {pushtest.Fault{Hang: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
 	"half of one":       {pushtest.Fault{Status: 400, Reason: "invalid_grant", Half: true, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
@@ -233,7 +212,7 @@ func TestAComplaintAboutAThirdPartysKeyRenewsNothing(t *testing.T) {
 		token := fcm.Register(nil)
 		expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: registry.ResultDelivered})
 		time.Sleep(10 * time.Minute)
-		fcm.Fail(token, status(401, "THIRD_PARTY_AUTH_ERROR"))
+		fcm.Fail(token, failOnce(401, "THIRD_PARTY_AUTH_ERROR"))
 		expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "fcm_third_party_auth"})
 		if fcm.Grants() != 1 || fcm.Requests() != 2 {
 			t.Errorf("%d access tokens and %d requests, want 1 and 2", fcm.Grants(), fcm.Requests())
@@ -258,23 +237,16 @@ func TestAnAccessTokenIsKeptForItsLifeAndNoLonger(t *testing.T) {
 	})
 }
 
-// breaks are the ways in which an exchange can go wrong, and what is to come of each.
-var breaks = map[string]sendertest.Break{
-	"no answer":                 {Fault: pushtest.Fault{Hang: true}, Result: retryResult, Code: "fcm_timeout", Unknown: true},
-	"no answer, but accepted":   {Fault: pushtest.Fault{Hang: true, Accepted: true}, Result: retryResult, Code: "fcm_timeout", Unknown: true, Reached: 1},
-	"connection lost":           {Fault: pushtest.Fault{Drop: true}, Result: retryResult, Code: "fcm_unreachable", Unknown: true},
-	"answer lost":               {Fault: pushtest.Fault{Drop: true, Accepted: true}, Result: retryResult, Code: "fcm_unreachable", Unknown: true, Reached: 1},
-	"half of the success":       {Fault: pushtest.Fault{Status: 200, Half: true}, Result: retryResult, Code: "fcm_unreachable", Unknown: true, Reached: 1},
-	"half of what is an outage": {Fault: pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, Result: retryResult, Code: "fcm_unreachable", Unknown: true},
-	"half of what is gone":      {Fault: pushtest.Fault{Status: 404, Reason: "UNREGISTERED", Half: true}, Result: retryResult, Code: "fcm_unreachable", Unknown: true},
-	"GOAWAY":                    {Fault: pushtest.Fault{Status: 503, Reason: "UNAVAILABLE", GoAway: true}, Result: retryResult, Code: "fcm_unavailable"},
-	"an outage's page":          {Fault: pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, Result: retryResult, Code: "fcm_unavailable"},
-	"a page that was not found": {Fault: pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, Result: brokenSetup, Code: "fcm_wrong_project"},
-}
+// breaks are the ways in which an exchange with FCM can fail.
+var breaks = sendertest.Breaks("fcm", map[string]sendertest.Break{
+	"half of gone":  {Fault: pushtest.Fault{Status: 404, Reason: "UNREGISTERED", Half: true}, Result: retryResult, Code: "fcm_unreachable", Unknown: true},
+	"GOAWAY":        {Fault: pushtest.Fault{Status: 503, Reason: "UNAVAILABLE", GoAway: true}, Result: retryResult, Code: "fcm_unavailable"},
+	"a proxy's 502": {Fault: pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, Result: retryResult, Code: "fcm_unavailable"},
+	"a proxy's 404": {Fault: pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, Result: brokenSetup, Code: "fcm_wrong_project"},
+})
 
-// TestWhateverBreaksTheMessageIsKeptAndSentAgain: an answer that is not whole is none, for its status may belong to something in between.
 func TestWhateverBreaksTheMessageIsKeptAndSentAgain(t *testing.T) {
-	sendertest.KeptAndSentAgain(t, breaks, func(t *testing.T) (*pushtest.Record[pushtest.FCMMessage], push.Sender, registry.Device) {
+	sendertest.RunBreaks(t, breaks, func(t *testing.T) (*pushtest.Record[pushtest.FCMMessage], push.Sender, registry.Device) {
 		fcm, sender := service(t)
 		return &fcm.Record, sender, device(fcm.Register(nil))
 	})

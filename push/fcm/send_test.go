@@ -205,7 +205,7 @@ func TestManySendersShareOneAccessToken(t *testing.T) {
 	if fcm.Grants() != 1 || len(fcm.Messages()) != phones*each || fcm.Requests() != phones*each {
 		t.Errorf("%d access tokens, %d messages, %d requests", fcm.Grants(), len(fcm.Messages()), fcm.Requests())
 	}
-	unviolated(t, fcm)
+	noViolations(t, fcm)
 }
 
 func TestWithoutAnEndpointItIsGoogles(t *testing.T) {

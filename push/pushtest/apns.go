@@ -20,12 +20,14 @@ import (
 	"idlepush/registry"
 )
 
-// APNs is a stand-in for one APNs environment and one app, and an http.Handler that has to be served over HTTP/2. It takes
-// alerts and background pushes in the form that idlepush promises and nothing else. It may be used from several goroutines.
+// APNs is a stand-in for one APNs environment and one app, and an http.Handler that must be served over
+// HTTP/2. It accepts alerts and background pushes in the form that idlepush promises, and nothing
+// else. It may be used from several goroutines.
 type APNs struct {
 	Record[APNsMessage]
 
-	// Key is the .p8 file, KeyID and TeamID are its names, Topic is the app's bundle id. They are not to be changed.
+	// Key is the .p8 file, KeyID and TeamID belong to it, and Topic is the app's bundle id. They must
+	// not be changed.
 	Key    []byte
 	KeyID  string
 	TeamID string
@@ -34,9 +36,9 @@ type APNs struct {
 	public *ecdsa.PublicKey
 
 	// The fields below are guarded by Record's mu.
-	phones  map[string]*Receiver // by token; a nil receiver takes messages in the clear
-	gone    map[string]time.Time // since when
-	expired map[string]bool      // provider tokens
+	phones  map[string]*Receiver // by token; nil: the phone accepts messages in the clear
+	gone    map[string]time.Time // by token: since when it is gone
+	expired map[string]bool      // by provider token: whether it has expired; absent: not seen yet
 	issued  map[int64]time.Time  // when a provider token of this iat first came
 }
 
@@ -45,11 +47,11 @@ type APNsMessage struct {
 	Token      registry.Secret
 	ID         string // apns-id
 	CollapseID string
-	Title      string // what is in the clear
+	Title      string // as the service reads it, like the three below
 	Body       string
 	Thread     string
 	Badge      *int
-	Payload    []byte // what the app reads: idlepush, or encrypted decrypted
+	Payload    []byte // what the app reads: idlepush, or encrypted after decryption
 	Expires    time.Time
 	Priority   string
 	Background bool   // it shows nothing
@@ -92,8 +94,8 @@ func (a *APNs) Sandbox() *APNs {
 	return other
 }
 
-// Register makes a phone and returns its device token. With a receiver the phone takes only messages encrypted to it,
-// without one only messages in the clear.
+// Register makes a phone and returns its device token. With a receiver the phone accepts only messages
+// encrypted to it, without one only messages in the clear.
 func (a *APNs) Register(receiver *Receiver) string {
 	var id [32]byte
 	rand.Read(id[:])
@@ -104,16 +106,16 @@ func (a *APNs) Register(receiver *Receiver) string {
 	return token
 }
 
-// Unregister makes the service answer 410 Unregistered for the token from now on, with since as the time when it was
-// last known to be dead.
+// Unregister makes the service answer 410 Unregistered for the token from now on, with since as the
+// timestamp.
 func (a *APNs) Unregister(token string, since time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.gone[token] = since
 }
 
-// Expire makes the service answer 403 ExpiredProviderToken to every provider token seen so far, which counts as a
-// violation.
+// Expire makes the service answer 403 ExpiredProviderToken to every provider token seen so far. Such a
+// request is a violation.
 func (a *APNs) Expire() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -124,15 +126,15 @@ func (a *APNs) Expire() {
 
 // ServeHTTP implements http.Handler.
 func (a *APNs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a.counted()
-	// One more byte than fits tells what does not.
+	a.countRequest()
+	// With one more byte than is allowed, check sees that the payload is too large.
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxAPNs+1))
 	if err != nil {
 		return // the client went away: nothing was sent
 	}
 	token, m, refused := a.check(r, body)
 	if refused != nil {
-		a.violated(refused)
+		a.addViolation(refused)
 		answer(w, refused.status, refused.reason)
 		return
 	}
@@ -151,7 +153,7 @@ func (a *APNs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if problem := a.read(&m, receiver); problem != nil {
-		a.violated(problem)
+		a.addViolation(problem)
 		answer(w, http.StatusBadRequest, "PayloadEmpty")
 		return
 	}
@@ -176,10 +178,11 @@ var (
 	lowerUUID  = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 )
 
-// apnsHeaders are those that idlepush always sends, once each.
-var apnsHeaders = []string{"Authorization", "Apns-Topic", "Apns-Push-Type", "Apns-Priority", "Apns-Expiration", "Apns-Collapse-Id", "Apns-Id"}
+// apnsHeaders are the headers that idlepush always sends, once each.
+var apnsHeaders = []string{"Authorization", "Apns-Topic", "Apns-Push-Type", "Apns-Priority",
+	"Apns-Expiration", "Apns-Collapse-Id", "Apns-Id"}
 
-// check holds a request to Apple's rules and to what idlepush promises, and names the reason that Apple gives.
+// check checks a request by Apple's rules and by what idlepush promises. A refusal has Apple's reason.
 // https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns
 func (a *APNs) check(r *http.Request, body []byte) (string, APNsMessage, *refusal) {
 	var m APNsMessage
@@ -238,7 +241,7 @@ func (a *APNs) checkHeaders(h http.Header, m *APNsMessage) *refusal {
 	return nil
 }
 
-// apsPayload is what idlepush promises to put into aps. What must be absent is told from what is empty.
+// apsPayload is the aps dictionary as idlepush promises it. A pointer is nil if the field is absent.
 // https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification
 type apsPayload struct {
 	Alert *struct {
@@ -256,7 +259,7 @@ type apsPayload struct {
 // interruptions are Apple's interruption levels.
 var interruptions = []string{"passive", "active", "time-sensitive", "critical"}
 
-// check holds the aps of an alert or of a background push to Apple's rules.
+// check checks the aps of an alert or of a background push by Apple's rules.
 func (p apsPayload) check(background bool) error {
 	switch {
 	case p.Badge != nil && *p.Badge < 0:
@@ -273,7 +276,7 @@ func (p apsPayload) check(background bool) error {
 	return nil
 }
 
-// read fills in what a phone sees.
+// read fills in the fields of the message that a phone reads from its payload.
 func (a *APNs) read(m *APNsMessage, receiver *Receiver) error {
 	var p struct {
 		APS       apsPayload      `json:"aps"`

@@ -189,7 +189,7 @@ func TestABackgroundPushShowsNothingAndHasTimeToWait(t *testing.T) {
 			r.Header.Set("Apns-Push-Type", "background")
 			r.Header.Set("Apns-Priority", c.priority)
 			status, _ := answerTo(t, apns, r)
-			if status != c.status || (len(apns.Forgive()) == 0) != (c.status == 200) || len(apns.Violations()) != 0 {
+			if status != c.status || (len(apns.TakeViolations()) == 0) != (c.status == 200) || len(apns.Violations()) != 0 {
 				t.Errorf("%s: %d, want %d", name, status, c.status)
 			}
 		})
@@ -270,7 +270,7 @@ func TestFaultsOfATokenComeFirstAndEnd(t *testing.T) {
 		step(first, 429)
 		step(first, 500)
 		step(first, 503)
-		apns.Heal()
+		apns.ClearFaults()
 		step(first, 200)
 		if n := len(apns.Messages()); n != 2 {
 			t.Errorf("%d messages, want the one whose answer was lost and the last", n)

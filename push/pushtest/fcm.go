@@ -16,12 +16,12 @@ import (
 	"idlepush/registry"
 )
 
-// grantPath is where the token endpoint lies; no registration token looks like it.
+// grantPath is the path of the token endpoint. No registration token looks like it.
 const grantPath = "/token"
 
-// FCM is a stand-in for FCM HTTP v1 and the token endpoint of its service account, and an http.Handler. It takes the data messages
-// that an app draws itself and nothing else: a notification is a violation, and so is a fifth collapse key for one phone. It may be used from
-// several goroutines.
+// FCM is a stand-in for FCM HTTP v1 and the token endpoint of its service account, and an
+// http.Handler. It accepts data messages, which an app draws itself, and nothing else. Violations are
+// a notification, and a fifth collapse key for one phone. It may be used from several goroutines.
 type FCM struct {
 	Record[FCMMessage]
 
@@ -33,7 +33,7 @@ type FCM struct {
 	// The fields below are guarded by Record's mu.
 	phones    map[string]*Receiver // by token; a nil receiver takes messages in the clear
 	gone      map[string]bool
-	bearers   map[string]time.Time       // access tokens, with their end
+	bearers   map[string]time.Time       // access tokens, with the time when they expire
 	collapsed map[string]map[string]bool // collapse keys, by token
 	grants    int
 }
@@ -50,10 +50,11 @@ type FCMMessage struct {
 	At          time.Time
 }
 
-// accountKey is the key of every service account: one takes long to make, and none is worth guarding.
+// accountKey returns the key of every service account. Making one takes long, and no test needs a
+// secret one.
 var accountKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
-// NewFCM makes a service with one project and a service account of it, without phones.
+// NewFCM makes a service with one project and one service account, without phones.
 func NewFCM(project string) (*FCM, error) {
 	key, err := accountKey()
 	if err != nil {
@@ -93,8 +94,8 @@ func (f *FCM) Credentials(origin string) []byte {
 	return text
 }
 
-// Register makes a phone and returns its registration token. With a receiver the phone takes only messages encrypted to
-// it, without one only messages in the clear.
+// Register makes a phone and returns its registration token. With a receiver the phone accepts only
+// messages encrypted to it, without one only messages in the clear.
 func (f *FCM) Register(receiver *Receiver) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -103,25 +104,26 @@ func (f *FCM) Register(receiver *Receiver) string {
 	return token
 }
 
-// Unregister makes the service answer UNREGISTERED for the token from now on, as if the app had been removed.
+// Unregister makes the service answer UNREGISTERED for the token from now on, as if the app had been
+// removed.
 func (f *FCM) Unregister(token string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.gone[token] = true
 }
 
-// Revoke ends every access token handed out so far.
+// Revoke ends every access token issued so far.
 func (f *FCM) Revoke() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.bearers)
 }
 
-// FailGrant queues a fault for the token endpoint; its Reason is the error of RFC 6749 section 5.2, such as
-// invalid_grant. The faults of Fail do not happen there.
+// FailGrant queues a fault for the token endpoint. Its Reason is the error of RFC 6749 section 5.2,
+// such as invalid_grant. The faults of Fail do not happen there.
 func (f *FCM) FailGrant(fault Fault) { f.Fail(grantPath, fault) }
 
-// Grants is the number of requests to the token endpoint so far.
+// Grants returns the number of requests to the token endpoint so far.
 func (f *FCM) Grants() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -131,10 +133,10 @@ func (f *FCM) Grants() int {
 // ServeHTTP implements http.Handler.
 func (f *FCM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == grantPath {
-		f.grant(w, r)
+		f.serveGrant(w, r)
 		return
 	}
-	f.counted()
+	f.countRequest()
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<16))
 	if err != nil {
 		return // the client went away: nothing was sent
@@ -144,7 +146,7 @@ func (f *FCM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method != http.MethodPost || r.URL.Path != "/v1/projects/"+f.project+"/messages:send" {
-		// As Google does for a project it does not know: no FcmError.
+		// Google does the same for a project that it does not know: no FcmError.
 		f.refuse(w, refuse(http.StatusNotFound, "", "%s of path %q", r.Method, r.URL.Path))
 		return
 	}
@@ -170,7 +172,7 @@ func (f *FCM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, refuse(http.StatusBadRequest, "message.data", "%w", err))
 		return
 	}
-	f.collapses(token, m.CollapseKey)
+	f.addCollapseKey(token, m.CollapseKey)
 	f.respond(w, r, token, m, func(w http.ResponseWriter, fault Fault) {
 		switch {
 		case fault.Body != "":
@@ -185,7 +187,7 @@ func (f *FCM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// authorize holds the bearer to RFC 6750 section 2.1.
+// authorize checks the access token (RFC 6750 section 2.1).
 func (f *FCM) authorize(r *http.Request) *refusal {
 	bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	f.mu.Lock()
@@ -196,9 +198,9 @@ func (f *FCM) authorize(r *http.Request) *refusal {
 	return nil
 }
 
-// refuse answers a request that FCM does not take; the refusal's reason is the field that is wrong, or empty.
+// refuse answers a request that FCM does not accept. The refusal's reason is the wrong field, or empty.
 func (f *FCM) refuse(w http.ResponseWriter, r *refusal) {
-	f.violated(r)
+	f.addViolation(r)
 	if r.reason == "" {
 		answerFCM(w, r.status, "", r.Error())
 		return
@@ -217,7 +219,7 @@ func answerFCM(w http.ResponseWriter, status int, code, message string) {
 	writeFCM(w, status, message, map[string]any{"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code})
 }
 
-// statuses are the names that Google gives to HTTP statuses (google.rpc.Code).
+// statuses are Google's names for HTTP statuses (google.rpc.Code).
 var statuses = map[int]string{
 	http.StatusBadRequest: "INVALID_ARGUMENT", http.StatusUnauthorized: "UNAUTHENTICATED", http.StatusForbidden: "PERMISSION_DENIED",
 	http.StatusNotFound: "NOT_FOUND", http.StatusTooManyRequests: "RESOURCE_EXHAUSTED", http.StatusInternalServerError: "INTERNAL",
@@ -234,7 +236,8 @@ func writeFCM(w http.ResponseWriter, status int, message string, details ...map[
 	json.NewEncoder(w).Encode(map[string]any{"error": failure})
 }
 
-// open is what a phone makes of a payload in the clear or encrypted: exactly the one that it registered for.
+// open returns the payload as a phone reads it: from clear if the phone has no receiver, otherwise from
+// encrypted. The other one must be empty.
 func open(clear, encrypted string, receiver *Receiver) ([]byte, error) {
 	if receiver == nil {
 		if encrypted != "" || !json.Valid([]byte(clear)) {

@@ -252,7 +252,7 @@ func TestAFifthCollapseKeyForOnePhoneIsAViolation(t *testing.T) {
 			t.Helper()
 			status, _, _ := sendFCM(t, fcm, sendPath, answer["access_token"].(string), fmt.Sprintf(
 				`{"message":{"token":"%s","data":{"idlepush":"{}"},"android":{"priority":"high","ttl":"60s","collapse_key":"%s"}}}`, token, key))
-			if got := len(fcm.Forgive()); status != 200 || got != violations {
+			if got := len(fcm.TakeViolations()); status != 200 || got != violations {
 				t.Errorf("%q: %d and %d violations, want %d", key, status, got, violations)
 			}
 		}

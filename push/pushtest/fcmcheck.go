@@ -20,7 +20,7 @@ import (
 
 var ttlForm = regexp.MustCompile(`^[0-9]{1,7}(\.[0-9]{1,9})?s$`)
 
-// checkFCM holds a message to FCM's own rules, and to being the data message that idlepush promises.
+// checkFCM checks a message by FCM's rules, and that it is a data message as idlepush promises.
 // https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages
 func checkFCM(body []byte) (FCMMessage, *refusal) {
 	none := FCMMessage{}
@@ -64,12 +64,14 @@ func checkFCM(body []byte) (FCMMessage, *refusal) {
 		Raw: body, At: time.Now()}, nil
 }
 
-// mostCollapseKeys is how many different ones FCM keeps for a phone at a time; of more it drops messages, which nobody is told.
+// maxCollapseKeys is the number of different ones that FCM keeps for a phone at a time. If there are
+// more, it drops messages silently.
 // https://firebase.google.com/docs/cloud-messaging/customize-messages/collapsible-message-types
-const mostCollapseKeys = 4
+const maxCollapseKeys = 4
 
-// collapses notes the message's collapse key. One too many is a violation, though FCM takes the message.
-func (f *FCM) collapses(token, key string) {
+// addCollapseKey records a message's collapse key. One too many is a violation, although FCM accepts
+// the message.
+func (f *FCM) addCollapseKey(token, key string) {
 	if key == "" {
 		return
 	}
@@ -79,31 +81,31 @@ func (f *FCM) collapses(token, key string) {
 	}
 	keys := f.collapsed[token]
 	keys[key] = true
-	tooMany := len(keys) > mostCollapseKeys
+	tooMany := len(keys) > maxCollapseKeys
 	if tooMany {
 		delete(keys, key)
 	}
 	f.mu.Unlock()
 	if tooMany {
-		f.violated(fmt.Errorf("more than %d different collapse keys for one phone", mostCollapseKeys))
+		f.addViolation(fmt.Errorf("more than %d different collapse keys for one phone", maxCollapseKeys))
 	}
 }
 
-// grant is the token endpoint: RFC 6749 section 5 with the grant of RFC 7523.
-func (f *FCM) grant(w http.ResponseWriter, r *http.Request) {
+// serveGrant is the token endpoint: RFC 6749 section 5 with the grant of RFC 7523.
+func (f *FCM) serveGrant(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.grants++
 	f.mu.Unlock()
-	fault := f.next(grantPath)
+	fault := f.nextFault(grantPath)
 	if err := f.checkGrant(r); err != nil {
-		f.violated(err)
+		f.addViolation(err)
 		fault = Fault{Status: http.StatusBadRequest, Reason: "invalid_grant"}
 	}
-	fault.happen(w, r, func(w http.ResponseWriter) { f.granted(w, fault) })
+	fault.apply(w, r, func(w http.ResponseWriter) { f.answerGrant(w, fault) })
 }
 
-// granted answers a token request.
-func (f *FCM) granted(w http.ResponseWriter, fault Fault) {
+// answerGrant answers a token request.
+func (f *FCM) answerGrant(w http.ResponseWriter, fault Fault) {
 	if fault.Body != "" {
 		w.WriteHeader(fault.Status)
 		io.WriteString(w, fault.Body)
@@ -125,7 +127,7 @@ func (f *FCM) granted(w http.ResponseWriter, fault Fault) {
 	json.NewEncoder(w).Encode(map[string]any{"access_token": bearer, "token_type": "Bearer", "expires_in": int(life.Seconds()) - 1})
 }
 
-// checkGrant holds a token request to Google's rules for service accounts.
+// checkGrant checks a token request by Google's rules for service accounts.
 // https://developers.google.com/identity/protocols/oauth2/service-account#httprest
 func (f *FCM) checkGrant(r *http.Request) error {
 	if r.Method != http.MethodPost {

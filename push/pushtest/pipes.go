@@ -6,19 +6,21 @@ import (
 	"sync"
 )
 
-// Pipes is a network in memory: a listener and the way to dial it, whose connections testing/synctest sees through.
+// Pipes is a network in memory: a listener, and a function that dials it. A goroutine that waits for
+// one of its connections is durably blocked in the sense of testing/synctest.
 type Pipes struct {
 	arriving chan net.Conn
 	closed   chan struct{}
 	close    sync.Once
 }
 
-// NewPipes makes a network with one listener, whatever the address dialled.
+// NewPipes makes a network in which every address leads to one listener.
 func NewPipes() *Pipes {
 	return &Pipes{arriving: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// DialContext is for http.Transport. It waits until the connection is accepted, Close was called or ctx ends.
+// DialContext is for http.Transport. It blocks until the connection is accepted, Close was called or
+// ctx ends.
 func (p *Pipes) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	here, there := net.Pipe()
 	select {
@@ -41,7 +43,7 @@ func (p *Pipes) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements net.Listener. Connections that exist stay.
+// Close implements net.Listener. Open connections stay open.
 func (p *Pipes) Close() error {
 	p.close.Do(func() { close(p.closed) })
 	return nil

@@ -7,16 +7,18 @@ import (
 	"idlepush/registry"
 )
 
-// EveryLevel is every content level, least first.
+// EveryLevel holds every content level, lowest first.
 var EveryLevel = []registry.Level{registry.Wake, registry.Sender, registry.Subject, registry.Preview}
 
-// EveryKind is every kind of notification.
-var EveryKind = []registry.Kind{registry.MailKind, registry.SummaryKind, registry.ClearKind, registry.AttentionKind, registry.TestKind}
+// EveryKind holds every kind of notification.
+var EveryKind = []registry.Kind{registry.MailKind, registry.SummaryKind, registry.ClearKind,
+	registry.AttentionKind, registry.TestKind}
 
-// Planted is a notification whose words can be told apart.
+// Planted returns a notification of the kind in which no two texts are equal.
 func Planted(kind registry.Kind) registry.Notification {
 	at := time.Date(2026, 3, 1, 13, 0, 0, 0, time.FixedZone("CET", 3600))
-	n := registry.Notification{ID: registry.StableID("family", "INBOX", 1, 1), Kind: kind, Account: "family", At: at, Expires: at.Add(kind.Lifetime())}
+	n := registry.Notification{ID: registry.StableID("family", "INBOX", 1, 1), Kind: kind,
+		Account: "family", At: at, Expires: at.Add(kind.Lifetime())}
 	switch kind {
 	case registry.MailKind:
 		n.Folder = "Planted/Folder"
@@ -31,7 +33,7 @@ func Planted(kind registry.Kind) registry.Notification {
 	return n
 }
 
-// Work is a planted notification for the device, with all that may ride along.
+// Work returns a planted notification for the device, with everything that may be sent with it.
 func Work(kind registry.Kind, d registry.Device) registry.Work {
 	w := registry.Work{Notification: Planted(kind), Device: d}
 	if kind != registry.TestKind {
@@ -43,7 +45,8 @@ func Work(kind registry.Kind, d registry.Device) registry.Work {
 	return w
 }
 
-// Hostile is text that takes more room than it looks, or that JSON or a parser of it stumbles over.
+// Hostile returns texts, by name, that become larger when they are encoded, or that are hard for JSON
+// or for a parser of it.
 func Hostile() map[string]string {
 	return map[string]string{
 		"4-byte runes":       strings.Repeat("𝄞", 400),

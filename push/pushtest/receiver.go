@@ -16,7 +16,8 @@ import (
 	"idlepush/registry"
 )
 
-// Receiver is the phone's end of RFC 8291: a key pair, a secret and a decryption that shares no code with push.Encrypt.
+// Receiver is the phone's end of RFC 8291: a key pair, a secret, and a decryption that shares no code
+// with push.Encrypt.
 type Receiver struct {
 	private *ecdh.PrivateKey
 	auth    []byte
@@ -33,10 +34,10 @@ func NewReceiver() (*Receiver, error) {
 	return &Receiver{private, auth}, nil
 }
 
-// ReceiverOf makes a receiver of keys that are known: a private key on P-256 and 16 bytes of auth.
+// ReceiverOf makes a receiver with the given keys: a private key on P-256 and 16 bytes of auth.
 func ReceiverOf(private *ecdh.PrivateKey, auth []byte) *Receiver { return &Receiver{private, auth} }
 
-// Keys are what the receiver registers.
+// Keys returns the keys that the receiver registers.
 func (r *Receiver) Keys() registry.Keys {
 	return registry.Keys{
 		P256dh: base64.RawURLEncoding.EncodeToString(r.private.PublicKey().Bytes()),
@@ -44,18 +45,18 @@ func (r *Receiver) Keys() registry.Keys {
 	}
 }
 
-// Failure is why a message is not opened. docs/apps.md tells apps what each means.
+// Failure is a reason why a message cannot be opened. docs/apps.md explains each to authors of apps.
 type Failure string
 
-// The failures, in the order in which Open looks for them.
+// The failures, in the order in which Open checks for them.
 const (
 	BadBase64     Failure = "base64"        // the text is not base64url without padding
-	BadLength     Failure = "length"        // no room for header, delimiter and tag; or more than 4096 bytes
-	BadKeyID      Failure = "key id length" // it is not 65
-	BadRecordSize Failure = "record size"   // less than 18, or than the one record that is there
-	BadPoint      Failure = "point"         // the key id is no uncompressed point on P-256
+	BadLength     Failure = "length"        // too short for header, delimiter and tag, or more than 4096 bytes
+	BadKeyID      Failure = "key id length" // not 65
+	BadRecordSize Failure = "record size"   // less than 18, or less than the length of the record
+	BadPoint      Failure = "point"         // the key id is not an uncompressed point on P-256
 	BadTag        Failure = "tag"           // encrypted to other keys, cut or changed
-	BadPadding    Failure = "padding"       // before the zeros at the end is no 2
+	BadPadding    Failure = "padding"       // no 2 before the zeros at the end
 )
 
 // Error implements error.
@@ -66,7 +67,7 @@ const (
 	minBody = header + 17     // with a delimiter and a tag
 )
 
-// Open is Decrypt for a text of FCM's or APNs': the body in base64url without padding.
+// Open is Decrypt for the field encrypted of FCM and APNs: the body in base64url without padding.
 func (r *Receiver) Open(encrypted string) ([]byte, error) {
 	body, err := base64.RawURLEncoding.Strict().DecodeString(encrypted)
 	if err != nil || strings.ContainsAny(encrypted, "\r\n") { // which encoding/base64 ignores
@@ -100,7 +101,7 @@ func (r *Receiver) Decrypt(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key agreement: %w", err)
 	}
-	// HKDF written out as RFC 8291 section 3.4 does: each step is one HMAC, for no output exceeds one block.
+	// HKDF as in RFC 8291 section 3.4: each step is one HMAC, because no output exceeds one block.
 	info := slices.Concat([]byte("WebPush: info\x00"), r.private.PublicKey().Bytes(), sender, []byte{1})
 	prk := mac(salt, mac(mac(r.auth, shared), info))
 	key := mac(prk, []byte("Content-Encoding: aes128gcm\x00\x01"))[:16]

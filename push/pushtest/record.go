@@ -8,23 +8,23 @@ import (
 	"sync"
 )
 
-// Record is what a stand-in for FCM or APNs was sent, and the faults it is to have. It may be used from several
+// Record holds the messages that a stand-in has accepted, and its faults. It may be used from several
 // goroutines.
 type Record[M any] struct {
-	// Received, when set before the first request, is called with each accepted message, which is then not recorded. It
-	// may be called from several goroutines at once.
+	// Received, if set before the first request, is called with each accepted message, which is then
+	// not recorded. It may be called from several goroutines at once.
 	Received func(M)
 
 	mu         sync.Mutex
 	messages   []M
 	violations []string
 	requests   int
-	faults     map[string][]Fault // by token; "": for every one
+	faults     map[string][]Fault // by token; "": for every token
 	changed    chan struct{}      // closed and replaced when messages grows
 }
 
-// Fail queues a fault for the token, or for every one if it is empty. Faults of the token come before those of all, each
-// after the one queued before it has happened its number of times.
+// Fail queues a fault for the token, or for every token if it is empty. Faults of the token come
+// first. A fault begins once the one before it in its queue has happened its number of times.
 func (r *Record[M]) Fail(token string, f Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -34,23 +34,24 @@ func (r *Record[M]) Fail(token string, f Fault) {
 	r.faults[token] = append(r.faults[token], f)
 }
 
-// Heal takes every queued fault away.
-func (r *Record[M]) Heal() {
+// ClearFaults removes every queued fault.
+func (r *Record[M]) ClearFaults() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.faults)
 }
 
-// Messages are the messages accepted so far, in order of arrival. One that was sent twice is there twice.
+// Messages returns the messages accepted so far, in order of arrival. One that was sent twice is there
+// twice.
 func (r *Record[M]) Messages() []M {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.messages)
 }
 
-// Wait waits until n messages have been accepted in all and returns them in order of arrival; when
-// ctx ends first, those there are and the cause. A test gives it a context that ends before the test
-// does, such as testenv.Context.
+// Wait waits until n messages have been accepted in all, and returns them in order of arrival. If ctx
+// ends first, it returns those accepted so far, and the cause. In a test, ctx should end before the
+// test does, as that of testenv.Context.
 func (r *Record[M]) Wait(ctx context.Context, n int) ([]M, error) {
 	for {
 		r.mu.Lock()
@@ -70,28 +71,28 @@ func (r *Record[M]) Wait(ctx context.Context, n int) ([]M, error) {
 	}
 }
 
-// Requests is the number of requests to send so far, whatever came of them.
+// Requests returns the number of requests to send so far, accepted or not.
 func (r *Record[M]) Requests() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.requests
 }
 
-// Violations says what was wrong with the requests that were refused for their form or authorization; unknown and gone
-// tokens and scripted faults are no violations.
+// Violations returns a text for each request that was refused for its form or authorization. Unknown
+// and gone tokens and queued faults are no violations.
 func (r *Record[M]) Violations() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.violations)
 }
 
-// Forgive forgets the violations so far and returns them, for a test that provokes them.
-func (r *Record[M]) Forgive() []string {
+// TakeViolations returns the violations so far and removes them, for a test that provokes them.
+func (r *Record[M]) TakeViolations() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	forgiven := r.violations
+	taken := r.violations
 	r.violations = nil
-	return forgiven
+	return taken
 }
 
 func (r *Record[M]) accept(m M) {
@@ -108,20 +109,21 @@ func (r *Record[M]) accept(m M) {
 	}
 }
 
-func (r *Record[M]) violated(problem error) {
+func (r *Record[M]) addViolation(problem error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.violations = append(r.violations, problem.Error())
 }
 
-func (r *Record[M]) counted() {
+func (r *Record[M]) countRequest() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.requests++
 }
 
-// next is the fault that happens now, of the first queue that has one; status 200 if none does.
-func (r *Record[M]) next(queues ...string) Fault {
+// nextFault returns the fault that happens now: that of the first queue that has one, or one with
+// status 200.
+func (r *Record[M]) nextFault(queues ...string) Fault {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, key := range queues {
@@ -142,12 +144,12 @@ func (r *Record[M]) next(queues ...string) Fault {
 	return Fault{Status: http.StatusOK}
 }
 
-// respond lets the next fault happen to the message, or accepts it, and answers unless the fault is that there is no
-// answer.
+// respond accepts the message unless a fault is queued for it, and answers unless the fault is that
+// there is no answer.
 func (r *Record[M]) respond(w http.ResponseWriter, req *http.Request, token string, m M, answer func(http.ResponseWriter, Fault)) {
-	f := r.next(token, "")
+	f := r.nextFault(token, "")
 	if f.Accepted || f.Status == http.StatusOK {
 		r.accept(m)
 	}
-	f.happen(w, req, func(w http.ResponseWriter) { answer(w, f) })
+	f.apply(w, req, func(w http.ResponseWriter) { answer(w, f) })
 }

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// checkVAPID holds an Authorization header to RFC 8292 and to what the services demand beyond it, and returns the JWT.
+// checkVAPID checks an Authorization header by RFC 8292 and by what services demand beyond it, and
+// returns the JWT.
 func checkVAPID(authorization, origin, key string, now time.Time) (string, *refusal) {
 	scheme, rest, _ := strings.Cut(authorization, " ")
 	if !strings.EqualFold(scheme, "vapid") {

@@ -1,7 +1,7 @@
 // Package pushtest has strict stand-ins for the push services, for the tests and the demo.
 //
-// Each refuses what the real service refuses, decrypts what it is sent, hands out what a phone
-// would get, and fails on demand. A [Receiver] is the phone's end of the encryption; it shares no
+// Each refuses what the real service refuses, decrypts the messages, records them as a phone would
+// receive them, and fails on demand. A [Receiver] is the phone's end of the encryption. It shares no
 // code with the sending side.
 package pushtest
 
@@ -24,9 +24,9 @@ import (
 	"idlepush/registry"
 )
 
-// WebPush is a push service (RFC 8030, 8291, 8292) for browsers and UnifiedPush alike, and an http.Handler. Faults are
-// queued by endpoint; a Reason is answered as Apple does. A message that is sent twice is recorded twice, with one
-// Topic. It may be used from several goroutines.
+// WebPush is a push service (RFC 8030, 8291, 8292) for browsers and UnifiedPush alike, and an
+// http.Handler. Faults are queued by endpoint, and a Reason is answered in Apple's form. A message
+// that is sent twice is recorded twice, with the same Topic. It may be used from several goroutines.
 type WebPush struct {
 	Record[WebPushMessage]
 
@@ -35,7 +35,7 @@ type WebPush struct {
 	bodies        map[[16]byte][sha256.Size]byte  // by salt
 }
 
-// Subscription is what a browser has once it is subscribed.
+// Subscription is a browser's subscription.
 type Subscription struct {
 	Endpoint registry.Secret
 	Keys     registry.Keys
@@ -48,8 +48,8 @@ func (s Subscription) Device(id string, t registry.Transport) registry.Device {
 
 type webPushSubscription struct {
 	origin   string
-	key      string    // the application server key that alone may send; empty: any
-	receiver *Receiver // nil: the keys are at a browser
+	key      string    // the only application server key that may send; empty: any may
+	receiver *Receiver // nil: only a browser has the keys
 	gone     bool
 }
 
@@ -62,7 +62,7 @@ type WebPushMessage struct {
 	Token    string // the VAPID JWT it came with
 	Proto    string // such as "HTTP/2.0"
 	Size     int    // of the encrypted body, in bytes
-	Body     []byte // decrypted, but for a subscription made by Relay
+	Body     []byte // decrypted, unless Relay made the subscription
 	At       time.Time
 }
 
@@ -74,8 +74,9 @@ func NewWebPush() *WebPush {
 	}
 }
 
-// Subscribe makes a subscription with fresh receiver keys at the origin under which the service is served, such as
-// "http://127.0.0.1:8081". If key (a VAPID public key in base64url) is not empty, only its owner may send to it.
+// Subscribe makes a subscription with fresh receiver keys. origin is that of the service, such as
+// "http://127.0.0.1:8081". If key (a VAPID public key in base64url) is not empty, only its owner may
+// send to the subscription.
 func (s *WebPush) Subscribe(origin, key string) (Subscription, error) {
 	receiver, err := NewReceiver()
 	if err != nil {
@@ -88,8 +89,8 @@ func (s *WebPush) Subscribe(origin, key string) (Subscription, error) {
 	return Subscription{Endpoint: registry.Secret(origin + path), Keys: receiver.Keys()}, nil
 }
 
-// Relay makes a subscription at the origin whose keys only a browser has: all is checked but what they encrypt, and the Body of its messages is as it was sent.
-// If key is not empty, only its owner may send to it.
+// Relay makes a subscription whose keys only a browser has. Its messages are checked but not
+// decrypted: their Body is as it was sent. origin and key are as for Subscribe.
 func (s *WebPush) Relay(origin, key string) (endpoint registry.Secret) {
 	path := "/push/" + rand.Text()
 	s.mu.Lock()
@@ -98,14 +99,15 @@ func (s *WebPush) Relay(origin, key string) (endpoint registry.Secret) {
 	return registry.Secret(origin + path)
 }
 
-// Forget makes the service answer 404 for the endpoint from now on, as if it had never been.
+// Forget makes the service answer 404 for the endpoint from now on, as if it had never existed.
 func (s *WebPush) Forget(endpoint registry.Secret) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	maps.DeleteFunc(s.subscriptions, func(path string, sub *webPushSubscription) bool { return sub.origin+path == string(endpoint) })
 }
 
-// Gone makes the service answer 410 for the endpoint from now on, as if the user had withdrawn the permission.
+// Gone makes the service answer 410 for the endpoint from now on, as if the user had withdrawn the
+// permission.
 func (s *WebPush) Gone(endpoint registry.Secret) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +120,7 @@ func (s *WebPush) Gone(endpoint registry.Secret) {
 
 // ServeHTTP implements http.Handler: RFC 8030 section 5.
 func (s *WebPush) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.counted()
+	s.countRequest()
 	sub, known := s.subscription(r.URL.Path)
 	switch {
 	case !known:
@@ -134,7 +136,7 @@ func (s *WebPush) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	message, refusal := s.check(r, sub, body)
 	if refusal != nil {
-		s.violated(refusal)
+		s.addViolation(refusal)
 		answer(w, refusal.status, refusal.reason)
 		return
 	}
@@ -163,7 +165,7 @@ func (s *WebPush) subscription(path string) (webPushSubscription, bool) {
 	return webPushSubscription{}, false
 }
 
-// check holds a request to the RFCs and to what the services demand beyond them.
+// check checks a request by the RFCs and by what services demand beyond them.
 func (s *WebPush) check(r *http.Request, sub webPushSubscription, body []byte) (WebPushMessage, *refusal) {
 	none := WebPushMessage{}
 	if r.Method != http.MethodPost {
@@ -203,7 +205,8 @@ func (s *WebPush) check(r *http.Request, sub webPushSubscription, body []byte) (
 	}, nil
 }
 
-// open decrypts a body and holds what it says to the shape that browsers read, where the keys are here.
+// open returns the plaintext of a body and checks its form. If only a browser has the keys, open
+// returns the body.
 func (s webPushSubscription) open(body []byte) ([]byte, error) {
 	if s.receiver == nil {
 		if len(body) < minBody {
@@ -221,7 +224,8 @@ func (s webPushSubscription) open(body []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// checkDeclarative holds a plaintext that says it is a declarative message to what WebKit's NotificationJSONParser takes: it shows nothing else.
+// checkDeclarative checks that WebKit's NotificationJSONParser would accept the plaintext, if that is
+// marked as a declarative message. Safari shows no other.
 func checkDeclarative(plaintext []byte) error {
 	if !bytes.Contains(plaintext, []byte(`"web_push"`)) {
 		return nil
@@ -243,8 +247,8 @@ func checkDeclarative(plaintext []byte) error {
 	return nil
 }
 
-// reused reports whether the salt of a body came with another body before; the same body again is a message sent twice.
-// It remembers as long as messages are recorded.
+// reused reports whether the salt of a body came with another body before. The same body again is a
+// message that was sent twice. If messages are not recorded, reused remembers nothing.
 func (s *WebPush) reused(body []byte) bool {
 	if s.Received != nil {
 		return false
@@ -257,10 +261,10 @@ func (s *WebPush) reused(body []byte) bool {
 	return known && before != sum
 }
 
-// refusal is an answer to a request that no push service takes.
+// refusal is an answer to a request that no push service accepts.
 type refusal struct {
 	status int
-	reason string // as Apple names it
+	reason string // Apple's name for it
 	error
 }
 
@@ -274,7 +278,8 @@ func answer(w http.ResponseWriter, status int, reason string) {
 	fmt.Fprintf(w, "{\"reason\":%q}", reason)
 }
 
-// validTopic holds a topic to RFC 8030 section 5.4 and to Apple, which decodes it: no base64 has a length of 4n+1.
+// validTopic checks a topic by RFC 8030 section 5.4 and by Apple's rule: it must be base64url, whose
+// length is never 4n+1.
 func validTopic(topic string) bool {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return len(topic) <= 32 && len(topic)%4 != 1 && strings.Trim(topic, alphabet) == ""

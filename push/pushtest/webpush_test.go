@@ -212,7 +212,7 @@ func TestFaultsHappenInOrderAndAsOftenAsAsked(t *testing.T) {
 			t.Errorf("got %d, want %d", status, want)
 		}
 	}
-	service.Heal()
+	service.ClearFaults()
 	if status, _ := valid(t, server.URL, sub, signer).send(t, sub.Endpoint); status != http.StatusCreated {
 		t.Errorf("healed, got %d", status)
 	}

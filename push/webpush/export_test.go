@@ -2,37 +2,34 @@ package webpush
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
+	"strconv"
+
+	"idlepush/push/pushtest/sendertest"
 )
 
-// Rows names the rows of the table, in order.
+// Rows returns the names of the rows of the table.
 func Rows() (names []string) {
 	for _, row := range table {
-		name := fmt.Sprint(row.from)
-		if row.to != row.from {
-			name += fmt.Sprint("-", row.to)
-		}
+		number := ""
 		if row.says.number != 0 {
-			name += fmt.Sprint(" ", row.says.number)
-		} else if text := row.says.reason + row.says.part; text != "" {
-			name += " " + text
+			number = strconv.Itoa(row.says.number)
 		}
-		names = append(names, name)
+		names = append(names, sendertest.RowName(row.from, row.to, number, row.says.reason, row.says.part))
 	}
 	return names
 }
 
-// Mark gives a row another code, by which a test sees that it was that row that decided, until undo is called.
+// Mark changes the code of a row until undo is called. By the code a test sees which row has decided.
 func Mark(row int, code string) (undo func()) {
 	was := table[row].code
 	table[row].code = code
 	return func() { table[row].code = was }
 }
 
-// DialThrough makes the sender dial by the function, whatever the address; idle then closes the connections that have nothing to do.
-func (s *Sender) DialThrough(dial func(context.Context, string, string) (net.Conn, error)) (idle func()) {
+// DialThrough makes the sender use dial for every address. closeIdle closes the idle connections.
+func (s *Sender) DialThrough(dial func(context.Context, string, string) (net.Conn, error)) (closeIdle func()) {
 	plain, secure := s.plain.Transport.(*http.Transport), s.secure.Transport.(*http.Transport)
 	plain.DialContext, secure.DialContext = dial, dial
 	return func() {

@@ -116,8 +116,8 @@ var samples = map[string][]said{
 
 func TestEveryRowOfTheTableHasItsOutcome(t *testing.T) {
 	s := serve(t)
-	sendertest.EveryRow(t, webpush.Rows(), samples, func(t *testing.T, row int, c said) {
-		defer s.Heal()
+	sendertest.EachRow(t, webpush.Rows(), samples, func(t *testing.T, row int, c said) {
+		defer s.ClearFaults()
 		s.Fail("", pushtest.Fault{Status: c.status, Body: c.body})
 		o := s.sender.Send(t.Context(), s.device, message())
 		expect(t, o, c.result, c.code, s.device)
@@ -139,7 +139,7 @@ func TestNoStatusButTheTwoRemovesADevice(t *testing.T) {
 			s.Fail("", pushtest.Fault{Status: status, Times: 1}) // for the second try, if there is one
 		}
 		o := s.sender.Send(t.Context(), s.device, message())
-		s.Heal()
+		s.ClearFaults()
 		if want := status == 404 || status == 410; (o.Result == gone) != want {
 			t.Errorf("%d: %+v", status, o)
 		}
@@ -158,7 +158,7 @@ func TestADeviceSubscribedWithAnotherKeyIsGone(t *testing.T) {
 	s := serve(t)
 	device := s.subscribe(t, "another")
 	expect(t, s.sender.Send(t.Context(), device, message()), gone, "webpush_vapid_mismatch", device)
-	if v := s.Forgive(); len(v) != 1 {
+	if v := s.TakeViolations(); len(v) != 1 {
 		t.Errorf("refused: %q", v)
 	}
 	s.Fail("", pushtest.Fault{Status: 403, Reason: "VapidPkHashMismatch"})
@@ -202,7 +202,7 @@ func TestRetryAfterIsHonouredInBothForms(t *testing.T) {
 			for _, value := range []string{"120", time.Now().Add(120 * time.Second).UTC().Format(http.TimeFormat)} {
 				service.Fail("", pushtest.Fault{Status: status, Header: http.Header{"Retry-After": {value}}})
 				o := sender.Send(t.Context(), device, message())
-				service.Heal()
+				service.ClearFaults()
 				if wait := time.Until(o.At); o.Result != retry || wait != 120*time.Second {
 					t.Errorf("%d, Retry-After %q: %+v, in %v", status, value, o, wait)
 				}
@@ -260,7 +260,7 @@ func TestWhateverBreaksTheMessageIsKeptOrItsStatusKnown(t *testing.T) {
 			if o.Unknown != c.unknown || o.Suspect || len(s.Messages()) != c.reached {
 				t.Errorf("%+v, and %d messages came", o, len(s.Messages()))
 			}
-			s.Heal()
+			s.ClearFaults()
 			if c.result == retry {
 				expect(t, s.sender.Send(t.Context(), s.device, message()), delivered, "", s.device)
 			}

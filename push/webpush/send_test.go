@@ -58,7 +58,7 @@ func TestAMessageReachesAUnifiedPushServerOverPlainHTTPWherePermitted(t *testing
 	if got := service.Messages(); len(got) != 1 {
 		t.Errorf("got %v", got)
 	}
-	sendertest.Unviolated(t, service)
+	sendertest.NoViolations(t, service)
 }
 
 func TestAMessageWithoutALinkIsNotMarkedDeclarative(t *testing.T) {

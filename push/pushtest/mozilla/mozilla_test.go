@@ -288,7 +288,7 @@ func TestWhatAnotherKeySendsIsRefused(t *testing.T) {
 	if o := other.send(t, topic(0), "forged", time.Hour); o.Result == registry.ResultDelivered {
 		t.Errorf("got %+v", o)
 	}
-	if v := service.Forgive(); !slices.ContainsFunc(v, func(s string) bool { return strings.Contains(s, "another VAPID key") }) {
+	if v := service.TakeViolations(); !slices.ContainsFunc(v, func(s string) bool { return strings.Contains(s, "another VAPID key") }) {
 		t.Errorf("the violations are %v", v)
 	}
 }

@@ -1,11 +1,12 @@
-// Package sendertest holds what the tests of the senders share: a stand-in on a network in memory, a
-// message, the checks of an outcome, and what must hold whatever breaks. It is a package of its own
-// because pushtest, which the demo uses, must not import testing.
+// Package sendertest holds what the tests of all transports share: a stand-in on a network in memory,
+// a message, checks of an outcome, and an [OutageTest]. It is a package of its own because pushtest,
+// which the demo uses, must not import testing.
 package sendertest
 
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -26,7 +27,7 @@ const (
 	Body  = "The recipe for the plum cake"
 )
 
-// Message is a mail that expires in an hour.
+// Message returns a mail that expires in an hour.
 func Message() push.Message {
 	return push.Message{
 		ID: "0123456789abcdefghijklmnopqrstuv", Kind: registry.MailKind, Thread: "account1", Expires: time.Now().Add(time.Hour),
@@ -38,13 +39,13 @@ func Message() push.Message {
 // Service is a stand-in of pushtest.
 type Service interface {
 	http.Handler
-	Forgive() []string
+	TakeViolations() []string
 }
 
-// Serve serves s until the test ends, which fails if a request was not as the real service wants
-// it. Before that, idle closes the sender's connections that have nothing to do: of a synctest
-// bubble nothing may be left.
-func Serve(t testing.TB, s Service, ln net.Listener, idle func()) {
+// Serve serves s until the test ends. The test fails if the real service would have refused a
+// request. At the end Serve calls closeIdle, which must close the idle connections of the transport:
+// nothing may be left of a synctest bubble.
+func Serve(t testing.TB, s Service, ln net.Listener, closeIdle func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var serving sync.WaitGroup
@@ -55,36 +56,37 @@ func Serve(t testing.TB, s Service, ln net.Listener, idle func()) {
 	})
 	t.Cleanup(func() {
 		cancel()
-		idle()
+		closeIdle()
 		serving.Wait()
-		Unviolated(t, s)
+		NoViolations(t, s)
 	})
 }
 
-// Unviolated fails a test whose requests the real service would not have taken. One that provokes
-// that forgives it.
-func Unviolated(t testing.TB, s Service) {
+// NoViolations fails the test if the real service would have refused a request. A test that provokes
+// refusals calls Provoked first.
+func NoViolations(t testing.TB, s Service) {
 	t.Helper()
-	for _, v := range s.Forgive() {
-		t.Errorf("the service would not have taken it: %s", v)
+	for _, v := range s.TakeViolations() {
+		t.Errorf("the real service would refuse it: %s", v)
 	}
 }
 
-// Provoked forgives the violations that the test provokes: at least one, and each says what.
-func Provoked(t testing.TB, s Service, what string) {
+// Provoked takes the violations that the test has provoked. There must be at least one, and each must
+// contain the text.
+func Provoked(t testing.TB, s Service, text string) {
 	t.Helper()
-	all := s.Forgive()
+	all := s.TakeViolations()
 	if len(all) == 0 {
-		t.Errorf("nothing was refused, want %q", what)
+		t.Errorf("nothing was refused, want %q", text)
 	}
 	for _, v := range all {
-		if !strings.Contains(v, what) {
-			t.Errorf("the service would not have taken it: %s", v)
+		if !strings.Contains(v, text) {
+			t.Errorf("the real service would refuse it: %s", v)
 		}
 	}
 }
 
-// Expect checks an outcome: it must equal want, have a reason unless it was delivered, and tell no
+// Expect checks an outcome: it must equal want, have a reason unless it was delivered, and contain no
 // secret.
 func Expect(t testing.TB, got, want registry.Outcome, secrets ...string) {
 	t.Helper()
@@ -97,14 +99,14 @@ func Expect(t testing.TB, got, want registry.Outcome, secrets ...string) {
 	}
 	for _, secret := range append(secrets, Title, Body, "bearer", "ya29.", "scripted", ".test", "PRIVATE") {
 		if strings.Contains(got.Reason+got.Code, secret) {
-			t.Errorf("the outcome tells %q: %s", secret, got.Reason)
+			t.Errorf("the outcome contains %q: %s", secret, got.Reason)
 		}
 	}
 }
 
 // FailOnce returns a fault for one request.
-func FailOnce(code int, reason string) pushtest.Fault {
-	return pushtest.Fault{Status: code, Reason: reason, Times: 1}
+func FailOnce(status int, reason string) pushtest.Fault {
+	return pushtest.Fault{Status: status, Reason: reason, Times: 1}
 }
 
 // WithHeader returns f with a header.
@@ -113,9 +115,61 @@ func WithHeader(f pushtest.Fault, key, value string) pushtest.Fault {
 	return f
 }
 
-// EveryRow tests each row of a sender's table, named by rows, with each of its samples: there must
-// be at least one, and none without a row.
-func EveryRow[S any](t *testing.T, rows []string, samples map[string][]S, test func(t *testing.T, row int, sample S)) {
+// Answer is an answer of a service, and the outcome that it must have.
+type Answer struct {
+	Fault   pushtest.Fault
+	Result  registry.Result
+	Suspect bool
+	Code    string
+	Wait    time.Duration // until the outcome's At; 0: it has no At
+}
+
+// Delivered returns an answer that accepts the message.
+func Delivered(f pushtest.Fault) Answer { return Answer{Fault: f, Result: registry.ResultDelivered} }
+
+// Retry returns an answer after which the same message is sent again, after wait if that is not 0.
+func Retry(f pushtest.Fault, code string, wait time.Duration) Answer {
+	return Answer{Fault: f, Result: registry.ResultRetry, Code: code, Wait: wait}
+}
+
+// Suspect returns an answer that makes the device suspect.
+func Suspect(f pushtest.Fault, code string) Answer {
+	return Answer{Fault: f, Result: registry.ResultRetry, Suspect: true, Code: code}
+}
+
+// Misconfigured returns an answer that blames the server's settings.
+func Misconfigured(f pushtest.Fault, code string) Answer {
+	return Answer{Fault: f, Result: registry.ResultMisconfigured, Code: code}
+}
+
+// Refused returns an answer that blames the message.
+func Refused(f pushtest.Fault, code string) Answer {
+	return Answer{Fault: f, Result: registry.ResultRefused, Code: code}
+}
+
+// Gone returns an answer after which the device is removed.
+func Gone(f pushtest.Fault, code string) Answer {
+	return Answer{Fault: f, Result: registry.ResultGone, Code: code}
+}
+
+// RowName returns the name of a row for EachRow: its statuses and its further conditions, of which
+// some may be empty.
+func RowName(from, to int, conditions ...string) string {
+	name := fmt.Sprint(from)
+	if to != from {
+		name += fmt.Sprint("-", to)
+	}
+	for _, condition := range conditions {
+		if condition != "" {
+			name += " " + condition
+		}
+	}
+	return name
+}
+
+// EachRow tests each row of a transport's table with each of its samples. rows are the names of the
+// rows. There must be at least one sample for each row, and none without a row.
+func EachRow[S any](t *testing.T, rows []string, samples map[string][]S, test func(t *testing.T, row int, sample S)) {
 	for i, row := range rows {
 		if len(samples[row]) == 0 {
 			t.Errorf("the row %s is not tested", row)
@@ -131,38 +185,63 @@ func EveryRow[S any](t *testing.T, rows []string, samples map[string][]S, test f
 	}
 }
 
-// Decided checks the outcome of one request that the service answers with answer. Then it changes
-// *code, the code of the table row that should decide, and sends again: the outcome must have the new
-// code.
-func Decided[M any](t *testing.T, record *pushtest.Record[M], sender push.Sender, d registry.Device, answer pushtest.Fault, want registry.Outcome, code *string) {
+// CheckRow checks that the answer has its outcome after one request. Then it changes *code, the code
+// of the table row that should decide, and sends again: the outcome must have the new code.
+func CheckRow[M any](t *testing.T, record *pushtest.Record[M], sender push.Sender, d registry.Device, a Answer, code *string) {
 	t.Helper()
-	record.Fail(string(d.Address), answer)
+	want := registry.Outcome{Result: a.Result, Suspect: a.Suspect, Code: a.Code}
+	if a.Wait > 0 {
+		want.At = time.Now().Add(a.Wait)
+	}
+	record.Fail(string(d.Address), a.Fault)
 	Expect(t, sender.Send(t.Context(), d, Message()), want, string(d.Address))
 	if n := record.Requests(); n != 1 {
 		t.Errorf("%d requests, want 1", n)
 	}
-	record.Heal()
-	record.Fail(string(d.Address), answer)
+	record.ClearFaults()
+	record.Fail(string(d.Address), a.Fault)
 	was := *code
 	*code = "marked"
 	defer func() { *code = was }()
 	if o := sender.Send(t.Context(), d, Message()); o.Code != "marked" {
-		t.Errorf("another row decides it: %+v", o)
+		t.Errorf("another row decides: %+v", o)
 	}
 }
 
 // Break is a way in which an exchange can fail, and the outcome it must have.
 type Break struct {
-	Fault   pushtest.Fault
-	Result  registry.Result
-	Code    string
-	Unknown bool
-	Reached int // times that the phone has the message before it is sent again
+	Fault    pushtest.Fault
+	Result   registry.Result
+	Code     string
+	Unknown  bool
+	Received int // number of times that the phone has the message before it is sent again
 }
 
-// KeptAndSentAgain checks the outcome of each break, and that a second send delivers the message.
-// service makes a stand-in in a synctest bubble, its sender and a device.
-func KeptAndSentAgain[M any](t *testing.T, breaks map[string]Break, service func(*testing.T) (*pushtest.Record[M], push.Sender, registry.Device)) {
+// Breaks returns the breaks that all services with a connection have, and more. prefix is that of the
+// service's codes. An answer that is not whole counts as none, because its status may come from a
+// proxy.
+func Breaks(prefix string, more map[string]Break) map[string]Break {
+	lost := Break{Result: registry.ResultRetry, Code: prefix + "_unreachable", Unknown: true}
+	late := Break{Result: registry.ResultRetry, Code: prefix + "_timeout", Unknown: true}
+	with := func(b Break, f pushtest.Fault, received int) Break {
+		b.Fault, b.Received = f, received
+		return b
+	}
+	all := map[string]Break{
+		"no answer":               with(late, pushtest.Fault{Hang: true}, 0),
+		"no answer, but accepted": with(late, pushtest.Fault{Hang: true, Accepted: true}, 1),
+		"connection lost":         with(lost, pushtest.Fault{Drop: true}, 0),
+		"answer lost":             with(lost, pushtest.Fault{Drop: true, Accepted: true}, 1),
+		"half of a success":       with(lost, pushtest.Fault{Status: http.StatusOK, Half: true}, 1),
+		"half of an outage":       with(lost, pushtest.Fault{Status: http.StatusServiceUnavailable, Body: pushtest.ErrorPage, Half: true}, 0),
+	}
+	maps.Copy(all, more)
+	return all
+}
+
+// RunBreaks checks the outcome of each break, and that a second send delivers the message. service
+// makes a stand-in in a synctest bubble, its sender and a device.
+func RunBreaks[M any](t *testing.T, breaks map[string]Break, service func(*testing.T) (*pushtest.Record[M], push.Sender, registry.Device)) {
 	for name, b := range breaks {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -171,9 +250,9 @@ func KeptAndSentAgain[M any](t *testing.T, breaks map[string]Break, service func
 				record.Fail(string(d.Address), b.Fault)
 				o := sender.Send(t.Context(), d, Message())
 				Expect(t, o, registry.Outcome{Result: b.Result, Code: b.Code}, string(d.Address), "<h1>")
-				if o.Unknown != b.Unknown || record.Requests() != 1 || len(record.Messages()) != b.Reached {
+				if o.Unknown != b.Unknown || record.Requests() != 1 || len(record.Messages()) != b.Received {
 					t.Errorf("unknown %v after %d requests, and %d messages came, want %v, 1, %d",
-						o.Unknown, record.Requests(), len(record.Messages()), b.Unknown, b.Reached)
+						o.Unknown, record.Requests(), len(record.Messages()), b.Unknown, b.Received)
 				}
 				Expect(t, sender.Send(t.Context(), d, Message()), registry.Outcome{Result: registry.ResultDelivered})
 			})

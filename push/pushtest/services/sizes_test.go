@@ -51,9 +51,9 @@ func TestAMessageThatAServiceFindsTooLargeIsSentOnceMoreAndSmall(t *testing.T) {
 			tn.web.Fail("", fault)
 			m := push.Render(c.work, home)
 			o := tn.sender(d).Send(t.Context(), d, m)
-			tn.fcm.Heal()
-			tn.apns.Heal()
-			tn.web.Heal()
+			tn.fcm.ClearFaults()
+			tn.apns.ClearFaults()
+			tn.web.ClearFaults()
 			if o.Result != c.result || o.Result == registry.ResultRefused && o.Code != code[d.Transport] || requests()-before != c.expect {
 				t.Errorf("%s, too large %s: %+v after %d requests", name, c.what, o, requests()-before)
 			}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"idlepush/push/pushtest"
-	"idlepush/push/pushtest/ordeal"
 	"idlepush/push/pushtest/sendertest"
 	"idlepush/registry"
 )
@@ -15,16 +14,18 @@ func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
-		o := sendertest.Ordeal[pushtest.FCMMessage]{Record: &fcm.Record, Sender: sender,
-			Join: sendertest.Phones(t, func(r *pushtest.Receiver) registry.Device {
+		o := sendertest.OutageTest[pushtest.FCMMessage]{Record: &fcm.Record, Transport: sender,
+			NewDevice: sendertest.NewDevices(t, func(r *pushtest.Receiver) registry.Device {
 				return registry.Device{Transport: "fcm", Address: registry.Secret(fcm.Register(r))}
 			}),
-			Read: func(m pushtest.FCMMessage) ordeal.Push { return ordeal.Push{Address: m.Token, Payload: m.Payload} },
+			Read: func(m pushtest.FCMMessage) sendertest.Push {
+				return sendertest.Push{Address: m.Token, Payload: m.Payload}
+			},
 		}
 		for _, answers := range sendertest.Sorted(samples) {
-			for _, c := range answers {
-				if c.after <= time.Hour {
-					o.Add(c.fault, c.result)
+			for _, a := range answers {
+				if a.Wait <= time.Hour {
+					o.Add(a.Fault, a.Result)
 				}
 			}
 		}

@@ -12,26 +12,26 @@ import (
 	"idlepush/registry"
 )
 
-// What all senders' tests share.
+// What the tests of all transports share.
 const (
 	title = sendertest.Title
 	body  = sendertest.Body
 )
 
 var (
-	expect     = sendertest.Expect
-	message    = sendertest.Message
-	provoked   = sendertest.Provoked
-	status     = sendertest.FailOnce
-	unviolated = sendertest.Unviolated
-	header     = sendertest.WithHeader
+	expect       = sendertest.Expect
+	message      = sendertest.Message
+	provoked     = sendertest.Provoked
+	failOnce     = sendertest.FailOnce
+	noViolations = sendertest.NoViolations
+	withHeader   = sendertest.WithHeader
 )
 
-// origin is where the service lies in a test's network; whatever is dialled there is the service.
+// origin is that of the service. In a test's network every address leads to it.
 const origin = "http://apns.test"
 
-// service makes an APNs of its own on a network in memory, and a Transport for it. It is for synctest bubbles: nothing of it is left
-// when the test ends.
+// service returns a stand-in for APNs on a network in memory, and a Transport for it. It is for
+// synctest bubbles: nothing of it is left when the test ends.
 func service(t *testing.T) (*pushtest.APNs, *Transport) {
 	t.Helper()
 	pipes := pushtest.NewPipes()
@@ -62,8 +62,8 @@ func device(token string) registry.Device {
 	return registry.Device{ID: "device1", Transport: "apns", Params: map[string]string{"environment": "production"}, Address: registry.Secret(token), Registered: time.Now()}
 }
 
-// with is the device with another value of a parameter; empty: without it.
-func with(d registry.Device, name, value string) registry.Device {
+// withParam returns the device with another value of a parameter, or without it if value is empty.
+func withParam(d registry.Device, name, value string) registry.Device {
 	d.Params = maps.Clone(d.Params)
 	if d.Params[name] = value; value == "" {
 		delete(d.Params, name)

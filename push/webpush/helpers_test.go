@@ -59,7 +59,7 @@ func serve(t testing.TB) *service {
 	server.StartTLS()
 	t.Cleanup(func() {
 		server.Close()
-		sendertest.Unviolated(t, s.WebPush)
+		sendertest.NoViolations(t, s.WebPush)
 	})
 	s.origin, s.roots = server.URL, x509.NewCertPool()
 	s.roots.AddCert(server.Certificate())

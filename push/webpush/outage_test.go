@@ -6,7 +6,6 @@ import (
 	"testing/synctest"
 
 	"idlepush/push/pushtest"
-	"idlepush/push/pushtest/ordeal"
 	"idlepush/push/pushtest/sendertest"
 	"idlepush/registry"
 )
@@ -15,20 +14,20 @@ func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service, sender := serveInMemory(t)
-		o := sendertest.Ordeal[pushtest.WebPushMessage]{Record: &service.Record, Sender: sender.Transports()[0],
-			Join: func() registry.Device {
+		o := sendertest.OutageTest[pushtest.WebPushMessage]{Record: &service.Record, Transport: sender.Transports()[0],
+			NewDevice: func() registry.Device {
 				sub, err := service.Subscribe("http://push.test", "")
 				if err != nil {
 					t.Fatal(err)
 				}
 				return registry.Device{Transport: "webpush", Address: sub.Endpoint, Keys: &sub.Keys}
 			},
-			Read: func(m pushtest.WebPushMessage) ordeal.Push {
+			Read: func(m pushtest.WebPushMessage) sendertest.Push {
 				var p struct{ Idlepush json.RawMessage }
 				if err := json.Unmarshal(m.Body, &p); err != nil {
 					t.Fatal(err)
 				}
-				return ordeal.Push{Address: m.Endpoint, Payload: p.Idlepush}
+				return sendertest.Push{Address: m.Endpoint, Payload: p.Idlepush}
 			},
 		}
 		for _, row := range sendertest.Sorted(samples) {

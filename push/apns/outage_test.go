@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"idlepush/push/pushtest"
-	"idlepush/push/pushtest/ordeal"
 	"idlepush/push/pushtest/sendertest"
 	"idlepush/registry"
 )
@@ -16,16 +15,18 @@ func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
-		o := sendertest.Ordeal[pushtest.APNsMessage]{Record: &apns.Record, Sender: sender,
-			Join: sendertest.Phones(t, func(r *pushtest.Receiver) registry.Device {
+		o := sendertest.OutageTest[pushtest.APNsMessage]{Record: &apns.Record, Transport: sender,
+			NewDevice: sendertest.NewDevices(t, func(r *pushtest.Receiver) registry.Device {
 				return registry.Device{Transport: "apns", Params: map[string]string{"environment": "production"}, Address: registry.Secret(apns.Register(r))}
 			}),
-			Read: func(m pushtest.APNsMessage) ordeal.Push { return ordeal.Push{Address: m.Token, Payload: m.Payload} },
+			Read: func(m pushtest.APNsMessage) sendertest.Push {
+				return sendertest.Push{Address: m.Token, Payload: m.Payload}
+			},
 		}
 		for row, answers := range sendertest.Sorted(samples) {
-			for _, c := range answers {
-				if c.after <= time.Hour && !strings.HasSuffix(row, string(ownTopic)) {
-					o.Add(c.fault, c.result)
+			for _, a := range answers {
+				if a.Wait <= time.Hour && !strings.HasSuffix(row, string(ownTopic)) {
+					o.Add(a.Fault, a.Result)
 				}
 			}
 		}

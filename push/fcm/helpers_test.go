@@ -9,26 +9,26 @@ import (
 	"idlepush/registry"
 )
 
-// What all senders' tests share.
+// What the tests of all transports share.
 const (
 	title = sendertest.Title
 	body  = sendertest.Body
 )
 
 var (
-	expect     = sendertest.Expect
-	message    = sendertest.Message
-	provoked   = sendertest.Provoked
-	status     = sendertest.FailOnce
-	unviolated = sendertest.Unviolated
-	with       = sendertest.WithHeader
+	expect       = sendertest.Expect
+	message      = sendertest.Message
+	provoked     = sendertest.Provoked
+	failOnce     = sendertest.FailOnce
+	noViolations = sendertest.NoViolations
+	withHeader   = sendertest.WithHeader
 )
 
-// origin is where the service lies in a test's network; whatever is dialled there is the service.
+// origin is that of the service. In a test's network every address leads to it.
 const origin = "http://fcm.test"
 
-// service makes an FCM of its own on a network in memory, and a Transport for it. It is for synctest bubbles: nothing of it is left
-// when the test ends.
+// service returns a stand-in for FCM on a network in memory, and a Transport for it. It is for
+// synctest bubbles: nothing of it is left when the test ends.
 func service(t *testing.T) (*pushtest.FCM, *Transport) {
 	t.Helper()
 	fcm, err := pushtest.NewFCM("family-mail")

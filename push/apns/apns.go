@@ -26,29 +26,27 @@ const (
 	sendTimeout    = 30 * time.Second // a whole Send
 	attemptTimeout = 15 * time.Second // one request
 
-	// inFlight is how many requests a Transport has under way: more than the streams that Apple
-	// allows would open connections without bound.
-	inFlight = 200
+	// maxInFlight bounds the requests of a Transport at one time. With more than the number of
+	// streams that Apple allows, net/http would open ever more connections.
+	maxInFlight = 200
 )
 
-// Config is what the settings apns-key, apns-key-id, apns-team-id, apns-topic and apns-endpoint
-// say.
+// Config holds the settings apns-key, apns-key-id, apns-team-id, apns-topic and apns-endpoint.
 type Config struct {
-	Key      []byte // the .p8 file, as Apple's developer pages give it
+	Key      []byte // the .p8 file, from Apple's developer pages
 	KeyID    string
 	TeamID   string
-	Topic    string // the app's bundle id, for devices that name none
+	Topic    string // the app's bundle id, for devices without a topic of their own
 	Endpoint string // base URL, for both environments; empty: Apple's. http: is HTTP/2 without TLS
 }
 
-// Name is what the API calls the transport.
+// Name is the transport's name in the API.
 const Name registry.Transport = "apns"
 
-// Transport sends to APNs devices of both environments. The zero Transport is that of a server
-// without a key.
+// Transport sends to APNs devices of both environments. The zero Transport has no key.
 type Transport struct {
-	// provider serves both environments: Apple counts renewals of all connections together. nil:
-	// there is no key.
+	// provider serves both environments, because Apple counts the renewals of all connections
+	// together. nil: there is no key.
 	provider   *provider
 	production *apns2.Client
 	sandbox    *apns2.Client
@@ -58,8 +56,8 @@ type Transport struct {
 
 var _ push.Transport = (*Transport)(nil)
 
-// New checks the settings and makes a Transport; it does not touch the network. An error names the
-// setting and says what it wants, without its value.
+// New checks the settings and makes a Transport. It does not use the network. An error names the
+// setting and the form that it must have, never its value.
 func New(c Config) (*Transport, error) {
 	return newTransport(c, dialer())
 }
@@ -72,8 +70,8 @@ func dialer() *http.Transport {
 		Proxy:               http.ProxyFromEnvironment,
 		Protocols:           protocols,
 		TLSHandshakeTimeout: attemptTimeout,
-		// Without it, requests go to a connection that a NAT has forgotten until TCP gives up, many
-		// minutes later; and Apple wants its connections kept.
+		// Pings find a connection that a NAT has forgotten. Without them, requests would use it for
+		// many minutes, until TCP gives up. Apple wants connections to be kept open.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: time.Minute, PingTimeout: attemptTimeout},
 	}
 }
@@ -98,17 +96,17 @@ func newTransport(c Config, base http.RoundTripper) (*Transport, error) {
 		production: &apns2.Client{Host: production, HTTPClient: client},
 		sandbox:    &apns2.Client{Host: sandbox, HTTPClient: client},
 		topic:      c.Topic,
-		slots:      make(chan struct{}, inFlight),
+		slots:      make(chan struct{}, maxInFlight),
 	}, nil
 }
 
-// Key and team ids have ten characters today; they become part of the provider token.
+// Key and team ids have ten characters today. They become part of the provider token.
 var (
 	identifier = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
 	bundleID   = regexp.MustCompile(`^[A-Za-z0-9.-]{1,255}$`)
 )
 
-// newProvider checks what a provider token is made of.
+// newProvider checks the parts of a provider token.
 func newProvider(c Config) (*provider, error) {
 	const wanted = "apns-key: want the .p8 file of an APNs key (developer.apple.com, Certificates, Identifiers & Profiles, Keys): "
 	key, err := token.AuthKeyFromBytes(c.Key)
@@ -153,7 +151,7 @@ var params = []push.Param{
 	{Name: paramTopic, MaxLength: 255, Doc: "the app's bundle id; absent: the server's"},
 }
 
-// limits: Apple lets through "two or three per hour" of pushes that show nothing.
+// limits has Apple's limit on pushes that show nothing, "two or three per hour".
 // https://developer.apple.com/documentation/usernotifications/pushing-background-updates-to-your-app
 var limits = map[registry.Kind]push.Limit{registry.ClearKind: {Pushes: 3, Window: time.Hour}}
 
@@ -173,8 +171,8 @@ var meanings = []push.Meaning{
 	{Name: "interruption-level"},
 }
 
-// Lane implements push.Transport: each environment fails by itself. A device whose environment is
-// not known is in the lane of production, to which its pushes go first.
+// Lane implements push.Transport: each environment is a lane. A device with an unknown environment
+// is in the lane of production, which its pushes try first.
 func (t *Transport) Lane(d registry.Device) string {
 	return string(Name) + " " + cmp.Or(d.Params[paramEnvironment], production)
 }
@@ -192,14 +190,15 @@ func (t *Transport) Check(d registry.Device) error {
 	return nil
 }
 
-// Send implements push.Transport. It makes one request. A second one follows in three cases: Apple
-// finds that the provider token has expired, and a new one may be made; or finds the message too
-// large; or the environment of the device's token is not known and production does not know the
-// token. Then the request goes to the sandbox, and the outcome says which of the two took it.
+// Send implements push.Transport. It makes one request. A second one follows in three cases:
+//   - The provider token has expired, and a new one may be made.
+//   - Apple finds the message too large.
+//   - The device's environment is unknown, and production does not know its token. Then the second
+//     request goes to the sandbox. Learned holds the environment that accepted the message.
 //
 // The request is an alert with the title and body and, beside "aps", m.Payload as "idlepush". For a
 // device with keys it has m.Neutral alone, and as "encrypted" m.Payload, encrypted by RFC 8291, in
-// base64url without padding. Send blocks while inFlight requests are under way.
+// base64url without padding. Send blocks while maxInFlight requests are under way.
 func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
@@ -243,7 +242,7 @@ func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *r
 	return *e.preview, nil
 }
 
-// client is the one for the device's environment; where that is not known, production's.
+// client returns the client for the device's environment, or production's if that is unknown.
 func (t *Transport) client(d registry.Device) *apns2.Client {
 	if d.Params[paramEnvironment] == sandbox {
 		return t.sandbox
@@ -251,18 +250,19 @@ func (t *Transport) client(d registry.Device) *apns2.Client {
 	return t.production
 }
 
-// post sends the notification. The outcome has the environment if that was not known.
+// post sends the notification. If the device's environment was unknown, the outcome's Learned has
+// it.
 func (t *Transport) post(ctx context.Context, d registry.Device, n *apns2.Notification) registry.Outcome {
 	to := target{d.Registered, n.Topic != t.topic}
-	o := t.ask(ctx, t.client(d), n, to)
+	o := t.request(ctx, t.client(d), n, to)
 	if d.Params[paramEnvironment] != "" {
 		return o
 	}
 	environment := production
 	if o.Code == badDeviceToken && t.sandbox.Host != t.production.Host {
-		// What the sandbox has against this server says nothing of the token: a key may be for
-		// production alone. Then production's word stands.
-		if in := t.ask(ctx, t.sandbox, n, to); in.Result != registry.ResultMisconfigured {
+		// A key may be for production alone. If the sandbox refuses it, that says nothing about the
+		// token, and production's answer counts.
+		if in := t.request(ctx, t.sandbox, n, to); in.Result != registry.ResultMisconfigured {
 			o, environment = in, sandbox
 		}
 	}
@@ -272,11 +272,11 @@ func (t *Transport) post(ctx context.Context, d registry.Device, n *apns2.Notifi
 	return o
 }
 
-// ask makes one request of Send, and one more where Apple wants another provider token.
-func (t *Transport) ask(ctx context.Context, client *apns2.Client, n *apns2.Notification, to target) registry.Outcome {
-	e := exchangeOf(ctx, client, n)
+// request makes one request of Send, and a second one if the provider token has expired.
+func (t *Transport) request(ctx context.Context, client *apns2.Client, n *apns2.Notification, to target) registry.Outcome {
+	e := exchangeFor(ctx, client, n)
 	if e.answer().Reason == apns2.ReasonExpiredProviderToken && t.provider.renew(e.bearer, time.Now()) {
-		e = exchangeOf(ctx, client, n)
+		e = exchangeFor(ctx, client, n)
 	}
 	if e.err != nil {
 		return unreached(ctx, e.err)

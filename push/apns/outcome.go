@@ -13,7 +13,7 @@ import (
 	"idlepush/registry"
 )
 
-// Reasons that apns2 has no name for. Apple documents BadEnvironmentKeyIdInToken and sends
+// Reasons without a constant in apns2. Apple documents BadEnvironmentKeyIdInToken but sends
 // BadEnvironmentKeyInToken.
 const (
 	reasonUnrelatedKeyID      = "UnrelatedKeyIdInToken"
@@ -46,14 +46,14 @@ const (
 	tooManyRequests = "Apple takes no more messages for this device for the moment. It is tried again by itself."
 )
 
-// table is what every answer of Apple means; the first row that holds it counts.
+// table has the outcome of every answer. The first row that matches decides.
 // https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
 var table = []struct {
 	from, to int
-	reason   string    // as Apple names it; empty: any, or none
+	reason   string    // Apple's; empty: any, or none
 	when     condition // beside status and reason
 	outcome  registry.Outcome
-	wait     time.Duration // at least so long, whatever Retry-After says
+	wait     time.Duration // minimum, also if Retry-After is shorter
 }{
 	{200, 200, "", always, registry.Outcome{Result: registry.ResultDelivered}, 0},
 
@@ -66,11 +66,11 @@ var table = []struct {
 	{410, 410, apns2.ReasonExpiredToken, always, push.Suspect("apns_expired_token", perhapsGone), 0},
 	{410, 410, "", always, push.Suspect("apns_unknown_gone", badToken), 0},
 
-	// The topic that a user wrote must not pause the lane of all.
+	// A topic that one user has entered must not pause everybody's lane.
 	{400, 400, apns2.ReasonTopicDisallowed, ownTopic, push.Suspect("apns_topic_disallowed", foreignTopic), 0},
 	{400, 400, apns2.ReasonBadTopic, ownTopic, push.Suspect("apns_bad_topic", foreignTopic), 0},
-	// Of another team's topic Apple finds the key wrong too. That is held to be an outage, which
-	// says nothing of the device and pauses the lane only with others.
+	// Apple finds the key wrong also if the topic is another team's. So this counts as an outage:
+	// it blames no device, and pauses the lane only together with other failures.
 	{403, 403, apns2.ReasonInvalidProviderToken, ownTopic, push.Retry("apns_invalid_provider_token", badProviderToken), 0},
 	{403, 403, apns2.ReasonForbidden, ownTopic, push.Retry("apns_forbidden", badProviderToken), 0},
 
@@ -85,7 +85,7 @@ var table = []struct {
 	{403, 403, reasonUnrelatedKeyID, always, push.Misconfigured("apns_unrelated_key_id_in_token", badProviderToken), 0},
 	{403, 403, reasonBadEnvironmentKeyID, always, push.Misconfigured("apns_bad_environment_key_in_token", badEnvironment), 0},
 	{403, 403, reasonBadEnvironmentKey, always, push.Misconfigured("apns_bad_environment_key_in_token", badEnvironment), 0},
-	{403, 403, "", isApples, push.Misconfigured("apns_forbidden", badProviderToken), 0},
+	{403, 403, "", hasReason, push.Misconfigured("apns_forbidden", badProviderToken), 0},
 
 	// The message
 	{400, 400, apns2.ReasonBadCollapseID, always, push.Refused("apns_bad_collapse_id", badMessage), 0},
@@ -104,19 +104,19 @@ var table = []struct {
 
 	// The service
 	{400, 400, apns2.ReasonIdleTimeout, always, push.Retry("apns_idle_timeout", appleDown), 0},
-	// The provider token is kept meanwhile; only renew replaces it.
-	{429, 429, apns2.ReasonTooManyProviderTokenUpdates, always, push.Retry("apns_too_many_provider_token_updates", tooManyTokens), renewable},
+	// The provider token is kept meanwhile. Only renew replaces it.
+	{429, 429, apns2.ReasonTooManyProviderTokenUpdates, always, push.Retry("apns_too_many_provider_token_updates", tooManyTokens), minRenewAge},
 	{429, 429, "", always, push.Retry("apns_too_many_requests", tooManyRequests), 0},
-	// Apple asks for 15 minutes after a 5xx. Without Retry-After the time is left to the dispatcher
-	// all the same, which slows down with each failure and, in an outage, tries the lane with one
-	// message at a time: after a passing fault no mail waits so long.
+	// Apple asks for a wait of 15 minutes after a 5xx. After a short failure no mail should wait so
+	// long, so without Retry-After the dispatcher's backoff decides. It grows with each failure,
+	// and in an outage the lane is tried with one message at a time.
 	{500, 500, apns2.ReasonInternalServerError, always, push.Retry("apns_internal_server_error", appleDown), 0},
 	{503, 503, apns2.ReasonShutdown, always, push.Retry("apns_shutdown", appleDown), 0},
 	{500, 599, "", always, push.Retry("apns_service_unavailable", appleDown), 0},
 
-	// What nobody knows yet
-	{400, 400, "", isApples, push.Refused("apns_unknown_refusal", badMessage), 0},
-	{404, 405, "", isApples, push.Refused("apns_unknown_refusal", badMessage), 0},
+	// Unknown answers
+	{400, 400, "", hasReason, push.Refused("apns_unknown_refusal", badMessage), 0},
+	{404, 405, "", hasReason, push.Refused("apns_unknown_refusal", badMessage), 0},
 	{100, 999, "", always, push.Retry("apns_unknown", "Something gave an answer that idlepush does not know (HTTP status %d). It is tried again by "+
 		"itself; check the setting apns-endpoint and any proxy if this stays."), 0},
 }
@@ -126,41 +126,40 @@ func gone(code string) registry.Outcome {
 		Reason: "Apple says that the app is no longer installed on this device. Open the app to register again."}
 }
 
-// condition is what a row of the table asks beside status and reason.
+// condition is what a row of the table requires beside status and reason.
 type condition string
 
 const (
 	always          condition = ""
 	ownTopic        condition = "with a topic of the device's own"
-	sinceRegistered condition = "later than the device registered" // nothing is certain where Apple does not say since when
-	isApples        condition = "with a reason"
+	sinceRegistered condition = "later than the device registered" // not met without a time
+	hasReason       condition = "with a reason"                    // not from a proxy
 )
 
-// holds reports whether the condition does for an answer to the device.
-func (c condition) holds(a answer, d target) bool {
+// met reports whether the answer for the target meets the condition.
+func (c condition) met(a answer, d target) bool {
 	switch c {
 	case ownTopic:
 		return d.ownTopic
 	case sinceRegistered:
 		return d.registered.Before(a.deadSince())
-	case isApples:
+	case hasReason:
 		return a.Reason != ""
 	}
 	return true
 }
 
-// target is what the meaning of an answer depends on: when the device was registered, and whether
-// with a topic of its own or with apns-topic.
+// target is the part of a device on which the outcome of an answer depends.
 type target struct {
 	registered time.Time
-	ownTopic   bool
+	ownTopic   bool // it does not use apns-topic
 }
 
-// outcome says what Apple's answer means for the device.
+// outcome returns the outcome of Apple's answer for the device at now.
 func (e *exchange) outcome(d target, now time.Time) registry.Outcome {
 	a := e.answer()
 	for _, row := range table {
-		if e.status < row.from || e.status > row.to || row.reason != "" && row.reason != a.Reason || !row.when.holds(a, d) {
+		if e.status < row.from || e.status > row.to || row.reason != "" && row.reason != a.Reason || !row.when.met(a, d) {
 			continue
 		}
 		o := row.outcome
@@ -176,8 +175,9 @@ func (e *exchange) outcome(d target, now time.Time) registry.Outcome {
 	return push.Retry("apns_unknown", appleDown)
 }
 
-// unreached says what it means that there was no answer. GOAWAY and a lost connection are among it:
-// Apple may have taken the message, and the same collapse id makes the phone show it once.
+// unreached returns the outcome of a send without an answer, also after GOAWAY or a lost
+// connection. Apple may have accepted the message. If it is sent again, its collapse id makes the
+// phone show it once.
 func unreached(ctx context.Context, err error) registry.Outcome {
 	switch {
 	case ctx.Err() == context.Canceled:

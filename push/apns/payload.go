@@ -15,7 +15,7 @@ import (
 	"idlepush/registry"
 )
 
-// maxPayload is the most that APNs takes, in bytes of JSON.
+// maxPayload bounds a payload, in bytes of JSON.
 // https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification
 const maxPayload = 4096
 
@@ -31,11 +31,11 @@ type payload struct {
 type aps struct {
 	Alert            alert  `json:"alert,omitzero"`
 	Sound            string `json:"sound,omitempty"`
-	MutableContent   int    `json:"mutable-content,omitempty"`   // 1: the app's extension may rewrite it before it is shown
-	ContentAvailable int    `json:"content-available,omitempty"` // 1: the app is woken, and nothing is shown
+	MutableContent   int    `json:"mutable-content,omitempty"`   // 1: an extension may change it
+	ContentAvailable int    `json:"content-available,omitempty"` // 1: it wakes the app
 	ThreadID         string `json:"thread-id,omitempty"`
-	Badge            *int   `json:"badge,omitempty"`              // 0 takes the badge away; absent: it stays as it is
-	Interruption     string `json:"interruption-level,omitempty"` // "active": it lights the screen and sounds, unless the person wants quiet
+	Badge            *int   `json:"badge,omitempty"`              // 0 removes the badge
+	Interruption     string `json:"interruption-level,omitempty"` // "active": it lights up the screen
 }
 
 type alert struct {
@@ -43,15 +43,16 @@ type alert struct {
 	Body  string `json:"body,omitempty"`
 }
 
-// compose makes the notification for the device, or says why there can be none. It returns the
-// message it has used: m, or the first smaller one that fits.
+// compose returns the notification for the device, or the outcome if there can be none. It also
+// returns the message in the notification: m, or the first smaller one that fits.
 func (t *Transport) compose(d registry.Device, m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) {
 	topic := d.Params[paramTopic]
 	if topic == "" {
 		topic = t.topic
 	}
 	if !bundleID.MatchString(topic) {
-		// It becomes a header, and what net/http will not send looks like an outage.
+		// The topic becomes a header. A value that net/http refuses to send would look like an
+		// outage.
 		return nil, m, new(push.Suspect("apns_bad_topic", foreignTopic))
 	}
 	text, m, err := push.Fit(m, maxPayload, func(m push.Message) ([]byte, int, error) {
@@ -59,7 +60,7 @@ func (t *Transport) compose(d registry.Device, m push.Message) (*apns2.Notificat
 		if err != nil {
 			return nil, 0, err
 		}
-		// As apns2 will write it, with the escapes that only HTML needs.
+		// apns2 will encode it in the same way, with the escapes for HTML.
 		text, err := json.Marshal(p)
 		return text, len(text), err
 	})
@@ -74,11 +75,11 @@ func (t *Transport) compose(d registry.Device, m push.Message) (*apns2.Notificat
 	return notification(d, m, topic, text), m, nil
 }
 
-// content is the payload: in the clear, or encrypted for a device with encryption.
+// content returns the payload, encrypted if the device has keys.
 func content(d registry.Device, m push.Message) (payload, error) {
 	p := payload{APS: aps{Sound: "default", MutableContent: 1, Interruption: "active"}}
 	if m.Silent {
-		// Apple takes no badge with it: a background push may hold nothing that the system shows.
+		// A background push must contain nothing that the system shows, so no badge either.
 		p.APS = aps{ContentAvailable: 1}
 	}
 	if d.Keys == nil {
@@ -89,8 +90,8 @@ func content(d registry.Device, m push.Message) (payload, error) {
 		return p, nil
 	}
 	body, err := push.Encrypt(m.Payload, *d.Keys)
-	// No thread and no badge: which account it is about and how much is unread is inside, for the
-	// app's extension.
+	// Without thread and badge, which tell of the account and its unread mail: the app's extension
+	// finds both in the encrypted payload.
 	p.APS.Alert.Title = m.Neutral
 	p.Encrypted = base64.RawURLEncoding.EncodeToString(body)
 	return p, err
@@ -99,7 +100,7 @@ func content(d registry.Device, m push.Message) (payload, error) {
 func notification(d registry.Device, m push.Message, topic string, text []byte) *apns2.Notification {
 	priority, pushType := apns2.PriorityHigh, apns2.PushTypeAlert
 	if m.Silent {
-		// Apple takes a background push with no other priority.
+		// Apple accepts no other priority for a background push.
 		priority, pushType = apns2.PriorityLow, apns2.PushTypeBackground
 	}
 	return &apns2.Notification{
@@ -114,8 +115,8 @@ func notification(d registry.Device, m push.Message, topic string, text []byte) 
 	}
 }
 
-// apnsID is the same lower case UUID (RFC 9562 section 5.8) whenever the same message goes to the
-// same device.
+// apnsID returns a lower case UUID (RFC 9562 section 5.8), which is always the same for a message
+// and a device.
 func apnsID(d registry.Device, m push.Message) string {
 	sum := sha256.Sum256([]byte(d.ID + "\x00" + m.ID))
 	id := uuid.UUID(sum[:16])

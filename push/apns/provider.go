@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// providerLife is how long a provider token is used; Apple refuses it when it is an hour old.
+	// providerLife is the time for which a provider token is used. Apple refuses it after an hour.
 	providerLife = 50 * time.Minute
 
-	// renewable is the age from which a provider token that Apple refuses may be replaced: one that
-	// comes sooner than 20 minutes after the last is answered with 429 TooManyProviderTokenUpdates.
+	// minRenewAge is the age from which a provider token that Apple refuses may be replaced. To a
+	// new one within 20 minutes of the last, Apple answers 429 TooManyProviderTokenUpdates.
 	// https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
-	renewable = 20 * time.Minute
+	minRenewAge = 20 * time.Minute
 )
 
-// provider makes provider tokens. Its tokens begin at fixed times, one each providerLife, and are
-// signed without randomness, so that a program that starts again makes the very same one: to Apple,
-// a few restarts in a row would else be too many renewals, and every phone would wait for 20
-// minutes. apns2 makes another one at each start.
+// provider makes provider tokens. They begin at fixed times, one each providerLife, and are signed
+// without randomness, so a program that restarts makes the same token again. The library's tokens
+// differ at each start: after a few restarts Apple would count too many renewals, and refuse all
+// messages for 20 minutes.
 type provider struct {
 	key    *ecdsa.PrivateKey
 	keyID  string
@@ -37,7 +37,7 @@ type provider struct {
 	issued time.Time
 }
 
-// authorization returns the header that holds for now.
+// authorization returns the Authorization header to use at now.
 func (p *provider) authorization(now time.Time) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,22 +48,21 @@ func (p *provider) authorization(now time.Time) (string, error) {
 	return p.bearer, err
 }
 
-// renew makes a new token in place of the one that Apple refused, and reports whether there is
-// another one now.
+// renew replaces the token that Apple refused, and reports whether there is another one now.
 func (p *provider) renew(refused string, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bearer != refused {
 		return true
 	}
-	// A token from the future was made before the clock was set right.
-	if age := now.Sub(p.issued); age >= 0 && age < renewable {
+	// If the token is from the future, the clock has been corrected since.
+	if age := now.Sub(p.issued); age >= 0 && age < minRenewAge {
 		return false
 	}
 	return p.issue(now.Truncate(time.Second)) == nil
 }
 
-// issue is called with mu held.
+// issue replaces the token. The caller must hold mu.
 func (p *provider) issue(at time.Time) error {
 	bearer, err := p.sign(at)
 	if err == nil {
@@ -72,7 +71,7 @@ func (p *provider) issue(at time.Time) error {
 	return err
 }
 
-// sign makes an ES256 JWT (RFC 7518 section 3.4), the same each time (RFC 6979).
+// sign returns an ES256 JWT (RFC 7518 section 3.4). It is deterministic (RFC 6979).
 func (p *provider) sign(at time.Time) (string, error) {
 	header, err := json.Marshal(map[string]string{"alg": "ES256", "kid": p.keyID})
 	if err != nil {

@@ -35,7 +35,8 @@ func TestAnAlertCarriesWhatThePhoneShowsAndWhatTheAppReads(t *testing.T) {
 	})
 }
 
-// TestAMessageFromAClockThatWasAheadIsTaken: APNs refuses one that is to be kept for more than 30 days.
+// TestAMessageFromAClockThatWasAheadIsTaken: APNs refuses one that is to be kept for more than 30
+// days.
 func TestAMessageFromAClockThatWasAheadIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
@@ -163,7 +164,8 @@ func TestTheDevicesTopicComesBeforeTheServers(t *testing.T) {
 		sender.topic = "org.example.server"
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_topic_disallowed"})
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_topic"})
-		// It may be the topic or the key: nothing is held against the device, and one alone pauses no lane.
+		// It may be the topic or the key: nothing is held against the device, and one alone pauses
+		// no lane.
 		apns.Fail(string(d.Address), failOnce(403, "InvalidProviderToken"))
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Code: "apns_invalid_provider_token"})
 		sent := apns.Requests()

@@ -11,7 +11,7 @@ const (
 	settingEndpoint = "apns-endpoint"
 )
 
-// Service makes the transport of a program.
+// Service makes the transport from its settings.
 var Service = push.Service{
 	Settings: []push.Setting{
 		{Name: settingKey, Secret: true, Meaning: "the `text` of the .p8 file, the APNs signing key"},

@@ -13,19 +13,19 @@ import (
 	"idlepush/push"
 )
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer is the number of bytes read from the body of an answer.
 const maxAnswer = 4 << 10
 
-// exchange is what came of one request. The request's context carries it past apns2, which gives
-// back no header, and no status either when the answer is not JSON.
+// exchange is the result of one request. The request's context carries it past apns2, which returns
+// no header, and no status either if the answer is not JSON.
 type exchange struct {
 	bearer string // the Authorization header that was sent
 	status int    // 0: no answer
 	header http.Header
 	body   []byte
-	err    error // why there is no answer
+	err    error // nil if there is an answer
 
-	preview *push.Request // not nil: nothing is to be sent, this is to hold the request
+	preview *push.Request // not nil: the request is stored here and not sent
 }
 
 type exchangeKey struct{}
@@ -33,8 +33,10 @@ type exchangeKey struct{}
 // answer is the JSON of an error.
 // https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
 type answer struct {
-	Reason    string `json:"reason"`
-	Timestamp int64  `json:"timestamp"` // 410: milliseconds since 1970, when the token was last known to be dead; 0: not given
+	Reason string `json:"reason"`
+	// Timestamp is the time, in milliseconds since 1970, when Apple last found the token to be
+	// dead. It comes with 410; 0: absent.
+	Timestamp int64 `json:"timestamp"`
 }
 
 func (e *exchange) answer() answer {
@@ -46,12 +48,12 @@ func (e *exchange) answer() answer {
 	return a
 }
 
-// exchangeOf makes one request.
-func exchangeOf(ctx context.Context, client *apns2.Client, n *apns2.Notification) *exchange {
+// exchangeFor makes one request.
+func exchangeFor(ctx context.Context, client *apns2.Client, n *apns2.Notification) *exchange {
 	e := new(exchange)
 	err := e.run(ctx, client, n)
 	if e.status == 0 && e.err == nil {
-		// apns2 or net/http would not even send it.
+		// apns2 or net/http refused to send it.
 		e.err = err
 	}
 	return e
@@ -62,7 +64,7 @@ func (e *exchange) run(ctx context.Context, client *apns2.Client, n *apns2.Notif
 	return err
 }
 
-// authorized is the request as it goes out.
+// authorized returns the request as it is sent.
 func authorized(ctx context.Context, r *http.Request, bearer string) *http.Request {
 	r = r.Clone(ctx)
 	r.Header.Set("Authorization", bearer)
@@ -70,7 +72,8 @@ func authorized(ctx context.Context, r *http.Request, bearer string) *http.Reque
 	return r
 }
 
-// wire is apns2's transport: it authorizes a request and keeps what came of it in the exchange.
+// wire is the http.RoundTripper under apns2. It authorizes a request and stores the result in the
+// exchange.
 type wire struct {
 	base     http.RoundTripper
 	provider *provider
@@ -107,14 +110,15 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	e.status, e.header, e.body = resp.StatusCode, resp.Header, body
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		// A redirect would be followed, with the bearer.
+		// The client would follow a redirect, and send the provider token along.
 		return nil, http.ErrUseLastResponse
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }
 
-// deadSince is when Apple last knew the token to be dead; zero when it does not say.
+// deadSince returns the time when Apple last found the token to be dead, or zero if it is not
+// given.
 func (a answer) deadSince() time.Time {
 	if a.Timestamp <= 0 {
 		return time.Time{}

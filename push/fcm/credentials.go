@@ -34,7 +34,7 @@ const wanted = "want the JSON key file of a service account (Firebase console, P
 // become part of a URL.
 var projectID = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]*$`)
 
-// parse reads a service account's JSON. Its errors hold nothing of the content.
+// parse reads a service account's JSON. Its errors contain nothing of it.
 func parse(credentials []byte) (*account, error) {
 	var file struct {
 		Type       string `json:"type"`
@@ -90,25 +90,25 @@ func isHTTP(text string) bool {
 	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
-// youngest is the age below which a refused access token is not worth renewing: another one would
-// be refused as well.
-const youngest = time.Minute
+// minRenewAge is the age from which a refused access token is renewed. FCM would refuse a new one
+// just as it refused a younger one.
+const minRenewAge = time.Minute
 
-// tokens keeps the access token and renews it. x/oauth2 has the same in ReuseTokenSource, but its
-// fetch and the wait for another's fetch know no context, so a silent token endpoint would hold up
-// every Send.
+// tokens caches the access token and renews it. ReuseTokenSource of x/oauth2 does so too, but takes
+// no context, so a token endpoint that does not answer would block every Send.
 type tokens struct {
 	grant *jwt.Config
 	base  http.RoundTripper
 
-	turn    chan struct{} // holds one value while the fields below are in use, or a fetch is under way
+	lock    chan struct{} // of the fields below and of fetch; it holds a value while locked
 	current *oauth2.Token
 	fetched time.Time
 }
 
-// get returns a valid access token, fetching one when there is none. It returns when ctx ends.
+// get returns a valid access token. If necessary it fetches one, for at most attemptTimeout, and
+// returns early if ctx ends.
 func (t *tokens) get(ctx context.Context) (string, error) {
-	if err := t.take(ctx); err != nil {
+	if err := t.acquire(ctx); err != nil {
 		return "", err
 	}
 	defer t.release()
@@ -126,41 +126,41 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	return token.AccessToken, nil
 }
 
-// refused says that FCM did not take the access token, and reports whether get will have another
+// refused records that FCM refused the access token, and reports whether get will return another
 // one.
 func (t *tokens) refused(ctx context.Context, bearer string) bool {
-	if t.take(ctx) != nil {
+	if t.acquire(ctx) != nil {
 		return false
 	}
 	defer t.release()
 	if t.current == nil || t.current.AccessToken != bearer {
 		return true
 	}
-	if time.Since(t.fetched) < youngest {
+	if time.Since(t.fetched) < minRenewAge {
 		return false
 	}
 	t.current = nil
 	return true
 }
 
-func (t *tokens) take(ctx context.Context) error {
+func (t *tokens) acquire(ctx context.Context) error {
 	select {
-	case t.turn <- struct{}{}:
+	case t.lock <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (t *tokens) release() { <-t.turn }
+func (t *tokens) release() { <-t.lock }
 
-// roundTripper is a transport in one function.
+// roundTripper is a function that implements http.RoundTripper.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// fetch gets a new access token. x/oauth2 makes its request without a context, so the client ties
-// it to one.
+// fetch gets a new access token. x/oauth2 makes its request without a context, so the client adds
+// one.
 func (t *tokens) fetch(ctx context.Context) (*oauth2.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()

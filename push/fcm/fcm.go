@@ -26,7 +26,7 @@ const (
 	sendTimeout    = 30 * time.Second // a whole Send
 	attemptTimeout = 15 * time.Second // one request, to FCM or for an access token
 
-	// maxData is the most that FCM takes, in bytes of keys and values.
+	// maxData bounds the data of a message, in bytes of keys and values.
 	// https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode, INVALID_ARGUMENT
 	maxData = 4096
 
@@ -34,16 +34,16 @@ const (
 	googleURL = "https://fcm.googleapis.com/v1"
 )
 
-// Config is what the settings fcm-credentials and fcm-endpoint say.
+// Config holds the settings fcm-credentials and fcm-endpoint.
 type Config struct {
-	Credentials []byte // the JSON key file of a service account, as the Firebase console gives it
+	Credentials []byte // the JSON key file of a service account, from the Firebase console
 	Endpoint    string // base URL as far as /v1; empty: Google's
 }
 
-// Name is what the API calls the transport.
+// Name is the transport's name in the API.
 const Name registry.Transport = "fcm"
 
-// Transport sends to FCM devices. The zero Transport is that of a server without credentials.
+// Transport sends to FCM devices. The zero Transport has no credentials.
 type Transport struct {
 	url    string // of messages:send; empty: there are no credentials
 	base   http.RoundTripper
@@ -52,8 +52,8 @@ type Transport struct {
 
 var _ push.Transport = (*Transport)(nil)
 
-// New checks the settings and makes a Transport; it does not touch the network. An error names the
-// setting and says what it wants, without its value.
+// New checks the settings and makes a Transport. It does not use the network. An error names the
+// setting and the form that it must have, never its value.
 func New(c Config) (*Transport, error) {
 	account, err := parse(c.Credentials)
 	if err != nil {
@@ -69,8 +69,8 @@ func dialer() *http.Transport {
 		TLSHandshakeTimeout: attemptTimeout,
 		MaxIdleConnsPerHost: 16, // only an endpoint without HTTP/2 needs more than one
 		IdleConnTimeout:     90 * time.Second,
-		// Without it, requests go to a connection that a NAT has forgotten until TCP gives up, many
-		// minutes later.
+		// Pings find a connection that a NAT has forgotten. Without them, requests would use it for
+		// many minutes, until TCP gives up.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: time.Minute, PingTimeout: attemptTimeout},
 	}
 }
@@ -84,7 +84,7 @@ func newTransport(a *account, endpoint string, base http.RoundTripper) (*Transpo
 	return &Transport{
 		url:    strings.TrimRight(endpoint, "/") + "/projects/" + a.project + "/messages:send",
 		base:   base,
-		tokens: &tokens{grant: a.grant, base: base, turn: make(chan struct{}, 1)},
+		tokens: &tokens{grant: a.grant, base: base, lock: make(chan struct{}, 1)},
 	}, nil
 }
 
@@ -106,7 +106,7 @@ var meanings = []push.Meaning{
 	{Name: "X-Goog-Api-Format-Version"},
 }
 
-// Lane implements push.Transport: all of FCM fails together.
+// Lane implements push.Transport: FCM fails as a whole.
 func (t *Transport) Lane(registry.Device) string { return string(Name) }
 
 // Check implements push.Transport.
@@ -121,12 +121,12 @@ func (t *Transport) Check(d registry.Device) error {
 }
 
 // isToken reports whether the text can be an FCM registration token: 1 to 4096 printable ASCII
-// characters, for FCM promises no form.
+// characters. FCM documents no form.
 func isToken(text string) bool { return len(text) <= 4096 && registrationToken.MatchString(text) }
 
-// Send implements push.Transport. It makes one request, with one before it if there is no valid
-// access token. A second request follows only if FCM no longer takes an access token that has been
-// in use, or finds the message too large.
+// Send implements push.Transport. It makes one request, and one for an access token before it if
+// none is valid. A second request follows only if FCM refuses an access token that it has accepted
+// before, or finds the message too large.
 //
 // The request is a data message: key "idlepush" holds m.Payload. For a device with keys, key
 // "encrypted" holds it instead, encrypted by RFC 8291, in base64url without padding. The app draws
@@ -168,8 +168,8 @@ func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *r
 	return push.RequestOf(r, body, m.Payload), nil
 }
 
-// compose makes the body of a request for the device, or says why there can be none. It returns the
-// message it has used: m, or the first smaller one that fits.
+// compose returns the body of a request for the device, or the outcome if there can be no request.
+// It also returns the message in the body: m, or the first smaller one that fits.
 func compose(d registry.Device, m push.Message, now time.Time) ([]byte, push.Message, *registry.Outcome) {
 	type data struct{ key, value string }
 	made, m, err := push.Fit(m, maxData, func(m push.Message) (data, int, error) {
@@ -192,7 +192,7 @@ func compose(d registry.Device, m push.Message, now time.Time) ([]byte, push.Mes
 	return body, m, nil
 }
 
-// content is the one piece of data: in the clear, or encrypted for a device with encryption.
+// content returns the message's only piece of data, encrypted if the device has keys.
 func content(d registry.Device, m push.Message) (key, value string, err error) {
 	if d.Keys == nil {
 		return "idlepush", string(m.Payload), nil
@@ -203,7 +203,7 @@ func content(d registry.Device, m push.Message) (key, value string, err error) {
 
 func dataMessage(d registry.Device, m push.Message, key, value string, now time.Time) *messaging.Message {
 	ttl := m.TTL(now)
-	// FCM lowers apps whose high priority messages show nothing.
+	// FCM lowers the priority of apps whose high-priority messages show nothing.
 	priority := "high"
 	if m.Silent {
 		priority = "normal"

@@ -22,13 +22,13 @@ const quotaPause = time.Minute
 
 const invalidToken = "This device's token is not a valid FCM token. Open the app on the device, so that it registers again."
 
-// table is what every answer means; the first row that holds it counts.
+// table has the outcome of every answer. The first row that matches decides.
 // https://firebase.google.com/docs/cloud-messaging/error-codes
 var table = []struct {
 	from, to int
-	says     says
+	says     condition
 	outcome  registry.Outcome
-	wait     time.Duration // so long where there is no Retry-After; 0: the dispatcher's backoff
+	wait     time.Duration // if there is no Retry-After; 0: the dispatcher's backoff
 }{
 	{200, 200, named, registry.Outcome{Result: registry.ResultDelivered}, 0},
 	{200, 200, anything, push.Retry("fcm_unreadable_answer", "Something answered that is not FCM. It is tried again by itself; check the "+
@@ -40,12 +40,13 @@ var table = []struct {
 	{400, 400, badToken, push.Suspect("fcm_invalid_token", invalidToken), 0},
 	{403, 403, "SENDER_ID_MISMATCH", push.Suspect("fcm_sender_id_mismatch", "This device's token belongs to another Firebase project than fcm-credentials. "+
 		"Open the app on the device, so that it registers again; if every device says so, fcm-credentials is for the wrong project."), 0},
-	// The lane is not paused: Android phones, which need no such key, are in it too.
+	// These blame the device, so that the lane is not paused: it has Android phones too, which need
+	// no such key.
 	{401, 401, "THIRD_PARTY_AUTH_ERROR", thirdParty, 0},
 	{401, 401, "APNS_AUTH_ERROR", thirdParty, 0},
 
-	// This server. What a service account may do is looked up by FCM and does not travel in the
-	// access token, so that is not renewed after 403.
+	// This server. FCM looks up the rights of a service account. The access token does not contain
+	// them, so it is not renewed after 403.
 	{401, 401, anything, push.Misconfigured("fcm_unauthenticated", "Google does not accept the access token of the service account in fcm-credentials. "+
 		"Check that the account is enabled, or make a new key in the Firebase console."), 0},
 	{403, 403, anything, push.Misconfigured("fcm_permission_denied", "The service account in fcm-credentials may not send messages. Give it the role "+
@@ -57,7 +58,7 @@ var table = []struct {
 		"FCM does not take this message as it is, so it was dropped. This is a fault of idlepush; please report it."), 0},
 	{413, 413, anything, tooLarge, 0},
 
-	// The service: QUOTA_EXCEEDED, UNAVAILABLE, INTERNAL, and whatever stands before it
+	// The service: QUOTA_EXCEEDED, UNAVAILABLE, INTERNAL, and proxies in front of it
 	{429, 429, anything, push.Retry("fcm_quota_exceeded", "FCM takes no more messages for the moment. It is tried again by itself."), quotaPause},
 	{500, 599, anything, push.Retry("fcm_unavailable", "FCM has a problem of its own (HTTP status %d). It is tried again by itself."), 0},
 
@@ -72,19 +73,19 @@ var (
 		"The message is larger than FCM takes, so it was dropped. A lower content level for this device makes messages smaller.")
 )
 
-// says is what a row of the table wants of an answer beside its status: an errorCode of FcmError,
-// or one of these.
-type says string
+// condition is what a row of the table requires of an answer beside its status: an errorCode of
+// FcmError, or one of these.
+type condition string
 
 const (
-	anything    says = ""
-	named       says = "the message's name"
-	noCode      says = "no FcmError"
-	badToken    says = "INVALID_ARGUMENT, of the token"
-	badArgument says = "INVALID_ARGUMENT"
+	anything    condition = ""
+	named       condition = "the message's name"
+	noCode      condition = "no FcmError"
+	badToken    condition = "INVALID_ARGUMENT, of the token"
+	badArgument condition = "INVALID_ARGUMENT"
 )
 
-// reply is FCM's answer, or the little of it that anybody else's holds.
+// reply is the decoded body of an answer. If the body is not FCM's, fields are empty.
 type reply struct {
 	name       string // of the message that was accepted
 	message    string
@@ -106,7 +107,7 @@ func (e *exchange) reply() reply {
 			}
 		}
 	}
-	// What cannot be read stays empty, and the HTTP status decides.
+	// If the body cannot be decoded, the HTTP status decides.
 	_ = json.Unmarshal(e.body, &answer)
 	r := reply{name: answer.Name, message: answer.Error.Message, status: answer.Error.Status}
 	for _, d := range answer.Error.Details {
@@ -122,8 +123,9 @@ func (e *exchange) reply() reply {
 	return r
 }
 
-func (r reply) holds(s says) bool {
-	switch s {
+// meets reports whether the answer meets the condition.
+func (r reply) meets(c condition) bool {
+	switch c {
 	case anything:
 		return true
 	case named:
@@ -131,22 +133,22 @@ func (r reply) holds(s says) bool {
 	case noCode:
 		return r.code == ""
 	case badToken:
-		// It is told from a bad message, which is INVALID_ARGUMENT too: the vendor's page shows it
-		// with FcmError alone; in answers seen in the wild BadRequest names the field message.token
-		// too.
+		// A bad message is INVALID_ARGUMENT too. For a bad token, Google's documentation shows
+		// FcmError alone. Other answers that were seen also have a BadRequest with the field
+		// message.token.
 		return r.code == "INVALID_ARGUMENT" && (slices.Contains(r.violations, "message.token") ||
 			len(r.violations) == 0 && strings.Contains(strings.ToLower(r.message), "token"))
 	case badArgument:
 		return r.code == "INVALID_ARGUMENT" || r.status == "INVALID_ARGUMENT"
 	}
-	return r.code == string(s)
+	return r.code == string(c)
 }
 
-// outcome says what FCM's answer means.
+// outcome returns the outcome of FCM's answer at now.
 func (e *exchange) outcome(now time.Time) registry.Outcome {
 	r := e.reply()
 	for _, row := range table {
-		if e.status < row.from || e.status > row.to || !r.holds(row.says) {
+		if e.status < row.from || e.status > row.to || !r.meets(row.says) {
 			continue
 		}
 		o := row.outcome
@@ -161,7 +163,7 @@ func (e *exchange) outcome(now time.Time) registry.Outcome {
 	return push.Retry("fcm_unreadable_answer", "Something answered that is not FCM. It is tried again by itself.")
 }
 
-// unreached says what it means that there was no answer from FCM.
+// unreached returns the outcome of a send without an answer from FCM.
 func unreached(ctx context.Context, err error) registry.Outcome {
 	grant, isGrant := errors.AsType[*grantError](err)
 	switch {
@@ -175,7 +177,7 @@ func unreached(ctx context.Context, err error) registry.Outcome {
 	return push.Unanswered("fcm_unreachable", "FCM could not be reached. It is tried again by itself; check this server's connection, DNS and any proxy if this stays.")
 }
 
-// ungranted says what it means that Google gave no access token (RFC 6749 section 5.2).
+// ungranted returns the outcome if Google refused an access token (RFC 6749 section 5.2).
 func ungranted(err *grantError) registry.Outcome {
 	if refusal, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		var answer struct{ Error string }

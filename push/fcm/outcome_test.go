@@ -43,7 +43,8 @@ var samples = map[string][]sendertest.Answer{
 		sendertest.Gone(pushtest.Fault{Status: 404, Body: `{"error":{"details":[{"@type":"x","fieldViolations":"y"},` + fcmUnregistered + `]}}`}, "fcm_unregistered"),
 	},
 	"400 INVALID_ARGUMENT, of the token": {
-		sendertest.Suspect(pushtest.Fault{Status: 400, Body: tokenMessage}, "fcm_invalid_token"), // as documented
+		// As documented:
+		sendertest.Suspect(pushtest.Fault{Status: 400, Body: tokenMessage}, "fcm_invalid_token"),
 		sendertest.Suspect(pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + fcmInvalid + `,` + tokenViolation + `]`)}, "fcm_invalid_token"),
 	},
 	"403 SENDER_ID_MISMATCH":     {sendertest.Suspect(failOnce(403, "SENDER_ID_MISMATCH"), "fcm_sender_id_mismatch")},
@@ -60,7 +61,8 @@ var samples = map[string][]sendertest.Answer{
 	"400 INVALID_ARGUMENT": {
 		sendertest.Refused(pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + dataViolation + `]`)}, "fcm_invalid_argument"),
 		sendertest.Refused(pushtest.Fault{Status: 400, Body: badRequestBody(`,"details":[` + dataViolation + `,` + fcmInvalid + `]`)}, "fcm_invalid_argument"),
-		sendertest.Refused(pushtest.Fault{Status: 400, Body: badRequestBody("")}, "fcm_invalid_argument"), // too big
+		// If the message is too large:
+		sendertest.Refused(pushtest.Fault{Status: 400, Body: badRequestBody("")}, "fcm_invalid_argument"),
 	},
 	"413": {sendertest.Refused(pushtest.Fault{Status: 413, Body: "<html>"}, "fcm_too_large")},
 

@@ -38,7 +38,8 @@ func TestAMessageIsDataForTheAppAtOnceAndUntilItExpires(t *testing.T) {
 	})
 }
 
-// TestAMessageFromAClockThatWasAheadIsTaken: FCM refuses one that is to be kept for more than four weeks.
+// TestAMessageFromAClockThatWasAheadIsTaken: FCM refuses one that is to be kept for more than four
+// weeks.
 func TestAMessageFromAClockThatWasAheadIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)

@@ -8,7 +8,7 @@ const (
 	settingEndpoint    = "fcm-endpoint"
 )
 
-// Service makes the transport of a program.
+// Service makes the transport from its settings.
 var Service = push.Service{
 	Settings: []push.Setting{
 		{Name: settingCredentials, Secret: true, Meaning: "service account `JSON` of the Firebase project"},

@@ -10,24 +10,24 @@ import (
 	"idlepush/registry"
 )
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer is the number of bytes read from the body of an answer.
 const maxAnswer = 64 << 10
 
-// exchange is one request that was answered, or failed.
+// exchange is the result of one request.
 type exchange struct {
 	status int // 0: no answer
 	header http.Header
 	body   []byte
-	err    error // why there is no answer: a *grantError, or the network
+	err    error // nil if there is an answer; *grantError: there was no access token to send with
 }
 
-// grantError says that there is no access token to send with.
+// grantError reports that there is no access token to send with.
 type grantError struct{ err error }
 
 func (e *grantError) Error() string { return "get an access token: " + e.err.Error() }
 func (e *grantError) Unwrap() error { return e.err }
 
-// post makes one request, and another one if FCM refuses an access token that can be renewed.
+// post makes one request, and a second one if FCM refuses an access token that can be renewed.
 func (t *Transport) post(ctx context.Context, message []byte) registry.Outcome {
 	e, bearer := t.attempt(ctx, message)
 	if e.status == http.StatusUnauthorized && e.outcome(time.Time{}).Result == registry.ResultMisconfigured && t.tokens.refused(ctx, bearer) {
@@ -48,7 +48,7 @@ func (t *Transport) request(ctx context.Context, message []byte, bearer string) 
 	r.Header.Set("Authorization", "Bearer "+bearer)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "idlepush")
-	// As Google's SDKs ask for it: errors then have the details that outcome reads.
+	// Google's SDKs send it too. With it, errors have the details that outcome reads.
 	r.Header.Set("X-Goog-Api-Format-Version", "2")
 	return r, nil
 }

@@ -20,14 +20,14 @@ import (
 	"idlepush/registry"
 )
 
-// APNs is a stand-in for one APNs environment and one app, and an http.Handler that must be served over
-// HTTP/2. It accepts alerts and background pushes in the form that idlepush promises, and nothing
-// else. It may be used from several goroutines.
+// APNs is a stand-in for one APNs environment and one app, and an http.Handler that must be served
+// over HTTP/2. It accepts alerts and background pushes in the form that idlepush promises, and
+// nothing else. It may be used from several goroutines.
 type APNs struct {
 	Record[APNsMessage]
 
-	// Key is the .p8 file, KeyID and TeamID belong to it, and Topic is the app's bundle id. They must
-	// not be changed.
+	// Key is the .p8 file, KeyID and TeamID belong to it, and Topic is the app's bundle id. They
+	// must not be changed.
 	Key    []byte
 	KeyID  string
 	TeamID string
@@ -94,8 +94,8 @@ func (a *APNs) Sandbox() *APNs {
 	return other
 }
 
-// Register makes a phone and returns its device token. With a receiver the phone accepts only messages
-// encrypted to it, without one only messages in the clear.
+// Register makes a phone and returns its device token. With a receiver the phone accepts only
+// messages encrypted to it, without one only messages in the clear.
 func (a *APNs) Register(receiver *Receiver) string {
 	var id [32]byte
 	rand.Read(id[:])
@@ -114,8 +114,8 @@ func (a *APNs) Unregister(token string, since time.Time) {
 	a.gone[token] = since
 }
 
-// Expire makes the service answer 403 ExpiredProviderToken to every provider token seen so far. Such a
-// request is a violation.
+// Expire makes the service answer 403 ExpiredProviderToken to every provider token seen so far.
+// Such a request is a violation.
 func (a *APNs) Expire() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -182,7 +182,8 @@ var (
 var apnsHeaders = []string{"Authorization", "Apns-Topic", "Apns-Push-Type", "Apns-Priority",
 	"Apns-Expiration", "Apns-Collapse-Id", "Apns-Id"}
 
-// check checks a request by Apple's rules and by what idlepush promises. A refusal has Apple's reason.
+// check checks a request by Apple's rules and by what idlepush promises. A refusal has Apple's
+// reason.
 // https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns
 func (a *APNs) check(r *http.Request, body []byte) (string, APNsMessage, *refusal) {
 	var m APNsMessage
@@ -241,7 +242,8 @@ func (a *APNs) checkHeaders(h http.Header, m *APNsMessage) *refusal {
 	return nil
 }
 
-// apsPayload is the aps dictionary as idlepush promises it. A pointer is nil if the field is absent.
+// apsPayload is the aps dictionary as idlepush promises it. A pointer is nil if the field is
+// absent.
 // https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification
 type apsPayload struct {
 	Alert *struct {

@@ -14,7 +14,8 @@ import (
 	"idlepush/push/pushtest"
 )
 
-// providerToken is a provider token of the service's key with other claims, or another header, than usual.
+// providerToken is a provider token of the service's key with other claims, or another header, than
+// usual.
 func providerToken(t *testing.T, apns *pushtest.APNs, kid, iss string, issued time.Time, forged bool) string {
 	t.Helper()
 	key := privateKey(t, apns.Key).(*ecdsa.PrivateKey)

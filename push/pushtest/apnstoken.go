@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// checkProviderToken checks a provider token by Apple's rules. One of them allows at most one renewal
-// in 20 minutes. It tells tokens apart by their iat, so two of the same second count as one.
+// checkProviderToken checks a provider token by Apple's rules. One of them allows at most one
+// renewal in 20 minutes. It tells tokens apart by their iat, so two of the same second count as
+// one.
 // https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
 func (a *APNs) checkProviderToken(authorization string, now time.Time) *refusal {
 	bearer, ok := strings.CutPrefix(authorization, "bearer ")

@@ -17,7 +17,7 @@ type Fault struct {
 	Hang   bool // no answer until the client gives up
 	Drop   bool // the stream or connection breaks without an answer
 	Half   bool // it breaks after the headers and half of the body that they declare
-	GoAway bool // the answer is the last of its connection: GOAWAY follows, or with HTTP/1.1 the end
+	GoAway bool // the answer is the last of its connection, and GOAWAY follows it
 
 	Accepted bool // the message is received all the same, and only the answer is lost
 	Times    int  // number of requests to which it happens; 0: all, until ClearFaults
@@ -61,8 +61,8 @@ func (b *bufferedAnswer) WriteHeader(status int) { b.status = status }
 // Write implements http.ResponseWriter.
 func (b *bufferedAnswer) Write(text []byte) (int, error) { return b.body.Write(text) }
 
-// sendHalf sends the headers and half of the body, then breaks the connection off. An answer without
-// a body declares one all the same.
+// sendHalf sends the headers and half of the body, then breaks the connection off. An answer
+// without a body declares one all the same.
 func (b *bufferedAnswer) sendHalf() {
 	if b.body.Len() == 0 {
 		b.body.WriteString("{}")

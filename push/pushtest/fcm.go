@@ -20,8 +20,9 @@ import (
 const grantPath = "/token"
 
 // FCM is a stand-in for FCM HTTP v1 and the token endpoint of its service account, and an
-// http.Handler. It accepts data messages, which an app draws itself, and nothing else. Violations are
-// a notification, and a fifth collapse key for one phone. It may be used from several goroutines.
+// http.Handler. It accepts data messages, which an app draws itself, and nothing else. Violations
+// are a notification, and a fifth collapse key for one phone. It may be used from several
+// goroutines.
 type FCM struct {
 	Record[FCMMessage]
 
@@ -76,8 +77,8 @@ func NewFCM(project string) (*FCM, error) {
 	}, nil
 }
 
-// Credentials is the service account's JSON key file for a service that is served at origin, such as
-// "http://127.0.0.1:8081". The messages go to origin + "/v1".
+// Credentials returns the service account's JSON key file for a service that is served at origin,
+// such as "http://127.0.0.1:8081". The messages go to origin + "/v1".
 func (f *FCM) Credentials(origin string) []byte {
 	text, err := json.Marshal(map[string]string{
 		"type":           "service_account",
@@ -104,8 +105,8 @@ func (f *FCM) Register(receiver *Receiver) string {
 	return token
 }
 
-// Unregister makes the service answer UNREGISTERED for the token from now on, as if the app had been
-// removed.
+// Unregister makes the service answer UNREGISTERED for the token from now on, as if the app had
+// been removed.
 func (f *FCM) Unregister(token string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -198,7 +199,8 @@ func (f *FCM) authorize(r *http.Request) *refusal {
 	return nil
 }
 
-// refuse answers a request that FCM does not accept. The refusal's reason is the wrong field, or empty.
+// refuse answers a request that FCM does not accept. The refusal's reason is the wrong field, or
+// empty.
 func (f *FCM) refuse(w http.ResponseWriter, r *refusal) {
 	f.addViolation(r)
 	if r.reason == "" {
@@ -236,8 +238,8 @@ func writeFCM(w http.ResponseWriter, status int, message string, details ...map[
 	json.NewEncoder(w).Encode(map[string]any{"error": failure})
 }
 
-// open returns the payload as a phone reads it: from clear if the phone has no receiver, otherwise from
-// encrypted. The other one must be empty.
+// open returns the payload as a phone reads it: from clear if the phone has no receiver, otherwise
+// from encrypted. The other one must be empty.
 func open(clear, encrypted string, receiver *Receiver) ([]byte, error) {
 	if receiver == nil {
 		if encrypted != "" || !json.Valid([]byte(clear)) {

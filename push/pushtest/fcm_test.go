@@ -61,7 +61,8 @@ func privateKey(t *testing.T, text []byte) any {
 	return key
 }
 
-// grant asks for an access token as Google's libraries do, with changes to the claims, and returns status and answer.
+// grant asks for an access token as Google's libraries do, with changes to the claims, and returns
+// status and answer.
 func grant(t *testing.T, fcm *pushtest.FCM, changes map[string]any) (int, map[string]any) {
 	t.Helper()
 	var account map[string]string

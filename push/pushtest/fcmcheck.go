@@ -64,13 +64,13 @@ func checkFCM(body []byte) (FCMMessage, *refusal) {
 		Raw: body, At: time.Now()}, nil
 }
 
-// maxCollapseKeys is the number of different ones that FCM keeps for a phone at a time. If there are
-// more, it drops messages silently.
+// maxCollapseKeys is the number of different ones that FCM keeps for a phone at a time. If there
+// are more, it drops messages silently.
 // https://firebase.google.com/docs/cloud-messaging/customize-messages/collapsible-message-types
 const maxCollapseKeys = 4
 
-// addCollapseKey records a message's collapse key. One too many is a violation, although FCM accepts
-// the message.
+// addCollapseKey records a message's collapse key. One too many is a violation, although FCM
+// accepts the message.
 func (f *FCM) addCollapseKey(token, key string) {
 	if key == "" {
 		return

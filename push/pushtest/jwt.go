@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// parseJWT splits a compact JWS (RFC 7515 section 7.1) and decodes its header and claims. It returns
-// the signed text and the signature, which the caller must verify.
+// parseJWT splits a compact JWS (RFC 7515 section 7.1) and decodes its header and claims. It
+// returns the signed text and the signature, which the caller must verify.
 func parseJWT(token string, header, claims any) (signed string, signature []byte, err error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

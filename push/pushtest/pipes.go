@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Pipes is a network in memory: a listener, and a function that dials it. A goroutine that waits for
-// one of its connections is durably blocked in the sense of testing/synctest.
+// Pipes is a network in memory: a listener, and a function that dials it. A goroutine that waits
+// for one of its connections is durably blocked in the sense of testing/synctest.
 type Pipes struct {
 	arriving chan net.Conn
 	closed   chan struct{}
@@ -19,8 +19,8 @@ func NewPipes() *Pipes {
 	return &Pipes{arriving: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// DialContext is for http.Transport. It blocks until the connection is accepted, Close was called or
-// ctx ends.
+// DialContext is for http.Transport. It blocks until the connection is accepted, Close was called
+// or ctx ends.
 func (p *Pipes) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	here, there := net.Pipe()
 	select {

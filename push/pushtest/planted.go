@@ -45,8 +45,8 @@ func Work(kind registry.Kind, d registry.Device) registry.Work {
 	return w
 }
 
-// Hostile returns texts, by name, that become larger when they are encoded, or that are hard for JSON
-// or for a parser of it.
+// Hostile returns texts, by name, that become larger when they are encoded, or that are hard for
+// JSON or for a parser of it.
 func Hostile() map[string]string {
 	return map[string]string{
 		"4-byte runes":       strings.Repeat("𝄞", 400),

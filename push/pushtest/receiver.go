@@ -16,8 +16,8 @@ import (
 	"idlepush/registry"
 )
 
-// Receiver is the phone's end of RFC 8291: a key pair, a secret, and a decryption that shares no code
-// with push.Encrypt.
+// Receiver is the phone's end of RFC 8291: a key pair, a secret, and a decryption that shares no
+// code with push.Encrypt.
 type Receiver struct {
 	private *ecdh.PrivateKey
 	auth    []byte
@@ -45,13 +45,14 @@ func (r *Receiver) Keys() registry.Keys {
 	}
 }
 
-// Failure is a reason why a message cannot be opened. docs/apps.md explains each to authors of apps.
+// Failure is a reason why a message cannot be opened. docs/apps.md explains each to authors of
+// apps.
 type Failure string
 
 // The failures, in the order in which Open checks for them.
 const (
 	BadBase64     Failure = "base64"        // the text is not base64url without padding
-	BadLength     Failure = "length"        // too short for header, delimiter and tag, or more than 4096 bytes
+	BadLength     Failure = "length"        // too short for header, delimiter and tag, or too long
 	BadKeyID      Failure = "key id length" // not 65
 	BadRecordSize Failure = "record size"   // less than 18, or less than the length of the record
 	BadPoint      Failure = "point"         // the key id is not an uncompressed point on P-256

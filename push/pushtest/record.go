@@ -8,11 +8,11 @@ import (
 	"sync"
 )
 
-// Record holds the messages that a stand-in has accepted, and its faults. It may be used from several
-// goroutines.
+// Record holds the messages that a stand-in has accepted, and its faults. It may be used from
+// several goroutines.
 type Record[M any] struct {
-	// Received, if set before the first request, is called with each accepted message, which is then
-	// not recorded. It may be called from several goroutines at once.
+	// Received, if set before the first request, is called with each accepted message, which is
+	// then not recorded. It may be called from several goroutines at once.
 	Received func(M)
 
 	mu         sync.Mutex
@@ -41,17 +41,17 @@ func (r *Record[M]) ClearFaults() {
 	clear(r.faults)
 }
 
-// Messages returns the messages accepted so far, in order of arrival. One that was sent twice is there
-// twice.
+// Messages returns the messages accepted so far, in order of arrival. One that was sent twice is
+// there twice.
 func (r *Record[M]) Messages() []M {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.messages)
 }
 
-// Wait waits until n messages have been accepted in all, and returns them in order of arrival. If ctx
-// ends first, it returns those accepted so far, and the cause. In a test, ctx should end before the
-// test does, as that of testenv.Context.
+// Wait waits until n messages have been accepted in all, and returns them in order of arrival. If
+// ctx ends first, it returns those accepted so far, and the cause. In a test, ctx should end before
+// the test does, as that of testenv.Context.
 func (r *Record[M]) Wait(ctx context.Context, n int) ([]M, error) {
 	for {
 		r.mu.Lock()
@@ -78,8 +78,8 @@ func (r *Record[M]) Requests() int {
 	return r.requests
 }
 
-// Violations returns a text for each request that was refused for its form or authorization. Unknown
-// and gone tokens and queued faults are no violations.
+// Violations returns a text for each request that was refused for its form or authorization.
+// Unknown and gone tokens and queued faults are no violations.
 func (r *Record[M]) Violations() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

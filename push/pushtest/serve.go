@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// Serve serves a stand-in on ln until ctx ends. Then it closes every connection and returns nil once
-// the server has stopped. It speaks HTTP/1.1 and, as the APNs stand-in demands, HTTP/2 without TLS
-// (RFC 9113 section 3.3).
+// Serve serves a stand-in on ln until ctx ends. Then it closes every connection and returns nil
+// once the server has stopped. It speaks HTTP/1.1 and, as the APNs stand-in demands, HTTP/2 without
+// TLS (RFC 9113 section 3.3).
 func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

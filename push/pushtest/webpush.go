@@ -1,8 +1,8 @@
 // Package pushtest has strict stand-ins for the push services, for the tests and the demo.
 //
 // Each refuses what the real service refuses, decrypts the messages, records them as a phone would
-// receive them, and fails on demand. A [Receiver] is the phone's end of the encryption. It shares no
-// code with the sending side.
+// receive them, and fails on demand. A [Receiver] is the phone's end of the encryption. It shares
+// no code with the sending side.
 package pushtest
 
 import (
@@ -26,7 +26,8 @@ import (
 
 // WebPush is a push service (RFC 8030, 8291, 8292) for browsers and UnifiedPush alike, and an
 // http.Handler. Faults are queued by endpoint, and a Reason is answered in Apple's form. A message
-// that is sent twice is recorded twice, with the same Topic. It may be used from several goroutines.
+// that is sent twice is recorded twice, with the same Topic. It may be used from several
+// goroutines.
 type WebPush struct {
 	Record[WebPushMessage]
 
@@ -75,8 +76,8 @@ func NewWebPush() *WebPush {
 }
 
 // Subscribe makes a subscription with fresh receiver keys. origin is that of the service, such as
-// "http://127.0.0.1:8081". If key (a VAPID public key in base64url) is not empty, only its owner may
-// send to the subscription.
+// "http://127.0.0.1:8081". If key (a VAPID public key in base64url) is not empty, only its owner
+// may send to the subscription.
 func (s *WebPush) Subscribe(origin, key string) (Subscription, error) {
 	receiver, err := NewReceiver()
 	if err != nil {
@@ -224,8 +225,8 @@ func (s webPushSubscription) open(body []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// checkDeclarative checks that WebKit's NotificationJSONParser would accept the plaintext, if that is
-// marked as a declarative message. Safari shows no other.
+// checkDeclarative checks that WebKit's NotificationJSONParser would accept the plaintext, if that
+// is marked as a declarative message. Safari shows no other.
 func checkDeclarative(plaintext []byte) error {
 	if !bytes.Contains(plaintext, []byte(`"web_push"`)) {
 		return nil
@@ -278,8 +279,8 @@ func answer(w http.ResponseWriter, status int, reason string) {
 	fmt.Fprintf(w, "{\"reason\":%q}", reason)
 }
 
-// validTopic checks a topic by RFC 8030 section 5.4 and by Apple's rule: it must be base64url, whose
-// length is never 4n+1.
+// validTopic checks a topic by RFC 8030 section 5.4 and by Apple's rule: it must be base64url,
+// whose length is never 4n+1.
 func validTopic(topic string) bool {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return len(topic) <= 32 && len(topic)%4 != 1 && strings.Trim(topic, alphabet) == ""

@@ -10,23 +10,24 @@ import (
 	"idlepush/netguard"
 )
 
-// client returns an HTTP client that dials only addresses that permit allows. plain: for http:.
+// client returns an HTTP client that dials only addresses that permit allows. plain is for http:
+// endpoints.
 func client(roots *x509.CertPool, permit netguard.Permit, plain bool) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy:               nil, // a proxy would dial in our place, unasked
-			DialContext:         netguard.Guard(net.Dialer{Timeout: timeout}, permit, plain),
+			Proxy:               nil, // a proxy would dial without asking permit
+			DialContext:         netguard.Guard(net.Dialer{Timeout: sendTimeout}, permit, plain),
 			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: timeout,
+			TLSHandshakeTimeout: sendTimeout,
 			ForceAttemptHTTP2:   true,
-			// A connection that a router forgot is found out by pings, not by the next
-			// notification.
+			// Pings find a connection that a router has forgotten before the next notification uses
+			// it.
 			HTTP2:                  &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
 			IdleConnTimeout:        90 * time.Second,
 			MaxIdleConns:           64,
 			MaxIdleConnsPerHost:    4,
 			MaxResponseHeaderBytes: 64 << 10,
-			DisableCompression:     true, // 4 KB are to be 4 KB
+			DisableCompression:     true, // so that maxAnswer bounds the bytes that are sent
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

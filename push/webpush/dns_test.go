@@ -20,8 +20,9 @@ var zone = map[string][][4]byte{
 	"both.example.org":   {{127, 0, 0, 1}, {127, 0, 0, 2}},
 }
 
-// TestMain answers every name of the tests from zone, so that they ask no resolver of the machine, and puts a proxy into
-// the environment, where nobody listens: net/http reads it once, at the first request.
+// TestMain answers every name of the tests from zone, so that they ask no resolver of the machine,
+// and puts a proxy into the environment, where nobody listens: net/http reads it once, at the first
+// request.
 func TestMain(m *testing.M) {
 	os.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	os.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")

@@ -67,7 +67,7 @@ func TestANameIsRefusedOnlyIfNoneOfItsAddressesIsPermitted(t *testing.T) {
 		result registry.Result
 		code   string
 	}{
-		true:  {retry, "webpush_unreachable"}, // one of the two is permitted, and nobody listens there now
+		true:  {retry, "webpush_unreachable"}, // one is permitted, and nobody listens there
 		false: {retry, "webpush_endpoint_not_allowed"},
 	} {
 		var asked atomic.Int32

@@ -21,7 +21,8 @@ func Rows() (names []string) {
 	return names
 }
 
-// Mark changes the code of a row until undo is called. By the code a test sees which row has decided.
+// Mark changes the code of a row until undo is called. By the code a test sees which row has
+// decided.
 func Mark(row int, code string) (undo func()) {
 	was := table[row].code
 	table[row].code = code

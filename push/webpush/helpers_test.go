@@ -74,7 +74,8 @@ func serve(t testing.TB) *service {
 	return s
 }
 
-// serveInMemory is a push service on a network in memory, and a sender for it. It is for synctest bubbles.
+// serveInMemory is a push service on a network in memory, and a sender for it. It is for synctest
+// bubbles.
 func serveInMemory(t testing.TB) (*pushtest.WebPush, *webpush.Sender) {
 	t.Helper()
 	service, pipes, sender := pushtest.NewWebPush(), pushtest.NewPipes(), webpush.New(config(t))

@@ -9,9 +9,9 @@ import (
 )
 
 // declarative is a push message that Safari shows by itself (W3C Push API, declarative push
-// message) and that any other browser's service worker, or a UnifiedPush app, reads as JSON. It is
-// not marked mutable: iOS would then wake the service worker with the payload out of its reach, and
-// show nothing at all if that took too long.
+// message). The service worker of any other browser, or a UnifiedPush app, reads it as JSON. It is
+// not marked mutable: iOS would then start the service worker, but without the payload, and show
+// nothing if that took too long.
 type declarative struct {
 	WebPush      int             `json:"web_push,omitempty"`
 	Notification notification    `json:"notification,omitzero"`
@@ -23,19 +23,20 @@ type notification struct {
 	Body     string `json:"body,omitempty"`
 	Navigate string `json:"navigate,omitempty"`
 	Tag      string `json:"tag"`
-	AppBadge *int   `json:"app_badge,omitempty"` // here, as a number: WebKit's NotificationJSONParser; the W3C text has no badge yet
+	// AppBadge is a number here by WebKit's NotificationJSONParser. W3C has not specified it yet.
+	AppBadge *int `json:"app_badge,omitempty"`
 }
 
-// marker is what makes a message declarative.
+// marker is the value of web_push that makes a message declarative.
 const marker = 8030
 
-// maxText is the most that a plaintext has, in bytes. RFC 8291 allows 3993. Padded and encrypted
-// these are 2662, which bridges to phones take too, although some carry less than the 4096 of RFC
-// 8030 (Mozilla's: 2744).
+// maxText bounds a plaintext, in bytes. RFC 8291 allows 3993. Padded and encrypted, 2500 bytes
+// become 2662. Some bridges to phones accept less than the 4096 bytes of RFC 8030: Mozilla's
+// accepts 2744.
 const maxText = 2500
 
-// render makes the plaintext of the message, or of the first smaller one that fits, and returns
-// that message with it.
+// render returns the plaintext of the message, or of the first smaller one that fits, and that
+// message.
 func render(m push.Message) ([]byte, push.Message, error) {
 	return push.Fit(m, maxText, func(m push.Message) ([]byte, int, error) {
 		text, err := marshal(wrap(m))
@@ -49,15 +50,14 @@ func wrap(m push.Message) declarative {
 		return d
 	}
 	d.Notification = notification{Title: m.Title, Body: m.Body, Navigate: m.URL, Tag: m.ID, AppBadge: m.Unread}
-	// A declarative message must say where a click leads; without that, a browser is to treat it as
-	// an ordinary one.
+	// A declarative message must have a URL for clicks. Without one, it must not be marked.
 	if m.URL != "" {
 		d.WebPush = marker
 	}
 	return d
 }
 
-// marshal writes JSON without the escapes that only HTML needs.
+// marshal encodes JSON without the escapes for HTML.
 func marshal(d declarative) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

@@ -27,7 +27,8 @@ func TestABrokenNetworkIsTriedAgain(t *testing.T) {
 	nameless := pointedAt(t, "https://push.example.org")
 	expect(t, sender.Send(t.Context(), nameless, message()), retry, "webpush_host_unknown", nameless)
 
-	expect(t, sender.Send(t.Context(), s.device, message()), retry, "webpush_certificate", s.device) // it knows no roots of ours
+	// It does not trust the test's root certificate.
+	expect(t, sender.Send(t.Context(), s.device, message()), retry, "webpush_certificate", s.device)
 
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()

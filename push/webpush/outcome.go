@@ -15,7 +15,7 @@ import (
 	"idlepush/registry"
 )
 
-// verdict says what an answer means. The reason follows the name of the service's host.
+// verdict is the meaning of an answer. The reason follows the name of the service's host.
 type verdict struct {
 	result  registry.Result
 	suspect bool
@@ -23,21 +23,21 @@ type verdict struct {
 	reason  string
 }
 
-// words are what a row wants an answer to say beside its status: one of the three, or nothing at
-// all.
+// words are what a row requires of an answer's body: one of the three, or nothing.
 type words struct {
-	reason string // Apple's, as its JSON has it
+	reason string // in Apple's JSON
 	number int    // Mozilla's errno, ntfy's code
 	part   string // of the text, in lower case
 }
 
-// table is what every answer means; the first row that holds it counts. Statuses are RFC 8030
-// sections 5 and 7.3, words are the services' own:
+// table has the meaning of every answer. The first row that matches decides. Statuses are those of
+// RFC 8030 sections 5 and 7.3, words are those of the services:
 //
 //   - Apple: developer.apple.com, "Sending web push notifications in web apps and browsers"
-//   - Mozilla: mozilla-services.github.io/autopush-rs/errors.html; the sentences of errno 109 are in its source
+//   - Mozilla: mozilla-services.github.io/autopush-rs/errors.html; errno 109: its source
 //   - ntfy: server/errors.go of its source
-//   - Google and Microsoft publish no list: Google's sentences are those that it sends, Microsoft's statuses those of WNS
+//   - Google publishes no list: its sentences are those that it sends
+//   - Microsoft publishes no list: its statuses are those of WNS
 var table = []struct {
 	from, to int
 	says     words
@@ -71,7 +71,7 @@ var table = []struct {
 	{400, 403, words{part: "public key must be"}, rejected},
 	{400, 403, words{part: "authorization header had"}, rejected},
 
-	// Microsoft throttles with it.
+	// Microsoft, if it throttles
 	{406, 406, words{}, throttled},
 
 	// ntfy
@@ -82,7 +82,7 @@ var table = []struct {
 	{507, 507, words{}, verdict{registry.ResultRetry, true, "webpush_no_subscriber",
 		"says that no phone listens at this address now. Open the app that brings pushes to the phone (such as ntfy)."}},
 
-	// whoever it is
+	// Any service
 	{400, 400, words{}, malformed},
 	{401, 401, words{}, unauthorized},
 	{403, 403, words{}, unauthorized},
@@ -123,7 +123,7 @@ var (
 		"is out of order (HTTP status %d). It is tried again by itself."}
 )
 
-// outcome is what the answer of the service at host means.
+// outcome returns the outcome of the answer of the service at host.
 func outcome(host string, a answer) registry.Outcome {
 	v := judge(a)
 	o := registry.Outcome{Result: v.result, Suspect: v.suspect, Code: v.code}
@@ -142,6 +142,7 @@ func outcome(host string, a answer) registry.Outcome {
 	return o
 }
 
+// judge returns the meaning of the answer.
 func judge(a answer) verdict {
 	if a.err != nil {
 		return fault(a.err)
@@ -154,14 +155,14 @@ func judge(a answer) verdict {
 	return unavailable
 }
 
-// says reports whether the answer holds the words.
+// says reports whether the answer's body has the words.
 func (a answer) says(w words) bool {
 	var said struct {
 		Reason string
 		Errno  int
 		Code   int
 	}
-	// What is no JSON, or another's, says none of it.
+	// If the body is no JSON of this form, the fields stay empty.
 	_ = json.Unmarshal([]byte(a.text), &said)
 	switch {
 	case w.reason != "":
@@ -172,14 +173,14 @@ func (a answer) says(w words) bool {
 	return strings.Contains(strings.ToLower(a.text), w.part)
 }
 
-// fault is what it means that there was no answer. Go's own errors are not shown: they quote
+// fault returns the meaning of an error. Go's own errors are not shown, because they quote
 // addresses.
 func fault(err error) verdict {
 	again := func(code, reason string) verdict {
 		return verdict{registry.ResultRetry, false, code, reason}
 	}
 	if _, ok := errors.AsType[*netguard.ForbiddenError](err); ok {
-		// A resolver that lies for an hour must not cost a message; at registration a suspect
+		// A resolver that is wrong for an hour must not cost a message. A new device with a suspect
 		// address is refused.
 		return verdict{registry.ResultRetry, true, "webpush_endpoint_not_allowed",
 			"lies in a network that this server does not push to. If it is yours, add the network to allow-nets."}

@@ -87,7 +87,7 @@ var samples = map[string][]said{
 	"401": {{401, "", misconfigured, false, "webpush_unauthorized"}},
 	"403": {
 		{403, "", misconfigured, false, "webpush_unauthorized"},
-		{403, "VapidPkHashMismatch", misconfigured, false, "webpush_unauthorized"}, // not Apple's JSON: not certain
+		{403, "VapidPkHashMismatch", misconfigured, false, "webpush_unauthorized"}, // not JSON
 		{403, "<html>secret body", misconfigured, false, "webpush_unauthorized"},
 	},
 	"404": {{404, "", gone, false, "webpush_gone"}, {404, `{"code":404,"errno":102}`, gone, false, "webpush_gone"}},
@@ -136,7 +136,7 @@ func TestNoStatusButTheTwoRemovesADevice(t *testing.T) {
 	for status := 200; status <= 999; status++ {
 		s.Fail("", pushtest.Fault{Status: status, Times: 1})
 		if status == 401 || status == 403 {
-			s.Fail("", pushtest.Fault{Status: status, Times: 1}) // for the second try, if there is one
+			s.Fail("", pushtest.Fault{Status: status, Times: 1}) // for a second try
 		}
 		o := s.sender.Send(t.Context(), s.device, message())
 		s.ClearFaults()
@@ -222,7 +222,8 @@ func TestARejectedTokenIsRenewedOnceInTheSameSend(t *testing.T) {
 	if s.Requests() != 3 || len(got) != 2 || got[0].Token == got[1].Token {
 		t.Errorf("%d requests, %d messages; the token must be another", s.Requests(), len(got))
 	}
-	// A service that goes on rejecting gets no more new tokens within the hour, and one request per push.
+	// A service that goes on rejecting gets no more new tokens within the hour, and one request per
+	// push.
 	s.Fail("", pushtest.Fault{Status: 403, Body: `{"reason":"ExpiredJwtToken"}`})
 	expect(t, s.sender.Send(t.Context(), s.device, message()), misconfigured, "webpush_vapid_rejected", s.device)
 	if s.Requests() != 4 {
@@ -249,7 +250,8 @@ var breaks = map[string]struct {
 	"a page that says too much": {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage}, misconfigured, "webpush_unauthorized", false, 0},
 }
 
-// TestWhateverBreaksTheMessageIsKeptOrItsStatusKnown: here a status is final with its headers, for nothing that stands between gives one within TLS.
+// TestWhateverBreaksTheMessageIsKeptOrItsStatusKnown: here a status is final with its headers, for
+// nothing that stands between gives one within TLS.
 func TestWhateverBreaksTheMessageIsKeptOrItsStatusKnown(t *testing.T) {
 	for name, c := range breaks {
 		t.Run(name, func(t *testing.T) {

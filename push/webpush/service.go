@@ -8,7 +8,7 @@ import (
 
 const settingSubject = "vapid-subject"
 
-// Service makes the two transports of a program. They need no settings.
+// Service makes the two transports. They need no settings.
 var Service = push.Service{
 	Settings: []push.Setting{
 		{Name: settingSubject, Meaning: "`contact` that Web Push services require, mailto: or https:; default: the public URL", Check: CheckSubject},
@@ -25,5 +25,5 @@ var Service = push.Service{
 	},
 }
 
-// subject is the contact by the settings; it may not be one.
+// subject returns the contact by the settings. It may be empty or unusable.
 func subject(v push.Values, s push.Server) string { return cmp.Or(v[settingSubject], s.Origin()) }

@@ -12,13 +12,14 @@ import (
 	"idlepush/netguard"
 )
 
-// unroutable are the names under which nobody can be reached from the internet: RFC 6761, RFC 6762,
-// RFC 8375, what ICANN keeps free for private use, and what home routers make of it.
+// unroutable are domains that do not exist on the internet: those of RFC 6761, RFC 6762 and RFC
+// 8375, the one that ICANN reserves for private use, and those of home routers.
 var unroutable = []string{"localhost", "local", "internal", "lan", "home.arpa", "test", "example", "invalid"}
 
-// CheckSubject says whether push services would take the text as the contact of a VAPID token (RFC
-// 8292 section 2.1): one mailto: address or an https: address, of a host that can be on the
-// internet. Apple looks at both. The error says what is wanted, without the text.
+// CheckSubject returns an error unless push services would accept the text as the contact of a
+// VAPID token (RFC 8292 section 2.1). They accept one mailto: address or an https: address, of a
+// host that can be on the internet. Apple checks both. The error describes a valid one, without the
+// text.
 func CheckSubject(subject string) error {
 	u, err := url.Parse(subject)
 	if err != nil {
@@ -43,8 +44,7 @@ func CheckSubject(subject string) error {
 	return nil
 }
 
-// routable reports whether the host, in lower case, can be one on the internet, without asking for
-// it.
+// routable reports whether the host, in lower case, can be on the internet. It does not look it up.
 func routable(host string) bool {
 	if address, err := netip.ParseAddr(host); err == nil {
 		return netguard.IsPublic(address)

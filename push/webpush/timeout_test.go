@@ -17,8 +17,8 @@ import (
 	"idlepush/registry"
 )
 
-// TestAServiceThatNeverAnswersIsGivenUpAfterExactly15Seconds holds it for one that is silent and for one that stops in
-// the middle of its answer.
+// TestAServiceThatNeverAnswersIsGivenUpAfterExactly15Seconds holds it for one that is silent and
+// for one that stops in the middle of its answer.
 func TestAServiceThatNeverAnswersIsGivenUpAfterExactly15Seconds(t *testing.T) {
 	for name, c := range map[string]struct {
 		says   string

@@ -9,14 +9,14 @@ import (
 	"idlepush/registry"
 )
 
-// transport is one of the two: they differ in whether a push may show nothing.
+// transport is one of the two transports. They differ in whether a push may show nothing.
 type transport struct {
 	*Sender
 	traits push.Traits
 }
 
-// Transports returns those that send by s: to browsers, which must show something at every push
-// (userVisibleOnly, W3C Push API), and to the apps of UnifiedPush distributors, which need not.
+// Transports returns the two transports that use s. Browsers must show something at every push
+// (userVisibleOnly, W3C Push API), and apps of UnifiedPush distributors need not.
 func (s *Sender) Transports() push.Transports {
 	return push.Transports{
 		transport{s, push.Traits{Name: Browser, Subscription: true, MustShow: true, Meanings: meanings}},
@@ -33,7 +33,7 @@ var meanings = []push.Meaning{
 // Traits implements push.Transport.
 func (t transport) Traits() push.Traits { return t.traits }
 
-// Lane implements push.Transport: each origin is a service of its own, whoever subscribes there.
+// Lane implements push.Transport: each origin is a service of its own, for both transports.
 func (t transport) Lane(d registry.Device) string {
 	u, err := url.Parse(string(d.Address))
 	if err != nil || u.Host == "" {
@@ -43,7 +43,7 @@ func (t transport) Lane(d registry.Device) string {
 	return string(Browser) + " " + origin(u)
 }
 
-// Check implements push.Transport. Whether http: is permitted is seen when the endpoint is dialed.
+// Check implements push.Transport. It accepts http: endpoints. Permit decides when they are dialed.
 func (t transport) Check(d registry.Device) error {
 	u, err := parseEndpoint(d.Address)
 	if err != nil || !netguard.IsHost(u.Hostname()) || u.Fragment != "" {

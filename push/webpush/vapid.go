@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	tokenLife  = 12 * time.Hour // RFC 8292 section 2 allows 24 h; half of that forgives a wrong clock
-	renewAfter = tokenLife / 2
-	renewPause = time.Hour // Apple: no new token more often
-	maxTokens  = 256       // origins come from users, so they could be many
+	tokenLife   = 12 * time.Hour // half of what RFC 8292 section 2 allows, for wrong clocks
+	renewAfter  = tokenLife / 2
+	minRenewAge = time.Hour // Apple allows no new token more often
+	maxTokens   = 256       // kept; origins come from users, so there may be many
 )
 
-// ApplicationServerKey is the public key as browsers and RFC 8292 write it: the uncompressed point
-// in base64url without padding. The key must be on P-256.
+// ApplicationServerKey returns the public key in the form of browsers and RFC 8292: the
+// uncompressed point in base64url without padding. It returns an error if the key is not on P-256.
 func ApplicationServerKey(key *ecdsa.PublicKey) (string, error) {
 	if key.Curve != elliptic.P256() {
 		return "", errors.New("it is not on the curve P-256")
@@ -33,7 +33,7 @@ func ApplicationServerKey(key *ecdsa.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(point), nil
 }
 
-// vapid signs the Authorization headers of RFC 8292 and keeps them while they are good.
+// vapid signs the Authorization headers of RFC 8292, and caches them.
 type vapid struct {
 	key *ecdsa.PrivateKey
 
@@ -41,7 +41,7 @@ type vapid struct {
 	tokens map[audience]token
 }
 
-// audience is who a token is for, and from whom.
+// audience is what distinguishes tokens: the service and the sender's contact.
 type audience struct {
 	origin  string
 	subject string
@@ -49,12 +49,12 @@ type audience struct {
 
 type token struct {
 	authorization string
-	issued        time.Time // without monotonic reading, which may stand still while a machine sleeps
-	renewed       time.Time // when a rejection last replaced it; zero: never
+	issued        time.Time // without monotonic reading, which may stop while a machine sleeps
+	renewed       time.Time // when it last replaced a rejected one; zero: never
 }
 
-// token returns the Authorization header for the audience, signing one when there is none, when
-// half of its life is over, and when the clock has gone back before it.
+// token returns the Authorization header for the audience. It signs a new one if there is none, if
+// the last one is older than renewAfter, or if the clock was set back to before it.
 func (v *vapid) token(a audience) (string, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -71,9 +71,9 @@ func (v *vapid) token(a audience) (string, error) {
 	return t.authorization, nil
 }
 
-// renew replaces a header that was rejected, unless another Send already has: a clock may have been
-// set, or a service have forgotten. It reports false when the last replacement is so recent that
-// one more would only be noise.
+// renew replaces a header that was rejected, unless another Send already has. A new one may help
+// after the clock was set, or if a service has lost its state. It reports false if the last
+// replacement is younger than minRenewAge.
 func (v *vapid) renew(a audience, rejected string) (string, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -82,7 +82,7 @@ func (v *vapid) renew(a audience, rejected string) (string, bool) {
 	if t.authorization != "" && t.authorization != rejected {
 		return t.authorization, true
 	}
-	if since := now.Sub(t.renewed); since >= 0 && since < renewPause {
+	if since := now.Sub(t.renewed); since >= 0 && since < minRenewAge {
 		return "", false
 	}
 	t, err := v.sign(a, now)
@@ -94,15 +94,15 @@ func (v *vapid) renew(a audience, rejected string) (string, bool) {
 	return t.authorization, true
 }
 
-// keep is called with mu held.
+// keep stores the token. The caller must hold mu.
 func (v *vapid) keep(a audience, t token) {
 	if _, known := v.tokens[a]; !known && len(v.tokens) >= maxTokens {
-		clear(v.tokens) // signing again costs less than choosing
+		clear(v.tokens) // signing again is cheap
 	}
 	v.tokens[a] = t
 }
 
-// sign makes an ES256 JWT (RFC 7518 section 3.4) with the claims of RFC 8292 section 2.
+// sign returns an ES256 JWT (RFC 7518 section 3.4) with the claims of RFC 8292 section 2.
 func (v *vapid) sign(a audience, now time.Time) (token, error) {
 	public, err := ApplicationServerKey(&v.key.PublicKey)
 	if err != nil {

@@ -1,6 +1,7 @@
 // Package webpush sends Web Push messages (RFC 8030, 8291, 8292) to browsers and to UnifiedPush
-// distributors, which take the same requests. Endpoints come from users: every address is asked for
-// at dial time, no redirect is followed, no proxy is used, and little of an answer is read.
+// distributors, which accept the same requests. Endpoints come from users, so each address is
+// checked when it is dialed, no redirect is followed, no proxy is used, and only the first bytes of
+// an answer are read.
 package webpush
 
 import (
@@ -22,15 +23,15 @@ import (
 	"idlepush/registry"
 )
 
-// Config is what a Sender needs. VAPID, Subject and Permit must be set.
+// Config configures a Sender. VAPID, Subject and Permit must be set.
 type Config struct {
-	// VAPID is the server's P-256 key pair, for life: subscriptions are bound to it.
+	// VAPID is the server's P-256 key pair. It must never change: subscriptions are bound to it.
 	VAPID *ecdsa.PrivateKey
-	// Subject says who to write to about this server, mailto: or https: (RFC 8292 section 2.1).
-	// Without one the messages carry https://localhost, which all but Apple take. It is asked at
-	// every push, for it may become known later.
+	// Subject returns the contact for this server, mailto: or https: (RFC 8292 section 2.1). If it
+	// is empty, messages have https://localhost, which all services but Apple's accept. It is
+	// called for each push, because the subject may become known later.
 	Subject func() string
-	// Permit decides which addresses may be dialed, after resolution; plain is an http: endpoint.
+	// Permit decides which IP addresses may be dialed. plain reports an http: endpoint.
 	Permit netguard.Permit
 	// Roots are the certificate authorities to trust; nil: the system's.
 	Roots *x509.CertPool
@@ -56,13 +57,14 @@ var unsendable = push.Refused("webpush_unsendable",
 	"The message does not fit into a push, so it was dropped. This is a fault of idlepush: please report it.")
 
 const (
-	timeout    = 15 * time.Second // for one Send, all in all
-	bodyLimit  = 4 << 10          // of an answer, in bytes
-	anonymous  = "https://localhost"
-	appleHosts = ".push.apple.com"
+	sendTimeout = 15 * time.Second // a whole Send
+	maxAnswer   = 4 << 10          // bytes read from the body of an answer
+
+	noSubject  = "https://localhost"
+	appleHosts = ".push.apple.com" // suffix of the hosts
 )
 
-// New makes a sender. It neither dials nor starts anything.
+// New makes a sender. It starts nothing and does not use the network.
 func New(c Config) *Sender {
 	return &Sender{
 		vapid:   &vapid{key: c.VAPID, tokens: make(map[audience]token)},
@@ -74,7 +76,7 @@ func New(c Config) *Sender {
 
 // Send implements push.Sender. It returns within 15 s.
 func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	fit := func(m push.Message) (parcel, push.Message, *registry.Outcome) {
 		p, refusal := s.pack(d, m)
@@ -102,17 +104,17 @@ func (s *Sender) Preview(d registry.Device, m push.Message) (push.Request, *regi
 	return push.RequestOf(r, p.body, p.text), nil
 }
 
-// parcel is a message made ready for a device.
+// parcel is a message that is ready to be sent to a device.
 type parcel struct {
 	endpoint      *url.URL
 	audience      audience
 	authorization string
-	message       push.Message // as small as it had to be
+	message       push.Message // the one in text, shortened if necessary
 	text          []byte
 	body          []byte // text encrypted
 }
 
-// pack makes the message ready for the device, or says why there can be none.
+// pack makes a parcel for the device, or returns the outcome if there can be none.
 func (s *Sender) pack(d registry.Device, m push.Message) (parcel, *registry.Outcome) {
 	if d.Keys == nil {
 		return parcel{}, new(push.Suspect("webpush_subscription_missing", "This device has no subscription. Register it again."))
@@ -127,7 +129,7 @@ func (s *Sender) pack(d registry.Device, m push.Message) (parcel, *registry.Outc
 			return parcel{}, new(push.Misconfigured("webpush_subject_missing", "Apple wants to know who runs this server: set vapid-subject "+
 				"to a mailto: or https: address of yours, or public-url to this server's address."))
 		}
-		p.audience.subject = anonymous
+		p.audience.subject = noSubject
 	}
 	if p.text, p.message, err = render(m); err != nil {
 		return parcel{}, &unsendable
@@ -144,7 +146,7 @@ func (s *Sender) pack(d registry.Device, m push.Message) (parcel, *registry.Outc
 	return p, nil
 }
 
-// deliver makes one request, and another one where a renewed token may help.
+// deliver makes one request, and a second one if a renewed token may help.
 func (s *Sender) deliver(ctx context.Context, p parcel) answer {
 	a := s.post(ctx, p)
 	denied := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden
@@ -157,15 +159,15 @@ func (s *Sender) deliver(ctx context.Context, p parcel) answer {
 	return a
 }
 
-// answer is what came of one request: a status, or an error.
+// answer is the result of one request: a status, or an error.
 type answer struct {
 	status int
-	after  time.Time // Retry-After; zero: none
-	text   string    // the first bytes of the body, only to be searched, never to be shown
+	after  time.Time // Retry-After; zero: absent
+	text   string    // the first bytes of the body; never shown to anybody
 	err    error
 }
 
-// request is RFC 8030 section 5, RFC 8291 section 4, RFC 8292 section 3.
+// request returns the request of RFC 8030 section 5, RFC 8291 section 4 and RFC 8292 section 3.
 func (p parcel) request(ctx context.Context) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.endpoint.String(), bytes.NewReader(p.body))
 	if err != nil {
@@ -173,13 +175,12 @@ func (p parcel) request(ctx context.Context) (*http.Request, error) {
 	}
 	r.Header.Set("Authorization", p.authorization)
 	r.Header.Set("User-Agent", "idlepush")
-	// The type that every browser's service knows; a truer one would only tell the service what is
-	// inside.
+	// All services know this type. An accurate one would only tell the service what is inside.
 	r.Header.Set("Content-Type", "application/octet-stream")
 	r.Header.Set("Content-Encoding", "aes128gcm")
 	// Apple refuses a TTL of 0.
 	r.Header.Set("TTL", strconv.Itoa(max(1, int(p.message.TTL(time.Now())/time.Second))))
-	// What rings a person rings now, and an iPhone that sleeps is woken by nothing less.
+	// A notification should come at once, and nothing below "high" wakes an iPhone that sleeps.
 	urgency := "high"
 	if p.message.Silent {
 		urgency = "normal"
@@ -204,8 +205,8 @@ func (s *Sender) post(ctx context.Context, p parcel) answer {
 		return answer{err: err}
 	}
 	defer response.Body.Close()
-	// The status decides: an answer that breaks off after it is still that answer.
-	text, _ := io.ReadAll(io.LimitReader(response.Body, bodyLimit))
+	// The status decides, even if the body breaks off.
+	text, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	return answer{
 		status: response.StatusCode,
 		after:  push.RetryAfter(response.Header, time.Now()),
@@ -213,13 +214,13 @@ func (s *Sender) post(ctx context.Context, p parcel) answer {
 	}
 }
 
-// parseEndpoint checks what a browser or a distributor gave as its address. The error says what is
-// wrong in words that follow "push address".
+// parseEndpoint parses the address that a browser or a distributor has given. The text of the error
+// follows "push address" in a sentence.
 func parseEndpoint(endpoint registry.Secret) (*url.URL, error) {
 	u, err := url.Parse(string(endpoint))
 	switch {
 	case err != nil:
-		return nil, errors.New("is no URL") // url's own error quotes the whole address
+		return nil, errors.New("is no URL") // the error of url.Parse quotes the whole address
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, errors.New("is neither an https: nor an http: address")
 	case u.Hostname() == "":
@@ -231,8 +232,8 @@ func parseEndpoint(endpoint registry.Secret) (*url.URL, error) {
 	return u, nil
 }
 
-// origin is the ASCII serialization of RFC 6454 section 6.2: without a port that is the scheme's
-// own.
+// origin returns the ASCII serialization of RFC 6454 section 6.2, which omits the scheme's default
+// port. The host must be in lower case.
 func origin(u *url.URL) string {
 	host := u.Host
 	switch {

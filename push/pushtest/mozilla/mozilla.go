@@ -1,6 +1,6 @@
-// Package mozilla is a stand-in for Mozilla's push service as a real Firefox uses it: on one origin lie the WebSocket of the browser
-// (dom.push.serverURL) and the endpoints that take Web Push. It is a package of its own because pushtest is part of the demo, and
-// so of the binary, which needs no WebSocket.
+// Package mozilla is a stand-in for Mozilla's push service, for a real Firefox. One origin has both
+// the browser's WebSocket (dom.push.serverURL) and the endpoints for Web Push. It is a package of
+// its own because pushtest is part of the demo, and so of the program, which needs no WebSocket.
 package mozilla
 
 import (
@@ -20,9 +20,10 @@ import (
 	"idlepush/registry"
 )
 
-// Service keeps each message until a browser has acknowledged it or its TTL is over; a newer one with the same Topic takes its place. Its
-// WebPush answers the senders and records what they sent; the keys are in the browsers, so that the bodies are ciphertext. It may be used from
-// several goroutines.
+// Service keeps each message until a browser has acknowledged it or its TTL is over. A newer
+// message with the same Topic replaces it. Its WebPush answers the senders and records their
+// messages. The browsers have the keys, so the bodies are ciphertext. It may be used from several
+// goroutines.
 type Service struct {
 	*pushtest.WebPush
 
@@ -32,11 +33,11 @@ type Service struct {
 	acks     []Ack
 }
 
-// Ack is a browser's word on a message.
+// Ack is a browser's acknowledgement of a message.
 type Ack struct {
 	Endpoint registry.Secret
 	Topic    string
-	Code     int // 100: given to the service worker, 101: cannot be decrypted, 102: not given to anybody
+	Code     int // 100: delivered, 101: cannot be decrypted, 102: not delivered
 }
 
 // browser is a Firefox with at most one connection.
@@ -53,15 +54,18 @@ type waiting struct {
 	channel, version string
 }
 
-// New makes a push service that no browser knows yet.
+// New makes a push service without browsers.
 func New() *Service {
 	return &Service{WebPush: pushtest.NewWebPush(), browsers: make(map[string]*browser)}
 }
 
-// Serve serves senders and browsers on ln until ctx ends; then it breaks every connection off and returns nil once all has stopped.
+// Serve serves senders and browsers on ln until ctx ends. Then it closes every connection and
+// returns nil once everything has stopped.
 func (s *Service) Serve(ctx context.Context, ln net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
-	var talks sync.RWMutex // read-locked by each connection of a browser: net/http does not wait for what is hijacked
+	// Each connection of a browser holds a read lock: net/http does not wait for hijacked
+	// connections.
+	var talks sync.RWMutex
 	group.Go(func() error {
 		return pushtest.Serve(ctx, ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
@@ -83,7 +87,8 @@ func (s *Service) Serve(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// Expire makes the service answer status (404 or 410) for the endpoint from now on. The browser is not told, as in life.
+// Expire makes the service answer status (404 or 410) for the endpoint from now on. The browser is
+// not informed, as by the real service.
 func (s *Service) Expire(endpoint registry.Secret, status int) {
 	if status == http.StatusNotFound {
 		s.Forget(endpoint)
@@ -92,8 +97,9 @@ func (s *Service) Expire(endpoint registry.Secret, status int) {
 	s.Gone(endpoint)
 }
 
-// ForgetBrowsers expires every subscription and tells the browsers, as Mozilla does: each gets another id when it connects anew, which it does
-// at once, and then fires pushsubscriptionchange for all that it had.
+// ForgetBrowsers expires every subscription and all ids of browsers, as Mozilla does at times. Each
+// browser reconnects at once, gets another id, and fires pushsubscriptionchange for each
+// subscription.
 func (s *Service) ForgetBrowsers() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,7 +112,8 @@ func (s *Service) ForgetBrowsers() {
 	clear(s.browsers)
 }
 
-// Away breaks the connections of all browsers off and refuses new ones until Back. Senders notice nothing.
+// Away closes the connections of all browsers and refuses new ones until Back is called. Senders
+// are served as before.
 func (s *Service) Away() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,21 +123,21 @@ func (s *Service) Away() {
 	}
 }
 
-// Back lets browsers connect again.
+// Back accepts browsers again.
 func (s *Service) Back() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.away = false
 }
 
-// Acks are the browsers' words on messages so far, in order.
+// Acks returns the browsers' acknowledgements so far, in order.
 func (s *Service) Acks() []Ack {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.acks)
 }
 
-// Waiting is the number of messages that wait for their browser, be it away or slow.
+// Waiting returns the number of messages that their browser has not acknowledged.
 func (s *Service) Waiting() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +149,7 @@ func (s *Service) Waiting() int {
 	return count
 }
 
-// Endpoints are those of all browsers, in no order.
+// Endpoints returns those of all browsers, in no order.
 func (s *Service) Endpoints() []registry.Secret {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,7 +162,7 @@ func (s *Service) Endpoints() []registry.Secret {
 	return all
 }
 
-// relay hands each message that the senders' half has taken to its browser.
+// relay sends each message that WebPush has accepted to its browser.
 func (s *Service) relay(ctx context.Context) {
 	for n := 1; ; n++ {
 		messages, err := s.Wait(ctx, n)
@@ -196,8 +203,8 @@ func (b *browser) forgetOld() {
 	b.waiting = slices.DeleteFunc(b.waiting, func(w waiting) bool { return time.Since(w.At) > w.TTL })
 }
 
-// say writes one message; where that fails, the reader of the connection notices.
-func (b *browser) say(ctx context.Context, message any) {
+// send writes one message. If that fails, the reader of the connection gets the error.
+func (b *browser) send(ctx context.Context, message any) {
 	text, err := json.Marshal(message)
 	if err != nil {
 		panic(err) // it consists of strings and numbers

@@ -17,8 +17,8 @@ import (
 // object is a JSON object.
 type object = map[string]any
 
-// said is a message of a browser.
-type said struct {
+// request is a message of a browser.
+type request struct {
 	MessageType string
 	UAID        string
 	ChannelID   string
@@ -32,7 +32,7 @@ type said struct {
 // newID is an id of a browser or of a message.
 func newID() string { return rand.Text() }
 
-// talk has a conversation with one browser until it or ctx ends.
+// talk serves the connection of one browser until it or ctx ends.
 func (s *Service) talk(ctx context.Context, w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	away := s.away
@@ -52,11 +52,11 @@ func (s *Service) talk(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		if err != nil {
 			break
 		}
-		var m said
+		var m request
 		if err := json.Unmarshal(text, &m); err != nil {
 			break
 		}
-		if b, err = s.hear(ctx, b, conn, m, "http://"+r.Host); err != nil {
+		if b, err = s.handle(ctx, b, conn, m, "http://"+r.Host); err != nil {
 			break
 		}
 	}
@@ -67,8 +67,8 @@ func (s *Service) talk(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	}
 }
 
-// hear answers one message and returns the browser that talks: before its hello, none.
-func (s *Service) hear(ctx context.Context, b *browser, conn *websocket.Conn, m said, origin string) (*browser, error) {
+// handle answers one message and returns the browser of the connection, or nil before its hello.
+func (s *Service) handle(ctx context.Context, b *browser, conn *websocket.Conn, m request, origin string) (*browser, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -79,19 +79,19 @@ func (s *Service) hear(ctx context.Context, b *browser, conn *websocket.Conn, m 
 	}
 	switch m.MessageType {
 	case "": // a ping is an empty object, and so is its answer
-		b.say(ctx, object{})
+		b.send(ctx, object{})
 	case "register":
 		endpoint, known := b.channels[m.ChannelID]
 		if !known {
-			endpoint = s.Relay(origin, strings.TrimRight(m.Key, "=")) // Firefox pads it, senders do not
+			endpoint = s.Relay(origin, strings.TrimRight(m.Key, "=")) // only Firefox pads it
 			b.channels[m.ChannelID] = endpoint
 		}
-		b.say(ctx, object{"messageType": "register", "channelID": m.ChannelID, "status": http.StatusOK, "pushEndpoint": string(endpoint)})
+		b.send(ctx, object{"messageType": "register", "channelID": m.ChannelID, "status": http.StatusOK, "pushEndpoint": string(endpoint)})
 	case "unregister":
 		s.Gone(b.channels[m.ChannelID])
 		delete(b.channels, m.ChannelID)
 		b.waiting = slices.DeleteFunc(b.waiting, func(w waiting) bool { return w.channel == m.ChannelID })
-		b.say(ctx, object{"messageType": "unregister", "channelID": m.ChannelID, "status": http.StatusOK})
+		b.send(ctx, object{"messageType": "unregister", "channelID": m.ChannelID, "status": http.StatusOK})
 	case "ack":
 		for _, u := range m.Updates {
 			s.acknowledged(b, u.Version, u.Code)
@@ -100,8 +100,9 @@ func (s *Service) hear(ctx context.Context, b *browser, conn *websocket.Conn, m 
 	return b, nil
 }
 
-// hello greets a browser. One that is unknown, or was forgotten, gets an id; a known one what has waited for it.
-func (s *Service) hello(ctx context.Context, conn *websocket.Conn, m said) *browser {
+// hello answers a browser's hello. A browser without an id, or with a forgotten one, gets a new id.
+// One with a known id gets the messages that wait for it.
+func (s *Service) hello(ctx context.Context, conn *websocket.Conn, m request) *browser {
 	b := s.browsers[m.UAID]
 	if b == nil {
 		b = &browser{id: newID(), channels: make(map[string]registry.Secret)}
@@ -109,7 +110,7 @@ func (s *Service) hello(ctx context.Context, conn *websocket.Conn, m said) *brow
 	}
 	b.hangUp()
 	b.conn = conn
-	b.say(ctx, object{"messageType": "hello", "status": http.StatusOK, "uaid": b.id, "use_webpush": true, "broadcasts": object{}})
+	b.send(ctx, object{"messageType": "hello", "status": http.StatusOK, "uaid": b.id, "use_webpush": true, "broadcasts": object{}})
 	b.forgetOld()
 	for _, w := range b.waiting {
 		b.notify(ctx, w)
@@ -118,14 +119,14 @@ func (s *Service) hello(ctx context.Context, conn *websocket.Conn, m said) *brow
 }
 
 func (b *browser) notify(ctx context.Context, w waiting) {
-	b.say(ctx, object{"messageType": "notification", "channelID": w.channel, "version": w.version,
+	b.send(ctx, object{"messageType": "notification", "channelID": w.channel, "version": w.version,
 		"data": base64.RawURLEncoding.EncodeToString(w.Body), "headers": object{"encoding": "aes128gcm"}})
 }
 
 func (s *Service) acknowledged(b *browser, version string, code int) {
 	i := slices.IndexFunc(b.waiting, func(w waiting) bool { return w.version == version })
 	if i < 0 {
-		return // another one has taken its place
+		return // another connection has replaced it
 	}
 	s.acks = append(s.acks, Ack{b.waiting[i].Endpoint, b.waiting[i].Topic, code})
 	b.waiting = slices.Delete(b.waiting, i, i+1)

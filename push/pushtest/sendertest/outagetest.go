@@ -17,8 +17,8 @@ import (
 // much less than the lifetime of a mail.
 const recovery = 40 * time.Hour
 
-// OutageTest tests a transport together with the dispatcher and the queue: whatever its push service
-// does for some minutes, no mail is lost and none is shown twice.
+// OutageTest tests a transport together with the dispatcher and the queue: whatever its push
+// service does for some minutes, no mail is lost and none is shown twice.
 type OutageTest[M any] struct {
 	Record    *pushtest.Record[M] // of the service's stand-in
 	Transport push.Transport

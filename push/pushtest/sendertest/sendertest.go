@@ -1,6 +1,6 @@
-// Package sendertest holds what the tests of all transports share: a stand-in on a network in memory,
-// a message, checks of an outcome, and an [OutageTest]. It is a package of its own because pushtest,
-// which the demo uses, must not import testing.
+// Package sendertest holds what the tests of all transports share: a stand-in on a network in
+// memory, a message, checks of an outcome, and an [OutageTest]. It is a package of its own because
+// pushtest, which the demo uses, must not import testing.
 package sendertest
 
 import (
@@ -43,8 +43,8 @@ type Service interface {
 }
 
 // Serve serves s until the test ends. The test fails if the real service would have refused a
-// request. At the end Serve calls closeIdle, which must close the idle connections of the transport:
-// nothing may be left of a synctest bubble.
+// request. At the end Serve calls closeIdle, which must close the idle connections of the
+// transport: nothing may be left of a synctest bubble.
 func Serve(t testing.TB, s Service, ln net.Listener, closeIdle func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -62,8 +62,8 @@ func Serve(t testing.TB, s Service, ln net.Listener, closeIdle func()) {
 	})
 }
 
-// NoViolations fails the test if the real service would have refused a request. A test that provokes
-// refusals calls Provoked first.
+// NoViolations fails the test if the real service would have refused a request. A test that
+// provokes refusals calls Provoked first.
 func NoViolations(t testing.TB, s Service) {
 	t.Helper()
 	for _, v := range s.TakeViolations() {
@@ -71,8 +71,8 @@ func NoViolations(t testing.TB, s Service) {
 	}
 }
 
-// Provoked takes the violations that the test has provoked. There must be at least one, and each must
-// contain the text.
+// Provoked takes the violations that the test has provoked. There must be at least one, and each
+// must contain the text.
 func Provoked(t testing.TB, s Service, text string) {
 	t.Helper()
 	all := s.TakeViolations()
@@ -86,8 +86,8 @@ func Provoked(t testing.TB, s Service, text string) {
 	}
 }
 
-// Expect checks an outcome: it must equal want, have a reason unless it was delivered, and contain no
-// secret.
+// Expect checks an outcome: it must equal want, have a reason unless it was delivered, and contain
+// no secret.
 func Expect(t testing.TB, got, want registry.Outcome, secrets ...string) {
 	t.Helper()
 	if got.Result != want.Result || got.Suspect != want.Suspect || got.Code != want.Code || !got.At.Equal(want.At) {
@@ -185,8 +185,8 @@ func EachRow[S any](t *testing.T, rows []string, samples map[string][]S, test fu
 	}
 }
 
-// CheckRow checks that the answer has its outcome after one request. Then it changes *code, the code
-// of the table row that should decide, and sends again: the outcome must have the new code.
+// CheckRow checks that the answer has its outcome after one request. Then it changes *code, the
+// code of the table row that should decide, and sends again: the outcome must have the new code.
 func CheckRow[M any](t *testing.T, record *pushtest.Record[M], sender push.Sender, d registry.Device, a Answer, code *string) {
 	t.Helper()
 	want := registry.Outcome{Result: a.Result, Suspect: a.Suspect, Code: a.Code}
@@ -217,9 +217,9 @@ type Break struct {
 	Received int // number of times that the phone has the message before it is sent again
 }
 
-// Breaks returns the breaks that all services with a connection have, and more. prefix is that of the
-// service's codes. An answer that is not whole counts as none, because its status may come from a
-// proxy.
+// Breaks returns the breaks that all services with a connection have, and more. prefix is that of
+// the service's codes. An answer that is not whole counts as none, because its status may come from
+// a proxy.
 func Breaks(prefix string, more map[string]Break) map[string]Break {
 	lost := Break{Result: registry.ResultRetry, Code: prefix + "_unreachable", Unknown: true}
 	late := Break{Result: registry.ResultRetry, Code: prefix + "_timeout", Unknown: true}

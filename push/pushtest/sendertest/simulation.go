@@ -94,7 +94,8 @@ func (s *simulation) start() {
 	}
 }
 
-// pass lets the time pass. At random moments mail arrives, a phone registers or the server restarts.
+// pass lets the time pass. At random moments mail arrives, a phone registers or the server
+// restarts.
 func (s *simulation) pass(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		time.Sleep(time.Duration(s.rand.Int64N(int64(time.Minute))))

@@ -20,7 +20,7 @@ func TestALaneIsWhatFailsTogether(t *testing.T) {
 		{"fcm", registry.Device{Transport: fcm.Name, Address: "t"}},
 		{"apns production", registry.Device{Transport: apns.Name, Address: "t", Params: in("production")}},
 		{"apns sandbox", registry.Device{Transport: apns.Name, Address: "t", Params: in("sandbox")}},
-		{"apns production", registry.Device{Transport: apns.Name, Address: "t"}}, // it is asked first
+		{"apns production", registry.Device{Transport: apns.Name, Address: "t"}}, // tried first
 		{"webpush https://push.example", registry.Device{Transport: webpush.Browser, Address: "https://push.example/secret?x#y"}},
 		{"webpush https://push.example", registry.Device{Transport: webpush.Browser, Address: "HTTPS://PUSH.example:443/secret"}},
 		{"webpush http://push.example", registry.Device{Transport: webpush.UnifiedPush, Address: "http://push.example:80/secret"}},

@@ -145,7 +145,7 @@ func TestAMailIsKeptForThreeDaysByEveryService(t *testing.T) {
 		tn := quietTown(t)
 		for name, d := range tn.devices {
 			w := tn.work(registry.MailKind, name, registry.Subject)
-			w.Notification.Expires = time.Now().Add(30 * 24 * time.Hour) // by a clock that was ahead
+			w.Notification.Expires = time.Now().Add(30 * 24 * time.Hour) // by a fast clock
 			r := tn.preview(t, name, push.Render(w, home))
 			var got, want string
 			switch d.Transport {

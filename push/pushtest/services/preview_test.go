@@ -24,7 +24,8 @@ func (tn *town) previewed(t *testing.T, name string, level registry.Level) push.
 	return r
 }
 
-// TestWhatAServiceCanReadIsSaidAsItIs: the sample's words are among what is readable exactly where they are in what is sent in the clear.
+// TestWhatAServiceCanReadIsSaidAsItIs: the sample's words are among what is readable exactly where
+// they are in what is sent in the clear.
 func TestWhatAServiceCanReadIsSaidAsItIs(t *testing.T) {
 	tn := quietTown(t)
 	parts := map[string]registry.Level{"Ann Example": registry.Sender, "Dinner on Sunday?": registry.Subject, "Shall we say at eight?": registry.Preview, "INBOX": registry.Sender, "unread: 3": registry.Sender}

@@ -31,8 +31,8 @@ var (
 	vapidKey   = regexp.MustCompile(`, k=[A-Za-z0-9_-]+`)
 )
 
-// TestWhatEachServiceReceivesIsKnownToTheByte: the files show each request as the service gets it, with secrets hidden and what is
-// encrypted shown as only the device reads it.
+// TestWhatEachServiceReceivesIsKnownToTheByte: the files show each request as the service gets it,
+// with secrets hidden and what is encrypted shown as only the device reads it.
 func TestWhatEachServiceReceivesIsKnownToTheByte(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the time is always the same
 		tn := quietTown(t)
@@ -91,7 +91,8 @@ func writeRequest(text *bytes.Buffer, r push.Request) {
 	text.WriteString("\n")
 }
 
-// TestAPreviewIsWhatTheServiceThenReceives: the same headers and the same bytes, but for secrets, randomness, and the second that passed.
+// TestAPreviewIsWhatTheServiceThenReceives: the same headers and the same bytes, but for secrets,
+// randomness, and the second that passed.
 func TestAPreviewIsWhatTheServiceThenReceives(t *testing.T) {
 	var received *http.Request
 	var mu sync.Mutex
@@ -161,7 +162,8 @@ func TestAPreviewIsWhatTheServiceThenReceives(t *testing.T) {
 	}
 }
 
-// TestOfWhatIsEncryptedNoWordIsInTheClear: of no kind, at no level, the body of the request, its URL and its headers alike.
+// TestOfWhatIsEncryptedNoWordIsInTheClear: of no kind, at no level, the body of the request, its
+// URL and its headers alike.
 func TestOfWhatIsEncryptedNoWordIsInTheClear(t *testing.T) {
 	tn := quietTown(t)
 	for name, d := range tn.devices {

@@ -68,7 +68,8 @@ func TestAMessageThatAServiceFindsTooLargeIsSentOnceMoreAndSmall(t *testing.T) {
 	}
 }
 
-// sizes holds what a service would receive to that service's limit, and to being whole JSON in UTF-8.
+// sizes holds what a service would receive to that service's limit, and to being whole JSON in
+// UTF-8.
 func sizes(t testing.TB, name string, r push.Request) {
 	t.Helper()
 	text := r.Body
@@ -107,7 +108,8 @@ func sizes(t testing.TB, name string, r push.Request) {
 	}
 }
 
-// TestTheLastRoomFitsEveryServiceWithTheWorstText: 6 bytes for each rune in each field, the longest URL, and the largest numbers.
+// TestTheLastRoomFitsEveryServiceWithTheWorstText: 6 bytes for each rune in each field, the longest
+// URL, and the largest numbers.
 func TestTheLastRoomFitsEveryServiceWithTheWorstText(t *testing.T) {
 	tn := quietTown(t)
 	worst := strings.Repeat("\x01", 1000)
@@ -137,8 +139,9 @@ func TestTheLastRoomFitsEveryServiceWithTheWorstText(t *testing.T) {
 	}
 }
 
-// FuzzSizing: whatever a mail, a folder or a mailbox is called and however much there is to clear, every service takes what it is
-// sent, the text is cut between runes, and no level lets out more than it allows.
+// FuzzSizing: whatever a mail, a folder or a mailbox is called and however much there is to clear,
+// every service takes what it is sent, the text is cut between runes, and no level lets out more
+// than it allows.
 func FuzzSizing(f *testing.F) {
 	tn := quietTown(f)
 	type form struct {
@@ -155,7 +158,7 @@ func FuzzSizing(f *testing.F) {
 		}
 	}
 	texts := slices.Sorted(maps.Values(pushtest.Hostile()))
-	for i := range forms { // not each with each: a run of some seconds is to come to texts of its own
+	for i := range forms { // not all pairs: a short run must reach texts of its own
 		text := texts[i%len(texts)]
 		text = text[:min(len(text), 2000)]
 		f.Add(uint(i), text, text, text, text, text, uint8(200), 1<<40)

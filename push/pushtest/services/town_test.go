@@ -81,7 +81,8 @@ func quietTown(t testing.TB) *town {
 	return newTown(t, "https://fcm.example", "https://apns.example", "https://web.example", f, a, w)
 }
 
-// servedTown is one whose services listen. Each request that they get is handed to seen first; nil: to nobody.
+// servedTown is one whose services listen. Each request that they get is handed to seen first; nil:
+// to nobody.
 func servedTown(t *testing.T, seen func(*http.Request)) *town {
 	t.Helper()
 	f, a, w := standIns(t)
@@ -132,7 +133,8 @@ func (tn *town) work(kind registry.Kind, name string, level registry.Level) regi
 	return pushtest.Work(kind, d)
 }
 
-// last is the last body that the service accepted, where it is no ciphertext as a whole, and what the device read in it.
+// last is the last body that the service accepted, where it is no ciphertext as a whole, and what
+// the device read in it.
 func (tn *town) last(transport registry.Transport) (raw, payload []byte) {
 	switch transport {
 	case fcm.Name:

@@ -56,7 +56,13 @@ func both(t *testing.T) (*apple, *Transport) {
 	return a, sender
 }
 
-func TestTheEnvironmentOfATokenIsFoundOutInOneSend(t *testing.T) {
+func TestEnvironment(t *testing.T) {
+	t.Run("an unknown one is learned in one send", environmentUnknown)
+	t.Run("an endpoint for both is asked once", environmentEndpoint)
+	t.Run("both share one provider token", environmentProviderToken)
+}
+
+func environmentUnknown(t *testing.T) {
 	const (
 		productionHost = "api.push.apple.com"
 		sandboxHost    = "api.sandbox.push.apple.com"
@@ -125,7 +131,7 @@ func TestTheEnvironmentOfATokenIsFoundOutInOneSend(t *testing.T) {
 	}
 }
 
-func TestOneEndpointForBothEnvironmentsIsAskedOnce(t *testing.T) {
+func environmentEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device("0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a")
@@ -137,7 +143,7 @@ func TestOneEndpointForBothEnvironmentsIsAskedOnce(t *testing.T) {
 	})
 }
 
-func TestBothEnvironmentsShareOneProviderToken(t *testing.T) {
+func environmentProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, sender := both(t)
 		d := device(a.sandbox.Register(nil))

@@ -25,7 +25,7 @@ func pkcs8(t *testing.T, key any) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-func TestSettingsThatCannotWorkAreRefusedAtTheStartWithoutBeingTold(t *testing.T) {
+func TestNew(t *testing.T) {
 	apns, err := pushtest.NewAPNs("org.example.mail")
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,12 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestWithoutAnEndpointEachEnvironmentIsApples(t *testing.T) {
+func TestConnection(t *testing.T) {
+	t.Run("the default endpoints are Apple's, one for each environment", connectionApple)
+	t.Run("it uses HTTP/2, with TLS and without", connectionHTTP2)
+}
+
+func connectionApple(t *testing.T) {
 	apns, err := pushtest.NewAPNs("org.example.mail")
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +111,7 @@ func TestWithoutAnEndpointEachEnvironmentIsApples(t *testing.T) {
 	noViolations(t, apns)
 }
 
-func TestItSpeaksHTTP2OverTLSAndWithout(t *testing.T) {
+func connectionHTTP2(t *testing.T) {
 	apns, err := pushtest.NewAPNs("org.example.mail")
 	if err != nil {
 		t.Fatal(err)

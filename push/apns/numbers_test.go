@@ -10,8 +10,8 @@ import (
 	"idlepush/registry"
 )
 
-// TestTheNumbersInTheDocuments holds what it promises of this package to literals.
-func TestTheNumbersInTheDocuments(t *testing.T) {
+// TestNumbers compares the numbers in the docs with those of this package.
+func TestNumbers(t *testing.T) {
 	const words = "An iPhone is sent three clears at once; after that, one per hour"
 	text, err := os.ReadFile("../../docs/behaviour.md")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"idlepush/registry"
 )
 
-func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
+func TestOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)

@@ -113,7 +113,15 @@ func rows() (names []string) {
 	return names
 }
 
-func TestEveryRowOfTheTableHasItsOutcomeAfterOneRequest(t *testing.T) {
+func TestOutcome(t *testing.T) {
+	t.Run("every row of the table has its outcome after one request", outcomeRows)
+	t.Run("a phone is gone only if it has not registered since", outcomeGone)
+	t.Run("a device whose token Apple does not know is kept", outcomeUnknown)
+	t.Run("a malformed token is never part of a request", outcomeNoToken)
+	t.Run("whatever breaks, the message is kept and sent again", outcomeBreaks)
+}
+
+func outcomeRows(t *testing.T) {
 	sendertest.EachRow(t, rows(), samples, func(t *testing.T, row int, a sendertest.Answer) {
 		synctest.Test(t, func(t *testing.T) {
 			apns, sender := service(t)
@@ -126,7 +134,7 @@ func TestEveryRowOfTheTableHasItsOutcomeAfterOneRequest(t *testing.T) {
 	})
 }
 
-func TestAPhoneIsGoneOnlyIfItHasNotRegisteredSince(t *testing.T) {
+func outcomeGone(t *testing.T) {
 	gone := registry.Outcome{Result: registry.ResultGone, Code: "apns_unregistered"}
 	kept := registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_unregistered"}
 	for name, c := range map[string]struct {
@@ -155,7 +163,7 @@ func TestAPhoneIsGoneOnlyIfItHasNotRegisteredSince(t *testing.T) {
 	}
 }
 
-func TestATokenThatAppleDoesNotKnowIsKept(t *testing.T) {
+func outcomeUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, sender := service(t)
 		token := strings.Repeat("0a", 32)
@@ -164,7 +172,7 @@ func TestATokenThatAppleDoesNotKnowIsKept(t *testing.T) {
 	})
 }
 
-func TestATokenThatIsNoTokenNeverBecomesPartOfARequest(t *testing.T) {
+func outcomeNoToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		good := apns.Register(nil)
@@ -200,7 +208,7 @@ var breaks = sendertest.Breaks("apns", map[string]sendertest.Break{
 	"a proxy's 404": {Fault: pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, Result: retryResult, Code: "apns_unknown"},
 })
 
-func TestWhateverBreaksTheMessageIsKeptAndSentAgain(t *testing.T) {
+func outcomeBreaks(t *testing.T) {
 	sendertest.RunBreaks(t, breaks, func(t *testing.T) (*pushtest.Record[pushtest.APNsMessage], push.Sender, registry.Device) {
 		apns, sender := service(t)
 		return &apns.Record, sender, device(apns.Register(nil))

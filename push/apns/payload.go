@@ -35,7 +35,7 @@ type aps struct {
 	ContentAvailable int    `json:"content-available,omitempty"` // 1: it wakes the app
 	ThreadID         string `json:"thread-id,omitempty"`
 	Badge            *int   `json:"badge,omitempty"`              // 0 removes the badge
-	Interruption     string `json:"interruption-level,omitempty"` // "active": it lights up the screen
+	Interruption     string `json:"interruption-level,omitempty"` // "active" lights up the screen
 }
 
 type alert struct {

@@ -9,7 +9,15 @@ import (
 	"idlepush/registry"
 )
 
-func TestAProviderTokenIsUsedForFiftyMinutesAndThenRenewedByTheRules(t *testing.T) {
+func TestProviderToken(t *testing.T) {
+	t.Run("one is used for 50 minutes, then renewed by Apple's rules", providerTokenLife)
+	t.Run("a program that restarts has the same one", providerTokenRestart)
+	t.Run("an expired one is renewed at once, but not within 20 minutes", providerTokenExpired)
+	t.Run("many sends renew an expired one together", providerTokenMany)
+	t.Run("one from the future is renewed when the clock is set back", providerTokenFuture)
+}
+
+func providerTokenLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
@@ -34,7 +42,7 @@ func TestAProviderTokenIsUsedForFiftyMinutesAndThenRenewedByTheRules(t *testing.
 	})
 }
 
-func TestAProgramThatStartsAgainHasTheSameProviderToken(t *testing.T) {
+func providerTokenRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, first := service(t)
 		d := device(apns.Register(nil))
@@ -53,7 +61,7 @@ func TestAProgramThatStartsAgainHasTheSameProviderToken(t *testing.T) {
 	})
 }
 
-func TestAnExpiredProviderTokenIsRenewedAtOnceButNotWithinTwentyMinutes(t *testing.T) {
+func providerTokenExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
@@ -76,7 +84,7 @@ func TestAnExpiredProviderTokenIsRenewedAtOnceButNotWithinTwentyMinutes(t *testi
 	})
 }
 
-func TestManyThatMeetAnExpiredProviderTokenRenewItTogetherOnce(t *testing.T) {
+func providerTokenMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
@@ -96,7 +104,7 @@ func TestManyThatMeetAnExpiredProviderTokenRenewItTogetherOnce(t *testing.T) {
 	})
 }
 
-func TestAProviderTokenFromTheFutureIsRenewedWhenTheClockIsSetBack(t *testing.T) {
+func providerTokenFuture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))

@@ -16,7 +16,19 @@ import (
 	"idlepush/registry"
 )
 
-func TestAnAlertCarriesWhatThePhoneShowsAndWhatTheAppReads(t *testing.T) {
+func TestSend(t *testing.T) {
+	t.Run("an alert has the text for the phone and the payload for the app", sendAlert)
+	t.Run("a message from a clock that was ahead is accepted", sendFastClock)
+	t.Run("the same message to the same phone has the same id", sendSameID)
+	t.Run("to a device with keys nothing of a mail is sent in the clear", sendEncrypted)
+	t.Run("the largest message is sent, and a larger one is refused without a request", sendLargest)
+	t.Run("only an alert in the clear has a badge", sendBadge)
+	t.Run("the device's topic precedes the server's", sendTopic)
+	t.Run("unusable keys make the device suspect, and nothing is sent", sendBadKeys)
+	t.Run("a clear wakes the app and shows nothing", sendClear)
+}
+
+func sendAlert(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d, m := device(apns.Register(nil)), message()
@@ -35,9 +47,9 @@ func TestAnAlertCarriesWhatThePhoneShowsAndWhatTheAppReads(t *testing.T) {
 	})
 }
 
-// TestAMessageFromAClockThatWasAheadIsTaken: APNs refuses one that is to be kept for more than 30
+// sendFastClock: APNs refuses one that is to be kept for more than 30
 // days.
-func TestAMessageFromAClockThatWasAheadIsTaken(t *testing.T) {
+func sendFastClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d, m := device(apns.Register(nil)), message()
@@ -49,7 +61,7 @@ func TestAMessageFromAClockThatWasAheadIsTaken(t *testing.T) {
 	})
 }
 
-func TestTheSameMessageToTheSamePhoneHasTheSameID(t *testing.T) {
+func sendSameID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		first, second := device(apns.Register(nil)), device(apns.Register(nil))
@@ -71,7 +83,7 @@ func TestTheSameMessageToTheSamePhoneHasTheSameID(t *testing.T) {
 	})
 }
 
-func TestNothingOfAMailIsOnTheWireInTheClearForADeviceWithKeys(t *testing.T) {
+func sendEncrypted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		receiver, err := pushtest.NewReceiver()
@@ -98,7 +110,7 @@ func TestNothingOfAMailIsOnTheWireInTheClearForADeviceWithKeys(t *testing.T) {
 	})
 }
 
-func TestAMessageThatFillsAPNsIsSentAndALargerOneIsRefusedHere(t *testing.T) {
+func sendLargest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d, m := device(apns.Register(nil)), message()
@@ -117,7 +129,7 @@ func TestAMessageThatFillsAPNsIsSentAndALargerOneIsRefusedHere(t *testing.T) {
 	})
 }
 
-func TestTheBadgeIsInTheClearOnlyForADeviceWithoutKeysAndNotInABackgroundPush(t *testing.T) {
+func sendBadge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		receiver, err := pushtest.NewReceiver()
@@ -151,7 +163,7 @@ func TestTheBadgeIsInTheClearOnlyForADeviceWithoutKeysAndNotInABackgroundPush(t 
 	})
 }
 
-func TestTheDevicesTopicComesBeforeTheServers(t *testing.T) {
+func sendTopic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
@@ -182,7 +194,7 @@ func TestTheDevicesTopicComesBeforeTheServers(t *testing.T) {
 	})
 }
 
-func TestKeysThatCannotBeUsedMakeTheDeviceSuspectAndSendNothing(t *testing.T) {
+func sendBadKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
@@ -194,7 +206,14 @@ func TestKeysThatCannotBeUsedMakeTheDeviceSuspectAndSendNothing(t *testing.T) {
 	})
 }
 
-func TestASilentServiceIsGivenUpAfterFifteenSeconds(t *testing.T) {
+func TestTimeout(t *testing.T) {
+	t.Run("a request without an answer ends after 15 seconds", timeoutRequest)
+	t.Run("a connection that is not made is given up after 15 seconds", timeoutDial)
+	t.Run("a cancelled send returns at once and is retried", timeoutCancel)
+	t.Run("no send takes longer than 30 seconds, whatever it waits for", timeoutSend)
+}
+
+func timeoutRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
@@ -207,7 +226,7 @@ func TestASilentServiceIsGivenUpAfterFifteenSeconds(t *testing.T) {
 	})
 }
 
-func TestAServiceThatCannotBeDialledIsGivenUpAfterFifteenSeconds(t *testing.T) {
+func timeoutDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		silent := func(ctx context.Context, _, _ string) (net.Conn, error) {
 			<-ctx.Done()
@@ -222,7 +241,7 @@ func TestAServiceThatCannotBeDialledIsGivenUpAfterFifteenSeconds(t *testing.T) {
 	})
 }
 
-func TestASendThatIsCancelledComesBackAtOnceAndIsRetried(t *testing.T) {
+func timeoutCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
@@ -247,7 +266,7 @@ func TestASendThatIsCancelledComesBackAtOnceAndIsRetried(t *testing.T) {
 	})
 }
 
-func TestNoSendTakesLongerThanThirtySecondsWhoeverItWaitsFor(t *testing.T) {
+func timeoutSend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
@@ -266,7 +285,12 @@ func TestNoSendTakesLongerThanThirtySecondsWhoeverItWaitsFor(t *testing.T) {
 	})
 }
 
-func TestAfterGOAWAYTheNextMessageTakesANewConnection(t *testing.T) {
+func TestReconnect(t *testing.T) {
+	t.Run("after GOAWAY the next message uses a new connection", reconnectGoAway)
+	t.Run("a connection that a NAT has forgotten is replaced before the next mail", reconnectNAT)
+}
+
+func reconnectGoAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipes := pushtest.NewPipes()
 		var dialled atomic.Int64
@@ -303,7 +327,7 @@ func (d deaf) Write(b []byte) (int, error) {
 	return d.Conn.Write(b)
 }
 
-func TestAConnectionThatANATForgotIsReplacedBeforeTheNextMail(t *testing.T) {
+func reconnectNAT(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipes := pushtest.NewPipes()
 		forgotten := new(atomic.Bool)
@@ -324,7 +348,7 @@ func TestAConnectionThatANATForgotIsReplacedBeforeTheNextMail(t *testing.T) {
 	})
 }
 
-func TestWhatTakesAwayWakesTheAppAndShowsNothing(t *testing.T) {
+func sendClear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		receiver, err := pushtest.NewReceiver()

@@ -8,7 +8,7 @@ import (
 	"idlepush/push/pushtest"
 )
 
-func TestCredentialsThatCannotWorkAreRefusedAtTheStartWithoutBeingTold(t *testing.T) {
+func TestNew(t *testing.T) {
 	fcm, err := pushtest.NewFCM("family-mail")
 	if err != nil {
 		t.Fatal(err)

@@ -97,7 +97,14 @@ func rows() (names []string) {
 	return names
 }
 
-func TestEveryRowOfTheTableHasItsOutcomeAfterOneRequest(t *testing.T) {
+func TestOutcome(t *testing.T) {
+	t.Run("every row of the table has its outcome after one request", outcomeRows)
+	t.Run("an unknown token makes the device suspect, and a removed one is gone", outcomeUnknown)
+	t.Run("the token endpoint's answer decides between a retry and a misconfiguration", outcomeGrant)
+	t.Run("whatever breaks, the message is kept and sent again", outcomeBreaks)
+}
+
+func outcomeRows(t *testing.T) {
 	sendertest.EachRow(t, rows(), samples, func(t *testing.T, row int, a sendertest.Answer) {
 		synctest.Test(t, func(t *testing.T) {
 			fcm, sender := service(t)
@@ -107,7 +114,7 @@ func TestEveryRowOfTheTableHasItsOutcomeAfterOneRequest(t *testing.T) {
 	})
 }
 
-func TestUnknownAndRemovedPhonesAreToldApart(t *testing.T) {
+func outcomeUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		token := fcm.Register(nil)
@@ -147,7 +154,7 @@ var grants = map[string]struct {
 	"a page":            {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage, Times: 1}, registry.Outcome{Result: retryResult, Code: "fcm_token_unavailable"}},
 }
 
-func TestWhatTheTokenEndpointSaysDecidesBetweenWaitingAndMending(t *testing.T) {
+func outcomeGrant(t *testing.T) {
 	for name, c := range grants {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -164,7 +171,14 @@ func TestWhatTheTokenEndpointSaysDecidesBetweenWaitingAndMending(t *testing.T) {
 	}
 }
 
-func TestAnAccessTokenThatIsNoLongerTakenIsRenewedOnceAndAtOnce(t *testing.T) {
+func TestAccessToken(t *testing.T) {
+	t.Run("one that is refused is renewed at once, but not twice in a minute", accessTokenRefused)
+	t.Run("many sends renew a revoked one together", accessTokenRevoked)
+	t.Run("a complaint about a third party's key renews nothing", accessTokenThirdParty)
+	t.Run("one is used until it expires", accessTokenLife)
+}
+
+func accessTokenRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		token := fcm.Register(nil)
@@ -187,7 +201,7 @@ func TestAnAccessTokenThatIsNoLongerTakenIsRenewedOnceAndAtOnce(t *testing.T) {
 	})
 }
 
-func TestManyThatMeetARevokedAccessTokenRenewItTogetherOnce(t *testing.T) {
+func accessTokenRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		token := fcm.Register(nil)
@@ -208,7 +222,7 @@ func TestManyThatMeetARevokedAccessTokenRenewItTogetherOnce(t *testing.T) {
 	})
 }
 
-func TestAComplaintAboutAThirdPartysKeyRenewsNothing(t *testing.T) {
+func accessTokenThirdParty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		token := fcm.Register(nil)
@@ -222,7 +236,7 @@ func TestAComplaintAboutAThirdPartysKeyRenewsNothing(t *testing.T) {
 	})
 }
 
-func TestAnAccessTokenIsKeptForItsLifeAndNoLonger(t *testing.T) {
+func accessTokenLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		token := fcm.Register(nil)
@@ -247,7 +261,7 @@ var breaks = sendertest.Breaks("fcm", map[string]sendertest.Break{
 	"a proxy's 404": {Fault: pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, Result: brokenSetup, Code: "fcm_wrong_project"},
 })
 
-func TestWhateverBreaksTheMessageIsKeptAndSentAgain(t *testing.T) {
+func outcomeBreaks(t *testing.T) {
 	sendertest.RunBreaks(t, breaks, func(t *testing.T) (*pushtest.Record[pushtest.FCMMessage], push.Sender, registry.Device) {
 		fcm, sender := service(t)
 		return &fcm.Record, sender, device(fcm.Register(nil))

@@ -18,7 +18,16 @@ import (
 	"idlepush/registry"
 )
 
-func TestAMessageIsDataForTheAppAtOnceAndUntilItExpires(t *testing.T) {
+func TestSend(t *testing.T) {
+	t.Run("a message is data for the app, sent at once and kept until it expires", sendData)
+	t.Run("a message from a clock that was ahead is accepted", sendFastClock)
+	t.Run("to a device with keys nothing of a mail is sent in the clear", sendEncrypted)
+	t.Run("unusable keys make the device suspect, and nothing is sent", sendBadKeys)
+	t.Run("the largest message is sent, and a larger one is refused without a request", sendLargest)
+	t.Run("a clear has normal priority", sendClear)
+}
+
+func sendData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		token := fcm.Register(nil)
@@ -38,9 +47,9 @@ func TestAMessageIsDataForTheAppAtOnceAndUntilItExpires(t *testing.T) {
 	})
 }
 
-// TestAMessageFromAClockThatWasAheadIsTaken: FCM refuses one that is to be kept for more than four
+// sendFastClock: FCM refuses one that is to be kept for more than four
 // weeks.
-func TestAMessageFromAClockThatWasAheadIsTaken(t *testing.T) {
+func sendFastClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		m := message()
@@ -52,7 +61,7 @@ func TestAMessageFromAClockThatWasAheadIsTaken(t *testing.T) {
 	})
 }
 
-func TestNothingOfAMailIsOnTheWireInTheClearForADeviceWithKeys(t *testing.T) {
+func sendEncrypted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		receiver, err := pushtest.NewReceiver()
@@ -78,7 +87,7 @@ func TestNothingOfAMailIsOnTheWireInTheClearForADeviceWithKeys(t *testing.T) {
 	})
 }
 
-func TestKeysThatCannotBeUsedMakeTheDeviceSuspectAndSendNothing(t *testing.T) {
+func sendBadKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		d := device(fcm.Register(nil))
@@ -90,7 +99,7 @@ func TestKeysThatCannotBeUsedMakeTheDeviceSuspectAndSendNothing(t *testing.T) {
 	})
 }
 
-func TestAMessageThatFillsFCMIsSentAndALargerOneIsRefusedHere(t *testing.T) {
+func sendLargest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		d, m := device(fcm.Register(nil)), message()
@@ -105,7 +114,13 @@ func TestAMessageThatFillsFCMIsSentAndALargerOneIsRefusedHere(t *testing.T) {
 	})
 }
 
-func TestASilentServiceIsGivenUpAfterFifteenSeconds(t *testing.T) {
+func TestTimeout(t *testing.T) {
+	t.Run("a request without an answer ends after 15 seconds", timeoutRequest)
+	t.Run("no send takes longer than 30 seconds, whatever it waits for", timeoutSend)
+	t.Run("a cancelled send returns at once and is retried", timeoutCancel)
+}
+
+func timeoutRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		token := fcm.Register(nil)
@@ -118,7 +133,7 @@ func TestASilentServiceIsGivenUpAfterFifteenSeconds(t *testing.T) {
 	})
 }
 
-func TestNoSendTakesLongerThanThirtySecondsWhoeverItWaitsFor(t *testing.T) {
+func timeoutSend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		token := fcm.Register(nil)
@@ -138,7 +153,7 @@ func TestNoSendTakesLongerThanThirtySecondsWhoeverItWaitsFor(t *testing.T) {
 	})
 }
 
-func TestASendThatIsCancelledComesBackAtOnceAndIsRetried(t *testing.T) {
+func timeoutCancel(t *testing.T) {
 	for name, hang := range map[string]func(*pushtest.FCM){
 		"while FCM is silent":                func(f *pushtest.FCM) { f.Fail("", pushtest.Fault{Hang: true}) },
 		"while the token endpoint is silent": func(f *pushtest.FCM) { f.FailGrant(pushtest.Fault{Hang: true}) },
@@ -168,7 +183,13 @@ func TestASendThatIsCancelledComesBackAtOnceAndIsRetried(t *testing.T) {
 	}
 }
 
-func TestManySendersShareOneAccessToken(t *testing.T) {
+func TestConnection(t *testing.T) {
+	t.Run("many senders share one access token", connectionToken)
+	t.Run("the default endpoint is Google's", connectionGoogle)
+	t.Run("Google is contacted over HTTP/2", connectionHTTP2)
+}
+
+func connectionToken(t *testing.T) {
 	fcm, err := pushtest.NewFCM("family-mail")
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +230,7 @@ func TestManySendersShareOneAccessToken(t *testing.T) {
 	noViolations(t, fcm)
 }
 
-func TestWithoutAnEndpointItIsGoogles(t *testing.T) {
+func connectionGoogle(t *testing.T) {
 	fcm, err := pushtest.NewFCM("family-mail")
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +256,7 @@ func TestWithoutAnEndpointItIsGoogles(t *testing.T) {
 	}
 }
 
-func TestGoogleIsSpokenToOverHTTP2(t *testing.T) {
+func connectionHTTP2(t *testing.T) {
 	fcm, err := pushtest.NewFCM("family-mail")
 	if err != nil {
 		t.Fatal(err)
@@ -265,7 +286,7 @@ func TestGoogleIsSpokenToOverHTTP2(t *testing.T) {
 	}
 }
 
-func TestWhatTakesAwayIsSentWithoutHaste(t *testing.T) {
+func sendClear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		d := device(fcm.Register(nil))

@@ -65,7 +65,17 @@ func aps(more string) string {
 
 const alertPayload = `{"aps":{"alert":{"title":"New mail"},"sound":"default","mutable-content":1},"idlepush":{"v":1}}`
 
-func TestAPNsRefusesWhatAppleRefuses(t *testing.T) {
+func TestAPNs(t *testing.T) {
+	t.Run("it refuses what Apple refuses", apnsRefuses)
+	t.Run("it accepts only alerts that the phone can read", apnsAlerts)
+	t.Run("a background push shows nothing and has low priority", apnsBackground)
+	t.Run("the sandbox has the same key, and phones of its own", apnsSandbox)
+	t.Run("it knows its phones, and since when they are gone", apnsPhones)
+	t.Run("it accepts one new provider token in 20 minutes", apnsProviderToken)
+	t.Run("faults of a token come first, and end", apnsFaults)
+}
+
+func apnsRefuses(t *testing.T) {
 	header := func(name, value string) func(*testing.T, *pushtest.APNs, *http.Request) {
 		return func(_ *testing.T, _ *pushtest.APNs, r *http.Request) { r.Header.Set(name, value) }
 	}
@@ -121,7 +131,7 @@ func TestAPNsRefusesWhatAppleRefuses(t *testing.T) {
 	}
 }
 
-func TestAPNsTakesOnlyAlertsThatThePhoneCanRead(t *testing.T) {
+func apnsAlerts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns := newAPNs(t)
 		receiver, err := pushtest.NewReceiver()
@@ -167,7 +177,7 @@ func TestAPNsTakesOnlyAlertsThatThePhoneCanRead(t *testing.T) {
 	})
 }
 
-func TestABackgroundPushShowsNothingAndHasTimeToWait(t *testing.T) {
+func apnsBackground(t *testing.T) {
 	const silent = `{"aps":{"content-available":1},"idlepush":{"v":1}}`
 	with := func(more string) string { return strings.Replace(silent, `{"content`, `{`+more+`,"content`, 1) }
 	for name, c := range map[string]struct {
@@ -197,7 +207,7 @@ func TestABackgroundPushShowsNothingAndHasTimeToWait(t *testing.T) {
 	}
 }
 
-func TestTheSandboxHasTheKeyAndPhonesOfItsOwn(t *testing.T) {
+func apnsSandbox(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns := newAPNs(t)
 		sandbox := apns.Sandbox()
@@ -210,7 +220,7 @@ func TestTheSandboxHasTheKeyAndPhonesOfItsOwn(t *testing.T) {
 	})
 }
 
-func TestAPNsKnowsItsPhonesAndWhenTheyWent(t *testing.T) {
+func apnsPhones(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns := newAPNs(t)
 		token := apns.Register(nil)
@@ -229,7 +239,7 @@ func TestAPNsKnowsItsPhonesAndWhenTheyWent(t *testing.T) {
 	})
 }
 
-func TestAPNsTakesOneNewProviderTokenInTwentyMinutes(t *testing.T) {
+func apnsProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns := newAPNs(t)
 		token := apns.Register(nil)
@@ -253,7 +263,7 @@ func TestAPNsTakesOneNewProviderTokenInTwentyMinutes(t *testing.T) {
 	})
 }
 
-func TestFaultsOfATokenComeFirstAndEnd(t *testing.T) {
+func apnsFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns := newAPNs(t)
 		first, second := apns.Register(nil), apns.Register(nil)

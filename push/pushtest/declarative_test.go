@@ -9,7 +9,7 @@ import (
 	"idlepush/push/pushtest"
 )
 
-func TestADeclarativeMessageIsOneThatSafariShows(t *testing.T) {
+func TestDeclarative(t *testing.T) {
 	signer := newKey(t)
 	service := pushtest.NewWebPush()
 	server := httptest.NewServer(service)

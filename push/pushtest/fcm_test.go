@@ -104,7 +104,15 @@ func answerTo(t *testing.T, h http.Handler, r *http.Request) (int, map[string]an
 	return w.Code, answer
 }
 
-func TestTheTokenEndpointTakesOnlyAGrantOfTheServiceAccount(t *testing.T) {
+func TestFCM(t *testing.T) {
+	t.Run("the token endpoint accepts only a grant of the service account", fcmGrant)
+	t.Run("it refuses what Google refuses, and all but data messages", fcmRefuses)
+	t.Run("it ends access tokens and phones as Google does", fcmExpires)
+	t.Run("a fifth collapse key for one phone is a violation", fcmCollapseKeys)
+	t.Run("it accepts only POST", fcmMethod)
+}
+
+func fcmGrant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm := newFCM(t)
 		if status, answer := grant(t, fcm, nil); status != 200 || answer["access_token"] == "" {
@@ -151,7 +159,7 @@ func sendFCM(t *testing.T, fcm *pushtest.FCM, path, bearer, message string) (sta
 
 const sendPath = "/v1/projects/family-mail/messages:send"
 
-func TestFCMRefusesWhatGoogleRefusesAndWhatIsNoDataMessage(t *testing.T) {
+func fcmRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm := newFCM(t)
 		receiver, err := pushtest.NewReceiver()
@@ -218,7 +226,7 @@ func TestFCMRefusesWhatGoogleRefusesAndWhatIsNoDataMessage(t *testing.T) {
 	})
 }
 
-func TestFCMEndsAccessTokensAndPhonesAsGoogleDoes(t *testing.T) {
+func fcmExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm := newFCM(t)
 		token := fcm.Register(nil)
@@ -244,7 +252,7 @@ func TestFCMEndsAccessTokensAndPhonesAsGoogleDoes(t *testing.T) {
 	})
 }
 
-func TestAFifthCollapseKeyForOnePhoneIsAViolation(t *testing.T) {
+func fcmCollapseKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm := newFCM(t)
 		first, second := fcm.Register(nil), fcm.Register(nil)
@@ -267,7 +275,7 @@ func TestAFifthCollapseKeyForOnePhoneIsAViolation(t *testing.T) {
 	})
 }
 
-func TestFCMTakesNothingButAPOST(t *testing.T) {
+func fcmMethod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm := newFCM(t)
 		_, answer := grant(t, fcm, nil)

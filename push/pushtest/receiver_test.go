@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestTheReceiverReadsTheExampleOfRFC8291(t *testing.T) {
+func TestReceiver(t *testing.T) {
 	// RFC 8291 section 5 and appendix A: the receiver's private key, its secret and the body.
 	var decoded [3][]byte
 	for i, text := range []string{

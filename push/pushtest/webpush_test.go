@@ -92,7 +92,13 @@ func (q *request) send(t *testing.T, endpoint registry.Secret) (int, string) {
 	return response.StatusCode, string(answer)
 }
 
-func TestTheServiceRefusesWhatRealServicesRefuse(t *testing.T) {
+func TestWebPush(t *testing.T) {
+	t.Run("it refuses what real services refuse", webPushRefuses)
+	t.Run("it accepts and records valid messages", webPushRecords)
+	t.Run("it accepts no salt for two messages", webPushSalt)
+}
+
+func webPushRefuses(t *testing.T) {
 	signer, other := newKey(t), newKey(t)
 	for name, c := range map[string]struct {
 		spoil  func(*request)
@@ -145,7 +151,7 @@ func TestTheServiceRefusesWhatRealServicesRefuse(t *testing.T) {
 	}
 }
 
-func TestTheServiceAcceptsAndRecordsWhatIsValid(t *testing.T) {
+func webPushRecords(t *testing.T) {
 	service := pushtest.NewWebPush()
 	server := httptest.NewServer(service)
 	defer server.Close()
@@ -179,7 +185,7 @@ func TestTheServiceAcceptsAndRecordsWhatIsValid(t *testing.T) {
 	}
 }
 
-func TestASaltIsNotTakenForTwoMessages(t *testing.T) {
+func webPushSalt(t *testing.T) {
 	service := pushtest.NewWebPush()
 	server := httptest.NewServer(service)
 	defer server.Close()
@@ -195,7 +201,12 @@ func TestASaltIsNotTakenForTwoMessages(t *testing.T) {
 	}
 }
 
-func TestFaultsHappenInOrderAndAsOftenAsAsked(t *testing.T) {
+func TestFault(t *testing.T) {
+	t.Run("faults happen in order, as often as they should", faultOrder)
+	t.Run("an answer can break in the middle", faultHalf)
+}
+
+func faultOrder(t *testing.T) {
 	service := pushtest.NewWebPush()
 	server := httptest.NewServer(service)
 	defer server.Close()
@@ -225,7 +236,12 @@ func TestFaultsHappenInOrderAndAsOftenAsAsked(t *testing.T) {
 	}
 }
 
-func TestAMessageIsHandedOnInsteadOfRecordedWhereAsked(t *testing.T) {
+func TestRecord(t *testing.T) {
+	t.Run("if Received is set, messages are passed to it and not recorded", recordReceived)
+	t.Run("Wait ends with its context", recordWait)
+}
+
+func recordReceived(t *testing.T) {
 	service := pushtest.NewWebPush()
 	got := make(chan pushtest.WebPushMessage, 1)
 	service.Received = func(m pushtest.WebPushMessage) { got <- m }
@@ -246,7 +262,7 @@ func TestAMessageIsHandedOnInsteadOfRecordedWhereAsked(t *testing.T) {
 	}
 }
 
-func TestWaitingEndsWithItsContext(t *testing.T) {
+func recordWait(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	tired := errors.New("tired")
 	cancel(tired)
@@ -255,7 +271,7 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestAnAnswerBreaksInTheMiddleWhereAsked(t *testing.T) {
+func faultHalf(t *testing.T) {
 	service := pushtest.NewWebPush()
 	server := httptest.NewServer(service)
 	defer server.Close()

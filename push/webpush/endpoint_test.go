@@ -15,7 +15,16 @@ import (
 	"idlepush/registry"
 )
 
-func TestAnAddressThatIsNotPermittedIsNeverConnectedTo(t *testing.T) {
+func TestEndpoint(t *testing.T) {
+	t.Run("an address that is not permitted is never connected to", endpointForbidden)
+	t.Run("a name is refused only if none of its addresses is permitted", endpointName)
+	t.Run("a redirect is not followed", endpointRedirect)
+	t.Run("a proxy of the environment is not used", endpointProxy)
+	t.Run("an invalid one makes its device suspect and is not quoted", endpointInvalid)
+	t.Run("a device without good keys is suspect", endpointKeys)
+}
+
+func endpointForbidden(t *testing.T) {
 	var mu sync.Mutex
 	touched := 0
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -59,7 +68,7 @@ func TestAnAddressThatIsNotPermittedIsNeverConnectedTo(t *testing.T) {
 	}
 }
 
-func TestANameIsRefusedOnlyIfNoneOfItsAddressesIsPermitted(t *testing.T) {
+func endpointName(t *testing.T) {
 	listener := httptest.NewServer(nil)
 	_, port, _ := strings.Cut(strings.TrimPrefix(listener.URL, "http://"), ":")
 	listener.Close()
@@ -86,7 +95,7 @@ func TestANameIsRefusedOnlyIfNoneOfItsAddressesIsPermitted(t *testing.T) {
 	}
 }
 
-func TestARedirectIsNotFollowed(t *testing.T) {
+func endpointRedirect(t *testing.T) {
 	s := serve(t)
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		s.Fail("", pushtest.Fault{Status: status, Header: http.Header{"Location": {s.origin + "/elsewhere"}}, Times: 1})
@@ -99,7 +108,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-func TestAProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
+func endpointProxy(t *testing.T) {
 	for _, origin := range []string{"http://push.example.org", "https://push.example.org"} {
 		device := pointedAt(t, origin)
 		// Through the proxy that TestMain names it would be unreachable instead.
@@ -107,7 +116,7 @@ func TestAProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 	}
 }
 
-func TestAnEndpointThatIsNoneMakesItsDeviceSuspectWithoutBeingQuoted(t *testing.T) {
+func endpointInvalid(t *testing.T) {
 	for _, endpoint := range []string{"", "nonsense-secret", "ftp://h/secret", "file:///etc/secret", "https://", "https:///secret",
 		"https://user:secret@h/x", "https://h:port/secret", "//h/secret", "https://h/%zz-secret", "unix:/secret"} {
 		device := pointedAt(t, "")
@@ -120,7 +129,7 @@ func TestAnEndpointThatIsNoneMakesItsDeviceSuspectWithoutBeingQuoted(t *testing.
 	}
 }
 
-func TestADeviceWithoutGoodKeysIsSuspect(t *testing.T) {
+func endpointKeys(t *testing.T) {
 	sender := webpush.New(config(t))
 	device := pointedAt(t, "https://push.example.org")
 	device.Keys.Auth = "c2hvcnQ"

@@ -17,7 +17,14 @@ import (
 	"idlepush/registry/testenv"
 )
 
-func TestABrokenNetworkIsTriedAgain(t *testing.T) {
+func TestNetwork(t *testing.T) {
+	t.Run("a message is retried after any failure of the network", networkBroken)
+	t.Run("a cancelled send is retried", networkCancelled)
+	t.Run("the rest of a long answer is not read", networkLong)
+	t.Run("an answer that is not HTTP is retried", networkNoHTTP)
+}
+
+func networkBroken(t *testing.T) {
 	s := serve(t)
 	sender := webpush.New(config(t))
 
@@ -43,7 +50,7 @@ func TestABrokenNetworkIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestACanceledSendIsTriedAgain(t *testing.T) {
+func networkCancelled(t *testing.T) {
 	s := serve(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -67,7 +74,7 @@ func TestACanceledSendIsTriedAgain(t *testing.T) {
 	expect(t, s.sender.Send(ctx, s.device, message()), retry, "webpush_timeout", s.device)
 }
 
-func TestTheRestOfALongAnswerIsNotRead(t *testing.T) {
+func networkLong(t *testing.T) {
 	written := make(chan int, 1)
 	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadGateway)
@@ -89,7 +96,7 @@ func TestTheRestOfALongAnswerIsNotRead(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsNoHTTPIsTriedAgain(t *testing.T) {
+func networkNoHTTP(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

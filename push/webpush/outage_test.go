@@ -10,7 +10,7 @@ import (
 	"idlepush/registry"
 )
 
-func TestWhateverFailsForMinutesLosesNoMailAndShowsNoneTwice(t *testing.T) {
+func TestOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service, sender := serveInMemory(t)

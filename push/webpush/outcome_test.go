@@ -114,7 +114,16 @@ var samples = map[string][]said{
 	},
 }
 
-func TestEveryRowOfTheTableHasItsOutcome(t *testing.T) {
+func TestOutcome(t *testing.T) {
+	t.Run("every row of the table has its outcome", outcomeRows)
+	t.Run("only 404 and 410 remove a device", outcomeGone)
+	t.Run("a device that was unsubscribed is gone", outcomeUnsubscribed)
+	t.Run("a device that was subscribed with another key is gone", outcomeOtherKey)
+	t.Run("Retry-After is honoured in both forms", outcomeRetryAfter)
+	t.Run("whatever breaks, the message is kept or its status is known", outcomeBreaks)
+}
+
+func outcomeRows(t *testing.T) {
 	s := serve(t)
 	sendertest.EachRow(t, webpush.Rows(), samples, func(t *testing.T, row int, c said) {
 		defer s.ClearFaults()
@@ -131,7 +140,7 @@ func TestEveryRowOfTheTableHasItsOutcome(t *testing.T) {
 	})
 }
 
-func TestNoStatusButTheTwoRemovesADevice(t *testing.T) {
+func outcomeGone(t *testing.T) {
 	s := serve(t)
 	for status := 200; status <= 999; status++ {
 		s.Fail("", pushtest.Fault{Status: status, Times: 1})
@@ -146,7 +155,7 @@ func TestNoStatusButTheTwoRemovesADevice(t *testing.T) {
 	}
 }
 
-func TestAnUnsubscribedDeviceIsGone(t *testing.T) {
+func outcomeUnsubscribed(t *testing.T) {
 	s := serve(t)
 	s.Gone(s.device.Address)
 	expect(t, s.sender.Send(t.Context(), s.device, message()), gone, "webpush_gone", s.device)
@@ -154,7 +163,7 @@ func TestAnUnsubscribedDeviceIsGone(t *testing.T) {
 	expect(t, s.sender.Send(t.Context(), unknown, message()), gone, "webpush_gone", unknown)
 }
 
-func TestADeviceSubscribedWithAnotherKeyIsGone(t *testing.T) {
+func outcomeOtherKey(t *testing.T) {
 	s := serve(t)
 	device := s.subscribe(t, "another")
 	expect(t, s.sender.Send(t.Context(), device, message()), gone, "webpush_vapid_mismatch", device)
@@ -168,7 +177,12 @@ func TestADeviceSubscribedWithAnotherKeyIsGone(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatDeniesThisServerRenewsTheToken(t *testing.T) {
+func TestRenewal(t *testing.T) {
+	t.Run("only an answer that blames this server renews the token", renewalReasons)
+	t.Run("a rejected token is renewed once, in the same send", renewalOnce)
+}
+
+func renewalReasons(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault    pushtest.Fault
 		requests int
@@ -190,7 +204,7 @@ func TestOnlyWhatDeniesThisServerRenewsTheToken(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsHonouredInBothForms(t *testing.T) {
+func outcomeRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service, sender := serveInMemory(t)
 		sub, err := service.Subscribe("http://push.test", "")
@@ -211,7 +225,7 @@ func TestRetryAfterIsHonouredInBothForms(t *testing.T) {
 	})
 }
 
-func TestARejectedTokenIsRenewedOnceInTheSameSend(t *testing.T) {
+func renewalOnce(t *testing.T) {
 	s := serve(t)
 	if o := s.sender.Send(t.Context(), s.device, message()); o.Result != delivered {
 		t.Fatal(o)
@@ -250,9 +264,9 @@ var breaks = map[string]struct {
 	"a page that says too much": {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage}, misconfigured, "webpush_unauthorized", false, 0},
 }
 
-// TestWhateverBreaksTheMessageIsKeptOrItsStatusKnown: here a status is final with its headers, for
+// outcomeBreaks: here a status is final with its headers, for
 // nothing that stands between gives one within TLS.
-func TestWhateverBreaksTheMessageIsKeptOrItsStatusKnown(t *testing.T) {
+func outcomeBreaks(t *testing.T) {
 	for name, c := range breaks {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t)

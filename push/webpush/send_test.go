@@ -16,7 +16,18 @@ import (
 	"idlepush/registry/testenv"
 )
 
-func TestAMessageReachesABrowserAsADeclarativePush(t *testing.T) {
+func TestSend(t *testing.T) {
+	t.Run("a browser gets a declarative message", sendDeclarative)
+	t.Run("a UnifiedPush server is reached over plain HTTP if that is permitted", sendUnifiedPush)
+	t.Run("a message without a link is not marked as declarative", sendWithoutURL)
+	t.Run("the badge is a number in the notification", sendBadge)
+	t.Run("the largest message is sent, and a larger one is refused without a request", sendLargest)
+	t.Run("a message that cannot be encoded is refused as a fault of idlepush", sendInvalid)
+	t.Run("an expired message has a TTL that Apple accepts", sendExpired)
+	t.Run("a clear is not a declarative message", sendClear)
+}
+
+func sendDeclarative(t *testing.T) {
 	s, sent := serve(t), message()
 	before := sent.TTL(time.Now())
 	o := s.sender.Send(t.Context(), s.device, sent)
@@ -44,7 +55,7 @@ func TestAMessageReachesABrowserAsADeclarativePush(t *testing.T) {
 	}
 }
 
-func TestAMessageReachesAUnifiedPushServerOverPlainHTTPWherePermitted(t *testing.T) {
+func sendUnifiedPush(t *testing.T) {
 	service := pushtest.NewWebPush()
 	server := httptest.NewServer(service)
 	defer server.Close()
@@ -61,7 +72,7 @@ func TestAMessageReachesAUnifiedPushServerOverPlainHTTPWherePermitted(t *testing
 	sendertest.NoViolations(t, service)
 }
 
-func TestAMessageWithoutALinkIsNotMarkedDeclarative(t *testing.T) {
+func sendWithoutURL(t *testing.T) {
 	s := serve(t)
 	m := message()
 	m.URL = ""
@@ -75,7 +86,7 @@ func TestAMessageWithoutALinkIsNotMarkedDeclarative(t *testing.T) {
 	}
 }
 
-func TestTheBadgeIsANumberOfTheNotification(t *testing.T) {
+func sendBadge(t *testing.T) {
 	s := serve(t)
 	m := message()
 	m.Unread = new(0)
@@ -85,7 +96,7 @@ func TestTheBadgeIsANumberOfTheNotification(t *testing.T) {
 	}
 }
 
-func TestAMessageThatFillsWebPushIsSentAndALargerOneIsRefusedHere(t *testing.T) {
+func sendLargest(t *testing.T) {
 	s, m := serve(t), message()
 	m.Payload = []byte(`""`)
 	r, _ := s.sender.Preview(s.device, m)
@@ -101,7 +112,7 @@ func TestAMessageThatFillsWebPushIsSentAndALargerOneIsRefusedHere(t *testing.T) 
 	}
 }
 
-func TestAMessageThatCannotBeWrittenIsRefusedAsOurFault(t *testing.T) {
+func sendInvalid(t *testing.T) {
 	s := serve(t)
 	m := message()
 	m.Payload = []byte("{")
@@ -111,7 +122,7 @@ func TestAMessageThatCannotBeWrittenIsRefusedAsOurFault(t *testing.T) {
 	}
 }
 
-func TestAnExpiredMessageStillCarriesATTLThatAppleTakes(t *testing.T) {
+func sendExpired(t *testing.T) {
 	s := serve(t)
 	m := message()
 	m.Expires = time.Now().Add(-time.Hour)
@@ -121,7 +132,13 @@ func TestAnExpiredMessageStillCarriesATTLThatAppleTakes(t *testing.T) {
 	}
 }
 
-func TestSendsAtOnceToManyDevicesShareOneToken(t *testing.T) {
+func TestSubject(t *testing.T) {
+	t.Run("concurrent sends to many devices share one token", subjectToken)
+	t.Run("one that becomes known is used from the next push on", subjectLearned)
+	t.Run("nothing is sent to Apple without one that it accepts", subjectApple)
+}
+
+func subjectToken(t *testing.T) {
 	s := serve(t)
 	var wg sync.WaitGroup
 	for range 20 {
@@ -142,7 +159,7 @@ func TestSendsAtOnceToManyDevicesShareOneToken(t *testing.T) {
 	}
 }
 
-func TestASubjectThatBecomesKnownIsUsedFromTheNextPushOn(t *testing.T) {
+func subjectLearned(t *testing.T) {
 	s := serve(t)
 	subject := ""
 	c := config(t)
@@ -161,7 +178,7 @@ func TestASubjectThatBecomesKnownIsUsedFromTheNextPushOn(t *testing.T) {
 	}
 }
 
-func TestAppleIsNotAskedWithoutASubjectThatItWouldTake(t *testing.T) {
+func subjectApple(t *testing.T) {
 	for _, subject := range []string{"", "https://localhost", "https://localhost:8443", "mailto:me@localhost", "https://127.0.0.1",
 		"https://[::1]:8080", "http://example.org", "mailto:mailto:", "me@example.org", "https://idle.localhost", "https://"} {
 		c := config(t)
@@ -187,7 +204,7 @@ func BenchmarkSend(b *testing.B) {
 	}
 }
 
-func TestWhatTakesAwayIsNoDeclarativePush(t *testing.T) {
+func sendClear(t *testing.T) {
 	s := serve(t)
 	m := message()
 	m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.ClearKind, "", "", ""

@@ -7,7 +7,7 @@ import (
 	"idlepush/push/webpush"
 )
 
-func TestASubjectIsOneAddressThatTheInternetCanReach(t *testing.T) {
+func TestCheckSubject(t *testing.T) {
 	for subject, good := range map[string]bool{
 		"mailto:me@example.org":              true,
 		"mailto:Me.Too+push@mail.EXAMPLE.de": true,

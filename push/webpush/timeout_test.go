@@ -17,9 +17,9 @@ import (
 	"idlepush/registry"
 )
 
-// TestAServiceThatNeverAnswersIsGivenUpAfterExactly15Seconds holds it for one that is silent and
-// for one that stops in the middle of its answer.
-func TestAServiceThatNeverAnswersIsGivenUpAfterExactly15Seconds(t *testing.T) {
+// TestTimeout has services that do not answer, and some that stop in the middle of an answer. Each
+// send must end after exactly 15 s.
+func TestTimeout(t *testing.T) {
 	for name, c := range map[string]struct {
 		says   string
 		result registry.Result

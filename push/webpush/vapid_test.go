@@ -43,7 +43,15 @@ func left(t *testing.T, authorization string) time.Duration {
 
 var fcm = audience{"https://fcm.googleapis.com", "mailto:admin@example.org"}
 
-func TestATokenIsKeptForSixHoursAndNeverGoodForMoreThanTwelve(t *testing.T) {
+func TestVAPID(t *testing.T) {
+	t.Run("a token is used for six hours and expires after twelve", vapidLife)
+	t.Run("a token from the future is replaced after the clock was set back", vapidFuture)
+	t.Run("a token that many sends find rejected is renewed once in an hour", vapidRejected)
+	t.Run("tokens of endless origins use bounded memory", vapidMany)
+	t.Run("a key on another curve is not used", vapidCurve)
+}
+
+func vapidLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVAPID(t)
 		tokens := make(map[string]bool)
@@ -64,7 +72,7 @@ func TestATokenIsKeptForSixHoursAndNeverGoodForMoreThanTwelve(t *testing.T) {
 	})
 }
 
-func TestATokenFromAFutureThatWasTakenBackIsReplaced(t *testing.T) {
+func vapidFuture(t *testing.T) {
 	v := newVAPID(t)
 	future, err := v.sign(fcm, time.Now().Add(365*24*time.Hour))
 	if err != nil {
@@ -77,7 +85,7 @@ func TestATokenFromAFutureThatWasTakenBackIsReplaced(t *testing.T) {
 	}
 }
 
-func TestRejectionsOfOneTokenByManySendsRenewItOnceInAnHour(t *testing.T) {
+func vapidRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVAPID(t)
 		first, _ := v.token(fcm)
@@ -102,7 +110,7 @@ func TestRejectionsOfOneTokenByManySendsRenewItOnceInAnHour(t *testing.T) {
 	})
 }
 
-func TestTokensOfEndlessOriginsTakeBoundedMemory(t *testing.T) {
+func vapidMany(t *testing.T) {
 	v, most := newVAPID(t), 0
 	for i := range 3 * 256 {
 		if _, err := v.token(audience{fmt.Sprintf("https://%d.example.org", i), "mailto:a@example.org"}); err != nil {
@@ -115,7 +123,7 @@ func TestTokensOfEndlessOriginsTakeBoundedMemory(t *testing.T) {
 	}
 }
 
-func TestAKeyOnAnotherCurveIsNotUsed(t *testing.T) {
+func vapidCurve(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +134,7 @@ func TestAKeyOnAnotherCurveIsNotUsed(t *testing.T) {
 	}
 }
 
-func TestAnOriginIsWrittenAsServicesCompareIt(t *testing.T) {
+func TestOrigin(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"https://fcm.googleapis.com/fcm/send/x": "https://fcm.googleapis.com",
 		"https://Push.Example.ORG:443/x":        "https://push.example.org",

@@ -68,7 +68,7 @@ func shown(t *testing.T, p *browsertest.Page, titles ...string) {
 	}`, string(want))
 }
 
-func TestARealFirefoxShowsWhatItIsSentAndIsToldWhenItIsForgotten(t *testing.T) {
+func TestFirefox(t *testing.T) {
 	service, f := start(t)
 	p := site(t, f.address)
 	s, public := newSender(t)

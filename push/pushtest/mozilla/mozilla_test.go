@@ -174,7 +174,16 @@ const channel = "a6e8b9b6-1a2b-4c3d-8e9f-000000000001"
 // topic is a stable id.
 func topic(n int) string { return fmt.Sprintf("AbCdEfGhIjKlMnOpQrStUvWxYz01234%d", n) }
 
-func TestAPushReachesTheBrowserThatIsThereAndOneThatComesBackInOrder(t *testing.T) {
+func TestService(t *testing.T) {
+	t.Run("pushes reach a browser in order, also if it was away", serviceOrder)
+	t.Run("an expired endpoint is gone for the sender, and the browser keeps it", serviceExpired)
+	t.Run("a forgotten browser gets a new id", serviceForgotten)
+	t.Run("an unsubscribed endpoint is gone", serviceUnsubscribed)
+	t.Run("a message whose TTL is over is not sent", serviceTTL)
+	t.Run("a message with another key is refused", serviceKey)
+}
+
+func serviceOrder(t *testing.T) {
 	service, f := start(t)
 	f.connect(t)
 	s := f.subscribe(t, channel)
@@ -215,7 +224,7 @@ func TestAPushReachesTheBrowserThatIsThereAndOneThatComesBackInOrder(t *testing.
 	}
 }
 
-func TestAnExpiredEndpointIsGoneForTheSenderAndTheBrowserKeepsIt(t *testing.T) {
+func serviceExpired(t *testing.T) {
 	for _, status := range []int{http.StatusNotFound, http.StatusGone} {
 		service, f := start(t)
 		f.connect(t)
@@ -232,7 +241,7 @@ func TestAnExpiredEndpointIsGoneForTheSenderAndTheBrowserKeepsIt(t *testing.T) {
 	}
 }
 
-func TestAForgottenBrowserIsToldByANewId(t *testing.T) {
+func serviceForgotten(t *testing.T) {
 	service, f := start(t)
 	f.connect(t)
 	s, id := f.subscribe(t, channel), f.uaid
@@ -246,7 +255,7 @@ func TestAForgottenBrowserIsToldByANewId(t *testing.T) {
 	}
 }
 
-func TestAnUnsubscribedEndpointIsGone(t *testing.T) {
+func serviceUnsubscribed(t *testing.T) {
 	_, f := start(t)
 	f.connect(t)
 	s := f.subscribe(t, channel)
@@ -258,7 +267,7 @@ func TestAnUnsubscribedEndpointIsGone(t *testing.T) {
 	}
 }
 
-func TestAMessageThatOutlivedItsTTLIsNotSent(t *testing.T) {
+func serviceTTL(t *testing.T) {
 	service, f := start(t)
 	f.connect(t)
 	s := f.subscribe(t, channel)
@@ -280,7 +289,7 @@ func TestAMessageThatOutlivedItsTTLIsNotSent(t *testing.T) {
 	}
 }
 
-func TestWhatAnotherKeySendsIsRefused(t *testing.T) {
+func serviceKey(t *testing.T) {
 	service, f := start(t)
 	f.connect(t)
 	s, other := f.subscribe(t, channel), f.subscribe(t, strings.Replace(channel, "1", "2", 1))

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestThePushTestsBuildNoSDK holds the reason for this package.
-func TestThePushTestsBuildNoSDK(t *testing.T) {
+// TestDependencies checks that the tests of package push build no SDK of a service: the reason why
+// this package exists.
+func TestDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-test", "idlepush/push").Output()
 	fatal(t, err)
 	for line := range strings.Lines(string(out)) {

@@ -10,7 +10,7 @@ import (
 	"idlepush/registry"
 )
 
-func TestALaneIsWhatFailsTogether(t *testing.T) {
+func TestLane(t *testing.T) {
 	tn := quietTown(t)
 	in := func(environment string) map[string]string { return map[string]string{"environment": environment} }
 	for _, c := range []struct {
@@ -37,7 +37,7 @@ func TestALaneIsWhatFailsTogether(t *testing.T) {
 	}
 }
 
-func TestACheckNamesTheField(t *testing.T) {
+func TestCheck(t *testing.T) {
 	tn := quietTown(t)
 	for name, d := range tn.devices {
 		if err := tn.sender(d).Check(d); err != nil {
@@ -63,7 +63,7 @@ func TestACheckNamesTheField(t *testing.T) {
 	}
 }
 
-func TestWithoutCredentialsATransportSaysSo(t *testing.T) {
+func TestNotConfigured(t *testing.T) {
 	for _, transport := range []push.Transport{new(fcm.Transport), new(apns.Transport)} {
 		name := transport.Traits().Name
 		d := registry.Device{Transport: name, Address: "t"}

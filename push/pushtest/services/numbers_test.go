@@ -32,9 +32,17 @@ func holds(t *testing.T, page string, words ...string) {
 	}
 }
 
-// TestWhatIsTooLargeIsSoFromTheByteThatTheDocsSay: a message that fills the limit is sent as it
+func TestNumbers(t *testing.T) {
+	t.Run("a message is too large from the byte that the docs name", numbersSize)
+	t.Run("a service sees a size in steps of 256 bytes", numbersPadding)
+	t.Run("an id has 32 characters, and every service collapses by it", numbersID)
+	t.Run("every service keeps a mail for three days", numbersLifetime)
+	t.Run("the keys of a device have 65 and 16 bytes", numbersKeys)
+}
+
+// numbersSize: a message that fills the limit is sent as it
 // is, and of one that is a byte larger nothing can be sent, for it cannot be shortened.
-func TestWhatIsTooLargeIsSoFromTheByteThatTheDocsSay(t *testing.T) {
+func numbersSize(t *testing.T) {
 	holds(t, "docs/api.md", "2500 bytes for Web Push before it is encrypted, 4096 for FCM and APNs")
 	tn := quietTown(t)
 	for name, c := range map[string]struct {
@@ -79,9 +87,9 @@ func fcmSize(t *testing.T) func(push.Request) int {
 	}
 }
 
-// TestAServiceSeesASizeToTheNearest256Bytes: however long the subject is, of a message that is
+// numbersPadding: however long the subject is, of a message that is
 // encrypted.
-func TestAServiceSeesASizeToTheNearest256Bytes(t *testing.T) {
+func numbersPadding(t *testing.T) {
 	holds(t, "docs/security.md", "its size to the nearest 256 bytes")
 	holds(t, "docs/apps.md", "it is padded to multiples of 256 bytes")
 	tn := quietTown(t)
@@ -106,9 +114,9 @@ func TestAServiceSeesASizeToTheNearest256Bytes(t *testing.T) {
 	}
 }
 
-// TestAnIDHas32CharactersAndIsWhatEveryServiceCollapsesBy: it is the Web Push Topic, the tag and
+// numbersID: it is the Web Push Topic, the tag and
 // the APNs collapse id.
-func TestAnIDHas32CharactersAndIsWhatEveryServiceCollapsesBy(t *testing.T) {
+func numbersID(t *testing.T) {
 	holds(t, "docs/apps.md", "| `id` | wake | 32 characters, the same however often it is sent |")
 	holds(t, "docs/api.md", "it is the Web Push `Topic`, the tag and the APNs collapse id")
 	synctest.Test(t, func(t *testing.T) {
@@ -137,8 +145,8 @@ func TestAnIDHas32CharactersAndIsWhatEveryServiceCollapsesBy(t *testing.T) {
 	})
 }
 
-// TestAMailIsKeptForThreeDaysByEveryService: as long as the server itself tries.
-func TestAMailIsKeptForThreeDaysByEveryService(t *testing.T) {
+// numbersLifetime: as long as the server itself tries.
+func numbersLifetime(t *testing.T) {
 	holds(t, "README.md", "is sent again under the same id, for three days")
 	holds(t, "docs/apps.md", "keep the old private key and `auth` for three more days")
 	synctest.Test(t, func(t *testing.T) {
@@ -170,8 +178,8 @@ func decode(t *testing.T, text string) []byte {
 	return value
 }
 
-// TestTheKeysOfADeviceHave65And16Bytes holds a registration to what the docs say of its keys.
-func TestTheKeysOfADeviceHave65And16Bytes(t *testing.T) {
+// numbersKeys holds a registration to what the docs say of its keys.
+func numbersKeys(t *testing.T) {
 	holds(t, "docs/api.md", "`p256dh` is a public key on P-256 (65 bytes), `auth` 16 random bytes")
 	holds(t, "docs/apps.md", "`p256dh` is the public key as an uncompressed point: 65 bytes, the first of them 4", "`auth`: 16 random bytes")
 	r, err := pushtest.NewReceiver()

@@ -24,9 +24,16 @@ func (tn *town) previewed(t *testing.T, name string, level registry.Level) push.
 	return r
 }
 
-// TestWhatAServiceCanReadIsSaidAsItIs: the sample's words are among what is readable exactly where
+func TestPreview(t *testing.T) {
+	t.Run("it lists what the service can read", previewReadable)
+	t.Run("it omits nothing that a service reads", previewComplete)
+	t.Run("a transport without credentials has none", previewNotConfigured)
+	t.Run("if there is none, it has the outcome of a send", previewRefused)
+}
+
+// previewReadable: the sample's words are among what is readable exactly where
 // they are in what is sent in the clear.
-func TestWhatAServiceCanReadIsSaidAsItIs(t *testing.T) {
+func previewReadable(t *testing.T) {
 	tn := quietTown(t)
 	parts := map[string]registry.Level{"Ann Example": registry.Sender, "Dinner on Sunday?": registry.Subject, "Shall we say at eight?": registry.Preview, "INBOX": registry.Sender, "unread: 3": registry.Sender}
 	for name, d := range tn.devices {
@@ -49,7 +56,7 @@ func TestWhatAServiceCanReadIsSaidAsItIs(t *testing.T) {
 	}
 }
 
-func TestNothingThatAServiceReadsIsLeftUnsaid(t *testing.T) {
+func previewComplete(t *testing.T) {
 	tn := quietTown(t)
 	r := tn.previewed(t, "apns", registry.Preview)
 	r.Header.Set("X-New", "of a header")
@@ -70,7 +77,7 @@ func TestNothingThatAServiceReadsIsLeftUnsaid(t *testing.T) {
 	}
 }
 
-func TestATransportThatIsNotConfiguredHasNoPreview(t *testing.T) {
+func previewNotConfigured(t *testing.T) {
 	tn := quietTown(t)
 	tn.transports = slices.DeleteFunc(tn.transports, func(t push.Transport) bool { return t.Traits().Name == fcm.Name })
 	d := push.Dispatcher{Transports: tn.transports, URL: func() string { return "" }}
@@ -79,7 +86,7 @@ func TestATransportThatIsNotConfiguredHasNoPreview(t *testing.T) {
 	}
 }
 
-func TestAPreviewThatCannotBeMadeSaysWhatASendWouldSay(t *testing.T) {
+func previewRefused(t *testing.T) {
 	tn := quietTown(t)
 	d := push.Dispatcher{Transports: tn.transports, URL: func() string { return "" }}
 	bad := &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}

@@ -31,9 +31,17 @@ var (
 	vapidKey   = regexp.MustCompile(`, k=[A-Za-z0-9_-]+`)
 )
 
-// TestWhatEachServiceReceivesIsKnownToTheByte: the files show each request as the service gets it,
+func TestRequest(t *testing.T) {
+	t.Run("each service receives exactly the bytes in testdata", requestBytes)
+	t.Run("a preview is what the service then receives", requestPreview)
+	t.Run("no word of an encrypted message is in the clear", requestEncrypted)
+	t.Run("encrypted data is base64url without padding", requestBase64)
+	t.Run("a message that cannot be sent to a device blames no service", requestNotSent)
+}
+
+// requestBytes: the files show each request as the service gets it,
 // with secrets hidden and what is encrypted shown as only the device reads it.
-func TestWhatEachServiceReceivesIsKnownToTheByte(t *testing.T) {
+func requestBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the time is always the same
 		tn := quietTown(t)
 		files := make(map[string][]byte)
@@ -91,9 +99,9 @@ func writeRequest(text *bytes.Buffer, r push.Request) {
 	text.WriteString("\n")
 }
 
-// TestAPreviewIsWhatTheServiceThenReceives: the same headers and the same bytes, but for secrets,
+// requestPreview: the same headers and the same bytes, but for secrets,
 // randomness, and the second that passed.
-func TestAPreviewIsWhatTheServiceThenReceives(t *testing.T) {
+func requestPreview(t *testing.T) {
 	var received *http.Request
 	var mu sync.Mutex
 	tn := servedTown(t, func(r *http.Request) {
@@ -162,9 +170,9 @@ func TestAPreviewIsWhatTheServiceThenReceives(t *testing.T) {
 	}
 }
 
-// TestOfWhatIsEncryptedNoWordIsInTheClear: of no kind, at no level, the body of the request, its
+// requestEncrypted: of no kind, at no level, the body of the request, its
 // URL and its headers alike.
-func TestOfWhatIsEncryptedNoWordIsInTheClear(t *testing.T) {
+func requestEncrypted(t *testing.T) {
 	tn := quietTown(t)
 	for name, d := range tn.devices {
 		for _, kind := range pushtest.EveryKind {
@@ -187,7 +195,7 @@ func TestOfWhatIsEncryptedNoWordIsInTheClear(t *testing.T) {
 	}
 }
 
-func TestEncryptedDataIsBase64URLWithoutPadding(t *testing.T) {
+func requestBase64(t *testing.T) {
 	tn := quietTown(t)
 	for _, name := range []string{"fcm-encrypted", "apns-encrypted"} {
 		r := tn.preview(t, name, push.Render(tn.work(registry.MailKind, name, registry.Preview), home))
@@ -201,8 +209,8 @@ func TestEncryptedDataIsBase64URLWithoutPadding(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeSentToADeviceSaysNothingOfItsService: it must not end the pause of a lane.
-func TestWhatCannotBeSentToADeviceSaysNothingOfItsService(t *testing.T) {
+// requestNotSent: it must not end the pause of a lane.
+func requestNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tn := servedTown(t, nil)
 		for name, d := range tn.devices {

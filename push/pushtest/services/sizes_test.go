@@ -20,7 +20,12 @@ import (
 	"idlepush/registry"
 )
 
-func TestAMessageThatAServiceFindsTooLargeIsSentOnceMoreAndSmall(t *testing.T) {
+func TestSize(t *testing.T) {
+	t.Run("a message that a service finds too large is sent once more, as small as possible", sizeTooLarge)
+	t.Run("the smallest version of a message fits every service, with any text", sizeWorst)
+}
+
+func sizeTooLarge(t *testing.T) {
 	tn := servedTown(t, nil)
 	code := map[registry.Transport]string{fcm.Name: "fcm_too_large", apns.Name: "apns_payload_too_large",
 		webpush.Browser: "webpush_too_large", webpush.UnifiedPush: "webpush_too_large"}
@@ -108,9 +113,9 @@ func sizes(t testing.TB, name string, r push.Request) {
 	}
 }
 
-// TestTheLastRoomFitsEveryServiceWithTheWorstText: 6 bytes for each rune in each field, the longest
+// sizeWorst: 6 bytes for each rune in each field, the longest
 // URL, and the largest numbers.
-func TestTheLastRoomFitsEveryServiceWithTheWorstText(t *testing.T) {
+func sizeWorst(t *testing.T) {
 	tn := quietTown(t)
 	worst := strings.Repeat("\x01", 1000)
 	for _, url := range []string{"", "https://" + strings.Repeat("h", 253) + "/"} {

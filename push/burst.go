@@ -10,7 +10,8 @@ import (
 // burstWindow is the window of the setting burst-limit.
 const burstWindow = time.Minute
 
-// limit returns the bound on pushes like the work: burst-limit for mail, else that of the service.
+// limit returns the limit on pushes of the work's kind: burst-limit for mail, or that of the
+// service.
 func (d *Dispatcher) limit(w registry.Work) Limit {
 	kind := w.Notification.Kind
 	if kind == registry.MailKind || kind == registry.SummaryKind {
@@ -23,14 +24,15 @@ func (d *Dispatcher) limit(w registry.Work) Limit {
 	return t.Traits().Limits[kind]
 }
 
-// opens returns when one more push may come, after those at the times in rang, oldest first; zero:
-// now. Times after now are of a clock that was set back since, and do not count.
-func (l Limit) opens(rang []time.Time, now time.Time) time.Time {
-	rang = slices.DeleteFunc(slices.Clone(rang), func(at time.Time) bool { return at.After(now) })
-	if l.Pushes == 0 || len(rang) < l.Pushes {
+// opens returns the time from which one more push is allowed, or zero if it is allowed now. sent
+// holds the times of earlier pushes, oldest first. Times after now are ignored: the clock was set
+// back since.
+func (l Limit) opens(sent []time.Time, now time.Time) time.Time {
+	sent = slices.DeleteFunc(slices.Clone(sent), func(at time.Time) bool { return at.After(now) })
+	if l.Pushes == 0 || len(sent) < l.Pushes {
 		return time.Time{}
 	}
-	if at := rang[len(rang)-l.Pushes].Add(l.Window); at.After(now) {
+	if at := sent[len(sent)-l.Pushes].Add(l.Window); at.After(now) {
 		return at
 	}
 	return time.Time{}

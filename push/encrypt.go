@@ -15,28 +15,29 @@ import (
 	"idlepush/registry"
 )
 
-// MaxPlaintext is the most that Encrypt takes, in bytes: one record of 4096 bytes less the header (86), the padding
-// delimiter (1) and the AES-GCM tag (16), RFC 8291 section 4.
+// MaxPlaintext bounds the plaintext of Encrypt, in bytes: one record of 4096 bytes without the
+// header (86), the padding delimiter (1) and the AES-GCM tag (16), RFC 8291 section 4.
 const MaxPlaintext = recordSize - headerSize - 1 - tagSize
 
-// ErrTooLarge is the error of Encrypt for a plaintext of more than MaxPlaintext bytes.
+// ErrTooLarge reports a message that is too large. Encrypt returns it for a plaintext of more than
+// MaxPlaintext bytes.
 var ErrTooLarge = fmt.Errorf("a push message of more than %d bytes cannot be encrypted", MaxPlaintext)
 
 const (
-	recordSize = 4096 // what every push service must take, RFC 8030 section 7.2
+	recordSize = 4096 // every push service must accept it, RFC 8030 section 7.2
 	saltSize   = 16
 	pointSize  = 65                                // an uncompressed P-256 point
-	headerSize = saltSize + 4 + 1 + pointSize      // RFC 8188 section 2.1: salt, record size, key id length, key id
+	headerSize = saltSize + 4 + 1 + pointSize      // RFC 8188 section 2.1
 	tagSize    = 16                                // AES-GCM
 	authSize   = 16                                // RFC 8291 section 3.2
 	padding    = 256                               // plaintexts are padded to multiples of this
-	lastRecord = 2                                 // RFC 8188 section 2: the delimiter of the last record
+	lastRecord = 2                                 // RFC 8188 section 2: its delimiter
 	keyInfo    = "WebPush: info\x00"               // RFC 8291 section 3.4
 	cekInfo    = "Content-Encoding: aes128gcm\x00" // RFC 8188 section 2.2
 	nonceInfo  = "Content-Encoding: nonce\x00"     // RFC 8188 section 2.3
 )
 
-// KeysError says which of a receiver's keys is no good, and why. It never holds the key.
+// KeysError reports an invalid key of a receiver. It never contains the key.
 type KeysError struct {
 	Field   string // "p256dh" or "auth"
 	Problem string // for people: what it should be
@@ -45,17 +46,19 @@ type KeysError struct {
 // Error implements error.
 func (e *KeysError) Error() string { return e.Field + ": " + e.Problem }
 
-// CheckKeys reports as a *KeysError whether Encrypt could use the keys: p256dh the 65 bytes of an uncompressed point on
-// P-256, auth 16 bytes, both in base64url; padding and the standard alphabet are taken too, as some clients send them.
+// CheckKeys returns a *KeysError unless Encrypt can use the keys. p256dh must be the 65 bytes of an
+// uncompressed point on P-256, and auth 16 bytes, both in base64url. Padding and the standard
+// alphabet are accepted, because some clients send them.
 func CheckKeys(keys registry.Keys) error {
 	_, _, err := parseKeys(keys)
 	return err
 }
 
-// Encrypt encrypts plaintext, at most MaxPlaintext bytes, to the receiver's keys with a fresh salt and key pair: RFC 8291,
-// content coding aes128gcm, one record. So that the length says little of a subject or a sender, plaintexts are padded
-// to multiples of 256 bytes. A receiver drops the padding as RFC 8188 section 2 says. The error is a *KeysError when the
-// keys are no good, and ErrTooLarge for more.
+// Encrypt encrypts plaintext, at most MaxPlaintext bytes, to the receiver's keys by RFC 8291:
+// content coding aes128gcm, one record, with a fresh salt and key pair. Plaintexts are padded to
+// multiples of 256 bytes, so that the length tells little about a subject or a sender. A receiver
+// removes the padding (RFC 8188 section 2). Encrypt returns a *KeysError if the keys are invalid,
+// and ErrTooLarge if the plaintext is too large.
 func Encrypt(plaintext []byte, keys registry.Keys) ([]byte, error) {
 	if len(plaintext) > MaxPlaintext {
 		return nil, ErrTooLarge

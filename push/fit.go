@@ -6,10 +6,10 @@ import (
 	"idlepush/registry"
 )
 
-// Fit calls render with m, then with ever smaller messages, until what it makes has at most limit
-// in size. It returns that with the message it was made of. ErrTooLarge from render means that the
-// message is too large; any other error ends Fit, which returns it. If even the smallest message is
-// too large, the error is ErrTooLarge.
+// Fit calls render with m, then with ever smaller versions of it, until the size is at most limit.
+// It returns the result with the message used. If render returns ErrTooLarge, Fit tries the next
+// smaller message. Any other error ends Fit, which returns it. If even the smallest message is too
+// large, Fit returns ErrTooLarge.
 func Fit[T any](m Message, limit int, render func(Message) (made T, size int, err error)) (T, Message, error) {
 	for {
 		made, size, err := render(m)
@@ -24,9 +24,9 @@ func Fit[T any](m Message, limit int, render func(Message) (made T, size int, er
 	}
 }
 
-// SendFitting sends what fit makes of m. If the service finds it too large, SendFitting sends the
-// smallest version of the message, once. fit returns the message that it has used, as Fit does, or
-// the outcome of a message that cannot be sent.
+// SendFitting sends the result of fit. If the service finds it too large, SendFitting sends the
+// smallest version of the message, once. fit also returns the message that it has used, as Fit
+// does, or the outcome if the message cannot be sent.
 func SendFitting[T any](m Message, fit func(Message) (T, Message, *registry.Outcome), send func(T) (o registry.Outcome, tooLarge bool)) registry.Outcome {
 	made, m, refusal := fit(m)
 	if refusal != nil {

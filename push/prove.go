@@ -8,8 +8,8 @@ import (
 	"idlepush/registry"
 )
 
-// Prove sends one push that proves the device's address, past the queue, and says what the service answered. It takes at
-// most 10 s; where nothing came by then the outcome is a retry.
+// Prove sends one push beside the queue, to prove the device's address, and returns its outcome. It
+// blocks for at most 10 s. If there is no answer by then, the outcome is a retry.
 func (d *Dispatcher) Prove(ctx context.Context, device registry.Device) registry.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, proveLimit)
 	defer cancel()

@@ -12,7 +12,8 @@ import (
 	"idlepush/registry"
 )
 
-// payload is what a phone receives, whatever the transport. Unknown fields and kinds are to be ignored by apps.
+// payload is the JSON that a phone receives through any transport. Apps must ignore unknown fields
+// and kinds.
 type payload struct {
 	V       int           `json:"v"`
 	Kind    registry.Kind `json:"kind"`
@@ -31,7 +32,7 @@ type payload struct {
 	Clear   []string      `json:"clear,omitempty"`
 }
 
-// What may be shown in the clear, whatever the level.
+// Texts that may be sent in the clear at any level.
 const (
 	newMail   = "New mail"
 	attention = "idlepush needs attention"
@@ -39,59 +40,61 @@ const (
 	testBody  = "This device rings when mail arrives."
 )
 
-// maxURL is how long a URL to click on may be, in bytes: the name of a host has at most 253. A longer one is not sent.
+// maxURL bounds the URL of a click, in bytes. A longer one is not sent. The name of a host has at
+// most 253 bytes.
 const maxURL = 500
 
-// Render says what the device may see of its work, at its level now. home is where the page is; empty: not known.
-func Render(w registry.Work, home string) Message { return renderIn(0, w, home) }
+// Render returns the message for the work, with no more than the device's level allows now. page is
+// the URL of the page, or empty if it is unknown.
+func Render(w registry.Work, page string) Message { return renderSize(0, w, page) }
 
-// click is where a click leads: to the mail itself where the device may know what that takes, else to the page, which says more of it. Without a page
-// there is nowhere to lead to: Declarative Web Push counts on one.
-func click(w registry.Work, home string) string {
+// clickURL returns the URL that a click opens: the account's link to the mail if the device's level
+// allows it, or the page. Without a page it is empty, even if there is a link.
+func clickURL(w registry.Work, page string) string {
 	switch n := w.Notification; {
-	case home == "" || len(home)+len("#/mail/")+len(n.ID) > maxURL:
+	case page == "" || len(page)+len("#/mail/")+len(n.ID) > maxURL:
 		return ""
 	case w.Link != "" && len(w.Link) <= maxURL && w.Device.Content.Allows(registry.Subject):
 		return w.Link
 	case n.Kind == registry.MailKind:
-		return home + "#/mail/" + n.ID
+		return page + "#/mail/" + n.ID
 	}
-	return home
+	return page
 }
 
-// rooms say how many runes each part of a text may take, and how many ids to clear ride along with it, most generous first. Each
-// service has a size of its own, so the senders ask for the next one (Smaller) until what they make of it fits. The first words
-// go before the ids do, and the ids before sender and subject are cut to where they tell little. The last always fits, also at 6 bytes
-// for each rune.
-var rooms = []room{
-	{folder: 60, from: 100, subject: 250, preview: 200, text: 300, clear: mostClear},
-	{folder: 60, from: 100, subject: 250, preview: 100, text: 300, clear: mostClear},
-	{folder: 60, from: 100, subject: 200, preview: 0, text: 200, clear: mostClear},
-	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: mostClear},
+// sizes are the sizes of a message, largest first. Each service has its own limit, so transports
+// try the next size (Smaller) until the message fits. First the preview goes, then the ids to
+// clear, and last the sender and subject are cut short. The last size always fits, even at 6 bytes
+// per rune.
+var sizes = []messageSize{
+	{folder: 60, from: 100, subject: 250, preview: 200, text: 300, clear: maxClear},
+	{folder: 60, from: 100, subject: 250, preview: 100, text: 300, clear: maxClear},
+	{folder: 60, from: 100, subject: 200, preview: 0, text: 200, clear: maxClear},
+	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: maxClear},
 	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: 25},
 	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: 10},
 	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: 0},
 	{folder: 30, from: 30, subject: 50, preview: 0, text: 100, clear: 0},
 }
 
-// room is one of rooms. from is also for the mailbox of a summary, text is for what needs attention.
-type room struct{ folder, from, subject, preview, text, clear int }
+// A messageSize bounds the parts of a message: texts in runes, and the number of ids to clear. from
+// also bounds the account of a summary, and text is for an attention.
+type messageSize struct{ folder, from, subject, preview, text, clear int }
 
-// mostClear is how many ids to clear one message holds: those of one clear notification, which fit any service.
-const mostClear = registry.MostMails
+// maxClear bounds the ids to clear in one message. Those of one clear notification fit any service.
+const maxClear = registry.MostMails
 
-// Smaller is the same message with less in it, the next of what its text can be shortened to. Where nothing is left to
-// take it is false.
+// Smaller returns the message in the next smaller size, or false if there is none.
 func (m Message) Smaller() (Message, bool) {
-	for i := m.room + 1; m.work != nil && i < len(rooms); i++ {
-		if s := renderIn(i, *m.work, m.home); len(s.Payload) < len(m.Payload) {
+	for i := m.size + 1; m.work != nil && i < len(sizes); i++ {
+		if s := renderSize(i, *m.work, m.page); len(s.Payload) < len(m.Payload) {
 			return s, true
 		}
 	}
 	return m, false
 }
 
-// Smallest is the last of what Smaller gives. Where nothing is left to take it is false.
+// Smallest returns the message in the smallest size, or false if Smaller would.
 func (m Message) Smallest() (Message, bool) {
 	smallest, shrunk := m.Smaller()
 	for s, ok := smallest.Smaller(); ok; s, ok = s.Smaller() {
@@ -100,53 +103,53 @@ func (m Message) Smallest() (Message, bool) {
 	return smallest, shrunk
 }
 
-func renderIn(i int, w registry.Work, home string) Message {
-	n, level, r := w.Notification, w.Device.Content, rooms[i]
-	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: click(w, home), work: &w, home: home, room: i}
+func renderSize(i int, w registry.Work, page string) Message {
+	n, level, limit := w.Notification, w.Device.Content, sizes[i]
+	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: clickURL(w, page), work: &w, page: page, size: i}
 	p := payload{V: 1, Kind: n.Kind, ID: n.ID, Account: n.Account, At: n.At.UTC()}
-	told := level.Allows(registry.Sender)
+	showsSender := level.Allows(registry.Sender)
 	switch n.Kind {
 	case registry.AttentionKind:
 		m.Neutral, m.Title = attention, attention
-		if told {
-			m.Body, p.Code = shorten(n.Text, r.text), n.Code
+		if showsSender {
+			m.Body, p.Code = shorten(n.Text, limit.text), n.Code
 		}
 	case registry.ClearKind:
 		m.Silent = true
-		if told {
-			p.Clear, p.Unread = newest(n.Clear, mostClear), badge(w.Unread)
+		if showsSender {
+			p.Clear, p.Unread = newest(n.Clear, maxClear), badge(w.Unread)
 		}
 	case registry.TestKind:
 		m.Neutral, m.Title, m.Body = testTitle, testTitle, testBody
 	case registry.SummaryKind:
 		m.Neutral, m.Title = newMail, newMail
-		if told {
-			m.Title = summaryText(n.Count, shorten(w.Mailbox, r.from))
+		if showsSender {
+			m.Title = summaryText(n.Count, shorten(w.Mailbox, limit.from))
 			p.Count, p.Unread = n.Count, badge(w.Unread)
 		}
 	default:
 		m.Neutral, m.Title = newMail, newMail
-		if told {
+		if showsSender {
 			c := n.Content.At(level)
-			p.Folder, p.From, p.Subject, p.Preview = shorten(n.Folder, r.folder), shorten(c.From, r.from), shorten(c.Subject, r.subject), shorten(c.Preview, r.preview)
+			p.Folder, p.From, p.Subject, p.Preview = shorten(n.Folder, limit.folder), shorten(c.From, limit.from), shorten(c.Subject, limit.subject), shorten(c.Preview, limit.preview)
 			m.Title, m.Body = mailText(p, level)
 			p.Unread = badge(w.Unread)
 		}
 	}
-	if told && !m.Silent {
-		p.Title, p.Body, p.Clear = m.Title, m.Body, newest(w.Clear, r.clear)
+	if showsSender && !m.Silent {
+		p.Title, p.Body, p.Clear = m.Title, m.Body, newest(w.Clear, limit.clear)
 	}
 	m.Unread, m.Payload = p.Unread, encode(p)
 	return m
 }
 
-// newest are the last of ids, which are oldest first, as many as most.
-func newest(ids []string, most int) []string {
-	return ids[max(0, len(ids)-most):]
+// newest returns the last n of ids, which are oldest first.
+func newest(ids []string, n int) []string {
+	return ids[max(0, len(ids)-n):]
 }
 
-// badge is a number that every phone takes, whatever a mail server counts: Safari shows no notification whose badge does not fit into
-// 32 bits.
+// badge returns the number of unread mails in a range that every phone accepts. Safari does not
+// show a notification with a badge of more than 32 bits.
 func badge(unread *int) *int {
 	if unread == nil {
 		return nil
@@ -154,7 +157,7 @@ func badge(unread *int) *int {
 	return new(min(max(0, *unread), math.MaxInt32))
 }
 
-// summaryText stands for so many mails. mailbox may be empty.
+// summaryText returns the title of a summary. mailbox may be empty.
 func summaryText(count int, mailbox string) string {
 	switch {
 	case mailbox != "":
@@ -165,8 +168,8 @@ func summaryText(count int, mailbox string) string {
 	return fmt.Sprintf("%d new mails", count)
 }
 
-// mailText is what the phone shows: the sender above, subject and first words below. Of a mail of which nothing is known
-// it says only that there is one.
+// mailText returns the text that the phone shows: the sender as title, subject and preview below.
+// If nothing is known of the mail, it says only that there is one.
 func mailText(p payload, level registry.Level) (title, body string) {
 	title = cmp.Or(p.From, newMail)
 	switch {
@@ -191,7 +194,7 @@ func encode(p payload) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// shorten cuts text to at most limit runes, the last an ellipsis where something is missing.
+// shorten cuts text to at most limit runes. If something is missing, the last is an ellipsis.
 func shorten(text string, limit int) string {
 	if limit == 0 {
 		return ""

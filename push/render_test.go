@@ -172,13 +172,13 @@ func TestASmallerMessageLosesFirstWordsThenIDsThenTheRestOfItsText(t *testing.T)
 	for i := range uint32(80) {
 		w.Clear = append(w.Clear, registry.StableID("family", "INBOX", 1, 100+i))
 	}
-	var got []room
+	var got []messageSize
 	for _, m := range smallers(Render(w, "https://push.example.org/")) {
 		var p payload
 		if err := json.Unmarshal(m.Payload, &p); err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, room{60, utf8.RuneCountInString(p.From), utf8.RuneCountInString(p.Subject), utf8.RuneCountInString(p.Preview), 0, len(p.Clear)})
+		got = append(got, messageSize{60, utf8.RuneCountInString(p.From), utf8.RuneCountInString(p.Subject), utf8.RuneCountInString(p.Preview), 0, len(p.Clear)})
 		if m.ID != w.Notification.ID || m.URL == "" || *m.Unread != 7 || !strings.HasPrefix(m.Title, "fff") || p.Title != m.Title {
 			t.Errorf("it is another message: %+v", m)
 		}
@@ -186,7 +186,7 @@ func TestASmallerMessageLosesFirstWordsThenIDsThenTheRestOfItsText(t *testing.T)
 			t.Error("the newest id is not among those that are kept")
 		}
 	}
-	want := []room{{60, 100, 250, 200, 0, 50}, {60, 100, 250, 100, 0, 50}, {60, 100, 200, 0, 0, 50}, {60, 60, 120, 0, 0, 50}, {60, 60, 120, 0, 0, 25},
+	want := []messageSize{{60, 100, 250, 200, 0, 50}, {60, 100, 250, 100, 0, 50}, {60, 100, 200, 0, 0, 50}, {60, 60, 120, 0, 0, 50}, {60, 60, 120, 0, 0, 25},
 		{60, 60, 120, 0, 0, 10}, {60, 60, 120, 0, 0, 0}, {60, 30, 50, 0, 0, 0}}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v\nwant %v", got, want)
@@ -292,8 +292,8 @@ func TestWhatThePhoneShows(t *testing.T) {
 }
 
 func TestTheLaterRoomsAreNeverMoreGenerous(t *testing.T) {
-	for i := 1; i < len(rooms); i++ {
-		a, b := rooms[i-1], rooms[i]
+	for i := 1; i < len(sizes); i++ {
+		a, b := sizes[i-1], sizes[i]
 		if b.folder > a.folder || b.from > a.from || b.subject > a.subject || b.preview > a.preview || b.text > a.text || b.clear > a.clear || a == b {
 			t.Errorf("after %v comes %v", a, b)
 		}

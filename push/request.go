@@ -11,23 +11,22 @@ import (
 	"idlepush/registry"
 )
 
-// Hidden stands in a Request for what nobody needs to see: a token, the path of an endpoint, what
-// authorizes.
+// Hidden replaces secrets in a Request: a token, the path of an endpoint, an authorization.
 const Hidden = "HIDDEN"
 
-// Request is what a service receives with one message, without its secrets and without what HTTP
-// itself adds on the way (Host, Content-Length, Accept-Encoding).
+// Request is the request to a service with one message, without secrets and without the headers
+// that HTTP adds (Host, Content-Length, Accept-Encoding).
 type Request struct {
 	Method    string
 	URL       string
 	Header    http.Header
 	Body      []byte
-	Plaintext []byte // what is encrypted in Body, for the device alone; nil: nothing is
+	Plaintext []byte // the plaintext of what is encrypted in Body; nil: nothing is encrypted
 
 	meanings []Meaning // of the transport
 }
 
-// RequestOf returns the request that was about to be made, with that body.
+// RequestOf returns the Request for an HTTP request that was not sent.
 func RequestOf(r *http.Request, body, plaintext []byte) Request {
 	return Request{Method: r.Method, URL: r.URL.String(), Header: r.Header.Clone(), Body: body, Plaintext: plaintext}
 }
@@ -44,7 +43,7 @@ func (d *Dispatcher) Preview(device registry.Device) (Request, *registry.Outcome
 	return r, refusal
 }
 
-// sample is a mail as it could come now.
+// sample returns the delivery of a sample mail at now.
 func sample(device registry.Device, now time.Time) registry.Work {
 	const account, folder = "sample", "INBOX"
 	return registry.Work{Device: device, Mailbox: "you@example.org", Unread: new(3), Notification: registry.Notification{
@@ -52,7 +51,7 @@ func sample(device registry.Device, now time.Time) registry.Work {
 		Content: registry.Content{From: "Ann Example", Subject: "Dinner on Sunday?", Preview: "Shall we say at eight? Bring the plum cake."}}}
 }
 
-// meanings are those of the fields of a payload, what tells most first.
+// meanings are those of the fields of a payload, the most telling first.
 var meanings = []Meaning{
 	{"from", "the sender"},
 	{"subject", "the subject"},
@@ -74,8 +73,8 @@ var meanings = []Meaning{
 // headers are the meanings of what every transport may send.
 var headers = []Meaning{{"Authorization", ""}, {"Content-Type", ""}, {"Content-Encoding", ""}, {"User-Agent", ""}}
 
-// Readable says in words what the service reads of the request: everything in its headers, and in
-// its body except for ciphertext. A header or field without a meaning is named as it is.
+// Readable lists, in words, all that the service can read of the request: its headers, and its body
+// except for ciphertext. A header or field without a Meaning is listed by its name.
 func (r Request) Readable() []string {
 	found := make(map[string]string)
 	for name := range r.Header {
@@ -103,7 +102,7 @@ func (r Request) Readable() []string {
 	return lines
 }
 
-// gather adds the fields of a JSON value. The field idlepush may be JSON within a text.
+// gather adds the fields of a JSON value to found. The field idlepush may be a string of JSON.
 func gather(found map[string]string, name string, value any) {
 	switch v := value.(type) {
 	case map[string]any:

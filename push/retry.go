@@ -9,12 +9,12 @@ import (
 
 const (
 	retryFirst   = 2 * time.Second // the wait after a first failure; it doubles with each
-	retryMost    = time.Minute     // newer mail waits behind the failed one, so the wait stays short
-	suspectFirst = time.Minute     // the shortest and the longest wait of a suspect device
-	suspectMost  = 12 * time.Hour
+	retryMost    = time.Minute     // short, because newer mail waits behind the failed one
+	suspectFirst = time.Minute     // the shortest wait of a suspect device
+	suspectMost  = 12 * time.Hour  // and the longest
 )
 
-// doubled returns first, doubled n times, at most most.
+// doubled returns first, doubled n times, but no more than most.
 func doubled(first, most time.Duration, n int) time.Duration {
 	for range n {
 		if first *= 2; first >= most {
@@ -24,16 +24,16 @@ func doubled(first, most time.Duration, n int) time.Duration {
 	return first
 }
 
-// jitter returns a time between half of d and d, so that devices that failed together do not retry
-// together.
+// jitter returns a random time between half of d and d, so that devices that failed together do not
+// retry together.
 func jitter(d time.Duration) time.Duration { return d - rand.N(d/2+1) }
 
-// fullJitter returns any time up to d. It spreads retries best.
+// fullJitter returns a random time up to d. Of all kinds of jitter, it spreads retries best.
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 func fullJitter(d time.Duration) time.Duration { return 1 + rand.N(d) }
 
-// scheduled fills in when the work is tried again. Only a retry has such a time: a lane that needs
-// mending has its own.
+// scheduled returns the outcome with the time of the next try if it is a retry. For an outcome
+// misconfigured, the pause of the lane decides.
 func scheduled(o registry.Outcome, w registry.Work, now time.Time) registry.Outcome {
 	if o.Result != registry.ResultRetry {
 		return o

@@ -14,10 +14,10 @@ func TestRetryAfterIsReadInBothItsFormsHoweverLongItIs(t *testing.T) {
 		"Sun, 01 Mar 2026 12:05:00 GMT": now.Add(5 * time.Minute),
 		"Sun, 01 Mar 2026 11:00:00 GMT": now.Add(-time.Hour), // past: at once
 		"259200":                        now.Add(3 * 24 * time.Hour),
-		"4294967295":                    now.Add(farthest - time.Second),
-		"99999999999999999999":          now.Add(farthest - time.Second),
+		"4294967295":                    now.Add(maxWait - time.Second),
+		"99999999999999999999":          now.Add(maxWait - time.Second),
 		"Sun, 01 Mar 2099 12:00:00 GMT": time.Date(2099, 3, 1, 12, 0, 0, 0, time.UTC),
-		"Sun, 01 Mar 9999 12:00:00 GMT": now.Add(farthest),
+		"Sun, 01 Mar 9999 12:00:00 GMT": now.Add(maxWait),
 		"-5":                            {},
 		"soon":                          {},
 		"":                              {},

@@ -8,19 +8,20 @@ import (
 )
 
 // A Service makes transports, one or more that share their settings and connections. The program
-// has a list of services before it has read its settings.
+// has a list of services before it reads its settings.
 type Service struct {
 	Settings []Setting
 
 	// Check returns a *SettingError if the settings do not fit each other. If Check is nil, all do.
 	Check func(Values) error
 
-	// Missing says at the start what a person had better set, although the transports work without it;
-	// empty: nothing. If Missing is nil, nothing ever is. Of Server it needs Origin.
+	// Missing returns advice on settings that are not required, for the log at the start, or an
+	// empty string. Missing may be nil. Of Server it uses Origin.
 	Missing func(Values, Server) string
 
-	// New makes the transports. It touches no network. An error names the setting and says what it
-	// wants, without its value. A transport whose credentials are not given is made without them.
+	// New makes the transports. It does not use the network. An error names the setting and the
+	// form that it must have, never its value. Without credentials, New makes a transport without
+	// them.
 	New func(Values, Server) (Transports, error)
 }
 
@@ -29,8 +30,8 @@ type Setting struct {
 	Name    string // of its flag, such as "xyz-endpoint"
 	Secret  bool   // it may be given as a file as well
 	Meaning string // for people, with the kind of its value in backquotes
-	// Check looks at the value alone. Its error says what is wanted, without the value. If Check is
-	// nil, any value is right.
+	// Check returns an error that describes a valid value, unless the value is valid. The error
+	// never contains the value. If Check is nil, any value is valid.
 	Check func(value string) error
 }
 
@@ -41,10 +42,10 @@ type Values map[string]string
 type Server struct {
 	// Key is a key pair on P-256 that the server keeps for life.
 	Key *ecdsa.PrivateKey
-	// Origin returns the https origin of the server; empty: it is not known, or not yet.
+	// Origin returns the https origin of the server, or an empty string while it is unknown.
 	Origin func() string
-	// Permit returns an error unless an address that users have given may be dialed. plain tells
-	// that nothing will be encrypted.
+	// Permit returns an error unless an address that users have given may be dialed. plain reports
+	// that the connection will not be encrypted.
 	Permit func(addr netip.Addr, plain bool) error
 }
 

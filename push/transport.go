@@ -8,30 +8,30 @@ import (
 	"idlepush/registry"
 )
 
-// A Transport sends through one push service, and holds all that idlepush knows of that service:
-// the addresses of its devices, its lanes, its limits, the meaning of its headers, its requests and
-// its answers. The dispatcher sends by this interface, and the API takes names and fields from it.
-// The program knows transports only as the list that it makes at the start. A new transport is a
-// new package and one entry in that list.
+// A Transport sends through one push service. Only it knows that service: the addresses of devices,
+// lanes, limits, requests, answers, and the meaning of headers. The dispatcher sends through this
+// interface, and the API takes names and fields from it. The program makes a list of all transports
+// when it starts. A new transport is a new package and one entry in that list.
 //
-// A transport whose credentials are not given is in the list too: its Check, Send and Preview
-// report that. Methods may be called from several goroutines.
+// A transport without credentials is in the list too: its Check, Send and Preview report that.
+// Methods may be called from several goroutines.
 type Transport interface {
 	// Traits returns the properties that all devices share.
 	Traits() Traits
 
 	// Check returns a *FieldError if the address or a parameter of a device is wrong, or if the
-	// server has no credentials for it. It touches no network, and leaves keys to CheckKeys.
+	// server has no credentials. It does not use the network, and does not check keys (see
+	// CheckKeys).
 	Check(d registry.Device) error
 
-	// Lane names the part of the service that fails as a whole for the device, such as one of many
-	// servers. Transports share a lane only if they share that part.
+	// Lane returns the name of the part of the service that fails as a whole, such as one of many
+	// servers, for the device. Two transports share a lane only if they share that part.
 	Lane(d registry.Device) string
 
 	Sender
 }
 
-// Sender is the part of a Transport that speaks to the service.
+// Sender is the part of a Transport that sends.
 type Sender interface {
 	// Send makes one request and returns its outcome. A second request follows only if the
 	// service's own rules ask for it at once, such as for a renewed token, or if the service finds
@@ -41,7 +41,7 @@ type Sender interface {
 	Send(ctx context.Context, d registry.Device, m Message) registry.Outcome
 
 	// Preview returns the request that Send would make first, or the outcome that it would have
-	// without making one. It touches no network and does not block.
+	// without making one. It does not use the network and does not block.
 	Preview(d registry.Device, m Message) (Request, *registry.Outcome)
 }
 
@@ -56,7 +56,8 @@ type Traits struct {
 	MustShow bool
 	// Params are further fields that a device may be registered with.
 	Params []Param
-	// Limits are those of the service, on pushes to one device; a kind without an entry is unbounded.
+	// Limits are those of the service, on pushes to one device; a kind without an entry is
+	// unbounded.
 	Limits map[registry.Kind]Limit
 	// Meanings are those of the headers, and of the fields of a body beside the payload's.
 	Meanings []Meaning
@@ -68,7 +69,7 @@ type Param struct {
 	Doc       string   // for the API's documentation
 	Values    []string // the values it may have; nil: any
 	MaxLength int      // in characters; 0: unbounded, except by Values
-	Learned   bool     // if it is not given, a delivered push shows it (registry.Learned)
+	Learned   bool     // if it is not given, a delivered push shows its value (registry.Learned)
 }
 
 // A Limit allows that many pushes in any window of time.
@@ -79,8 +80,8 @@ type Limit struct {
 
 // A Meaning puts into words what a push service learns from a header or a field of a body.
 type Meaning struct {
-	// Name is that of a field, or of a header in canonical form (http.CanonicalHeaderKey), so that
-	// none is taken for a field.
+	// Name is that of a field, or of a header in canonical form (http.CanonicalHeaderKey). So no
+	// header is mistaken for a field.
 	Name string
 	// Words are empty if the value is the same for every mail, hidden or encrypted.
 	Words string
@@ -107,8 +108,8 @@ func (ts Transports) Named(name registry.Transport) (Transport, bool) {
 	return ts[i], true
 }
 
-// Routed returns the device with what its transport says of it: its lane, and whether every push
-// must show something. A device of a transport that is not in the list stays as it is.
+// Routed returns the device with Lane and MustShow from its transport. If the transport is not in
+// the list, Routed returns the device unchanged.
 func (ts Transports) Routed(d registry.Device) registry.Device {
 	if t, ok := ts.Named(d.Transport); ok {
 		d.Lane, d.MustShow = t.Lane(d), t.Traits().MustShow
@@ -116,7 +117,7 @@ func (ts Transports) Routed(d registry.Device) registry.Device {
 	return d
 }
 
-// NotConfigured is the outcome of every send while the server has no credentials for the transport.
+// NotConfigured returns the outcome of a send through a transport without credentials.
 func NotConfigured(name registry.Transport) registry.Outcome {
 	return Misconfigured(string(name)+"_not_configured", "this server has no credentials for "+string(name)+": its admin must set them")
 }

@@ -13,14 +13,15 @@ import (
 	"idlepush/registry"
 )
 
-// apple is both environments, each a stand-in under its own name.
+// apple has a stand-in for each environment, under its real host name.
 type apple struct {
 	production, sandbox *pushtest.APNs
 	down                map[string]bool // hosts that cannot be reached
 	hosts               map[string]http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper: to the stand-in that has the host's name, without TLS.
+// RoundTrip implements http.RoundTripper. It sends to the stand-in with the host's name, without
+// TLS.
 func (a *apple) RoundTrip(r *http.Request) (*http.Response, error) {
 	if a.down[r.URL.Host] || a.hosts[r.URL.Host] == nil {
 		return nil, errors.New("no route to " + r.URL.Host)
@@ -31,7 +32,7 @@ func (a *apple) RoundTrip(r *http.Request) (*http.Response, error) {
 	return to.RoundTrip(r)
 }
 
-// both makes both environments and a Transport for them. It is for synctest bubbles.
+// both returns both environments and a Transport for them. It is for synctest bubbles.
 func both(t *testing.T) (*apple, *Transport) {
 	t.Helper()
 	a := &apple{down: make(map[string]bool), hosts: make(map[string]http.RoundTripper)}

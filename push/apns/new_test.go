@@ -73,7 +73,7 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// roundTripper is a transport in one function.
+// roundTripper is a function that implements http.RoundTripper.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -151,7 +151,7 @@ func outcomeGone(t *testing.T) {
 				d := device(apns.Register(nil))
 				apns.Unregister(string(d.Address), d.Registered.Add(c.since))
 				expect(t, sender.Send(t.Context(), d, message()), c.want, string(d.Address))
-				// The other reason of 410 goes by the same rule.
+				// The same holds for the other reason of 410.
 				other := device(apns.Register(nil))
 				apns.Fail(string(other.Address), pushtest.Fault{Status: 410,
 					Body: fmt.Sprintf(`{"reason":"ExpiredToken","timestamp":%d}`, d.Registered.Add(c.since).UnixMilli())})

@@ -30,7 +30,7 @@ func providerTokenLife(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		// The first one's time had begun before.
+		// The first one was not used for its whole lifetime.
 		if len(renewed) < 4 || apns.Requests() != 180 {
 			t.Fatalf("%d provider tokens and %d requests", len(renewed), apns.Requests())
 		}
@@ -109,7 +109,7 @@ func providerTokenFuture(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
-		// As if it had been made by a clock that was five hours fast.
+		// Pretend that a clock that was five hours fast has made it.
 		sender.provider.issued = sender.provider.issued.Add(5 * time.Hour)
 		apns.Expire()
 		time.Sleep(time.Minute)

@@ -47,8 +47,7 @@ func sendAlert(t *testing.T) {
 	})
 }
 
-// sendFastClock: APNs refuses one that is to be kept for more than 30
-// days.
+// APNs refuses a message that expires in more than 30 days.
 func sendFastClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
@@ -169,15 +168,15 @@ func sendTopic(t *testing.T) {
 		d := device(apns.Register(nil))
 		d = withParam(d, paramTopic, "org.example.other")
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_device_token_not_for_topic"})
-		// What one user registers is held against that device alone: it does not pause the lane.
+		// A topic that a user has registered makes that device suspect. It does not pause the lane.
 		apns.Fail(string(d.Address), failOnce(400, "TopicDisallowed"))
 		apns.Fail(string(d.Address), failOnce(400, "BadTopic"))
 		d = withParam(d, paramTopic, apns.Topic)
 		sender.topic = "org.example.server"
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_topic_disallowed"})
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Code: "apns_bad_topic"})
-		// It may be the topic or the key: nothing is held against the device, and one alone pauses
-		// no lane.
+		// Either the topic or the key is wrong: the device is not suspect, and alone it pauses no
+		// lane.
 		apns.Fail(string(d.Address), failOnce(403, "InvalidProviderToken"))
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Code: "apns_invalid_provider_token"})
 		sent := apns.Requests()
@@ -314,13 +313,13 @@ func reconnectGoAway(t *testing.T) {
 	})
 }
 
-// deaf is a connection that a NAT can forget: then what is written vanishes and nothing comes.
-type deaf struct {
+// natConn is a connection that a NAT can forget. After that, what is written is lost.
+type natConn struct {
 	net.Conn
 	forgotten *atomic.Bool
 }
 
-func (d deaf) Write(b []byte) (int, error) {
+func (d natConn) Write(b []byte) (int, error) {
 	if d.forgotten.Load() {
 		return len(b), nil
 	}
@@ -333,7 +332,7 @@ func reconnectNAT(t *testing.T) {
 		forgotten := new(atomic.Bool)
 		apns, sender := serviceVia(t, pipes, func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := pipes.DialContext(ctx, network, address)
-			return deaf{conn, forgotten}, err
+			return natConn{conn, forgotten}, err
 		})
 		d := device(apns.Register(nil))
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})

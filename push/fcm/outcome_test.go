@@ -135,7 +135,7 @@ func outcomeUnknown(t *testing.T) {
 	})
 }
 
-// grants are what can come of asking for an access token.
+// grants are answers of the token endpoint, with the outcome of a send.
 var grants = map[string]struct {
 	fault pushtest.Fault
 	want  registry.Outcome
@@ -190,7 +190,7 @@ func accessTokenRefused(t *testing.T) {
 		if fcm.Grants() != 2 || fcm.Requests() != 3 {
 			t.Errorf("%d access tokens and %d requests, want 2 and 3", fcm.Grants(), fcm.Requests())
 		}
-		// One fetched within a minute is not renewed: the next would fare no better.
+		// One that is younger than a minute is not renewed: a new one would be refused too.
 		time.Sleep(time.Minute - time.Second)
 		fcm.Revoke()
 		expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: brokenSetup, Code: "fcm_unauthenticated"})

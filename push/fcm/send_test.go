@@ -47,8 +47,7 @@ func sendData(t *testing.T) {
 	})
 }
 
-// sendFastClock: FCM refuses one that is to be kept for more than four
-// weeks.
+// FCM refuses a message with a TTL of more than four weeks.
 func sendFastClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)

@@ -14,8 +14,7 @@ import (
 	"idlepush/push/pushtest"
 )
 
-// providerToken is a provider token of the service's key with other claims, or another header, than
-// usual.
+// providerToken returns a provider token of the service's key with changed claims or header.
 func providerToken(t *testing.T, apns *pushtest.APNs, kid, iss string, issued time.Time, forged bool) string {
 	t.Helper()
 	key := privateKey(t, apns.Key).(*ecdsa.PrivateKey)
@@ -43,7 +42,7 @@ func newAPNs(t *testing.T) *pushtest.APNs {
 	return apns
 }
 
-// validAPNs is a request that has nothing wrong with it.
+// validAPNs returns a valid request.
 func validAPNs(t *testing.T, apns *pushtest.APNs, token, payload string) *http.Request {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/3/device/"+token, strings.NewReader(payload))
@@ -58,7 +57,7 @@ func validAPNs(t *testing.T, apns *pushtest.APNs, token, payload string) *http.R
 	return r
 }
 
-// aps is the alert with one more key.
+// aps returns the alert with one more key.
 func aps(more string) string {
 	return strings.Replace(alertPayload, `"mutable-content"`, more+`,"mutable-content"`, 1)
 }

@@ -12,7 +12,7 @@ import (
 	"idlepush/push/pushtest"
 )
 
-// What push encrypts for a device, its receiver opens.
+// A receiver opens a text that push has encrypted for its device.
 func ExampleReceiver_Decrypt() {
 	phone, err := pushtest.NewReceiver()
 	if err != nil {

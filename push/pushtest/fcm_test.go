@@ -33,7 +33,7 @@ func newFCM(t *testing.T) *pushtest.FCM {
 	return fcm
 }
 
-// compact is a compact JWS (RFC 7515 section 7.1).
+// compact returns a compact JWS (RFC 7515 section 7.1).
 func compact(t *testing.T, header, claims map[string]any, sign func(hash []byte) []byte) string {
 	t.Helper()
 	var parts []string
@@ -61,8 +61,8 @@ func privateKey(t *testing.T, text []byte) any {
 	return key
 }
 
-// grant asks for an access token as Google's libraries do, with changes to the claims, and returns
-// status and answer.
+// grant requests an access token as Google's libraries do, with changed claims. It returns status
+// and answer.
 func grant(t *testing.T, fcm *pushtest.FCM, changes map[string]any) (int, map[string]any) {
 	t.Helper()
 	var account map[string]string
@@ -137,7 +137,7 @@ func fcmGrant(t *testing.T) {
 	})
 }
 
-// sendFCM sends a message and returns the status, and what FCM names as the error.
+// sendFCM sends a message and returns the status and FCM's name of the error.
 func sendFCM(t *testing.T, fcm *pushtest.FCM, path, bearer, message string) (status int, code, field string) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, fcmOrigin+path, strings.NewReader(message))

@@ -25,7 +25,7 @@ import (
 
 var raw = base64.RawURLEncoding
 
-// request is a valid push request in parts, each of which a test can spoil.
+// request is a valid push request in parts that a test can change.
 type request struct {
 	method, alg, aud, sub, scheme, key string
 	exp                                int64

@@ -14,15 +14,15 @@ import (
 	"go.uber.org/goleak"
 )
 
-// zone is what the names of these tests resolve to; no other name exists.
+// zone has the addresses of the names in these tests. No other name exists.
 var zone = map[string][][4]byte{
 	"inside.example.org": {{127, 0, 0, 1}},
 	"both.example.org":   {{127, 0, 0, 1}, {127, 0, 0, 2}},
 }
 
-// TestMain answers every name of the tests from zone, so that they ask no resolver of the machine,
-// and puts a proxy into the environment, where nobody listens: net/http reads it once, at the first
-// request.
+// TestMain resolves every name from zone, so that the tests use no resolver of the machine. It also
+// sets a proxy in the environment where nothing listens, because net/http reads it only once, at
+// the first request.
 func TestMain(m *testing.M) {
 	os.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	os.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
@@ -72,7 +72,7 @@ func serveDNS(conn net.PacketConn) {
 	}
 }
 
-// question is the name asked for and where its type follows.
+// question returns the name in the question and the offset of its type.
 func question(packet []byte) (string, int) {
 	var labels []string
 	i := 12

@@ -111,7 +111,7 @@ func endpointRedirect(t *testing.T) {
 func endpointProxy(t *testing.T) {
 	for _, origin := range []string{"http://push.example.org", "https://push.example.org"} {
 		device := pointedAt(t, origin)
-		// Through the proxy that TestMain names it would be unreachable instead.
+		// Through the proxy of TestMain it would be unreachable.
 		expect(t, webpush.New(config(t)).Send(t.Context(), device, message()), retry, "webpush_host_unknown", device)
 	}
 }

@@ -74,8 +74,8 @@ func serve(t testing.TB) *service {
 	return s
 }
 
-// serveInMemory is a push service on a network in memory, and a sender for it. It is for synctest
-// bubbles.
+// serveInMemory returns a push service on a network in memory, and a sender for it. It is for
+// synctest bubbles.
 func serveInMemory(t testing.TB) (*pushtest.WebPush, *webpush.Sender) {
 	t.Helper()
 	service, pipes, sender := pushtest.NewWebPush(), pushtest.NewPipes(), webpush.New(config(t))
@@ -92,7 +92,7 @@ func (s *service) subscribe(t testing.TB, key string) registry.Device {
 	return registry.Device{ID: "d", Transport: "webpush", Address: sub.Endpoint, Keys: &sub.Keys}
 }
 
-// pointedAt is a device with good keys whose endpoint is at the origin.
+// pointedAt returns a device with valid keys whose endpoint is at the origin.
 func pointedAt(t testing.TB, origin string) registry.Device {
 	t.Helper()
 	receiver, err := pushtest.NewReceiver()
@@ -113,7 +113,7 @@ func message() push.Message {
 	}
 }
 
-// expect holds an outcome to a result and a code, and to saying nothing that must not be said.
+// expect checks the result and the code of an outcome, and that it contains no secret.
 func expect(t *testing.T, o registry.Outcome, result registry.Result, code string, d registry.Device) {
 	t.Helper()
 	if o.Result != result || o.Code != code {

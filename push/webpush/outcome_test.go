@@ -20,8 +20,8 @@ const (
 	misconfigured = registry.ResultMisconfigured
 )
 
-// said is an answer that a service gives, and what is to come of it.
-type said struct {
+// reply is an answer of a service, and the outcome that it must have.
+type reply struct {
 	status  int
 	body    string
 	result  registry.Result
@@ -29,8 +29,8 @@ type said struct {
 	code    string
 }
 
-// samples are, for each row of the table, answers that it decides.
-var samples = map[string][]said{
+// samples are answers for each row of the table.
+var samples = map[string][]reply{
 	"200-299": {{200, "", delivered, false, ""}, {201, "secret body", delivered, false, ""}, {202, "", delivered, false, ""}, {204, "", delivered, false, ""}},
 	"300-399": {{300, "", retry, true, "webpush_redirect"}, {304, "", retry, true, "webpush_redirect"}},
 
@@ -125,7 +125,7 @@ func TestOutcome(t *testing.T) {
 
 func outcomeRows(t *testing.T) {
 	s := serve(t)
-	sendertest.EachRow(t, webpush.Rows(), samples, func(t *testing.T, row int, c said) {
+	sendertest.EachRow(t, webpush.Rows(), samples, func(t *testing.T, row int, c reply) {
 		defer s.ClearFaults()
 		s.Fail("", pushtest.Fault{Status: c.status, Body: c.body})
 		o := s.sender.Send(t.Context(), s.device, message())
@@ -236,8 +236,7 @@ func renewalOnce(t *testing.T) {
 	if s.Requests() != 3 || len(got) != 2 || got[0].Token == got[1].Token {
 		t.Errorf("%d requests, %d messages; the token must be another", s.Requests(), len(got))
 	}
-	// A service that goes on rejecting gets no more new tokens within the hour, and one request per
-	// push.
+	// If the service still rejects, there is no new token for an hour, and one request per push.
 	s.Fail("", pushtest.Fault{Status: 403, Body: `{"reason":"ExpiredJwtToken"}`})
 	expect(t, s.sender.Send(t.Context(), s.device, message()), misconfigured, "webpush_vapid_rejected", s.device)
 	if s.Requests() != 4 {
@@ -245,7 +244,7 @@ func renewalOnce(t *testing.T) {
 	}
 }
 
-// breaks are the ways in which an exchange can go wrong, and what is to come of each.
+// breaks are the ways in which an exchange can fail, with their outcomes.
 var breaks = map[string]struct {
 	fault   pushtest.Fault
 	result  registry.Result
@@ -264,8 +263,7 @@ var breaks = map[string]struct {
 	"a page that says too much": {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage}, misconfigured, "webpush_unauthorized", false, 0},
 }
 
-// outcomeBreaks: here a status is final with its headers, for
-// nothing that stands between gives one within TLS.
+// With TLS no proxy can answer, so here a status counts even if the body breaks off.
 func outcomeBreaks(t *testing.T) {
 	for name, c := range breaks {
 		t.Run(name, func(t *testing.T) {

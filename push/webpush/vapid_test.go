@@ -25,7 +25,7 @@ func newVAPID(t *testing.T) *vapid {
 	return &vapid{key: key, tokens: make(map[audience]token)}
 }
 
-// left is how long the token in an Authorization header is still good.
+// left returns the time until the token in an Authorization header expires.
 func left(t *testing.T, authorization string) time.Duration {
 	t.Helper()
 	_, rest, _ := strings.Cut(authorization, ".")

@@ -23,7 +23,7 @@ skipWaiting();
 onactivate = e => e.waitUntil(clients.claim());
 `
 
-// site is a page with a service worker, in a Firefox that knows the service.
+// site returns a page with a service worker, in a Firefox that uses the push service.
 func site(t *testing.T, address string) *browsertest.Page {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +55,7 @@ func (s *sender) join(t *testing.T, p *browsertest.Page, public string) {
 	s.device.Address, s.device.Keys = registry.Secret(sub.Endpoint), &registry.Keys{P256dh: sub.Keys.P256dh, Auth: sub.Keys.Auth}
 }
 
-// shown waits until the page's service worker shows the titles, one after the other.
+// shown waits until the page's service worker has shown the titles, in order.
 func shown(t *testing.T, p *browsertest.Page, titles ...string) {
 	t.Helper()
 	want, err := json.Marshal(titles)

@@ -32,14 +32,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type object = map[string]any
 
-// firefox speaks as PushServiceWebSocket.sys.mjs does.
+// firefox is a client that behaves like PushServiceWebSocket.sys.mjs.
 type firefox struct {
 	address, uaid string
 	conn          *websocket.Conn
 	keys          *pushtest.Receiver
 }
 
-// heard is a message of the service.
+// heard is a message from the service.
 type heard struct {
 	MessageType, UAID, ChannelID, PushEndpoint, Version, Data string
 	Status                                                    int
@@ -107,7 +107,7 @@ func (f *firefox) ask(t *testing.T, message object) heard {
 	return f.hear(t)
 }
 
-// read takes a notification, decrypts it and acknowledges it.
+// read receives a notification, decrypts it and acknowledges it.
 func (f *firefox) read(t *testing.T, channel string) string {
 	t.Helper()
 	m := f.hear(t)
@@ -123,7 +123,7 @@ func (f *firefox) read(t *testing.T, channel string) string {
 	return string(text)
 }
 
-// ping gets its answer after all that was said before is heard.
+// ping waits for an answer, which comes after all earlier messages.
 func (f *firefox) ping(t *testing.T) {
 	t.Helper()
 	if pong := f.ask(t, object{}); pong.MessageType != "" {
@@ -131,13 +131,13 @@ func (f *firefox) ping(t *testing.T) {
 	}
 }
 
-// sender is what idlepush sends with, and the device that Firefox registers as.
+// sender is a transport, and the device of a Firefox.
 type sender struct {
 	*webpush.Sender
 	device registry.Device
 }
 
-// newSender makes one and the public key that its devices subscribe with.
+// newSender makes a sender, and the public key for subscriptions.
 func newSender(t *testing.T) (*sender, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

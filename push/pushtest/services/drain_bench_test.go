@@ -25,7 +25,7 @@ import (
 	"idlepush/registry"
 )
 
-// answering is set in a process that is to be nothing but a push service.
+// answering is set in the environment of a process that is only a push service.
 const answering = "IDLEPUSH_ANSWERING"
 
 // answer is a push service that reads nothing of a request, so that it costs little. It prints its
@@ -46,8 +46,8 @@ func answer() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// elsewhere starts answer in a process of its own, whose CPU time is not ours, and trusts its
-// certificate.
+// elsewhere starts answer in a process of its own, whose CPU time does not count, and trusts
+// its certificate.
 func elsewhere(b *testing.B) (origin string) {
 	same := httptest.NewTLSServer(nil) // they all have the same certificate
 	same.Close()
@@ -70,7 +70,7 @@ func elsewhere(b *testing.B) (origin string) {
 	return strings.TrimSpace(origin)
 }
 
-// counted is a transport that notes when it has sent as much as there is.
+// counted is a transport that reports when it has sent a number of messages.
 type counted struct {
 	push.Transport
 	left atomic.Int64
@@ -85,7 +85,7 @@ func (c *counted) Send(ctx context.Context, d registry.Device, m push.Message) r
 	return o
 }
 
-// fill has mail wait for the phones, ten of which share a mailbox.
+// fill queues mail for the phones, ten of which share an account.
 func fill(b *testing.B, s *registry.Store, phones, each int) {
 	owner, err := s.Users.Add("ann", "planted password", false, time.Now())
 	fatal(b, err)
@@ -119,8 +119,8 @@ func fill(b *testing.B, s *registry.Store, phones, each int) {
 	}
 }
 
-// BenchmarkDrain measures what a delivery costs this process, from the store to the answer of FCM,
-// while everything that waits is sent. In memory is a file system that has no disk.
+// BenchmarkDrain measures the cost of a delivery for this process, from the store to the answer of
+// FCM, while a long queue is sent. "In memory" is a file system without a disk.
 func BenchmarkDrain(b *testing.B) {
 	for _, where := range []string{"memory", "disk"} {
 		for _, phones := range []int{10, 200, 1000} {
@@ -168,7 +168,7 @@ func drain(b *testing.B, dir string, phones int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// cpuTime is what this process has used of the processors so far.
+// cpuTime returns the CPU time that this process has used.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage

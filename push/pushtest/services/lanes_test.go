@@ -11,7 +11,7 @@ import (
 )
 
 func TestLane(t *testing.T) {
-	tn := quietTown(t)
+	st := offlineSetup(t)
 	in := func(environment string) map[string]string { return map[string]string{"environment": environment} }
 	for _, c := range []struct {
 		lane string
@@ -31,20 +31,20 @@ func TestLane(t *testing.T) {
 		{"webpush", registry.Device{Transport: webpush.Browser}},
 		{"as it was", registry.Device{Transport: "unknown", Lane: "as it was"}},
 	} {
-		if got := tn.transports.Routed(c.d); got.Lane != c.lane || got.MustShow != (c.d.Transport == webpush.Browser) {
+		if got := st.transports.Routed(c.d); got.Lane != c.lane || got.MustShow != (c.d.Transport == webpush.Browser) {
 			t.Errorf("%s: lane %q, must show %v, want %q", c.d.Transport, got.Lane, got.MustShow, c.lane)
 		}
 	}
 }
 
 func TestCheck(t *testing.T) {
-	tn := quietTown(t)
-	for name, d := range tn.devices {
-		if err := tn.sender(d).Check(d); err != nil {
+	st := offlineSetup(t)
+	for name, d := range st.devices {
+		if err := st.sender(d).Check(d); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	topic := tn.devices["apns"]
+	topic := st.devices["apns"]
 	topic.Params = map[string]string{"topic": "no bundle id"}
 	for field, list := range map[string][]registry.Device{
 		"address": {{Transport: fcm.Name}, {Transport: fcm.Name, Address: "line\nbreak"}, {Transport: apns.Name, Address: "too short"},
@@ -55,7 +55,7 @@ func TestCheck(t *testing.T) {
 		"topic": {topic},
 	} {
 		for _, d := range list {
-			bad, ok := tn.sender(d).Check(d).(*push.FieldError)
+			bad, ok := st.sender(d).Check(d).(*push.FieldError)
 			if !ok || bad.Field != field || bad.Problem == "" {
 				t.Errorf("%s %q: %v", d.Transport, string(d.Address), bad)
 			}

@@ -18,8 +18,8 @@ import (
 	"idlepush/registry"
 )
 
-// holds fails unless the words stand in a page of the docs, which then must be changed with what
-// the test holds.
+// holds fails the test unless the words are in the page of the docs. Page and test must change
+// together.
 func holds(t *testing.T, page string, words ...string) {
 	t.Helper()
 	text, err := os.ReadFile("../../../" + page)
@@ -40,11 +40,11 @@ func TestNumbers(t *testing.T) {
 	t.Run("the keys of a device have 65 and 16 bytes", numbersKeys)
 }
 
-// numbersSize: a message that fills the limit is sent as it
-// is, and of one that is a byte larger nothing can be sent, for it cannot be shortened.
+// A message of the maximum size is sent as it is. One that is a byte larger cannot be sent, because
+// it cannot be shortened.
 func numbersSize(t *testing.T) {
 	holds(t, "docs/api.md", "2500 bytes for Web Push before it is encrypted, 4096 for FCM and APNs")
-	tn := quietTown(t)
+	st := offlineSetup(t)
 	for name, c := range map[string]struct {
 		most int
 		size func(push.Request) int
@@ -55,9 +55,9 @@ func numbersSize(t *testing.T) {
 		"apns":        {4096, func(r push.Request) int { return len(r.Body) }, "apns_too_large"},
 		"fcm":         {4096, fcmSize(t), "fcm_too_large"},
 	} {
-		d := tn.devices[name]
+		d := st.devices[name]
 		at := func(extra int) (push.Request, *registry.Outcome) {
-			return tn.sender(d).Preview(d, push.Message{ID: strings.Repeat("i", 32), Title: "t", Neutral: "n", Payload: []byte(`"` + strings.Repeat("x", extra) + `"`)})
+			return st.sender(d).Preview(d, push.Message{ID: strings.Repeat("i", 32), Title: "t", Neutral: "n", Payload: []byte(`"` + strings.Repeat("x", extra) + `"`)})
 		}
 		r, refused := at(0)
 		if refused != nil {
@@ -87,18 +87,17 @@ func fcmSize(t *testing.T) func(push.Request) int {
 	}
 }
 
-// numbersPadding: however long the subject is, of a message that is
-// encrypted.
+// The size does not depend on the subject of an encrypted message otherwise.
 func numbersPadding(t *testing.T) {
 	holds(t, "docs/security.md", "its size to the nearest 256 bytes")
 	holds(t, "docs/apps.md", "it is padded to multiples of 256 bytes")
-	tn := quietTown(t)
+	st := offlineSetup(t)
 	for _, name := range []string{"webpush", "unifiedpush", "fcm-encrypted", "apns-encrypted"} {
 		sizes := make(map[int]bool)
 		for n := range 240 {
-			w := tn.work(registry.MailKind, name, registry.Subject)
+			w := st.work(registry.MailKind, name, registry.Subject)
 			w.Notification.Content.Subject = strings.Repeat("x", n)
-			body := tn.preview(t, name, push.Render(w, home)).Body
+			body := st.preview(t, name, push.Render(w, home)).Body
 			if found := ciphertext.FindSubmatch(body); found != nil {
 				body = decode(t, string(found[1]))
 			}
@@ -114,20 +113,19 @@ func numbersPadding(t *testing.T) {
 	}
 }
 
-// numbersID: it is the Web Push Topic, the tag and
-// the APNs collapse id.
+// It is the Web Push Topic, the tag and the APNs collapse id.
 func numbersID(t *testing.T) {
 	holds(t, "docs/apps.md", "| `id` | wake | 32 characters, the same however often it is sent |")
 	holds(t, "docs/api.md", "it is the Web Push `Topic`, the tag and the APNs collapse id")
 	synctest.Test(t, func(t *testing.T) {
-		tn := quietTown(t)
-		for name, d := range tn.devices {
-			w := tn.work(registry.MailKind, name, registry.Subject)
+		st := offlineSetup(t)
+		for name, d := range st.devices {
+			w := st.work(registry.MailKind, name, registry.Subject)
 			id := w.Notification.ID
 			if len(id) != 32 {
 				t.Fatalf("%q has %d characters", id, len(id))
 			}
-			r := tn.preview(t, name, push.Render(w, home))
+			r := st.preview(t, name, push.Render(w, home))
 			if said := told(t, r)["id"]; said != id {
 				t.Errorf("%s: the id is %v, want %s", name, said, id)
 			}
@@ -145,16 +143,16 @@ func numbersID(t *testing.T) {
 	})
 }
 
-// numbersLifetime: as long as the server itself tries.
+// The server itself tries for the same time.
 func numbersLifetime(t *testing.T) {
 	holds(t, "README.md", "is sent again under the same id, for three days")
 	holds(t, "docs/apps.md", "keep the old private key and `auth` for three more days")
 	synctest.Test(t, func(t *testing.T) {
-		tn := quietTown(t)
-		for name, d := range tn.devices {
-			w := tn.work(registry.MailKind, name, registry.Subject)
+		st := offlineSetup(t)
+		for name, d := range st.devices {
+			w := st.work(registry.MailKind, name, registry.Subject)
 			w.Notification.Expires = time.Now().Add(30 * 24 * time.Hour) // by a fast clock
-			r := tn.preview(t, name, push.Render(w, home))
+			r := st.preview(t, name, push.Render(w, home))
 			var got, want string
 			switch d.Transport {
 			case fcm.Name:
@@ -178,7 +176,7 @@ func decode(t *testing.T, text string) []byte {
 	return value
 }
 
-// numbersKeys holds a registration to what the docs say of its keys.
+// A registration must have keys of the sizes in the docs.
 func numbersKeys(t *testing.T) {
 	holds(t, "docs/api.md", "`p256dh` is a public key on P-256 (65 bytes), `auth` 16 random bytes")
 	holds(t, "docs/apps.md", "`p256dh` is the public key as an uncompressed point: 65 bytes, the first of them 4", "`auth`: 16 random bytes")

@@ -11,12 +11,12 @@ import (
 	"idlepush/registry"
 )
 
-// previewed is the preview of a device of the town at the level.
-func (tn *town) previewed(t *testing.T, name string, level registry.Level) push.Request {
+// previewed returns the preview of a device at the level.
+func (st *setup) previewed(t *testing.T, name string, level registry.Level) push.Request {
 	t.Helper()
-	d := tn.devices[name]
+	d := st.devices[name]
 	d.Content = level
-	dispatcher := push.Dispatcher{Transports: tn.transports, URL: func() string { return home }}
+	dispatcher := push.Dispatcher{Transports: st.transports, URL: func() string { return home }}
 	r, refusal := dispatcher.Preview(d)
 	if refusal != nil {
 		t.Fatalf("%s: %+v", name, *refusal)
@@ -31,15 +31,14 @@ func TestPreview(t *testing.T) {
 	t.Run("if there is none, it has the outcome of a send", previewRefused)
 }
 
-// previewReadable: the sample's words are among what is readable exactly where
-// they are in what is sent in the clear.
+// The sample's words must be listed exactly if they are sent in the clear.
 func previewReadable(t *testing.T) {
-	tn := quietTown(t)
+	st := offlineSetup(t)
 	parts := map[string]registry.Level{"Ann Example": registry.Sender, "Dinner on Sunday?": registry.Subject, "Shall we say at eight?": registry.Preview, "INBOX": registry.Sender, "unread: 3": registry.Sender}
-	for name, d := range tn.devices {
+	for name, d := range st.devices {
 		encrypted := d.Keys != nil
 		for _, level := range pushtest.EveryLevel {
-			r := tn.previewed(t, name, level)
+			r := st.previewed(t, name, level)
 			readable := strings.Join(r.Readable(), "\n")
 			for part, least := range parts {
 				if want := !encrypted && level.Allows(least); strings.Contains(readable, part) != want {
@@ -57,8 +56,8 @@ func previewReadable(t *testing.T) {
 }
 
 func previewComplete(t *testing.T) {
-	tn := quietTown(t)
-	r := tn.previewed(t, "apns", registry.Preview)
+	st := offlineSetup(t)
+	r := st.previewed(t, "apns", registry.Preview)
 	r.Header.Set("X-New", "of a header")
 	r.Body = []byte(`{"aps":{"alert":{"title":"Ann"},"new-field":{"inner":["a","b"]}}}`)
 	lines := r.Readable()
@@ -67,9 +66,9 @@ func previewComplete(t *testing.T) {
 			t.Errorf("%q is not among\n%s", want, strings.Join(lines, "\n"))
 		}
 	}
-	// Of what really goes out every field has words of its own.
-	for name := range tn.devices {
-		for _, line := range tn.previewed(t, name, registry.Preview).Readable() {
+	// Every field that is sent has a Meaning.
+	for name := range st.devices {
+		for _, line := range st.previewed(t, name, registry.Preview).Readable() {
 			if field, _, said := strings.Cut(line, ": "); said && !strings.Contains(field, " ") {
 				t.Errorf("%s: %s", name, line)
 			}
@@ -78,20 +77,20 @@ func previewComplete(t *testing.T) {
 }
 
 func previewNotConfigured(t *testing.T) {
-	tn := quietTown(t)
-	tn.transports = slices.DeleteFunc(tn.transports, func(t push.Transport) bool { return t.Traits().Name == fcm.Name })
-	d := push.Dispatcher{Transports: tn.transports, URL: func() string { return "" }}
-	if _, refusal := d.Preview(tn.devices["fcm"]); refusal == nil || refusal.Code != "fcm_not_configured" || refusal.Reason == "" {
+	st := offlineSetup(t)
+	st.transports = slices.DeleteFunc(st.transports, func(t push.Transport) bool { return t.Traits().Name == fcm.Name })
+	d := push.Dispatcher{Transports: st.transports, URL: func() string { return "" }}
+	if _, refusal := d.Preview(st.devices["fcm"]); refusal == nil || refusal.Code != "fcm_not_configured" || refusal.Reason == "" {
 		t.Errorf("%+v", refusal)
 	}
 }
 
 func previewRefused(t *testing.T) {
-	tn := quietTown(t)
-	d := push.Dispatcher{Transports: tn.transports, URL: func() string { return "" }}
+	st := offlineSetup(t)
+	d := push.Dispatcher{Transports: st.transports, URL: func() string { return "" }}
 	bad := &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
 	for name, code := range map[string]string{"fcm": "fcm_encryption", "apns": "apns_encryption", "webpush": "webpush_keys_invalid"} {
-		device := tn.devices[name]
+		device := st.devices[name]
 		device.Keys = bad
 		if _, refusal := d.Preview(device); refusal == nil || refusal.Code != code {
 			t.Errorf("%s: %+v, want %s", name, refusal, code)

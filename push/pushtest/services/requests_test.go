@@ -39,23 +39,23 @@ func TestRequest(t *testing.T) {
 	t.Run("a message that cannot be sent to a device blames no service", requestNotSent)
 }
 
-// requestBytes: the files show each request as the service gets it,
-// with secrets hidden and what is encrypted shown as only the device reads it.
+// The files show each request as the service gets it, with secrets hidden, and with the plaintext
+// of everything that is encrypted.
 func requestBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the time is always the same
-		tn := quietTown(t)
+		st := offlineSetup(t)
 		files := make(map[string][]byte)
-		for name, d := range tn.devices {
+		for name, d := range st.devices {
 			for _, kind := range pushtest.EveryKind {
 				if kind == registry.ClearKind && d.Transport == webpush.Browser {
 					continue // never alone
 				}
 				var text bytes.Buffer
 				for _, level := range pushtest.EveryLevel {
-					w := tn.work(kind, name, level)
+					w := st.work(kind, name, level)
 					w.Notification.Expires = time.Now().Add(kind.Lifetime())
 					fmt.Fprintf(&text, "== %s\n\n", level)
-					writeRequest(&text, tn.preview(t, name, push.Render(w, home)))
+					writeRequest(&text, st.preview(t, name, push.Render(w, home)))
 				}
 				files[name+"-"+string(kind)+".txt"] = text.Bytes()
 			}
@@ -76,7 +76,7 @@ func requestBytes(t *testing.T) {
 	})
 }
 
-// writeRequest writes a request without what differs each time.
+// writeRequest writes a request without the parts that differ each time.
 func writeRequest(text *bytes.Buffer, r push.Request) {
 	fmt.Fprintf(text, "%s %s\n", r.Method, r.URL)
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
@@ -99,30 +99,29 @@ func writeRequest(text *bytes.Buffer, r push.Request) {
 	text.WriteString("\n")
 }
 
-// requestPreview: the same headers and the same bytes, but for secrets,
-// randomness, and the second that passed.
+// The headers and the body are the same, except for secrets, randomness and the time.
 func requestPreview(t *testing.T) {
 	var received *http.Request
 	var mu sync.Mutex
-	tn := servedTown(t, func(r *http.Request) {
+	st := servedSetup(t, func(r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		received = r
 	})
-	for name, d := range tn.devices {
+	for name, d := range st.devices {
 		for _, kind := range []registry.Kind{registry.MailKind, registry.SummaryKind} {
-			w := tn.work(kind, name, registry.Preview)
+			w := st.work(kind, name, registry.Preview)
 			w.Notification.Expires = time.Now().Add(time.Hour)
 			m := push.Render(w, home)
-			want := tn.preview(t, name, m)
-			if o := tn.sender(d).Send(t.Context(), d, m); o.Result != registry.ResultDelivered {
+			want := st.preview(t, name, m)
+			if o := st.sender(d).Send(t.Context(), d, m); o.Result != registry.ResultDelivered {
 				t.Fatalf("%s: %+v", name, o)
 			}
 			mu.Lock()
 			got := received
 			mu.Unlock()
 			secret := string(d.Address)
-			if tn.sender(d).Traits().Subscription {
+			if st.sender(d).Traits().Subscription {
 				_, secret, _ = strings.Cut(strings.TrimPrefix(secret, "http://"), "/")
 			}
 			if url := "http://" + got.Host + strings.Replace(got.URL.Path, secret, push.Hidden, 1); url != want.URL || got.Method != want.Method {
@@ -141,7 +140,7 @@ func requestPreview(t *testing.T) {
 			if !maps.EqualFunc(got.Header, want.Header, slices.Equal) {
 				t.Errorf("%s: headers %v, want %v", name, got.Header, want.Header)
 			}
-			raw, payload := tn.last(d.Transport)
+			raw, payload := st.last(d.Transport)
 			if d.Transport == webpush.Browser || d.Transport == webpush.UnifiedPush {
 				if !bytes.Equal(payload, want.Plaintext) || len(raw) != 0 {
 					t.Errorf("%s: the device reads %s, want %s", name, payload, want.Plaintext)
@@ -163,24 +162,23 @@ func requestPreview(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range [][]string{tn.fcm.Violations(), tn.apns.Violations(), tn.web.Violations()} {
+	for _, v := range [][]string{st.fcm.Violations(), st.apns.Violations(), st.web.Violations()} {
 		if len(v) > 0 {
 			t.Error(v)
 		}
 	}
 }
 
-// requestEncrypted: of no kind, at no level, the body of the request, its
-// URL and its headers alike.
+// That holds for every kind, at every level, in the body, the URL and the headers.
 func requestEncrypted(t *testing.T) {
-	tn := quietTown(t)
-	for name, d := range tn.devices {
+	st := offlineSetup(t)
+	for name, d := range st.devices {
 		for _, kind := range pushtest.EveryKind {
 			for _, level := range pushtest.EveryLevel {
-				w := tn.work(kind, name, level)
+				w := st.work(kind, name, level)
 				w.Notification.Content = registry.Content{From: "Zwetschge", Subject: "Quittenbrot", Preview: "Rosinenschnecke"}
 				w.Notification.Folder, w.Mailbox, w.Notification.Text = "Obstgarten", "kirsche@example.org", "Holunderbeere"
-				r := tn.preview(t, name, push.Render(w, home))
+				r := st.preview(t, name, push.Render(w, home))
 				sent, clear := fmt.Sprint(r.URL, r.Header, string(r.Body)), d.Keys == nil
 				for _, word := range []string{"Zwetschge", "Quittenbrot", "Rosinenschnecke", "Obstgarten", "kirsche", "Holunderbeere"} {
 					if !clear && strings.Contains(sent, word) {
@@ -196,9 +194,9 @@ func requestEncrypted(t *testing.T) {
 }
 
 func requestBase64(t *testing.T) {
-	tn := quietTown(t)
+	st := offlineSetup(t)
 	for _, name := range []string{"fcm-encrypted", "apns-encrypted"} {
-		r := tn.preview(t, name, push.Render(tn.work(registry.MailKind, name, registry.Preview), home))
+		r := st.preview(t, name, push.Render(st.work(registry.MailKind, name, registry.Preview), home))
 		found := ciphertext.FindSubmatch(r.Body)
 		if found == nil {
 			t.Fatalf("%s: %s", name, r.Body)
@@ -209,22 +207,22 @@ func requestBase64(t *testing.T) {
 	}
 }
 
-// requestNotSent: it must not end the pause of a lane.
+// It must not end the pause of a lane.
 func requestNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tn := servedTown(t, nil)
-		for name, d := range tn.devices {
-			w := tn.work(registry.MailKind, name, registry.Subject)
+		st := servedSetup(t, nil)
+		for name, d := range st.devices {
+			w := st.work(registry.MailKind, name, registry.Subject)
 			m := push.Render(w, home)
-			if o := tn.sender(d).Send(t.Context(), d, m); o.Result != registry.ResultDelivered || o.Unasked {
+			if o := st.sender(d).Send(t.Context(), d, m); o.Result != registry.ResultDelivered || o.Unasked {
 				t.Errorf("%s: %+v", name, o)
 			}
-			if tn.sender(d).Traits().Subscription {
+			if st.sender(d).Traits().Subscription {
 				d.Keys = &registry.Keys{P256dh: "no key", Auth: d.Keys.Auth}
 			} else {
 				d.Address = "no token / at all"
 			}
-			if o := tn.sender(d).Send(t.Context(), d, m); !o.Suspect || !o.Unasked {
+			if o := st.sender(d).Send(t.Context(), d, m); !o.Suspect || !o.Unasked {
 				t.Errorf("%s, with a bad address: %+v", name, o)
 			}
 		}

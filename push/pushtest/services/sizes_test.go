@@ -26,15 +26,15 @@ func TestSize(t *testing.T) {
 }
 
 func sizeTooLarge(t *testing.T) {
-	tn := servedTown(t, nil)
+	st := servedSetup(t, nil)
 	code := map[registry.Transport]string{fcm.Name: "fcm_too_large", apns.Name: "apns_payload_too_large",
 		webpush.Browser: "webpush_too_large", webpush.UnifiedPush: "webpush_too_large"}
-	requests := func() int { return tn.fcm.Requests() + tn.apns.Requests() + tn.web.Requests() }
-	for name, d := range tn.devices {
-		long := tn.work(registry.MailKind, name, registry.Preview)
+	requests := func() int { return st.fcm.Requests() + st.apns.Requests() + st.web.Requests() }
+	for name, d := range st.devices {
+		long := st.work(registry.MailKind, name, registry.Preview)
 		long.Notification.Expires = time.Now().Add(time.Hour)
 		long.Notification.Content = registry.Content{From: "Ann", Subject: strings.Repeat("Dinner ", 40), Preview: strings.Repeat("At eight. ", 40)}
-		bare := tn.work(registry.MailKind, name, registry.Wake)
+		bare := st.work(registry.MailKind, name, registry.Wake)
 		bare.Notification.Expires = long.Notification.Expires
 		for _, c := range []struct {
 			what             string
@@ -51,14 +51,14 @@ func sizeTooLarge(t *testing.T) {
 			if d.Transport == apns.Name {
 				fault.Reason = "PayloadTooLarge"
 			}
-			tn.fcm.Fail("", fault)
-			tn.apns.Fail("", fault)
-			tn.web.Fail("", fault)
+			st.fcm.Fail("", fault)
+			st.apns.Fail("", fault)
+			st.web.Fail("", fault)
 			m := push.Render(c.work, home)
-			o := tn.sender(d).Send(t.Context(), d, m)
-			tn.fcm.ClearFaults()
-			tn.apns.ClearFaults()
-			tn.web.ClearFaults()
+			o := st.sender(d).Send(t.Context(), d, m)
+			st.fcm.ClearFaults()
+			st.apns.ClearFaults()
+			st.web.ClearFaults()
 			if o.Result != c.result || o.Result == registry.ResultRefused && o.Code != code[d.Transport] || requests()-before != c.expect {
 				t.Errorf("%s, too large %s: %+v after %d requests", name, c.what, o, requests()-before)
 			}
@@ -66,15 +66,14 @@ func sizeTooLarge(t *testing.T) {
 				continue
 			}
 			smallest, _ := m.Smallest()
-			if _, payload := tn.last(d.Transport); !bytes.Contains(payload, smallest.Payload) {
+			if _, payload := st.last(d.Transport); !bytes.Contains(payload, smallest.Payload) {
 				t.Errorf("%s: it was sent as %s", name, payload)
 			}
 		}
 	}
 }
 
-// sizes holds what a service would receive to that service's limit, and to being whole JSON in
-// UTF-8.
+// sizes checks the size of the request to a service, and that its JSON is complete and in UTF-8.
 func sizes(t testing.TB, name string, r push.Request) {
 	t.Helper()
 	text := r.Body
@@ -113,15 +112,14 @@ func sizes(t testing.TB, name string, r push.Request) {
 	}
 }
 
-// sizeWorst: 6 bytes for each rune in each field, the longest
-// URL, and the largest numbers.
+// The text has 6 bytes for each rune in each field, the longest URL, and the largest numbers.
 func sizeWorst(t *testing.T) {
-	tn := quietTown(t)
+	st := offlineSetup(t)
 	worst := strings.Repeat("\x01", 1000)
 	for _, url := range []string{"", "https://" + strings.Repeat("h", 253) + "/"} {
-		for name := range tn.devices {
+		for name := range st.devices {
 			for _, kind := range pushtest.EveryKind {
-				w := tn.work(kind, name, registry.Preview)
+				w := st.work(kind, name, registry.Preview)
 				n := &w.Notification
 				n.ID, n.Account, n.At = strings.Repeat("i", 32), strings.Repeat("a", 32), time.Date(2026, 12, 12, 23, 59, 59, 123456789, time.UTC)
 				n.Code, n.Text, n.Folder, n.Count = strings.Repeat("c", 60), worst, worst, 1<<62
@@ -136,26 +134,25 @@ func sizeWorst(t *testing.T) {
 				if url != "" && m.URL == "" {
 					t.Fatal("the URL is too long for this test")
 				}
-				sizes(t, name, tn.preview(t, name, m)) // the senders find a size that fits
+				sizes(t, name, st.preview(t, name, m)) // the senders find a size that fits
 				smallest, _ := m.Smallest()
-				sizes(t, name, tn.preview(t, name, smallest))
+				sizes(t, name, st.preview(t, name, smallest))
 			}
 		}
 	}
 }
 
-// FuzzSizing: whatever a mail, a folder or a mailbox is called and however much there is to clear,
-// every service takes what it is sent, the text is cut between runes, and no level lets out more
-// than it allows.
+// FuzzSizing checks requests with arbitrary texts and numbers of ids to clear. Every service must
+// accept them, texts must be cut between runes, and no level may reveal more than it allows.
 func FuzzSizing(f *testing.F) {
-	tn := quietTown(f)
+	st := offlineSetup(f)
 	type form struct {
 		device string
 		level  registry.Level
 		kind   registry.Kind
 	}
 	var forms []form
-	for _, device := range slices.Sorted(maps.Keys(tn.devices)) {
+	for _, device := range slices.Sorted(maps.Keys(st.devices)) {
 		for _, level := range pushtest.EveryLevel {
 			for _, kind := range pushtest.EveryKind {
 				forms = append(forms, form{device, level, kind})
@@ -171,7 +168,7 @@ func FuzzSizing(f *testing.F) {
 	f.Add(uint(0), "Ann", "Dinner", "At eight?", "INBOX", "ann@example.org", uint8(3), 0)
 	f.Fuzz(func(t *testing.T, i uint, from, subject, preview, folder, mailbox string, clear uint8, unread int) {
 		one := forms[i%uint(len(forms))]
-		w := tn.work(one.kind, one.device, one.level)
+		w := st.work(one.kind, one.device, one.level)
 		w.Notification.Folder, w.Notification.Text = folder, preview
 		w.Notification.Content = registry.Content{From: from, Subject: subject, Preview: preview}
 		w.Mailbox, w.Unread, w.Clear = mailbox, &unread, nil
@@ -181,7 +178,7 @@ func FuzzSizing(f *testing.F) {
 		if one.kind == registry.ClearKind {
 			w.Notification.Clear = w.Clear
 		}
-		r := tn.preview(t, one.device, push.Render(w, home))
+		r := st.preview(t, one.device, push.Render(w, home))
 		sizes(t, one.device, r)
 		if one.level == registry.Wake {
 			checkWake(t, one.device, r)
@@ -192,7 +189,7 @@ func FuzzSizing(f *testing.F) {
 	})
 }
 
-// told is the payload in a request, as the app reads it.
+// told returns the payload in a request, as the app reads it.
 func told(t testing.TB, r push.Request) map[string]any {
 	t.Helper()
 	var p struct {
@@ -226,7 +223,7 @@ func checkWake(t testing.TB, name string, r push.Request) {
 	}
 }
 
-// checkMail looks for each field where its level does not allow it, and for a cut within a rune.
+// checkMail fails the test if the level does not allow a field, or if a rune was cut.
 func checkMail(t testing.TB, name string, w registry.Work, r push.Request) {
 	t.Helper()
 	fields := told(t, r)

@@ -21,8 +21,8 @@ import (
 
 const home = "https://push.example.org/"
 
-// town is a stand-in of each service, a sender that knows it, and a device of each form.
-type town struct {
+// setup is a stand-in of each service, a transport for each, and devices of every form.
+type setup struct {
 	fcm        *pushtest.FCM
 	apns       *pushtest.APNs
 	web        *pushtest.WebPush
@@ -30,8 +30,8 @@ type town struct {
 	devices    map[string]registry.Device
 }
 
-// newTown makes a town whose services are at the origins.
-func newTown(t testing.TB, fcmAt, apnsAt, webAt string, f *pushtest.FCM, a *pushtest.APNs, w *pushtest.WebPush) *town {
+// newSetup makes a setup with the services at the origins.
+func newSetup(t testing.TB, fcmAt, apnsAt, webAt string, f *pushtest.FCM, a *pushtest.APNs, w *pushtest.WebPush) *setup {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	fatal(t, err)
@@ -46,7 +46,7 @@ func newTown(t testing.TB, fcmAt, apnsAt, webAt string, f *pushtest.FCM, a *push
 	keys := receiver.Keys()
 	sub, err := w.Subscribe(webAt, "")
 	fatal(t, err)
-	return &town{fcm: f, apns: a, web: w,
+	return &setup{fcm: f, apns: a, web: w,
 		transports: append(push.Transports{google, apple}, browsers.Transports()...),
 		devices: map[string]registry.Device{
 			"fcm":            {ID: "d1", Transport: fcm.Name, Address: registry.Secret(f.Register(nil))},
@@ -74,16 +74,17 @@ func standIns(t testing.TB) (*pushtest.FCM, *pushtest.APNs, *pushtest.WebPush) {
 	return f, a, pushtest.NewWebPush()
 }
 
-// quietTown is one where nobody serves: it is for what touches no network.
-func quietTown(t testing.TB) *town {
+// offlineSetup returns a setup whose services are not served, for tests that do not use the
+// network.
+func offlineSetup(t testing.TB) *setup {
 	t.Helper()
 	f, a, w := standIns(t)
-	return newTown(t, "https://fcm.example", "https://apns.example", "https://web.example", f, a, w)
+	return newSetup(t, "https://fcm.example", "https://apns.example", "https://web.example", f, a, w)
 }
 
-// servedTown is one whose services listen. Each request that they get is handed to seen first; nil:
-// to nobody.
-func servedTown(t *testing.T, seen func(*http.Request)) *town {
+// servedSetup returns a setup whose services listen. For each request seen is called first, if it
+// is not nil.
+func servedSetup(t *testing.T, seen func(*http.Request)) *setup {
 	t.Helper()
 	f, a, w := standIns(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -107,43 +108,43 @@ func servedTown(t *testing.T, seen func(*http.Request)) *town {
 		})
 		return "http://" + l.Addr().String()
 	}
-	return newTown(t, serve(f), serve(a), serve(w), f, a, w)
+	return newSetup(t, serve(f), serve(a), serve(w), f, a, w)
 }
 
 // sender returns the transport of a device.
-func (tn *town) sender(d registry.Device) push.Transport {
-	t, _ := tn.transports.Named(d.Transport)
+func (st *setup) sender(d registry.Device) push.Transport {
+	t, _ := st.transports.Named(d.Transport)
 	return t
 }
 
-func (tn *town) preview(t testing.TB, name string, m push.Message) push.Request {
+func (st *setup) preview(t testing.TB, name string, m push.Message) push.Request {
 	t.Helper()
-	d := tn.devices[name]
-	r, refusal := tn.sender(d).Preview(d, m)
+	d := st.devices[name]
+	r, refusal := st.sender(d).Preview(d, m)
 	if refusal != nil {
 		t.Fatalf("%s: %+v", name, *refusal)
 	}
 	return r
 }
 
-// work is a planted notification for the device.
-func (tn *town) work(kind registry.Kind, name string, level registry.Level) registry.Work {
-	d := tn.devices[name]
+// work returns a planted notification for the device.
+func (st *setup) work(kind registry.Kind, name string, level registry.Level) registry.Work {
+	d := st.devices[name]
 	d.Content = level
 	return pushtest.Work(kind, d)
 }
 
-// last is the last body that the service accepted, where it is no ciphertext as a whole, and what
-// the device read in it.
-func (tn *town) last(transport registry.Transport) (raw, payload []byte) {
+// last returns the last body that the service accepted, and the payload in it. For Web Push, raw is
+// nil, because the whole body is encrypted.
+func (st *setup) last(transport registry.Transport) (raw, payload []byte) {
 	switch transport {
 	case fcm.Name:
-		all := tn.fcm.Messages()
+		all := st.fcm.Messages()
 		return all[len(all)-1].Raw, all[len(all)-1].Payload
 	case apns.Name:
-		all := tn.apns.Messages()
+		all := st.apns.Messages()
 		return all[len(all)-1].Raw, all[len(all)-1].Payload
 	}
-	all := tn.web.Messages()
+	all := st.web.Messages()
 	return nil, all[len(all)-1].Body
 }

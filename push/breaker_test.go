@@ -27,7 +27,7 @@ func refused() registry.Outcome {
 func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }
 func device(n int) string         { return fmt.Sprint("device ", n) }
 
-func TestAWaitDoublesUpToItsMost(t *testing.T) {
+func TestDoubled(t *testing.T) {
 	for _, c := range []struct {
 		first, most time.Duration
 		n           int
@@ -62,7 +62,13 @@ func expiring(w registry.Work, left time.Duration) registry.Work {
 	return w
 }
 
-func TestWhatFailedIsTriedAgainWithinItsBounds(t *testing.T) {
+func TestScheduled(t *testing.T) {
+	t.Run("waits are within their bounds", scheduledBounds)
+	t.Run("a time that the service gave is respected", scheduledAfter)
+	t.Run("only a retry has a time", scheduledRetry)
+}
+
+func scheduledBounds(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		o           registry.Outcome
@@ -94,7 +100,7 @@ func TestWhatFailedIsTriedAgainWithinItsBounds(t *testing.T) {
 	}
 }
 
-func TestWhatTheServiceAskedForIsHonoured(t *testing.T) {
+func scheduledAfter(t *testing.T) {
 	for attempts := range 15 {
 		o := retry()
 		o.At = dawn.Add(time.Hour)
@@ -108,7 +114,7 @@ func TestWhatTheServiceAskedForIsHonoured(t *testing.T) {
 	}
 }
 
-func TestOnlyARetryHasATimeOfItsOwn(t *testing.T) {
+func scheduledRetry(t *testing.T) {
 	for _, o := range []registry.Outcome{accepted, gone(), refused(), ourFault()} {
 		if got := scheduled(o, tried(3, 0), dawn); got != o {
 			t.Errorf("%s became %+v", o.Result, got)
@@ -149,7 +155,19 @@ func fail(b lane, n int, o registry.Outcome, now time.Time) lane {
 	return b
 }
 
-func TestTheFifthFailureInARowPausesTheLane(t *testing.T) {
+func TestBreaker(t *testing.T) {
+	t.Run("the fifth failure in a row pauses the lane", breakerFailures)
+	t.Run("one dead device does not pause its lane", breakerDeadDevice)
+	t.Run("devices that fail while others are answered are no outage", breakerAlone)
+	t.Run("a pause grows with each failed probe", breakerGrows)
+	t.Run("a misconfiguration pauses the lane at once, for exactly 15 minutes", breakerMisconfigured)
+	t.Run("any answer about a device or a message proves the lane", breakerProved)
+	t.Run("a message that was not sent proves nothing", breakerNotSent)
+	t.Run("a device that alone is rejected pauses its lane once", breakerOdd)
+	t.Run("each answer has its effect on the lane", breakerTable)
+}
+
+func breakerFailures(t *testing.T) {
 	b := fail(lane{}, breakAfter-1, retry(), dawn)
 	if b.paused() {
 		t.Error("paused too early")
@@ -163,7 +181,7 @@ func TestTheFifthFailureInARowPausesTheLane(t *testing.T) {
 	}
 }
 
-func TestOneDeadDeviceDoesNotPauseItsLane(t *testing.T) {
+func breakerDeadDevice(t *testing.T) {
 	var b lane
 	for i := range 100 {
 		if b = b.after("dead", retry(), dawn.Add(minutes(i))); b.paused() {
@@ -173,7 +191,7 @@ func TestOneDeadDeviceDoesNotPauseItsLane(t *testing.T) {
 }
 
 // TestDevicesThatFailWhileOthersAreAnsweredAreNoOutage, until they are answered themselves or the others are not heard of for long.
-func TestDevicesThatFailWhileOthersAreAnsweredAreNoOutage(t *testing.T) {
+func breakerAlone(t *testing.T) {
 	b := fail(lane{}, breakAfter, retry(), dawn).after("well", accepted, dawn)
 	for i := range 100 {
 		now := dawn.Add(minutes(i) / 2)
@@ -198,8 +216,8 @@ func TestDevicesThatFailWhileOthersAreAnsweredAreNoOutage(t *testing.T) {
 	}
 }
 
-// TestAPauseGrowsWithEachFailedProbe and not with what was on its way when it began.
-func TestAPauseGrowsWithEachFailedProbe(t *testing.T) {
+// breakerGrows and not with what was on its way when it began.
+func breakerGrows(t *testing.T) {
 	now := dawn
 	b := fail(lane{}, breakAfter, retry(), now)
 	if got := fail(b, Concurrency, retry(), now.Add(time.Second)); got != b {
@@ -221,7 +239,7 @@ func TestAPauseGrowsWithEachFailedProbe(t *testing.T) {
 	}
 }
 
-func TestOurFaultPausesTheLaneAtOnceAndForExactlyAQuarterOfAnHour(t *testing.T) {
+func breakerMisconfigured(t *testing.T) {
 	var b lane
 	for n := range 3 {
 		now := dawn.Add(time.Duration(n) * repair)
@@ -237,7 +255,7 @@ func TestOurFaultPausesTheLaneAtOnceAndForExactlyAQuarterOfAnHour(t *testing.T) 
 	}
 }
 
-func TestAnyAnswerAboutADeviceOrAMessageProvesTheLane(t *testing.T) {
+func breakerProved(t *testing.T) {
 	for _, o := range []registry.Outcome{accepted, gone(), refused(), complaint()} {
 		b := fail(lane{}, breakAfter, retry(), dawn)
 		for _, now := range []time.Time{dawn.Add(time.Second), b.until} {
@@ -249,7 +267,7 @@ func TestAnyAnswerAboutADeviceOrAMessageProvesTheLane(t *testing.T) {
 	}
 }
 
-func TestWhatWasNotSentProvesNothing(t *testing.T) {
+func breakerNotSent(t *testing.T) {
 	b := fail(lane{}, breakAfter, retry(), dawn)
 	for _, o := range []registry.Outcome{refused(), complaint()} {
 		if got := b.after("probe", Unasked(o), b.until); got != b {
@@ -261,8 +279,8 @@ func TestWhatWasNotSentProvesNothing(t *testing.T) {
 	}
 }
 
-// TestADeviceThatAloneFindsUsAtFaultPausesItsLaneOnce: a row is a send to a device and what came of it; a quarter of an hour lies between two rows.
-func TestADeviceThatAloneFindsUsAtFaultPausesItsLaneOnce(t *testing.T) {
+// breakerOdd: a row is a send to a device and what came of it; a quarter of an hour lies between two rows.
+func breakerOdd(t *testing.T) {
 	type step struct {
 		device  string
 		answer  registry.Outcome
@@ -313,9 +331,9 @@ func TestADeviceThatAloneFindsUsAtFaultPausesItsLaneOnce(t *testing.T) {
 	}
 }
 
-// TestWhatAnAnswerMakesOfItsLane is a table of after: the lane as it was, a device's answer at
+// breakerTable is a table of after: the lane as it was, a device's answer at
 // dawn, and what comes of it.
-func TestWhatAnAnswerMakesOfItsLane(t *testing.T) {
+func breakerTable(t *testing.T) {
 	denied := lane{breaker{out: true, blaming: "other"}, dawn.Add(-minutes(15)), dawn} // the probe is due
 	out := lane{breaker{out: true, failures: 5, last: "other"}, dawn.Add(-minutes(5)), dawn}
 	for _, c := range []struct {

@@ -10,7 +10,12 @@ import (
 	"idlepush/registry"
 )
 
-func TestABurstOpensAgainWhenTheFirstOfItIsOldEnough(t *testing.T) {
+func TestLimit(t *testing.T) {
+	t.Run("it allows a push again when the first of its pushes is old enough", limitOpens)
+	t.Run("mail has burst-limit, and clears have the limit of the service", limitKinds)
+}
+
+func limitOpens(t *testing.T) {
 	at := func(seconds ...int) (list []time.Time) {
 		for _, s := range seconds {
 			list = append(list, dawn.Add(time.Duration(s)*time.Second))
@@ -49,7 +54,7 @@ func TestABurstOpensAgainWhenTheFirstOfItIsOldEnough(t *testing.T) {
 	}
 }
 
-func TestWhatIsBounded(t *testing.T) {
+func limitKinds(t *testing.T) {
 	apple := Traits{Name: "apns", Limits: map[registry.Kind]Limit{registry.ClearKind: {3, time.Hour}}}
 	d := &Dispatcher{BurstLimit: 5, Transports: Transports{stub{nil, Traits{Name: "fcm"}}, stub{nil, apple}}}
 	for _, c := range []struct {
@@ -89,7 +94,17 @@ func (h *house) rung(d registry.Device, begin time.Time) (list []string) {
 	return list
 }
 
-func TestBeyondTheBurstLimitOneSummaryRingsWhenTheMinuteEndsWithTheTrueCount(t *testing.T) {
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	t.Run("beyond the limit one summary with the true count rings when the minute ends", burstSummary)
+	t.Run("an account at its limit delays no other account and no other phone", burstOthers)
+	t.Run("a steady stream rings no more often than the limit, and all of it is counted", burstStream)
+	t.Run("without a limit each mail rings", burstUnlimited)
+	t.Run("a summary that fails is sent again under its own id", burstFailed)
+	t.Run("an iPhone gets three clears an hour, then one for all the others", burstClears)
+}
+
+func burstSummary(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -110,7 +125,7 @@ func TestBeyondTheBurstLimitOneSummaryRingsWhenTheMinuteEndsWithTheTrueCount(t *
 	})
 }
 
-func TestAMailboxThatIsHeldBackKeepsNoOtherNorAnyOtherPhoneWaiting(t *testing.T) {
+func burstOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -137,7 +152,7 @@ func TestAMailboxThatIsHeldBackKeepsNoOtherNorAnyOtherPhoneWaiting(t *testing.T)
 	})
 }
 
-func TestASteadyStreamRingsNoMoreOftenThanTheLimitAndIsCountedWhole(t *testing.T) {
+func burstStream(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -175,7 +190,7 @@ func TestASteadyStreamRingsNoMoreOftenThanTheLimitAndIsCountedWhole(t *testing.T
 	})
 }
 
-func TestWithoutALimitEachMailRings(t *testing.T) {
+func burstUnlimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -189,7 +204,7 @@ func TestWithoutALimitEachMailRings(t *testing.T) {
 	})
 }
 
-func TestASummaryThatFailsIsTriedAgainUnderItsOwnID(t *testing.T) {
+func burstFailed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -223,7 +238,7 @@ func TestASummaryThatFailsIsTriedAgainUnderItsOwnID(t *testing.T) {
 	})
 }
 
-func TestAnIPhoneIsWokenToTakeAwayThreeTimesAnHourAndThenForAllAtOnce(t *testing.T) {
+func burstClears(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

@@ -9,7 +9,7 @@ import (
 	"idlepush/registry"
 )
 
-func TestAClickLeadsToTheMail(t *testing.T) {
+func TestClickURL(t *testing.T) {
 	const home, link = "https://push.example.org/", "https://mail.example.org/x"
 	id := pushtest.Planted(registry.MailKind).ID
 	for name, row := range map[string]struct {

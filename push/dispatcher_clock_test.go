@@ -11,9 +11,19 @@ import (
 	"idlepush/registry"
 )
 
+func TestClock(t *testing.T) {
+	t.Parallel()
+	t.Run("whatever the clock does, each mail rings once, and soon", clockAny)
+	t.Run("a probe that fails after the clock was set back pauses by the clock as it is", clockProbe)
+	t.Run("the clock may be set while sends are in flight", clockInFlight)
+	t.Run("mail that arrived while the clock was ahead rings once it is right", clockAhead)
+	t.Run("mail that a clock that is ahead makes expire is not sent", clockExpired)
+	t.Run("a small correction of the clock hastens nothing", clockCorrected)
+}
+
 // TestWhateverTheClockDoesEachMailRingsOnceAndSoon, although a phone waits for its next try, a
 // lane for its probe and a burst for the end of its minute when the clock is set.
-func TestWhateverTheClockDoesEachMailRingsOnceAndSoon(t *testing.T) {
+func clockAny(t *testing.T) {
 	t.Parallel()
 	const hours = 5 * time.Hour
 	for name, sets := range map[string][]time.Duration{
@@ -86,7 +96,7 @@ func liveWith(t *testing.T, sets []time.Duration) {
 }
 
 // TestAProbeThatFailsAfterTheClockWasSetBackPausesByTheClockAsItIs, and is the only one.
-func TestAProbeThatFailsAfterTheClockWasSetBackPausesByTheClockAsItIs(t *testing.T) {
+func clockProbe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -112,7 +122,7 @@ func TestAProbeThatFailsAfterTheClockWasSetBackPausesByTheClockAsItIs(t *testing
 	})
 }
 
-func TestTheClockIsSetWhileSendsAreInFlight(t *testing.T) {
+func clockInFlight(t *testing.T) {
 	t.Parallel()
 	for _, by := range []time.Duration{-5 * time.Hour, 5 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -140,7 +150,7 @@ func TestTheClockIsSetWhileSendsAreInFlight(t *testing.T) {
 }
 
 // TestMailFromWhileTheClockWasAheadRingsOnceItIsRight, also if the program begins in between.
-func TestMailFromWhileTheClockWasAheadRingsOnceItIsRight(t *testing.T) {
+func clockAhead(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -173,7 +183,7 @@ func TestMailFromWhileTheClockWasAheadRingsOnceItIsRight(t *testing.T) {
 }
 
 // TestWhatAClockThatIsAheadMakesExpireIsNotSent, and the rest is.
-func TestWhatAClockThatIsAheadMakesExpireIsNotSent(t *testing.T) {
+func clockExpired(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -195,8 +205,8 @@ func TestWhatAClockThatIsAheadMakesExpireIsNotSent(t *testing.T) {
 	})
 }
 
-// TestASmallCorrectionOfTheClockHastensNothing: a service is not asked early for that.
-func TestASmallCorrectionOfTheClockHastensNothing(t *testing.T) {
+// clockCorrected: a service is not asked early for that.
+func clockCorrected(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

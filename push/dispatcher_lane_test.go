@@ -33,7 +33,23 @@ func (h *house) between(from, to time.Time) (n int) {
 	return n
 }
 
-func TestAnOutagePausesItsLaneAndOneProbeGoesOutPerPause(t *testing.T) {
+func TestLane(t *testing.T) {
+	t.Parallel()
+	t.Run("an outage pauses its lane, and one probe is sent per pause", laneOutage)
+	t.Run("sends in flight do not lengthen the pause", laneInFlight)
+	t.Run("a misconfigured lane is paused, and everything in it is kept", laneMisconfigured)
+	t.Run("there is no second probe while one is slow", laneSlowProbe)
+	t.Run("a probe waits for sends in flight", laneProbeWaits)
+	t.Run("the first success of a send in flight ends the pause", laneSuccess)
+	t.Run("a restart probes a paused lane at once", laneRestart)
+	t.Run("a transport that the program does not have keeps its deliveries", laneNotConfigured)
+	t.Run("a device that fails for a reason of its own does not block its lane", laneOddDevice)
+	t.Run("two such devices delay a third at most once", laneTwoOdd)
+	t.Run("when a lane works again, all its devices are served", laneResumed)
+	t.Run("one device that a service rejects pauses its lane only once", laneDenied)
+}
+
+func laneOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -99,8 +115,8 @@ func TestAnOutagePausesItsLaneAndOneProbeGoesOutPerPause(t *testing.T) {
 	})
 }
 
-// TestWhatWasOnItsWayDoesNotLengthenThePause: a whole lane that fails at once is probed after the first pause, by one.
-func TestWhatWasOnItsWayDoesNotLengthenThePause(t *testing.T) {
+// laneInFlight: a whole lane that fails at once is probed after the first pause, by one.
+func laneInFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -135,7 +151,7 @@ func TestWhatWasOnItsWayDoesNotLengthenThePause(t *testing.T) {
 	})
 }
 
-func TestALaneThatAPersonMustMendIsPausedWithEverythingKept(t *testing.T) {
+func laneMisconfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -188,7 +204,7 @@ func TestALaneThatAPersonMustMendIsPausedWithEverythingKept(t *testing.T) {
 }
 
 // TestASlowProbeIsTheOnlyOne, and what else is due in its lane waits for its answer.
-func TestASlowProbeIsTheOnlyOne(t *testing.T) {
+func laneSlowProbe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -221,7 +237,7 @@ func TestASlowProbeIsTheOnlyOne(t *testing.T) {
 }
 
 // TestAProbeWaitsForWhatIsStillOnItsWay, so that a paused lane never has two sends in flight.
-func TestAProbeWaitsForWhatIsStillOnItsWay(t *testing.T) {
+func laneProbeWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -247,7 +263,7 @@ func TestAProbeWaitsForWhatIsStillOnItsWay(t *testing.T) {
 	})
 }
 
-func TestAPauseEndsWithTheFirstSuccessOfWhatWasOnItsWay(t *testing.T) {
+func laneSuccess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -274,8 +290,8 @@ func TestAPauseEndsWithTheFirstSuccessOfWhatWasOnItsWay(t *testing.T) {
 	})
 }
 
-// TestARestartProbesAPausedLaneAtOnce: a person may have mended it.
-func TestARestartProbesAPausedLaneAtOnce(t *testing.T) {
+// laneRestart: a person may have mended it.
+func laneRestart(t *testing.T) {
 	t.Parallel()
 	for _, mended := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -316,7 +332,7 @@ func TestARestartProbesAPausedLaneAtOnce(t *testing.T) {
 	}
 }
 
-func TestATransportWithoutASenderIsNotConfiguredAndKeepsItsDeliveries(t *testing.T) {
+func laneNotConfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -335,7 +351,7 @@ func TestATransportWithoutASenderIsNotConfiguredAndKeepsItsDeliveries(t *testing
 }
 
 // A lane is paused as a whole, but what is wrong may concern one of its devices alone: it is not to be the probe each time.
-func TestADeviceThatFailsForAReasonOfItsOwnDoesNotStarveItsLane(t *testing.T) {
+func laneOddDevice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -359,7 +375,7 @@ func TestADeviceThatFailsForAReasonOfItsOwnDoesNotStarveItsLane(t *testing.T) {
 }
 
 // TestTwoDevicesThatFailForReasonsOfTheirOwnMakeAThirdWaitOnceAtMost, and for less than a minute.
-func TestTwoDevicesThatFailForReasonsOfTheirOwnMakeAThirdWaitOnceAtMost(t *testing.T) {
+func laneTwoOdd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -395,7 +411,7 @@ func TestTwoDevicesThatFailForReasonsOfTheirOwnMakeAThirdWaitOnceAtMost(t *testi
 	})
 }
 
-func TestWhatWaitedForALaneGoesOutOnAllItsDevicesWhenItWorksAgain(t *testing.T) {
+func laneResumed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -428,8 +444,8 @@ func TestWhatWaitedForALaneGoesOutOnAllItsDevicesWhenItWorksAgain(t *testing.T) 
 	})
 }
 
-// TestOneDeviceThatAServiceDeniesDoesNotKeepPausingItsLane: it pauses it once, is suspect from then on, and works again when its push is accepted.
-func TestOneDeviceThatAServiceDeniesDoesNotKeepPausingItsLane(t *testing.T) {
+// laneDenied: it pauses it once, is suspect from then on, and works again when its push is accepted.
+func laneDenied(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

@@ -28,7 +28,18 @@ func hang(ctx context.Context, _ sent) registry.Outcome {
 	return retry()
 }
 
-func TestNewMailIsSentWithoutDelayWhileTheDispatcherWaits(t *testing.T) {
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	t.Run("new mail is sent without delay while the dispatcher waits", orderAtOnce)
+	t.Run("a dead device delays no other of its lane", orderDead)
+	t.Run("each device gets its queue in order, one message at a time", orderQueue)
+	t.Run("as many sends run at once as promised", orderConcurrency)
+	t.Run("a lane that hangs delays no other", orderLane)
+	t.Run("a slow device delays only itself", orderSlow)
+	t.Run("each device gets what its level allows now", orderLevel)
+}
+
+func orderAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -46,7 +57,7 @@ func TestNewMailIsSentWithoutDelayWhileTheDispatcherWaits(t *testing.T) {
 }
 
 // TestADeadDeviceDelaysNoOtherOfItsLane, also where for hours nothing else proves that the lane works.
-func TestADeadDeviceDelaysNoOtherOfItsLane(t *testing.T) {
+func orderDead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -67,8 +78,8 @@ func TestADeadDeviceDelaysNoOtherOfItsLane(t *testing.T) {
 	})
 }
 
-// TestEachDeviceGetsItsQueueInOrderOneAtATime whatever fails in between; the service itself counts the sends at once.
-func TestEachDeviceGetsItsQueueInOrderOneAtATime(t *testing.T) {
+// orderQueue whatever fails in between; the service itself counts the sends at once.
+func orderQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -101,8 +112,8 @@ func TestEachDeviceGetsItsQueueInOrderOneAtATime(t *testing.T) {
 	})
 }
 
-// TestAsManySendsRunAtOnceAsPromised: over all devices as many as Concurrency, and no more.
-func TestAsManySendsRunAtOnceAsPromised(t *testing.T) {
+// orderConcurrency: over all devices as many as Concurrency, and no more.
+func orderConcurrency(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -133,7 +144,7 @@ func TestAsManySendsRunAtOnceAsPromised(t *testing.T) {
 }
 
 // TestALaneThatHangsDelaysNoOther, however many devices it has.
-func TestALaneThatHangsDelaysNoOther(t *testing.T) {
+func orderLane(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -160,7 +171,7 @@ func TestALaneThatHangsDelaysNoOther(t *testing.T) {
 	})
 }
 
-func TestASlowDeviceDelaysOnlyItself(t *testing.T) {
+func orderSlow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -187,7 +198,7 @@ func TestASlowDeviceDelaysOnlyItself(t *testing.T) {
 	})
 }
 
-func TestEachDeviceIsToldWhatItsLevelAllowsNow(t *testing.T) {
+func orderLevel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

@@ -21,7 +21,16 @@ func only(d registry.Device, o func() registry.Outcome) func(context.Context, se
 	}
 }
 
-func TestASuspectDeviceIsTriedRarelyAndKept(t *testing.T) {
+func TestDispatcherOutcome(t *testing.T) {
+	t.Parallel()
+	t.Run("a suspect device is tried rarely, and kept", dispatcherSuspect)
+	t.Run("a device that is gone is removed, and its owner is notified on another", dispatcherGone)
+	t.Run("a \"gone\" that is older than the address removes nothing", dispatcherGoneOld)
+	t.Run("a refused message alone is dropped, with its reason", dispatcherRefused)
+	t.Run("the log contains no secret", dispatcherSecrets)
+}
+
+func dispatcherSuspect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -61,7 +70,7 @@ func TestASuspectDeviceIsTriedRarelyAndKept(t *testing.T) {
 	})
 }
 
-func TestAGoneDeviceIsRemovedAndItsOwnerToldOnAnother(t *testing.T) {
+func dispatcherGone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -91,8 +100,8 @@ func TestAGoneDeviceIsRemovedAndItsOwnerToldOnAnother(t *testing.T) {
 	})
 }
 
-// TestAGoneThatIsOlderThanTheAddressRemovesNothing: the app registered a new token while the old one was being refused.
-func TestAGoneThatIsOlderThanTheAddressRemovesNothing(t *testing.T) {
+// dispatcherGoneOld: the app registered a new token while the old one was being refused.
+func dispatcherGoneOld(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -119,7 +128,7 @@ func TestAGoneThatIsOlderThanTheAddressRemovesNothing(t *testing.T) {
 	})
 }
 
-func TestARefusedMessageIsDroppedAloneWithItsReason(t *testing.T) {
+func dispatcherRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -145,8 +154,8 @@ func TestARefusedMessageIsDroppedAloneWithItsReason(t *testing.T) {
 	})
 }
 
-// TestTheLogKeepsSecrets through every outcome, a send that hangs, and a device and a lane of each kind.
-func TestTheLogKeepsSecrets(t *testing.T) {
+// dispatcherSecrets through every outcome, a send that hangs, and a device and a lane of each kind.
+func dispatcherSecrets(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

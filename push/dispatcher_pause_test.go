@@ -10,9 +10,16 @@ import (
 	"idlepush/registry"
 )
 
-// TestASuccessThatTheStoreRefusesEndsThePauseOnceItIsWritten: until then the lane is paused with all
+func TestPause(t *testing.T) {
+	t.Parallel()
+	t.Run("a success that the store refuses ends the pause once it is written", pauseEnds)
+	t.Run("nothing is sent in a lane that is paused after its queue was found due", pauseBetween)
+	t.Run("a pause that the store refused begins when it is written", pauseBegins)
+}
+
+// pauseEnds: until then the lane is paused with all
 // that it had, and nothing else goes out.
-func TestASuccessThatTheStoreRefusesEndsThePauseOnceItIsWritten(t *testing.T) {
+func pauseEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -54,9 +61,9 @@ func TestASuccessThatTheStoreRefusesEndsThePauseOnceItIsWritten(t *testing.T) {
 	})
 }
 
-// TestALaneThatIsPausedBetweenTwoLooksLetsNothingOut: a queue is due, and when it is read its lane is
+// pauseBetween: a queue is due, and when it is read its lane is
 // paused.
-func TestALaneThatIsPausedBetweenTwoLooksLetsNothingOut(t *testing.T) {
+func pauseBetween(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -97,7 +104,7 @@ func TestALaneThatIsPausedBetweenTwoLooksLetsNothingOut(t *testing.T) {
 
 // TestAPauseThatTheStoreRefusedBeginsWhenItIsWritten, by the clock as it is then. The device is held
 // meanwhile.
-func TestAPauseThatTheStoreRefusedBeginsWhenItIsWritten(t *testing.T) {
+func pauseBegins(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

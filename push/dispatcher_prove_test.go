@@ -14,7 +14,16 @@ func (h *house) prover() *Dispatcher {
 	return &Dispatcher{Store: h.store.Outbox, Transports: h.transports, URL: func() string { return "https://push.example.org/" }, Log: h.log}
 }
 
-func TestAProvingPushGoesPastTheQueueAndSaysNothingOfMail(t *testing.T) {
+func TestProve(t *testing.T) {
+	t.Parallel()
+	t.Run("a proving push does not wait in the queue, and tells nothing of mail", proveQueue)
+	t.Run("it has the outcome of the service's answer", proveOutcome)
+	t.Run("it waits for ten seconds", proveTimeout)
+	t.Run("without the transport its outcome says so", proveNotConfigured)
+	t.Run("the pause of a lane does not delay it", provePaused)
+}
+
+func proveQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -46,7 +55,7 @@ func TestAProvingPushGoesPastTheQueueAndSaysNothingOfMail(t *testing.T) {
 	})
 }
 
-func TestAProvingPushGivesTheServicesAnswer(t *testing.T) {
+func proveOutcome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -63,7 +72,7 @@ func TestAProvingPushGivesTheServicesAnswer(t *testing.T) {
 	})
 }
 
-func TestAProvingPushWaitsTenSeconds(t *testing.T) {
+func proveTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -76,7 +85,7 @@ func TestAProvingPushWaitsTenSeconds(t *testing.T) {
 	})
 }
 
-func TestAProvingPushWithoutASenderSaysWhatIsMissing(t *testing.T) {
+func proveNotConfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -88,8 +97,8 @@ func TestAProvingPushWithoutASenderSaysWhatIsMissing(t *testing.T) {
 	})
 }
 
-// TestAProvingPushIsNotHeldUpByThePauseOfItsLane: it is how a person sees whether it is mended.
-func TestAProvingPushIsNotHeldUpByThePauseOfItsLane(t *testing.T) {
+// provePaused: it is how a person sees whether it is mended.
+func provePaused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

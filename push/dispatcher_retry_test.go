@@ -37,7 +37,19 @@ func (h *house) waits(d registry.Device) (list []time.Duration) {
 	return list
 }
 
-func TestAFailedPushIsTriedAgainAfterDoublingWaits(t *testing.T) {
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	t.Run("a failed push is retried after waits that double", retryDoubling)
+	t.Run("a device is not tried before the time that its service gave", retryAfterTime)
+	t.Run("an outage of nearly three days loses nothing", retryLongOutage)
+	t.Run("mail that expires in an outage is shown as expired, and the rest is sent", retryExpired)
+	t.Run("a device whose whole queue has expired is served again", retryAllExpired)
+	t.Run("mail that was queued while the clock was fast is sent once it is right", retryFastClock)
+	t.Run("the time that a service gave counts in a paused lane too", retryPausedLane)
+	t.Run("a suspect device waits its time although its lane is paused meanwhile", retrySuspect)
+}
+
+func retryDoubling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -68,7 +80,7 @@ func TestAFailedPushIsTriedAgainAfterDoublingWaits(t *testing.T) {
 	})
 }
 
-func TestADeviceIsNotTriedBeforeTheTimeThatItsServiceAskedFor(t *testing.T) {
+func retryAfterTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -94,7 +106,7 @@ func TestADeviceIsNotTriedBeforeTheTimeThatItsServiceAskedFor(t *testing.T) {
 	})
 }
 
-func TestAnOutageOfNearlyThreeDaysLosesNothing(t *testing.T) {
+func retryLongOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -124,7 +136,7 @@ func TestAnOutageOfNearlyThreeDaysLosesNothing(t *testing.T) {
 	})
 }
 
-func TestWhatAnOutageOutlastsIsShownAsExpiredAndTheRestIsSent(t *testing.T) {
+func retryExpired(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -159,8 +171,8 @@ func TestWhatAnOutageOutlastsIsShownAsExpiredAndTheRestIsSent(t *testing.T) {
 	})
 }
 
-// TestADeviceWhoseWholeQueueExpiredIsServedAgain: the dispatcher goes on with an empty queue.
-func TestADeviceWhoseWholeQueueExpiredIsServedAgain(t *testing.T) {
+// retryAllExpired: the dispatcher goes on with an empty queue.
+func retryAllExpired(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -180,7 +192,7 @@ func TestADeviceWhoseWholeQueueExpiredIsServedAgain(t *testing.T) {
 	})
 }
 
-func TestWhatWasQueuedWhileTheClockWasFastIsSentOnceItIsRight(t *testing.T) {
+func retryFastClock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -208,9 +220,9 @@ func TestWhatWasQueuedWhileTheClockWasFastIsSentOnceItIsRight(t *testing.T) {
 	})
 }
 
-// TestInAPausedLaneTheTimeThatAServiceAskedForStillCounts: it outlasts the pause, with the end of
+// retryPausedLane: it outlasts the pause, with the end of
 // which all else goes out.
-func TestInAPausedLaneTheTimeThatAServiceAskedForStillCounts(t *testing.T) {
+func retryPausedLane(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -248,7 +260,7 @@ func TestInAPausedLaneTheTimeThatAServiceAskedForStillCounts(t *testing.T) {
 }
 
 // TestASuspectDeviceWaitsItsTimeAlsoIfItsLaneIsPausedMeanwhile.
-func TestASuspectDeviceWaitsItsTimeAlsoIfItsLaneIsPausedMeanwhile(t *testing.T) {
+func retrySuspect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

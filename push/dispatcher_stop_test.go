@@ -17,7 +17,14 @@ import (
 	"idlepush/registry/testenv"
 )
 
-func TestAShutdownLetsWhatIsOnItsWayFinishAndStartsNothingNew(t *testing.T) {
+func TestStop(t *testing.T) {
+	t.Parallel()
+	t.Run("sends in flight finish, and none begins", stopInFlight)
+	t.Run("a dispatcher whose context has ended sends nothing", stopBefore)
+	t.Run("a send that hangs delays a shutdown only for seconds", stopHanging)
+}
+
+func stopInFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -49,7 +56,7 @@ func TestAShutdownLetsWhatIsOnItsWayFinishAndStartsNothingNew(t *testing.T) {
 	})
 }
 
-func TestADispatcherWhoseTimeIsOverSendsNothing(t *testing.T) {
+func stopBefore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -66,7 +73,7 @@ func TestADispatcherWhoseTimeIsOverSendsNothing(t *testing.T) {
 }
 
 // TestASendThatHangsHoldsUpAShutdownForSecondsOnly, and is sent again with the same id.
-func TestASendThatHangsHoldsUpAShutdownForSecondsOnly(t *testing.T) {
+func stopHanging(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -96,7 +103,7 @@ func TestASendThatHangsHoldsUpAShutdownForSecondsOnly(t *testing.T) {
 	})
 }
 
-func TestASendThatHangsIsGivenUpAfterHalfAMinute(t *testing.T) {
+func TestSendTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -116,7 +123,7 @@ func TestASendThatHangsIsGivenUpAfterHalfAMinute(t *testing.T) {
 }
 
 // TestAStoreThatFailsIsNotAskedInALoop, and does not keep Run from ending.
-func TestAStoreThatFailsIsNotAskedInALoop(t *testing.T) {
+func TestClosedStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -165,7 +172,7 @@ func alone(t *testing.T, play func(*testing.T)) {
 }
 
 // The limit of a file's size, which stands for a full disk, is the process's.
-func TestAPushThatWasAcceptedIsNotSentAgainWhileTheDiskIsFull(t *testing.T) {
+func TestFullDisk(t *testing.T) {
 	alone(t, deliverOntoAFullDisk)
 }
 

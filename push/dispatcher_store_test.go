@@ -16,9 +16,17 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// TestAnyTransactionOfADaysRunMayFail checks that nothing is lost or shown twice for that, that the
+func TestStore(t *testing.T) {
+	t.Parallel()
+	t.Run("any transaction of a day's run may fail", storeAnyFails)
+	t.Run("a store that fails for an hour loses nothing", storeHour)
+	t.Run("whatever the store refuses for minutes is done later", storeRefuses)
+	t.Run("a delivery that is removed after its queue was found due is not sent", storeBetween)
+}
+
+// storeAnyFails checks that nothing is lost or shown twice for that, that the
 // dispatcher goes on, and that the log says what happened.
-func TestAnyTransactionOfADaysRunMayFail(t *testing.T) {
+func storeAnyFails(t *testing.T) {
 	t.Parallel()
 	all := day(t, 0)
 	random, hit := testenv.Rand(t), 0
@@ -185,9 +193,9 @@ func (h *house) saidOf(err error) bool {
 	return false
 }
 
-// TestAStoreThatFailsForAnHourLosesNothing: not what was on its way, not what waits with a lane,
+// storeHour: not what was on its way, not what waits with a lane,
 // and not what comes meanwhile; nor if the program begins in that hour.
-func TestAStoreThatFailsForAnHourLosesNothing(t *testing.T) {
+func storeHour(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -267,7 +275,7 @@ func (h *house) errors() (n int) {
 }
 
 // TestWhateverTheStoreRefusesForMinutesIsDoneLater, and it is not asked in a loop.
-func TestWhateverTheStoreRefusesForMinutesIsDoneLater(t *testing.T) {
+func storeRefuses(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"Due", "Next", "Settle", "Hold", "Combine", "ProbeLanes", "SetBack", "HastenDue"} {
 		t.Run(method, func(t *testing.T) {
@@ -305,9 +313,9 @@ func TestWhateverTheStoreRefusesForMinutesIsDoneLater(t *testing.T) {
 	}
 }
 
-// TestWhatGoesBetweenTwoLooksIsNotSent: a queue is due, and when it is read its head is cleared or
+// storeBetween: a queue is due, and when it is read its head is cleared or
 // expired, or the device is gone. Nothing is wrong then, and nothing is made of it.
-func TestWhatGoesBetweenTwoLooksIsNotSent(t *testing.T) {
+func storeBetween(t *testing.T) {
 	t.Parallel()
 	for name, goes := range map[string]func(h *house, d registry.Device) error{
 		"cleared": func(h *house, _ registry.Device) error {

@@ -18,7 +18,7 @@ func unbase64(t *testing.T, text string) []byte {
 	return value
 }
 
-func TestSealGivesTheBytesOfTheExampleInRFC8291(t *testing.T) {
+func TestSeal(t *testing.T) {
 	// RFC 8291 section 5 and appendix A.
 	sender, err := ecdh.P256().NewPrivateKey(unbase64(t, "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"))
 	if err != nil {

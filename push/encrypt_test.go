@@ -21,7 +21,14 @@ func newReceiver(t testing.TB) *pushtest.Receiver {
 	return r
 }
 
-func TestWhatIsEncryptedIsReadByItsReceiverAndByNobodyElse(t *testing.T) {
+func TestEncrypt(t *testing.T) {
+	t.Run("its receiver decrypts it, and nobody else", encryptReceiver)
+	t.Run("a plaintext that does not fit is refused", encryptTooLarge)
+	t.Run("the length of a body tells little of its content", encryptPadding)
+	t.Run("every body has a fresh salt and key pair", encryptFresh)
+}
+
+func encryptReceiver(t *testing.T) {
 	receiver, other := newReceiver(t), newReceiver(t)
 	for _, size := range []int{0, 1, 254, 255, 256, 257, 2500, 3992, 3993} {
 		plaintext := bytes.Repeat([]byte{0, 2, 'x'}, size)[:size]
@@ -42,13 +49,13 @@ func TestWhatIsEncryptedIsReadByItsReceiverAndByNobodyElse(t *testing.T) {
 	}
 }
 
-func TestAPlaintextThatDoesNotFitIsRefused(t *testing.T) {
+func encryptTooLarge(t *testing.T) {
 	if _, err := push.Encrypt(make([]byte, 3994), newReceiver(t).Keys()); err == nil {
 		t.Error("no error")
 	}
 }
 
-func TestTheLengthOfABodySaysLittleOfItsContent(t *testing.T) {
+func encryptPadding(t *testing.T) {
 	keys := newReceiver(t).Keys()
 	for size := range 600 {
 		body, err := push.Encrypt(make([]byte, size), keys)
@@ -61,7 +68,7 @@ func TestTheLengthOfABodySaysLittleOfItsContent(t *testing.T) {
 	}
 }
 
-func TestEveryBodyHasAFreshSaltAndKeyPair(t *testing.T) {
+func encryptFresh(t *testing.T) {
 	keys := newReceiver(t).Keys()
 	salts, publics := make(map[string]bool), make(map[string]bool)
 	for range 50 {
@@ -76,7 +83,12 @@ func TestEveryBodyHasAFreshSaltAndKeyPair(t *testing.T) {
 	}
 }
 
-func TestKeysAreTakenInEveryBase64ThatClientsSend(t *testing.T) {
+func TestKeys(t *testing.T) {
+	t.Run("keys are accepted in every base64 that clients send", keysBase64)
+	t.Run("an invalid key is named but not quoted", keysInvalid)
+}
+
+func keysBase64(t *testing.T) {
 	receiver := newReceiver(t)
 	keys := receiver.Keys()
 	point, _ := base64.RawURLEncoding.DecodeString(keys.P256dh)
@@ -95,7 +107,7 @@ func TestKeysAreTakenInEveryBase64ThatClientsSend(t *testing.T) {
 	}
 }
 
-func TestABadKeyIsNamedButNotQuoted(t *testing.T) {
+func keysInvalid(t *testing.T) {
 	good := newReceiver(t).Keys()
 	point, _ := base64.RawURLEncoding.DecodeString(good.P256dh)
 	encode := base64.RawURLEncoding.EncodeToString

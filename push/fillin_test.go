@@ -9,7 +9,7 @@ import (
 	"idlepush/registry"
 )
 
-func TestMailThatIsFilledInIsSentAgainUnderTheSameID(t *testing.T) {
+func TestFillIn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

@@ -9,8 +9,13 @@ import (
 	"idlepush/registry"
 )
 
-// TestTheNumbersInTheDocuments holds what they promise of this package to literals.
-func TestTheNumbersInTheDocuments(t *testing.T) {
+func TestNumbers(t *testing.T) {
+	t.Run("those in the docs are those of the program", numbersDocs)
+	t.Run("those of the dispatcher are those that comments and tests rely on", numbersDispatcher)
+}
+
+// numbersDocs holds what they promise of this package to literals.
+func numbersDocs(t *testing.T) {
 	for _, c := range []struct {
 		file, words string
 		got, want   any
@@ -44,8 +49,8 @@ func TestTheNumbersInTheDocuments(t *testing.T) {
 	}
 }
 
-// TestTheNumbersOfTheDispatcher holds what its comments and other tests count on.
-func TestTheNumbersOfTheDispatcher(t *testing.T) {
+// numbersDispatcher holds what its comments and other tests count on.
+func numbersDispatcher(t *testing.T) {
 	for name, c := range map[string]struct{ got, want any }{
 		"sends at once":                        {Concurrency, 160},
 		"sends at once in a lane":              {laneConcurrency, 32},

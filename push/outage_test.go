@@ -14,7 +14,7 @@ import (
 )
 
 // TestAServiceThatHangsDelaysNoDeviceOfAnotherLane, for an hour or a tenth of one.
-func TestAServiceThatHangsDelaysNoDeviceOfAnotherLane(t *testing.T) {
+func TestHangingService(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -58,9 +58,9 @@ func TestAServiceThatHangsDelaysNoDeviceOfAnotherLane(t *testing.T) {
 	})
 }
 
-// TestALongOutageDrainsWithoutAFlood: a day and 100,000 deliveries, to 200 phones 500 mails each, or
+// TestDrain: a day and 100,000 deliveries, to 200 phones 500 mails each, or
 // a tenth of both. It measures the heap, which all tests of a process share.
-func TestALongOutageDrainsWithoutAFlood(t *testing.T) { alone(t, drain) }
+func TestDrain(t *testing.T) { alone(t, drain) }
 
 func drain(t *testing.T) {
 	const mailboxes, phones = 100, 2

@@ -22,8 +22,19 @@ var updateGolden = flag.Bool("update", false, "write testdata anew")
 
 func at(l registry.Level) registry.Device { return registry.Device{Content: l} }
 
-// TestWhatAPhoneReceivesIsTheContractToTheByte: the files are what apps are built against.
-func TestWhatAPhoneReceivesIsTheContractToTheByte(t *testing.T) {
+func TestRender(t *testing.T) {
+	t.Run("a phone receives exactly the bytes in testdata", renderBytes)
+	t.Run("a wake has version, kind, id, account and time, and nothing else", renderWake)
+	t.Run("no level reveals more than it allows", renderLevels)
+	t.Run("every payload is valid JSON, whatever the mail contains", renderHostile)
+	t.Run("a summary has the number of mails and their account", renderSummary)
+	t.Run("every phone accepts the badge", renderBadge)
+	t.Run("the phone shows sender, subject and preview", renderText)
+	t.Run("docs/apps.md has every field and kind", renderDocs)
+}
+
+// renderBytes: the files are what apps are built against.
+func renderBytes(t *testing.T) {
 	for _, kind := range pushtest.EveryKind {
 		for _, level := range pushtest.EveryLevel {
 			name := filepath.Join("testdata", "render", fmt.Sprintf("%s-%s.json", kind, level))
@@ -52,7 +63,7 @@ func TestWhatAPhoneReceivesIsTheContractToTheByte(t *testing.T) {
 	}
 }
 
-func TestWakeCarriesVersionKindIDAccountAndTimeAndNothingElse(t *testing.T) {
+func renderWake(t *testing.T) {
 	for _, kind := range pushtest.EveryKind {
 		n := pushtest.Planted(kind)
 		m := Render(pushtest.Work(kind, at(registry.Wake)), "")
@@ -70,8 +81,8 @@ func TestWakeCarriesVersionKindIDAccountAndTimeAndNothingElse(t *testing.T) {
 	}
 }
 
-// TestNoLevelLetsOutMoreThanItAllows looks for each part of a mail in everything that can leave the house.
-func TestNoLevelLetsOutMoreThanItAllows(t *testing.T) {
+// renderLevels looks for each part of a mail in everything that can leave the house.
+func renderLevels(t *testing.T) {
 	full := registry.Content{From: "Wfrom", Subject: "Wsubject", Preview: "Wpreview"}
 	allowed := map[string]registry.Level{full.From: registry.Sender, full.Subject: registry.Subject, full.Preview: registry.Preview, "Wfolder": registry.Sender}
 	for _, level := range append([]registry.Level{"", "everything"}, pushtest.EveryLevel...) {
@@ -114,7 +125,7 @@ func TestNoLevelLetsOutMoreThanItAllows(t *testing.T) {
 	}
 }
 
-func TestEveryPayloadIsValidJSONWhateverTheMailSays(t *testing.T) {
+func renderHostile(t *testing.T) {
 	for name, text := range pushtest.Hostile() {
 		for other, short := range map[string]string{"the same": text, "little": "x"} {
 			for _, level := range pushtest.EveryLevel {
@@ -147,8 +158,15 @@ func checkPayload(t testing.TB, name string, n registry.Notification, m Message)
 	}
 }
 
-// TestAMailIsNotShortenedUnlessASenderAsks: what is cut away is cut for room, not by habit.
-func TestAMailIsNotShortenedUnlessASenderAsks(t *testing.T) {
+func TestSmaller(t *testing.T) {
+	t.Run("a mail is not shortened at first", smallerFirst)
+	t.Run("first the preview is cut, then ids, then the rest of the text", smallerOrder)
+	t.Run("if nothing can be cut, there is no smaller message", smallerNone)
+	t.Run("no size is larger than the one before it", smallerSizes)
+}
+
+// smallerFirst: what is cut away is cut for room, not by habit.
+func smallerFirst(t *testing.T) {
 	n := pushtest.Planted(registry.MailKind)
 	n.Content = registry.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
 	if m := Render(registry.Work{Notification: n, Device: at(registry.Preview)}, ""); m.Title != n.Content.From || m.Body != n.Content.Subject+"\n"+n.Content.Preview {
@@ -165,7 +183,7 @@ func smallers(m Message) []Message {
 	return all
 }
 
-func TestASmallerMessageLosesFirstWordsThenIDsThenTheRestOfItsText(t *testing.T) {
+func smallerOrder(t *testing.T) {
 	w := pushtest.Work(registry.MailKind, at(registry.Preview))
 	w.Notification.Content = registry.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
 	w.Clear = nil
@@ -193,7 +211,7 @@ func TestASmallerMessageLosesFirstWordsThenIDsThenTheRestOfItsText(t *testing.T)
 	}
 }
 
-func TestWhereNothingCanBeTakenNothingIsSmaller(t *testing.T) {
+func smallerNone(t *testing.T) {
 	short := pushtest.Work(registry.MailKind, at(registry.Subject))
 	short.Notification.Content, short.Clear = registry.Content{From: "Ann", Subject: "Dinner"}, nil
 	for name, m := range map[string]Message{
@@ -222,7 +240,7 @@ func TestWhereNothingCanBeTakenNothingIsSmaller(t *testing.T) {
 	}
 }
 
-func TestASummarySaysHowManyCameAndWhere(t *testing.T) {
+func renderSummary(t *testing.T) {
 	for _, c := range []struct {
 		count          int
 		mailbox, title string
@@ -240,8 +258,8 @@ func TestASummarySaysHowManyCameAndWhere(t *testing.T) {
 	}
 }
 
-// TestABadgeIsOneThatEveryPhoneTakes: 0 is a number too, and what is not known is not told.
-func TestABadgeIsOneThatEveryPhoneTakes(t *testing.T) {
+// renderBadge: 0 is a number too, and what is not known is not told.
+func renderBadge(t *testing.T) {
 	for _, c := range []struct{ unread, want int }{{0, 0}, {1, 1}, {-1, 0}, {1 << 31, 1<<31 - 1}, {1 << 62, 1<<31 - 1}} {
 		for _, kind := range []registry.Kind{registry.MailKind, registry.SummaryKind, registry.ClearKind} {
 			w := pushtest.Work(kind, at(registry.Sender))
@@ -258,7 +276,7 @@ func TestABadgeIsOneThatEveryPhoneTakes(t *testing.T) {
 	}
 }
 
-func TestWhatThePhoneShows(t *testing.T) {
+func renderText(t *testing.T) {
 	ann := registry.Content{From: "Ann", Subject: "Dinner", Preview: "At eight?"}
 	for _, c := range []struct {
 		name        string
@@ -291,7 +309,7 @@ func TestWhatThePhoneShows(t *testing.T) {
 	}
 }
 
-func TestTheLaterRoomsAreNeverMoreGenerous(t *testing.T) {
+func smallerSizes(t *testing.T) {
 	for i := 1; i < len(sizes); i++ {
 		a, b := sizes[i-1], sizes[i]
 		if b.folder > a.folder || b.from > a.from || b.subject > a.subject || b.preview > a.preview || b.text > a.text || b.clear > a.clear || a == b {
@@ -329,8 +347,8 @@ func FuzzShorten(f *testing.F) {
 	})
 }
 
-// TestThePageForAppsTellsOfEveryFieldAndKind: an app's author finds there what a phone receives.
-func TestThePageForAppsTellsOfEveryFieldAndKind(t *testing.T) {
+// renderDocs: an app's author finds there what a phone receives.
+func renderDocs(t *testing.T) {
 	page, err := os.ReadFile("../docs/apps.md")
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestRetryAfterIsReadInBothItsFormsHoweverLongItIs(t *testing.T) {
+func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Time{
 		"120":                           now.Add(2 * time.Minute),

@@ -77,9 +77,14 @@ func (v vector) file(t *testing.T) []byte {
 	return text.Bytes()
 }
 
-// TestTheVectorsForAppsAreThoseOfThisTest: each file is there, none is left over, and each is right
+func TestVectors(t *testing.T) {
+	t.Run("the files are those that this test makes", vectorsFiles)
+	t.Run("a receiver opens or refuses each as it says", vectorsResults)
+}
+
+// vectorsFiles: each file is there, none is left over, and each is right
 // to the byte.
-func TestTheVectorsForAppsAreThoseOfThisTest(t *testing.T) {
+func vectorsFiles(t *testing.T) {
 	want := makeVectors(t)
 	if *push.UpdateGolden {
 		fatal(t, os.RemoveAll(vectorFolder))
@@ -102,9 +107,9 @@ func TestTheVectorsForAppsAreThoseOfThisTest(t *testing.T) {
 	}
 }
 
-// TestTheVectorsForAppsComeOutAsTheySay holds the phones of the stand-ins to every file, and so
+// vectorsResults holds the phones of the stand-ins to every file, and so
 // every file to a decryption that shares no code with what made it.
-func TestTheVectorsForAppsComeOutAsTheySay(t *testing.T) {
+func vectorsResults(t *testing.T) {
 	page, err := os.ReadFile("../docs/apps.md")
 	fatal(t, err)
 	files, err := filepath.Glob(vectorFolder + "/*.json")

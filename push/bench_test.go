@@ -12,9 +12,9 @@ import (
 	"idlepush/registry"
 )
 
-// settled takes n deliveries of the device from its queue, one after the other, each in a commit of its own: the floor
-// under everything that the dispatcher does.
-func settled(b *testing.B, h *house, d registry.Device, n int) {
+// settled takes n deliveries of the device from its queue in order, each in a commit of its own:
+// the least that the dispatcher does.
+func settled(b *testing.B, h *harness, d registry.Device, n int) {
 	for range n {
 		w, ok, err := h.store.Outbox.Next(d.ID, time.Now())
 		if err != nil || !ok {
@@ -27,14 +27,14 @@ func settled(b *testing.B, h *house, d registry.Device, n int) {
 }
 
 func BenchmarkCommit(b *testing.B) {
-	h := newHouse(b)
+	h := newHarness(b)
 	phone := h.phone("phone")
 	h.mail(b.N)
 	b.ResetTimer()
 	settled(b, h, phone, b.N)
 }
 
-// counter accepts everything at once and says when it has had as many as it waits for.
+// counter accepts every message at once, and reports when it has as many as it waits for.
 type counter struct {
 	Sender // only Send is asked
 	left   atomic.Int64
@@ -48,16 +48,17 @@ func (c *counter) Send(context.Context, registry.Device, Message) registry.Outco
 	return accepted
 }
 
-// settleSample is how many commits are measured beside each run of the dispatcher.
+// settleSample is the number of commits measured with each run of the dispatcher.
 const settleSample = 100
 
-// neighbours makes n devices, ten to a mailbox as in a family, each mailbox with the given number of mails waiting.
-func (h *house) neighbours(n, mails int) {
+// neighbours makes n devices, ten to an account, each account with the given number of mails
+// queued.
+func (h *harness) neighbours(n, mails int) {
 	var mailboxes []registry.Account
 	var registering sync.WaitGroup
 	for i := range n {
 		if i%10 == 0 {
-			h.mailbox(device(i))
+			h.addAccount(device(i))
 			mailboxes = append(mailboxes, h.account)
 		}
 		d := registry.Device{Name: "phone", Transport: "fcm", Address: registry.Secret(device(i)),
@@ -71,7 +72,7 @@ func (h *house) neighbours(n, mails int) {
 	}
 }
 
-// cpuTime is what this process has used of the processors so far.
+// cpuTime returns the CPU time that this process has used.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
@@ -81,12 +82,12 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkDispatcher gives the deliveries per second through a sender that costs nothing, and how many of them the
-// dispatcher does in the time of one commit as in BenchmarkCommit, measured in the same run.
+// BenchmarkDispatcher reports the deliveries per second through a sender that costs nothing, and
+// the deliveries in the time of one commit of BenchmarkCommit, measured in the same run.
 func BenchmarkDispatcher(b *testing.B) {
 	for _, devices := range []int{1, 10, 1000} {
 		b.Run(fmt.Sprintf("%d devices", devices), func(b *testing.B) {
-			h := newHouse(b)
+			h := newHarness(b)
 			alone := h.phone("alone")
 			h.mail(settleSample)
 			start := time.Now()

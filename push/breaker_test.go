@@ -33,14 +33,14 @@ func TestDoubled(t *testing.T) {
 		n           int
 		want        time.Duration
 	}{
-		{retryFirst, retryMost, 0, 2 * time.Second},
-		{retryFirst, retryMost, 1, 4 * time.Second},
-		{retryFirst, retryMost, 4, 32 * time.Second},
-		{retryFirst, retryMost, 5, time.Minute},
-		{retryFirst, retryMost, math.MaxInt, time.Minute},
-		{probeFirst, probeMost, 3, 40 * time.Second},
-		{probeFirst, probeMost, 4, time.Minute},
-		{storeRetry, longestIdle, 100, time.Minute},
+		{minRetryWait, maxRetryWait, 0, 2 * time.Second},
+		{minRetryWait, maxRetryWait, 1, 4 * time.Second},
+		{minRetryWait, maxRetryWait, 4, 32 * time.Second},
+		{minRetryWait, maxRetryWait, 5, time.Minute},
+		{minRetryWait, maxRetryWait, math.MaxInt, time.Minute},
+		{minProbeWait, maxProbeWait, 3, 40 * time.Second},
+		{minProbeWait, maxProbeWait, 4, time.Minute},
+		{storeRetry, maxIdle, 100, time.Minute},
 	} {
 		if got := doubled(c.first, c.most, c.n); got != c.want {
 			t.Errorf("%v doubled %d times, at most %v: %v, want %v", c.first, c.n, c.most, got, c.want)
@@ -48,7 +48,8 @@ func TestDoubled(t *testing.T) {
 	}
 }
 
-// tried is the work of a device that was suspect for so long, if at all, after so many tries.
+// tried returns the work of a device after some tries. The device was suspect for the given time,
+// or not if that is 0.
 func tried(attempts int, suspect time.Duration) registry.Work {
 	w := registry.Work{Attempts: attempts, Notification: registry.Notification{Expires: dawn.Add(72 * time.Hour)}}
 	if suspect > 0 {
@@ -122,7 +123,7 @@ func scheduledRetry(t *testing.T) {
 	}
 }
 
-// lane is a breaker, and the pause that its outcomes make of the lane, as the store keeps it.
+// lane is a breaker, and the pause of the lane as the store keeps it.
 type lane struct {
 	breaker
 	since, until time.Time // zero: the lane is not paused
@@ -130,8 +131,8 @@ type lane struct {
 
 func (l lane) paused() bool { return !l.since.IsZero() }
 
-// after returns the lane after an answer at now. While a pause lasts, it is of a push that was on
-// its way when the pause began.
+// after returns the lane after an answer at now. During a pause, the answer is that of a push that
+// was in flight when the pause began.
 func (l lane) after(device string, answer registry.Outcome, now time.Time) lane {
 	late := now.Before(l.until)
 	b, o := l.judge(device, l.paused() && !late, answer, now)
@@ -147,7 +148,7 @@ func (l lane) after(device string, answer registry.Outcome, now time.Time) lane 
 	return l
 }
 
-// fail gives a lane the outcome from n devices, one after the other, at now.
+// fail returns the lane after the outcome from n devices, one after the other, at now.
 func fail(b lane, n int, o registry.Outcome, now time.Time) lane {
 	for i := range n {
 		b = b.after(device(i), o, now)
@@ -176,7 +177,7 @@ func breakerFailures(t *testing.T) {
 		t.Error("failures before a success count")
 	}
 	b = b.after("another", retry(), dawn)
-	if wait := b.until.Sub(dawn); !b.paused() || wait < probeFirst/2 || wait > probeFirst || !b.since.Equal(dawn) {
+	if wait := b.until.Sub(dawn); !b.paused() || wait < minProbeWait/2 || wait > minProbeWait || !b.since.Equal(dawn) {
 		t.Errorf("after %d failures %+v", breakAfter, b)
 	}
 }
@@ -190,7 +191,8 @@ func breakerDeadDevice(t *testing.T) {
 	}
 }
 
-// TestDevicesThatFailWhileOthersAreAnsweredAreNoOutage, until they are answered themselves or the others are not heard of for long.
+// They count as failing alone until they are answered themselves, or until no answer to others came
+// for aloneFor.
 func breakerAlone(t *testing.T) {
 	b := fail(lane{}, breakAfter, retry(), dawn).after("well", accepted, dawn)
 	for i := range 100 {
@@ -216,7 +218,7 @@ func breakerAlone(t *testing.T) {
 	}
 }
 
-// breakerGrows and not with what was on its way when it began.
+// It does not grow with the outcomes of sends that were in flight when it began.
 func breakerGrows(t *testing.T) {
 	now := dawn
 	b := fail(lane{}, breakAfter, retry(), now)
@@ -229,7 +231,7 @@ func breakerGrows(t *testing.T) {
 	for n := 1; n < 10; n++ {
 		now = b.until
 		b = b.after("probe", retry(), now)
-		most := doubled(probeFirst, probeMost, n)
+		most := doubled(minProbeWait, maxProbeWait, n)
 		if wait := b.until.Sub(now); wait < most/2 || wait > most {
 			t.Errorf("after probe %d: %v, want %v to %v", n, wait, most/2, most)
 		}
@@ -242,15 +244,15 @@ func breakerGrows(t *testing.T) {
 func breakerMisconfigured(t *testing.T) {
 	var b lane
 	for n := range 3 {
-		now := dawn.Add(time.Duration(n) * repair)
+		now := dawn.Add(time.Duration(n) * misconfiguredPause)
 		b = b.after(device(n), ourFault(), now)
 		if !b.until.Equal(now.Add(15*time.Minute)) || !b.since.Equal(dawn) {
 			t.Errorf("probe %d: %+v", n, b)
 		}
 	}
-	// Mended, but the service is down: probed like any outage.
+	// The setting is corrected but the service is down: probed as in any outage.
 	now := b.until
-	if b = b.after("probe", retry(), now); !b.paused() || b.until.Sub(now) > probeFirst {
+	if b = b.after("probe", retry(), now); !b.paused() || b.until.Sub(now) > minProbeWait {
 		t.Errorf("mended, in outage: %+v", b)
 	}
 }
@@ -279,7 +281,7 @@ func breakerNotSent(t *testing.T) {
 	}
 }
 
-// breakerOdd: a row is a send to a device and what came of it; a quarter of an hour lies between two rows.
+// A row is a send to a device and its outcome. Between two rows are 15 minutes.
 func breakerOdd(t *testing.T) {
 	type step struct {
 		device  string
@@ -319,7 +321,7 @@ func breakerOdd(t *testing.T) {
 	} {
 		var b lane
 		for i, s := range steps {
-			now := dawn.Add(time.Duration(i) * repair)
+			now := dawn.Add(time.Duration(i) * misconfiguredPause)
 			_, read := b.judge(s.device, b.paused(), s.answer, now)
 			if b = b.after(s.device, s.answer, now); b.paused() != s.paused || read.Suspect != s.suspect {
 				t.Errorf("%s, step %d: paused %v, suspect %v: %+v", name, i, b.paused(), read.Suspect, b)
@@ -331,10 +333,9 @@ func breakerOdd(t *testing.T) {
 	}
 }
 
-// breakerTable is a table of after: the lane as it was, a device's answer at
-// dawn, and what comes of it.
+// It is a table of after: the lane before, a device's answer at dawn, and the lane after it.
 func breakerTable(t *testing.T) {
-	denied := lane{breaker{out: true, blaming: "other"}, dawn.Add(-minutes(15)), dawn} // the probe is due
+	denied := lane{breaker{out: true, blaming: "other"}, dawn.Add(-minutes(15)), dawn}
 	out := lane{breaker{out: true, failures: 5, last: "other"}, dawn.Add(-minutes(5)), dawn}
 	for _, c := range []struct {
 		name   string

@@ -76,8 +76,9 @@ func limitKinds(t *testing.T) {
 	}
 }
 
-// rung is what the device was sent and accepted, each as its kind and count, with the time since the test began.
-func (h *house) rung(d registry.Device, begin time.Time) (list []string) {
+// rung returns the accepted messages of the device, each as its kind and count, with the time since
+// the test began.
+func (h *harness) rung(d registry.Device, begin time.Time) (list []string) {
 	for _, p := range h.sends() {
 		if p.device.ID == d.ID && p.outcome == registry.ResultDelivered {
 			n, err := h.store.History.Get(h.owner, p.message.ID, time.Now())
@@ -107,7 +108,7 @@ func TestBurst(t *testing.T) {
 func burstSummary(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.limit = 5
 		phone := h.phone("phone")
 		h.run()
@@ -120,22 +121,22 @@ func burstSummary(t *testing.T) {
 		if got := h.rung(phone, begin); !slices.Equal(got, want) {
 			t.Errorf("it rang %q, want %q", got, want)
 		}
-		h.stand(ids[:5], phone, registry.Delivered)
-		h.stand(ids[5:], phone, registry.Combined)
+		h.wantState(ids[:5], phone, registry.Delivered)
+		h.wantState(ids[5:], phone, registry.Combined)
 	})
 }
 
 func burstOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.limit = 2
 		phone := h.phone("phone")
 		h.run()
 		begin := time.Now()
 		h.mail(4)
 		after(time.Second)
-		h.mailbox("club")
+		h.addAccount("club")
 		other := h.phone("other")
 		h.mail(1)
 		after(time.Second)
@@ -155,7 +156,7 @@ func burstOthers(t *testing.T) {
 func burstStream(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.limit = 3
 		phone := h.phone("phone")
 		h.run()
@@ -193,12 +194,12 @@ func burstStream(t *testing.T) {
 func burstUnlimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		h.run()
 		ids := h.mail(200)
 		after(time.Second)
-		if got := h.got(phone); !slices.Equal(got, ids) {
+		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("%d of %d rang within a second", len(got), len(ids))
 		}
 	})
@@ -207,7 +208,7 @@ func burstUnlimited(t *testing.T) {
 func burstFailed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.limit = 1
 		phone := h.phone("phone")
 		h.run()
@@ -232,8 +233,8 @@ func burstFailed(t *testing.T) {
 		for _, n := range sums {
 			total += n
 		}
-		if len(sums) == 0 || total+len(h.got(phone))-len(sums) != 8 {
-			t.Errorf("the summaries count %v, %d pushes were accepted", sums, len(h.got(phone)))
+		if len(sums) == 0 || total+len(h.received(phone))-len(sums) != 8 {
+			t.Errorf("the summaries count %v, %d pushes were accepted", sums, len(h.received(phone)))
 		}
 	})
 }
@@ -241,7 +242,7 @@ func burstFailed(t *testing.T) {
 func burstClears(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		iphone := h.register(registry.Device{Name: "iphone", Transport: "apns", Address: "planted token", Params: map[string]string{"environment": "production"}, Content: registry.Subject})
 		h.run()
 		h.mail(10)

@@ -9,12 +9,12 @@ import (
 	"idlepush/registry"
 )
 
-// inARow bounds the deliveries to one device before another gets its turn.
-const inARow = 8
+// maxInARow bounds the deliveries to one device before others have their turn.
+const maxInARow = 8
 
-// serve delivers what waits for a device, one after the other, as long as they arrive.
+// serve sends the deliveries of a queue in order, until one is not delivered.
 func (d *Dispatcher) serve(ctx, sending context.Context, q registry.Queue) {
-	for range inARow {
+	for range maxInARow {
 		if !d.deliver(ctx, sending, q.Device) || ctx.Err() != nil {
 			return
 		}
@@ -22,7 +22,7 @@ func (d *Dispatcher) serve(ctx, sending context.Context, q registry.Queue) {
 }
 
 // deliver sends the first delivery of one queue and writes its outcome. A send in flight outlives
-// ctx, so that a shutdown does not send it twice; it is given up when sending ends. It reports
+// ctx, so that a restart does not send it again. It is cancelled when sending ends. deliver reports
 // whether the next delivery to the device may follow at once.
 func (d *Dispatcher) deliver(ctx, sending context.Context, device string) (goOn bool) {
 	log := d.Log.With("device", device)
@@ -30,7 +30,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) (goOn 
 	if err != nil {
 		if !errors.Is(err, registry.ErrNotFound) {
 			log.Error("a queue cannot be read", "err", err)
-			pause(ctx, longestIdle)
+			pause(ctx, maxIdle)
 		}
 		return false
 	}
@@ -38,7 +38,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) (goOn 
 		return false
 	}
 	start := time.Now()
-	sending, cancel := context.WithTimeout(sending, sendLimit)
+	sending, cancel := context.WithTimeout(sending, sendTimeout)
 	defer cancel()
 	o := d.judge(w, d.send(sending, w.Device, Render(w, d.URL())))
 	asked := !o.At.IsZero()
@@ -46,15 +46,15 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) (goOn 
 	o = scheduled(o, w, now)
 	report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o, now)
 	if o.PauseFor > 0 && !asked {
-		o.At = time.Time{} // it waits with its lane, however that stands when this is written
+		o.At = time.Time{} // it waits until the pause of its lane ends
 	}
 	d.settle(ctx, log, w, o)
 	return o.Result == registry.ResultDelivered
 }
 
-// next returns the delivery to be sent next to the device; ok is false if nothing is due, or if the
-// lane was paused meanwhile. A line that reached its burst limit is held back; after that, one
-// summary replaces the mails that queued up in it.
+// next returns the next delivery to the device. ok is false if none is due, or if the lane was
+// paused meanwhile. A line at its limit has to wait. After that, one summary replaces the mails
+// queued in it.
 func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 	for {
 		now := d.now()
@@ -84,6 +84,7 @@ func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 	}
 }
 
+// report logs the outcome of a delivery.
 func report(log *slog.Logger, o registry.Outcome, now time.Time) {
 	switch o.Result {
 	case registry.ResultDelivered:
@@ -97,8 +98,9 @@ func report(log *slog.Logger, o registry.Outcome, now time.Time) {
 	}
 }
 
-// settle writes the outcome, also that of the lane. If the store fails, as on a full disk, it tries
-// again. It holds the device meanwhile, so that an accepted push is not sent twice.
+// settle writes the outcome, also that of the lane. If the store fails, for example because the
+// disk is full, it tries again. Meanwhile nothing else is sent to the device, so that no accepted
+// push is sent twice.
 func (d *Dispatcher) settle(ctx context.Context, log *slog.Logger, w registry.Work, o registry.Outcome) {
 	for n := 0; ; n++ {
 		laneChanged, err := d.Store.Settle(w, o, d.now())
@@ -111,13 +113,13 @@ func (d *Dispatcher) settle(ctx context.Context, log *slog.Logger, w registry.Wo
 		if n == 0 {
 			log.Error("an outcome cannot be written", "err", err)
 		}
-		if !pause(ctx, doubled(storeRetry, longestIdle, n)) {
+		if !pause(ctx, doubled(storeRetry, maxIdle, n)) {
 			return
 		}
 	}
 }
 
-// pause waits and reports whether it waited to the end.
+// pause waits, and reports whether ctx did not end meanwhile.
 func pause(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -129,6 +131,7 @@ func pause(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
+// send sends the message through the transport of the device.
 func (d *Dispatcher) send(ctx context.Context, device registry.Device, m Message) registry.Outcome {
 	t, ok := d.Transports.Named(device.Transport)
 	if !ok {
@@ -136,8 +139,8 @@ func (d *Dispatcher) send(ctx context.Context, device registry.Device, m Message
 	}
 	o := t.Send(ctx, device, m)
 	if o.Learned != nil {
-		wiser, _ := device.Learn(o.Learned)
-		o.Learned = &registry.Learned{Params: o.Learned.Params, Lane: t.Lane(wiser)}
+		learned, _ := device.Learn(o.Learned)
+		o.Learned = &registry.Learned{Params: o.Learned.Params, Lane: t.Lane(learned)}
 	}
 	return o
 }

@@ -11,33 +11,37 @@ import (
 )
 
 const (
-	// Concurrency is how many sends run at once, over all devices and lanes.
+	// Concurrency is the maximum number of sends in flight, over all devices and lanes.
 	Concurrency = 160
 
 	laneConcurrency = Concurrency / 5  // in one lane: some that hang leave room for the others
-	sendLimit       = 30 * time.Second // one Send
-	drainLimit      = 8 * time.Second  // for the sends in flight when Run is to end
-	proveLimit      = 10 * time.Second // one proving or test push
-	longestIdle     = time.Minute      // between two looks at the outbox, should the clock be set meanwhile
-	storeRetry      = time.Second      // the wait after the store failed, doubled up to longestIdle
+	sendTimeout     = 30 * time.Second // one Send
+	drainTimeout    = 8 * time.Second  // for the sends in flight when Run is to end
+	proveTimeout    = 10 * time.Second // one proving or test push
+	maxIdle         = time.Minute      // between two calls of Due, in case the clock is set
+	storeRetry      = time.Second      // the wait after the store failed, doubled up to maxIdle
 )
 
-// Dispatcher brings what is queued to the devices. Fill in the fields, then call Run once; Prove
+// Dispatcher sends queued deliveries to their devices. Set the fields, then call Run once. Prove
 // and Preview may be called at any time.
 type Dispatcher struct {
 	Store      registry.Outbox
-	Transports Transports    // all that there are
-	URL        func() string // where the page is; "": not known
-	BurstLimit int           // mails per minute, device and account that ring one by one before a summary takes over; 0: all
-	Log        *slog.Logger
-	Now        func() time.Time // the clock on the wall, which may be wrong and be set; nil: time.Now
+	Transports Transports
+	URL        func() string // returns the URL of the page, or "" while it is unknown
+
+	// BurstLimit is the number of mails per minute, device and account that ring one by one. A
+	// summary replaces those beyond it. 0: no limit.
+	BurstLimit int
+
+	Log *slog.Logger
+	Now func() time.Time // the wall clock, which may be wrong and may be set; nil: time.Now
 
 	mu    sync.Mutex
-	lanes map[string]breaker // without the zero ones; guarded by mu
+	lanes map[string]breaker // without zero breakers; guarded by mu
 }
 
-// Run sends until ctx ends, then gives the sends in flight a few seconds to finish; it returns
-// within 10 s of that. What it has not finished stays queued. A store that fails is asked again.
+// Run sends until ctx ends. Then the sends in flight have drainTimeout to finish, and Run returns
+// within 10 s. Unfinished deliveries stay queued. If the store fails, Run calls it again later.
 func (d *Dispatcher) Run(ctx context.Context) {
 	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
@@ -46,11 +50,11 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	busy := make(map[string]string) // devices with a send in flight, and their lanes
 	failed, c := 0, clock{read: d.now}
 	d.lanes = make(map[string]breaker)
-	todo := errand{run: d.begin}
+	todo := task{run: d.begin}
 	for ctx.Err() == nil {
 		now, back := c.look()
 		if back {
-			todo = errand{run: d.hasten}
+			todo = task{run: d.hasten}
 		}
 		if err := todo.try(now); err != nil {
 			d.Log.Error("waiting deliveries cannot be hastened after a start or after the clock was set back: it is tried again", "err", err, "attempt", todo.failed)
@@ -58,9 +62,9 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		queues, next, err := d.Store.Due(now, Concurrency-len(busy), laneConcurrency, busy)
 		if failed = retried(failed, err); err != nil {
 			d.Log.Error("the outbox cannot be read", "err", err, "attempt", failed)
-			next = now.Add(doubled(storeRetry, longestIdle, failed-1))
+			next = now.Add(doubled(storeRetry, maxIdle, failed-1))
 		}
-		for _, q := range d.probesFirst(queues) {
+		for _, q := range d.chooseProbes(queues) {
 			busy[q.Device] = q.Lane
 			workers.Go(func() {
 				d.serve(ctx, sending, q)
@@ -72,7 +76,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		case <-ctx.Done():
 		case q := <-done:
 			delete(busy, q.Device)
-			for range len(done) { // those that shared its commit: one look at what is due serves all
+			for range len(done) { // from the same commit, so that Due is called once for all
 				delete(busy, (<-done).Device)
 			}
 		case <-d.Store.Changed():
@@ -80,12 +84,12 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
-	defer time.AfterFunc(drainLimit, giveUp).Stop()
+	defer time.AfterFunc(drainTimeout, giveUp).Stop()
 	workers.Wait()
 }
 
-// now reads the wall clock, without a monotonic reading, so that a difference of two readings shows
-// that the clock was set.
+// now returns the time of the wall clock without a monotonic reading, so that the difference of two
+// times shows whether the clock was set.
 func (d *Dispatcher) now() time.Time {
 	read := d.Now
 	if read == nil {
@@ -101,8 +105,8 @@ type clock struct {
 	mono time.Time // the monotonic time of that reading
 }
 
-// look reads the clock and reports whether it was set back by more than a second since the last
-// look.
+// look returns the time, and reports whether the clock was set back by more than a second since the
+// last look.
 func (c *clock) look() (now time.Time, back bool) {
 	before := time.Now()
 	now = c.read()
@@ -111,8 +115,8 @@ func (c *clock) look() (now time.Time, back bool) {
 	return now, back
 }
 
-// begin probes the lanes that an earlier run has paused: a person may have mended one and restarted
-// the program for that. It hastens everything if the clock was set back meanwhile.
+// begin probes the lanes that an earlier run has paused: a person may have corrected a setting and
+// restarted the program for that. It calls hasten if the clock was set back meanwhile.
 func (d *Dispatcher) begin(now time.Time) error {
 	back, err := d.Store.SetBack(now)
 	if err != nil {
@@ -124,8 +128,8 @@ func (d *Dispatcher) begin(now time.Time) error {
 	return d.Store.ProbeLanes(now)
 }
 
-// hasten makes everything that waits due now, and probes every paused lane: times from before the
-// clock was set back may lie hours ahead.
+// hasten makes all queued deliveries due now, and probes every paused lane. Times from before the
+// clock was set back may be hours ahead.
 func (d *Dispatcher) hasten(now time.Time) error {
 	if err := errors.Join(d.Store.ProbeLanes(now), d.Store.HastenDue(now)); err != nil {
 		return err
@@ -134,38 +138,38 @@ func (d *Dispatcher) hasten(now time.Time) error {
 	return nil
 }
 
-// idle returns how long Run waits, from now, if nothing happens: until next, if it can send then.
+// idle returns the time that Run waits if nothing happens: until next, if it can send then.
 func idle(now time.Time, inFlight int, next time.Time) time.Duration {
 	if next.IsZero() || inFlight == Concurrency {
-		return longestIdle
+		return maxIdle
 	}
-	return min(longestIdle, next.Sub(now))
+	return min(maxIdle, next.Sub(now))
 }
 
-// errand is a task that is retried, after growing pauses, until it succeeds.
-type errand struct {
+// task is a function that is called, after growing pauses, until it succeeds.
+type task struct {
 	run    func(now time.Time) error // nil once it succeeded
-	failed int
-	again  time.Time // the next try, by the monotonic clock
+	failed int                       // number of tries
+	again  time.Time                 // the next try, by the monotonic clock
 }
 
-func (e *errand) try(now time.Time) error {
+func (e *task) try(now time.Time) error {
 	if e.run == nil || time.Now().Before(e.again) {
 		return nil
 	}
 	err := e.run(now)
 	if err == nil {
-		*e = errand{}
+		*e = task{}
 		return nil
 	}
 	e.failed++
-	e.again = time.Now().Add(doubled(storeRetry, longestIdle, e.failed-1))
+	e.again = time.Now().Add(doubled(storeRetry, maxIdle, e.failed-1))
 	return err
 }
 
-func (e *errand) wait() time.Duration {
+func (e *task) wait() time.Duration {
 	if e.run == nil {
-		return longestIdle
+		return maxIdle
 	}
 	return time.Until(e.again)
 }

@@ -21,8 +21,8 @@ func TestClock(t *testing.T) {
 	t.Run("a small correction of the clock hastens nothing", clockCorrected)
 }
 
-// TestWhateverTheClockDoesEachMailRingsOnceAndSoon, although a phone waits for its next try, a
-// lane for its probe and a burst for the end of its minute when the clock is set.
+// When the clock is set, a phone waits for its next try, a lane for its probe, and a burst for the
+// end of its minute.
 func clockAny(t *testing.T) {
 	t.Parallel()
 	const hours = 5 * time.Hour
@@ -42,7 +42,7 @@ func clockAny(t *testing.T) {
 }
 
 func liveWith(t *testing.T, sets []time.Duration) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.limit = 3
 	phone, busy, denied := h.phone("phone"), h.browser("busy", "https://busy.example"), h.browser("denied", origin)
 	h.run()
@@ -64,21 +64,21 @@ func liveWith(t *testing.T, sets []time.Duration) {
 			}
 			return accepted
 		})
-		before := len(h.got(phone)) + len(h.got(busy)) + len(h.got(denied))
+		before := len(h.received(phone)) + len(h.received(busy)) + len(h.received(denied))
 		ids = append(ids, h.mail(5)...)
 		after(time.Second)
-		if n := len(h.got(phone)) + len(h.got(busy)) + len(h.got(denied)) - before; n != 3 || h.lane("webpush "+origin) == (registry.Lane{}) {
+		if n := len(h.received(phone)) + len(h.received(busy)) + len(h.received(denied)) - before; n != 3 || h.lane("webpush "+origin) == (registry.Lane{}) {
 			t.Fatalf("%d of 5 mails rang on the phone, want 3, and the lane is %+v", n, h.lane("webpush "+origin))
 		}
 		h.clock.Move(by)
-		after(longestIdle + burstWindow)
+		after(maxIdle + burstWindow)
 		for range 4 { // the limit holds by the clock as it is now
 			ids = append(ids, h.mail(1)...)
 			after(time.Second)
 		}
 		after(2 * burstWindow)
 		for _, d := range []registry.Device{phone, busy, denied} {
-			h.shows(ids, d, 1)
+			h.wantShown(ids, d, 1)
 		}
 		if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
 			t.Errorf("the lane is paused: %+v", lane)
@@ -95,11 +95,11 @@ func liveWith(t *testing.T, sets []time.Duration) {
 	}
 }
 
-// TestAProbeThatFailsAfterTheClockWasSetBackPausesByTheClockAsItIs, and is the only one.
+// It must be the only probe.
 func clockProbe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		crowd := h.crowd(10)
 		h.answers(func(context.Context, sent) registry.Outcome { return ourFault() })
 		h.run()
@@ -107,17 +107,17 @@ func clockProbe(t *testing.T) {
 		after(time.Second)
 		first := len(h.sends())
 		h.clock.Move(-5 * time.Hour)
-		after(longestIdle)
+		after(maxIdle)
 		if n := len(h.sends()) - first; n != 1 {
 			t.Errorf("%d sends within a minute, want one probe", n)
 		}
-		if until := h.lane("webpush " + origin).Until; until.Sub(h.clock.Now()) > repair {
+		if until := h.lane("webpush " + origin).Until; until.Sub(h.clock.Now()) > misconfiguredPause {
 			t.Errorf("the next probe is due in %v", until.Sub(h.clock.Now()))
 		}
 		h.answers(nil)
-		after(repair)
+		after(misconfiguredPause)
 		for _, d := range crowd {
-			h.shows(ids, d, 1)
+			h.wantShown(ids, d, 1)
 		}
 	})
 }
@@ -126,7 +126,7 @@ func clockInFlight(t *testing.T) {
 	t.Parallel()
 	for _, by := range []time.Duration{-5 * time.Hour, 5 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHouse(t)
+			h := newHarness(t)
 			well, fails := h.phone("well"), h.browser("fails", origin)
 			n := 0
 			h.answers(func(_ context.Context, p sent) registry.Outcome {
@@ -142,19 +142,19 @@ func clockInFlight(t *testing.T) {
 			ids := h.mail(3)
 			after(10 * time.Second)
 			h.clock.Move(by)
-			after(10*time.Second + 2*retryFirst + 3*20*time.Second)
-			h.shows(ids, well, 1)
-			h.shows(ids, fails, 1)
+			after(10*time.Second + 2*minRetryWait + 3*20*time.Second)
+			h.wantShown(ids, well, 1)
+			h.wantShown(ids, fails, 1)
 		})
 	}
 }
 
-// TestMailFromWhileTheClockWasAheadRingsOnceItIsRight, also if the program begins in between.
+// So does it if the program starts in between.
 func clockAhead(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHouse(t)
+			h := newHarness(t)
 			h.clock.Move(100 * time.Hour)
 			crowd := h.crowd(3)
 			h.answers(func(context.Context, sent) registry.Outcome { return ourFault() })
@@ -169,9 +169,9 @@ func clockAhead(t *testing.T) {
 			if again {
 				h.run()
 			}
-			after(longestIdle)
+			after(maxIdle)
 			for _, d := range crowd {
-				h.shows(ids, d, 1)
+				h.wantShown(ids, d, 1)
 			}
 			for _, p := range h.sends() {
 				if p.outcome == registry.ResultDelivered && p.message.TTL(p.at) > 72*time.Hour {
@@ -182,11 +182,11 @@ func clockAhead(t *testing.T) {
 	}
 }
 
-// TestWhatAClockThatIsAheadMakesExpireIsNotSent, and the rest is.
+// All other mail is sent.
 func clockExpired(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		browser, phone := h.browser("browser", origin), h.phone("phone")
 		h.answers(only(browser, ourFault))
 		h.run()
@@ -194,22 +194,22 @@ func clockExpired(t *testing.T) {
 		after(time.Second)
 		h.answers(nil)
 		h.clock.Move(72*time.Hour + 1)
-		after(longestIdle)
-		h.stand(old, browser, registry.Expired)
+		after(maxIdle)
+		h.wantState(old, browser, registry.Expired)
 		h.clock.Move(-72*time.Hour - 1)
 		fresh := h.mail(1)
-		after(longestIdle)
-		h.stand(old, browser, registry.Expired)
-		h.shows(fresh, browser, 1)
-		h.shows(append(old, fresh...), phone, 1)
+		after(maxIdle)
+		h.wantState(old, browser, registry.Expired)
+		h.wantShown(fresh, browser, 1)
+		h.wantShown(append(old, fresh...), phone, 1)
 	})
 }
 
-// clockCorrected: a service is not asked early for that.
+// A service must not be tried early because of it.
 func clockCorrected(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.phone("phone")
 		h.answers(func(context.Context, sent) registry.Outcome {
 			o := retry()

@@ -15,16 +15,16 @@ import (
 
 const origin = "https://push.example"
 
-// crowd is n devices of one lane.
-func (h *house) crowd(n int) (list []registry.Device) {
+// crowd registers n devices of one lane.
+func (h *harness) crowd(n int) (list []registry.Device) {
 	for i := range n {
 		list = append(list, h.browser(fmt.Sprint("browser ", i), origin))
 	}
 	return list
 }
 
-// between counts the sends that began in that time, its beginning included, its end not.
-func (h *house) between(from, to time.Time) (n int) {
+// between counts the sends that began in that time, including its beginning but not its end.
+func (h *harness) between(from, to time.Time) (n int) {
 	for _, p := range h.sends() {
 		if !p.at.Before(from) && p.at.Before(to) {
 			n++
@@ -52,7 +52,7 @@ func TestLane(t *testing.T) {
 func laneOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		crowd, phone := h.crowd(20), h.phone("phone")
 		begin := time.Now()
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
@@ -69,7 +69,7 @@ func laneOutage(t *testing.T) {
 			t.Errorf("%d sends at once for %d devices", first, len(crowd)+1)
 		}
 		lane := h.lane("webpush " + origin)
-		if wait := lane.Until.Sub(begin); wait < probeFirst/2 || wait > probeFirst || !lane.Since.Equal(begin) || lane.Code != "outage" {
+		if wait := lane.Until.Sub(begin); wait < minProbeWait/2 || wait > minProbeWait || !lane.Since.Equal(begin) || lane.Code != "outage" {
 			t.Fatalf("the lane is paused as %+v", lane)
 		}
 		for n := range 6 {
@@ -85,18 +85,18 @@ func laneOutage(t *testing.T) {
 			more := h.mail(1)
 			synctest.Wait()
 			first++ // to the phone
-			if ids = append(ids, more...); !slices.Equal(h.got(phone), ids) {
+			if ids = append(ids, more...); !slices.Equal(h.received(phone), ids) {
 				t.Errorf("pause %d: a phone of another lane waits", n)
 			}
 		}
-		if lane := h.lane("webpush " + origin); !lane.Since.Equal(begin) || time.Until(lane.Until) > probeMost {
+		if lane := h.lane("webpush " + origin); !lane.Since.Equal(begin) || time.Until(lane.Until) > maxProbeWait {
 			t.Errorf("paused since %v until %v", lane.Since, lane.Until)
 		}
 		h.answers(nil)
 		after(time.Until(h.lane("webpush " + origin).Until))
 		reached := 0
 		for _, d := range crowd {
-			if slices.Equal(h.got(d), ids) {
+			if slices.Equal(h.received(d), ids) {
 				reached++
 			}
 		}
@@ -106,26 +106,26 @@ func laneOutage(t *testing.T) {
 		if h.lane("webpush "+origin) != (registry.Lane{}) {
 			t.Error("the lane works and is shown as paused")
 		}
-		after(retryMost)
+		after(maxRetryWait)
 		for _, d := range crowd {
-			if got := h.got(d); !slices.Equal(got, ids) {
+			if got := h.received(d); !slices.Equal(got, ids) {
 				t.Errorf("%s got %d of %d mails", d.Name, len(got), len(ids))
 			}
 		}
 	})
 }
 
-// laneInFlight: a whole lane that fails at once is probed after the first pause, by one.
+// If all sends of a lane fail at once, one probe is sent after the first pause.
 func laneInFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.crowd(laneConcurrency)
 		n := 0
 		h.answers(func(context.Context, sent) registry.Outcome {
 			h.mu.Lock()
 			n++
-			late := time.Duration(n) * 100 * time.Millisecond // some come in after the pause has ended
+			late := time.Duration(n) * 100 * time.Millisecond // for some, after the pause
 			h.mu.Unlock()
 			time.Sleep(late)
 			return retry()
@@ -139,7 +139,7 @@ func laneInFlight(t *testing.T) {
 		}
 		after(100 * time.Millisecond)
 		lane := h.lane("webpush " + origin)
-		if time.Until(lane.Until) > probeFirst || lane.Until.IsZero() {
+		if time.Until(lane.Until) > minProbeWait || lane.Until.IsZero() {
 			t.Fatalf("paused as %+v", lane)
 		}
 		for lane.Until.After(time.Now().Add(100 * time.Millisecond)) {
@@ -154,7 +154,7 @@ func laneInFlight(t *testing.T) {
 func laneMisconfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		crowd, phone := h.crowd(10), h.phone("phone")
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
 			if p.device.Transport == "webpush" {
@@ -168,33 +168,33 @@ func laneMisconfigured(t *testing.T) {
 		synctest.Wait()
 		ids = append(ids, h.mail(2)...)
 		after(time.Minute)
-		if got := h.got(phone); !slices.Equal(got, ids) {
+		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("a phone of another lane got %d of %d", len(got), len(ids))
 		}
 		lane := h.lane("webpush " + origin)
-		if !lane.Since.Equal(begin) || !lane.Until.Equal(begin.Add(repair)) || lane.Code != "bad_key" {
+		if !lane.Since.Equal(begin) || !lane.Until.Equal(begin.Add(misconfiguredPause)) || lane.Code != "bad_key" {
 			t.Errorf("the lane is %+v", lane)
 		}
 		fresh := h.browser("fresh", origin) // it waits with the others
 		for n := 1; n <= 4; n++ {
-			at := begin.Add(time.Duration(n) * repair)
+			at := begin.Add(time.Duration(n) * misconfiguredPause)
 			after(time.Until(at) + time.Second)
 			if early, now := h.between(begin.Add(time.Minute), at), h.between(at, at.Add(1)); early != n-1 || now != 1 {
 				t.Fatalf("%d probes before the one after %v, and %d then; want %d and 1", early, at.Sub(begin), now, n-1)
 			}
 		}
 		for _, d := range crowd {
-			h.stand(ids, d, registry.Pending)
+			h.wantState(ids, d, registry.Pending)
 		}
 		h.answers(nil)
 		ids = append(ids, h.mail(1)...)
 		after(time.Until(h.lane("webpush " + origin).Until))
 		for _, d := range crowd {
-			if got := h.got(d); !slices.Equal(got, ids) {
+			if got := h.received(d); !slices.Equal(got, ids) {
 				t.Errorf("mended: %s got %d of %d mails at once", d.Name, len(got), len(ids))
 			}
 		}
-		if got := h.got(fresh); !slices.Equal(got, ids[3:]) {
+		if got := h.received(fresh); !slices.Equal(got, ids[3:]) {
 			t.Errorf("mended: a new device got %d of 1", len(got))
 		}
 		if h.lane("webpush "+origin) != (registry.Lane{}) {
@@ -203,11 +203,11 @@ func laneMisconfigured(t *testing.T) {
 	})
 }
 
-// TestASlowProbeIsTheOnlyOne, and what else is due in its lane waits for its answer.
+// Other deliveries of its lane that are due wait for its answer.
 func laneSlowProbe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		crowd := h.crowd(10)
 		h.answers(func(context.Context, sent) registry.Outcome { return ourFault() })
 		h.run()
@@ -215,7 +215,7 @@ func laneSlowProbe(t *testing.T) {
 		synctest.Wait()
 		first := len(h.sends())
 		h.answers(slow(20 * time.Second))
-		after(repair)
+		after(misconfiguredPause)
 		for range 19 {
 			h.mail(1) // looks again
 			after(time.Second)
@@ -229,18 +229,18 @@ func laneSlowProbe(t *testing.T) {
 		}
 		after(10 * time.Minute)
 		for _, d := range crowd {
-			if got := h.got(d); !slices.Equal(got[:2], ids) || len(got) != 21 {
+			if got := h.received(d); !slices.Equal(got[:2], ids) || len(got) != 21 {
 				t.Errorf("%s got %d mails", d.Name, len(got))
 			}
 		}
 	})
 }
 
-// TestAProbeWaitsForWhatIsStillOnItsWay, so that a paused lane never has two sends in flight.
+// So a paused lane never has two sends in flight.
 func laneProbeWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		crowd := h.crowd(10)
 		h.answers(func(ctx context.Context, p sent) registry.Outcome {
 			if p.device.ID == crowd[0].ID {
@@ -266,7 +266,7 @@ func laneProbeWaits(t *testing.T) {
 func laneSuccess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		crowd := h.crowd(10)
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
 			if p.device.ID == crowd[0].ID {
@@ -290,12 +290,12 @@ func laneSuccess(t *testing.T) {
 	})
 }
 
-// laneRestart: a person may have mended it.
+// A person may have corrected a setting.
 func laneRestart(t *testing.T) {
 	t.Parallel()
 	for _, mended := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHouse(t)
+			h := newHarness(t)
 			crowd := h.crowd(10)
 			h.answers(func(context.Context, sent) registry.Outcome { return ourFault() })
 			begin := time.Now()
@@ -312,7 +312,7 @@ func laneRestart(t *testing.T) {
 			synctest.Wait()
 			if mended {
 				for _, d := range crowd {
-					if got := h.got(d); !slices.Equal(got, ids) {
+					if got := h.received(d); !slices.Equal(got, ids) {
 						t.Errorf("mended: %s got %d of %d mails at once", d.Name, len(got), len(ids))
 					}
 				}
@@ -321,10 +321,10 @@ func laneRestart(t *testing.T) {
 			if n := len(h.sends()) - first; n != 1 {
 				t.Errorf("%d sends after the restart, want one probe", n)
 			}
-			if lane := h.lane("webpush " + origin); !lane.Since.Equal(begin) || time.Until(lane.Until) != repair {
+			if lane := h.lane("webpush " + origin); !lane.Since.Equal(begin) || time.Until(lane.Until) != misconfiguredPause {
 				t.Errorf("paused since %v until %v", lane.Since, lane.Until)
 			}
-			after(repair - 1)
+			after(misconfiguredPause - 1)
 			if n := len(h.sends()) - first; n != 1 {
 				t.Errorf("%d sends before the next probe", n)
 			}
@@ -335,9 +335,9 @@ func laneRestart(t *testing.T) {
 func laneNotConfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
-		h.without("fcm")
+		h.removeTransport("fcm")
 		h.run()
 		ids := h.mail(1)
 		after(time.Hour)
@@ -350,11 +350,12 @@ func laneNotConfigured(t *testing.T) {
 	})
 }
 
-// A lane is paused as a whole, but what is wrong may concern one of its devices alone: it is not to be the probe each time.
+// A lane is paused as a whole, although the fault may be that of one device. It must not be the
+// probe each time.
 func laneOddDevice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phones := []registry.Device{h.phone("one"), h.phone("two")}
 		slices.SortFunc(phones, func(a, b registry.Device) int { return strings.Compare(a.ID, b.ID) })
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
@@ -368,17 +369,17 @@ func laneOddDevice(t *testing.T) {
 		after(time.Second)
 		ids = append(ids, h.mail(1)...) // the lane is paused
 		after(registry.MailKind.Lifetime() - time.Hour)
-		if got := h.got(phones[1]); !slices.Equal(got, ids) {
+		if got := h.received(phones[1]); !slices.Equal(got, ids) {
 			t.Errorf("after nearly three days it got %d of %d", len(got), len(ids))
 		}
 	})
 }
 
-// TestTwoDevicesThatFailForReasonsOfTheirOwnMakeAThirdWaitOnceAtMost, and for less than a minute.
+// The third waits for less than a minute.
 func laneTwoOdd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.phone("one")
 		h.phone("two")
 		well := h.phone("three")
@@ -400,13 +401,13 @@ func laneTwoOdd(t *testing.T) {
 				continue
 			}
 			if wait := p.at.Sub(came[p.message.ID]); wait > 0 {
-				if late++; wait > probeMost {
+				if late++; wait > maxProbeWait {
 					t.Errorf("a mail waited for %v", wait)
 				}
 			}
 		}
-		if late > 1 || len(h.got(well)) != len(came) {
-			t.Errorf("%d of %d mails came, %d of them late", len(h.got(well)), len(came), late)
+		if late > 1 || len(h.received(well)) != len(came) {
+			t.Errorf("%d of %d mails came, %d of them late", len(h.received(well)), len(came), late)
 		}
 	})
 }
@@ -414,7 +415,7 @@ func laneTwoOdd(t *testing.T) {
 func laneResumed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		crowd := h.crowd(4)
 		end := time.Now().Add(7 * time.Minute)
 		h.answers(until(end, retry))
@@ -422,11 +423,11 @@ func laneResumed(t *testing.T) {
 		h.mail(1)
 		after(7 * time.Minute)
 		h.mail(1)
-		// One of them probes within a minute, and with its success the others go on at once.
+		// One of them probes within a minute. With its success the others are served at once.
 		after(time.Minute)
 		var first, last time.Time
 		for _, d := range crowd {
-			if got := h.got(d); len(got) != 2 {
+			if got := h.received(d); len(got) != 2 {
 				t.Fatalf("%s got %d of two mails within a minute", d.Name, len(got))
 			}
 		}
@@ -444,11 +445,11 @@ func laneResumed(t *testing.T) {
 	})
 }
 
-// laneDenied: it pauses it once, is suspect from then on, and works again when its push is accepted.
+// From then on it is suspect. It works again once its push is accepted.
 func laneDenied(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		denied, other := h.browser("denied", origin), h.browser("other", origin)
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
 			if p.device.ID == denied.ID {
@@ -459,13 +460,13 @@ func laneDenied(t *testing.T) {
 		h.run()
 		ids := h.mail(1)
 		after(time.Second)
-		// Which of the two is the probe is left to chance.
+		// The probe is one of the two at random.
 		for range 50 {
-			if h.lane("webpush "+origin) == (registry.Lane{}) && len(h.got(other)) == len(ids) && len(ids) > 1 {
+			if h.lane("webpush "+origin) == (registry.Lane{}) && len(h.received(other)) == len(ids) && len(ids) > 1 {
 				break
 			}
 			ids = append(ids, h.mail(1)...)
-			after(repair)
+			after(misconfiguredPause)
 		}
 		for range 100 {
 			ids = append(ids, h.mail(1)...)
@@ -474,7 +475,7 @@ func laneDenied(t *testing.T) {
 				t.Fatalf("after %d mails the lane is paused: %+v", len(ids), lane)
 			}
 		}
-		if got := h.got(other); !slices.Equal(got, ids) {
+		if got := h.received(other); !slices.Equal(got, ids) {
 			t.Errorf("the other got %d of %d mails", len(got), len(ids))
 		}
 		d, err := h.store.Devices.Get(denied.ID)
@@ -484,10 +485,10 @@ func laneDenied(t *testing.T) {
 		if d.Status.State != registry.Suspect || d.Status.Code != "bad_key" {
 			t.Errorf("its status is %+v", d.Status)
 		}
-		h.stand(ids, denied, registry.Pending)
+		h.wantState(ids, denied, registry.Pending)
 		h.answers(nil)
-		after(suspectMost)
-		if got := h.got(denied); !slices.Equal(got, ids) {
+		after(maxSuspectWait)
+		if got := h.received(denied); !slices.Equal(got, ids) {
 			t.Errorf("once it is let through it got %d of %d mails", len(got), len(ids))
 		}
 	})

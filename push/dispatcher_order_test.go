@@ -12,7 +12,7 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// slow answers after the wait, unless the sender is told to give up.
+// slow answers after the wait, unless the send is cancelled.
 func slow(wait time.Duration) func(context.Context, sent) registry.Outcome {
 	return func(ctx context.Context, _ sent) registry.Outcome {
 		if !pause(ctx, wait) {
@@ -22,7 +22,7 @@ func slow(wait time.Duration) func(context.Context, sent) registry.Outcome {
 	}
 }
 
-// hang answers only when the sender is told to give up.
+// hang answers only when the send is cancelled.
 func hang(ctx context.Context, _ sent) registry.Outcome {
 	<-ctx.Done()
 	return retry()
@@ -42,25 +42,25 @@ func TestOrder(t *testing.T) {
 func orderAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		h.run()
 		for range 3 {
-			after(longestIdle / 3)
+			after(maxIdle / 3)
 			ids := h.mail(1)
 			synctest.Wait()
-			if got := h.got(phone); !slices.Contains(got, ids[0]) {
+			if got := h.received(phone); !slices.Contains(got, ids[0]) {
 				t.Fatalf("the mail just recorded is not among the %d that were sent", len(got))
 			}
 		}
 	})
 }
 
-// TestADeadDeviceDelaysNoOtherOfItsLane, also where for hours nothing else proves that the lane works.
+// That holds even if nothing else proves for hours that the lane works.
 func orderDead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		dead := h.phone("dead")
 		h.answers(only(dead, retry))
 		h.run()
@@ -72,17 +72,17 @@ func orderDead(t *testing.T) {
 		}
 		ids := h.mail(1)
 		synctest.Wait()
-		if got := h.got(phone); !slices.Equal(got, ids) {
+		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("the mail waits, because a device beside fails")
 		}
 	})
 }
 
-// orderQueue whatever fails in between; the service itself counts the sends at once.
+// Failures in between do not change the order. The service fails the test if two sends overlap.
 func orderQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		var devices []registry.Device
 		for i := range 8 {
 			devices = append(devices, h.phone(fmt.Sprint("phone ", i)), h.browser("browser", fmt.Sprintf("https://push%d.example", i)))
@@ -104,19 +104,19 @@ func orderQueue(t *testing.T) {
 		ids = append(ids, h.mail(5)...)
 		after(time.Hour)
 		for _, d := range devices {
-			if got := h.got(d); !slices.Equal(got, ids) {
+			if got := h.received(d); !slices.Equal(got, ids) {
 				t.Errorf("%s got %d of %d mails, or not in their order", d.Name, len(got), len(ids))
 			}
-			h.stand(ids, d, registry.Delivered)
+			h.wantState(ids, d, registry.Delivered)
 		}
 	})
 }
 
-// orderConcurrency: over all devices as many as Concurrency, and no more.
+// Over all devices these are Concurrency, and no more.
 func orderConcurrency(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		const n = 2*Concurrency + 10
 		for i := range n {
 			h.browser(fmt.Sprint(i), fmt.Sprintf("https://push%d.example", i%(Concurrency/laneConcurrency)))
@@ -143,11 +143,11 @@ func orderConcurrency(t *testing.T) {
 	})
 }
 
-// TestALaneThatHangsDelaysNoOther, however many devices it has.
+// The number of its devices does not matter.
 func orderLane(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		for i := range 2 * Concurrency {
 			h.browser(fmt.Sprint(i), "https://dead.example")
 		}
@@ -164,7 +164,7 @@ func orderLane(t *testing.T) {
 			after(time.Duration(wait) * 7 * time.Second)
 			ids := h.mail(1)
 			synctest.Wait()
-			if !slices.Contains(h.got(phone), ids[0]) {
+			if !slices.Contains(h.received(phone), ids[0]) {
 				t.Fatalf("a phone waits while another service hangs, at look %d", wait)
 			}
 		}
@@ -174,7 +174,7 @@ func orderLane(t *testing.T) {
 func orderSlow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		lame, phone := h.phone("lame"), h.phone("phone")
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
 			if p.device.ID == lame.ID {
@@ -185,14 +185,14 @@ func orderSlow(t *testing.T) {
 		h.run()
 		ids := h.mail(4)
 		synctest.Wait()
-		if got := h.got(phone); !slices.Equal(got, ids) {
+		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("the phone has %d of %d mails", len(got), len(ids))
 		}
-		if got := h.got(lame); len(got) > 0 {
+		if got := h.received(lame); len(got) > 0 {
 			t.Errorf("the slow one has %d already", len(got))
 		}
 		after(80 * time.Second)
-		if got := h.got(lame); !slices.Equal(got, ids) {
+		if got := h.received(lame); !slices.Equal(got, ids) {
 			t.Errorf("the slow one has %d of %d mails", len(got), len(ids))
 		}
 	})
@@ -201,7 +201,7 @@ func orderSlow(t *testing.T) {
 func orderLevel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone, tablet := h.phone("phone"), h.phone("tablet")
 		h.mail(1)
 		phone.Content = registry.Sender // edited after the mail was recorded, before it is sent

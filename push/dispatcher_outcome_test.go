@@ -11,7 +11,7 @@ import (
 	"idlepush/registry"
 )
 
-// only answers one device otherwise.
+// only returns o for one device, and accepts the messages of all others.
 func only(d registry.Device, o func() registry.Outcome) func(context.Context, sent) registry.Outcome {
 	return func(_ context.Context, p sent) registry.Outcome {
 		if p.device.ID == d.ID {
@@ -33,7 +33,7 @@ func TestDispatcherOutcome(t *testing.T) {
 func dispatcherSuspect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		odd, phone := h.phone("odd"), h.phone("phone")
 		h.answers(only(odd, complaint))
 		h.run()
@@ -52,16 +52,16 @@ func dispatcherSuspect(t *testing.T) {
 			t.Errorf("tried again after %v", waits)
 		}
 		for i, wait := range waits {
-			if wait < suspectFirst/2 || wait > suspectMost {
-				t.Errorf("wait %d is %v, want %v to %v", i, wait, suspectFirst/2, suspectMost)
+			if wait < minSuspectWait/2 || wait > maxSuspectWait {
+				t.Errorf("wait %d is %v, want %v to %v", i, wait, minSuspectWait/2, maxSuspectWait)
 			}
 		}
-		if got := h.got(phone); !slices.Equal(got, ids) {
+		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("the phone beside it got %d of %d", len(got), len(ids))
 		}
 		h.answers(nil)
 		after(12 * time.Hour)
-		if got := h.got(odd); !slices.Equal(got, ids) {
+		if got := h.received(odd); !slices.Equal(got, ids) {
 			t.Errorf("once it is right again it got %d of %d", len(got), len(ids))
 		}
 		if d, err = h.store.Devices.Get(odd.ID); err != nil || d.Status.State != registry.Proven || d.Status.Code != "" {
@@ -73,7 +73,7 @@ func dispatcherSuspect(t *testing.T) {
 func dispatcherGone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		old, phone := h.phone("old"), h.phone("phone")
 		h.answers(only(old, gone))
 		h.run()
@@ -82,7 +82,7 @@ func dispatcherGone(t *testing.T) {
 		if _, err := h.store.Devices.Get(old.ID); err == nil {
 			t.Error("the device is still there")
 		}
-		got := h.got(phone)
+		got := h.received(phone)
 		if len(got) != 3 {
 			t.Fatalf("the other got %d notifications, want two mails and one word about the device", len(got))
 		}
@@ -100,11 +100,11 @@ func dispatcherGone(t *testing.T) {
 	})
 }
 
-// dispatcherGoneOld: the app registered a new token while the old one was being refused.
+// The app registered a new token while the old one was being refused.
 func dispatcherGoneOld(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
 			time.Sleep(time.Second)
@@ -122,7 +122,7 @@ func dispatcherGoneOld(t *testing.T) {
 			t.Fatal(err)
 		}
 		after(time.Minute)
-		if got := h.got(phone); !slices.Equal(got, ids) {
+		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("at its new address it got %d of %d", len(got), len(ids))
 		}
 	})
@@ -131,7 +131,7 @@ func dispatcherGoneOld(t *testing.T) {
 func dispatcherRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		ids := h.mail(3)
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
@@ -142,7 +142,7 @@ func dispatcherRefused(t *testing.T) {
 		})
 		h.run()
 		synctest.Wait()
-		if got := h.got(phone); !slices.Equal(got, []string{ids[0], ids[2]}) {
+		if got := h.received(phone); !slices.Equal(got, []string{ids[0], ids[2]}) {
 			t.Errorf("got %d of 2", len(got))
 		}
 		if d := h.delivery(ids[1], phone); d.State != registry.Refused || d.Code != "too_large" || d.Attempts != 1 {
@@ -154,11 +154,11 @@ func dispatcherRefused(t *testing.T) {
 	})
 }
 
-// dispatcherSecrets through every outcome, a send that hangs, and a device and a lane of each kind.
+// It has every outcome, a send that hangs, and a device and a lane of each kind.
 func dispatcherSecrets(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.phone("phone")
 		for i, origin := range []string{"https://a.example", "https://b.example", "https://c.example"} {
 			h.browser("browser", origin)
@@ -177,7 +177,7 @@ func dispatcherSecrets(t *testing.T) {
 			}
 			return outcomes[n%len(outcomes)]()
 		})
-		h.without("fcm")
+		h.removeTransport("fcm")
 		h.run()
 		for range 10 {
 			h.mail(3)

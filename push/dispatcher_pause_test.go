@@ -17,12 +17,11 @@ func TestPause(t *testing.T) {
 	t.Run("a pause that the store refused begins when it is written", pauseBegins)
 }
 
-// pauseEnds: until then the lane is paused with all
-// that it had, and nothing else goes out.
+// Until then the lane is paused with everything in it, and nothing else is sent.
 func pauseEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		crowd := h.crowd(10)
 		var refuse atomic.Bool
 		h.fails = func(int64) bool { return within("Outbox.Settle") && refuse.CompareAndSwap(true, false) }
@@ -32,7 +31,7 @@ func pauseEnds(t *testing.T) {
 		ids := h.mail(2)
 		after(10 * time.Minute) // probed once a minute by now
 		lane := h.lane("webpush " + origin)
-		if wait := time.Until(lane.Until); !lane.Since.Equal(begin) || wait <= 0 || wait > probeMost {
+		if wait := time.Until(lane.Until); !lane.Since.Equal(begin) || wait <= 0 || wait > maxProbeWait {
 			t.Fatalf("the pause since %v goes on for %v, want a minute at most", lane.Since.Sub(begin), wait)
 		}
 		first := len(h.sends())
@@ -54,23 +53,22 @@ func pauseEnds(t *testing.T) {
 			t.Errorf("the lane is paused: %+v", got)
 		}
 		h.answers(nil)
-		after(repair)
+		after(misconfiguredPause)
 		for _, d := range crowd {
-			h.shows(ids, d, 1)
+			h.wantShown(ids, d, 1)
 		}
 	})
 }
 
-// pauseBetween: a queue is due, and when it is read its lane is
-// paused.
+// A queue is due, and when it is read its lane is paused.
 func pauseBetween(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone, other := h.phone("phone"), h.phone("other")
 		ids := h.mail(1)
 		settleOther := func(o registry.Outcome) {
-			h.ourselves(func() {
+			h.unfailing(func() {
 				w, _, err := h.store.Outbox.Next(other.ID, h.clock.Now())
 				if err != nil {
 					t.Error(err)
@@ -80,7 +78,7 @@ func pauseBetween(t *testing.T) {
 				}
 			})
 		}
-		settleOther(registry.Outcome{Result: registry.ResultRetry, At: h.clock.Now().Add(time.Hour)}) // it is not due
+		settleOther(registry.Outcome{Result: registry.ResultRetry, At: h.clock.Now().Add(time.Hour)})
 		var once atomic.Bool
 		h.fails = func(int64) bool {
 			if within("Outbox.Next") && once.CompareAndSwap(false, true) {
@@ -94,20 +92,19 @@ func pauseBetween(t *testing.T) {
 			t.Errorf("%d sends in a paused lane, or it was not paused in time", n)
 		}
 		after(1)
-		h.shows(ids, phone, 1)
-		h.shows(ids, other, 1)
+		h.wantShown(ids, phone, 1)
+		h.wantShown(ids, other, 1)
 		if lane := h.lane("fcm"); lane != (registry.Lane{}) {
 			t.Errorf("the lane is paused: %+v", lane)
 		}
 	})
 }
 
-// TestAPauseThatTheStoreRefusedBeginsWhenItIsWritten, by the clock as it is then. The device is held
-// meanwhile.
+// It begins by the clock as it is then. Meanwhile nothing is sent to the device.
 func pauseBegins(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		d := h.browser("denied", origin)
 		var failing atomic.Bool
 		failing.Store(true)
@@ -121,14 +118,14 @@ func pauseBegins(t *testing.T) {
 		}
 		h.clock.Move(-5 * time.Hour)
 		h.answers(nil)
-		after(longestIdle)
+		after(maxIdle)
 		failing.Store(false)
-		after(longestIdle)
+		after(maxIdle)
 		lane := h.lane("webpush " + origin)
-		if now := h.clock.Now(); !lane.Since.Before(now) || lane.Until.Sub(lane.Since) != repair {
+		if now := h.clock.Now(); !lane.Since.Before(now) || lane.Until.Sub(lane.Since) != misconfiguredPause {
 			t.Errorf("at %v the lane is %+v", now, lane)
 		}
-		after(repair)
-		h.shows(ids, d, 1)
+		after(misconfiguredPause)
+		h.wantShown(ids, d, 1)
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"idlepush/registry"
 )
 
-func (h *house) prover() *Dispatcher {
+func (h *harness) prover() *Dispatcher {
 	return &Dispatcher{Store: h.store.Outbox, Transports: h.transports, URL: func() string { return "https://push.example.org/" }, Log: h.log}
 }
 
@@ -18,7 +18,7 @@ func TestProve(t *testing.T) {
 	t.Parallel()
 	t.Run("a proving push does not wait in the queue, and tells nothing of mail", proveQueue)
 	t.Run("it has the outcome of the service's answer", proveOutcome)
-	t.Run("it waits for ten seconds", proveTimeout)
+	t.Run("it waits for ten seconds", proveWaits)
 	t.Run("without the transport its outcome says so", proveNotConfigured)
 	t.Run("the pause of a lane does not delay it", provePaused)
 }
@@ -26,7 +26,7 @@ func TestProve(t *testing.T) {
 func proveQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		h.mail(3)
 		d := h.prover()
@@ -58,7 +58,7 @@ func proveQueue(t *testing.T) {
 func proveOutcome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		for _, o := range []registry.Outcome{accepted, retry(), complaint(), gone(), refused(), ourFault()} {
 			h.answers(func(context.Context, sent) registry.Outcome { return o })
@@ -72,10 +72,10 @@ func proveOutcome(t *testing.T) {
 	})
 }
 
-func proveTimeout(t *testing.T) {
+func proveWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.answers(hang)
 		begin := time.Now()
 		o := h.prover().Prove(t.Context(), h.phone("phone"))
@@ -88,8 +88,8 @@ func proveTimeout(t *testing.T) {
 func proveNotConfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
-		h.without("fcm")
+		h := newHarness(t)
+		h.removeTransport("fcm")
 		o := h.prover().Prove(t.Context(), h.phone("phone"))
 		if o.Result != registry.ResultMisconfigured || o.Code != "fcm_not_configured" || o.Reason == "" {
 			t.Errorf("outcome %+v", o)
@@ -97,11 +97,11 @@ func proveNotConfigured(t *testing.T) {
 	})
 }
 
-// provePaused: it is how a person sees whether it is mended.
+// With a proving push a person sees whether the service works again.
 func provePaused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		h.answers(func(context.Context, sent) registry.Outcome { return ourFault() })
 		h.run()

@@ -12,7 +12,7 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// until answers with a failure before the time, then accepts.
+// until fails before the time, then accepts.
 func until(end time.Time, failure func() registry.Outcome) func(context.Context, sent) registry.Outcome {
 	return func(_ context.Context, p sent) registry.Outcome {
 		if p.at.Before(end) {
@@ -22,8 +22,8 @@ func until(end time.Time, failure func() registry.Outcome) func(context.Context,
 	}
 }
 
-// waits are the times between the sends to a device.
-func (h *house) waits(d registry.Device) (list []time.Duration) {
+// waits returns the times between the sends to a device.
+func (h *harness) waits(d registry.Device) (list []time.Duration) {
 	var last time.Time
 	for _, p := range h.sends() {
 		if p.device.ID != d.ID {
@@ -52,7 +52,7 @@ func TestRetry(t *testing.T) {
 func retryDoubling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		end := time.Now().Add(time.Hour)
 		h.answers(until(end, retry))
@@ -64,11 +64,11 @@ func retryDoubling(t *testing.T) {
 			t.Fatalf("tried again after %v only", waits)
 		}
 		for i, wait := range waits[:len(waits)-1] { // the last is of the second mail
-			if most := doubled(retryFirst, retryMost, i); wait > most {
+			if most := doubled(minRetryWait, maxRetryWait, i); wait > most {
 				t.Errorf("wait %d is %v, want at most %v", i, wait, most)
 			}
 		}
-		if got := h.got(phone); !slices.Equal(got, ids) {
+		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("got %v, want %v", got, ids)
 		}
 		if d := h.delivery(ids[0], phone); d.State != registry.Delivered || d.Attempts != len(waits) {
@@ -83,7 +83,7 @@ func retryDoubling(t *testing.T) {
 func retryAfterTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		asked := time.Now().Add(3 * time.Hour)
 		h.answers(until(asked, func() registry.Outcome {
@@ -100,7 +100,7 @@ func retryAfterTime(t *testing.T) {
 			t.Errorf("%d sends before the time", n)
 		}
 		after(1)
-		if got := h.got(phone); !slices.Equal(got, ids) {
+		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("at the time it got %d of %d", len(got), len(ids))
 		}
 	})
@@ -109,7 +109,7 @@ func retryAfterTime(t *testing.T) {
 func retryLongOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		end := time.Now().Add(71 * time.Hour)
 		h.answers(until(end, func() registry.Outcome {
@@ -124,7 +124,7 @@ func retryLongOutage(t *testing.T) {
 		after(35 * time.Hour)
 		ids = append(ids, h.mail(3)...)
 		after(time.Until(end) + 10*time.Minute)
-		if got := h.got(phone); !slices.Equal(got, ids) {
+		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("got %d of %d mails, or not in their order", len(got), len(ids))
 		}
 		for _, p := range h.sends()[:10] {
@@ -132,14 +132,14 @@ func retryLongOutage(t *testing.T) {
 				t.Fatalf("tried %s, want %s again and again", p.message.ID, ids[0])
 			}
 		}
-		h.stand(ids, phone, registry.Delivered)
+		h.wantState(ids, phone, registry.Delivered)
 	})
 }
 
 func retryExpired(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		end := time.Now().Add(80 * time.Hour)
 		h.answers(until(end, func() registry.Outcome {
@@ -152,10 +152,10 @@ func retryExpired(t *testing.T) {
 		after(10 * time.Hour)
 		fresh := h.mail(2)
 		after(72*time.Hour - 10*time.Hour)
-		h.stand(old, phone, registry.Expired)
-		h.stand(fresh, phone, registry.Pending)
+		h.wantState(old, phone, registry.Expired)
+		h.wantState(fresh, phone, registry.Pending)
 		after(10 * time.Hour)
-		if got := h.got(phone); !slices.Equal(got, fresh) {
+		if got := h.received(phone); !slices.Equal(got, fresh) {
 			t.Errorf("got %d mails, want the %d that were still worth it", len(got), len(fresh))
 		}
 		for _, p := range h.sends() {
@@ -163,19 +163,19 @@ func retryExpired(t *testing.T) {
 				t.Errorf("sent %v after it expired", p.at.Sub(p.message.Expires))
 			}
 		}
-		h.stand(old, phone, registry.Expired)
-		h.stand(fresh, phone, registry.Delivered)
+		h.wantState(old, phone, registry.Expired)
+		h.wantState(fresh, phone, registry.Delivered)
 		if d := h.delivery(old[0], phone); d.Attempts < 60 || d.Code != "outage" {
 			t.Errorf("it does not say what was tried: %+v", d)
 		}
 	})
 }
 
-// retryAllExpired: the dispatcher goes on with an empty queue.
+// The dispatcher finds an empty queue.
 func retryAllExpired(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		h.mail(2)
 		time.Sleep(registry.MailKind.Lifetime())
@@ -186,7 +186,7 @@ func retryAllExpired(t *testing.T) {
 		}
 		ids := h.mail(1)
 		synctest.Wait()
-		if got := h.got(phone); !slices.Equal(got, ids) {
+		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("got %v, want %v", got, ids)
 		}
 	})
@@ -195,7 +195,7 @@ func retryAllExpired(t *testing.T) {
 func retryFastClock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		time.Sleep(2 * time.Hour)
 		ids := h.mail(1)
@@ -214,18 +214,17 @@ func retryFastClock(t *testing.T) {
 		}
 		h.run()
 		synctest.Wait()
-		if got := h.got(phone); len(got) != 2 || got[0] != ids[0] {
+		if got := h.received(phone); len(got) != 2 || got[0] != ids[0] {
 			t.Errorf("got %v", got)
 		}
 	})
 }
 
-// retryPausedLane: it outlasts the pause, with the end of
-// which all else goes out.
+// It is later than the end of the pause, at which everything else is sent.
 func retryPausedLane(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		crowd := h.crowd(10)
 		busy := crowd[0]
 		begin := time.Now()
@@ -246,31 +245,30 @@ func retryPausedLane(t *testing.T) {
 			t.Fatal("the lane is not paused")
 		}
 		h.answers(nil)
-		after(retryMost)
+		after(maxRetryWait)
 		for _, d := range crowd[1:] {
-			h.shows(ids, d, 1)
+			h.wantShown(ids, d, 1)
 		}
 		after(time.Until(asked) - 1)
-		if got := h.got(busy); len(got) > 0 {
+		if got := h.received(busy); len(got) > 0 {
 			t.Errorf("it was tried before the time that its service asked for")
 		}
 		after(1)
-		h.shows(ids, busy, 1)
+		h.wantShown(ids, busy, 1)
 	})
 }
 
-// TestASuspectDeviceWaitsItsTimeAlsoIfItsLaneIsPausedMeanwhile.
 func retrySuspect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		crowd := h.crowd(10)
 		suspect := crowd[0]
 		h.answers(only(suspect, ourFault))
 		h.run()
 		for range 4 {
 			h.mail(1)
-			after(repair)
+			after(misconfiguredPause)
 		}
 		if d, err := h.store.Devices.Get(suspect.ID); err != nil || d.Status.State != registry.Suspect {
 			t.Fatalf("status %+v, %v", d.Status, err)

@@ -27,7 +27,7 @@ func TestStop(t *testing.T) {
 func stopInFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone, tablet := h.phone("phone"), h.phone("tablet")
 		h.answers(slow(5 * time.Second))
 		stop := h.run()
@@ -39,17 +39,17 @@ func stopInFlight(t *testing.T) {
 			t.Errorf("it took %v, the sends in flight 4s", took)
 		}
 		for _, d := range []registry.Device{phone, tablet} {
-			if got := h.got(d); !slices.Equal(got, ids[:1]) {
+			if got := h.received(d); !slices.Equal(got, ids[:1]) {
 				t.Errorf("%s got %d mails", d.Name, len(got))
 			}
-			h.stand(ids[:1], d, registry.Delivered)
-			h.stand(ids[1:], d, registry.Pending)
+			h.wantState(ids[:1], d, registry.Delivered)
+			h.wantState(ids[1:], d, registry.Pending)
 		}
 		h.answers(nil)
 		h.run()
 		synctest.Wait()
 		for _, d := range []registry.Device{phone, tablet} {
-			if got := h.got(d); !slices.Equal(got, ids) {
+			if got := h.received(d); !slices.Equal(got, ids) {
 				t.Errorf("after the restart %s has %d of %d mails", d.Name, len(got), len(ids))
 			}
 		}
@@ -59,7 +59,7 @@ func stopInFlight(t *testing.T) {
 func stopBefore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.crowd(10)
 		h.mail(1)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -72,11 +72,11 @@ func stopBefore(t *testing.T) {
 	})
 }
 
-// TestASendThatHangsHoldsUpAShutdownForSecondsOnly, and is sent again with the same id.
+// The message is sent again later, with the same id.
 func stopHanging(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		h.answers(hang)
 		stop := h.run()
@@ -87,12 +87,12 @@ func stopHanging(t *testing.T) {
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		h.stand(ids, phone, registry.Pending)
+		h.wantState(ids, phone, registry.Pending)
 		h.reopen()
 		h.answers(nil)
 		h.run()
-		after(retryFirst)
-		if got := h.got(phone); !slices.Equal(got, ids) {
+		after(minRetryWait)
+		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("after the restart it got %d of %d mails", len(got), len(ids))
 		}
 		for _, p := range h.sends()[:2] {
@@ -106,7 +106,7 @@ func stopHanging(t *testing.T) {
 func TestSendTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone := h.phone("phone")
 		h.answers(hang)
 		h.run()
@@ -122,11 +122,12 @@ func TestSendTimeout(t *testing.T) {
 	})
 }
 
-// TestAStoreThatFailsIsNotAskedInALoop, and does not keep Run from ending.
+// TestClosedStore checks that a store that fails is not called in a loop, and does not keep Run
+// from ending.
 func TestClosedStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.phone("phone")
 		h.answers(slow(time.Second))
 		stop := h.run()
@@ -153,11 +154,11 @@ func TestClosedStore(t *testing.T) {
 	})
 }
 
-// aloneVariable tells this test binary that it is the process of one test.
+// aloneVariable is set in the environment of a process that runs one test only.
 const aloneVariable = "TEST_ALONE"
 
-// alone plays the test in a bubble in a process of its own: it measures or changes what all tests of
-// a process share.
+// alone runs the test in a bubble in a process of its own, because it measures or changes the state
+// of its process.
 func alone(t *testing.T, play func(*testing.T)) {
 	if os.Getenv(aloneVariable) != "" {
 		synctest.Test(t, play)
@@ -171,13 +172,13 @@ func alone(t *testing.T, play func(*testing.T)) {
 	}
 }
 
-// The limit of a file's size, which stands for a full disk, is the process's.
+// A limit of the size of files stands for a full disk. It concerns the whole process.
 func TestFullDisk(t *testing.T) {
 	alone(t, deliverOntoAFullDisk)
 }
 
 func deliverOntoAFullDisk(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	phone := h.phone("phone")
 	h.answers(func(context.Context, sent) registry.Outcome {
 		spaceEnds(t, true)
@@ -189,20 +190,20 @@ func deliverOntoAFullDisk(t *testing.T) {
 	if n := len(h.sends()); n != 1 {
 		t.Errorf("%d sends while the disk is full", n)
 	}
-	h.stand(ids, phone, registry.Pending)
+	h.wantState(ids, phone, registry.Pending)
 	if n := strings.Count(h.lines.String(), "an outcome cannot be written"); n != 1 {
 		t.Errorf("said %d times that the outcome cannot be written", n)
 	}
 	spaceEnds(t, false)
 	h.answers(nil)
-	after(longestIdle)
-	h.stand(ids, phone, registry.Delivered)
-	if got := h.got(phone); !slices.Equal(got, ids) {
+	after(maxIdle)
+	h.wantState(ids, phone, registry.Delivered)
+	if got := h.received(phone); !slices.Equal(got, ids) {
 		t.Errorf("got %d mails, want each of %d once", len(got), len(ids))
 	}
 }
 
-// spaceEnds lets no file be written beyond its first byte, or takes that limit away.
+// spaceEnds limits files to one byte, or removes that limit.
 func spaceEnds(t *testing.T, ends bool) {
 	var l syscall.Rlimit
 	err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &l)

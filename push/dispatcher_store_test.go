@@ -24,8 +24,8 @@ func TestStore(t *testing.T) {
 	t.Run("a delivery that is removed after its queue was found due is not sent", storeBetween)
 }
 
-// storeAnyFails checks that nothing is lost or shown twice for that, that the
-// dispatcher goes on, and that the log says what happened.
+// Nothing may be lost or shown twice because of it. The dispatcher must go on, and the log must say
+// what happened.
 func storeAnyFails(t *testing.T) {
 	t.Parallel()
 	all := day(t, 0)
@@ -45,12 +45,12 @@ func storeAnyFails(t *testing.T) {
 	}
 }
 
-// day plays mail and outages. Transaction number fails fails, unless that is 0. It returns the number
-// of transactions.
+// day runs a day with mail and outages, and returns the number of transactions. The transaction
+// with the number fails fails, unless that is 0.
 func day(t *testing.T, fails int64) (asked int64) {
-	const enough = 2*longestIdle + 5*time.Second // for one thing that fails to be tried again
+	const enough = 2*maxIdle + 5*time.Second // for one thing that fails to be tried again
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.limit = 3
 		phone, browser, old := h.phone("phone"), h.browser("browser", origin), h.phone("old")
 		h.fails = func(n int64) bool { return n == fails }
@@ -58,7 +58,7 @@ func day(t *testing.T, fails int64) (asked int64) {
 		after(enough)
 		var ids []string
 		mail := func(n int) (fresh []string) {
-			h.ourselves(func() { fresh = h.mail(n) })
+			h.unfailing(func() { fresh = h.mail(n) })
 			ids = append(ids, fresh...)
 			return fresh
 		}
@@ -69,7 +69,7 @@ func day(t *testing.T, fails int64) (asked int64) {
 		mail(1)
 		quiet(enough)
 
-		// The browser's service asks for time, and the phones' is out of order for a moment.
+		// The browser's service answers with Retry-After, and the phones' fails for a moment.
 		begin := time.Now()
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
 			o := retry()
@@ -85,16 +85,17 @@ func day(t *testing.T, fails int64) (asked int64) {
 		mail(7) // a burst
 		quiet(burstWindow + enough)
 
-		// The browser's lane is paused. What is read then is taken off the phone and never rings there.
+		// The browser's lane is paused. Mail that is read then is cleared on the phone, and never
+		// rings on the browser.
 		h.answers(only(browser, ourFault))
 		read := mail(2)[0]
 		after(enough)
-		h.ourselves(func() {
+		h.unfailing(func() {
 			if n, err := h.store.Mail.Clear(h.account.ID, "INBOX", 1, []uint32{1, h.uid - 2}, h.clock.Now()); err != nil || n != 2 {
 				t.Fatal(n, err)
 			}
 		})
-		quiet(repair + enough)
+		quiet(misconfiguredPause + enough)
 
 		h.answers(only(old, gone))
 		mail(1)
@@ -107,9 +108,9 @@ func day(t *testing.T, fails int64) (asked int64) {
 		stop()
 		h.reopen()
 		h.run()
-		quiet(repair + enough)
+		quiet(misconfiguredPause + enough)
 
-		// The browser's service asks for more time than a mail lives.
+		// The browser's service asks for a wait longer than the lifetime of a mail.
 		h.answers(only(browser, func() registry.Outcome {
 			o := retry()
 			o.At = h.clock.Now().Add(80 * time.Hour)
@@ -122,12 +123,12 @@ func day(t *testing.T, fails int64) (asked int64) {
 		mail(1)
 		quiet(enough)
 
-		asked = h.asked.Load()
-		h.ourselves(func() {
-			h.shows(ids, phone, 2)
-			h.shows(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == read || id == late[0] }), browser, 2)
-			h.stand([]string{read}, browser, registry.Cleared)
-			h.stand(late, browser, registry.Expired)
+		asked = h.transactions.Load()
+		h.unfailing(func() {
+			h.wantShown(ids, phone, 2)
+			h.wantShown(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == read || id == late[0] }), browser, 2)
+			h.wantState([]string{read}, browser, registry.Cleared)
+			h.wantState(late, browser, registry.Expired)
 			if !slices.Contains(h.cleared(phone), read) {
 				t.Error("the phone still shows what was read before it rang on the browser")
 			}
@@ -156,8 +157,8 @@ func day(t *testing.T, fails int64) (asked int64) {
 	return asked
 }
 
-// cleared is the ids that the device was told to take away.
-func (h *house) cleared(d registry.Device) (ids []string) {
+// cleared returns the ids that the device was sent to clear.
+func (h *harness) cleared(d registry.Device) (ids []string) {
 	for _, p := range h.sends() {
 		if p.device.ID != d.ID || p.outcome != registry.ResultDelivered {
 			continue
@@ -171,8 +172,8 @@ func (h *house) cleared(d registry.Device) (ids []string) {
 	return ids
 }
 
-// kinds is how many notifications of each kind the device got.
-func (h *house) kinds(d registry.Device) map[registry.Kind]int {
+// kinds returns the number of notifications of each kind that the device received.
+func (h *harness) kinds(d registry.Device) map[registry.Kind]int {
 	ids, kinds := make(map[string]bool), make(map[registry.Kind]int)
 	for _, p := range h.sends() {
 		if p.device.ID == d.ID && p.outcome == registry.ResultDelivered && !ids[p.message.ID] {
@@ -184,7 +185,7 @@ func (h *house) kinds(d registry.Device) map[registry.Kind]int {
 }
 
 // saidOf reports whether a line of the log is an error with this cause.
-func (h *house) saidOf(err error) bool {
+func (h *harness) saidOf(err error) bool {
 	for line := range strings.Lines(h.lines.String()) {
 		if strings.Contains(line, "level=ERROR") && strings.Contains(line, err.Error()) {
 			return true
@@ -193,13 +194,13 @@ func (h *house) saidOf(err error) bool {
 	return false
 }
 
-// storeHour: not what was on its way, not what waits with a lane,
-// and not what comes meanwhile; nor if the program begins in that hour.
+// Sends in flight, deliveries in a paused lane, and mail that arrives in that hour are all
+// delivered, even if the program starts in that hour.
 func storeHour(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHouse(t)
+			h := newHarness(t)
 			h.limit = 3
 			var failing atomic.Bool
 			h.fails = func(int64) bool { return failing.Load() }
@@ -213,7 +214,8 @@ func storeHour(t *testing.T) {
 			})
 			stop := h.run()
 			ids := h.mail(2)
-			after(15 * time.Second) // the browser's lane is paused, the phone's second mail is on its way
+			// Now the browser's lane is paused, and the phone's second mail is in flight.
+			after(15 * time.Second)
 			failing.Store(true)
 			if again {
 				stop()
@@ -222,18 +224,18 @@ func storeHour(t *testing.T) {
 			}
 			h.answers(nil)
 			for range 6 {
-				h.ourselves(func() { ids = append(ids, h.mail(2)...) })
+				h.unfailing(func() { ids = append(ids, h.mail(2)...) })
 				after(10 * time.Minute)
 			}
 			before := len(h.sends())
 			failing.Store(false)
-			after(repair)
+			after(misconfiguredPause)
 			most := 1
 			if again {
 				most = 2 // what had been sent and could not be written
 			}
 			for _, d := range []registry.Device{phone, browser} {
-				h.shows(ids, d, most)
+				h.wantShown(ids, d, most)
 			}
 			if before > 3 {
 				t.Errorf("%d sends before the store worked again", before)
@@ -248,8 +250,7 @@ func storeHour(t *testing.T) {
 	}
 }
 
-// within reports whether the transaction that is asked about is of a call within this method, such as
-// "Outbox.Next".
+// within reports whether it was called, through others, by this method, such as "Outbox.Next".
 func within(method string) bool {
 	pcs := make([]uintptr, 50)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
@@ -264,8 +265,8 @@ func within(method string) bool {
 	}
 }
 
-// errors is how many lines of the log are errors.
-func (h *house) errors() (n int) {
+// errors returns the number of errors in the log.
+func (h *harness) errors() (n int) {
 	for line := range strings.Lines(h.lines.String()) {
 		if strings.Contains(line, "level=ERROR") {
 			n++
@@ -274,14 +275,14 @@ func (h *house) errors() (n int) {
 	return n
 }
 
-// TestWhateverTheStoreRefusesForMinutesIsDoneLater, and it is not asked in a loop.
+// The store must not be called in a loop.
 func storeRefuses(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"Due", "Next", "Settle", "Hold", "Combine", "ProbeLanes", "SetBack", "HastenDue"} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t)
+				h := newHarness(t)
 				h.limit = 3
 				phone, denied := h.phone("phone"), h.browser("denied", origin)
 				var failing atomic.Bool
@@ -294,16 +295,16 @@ func storeRefuses(t *testing.T) {
 				h.clock.Move(-5 * time.Hour)
 				after(3 * time.Minute)
 				h.answers(nil)
-				after(repair)
+				after(misconfiguredPause)
 				if n := h.errors() - strings.Count(h.lines.String(), "not delivered"); n < 1 || n > 60 {
 					t.Errorf("%d errors in the log after 21 minutes", n)
 				}
 				failing.Store(false)
-				after(2 * longestIdle)
+				after(2 * maxIdle)
 				ids = append(ids, h.mail(1)...)
-				after(repair)
+				after(misconfiguredPause)
 				for _, d := range []registry.Device{phone, denied} {
-					h.shows(ids, d, 1)
+					h.wantShown(ids, d, 1)
 				}
 				if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
 					t.Errorf("the lane is paused: %+v", lane)
@@ -313,33 +314,33 @@ func storeRefuses(t *testing.T) {
 	}
 }
 
-// storeBetween: a queue is due, and when it is read its head is cleared or
-// expired, or the device is gone. Nothing is wrong then, and nothing is made of it.
+// A queue is due, and when it is read its head is cleared or expired, or the device is gone. That
+// is no error, and nothing is written.
 func storeBetween(t *testing.T) {
 	t.Parallel()
-	for name, goes := range map[string]func(h *house, d registry.Device) error{
-		"cleared": func(h *house, _ registry.Device) error {
+	for name, goes := range map[string]func(h *harness, d registry.Device) error{
+		"cleared": func(h *harness, _ registry.Device) error {
 			_, err := h.store.Mail.Clear(h.account.ID, "INBOX", 1, []uint32{1}, h.clock.Now())
 			return err
 		},
-		"expired": func(h *house, _ registry.Device) error {
+		"expired": func(h *harness, _ registry.Device) error {
 			h.clock.Move(registry.MailKind.Lifetime())
 			return nil
 		},
-		"removed": func(h *house, d registry.Device) error { return h.store.Devices.Remove(d, "") },
+		"removed": func(h *harness, d registry.Device) error { return h.store.Devices.Remove(d, "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t)
+				h := newHarness(t)
 				phone := h.phone("phone")
 				var once atomic.Bool
 				h.fails = func(int64) bool {
-					// The head is judged by an earlier reading of the clock, so this look is made to fail.
+					// Next would use an earlier time of the clock, so this call is made to fail.
 					if !within("Outbox.Next") || !once.CompareAndSwap(false, true) {
 						return false
 					}
-					h.ourselves(func() {
+					h.unfailing(func() {
 						if err := goes(h, phone); err != nil {
 							t.Error(err)
 						}

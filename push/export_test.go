@@ -6,10 +6,10 @@ import (
 	"idlepush/registry"
 )
 
-// UpdateGolden is whether to write testdata anew.
+// UpdateGolden reports whether to write testdata anew.
 var UpdateGolden = updateGolden
 
-// SealWith is Encrypt with a salt and a key pair that are known.
+// SealWith is Encrypt with a given salt and key pair.
 func SealWith(plaintext []byte, keys registry.Keys, salt []byte, sender *ecdh.PrivateKey) ([]byte, error) {
 	receiver, auth, err := parseKeys(keys)
 	if err != nil {

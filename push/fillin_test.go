@@ -12,7 +12,7 @@ import (
 func TestFillIn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		phone, browser := h.phone("phone"), h.browser("browser", "https://push.example")
 		wake := h.register(registry.Device{Name: "wake", Transport: "fcm", Address: "planted token wake", Content: registry.Wake})
 		to := registry.Cursor{UIDValidity: 1, Next: 2}
@@ -41,7 +41,7 @@ func TestFillIn(t *testing.T) {
 			if got := titles[d.ID]; !slices.Equal(got, want) {
 				t.Errorf("%s is shown %q, want %q", d.Name, got, want)
 			}
-			h.stand([]string{id}, d, registry.Delivered)
+			h.wantState([]string{id}, d, registry.Delivered)
 		}
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"idlepush/registry"
 )
 
-// large is a mail that Smaller can shorten.
+// large returns a mail that Smaller can shorten.
 func large() Message {
 	w := sample(registry.Device{Content: registry.Preview}, time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
 	w.Clear = []string{"a", "b", "c"}

@@ -9,10 +9,10 @@ import (
 	"idlepush/registry"
 )
 
-// probesFirst orders the due queues, and keeps one probe for each paused lane. A probe that fails
-// for a reason of its own makes the others wait. So devices that did not fail come first; beyond
-// that, the order is random.
-func (d *Dispatcher) probesFirst(queues []registry.Queue) []registry.Queue {
+// chooseProbes orders the due queues, and keeps one probe for each paused lane. If that probe fails
+// because of its device, all others wait longer. So devices that have not failed come first. Apart
+// from that, the order is random.
+func (d *Dispatcher) chooseProbes(queues []registry.Queue) []registry.Queue {
 	rand.Shuffle(len(queues), func(i, j int) { queues[i], queues[j] = queues[j], queues[i] })
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -32,8 +32,7 @@ func (d *Dispatcher) probesFirst(queues []registry.Queue) []registry.Queue {
 	})
 }
 
-// judge adds an answer to the evidence about its lane, and returns the outcome for the device and
-// the lane.
+// judge adds an answer to the breaker of its lane, and returns the outcome for device and lane.
 func (d *Dispatcher) judge(w registry.Work, answer registry.Outcome) registry.Outcome {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -46,6 +45,7 @@ func (d *Dispatcher) judge(w registry.Work, answer registry.Outcome) registry.Ou
 	return o
 }
 
+// reportLane logs that a lane was paused or works again.
 func reportLane(log *slog.Logger, lane string, o registry.Outcome) {
 	if o.LaneWorks {
 		log.Info("lane works again", "lane", lane)

@@ -14,7 +14,7 @@ func TestNumbers(t *testing.T) {
 	t.Run("those of the dispatcher are those that comments and tests rely on", numbersDispatcher)
 }
 
-// numbersDocs holds what they promise of this package to literals.
+// The numbers of this package in the docs are compared with literals.
 func numbersDocs(t *testing.T) {
 	for _, c := range []struct {
 		file, words string
@@ -22,17 +22,17 @@ func numbersDocs(t *testing.T) {
 	}{
 		{"../docs/behaviour.md", "`burst-limit` times within a minute", burstWindow, 60 * time.Second},
 		{"../docs/settings.md", "mails per minute, device and account", (&Dispatcher{BurstLimit: 5}).limit(registry.Work{Notification: registry.Notification{Kind: registry.MailKind}}), Limit{5, 60 * time.Second}},
-		{"../docs/behaviour.md", "the next try comes within 2 s, doubling up to a minute", [2]time.Duration{retryFirst, retryMost}, [2]time.Duration{2 * time.Second, time.Minute}},
-		{"../docs/behaviour.md", "it is tried again every 15 minutes", repair, 15 * time.Minute},
+		{"../docs/behaviour.md", "the next try comes within 2 s, doubling up to a minute", [2]time.Duration{minRetryWait, maxRetryWait}, [2]time.Duration{2 * time.Second, time.Minute}},
+		{"../docs/behaviour.md", "it is tried again every 15 minutes", misconfiguredPause, 15 * time.Minute},
 		{"../docs/behaviour.md", "After 5 failures in a row, the lane pauses for up to 5 s, doubling up to a minute", breakAfter, 5},
-		{"../docs/behaviour.md", "the lane pauses for up to 5 s, doubling up to a minute", [2]time.Duration{probeFirst, probeMost}, [2]time.Duration{5 * time.Second, time.Minute}},
-		{"../docs/behaviour.md", "tried rarely, every 1 minute to 12 hours", [2]time.Duration{suspectFirst, suspectMost}, [2]time.Duration{time.Minute, 12 * time.Hour}},
+		{"../docs/behaviour.md", "the lane pauses for up to 5 s, doubling up to a minute", [2]time.Duration{minProbeWait, maxProbeWait}, [2]time.Duration{5 * time.Second, time.Minute}},
+		{"../docs/behaviour.md", "tried rarely, every 1 minute to 12 hours", [2]time.Duration{minSuspectWait, maxSuspectWait}, [2]time.Duration{time.Minute, 12 * time.Hour}},
 		{"../docs/apps.md", "ids to take away, of mail that was read or removed elsewhere, up to 50", maxClear, 50},
-		{"../docs/architecture.md", "one proving push, beside the queue, for at most 10 s", proveLimit, 10 * time.Second},
+		{"../docs/architecture.md", "one proving push, beside the queue, for at most 10 s", proveTimeout, 10 * time.Second},
 		{"../docs/architecture.md", "At most 160 are in flight over all devices, and 32 in one lane.", [2]int{Concurrency, laneConcurrency}, [2]int{160, 32}},
-		{"../docs/architecture.md", "after up to 8 deliveries to the device", inARow, 8},
-		{"../docs/architecture.md", "each send takes at most 30 s, and at shutdown it has 8 s", [2]time.Duration{sendLimit, drainLimit}, [2]time.Duration{30 * time.Second, 8 * time.Second}},
-		{"../docs/architecture.md", "everybody also looks once a minute", longestIdle, time.Minute},
+		{"../docs/architecture.md", "after up to 8 deliveries to the device", maxInARow, 8},
+		{"../docs/architecture.md", "each send takes at most 30 s, and at shutdown it has 8 s", [2]time.Duration{sendTimeout, drainTimeout}, [2]time.Duration{30 * time.Second, 8 * time.Second}},
+		{"../docs/architecture.md", "everybody also looks once a minute", maxIdle, time.Minute},
 		{"../docs/architecture.md", "how many mails may ring one by one in a minute", burstWindow, time.Minute},
 		{"../docs/apps.md", "remember the ids of the last three days", registry.MailKind.Lifetime(), 72 * time.Hour},
 	} {
@@ -49,22 +49,22 @@ func numbersDocs(t *testing.T) {
 	}
 }
 
-// numbersDispatcher holds what its comments and other tests count on.
+// Comments and other tests rely on these numbers.
 func numbersDispatcher(t *testing.T) {
 	for name, c := range map[string]struct{ got, want any }{
 		"sends at once":                        {Concurrency, 160},
 		"sends at once in a lane":              {laneConcurrency, 32},
-		"one send":                             {sendLimit, 30 * time.Second},
-		"a proving push":                       {proveLimit, 10 * time.Second},
-		"between two looks":                    {longestIdle, time.Minute},
+		"one send":                             {sendTimeout, 30 * time.Second},
+		"a proving push":                       {proveTimeout, 10 * time.Second},
+		"between two looks":                    {maxIdle, time.Minute},
 		"after the store failed":               {storeRetry, time.Second},
-		"the first retry":                      {retryFirst, 2 * time.Second},
-		"the longest retry":                    {retryMost, time.Minute},
-		"the first retry of a suspect":         {suspectFirst, time.Minute},
-		"the longest retry of a suspect":       {suspectMost, 12 * time.Hour},
-		"the first pause of an outage":         {probeFirst, 5 * time.Second},
-		"the longest pause of an outage":       {probeMost, time.Minute},
-		"the pause of what a person mends":     {repair, 15 * time.Minute},
+		"the first retry":                      {minRetryWait, 2 * time.Second},
+		"the longest retry":                    {maxRetryWait, time.Minute},
+		"the first retry of a suspect":         {minSuspectWait, time.Minute},
+		"the longest retry of a suspect":       {maxSuspectWait, 12 * time.Hour},
+		"the first pause of an outage":         {minProbeWait, 5 * time.Second},
+		"the longest pause of an outage":       {maxProbeWait, time.Minute},
+		"the pause of what a person mends":     {misconfiguredPause, 15 * time.Minute},
 		"failures in a row that are an outage": {breakAfter, 5},
 		"how long a device counts as alone":    {aloneFor, 24 * time.Hour},
 	} {
@@ -72,7 +72,7 @@ func numbersDispatcher(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, c.got, c.want)
 		}
 	}
-	if drainLimit >= 10*time.Second {
-		t.Errorf("Run promises to end within 10 s, and drains for %v", drainLimit)
+	if drainTimeout >= 10*time.Second {
+		t.Errorf("Run promises to end within 10 s, and drains for %v", drainTimeout)
 	}
 }

@@ -13,11 +13,12 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// TestAServiceThatHangsDelaysNoDeviceOfAnotherLane, for an hour or a tenth of one.
+// TestHangingService checks for an hour, or a tenth of one, that a service that hangs delays no
+// device of another lane.
 func TestHangingService(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newHarness(t)
 		end := time.Now().Add(minutes(testenv.Tenth(60)))
 		h.answers(func(ctx context.Context, p sent) registry.Outcome {
 			if p.device.Transport == "fcm" && p.at.Before(end) {
@@ -58,8 +59,8 @@ func TestHangingService(t *testing.T) {
 	})
 }
 
-// TestDrain: a day and 100,000 deliveries, to 200 phones 500 mails each, or
-// a tenth of both. It measures the heap, which all tests of a process share.
+// TestDrain sends 100,000 deliveries of a day, 500 mails to each of 200 phones, or a tenth of both.
+// It measures the heap, which all tests of a process share.
 func TestDrain(t *testing.T) { alone(t, drain) }
 
 func drain(t *testing.T) {
@@ -68,7 +69,7 @@ func drain(t *testing.T) {
 	if testenv.Soak {
 		most = 32 << 20
 	}
-	h := newHouse(t)
+	h := newHarness(t)
 	h.limit = 5
 	var down atomic.Bool
 	down.Store(true)
@@ -79,7 +80,7 @@ func drain(t *testing.T) {
 		return accepted
 	})
 	for i := range mailboxes {
-		h.mailbox(fmt.Sprint("box ", i))
+		h.addAccount(fmt.Sprint("box ", i))
 		for j := range phones {
 			h.register(registry.Device{Name: fmt.Sprint("phone ", i, " ", j), Transport: "fcm", Content: registry.Subject,
 				Address: registry.Secret(fmt.Sprint("planted token ", i, " ", j)), Accounts: []string{h.account.ID}})
@@ -123,7 +124,7 @@ func drain(t *testing.T) {
 	}
 }
 
-// heap is how much memory is in use.
+// heap returns the bytes of memory in use.
 func heap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats

@@ -11,7 +11,7 @@ import (
 // Prove sends one push beside the queue, to prove the device's address, and returns its outcome. It
 // blocks for at most 10 s. If there is no answer by then, the outcome is a retry.
 func (d *Dispatcher) Prove(ctx context.Context, device registry.Device) registry.Outcome {
-	ctx, cancel := context.WithTimeout(ctx, proveLimit)
+	ctx, cancel := context.WithTimeout(ctx, proveTimeout)
 	defer cancel()
 	id := make([]byte, 24)
 	rand.Read(id)

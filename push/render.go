@@ -84,7 +84,7 @@ type messageSize struct{ folder, from, subject, preview, text, clear int }
 // maxClear bounds the ids to clear in one message. Those of one clear notification fit any service.
 const maxClear = registry.MostMails
 
-// Smaller returns the message in the next smaller size, or false if there is none.
+// Smaller returns the message in the next smaller size, or false if this is the smallest.
 func (m Message) Smaller() (Message, bool) {
 	for i := m.size + 1; m.work != nil && i < len(sizes); i++ {
 		if s := renderSize(i, *m.work, m.page); len(s.Payload) < len(m.Payload) {

@@ -33,7 +33,7 @@ func TestRender(t *testing.T) {
 	t.Run("docs/apps.md has every field and kind", renderDocs)
 }
 
-// renderBytes: the files are what apps are built against.
+// Apps are built against these files.
 func renderBytes(t *testing.T) {
 	for _, kind := range pushtest.EveryKind {
 		for _, level := range pushtest.EveryLevel {
@@ -81,7 +81,7 @@ func renderWake(t *testing.T) {
 	}
 }
 
-// renderLevels looks for each part of a mail in everything that can leave the house.
+// It looks for each part of a mail in everything that can be sent.
 func renderLevels(t *testing.T) {
 	full := registry.Content{From: "Wfrom", Subject: "Wsubject", Preview: "Wpreview"}
 	allowed := map[string]registry.Level{full.From: registry.Sender, full.Subject: registry.Subject, full.Preview: registry.Preview, "Wfolder": registry.Sender}
@@ -165,7 +165,7 @@ func TestSmaller(t *testing.T) {
 	t.Run("no size is larger than the one before it", smallerSizes)
 }
 
-// smallerFirst: what is cut away is cut for room, not by habit.
+// Texts are cut only if a message is too large.
 func smallerFirst(t *testing.T) {
 	n := pushtest.Planted(registry.MailKind)
 	n.Content = registry.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
@@ -174,7 +174,7 @@ func smallerFirst(t *testing.T) {
 	}
 }
 
-// smallers are the message and all that Smaller makes of it.
+// smallers returns the message and all its smaller versions.
 func smallers(m Message) []Message {
 	all := []Message{m}
 	for s, ok := m.Smaller(); ok; s, ok = s.Smaller() {
@@ -258,7 +258,7 @@ func renderSummary(t *testing.T) {
 	}
 }
 
-// renderBadge: 0 is a number too, and what is not known is not told.
+// 0 is a valid badge, and an unknown number is not sent.
 func renderBadge(t *testing.T) {
 	for _, c := range []struct{ unread, want int }{{0, 0}, {1, 1}, {-1, 0}, {1 << 31, 1<<31 - 1}, {1 << 62, 1<<31 - 1}} {
 		for _, kind := range []registry.Kind{registry.MailKind, registry.SummaryKind, registry.ClearKind} {
@@ -347,7 +347,7 @@ func FuzzShorten(f *testing.F) {
 	})
 }
 
-// renderDocs: an app's author finds there what a phone receives.
+// There the author of an app finds all that a phone can receive.
 func renderDocs(t *testing.T) {
 	page, err := os.ReadFile("../docs/apps.md")
 	if err != nil {

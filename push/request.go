@@ -21,7 +21,7 @@ type Request struct {
 	URL       string
 	Header    http.Header
 	Body      []byte
-	Plaintext []byte // the plaintext of what is encrypted in Body; nil: nothing is encrypted
+	Plaintext []byte // of the ciphertext in Body; nil: Body has no ciphertext
 
 	meanings []Meaning // of the transport
 }

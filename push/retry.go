@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	retryFirst   = 2 * time.Second // the wait after a first failure; it doubles with each
-	retryMost    = time.Minute     // short, because newer mail waits behind the failed one
-	suspectFirst = time.Minute     // the shortest wait of a suspect device
-	suspectMost  = 12 * time.Hour  // and the longest
+	minRetryWait   = 2 * time.Second // the wait after a first failure; it doubles with each
+	maxRetryWait   = time.Minute     // short, because newer mail waits behind the failed one
+	minSuspectWait = time.Minute     // the shortest wait of a suspect device
+	maxSuspectWait = 12 * time.Hour  // and the longest
 )
 
-// doubled returns first, doubled n times, but no more than most.
-func doubled(first, most time.Duration, n int) time.Duration {
+// doubled returns first, doubled n times, but no more than bound.
+func doubled(first, bound time.Duration, n int) time.Duration {
 	for range n {
-		if first *= 2; first >= most {
-			return most
+		if first *= 2; first >= bound {
+			return bound
 		}
 	}
 	return first
@@ -38,7 +38,7 @@ func scheduled(o registry.Outcome, w registry.Work, now time.Time) registry.Outc
 	if o.Result != registry.ResultRetry {
 		return o
 	}
-	wait := fullJitter(doubled(retryFirst, retryMost, w.Attempts))
+	wait := fullJitter(doubled(minRetryWait, maxRetryWait, w.Attempts))
 	if s := w.Device.Status; o.Suspect || s.State == registry.Suspect {
 		wait = jitter(rarely(s, w.Notification.Expires, now))
 	}
@@ -52,7 +52,7 @@ func scheduled(o registry.Outcome, w registry.Work, now time.Time) registry.Outc
 // been suspect, at most half the time until the work expires, and within bounds.
 func rarely(s registry.Status, expires, now time.Time) time.Duration {
 	if s.State != registry.Suspect {
-		return suspectFirst
+		return minSuspectWait
 	}
-	return max(min(now.Sub(s.Since)/2, expires.Sub(now)/2, suspectMost), suspectFirst)
+	return max(min(now.Sub(s.Since)/2, expires.Sub(now)/2, maxSuspectWait), minSuspectWait)
 }

@@ -33,11 +33,11 @@ type Transport interface {
 
 // Sender is the part of a Transport that sends.
 type Sender interface {
-	// Send makes one request and returns its outcome. A second request follows only if the
-	// service's own rules ask for it at once, such as for a renewed token, or if the service finds
-	// the message too large (SendFitting). Send returns within 30 s, or when ctx ends with a retry
-	// outcome. The Reason holds no token, endpoint path or content; Learned.Lane is left to the
-	// caller.
+	// Send makes one request and returns its outcome. It makes a second request only if the
+	// service's rules demand one at once, such as with a renewed token, or if the message is too
+	// large (see SendFitting). Send returns within 30 s. If ctx ends first, it returns at once,
+	// with a retry. The Reason contains no token, endpoint path or content. The caller sets
+	// Learned.Lane.
 	Send(ctx context.Context, d registry.Device, m Message) registry.Outcome
 
 	// Preview returns the request that Send would make first, or the outcome that it would have

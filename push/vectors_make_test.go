@@ -28,25 +28,25 @@ var (
 	rfcSender = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"
 )
 
-// headerSize is how much of a body comes before the record: the salt, the record size, 65, and the
+// headerSize is the size of the header before the record: salt, record size, length, and the
 // sender's point.
 const headerSize = 16 + 4 + 1 + 65
 
-// workshop makes vectors. What it seals it seals by the RFCs, with no code of package push's: it
-// must also make what the server never sends.
+// workshop makes vectors. It encrypts by the RFCs, without code of package push, because it must
+// also make messages that the server never sends.
 type workshop struct {
 	*testing.T
 	vectors map[string]vector
 }
 
-// saltOf is another salt for each vector, always the same.
+// saltOf returns a salt of its own for each vector, the same in each run.
 func saltOf(name string) []byte {
 	sum := sha256.Sum256([]byte(name))
 	return sum[:16]
 }
 
-// seal is a body with these records to the device: each is encrypted as it is, with its delimiter
-// and padding. The record size is 4096.
+// seal returns a body with these records for the device. Records have a delimiter and padding
+// already. The record size is 4096.
 func (w *workshop) seal(salt []byte, records ...[]byte) []byte {
 	w.Helper()
 	sender, err := ecdh.P256().NewPrivateKey(unbase64url(w.T, rfcSender))
@@ -74,7 +74,7 @@ func (w *workshop) seal(salt []byte, records ...[]byte) []byte {
 	return body
 }
 
-// padded is a plaintext with its delimiter and zeros up to the next multiple of 256 bytes.
+// padded returns a plaintext with its delimiter and zeros up to the next multiple of 256 bytes.
 func padded(plaintext string) []byte {
 	record := make([]byte, (len(plaintext)/256+1)*256)
 	copy(record, plaintext+"\x02")
@@ -99,7 +99,7 @@ func (w *workshop) add(name string, v vector) {
 	w.vectors[name] = v
 }
 
-// sent adds what the server sends.
+// sent adds a message that the server sends.
 func (w *workshop) sent(name, about string, plaintext []byte) {
 	w.Helper()
 	salt, text := saltOf(name), string(plaintext)
@@ -107,28 +107,28 @@ func (w *workshop) sent(name, about string, plaintext []byte) {
 		Expect: expectation{Plaintext: &text}})
 }
 
-// opens adds what the server does not send, and what is right all the same.
+// opens adds a valid message that the server does not send.
 func (w *workshop) opens(name, about string, body []byte, plaintext string) {
 	w.Helper()
 	w.add("opens-"+name, vector{About: about, Encrypted: encode(body), Expect: expectation{Plaintext: &plaintext}})
 }
 
-// fails adds what must not be read.
+// fails adds a message that must be refused.
 func (w *workshop) fails(name, about string, failure pushtest.Failure, body []byte) {
 	w.Helper()
 	w.add("fails-"+name, vector{About: about, Encrypted: encode(body), Expect: expectation{Failure: failure}})
 }
 
-// either adds what a strict app refuses, and what it harms nobody to read.
+// either adds a message that an app may refuse or read.
 func (w *workshop) either(name, about string, failure pushtest.Failure, encrypted, plaintext string) {
 	w.Helper()
 	w.add("either-"+name, vector{About: about, Encrypted: encrypted, Expect: expectation{&plaintext, failure}})
 }
 
-// short is the plaintext of all vectors but those of the kinds.
+// short is the plaintext of all vectors except those of kinds.
 const short = `{"v":1,"kind":"test","id":"8TXaOFjHY-Z797MqnxQOif4SFk8Xx4Tg","at":"2026-03-01T12:00:00Z","title":"idlepush"}`
 
-// changed is a good body after one byte of it was changed.
+// changed returns a valid body with one byte changed.
 func (w *workshop) changed(name string, at int) []byte {
 	w.Helper()
 	body := w.seal(saltOf(name), padded(short))
@@ -153,7 +153,7 @@ func makeVectors(t *testing.T) map[string]vector {
 	return w.vectors
 }
 
-// kinds are the payloads of the kinds at the levels, as they are sent.
+// kinds adds the payloads of each kind at each level.
 func (w *workshop) kinds() {
 	for _, one := range []struct {
 		kind  registry.Kind
@@ -171,7 +171,7 @@ func (w *workshop) kinds() {
 	w.sent("padded-by-256", "A plaintext of 256 bytes has the delimiter and 255 zeros after it.", []byte(`"`+strings.Repeat("x", 254)+`"`))
 }
 
-// shapes are right by the RFCs, though the server does not send them.
+// shapes adds messages that are valid by the RFCs but are not sent by the server.
 func (w *workshop) shapes() {
 	record := padded(short)
 	w.opens("no-padding", "The delimiter and no zeros: padding is no duty.", w.seal(saltOf("no-padding"), []byte(short+"\x02")), short)
@@ -185,7 +185,7 @@ func (w *workshop) shapes() {
 		sized(w.seal(saltOf("record-size-exact"), record), uint32(len(record)+16)), short)
 }
 
-// keys are wrong keys.
+// keys adds messages with wrong keys.
 func (w *workshop) keys() {
 	private, err := ecdh.P256().NewPrivateKey(bytes.Repeat([]byte{7}, 32))
 	fatal(w, err)
@@ -204,7 +204,7 @@ func (w *workshop) keys() {
 	w.fails("wrong-sender", "The sender's point is a good one, and not the one that it was encrypted with.", pushtest.BadTag, body)
 }
 
-// cuts are messages from which something is missing, and one with something more.
+// cuts adds messages from which something is missing, and one with something more.
 func (w *workshop) cuts() {
 	cut := func(name, about string, failure pushtest.Failure, size int) {
 		body := w.seal(saltOf(name), padded(short))
@@ -225,7 +225,7 @@ func (w *workshop) cuts() {
 	w.fails("one-byte-more", "One byte follows the tag.", pushtest.BadTag, append(w.seal(saltOf("one-byte-more"), padded(short)), 0))
 }
 
-// changes are messages in which one byte is another.
+// changes adds messages with one byte changed.
 func (w *workshop) changes() {
 	change := func(name, about string, failure pushtest.Failure, at int) {
 		w.fails(name, about, failure, w.changed(name, at))
@@ -253,8 +253,8 @@ func (w *workshop) changes() {
 		slices.Concat(body[:20], []byte{33, 2 | body[headerSize-1]&1}, body[22:22+32], body[headerSize:]))
 }
 
-// sizes are wrong record sizes, and more records than one. RFC 8291 lets a receiver ignore the
-// record size; docs/apps.md does not.
+// sizes adds messages with wrong record sizes or several records. RFC 8291 lets a receiver ignore
+// the record size. docs/apps.md does not.
 func (w *workshop) sizes() {
 	record := padded(short)
 	size := func(name, about string, size uint32) {
@@ -271,7 +271,7 @@ func (w *workshop) sizes() {
 	w.either("two-records", "Two records as RFC 8188 has them. RFC 8291 knows only one, and the server sends only one.", pushtest.BadRecordSize, encode(body), short)
 }
 
-// padding is what the tag says is right, and what the delimiter says is wrong.
+// padding adds messages with a valid tag and an invalid delimiter.
 func (w *workshop) padding() {
 	pad := func(name, about, record string) {
 		w.fails(name, about, pushtest.BadPadding, w.seal(saltOf(name), []byte(record)))
@@ -286,7 +286,7 @@ func (w *workshop) padding() {
 	w.fails("empty-record", "The record is empty: a tag, and no delimiter before it.", pushtest.BadLength, w.seal(saltOf("empty-record"), nil))
 }
 
-// texts are right bytes in other base64 than the server sends.
+// texts adds valid bytes in a base64 that the server does not use.
 func (w *workshop) texts() {
 	body := func(name string) []byte { return w.seal(saltOf(name), padded(short)) }
 	w.either("base64-padded", "base64url with padding.", pushtest.BadBase64, base64.URLEncoding.EncodeToString(body("base64-padded")), short)

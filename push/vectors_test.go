@@ -16,7 +16,7 @@ import (
 	"idlepush/registry"
 )
 
-// vector is one file of docs/testdata/vectors: what an app's author tests a decryption with.
+// vector is one file of docs/testdata/vectors, for authors of apps to test a decryption.
 type vector struct {
 	About     string        `json:"about"`
 	Device    vectorDevice  `json:"device"`
@@ -36,7 +36,7 @@ type vectorSender struct {
 	Salt       string `json:"salt"`
 }
 
-// expectation is what must come out. With both, either will do.
+// expectation is the result that a vector must have. With both fields, either is right.
 type expectation struct {
 	Plaintext *string          `json:"plaintext,omitempty"`
 	Failure   pushtest.Failure `json:"failure,omitempty"`
@@ -58,7 +58,7 @@ func unbase64url(t *testing.T, text string) []byte {
 	return value
 }
 
-// receiver is the device of a vector.
+// receiver returns the device of a vector.
 func (v vector) receiver(t *testing.T) *pushtest.Receiver {
 	t.Helper()
 	private, err := ecdh.P256().NewPrivateKey(unbase64url(t, v.Device.PrivateKey))
@@ -66,7 +66,7 @@ func (v vector) receiver(t *testing.T) *pushtest.Receiver {
 	return pushtest.ReceiverOf(private, unbase64url(t, v.Device.Auth))
 }
 
-// file is how a vector is written.
+// file returns the file of a vector.
 func (v vector) file(t *testing.T) []byte {
 	t.Helper()
 	var text bytes.Buffer
@@ -82,8 +82,7 @@ func TestVectors(t *testing.T) {
 	t.Run("a receiver opens or refuses each as it says", vectorsResults)
 }
 
-// vectorsFiles: each file is there, none is left over, and each is right
-// to the byte.
+// There must be no other file, and each must have exactly the bytes that this test makes.
 func vectorsFiles(t *testing.T) {
 	want := makeVectors(t)
 	if *push.UpdateGolden {
@@ -107,8 +106,7 @@ func vectorsFiles(t *testing.T) {
 	}
 }
 
-// vectorsResults holds the phones of the stand-ins to every file, and so
-// every file to a decryption that shares no code with what made it.
+// The stand-ins' decryption shares no code with the encryption that made the files.
 func vectorsResults(t *testing.T) {
 	page, err := os.ReadFile("../docs/apps.md")
 	fatal(t, err)

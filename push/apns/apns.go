@@ -1,5 +1,5 @@
 // Package apns sends notifications through the Apple Push Notification service
-// (https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns).
+// (developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns).
 // Only this package knows APNs and the apns2 library, which by itself loses the status and
 // Retry-After of an answer, and reads answers without bound.
 package apns
@@ -152,7 +152,7 @@ var params = []push.Param{
 }
 
 // limits has Apple's limit on pushes that show nothing, "two or three per hour".
-// https://developer.apple.com/documentation/usernotifications/pushing-background-updates-to-your-app
+// developer.apple.com/documentation/usernotifications/pushing-background-updates-to-your-app
 var limits = map[registry.Kind]push.Limit{registry.ClearKind: {Pushes: 3, Window: time.Hour}}
 
 var meanings = []push.Meaning{

@@ -47,7 +47,7 @@ const (
 )
 
 // table has the outcome of every answer. The first row that matches decides.
-// https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
+// developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
 var table = []struct {
 	from, to int
 	reason   string    // Apple's; empty: any, or none

@@ -18,8 +18,9 @@ const (
 	providerLife = 50 * time.Minute
 
 	// minRenewAge is the age from which a provider token that Apple refuses may be replaced. To a
-	// new one within 20 minutes of the last, Apple answers 429 TooManyProviderTokenUpdates.
-	// https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
+	// new one within 20 minutes of the last, Apple answers 429 TooManyProviderTokenUpdates. Source:
+	// "Establishing a token-based connection to APNs" in Apple's documentation of User
+	// Notifications.
 	minRenewAge = 20 * time.Minute
 )
 

@@ -31,7 +31,7 @@ type exchange struct {
 type exchangeKey struct{}
 
 // answer is the JSON of an error.
-// https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
+// developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
 type answer struct {
 	Reason string `json:"reason"`
 	// Timestamp is the time, in milliseconds since 1970, when Apple last found the token to be

@@ -1,8 +1,8 @@
 // Package fcm sends messages through Firebase Cloud Messaging, HTTP v1
 // (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send). Only this
-// package knows FCM. Of the Firebase SDK it uses the types of a message. The SDK's client, which
-// repeats requests by itself and hides status and headers, is not used, and the SDK's root package,
-// which links Firestore and Cloud Storage, is not imported.
+// package knows FCM. Of the Firebase SDK it uses the types of a message. It does not use the SDK's
+// client, which repeats requests by itself and hides status and headers. Nor does it import the
+// SDK's root package, which links Firestore and Cloud Storage.
 package fcm
 
 import (

@@ -12,7 +12,7 @@ import (
 // checkProviderToken checks a provider token by Apple's rules. One of them allows at most one
 // renewal in 20 minutes. It tells tokens apart by their iat, so two of the same second count as
 // one.
-// https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
+// developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
 func (a *APNs) checkProviderToken(authorization string, now time.Time) *refusal {
 	bearer, ok := strings.CutPrefix(authorization, "bearer ")
 	if !ok || bearer == "" {

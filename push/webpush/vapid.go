@@ -53,8 +53,9 @@ type token struct {
 	renewed       time.Time // when it last replaced a rejected one; zero: never
 }
 
-// token returns the Authorization header for the audience. It signs a new one if there is none, if
-// the last one is older than renewAfter, or if the clock was set back to before it.
+// token returns the Authorization header for the audience. It signs a new one unless the last one
+// is younger than renewAfter. A last one from the future, before the clock was set back, is
+// replaced too.
 func (v *vapid) token(a audience) (string, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -1,7 +1,7 @@
 // Package webpush sends Web Push messages (RFC 8030, 8291, 8292) to browsers and to UnifiedPush
-// distributors, which accept the same requests. Endpoints come from users, so each address is
-// checked when it is dialed, no redirect is followed, no proxy is used, and only the first bytes of
-// an answer are read.
+// distributors, which accept the same requests. Endpoints come from users. So each address is
+// checked when it is dialed, and only the first bytes of an answer are read. The package follows no
+// redirect and uses no proxy.
 package webpush
 
 import (
@@ -175,7 +175,7 @@ func (p parcel) request(ctx context.Context) (*http.Request, error) {
 	}
 	r.Header.Set("Authorization", p.authorization)
 	r.Header.Set("User-Agent", "idlepush")
-	// All services know this type. An accurate one would only tell the service what is inside.
+	// All services know this type. An accurate one would only inform the service.
 	r.Header.Set("Content-Type", "application/octet-stream")
 	r.Header.Set("Content-Encoding", "aes128gcm")
 	// Apple refuses a TTL of 0.

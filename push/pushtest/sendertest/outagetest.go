@@ -47,10 +47,10 @@ func (o *OutageTest[M]) Add(f pushtest.Fault, result registry.Result) {
 // happen to the phone with the address, or to all if the address is empty.
 func (o *OutageTest[M]) AddFunc(fault func(address string)) { o.faults = append(o.faults, fault) }
 
-// Run must be called in a synctest bubble. In any order it causes a tenth of the faults, or all of
-// them in a soak, each for some minutes at one phone or at all. Meanwhile mail arrives, phones
-// register anew and the server is restarted. In the end Run compares what the phones received with
-// what arrived.
+// Run must be called in a synctest bubble. In random order it causes a tenth of the faults, or in a
+// soak all of them. Each lasts for some minutes, at one phone or at all. Meanwhile mail arrives,
+// phones register anew and the server is restarted. In the end Run compares what the phones
+// received with what arrived.
 func (o *OutageTest[M]) Run(t *testing.T) {
 	t.Helper()
 	s := newSimulation(t, o.Transport, o.NewDevice)

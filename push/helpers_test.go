@@ -18,9 +18,9 @@ import (
 	"idlepush/registry/registrytest"
 )
 
-// house is one mailbox with devices, the dispatcher that serves them and the push service that they share. Make it
-// within the bubble.
-type house struct {
+// harness is an account with devices, their dispatcher, and the push service that they share. It
+// must be made in the bubble.
+type harness struct {
 	testing.TB
 	*service
 	store      *registry.Store
@@ -34,16 +34,18 @@ type house struct {
 	transports Transports
 	limit      int // burst-limit
 
-	fails func(n int64) bool // whether the dispatcher's n-th transaction fails, from 1; nil: none does. Set it before run.
-	asked atomic.Int64       // how many there were
+	// fails reports whether the dispatcher's n-th transaction fails, from 1; nil: none does. It
+	// must be set before run.
+	fails        func(n int64) bool
+	transactions atomic.Int64 // number of the dispatcher's transactions
 }
 
-// errDisk is why the transactions fail that are to fail.
+// errDisk is the error of transactions that fail.
 var errDisk = errors.New("the disk is out of order")
 
-func newHouse(t testing.TB) *house {
+func newHarness(t testing.TB) *harness {
 	t.Helper()
-	h := &house{TB: t, service: &service{t: t, inFlight: make(map[string]int)}, uid: 1}
+	h := &harness{TB: t, service: &service{t: t, inFlight: make(map[string]int)}, uid: 1}
 	dir, anna, _ := registrytest.DirWithUsers(t)
 	h.dir, h.owner = dir, anna.ID
 	h.log, h.lines = registrytest.NewLog(t)
@@ -52,12 +54,12 @@ func newHouse(t testing.TB) *house {
 		stub{h.service, Traits{Name: "webpush", MustShow: true}}, stub{h.service, Traits{Name: "unifiedpush"}}}
 	h.open()
 	t.Cleanup(func() { h.store.Close() })
-	h.mailbox("ann")
+	h.addAccount("ann")
 	return h
 }
 
-// mailbox adds a mailbox; mail comes into the last.
-func (h *house) mailbox(name string) {
+// addAccount adds an account. Mail arrives in the last one.
+func (h *harness) addAccount(name string) {
 	h.Helper()
 	a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.owner, Email: name + "@example.org", Host: "imap.example.org", Port: 993,
 		Security: registry.TLS, Username: name, Password: "planted password", Folders: []string{"INBOX"}, Enabled: true}, "", h.clock.Now())
@@ -67,13 +69,13 @@ func (h *house) mailbox(name string) {
 	h.account = a
 }
 
-func (h *house) open() {
+func (h *harness) open() {
 	h.Helper()
-	h.ourselves(func() { h.store = registrytest.OpenFailing(h, h.dir, h.fault) })
+	h.unfailing(func() { h.store = registrytest.OpenFailing(h, h.dir, h.fault) })
 }
 
-// reopen is what a restart of the program does to the store.
-func (h *house) reopen() {
+// reopen closes and opens the store, like a restart.
+func (h *harness) reopen() {
 	h.Helper()
 	if err := h.store.Close(); err != nil {
 		h.Fatal(err)
@@ -81,31 +83,31 @@ func (h *house) reopen() {
 	h.open()
 }
 
-func (h *house) fault() error {
-	if h.fails == nil || within("(*house).ourselves") || !h.fails(h.asked.Add(1)) {
+func (h *harness) fault() error {
+	if h.fails == nil || within("(*harness).unfailing") || !h.fails(h.transactions.Add(1)) {
 		return nil
 	}
 	return errDisk
 }
 
-// ourselves does what the test itself does with a store that may fail: it does not fail for that, nor
-// is it counted. What the dispatcher does meanwhile fails.
-func (h *house) ourselves(use func()) { use() }
+// unfailing calls use, whose transactions never fail and are not counted. Transactions of the
+// dispatcher can fail meanwhile.
+func (h *harness) unfailing(use func()) { use() }
 
-// phone is an FCM device; all of them are in one lane.
-func (h *house) phone(name string) registry.Device {
+// phone registers an FCM device. All of them are in one lane.
+func (h *harness) phone(name string) registry.Device {
 	h.Helper()
 	return h.register(registry.Device{Name: name, Transport: "fcm", Address: registry.Secret("planted token " + name), Content: registry.Preview})
 }
 
-// browser is a Web Push device, in the lane of its origin.
-func (h *house) browser(name, origin string) registry.Device {
+// browser registers a Web Push device, in the lane of its origin.
+func (h *harness) browser(name, origin string) registry.Device {
 	h.Helper()
 	return h.register(registry.Device{Name: name, Transport: "webpush", Content: registry.Preview,
 		Address: registry.Secret(origin + "/planted-endpoint/" + name)})
 }
 
-func (h *house) register(d registry.Device) registry.Device {
+func (h *harness) register(d registry.Device) registry.Device {
 	h.Helper()
 	d.User, d.Status.State = h.owner, registry.Proven
 	d, _, err := h.store.Devices.Put(h.transports.Routed(d), "", h.clock.Now())
@@ -115,8 +117,8 @@ func (h *house) register(d registry.Device) registry.Device {
 	return d
 }
 
-// mail records n new mails and gives their ids.
-func (h *house) mail(n int) []string {
+// mail records n new mails and returns their ids.
+func (h *harness) mail(n int) []string {
 	h.Helper()
 	var ids []string
 	for n > 0 {
@@ -141,8 +143,8 @@ func (h *house) mail(n int) []string {
 	return ids
 }
 
-// run starts a dispatcher on the store; stop ends it and waits for it. The end of the test does so too.
-func (h *house) run() (stop func()) {
+// run starts a dispatcher on the store. stop ends it and waits for it, as does the end of the test.
+func (h *harness) run() (stop func()) {
 	ctx, cancel := context.WithCancel(h.Context())
 	d := &Dispatcher{Store: h.store.Outbox, Transports: h.transports, URL: func() string { return "https://push.example.org/" }, BurstLimit: h.limit,
 		Log: h.log, Now: h.clock.Now}
@@ -162,8 +164,8 @@ func after(wait time.Duration) {
 	synctest.Wait()
 }
 
-// delivery is how the notification's delivery to the device stands.
-func (h *house) delivery(id string, d registry.Device) registry.Delivery {
+// delivery returns the notification's delivery to the device.
+func (h *harness) delivery(id string, d registry.Device) registry.Delivery {
 	h.Helper()
 	n, err := h.store.History.Get(h.owner, id, h.clock.Now())
 	if err != nil {
@@ -178,8 +180,8 @@ func (h *house) delivery(id string, d registry.Device) registry.Delivery {
 	return registry.Delivery{}
 }
 
-// stand fails the test where the delivery of one of the ids to the device is in another state.
-func (h *house) stand(ids []string, d registry.Device, want registry.DeliveryState) {
+// wantState fails the test if the delivery of one of the ids to the device is in another state.
+func (h *harness) wantState(ids []string, d registry.Device, want registry.DeliveryState) {
 	h.Helper()
 	for i, id := range ids {
 		if got := h.delivery(id, d); got.State != want {
@@ -188,12 +190,12 @@ func (h *house) stand(ids []string, d registry.Device, want registry.DeliverySta
 	}
 }
 
-// shows fails the test unless the device shows each of the mails, by itself or counted in a
-// summary and never both, and got nothing more than most times.
-func (h *house) shows(ids []string, d registry.Device, most int) {
+// wantShown fails the test unless the device shows each of the mails: either by itself or counted
+// in a summary. It must have received none more than most times.
+func (h *harness) wantShown(ids []string, d registry.Device, most int) {
 	h.Helper()
 	times, counted := make(map[string]int), make(map[string]int)
-	for _, id := range h.got(d) {
+	for _, id := range h.received(d) {
 		if times[id]++; times[id] > most {
 			h.Errorf("%s got the same %d times", d.Name, times[id])
 		}
@@ -219,8 +221,8 @@ func (h *house) shows(ids []string, d registry.Device, most int) {
 	}
 }
 
-// lane is the pause of a lane; the zero Lane: it is not paused.
-func (h *house) lane(name string) registry.Lane {
+// lane returns the pause of a lane, or the zero Lane if it is not paused.
+func (h *harness) lane(name string) registry.Lane {
 	h.Helper()
 	list, err := h.store.Devices.Lanes()
 	if err != nil {
@@ -234,8 +236,8 @@ func (h *house) lane(name string) registry.Lane {
 	return registry.Lane{}
 }
 
-// without takes a transport out of the program.
-func (h *house) without(name registry.Transport) {
+// removeTransport removes a transport from the program.
+func (h *harness) removeTransport(name registry.Transport) {
 	h.transports = slices.DeleteFunc(h.transports, func(t Transport) bool { return t.Traits().Name == name })
 }
 
@@ -248,7 +250,7 @@ type stub struct {
 func (s stub) Traits() Traits              { return s.traits }
 func (s stub) Check(registry.Device) error { return nil }
 
-// Lane is as the real transports have it.
+// Lane returns the same lanes as the real transports.
 func (s stub) Lane(d registry.Device) string {
 	switch d.Transport {
 	case "apns":
@@ -261,7 +263,7 @@ func (s stub) Lane(d registry.Device) string {
 	return string(d.Transport)
 }
 
-// service is a push service: a Sender that keeps what it is sent.
+// service is a push service: a Sender that records its messages.
 type service struct {
 	t testing.TB
 
@@ -270,14 +272,14 @@ type service struct {
 	all      []sent
 	inFlight map[string]int // by device
 	total    int
-	most     int // in flight at once so far
+	most     int // maximum of total so far
 }
 
 type sent struct {
 	device  registry.Device
 	message Message
 	at      time.Time
-	outcome registry.Result // once it has been answered
+	outcome registry.Result // set with the answer
 }
 
 var accepted = registry.Outcome{Result: registry.ResultDelivered}
@@ -288,7 +290,7 @@ func (s *service) answers(f func(ctx context.Context, p sent) registry.Outcome) 
 	s.answer = f
 }
 
-// Send holds the dispatcher to one send at a time per device.
+// Send fails the test if there are two sends to a device at the same time.
 func (s *service) Send(ctx context.Context, d registry.Device, m Message) registry.Outcome {
 	s.mu.Lock()
 	s.inFlight[d.ID]++
@@ -314,15 +316,15 @@ func (s *service) Send(ctx context.Context, d registry.Device, m Message) regist
 	return o
 }
 
-// sends are those that began so far, in order.
+// sends returns those that began so far, in order.
 func (s *service) sends() []sent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.all)
 }
 
-// got is the ids of what the device was sent and the service accepted, in order.
-func (s *service) got(d registry.Device) (ids []string) {
+// received returns the ids of the messages that the service accepted for the device, in order.
+func (s *service) received(d registry.Device) (ids []string) {
 	for _, p := range s.sends() {
 		if p.device.ID == d.ID && p.outcome == registry.ResultDelivered {
 			ids = append(ids, p.message.ID)
@@ -331,7 +333,7 @@ func (s *service) got(d registry.Device) (ids []string) {
 	return ids
 }
 
-// Preview is the message's payload, as it is.
+// Preview returns the message's payload as body.
 func (s *service) Preview(_ registry.Device, m Message) (Request, *registry.Outcome) {
 	return Request{Body: m.Payload}, nil
 }

@@ -29,7 +29,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) (goOn 
 	w, ok, err := d.next(device)
 	if err != nil {
 		if !errors.Is(err, registry.ErrNotFound) {
-			log.Error("a queue cannot be read", "err", err)
+			log.Error("cannot read the queue of a device; trying again", "err", err)
 			pause(ctx, maxIdle)
 		}
 		return false
@@ -90,9 +90,9 @@ func report(log *slog.Logger, o registry.Outcome, now time.Time) {
 	case registry.ResultDelivered:
 		log.Info("delivered")
 	case registry.ResultRetry:
-		log.Warn("not delivered, will be tried again", "status", o.Code, "err", o.Reason, "wait", o.At.Sub(now).Round(time.Second))
+		log.Warn("not delivered, will be retried", "status", o.Code, "err", o.Reason, "wait", o.At.Sub(now).Round(time.Second))
 	case registry.ResultGone:
-		log.Info("device forgotten", "status", o.Code, "err", o.Reason)
+		log.Info("device removed, because its push service no longer knows it", "status", o.Code, "err", o.Reason)
 	default:
 		log.Error("not delivered", "status", o.Code, "err", o.Reason)
 	}
@@ -111,7 +111,7 @@ func (d *Dispatcher) settle(ctx context.Context, log *slog.Logger, w registry.Wo
 			return
 		}
 		if n == 0 {
-			log.Error("an outcome cannot be written", "err", err)
+			log.Error("cannot write the outcome of a delivery; trying again", "err", err)
 		}
 		if !pause(ctx, doubled(storeRetry, maxIdle, n)) {
 			return

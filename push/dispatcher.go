@@ -57,11 +57,11 @@ func (d *Dispatcher) Run(ctx context.Context) {
 			todo = task{run: d.hasten}
 		}
 		if err := todo.try(now); err != nil {
-			d.Log.Error("waiting deliveries cannot be hastened after a start or after the clock was set back: it is tried again", "err", err, "attempt", todo.failed)
+			d.Log.Error("cannot make queued deliveries due after a start or after the clock was set back; trying again", "err", err, "attempt", todo.failed)
 		}
 		queues, next, err := d.Store.Due(now, Concurrency-len(busy), laneConcurrency, busy)
 		if failed = retried(failed, err); err != nil {
-			d.Log.Error("the outbox cannot be read", "err", err, "attempt", failed)
+			d.Log.Error("cannot read the outbox; trying again", "err", err, "attempt", failed)
 			next = now.Add(doubled(storeRetry, maxIdle, failed-1))
 		}
 		for _, q := range d.chooseProbes(queues) {
@@ -134,7 +134,7 @@ func (d *Dispatcher) hasten(now time.Time) error {
 	if err := errors.Join(d.Store.ProbeLanes(now), d.Store.HastenDue(now)); err != nil {
 		return err
 	}
-	d.Log.Warn("the clock was set back: everything that waits is tried now")
+	d.Log.Warn("the clock was set back; trying all queued deliveries now")
 	return nil
 }
 

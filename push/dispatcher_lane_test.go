@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"idlepush/registry"
-	"idlepush/registry/testenv"
 )
 
 const origin = "https://push.example"
@@ -43,10 +41,7 @@ func TestLane(t *testing.T) {
 	t.Run("the first success of a send in flight ends the pause", laneSuccess)
 	t.Run("a restart probes a paused lane at once", laneRestart)
 	t.Run("a transport that the program does not have keeps its deliveries", laneNotConfigured)
-	t.Run("a device that fails for a reason of its own does not block its lane", laneOddDevice)
-	t.Run("two such devices delay a third at most once", laneTwoOdd)
 	t.Run("when a lane works again, all its devices are served", laneResumed)
-	t.Run("one device that a service rejects pauses its lane only once", laneDenied)
 }
 
 func laneOutage(t *testing.T) {
@@ -350,68 +345,6 @@ func laneNotConfigured(t *testing.T) {
 	})
 }
 
-// A lane is paused as a whole, although the fault may be that of one device. It must not be the
-// probe each time.
-func laneOddDevice(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t)
-		phones := []registry.Device{h.phone("one"), h.phone("two")}
-		slices.SortFunc(phones, func(a, b registry.Device) int { return strings.Compare(a.ID, b.ID) })
-		h.answers(func(_ context.Context, p sent) registry.Outcome {
-			if p.device.ID == phones[0].ID {
-				return ourFault()
-			}
-			return accepted
-		})
-		h.run()
-		ids := h.mail(1)
-		after(time.Second)
-		ids = append(ids, h.mail(1)...) // the lane is paused
-		after(registry.MailKind.Lifetime() - time.Hour)
-		if got := h.received(phones[1]); !slices.Equal(got, ids) {
-			t.Errorf("after nearly three days it got %d of %d", len(got), len(ids))
-		}
-	})
-}
-
-// The third waits for less than a minute.
-func laneTwoOdd(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t)
-		h.phone("one")
-		h.phone("two")
-		well := h.phone("three")
-		h.answers(func(_ context.Context, p sent) registry.Outcome {
-			if p.device.ID == well.ID {
-				return accepted
-			}
-			return retry()
-		})
-		h.run()
-		came := make(map[string]time.Time)
-		for i := range 40 {
-			came[h.mail(1)[0]] = time.Now()
-			after(time.Duration(i%20+1) * minutes(testenv.Tenth(10)))
-		}
-		late := 0
-		for _, p := range h.sends() {
-			if p.outcome != registry.ResultDelivered {
-				continue
-			}
-			if wait := p.at.Sub(came[p.message.ID]); wait > 0 {
-				if late++; wait > maxProbeWait {
-					t.Errorf("a mail waited for %v", wait)
-				}
-			}
-		}
-		if late > 1 || len(h.received(well)) != len(came) {
-			t.Errorf("%d of %d mails came, %d of them late", len(h.received(well)), len(came), late)
-		}
-	})
-}
-
 func laneResumed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -441,55 +374,6 @@ func laneResumed(t *testing.T) {
 		}
 		if last.Sub(first) > time.Second {
 			t.Errorf("the last went out %v after the first", last.Sub(first))
-		}
-	})
-}
-
-// From then on it is suspect. It works again once its push is accepted.
-func laneDenied(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t)
-		denied, other := h.browser("denied", origin), h.browser("other", origin)
-		h.answers(func(_ context.Context, p sent) registry.Outcome {
-			if p.device.ID == denied.ID {
-				return ourFault()
-			}
-			return accepted
-		})
-		h.run()
-		ids := h.mail(1)
-		after(time.Second)
-		// The probe is one of the two at random.
-		for range 50 {
-			if h.lane("webpush "+origin) == (registry.Lane{}) && len(h.received(other)) == len(ids) && len(ids) > 1 {
-				break
-			}
-			ids = append(ids, h.mail(1)...)
-			after(misconfiguredPause)
-		}
-		for range 100 {
-			ids = append(ids, h.mail(1)...)
-			after(10 * time.Minute)
-			if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
-				t.Fatalf("after %d mails the lane is paused: %+v", len(ids), lane)
-			}
-		}
-		if got := h.received(other); !slices.Equal(got, ids) {
-			t.Errorf("the other got %d of %d mails", len(got), len(ids))
-		}
-		d, err := h.store.Devices.Get(denied.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d.Status.State != registry.Suspect || d.Status.Code != "bad_key" {
-			t.Errorf("its status is %+v", d.Status)
-		}
-		h.wantState(ids, denied, registry.Pending)
-		h.answers(nil)
-		after(maxSuspectWait)
-		if got := h.received(denied); !slices.Equal(got, ids) {
-			t.Errorf("once it is let through it got %d of %d mails", len(got), len(ids))
 		}
 	})
 }

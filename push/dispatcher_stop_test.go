@@ -140,10 +140,10 @@ func TestClosedStore(t *testing.T) {
 		if n := len(h.sends()); n != 1 {
 			t.Errorf("%d sends without a store", n)
 		}
-		if n := strings.Count(h.lines.String(), "the outbox cannot be read"); n < 30 || n > 80 {
+		if n := strings.Count(h.lines.String(), "cannot read the outbox"); n < 30 || n > 80 {
 			t.Errorf("said %d times in an hour", n)
 		}
-		if n := strings.Count(h.lines.String(), "an outcome cannot be written"); n != 1 {
+		if n := strings.Count(h.lines.String(), "cannot write the outcome"); n != 1 {
 			t.Errorf("the one outcome that cannot be written is reported %d times", n)
 		}
 		begin := time.Now()
@@ -191,7 +191,7 @@ func deliverOntoAFullDisk(t *testing.T) {
 		t.Errorf("%d sends while the disk is full", n)
 	}
 	h.wantState(ids, phone, registry.Pending)
-	if n := strings.Count(h.lines.String(), "an outcome cannot be written"); n != 1 {
+	if n := strings.Count(h.lines.String(), "cannot write the outcome"); n != 1 {
 		t.Errorf("said %d times that the outcome cannot be written", n)
 	}
 	spaceEnds(t, false)

@@ -33,11 +33,11 @@ type Transport interface {
 
 // Sender is the part of a Transport that sends.
 type Sender interface {
-	// Send makes one request and returns its outcome. It makes a second request only if the
-	// service's rules demand one at once, such as with a renewed token, or if the message is too
-	// large (see SendFitting). Send returns within 30 s. If ctx ends first, it returns at once,
-	// with a retry. The Reason contains no token, endpoint path or content. The caller sets
-	// Learned.Lane.
+	// Send makes one request and returns its outcome. It makes a second request if the service's
+	// rules demand one at once, such as with a renewed token. It also makes one if the service
+	// finds the message too large (see SendFitting). Send returns within 30 s. If ctx ends first,
+	// it returns at once, with a retry. The Reason contains no token, endpoint path or content. The
+	// caller sets Learned.Lane.
 	Send(ctx context.Context, d registry.Device, m Message) registry.Outcome
 
 	// Preview returns the request that Send would make first, or the outcome that it would have

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"idlepush/registry/table"
 )
 
 // The calls of a random run: each is made of the store and of the model, and both must answer alike.
@@ -73,7 +75,8 @@ func (r *run) take() {
 	for _, q := range list {
 		d := r.m.devices[q.Device]
 		w, ok, err := r.s.Outbox.Next(q.Device, r.now)
-		want := r.m.next(d, r.now)
+		kept := r.queued(q.Device)
+		want := r.m.next(d, r.now, func(id string) bool { return unsynced.Bound > 0 && kept[id] })
 		if err != nil || ok != (want != "") || w.Notification.ID != want {
 			r.Errorf("next of %s is %v %q, %v; want %q", q.Device, ok, w.Notification.ID, err, want)
 		}
@@ -84,6 +87,24 @@ func (r *run) take() {
 			}
 		}
 	}
+}
+
+// queued returns the stable ids of what waits in the store for the device.
+func (r *run) queued(device string) map[string]bool {
+	ids := make(map[string]bool)
+	err := r.s.db.View(func(tx *table.Tx) error {
+		waits, err := waiting.First(tx, table.Under(id(device)), table.NoLimit)
+		for _, e := range waits {
+			n, _, err := notifications.Get(tx, e.Key.notification)
+			if err != nil {
+				return err
+			}
+			ids[n.ID] = true
+		}
+		return err
+	})
+	r.want(err, nil)
+	return ids
 }
 
 func (r *run) settle() {

@@ -100,19 +100,25 @@ func (m *model) record(a Arrival) (recorded int) {
 	return recorded
 }
 
-// next drops what is not to be sent from the front of the line that leads and gives what is: "" for nothing.
-func (m *model) next(d *modelDevice, now time.Time) string {
+// next drops the deliveries that are not to be sent from the front of the line that leads. It
+// returns the first delivery that is to be sent; "" if none is. The store may stop after the first
+// that it drops, if its transactions are bounded: kept reports whether a delivery is in its queue
+// still.
+func (m *model) next(d *modelDevice, now time.Time, kept func(id string) bool) string {
 	for len(d.queue) > 0 {
-		line, ended := m.lines[d.queue[0]], false
+		line, dropped, ended := m.lines[d.queue[0]], 0, false
 		if m.standing(d, d.queue[0], now) == Pending {
 			return d.queue[0]
 		}
 		d.queue = slices.DeleteFunc(slices.Clone(d.queue), func(id string) bool {
-			state := m.standing(d, id, now)
-			ended = ended || m.lines[id] == line && state == Pending
-			if ended || m.lines[id] != line {
+			if m.lines[id] != line {
 				return false
 			}
+			state := m.standing(d, id, now)
+			if ended = ended || state == Pending || dropped > 0 && kept(id); ended {
+				return false
+			}
+			dropped++
 			if n := m.notes[id]; n != nil {
 				n.end(d.ID, state, n.deliveries[d.ID].attempts)
 			}

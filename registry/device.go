@@ -3,6 +3,7 @@ package registry
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -76,12 +77,23 @@ func (d Device) row(tx *table.Tx, k ids) (deviceRow, error) {
 		Address: d.addressDigest(), Secrets: sealed, Content: d.Content, Accounts: d.Accounts, Created: d.Created, Registered: d.Registered}, err
 }
 
+// checkLane returns an error if the device has no lane. Nothing could pause it then.
+func (d Device) checkLane() error {
+	if d.Lane == "" {
+		return fmt.Errorf("a device of transport %q has no lane: its transport must name one, which is a bug in idlepush", d.Transport)
+	}
+	return nil
+}
+
 // Put registers a device: an address that is known keeps its id and queue, whoever had it, and
 // takes the newer keys and settings; any other gets a new id. d.Status.State says whether it has
 // been proved; empty: that stays as it is, and a new device is unproven. d.Lane and d.MustShow are
-// what its transport says of it. d.ID and d.Revision are not looked at. ErrNotFound: the user is gone; ErrDenied: the session in which it is made, if any,
-// has ended.
+// what its transport says of it; an empty lane is an error. d.ID and d.Revision are not looked at.
+// ErrNotFound: the user is gone; ErrDenied: the session in which it is made, if any, has ended.
 func (s Devices) Put(d Device, session string, now time.Time) (_ Device, created bool, err error) {
+	if err := d.checkLane(); err != nil {
+		return Device{}, false, err
+	}
 	var out Device
 	err = s.db.Update(func(tx *table.Tx) error {
 		out = d
@@ -111,10 +123,13 @@ func (s Devices) Put(d Device, session string, now time.Time) (_ Device, created
 }
 
 // Update replaces the device d.ID, also its address; an empty d.Status.State leaves its status as
-// it is. ErrStale: it was edited since d was read; ErrTaken: another device has that address;
+// it is, and an empty lane is an error. ErrStale: it was edited since d was read; ErrTaken: another device has that address;
 // ErrNotFound: the device is no longer there, or no longer its user's; ErrDenied: the session into
 // which it is moved has ended.
 func (s Devices) Update(d Device, now time.Time) (Device, error) {
+	if err := d.checkLane(); err != nil {
+		return Device{}, err
+	}
 	var out Device
 	err := s.db.Update(func(tx *table.Tx) error {
 		out = d

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,13 +22,13 @@ func TestTheSameAddressIsTheSameDeviceWithTheNewerKeysAndSettings(t *testing.T) 
 		"unifiedpush": {Transport: UnifiedPush, Address: "https://push.example/1", Keys: &Keys{"p", "a"}},
 	} {
 		d.User, d.Name, d.Content, d.Status.State = ann.ID, name, Subject, Unproven
-		first, created, err := s.Devices.Put(d, "", dawn)
+		first, created, err := s.Devices.Put(routed(d), "", dawn)
 		if err != nil || !created || len(first.ID) != 26 || !first.Created.Equal(dawn) || !first.Registered.Equal(dawn) {
 			t.Fatalf("%s: created %v %+v, %v", name, created, first, err)
 		}
 		d.Name, d.Content, d.Status.State, d.Keys = "renamed", Wake, Proven, &Keys{"p2", "a2"}
 		later := dawn.Add(time.Hour)
-		again, created, err := s.Devices.Put(d, "", later)
+		again, created, err := s.Devices.Put(routed(d), "", later)
 		if err != nil || created || again.ID != first.ID || !again.Created.Equal(dawn) || !again.Registered.Equal(later) {
 			t.Fatalf("%s again: created %v %+v, %v", name, created, again, err)
 		}
@@ -146,6 +147,32 @@ func TestARenamedDeviceIsNeitherRegisteredAnewNorTriedEarlier(t *testing.T) {
 	}
 }
 
+func TestDeviceWithoutLane(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	d := Device{User: ann.ID, Name: "phone", Transport: FCM, Address: "token"}
+	says := func(call string, err error) {
+		if err == nil || !strings.Contains(err.Error(), `transport "fcm"`) || !strings.Contains(err.Error(), "lane") {
+			t.Errorf("%s: %v; want an error that names the transport and what it lacks", call, err)
+		}
+	}
+	_, _, err := s.Devices.Put(d, "", dawn)
+	says("put", err)
+	if list, err := s.Devices.List(ann.ID); err != nil || len(list) > 0 {
+		t.Errorf("it was stored: %v, %v", list, err)
+	}
+	known := phone(t, s, ann, "phone")
+	known.Lane = ""
+	_, err = s.Devices.Update(known, dawn)
+	says("update", err)
+	_, _, err = s.Devices.Put(known, "", dawn)
+	says("put again", err)
+	if got, err := s.Devices.Get(known.ID); err != nil || got.Lane != "fcm" {
+		t.Errorf("the lane of the device is %q, %v", got.Lane, err)
+	}
+}
+
 func TestADeviceThatChangesItsLaneWaitsWithTheNewOne(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
@@ -241,7 +268,7 @@ func TestDevicesAreTheUsersOwnOldestFirst(t *testing.T) {
 			user = bob
 		}
 		d := Device{User: user.ID, Name: fmt.Sprint(minute), Transport: FCM, Address: Secret(fmt.Sprint(i))}
-		if _, _, err := s.Devices.Put(d, "", dawn.Add(time.Duration(minute)*time.Minute)); err != nil {
+		if _, _, err := s.Devices.Put(routed(d), "", dawn.Add(time.Duration(minute)*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -90,7 +90,7 @@ func (s Accounts) Add(a Account, session string, now time.Time) (_ Account, adde
 	var out Account
 	err = s.db.Update(func(tx *table.Tx) error {
 		out, added = a, false
-		if _, err := maker(tx, a.Owner, session, now); err != nil {
+		if _, err := checkCreator(tx, a.Owner, session, now); err != nil {
 			return err
 		}
 		k, found, err := accountsAt.Get(tx, mailboxOf(a.Host, a.Username))
@@ -248,47 +248,47 @@ func setUnread(tx *table.Tx, account id, count int) error {
 // the session that speaks is not of this account any more.
 func (m Mail) SetState(seen Account, st Status) error {
 	// A session that says the same at every look is not to cost a commit each time.
-	change := false
+	changed := false
 	err := m.db.View(func(tx *table.Tx) (err error) {
-		_, _, change, err = changes(tx, seen, st)
+		_, _, changed, err = compareStatus(tx, seen, st)
 		return err
 	})
-	if err != nil || !change {
+	if err != nil || !changed {
 		return err
 	}
-	return m.changeInSteps(st.Since, func(set *queueSet) (whole bool, err error) { return m.setState(set, seen, st) })
+	return m.updateQueuesInSteps(st.Since, func(set *queueSet) (done bool, err error) { return m.setState(set, seen, st) })
 }
 
 // setState writes how the session stands. What is told of it now is written after what was told
 // before is taken back; whole: all of it was done.
-func (m Mail) setState(set *queueSet, seen Account, st Status) (whole bool, err error) {
-	row, s, change, err := changes(set.tx, seen, st)
-	if err != nil || !change {
+func (m Mail) setState(set *queueSet, seen Account, st Status) (done bool, err error) {
+	row, s, changed, err := compareStatus(set.tx, seen, st)
+	if err != nil || !changed {
 		return true, err
 	}
-	set.spare = 2 // the standing
-	anew := st.State == Attention && s.Status.State != Attention
-	if s.Told != "" && (anew || st.State == Watching || st.State == Polling) {
-		if whole, err := m.takeBack(set, seen.ID, s.Told); err != nil || !whole {
+	set.reserved = 2 // the standing
+	newAttention := st.State == Attention && s.Status.State != Attention
+	if s.Told != "" && (newAttention || st.State == Watching || st.State == Polling) {
+		if done, err := m.withdrawByID(set, seen.ID, s.Told); err != nil || !done {
 			return false, err
 		}
 		s.Told = ""
 	}
-	if anew && set.room() < notificationCost+len(row.viewers()) {
+	if newAttention && set.opsLeft() < notificationCost+len(row.viewers()) {
 		return false, standings.Put(set.tx, id(seen.ID), s)
 	}
 	if st.Proof.Before(s.Status.Proof) {
 		st.Proof = s.Status.Proof
 	}
 	s.Status = st
-	if anew {
-		told, err := ringing(set.tx, id(seen.ID), row)
+	if newAttention {
+		recipients, err := recipientsOf(set.tx, id(seen.ID), row)
 		if err != nil {
 			return false, err
 		}
 		n := Notification{ID: stableID(string(AttentionKind), seen.ID, st.Since.String()), Kind: AttentionKind, Account: seen.ID,
 			At: st.Since, Expires: st.Since.Add(AttentionKind.Lifetime()), Code: st.Code, Text: row.Email + ": " + st.Reason}
-		if err := set.insert(n, idsOf(told)); err != nil {
+		if err := set.insert(n, idsOf(recipients)); err != nil {
 			return false, err
 		}
 		s.Told = n.ID
@@ -296,8 +296,8 @@ func (m Mail) setState(set *queueSet, seen Account, st Status) (whole bool, err 
 	return true, standings.Put(set.tx, id(seen.ID), s)
 }
 
-// changes returns an account and how it stands, and reports whether the status is a change.
-func changes(tx *table.Tx, seen Account, st Status) (row accountRow, s standingRow, change bool, err error) {
+// compareStatus returns an account and how it stands, and reports whether the status is a change.
+func compareStatus(tx *table.Tx, seen Account, st Status) (row accountRow, s standingRow, changed bool, err error) {
 	if row, err = accountRowOf(tx, seen.ID); err != nil {
 		return row, s, false, err
 	}
@@ -308,15 +308,15 @@ func changes(tx *table.Tx, seen Account, st Status) (row accountRow, s standingR
 	return row, s, s.Status.State != st.State || s.Status.Code != st.Code, err
 }
 
-// takeBack takes away a notification of the account that holds no more. whole: all of it was done.
-func (m Mail) takeBack(set *queueSet, account, stable string) (whole bool, err error) {
+// withdrawByID takes away a notification of the account that holds no more. whole: all of it was done.
+func (m Mail) withdrawByID(set *queueSet, account, stable string) (done bool, err error) {
 	n, found, err := byStableID.Row(set.tx, stableKey{id(account), stable})
 	if err != nil || !found {
 		return true, err
 	}
-	t := m.newTakeaway(set, id(account))
-	if whole, err = t.notification(n); err != nil {
+	t := m.newWithdrawal(set, id(account))
+	if done, err = t.withdraw(n); err != nil {
 		return false, err
 	}
-	return whole, t.tell()
+	return done, t.sendClears()
 }

@@ -61,7 +61,7 @@ func TestAMailboxThatDoesNotWorkTakesTheLoginByWhichItIsAddedAgain(t *testing.T)
 			t.Fatalf("added %v, %v", added, err)
 		}
 		got, err := s.Accounts.Get(a.ID)
-		if err != nil || !got.watchedAs(want) {
+		if err != nil || !got.isSameSession(want) {
 			t.Errorf("it is watched at port %d by %s, %v", got.Port, got.Security, err)
 		}
 	}

@@ -10,16 +10,16 @@ import (
 // ChangeKind is what something that changed is.
 type ChangeKind string
 
-// What can change. AllChanged stands for more than could be kept of one listener: look at
+// What can change. allChanged stands for more than could be kept of one listener: look at
 // everything again.
 const (
-	AccountChanged      ChangeKind = "account"
-	DeviceChanged       ChangeKind = "device"
-	NotificationChanged ChangeKind = "notification"
-	UserChanged         ChangeKind = "user"
-	SessionChanged      ChangeKind = "session"
-	InviteChanged       ChangeKind = "invite"
-	AllChanged          ChangeKind = "all"
+	accountChanged      ChangeKind = "account"
+	deviceChanged       ChangeKind = "device"
+	notificationChanged ChangeKind = "notification"
+	userChanged         ChangeKind = "user"
+	sessionChanged      ChangeKind = "session"
+	inviteChanged       ChangeKind = "invite"
+	allChanged          ChangeKind = "all"
 )
 
 // Change names something that was made, changed or removed.
@@ -28,8 +28,8 @@ type Change struct {
 	ID   string // empty: any of that kind
 }
 
-// mostChanges bounds what a listener keeps until it is taken.
-const mostChanges = 100
+// maxChanges bounds what a listener keeps until it is taken.
+const maxChanges = 100
 
 // Listener hears of what one user may see. A reader that is slow delays nobody.
 type Listener struct {
@@ -45,16 +45,16 @@ type Listener struct {
 func (h History) Listen(user string) *Listener {
 	c := h.core
 	l := &Listener{user: user, store: c, wake: make(signal, 1)}
-	c.ears.Lock()
-	defer c.ears.Unlock()
+	c.listenersMu.Lock()
+	defer c.listenersMu.Unlock()
 	c.listeners = append(c.listeners, l)
 	return l
 }
 
 // Stop ends the listening.
 func (l *Listener) Stop() {
-	l.store.ears.Lock()
-	defer l.store.ears.Unlock()
+	l.store.listenersMu.Lock()
+	defer l.store.listenersMu.Unlock()
 	l.store.listeners = slices.DeleteFunc(l.store.listeners, func(o *Listener) bool { return o == l })
 }
 
@@ -70,11 +70,11 @@ func (l *Listener) Take() []Change {
 	return list
 }
 
-func (l *Listener) hear(c Change) {
+func (l *Listener) add(c Change) {
 	l.mu.Lock()
-	switch all := (Change{Kind: AllChanged}); {
+	switch all := (Change{Kind: allChanged}); {
 	case slices.Contains(l.pending, c) || slices.Contains(l.pending, all):
-	case len(l.pending) == mostChanges:
+	case len(l.pending) == maxChanges:
 		l.pending = []Change{all}
 	default:
 		l.pending = append(l.pending, c)
@@ -92,16 +92,16 @@ func (c *core) watch() {
 				viewers = append(viewers, row.viewers()...)
 			}
 		}
-		c.tell(AccountChanged, string(k), viewers)
+		c.publish(accountChanged, string(k), viewers)
 		c.accounts.raise()
 	})
 	standings.Watch(c.db, func(k id, _, after *standingRow) {
 		if after != nil {
-			c.tellOf(k, AccountChanged, string(k))
+			c.publishToViewers(k, accountChanged, string(k))
 		}
 	})
-	devices.Watch(c.db, func(k ids, _, _ *deviceRow) {
-		c.tell(DeviceChanged, string(k.second), []string{string(k.first)})
+	devices.Watch(c.db, func(k deviceKey, _, _ *deviceRow) {
+		c.publish(deviceChanged, string(k.device), []string{string(k.user)})
 	})
 	queues.Watch(c.db, func(k id, before, after *queueRow) {
 		if after == nil {
@@ -111,82 +111,82 @@ func (c *core) watch() {
 			c.outbox.raise()
 		}
 		if before == nil || before.Status != after.Status {
-			c.tellOwner(k)
+			c.publishToOwner(k)
 		}
 	})
 	lanes.Watch(c.db, func(_ table.Text, before, after *laneRow) {
-		c.tellAll(DeviceChanged, "")
+		c.publishToAll(deviceChanged, "")
 		if after == nil || before != nil && after.Until.Before(before.Until) {
 			c.outbox.raise()
 		}
 	})
 	notifications.Watch(c.db, func(k notificationKey, _, after *notificationRow) {
 		if after != nil {
-			c.tellOf(k.scope, NotificationChanged, after.ID)
+			c.publishToViewers(k.scope, notificationChanged, after.ID)
 		}
 	})
 	deliveries.Watch(c.db, func(k deliveryKey, before, after *deliveryRow) {
 		if before != nil && after != nil {
-			c.tellNotification(k.notification)
+			c.publishDelivery(k.notification)
 		}
 	})
 	users.Watch(c.db, func(k id, before, after *userRow) {
 		if before == nil || after == nil || before.Name != after.Name || before.Admin != after.Admin {
-			c.tellAll(UserChanged, string(k))
+			c.publishToAll(userChanged, string(k))
 		}
 		if before != nil && (after == nil || before.SessionEra != after.SessionEra) {
-			c.tell(SessionChanged, "", []string{string(k)})
+			c.publish(sessionChanged, "", []string{string(k)})
 		}
 		if before != nil && (after == nil || before.InviteEra != after.InviteEra) {
-			c.tellAll(InviteChanged, "")
+			c.publishToAll(inviteChanged, "")
 		}
 	})
 	tokens.Watch(c.db, func(_ digest, before, after *tokenRow) {
 		for _, row := range []*tokenRow{before, after} {
 			if row != nil && row.Session && (before == nil || after == nil) {
-				c.tell(SessionChanged, row.ID, []string{row.User})
+				c.publish(sessionChanged, row.ID, []string{row.User})
 			}
 		}
 	})
 	invites.Watch(c.db, func(_ digest, before, after *inviteRow) {
 		if before == nil {
-			c.tell(InviteChanged, after.ID, []string{after.By})
+			c.publish(inviteChanged, after.ID, []string{after.By})
 		} else {
-			c.tellAll(InviteChanged, before.ID)
+			c.publishToAll(inviteChanged, before.ID)
 		}
 	})
 }
 
-// tell has the listeners of the users hear of a change.
-func (c *core) tell(kind ChangeKind, changed string, users []string) {
-	c.ears.Lock()
-	defer c.ears.Unlock()
+// publish has the listeners of the users hear of a change.
+func (c *core) publish(kind ChangeKind, changed string, users []string) {
+	c.listenersMu.Lock()
+	defer c.listenersMu.Unlock()
 	for _, l := range c.listeners {
 		if slices.Contains(users, l.user) {
-			l.hear(Change{kind, changed})
+			l.add(Change{kind, changed})
 		}
 	}
 }
 
-// tellAll has all listeners hear of a change.
-func (c *core) tellAll(kind ChangeKind, changed string) {
-	c.ears.Lock()
-	defer c.ears.Unlock()
+// publishToAll has all listeners hear of a change.
+func (c *core) publishToAll(kind ChangeKind, changed string) {
+	c.listenersMu.Lock()
+	defer c.listenersMu.Unlock()
 	for _, l := range c.listeners {
-		l.hear(Change{kind, changed})
+		l.add(Change{kind, changed})
 	}
 }
 
-func (c *core) heard() bool {
-	c.ears.Lock()
-	defer c.ears.Unlock()
+func (c *core) hasListeners() bool {
+	c.listenersMu.Lock()
+	defer c.listenersMu.Unlock()
 	return len(c.listeners) > 0
 }
 
-// tellOf is tell for a change that the viewers of an account may see, or the user if scope is one.
+// publishToViewers is tell for a change that the viewers of an account may see, or the user if scope is one.
 // A row that cannot be read is told to nobody: whoever reads it gets the error.
-func (c *core) tellOf(scope id, kind ChangeKind, changed string) {
-	if !c.heard() {
+func (c *core) publishToViewers(scope id, kind ChangeKind, changed string) {
+	if !c.hasListeners() {
 		return
 	}
 	var viewers []string
@@ -194,7 +194,7 @@ func (c *core) tellOf(scope id, kind ChangeKind, changed string) {
 		viewers, err = viewersOf(tx, scope)
 		return err
 	})
-	c.tell(kind, changed, viewers)
+	c.publish(kind, changed, viewers)
 }
 
 // viewersOf returns the users who may see what is kept under the scope.
@@ -209,23 +209,23 @@ func viewersOf(tx *table.Tx, scope id) ([]string, error) {
 	return row.viewers(), nil
 }
 
-// tellOwner is tell for a change of how a device stands.
-func (c *core) tellOwner(device id) {
-	if !c.heard() {
+// publishToOwner is tell for a change of how a device stands.
+func (c *core) publishToOwner(device id) {
+	if !c.hasListeners() {
 		return
 	}
 	_ = c.db.View(func(tx *table.Tx) error {
 		k, found, err := devicesID.Get(tx, device)
 		if found {
-			c.tell(DeviceChanged, string(device), []string{string(k.first)})
+			c.publish(deviceChanged, string(device), []string{string(k.user)})
 		}
 		return err
 	})
 }
 
-// tellNotification is tell for a change of how a notification was delivered.
-func (c *core) tellNotification(k notificationKey) {
-	if !c.heard() {
+// publishDelivery is tell for a change of how a notification was delivered.
+func (c *core) publishDelivery(k notificationKey) {
+	if !c.hasListeners() {
 		return
 	}
 	var stable string
@@ -239,5 +239,5 @@ func (c *core) tellNotification(k notificationKey) {
 		viewers, err = viewersOf(tx, k.scope)
 		return err
 	})
-	c.tell(NotificationChanged, stable, viewers)
+	c.publish(notificationChanged, stable, viewers)
 }

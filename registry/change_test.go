@@ -107,7 +107,7 @@ func TestASlowListenerIsToldToLookAtAll(t *testing.T) {
 	ann := someone(t, s, "ann")
 	l := s.History.Listen(ann.ID)
 	defer l.Stop()
-	for i := range mostChanges + 5 {
+	for i := range maxChanges + 5 {
 		phone(t, s, ann, fmt.Sprint(i))
 	}
 	if got := heard(l); !slices.Equal(got, []string{"all "}) {

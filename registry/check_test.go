@@ -46,15 +46,15 @@ func checkDevices(t testing.TB, tx *table.Tx) {
 	t.Helper()
 	list := all(t, tx, devices)
 	for _, row := range list {
-		d, _, err := openDevice(tx, row)
+		d, _, err := unsealDevice(tx, row)
 		if err != nil {
-			t.Errorf("device %s: %v", row.Key.second, err)
+			t.Errorf("device %s: %v", row.Key.device, err)
 			continue
 		}
 		if d.addressDigest() != row.Value.Address {
 			t.Errorf("device %s has another address", d.ID)
 		}
-		if _, found, err := queues.Get(tx, row.Key.second); err != nil || !found {
+		if _, found, err := queues.Get(tx, row.Key.device); err != nil || !found {
 			t.Errorf("device %s has no queue, %v", d.ID, err)
 		}
 	}
@@ -67,28 +67,28 @@ func checkDevices(t testing.TB, tx *table.Tx) {
 // that goes by itself.
 func checkQueues(t testing.TB, tx *table.Tx) {
 	t.Helper()
-	first := make(map[lineKey]uint64)
+	first := make(map[subqueueKey]uint64)
 	entries, err := waiting.First(tx, table.Range{}, table.NoLimit)
 	if err != nil {
 		t.Error(err)
 	}
 	for _, e := range entries {
-		if first[e.Index.lineKey] == 0 {
-			first[e.Index.lineKey] = e.Index.seq
+		if first[e.Index.subqueueKey] == 0 {
+			first[e.Index.subqueueKey] = e.Index.seq
 		}
 	}
 	for _, row := range all(t, tx, queues) {
 		work := false
-		for name, l := range row.Value.Lines {
-			line := lineKey{row.Key, name}
+		for name, l := range row.Value.Subqueues {
+			line := subqueueKey{row.Key, name}
 			if l.Head != first[line] {
 				t.Errorf("line %s of device %s begins with %d, and with %d by its row", name, row.Key, first[line], l.Head)
 			}
-			if l.Head == 0 && l.Summary != "" {
+			if l.Head == 0 && l.Combined != "" {
 				t.Errorf("line %s of device %s is empty and has a summary", name, row.Key)
 			}
 			delete(first, line)
-			work = work || l.Head != 0 && !row.Value.rides(name)
+			work = work || l.Head != 0 && !row.Value.isPiggybacked(name)
 		}
 		if work == row.Value.Due.IsZero() {
 			t.Errorf("device %s has work: %v, and is due at %v", row.Key, work, row.Value.Due)
@@ -96,7 +96,7 @@ func checkQueues(t testing.TB, tx *table.Tx) {
 	}
 	for line := range first {
 		if _, found, err := devicesID.Get(tx, line.device); err != nil || found {
-			t.Errorf("line %s of device %s is not in its queue, %v", line.line, line.device, err)
+			t.Errorf("line %s of device %s is not in its queue, %v", line.subqueue, line.device, err)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func checkDeliveries(t testing.TB, tx *table.Tx) {
 		}
 	}
 	for _, row := range all(t, tx, notifications) {
-		if _, err := row.Value.open(tx, row.Key); err != nil {
+		if _, err := row.Value.unseal(tx, row.Key); err != nil {
 			t.Errorf("notification %s: %v", row.Value.ID, err)
 		}
 		if len(row.Value.Unqueued) > 0 {

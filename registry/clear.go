@@ -7,15 +7,15 @@ import (
 	"idlepush/registry/table"
 )
 
-// mostAnnounced bounds what Announced returns.
-const mostAnnounced = 1000
+// maxAnnounced bounds what Announced returns.
+const maxAnnounced = 1000
 
 // Announced returns the UIDs of a folder's mail that rang and was not cleared, in order; of very
 // many the last.
 func (m Mail) Announced(account, folder string, uidValidity uint32) (uids []uint32, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
-		within := table.Under(places{id(account), digestOf(folder), uidValidity})
-		list, err := announced.Last(tx, within, mostAnnounced)
+		within := table.Under(folderPrefix{id(account), digestOf(folder), uidValidity})
+		list, err := announced.Last(tx, within, maxAnnounced)
 		for _, e := range slices.Backward(list) {
 			uids = append(uids, e.Index.uid)
 		}
@@ -31,17 +31,17 @@ func (m Mail) Announced(account, folder string, uidValidity uint32) (uids []uint
 // decides. It returns how many mails were cleared.
 func (m Mail) Clear(account, folder string, uidValidity uint32, uids []uint32, now time.Time) (cleared int, err error) {
 	uids = uids[:min(len(uids), MostMails)]
-	at := places{id(account), digestOf(folder), uidValidity}
+	at := folderPrefix{id(account), digestOf(folder), uidValidity}
 	for len(uids) > 0 {
 		taken := 0
 		n := 0
-		err := m.change(now, func(set *queueSet) (err error) {
-			t := m.newTakeaway(set, id(account))
+		err := m.updateQueues(now, func(set *queueSet) (err error) {
+			t := m.newWithdrawal(set, id(account))
 			taken, n, err = t.mails(at, uids)
 			if err != nil {
 				return err
 			}
-			return t.tell()
+			return t.sendClears()
 		})
 		if err != nil {
 			return cleared, err
@@ -51,47 +51,47 @@ func (m Mail) Clear(account, folder string, uidValidity uint32, uids []uint32, n
 	return cleared, nil
 }
 
-// takeaway is a transaction that takes notifications of one account away: it cancels what waits and
+// withdrawal is a transaction that takes notifications of one account away: it cancels what waits and
 // tells the devices that may show one.
-type takeaway struct {
+type withdrawal struct {
 	*core
-	set   *queueSet
-	scope id
-	gone  []string    // the stable ids of what is taken away
-	told  map[id]bool // the devices that may show one
+	set       *queueSet
+	scope     id
+	withdrawn []string    // the stable ids of what is taken away
+	mayShow   map[id]bool // the devices that may show one
 }
 
-// newTakeaway begins to take away, and spares room for tell.
-func (c *core) newTakeaway(set *queueSet, scope id) *takeaway {
-	set.spare += notificationCost
-	return &takeaway{c, set, scope, nil, make(map[id]bool)}
+// newWithdrawal begins to take away, and spares room for tell.
+func (c *core) newWithdrawal(set *queueSet, scope id) *withdrawal {
+	set.reserved += notificationCost
+	return &withdrawal{c, set, scope, nil, make(map[id]bool)}
 }
 
 // mails takes away the mails at these UIDs, as many as the transaction has room for. It returns how
 // many UIDs are dealt with, which may be none if one was dealt with in part, and of how many there
 // was a mail.
-func (t *takeaway) mails(at places, uids []uint32) (taken, cleared int, err error) {
+func (t *withdrawal) mails(at folderPrefix, uids []uint32) (handled, cleared int, err error) {
 	for _, uid := range uids {
-		if t.set.room() < notificationCost {
+		if t.set.opsLeft() < notificationCost {
 			break
 		}
 		n, found, err := announced.Row(t.set.tx, placeKey{at, uid})
 		if err != nil {
-			return taken, cleared, err
+			return handled, cleared, err
 		}
 		if found {
-			whole, err := t.notification(n)
+			done, err := t.withdraw(n)
 			if err != nil {
-				return taken, cleared, err
+				return handled, cleared, err
 			}
-			if !whole {
+			if !done {
 				break
 			}
 			cleared++
 		}
-		taken++
+		handled++
 	}
-	return taken, cleared, nil
+	return handled, cleared, nil
 }
 
 // combinedCost is what it takes, beside a delivery that waits, to take a mail off its summary, and
@@ -99,7 +99,7 @@ func (t *takeaway) mails(at places, uids []uint32) (taken, cleared int, err erro
 const combinedCost = deliveryCost + rowCost + 3
 
 // cost is what the transaction must have room for to end a delivery.
-func (t *takeaway) cost(d table.Row[deliveryKey, deliveryRow]) (cost int) {
+func (t *withdrawal) cost(d table.Row[deliveryKey, deliveryRow]) (cost int) {
 	if d.Value.State == Pending || d.Value.State == Combined {
 		cost = deliveryCost
 		if t.set.list[d.Key.device] == nil {
@@ -112,10 +112,10 @@ func (t *takeaway) cost(d table.Row[deliveryKey, deliveryRow]) (cost int) {
 	return cost
 }
 
-// notification takes one away. If it does not fit, it is left to the next transaction, or done in
+// withdraw takes one away. If it does not fit, it is left to the next transaction, or done in
 // part where it is the first of this one.
-func (t *takeaway) notification(n table.Row[notificationKey, notificationRow]) (whole bool, err error) {
-	rows, err := deliveries.First(t.set.tx, table.Under(ofNotification(n.Key)), table.NoLimit)
+func (t *withdrawal) withdraw(n table.Row[notificationKey, notificationRow]) (done bool, err error) {
+	rows, err := deliveries.First(t.set.tx, table.Under(deliveryPrefix(n.Key)), table.NoLimit)
 	if err != nil {
 		return false, err
 	}
@@ -123,24 +123,24 @@ func (t *takeaway) notification(n table.Row[notificationKey, notificationRow]) (
 	for _, d := range rows {
 		cost += t.cost(d)
 	}
-	if len(t.gone) > 0 && t.set.room() < cost {
+	if len(t.withdrawn) > 0 && t.set.opsLeft() < cost {
 		return false, nil
 	}
-	return t.take(n, rows)
+	return t.withdrawRows(n, rows)
 }
 
-// take ends what waits of a notification, and notes who may show it. whole: all of it was done.
-func (t *takeaway) take(n table.Row[notificationKey, notificationRow], rows []table.Row[deliveryKey, deliveryRow]) (whole bool, err error) {
-	t.gone = append(t.gone, n.Value.ID)
+// withdrawRows ends what waits of a notification, and notes who may show it. whole: all of it was done.
+func (t *withdrawal) withdrawRows(n table.Row[notificationKey, notificationRow], rows []table.Row[deliveryKey, deliveryRow]) (done bool, err error) {
+	t.withdrawn = append(t.withdrawn, n.Value.ID)
 	for _, d := range rows {
-		if cost := t.cost(d); cost > 0 && t.set.room() < cost+rowCost {
+		if cost := t.cost(d); cost > 0 && t.set.opsLeft() < cost+rowCost {
 			return false, nil
 		}
 		switch {
 		case d.Value.State == Pending:
 			err = t.cancel(d)
 		case d.Value.State == Combined && !d.Value.Read:
-			err = t.summary(d)
+			err = t.withdrawCombined(d)
 		}
 		if err != nil {
 			return false, err
@@ -148,7 +148,7 @@ func (t *takeaway) take(n table.Row[notificationKey, notificationRow], rows []ta
 	}
 	for _, d := range rows {
 		if d.Value.State == Delivered {
-			t.told[d.Key.device] = true
+			t.mayShow[d.Key.device] = true
 		}
 	}
 	n.Value.Cleared, n.Value.Unqueued = t.set.now, nil
@@ -156,23 +156,23 @@ func (t *takeaway) take(n table.Row[notificationKey, notificationRow], rows []ta
 }
 
 // cancel takes a delivery that waits out of its queue. The device may show it all the same.
-func (t *takeaway) cancel(d table.Row[deliveryKey, deliveryRow]) error {
+func (t *withdrawal) cancel(d table.Row[deliveryKey, deliveryRow]) error {
 	q, err := t.set.get(d.Key.device)
 	if err != nil {
 		return err
 	}
 	if q == nil {
-		return deliveries.Put(t.set.tx, d.Key, d.Value.as(Removed, t.set.now))
+		return deliveries.Put(t.set.tx, d.Key, d.Value.withState(Removed, t.set.now))
 	}
 	if t.maybeShown(q, d) {
-		t.told[d.Key.device] = true
+		t.mayShow[d.Key.device] = true
 	}
-	return t.set.end(q, d.Key, d.Value.as(Cleared, t.set.now))
+	return t.set.endDelivery(q, d.Key, d.Value.withState(Cleared, t.set.now))
 }
 
-// summary takes a mail that was combined off the summary that stands for it. One that still waits
+// withdrawCombined takes a mail that was combined off the summary that stands for it. One that still waits
 // counts less; one of which everything is read is taken away, too.
-func (t *takeaway) summary(of table.Row[deliveryKey, deliveryRow]) error {
+func (t *withdrawal) withdrawCombined(of table.Row[deliveryKey, deliveryRow]) error {
 	tx := t.set.tx
 	of.Value.Read = true
 	if err := deliveries.Put(tx, of.Key, of.Value); err != nil {
@@ -201,22 +201,22 @@ func (t *takeaway) summary(of table.Row[deliveryKey, deliveryRow]) error {
 		sum.Value.Read++
 	}
 	if sum.Value.Read >= sum.Value.Count {
-		_, err := t.take(sum, []table.Row[deliveryKey, deliveryRow]{{Key: k, Value: d}})
+		_, err := t.withdrawRows(sum, []table.Row[deliveryKey, deliveryRow]{{Key: k, Value: d}})
 		return err
 	}
 	return notifications.Put(tx, sum.Key, sum.Value)
 }
 
-// tell gives the devices that may show what is gone a clear behind what waits there.
-func (t *takeaway) tell() error {
-	t.set.spare -= notificationCost
+// sendClears gives the devices that may show what is gone a clear behind what waits there.
+func (t *withdrawal) sendClears() error {
+	t.set.reserved -= notificationCost
 	var behind []string
-	for device := range t.told {
+	for device := range t.mayShow {
 		behind = append(behind, string(device))
 	}
 	slices.Sort(behind)
-	for len(behind) > 0 && t.set.room() > notificationCost {
-		there, err := devicesExist(t.set.tx, id(behind[0]))
+	for len(behind) > 0 && t.set.opsLeft() > notificationCost {
+		there, err := deviceExists(t.set.tx, id(behind[0]))
 		if err != nil {
 			return err
 		}
@@ -228,7 +228,7 @@ func (t *takeaway) tell() error {
 	if len(behind) == 0 {
 		return nil
 	}
-	for gone := range slices.Chunk(t.gone, mostCleared) {
+	for gone := range slices.Chunk(t.withdrawn, maxCleared) {
 		if err := t.set.insert(clearOf(string(t.scope), gone, t.set.now), behind); err != nil {
 			return err
 		}
@@ -242,9 +242,9 @@ func clearOf(account string, stable []string, now time.Time) Notification {
 }
 
 // maybeShown reports whether a delivery that waits may have reached its device: it was told with
-// less in it, a try went unanswered, or it was the first of its line when an earlier run of the
+// less in it, a try went unanswered, or it was the first of its subqueue when an earlier run of the
 // program ended.
 func (c *core) maybeShown(q *queue, d table.Row[deliveryKey, deliveryRow]) bool {
 	seq := d.Key.notification.seq
-	return d.Value.Unknown || !d.Value.Before.IsZero() || seq <= c.began && q.row.Lines[d.Value.line(d.Key).line].Head == seq
+	return d.Value.Unknown || !d.Value.Before.IsZero() || seq <= c.began && q.row.Subqueues[d.Value.subqueue(d.Key).subqueue].Head == seq
 }

@@ -38,20 +38,20 @@ func TestACostIsWhatIsReadAndWrittenAtMost(t *testing.T) {
 		return Notification{ID: fmt.Sprint("mail ", uid), Kind: MailKind, Account: a.ID, Folder: "INBOX", UIDValidity: 7, UID: uid, Fingerprint: fmt.Sprint(uid), Wordless: true,
 			At: dawn, Expires: dawn.Add(time.Hour)}
 	}
-	told := inbox{arrival: Arrival{Account: a.ID, Folder: "INBOX", To: Cursor{UIDValidity: 7}, At: dawn}, mailbox: a.ID, level: Subject}
+	told := recorder{arrival: Arrival{Account: a.ID, Folder: "INBOX", To: Cursor{UIDValidity: 7}, At: dawn}, mailbox: a.ID, level: Subject}
 	spend("notification", func(set *queueSet) error { return set.insert(mail(1), nil) })
 	spend("notification", func(set *queueSet) error {
 		told.set = set
-		_, _, err := told.take(Message{UID: 2, Fingerprint: "two", Wordless: true})
+		_, _, err := told.recordMail(Message{UID: 2, Fingerprint: "two", Wordless: true})
 		return err
 	})
 	spend("notification", func(set *queueSet) error { // under the UID of another
 		told.set = set
-		_, _, err := told.take(Message{UID: 2, Fingerprint: "three", Wordless: true})
+		_, _, err := told.recordMail(Message{UID: 2, Fingerprint: "three", Wordless: true})
 		return err
 	})
 	rowOf := func(set *queueSet, uid uint32) table.Row[notificationKey, notificationRow] {
-		n, found, err := announced.Row(set.tx, placeKey{places{id(a.ID), digestOf("INBOX"), 7}, uid})
+		n, found, err := announced.Row(set.tx, placeKey{folderPrefix{id(a.ID), digestOf("INBOX"), 7}, uid})
 		if err != nil || !found {
 			t.Fatalf("mail %d: %v, %v", uid, found, err)
 		}
@@ -68,15 +68,19 @@ func TestACostIsWhatIsReadAndWrittenAtMost(t *testing.T) {
 		at = deliveryKey{n.Key, id(d.ID)}
 		q, err := set.get(id(d.ID))
 		if err == nil {
-			err = set.add(q, n.Key, n.Value)
+			err = set.addNotification(q, n.Key, n.Value)
 		}
 		return err
 	})
 	ends := map[string]func(set *queueSet, q *queue, row deliveryRow) error{
-		"end":  func(set *queueSet, q *queue, row deliveryRow) error { return set.end(q, at, row.as(Cleared, dawn)) },
-		"wait": func(set *queueSet, q *queue, row deliveryRow) error { return set.wait(q, at, row.as(Pending, dawn)) },
+		"end": func(set *queueSet, q *queue, row deliveryRow) error {
+			return set.endDelivery(q, at, row.withState(Cleared, dawn))
+		},
+		"wait": func(set *queueSet, q *queue, row deliveryRow) error {
+			return set.addPending(q, at, row.withState(Pending, dawn))
+		},
 		"remove": func(set *queueSet, q *queue, row deliveryRow) error {
-			return set.remove(table.Row[deliveryKey, deliveryRow]{Key: at, Value: row})
+			return set.removeDelivery(table.Row[deliveryKey, deliveryRow]{Key: at, Value: row})
 		},
 	}
 	for _, name := range []string{"end", "wait", "remove"} {
@@ -110,7 +114,7 @@ func TestACostIsWhatIsReadAndWrittenAtMost(t *testing.T) {
 			return set.save()
 		})
 	}
-	spend("removal", func(set *queueSet) error { return removeDevice(set.tx, ids{id(d.User), id(d.ID)}) })
+	spend("removal", func(set *queueSet) error { return removeDevice(set.tx, deviceKey{id(d.User), id(d.ID)}) })
 	for what, cost := range costs {
 		if most[what] > cost || most[what] < cost/2 {
 			t.Errorf("a %s costs %d, and is reckoned as %d", what, most[what], cost)

@@ -15,12 +15,12 @@ import (
 type Devices struct{ *core }
 
 // rings reports whether mail of the account, which the device's user may see, rings the device.
-func (row deviceRow) rings(account id) bool {
+func (row deviceRow) isNotifiedOf(account id) bool {
 	return row.Accounts == nil || slices.Contains(row.Accounts, string(account))
 }
 
 // readDevice returns a device and its row, or ErrNotFound.
-func readDevice(tx *table.Tx, device string) (Device, table.Row[ids, deviceRow], error) {
+func readDevice(tx *table.Tx, device string) (Device, table.Row[deviceKey, deviceRow], error) {
 	at, found, err := devicesID.Row(tx, id(device))
 	if err == nil && !found {
 		err = ErrNotFound
@@ -28,19 +28,19 @@ func readDevice(tx *table.Tx, device string) (Device, table.Row[ids, deviceRow],
 	if err != nil {
 		return Device{}, at, err
 	}
-	d, _, err := openDevice(tx, at)
+	d, _, err := unsealDevice(tx, at)
 	return d, at, err
 }
 
-// openDevice returns the device of a row, with its address, keys and parameters, and its queue. If
+// unsealDevice returns the device of a row, with its address, keys and parameters, and its queue. If
 // these cannot be read it returns the device without them, and the error.
-func openDevice(tx *table.Tx, at table.Row[ids, deviceRow]) (Device, queueRow, error) {
+func unsealDevice(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (Device, queueRow, error) {
 	row := at.Value
-	q, _, err := queues.Get(tx, at.Key.second)
+	q, _, err := queues.Get(tx, at.Key.device)
 	if err != nil {
 		return Device{}, q, err
 	}
-	d := Device{ID: string(at.Key.second), Revision: row.Revision, User: string(at.Key.first), Name: row.Name, Session: row.Session, Transport: row.Transport,
+	d := Device{ID: string(at.Key.device), Revision: row.Revision, User: string(at.Key.user), Name: row.Name, Session: row.Session, Transport: row.Transport,
 		Lane: q.Lane, MustShow: q.MustShow, Content: row.Content, Accounts: row.Accounts, Created: row.Created, Registered: row.Registered,
 		Status: q.Status, Due: q.Due}
 	var secrets deviceSecrets
@@ -51,10 +51,10 @@ func openDevice(tx *table.Tx, at table.Row[ids, deviceRow]) (Device, queueRow, e
 	return d, q, nil
 }
 
-// shownDevice is openDevice for those who only look: a device whose address is damaged is there,
+// deviceForDisplay is unsealDevice for those who only look: a device whose address is damaged is there,
 // until it is registered anew or removed.
-func shownDevice(tx *table.Tx, at table.Row[ids, deviceRow]) (Device, error) {
-	d, _, err := openDevice(tx, at)
+func deviceForDisplay(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (Device, error) {
+	d, _, err := unsealDevice(tx, at)
 	if d.ID != "" {
 		err = nil
 	}
@@ -62,7 +62,7 @@ func shownDevice(tx *table.Tx, at table.Row[ids, deviceRow]) (Device, error) {
 }
 
 func putDevice(tx *table.Tx, d Device) error {
-	k := ids{id(d.User), id(d.ID)}
+	k := deviceKey{id(d.User), id(d.ID)}
 	row, err := d.row(tx, k)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func putDevice(tx *table.Tx, d Device) error {
 }
 
 // row returns the row of the device under k.
-func (d Device) row(tx *table.Tx, k ids) (deviceRow, error) {
+func (d Device) row(tx *table.Tx, k deviceKey) (deviceRow, error) {
 	sealed, err := devices.Place(tx, k).Seal(deviceSecrets{string(d.Address), (*sealedKeys)(d.Keys), d.Params})
 	return deviceRow{Revision: d.Revision, Name: d.Name, Session: d.Session, Transport: d.Transport,
 		Address: d.addressDigest(), Secrets: sealed, Content: d.Content, Accounts: d.Accounts, Created: d.Created, Registered: d.Registered}, err
@@ -97,7 +97,7 @@ func (s Devices) Put(d Device, session string, now time.Time) (_ Device, created
 	var out Device
 	err = s.db.Update(func(tx *table.Tx) error {
 		out = d
-		if _, err := maker(tx, d.User, session, now); err != nil {
+		if _, err := checkCreator(tx, d.User, session, now); err != nil {
 			return err
 		}
 		var old Device
@@ -106,7 +106,7 @@ func (s Devices) Put(d Device, session string, now time.Time) (_ Device, created
 			return err
 		}
 		if found {
-			if old, err = shownDevice(tx, at); err != nil {
+			if old, err = deviceForDisplay(tx, at); err != nil {
 				return err
 			}
 			out.ID, out.Revision, out.Created = old.ID, old.Revision, old.Created
@@ -147,11 +147,11 @@ func (s Devices) Update(d Device, now time.Time) (Device, error) {
 		if err != nil {
 			return err
 		}
-		if found && string(k.second) != d.ID {
+		if found && string(k.device) != d.ID {
 			return ErrTaken
 		}
 		if d.Session != old.Session {
-			if _, err := maker(tx, d.User, d.Session, now); err != nil {
+			if _, err := checkCreator(tx, d.User, d.Session, now); err != nil {
 				return err
 			}
 		}
@@ -190,13 +190,13 @@ func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed
 	if d.Status.State == Proven && d.Status.Proof.IsZero() {
 		d.Status.Proof = q.Status.Proof
 	}
-	again := confirmed || q.Lane != d.Lane || was == Suspect && d.Status.State == Proven
+	lookNow := confirmed || q.Lane != d.Lane || was == Suspect && d.Status.State == Proven
 	q.Status, q.Lane, q.MustShow = d.Status, d.Lane, d.MustShow
-	if again && !q.Due.IsZero() {
+	if lookNow && !q.Due.IsZero() {
 		q.Due = now
 	}
 	if old.ID != "" && old.User != d.User {
-		if err := devices.Delete(tx, ids{id(old.User), id(old.ID)}); err != nil {
+		if err := devices.Delete(tx, deviceKey{id(old.User), id(old.ID)}); err != nil {
 			return err
 		}
 	}
@@ -216,7 +216,7 @@ func (s Devices) Get(device string) (d Device, err error) {
 		if err != nil {
 			return err
 		}
-		d, err = shownDevice(tx, at)
+		d, err = deviceForDisplay(tx, at)
 		return err
 	})
 	return d, err
@@ -232,7 +232,7 @@ func (s Devices) At(d Device) (found Device, err error) {
 		if err != nil {
 			return err
 		}
-		found, err = shownDevice(tx, at)
+		found, err = deviceForDisplay(tx, at)
 		return err
 	})
 	return found, err
@@ -250,7 +250,7 @@ func (s Devices) List(user string) (list []Device, err error) {
 			return err
 		}
 		for _, at := range rows {
-			d, err := shownDevice(tx, at)
+			d, err := deviceForDisplay(tx, at)
 			if err != nil {
 				return err
 			}
@@ -281,9 +281,9 @@ func (s Devices) Remove(d Device, session string) error {
 			return ErrStale
 		}
 		if there := at.Value.Session; there != "" && there != session {
-			t, err := sessionOf(tx, at.Key.first, there)
+			t, err := sessionOf(tx, at.Key.user, there)
 			if err == nil {
-				err = endSession(tx, at.Key.first, t.Key)
+				err = endSession(tx, at.Key.user, t.Key)
 			}
 			if err != nil && !errors.Is(err, ErrNotFound) {
 				return err
@@ -293,8 +293,8 @@ func (s Devices) Remove(d Device, session string) error {
 	})
 }
 
-func removeDevice(tx *table.Tx, k ids) error {
-	if err := queues.Delete(tx, k.second); err != nil {
+func removeDevice(tx *table.Tx, k deviceKey) error {
+	if err := queues.Delete(tx, k.device); err != nil {
 		return err
 	}
 	return devices.Delete(tx, k)

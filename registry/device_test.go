@@ -304,7 +304,7 @@ func TestADamagedAddressHoldsUpNobodyElseAndIsMendedByItsApp(t *testing.T) {
 	ids := arrive(t, s, a, 1, dawn)
 	err := s.db.Update(func(tx *table.Tx) error {
 		for _, row := range all(t, tx, devices) {
-			if row.Key.second != id(other.ID) {
+			if row.Key.device != id(other.ID) {
 				row.Value.Secrets[len(row.Value.Secrets)-1] ^= 1
 				if err := devices.Put(tx, row.Key, row.Value); err != nil {
 					return err

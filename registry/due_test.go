@@ -160,10 +160,10 @@ func TestALineThatBeginsElsewhereThanItsQueueSaysGoesOn(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		l := q.Lines[a.ID]
+		l := q.Subqueues[a.ID]
 		l.Head++
 		l.Head++
-		q.Lines[a.ID] = l
+		q.Subqueues[a.ID] = l
 		return queues.Put(tx, id(d[0].ID), q)
 	})
 	if err != nil {

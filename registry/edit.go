@@ -55,15 +55,15 @@ func updateAccount(tx *table.Tx, a Account, now time.Time) (out Account, done bo
 		return a, false, err
 	}
 	left := tx.Left() - updateCost
-	if _, all := nearer(old.SharedWith, a.SharedWith, (left-len(folders))/2); !all {
-		row.SharedWith, _ = nearer(old.SharedWith, a.SharedWith, left/2)
+	if _, all := stepTowards(old.SharedWith, a.SharedWith, (left-len(folders))/2); !all {
+		row.SharedWith, _ = stepTowards(old.SharedWith, a.SharedWith, left/2)
 		row.Revision++
 		a.Revision = row.Revision
 		return a, false, accounts.Put(tx, id(a.ID), row)
 	}
 	out = a
 	out.Revision, out.Created, out.Owner, out.Edited, out.Status = old.Revision+1, old.Created, old.Owner, old.Edited, old.Status
-	if !a.watchedAs(old) || old.Status.State == Attention {
+	if !a.isSameSession(old) || old.Status.State == Attention {
 		out.Edited, out.Status = now, Status{State: New, Since: now, Proof: old.Status.Proof}
 		if err := putStatus(tx, a.ID, out.Status); err != nil {
 			return a, false, err
@@ -74,41 +74,41 @@ func updateAccount(tx *table.Tx, a Account, now time.Time) (out Account, done bo
 		// Its UIDs may be those of the other one, and its mail is not.
 		row.Mailbox = newID()
 	}
-	if err := forgetFolders(tx, out, folders, another); err != nil {
+	if err := removeCursors(tx, out, folders, another); err != nil {
 		return a, false, err
 	}
 	return out, true, putAccount(tx, out, row.Mailbox)
 }
 
-// nearer returns the people that are, with at most so many changes on the way to those wanted. all:
+// stepTowards returns the people that are, with at most so many changes on the way to those wanted. all:
 // no more changes are needed.
-func nearer(are, wanted []string, most int) (list []string, all bool) {
+func stepTowards(are, wanted []string, maxSteps int) (list []string, all bool) {
 	list, all = slices.Clone(are), true
-	change := func(is bool, person string) {
+	set := func(is bool, person string) {
 		switch {
 		case is == slices.Contains(list, person):
-		case most <= 0:
+		case maxSteps <= 0:
 			all = false
 		case is:
 			list = append(list, person)
-			most--
+			maxSteps--
 		default:
 			list = slices.DeleteFunc(list, func(other string) bool { return other == person })
-			most--
+			maxSteps--
 		}
 	}
 	for _, person := range are {
-		change(slices.Contains(wanted, person), person)
+		set(slices.Contains(wanted, person), person)
 	}
 	for _, person := range wanted {
-		change(true, person)
+		set(true, person)
 	}
 	return list, all
 }
 
-// forgetFolders removes those of the cursors whose folders an account watches no more; all: all of
+// removeCursors removes those of the cursors whose folders an account watches no more; all: all of
 // them, and the unread count.
-func forgetFolders(tx *table.Tx, a Account, list []folderKey, all bool) error {
+func removeCursors(tx *table.Tx, a Account, list []folderKey, all bool) error {
 	for _, k := range list {
 		if !all && slices.Contains(a.Folders, k.folder) {
 			continue
@@ -128,8 +128,8 @@ func forgetFolders(tx *table.Tx, a Account, list []folderKey, all bool) error {
 	return standings.Put(tx, id(a.ID), st)
 }
 
-// watchedAs reports whether a session for the one is a session for the other.
-func (a Account) watchedAs(b Account) bool {
+// isSameSession reports whether a session for the one is a session for the other.
+func (a Account) isSameSession(b Account) bool {
 	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username && a.Password == b.Password &&
 		a.Enabled == b.Enabled && slices.Equal(a.Folders, b.Folders)
 }

@@ -20,7 +20,7 @@ func (m Mail) Wordless(account string, now time.Time) (list []Notification, err 
 			if !now.Before(row.Value.Expires) {
 				continue
 			}
-			n, err := row.Value.open(tx, row.Key)
+			n, err := row.Value.unseal(tx, row.Key)
 			if err != nil {
 				return err
 			}
@@ -39,15 +39,15 @@ func (m Mail) Wordless(account string, now time.Time) (list []Notification, err 
 // what rang without words is taken away, unless that other was cleared. ErrNotFound: the account is
 // gone. It reports whether the mail has its words now.
 func (m Mail) FillIn(account, folder string, uidValidity uint32, msg Message, now time.Time) (filled bool, err error) {
-	err = m.changeInSteps(now, func(set *queueSet) (whole bool, err error) {
-		filled, whole, err = m.fillIn(set, placeKey{places{id(account), digestOf(folder), uidValidity}, msg.UID}, folder, msg)
-		return whole, err
+	err = m.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
+		filled, done, err = m.fillInMail(set, placeKey{folderPrefix{id(account), digestOf(folder), uidValidity}, msg.UID}, folder, msg)
+		return done, err
 	})
 	return filled, err
 }
 
-// fillIn fills in the mail at a place. whole: all of it was done.
-func (m Mail) fillIn(set *queueSet, at placeKey, folder string, msg Message) (filled, whole bool, err error) {
+// fillInMail fills in the mail at a place. whole: all of it was done.
+func (m Mail) fillInMail(set *queueSet, at placeKey, folder string, msg Message) (filled, done bool, err error) {
 	tx := set.tx
 	a, err := accountRowOf(tx, string(at.account))
 	if err != nil {
@@ -62,14 +62,14 @@ func (m Mail) fillIn(set *queueSet, at placeKey, folder string, msg Message) (fi
 		return false, false, err
 	}
 	if !known || !twin.Value.Cleared.IsZero() {
-		return true, true, fillIn(set, n, a, msg, !known && set.now.Before(n.Value.Expires))
+		return true, true, writeContent(set, n, a, msg, !known && set.now.Before(n.Value.Expires))
 	}
-	set.spare = rowCost // of the twin
-	t := m.newTakeaway(set, at.account)
-	if whole, err = t.notification(n); err != nil {
+	set.reserved = rowCost // of the twin
+	t := m.newWithdrawal(set, at.account)
+	if done, err = t.withdraw(n); err != nil {
 		return false, false, err
 	}
-	if err := t.tell(); err != nil || !whole {
+	if err := t.sendClears(); err != nil || !done {
 		return false, false, err
 	}
 	return true, true, move(tx, twin, folder, at.validity, at.uid)
@@ -84,24 +84,24 @@ func twinOf(tx *table.Tx, n table.Row[notificationKey, notificationRow], fingerp
 	return twin, found && twin.Key != n.Key, err
 }
 
-// fillIn writes what the mail says. again: it is queued once more where it was delivered with less.
-func fillIn(set *queueSet, n table.Row[notificationKey, notificationRow], a accountRow, msg Message, again bool) error {
+// writeContent writes what the mail says. again: it is queued once more where it was delivered with less.
+func writeContent(set *queueSet, n table.Row[notificationKey, notificationRow], a accountRow, msg Message, again bool) error {
 	tx := set.tx
-	told, err := ringing(tx, n.Key.scope, a)
+	recipients, err := recipientsOf(tx, n.Key.scope, a)
 	if err != nil {
 		return err
 	}
-	old, err := n.Value.open(tx, n.Key)
+	old, err := n.Value.unseal(tx, n.Key)
 	if err != nil {
 		return err
 	}
 	filled := old
-	filled.Wordless, filled.Content, filled.Fingerprint = false, msg.Content.At(storedLevel(told)), cmp.Or(msg.Fingerprint, old.Fingerprint)
+	filled.Wordless, filled.Content, filled.Fingerprint = false, msg.Content.At(storedLevel(recipients)), cmp.Or(msg.Fingerprint, old.Fingerprint)
 	row, err := filled.seal(tx, n.Key)
 	if err != nil {
 		return err
 	}
-	rows, err := deliveries.First(tx, table.Under(ofNotification(n.Key)), table.NoLimit)
+	rows, err := deliveries.First(tx, table.Under(deliveryPrefix(n.Key)), table.NoLimit)
 	if err != nil {
 		return err
 	}
@@ -111,10 +111,10 @@ func fillIn(set *queueSet, n table.Row[notificationKey, notificationRow], a acco
 		})
 	}
 	row.Unqueued = n.Value.Unqueued
-	for _, d := range told {
+	for _, d := range recipients {
 		more := filled.Content.At(d.Value.Content) != old.Content.At(d.Value.Content)
-		if again && more && delivered(d.Key.second) {
-			row.Unqueued = append(row.Unqueued, string(d.Key.second))
+		if again && more && delivered(d.Key.device) {
+			row.Unqueued = append(row.Unqueued, string(d.Key.device))
 		}
 	}
 	if err := set.enqueue(n.Key, &row); err != nil {

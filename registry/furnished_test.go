@@ -93,7 +93,7 @@ func furnish(t *testing.T, s *Store) furnished {
 		pause(t, s, Lane{Name: name, Since: dawn, Until: dawn.Add(15 * time.Minute), Code: "outage"})
 	}
 	f.onPhone, f.onPage, f.onBens = first(t, s, f.phone, noon), first(t, s, f.page, noon), first(t, s, f.tablet, noon)
-	if f.onPhone.Notification.Kind != SummaryKind || len(f.onPage.rides) != 1 || f.onBens.Notification.ID != f.mails[1] {
+	if f.onPhone.Notification.Kind != SummaryKind || len(f.onPage.piggybacked) != 1 || f.onBens.Notification.ID != f.mails[1] {
 		t.Fatalf("what waits first is %+v, %+v and %+v", f.onPhone, f.onPage, f.onBens)
 	}
 	for bucket, n := range sizes(t, s) {

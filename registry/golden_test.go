@@ -50,13 +50,13 @@ func writeGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.Close(), os.MkdirAll(goldenFolder(newest()), 0o755)); err != nil {
+	if err := errors.Join(s.Close(), os.MkdirAll(goldenFolder(newestVersion()), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	made := files(t, dir)
 	made["golden.json"] = string(text) + "\n"
 	for _, name := range []string{storeFile, keyFile, "golden.json"} {
-		putFile(t, filepath.Join(goldenFolder(newest()), name), []byte(made[name]))
+		putFile(t, filepath.Join(goldenFolder(newestVersion()), name), []byte(made[name]))
 	}
 }
 
@@ -126,10 +126,10 @@ func TestAStoreOfEveryVersionIsReadWhole(t *testing.T) {
 	if *updateGolden {
 		writeGolden(t)
 	}
-	for version := 1; version <= newest(); version++ {
+	for version := 1; version <= newestVersion(); version++ {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
 			s, g := goldenStore(t, version)
-			if version == newest() {
+			if version == newestVersion() {
 				differ(t, "as it was written", opened(t, s), g.Rows)
 			}
 			goldenPeople(t, s, g)

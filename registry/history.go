@@ -25,7 +25,7 @@ func (h History) Get(user, stable string, now time.Time) (n Notification, err er
 				return err
 			}
 			if found {
-				n, err = shown(tx, row, now)
+				n, err = notificationForDisplay(tx, row, now)
 				return err
 			}
 		}
@@ -90,7 +90,7 @@ func (h History) List(user, after string, limit int, now time.Time) (list []Noti
 			if len(list) == limit {
 				return nil
 			}
-			n, err := shown(tx, row, now)
+			n, err := notificationForDisplay(tx, row, now)
 			if err != nil {
 				return err
 			}
@@ -127,13 +127,13 @@ func (s *stream) advance(tx *table.Tx) (err error) {
 	return err
 }
 
-// shown returns the notification of a row with its deliveries, as they stand at now.
-func shown(tx *table.Tx, row table.Row[notificationKey, notificationRow], now time.Time) (Notification, error) {
-	n, err := row.Value.open(tx, row.Key)
+// notificationForDisplay returns the notification of a row with its deliveries, as they stand at now.
+func notificationForDisplay(tx *table.Tx, row table.Row[notificationKey, notificationRow], now time.Time) (Notification, error) {
+	n, err := row.Value.unseal(tx, row.Key)
 	if err != nil {
 		return Notification{}, err
 	}
-	rows, err := deliveries.First(tx, table.Under(ofNotification(row.Key)), table.NoLimit)
+	rows, err := deliveries.First(tx, table.Under(deliveryPrefix(row.Key)), table.NoLimit)
 	if err != nil {
 		return Notification{}, err
 	}
@@ -142,7 +142,7 @@ func shown(tx *table.Tx, row table.Row[notificationKey, notificationRow], now ti
 		if err != nil {
 			return Notification{}, err
 		}
-		n.Deliveries = append(n.Deliveries, d.Value.settled(now, exists).delivery(d.Key))
+		n.Deliveries = append(n.Deliveries, d.Value.effective(now, exists).delivery(d.Key))
 	}
 	return n, nil
 }

@@ -39,9 +39,9 @@ func inviteOf(row inviteRow) Invite {
 	return Invite{row.ID, row.By, row.For, row.Admin, row.Created, row.Expires}
 }
 
-// ended reports whether nobody can accept the invite of the user any more. found: the user is
+// hasEnded reports whether nobody can accept the invite of the user any more. found: the user is
 // there.
-func (i inviteRow) ended(u userRow, found bool, now time.Time) bool {
+func (i inviteRow) hasEnded(u userRow, found bool, now time.Time) bool {
 	if !found || !now.Before(i.Expires) {
 		return true
 	}
@@ -57,7 +57,7 @@ func (s Users) AddInvite(by string, f InviteFor, admin bool, session string, now
 	row := inviteRow{ID: newID(), By: by, For: f, Admin: admin, Created: now, Expires: now.Add(f.Lifetime())}
 	code := rand.Text()
 	err := s.db.Update(func(tx *table.Tx) error {
-		u, err := maker(tx, by, session, now)
+		u, err := checkCreator(tx, by, session, now)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (s Users) Invites(now time.Time) (list []Invite, err error) {
 			if err != nil {
 				return err
 			}
-			if !i.Value.ended(u, found, now) {
+			if !i.Value.hasEnded(u, found, now) {
 				list = append(list, inviteOf(i.Value))
 			}
 		}
@@ -125,7 +125,7 @@ func invite(tx *table.Tx, code string, now time.Time) (i inviteRow, by userRow, 
 		return i, by, err
 	}
 	by, found, err = users.Get(tx, id(i.By))
-	if err == nil && i.ended(by, found, now) {
+	if err == nil && i.hasEnded(by, found, now) {
 		err = ErrNotFound
 	}
 	return i, by, err
@@ -139,9 +139,9 @@ func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u User,
 	if err != nil {
 		return User{}, "", err
 	}
-	var fresh password
+	var hashed password
 	if i.For == ForPerson {
-		fresh = s.newPassword(plain)
+		hashed = s.newPassword(plain)
 	}
 	session = newToken()
 	err = s.db.Update(func(tx *table.Tx) error {
@@ -151,14 +151,14 @@ func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u User,
 		}
 		if u = by.user(id(i.By)); i.For == ForPerson {
 			u, by = User{newID(), name, i.Admin, now}, userRow{}
-			if err := addUser(tx, u, fresh); err != nil {
+			if err := addUser(tx, u, hashed); err != nil {
 				return err
 			}
 		}
 		if err := invites.Delete(tx, digestOf(code)); err != nil {
 			return err
 		}
-		return begin(tx, session, id(u.ID), by, v, now)
+		return beginSession(tx, session, id(u.ID), by, v, now)
 	})
 	if err != nil {
 		return User{}, "", err

@@ -26,14 +26,24 @@ func (id) Parse(data []byte) (id, error) {
 	return id(f.Text()), f.Err()
 }
 
-// ids is a pair of them, such as a user and a device.
-type ids struct{ first, second id }
+// deviceKey is a device of a user.
+type deviceKey struct{ user, device id }
 
-func (k ids) Append(data []byte) []byte { return k.second.Append(k.first.Append(data)) }
+func (k deviceKey) Append(data []byte) []byte { return k.device.Append(k.user.Append(data)) }
 
-func (ids) Parse(data []byte) (ids, error) {
+func (deviceKey) Parse(data []byte) (deviceKey, error) {
 	f := table.Split(data)
-	return ids{id(f.Text()), id(f.Text())}, f.Err()
+	return deviceKey{id(f.Text()), id(f.Text())}, f.Err()
+}
+
+// viewerKey is an account by a user who may see it.
+type viewerKey struct{ user, account id }
+
+func (k viewerKey) Append(data []byte) []byte { return k.account.Append(k.user.Append(data)) }
+
+func (viewerKey) Parse(data []byte) (viewerKey, error) {
+	f := table.Split(data)
+	return viewerKey{id(f.Text()), id(f.Text())}, f.Err()
 }
 
 // digest is the SHA-256 of a secret, or of a text that may be long.
@@ -48,17 +58,17 @@ func (digest) Parse(data []byte) (digest, error) {
 	return digest(f.Fixed(sha256.Size)), f.Err()
 }
 
-// owned is the digest of something that belongs to a user.
-type owned struct {
+// ownedKey is the digest of something that belongs to a user.
+type ownedKey struct {
 	owner  id
 	digest digest
 }
 
-func (k owned) Append(data []byte) []byte { return k.digest.Append(k.owner.Append(data)) }
+func (k ownedKey) Append(data []byte) []byte { return k.digest.Append(k.owner.Append(data)) }
 
-func (owned) Parse(data []byte) (owned, error) {
+func (ownedKey) Parse(data []byte) (ownedKey, error) {
 	f := table.Split(data)
-	return owned{id(f.Text()), digest(f.Fixed(sha256.Size))}, f.Err()
+	return ownedKey{id(f.Text()), digest(f.Fixed(sha256.Size))}, f.Err()
 }
 
 // folded is a name without regard to case, as strings.EqualFold compares.
@@ -143,32 +153,34 @@ func (fingerprintKey) Parse(data []byte) (fingerprintKey, error) {
 	return fingerprintKey{account, digest(f.Fixed(sha256.Size))}, f.Err()
 }
 
-// places is a folder of an account under one UIDVALIDITY. The folder is hashed: its name may be
+// folderPrefix is a folder of an account under one UIDVALIDITY. The folder is hashed: its name may be
 // long.
-type places struct {
+type folderPrefix struct {
 	account  id
 	folder   digest
 	validity uint32
 }
 
-func (k places) Append(data []byte) []byte {
+func (k folderPrefix) Append(data []byte) []byte {
 	data = append(k.account.Append(data), placeMark)
 	return table.AppendUint32(k.folder.Append(data), k.validity)
 }
 
 // placeKey is where a mail is.
 type placeKey struct {
-	places
+	folderPrefix
 	uid uint32
 }
 
-func (k placeKey) Append(data []byte) []byte { return table.AppendUint32(k.places.Append(data), k.uid) }
+func (k placeKey) Append(data []byte) []byte {
+	return table.AppendUint32(k.folderPrefix.Append(data), k.uid)
+}
 
 func (placeKey) Parse(data []byte) (placeKey, error) {
 	f := table.Split(data)
 	account := id(f.Text())
 	f.Mark(placeMark)
-	return placeKey{places{account, digest(f.Fixed(sha256.Size)), f.Uint32()}, f.Uint32()}, f.Err()
+	return placeKey{folderPrefix{account, digest(f.Fixed(sha256.Size)), f.Uint32()}, f.Uint32()}, f.Err()
 }
 
 // deliveryKey is a notification in the queue of a device, or its outcome there.
@@ -178,7 +190,7 @@ type deliveryKey struct {
 }
 
 func (k deliveryKey) Append(data []byte) []byte {
-	return k.device.Append(ofNotification(k.notification).Append(data))
+	return k.device.Append(deliveryPrefix(k.notification).Append(data))
 }
 
 func (deliveryKey) Parse(data []byte) (deliveryKey, error) {
@@ -187,35 +199,37 @@ func (deliveryKey) Parse(data []byte) (deliveryKey, error) {
 	return deliveryKey{notificationKey{id(f.Text()), seq}, id(f.Text())}, f.Err()
 }
 
-// ofNotification is what the keys of a notification's deliveries begin with. They stand in the
+// deliveryPrefix is what the keys of a notification's deliveries begin with. They stand in the
 // order of time, whatever the scope, so that new ones come together at the end.
-type ofNotification notificationKey
+type deliveryPrefix notificationKey
 
-func (k ofNotification) Append(data []byte) []byte {
+func (k deliveryPrefix) Append(data []byte) []byte {
 	return k.scope.Append(table.AppendUint64(data, k.seq))
 }
 
-// lineKey is one line of a device's queue; see line.go.
-type lineKey struct {
-	device id
-	line   string
+// subqueueKey is one subqueue of a device's queue; see subqueue.go.
+type subqueueKey struct {
+	device   id
+	subqueue string
 }
 
-func (k lineKey) Append(data []byte) []byte { return table.AppendText(k.device.Append(data), k.line) }
+func (k subqueueKey) Append(data []byte) []byte {
+	return table.AppendText(k.device.Append(data), k.subqueue)
+}
 
-// waitingKey is a delivery that waits in a line.
+// waitingKey is a delivery that waits in a subqueue.
 type waitingKey struct {
-	lineKey
+	subqueueKey
 	seq uint64
 }
 
 func (k waitingKey) Append(data []byte) []byte {
-	return table.AppendUint64(k.lineKey.Append(data), k.seq)
+	return table.AppendUint64(k.subqueueKey.Append(data), k.seq)
 }
 
 func (waitingKey) Parse(data []byte) (waitingKey, error) {
 	f := table.Split(data)
-	return waitingKey{lineKey{id(f.Text()), f.Text()}, f.Uint64()}, f.Err()
+	return waitingKey{subqueueKey{id(f.Text()), f.Text()}, f.Uint64()}, f.Err()
 }
 
 // dueKey is when a device's queue is to be looked at. The queues of a lane stand together.
@@ -226,7 +240,7 @@ type dueKey struct {
 }
 
 func (k dueKey) Append(data []byte) []byte {
-	return k.device.Append(dueAt{k.lane, k.at}.Append(data))
+	return k.device.Append(duePrefix{k.lane, k.at}.Append(data))
 }
 
 func (dueKey) Parse(data []byte) (dueKey, error) {
@@ -234,17 +248,17 @@ func (dueKey) Parse(data []byte) (dueKey, error) {
 	return dueKey{f.Text(), f.Time(), id(f.Text())}, f.Err()
 }
 
-// laneKey begins the keys of the queues in a lane.
-type laneKey string
+// lanePrefix begins the keys of the queues in a lane.
+type lanePrefix string
 
-func (k laneKey) Append(data []byte) []byte { return table.AppendText(data, string(k)) }
+func (k lanePrefix) Append(data []byte) []byte { return table.AppendText(data, string(k)) }
 
-// dueAt begins the keys of the queues in a lane that are due at a time.
-type dueAt struct {
+// duePrefix begins the keys of the queues in a lane that are due at a time.
+type duePrefix struct {
 	lane string
 	at   time.Time
 }
 
-func (k dueAt) Append(data []byte) []byte {
-	return table.AppendTime(laneKey(k.lane).Append(data), k.at)
+func (k duePrefix) Append(data []byte) []byte {
+	return table.AppendTime(lanePrefix(k.lane).Append(data), k.at)
 }

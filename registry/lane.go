@@ -30,11 +30,11 @@ func pauseOf(tx *table.Tx, name string) (Lane, error) {
 	return row.lane(table.Text(name)), nil
 }
 
-// paused reports whether l is a pause. Its time may be over.
-func (l Lane) paused() bool { return l.Name != "" }
+// isPaused reports whether l is a pause. Its time may be over.
+func (l Lane) isPaused() bool { return l.Name != "" }
 
-// same reports whether both are the same pause with the same end.
-func (l Lane) same(o Lane) bool {
+// isSamePause reports whether both are the same pause with the same end.
+func (l Lane) isSamePause(o Lane) bool {
 	return l.Name == o.Name && l.Since.Equal(o.Since) && l.Until.Equal(o.Until)
 }
 
@@ -74,7 +74,7 @@ func probeLane(tx *table.Tx, name string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	waits, err := due.Keys(tx, table.Under(laneKey(name)), 1)
+	waits, err := due.Keys(tx, table.Under(lanePrefix(name)), 1)
 	switch {
 	case err != nil:
 		return err
@@ -100,10 +100,10 @@ func (o Outbox) HastenDue(now time.Time) error {
 			return err
 		}
 		lane := next[0].lane
-		if err := o.moveDue(table.Under(laneKey(lane)).Past(dueAt{lane, now}), now); err != nil {
+		if err := o.moveDue(table.Under(lanePrefix(lane)).Past(duePrefix{lane, now}), now); err != nil {
 			return err
 		}
-		within = within.Past(laneKey(lane))
+		within = within.Past(lanePrefix(lane))
 	}
 }
 
@@ -118,14 +118,14 @@ func (o Outbox) SetBack(now time.Time) (back bool, err error) {
 	return back, err
 }
 
-// mostMoved bounds the queues that one transaction moves.
-const mostMoved = 500
+// maxMoved bounds the queues that one transaction moves.
+const maxMoved = 500
 
 // moveDue moves the queues of a lane whose keys are in the range to the time at, which takes them
 // out of it. Each of its transactions is bounded.
 func (o Outbox) moveDue(within table.Range, at time.Time) error {
 	return o.inSteps(func(tx *table.Tx) (done bool, err error) {
-		list, err := due.First(tx, within, mostMoved)
+		list, err := due.First(tx, within, maxMoved)
 		if err != nil {
 			return false, err
 		}
@@ -142,6 +142,6 @@ func (o Outbox) moveDue(within table.Range, at time.Time) error {
 				return false, err
 			}
 		}
-		return len(list) < mostMoved, nil
+		return len(list) < maxMoved, nil
 	})
 }

@@ -202,13 +202,13 @@ func movedAtOnce() int {
 	if bound := boundGiven(); bound > 0 {
 		return (bound-1-queueCost)/5 + 1 // each is read and written, and so is its place among those that are due
 	}
-	return mostMoved
+	return maxMoved
 }
 
 // TestAPauseOfThousandsIsOneRow, however many wait for its end, and so is its end.
 func TestAPauseOfThousandsIsOneRow(t *testing.T) {
 	t.Parallel()
-	const many = 2*mostMoved + 1
+	const many = 2*maxMoved + 1
 	s, _ := manyPhones(t, many)
 	works := make([]Work, 3)
 	list, _, err := s.Outbox.Due(dawn, len(works), many, nil)

@@ -236,10 +236,10 @@ var larges = []large{
 		return b.s.Users.RemoveSession(b.work.Device.User, b.work.Device.Session)
 	}, gone: ErrNotFound},
 	{name: "purge", prepare: func(b *estate) { phones(b, b.s, b.ann, 100); b.record(5); b.deliver(50) },
-		do: func(b *estate) error { return b.s.Purge(b.Context(), dawn.Add(Kept)) }},
+		do: func(b *estate) error { return b.s.Purge(b.Context(), dawn.Add(maxAge)) }},
 	{name: "drop what has expired", prepare: func(b *estate) { b.record(50); b.record(50) },
 		do: func(b *estate) error {
-			_, _, err := b.s.Outbox.Next(b.d.ID, dawn.Add(Kept))
+			_, _, err := b.s.Outbox.Next(b.d.ID, dawn.Add(maxAge))
 			return err
 		}},
 }

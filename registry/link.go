@@ -23,10 +23,10 @@ var (
 	linkPlaceholder = regexp.MustCompile(`\{[^}]*\}?|\}`)
 )
 
-// opening are the schemes that open a mail, or a place to read it: of web pages, of mail programs
+// allowedSchemes are the schemes that open a mail, or a place to read it: of web pages, of mail programs
 // (RFC 2392 and Apple's), and of mail apps. Many others run something, and who shares a mailbox
 // chooses for others.
-var opening = []string{"https", "http", "message", "mid", "googlegmail", "ms-outlook", "readdle-spark", "airmail"}
+var allowedSchemes = []string{"https", "http", "message", "mid", "googlegmail", "ms-outlook", "readdle-spark", "airmail"}
 
 // CheckLink says, in words for a person, what is wrong with a template of where a click on a
 // notification leads; nil: nothing. An empty one is none.
@@ -49,8 +49,8 @@ func CheckLink(template string) error {
 	if scheme == nil {
 		return errors.New("must begin with its scheme (https: or message: for example)")
 	}
-	if !slices.Contains(opening, scheme[1]) {
-		return errors.New("must begin with one of " + strings.Join(opening, ":, ") + ": to open a mail")
+	if !slices.Contains(allowedSchemes, scheme[1]) {
+		return errors.New("must begin with one of " + strings.Join(allowedSchemes, ":, ") + ": to open a mail")
 	}
 	u, err := url.Parse(fillLink(template, "x", "x", "x"))
 	if err != nil || (scheme[1] == "https" || scheme[1] == "http") && (u.Host == "" || u.User != nil || strings.ContainsAny(authority(template), "{}")) {

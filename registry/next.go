@@ -15,20 +15,20 @@ func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) 
 	for {
 		var stale bool
 		err := o.db.View(func(tx *table.Tx) error {
-			w, ok, stale, err = head(tx, id(device), now)
+			w, ok, stale, err = readNext(tx, id(device), now)
 			return err
 		})
 		if err != nil || !stale {
 			return w, ok, err
 		}
-		if err := o.change(now, func(set *queueSet) error { return drop(set, id(device)) }); err != nil {
+		if err := o.updateQueues(now, func(set *queueSet) error { return dropStale(set, id(device)) }); err != nil {
 			return Work{}, false, err
 		}
 	}
 }
 
-// head reads what is sent next. stale: drop has something to do.
-func head(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err error) {
+// readNext reads what is sent next. stale: drop has something to do.
+func readNext(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err error) {
 	row, found, err := devicesID.Row(tx, device)
 	if err == nil && !found {
 		err = ErrNotFound
@@ -36,21 +36,21 @@ func head(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err e
 	if err != nil {
 		return w, false, false, err
 	}
-	d, q, err := openDevice(tx, row)
+	d, q, err := unsealDevice(tx, row)
 	if err != nil {
 		return w, false, false, err
 	}
-	line, ok := q.leading(now)
+	sub, ok := q.nextSubqueue(now)
 	if !ok {
-		at, _ := q.next(now)
+		at, _ := q.nextDue(now)
 		return w, false, !q.Due.Equal(at), nil
 	}
-	l := q.Lines[line]
-	at, found, err := waiting.Row(tx, waitingKey{lineKey{device, line}, l.Head})
+	l := q.Subqueues[sub]
+	at, found, err := waiting.Row(tx, waitingKey{subqueueKey{device, sub}, l.Head})
 	if err != nil || !found {
 		return w, false, true, err
 	}
-	state, account, err := standing(tx, row, at, now)
+	state, account, err := currentState(tx, row, at, now)
 	if err != nil || state != Pending {
 		return w, false, true, err
 	}
@@ -62,9 +62,9 @@ func head(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err e
 	if err != nil {
 		return w, false, false, err
 	}
-	w = Work{Device: d, Lane: q.Lane, Mailbox: account.Email, Attempts: at.Value.Attempts, Rang: l.Rang, Released: !l.Until.IsZero(),
-		key: at.Key, line: lineKey{device, line}}
-	if w.Notification, err = n.open(tx, k); err != nil {
+	w = Work{Device: d, Lane: q.Lane, Mailbox: account.Email, Attempts: at.Value.Attempts, Rang: l.NotifiedAt, Released: !l.HeldUntil.IsZero(),
+		key: at.Key, subqueue: subqueueKey{device, sub}}
+	if w.Notification, err = n.unseal(tx, k); err != nil {
 		return w, false, false, err
 	}
 	if w.Pause, err = pauseOf(tx, q.Lane); err != nil {
@@ -74,18 +74,18 @@ func head(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err e
 	if w.Unread, err = unreadOf(tx, row); err != nil {
 		return w, false, false, err
 	}
-	return w, true, false, takeRiders(tx, &w, now)
+	return w, true, false, addPiggybacked(tx, &w, now)
 }
 
 // unreadOf is how many mails are unread in all accounts that ring the device, as far as it is
 // known.
-func unreadOf(tx *table.Tx, d table.Row[ids, deviceRow]) (sum *int, err error) {
-	seen, err := accountsOf.First(tx, table.Under(d.Key.first), table.NoLimit)
+func unreadOf(tx *table.Tx, d table.Row[deviceKey, deviceRow]) (sum *int, err error) {
+	seen, err := accountsOf.First(tx, table.Under(d.Key.user), table.NoLimit)
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range seen {
-		if !d.Value.rings(a.Key) {
+		if !d.Value.isNotifiedOf(a.Key) {
 			continue
 		}
 		account, found, err := accounts.Get(tx, a.Key)
@@ -106,60 +106,60 @@ func unreadOf(tx *table.Tx, d table.Row[ids, deviceRow]) (sum *int, err error) {
 	return sum, nil
 }
 
-// standing says whether a delivery is still to be sent, and returns its account, if it concerns
+// currentState says whether a delivery is still to be sent, and returns its account, if it concerns
 // one.
-func standing(tx *table.Tx, d table.Row[ids, deviceRow], at table.Row[deliveryKey, deliveryRow], now time.Time) (DeliveryState, accountRow, error) {
+func currentState(tx *table.Tx, d table.Row[deviceKey, deviceRow], at table.Row[deliveryKey, deliveryRow], now time.Time) (DeliveryState, accountRow, error) {
 	scope := at.Key.notification.scope
 	if !now.Before(at.Value.Expires) {
 		return Expired, accountRow{}, nil
 	}
-	if scope == d.Key.first {
+	if scope == d.Key.user {
 		return Pending, accountRow{}, nil // it concerns the user alone
 	}
 	account, found, err := accounts.Get(tx, scope)
 	if err != nil {
 		return "", account, err
 	}
-	if !found || !account.visible(string(d.Key.first)) || !d.Value.rings(scope) {
+	if !found || !account.visible(string(d.Key.user)) || !d.Value.isNotifiedOf(scope) {
 		return Removed, account, nil
 	}
 	return Pending, account, nil
 }
 
-// mostDropped bounds the deliveries that one transaction drops.
-const mostDropped = 50
+// maxDropped bounds the deliveries that one transaction drops.
+const maxDropped = 50
 
-// drop takes the deliveries that are not to be sent any more off the front of the line that leads a
+// dropStale takes the deliveries that are not to be sent any more off the front of the subqueue that leads a
 // queue, a bounded number of them, and sets when the queue is due if none leads.
-func drop(set *queueSet, device id) error {
-	q, err := set.must(device)
+func dropStale(set *queueSet, device id) error {
+	q, err := set.getExisting(device)
 	if err != nil {
 		return err
 	}
-	line, ok := q.row.leading(set.now)
+	sub, ok := q.row.nextSubqueue(set.now)
 	if !ok {
-		q.look(set.now)
+		q.updateDue(set.now)
 		return nil
 	}
-	for dropped := 0; dropped < mostDropped && set.room() > 2*deliveryCost; dropped++ {
-		first, err := waiting.Rows(set.tx, table.Under(lineKey{device, line}), 1)
+	for dropped := 0; dropped < maxDropped && set.opsLeft() > 2*deliveryCost; dropped++ {
+		first, err := waiting.Rows(set.tx, table.Under(subqueueKey{device, sub}), 1)
 		if err != nil {
 			return err
 		}
-		if head := q.row.Lines[line].Head; len(first) == 0 || first[0].Key.notification.seq != head {
-			// The line does not begin with what its row says.
-			if err := set.leave(q, lineKey{device, line}, head); err != nil || len(first) == 0 {
+		if head := q.row.Subqueues[sub].Head; len(first) == 0 || first[0].Key.notification.seq != head {
+			// The subqueue does not begin with what its row says.
+			if err := set.dequeue(q, subqueueKey{device, sub}, head); err != nil || len(first) == 0 {
 				return err
 			}
 		}
 		if first[0].Value.State != Pending {
 			return fmt.Errorf("%w: a delivery waits no more, and is in its line", ErrCorrupt)
 		}
-		state, _, err := standing(set.tx, q.device, first[0], set.now)
+		state, _, err := currentState(set.tx, q.device, first[0], set.now)
 		if err != nil || state == Pending {
 			return err
 		}
-		if err := set.end(q, first[0].Key, first[0].Value.as(state, set.now)); err != nil {
+		if err := set.endDelivery(q, first[0].Key, first[0].Value.withState(state, set.now)); err != nil {
 			return err
 		}
 	}
@@ -169,16 +169,16 @@ func drop(set *queueSet, device id) error {
 // To a device at which every push must show something, what is to be taken away goes with the next
 // push that does.
 
-// mostRiders is how many ids ride in a push, if the first row has no more.
-const mostRiders = 16
+// maxPiggybacked is how many ids ride in a push, if the first row has no more.
+const maxPiggybacked = 16
 
-// takeRiders fills in what is to be taken away by the same push, for a device that is told such
+// addPiggybacked fills in what is to be taken away by the same push, for a device that is told such
 // things by no push of their own.
-func takeRiders(tx *table.Tx, w *Work, now time.Time) error {
+func addPiggybacked(tx *table.Tx, w *Work, now time.Time) error {
 	if !w.Device.MustShow || !w.Device.Content.Allows(Sender) {
 		return nil
 	}
-	list, err := waiting.First(tx, table.Under(lineKey{id(w.Device.ID), clearLine}), mostRiders)
+	list, err := waiting.First(tx, table.Under(subqueueKey{id(w.Device.ID), clearSubqueue}), maxPiggybacked)
 	if err != nil {
 		return err
 	}
@@ -188,12 +188,12 @@ func takeRiders(tx *table.Tx, w *Work, now time.Time) error {
 			return err
 		}
 		if found && now.Before(n.Expires) {
-			if len(w.Clear) > 0 && len(w.Clear)+len(n.Clear) > mostRiders {
+			if len(w.Clear) > 0 && len(w.Clear)+len(n.Clear) > maxPiggybacked {
 				return nil
 			}
 			w.Clear = append(w.Clear, n.Clear...)
 		}
-		w.rides = append(w.rides, e.Key)
+		w.piggybacked = append(w.piggybacked, e.Key)
 	}
 	return nil
 }

@@ -144,15 +144,15 @@ func stableID(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:24])
 }
 
-// lineOf names the line of each queue in which a notification waits.
-func lineOf(k Kind, scope id) string {
+// subqueueOf names the subqueue of each queue in which a notification waits.
+func subqueueOf(k Kind, scope id) string {
 	switch k {
 	case MailKind, SummaryKind:
 		return string(scope)
 	case ClearKind:
-		return clearLine
+		return clearSubqueue
 	}
-	return otherLine
+	return otherSubqueue
 }
 
 // scope returns what the notification's key begins with.
@@ -171,8 +171,8 @@ func (n Notification) seal(tx *table.Tx, k notificationKey) (row notificationRow
 	return row, err
 }
 
-// open returns the notification of the row under k, without its deliveries.
-func (row notificationRow) open(tx *table.Tx, k notificationKey) (Notification, error) {
+// unseal returns the notification of the row under k, without its deliveries.
+func (row notificationRow) unseal(tx *table.Tx, k notificationKey) (Notification, error) {
 	var c notificationContent
 	if err := notifications.Place(tx, k).Open(row.Sealed, &c); err != nil {
 		return Notification{}, err
@@ -192,9 +192,9 @@ func (row deliveryRow) delivery(k deliveryKey) Delivery {
 	return Delivery{string(k.device), row.State, row.At, row.Into, row.Attempts, row.Unknown, row.Code, row.Reason, row.Before}
 }
 
-// as is the delivery once it has the state. One that was told with less in it was delivered then,
+// withState is the delivery once it has the state. One that was told with less in it was delivered then,
 // whatever comes of the rest.
-func (row deliveryRow) as(state DeliveryState, at time.Time) deliveryRow {
+func (row deliveryRow) withState(state DeliveryState, at time.Time) deliveryRow {
 	switch {
 	case row.Before.IsZero() || state == Pending:
 		row.State, row.At = state, at
@@ -206,15 +206,15 @@ func (row deliveryRow) as(state DeliveryState, at time.Time) deliveryRow {
 	return row
 }
 
-// settled is the delivery as it stands at now: one that nothing will send any more is expired or
+// effective is the delivery as it stands at now: one that nothing will send any more is expired or
 // removed, also while its row still waits for its turn.
-func (row deliveryRow) settled(now time.Time, deviceExists bool) deliveryRow {
+func (row deliveryRow) effective(now time.Time, deviceExists bool) deliveryRow {
 	switch {
 	case row.State != Pending:
 	case !deviceExists:
-		return row.as(Removed, row.At)
+		return row.withState(Removed, row.At)
 	case !now.Before(row.Expires):
-		return row.as(Expired, row.At)
+		return row.withState(Expired, row.At)
 	}
 	return row
 }

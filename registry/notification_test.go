@@ -167,7 +167,7 @@ func TestADeliveryThatNothingWillSendAnyMoreIsShownAsSettled(t *testing.T) {
 	} {
 		d := tried
 		d.State = c.state
-		got := d.settled(c.now, c.exists)
+		got := d.effective(c.now, c.exists)
 		d.State = c.want
 		if got != d {
 			t.Errorf("%s: %+v, want %+v", name, got, d)
@@ -183,7 +183,7 @@ func TestEachKindIsWorthDeliveringForItsTime(t *testing.T) {
 			t.Errorf("%s: %v, want %v", kind, got, want)
 		}
 	}
-	if Kept < AttentionKind.Lifetime() {
+	if maxAge < AttentionKind.Lifetime() {
 		t.Error("activity is not kept for as long as it may be delivered")
 	}
 }

@@ -26,8 +26,8 @@ func TestWhatTheDocumentsPromiseIsSo(t *testing.T) {
 		{"docs/phones.md", "\"Stay signed in\" lasts for 90 days without use", StayIdle, 90 * day},
 		{"docs/phones.md", "and a year at most", StayLifetime, 365 * day},
 		{"docs/phones.md", "a session ends after 12 hours without use", SessionIdle, 12 * hour},
-		{"docs/security.md", "at the highest level that any device gets or fetches, for 7 days", Kept, 7 * day},
-		{"docs/behaviour.md", "| history of notifications and deliveries | 7 days |", Kept, 7 * day},
+		{"docs/security.md", "at the highest level that any device gets or fetches, for 7 days", maxAge, 7 * day},
+		{"docs/behaviour.md", "| history of notifications and deliveries | 7 days |", maxAge, 7 * day},
 		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", MailKind.Lifetime(), 3 * day},
 		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", SummaryKind.Lifetime(), 3 * day},
 		{"docs/behaviour.md", "| `clear` waits | 1 day |", ClearKind.Lifetime(), day},
@@ -41,7 +41,7 @@ func TestWhatTheDocumentsPromiseIsSo(t *testing.T) {
 		{"docs/apps.md", "| `id` | wake | 32 characters", len(stableID("summary", "device")), 32},
 		{"docs/architecture.md", "the id of a notification: 32 characters", len(StableID("account", "INBOX", 1, 1)), 32},
 		{"docs/apps.md", "the text follows if it can be had within three days", MailKind.Lifetime(), 3 * day},
-		{"docs/apps.md", "ids to take away, of mail that was read or removed elsewhere, up to 50", mostCleared, 50},
+		{"docs/apps.md", "ids to take away, of mail that was read or removed elsewhere, up to 50", maxCleared, 50},
 	} {
 		if text[promise.file] == "" {
 			data, err := os.ReadFile("../" + promise.file)

@@ -25,11 +25,11 @@ const (
 	setupFile = "setup-token"
 )
 
-// steps lead from each version of the layout to the next: steps[0] from version 1 to 2.
-var steps []migrate.Step
+// migrations lead from each version of the layout to the next: steps[0] from version 1 to 2.
+var migrations []migrate.Step
 
-// newest is the version that this program writes.
-func newest() int { return len(steps) + 1 }
+// newestVersion is the version that this program writes.
+func newestVersion() int { return len(migrations) + 1 }
 
 // lockWait is how long a second process waits for the first to make a store.
 const lockWait = 1500 * time.Millisecond
@@ -77,7 +77,7 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	return open(dir, path, o)
+	return openExisting(dir, path, o)
 }
 
 // create makes a new store beside its place and moves it there when it is whole. The key file is
@@ -110,7 +110,7 @@ func create(dir string, key []byte) error {
 	if err != nil {
 		return fmt.Errorf("make the store %s: %w", path, err)
 	}
-	if err := errors.Join(db.Update(fill), db.Close()); err != nil {
+	if err := errors.Join(db.Update(initialize), db.Close()); err != nil {
 		return fmt.Errorf("make the store %s: %w", path, err)
 	}
 	if fresh {
@@ -124,8 +124,8 @@ func create(dir string, key []byte) error {
 	return nil
 }
 
-// fill writes what a new store begins with.
-func fill(tx *table.Tx) error {
+// initialize writes what a new store begins with.
+func initialize(tx *table.Tx) error {
 	if err := tx.Make(tables...); err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func fill(tx *table.Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := metas.Put(tx, metaFormat, metaRow{Number: uint64(newest()), Sealed: probe}); err != nil {
+	if err := metas.Put(tx, metaFormat, metaRow{Number: uint64(newestVersion()), Sealed: probe}); err != nil {
 		return err
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -151,32 +151,32 @@ func fill(tx *table.Tx) error {
 	return metas.Put(tx, metaVAPID, metaRow{Sealed: sealed})
 }
 
-func open(dir, path string, o Options) (*Store, error) {
+func openExisting(dir, path string, o Options) (*Store, error) {
 	db, version, err := openTables(path, o)
-	if err == nil && version < newest() {
-		err = migrate.Upgrade(path, o.table(), version, steps[version-1:], stamp)
+	if err == nil && version < newestVersion() {
+		err = migrate.Upgrade(path, o.table(), version, migrations[version-1:], writeVersion)
 		if err = errors.Join(err, db.Close()); err == nil {
 			db, _, err = openTables(path, o)
 		}
 	}
 	if err != nil {
-		return nil, explain(path, err)
+		return nil, explainOpen(path, err)
 	}
 	_ = migrate.Clean(path) // what is left of an upgrade only takes room
 	c := &core{db: db, dir: dir, hashes: make(chan struct{}, runtime.NumCPU()), accounts: make(signal, 1), outbox: make(signal, 1)}
 	c.watch()
 	err = db.View(func(tx *table.Tx) (err error) {
-		if err := complete(tx); err != nil {
+		if err := checkTables(tx); err != nil {
 			return err
 		}
 		c.began, err = lastSequence(tx)
 		return err
 	})
 	if err == nil {
-		err = c.finish(time.Now())
+		err = c.enqueueMissing(time.Now())
 	}
 	if err != nil {
-		return nil, errors.Join(explain(path, err), db.Close())
+		return nil, errors.Join(explainOpen(path, err), db.Close())
 	}
 	return c.store(), nil
 }
@@ -196,22 +196,22 @@ func openTables(path string, o Options) (db *table.DB, version int, err error) {
 	return db, version, nil
 }
 
-// stamp writes that the store is of the newest version.
-func stamp(tx *table.Tx) error {
+// writeVersion writes that the store is of the newest version.
+func writeVersion(tx *table.Tx) error {
 	row, _, err := metas.Get(tx, metaFormat)
 	if err != nil {
 		return err
 	}
-	row.Number = uint64(newest())
+	row.Number = uint64(newestVersion())
 	if err := metas.Put(tx, metaFormat, row); err != nil {
 		return err
 	}
 	return tx.Make(tables...)
 }
 
-// complete says which table or index the file lacks, or has that is none of ours: the name of one
+// checkTables says which table or index the file lacks, or has that is none of ours: the name of one
 // was damaged, and it would look empty.
-func complete(tx *table.Tx) error {
+func checkTables(tx *table.Tx) error {
 	names, err := tx.Names()
 	if err != nil {
 		return err
@@ -248,9 +248,9 @@ func readFormat(tx *table.Tx) (version int, err error) {
 	switch {
 	case row.Number == 0:
 		return 0, fmt.Errorf("%w: it has no format", ErrCorrupt)
-	case row.Number > uint64(newest()):
+	case row.Number > uint64(newestVersion()):
 		return 0, fmt.Errorf("it has format %d, this program knows up to %d: run the newer idlepush that wrote it, or restore an older backup or the copy that an upgrade has kept (%s)",
-			row.Number, newest(), migrate.Kept(storeFile, newest()))
+			row.Number, newestVersion(), migrate.Kept(storeFile, newestVersion()))
 	}
 	var probe string
 	if err := metas.Place(tx, metaFormat).Open(row.Sealed, &probe); err != nil {
@@ -259,9 +259,9 @@ func readFormat(tx *table.Tx) (version int, err error) {
 	return int(row.Number), nil
 }
 
-// explain says, in words for a person, why the store cannot be opened and what to do. Damaged is
+// explainOpen says, in words for a person, why the store cannot be opened and what to do. Damaged is
 // only what was found to be so.
-func explain(path string, err error) error {
+func explainOpen(path string, err error) error {
 	switch {
 	case errors.Is(err, table.ErrInUse):
 		return fmt.Errorf("the store %s is in use by another process: stop that one first, or give this one a data folder of its own", path)

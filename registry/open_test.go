@@ -272,9 +272,9 @@ func TestAStoreThatSaysNoFormatThatThisProgramKnowsIsRefusedAsItIs(t *testing.T)
 	t.Parallel()
 	dir := closedStore(t)
 	for number, says := range map[uint64][]string{
-		uint64(newest()) + 1: {fmt.Sprint("format ", newest()+1), "newer idlepush", "backup", migrate.Kept(storeFile, newest())},
-		1 << 63:              {"format 9223372036854775808", "newer idlepush"},
-		0:                    {"no format", "backup"},
+		uint64(newestVersion()) + 1: {fmt.Sprint("format ", newestVersion()+1), "newer idlepush", "backup", migrate.Kept(storeFile, newestVersion())},
+		1 << 63:                     {"format 9223372036854775808", "newer idlepush"},
+		0:                           {"no format", "backup"},
 	} {
 		edit(t, dir, func(tx *table.Tx) error {
 			row, _, err := metas.Get(tx, metaFormat)
@@ -311,7 +311,7 @@ func TestAFileOfAnotherProgramIsRefusedAsItIs(t *testing.T) {
 	for name, fill := range map[string]func(*table.Tx) error{
 		"nothing in it": func(*table.Tx) error { return nil },
 		"another table": func(tx *table.Tx) error { return theirs.Put(tx, "a", "b") },
-		"one of ours":   func(tx *table.Tx) error { return devices.Put(tx, ids{"a", "b"}, deviceRow{}) },
+		"one of ours":   func(tx *table.Tx) error { return devices.Put(tx, deviceKey{"a", "b"}, deviceRow{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			refused(t, foreign(t, fill), nil, "nothing in it is of idlepush", "backup", "another data folder")

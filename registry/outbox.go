@@ -37,13 +37,13 @@ type Work struct {
 	Unread       *int         // unread mails of all accounts that ring the device; nil: not known
 	Clear        []string     // stable ids that the push is to take away beside what it shows
 	Attempts     int          // tries so far
-	Rang         []time.Time  // when the line of the work last rang, oldest first, as far as Remember asked for
-	Released     bool         // the line was held back, and that has ended: Combine ends it
-	Remember     int          // how many times of ringing Settle is to keep of the line; 0: this one does not count
+	Rang         []time.Time  // when the subqueue of the work last rang, oldest first, as far as Remember asked for
+	Released     bool         // the subqueue was held back, and that has ended: Combine ends it
+	Remember     int          // how many times of ringing Settle is to keep of the subqueue; 0: this one does not count
 
-	key   deliveryKey
-	line  lineKey
-	rides []deliveryKey // what Clear was taken from
+	key         deliveryKey
+	subqueue    subqueueKey
+	piggybacked []deliveryKey // what Clear was taken from
 }
 
 // Due returns at most limit queues that are due at now, longest due first. busy maps each device
@@ -65,25 +65,25 @@ func (o Outbox) Due(now time.Time, limit, perLane int, busy map[string]string) (
 			if err != nil || len(first) == 0 {
 				return err
 			}
-			lane := laneKey(first[0].lane)
+			lane := lanePrefix(first[0].lane)
 			rest = rest.Past(lane)
 			pause, err := pauseOf(tx, string(lane))
 			if err != nil {
 				return err
 			}
-			most := limit + 1 // one more shows that there are more
+			limitHere := limit + 1 // one more shows that there are more
 			switch n := inFlight[string(lane)]; {
-			case !pause.paused():
-				most = min(most, perLane-n)
+			case !pause.isPaused():
+				limitHere = min(limitHere, perLane-n)
 			case n > 0 && !now.Before(pause.Until):
-				most = 0
+				limitHere = 0
 			}
-			keys, err := dueIn(tx, lane, most, busy)
+			keys, err := dueIn(tx, lane, limitHere, busy)
 			if err != nil {
 				return err
 			}
 			for _, k := range keys {
-				q := dueQueue{Queue{string(k.device), string(lane), pause.paused()}, k.at}
+				q := dueQueue{Queue{string(k.device), string(lane), pause.isPaused()}, k.at}
 				if now.Before(pause.Until) && q.at.Before(pause.Until) {
 					q.at = pause.Until
 				}
@@ -116,7 +116,7 @@ type dueQueue struct {
 }
 
 // dueIn returns at most limit queues of the lane, longest due first, without the busy devices.
-func dueIn(tx *table.Tx, lane laneKey, limit int, busy map[string]string) ([]dueKey, error) {
+func dueIn(tx *table.Tx, lane lanePrefix, limit int, busy map[string]string) ([]dueKey, error) {
 	if limit <= 0 {
 		return nil, nil
 	}

@@ -190,7 +190,7 @@ func TestNextDropsABoundedNumberInEachTransaction(t *testing.T) {
 	if w := first(t, s, d, dawn.Add(72*time.Hour)); w.Notification.ID != fresh[0] {
 		t.Errorf("the first is %s", w.Notification.ID)
 	}
-	if n := commits(s) - before; n != 3*MostMails/mostDropped && boundGiven() == 0 {
+	if n := commits(s) - before; n != 3*MostMails/maxDropped && boundGiven() == 0 {
 		t.Errorf("%d were dropped in %d transactions", 3*MostMails, n)
 	}
 }
@@ -250,9 +250,9 @@ func TestALineThatBeginsWithNothingIsSetRight(t *testing.T) {
 	ids := arrive(t, s, a, 2, dawn)
 	err := s.db.Update(func(tx *table.Tx) error {
 		q, _, err := queues.Get(tx, id(d.ID))
-		l := q.Lines[a.ID]
+		l := q.Subqueues[a.ID]
 		l.Head--
-		q.Lines[a.ID] = l
+		q.Subqueues[a.ID] = l
 		return errors.Join(err, queues.Put(tx, id(d.ID), q))
 	})
 	if err != nil {
@@ -378,7 +378,7 @@ func TestADeviceIsSuspectOnlyForItsOwnFaultAndProvenByItsNextPush(t *testing.T) 
 		"our setting":        {began, Outcome{Result: ResultMisconfigured, Code: "key"}, Status{State: Proven, Since: began.Since, Code: "key", Proof: began.Proof}},
 		"the message":        {began, Outcome{Result: ResultRefused, Code: "big"}, began},
 	} {
-		if got := c.from.after(c.o, true, dawn); got != c.want {
+		if got := c.from.afterOutcome(c.o, true, dawn); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}

@@ -7,13 +7,13 @@ import (
 	"idlepush/registry/table"
 )
 
-// Kept is how long activity is kept.
-const Kept = 7 * 24 * time.Hour
+// maxAge is how long activity is kept.
+const maxAge = 7 * 24 * time.Hour
 
-// mostPurged bounds what is looked for at once, before it is removed.
-const mostPurged = 200
+// maxPurged bounds what is looked for at once, before it is removed.
+const maxPurged = 200
 
-// Purge removes notifications older than Kept, what the removed accounts and devices left behind,
+// Purge removes notifications older than maxAge, what the removed accounts and devices left behind,
 // and tokens and invites that have ended. It looks for them while others write, and removes them in
 // bounded transactions, so that new mail is never kept waiting for long. It ends early, and without
 // an error, when ctx ends.
@@ -49,29 +49,29 @@ func (c *core) purgeNotifications(ctx context.Context, now time.Time) error {
 // there the rows tell.
 func (c *core) purgeScope(ctx context.Context, scope id, now time.Time) error {
 	within := table.Under(scope)
-	past := within.Before(notificationKey{scope, uint64(max(now.Add(-Kept).UnixNano()+1, 0))})
+	past := within.Before(notificationKey{scope, uint64(max(now.Add(-maxAge).UnixNano()+1, 0))})
 	ahead := within.From(notificationKey{scope, uint64(now.UnixNano()) + 1})
 	for more := true; more && ctx.Err() == nil; {
 		var old []notificationKey
 		err := c.db.View(func(tx *table.Tx) error {
-			lives, err := scopeLives(tx, scope)
+			lives, err := scopeExists(tx, scope)
 			if err != nil {
 				return err
 			}
 			if !lives {
 				past = within
 			}
-			if old, err = notifications.Keys(tx, past, mostPurged); err != nil || len(old) > 0 {
+			if old, err = notifications.Keys(tx, past, maxPurged); err != nil || len(old) > 0 {
 				return err
 			}
-			list, err := notifications.First(tx, ahead, mostPurged)
+			list, err := notifications.First(tx, ahead, maxPurged)
 			for _, n := range list {
 				ahead = ahead.Past(n.Key)
-				if now.Sub(n.Value.At) >= Kept {
+				if now.Sub(n.Value.At) >= maxAge {
 					old = append(old, n.Key)
 				}
 			}
-			more = len(list) == mostPurged
+			more = len(list) == maxPurged
 			return err
 		})
 		if err == nil {
@@ -84,8 +84,8 @@ func (c *core) purgeScope(ctx context.Context, scope id, now time.Time) error {
 	return nil
 }
 
-// scopeLives reports whether the account or user is there of which notifications are.
-func scopeLives(tx *table.Tx, scope id) (bool, error) {
+// scopeExists reports whether the account or user is there of which notifications are.
+func scopeExists(tx *table.Tx, scope id) (bool, error) {
 	account, err := accounts.Has(tx, scope)
 	if err != nil || account {
 		return account, err
@@ -96,19 +96,19 @@ func scopeLives(tx *table.Tx, scope id) (bool, error) {
 // removeNotifications removes notifications with their deliveries, also those that wait.
 func (c *core) removeNotifications(list []notificationKey, now time.Time) error {
 	for len(list) > 0 {
-		err := c.change(now, func(set *queueSet) error {
+		err := c.updateQueues(now, func(set *queueSet) error {
 			removed := 0
-			for len(list) > 0 && set.room() > notificationCost {
-				rows, err := deliveries.First(set.tx, table.Under(ofNotification(list[0])), table.NoLimit)
+			for len(list) > 0 && set.opsLeft() > notificationCost {
+				rows, err := deliveries.First(set.tx, table.Under(deliveryPrefix(list[0])), table.NoLimit)
 				if err != nil {
 					return err
 				}
 				for _, d := range rows {
-					if removed == mostPurged || set.room() < queueCost+notificationCost {
+					if removed == maxPurged || set.opsLeft() < queueCost+notificationCost {
 						return nil
 					}
 					removed++
-					if err := set.remove(d); err != nil {
+					if err := set.removeDelivery(d); err != nil {
 						return err
 					}
 				}
@@ -126,8 +126,8 @@ func (c *core) removeNotifications(list []notificationKey, now time.Time) error 
 	return nil
 }
 
-// remove removes a delivery, and takes it out of its line if it waits.
-func (s *queueSet) remove(d table.Row[deliveryKey, deliveryRow]) error {
+// removeDelivery removes a delivery, and takes it out of its subqueue if it waits.
+func (s *queueSet) removeDelivery(d table.Row[deliveryKey, deliveryRow]) error {
 	if err := deliveries.Delete(s.tx, d.Key); err != nil || d.Value.State != Pending {
 		return err
 	}
@@ -135,7 +135,7 @@ func (s *queueSet) remove(d table.Row[deliveryKey, deliveryRow]) error {
 	if err != nil || q == nil {
 		return err
 	}
-	return s.leave(q, d.Value.line(d.Key), d.Key.notification.seq)
+	return s.dequeue(q, d.Value.subqueue(d.Key), d.Key.notification.seq)
 }
 
 // purgeQueues ends what waits for devices that are gone.
@@ -151,7 +151,7 @@ func (c *core) purgeQueues(ctx context.Context, now time.Time) error {
 					return err
 				}
 				device := first[0].Index.device
-				exists, err := devicesExist(tx, device)
+				exists, err := deviceExists(tx, device)
 				if err != nil {
 					return err
 				}
@@ -159,7 +159,7 @@ func (c *core) purgeQueues(ctx context.Context, now time.Time) error {
 					within = within.Past(device)
 					continue
 				}
-				list, err := waiting.First(tx, table.Under(device), mostPurged)
+				list, err := waiting.First(tx, table.Under(device), maxPurged)
 				for _, e := range list {
 					gone = append(gone, e.Key)
 				}
@@ -177,7 +177,7 @@ func (c *core) purgeQueues(ctx context.Context, now time.Time) error {
 						return err
 					}
 					if found {
-						if err := deliveries.Put(tx, gone[0], row.as(Removed, now)); err != nil {
+						if err := deliveries.Put(tx, gone[0], row.withState(Removed, now)); err != nil {
 							return err
 						}
 					}
@@ -193,7 +193,7 @@ func (c *core) purgeQueues(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func devicesExist(tx *table.Tx, device id) (bool, error) {
+func deviceExists(tx *table.Tx, device id) (bool, error) {
 	_, found, err := devicesID.Get(tx, device)
 	return found, err
 }
@@ -201,14 +201,14 @@ func devicesExist(tx *table.Tx, device id) (bool, error) {
 func (c *core) purgeTokens(ctx context.Context, now time.Time) error {
 	return purgeEnded(ctx, c.db, tokens, func(tx *table.Tx, t tokenRow) (bool, error) {
 		u, found, err := users.Get(tx, id(t.User))
-		return !found || t.ended(u, now), err
+		return !found || t.hasEnded(u, now), err
 	})
 }
 
 func (c *core) purgeInvites(ctx context.Context, now time.Time) error {
 	return purgeEnded(ctx, c.db, invites, func(tx *table.Tx, i inviteRow) (bool, error) {
 		u, found, err := users.Get(tx, id(i.By))
-		return i.ended(u, found, now), err
+		return i.hasEnded(u, found, now), err
 	})
 }
 
@@ -217,8 +217,8 @@ func purgeEnded[V any](ctx context.Context, db *table.DB, t *table.Table[digest,
 	for within, more := (table.Range{}), true; more && ctx.Err() == nil; {
 		var old []digest
 		err := db.View(func(tx *table.Tx) error {
-			rows, err := t.First(tx, within, mostPurged)
-			if more = len(rows) == mostPurged; err != nil {
+			rows, err := t.First(tx, within, maxPurged)
+			if more = len(rows) == maxPurged; err != nil {
 				return err
 			}
 			for _, row := range rows {

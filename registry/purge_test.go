@@ -101,11 +101,11 @@ func TestPurgeGoesThroughAllThatIsAheadOfTheClock(t *testing.T) {
 	later := dawn.AddDate(1, 0, 0)
 	arrive(t, s, a, 1, later) // what follows stands behind it, whatever the clock shows
 	want := 0
-	for want <= mostPurged {
+	for want <= maxPurged {
 		want += len(arrive(t, s, a, MostMails, dawn.Add(time.Duration(want))))
 	}
-	kept := arrive(t, s, a, MostMails, dawn.Add(Kept))
-	if err := s.Purge(t.Context(), dawn.Add(Kept+time.Hour)); err != nil {
+	kept := arrive(t, s, a, MostMails, dawn.Add(maxAge))
+	if err := s.Purge(t.Context(), dawn.Add(maxAge+time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if left := content(t, s); notificationsIn(left) != len(kept)+1 {
@@ -150,7 +150,7 @@ func TestPurgeRemovesWhatRemovedAccountsAndDevicesLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	// 250 notifications with their 1,000 deliveries, and what waits for the device that is gone.
-	if n := commits(s) - before; n != 1000/mostPurged+1 && boundGiven() == 0 {
+	if n := commits(s) - before; n != 1000/maxPurged+1 && boundGiven() == 0 {
 		t.Errorf("it took %d transactions", n)
 	}
 	left := sizes(t, s)
@@ -173,7 +173,7 @@ func TestPurgeRemovesExpiredSessionsOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const many = mostPurged + 1
+	const many = maxPurged + 1
 	for range many {
 		addSession(t, s, ann)
 	}

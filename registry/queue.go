@@ -15,8 +15,8 @@ func (s *queueSet) enqueue(k notificationKey, row *notificationRow) error {
 		if s.list[device] == nil {
 			cost += queueCost
 		}
-		if s.room() < cost+rowCost {
-			s.left = true
+		if s.opsLeft() < cost+rowCost {
+			s.incomplete = true
 			return nil
 		}
 		q, err := s.get(device)
@@ -27,16 +27,16 @@ func (s *queueSet) enqueue(k notificationKey, row *notificationRow) error {
 		if q == nil {
 			continue
 		}
-		if err := s.add(q, k, *row); err != nil {
+		if err := s.addNotification(q, k, *row); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// add puts a notification into one queue. One that was delivered there is delivered once more: it
+// addNotification puts a notification into one queue. One that was delivered there is delivered once more: it
 // has more in it now.
-func (s *queueSet) add(q *queue, k notificationKey, row notificationRow) error {
+func (s *queueSet) addNotification(q *queue, k notificationKey, row notificationRow) error {
 	at := deliveryKey{k, q.id()}
 	d, found, err := deliveries.Get(s.tx, at)
 	switch {
@@ -47,28 +47,28 @@ func (s *queueSet) add(q *queue, k notificationKey, row notificationRow) error {
 	default:
 		d = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: Pending}
 	}
-	return s.wait(q, at, d)
+	return s.addPending(q, at, d)
 }
 
-// wait writes a delivery that is pending, and puts it into its line, at the place that its sequence
+// addPending writes a delivery that is pending, and puts it into its subqueue, at the place that its sequence
 // gives it. A queue that waits for its due time goes on waiting, for the delivery is not sent
-// before those ahead of it; but if only other lines are held back, it does not wait for them.
-func (s *queueSet) wait(q *queue, k deliveryKey, d deliveryRow) error {
+// before those ahead of it; but if only other subqueues are held back, it does not wait for them.
+func (s *queueSet) addPending(q *queue, k deliveryKey, d deliveryRow) error {
 	if err := deliveries.Put(s.tx, k, d); err != nil {
 		return err
 	}
-	name, seq := d.line(k).line, k.notification.seq
-	l := q.row.Lines[name]
+	name, seq := d.subqueue(k).subqueue, k.notification.seq
+	l := q.row.Subqueues[name]
 	if l.Head == 0 || seq < l.Head {
 		l.Head = seq
-		q.row.Lines[name] = l
+		q.row.Subqueues[name] = l
 	}
-	if q.row.rides(name) {
+	if q.row.isPiggybacked(name) {
 		return nil
 	}
 	at, holding := s.now, false
-	if l.held(s.now) {
-		at, holding = l.Until, true
+	if l.isHeld(s.now) {
+		at, holding = l.HeldUntil, true
 	}
 	if q.row.Due.IsZero() || q.row.Holding && at.Before(q.row.Due) {
 		q.row.Due, q.row.Holding = at, holding
@@ -76,30 +76,30 @@ func (s *queueSet) wait(q *queue, k deliveryKey, d deliveryRow) error {
 	return nil
 }
 
-// end writes a delivery that is pending no more, and takes it out of its line.
-func (s *queueSet) end(q *queue, k deliveryKey, d deliveryRow) error {
+// endDelivery writes a delivery that is pending no more, and takes it out of its subqueue.
+func (s *queueSet) endDelivery(q *queue, k deliveryKey, d deliveryRow) error {
 	if err := deliveries.Put(s.tx, k, d); err != nil {
 		return err
 	}
-	return s.leave(q, d.line(k), k.notification.seq)
+	return s.dequeue(q, d.subqueue(k), k.notification.seq)
 }
 
-// leave lets the line begin with what waits behind the delivery of this sequence, which waits no
+// dequeue lets the subqueue begin with what waits behind the delivery of this sequence, which waits no
 // more. If nothing is left that goes by itself, the queue is not due any more.
-func (s *queueSet) leave(q *queue, line lineKey, seq uint64) error {
-	l := q.row.Lines[line.line]
+func (s *queueSet) dequeue(q *queue, sub subqueueKey, seq uint64) error {
+	l := q.row.Subqueues[sub.subqueue]
 	if l.Head != seq {
 		return nil
 	}
-	next, err := waiting.First(s.tx, table.Under(line), 1)
+	next, err := waiting.First(s.tx, table.Under(sub), 1)
 	if err != nil {
 		return err
 	}
 	if l.Head = 0; len(next) > 0 {
 		l.Head = next[0].Index.seq
 	}
-	q.row.Lines[line.line] = l
-	if at, _ := q.row.next(s.now); at.IsZero() {
+	q.row.Subqueues[sub.subqueue] = l
+	if at, _ := q.row.nextDue(s.now); at.IsZero() {
 		q.row.Due = at
 	}
 	return nil

@@ -9,45 +9,45 @@ import (
 // What a transaction needs of table.Tx.Left for each of these, at most.
 const (
 	queueCost        = 7  // a queue that it changes: queue and device are read, the row and two index keys written
-	deliveryCost     = 5  // a delivery: the row and an index key are read and written, and the next of its line is found
+	deliveryCost     = 5  // a delivery: the row and an index key are read and written, and the next of its subqueue is found
 	rowCost          = 8  // the row of a notification: it is read and written, with index keys
 	notificationCost = 14 // a notification: two ids are looked up, the sequence and the row are read and written, with five index keys
 )
 
 // queue is a device's queue while a transaction changes it.
 type queue struct {
-	device table.Row[ids, deviceRow]
+	device table.Row[deviceKey, deviceRow]
 	row    queueRow
 }
 
-func (q *queue) id() id { return q.device.Key.second }
+func (q *queue) id() id { return q.device.Key.device }
 
 // queueSet is the queues that a transaction changes. Each is read once, and written by save.
 type queueSet struct {
-	tx    *table.Tx
-	now   time.Time
-	list  map[id]*queue
-	spare int  // what must be left for the end of the transaction, beside the queues
-	left  bool // a notification is not yet in all of its queues
+	tx         *table.Tx
+	now        time.Time
+	list       map[id]*queue
+	reserved   int  // what must be left for the end of the transaction, beside the queues
+	incomplete bool // a notification is not yet in all of its queues
 }
 
-// change runs fn in a transaction that may change queues, and saves them. What fn inserts is in all
+// updateQueues runs fn in a transaction that may change queues, and saves them. What fn inserts is in all
 // queues when it returns.
-func (c *core) change(now time.Time, fn func(*queueSet) error) error {
+func (c *core) updateQueues(now time.Time, fn func(*queueSet) error) error {
 	left := false
 	err := c.db.Update(func(tx *table.Tx) error {
 		set := &queueSet{tx: tx, now: now, list: make(map[id]*queue)}
 		if err := fn(set); err != nil {
 			return err
 		}
-		left = set.left
+		left = set.incomplete
 		return set.save()
 	})
-	if err != nil || !c.behind.Swap(false) && !left {
+	if err != nil || !c.hasUnqueued.Swap(false) && !left {
 		return err
 	}
-	if err = c.finish(now); err != nil {
-		c.behind.Store(true) // the next change tries again
+	if err = c.enqueueMissing(now); err != nil {
+		c.hasUnqueued.Store(true) // the next change tries again
 	}
 	if !left {
 		return nil // what failed was begun by another
@@ -55,9 +55,9 @@ func (c *core) change(now time.Time, fn func(*queueSet) error) error {
 	return err
 }
 
-// room is how much more the transaction may read and write, beside the saving of the queues and
+// opsLeft is how much more the transaction may read and write, beside the saving of the queues and
 // what is spared.
-func (s *queueSet) room() int { return s.tx.Left() - queueCost*len(s.list) - s.spare }
+func (s *queueSet) opsLeft() int { return s.tx.Left() - queueCost*len(s.list) - s.reserved }
 
 // get returns the queue of a device; nil: the device is gone.
 func (s *queueSet) get(device id) (*queue, error) {
@@ -72,15 +72,15 @@ func (s *queueSet) get(device id) (*queue, error) {
 	if q.row, _, err = queues.Get(s.tx, device); err != nil {
 		return nil, err
 	}
-	if q.row.Lines == nil {
-		q.row.Lines = make(map[string]lineRow)
+	if q.row.Subqueues == nil {
+		q.row.Subqueues = make(map[string]subqueueRow)
 	}
 	s.list[device] = q
 	return q, nil
 }
 
-// must returns the queue of a device, or ErrNotFound.
-func (s *queueSet) must(device id) (*queue, error) {
+// getExisting returns the queue of a device, or ErrNotFound.
+func (s *queueSet) getExisting(device id) (*queue, error) {
 	q, err := s.get(device)
 	if err == nil && q == nil {
 		err = ErrNotFound
@@ -91,7 +91,7 @@ func (s *queueSet) must(device id) (*queue, error) {
 // save writes the queues.
 func (s *queueSet) save() error {
 	for _, q := range s.list {
-		q.row.trim(s.now)
+		q.row.prune(s.now)
 		if err := queues.Put(s.tx, q.id(), q.row); err != nil {
 			return err
 		}
@@ -99,10 +99,10 @@ func (s *queueSet) save() error {
 	return nil
 }
 
-// finish puts notifications into the queues that they are still missing in.
-func (c *core) finish(now time.Time) error {
+// enqueueMissing puts notifications into the queues that they are still missing in.
+func (c *core) enqueueMissing(now time.Time) error {
 	for more := true; more; {
-		err := c.change(now, func(set *queueSet) error {
+		err := c.updateQueues(now, func(set *queueSet) error {
 			list, err := unfinished.Rows(set.tx, table.Range{}, 1)
 			if more = len(list) > 0; err != nil || !more {
 				return err
@@ -111,7 +111,7 @@ func (c *core) finish(now time.Time) error {
 			if err := set.enqueue(n.Key, &n.Value); err != nil {
 				return err
 			}
-			set.left = false // this goes on by itself
+			set.incomplete = false // this goes on by itself
 			return notifications.Put(set.tx, n.Key, n.Value)
 		})
 		if err != nil {

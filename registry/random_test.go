@@ -158,9 +158,9 @@ func (r *run) dump() (string, error) {
 	s := r.s
 	err := s.db.View(func(tx *table.Tx) error {
 		phones := all(r, tx, devices)
-		slices.SortFunc(phones, func(a, b table.Row[ids, deviceRow]) int { return cmp.Compare(a.Key.second, b.Key.second) })
+		slices.SortFunc(phones, func(a, b table.Row[deviceKey, deviceRow]) int { return cmp.Compare(a.Key.device, b.Key.device) })
 		for _, row := range phones {
-			d, _, err := openDevice(tx, row)
+			d, _, err := unsealDevice(tx, row)
 			if err != nil {
 				return err
 			}
@@ -182,7 +182,7 @@ func (r *run) dump() (string, error) {
 		var lines []string
 		for _, row := range all(r, tx, notifications) {
 			line := "notification " + row.Value.ID
-			list, err := deliveries.First(tx, table.Under(ofNotification(row.Key)), table.NoLimit)
+			list, err := deliveries.First(tx, table.Under(deliveryPrefix(row.Key)), table.NoLimit)
 			if err != nil {
 				return err
 			}

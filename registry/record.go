@@ -40,24 +40,24 @@ func (m Mail) Record(a Arrival) (recorded int, err error) {
 	if a.To.Seen.IsZero() {
 		a.To.Seen = a.At
 	}
-	a.Mails = aged(a.Mails)
+	a.Mails = markOldCopies(a.Mails)
 	for done := false; !done; {
-		var r recording
-		err := m.change(a.At, func(set *queueSet) (err error) {
+		var r recordStep
+		err := m.updateQueues(a.At, func(set *queueSet) (err error) {
 			r, err = record(set, a)
 			return err
 		})
 		if err != nil {
 			return recorded, fmt.Errorf("record new mail: %w", err)
 		}
-		recorded += r.fresh
+		recorded += r.recorded
 		a.From, a.Mails, done = r.cursor, a.Mails[r.taken:], r.done
 	}
 	return recorded, nil
 }
 
-// aged returns the mails, of which a copy of an old one before it is old, too.
-func aged(mails []Message) []Message {
+// markOldCopies returns the mails, of which a copy of an old one before it is old, too.
+func markOldCopies(mails []Message) []Message {
 	old := make(map[string]bool) // by fingerprint
 	mails = slices.Clone(mails)
 	for i, m := range mails {
@@ -70,14 +70,14 @@ func aged(mails []Message) []Message {
 	return mails
 }
 
-// recording is what one transaction of Record did.
-type recording struct {
-	fresh, taken int
-	cursor       Cursor
-	done         bool
+// recordStep is what one transaction of Record did.
+type recordStep struct {
+	recorded, taken int
+	cursor          Cursor
+	done            bool
 }
 
-func record(set *queueSet, a Arrival) (r recording, err error) {
+func record(set *queueSet, a Arrival) (r recordStep, err error) {
 	tx := set.tx
 	account, found, err := accounts.Get(tx, id(a.Account))
 	if err != nil {
@@ -97,22 +97,22 @@ func record(set *queueSet, a Arrival) (r recording, err error) {
 	if at.UIDValidity != a.From.UIDValidity || at.Next != a.From.Next {
 		return r, ErrStale
 	}
-	told, err := ringing(tx, id(a.Account), account)
+	recipients, err := recipientsOf(tx, id(a.Account), account)
 	if err != nil {
 		return r, err
 	}
-	in := inbox{set, a, cmp.Or(account.Mailbox, a.Account), idsOf(told), storedLevel(told)}
-	set.spare = 3 // the cursor, and what is unread
+	in := recorder{set, a, cmp.Or(account.Mailbox, a.Account), idsOf(recipients), storedLevel(recipients)}
+	set.reserved = 3 // the cursor, and what is unread
 	r.cursor, r.done = a.To, true
 	for i, msg := range a.Mails {
-		fits := set.room() >= notificationCost+queueCost+deliveryCost
+		fits := set.opsLeft() >= notificationCost+queueCost+deliveryCost
 		if fits {
-			fresh, whole, err := in.take(msg)
+			recorded, done, err := in.recordMail(msg)
 			if err != nil {
 				return r, err
 			}
-			r.fresh += fresh
-			fits = whole
+			r.recorded += recorded
+			fits = done
 		}
 		if !fits {
 			// The mails before this one are dealt with.
@@ -133,17 +133,17 @@ func record(set *queueSet, a Arrival) (r recording, err error) {
 	return r, cursors.Put(tx, key, cursorRow(r.cursor))
 }
 
-// inbox is what a transaction of Record knows while it takes mails.
-type inbox struct {
-	set     *queueSet
-	arrival Arrival
-	mailbox string // of which stable ids are made
-	told    []string
-	level   Level
+// recorder is what a transaction of Record knows while it takes mails.
+type recorder struct {
+	set        *queueSet
+	arrival    Arrival
+	mailbox    string // of which stable ids are made
+	recipients []string
+	level      Level
 }
 
-// take records one mail. fresh is 1 if it is a new notification; whole: it is in all queues.
-func (in inbox) take(msg Message) (fresh int, whole bool, err error) {
+// recordMail records one mail. fresh is 1 if it is a new notification; whole: it is in all queues.
+func (in recorder) recordMail(msg Message) (recorded int, done bool, err error) {
 	a, tx := in.arrival, in.set.tx
 	scope := id(a.Account)
 	n := Notification{ID: StableID(in.mailbox, a.Folder, a.To.UIDValidity, msg.UID), Kind: MailKind, Account: a.Account, Folder: a.Folder,
@@ -172,8 +172,8 @@ func (in inbox) take(msg Message) (fresh int, whole bool, err error) {
 	if msg.Old {
 		return 0, true, nil
 	}
-	err = in.set.insert(n, in.told)
-	return 1, !in.set.left, err
+	err = in.set.insert(n, in.recipients)
+	return 1, !in.set.incomplete, err
 }
 
 // move notes that a mail that rang is in another place now.
@@ -185,15 +185,15 @@ func move(tx *table.Tx, n table.Row[notificationKey, notificationRow], folder st
 	return notifications.Put(tx, n.Key, n.Value)
 }
 
-// ringing returns the devices that mail of the account rings, by user and id.
-func ringing(tx *table.Tx, account id, row accountRow) (list []table.Row[ids, deviceRow], err error) {
+// recipientsOf returns the devices that mail of the account rings, by user and id.
+func recipientsOf(tx *table.Tx, account id, row accountRow) (list []table.Row[deviceKey, deviceRow], err error) {
 	for _, user := range row.viewers() {
 		own, err := devices.First(tx, table.Under(id(user)), table.NoLimit)
 		if err != nil {
 			return nil, err
 		}
 		for _, d := range own {
-			if d.Value.rings(account) {
+			if d.Value.isNotifiedOf(account) {
 				list = append(list, d)
 			}
 		}
@@ -203,9 +203,9 @@ func ringing(tx *table.Tx, account id, row accountRow) (list []table.Row[ids, de
 
 // storedLevel is the highest level that any of the devices may be sent or may fetch: a device at
 // Wake is sent nothing, and fetches sender and subject.
-func storedLevel(told []table.Row[ids, deviceRow]) Level {
+func storedLevel(recipients []table.Row[deviceKey, deviceRow]) Level {
 	highest := Wake
-	for _, d := range told {
+	for _, d := range recipients {
 		l := d.Value.Content
 		if l == Wake {
 			l = Subject
@@ -217,9 +217,9 @@ func storedLevel(told []table.Row[ids, deviceRow]) Level {
 	return highest
 }
 
-func idsOf(list []table.Row[ids, deviceRow]) (names []string) {
+func idsOf(list []table.Row[deviceKey, deviceRow]) (names []string) {
 	for _, d := range list {
-		names = append(names, string(d.Key.second))
+		names = append(names, string(d.Key.device))
 	}
 	return names
 }
@@ -232,8 +232,8 @@ func (m Mail) Level(account string) (l Level, err error) {
 		if err != nil {
 			return err
 		}
-		told, err := ringing(tx, id(account), row)
-		l = storedLevel(told)
+		recipients, err := recipientsOf(tx, id(account), row)
+		l = storedLevel(recipients)
 		return err
 	})
 	return l, err

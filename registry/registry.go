@@ -17,18 +17,18 @@
 //	hosts          by host and port: what was learned of a mail server
 //	devices        phones and browsers with their sealed address, by user and id; found by id, by
 //	               address
-//	queues         by device: when it is due, its status, where its lines begin; found by due time
+//	queues         by device: when it is due, its status, where its subqueues begin; found by due time
 //	lanes          by name: the push services that are paused
 //	notifications  their content is sealed once, by account (or user) and sequence; found by stable
 //	               id, by the mail's fingerprint, by where the mail is; those without words, those
 //	               that are not yet in every queue
 //	deliveries     by notification and device: waiting, or the outcome; found by what waits in each
-//	               line of a queue
+//	               subqueue of a queue
 //	meta           the version of the format, the sealed VAPID key, the hash of the setup token, the
 //	               public URL, the last sequence
 //
-// A device's queue is made of lines: one for each account, one for what is to be taken away, one
-// for the rest. Each line keeps its order, and can be held back while the others go on.
+// A device's queue is made of subqueues: one for each account, one for what is to be taken away, one
+// for the rest. Each subqueue keeps its order, and can be held back while the others go on.
 //
 // # Where
 //
@@ -99,17 +99,17 @@ type Store struct {
 
 // core is what the handles share.
 type core struct {
-	db     *table.DB
-	dir    string
-	hashes chan struct{} // a slot per argon2 hash that may run at once
-	began  uint64        // the last sequence of an earlier run
-	behind atomic.Bool   // a notification may not be in all of its queues: finish has failed
+	db          *table.DB
+	dir         string
+	hashes      chan struct{} // a slot per argon2 hash that may run at once
+	began       uint64        // the last sequence of an earlier run
+	hasUnqueued atomic.Bool   // a notification may not be in all of its queues: finish has failed
 
 	accounts signal
 	outbox   signal
 
-	ears      sync.Mutex // guards listeners
-	listeners []*Listener
+	listenersMu sync.Mutex // guards listeners
+	listeners   []*Listener
 }
 
 func (c *core) store() *Store {

@@ -18,21 +18,21 @@ var (
 	})
 
 	tokens   = table.New[digest, tokenRow]("tokens") // by the SHA-256 of the token
-	tokensOf = table.NewIndex(tokens, "tokens/user", func(k digest, row tokenRow) []owned {
-		return []owned{{id(row.User), k}}
+	tokensOf = table.NewIndex(tokens, "tokens/user", func(k digest, row tokenRow) []ownedKey {
+		return []ownedKey{{id(row.User), k}}
 	})
 	tokensID = table.NewIndex(tokens, "tokens/id", func(_ digest, row tokenRow) []id { return []id{id(row.ID)} })
 
 	invites   = table.New[digest, inviteRow]("invites") // by the SHA-256 of the code
-	invitesOf = table.NewIndex(invites, "invites/user", func(k digest, row inviteRow) []owned {
-		return []owned{{id(row.By), k}}
+	invitesOf = table.NewIndex(invites, "invites/user", func(k digest, row inviteRow) []ownedKey {
+		return []ownedKey{{id(row.By), k}}
 	})
 	invitesID = table.NewIndex(invites, "invites/id", func(_ digest, row inviteRow) []id { return []id{id(row.ID)} })
 
 	accounts   = table.New[id, accountRow]("accounts")
-	accountsOf = table.NewIndex(accounts, "accounts/user", func(k id, row accountRow) (list []ids) {
+	accountsOf = table.NewIndex(accounts, "accounts/user", func(k id, row accountRow) (list []viewerKey) {
 		for _, user := range row.viewers() {
-			list = append(list, ids{id(user), k})
+			list = append(list, viewerKey{id(user), k})
 		}
 		return list
 	})
@@ -45,9 +45,9 @@ var (
 	hosts     = table.New[table.Text, hostRow]("hosts") // by host and port
 
 	// devices stand by user, so that all of a user's are read at once.
-	devices   = table.New[ids, deviceRow]("devices")
-	devicesID = table.NewIndex(devices, "devices/id", func(k ids, _ deviceRow) []id { return []id{k.second} })
-	devicesAt = table.NewIndex(devices, "devices/address", func(_ ids, row deviceRow) []digest {
+	devices   = table.New[deviceKey, deviceRow]("devices")
+	devicesID = table.NewIndex(devices, "devices/id", func(k deviceKey, _ deviceRow) []id { return []id{k.device} })
+	devicesAt = table.NewIndex(devices, "devices/address", func(_ deviceKey, row deviceRow) []digest {
 		return []digest{row.Address}
 	})
 
@@ -97,7 +97,7 @@ var (
 		if row.State != Pending {
 			return nil
 		}
-		return []waitingKey{{row.line(k), k.notification.seq}}
+		return []waitingKey{{row.subqueue(k), k.notification.seq}}
 	})
 
 	// metas holds one row of each kind: see the constants.
@@ -239,21 +239,21 @@ type sealedKeys struct{ P256dh, Auth string }
 
 // queueRow is what changes about a device with each delivery.
 type queueRow struct {
-	Due      time.Time `json:",omitzero"`  // zero: nothing waits that goes by itself
-	Holding  bool      `json:",omitempty"` // Due is when the first hold ends: what comes in another line need not wait for it
-	Lane     string
-	MustShow bool `json:",omitempty"`
-	Status   Status
-	Lines    map[string]lineRow `json:",omitempty"`
+	Due       time.Time `json:",omitzero"`  // zero: nothing waits that goes by itself
+	Holding   bool      `json:",omitempty"` // Due is when the first hold ends: what comes in another subqueue need not wait for it
+	Lane      string
+	MustShow  bool `json:",omitempty"`
+	Status    Status
+	Subqueues map[string]subqueueRow `json:"Lines,omitempty"`
 }
 
-// lineRow is one line of a queue.
-type lineRow struct {
-	Head    uint64      `json:",omitempty"` // the sequence of the first that waits; 0: none does
-	Rang    []time.Time `json:",omitempty"` // when the last of it were delivered, oldest first
-	From    time.Time   `json:",omitzero"`  // since when it is held back
-	Until   time.Time   `json:",omitzero"`  // and until when
-	Summary string      `json:",omitempty"` // the stable id of what Combine made last
+// subqueueRow is one subqueue.
+type subqueueRow struct {
+	Head       uint64      `json:",omitempty"`        // the sequence of the first delivery that waits; 0: none waits
+	NotifiedAt []time.Time `json:"Rang,omitempty"`    // when its last deliveries were made, oldest first
+	HeldFrom   time.Time   `json:"From,omitzero"`     // when the hold began
+	HeldUntil  time.Time   `json:"Until,omitzero"`    // when the hold ends
+	Combined   string      `json:"Summary,omitempty"` // the stable id of the summary or clear that Combine made last
 }
 
 type laneRow struct {
@@ -284,7 +284,7 @@ type notificationRow struct {
 }
 
 func (row notificationRow) place(account id) placeKey {
-	return placeKey{places{account, digestOf(row.Folder), row.UIDValidity}, row.UID}
+	return placeKey{folderPrefix{account, digestOf(row.Folder), row.UIDValidity}, row.UID}
 }
 
 // notificationContent is what is sealed of a notification.
@@ -310,7 +310,7 @@ type deliveryRow struct {
 	Before   time.Time `json:",omitzero"`
 }
 
-// line returns the line in which the delivery waits.
-func (row deliveryRow) line(k deliveryKey) lineKey {
-	return lineKey{k.device, lineOf(row.Kind, k.notification.scope)}
+// subqueue returns the subqueue in which the delivery waits.
+func (row deliveryRow) subqueue(k deliveryKey) subqueueKey {
+	return subqueueKey{k.device, subqueueOf(row.Kind, k.notification.scope)}
 }

@@ -167,14 +167,14 @@ func TestASealedColumnOfAnotherRowIsRefused(t *testing.T) {
 		t.Errorf("the one that was copied: %v", err)
 	}
 	err = s.db.View(func(tx *table.Tx) error {
-		at := ids{id(ann.ID), id(list[0].ID)}
+		at := deviceKey{id(ann.ID), id(list[0].ID)}
 		row, _, err := devices.Get(tx, at)
 		if err != nil {
 			return err
 		}
 		for name, place := range map[string]table.Place{
-			"another device": devices.Place(tx, ids{id(ann.ID), id(list[1].ID)}), "another user's": devices.Place(tx, ids{id(b.ID), at.second}),
-			"an account": accounts.Place(tx, at.second), "a notification": notifications.Place(tx, notificationKey{at.second, 0}),
+			"another device": devices.Place(tx, deviceKey{id(ann.ID), id(list[1].ID)}), "another user's": devices.Place(tx, deviceKey{id(b.ID), at.device}),
+			"an account": accounts.Place(tx, at.device), "a notification": notifications.Place(tx, notificationKey{at.device, 0}),
 		} {
 			if err := place.Open(row.Secrets, new(deviceSecrets)); !errors.Is(err, ErrCorrupt) {
 				t.Errorf("a device's at %s: %v", name, err)

@@ -24,8 +24,8 @@ type Visit struct {
 	Stay bool   // the person wants to stay signed in there
 }
 
-// ended reports whether the token of the user is one no more.
-func (t tokenRow) ended(u userRow, now time.Time) bool {
+// hasEnded reports whether the token of the user is one no more.
+func (t tokenRow) hasEnded(u userRow, now time.Time) bool {
 	idle := SessionIdle
 	if t.Stay {
 		idle = StayIdle
@@ -37,8 +37,8 @@ func (t tokenRow) ended(u userRow, now time.Time) bool {
 	return !t.Expires.IsZero() && !now.Before(t.Expires) || t.Session && (now.Sub(used) >= idle || t.Era != u.SessionEra)
 }
 
-// begin makes a session of the user.
-func begin(tx *table.Tx, session string, user id, u userRow, v Visit, now time.Time) error {
+// beginSession makes a session of the user.
+func beginSession(tx *table.Tx, session string, user id, u userRow, v Visit, now time.Time) error {
 	lifetime := SessionLifetime
 	if v.Stay {
 		lifetime = StayLifetime
@@ -47,8 +47,8 @@ func begin(tx *table.Tx, session string, user id, u userRow, v Visit, now time.T
 		Expires: now.Add(lifetime), Session: true, Stay: v.Stay, Used: now, Era: u.SessionEra})
 }
 
-// used notes that the session is in use.
-func (s Users) used(k digest, now time.Time) error {
+// markUsed notes that the session is in use.
+func (s Users) markUsed(k digest, now time.Time) error {
 	return s.db.Update(func(tx *table.Tx) error {
 		t, _, err := liveToken(tx, k, now)
 		if err != nil {
@@ -68,7 +68,7 @@ func (s Users) Sessions(user string, now time.Time) (list []Token, err error) {
 		}
 		rows, err := tokensOf.Rows(tx, table.Under(id(user)), table.NoLimit)
 		for _, t := range rows {
-			if t.Value.Session && !t.Value.ended(u, now) {
+			if t.Value.Session && !t.Value.hasEnded(u, now) {
 				list = append(list, tokenOf(t.Value))
 			}
 		}
@@ -77,15 +77,15 @@ func (s Users) Sessions(user string, now time.Time) (list []Token, err error) {
 	return list, err
 }
 
-// maker returns the user for whom something is made. ErrNotFound: the user is gone; ErrDenied: the
+// checkCreator returns the user for whom something is made. ErrNotFound: the user is gone; ErrDenied: the
 // session in which it is made has ended. No session is "".
-func maker(tx *table.Tx, user, session string, now time.Time) (userRow, error) {
-	u, err := person(tx, user)
+func checkCreator(tx *table.Tx, user, session string, now time.Time) (userRow, error) {
+	u, err := getUser(tx, user)
 	if err != nil || session == "" {
 		return u, err
 	}
 	t, found, err := tokensID.Row(tx, id(session))
-	if err == nil && (!found || t.Value.User != user || !t.Value.Session || t.Value.ended(u, now)) {
+	if err == nil && (!found || t.Value.User != user || !t.Value.Session || t.Value.hasEnded(u, now)) {
 		err = ErrDenied
 	}
 	return u, err
@@ -140,7 +140,7 @@ func endSession(tx *table.Tx, user id, session digest) error {
 	if err != nil || len(made) == 0 {
 		return err
 	}
-	u, err := person(tx, string(user))
+	u, err := getUser(tx, string(user))
 	if err != nil {
 		return err
 	}

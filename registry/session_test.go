@@ -32,7 +32,7 @@ func TestATokenEndsByItsLimits(t *testing.T) {
 		"made before sessions knew of use":      {tokenRow{Era: 1, Session: true, Created: dawn, Expires: at(30 * day)}, at(12 * hour), true},
 		"made before, and used on the same day": {tokenRow{Era: 1, Session: true, Created: dawn, Expires: at(30 * day)}, at(hour), false},
 	} {
-		if got := row.token.ended(userRow{SessionEra: 1}, row.now); got != row.ended {
+		if got := row.token.hasEnded(userRow{SessionEra: 1}, row.now); got != row.ended {
 			t.Errorf("%s: ended is %v", name, got)
 		}
 	}

@@ -25,7 +25,7 @@ import (
 //
 // ErrNotFound: the device is gone, and nothing of the outcome counts.
 func (o Outbox) Settle(w Work, as Outcome, now time.Time) (laneChanged bool, err error) {
-	err = o.change(now, func(set *queueSet) (err error) {
+	err = o.updateQueues(now, func(set *queueSet) (err error) {
 		laneChanged, err = settle(set, w, as)
 		return err
 	})
@@ -33,7 +33,7 @@ func (o Outbox) Settle(w Work, as Outcome, now time.Time) (laneChanged bool, err
 }
 
 func settle(set *queueSet, w Work, o Outcome) (laneChanged bool, err error) {
-	q, err := set.must(id(w.Device.ID))
+	q, err := set.getExisting(id(w.Device.ID))
 	if err != nil {
 		return false, err
 	}
@@ -41,7 +41,7 @@ func settle(set *queueSet, w Work, o Outcome) (laneChanged bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return laneChanged, set.settle(q, w, o, paused)
+	return laneChanged, set.settleDelivery(q, w, o, paused)
 }
 
 // settleLane writes the outcome for the lane of the work. It reports whether that changed the lane,
@@ -51,26 +51,26 @@ func (s *queueSet) settleLane(w Work, o Outcome) (changed, paused bool, err erro
 	switch {
 	case err != nil:
 		return false, false, err
-	case o.LaneWorks && was.paused():
+	case o.LaneWorks && was.isPaused():
 		return true, false, lanes.Delete(s.tx, table.Text(w.Lane))
-	case o.LaneWorks || o.PauseFor == 0 || !was.same(w.Pause) && (!was.paused() || s.now.Before(was.Until)):
-		return false, was.paused(), nil
+	case o.LaneWorks || o.PauseFor == 0 || !was.isSamePause(w.Pause) && (!was.isPaused() || s.now.Before(was.Until)):
+		return false, was.isPaused(), nil
 	}
 	since := s.now
-	if was.paused() {
+	if was.isPaused() {
 		since = was.Since
 	}
 	return true, true, putPause(s.tx, Lane{w.Lane, since, s.now.Add(o.PauseFor), o.Code, o.Reason})
 }
 
-// settle writes the outcome for the device and the work. paused: the lane of the work is.
-func (s *queueSet) settle(q *queue, w Work, o Outcome, paused bool) error {
+// settleDelivery writes the outcome for the device and the work. paused: the lane of the work is.
+func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) error {
 	row, found, err := deliveries.Get(s.tx, w.key)
 	if err != nil {
 		return err
 	}
 	if !found || row.State != Pending {
-		return overtaken(s, w, o, row)
+		return settleEnded(s, w, o, row)
 	}
 	same, err := sameAddress(s.tx, q.device, w.Device)
 	if err != nil {
@@ -80,58 +80,58 @@ func (s *queueSet) settle(q *queue, w Work, o Outcome, paused bool) error {
 		o.Result, o.At, o.Suspect = ResultRetry, time.Time{}, false
 	}
 	if o.Result == ResultGone {
-		return forget(s, q, o.Reason)
+		return removeGoneDevice(s, q, o.Reason)
 	}
 	if same {
 		if err := s.learn(q, o); err != nil {
 			return err
 		}
-		q.row.Status = q.row.Status.after(o, paused, s.now)
+		q.row.Status = q.row.Status.afterOutcome(o, paused, s.now)
 	}
-	better, err := filledIn(s.tx, q.device.Value.Content, w, o)
+	resend, err := contentArrived(s.tx, q.device.Value.Content, w, o)
 	if err != nil {
 		return err
 	}
 	if row.Before.IsZero() || o.Result != ResultRefused { // else it stays as it was when it was told
 		row.Attempts, row.Code, row.Reason, row.Unknown = w.Attempts+1, o.Code, o.Reason, row.Unknown || o.Unknown
 	}
-	if row = row.as(o.Result.state(), s.now); better {
+	if row = row.withState(o.Result.state(), s.now); resend {
 		row.State, row.At, row.Before = Pending, s.now, s.now // its words have come while it was on its way
 	}
-	if row.State != Pending || better {
-		q.row.Lines[w.line.line] = q.row.Lines[w.line.line].after(w, o, s.now)
+	if row.State != Pending || resend {
+		q.row.Subqueues[w.subqueue.subqueue] = q.row.Subqueues[w.subqueue.subqueue].afterSettle(w, o, s.now)
 	}
-	return s.written(q, w, o, row)
+	return s.writeDelivery(q, w, o, row)
 }
 
-// written writes the delivery of the work, with what has ridden with it, and sets when the queue is
+// writeDelivery writes the delivery of the work, with what has ridden with it, and sets when the queue is
 // due.
-func (s *queueSet) written(q *queue, w Work, o Outcome, row deliveryRow) error {
+func (s *queueSet) writeDelivery(q *queue, w Work, o Outcome, row deliveryRow) error {
 	if o.Result == ResultDelivered {
-		for _, k := range w.rides {
-			if err := s.alight(q, k); err != nil {
+		for _, k := range w.piggybacked {
+			if err := s.endPiggybacked(q, k); err != nil {
 				return err
 			}
 		}
 	}
 	if row.State == Pending {
-		q.row.Holding, q.row.Due = false, o.again(s.now, row.Expires)
+		q.row.Holding, q.row.Due = false, o.retryAt(s.now, row.Expires)
 		return deliveries.Put(s.tx, w.key, row)
 	}
-	if err := s.end(q, w.key, row); err != nil {
+	if err := s.endDelivery(q, w.key, row); err != nil {
 		return err
 	}
-	q.look(s.now)
+	q.updateDue(s.now)
 	return nil
 }
 
 // sameAddress reports whether a push to the device still goes where it went when the work was
 // taken.
-func sameAddress(tx *table.Tx, at table.Row[ids, deviceRow], was Device) (bool, error) {
+func sameAddress(tx *table.Tx, at table.Row[deviceKey, deviceRow], was Device) (bool, error) {
 	if at.Value.Revision == was.Revision {
 		return true, nil
 	}
-	d, _, err := openDevice(tx, at)
+	d, _, err := unsealDevice(tx, at)
 	return d.SameAddress(was), err
 }
 
@@ -140,7 +140,7 @@ func (s *queueSet) learn(q *queue, o Outcome) error {
 	if o.Result != ResultDelivered || o.Learned == nil {
 		return nil
 	}
-	was, _, err := openDevice(s.tx, q.device)
+	was, _, err := unsealDevice(s.tx, q.device)
 	if err != nil {
 		return err
 	}
@@ -156,8 +156,8 @@ func (s *queueSet) learn(q *queue, o Outcome) error {
 	return devices.Put(s.tx, q.device.Key, q.device.Value)
 }
 
-// alight ends a delivery that has ridden with a push.
-func (s *queueSet) alight(q *queue, k deliveryKey) error {
+// endPiggybacked ends a delivery that has ridden with a push.
+func (s *queueSet) endPiggybacked(q *queue, k deliveryKey) error {
 	row, found, err := deliveries.Get(s.tx, k)
 	if err != nil || !found || row.State != Pending {
 		return err
@@ -166,12 +166,12 @@ func (s *queueSet) alight(q *queue, k deliveryKey) error {
 	if !s.now.Before(row.Expires) { // it has not been told
 		state = Expired
 	}
-	return s.end(q, k, row.as(state, s.now))
+	return s.endDelivery(q, k, row.withState(state, s.now))
 }
 
-// filledIn reports whether a mail says more to the device now than it did when it was sent, because
+// contentArrived reports whether a mail says more to the device now than it did when it was sent, because
 // its words have come meanwhile.
-func filledIn(tx *table.Tx, l Level, w Work, o Outcome) (bool, error) {
+func contentArrived(tx *table.Tx, l Level, w Work, o Outcome) (bool, error) {
 	if o.Result != ResultDelivered || !w.Notification.Wordless {
 		return false, nil
 	}
@@ -179,13 +179,13 @@ func filledIn(tx *table.Tx, l Level, w Work, o Outcome) (bool, error) {
 	if err != nil || !found || row.Wordless {
 		return false, err
 	}
-	n, err := row.open(tx, w.key.notification)
+	n, err := row.unseal(tx, w.key.notification)
 	return n.Content.At(l) != w.Notification.Content.At(l), err
 }
 
-// overtaken is Settle for a delivery that waits no more: if the mail was cleared while its push was
+// settleEnded is Settle for a delivery that waits no more: if the mail was cleared while its push was
 // in flight, the phone shows it all the same, so it is told.
-func overtaken(set *queueSet, w Work, o Outcome, row deliveryRow) error {
+func settleEnded(set *queueSet, w Work, o Outcome, row deliveryRow) error {
 	if row.State != Cleared || row.Attempts > w.Attempts || o.Result != ResultDelivered && !o.Unknown {
 		return nil
 	}
@@ -199,23 +199,23 @@ func overtaken(set *queueSet, w Work, o Outcome, row deliveryRow) error {
 	return set.insert(clearOf(w.Notification.Account, []string{w.Notification.ID}, set.now), []string{w.Device.ID})
 }
 
-// forget removes a device whose address is gone and tells its owner's other devices.
-func forget(set *queueSet, q *queue, reason string) error {
+// removeGoneDevice removes a device whose address is gone and tells its owner's other devices.
+func removeGoneDevice(set *queueSet, q *queue, reason string) error {
 	d := q.device
-	own, err := devices.Keys(set.tx, table.Under(d.Key.first), table.NoLimit)
+	own, err := devices.Keys(set.tx, table.Under(d.Key.user), table.NoLimit)
 	if err != nil {
 		return err
 	}
 	var others []string
 	for _, k := range own {
 		if k != d.Key {
-			others = append(others, string(k.second))
+			others = append(others, string(k.device))
 		}
 	}
-	n := Notification{ID: stableID(string(AttentionKind), string(d.Key.second), set.now.String()), Kind: AttentionKind, User: string(d.Key.first),
+	n := Notification{ID: stableID(string(AttentionKind), string(d.Key.device), set.now.String()), Kind: AttentionKind, User: string(d.Key.user),
 		At: set.now, Expires: set.now.Add(AttentionKind.Lifetime()), Code: "device_gone",
 		Text: fmt.Sprintf("%s gets no more notifications: %s", d.Value.Name, reason)}
-	delete(set.list, d.Key.second)
+	delete(set.list, d.Key.device)
 	if err := removeDevice(set.tx, d.Key); err != nil {
 		return err
 	}
@@ -233,21 +233,21 @@ func (r Result) state() DeliveryState {
 	return Pending
 }
 
-// after is the line once its first delivery has left it with this outcome.
-func (l lineRow) after(w Work, o Outcome, now time.Time) lineRow {
+// afterSettle is the subqueue once its first delivery has left it with this outcome.
+func (l subqueueRow) afterSettle(w Work, o Outcome, now time.Time) subqueueRow {
 	if o.Result == ResultDelivered && w.Remember > 0 {
-		l.Rang = append(l.Rang[:len(l.Rang):len(l.Rang)], now)
-		l.Rang = l.Rang[max(0, len(l.Rang)-w.Remember):]
+		l.NotifiedAt = append(l.NotifiedAt[:len(l.NotifiedAt):len(l.NotifiedAt)], now)
+		l.NotifiedAt = l.NotifiedAt[max(0, len(l.NotifiedAt)-w.Remember):]
 	}
-	if !l.held(now) {
-		l.From, l.Until = time.Time{}, time.Time{}
+	if !l.isHeld(now) {
+		l.HeldFrom, l.HeldUntil = time.Time{}, time.Time{}
 	}
 	return l
 }
 
-// again is when a row that the outcome keeps is due: when it expires at the latest, whatever time a
+// retryAt is when a row that the outcome keeps is due: when it expires at the latest, whatever time a
 // service asks for.
-func (o Outcome) again(now, expires time.Time) time.Time {
+func (o Outcome) retryAt(now, expires time.Time) time.Time {
 	at := o.At
 	if at.After(expires) {
 		at = expires
@@ -265,9 +265,9 @@ const (
 	failingTries = 20
 )
 
-// after is the device's status once the outcome is known; paused: its lane is. An outage and a
+// afterOutcome is the device's status once the outcome is known; paused: its lane is. An outage and a
 // fault of the lane say nothing of the device, but are why it does not ring.
-func (s Status) after(o Outcome, paused bool, now time.Time) Status {
+func (s Status) afterOutcome(o Outcome, paused bool, now time.Time) Status {
 	state := s.State
 	if o.Result == ResultRetry && !paused {
 		if s.Failures++; s.Failures == 1 {

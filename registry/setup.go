@@ -18,7 +18,7 @@ import (
 func (s Users) SetupToken() (string, error) {
 	token, path := rand.Text(), filepath.Join(s.dir, setupFile)
 	err := s.db.Update(func(tx *table.Tx) error {
-		if err := nobodyYet(tx); err != nil {
+		if err := checkNoUser(tx); err != nil {
 			return err
 		}
 		return metas.Put(tx, metaSetup, metaRow{Digest: digestOf(token)})
@@ -35,8 +35,8 @@ func (s Users) SetupToken() (string, error) {
 	return token, writeFile(path, token+"\n")
 }
 
-// nobodyYet returns ErrSetupDone if there is a user.
-func nobodyYet(tx *table.Tx) error {
+// checkNoUser returns ErrSetupDone if there is a user.
+func checkNoUser(tx *table.Tx) error {
 	keys, err := users.Keys(tx, table.Range{}, 1)
 	if err == nil && len(keys) > 0 {
 		err = ErrSetupDone
@@ -51,7 +51,7 @@ func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Ti
 	hashed := s.newPassword(plain)
 	u, secret := User{newID(), name, true, now}, newToken()
 	err := s.db.Update(func(tx *table.Tx) error {
-		if err := nobodyYet(tx); err != nil {
+		if err := checkNoUser(tx); err != nil {
 			return err
 		}
 		want, found, err := metas.Get(tx, metaSetup)
@@ -66,7 +66,7 @@ func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Ti
 			return err
 		}
 		if v != nil {
-			err = begin(tx, secret, id(u.ID), userRow{}, *v, now)
+			err = beginSession(tx, secret, id(u.ID), userRow{}, *v, now)
 		} else {
 			err = tokens.Put(tx, digestOf(secret), tokenRow{ID: newID(), User: u.ID, Name: "setup", Scope: FullScope, Created: now})
 		}

@@ -18,10 +18,10 @@ func (c *core) inSteps(step func(*table.Tx) (done bool, err error)) (err error) 
 	return err
 }
 
-// changeInSteps is inSteps for what may change queues.
-func (c *core) changeInSteps(now time.Time, step func(*queueSet) (done bool, err error)) (err error) {
+// updateQueuesInSteps is inSteps for what may change queues.
+func (c *core) updateQueuesInSteps(now time.Time, step func(*queueSet) (done bool, err error)) (err error) {
 	for done := false; !done && err == nil; {
-		err = c.change(now, func(set *queueSet) (err error) {
+		err = c.updateQueues(now, func(set *queueSet) (err error) {
 			done, err = step(set)
 			return err
 		})

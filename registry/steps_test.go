@@ -46,7 +46,7 @@ func (b *estate) outcome() map[string]string {
 		}
 		for _, row := range all(b, tx, queues) {
 			at := row.Value.Due
-			if at.After(dawn.Add(Kept)) {
+			if at.After(dawn.Add(maxAge)) {
 				at = dawn // it was finished when the store was opened, by the clock
 			}
 			words["queue "+string(row.Key)] = at.Truncate(time.Second).String()
@@ -55,7 +55,7 @@ func (b *estate) outcome() map[string]string {
 			words["account "+string(row.Key)] = fmt.Sprint(row.Value.SharedWith, row.Value.Enabled)
 		}
 		for _, row := range all(b, tx, devices) {
-			words["device "+string(row.Key.second)] = row.Value.Name
+			words["device "+string(row.Key.device)] = row.Value.Name
 		}
 		return nil
 	})
@@ -156,7 +156,7 @@ func (c large) failing(t *testing.T, b *estate, made map[string][]byte, want map
 			t.Errorf("%s, then: %v", what, err)
 		}
 		// What an earlier call has left is done by any that follows.
-		if err := with.s.change(dawn, func(*queueSet) error { return nil }); err != nil {
+		if err := with.s.updateQueues(dawn, func(*queueSet) error { return nil }); err != nil {
 			t.Error(err)
 		}
 	}

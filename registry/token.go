@@ -53,7 +53,7 @@ func (s Users) Authenticate(token string, now time.Time) (User, Token, error) {
 	})
 	if err == nil && t.Session && now.Sub(t.Used) >= usedStep {
 		// A disk that is full must lock nobody out.
-		if use := s.used(digestOf(token), now); errors.Is(use, ErrDenied) {
+		if use := s.markUsed(digestOf(token), now); errors.Is(use, ErrDenied) {
 			err = use
 		} else if use == nil {
 			t.Used = now
@@ -75,7 +75,7 @@ func liveToken(tx *table.Tx, k digest, now time.Time) (tokenRow, userRow, error)
 		return t, userRow{}, err
 	}
 	u, found, err := users.Get(tx, id(t.User))
-	if err == nil && (!found || t.ended(u, now)) {
+	if err == nil && (!found || t.hasEnded(u, now)) {
 		err = ErrDenied
 	}
 	return t, u, err
@@ -87,7 +87,7 @@ func (s Users) AddToken(user, name string, scope Scope, session string, now time
 	secret := newToken()
 	row := tokenRow{ID: newID(), User: user, Name: name, Scope: scope, Created: now}
 	err := s.db.Update(func(tx *table.Tx) error {
-		if _, err := maker(tx, user, session, now); err != nil {
+		if _, err := checkCreator(tx, user, session, now); err != nil {
 			return err
 		}
 		return tokens.Put(tx, digestOf(secret), row)

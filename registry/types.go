@@ -196,11 +196,6 @@ func (d Device) Learn(l *Learned) (Device, bool) {
 	return d, true
 }
 
-// Rings reports whether mail of the account rings this device.
-func (d Device) Rings(a Account) bool {
-	return a.Visible(d.User) && (d.Accounts == nil || slices.Contains(d.Accounts, a.ID))
-}
-
 // Cursor says how far a folder has been handled: every UID below Next of this UIDVALIDITY (RFC 3501
 // section 2.3.1.1).
 type Cursor struct {

@@ -24,9 +24,9 @@ import (
 // parallel.
 func withSteps(t *testing.T, more ...migrate.Step) {
 	t.Helper()
-	released := steps
-	steps = slices.Concat(released, more)
-	t.Cleanup(func() { steps = released })
+	released := migrations
+	migrations = slices.Concat(released, more)
+	t.Cleanup(func() { migrations = released })
 }
 
 // linkUp leads to the made-up next version, in which every account has a link. Today's rows can
@@ -107,14 +107,14 @@ func upgraded(before map[string]string, number int) map[string]string {
 
 // useBefore works with the program as it was before a test added steps.
 func useBefore(fn func()) {
-	newer := steps
-	steps = steps[:len(steps)-1]
+	newer := migrations
+	migrations = migrations[:len(migrations)-1]
 	fn()
-	steps = newer
+	migrations = newer
 }
 
 func TestAnUpgradedStoreHoldsWhatItHeldAndIsUpgradedOnce(t *testing.T) {
-	released := newest()
+	released := newestVersion()
 	ran := 0
 	dir, before := oldStore(t)
 	path := filepath.Join(dir, storeFile)
@@ -174,7 +174,7 @@ func TestAnUpgradeNeedsTheRightKey(t *testing.T) {
 }
 
 func TestOfTwoWhoStartAtOnceOneUpgrades(t *testing.T) {
-	released := newest()
+	released := newestVersion()
 	var ran atomic.Int32
 	withSteps(t, func(db *table.DB) error { ran.Add(1); return linkUp(quietly)(db) })
 	for range 10 {
@@ -237,7 +237,7 @@ func leftovers(before, half, after map[string]string, version int) map[string]ma
 }
 
 func TestWhateverAKilledUpgradeLeavesTheNextStartHasTheStore(t *testing.T) {
-	released := newest()
+	released := newestVersion()
 	dir, rows := oldStore(t)
 	work := filepath.Join(dir, storeFile+".upgrade")
 	before := files(t, dir)
@@ -294,7 +294,7 @@ func TestWhateverAKilledUpgradeLeavesTheNextStartHasTheStore(t *testing.T) {
 // upgradeUntilKilled is the child: it upgrades the store, with a byte to stdout after each
 // transaction.
 func upgradeUntilKilled(dir string) error {
-	steps = append(steps, linkUp(step))
+	migrations = append(migrations, linkUp(step))
 	s, err := Open(dir, Options{})
 	if err != nil {
 		return err
@@ -303,7 +303,7 @@ func upgradeUntilKilled(dir string) error {
 }
 
 func TestAKillAtAnyMomentOfAnUpgradeLosesNothing(t *testing.T) {
-	released := newest()
+	released := newestVersion()
 	dir, rows := oldStore(t)
 	made := files(t, dir)
 	withSteps(t, linkUp(quietly))
@@ -334,7 +334,7 @@ func TestAKillAtAnyMomentOfAnUpgradeLosesNothing(t *testing.T) {
 // upgradeFullDisk is the child: it upgrades the store with ever more room on the disk until there
 // is enough.
 func upgradeFullDisk(dir string) error {
-	steps = append(steps, linkUp(quietly))
+	migrations = append(migrations, linkUp(quietly))
 	path := filepath.Join(dir, storeFile)
 	info, err := os.Stat(path)
 	if err != nil {
@@ -367,7 +367,7 @@ func upgradeFullDisk(dir string) error {
 		if err != nil || string(after) != string(before) {
 			return fmt.Errorf("with room for %d bytes the store was changed, %w", size, err)
 		}
-		for _, left := range []string{path + ".upgrade", migrate.Kept(path, newest()-1)} {
+		for _, left := range []string{path + ".upgrade", migrate.Kept(path, newestVersion()-1)} {
 			if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
 				return fmt.Errorf("%s takes room: %w", left, err)
 			}
@@ -376,7 +376,7 @@ func upgradeFullDisk(dir string) error {
 }
 
 func TestAnUpgradeOnAFullDiskLeavesTheStoreAsItWas(t *testing.T) {
-	released := newest()
+	released := newestVersion()
 	dir, rows := oldStore(t)
 	if out, err := child(t, "upgrade a full disk", dir).Output(); err != nil || string(out) != "done\n" {
 		t.Fatalf("%v: %s", err, out)

@@ -71,7 +71,7 @@ func (s Users) Login(name, plain string, v Visit, now time.Time) (User, string, 
 		if !found || !bytes.Equal(again.Password.Hash, row.Password.Hash) {
 			return ErrDenied
 		}
-		return begin(tx, session, k, again, v, now)
+		return beginSession(tx, session, k, again, v, now)
 	})
 	if err != nil {
 		return User{}, "", err
@@ -87,8 +87,8 @@ func userNamed(tx *table.Tx, name string) (id, userRow, error) {
 	return row.Key, row.Value, err
 }
 
-// person returns the row of the user of that id, or ErrNotFound.
-func person(tx *table.Tx, user string) (userRow, error) {
+// getUser returns the row of the user of that id, or ErrNotFound.
+func getUser(tx *table.Tx, user string) (userRow, error) {
 	row, found, err := users.Get(tx, id(user))
 	if err == nil && !found {
 		err = ErrNotFound
@@ -99,7 +99,7 @@ func person(tx *table.Tx, user string) (userRow, error) {
 // Get returns the user of that id, or ErrNotFound.
 func (s Users) Get(user string) (u User, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
-		row, err := person(tx, user)
+		row, err := getUser(tx, user)
 		u = row.user(id(user))
 		return err
 	})
@@ -121,8 +121,8 @@ func (s Users) List() (list []User, err error) {
 	return list, err
 }
 
-// taken tells with ErrTaken that another user has the name.
-func taken(tx *table.Tx, name, user string) error {
+// checkName tells with ErrTaken that another user has the name.
+func checkName(tx *table.Tx, name, user string) error {
 	other, found, err := usersNamed.Get(tx, folded(name))
 	if err == nil && found && string(other) != user {
 		err = ErrTaken
@@ -141,7 +141,7 @@ func (s Users) Add(name, plain string, admin bool, now time.Time) (User, error) 
 }
 
 func addUser(tx *table.Tx, u User, p password) error {
-	if err := taken(tx, u.Name, ""); err != nil {
+	if err := checkName(tx, u.Name, ""); err != nil {
 		return err
 	}
 	return users.Put(tx, id(u.ID), userRow{Name: u.Name, Admin: u.Admin, Created: u.Created, Password: p})
@@ -156,7 +156,7 @@ func (s Users) UpdateOwn(user, name, current, plain string) (User, error) {
 	}
 	var row userRow
 	err := s.db.View(func(tx *table.Tx) (err error) {
-		row, err = person(tx, user)
+		row, err = getUser(tx, user)
 		return err
 	})
 	if err != nil {
@@ -181,26 +181,26 @@ func (s Users) Update(user string, p UserPatch) (User, error) { return s.update(
 // update changes a user, if the password still has the hash checked and that is not nil; else it
 // returns ErrDenied.
 func (s Users) update(user string, p UserPatch, checked []byte) (User, error) {
-	var fresh password
+	var hashed password
 	if p.Password != "" {
-		fresh = s.newPassword(p.Password)
+		hashed = s.newPassword(p.Password)
 	}
 	var row userRow
 	err := s.db.Update(func(tx *table.Tx) (err error) {
-		if row, err = person(tx, user); err != nil {
+		if row, err = getUser(tx, user); err != nil {
 			return err
 		}
 		if checked != nil && !bytes.Equal(row.Password.Hash, checked) {
 			return ErrDenied
 		}
 		if p.Name != "" {
-			if err := taken(tx, p.Name, user); err != nil {
+			if err := checkName(tx, p.Name, user); err != nil {
 				return err
 			}
 			row.Name = p.Name
 		}
 		if p.Admin != nil && !*p.Admin {
-			if err := otherAdmin(tx, user); err != nil {
+			if err := checkOtherAdmin(tx, user); err != nil {
 				return err
 			}
 		}
@@ -208,7 +208,7 @@ func (s Users) update(user string, p UserPatch, checked []byte) (User, error) {
 			row.Admin = *p.Admin
 		}
 		if p.Password != "" {
-			row.Password = fresh
+			row.Password = hashed
 			row.SessionEra++
 			row.InviteEra++
 		}
@@ -220,8 +220,8 @@ func (s Users) update(user string, p UserPatch, checked []byte) (User, error) {
 	return row.user(id(user)), nil
 }
 
-// otherAdmin returns ErrLastAdmin if nobody but the user is an admin.
-func otherAdmin(tx *table.Tx, user string) error {
+// checkOtherAdmin returns ErrLastAdmin if nobody but the user is an admin.
+func checkOtherAdmin(tx *table.Tx, user string) error {
 	rows, err := users.First(tx, table.Range{}, table.NoLimit)
 	if err != nil {
 		return err
@@ -239,12 +239,12 @@ func otherAdmin(tx *table.Tx, user string) error {
 // with the next Purge. ErrLastAdmin: nobody else is an admin.
 func (s Users) Remove(user string) error {
 	return s.inSteps(func(tx *table.Tx) (done bool, err error) {
-		row, err := person(tx, user)
+		row, err := getUser(tx, user)
 		if err != nil {
 			return false, err
 		}
 		if row.Admin {
-			if err := otherAdmin(tx, user); err != nil {
+			if err := checkOtherAdmin(tx, user); err != nil {
 				return false, err
 			}
 		}
@@ -261,7 +261,7 @@ func (s Users) Remove(user string) error {
 // cursors and the people of an account.
 const removalCost = 16
 
-func removeTokens(tx *table.Tx, user id) (all bool, err error) {
+func removeTokens(tx *table.Tx, user id) (done bool, err error) {
 	list, err := tokensOf.First(tx, table.Under(user), table.NoLimit)
 	for _, e := range list {
 		if err != nil || tx.Left() < 2*removalCost {
@@ -272,7 +272,7 @@ func removeTokens(tx *table.Tx, user id) (all bool, err error) {
 	return err == nil, err
 }
 
-func removeInvites(tx *table.Tx, user id) (all bool, err error) {
+func removeInvites(tx *table.Tx, user id) (done bool, err error) {
 	list, err := invitesOf.First(tx, table.Under(user), table.NoLimit)
 	for _, e := range list {
 		if err != nil || tx.Left() < 2*removalCost {
@@ -284,7 +284,7 @@ func removeInvites(tx *table.Tx, user id) (all bool, err error) {
 }
 
 // leaveAccounts removes the user's accounts and their place in those of others.
-func leaveAccounts(tx *table.Tx, user id) (all bool, err error) {
+func leaveAccounts(tx *table.Tx, user id) (done bool, err error) {
 	list, err := accountsOf.First(tx, table.Under(user), table.NoLimit)
 	if err != nil {
 		return false, err
@@ -314,7 +314,7 @@ func leaveAccounts(tx *table.Tx, user id) (all bool, err error) {
 	return true, nil
 }
 
-func removeDevices(tx *table.Tx, user id) (all bool, err error) {
+func removeDevices(tx *table.Tx, user id) (done bool, err error) {
 	list, err := devices.Keys(tx, table.Under(user), table.NoLimit)
 	for _, k := range list {
 		if err != nil || tx.Left() < 2*removalCost {

@@ -203,7 +203,7 @@ func TestAPasswordCostsNineteenMebibytesAndTwoPasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	var row userRow
-	if err := s.db.View(func(tx *table.Tx) (err error) { row, err = person(tx, u.ID); return err }); err != nil {
+	if err := s.db.View(func(tx *table.Tx) (err error) { row, err = getUser(tx, u.ID); return err }); err != nil {
 		t.Fatal(err)
 	}
 	const passes, kibibytes = 2, 19 * 1024
@@ -297,7 +297,7 @@ func TestAPasswordThatChangedMeanwhileIsNoLongerTheCurrent(t *testing.T) {
 		return nil
 	})
 	err := s.db.Update(func(tx *table.Tx) error {
-		row, err := person(tx, ann.ID)
+		row, err := getUser(tx, ann.ID)
 		if err != nil {
 			return err
 		}

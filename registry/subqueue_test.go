@@ -125,7 +125,7 @@ func TestARetryIsNotOvertakenByWhatComesInAnotherLine(t *testing.T) {
 
 func TestASummaryStandsForAllThatWaitsWithItsTrueCountAndAnIDOfItsOwn(t *testing.T) {
 	t.Parallel()
-	for _, count := range []int{2, 12, mostCombined, mostCombined + 1, 3*mostCombined + 7} {
+	for _, count := range []int{2, 12, maxCombined, maxCombined + 1, 3*maxCombined + 7} {
 		s := newStore(t)
 		ann := someone(t, s, "ann")
 		a := mailbox(t, s, ann, "a@example.org")
@@ -337,8 +337,8 @@ func TestClearsThatWaitBecomeAsFewAsHoldAllTheirIDs(t *testing.T) {
 		left  int   // how many clears are left
 	}{
 		"of one mail":                  {slices.Repeat([]int{1}, 60), 2},
-		"one that is full, then many":  {append([]int{mostCleared}, slices.Repeat([]int{1}, mostCombined+20)...), 1 + 6},
-		"many, then one that is full":  {append(slices.Repeat([]int{1}, mostCombined+20), mostCleared), 1 + 6},
+		"one that is full, then many":  {append([]int{maxCleared}, slices.Repeat([]int{1}, maxCombined+20)...), 1 + 6},
+		"many, then one that is full":  {append(slices.Repeat([]int{1}, maxCombined+20), maxCleared), 1 + 6},
 		"no two fit together":          {[]int{30, 40, 30}, 3},
 		"the first fits with the last": {[]int{30, 40, 20, 10}, 2},
 		"one alone":                    {[]int{1}, 1},
@@ -483,8 +483,8 @@ func TestTheTimesOfRingingAreKeptPerMailboxAsManyAsAskedAndNoLongerThanAnHour(t 
 	ring(b, 3, ResultDelivered, dawn.Add(2*time.Hour))
 	err := s.db.View(func(tx *table.Tx) error {
 		q, _, err := queues.Get(tx, id(d.ID))
-		if len(q.Lines) != 1 {
-			t.Errorf("two hours later it is remembered of %d lines", len(q.Lines))
+		if len(q.Subqueues) != 1 {
+			t.Errorf("two hours later it is remembered of %d lines", len(q.Subqueues))
 		}
 		return err
 	})

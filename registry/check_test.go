@@ -11,7 +11,7 @@ import (
 // checkFile holds the file of a store that is closed to the format of the engine.
 func checkFile(t testing.TB, dir string) {
 	t.Helper()
-	if err := boltcheck.Check(filepath.Join(dir, storeFile), lockWait); err != nil {
+	if err := boltcheck.Check(filepath.Join(dir, storeFile), table.LockWait); err != nil {
 		t.Error(err)
 	}
 }

@@ -78,7 +78,7 @@ func fillTheDisk(dir string) error {
 			return fmt.Errorf("not ready once there is room again: %w", err)
 		}
 	}
-	if err := errors.Join(s.Close(), boltcheck.Check(path, lockWait)); err != nil {
+	if err := errors.Join(s.Close(), boltcheck.Check(path, table.LockWait)); err != nil {
 		return err
 	}
 	if s, err = Open(dir, Options{}); err != nil {

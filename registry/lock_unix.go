@@ -8,16 +8,18 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"idlepush/registry/table"
 )
 
 // lockFolder keeps other processes from making a store in dir at the same time; each would write a
-// key of its own. It waits at most lockWait.
+// key of its own. It waits at most table.LockWait.
 func lockFolder(dir string) (unlock func() error, err error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	for until := time.Now().Add(lockWait); ; time.Sleep(10 * time.Millisecond) {
+	for until := time.Now().Add(table.LockWait); ; time.Sleep(10 * time.Millisecond) {
 		err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			return d.Close, nil

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"syscall"
 	"time"
 
 	"idlepush/registry/migrate"
@@ -30,9 +29,6 @@ var migrations []migrate.Step
 
 // newestVersion is the version that this program writes.
 func newestVersion() int { return len(migrations) + 1 }
-
-// lockWait is how long a second process waits for the first to make a store.
-const lockWait = 1500 * time.Millisecond
 
 // Options are those of Open. The zero Options are right for a program that keeps people's mail.
 type Options struct {
@@ -259,27 +255,26 @@ func readFormat(tx *table.Tx) (version int, err error) {
 	return int(row.Number), nil
 }
 
-// explainOpen says, in words for a person, why the store cannot be opened and what to do. Damaged is
-// only what was found to be so.
+// explainOpen returns an error that tells a person why the store cannot be opened and what to do. It
+// speaks of damage only if damage was found.
 func explainOpen(path string, err error) error {
 	switch {
 	case errors.Is(err, table.ErrInUse):
 		return fmt.Errorf("the store %s is in use by another process: stop that one first, or give this one a data folder of its own", path)
 	case errors.Is(err, ErrCorrupt):
-		return fmt.Errorf("the store %s is damaged (%w): stop idlepush, move the file away and restore it from your backup", path, err)
+		return fmt.Errorf("%w: stop idlepush, move the file %s away and restore it from your backup", err, path)
 	}
-	number, _ := errors.AsType[syscall.Errno](err)
 	advice := ""
-	switch number {
-	case syscall.EACCES, syscall.EPERM:
+	switch table.CauseOf(err) {
+	case table.CausePermission:
 		advice = "run this as the user to whom the data folder belongs"
-	case syscall.EROFS:
+	case table.CauseReadOnly:
 		advice = "make the file system writable, or give a data folder elsewhere"
-	case syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG:
+	case table.CauseNoSpace:
 		advice = "make room on its disk"
-	case syscall.EMFILE, syscall.ENFILE:
+	case table.CauseTooManyFiles:
 		advice = "raise the limit of open files (ulimit -n, or LimitNOFILE of the service)"
-	case syscall.ENOLCK, syscall.ENOTSUP, syscall.ENOSYS:
+	case table.CauseNoLocks:
 		advice = "put the data folder on a local disk"
 	default:
 		return fmt.Errorf("the store %s: %w", path, err)

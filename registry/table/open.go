@@ -23,8 +23,8 @@ var (
 	ErrInUse = errors.New("the store is in use by another process")
 )
 
-// lockWait is how long Open waits for another process to close the file.
-const lockWait = 1500 * time.Millisecond
+// LockWait is how long Open waits for another process to close the file.
+const LockWait = 1500 * time.Millisecond
 
 // Options are those of Create and Open.
 type Options struct {
@@ -62,7 +62,7 @@ func Open(path string, o Options) (*DB, error) {
 	}
 	trusted := isUnchanged(path, info)
 	if !trusted {
-		if err := boltcheck.Check(path, lockWait); err != nil {
+		if err := boltcheck.Check(path, LockWait); err != nil {
 			return nil, translate(path, err)
 		}
 	}
@@ -145,7 +145,7 @@ func (db *DB) checkOpened(noSync bool) error {
 // boltOptions returns bbolt's options. bbolt writes the list of free pages with each commit:
 // without that list it would read the whole file to open it.
 func boltOptions(o Options) *bolt.Options {
-	return &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoSync: o.NoSync, NoGrowSync: o.NoSync}
+	return &bolt.Options{Timeout: LockWait, FreelistType: bolt.FreelistMapType, NoSync: o.NoSync, NoGrowSync: o.NoSync}
 }
 
 // translate turns an error of the engine into one of this package.
@@ -159,25 +159,45 @@ func translate(path string, err error) error {
 	return explain(path, err)
 }
 
-// explain adds to an error of the system what it means for the file at path.
-func explain(path string, err error) error {
+// Cause is the reason for which the system refuses to open or to write a file.
+type Cause string
+
+// CauseOther is any reason but the others, and the Cause of an error that is not the system's.
+const (
+	CauseOther        Cause = ""
+	CausePermission   Cause = "this user may not read and write it"
+	CauseReadOnly     Cause = "its file system is read-only"
+	CauseTooManyFiles Cause = "too many other files are open"
+	CauseNoSpace      Cause = "its file system has no space left"
+	CauseNoLocks      Cause = "its file system does not support locks"
+)
+
+// CauseOf returns the Cause of an error that wraps one of the system.
+func CauseOf(err error) Cause {
 	number, _ := errors.AsType[syscall.Errno](err)
-	what := ""
 	switch number {
 	case syscall.EACCES, syscall.EPERM:
-		what = "this user may not read and write it"
+		return CausePermission
 	case syscall.EROFS:
-		what = "its file system is read-only"
+		return CauseReadOnly
 	case syscall.EMFILE, syscall.ENFILE:
-		what = "too many other files are open"
+		return CauseTooManyFiles
 	case syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG:
-		what = "its file system has no space left"
+		return CauseNoSpace
 	case syscall.ENOLCK, syscall.ENOTSUP, syscall.ENOSYS:
-		what = "its file system does not support locks"
-	default:
+		return CauseNoLocks
+	}
+	return CauseOther
+}
+
+// explain adds to an error of the system what it means for the file at path.
+func explain(path string, err error) error {
+	cause := CauseOf(err)
+	if cause == CauseOther {
 		return err
 	}
-	return fmt.Errorf("open %s: %s: %w", path, what, number)
+	number, _ := errors.AsType[syscall.Errno](err)
+	return fmt.Errorf("open %s: %s: %w", path, cause, number)
 }
 
 // Close waits for running transactions and closes the file. It leaves a mark beside the file, which

@@ -32,30 +32,33 @@ func readDevice(tx *table.Tx, device string) (Device, table.Row[deviceKey, devic
 	return d, at, err
 }
 
-// unsealDevice returns the device of a row, with its address, keys and parameters, and its queue. If
-// these cannot be read it returns the device without them, and the error.
+// unsealDevice returns the device of a row, and its queue. If its address, keys and parameters
+// cannot be unsealed, it returns the device without them, and an error that wraps errSecrets.
 func unsealDevice(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (Device, queueRow, error) {
 	row := at.Value
 	q, _, err := queues.Get(tx, at.Key.device)
 	if err != nil {
 		return Device{}, q, err
 	}
-	d := Device{ID: string(at.Key.device), Revision: row.Revision, User: string(at.Key.user), Name: row.Name, Session: row.Session, Transport: row.Transport,
-		Lane: q.Lane, MustShow: q.MustShow, Content: row.Content, Accounts: row.Accounts, Created: row.Created, Registered: row.Registered,
-		Status: q.Status, Due: q.Due}
+	d := Device{ID: string(at.Key.device), Revision: row.Revision, User: string(at.Key.user), Name: row.Name,
+		Session: row.Session, Transport: row.Transport, Lane: q.Lane, MustShow: q.MustShow, Content: row.Content,
+		Accounts: row.Accounts, Created: row.Created, Registered: row.Registered, Status: q.Status, Due: q.Due}
 	var secrets deviceSecrets
 	if err := devices.Place(tx, at.Key).Open(row.Secrets, &secrets); err != nil {
-		return d, q, err
+		return d, q, fmt.Errorf("%w: %w", errSecrets, err)
 	}
 	d.Address, d.Keys, d.Params = Secret(secrets.Address), (*Keys)(secrets.Keys), secrets.Params
 	return d, q, nil
 }
 
-// deviceForDisplay is unsealDevice for those who only look: a device whose address is damaged is there,
-// until it is registered anew or removed.
+// errSecrets reports that only the sealed column of a device is damaged.
+var errSecrets = errors.New("the address of a device cannot be read")
+
+// deviceForDisplay is unsealDevice for callers that only show the device. If its address is damaged,
+// they see the device without it, until it is registered anew or removed.
 func deviceForDisplay(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (Device, error) {
 	d, _, err := unsealDevice(tx, at)
-	if d.ID != "" {
+	if errors.Is(err, errSecrets) {
 		err = nil
 	}
 	return d, err

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -24,13 +25,16 @@ func (m Mail) Announced(account, folder string, uidValidity uint32) (uids []uint
 	return uids, err
 }
 
-// Clear says that mail which rang was read or removed elsewhere, at most MostMails of it; other
-// UIDs are passed over. In one transaction what waits to be sent is cancelled, and a device that
-// may have been told gets a clear behind it, which goes with the next push if none can come without
-// showing something. What does not fit one transaction takes several. Of a send in flight Settle
-// decides. It returns how many mails were cleared.
+// Clear records that mail which has been notified was read or removed elsewhere. It passes over UIDs
+// of other mail, and returns how many mails were cleared, or an error for more than MostMails UIDs.
+//
+// One transaction cancels the deliveries that wait, and queues a clear for each device that may show
+// the mail. If a device must show something with every push, the clear goes with its next push. What
+// does not fit one transaction takes several. Settle decides about a send that is in flight.
 func (m Mail) Clear(account, folder string, uidValidity uint32, uids []uint32, now time.Time) (cleared int, err error) {
-	uids = uids[:min(len(uids), MostMails)]
+	if len(uids) > MostMails {
+		return 0, fmt.Errorf("clear %d mails at once: at most %d", len(uids), MostMails)
+	}
 	at := folderPrefix{id(account), digestOf(folder), uidValidity}
 	for len(uids) > 0 {
 		taken := 0

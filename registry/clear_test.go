@@ -306,3 +306,19 @@ func TestWhatWasLearnedOfAHostIsKept(t *testing.T) {
 		t.Errorf("%+v, %v", h, err)
 	}
 }
+
+func TestClearOfTooMany(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	ids := arrive(t, s, a, 1, dawn)
+	uids := make([]uint32, MostMails+1)
+	for i := range uids {
+		uids[i] = uint32(i + 1)
+	}
+	if n, err := s.Mail.Clear(a.ID, "INBOX", 7, uids, dawn); err == nil || n > 0 {
+		t.Errorf("cleared %d, %v; want an error", n, err)
+	}
+	if got := first(t, s, d[0], dawn).Notification.ID; got != ids[0] {
+		t.Errorf("next is %s, want %s", got, ids[0])
+	}
+}

@@ -6,12 +6,21 @@ import (
 	"idlepush/registry/table"
 )
 
-// What a transaction needs of table.Tx.Left for each of these, at most.
+// What each of these needs of table.Tx.Left, at most.
+//
+// Transactions are bounded, although bbolt takes one of any size. A second engine, etcd, takes at
+// most about 100 reads and writes in one, so that its replicas agree fast. What is bounded also keeps
+// no other writer waiting for long. The tests run again with that bound (bound_test.go).
 const (
-	queueCost        = 7  // a queue that it changes: queue and device are read, the row and two index keys written
-	deliveryCost     = 5  // a delivery: the row and an index key are read and written, and the next of its subqueue is found
-	rowCost          = 8  // the row of a notification: it is read and written, with index keys
-	notificationCost = 14 // a notification: two ids are looked up, the sequence and the row are read and written, with five index keys
+	// A queue: the queue and the device are read, the row and two index keys are written.
+	queueCost = 7
+	// A delivery: the row and an index key are read and written, and the next of its subqueue is found.
+	deliveryCost = 5
+	// The row of a notification: it is read and written, with index keys.
+	rowCost = 8
+	// A notification: two ids are looked up, the sequence and the row are read and written, with five
+	// index keys.
+	notificationCost = 14
 )
 
 // queue is a device's queue while a transaction changes it.

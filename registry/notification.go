@@ -41,25 +41,25 @@ func (k Kind) Lifetime() time.Duration {
 type Notification struct {
 	ID         string // stable: 32 base64url characters
 	Kind       Kind
-	Account    string `json:",omitempty"` // account id; empty when it concerns no account
-	User       string `json:",omitempty"` // the one user it concerns, when it concerns no account
-	Folder     string `json:",omitempty"`
+	Account    string // account id; empty when it concerns no account
+	User       string // the one user it concerns, when it concerns no account
+	Folder     string
 	At         time.Time
 	Expires    time.Time
-	Code       string     `json:",omitempty"` // attention: what it is about, stable
-	Text       string     `json:"-"`          // attention: what happened and what to do
-	Content    Content    `json:"-"`          // mail: at the highest level that a receiver may fetch or be sent
-	Clear      []string   `json:",omitempty"` // clear: the stable ids to take away
-	Count      int        `json:",omitempty"` // summary: how many mails it stands for
-	Read       int        `json:",omitempty"` // summary: how many of them were read or removed since it was told
+	Code       string     // attention: what it is about, stable
+	Text       string     `json:"-"` // attention: what happened and what to do
+	Content    Content    `json:"-"` // mail: at the highest level that a receiver may fetch or be sent
+	Clear      []string   // clear: the stable ids to take away
+	Count      int        // summary: how many mails it stands for
+	Read       int        // summary: how many of them were read or removed since it was told
 	Deliveries []Delivery // one per device that it was queued for, in no order
 
 	// Where the mail is, by which it can be looked at again.
-	UIDValidity uint32    `json:",omitempty"`
-	UID         uint32    `json:",omitempty"`
-	Fingerprint string    `json:",omitempty"`
-	Wordless    bool      `json:",omitempty"` // the server does not give what the mail says, or not yet
-	Cleared     time.Time `json:",omitzero"`  // when it was found read or removed; zero: it was not
+	UIDValidity uint32
+	UID         uint32
+	Fingerprint string
+	Wordless    bool      // the server does not give what the mail says, or not yet
+	Cleared     time.Time // when it was found read or removed; zero: it was not
 }
 
 // DeliveryState is how a delivery stands.
@@ -82,13 +82,13 @@ const (
 type Delivery struct {
 	Device   string // device id, also when the device is gone
 	State    DeliveryState
-	At       time.Time `json:",omitzero"`  // of the state, or of the last try while pending; zero: not tried
-	Into     string    `json:",omitempty"` // combined: the stable id of what it went into
-	Attempts int       `json:",omitempty"` // tries that reached an answer or a failure
-	Unknown  bool      `json:",omitempty"` // while pending: after one of them the device may show it all the same
-	Code     string    `json:",omitempty"` // of the last try that was no success
-	Reason   string    `json:",omitempty"`
-	Before   time.Time `json:",omitzero"` // while pending: when the device was told with less in it; zero: it was not
+	At       time.Time // of the state, or of the last try while pending; zero: not tried
+	Into     string    // combined: the stable id of what it went into
+	Attempts int       // tries that reached an answer or a failure
+	Unknown  bool      // while pending: after one of them the device may show it all the same
+	Code     string    // of the last try that was no success
+	Reason   string
+	Before   time.Time // while pending: when the device was told with less in it; zero: it was not
 }
 
 // Result is one of the five things that can come of a push.

@@ -29,8 +29,8 @@ type Token struct {
 	Expires time.Time // zero: never
 
 	Session bool      // it is for the page's cookie
-	Stay    bool      `json:",omitempty"` // the person wants to stay signed in there
-	Used    time.Time `json:",omitzero"`  // of a session: about when it was last used
+	Stay    bool      // the person wants to stay signed in there
+	Used    time.Time // of a session: about when it was last used
 }
 
 // newToken makes a token of 128 random bits; the prefix makes it known for what it is where it

@@ -60,7 +60,7 @@ type Account struct {
 	Username   string
 	Password   Secret   `json:"-"`
 	Folders    []string // as the server spells them, decoded; never empty
-	Link       string   `json:",omitempty"` // template of where a click on a notification leads (CheckLink); empty: to the page
+	Link       string   // template of where a click on a notification leads (CheckLink); empty: to the page
 	Enabled    bool
 	Created    time.Time
 	Edited     time.Time // when a person last changed how it is watched
@@ -155,7 +155,7 @@ type Device struct {
 	Revision   uint64 // changes with every edit
 	User       string // user id
 	Name       string
-	Session    string `json:",omitempty"` // id of the session that it registered itself in; empty: none
+	Session    string // id of the session that it registered itself in; empty: none
 	Transport  Transport
 	Address    Secret            `json:"-"` // a token, or an endpoint
 	Keys       *Keys             `json:"-"` // content travels encrypted to these; nil: in the clear
@@ -163,7 +163,7 @@ type Device struct {
 	Lane       string            // names what fails together with it, which its transport knows
 	MustShow   bool              // every push must show something, as its transport says
 	Content    Level
-	Accounts   []string `json:",omitzero"` // account ids; nil: all that the user may see; empty: none
+	Accounts   []string // account ids; nil: all that the user may see; empty: none
 	Created    time.Time
 	Registered time.Time // when the app last confirmed this address; a service's "gone" must be newer to count
 	Status     Status    `json:"-"`
@@ -205,7 +205,7 @@ type Cursor struct {
 	// Since is set after UIDVALIDITY changed, until the folder has been gone through: only mail that
 	// the server took in after it, and that is not known under its old UID, is new. Zero: all from
 	// Next on is.
-	Since time.Time `json:",omitzero"`
+	Since time.Time
 }
 
 // Content is what may be said of a mail; what a level does not allow is empty.
@@ -251,11 +251,11 @@ type Message struct {
 // Host is what was learned of a mail server by all accounts on it. What it means is watcher's
 // business.
 type Host struct {
-	Interval   time.Duration   `json:",omitzero"`  // how long one IDLE may last; zero: nothing was learned
-	Since      time.Time       `json:",omitzero"`  // since when that is so
-	Deaths     []time.Duration `json:",omitempty"` // how long connections had been silent when they died, since the last that lasted
-	Died       time.Time       `json:",omitzero"`  // when the last of them did
-	Deadly     time.Duration   `json:",omitzero"`  // the silence that connections are known to die of; zero: none is
-	Lies       int             `json:",omitempty"` // how often mail was there that IDLE had not told of, since it last did tell
-	Unreliable time.Time       `json:",omitzero"`  // since when IDLE is not believed; zero: it is
+	Interval   time.Duration   // how long one IDLE may last; zero: nothing was learned
+	Since      time.Time       // since when that is so
+	Deaths     []time.Duration // how long connections had been silent when they died, since the last that lasted
+	Died       time.Time       // when the last of them did
+	Deadly     time.Duration   // the silence that connections are known to die of; zero: none is
+	Lies       int             // how often mail was there that IDLE had not told of, since it last did tell
+	Unreliable time.Time       // since when IDLE is not believed; zero: it is
 }

@@ -9,16 +9,16 @@ import (
 	"idlepush/registry/table"
 )
 
-// Accounts is what users read and edit of their mailboxes.
+// Accounts is the part of the store about users' mailboxes.
 type Accounts struct{ *core }
 
-// SameMailbox reports whether the two accounts are one mailbox, whatever they are called: the same
-// user name on the same host. Another port is another way to it.
+// SameMailbox reports whether the two accounts are one mailbox: they have the same user name on the
+// same host. The port does not matter.
 func SameMailbox(a, b Account) bool {
 	return mailboxOf(a.Host, a.Username) == mailboxOf(b.Host, b.Username)
 }
 
-// mailboxOf is the same for all accounts that are one mailbox.
+// mailboxOf returns a digest that is the same for all accounts of one mailbox.
 func mailboxOf(host, username string) digest {
 	return digestOf(strings.ToLower(strings.TrimSuffix(host, ".")) + "\x00" + username)
 }
@@ -43,8 +43,8 @@ func accountRowOf(tx *table.Tx, account string) (accountRow, error) {
 	return row, err
 }
 
-// readAccount returns an account with its password, and its row, or ErrNotFound. A password that is
-// damaged is empty, so that this account alone waits until its owner gives it again.
+// readAccount returns an account with its password, and its row, or ErrNotFound. If the password is
+// damaged, it is empty: only this account has to wait until its owner enters it again.
 func readAccount(tx *table.Tx, account string) (Account, accountRow, error) {
 	row, err := accountRowOf(tx, account)
 	if err != nil {
@@ -81,10 +81,13 @@ func putStatus(tx *table.Tx, account string, st Status) error {
 	return standings.Put(tx, id(account), s)
 }
 
-// Add stores a mailbox under a new id, with the state new. If that mailbox exists already, it is
-// shared with a.Owner instead and returned as it is: the caller has proved that the login of a
-// works. One that does not work takes that login and begins anew. added tells which it was.
-// ErrNotFound: the owner is gone; ErrDenied: the session in which it is made, if any, has ended.
+// Add stores a mailbox under a new id, in the state new. If that mailbox exists already, Add shares
+// it with a.Owner instead and returns it as it is: the caller has checked that the login of a
+// works. If the login of the existing account does not work, it takes that of a and starts again.
+// added reports whether the account is a new one.
+//
+// It returns ErrNotFound if there is no such owner, and ErrDenied if session is not empty and has
+// ended.
 func (s Accounts) Add(a Account, session string, now time.Time) (_ Account, added bool, err error) {
 	a.ID, a.Revision, a.Created, a.Edited, a.Status = newID(), 1, now, now, Status{State: New, Since: now}
 	var out Account
@@ -168,8 +171,8 @@ func readAccounts(tx *table.Tx) (list []Account, err error) {
 	return list, nil
 }
 
-// Remove removes the account with its cursors; what is queued for it will not be sent. Its activity
-// goes with the next Purge.
+// Remove removes the account with its cursors. What waits for it is not sent. The next Purge
+// removes its activity.
 func (s Accounts) Remove(account string) error {
 	return s.inSteps(func(tx *table.Tx) (done bool, err error) {
 		row, err := accountRowOf(tx, account)
@@ -180,8 +183,9 @@ func (s Accounts) Remove(account string) error {
 	})
 }
 
-// removeAccount removes an account with its cursors. done: all of that fitted the transaction. If
-// not, a part has gone, and it is disabled, so that nothing watches it without its cursors.
+// removeAccount removes an account with its cursors. done reports whether all of that fitted the
+// transaction. If not, a part is removed and the account is disabled, so that nothing watches it
+// without its cursors.
 func removeAccount(tx *table.Tx, account id, row accountRow) (done bool, err error) {
 	folders, err := cursors.Keys(tx, table.Under(account), table.NoLimit)
 	if err != nil {
@@ -206,13 +210,13 @@ func removeAccount(tx *table.Tx, account id, row accountRow) (done bool, err err
 	return true, accounts.Delete(tx, account)
 }
 
-// accountCost is what the removal of an account reads and writes at most.
+// accountCost returns what the removal of an account reads and writes at most.
 func accountCost(row accountRow, folders []folderKey) int {
 	return removalCost + len(folders) + 2*len(row.SharedWith)
 }
 
 // Unread returns how many mails of the account's folders are unread. known is false if no server
-// has said so yet.
+// has reported that yet.
 func (s Accounts) Unread(account string) (count int, known bool, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		row, _, err := standings.Get(tx, id(account))
@@ -224,7 +228,8 @@ func (s Accounts) Unread(account string) (count int, known bool, err error) {
 	return count, known, err
 }
 
-// SetUnread writes how many mails of the account are unread. ErrNotFound: there is no such account.
+// SetUnread writes how many mails of the account are unread. It returns ErrNotFound if there is no
+// such account.
 func (m Mail) SetUnread(account string, count int) error {
 	return m.db.Update(func(tx *table.Tx) error { return setUnread(tx, id(account), count) })
 }
@@ -241,11 +246,15 @@ func setUnread(tx *table.Tx, account id, count int) error {
 	return standings.Put(tx, account, row)
 }
 
-// SetState writes how the session of an account stands, if state or code are a change; an earlier
-// proof than the last is none. Entering Attention queues, in the same transaction, one notification
-// that says so to every device of those who see the account, in the place of one from before;
-// working again takes it away. ErrStale: a person has edited the account since seen was read, so
-// the session that speaks is not of this account any more.
+// SetState writes the state of an account's session, if state or code have changed. The last proof
+// stays if st has an earlier one.
+//
+// A change to Attention queues a notification for every device of those who see the account, in the
+// same transaction. It replaces an earlier one, and is withdrawn when the account works again. What
+// does not fit one transaction takes several.
+//
+// SetState returns ErrStale if a person has edited the account since seen was read: the session is
+// one of the account before.
 func (m Mail) SetState(seen Account, st Status) error {
 	// A session that says the same at every look is not to cost a commit each time.
 	changed := false
@@ -259,8 +268,8 @@ func (m Mail) SetState(seen Account, st Status) error {
 	return m.updateQueuesInSteps(st.Since, func(set *queueSet) (done bool, err error) { return m.setState(set, seen, st) })
 }
 
-// setState writes how the session stands. What is told of it now is written after what was told
-// before is taken back; whole: all of it was done.
+// setState writes the state of a session. It withdraws the earlier notification before it writes a
+// new one. done reports whether all of that fitted the transaction.
 func (m Mail) setState(set *queueSet, seen Account, st Status) (done bool, err error) {
 	row, s, changed, err := compareStatus(set.tx, seen, st)
 	if err != nil || !changed {
@@ -296,7 +305,7 @@ func (m Mail) setState(set *queueSet, seen Account, st Status) (done bool, err e
 	return true, standings.Put(set.tx, id(seen.ID), s)
 }
 
-// compareStatus returns an account and how it stands, and reports whether the status is a change.
+// compareStatus returns an account and its standing, and reports whether the status is a change.
 func compareStatus(tx *table.Tx, seen Account, st Status) (row accountRow, s standingRow, changed bool, err error) {
 	if row, err = accountRowOf(tx, seen.ID); err != nil {
 		return row, s, false, err
@@ -308,7 +317,8 @@ func compareStatus(tx *table.Tx, seen Account, st Status) (row accountRow, s sta
 	return row, s, s.Status.State != st.State || s.Status.Code != st.Code, err
 }
 
-// withdrawByID takes away a notification of the account that holds no more. whole: all of it was done.
+// withdrawByID withdraws a notification of the account that is no longer true. done reports whether
+// all of that fitted the transaction.
 func (m Mail) withdrawByID(set *queueSet, account, stable string) (done bool, err error) {
 	n, found, err := byStableID.Row(set.tx, stableKey{id(account), stable})
 	if err != nil || !found {

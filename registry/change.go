@@ -7,11 +7,11 @@ import (
 	"idlepush/registry/table"
 )
 
-// ChangeKind is what something that changed is.
+// ChangeKind is the kind of a thing that has changed.
 type ChangeKind string
 
-// What can change. allChanged stands for more than could be kept of one listener: look at
-// everything again.
+// The kinds of changes. allChanged replaces the changes of a listener that became too many: it must
+// read everything again.
 const (
 	accountChanged      ChangeKind = "account"
 	deviceChanged       ChangeKind = "device"
@@ -22,16 +22,16 @@ const (
 	allChanged          ChangeKind = "all"
 )
 
-// Change names something that was made, changed or removed.
+// Change is a thing that was created, changed or removed.
 type Change struct {
 	Kind ChangeKind
 	ID   string // empty: any of that kind
 }
 
-// maxChanges bounds what a listener keeps until it is taken.
+// maxChanges bounds the changes that a listener collects.
 const maxChanges = 100
 
-// Listener hears of what one user may see. A reader that is slow delays nobody.
+// Listener collects changes of things that one user may see. A slow reader delays nobody.
 type Listener struct {
 	user  string
 	store *core
@@ -41,7 +41,7 @@ type Listener struct {
 	pending []Change
 }
 
-// Listen begins to listen for the user. Stop it in the end.
+// Listen returns a new listener for the user. The caller must call Stop in the end.
 func (h History) Listen(user string) *Listener {
 	c := h.core
 	l := &Listener{user: user, store: c, wake: make(signal, 1)}
@@ -51,17 +51,17 @@ func (h History) Listen(user string) *Listener {
 	return l
 }
 
-// Stop ends the listening.
+// Stop ends the listener.
 func (l *Listener) Stop() {
 	l.store.listenersMu.Lock()
 	defer l.store.listenersMu.Unlock()
 	l.store.listeners = slices.DeleteFunc(l.store.listeners, func(o *Listener) bool { return o == l })
 }
 
-// Changed says that Take has something. Signals may merge.
+// Changed returns a channel that receives after Take has something new. Signals may merge.
 func (l *Listener) Changed() <-chan struct{} { return l.wake }
 
-// Take gives what has changed since the last call, each thing once. It was written before.
+// Take returns the changes since the last call, each once. All of them are committed.
 func (l *Listener) Take() []Change {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,7 +83,7 @@ func (l *Listener) add(c Change) {
 	l.wake.raise()
 }
 
-// watch has the workers and the listeners told of what every commit has changed.
+// watch wakes the workers and informs the listeners after every commit.
 func (c *core) watch() {
 	accounts.Watch(c.db, func(k id, before, after *accountRow) {
 		var viewers []string
@@ -157,7 +157,7 @@ func (c *core) watch() {
 	})
 }
 
-// publish has the listeners of the users hear of a change.
+// publish adds a change to the listeners of the users.
 func (c *core) publish(kind ChangeKind, changed string, users []string) {
 	c.listenersMu.Lock()
 	defer c.listenersMu.Unlock()
@@ -168,7 +168,7 @@ func (c *core) publish(kind ChangeKind, changed string, users []string) {
 	}
 }
 
-// publishToAll has all listeners hear of a change.
+// publishToAll adds a change to all listeners.
 func (c *core) publishToAll(kind ChangeKind, changed string) {
 	c.listenersMu.Lock()
 	defer c.listenersMu.Unlock()
@@ -183,8 +183,8 @@ func (c *core) hasListeners() bool {
 	return len(c.listeners) > 0
 }
 
-// publishToViewers is tell for a change that the viewers of an account may see, or the user if scope is one.
-// A row that cannot be read is told to nobody: whoever reads it gets the error.
+// publishToViewers adds a change to the listeners of those who may see an account, or of the user
+// if scope is one. It ignores a row that cannot be read: whoever reads it gets the error.
 func (c *core) publishToViewers(scope id, kind ChangeKind, changed string) {
 	if !c.hasListeners() {
 		return
@@ -197,7 +197,7 @@ func (c *core) publishToViewers(scope id, kind ChangeKind, changed string) {
 	c.publish(kind, changed, viewers)
 }
 
-// viewersOf returns the users who may see what is kept under the scope.
+// viewersOf returns the users who may see the notifications of the scope.
 func viewersOf(tx *table.Tx, scope id) ([]string, error) {
 	row, found, err := accounts.Get(tx, scope)
 	if err != nil {
@@ -209,7 +209,7 @@ func viewersOf(tx *table.Tx, scope id) ([]string, error) {
 	return row.viewers(), nil
 }
 
-// publishToOwner is tell for a change of how a device stands.
+// publishToOwner adds a change of a device's status to the listeners of its user.
 func (c *core) publishToOwner(device id) {
 	if !c.hasListeners() {
 		return
@@ -223,7 +223,8 @@ func (c *core) publishToOwner(device id) {
 	})
 }
 
-// publishDelivery is tell for a change of how a notification was delivered.
+// publishDelivery adds a change of a delivery to the listeners of those who may see its
+// notification.
 func (c *core) publishDelivery(k notificationKey) {
 	if !c.hasListeners() {
 		return

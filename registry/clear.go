@@ -11,8 +11,8 @@ import (
 // maxAnnounced bounds what Announced returns.
 const maxAnnounced = 1000
 
-// Announced returns the UIDs of a folder's mail that rang and was not cleared, in order; of very
-// many the last.
+// Announced returns the UIDs of notified mail of a folder that was not cleared, in order. If there
+// are very many, it returns the last 1,000.
 func (m Mail) Announced(account, folder string, uidValidity uint32) (uids []uint32, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		within := table.Under(folderPrefix{id(account), digestOf(folder), uidValidity})
@@ -55,8 +55,8 @@ func (m Mail) Clear(account, folder string, uidValidity uint32, uids []uint32, n
 	return cleared, nil
 }
 
-// withdrawal is a transaction that takes notifications of one account away: it cancels what waits and
-// tells the devices that may show one.
+// withdrawal is a transaction that withdraws notifications of one account. It cancels the
+// deliveries that wait, and sends clears to the devices that may show a notification.
 type withdrawal struct {
 	*core
 	set       *queueSet
@@ -65,15 +65,15 @@ type withdrawal struct {
 	mayShow   map[id]bool // the devices that may show one
 }
 
-// newWithdrawal begins to take away, and spares room for tell.
+// newWithdrawal returns a withdrawal, and reserves what sendClears needs.
 func (c *core) newWithdrawal(set *queueSet, scope id) *withdrawal {
 	set.reserved += notificationCost
 	return &withdrawal{c, set, scope, nil, make(map[id]bool)}
 }
 
-// mails takes away the mails at these UIDs, as many as the transaction has room for. It returns how
-// many UIDs are dealt with, which may be none if one was dealt with in part, and of how many there
-// was a mail.
+// mails withdraws the mails at these UIDs, as many as fit the transaction. It returns how many UIDs
+// are handled, and how many of them were notified mails. The first is 0 if one mail was withdrawn
+// in part.
 func (t *withdrawal) mails(at folderPrefix, uids []uint32) (handled, cleared int, err error) {
 	for _, uid := range uids {
 		if t.set.opsLeft() < notificationCost {
@@ -98,11 +98,11 @@ func (t *withdrawal) mails(at folderPrefix, uids []uint32) (handled, cleared int
 	return handled, cleared, nil
 }
 
-// combinedCost is what it takes, beside a delivery that waits, to take a mail off its summary, and
-// that away if need be.
+// combinedCost is what the withdrawal of a combined mail needs beside its delivery: the summary
+// counts one less, or is withdrawn, too.
 const combinedCost = deliveryCost + rowCost + 3
 
-// cost is what the transaction must have room for to end a delivery.
+// cost returns what the transaction needs to end a delivery.
 func (t *withdrawal) cost(d table.Row[deliveryKey, deliveryRow]) (cost int) {
 	if d.Value.State == Pending || d.Value.State == Combined {
 		cost = deliveryCost
@@ -116,8 +116,8 @@ func (t *withdrawal) cost(d table.Row[deliveryKey, deliveryRow]) (cost int) {
 	return cost
 }
 
-// withdraw takes one away. If it does not fit, it is left to the next transaction, or done in
-// part where it is the first of this one.
+// withdraw withdraws one notification. If it does not fit, the next transaction withdraws it. If it
+// is the first of this transaction, it is withdrawn in part.
 func (t *withdrawal) withdraw(n table.Row[notificationKey, notificationRow]) (done bool, err error) {
 	rows, err := deliveries.First(t.set.tx, table.Under(deliveryPrefix(n.Key)), table.NoLimit)
 	if err != nil {
@@ -133,7 +133,8 @@ func (t *withdrawal) withdraw(n table.Row[notificationKey, notificationRow]) (do
 	return t.withdrawRows(n, rows)
 }
 
-// withdrawRows ends what waits of a notification, and notes who may show it. whole: all of it was done.
+// withdrawRows ends the pending deliveries of a notification, and collects the devices that may
+// show it. done reports whether all of that fitted the transaction.
 func (t *withdrawal) withdrawRows(n table.Row[notificationKey, notificationRow], rows []table.Row[deliveryKey, deliveryRow]) (done bool, err error) {
 	t.withdrawn = append(t.withdrawn, n.Value.ID)
 	for _, d := range rows {
@@ -159,7 +160,7 @@ func (t *withdrawal) withdrawRows(n table.Row[notificationKey, notificationRow],
 	return true, notifications.Put(t.set.tx, n.Key, n.Value)
 }
 
-// cancel takes a delivery that waits out of its queue. The device may show it all the same.
+// cancel removes a pending delivery from its queue. The device may show it all the same.
 func (t *withdrawal) cancel(d table.Row[deliveryKey, deliveryRow]) error {
 	q, err := t.set.get(d.Key.device)
 	if err != nil {
@@ -174,8 +175,8 @@ func (t *withdrawal) cancel(d table.Row[deliveryKey, deliveryRow]) error {
 	return t.set.endDelivery(q, d.Key, d.Value.withState(Cleared, t.set.now))
 }
 
-// withdrawCombined takes a mail that was combined off the summary that stands for it. One that still waits
-// counts less; one of which everything is read is taken away, too.
+// withdrawCombined removes a combined mail from its summary. A summary that still waits counts
+// less. A summary of which every mail was read is withdrawn, too.
 func (t *withdrawal) withdrawCombined(of table.Row[deliveryKey, deliveryRow]) error {
 	tx := t.set.tx
 	of.Value.Read = true
@@ -211,7 +212,7 @@ func (t *withdrawal) withdrawCombined(of table.Row[deliveryKey, deliveryRow]) er
 	return notifications.Put(tx, sum.Key, sum.Value)
 }
 
-// sendClears gives the devices that may show what is gone a clear behind what waits there.
+// sendClears queues clears for the devices that may show a withdrawn notification.
 func (t *withdrawal) sendClears() error {
 	t.set.reserved -= notificationCost
 	var behind []string
@@ -245,9 +246,9 @@ func clearOf(account string, stable []string, now time.Time) Notification {
 		At: now, Expires: now.Add(ClearKind.Lifetime()), Clear: stable}
 }
 
-// maybeShown reports whether a delivery that waits may have reached its device: it was told with
-// less in it, a try went unanswered, or it was the first of its subqueue when an earlier run of the
-// program ended.
+// maybeShown reports whether a device may show a delivery that still waits. It may if it got the
+// delivery with less content, or if no answer came to a try. It may also if the delivery was the
+// head of its subqueue when an earlier run of the program ended.
 func (c *core) maybeShown(q *queue, d table.Row[deliveryKey, deliveryRow]) bool {
 	seq := d.Key.notification.seq
 	return d.Value.Unknown || !d.Value.Before.IsZero() || seq <= c.began && q.row.Subqueues[d.Value.subqueue(d.Key).subqueue].Head == seq

@@ -6,8 +6,7 @@ import (
 	"idlepush/registry/table"
 )
 
-// Hold keeps back what waits in the subqueue of the work until the time given, while the other subqueues of
-// the queue go on.
+// Hold holds the subqueue of the work until the time given. The other subqueues of the queue go on.
 func (o Outbox) Hold(w Work, until, now time.Time) error {
 	return o.updateQueues(now, func(set *queueSet) error {
 		q, err := set.getExisting(w.subqueue.device)
@@ -22,19 +21,21 @@ func (o Outbox) Hold(w Work, until, now time.Time) error {
 	})
 }
 
-// maxCombined bounds the deliveries that one transaction of Combine takes, and maxCleared the ids
-// of the clear that it makes.
+// maxCombined bounds the deliveries that one transaction of Combine takes. maxCleared bounds the
+// ids of the clear that it makes.
 const (
 	maxCombined = 256
 	maxCleared  = MostMails
 )
 
-// Combine puts one notification in the place of what waits in the subqueue of the work, and ends its
-// hold: a summary that counts the mail, or one clear with the ids of all, or as few clears as hold
-// them. It has a stable id of its own. What may be on the phone already is left, as it is to be
-// sent again under its own id, and so is what stands alone. What does not fit one transaction goes
-// in steps; nothing of it is sent before the last, as long as the caller is the one that sends. It
-// returns how many notifications were replaced.
+// Combine replaces the deliveries that wait in the subqueue of the work with one notification, and
+// ends its hold. For mail this is a summary that counts it. For clears it is one clear with all
+// their ids, or as few clears as hold them. The notification has a stable id of its own.
+//
+// Combine leaves deliveries that the phone may show already, because they are sent again under
+// their own ids, and a delivery that would be alone. What does not fit one transaction takes
+// several. The caller must send nothing of the subqueue before Combine returns. It returns how many
+// notifications were replaced.
 func (o Outbox) Combine(w Work, now time.Time) (combined int, err error) {
 	for from, more := table.Under(w.subqueue), true; more && err == nil; {
 		n, next := 0, from
@@ -47,8 +48,8 @@ func (o Outbox) Combine(w Work, now time.Time) (combined int, err error) {
 	return combined, err
 }
 
-// combine looks at as many of the deliveries in the range as there is room for. It returns how many
-// it has combined, and where to go on if there are more.
+// combine handles as many deliveries in the range as fit the transaction. It returns how many it
+// has combined, and the range of the rest if there is more.
 func (o Outbox) combine(set *queueSet, sub subqueueKey, from table.Range) (combined int, next table.Range, more bool, err error) {
 	tx := set.tx
 	q, err := set.getExisting(sub.device)
@@ -85,14 +86,14 @@ func (o Outbox) combine(set *queueSet, sub subqueueKey, from table.Range) (combi
 	return len(rows), from, more, nil
 }
 
-// combinedDelivery is a delivery that goes into another, with what is taken of its notification.
+// combinedDelivery is a delivery that goes into another, with the ids of its notification.
 type combinedDelivery struct {
 	table.Row[deliveryKey, deliveryRow]
 	id    string
 	clear []string
 }
 
-// combineInto ends the rows, which go into one notification: into, or a new one if that has no key.
+// combineInto ends the rows, which go into one notification: into, or a new one if into has no id.
 func (o Outbox) combineInto(set *queueSet, q *queue, sub subqueueKey, rows []combinedDelivery, into combinedDelivery) error {
 	now := set.now
 	n := newCombination(string(q.device.Key.user), q.id(), rows[0], now)
@@ -130,7 +131,8 @@ func (o Outbox) combineInto(set *queueSet, q *queue, sub subqueueKey, rows []com
 	return nil
 }
 
-// untriedCombination returns what Combine made last of the subqueue, if it waits there and was not tried yet.
+// untriedCombination returns the last notification that Combine made for the subqueue, if it still
+// waits there and was not tried yet.
 func (o Outbox) untriedCombination(tx *table.Tx, q *queue, sub subqueueKey) (into combinedDelivery, err error) {
 	stable := q.row.Subqueues[sub.subqueue].Combined
 	if stable == "" {
@@ -155,8 +157,8 @@ func (o Outbox) untriedCombination(tx *table.Tx, q *queue, sub subqueueKey) (int
 	return into, nil
 }
 
-// combinableOf returns those of the deliveries that may go into another: clears, and mail that no
-// phone can have shown.
+// combinableOf returns the deliveries that may go into another: clears, and mail that no phone can
+// show yet.
 func (o Outbox) combinableOf(tx *table.Tx, q *queue, waits []table.Entry[waitingKey, deliveryKey], into combinedDelivery) (list []combinedDelivery, err error) {
 	for _, e := range waits {
 		d, found, err := deliveries.Get(tx, e.Key)
@@ -180,9 +182,9 @@ func (o Outbox) combinableOf(tx *table.Tx, q *queue, waits []table.Entry[waiting
 	return list, nil
 }
 
-// chooseCombined returns those of the rows that go into one: into, if there is room for any, else a new
-// one for as many as two at least. A row that finds no room is passed over, for what is taken away
-// needs no order.
+// chooseCombined returns the rows that go into one notification, and that notification: into, if it
+// has room for a row, or else a new one for at least two rows. It skips a row that does not fit,
+// because the order of clears does not matter.
 func chooseCombined(rows []combinedDelivery, into combinedDelivery) ([]combinedDelivery, combinedDelivery) {
 	fitting := func(rows []combinedDelivery, ids int) (list []combinedDelivery) {
 		for _, r := range rows {
@@ -206,8 +208,8 @@ func chooseCombined(rows []combinedDelivery, into combinedDelivery) ([]combinedD
 	return nil, into
 }
 
-// newCombination is what takes the place of first and of others like it in one device's queue. A clear
-// may be of mail in several accounts, and outlives each.
+// newCombination returns the notification that replaces first and others like it in one device's
+// queue. A clear may be of mail in several accounts, and does not end with one of them.
 func newCombination(user string, device id, first combinedDelivery, now time.Time) Notification {
 	n := Notification{Kind: ClearKind, User: user, At: now}
 	if first.Value.Kind == MailKind {

@@ -11,10 +11,11 @@ import (
 	"idlepush/registry/table"
 )
 
-// Devices is what users read and edit of their devices.
+// Devices is the part of the store about users' devices.
 type Devices struct{ *core }
 
-// rings reports whether mail of the account, which the device's user may see, rings the device.
+// isNotifiedOf reports whether mail of the account notifies the device. The device's user must be
+// one who may see the account.
 func (row deviceRow) isNotifiedOf(account id) bool {
 	return row.Accounts == nil || slices.Contains(row.Accounts, string(account))
 }
@@ -88,11 +89,15 @@ func (d Device) checkLane() error {
 	return nil
 }
 
-// Put registers a device: an address that is known keeps its id and queue, whoever had it, and
-// takes the newer keys and settings; any other gets a new id. d.Status.State says whether it has
-// been proved; empty: that stays as it is, and a new device is unproven. d.Lane and d.MustShow are
-// what its transport says of it; an empty lane is an error. d.ID and d.Revision are not looked at.
-// ErrNotFound: the user is gone; ErrDenied: the session in which it is made, if any, has ended.
+// Put registers a device. If its address is known, that device keeps its id and queue, whichever
+// user had it, and gets the new keys and settings. Otherwise it gets a new id.
+//
+// d.Status.State says whether a push has reached the device. If it is empty, the state stays as it
+// is, and a new device is unproven. d.Lane, which must not be empty, and d.MustShow come from its
+// transport. d.ID and d.Revision are ignored.
+//
+// It returns ErrNotFound if there is no such user, and ErrDenied if session is not empty and has
+// ended.
 func (s Devices) Put(d Device, session string, now time.Time) (_ Device, created bool, err error) {
 	if err := d.checkLane(); err != nil {
 		return Device{}, false, err
@@ -125,10 +130,12 @@ func (s Devices) Put(d Device, session string, now time.Time) (_ Device, created
 	return out, created, nil
 }
 
-// Update replaces the device d.ID, also its address; an empty d.Status.State leaves its status as
-// it is, and an empty lane is an error. ErrStale: it was edited since d was read; ErrTaken: another device has that address;
-// ErrNotFound: the device is no longer there, or no longer its user's; ErrDenied: the session into
-// which it is moved has ended.
+// Update replaces the device d.ID, also its address. If d.Status.State is empty, its status stays
+// as it is. d.Lane must not be empty.
+//
+// It returns ErrStale if the device was edited since d was read, and ErrTaken if another device has
+// that address. It returns ErrNotFound if the device is removed or belongs to another user, and
+// ErrDenied if it is moved into a session that has ended.
 func (s Devices) Update(d Device, now time.Time) (Device, error) {
 	if err := d.checkLane(); err != nil {
 		return Device{}, err
@@ -167,9 +174,9 @@ func (s Devices) Update(d Device, now time.Time) (Device, error) {
 	return out, nil
 }
 
-// replaceDevice writes a device in the place of old, if that has an id, and its queue's lane. What
-// waits for one whose address the app has just confirmed, that is in another lane now, or no longer
-// suspect, is due now.
+// replaceDevice writes a device, which replaces old if that has an id, and the lane of its queue.
+// The queue is due now if the app has just confirmed the address, if the lane changed, or if the
+// device is no longer suspect.
 func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed bool) error {
 	q, _, err := queues.Get(tx, id(d.ID))
 	if err != nil {
@@ -241,7 +248,7 @@ func (s Devices) At(d Device) (found Device, err error) {
 	return found, err
 }
 
-// List returns the user's devices, oldest first; everybody's if user is empty.
+// List returns the user's devices, oldest first. It returns all devices if user is empty.
 func (s Devices) List(user string) (list []Device, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		within := table.Range{}
@@ -267,10 +274,10 @@ func (s Devices) List(user string) (list []Device, err error) {
 	return list, err
 }
 
-// Remove removes the device, and ends the session that it was registered in, unless that is the
-// session that asks, which may be empty: a phone that was lost is not to register itself anew when
-// it is opened. What waits for it is not sent, and goes with the next Purge. ErrStale: it was
-// edited since d was read.
+// Remove removes the device, and ends the session in which it was registered, unless that is the
+// session given, which may be empty. A lost phone must not register again when somebody opens it.
+// What waits for the device is not sent, and the next Purge removes it. Remove returns ErrStale if
+// the device was edited since d was read.
 func (s Devices) Remove(d Device, session string) error {
 	return s.db.Update(func(tx *table.Tx) error {
 		at, found, err := devicesID.Row(tx, id(d.ID))

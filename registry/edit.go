@@ -7,14 +7,15 @@ import (
 	"idlepush/registry/table"
 )
 
-// Update replaces what a person can edit of the account a.ID and gives it a new start: its state is
-// new again. An account that waits for no person goes on as it was if only its name or the people
-// it is shared with are others. ErrStale: it was edited since a was read. ErrTaken: another account
-// is that mailbox already.
+// Update replaces the fields of the account a.ID that a person can edit, and sets its state to new.
+// If only its name or the people it is shared with have changed, the state stays, unless it is
+// Attention. It returns ErrStale if the account was edited since a was read, and ErrTaken if
+// another account is that mailbox already.
 //
-// Cursors stay, except those of folders that are no longer watched: such a folder, taken up again
-// later, starts from its end. All of them go if it is another mailbox now. If more people change
-// than fit one transaction, it is shared with some of them before the rest is changed.
+// Cursors stay, except those of folders that are no longer watched: such a folder, watched again
+// later, starts from its end. If the account is another mailbox now, all cursors are removed. If
+// too many people change for one transaction, the account is shared with some of them before the
+// rest is changed.
 func (s Accounts) Update(a Account, now time.Time) (out Account, err error) {
 	err = s.inSteps(func(tx *table.Tx) (done bool, err error) {
 		out, done, err = updateAccount(tx, a, now)
@@ -29,12 +30,12 @@ func (s Accounts) Update(a Account, now time.Time) (out Account, err error) {
 	return out, nil
 }
 
-// updateCost is what updateAccount reads and writes at most, beside the cursors and the people of
+// updateCost is what updateAccount reads and writes at most, without the cursors and the people of
 // the account.
 const updateCost = 12
 
-// updateAccount writes the account. done: all of that fitted the transaction. If not, it is shared
-// with more of those with whom it is to be, or with fewer others.
+// updateAccount writes the account. done reports whether all of that fitted the transaction. If
+// not, only a part of the people it is shared with have changed.
 func updateAccount(tx *table.Tx, a Account, now time.Time) (out Account, done bool, err error) {
 	old, row, err := readAccount(tx, a.ID)
 	if err != nil {
@@ -80,8 +81,8 @@ func updateAccount(tx *table.Tx, a Account, now time.Time) (out Account, done bo
 	return out, true, putAccount(tx, out, row.Mailbox)
 }
 
-// stepTowards returns the people that are, with at most so many changes on the way to those wanted. all:
-// no more changes are needed.
+// stepTowards returns the people with at most maxSteps of the changes that lead to those wanted.
+// all reports whether no more changes are needed.
 func stepTowards(are, wanted []string, maxSteps int) (list []string, all bool) {
 	list, all = slices.Clone(are), true
 	set := func(is bool, person string) {
@@ -106,8 +107,8 @@ func stepTowards(are, wanted []string, maxSteps int) (list []string, all bool) {
 	return list, all
 }
 
-// removeCursors removes those of the cursors whose folders an account watches no more; all: all of
-// them, and the unread count.
+// removeCursors removes the cursors in the list whose folders the account no longer watches. If all
+// is true, it removes all of them and the unread count.
 func removeCursors(tx *table.Tx, a Account, list []folderKey, all bool) error {
 	for _, k := range list {
 		if !all && slices.Contains(a.Folders, k.folder) {
@@ -128,7 +129,7 @@ func removeCursors(tx *table.Tx, a Account, list []folderKey, all bool) error {
 	return standings.Put(tx, id(a.ID), st)
 }
 
-// isSameSession reports whether a session for the one is a session for the other.
+// isSameSession reports whether the same session serves both.
 func (a Account) isSameSession(b Account) bool {
 	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username && a.Password == b.Password &&
 		a.Enabled == b.Enabled && slices.Equal(a.Folders, b.Folders)

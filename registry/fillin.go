@@ -8,8 +8,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// Wordless returns the account's mail that rang without words, and that has neither expired nor
-// been cleared: where it is and when it rang, without its content and deliveries.
+// Wordless returns the account's mail that was notified without content and has neither expired nor
+// been cleared. The notifications have a place and a time, but no content and no deliveries.
 func (m Mail) Wordless(account string, now time.Time) (list []Notification, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		rows, err := wordless.Rows(tx, table.Under(id(account)), table.NoLimit)
@@ -32,12 +32,16 @@ func (m Mail) Wordless(account string, now time.Time) (list []Notification, err 
 	return list, err
 }
 
-// FillIn gives a mail that rang without words what it says. If it waits to be sent it goes with its
-// words; if it was delivered it is queued again under the same id, but only for devices to which
-// the words say something. One that was cleared or has words is passed over, one that has expired
-// rings no more. Words by which the mail is known from another place: it rang there already, so
-// what rang without words is taken away, unless that other was cleared. ErrNotFound: the account is
-// gone. It reports whether the mail has its words now.
+// FillIn adds the content to a mail that was notified without it. If the mail still waits, it is
+// sent with the content. If it was delivered, it is queued again under the same id, but only for
+// devices whose level shows some of the content.
+//
+// It skips a mail that was cleared or has its content, and does not queue one that has expired. If
+// the fingerprint shows that the mail was notified from another place, the one without content is
+// withdrawn, unless the other was cleared.
+//
+// It reports whether the mail has its content now. It returns ErrNotFound if the account is
+// removed.
 func (m Mail) FillIn(account, folder string, uidValidity uint32, msg Message, now time.Time) (filled bool, err error) {
 	err = m.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
 		filled, done, err = m.fillInMail(set, placeKey{folderPrefix{id(account), digestOf(folder), uidValidity}, msg.UID}, folder, msg)
@@ -46,7 +50,7 @@ func (m Mail) FillIn(account, folder string, uidValidity uint32, msg Message, no
 	return filled, err
 }
 
-// fillInMail fills in the mail at a place. whole: all of it was done.
+// fillInMail fills in the mail at a place. done reports whether all of that fitted the transaction.
 func (m Mail) fillInMail(set *queueSet, at placeKey, folder string, msg Message) (filled, done bool, err error) {
 	tx := set.tx
 	a, err := accountRowOf(tx, string(at.account))
@@ -75,7 +79,7 @@ func (m Mail) fillInMail(set *queueSet, at placeKey, folder string, msg Message)
 	return true, true, move(tx, twin, folder, at.validity, at.uid)
 }
 
-// twinOf returns the other notification that the fingerprint is known by.
+// twinOf returns the other notification with the same fingerprint.
 func twinOf(tx *table.Tx, n table.Row[notificationKey, notificationRow], fingerprint string) (twin table.Row[notificationKey, notificationRow], found bool, err error) {
 	if fingerprint == "" {
 		return twin, false, nil
@@ -84,7 +88,8 @@ func twinOf(tx *table.Tx, n table.Row[notificationKey, notificationRow], fingerp
 	return twin, found && twin.Key != n.Key, err
 }
 
-// writeContent writes what the mail says. again: it is queued once more where it was delivered with less.
+// writeContent writes the content of a mail. If again is true, it queues the mail once more for
+// devices that got it with less content.
 func writeContent(set *queueSet, n table.Row[notificationKey, notificationRow], a accountRow, msg Message, again bool) error {
 	tx := set.tx
 	recipients, err := recipientsOf(tx, n.Key.scope, a)

@@ -8,11 +8,11 @@ import (
 	"idlepush/registry/table"
 )
 
-// History is what users read of their notifications.
+// History is the part of the store that users read their notifications from.
 type History struct{ *core }
 
-// Get returns the user's notification of that stable id: one of an account that the user sees, or
-// one for this user alone. ErrNotFound otherwise.
+// Get returns the notification with that stable id, of an account that the user sees or for this
+// user alone. Otherwise it returns ErrNotFound.
 func (h History) Get(user, stable string, now time.Time) (n Notification, err error) {
 	err = h.db.View(func(tx *table.Tx) error {
 		scopes, err := scopesOf(tx, user)
@@ -44,9 +44,9 @@ func scopesOf(tx *table.Tx, user string) ([]id, error) {
 	return scopes, err
 }
 
-// List returns at most limit of the user's notifications but for clears, newest first, that are
-// older than after, which is "" or a next of an earlier answer. next is "" if there are no more.
-// ErrNotFound: after is not such a value.
+// List returns at most limit of the user's notifications, newest first and without clears. They are
+// older than after, which is "" or a next of an earlier call. next is "" if there are no more. List
+// returns ErrNotFound if after is no such value.
 func (h History) List(user, after string, limit int, now time.Time) (list []Notification, next string, err error) {
 	from, err := base64.RawURLEncoding.DecodeString(after)
 	if err != nil || len(from) != 0 && len(from) != 8 {
@@ -102,18 +102,18 @@ func (h History) List(user, after string, limit int, now time.Time) (list []Noti
 	return list, next, err
 }
 
-// stream is the notifications of one scope, newest first.
+// stream reads the notifications of one scope, newest first.
 type stream struct {
 	within table.Range // of those that were not read yet
 	rows   []table.Row[notificationKey, notificationRow]
 	step   int
 }
 
-// maxStep is how many rows of a stream are read at once. The first step reads one: most streams of
-// a user with many accounts are older than the page.
+// maxStep bounds the rows of a stream that are read at once. The first step reads one: most streams
+// of a user with many accounts are older than the page.
 const maxStep = 50
 
-// advance passes over the first row, and reads more if there is none left.
+// advance drops the first row, and reads more rows if it was the last.
 func (s *stream) advance(tx *table.Tx) (err error) {
 	if len(s.rows) > 1 {
 		s.rows = s.rows[1:]
@@ -127,7 +127,7 @@ func (s *stream) advance(tx *table.Tx) (err error) {
 	return err
 }
 
-// notificationForDisplay returns the notification of a row with its deliveries, as they stand at now.
+// notificationForDisplay returns the notification of a row with its deliveries, as they are at now.
 func notificationForDisplay(tx *table.Tx, row table.Row[notificationKey, notificationRow], now time.Time) (Notification, error) {
 	n, err := row.Value.unseal(tx, row.Key)
 	if err != nil {

@@ -2,8 +2,8 @@ package registry
 
 import "idlepush/registry/table"
 
-// Host returns what was learned of a mail server, by whatever name the caller gives it; the zero
-// Host: nothing.
+// Host returns what is known of a mail server, by the name that the caller chose in PutHost. It
+// returns the zero Host if nothing is known.
 func (m Mail) Host(name string) (h Host, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		row, _, err := hosts.Get(tx, table.Text(name))
@@ -13,7 +13,7 @@ func (m Mail) Host(name string) (h Host, err error) {
 	return h, err
 }
 
-// PutHost writes what was learned of a mail server.
+// PutHost writes what is known of a mail server under a name.
 func (m Mail) PutHost(name string, h Host) error {
 	return m.db.Update(func(tx *table.Tx) error { return hosts.Put(tx, table.Text(name), hostRow(h)) })
 }

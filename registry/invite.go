@@ -7,16 +7,17 @@ import (
 	"idlepush/registry/table"
 )
 
-// InviteFor is what an invite is for.
+// InviteFor is the purpose of an invite.
 type InviteFor string
 
-// ForPerson lets somebody become a user, ForDevice lets another browser of the one who invites in.
+// ForPerson is an invite to become a user. ForDevice is one for another browser of the inviting
+// user.
 const (
 	ForPerson InviteFor = "person"
 	ForDevice InviteFor = "device"
 )
 
-// Lifetime is how long an invite can be accepted: a person finds the time, another phone lies at
+// Lifetime returns how long an invite can be accepted. A person needs time, but another phone is at
 // hand.
 func (f InviteFor) Lifetime() time.Duration {
 	if f == ForDevice {
@@ -25,7 +26,7 @@ func (f InviteFor) Lifetime() time.Duration {
 	return 7 * 24 * time.Hour
 }
 
-// Invite lets in whoever has its code, once. Only the code's SHA-256 is stored.
+// Invite admits somebody who has its code, once. Only the code's SHA-256 is stored.
 type Invite struct {
 	ID      string
 	By      string // user id
@@ -39,8 +40,8 @@ func inviteOf(row inviteRow) Invite {
 	return Invite{row.ID, row.By, row.For, row.Admin, row.Created, row.Expires}
 }
 
-// hasEnded reports whether nobody can accept the invite of the user any more. found: the user is
-// there.
+// hasEnded reports whether the invite can no longer be accepted. u is the user who made it, and
+// found reports whether there is one.
 func (i inviteRow) hasEnded(u userRow, found bool, now time.Time) bool {
 	if !found || !now.Before(i.Expires) {
 		return true
@@ -51,8 +52,9 @@ func (i inviteRow) hasEnded(u userRow, found bool, now time.Time) bool {
 	return i.Era != u.InviteEra
 }
 
-// AddInvite makes an invite by the user and returns its code, which can be read only now.
-// ErrNotFound: the user is gone; ErrDenied: the session in which it is made, if any, has ended.
+// AddInvite creates an invite by the user and returns its code, which cannot be read again. It
+// returns ErrNotFound if there is no such user, and ErrDenied if session is not empty and has
+// ended.
 func (s Users) AddInvite(by string, f InviteFor, admin bool, session string, now time.Time) (Invite, string, error) {
 	row := inviteRow{ID: newID(), By: by, For: f, Admin: admin, Created: now, Expires: now.Add(f.Lifetime())}
 	code := rand.Text()
@@ -88,7 +90,7 @@ func (s Users) Invites(now time.Time) (list []Invite, err error) {
 	return list, err
 }
 
-// RemoveInvite takes an invite back; ErrNotFound: there is none such.
+// RemoveInvite removes an invite, or returns ErrNotFound.
 func (s Users) RemoveInvite(invite string) error {
 	return s.db.Update(func(tx *table.Tx) error {
 		k, found, err := invitesID.Get(tx, id(invite))
@@ -102,8 +104,8 @@ func (s Users) RemoveInvite(invite string) error {
 	})
 }
 
-// Invite returns the invite of a code and who invites. ErrNotFound: there is none, it was accepted
-// or has expired, or who made it may do so no more.
+// Invite returns the invite of a code and the inviting user. It returns ErrNotFound if the code is
+// unknown, the invite was accepted or has expired, or its user may not invite any more.
 func (s Users) Invite(code string, now time.Time) (i Invite, by User, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		row, u, err := invite(tx, code, now)
@@ -131,9 +133,9 @@ func invite(tx *table.Tx, code string, now time.Time) (i inviteRow, by userRow, 
 	return i, by, err
 }
 
-// Accept uses an invite up and begins a session: of a new user of that name and password, or, if
-// the invite is for a device, of the user who made it. ErrNotFound as for Invite; ErrTaken: another
-// user has that name, and the invite can still be accepted.
+// Accept accepts an invite and begins a session. The session is of a new user with that name and
+// password, or, for an invite for a device, of the user who made it. Accept returns ErrNotFound
+// like Invite. It returns ErrTaken if another user has that name; the invite stays.
 func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u User, session string, err error) {
 	i, _, err := s.Invite(code, now)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// ParseKey reads a key as the key file holds it: 32 bytes in base64, with or without padding. The
-// error does not repeat it.
+// ParseKey decodes a key of 32 bytes from the base64 of the key file, with or without padding. The
+// error does not contain the key.
 func ParseKey(text string) ([]byte, error) {
 	key, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(text), "="))
 	if err != nil || len(key) != table.KeySize {

@@ -13,7 +13,7 @@ import (
 // The keys of the tables and of their indexes. Each is written field by field, so that keys with
 // the same first fields stand together.
 
-// id names a user, an account, a device, a token or an invite.
+// id is the id of a user, an account, a device, a token or an invite.
 type id string
 
 // newID returns an opaque id of 26 lower-case letters and digits.
@@ -71,7 +71,7 @@ func (ownedKey) Parse(data []byte) (ownedKey, error) {
 	return ownedKey{id(f.Text()), digest(f.Fixed(sha256.Size))}, f.Err()
 }
 
-// folded is a name without regard to case, as strings.EqualFold compares.
+// folded returns a name without regard to case, as strings.EqualFold compares.
 func folded(name string) table.Text {
 	return table.Text(strings.Map(func(r rune) rune {
 		least := r
@@ -95,8 +95,8 @@ func (folderKey) Parse(data []byte) (folderKey, error) {
 	return folderKey{id(f.Text()), f.Rest()}, f.Err()
 }
 
-// notificationKey is a notification by the account that it concerns, or by the user if it concerns
-// no account, in the order in which they came.
+// notificationKey is a notification by its account, or by its user if it concerns no account,
+// ordered by sequence.
 type notificationKey struct {
 	scope id
 	seq   uint64 // nanoseconds since 1970, and different for each notification
@@ -111,8 +111,8 @@ func (notificationKey) Parse(data []byte) (notificationKey, error) {
 	return notificationKey{id(f.Text()), f.Uint64()}, f.Err()
 }
 
-// The marks of the keys that find a notification. Its indexes stand together in the file, and the
-// mark is behind the scope, so that the keys of a scope are in few pages.
+// The marks of the keys that find a notification. Its indexes share one bucket. The mark follows
+// the scope, so that the keys of a scope are in few pages.
 const (
 	stableMark      byte = 's'
 	fingerprintMark byte = 'f'
@@ -153,8 +153,8 @@ func (fingerprintKey) Parse(data []byte) (fingerprintKey, error) {
 	return fingerprintKey{account, digest(f.Fixed(sha256.Size))}, f.Err()
 }
 
-// folderPrefix is a folder of an account under one UIDVALIDITY. The folder is hashed: its name may be
-// long.
+// folderPrefix is a folder of an account with one UIDVALIDITY. The folder is hashed, because its
+// name may be long.
 type folderPrefix struct {
 	account  id
 	folder   digest
@@ -166,7 +166,7 @@ func (k folderPrefix) Append(data []byte) []byte {
 	return table.AppendUint32(k.folder.Append(data), k.validity)
 }
 
-// placeKey is where a mail is.
+// placeKey is the folder and UID of a mail.
 type placeKey struct {
 	folderPrefix
 	uid uint32
@@ -199,15 +199,15 @@ func (deliveryKey) Parse(data []byte) (deliveryKey, error) {
 	return deliveryKey{notificationKey{id(f.Text()), seq}, id(f.Text())}, f.Err()
 }
 
-// deliveryPrefix is what the keys of a notification's deliveries begin with. They stand in the
-// order of time, whatever the scope, so that new ones come together at the end.
+// deliveryPrefix begins the keys of a notification's deliveries. They are ordered by sequence,
+// whatever the scope, so that new ones are together at the end.
 type deliveryPrefix notificationKey
 
 func (k deliveryPrefix) Append(data []byte) []byte {
 	return k.scope.Append(table.AppendUint64(data, k.seq))
 }
 
-// subqueueKey is one subqueue of a device's queue; see subqueue.go.
+// subqueueKey is a subqueue of a device's queue; see subqueue.go.
 type subqueueKey struct {
 	device   id
 	subqueue string
@@ -217,7 +217,7 @@ func (k subqueueKey) Append(data []byte) []byte {
 	return table.AppendText(k.device.Append(data), k.subqueue)
 }
 
-// waitingKey is a delivery that waits in a subqueue.
+// waitingKey is a pending delivery in its subqueue.
 type waitingKey struct {
 	subqueueKey
 	seq uint64
@@ -232,7 +232,7 @@ func (waitingKey) Parse(data []byte) (waitingKey, error) {
 	return waitingKey{subqueueKey{id(f.Text()), f.Text()}, f.Uint64()}, f.Err()
 }
 
-// dueKey is when a device's queue is to be looked at. The queues of a lane stand together.
+// dueKey is the due time of a device's queue. The queues of a lane are together.
 type dueKey struct {
 	lane   string
 	at     time.Time

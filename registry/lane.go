@@ -7,8 +7,8 @@ import (
 )
 
 // Lane is a paused lane. The devices of a lane fail together and wait together. Nothing is sent in
-// it until Until, and after that one probe at a time, until a probe shows that the lane works. The
-// row of the lane is the only record of this: no due time of a device changes.
+// it until Until. After that one probe at a time is sent, until a probe shows that the lane works.
+// The row of the lane is the only record of the pause: no due time of a device changes.
 type Lane struct {
 	Name   string
 	Since  time.Time // when the pause began
@@ -42,7 +42,7 @@ func putPause(tx *table.Tx, l Lane) error {
 	return lanes.Put(tx, table.Text(l.Name), laneRow{l.Since, l.Until, l.Code, l.Reason})
 }
 
-// Lanes returns the lanes that are paused: what waits for their devices waits on.
+// Lanes returns the paused lanes. Deliveries to their devices wait.
 func (s Devices) Lanes() ([]Lane, error) { return s.lanes() }
 
 func (c *core) lanes() (list []Lane, err error) {
@@ -57,8 +57,8 @@ func (c *core) lanes() (list []Lane, err error) {
 }
 
 // ProbeLanes ends the time of every pause, so that each paused lane is probed at now. If nothing
-// waits in a lane, it is no longer paused: the next delivery shows whether it works. Each lane is
-// written by itself.
+// waits in a lane, its pause ends: the next delivery shows whether it works. Each lane is a
+// transaction.
 func (o Outbox) ProbeLanes(now time.Time) error {
 	list, err := o.lanes()
 	for _, l := range list {
@@ -87,8 +87,8 @@ func probeLane(tx *table.Tx, name string, now time.Time) error {
 	return nil
 }
 
-// HastenDue makes due now whatever is due later: times that were written before the clock was set
-// back lie too far ahead. One that fails halfway has hastened some lanes.
+// HastenDue makes every queue due now that is due later: due times from before the clock was set
+// back are too far ahead. If it fails, it may have changed some lanes.
 func (o Outbox) HastenDue(now time.Time) error {
 	for within := (table.Range{}); ; {
 		var next []dueKey
@@ -107,8 +107,8 @@ func (o Outbox) HastenDue(now time.Time) error {
 	}
 }
 
-// SetBack reports whether the clock was set back: it shows more than a second less than the time of
-// the last notification. Less than that proves nothing: one may have come after the clock was read.
+// SetBack reports whether the clock was set back. It was if now is more than a second before the
+// last notification. Less proves nothing: a notification may have come after now was read.
 func (o Outbox) SetBack(now time.Time) (back bool, err error) {
 	err = o.db.View(func(tx *table.Tx) error {
 		last, err := lastSequence(tx)
@@ -121,8 +121,8 @@ func (o Outbox) SetBack(now time.Time) (back bool, err error) {
 // maxMoved bounds the queues that one transaction moves.
 const maxMoved = 500
 
-// moveDue moves the queues of a lane whose keys are in the range to the time at, which takes them
-// out of it. Each of its transactions is bounded.
+// moveDue sets the due time of queues in a lane to at. The queues are those with keys in the range,
+// and at must be outside of it. It works in steps.
 func (o Outbox) moveDue(within table.Range, at time.Time) error {
 	return o.inSteps(func(tx *table.Tx) (done bool, err error) {
 		list, err := due.First(tx, within, maxMoved)

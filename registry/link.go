@@ -23,13 +23,13 @@ var (
 	linkPlaceholder = regexp.MustCompile(`\{[^}]*\}?|\}`)
 )
 
-// allowedSchemes are the schemes that open a mail, or a place to read it: of web pages, of mail programs
-// (RFC 2392 and Apple's), and of mail apps. Many others run something, and who shares a mailbox
-// chooses for others.
+// allowedSchemes are the schemes that open a mail or a place to read it: those of web pages, of
+// mail programs (RFC 2392 and Apple's), and of mail apps. Many others run something, and a person
+// who shares a mailbox chooses the link for others.
 var allowedSchemes = []string{"https", "http", "message", "mid", "googlegmail", "ms-outlook", "readdle-spark", "airmail"}
 
-// CheckLink says, in words for a person, what is wrong with a template of where a click on a
-// notification leads; nil: nothing. An empty one is none.
+// CheckLink returns an error, in words for a person, if the template of a link is not valid. The
+// link opens when a person clicks on a notification. An empty template is valid: there is no link.
 func CheckLink(template string) error {
 	if template == "" {
 		return nil
@@ -59,7 +59,7 @@ func CheckLink(template string) error {
 	return nil
 }
 
-// authority is the part of an http address that names the host.
+// authority returns the part of an http address with the host.
 func authority(address string) string {
 	_, rest, _ := strings.Cut(address, "://")
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
@@ -68,8 +68,9 @@ func authority(address string) string {
 	return rest
 }
 
-// LinkTo is where a click on a notification of the account's mail leads, by the template that its
-// owner gave; empty: to the page, for there is no template or the mail lacks what it needs.
+// LinkTo returns the link for a click on a notification of the account's mail, made from its
+// template. It is empty if there is no template or the mail lacks a field of it: the click opens
+// the page.
 func (a Account) LinkTo(n Notification) string {
 	if a.Link == "" || n.Kind != MailKind || n.Content.MessageID == "" && strings.Contains(a.Link, linkMessageID) {
 		return ""
@@ -81,5 +82,5 @@ func fillLink(template, messageID, folder, email string) string {
 	return strings.NewReplacer(linkMessageID, escapeLink(messageID), linkFolder, escapeLink(folder), linkEmail, escapeLink(email)).Replace(template)
 }
 
-// escapeLink writes text so that it is one word anywhere in an address.
+// escapeLink escapes text so that it is one word anywhere in an address.
 func escapeLink(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }

@@ -2,5 +2,6 @@
 
 package registry
 
-// lockFolder does nothing where folders cannot be locked.
+// lockFolder keeps other processes from creating a store in dir at the same time: each would write
+// a key of its own. It waits at most table.LockWait.
 func lockFolder(string) (unlock func() error, err error) { return func() error { return nil }, nil }

@@ -12,8 +12,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// lockFolder keeps other processes from making a store in dir at the same time; each would write a
-// key of its own. It waits at most table.LockWait.
+// lockFolder keeps other processes from creating a store in dir at the same time: each would write
+// a key of its own. It waits at most table.LockWait.
 func lockFolder(dir string) (unlock func() error, err error) {
 	d, err := os.Open(dir)
 	if err != nil {

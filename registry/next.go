@@ -7,10 +7,10 @@ import (
 	"idlepush/registry/table"
 )
 
-// Next returns the first delivery of the device's queue; ok is false if nothing is to be sent now.
-// Before that it removes, in steps, the deliveries that are not to be sent any more, each with its
-// outcome: expired, or removed if the account or the device's right to it is gone. It returns
-// ErrNotFound if the device is gone.
+// Next returns the first delivery of the device's queue. ok is false if nothing can be sent now.
+// First it removes, in steps, deliveries that are not to be sent any more. Their outcome is
+// expired, or removed if the account or the device's right to it is gone. It returns ErrNotFound if
+// there is no such device.
 func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) {
 	for {
 		var stale bool
@@ -27,7 +27,7 @@ func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) 
 	}
 }
 
-// readNext reads what is sent next. stale: drop has something to do.
+// readNext reads the delivery that is sent next. stale reports that dropStale has something to do.
 func readNext(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err error) {
 	row, found, err := devicesID.Row(tx, device)
 	if err == nil && !found {
@@ -77,8 +77,8 @@ func readNext(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, e
 	return w, true, false, addPiggybacked(tx, &w, now)
 }
 
-// unreadOf is how many mails are unread in all accounts that ring the device, as far as it is
-// known.
+// unreadOf returns how many mails are unread in all accounts that notify the device, or nil if that
+// is not known of any.
 func unreadOf(tx *table.Tx, d table.Row[deviceKey, deviceRow]) (sum *int, err error) {
 	seen, err := accountsOf.First(tx, table.Under(d.Key.user), table.NoLimit)
 	if err != nil {
@@ -106,8 +106,8 @@ func unreadOf(tx *table.Tx, d table.Row[deviceKey, deviceRow]) (sum *int, err er
 	return sum, nil
 }
 
-// currentState says whether a delivery is still to be sent, and returns its account, if it concerns
-// one.
+// currentState returns the state that a pending delivery has now, and its account, if it concerns
+// one. It stays pending if it is still to be sent.
 func currentState(tx *table.Tx, d table.Row[deviceKey, deviceRow], at table.Row[deliveryKey, deliveryRow], now time.Time) (DeliveryState, accountRow, error) {
 	scope := at.Key.notification.scope
 	if !now.Before(at.Value.Expires) {
@@ -129,8 +129,8 @@ func currentState(tx *table.Tx, d table.Row[deviceKey, deviceRow], at table.Row[
 // maxDropped bounds the deliveries that one transaction drops.
 const maxDropped = 50
 
-// dropStale takes the deliveries that are not to be sent any more off the front of the subqueue that leads a
-// queue, a bounded number of them, and sets when the queue is due if none leads.
+// dropStale removes deliveries that are not to be sent any more from the head of the next subqueue,
+// as many as one transaction may. If there is no next subqueue, it sets when the queue is due.
 func dropStale(set *queueSet, device id) error {
 	q, err := set.getExisting(device)
 	if err != nil {
@@ -169,11 +169,11 @@ func dropStale(set *queueSet, device id) error {
 // To a device at which every push must show something, what is to be taken away goes with the next
 // push that does.
 
-// maxPiggybacked is how many ids ride in a push, if the first row has no more.
+// maxPiggybacked bounds the ids that a push takes along, unless the first clear alone has more.
 const maxPiggybacked = 16
 
-// addPiggybacked fills in what is to be taken away by the same push, for a device that is told such
-// things by no push of their own.
+// addPiggybacked adds clears to the work if the device gets none by a push of their own: with every
+// push it must show something.
 func addPiggybacked(tx *table.Tx, w *Work, now time.Time) error {
 	if !w.Device.MustShow || !w.Device.Content.Allows(Sender) {
 		return nil

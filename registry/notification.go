@@ -10,12 +10,12 @@ import (
 	"idlepush/registry/table"
 )
 
-// Kind is what a notification says.
+// Kind is the kind of a notification.
 type Kind string
 
-// MailKind is new mail; ClearKind that mail was read or removed elsewhere; SummaryKind how many
-// mails came, in the place of as many MailKind; AttentionKind that a person must act; TestKind that
-// a test was asked for, which is never stored.
+// MailKind is new mail. ClearKind withdraws notifications of mail that was read or removed
+// elsewhere. SummaryKind counts mails and replaces as many MailKind. AttentionKind asks a person to
+// act. TestKind is a test, which is never stored.
 const (
 	MailKind      Kind = "mail"
 	ClearKind     Kind = "clear"
@@ -24,7 +24,7 @@ const (
 	TestKind      Kind = "test"
 )
 
-// Lifetime is how long a notification of the kind is worth delivering.
+// Lifetime returns how long a notification of the kind is worth delivering.
 func (k Kind) Lifetime() time.Duration {
 	switch k {
 	case AttentionKind:
@@ -37,7 +37,7 @@ func (k Kind) Lifetime() time.Duration {
 	return 3 * 24 * time.Hour
 }
 
-// Notification is what is to be said, and how saying it went on each device.
+// Notification is a message to users, with the outcome on each device.
 type Notification struct {
 	ID         string // stable: 32 base64url characters
 	Kind       Kind
@@ -62,12 +62,12 @@ type Notification struct {
 	Cleared     time.Time // when it was found read or removed; zero: it was not
 }
 
-// DeliveryState is how a delivery stands.
+// DeliveryState is the state of a delivery.
 type DeliveryState string
 
 // Pending is not yet accepted by the push service; the others are final. Cleared means that the
-// mail was read or removed first; Combined that it is told with others, in a summary; Removed that
-// the device, its account or its right to the account went away first.
+// mail was read or removed first. Combined means that a summary or another clear replaced it.
+// Removed means that the device, its account or its right to the account was removed first.
 const (
 	Pending   DeliveryState = "pending"
 	Combined  DeliveryState = "combined"
@@ -78,7 +78,7 @@ const (
 	Removed   DeliveryState = "removed"
 )
 
-// Delivery is one notification in one device's queue, then its outcome.
+// Delivery is a notification in one device's queue, or its outcome there.
 type Delivery struct {
 	Device   string // device id, also when the device is gone
 	State    DeliveryState
@@ -91,10 +91,10 @@ type Delivery struct {
 	Before   time.Time // while pending: when the device was told with less in it; zero: it was not
 }
 
-// Result is one of the five things that can come of a push.
+// Result is one of the five results of a push.
 type Result string
 
-// The five outcomes. Only ResultGone removes a device, only ResultRefused drops a message;
+// The five results. Only ResultGone removes a device, and only ResultRefused drops a message.
 // ResultRetry and ResultMisconfigured keep both.
 const (
 	ResultDelivered     Result = "delivered"
@@ -104,7 +104,7 @@ const (
 	ResultMisconfigured Result = "misconfigured"
 )
 
-// Outcome is what a push service's answer, or its absence, means.
+// Outcome is what the answer of a push service means, or what it means that no answer came.
 type Outcome struct {
 	Result  Result
 	At      time.Time // ResultRetry: not before this, as the service asked; zero: the dispatcher's backoff
@@ -126,7 +126,7 @@ type Learned struct {
 	Lane   string            // of the device with them
 }
 
-// StableID is the id of one mail's notification: the first 24 bytes of SHA-256 over account,
+// StableID returns the id of one mail's notification: the first 24 bytes of SHA-256 over account,
 // folder, UIDVALIDITY and UID, as 32 base64url characters. It fits an APNs collapse id (64 bytes)
 // and a Web Push Topic (RFC 8030 section 5.4).
 func StableID(account, folder string, uidValidity, uid uint32) string {
@@ -144,7 +144,7 @@ func stableID(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:24])
 }
 
-// subqueueOf names the subqueue of each queue in which a notification waits.
+// subqueueOf returns the name of the subqueue in which a notification waits.
 func subqueueOf(k Kind, scope id) string {
 	switch k {
 	case MailKind, SummaryKind:
@@ -155,7 +155,7 @@ func subqueueOf(k Kind, scope id) string {
 	return otherSubqueue
 }
 
-// scope returns what the notification's key begins with.
+// scope returns the first field of the notification's key.
 func (n Notification) scope() id {
 	if n.Account != "" {
 		return id(n.Account)
@@ -192,8 +192,8 @@ func (row deliveryRow) delivery(k deliveryKey) Delivery {
 	return Delivery{string(k.device), row.State, row.At, row.Into, row.Attempts, row.Unknown, row.Code, row.Reason, row.Before}
 }
 
-// withState is the delivery once it has the state. One that was told with less in it was delivered then,
-// whatever comes of the rest.
+// withState returns the delivery with the state. If it was delivered with less content before, its
+// last state is that delivery, whatever the outcome of the rest is.
 func (row deliveryRow) withState(state DeliveryState, at time.Time) deliveryRow {
 	switch {
 	case row.Before.IsZero() || state == Pending:
@@ -206,8 +206,8 @@ func (row deliveryRow) withState(state DeliveryState, at time.Time) deliveryRow 
 	return row
 }
 
-// effective is the delivery as it stands at now: one that nothing will send any more is expired or
-// removed, also while its row still waits for its turn.
+// effective returns the delivery as it is at now. A pending one that nothing will send any more is
+// expired or removed, although its row is still in its subqueue.
 func (row deliveryRow) effective(now time.Time, deviceExists bool) deliveryRow {
 	switch {
 	case row.State != Pending:

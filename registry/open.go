@@ -24,13 +24,13 @@ const (
 	setupFile = "setup-token"
 )
 
-// migrations lead from each version of the layout to the next: steps[0] from version 1 to 2.
+// migrations lead from each version of the layout to the next: migrations[0] from version 1 to 2.
 var migrations []migrate.Step
 
-// newestVersion is the version that this program writes.
+// newestVersion returns the version that this program writes.
 func newestVersion() int { return len(migrations) + 1 }
 
-// Options are those of Open. The zero Options are right for a program that keeps people's mail.
+// Options are options of Open. The zero Options are right for a program that stores people's mail.
 type Options struct {
 	Key    []byte       // seals the secrets; nil: the key file in the folder, which is made with the store
 	NoSync bool         // commits do not wait for the disk, so a power cut may cost everything: for tests
@@ -42,10 +42,12 @@ func (o Options) table() table.Options {
 	return table.Options{Key: o.Key, NoSync: o.NoSync, Bound: o.Bound, Fault: o.Fault}
 }
 
-// Open opens the store in the folder dir, which it makes with mode 0700 if it is not there or
-// empty, or makes a new one if neither it nor its key file exists. It takes at most 2 s to find
-// that another process has the store. Errors name the file and the way back: a store that is empty,
-// cut short, damaged, newer than this program or without its key is never replaced.
+// Open opens the store in the folder dir. If dir does not exist, Open creates it with mode 0700. If
+// neither the store nor its key file exists, Open creates both. If another process has the store,
+// it returns an error after at most 2 s.
+//
+// Errors name the file and what to do. Open never replaces a store that is empty, cut short,
+// damaged, newer than this program or without its key.
 func Open(dir string, o Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder %s cannot be made (%w): give another one, or let the user who runs this write there", dir, err)
@@ -76,9 +78,9 @@ func Open(dir string, o Options) (*Store, error) {
 	return openExisting(dir, path, o)
 }
 
-// create makes a new store beside its place and moves it there when it is whole. The key file is
-// written between: with the unfinished store beside it it comes from a first start that was cut
-// short, without it from a store that is gone.
+// create creates a new store in a temporary file and renames it when it is complete. It writes the
+// key file in between. So a key file beside the temporary file is from a first start that was
+// interrupted, and one alone is from a store that was lost.
 func create(dir string, key []byte) error {
 	unlock, err := lockFolder(dir)
 	if err != nil {
@@ -120,7 +122,7 @@ func create(dir string, key []byte) error {
 	return nil
 }
 
-// initialize writes what a new store begins with.
+// initialize writes the first rows of a new store.
 func initialize(tx *table.Tx) error {
 	if err := tx.Make(tables...); err != nil {
 		return err
@@ -192,7 +194,7 @@ func openTables(path string, o Options) (db *table.DB, version int, err error) {
 	return db, version, nil
 }
 
-// writeVersion writes that the store is of the newest version.
+// writeVersion writes that the store has the newest version.
 func writeVersion(tx *table.Tx) error {
 	row, _, err := metas.Get(tx, metaFormat)
 	if err != nil {
@@ -205,8 +207,8 @@ func writeVersion(tx *table.Tx) error {
 	return tx.Make(tables...)
 }
 
-// checkTables says which table or index the file lacks, or has that is none of ours: the name of one
-// was damaged, and it would look empty.
+// checkTables returns an error if the file lacks a table or index, or has an unknown one: if the
+// name of a table was damaged, the table would look empty.
 func checkTables(tx *table.Tx) error {
 	names, err := tx.Names()
 	if err != nil {
@@ -225,8 +227,8 @@ func checkTables(tx *table.Tx) error {
 	return nil
 }
 
-// readFormat returns the version of the layout. An error: the file is none of ours, it is newer
-// than this program, or the key does not fit it.
+// readFormat returns the version of the layout. It returns an error if the file is not a store, is
+// newer than this program, or does not fit the key.
 func readFormat(tx *table.Tx) (version int, err error) {
 	row, found, err := metas.Get(tx, metaFormat)
 	if err != nil {
@@ -282,7 +284,8 @@ func explainOpen(path string, err error) error {
 	return fmt.Errorf("the store cannot be opened (%w): %s", err, advice)
 }
 
-// writeFile writes a small private file so that it is there whole or not at all.
+// writeFile writes a small private file. After a crash the file has either its old content or the
+// new.
 func writeFile(path, text string) error {
 	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

@@ -12,14 +12,14 @@ import (
 	"idlepush/registry/table"
 )
 
-// Outbox is what the dispatcher reads and writes: the queue of each device, and the lanes.
+// Outbox is the dispatcher's part of the store: the queue of each device, and the lanes.
 type Outbox struct{ *core }
 
-// Changed returns a channel that receives after a device got work, its work moved, or a lane's
-// pause ended. Signals may merge. It is for one reader.
+// Changed returns a channel that receives after a device got work, its due time moved, or the pause
+// of a lane ended. Signals may merge. The channel is for one reader.
 func (o Outbox) Changed() <-chan struct{} { return o.outbox }
 
-// Queue names a device with work and its lane.
+// Queue is a device with work, and its lane.
 type Queue struct {
 	Device string
 	Lane   string
@@ -47,12 +47,12 @@ type Work struct {
 }
 
 // Due returns at most limit queues that are due at now, longest due first. busy maps each device
-// with a send in flight to its lane: Due returns no queue of these devices, and perLane bounds the
-// sends in one lane, those in flight included.
+// with a send in flight to its lane. Due skips these devices, and perLane bounds the sends in one
+// lane, including those in flight.
 //
-// A paused lane has no queues until its pause has lasted its time. Then all its due queues are
-// returned as candidates for the probe, unless the lane has a send in flight. next is when another
-// queue will be due; zero if none will before a send in flight ends.
+// A paused lane has no due queues until its pause has lasted its time. Then Due returns all of them
+// as candidates for the probe, unless the lane has a send in flight. next is when another queue
+// will be due. It is zero if none will before a send in flight ends.
 func (o Outbox) Due(now time.Time, limit, perLane int, busy map[string]string) (list []Queue, next time.Time, err error) {
 	inFlight := make(map[string]int)
 	for _, lane := range busy {
@@ -128,8 +128,8 @@ func dueIn(tx *table.Tx, lane lanePrefix, limit int, busy map[string]string) ([]
 	return keys[:min(limit, len(keys))], err
 }
 
-// VAPIDKey returns the application server's key (RFC 8292 section 3.2), made with the store and
-// kept: another key would end every Web Push subscription.
+// VAPIDKey returns the application server's key (RFC 8292 section 3.2). It was made with the store
+// and never changes: another key would end every Web Push subscription.
 func (o Outbox) VAPIDKey() (*ecdsa.PrivateKey, error) {
 	var scalar []byte
 	err := o.db.View(func(tx *table.Tx) error {

@@ -10,13 +10,13 @@ import (
 // maxAge is how long activity is kept.
 const maxAge = 7 * 24 * time.Hour
 
-// maxPurged bounds what is looked for at once, before it is removed.
+// maxPurged bounds what is searched at once, before it is removed.
 const maxPurged = 200
 
-// Purge removes notifications older than maxAge, what the removed accounts and devices left behind,
-// and tokens and invites that have ended. It looks for them while others write, and removes them in
-// bounded transactions, so that new mail is never kept waiting for long. It ends early, and without
-// an error, when ctx ends.
+// Purge removes notifications older than 7 days, leftovers of removed accounts and devices, and
+// tokens and invites that have ended. It searches while others write, and removes in bounded
+// transactions, so that new mail never waits for long. If ctx ends, it returns early and without an
+// error.
 func (s *Store) Purge(ctx context.Context, now time.Time) error {
 	for _, purge := range []func(context.Context, time.Time) error{s.purgeNotifications, s.purgeQueues, s.purgeTokens, s.purgeInvites} {
 		if err := purge(ctx, now); err != nil {
@@ -45,8 +45,8 @@ func (c *core) purgeNotifications(ctx context.Context, now time.Time) error {
 }
 
 // purgeScope removes notifications of a scope: those that are old, or all if the account or user is
-// gone. It goes by the keys, which hold the time. Those after now are of a clock that was set back:
-// there the rows tell.
+// removed. It compares the time in the keys. Keys after now are from before the clock was set back:
+// then it compares the time in the rows.
 func (c *core) purgeScope(ctx context.Context, scope id, now time.Time) error {
 	within := table.Under(scope)
 	past := within.Before(notificationKey{scope, uint64(max(now.Add(-maxAge).UnixNano()+1, 0))})
@@ -84,7 +84,7 @@ func (c *core) purgeScope(ctx context.Context, scope id, now time.Time) error {
 	return nil
 }
 
-// scopeExists reports whether the account or user is there of which notifications are.
+// scopeExists reports whether the account or user of the scope exists.
 func scopeExists(tx *table.Tx, scope id) (bool, error) {
 	account, err := accounts.Has(tx, scope)
 	if err != nil || account {
@@ -93,7 +93,7 @@ func scopeExists(tx *table.Tx, scope id) (bool, error) {
 	return users.Has(tx, scope)
 }
 
-// removeNotifications removes notifications with their deliveries, also those that wait.
+// removeNotifications removes notifications with their deliveries, also pending ones.
 func (c *core) removeNotifications(list []notificationKey, now time.Time) error {
 	for len(list) > 0 {
 		err := c.updateQueues(now, func(set *queueSet) error {
@@ -126,7 +126,7 @@ func (c *core) removeNotifications(list []notificationKey, now time.Time) error 
 	return nil
 }
 
-// removeDelivery removes a delivery, and takes it out of its subqueue if it waits.
+// removeDelivery removes a delivery, and takes it out of its subqueue if it is pending.
 func (s *queueSet) removeDelivery(d table.Row[deliveryKey, deliveryRow]) error {
 	if err := deliveries.Delete(s.tx, d.Key); err != nil || d.Value.State != Pending {
 		return err
@@ -138,7 +138,7 @@ func (s *queueSet) removeDelivery(d table.Row[deliveryKey, deliveryRow]) error {
 	return s.dequeue(q, d.Value.subqueue(d.Key), d.Key.notification.seq)
 }
 
-// purgeQueues ends what waits for devices that are gone.
+// purgeQueues ends the deliveries that wait for removed devices.
 func (c *core) purgeQueues(ctx context.Context, now time.Time) error {
 	within := table.Range{}
 	for ctx.Err() == nil {

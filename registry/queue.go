@@ -6,8 +6,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// enqueue puts the notification under k into the queues of row.Unqueued, as many of them as the
-// transaction has room for, and takes those off the list.
+// enqueue adds the notification under k to the queues of row.Unqueued, and removes these from the
+// list. If the transaction has too little room, it leaves the rest in the list.
 func (s *queueSet) enqueue(k notificationKey, row *notificationRow) error {
 	for len(row.Unqueued) > 0 {
 		device := id(row.Unqueued[0])
@@ -34,8 +34,8 @@ func (s *queueSet) enqueue(k notificationKey, row *notificationRow) error {
 	return nil
 }
 
-// addNotification puts a notification into one queue. One that was delivered there is delivered once more: it
-// has more in it now.
+// addNotification adds a notification to one queue. If it was delivered there, it is delivered
+// again: it has more content now.
 func (s *queueSet) addNotification(q *queue, k notificationKey, row notificationRow) error {
 	at := deliveryKey{k, q.id()}
 	d, found, err := deliveries.Get(s.tx, at)
@@ -50,9 +50,9 @@ func (s *queueSet) addNotification(q *queue, k notificationKey, row notification
 	return s.addPending(q, at, d)
 }
 
-// addPending writes a delivery that is pending, and puts it into its subqueue, at the place that its sequence
-// gives it. A queue that waits for its due time goes on waiting, for the delivery is not sent
-// before those ahead of it; but if only other subqueues are held back, it does not wait for them.
+// addPending writes a pending delivery, and adds it to its subqueue at the position of its
+// sequence. The due time of the queue stays, because the deliveries ahead go first. If only other
+// subqueues are held, the queue becomes due at once.
 func (s *queueSet) addPending(q *queue, k deliveryKey, d deliveryRow) error {
 	if err := deliveries.Put(s.tx, k, d); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (s *queueSet) addPending(q *queue, k deliveryKey, d deliveryRow) error {
 	return nil
 }
 
-// endDelivery writes a delivery that is pending no more, and takes it out of its subqueue.
+// endDelivery writes a delivery that is no longer pending, and removes it from its subqueue.
 func (s *queueSet) endDelivery(q *queue, k deliveryKey, d deliveryRow) error {
 	if err := deliveries.Put(s.tx, k, d); err != nil {
 		return err
@@ -84,8 +84,9 @@ func (s *queueSet) endDelivery(q *queue, k deliveryKey, d deliveryRow) error {
 	return s.dequeue(q, d.subqueue(k), k.notification.seq)
 }
 
-// dequeue lets the subqueue begin with what waits behind the delivery of this sequence, which waits no
-// more. If nothing is left that goes by itself, the queue is not due any more.
+// dequeue removes the delivery with this sequence from the head of its subqueue; the next one
+// follows. It does nothing for a delivery that is not the head. If nothing is left that is sent by
+// itself, the queue is no longer due.
 func (s *queueSet) dequeue(q *queue, sub subqueueKey, seq uint64) error {
 	l := q.row.Subqueues[sub.subqueue]
 	if l.Head != seq {
@@ -105,8 +106,8 @@ func (s *queueSet) dequeue(q *queue, sub subqueueKey, seq uint64) error {
 	return nil
 }
 
-// insert stores a new notification and puts it into the queues of the devices. If they are too many
-// for one transaction, some are left in the row, and change does the rest.
+// insert stores a new notification and adds it to the queues of the devices. If they are too many
+// for one transaction, some stay in the row, and updateQueues adds the rest.
 func (s *queueSet) insert(n Notification, devices []string) error {
 	seq, err := nextSequence(s.tx, s.now)
 	if err != nil {
@@ -124,8 +125,8 @@ func (s *queueSet) insert(n Notification, devices []string) error {
 	return notifications.Put(s.tx, k, row)
 }
 
-// nextSequence returns the next sequence: the time, or one more than the last if the clock stands
-// still or went back.
+// nextSequence returns the next sequence: the time in nanoseconds, or one more than the last if the
+// clock stands still or was set back.
 func nextSequence(tx *table.Tx, now time.Time) (uint64, error) {
 	last, err := lastSequence(tx)
 	if err != nil {

@@ -31,7 +31,7 @@ type queue struct {
 
 func (q *queue) id() id { return q.device.Key.device }
 
-// queueSet is the queues that a transaction changes. Each is read once, and written by save.
+// queueSet holds the queues that a transaction changes. Each is read once, and save writes it.
 type queueSet struct {
 	tx         *table.Tx
 	now        time.Time
@@ -40,8 +40,8 @@ type queueSet struct {
 	incomplete bool // a notification is not yet in all of its queues
 }
 
-// updateQueues runs fn in a transaction that may change queues, and saves them. What fn inserts is in all
-// queues when it returns.
+// updateQueues runs fn in a transaction that may change queues, and saves them. When it returns,
+// the notifications that fn inserted are in all their queues.
 func (c *core) updateQueues(now time.Time, fn func(*queueSet) error) error {
 	left := false
 	err := c.db.Update(func(tx *table.Tx) error {
@@ -64,11 +64,11 @@ func (c *core) updateQueues(now time.Time, fn func(*queueSet) error) error {
 	return err
 }
 
-// opsLeft is how much more the transaction may read and write, beside the saving of the queues and
-// what is spared.
+// opsLeft returns how many more reads and writes fit the transaction, without what is reserved and
+// what it takes to save the queues.
 func (s *queueSet) opsLeft() int { return s.tx.Left() - queueCost*len(s.list) - s.reserved }
 
-// get returns the queue of a device; nil: the device is gone.
+// get returns the queue of a device, or nil if there is no such device.
 func (s *queueSet) get(device id) (*queue, error) {
 	if q := s.list[device]; q != nil {
 		return q, nil
@@ -88,7 +88,7 @@ func (s *queueSet) get(device id) (*queue, error) {
 	return q, nil
 }
 
-// getExisting returns the queue of a device, or ErrNotFound.
+// getExisting returns the queue of a device, or ErrNotFound if there is no such device.
 func (s *queueSet) getExisting(device id) (*queue, error) {
 	q, err := s.get(device)
 	if err == nil && q == nil {
@@ -108,7 +108,7 @@ func (s *queueSet) save() error {
 	return nil
 }
 
-// enqueueMissing puts notifications into the queues that they are still missing in.
+// enqueueMissing adds notifications to the queues that still lack them.
 func (c *core) enqueueMissing(now time.Time) error {
 	for more := true; more; {
 		err := c.updateQueues(now, func(set *queueSet) error {

@@ -9,14 +9,14 @@ import (
 	"idlepush/registry/table"
 )
 
-// Mail is what the watcher reads and writes: the accounts, how far their folders have been handled,
-// and what was found there.
+// Mail is the watcher's part of the store: the accounts, how far their folders have been handled,
+// and the new mail.
 type Mail struct{ *core }
 
 // MostMails bounds the mails of one Arrival.
 const MostMails = 50
 
-// Arrival is what one catch-up of a folder found, or one step of it.
+// Arrival is the result of one catch-up of a folder, or of one step of it.
 type Arrival struct {
 	Account, Folder string
 	Edited          time.Time // of the account that was looked at; zero: not checked
@@ -27,12 +27,15 @@ type Arrival struct {
 	At              time.Time
 }
 
-// Record stores new mail as notifications, puts each into the queue of every device that it rings,
-// and moves the cursor: all in one transaction, or, if that is too much for one, in several, of
-// which each moves the cursor past the mail that it has dealt with. A mail that is recorded already
-// does not ring again, also one that is known by its fingerprint from another place in the account:
-// then this is where it is now. ErrStale: the cursor is no longer at a.From, or the account was
-// edited; ErrNotFound: the account is gone or disabled. It returns how many notifications are new.
+// Record stores new mail as notifications, adds each to the queue of every device that it notifies,
+// and moves the cursor. All of that is one transaction. If it is too much for one, it takes
+// several, and each moves the cursor past the mail that it has handled.
+//
+// A mail that is recorded already is not notified again. This is also so if its fingerprint is
+// known from another place in the account: then the mail has moved here.
+//
+// It returns how many notifications are new. It returns ErrStale if the cursor is no longer at
+// a.From or the account was edited, and ErrNotFound if the account is removed or disabled.
 func (m Mail) Record(a Arrival) (recorded int, err error) {
 	if len(a.Mails) > MostMails {
 		return 0, fmt.Errorf("record %d mails at once: at most %d", len(a.Mails), MostMails)
@@ -56,7 +59,7 @@ func (m Mail) Record(a Arrival) (recorded int, err error) {
 	return recorded, nil
 }
 
-// markOldCopies returns the mails, of which a copy of an old one before it is old, too.
+// markOldCopies returns the mails. A copy of an old mail before it is marked as old, too.
 func markOldCopies(mails []Message) []Message {
 	old := make(map[string]bool) // by fingerprint
 	mails = slices.Clone(mails)
@@ -70,7 +73,7 @@ func markOldCopies(mails []Message) []Message {
 	return mails
 }
 
-// recordStep is what one transaction of Record did.
+// recordStep is the result of one transaction of Record.
 type recordStep struct {
 	recorded, taken int
 	cursor          Cursor
@@ -133,7 +136,7 @@ func record(set *queueSet, a Arrival) (r recordStep, err error) {
 	return r, cursors.Put(tx, key, cursorRow(r.cursor))
 }
 
-// recorder is what a transaction of Record knows while it takes mails.
+// recorder is the state of a transaction of Record while it handles mails.
 type recorder struct {
 	set        *queueSet
 	arrival    Arrival
@@ -142,7 +145,8 @@ type recorder struct {
 	level      Level
 }
 
-// recordMail records one mail. fresh is 1 if it is a new notification; whole: it is in all queues.
+// recordMail records one mail. recorded is 1 if it is a new notification. done reports whether it
+// is in all queues.
 func (in recorder) recordMail(msg Message) (recorded int, done bool, err error) {
 	a, tx := in.arrival, in.set.tx
 	scope := id(a.Account)
@@ -176,7 +180,7 @@ func (in recorder) recordMail(msg Message) (recorded int, done bool, err error) 
 	return 1, !in.set.incomplete, err
 }
 
-// move notes that a mail that rang is in another place now.
+// move writes that a notified mail is in another place now.
 func move(tx *table.Tx, n table.Row[notificationKey, notificationRow], folder string, validity, uid uint32) error {
 	if n.Value.Folder == folder && n.Value.UIDValidity == validity && n.Value.Cleared.IsZero() {
 		return nil // it came twice, and the first is there still
@@ -185,7 +189,7 @@ func move(tx *table.Tx, n table.Row[notificationKey, notificationRow], folder st
 	return notifications.Put(tx, n.Key, n.Value)
 }
 
-// recipientsOf returns the devices that mail of the account rings, by user and id.
+// recipientsOf returns the devices that mail of the account notifies, by user and id.
 func recipientsOf(tx *table.Tx, account id, row accountRow) (list []table.Row[deviceKey, deviceRow], err error) {
 	for _, user := range row.viewers() {
 		own, err := devices.First(tx, table.Under(id(user)), table.NoLimit)
@@ -201,8 +205,8 @@ func recipientsOf(tx *table.Tx, account id, row accountRow) (list []table.Row[de
 	return list, nil
 }
 
-// storedLevel is the highest level that any of the devices may be sent or may fetch: a device at
-// Wake is sent nothing, and fetches sender and subject.
+// storedLevel returns the highest level that one of the devices may be sent or may fetch. A device
+// at Wake is sent nothing, but fetches sender and subject.
 func storedLevel(recipients []table.Row[deviceKey, deviceRow]) Level {
 	highest := Wake
 	for _, d := range recipients {
@@ -224,8 +228,8 @@ func idsOf(list []table.Row[deviceKey, deviceRow]) (names []string) {
 	return names
 }
 
-// Level returns what is stored of the account's mail as things are: the highest level that a device
-// that it rings may be sent or may fetch. ErrNotFound: there is no such account.
+// Level returns how much is stored of new mail of the account: the highest level that a device
+// which it notifies may be sent or may fetch. It returns ErrNotFound if there is no such account.
 func (m Mail) Level(account string) (l Level, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		row, err := accountRowOf(tx, account)
@@ -239,7 +243,7 @@ func (m Mail) Level(account string) (l Level, err error) {
 	return l, err
 }
 
-// Cursor returns how far the folder has been handled; the zero cursor: never seen.
+// Cursor returns how far the folder has been handled, or the zero Cursor if it was never seen.
 func (m Mail) Cursor(account, folder string) (c Cursor, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		row, _, err := cursors.Get(tx, folderKey{id(account), folder})

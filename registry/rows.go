@@ -214,6 +214,7 @@ type hostRow struct {
 	Unreliable time.Time       `json:",omitzero"`
 }
 
+// deviceRow is a device. Its user and id are in the key.
 type deviceRow struct {
 	Revision   uint64
 	Name       string

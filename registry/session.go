@@ -6,8 +6,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// The limits of a session: how long it may be idle, and how long it may last at all. Where a person
-// stays signed in, a browser that is opened now and then keeps its session.
+// The limits of a session: how long it may be idle, and how long it may last. If the person stays
+// signed in, a browser that is opened now and then keeps its session.
 const (
 	SessionIdle     = 12 * time.Hour
 	SessionLifetime = 7 * 24 * time.Hour
@@ -24,7 +24,7 @@ type Visit struct {
 	Stay bool   // the person wants to stay signed in there
 }
 
-// hasEnded reports whether the token of the user is one no more.
+// hasEnded reports whether the token of the user is no longer valid.
 func (t tokenRow) hasEnded(u userRow, now time.Time) bool {
 	idle := SessionIdle
 	if t.Stay {
@@ -37,7 +37,7 @@ func (t tokenRow) hasEnded(u userRow, now time.Time) bool {
 	return !t.Expires.IsZero() && !now.Before(t.Expires) || t.Session && (now.Sub(used) >= idle || t.Era != u.SessionEra)
 }
 
-// beginSession makes a session of the user.
+// beginSession creates a session of the user.
 func beginSession(tx *table.Tx, session string, user id, u userRow, v Visit, now time.Time) error {
 	lifetime := SessionLifetime
 	if v.Stay {
@@ -47,7 +47,7 @@ func beginSession(tx *table.Tx, session string, user id, u userRow, v Visit, now
 		Expires: now.Add(lifetime), Session: true, Stay: v.Stay, Used: now, Era: u.SessionEra})
 }
 
-// markUsed notes that the session is in use.
+// markUsed writes that the session is in use.
 func (s Users) markUsed(k digest, now time.Time) error {
 	return s.db.Update(func(tx *table.Tx) error {
 		t, _, err := liveToken(tx, k, now)
@@ -77,8 +77,8 @@ func (s Users) Sessions(user string, now time.Time) (list []Token, err error) {
 	return list, err
 }
 
-// checkCreator returns the user for whom something is made. ErrNotFound: the user is gone; ErrDenied: the
-// session in which it is made has ended. No session is "".
+// checkCreator returns the user for whom something is created. It returns ErrNotFound if there is
+// no such user, and ErrDenied if session is not empty and has ended.
 func checkCreator(tx *table.Tx, user, session string, now time.Time) (userRow, error) {
 	u, err := getUser(tx, user)
 	if err != nil || session == "" {
@@ -92,12 +92,14 @@ func checkCreator(tx *table.Tx, user, session string, now time.Time) (userRow, e
 }
 
 // RemoveSession ends the user's session of that id and removes the devices that were registered in
-// it: a browser that is logged out does not ring. ErrNotFound: the user has none such.
+// it, so that a browser that is logged out gets no notifications. It returns ErrNotFound if the
+// user has no such session.
 func (s Users) RemoveSession(user, session string) error {
 	return s.inSteps(func(tx *table.Tx) (done bool, err error) { return removeSession(tx, id(user), session) })
 }
 
-// removeSession removes the devices of a session and then ends it. done: all of that fitted.
+// removeSession removes the devices of a session and then ends it. done reports whether all of that
+// fitted the transaction.
 func removeSession(tx *table.Tx, user id, session string) (done bool, err error) {
 	t, err := sessionOf(tx, user, session)
 	if err != nil {
@@ -130,8 +132,8 @@ func sessionOf(tx *table.Tx, user id, session string) (table.Row[digest, tokenRo
 	return t, err
 }
 
-// endSession ends a session of the user, and with it the invites by which the user lets other
-// browsers in: whoever loses a session must not come back by one that was made in it.
+// endSession ends a session of the user, and the user's invites for other browsers: whoever loses a
+// session must not come back by an invite that was made in it.
 func endSession(tx *table.Tx, user id, session digest) error {
 	if err := tokens.Delete(tx, session); err != nil {
 		return err

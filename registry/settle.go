@@ -9,21 +9,25 @@ import (
 
 // Settle writes the outcome of the work.
 //
-//   - Delivered and refused take it from the queue. The device is due again at once if more waits.
-//   - Retry and misconfigured keep it. The device is due at as.At, but no later than the work expires.
-//   - Gone removes the device and tells its owner's other devices.
+//   - Delivered and refused take it from the queue. The device is due again at once if more
+//     waits.
+//   - Retry and misconfigured keep it. The device is due at as.At, but no later than the work
+//     expires.
+//   - Gone removes the device and notifies its owner's other devices.
 //
-// If the app has changed the address or its keys since the work was taken, nothing of the outcome
-// counts. If it has only confirmed them, only delivered counts; anything else keeps the work, and
-// it is due at once. If the work no longer waits, the outcome changes nothing, except that a clear
-// follows the push of a mail that was cleared meanwhile. Parameters that a delivery has shown become
-// the device's if it has none of that name.
+// If the app has changed the address or its keys since the work was taken, the outcome does not
+// count. If it has only confirmed them, only delivered counts. Otherwise the work stays, and is due
+// at once.
+//
+// If the work no longer waits, the outcome changes nothing, with one exception: after the push of a
+// mail that was cleared meanwhile, a clear follows. The device takes over parameters that a
+// delivery has shown, unless it has one of that name.
 //
 // LaneWorks and PauseFor count even if the rest of the outcome does not. PauseFor changes nothing
 // if a pause began meanwhile and still lasts, or ended meanwhile: the push was on its way then.
 // Settle reports whether it changed the lane.
 //
-// ErrNotFound: the device is gone, and nothing of the outcome counts.
+// It returns ErrNotFound if there is no such device; then nothing of the outcome counts.
 func (o Outbox) Settle(w Work, as Outcome, now time.Time) (laneChanged bool, err error) {
 	err = o.updateQueues(now, func(set *queueSet) (err error) {
 		laneChanged, err = settle(set, w, as)
@@ -45,7 +49,7 @@ func settle(set *queueSet, w Work, o Outcome) (laneChanged bool, err error) {
 }
 
 // settleLane writes the outcome for the lane of the work. It reports whether that changed the lane,
-// and whether the lane is paused then.
+// and whether the lane is paused afterwards.
 func (s *queueSet) settleLane(w Work, o Outcome) (changed, paused bool, err error) {
 	was, err := pauseOf(s.tx, w.Lane)
 	switch {
@@ -63,7 +67,8 @@ func (s *queueSet) settleLane(w Work, o Outcome) (changed, paused bool, err erro
 	return true, true, putPause(s.tx, Lane{w.Lane, since, s.now.Add(o.PauseFor), o.Code, o.Reason})
 }
 
-// settleDelivery writes the outcome for the device and the work. paused: the lane of the work is.
+// settleDelivery writes the outcome for the device and the work. paused reports whether the lane of
+// the work is paused.
 func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) error {
 	row, found, err := deliveries.Get(s.tx, w.key)
 	if err != nil {
@@ -104,8 +109,8 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 	return s.writeDelivery(q, w, o, row)
 }
 
-// writeDelivery writes the delivery of the work, with what has ridden with it, and sets when the queue is
-// due.
+// writeDelivery writes the delivery of the work and those that were sent with it, and sets when the
+// queue is due.
 func (s *queueSet) writeDelivery(q *queue, w Work, o Outcome, row deliveryRow) error {
 	if o.Result == ResultDelivered {
 		for _, k := range w.piggybacked {
@@ -125,8 +130,8 @@ func (s *queueSet) writeDelivery(q *queue, w Work, o Outcome, row deliveryRow) e
 	return nil
 }
 
-// sameAddress reports whether a push to the device still goes where it went when the work was
-// taken.
+// sameAddress reports whether a push to the device still has the destination that it had when the
+// work was taken.
 func sameAddress(tx *table.Tx, at table.Row[deviceKey, deviceRow], was Device) (bool, error) {
 	if at.Value.Revision == was.Revision {
 		return true, nil
@@ -135,7 +140,8 @@ func sameAddress(tx *table.Tx, at table.Row[deviceKey, deviceRow], was Device) (
 	return d.SameAddress(was), err
 }
 
-// learn notes what a delivery has shown of the device, and moves it to the lane that follows.
+// learn stores what a delivery has shown of the device, and moves the device to the lane that
+// follows from it.
 func (s *queueSet) learn(q *queue, o Outcome) error {
 	if o.Result != ResultDelivered || o.Learned == nil {
 		return nil
@@ -156,7 +162,7 @@ func (s *queueSet) learn(q *queue, o Outcome) error {
 	return devices.Put(s.tx, q.device.Key, q.device.Value)
 }
 
-// endPiggybacked ends a delivery that has ridden with a push.
+// endPiggybacked ends a delivery that was sent with the push of another.
 func (s *queueSet) endPiggybacked(q *queue, k deliveryKey) error {
 	row, found, err := deliveries.Get(s.tx, k)
 	if err != nil || !found || row.State != Pending {
@@ -169,8 +175,8 @@ func (s *queueSet) endPiggybacked(q *queue, k deliveryKey) error {
 	return s.endDelivery(q, k, row.withState(state, s.now))
 }
 
-// contentArrived reports whether a mail says more to the device now than it did when it was sent, because
-// its words have come meanwhile.
+// contentArrived reports whether a mail has more content for the device now than when it was sent,
+// because FillIn came meanwhile.
 func contentArrived(tx *table.Tx, l Level, w Work, o Outcome) (bool, error) {
 	if o.Result != ResultDelivered || !w.Notification.Wordless {
 		return false, nil
@@ -183,8 +189,8 @@ func contentArrived(tx *table.Tx, l Level, w Work, o Outcome) (bool, error) {
 	return n.Content.At(l) != w.Notification.Content.At(l), err
 }
 
-// settleEnded is Settle for a delivery that waits no more: if the mail was cleared while its push was
-// in flight, the phone shows it all the same, so it is told.
+// settleEnded is Settle for a delivery that no longer waits. If the mail was cleared while its push
+// was in flight, the phone shows it all the same, so a clear follows.
 func settleEnded(set *queueSet, w Work, o Outcome, row deliveryRow) error {
 	if row.State != Cleared || row.Attempts > w.Attempts || o.Result != ResultDelivered && !o.Unknown {
 		return nil
@@ -199,7 +205,7 @@ func settleEnded(set *queueSet, w Work, o Outcome, row deliveryRow) error {
 	return set.insert(clearOf(w.Notification.Account, []string{w.Notification.ID}, set.now), []string{w.Device.ID})
 }
 
-// removeGoneDevice removes a device whose address is gone and tells its owner's other devices.
+// removeGoneDevice removes a device whose address is gone, and notifies its owner's other devices.
 func removeGoneDevice(set *queueSet, q *queue, reason string) error {
 	d := q.device
 	own, err := devices.Keys(set.tx, table.Under(d.Key.user), table.NoLimit)
@@ -222,7 +228,7 @@ func removeGoneDevice(set *queueSet, q *queue, reason string) error {
 	return set.insert(n, others)
 }
 
-// state is how a delivery stands after the result.
+// state returns the state of a delivery after the result.
 func (r Result) state() DeliveryState {
 	switch r {
 	case ResultDelivered:
@@ -233,7 +239,7 @@ func (r Result) state() DeliveryState {
 	return Pending
 }
 
-// afterSettle is the subqueue once its first delivery has left it with this outcome.
+// afterSettle returns the subqueue after its first delivery has left it with this outcome.
 func (l subqueueRow) afterSettle(w Work, o Outcome, now time.Time) subqueueRow {
 	if o.Result == ResultDelivered && w.Remember > 0 {
 		l.NotifiedAt = append(l.NotifiedAt[:len(l.NotifiedAt):len(l.NotifiedAt)], now)
@@ -245,8 +251,8 @@ func (l subqueueRow) afterSettle(w Work, o Outcome, now time.Time) subqueueRow {
 	return l
 }
 
-// retryAt is when a row that the outcome keeps is due: when it expires at the latest, whatever time a
-// service asks for.
+// retryAt returns when a delivery that the outcome keeps is due: at the time that a service asks
+// for, but not after expires and not before now.
 func (o Outcome) retryAt(now, expires time.Time) time.Time {
 	at := o.At
 	if at.After(expires) {
@@ -258,15 +264,16 @@ func (o Outcome) retryAt(now, expires time.Time) time.Time {
 	return at
 }
 
-// A device that has failed so often and for so long without one success is suspect, unless its
-// whole lane was out of order.
+// A device is suspect after this many failed tries over this time without a success. Tries while
+// its lane is paused do not count.
 const (
 	failingFor   = 3 * 24 * time.Hour
 	failingTries = 20
 )
 
-// afterOutcome is the device's status once the outcome is known; paused: its lane is. An outage and a
-// fault of the lane say nothing of the device, but are why it does not ring.
+// afterOutcome returns the device's status after the outcome. paused reports whether its lane is
+// paused. A failure of the whole lane is no failure of the device, but its reason is shown there,
+// too.
 func (s Status) afterOutcome(o Outcome, paused bool, now time.Time) Status {
 	state := s.State
 	if o.Result == ResultRetry && !paused {

@@ -13,8 +13,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// SetupToken makes a new one-time token for Setup and writes it to the file setup-token in the data
-// folder, mode 0600. If a user exists it returns "" and removes such a file.
+// SetupToken creates a new one-time token for Setup and writes it to the file setup-token in the
+// data folder, with mode 0600. If a user exists, it returns "" and removes the file.
 func (s Users) SetupToken() (string, error) {
 	token, path := rand.Text(), filepath.Join(s.dir, setupFile)
 	err := s.db.Update(func(tx *table.Tx) error {
@@ -35,7 +35,7 @@ func (s Users) SetupToken() (string, error) {
 	return token, writeFile(path, token+"\n")
 }
 
-// checkNoUser returns ErrSetupDone if there is a user.
+// checkNoUser returns ErrSetupDone if a user exists.
 func checkNoUser(tx *table.Tx) error {
 	keys, err := users.Keys(tx, table.Range{}, 1)
 	if err == nil && len(keys) > 0 {
@@ -44,9 +44,9 @@ func checkNoUser(tx *table.Tx) error {
 	return err
 }
 
-// Setup makes the first admin, and a session for the visit or, if that is nil, a bearer token of
-// full scope, and keeps publicURL, if any, as how phones reach this server. ErrDenied: the token is
-// not the setup token; ErrSetupDone: there is a user already.
+// Setup creates the first admin, and a session for the visit, or a bearer token of full scope if v
+// is nil. It stores publicURL, unless it is empty: the address at which phones reach this server.
+// It returns ErrDenied if token is not the setup token, and ErrSetupDone if a user exists.
 func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Time) (User, string, error) {
 	hashed := s.newPassword(plain)
 	u, secret := User{newID(), name, true, now}, newToken()
@@ -85,8 +85,8 @@ func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Ti
 	return u, secret, nil
 }
 
-// PublicURL is the origin that the admin used at setup; empty before, or if that was no https
-// origin.
+// PublicURL returns the origin that the admin used at setup. It is empty before setup, or if that
+// was no https origin.
 func (s Users) PublicURL() (u string, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		row, _, err := metas.Get(tx, metaPublicURL)

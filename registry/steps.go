@@ -6,8 +6,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// inSteps runs a step in one transaction after another until one is done. Each leaves the store as
-// the next can go on from, also if that comes with another call.
+// inSteps runs a step in one transaction after another until one is done. After each, the next must
+// be able to go on, even if it comes with another call.
 func (c *core) inSteps(step func(*table.Tx) (done bool, err error)) (err error) {
 	for done := false; !done && err == nil; {
 		err = c.db.Update(func(tx *table.Tx) (err error) {
@@ -18,7 +18,7 @@ func (c *core) inSteps(step func(*table.Tx) (done bool, err error)) (err error) 
 	return err
 }
 
-// updateQueuesInSteps is inSteps for what may change queues.
+// updateQueuesInSteps is inSteps for steps that may change queues.
 func (c *core) updateQueuesInSteps(now time.Time, step func(*queueSet) (done bool, err error)) (err error) {
 	for done := false; !done && err == nil; {
 		err = c.updateQueues(now, func(set *queueSet) (err error) {

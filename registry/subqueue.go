@@ -9,22 +9,22 @@ import (
 // of the queue says where each subqueue begins, so that no row of a delivery is read to decide what is
 // next.
 
-// The subqueues that are no account's.
+// The subqueues that belong to no account.
 const (
 	clearSubqueue = "clears"
 	otherSubqueue = "others"
 )
 
-// isHeld reports whether the subqueue is held back at now. A hold from after now was written before the
-// clock was set back.
+// isHeld reports whether the subqueue is held at now. A hold that begins after now was written
+// before the clock was set back, and does not count.
 func (l subqueueRow) isHeld(now time.Time) bool {
 	return !now.Before(l.HeldFrom) && now.Before(l.HeldUntil)
 }
 
-// maxNotifiedAge is how long it is remembered at most when a subqueue last rang.
+// maxNotifiedAge bounds how long NotifiedAt is kept after the last delivery.
 const maxNotifiedAge = time.Hour
 
-// prune forgets what of the subqueues is not needed any more.
+// prune removes what is no longer needed of the subqueues.
 func (q *queueRow) prune(now time.Time) {
 	for name, l := range q.Subqueues {
 		if len(l.NotifiedAt) > 0 && now.Sub(l.NotifiedAt[len(l.NotifiedAt)-1]) > maxNotifiedAge {
@@ -39,11 +39,12 @@ func (q *queueRow) prune(now time.Time) {
 	}
 }
 
-// isPiggybacked reports whether what waits in the subqueue goes with another push and never by itself.
+// isPiggybacked reports whether the deliveries of the subqueue are never sent by themselves, but
+// with another push.
 func (q queueRow) isPiggybacked(sub string) bool { return sub == clearSubqueue && q.MustShow }
 
-// nextSubqueue returns the subqueue whose first delivery is sent next: of the subqueues that are not held back,
-// the one whose first came first.
+// nextSubqueue returns the subqueue whose first delivery is sent next. Among those that are not
+// held, it is the one with the lowest sequence at its head.
 func (q queueRow) nextSubqueue(now time.Time) (sub string, ok bool) {
 	for name, l := range q.Subqueues {
 		if l.Head == 0 || q.isPiggybacked(name) || l.isHeld(now) {
@@ -56,13 +57,13 @@ func (q queueRow) nextSubqueue(now time.Time) (sub string, ok bool) {
 	return sub, ok
 }
 
-// updateDue sets when the queue is to be looked at.
+// updateDue sets when the queue is due.
 func (q *queue) updateDue(now time.Time) {
 	q.row.Due, q.row.Holding = q.row.nextDue(now)
 }
 
-// nextDue returns when the queue is to be looked at: now if a subqueue leads it, else when the first hold
-// ends; zero if nothing waits that goes by itself. holding: it is the end of a hold.
+// nextDue returns when the queue is due. It is now if a subqueue can be sent, or else the end of
+// the first hold, which holding reports. It is zero if nothing waits that is sent by itself.
 func (q queueRow) nextDue(now time.Time) (at time.Time, holding bool) {
 	for name, l := range q.Subqueues {
 		switch {

@@ -8,18 +8,18 @@ import (
 	"idlepush/registry/table"
 )
 
-// Scope is what a token may do.
+// Scope is what a token permits.
 type Scope string
 
-// FullScope is all that the user may do; DeviceScope is own devices, own notifications and account
-// names.
+// FullScope permits all that the user may do. DeviceScope permits own devices, own notifications
+// and account names.
 const (
 	FullScope   Scope = "full"
 	DeviceScope Scope = "device"
 )
 
-// Token is a bearer token or a session. Only its SHA-256 is stored: it is 128 random bits or more,
-// which a plain hash keeps.
+// Token is a bearer token or a session. Only the SHA-256 of its secret is stored: a secret has at
+// least 128 random bits, so a plain hash is enough.
 type Token struct {
 	ID      string
 	User    string // user id
@@ -33,8 +33,8 @@ type Token struct {
 	Used    time.Time // of a session: about when it was last used
 }
 
-// newToken makes a token of 128 random bits; the prefix makes it known for what it is where it
-// turns up.
+// newToken returns a token with 128 random bits. The prefix shows what it is to somebody who finds
+// it.
 func newToken() string { return "idlepush_" + rand.Text() }
 
 func tokenOf(row tokenRow) Token {
@@ -42,8 +42,8 @@ func tokenOf(row tokenRow) Token {
 		Session: row.Session, Stay: row.Stay, Used: row.Used}
 }
 
-// Authenticate returns the user of a token or session and what is known of it. ErrDenied: there is
-// none, or it has ended. It writes only if a session was not used for a while.
+// Authenticate returns the user of a token or session, and the token. It returns ErrDenied if the
+// token is unknown or has ended. It writes only if a session was not used for a while.
 func (s Users) Authenticate(token string, now time.Time) (User, Token, error) {
 	var u userRow
 	var t tokenRow
@@ -81,8 +81,9 @@ func liveToken(tx *table.Tx, k digest, now time.Time) (tokenRow, userRow, error)
 	return t, u, err
 }
 
-// AddToken makes a bearer token for the user; it can be read only now. ErrNotFound: the user is
-// gone; ErrDenied: the session in which it is made, if any, has ended.
+// AddToken creates a bearer token for the user and returns its secret, which cannot be read again.
+// It returns ErrNotFound if there is no such user, and ErrDenied if session is not empty and has
+// ended.
 func (s Users) AddToken(user, name string, scope Scope, session string, now time.Time) (Token, string, error) {
 	secret := newToken()
 	row := tokenRow{ID: newID(), User: user, Name: name, Scope: scope, Created: now}
@@ -109,7 +110,8 @@ func (s Users) Tokens(user string) (list []Token, err error) {
 	return list, err
 }
 
-// RemoveToken ends the user's bearer token of that id; ErrNotFound: the user has none such.
+// RemoveToken removes the user's bearer token of that id. It returns ErrNotFound if the user has no
+// such token.
 func (s Users) RemoveToken(user, token string) error {
 	return s.db.Update(func(tx *table.Tx) error {
 		t, found, err := tokensID.Row(tx, id(token))

@@ -10,7 +10,7 @@ import (
 )
 
 // Secret is a string that must not be shown: a password, a device token, a push endpoint. It
-// prints, logs and marshals as "[secret]"; string(s) gives the value.
+// prints, logs and marshals as "[secret]". string(s) returns the value.
 type Secret string
 
 const redacted = "[secret]"
@@ -27,8 +27,7 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText implements encoding.TextMarshaler and hides the value.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// User is a person of the household or team. An admin manages people and sees states, never
-// content.
+// User is a person. An admin manages people and sees states, but never content.
 type User struct {
 	ID      string
 	Name    string // what the person logs in with; unique without regard to case
@@ -67,12 +66,12 @@ type Account struct {
 	Status     Status
 }
 
-// Visible reports whether the user may see the account and be rung for it.
+// Visible reports whether the user may see the account and be notified of its mail.
 func (a Account) Visible(user string) bool {
 	return a.Owner == user || slices.Contains(a.SharedWith, user)
 }
 
-// State is what is known of an account or a device.
+// State is the state of an account or a device.
 type State string
 
 // An account is new until its first catch-up, then watching (IDLE) or polling; retrying while a
@@ -91,8 +90,7 @@ const (
 	Suspect  State = "suspect"
 )
 
-// Status is a state with its age and, for the ones that are no good news, what happened and what to
-// do.
+// Status is a state with its age. If something is wrong, it says what happened and what to do.
 type Status struct {
 	State  State
 	Since  time.Time
@@ -109,11 +107,11 @@ type Status struct {
 // Transport is the name of a push service, as the API calls it.
 type Transport string
 
-// Level is how much of a mail may leave the house for a device; each includes the ones before it.
+// Level is how much of a mail may be sent to a device. Each level includes the ones before it.
 type Level string
 
-// Wake lets nothing out, Sender the sender, Subject sender and subject, Preview also the first
-// words.
+// Wake sends nothing of a mail, Sender its sender, Subject sender and subject, and Preview also the
+// first words.
 const (
 	Wake    Level = "wake"
 	Sender  Level = "sender"
@@ -123,13 +121,13 @@ const (
 
 var levels = []Level{Wake, Sender, Subject, Preview}
 
-// Allows reports whether the level lets out what other lets out. An unknown level allows only Wake,
-// and is never allowed.
+// Allows reports whether the level includes other. An unknown level includes only Wake, and no
+// level includes it.
 func (l Level) Allows(other Level) bool {
 	return slices.Contains(levels, other) && l.rank() >= other.rank()
 }
 
-// rank orders the levels; an unknown one lets out no more than Wake.
+// rank orders the levels. An unknown one is like Wake.
 func (l Level) rank() int { return max(slices.Index(levels, l), 0) }
 
 // Keys are a receiver's public key and secret for RFC 8291: base64url without padding of 65 and 16
@@ -148,7 +146,7 @@ func (Keys) GoString() string { return redacted }
 // MarshalText implements encoding.TextMarshaler and hides the secret.
 func (Keys) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// Device is one phone or browser of one user. How it is reached is its transport's business: to the
+// Device is one phone or browser of one user. Only its transport knows how to reach it: to the
 // registry, address and parameters are opaque.
 type Device struct {
 	ID         string
@@ -170,19 +168,19 @@ type Device struct {
 	Due        time.Time `json:"-"` // when what waits for it is looked at next, or once its lane works; zero: nothing waits
 }
 
-// addressDigest returns the SHA-256 of transport and address, the key under which the same phone is
-// known again.
+// addressDigest returns the SHA-256 of transport and address, by which a phone is recognized.
 func (d Device) addressDigest() digest {
 	return sha256.Sum256([]byte(string(d.Transport) + "\x00" + string(d.Address)))
 }
 
-// SameAddress reports whether a push for one arrives where the other's does and can be read there.
+// SameAddress reports whether a push for one device arrives at the other and can be decrypted
+// there.
 func (d Device) SameAddress(o Device) bool {
 	return d.Transport == o.Transport && d.Address == o.Address && maps.Equal(d.Params, o.Params) && reflect.DeepEqual(d.Keys, o.Keys)
 }
 
-// Learn returns the device with the parameters that it did not have, and the lane that follows from
-// them; false: it had all of them. l may be nil.
+// Learn returns the device with the parameters that it lacked, and with the lane that follows from
+// them. It reports whether it lacked any. l may be nil.
 func (d Device) Learn(l *Learned) (Device, bool) {
 	if l == nil || len(l.Params) == 0 {
 		return d, false
@@ -196,7 +194,7 @@ func (d Device) Learn(l *Learned) (Device, bool) {
 	return d, true
 }
 
-// Cursor says how far a folder has been handled: every UID below Next of this UIDVALIDITY (RFC 3501
+// Cursor is how far a folder has been handled: every UID below Next of this UIDVALIDITY (RFC 3501
 // section 2.3.1.1).
 type Cursor struct {
 	UIDValidity uint32
@@ -208,7 +206,7 @@ type Cursor struct {
 	Since time.Time
 }
 
-// Content is what may be said of a mail; what a level does not allow is empty.
+// Content is what a notification may show of a mail. Fields that a level does not allow are empty.
 type Content struct {
 	From      string
 	Subject   string
@@ -225,7 +223,7 @@ func (Content) GoString() string { return redacted }
 // MarshalText implements encoding.TextMarshaler and hides the content.
 func (Content) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// At keeps what the level allows.
+// At returns the content that the level allows.
 func (c Content) At(l Level) Content {
 	if !l.Allows(Sender) {
 		c.From = ""
@@ -248,8 +246,8 @@ type Message struct {
 	Content     Content
 }
 
-// Host is what was learned of a mail server by all accounts on it. What it means is watcher's
-// business.
+// Host is what the accounts on a mail server have learned of it. Package watcher decides what
+// follows from it.
 type Host struct {
 	Interval   time.Duration   // how long one IDLE may last; zero: nothing was learned
 	Since      time.Time       // since when that is so

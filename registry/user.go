@@ -13,10 +13,11 @@ import (
 	"idlepush/registry/table"
 )
 
-// Users is the people, and what lets them in: passwords, sessions, tokens and invites.
+// Users is the part of the store about people and how they log in: passwords, sessions, tokens and
+// invites.
 type Users struct{ *core }
 
-// password is an argon2id hash (RFC 9106) with what it was made with.
+// password is an argon2id hash (RFC 9106) with its parameters.
 type password struct {
 	Salt, Hash   []byte
 	Time, Memory uint32 // passes; KiB
@@ -30,8 +31,8 @@ const (
 	argonSize   = 32
 )
 
-// hash makes the argon2id hash of a password; at most one per processor runs at a time, since each
-// takes 19 MiB.
+// hash returns the argon2id hash of a password. At most one per processor runs at a time, because
+// each takes 19 MiB.
 func (c *core) hash(plain string, p password) []byte {
 	c.hashes <- struct{}{}
 	defer func() { <-c.hashes }()
@@ -45,8 +46,8 @@ func (c *core) newPassword(plain string) password {
 	return p
 }
 
-// Login checks a name and password and begins a session of that user. ErrDenied says no more than
-// that they do not fit. It takes as long for an unknown name.
+// Login checks a name and password and begins a session of that user. It returns ErrDenied if they
+// do not fit. For an unknown name it takes just as long.
 func (s Users) Login(name, plain string, v Visit, now time.Time) (User, string, error) {
 	var k id
 	var row userRow
@@ -121,7 +122,7 @@ func (s Users) List() (list []User, err error) {
 	return list, err
 }
 
-// checkName tells with ErrTaken that another user has the name.
+// checkName returns ErrTaken if another user has the name.
 func checkName(tx *table.Tx, name, user string) error {
 	other, found, err := usersNamed.Get(tx, folded(name))
 	if err == nil && found && string(other) != user {
@@ -130,7 +131,7 @@ func checkName(tx *table.Tx, name, user string) error {
 	return err
 }
 
-// Add makes a user. ErrTaken: another has that name.
+// Add creates a user. It returns ErrTaken if another user has that name.
 func (s Users) Add(name, plain string, admin bool, now time.Time) (User, error) {
 	u, hashed := User{newID(), name, admin, now}, s.newPassword(plain)
 	err := s.db.Update(func(tx *table.Tx) error { return addUser(tx, u, hashed) })
@@ -147,9 +148,9 @@ func addUser(tx *table.Tx, u User, p password) error {
 	return users.Put(tx, id(u.ID), userRow{Name: u.Name, Admin: u.Admin, Created: u.Created, Password: p})
 }
 
-// UpdateOwn gives the user another name or password; empty keeps it. ErrTaken: another user has
-// that name; ErrDenied: a new password needs the current one. A new password ends the user's
-// sessions.
+// UpdateOwn changes the user's name or password; an empty one stays. A new password needs the
+// current one, and ends the user's sessions. UpdateOwn returns ErrTaken if another user has that
+// name, and ErrDenied if the current password is wrong.
 func (s Users) UpdateOwn(user, name, current, plain string) (User, error) {
 	if plain == "" {
 		return s.update(user, UserPatch{Name: name}, nil)
@@ -168,18 +169,18 @@ func (s Users) UpdateOwn(user, name, current, plain string) (User, error) {
 	return s.update(user, UserPatch{Name: name, Password: plain}, row.Password.Hash)
 }
 
-// UserPatch changes what is not empty.
+// UserPatch is a change of a user. Empty fields change nothing.
 type UserPatch struct {
 	Name, Password string
 	Admin          *bool
 }
 
-// Update changes a user for an admin. ErrTaken: another user has that name; ErrLastAdmin: nobody
-// else is an admin. A new password ends the user's sessions.
+// Update changes a user for an admin. A new password ends the user's sessions. Update returns
+// ErrTaken if another user has that name, and ErrLastAdmin if nobody else is an admin.
 func (s Users) Update(user string, p UserPatch) (User, error) { return s.update(user, p, nil) }
 
-// update changes a user, if the password still has the hash checked and that is not nil; else it
-// returns ErrDenied.
+// update changes a user. If checked is not nil and the password has another hash by now, it returns
+// ErrDenied.
 func (s Users) update(user string, p UserPatch, checked []byte) (User, error) {
 	var hashed password
 	if p.Password != "" {
@@ -234,9 +235,9 @@ func checkOtherAdmin(tx *table.Tx, user string) error {
 	return ErrLastAdmin
 }
 
-// Remove removes a user with all that is theirs: accounts, devices, tokens, sessions, invites, and
-// their place in what others share; the user last, if it takes several transactions. Activity goes
-// with the next Purge. ErrLastAdmin: nobody else is an admin.
+// Remove removes a user with all accounts, devices, tokens, sessions and invites, and from the
+// accounts of others. If it takes several transactions, the user is removed last. The next Purge
+// removes the activity. Remove returns ErrLastAdmin if nobody else is an admin.
 func (s Users) Remove(user string) error {
 	return s.inSteps(func(tx *table.Tx) (done bool, err error) {
 		row, err := getUser(tx, user)
@@ -257,7 +258,7 @@ func (s Users) Remove(user string) error {
 	})
 }
 
-// removalCost is what the removal of one thing of a user reads and writes at most, beside the
+// removalCost is what the removal of one thing of a user reads and writes at most, without the
 // cursors and the people of an account.
 const removalCost = 16
 
@@ -283,7 +284,7 @@ func removeInvites(tx *table.Tx, user id) (done bool, err error) {
 	return err == nil, err
 }
 
-// leaveAccounts removes the user's accounts and their place in those of others.
+// leaveAccounts removes the user's accounts, and the user from those of others.
 func leaveAccounts(tx *table.Tx, user id) (done bool, err error) {
 	list, err := accountsOf.First(tx, table.Under(user), table.NoLimit)
 	if err != nil {

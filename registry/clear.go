@@ -25,12 +25,14 @@ func (m Mail) Announced(account, folder string, uidValidity uint32) (uids []uint
 	return uids, err
 }
 
-// Clear records that mail which has been notified was read or removed elsewhere. It passes over UIDs
-// of other mail, and returns how many mails were cleared, or an error for more than MostMails UIDs.
+// Clear records that mail which has been notified was read or removed elsewhere. It passes over
+// UIDs of other mail, and returns how many mails were cleared, or an error for more than MostMails
+// UIDs.
 //
-// One transaction cancels the deliveries that wait, and queues a clear for each device that may show
-// the mail. If a device must show something with every push, the clear goes with its next push. What
-// does not fit one transaction takes several. Settle decides about a send that is in flight.
+// One transaction cancels the deliveries that wait, and queues a clear for each device that may
+// show the mail. If a device must show something with every push, the clear goes with its next
+// push. What does not fit one transaction takes several. Settle decides about a send that is in
+// flight.
 func (m Mail) Clear(account, folder string, uidValidity uint32, uids []uint32, now time.Time) (cleared int, err error) {
 	if len(uids) > MostMails {
 		return 0, fmt.Errorf("clear %d mails at once: at most %d", len(uids), MostMails)
@@ -61,7 +63,7 @@ type withdrawal struct {
 	*core
 	set       *queueSet
 	scope     id
-	withdrawn []string    // the stable ids of what is taken away
+	withdrawn []string    // the stable ids of the withdrawn notifications
 	mayShow   map[id]bool // the devices that may show one
 }
 

@@ -55,8 +55,8 @@ func unsealDevice(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (Device, que
 // errSecrets reports that only the sealed column of a device is damaged.
 var errSecrets = errors.New("the address of a device cannot be read")
 
-// deviceForDisplay is unsealDevice for callers that only show the device. If its address is damaged,
-// they see the device without it, until it is registered anew or removed.
+// deviceForDisplay is unsealDevice for callers that only show the device. If its address is
+// damaged, they see the device without it, until it is registered anew or removed.
 func deviceForDisplay(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (Device, error) {
 	d, _, err := unsealDevice(tx, at)
 	if errors.Is(err, errSecrets) {

@@ -166,9 +166,6 @@ func dropStale(set *queueSet, device id) error {
 	return nil
 }
 
-// To a device at which every push must show something, what is to be taken away goes with the next
-// push that does.
-
 // maxPiggybacked bounds the ids that a push takes along, unless the first clear alone has more.
 const maxPiggybacked = 16
 

@@ -42,7 +42,7 @@ type Notification struct {
 	ID         string // stable: 32 base64url characters
 	Kind       Kind
 	Account    string // account id; empty when it concerns no account
-	User       string // the one user it concerns, when it concerns no account
+	User       string // user id, if it concerns no account
 	Folder     string
 	At         time.Time
 	Expires    time.Time
@@ -51,14 +51,14 @@ type Notification struct {
 	Content    Content    `json:"-"` // mail: at the highest level that a receiver may fetch or be sent
 	Clear      []string   // clear: the stable ids to take away
 	Count      int        // summary: how many mails it stands for
-	Read       int        // summary: how many of them were read or removed since it was told
+	Read       int        // summary: how many of them were read or removed since it was delivered
 	Deliveries []Delivery // one per device that it was queued for, in no order
 
-	// Where the mail is, by which it can be looked at again.
+	// The place of the mail.
 	UIDValidity uint32
 	UID         uint32
 	Fingerprint string
-	Wordless    bool      // the server does not give what the mail says, or not yet
+	Wordless    bool      // the server does not return the content, or not yet
 	Cleared     time.Time // when it was found read or removed; zero: it was not
 }
 
@@ -85,10 +85,10 @@ type Delivery struct {
 	At       time.Time // of the state, or of the last try while pending; zero: not tried
 	Into     string    // combined: the stable id of what it went into
 	Attempts int       // tries that reached an answer or a failure
-	Unknown  bool      // while pending: after one of them the device may show it all the same
+	Unknown  bool      // pending: the device may show it after a try without an answer
 	Code     string    // of the last try that was no success
 	Reason   string
-	Before   time.Time // while pending: when the device was told with less in it; zero: it was not
+	Before   time.Time // pending: when it was delivered with less content; zero: it was not
 }
 
 // Result is one of the five results of a push.
@@ -107,17 +107,17 @@ const (
 // Outcome is what the answer of a push service means, or what it means that no answer came.
 type Outcome struct {
 	Result  Result
-	At      time.Time // ResultRetry: not before this, as the service asked; zero: the dispatcher's backoff
-	Suspect bool      // ResultRetry: the complaint is about this one address, so the device is suspect and tried rarely
-	Unknown bool      // ResultRetry: no answer came, so the service may have taken the message all the same
-	Unasked bool      // nothing was sent, so that it says nothing of the service
+	At      time.Time // ResultRetry: not before this time; zero: the dispatcher's backoff
+	Suspect bool      // ResultRetry: only this address fails, so the device is suspect
+	Unknown bool      // ResultRetry: no answer came, but the service may have the message
+	Unasked bool      // nothing was sent, so the service is not to blame
 	Learned *Learned  // ResultDelivered: what the push has shown of the device; nil: nothing
 
 	LaneWorks bool          // the answer proves that the lane works: its pause ends
 	PauseFor  time.Duration // how long the lane is paused from now on; zero: as it was
 
-	Code   string // stable, for programs; lower case, such as "apns_bad_device_token"; empty on success
-	Reason string // for people: what happened and what to do; never the service's raw answer, a token or an endpoint path
+	Code   string // stable, such as "apns_bad_device_token"; empty on success
+	Reason string // what happened and what to do, without secrets or the raw answer
 }
 
 // Learned is what a push has shown of a device.

@@ -32,10 +32,10 @@ func newestVersion() int { return len(migrations) + 1 }
 
 // Options are options of Open. The zero Options are right for a program that stores people's mail.
 type Options struct {
-	Key    []byte       // seals the secrets; nil: the key file in the folder, which is made with the store
-	NoSync bool         // commits do not wait for the disk, so a power cut may cost everything: for tests
-	Bound  int          // the most reads and writes of one transaction; 0: as many as the engine takes: for tests
-	Fault  func() error // asked before each transaction; its error fails that one, and nothing is written: for tests
+	Key    []byte       // seals the secrets; nil: the key file in the folder
+	NoSync bool         // commits do not wait for the disk; for tests
+	Bound  int          // the most reads and writes of one transaction; 0: no bound; for tests
+	Fault  func() error // called before each transaction, which fails with its error; for tests
 }
 
 func (o Options) table() table.Options {
@@ -67,7 +67,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Key == nil {
 		var err error
 		if o.Key, err = readKeyFile(filepath.Join(dir, keyFile)); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("the key file %s that belongs to the store %s is missing: restore it from your backup, or give the key in the environment",
+			return nil, fmt.Errorf("the key file %s that belongs to the store %s is missing: restore it from your backup, or set the key in the environment",
 				filepath.Join(dir, keyFile), path)
 		} else if errors.Is(err, fs.ErrPermission) {
 			return nil, fmt.Errorf("the key file cannot be read (%w): run this as the user to whom the data folder belongs", err)
@@ -160,7 +160,7 @@ func openExisting(dir, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, explainOpen(path, err)
 	}
-	_ = migrate.Clean(path) // what is left of an upgrade only takes room
+	_ = migrate.Clean(path) // leftovers of an upgrade only take space
 	c := &core{db: db, dir: dir, hashes: make(chan struct{}, runtime.NumCPU()), accounts: make(signal, 1), outbox: make(signal, 1)}
 	c.watch()
 	err = db.View(func(tx *table.Tx) (err error) {
@@ -252,13 +252,13 @@ func readFormat(tx *table.Tx) (version int, err error) {
 	}
 	var probe string
 	if err := metas.Place(tx, metaFormat).Open(row.Sealed, &probe); err != nil {
-		return 0, errors.New("the key does not fit it: give the key it was made with (the file `key` of the same backup)")
+		return 0, errors.New("the key does not fit it: use the key it was made with (the file `key` of the same backup)")
 	}
 	return int(row.Number), nil
 }
 
-// explainOpen returns an error that tells a person why the store cannot be opened and what to do. It
-// speaks of damage only if damage was found.
+// explainOpen returns an error that tells a person why the store cannot be opened and what to do.
+// It speaks of damage only if damage was found.
 func explainOpen(path string, err error) error {
 	switch {
 	case errors.Is(err, table.ErrInUse):

@@ -32,14 +32,14 @@ type Work struct {
 	Lane         string
 	Pause        Lane         // of the lane when the work was taken; zero: it was not paused
 	Notification Notification // without its deliveries
-	Mailbox      string       // the address of the account that it concerns; empty: it concerns none
-	Link         string       // where a click on it leads, by its account's template; empty: to the page
+	Mailbox      string       // the address of its account, if any
+	Link         string       // opened by a click, from its account's template; empty: the page
 	Unread       *int         // unread mails of all accounts that ring the device; nil: not known
-	Clear        []string     // stable ids that the push is to take away beside what it shows
+	Clear        []string     // stable ids that the push withdraws, besides its own notification
 	Attempts     int          // tries so far
-	Rang         []time.Time  // when the subqueue of the work last rang, oldest first, as far as Remember asked for
-	Released     bool         // the subqueue was held back, and that has ended: Combine ends it
-	Remember     int          // how many times of ringing Settle is to keep of the subqueue; 0: this one does not count
+	Rang         []time.Time  // the last deliveries of the subqueue, oldest first; see Remember
+	Released     bool         // a hold of the subqueue is over; Combine ends it
+	Remember     int          // how many such times Settle keeps; 0: this delivery does not count
 
 	key         deliveryKey
 	subqueue    subqueueKey

@@ -8,18 +8,18 @@ import (
 
 // What each of these needs of table.Tx.Left, at most.
 //
-// Transactions are bounded, although bbolt takes one of any size. A second engine, etcd, takes at
-// most about 100 reads and writes in one, so that its replicas agree fast. What is bounded also keeps
-// no other writer waiting for long. The tests run again with that bound (bound_test.go).
+// Transactions are bounded, although bbolt takes one of any size. A second engine, etcd, takes
+// about 100 reads and writes in one. A bounded transaction does not make other writers wait for
+// long. The tests run again with that bound (bound_test.go).
 const (
 	// A queue: the queue and the device are read, the row and two index keys are written.
 	queueCost = 7
-	// A delivery: the row and an index key are read and written, and the next of its subqueue is found.
+	// A delivery: the row and an index key are read and written, and the next delivery is found.
 	deliveryCost = 5
 	// The row of a notification: it is read and written, with index keys.
 	rowCost = 8
-	// A notification: two ids are looked up, the sequence and the row are read and written, with five
-	// index keys.
+	// A notification: two ids are looked up, the sequence and the row are read and written, with
+	// five index keys.
 	notificationCost = 14
 )
 
@@ -36,7 +36,7 @@ type queueSet struct {
 	tx         *table.Tx
 	now        time.Time
 	list       map[id]*queue
-	reserved   int  // what must be left for the end of the transaction, beside the queues
+	reserved   int  // what the end of the transaction needs, besides the queues
 	incomplete bool // a notification is not yet in all of its queues
 }
 
@@ -56,10 +56,10 @@ func (c *core) updateQueues(now time.Time, fn func(*queueSet) error) error {
 		return err
 	}
 	if err = c.enqueueMissing(now); err != nil {
-		c.hasUnqueued.Store(true) // the next change tries again
+		c.hasUnqueued.Store(true) // the next call tries again
 	}
 	if !left {
-		return nil // what failed was begun by another
+		return nil // it failed for another call
 	}
 	return err
 }

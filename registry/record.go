@@ -105,7 +105,7 @@ func record(set *queueSet, a Arrival) (r recordStep, err error) {
 		return r, err
 	}
 	in := recorder{set, a, cmp.Or(account.Mailbox, a.Account), idsOf(recipients), storedLevel(recipients)}
-	set.reserved = 3 // the cursor, and what is unread
+	set.reserved = 3 // the cursor and the unread count
 	r.cursor, r.done = a.To, true
 	for i, msg := range a.Mails {
 		fits := set.opsLeft() >= notificationCost+queueCost+deliveryCost

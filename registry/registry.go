@@ -1,5 +1,5 @@
-// Package registry is the store: users, tokens, accounts, cursors, devices, notifications and each
-// device's queue. It imports no other package of the program but its own subpackages.
+// Package registry is the store of users, tokens, accounts, cursors, devices, notifications and
+// queues. It imports no other package of the program but its own subpackages.
 //
 // A [Store] has a handle for each of its callers: [Mail] for the watcher, [Outbox] for push, and
 // [Users], [Accounts], [Devices] and [History] for web.
@@ -14,46 +14,54 @@
 //	accounts       mailboxes with their sealed password, by id; found by user, by mailbox
 //	standings      by account: its status, how many mails are unread
 //	cursors        by account and folder: how far the folder was handled
-//	hosts          by host and port: what was learned of a mail server
+//	hosts          by host and port: what accounts have learned of a mail server
 //	devices        phones and browsers with their sealed address, by user and id; found by id, by
 //	               address
-//	queues         by device: when it is due, its status, where its subqueues begin; found by due time
+//	queues         by device: when it is due, its status, the head of each subqueue; found by
+//	               due time
 //	lanes          by name: the push services that are paused
 //	notifications  their content is sealed once, by account (or user) and sequence; found by stable
-//	               id, by the mail's fingerprint, by where the mail is; those without words, those
+//	               id, by the mail's fingerprint, by the mail's place; those without content, those
 //	               that are not yet in every queue
-//	deliveries     by notification and device: waiting, or the outcome; found by what waits in each
-//	               subqueue of a queue
+//	deliveries     by notification and device: pending, or the outcome; pending ones are found by
+//	               subqueue
 //	meta           the version of the format, the sealed VAPID key, the hash of the setup token, the
 //	               public URL, the last sequence
 //
-// A device's queue is made of subqueues: one for each account, one for what is to be taken away, one
-// for the rest. Each subqueue keeps its order, and can be held back while the others go on.
+// A device's queue consists of subqueues: one for each account, one for clears, and one for the
+// rest. Each keeps its order, and can be held while the others go on.
 //
-// # Where
+// # Files
 //
-// [Open] keeps these files in the data folder: idlepush.db, the store; key, which seals its
-// secrets; and setup-token, until there is a user. Beside the store stand idlepush.db.closed after
-// a clean end, .new, .compact and .upgrade while a store is made, compacted or upgraded, and .v1,
-// .v2 and so on: the store as it was before each upgrade.
+// The data folder has these files:
+//
+//	idlepush.db          the store
+//	key                  the key that seals its secrets
+//	setup-token          until there is a user
+//	idlepush.db.closed   after Close: the store need not be checked
+//	idlepush.db.new      while the store is created
+//	idlepush.db.compact  while it is compacted
+//	idlepush.db.upgrade  while it is upgraded
+//	idlepush.db.v1       the store before the upgrade from version 1; .v2 and so on
 //
 // # What commits together
 //
-// Each method is one transaction, except those whose comment speaks of steps. A step that was
-// committed stands.
+// Each method is one transaction, unless its comment says that it takes several. Each of these
+// leaves the store valid.
 //
-//   - [Mail.Record]: new mail, its place in the queue of every device that it rings, and the cursor
-//     behind it. A crash before the commit finds the mail again; a crash after it finds the delivery.
-//   - [Mail.Clear]: the mail that was read elsewhere, the deliveries that this cancels, and the clears
-//     for the devices that may show it.
-//   - [Mail.FillIn]: the content of a mail that rang without it, and its place in the queues where the
-//     content adds something.
-//   - [Mail.SetState]: the status of an account, and the notifications that tell its users.
-//   - [Outbox.Settle]: the outcome of a delivery, what rode with it, the queue behind it, and the
+//   - [Mail.Record]: new mail, its place in the queue of every device that it notifies, and the
+//     cursor behind it. A crash before the commit finds the mail again; a crash after it finds the
+//     delivery.
+//   - [Mail.Clear]: the mail that was read elsewhere, the cancelled deliveries, and the clears for
+//     the devices that may show it.
+//   - [Mail.FillIn]: the content of a mail that was notified without it, and its place in the
+//     queues of devices that may show the content.
+//   - [Mail.SetState]: the status of an account, and the notifications about it.
+//   - [Outbox.Settle]: the outcome of a delivery, the deliveries sent with it, the queue, and the
 //     pause of its lane.
-//   - [Outbox.Combine]: the deliveries that waited, and the one that replaces them.
+//   - [Outbox.Combine]: the pending deliveries, and the one that replaces them.
 //   - [Devices.Put], [Devices.Update], [Devices.Remove]: a device, its queue, and its session.
-//   - [Accounts.Update]: an account, and the cursors that no longer mean anything.
+//   - [Accounts.Update]: an account, and the cursors that this invalidates.
 //   - [Users.Setup], [Users.Accept]: a user, and the first session or token.
 //
 // Methods take and return plain values. They may be called from several goroutines, and block for
@@ -70,19 +78,19 @@ import (
 
 // Errors that callers tell apart. They may be wrapped.
 var (
-	// ErrNotFound: the row, or what it belongs to, does not exist.
+	// ErrNotFound reports that a row, or its owner, does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrTaken: another row has this name or address.
+	// ErrTaken reports that another row has this name or address.
 	ErrTaken = errors.New("already taken")
-	// ErrStale: read the row again, then decide again.
+	// ErrStale reports that the caller must read the row again and decide again.
 	ErrStale = errors.New("the row has changed since it was read")
-	// ErrDenied: the secret is wrong, or the session has ended.
+	// ErrDenied reports that a secret is wrong, or that a session has ended.
 	ErrDenied = errors.New("wrong name, password or token")
-	// ErrCorrupt: a row or the file is damaged.
+	// ErrCorrupt reports that a row or the file is damaged.
 	ErrCorrupt = table.ErrCorrupt
-	// ErrSetupDone: there is a user.
+	// ErrSetupDone reports that a user exists.
 	ErrSetupDone = errors.New("setup is done already")
-	// ErrLastAdmin: the last admin must stay one.
+	// ErrLastAdmin reports that the last admin must stay one.
 	ErrLastAdmin = errors.New("nobody else is an admin")
 )
 

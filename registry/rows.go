@@ -7,9 +7,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// The tables and their rows. Rows are apart from the types that callers see, so that a change of
-// those does not change the file. How they look in a file that is kept is frozen in package
-// migrate.
+// The tables and their rows. Callers see other types, so that a change of those does not change the
+// file. Package migrate freezes the format of the rows.
 
 var (
 	users      = table.New[id, userRow]("users")
@@ -44,7 +43,7 @@ var (
 	cursors   = table.New[folderKey, cursorRow]("cursors")
 	hosts     = table.New[table.Text, hostRow]("hosts") // by host and port
 
-	// devices stand by user, so that all of a user's are read at once.
+	// Devices are by user, so that all of a user are read at once.
 	devices   = table.New[deviceKey, deviceRow]("devices")
 	devicesID = table.NewIndex(devices, "devices/id", func(k deviceKey, _ deviceRow) []id { return []id{k.device} })
 	devicesAt = table.NewIndex(devices, "devices/address", func(_ deviceKey, row deviceRow) []digest {
@@ -70,14 +69,14 @@ var (
 		}
 		return []fingerprintKey{{k.scope, digestOf(row.Fingerprint)}}
 	})
-	// announced finds mail that rang, by where it is, until it is cleared.
+	// announced finds notified mail by its place, until it is cleared.
 	announced = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []placeKey {
 		if row.Kind != MailKind || !row.Cleared.IsZero() {
 			return nil
 		}
 		return []placeKey{row.place(k.scope)}
 	})
-	// wordless finds mail that rang without words.
+	// wordless finds mail that was notified without content.
 	wordless = table.NewIndex(notifications, "notifications/wordless", func(k notificationKey, row notificationRow) []notificationKey {
 		if !row.Wordless || !row.Cleared.IsZero() {
 			return nil
@@ -104,8 +103,7 @@ var (
 	metas = table.New[table.Text, metaRow]("meta")
 )
 
-// tables is all of the tables and indexes, of those that stand together the first: every store has
-// these, and no others.
+// tables are all tables and indexes of a store. Of indexes that share a bucket it has the first.
 var tables = []table.Named{
 	users, usersNamed, tokens, tokensOf, tokensID, invites, invitesOf, invitesID,
 	accounts, accountsOf, accountsAt, standings, cursors, hosts,
@@ -116,8 +114,8 @@ var tables = []table.Named{
 
 // The rows of metas.
 const (
-	metaFormat    table.Text = "format"     // the version of the layout, and a sealed value that shows whether the key fits
-	metaVAPID     table.Text = "vapid"      // the sealed scalar of the application server's private key
+	metaFormat    table.Text = "format"     // the version, and a sealed value that checks the key
+	metaVAPID     table.Text = "vapid"      // the sealed scalar of the VAPID key
 	metaSetup     table.Text = "setup"      // the SHA-256 of the setup token, until setup
 	metaPublicURL table.Text = "public-url" // as the admin used it at setup
 	metaSequence  table.Text = "sequence"   // the last of the notifications
@@ -228,7 +226,7 @@ type deviceRow struct {
 	Registered time.Time
 }
 
-// deviceSecrets is what is sealed of a device.
+// deviceSecrets is the sealed column of a device.
 type deviceSecrets struct {
 	Address string
 	Keys    *sealedKeys       `json:",omitempty"`
@@ -240,8 +238,8 @@ type sealedKeys struct{ P256dh, Auth string }
 
 // queueRow is what changes about a device with each delivery.
 type queueRow struct {
-	Due       time.Time `json:",omitzero"`  // zero: nothing waits that goes by itself
-	Holding   bool      `json:",omitempty"` // Due is when the first hold ends: what comes in another subqueue need not wait for it
+	Due       time.Time `json:",omitzero"`  // zero: nothing waits that is sent by itself
+	Holding   bool      `json:",omitempty"` // Due is the end of a hold, for which others do not wait
 	Lane      string
 	MustShow  bool `json:",omitempty"`
 	Status    Status
@@ -250,11 +248,11 @@ type queueRow struct {
 
 // subqueueRow is one subqueue.
 type subqueueRow struct {
-	Head       uint64      `json:",omitempty"`        // the sequence of the first delivery that waits; 0: none waits
-	NotifiedAt []time.Time `json:"Rang,omitempty"`    // when its last deliveries were made, oldest first
+	Head       uint64      `json:",omitempty"`        // the sequence of the first; 0: it is empty
+	NotifiedAt []time.Time `json:"Rang,omitempty"`    // the last deliveries, oldest first
 	HeldFrom   time.Time   `json:"From,omitzero"`     // when the hold began
 	HeldUntil  time.Time   `json:"Until,omitzero"`    // when the hold ends
-	Combined   string      `json:"Summary,omitempty"` // the stable id of the summary or clear that Combine made last
+	Combined   string      `json:"Summary,omitempty"` // the stable id of what Combine made last
 }
 
 type laneRow struct {
@@ -288,7 +286,7 @@ func (row notificationRow) place(account id) placeKey {
 	return placeKey{folderPrefix{account, digestOf(row.Folder), row.UIDValidity}, row.UID}
 }
 
-// notificationContent is what is sealed of a notification.
+// notificationContent is the sealed column of a notification.
 type notificationContent struct {
 	From      string `json:",omitempty"`
 	Subject   string `json:",omitempty"`

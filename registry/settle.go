@@ -97,11 +97,11 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 	if err != nil {
 		return err
 	}
-	if row.Before.IsZero() || o.Result != ResultRefused { // else it stays as it was when it was told
+	if row.Before.IsZero() || o.Result != ResultRefused { // else the first delivery stays
 		row.Attempts, row.Code, row.Reason, row.Unknown = w.Attempts+1, o.Code, o.Reason, row.Unknown || o.Unknown
 	}
 	if row = row.withState(o.Result.state(), s.now); resend {
-		row.State, row.At, row.Before = Pending, s.now, s.now // its words have come while it was on its way
+		row.State, row.At, row.Before = Pending, s.now, s.now // FillIn came during the push
 	}
 	if row.State != Pending || resend {
 		q.row.Subqueues[w.subqueue.subqueue] = q.row.Subqueues[w.subqueue.subqueue].afterSettle(w, o, s.now)
@@ -169,7 +169,7 @@ func (s *queueSet) endPiggybacked(q *queue, k deliveryKey) error {
 		return err
 	}
 	state := Delivered
-	if !s.now.Before(row.Expires) { // it has not been told
+	if !s.now.Before(row.Expires) { // the device does not show it
 		state = Expired
 	}
 	return s.endDelivery(q, k, row.withState(state, s.now))

@@ -81,7 +81,7 @@ func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Ti
 	if err != nil {
 		return User{}, "", err
 	}
-	_ = os.Remove(filepath.Join(s.dir, setupFile)) // it is of no use any more, and SetupToken tries again
+	_ = os.Remove(filepath.Join(s.dir, setupFile)) // SetupToken tries again
 	return u, secret, nil
 }
 

@@ -4,10 +4,9 @@ import (
 	"time"
 )
 
-// A device's queue is made of subqueues, each in order by itself: the mail of each account, what is to
-// be taken away, and everything else. So one subqueue can be held back while the others go on. The row
-// of the queue says where each subqueue begins, so that no row of a delivery is read to decide what is
-// next.
+// A device's queue consists of subqueues: one for the mail of each account, one for clears, and one
+// for all other notifications. Each keeps its order, and can be held while the others go on. The
+// row of the queue has the head of each, so that no row of a delivery is read to choose the next.
 
 // The subqueues that belong to no account.
 const (
@@ -24,7 +23,7 @@ func (l subqueueRow) isHeld(now time.Time) bool {
 // maxNotifiedAge bounds how long NotifiedAt is kept after the last delivery.
 const maxNotifiedAge = time.Hour
 
-// prune removes what is no longer needed of the subqueues.
+// prune removes fields and subqueues that are no longer needed.
 func (q *queueRow) prune(now time.Time) {
 	for name, l := range q.Subqueues {
 		if len(l.NotifiedAt) > 0 && now.Sub(l.NotifiedAt[len(l.NotifiedAt)-1]) > maxNotifiedAge {

@@ -59,7 +59,7 @@ type Account struct {
 	Username   string
 	Password   Secret   `json:"-"`
 	Folders    []string // as the server spells them, decoded; never empty
-	Link       string   // template of where a click on a notification leads (CheckLink); empty: to the page
+	Link       string   // template of the link that a click opens (CheckLink); empty: the page
 	Enabled    bool
 	Created    time.Time
 	Edited     time.Time // when a person last changed how it is watched
@@ -96,7 +96,7 @@ type Status struct {
 	Since  time.Time
 	Code   string    // stable, for programs; empty when all is well
 	Reason string    // for people; empty when all is well
-	Proof  time.Time // the last proof of life that was written: catch-up recorded, push accepted; zero: never
+	Proof  time.Time // the last recorded catch-up or accepted push; zero: never
 
 	// Of a device: how many tries failed since the last success while its lane was not paused, and
 	// when the first of them did.
@@ -158,14 +158,14 @@ type Device struct {
 	Address    Secret            `json:"-"` // a token, or an endpoint
 	Keys       *Keys             `json:"-"` // content travels encrypted to these; nil: in the clear
 	Params     map[string]string `json:"-"` // what else the transport keeps of it
-	Lane       string            // names what fails together with it, which its transport knows
-	MustShow   bool              // every push must show something, as its transport says
+	Lane       string            // devices of a lane fail together; from its transport
+	MustShow   bool              // every push must show something; from its transport
 	Content    Level
 	Accounts   []string // account ids; nil: all that the user may see; empty: none
 	Created    time.Time
-	Registered time.Time // when the app last confirmed this address; a service's "gone" must be newer to count
+	Registered time.Time // when the app last confirmed the address
 	Status     Status    `json:"-"`
-	Due        time.Time `json:"-"` // when what waits for it is looked at next, or once its lane works; zero: nothing waits
+	Due        time.Time `json:"-"` // of its queue; zero: nothing waits
 }
 
 // addressDigest returns the SHA-256 of transport and address, by which a phone is recognized.
@@ -198,11 +198,11 @@ func (d Device) Learn(l *Learned) (Device, bool) {
 // section 2.3.1.1).
 type Cursor struct {
 	UIDValidity uint32
-	Next        uint32    // the first UID not yet handled; 0 after UID 4294967295, when nothing can follow
-	Seen        time.Time // when that was last known to be all there was
-	// Since is set after UIDVALIDITY changed, until the folder has been gone through: only mail that
-	// the server took in after it, and that is not known under its old UID, is new. Zero: all from
-	// Next on is.
+	Next        uint32    // the first UID not yet handled; 0 after UID 4294967295, the last
+	Seen        time.Time // when the folder last had no other UIDs
+	// Since is set after UIDVALIDITY changed, until the whole folder was read. Mail is new only if
+	// the server received it after Since, and its fingerprint is unknown. If Since is zero, all
+	// mail from Next on is new.
 	Since time.Time
 }
 
@@ -210,7 +210,7 @@ type Cursor struct {
 type Content struct {
 	From      string
 	Subject   string
-	MessageID string // without its angle brackets; goes where the subject goes
+	MessageID string // without its angle brackets; allowed with the subject
 	Preview   string
 }
 
@@ -240,20 +240,20 @@ func (c Content) At(l Level) Content {
 // Message is one new mail of a folder.
 type Message struct {
 	UID         uint32
-	Old         bool   // it does not ring, but may be one that did and was moved
-	Fingerprint string // the same for the same mail in another folder or under another UID; empty: not known
-	Wordless    bool   // the server does not give what it says, or not yet: FillIn may come
+	Old         bool   // it is not notified, but may be a notified mail that was moved
+	Fingerprint string // the same in another folder or under another UID; empty: unknown
+	Wordless    bool   // the server does not return the content, or not yet
 	Content     Content
 }
 
 // Host is what the accounts on a mail server have learned of it. Package watcher decides what
 // follows from it.
 type Host struct {
-	Interval   time.Duration   // how long one IDLE may last; zero: nothing was learned
+	Interval   time.Duration   // how long one IDLE may last; zero: unknown
 	Since      time.Time       // since when that is so
-	Deaths     []time.Duration // how long connections had been silent when they died, since the last that lasted
+	Deaths     []time.Duration // the silences after which connections dropped
 	Died       time.Time       // when the last of them did
-	Deadly     time.Duration   // the silence that connections are known to die of; zero: none is
-	Lies       int             // how often mail was there that IDLE had not told of, since it last did tell
-	Unreliable time.Time       // since when IDLE is not believed; zero: it is
+	Deadly     time.Duration   // the silence after which connections drop; zero: unknown
+	Lies       int             // how often IDLE has missed mail since it last reported any
+	Unreliable time.Time       // since when IDLE is not trusted; zero: it is
 }

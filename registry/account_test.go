@@ -9,7 +9,23 @@ import (
 	"idlepush/registry/table"
 )
 
-func TestAMailboxThatExistsIsSharedInsteadOfWatchedTwice(t *testing.T) {
+func TestAccounts(t *testing.T) {
+	t.Parallel()
+	t.Run("a mailbox that exists already is shared, not watched twice", addKnown)
+	t.Run("a mailbox that does not work takes the login with which it is added again", addBroken)
+	t.Run("an update restarts an account, but does not change its owner", updateRestarts)
+	t.Run("a cursor lasts as long as its folder is watched in its mailbox", cursorLifetime)
+	t.Run("a removed account leaves no cursor behind", removeCursorsToo)
+	t.Run("attention is notified once until it ends", attentionOnce)
+	t.Run("a session of an account before an edit cannot change its state", staleSession)
+	t.Run("every change of an account wakes the watcher", changeSignals)
+	t.Run("sharing a mailbox leaves its session alone", shareKeepsSession)
+	t.Run("an account turned into another mailbox makes other stable ids", turnedIntoAnother)
+	t.Run("adding a mailbox again mends one that waits for a person", addAgainMends)
+	t.Run("a damaged password must be entered again, and affects no other account", damagedPassword)
+}
+
+func addKnown(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
@@ -48,7 +64,7 @@ func TestAMailboxThatExistsIsSharedInsteadOfWatchedTwice(t *testing.T) {
 	}
 }
 
-func TestAMailboxThatDoesNotWorkTakesTheLoginByWhichItIsAddedAgain(t *testing.T) {
+func addBroken(t *testing.T) {
 	t.Parallel()
 	var s *Store
 	a := Account{Username: "ann@example.org", Host: "imap.example.org", Port: 993, Security: TLS, Password: "mailbox password", Folders: []string{"INBOX"}, Enabled: true}
@@ -75,7 +91,7 @@ func TestAMailboxThatDoesNotWorkTakesTheLoginByWhichItIsAddedAgain(t *testing.T)
 	}
 }
 
-func TestAnUpdateGivesAnAccountANewStartButNoNewOwner(t *testing.T) {
+func updateRestarts(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -110,7 +126,7 @@ func TestAnUpdateGivesAnAccountANewStartButNoNewOwner(t *testing.T) {
 	}
 }
 
-func TestACursorLastsAsLongAsItsFolderIsWatchedInItsMailbox(t *testing.T) {
+func cursorLifetime(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		edit func(*Account)
@@ -151,7 +167,7 @@ func TestACursorLastsAsLongAsItsFolderIsWatchedInItsMailbox(t *testing.T) {
 }
 
 // A session may still be recording while its account is edited or removed.
-func TestARemovedAccountLeavesNoCursorBehind(t *testing.T) {
+func removeCursorsToo(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -172,7 +188,7 @@ func TestARemovedAccountLeavesNoCursorBehind(t *testing.T) {
 	}
 }
 
-func TestAttentionIsSaidOnceUntilItEnds(t *testing.T) {
+func attentionOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
@@ -240,7 +256,7 @@ func TestAttentionIsSaidOnceUntilItEnds(t *testing.T) {
 }
 
 // A session that has not noticed the edit yet must not undo the new start.
-func TestASessionOfAnAccountAsItWasSaysNothingOfItAsItIs(t *testing.T) {
+func staleSession(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -263,7 +279,7 @@ func TestASessionOfAnAccountAsItWasSaysNothingOfItAsItIs(t *testing.T) {
 	}
 }
 
-func TestEveryChangeOfTheAccountsSaysLookAgain(t *testing.T) {
+func changeSignals(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -287,7 +303,7 @@ func TestEveryChangeOfTheAccountsSaysLookAgain(t *testing.T) {
 	changed("remove")
 }
 
-func TestSharingAMailboxLeavesItsSessionAlone(t *testing.T) {
+func shareKeepsSession(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, ben := someone(t, s, "ann"), someone(t, s, "ben")
@@ -310,7 +326,7 @@ func TestSharingAMailboxLeavesItsSessionAlone(t *testing.T) {
 	}
 }
 
-func TestAnAccountTurnedIntoAnotherMailboxRingsUnderIDsOfItsOwn(t *testing.T) {
+func turnedIntoAnother(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -349,7 +365,7 @@ func TestAnAccountTurnedIntoAnotherMailboxRingsUnderIDsOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestAddingAMailboxAgainMendsOneThatWaitsForAPerson(t *testing.T) {
+func addAgainMends(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -368,7 +384,7 @@ func TestAddingAMailboxAgainMendsOneThatWaitsForAPerson(t *testing.T) {
 	}
 }
 
-func TestADamagedPasswordIsToBeGivenAgainAndHoldsUpNobodyElse(t *testing.T) {
+func damagedPassword(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")

@@ -20,8 +20,8 @@ func boundGiven() int {
 	return n
 }
 
-// TestTheSuiteHoldsWithABound runs all other tests again, in a process whose stores have one.
-func TestTheSuiteHoldsWithABound(t *testing.T) {
+// TestSuiteWithBound runs all other tests again, in a process whose stores have one.
+func TestSuiteWithBound(t *testing.T) {
 	if boundGiven() > 0 {
 		return // this is that process
 	}

@@ -6,6 +6,13 @@ import (
 	"testing"
 )
 
+func TestListener(t *testing.T) {
+	t.Parallel()
+	t.Run("those who may see a change get it, and nobody else", viewersHear)
+	t.Run("a stranger gets nothing", strangerHearsNothing)
+	t.Run("a slow listener must read everything again", slowListener)
+}
+
 // heard gives what the listener was told, as text.
 func heard(l *Listener) (list []string) {
 	for _, c := range l.Take() {
@@ -15,7 +22,7 @@ func heard(l *Listener) (list []string) {
 	return list
 }
 
-func TestWhoMaySeeAChangeHearsOfItAndNobodyElse(t *testing.T) {
+func viewersHear(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob, eve := someone(t, s, "ann"), someone(t, s, "bob"), someone(t, s, "eve")
@@ -86,7 +93,7 @@ func TestWhoMaySeeAChangeHearsOfItAndNobodyElse(t *testing.T) {
 	want("a change that is refused", eves)
 }
 
-func TestAStrangerHearsNothing(t *testing.T) {
+func strangerHearsNothing(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, eve := someone(t, s, "ann"), someone(t, s, "eve")
@@ -101,7 +108,7 @@ func TestAStrangerHearsNothing(t *testing.T) {
 	}
 }
 
-func TestASlowListenerIsToldToLookAtAll(t *testing.T) {
+func slowListener(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")

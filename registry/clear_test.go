@@ -8,6 +8,20 @@ import (
 	"time"
 )
 
+func TestClear(t *testing.T) {
+	t.Parallel()
+	t.Run("a mail read elsewhere is cancelled, or withdrawn if the phone may show it", clearReadElsewhere)
+	t.Run("a mail read while its push is in flight is withdrawn afterwards", clearInFlight)
+	t.Run("a mail that was ended for another reason is not withdrawn", clearOtherReason)
+	t.Run("a cleared mail has its time and is no longer announced", clearedSince)
+	t.Run("a mail that an earlier run may have sent is withdrawn", clearEarlierRun)
+	t.Run("attention is withdrawn once the account is mended", attentionMended)
+	t.Run("new attention replaces the earlier one", attentionAnew)
+	t.Run("the unread count goes with its account", unreadCount)
+	t.Run("what was learned of a host is kept", hostKept)
+	t.Run("more UIDs than the maximum are an error", clearTooMany)
+}
+
 // states are how the notification stands on each device, in the order of the devices.
 func states(t *testing.T, s *Store, user User, id string, devices []Device, now time.Time) (list []DeliveryState) {
 	t.Helper()
@@ -52,7 +66,7 @@ func clearMail(t *testing.T, s *Store, a Account, want int, uids ...uint32) {
 	}
 }
 
-func TestAMailThatWasReadElsewhereIsCancelledOrTakenAwayByWhetherThePhoneWasTold(t *testing.T) {
+func clearReadElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -89,7 +103,7 @@ func TestAMailThatWasReadElsewhereIsCancelledOrTakenAwayByWhetherThePhoneWasTold
 	}
 }
 
-func TestAMailThatIsReadWhileItsPushIsInFlightIsTakenAwayBehindIt(t *testing.T) {
+func clearInFlight(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		result          Result
@@ -123,7 +137,7 @@ func TestAMailThatIsReadWhileItsPushIsInFlightIsTakenAwayBehindIt(t *testing.T) 
 }
 
 // Such a mail is unread: it expired while its push was in flight, or went into a summary.
-func TestAMailWhoseRowIsGoneForAnotherReasonIsNotTakenAway(t *testing.T) {
+func clearOtherReason(t *testing.T) {
 	t.Parallel()
 	late := dawn.Add(72 * time.Hour)
 	for state, away := range map[DeliveryState]func(s *Store, w Work) error{
@@ -149,7 +163,7 @@ func TestAMailWhoseRowIsGoneForAnotherReasonIsNotTakenAway(t *testing.T) {
 	}
 }
 
-func TestAMailThatWasClearedSaysSinceWhenAndIsAnnouncedNoMore(t *testing.T) {
+func clearedSince(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -179,7 +193,7 @@ func TestAMailThatWasClearedSaysSinceWhenAndIsAnnouncedNoMore(t *testing.T) {
 	}
 }
 
-func TestAMailThatMayHaveBeenSentBeforeTheProgramEndedIsTakenAway(t *testing.T) {
+func clearEarlierRun(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -217,7 +231,7 @@ func askedForAPassword(t *testing.T) (s *Store, ann User, a Account, told, waits
 	return s, ann, a, told, waits, w
 }
 
-func TestWhatNeededAPersonIsTakenAwayOnceItIsMended(t *testing.T) {
+func attentionMended(t *testing.T) {
 	t.Parallel()
 	s, ann, a, told, waits, w := askedForAPassword(t)
 	idle(t, s, told, dawn.Add(time.Minute))
@@ -242,8 +256,8 @@ func TestWhatNeededAPersonIsTakenAwayOnceItIsMended(t *testing.T) {
 	}
 }
 
-// TestWhatNeedsAPersonAnewIsToldInThePlaceOfWhatDidBefore, so that a phone shows one for a mailbox at most.
-func TestWhatNeedsAPersonAnewIsToldInThePlaceOfWhatDidBefore(t *testing.T) {
+// attentionAnew, so that a phone shows one for a mailbox at most.
+func attentionAnew(t *testing.T) {
 	t.Parallel()
 	s, _, a, told, waits, first := askedForAPassword(t)
 	now := dawn.Add(time.Minute)
@@ -258,7 +272,7 @@ func TestWhatNeedsAPersonAnewIsToldInThePlaceOfWhatDidBefore(t *testing.T) {
 	}
 }
 
-func TestTheUnreadCountGoesWithItsAccount(t *testing.T) {
+func unreadCount(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -291,7 +305,7 @@ func TestTheUnreadCountGoesWithItsAccount(t *testing.T) {
 	}
 }
 
-func TestWhatWasLearnedOfAHostIsKept(t *testing.T) {
+func hostKept(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	if h, err := s.Mail.Host("imap.example.org:993"); err != nil || h.Interval != 0 {
@@ -307,7 +321,7 @@ func TestWhatWasLearnedOfAHostIsKept(t *testing.T) {
 	}
 }
 
-func TestClearOfTooMany(t *testing.T) {
+func clearTooMany(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 1, dawn)

@@ -8,8 +8,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// TestACostIsWhatIsReadAndWrittenAtMost, and not much more than that.
-func TestACostIsWhatIsReadAndWrittenAtMost(t *testing.T) {
+// TestCosts, and not much more than that.
+func TestCosts(t *testing.T) {
 	t.Parallel()
 	most := make(map[string]int)
 	costs := map[string]int{"queue": queueCost, "delivery": deliveryCost, "row": rowCost, "notification": notificationCost, "removal": removalCost}

@@ -85,7 +85,7 @@ func settleForever(s *Store) error {
 	}
 }
 
-func TestAKillAtAnyMomentLosesNoMailAndNoQueue(t *testing.T) {
+func TestKillWhileRecording(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s, err := Open(dir, Options{Bound: boundGiven()})

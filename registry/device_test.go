@@ -11,7 +11,22 @@ import (
 	"idlepush/registry/table"
 )
 
-func TestTheSameAddressIsTheSameDeviceWithTheNewerKeysAndSettings(t *testing.T) {
+func TestDevices(t *testing.T) {
+	t.Parallel()
+	t.Run("the same address is the same device with the new keys and settings", sameAddressSameDevice)
+	t.Run("an address that moves to another user keeps its queue but sends only what that user may see", addressMoves)
+	t.Run("a device is updated in place, also its address", updateInPlace)
+	t.Run("a renamed device is neither registered again nor tried earlier", renameKeepsQueue)
+	t.Run("a device without a lane is refused", emptyLane)
+	t.Run("a device that changes its lane waits with the new one", newLaneWaits)
+	t.Run("a device that changes its lane wakes the dispatcher", newLaneWakes)
+	t.Run("a removed device leaves nothing that is sent", removeLeavesNothing)
+	t.Run("the user's devices are listed, oldest first", listOldestFirst)
+	t.Run("an address belongs to its transport", addressOfTransport)
+	t.Run("a damaged address affects no other device and is mended by its app", damagedAddress)
+}
+
+func sameAddressSameDevice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -48,7 +63,7 @@ func TestTheSameAddressIsTheSameDeviceWithTheNewerKeysAndSettings(t *testing.T) 
 	}
 }
 
-func TestAnAddressThatMovesToAnotherUserKeepsItsQueueButSendsOnlyWhatTheyMaySee(t *testing.T) {
+func addressMoves(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
@@ -83,7 +98,7 @@ func TestAnAddressThatMovesToAnotherUserKeepsItsQueueButSendsOnlyWhatTheyMaySee(
 	}
 }
 
-func TestADeviceIsUpdatedInPlaceAlsoItsAddress(t *testing.T) {
+func updateInPlace(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -120,7 +135,7 @@ func TestADeviceIsUpdatedInPlaceAlsoItsAddress(t *testing.T) {
 }
 
 // A rename is no proof that the app still has the address, and no reason to push a service that asked to wait.
-func TestARenamedDeviceIsNeitherRegisteredAnewNorTriedEarlier(t *testing.T) {
+func renameKeepsQueue(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
@@ -147,7 +162,7 @@ func TestARenamedDeviceIsNeitherRegisteredAnewNorTriedEarlier(t *testing.T) {
 	}
 }
 
-func TestDeviceWithoutLane(t *testing.T) {
+func emptyLane(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -173,7 +188,7 @@ func TestDeviceWithoutLane(t *testing.T) {
 	}
 }
 
-func TestADeviceThatChangesItsLaneWaitsWithTheNewOne(t *testing.T) {
+func newLaneWaits(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -197,7 +212,7 @@ func TestADeviceThatChangesItsLaneWaitsWithTheNewOne(t *testing.T) {
 }
 
 // Whoever waits for the old lane does not look at the new one.
-func TestADeviceThatChangesItsLaneHasItsWorkLookedAt(t *testing.T) {
+func newLaneWakes(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -216,7 +231,7 @@ func TestADeviceThatChangesItsLaneHasItsWorkLookedAt(t *testing.T) {
 	}
 }
 
-func TestARemovedDeviceLeavesNothingThatIsSent(t *testing.T) {
+func removeLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	var last []string
@@ -258,7 +273,7 @@ func TestARemovedDeviceLeavesNothingThatIsSent(t *testing.T) {
 	}
 }
 
-func TestDevicesAreTheUsersOwnOldestFirst(t *testing.T) {
+func listOldestFirst(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
@@ -278,7 +293,7 @@ func TestDevicesAreTheUsersOwnOldestFirst(t *testing.T) {
 	}
 }
 
-func TestAnAddressBelongsToItsTransport(t *testing.T) {
+func addressOfTransport(t *testing.T) {
 	t.Parallel()
 	seen := map[[32]byte]int{}
 	for i, d := range []Device{
@@ -295,7 +310,7 @@ func TestAnAddressBelongsToItsTransport(t *testing.T) {
 	}
 }
 
-func TestADamagedAddressHoldsUpNobodyElseAndIsMendedByItsApp(t *testing.T) {
+func damagedAddress(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")

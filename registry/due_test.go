@@ -11,6 +11,13 @@ import (
 	"idlepush/registry/testenv"
 )
 
+func TestDue(t *testing.T) {
+	t.Parallel()
+	t.Run("due queues follow behind those that are busy or paused", dueBehindBusy)
+	t.Run("a paused lane lets nothing out, and then one", dueOfPausedLane)
+	t.Run("a subqueue that begins elsewhere than its queue says goes on", wrongHead)
+}
+
 // waitingDevice is a queue and when it is due, whatever its lane says.
 type waitingDevice struct {
 	device, lane string
@@ -58,9 +65,9 @@ func wantDue(list []waitingDevice, paused map[string]Lane, now time.Time, limit,
 	return want, time.Time{}
 }
 
-// TestDueGoesOnBehindWhatIsBusyOrPaused, however many devices and lanes are: what it gives, and when
+// dueBehindBusy, however many devices and lanes are: what it gives, and when
 // the next will be due, is what a look at each device gives.
-func TestDueGoesOnBehindWhatIsBusyOrPaused(t *testing.T) {
+func dueBehindBusy(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -107,9 +114,9 @@ func TestDueGoesOnBehindWhatIsBusyOrPaused(t *testing.T) {
 	}
 }
 
-// TestAPausedLaneLetsNothingOutThenOne: at its end all that are due are candidates for the probe, and
+// dueOfPausedLane: at its end all that are due are candidates for the probe, and
 // there are none while it is on its way.
-func TestAPausedLaneLetsNothingOutThenOne(t *testing.T) {
+func dueOfPausedLane(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	other := browser(t, s, User{ID: a.Owner}, "other", "https://push.example")
@@ -149,9 +156,9 @@ func TestAPausedLaneLetsNothingOutThenOne(t *testing.T) {
 	}
 }
 
-// TestALineThatBeginsElsewhereThanItsQueueSaysGoesOn: a row that is damaged, and can be read all the
+// wrongHead: a row that is damaged, and can be read all the
 // same, must not keep the dispatcher busy.
-func TestALineThatBeginsElsewhereThanItsQueueSaysGoesOn(t *testing.T) {
+func wrongHead(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 2, dawn)

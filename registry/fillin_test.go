@@ -6,6 +6,16 @@ import (
 	"time"
 )
 
+func TestFillIn(t *testing.T) {
+	t.Parallel()
+	t.Run("a mail is sent again to the devices for which it has more content", fillInAgain)
+	t.Run("the first delivery stays if the content does not arrive", fillInKeepsOutcome)
+	t.Run("a mail that is no longer due is filled in without a push", fillInQuietly)
+	t.Run("content that comes during a push without it is sent afterwards", fillInDuringPush)
+	t.Run("the mail of another mailbox fills in nothing", fillInOtherMailbox)
+	t.Run("content by which the mail is known does not notify again", fillInKnown)
+}
+
 // words are what the mail under a UID says once it can be had.
 func words(uid uint32) Message {
 	return Message{UID: uid, Fingerprint: "words", Content: Content{From: "Ann", Subject: "words", MessageID: "words@example.org", Preview: "Hello"}}
@@ -30,7 +40,7 @@ func fillOne(t *testing.T, s *Store, a Account, m Message, now time.Time, want b
 	}
 }
 
-func TestAMailThatIsFilledInGoesAgainToTheDevicesForWhichItSaysMore(t *testing.T) {
+func fillInAgain(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -70,7 +80,7 @@ func TestAMailThatIsFilledInGoesAgainToTheDevicesForWhichItSaysMore(t *testing.T
 	}
 }
 
-func TestWhatADeviceWasToldStandsWhereTheWordsDoNotReachIt(t *testing.T) {
+func fillInKeepsOutcome(t *testing.T) {
 	t.Parallel()
 	later := dawn.Add(time.Minute)
 	for _, c := range []struct {
@@ -132,7 +142,7 @@ func TestWhatADeviceWasToldStandsWhereTheWordsDoNotReachIt(t *testing.T) {
 	}
 }
 
-func TestAMailThatIsNotToRingAnyMoreIsFilledInQuietly(t *testing.T) {
+func fillInQuietly(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -177,7 +187,7 @@ func TestAMailThatIsNotToRingAnyMoreIsFilledInQuietly(t *testing.T) {
 	}
 }
 
-func TestWordsThatComeWhileAPushWithoutThemIsOnItsWayAreSentBehindIt(t *testing.T) {
+func fillInDuringPush(t *testing.T) {
 	t.Parallel()
 	for _, level := range []Level{Subject, Wake} {
 		s := newStore(t)
@@ -203,7 +213,7 @@ func TestWordsThatComeWhileAPushWithoutThemIsOnItsWayAreSentBehindIt(t *testing.
 	}
 }
 
-func TestTheMailOfAnotherMailboxFillsInNothing(t *testing.T) {
+func fillInOtherMailbox(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -218,9 +228,9 @@ func TestTheMailOfAnotherMailboxFillsInNothing(t *testing.T) {
 	}
 }
 
-// TestWordsByWhichAMailIsKnownDoNotRing: it rang with words and was then moved to where it had
+// fillInKnown: it rang with words and was then moved to where it had
 // none.
-func TestWordsByWhichAMailIsKnownDoNotRing(t *testing.T) {
+func fillInKnown(t *testing.T) {
 	t.Parallel()
 	for _, read := range []bool{false, true} {
 		s := newStore(t)

@@ -165,7 +165,7 @@ var (
 
 // A change of a row, a key or an index that fails this is another format: it needs a version of its
 // own, with a package like v1 and a step, and this test the newer package.
-func TestTheFormatIsAsItIsFrozen(t *testing.T) {
+func TestFrozenFormat(t *testing.T) {
 	t.Parallel()
 	if newestVersion() != v1.Format {
 		t.Errorf("the format is %d, and this compares %d", newestVersion(), v1.Format)

@@ -15,7 +15,7 @@ import (
 
 // The child runs fillTheDisk, because the limit of a file's size, which stands for a full disk
 // here, is the process's.
-func TestAFullDiskFailsTheWriteWholeAndNothingElse(t *testing.T) {
+func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	out, err := child(t, "fill the disk", t.TempDir()).Output()
 	if err != nil || !strings.HasSuffix(string(out), "done\n") {

@@ -121,7 +121,7 @@ func goldenStore(t *testing.T, version int) (s *Store, g golden) {
 	return openStore(t, dir), g
 }
 
-func TestAStoreOfEveryVersionIsReadWhole(t *testing.T) {
+func TestGoldenStores(t *testing.T) {
 	t.Parallel()
 	if *updateGolden {
 		writeGolden(t)

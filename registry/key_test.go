@@ -11,7 +11,14 @@ import (
 	"testing"
 )
 
-func TestAKeyFromTheEnvironmentMakesNoKeyFile(t *testing.T) {
+func TestKey(t *testing.T) {
+	t.Parallel()
+	t.Run("a key from the environment makes no key file", keyGiven)
+	t.Run("a key is 32 bytes of base64", keyForm)
+	t.Run("a store without its key is refused and not changed", keyMissing)
+}
+
+func keyGiven(t *testing.T) {
 	t.Parallel()
 	dir, key := t.TempDir(), newKey()
 	for range 2 {
@@ -29,7 +36,7 @@ func TestAKeyFromTheEnvironmentMakesNoKeyFile(t *testing.T) {
 	refused(t, dir, nil, "key", "missing", "environment")
 }
 
-func TestAKeyIsThirtyTwoBytesOfBase64(t *testing.T) {
+func keyForm(t *testing.T) {
 	t.Parallel()
 	key := newKey()
 	for _, text := range []string{base64.StdEncoding.EncodeToString(key), base64.RawStdEncoding.EncodeToString(key), " " + base64.StdEncoding.EncodeToString(key) + "\r\n"} {
@@ -45,7 +52,7 @@ func TestAKeyIsThirtyTwoBytesOfBase64(t *testing.T) {
 	}
 }
 
-func TestAStoreWithoutItsKeyIsRefusedAsItIs(t *testing.T) {
+func keyMissing(t *testing.T) {
 	t.Parallel()
 	dir := closedStore(t)
 	key := filepath.Join(dir, keyFile)

@@ -9,6 +9,20 @@ import (
 	"idlepush/registry/table"
 )
 
+func TestLanes(t *testing.T) {
+	t.Parallel()
+	t.Run("a pause holds the due queues of its lane and no others", pauseHoldsItsLane)
+	t.Run("a pause made shorter or longer ends as a whole", pauseChanged)
+	t.Run("a working lane that is not paused does not change", notPaused)
+	t.Run("a delivery that failed in a pause is due at its end", failedInPause)
+	t.Run("a lane at the end of its pause lets work through when it comes", reachedEnd)
+	t.Run("a pause of thousands of queues is one row", pauseIsOneRow)
+	t.Run("thousands of queues are hastened in bounded steps", hastenSteps)
+	t.Run("queues hastened halfway are hastened wholly by the next call", hastenHalfway)
+	t.Run("waiting queues are hastened if the clock was set back", hastenClockBack)
+	t.Run("the clock may go back by a second", clockBackASecond)
+}
+
 // pause pauses the lane, however it stands.
 func pause(t testing.TB, s *Store, is Lane) {
 	t.Helper()
@@ -40,7 +54,7 @@ func laneOf(t testing.TB, s *Store, name string) Lane {
 	return Lane{}
 }
 
-func TestAPauseHoldsWhatItsLaneHasDueAndNothingElse(t *testing.T) {
+func pauseHoldsItsLane(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -100,7 +114,7 @@ func TestAPauseHoldsWhatItsLaneHasDueAndNothingElse(t *testing.T) {
 	dueAre("new mail after the pause", now, other, fcm, soon, suspect, idle, fresh)
 }
 
-func TestAPauseMadeShorterOrLongerIsResumedWhole(t *testing.T) {
+func pauseChanged(t *testing.T) {
 	t.Parallel()
 	for _, minutes := range []int{5, 15, 30} {
 		s, a, d := fourPhones(t)
@@ -121,7 +135,7 @@ func TestAPauseMadeShorterOrLongerIsResumedWhole(t *testing.T) {
 	}
 }
 
-func TestThatALaneWorksWhichIsNotPausedChangesNothing(t *testing.T) {
+func notPaused(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
@@ -135,8 +149,8 @@ func TestThatALaneWorksWhichIsNotPausedChangesNothing(t *testing.T) {
 	}
 }
 
-// TestWhatFailedInAPauseIsDueAtItsEnd, also where that came before the outcome was written.
-func TestWhatFailedInAPauseIsDueAtItsEnd(t *testing.T) {
+// failedInPause, also where that came before the outcome was written.
+func failedInPause(t *testing.T) {
 	t.Parallel()
 	for _, ended := range []bool{false, true} {
 		s, a, d := fourPhones(t)
@@ -156,7 +170,7 @@ func TestWhatFailedInAPauseIsDueAtItsEnd(t *testing.T) {
 	}
 }
 
-func TestALaneThatHasReachedItsEndLetsWorkThroughWhenItComes(t *testing.T) {
+func reachedEnd(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	pause(t, s, Lane{Name: "fcm", Since: dawn, Until: dawn.Add(time.Minute)})
@@ -205,8 +219,8 @@ func movedAtOnce() int {
 	return maxMoved
 }
 
-// TestAPauseOfThousandsIsOneRow, however many wait for its end, and so is its end.
-func TestAPauseOfThousandsIsOneRow(t *testing.T) {
+// pauseIsOneRow, however many wait for its end, and so is its end.
+func pauseIsOneRow(t *testing.T) {
 	t.Parallel()
 	const many = 2*maxMoved + 1
 	s, _ := manyPhones(t, many)
@@ -238,7 +252,7 @@ func TestAPauseOfThousandsIsOneRow(t *testing.T) {
 	}
 }
 
-func TestThousandsAreHastenedInBoundedSteps(t *testing.T) {
+func hastenSteps(t *testing.T) {
 	t.Parallel()
 	many := 4*movedAtOnce() + 1
 	s, _ := manyPhones(t, many)
@@ -266,7 +280,7 @@ func failFrom(fault *func() error, n int) {
 	}
 }
 
-func TestWhatIsHastenedHalfwayIsHastenedWholeByTheNextCall(t *testing.T) {
+func hastenHalfway(t *testing.T) {
 	t.Parallel()
 	moved := movedAtOnce()
 	many := moved + 1
@@ -289,7 +303,7 @@ func TestWhatIsHastenedHalfwayIsHastenedWholeByTheNextCall(t *testing.T) {
 	}
 }
 
-func TestWhatWaitsIsHastenedWhereTheClockWasSetBack(t *testing.T) {
+func hastenClockBack(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	fast, now := dawn.Add(2*time.Hour), dawn.Add(5*time.Second)
@@ -322,7 +336,7 @@ func TestWhatWaitsIsHastenedWhereTheClockWasSetBack(t *testing.T) {
 	checkRows(t, s)
 }
 
-func TestSetBackAllowsASecond(t *testing.T) {
+func clockBackASecond(t *testing.T) {
 	t.Parallel()
 	s, a, _ := fourPhones(t)
 	arrive(t, s, a, 3, dawn)

@@ -5,7 +5,13 @@ import (
 	"testing"
 )
 
-func TestALinkLeadsToTheMail(t *testing.T) {
+func TestLink(t *testing.T) {
+	t.Parallel()
+	t.Run("a link leads to the mail", linkToMail)
+	t.Run("a link cannot run anything", linkRunsNothing)
+}
+
+func linkToMail(t *testing.T) {
 	t.Parallel()
 	mail := Notification{Kind: MailKind, Folder: "Schule & Sport/München", Content: Content{MessageID: "a+b/c%d?e@example.org"}}
 	for template, want := range map[string]string{
@@ -33,7 +39,7 @@ func TestALinkLeadsToTheMail(t *testing.T) {
 	}
 }
 
-func TestALinkCannotRunAnything(t *testing.T) {
+func linkRunsNothing(t *testing.T) {
 	t.Parallel()
 	for _, template := range []string{"javascript:alert(1)", "ms-msdt:/id", "intent://x#Intent;end", "tel:110", "JavaScript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "blob:https://x", "view-source:https://x",
 		"mail.example.org", "//mail.example.org/", "https:///x", "https://{email}/", "https://ann:pw@example.org/", "https://x.example/{uid}", "https://x.example/{email", "https://x.example/}",

@@ -286,9 +286,9 @@ func (g stage) failed(t *testing.T, what string, got, whole trial, c call, damag
 	differ(t, what+", and the call is repeated", dumpFile(t, g.dir, nil), whole.after)
 }
 
-// TestEveryMethodNoticesDamageAndAFailingDisk and changes nothing then. With a bound, a call may take
-// several transactions, of which the first stand: see TestACallThatTakesSeveralTransactions.
-func TestEveryMethodNoticesDamageAndAFailingDisk(t *testing.T) {
+// TestMethods and changes nothing then. With a bound, a call may take
+// several transactions, of which the first stand: see TestCallsInSteps.
+func TestMethods(t *testing.T) {
 	if boundGiven() > 0 {
 		return
 	}

@@ -10,6 +10,17 @@ import (
 	"idlepush/registry/table"
 )
 
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	t.Run("pages join to all that the user sees, newest first", pagesJoin)
+	t.Run("a next that no page returned is not found", unknownNext)
+	t.Run("a page goes on behind a place that was removed", nextOfRemoved)
+	t.Run("a notification is seen by those who see its account now", seenByViewers)
+	t.Run("a delivery that nothing will send any more is shown as settled", shownAsSettled)
+	t.Run("each kind has its lifetime", kindLifetimes)
+	t.Run("a stable id follows from account, folder and UIDs alone", stableIDs)
+}
+
 // allNotifications turns every page.
 func allNotifications(t testing.TB, s *Store, user User, limit int, now time.Time) (all []Notification) {
 	t.Helper()
@@ -46,7 +57,7 @@ func queueKeys(t testing.TB, s *Store, d Device) (keys []string) {
 	return keys
 }
 
-func TestPagesJoinToAllThatTheUserSeesNewestFirst(t *testing.T) {
+func pagesJoin(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob, eve := someone(t, s, "ann"), someone(t, s, "bob"), someone(t, s, "eve")
@@ -77,7 +88,7 @@ func TestPagesJoinToAllThatTheUserSeesNewestFirst(t *testing.T) {
 	}
 }
 
-func TestANextThatNoPageGaveIsNotFound(t *testing.T) {
+func unknownNext(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	for _, after := range []string{"?", "AAAA", "AAAAAAAAAAAAAAAA", "AAAAAAAAAAA=="} {
@@ -87,7 +98,7 @@ func TestANextThatNoPageGaveIsNotFound(t *testing.T) {
 	}
 }
 
-func TestAPageGoesOnWhereItStoodAlsoWhenThatPlaceIsGone(t *testing.T) {
+func nextOfRemoved(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -110,7 +121,7 @@ func TestAPageGoesOnWhereItStoodAlsoWhenThatPlaceIsGone(t *testing.T) {
 	}
 }
 
-func TestANotificationIsSeenByThoseWhoSeeItsAccountNow(t *testing.T) {
+func seenByViewers(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
@@ -144,7 +155,7 @@ func TestANotificationIsSeenByThoseWhoSeeItsAccountNow(t *testing.T) {
 	}
 }
 
-func TestADeliveryThatNothingWillSendAnyMoreIsShownAsSettled(t *testing.T) {
+func shownAsSettled(t *testing.T) {
 	t.Parallel()
 	expires := dawn.Add(time.Hour)
 	tried := deliveryRow{Expires: expires, State: Pending, At: dawn, Attempts: 2, Code: "c", Reason: "r"}
@@ -175,7 +186,7 @@ func TestADeliveryThatNothingWillSendAnyMoreIsShownAsSettled(t *testing.T) {
 	}
 }
 
-func TestEachKindIsWorthDeliveringForItsTime(t *testing.T) {
+func kindLifetimes(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[Kind]time.Duration{MailKind: 72 * time.Hour, SummaryKind: 72 * time.Hour,
 		ClearKind: 24 * time.Hour, AttentionKind: 7 * 24 * time.Hour, TestKind: time.Minute} {
@@ -188,7 +199,7 @@ func TestEachKindIsWorthDeliveringForItsTime(t *testing.T) {
 	}
 }
 
-func TestAStableIDFollowsFromAccountFolderAndUIDsAlone(t *testing.T) {
+func stableIDs(t *testing.T) {
 	t.Parallel()
 	// Computed outside this program: base64url(sha256("1:a5:INBOX8:" + 00000007 0000002a)[:24]).
 	if got, want := StableID("a", "INBOX", 7, 42), "StRyvHc4uNFmHneC640Hmo9CYkzD4OCh"; got != want {

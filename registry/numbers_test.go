@@ -10,8 +10,15 @@ import (
 	"time"
 )
 
-// TestWhatTheDocumentsPromiseIsSo: the words are there, and the numbers are those of the words.
-func TestWhatTheDocumentsPromiseIsSo(t *testing.T) {
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	t.Run("the numbers in the documents are true", docsNumbers)
+	t.Run("the documents name every table", docsTables)
+	t.Run("the documents explain every word of the API", docsWords)
+}
+
+// docsNumbers: the words are there, and the numbers are those of the words.
+func docsNumbers(t *testing.T) {
 	t.Parallel()
 	const hour, day = time.Hour, 24 * time.Hour
 	text := make(map[string]string)
@@ -59,8 +66,8 @@ func TestWhatTheDocumentsPromiseIsSo(t *testing.T) {
 	}
 }
 
-// TestTheDocsNameEveryTable: docs/architecture.md has a row for each table, and none for others.
-func TestTheDocsNameEveryTable(t *testing.T) {
+// docsTables: docs/architecture.md has a row for each table, and none for others.
+func docsTables(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../docs/architecture.md")
 	if err != nil {
@@ -82,8 +89,8 @@ func TestTheDocsNameEveryTable(t *testing.T) {
 	}
 }
 
-// TestTheDocsExplainEveryWord holds the pages to the states, kinds, levels and results of the store.
-func TestTheDocsExplainEveryWord(t *testing.T) {
+// docsWords holds the pages to the states, kinds, levels and results of the store.
+func docsWords(t *testing.T) {
 	t.Parallel()
 	for page, words := range map[string][]string{
 		"behaviour.md": {string(New), string(Watching), string(Polling), string(Retrying), string(Attention), string(Suspect),

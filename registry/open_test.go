@@ -20,6 +20,21 @@ import (
 	"idlepush/registry/table"
 )
 
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	t.Run("a second process learns within two seconds that the store is in use", openInUse)
+	t.Run("a second open in the same process learns the same", openTwice)
+	t.Run("a store that is being created is in use", openWhileCreated)
+	t.Run("the files are for their owner alone", ownerOnly)
+	t.Run("a lost store is not replaced while its key is there", missingStore)
+	t.Run("a first start that was cut short is begun again", firstStartCutShort)
+	t.Run("a store with an unknown format is refused and not changed", unknownFormat)
+	t.Run("a store from before the first release is refused and not changed", earlyStore)
+	t.Run("a file of another program is refused and not changed", foreignFile)
+	t.Run("a store that lacks a table is refused and not changed", missingTable)
+	t.Run("two first starts at once create one store with its key", twoFirstStarts)
+}
+
 // holdTheStore is the child: it opens the store, says so and holds it until its input ends.
 func holdTheStore(dir string) error {
 	s, err := Open(dir, unsynced)
@@ -48,7 +63,7 @@ func checkInUse(t *testing.T, dir, path string) {
 	})
 }
 
-func TestASecondProcessIsToldWithinTwoSecondsThatTheStoreIsInUse(t *testing.T) {
+func openInUse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	cmd := child(t, "hold the store", dir)
@@ -82,14 +97,14 @@ func TestASecondProcessIsToldWithinTwoSecondsThatTheStoreIsInUse(t *testing.T) {
 	}
 }
 
-func TestASecondOpenInTheSameProcessIsToldTheSame(t *testing.T) {
+func openTwice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	checkInUse(t, s.dir, filepath.Join(s.dir, storeFile))
 }
 
-// TestAStoreThatIsBeingMadeIsInUse while another makes the store.
-func TestAStoreThatIsBeingMadeIsInUse(t *testing.T) {
+// openWhileCreated while another makes the store.
+func openWhileCreated(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	unlock, err := lockFolder(dir)
@@ -102,7 +117,7 @@ func TestAStoreThatIsBeingMadeIsInUse(t *testing.T) {
 	}
 }
 
-func TestTheStoreIsForItsOwnerAlone(t *testing.T) {
+func ownerOnly(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -218,7 +233,7 @@ func closedStore(t testing.TB) string {
 	return dir
 }
 
-func TestAStoreThatIsMissingIsNotReplacedWhileItsKeyIsThere(t *testing.T) {
+func missingStore(t *testing.T) {
 	t.Parallel()
 	dir := closedStore(t)
 	if err := os.Remove(filepath.Join(dir, storeFile)); err != nil {
@@ -229,7 +244,7 @@ func TestAStoreThatIsMissingIsNotReplacedWhileItsKeyIsThere(t *testing.T) {
 }
 
 // A first start is cut short before there is anything to lose, so the next one begins it again.
-func TestAFirstStartThatWasCutShortIsBegunAgain(t *testing.T) {
+func firstStartCutShort(t *testing.T) {
 	t.Parallel()
 	whole := closedStore(t)
 	store, err := os.ReadFile(filepath.Join(whole, storeFile))
@@ -268,7 +283,7 @@ func TestAFirstStartThatWasCutShortIsBegunAgain(t *testing.T) {
 	}
 }
 
-func TestAStoreThatSaysNoFormatThatThisProgramKnowsIsRefusedAsItIs(t *testing.T) {
+func unknownFormat(t *testing.T) {
 	t.Parallel()
 	dir := closedStore(t)
 	for number, says := range map[uint64][]string{
@@ -292,7 +307,7 @@ func TestAStoreThatSaysNoFormatThatThisProgramKnowsIsRefusedAsItIs(t *testing.T)
 
 // The layouts from before the first release had the number of their schema in the table of the same
 // name.
-func TestAStoreFromBeforeTheFirstReleaseIsRefusedAsItIs(t *testing.T) {
+func earlyStore(t *testing.T) {
 	t.Parallel()
 	schemas := table.New[table.Text, int]("meta")
 	for schema := 1; schema <= 4; schema++ {
@@ -305,7 +320,7 @@ func TestAStoreFromBeforeTheFirstReleaseIsRefusedAsItIs(t *testing.T) {
 	}
 }
 
-func TestAFileOfAnotherProgramIsRefusedAsItIs(t *testing.T) {
+func foreignFile(t *testing.T) {
 	t.Parallel()
 	theirs := table.New[table.Text, string]("theirs")
 	for name, fill := range map[string]func(*table.Tx) error{
@@ -320,7 +335,7 @@ func TestAFileOfAnotherProgramIsRefusedAsItIs(t *testing.T) {
 }
 
 // A table whose name was damaged would look empty: without users, setup would begin anew.
-func TestAStoreThatLacksATableIsRefusedAsItIs(t *testing.T) {
+func missingTable(t *testing.T) {
 	t.Parallel()
 	for _, lost := range tables {
 		if lost.Name() == metas.Name() {
@@ -385,7 +400,7 @@ func openRows(t testing.TB, path string) *table.DB {
 	return db
 }
 
-func TestTwoFirstStartsAtOnceMakeOneStoreWithItsKey(t *testing.T) {
+func twoFirstStarts(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		dir := t.TempDir()

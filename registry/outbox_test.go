@@ -11,6 +11,26 @@ import (
 	"idlepush/registry/table"
 )
 
+func TestOutbox(t *testing.T) {
+	t.Parallel()
+	t.Run("Due returns the longest due first, without the busy, and the next due time", dueLongestFirst)
+	t.Run("a queue without work has no next", nextOfEmpty)
+	t.Run("delivered and refused end the delivery, and the next is due at once", settleEnds)
+	t.Run("retry and misconfigured keep the delivery until their time", settleKeeps)
+	t.Run("no service can put a queue off for ever", retryAtMost)
+	t.Run("Next drops a bounded number in each transaction", nextDropsBounded)
+	t.Run("Next drops deliveries that are not to be sent any more, with the reason", nextDropsWithReason)
+	t.Run("a subqueue that begins with nothing is repaired", headOfNothing)
+	t.Run("gone removes the device and notifies the owner's others once", goneRemoves)
+	t.Run("the last device that is gone is still reported on the page", lastGone)
+	t.Run("gone does not count for an address that has changed since", goneOfFormer)
+	t.Run("an outcome of a delivery that has ended changes nothing", outcomeOfEnded)
+	t.Run("a device is suspect only for its own failures, and proven by its next push", suspectOrProven)
+	t.Run("the environment that a push has shown stays with the device", learnEnvironment)
+	t.Run("an edit does not lose an environment that a push has shown meanwhile", editKeepsLearned)
+	t.Run("an outcome is one transaction and writes no notification", settleIsOneCommit)
+}
+
 // fourPhones is a household of one mailbox and four phones.
 func fourPhones(t *testing.T) (*Store, Account, []Device) {
 	s := newStore(t)
@@ -23,7 +43,7 @@ func fourPhones(t *testing.T) (*Store, Account, []Device) {
 	return s, a, list
 }
 
-func TestDueGivesTheLongestDueFirstWithoutTheBusyAndSaysWhenTheNextWillBe(t *testing.T) {
+func dueLongestFirst(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -77,7 +97,7 @@ func TestDueGivesTheLongestDueFirstWithoutTheBusyAndSaysWhenTheNextWillBe(t *tes
 	}
 }
 
-func TestAQueueWithoutWorkHasNoNext(t *testing.T) {
+func nextOfEmpty(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	if w, ok, err := s.Outbox.Next(d[0].ID, dawn); ok || err != nil {
@@ -93,7 +113,7 @@ func TestAQueueWithoutWorkHasNoNext(t *testing.T) {
 	}
 }
 
-func TestDeliveredAndRefusedTakeTheRowAndTheNextIsDueAtOnce(t *testing.T) {
+func settleEnds(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 2, dawn)
@@ -123,7 +143,7 @@ func TestDeliveredAndRefusedTakeTheRowAndTheNextIsDueAtOnce(t *testing.T) {
 	}
 }
 
-func TestRetryAndMisconfiguredKeepTheRowUntilTheirTime(t *testing.T) {
+func settleKeeps(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 1, dawn)
@@ -157,7 +177,7 @@ func TestRetryAndMisconfiguredKeepTheRowUntilTheirTime(t *testing.T) {
 }
 
 // A push service may ask for any time in Retry-After.
-func TestNoServiceCanPutAQueueOffForever(t *testing.T) {
+func retryAtMost(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 2, dawn)
@@ -177,7 +197,7 @@ func TestNoServiceCanPutAQueueOffForever(t *testing.T) {
 }
 
 // New mail must not wait until all that a phone has missed for days is dropped.
-func TestNextDropsABoundedNumberInEachTransaction(t *testing.T) {
+func nextDropsBounded(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -195,7 +215,7 @@ func TestNextDropsABoundedNumberInEachTransaction(t *testing.T) {
 	}
 }
 
-func TestNextDropsWhatIsNotToBeSentAnyMoreWithTheReason(t *testing.T) {
+func nextDropsWithReason(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ann := User{ID: a.Owner}
@@ -242,7 +262,7 @@ func TestNextDropsWhatIsNotToBeSentAnyMoreWithTheReason(t *testing.T) {
 }
 
 // Next must not go on for ever.
-func TestALineThatBeginsWithNothingIsSetRight(t *testing.T) {
+func headOfNothing(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -263,7 +283,7 @@ func TestALineThatBeginsWithNothingIsSetRight(t *testing.T) {
 	}
 }
 
-func TestGoneRemovesTheDeviceAndTellsTheOwnersOthersOnce(t *testing.T) {
+func goneRemoves(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ann, bob := User{ID: a.Owner}, someone(t, s, "bob")
@@ -304,7 +324,7 @@ func TestGoneRemovesTheDeviceAndTellsTheOwnersOthersOnce(t *testing.T) {
 	}
 }
 
-func TestTheLastDeviceGoneIsStillSaidOnThePage(t *testing.T) {
+func lastGone(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -317,7 +337,7 @@ func TestTheLastDeviceGoneIsStillSaidOnThePage(t *testing.T) {
 	}
 }
 
-func TestGoneIsNotBelievedOfAnAddressThatHasChangedSince(t *testing.T) {
+func goneOfFormer(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 1, dawn)
@@ -340,7 +360,7 @@ func TestGoneIsNotBelievedOfAnAddressThatHasChangedSince(t *testing.T) {
 	}
 }
 
-func TestAnOutcomeOfARowThatIsNoLongerThereChangesNothing(t *testing.T) {
+func outcomeOfEnded(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 2, dawn)
@@ -357,7 +377,7 @@ func TestAnOutcomeOfARowThatIsNoLongerThereChangesNothing(t *testing.T) {
 	}
 }
 
-func TestADeviceIsSuspectOnlyForItsOwnFaultAndProvenByItsNextPush(t *testing.T) {
+func suspectOrProven(t *testing.T) {
 	t.Parallel()
 	began := Status{State: Proven, Since: dawn.Add(-time.Hour), Proof: dawn.Add(-time.Minute)}
 	suspect := Status{State: Suspect, Since: dawn.Add(-time.Hour), Code: "bad", Reason: "Bad.", Proof: dawn.Add(-2 * time.Hour)}
@@ -394,7 +414,7 @@ func TestADeviceIsSuspectOnlyForItsOwnFaultAndProvenByItsNextPush(t *testing.T) 
 	}
 }
 
-func TestTheEnvironmentThatAPushHasShownIsTheDevicesFromThenOn(t *testing.T) {
+func learnEnvironment(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		known string
@@ -441,7 +461,7 @@ func TestTheEnvironmentThatAPushHasShownIsTheDevicesFromThenOn(t *testing.T) {
 	}
 }
 
-func TestAnEditForgetsNoEnvironmentThatAPushHasShownMeanwhile(t *testing.T) {
+func editKeepsLearned(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -455,7 +475,7 @@ func TestAnEditForgetsNoEnvironmentThatAPushHasShownMeanwhile(t *testing.T) {
 }
 
 // A delivery costs a transaction that reads and one that writes, and what a mail says is sealed once.
-func TestAnOutcomeIsOneTransactionAndWritesNoNotification(t *testing.T) {
+func settleIsOneCommit(t *testing.T) {
 	t.Parallel()
 	s, fault := faultyStore(t)
 	ann := someone(t, s, "ann")

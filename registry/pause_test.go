@@ -5,9 +5,17 @@ import (
 	"time"
 )
 
-// TestWhatAnOutcomeSaysOfItsLane is a table of settleLane: the lane when the work was taken, how it
+func TestPause(t *testing.T) {
+	t.Parallel()
+	t.Run("an outcome pauses its lane, prolongs or ends the pause, or leaves it", outcomeOfLane)
+	t.Run("a pause is the same in any time zone", pauseInAnyZone)
+	t.Run("a paused lane is probed now", probeNow)
+	t.Run("a probe that is due sooner wakes the dispatcher", probeSooner)
+}
+
+// outcomeOfLane is a table of settleLane: the lane when the work was taken, how it
 // stands when the outcome is written at noon, and what comes of it.
-func TestWhatAnOutcomeSaysOfItsLane(t *testing.T) {
+func outcomeOfLane(t *testing.T) {
 	t.Parallel()
 	none := Lane{}
 	paused := Lane{Name: "fcm", Since: dawn, Until: noon, Code: "first", Reason: "Out."} // its time is over
@@ -63,8 +71,8 @@ func TestWhatAnOutcomeSaysOfItsLane(t *testing.T) {
 	}
 }
 
-// TestAPauseIsTheSameInAnyZone: a row that was read may have a time of a zone without a name.
-func TestAPauseIsTheSameInAnyZone(t *testing.T) {
+// pauseInAnyZone: a row that was read may have a time of a zone without a name.
+func pauseInAnyZone(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
@@ -76,8 +84,8 @@ func TestAPauseIsTheSameInAnyZone(t *testing.T) {
 	}
 }
 
-// TestAPausedLaneIsProbedNow, or is no longer paused if nothing waits in it.
-func TestAPausedLaneIsProbedNow(t *testing.T) {
+// probeNow, or is no longer paused if nothing waits in it.
+func probeNow(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	idle := browser(t, s, User{ID: a.Owner}, "idle", "https://push.example")
@@ -101,8 +109,8 @@ func TestAPausedLaneIsProbedNow(t *testing.T) {
 	}
 }
 
-// TestAProbeThatIsDueSoonerIsLookedFor: whoever waits for the end of a pause waits no longer.
-func TestAProbeThatIsDueSoonerIsLookedFor(t *testing.T) {
+// probeSooner: whoever waits for the end of a pause waits no longer.
+func probeSooner(t *testing.T) {
 	t.Parallel()
 	s, _, _ := fourPhones(t)
 	l := Lane{Name: "fcm", Since: dawn, Until: dawn.Add(time.Minute)}

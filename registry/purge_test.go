@@ -9,6 +9,16 @@ import (
 	"idlepush/registry/table"
 )
 
+func TestPurge(t *testing.T) {
+	t.Parallel()
+	t.Run("activity older than seven days is removed and no other", purgeOld)
+	t.Run("activity is removed in time also after the clock was ahead", purgeAfterClockAhead)
+	t.Run("purge goes through all activity that is ahead of the clock", purgeAllAhead)
+	t.Run("purge removes the leftovers of removed accounts and devices", purgeLeftovers)
+	t.Run("purge removes expired sessions only", purgeSessions)
+	t.Run("purge of nothing makes no writer wait", purgeNothing)
+}
+
 // sizes is how many rows each table has.
 func sizes(t testing.TB, s *Store) map[string]int {
 	t.Helper()
@@ -32,7 +42,7 @@ func sizes(t testing.TB, s *Store) map[string]int {
 	return count
 }
 
-func TestActivityOlderThanSevenDaysIsRemovedAndNoOther(t *testing.T) {
+func purgeOld(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ann := User{ID: a.Owner}
@@ -71,7 +81,7 @@ func TestActivityOlderThanSevenDaysIsRemovedAndNoOther(t *testing.T) {
 	}
 }
 
-func TestActivityIsRemovedInTimeAlsoAfterTheClockWasAhead(t *testing.T) {
+func purgeAfterClockAhead(t *testing.T) {
 	t.Parallel()
 	s, a, _ := fourPhones(t)
 	ann := User{ID: a.Owner}
@@ -94,7 +104,7 @@ func TestActivityIsRemovedInTimeAlsoAfterTheClockWasAhead(t *testing.T) {
 	}
 }
 
-func TestPurgeGoesThroughAllThatIsAheadOfTheClock(t *testing.T) {
+func purgeAllAhead(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	a := mailbox(t, s, someone(t, s, "ann"), "ann@example.org")
@@ -123,7 +133,7 @@ func notificationsIn(words map[string]string) (n int) {
 	return n
 }
 
-func TestPurgeRemovesWhatRemovedAccountsAndDevicesLeft(t *testing.T) {
+func purgeLeftovers(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ann := User{ID: a.Owner}
@@ -165,7 +175,7 @@ func TestPurgeRemovesWhatRemovedAccountsAndDevicesLeft(t *testing.T) {
 	}
 }
 
-func TestPurgeRemovesExpiredSessionsOnly(t *testing.T) {
+func purgeSessions(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -189,7 +199,7 @@ func TestPurgeRemovesExpiredSessionsOnly(t *testing.T) {
 }
 
 // New mail must not wait for a look through everything that is kept.
-func TestPurgeOfNothingHoldsUpNoWriter(t *testing.T) {
+func purgeNothing(t *testing.T) {
 	t.Parallel()
 	s, a, _ := fourPhones(t)
 	arrive(t, s, a, MostMails, dawn)

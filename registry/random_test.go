@@ -93,7 +93,7 @@ func play(t *testing.T, bytes []byte) {
 	}
 }
 
-func TestRandomCallsDoWhatTheModelDoes(t *testing.T) {
+func TestRandomCalls(t *testing.T) {
 	random := testenv.Rand(t)
 	for i := range testenv.Tenth(60) {
 		bytes := make([]byte, 700)
@@ -104,7 +104,7 @@ func TestRandomCallsDoWhatTheModelDoes(t *testing.T) {
 	}
 }
 
-func FuzzRandomCallsDoWhatTheModelDoes(f *testing.F) {
+func FuzzRandomCalls(f *testing.F) {
 	f.Add([]byte("a first script"))
 	f.Fuzz(func(t *testing.T, bytes []byte) { play(t, bytes[:min(len(bytes), 2000)]) })
 }

@@ -8,7 +8,26 @@ import (
 	"time"
 )
 
-func TestNewMailItsQueueRowsAndTheCursorCommitTogether(t *testing.T) {
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	t.Run("new mail, its queue rows and the cursor commit together", recordCommits)
+	t.Run("a mail recorded twice is notified once", recordTwice)
+	t.Run("an arrival from a stale cursor changes nothing", recordStale)
+	t.Run("at most fifty mails are recorded at once", recordTooMany)
+	t.Run("the first sight of a folder notifies of nothing", recordFirstSight)
+	t.Run("content is stored no higher than any receiver may see", recordLevel)
+	t.Run("a disabled or removed account records nothing", recordDisabled)
+	t.Run("mail notifies the devices of those who see the account, unless they chose others", recordRecipients)
+	t.Run("each queue keeps the order of record, whatever the clock does", recordOrder)
+	t.Run("the order outlives the activity it came from", orderOutlives)
+	t.Run("a mail is notified once in its account, wherever it is moved", recordMoved)
+	t.Run("a mail that comes twice stays where it came first", recordCameTwice)
+	t.Run("the same mail twice in one arrival is notified once", recordSameTwice)
+	t.Run("a copy of an old mail in one arrival is not notified", recordCopyOfOld)
+	t.Run("Record wakes the dispatcher only if there is work", recordSignals)
+}
+
+func recordCommits(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -38,7 +57,7 @@ func TestNewMailItsQueueRowsAndTheCursorCommitTogether(t *testing.T) {
 	}
 }
 
-func TestMailRecordedTwiceRingsOnce(t *testing.T) {
+func recordTwice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -66,7 +85,7 @@ func TestMailRecordedTwiceRingsOnce(t *testing.T) {
 	}
 }
 
-func TestAnArrivalFromAStaleCursorChangesNothing(t *testing.T) {
+func recordStale(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -94,7 +113,7 @@ func TestAnArrivalFromAStaleCursorChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAtMostFiftyMailsAreRecordedAtOnce(t *testing.T) {
+func recordTooMany(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -113,7 +132,7 @@ func TestAtMostFiftyMailsAreRecordedAtOnce(t *testing.T) {
 	}
 }
 
-func TestTheFirstSightOfAFolderRingsNothing(t *testing.T) {
+func recordFirstSight(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -135,7 +154,7 @@ func TestTheFirstSightOfAFolderRingsNothing(t *testing.T) {
 	}
 }
 
-func TestContentIsStoredNoHigherThanAnyReceiverMaySee(t *testing.T) {
+func recordLevel(t *testing.T) {
 	t.Parallel()
 	full := Content{From: "Ann", Subject: "mail 1", Preview: "Hello"}
 	for name, c := range map[string]struct {
@@ -172,7 +191,7 @@ func TestContentIsStoredNoHigherThanAnyReceiverMaySee(t *testing.T) {
 	}
 }
 
-func TestADisabledOrRemovedAccountRecordsNothing(t *testing.T) {
+func recordDisabled(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -200,7 +219,7 @@ func TestADisabledOrRemovedAccountRecordsNothing(t *testing.T) {
 	}
 }
 
-func TestMailRingsTheDevicesOfThoseWhoSeeTheAccountUnlessTheyChoseOthers(t *testing.T) {
+func recordRecipients(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob, eve := someone(t, s, "ann"), someone(t, s, "bob"), someone(t, s, "eve")
@@ -238,7 +257,7 @@ func TestMailRingsTheDevicesOfThoseWhoSeeTheAccountUnlessTheyChoseOthers(t *test
 	}
 }
 
-func TestEachQueueKeepsTheOrderOfRecordWhateverTheClockDoes(t *testing.T) {
+func recordOrder(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -268,7 +287,7 @@ func TestEachQueueKeepsTheOrderOfRecordWhateverTheClockDoes(t *testing.T) {
 	}
 }
 
-func TestOrderOutlivesTheActivityItCameFrom(t *testing.T) {
+func orderOutlives(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -312,7 +331,7 @@ type carrier struct {
 	now     time.Time
 }
 
-func TestAMailRingsOnceInItsAccountWhereverItIsMoved(t *testing.T) {
+func recordMoved(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -363,7 +382,7 @@ func TestAMailRingsOnceInItsAccountWhereverItIsMoved(t *testing.T) {
 }
 
 // As from a mailing list and by itself: the first is the one that is shown, and that is taken away.
-func TestAMailThatComesTwiceStaysWhereItCameFirst(t *testing.T) {
+func recordCameTwice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -382,7 +401,7 @@ func TestAMailThatComesTwiceStaysWhereItCameFirst(t *testing.T) {
 	clearMail(t, s, a, 1, 1)
 }
 
-func TestTheSameMailTwiceInOneArrivalRingsOnce(t *testing.T) {
+func recordSameTwice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -394,7 +413,7 @@ func TestTheSameMailTwiceInOneArrivalRingsOnce(t *testing.T) {
 	}
 }
 
-func TestACopyOfAnOldMailInOneArrivalDoesNotRing(t *testing.T) {
+func recordCopyOfOld(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -410,7 +429,7 @@ func TestACopyOfAnOldMailInOneArrivalDoesNotRing(t *testing.T) {
 	}
 }
 
-func TestRecordSaysLookAgainOnlyWhereThereIsSomething(t *testing.T) {
+func recordSignals(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")

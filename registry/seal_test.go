@@ -16,6 +16,13 @@ import (
 	"idlepush/registry/table"
 )
 
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	t.Run("no planted secret is in the bytes of the file", secretsInFile)
+	t.Run("no planted secret is printed, logged or marshalled", secretsPrinted)
+	t.Run("a sealed column of another row is refused", sealedElsewhere)
+}
+
 // What must never be seen. Each is in the store in some form.
 var planted = map[string]string{
 	"mail password": "PLANTED-mailbox-password",
@@ -75,7 +82,7 @@ func plantedHousehold(t *testing.T, s *Store) (ann User, a Account, list []Devic
 	return ann, a, list, []string{bearer, session, another}
 }
 
-func TestNothingPlantedIsInTheBytesOfTheFile(t *testing.T) {
+func secretsInFile(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	_, a, list, bearers := plantedHousehold(t, s)
@@ -108,7 +115,7 @@ func TestNothingPlantedIsInTheBytesOfTheFile(t *testing.T) {
 	}
 }
 
-func TestNothingPlantedIsPrintedLoggedOrMarshalled(t *testing.T) {
+func secretsPrinted(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, a, list, _ := plantedHousehold(t, s)
@@ -143,7 +150,7 @@ func TestNothingPlantedIsPrintedLoggedOrMarshalled(t *testing.T) {
 	}
 }
 
-func TestASealedColumnOfAnotherRowIsRefused(t *testing.T) {
+func sealedElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, a, list, _ := plantedHousehold(t, s)

@@ -7,7 +7,21 @@ import (
 	"time"
 )
 
-func TestATokenEndsByItsLimits(t *testing.T) {
+func TestSession(t *testing.T) {
+	t.Parallel()
+	t.Run("a token ends by its limits", tokenLimits)
+	t.Run("a session ends however it is used", sessionLimits)
+	t.Run("a session that is used lives", sessionUsed)
+	t.Run("a session in use is written seldom", sessionWritten)
+	t.Run("a browser that is logged out gets no notifications", logoutDevice)
+	t.Run("a device does not move into a session that has ended", moveIntoEnded)
+	t.Run("nothing is created in a session that has ended", createInEnded)
+	t.Run("a removed phone cannot register itself again", removedPhone)
+	t.Run("a full disk locks nobody out", fullDiskLogin)
+	t.Run("whoever loses a session does not come back by an invite of it", inviteOfLost)
+}
+
+func tokenLimits(t *testing.T) {
 	t.Parallel()
 	const hour, day = time.Hour, 24 * time.Hour
 	at := func(d time.Duration) time.Time { return dawn.Add(d) }
@@ -38,7 +52,7 @@ func TestATokenEndsByItsLimits(t *testing.T) {
 	}
 }
 
-func TestASessionEndsHoweverItIsUsed(t *testing.T) {
+func sessionLimits(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	resident(t, s, "ann")
@@ -53,7 +67,7 @@ func TestASessionEndsHoweverItIsUsed(t *testing.T) {
 	}
 }
 
-func TestASessionThatIsUsedLives(t *testing.T) {
+func sessionUsed(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
@@ -80,7 +94,7 @@ func TestASessionThatIsUsedLives(t *testing.T) {
 }
 
 // Each request with a session asks; a commit each time would wear the disk.
-func TestASessionInUseIsWrittenSeldom(t *testing.T) {
+func sessionWritten(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	resident(t, s, "ann")
@@ -118,7 +132,7 @@ func inSession(t testing.TB, s *Store, name string) (Device, Token, string) {
 	return d, row, session
 }
 
-func TestABrowserThatIsLoggedOutDoesNotRing(t *testing.T) {
+func logoutDevice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
@@ -146,7 +160,7 @@ func TestABrowserThatIsLoggedOutDoesNotRing(t *testing.T) {
 }
 
 // It may be asked for while a push to it is waited for.
-func TestADeviceDoesNotMoveIntoASessionThatHasEnded(t *testing.T) {
+func moveIntoEnded(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
@@ -161,7 +175,7 @@ func TestADeviceDoesNotMoveIntoASessionThatHasEnded(t *testing.T) {
 	}
 }
 
-func TestNothingIsMadeInASessionThatHasEnded(t *testing.T) {
+func createInEnded(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
@@ -190,7 +204,7 @@ func TestNothingIsMadeInASessionThatHasEnded(t *testing.T) {
 	}
 }
 
-func TestARemovedPhoneCannotRegisterItselfAnew(t *testing.T) {
+func removedPhone(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	resident(t, s, "ann")
@@ -217,7 +231,7 @@ func TestARemovedPhoneCannotRegisterItselfAnew(t *testing.T) {
 	}
 }
 
-func TestAFullDiskLocksNobodyOut(t *testing.T) {
+func fullDiskLogin(t *testing.T) {
 	t.Parallel()
 	s, fault := faultyStore(t)
 	ann := resident(t, s, "ann")
@@ -238,7 +252,7 @@ func TestAFullDiskLocksNobodyOut(t *testing.T) {
 	*fault = nil
 }
 
-func TestWhoeverLosesASessionDoesNotComeBackByAnInviteOfIt(t *testing.T) {
+func inviteOfLost(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")

@@ -95,9 +95,9 @@ func (b *estate) close() {
 	os.RemoveAll(b.s.dir)
 }
 
-// TestACallThatTakesSeveralTransactions does what it does in one, also if one of them fails, and the
+// TestCallsInSteps does what it does in one, also if one of them fails, and the
 // caller tries again.
-func TestACallThatTakesSeveralTransactions(t *testing.T) {
+func TestCallsInSteps(t *testing.T) {
 	if boundGiven() > 0 {
 		return
 	}

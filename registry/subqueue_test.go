@@ -10,6 +10,28 @@ import (
 	"idlepush/registry/table"
 )
 
+func TestSubqueue(t *testing.T) {
+	t.Parallel()
+	t.Run("while one mailbox is held the others are sent at once", holdOne)
+	t.Run("of two holds the one that ends first counts", holdFirstEnd)
+	t.Run("a hold from before the clock was set back holds nothing", holdClockBack)
+	t.Run("a retry is not overtaken by mail of another subqueue", retryKeepsPlace)
+	t.Run("a summary replaces all that waits, with its true count and an id of its own", summaryCounts)
+	t.Run("a summary that waits untried takes in what comes after it", summaryGrows)
+	t.Run("a mail that the phone may show already goes into no summary", summaryLeaves)
+	t.Run("one mail alone is no summary", summaryOfOne)
+	t.Run("a mail that is read counts no more, and a summary of which all is read is withdrawn", summaryRead)
+	t.Run("no clear has more ids than fit a push", clearSize)
+	t.Run("a clear of several mailboxes outlives each", clearOutlives)
+	t.Run("clears that wait become as few as have all their ids", clearsCombine)
+	t.Run("a browser gets its clears with its next visible push and never alone", clearPiggybacked)
+	t.Run("clears of a device that gets no more pushes are removed with their notifications", piggybackedPurged)
+	t.Run("the times of deliveries are kept per mailbox, as many as asked for, at most an hour", notifiedTimes)
+	t.Run("a push has the sum of what is unread in all accounts that notify the device", unreadSum)
+	t.Run("a device that fails for days without a success is suspect and stays", failingDevice)
+	t.Run("rows that are not due are not read", readsOnlyDue)
+}
+
 func hold(t testing.TB, s *Store, w Work, until, now time.Time) {
 	t.Helper()
 	if err := s.Outbox.Hold(w, until, now); err != nil {
@@ -33,7 +55,7 @@ func idle(t testing.TB, s *Store, d Device, now time.Time) {
 	}
 }
 
-func TestWhileOneMailboxIsHeldBackTheOthersRingAtOnce(t *testing.T) {
+func holdOne(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -69,7 +91,7 @@ func TestWhileOneMailboxIsHeldBackTheOthersRingAtOnce(t *testing.T) {
 	}
 }
 
-func TestOfTwoHoldsTheOneThatEndsFirstCounts(t *testing.T) {
+func holdFirstEnd(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -94,7 +116,7 @@ func TestOfTwoHoldsTheOneThatEndsFirstCounts(t *testing.T) {
 	}
 }
 
-func TestAHoldFromAClockThatWasSetBackHoldsNothing(t *testing.T) {
+func holdClockBack(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 2, dawn)
@@ -109,7 +131,7 @@ func TestAHoldFromAClockThatWasSetBackHoldsNothing(t *testing.T) {
 	first(t, s, d[0], dawn)
 }
 
-func TestARetryIsNotOvertakenByWhatComesInAnotherLine(t *testing.T) {
+func retryKeepsPlace(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -123,7 +145,7 @@ func TestARetryIsNotOvertakenByWhatComesInAnotherLine(t *testing.T) {
 	}
 }
 
-func TestASummaryStandsForAllThatWaitsWithItsTrueCountAndAnIDOfItsOwn(t *testing.T) {
+func summaryCounts(t *testing.T) {
 	t.Parallel()
 	for _, count := range []int{2, 12, maxCombined, maxCombined + 1, 3*maxCombined + 7} {
 		s := newStore(t)
@@ -163,7 +185,7 @@ func TestASummaryStandsForAllThatWaitsWithItsTrueCountAndAnIDOfItsOwn(t *testing
 	}
 }
 
-func TestASummaryThatWaitsUntriedTakesInWhatComesAfterIt(t *testing.T) {
+func summaryGrows(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 3, dawn)
@@ -186,7 +208,7 @@ func TestASummaryThatWaitsUntriedTakesInWhatComesAfterIt(t *testing.T) {
 	}
 }
 
-func TestWhatThePhoneMayShowAlreadyGoesIntoNoSummary(t *testing.T) {
+func summaryLeaves(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 4, dawn)
@@ -211,7 +233,7 @@ func TestWhatThePhoneMayShowAlreadyGoesIntoNoSummary(t *testing.T) {
 	}
 }
 
-func TestOneMailAloneIsNoSummary(t *testing.T) {
+func summaryOfOne(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 1, dawn)
@@ -226,7 +248,7 @@ func TestOneMailAloneIsNoSummary(t *testing.T) {
 	}
 }
 
-func TestAMailThatIsReadCountsNoMoreAndASummaryOfWhichAllIsReadIsTakenAway(t *testing.T) {
+func summaryRead(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -252,8 +274,8 @@ func TestAMailThatIsReadCountsNoMoreAndASummaryOfWhichAllIsReadIsTakenAway(t *te
 	idle(t, s, empty, dawn)
 }
 
-// TestNoClearHoldsMoreThanAPushDoes, also where with as many mails as one holds their summary is to be taken away.
-func TestNoClearHoldsMoreThanAPushDoes(t *testing.T) {
+// clearSize, also where with as many mails as one holds their summary is to be taken away.
+func clearSize(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, MostMails, dawn)
@@ -285,8 +307,8 @@ func TestNoClearHoldsMoreThanAPushDoes(t *testing.T) {
 	}
 }
 
-// TestAClearOfSeveralMailboxesOutlivesEach, also one of which only a row in the middle was.
-func TestAClearOfSeveralMailboxesOutlivesEach(t *testing.T) {
+// clearOutlives, also one of which only a row in the middle was.
+func clearOutlives(t *testing.T) {
 	t.Parallel()
 	for _, before := range []bool{true, false} {
 		s := newStore(t)
@@ -329,8 +351,8 @@ func TestAClearOfSeveralMailboxesOutlivesEach(t *testing.T) {
 	}
 }
 
-// TestClearsThatWaitBecomeAsFewAsHoldAllTheirIDs, whatever number of mails each of them is about.
-func TestClearsThatWaitBecomeAsFewAsHoldAllTheirIDs(t *testing.T) {
+// clearsCombine, whatever number of mails each of them is about.
+func clearsCombine(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		sizes []int // of the clears that wait, oldest first
@@ -381,7 +403,7 @@ func TestClearsThatWaitBecomeAsFewAsHoldAllTheirIDs(t *testing.T) {
 	}
 }
 
-func TestABrowserIsToldWhatToTakeAwayByItsNextVisiblePushAndNeverAlone(t *testing.T) {
+func clearPiggybacked(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -433,7 +455,7 @@ func TestABrowserIsToldWhatToTakeAwayByItsNextVisiblePushAndNeverAlone(t *testin
 	}
 }
 
-func TestRidersOfADeviceThatNeverRingsAgainAreRemovedWithTheirNotifications(t *testing.T) {
+func piggybackedPurged(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -449,7 +471,7 @@ func TestRidersOfADeviceThatNeverRingsAgainAreRemovedWithTheirNotifications(t *t
 	}
 }
 
-func TestTheTimesOfRingingAreKeptPerMailboxAsManyAsAskedAndNoLongerThanAnHour(t *testing.T) {
+func notifiedTimes(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -493,7 +515,7 @@ func TestTheTimesOfRingingAreKeptPerMailboxAsManyAsAskedAndNoLongerThanAnHour(t 
 	}
 }
 
-func TestAPushTellsHowMuchIsUnreadInAllThatRingsTheDevice(t *testing.T) {
+func unreadSum(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
@@ -530,7 +552,7 @@ func TestAPushTellsHowMuchIsUnreadInAllThatRingsTheDevice(t *testing.T) {
 	}
 }
 
-func TestADeviceThatFailsForDaysWithoutASuccessIsSuspectAndKept(t *testing.T) {
+func failingDevice(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
@@ -586,7 +608,7 @@ func TestADeviceThatFailsForDaysWithoutASuccessIsSuspectAndKept(t *testing.T) {
 }
 
 // What waits behind the head, or is held back, is not looked at: a row of it that cannot be read does no harm until it is its turn.
-func TestWhatIsNotDueIsNotRead(t *testing.T) {
+func readsOnlyDue(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")

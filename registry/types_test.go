@@ -2,7 +2,7 @@ package registry
 
 import "testing"
 
-func TestEachLevelAllowsItselfAndThoseBelow(t *testing.T) {
+func TestLevelAllows(t *testing.T) {
 	t.Parallel()
 	const unknown Level = "everything"
 	order := []Level{Wake, Sender, Subject, Preview}

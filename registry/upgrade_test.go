@@ -20,6 +20,17 @@ import (
 	"idlepush/registry/testenv"
 )
 
+func TestUpgrade(t *testing.T) {
+	t.Run("an upgraded store has the same rows and is upgraded once", upgradeOnce)
+	t.Run("a new store needs no upgrade", upgradeNew)
+	t.Run("an upgrade that fails leaves the files untouched", upgradeFails)
+	t.Run("an upgrade needs the right key", upgradeKey)
+	t.Run("of two who start at once one upgrades", upgradeAtOnce)
+	t.Run("whatever a killed upgrade leaves, the next start has the store", upgradeLeftovers)
+	t.Run("a kill at any moment of an upgrade loses nothing", upgradeKilled)
+	t.Run("an upgrade on a full disk leaves the store as it was", upgradeOnFullDisk)
+}
+
 // withSteps makes the next versions the newest for as long as the test runs, which must not be
 // parallel.
 func withSteps(t *testing.T, more ...migrate.Step) {
@@ -113,7 +124,7 @@ func useBefore(fn func()) {
 	migrations = newer
 }
 
-func TestAnUpgradedStoreHoldsWhatItHeldAndIsUpgradedOnce(t *testing.T) {
+func upgradeOnce(t *testing.T) {
 	released := newestVersion()
 	ran := 0
 	dir, before := oldStore(t)
@@ -143,7 +154,7 @@ func TestAnUpgradedStoreHoldsWhatItHeldAndIsUpgradedOnce(t *testing.T) {
 	differ(t, "the copy, upgraded", holds(t, dir), upgraded(before, released))
 }
 
-func TestANewStoreNeedsNoUpgrade(t *testing.T) {
+func upgradeNew(t *testing.T) {
 	withSteps(t, func(*table.DB) error {
 		t.Error("the step ran")
 		return nil
@@ -156,7 +167,7 @@ func TestANewStoreNeedsNoUpgrade(t *testing.T) {
 	}
 }
 
-func TestAnUpgradeThatFailsLeavesTheFilesUntouched(t *testing.T) {
+func upgradeFails(t *testing.T) {
 	dir, before := oldStore(t)
 	refusal := errors.New("the row of a device is older than it can be")
 	withSteps(t, func(db *table.DB) error { return errors.Join(linkUp(quietly)(db), refusal) })
@@ -164,7 +175,7 @@ func TestAnUpgradeThatFailsLeavesTheFilesUntouched(t *testing.T) {
 	useBefore(func() { differ(t, "with the program before", holds(t, dir), before) })
 }
 
-func TestAnUpgradeNeedsTheRightKey(t *testing.T) {
+func upgradeKey(t *testing.T) {
 	dir, _ := oldStore(t)
 	withSteps(t, func(*table.DB) error {
 		t.Error("the step ran")
@@ -173,7 +184,7 @@ func TestAnUpgradeNeedsTheRightKey(t *testing.T) {
 	refused(t, dir, newKey(), "the key does not fit")
 }
 
-func TestOfTwoWhoStartAtOnceOneUpgrades(t *testing.T) {
+func upgradeAtOnce(t *testing.T) {
 	released := newestVersion()
 	var ran atomic.Int32
 	withSteps(t, func(db *table.DB) error { ran.Add(1); return linkUp(quietly)(db) })
@@ -236,7 +247,7 @@ func leftovers(before, half, after map[string]string, version int) map[string]ma
 	}
 }
 
-func TestWhateverAKilledUpgradeLeavesTheNextStartHasTheStore(t *testing.T) {
+func upgradeLeftovers(t *testing.T) {
 	released := newestVersion()
 	dir, rows := oldStore(t)
 	work := filepath.Join(dir, storeFile+".upgrade")
@@ -302,7 +313,7 @@ func upgradeUntilKilled(dir string) error {
 	return errors.Join(s.Close(), step())
 }
 
-func TestAKillAtAnyMomentOfAnUpgradeLosesNothing(t *testing.T) {
+func upgradeKilled(t *testing.T) {
 	released := newestVersion()
 	dir, rows := oldStore(t)
 	made := files(t, dir)
@@ -375,7 +386,7 @@ func upgradeFullDisk(dir string) error {
 	}
 }
 
-func TestAnUpgradeOnAFullDiskLeavesTheStoreAsItWas(t *testing.T) {
+func upgradeOnFullDisk(t *testing.T) {
 	released := newestVersion()
 	dir, rows := oldStore(t)
 	if out, err := child(t, "upgrade a full disk", dir).Output(); err != nil || string(out) != "done\n" {

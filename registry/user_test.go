@@ -21,6 +21,21 @@ import (
 	"idlepush/registry/table"
 )
 
+func TestUsers(t *testing.T) {
+	t.Parallel()
+	t.Run("setup works once, with the newest one-time token", setupOnce)
+	t.Run("only one of many setups wins", setupWinner)
+	t.Run("login admits with name and password and no other", login)
+	t.Run("at most one password per processor is hashed at a time", hashesAtOnce)
+	t.Run("a password costs 19 MiB and two passes", hashCost)
+	t.Run("a new password needs the current one and ends the sessions", newPasswordEnds)
+	t.Run("two users never share a name", namesUnique)
+	t.Run("a password that changed meanwhile is no longer the current one", passwordChanged)
+	t.Run("tokens are the user's own and shown without their secret", tokensOwn)
+	t.Run("a token of a removed user is denied", tokenOfRemoved)
+	t.Run("setup keeps its session when the token file stays", setupTokenStays)
+}
+
 // admin sets the store up.
 func admin(t testing.TB, s *Store, name, password string) (User, string) {
 	t.Helper()
@@ -35,7 +50,7 @@ func admin(t testing.TB, s *Store, name, password string) (User, string) {
 	return u, bearer
 }
 
-func TestSetupWorksOnceWithTheNewestOneTimeToken(t *testing.T) {
+func setupOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	path := filepath.Join(s.dir, "setup-token")
@@ -88,7 +103,7 @@ func TestSetupWorksOnceWithTheNewestOneTimeToken(t *testing.T) {
 	}
 }
 
-func TestOnlyOneOfManySetupsWins(t *testing.T) {
+func setupWinner(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	token, err := s.Users.SetupToken()
@@ -114,7 +129,7 @@ func TestOnlyOneOfManySetupsWins(t *testing.T) {
 	}
 }
 
-func TestLoginLetsInWithNameAndPasswordAndNoOther(t *testing.T) {
+func login(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, _ := admin(t, s, "Ann", "correct horse")
@@ -140,7 +155,7 @@ func TestLoginLetsInWithNameAndPasswordAndNoOther(t *testing.T) {
 }
 
 // An unknown name must take as long as a known one: it goes through the same hash, in the same slots.
-func TestAtMostOnePasswordPerProcessorIsHashedAtATime(t *testing.T) {
+func hashesAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -195,7 +210,7 @@ func TestAtMostOnePasswordPerProcessorIsHashedAtATime(t *testing.T) {
 }
 
 // As OWASP's password storage cheat sheet asks for.
-func TestAPasswordCostsNineteenMebibytesAndTwoPasses(t *testing.T) {
+func hashCost(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	u, err := s.Users.Add("ann", "correct horse", false, dawn)
@@ -213,7 +228,7 @@ func TestAPasswordCostsNineteenMebibytesAndTwoPasses(t *testing.T) {
 	}
 }
 
-func TestANewPasswordNeedsTheCurrentAndEndsTheSessions(t *testing.T) {
+func newPasswordEnds(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bearer := admin(t, s, "ann", "first")
@@ -254,7 +269,7 @@ func TestANewPasswordNeedsTheCurrentAndEndsTheSessions(t *testing.T) {
 	}
 }
 
-func TestTwoUsersNeverShareAName(t *testing.T) {
+func namesUnique(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
@@ -276,7 +291,7 @@ func TestTwoUsersNeverShareAName(t *testing.T) {
 	}
 }
 
-func TestAPasswordThatChangedMeanwhileIsNoLongerTheCurrent(t *testing.T) {
+func passwordChanged(t *testing.T) {
 	t.Parallel()
 	s, fault := faultyStore(t)
 	ann, _ := admin(t, s, "ann", "first")
@@ -317,7 +332,7 @@ func TestAPasswordThatChangedMeanwhileIsNoLongerTheCurrent(t *testing.T) {
 	}
 }
 
-func TestTokensAreTheUsersOwnAndShownWithoutTheirSecret(t *testing.T) {
+func tokensOwn(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
@@ -348,7 +363,7 @@ func TestTokensAreTheUsersOwnAndShownWithoutTheirSecret(t *testing.T) {
 	}
 }
 
-func TestATokenOfAUserWhoIsGoneIsDenied(t *testing.T) {
+func tokenOfRemoved(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -365,9 +380,9 @@ func TestATokenOfAUserWhoIsGoneIsDenied(t *testing.T) {
 	}
 }
 
-// TestSetupKeepsItsSessionWhenTheTokenFileStays: the admin is made by then, and a second try would
+// setupTokenStays: the admin is made by then, and a second try would
 // only learn that setup is done.
-func TestSetupKeepsItsSessionWhenTheTokenFileStays(t *testing.T) {
+func setupTokenStays(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	token, err := s.Users.SetupToken()

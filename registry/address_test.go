@@ -5,6 +5,14 @@ import (
 	"time"
 )
 
+func TestAddressChange(t *testing.T) {
+	t.Parallel()
+	t.Run("gone does not count for an address that was confirmed since", goneOfConfirmed)
+	t.Run("an outcome of a former address delays nothing", formerAddress)
+	t.Run("what waits for a suspect device goes out once it is mended", suspectMended)
+	t.Run("a change without a proof leaves the status as it is", changeWithoutProof)
+}
+
 // iphone is a device on APNs.
 func iphone(t testing.TB, s *Store, user User) Device {
 	t.Helper()
@@ -12,7 +20,7 @@ func iphone(t testing.TB, s *Store, user User) Device {
 }
 
 // While a push is under way the app confirms its address: what the service said before that is no news any more.
-func TestGoneIsNotBelievedOfAnAddressThatWasConfirmedSince(t *testing.T) {
+func goneOfConfirmed(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 1, dawn)
@@ -33,7 +41,7 @@ func TestGoneIsNotBelievedOfAnAddressThatWasConfirmedSince(t *testing.T) {
 }
 
 // Whatever is said of an address that has changed since says nothing of the new one, and holds nothing up there.
-func TestWhatIsSaidOfAFormerAddressHoldsNothingUp(t *testing.T) {
+func formerAddress(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Outcome{
 		"delivered":     {Result: ResultDelivered}, // and cannot be read there any more
@@ -71,7 +79,7 @@ func TestWhatIsSaidOfAFormerAddressHoldsNothingUp(t *testing.T) {
 }
 
 // A suspect device is tried rarely; what was proved to work again is not to wait for that.
-func TestWhatWaitsForASuspectDeviceGoesOutOnceItIsMended(t *testing.T) {
+func suspectMended(t *testing.T) {
 	t.Parallel()
 	for name, mend := range map[string]func(*Device){
 		"another topic, proved": func(d *Device) {
@@ -97,7 +105,7 @@ func TestWhatWaitsForASuspectDeviceGoesOutOnceItIsMended(t *testing.T) {
 }
 
 // Between the look at a device and the change of it, a push may have told something new of it.
-func TestAChangeWithoutAProofLeavesTheStatusAsItIsByThen(t *testing.T) {
+func changeWithoutProof(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)

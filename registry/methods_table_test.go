@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// calls are those of TestEveryMethodNoticesDamageAndAFailingDisk: one for each thing that a method may
+// calls are those of TestMethods: one for each thing that a method may
 // do.
 var calls = []call{
 	{method: "Users.Accept", when: "for a person", reads: "invites 1, users 1",

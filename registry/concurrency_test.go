@@ -12,8 +12,15 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// TestManyCallsAtOnceLeaveTheStoreRight, also where they are about the same rows.
-func TestManyCallsAtOnceLeaveTheStoreRight(t *testing.T) {
+func TestConcurrency(t *testing.T) {
+	t.Parallel()
+	t.Run("many calls at once leave the store valid", manyCalls)
+	t.Run("no edit is lost if two edit at once", noLostEdit)
+	t.Run("an edit of a row that has changed since it was read is stale", staleEdit)
+}
+
+// manyCalls, also where they are about the same rows.
+func manyCalls(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
@@ -95,9 +102,9 @@ func settleOne(s *Store, i int) error {
 	return settleWork(s, w, Outcome{Result: []Result{ResultDelivered, ResultRetry, ResultRefused}[i%3], LaneWorks: i%2 == 0, PauseFor: time.Duration(i % 5)}, dawn)
 }
 
-// TestNoEditIsLostWhereTwoEditAtOnce: whoever read a row that has changed since is told so, and reads
+// noLostEdit: whoever read a row that has changed since is told so, and reads
 // it again.
-func TestNoEditIsLostWhereTwoEditAtOnce(t *testing.T) {
+func noLostEdit(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -158,7 +165,7 @@ func TestNoEditIsLostWhereTwoEditAtOnce(t *testing.T) {
 	}
 }
 
-func TestAnEditOfWhatHasChangedSinceItWasReadIsStale(t *testing.T) {
+func staleEdit(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")

@@ -13,6 +13,16 @@ import (
 	"idlepush/registry/table"
 )
 
+// The names of these tests are part of paths, in which the errors are searched for words of damage.
+func TestOpenError(t *testing.T) {
+	t.Parallel()
+	t.Run("what the system refuses has advice of its own", systemErrors)
+	t.Run("a folder in place of a file is an error of its own", folderAsFile)
+	t.Run("too many open files have advice of their own", tooManyFiles)
+	t.Run("an empty, cut or overwritten file is reported", calledDamage)
+	t.Run("the store is not ready after a commit failed until one succeeds", notReady)
+}
+
 // noDamage holds an error to what it says, and to what may be said of damage alone: who restores a
 // backup loses what came since.
 func noDamage(t testing.TB, err error, says ...string) {
@@ -29,7 +39,7 @@ func noDamage(t testing.TB, err error, says ...string) {
 	}
 }
 
-func TestWhatKeepsAStoreFromBeingOpenedIsNotCalledDamage(t *testing.T) {
+func systemErrors(t *testing.T) {
 	t.Parallel()
 	dir := closedStore(t)
 	before := files(t, dir)
@@ -56,7 +66,7 @@ func TestWhatKeepsAStoreFromBeingOpenedIsNotCalledDamage(t *testing.T) {
 	unchanged(t, dir, before)
 }
 
-func TestAFolderInThePlaceOfAFileIsNotCalledDamage(t *testing.T) {
+func folderAsFile(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{storeFile, keyFile} {
 		dir := closedStore(t)
@@ -114,7 +124,7 @@ func withFiles(most uint64, fn func() error) error {
 	return errors.Join(err, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
 }
 
-func TestTooManyOpenFilesAreNotCalledDamage(t *testing.T) {
+func tooManyFiles(t *testing.T) {
 	t.Parallel()
 	dir := closedStore(t)
 	if out, err := child(t, "open too many files", dir).Output(); err != nil || string(out) != "done\n" {
@@ -123,7 +133,7 @@ func TestTooManyOpenFilesAreNotCalledDamage(t *testing.T) {
 	openStore(t, dir)
 }
 
-func TestDamageIsCalledDamage(t *testing.T) {
+func calledDamage(t *testing.T) {
 	t.Parallel()
 	dir := closedStore(t)
 	path := filepath.Join(dir, storeFile)
@@ -140,7 +150,7 @@ func TestDamageIsCalledDamage(t *testing.T) {
 	}
 }
 
-func TestTheStoreIsNotReadyAfterACommitFailedUntilOneSucceeds(t *testing.T) {
+func notReady(t *testing.T) {
 	t.Parallel()
 	s, fault := faultyStore(t)
 	ready := func(want bool, when string) {

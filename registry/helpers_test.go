@@ -19,7 +19,7 @@ import (
 var dawn = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
 // unsynced is for stores that a power cut may cost: all but those of the tests about crashes. Its
-// transactions have a bound in the process that TestTheSuiteHoldsWithABound starts.
+// transactions have a bound in the process that TestSuiteWithBound starts.
 var unsynced = Options{NoSync: true, Bound: boundGiven()}
 
 // blank is the files of a new store, made once: that takes longer than most tests do.

@@ -8,7 +8,16 @@ import (
 	"time"
 )
 
-func TestAnInviteLetsOneIn(t *testing.T) {
+func TestInvite(t *testing.T) {
+	t.Parallel()
+	t.Run("an invite admits one person", inviteOnce)
+	t.Run("an invite for a device is for the user who made it", inviteForDevice)
+	t.Run("an invite ends", inviteEnds)
+	t.Run("there is always an admin", alwaysAnAdmin)
+	t.Run("a removed user leaves nothing", removedUser)
+}
+
+func inviteOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
@@ -50,7 +59,7 @@ func TestAnInviteLetsOneIn(t *testing.T) {
 	}
 }
 
-func TestAnInviteForADeviceIsForTheOneWhoMadeIt(t *testing.T) {
+func inviteForDevice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	bob := someone(t, s, "bob")
@@ -67,7 +76,7 @@ func TestAnInviteForADeviceIsForTheOneWhoMadeIt(t *testing.T) {
 	}
 }
 
-func TestAnInviteEnds(t *testing.T) {
+func inviteEnds(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
@@ -120,7 +129,7 @@ func TestAnInviteEnds(t *testing.T) {
 	}
 }
 
-func TestSomebodyIsAlwaysAnAdmin(t *testing.T) {
+func alwaysAnAdmin(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
@@ -156,7 +165,7 @@ func TestSomebodyIsAlwaysAnAdmin(t *testing.T) {
 	}
 }
 
-func TestAUserWhoIsRemovedLeavesNothing(t *testing.T) {
+func removedUser(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")

@@ -19,7 +19,8 @@ func iphone(t testing.TB, s *Store, user User) Device {
 	return register(t, s, Device{User: user.ID, Name: "iphone", Transport: APNs, Address: "token", Params: in(sandbox), Content: Subject})
 }
 
-// While a push is under way the app confirms its address: what the service said before that is no news any more.
+// While a push is under way the app confirms its address: what the service said before that is no
+// news any more.
 func goneOfConfirmed(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
@@ -40,7 +41,8 @@ func goneOfConfirmed(t *testing.T) {
 	}
 }
 
-// Whatever is said of an address that has changed since says nothing of the new one, and holds nothing up there.
+// Whatever is said of an address that has changed since says nothing of the new one, and holds
+// nothing up there.
 func formerAddress(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Outcome{

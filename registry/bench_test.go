@@ -44,12 +44,12 @@ func (h household) sync(b *testing.B) {
 	*h.s = *again
 }
 
-// rounds is in how many parts a benchmark runs its calls and the bare Updates by turns, so that both
-// have the same disk.
+// rounds is in how many parts a benchmark runs its calls and the bare Updates by turns, so that
+// both have the same disk.
 const rounds = 20
 
-// spread runs b.N calls over so many writers, and reports how long one took as a ratio to one of the
-// bare Updates; each writer has numbers of its own.
+// spread runs b.N calls over so many writers, and reports how long one took as a ratio to one of
+// the bare Updates; each writer has numbers of its own.
 func spread(b *testing.B, writers int, floor *bareUpdates, call func(writer int) error) {
 	b.ResetTimer()
 	for round := range rounds {

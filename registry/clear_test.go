@@ -39,7 +39,8 @@ func states(t *testing.T, s *Store, user User, id string, devices []Device, now 
 	return list
 }
 
-// clearsOf are the ids that the device's queue asks it to take away, and how many other rows it holds.
+// clearsOf are the ids that the device's queue asks it to take away, and how many other rows it
+// holds.
 func clearsOf(t *testing.T, s *Store, d Device, now time.Time) (ids []string, others int) {
 	t.Helper()
 	for {
@@ -205,13 +206,15 @@ func clearEarlierRun(t *testing.T) {
 	}
 	again := openStore(t, dir)
 	clearMail(t, again, a, 2, 1, 2)
-	// The first was at the head of the queue when the program ended; the second cannot have been sent before it.
+	// The first was at the head of the queue when the program ended; the second cannot have been
+	// sent before it.
 	if clears, others := clearsOf(t, again, d, dawn); !slices.Contains(clears, ids[0]) || others != 0 {
 		t.Errorf("the phone is to take away %v and gets %d others", clears, others)
 	}
 }
 
-// askedForAPassword is a mailbox for which a person was asked, by the work on one phone and not yet on the other, and who has given another password since.
+// askedForAPassword is a mailbox for which a person was asked, by the work on one phone and not yet
+// on the other, and who has given another password since.
 func askedForAPassword(t *testing.T) (s *Store, ann User, a Account, told, waits Device, w Work) {
 	t.Helper()
 	s = newStore(t)

@@ -12,8 +12,8 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// recordUntilKilled is the child: two mailboxes record and the outbox is emptied, all at once, with a byte to stdout
-// after each step.
+// recordUntilKilled is the child: two mailboxes record and the outbox is emptied, all at once, with
+// a byte to stdout after each step.
 func recordUntilKilled(dir string) error {
 	s, err := Open(dir, Options{Bound: boundGiven()})
 	if err != nil {
@@ -143,7 +143,8 @@ func runAndKill(t *testing.T, dir string, steps int) {
 	}
 }
 
-// checkMails: before the cursor every mail has a row or an outcome for every device, past it none has anything.
+// checkMails: before the cursor every mail has a row or an outcome for every device, past it none
+// has anything.
 func checkMails(t *testing.T, s *Store, user User, account string, devices int) int {
 	t.Helper()
 	c, err := s.Mail.Cursor(account, "INBOX")

@@ -134,7 +134,8 @@ func updateInPlace(t *testing.T) {
 	}
 }
 
-// A rename is no proof that the app still has the address, and no reason to push a service that asked to wait.
+// A rename is no proof that the app still has the address, and no reason to push a service that
+// asked to wait.
 func renameKeepsQueue(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)

@@ -10,8 +10,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// noon is when the furnished store is used: lanes are still paused and short invites still good, and
-// the sessions were last used longer ago than is written down.
+// noon is when the furnished store is used: lanes are still paused and short invites still good,
+// and the sessions were last used longer ago than is written down.
 var noon = dawn.Add(10 * time.Minute)
 
 // furnished is a store with rows in every bucket, and what its methods are called with.

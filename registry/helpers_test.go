@@ -76,7 +76,8 @@ func openStore(t testing.TB, dir string) *Store {
 	return s
 }
 
-// reopen closes the store and opens it again, within the same *Store, so that its cleanup stays right.
+// reopen closes the store and opens it again, within the same *Store, so that its cleanup stays
+// right.
 func reopen(t testing.TB, s *Store) {
 	t.Helper()
 	if err := s.Close(); err != nil {

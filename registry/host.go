@@ -2,8 +2,8 @@ package registry
 
 import "idlepush/registry/table"
 
-// Host returns what is known of a mail server, by the name that the caller chose in PutHost. It
-// returns the zero Host if nothing is known.
+// Host returns what the accounts on a mail server have learned of it. The name is the one given to
+// PutHost. If nothing is stored under it, Host returns the zero Host.
 func (m Mail) Host(name string) (h Host, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		row, _, err := hosts.Get(tx, table.Text(name))
@@ -13,7 +13,7 @@ func (m Mail) Host(name string) (h Host, err error) {
 	return h, err
 }
 
-// PutHost writes what is known of a mail server under a name.
+// PutHost stores h under a name, which Host takes.
 func (m Mail) PutHost(name string, h Host) error {
 	return m.db.Update(func(tx *table.Tx) error { return hosts.Put(tx, table.Text(name), hostRow(h)) })
 }

@@ -88,7 +88,8 @@ func pauseHoldsItsLane(t *testing.T) {
 	dueAre("paused", until.Add(-1), other, fcm)
 	dueAre("at its end", until, other, fcm, soon, suspect)
 
-	// Work that comes during the pause waits with the rest, also that of a device that had none, and of a new one.
+	// Work that comes during the pause waits with the rest, also that of a device that had none,
+	// and of a new one.
 	fresh := browser(t, s, ann, "fresh", origin)
 	arrive(t, s, a, 1, dawn.Add(time.Minute))
 	dueAre("more mail", until.Add(-1), other, fcm)

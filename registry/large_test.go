@@ -10,8 +10,8 @@ import (
 // largeMails is how many mails the large store keeps. Its file has about 300 MB.
 const largeMails = 170_000
 
-// BenchmarkLargeStore measures a store with a week of much mail: 100 users with a mailbox and a phone
-// each, and one user with nothing.
+// BenchmarkLargeStore measures a store with a week of much mail: 100 users with a mailbox and a
+// phone each, and one user with nothing.
 func BenchmarkLargeStore(b *testing.B) {
 	h := newHousehold(b)
 	nobody := someone(b, h.s, "nobody")

@@ -13,8 +13,8 @@ type large struct {
 	do      func(b *estate) error
 	gone    error // of the call that is repeated, where all but the last transaction was done
 	fits    bool  // one transaction is enough, just so
-	// recount is for a call that does something else once the program has ended: it holds the outcome to
-	// what must be so. Nil: the outcome is the same.
+	// recount is for a call that does something else once the program has ended: it holds the
+	// outcome to what must be so. Nil: the outcome is the same.
 	recount func(t *testing.T, b *estate)
 }
 

@@ -14,7 +14,8 @@ import (
 
 var updateGolden = flag.Bool("update", false, "write testdata anew")
 
-// The tests that need a second process start this test binary again, with a role in its environment.
+// The tests that need a second process start this test binary again, with a role in its
+// environment.
 const (
 	roleVariable = "TEST_ROLE"
 	dirVariable  = "TEST_DIR"
@@ -40,8 +41,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// child is this test binary in another role, on the store in dir. It is killed when the test ends or
-// has waited for it too long.
+// child is this test binary in another role, on the store in dir. It is killed when the test ends
+// or has waited for it too long.
 func child(t *testing.T, role, dir string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(testenv.Context(t), os.Args[0])

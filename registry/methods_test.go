@@ -26,11 +26,11 @@ type call struct {
 	method, when string
 	do           func(f furnished) (any, error)
 	// reads are the columns that the call cannot do without, and in how many rows: "devices" is the
-	// rows of that table, "devices sealed" what is sealed in them. Damage to one of these is an error,
-	// and damage to any other changes nothing.
+	// rows of that table, "devices sealed" what is sealed in them. Damage to one of these is an
+	// error, and damage to any other changes nothing.
 	reads string
-	// halfway says why a call that fails may have done part of its work: then each row is as it was or
-	// as a call that succeeds leaves it. Empty: all rows are as they were.
+	// halfway says why a call that fails may have done part of its work: then each row is as it was
+	// or as a call that succeeds leaves it. Empty: all rows are as they were.
 	halfway  string
 	forgives int                     // the transaction that the call can do without; 0: none
 	before   func(f furnished) error // done first, in a store that is whole
@@ -48,8 +48,8 @@ var readless = map[string]string{
 	"Close":          "closes the file",
 }
 
-// methods returns what can be called of a store: "Users.Get" is a method of a handle, "Close" one of
-// the store.
+// methods returns what can be called of a store: "Users.Get" is a method of a handle, "Close" one
+// of the store.
 func methods() (names []string) {
 	for m := range reflect.TypeFor[*Store]().Methods() {
 		names = append(names, m.Name)
@@ -116,8 +116,8 @@ func must[V any](v V, err error) V {
 	return v
 }
 
-// dumpFile puts rows into the file of a store that is closed, and returns all that it holds then, by
-// table and key.
+// dumpFile puts rows into the file of a store that is closed, and returns all that it holds then,
+// by table and key.
 func dumpFile(t testing.TB, dir string, rows map[string][]byte) map[string]string {
 	t.Helper()
 	held := make(map[string]string)
@@ -213,8 +213,8 @@ func (g stage) try(t *testing.T, c call, damaged map[string][]byte, fails int) (
 	return got
 }
 
-// damagedRows gives the rows of the dump that have one of the columns, each without it. Two rows of meta
-// are read when the store is opened.
+// damagedRows gives the rows of the dump that have one of the columns, each without it. Two rows of
+// meta are read when the store is opened.
 func damagedRows(dump map[string]string, list ...column) map[string][]byte {
 	rows := make(map[string][]byte)
 	for name, value := range dump {
@@ -233,8 +233,8 @@ func damagedRows(dump map[string]string, list ...column) map[string][]byte {
 	return rows
 }
 
-// sameBut holds a call that succeeded beside damaged rows to what it does in a store that is whole. A
-// row that it changes without a look at what is sealed keeps that damage.
+// sameBut holds a call that succeeded beside damaged rows to what it does in a store that is whole.
+// A row that it changes without a look at what is sealed keeps that damage.
 func sameBut(t *testing.T, what string, got, whole trial, damaged map[string][]byte) {
 	t.Helper()
 	if !reflect.DeepEqual(got.result, whole.result) {

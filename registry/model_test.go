@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// model is what the store is to do, in plain maps and without any of its code: queues are lists, and a device's due
-// time is a field.
+// model is what the store is to do, in plain maps and without any of its code: queues are lists,
+// and a device's due time is a field.
 type model struct {
 	accounts map[string]*modelAccount
 	devices  map[string]*modelDevice

@@ -51,7 +51,7 @@ type Notification struct {
 	Content    Content    `json:"-"` // mail: at the highest level that a receiver may fetch or be sent
 	Clear      []string   // clear: the stable ids to take away
 	Count      int        // summary: how many mails it stands for
-	Read       int        // summary: how many of them were read or removed since it was delivered
+	Read       int        // summary: how many of them were cleared since
 	Deliveries []Delivery // one per device that it was queued for, in no order
 
 	// The place of the mail.

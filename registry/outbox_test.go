@@ -474,7 +474,8 @@ func editKeepsLearned(t *testing.T) {
 	}
 }
 
-// A delivery costs a transaction that reads and one that writes, and what a mail says is sealed once.
+// A delivery costs a transaction that reads and one that writes, and what a mail says is sealed
+// once.
 func settleIsOneCommit(t *testing.T) {
 	t.Parallel()
 	s, fault := faultyStore(t)

@@ -10,7 +10,7 @@ import (
 // maxAge is how long activity is kept.
 const maxAge = 7 * 24 * time.Hour
 
-// maxPurged bounds what is searched at once, before it is removed.
+// maxPurged bounds the rows that one search finds for removal.
 const maxPurged = 200
 
 // Purge removes notifications older than 7 days, leftovers of removed accounts and devices, and

@@ -9,7 +9,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// The calls of a random run: each is made of the store and of the model, and both must answer alike.
+// The calls of a random run: each is made of the store and of the model, and both must answer
+// alike.
 
 func (r *run) record() {
 	id := pick(r, r.m.accounts)
@@ -140,7 +141,8 @@ func (r *run) settle() {
 	if !slices.Contains(d.queue, w.Notification.ID) {
 		return // dropped meanwhile
 	}
-	// What is said of a former address says nothing of this one, and of one that was confirmed since nothing that lasts.
+	// What is said of a former address says nothing of this one, and of one that was confirmed
+	// since nothing that lasts.
 	same := d.addressDigest() == w.Device.addressDigest() && maps.Equal(d.Params, w.Device.Params)
 	if !same || o.Result != ResultDelivered && !d.Registered.Equal(w.Device.Registered) {
 		o = Outcome{Result: ResultRetry}

@@ -154,7 +154,7 @@ func (in recorder) recordMail(msg Message) (recorded int, done bool, err error) 
 		UIDValidity: a.To.UIDValidity, UID: msg.UID, Fingerprint: msg.Fingerprint, Wordless: msg.Wordless, At: a.At, Expires: a.At.Add(MailKind.Lifetime()), Content: msg.Content.At(in.level)}
 	known, found, err := byStableID.Row(tx, stableKey{scope, n.ID})
 	if err == nil && found && known.Value.Fingerprint != "" && msg.Fingerprint != "" && known.Value.Fingerprint != msg.Fingerprint {
-		// A server that was restored from a backup gives the same UID to another mail.
+		// A server that was restored from a backup may assign one UID to two mails.
 		n.ID = stableID(n.ID, msg.Fingerprint)
 		_, found, err = byStableID.Get(tx, stableKey{scope, n.ID})
 	}

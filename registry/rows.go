@@ -239,7 +239,7 @@ type sealedKeys struct{ P256dh, Auth string }
 // queueRow is what changes about a device with each delivery.
 type queueRow struct {
 	Due       time.Time `json:",omitzero"`  // zero: nothing waits that is sent by itself
-	Holding   bool      `json:",omitempty"` // Due is the end of a hold, for which others do not wait
+	Holding   bool      `json:",omitempty"` // Due is the end of a hold
 	Lane      string
 	MustShow  bool `json:",omitempty"`
 	Status    Status

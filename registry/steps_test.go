@@ -17,8 +17,8 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// outcome is what a call has done, in words: all that is seen of the store but when it was written, and
-// in how many pieces what is to be taken away comes, and from whom that was told nothing.
+// outcome is what a call has done, in words: all that is seen of the store but when it was written,
+// and in how many pieces what is to be taken away comes, and from whom that was told nothing.
 func (b *estate) outcome() map[string]string {
 	b.Helper()
 	words := content(b, b.s)
@@ -130,8 +130,8 @@ func TestCallsInSteps(t *testing.T) {
 	}
 }
 
-// failing makes the call with a bound, while the transaction of that number fails, and then again. It
-// returns how many transactions the call took.
+// failing makes the call with a bound, while the transaction of that number fails, and then again.
+// It returns how many transactions the call took.
 func (c large) failing(t *testing.T, b *estate, made map[string][]byte, want map[string]string, n, bound int) (asked int) {
 	t.Helper()
 	armed := false
@@ -200,7 +200,8 @@ func (c large) killed(t *testing.T, b *estate, made map[string][]byte, want map[
 	differ(t, what, with.outcome(), want)
 }
 
-// recountMails holds the device to be told of each mail once: by itself, or in a summary that counts it.
+// recountMails holds the device to be told of each mail once: by itself, or in a summary that
+// counts it.
 func recountMails(t *testing.T, b *estate) {
 	t.Helper()
 	into, count := make(map[string]int), make(map[string]int)

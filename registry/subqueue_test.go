@@ -607,7 +607,8 @@ func failingDevice(t *testing.T) {
 	}
 }
 
-// What waits behind the head, or is held back, is not looked at: a row of it that cannot be read does no harm until it is its turn.
+// What waits behind the head, or is held back, is not looked at: a row of it that cannot be read
+// does no harm until it is its turn.
 func readsOnlyDue(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

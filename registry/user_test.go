@@ -154,12 +154,14 @@ func login(t *testing.T) {
 	}
 }
 
-// An unknown name must take as long as a known one: it goes through the same hash, in the same slots.
+// An unknown name must take as long as a known one: it goes through the same hash, in the same
+// slots.
 func hashesAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		// A child that is being started has a copy of the store's lock, and here the wait for it is over at once.
+		// A child that is being started has a copy of the store's lock, and here the wait for it is
+		// over at once.
 		syscall.ForkLock.RLock()
 		s, err := Open(dir, unsynced)
 		syscall.ForkLock.RUnlock()

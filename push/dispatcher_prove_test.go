@@ -89,8 +89,9 @@ func proveNotConfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
+		phone := h.phone("phone")
 		h.removeTransport("fcm")
-		o := h.prover().Prove(t.Context(), h.phone("phone"))
+		o := h.prover().Prove(t.Context(), phone)
 		if o.Result != registry.ResultMisconfigured || o.Code != "fcm_not_configured" || o.Reason == "" {
 			t.Errorf("outcome %+v", o)
 		}

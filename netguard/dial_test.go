@@ -138,7 +138,8 @@ func resolver(t *testing.T) *net.Resolver {
 	var serving sync.WaitGroup
 	t.Cleanup(serving.Wait)
 	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		client, server := net.Pipe() // no PacketConn, so messages have their length before them (RFC 1035 section 4.2.2)
+		// No PacketConn, so messages have their length before them (RFC 1035 section 4.2.2).
+		client, server := net.Pipe()
 		serving.Go(func() {
 			defer server.Close()
 			for {

@@ -90,7 +90,8 @@ func dueBehindBusy(t *testing.T) {
 	for range testenv.Tenth(2000) {
 		now, limit, perLane := dawn.Add(time.Duration(random.IntN(32)-1)*time.Minute), random.IntN(6), 1+random.IntN(40)
 		busy := make(map[string]string)
-		for _, w := range list[:random.IntN(len(list))*random.IntN(2)] { // the first ones, as those that are sent to
+		// The first ones, as those that are sent to.
+		for _, w := range list[:random.IntN(len(list))*random.IntN(2)] {
 			if random.IntN(8) > 0 {
 				busy[w.device] = w.lane
 			}

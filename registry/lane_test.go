@@ -215,7 +215,8 @@ func phones(t testing.TB, s *Store, user User, n int) {
 // movedAtOnce is how many queues one transaction moves.
 func movedAtOnce() int {
 	if bound := boundGiven(); bound > 0 {
-		return (bound-1-queueCost)/5 + 1 // each is read and written, and so is its place among those that are due
+		// Each is read and written, and so is its place among those that are due.
+		return (bound-1-queueCost)/5 + 1
 	}
 	return maxMoved
 }

@@ -177,7 +177,8 @@ func (g stage) try(t *testing.T, c call, damaged map[string][]byte, fails int) (
 	for name, data := range g.made {
 		putFile(t, filepath.Join(g.dir, name), data)
 	}
-	cryptotest.SetGlobalRandom(t, 2) // the same call makes the same ids and seals, but not those of furnish
+	// The same call makes the same ids and seals, but not those of furnish.
+	cryptotest.SetGlobalRandom(t, 2)
 	if c.before != nil {
 		f := g.f.again(t, g.dir, unsynced)
 		if err := errors.Join(c.before(f), f.s.Close()); err != nil {

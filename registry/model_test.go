@@ -34,11 +34,12 @@ type modelDevice struct {
 
 type modelNote struct {
 	account, user string
-	at            time.Time // of the clock, or just after the note before it where the clock went back
-	expires       time.Time
-	deliveries    map[string]modelDelivery // by device
-	wordless      bool
-	filled        bool // its words are kept, since they came when it rang a device
+	// at is the clock's time, or just after the note before it if the clock went back.
+	at         time.Time
+	expires    time.Time
+	deliveries map[string]modelDelivery // by device
+	wordless   bool
+	filled     bool // its words are kept, since they came when it rang a device
 }
 
 type modelDelivery struct {

@@ -39,16 +39,17 @@ func (k Kind) Lifetime() time.Duration {
 
 // Notification is a message to users, with the outcome on each device.
 type Notification struct {
-	ID         string // stable: 32 base64url characters
-	Kind       Kind
-	Account    string // account id; empty when it concerns no account
-	User       string // user id, if it concerns no account
-	Folder     string
-	At         time.Time
-	Expires    time.Time
-	Code       string     // attention: what it is about, stable
-	Text       string     `json:"-"` // attention: what happened and what to do
-	Content    Content    `json:"-"` // mail: at the highest level that a receiver may fetch or be sent
+	ID      string // stable: 32 base64url characters
+	Kind    Kind
+	Account string // account id; empty when it concerns no account
+	User    string // user id, if it concerns no account
+	Folder  string
+	At      time.Time
+	Expires time.Time
+	Code    string // attention: what it is about, stable
+	Text    string `json:"-"` // attention: what happened and what to do
+	// Content, of mail, is at the highest level that a receiver may fetch or be sent.
+	Content    Content    `json:"-"`
 	Clear      []string   // clear: the stable ids to take away
 	Count      int        // summary: how many mails it stands for
 	Read       int        // summary: how many of them were cleared since

@@ -18,7 +18,8 @@ func TestPause(t *testing.T) {
 func outcomeOfLane(t *testing.T) {
 	t.Parallel()
 	none := Lane{}
-	paused := Lane{Name: "fcm", Since: dawn, Until: noon, Code: "first", Reason: "Out."} // its time is over
+	// Its time is over.
+	paused := Lane{Name: "fcm", Since: dawn, Until: noon, Code: "first", Reason: "Out."}
 	longer := Lane{Name: "fcm", Since: dawn, Until: noon.Add(1), Code: "second", Reason: "Out."}
 	out := Outcome{Result: ResultRetry, PauseFor: time.Minute, Code: "busy", Reason: "Busy."}
 	denied := Outcome{Result: ResultMisconfigured, PauseFor: 15 * time.Minute, Code: "denied", Reason: "No."}

@@ -115,7 +115,8 @@ func TestCallsInSteps(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := whole.outcome()
-			for less := 1; less < 20 && !c.fits; less += 6 { // so that each of its steps ends here and there
+			// So that each of its steps ends here and there.
+			for less := 1; less < 20 && !c.fits; less += 6 {
 				c.failing(t, b, made, want, -1, bound-less)
 			}
 			steps := c.failing(t, b, made, want, -1, bound)

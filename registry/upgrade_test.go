@@ -332,7 +332,8 @@ func upgradeKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.CopyN(io.Discard, out, int64(random.IntN(8))) // 5 accounts, that there are no more, and the end
+		// 5 accounts, that there are no more, and the end.
+		_, _ = io.CopyN(io.Discard, out, int64(random.IntN(8)))
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it may have ended before
 		differ(t, fmt.Sprint("after kill ", kill), holds(t, dir), upgraded(rows, released))

@@ -152,7 +152,8 @@ func timeoutOfStream(t *testing.T) {
 			synctest.Wait()
 			return strings.Contains(h.log.String(), "path=/api/v1/events")
 		}
-		time.Sleep(25*time.Second + 10*time.Second - time.Millisecond) // the first keepalive is stuck
+		// The first keepalive is stuck.
+		time.Sleep(25*time.Second + 10*time.Second - time.Millisecond)
 		if ended() {
 			t.Error("it has ended before")
 		}

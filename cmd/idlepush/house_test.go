@@ -10,10 +10,12 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// asProgram makes the test binary the program itself, so that tests can start it, and kill it, as a process of its own.
+// asProgram makes the test binary the program itself, so that tests can start it, and kill it, as a
+// process of its own.
 const asProgram = "TEST_AS_PROGRAM"
 
-// atOnce is how many tests run at once. They mostly wait: on two cores, more of them take no less time.
+// atOnce is how many tests run at once. They mostly wait: on two cores, more of them take no less
+// time.
 const atOnce = 6
 
 func TestMain(m *testing.M) {

@@ -46,7 +46,8 @@ func TestNothingIsLostAndNothingRingsUnderTwoIDsHoweverOftenTheDaemonIsKilled(t 
 		before := s.Web.Requests()
 		s.DeliverMails(t, 4)
 		if kill%2 == 0 {
-			// Dovecot tells of them 500 ms later, so this hits login, search, record, sends and settling alike.
+			// Dovecot tells of them 500 ms later, so this hits login, search, record, sends and
+			// settling alike.
 			pause(random, 900*time.Millisecond)
 		} else {
 			// A push is out and its outcome not yet written.
@@ -127,7 +128,8 @@ func TestNeitherGoogleNorAppleSeesASenderASubjectOrAWord(t *testing.T) {
 	}
 }
 
-// How long it may take is held where the waiting is: by push for the sends, and here by serveShutdownWaits.
+// How long it may take is held where the waiting is: by push for the sends, and here by
+// serveShutdownWaits.
 func TestSIGTERMEndsTheDaemonWhileEveryServiceHangsWithNothingLost(t *testing.T) {
 	t.Parallel()
 	s := systemtest.NewScenario(t, itself(t))

@@ -14,8 +14,8 @@ import (
 )
 
 // mayName are the files that may name a transport, by what their paths begin with: the packages of
-// transports, their stand-ins, and the program's list of them. Tests and documents may too, and so may
-// the page's texts.
+// transports, their stand-ins, and the program's list of them. Tests and documents may too, and so
+// may the page's texts.
 var mayName = []string{
 	"push/fcm/", "push/apns/", "push/webpush/", "push/pushtest/",
 	"cmd/idlepush/transports.go",

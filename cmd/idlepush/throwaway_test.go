@@ -112,8 +112,8 @@ func office(t *testing.T) (url string, received chan string) {
 	return server.URL, received
 }
 
-// TestATransportIsAPackageAndOneLine: one that the rest of the program has never heard of is added to
-// its list, and is registered, validated, previewed and pushed to through the API.
+// TestATransportIsAPackageAndOneLine: one that the rest of the program has never heard of is added
+// to its list, and is registered, validated, previewed and pushed to through the API.
 func TestATransportIsAPackageAndOneLine(t *testing.T) {
 	t.Parallel()
 	url, received := office(t)
@@ -202,7 +202,8 @@ func TestATransportIsAPackageAndOneLine(t *testing.T) {
 	s.CheckNoSecrets(t)
 }
 
-// TestTheTransportsOfTheContractAreThePrograms: web's own test of the document has a copy of the list.
+// TestTheTransportsOfTheContractAreThePrograms: web's own test of the document has a copy of the
+// list.
 func TestTheTransportsOfTheContractAreThePrograms(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t)

@@ -22,9 +22,10 @@ var special = mustParse("0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.
 // address are the IPv4 address (RFC 6052 section 2.1).
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
+// The reasons of Networks.Permit, as clauses about "it", the host.
 var (
-	errPrivate = errors.New("it lies in a private network, which the admin of this server can allow with allow-nets")
-	errPlain   = errors.New("it is not encrypted, which is only allowed inside allow-nets")
+	ErrPrivate = errors.New("it lies in a private network, which the admin of this server can allow with allow-nets")
+	ErrPlain   = errors.New("it is not encrypted, which is only allowed inside allow-nets")
 )
 
 // Networks are the networks that may be dialed beside the public internet, also without encryption.
@@ -63,16 +64,16 @@ func (n Networks) Contains(addr netip.Addr) bool {
 
 // Permit returns an error if addr must not be dialed: it is neither public nor in n, or the
 // connection is not encrypted (plain) and addr is not in n. A NAT64 address counts as the IPv4
-// address in it, even if n contains the NAT64 address. The error is a clause about "it", the host.
+// address in it, even if n contains the NAT64 address. The error is ErrPrivate or ErrPlain.
 func (n Networks) Permit(addr netip.Addr, plain bool) error {
 	addr = destination(addr)
 	switch {
 	case n.Contains(addr):
 		return nil
 	case special.Contains(addr):
-		return errPrivate
+		return ErrPrivate
 	case plain:
-		return errPlain
+		return ErrPlain
 	}
 	return nil
 }

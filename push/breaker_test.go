@@ -3,6 +3,7 @@ package push
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
@@ -11,18 +12,20 @@ import (
 
 var dawn = time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC)
 
-func retry() registry.Outcome { return registry.Outcome{Result: registry.ResultRetry, Code: "outage"} }
+func retry() registry.Outcome {
+	return registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "outage"}}
+}
 func complaint() registry.Outcome {
-	return registry.Outcome{Result: registry.ResultRetry, Suspect: true, Code: "bad_address"}
+	return registry.Outcome{Result: registry.ResultRetry, Suspect: true, Reason: registry.Reason{Code: "bad_address"}}
 }
 func ourFault() registry.Outcome {
-	return registry.Outcome{Result: registry.ResultMisconfigured, Code: "bad_key"}
+	return registry.Outcome{Result: registry.ResultMisconfigured, Reason: registry.Reason{Code: "bad_key"}}
 }
 func gone() registry.Outcome {
-	return registry.Outcome{Result: registry.ResultGone, Code: "gone", Reason: "it is gone"}
+	return registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: "gone"}}
 }
 func refused() registry.Outcome {
-	return registry.Outcome{Result: registry.ResultRefused, Code: "too_large"}
+	return registry.Outcome{Result: registry.ResultRefused, Reason: registry.Reason{Code: "too_large"}}
 }
 func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }
 func device(n int) string         { return fmt.Sprint("device ", n) }
@@ -117,7 +120,7 @@ func scheduledAfter(t *testing.T) {
 
 func scheduledRetry(t *testing.T) {
 	for _, o := range []registry.Outcome{accepted, gone(), refused(), ourFault()} {
-		if got := scheduled(o, tried(3, 0), dawn); got != o {
+		if got := scheduled(o, tried(3, 0), dawn); !reflect.DeepEqual(got, o) {
 			t.Errorf("%s became %+v", o.Result, got)
 		}
 	}
@@ -326,7 +329,7 @@ func breakerOdd(t *testing.T) {
 			if b = b.after(s.device, s.answer, now); b.paused() != s.paused || read.Suspect != s.suspect {
 				t.Errorf("%s, step %d: paused %v, suspect %v: %+v", name, i, b.paused(), read.Suspect, b)
 			}
-			if s.suspect && (read.Result != registry.ResultRetry || read.Code != s.answer.Code || read.Reason != s.answer.Reason) {
+			if s.suspect && (read.Result != registry.ResultRetry || !read.Reason.Equal(s.answer.Reason)) {
 				t.Errorf("%s, step %d: read as %+v", name, i, read)
 			}
 		}

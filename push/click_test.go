@@ -28,7 +28,7 @@ func TestClickURL(t *testing.T) {
 	} {
 		w := pushtest.Work(row.kind, registry.Device{Content: row.level})
 		w.Link = row.link
-		if m := push.Render(w, row.home); m.URL != row.want {
+		if m := push.Render(w, row.home, pushtest.Sentences); m.URL != row.want {
 			t.Errorf("%s: %q, want %q", name, m.URL, row.want)
 		}
 	}

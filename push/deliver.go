@@ -40,11 +40,11 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, device string) (goOn 
 	start := time.Now()
 	sending, cancel := context.WithTimeout(sending, sendTimeout)
 	defer cancel()
-	o := d.judge(w, d.send(sending, w.Device, Render(w, d.URL())))
+	o := d.judge(w, d.send(sending, w.Device, Render(w, d.URL(), d.Codes)))
 	asked := !o.At.IsZero()
 	now := d.now()
 	o = scheduled(o, w, now)
-	report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o, now)
+	d.report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o, now)
 	if o.PauseFor > 0 && !asked {
 		o.At = time.Time{} // it waits until the pause of its lane ends
 	}
@@ -85,16 +85,17 @@ func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 }
 
 // report logs the outcome of a delivery.
-func report(log *slog.Logger, o registry.Outcome, now time.Time) {
+func (d *Dispatcher) report(log *slog.Logger, o registry.Outcome, now time.Time) {
+	reason := d.Codes.Sentence(o.Code, o.Params)
 	switch o.Result {
 	case registry.ResultDelivered:
 		log.Info("delivered")
 	case registry.ResultRetry:
-		log.Warn("not delivered, will be retried", "status", o.Code, "err", o.Reason, "wait", o.At.Sub(now).Round(time.Second))
+		log.Warn("not delivered, will be retried", "status", o.Code, "err", reason, "wait", o.At.Sub(now).Round(time.Second))
 	case registry.ResultGone:
-		log.Info("device removed, because its push service no longer knows it", "status", o.Code, "err", o.Reason)
+		log.Info("device removed, because its push service no longer knows it", "status", o.Code, "err", reason)
 	default:
-		log.Error("not delivered", "status", o.Code, "err", o.Reason)
+		log.Error("not delivered", "status", o.Code, "err", reason)
 	}
 }
 
@@ -135,7 +136,7 @@ func pause(ctx context.Context, wait time.Duration) bool {
 func (d *Dispatcher) send(ctx context.Context, device registry.Device, m Message) registry.Outcome {
 	t, ok := d.Transports.Named(device.Transport)
 	if !ok {
-		return NotConfigured(device.Transport)
+		return unknown(device.Transport)
 	}
 	o := t.Send(ctx, device, m)
 	if o.Learned != nil {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -27,6 +28,7 @@ const (
 type Dispatcher struct {
 	Store      registry.Outbox
 	Transports Transports
+	Codes      codes.Table   // of all reasons, for what an attention says and for the log
 	URL        func() string // returns the URL of the page, or "" while it is unknown
 
 	// BurstLimit is the number of mails per minute, device and account that ring one by one. A

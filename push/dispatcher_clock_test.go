@@ -67,7 +67,7 @@ func liveWith(t *testing.T, sets []time.Duration) {
 		before := len(h.received(phone)) + len(h.received(busy)) + len(h.received(denied))
 		ids = append(ids, h.mail(5)...)
 		after(time.Second)
-		if n := len(h.received(phone)) + len(h.received(busy)) + len(h.received(denied)) - before; n != 3 || h.lane("webpush "+origin) == (registry.Lane{}) {
+		if n := len(h.received(phone)) + len(h.received(busy)) + len(h.received(denied)) - before; n != 3 || h.lane("webpush "+origin).Name == "" {
 			t.Fatalf("%d of 5 mails rang on the phone, want 3, and the lane is %+v", n, h.lane("webpush "+origin))
 		}
 		h.clock.Move(by)
@@ -80,7 +80,7 @@ func liveWith(t *testing.T, sets []time.Duration) {
 		for _, d := range []registry.Device{phone, busy, denied} {
 			h.wantShown(ids, d, 1)
 		}
-		if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
+		if lane := h.lane("webpush " + origin); lane.Name != "" {
 			t.Errorf("the lane is paused: %+v", lane)
 		}
 	}

@@ -187,7 +187,7 @@ func dispatcherSecrets(t *testing.T) {
 		h.mail(1)
 		after(24 * time.Hour)
 		log := h.lines.String()
-		for _, word := range []string{"delivered", "device removed", "not delivered", "will be retried", "lane paused", "lane works again", "fcm_not_configured"} {
+		for _, word := range []string{"delivered", "device removed", "not delivered", "will be retried", "lane paused", "lane works again", "transport_unknown"} {
 			if !strings.Contains(log, word) {
 				t.Errorf("the run did not come to %q", word)
 			}

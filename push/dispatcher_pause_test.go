@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -41,7 +42,7 @@ func pauseEnds(t *testing.T) {
 		if refuse.Load() || !h.saidOf(errDisk) {
 			t.Fatal("no success was refused, or the log does not say so")
 		}
-		if got := h.lane("webpush " + origin); got != lane {
+		if got := h.lane("webpush " + origin); !reflect.DeepEqual(got, lane) {
 			t.Errorf("the pause became %+v, was %+v", got, lane)
 		}
 		after(storeRetry - 1)
@@ -49,7 +50,7 @@ func pauseEnds(t *testing.T) {
 			t.Errorf("%d sends before the success was written, want one probe", n)
 		}
 		after(1)
-		if got := h.lane("webpush " + origin); got != (registry.Lane{}) {
+		if got := h.lane("webpush " + origin); got.Name != "" {
 			t.Errorf("the lane is paused: %+v", got)
 		}
 		h.answers(nil)
@@ -94,7 +95,7 @@ func pauseBetween(t *testing.T) {
 		after(1)
 		h.wantShown(ids, phone, 1)
 		h.wantShown(ids, other, 1)
-		if lane := h.lane("fcm"); lane != (registry.Lane{}) {
+		if lane := h.lane("fcm"); lane.Name != "" {
 			t.Errorf("the lane is paused: %+v", lane)
 		}
 	})

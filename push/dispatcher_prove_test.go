@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"encoding/base64"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,7 +33,7 @@ func proveQueue(t *testing.T) {
 		d := h.prover()
 		ids := make(map[string]bool)
 		for range 3 {
-			if o := d.Prove(t.Context(), phone); o != accepted {
+			if o := d.Prove(t.Context(), phone); !reflect.DeepEqual(o, accepted) {
 				t.Errorf("outcome %+v", o)
 			}
 		}
@@ -62,7 +63,7 @@ func proveOutcome(t *testing.T) {
 		phone := h.phone("phone")
 		for _, o := range []registry.Outcome{accepted, retry(), complaint(), gone(), refused(), ourFault()} {
 			h.answers(func(context.Context, sent) registry.Outcome { return o })
-			if got := h.prover().Prove(t.Context(), phone); got != o {
+			if got := h.prover().Prove(t.Context(), phone); !reflect.DeepEqual(got, o) {
 				t.Errorf("%+v became %+v", o, got)
 			}
 		}
@@ -92,7 +93,7 @@ func proveNotConfigured(t *testing.T) {
 		phone := h.phone("phone")
 		h.removeTransport("fcm")
 		o := h.prover().Prove(t.Context(), phone)
-		if o.Result != registry.ResultMisconfigured || o.Code != "fcm_not_configured" || o.Reason == "" {
+		if o.Result != registry.ResultMisconfigured || !o.Reason.Equal(unknown("fcm").Reason) {
 			t.Errorf("outcome %+v", o)
 		}
 	})
@@ -109,7 +110,7 @@ func provePaused(t *testing.T) {
 		h.mail(1)
 		synctest.Wait()
 		h.answers(nil)
-		if o := h.prover().Prove(t.Context(), phone); o != accepted {
+		if o := h.prover().Prove(t.Context(), phone); !reflect.DeepEqual(o, accepted) {
 			t.Errorf("outcome %+v", o)
 		}
 	})

@@ -243,7 +243,7 @@ func storeHour(t *testing.T) {
 			if !h.saidOf(errDisk) {
 				t.Error("the log does not say that the store failed")
 			}
-			if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
+			if lane := h.lane("webpush " + origin); lane.Name != "" {
 				t.Errorf("the lane is paused: %+v", lane)
 			}
 		})
@@ -306,7 +306,7 @@ func storeRefuses(t *testing.T) {
 				for _, d := range []registry.Device{phone, denied} {
 					h.wantShown(ids, d, 1)
 				}
-				if lane := h.lane("webpush " + origin); lane != (registry.Lane{}) {
+				if lane := h.lane("webpush " + origin); lane.Name != "" {
 					t.Errorf("the lane is paused: %+v", lane)
 				}
 			})

@@ -12,7 +12,7 @@ import (
 func large() Message {
 	w := sample(registry.Device{Content: registry.Preview}, time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
 	w.Clear = []string{"a", "b", "c"}
-	return Render(w, "https://push.example.org/")
+	return Render(w, "https://push.example.org/", nil)
 }
 
 func TestFit(t *testing.T) {
@@ -46,7 +46,7 @@ func TestFit(t *testing.T) {
 }
 
 func TestSendFitting(t *testing.T) {
-	refused := Refused("too_large", "too large")
+	refused := Refused("too_large")
 	fit := func(m Message) (int, Message, *registry.Outcome) { return len(m.Payload), m, nil }
 	for name, c := range map[string]struct {
 		m     Message

@@ -14,9 +14,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 	"idlepush/registry/registrytest"
 )
+
+// testCodes has the codes of breaker_test.go too.
+var testCodes = codes.Join(Codes, registry.Codes, []codes.Entry{
+	{Code: "outage", Text: "The service is out of order."}, {Code: "bad_address", Text: "The service does not know the address."},
+	{Code: "bad_key", Text: "The service refuses our key."}, {Code: "gone", Text: "The app was removed."},
+	{Code: "too_large", Text: "The message is too large."},
+})
 
 // harness is an account with devices, their dispatcher, and the push service that they share. It
 // must be made in the bubble.
@@ -146,7 +154,7 @@ func (h *harness) mail(n int) []string {
 // run starts a dispatcher on the store. stop ends it and waits for it, as does the end of the test.
 func (h *harness) run() (stop func()) {
 	ctx, cancel := context.WithCancel(h.Context())
-	d := &Dispatcher{Store: h.store.Outbox, Transports: h.transports, URL: func() string { return "https://push.example.org/" }, BurstLimit: h.limit,
+	d := &Dispatcher{Store: h.store.Outbox, Transports: h.transports, Codes: testCodes, URL: func() string { return "https://push.example.org/" }, BurstLimit: h.limit,
 		Log: h.log, Now: h.clock.Now}
 	var running sync.WaitGroup
 	running.Go(func() { d.Run(ctx) })

@@ -1,21 +1,24 @@
 package push
 
-import "idlepush/registry"
+import (
+	"idlepush/codes"
+	"idlepush/registry"
+)
 
 // Retry returns the outcome of a failure that may pass and that concerns all devices of the lane.
-func Retry(code, reason string) registry.Outcome {
-	return registry.Outcome{Result: registry.ResultRetry, Code: code, Reason: reason}
+func Retry(code codes.Code) registry.Outcome {
+	return registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: code}}
 }
 
 // Unanswered returns the outcome Retry for a message that the service may nevertheless have
 // accepted.
-func Unanswered(code, reason string) registry.Outcome {
-	return registry.Outcome{Result: registry.ResultRetry, Unknown: true, Code: code, Reason: reason}
+func Unanswered(code codes.Code) registry.Outcome {
+	return registry.Outcome{Result: registry.ResultRetry, Unknown: true, Reason: registry.Reason{Code: code}}
 }
 
 // Suspect returns the outcome of a complaint about this one address that falls short of "gone".
-func Suspect(code, reason string) registry.Outcome {
-	return registry.Outcome{Result: registry.ResultRetry, Suspect: true, Code: code, Reason: reason}
+func Suspect(code codes.Code) registry.Outcome {
+	return registry.Outcome{Result: registry.ResultRetry, Suspect: true, Reason: registry.Reason{Code: code}}
 }
 
 // Unasked returns the outcome o of a message that was not sent, which says nothing about the
@@ -26,11 +29,17 @@ func Unasked(o registry.Outcome) registry.Outcome {
 }
 
 // Misconfigured returns the outcome of a complaint about this server: its key, settings or rights.
-func Misconfigured(code, reason string) registry.Outcome {
-	return registry.Outcome{Result: registry.ResultMisconfigured, Code: code, Reason: reason}
+func Misconfigured(code codes.Code) registry.Outcome {
+	return registry.Outcome{Result: registry.ResultMisconfigured, Reason: registry.Reason{Code: code}}
 }
 
 // Refused returns the outcome of a complaint about this one message.
-func Refused(code, reason string) registry.Outcome {
-	return registry.Outcome{Result: registry.ResultRefused, Code: code, Reason: reason}
+func Refused(code codes.Code) registry.Outcome {
+	return registry.Outcome{Result: registry.ResultRefused, Reason: registry.Reason{Code: code}}
+}
+
+// With returns the outcome with one more parameter of its reason.
+func With(o registry.Outcome, name, value string) registry.Outcome {
+	o.Reason = o.Reason.With(name, value)
+	return o
 }

@@ -31,6 +31,7 @@ type Message struct {
 
 	work *registry.Work // for Smaller; nil: there is no smaller version
 	page string         // URL of the page; empty: unknown
+	text string         // what an attention says
 	size int            // the index in sizes that this was rendered with
 }
 

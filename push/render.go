@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -28,7 +29,7 @@ type payload struct {
 	Preview string        `json:"preview,omitempty"`
 	Count   int           `json:"count,omitempty"`
 	Unread  *int          `json:"unread,omitempty"`
-	Code    string        `json:"code,omitempty"`
+	Code    codes.Code    `json:"code,omitempty"`
 	Clear   []string      `json:"clear,omitempty"`
 }
 
@@ -45,8 +46,10 @@ const (
 const maxURL = 500
 
 // Render returns the message for the work, with no more than the device's level allows now. page is
-// the URL of the page, or empty if it is unknown.
-func Render(w registry.Work, page string) Message { return renderSize(0, w, page) }
+// the URL of the page, or empty if it is unknown. texts has the code of an attention.
+func Render(w registry.Work, page string, texts codes.Table) Message {
+	return renderSize(0, w, page, texts.Sentence(w.Notification.Code, w.Notification.Params))
+}
 
 // clickURL returns the URL that a click opens: the account's link to the mail if the device's level
 // allows it, or the page. Without a page it is empty, even if there is a link.
@@ -87,7 +90,7 @@ const maxClear = registry.MostMails
 // Smaller returns the message in the next smaller size, or false if this is the smallest.
 func (m Message) Smaller() (Message, bool) {
 	for i := m.size + 1; m.work != nil && i < len(sizes); i++ {
-		if s := renderSize(i, *m.work, m.page); len(s.Payload) < len(m.Payload) {
+		if s := renderSize(i, *m.work, m.page, m.text); len(s.Payload) < len(m.Payload) {
 			return s, true
 		}
 	}
@@ -103,16 +106,16 @@ func (m Message) Smallest() (Message, bool) {
 	return smallest, shrunk
 }
 
-func renderSize(i int, w registry.Work, page string) Message {
+func renderSize(i int, w registry.Work, page, text string) Message {
 	n, level, limit := w.Notification, w.Device.Content, sizes[i]
-	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: clickURL(w, page), work: &w, page: page, size: i}
+	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: clickURL(w, page), work: &w, page: page, text: text, size: i}
 	p := payload{V: 1, Kind: n.Kind, ID: n.ID, Account: n.Account, At: n.At.UTC()}
 	showsSender := level.Allows(registry.Sender)
 	switch n.Kind {
 	case registry.AttentionKind:
 		m.Neutral, m.Title = attention, attention
 		if showsSender {
-			m.Body, p.Code = shorten(n.Text, limit.text), n.Code
+			m.Body, p.Code = shorten(text, limit.text), n.Code
 		}
 	case registry.ClearKind:
 		m.Silent = true

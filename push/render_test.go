@@ -38,7 +38,7 @@ func renderBytes(t *testing.T) {
 	for _, kind := range pushtest.EveryKind {
 		for _, level := range pushtest.EveryLevel {
 			name := filepath.Join("testdata", "render", fmt.Sprintf("%s-%s.json", kind, level))
-			m := Render(pushtest.Work(kind, at(level)), "https://push.example.org/")
+			m := Render(pushtest.Work(kind, at(level)), "https://push.example.org/", pushtest.Sentences)
 			var got bytes.Buffer
 			e := json.NewEncoder(&got)
 			e.SetEscapeHTML(false)
@@ -66,7 +66,7 @@ func renderBytes(t *testing.T) {
 func renderWake(t *testing.T) {
 	for _, kind := range pushtest.EveryKind {
 		n := pushtest.Planted(kind)
-		m := Render(pushtest.Work(kind, at(registry.Wake)), "")
+		m := Render(pushtest.Work(kind, at(registry.Wake)), "", pushtest.Sentences)
 		if m.Unread != nil || strings.Contains(m.Title+m.Body+m.Neutral, "planted") || strings.Contains(m.Title, "12") {
 			t.Errorf("%s: shows %q, %q, and badge %v", kind, m.Title, m.Body, m.Unread)
 		}
@@ -99,7 +99,7 @@ func renderLevels(t *testing.T) {
 			}
 			n := pushtest.Planted(registry.MailKind)
 			n.Folder, n.Content = "Wfolder", c
-			m := Render(registry.Work{Notification: n, Device: at(level)}, "")
+			m := Render(registry.Work{Notification: n, Device: at(level)}, "", pushtest.Sentences)
 			shown := strings.Join([]string{m.Title, m.Body, m.Neutral, string(m.Payload)}, "\n")
 			for word, least := range allowed {
 				if !level.Allows(least) && strings.Contains(shown, word) {
@@ -119,7 +119,7 @@ func renderLevels(t *testing.T) {
 			}
 		}
 	}
-	attention := Render(registry.Work{Notification: pushtest.Planted(registry.AttentionKind), Device: at(registry.Wake)}, "")
+	attention := Render(registry.Work{Notification: pushtest.Planted(registry.AttentionKind), Device: at(registry.Wake)}, "", pushtest.Sentences)
 	if shown := attention.Title + attention.Body + string(attention.Payload); strings.Contains(shown, "example.org") || strings.Contains(shown, "password") {
 		t.Errorf("wake lets out what needs attention: %s", shown)
 	}
@@ -132,12 +132,12 @@ func renderHostile(t *testing.T) {
 				n := pushtest.Planted(registry.MailKind)
 				n.ID, n.Account = strings.Repeat("i", 32), strings.Repeat("a", 26)
 				n.Folder, n.Content = text, registry.Content{From: short, Subject: text, Preview: short}
-				checkPayload(t, fmt.Sprintf("%s, else %s, %s", name, other, level), n, Render(registry.Work{Notification: n, Device: at(level)}, ""))
+				checkPayload(t, fmt.Sprintf("%s, else %s, %s", name, other, level), n, Render(registry.Work{Notification: n, Device: at(level)}, "", pushtest.Sentences))
 			}
 		}
 		n := pushtest.Planted(registry.AttentionKind)
-		n.Text = text
-		checkPayload(t, name+", attention", n, Render(registry.Work{Notification: n, Device: at(registry.Preview)}, ""))
+		n.Reason = pushtest.Saying(text)
+		checkPayload(t, name+", attention", n, Render(registry.Work{Notification: n, Device: at(registry.Preview)}, "", pushtest.Sentences))
 	}
 }
 
@@ -169,7 +169,7 @@ func TestSmaller(t *testing.T) {
 func smallerFirst(t *testing.T) {
 	n := pushtest.Planted(registry.MailKind)
 	n.Content = registry.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
-	if m := Render(registry.Work{Notification: n, Device: at(registry.Preview)}, ""); m.Title != n.Content.From || m.Body != n.Content.Subject+"\n"+n.Content.Preview {
+	if m := Render(registry.Work{Notification: n, Device: at(registry.Preview)}, "", pushtest.Sentences); m.Title != n.Content.From || m.Body != n.Content.Subject+"\n"+n.Content.Preview {
 		t.Errorf("shortened to %q and %q", m.Title, m.Body)
 	}
 }
@@ -191,7 +191,7 @@ func smallerOrder(t *testing.T) {
 		w.Clear = append(w.Clear, registry.StableID("family", "INBOX", 1, 100+i))
 	}
 	var got []messageSize
-	for _, m := range smallers(Render(w, "https://push.example.org/")) {
+	for _, m := range smallers(Render(w, "https://push.example.org/", pushtest.Sentences)) {
 		var p payload
 		if err := json.Unmarshal(m.Payload, &p); err != nil {
 			t.Fatal(err)
@@ -215,8 +215,8 @@ func smallerNone(t *testing.T) {
 	short := pushtest.Work(registry.MailKind, at(registry.Subject))
 	short.Notification.Content, short.Clear = registry.Content{From: "Ann", Subject: "Dinner"}, nil
 	for name, m := range map[string]Message{
-		"wake": Render(pushtest.Work(registry.MailKind, at(registry.Wake)), ""), "little text": Render(short, ""), "a message of a test's own": {Payload: []byte("{}")},
-		"clear": Render(pushtest.Work(registry.ClearKind, at(registry.Preview)), ""), "test": Render(pushtest.Work(registry.TestKind, at(registry.Preview)), ""),
+		"wake": Render(pushtest.Work(registry.MailKind, at(registry.Wake)), "", pushtest.Sentences), "little text": Render(short, "", pushtest.Sentences), "a message of a test's own": {Payload: []byte("{}")},
+		"clear": Render(pushtest.Work(registry.ClearKind, at(registry.Preview)), "", pushtest.Sentences), "test": Render(pushtest.Work(registry.TestKind, at(registry.Preview)), "", pushtest.Sentences),
 	} {
 		if s, ok := m.Smaller(); ok {
 			t.Errorf("%s: %s became %s", name, m.Payload, s.Payload)
@@ -226,8 +226,8 @@ func smallerNone(t *testing.T) {
 		}
 	}
 	long := pushtest.Work(registry.AttentionKind, at(registry.Sender))
-	long.Notification.Text = strings.Repeat("Do this. ", 100)
-	m := Render(long, "")
+	long.Notification.Reason = pushtest.Saying(strings.Repeat("Do this. ", 100))
+	m := Render(long, "", pushtest.Sentences)
 	all := smallers(m)
 	smallest, ok := m.Smallest()
 	if !ok || !bytes.Equal(smallest.Payload, all[len(all)-1].Payload) || utf8.RuneCountInString(smallest.Body) != 100 {
@@ -247,7 +247,7 @@ func renderSummary(t *testing.T) {
 	}{{12, "ann@example.org", "12 new in ann@example.org"}, {12, "", "12 new mails"}, {1, "", "1 new mail"}} {
 		w := pushtest.Work(registry.SummaryKind, at(registry.Sender))
 		w.Notification.Count, w.Mailbox = c.count, c.mailbox
-		m := Render(w, "")
+		m := Render(w, "", pushtest.Sentences)
 		var p payload
 		if err := json.Unmarshal(m.Payload, &p); err != nil {
 			t.Fatal(err)
@@ -264,12 +264,12 @@ func renderBadge(t *testing.T) {
 		for _, kind := range []registry.Kind{registry.MailKind, registry.SummaryKind, registry.ClearKind} {
 			w := pushtest.Work(kind, at(registry.Sender))
 			w.Unread = new(c.unread)
-			m := Render(w, "")
+			m := Render(w, "", pushtest.Sentences)
 			if m.Unread == nil || *m.Unread != c.want || !strings.Contains(string(m.Payload), fmt.Sprintf(`"unread":%d`, c.want)) {
 				t.Errorf("%s of %d: badge %v, %s", kind, c.unread, m.Unread, m.Payload)
 			}
 			w.Unread = nil
-			if m := Render(w, ""); m.Unread != nil || strings.Contains(string(m.Payload), "unread") {
+			if m := Render(w, "", pushtest.Sentences); m.Unread != nil || strings.Contains(string(m.Payload), "unread") {
 				t.Errorf("%s: what is not known is told: %s", kind, m.Payload)
 			}
 		}
@@ -299,7 +299,7 @@ func renderText(t *testing.T) {
 	} {
 		n := pushtest.Planted(registry.MailKind)
 		n.Content = c.content
-		m := Render(registry.Work{Notification: n, Device: at(c.level)}, "")
+		m := Render(registry.Work{Notification: n, Device: at(c.level)}, "", pushtest.Sentences)
 		if m.Title != c.title || m.Body != c.body {
 			t.Errorf("%s: %q, %q; want %q, %q", c.name, m.Title, m.Body, c.title, c.body)
 		}

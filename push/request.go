@@ -36,9 +36,9 @@ func RequestOf(r *http.Request, body, plaintext []byte) Request {
 func (d *Dispatcher) Preview(device registry.Device) (Request, *registry.Outcome) {
 	t, ok := d.Transports.Named(device.Transport)
 	if !ok {
-		return Request{}, new(NotConfigured(device.Transport))
+		return Request{}, new(unknown(device.Transport))
 	}
-	r, refusal := t.Preview(device, Render(sample(device, time.Now()), d.URL()))
+	r, refusal := t.Preview(device, Render(sample(device, time.Now()), d.URL(), d.Codes))
 	r.meanings = t.Traits().Meanings
 	return r, refusal
 }

@@ -5,12 +5,17 @@ import (
 	"errors"
 	"net/netip"
 	"net/url"
+
+	"idlepush/codes"
 )
 
 // A Service makes transports, one or more that share their settings and connections. The program
 // has a list of services before it reads its settings.
 type Service struct {
 	Settings []Setting
+
+	// Codes are those that its outcomes have.
+	Codes []codes.Entry
 
 	// Check returns a *SettingError if the settings do not fit each other. If Check is nil, all do.
 	Check func(Values) error

@@ -117,7 +117,7 @@ func (ts Transports) Routed(d registry.Device) registry.Device {
 	return d
 }
 
-// NotConfigured returns the outcome of a send through a transport without credentials.
-func NotConfigured(name registry.Transport) registry.Outcome {
-	return Misconfigured(string(name)+"_not_configured", "this server has no credentials for "+string(name)+": its admin must set them")
+// unknown returns the outcome for a device whose transport is not in the list.
+func unknown(name registry.Transport) registry.Outcome {
+	return With(Misconfigured("transport_unknown"), "transport", string(name))
 }

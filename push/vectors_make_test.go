@@ -160,12 +160,12 @@ func (w *workshop) kinds() {
 		level registry.Level
 	}{{registry.MailKind, registry.Wake}, {registry.MailKind, registry.Preview}, {registry.SummaryKind, registry.Subject},
 		{registry.ClearKind, registry.Subject}, {registry.AttentionKind, registry.Subject}, {registry.TestKind, registry.Subject}} {
-		m := push.Render(pushtest.Work(one.kind, registry.Device{Content: one.level}), "https://push.example.org/")
+		m := push.Render(pushtest.Work(one.kind, registry.Device{Content: one.level}), "https://push.example.org/", pushtest.Sentences)
 		w.sent(string(one.kind)+"-"+string(one.level), "Kind "+string(one.kind)+" at the level "+string(one.level)+".", m.Payload)
 	}
 	strange := pushtest.Work(registry.MailKind, registry.Device{Content: registry.Preview})
 	strange.Notification.Content = registry.Content{From: "Grüße 𝄞", Subject: `"quoted" \ <&> é`, Preview: "日本語"}
-	w.sent("mail-beyond-ascii", "Text beyond ASCII, in UTF-8.", push.Render(strange, "https://push.example.org/").Payload)
+	w.sent("mail-beyond-ascii", "Text beyond ASCII, in UTF-8.", push.Render(strange, "https://push.example.org/", pushtest.Sentences).Payload)
 	w.sent("largest", "The most that one record of 4096 bytes holds: a plaintext of 3993 bytes.", []byte(`"`+strings.Repeat("x", 3991)+`"`))
 	w.sent("padded-by-one", "A plaintext of 255 bytes has the delimiter and no zero after it.", []byte(`"`+strings.Repeat("x", 253)+`"`))
 	w.sent("padded-by-256", "A plaintext of 256 bytes has the delimiter and 255 zeros after it.", []byte(`"`+strings.Repeat("x", 254)+`"`))

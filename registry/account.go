@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry/table"
 )
 
@@ -31,7 +32,7 @@ func (row accountRow) visible(user string) bool {
 func accountOf(k id, row accountRow, s standingRow) Account {
 	return Account{ID: string(k), Revision: row.Revision, Owner: row.Owner, SharedWith: row.SharedWith, Email: row.Email, Host: row.Host, Port: row.Port,
 		Security: row.Security, Username: row.Username, Folders: row.Folders, Link: row.Link, Enabled: row.Enabled, Created: row.Created,
-		Edited: row.Edited, Status: s.Status}
+		Edited: row.Edited, Status: s.Status.status()}
 }
 
 // accountRowOf returns the row of an account, or ErrNotFound.
@@ -77,7 +78,7 @@ func putStatus(tx *table.Tx, account string, st Status) error {
 	if err != nil {
 		return err
 	}
-	s.Status = st
+	s.Status = st.row()
 	return standings.Put(tx, id(account), s)
 }
 
@@ -289,14 +290,15 @@ func (m Mail) setState(set *queueSet, seen Account, st Status) (done bool, err e
 	if st.Proof.Before(s.Status.Proof) {
 		st.Proof = s.Status.Proof
 	}
-	s.Status = st
+	s.Status = st.row()
 	if newAttention {
 		recipients, err := recipientsOf(set.tx, id(seen.ID), row)
 		if err != nil {
 			return false, err
 		}
 		n := Notification{ID: stableID(string(AttentionKind), seen.ID, st.Since.String()), Kind: AttentionKind, Account: seen.ID,
-			At: st.Since, Expires: st.Since.Add(AttentionKind.Lifetime()), Code: st.Code, Text: row.Email + ": " + st.Reason}
+			At: st.Since, Expires: st.Since.Add(AttentionKind.Lifetime()),
+			Reason: st.Reason.With(codes.Account, row.Email)}
 		if err := set.insert(n, idsOf(recipients)); err != nil {
 			return false, err
 		}

@@ -2,10 +2,12 @@ package registry
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry/table"
 )
 
@@ -109,7 +111,7 @@ func updateRestarts(t *testing.T) {
 	if err != nil || got.Owner != ann.ID || !got.Created.Equal(dawn) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if want := (Status{State: New, Since: later, Proof: dawn}); got.Status != want {
+	if want := (Status{State: New, Since: later, Proof: dawn}); !reflect.DeepEqual(got.Status, want) {
 		t.Errorf("status %+v, want %+v", got.Status, want)
 	}
 	stored, err := s.Accounts.Get(a.ID)
@@ -203,7 +205,7 @@ func attentionOnce(t *testing.T) {
 	said := 0
 	for i, step := range []struct {
 		state  State
-		code   string
+		code   codes.Code
 		said   bool
 		change bool
 	}{
@@ -243,7 +245,7 @@ func attentionOnce(t *testing.T) {
 		}
 	}
 	n := first(t, s, d[1], dawn).Notification
-	if n.Kind != AttentionKind || n.Account != a.ID || n.Code != "login" || n.Text != "ann@example.org: Enter the password again." ||
+	if n.Kind != AttentionKind || n.Account != a.ID || n.Code != "login" || !n.Reason.Equal(because("login", "Enter the password again.").With(codes.Account, "ann@example.org")) ||
 		!n.Expires.Equal(n.At.Add(7*24*time.Hour)) {
 		t.Errorf("%+v", n)
 	}
@@ -271,7 +273,7 @@ func staleSession(t *testing.T) {
 	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn.Add(time.Hour)); !errors.Is(err, ErrStale) {
 		t.Errorf("%v, want ErrStale", err)
 	}
-	if got, err := s.Accounts.Get(a.ID); err != nil || got.Status != edited.Status || len(queueKeys(t, s, d)) > 0 {
+	if got, err := s.Accounts.Get(a.ID); err != nil || !reflect.DeepEqual(got.Status, edited.Status) || len(queueKeys(t, s, d)) > 0 {
 		t.Errorf("status %+v, %v", got.Status, err)
 	}
 	if err := setState(s, edited, Watching, "", "", dawn.Add(time.Hour)); err != nil {

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"reflect"
 	"testing"
 	"time"
 )
@@ -30,12 +31,12 @@ func goneOfConfirmed(t *testing.T) {
 	if _, _, err := s.Devices.Put(d[0], "", later); err != nil {
 		t.Fatal(err)
 	}
-	end(t, s, w, Outcome{Result: ResultGone, Reason: "Gone."}, later)
+	end(t, s, w, Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, later)
 	w = first(t, s, d[0], later)
 	if w.Notification.ID != ids[0] || !dueNow(t, s, later)[d[0].ID] {
 		t.Fatalf("the mail is not sent again: %+v", w)
 	}
-	end(t, s, w, Outcome{Result: ResultGone, Reason: "Gone."}, later)
+	end(t, s, w, Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, later)
 	if _, err := s.Devices.Get(d[0].ID); err == nil {
 		t.Error("gone that is newer than the registration is not believed")
 	}
@@ -47,11 +48,11 @@ func formerAddress(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Outcome{
 		"delivered":     {Result: ResultDelivered}, // and cannot be read there any more
-		"gone":          {Result: ResultGone, Reason: "Gone."},
-		"refused":       {Result: ResultRefused, Code: "bad", Reason: "Bad."},
-		"misconfigured": {Result: ResultMisconfigured, Code: "key", Reason: "Key."},
-		"suspect":       {Result: ResultRetry, Suspect: true, At: dawn.Add(12 * time.Hour), Code: "bad", Reason: "Bad."},
-		"busy":          {Result: ResultRetry, At: dawn.Add(24 * time.Hour), Code: "busy", Reason: "Busy."},
+		"gone":          {Result: ResultGone, Reason: Reason{Code: "gone"}},
+		"refused":       {Result: ResultRefused, Reason: because("bad", "Bad.")},
+		"misconfigured": {Result: ResultMisconfigured, Reason: because("key", "Key.")},
+		"suspect":       {Result: ResultRetry, Suspect: true, At: dawn.Add(12 * time.Hour), Reason: because("bad", "Bad.")},
+		"busy":          {Result: ResultRetry, At: dawn.Add(24 * time.Hour), Reason: because("busy", "Busy.")},
 	} {
 		for change, edit := range map[string]func(*Device){
 			"token":       func(d *Device) { d.Address = "rotated" },
@@ -95,7 +96,7 @@ func suspectMended(t *testing.T) {
 		ann := someone(t, s, "ann")
 		a, d := mailbox(t, s, ann, "ann@example.org"), iphone(t, s, ann)
 		arrive(t, s, a, 1, dawn)
-		end(t, s, first(t, s, d, dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(12 * time.Hour), Code: "bad"}, dawn)
+		end(t, s, first(t, s, d, dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(12 * time.Hour), Reason: Reason{Code: "bad"}}, dawn)
 		mend(&d)
 		if _, err := s.Devices.Update(d, dawn); err != nil {
 			t.Fatal(err)
@@ -111,21 +112,21 @@ func changeWithoutProof(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
-	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(time.Hour), Code: "bad", Reason: "Bad."}, dawn)
+	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(time.Hour), Reason: because("bad", "Bad.")}, dawn)
 	want := statusOf(t, s, d[0])
 	renamed := d[0]
 	renamed.Name, renamed.Status = "renamed", Status{}
-	if got, err := s.Devices.Update(renamed, dawn.Add(time.Minute)); err != nil || got.Status != want {
+	if got, err := s.Devices.Update(renamed, dawn.Add(time.Minute)); err != nil || !reflect.DeepEqual(got.Status, want) {
 		t.Errorf("renamed: %+v, %v, want %+v", got.Status, err, want)
 	}
 	again, _, err := s.Devices.Put(renamed, "", dawn.Add(time.Minute))
-	if err != nil || again.Status != want {
+	if err != nil || !reflect.DeepEqual(again.Status, want) {
 		t.Errorf("registered again: %+v, %v, want %+v", again.Status, err, want)
 	}
 	if err := s.Devices.Remove(again, ""); err != nil {
 		t.Fatal(err)
 	}
-	if got, created, err := s.Devices.Put(renamed, "", dawn); err != nil || !created || got.Status != (Status{State: Unproven, Since: dawn}) {
+	if got, created, err := s.Devices.Put(renamed, "", dawn); err != nil || !created || !reflect.DeepEqual(got.Status, Status{State: Unproven, Since: dawn}) {
 		t.Errorf("registered anew: %+v, %v", got.Status, err)
 	}
 }

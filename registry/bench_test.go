@@ -163,7 +163,7 @@ func BenchmarkSettle(b *testing.B) {
 				if err != nil {
 					return err
 				}
-				return settleWork(h.s, w, Outcome{Result: ResultRetry, At: dawn, Code: "busy", Reason: "The service is busy."}, dawn)
+				return settleWork(h.s, w, Outcome{Result: ResultRetry, At: dawn, Reason: because("busy", "The service is busy.")}, dawn)
 			})
 		})
 	}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"reflect"
 	"slices"
 	"sync"
 
@@ -110,7 +111,7 @@ func (c *core) watch() {
 		if !after.Due.IsZero() && (before == nil || before.Due.IsZero() || after.Due.Before(before.Due) || after.Lane != before.Lane) {
 			c.outbox.raise()
 		}
-		if before == nil || before.Status != after.Status {
+		if before == nil || !reflect.DeepEqual(before.Status, after.Status) {
 			c.publishToOwner(k)
 		}
 	})

@@ -3,6 +3,7 @@ package registry
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -79,9 +80,9 @@ func clearReadElsewhere(t *testing.T) {
 	for _, d := range []Device{told, page} {
 		drain(t, s, d, dawn)
 	}
-	end(t, s, first(t, s, refused, dawn), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, dawn)
-	end(t, s, first(t, s, tried, dawn), Outcome{Result: ResultRetry, Unknown: true, Code: "timeout", Reason: "It is late."}, dawn)
-	end(t, s, first(t, s, tried, dawn), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, dawn)
+	end(t, s, first(t, s, refused, dawn), Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, dawn)
+	end(t, s, first(t, s, tried, dawn), Outcome{Result: ResultRetry, Unknown: true, Reason: because("timeout", "It is late.")}, dawn)
+	end(t, s, first(t, s, tried, dawn), Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, dawn)
 	clearMail(t, s, a, 1, 1, 99)
 	clearMail(t, s, a, 0, 1)
 	if got, want := states(t, s, ann, ids[0], all, dawn), []DeliveryState{Delivered, Cleared, Cleared, Cleared, Delivered, Cleared}; !slices.Equal(got, want) {
@@ -117,7 +118,7 @@ func clearInFlight(t *testing.T) {
 		ids := arrive(t, s, a, 2, dawn)
 		w := first(t, s, d, dawn)
 		clearMail(t, s, a, 1, 1)
-		o := Outcome{Result: result, Unknown: c.unknown, Code: "code", Reason: "Reason."}
+		o := Outcome{Result: result, Unknown: c.unknown, Reason: because("code", "Reason.")}
 		end(t, s, w, o, dawn)
 		end(t, s, w, o, dawn)
 		got, others := clearsOf(t, s, d, dawn.Add(time.Minute))
@@ -131,7 +132,7 @@ func clearInFlight(t *testing.T) {
 		case clears:
 			want.Attempts = 1
 		}
-		if got := deliveryOf(t, s, ann, ids[0], d, dawn); got != want {
+		if got := deliveryOf(t, s, ann, ids[0], d, dawn); !reflect.DeepEqual(got, want) {
 			t.Errorf("after %s its delivery is %+v, want %+v", result, got, want)
 		}
 	}
@@ -145,7 +146,7 @@ func clearOtherReason(t *testing.T) {
 		Expired:  func(s *Store, w Work) error { _, _, err := s.Outbox.Next(w.Device.ID, late); return err },
 		Combined: func(s *Store, w Work) error { _, err := s.Outbox.Combine(w, dawn); return err },
 	} {
-		for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRetry, Unknown: true, Code: "timeout", Reason: "It is late."}} {
+		for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRetry, Unknown: true, Reason: because("timeout", "It is late.")}} {
 			s := newStore(t)
 			ann := someone(t, s, "ann")
 			a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")

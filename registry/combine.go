@@ -111,7 +111,7 @@ func (o Outbox) combineInto(set *queueSet, q *queue, sub subqueueKey, rows []com
 		}
 		n.Clear = append(n.Clear, r.clear...)
 		r.Value.State, r.Value.At, r.Value.Into = Combined, now, n.ID
-		r.Value.Attempts, r.Value.Unknown, r.Value.Code, r.Value.Reason = 0, false, "", ""
+		r.Value.Attempts, r.Value.Unknown, r.Value.Code, r.Value.Params = 0, false, "", nil
 		if err := set.endDelivery(q, r.Key, r.Value); err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ func recordForever(s *Store, a Account) error {
 }
 
 func settleForever(s *Store) error {
-	outcomes := []Outcome{{Result: ResultDelivered}, {Result: ResultDelivered}, {Result: ResultRefused, Code: "c", Reason: "r"}, {Result: ResultRetry, Code: "c", Reason: "r"}}
+	outcomes := []Outcome{{Result: ResultDelivered}, {Result: ResultDelivered}, {Result: ResultRefused, Reason: because("c", "r")}, {Result: ResultRetry, Reason: because("c", "r")}}
 	for n := 0; ; {
 		list, _, err := s.Outbox.Due(dawn, 10, 10, nil)
 		if err != nil {

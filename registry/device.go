@@ -43,7 +43,7 @@ func unsealDevice(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (Device, que
 	}
 	d := Device{ID: string(at.Key.device), Revision: row.Revision, User: string(at.Key.user), Name: row.Name,
 		Session: row.Session, Transport: row.Transport, Lane: q.Lane, MustShow: q.MustShow, Content: row.Content,
-		Accounts: row.Accounts, Created: row.Created, Registered: row.Registered, Status: q.Status, Due: q.Due}
+		Accounts: row.Accounts, Created: row.Created, Registered: row.Registered, Status: q.Status.status(), Due: q.Due}
 	var secrets deviceSecrets
 	if err := devices.Place(tx, at.Key).Open(row.Secrets, &secrets); err != nil {
 		return d, q, fmt.Errorf("%w: %w", errSecrets, err)
@@ -189,7 +189,7 @@ func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed
 	was := q.Status.State
 	switch d.Status.State {
 	case "":
-		if d.Status = q.Status; was == "" {
+		if d.Status = q.Status.status(); was == "" {
 			d.Status = Status{State: Unproven, Since: now}
 		}
 	case was:
@@ -201,7 +201,7 @@ func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed
 		d.Status.Proof = q.Status.Proof
 	}
 	lookNow := confirmed || q.Lane != d.Lane || was == Suspect && d.Status.State == Proven
-	q.Status, q.Lane, q.MustShow = d.Status, d.Lane, d.MustShow
+	q.Status, q.Lane, q.MustShow = d.Status.row(), d.Lane, d.MustShow
 	if lookNow && !q.Due.IsZero() {
 		q.Due = now
 	}

@@ -75,7 +75,7 @@ func addressMoves(t *testing.T) {
 	d, old := phone(t, s, ann, "phone"), phone(t, s, ann, "old phone")
 	hidden, seen := arrive(t, s, private, 2, dawn), arrive(t, s, shared, 2, dawn)
 	// Ann is told, bob is not to be.
-	end(t, s, first(t, s, old, dawn), Outcome{Result: ResultGone, Reason: "Gone."}, dawn)
+	end(t, s, first(t, s, old, dawn), Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, dawn)
 	work := first(t, s, d, dawn)
 
 	moved, created, err := s.Devices.Put(routed(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: d.Address, Content: Wake, Status: Status{State: Proven}}), "", dawn)

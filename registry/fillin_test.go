@@ -52,7 +52,7 @@ func fillInAgain(t *testing.T) {
 	for _, d := range []Device{told, page, wake} {
 		drain(t, s, d, dawn)
 	}
-	end(t, s, first(t, s, refused, dawn), Outcome{Result: ResultRefused, Code: "refused", Reason: "Refused."}, dawn)
+	end(t, s, first(t, s, refused, dawn), Outcome{Result: ResultRefused, Reason: because("refused", "Refused.")}, dawn)
 	now := dawn.Add(time.Minute)
 	if list, err := s.Mail.Wordless(a.ID, now); err != nil || len(list) != 1 || list[0].ID != id || list[0].UID != 1 || list[0].Folder != "INBOX" {
 		t.Errorf("wordless are %+v, %v", list, err)
@@ -92,13 +92,13 @@ func fillInKeepsOutcome(t *testing.T) {
 	}{
 		{"it waits", func(*Store, Account, Device) error { return nil }, later, Pending, 0},
 		{"it is tried again", func(s *Store, _ Account, d Device) error {
-			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, later)
+			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, later)
 		}, later, Pending, 0},
 		{"it is delivered", func(s *Store, _ Account, d Device) error {
 			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultDelivered}, later)
 		}, later, Delivered, 0},
 		{"it is refused", func(s *Store, _ Account, d Device) error {
-			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultRefused, Code: "refused", Reason: "Refused."}, later)
+			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultRefused, Reason: because("refused", "Refused.")}, later)
 		}, later, Delivered, 0},
 		{"it expires in the queue", func(*Store, Account, Device) error { return nil }, dawn.Add(73 * time.Hour), Delivered, 0},
 		{"it is dropped", func(s *Store, _ Account, d Device) error {

@@ -90,7 +90,7 @@ func furnish(t *testing.T, s *Store) furnished {
 	f.late = phone(t, s, f.ann, "late")
 	check(errors.Join(s.Mail.SetUnread(f.shared.ID, 3), s.Mail.SetUnread(f.own.ID, 1), s.Mail.PutHost("imap.example.org:993", Host{Interval: time.Minute})))
 	for _, name := range []string{f.phone.Lane, f.page.Lane, "apns production", "apns sandbox"} {
-		pause(t, s, Lane{Name: name, Since: dawn, Until: dawn.Add(15 * time.Minute), Code: "outage"})
+		pause(t, s, Lane{Name: name, Since: dawn, Until: dawn.Add(15 * time.Minute), Reason: Reason{Code: "outage"}})
 	}
 	f.onPhone, f.onPage, f.onBens = first(t, s, f.phone, noon), first(t, s, f.page, noon), first(t, s, f.tablet, noon)
 	if f.onPhone.Notification.Kind != SummaryKind || len(f.onPage.piggybacked) != 1 || f.onBens.Notification.ID != f.mails[1] {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry/table"
 )
 
@@ -259,12 +260,20 @@ func statusOf(t testing.TB, s *Store, d Device) Status {
 }
 
 // setState writes an account's state as a session does, which proves that it works where it does.
-func setState(s *Store, a Account, state State, code, reason string, now time.Time) error {
-	st := Status{State: state, Since: now, Code: code, Reason: reason}
+func setState(s *Store, a Account, state State, code codes.Code, host string, now time.Time) error {
+	st := Status{State: state, Since: now}
+	if code != "" {
+		st.Reason = because(code, host)
+	}
 	if state == Watching || state == Polling {
 		st.Proof = now
 	}
 	return s.Mail.SetState(a, st)
+}
+
+// because is a reason with a parameter.
+func because(code codes.Code, host string) Reason {
+	return Reason{code, map[string]string{"host": host}}
 }
 
 // commits is how many transactions have been committed so far.

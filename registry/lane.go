@@ -10,15 +10,14 @@ import (
 // it until Until. After that one probe at a time is sent, until a probe shows that the lane works.
 // The row of the lane is the only record of the pause: no due time of a device changes.
 type Lane struct {
-	Name   string
-	Since  time.Time // when the pause began
-	Until  time.Time // when the next probe may be sent
-	Code   string
-	Reason string
+	Name  string
+	Since time.Time // when the pause began
+	Until time.Time // when the next probe may be sent
+	Reason
 }
 
 func (row laneRow) lane(name table.Text) Lane {
-	return Lane{string(name), row.Since, row.Until, row.Code, row.Reason}
+	return Lane{string(name), row.Since, row.Until, Reason{row.Code, row.Params}}
 }
 
 // pauseOf returns the pause of the lane, or the zero Lane if it is not paused.
@@ -39,7 +38,7 @@ func (l Lane) isSamePause(o Lane) bool {
 }
 
 func putPause(tx *table.Tx, l Lane) error {
-	return lanes.Put(tx, table.Text(l.Name), laneRow{l.Since, l.Until, l.Code, l.Reason})
+	return lanes.Put(tx, table.Text(l.Name), laneRow{l.Since, l.Until, l.Code, l.Params})
 }
 
 // Lanes returns the paused lanes. Deliveries to their devices wait.

@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -66,11 +67,11 @@ func pauseHoldsItsLane(t *testing.T) {
 	drain(t, s, idle, dawn)
 	until, after := dawn.Add(15*time.Minute), dawn.Add(time.Hour)
 	end(t, s, first(t, s, late, dawn), Outcome{Result: ResultRetry, At: after}, dawn)
-	end(t, s, first(t, s, suspect, dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Minute), Suspect: true, Code: "bad"}, dawn)
-	lane := Lane{Name: "webpush " + origin, Since: dawn, Until: until, Code: "vapid", Reason: "Our key is refused."}
+	end(t, s, first(t, s, suspect, dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Minute), Suspect: true, Reason: Reason{Code: "bad"}}, dawn)
+	lane := Lane{Name: "webpush " + origin, Since: dawn, Until: until, Reason: because("vapid", "Our key is refused.")}
 	pause(t, s, lane)
 	list, err := s.Devices.Lanes()
-	if err != nil || len(list) != 1 || list[0] != lane {
+	if err != nil || len(list) != 1 || !reflect.DeepEqual(list[0], lane) {
 		t.Errorf("lanes %+v, %v", list, err)
 	}
 	dueAre := func(when string, now time.Time, want ...Device) {
@@ -161,7 +162,7 @@ func failedInPause(t *testing.T) {
 		if ended {
 			resume(t, s, d[0].Lane)
 		}
-		end(t, s, w, Outcome{Result: ResultRetry, Code: "busy"}, dawn)
+		end(t, s, w, Outcome{Result: ResultRetry, Reason: Reason{Code: "busy"}}, dawn)
 		if due := dueNow(t, s, until.Add(-1))[d[0].ID]; due != ended {
 			t.Errorf("the pause has ended: %v; due: %v", ended, due)
 		}

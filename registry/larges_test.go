@@ -83,7 +83,7 @@ func (b *estate) clear(n int) error {
 func uncertain(b *estate, n int) {
 	b.deliver(n)
 	for _, d := range listOf(b, b.s.Devices.List)[:n/2] {
-		end(b, b.s, first(b, b.s, d, dawn), Outcome{Result: ResultRetry, Unknown: true, Code: "timeout"}, dawn)
+		end(b, b.s, first(b, b.s, d, dawn), Outcome{Result: ResultRetry, Unknown: true, Reason: Reason{Code: "timeout"}}, dawn)
 	}
 }
 
@@ -154,7 +154,7 @@ var larges = []large{
 		b.record(1)
 		b.work = first(b, b.s, b.d, dawn)
 	}, do: func(b *estate) error {
-		return settleWork(b.s, b.work, Outcome{Result: ResultGone, Reason: "It is gone."}, dawn)
+		return settleWork(b.s, b.work, Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, dawn)
 	}, gone: ErrNotFound},
 	{name: "fill in on 300 devices", prepare: func(b *estate) {
 		phones(b, b.s, b.ann, 300)

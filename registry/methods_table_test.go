@@ -188,15 +188,15 @@ var calls = []call{
 		}},
 	{method: "Outbox.Settle", when: "not delivered, which prolongs a pause", reads: "deliveries 1, devices 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) {
-			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultRetry, PauseFor: time.Minute, Code: "busy"}, noon)
+			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultRetry, PauseFor: time.Minute, Reason: Reason{Code: "busy"}}, noon)
 		}},
 	{method: "Outbox.Settle", when: "to be tried again", reads: "deliveries 1, devices 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) {
-			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultRetry, At: noon.Add(time.Minute), Code: "busy"}, noon)
+			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultRetry, At: noon.Add(time.Minute), Reason: Reason{Code: "busy"}}, noon)
 		}},
 	{method: "Outbox.Settle", when: "gone", reads: "deliveries 1, devices 3, lanes 1, queues 3",
 		do: func(f furnished) (any, error) {
-			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultGone, Reason: "It is gone."}, noon)
+			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, noon)
 		}},
 	{method: "Outbox.Settle", when: "delivered after it was read", reads: "deliveries 1, devices 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) {

@@ -3,6 +3,7 @@ package registry
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -229,7 +230,7 @@ func (m *model) settleLane(w Work, o Outcome, now time.Time) bool {
 	case o.LaneWorks:
 		delete(m.lanes, w.Lane)
 		return paused
-	case o.PauseFor == 0 || was != w.Pause && (!paused || now.Before(was.Until)):
+	case o.PauseFor == 0 || !reflect.DeepEqual(was, w.Pause) && (!paused || now.Before(was.Until)):
 		return false
 	case !paused:
 		was = Lane{Name: w.Lane, Since: now}

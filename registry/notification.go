@@ -46,8 +46,7 @@ type Notification struct {
 	Folder  string
 	At      time.Time
 	Expires time.Time
-	Code    string // attention: what it is about, stable
-	Text    string `json:"-"` // attention: what happened and what to do
+	Reason  `json:"-"` // attention: what it is about
 	// Content, of mail, is at the highest level that a receiver may fetch or be sent.
 	Content    Content    `json:"-"`
 	Clear      []string   // clear: the stable ids to take away
@@ -87,8 +86,7 @@ type Delivery struct {
 	Into     string    // combined: the stable id of what it went into
 	Attempts int       // tries that reached an answer or a failure
 	Unknown  bool      // pending: the device may show it after a try without an answer
-	Code     string    // of the last try that was no success
-	Reason   string
+	Reason             // of the last try that was no success
 	Before   time.Time // pending: when it was delivered with less content; zero: it was not
 }
 
@@ -117,8 +115,7 @@ type Outcome struct {
 	LaneWorks bool          // the answer proves that the lane works: its pause ends
 	PauseFor  time.Duration // how long the lane is paused from now on; zero: as it was
 
-	Code   string // stable, such as "apns_bad_device_token"; empty on success
-	Reason string // what happened and what to do, without secrets or the raw answer
+	Reason // zero on success
 }
 
 // Learned is what a push has shown of a device.
@@ -166,9 +163,9 @@ func (n Notification) scope() id {
 
 // seal returns the row of a new notification under k.
 func (n Notification) seal(tx *table.Tx, k notificationKey) (row notificationRow, err error) {
-	row = notificationRow{ID: n.ID, Kind: n.Kind, User: n.Account == "", Folder: n.Folder, At: n.At, Expires: n.Expires, Code: n.Code, Clear: n.Clear, Count: n.Count,
+	row = notificationRow{ID: n.ID, Kind: n.Kind, User: n.Account == "", Folder: n.Folder, At: n.At, Expires: n.Expires, Code: n.Reason.Code, Clear: n.Clear, Count: n.Count,
 		Read: n.Read, UIDValidity: n.UIDValidity, UID: n.UID, Fingerprint: n.Fingerprint, Wordless: n.Wordless, Cleared: n.Cleared}
-	row.Sealed, err = notifications.Place(tx, k).Seal(notificationContent{n.Content.From, n.Content.Subject, n.Content.MessageID, n.Content.Preview, n.Text})
+	row.Sealed, err = notifications.Place(tx, k).Seal(notificationContent{n.Content.From, n.Content.Subject, n.Content.MessageID, n.Content.Preview, n.Reason.Params})
 	return row, err
 }
 
@@ -178,9 +175,9 @@ func (row notificationRow) unseal(tx *table.Tx, k notificationKey) (Notification
 	if err := notifications.Place(tx, k).Open(row.Sealed, &c); err != nil {
 		return Notification{}, err
 	}
-	n := Notification{ID: row.ID, Kind: row.Kind, Folder: row.Folder, At: row.At, Expires: row.Expires, Code: row.Code, Clear: row.Clear, Count: row.Count,
+	n := Notification{ID: row.ID, Kind: row.Kind, Folder: row.Folder, At: row.At, Expires: row.Expires, Reason: Reason{row.Code, c.Params}, Clear: row.Clear, Count: row.Count,
 		Read: row.Read, UIDValidity: row.UIDValidity, UID: row.UID, Fingerprint: row.Fingerprint, Wordless: row.Wordless, Cleared: row.Cleared,
-		Content: Content{c.From, c.Subject, c.MessageID, c.Preview}, Text: c.Text}
+		Content: Content{c.From, c.Subject, c.MessageID, c.Preview}}
 	if row.User {
 		n.User = string(k.scope)
 	} else {
@@ -190,7 +187,7 @@ func (row notificationRow) unseal(tx *table.Tx, k notificationKey) (Notification
 }
 
 func (row deliveryRow) delivery(k deliveryKey) Delivery {
-	return Delivery{string(k.device), row.State, row.At, row.Into, row.Attempts, row.Unknown, row.Code, row.Reason, row.Before}
+	return Delivery{string(k.device), row.State, row.At, row.Into, row.Attempts, row.Unknown, Reason{row.Code, row.Params}, row.Before}
 }
 
 // withState returns the delivery with the state. If it was delivered with less content before, its

@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -158,7 +159,7 @@ func seenByViewers(t *testing.T) {
 func shownAsSettled(t *testing.T) {
 	t.Parallel()
 	expires := dawn.Add(time.Hour)
-	tried := deliveryRow{Expires: expires, State: Pending, At: dawn, Attempts: 2, Code: "c", Reason: "r"}
+	tried := deliveryRow{Expires: expires, State: Pending, At: dawn, Attempts: 2, Code: "c", Params: map[string]string{"host": "r"}}
 	for name, c := range map[string]struct {
 		state  DeliveryState
 		now    time.Time
@@ -180,7 +181,7 @@ func shownAsSettled(t *testing.T) {
 		d.State = c.state
 		got := d.effective(c.now, c.exists)
 		d.State = c.want
-		if got != d {
+		if !reflect.DeepEqual(got, d) {
 			t.Errorf("%s: %+v, want %+v", name, got, d)
 		}
 	}

@@ -3,11 +3,13 @@ package registry
 import (
 	"errors"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry/table"
 )
 
@@ -120,13 +122,13 @@ func settleEnds(t *testing.T) {
 	now := dawn.Add(time.Second)
 
 	end(t, s, first(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)
-	end(t, s, first(t, s, d[1], now), Outcome{Result: ResultRefused, Code: "too_big", Reason: "It is too big."}, now)
+	end(t, s, first(t, s, d[1], now), Outcome{Result: ResultRefused, Reason: because("too_big", "It is too big.")}, now)
 	for i, want := range []Delivery{
 		{Device: d[0].ID, State: Delivered, At: now, Attempts: 1},
-		{Device: d[1].ID, State: Refused, At: now, Attempts: 1, Code: "too_big", Reason: "It is too big."},
+		{Device: d[1].ID, State: Refused, At: now, Attempts: 1, Reason: because("too_big", "It is too big.")},
 		{Device: d[2].ID, State: Pending},
 	} {
-		if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[i], now); got != want {
+		if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[i], now); !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 		if i < 2 && first(t, s, d[i], now).Notification.ID != ids[1] {
@@ -149,9 +151,9 @@ func settleKeeps(t *testing.T) {
 	ids := arrive(t, s, a, 1, dawn)
 	later := dawn.Add(5 * time.Minute)
 	for i, result := range []Result{ResultRetry, ResultMisconfigured} {
-		end(t, s, first(t, s, d[i], dawn), Outcome{Result: result, At: later, Code: "busy", Reason: "The service is busy."}, dawn)
-		want := Delivery{Device: d[i].ID, State: Pending, At: dawn, Attempts: 1, Code: "busy", Reason: "The service is busy."}
-		if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[i], dawn); got != want {
+		end(t, s, first(t, s, d[i], dawn), Outcome{Result: result, At: later, Reason: because("busy", "The service is busy.")}, dawn)
+		want := Delivery{Device: d[i].ID, State: Pending, At: dawn, Attempts: 1, Reason: because("busy", "The service is busy.")}
+		if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[i], dawn); !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 		if statusOf(t, s, d[i]).State != Proven {
@@ -226,7 +228,7 @@ func nextDropsWithReason(t *testing.T) {
 	}
 	gone := arrive(t, s, b, 2, dawn.Add(-time.Hour))
 	fresh := arrive(t, s, a, 1, dawn)
-	end(t, s, first(t, s, d[0], dawn.Add(-time.Hour)), Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, dawn.Add(-time.Hour))
+	end(t, s, first(t, s, d[0], dawn.Add(-time.Hour)), Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, dawn.Add(-time.Hour))
 	b.Enabled = false // watched no more, but still to be told of
 	if _, err := s.Accounts.Update(b, dawn); err != nil {
 		t.Fatal(err)
@@ -248,7 +250,7 @@ func nextDropsWithReason(t *testing.T) {
 		t.Errorf("sent %v, want none of a removed mailbox", got)
 	}
 	tried := deliveryOf(t, s, ann, old[0], d[0], dawn)
-	if want := (Delivery{Device: d[0].ID, State: Expired, At: dawn, Attempts: 1, Code: "busy", Reason: "Busy."}); tried != want {
+	if want := (Delivery{Device: d[0].ID, State: Expired, At: dawn, Attempts: 1, Reason: because("busy", "Busy.")}); !reflect.DeepEqual(tried, want) {
 		t.Errorf("%+v, want %+v", tried, want)
 	}
 	for _, id := range old[1:] {
@@ -291,7 +293,7 @@ func goneRemoves(t *testing.T) {
 	arrive(t, s, a, 2, dawn)
 	<-s.Outbox.Changed()
 	w := first(t, s, d[0], dawn)
-	gone := Outcome{Result: ResultGone, Code: "fcm_unregistered", Reason: "The app was removed."}
+	gone := Outcome{Result: ResultGone, Reason: because("fcm_unregistered", "The app was removed.")}
 	end(t, s, w, gone, dawn)
 
 	if _, err := s.Devices.Get(d[0].ID); !errors.Is(err, ErrNotFound) {
@@ -312,7 +314,7 @@ func goneRemoves(t *testing.T) {
 				told = append(told, w.Notification)
 			}
 		}
-		if len(told) != 1 || told[0].Code != "device_gone" || told[0].Text != "one gets no more notifications: The app was removed." {
+		if len(told) != 1 || !told[0].Reason.Equal(because("device_gone", "The app was removed.").With("device", "one").With(codes.Cause, "fcm_unregistered")) {
 			t.Errorf("%s was told %+v", other.Name, told)
 		}
 	}
@@ -331,7 +333,7 @@ func lastGone(t *testing.T) {
 	a := mailbox(t, s, ann, "ann@example.org")
 	d := phone(t, s, ann, "phone")
 	arrive(t, s, a, 1, dawn)
-	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultGone, Reason: "Gone."}, dawn)
+	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, dawn)
 	if list := allNotifications(t, s, ann, 50, dawn); len(list) != 2 || list[0].Code != "device_gone" {
 		t.Errorf("the page shows %+v", list)
 	}
@@ -346,7 +348,7 @@ func goneOfFormer(t *testing.T) {
 	if _, err := s.Devices.Update(d[0], dawn); err != nil {
 		t.Fatal(err)
 	}
-	end(t, s, w, Outcome{Result: ResultGone, Reason: "Gone."}, dawn)
+	end(t, s, w, Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, dawn)
 	if w := first(t, s, d[0], dawn); w.Notification.ID != ids[0] || w.Attempts != 1 || !dueNow(t, s, dawn)[d[0].ID] {
 		t.Errorf("the mail does not go to the new address: %+v", w)
 	}
@@ -354,7 +356,7 @@ func goneOfFormer(t *testing.T) {
 		t.Error("somebody was told that it is gone")
 	}
 	// Nor does what is said of the old address say anything of the new one.
-	end(t, s, w, Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, dawn)
+	end(t, s, w, Outcome{Result: ResultRetry, Suspect: true, Reason: because("bad", "Bad.")}, dawn)
 	if st := statusOf(t, s, d[0]); st.State != Proven || st.Code != "" {
 		t.Errorf("status %+v", st)
 	}
@@ -380,7 +382,7 @@ func outcomeOfEnded(t *testing.T) {
 func suspectOrProven(t *testing.T) {
 	t.Parallel()
 	began := Status{State: Proven, Since: dawn.Add(-time.Hour), Proof: dawn.Add(-time.Minute)}
-	suspect := Status{State: Suspect, Since: dawn.Add(-time.Hour), Code: "bad", Reason: "Bad.", Proof: dawn.Add(-2 * time.Hour)}
+	suspect := Status{State: Suspect, Since: dawn.Add(-time.Hour), Reason: because("bad", "Bad."), Proof: dawn.Add(-2 * time.Hour)}
 	unproven := Status{State: Unproven, Since: dawn.Add(-time.Hour)}
 	for name, c := range map[string]struct {
 		from Status
@@ -390,26 +392,26 @@ func suspectOrProven(t *testing.T) {
 		"accepted":           {began, Outcome{Result: ResultDelivered}, Status{State: Proven, Since: began.Since, Proof: dawn}},
 		"first accepted":     {unproven, Outcome{Result: ResultDelivered}, Status{State: Proven, Since: dawn, Proof: dawn}},
 		"accepted again":     {suspect, Outcome{Result: ResultDelivered}, Status{State: Proven, Since: dawn, Proof: dawn}},
-		"its fault":          {began, Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, Status{State: Suspect, Since: dawn, Code: "bad", Reason: "Bad.", Proof: began.Proof}},
-		"another fault":      {suspect, Outcome{Result: ResultRetry, Suspect: true, Code: "worse", Reason: "W."}, Status{State: Suspect, Since: suspect.Since, Code: "worse", Reason: "W.", Proof: suspect.Proof}},
-		"outage":             {began, Outcome{Result: ResultRetry, Code: "busy", Reason: "Busy."}, Status{State: Proven, Since: began.Since, Code: "busy", Reason: "Busy.", Proof: began.Proof}},
-		"outage of suspect":  {suspect, Outcome{Result: ResultRetry, Code: "busy"}, suspect},
-		"outage of unproven": {unproven, Outcome{Result: ResultRetry, Code: "busy"}, Status{State: Unproven, Since: unproven.Since, Code: "busy"}},
-		"our setting":        {began, Outcome{Result: ResultMisconfigured, Code: "key"}, Status{State: Proven, Since: began.Since, Code: "key", Proof: began.Proof}},
-		"the message":        {began, Outcome{Result: ResultRefused, Code: "big"}, began},
+		"its fault":          {began, Outcome{Result: ResultRetry, Suspect: true, Reason: because("bad", "Bad.")}, Status{State: Suspect, Since: dawn, Reason: because("bad", "Bad."), Proof: began.Proof}},
+		"another fault":      {suspect, Outcome{Result: ResultRetry, Suspect: true, Reason: because("worse", "W.")}, Status{State: Suspect, Since: suspect.Since, Reason: because("worse", "W."), Proof: suspect.Proof}},
+		"outage":             {began, Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, Status{State: Proven, Since: began.Since, Reason: because("busy", "Busy."), Proof: began.Proof}},
+		"outage of suspect":  {suspect, Outcome{Result: ResultRetry, Reason: Reason{Code: "busy"}}, suspect},
+		"outage of unproven": {unproven, Outcome{Result: ResultRetry, Reason: Reason{Code: "busy"}}, Status{State: Unproven, Since: unproven.Since, Reason: Reason{Code: "busy"}}},
+		"our setting":        {began, Outcome{Result: ResultMisconfigured, Reason: Reason{Code: "key"}}, Status{State: Proven, Since: began.Since, Reason: Reason{Code: "key"}, Proof: began.Proof}},
+		"the message":        {began, Outcome{Result: ResultRefused, Reason: Reason{Code: "big"}}, began},
 	} {
-		if got := c.from.afterOutcome(c.o, true, dawn); got != c.want {
+		if got := c.from.afterOutcome(c.o, true, dawn); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
-	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, dawn)
+	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, Reason: because("bad", "Bad.")}, dawn)
 	if st := statusOf(t, s, d[0]); st.State != Suspect || st.Code != "bad" || !st.Since.Equal(dawn) {
 		t.Errorf("status %+v", st)
 	}
 	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultDelivered}, dawn.Add(time.Hour))
-	if st := statusOf(t, s, d[0]); st.State != Proven || st.Code != "" || st.Reason != "" || !st.Proof.Equal(dawn.Add(time.Hour)) {
+	if st := statusOf(t, s, d[0]); st.State != Proven || !st.Reason.Equal(Reason{}) || !st.Proof.Equal(dawn.Add(time.Hour)) {
 		t.Errorf("status %+v", st)
 	}
 }
@@ -425,10 +427,10 @@ func learnEnvironment(t *testing.T) {
 		"production":              {"", Outcome{Result: ResultDelivered, Learned: taught(production)}, false, production},
 		"sandbox":                 {"", Outcome{Result: ResultDelivered, Learned: taught(sandbox)}, false, sandbox},
 		"not shown":               {"", Outcome{Result: ResultDelivered}, false, ""},
-		"not delivered":           {"", Outcome{Result: ResultRetry, Code: "down", Reason: "Down.", Learned: taught(sandbox)}, false, ""},
+		"not delivered":           {"", Outcome{Result: ResultRetry, Reason: because("down", "Down."), Learned: taught(sandbox)}, false, ""},
 		"known":                   {production, Outcome{Result: ResultDelivered, Learned: taught(sandbox)}, false, production},
 		"of a former address":     {"", Outcome{Result: ResultDelivered, Learned: taught(sandbox)}, true, ""},
-		"suspect in both of them": {"", Outcome{Result: ResultRetry, Suspect: true, Code: "bad", Reason: "Bad."}, false, ""},
+		"suspect in both of them": {"", Outcome{Result: ResultRetry, Suspect: true, Reason: because("bad", "Bad.")}, false, ""},
 	} {
 		s := newStore(t)
 		ann := someone(t, s, "ann")
@@ -482,7 +484,7 @@ func settleIsOneCommit(t *testing.T) {
 	ann := someone(t, s, "ann")
 	a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
 	arrive(t, s, a, 3, dawn)
-	for _, o := range []Outcome{{Result: ResultRetry, At: dawn, Code: "busy"}, {Result: ResultRefused, Code: "too_large"}, {Result: ResultDelivered}} {
+	for _, o := range []Outcome{{Result: ResultRetry, At: dawn, Reason: Reason{Code: "busy"}}, {Result: ResultRefused, Reason: Reason{Code: "too_large"}}, {Result: ResultDelivered}} {
 		before, asked := content(t, s), 0
 		*fault = func() error { asked++; return nil }
 		end(t, s, first(t, s, d, dawn), o, dawn)

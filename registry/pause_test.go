@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"reflect"
 	"testing"
 	"time"
 )
@@ -19,10 +20,10 @@ func outcomeOfLane(t *testing.T) {
 	t.Parallel()
 	none := Lane{}
 	// Its time is over.
-	paused := Lane{Name: "fcm", Since: dawn, Until: noon, Code: "first", Reason: "Out."}
-	longer := Lane{Name: "fcm", Since: dawn, Until: noon.Add(1), Code: "second", Reason: "Out."}
-	out := Outcome{Result: ResultRetry, PauseFor: time.Minute, Code: "busy", Reason: "Busy."}
-	denied := Outcome{Result: ResultMisconfigured, PauseFor: 15 * time.Minute, Code: "denied", Reason: "No."}
+	paused := Lane{Name: "fcm", Since: dawn, Until: noon, Reason: because("first", "Out.")} // its time is over
+	longer := Lane{Name: "fcm", Since: dawn, Until: noon.Add(1), Reason: because("second", "Out.")}
+	out := Outcome{Result: ResultRetry, PauseFor: time.Minute, Reason: because("busy", "Busy.")}
+	denied := Outcome{Result: ResultMisconfigured, PauseFor: 15 * time.Minute, Reason: because("denied", "No.")}
 	works := Outcome{Result: ResultDelivered, LaneWorks: true}
 	for _, c := range []struct {
 		name       string
@@ -30,12 +31,12 @@ func outcomeOfLane(t *testing.T) {
 		o          Outcome
 		want       Lane
 	}{
-		{"it fails", none, none, out, Lane{"fcm", noon, noon.Add(time.Minute), "busy", "Busy."}},
-		{"it is denied", none, none, denied, Lane{"fcm", noon, noon.Add(15 * time.Minute), "denied", "No."}},
-		{"the probe fails", paused, paused, out, Lane{"fcm", dawn, noon.Add(time.Minute), "busy", "Busy."}},
+		{"it fails", none, none, out, Lane{"fcm", noon, noon.Add(time.Minute), because("busy", "Busy.")}},
+		{"it is denied", none, none, denied, Lane{"fcm", noon, noon.Add(15 * time.Minute), because("denied", "No.")}},
+		{"the probe fails", paused, paused, out, Lane{"fcm", dawn, noon.Add(time.Minute), because("busy", "Busy.")}},
 		{"it fails, and a pause began meanwhile", none, longer, out, longer},
 		{"it is denied, and a pause began meanwhile", none, longer, denied, longer},
-		{"it fails after the time of a pause that began meanwhile", none, paused, out, Lane{"fcm", dawn, noon.Add(time.Minute), "busy", "Busy."}},
+		{"it fails after the time of a pause that began meanwhile", none, paused, out, Lane{"fcm", dawn, noon.Add(time.Minute), because("busy", "Busy.")}},
 		{"the probe fails, and another did before", paused, longer, out, longer},
 		{"the probe fails, and the pause ended meanwhile", paused, none, out, none},
 		{"the probe works", paused, paused, works, none},
@@ -49,13 +50,13 @@ func outcomeOfLane(t *testing.T) {
 			s, a, d := fourPhones(t)
 			arrive(t, s, a, 1, dawn)
 			set := func(l Lane) {
-				if resume(t, s, "fcm"); l != none {
+				if resume(t, s, "fcm"); !reflect.DeepEqual(l, none) {
 					pause(t, s, l)
 				}
 			}
 			set(c.taken)
 			w := first(t, s, d[0], dawn)
-			if w.Pause != c.taken {
+			if !reflect.DeepEqual(w.Pause, c.taken) {
 				t.Errorf("%s: taken in a lane that is %+v", c.name, w.Pause)
 			}
 			set(c.now)
@@ -65,7 +66,7 @@ func outcomeOfLane(t *testing.T) {
 				}
 			}
 			changed, err := s.Outbox.Settle(w, c.o, noon)
-			if got := laneOf(t, s, "fcm"); err != nil || got != c.want || changed != (got != c.now) {
+			if got := laneOf(t, s, "fcm"); err != nil || !reflect.DeepEqual(got, c.want) || changed != (!reflect.DeepEqual(got, c.now)) {
 				t.Errorf("%s: %+v, changed %v, %v; want %+v", c.name, got, changed, err, c.want)
 			}
 		}
@@ -92,7 +93,7 @@ func probeNow(t *testing.T) {
 	idle := browser(t, s, User{ID: a.Owner}, "idle", "https://push.example")
 	arrive(t, s, a, 1, dawn)
 	drain(t, s, idle, dawn)
-	late := Lane{Name: "fcm", Since: dawn, Until: dawn.Add(time.Hour), Code: "outage", Reason: "Out."}
+	late := Lane{Name: "fcm", Since: dawn, Until: dawn.Add(time.Hour), Reason: because("outage", "Out.")}
 	for _, l := range []Lane{late, {Name: idle.Lane, Since: dawn, Until: dawn.Add(time.Hour)}, {Name: "of nobody", Since: dawn}} {
 		pause(t, s, l)
 	}
@@ -101,7 +102,7 @@ func probeNow(t *testing.T) {
 			t.Fatal(err)
 		}
 		late.Until = noon
-		if list, err := s.Devices.Lanes(); err != nil || len(list) != 1 || list[0] != late {
+		if list, err := s.Devices.Lanes(); err != nil || len(list) != 1 || !reflect.DeepEqual(list[0], late) {
 			t.Errorf("lanes %+v, %v; want %+v", list, err, late)
 		}
 		if due := dueNow(t, s, noon); len(due) != len(d) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry/table"
 )
 
@@ -190,9 +191,28 @@ func (row accountRow) viewers() []string {
 
 // standingRow is what the watcher knows of an account.
 type standingRow struct {
-	Status Status
+	Status statusRow
 	Told   string `json:",omitempty"`
 	Unread *int   `json:",omitempty"` // nil: not known
+}
+
+// statusRow is the status of an account or of a device.
+type statusRow struct {
+	State    State
+	Since    time.Time
+	Code     codes.Code        `json:",omitempty"`
+	Params   map[string]string `json:",omitempty"`
+	Proof    time.Time         `json:",omitzero"`
+	Failures int               `json:",omitempty"`
+	Failing  time.Time         `json:",omitzero"`
+}
+
+func (row statusRow) status() Status {
+	return Status{row.State, row.Since, Reason{row.Code, row.Params}, row.Proof, row.Failures, row.Failing}
+}
+
+func (st Status) row() statusRow {
+	return statusRow{st.State, st.Since, st.Code, st.Params, st.Proof, st.Failures, st.Failing}
 }
 
 type cursorRow struct {
@@ -242,7 +262,7 @@ type queueRow struct {
 	Holding   bool      `json:",omitempty"` // Due is the end of a hold
 	Lane      string
 	MustShow  bool `json:",omitempty"`
-	Status    Status
+	Status    statusRow
 	Subqueues map[string]subqueueRow `json:"Lines,omitempty"`
 }
 
@@ -258,8 +278,8 @@ type subqueueRow struct {
 type laneRow struct {
 	Since  time.Time
 	Until  time.Time
-	Code   string `json:",omitempty"`
-	Reason string `json:",omitempty"`
+	Code   codes.Code        `json:",omitempty"`
+	Params map[string]string `json:",omitempty"`
 }
 
 type notificationRow struct {
@@ -269,7 +289,7 @@ type notificationRow struct {
 	Folder      string `json:",omitempty"`
 	At          time.Time
 	Expires     time.Time
-	Code        string       `json:",omitempty"`
+	Code        codes.Code   `json:",omitempty"`
 	Sealed      table.Sealed // a notificationContent, sealed once
 	Clear       []string     `json:",omitempty"`
 	Count       int          `json:",omitempty"`
@@ -288,25 +308,25 @@ func (row notificationRow) place(account id) placeKey {
 
 // notificationContent is the sealed column of a notification.
 type notificationContent struct {
-	From      string `json:",omitempty"`
-	Subject   string `json:",omitempty"`
-	MessageID string `json:",omitempty"`
-	Preview   string `json:",omitempty"`
-	Text      string `json:",omitempty"`
+	From      string            `json:",omitempty"`
+	Subject   string            `json:",omitempty"`
+	MessageID string            `json:",omitempty"`
+	Preview   string            `json:",omitempty"`
+	Params    map[string]string `json:",omitempty"` // of Code
 }
 
 type deliveryRow struct {
 	Kind     Kind // of the notification
 	Expires  time.Time
 	State    DeliveryState
-	At       time.Time `json:",omitzero"`
-	Into     string    `json:",omitempty"`
-	Read     bool      `json:",omitempty"` // combined: it was taken off what it went into
-	Attempts int       `json:",omitempty"`
-	Unknown  bool      `json:",omitempty"`
-	Code     string    `json:",omitempty"`
-	Reason   string    `json:",omitempty"`
-	Before   time.Time `json:",omitzero"`
+	At       time.Time         `json:",omitzero"`
+	Into     string            `json:",omitempty"`
+	Read     bool              `json:",omitempty"` // combined: it was taken off what it went into
+	Attempts int               `json:",omitempty"`
+	Unknown  bool              `json:",omitempty"`
+	Code     codes.Code        `json:",omitempty"`
+	Params   map[string]string `json:",omitempty"`
+	Before   time.Time         `json:",omitzero"`
 }
 
 // subqueue returns the subqueue in which the delivery waits.

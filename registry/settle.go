@@ -1,9 +1,9 @@
 package registry
 
 import (
-	"fmt"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry/table"
 )
 
@@ -64,7 +64,7 @@ func (s *queueSet) settleLane(w Work, o Outcome) (changed, paused bool, err erro
 	if was.isPaused() {
 		since = was.Since
 	}
-	return true, true, putPause(s.tx, Lane{w.Lane, since, s.now.Add(o.PauseFor), o.Code, o.Reason})
+	return true, true, putPause(s.tx, Lane{w.Lane, since, s.now.Add(o.PauseFor), o.Reason})
 }
 
 // settleDelivery writes the outcome for the device and the work. paused reports whether the lane of
@@ -91,14 +91,14 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 		if err := s.learn(q, o); err != nil {
 			return err
 		}
-		q.row.Status = q.row.Status.afterOutcome(o, paused, s.now)
+		q.row.Status = q.row.Status.status().afterOutcome(o, paused, s.now).row()
 	}
 	resend, err := contentArrived(s.tx, q.device.Value.Content, w, o)
 	if err != nil {
 		return err
 	}
 	if row.Before.IsZero() || o.Result != ResultRefused { // else the first delivery stays
-		row.Attempts, row.Code, row.Reason, row.Unknown = w.Attempts+1, o.Code, o.Reason, row.Unknown || o.Unknown
+		row.Attempts, row.Code, row.Params, row.Unknown = w.Attempts+1, o.Code, o.Params, row.Unknown || o.Unknown
 	}
 	if row = row.withState(o.Result.state(), s.now); resend {
 		row.State, row.At, row.Before = Pending, s.now, s.now // FillIn came during the push
@@ -206,7 +206,7 @@ func settleEnded(set *queueSet, w Work, o Outcome, row deliveryRow) error {
 }
 
 // removeGoneDevice removes a device whose address is gone, and notifies its owner's other devices.
-func removeGoneDevice(set *queueSet, q *queue, reason string) error {
+func removeGoneDevice(set *queueSet, q *queue, cause Reason) error {
 	d := q.device
 	own, err := devices.Keys(set.tx, table.Under(d.Key.user), table.NoLimit)
 	if err != nil {
@@ -219,8 +219,8 @@ func removeGoneDevice(set *queueSet, q *queue, reason string) error {
 		}
 	}
 	n := Notification{ID: stableID(string(AttentionKind), string(d.Key.device), set.now.String()), Kind: AttentionKind, User: string(d.Key.user),
-		At: set.now, Expires: set.now.Add(AttentionKind.Lifetime()), Code: "device_gone",
-		Text: fmt.Sprintf("%s gets no more notifications: %s", d.Value.Name, reason)}
+		At: set.now, Expires: set.now.Add(AttentionKind.Lifetime()),
+		Reason: Reason{"device_gone", cause.Params}.With(codes.Cause, string(cause.Code)).With("device", d.Value.Name)}
 	delete(set.list, d.Key.device)
 	if err := removeDevice(set.tx, d.Key); err != nil {
 		return err
@@ -286,12 +286,12 @@ func (s Status) afterOutcome(o Outcome, paused bool, now time.Time) Status {
 	}
 	switch {
 	case o.Result == ResultDelivered:
-		state, s.Proof, s.Code, s.Reason = Proven, now, "", ""
+		state, s.Proof, s.Reason = Proven, now, Reason{}
 		s.Failures, s.Failing = 0, time.Time{}
 	case o.Result == ResultRetry && o.Suspect:
-		state, s.Code, s.Reason = Suspect, o.Code, o.Reason
+		state, s.Reason = Suspect, o.Reason
 	case (o.Result == ResultRetry || o.Result == ResultMisconfigured) && o.Code != "" && s.State != Suspect:
-		s.Code, s.Reason = o.Code, o.Reason
+		s.Reason = o.Reason
 	}
 	if state != s.State {
 		s.State, s.Since = state, now

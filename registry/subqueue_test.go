@@ -198,7 +198,7 @@ func summaryGrows(t *testing.T) {
 	if got := first(t, s, d[0], dawn).Notification; got.ID != sum.Notification.ID || got.Count != 7 {
 		t.Errorf("the head counts %d under another id: %v", got.Count, got.ID != sum.Notification.ID)
 	}
-	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Code: "late", Unknown: true}, dawn)
+	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Reason: Reason{Code: "late"}, Unknown: true}, dawn)
 	arrive(t, s, a, 2, dawn)
 	if n := combine(t, s, first(t, s, d[0], dawn), dawn); n != 2 {
 		t.Errorf("%d were combined behind one that was tried", n)
@@ -212,7 +212,7 @@ func summaryLeaves(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 4, dawn)
-	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Unknown: true, Code: "late"}, dawn)
+	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Unknown: true, Reason: Reason{Code: "late"}}, dawn)
 	if n := combine(t, s, first(t, s, d[0], dawn), dawn); n != 3 {
 		t.Errorf("%d were combined, want all but the one that went unanswered", n)
 	}
@@ -430,7 +430,7 @@ func clearPiggybacked(t *testing.T) {
 	if !slices.Equal(w.Clear, ids[:3]) {
 		t.Errorf("the push takes away %v, want the first three", w.Clear)
 	}
-	end(t, s, w, Outcome{Result: ResultRetry, Code: "busy"}, dawn)
+	end(t, s, w, Outcome{Result: ResultRetry, Reason: Reason{Code: "busy"}}, dawn)
 	w = first(t, s, page, dawn)
 	end(t, s, w, Outcome{Result: ResultDelivered}, dawn)
 	end(t, s, w, Outcome{Result: ResultDelivered}, dawn)
@@ -559,7 +559,7 @@ func failingDevice(t *testing.T) {
 	fail := func(d Device, now time.Time) State {
 		t.Helper()
 		arrive(t, s, a, 1, now)
-		end(t, s, first(t, s, d, now), Outcome{Result: ResultRetry, Code: "late", Reason: "No answer."}, now)
+		end(t, s, first(t, s, d, now), Outcome{Result: ResultRetry, Reason: because("late", "No answer.")}, now)
 		return statusOf(t, s, d).State
 	}
 	for i := range 20 {
@@ -574,7 +574,7 @@ func failingDevice(t *testing.T) {
 	if state := fail(d[0], now); state != Suspect {
 		t.Errorf("%s after three days", state)
 	}
-	if st := statusOf(t, s, d[0]); st.Code != "late" || st.Reason != "No answer." || !st.Since.Equal(now) {
+	if st := statusOf(t, s, d[0]); !st.Reason.Equal(because("late", "No answer.")) || !st.Since.Equal(now) {
 		t.Errorf("it does not say why: %+v", st)
 	}
 	end(t, s, first(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)

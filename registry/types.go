@@ -94,8 +94,7 @@ const (
 type Status struct {
 	State  State
 	Since  time.Time
-	Code   string    // stable, for programs; empty when all is well
-	Reason string    // for people; empty when all is well
+	Reason           // zero when all is well
 	Proof  time.Time // the last recorded catch-up or accepted push; zero: never
 
 	// Of a device: how many tries failed since the last success while its lane was not paused, and

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"idlepush/codes"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
@@ -24,7 +25,7 @@ func dovecotWrongPassword(t *testing.T) {
 	h := newHarness(t, account)
 	pool, _ := h.watch(t, dialerTo(s.Endpoint))
 	status := h.waitState(t, registry.Attention)
-	if status.Code != "login_refused" || status.Reason == "" {
+	if status.Code != "login_refused" || status.Params[codes.Said] == "" {
 		t.Errorf("the status is %+v", status)
 	}
 	said := 0
@@ -65,8 +66,9 @@ func dovecotCheck(t *testing.T) {
 		t.Fatalf("the check of a good account says %+v, %v", able, err)
 	}
 	for name, c := range map[string]struct {
-		edit        func(*registry.Account)
-		field, code string
+		edit  func(*registry.Account)
+		field string
+		code  codes.Code
 	}{
 		"password":        {func(a *registry.Account) { a.Password = "no" }, "password", "login_refused"},
 		"host":            {func(a *registry.Account) { a.Host = "no.such.host.invalid" }, "host", "host_unknown"},
@@ -79,7 +81,7 @@ func dovecotCheck(t *testing.T) {
 			c.edit(&a)
 			_, err := dialerTo(s.Endpoint).Check(t.Context(), a)
 			f, ok := err.(*Failure)
-			if !ok || f.Field != c.field || f.Code != c.code || f.Reason == "" {
+			if !ok || f.Field != c.field || f.Code != c.code || sentences.Check(f.Code, f.Params) != nil {
 				t.Errorf("the check says %+v", err)
 			}
 		})

@@ -198,7 +198,7 @@ func endUnknown(t *testing.T) {
 				}
 				a, err := h.store.Accounts.Get(h.account.ID)
 				if err != nil || a.Status.State != registry.Watching {
-					t.Error(errors.Join(err, errors.New(a.Status.Reason)))
+					t.Error(errors.Join(err, errors.New(string(a.Status.Code))))
 				}
 			})
 		})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/registry"
 	"idlepush/watcher/wire"
@@ -19,11 +20,10 @@ import (
 
 // Failure says why an account cannot be watched, in a form fit for people.
 type Failure struct {
-	Code string // stable, for programs
+	registry.Reason
 	// Field is the one of the account that a person should look at: host, port, security, username,
 	// password, folders; may be empty.
 	Field  string
-	Reason string // what happened and what to do, in our own words
 	Server string // what the server said to it, cleaned and without the password; may be empty
 
 	final    bool          // only a person can help
@@ -33,16 +33,20 @@ type Failure struct {
 	cause    error
 }
 
-func (f *Failure) Error() string { return f.Reason }
+// Error returns the reason as a sentence.
+func (f *Failure) Error() string { return sentences.Sentence(f.Code, f.Params) }
 func (f *Failure) Unwrap() error { return f.cause }
 
-// Text is the reason with what the server said.
-func (f *Failure) Text() string {
+// Told returns the reason with what the server said.
+func (f *Failure) Told() registry.Reason {
 	if f.Server == "" {
 		return f.Reason
 	}
-	return f.Reason + ` (the server says: "` + f.Server + `")`
+	return f.With(codes.Said, f.Server)
 }
+
+// Text returns the same as a sentence.
+func (f *Failure) Text() string { return sentences.Sentence(f.Code, f.Told().Params) }
 
 // diagnose makes a Failure of what ended a session or a check.
 func diagnose(a *registry.Account, err error) *Failure {
@@ -87,29 +91,25 @@ func redact(text string, a *registry.Account) string {
 // classify tells failures apart by what a person or the supervisor does about them.
 func classify(err error) *Failure {
 	if _, ok := errors.AsType[*storeError](err); ok {
-		return &Failure{Code: "store_failed", Reason: "idlepush cannot write down what it finds: its admin must look at the disk and the log", personal: true}
+		return &Failure{Reason: registry.Reason{Code: "store_failed"}, personal: true}
 	}
 	if forbidden, ok := errors.AsType[*netguard.ForbiddenError](err); ok {
-		return &Failure{Code: "address_not_allowed", Field: "host", Reason: "the mail server cannot be used: " + forbidden.Error(),
-			minWait: personWait, personal: true}
+		return &Failure{Reason: notAllowed(forbidden), Field: "host", minWait: personWait, personal: true}
 	}
 	if errors.Is(err, errOnlyOAuth) {
-		return &Failure{Code: "oauth_required", Field: "password", final: true, personal: true, Reason: onlyOAuth}
+		return &Failure{Reason: registry.Reason{Code: "oauth_required"}, Field: "password", final: true, personal: true}
 	}
 	if errors.Is(err, errNoPassword) {
-		return &Failure{Code: "password_not_accepted", Field: "security", final: true, personal: true,
-			Reason: "the server accepts no password on this connection: choose tls, or use a provider that offers app passwords"}
+		return &Failure{Reason: registry.Reason{Code: "password_not_accepted"}, Field: "security", final: true, personal: true}
 	}
 	if _, ok := errors.AsType[*wire.StartTLSError](err); ok {
-		return &Failure{Code: "starttls_failed", Field: "security", minWait: personWait,
-			Reason: "the server cannot be made secure by STARTTLS: try tls with port 993"}
+		return &Failure{Reason: registry.Reason{Code: "starttls_failed"}, Field: "security", minWait: personWait}
 	}
 	if broken, ok := errors.AsType[*wire.TLSError](err); ok {
 		return tlsFailure(broken, time.Now())
 	}
 	if errors.Is(err, errNoEnd) {
-		return &Failure{Code: "folder_end_unknown", Field: "folders", personal: true,
-			Reason: "the mail server does not report the end of the folder, so idlepush cannot tell new mail from old: ask its admin, or leave this folder out"}
+		return &Failure{Reason: registry.Reason{Code: "folder_end_unknown"}, Field: "folders", personal: true}
 	}
 	if said, ok := errors.AsType[*imap.Error](err); ok && said.Type != imap.StatusResponseTypeBye {
 		return refusal(said, err)
@@ -117,10 +117,21 @@ func classify(err error) *Failure {
 	return connectionFailure(err)
 }
 
+// notAllowed returns the reason for which an address must not be dialed.
+func notAllowed(err error) registry.Reason {
+	r := registry.Reason{Code: "address_not_allowed"}
+	switch {
+	case errors.Is(err, netguard.ErrPrivate):
+		return r.With(codes.Case, privateNetwork)
+	case errors.Is(err, netguard.ErrPlain):
+		return r.With(codes.Case, unencrypted)
+	}
+	return r
+}
+
 // tlsFailure explains a failed handshake by its certificate or TLS version, if they are the reason.
 func tlsFailure(err error, now time.Time) *Failure {
-	f := &Failure{Code: "tls_failed", Field: "security", minWait: personWait,
-		Reason: "no secure connection: check that port and security belong together (993 is for tls, 143 for starttls)"}
+	f := &Failure{Reason: registry.Reason{Code: "tls_failed"}, Field: "security", minWait: personWait}
 	if cut(err) {
 		f.minWait = 0
 		return f
@@ -130,20 +141,18 @@ func tlsFailure(err error, now time.Time) *Failure {
 	invalid, certificate := errors.AsType[x509.CertificateInvalidError](err)
 	switch {
 	case otherName && len(name.Certificate.DNSNames)+len(name.Certificate.IPAddresses) == 0 && name.Host != "" && strings.EqualFold(name.Certificate.Subject.CommonName, name.Host):
-		f.Code, f.Field, f.Reason = "certificate_without_names", "host",
-			"the server's certificate names the host in the old way only, by its common name: its owner must make one with subjectAltName"
+		f.Code, f.Field = "certificate_without_names", "host"
 	case otherName:
-		f.Code, f.Field, f.Reason = "certificate_wrong_host", "host", "the server's certificate is for another host name: check host"
+		f.Code, f.Field = "certificate_wrong_host", "host"
 	case certificate && invalid.Reason == x509.Expired && invalid.Cert != nil && now.Before(invalid.Cert.NotBefore):
-		f.Code, f.Field, f.Reason = "certificate_not_yet_valid", "host", "the server's certificate is valid from "+invalid.Cert.NotBefore.UTC().Format(time.DateTime)+
-			" on, and here it is "+now.UTC().Format(time.DateTime)+" (UTC): check the clock of the machine that idlepush runs on"
+		f.Code, f.Field = "certificate_not_yet_valid", "host"
+		f.Reason = f.With("from", invalid.Cert.NotBefore.UTC().Format(time.DateTime)).With("now", now.UTC().Format(time.DateTime))
 	case certificate && invalid.Reason == x509.Expired:
-		f.Code, f.Field, f.Reason = "certificate_expired", "host", "the server's certificate has expired: its owner must renew it"
+		f.Code, f.Field = "certificate_expired", "host"
 	case authority, certificate:
-		f.Code, f.Field, f.Reason = "certificate_untrusted", "host",
-			"the server's certificate is signed by nobody this machine trusts, or the server does not send the certificates between: its owner must send them all; if the certificate is your own, name your authority's in SSL_CERT_FILE where idlepush runs"
+		f.Code, f.Field = "certificate_untrusted", "host"
 	case oldTLS(err):
-		f.Code, f.Field, f.Reason = "tls_too_old", "host", "the server speaks only old TLS, which is not safe any more: its owner must update it"
+		f.Code, f.Field = "tls_too_old", "host"
 	}
 	return f
 }
@@ -163,25 +172,24 @@ func cut(err error) bool {
 
 func connectionFailure(err error) *Failure {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return &Failure{Code: "host_unknown", Field: "host", Reason: "the host name cannot be resolved: check its spelling and this server's DNS"}
+		return &Failure{Reason: registry.Reason{Code: "host_unknown"}, Field: "host"}
 	}
 	if bye, ok := errors.AsType[*wire.ByeError](err); ok {
 		if f := knownMeaning(imap.ResponseCode(bye.Code), bye.Text); f != nil {
 			return f
 		}
-		return &Failure{Code: "server_closed", Reason: "the mail server ended the connection"}
+		return &Failure{Reason: registry.Reason{Code: "server_closed"}}
 	}
 	if _, ok := errors.AsType[*wire.TimeoutError](err); ok || errors.Is(err, context.DeadlineExceeded) {
-		return &Failure{Code: "server_silent", Field: "port",
-			Reason: "the mail server does not answer: check host, port and security (993 is for tls, 143 for starttls), and whether the server is up"}
+		return &Failure{Reason: registry.Reason{Code: "server_silent"}, Field: "port"}
 	}
 	_, protocol := errors.AsType[*wire.ProtocolError](err)
 	_, limit := errors.AsType[*wire.LimitError](err)
 	if protocol || limit {
-		return &Failure{Code: "server_faulty", Field: "port", Reason: "what answers there does not behave as an IMAP server must: check host, port and security"}
+		return &Failure{Reason: registry.Reason{Code: "server_faulty"}, Field: "port"}
 	}
 	if _, ok := errors.AsType[*net.OpError](err); ok {
-		return &Failure{Code: "connection_failed", Field: "port", Reason: "no connection: check host and port, and whether the server is up"}
+		return &Failure{Reason: registry.Reason{Code: "connection_failed"}, Field: "port"}
 	}
-	return &Failure{Code: "connection_lost", Reason: "the connection to the mail server was lost: if it stays so, check host, port and security"}
+	return &Failure{Reason: registry.Reason{Code: "connection_lost"}}
 }

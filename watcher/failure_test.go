@@ -21,6 +21,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/registry"
 	"idlepush/watcher/wire"
@@ -42,7 +43,8 @@ func failureActions(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		err            error
-		code, field    string
+		code           codes.Code
+		field          string
 		final, unclear bool
 		minWait        bool
 	}{
@@ -87,7 +89,7 @@ func failureActions(t *testing.T) {
 		"anything else at all": {errors.New("?"), "connection_lost", "", false, false, false},
 	} {
 		f := diagnose(&registry.Account{}, c.err)
-		if f.Code != c.code || f.Field != c.field || f.final != c.final || f.unclear != c.unclear || f.minWait > 0 != c.minWait || f.Reason == "" {
+		if f.Code != c.code || f.Field != c.field || f.final != c.final || f.unclear != c.unclear || f.minWait > 0 != c.minWait || sentences.Check(f.Code, f.Params) != nil {
 			t.Errorf("%s: %+v", name, f)
 		}
 		if !errors.Is(f, c.err) {

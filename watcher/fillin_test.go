@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 )
@@ -112,7 +113,7 @@ func (h *harness) pushed(t *testing.T) (list [][2]string) {
 	}
 }
 
-func (h *harness) code(t *testing.T) string {
+func (h *harness) code(t *testing.T) codes.Code {
 	t.Helper()
 	a, err := h.store.Accounts.Get(h.account.ID)
 	if err != nil {

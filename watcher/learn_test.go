@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 )
@@ -76,7 +77,7 @@ func learnMissedNews(t *testing.T) {
 		time.Sleep(time.Minute)
 		for i, step := range []struct {
 			mute bool
-			code string
+			code codes.Code
 		}{{true, ""}, {true, ""}, {false, ""}, {true, ""}, {true, ""}, {true, "idle_unreliable"}} {
 			synctest.Wait()
 			script.Mute = step.mute

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -21,8 +20,7 @@ import (
 
 // Dialer connects to mail servers and logs in.
 type Dialer struct {
-	// Permit decides which addresses may be dialed; plain is IMAP without encryption. Its error
-	// says why not and what to do, as a clause about "it", the mail server.
+	// Permit decides which addresses may be dialed; plain is IMAP without encryption.
 	Permit  netguard.Permit
 	TLS     *tls.Config // roots and session cache; nil: the system's roots
 	Version string      // of this program, for ID (RFC 2971)
@@ -176,8 +174,7 @@ func (d Dialer) Check(ctx context.Context, a registry.Account) (Ability, error) 
 	slices.SortFunc(able.Folders, func(a, b Folder) int { return strings.Compare(a.Name, b.Name) })
 	for _, f := range a.Folders {
 		if !slices.ContainsFunc(able.Folders, func(there Folder) bool { return there.Name == f }) && unreadable == 0 {
-			return able, &Failure{Code: "folder_unknown", Field: "folders",
-				Reason: fmt.Sprintf("the mailbox has no folder %q: pick from those that POST /accounts/check lists", f)}
+			return able, &Failure{Reason: registry.Reason{Code: "folder_unknown"}.With("folder", f), Field: "folders"}
 		}
 	}
 	return able, nil

@@ -139,14 +139,14 @@ func docsAttentionReasons(t *testing.T) {
 	_, listed, _ := strings.Cut(string(text), "\n## Attention\n")
 	listed, _, _ = strings.Cut(listed, "\n## ")
 	failures := []*Failure{classify(errOnlyOAuth), classify(errNoPassword)}
-	for _, f := range codes {
+	for _, f := range loginCodes {
 		failures = append(failures, &f)
 	}
 	for _, k := range known {
 		failures = append(failures, &k.Failure)
 	}
 	for _, f := range failures {
-		if f.final && !strings.Contains(listed, "`"+f.Code+"`") {
+		if f.final && !strings.Contains(listed, "`"+string(f.Code)+"`") {
 			t.Errorf("docs/behaviour.md does not list %s", f.Code)
 		}
 	}

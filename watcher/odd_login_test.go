@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 )
@@ -25,8 +26,8 @@ func passwordUnchanged(t *testing.T) {
 		caps           string
 		user, password string // default: anna, planted-password
 		odd            oddity
-		sent           string // which commands it took
-		code           string // of the failure; empty: it logs in
+		sent           string     // which commands it took
+		code           codes.Code // of the failure; empty: it logs in
 	}{
 		"takes nothing but LOGIN":                      {sent: "LOGIN"},
 		"offers PLAIN beside LOGIN":                    {caps: plain, sent: "AUTHENTICATE"},
@@ -68,7 +69,7 @@ func passwordUnchanged(t *testing.T) {
 }
 
 // codeOf is the code of a Failure; empty for nil.
-func codeOf(err error) string {
+func codeOf(err error) codes.Code {
 	if f, ok := errors.AsType[*Failure](err); ok {
 		return f.Code
 	}
@@ -79,7 +80,7 @@ func refusalAnywhere(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		odd  oddity
-		code string // of the failure to add the account, or else of its status
+		code codes.Code // of the failure to add the account, or else of its status
 	}{
 		"calls the login unsafe at EXAMINE": {answers("EXAMINE", "TAG NO EXAMINE Unsafe Login. Please contact help@example.com for help\r\n"), "unsafe_login"},
 		"opens no mailbox at LIST":          {answers("LIST", "TAG BAD User is authenticated but not connected.\r\n"), "imap_off"},

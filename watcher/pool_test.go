@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"idlepush/codes"
+	"idlepush/netguard"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
@@ -77,7 +79,7 @@ func badServers(t *testing.T) {
 	h.watch(t, memoryDialer(m))
 	h.waitState(t, registry.Watching)
 	for _, a := range bad {
-		if status := h.waitStateOf(t, a.ID, registry.Retrying, registry.Attention); status.Code == "" || status.Reason == "" {
+		if status := h.waitStateOf(t, a.ID, registry.Retrying, registry.Attention); sentences.Check(status.Code, status.Params) != nil {
 			t.Errorf("%s: the status is %+v", a.Username, status)
 		}
 	}
@@ -145,13 +147,13 @@ func addressNotPermitted(t *testing.T) {
 	var dialed []bool
 	d.Permit = func(addr netip.Addr, plain bool) error {
 		dialed = append(dialed, plain)
-		return errors.New("not here")
+		return netguard.ErrPrivate
 	}
 	for _, security := range []registry.Security{registry.TLS, registry.StartTLS, registry.Plain} {
 		a := memoryAccount(m)
 		a.Security = security
 		_, err := d.Check(t.Context(), a)
-		if f, ok := errors.AsType[*Failure](err); !ok || f.Code != "address_not_allowed" || f.Reason != "the mail server cannot be used: not here" {
+		if f, ok := errors.AsType[*Failure](err); !ok || f.Code != "address_not_allowed" || f.Params[codes.Case] != privateNetwork {
 			t.Errorf("%s: %v", security, err)
 		}
 	}
@@ -192,7 +194,7 @@ func unclearRefusal(t *testing.T) {
 	_, stop := h.watch(t, Dialer{Permit: permitAll})
 	status := h.waitState(t, registry.Retrying)
 	stop()
-	if logins != 1 || status.Code != "login_refused" || !strings.Contains(status.Reason, "Login failed.") {
+	if logins != 1 || status.Code != "login_refused" || !strings.Contains(status.Params[codes.Said], "Login failed.") {
 		t.Errorf("after %d logins the status is %+v", logins, status)
 	}
 }

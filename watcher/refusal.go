@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+
+	"idlepush/codes"
+	"idlepush/registry"
 )
 
 const (
@@ -36,10 +39,9 @@ func refusal(said *imap.Error, err error) *Failure {
 		return loginFailure(said)
 	}
 	if _, ok := errors.AsType[*folderError](err); ok && !temporary(said) {
-		return &Failure{Code: "folder_unavailable", Field: "folders", minWait: personWait, personal: true,
-			Reason: "the folder cannot be opened: check that it still exists"}
+		return &Failure{Reason: registry.Reason{Code: "folder_unavailable"}, Field: "folders", minWait: personWait, personal: true}
 	}
-	return &Failure{Code: "server_refuses", Reason: "the mail server refuses a command. No action needed; idlepush keeps retrying."}
+	return &Failure{Reason: registry.Reason{Code: "server_refuses"}}
 }
 
 // meaning reads a text that means the same at every command, in a greeting and in a BYE; nil: it
@@ -69,7 +71,7 @@ func knownMeaning(code imap.ResponseCode, text string) *Failure {
 		return tooMany()
 	case containsAny(lower, "temporar", "try again", "try later", "system error", "internal error", "server error", "unavailable", "service is not available", "maintenance", "overloaded",
 		"busy", "timed out", "timeout", "technical problem", "out of service"):
-		return &Failure{Code: "server_unavailable", Reason: "the mail server has a temporary problem. No action needed; idlepush keeps retrying."}
+		return &Failure{Reason: registry.Reason{Code: "server_unavailable"}}
 	}
 	return nil
 }
@@ -78,69 +80,54 @@ func containsAny(text string, words ...string) bool {
 	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 }
 
-const onlyOAuth = "the provider takes no passwords for this mailbox any more, only OAuth, which this version of idlepush cannot do yet"
-
 // known are the texts by which providers say what RFC 5530 has no code for, in lower case, and what
 // they mean.
 var known = []struct {
 	text string
 	Failure
 }{
-	{"basic authentication is disabled", Failure{Code: "oauth_required", Field: "password", final: true,
-		Reason: onlyOAuth}},
-	{"authenticated but not connected", Failure{Code: "imap_off", Field: "username", minWait: personWait,
-		Reason: "Microsoft took the login but does not open the mailbox: check that IMAP is switched on for it, and that the user name is its main address"}},
+	{"basic authentication is disabled", Failure{Reason: registry.Reason{Code: "oauth_required"}, Field: "password", final: true}},
+	{"authenticated but not connected", Failure{Reason: registry.Reason{Code: "imap_off"}.With(codes.Case, microsoft), Field: "username", minWait: personWait}},
 	{"application-specific password", appPassword}, {"app-specific password", appPassword}, {"app password", appPassword},
 	{"web browser", webLogin}, {"weblogin", webLogin}, {"web login", webLogin}, {"please log in: http", webLogin}, {"please log in via", webLogin},
-	{"unsafe login", Failure{Code: "unsafe_login", Field: "password", final: true,
-		Reason: "the provider takes this for an unsafe login: switch on IMAP in its settings, and enter the authorisation code that it gives for that as the password"}},
+	{"unsafe login", Failure{Reason: registry.Reason{Code: "unsafe_login"}, Field: "password", final: true}},
 	{"imap is disabled", imapOff}, {"imap access is disabled", imapOff}, {"not enabled for imap", imapOff}, {"enable imap", imapOff}, {"imap service is not enabled", imapOff}, {"imap service is not activated", imapOff}, {"imap service is not open", imapOff},
 }
 
-var appPassword = Failure{Code: "app_password_required", Field: "password", final: true,
-	Reason: "the provider wants an app password: make one in the security settings of your account there, and enter it here"}
+var appPassword = Failure{Reason: registry.Reason{Code: "app_password_required"}, Field: "password", final: true}
 
-var webLogin = Failure{Code: "web_login_required", Field: "password", final: true,
-	Reason: "the provider wants you to log in on its web page first: do that, then enter the password here again"}
+var webLogin = Failure{Reason: registry.Reason{Code: "web_login_required"}, Field: "password", final: true}
 
-var imapOff = Failure{Code: "imap_off", Field: "username", final: true,
-	Reason: "IMAP is switched off for this mailbox: switch it on in the provider's settings, then enter the password here again"}
+var imapOff = Failure{Reason: registry.Reason{Code: "imap_off"}, Field: "username", final: true}
 
-// codes are the response codes of a refused login (RFC 5530 section 3) that will not change by
+// loginCodes are the response codes of a refused login (RFC 5530 section 3) that will not change by
 // waiting.
-var codes = map[imap.ResponseCode]Failure{
-	imap.ResponseCodeAuthenticationFailed: {Code: "login_refused", Field: "password", final: true,
-		Reason: "the mail server refuses this user name and password: check both, and whether the provider wants an app password"},
-	imap.ResponseCodeAuthorizationFailed: {Code: "login_refused", Field: "username", final: true,
-		Reason: "the mail server knows this user but does not let it use the mailbox: check the user name, and who may use the mailbox"},
-	imap.ResponseCodeExpired: {Code: "password_expired", Field: "password", final: true,
-		Reason: "the password has expired: set a new one at the provider, and enter it here"},
-	imap.ResponseCodePrivacyRequired: {Code: "privacy_required", Field: "security", final: true,
-		Reason: "the mail server takes a login only on an encrypted connection: choose tls or starttls"},
-	imap.ResponseCodeContactAdmin: {Code: "contact_admin", Field: "username", final: true,
-		Reason: "the mail server wants you to ask its admin"},
+var loginCodes = map[imap.ResponseCode]Failure{
+	imap.ResponseCodeAuthenticationFailed: {Reason: registry.Reason{Code: "login_refused"}, Field: "password", final: true},
+	imap.ResponseCodeAuthorizationFailed:  {Reason: registry.Reason{Code: "login_refused"}.With(codes.Case, notAuthorized), Field: "username", final: true},
+	imap.ResponseCodeExpired:              {Reason: registry.Reason{Code: "password_expired"}, Field: "password", final: true},
+	imap.ResponseCodePrivacyRequired:      {Reason: registry.Reason{Code: "privacy_required"}, Field: "security", final: true},
+	imap.ResponseCodeContactAdmin:         {Reason: registry.Reason{Code: "contact_admin"}, Field: "username", final: true},
 }
 
 // loginFailure reads a refused login whose text says nothing that is known.
 func loginFailure(said *imap.Error) *Failure {
-	if f, ok := codes[said.Code]; ok {
+	if f, ok := loginCodes[said.Code]; ok {
 		f.personal = true
 		return &f
 	}
 	if temporary(said) {
-		return &Failure{Code: "server_unavailable", Reason: "the mail server cannot take logins just now. No action needed; idlepush keeps retrying."}
+		return &Failure{Reason: registry.Reason{Code: "server_unavailable"}.With(codes.Case, loginUnavailable)}
 	}
-	return &Failure{Code: "login_refused", Field: "password", unclear: true, personal: true, minWait: unclearTime / unclearTries,
-		Reason: "the mail server refuses the login without saying why: check user name and password, and whether the provider wants an app password or IMAP switched on"}
+	return &Failure{Reason: registry.Reason{Code: "login_refused"}.With(codes.Case, unexplained), Field: "password", unclear: true, personal: true, minWait: unclearTime / unclearTries}
 }
 
 func tooMany() *Failure {
-	return &Failure{Code: "too_many_connections", minWait: crowdedWait, personal: true,
-		Reason: "the mail server has a limit that is reached: it is tried again later; close other mail programs if this lasts"}
+	return &Failure{Reason: registry.Reason{Code: "too_many_connections"}, minWait: crowdedWait, personal: true}
 }
 
 func slowDown(wait time.Duration) *Failure {
-	return &Failure{Code: "throttled", minWait: wait, personal: true, Reason: "the mail server is asked too much: it is tried again later by itself"}
+	return &Failure{Reason: registry.Reason{Code: "throttled"}, minWait: wait, personal: true}
 }
 
 // throttled reads the wait that Microsoft asks for: "Request is throttled. Suggested Backoff Time:

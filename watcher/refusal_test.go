@@ -6,6 +6,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush/codes"
 	"idlepush/watcher/wire"
 )
 
@@ -57,7 +58,7 @@ func refusalCodes(t *testing.T) {
 		got := [3]string{}
 		for i, err := range []error{&loginError{err: said}, &folderError{said}, said} {
 			f := diagnose(&scriptedAccount, err)
-			if got[i] = verdict(f); f.Reason == "" || f.Code == "" {
+			if got[i] = verdict(f); sentences.Check(f.Code, f.Params) != nil {
 				t.Errorf("%s: %+v", code, f)
 			}
 		}
@@ -70,8 +71,9 @@ func refusalCodes(t *testing.T) {
 func refusalTexts(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]struct {
-		code, verdict string
-		wait          time.Duration
+		code    codes.Code
+		verdict string
+		wait    time.Duration
 	}{
 		"Basic authentication is disabled.":                                                                                          {"oauth_required", "stop", 0},
 		"User is authenticated but not connected.":                                                                                   {"imap_off", "slow", personWait},
@@ -103,7 +105,7 @@ func refusalTexts(t *testing.T) {
 		}
 	}
 	// A text means the same in the answer to any command.
-	for text, code := range map[string]string{"EXAMINE Unsafe Login. Please contact us for help": "unsafe_login", "User is authenticated but not connected.": "imap_off",
+	for text, code := range map[string]codes.Code{"EXAMINE Unsafe Login. Please contact us for help": "unsafe_login", "User is authenticated but not connected.": "imap_off",
 		"Connection limit exceeded, try again later": "too_many_connections", "System error": "server_unavailable"} {
 		said := &imap.Error{Type: imap.StatusResponseTypeNo, Text: text}
 		for where, err := range map[string]error{"LOGIN": &loginError{err: said}, "EXAMINE": &folderError{said}, "LIST": said, "BYE": &wire.ByeError{Text: text}} {
@@ -113,7 +115,7 @@ func refusalTexts(t *testing.T) {
 		}
 	}
 	// A server that ends a connection in which nothing happened has no limit and no trouble.
-	for text, code := range map[string]string{"Idle timeout exceeded": "server_closed", "Disconnected for inactivity.": "server_closed",
+	for text, code := range map[string]codes.Code{"Idle timeout exceeded": "server_closed", "Disconnected for inactivity.": "server_closed",
 		"Autologout; idle for too long": "server_closed", "Closing: idle time limit exceeded": "server_closed",
 		"Too many idle connections": "too_many_connections", "IMAP service is not available, try again later": "server_unavailable"} {
 		if f := diagnose(&scriptedAccount, &wire.ByeError{Text: text}); f.Code != code || f.final {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush/codes"
 	"idlepush/registry"
 	"idlepush/watcher/wire"
 )
@@ -157,12 +158,10 @@ func (s *session) report() error {
 	switch {
 	case s.failures.withoutContent >= maxWithoutContent:
 		st.Code = "mail_unreadable"
-		st.Reason = "the mail server does not send the content of new mail, so notifications come without sender and subject: try another program on this mailbox, and tell the server's admin if it fails too"
 	case len(missing) > 0:
-		st.Code, st.Reason = "folder_unavailable", "the folder "+missing[0]+" cannot be opened: check that it still exists and is still wanted"
+		st.Reason = registry.Reason{Code: "folder_unavailable"}.With(codes.Case, oneOfSeveral).With("folder", missing[0])
 	case s.host.distrusted():
 		st.State, st.Code = registry.Polling, "idle_unreliable"
-		st.Reason = "the server did not report new mail several times, so the mailbox is polled every minute or two. No action needed, but notifications may come that much later."
 	}
 	if err := s.store.SetState(*s.account, st); err != nil {
 		return &storeError{err}

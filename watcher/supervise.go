@@ -168,7 +168,7 @@ func (s *supervisor) retry(ctx context.Context, lived time.Duration, err error) 
 	} else if s.unclear.add(time.Now()) {
 		giveUp = true
 	}
-	st := registry.Status{State: registry.Retrying, Code: f.Code, Reason: f.Text(), Proof: s.proofs.live().Confirmed}
+	st := registry.Status{State: registry.Retrying, Reason: f.Told(), Proof: s.proofs.live().Confirmed}
 	if giveUp {
 		s.log.Error("account needs attention", "status", f.Code, "err", f.Text())
 		st.State = registry.Attention

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
@@ -197,8 +198,8 @@ func serverAlert(t *testing.T) {
 			defer stop()
 			synctest.Wait()
 			a, err := h.store.Accounts.Get(h.account.ID)
-			if err != nil || a.Status.State != registry.Attention || !strings.Contains(a.Status.Reason, "the mailbox moves on Friday") ||
-				strings.Contains(a.Status.Reason, "planted") {
+			if err != nil || a.Status.State != registry.Attention || !strings.Contains(a.Status.Params[codes.Said], "the mailbox moves on Friday") ||
+				strings.Contains(a.Status.Params[codes.Said], "planted") {
 				t.Errorf("%+v, %v", a.Status, err)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -96,6 +97,7 @@ type accountHandlers struct {
 	accounts registry.Accounts
 	limits   *limits
 	mail     MailConfig
+	codes    codes.Table
 }
 
 // account returns the fields of an account that the caller may see.
@@ -128,7 +130,7 @@ func (h *accountHandlers) visibleAccount(c caller, id string) (registry.Account,
 func (h *accountHandlers) ownAccount(c caller, id string) (registry.Account, error) {
 	a, err := h.visibleAccount(c, id)
 	if err == nil && !c.owns(a.Owner) {
-		err = problem(http.StatusForbidden, "not_owner", "This mailbox is shared with you. Its owner can change it.")
+		err = problem(http.StatusForbidden, "not_owner")
 	}
 	return a, err
 }
@@ -227,7 +229,7 @@ func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old reg
 		return nil, err
 	}
 	if !sameLogin(now, old) {
-		return nil, problem(http.StatusConflict, "changed", "This mailbox was changed by another request at the same time. Look at it, then try again.")
+		return nil, problem(http.StatusConflict, "changed")
 	}
 	a := in.Body.apply(now)
 	if in.Body.Password == nil && reflect.DeepEqual(a, now) {
@@ -239,7 +241,7 @@ func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old reg
 		return h.writeAccount(c, in, old)
 	}
 	if errors.Is(err, registry.ErrTaken) {
-		return nil, problem(http.StatusConflict, "taken", "That mailbox is watched already, as another account.")
+		return nil, problem(http.StatusConflict, "taken").with(codes.Case, caseMailbox)
 	}
 	if err != nil {
 		return nil, err

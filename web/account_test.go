@@ -34,7 +34,7 @@ func accountStoredAfterLogin(t *testing.T) {
 	h := newTestServer(t)
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox().with("password", wrong), 422)
 	a.wantFields(t, "password")
-	if a.body["code"] != "wrong_password" || h.accounts() != 0 {
+	if a.body["code"] != "login_refused" || h.accounts() != 0 {
 		t.Errorf("a wrong password: %d stored, %s", h.accounts(), a.raw)
 	}
 	a = h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)

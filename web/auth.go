@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/registry"
 )
@@ -113,7 +114,7 @@ func (g *guard) authenticate(r *http.Request, who access) (caller, error) {
 	bearer, hasBearer := bearerToken(r)
 	if !hasBearer {
 		if err := g.origins.Check(r); err != nil {
-			return caller{}, problem(http.StatusForbidden, "cross_origin", "This request comes from another site.")
+			return caller{}, problem(http.StatusForbidden, "cross_origin")
 		}
 	}
 	if who == anyone {
@@ -140,7 +141,7 @@ func (g *guard) authenticate(r *http.Request, who access) (caller, error) {
 		err = registry.ErrDenied
 	}
 	if errors.Is(err, registry.ErrDenied) {
-		p := problem(http.StatusUnauthorized, "unauthorized", "Log in, or give a bearer token that is valid.")
+		p := problem(http.StatusUnauthorized, "unauthorized")
 		p.header = http.Header{"Www-Authenticate": {"Bearer"}}
 		return caller{}, p
 	}
@@ -174,7 +175,7 @@ func (g *guard) session(token string, cookie bool) (caller, error) {
 // waited for a mail server or a push service.
 func sessionEnded(err error) error {
 	if errors.Is(err, registry.ErrDenied) {
-		return problem(http.StatusUnauthorized, "unauthorized", "This session has ended. Log in.")
+		return problem(http.StatusUnauthorized, "unauthorized").with(codes.Case, caseEnded)
 	}
 	return err
 }
@@ -182,11 +183,11 @@ func sessionEnded(err error) error {
 func forbidden(scope access) *Problem {
 	switch scope {
 	case device:
-		return problem(http.StatusForbidden, "scope", "A token of device scope is for devices, notifications and account names. Use one of full scope.")
+		return problem(http.StatusForbidden, "scope")
 	case admin:
-		return problem(http.StatusForbidden, "no_user", "The admin token is no user: it has neither settings of its own nor any mail to see.")
+		return problem(http.StatusForbidden, "no_user")
 	}
-	return problem(http.StatusForbidden, "forbidden", "This is not for users.")
+	return problem(http.StatusForbidden, "forbidden")
 }
 
 func bearerToken(r *http.Request) (string, bool) {
@@ -227,10 +228,10 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 		return tooLarge()
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return problem(http.StatusRequestTimeout, "request_timeout", "The request took too long to arrive.")
+		return problem(http.StatusRequestTimeout, "request_timeout")
 	}
 	if err != nil {
-		return problem(http.StatusBadRequest, "bad_request", "The request did not arrive whole.")
+		return problem(http.StatusBadRequest, "bad_request").with(codes.Case, caseIncomplete)
 	}
 	conn.SetReadDeadline(time.Time{})
 	r.Body = io.NopCloser(bytes.NewReader(body))

@@ -67,10 +67,10 @@ func (h *accountHandlers) tryLogin(ctx context.Context, c caller, a registry.Acc
 	defer cancel()
 	check, err := h.mail.Check(ctx, a)
 	if e, ok := errors.AsType[*CheckError](err); ok {
-		return Check{}, unprocessable(e.Field, e.Code, e.Message)
+		return Check{}, unprocessableOf(h.codes, e.Field, e.Reason)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return Check{}, unprocessable("host", "timeout", "The mail server did not answer in time. Check host, port and security.")
+		return Check{}, unprocessable("host", "timeout")
 	}
 	if err != nil {
 		return Check{}, err

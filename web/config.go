@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/registry"
 )
@@ -20,7 +21,8 @@ type Config struct {
 	Mail     MailConfig
 	Push     PushConfig
 	Log      *slog.Logger
-	Version  string // of the program, for the OpenAPI document
+	Codes    codes.Table // all that answers may have, those of web included
+	Version  string      // of the program, for the OpenAPI document
 
 	// AdminToken is a bearer token with admin rights, for provisioning. It belongs to no user, so
 	// requests that create something name the user. It sees states and never content. If it is

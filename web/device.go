@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -90,6 +91,7 @@ type deviceHandlers struct {
 	limits     *limits
 	transports transportList
 	push       PushConfig
+	codes      codes.Table
 }
 
 // requestedDevice returns the device of a request, and the faults in its address.
@@ -118,7 +120,7 @@ func (h *deviceHandlers) patched(d registry.Device, p devicePatch) (registry.Dev
 
 func (h *deviceHandlers) deviceOf(d registry.Device, lanes []registry.Lane) Device {
 	return Device{ID: d.ID, User: d.User, Name: d.Name, Transport: string(d.Transport), Encrypted: d.Keys != nil, Content: string(d.Content), Accounts: d.Accounts,
-		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: deviceStatus(d, lanes), params: h.transports.named(d.Transport).paramsOf(d)}
+		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: h.deviceStatus(d, lanes), params: h.transports.named(d.Transport).paramsOf(d)}
 }
 
 // view returns the device with the pause of its lane.

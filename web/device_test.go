@@ -45,7 +45,7 @@ func deviceRotationKeepsID(t *testing.T) {
 		t.Errorf("another device's token: %s", a.raw)
 	}
 	h.set(func() {
-		h.outcome = registry.Outcome{Result: registry.ResultGone, Code: "fcm_unregistered", Reason: "Gone."}
+		h.outcome = registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: "fcm_unregistered"}}
 	})
 	h.call(h.anna.full, "PATCH", at, object{"token": "dead-" + marker}, 422).wantFields(t, "token")
 	d, err := h.store.Devices.At(registry.Device{Transport: "fcm", Address: "new-" + marker})
@@ -147,7 +147,7 @@ func deviceEnvironmentUnshown(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	h.set(func() {
-		h.outcome = registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
+		h.outcome = registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "apns_unreachable"}}
 	})
 	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "sandbox"), 201)
 	var asked []string
@@ -165,7 +165,7 @@ func deviceTestPushStored(t *testing.T) {
 	taken := func(e string) registry.Outcome {
 		return registry.Outcome{Result: registry.ResultDelivered, Learned: learnedEnvironment(e)}
 	}
-	down := registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
+	down := registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "apns_unreachable"}}
 	failed := down
 	failed.Learned = learnedEnvironment("sandbox")
 	for _, row := range []struct {
@@ -205,7 +205,7 @@ func deviceTestPushStored(t *testing.T) {
 
 func deviceTestPushStale(t *testing.T) {
 	t.Parallel()
-	down := registry.Outcome{Result: registry.ResultRetry, Code: "fcm_unavailable", Reason: "FCM is down."}
+	down := registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "fcm_unavailable"}}
 	for name, meanwhile := range map[string]func(h *testServer, at string){
 		"another address": func(h *testServer, at string) {
 			h.call(h.anna.full, "PATCH", at, object{"token": "new-" + marker}, 200)
@@ -271,7 +271,7 @@ func deviceShowsLanePause(t *testing.T) {
 	fatal(t, err)
 	work, _, err := h.store.Outbox.Next(a.id(), now)
 	fatal(t, err)
-	_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultMisconfigured, PauseFor: time.Minute, Code: "fcm_denied", Reason: "FCM refuses this server's key."}, now)
+	_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultMisconfigured, PauseFor: time.Minute, Reason: registry.Reason{Code: "fcm_permission_denied"}}, now)
 	fatal(t, err)
 	for _, waits := range []bool{true, false} {
 		if !waits {
@@ -300,13 +300,13 @@ func deviceTestPushOutcome(t *testing.T) {
 		t.Errorf("it says %s", a.raw)
 	}
 	for _, o := range []registry.Outcome{
-		{Result: registry.ResultGone, Code: "fcm_unregistered", Reason: "The app was removed."},
-		{Result: registry.ResultRetry, Code: "fcm_unavailable", Reason: "FCM is down."},
-		{Result: registry.ResultMisconfigured, Code: "fcm_denied", Reason: "FCM refuses this server's key."},
+		{Result: registry.ResultGone, Reason: registry.Reason{Code: "fcm_unregistered"}},
+		{Result: registry.ResultRetry, Reason: registry.Reason{Code: "fcm_unavailable"}},
+		{Result: registry.ResultMisconfigured, Reason: registry.Reason{Code: "fcm_permission_denied"}},
 	} {
 		h.set(func() { h.outcome = o })
 		a := h.call(h.anna.full, "POST", at+"/test", nil, 200)
-		if a.body["result"] != string(o.Result) || a.body["code"] != o.Code || a.body["reason"] != o.Reason {
+		if a.body["result"] != string(o.Result) || a.body["code"] != string(o.Code) || a.body["reason"] != told(o) || !sameParams(a.body["params"], o.Params) {
 			t.Errorf("it says %s", a.raw)
 		}
 	}

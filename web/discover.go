@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+
+	"idlepush/codes"
 )
 
 // Discovery holds the settings found for a mail address.
@@ -28,9 +30,10 @@ type Settings struct {
 
 // Note is something to do or know before the login can work.
 type Note struct {
-	Code string `json:"code" enum:"app_password,imap_switch,authorization_code,oauth2,bridge,none_found"`
-	Text string `json:"text"`
-	URL  string `json:"url,omitempty" doc:"Where to do it"`
+	Code   codes.Code        `json:"code" enum:"app_password,imap_switch,authorization_code,oauth2,bridge,none_found"`
+	Params map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
+	Text   string            `json:"text"`
+	URL    string            `json:"url,omitempty" doc:"Where to do it"`
 }
 
 // Address is a mail address.

@@ -3,9 +3,9 @@ package web
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"reflect"
+	"strconv"
 	"sync"
 	"time"
 
@@ -40,7 +40,7 @@ type eventHandlers struct {
 // fetches everything.
 func (h *eventHandlers) events(_ context.Context, c caller, _ *struct{}) (*huma.StreamResponse, error) {
 	if !h.streams.enter(c.user.ID) {
-		return nil, problem(http.StatusTooManyRequests, "too_many_streams", fmt.Sprintf("Only %d pages of one person can listen at a time.", maxStreams))
+		return nil, problem(http.StatusTooManyRequests, "too_many_streams").with("limit", strconv.Itoa(maxStreams))
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer h.streams.leave(c.user.ID)

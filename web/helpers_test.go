@@ -196,6 +196,7 @@ func (h *testServer) config() Config {
 	return Config{
 		Users: h.store.Users, Accounts: h.store.Accounts, Devices: h.store.Devices, History: h.store.History, Version: "test", AdminToken: adminToken,
 		Log:       h.logger,
+		Codes:     allCodes,
 		PublicURL: func() string { return "https://house.example.net" },
 		Mail: MailConfig{Check: h.checkLogin, Discover: discovered, Live: func(string) Live {
 			return Live{Connections: 1, LastByte: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Interval: 9 * time.Minute, Why: "this is usual"}

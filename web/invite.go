@@ -161,7 +161,7 @@ func (h *inviteHandlers) deleteInvite(_ context.Context, c caller, in *byInvite)
 // reason.
 func inviteGone(err error) error {
 	if errors.Is(err, registry.ErrNotFound) {
-		return problem(http.StatusNotFound, "invite_gone", "This invite was used already, or it is too old. Ask for a new one.")
+		return problem(http.StatusNotFound, "invite_gone")
 	}
 	return err
 }

@@ -60,7 +60,7 @@ func (l *limiter) take(key string, now time.Time) error {
 		return nil
 	}
 	r.CancelAt(now)
-	p := problem(http.StatusTooManyRequests, "too_many_requests", "That was tried too often. Wait a little, then try again.")
+	p := problem(http.StatusTooManyRequests, "too_many_requests")
 	p.header = http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(wait.Seconds())))}}
 	return p
 }

@@ -45,7 +45,7 @@ func (h *userHandlers) patchMe(_ context.Context, c caller, in *body[mePatch]) (
 	}
 	u, err := h.users.UpdateOwn(c.user.ID, b.Name, b.CurrentPassword, b.Password)
 	if errors.Is(err, registry.ErrDenied) {
-		return nil, unprocessable("current_password", "wrong_password", "The current password is wrong.")
+		return nil, unprocessable("current_password", "wrong_password")
 	}
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -17,11 +18,12 @@ type Notification struct {
 	At      time.Time `json:"at"`
 	Expires time.Time `json:"expires" doc:"When it is no longer delivered"`
 	MailDetails
-	Code       string     `json:"code,omitempty" doc:"attention: what it is about, for programs"`
-	Text       string     `json:"text,omitempty" doc:"attention: what happened and what to do"`
-	Count      int        `json:"count,omitempty" doc:"summary: number of mails"`
-	Clear      []string   `json:"clear,omitempty" doc:"clear: ids to remove, of mail that was read or removed elsewhere"`
-	Deliveries []Delivery `json:"deliveries" doc:"One per device of the user"`
+	Code       codes.Code        `json:"code,omitempty" doc:"attention: what it is about, for programs"`
+	Params     map[string]string `json:"params,omitempty" doc:"attention: the parameters of the code"`
+	Text       string            `json:"text,omitempty" doc:"attention: what happened and what to do"`
+	Count      int               `json:"count,omitempty" doc:"summary: number of mails"`
+	Clear      []string          `json:"clear,omitempty" doc:"clear: ids to remove, of mail that was read or removed elsewhere"`
+	Deliveries []Delivery        `json:"deliveries" doc:"One per device of the user"`
 }
 
 // MailDetails are the fields of a notification that describe its mail.
@@ -35,20 +37,22 @@ type MailDetails struct {
 
 // Delivery is the state of a notification on one device.
 type Delivery struct {
-	Device   string    `json:"device" doc:"Device id"`
-	Name     string    `json:"name" doc:"The device's name"`
-	State    string    `json:"state" enum:"pending,delivered,cleared,combined,expired,refused,removed" doc:"combined: it is part of the summary into; pending: not delivered yet, or delivered without sender and subject, which follow"`
-	At       time.Time `json:"at,omitzero" doc:"When it reached this state, or of the last try while pending; absent: not tried yet"`
-	Into     string    `json:"into,omitempty" doc:"combined: the stable id of the summary"`
-	Attempts int       `json:"attempts"`
-	Code     string    `json:"code,omitempty" doc:"Of the last try that was no success, for programs"`
-	Reason   string    `json:"reason,omitempty" doc:"The same, for people"`
+	Device   string            `json:"device" doc:"Device id"`
+	Name     string            `json:"name" doc:"The device's name"`
+	State    string            `json:"state" enum:"pending,delivered,cleared,combined,expired,refused,removed" doc:"combined: it is part of the summary into; pending: not delivered yet, or delivered without sender and subject, which follow"`
+	At       time.Time         `json:"at,omitzero" doc:"When it reached this state, or of the last try while pending; absent: not tried yet"`
+	Into     string            `json:"into,omitempty" doc:"combined: the stable id of the summary"`
+	Attempts int               `json:"attempts"`
+	Code     codes.Code        `json:"code,omitempty" doc:"Of the last try that was no success, for programs"`
+	Params   map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
+	Reason   string            `json:"reason,omitempty" doc:"The same, for people"`
 }
 
 // historyView holds what the notifications of a user are shown with.
 type historyView struct {
 	names    map[string]string           // of the user's devices, by id
 	accounts map[string]registry.Account // by id
+	codes    codes.Table
 }
 
 // notificationHandlers serves the history of notifications.
@@ -56,10 +60,11 @@ type notificationHandlers struct {
 	accounts registry.Accounts
 	devices  registry.Devices
 	history  registry.History
+	codes    codes.Table
 }
 
 func (h *notificationHandlers) historyView(user string) (v historyView, err error) {
-	v = historyView{make(map[string]string), make(map[string]registry.Account)}
+	v = historyView{make(map[string]string), make(map[string]registry.Account), h.codes}
 	devices, err := h.devices.List(user)
 	if err != nil {
 		return v, err
@@ -78,12 +83,12 @@ func (h *notificationHandlers) historyView(user string) (v historyView, err erro
 // account also notifies devices of others.
 func (v historyView) notification(n registry.Notification) Notification {
 	out := Notification{ID: n.ID, Kind: string(n.Kind), Account: n.Account, Folder: n.Folder, At: n.At.UTC(), Expires: n.Expires.UTC(),
-		Code: n.Code, Text: n.Text, Count: n.Count, Clear: n.Clear, Deliveries: []Delivery{},
+		Code: n.Code, Params: n.Params, Text: v.codes.Sentence(n.Code, n.Params), Count: n.Count, Clear: n.Clear, Deliveries: []Delivery{},
 		MailDetails: MailDetails{From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview,
 			Link: v.accounts[n.Account].LinkTo(n), Cleared: utc(n.Cleared)}}
 	for _, d := range n.Deliveries {
 		if name, own := v.names[d.Device]; own {
-			out.Deliveries = append(out.Deliveries, Delivery{d.Device, name, string(d.State), utc(d.At), d.Into, d.Attempts, d.Code, d.Reason})
+			out.Deliveries = append(out.Deliveries, Delivery{d.Device, name, string(d.State), utc(d.At), d.Into, d.Attempts, d.Code, d.Params, v.codes.Sentence(d.Code, d.Params)})
 		}
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -33,7 +34,7 @@ func notificationDeliveries(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultRefused, Code: "fcm_too_big", Reason: "Too big."}, now)
+	_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultRefused, Reason: registry.Reason{Code: "fcm_too_large"}}, now)
 	fatal(t, err)
 
 	first := h.call(h.anna.device, "GET", "/notifications?limit=2", nil, 200)
@@ -51,7 +52,7 @@ func notificationDeliveries(t *testing.T) {
 
 	oldest := registry.StableID(account, "INBOX", 1, 1)
 	for token, want := range map[string]string{
-		h.anna.full: fmt.Sprintf("[map[at:%s attempts:1 code:fcm_too_big device:%s name:Phone reason:Too big. state:refused]]", now.UTC().Format(time.RFC3339Nano), annas),
+		h.anna.full: fmt.Sprintf("[map[at:%s attempts:1 code:fcm_too_large device:%s name:Phone reason:Too big. state:refused]]", now.UTC().Format(time.RFC3339Nano), annas),
 		h.ben.full:  fmt.Sprintf("[map[attempts:0 device:%s name:Laptop state:pending]]", bens),
 	} {
 		a := h.call(token, "GET", "/notifications/"+oldest, nil, 200)
@@ -74,13 +75,14 @@ func notificationAttention(t *testing.T) {
 	a, err := h.store.Accounts.Get(id)
 	fatal(t, err)
 	fatal(t, h.store.Mail.SetState(a, registry.Status{State: registry.Attention, Since: time.Now(),
-		Code: "wrong_password", Reason: "The server refuses the password. Enter it again."}))
+		Reason: registry.Reason{Code: "login_refused"}.With(codes.Said, "No.")}))
 	n := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)[0].(map[string]any)
-	if n["kind"] != "attention" || n["code"] != "wrong_password" || n["text"] != "anna@example.net: The server refuses the password. Enter it again." {
+	if n["kind"] != "attention" || n["code"] != "login_refused" || n["text"] != "anna@example.net: The server refuses the password. Enter it again. (the server says: \"No.\")" ||
+		fmt.Sprint(n["params"]) != "map[account:anna@example.net said:No.]" {
 		t.Errorf("it is %v", n)
 	}
 	st := h.call(h.anna.full, "GET", "/accounts/"+id, nil, 200).body["status"].(map[string]any)
-	if st["state"] != "attention" || st["code"] != "wrong_password" || st["reason"] == nil {
+	if st["state"] != "attention" || st["code"] != "login_refused" || fmt.Sprint(st["params"]) != "map[said:No.]" || st["reason"] != "The server refuses the password. Enter it again. (the server says: \"No.\")" {
 		t.Errorf("the account's status is %v", st)
 	}
 }
@@ -99,7 +101,7 @@ func notificationDeviceGone(t *testing.T) {
 		if err != nil || !ok {
 			t.Fatal(ok, err)
 		}
-		_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultGone, Code: "gone", Reason: "The app was removed."}, now)
+		_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: "fcm_unregistered"}}, now)
 		fatal(t, err)
 		h.call(h.anna.full, "GET", "/devices/"+id, nil, 404)
 		list := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)

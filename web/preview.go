@@ -46,7 +46,7 @@ func (h *deviceHandlers) previewDevice(_ context.Context, c caller, in *previewO
 	d.Content = cmp.Or(registry.Level(in.Content), d.Content)
 	r, refusal := h.push.Preview(d)
 	if refusal != nil {
-		return nil, problem(http.StatusConflict, refusal.Code, refusal.Reason)
+		return nil, problemOf(h.codes, http.StatusConflict, refusal.Reason)
 	}
 	u, err := url.Parse(r.URL)
 	if err != nil {

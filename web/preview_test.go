@@ -76,7 +76,7 @@ func previewImpossible(t *testing.T) {
 	h.call(h.ben.full, "GET", at, nil, 404)
 	h.set(func() {
 		h.preview = func(registry.Device) (PushRequest, *registry.Outcome) {
-			return PushRequest{}, &registry.Outcome{Result: registry.ResultMisconfigured, Code: "fcm_not_configured", Reason: "this server has no credentials for fcm"}
+			return PushRequest{}, &registry.Outcome{Result: registry.ResultMisconfigured, Reason: registry.Reason{Code: "fcm_not_configured"}}
 		}
 	})
 	if a := h.call(h.anna.full, "GET", at, nil, 409); a.body["code"] != "fcm_not_configured" || a.body["detail"] != "this server has no credentials for fcm" {

@@ -7,10 +7,14 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/validation"
+
+	"idlepush/codes"
+	"idlepush/registry"
 )
 
 const (
@@ -51,11 +55,12 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Message }
 // Problem is the answer to a request that failed: problem details (RFC 9457). It never holds a
 // value of the request.
 type Problem struct {
-	Title  string       `json:"title" doc:"The status in words"`
-	Status int          `json:"status" doc:"The HTTP status"`
-	Code   string       `json:"code" doc:"What happened, for programs; stable"`
-	Detail string       `json:"detail,omitempty" doc:"What happened and what to do, for people"`
-	Errors []FieldError `json:"errors,omitempty" doc:"What is wrong, field by field"`
+	Title  string            `json:"title" doc:"The status in words"`
+	Status int               `json:"status" doc:"The HTTP status"`
+	Code   codes.Code        `json:"code" doc:"What happened, for programs"`
+	Params map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
+	Detail string            `json:"detail,omitempty" doc:"What happened and what to do, for people"`
+	Errors []FieldError      `json:"errors,omitempty" doc:"What is wrong, field by field"`
 
 	header http.Header
 }
@@ -81,25 +86,41 @@ func (p *Problem) write(w http.ResponseWriter) {
 	json.NewEncoder(w).Encode(p)
 }
 
-func problem(status int, code, detail string) *Problem {
-	return &Problem{Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
+// problem returns the problem of one of web's own codes.
+func problem(status int, code codes.Code) *Problem {
+	return problemOf(sentences, status, registry.Reason{Code: code})
+}
+
+// problemOf returns the problem of a reason with a code of the table.
+func problemOf(t codes.Table, status int, r registry.Reason) *Problem {
+	return &Problem{Title: http.StatusText(status), Status: status, Code: r.Code, Params: r.Params, Detail: t.Sentence(r.Code, r.Params)}
+}
+
+// with returns the problem of one of web's own codes with one more parameter.
+func (p *Problem) with(name, value string) *Problem {
+	return problemOf(sentences, p.Status, registry.Reason{Code: p.Code, Params: p.Params}.With(name, value))
 }
 
 func notFound() *Problem {
-	return problem(http.StatusNotFound, "not_found", "There is nothing here, or it is not yours.")
+	return problem(http.StatusNotFound, "not_found")
 }
 
 // invalid returns a 422 for fields with faults.
 func invalid(fields ...FieldError) *Problem {
-	p := problem(http.StatusUnprocessableEntity, "invalid", "The request cannot be taken as it is; nothing was stored.")
+	p := problem(http.StatusUnprocessableEntity, "invalid")
 	p.Errors = fields
 	return p
 }
 
-// unprocessable returns a 422 with a code and a reason of its own, caused by one field.
-func unprocessable(field, code, reason string) *Problem {
-	p := problem(http.StatusUnprocessableEntity, code, reason)
-	p.Errors = []FieldError{{field, reason}}
+// unprocessable returns a 422 with one of web's own codes, caused by one field.
+func unprocessable(field string, code codes.Code) *Problem {
+	return unprocessableOf(sentences, field, registry.Reason{Code: code})
+}
+
+// unprocessableOf returns a 422 with a code of the table, caused by one field.
+func unprocessableOf(t codes.Table, field string, r registry.Reason) *Problem {
+	p := problemOf(t, http.StatusUnprocessableEntity, r)
+	p.Errors = []FieldError{{field, p.Detail}}
 	return p
 }
 
@@ -127,11 +148,11 @@ func fromHuma(status int, _ string, errs ...error) huma.StatusError {
 	case http.StatusRequestEntityTooLarge:
 		p = tooLarge()
 	case http.StatusUnsupportedMediaType:
-		return problem(status, "unsupported_media_type", "Send JSON, as application/json.")
+		return problem(status, "unsupported_media_type")
 	case http.StatusInternalServerError:
-		return problem(status, "internal", "Something went wrong on the server. Its log says what.")
+		return problem(status, "internal")
 	default:
-		p = problem(status, "bad_request", "The request must have a body of JSON.")
+		p = problem(status, "bad_request")
 	}
 	for _, err := range errs {
 		if d, ok := errors.AsType[*huma.ErrorDetail](err); ok {
@@ -142,7 +163,7 @@ func fromHuma(status int, _ string, errs ...error) huma.StatusError {
 }
 
 func tooLarge() *Problem {
-	return problem(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("A request may have %d bytes.", maxBody))
+	return problem(http.StatusRequestEntityTooLarge, "too_large").with("limit", strconv.Itoa(maxBody))
 }
 
 // empty holds huma's messages for an empty text or list.

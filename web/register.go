@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -88,7 +89,7 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof
 	}
 	// Another request has changed the address meanwhile, and nothing proved that one.
 	if !now.SameAddress(old) && (fresh || !d.SameAddress(now)) {
-		return nil, problem(http.StatusConflict, "changed", "This device was changed by another request at the same time. Look at it, then try again.")
+		return nil, problem(http.StatusConflict, "changed")
 	}
 	d.Status = proof.Status
 	d, _ = d.Learn(&registry.Learned{Params: proof.Params})
@@ -97,7 +98,7 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof
 		return h.writeDevice(c, in, old, proof)
 	}
 	if errors.Is(err, registry.ErrTaken) {
-		return nil, problem(http.StatusConflict, "taken", "That address is registered as another device. Remove one of the two.")
+		return nil, problem(http.StatusConflict, "taken").with(codes.Case, caseDevice)
 	}
 	if err != nil {
 		return nil, sessionEnded(err)
@@ -140,9 +141,9 @@ func (h *deviceHandlers) prove(ctx context.Context, c caller, d registry.Device)
 	case o.Result == registry.ResultDelivered:
 		return provenBy(o, d), nil
 	case o.Result == registry.ResultGone, o.Result == registry.ResultRefused, o.Suspect:
-		return d, unprocessable(h.transports.named(d.Transport).addressField(), o.Code, o.Reason)
+		return d, unprocessableOf(h.codes, h.transports.named(d.Transport).addressField(), o.Reason)
 	}
-	d.Status = registry.Status{State: registry.Unproven, Code: o.Code, Reason: o.Reason}
+	d.Status = registry.Status{State: registry.Unproven, Reason: o.Reason}
 	return d, nil
 }
 
@@ -155,9 +156,10 @@ func provenBy(o registry.Outcome, d registry.Device) registry.Device {
 
 // Tested is the outcome of a test push.
 type Tested struct {
-	Result string `json:"result" enum:"delivered,retry,gone,refused,misconfigured" doc:"delivered: the push service accepted it; retry: it failed for now; gone: the address is no longer valid; refused: the service rejected the message; misconfigured: the service rejects this server"`
-	Code   string `json:"code,omitempty" doc:"What is wrong, for programs"`
-	Reason string `json:"reason,omitempty" doc:"What is wrong and what to do, for people"`
+	Result string            `json:"result" enum:"delivered,retry,gone,refused,misconfigured" doc:"delivered: the push service accepted it; retry: it failed for now; gone: the address is no longer valid; refused: the service rejected the message; misconfigured: the service rejects this server"`
+	Code   codes.Code        `json:"code,omitempty" doc:"What is wrong, for programs"`
+	Params map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
+	Reason string            `json:"reason,omitempty" doc:"What is wrong and what to do, for people"`
 }
 
 func (h *deviceHandlers) testDevice(ctx context.Context, c caller, in *byID) (*body[Tested], error) {
@@ -174,7 +176,7 @@ func (h *deviceHandlers) testDevice(ctx context.Context, c caller, in *byID) (*b
 	if _, learned := d.Learn(o.Learned); o.Result == registry.ResultDelivered && (d.Status.State != registry.Proven || learned) {
 		err = h.markProven(c, d, o)
 	}
-	return &body[Tested]{Tested{string(o.Result), o.Code, o.Reason}}, err
+	return &body[Tested]{Tested{string(o.Result), o.Code, o.Params, h.codes.Sentence(o.Code, o.Params)}}, err
 }
 
 // markProven stores that a push was accepted by the device was, unless its address has changed

@@ -56,7 +56,7 @@ func deviceLearnsEnvironment(t *testing.T) {
 	h := newTestServer(t)
 	answer := func(o registry.Outcome) { h.set(func() { h.outcome = o }) }
 	sandbox := registry.Outcome{Result: registry.ResultDelivered, Learned: learnedEnvironment("sandbox")}
-	down := registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
+	down := registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "apns_unreachable"}}
 	is := func(when, at string, want any) {
 		t.Helper()
 		if a := h.call(h.anna.full, "GET", at, nil, 200); a.body["environment"] != want {
@@ -107,7 +107,7 @@ func deviceLearnsEnvironment(t *testing.T) {
 	answer(registry.Outcome{Result: registry.ResultDelivered})
 	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "production"), 200)
 	is("given", at, "production")
-	answer(registry.Outcome{Result: registry.ResultRetry, Suspect: true, Code: "apns_bad_device_token", Reason: "Apple does not know it."})
+	answer(registry.Outcome{Result: registry.ResultRetry, Suspect: true, Reason: registry.Reason{Code: "apns_bad_device_token"}})
 	asked("nobody's", "")
 	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("token", strings.Repeat("0c", 32)), 422).wantFields(t, "token")
 }
@@ -116,7 +116,7 @@ func deviceRotationLearns(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	h.set(func() {
-		h.outcome = registry.Outcome{Result: registry.ResultRetry, Code: "apns_unreachable", Reason: "APNs could not be reached."}
+		h.outcome = registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "apns_unreachable"}}
 	})
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
 	h.set(func() {
@@ -130,15 +130,15 @@ func deviceRotationLearns(t *testing.T) {
 func deviceRefused(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]registry.Outcome{
-		"gone":    {Result: registry.ResultGone, Code: "webpush_gone", Reason: "The push service has forgotten this browser. Register it anew."},
-		"refused": {Result: registry.ResultRefused, Code: "webpush_refused", Reason: "The push service refuses the message."},
-		"suspect": {Result: registry.ResultRetry, Suspect: true, Code: "webpush_suspect", Reason: "The push service doubts this address."},
+		"gone":    {Result: registry.ResultGone, Reason: registry.Reason{Code: "webpush_gone"}.With("host", "push.example.net")},
+		"refused": {Result: registry.ResultRefused, Reason: registry.Reason{Code: "webpush_refused"}},
+		"suspect": {Result: registry.ResultRetry, Suspect: true, Reason: registry.Reason{Code: "webpush_bad_address"}},
 	} {
 		h := newTestServer(t)
 		h.set(func() { h.outcome = o })
 		a := h.call(h.anna.full, "POST", "/devices", browser(), 422)
 		a.wantFields(t, "subscription")
-		if a.body["code"] != o.Code || a.body["detail"] != o.Reason || h.devices() != 0 {
+		if a.body["code"] != string(o.Code) || a.body["detail"] != told(o) || !sameParams(a.body["params"], o.Params) || h.devices() != 0 {
 			t.Errorf("%s: %d stored, %s", name, h.devices(), a.raw)
 		}
 		h.call(h.anna.full, "POST", "/devices", fcmDevice(), 422).wantFields(t, "token")
@@ -154,13 +154,13 @@ func (h *testServer) devices() int {
 func deviceUnproven(t *testing.T) {
 	t.Parallel()
 	for _, o := range []registry.Outcome{
-		{Result: registry.ResultRetry, Code: "fcm_unavailable", Reason: "FCM is down."},
-		{Result: registry.ResultMisconfigured, Code: "fcm_denied", Reason: "FCM refuses this server's key."},
+		{Result: registry.ResultRetry, Reason: registry.Reason{Code: "fcm_unavailable"}},
+		{Result: registry.ResultMisconfigured, Reason: registry.Reason{Code: "fcm_permission_denied"}},
 	} {
 		h := newTestServer(t)
 		h.set(func() { h.outcome = o })
 		a := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
-		if st := a.body["status"].(map[string]any); st["state"] != "unproven" || st["code"] != o.Code || st["reason"] != o.Reason || st["proof"] != nil {
+		if st := a.body["status"].(map[string]any); st["state"] != "unproven" || st["code"] != string(o.Code) || st["reason"] != told(o) || st["proof"] != nil {
 			t.Errorf("its status is %v", st)
 		}
 		h.set(func() { h.outcome = registry.Outcome{Result: registry.ResultDelivered} })

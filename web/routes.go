@@ -32,9 +32,9 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 		sessions:      &sessionHandlers{users: c.Users, limits: l, log: c.Log},
 		users:         &userHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l},
 		tokens:        &tokenHandlers{users: c.Users},
-		accounts:      &accountHandlers{users: c.Users, accounts: c.Accounts, limits: l, mail: c.Mail},
-		devices:       &deviceHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, transports: c.Push.Transports, push: c.Push},
-		notifications: &notificationHandlers{accounts: c.Accounts, devices: c.Devices, history: c.History},
+		accounts:      &accountHandlers{users: c.Users, accounts: c.Accounts, limits: l, mail: c.Mail, codes: c.Codes},
+		devices:       &deviceHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, transports: c.Push.Transports, push: c.Push, codes: c.Codes},
+		notifications: &notificationHandlers{accounts: c.Accounts, devices: c.Devices, history: c.History, codes: c.Codes},
 		events:        &eventHandlers{history: c.History, guard: g, stopping: c.Stopping, streams: streams{count: make(map[string]int)}},
 	}
 	h.invites = &inviteHandlers{users: c.Users, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
@@ -42,8 +42,8 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 }
 
 // routes registers everything that is served.
-func (s *server) routes(h *handlers, version string) {
-	config := huma.DefaultConfig("idlepush", version)
+func (s *server) routes(h *handlers, c Config) {
+	config := huma.DefaultConfig("idlepush", c.Version)
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
 	config.RejectUnknownQueryParameters = true
 	config.Info.Description = "Times are RFC 3339 in UTC, ids are opaque. Another user's id is answered with 404."
@@ -103,6 +103,7 @@ func (s *server) routes(h *handlers, version string) {
 	s.documentKnown("/accounts", "/devices")
 	describeEvents(s.api.OpenAPI())
 	h.devices.transports.describe(s.api.OpenAPI())
+	s.documentCodes(c.Codes)
 	s.document()
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /readyz", s.readyz)

@@ -56,7 +56,7 @@ func (h *sessionHandlers) logIn(_ context.Context, c caller, in *body[Login]) (*
 	}
 	u, session, err := h.users.Login(b.Name, b.Password, visit, time.Now())
 	if errors.Is(err, registry.ErrDenied) {
-		return nil, problem(http.StatusUnauthorized, "wrong_login", "The name or the password is wrong.")
+		return nil, problem(http.StatusUnauthorized, "wrong_login")
 	}
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (h *sessionHandlers) startSession(c caller, u registry.User, session string
 // anyone on the way could read, except on the user's own machine.
 func (c caller) visit(stay bool) (registry.Visit, error) {
 	if !c.secure && !c.local {
-		return registry.Visit{}, problem(http.StatusForbidden, "https_needed", "Passwords and phones need https. Open this server by its https address.")
+		return registry.Visit{}, problem(http.StatusForbidden, "https_needed")
 	}
 	return registry.Visit{Name: c.browser, Stay: stay}, nil
 }
@@ -132,7 +132,7 @@ type loggedOut struct {
 
 func (h *sessionHandlers) logOut(_ context.Context, c caller, _ *struct{}) (*loggedOut, error) {
 	if !c.token.Session {
-		return nil, problem(http.StatusForbidden, "no_session", "A bearer token is no session. End it with DELETE /tokens.")
+		return nil, problem(http.StatusForbidden, "no_session")
 	}
 	if err := h.users.RemoveSession(c.user.ID, c.token.ID); err != nil {
 		return nil, err

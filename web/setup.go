@@ -52,9 +52,9 @@ func (h *sessionHandlers) setUp(_ context.Context, c caller, in *body[Setup]) (*
 	u, secret, err := h.users.Setup(b.Token, b.Name, b.Password, public, visit, time.Now())
 	switch {
 	case errors.Is(err, registry.ErrSetupDone):
-		return nil, problem(http.StatusConflict, "setup_done", "This server has an admin already. Log in.")
+		return nil, problem(http.StatusConflict, "setup_done")
 	case errors.Is(err, registry.ErrDenied):
-		return nil, unprocessable("token", "wrong_setup_token", "This is not the setup token. The newest one is in the log.")
+		return nil, unprocessable("token", "wrong_setup_token")
 	case err != nil:
 		return nil, err
 	}

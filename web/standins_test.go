@@ -72,7 +72,7 @@ func routed(d registry.Device) registry.Device {
 // accept checks a login as a mail server with one valid password.
 func accept(_ context.Context, a registry.Account) (Check, error) {
 	if a.Password != password {
-		return Check{}, &CheckError{"password", "wrong_password", "The server refuses the password. Enter it again."}
+		return Check{}, &CheckError{"password", registry.Reason{Code: "login_refused"}}
 	}
 	return Check{Capabilities: []string{"IDLE", "IMAP4rev1"}, Folders: []Folder{{Name: "INBOX"}, {Name: "Family"}, {Name: "Schule & Sport", Use: "archive"}}, Idle: true}, nil
 }

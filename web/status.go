@@ -3,15 +3,17 @@ package web
 import (
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
 // CommonStatus holds the fields that every status has.
 type CommonStatus struct {
-	Since  time.Time `json:"since" doc:"When it reached this state"`
-	Code   string    `json:"code,omitempty" doc:"What is wrong, for programs; absent: nothing"`
-	Reason string    `json:"reason,omitempty" doc:"What is wrong and what to do, for people"`
-	Proof  time.Time `json:"proof,omitzero" doc:"When it last worked; absent: never"`
+	Since  time.Time         `json:"since" doc:"When it reached this state"`
+	Code   codes.Code        `json:"code,omitempty" doc:"What is wrong, for programs; absent: nothing"`
+	Params map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
+	Reason string            `json:"reason,omitempty" doc:"What is wrong and what to do, for people"`
+	Proof  time.Time         `json:"proof,omitzero" doc:"When it last worked; absent: never"`
 }
 
 // AccountStatus is the status of the session of an account.
@@ -39,14 +41,15 @@ type DeviceStatus struct {
 // Lane is the pause of a push service that is down or rejects this server. Notifications stay
 // queued.
 type Lane struct {
-	Since  time.Time `json:"since"`
-	Until  time.Time `json:"until" doc:"When the service is tried again"`
-	Code   string    `json:"code"`
-	Reason string    `json:"reason"`
+	Since  time.Time         `json:"since"`
+	Until  time.Time         `json:"until" doc:"When the service is tried again"`
+	Code   codes.Code        `json:"code"`
+	Params map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
+	Reason string            `json:"reason"`
 }
 
-func commonStatus(st registry.Status) CommonStatus {
-	return CommonStatus{Since: st.Since.UTC(), Code: st.Code, Reason: st.Reason, Proof: utc(st.Proof)}
+func commonStatus(t codes.Table, st registry.Status) CommonStatus {
+	return CommonStatus{Since: st.Since.UTC(), Code: st.Code, Params: st.Params, Reason: t.Sentence(st.Code, st.Params), Proof: utc(st.Proof)}
 }
 
 // utc returns t in UTC. The zero time stays the zero time.
@@ -59,7 +62,7 @@ func utc(t time.Time) time.Time {
 
 func (h *accountHandlers) accountStatus(a registry.Account) (AccountStatus, error) {
 	live := h.mail.Live(a.ID)
-	st := AccountStatus{State: string(a.Status.State), CommonStatus: commonStatus(a.Status), LastByte: utc(live.LastByte), Confirmed: utc(live.Confirmed),
+	st := AccountStatus{State: string(a.Status.State), CommonStatus: commonStatus(h.codes, a.Status), LastByte: utc(live.LastByte), Confirmed: utc(live.Confirmed),
 		LastMail: utc(live.LastMail), Connections: live.Connections, Interval: int(live.Interval.Seconds()), IntervalReason: live.Why}
 	for _, proof := range []time.Time{st.LastByte, st.Confirmed} {
 		if proof.After(st.Proof) {
@@ -73,11 +76,11 @@ func (h *accountHandlers) accountStatus(a registry.Account) (AccountStatus, erro
 	return st, err
 }
 
-func deviceStatus(d registry.Device, lanes []registry.Lane) DeviceStatus {
-	st := DeviceStatus{State: string(d.Status.State), CommonStatus: commonStatus(d.Status), Failures: d.Status.Failures, NextTry: utc(d.Due)}
+func (h *deviceHandlers) deviceStatus(d registry.Device, lanes []registry.Lane) DeviceStatus {
+	st := DeviceStatus{State: string(d.Status.State), CommonStatus: commonStatus(h.codes, d.Status), Failures: d.Status.Failures, NextTry: utc(d.Due)}
 	for _, l := range lanes {
 		if l.Name == d.Lane {
-			st.Lane = &Lane{l.Since.UTC(), l.Until.UTC(), l.Code, l.Reason}
+			st.Lane = &Lane{l.Since.UTC(), l.Until.UTC(), l.Code, l.Params, h.codes.Sentence(l.Code, l.Params)}
 			if !st.NextTry.IsZero() && st.NextTry.Before(st.Lane.Until) {
 				st.NextTry = st.Lane.Until
 			}

@@ -111,7 +111,7 @@ func timeoutOfProvingPush(t *testing.T) {
 	t.Parallel()
 	hang := func(ctx context.Context, _ registry.Device) registry.Outcome {
 		<-ctx.Done()
-		return registry.Outcome{Result: registry.ResultRetry, Code: "timeout", Reason: "The push service did not answer in time."}
+		return registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "webpush_timeout"}}
 	}
 	inBubble(t, func(c *Config) { c.Push.Prove = hang }, func(h *testServer, dial func() net.Conn) {
 		start := time.Now()

@@ -52,7 +52,7 @@ func requireAdmin(c caller) error {
 	if c.scope == admin || c.user.Admin {
 		return nil
 	}
-	return problem(http.StatusForbidden, "not_admin", "Only an admin can do this.")
+	return problem(http.StatusForbidden, "not_admin")
 }
 
 // userHandlers serves users: to admins all, to others themselves and the names of the rest.

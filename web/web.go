@@ -20,18 +20,18 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
 // CheckError describes why a login failed, for the person who entered the settings.
 type CheckError struct {
-	Field   string // field to change: host, port, security, username or password
-	Code    string // stable, for programs, such as "wrong_password"
-	Message string // what happened and what to do; never the server's raw answer
+	Field  string // field to change: host, port, security, username or password
+	Reason registry.Reason
 }
 
-// Error returns the message.
-func (e *CheckError) Error() string { return e.Message }
+// Error returns the code.
+func (e *CheckError) Error() string { return string(e.Reason.Code) }
 
 // Bounds on requests.
 const (
@@ -63,7 +63,7 @@ func newServer(c Config) (*server, *handlers) {
 	l := newLimits()
 	s := &server{log: c.Log, ready: c.Ready, mux: http.NewServeMux(), guard: newGuard(c), limits: l}
 	h := newHandlers(c, s.guard, l)
-	s.routes(h, c.Version)
+	s.routes(h, c)
 	return s, h
 }
 
@@ -113,7 +113,7 @@ func answerUnrouted(w http.ResponseWriter, r *http.Request, handler http.Handler
 	handler.ServeHTTP(rec, r)
 	p := notFound()
 	if rec.status == http.StatusMethodNotAllowed {
-		p = problem(rec.status, "method_not_allowed", "This address does not take that method.")
+		p = problem(rec.status, "method_not_allowed")
 		p.header = http.Header{"Allow": rec.header["Allow"]}
 	}
 	p.write(w)
@@ -163,13 +163,13 @@ func (s *server) problemOf(op *huma.Operation, err error) *Problem {
 	case errors.Is(err, registry.ErrNotFound):
 		return notFound()
 	case errors.Is(err, registry.ErrTaken):
-		return unprocessable("name", "taken", "Another user has this name.")
+		return unprocessable("name", "taken")
 	case errors.Is(err, registry.ErrLastAdmin):
-		return problem(http.StatusConflict, "last_admin", "Somebody must be an admin. Make another person one first.")
+		return problem(http.StatusConflict, "last_admin")
 	}
 	if errors.Is(err, context.Canceled) {
-		return problem(http.StatusRequestTimeout, "request_timeout", "The client has gone.")
+		return problem(http.StatusRequestTimeout, "request_timeout").with(codes.Case, caseGone)
 	}
 	s.log.Error("request failed", "method", op.Method, "path", op.Path, "err", err)
-	return problem(http.StatusInternalServerError, "internal", "Something went wrong on the server. Its log says what.")
+	return problem(http.StatusInternalServerError, "internal")
 }

@@ -36,7 +36,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	if err != nil {
 		return err
 	}
-	dispatcher := &push.Dispatcher{Store: store.Outbox, Transports: transports, URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log}
+	dispatcher := &push.Dispatcher{Store: store.Outbox, Transports: transports, Codes: allCodes(), URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log}
 	pool := &watcher.Pool{Store: store.Mail, Log: log, Dialer: watcher.Dialer{
 		Permit:  s.allowNets.Permit,
 		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},

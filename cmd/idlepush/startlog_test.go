@@ -72,7 +72,7 @@ func TestStartLog(t *testing.T) {
 			}
 			// The log is true.
 			mail := registry.Work{Notification: registry.Notification{ID: "n", Kind: registry.MailKind}}
-			if led := push.Render(mail, c.settings.publicPage(store)).URL != ""; led == strings.Contains(text, noURL) {
+			if led := push.Render(mail, c.settings.publicPage(store), nil).URL != ""; led == strings.Contains(text, noURL) {
 				t.Errorf("a click in an app leads to an address: %v, and the log says %s", led, text)
 			}
 			transports, err := c.settings.transports(store)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"idlepush/cmd/idlepush/systemtest"
+	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
@@ -27,6 +28,11 @@ const withThrowaway = "TEST_WITH_THROWAWAY"
 // throwaway is all there is of a push service that does not exist: what a package would be.
 var throwaway = push.Service{
 	Settings: []push.Setting{{Name: "throwaway-url", Meaning: "base `URL` of the service", Check: push.CheckURL}},
+	Codes: []codes.Entry{
+		{Code: "throwaway_address", Text: "The address is wrong."},
+		{Code: "throwaway_unreachable", Text: "The service could not be reached."},
+		{Code: "throwaway_unsendable", Text: "The message could not be written."},
+	},
 	New: func(v push.Values, _ push.Server) (push.Transports, error) {
 		return push.Transports{postcards{v["throwaway-url"]}}, nil
 	},
@@ -75,11 +81,11 @@ func (p postcards) request(ctx context.Context, d registry.Device, m push.Messag
 func (p postcards) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
 	r, _, err := p.request(ctx, d, m, string(d.Address))
 	if err != nil {
-		return push.Suspect("throwaway_address", "The address is wrong.")
+		return push.Suspect("throwaway_address")
 	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return push.Unanswered("throwaway_unreachable", "The service could not be reached.")
+		return push.Unanswered("throwaway_unreachable")
 	}
 	answer.Body.Close()
 	o := registry.Outcome{Result: registry.ResultDelivered}
@@ -92,7 +98,7 @@ func (p postcards) Send(ctx context.Context, d registry.Device, m push.Message) 
 func (p postcards) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
 	r, body, err := p.request(context.Background(), d, m, push.Hidden)
 	if err != nil {
-		return push.Request{}, new(push.Refused("throwaway_unsendable", "The message could not be written."))
+		return push.Request{}, new(push.Refused("throwaway_unsendable"))
 	}
 	return push.RequestOf(r, body, nil), nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/registry"
 	"idlepush/watcher"
@@ -28,9 +29,10 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 	}
 	return web.New(web.Config{
 		Users: store.Users, Accounts: store.Accounts, Devices: store.Devices, History: store.History,
-		Mail: s.mailConfig(pool, log),
-		Push: pushConfig(d, public),
-		Log:  log, Version: version(),
+		Mail:  s.mailConfig(pool, d.Codes, log),
+		Push:  pushConfig(d, public),
+		Codes: d.Codes,
+		Log:   log, Version: version(),
 		AdminToken: s.adminToken, TrustedProxies: s.trustedProxies,
 		PublicURL: func() string { return s.public(store) },
 		Stopping:  ctx.Done(),
@@ -38,7 +40,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 	}), nil
 }
 
-func (s settings) mailConfig(pool *watcher.Pool, log *slog.Logger) web.MailConfig {
+func (s settings) mailConfig(pool *watcher.Pool, texts codes.Table, log *slog.Logger) web.MailConfig {
 	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowNets.Permit}
 	return web.MailConfig{
 		Check: func(ctx context.Context, a registry.Account) (web.Check, error) {
@@ -49,7 +51,7 @@ func (s settings) mailConfig(pool *watcher.Pool, log *slog.Logger) web.MailConfi
 			if errors.Is(err, discover.ErrAddress) {
 				err = &web.FieldError{Field: "email", Message: err.Error()}
 			}
-			return discovery(found), err
+			return discovery(found, texts), err
 		},
 		Live: func(account string) web.Live { return web.Live(pool.Live(account)) },
 	}
@@ -71,7 +73,7 @@ func pushConfig(d *push.Dispatcher, vapidKey []byte) web.PushConfig {
 }
 
 // discovery converts a result for the API.
-func discovery(r discover.Result) (d web.Discovery) {
+func discovery(r discover.Result, texts codes.Table) (d web.Discovery) {
 	if r.Name != "" {
 		d.Provider = &web.Provider{Name: r.Name, Link: r.Link}
 	}
@@ -79,7 +81,7 @@ func discovery(r discover.Result) (d web.Discovery) {
 		d.Settings = append(d.Settings, web.Settings{Host: f.Host, Port: f.Port, Security: f.Security, Username: f.Username, Source: string(f.Source)})
 	}
 	for _, n := range r.Notes {
-		d.Notes = append(d.Notes, web.Note(n))
+		d.Notes = append(d.Notes, web.Note{Code: n.Code, Params: n.Params, Text: texts.Sentence(n.Code, n.Params), URL: n.URL})
 	}
 	return d
 }
@@ -90,7 +92,7 @@ func check(ctx context.Context, pool *watcher.Pool, a registry.Account, log *slo
 	able, err := pool.Check(ctx, a)
 	if f, ok := errors.AsType[*watcher.Failure](err); ok {
 		log.Info("login failed", "remote", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), "status", f.Code, "err", f.Text())
-		return web.Check{}, &web.CheckError{Field: f.Field, Code: f.Code, Message: f.Reason}
+		return web.Check{}, &web.CheckError{Field: f.Field, Reason: f.Reason}
 	}
 	var folders []web.Folder
 	for _, f := range able.Folders {

@@ -18,6 +18,7 @@ import (
 	"github.com/sideshow/apns2"
 	"github.com/sideshow/apns2/token"
 
+	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/registry"
 )
@@ -203,11 +204,11 @@ func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message)
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	if t.provider == nil {
-		return push.NotConfigured(Name)
+		return push.Misconfigured("apns_not_configured")
 	}
 	if !deviceToken.MatchString(string(d.Address)) {
 		// It becomes part of the request's path.
-		return push.Unasked(push.Suspect(badDeviceToken, "This device's token is not an APNs device token. Open the app on the device, so that it registers again."))
+		return push.Unasked(push.With(push.Suspect(badDeviceToken), codes.Case, caseMalformed))
 	}
 	fit := func(m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) { return t.compose(d, m) }
 	return push.SendFitting(m, fit, func(n *apns2.Notification) (registry.Outcome, bool) {
@@ -225,7 +226,7 @@ func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message)
 // Preview implements push.Transport.
 func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
 	if t.provider == nil {
-		return push.Request{}, new(push.NotConfigured(Name))
+		return push.Request{}, new(push.Misconfigured("apns_not_configured"))
 	}
 	d.Address = push.Hidden
 	n, m, refusal := t.compose(d, m)

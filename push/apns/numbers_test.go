@@ -25,3 +25,15 @@ func TestNumbers(t *testing.T) {
 		t.Errorf("behaviour.md says %q, and it is %v", words, got)
 	}
 }
+
+func TestTheNumbersInTheCodes(t *testing.T) {
+	const words = "It is tried again in 20 minutes by itself"
+	for _, e := range Codes {
+		if e.Code == "apns_too_many_provider_token_updates" && !strings.Contains(e.Text, words) {
+			t.Errorf("%s does not say %q any more", e.Code, words)
+		}
+	}
+	if minRenewAge != 20*time.Minute {
+		t.Errorf("codes.go says %q, and it is %v", words, minRenewAge)
+	}
+}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sideshow/apns2"
 
+	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/registry"
 )
@@ -24,27 +24,8 @@ const (
 // badDeviceToken is the code of a token that one environment does not know.
 const badDeviceToken = "apns_bad_device_token"
 
-const (
-	badMessage       = "APNs does not take this message as it is, so it was dropped. This is a fault of idlepush; please report it."
-	badProviderToken = "Apple does not accept the key in apns-key. Check that it belongs to apns-key-id and apns-team-id and has not been revoked."
-	badEnvironment   = "The key in apns-key is not for this APNs environment (production or sandbox). Make one for it on Apple's developer pages."
-	foreignTopic     = "The topic that this device was registered with cannot be used with the key in apns-key. Register the device again with the app's own bundle id."
-	appleDown        = "Apple has a problem of its own. It is tried again by itself."
-	badToken         = "Apple complains about this device's token. Open the app on the device, so that it registers again."
-	unknownToken     = "Apple does not know this device's token in its environment. Open the app on the device, so " +
-		"that it registers again; check that the environment (production or sandbox) is the one the app was built for."
-	foreignToken = "This device's token belongs to another app than its topic says. " +
-		"Open the app on the device, so that it registers again; if every device says so, correct apns-topic."
-	perhapsGone = "Apple said that the app was removed from this device, but not that this was after the app last registered. " +
-		"It is tried again by itself; open the app on the device if this stays."
-	disallowedTopic = "The key in apns-key may not send for this topic. Correct apns-topic, or use a key that covers it."
-	wrongClock      = "Apple finds the time of our provider token wrong. Set this server's clock right."
-	largeMessage    = "The message is larger than APNs takes, so it was dropped. A lower content level for this " +
-		"device makes messages smaller."
-	tooManyTokens = "Apple has seen too many new provider tokens from this address. It is tried again " +
-		"in 20 minutes by itself; check that no other server sends with the same key."
-	tooManyRequests = "Apple takes no more messages for this device for the moment. It is tried again by itself."
-)
+// unknownAnswer is the code whose sentence names the HTTP status.
+const unknownAnswer = "apns_unknown"
 
 // table has the outcome of every answer. The first row that matches decides.
 // developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
@@ -58,72 +39,70 @@ var table = []struct {
 	{200, 200, "", always, registry.Outcome{Result: registry.ResultDelivered}, 0},
 
 	// The device
-	{400, 400, apns2.ReasonBadDeviceToken, always, push.Suspect(badDeviceToken, unknownToken), 0},
-	{400, 400, apns2.ReasonDeviceTokenNotForTopic, always, push.Suspect("apns_device_token_not_for_topic", foreignToken), 0},
+	{400, 400, apns2.ReasonBadDeviceToken, always, push.Suspect(badDeviceToken), 0},
+	{400, 400, apns2.ReasonDeviceTokenNotForTopic, always, push.Suspect("apns_device_token_not_for_topic"), 0},
 	{410, 410, apns2.ReasonUnregistered, sinceRegistered, gone("apns_unregistered"), 0},
-	{410, 410, apns2.ReasonUnregistered, always, push.Suspect("apns_unregistered", perhapsGone), 0},
+	{410, 410, apns2.ReasonUnregistered, always, push.With(push.Suspect("apns_unregistered"), codes.Case, caseUnconfirmed), 0},
 	{410, 410, apns2.ReasonExpiredToken, sinceRegistered, gone("apns_expired_token"), 0},
-	{410, 410, apns2.ReasonExpiredToken, always, push.Suspect("apns_expired_token", perhapsGone), 0},
-	{410, 410, "", always, push.Suspect("apns_unknown_gone", badToken), 0},
+	{410, 410, apns2.ReasonExpiredToken, always, push.With(push.Suspect("apns_expired_token"), codes.Case, caseUnconfirmed), 0},
+	{410, 410, "", always, push.Suspect("apns_unknown_gone"), 0},
 
 	// A topic that one user has entered must not pause everybody's lane.
-	{400, 400, apns2.ReasonTopicDisallowed, ownTopic, push.Suspect("apns_topic_disallowed", foreignTopic), 0},
-	{400, 400, apns2.ReasonBadTopic, ownTopic, push.Suspect("apns_bad_topic", foreignTopic), 0},
+	{400, 400, apns2.ReasonTopicDisallowed, ownTopic, push.With(push.Suspect("apns_topic_disallowed"), codes.Case, caseOwnTopic), 0},
+	{400, 400, apns2.ReasonBadTopic, ownTopic, push.With(push.Suspect("apns_bad_topic"), codes.Case, caseOwnTopic), 0},
 	// Apple finds the key wrong also if the topic is another team's. So this counts as an outage:
 	// it blames no device, and pauses the lane only together with other failures.
-	{403, 403, apns2.ReasonInvalidProviderToken, ownTopic, push.Retry("apns_invalid_provider_token", badProviderToken), 0},
-	{403, 403, apns2.ReasonForbidden, ownTopic, push.Retry("apns_forbidden", badProviderToken), 0},
+	{403, 403, apns2.ReasonInvalidProviderToken, ownTopic, push.Retry("apns_invalid_provider_token"), 0},
+	{403, 403, apns2.ReasonForbidden, ownTopic, push.Retry("apns_forbidden"), 0},
 
 	// This server
-	{400, 400, apns2.ReasonTopicDisallowed, always, push.Misconfigured("apns_topic_disallowed", disallowedTopic), 0},
-	{403, 403, apns2.ReasonBadCertificate, always, push.Misconfigured("apns_bad_certificate", badProviderToken), 0},
-	{403, 403, apns2.ReasonBadCertificateEnvironment, always, push.Misconfigured("apns_bad_certificate_environment", badEnvironment), 0},
-	{403, 403, apns2.ReasonForbidden, always, push.Misconfigured("apns_forbidden", badProviderToken), 0},
-	{403, 403, apns2.ReasonInvalidProviderToken, always, push.Misconfigured("apns_invalid_provider_token", badProviderToken), 0},
-	{403, 403, apns2.ReasonMissingProviderToken, always, push.Misconfigured("apns_missing_provider_token", badProviderToken), 0},
-	{403, 403, apns2.ReasonExpiredProviderToken, always, push.Misconfigured("apns_expired_provider_token", wrongClock), 0},
-	{403, 403, reasonUnrelatedKeyID, always, push.Misconfigured("apns_unrelated_key_id_in_token", badProviderToken), 0},
-	{403, 403, reasonBadEnvironmentKeyID, always, push.Misconfigured("apns_bad_environment_key_in_token", badEnvironment), 0},
-	{403, 403, reasonBadEnvironmentKey, always, push.Misconfigured("apns_bad_environment_key_in_token", badEnvironment), 0},
-	{403, 403, "", hasReason, push.Misconfigured("apns_forbidden", badProviderToken), 0},
+	{400, 400, apns2.ReasonTopicDisallowed, always, push.Misconfigured("apns_topic_disallowed"), 0},
+	{403, 403, apns2.ReasonBadCertificate, always, push.Misconfigured("apns_bad_certificate"), 0},
+	{403, 403, apns2.ReasonBadCertificateEnvironment, always, push.Misconfigured("apns_bad_certificate_environment"), 0},
+	{403, 403, apns2.ReasonForbidden, always, push.Misconfigured("apns_forbidden"), 0},
+	{403, 403, apns2.ReasonInvalidProviderToken, always, push.Misconfigured("apns_invalid_provider_token"), 0},
+	{403, 403, apns2.ReasonMissingProviderToken, always, push.Misconfigured("apns_missing_provider_token"), 0},
+	{403, 403, apns2.ReasonExpiredProviderToken, always, push.Misconfigured("apns_expired_provider_token"), 0},
+	{403, 403, reasonUnrelatedKeyID, always, push.Misconfigured("apns_unrelated_key_id_in_token"), 0},
+	{403, 403, reasonBadEnvironmentKeyID, always, push.Misconfigured("apns_bad_environment_key_in_token"), 0},
+	{403, 403, reasonBadEnvironmentKey, always, push.Misconfigured("apns_bad_environment_key_in_token"), 0},
+	{403, 403, "", hasReason, push.Misconfigured("apns_forbidden"), 0},
 
 	// The message
-	{400, 400, apns2.ReasonBadCollapseID, always, push.Refused("apns_bad_collapse_id", badMessage), 0},
-	{400, 400, apns2.ReasonBadExpirationDate, always, push.Refused("apns_bad_expiration_date", badMessage), 0},
-	{400, 400, apns2.ReasonBadMessageID, always, push.Refused("apns_bad_message_id", badMessage), 0},
-	{400, 400, apns2.ReasonBadPriority, always, push.Refused("apns_bad_priority", badMessage), 0},
-	{400, 400, apns2.ReasonBadTopic, always, push.Refused("apns_bad_topic", badMessage), 0},
-	{400, 400, apns2.ReasonDuplicateHeaders, always, push.Refused("apns_duplicate_headers", badMessage), 0},
-	{400, 400, apns2.ReasonInvalidPushType, always, push.Refused("apns_invalid_push_type", badMessage), 0},
-	{400, 400, apns2.ReasonMissingDeviceToken, always, push.Refused("apns_missing_device_token", badMessage), 0},
-	{400, 400, apns2.ReasonMissingTopic, always, push.Refused("apns_missing_topic", badMessage), 0},
-	{400, 400, apns2.ReasonPayloadEmpty, always, push.Refused("apns_payload_empty", badMessage), 0},
-	{404, 404, apns2.ReasonBadPath, always, push.Refused("apns_bad_path", badMessage), 0},
-	{405, 405, apns2.ReasonMethodNotAllowed, always, push.Refused("apns_method_not_allowed", badMessage), 0},
-	{413, 413, "", always, push.Refused("apns_payload_too_large", largeMessage), 0},
+	{400, 400, apns2.ReasonBadCollapseID, always, push.Refused("apns_bad_collapse_id"), 0},
+	{400, 400, apns2.ReasonBadExpirationDate, always, push.Refused("apns_bad_expiration_date"), 0},
+	{400, 400, apns2.ReasonBadMessageID, always, push.Refused("apns_bad_message_id"), 0},
+	{400, 400, apns2.ReasonBadPriority, always, push.Refused("apns_bad_priority"), 0},
+	{400, 400, apns2.ReasonBadTopic, always, push.Refused("apns_bad_topic"), 0},
+	{400, 400, apns2.ReasonDuplicateHeaders, always, push.Refused("apns_duplicate_headers"), 0},
+	{400, 400, apns2.ReasonInvalidPushType, always, push.Refused("apns_invalid_push_type"), 0},
+	{400, 400, apns2.ReasonMissingDeviceToken, always, push.Refused("apns_missing_device_token"), 0},
+	{400, 400, apns2.ReasonMissingTopic, always, push.Refused("apns_missing_topic"), 0},
+	{400, 400, apns2.ReasonPayloadEmpty, always, push.Refused("apns_payload_empty"), 0},
+	{404, 404, apns2.ReasonBadPath, always, push.Refused("apns_bad_path"), 0},
+	{405, 405, apns2.ReasonMethodNotAllowed, always, push.Refused("apns_method_not_allowed"), 0},
+	{413, 413, "", always, push.Refused("apns_payload_too_large"), 0},
 
 	// The service
-	{400, 400, apns2.ReasonIdleTimeout, always, push.Retry("apns_idle_timeout", appleDown), 0},
+	{400, 400, apns2.ReasonIdleTimeout, always, push.Retry("apns_idle_timeout"), 0},
 	// The provider token is kept meanwhile. Only renew replaces it.
-	{429, 429, apns2.ReasonTooManyProviderTokenUpdates, always, push.Retry("apns_too_many_provider_token_updates", tooManyTokens), minRenewAge},
-	{429, 429, "", always, push.Retry("apns_too_many_requests", tooManyRequests), 0},
+	{429, 429, apns2.ReasonTooManyProviderTokenUpdates, always, push.Retry("apns_too_many_provider_token_updates"), minRenewAge},
+	{429, 429, "", always, push.Retry("apns_too_many_requests"), 0},
 	// Apple asks for a wait of 15 minutes after a 5xx. After a short failure no mail should wait so
 	// long, so without Retry-After the dispatcher's backoff decides. It grows with each failure,
 	// and in an outage the lane is tried with one message at a time.
-	{500, 500, apns2.ReasonInternalServerError, always, push.Retry("apns_internal_server_error", appleDown), 0},
-	{503, 503, apns2.ReasonShutdown, always, push.Retry("apns_shutdown", appleDown), 0},
-	{500, 599, "", always, push.Retry("apns_service_unavailable", appleDown), 0},
+	{500, 500, apns2.ReasonInternalServerError, always, push.Retry("apns_internal_server_error"), 0},
+	{503, 503, apns2.ReasonShutdown, always, push.Retry("apns_shutdown"), 0},
+	{500, 599, "", always, push.Retry("apns_service_unavailable"), 0},
 
 	// Unknown answers
-	{400, 400, "", hasReason, push.Refused("apns_unknown_refusal", badMessage), 0},
-	{404, 405, "", hasReason, push.Refused("apns_unknown_refusal", badMessage), 0},
-	{100, 999, "", always, push.Retry("apns_unknown", "Something gave an answer that idlepush does not know (HTTP status %d). It is tried again by "+
-		"itself; check the setting apns-endpoint and any proxy if this stays."), 0},
+	{400, 400, "", hasReason, push.Refused("apns_unknown_refusal"), 0},
+	{404, 405, "", hasReason, push.Refused("apns_unknown_refusal"), 0},
+	{100, 999, "", always, push.Retry(unknownAnswer), 0},
 }
 
-func gone(code string) registry.Outcome {
-	return registry.Outcome{Result: registry.ResultGone, Code: code,
-		Reason: "Apple says that the app is no longer installed on this device. Open the app to register again."}
+func gone(code codes.Code) registry.Outcome {
+	return registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: code}}
 }
 
 // condition is what a row of the table requires beside status and reason.
@@ -163,7 +142,9 @@ func (e *exchange) outcome(d target, now time.Time) registry.Outcome {
 			continue
 		}
 		o := row.outcome
-		o.Reason = strings.Replace(o.Reason, "%d", strconv.Itoa(e.status), 1)
+		if o.Code == unknownAnswer {
+			o = push.With(o, "status", strconv.Itoa(e.status))
+		}
 		if o.Result == registry.ResultRetry && !o.Suspect {
 			o.At = push.RetryAfter(e.header, now)
 			if row.wait > 0 {
@@ -172,7 +153,7 @@ func (e *exchange) outcome(d target, now time.Time) registry.Outcome {
 		}
 		return o
 	}
-	return push.Retry("apns_unknown", appleDown)
+	return push.Retry(unknownAnswer)
 }
 
 // unreached returns the outcome of a send without an answer, also after GOAWAY or a lost
@@ -181,11 +162,11 @@ func (e *exchange) outcome(d target, now time.Time) registry.Outcome {
 func unreached(ctx context.Context, err error) registry.Outcome {
 	switch {
 	case ctx.Err() == context.Canceled:
-		return push.Unanswered("apns_interrupted", "Sending was interrupted. It is tried again by itself.")
+		return push.Unanswered("apns_interrupted")
 	case errors.Is(err, context.DeadlineExceeded):
-		return push.Unanswered("apns_timeout", "Apple did not answer in time. It is tried again by itself; check this server's connection if this stays.")
+		return push.Unanswered("apns_timeout")
 	}
-	return push.Unanswered("apns_unreachable", "APNs could not be reached. It is tried again by itself; check this server's connection, DNS and any proxy if this stays.")
+	return push.Unanswered("apns_unreachable")
 }
 
 func later(a, b time.Time) time.Time {

@@ -5,12 +5,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/sideshow/apns2"
 
+	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/registry"
 )
@@ -19,8 +20,7 @@ import (
 // https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification
 const maxPayload = 4096
 
-var unsendable = push.Refused("apns_invalid_message",
-	"The message could not be put into APNs' form, so it was dropped. This is a fault of idlepush; please report it.")
+var unsendable = push.Refused("apns_invalid_message")
 
 type payload struct {
 	APS       aps             `json:"aps"`
@@ -53,7 +53,7 @@ func (t *Transport) compose(d registry.Device, m push.Message) (*apns2.Notificat
 	if !bundleID.MatchString(topic) {
 		// The topic becomes a header. A value that net/http refuses to send would look like an
 		// outage.
-		return nil, m, new(push.Suspect("apns_bad_topic", foreignTopic))
+		return nil, m, new(push.With(push.Suspect("apns_bad_topic"), codes.Case, caseOwnTopic))
 	}
 	text, m, err := push.Fit(m, maxPayload, func(m push.Message) ([]byte, int, error) {
 		p, err := content(d, m)
@@ -65,10 +65,9 @@ func (t *Transport) compose(d registry.Device, m push.Message) (*apns2.Notificat
 		return text, len(text), err
 	})
 	if bad, ok := errors.AsType[*push.KeysError](err); ok {
-		return nil, m, new(push.Suspect("apns_encryption", "This device's key "+bad.Error()+". Open the app on the device, so that it registers again."))
+		return nil, m, new(push.With(push.Suspect("apns_encryption"), "key", bad.Field))
 	} else if errors.Is(err, push.ErrTooLarge) {
-		return nil, m, new(push.Refused("apns_too_large", fmt.Sprintf("The message is larger than the %d bytes that APNs takes, so it was dropped. "+
-			"A lower content level for this device makes messages smaller.", maxPayload)))
+		return nil, m, new(push.With(push.Refused("apns_too_large"), "limit", strconv.Itoa(maxPayload)))
 	} else if err != nil {
 		return nil, m, new(unsendable)
 	}

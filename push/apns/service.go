@@ -13,6 +13,7 @@ const (
 
 // Service makes the transport from its settings.
 var Service = push.Service{
+	Codes: Codes,
 	Settings: []push.Setting{
 		{Name: settingKey, Secret: true, Meaning: "the `text` of the .p8 file, the APNs signing key"},
 		{Name: settingKeyID, Meaning: "`id` of the APNs key"},

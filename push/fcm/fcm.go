@@ -88,8 +88,7 @@ func newTransport(a *account, endpoint string, base http.RoundTripper) (*Transpo
 	}, nil
 }
 
-var unsendable = push.Refused("fcm_invalid_message",
-	"The message could not be put into FCM's form, so it was dropped. This is a fault of idlepush; please report it.")
+var unsendable = push.Refused("fcm_invalid_message")
 
 var registrationToken = regexp.MustCompile(`^[!-~]+$`)
 
@@ -134,10 +133,10 @@ func isToken(text string) bool { return len(text) <= 4096 && registrationToken.M
 // exists only for notifications that the system draws, with the text in the clear.
 func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
 	if t.url == "" {
-		return push.NotConfigured(Name)
+		return push.Misconfigured("fcm_not_configured")
 	}
 	if !isToken(string(d.Address)) {
-		return push.Unasked(push.Suspect("fcm_invalid_token", invalidToken))
+		return push.Unasked(push.Suspect("fcm_invalid_token"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
@@ -151,7 +150,7 @@ func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message)
 // Preview implements push.Transport.
 func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
 	if t.url == "" {
-		return push.Request{}, new(push.NotConfigured(Name))
+		return push.Request{}, new(push.Misconfigured("fcm_not_configured"))
 	}
 	d.Address = push.Hidden
 	body, m, refusal := compose(d, m, time.Now())
@@ -177,7 +176,7 @@ func compose(d registry.Device, m push.Message, now time.Time) ([]byte, push.Mes
 		return data{key, value}, len(key) + len(value), err
 	})
 	if bad, ok := errors.AsType[*push.KeysError](err); ok {
-		return nil, m, new(push.Suspect("fcm_encryption", "This device's key "+bad.Error()+". Open the app on the device, so that it registers again."))
+		return nil, m, new(push.With(push.Suspect("fcm_encryption"), "key", bad.Field))
 	} else if errors.Is(err, push.ErrTooLarge) {
 		return nil, m, new(tooLarge)
 	} else if err != nil {

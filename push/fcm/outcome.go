@@ -20,7 +20,11 @@ import (
 // https://firebase.google.com/docs/cloud-messaging/scale-fcm
 const quotaPause = time.Minute
 
-const invalidToken = "This device's token is not a valid FCM token. Open the app on the device, so that it registers again."
+// The codes whose sentences name the HTTP status.
+const (
+	unavailable = "fcm_unavailable"
+	unknown     = "fcm_unknown"
+)
 
 // table has the outcome of every answer. The first row that matches decides.
 // https://firebase.google.com/docs/cloud-messaging/error-codes
@@ -31,15 +35,12 @@ var table = []struct {
 	wait     time.Duration // if there is no Retry-After; 0: the dispatcher's backoff
 }{
 	{200, 200, named, registry.Outcome{Result: registry.ResultDelivered}, 0},
-	{200, 200, anything, push.Retry("fcm_unreadable_answer", "Something answered that is not FCM. It is tried again by itself; check the "+
-		"setting fcm-endpoint and any proxy if this stays."), 0},
+	{200, 200, anything, push.Retry("fcm_unreadable_answer"), 0},
 
 	// The device
-	{404, 404, "UNREGISTERED", registry.Outcome{Result: registry.ResultGone, Code: "fcm_unregistered",
-		Reason: "FCM says that the app is no longer installed on this device, or that its token has expired. Open the app to register again."}, 0},
-	{400, 400, badToken, push.Suspect("fcm_invalid_token", invalidToken), 0},
-	{403, 403, "SENDER_ID_MISMATCH", push.Suspect("fcm_sender_id_mismatch", "This device's token belongs to another Firebase project than fcm-credentials. "+
-		"Open the app on the device, so that it registers again; if every device says so, fcm-credentials is for the wrong project."), 0},
+	{404, 404, "UNREGISTERED", registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: "fcm_unregistered"}}, 0},
+	{400, 400, badToken, push.Suspect("fcm_invalid_token"), 0},
+	{403, 403, "SENDER_ID_MISMATCH", push.Suspect("fcm_sender_id_mismatch"), 0},
 	// These blame the device, so that the lane is not paused: it has Android phones too, which need
 	// no such key.
 	{401, 401, "THIRD_PARTY_AUTH_ERROR", thirdParty, 0},
@@ -47,30 +48,24 @@ var table = []struct {
 
 	// This server. FCM looks up the rights of a service account. The access token does not contain
 	// them, so it is not renewed after 403.
-	{401, 401, anything, push.Misconfigured("fcm_unauthenticated", "Google does not accept the access token of the service account in fcm-credentials. "+
-		"Check that the account is enabled, or make a new key in the Firebase console."), 0},
-	{403, 403, anything, push.Misconfigured("fcm_permission_denied", "The service account in fcm-credentials may not send messages. Give it the role "+
-		"Firebase Cloud Messaging API Admin, and enable the Firebase Cloud Messaging API in the project."), 0},
-	{404, 404, noCode, push.Misconfigured("fcm_wrong_project", "FCM does not know the Firebase project, or its address is wrong. Check fcm-credentials and fcm-endpoint."), 0},
+	{401, 401, anything, push.Misconfigured("fcm_unauthenticated"), 0},
+	{403, 403, anything, push.Misconfigured("fcm_permission_denied"), 0},
+	{404, 404, noCode, push.Misconfigured("fcm_wrong_project"), 0},
 
 	// The message
-	{400, 400, badArgument, push.Refused("fcm_invalid_argument",
-		"FCM does not take this message as it is, so it was dropped. This is a fault of idlepush; please report it."), 0},
+	{400, 400, badArgument, push.Refused("fcm_invalid_argument"), 0},
 	{413, 413, anything, tooLarge, 0},
 
 	// The service: QUOTA_EXCEEDED, UNAVAILABLE, INTERNAL, and proxies in front of it
-	{429, 429, anything, push.Retry("fcm_quota_exceeded", "FCM takes no more messages for the moment. It is tried again by itself."), quotaPause},
-	{500, 599, anything, push.Retry("fcm_unavailable", "FCM has a problem of its own (HTTP status %d). It is tried again by itself."), 0},
+	{429, 429, anything, push.Retry("fcm_quota_exceeded"), quotaPause},
+	{500, 599, anything, push.Retry(unavailable), 0},
 
-	{100, 999, anything, push.Retry("fcm_unknown", "Google gave an answer that idlepush does not know (HTTP status %d). It is tried again by itself; "+
-		"check the setting fcm-endpoint and any proxy if this stays."), 0},
+	{100, 999, anything, push.Retry(unknown), 0},
 }
 
 var (
-	thirdParty = push.Suspect("fcm_third_party_auth", "FCM cannot reach this kind of device, because the APNs or Web Push key stored in the "+
-		"Firebase project is missing or wrong. Correct it in the Firebase console under Cloud Messaging, then send a test push.")
-	tooLarge = push.Refused("fcm_too_large",
-		"The message is larger than FCM takes, so it was dropped. A lower content level for this device makes messages smaller.")
+	thirdParty = push.Suspect("fcm_third_party_auth")
+	tooLarge   = push.Refused("fcm_too_large")
 )
 
 // condition is what a row of the table requires of an answer beside its status: an errorCode of
@@ -152,7 +147,9 @@ func (e *exchange) outcome(now time.Time) registry.Outcome {
 			continue
 		}
 		o := row.outcome
-		o.Reason = strings.Replace(o.Reason, "%d", strconv.Itoa(e.status), 1)
+		if o.Code == unavailable || o.Code == unknown {
+			o = push.With(o, "status", strconv.Itoa(e.status))
+		}
 		if o.Result == registry.ResultRetry && !o.Suspect {
 			if o.At = push.RetryAfter(e.header, now); o.At.IsZero() && row.wait > 0 {
 				o.At = now.Add(row.wait)
@@ -160,7 +157,7 @@ func (e *exchange) outcome(now time.Time) registry.Outcome {
 		}
 		return o
 	}
-	return push.Retry("fcm_unreadable_answer", "Something answered that is not FCM. It is tried again by itself.")
+	return push.Retry("fcm_unreadable_answer")
 }
 
 // unreached returns the outcome of a send without an answer from FCM.
@@ -168,13 +165,13 @@ func unreached(ctx context.Context, err error) registry.Outcome {
 	grant, isGrant := errors.AsType[*grantError](err)
 	switch {
 	case ctx.Err() == context.Canceled:
-		return push.Unanswered("fcm_interrupted", "Sending was interrupted. It is tried again by itself.")
+		return push.Unanswered("fcm_interrupted")
 	case isGrant:
 		return ungranted(grant)
 	case errors.Is(err, context.DeadlineExceeded):
-		return push.Unanswered("fcm_timeout", "FCM did not answer in time. It is tried again by itself; check this server's connection if this stays.")
+		return push.Unanswered("fcm_timeout")
 	}
-	return push.Unanswered("fcm_unreachable", "FCM could not be reached. It is tried again by itself; check this server's connection, DNS and any proxy if this stays.")
+	return push.Unanswered("fcm_unreachable")
 }
 
 // ungranted returns the outcome if Google refused an access token (RFC 6749 section 5.2).
@@ -184,9 +181,8 @@ func ungranted(err *grantError) registry.Outcome {
 		_ = json.Unmarshal(refusal.Body, &answer)
 		status := refusal.Response.StatusCode
 		if answer.Error != "" && status >= 400 && status < 500 && status != http.StatusTooManyRequests {
-			return push.Misconfigured("fcm_credentials", "Google does not accept the key in fcm-credentials. Check this server's clock, and that the service "+
-				"account and its key still exist; otherwise make a new key in the Firebase console.")
+			return push.Misconfigured("fcm_credentials")
 		}
 	}
-	return push.Retry("fcm_token_unavailable", "Google gave no access token for FCM. It is tried again by itself; check this server's connection if this stays.")
+	return push.Retry("fcm_token_unavailable")
 }

@@ -10,6 +10,7 @@ const (
 
 // Service makes the transport from its settings.
 var Service = push.Service{
+	Codes: Codes,
 	Settings: []push.Setting{
 		{Name: settingCredentials, Secret: true, Meaning: "service account `JSON` of the Firebase project"},
 		{Name: settingEndpoint, Meaning: "another base `URL` for FCM, as far as /v1", Check: push.CheckURL},

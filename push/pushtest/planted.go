@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -13,6 +14,14 @@ var EveryLevel = []registry.Level{registry.Wake, registry.Sender, registry.Subje
 // EveryKind holds every kind of notification.
 var EveryKind = []registry.Kind{registry.MailKind, registry.SummaryKind, registry.ClearKind,
 	registry.AttentionKind, registry.TestKind}
+
+// Sentences has the code of Saying.
+var Sentences = codes.Join([]codes.Entry{{Code: "imap_password", Text: "{text}"}})
+
+// Saying returns the reason of an attention that says the text.
+func Saying(text string) registry.Reason {
+	return registry.Reason{Code: "imap_password"}.With("text", text)
+}
 
 // Planted returns a notification of the kind in which no two texts are equal.
 func Planted(kind registry.Kind) registry.Notification {
@@ -28,7 +37,7 @@ func Planted(kind registry.Kind) registry.Notification {
 	case registry.ClearKind:
 		n.Clear = []string{registry.StableID("family", "INBOX", 1, 2), registry.StableID("family", "INBOX", 1, 3)}
 	case registry.AttentionKind:
-		n.Code, n.Text = "imap_password", "ann@example.org: the server refuses the password. Enter it again."
+		n.Reason = Saying("ann@example.org: the server refuses the password. Enter it again.")
 	}
 	return n
 }

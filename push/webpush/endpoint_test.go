@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"idlepush/codes"
 	"idlepush/push/pushtest"
 	"idlepush/push/webpush"
 	"idlepush/registry"
@@ -56,8 +57,8 @@ func endpointForbidden(t *testing.T) {
 			if !o.Suspect {
 				t.Error("the device is not suspect")
 			}
-			if !strings.Contains(o.Reason, "allow-nets") {
-				t.Errorf("%q says not what to do", o.Reason)
+			if !strings.Contains(sentence(o), "allow-nets") {
+				t.Errorf("%q says not what to do", sentence(o))
 			}
 		}
 	}
@@ -74,7 +75,7 @@ func endpointName(t *testing.T) {
 	listener.Close()
 	for either, want := range map[bool]struct {
 		result registry.Result
-		code   string
+		code   codes.Code
 	}{
 		true:  {retry, "webpush_unreachable"}, // one is permitted, and nobody listens there
 		false: {retry, "webpush_endpoint_not_allowed"},
@@ -123,8 +124,8 @@ func endpointInvalid(t *testing.T) {
 		device.Address = registry.Secret(endpoint)
 		o := webpush.New(config(t)).Send(t.Context(), device, message())
 		expect(t, o, retry, "webpush_endpoint_invalid", device)
-		if !o.Suspect || strings.Contains(o.Reason, "secret") {
-			t.Errorf("%q: suspect %v: %s", endpoint, o.Suspect, o.Reason)
+		if !o.Suspect || strings.Contains(sentence(o), "secret") {
+			t.Errorf("%q: suspect %v: %s", endpoint, o.Suspect, sentence(o))
 		}
 	}
 }
@@ -133,7 +134,7 @@ func endpointKeys(t *testing.T) {
 	sender := webpush.New(config(t))
 	device := pointedAt(t, "https://push.example.org")
 	device.Keys.Auth = "c2hvcnQ"
-	for code, d := range map[string]registry.Device{"webpush_keys_invalid": device, "webpush_subscription_missing": {Transport: "webpush"}} {
+	for code, d := range map[codes.Code]registry.Device{"webpush_keys_invalid": device, "webpush_subscription_missing": {Transport: "webpush"}} {
 		o := sender.Send(t.Context(), d, message())
 		if expect(t, o, retry, code, d); !o.Suspect {
 			t.Errorf("%s does not make the device suspect", code)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"idlepush/codes"
 	"idlepush/push/pushtest/sendertest"
 )
 
@@ -23,7 +24,7 @@ func Rows() (names []string) {
 
 // Mark changes the code of a row until undo is called. By the code a test sees which row has
 // decided.
-func Mark(row int, code string) (undo func()) {
+func Mark(row int, code codes.Code) (undo func()) {
 	was := table[row].code
 	table[row].code = code
 	return func() { table[row].code = was }

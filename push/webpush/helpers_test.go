@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
@@ -113,14 +114,21 @@ func message() push.Message {
 	}
 }
 
+var sentences = codes.Join(webpush.Codes)
+
+func sentence(o registry.Outcome) string { return sentences.Sentence(o.Code, o.Params) }
+
 // expect checks the result and the code of an outcome, and that it contains no secret.
-func expect(t *testing.T, o registry.Outcome, result registry.Result, code string, d registry.Device) {
+func expect(t *testing.T, o registry.Outcome, result registry.Result, code codes.Code, d registry.Device) {
 	t.Helper()
 	if o.Result != result || o.Code != code {
 		t.Errorf("got %+v, want %s with code %q", o, result, code)
 	}
-	if (o.Reason == "") != (result == registry.ResultDelivered) {
-		t.Errorf("%s with reason %q", o.Result, o.Reason)
+	if (o.Code == "") != (result == registry.ResultDelivered) {
+		t.Errorf("%s with reason %v", o.Result, o.Reason)
+	}
+	if err := sentences.Check(o.Code, o.Params); o.Code != "" && o.Code != "marked" && err != nil {
+		t.Error(err)
 	}
 	if o.Suspect && o.Result != registry.ResultRetry {
 		t.Errorf("%s and suspect", o.Result)
@@ -134,7 +142,7 @@ func expect(t *testing.T, o registry.Outcome, result registry.Result, code strin
 		}
 	}
 	for _, secret := range secrets {
-		if secret != "" && strings.Contains(o.Reason+o.Code, secret) {
+		if secret != "" && strings.Contains(sentence(o)+string(o.Code), secret) {
 			t.Errorf("the outcome tells %q: %+v", secret, o)
 		}
 	}

@@ -11,16 +11,18 @@ import (
 	"strings"
 	"syscall"
 
+	"idlepush/codes"
 	"idlepush/netguard"
+	"idlepush/push"
 	"idlepush/registry"
 )
 
-// verdict is the meaning of an answer. The reason follows the name of the service's host.
+// verdict is the meaning of an answer.
 type verdict struct {
-	result  registry.Result
-	suspect bool
-	code    string
-	reason  string
+	result   registry.Result
+	suspect  bool
+	code     codes.Code
+	sentence string // the case of the code; empty: it has one sentence, or the first counts
 }
 
 // words are what a row requires of an answer's body: one of the three, or nothing.
@@ -44,12 +46,10 @@ var table = []struct {
 	verdict
 }{
 	{200, 299, words{}, verdict{registry.ResultDelivered, false, "", ""}},
-	{300, 399, words{}, verdict{registry.ResultRetry, true, "webpush_redirect",
-		"sends pushes elsewhere, which is not followed. If it stays so, register the device again."}},
+	{300, 399, words{}, verdict{registry.ResultRetry, true, "webpush_redirect", ""}},
 
 	// Apple
-	{400, 403, words{reason: "VapidPkHashMismatch"}, verdict{registry.ResultGone, false, "webpush_vapid_mismatch",
-		"says that this subscription was made with another server key. Register the device again."}},
+	{400, 403, words{reason: "VapidPkHashMismatch"}, verdict{registry.ResultGone, false, "webpush_vapid_mismatch", ""}},
 	{400, 403, words{reason: "BadAuthorizationHeader"}, rejected},
 	{400, 403, words{reason: "BadJwtToken"}, rejected},
 	{400, 403, words{reason: "ExpiredJwtToken"}, rejected},
@@ -79,8 +79,7 @@ var table = []struct {
 	{400, 400, words{number: 40010}, unaddressable},
 	{401, 401, words{number: 40101}, unwritable},
 	{403, 403, words{number: 40301}, unwritable},
-	{507, 507, words{}, verdict{registry.ResultRetry, true, "webpush_no_subscriber",
-		"says that no phone listens at this address now. Open the app that brings pushes to the phone (such as ntfy)."}},
+	{507, 507, words{}, verdict{registry.ResultRetry, true, "webpush_no_subscriber", ""}},
 
 	// Any service
 	{400, 400, words{}, malformed},
@@ -90,45 +89,37 @@ var table = []struct {
 	{408, 408, words{}, unavailable},
 	{410, 410, words{}, gone},
 	{411, 411, words{}, malformed},
-	{413, 413, words{}, verdict{registry.ResultRefused, false, "webpush_too_large",
-		"found the message too large, so it was dropped. A content level that tells less makes messages smaller."}},
+	{413, 413, words{}, verdict{registry.ResultRefused, false, "webpush_too_large", ""}},
 	{415, 415, words{}, malformed},
 	{421, 421, words{}, unavailable},
 	{422, 422, words{}, malformed},
 	{425, 425, words{}, unavailable},
 	{429, 429, words{}, throttled},
 	{500, 599, words{}, unavailable},
-	{100, 999, words{}, verdict{registry.ResultRetry, true, "webpush_unexpected",
-		"gave an answer that no push service gives. If it stays so, register the device again."}},
+	{100, 999, words{}, verdict{registry.ResultRetry, true, "webpush_unexpected", ""}},
 }
 
 var (
-	gone = verdict{registry.ResultGone, false, "webpush_gone",
-		"says that this subscription is over. Register the device again to be notified."}
-	foreign = verdict{registry.ResultRetry, true, "webpush_other_key",
-		"says that this subscription was made with another server key. If it stays so, register the device again."}
-	unaddressable = verdict{registry.ResultRetry, true, "webpush_bad_address",
-		"says that this push address is none of its own. If it stays so, register the device again."}
-	rejected = verdict{registry.ResultMisconfigured, false, "webpush_vapid_rejected",
-		"does not accept this server's VAPID token. Check the server's clock and vapid-subject."}
-	unauthorized = verdict{registry.ResultMisconfigured, false, "webpush_unauthorized",
-		"does not let this server push. Check the server's clock and vapid-subject; if only one device says so, register it again."}
-	unwritable = verdict{registry.ResultMisconfigured, false, "webpush_unauthorized",
-		"does not let this server push. If it is yours, let everybody write to the topics that begin with up."}
-	malformed = verdict{registry.ResultRefused, false, "webpush_bad_request",
-		"called the push malformed, so it was dropped. This is a fault of idlepush: please report it."}
-	throttled = verdict{registry.ResultRetry, false, "webpush_throttled",
-		"gets more pushes than it allows."}
-	unavailable = verdict{registry.ResultRetry, false, "webpush_unavailable",
-		"is out of order (HTTP status %d). It is tried again by itself."}
+	gone          = verdict{registry.ResultGone, false, "webpush_gone", ""}
+	foreign       = verdict{registry.ResultRetry, true, "webpush_other_key", ""}
+	unaddressable = verdict{registry.ResultRetry, true, "webpush_bad_address", ""}
+	rejected      = verdict{registry.ResultMisconfigured, false, "webpush_vapid_rejected", ""}
+	unauthorized  = verdict{registry.ResultMisconfigured, false, "webpush_unauthorized", ""}
+	unwritable    = verdict{registry.ResultMisconfigured, false, "webpush_unauthorized", caseUnwritable}
+	malformed     = verdict{registry.ResultRefused, false, "webpush_bad_request", ""}
+	throttled     = verdict{registry.ResultRetry, false, "webpush_throttled", ""}
+	unavailable   = verdict{registry.ResultRetry, false, "webpush_unavailable", ""}
 )
 
 // outcome returns the outcome of the answer of the service at host.
 func outcome(host string, a answer) registry.Outcome {
 	v := judge(a)
-	o := registry.Outcome{Result: v.result, Suspect: v.suspect, Code: v.code}
-	if v.reason != "" {
-		o.Reason = host + " " + strings.Replace(v.reason, "%d", strconv.Itoa(a.status), 1)
+	o := registry.Outcome{Result: v.result, Suspect: v.suspect, Reason: registry.Reason{Code: v.code}}
+	if v.code != "" {
+		o = push.With(o, "host", host)
+	}
+	if v.sentence != "" {
+		o = push.With(o, codes.Case, v.sentence)
 	}
 	if v.result == registry.ResultRetry {
 		o.At = a.after
@@ -138,6 +129,8 @@ func outcome(host string, a answer) registry.Outcome {
 		o.Unknown = true
 	case "webpush_endpoint_not_allowed":
 		o.Unasked = true
+	case "webpush_unavailable":
+		o = push.With(o, "status", strconv.Itoa(a.status))
 	}
 	return o
 }
@@ -176,34 +169,32 @@ func (a answer) says(w words) bool {
 // fault returns the meaning of an error. Go's own errors are not shown, because they quote
 // addresses.
 func fault(err error) verdict {
-	again := func(code, reason string) verdict {
-		return verdict{registry.ResultRetry, false, code, reason}
+	again := func(code codes.Code) verdict {
+		return verdict{registry.ResultRetry, false, code, ""}
 	}
 	if _, ok := errors.AsType[*netguard.ForbiddenError](err); ok {
 		// A resolver that is wrong for an hour must not cost a message. A new device with a suspect
 		// address is refused.
-		return verdict{registry.ResultRetry, true, "webpush_endpoint_not_allowed",
-			"lies in a network that this server does not push to. If it is yours, add the network to allow-nets."}
+		return verdict{registry.ResultRetry, true, "webpush_endpoint_not_allowed", ""}
 	}
 	if name, ok := errors.AsType[*net.DNSError](err); ok && name.IsNotFound {
-		return again("webpush_host_unknown", "has no address.")
+		return again("webpush_host_unknown")
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return again("webpush_certificate", "showed a certificate that is not trusted. If it is yours, renew it, or name its authority's certificate in "+
-			"SSL_CERT_FILE where idlepush runs.")
+		return again("webpush_certificate")
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
-		return again("webpush_no_tls", "does not speak https on this port.")
+		return again("webpush_no_tls")
 	}
 	var late net.Error
 	switch {
 	case errors.Is(err, context.Canceled):
-		return again("webpush_canceled", "was not waited for, because idlepush was stopping.")
+		return again("webpush_canceled")
 	case errors.As(err, &late) && late.Timeout():
-		return again("webpush_timeout", "did not answer in time.")
+		return again("webpush_timeout")
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return again("webpush_refused", "refused the connection. If it is yours, start it, and check the port.")
+		return again("webpush_refused")
 	}
-	return again("webpush_unreachable", "could not be reached. It is tried again by itself; check this server's connection if this stays.")
+	return again("webpush_unreachable")
 }

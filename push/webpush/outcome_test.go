@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
 	"idlepush/push/webpush"
@@ -26,7 +27,7 @@ type reply struct {
 	body    string
 	result  registry.Result
 	suspect bool
-	code    string
+	code    codes.Code
 }
 
 // samples are answers for each row of the table.
@@ -248,7 +249,7 @@ func renewalOnce(t *testing.T) {
 var breaks = map[string]struct {
 	fault   pushtest.Fault
 	result  registry.Result
-	code    string
+	code    codes.Code
 	unknown bool
 	reached int // times that the phone has the message
 }{

@@ -186,8 +186,8 @@ func subjectApple(t *testing.T) {
 		device := pointedAt(t, "https://web.push.apple.com")
 		o := webpush.New(c).Send(t.Context(), device, message())
 		expect(t, o, registry.ResultMisconfigured, "webpush_subject_missing", device)
-		if !strings.Contains(o.Reason, "vapid-subject") || !strings.Contains(o.Reason, "public-url") {
-			t.Errorf("%q: %q says not what to set", subject, o.Reason)
+		if !strings.Contains(sentence(o), "vapid-subject") || !strings.Contains(sentence(o), "public-url") {
+			t.Errorf("%q: %q says not what to set", subject, sentence(o))
 		}
 	}
 }

@@ -10,6 +10,7 @@ const settingSubject = "vapid-subject"
 
 // Service makes the two transports. They need no settings.
 var Service = push.Service{
+	Codes: Codes,
 	Settings: []push.Setting{
 		{Name: settingSubject, Meaning: "`contact` that Web Push services require, mailto: or https:; default: the public URL", Check: CheckSubject},
 	},

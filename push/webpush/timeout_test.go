@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
@@ -23,7 +24,7 @@ func TestTimeout(t *testing.T) {
 	for name, c := range map[string]struct {
 		says   string
 		result registry.Result
-		code   string
+		code   codes.Code
 	}{
 		"silent":              {"", registry.ResultRetry, "webpush_timeout"},
 		"half of a header":    {"HTTP/1.1 201 Crea", registry.ResultRetry, "webpush_timeout"},

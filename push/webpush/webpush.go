@@ -6,6 +6,7 @@ package webpush
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/x509"
@@ -18,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/push"
 	"idlepush/registry"
@@ -53,8 +55,7 @@ type Sender struct {
 
 var _ push.Transport = transport{}
 
-var unsendable = push.Refused("webpush_unsendable",
-	"The message does not fit into a push, so it was dropped. This is a fault of idlepush: please report it.")
+var unsendable = push.Refused("webpush_unsendable")
 
 const (
 	sendTimeout = 15 * time.Second // a whole Send
@@ -117,17 +118,16 @@ type parcel struct {
 // pack makes a parcel for the device, or returns the outcome if there can be none.
 func (s *Sender) pack(d registry.Device, m push.Message) (parcel, *registry.Outcome) {
 	if d.Keys == nil {
-		return parcel{}, new(push.Suspect("webpush_subscription_missing", "This device has no subscription. Register it again."))
+		return parcel{}, new(push.Suspect("webpush_subscription_missing"))
 	}
 	endpoint, err := parseEndpoint(d.Address)
 	if err != nil {
-		return parcel{}, new(push.Suspect("webpush_endpoint_invalid", "This device's push address "+err.Error()+". Register the device again."))
+		return parcel{}, new(unusable(err))
 	}
 	p := parcel{endpoint: endpoint, audience: audience{origin(endpoint), s.subject()}}
 	if CheckSubject(p.audience.subject) != nil {
 		if strings.HasSuffix(endpoint.Hostname(), appleHosts) {
-			return parcel{}, new(push.Misconfigured("webpush_subject_missing", "Apple wants to know who runs this server: set vapid-subject "+
-				"to a mailto: or https: address of yours, or public-url to this server's address."))
+			return parcel{}, new(push.Misconfigured("webpush_subject_missing"))
 		}
 		p.audience.subject = noSubject
 	}
@@ -136,12 +136,12 @@ func (s *Sender) pack(d registry.Device, m push.Message) (parcel, *registry.Outc
 	}
 	p.body, err = push.Encrypt(p.text, *d.Keys)
 	if bad, ok := errors.AsType[*push.KeysError](err); ok {
-		return parcel{}, new(push.Suspect("webpush_keys_invalid", "This device's key "+bad.Error()+". Register the device again."))
+		return parcel{}, new(push.With(push.Suspect("webpush_keys_invalid"), "key", bad.Field))
 	} else if err != nil {
 		return parcel{}, &unsendable
 	}
 	if p.authorization, err = s.vapid.token(p.audience); err != nil {
-		return parcel{}, new(push.Misconfigured("webpush_vapid_key", "This server's VAPID key cannot sign: "+err.Error()+"."))
+		return parcel{}, new(push.With(push.Misconfigured("webpush_vapid_key"), "error", err.Error()))
 	}
 	return p, nil
 }
@@ -214,19 +214,33 @@ func (s *Sender) post(ctx context.Context, p parcel) answer {
 	}
 }
 
-// parseEndpoint parses the address that a browser or a distributor has given. The text of the error
-// follows "push address" in a sentence.
+// endpointError is the case of "webpush_endpoint_invalid" for an endpoint; empty: it is no URL.
+type endpointError string
+
+// Error implements error. It quotes nothing of the endpoint.
+func (e endpointError) Error() string { return cmp.Or(string(e), "no URL") }
+
+func unusable(err error) registry.Outcome {
+	o := push.Suspect("webpush_endpoint_invalid")
+	if e, ok := errors.AsType[endpointError](err); ok && e != "" {
+		o = push.With(o, codes.Case, string(e))
+	}
+	return o
+}
+
+// parseEndpoint parses the address that a browser or a distributor has given. The error is an
+// endpointError.
 func parseEndpoint(endpoint registry.Secret) (*url.URL, error) {
 	u, err := url.Parse(string(endpoint))
 	switch {
 	case err != nil:
-		return nil, errors.New("is no URL") // the error of url.Parse quotes the whole address
+		return nil, endpointError("") // the error of url.Parse quotes the whole address
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, errors.New("is neither an https: nor an http: address")
+		return nil, endpointError(caseScheme)
 	case u.Hostname() == "":
-		return nil, errors.New("names no host")
+		return nil, endpointError(caseNoHost)
 	case u.User != nil:
-		return nil, errors.New("holds a user name")
+		return nil, endpointError(caseUserName)
 	}
 	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
 	return u, nil

@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/net/idna"
 
+	"idlepush/codes"
 	"idlepush/netguard"
 )
 
@@ -57,9 +58,9 @@ type Settings struct {
 
 // Note is what a person has to do or know first.
 type Note struct {
-	Code string // app_password, imap_switch, authorization_code, oauth2, bridge, none_found
-	Text string
-	URL  string // where; may be empty
+	Code   codes.Code        // app_password, imap_switch, authorization_code, oauth2, bridge, none_found
+	Params map[string]string // of the code
+	URL    string            // where; may be empty
 }
 
 // Result is the outcome for one address. Settings are best first, each server once.
@@ -216,9 +217,9 @@ func combine(email string, said map[Source]found) Result {
 	switch {
 	case len(r.Notes) > 0 || len(r.Settings) > 0:
 	case oauth:
-		r.Notes = []Note{{Code: "oauth2", Text: "This provider lets mail programs in with OAuth2 only, which idlepush cannot do yet."}}
+		r.Notes = []Note{{Code: "oauth2"}}
 	default:
-		r.Notes = []Note{{Code: "none_found", Text: "No settings were found. Ask your provider for the name of its IMAP server."}}
+		r.Notes = []Note{{Code: "none_found"}}
 	}
 	return r
 }

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/netguard"
 )
 
@@ -55,7 +56,10 @@ func knownProvider(t *testing.T) {
 		t.Error("a server got a request")
 		return nil, errors.New("no")
 	}}
-	for email, want := range map[string]struct{ host, user, note string }{
+	for email, want := range map[string]struct {
+		host, user string
+		note       codes.Code
+	}{
 		"ann@gmail.com":      {"imap.gmail.com", "ann@gmail.com", "app_password"},
 		"Ann@GoogleMail.com": {"imap.gmail.com", "Ann@googlemail.com", "app_password"},
 		"ann@icloud.com":     {"imap.mail.me.com", "ann", "app_password"},
@@ -68,7 +72,8 @@ func knownProvider(t *testing.T) {
 		"ann@proton.me":      {"", "", "bridge"},
 	} {
 		r := find(t, f, email)
-		var host, user, note string
+		var host, user string
+		var note codes.Code
 		if len(r.Settings) > 0 {
 			host, user = r.Settings[0].Host, r.Settings[0].Username
 		}
@@ -79,21 +84,21 @@ func knownProvider(t *testing.T) {
 			t.Errorf("%s: %+v", email, r)
 		}
 	}
-	if r := find(t, f, "ann@gmail.com"); !strings.Contains(r.Link, "{message_id}") || r.Notes[0].URL == "" || !strings.HasPrefix(r.Notes[0].Text, "Gmail: ") {
+	if r := find(t, f, "ann@gmail.com"); !strings.Contains(r.Link, "{message_id}") || r.Notes[0].URL == "" || r.Notes[0].Params["provider"] != "Gmail" {
 		t.Errorf("what to do is not said: %+v", r)
 	}
 }
 
 func TestProviders(t *testing.T) {
 	t.Parallel()
-	codes := map[string]bool{"app_password": true, "imap_switch": true, "authorization_code": true, "oauth2": true, "bridge": true}
+	sentences := codes.Join(Codes)
 	seen := make(map[string]string)
 	for _, p := range table {
 		if p.name == "" || p.domains == "" && p.mx == "" || (p.host == "") != (p.closed && p.name != "Outlook") || p.host != "" && !netguard.IsHostName(p.host) || p.closed && len(p.notes) == 0 {
 			t.Errorf("%+v", p)
 		}
 		for _, n := range p.notes {
-			if !codes[n.Code] || n.Text == "" || n.URL != "" && !strings.HasPrefix(n.URL, "https://") {
+			if sentences.Check(n.Code, n.Params) != nil || n.URL != "" && !strings.HasPrefix(n.URL, "https://") {
 				t.Errorf("%s: %+v", p.name, n)
 			}
 		}
@@ -146,7 +151,7 @@ func bestSourceFirst(t *testing.T) {
 			s.goes(tn)
 		}
 		r := find(t, tn.finder(), "ann@example.org")
-		note := ""
+		note := codes.Code("")
 		if len(r.Notes) > 0 {
 			note = r.Notes[0].Code
 		}
@@ -158,7 +163,10 @@ func bestSourceFirst(t *testing.T) {
 
 func ownDomain(t *testing.T) {
 	t.Parallel()
-	for host, want := range map[string]struct{ name, host, note string }{
+	for host, want := range map[string]struct {
+		name, host string
+		note       codes.Code
+	}{
 		"aspmx.l.google.com.":                      {"Gmail", "mx imap.gmail.com", "app_password"},
 		"example-org.mail.protection.outlook.com.": {"Outlook", "", "oauth2"},
 		"in1-smtp.messagingengine.com.":            {"Fastmail", "mx imap.fastmail.com", "app_password"},
@@ -169,7 +177,7 @@ func ownDomain(t *testing.T) {
 		tn.mx["example.org"] = []*net.MX{{Host: host, Pref: 10}}
 		tn.srv["imaps example.org"] = []*net.SRV{}
 		r := find(t, tn.finder(), "ann@example.org")
-		note := ""
+		note := codes.Code("")
 		if len(r.Notes) > 0 {
 			note = r.Notes[0].Code
 		}

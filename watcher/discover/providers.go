@@ -3,6 +3,8 @@ package discover
 import (
 	"slices"
 	"strings"
+
+	"idlepush/codes"
 )
 
 // provider is one line of the table: a large provider, what it takes, and what its users have to do
@@ -20,16 +22,20 @@ type provider struct {
 
 const gmailLink = "https://mail.google.com/mail/u/?authuser={email}#search/rfc822msgid:{message_id}"
 
+func providerIs(name string) map[string]string { return map[string]string{"provider": name} }
+
+func caseIs(name string) map[string]string { return map[string]string{codes.Case: name} }
+
 func appPassword(name, url string) Note {
-	return Note{"app_password", name + ": create an app password here, and enter that one instead of your own.", url}
+	return Note{"app_password", providerIs(name), url}
 }
 
 func imapSwitch(name, url string) Note {
-	return Note{"imap_switch", name + ": allow IMAP in the settings of your mailbox first.", url}
+	return Note{"imap_switch", providerIs(name), url}
 }
 
 func authorizationCode(name, url string) Note {
-	return Note{"authorization_code", name + ": allow IMAP in the settings of your mailbox, and enter the authorisation code that you get there instead of your password.", url}
+	return Note{"authorization_code", providerIs(name), url}
 }
 
 // table is the large providers. What one publishes about itself is not always right; this is.
@@ -37,7 +43,7 @@ var table = []provider{
 	{name: "Gmail", domains: "gmail.com googlemail.com", mx: "google.com googlemail.com", host: "imap.gmail.com", link: gmailLink,
 		notes: []Note{appPassword("Gmail", "https://myaccount.google.com/apppasswords")}},
 	{name: "Outlook", domains: "outlook.* hotmail.* live.* msn.com passport.com", mx: "mail.protection.outlook.com mx.microsoft olc.protection.outlook.com", host: "outlook.office365.com", closed: true,
-		notes: []Note{{"oauth2", "Microsoft lets mail programs in with OAuth2 only, no longer with a password. idlepush cannot do that yet, so this mailbox cannot be watched.", ""}}},
+		notes: []Note{{"oauth2", caseIs(caseMicrosoft), ""}}},
 	{name: "Yahoo", domains: "yahoo.* ymail.com rocketmail.com myyahoo.com", mx: "yahoodns.net", host: "imap.mail.yahoo.com",
 		notes: []Note{appPassword("Yahoo", "https://login.yahoo.com/account/security")}},
 	{name: "AOL", domains: "aol.* aim.com", host: "imap.aol.com", notes: []Note{appPassword("AOL", "https://login.aol.com/account/security")}},
@@ -47,14 +53,14 @@ var table = []provider{
 	{name: "GMX", domains: "gmx.com gmx.us gmx.co.uk gmx.fr gmx.es", host: "imap.gmx.com", notes: []Note{imapSwitch("GMX", "https://www.gmx.com")}},
 	{name: "WEB.DE", domains: "web.de email.de", mx: "web.de", host: "imap.web.de", notes: []Note{imapSwitch("WEB.DE", "https://web.de")}},
 	{name: "T-Online", domains: "t-online.de magenta.de", host: "secureimap.t-online.de",
-		notes: []Note{{"app_password", "T-Online: mail programs have a password of their own, which you set in the Telekom login centre. Enter that one.", "https://www.telekom.de"}}},
+		notes: []Note{{"app_password", map[string]string{codes.Case: caseOwnPassword, "provider": "T-Online"}, "https://www.telekom.de"}}},
 	{name: "freenet", domains: "freenet.de", host: "mx.freenet.de"},
 	{name: "Posteo", domains: "posteo.de posteo.net posteo.eu posteo.org posteo.at posteo.ch", host: "posteo.de"},
 	{name: "mailbox.org", domains: "mailbox.org", mx: "mailbox.org", host: "imap.mailbox.org"},
 	{name: "Fastmail", domains: "fastmail.com fastmail.fm", mx: "messagingengine.com", host: "imap.fastmail.com",
 		notes: []Note{appPassword("Fastmail", "https://app.fastmail.com/settings/security")}},
 	{name: "Zoho", domains: "zoho.com zohomail.com", mx: "zoho.com", host: "imap.zoho.com", notes: []Note{imapSwitch("Zoho", "https://mail.zoho.com"),
-		{"app_password", "With two-factor authentication, create an app password too.", "https://accounts.zoho.com/home#security/app_password"}}},
+		{"app_password", caseIs(caseTwoFactor), "https://accounts.zoho.com/home#security/app_password"}}},
 	{name: "Zoho", domains: "zoho.eu zohomail.eu", mx: "zoho.eu", host: "imap.zoho.eu", notes: []Note{imapSwitch("Zoho", "https://mail.zoho.eu")}},
 	{name: "Yandex", domains: "yandex.* ya.ru", mx: "mx.yandex.net", host: "imap.yandex.com",
 		notes: []Note{imapSwitch("Yandex", "https://mail.yandex.com"), appPassword("Yandex", "https://id.yandex.com/security/app-passwords")}},
@@ -79,9 +85,9 @@ var table = []provider{
 	{name: "IONOS", domains: "online.de onlinehome.de", mx: "kundenserver.de", host: "imap.ionos.de"},
 	{name: "Strato", mx: "rzone.de", host: "imap.strato.de"},
 	{name: "Proton", domains: "proton.me protonmail.com protonmail.ch pm.me", mx: "protonmail.ch", closed: true,
-		notes: []Note{{"bridge", "Proton lets mail programs in through its Bridge only, a program that runs on a computer of yours. Enter the Bridge's own server and password below.", "https://proton.me/mail/bridge"}}},
+		notes: []Note{{"bridge", providerIs("Proton"), "https://proton.me/mail/bridge"}}},
 	{name: "Tuta", domains: "tuta.com tuta.io tutamail.com tutanota.com tutanota.de keemail.me", mx: "tutanota.de", closed: true,
-		notes: []Note{{"bridge", "Tuta has no IMAP, so this mailbox cannot be watched. Its own app rings.", ""}}},
+		notes: []Note{{"bridge", map[string]string{codes.Case: caseNoIMAP, "provider": "Tuta"}, ""}}},
 }
 
 // result is what the table says of an address.

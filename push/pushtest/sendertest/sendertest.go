@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
@@ -94,12 +95,12 @@ func Expect(t testing.TB, got, want registry.Outcome, secrets ...string) {
 		t.Errorf("outcome %s suspect=%v %q at %v, want %s suspect=%v %q at %v",
 			got.Result, got.Suspect, got.Code, got.At, want.Result, want.Suspect, want.Code, want.At)
 	}
-	if (got.Result == registry.ResultDelivered) != (got.Reason == "") || (got.Code == "") != (got.Reason == "") {
-		t.Errorf("outcome %s has code %q and reason %q", got.Result, got.Code, got.Reason)
+	if (got.Result == registry.ResultDelivered) != got.Reason.Equal(registry.Reason{}) {
+		t.Errorf("outcome %s has the reason %v", got.Result, got.Reason)
 	}
 	for _, secret := range append(secrets, Title, Body, "bearer", "ya29.", "scripted", ".test", "PRIVATE") {
-		if strings.Contains(got.Reason+got.Code, secret) {
-			t.Errorf("the outcome contains %q: %s", secret, got.Reason)
+		if strings.Contains(fmt.Sprint(got.Reason), secret) {
+			t.Errorf("the outcome contains %q: %v", secret, got.Reason)
 		}
 	}
 }
@@ -120,7 +121,7 @@ type Answer struct {
 	Fault   pushtest.Fault
 	Result  registry.Result
 	Suspect bool
-	Code    string
+	Code    codes.Code
 	Wait    time.Duration // until the outcome's At; 0: it has no At
 }
 
@@ -128,27 +129,27 @@ type Answer struct {
 func Delivered(f pushtest.Fault) Answer { return Answer{Fault: f, Result: registry.ResultDelivered} }
 
 // Retry returns an answer after which the same message is sent again, after wait if that is not 0.
-func Retry(f pushtest.Fault, code string, wait time.Duration) Answer {
+func Retry(f pushtest.Fault, code codes.Code, wait time.Duration) Answer {
 	return Answer{Fault: f, Result: registry.ResultRetry, Code: code, Wait: wait}
 }
 
 // Suspect returns an answer that makes the device suspect.
-func Suspect(f pushtest.Fault, code string) Answer {
+func Suspect(f pushtest.Fault, code codes.Code) Answer {
 	return Answer{Fault: f, Result: registry.ResultRetry, Suspect: true, Code: code}
 }
 
 // Misconfigured returns an answer that blames the server's settings.
-func Misconfigured(f pushtest.Fault, code string) Answer {
+func Misconfigured(f pushtest.Fault, code codes.Code) Answer {
 	return Answer{Fault: f, Result: registry.ResultMisconfigured, Code: code}
 }
 
 // Refused returns an answer that blames the message.
-func Refused(f pushtest.Fault, code string) Answer {
+func Refused(f pushtest.Fault, code codes.Code) Answer {
 	return Answer{Fault: f, Result: registry.ResultRefused, Code: code}
 }
 
 // Gone returns an answer after which the device is removed.
-func Gone(f pushtest.Fault, code string) Answer {
+func Gone(f pushtest.Fault, code codes.Code) Answer {
 	return Answer{Fault: f, Result: registry.ResultGone, Code: code}
 }
 
@@ -187,9 +188,9 @@ func EachRow[S any](t *testing.T, rows []string, samples map[string][]S, test fu
 
 // CheckRow checks that the answer has its outcome after one request. Then it changes *code, the
 // code of the table row that should decide, and sends again: the outcome must have the new code.
-func CheckRow[M any](t *testing.T, record *pushtest.Record[M], sender push.Sender, d registry.Device, a Answer, code *string) {
+func CheckRow[M any](t *testing.T, record *pushtest.Record[M], sender push.Sender, d registry.Device, a Answer, code *codes.Code) {
 	t.Helper()
-	want := registry.Outcome{Result: a.Result, Suspect: a.Suspect, Code: a.Code}
+	want := registry.Outcome{Result: a.Result, Suspect: a.Suspect, Reason: registry.Reason{Code: a.Code}}
 	if a.Wait > 0 {
 		want.At = time.Now().Add(a.Wait)
 	}
@@ -212,7 +213,7 @@ func CheckRow[M any](t *testing.T, record *pushtest.Record[M], sender push.Sende
 type Break struct {
 	Fault    pushtest.Fault
 	Result   registry.Result
-	Code     string
+	Code     codes.Code
 	Unknown  bool
 	Received int // number of times that the phone has the message before it is sent again
 }
@@ -221,8 +222,8 @@ type Break struct {
 // the service's codes. An answer that is not whole counts as none, because its status may come from
 // a proxy.
 func Breaks(prefix string, more map[string]Break) map[string]Break {
-	lost := Break{Result: registry.ResultRetry, Code: prefix + "_unreachable", Unknown: true}
-	late := Break{Result: registry.ResultRetry, Code: prefix + "_timeout", Unknown: true}
+	lost := Break{Result: registry.ResultRetry, Code: codes.Code(prefix + "_unreachable"), Unknown: true}
+	late := Break{Result: registry.ResultRetry, Code: codes.Code(prefix + "_timeout"), Unknown: true}
 	with := func(b Break, f pushtest.Fault, received int) Break {
 		b.Fault, b.Received = f, received
 		return b
@@ -249,7 +250,7 @@ func RunBreaks[M any](t *testing.T, breaks map[string]Break, service func(*testi
 				b.Fault.Times = 1
 				record.Fail(string(d.Address), b.Fault)
 				o := sender.Send(t.Context(), d, Message())
-				Expect(t, o, registry.Outcome{Result: b.Result, Code: b.Code}, string(d.Address), "<h1>")
+				Expect(t, o, registry.Outcome{Result: b.Result, Reason: registry.Reason{Code: b.Code}}, string(d.Address), "<h1>")
 				if o.Unknown != b.Unknown || record.Requests() != 1 || len(record.Messages()) != b.Received {
 					t.Errorf("unknown %v after %d requests, and %d messages came, want %v, 1, %d",
 						o.Unknown, record.Requests(), len(record.Messages()), b.Unknown, b.Received)

@@ -1,8 +1,10 @@
 package services_test
 
 import (
+	"reflect"
 	"testing"
 
+	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
@@ -72,7 +74,7 @@ func TestNotConfigured(t *testing.T) {
 		}
 		_, refusal := transport.Preview(d, push.Message{})
 		sent := transport.Send(t.Context(), d, push.Message{})
-		if refusal == nil || *refusal != sent || sent.Result != registry.ResultMisconfigured || sent.Code != string(name)+"_not_configured" {
+		if refusal == nil || !reflect.DeepEqual(*refusal, sent) || sent.Result != registry.ResultMisconfigured || sent.Code != codes.Code(name+"_not_configured") {
 			t.Errorf("%s: %+v and %+v", name, refusal, sent)
 		}
 	}

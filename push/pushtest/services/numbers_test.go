@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
@@ -48,7 +49,7 @@ func numbersSize(t *testing.T) {
 	for name, c := range map[string]struct {
 		most int
 		size func(push.Request) int
-		code string
+		code codes.Code
 	}{
 		"webpush":     {2500, func(r push.Request) int { return len(r.Plaintext) }, "webpush_unsendable"},
 		"unifiedpush": {2500, func(r push.Request) int { return len(r.Plaintext) }, "webpush_unsendable"},
@@ -97,7 +98,7 @@ func numbersPadding(t *testing.T) {
 		for n := range 240 {
 			w := st.work(registry.MailKind, name, registry.Subject)
 			w.Notification.Content.Subject = strings.Repeat("x", n)
-			body := st.preview(t, name, push.Render(w, home)).Body
+			body := st.preview(t, name, push.Render(w, home, pushtest.Sentences)).Body
 			if found := ciphertext.FindSubmatch(body); found != nil {
 				body = decode(t, string(found[1]))
 			}
@@ -125,7 +126,7 @@ func numbersID(t *testing.T) {
 			if len(id) != 32 {
 				t.Fatalf("%q has %d characters", id, len(id))
 			}
-			r := st.preview(t, name, push.Render(w, home))
+			r := st.preview(t, name, push.Render(w, home, pushtest.Sentences))
 			if said := told(t, r)["id"]; said != id {
 				t.Errorf("%s: the id is %v, want %s", name, said, id)
 			}
@@ -152,7 +153,7 @@ func numbersLifetime(t *testing.T) {
 		for name, d := range st.devices {
 			w := st.work(registry.MailKind, name, registry.Subject)
 			w.Notification.Expires = time.Now().Add(30 * 24 * time.Hour) // by a fast clock
-			r := st.preview(t, name, push.Render(w, home))
+			r := st.preview(t, name, push.Render(w, home, pushtest.Sentences))
 			var got, want string
 			switch d.Transport {
 			case fcm.Name:

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/fcm"
 	"idlepush/push/pushtest"
@@ -80,7 +81,7 @@ func previewNotConfigured(t *testing.T) {
 	st := offlineSetup(t)
 	st.transports = slices.DeleteFunc(st.transports, func(t push.Transport) bool { return t.Traits().Name == fcm.Name })
 	d := push.Dispatcher{Transports: st.transports, URL: func() string { return "" }}
-	if _, refusal := d.Preview(st.devices["fcm"]); refusal == nil || refusal.Code != "fcm_not_configured" || refusal.Reason == "" {
+	if _, refusal := d.Preview(st.devices["fcm"]); refusal == nil || refusal.Code != "transport_unknown" || refusal.Params["transport"] != "fcm" {
 		t.Errorf("%+v", refusal)
 	}
 }
@@ -89,7 +90,7 @@ func previewRefused(t *testing.T) {
 	st := offlineSetup(t)
 	d := push.Dispatcher{Transports: st.transports, URL: func() string { return "" }}
 	bad := &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
-	for name, code := range map[string]string{"fcm": "fcm_encryption", "apns": "apns_encryption", "webpush": "webpush_keys_invalid"} {
+	for name, code := range map[string]codes.Code{"fcm": "fcm_encryption", "apns": "apns_encryption", "webpush": "webpush_keys_invalid"} {
 		device := st.devices[name]
 		device.Keys = bad
 		if _, refusal := d.Preview(device); refusal == nil || refusal.Code != code {

@@ -55,7 +55,7 @@ func requestBytes(t *testing.T) {
 					w := st.work(kind, name, level)
 					w.Notification.Expires = time.Now().Add(kind.Lifetime())
 					fmt.Fprintf(&text, "== %s\n\n", level)
-					writeRequest(&text, st.preview(t, name, push.Render(w, home)))
+					writeRequest(&text, st.preview(t, name, push.Render(w, home, pushtest.Sentences)))
 				}
 				files[name+"-"+string(kind)+".txt"] = text.Bytes()
 			}
@@ -112,7 +112,7 @@ func requestPreview(t *testing.T) {
 		for _, kind := range []registry.Kind{registry.MailKind, registry.SummaryKind} {
 			w := st.work(kind, name, registry.Preview)
 			w.Notification.Expires = time.Now().Add(time.Hour)
-			m := push.Render(w, home)
+			m := push.Render(w, home, pushtest.Sentences)
 			want := st.preview(t, name, m)
 			if o := st.sender(d).Send(t.Context(), d, m); o.Result != registry.ResultDelivered {
 				t.Fatalf("%s: %+v", name, o)
@@ -177,8 +177,8 @@ func requestEncrypted(t *testing.T) {
 			for _, level := range pushtest.EveryLevel {
 				w := st.work(kind, name, level)
 				w.Notification.Content = registry.Content{From: "Zwetschge", Subject: "Quittenbrot", Preview: "Rosinenschnecke"}
-				w.Notification.Folder, w.Mailbox, w.Notification.Text = "Obstgarten", "kirsche@example.org", "Holunderbeere"
-				r := st.preview(t, name, push.Render(w, home))
+				w.Notification.Folder, w.Mailbox, w.Notification.Reason = "Obstgarten", "kirsche@example.org", pushtest.Saying("Holunderbeere")
+				r := st.preview(t, name, push.Render(w, home, pushtest.Sentences))
 				sent, clear := fmt.Sprint(r.URL, r.Header, string(r.Body)), d.Keys == nil
 				for _, word := range []string{"Zwetschge", "Quittenbrot", "Rosinenschnecke", "Obstgarten", "kirsche", "Holunderbeere"} {
 					if !clear && strings.Contains(sent, word) {
@@ -196,7 +196,7 @@ func requestEncrypted(t *testing.T) {
 func requestBase64(t *testing.T) {
 	st := offlineSetup(t)
 	for _, name := range []string{"fcm-encrypted", "apns-encrypted"} {
-		r := st.preview(t, name, push.Render(st.work(registry.MailKind, name, registry.Preview), home))
+		r := st.preview(t, name, push.Render(st.work(registry.MailKind, name, registry.Preview), home, pushtest.Sentences))
 		found := ciphertext.FindSubmatch(r.Body)
 		if found == nil {
 			t.Fatalf("%s: %s", name, r.Body)
@@ -213,7 +213,7 @@ func requestNotSent(t *testing.T) {
 		st := servedSetup(t, nil)
 		for name, d := range st.devices {
 			w := st.work(registry.MailKind, name, registry.Subject)
-			m := push.Render(w, home)
+			m := push.Render(w, home, pushtest.Sentences)
 			if o := st.sender(d).Send(t.Context(), d, m); o.Result != registry.ResultDelivered || o.Unasked {
 				t.Errorf("%s: %+v", name, o)
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
@@ -27,7 +28,7 @@ func TestSize(t *testing.T) {
 
 func sizeTooLarge(t *testing.T) {
 	st := servedSetup(t, nil)
-	code := map[registry.Transport]string{fcm.Name: "fcm_too_large", apns.Name: "apns_payload_too_large",
+	code := map[registry.Transport]codes.Code{fcm.Name: "fcm_too_large", apns.Name: "apns_payload_too_large",
 		webpush.Browser: "webpush_too_large", webpush.UnifiedPush: "webpush_too_large"}
 	requests := func() int { return st.fcm.Requests() + st.apns.Requests() + st.web.Requests() }
 	for name, d := range st.devices {
@@ -54,7 +55,7 @@ func sizeTooLarge(t *testing.T) {
 			st.fcm.Fail("", fault)
 			st.apns.Fail("", fault)
 			st.web.Fail("", fault)
-			m := push.Render(c.work, home)
+			m := push.Render(c.work, home, pushtest.Sentences)
 			o := st.sender(d).Send(t.Context(), d, m)
 			st.fcm.ClearFaults()
 			st.apns.ClearFaults()
@@ -116,13 +117,14 @@ func sizes(t testing.TB, name string, r push.Request) {
 func sizeWorst(t *testing.T) {
 	st := offlineSetup(t)
 	worst := strings.Repeat("\x01", 1000)
+	longest := codes.Entry{Code: codes.Code(strings.Repeat("c", 60)), Text: "{text}"}
 	for _, url := range []string{"", "https://" + strings.Repeat("h", 253) + "/"} {
 		for name := range st.devices {
 			for _, kind := range pushtest.EveryKind {
 				w := st.work(kind, name, registry.Preview)
 				n := &w.Notification
 				n.ID, n.Account, n.At = strings.Repeat("i", 32), strings.Repeat("a", 32), time.Date(2026, 12, 12, 23, 59, 59, 123456789, time.UTC)
-				n.Code, n.Text, n.Folder, n.Count = strings.Repeat("c", 60), worst, worst, 1<<62
+				n.Reason, n.Folder, n.Count = registry.Reason{Code: longest.Code}.With("text", worst), worst, 1<<62
 				n.Content = registry.Content{From: worst, Subject: worst, Preview: worst}
 				w.Mailbox, w.Unread = worst, new(1<<62)
 				n.Clear, w.Clear = nil, nil
@@ -130,7 +132,7 @@ func sizeWorst(t *testing.T) {
 					n.Clear = append(n.Clear, registry.StableID("a", "b", 1, i))
 				}
 				w.Clear, w.Link = n.Clear, "https://"+strings.Repeat("l", 492)
-				m := push.Render(w, url)
+				m := push.Render(w, url, codes.Join([]codes.Entry{longest}))
 				if url != "" && m.URL == "" {
 					t.Fatal("the URL is too long for this test")
 				}
@@ -169,7 +171,7 @@ func FuzzSizing(f *testing.F) {
 	f.Fuzz(func(t *testing.T, i uint, from, subject, preview, folder, mailbox string, clear uint8, unread int) {
 		one := forms[i%uint(len(forms))]
 		w := st.work(one.kind, one.device, one.level)
-		w.Notification.Folder, w.Notification.Text = folder, preview
+		w.Notification.Folder, w.Notification.Reason = folder, pushtest.Saying(preview)
 		w.Notification.Content = registry.Content{From: from, Subject: subject, Preview: preview}
 		w.Mailbox, w.Unread, w.Clear = mailbox, &unread, nil
 		for i := range uint32(clear) {
@@ -178,7 +180,7 @@ func FuzzSizing(f *testing.F) {
 		if one.kind == registry.ClearKind {
 			w.Notification.Clear = w.Clear
 		}
-		r := st.preview(t, one.device, push.Render(w, home))
+		r := st.preview(t, one.device, push.Render(w, home, pushtest.Sentences))
 		sizes(t, one.device, r)
 		if one.level == registry.Wake {
 			checkWake(t, one.device, r)

@@ -187,11 +187,11 @@ type Standing struct {
 type Status struct {
 	State    string
 	Since    time.Time
-	Code     string
-	Reason   string
-	Proof    time.Time
-	Failures int       `json:",omitempty"`
-	Failing  time.Time `json:",omitzero"`
+	Code     string            `json:",omitempty"`
+	Params   map[string]string `json:",omitempty"`
+	Proof    time.Time         `json:",omitzero"`
+	Failures int               `json:",omitempty"`
+	Failing  time.Time         `json:",omitzero"`
 }
 
 type Cursor struct {
@@ -252,8 +252,8 @@ type Line struct {
 type Lane struct {
 	Since  time.Time
 	Until  time.Time
-	Code   string `json:",omitempty"`
-	Reason string `json:",omitempty"`
+	Code   string            `json:",omitempty"`
+	Params map[string]string `json:",omitempty"`
 }
 
 type Notification struct {
@@ -277,23 +277,23 @@ type Notification struct {
 }
 
 type Content struct {
-	From      string `json:",omitempty"`
-	Subject   string `json:",omitempty"`
-	MessageID string `json:",omitempty"`
-	Preview   string `json:",omitempty"`
-	Text      string `json:",omitempty"`
+	From      string            `json:",omitempty"`
+	Subject   string            `json:",omitempty"`
+	MessageID string            `json:",omitempty"`
+	Preview   string            `json:",omitempty"`
+	Params    map[string]string `json:",omitempty"`
 }
 
 type Delivery struct {
 	Kind     string
 	Expires  time.Time
 	State    string
-	At       time.Time `json:",omitzero"`
-	Into     string    `json:",omitempty"`
-	Read     bool      `json:",omitempty"`
-	Attempts int       `json:",omitempty"`
-	Unknown  bool      `json:",omitempty"`
-	Code     string    `json:",omitempty"`
-	Reason   string    `json:",omitempty"`
-	Before   time.Time `json:",omitzero"`
+	At       time.Time         `json:",omitzero"`
+	Into     string            `json:",omitempty"`
+	Read     bool              `json:",omitempty"`
+	Attempts int               `json:",omitempty"`
+	Unknown  bool              `json:",omitempty"`
+	Code     string            `json:",omitempty"`
+	Params   map[string]string `json:",omitempty"`
+	Before   time.Time         `json:",omitzero"`
 }

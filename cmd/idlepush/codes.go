@@ -1,0 +1,19 @@
+package main
+
+import (
+	"idlepush/codes"
+	"idlepush/push"
+	"idlepush/registry"
+	"idlepush/watcher"
+	"idlepush/watcher/discover"
+	"idlepush/web"
+)
+
+// allCodes returns the codes of all packages, with those of every push service.
+func allCodes() codes.Table {
+	lists := [][]codes.Entry{registry.Codes, watcher.Codes, discover.Codes, push.Codes, web.Codes}
+	for _, service := range services {
+		lists = append(lists, service.Codes)
+	}
+	return codes.Join(lists...)
+}

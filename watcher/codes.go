@@ -1,0 +1,78 @@
+package watcher
+
+import "idlepush/codes"
+
+// Codes are those of a [Failure] and of an account's status.
+var Codes = []codes.Entry{
+	// The server and the connection to it
+	{Code: "host_unknown", Text: "the host name cannot be resolved: check its spelling and this server's DNS"},
+	{Code: "address_not_allowed", Text: "the mail server cannot be used: this server must not connect to its address", Cases: map[string]string{
+		privateNetwork: "the mail server cannot be used: it lies in a private network, which the admin of this server can allow with allow-nets",
+		unencrypted:    "the mail server cannot be used: it is not encrypted, which is only allowed inside allow-nets",
+	}},
+	{Code: "connection_failed", Text: "no connection: check host and port, and whether the server is up"},
+	{Code: "connection_lost", Text: "the connection to the mail server was lost: if it stays so, check host, port and security"},
+	{Code: "server_silent", Text: "the mail server does not answer: check host, port and security (993 is for tls, 143 for starttls), and whether the server is up"},
+	{Code: "server_faulty", Text: "what answers there does not behave as an IMAP server must: check host, port and security"},
+	{Code: "server_closed", Text: "the mail server ended the connection"},
+	{Code: "server_refuses", Text: "the mail server refuses a command. No action needed; idlepush keeps retrying."},
+	{Code: "server_unavailable", Text: "the mail server has a temporary problem. No action needed; idlepush keeps retrying.", Cases: map[string]string{
+		loginUnavailable: "the mail server cannot take logins just now. No action needed; idlepush keeps retrying.",
+	}},
+	{Code: "too_many_connections", Text: "the mail server has a limit that is reached: it is tried again later; close other mail programs if this lasts"},
+	{Code: "throttled", Text: "the mail server is asked too much: it is tried again later by itself"},
+	{Code: "idle_unreliable", Text: "the server did not report new mail several times, so the mailbox is polled every minute or two. No action needed, but notifications may come that much later."},
+
+	// Encryption
+	{Code: "starttls_failed", Text: "the server cannot be made secure by STARTTLS: try tls with port 993"},
+	{Code: "privacy_required", Text: "the mail server takes a login only on an encrypted connection: choose tls or starttls"},
+	{Code: "tls_failed", Text: "no secure connection: check that port and security belong together (993 is for tls, 143 for starttls)"},
+	{Code: "tls_too_old", Text: "the server speaks only old TLS, which is not safe any more: its owner must update it"},
+	{Code: "certificate_untrusted", Text: "the server's certificate is signed by nobody this machine trusts, or the server does not send the certificates between: " +
+		"its owner must send them all; if the certificate is your own, name your authority's in SSL_CERT_FILE where idlepush runs"},
+	{Code: "certificate_expired", Text: "the server's certificate has expired: its owner must renew it"},
+	{Code: "certificate_not_yet_valid", Text: "the server's certificate is valid from {from} on, and here it is {now} (UTC): check the clock of the machine that idlepush runs on"},
+	{Code: "certificate_wrong_host", Text: "the server's certificate is for another host name: check host"},
+	{Code: "certificate_without_names", Text: "the server's certificate names the host in the old way only, by its common name: its owner must make one with subjectAltName"},
+
+	// The login
+	{Code: "login_refused", Text: "the mail server refuses this user name and password: check both, and whether the provider wants an app password", Cases: map[string]string{
+		notAuthorized: "the mail server knows this user but does not let it use the mailbox: check the user name, and who may use the mailbox",
+		unexplained: "the mail server refuses the login without saying why: check user name and password, and whether the provider wants an app password " +
+			"or IMAP switched on",
+	}},
+	{Code: "app_password_required", Text: "the provider wants an app password: make one in the security settings of your account there, and enter it here"},
+	{Code: "web_login_required", Text: "the provider wants you to log in on its web page first: do that, then enter the password here again"},
+	{Code: "unsafe_login", Text: "the provider takes this for an unsafe login: switch on IMAP in its settings, and enter the authorisation code that it gives for that as the password"},
+	{Code: "imap_off", Text: "IMAP is switched off for this mailbox: switch it on in the provider's settings, then enter the password here again", Cases: map[string]string{
+		microsoft: "Microsoft took the login but does not open the mailbox: check that IMAP is switched on for it, and that the user name is its main address",
+	}},
+	{Code: "oauth_required", Text: "the provider takes no passwords for this mailbox any more, only OAuth, which this version of idlepush cannot do yet"},
+	{Code: "password_not_accepted", Text: "the server accepts no password on this connection: choose tls, or use a provider that offers app passwords"},
+	{Code: "password_expired", Text: "the password has expired: set a new one at the provider, and enter it here"},
+	{Code: "contact_admin", Text: "the mail server wants you to ask its admin"},
+
+	// Folders and mail
+	{Code: "folder_unknown", Text: `the mailbox has no folder "{folder}": pick from those that POST /accounts/check lists`},
+	{Code: "folder_unavailable", Text: "the folder cannot be opened: check that it still exists", Cases: map[string]string{
+		oneOfSeveral: "the folder {folder} cannot be opened: check that it still exists and is still wanted",
+	}},
+	{Code: "folder_end_unknown", Text: "the mail server does not report the end of the folder, so idlepush cannot tell new mail from old: ask its admin, or leave this folder out"},
+	{Code: "mail_unreadable", Text: "the mail server does not send the content of new mail, so notifications come without sender and subject: " +
+		"try another program on this mailbox, and tell the server's admin if it fails too"},
+
+	{Code: "store_failed", Text: "idlepush cannot write down what it finds: its admin must look at the disk and the log"},
+}
+
+// The cases of codes that have several sentences.
+const (
+	privateNetwork   = "private_network"
+	unencrypted      = "unencrypted"
+	loginUnavailable = "login"
+	notAuthorized    = "not_authorized"
+	unexplained      = "unexplained"
+	microsoft        = "microsoft"
+	oneOfSeveral     = "one_of_several"
+)
+
+var sentences = codes.Join(Codes)

@@ -1,0 +1,27 @@
+package discover
+
+import "idlepush/codes"
+
+// Codes are those of a [Note].
+var Codes = []codes.Entry{
+	{Code: "app_password", Text: "{provider}: create an app password here, and enter that one instead of your own.", Cases: map[string]string{
+		caseOwnPassword: "{provider}: mail programs have a password of their own, which you set in the Telekom login centre. Enter that one.",
+		caseTwoFactor:   "With two-factor authentication, create an app password too.",
+	}},
+	{Code: "imap_switch", Text: "{provider}: allow IMAP in the settings of your mailbox first."},
+	{Code: "authorization_code", Text: "{provider}: allow IMAP in the settings of your mailbox, and enter the authorisation code that you get there instead of your password."},
+	{Code: "oauth2", Text: "This provider lets mail programs in with OAuth2 only, which idlepush cannot do yet.", Cases: map[string]string{
+		caseMicrosoft: "Microsoft lets mail programs in with OAuth2 only, no longer with a password. idlepush cannot do that yet, so this mailbox cannot be watched.",
+	}},
+	{Code: "bridge", Text: "{provider} lets mail programs in through its Bridge only, a program that runs on a computer of yours. Enter the Bridge's own server and password below.",
+		Cases: map[string]string{caseNoIMAP: "{provider} has no IMAP, so this mailbox cannot be watched. Its own app rings."}},
+	{Code: "none_found", Text: "No settings were found. Ask your provider for the name of its IMAP server."},
+}
+
+// The cases of codes that have several sentences.
+const (
+	caseOwnPassword = "own_password"
+	caseTwoFactor   = "two_factor"
+	caseMicrosoft   = "microsoft"
+	caseNoIMAP      = "no_imap"
+)

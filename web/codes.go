@@ -1,0 +1,80 @@
+package web
+
+import (
+	"github.com/danielgtaylor/huma/v2"
+
+	"idlepush/codes"
+)
+
+// Codes are those of a [Problem] that web gives itself.
+var Codes = []codes.Entry{
+	// The request
+	{Code: "bad_request", Text: "The request must have a body of JSON.", Cases: map[string]string{
+		caseIncomplete: "The request did not arrive whole.",
+	}},
+	{Code: "unsupported_media_type", Text: "Send JSON, as application/json."},
+	{Code: "too_large", Text: "A request may have {limit} bytes."},
+	{Code: "request_timeout", Text: "The request took too long to arrive.", Cases: map[string]string{
+		caseGone: "The client has gone.",
+	}},
+	{Code: "invalid", Text: "The request cannot be taken as it is; nothing was stored."},
+	{Code: "not_found", Text: "There is nothing here, or it is not yours."},
+	{Code: "method_not_allowed", Text: "This address does not take that method."},
+	{Code: "too_many_requests", Text: "That was tried too often. Wait a little, then try again."},
+	{Code: "too_many_streams", Text: "Only {limit} pages of one person can listen at a time."},
+	{Code: "internal", Text: "Something went wrong on the server. Its log says what."},
+
+	// Who asks
+	{Code: "unauthorized", Text: "Log in, or give a bearer token that is valid.", Cases: map[string]string{
+		caseEnded: "This session has ended. Log in.",
+	}},
+	{Code: "wrong_login", Text: "The name or the password is wrong."},
+	{Code: "wrong_password", Text: "The current password is wrong."},
+	{Code: "wrong_setup_token", Text: "This is not the setup token. The newest one is in the log."},
+	{Code: "setup_done", Text: "This server has an admin already. Log in."},
+	{Code: "invite_gone", Text: "This invite was used already, or it is too old. Ask for a new one."},
+	{Code: "https_needed", Text: "Passwords and phones need https. Open this server by its https address."},
+	{Code: "cross_origin", Text: "This request comes from another site."},
+	{Code: "no_session", Text: "A bearer token is no session. Remove the token instead."},
+	{Code: "scope", Text: "A token of device scope is for devices, notifications and account names. Use one of full scope."},
+	{Code: "no_user", Text: "The admin token is no user: it has neither settings of its own nor any mail to see."},
+	{Code: "forbidden", Text: "This is not for users."},
+	{Code: "not_admin", Text: "Only an admin can do this."},
+	{Code: "not_owner", Text: "This mailbox is shared with you. Its owner can change it."},
+	{Code: "last_admin", Text: "Somebody must be an admin. Make another person one first."},
+
+	// What is there already
+	{Code: "taken", Text: "Another user has this name.", Cases: map[string]string{
+		caseDevice:  "That address is registered as another device. Remove one of the two.",
+		caseMailbox: "That mailbox is watched already, as another account.",
+	}},
+	{Code: "changed", Text: "This was changed by another request at the same time. Look at it, then try again."},
+
+	// The mail server
+	{Code: "timeout", Text: "The mail server did not answer in time. Check host, port and security."},
+}
+
+// The cases of codes that have several sentences.
+const (
+	caseIncomplete = "incomplete"
+	caseGone       = "client_gone"
+	caseEnded      = "session_ended"
+	caseDevice     = "device"
+	caseMailbox    = "mailbox"
+)
+
+var sentences = codes.Join(Codes)
+
+// documentCodes lists all codes in the OpenAPI document, as the schema Code.
+func (s *server) documentCodes(t codes.Table) {
+	schemas := s.api.OpenAPI().Components.Schemas.Map()
+	code := &huma.Schema{Type: huma.TypeString, Description: "What happened. A code never changes its meaning; later versions have more."}
+	for _, c := range t.Codes() {
+		code.Enum = append(code.Enum, string(c))
+	}
+	for _, name := range []string{"AccountStatus", "Delivery", "DeviceStatus", "Lane", "Notification", "Problem", "Tested"} {
+		p := schemas[name].Properties["code"]
+		p.Type, p.Ref = "", "#/components/schemas/Code"
+	}
+	schemas["Code"] = code
+}

@@ -1,3 +1,5 @@
+import { reason } from "./reason.js";
+
 const { texts } = self;
 
 // Problem is an error of a request, or of getting no answer. message is a sentence for people, and
@@ -42,7 +44,11 @@ export async function call(method, path, body) {
 	if (response.status === 401 && answer?.code === "unauthorized") {
 		onUnauthorized();
 	}
-	throw new Problem(response.status, answer?.code, answer?.detail ?? texts.unreadable, answer?.errors);
+	const detail = answer?.detail ?? texts.unreadable;
+	const message = reason(answer ?? {}, detail);
+	// A field that has the whole reason says it in the same words.
+	const fields = answer?.errors?.map((error) => error.message === detail ? { ...error, message } : error);
+	throw new Problem(response.status, answer?.code, message, fields);
 }
 
 // all returns every item of a list, which the API returns in pages.

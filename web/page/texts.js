@@ -1,5 +1,5 @@
 // All texts of the page, its service worker and its offline page. Another language is one more file
-// like this one.
+// like this one, with the sentences of docs/codes.md as reasons.
 self.texts = {
 	language: "en",
 
@@ -25,6 +25,13 @@ self.texts = {
 	notFound: "Not found. It may have been removed.",
 	nav: { mailboxes: "Mailboxes", devices: "Devices", activity: "Activity", people: "People", me: "You" },
 	insecure: "Notifications need https. Open this page at its https address. On the machine that runs idlepush, http://localhost works too.",
+
+	// What happened, by the codes of the API: device_gone, or with its case login_refused/unexplained.
+	// Parameters stand in braces. For a code that is missing the page shows the sentence of the server.
+	// That is English, so this file needs no reasons.
+	reasons: {},
+	reasonOf: (account, sentence) => `${account}: ${sentence}`,
+	reasonSaid: (sentence, said) => `${sentence} (the server says: "${said}")`,
 
 	// Setup, login and invites
 	name: "Name",

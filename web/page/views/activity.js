@@ -1,6 +1,7 @@
 import { clock } from "../age.js";
 import { all, call } from "../api.js";
 import { button, el } from "../dom.js";
+import { reason } from "../reason.js";
 
 const { texts } = self;
 
@@ -37,7 +38,7 @@ function line(item, emails) {
 	const heading = el("h2", {}, item.kind === "mail" ? el("a", { href: `#/mail/${item.id}` }, title(item)) : title(item));
 	return [
 		el("div", { class: "row" }, heading, el("span", { class: "soft" }, clock(item.at))),
-		(item.subject || item.text) && el("p", {}, item.subject || item.text),
+		(item.subject || reason(item, item.text)) && el("p", {}, item.subject || reason(item, item.text)),
 		el("p", { class: "soft" }, [emails.get(item.account), item.folder !== "INBOX" && item.folder].filter(Boolean).join(" · ")),
 		item.cleared && el("p", { class: "soft" }, item.kind === "attention" ? texts.resolved : texts.readElsewhere),
 		deliveries(item),
@@ -50,7 +51,7 @@ function deliveries(item) {
 	}
 	return el("ul", { class: "plain soft" }, item.deliveries.map((delivery) => {
 		const took = delivery.at ? texts.after((Date.parse(delivery.at) - Date.parse(item.at)) / 1000) : "";
-		return el("li", {}, texts.delivery[delivery.state](delivery.name, took), delivery.reason && delivery.state !== "delivered" && `. ${delivery.reason}`);
+		return el("li", {}, texts.delivery[delivery.state](delivery.name, took), delivery.reason && delivery.state !== "delivered" && `. ${reason(delivery, delivery.reason)}`);
 	}));
 }
 

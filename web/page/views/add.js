@@ -1,5 +1,6 @@
 import { call } from "../api.js";
 import { el, field, form, tell, tick } from "../dom.js";
+import { reason } from "../reason.js";
 import { go } from "../session.js";
 
 const { texts } = self;
@@ -113,8 +114,8 @@ async function search(address, place, server, current) {
 	const best = result.settings[0];
 	place.replaceChildren(
 		el("p", { class: "hint" }, best ? texts.foundBy[best.source](result.provider?.name) : result.notes.some(({ code }) => code !== "none_found") ? "" : texts.noneFound),
-		el("ul", { class: "plain" }, result.notes.filter(({ code }) => code !== "none_found").map(({ text, url }) =>
-			el("li", { class: "card" }, el("p", {}, text), url && el("p", {}, el("a", { href: url, target: "_blank", rel: "noreferrer" }, new URL(url).host))))));
+		el("ul", { class: "plain" }, result.notes.filter(({ code }) => code !== "none_found").map((note) =>
+			el("li", { class: "card" }, el("p", {}, reason(note, note.text)), note.url && el("p", {}, el("a", { href: note.url, target: "_blank", rel: "noreferrer" }, new URL(note.url).host))))));
 	if (best && server.dataset.typed !== "yes") {
 		for (const name of ["host", "port", "security", "username"]) {
 			server.querySelector(`[name=${name}]`).value = best[name];

@@ -1,5 +1,6 @@
 import { all, call } from "../api.js";
 import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
+import { reason } from "../reason.js";
 import { repairDevice, stopRinging, thisDevice } from "../ring.js";
 import { go } from "../session.js";
 import { deviceState } from "./state.js";
@@ -14,8 +15,8 @@ export async function device(id) {
 	const node = [
 		el("section", { class: "card" }, deviceState(it), el("p", { class: "soft" }, it.encrypted ? texts.encrypted : texts.notEncrypted), outcome,
 			el("div", { class: "buttons" }, button(texts.test, async () => {
-				const { result, reason } = await call("POST", `${path}/test`);
-				outcome.textContent = result === "delivered" ? texts.tested.delivered : texts.tested.other(reason);
+				const tested = await call("POST", `${path}/test`);
+				outcome.textContent = tested.result === "delivered" ? texts.tested.delivered : texts.tested.other(reason(tested, tested.reason));
 			}, { class: "primary" }))),
 		settings(it, path, mailboxes, isHere),
 		preview(path),

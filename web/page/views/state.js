@@ -1,5 +1,6 @@
 import { age } from "../age.js";
 import { el } from "../dom.js";
+import { reason } from "../reason.js";
 
 const { texts } = self;
 
@@ -11,18 +12,19 @@ export function mailboxState({ enabled, status }) {
 	const tone = { watching: "good", polling: "good", retrying: "warn", attention: "bad" }[status.state] ?? "";
 	const checked = [status.last_byte, status.confirmed, status.proof].filter(Boolean).sort().at(-1) ?? status.since;
 	const time = tone === "good" ? checked : status.since;
-	return el("p", { class: `state ${tone}` }, texts.state[status.state](age(time), status.reason));
+	return el("p", { class: `state ${tone}` }, texts.state[status.state](age(time), reason(status, status.reason)));
 }
 
 // deviceState returns the state of a device as a sentence with its age.
 export function deviceState({ status }) {
 	const tone = { proven: "good", suspect: "bad", unproven: "warn" }[status.state];
-	const node = [el("p", { class: `state ${tone}` }, texts.deviceState[status.state](age(status.proof ?? status.since), status.reason))];
-	if (status.state !== "suspect" && status.reason) {
-		node.push(el("p", { class: "soft" }, status.reason));
+	const why = reason(status, status.reason);
+	const node = [el("p", { class: `state ${tone}` }, texts.deviceState[status.state](age(status.proof ?? status.since), why))];
+	if (status.state !== "suspect" && why) {
+		node.push(el("p", { class: "soft" }, why));
 	}
 	if (status.lane) {
-		node.push(el("p", { class: "state warn" }, texts.lane(age(status.lane.since), status.lane.reason)));
+		node.push(el("p", { class: "state warn" }, texts.lane(age(status.lane.since), reason(status.lane, status.lane.reason))));
 	}
 	return node;
 }

@@ -1,0 +1,104 @@
+package browser
+
+import (
+	"testing"
+
+	"idlepush/cmd/idlepush/systemtest"
+	"idlepush/codes"
+	"idlepush/push/apns"
+	"idlepush/push/fcm"
+	"idlepush/push/webpush"
+	"idlepush/registry"
+	"idlepush/watcher"
+	"idlepush/web"
+	"idlepush/web/browsertest"
+)
+
+// translated returns sentences as a translation of texts.js has them.
+func translated(lists ...[]codes.Entry) map[string]string {
+	reasons := make(map[string]string)
+	for _, list := range lists {
+		for _, e := range list {
+			reasons[string(e.Code)] = "¡" + e.Text
+			for name, text := range e.Cases {
+				reasons[string(e.Code)+"/"+name] = "¡" + text
+			}
+		}
+	}
+	return reasons
+}
+
+const translate = `reasons => { self.texts.reasons = reasons }`
+
+func TestReason(t *testing.T) {
+	t.Parallel()
+	chromium := browsertest.Chromium(t)
+	s := startSystem(t)
+	p := chromium.Open(t, s.setupLink(t))
+	all := [][]codes.Entry{registry.Codes, watcher.Codes, fcm.Codes, apns.Codes, webpush.Codes, web.Codes}
+
+	t.Run("the page makes the sentence that the server makes", func(t *testing.T) {
+		type answer struct {
+			Code   codes.Code        `json:"code"`
+			Params map[string]string `json:"params,omitempty"`
+		}
+		var answers []answer
+		var want []string
+		foreign := codes.Table{} // as the translation has it
+		for _, list := range all {
+			for _, e := range list {
+				e.Text = "¡" + e.Text
+				cases := []string{""}
+				for name, text := range e.Cases {
+					e.Cases = map[string]string{name: "¡" + text}
+					cases = append(cases, name)
+					break
+				}
+				foreign[e.Code] = e
+				for _, name := range cases {
+					params := map[string]string{codes.Account: "ann@example.org", codes.Said: `"{host}" & <b>`}
+					for _, p := range e.Params() {
+						params[p] = "{" + p + "} $& x"
+					}
+					if delete(params, codes.Case); name != "" {
+						params[codes.Case] = name
+					}
+					if params[codes.Cause] != "" {
+						params[codes.Cause] = "webpush_gone"
+					}
+					answers = append(answers, answer{e.Code, params})
+				}
+			}
+		}
+		for _, a := range answers {
+			want = append(want, foreign.Sentence(a.Code, a.Params))
+		}
+		answers, want = append(answers, answer{Code: "of_a_later_version"}), append(want, "the server's own")
+		var got []string
+		p.Eval(t, nil, translate, translated(all...))
+		p.Eval(t, &got, `async answers => {
+			const { reason } = await import("/reason.js");
+			return answers.map((answer) => reason(answer, "the server's own"));
+		}`, answers)
+		for i := range want {
+			if got[i] != want[i] {
+				t.Errorf("%+v: the page says %q, the server %q", answers[i], got[i], want[i])
+			}
+		}
+	})
+
+	t.Run("what the server refuses is said in the page's words", func(t *testing.T) {
+		p.Eval(t, nil, translate, map[string]string{})
+		enterLogin(t, p, "Begin", "anna", systemtest.Password)
+		p.Eval(t, nil, translate, translated(all...))
+		p.Type(t, "Email address", "anna@example.org")
+		p.Type(t, "Its password", "planted-wrong-password")
+		p.WaitText(t, "No settings were found")
+		s.enterMailServer(t, p)
+		p.WaitText(t, "¡the mail server refuses")
+	})
+	checkOnlyRefusals(t, chromium)
+	chromium.Close(t)
+	s.Stop(t)
+	s.CheckNoSecrets(t)
+}

@@ -1,0 +1,24 @@
+const { texts } = self;
+
+// reason returns the sentence for the code and the params of an answer: from texts.reasons, or else
+// otherwise, the sentence of the server.
+export function reason({ code, params = {} }, otherwise) {
+	const sentence = sentenceOf(code, params);
+	if (sentence === undefined) {
+		return otherwise;
+	}
+	const of = params.account === undefined ? sentence : texts.reasonOf(params.account, sentence);
+	return params.said === undefined ? of : texts.reasonSaid(of, params.said);
+}
+
+function sentenceOf(code, params, isCause = false) {
+	const sentence = texts.reasons[`${code}/${params.case}`] ?? texts.reasons[code];
+	if (sentence === undefined) {
+		return undefined;
+	}
+	const cause = isCause ? undefined : sentenceOf(params.cause, params, true);
+	if (sentence.includes("{cause}") && cause === undefined) {
+		return undefined;
+	}
+	return sentence.replace(/\{([a-z_]+)\}/g, (_, name) => name === "cause" ? cause : params[name] ?? name);
+}

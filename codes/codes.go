@@ -3,8 +3,8 @@
 //
 // Each package that reports something declares its codes in a file codes.go, as a list of [Entry].
 // The store keeps a code and its parameters, and packages pass them on. Only the API, the page, a
-// push and the log make the sentence. So another language is one more list of sentences. The program
-// joins all lists to one [Table].
+// push and the log make the sentence. So another language is one more list of sentences. The
+// program joins all lists to one [Table].
 //
 // It is a package of its own because registry, watcher, push and web may not import each other.
 package codes
@@ -31,7 +31,7 @@ const (
 // Entry is one code.
 type Entry struct {
 	Code  Code
-	Text  string            // the sentence, with the names of its parameters in braces, such as {host}
+	Text  string            // the sentence, with its parameters in braces, such as {host}
 	Cases map[string]string // other sentences, by the value of Case; nil: there is only one
 }
 
@@ -70,9 +70,9 @@ func Join(lists ...[]Entry) Table {
 // Codes returns all codes of the table, sorted.
 func (t Table) Codes() []Code { return slices.Sorted(maps.Keys(t)) }
 
-// Sentence returns the sentence of the code with the parameters filled in; empty for the empty code.
-// In place of a missing parameter stands its name. If the table does not have the code, for example
-// because an older version wrote it, the sentence shows the code itself.
+// Sentence returns the sentence of the code with the parameters filled in; empty for the empty
+// code. In place of a missing parameter stands its name. If the table does not have the code, for
+// example because an older version wrote it, the sentence shows the code itself.
 func (t Table) Sentence(code Code, params map[string]string) string {
 	if code == "" {
 		return ""

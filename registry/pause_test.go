@@ -20,7 +20,7 @@ func outcomeOfLane(t *testing.T) {
 	t.Parallel()
 	none := Lane{}
 	// Its time is over.
-	paused := Lane{Name: "fcm", Since: dawn, Until: noon, Reason: because("first", "Out.")} // its time is over
+	paused := Lane{Name: "fcm", Since: dawn, Until: noon, Reason: because("first", "Out.")}
 	longer := Lane{Name: "fcm", Since: dawn, Until: noon.Add(1), Reason: because("second", "Out.")}
 	out := Outcome{Result: ResultRetry, PauseFor: time.Minute, Reason: because("busy", "Busy.")}
 	denied := Outcome{Result: ResultMisconfigured, PauseFor: 15 * time.Minute, Reason: because("denied", "No.")}

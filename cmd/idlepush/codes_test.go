@@ -81,8 +81,8 @@ func eachCodeOnce(t *testing.T) {
 	}
 }
 
-// eachCodeUsed finds every constant of the type codes.Code: the type checker knows them all, however
-// they come to be one. A code that is only compared is not used.
+// eachCodeUsed finds every constant of the type codes.Code: the type checker knows them all,
+// however they come to be one. A code that is only compared is not used.
 func eachCodeUsed(t *testing.T) {
 	packages, exports := listPackages(t)
 	set := token.NewFileSet()

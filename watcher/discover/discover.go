@@ -58,7 +58,7 @@ type Settings struct {
 
 // Note is what a person has to do or know first.
 type Note struct {
-	Code   codes.Code        // app_password, imap_switch, authorization_code, oauth2, bridge, none_found
+	Code   codes.Code        // one of codes.go
 	Params map[string]string // of the code
 	URL    string            // where; may be empty
 }

@@ -11,8 +11,8 @@ import (
 type Reason struct {
 	Code codes.Code // such as "apns_bad_device_token"
 	// Params are the parameters of the sentence, such as "host"; nil if there are none. They never
-	// hold a secret, the sender or subject of a mail, the path of an endpoint, or the raw answer of a
-	// push service.
+	// hold a secret, the sender or subject of a mail, the path of an endpoint, or the raw answer
+	// of a push service.
 	Params map[string]string
 }
 

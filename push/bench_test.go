@@ -62,7 +62,7 @@ func (h *harness) neighbours(n, mails int) {
 			mailboxes = append(mailboxes, h.account)
 		}
 		d := registry.Device{Name: "phone", Transport: "fcm", Address: registry.Secret(device(i)),
-			Content: registry.Preview, Accounts: []string{h.account.ID}}
+			Content: registry.LevelPreview, Accounts: []string{h.account.ID}}
 		registering.Go(func() { h.register(d) })
 	}
 	registering.Wait()

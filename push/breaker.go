@@ -64,7 +64,7 @@ func (s devices) without(device string) devices {
 func (b breaker) judge(device string, probe bool, o registry.Outcome, now time.Time) (breaker, registry.Outcome) {
 	late := b.out && !probe // it was in flight when the pause began
 	switch {
-	case o.Unasked && o.Result != registry.ResultMisconfigured:
+	case o.NotSent && o.Result != registry.ResultMisconfigured:
 	case o.Result != registry.ResultMisconfigured && (o.Result != registry.ResultRetry || o.Suspect):
 		o.LaneWorks = true
 		return b.proved(device, o.Result == registry.ResultDelivered, now), o

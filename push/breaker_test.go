@@ -56,7 +56,7 @@ func TestDoubled(t *testing.T) {
 func tried(attempts int, suspect time.Duration) registry.Work {
 	w := registry.Work{Attempts: attempts, Notification: registry.Notification{Expires: dawn.Add(72 * time.Hour)}}
 	if suspect > 0 {
-		w.Device.Status = registry.Status{State: registry.Suspect, Since: dawn.Add(-suspect)}
+		w.Device.Status = registry.Status{State: registry.StateSuspect, Since: dawn.Add(-suspect)}
 	}
 	return w
 }
@@ -275,11 +275,11 @@ func breakerProved(t *testing.T) {
 func breakerNotSent(t *testing.T) {
 	b := fail(lane{}, breakAfter, retry(), dawn)
 	for _, o := range []registry.Outcome{refused(), complaint()} {
-		if got := b.after("probe", Unasked(o), b.until); got != b {
+		if got := b.after("probe", NotSent(o), b.until); got != b {
 			t.Errorf("%s: %+v", o.Result, got)
 		}
 	}
-	if b = b.after("probe", Unasked(ourFault()), b.until); !b.paused() {
+	if b = b.after("probe", NotSent(ourFault()), b.until); !b.paused() {
 		t.Error("a server that cannot send is not found out")
 	}
 }

@@ -14,7 +14,7 @@ const burstWindow = time.Minute
 // service.
 func (d *Dispatcher) limit(w registry.Work) Limit {
 	kind := w.Notification.Kind
-	if kind == registry.MailKind || kind == registry.SummaryKind {
+	if kind == registry.KindMail || kind == registry.KindSummary {
 		return Limit{d.BurstLimit, burstWindow}
 	}
 	t, ok := d.Transports.Named(w.Device.Transport)

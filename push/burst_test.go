@@ -55,20 +55,20 @@ func limitOpens(t *testing.T) {
 }
 
 func limitKinds(t *testing.T) {
-	apple := Traits{Name: "apns", Limits: map[registry.Kind]Limit{registry.ClearKind: {3, time.Hour}}}
+	apple := Traits{Name: "apns", Limits: map[registry.Kind]Limit{registry.KindClear: {3, time.Hour}}}
 	d := &Dispatcher{BurstLimit: 5, Transports: Transports{stub{nil, Traits{Name: "fcm"}}, stub{nil, apple}}}
 	for _, c := range []struct {
 		kind registry.Kind
 		t    registry.Transport
 		want Limit
 	}{
-		{registry.MailKind, "fcm", Limit{5, time.Minute}},
-		{registry.SummaryKind, "webpush", Limit{5, time.Minute}},
-		{registry.ClearKind, "apns", Limit{3, time.Hour}},
-		{registry.ClearKind, "fcm", Limit{}},
-		{registry.ClearKind, "unifiedpush", Limit{}},
-		{registry.AttentionKind, "fcm", Limit{}},
-		{registry.TestKind, "apns", Limit{}},
+		{registry.KindMail, "fcm", Limit{5, time.Minute}},
+		{registry.KindSummary, "webpush", Limit{5, time.Minute}},
+		{registry.KindClear, "apns", Limit{3, time.Hour}},
+		{registry.KindClear, "fcm", Limit{}},
+		{registry.KindClear, "unifiedpush", Limit{}},
+		{registry.KindAttention, "fcm", Limit{}},
+		{registry.KindTest, "apns", Limit{}},
 	} {
 		if got := d.limit(registry.Work{Notification: registry.Notification{Kind: c.kind}, Device: registry.Device{Transport: c.t}}); got != c.want {
 			t.Errorf("%s on %s: %v, want %v", c.kind, c.t, got, c.want)
@@ -121,8 +121,8 @@ func burstSummary(t *testing.T) {
 		if got := h.rung(phone, begin); !slices.Equal(got, want) {
 			t.Errorf("it rang %q, want %q", got, want)
 		}
-		h.wantState(ids[:5], phone, registry.Delivered)
-		h.wantState(ids[5:], phone, registry.Combined)
+		h.wantState(ids[:5], phone, registry.DeliveryDelivered)
+		h.wantState(ids[5:], phone, registry.DeliveryCombined)
 	})
 }
 
@@ -221,7 +221,7 @@ func burstFailed(t *testing.T) {
 		after(time.Hour)
 		sums := make(map[string]int)
 		for _, p := range h.sends() {
-			if p.message.Kind == registry.SummaryKind {
+			if p.message.Kind == registry.KindSummary {
 				n, err := h.store.History.Get(h.owner, p.message.ID, time.Now())
 				if err != nil {
 					t.Fatal(err)
@@ -243,7 +243,7 @@ func burstClears(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
-		iphone := h.register(registry.Device{Name: "iphone", Transport: "apns", Address: "planted token", Params: map[string]string{"environment": "production"}, Content: registry.Subject})
+		iphone := h.register(registry.Device{Name: "iphone", Transport: "apns", Address: "planted token", Params: map[string]string{"environment": "production"}, Content: registry.LevelSubject})
 		h.run()
 		h.mail(10)
 		after(time.Second)

@@ -65,7 +65,7 @@ func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 			return w, false, nil
 		}
 		b := d.limit(w)
-		if w.Remember = b.Pushes; w.Released {
+		if w.KeepNotified = b.Pushes; w.HoldEnded {
 			combined, err := d.Store.Combine(w, now)
 			if err != nil {
 				return w, false, err
@@ -74,7 +74,7 @@ func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 				continue
 			}
 		}
-		at := b.opens(w.Rang, now)
+		at := b.opens(w.NotifiedAt, now)
 		if at.IsZero() {
 			return w, true, nil
 		}

@@ -120,7 +120,7 @@ func (c *clock) look() (now time.Time, back bool) {
 // begin probes the lanes that an earlier run has paused: a person may have corrected a setting and
 // restarted the program for that. It calls hasten if the clock was set back meanwhile.
 func (d *Dispatcher) begin(now time.Time) error {
-	back, err := d.Store.SetBack(now)
+	back, err := d.Store.ClockWentBack(now)
 	if err != nil {
 		return err
 	}

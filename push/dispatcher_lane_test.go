@@ -180,7 +180,7 @@ func laneMisconfigured(t *testing.T) {
 			}
 		}
 		for _, d := range crowd {
-			h.wantState(ids, d, registry.Pending)
+			h.wantState(ids, d, registry.DeliveryPending)
 		}
 		h.answers(nil)
 		ids = append(ids, h.mail(1)...)
@@ -337,7 +337,7 @@ func laneNotConfigured(t *testing.T) {
 		h.run()
 		ids := h.mail(1)
 		after(time.Hour)
-		if d := h.delivery(ids[0], phone); d.State != registry.Pending || !d.Reason.Equal(unknown("fcm").Reason) {
+		if d := h.delivery(ids[0], phone); d.State != registry.DeliveryPending || !d.Reason.Equal(unknown("fcm").Reason) {
 			t.Errorf("delivery %+v", d)
 		}
 		if lane := h.lane("fcm"); !lane.Reason.Equal(unknown("fcm").Reason) {

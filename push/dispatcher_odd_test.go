@@ -37,7 +37,7 @@ func oddDeviceAlone(t *testing.T) {
 		ids := h.mail(1)
 		after(time.Second)
 		ids = append(ids, h.mail(1)...) // the lane is paused
-		after(registry.MailKind.Lifetime() - time.Hour)
+		after(registry.KindMail.Lifetime() - time.Hour)
 		if got := h.received(phones[1]); !slices.Equal(got, ids) {
 			t.Errorf("after nearly three days it got %d of %d", len(got), len(ids))
 		}
@@ -118,10 +118,10 @@ func oddDeviceDenied(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Status.State != registry.Suspect || d.Status.Code != "bad_key" {
+		if d.Status.State != registry.StateSuspect || d.Status.Code != "bad_key" {
 			t.Errorf("its status is %+v", d.Status)
 		}
-		h.wantState(ids, denied, registry.Pending)
+		h.wantState(ids, denied, registry.DeliveryPending)
 		h.answers(nil)
 		after(maxSuspectWait)
 		if got := h.received(denied); !slices.Equal(got, ids) {

@@ -107,7 +107,7 @@ func orderQueue(t *testing.T) {
 			if got := h.received(d); !slices.Equal(got, ids) {
 				t.Errorf("%s got %d of %d mails, or not in their order", d.Name, len(got), len(ids))
 			}
-			h.wantState(ids, d, registry.Delivered)
+			h.wantState(ids, d, registry.DeliveryDelivered)
 		}
 	})
 }
@@ -204,7 +204,7 @@ func orderLevel(t *testing.T) {
 		h := newHarness(t)
 		phone, tablet := h.phone("phone"), h.phone("tablet")
 		h.mail(1)
-		phone.Content = registry.Sender // edited after the mail was recorded, before it is sent
+		phone.Content = registry.LevelSender // edited between Record and the send
 		if _, err := h.store.Devices.Update(phone, time.Now()); err != nil {
 			t.Fatal(err)
 		}

@@ -71,7 +71,7 @@ func retryDoubling(t *testing.T) {
 		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("got %v, want %v", got, ids)
 		}
-		if d := h.delivery(ids[0], phone); d.State != registry.Delivered || d.Attempts != len(waits) {
+		if d := h.delivery(ids[0], phone); d.State != registry.DeliveryDelivered || d.Attempts != len(waits) {
 			t.Errorf("delivery %+v after %d tries", d, len(waits))
 		}
 		if d := h.delivery(ids[1], phone); d.Attempts != 1 {
@@ -132,7 +132,7 @@ func retryLongOutage(t *testing.T) {
 				t.Fatalf("tried %s, want %s again and again", p.message.ID, ids[0])
 			}
 		}
-		h.wantState(ids, phone, registry.Delivered)
+		h.wantState(ids, phone, registry.DeliveryDelivered)
 	})
 }
 
@@ -152,8 +152,8 @@ func retryExpired(t *testing.T) {
 		after(10 * time.Hour)
 		fresh := h.mail(2)
 		after(72*time.Hour - 10*time.Hour)
-		h.wantState(old, phone, registry.Expired)
-		h.wantState(fresh, phone, registry.Pending)
+		h.wantState(old, phone, registry.DeliveryExpired)
+		h.wantState(fresh, phone, registry.DeliveryPending)
 		after(10 * time.Hour)
 		if got := h.received(phone); !slices.Equal(got, fresh) {
 			t.Errorf("got %d mails, want the %d that were still worth it", len(got), len(fresh))
@@ -163,8 +163,8 @@ func retryExpired(t *testing.T) {
 				t.Errorf("sent %v after it expired", p.at.Sub(p.message.Expires))
 			}
 		}
-		h.wantState(old, phone, registry.Expired)
-		h.wantState(fresh, phone, registry.Delivered)
+		h.wantState(old, phone, registry.DeliveryExpired)
+		h.wantState(fresh, phone, registry.DeliveryDelivered)
 		if d := h.delivery(old[0], phone); d.Attempts < 60 || d.Code != "outage" {
 			t.Errorf("it does not say what was tried: %+v", d)
 		}
@@ -178,7 +178,7 @@ func retryAllExpired(t *testing.T) {
 		h := newHarness(t)
 		phone := h.phone("phone")
 		h.mail(2)
-		time.Sleep(registry.MailKind.Lifetime())
+		time.Sleep(registry.KindMail.Lifetime())
 		h.run()
 		synctest.Wait()
 		if n := len(h.sends()); n != 0 {
@@ -270,7 +270,7 @@ func retrySuspect(t *testing.T) {
 			h.mail(1)
 			after(misconfiguredPause)
 		}
-		if d, err := h.store.Devices.Get(suspect.ID); err != nil || d.Status.State != registry.Suspect {
+		if d, err := h.store.Devices.Get(suspect.ID); err != nil || d.Status.State != registry.StateSuspect {
 			t.Fatalf("status %+v, %v", d.Status, err)
 		}
 		var out atomic.Bool

@@ -42,8 +42,8 @@ func stopInFlight(t *testing.T) {
 			if got := h.received(d); !slices.Equal(got, ids[:1]) {
 				t.Errorf("%s got %d mails", d.Name, len(got))
 			}
-			h.wantState(ids[:1], d, registry.Delivered)
-			h.wantState(ids[1:], d, registry.Pending)
+			h.wantState(ids[:1], d, registry.DeliveryDelivered)
+			h.wantState(ids[1:], d, registry.DeliveryPending)
 		}
 		h.answers(nil)
 		h.run()
@@ -87,7 +87,7 @@ func stopHanging(t *testing.T) {
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		h.wantState(ids, phone, registry.Pending)
+		h.wantState(ids, phone, registry.DeliveryPending)
 		h.reopen()
 		h.answers(nil)
 		h.run()
@@ -116,7 +116,7 @@ func TestSendTimeout(t *testing.T) {
 			t.Errorf("given up early: %+v", d)
 		}
 		after(1)
-		if d := h.delivery(ids[0], phone); d.Attempts != 1 || d.State != registry.Pending {
+		if d := h.delivery(ids[0], phone); d.Attempts != 1 || d.State != registry.DeliveryPending {
 			t.Errorf("not given up: %+v", d)
 		}
 	})
@@ -190,14 +190,14 @@ func deliverOntoAFullDisk(t *testing.T) {
 	if n := len(h.sends()); n != 1 {
 		t.Errorf("%d sends while the disk is full", n)
 	}
-	h.wantState(ids, phone, registry.Pending)
+	h.wantState(ids, phone, registry.DeliveryPending)
 	if n := strings.Count(h.lines.String(), "cannot write the outcome"); n != 1 {
 		t.Errorf("said %d times that the outcome cannot be written", n)
 	}
 	spaceEnds(t, false)
 	h.answers(nil)
 	after(maxIdle)
-	h.wantState(ids, phone, registry.Delivered)
+	h.wantState(ids, phone, registry.DeliveryDelivered)
 	if got := h.received(phone); !slices.Equal(got, ids) {
 		t.Errorf("got %d mails, want each of %d once", len(got), len(ids))
 	}

@@ -118,7 +118,7 @@ func day(t *testing.T, fails int64) (asked int64) {
 		}))
 		late := mail(1)
 		after(enough)
-		h.clock.Move(registry.MailKind.Lifetime())
+		h.clock.Move(registry.KindMail.Lifetime())
 		quiet(enough)
 		mail(1)
 		quiet(enough)
@@ -127,8 +127,8 @@ func day(t *testing.T, fails int64) (asked int64) {
 		h.unfailing(func() {
 			h.wantShown(ids, phone, 2)
 			h.wantShown(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == read || id == late[0] }), browser, 2)
-			h.wantState([]string{read}, browser, registry.Cleared)
-			h.wantState(late, browser, registry.Expired)
+			h.wantState([]string{read}, browser, registry.DeliveryCleared)
+			h.wantState(late, browser, registry.DeliveryExpired)
 			if !slices.Contains(h.cleared(phone), read) {
 				t.Error("the phone still shows what was read before it rang on the browser")
 			}
@@ -136,7 +136,7 @@ func day(t *testing.T, fails int64) (asked int64) {
 				if !slices.Contains(h.cleared(d), ids[0]) {
 					t.Errorf("%s still shows what was read", d.Name)
 				}
-				if n := h.kinds(d)[registry.AttentionKind]; n != 1 {
+				if n := h.kinds(d)[registry.KindAttention]; n != 1 {
 					t.Errorf("%s was told %d times that a device is gone", d.Name, n)
 				}
 			}
@@ -278,7 +278,7 @@ func (h *harness) errors() (n int) {
 // The store must not be called in a loop.
 func storeRefuses(t *testing.T) {
 	t.Parallel()
-	for _, method := range []string{"Due", "Next", "Settle", "Hold", "Combine", "ProbeLanes", "SetBack", "HastenDue"} {
+	for _, method := range []string{"Due", "Next", "Settle", "Hold", "Combine", "ProbeLanes", "ClockWentBack", "HastenDue"} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -324,7 +324,7 @@ func storeBetween(t *testing.T) {
 			return err
 		},
 		"expired": func(h *harness, _ registry.Device) error {
-			h.clock.Move(registry.MailKind.Lifetime())
+			h.clock.Move(registry.KindMail.Lifetime())
 			return nil
 		},
 		"removed": func(h *harness, d registry.Device) error { return h.store.Devices.Remove(d, "") },

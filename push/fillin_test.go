@@ -14,7 +14,7 @@ func TestFillIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
 		phone, browser := h.phone("phone"), h.browser("browser", "https://push.example")
-		wake := h.register(registry.Device{Name: "wake", Transport: "fcm", Address: "planted token wake", Content: registry.Wake})
+		wake := h.register(registry.Device{Name: "wake", Transport: "fcm", Address: "planted token wake", Content: registry.LevelWake})
 		to := registry.Cursor{UIDValidity: 1, Next: 2}
 		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", To: to, Mails: []registry.Message{{UID: 1, Wordless: true}}, At: h.clock.Now()}); err != nil {
 			t.Fatal(err)
@@ -41,7 +41,7 @@ func TestFillIn(t *testing.T) {
 			if got := titles[d.ID]; !slices.Equal(got, want) {
 				t.Errorf("%s is shown %q, want %q", d.Name, got, want)
 			}
-			h.wantState([]string{id}, d, registry.Delivered)
+			h.wantState([]string{id}, d, registry.DeliveryDelivered)
 		}
 	})
 }

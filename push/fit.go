@@ -30,7 +30,7 @@ func Fit[T any](m Message, limit int, render func(Message) (made T, size int, er
 func SendFitting[T any](m Message, fit func(Message) (T, Message, *registry.Outcome), send func(T) (o registry.Outcome, tooLarge bool)) registry.Outcome {
 	made, m, refusal := fit(m)
 	if refusal != nil {
-		return Unasked(*refusal)
+		return NotSent(*refusal)
 	}
 	o, tooLarge := send(made)
 	if !tooLarge {

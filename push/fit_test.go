@@ -10,7 +10,7 @@ import (
 
 // large returns a mail that Smaller can shorten.
 func large() Message {
-	w := sample(registry.Device{Content: registry.Preview}, time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
+	w := sample(registry.Device{Content: registry.LevelPreview}, time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
 	w.Clear = []string{"a", "b", "c"}
 	return Render(w, "https://push.example.org/", nil)
 }
@@ -73,7 +73,7 @@ func TestSendFitting(t *testing.T) {
 		t.Error("sent what was refused")
 		return registry.Outcome{}, false
 	})
-	if !o.Unasked || o.Code != refused.Code {
+	if !o.NotSent || o.Code != refused.Code {
 		t.Errorf("the refusal is %+v", o)
 	}
 }

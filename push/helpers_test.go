@@ -58,7 +58,7 @@ func newHarness(t testing.TB) *harness {
 	h.dir, h.owner = dir, anna.ID
 	h.log, h.lines = registrytest.NewLog(t)
 	h.transports = Transports{stub{h.service, Traits{Name: "fcm"}},
-		stub{h.service, Traits{Name: "apns", Limits: map[registry.Kind]Limit{registry.ClearKind: {3, time.Hour}}}},
+		stub{h.service, Traits{Name: "apns", Limits: map[registry.Kind]Limit{registry.KindClear: {3, time.Hour}}}},
 		stub{h.service, Traits{Name: "webpush", MustShow: true}}, stub{h.service, Traits{Name: "unifiedpush"}}}
 	h.open()
 	t.Cleanup(func() { h.store.Close() })
@@ -70,7 +70,7 @@ func newHarness(t testing.TB) *harness {
 func (h *harness) addAccount(name string) {
 	h.Helper()
 	a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.owner, Email: name + "@example.org", Host: "imap.example.org", Port: 993,
-		Security: registry.TLS, Username: name, Password: "planted password", Folders: []string{"INBOX"}, Enabled: true}, "", h.clock.Now())
+		Security: registry.SecurityTLS, Username: name, Password: "planted password", Folders: []string{"INBOX"}, Enabled: true}, "", h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -105,19 +105,19 @@ func (h *harness) unfailing(use func()) { use() }
 // phone registers an FCM device. All of them are in one lane.
 func (h *harness) phone(name string) registry.Device {
 	h.Helper()
-	return h.register(registry.Device{Name: name, Transport: "fcm", Address: registry.Secret("planted token " + name), Content: registry.Preview})
+	return h.register(registry.Device{Name: name, Transport: "fcm", Address: registry.Secret("planted token " + name), Content: registry.LevelPreview})
 }
 
 // browser registers a Web Push device, in the lane of its origin.
 func (h *harness) browser(name, origin string) registry.Device {
 	h.Helper()
-	return h.register(registry.Device{Name: name, Transport: "webpush", Content: registry.Preview,
+	return h.register(registry.Device{Name: name, Transport: "webpush", Content: registry.LevelPreview,
 		Address: registry.Secret(origin + "/planted-endpoint/" + name)})
 }
 
 func (h *harness) register(d registry.Device) registry.Device {
 	h.Helper()
-	d.User, d.Status.State = h.owner, registry.Proven
+	d.User, d.Status.State = h.owner, registry.StateProven
 	d, _, err := h.store.Devices.Put(h.transports.Routed(d), "", h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
@@ -130,7 +130,7 @@ func (h *harness) mail(n int) []string {
 	h.Helper()
 	var ids []string
 	for n > 0 {
-		step := min(n, registry.MostMails)
+		step := min(n, registry.MaxMails)
 		from, err := h.store.Mail.Cursor(h.account.ID, "INBOX")
 		if err != nil {
 			h.Fatal(err)
@@ -210,8 +210,8 @@ func (h *harness) wantShown(ids []string, d registry.Device, most int) {
 	}
 	for i, id := range ids {
 		switch at := h.delivery(id, d); {
-		case at.State == registry.Delivered && times[id] > 0:
-		case at.State == registry.Combined && times[id] == 0 && times[at.Into] > 0:
+		case at.State == registry.DeliveryDelivered && times[id] > 0:
+		case at.State == registry.DeliveryCombined && times[id] == 0 && times[at.Into] > 0:
 			counted[at.Into]++
 		default:
 			h.Errorf("mail %d of %d on %s is %s (%s), came %d times by itself, and %d times in a summary",

@@ -82,7 +82,7 @@ func drain(t *testing.T) {
 	for i := range mailboxes {
 		h.addAccount(fmt.Sprint("box ", i))
 		for j := range phones {
-			h.register(registry.Device{Name: fmt.Sprint("phone ", i, " ", j), Transport: "fcm", Content: registry.Subject,
+			h.register(registry.Device{Name: fmt.Sprint("phone ", i, " ", j), Transport: "fcm", Content: registry.LevelSubject,
 				Address: registry.Secret(fmt.Sprint("planted token ", i, " ", j)), Accounts: []string{h.account.ID}})
 		}
 		h.uid = 1

@@ -13,7 +13,7 @@ func Retry(code codes.Code) registry.Outcome {
 // Unanswered returns the outcome Retry for a message that the service may nevertheless have
 // accepted.
 func Unanswered(code codes.Code) registry.Outcome {
-	return registry.Outcome{Result: registry.ResultRetry, Unknown: true, Reason: registry.Reason{Code: code}}
+	return registry.Outcome{Result: registry.ResultRetry, MaybeDelivered: true, Reason: registry.Reason{Code: code}}
 }
 
 // Suspect returns the outcome of a complaint about this one address that falls short of "gone".
@@ -21,10 +21,10 @@ func Suspect(code codes.Code) registry.Outcome {
 	return registry.Outcome{Result: registry.ResultRetry, Suspect: true, Reason: registry.Reason{Code: code}}
 }
 
-// Unasked returns the outcome o of a message that was not sent, which says nothing about the
+// NotSent returns the outcome o of a message that was not sent, which says nothing about the
 // service.
-func Unasked(o registry.Outcome) registry.Outcome {
-	o.Unasked = true
+func NotSent(o registry.Outcome) registry.Outcome {
+	o.NotSent = true
 	return o
 }
 

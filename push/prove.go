@@ -16,7 +16,7 @@ func (d *Dispatcher) Prove(ctx context.Context, device registry.Device) registry
 	id := make([]byte, 24)
 	rand.Read(id)
 	now := d.now()
-	n := registry.Notification{ID: base64.RawURLEncoding.EncodeToString(id), Kind: registry.TestKind,
-		At: now, Expires: now.Add(registry.TestKind.Lifetime())}
+	n := registry.Notification{ID: base64.RawURLEncoding.EncodeToString(id), Kind: registry.KindTest,
+		At: now, Expires: now.Add(registry.KindTest.Lifetime())}
 	return d.send(ctx, device, Render(registry.Work{Notification: n, Device: device}, d.URL(), d.Codes))
 }

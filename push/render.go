@@ -57,9 +57,9 @@ func clickURL(w registry.Work, page string) string {
 	switch n := w.Notification; {
 	case page == "" || len(page)+len("#/mail/")+len(n.ID) > maxURL:
 		return ""
-	case w.Link != "" && len(w.Link) <= maxURL && w.Device.Content.Allows(registry.Subject):
+	case w.Link != "" && len(w.Link) <= maxURL && w.Device.Content.Allows(registry.LevelSubject):
 		return w.Link
-	case n.Kind == registry.MailKind:
+	case n.Kind == registry.KindMail:
 		return page + "#/mail/" + n.ID
 	}
 	return page
@@ -85,7 +85,7 @@ var sizes = []messageSize{
 type messageSize struct{ folder, from, subject, preview, text, clear int }
 
 // maxClear bounds the ids to clear in one message. Those of one clear notification fit any service.
-const maxClear = registry.MostMails
+const maxClear = registry.MaxMails
 
 // Smaller returns the message in the next smaller size, or false if this is the smallest.
 func (m Message) Smaller() (Message, bool) {
@@ -110,21 +110,21 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 	n, level, limit := w.Notification, w.Device.Content, sizes[i]
 	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: clickURL(w, page), work: &w, page: page, text: text, size: i}
 	p := payload{V: 1, Kind: n.Kind, ID: n.ID, Account: n.Account, At: n.At.UTC()}
-	showsSender := level.Allows(registry.Sender)
+	showsSender := level.Allows(registry.LevelSender)
 	switch n.Kind {
-	case registry.AttentionKind:
+	case registry.KindAttention:
 		m.Neutral, m.Title = attention, attention
 		if showsSender {
 			m.Body, p.Code = shorten(text, limit.text), n.Code
 		}
-	case registry.ClearKind:
+	case registry.KindClear:
 		m.Silent = true
 		if showsSender {
 			p.Clear, p.Unread = newest(n.Clear, maxClear), badge(w.Unread)
 		}
-	case registry.TestKind:
+	case registry.KindTest:
 		m.Neutral, m.Title, m.Body = testTitle, testTitle, testBody
-	case registry.SummaryKind:
+	case registry.KindSummary:
 		m.Neutral, m.Title = newMail, newMail
 		if showsSender {
 			m.Title = summaryText(n.Count, shorten(w.Mailbox, limit.from))
@@ -179,7 +179,7 @@ func mailText(p payload, level registry.Level) (title, body string) {
 	case p.Subject != "" || p.Preview != "":
 		body = strings.Trim(p.Subject+"\n"+p.Preview, "\n")
 	case p.From == "":
-	case level.Allows(registry.Subject):
+	case level.Allows(registry.LevelSubject):
 		body = "(no subject)"
 	default:
 		body = newMail

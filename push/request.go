@@ -47,7 +47,7 @@ func (d *Dispatcher) Preview(device registry.Device) (Request, *registry.Outcome
 func sample(device registry.Device, now time.Time) registry.Work {
 	const account, folder = "sample", "INBOX"
 	return registry.Work{Device: device, Mailbox: "you@example.org", Unread: new(3), Notification: registry.Notification{
-		ID: registry.StableID(account, folder, 1, 1), Kind: registry.MailKind, Account: account, Folder: folder, At: now, Expires: now.Add(registry.MailKind.Lifetime()),
+		ID: registry.StableID(account, folder, 1, 1), Kind: registry.KindMail, Account: account, Folder: folder, At: now, Expires: now.Add(registry.KindMail.Lifetime()),
 		Content: registry.Content{From: "Ann Example", Subject: "Dinner on Sunday?", Preview: "Shall we say at eight? Bring the plum cake."}}}
 }
 

@@ -39,7 +39,7 @@ func scheduled(o registry.Outcome, w registry.Work, now time.Time) registry.Outc
 		return o
 	}
 	wait := fullJitter(doubled(minRetryWait, maxRetryWait, w.Attempts))
-	if s := w.Device.Status; o.Suspect || s.State == registry.Suspect {
+	if s := w.Device.Status; o.Suspect || s.State == registry.StateSuspect {
 		wait = jitter(rarely(s, w.Notification.Expires, now))
 	}
 	if at := now.Add(wait); o.At.Before(at) {
@@ -51,7 +51,7 @@ func scheduled(o registry.Outcome, w registry.Work, now time.Time) registry.Outc
 // rarely returns how long a suspect device waits for its next try: half the time for which it has
 // been suspect, at most half the time until the work expires, and within bounds.
 func rarely(s registry.Status, expires, now time.Time) time.Duration {
-	if s.State != registry.Suspect {
+	if s.State != registry.StateSuspect {
 		return minSuspectWait
 	}
 	return max(min(now.Sub(s.Since)/2, expires.Sub(now)/2, maxSuspectWait), minSuspectWait)

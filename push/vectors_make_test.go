@@ -158,12 +158,12 @@ func (w *workshop) kinds() {
 	for _, one := range []struct {
 		kind  registry.Kind
 		level registry.Level
-	}{{registry.MailKind, registry.Wake}, {registry.MailKind, registry.Preview}, {registry.SummaryKind, registry.Subject},
-		{registry.ClearKind, registry.Subject}, {registry.AttentionKind, registry.Subject}, {registry.TestKind, registry.Subject}} {
+	}{{registry.KindMail, registry.LevelWake}, {registry.KindMail, registry.LevelPreview}, {registry.KindSummary, registry.LevelSubject},
+		{registry.KindClear, registry.LevelSubject}, {registry.KindAttention, registry.LevelSubject}, {registry.KindTest, registry.LevelSubject}} {
 		m := push.Render(pushtest.Work(one.kind, registry.Device{Content: one.level}), "https://push.example.org/", pushtest.Sentences)
 		w.sent(string(one.kind)+"-"+string(one.level), "Kind "+string(one.kind)+" at the level "+string(one.level)+".", m.Payload)
 	}
-	strange := pushtest.Work(registry.MailKind, registry.Device{Content: registry.Preview})
+	strange := pushtest.Work(registry.KindMail, registry.Device{Content: registry.LevelPreview})
 	strange.Notification.Content = registry.Content{From: "Grüße 𝄞", Subject: `"quoted" \ <&> é`, Preview: "日本語"}
 	w.sent("mail-beyond-ascii", "Text beyond ASCII, in UTF-8.", push.Render(strange, "https://push.example.org/", pushtest.Sentences).Payload)
 	w.sent("largest", "The most that one record of 4096 bytes holds: a plaintext of 3993 bytes.", []byte(`"`+strings.Repeat("x", 3991)+`"`))

@@ -90,7 +90,7 @@ func putStatus(tx *table.Tx, account string, st Status) error {
 // It returns ErrNotFound if there is no such owner, and ErrDenied if session is not empty and has
 // ended.
 func (s Accounts) Add(a Account, session string, now time.Time) (_ Account, added bool, err error) {
-	a.ID, a.Revision, a.Created, a.Edited, a.Status = newID(), 1, now, now, Status{State: New, Since: now}
+	a.ID, a.Revision, a.Created, a.Edited, a.Status = newID(), 1, now, now, Status{State: StateNew, Since: now}
 	var out Account
 	err = s.db.Update(func(tx *table.Tx) error {
 		out, added = a, false
@@ -116,9 +116,9 @@ func (s Accounts) Add(a Account, session string, now time.Time) (_ Account, adde
 		if !out.Visible(a.Owner) {
 			out.SharedWith = append(out.SharedWith, a.Owner)
 		}
-		if out.Status.State == Attention || out.Status.State == Retrying {
+		if out.Status.State == StateAttention || out.Status.State == StateRetrying {
 			out.Host, out.Port, out.Security, out.Password = a.Host, a.Port, a.Security, a.Password
-			out.Edited, out.Status = now, Status{State: New, Since: now, Proof: out.Status.Proof}
+			out.Edited, out.Status = now, Status{State: StateNew, Since: now, Proof: out.Status.Proof}
 			if err := putStatus(tx, out.ID, out.Status); err != nil {
 				return err
 			}
@@ -277,8 +277,8 @@ func (m Mail) setState(set *queueSet, seen Account, st Status) (done bool, err e
 		return true, err
 	}
 	set.reserved = 2 // the standing
-	newAttention := st.State == Attention && s.Status.State != Attention
-	if s.Told != "" && (newAttention || st.State == Watching || st.State == Polling) {
+	newAttention := st.State == StateAttention && s.Status.State != StateAttention
+	if s.Told != "" && (newAttention || st.State == StateWatching || st.State == StatePolling) {
 		if done, err := m.withdrawByID(set, seen.ID, s.Told); err != nil || !done {
 			return false, err
 		}
@@ -296,8 +296,8 @@ func (m Mail) setState(set *queueSet, seen Account, st Status) (done bool, err e
 		if err != nil {
 			return false, err
 		}
-		n := Notification{ID: stableID(string(AttentionKind), seen.ID, st.Since.String()), Kind: AttentionKind, Account: seen.ID,
-			At: st.Since, Expires: st.Since.Add(AttentionKind.Lifetime()),
+		n := Notification{ID: stableID(string(KindAttention), seen.ID, st.Since.String()), Kind: KindAttention, Account: seen.ID,
+			At: st.Since, Expires: st.Since.Add(KindAttention.Lifetime()),
 			Reason: st.Reason.With(codes.Account, row.Email)}
 		if err := set.insert(n, idsOf(recipients)); err != nil {
 			return false, err

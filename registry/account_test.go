@@ -57,11 +57,11 @@ func addKnown(t *testing.T) {
 		}
 	}
 	way := a
-	way.Port, way.Security = 143, StartTLS
+	way.Port, way.Security = 143, SecurityStartTLS
 	if got, added, err := s.Accounts.Add(way, "", dawn); err != nil || added || got.ID != a.ID || !SameMailbox(way, a) {
 		t.Errorf("another port is another way to the same mailbox: added %v, %v", added, err)
 	}
-	if list, err := s.Accounts.List(); err != nil || len(list) != 3 || list[0].Status.State != New {
+	if list, err := s.Accounts.List(); err != nil || len(list) != 3 || list[0].Status.State != StateNew {
 		t.Errorf("%d accounts, %v", len(list), err)
 	}
 }
@@ -69,9 +69,9 @@ func addKnown(t *testing.T) {
 func addBroken(t *testing.T) {
 	t.Parallel()
 	var s *Store
-	a := Account{Username: "ann@example.org", Host: "imap.example.org", Port: 993, Security: TLS, Password: "mailbox password", Folders: []string{"INBOX"}, Enabled: true}
+	a := Account{Username: "ann@example.org", Host: "imap.example.org", Port: 993, Security: SecurityTLS, Password: "mailbox password", Folders: []string{"INBOX"}, Enabled: true}
 	again := a
-	again.Port, again.Security, again.Password = 143, StartTLS, "newer"
+	again.Port, again.Security, again.Password = 143, SecurityStartTLS, "newer"
 	same := func(want Account) {
 		t.Helper()
 		again.Owner = a.Owner
@@ -83,7 +83,7 @@ func addBroken(t *testing.T) {
 			t.Errorf("it is watched at port %d by %s, %v", got.Port, got.Security, err)
 		}
 	}
-	for state, want := range map[State]Account{New: a, Watching: a, Polling: a, Retrying: again, Attention: again} {
+	for state, want := range map[State]Account{StateNew: a, StateWatching: a, StatePolling: a, StateRetrying: again, StateAttention: again} {
 		s = newStore(t)
 		a = mailbox(t, s, someone(t, s, "ann"), "ann@example.org")
 		if err := setState(s, a, state, "code", "A reason.", dawn); err != nil {
@@ -98,10 +98,10 @@ func updateRestarts(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a, other := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, ann, "other@example.org")
-	if err := setState(s, a, Watching, "", "", dawn); err != nil {
+	if err := setState(s, a, StateWatching, "", "", dawn); err != nil {
 		t.Fatal(err)
 	}
-	if err := setState(s, a, Attention, "login", "The password is refused.", dawn.Add(time.Minute)); err != nil {
+	if err := setState(s, a, StateAttention, "login", "The password is refused.", dawn.Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	later := dawn.Add(time.Hour)
@@ -111,11 +111,11 @@ func updateRestarts(t *testing.T) {
 	if err != nil || got.Owner != ann.ID || !got.Created.Equal(dawn) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if want := (Status{State: New, Since: later, Proof: dawn}); !reflect.DeepEqual(got.Status, want) {
+	if want := (Status{State: StateNew, Since: later, Proof: dawn}); !reflect.DeepEqual(got.Status, want) {
 		t.Errorf("status %+v, want %+v", got.Status, want)
 	}
 	stored, err := s.Accounts.Get(a.ID)
-	if err != nil || stored.Password != "newer" || stored.Enabled || stored.Status.State != New {
+	if err != nil || stored.Password != "newer" || stored.Enabled || stored.Status.State != StateNew {
 		t.Errorf("%+v, %v", stored, err)
 	}
 	edited.Username, edited.Revision = other.Username, stored.Revision
@@ -209,14 +209,14 @@ func attentionOnce(t *testing.T) {
 		said   bool
 		change bool
 	}{
-		{Watching, "", false, true},
-		{Watching, "", false, false},
-		{Retrying, "timeout", false, true},
-		{Attention, "login", true, true},
-		{Attention, "login", false, false},
-		{Attention, "limit", false, true},
-		{Watching, "", false, true},
-		{Attention, "login", true, true},
+		{StateWatching, "", false, true},
+		{StateWatching, "", false, false},
+		{StateRetrying, "timeout", false, true},
+		{StateAttention, "login", true, true},
+		{StateAttention, "login", false, false},
+		{StateAttention, "limit", false, true},
+		{StateWatching, "", false, true},
+		{StateAttention, "login", true, true},
 	} {
 		now := dawn.Add(time.Duration(i) * time.Minute)
 		before := commits(s)
@@ -227,7 +227,7 @@ func attentionOnce(t *testing.T) {
 		if err != nil || got.Status.State != step.state || got.Status.Code != step.code || got.Status.Since.Equal(now) != step.change {
 			t.Errorf("step %d: %+v, %v", i, got.Status, err)
 		}
-		if (step.state == Watching && step.change) != got.Status.Proof.Equal(now) {
+		if (step.state == StateWatching && step.change) != got.Status.Proof.Equal(now) {
 			t.Errorf("step %d: proof %v", i, got.Status.Proof)
 		}
 		if n := commits(s) - before; n > 1 || n == 1 != step.change {
@@ -235,7 +235,7 @@ func attentionOnce(t *testing.T) {
 		}
 		if step.said {
 			said++
-		} else if step.state == Watching {
+		} else if step.state == StateWatching {
 			said = 0 // what waits is taken back once it is mended
 		}
 		for _, d := range d {
@@ -245,14 +245,14 @@ func attentionOnce(t *testing.T) {
 		}
 	}
 	n := first(t, s, d[1], dawn).Notification
-	if n.Kind != AttentionKind || n.Account != a.ID || n.Code != "login" || !n.Reason.Equal(because("login", "Enter the password again.").With(codes.Account, "ann@example.org")) ||
+	if n.Kind != KindAttention || n.Account != a.ID || n.Code != "login" || !n.Reason.Equal(because("login", "Enter the password again.").With(codes.Account, "ann@example.org")) ||
 		!n.Expires.Equal(n.At.Add(7*24*time.Hour)) {
 		t.Errorf("%+v", n)
 	}
 	if len(queueKeys(t, s, apart)) > 0 {
 		t.Error("a device that is not to ring for the mailbox was told")
 	}
-	if err := setState(s, Account{ID: newID()}, Watching, "", "", dawn); !errors.Is(err, ErrNotFound) {
+	if err := setState(s, Account{ID: newID()}, StateWatching, "", "", dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an unknown account: %v", err)
 	}
 }
@@ -270,13 +270,13 @@ func staleSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn.Add(time.Hour)); !errors.Is(err, ErrStale) {
+	if err := setState(s, a, StateAttention, "login", "Enter the password again.", dawn.Add(time.Hour)); !errors.Is(err, ErrStale) {
 		t.Errorf("%v, want ErrStale", err)
 	}
 	if got, err := s.Accounts.Get(a.ID); err != nil || !reflect.DeepEqual(got.Status, edited.Status) || len(queueKeys(t, s, d)) > 0 {
 		t.Errorf("status %+v, %v", got.Status, err)
 	}
-	if err := setState(s, edited, Watching, "", "", dawn.Add(time.Hour)); err != nil {
+	if err := setState(s, edited, StateWatching, "", "", dawn.Add(time.Hour)); err != nil {
 		t.Error(err)
 	}
 }
@@ -310,20 +310,20 @@ func shareKeepsSession(t *testing.T) {
 	s := newStore(t)
 	ann, ben := someone(t, s, "ann"), someone(t, s, "ben")
 	a := mailbox(t, s, ann, "ann@example.org")
-	if err := setState(s, a, Watching, "", "", dawn.Add(time.Minute)); err != nil {
+	if err := setState(s, a, StateWatching, "", "", dawn.Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	a.SharedWith = []string{ben.ID}
 	shared, err := s.Accounts.Update(a, dawn.Add(time.Hour))
-	if err != nil || shared.Status.State != Watching || !shared.Edited.Equal(a.Edited) {
+	if err != nil || shared.Status.State != StateWatching || !shared.Edited.Equal(a.Edited) {
 		t.Fatalf("%+v, %v", shared, err)
 	}
-	if err := setState(s, shared, Attention, "login", "Enter the password again.", dawn.Add(2*time.Hour)); err != nil {
+	if err := setState(s, shared, StateAttention, "login", "Enter the password again.", dawn.Add(2*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	// The same password once more is a person's wish to try again.
 	again, err := s.Accounts.Update(shared, dawn.Add(3*time.Hour))
-	if err != nil || again.Status.State != New {
+	if err != nil || again.Status.State != StateNew {
 		t.Errorf("%+v, %v", again.Status, err)
 	}
 }
@@ -377,11 +377,11 @@ func addAgainMends(t *testing.T) {
 	if got, added, err := s.Accounts.Add(again, "", dawn); err != nil || added || got.Password != a.Password {
 		t.Errorf("one that works: added %v, %v, password taken: %v", added, err, got.Password != a.Password)
 	}
-	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn); err != nil {
+	if err := setState(s, a, StateAttention, "login", "Enter the password again.", dawn); err != nil {
 		t.Fatal(err)
 	}
 	got, added, err := s.Accounts.Add(again, "", dawn.Add(time.Hour))
-	if err != nil || added || got.ID != a.ID || got.Status.State != New || got.Password != again.Password || got.Edited.Equal(a.Edited) {
+	if err != nil || added || got.ID != a.ID || got.Status.State != StateNew || got.Password != again.Password || got.Edited.Equal(a.Edited) {
 		t.Errorf("one that waits: added %v, %v, %+v", added, err, got.Status)
 	}
 }

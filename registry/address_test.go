@@ -17,7 +17,7 @@ func TestAddressChange(t *testing.T) {
 // iphone is a device on APNs.
 func iphone(t testing.TB, s *Store, user User) Device {
 	t.Helper()
-	return register(t, s, Device{User: user.ID, Name: "iphone", Transport: APNs, Address: "token", Params: in(sandbox), Content: Subject})
+	return register(t, s, Device{User: user.ID, Name: "iphone", Transport: APNs, Address: "token", Params: in(sandbox), Content: LevelSubject})
 }
 
 // While a push is under way the app confirms its address: what the service said before that is no
@@ -74,7 +74,7 @@ func formerAddress(t *testing.T) {
 				t.Errorf("%s, then another %s: the mail waits or is lost", name, change)
 				continue
 			}
-			if st := statusOf(t, s, d); st.State != Proven || st.Code != "" {
+			if st := statusOf(t, s, d); st.State != StateProven || st.Code != "" {
 				t.Errorf("%s, then another %s: the device is %+v", name, change, st)
 			}
 		}
@@ -87,10 +87,10 @@ func suspectMended(t *testing.T) {
 	for name, mend := range map[string]func(*Device){
 		"another topic, proved": func(d *Device) {
 			d.Params = with(d.Params, "topic", "org.example.mail")
-			d.Status = Status{State: Proven}
+			d.Status = Status{State: StateProven}
 		},
 		"other keys":  func(d *Device) { d.Keys = &Keys{"p256dh", "auth"}; d.Status = Status{} },
-		"a test push": func(d *Device) { d.Status = Status{State: Proven, Proof: dawn} },
+		"a test push": func(d *Device) { d.Status = Status{State: StateProven, Proof: dawn} },
 	} {
 		s := newStore(t)
 		ann := someone(t, s, "ann")
@@ -126,7 +126,7 @@ func changeWithoutProof(t *testing.T) {
 	if err := s.Devices.Remove(again, ""); err != nil {
 		t.Fatal(err)
 	}
-	if got, created, err := s.Devices.Put(renamed, "", dawn); err != nil || !created || !reflect.DeepEqual(got.Status, Status{State: Unproven, Since: dawn}) {
+	if got, created, err := s.Devices.Put(renamed, "", dawn); err != nil || !created || !reflect.DeepEqual(got.Status, Status{State: StateUnproven, Since: dawn}) {
 		t.Errorf("registered anew: %+v, %v", got.Status, err)
 	}
 }

@@ -26,7 +26,7 @@ func (m Mail) Announced(account, folder string, uidValidity uint32) (uids []uint
 }
 
 // Clear records that mail which has been notified was read or removed elsewhere. It passes over
-// UIDs of other mail, and returns how many mails were cleared, or an error for more than MostMails
+// UIDs of other mail, and returns how many mails were cleared, or an error for more than MaxMails
 // UIDs.
 //
 // One transaction cancels the deliveries that wait, and queues a clear for each device that may
@@ -34,8 +34,8 @@ func (m Mail) Announced(account, folder string, uidValidity uint32) (uids []uint
 // push. What does not fit one transaction takes several. Settle decides about a send that is in
 // flight.
 func (m Mail) Clear(account, folder string, uidValidity uint32, uids []uint32, now time.Time) (cleared int, err error) {
-	if len(uids) > MostMails {
-		return 0, fmt.Errorf("clear %d mails at once: at most %d", len(uids), MostMails)
+	if len(uids) > MaxMails {
+		return 0, fmt.Errorf("clear %d mails at once: at most %d", len(uids), MaxMails)
 	}
 	at := folderPrefix{id(account), digestOf(folder), uidValidity}
 	for len(uids) > 0 {
@@ -106,13 +106,13 @@ const combinedCost = deliveryCost + rowCost + 3
 
 // cost returns what the transaction needs to end a delivery.
 func (t *withdrawal) cost(d table.Row[deliveryKey, deliveryRow]) (cost int) {
-	if d.Value.State == Pending || d.Value.State == Combined {
+	if d.Value.State == DeliveryPending || d.Value.State == DeliveryCombined {
 		cost = deliveryCost
 		if t.set.list[d.Key.device] == nil {
 			cost += queueCost
 		}
 	}
-	if d.Value.State == Combined {
+	if d.Value.State == DeliveryCombined {
 		cost += combinedCost
 	}
 	return cost
@@ -144,9 +144,9 @@ func (t *withdrawal) withdrawRows(n table.Row[notificationKey, notificationRow],
 			return false, nil
 		}
 		switch {
-		case d.Value.State == Pending:
+		case d.Value.State == DeliveryPending:
 			err = t.cancel(d)
-		case d.Value.State == Combined && !d.Value.Read:
+		case d.Value.State == DeliveryCombined && !d.Value.Read:
 			err = t.withdrawCombined(d)
 		}
 		if err != nil {
@@ -154,7 +154,7 @@ func (t *withdrawal) withdrawRows(n table.Row[notificationKey, notificationRow],
 		}
 	}
 	for _, d := range rows {
-		if d.Value.State == Delivered {
+		if d.Value.State == DeliveryDelivered {
 			t.mayShow[d.Key.device] = true
 		}
 	}
@@ -169,12 +169,12 @@ func (t *withdrawal) cancel(d table.Row[deliveryKey, deliveryRow]) error {
 		return err
 	}
 	if q == nil {
-		return deliveries.Put(t.set.tx, d.Key, d.Value.withState(Removed, t.set.now))
+		return deliveries.Put(t.set.tx, d.Key, d.Value.withState(DeliveryRemoved, t.set.now))
 	}
 	if t.maybeShown(q, d) {
 		t.mayShow[d.Key.device] = true
 	}
-	return t.set.endDelivery(q, d.Key, d.Value.withState(Cleared, t.set.now))
+	return t.set.endDelivery(q, d.Key, d.Value.withState(DeliveryCleared, t.set.now))
 }
 
 // withdrawCombined removes a combined mail from its summary. A summary that still waits counts
@@ -195,7 +195,7 @@ func (t *withdrawal) withdrawCombined(of table.Row[deliveryKey, deliveryRow]) er
 		return err
 	}
 	waits := false
-	if found && d.State == Pending {
+	if found && d.State == DeliveryPending {
 		q, err := t.set.get(of.Key.device)
 		if err != nil {
 			return err
@@ -244,8 +244,8 @@ func (t *withdrawal) sendClears() error {
 }
 
 func clearOf(account string, stable []string, now time.Time) Notification {
-	return Notification{ID: stableID(append([]string{string(ClearKind), account, now.String()}, stable...)...), Kind: ClearKind, Account: account,
-		At: now, Expires: now.Add(ClearKind.Lifetime()), Clear: stable}
+	return Notification{ID: stableID(append([]string{string(KindClear), account, now.String()}, stable...)...), Kind: KindClear, Account: account,
+		At: now, Expires: now.Add(KindClear.Lifetime()), Clear: stable}
 }
 
 // maybeShown reports whether a device may show a delivery that still waits. It may if it got the
@@ -253,5 +253,5 @@ func clearOf(account string, stable []string, now time.Time) Notification {
 // head of its subqueue when an earlier run of the program ended.
 func (c *core) maybeShown(q *queue, d table.Row[deliveryKey, deliveryRow]) bool {
 	seq := d.Key.notification.seq
-	return d.Value.Unknown || !d.Value.Before.IsZero() || seq <= c.began && q.row.Subqueues[d.Value.subqueue(d.Key).subqueue].Head == seq
+	return d.Value.MaybeDelivered || !d.Value.DeliveredBefore.IsZero() || seq <= c.began && q.row.Subqueues[d.Value.subqueue(d.Key).subqueue].Head == seq
 }

@@ -52,7 +52,7 @@ func clearsOf(t *testing.T, s *Store, d Device, now time.Time) (ids []string, ot
 		if !ok {
 			return ids, others
 		}
-		if w.Notification.Kind == ClearKind {
+		if w.Notification.Kind == KindClear {
 			ids = append(ids, w.Notification.Clear...)
 		} else {
 			others++
@@ -81,14 +81,14 @@ func clearReadElsewhere(t *testing.T) {
 		drain(t, s, d, dawn)
 	}
 	end(t, s, first(t, s, refused, dawn), Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, dawn)
-	end(t, s, first(t, s, tried, dawn), Outcome{Result: ResultRetry, Unknown: true, Reason: because("timeout", "It is late.")}, dawn)
+	end(t, s, first(t, s, tried, dawn), Outcome{Result: ResultRetry, MaybeDelivered: true, Reason: because("timeout", "It is late.")}, dawn)
 	end(t, s, first(t, s, tried, dawn), Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, dawn)
 	clearMail(t, s, a, 1, 1, 99)
 	clearMail(t, s, a, 0, 1)
-	if got, want := states(t, s, ann, ids[0], all, dawn), []DeliveryState{Delivered, Cleared, Cleared, Cleared, Delivered, Cleared}; !slices.Equal(got, want) {
+	if got, want := states(t, s, ann, ids[0], all, dawn), []DeliveryState{DeliveryDelivered, DeliveryCleared, DeliveryCleared, DeliveryCleared, DeliveryDelivered, DeliveryCleared}; !slices.Equal(got, want) {
 		t.Errorf("the mail that was read is %v, want %v", got, want)
 	}
-	if got, want := states(t, s, ann, ids[1], all, dawn), []DeliveryState{Delivered, Pending, Pending, Pending, Delivered, Pending}; !slices.Equal(got, want) {
+	if got, want := states(t, s, ann, ids[1], all, dawn), []DeliveryState{DeliveryDelivered, DeliveryPending, DeliveryPending, DeliveryPending, DeliveryDelivered, DeliveryPending}; !slices.Equal(got, want) {
 		t.Errorf("the other is %v, want %v", got, want)
 	}
 	for _, c := range []struct {
@@ -118,17 +118,17 @@ func clearInFlight(t *testing.T) {
 		ids := arrive(t, s, a, 2, dawn)
 		w := first(t, s, d, dawn)
 		clearMail(t, s, a, 1, 1)
-		o := Outcome{Result: result, Unknown: c.unknown, Reason: because("code", "Reason.")}
+		o := Outcome{Result: result, MaybeDelivered: c.unknown, Reason: because("code", "Reason.")}
 		end(t, s, w, o, dawn)
 		end(t, s, w, o, dawn)
 		got, others := clearsOf(t, s, d, dawn.Add(time.Minute))
 		if (len(got) > 0) != clears || clears && !slices.Contains(got, ids[0]) || others != 1 {
 			t.Errorf("after %s the phone is to take away %v and gets %d others", result, got, others)
 		}
-		want := Delivery{Device: d.ID, State: Cleared, At: dawn}
+		want := Delivery{Device: d.ID, State: DeliveryCleared, At: dawn}
 		switch {
 		case result == ResultDelivered:
-			want.State, want.Attempts = Delivered, 1
+			want.State, want.Attempts = DeliveryDelivered, 1
 		case clears:
 			want.Attempts = 1
 		}
@@ -143,10 +143,10 @@ func clearOtherReason(t *testing.T) {
 	t.Parallel()
 	late := dawn.Add(72 * time.Hour)
 	for state, away := range map[DeliveryState]func(s *Store, w Work) error{
-		Expired:  func(s *Store, w Work) error { _, _, err := s.Outbox.Next(w.Device.ID, late); return err },
-		Combined: func(s *Store, w Work) error { _, err := s.Outbox.Combine(w, dawn); return err },
+		DeliveryExpired:  func(s *Store, w Work) error { _, _, err := s.Outbox.Next(w.Device.ID, late); return err },
+		DeliveryCombined: func(s *Store, w Work) error { _, err := s.Outbox.Combine(w, dawn); return err },
 	} {
-		for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRetry, Unknown: true, Reason: because("timeout", "It is late.")}} {
+		for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRetry, MaybeDelivered: true, Reason: because("timeout", "It is late.")}} {
 			s := newStore(t)
 			ann := someone(t, s, "ann")
 			a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
@@ -222,7 +222,7 @@ func askedForAPassword(t *testing.T) (s *Store, ann User, a Account, told, waits
 	ann = someone(t, s, "ann")
 	a = mailbox(t, s, ann, "a@example.org")
 	told, waits = phone(t, s, ann, "told"), phone(t, s, ann, "waits")
-	if err := setState(s, a, Attention, "login", "Enter the password again.", dawn); err != nil {
+	if err := setState(s, a, StateAttention, "login", "Enter the password again.", dawn); err != nil {
 		t.Fatal(err)
 	}
 	w = first(t, s, told, dawn)
@@ -241,7 +241,7 @@ func attentionMended(t *testing.T) {
 	idle(t, s, told, dawn.Add(time.Minute))
 	now := dawn.Add(2 * time.Minute)
 	for range 2 {
-		if err := setState(s, a, Watching, "", "", now); err != nil {
+		if err := setState(s, a, StateWatching, "", "", now); err != nil {
 			t.Fatal(err)
 		}
 		if got, others := clearsOf(t, s, told, now); others != 0 || len(got) > 1 || len(got) == 1 && got[0] != w.Notification.ID {
@@ -251,11 +251,11 @@ func attentionMended(t *testing.T) {
 		}
 		idle(t, s, waits, now)
 		now = now.Add(time.Minute)
-		if err := setState(s, a, Retrying, "", "", now); err != nil {
+		if err := setState(s, a, StateRetrying, "", "", now); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := states(t, s, ann, w.Notification.ID, []Device{told, waits}, now); !slices.Equal(got, []DeliveryState{Delivered, Cleared}) {
+	if got := states(t, s, ann, w.Notification.ID, []Device{told, waits}, now); !slices.Equal(got, []DeliveryState{DeliveryDelivered, DeliveryCleared}) {
 		t.Errorf("it is %v", got)
 	}
 }
@@ -265,7 +265,7 @@ func attentionAnew(t *testing.T) {
 	t.Parallel()
 	s, _, a, told, waits, first := askedForAPassword(t)
 	now := dawn.Add(time.Minute)
-	if err := setState(s, a, Attention, "login", "Enter the password again.", now); err != nil {
+	if err := setState(s, a, StateAttention, "login", "Enter the password again.", now); err != nil {
 		t.Fatal(err)
 	}
 	if got, others := clearsOf(t, s, told, now); !slices.Equal(got, []string{first.Notification.ID}) || others != 1 {
@@ -315,12 +315,12 @@ func hostKept(t *testing.T) {
 	if h, err := s.Mail.Host("imap.example.org:993"); err != nil || h.Interval != 0 {
 		t.Errorf("%+v, %v", h, err)
 	}
-	want := Host{Interval: 8 * time.Minute, Since: dawn, Deaths: []time.Duration{time.Minute}, Died: dawn, Deadly: 10 * time.Minute, Lies: 2, Unreliable: dawn}
+	want := Host{Interval: 8 * time.Minute, Since: dawn, RecentDrops: []time.Duration{time.Minute}, LastDrop: dawn, FatalSilence: 10 * time.Minute, MissedNews: 2, DistrustedSince: dawn}
 	if err := s.Mail.PutHost("imap.example.org:993", want); err != nil {
 		t.Fatal(err)
 	}
 	reopen(t, s)
-	if h, err := s.Mail.Host("imap.example.org:993"); err != nil || h.Interval != want.Interval || !h.Since.Equal(want.Since) || len(h.Deaths) != 1 || h.Deadly != want.Deadly || h.Lies != 2 {
+	if h, err := s.Mail.Host("imap.example.org:993"); err != nil || h.Interval != want.Interval || !h.Since.Equal(want.Since) || len(h.RecentDrops) != 1 || h.FatalSilence != want.FatalSilence || h.MissedNews != 2 {
 		t.Errorf("%+v, %v", h, err)
 	}
 }
@@ -329,7 +329,7 @@ func clearTooMany(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 1, dawn)
-	uids := make([]uint32, MostMails+1)
+	uids := make([]uint32, MaxMails+1)
 	for i := range uids {
 		uids[i] = uint32(i + 1)
 	}

@@ -25,7 +25,7 @@ func (o Outbox) Hold(w Work, until, now time.Time) error {
 // ids of the clear that it makes.
 const (
 	maxCombined = 256
-	maxCleared  = MostMails
+	maxCleared  = MaxMails
 )
 
 // Combine replaces the deliveries that wait in the subqueue of the work with one notification, and
@@ -106,12 +106,12 @@ func (o Outbox) combineInto(set *queueSet, q *queue, sub subqueueKey, rows []com
 		n.ID = sum.ID
 	}
 	for _, r := range rows {
-		if r.Value.Kind == MailKind {
+		if r.Value.Kind == KindMail {
 			n.Count++
 		}
 		n.Clear = append(n.Clear, r.clear...)
-		r.Value.State, r.Value.At, r.Value.Into = Combined, now, n.ID
-		r.Value.Attempts, r.Value.Unknown, r.Value.Code, r.Value.Params = 0, false, "", nil
+		r.Value.State, r.Value.At, r.Value.Into = DeliveryCombined, now, n.ID
+		r.Value.Attempts, r.Value.MaybeDelivered, r.Value.Code, r.Value.Params = 0, false, "", nil
 		if err := set.endDelivery(q, r.Key, r.Value); err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (o Outbox) untriedCombination(tx *table.Tx, q *queue, sub subqueueKey) (int
 	if into.Value, found, err = deliveries.Get(tx, into.Key); err != nil || !found {
 		return combinedDelivery{}, err
 	}
-	if into.Value.State != Pending || into.Value.Attempts > 0 || o.maybeShown(q, into.Row) {
+	if into.Value.State != DeliveryPending || into.Value.Attempts > 0 || o.maybeShown(q, into.Row) {
 		return combinedDelivery{}, nil
 	}
 	into.id, into.clear = stable, n.Value.Clear
@@ -166,7 +166,7 @@ func (o Outbox) combinableOf(tx *table.Tx, q *queue, waits []table.Entry[waiting
 			return nil, err
 		}
 		c := combinedDelivery{Row: table.Row[deliveryKey, deliveryRow]{Key: e.Key, Value: d}}
-		if !found || e.Key == into.Key || d.Kind == SummaryKind || d.Kind == MailKind && o.maybeShown(q, c.Row) {
+		if !found || e.Key == into.Key || d.Kind == KindSummary || d.Kind == KindMail && o.maybeShown(q, c.Row) {
 			continue
 		}
 		n, found, err := notifications.Get(tx, e.Key.notification)
@@ -211,9 +211,9 @@ func chooseCombined(rows []combinedDelivery, into combinedDelivery) ([]combinedD
 // newCombination returns the notification that replaces first and others like it in one device's
 // queue. A clear may be of mail in several accounts, and does not end with one of them.
 func newCombination(user string, device id, first combinedDelivery, now time.Time) Notification {
-	n := Notification{Kind: ClearKind, User: user, At: now}
-	if first.Value.Kind == MailKind {
-		n = Notification{Kind: SummaryKind, Account: string(first.Key.notification.scope), At: now}
+	n := Notification{Kind: KindClear, User: user, At: now}
+	if first.Value.Kind == KindMail {
+		n = Notification{Kind: KindSummary, Account: string(first.Key.notification.scope), At: now}
 	}
 	n.ID, n.Expires = stableID(string(n.Kind), string(device), first.id), now.Add(n.Kind.Lifetime())
 	return n

@@ -35,10 +35,10 @@ func TestCosts(t *testing.T) {
 		}
 	}
 	mail := func(uid uint32) Notification {
-		return Notification{ID: fmt.Sprint("mail ", uid), Kind: MailKind, Account: a.ID, Folder: "INBOX", UIDValidity: 7, UID: uid, Fingerprint: fmt.Sprint(uid), Wordless: true,
+		return Notification{ID: fmt.Sprint("mail ", uid), Kind: KindMail, Account: a.ID, Folder: "INBOX", UIDValidity: 7, UID: uid, Fingerprint: fmt.Sprint(uid), Wordless: true,
 			At: dawn, Expires: dawn.Add(time.Hour)}
 	}
-	told := recorder{arrival: Arrival{Account: a.ID, Folder: "INBOX", To: Cursor{UIDValidity: 7}, At: dawn}, mailbox: a.ID, level: Subject}
+	told := recorder{arrival: Arrival{Account: a.ID, Folder: "INBOX", To: Cursor{UIDValidity: 7}, At: dawn}, mailbox: a.ID, level: LevelSubject}
 	spend("notification", func(set *queueSet) error { return set.insert(mail(1), nil) })
 	spend("notification", func(set *queueSet) error {
 		told.set = set
@@ -74,10 +74,10 @@ func TestCosts(t *testing.T) {
 	})
 	ends := map[string]func(set *queueSet, q *queue, row deliveryRow) error{
 		"end": func(set *queueSet, q *queue, row deliveryRow) error {
-			return set.endDelivery(q, at, row.withState(Cleared, dawn))
+			return set.endDelivery(q, at, row.withState(DeliveryCleared, dawn))
 		},
 		"wait": func(set *queueSet, q *queue, row deliveryRow) error {
-			return set.addPending(q, at, row.withState(Pending, dawn))
+			return set.addPending(q, at, row.withState(DeliveryPending, dawn))
 		},
 		"remove": func(set *queueSet, q *queue, row deliveryRow) error {
 			return set.removeDelivery(table.Row[deliveryKey, deliveryRow]{Key: at, Value: row})

@@ -97,7 +97,7 @@ func TestKillWhileRecording(t *testing.T) {
 	for _, name := range []string{"one", "two"} {
 		phone(t, s, ann, name)
 	}
-	register(t, s, Device{User: ann.ID, Name: "three", Transport: FCM, Address: "three", Content: Wake, Accounts: []string{b.ID}})
+	register(t, s, Device{User: ann.ID, Name: "three", Transport: FCM, Address: "three", Content: LevelWake, Accounts: []string{b.ID}})
 	devicesOf := map[string]int{a.ID: 2, b.ID: 3}
 	random, kills, mails := testenv.Rand(t), testenv.Tenth(20), 0
 	for kill := range kills {

@@ -190,17 +190,17 @@ func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed
 	switch d.Status.State {
 	case "":
 		if d.Status = q.Status.status(); was == "" {
-			d.Status = Status{State: Unproven, Since: now}
+			d.Status = Status{State: StateUnproven, Since: now}
 		}
 	case was:
 		d.Status.Since = q.Status.Since
 	default:
 		d.Status.Since = now
 	}
-	if d.Status.State == Proven && d.Status.Proof.IsZero() {
+	if d.Status.State == StateProven && d.Status.Proof.IsZero() {
 		d.Status.Proof = q.Status.Proof
 	}
-	lookNow := confirmed || q.Lane != d.Lane || was == Suspect && d.Status.State == Proven
+	lookNow := confirmed || q.Lane != d.Lane || was == StateSuspect && d.Status.State == StateProven
 	q.Status, q.Lane, q.MustShow = d.Status.row(), d.Lane, d.MustShow
 	if lookNow && !q.Due.IsZero() {
 		q.Due = now

@@ -36,22 +36,22 @@ func sameAddressSameDevice(t *testing.T) {
 		"webpush":     {Transport: WebPush, Address: "https://push.example/1", Keys: &Keys{"p", "a"}},
 		"unifiedpush": {Transport: UnifiedPush, Address: "https://push.example/1", Keys: &Keys{"p", "a"}},
 	} {
-		d.User, d.Name, d.Content, d.Status.State = ann.ID, name, Subject, Unproven
+		d.User, d.Name, d.Content, d.Status.State = ann.ID, name, LevelSubject, StateUnproven
 		first, created, err := s.Devices.Put(routed(d), "", dawn)
 		if err != nil || !created || len(first.ID) != 26 || !first.Created.Equal(dawn) || !first.Registered.Equal(dawn) {
 			t.Fatalf("%s: created %v %+v, %v", name, created, first, err)
 		}
-		d.Name, d.Content, d.Status.State, d.Keys = "renamed", Wake, Proven, &Keys{"p2", "a2"}
+		d.Name, d.Content, d.Status.State, d.Keys = "renamed", LevelWake, StateProven, &Keys{"p2", "a2"}
 		later := dawn.Add(time.Hour)
 		again, created, err := s.Devices.Put(routed(d), "", later)
 		if err != nil || created || again.ID != first.ID || !again.Created.Equal(dawn) || !again.Registered.Equal(later) {
 			t.Fatalf("%s again: created %v %+v, %v", name, created, again, err)
 		}
 		got, err := s.Devices.At(Device{Transport: d.Transport, Address: d.Address})
-		if err != nil || got.ID != first.ID || got.Name != "renamed" || got.Content != Wake || got.Address != d.Address || *got.Keys != *d.Keys {
+		if err != nil || got.ID != first.ID || got.Name != "renamed" || got.Content != LevelWake || got.Address != d.Address || *got.Keys != *d.Keys {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
-		if got.Status.State != Proven || !got.Status.Since.Equal(later) {
+		if got.Status.State != StateProven || !got.Status.Since.Equal(later) {
 			t.Errorf("%s: status %+v", name, got.Status)
 		}
 	}
@@ -78,7 +78,7 @@ func addressMoves(t *testing.T) {
 	end(t, s, first(t, s, old, dawn), Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, dawn)
 	work := first(t, s, d, dawn)
 
-	moved, created, err := s.Devices.Put(routed(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: d.Address, Content: Wake, Status: Status{State: Proven}}), "", dawn)
+	moved, created, err := s.Devices.Put(routed(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: d.Address, Content: LevelWake, Status: Status{State: StateProven}}), "", dawn)
 	if err != nil || created || moved.ID != d.ID {
 		t.Fatalf("created %v, %s for %s, %v", created, moved.ID, d.ID, err)
 	}
@@ -93,7 +93,7 @@ func addressMoves(t *testing.T) {
 		t.Errorf("sent %v, want %v", got, seen)
 	}
 	for _, id := range hidden {
-		if got := deliveryOf(t, s, ann, id, d, dawn); got.State != Removed {
+		if got := deliveryOf(t, s, ann, id, d, dawn); got.State != DeliveryRemoved {
 			t.Errorf("%+v", got)
 		}
 	}
@@ -195,7 +195,7 @@ func newLaneWaits(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
-	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Params: in(sandbox), Content: Wake})
+	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Params: in(sandbox), Content: LevelWake})
 	arrive(t, s, a, 1, dawn)
 	until := dawn.Add(15 * time.Minute)
 	pause(t, s, Lane{Name: "apns sandbox", Since: dawn, Until: until})
@@ -219,7 +219,7 @@ func newLaneWakes(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
-	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Params: in(production), Content: Subject})
+	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Params: in(production), Content: LevelSubject})
 	arrive(t, s, a, 1, dawn)
 	<-s.Outbox.Changed()
 	d.Params = in(sandbox)
@@ -238,7 +238,7 @@ func removeLeavesNothing(t *testing.T) {
 	s, a, d := fourPhones(t)
 	var last []string
 	for range 5 {
-		last = arrive(t, s, a, MostMails, dawn)
+		last = arrive(t, s, a, MaxMails, dawn)
 	}
 	w := first(t, s, d[0], dawn)
 	if err := s.Devices.Remove(d[0], ""); err != nil {
@@ -259,7 +259,7 @@ func removeLeavesNothing(t *testing.T) {
 	if dueNow(t, s, dawn)[d[0].ID] {
 		t.Error("it is still due")
 	}
-	if got := deliveryOf(t, s, User{ID: a.Owner}, last[49], d[0], dawn); got.State != Removed {
+	if got := deliveryOf(t, s, User{ID: a.Owner}, last[49], d[0], dawn); got.State != DeliveryRemoved {
 		t.Errorf("%+v", got)
 	}
 	// The same phone, registered again, is a new device with an empty queue.

@@ -64,8 +64,8 @@ func updateAccount(tx *table.Tx, a Account, now time.Time) (out Account, done bo
 	}
 	out = a
 	out.Revision, out.Created, out.Owner, out.Edited, out.Status = old.Revision+1, old.Created, old.Owner, old.Edited, old.Status
-	if !a.isSameSession(old) || old.Status.State == Attention {
-		out.Edited, out.Status = now, Status{State: New, Since: now, Proof: old.Status.Proof}
+	if !a.isSameSession(old) || old.Status.State == StateAttention {
+		out.Edited, out.Status = now, Status{State: StateNew, Since: now, Proof: old.Status.Proof}
 		if err := putStatus(tx, a.ID, out.Status); err != nil {
 			return a, false, err
 		}

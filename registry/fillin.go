@@ -112,7 +112,7 @@ func writeContent(set *queueSet, n table.Row[notificationKey, notificationRow], 
 	}
 	delivered := func(device id) bool {
 		return slices.ContainsFunc(rows, func(d table.Row[deliveryKey, deliveryRow]) bool {
-			return d.Key.device == device && d.Value.State == Delivered
+			return d.Key.device == device && d.Value.State == DeliveryDelivered
 		})
 	}
 	row.Unqueued = n.Value.Unqueued

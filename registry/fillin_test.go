@@ -45,7 +45,7 @@ func fillInAgain(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	told, waiting, refused, page := phone(t, s, ann, "told"), phone(t, s, ann, "waiting"), phone(t, s, ann, "refused"), browser(t, s, ann, "page", "https://push.example")
-	wake := register(t, s, Device{User: ann.ID, Name: "wake", Transport: FCM, Address: "wake", Content: Wake})
+	wake := register(t, s, Device{User: ann.ID, Name: "wake", Transport: FCM, Address: "wake", Content: LevelWake})
 	a, id := wordlessOf(t, s, ann)
 	late := phone(t, s, ann, "late")
 	all := []Device{told, waiting, refused, page, wake, late}
@@ -58,12 +58,12 @@ func fillInAgain(t *testing.T) {
 		t.Errorf("wordless are %+v, %v", list, err)
 	}
 	fillOne(t, s, a, words(1), now, true)
-	if got, want := states(t, s, ann, id, all, now), []DeliveryState{Pending, Pending, Refused, Pending, Delivered, "none"}; !slices.Equal(got, want) {
+	if got, want := states(t, s, ann, id, all, now), []DeliveryState{DeliveryPending, DeliveryPending, DeliveryRefused, DeliveryPending, DeliveryDelivered, "none"}; !slices.Equal(got, want) {
 		t.Errorf("it is %v, want %v", got, want)
 	}
 	for _, d := range []Device{told, waiting, page} {
 		w := first(t, s, d, now)
-		if w.Notification.ID != id || w.Notification.Content != words(1).Content.At(Subject) {
+		if w.Notification.ID != id || w.Notification.Content != words(1).Content.At(LevelSubject) {
 			t.Errorf("%s is sent %s", d.Name, w.Notification.ID)
 		}
 		end(t, s, w, Outcome{Result: ResultDelivered}, now)
@@ -75,7 +75,7 @@ func fillInAgain(t *testing.T) {
 	if list, err := s.Mail.Wordless(a.ID, now); err != nil || len(list) != 0 {
 		t.Errorf("wordless are still %+v, %v", list, err)
 	}
-	if got, want := states(t, s, ann, id, all, now), []DeliveryState{Delivered, Delivered, Refused, Delivered, Delivered, "none"}; !slices.Equal(got, want) {
+	if got, want := states(t, s, ann, id, all, now), []DeliveryState{DeliveryDelivered, DeliveryDelivered, DeliveryRefused, DeliveryDelivered, DeliveryDelivered, "none"}; !slices.Equal(got, want) {
 		t.Errorf("then it is %v, want %v", got, want)
 	}
 }
@@ -90,31 +90,31 @@ func fillInKeepsOutcome(t *testing.T) {
 		want   DeliveryState
 		clears int // ids that the phone is to take away
 	}{
-		{"it waits", func(*Store, Account, Device) error { return nil }, later, Pending, 0},
+		{"it waits", func(*Store, Account, Device) error { return nil }, later, DeliveryPending, 0},
 		{"it is tried again", func(s *Store, _ Account, d Device) error {
 			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, later)
-		}, later, Pending, 0},
+		}, later, DeliveryPending, 0},
 		{"it is delivered", func(s *Store, _ Account, d Device) error {
 			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultDelivered}, later)
-		}, later, Delivered, 0},
+		}, later, DeliveryDelivered, 0},
 		{"it is refused", func(s *Store, _ Account, d Device) error {
 			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultRefused, Reason: because("refused", "Refused.")}, later)
-		}, later, Delivered, 0},
-		{"it expires in the queue", func(*Store, Account, Device) error { return nil }, dawn.Add(73 * time.Hour), Delivered, 0},
+		}, later, DeliveryDelivered, 0},
+		{"it expires in the queue", func(*Store, Account, Device) error { return nil }, dawn.Add(73 * time.Hour), DeliveryDelivered, 0},
 		{"it is dropped", func(s *Store, _ Account, d Device) error {
 			_, _, err := s.Outbox.Next(d.ID, dawn.Add(73*time.Hour))
 			return err
-		}, later, Delivered, 0},
-		{"the device is gone", func(s *Store, _ Account, d Device) error { return s.Devices.Remove(d, "") }, later, Delivered, 0},
+		}, later, DeliveryDelivered, 0},
+		{"the device is gone", func(s *Store, _ Account, d Device) error { return s.Devices.Remove(d, "") }, later, DeliveryDelivered, 0},
 		{"it is read", func(s *Store, a Account, _ Device) error {
 			_, err := s.Mail.Clear(a.ID, "INBOX", 7, []uint32{1}, later)
 			return err
-		}, later, Delivered, 1},
+		}, later, DeliveryDelivered, 1},
 		{"much comes with it", func(s *Store, a Account, d Device) error {
 			arrive(t, s, a, 2, later)
 			_, err := s.Outbox.Combine(first(t, s, d, later), later)
 			return err
-		}, later, Pending, 0},
+		}, later, DeliveryPending, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStore(t)
@@ -130,10 +130,10 @@ func fillInKeepsOutcome(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := n.Deliveries[0]; got.State != c.want || got.State == Delivered && (!got.At.Equal(dawn) || got.Code != "" || !got.Before.IsZero()) {
+			if got := n.Deliveries[0]; got.State != c.want || got.State == DeliveryDelivered && (!got.At.Equal(dawn) || got.Code != "" || !got.DeliveredBefore.IsZero()) {
 				t.Errorf("it stands as %+v, want %s at %v", got, c.want, dawn)
 			}
-			if c.want == Delivered && c.name != "the device is gone" {
+			if c.want == DeliveryDelivered && c.name != "the device is gone" {
 				if ids, others := clearsOf(t, s, d, c.at); len(ids) != c.clears || others != 0 {
 					t.Errorf("the phone is to take away %v and gets %d others", ids, others)
 				}
@@ -155,19 +155,19 @@ func fillInQuietly(t *testing.T) {
 			drain(t, s, d, dawn)
 			clearMail(t, s, a, 1, 1)
 			drain(t, s, d, dawn)
-		}, dawn, false, Delivered},
-		{"read before it was sent", func(t *testing.T, s *Store, a Account, d Device) { clearMail(t, s, a, 1, 1) }, dawn, false, Cleared},
-		{"expired", func(t *testing.T, s *Store, a Account, d Device) { drain(t, s, d, dawn) }, dawn.Add(73 * time.Hour), true, Delivered},
+		}, dawn, false, DeliveryDelivered},
+		{"read before it was sent", func(t *testing.T, s *Store, a Account, d Device) { clearMail(t, s, a, 1, 1) }, dawn, false, DeliveryCleared},
+		{"expired", func(t *testing.T, s *Store, a Account, d Device) { drain(t, s, d, dawn) }, dawn.Add(73 * time.Hour), true, DeliveryDelivered},
 		{"in a summary", func(t *testing.T, s *Store, a Account, d Device) {
 			arrive(t, s, a, 1, dawn)
 			combine(t, s, first(t, s, d, dawn), dawn)
 			drain(t, s, d, dawn)
-		}, dawn, true, Combined},
+		}, dawn, true, DeliveryCombined},
 		{"no more the device's", func(t *testing.T, s *Store, a Account, d Device) {
 			drain(t, s, d, dawn)
 			d.Accounts = []string{}
 			register(t, s, d)
-		}, dawn, true, Delivered},
+		}, dawn, true, DeliveryDelivered},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -189,25 +189,25 @@ func fillInQuietly(t *testing.T) {
 
 func fillInDuringPush(t *testing.T) {
 	t.Parallel()
-	for _, level := range []Level{Subject, Wake} {
+	for _, level := range []Level{LevelSubject, LevelWake} {
 		s := newStore(t)
 		ann := someone(t, s, "ann")
 		d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: FCM, Address: "token", Content: level})
 		a, id := wordlessOf(t, s, ann)
 		w := first(t, s, d, dawn)
-		w.Remember = 5
+		w.KeepNotified = 5
 		now := dawn.Add(time.Minute)
 		fillOne(t, s, a, words(1), now, true)
 		end(t, s, w, Outcome{Result: ResultDelivered}, now)
-		if level == Wake {
+		if level == LevelWake {
 			idle(t, s, d, now)
 			continue
 		}
-		if w := first(t, s, d, now); w.Notification.ID != id || w.Notification.Content.Subject != "words" || len(w.Rang) != 1 {
-			t.Errorf("then it is sent %+v, after it rang at %v", w.Notification, w.Rang)
+		if w := first(t, s, d, now); w.Notification.ID != id || w.Notification.Content.Subject != "words" || len(w.NotifiedAt) != 1 {
+			t.Errorf("then it is sent %+v, after it rang at %v", w.Notification, w.NotifiedAt)
 		}
 		drain(t, s, d, now)
-		if got := states(t, s, ann, id, []Device{d}, now); got[0] != Delivered {
+		if got := states(t, s, ann, id, []Device{d}, now); got[0] != DeliveryDelivered {
 			t.Errorf("it is %v", got)
 		}
 	}

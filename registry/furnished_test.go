@@ -47,17 +47,17 @@ func furnish(t *testing.T, s *Store) furnished {
 	}
 	f := furnished{s: s, ann: resident(t, s, "ann"), ben: resident(t, s, "ben")}
 	var err error
-	f.script, f.bearer, err = s.Users.AddToken(f.ann.ID, "script", FullScope, "", dawn)
+	f.script, f.bearer, err = s.Users.AddToken(f.ann.ID, "script", ScopeFull, "", dawn)
 	check(err)
 	_, f.session, err = s.Users.Login("ann", "password", Visit{Stay: true}, dawn)
 	check(err)
 	f.tablet, f.bens, _ = inSession(t, s, "ben")
 	check(s.Devices.Remove(f.tablet, f.bens.ID))
-	f.invite, f.person, err = s.Users.AddInvite(f.ann.ID, ForPerson, false, "", dawn)
+	f.invite, f.person, err = s.Users.AddInvite(f.ann.ID, InviteForPerson, false, "", dawn)
 	check(err)
-	_, f.device, err = s.Users.AddInvite(f.ann.ID, ForDevice, false, "", dawn)
+	_, f.device, err = s.Users.AddInvite(f.ann.ID, InviteForDevice, false, "", dawn)
 	check(err)
-	_, _, err = s.Users.AddInvite(f.ben.ID, ForDevice, false, "", dawn)
+	_, _, err = s.Users.AddInvite(f.ben.ID, InviteForDevice, false, "", dawn)
 	check(err)
 
 	f.shared, f.own = mailbox(t, s, f.ann, "ann@example.org"), mailbox(t, s, f.ben, "ben@example.org")
@@ -65,7 +65,7 @@ func furnish(t *testing.T, s *Store) furnished {
 	f.shared, err = s.Accounts.Update(f.shared, dawn)
 	check(err)
 	f.phone, f.page = phone(t, s, f.ann, "phone"), browser(t, s, f.ann, "page", "https://push.example")
-	f.tablet = register(t, s, Device{User: f.ben.ID, Name: "tablet", Session: f.bens.ID, Transport: APNs, Address: "tablet", Content: Subject})
+	f.tablet = register(t, s, Device{User: f.ben.ID, Name: "tablet", Session: f.bens.ID, Transport: APNs, Address: "tablet", Content: LevelSubject})
 
 	look := arrival(t, s, f.shared, 2, dawn)
 	look.Mails[0].Fingerprint, look.Mails[1].Fingerprint = "one", "two"
@@ -83,7 +83,7 @@ func furnish(t *testing.T, s *Store) furnished {
 	for uid := range uint32(6) {
 		f.mails = append(f.mails, StableID(f.shared.ID, "INBOX", 7, uid+1))
 	}
-	check(setState(s, f.shared, Attention, "login", "Enter the password again.", dawn))
+	check(setState(s, f.shared, StateAttention, "login", "Enter the password again.", dawn))
 	f.shared.Password = "another"
 	f.shared, err = s.Accounts.Update(f.shared, dawn.Add(time.Minute))
 	check(err)
@@ -93,7 +93,7 @@ func furnish(t *testing.T, s *Store) furnished {
 		pause(t, s, Lane{Name: name, Since: dawn, Until: dawn.Add(15 * time.Minute), Reason: Reason{Code: "outage"}})
 	}
 	f.onPhone, f.onPage, f.onBens = first(t, s, f.phone, noon), first(t, s, f.page, noon), first(t, s, f.tablet, noon)
-	if f.onPhone.Notification.Kind != SummaryKind || len(f.onPage.piggybacked) != 1 || f.onBens.Notification.ID != f.mails[1] {
+	if f.onPhone.Notification.Kind != KindSummary || len(f.onPage.piggybacked) != 1 || f.onBens.Notification.ID != f.mails[1] {
 		t.Fatalf("what waits first is %+v, %+v and %+v", f.onPhone, f.onPage, f.onBens)
 	}
 	for bucket, n := range sizes(t, s) {

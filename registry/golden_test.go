@@ -142,7 +142,7 @@ func TestGoldenStores(t *testing.T) {
 // goldenPeople holds the store to the people that furnish made, and to what proves who they are.
 func goldenPeople(t *testing.T, s *Store, g golden) {
 	ann, script, err := s.Users.Authenticate(g.Bearer, noon)
-	if err != nil || ann.Name != "ann" || !ann.Admin || !ann.Created.Equal(dawn) || script.Name != "script" || script.Scope != FullScope {
+	if err != nil || ann.Name != "ann" || !ann.Admin || !ann.Created.Equal(dawn) || script.Name != "script" || script.Scope != ScopeFull {
 		t.Errorf("ann is %+v with %+v, %v", ann, script, err)
 	}
 	if u, row, err := s.Users.Authenticate(g.Session, noon); err != nil || u != ann || !row.Session || !row.Stay {
@@ -154,7 +154,7 @@ func goldenPeople(t *testing.T, s *Store, g golden) {
 	if u, _, err := s.Users.Login("Cyd", goldenPassword, Visit{}, noon); err != nil || u.Name != "cyd" {
 		t.Errorf("cyd logs in as %+v, %v", u, err)
 	}
-	for code, want := range map[string]InviteFor{g.Person: ForPerson, g.Device: ForDevice} {
+	for code, want := range map[string]InviteFor{g.Person: InviteForPerson, g.Device: InviteForDevice} {
 		if i, by, err := s.Users.Invite(code, dawn); err != nil || i.For != want || by != ann {
 			t.Errorf("the invite is %+v by %+v, %v", i, by, err)
 		}
@@ -183,7 +183,7 @@ func goldenMailboxes(t *testing.T, s *Store) {
 		if a.Email == "ann@example.org" {
 			password, shared, next = "another", 1, 8
 		}
-		if a.Host != "imap.example.org" || a.Port != 993 || a.Security != TLS || a.Username != a.Email || a.Password != password ||
+		if a.Host != "imap.example.org" || a.Port != 993 || a.Security != SecurityTLS || a.Username != a.Email || a.Password != password ||
 			len(a.SharedWith) != shared || !a.Enabled || !a.Created.Equal(dawn) {
 			t.Errorf("account %+v", a)
 		}

@@ -119,7 +119,7 @@ func inhabitant(t testing.TB, s *Store, u User, p password) User {
 
 func mailbox(t testing.TB, s *Store, owner User, email string) Account {
 	t.Helper()
-	a, added, err := s.Accounts.Add(Account{Owner: owner.ID, Email: email, Host: "imap.example.org", Port: 993, Security: TLS,
+	a, added, err := s.Accounts.Add(Account{Owner: owner.ID, Email: email, Host: "imap.example.org", Port: 993, Security: SecurityTLS,
 		Username: email, Password: "mailbox password", Folders: []string{"INBOX"}, Enabled: true}, "", dawn)
 	if err != nil || !added {
 		t.Fatalf("add account: added %v, %v", added, err)
@@ -130,13 +130,13 @@ func mailbox(t testing.TB, s *Store, owner User, email string) Account {
 // phone is a device on FCM.
 func phone(t testing.TB, s *Store, user User, name string) Device {
 	t.Helper()
-	return register(t, s, Device{User: user.ID, Name: name, Transport: FCM, Address: Secret("token of " + name), Content: Subject})
+	return register(t, s, Device{User: user.ID, Name: name, Transport: FCM, Address: Secret("token of " + name), Content: LevelSubject})
 }
 
 func register(t testing.TB, s *Store, d Device) Device {
 	t.Helper()
 	if d.Status.State == "" {
-		d.Status.State = Proven
+		d.Status.State = StateProven
 	}
 	d, _, err := s.Devices.Put(routed(d), "", dawn)
 	if err != nil {
@@ -148,7 +148,7 @@ func register(t testing.TB, s *Store, d Device) Device {
 // browser is a Web Push device at an origin.
 func browser(t testing.TB, s *Store, user User, name, origin string) Device {
 	t.Helper()
-	return register(t, s, Device{User: user.ID, Name: name, Transport: WebPush, Content: Subject,
+	return register(t, s, Device{User: user.ID, Name: name, Transport: WebPush, Content: LevelSubject,
 		Address: Secret(origin + "/push/" + name), Keys: &Keys{P256dh: "p256dh", Auth: "auth"}})
 }
 
@@ -265,7 +265,7 @@ func setState(s *Store, a Account, state State, code codes.Code, host string, no
 	if code != "" {
 		st.Reason = because(code, host)
 	}
-	if state == Watching || state == Polling {
+	if state == StateWatching || state == StatePolling {
 		st.Proof = now
 	}
 	return s.Mail.SetState(a, st)

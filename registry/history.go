@@ -84,7 +84,7 @@ func (h History) List(user, after string, limit int, now time.Time) (list []Noti
 			if err := s.advance(tx); err != nil {
 				return err
 			}
-			if row.Value.Kind == ClearKind {
+			if row.Value.Kind == KindClear {
 				continue
 			}
 			if len(list) == limit {

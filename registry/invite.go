@@ -10,17 +10,17 @@ import (
 // InviteFor is the purpose of an invite.
 type InviteFor string
 
-// ForPerson is an invite to become a user. ForDevice is one for another browser of the inviting
-// user.
+// InviteForPerson is an invite to become a user. InviteForDevice is one for another browser of the
+// inviting user.
 const (
-	ForPerson InviteFor = "person"
-	ForDevice InviteFor = "device"
+	InviteForPerson InviteFor = "person"
+	InviteForDevice InviteFor = "device"
 )
 
 // Lifetime returns how long an invite can be accepted. A person needs time, but another phone is at
 // hand.
 func (f InviteFor) Lifetime() time.Duration {
-	if f == ForDevice {
+	if f == InviteForDevice {
 		return 15 * time.Minute
 	}
 	return 7 * 24 * time.Hour
@@ -46,7 +46,7 @@ func (i inviteRow) hasEnded(u userRow, found bool, now time.Time) bool {
 	if !found || !now.Before(i.Expires) {
 		return true
 	}
-	if i.For == ForPerson {
+	if i.For == InviteForPerson {
 		return !u.Admin
 	}
 	return i.Era != u.InviteEra
@@ -142,7 +142,7 @@ func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u User,
 		return User{}, "", err
 	}
 	var hashed password
-	if i.For == ForPerson {
+	if i.For == InviteForPerson {
 		hashed = s.newPassword(plain)
 	}
 	session = newToken()
@@ -151,7 +151,7 @@ func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u User,
 		if err != nil {
 			return err
 		}
-		if u = by.user(id(i.By)); i.For == ForPerson {
+		if u = by.user(id(i.By)); i.For == InviteForPerson {
 			u, by = User{newID(), name, i.Admin, now}, userRow{}
 			if err := addUser(tx, u, hashed); err != nil {
 				return err

@@ -21,7 +21,7 @@ func inviteOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	made, code, err := s.Users.AddInvite(ann.ID, ForPerson, false, "", dawn)
+	made, code, err := s.Users.AddInvite(ann.ID, InviteForPerson, false, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func inviteForDevice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	bob := someone(t, s, "bob")
-	_, code, err := s.Users.AddInvite(bob.ID, ForDevice, true, "", dawn)
+	_, code, err := s.Users.AddInvite(bob.ID, InviteForDevice, true, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,22 +101,22 @@ func inviteEnds(t *testing.T) {
 		}
 	}
 	gone("no such code", dawn)
-	_, device := invite(ann, ForDevice)
+	_, device := invite(ann, InviteForDevice)
 	gone(device, dawn.Add(15*time.Minute))
-	_, late := invite(ann, ForPerson)
+	_, late := invite(ann, InviteForPerson)
 	for code, last := range map[string]time.Time{device: dawn.Add(15 * time.Minute), late: dawn.AddDate(0, 0, 7)} {
 		if _, _, err := s.Users.Invite(code, last.Add(-1)); err != nil {
 			t.Errorf("just before %v: %v", last, err)
 		}
 	}
 	gone(late, dawn.AddDate(0, 0, 7))
-	back, taken := invite(ann, ForPerson)
+	back, taken := invite(ann, InviteForPerson)
 	if err := s.Users.RemoveInvite(back.ID); err != nil {
 		t.Fatal(err)
 	}
 	gone(taken, dawn)
 	no := false
-	_, demoted := invite(other, ForPerson)
+	_, demoted := invite(other, InviteForPerson)
 	if _, err := s.Users.Update(other.ID, UserPatch{Admin: &no}); err != nil {
 		t.Fatal(err)
 	}
@@ -181,10 +181,10 @@ func removedUser(t *testing.T) {
 	}
 	d, _, session := inSession(t, s, "bob")
 	arrive(t, s, own, 2, dawn)
-	if _, _, err := s.Users.AddToken(bob.ID, "app", DeviceScope, "", dawn); err != nil {
+	if _, _, err := s.Users.AddToken(bob.ID, "app", ScopeDevice, "", dawn); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Users.AddInvite(bob.ID, ForDevice, false, "", dawn); err != nil {
+	if _, _, err := s.Users.AddInvite(bob.ID, InviteForDevice, false, "", dawn); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Users.Remove(bob.ID); err != nil {

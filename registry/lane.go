@@ -106,9 +106,9 @@ func (o Outbox) HastenDue(now time.Time) error {
 	}
 }
 
-// SetBack reports whether the clock was set back. It was if now is more than a second before the
-// last notification. Less proves nothing: a notification may have come after now was read.
-func (o Outbox) SetBack(now time.Time) (back bool, err error) {
+// ClockWentBack reports whether the clock was set back. It was if now is more than a second before
+// the last notification. Less proves nothing: a notification may have come after now was read.
+func (o Outbox) ClockWentBack(now time.Time) (back bool, err error) {
 	err = o.db.View(func(tx *table.Tx) error {
 		last, err := lastSequence(tx)
 		back = time.Unix(0, int64(last)).After(now.Add(time.Second))

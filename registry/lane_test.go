@@ -200,7 +200,7 @@ func phones(t testing.TB, s *Store, user User, n int) {
 	for from := 0; from < n; {
 		err := s.db.Update(func(tx *table.Tx) error {
 			for ; from < n && tx.Left() > 2*queueCost; from++ {
-				d := routed(Device{ID: newID(), User: user.ID, Transport: FCM, Address: Secret(fmt.Sprint(user.Name, from)), Status: Status{State: Proven}, Content: Subject})
+				d := routed(Device{ID: newID(), User: user.ID, Transport: FCM, Address: Secret(fmt.Sprint(user.Name, from)), Status: Status{State: StateProven}, Content: LevelSubject})
 				if err := replaceDevice(tx, &d, Device{}, dawn, true); err != nil {
 					return err
 				}
@@ -310,12 +310,12 @@ func hastenClockBack(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	fast, now := dawn.Add(2*time.Hour), dawn.Add(5*time.Second)
-	if back, err := s.Outbox.SetBack(now); err != nil || back {
+	if back, err := s.Outbox.ClockWentBack(now); err != nil || back {
 		t.Fatalf("set back before anything happened: %v, %v", back, err)
 	}
 	arrive(t, s, a, 1, fast)
 	end(t, s, first(t, s, d[0], fast), Outcome{Result: ResultRetry, At: fast.Add(2 * time.Second)}, fast)
-	if back, err := s.Outbox.SetBack(now); err != nil || !back {
+	if back, err := s.Outbox.ClockWentBack(now); err != nil || !back {
 		t.Fatalf("set back: %v, %v", back, err)
 	}
 	if err := s.Outbox.HastenDue(now); err != nil {
@@ -344,7 +344,7 @@ func clockBackASecond(t *testing.T) {
 	s, a, _ := fourPhones(t)
 	arrive(t, s, a, 3, dawn)
 	for ago, want := range map[time.Duration]bool{0: false, time.Millisecond: false, 999 * time.Millisecond: false, 1001 * time.Millisecond: true, time.Hour: true} {
-		if back, err := s.Outbox.SetBack(dawn.Add(-ago)); err != nil || back != want {
+		if back, err := s.Outbox.ClockWentBack(dawn.Add(-ago)); err != nil || back != want {
 			t.Errorf("%v before the last mail: %v, %v, want %v", ago, back, err, want)
 		}
 	}

@@ -16,9 +16,9 @@ func BenchmarkLargeStore(b *testing.B) {
 	h := newHousehold(b)
 	nobody := someone(b, h.s, "nobody")
 	was := storeSize(b, h.s)
-	for i := range largeMails / MostMails {
+	for i := range largeMails / MaxMails {
 		a := h.accounts[i%len(h.accounts)]
-		arrive(b, h.s, a, MostMails, dawn.Add(time.Duration(i)*time.Second))
+		arrive(b, h.s, a, MaxMails, dawn.Add(time.Duration(i)*time.Second))
 	}
 	kept := float64(storeSize(b, h.s)-was) / largeMails
 	for name, user := range map[string]string{"nobody": nobody.ID, "somebody": h.accounts[0].Owner} {

@@ -83,7 +83,7 @@ func (b *estate) clear(n int) error {
 func uncertain(b *estate, n int) {
 	b.deliver(n)
 	for _, d := range listOf(b, b.s.Devices.List)[:n/2] {
-		end(b, b.s, first(b, b.s, d, dawn), Outcome{Result: ResultRetry, Unknown: true, Reason: Reason{Code: "timeout"}}, dawn)
+		end(b, b.s, first(b, b.s, d, dawn), Outcome{Result: ResultRetry, MaybeDelivered: true, Reason: Reason{Code: "timeout"}}, dawn)
 	}
 }
 
@@ -179,7 +179,7 @@ var larges = []large{
 	}},
 	{name: "need a person anew with 100 devices", prepare: func(b *estate) {
 		phones(b, b.s, b.ann, 100)
-		if err := setState(b.s, b.a, Attention, "login", "Enter it.", dawn); err != nil {
+		if err := setState(b.s, b.a, StateAttention, "login", "Enter it.", dawn); err != nil {
 			b.Fatal(err)
 		}
 		b.deliver(50)
@@ -189,7 +189,7 @@ var larges = []large{
 			b.Fatal(err)
 		}
 	}, do: func(b *estate) error {
-		return setState(b.s, b.a, Attention, "login", "Enter it again.", dawn.Add(1))
+		return setState(b.s, b.a, StateAttention, "login", "Enter it again.", dawn.Add(1))
 	}},
 	{name: "hasten 300 devices", prepare: func(b *estate) { phones(b, b.s, b.ann, 300); b.record(1) },
 		do: func(b *estate) error { return b.s.Outbox.HastenDue(dawn.Add(-1)) }},
@@ -198,7 +198,7 @@ var larges = []large{
 		phones(b, b.s, b.ann, 200)
 		for i := range 150 {
 			addSession(b, b.s, b.ann)
-			if _, _, err := b.s.Users.AddInvite(b.ann.ID, ForPerson, false, "", dawn); err != nil {
+			if _, _, err := b.s.Users.AddInvite(b.ann.ID, InviteForPerson, false, "", dawn); err != nil {
 				b.Fatal(err)
 			}
 			if i < 100 {
@@ -229,7 +229,7 @@ var larges = []large{
 		resident(b, b.s, "carl")
 		_, t, _ := inSession(b, b.s, "carl")
 		for i := range 60 {
-			register(b, b.s, Device{User: t.User, Name: fmt.Sprint(i), Session: t.ID, Transport: FCM, Address: Secret(fmt.Sprint("of carl ", i)), Content: Subject})
+			register(b, b.s, Device{User: t.User, Name: fmt.Sprint(i), Session: t.ID, Transport: FCM, Address: Secret(fmt.Sprint("of carl ", i)), Content: LevelSubject})
 		}
 		b.work.Device = Device{User: t.User, Session: t.ID}
 	}, do: func(b *estate) error {

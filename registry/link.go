@@ -72,7 +72,7 @@ func authority(address string) string {
 // template. It is empty if there is no template or the mail lacks a field of it: the click opens
 // the page.
 func (a Account) LinkTo(n Notification) string {
-	if a.Link == "" || n.Kind != MailKind || n.Content.MessageID == "" && strings.Contains(a.Link, linkMessageID) {
+	if a.Link == "" || n.Kind != KindMail || n.Content.MessageID == "" && strings.Contains(a.Link, linkMessageID) {
 		return ""
 	}
 	return fillLink(a.Link, n.Content.MessageID, n.Folder, a.Email)

@@ -13,7 +13,7 @@ func TestLink(t *testing.T) {
 
 func linkToMail(t *testing.T) {
 	t.Parallel()
-	mail := Notification{Kind: MailKind, Folder: "Schule & Sport/München", Content: Content{MessageID: "a+b/c%d?e@example.org"}}
+	mail := Notification{Kind: KindMail, Folder: "Schule & Sport/München", Content: Content{MessageID: "a+b/c%d?e@example.org"}}
 	for template, want := range map[string]string{
 		"":                             "",
 		"message:%3C{message_id}%3E":   "message:%3Ca%2Bb%2Fc%25d%3Fe%40example.org%3E",
@@ -30,11 +30,11 @@ func linkToMail(t *testing.T) {
 		}
 	}
 	a := Account{Link: "message:{message_id}"}
-	if got := a.LinkTo(Notification{Kind: MailKind}); got != "" {
+	if got := a.LinkTo(Notification{Kind: KindMail}); got != "" {
 		t.Errorf("a mail without Message-ID leads to %s", got)
 	}
 	a.Link = "https://mail.example.org/"
-	if got := a.LinkTo(Notification{Kind: SummaryKind}); got != "" {
+	if got := a.LinkTo(Notification{Kind: KindSummary}); got != "" {
 		t.Errorf("a summary leads to %s", got)
 	}
 }

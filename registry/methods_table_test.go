@@ -29,9 +29,11 @@ var calls = []call{
 	{method: "Accounts.Add", when: "that is new", reads: "users 1",
 		do: func(f furnished) (any, error) { f.own.Username = "new"; return two(f.s.Accounts.Add(f.own, "", noon)) }},
 	{method: "Users.AddInvite", reads: "users 1",
-		do: func(f furnished) (any, error) { return two(f.s.Users.AddInvite(f.ben.ID, ForPerson, true, "", noon)) }},
+		do: func(f furnished) (any, error) {
+			return two(f.s.Users.AddInvite(f.ben.ID, InviteForPerson, true, "", noon))
+		}},
 	{method: "Users.AddToken", reads: "users 1",
-		do: func(f furnished) (any, error) { return two(f.s.Users.AddToken(f.ben.ID, "app", DeviceScope, "", noon)) }},
+		do: func(f furnished) (any, error) { return two(f.s.Users.AddToken(f.ben.ID, "app", ScopeDevice, "", noon)) }},
 	{method: "Users.Add",
 		do: func(f furnished) (any, error) { return f.s.Users.Add("carl", "his password", false, noon) }},
 	{method: "Mail.Announced",
@@ -135,7 +137,9 @@ var calls = []call{
 			return two(f.s.Devices.Put(f.phone, "", noon))
 		}},
 	{method: "Mail.PutHost",
-		do: func(f furnished) (any, error) { return only(f.s.Mail.PutHost("imap.example.org:993", Host{Lies: 1})) }},
+		do: func(f furnished) (any, error) {
+			return only(f.s.Mail.PutHost("imap.example.org:993", Host{MissedNews: 1}))
+		}},
 	{method: "Ready",
 		do: func(f furnished) (any, error) { return only(f.s.Ready()) }},
 	{method: "Mail.Record", when: "new mail", reads: "accounts 1, cursors 1, devices 4, queues 4, standings 1",
@@ -164,14 +168,14 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Users.Sessions(f.ben.ID, noon) }},
 	{method: "Mail.SetState", when: "a person is needed anew", reads: "accounts 1, deliveries 3, devices 4, notifications 1, queues 4, standings 1",
 		do: func(f furnished) (any, error) {
-			return only(setState(f.s, f.shared, Attention, "login", "Enter it again.", noon))
+			return only(setState(f.s, f.shared, StateAttention, "login", "Enter it again.", noon))
 		}},
 	{method: "Mail.SetState", when: "it works again", reads: "accounts 1, deliveries 3, devices 3, notifications 1, queues 3, standings 1",
-		do: func(f furnished) (any, error) { return only(setState(f.s, f.shared, Watching, "", "", noon)) }},
+		do: func(f furnished) (any, error) { return only(setState(f.s, f.shared, StateWatching, "", "", noon)) }},
 	{method: "Mail.SetState", when: "as before", reads: "accounts 1, standings 1",
-		do: func(f furnished) (any, error) { return only(setState(f.s, f.shared, New, "", "", noon)) }},
-	{method: "Outbox.SetBack",
-		do: func(f furnished) (any, error) { return f.s.Outbox.SetBack(noon) }},
+		do: func(f furnished) (any, error) { return only(setState(f.s, f.shared, StateNew, "", "", noon)) }},
+	{method: "Outbox.ClockWentBack",
+		do: func(f furnished) (any, error) { return f.s.Outbox.ClockWentBack(noon) }},
 	{method: "Mail.SetUnread", reads: "standings 1",
 		do: func(f furnished) (any, error) { return only(f.s.Mail.SetUnread(f.shared.ID, 2)) }},
 	{method: "Outbox.Settle", when: "delivered, with what is taken away by the way", reads: "deliveries 2, devices 1, lanes 1, queues 1",

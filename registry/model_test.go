@@ -70,7 +70,7 @@ func (m *model) enqueue(id string, n *modelNote, told []*modelDevice, now time.T
 	m.last = n.at
 	m.notes[id], m.order, m.lines[id], m.began[id] = n, append(m.order, id), n.account, n.at
 	for _, d := range told {
-		n.deliveries[d.ID] = modelDelivery{state: Pending}
+		n.deliveries[d.ID] = modelDelivery{state: DeliveryPending}
 		d.queue = append(d.queue, id)
 		if d.due.IsZero() {
 			d.due = now
@@ -109,7 +109,7 @@ func (m *model) record(a Arrival) (recorded int) {
 func (m *model) next(d *modelDevice, now time.Time, kept func(id string) bool) string {
 	for len(d.queue) > 0 {
 		line, dropped, ended := m.lines[d.queue[0]], 0, false
-		if m.standing(d, d.queue[0], now) == Pending {
+		if m.standing(d, d.queue[0], now) == DeliveryPending {
 			return d.queue[0]
 		}
 		d.queue = slices.DeleteFunc(slices.Clone(d.queue), func(id string) bool {
@@ -117,7 +117,7 @@ func (m *model) next(d *modelDevice, now time.Time, kept func(id string) bool) s
 				return false
 			}
 			state := m.standing(d, id, now)
-			if ended = ended || state == Pending || dropped > 0 && kept(id); ended {
+			if ended = ended || state == DeliveryPending || dropped > 0 && kept(id); ended {
 				return false
 			}
 			dropped++
@@ -136,23 +136,23 @@ func (m *model) standing(d *modelDevice, id string, now time.Time) DeliveryState
 	n := m.notes[id]
 	switch {
 	case n == nil:
-		return Removed
+		return DeliveryRemoved
 	case !now.Before(n.expires):
-		return Expired
+		return DeliveryExpired
 	case n.account != "" && !m.rings(d, n.account), n.account == "" && n.user != d.User:
-		return Removed
+		return DeliveryRemoved
 	}
-	return Pending
+	return DeliveryPending
 }
 
 // end notes how a delivery stands; one that ends without its words was delivered before.
 func (n *modelNote) end(device string, state DeliveryState, attempts int) {
 	before := n.deliveries[device]
 	switch {
-	case before.before && state == Pending:
+	case before.before && state == DeliveryPending:
 		n.deliveries[device] = modelDelivery{state, attempts, true}
-	case before.before && state != Delivered:
-		n.deliveries[device] = modelDelivery{Delivered, before.attempts, false}
+	case before.before && state != DeliveryDelivered:
+		n.deliveries[device] = modelDelivery{DeliveryDelivered, before.attempts, false}
 	default:
 		n.deliveries[device] = modelDelivery{state, attempts, false}
 	}
@@ -168,8 +168,8 @@ func (m *model) fillIn(account, id string, now time.Time) bool {
 	for _, d := range m.devices {
 		n.filled = n.filled || m.rings(d, account)
 		was, told := n.deliveries[d.ID]
-		if told && was.state == Delivered && now.Before(n.expires) && m.rings(d, account) && d.Content != Wake {
-			n.deliveries[d.ID] = modelDelivery{Pending, was.attempts, true}
+		if told && was.state == DeliveryDelivered && now.Before(n.expires) && m.rings(d, account) && d.Content != LevelWake {
+			n.deliveries[d.ID] = modelDelivery{DeliveryPending, was.attempts, true}
 			d.queue = append(d.queue, id)
 			slices.SortFunc(d.queue, func(a, b string) int { return m.began[a].Compare(m.began[b]) })
 			if d.due.IsZero() {
@@ -186,18 +186,18 @@ func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, words
 	if o.Result == ResultGone {
 		delete(m.devices, d.ID)
 		others := m.who(func(other *modelDevice) bool { return other.User == d.User })
-		m.enqueue(stableID(string(AttentionKind), d.ID, now.String()), &modelNote{user: d.User, expires: now.Add(7 * 24 * time.Hour)}, others, now)
+		m.enqueue(stableID(string(KindAttention), d.ID, now.String()), &modelNote{user: d.User, expires: now.Add(7 * 24 * time.Hour)}, others, now)
 		return
 	}
-	state, at := Pending, now
+	state, at := DeliveryPending, now
 	switch o.Result {
 	case ResultDelivered:
-		state, d.Status.State = Delivered, Proven
+		state, d.Status.State = DeliveryDelivered, StateProven
 	case ResultRefused:
-		state = Refused
+		state = DeliveryRefused
 	default:
 		if o.Suspect {
-			d.Status.State = Suspect
+			d.Status.State = StateSuspect
 		}
 		if n := m.notes[id]; n != nil && o.At.After(n.expires) {
 			o.At = n.expires
@@ -209,13 +209,13 @@ func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, words
 		}
 	}
 	if n := m.notes[id]; n != nil {
-		if n.end(d.ID, state, attempts+1); words && state == Delivered && d.Content != Wake {
-			state = Pending
-			n.deliveries[d.ID] = modelDelivery{Pending, attempts + 1, true}
+		if n.end(d.ID, state, attempts+1); words && state == DeliveryDelivered && d.Content != LevelWake {
+			state = DeliveryPending
+			n.deliveries[d.ID] = modelDelivery{DeliveryPending, attempts + 1, true}
 		}
 	}
 	d.due = at
-	if state != Pending {
+	if state != DeliveryPending {
 		d.queue = slices.DeleteFunc(slices.Clone(d.queue), func(other string) bool { return other == id })
 		if len(d.queue) == 0 {
 			d.due = time.Time{}
@@ -271,8 +271,8 @@ func (m *model) purge(now time.Time) {
 	})
 	for _, n := range m.notes {
 		for device, d := range n.deliveries {
-			if m.devices[device] == nil && d.state == Pending {
-				n.end(device, Removed, d.attempts)
+			if m.devices[device] == nil && d.state == DeliveryPending {
+				n.end(device, DeliveryRemoved, d.attempts)
 			}
 		}
 	}

@@ -51,7 +51,7 @@ func readNext(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, e
 		return w, false, true, err
 	}
 	state, account, err := currentState(tx, row, at, now)
-	if err != nil || state != Pending {
+	if err != nil || state != DeliveryPending {
 		return w, false, true, err
 	}
 	k := at.Key.notification
@@ -62,7 +62,7 @@ func readNext(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, e
 	if err != nil {
 		return w, false, false, err
 	}
-	w = Work{Device: d, Lane: q.Lane, Mailbox: account.Email, Attempts: at.Value.Attempts, Rang: l.NotifiedAt, Released: !l.HeldUntil.IsZero(),
+	w = Work{Device: d, Lane: q.Lane, Mailbox: account.Email, Attempts: at.Value.Attempts, NotifiedAt: l.NotifiedAt, HoldEnded: !l.HeldUntil.IsZero(),
 		key: at.Key, subqueue: subqueueKey{device, sub}}
 	if w.Notification, err = n.unseal(tx, k); err != nil {
 		return w, false, false, err
@@ -111,19 +111,19 @@ func unreadOf(tx *table.Tx, d table.Row[deviceKey, deviceRow]) (sum *int, err er
 func currentState(tx *table.Tx, d table.Row[deviceKey, deviceRow], at table.Row[deliveryKey, deliveryRow], now time.Time) (DeliveryState, accountRow, error) {
 	scope := at.Key.notification.scope
 	if !now.Before(at.Value.Expires) {
-		return Expired, accountRow{}, nil
+		return DeliveryExpired, accountRow{}, nil
 	}
 	if scope == d.Key.user {
-		return Pending, accountRow{}, nil // it concerns the user alone
+		return DeliveryPending, accountRow{}, nil // it concerns the user alone
 	}
 	account, found, err := accounts.Get(tx, scope)
 	if err != nil {
 		return "", account, err
 	}
 	if !found || !account.visible(string(d.Key.user)) || !d.Value.isNotifiedOf(scope) {
-		return Removed, account, nil
+		return DeliveryRemoved, account, nil
 	}
-	return Pending, account, nil
+	return DeliveryPending, account, nil
 }
 
 // maxDropped bounds the deliveries that one transaction drops.
@@ -152,11 +152,11 @@ func dropStale(set *queueSet, device id) error {
 				return err
 			}
 		}
-		if first[0].Value.State != Pending {
+		if first[0].Value.State != DeliveryPending {
 			return fmt.Errorf("%w: a delivery waits no more, and is in its line", ErrCorrupt)
 		}
 		state, _, err := currentState(set.tx, q.device, first[0], set.now)
-		if err != nil || state == Pending {
+		if err != nil || state == DeliveryPending {
 			return err
 		}
 		if err := set.endDelivery(q, first[0].Key, first[0].Value.withState(state, set.now)); err != nil {
@@ -172,7 +172,7 @@ const maxPiggybacked = 16
 // addPiggybacked adds clears to the work if the device gets none by a push of their own: with every
 // push it must show something.
 func addPiggybacked(tx *table.Tx, w *Work, now time.Time) error {
-	if !w.Device.MustShow || !w.Device.Content.Allows(Sender) {
+	if !w.Device.MustShow || !w.Device.Content.Allows(LevelSender) {
 		return nil
 	}
 	list, err := waiting.First(tx, table.Under(subqueueKey{id(w.Device.ID), clearSubqueue}), maxPiggybacked)

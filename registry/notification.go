@@ -13,25 +13,25 @@ import (
 // Kind is the kind of a notification.
 type Kind string
 
-// MailKind is new mail. ClearKind withdraws notifications of mail that was read or removed
-// elsewhere. SummaryKind counts mails and replaces as many MailKind. AttentionKind asks a person to
-// act. TestKind is a test, which is never stored.
+// KindMail is new mail. KindClear withdraws notifications of mail that was read or removed
+// elsewhere. KindSummary counts mails and replaces as many KindMail. KindAttention asks a person to
+// act. KindTest is a test, which is never stored.
 const (
-	MailKind      Kind = "mail"
-	ClearKind     Kind = "clear"
-	SummaryKind   Kind = "summary"
-	AttentionKind Kind = "attention"
-	TestKind      Kind = "test"
+	KindMail      Kind = "mail"
+	KindClear     Kind = "clear"
+	KindSummary   Kind = "summary"
+	KindAttention Kind = "attention"
+	KindTest      Kind = "test"
 )
 
 // Lifetime returns how long a notification of the kind is worth delivering.
 func (k Kind) Lifetime() time.Duration {
 	switch k {
-	case AttentionKind:
+	case KindAttention:
 		return 7 * 24 * time.Hour
-	case ClearKind:
+	case KindClear:
 		return 24 * time.Hour
-	case TestKind:
+	case KindTest:
 		return time.Minute
 	}
 	return 3 * 24 * time.Hour
@@ -65,29 +65,30 @@ type Notification struct {
 // DeliveryState is the state of a delivery.
 type DeliveryState string
 
-// Pending is not yet accepted by the push service; the others are final. Cleared means that the
-// mail was read or removed first. Combined means that a summary or another clear replaced it.
-// Removed means that the device, its account or its right to the account was removed first.
+// DeliveryPending is not yet accepted by the push service; the others are final. DeliveryCleared
+// means that the mail was read or removed first. DeliveryCombined means that a summary or another
+// clear replaced it. DeliveryRemoved means that the device, its account or its right to the account
+// was removed first.
 const (
-	Pending   DeliveryState = "pending"
-	Combined  DeliveryState = "combined"
-	Cleared   DeliveryState = "cleared"
-	Delivered DeliveryState = "delivered"
-	Expired   DeliveryState = "expired"
-	Refused   DeliveryState = "refused"
-	Removed   DeliveryState = "removed"
+	DeliveryPending   DeliveryState = "pending"
+	DeliveryCombined  DeliveryState = "combined"
+	DeliveryCleared   DeliveryState = "cleared"
+	DeliveryDelivered DeliveryState = "delivered"
+	DeliveryExpired   DeliveryState = "expired"
+	DeliveryRefused   DeliveryState = "refused"
+	DeliveryRemoved   DeliveryState = "removed"
 )
 
 // Delivery is a notification in one device's queue, or its outcome there.
 type Delivery struct {
-	Device   string // device id, also when the device is gone
-	State    DeliveryState
-	At       time.Time // of the state, or of the last try while pending; zero: not tried
-	Into     string    // combined: the stable id of what it went into
-	Attempts int       // tries that reached an answer or a failure
-	Unknown  bool      // pending: the device may show it after a try without an answer
-	Reason             // of the last try that was no success
-	Before   time.Time // pending: when it was delivered with less content; zero: it was not
+	Device          string // device id, also when the device is gone
+	State           DeliveryState
+	At              time.Time // of the state, or of the last try while pending; zero: not tried
+	Into            string    // combined: the stable id of what it went into
+	Attempts        int       // tries that reached an answer or a failure
+	MaybeDelivered  bool      // pending: the device may show it after a try without an answer
+	Reason                    // of the last try that was no success
+	DeliveredBefore time.Time // pending: when it was delivered with less content; zero: it was not
 }
 
 // Result is one of the five results of a push.
@@ -105,12 +106,12 @@ const (
 
 // Outcome is what the answer of a push service means, or what it means that no answer came.
 type Outcome struct {
-	Result  Result
-	At      time.Time // ResultRetry: not before this time; zero: the dispatcher's backoff
-	Suspect bool      // ResultRetry: only this address fails, so the device is suspect
-	Unknown bool      // ResultRetry: no answer came, but the service may have the message
-	Unasked bool      // nothing was sent, so the service is not to blame
-	Learned *Learned  // ResultDelivered: what the push has shown of the device; nil: nothing
+	Result         Result
+	At             time.Time // ResultRetry: not before this time; zero: the dispatcher's backoff
+	Suspect        bool      // ResultRetry: only this address fails, so the device is suspect
+	MaybeDelivered bool      // ResultRetry: no answer came, but the service may have the message
+	NotSent        bool      // nothing was sent, so the service is not to blame
+	Learned        *Learned  // ResultDelivered: what the push has shown of the device; nil: nothing
 
 	LaneWorks bool          // the answer proves that the lane works: its pause ends
 	PauseFor  time.Duration // how long the lane is paused from now on; zero: as it was
@@ -145,9 +146,9 @@ func stableID(parts ...string) string {
 // subqueueOf returns the name of the subqueue in which a notification waits.
 func subqueueOf(k Kind, scope id) string {
 	switch k {
-	case MailKind, SummaryKind:
+	case KindMail, KindSummary:
 		return string(scope)
-	case ClearKind:
+	case KindClear:
 		return clearSubqueue
 	}
 	return otherSubqueue
@@ -187,19 +188,19 @@ func (row notificationRow) unseal(tx *table.Tx, k notificationKey) (Notification
 }
 
 func (row deliveryRow) delivery(k deliveryKey) Delivery {
-	return Delivery{string(k.device), row.State, row.At, row.Into, row.Attempts, row.Unknown, Reason{row.Code, row.Params}, row.Before}
+	return Delivery{string(k.device), row.State, row.At, row.Into, row.Attempts, row.MaybeDelivered, Reason{row.Code, row.Params}, row.DeliveredBefore}
 }
 
 // withState returns the delivery with the state. If it was delivered with less content before, its
 // last state is that delivery, whatever the outcome of the rest is.
 func (row deliveryRow) withState(state DeliveryState, at time.Time) deliveryRow {
 	switch {
-	case row.Before.IsZero() || state == Pending:
+	case row.DeliveredBefore.IsZero() || state == DeliveryPending:
 		row.State, row.At = state, at
-	case state == Delivered:
-		row.State, row.At, row.Before = Delivered, row.Before, time.Time{}
+	case state == DeliveryDelivered:
+		row.State, row.At, row.DeliveredBefore = DeliveryDelivered, row.DeliveredBefore, time.Time{}
 	default:
-		row = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: Delivered, At: row.Before, Attempts: row.Attempts}
+		row = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: DeliveryDelivered, At: row.DeliveredBefore, Attempts: row.Attempts}
 	}
 	return row
 }
@@ -208,11 +209,11 @@ func (row deliveryRow) withState(state DeliveryState, at time.Time) deliveryRow 
 // expired or removed, although its row is still in its subqueue.
 func (row deliveryRow) effective(now time.Time, deviceExists bool) deliveryRow {
 	switch {
-	case row.State != Pending:
+	case row.State != DeliveryPending:
 	case !deviceExists:
-		return row.withState(Removed, row.At)
+		return row.withState(DeliveryRemoved, row.At)
 	case !now.Before(row.Expires):
-		return row.withState(Expired, row.At)
+		return row.withState(DeliveryExpired, row.At)
 	}
 	return row
 }

@@ -159,23 +159,23 @@ func seenByViewers(t *testing.T) {
 func shownAsSettled(t *testing.T) {
 	t.Parallel()
 	expires := dawn.Add(time.Hour)
-	tried := deliveryRow{Expires: expires, State: Pending, At: dawn, Attempts: 2, Code: "c", Params: map[string]string{"host": "r"}}
+	tried := deliveryRow{Expires: expires, State: DeliveryPending, At: dawn, Attempts: 2, Code: "c", Params: map[string]string{"host": "r"}}
 	for name, c := range map[string]struct {
 		state  DeliveryState
 		now    time.Time
 		exists bool
 		want   DeliveryState
 	}{
-		"waits":                     {Pending, dawn, true, Pending},
-		"just before it expires":    {Pending, expires.Add(-1), true, Pending},
-		"as it expires":             {Pending, expires, true, Expired},
-		"device gone":               {Pending, dawn, false, Removed},
-		"device gone, then expired": {Pending, expires, false, Removed},
-		"delivered, then expired":   {Delivered, expires, true, Delivered},
-		"delivered, then gone":      {Delivered, dawn, false, Delivered},
-		"refused, then expired":     {Refused, expires, true, Refused},
-		"expired, then gone":        {Expired, expires, false, Expired},
-		"removed":                   {Removed, expires, true, Removed},
+		"waits":                     {DeliveryPending, dawn, true, DeliveryPending},
+		"just before it expires":    {DeliveryPending, expires.Add(-1), true, DeliveryPending},
+		"as it expires":             {DeliveryPending, expires, true, DeliveryExpired},
+		"device gone":               {DeliveryPending, dawn, false, DeliveryRemoved},
+		"device gone, then expired": {DeliveryPending, expires, false, DeliveryRemoved},
+		"delivered, then expired":   {DeliveryDelivered, expires, true, DeliveryDelivered},
+		"delivered, then gone":      {DeliveryDelivered, dawn, false, DeliveryDelivered},
+		"refused, then expired":     {DeliveryRefused, expires, true, DeliveryRefused},
+		"expired, then gone":        {DeliveryExpired, expires, false, DeliveryExpired},
+		"removed":                   {DeliveryRemoved, expires, true, DeliveryRemoved},
 	} {
 		d := tried
 		d.State = c.state
@@ -189,13 +189,13 @@ func shownAsSettled(t *testing.T) {
 
 func kindLifetimes(t *testing.T) {
 	t.Parallel()
-	for kind, want := range map[Kind]time.Duration{MailKind: 72 * time.Hour, SummaryKind: 72 * time.Hour,
-		ClearKind: 24 * time.Hour, AttentionKind: 7 * 24 * time.Hour, TestKind: time.Minute} {
+	for kind, want := range map[Kind]time.Duration{KindMail: 72 * time.Hour, KindSummary: 72 * time.Hour,
+		KindClear: 24 * time.Hour, KindAttention: 7 * 24 * time.Hour, KindTest: time.Minute} {
 		if got := kind.Lifetime(); got != want {
 			t.Errorf("%s: %v, want %v", kind, got, want)
 		}
 	}
-	if maxAge < AttentionKind.Lifetime() {
+	if maxAge < KindAttention.Lifetime() {
 		t.Error("activity is not kept for as long as it may be delivered")
 	}
 }

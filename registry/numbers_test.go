@@ -26,20 +26,20 @@ func docsNumbers(t *testing.T) {
 		file, words string
 		is, want    any
 	}{
-		{"README.md", "is sent again under the same id, for three days", MailKind.Lifetime(), 3 * day},
-		{"README.md", "is sent again under the same id, for three days", SummaryKind.Lifetime(), 3 * day},
-		{"docs/apps.md", "remember the ids of the last three days", MailKind.Lifetime(), 3 * day},
-		{"docs/apps.md", "keep the old private key and `auth` for three more days", MailKind.Lifetime(), 3 * day},
+		{"README.md", "is sent again under the same id, for three days", KindMail.Lifetime(), 3 * day},
+		{"README.md", "is sent again under the same id, for three days", KindSummary.Lifetime(), 3 * day},
+		{"docs/apps.md", "remember the ids of the last three days", KindMail.Lifetime(), 3 * day},
+		{"docs/apps.md", "keep the old private key and `auth` for three more days", KindMail.Lifetime(), 3 * day},
 		{"docs/phones.md", "\"Stay signed in\" lasts for 90 days without use", StayIdle, 90 * day},
 		{"docs/phones.md", "and a year at most", StayLifetime, 365 * day},
 		{"docs/phones.md", "a session ends after 12 hours without use", SessionIdle, 12 * hour},
 		{"docs/security.md", "at the highest level that any device gets or fetches, for 7 days", maxAge, 7 * day},
 		{"docs/behaviour.md", "| history of notifications and deliveries | 7 days |", maxAge, 7 * day},
-		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", MailKind.Lifetime(), 3 * day},
-		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", SummaryKind.Lifetime(), 3 * day},
-		{"docs/behaviour.md", "| `clear` waits | 1 day |", ClearKind.Lifetime(), day},
-		{"docs/behaviour.md", "| `attention` waits | 7 days |", AttentionKind.Lifetime(), 7 * day},
-		{"docs/behaviour.md", "| `test` waits | 1 minute |", TestKind.Lifetime(), time.Minute},
+		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", KindMail.Lifetime(), 3 * day},
+		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", KindSummary.Lifetime(), 3 * day},
+		{"docs/behaviour.md", "| `clear` waits | 1 day |", KindClear.Lifetime(), day},
+		{"docs/behaviour.md", "| `attention` waits | 7 days |", KindAttention.Lifetime(), 7 * day},
+		{"docs/behaviour.md", "| `test` waits | 1 minute |", KindTest.Lifetime(), time.Minute},
 		{"docs/behaviour.md", "a device may fail 20 times over 3 days", failingTries, 20},
 		{"docs/behaviour.md", "a device may fail 20 times over 3 days", failingFor, 3 * day},
 		{"docs/settings.md", "seals secrets: 32 bytes in base64", table.KeySize, 32},
@@ -47,7 +47,7 @@ func docsNumbers(t *testing.T) {
 		{"docs/apps.md", "| `id` | wake | 32 characters", len(StableID("account", "INBOX", 1, 1)), 32},
 		{"docs/apps.md", "| `id` | wake | 32 characters", len(stableID("summary", "device")), 32},
 		{"docs/architecture.md", "the id of a notification: 32 characters", len(StableID("account", "INBOX", 1, 1)), 32},
-		{"docs/apps.md", "the text follows if it can be had within three days", MailKind.Lifetime(), 3 * day},
+		{"docs/apps.md", "the text follows if it can be had within three days", KindMail.Lifetime(), 3 * day},
 		{"docs/apps.md", "ids to take away, of mail that was read or removed elsewhere, up to 50", maxCleared, 50},
 	} {
 		if text[promise.file] == "" {
@@ -93,12 +93,12 @@ func docsTables(t *testing.T) {
 func docsWords(t *testing.T) {
 	t.Parallel()
 	for page, words := range map[string][]string{
-		"behaviour.md": {string(New), string(Watching), string(Polling), string(Retrying), string(Attention), string(Suspect),
-			string(MailKind), string(SummaryKind), string(ClearKind), string(AttentionKind), string(TestKind), string(ResultDelivered),
+		"behaviour.md": {string(StateNew), string(StateWatching), string(StatePolling), string(StateRetrying), string(StateAttention), string(StateSuspect),
+			string(KindMail), string(KindSummary), string(KindClear), string(KindAttention), string(KindTest), string(ResultDelivered),
 			string(ResultRetry), string(ResultGone), string(ResultRefused), string(ResultMisconfigured)},
-		"phones.md": {string(Wake), string(Sender), string(Subject), string(Preview)},
-		"api.md": {string(MailKind), string(SummaryKind), string(ClearKind), string(AttentionKind), string(TestKind), string(Wake),
-			string(Sender), string(Subject), string(Preview), string(Unproven), string(TLS), string(StartTLS), string(Plain)},
+		"phones.md": {string(LevelWake), string(LevelSender), string(LevelSubject), string(LevelPreview)},
+		"api.md": {string(KindMail), string(KindSummary), string(KindClear), string(KindAttention), string(KindTest), string(LevelWake),
+			string(LevelSender), string(LevelSubject), string(LevelPreview), string(StateUnproven), string(SecurityTLS), string(SecurityStartTLS), string(SecurityPlain)},
 		"architecture.md": {string(FCM), string(APNs), string(WebPush), string(UnifiedPush)},
 	} {
 		data, err := os.ReadFile("../docs/" + page)

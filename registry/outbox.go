@@ -37,9 +37,9 @@ type Work struct {
 	Unread       *int         // unread mails of all accounts that ring the device; nil: not known
 	Clear        []string     // stable ids that the push withdraws, besides its own notification
 	Attempts     int          // tries so far
-	Rang         []time.Time  // the last deliveries of the subqueue, oldest first; see Remember
-	Released     bool         // a hold of the subqueue is over; Combine ends it
-	Remember     int          // how many such times Settle keeps; 0: this delivery does not count
+	NotifiedAt   []time.Time  // the last deliveries of the subqueue, oldest first; see Remember
+	HoldEnded    bool         // a hold of the subqueue is over; Combine ends it
+	KeepNotified int          // how many such times Settle keeps; 0: this delivery does not count
 
 	key         deliveryKey
 	subqueue    subqueueKey

@@ -124,9 +124,9 @@ func settleEnds(t *testing.T) {
 	end(t, s, first(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)
 	end(t, s, first(t, s, d[1], now), Outcome{Result: ResultRefused, Reason: because("too_big", "It is too big.")}, now)
 	for i, want := range []Delivery{
-		{Device: d[0].ID, State: Delivered, At: now, Attempts: 1},
-		{Device: d[1].ID, State: Refused, At: now, Attempts: 1, Reason: because("too_big", "It is too big.")},
-		{Device: d[2].ID, State: Pending},
+		{Device: d[0].ID, State: DeliveryDelivered, At: now, Attempts: 1},
+		{Device: d[1].ID, State: DeliveryRefused, At: now, Attempts: 1, Reason: because("too_big", "It is too big.")},
+		{Device: d[2].ID, State: DeliveryPending},
 	} {
 		if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[i], now); !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v, want %+v", got, want)
@@ -152,11 +152,11 @@ func settleKeeps(t *testing.T) {
 	later := dawn.Add(5 * time.Minute)
 	for i, result := range []Result{ResultRetry, ResultMisconfigured} {
 		end(t, s, first(t, s, d[i], dawn), Outcome{Result: result, At: later, Reason: because("busy", "The service is busy.")}, dawn)
-		want := Delivery{Device: d[i].ID, State: Pending, At: dawn, Attempts: 1, Reason: because("busy", "The service is busy.")}
+		want := Delivery{Device: d[i].ID, State: DeliveryPending, At: dawn, Attempts: 1, Reason: because("busy", "The service is busy.")}
 		if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[i], dawn); !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
-		if statusOf(t, s, d[i]).State != Proven {
+		if statusOf(t, s, d[i]).State != StateProven {
 			t.Errorf("%s changed the device's status", result)
 		}
 	}
@@ -205,15 +205,15 @@ func nextDropsBounded(t *testing.T) {
 	ann := someone(t, s, "ann")
 	a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
 	for range 3 {
-		arrive(t, s, a, MostMails, dawn)
+		arrive(t, s, a, MaxMails, dawn)
 	}
 	fresh := arrive(t, s, a, 1, dawn.Add(72*time.Hour))
 	before := commits(s)
 	if w := first(t, s, d, dawn.Add(72*time.Hour)); w.Notification.ID != fresh[0] {
 		t.Errorf("the first is %s", w.Notification.ID)
 	}
-	if n := commits(s) - before; n != 3*MostMails/maxDropped && boundGiven() == 0 {
-		t.Errorf("%d were dropped in %d transactions", 3*MostMails, n)
+	if n := commits(s) - before; n != 3*MaxMails/maxDropped && boundGiven() == 0 {
+		t.Errorf("%d were dropped in %d transactions", 3*MaxMails, n)
 	}
 }
 
@@ -223,7 +223,7 @@ func nextDropsWithReason(t *testing.T) {
 	ann := User{ID: a.Owner}
 	b := mailbox(t, s, ann, "other@example.org")
 	var old []string
-	for _, n := range []int{MostMails, MostMails, 1} {
+	for _, n := range []int{MaxMails, MaxMails, 1} {
 		old = append(old, arrive(t, s, a, n, dawn.Add(-72*time.Hour))...)
 	}
 	gone := arrive(t, s, b, 2, dawn.Add(-time.Hour))
@@ -250,11 +250,11 @@ func nextDropsWithReason(t *testing.T) {
 		t.Errorf("sent %v, want none of a removed mailbox", got)
 	}
 	tried := deliveryOf(t, s, ann, old[0], d[0], dawn)
-	if want := (Delivery{Device: d[0].ID, State: Expired, At: dawn, Attempts: 1, Reason: because("busy", "Busy.")}); !reflect.DeepEqual(tried, want) {
+	if want := (Delivery{Device: d[0].ID, State: DeliveryExpired, At: dawn, Attempts: 1, Reason: because("busy", "Busy.")}); !reflect.DeepEqual(tried, want) {
 		t.Errorf("%+v, want %+v", tried, want)
 	}
 	for _, id := range old[1:] {
-		if got := deliveryOf(t, s, ann, id, d[1], dawn); got.State != Expired || got.Attempts != 0 {
+		if got := deliveryOf(t, s, ann, id, d[1], dawn); got.State != DeliveryExpired || got.Attempts != 0 {
 			t.Fatalf("%+v, want it expired", got)
 		}
 	}
@@ -310,7 +310,7 @@ func goneRemoves(t *testing.T) {
 		for range 3 {
 			w := first(t, s, other, dawn)
 			end(t, s, w, Outcome{Result: ResultDelivered}, dawn)
-			if w.Notification.Kind == AttentionKind {
+			if w.Notification.Kind == KindAttention {
 				told = append(told, w.Notification)
 			}
 		}
@@ -318,7 +318,7 @@ func goneRemoves(t *testing.T) {
 			t.Errorf("%s was told %+v", other.Name, told)
 		}
 	}
-	if list := allNotifications(t, s, ann, 50, dawn); list[0].Kind != AttentionKind || len(list[0].Deliveries) != 3 {
+	if list := allNotifications(t, s, ann, 50, dawn); list[0].Kind != KindAttention || len(list[0].Deliveries) != 3 {
 		t.Errorf("the page shows %+v", list[0])
 	}
 	if dueNow(t, s, dawn)[others.ID] || len(allNotifications(t, s, bob, 50, dawn)) > 0 {
@@ -357,7 +357,7 @@ func goneOfFormer(t *testing.T) {
 	}
 	// Nor does what is said of the old address say anything of the new one.
 	end(t, s, w, Outcome{Result: ResultRetry, Suspect: true, Reason: because("bad", "Bad.")}, dawn)
-	if st := statusOf(t, s, d[0]); st.State != Proven || st.Code != "" {
+	if st := statusOf(t, s, d[0]); st.State != StateProven || st.Code != "" {
 		t.Errorf("status %+v", st)
 	}
 }
@@ -371,7 +371,7 @@ func outcomeOfEnded(t *testing.T) {
 	for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRefused}, {Result: ResultRetry, At: dawn.Add(time.Hour)}, {Result: ResultGone}} {
 		end(t, s, w, o, dawn)
 	}
-	if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[0], dawn); got.State != Delivered || got.Attempts != 1 {
+	if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[0], dawn); got.State != DeliveryDelivered || got.Attempts != 1 {
 		t.Errorf("%+v", got)
 	}
 	if !dueNow(t, s, dawn)[d[0].ID] || first(t, s, d[0], dawn).Notification.ID != ids[1] {
@@ -381,23 +381,23 @@ func outcomeOfEnded(t *testing.T) {
 
 func suspectOrProven(t *testing.T) {
 	t.Parallel()
-	began := Status{State: Proven, Since: dawn.Add(-time.Hour), Proof: dawn.Add(-time.Minute)}
-	suspect := Status{State: Suspect, Since: dawn.Add(-time.Hour), Reason: because("bad", "Bad."), Proof: dawn.Add(-2 * time.Hour)}
-	unproven := Status{State: Unproven, Since: dawn.Add(-time.Hour)}
+	began := Status{State: StateProven, Since: dawn.Add(-time.Hour), Proof: dawn.Add(-time.Minute)}
+	suspect := Status{State: StateSuspect, Since: dawn.Add(-time.Hour), Reason: because("bad", "Bad."), Proof: dawn.Add(-2 * time.Hour)}
+	unproven := Status{State: StateUnproven, Since: dawn.Add(-time.Hour)}
 	for name, c := range map[string]struct {
 		from Status
 		o    Outcome
 		want Status
 	}{
-		"accepted":           {began, Outcome{Result: ResultDelivered}, Status{State: Proven, Since: began.Since, Proof: dawn}},
-		"first accepted":     {unproven, Outcome{Result: ResultDelivered}, Status{State: Proven, Since: dawn, Proof: dawn}},
-		"accepted again":     {suspect, Outcome{Result: ResultDelivered}, Status{State: Proven, Since: dawn, Proof: dawn}},
-		"its fault":          {began, Outcome{Result: ResultRetry, Suspect: true, Reason: because("bad", "Bad.")}, Status{State: Suspect, Since: dawn, Reason: because("bad", "Bad."), Proof: began.Proof}},
-		"another fault":      {suspect, Outcome{Result: ResultRetry, Suspect: true, Reason: because("worse", "W.")}, Status{State: Suspect, Since: suspect.Since, Reason: because("worse", "W."), Proof: suspect.Proof}},
-		"outage":             {began, Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, Status{State: Proven, Since: began.Since, Reason: because("busy", "Busy."), Proof: began.Proof}},
+		"accepted":           {began, Outcome{Result: ResultDelivered}, Status{State: StateProven, Since: began.Since, Proof: dawn}},
+		"first accepted":     {unproven, Outcome{Result: ResultDelivered}, Status{State: StateProven, Since: dawn, Proof: dawn}},
+		"accepted again":     {suspect, Outcome{Result: ResultDelivered}, Status{State: StateProven, Since: dawn, Proof: dawn}},
+		"its fault":          {began, Outcome{Result: ResultRetry, Suspect: true, Reason: because("bad", "Bad.")}, Status{State: StateSuspect, Since: dawn, Reason: because("bad", "Bad."), Proof: began.Proof}},
+		"another fault":      {suspect, Outcome{Result: ResultRetry, Suspect: true, Reason: because("worse", "W.")}, Status{State: StateSuspect, Since: suspect.Since, Reason: because("worse", "W."), Proof: suspect.Proof}},
+		"outage":             {began, Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, Status{State: StateProven, Since: began.Since, Reason: because("busy", "Busy."), Proof: began.Proof}},
 		"outage of suspect":  {suspect, Outcome{Result: ResultRetry, Reason: Reason{Code: "busy"}}, suspect},
-		"outage of unproven": {unproven, Outcome{Result: ResultRetry, Reason: Reason{Code: "busy"}}, Status{State: Unproven, Since: unproven.Since, Reason: Reason{Code: "busy"}}},
-		"our setting":        {began, Outcome{Result: ResultMisconfigured, Reason: Reason{Code: "key"}}, Status{State: Proven, Since: began.Since, Reason: Reason{Code: "key"}, Proof: began.Proof}},
+		"outage of unproven": {unproven, Outcome{Result: ResultRetry, Reason: Reason{Code: "busy"}}, Status{State: StateUnproven, Since: unproven.Since, Reason: Reason{Code: "busy"}}},
+		"our setting":        {began, Outcome{Result: ResultMisconfigured, Reason: Reason{Code: "key"}}, Status{State: StateProven, Since: began.Since, Reason: Reason{Code: "key"}, Proof: began.Proof}},
 		"the message":        {began, Outcome{Result: ResultRefused, Reason: Reason{Code: "big"}}, began},
 	} {
 		if got := c.from.afterOutcome(c.o, true, dawn); !reflect.DeepEqual(got, c.want) {
@@ -407,11 +407,11 @@ func suspectOrProven(t *testing.T) {
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
 	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, Reason: because("bad", "Bad.")}, dawn)
-	if st := statusOf(t, s, d[0]); st.State != Suspect || st.Code != "bad" || !st.Since.Equal(dawn) {
+	if st := statusOf(t, s, d[0]); st.State != StateSuspect || st.Code != "bad" || !st.Since.Equal(dawn) {
 		t.Errorf("status %+v", st)
 	}
 	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultDelivered}, dawn.Add(time.Hour))
-	if st := statusOf(t, s, d[0]); st.State != Proven || !st.Reason.Equal(Reason{}) || !st.Proof.Equal(dawn.Add(time.Hour)) {
+	if st := statusOf(t, s, d[0]); st.State != StateProven || !st.Reason.Equal(Reason{}) || !st.Proof.Equal(dawn.Add(time.Hour)) {
 		t.Errorf("status %+v", st)
 	}
 }
@@ -435,7 +435,7 @@ func learnEnvironment(t *testing.T) {
 		s := newStore(t)
 		ann := someone(t, s, "ann")
 		a := mailbox(t, s, ann, "ann@example.org")
-		d := register(t, s, Device{User: ann.ID, Name: "iphone", Transport: APNs, Address: "token", Params: in(c.known), Content: Subject})
+		d := register(t, s, Device{User: ann.ID, Name: "iphone", Transport: APNs, Address: "token", Params: in(c.known), Content: LevelSubject})
 		arrive(t, s, a, 2, dawn)
 		w := first(t, s, d, dawn)
 		if c.edit {
@@ -468,7 +468,7 @@ func editKeepsLearned(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
-	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Content: Subject})
+	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Content: LevelSubject})
 	arrive(t, s, a, 1, dawn)
 	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultDelivered, Learned: taught(sandbox)}, dawn)
 	if _, err := s.Devices.Update(d, dawn); !errors.Is(err, ErrStale) {

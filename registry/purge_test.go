@@ -87,7 +87,7 @@ func purgeAfterClockAhead(t *testing.T) {
 	ann := User{ID: a.Owner}
 	arrive(t, s, a, 2, dawn)
 	ahead := arrive(t, s, a, 1, dawn.AddDate(1, 0, 0))
-	arrive(t, s, a, MostMails, dawn.Add(time.Hour))
+	arrive(t, s, a, MaxMails, dawn.Add(time.Hour))
 	kept := arrive(t, s, a, 2, dawn.Add(2*time.Hour))
 	now := dawn.Add(time.Hour + 7*24*time.Hour)
 	if err := s.Purge(t.Context(), now); err != nil {
@@ -112,9 +112,9 @@ func purgeAllAhead(t *testing.T) {
 	arrive(t, s, a, 1, later) // what follows stands behind it, whatever the clock shows
 	want := 0
 	for want <= maxPurged {
-		want += len(arrive(t, s, a, MostMails, dawn.Add(time.Duration(want))))
+		want += len(arrive(t, s, a, MaxMails, dawn.Add(time.Duration(want))))
 	}
-	kept := arrive(t, s, a, MostMails, dawn.Add(maxAge))
+	kept := arrive(t, s, a, MaxMails, dawn.Add(maxAge))
 	if err := s.Purge(t.Context(), dawn.Add(maxAge+time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func purgeLeftovers(t *testing.T) {
 	s, a, d := fourPhones(t)
 	ann := User{ID: a.Owner}
 	b := mailbox(t, s, ann, "other@example.org")
-	look := arrival(t, s, a, MostMails, dawn)
+	look := arrival(t, s, a, MaxMails, dawn)
 	for i := range look.Mails {
 		look.Mails[i].Fingerprint = string(rune('A' + i))
 	}
@@ -146,7 +146,7 @@ func purgeLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 4 {
-		arrive(t, s, a, MostMails, dawn)
+		arrive(t, s, a, MaxMails, dawn)
 	}
 	kept := arrive(t, s, b, 2, dawn)
 	if err := s.Accounts.Remove(a.ID); err != nil {
@@ -179,7 +179,7 @@ func purgeSessions(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	_, bearer, err := s.Users.AddToken(ann.ID, "script", FullScope, "", dawn)
+	_, bearer, err := s.Users.AddToken(ann.ID, "script", ScopeFull, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func purgeSessions(t *testing.T) {
 func purgeNothing(t *testing.T) {
 	t.Parallel()
 	s, a, _ := fourPhones(t)
-	arrive(t, s, a, MostMails, dawn)
+	arrive(t, s, a, MaxMails, dawn)
 	before := commits(s)
 	if err := s.Purge(t.Context(), dawn); err != nil {
 		t.Fatal(err)

@@ -40,12 +40,12 @@ func (s *queueSet) addNotification(q *queue, k notificationKey, row notification
 	at := deliveryKey{k, q.id()}
 	d, found, err := deliveries.Get(s.tx, at)
 	switch {
-	case err != nil || found && d.State != Delivered:
+	case err != nil || found && d.State != DeliveryDelivered:
 		return err
 	case found:
-		d.State, d.Before = Pending, d.At
+		d.State, d.DeliveredBefore = DeliveryPending, d.At
 	default:
-		d = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: Pending}
+		d = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: DeliveryPending}
 	}
 	return s.addPending(q, at, d)
 }

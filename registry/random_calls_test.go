@@ -161,7 +161,7 @@ func (r *run) settle() {
 
 // device makes a device of one of a few addresses.
 func (r *run) device() Device {
-	d := Device{User: r.users[r.of(len(r.users))].ID, Name: "d", Content: []Level{Wake, Subject}[r.of(2)], Status: Status{State: []State{Proven, Unproven, ""}[r.of(3)]}}
+	d := Device{User: r.users[r.of(len(r.users))].ID, Name: "d", Content: []Level{LevelWake, LevelSubject}[r.of(2)], Status: Status{State: []State{StateProven, StateUnproven, ""}[r.of(3)]}}
 	switch address := r.of(6); address {
 	case 0, 1:
 		d.Transport, d.Address = FCM, Secret(fmt.Sprint("token ", address))
@@ -230,7 +230,7 @@ func (r *run) updateDevice() {
 		return
 	}
 	again := d.addressDigest() != edited.addressDigest() || !maps.Equal(d.Params, edited.Params) ||
-		d.Lane != edited.Lane || d.Status.State == Suspect && edited.Status.State == Proven
+		d.Lane != edited.Lane || d.Status.State == StateSuspect && edited.Status.State == StateProven
 	d.Device = got
 	if again && !d.due.IsZero() {
 		d.due = r.now

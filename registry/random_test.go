@@ -187,7 +187,7 @@ func (r *run) dump() (string, error) {
 				return err
 			}
 			for _, d := range list {
-				line += fmt.Sprintf(" %s:%s/%d/%v", d.Key.device, d.Value.State, d.Value.Attempts, !d.Value.Before.IsZero())
+				line += fmt.Sprintf(" %s:%s/%d/%v", d.Key.device, d.Value.State, d.Value.Attempts, !d.Value.DeliveredBefore.IsZero())
 			}
 			lines = append(lines, line+"\n")
 		}

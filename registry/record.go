@@ -13,8 +13,8 @@ import (
 // and the new mail.
 type Mail struct{ *core }
 
-// MostMails bounds the mails of one Arrival.
-const MostMails = 50
+// MaxMails bounds the mails of one Arrival.
+const MaxMails = 50
 
 // Arrival is the result of one catch-up of a folder, or of one step of it.
 type Arrival struct {
@@ -22,7 +22,7 @@ type Arrival struct {
 	Edited          time.Time // of the account that was looked at; zero: not checked
 	From            Cursor    // as it was read before the look; Seen does not matter
 	To              Cursor    // with all Mails handled; its Seen is At if it is zero
-	Mails           []Message // in the order of their UIDs; at most MostMails
+	Mails           []Message // in the order of their UIDs; at most MaxMails
 	Unread          *int      // how many mails of the account are unread now; nil: not known
 	At              time.Time
 }
@@ -37,8 +37,8 @@ type Arrival struct {
 // It returns how many notifications are new. It returns ErrStale if the cursor is no longer at
 // a.From or the account was edited, and ErrNotFound if the account is removed or disabled.
 func (m Mail) Record(a Arrival) (recorded int, err error) {
-	if len(a.Mails) > MostMails {
-		return 0, fmt.Errorf("record %d mails at once: at most %d", len(a.Mails), MostMails)
+	if len(a.Mails) > MaxMails {
+		return 0, fmt.Errorf("record %d mails at once: at most %d", len(a.Mails), MaxMails)
 	}
 	if a.To.Seen.IsZero() {
 		a.To.Seen = a.At
@@ -150,8 +150,8 @@ type recorder struct {
 func (in recorder) recordMail(msg Message) (recorded int, done bool, err error) {
 	a, tx := in.arrival, in.set.tx
 	scope := id(a.Account)
-	n := Notification{ID: StableID(in.mailbox, a.Folder, a.To.UIDValidity, msg.UID), Kind: MailKind, Account: a.Account, Folder: a.Folder,
-		UIDValidity: a.To.UIDValidity, UID: msg.UID, Fingerprint: msg.Fingerprint, Wordless: msg.Wordless, At: a.At, Expires: a.At.Add(MailKind.Lifetime()), Content: msg.Content.At(in.level)}
+	n := Notification{ID: StableID(in.mailbox, a.Folder, a.To.UIDValidity, msg.UID), Kind: KindMail, Account: a.Account, Folder: a.Folder,
+		UIDValidity: a.To.UIDValidity, UID: msg.UID, Fingerprint: msg.Fingerprint, Wordless: msg.Wordless, At: a.At, Expires: a.At.Add(KindMail.Lifetime()), Content: msg.Content.At(in.level)}
 	known, found, err := byStableID.Row(tx, stableKey{scope, n.ID})
 	if err == nil && found && known.Value.Fingerprint != "" && msg.Fingerprint != "" && known.Value.Fingerprint != msg.Fingerprint {
 		// A server that was restored from a backup may assign one UID to two mails.
@@ -206,13 +206,13 @@ func recipientsOf(tx *table.Tx, account id, row accountRow) (list []table.Row[de
 }
 
 // storedLevel returns the highest level that one of the devices may be sent or may fetch. A device
-// at Wake is sent nothing, but fetches sender and subject.
+// at LevelWake is sent nothing, but fetches sender and subject.
 func storedLevel(recipients []table.Row[deviceKey, deviceRow]) Level {
-	highest := Wake
+	highest := LevelWake
 	for _, d := range recipients {
 		l := d.Value.Content
-		if l == Wake {
-			l = Subject
+		if l == LevelWake {
+			l = LevelSubject
 		}
 		if l.rank() > highest.rank() {
 			highest = l

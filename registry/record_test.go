@@ -44,7 +44,7 @@ func recordCommits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.Kind != MailKind || n.Account != a.ID || n.Folder != "INBOX" || !n.At.Equal(dawn) || !n.Expires.Equal(dawn.Add(72*time.Hour)) {
+	if n.Kind != KindMail || n.Account != a.ID || n.Folder != "INBOX" || !n.At.Equal(dawn) || !n.Expires.Equal(dawn.Add(72*time.Hour)) {
 		t.Errorf("notification %+v", n)
 	}
 	if want := (Content{From: "Ann", Subject: "mail 2"}); n.Content != want {
@@ -162,13 +162,13 @@ func recordLevel(t *testing.T) {
 		want   Content
 	}{
 		"nobody rings":       {nil, Content{}},
-		"sender":             {[]Level{Sender}, Content{From: "Ann"}},
-		"wake fetches":       {[]Level{Wake}, Content{From: "Ann", Subject: "mail 1"}},
-		"wake and sender":    {[]Level{Sender, Wake}, Content{From: "Ann", Subject: "mail 1"}},
-		"subject":            {[]Level{Subject}, Content{From: "Ann", Subject: "mail 1"}},
-		"one has preview":    {[]Level{Wake, Preview, Sender}, full},
+		"sender":             {[]Level{LevelSender}, Content{From: "Ann"}},
+		"wake fetches":       {[]Level{LevelWake}, Content{From: "Ann", Subject: "mail 1"}},
+		"wake and sender":    {[]Level{LevelSender, LevelWake}, Content{From: "Ann", Subject: "mail 1"}},
+		"subject":            {[]Level{LevelSubject}, Content{From: "Ann", Subject: "mail 1"}},
+		"one has preview":    {[]Level{LevelWake, LevelPreview, LevelSender}, full},
 		"of no known level":  {[]Level{"everything"}, Content{}},
-		"unknown and sender": {[]Level{"everything", Sender}, Content{From: "Ann"}},
+		"unknown and sender": {[]Level{"everything", LevelSender}, Content{From: "Ann"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -179,7 +179,7 @@ func recordLevel(t *testing.T) {
 				register(t, s, Device{User: ann.ID, Transport: FCM, Address: Secret(rune('a' + i)), Content: l})
 			}
 			// Bob's phone is told everything, but not of this mailbox.
-			register(t, s, Device{User: bob.ID, Transport: FCM, Address: "bob", Content: Preview})
+			register(t, s, Device{User: bob.ID, Transport: FCM, Address: "bob", Content: LevelPreview})
 			if l, err := s.Mail.Level(a.ID); err != nil || full.At(l) != c.want {
 				t.Errorf("the level is %q, %v", l, err)
 			}
@@ -244,7 +244,7 @@ func recordRecipients(t *testing.T) {
 		{"stranger", eve, nil, false},
 		{"stranger, chosen", eve, []string{a.ID}, false},
 	} {
-		id := register(t, s, Device{User: d.user.ID, Name: d.name, Transport: FCM, Address: Secret(d.name), Content: Wake, Accounts: d.accounts}).ID
+		id := register(t, s, Device{User: d.user.ID, Name: d.name, Transport: FCM, Address: Secret(d.name), Content: LevelWake, Accounts: d.accounts}).ID
 		ring[id] = d.rings
 	}
 	arrive(t, s, a, 1, dawn)

@@ -72,7 +72,7 @@ var (
 	})
 	// announced finds notified mail by its place, until it is cleared.
 	announced = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []placeKey {
-		if row.Kind != MailKind || !row.Cleared.IsZero() {
+		if row.Kind != KindMail || !row.Cleared.IsZero() {
 			return nil
 		}
 		return []placeKey{row.place(k.scope)}
@@ -94,7 +94,7 @@ var (
 
 	deliveries = table.New[deliveryKey, deliveryRow]("deliveries")
 	waiting    = table.NewIndex(deliveries, "deliveries/waiting", func(k deliveryKey, row deliveryRow) []waitingKey {
-		if row.State != Pending {
+		if row.State != DeliveryPending {
 			return nil
 		}
 		return []waitingKey{{row.subqueue(k), k.notification.seq}}
@@ -223,13 +223,13 @@ type cursorRow struct {
 }
 
 type hostRow struct {
-	Interval   time.Duration   `json:",omitzero"`
-	Since      time.Time       `json:",omitzero"`
-	Deaths     []time.Duration `json:",omitempty"`
-	Died       time.Time       `json:",omitzero"`
-	Deadly     time.Duration   `json:",omitzero"`
-	Lies       int             `json:",omitempty"`
-	Unreliable time.Time       `json:",omitzero"`
+	Interval        time.Duration   `json:",omitzero"`
+	Since           time.Time       `json:",omitzero"`
+	RecentDrops     []time.Duration `json:"Deaths,omitempty"`
+	LastDrop        time.Time       `json:"Died,omitzero"`
+	FatalSilence    time.Duration   `json:"Deadly,omitzero"`
+	MissedNews      int             `json:"Lies,omitempty"`
+	DistrustedSince time.Time       `json:"Unreliable,omitzero"`
 }
 
 // deviceRow is a device. Its user and id are in the key.
@@ -316,17 +316,17 @@ type notificationContent struct {
 }
 
 type deliveryRow struct {
-	Kind     Kind // of the notification
-	Expires  time.Time
-	State    DeliveryState
-	At       time.Time         `json:",omitzero"`
-	Into     string            `json:",omitempty"`
-	Read     bool              `json:",omitempty"` // combined: it was taken off what it went into
-	Attempts int               `json:",omitempty"`
-	Unknown  bool              `json:",omitempty"`
-	Code     codes.Code        `json:",omitempty"`
-	Params   map[string]string `json:",omitempty"`
-	Before   time.Time         `json:",omitzero"`
+	Kind            Kind // of the notification
+	Expires         time.Time
+	State           DeliveryState
+	At              time.Time         `json:",omitzero"`
+	Into            string            `json:",omitempty"`
+	Read            bool              `json:",omitempty"` // combined: not counted any more
+	Attempts        int               `json:",omitempty"`
+	MaybeDelivered  bool              `json:"Unknown,omitempty"`
+	Code            codes.Code        `json:",omitempty"`
+	Params          map[string]string `json:",omitempty"`
+	DeliveredBefore time.Time         `json:"Before,omitzero"`
 }
 
 // subqueue returns the subqueue in which the delivery waits.

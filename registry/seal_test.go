@@ -45,11 +45,11 @@ func plantedHousehold(t *testing.T, s *Store) (ann User, a Account, list []Devic
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, another, err := s.Users.AddToken(ann.ID, "app", DeviceScope, "", dawn)
+	_, another, err := s.Users.AddToken(ann.ID, "app", ScopeDevice, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, _, err = s.Accounts.Add(Account{Owner: ann.ID, Email: "ann@example.org", Host: "imap.example.org", Port: 993, Security: TLS, Username: "ann",
+	a, _, err = s.Accounts.Add(Account{Owner: ann.ID, Email: "ann@example.org", Host: "imap.example.org", Port: 993, Security: SecurityTLS, Username: "ann",
 		Password: Secret(planted["mail password"]), Folders: []string{"INBOX"}, Enabled: true}, "", dawn)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func plantedHousehold(t *testing.T, s *Store) (ann User, a Account, list []Devic
 		{Transport: WebPush, Address: endpoint, Keys: keys},
 		{Transport: UnifiedPush, Address: endpoint, Keys: keys},
 	} {
-		d.User, d.Content = ann.ID, Preview
+		d.User, d.Content = ann.ID, LevelPreview
 		list = append(list, register(t, s, d))
 	}
 	for round := range 5 {
@@ -72,7 +72,7 @@ func plantedHousehold(t *testing.T, s *Store) (ann User, a Account, list []Devic
 		if _, err := s.Mail.Record(look); err != nil {
 			t.Fatal(err)
 		}
-		for _, state := range []State{Attention, Watching} {
+		for _, state := range []State{StateAttention, StateWatching} {
 			if err := setState(s, a, state, "login", "The password is refused.", dawn.Add(time.Duration(round)*time.Minute)); err != nil {
 				t.Fatal(err)
 			}

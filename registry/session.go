@@ -43,7 +43,7 @@ func beginSession(tx *table.Tx, session string, user id, u userRow, v Visit, now
 	if v.Stay {
 		lifetime = StayLifetime
 	}
-	return tokens.Put(tx, digestOf(session), tokenRow{ID: newID(), User: string(user), Name: v.Name, Scope: FullScope, Created: now,
+	return tokens.Put(tx, digestOf(session), tokenRow{ID: newID(), User: string(user), Name: v.Name, Scope: ScopeFull, Created: now,
 		Expires: now.Add(lifetime), Session: true, Stay: v.Stay, Used: now, Era: u.SessionEra})
 }
 

@@ -128,7 +128,7 @@ func inSession(t testing.TB, s *Store, name string) (Device, Token, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := register(t, s, Device{User: u.ID, Name: "phone", Session: row.ID, Transport: FCM, Address: Secret(row.ID), Content: Wake})
+	d := register(t, s, Device{User: u.ID, Name: "phone", Session: row.ID, Transport: FCM, Address: Secret(row.ID), Content: LevelWake})
 	return d, row, session
 }
 
@@ -181,8 +181,8 @@ func createInEnded(t *testing.T) {
 	ann := resident(t, s, "ann")
 	_, row, _ := inSession(t, s, "ann")
 	makers := map[string]func() error{
-		"a token":   func() error { _, _, err := s.Users.AddToken(ann.ID, "app", FullScope, row.ID, dawn); return err },
-		"an invite": func() error { _, _, err := s.Users.AddInvite(ann.ID, ForDevice, false, row.ID, dawn); return err },
+		"a token":   func() error { _, _, err := s.Users.AddToken(ann.ID, "app", ScopeFull, row.ID, dawn); return err },
+		"an invite": func() error { _, _, err := s.Users.AddInvite(ann.ID, InviteForDevice, false, row.ID, dawn); return err },
 	}
 	for what, do := range makers {
 		if err := do(); err != nil {
@@ -262,11 +262,11 @@ func inviteOfLost(t *testing.T) {
 		"the password is another": func(Device, Token) error { _, err := s.Users.UpdateOwn(ann.ID, "", "password", "password"); return err },
 	} {
 		d, row, _ := inSession(t, s, "ann")
-		_, person, err := s.Users.AddInvite(ann.ID, ForPerson, false, "", dawn)
+		_, person, err := s.Users.AddInvite(ann.ID, InviteForPerson, false, "", dawn)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, code, err := s.Users.AddInvite(ann.ID, ForDevice, false, "", dawn)
+		_, code, err := s.Users.AddInvite(ann.ID, InviteForDevice, false, "", dawn)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -74,7 +74,7 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 	if err != nil {
 		return err
 	}
-	if !found || row.State != Pending {
+	if !found || row.State != DeliveryPending {
 		return settleEnded(s, w, o, row)
 	}
 	same, err := sameAddress(s.tx, q.device, w.Device)
@@ -97,13 +97,14 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 	if err != nil {
 		return err
 	}
-	if row.Before.IsZero() || o.Result != ResultRefused { // else the first delivery stays
-		row.Attempts, row.Code, row.Params, row.Unknown = w.Attempts+1, o.Code, o.Params, row.Unknown || o.Unknown
+	if row.DeliveredBefore.IsZero() || o.Result != ResultRefused { // else the first delivery stays
+		row.Attempts, row.Code, row.Params, row.MaybeDelivered = w.Attempts+1, o.Code, o.Params, row.MaybeDelivered || o.MaybeDelivered
 	}
 	if row = row.withState(o.Result.state(), s.now); resend {
-		row.State, row.At, row.Before = Pending, s.now, s.now // FillIn came during the push
+		// FillIn came meanwhile.
+		row.State, row.At, row.DeliveredBefore = DeliveryPending, s.now, s.now
 	}
-	if row.State != Pending || resend {
+	if row.State != DeliveryPending || resend {
 		q.row.Subqueues[w.subqueue.subqueue] = q.row.Subqueues[w.subqueue.subqueue].afterSettle(w, o, s.now)
 	}
 	return s.writeDelivery(q, w, o, row)
@@ -119,7 +120,7 @@ func (s *queueSet) writeDelivery(q *queue, w Work, o Outcome, row deliveryRow) e
 			}
 		}
 	}
-	if row.State == Pending {
+	if row.State == DeliveryPending {
 		q.row.Holding, q.row.Due = false, o.retryAt(s.now, row.Expires)
 		return deliveries.Put(s.tx, w.key, row)
 	}
@@ -165,12 +166,12 @@ func (s *queueSet) learn(q *queue, o Outcome) error {
 // endPiggybacked ends a delivery that was sent with the push of another.
 func (s *queueSet) endPiggybacked(q *queue, k deliveryKey) error {
 	row, found, err := deliveries.Get(s.tx, k)
-	if err != nil || !found || row.State != Pending {
+	if err != nil || !found || row.State != DeliveryPending {
 		return err
 	}
-	state := Delivered
+	state := DeliveryDelivered
 	if !s.now.Before(row.Expires) { // the device does not show it
-		state = Expired
+		state = DeliveryExpired
 	}
 	return s.endDelivery(q, k, row.withState(state, s.now))
 }
@@ -192,12 +193,12 @@ func contentArrived(tx *table.Tx, l Level, w Work, o Outcome) (bool, error) {
 // settleEnded is Settle for a delivery that no longer waits. If the mail was cleared while its push
 // was in flight, the phone shows it all the same, so a clear follows.
 func settleEnded(set *queueSet, w Work, o Outcome, row deliveryRow) error {
-	if row.State != Cleared || row.Attempts > w.Attempts || o.Result != ResultDelivered && !o.Unknown {
+	if row.State != DeliveryCleared || row.Attempts > w.Attempts || o.Result != ResultDelivered && !o.MaybeDelivered {
 		return nil
 	}
 	row.Attempts, row.At = w.Attempts+1, set.now
 	if o.Result == ResultDelivered {
-		row.State = Delivered
+		row.State = DeliveryDelivered
 	}
 	if err := deliveries.Put(set.tx, w.key, row); err != nil {
 		return err
@@ -218,8 +219,8 @@ func removeGoneDevice(set *queueSet, q *queue, cause Reason) error {
 			others = append(others, string(k.device))
 		}
 	}
-	n := Notification{ID: stableID(string(AttentionKind), string(d.Key.device), set.now.String()), Kind: AttentionKind, User: string(d.Key.user),
-		At: set.now, Expires: set.now.Add(AttentionKind.Lifetime()),
+	n := Notification{ID: stableID(string(KindAttention), string(d.Key.device), set.now.String()), Kind: KindAttention, User: string(d.Key.user),
+		At: set.now, Expires: set.now.Add(KindAttention.Lifetime()),
 		Reason: Reason{"device_gone", cause.Params}.With(codes.Cause, string(cause.Code)).With("device", d.Value.Name)}
 	delete(set.list, d.Key.device)
 	if err := removeDevice(set.tx, d.Key); err != nil {
@@ -232,18 +233,18 @@ func removeGoneDevice(set *queueSet, q *queue, cause Reason) error {
 func (r Result) state() DeliveryState {
 	switch r {
 	case ResultDelivered:
-		return Delivered
+		return DeliveryDelivered
 	case ResultRefused:
-		return Refused
+		return DeliveryRefused
 	}
-	return Pending
+	return DeliveryPending
 }
 
 // afterSettle returns the subqueue after its first delivery has left it with this outcome.
 func (l subqueueRow) afterSettle(w Work, o Outcome, now time.Time) subqueueRow {
-	if o.Result == ResultDelivered && w.Remember > 0 {
+	if o.Result == ResultDelivered && w.KeepNotified > 0 {
 		l.NotifiedAt = append(l.NotifiedAt[:len(l.NotifiedAt):len(l.NotifiedAt)], now)
-		l.NotifiedAt = l.NotifiedAt[max(0, len(l.NotifiedAt)-w.Remember):]
+		l.NotifiedAt = l.NotifiedAt[max(0, len(l.NotifiedAt)-w.KeepNotified):]
 	}
 	if !l.isHeld(now) {
 		l.HeldFrom, l.HeldUntil = time.Time{}, time.Time{}
@@ -286,11 +287,11 @@ func (s Status) afterOutcome(o Outcome, paused bool, now time.Time) Status {
 	}
 	switch {
 	case o.Result == ResultDelivered:
-		state, s.Proof, s.Reason = Proven, now, Reason{}
+		state, s.Proof, s.Reason = StateProven, now, Reason{}
 		s.Failures, s.Failing = 0, time.Time{}
 	case o.Result == ResultRetry && o.Suspect:
-		state, s.Reason = Suspect, o.Reason
-	case (o.Result == ResultRetry || o.Result == ResultMisconfigured) && o.Code != "" && s.State != Suspect:
+		state, s.Reason = StateSuspect, o.Reason
+	case (o.Result == ResultRetry || o.Result == ResultMisconfigured) && o.Code != "" && s.State != StateSuspect:
 		s.Reason = o.Reason
 	}
 	if state != s.State {

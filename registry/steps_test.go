@@ -37,12 +37,12 @@ func (b *estate) outcome() map[string]string {
 			for _, gone := range n.Clear {
 				taken[string(d.Key.device)+" of "+gone] = string(d.Value.State)
 			}
-			if n.Kind == ClearKind {
+			if n.Kind == KindClear {
 				continue
 			}
 			name := string(d.Key.device) + " of " + n.ID
-			shown[name] = d.Value.State == Delivered || d.Value.Unknown
-			words[name] = fmt.Sprint(d.Value.State, d.Value.Into, d.Value.Before, d.Value.Attempts, n.Count, n.Read, n.Cleared)
+			shown[name] = d.Value.State == DeliveryDelivered || d.Value.MaybeDelivered
+			words[name] = fmt.Sprint(d.Value.State, d.Value.Into, d.Value.DeliveredBefore, d.Value.Attempts, n.Count, n.Read, n.Cleared)
 		}
 		for _, row := range all(b, tx, queues) {
 			at := row.Value.Due
@@ -213,11 +213,11 @@ func recountMails(t *testing.T, b *estate) {
 				return err
 			}
 			switch {
-			case n.Kind == SummaryKind && d.Value.State == Pending:
+			case n.Kind == KindSummary && d.Value.State == DeliveryPending:
 				count[n.ID] = n.Count
-			case d.Value.State == Combined:
+			case d.Value.State == DeliveryCombined:
 				into[d.Value.Into]++
-			case d.Value.State != Pending:
+			case d.Value.State != DeliveryPending:
 				t.Errorf("mail %s is %s", n.ID, d.Value.State)
 			}
 		}

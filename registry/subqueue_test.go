@@ -86,8 +86,8 @@ func holdOne(t *testing.T) {
 		t.Error("it is not due when the hold ends")
 	}
 	w = first(t, s, d, until)
-	if w.Notification.ID != ids[0] || !w.Released {
-		t.Errorf("after the hold the head is %s, released %v", w.Notification.ID, w.Released)
+	if w.Notification.ID != ids[0] || !w.HoldEnded {
+		t.Errorf("after the hold the head is %s, released %v", w.Notification.ID, w.HoldEnded)
 	}
 }
 
@@ -153,8 +153,8 @@ func summaryCounts(t *testing.T) {
 		a := mailbox(t, s, ann, "a@example.org")
 		d, other := phone(t, s, ann, "phone"), phone(t, s, ann, "other")
 		var ids []string
-		for left := count; left > 0; left -= MostMails {
-			ids = append(ids, arrive(t, s, a, min(left, MostMails), dawn)...)
+		for left := count; left > 0; left -= MaxMails {
+			ids = append(ids, arrive(t, s, a, min(left, MaxMails), dawn)...)
 		}
 		w := first(t, s, d, dawn)
 		hold(t, s, w, dawn.Add(time.Minute), dawn)
@@ -164,14 +164,14 @@ func summaryCounts(t *testing.T) {
 		}
 		sum := first(t, s, d, now)
 		n := sum.Notification
-		if n.Kind != SummaryKind || n.Count != count || n.Account != a.ID || sum.Released || sum.Mailbox != "a@example.org" || len(n.ID) != 32 || slices.Contains(ids, n.ID) {
-			t.Errorf("the head is a %s of %d, released %v, in %q", n.Kind, n.Count, sum.Released, sum.Mailbox)
+		if n.Kind != KindSummary || n.Count != count || n.Account != a.ID || sum.HoldEnded || sum.Mailbox != "a@example.org" || len(n.ID) != 32 || slices.Contains(ids, n.ID) {
+			t.Errorf("the head is a %s of %d, released %v, in %q", n.Kind, n.Count, sum.HoldEnded, sum.Mailbox)
 		}
 		for _, id := range []string{ids[0], ids[len(ids)-1]} {
-			if got := deliveryOf(t, s, ann, id, d, now); got.State != Combined || got.Into != n.ID {
+			if got := deliveryOf(t, s, ann, id, d, now); got.State != DeliveryCombined || got.Into != n.ID {
 				t.Errorf("a mail is %s into %q", got.State, got.Into)
 			}
-			if got := deliveryOf(t, s, ann, id, other, now); got.State != Pending {
+			if got := deliveryOf(t, s, ann, id, other, now); got.State != DeliveryPending {
 				t.Errorf("on the other phone it is %s", got.State)
 			}
 		}
@@ -198,7 +198,7 @@ func summaryGrows(t *testing.T) {
 	if got := first(t, s, d[0], dawn).Notification; got.ID != sum.Notification.ID || got.Count != 7 {
 		t.Errorf("the head counts %d under another id: %v", got.Count, got.ID != sum.Notification.ID)
 	}
-	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Reason: Reason{Code: "late"}, Unknown: true}, dawn)
+	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Reason: Reason{Code: "late"}, MaybeDelivered: true}, dawn)
 	arrive(t, s, a, 2, dawn)
 	if n := combine(t, s, first(t, s, d[0], dawn), dawn); n != 2 {
 		t.Errorf("%d were combined behind one that was tried", n)
@@ -212,7 +212,7 @@ func summaryLeaves(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 4, dawn)
-	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Unknown: true, Reason: Reason{Code: "late"}}, dawn)
+	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, MaybeDelivered: true, Reason: Reason{Code: "late"}}, dawn)
 	if n := combine(t, s, first(t, s, d[0], dawn), dawn); n != 3 {
 		t.Errorf("%d were combined, want all but the one that went unanswered", n)
 	}
@@ -243,8 +243,8 @@ func summaryOfOne(t *testing.T) {
 	if n := combine(t, s, first(t, s, d[0], now), now); n != 0 {
 		t.Errorf("%d were combined", n)
 	}
-	if w := first(t, s, d[0], now); w.Notification.ID != ids[0] || w.Released {
-		t.Errorf("the head is a %s, released %v", w.Notification.Kind, w.Released)
+	if w := first(t, s, d[0], now); w.Notification.ID != ids[0] || w.HoldEnded {
+		t.Errorf("the head is a %s, released %v", w.Notification.Kind, w.HoldEnded)
 	}
 }
 
@@ -263,11 +263,11 @@ func summaryRead(t *testing.T) {
 	end(t, s, first(t, s, told, dawn), Outcome{Result: ResultDelivered}, dawn)
 	clearMail(t, s, a, 1, 2)
 	idle(t, s, told, dawn)
-	if n := first(t, s, waits, dawn).Notification; n.Kind != SummaryKind || n.Count != 2 || n.ID != sums[1] {
+	if n := first(t, s, waits, dawn).Notification; n.Kind != KindSummary || n.Count != 2 || n.ID != sums[1] {
 		t.Errorf("the summary that waits is a %s of %d", n.Kind, n.Count)
 	}
 	clearMail(t, s, a, 2, 1, 3)
-	if w := first(t, s, told, dawn); w.Notification.Kind != ClearKind || !slices.Contains(w.Notification.Clear, sums[0]) {
+	if w := first(t, s, told, dawn); w.Notification.Kind != KindClear || !slices.Contains(w.Notification.Clear, sums[0]) {
 		t.Errorf("the phone that was told gets a %s of %v", w.Notification.Kind, w.Notification.Clear)
 	}
 	idle(t, s, waits, dawn)
@@ -278,7 +278,7 @@ func summaryRead(t *testing.T) {
 func clearSize(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
-	ids := arrive(t, s, a, MostMails, dawn)
+	ids := arrive(t, s, a, MaxMails, dawn)
 	hold(t, s, first(t, s, d[0], dawn), dawn.Add(time.Minute), dawn)
 	now := dawn.Add(time.Minute)
 	combine(t, s, first(t, s, d[0], now), now)
@@ -287,10 +287,10 @@ func clearSize(t *testing.T) {
 		drain(t, s, d, now)
 	}
 	var uids []uint32
-	for uid := range MostMails {
+	for uid := range MaxMails {
 		uids = append(uids, uint32(uid+1))
 	}
-	clearMail(t, s, a, MostMails, uids...)
+	clearMail(t, s, a, MaxMails, uids...)
 	var got []string
 	for w, ok, err := s.Outbox.Next(d[1].ID, now); ok || err != nil; w, ok, err = s.Outbox.Next(d[1].ID, now) {
 		if err != nil {
@@ -315,17 +315,17 @@ func clearOutlives(t *testing.T) {
 		ann := someone(t, s, "ann")
 		a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 		d := phone(t, s, ann, "phone")
-		ids := arrive(t, s, a, MostMails, dawn)
+		ids := arrive(t, s, a, MaxMails, dawn)
 		ids = append(ids, arrive(t, s, a, 1, dawn)...)
 		arrive(t, s, b, 1, dawn)
 		drain(t, s, d, dawn)
 		var full []uint32
-		for uid := range MostMails {
+		for uid := range MaxMails {
 			full = append(full, uint32(uid+1))
 		}
-		clearMail(t, s, a, MostMails, full...)
+		clearMail(t, s, a, MaxMails, full...)
 		clearMail(t, s, b, 1, 1)
-		clearMail(t, s, a, 1, MostMails+1)
+		clearMail(t, s, a, 1, MaxMails+1)
 		hold(t, s, first(t, s, d, dawn), dawn.Add(time.Hour), dawn)
 		now := dawn.Add(time.Hour)
 		remove := func() {
@@ -409,7 +409,7 @@ func clearPiggybacked(t *testing.T) {
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
 	page, wake := browser(t, s, ann, "page", "https://push.example"), browser(t, s, ann, "wake", "https://push.example")
-	wake.Content = Wake
+	wake.Content = LevelWake
 	if _, err := s.Devices.Update(wake, dawn); err != nil {
 		t.Fatal(err)
 	}
@@ -481,7 +481,7 @@ func notifiedTimes(t *testing.T) {
 		t.Helper()
 		arrive(t, s, a, 1, at)
 		w := first(t, s, d, at)
-		w.Remember = remember
+		w.KeepNotified = remember
 		end(t, s, w, Outcome{Result: result}, at)
 	}
 	rang := func(a Account, now time.Time) []time.Time {
@@ -489,7 +489,7 @@ func notifiedTimes(t *testing.T) {
 		arrive(t, s, a, 1, now)
 		w := first(t, s, d, now)
 		end(t, s, w, Outcome{Result: ResultRefused}, now)
-		return w.Rang
+		return w.NotifiedAt
 	}
 	for i := range 4 {
 		ring(a, 3, ResultDelivered, dawn.Add(time.Duration(i)*time.Second))
@@ -563,35 +563,35 @@ func failingDevice(t *testing.T) {
 		return statusOf(t, s, d).State
 	}
 	for i := range 20 {
-		if state := fail(d[0], dawn.Add(time.Duration(i)*time.Hour)); state != Proven {
+		if state := fail(d[0], dawn.Add(time.Duration(i)*time.Hour)); state != StateProven {
 			t.Fatalf("%s after %d failures in as many hours", state, i+1)
 		}
 	}
-	if state := fail(d[0], dawn.Add(72*time.Hour-1)); state != Proven {
+	if state := fail(d[0], dawn.Add(72*time.Hour-1)); state != StateProven {
 		t.Errorf("%s before three days", state)
 	}
 	now := dawn.Add(72 * time.Hour)
-	if state := fail(d[0], now); state != Suspect {
+	if state := fail(d[0], now); state != StateSuspect {
 		t.Errorf("%s after three days", state)
 	}
 	if st := statusOf(t, s, d[0]); !st.Reason.Equal(because("late", "No answer.")) || !st.Since.Equal(now) {
 		t.Errorf("it does not say why: %+v", st)
 	}
 	end(t, s, first(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)
-	if state := fail(d[0], now.Add(time.Second)); state != Proven {
+	if state := fail(d[0], now.Add(time.Second)); state != StateProven {
 		t.Errorf("%s at the first failure after a success", state)
 	}
 
 	// Nor is it one that is seldom tried.
-	if state := fail(d[2], dawn); state != Proven {
+	if state := fail(d[2], dawn); state != StateProven {
 		t.Errorf("%s at its first failure", state)
 	}
 	for i := range 18 {
-		if state := fail(d[2], dawn.Add(100*time.Hour)); state != Proven {
+		if state := fail(d[2], dawn.Add(100*time.Hour)); state != StateProven {
 			t.Errorf("%s after %d failures in more than three days", state, i+2)
 		}
 	}
-	if state := fail(d[2], dawn.Add(100*time.Hour)); state != Suspect {
+	if state := fail(d[2], dawn.Add(100*time.Hour)); state != StateSuspect {
 		t.Errorf("%s after 20 failures in more than three days", state)
 	}
 
@@ -602,7 +602,7 @@ func failingDevice(t *testing.T) {
 		fail(d[1], dawn.Add(time.Duration(i)*2*time.Hour))
 	}
 	resume(t, s, d[1].Lane)
-	if state := fail(d[1], dawn.Add(90*time.Hour)); state != Proven {
+	if state := fail(d[1], dawn.Add(90*time.Hour)); state != StateProven {
 		t.Errorf("%s after an outage of its lane", state)
 	}
 }

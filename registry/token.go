@@ -11,11 +11,11 @@ import (
 // Scope is what a token permits.
 type Scope string
 
-// FullScope permits all that the user may do. DeviceScope permits own devices, own notifications
+// ScopeFull permits all that the user may do. ScopeDevice permits own devices, own notifications
 // and account names.
 const (
-	FullScope   Scope = "full"
-	DeviceScope Scope = "device"
+	ScopeFull   Scope = "full"
+	ScopeDevice Scope = "device"
 )
 
 // Token is a bearer token or a session. Only the SHA-256 of its secret is stored: a secret has at

@@ -38,12 +38,12 @@ type User struct {
 // Security is how the connection to a mail server is protected.
 type Security string
 
-// TLS is implicit TLS (RFC 8314), StartTLS the STARTTLS command (RFC 3501 section 6.2.1), Plain no
-// encryption, which is for allow-nets only.
+// SecurityTLS is implicit TLS (RFC 8314). SecurityStartTLS is the STARTTLS command (RFC 3501
+// section 6.2.1). SecurityPlain is no encryption, which is for allow-nets only.
 const (
-	TLS      Security = "tls"
-	StartTLS Security = "starttls"
-	Plain    Security = "none"
+	SecurityTLS      Security = "tls"
+	SecurityStartTLS Security = "starttls"
+	SecurityPlain    Security = "none"
 )
 
 // Account is one mailbox: an IMAP login with the folders to watch, owned by one user.
@@ -79,15 +79,15 @@ type State string
 // device is unproven until a push service accepts a push for it, then proven; suspect when its
 // service complains about this one address.
 const (
-	New       State = "new"
-	Watching  State = "watching"
-	Polling   State = "polling"
-	Retrying  State = "retrying"
-	Attention State = "attention"
+	StateNew       State = "new"
+	StateWatching  State = "watching"
+	StatePolling   State = "polling"
+	StateRetrying  State = "retrying"
+	StateAttention State = "attention"
 
-	Unproven State = "unproven"
-	Proven   State = "proven"
-	Suspect  State = "suspect"
+	StateUnproven State = "unproven"
+	StateProven   State = "proven"
+	StateSuspect  State = "suspect"
 )
 
 // Status is a state with its age. If something is wrong, it says what happened and what to do.
@@ -109,24 +109,24 @@ type Transport string
 // Level is how much of a mail may be sent to a device. Each level includes the ones before it.
 type Level string
 
-// Wake sends nothing of a mail, Sender its sender, Subject sender and subject, and Preview also the
-// first words.
+// LevelWake sends nothing of a mail, LevelSender its sender, LevelSubject sender and subject, and
+// LevelPreview also the first words.
 const (
-	Wake    Level = "wake"
-	Sender  Level = "sender"
-	Subject Level = "subject"
-	Preview Level = "preview"
+	LevelWake    Level = "wake"
+	LevelSender  Level = "sender"
+	LevelSubject Level = "subject"
+	LevelPreview Level = "preview"
 )
 
-var levels = []Level{Wake, Sender, Subject, Preview}
+var levels = []Level{LevelWake, LevelSender, LevelSubject, LevelPreview}
 
-// Allows reports whether the level includes other. An unknown level includes only Wake, and no
+// Allows reports whether the level includes other. An unknown level includes only LevelWake, and no
 // level includes it.
 func (l Level) Allows(other Level) bool {
 	return slices.Contains(levels, other) && l.rank() >= other.rank()
 }
 
-// rank orders the levels. An unknown one is like Wake.
+// rank orders the levels. An unknown one is like LevelWake.
 func (l Level) rank() int { return max(slices.Index(levels, l), 0) }
 
 // Keys are a receiver's public key and secret for RFC 8291: base64url without padding of 65 and 16
@@ -224,13 +224,13 @@ func (Content) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // At returns the content that the level allows.
 func (c Content) At(l Level) Content {
-	if !l.Allows(Sender) {
+	if !l.Allows(LevelSender) {
 		c.From = ""
 	}
-	if !l.Allows(Subject) {
+	if !l.Allows(LevelSubject) {
 		c.Subject, c.MessageID = "", ""
 	}
-	if !l.Allows(Preview) {
+	if !l.Allows(LevelPreview) {
 		c.Preview = ""
 	}
 	return c
@@ -248,11 +248,11 @@ type Message struct {
 // Host is what the accounts on a mail server have learned of it. Package watcher decides what
 // follows from it.
 type Host struct {
-	Interval   time.Duration   // how long one IDLE may last; zero: unknown
-	Since      time.Time       // since when that is so
-	Deaths     []time.Duration // the silences after which connections dropped
-	Died       time.Time       // when the last of them did
-	Deadly     time.Duration   // the silence after which connections drop; zero: unknown
-	Lies       int             // how often IDLE has missed mail since it last reported any
-	Unreliable time.Time       // since when IDLE is not trusted; zero: it is
+	Interval        time.Duration   // how long one IDLE may last; zero: unknown
+	Since           time.Time       // since when that is so
+	RecentDrops     []time.Duration // the silences after which connections dropped
+	LastDrop        time.Time       // when the last of them did
+	FatalSilence    time.Duration   // the silence after which connections drop; zero: unknown
+	MissedNews      int             // how often IDLE has missed mail since it last reported any
+	DistrustedSince time.Time       // since when IDLE is not trusted; zero: it is
 }

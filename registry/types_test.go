@@ -5,7 +5,7 @@ import "testing"
 func TestLevelAllows(t *testing.T) {
 	t.Parallel()
 	const unknown Level = "everything"
-	order := []Level{Wake, Sender, Subject, Preview}
+	order := []Level{LevelWake, LevelSender, LevelSubject, LevelPreview}
 	for i, l := range order {
 		for j, other := range order {
 			if l.Allows(other) != (i >= j) {
@@ -15,13 +15,13 @@ func TestLevelAllows(t *testing.T) {
 		if l.Allows(unknown) {
 			t.Errorf("%s allows an unknown level", l)
 		}
-		if unknown.Allows(l) != (l == Wake) {
+		if unknown.Allows(l) != (l == LevelWake) {
 			t.Errorf("an unknown level allows %s: %v", l, unknown.Allows(l))
 		}
 	}
 	full := Content{From: "f", Subject: "s", Preview: "p"}
 	for l, want := range map[Level]Content{
-		unknown: {}, "": {}, Wake: {}, Sender: {From: "f"}, Subject: {From: "f", Subject: "s"}, Preview: full,
+		unknown: {}, "": {}, LevelWake: {}, LevelSender: {From: "f"}, LevelSubject: {From: "f", Subject: "s"}, LevelPreview: full,
 	} {
 		if got := full.At(l); got != want {
 			t.Errorf("at %q: %q %q %q", l, got.From, got.Subject, got.Preview)

@@ -79,7 +79,7 @@ func setupOnce(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the token's file is still there: %v", err)
 	}
-	if got, row, err := s.Users.Authenticate(bearer, dawn.AddDate(10, 0, 0)); err != nil || got != u || row.Scope != FullScope || row.Session {
+	if got, row, err := s.Users.Authenticate(bearer, dawn.AddDate(10, 0, 0)); err != nil || got != u || row.Scope != ScopeFull || row.Session {
 		t.Errorf("the bearer token gives %+v %+v, %v", got, row, err)
 	}
 	if got, err := s.Users.PublicURL(); err != nil || got != "https://push.example.org" {
@@ -338,11 +338,11 @@ func tokensOwn(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
-	row, secret, err := s.Users.AddToken(ann.ID, "phone app", DeviceScope, "", dawn)
+	row, secret, err := s.Users.AddToken(ann.ID, "phone app", ScopeDevice, "", dawn)
 	if err != nil || !strings.HasPrefix(secret, "idlepush_") {
 		t.Fatal(row, err)
 	}
-	if u, got, err := s.Users.Authenticate(secret, dawn); err != nil || u != ann || got != row || got.Scope != DeviceScope {
+	if u, got, err := s.Users.Authenticate(secret, dawn); err != nil || u != ann || got != row || got.Scope != ScopeDevice {
 		t.Errorf("%+v %+v, %v", u, got, err)
 	}
 	if list, err := s.Users.Tokens(ann.ID); err != nil || len(list) != 1 || list[0] != row {
@@ -360,7 +360,7 @@ func tokensOwn(t *testing.T) {
 	if _, _, err := s.Users.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("after its end: %v", err)
 	}
-	if _, _, err := s.Users.AddToken(newID(), "x", FullScope, "", dawn); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.Users.AddToken(newID(), "x", ScopeFull, "", dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("for an unknown user: %v", err)
 	}
 }
@@ -369,7 +369,7 @@ func tokenOfRemoved(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	_, secret, err := s.Users.AddToken(ann.ID, "x", FullScope, "", dawn)
+	_, secret, err := s.Users.AddToken(ann.ID, "x", ScopeFull, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

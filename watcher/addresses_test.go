@@ -48,7 +48,7 @@ func TestAddressFamily(t *testing.T) {
 			dialed = nil
 		}
 		a := scriptedAccount
-		a.Security = registry.Plain
+		a.Security = registry.SecurityPlain
 		h := newHarness(t, a)
 
 		pool := &Pool{Store: h.store.Mail, Dialer: d, Log: h.log}

@@ -66,27 +66,27 @@ func TestBlackHoledConnection(t *testing.T) {
 		serving.Wait()
 	})
 	at := netip.MustParseAddrPort(listener.Addr().String())
-	h := newHarness(t, registry.Account{Host: at.Addr().String(), Port: int(at.Port()), Security: registry.Plain, Username: "anna", Password: "secret"})
+	h := newHarness(t, registry.Account{Host: at.Addr().String(), Port: int(at.Port()), Security: registry.SecurityPlain, Username: "anna", Password: "secret"})
 	d := Dialer{Permit: permitAll}
 	if !testenv.Soak {
 		d.dial = dialHasty
 	}
 	h.watch(t, d)
-	h.waitState(t, registry.Watching)
+	h.waitState(t, registry.StateWatching)
 
 	forwarding(false)
 	began := time.Now()
 	if _, err := mailbox.Append("INBOX", mail("a@example.org", "into the hole", "")); err != nil {
 		t.Fatal(err)
 	}
-	h.waitState(t, registry.Retrying)
+	h.waitState(t, registry.StateRetrying)
 	t.Logf("noticed after %v", time.Since(began).Round(time.Second))
 	forwarding(true)
 	h.waitMails(t, 1)
 	if got := subjects(h.mails(t)); !slices.Equal(got, []string{"into the hole"}) {
 		t.Errorf("notified %q", got)
 	}
-	h.waitState(t, registry.Watching)
+	h.waitState(t, registry.StateWatching)
 }
 
 // dialHasty connects as the package wire does, with a tenth of its timers.

@@ -100,13 +100,13 @@ func learnClockAhead(t *testing.T) {
 		stop()
 		const name = "mail.example.org:993"
 		ahead := time.Now().AddDate(1, 0, 0)
-		if err := h.store.Mail.PutHost(name, registry.Host{Since: ahead, Died: ahead, Unreliable: ahead}); err != nil {
+		if err := h.store.Mail.PutHost(name, registry.Host{Since: ahead, LastDrop: ahead, DistrustedSince: ahead}); err != nil {
 			t.Fatal(err)
 		}
 		if known := newHost(h.account.Host, name, h.store.Mail, h.log, newClock(nil)).known; distrusted(known, time.Now().Add(7*24*time.Hour)) {
 			t.Errorf("it is not believed for longer than a week: %+v", known)
 		}
-		if err := h.store.Mail.PutHost(name, registry.Host{Since: ahead, Died: ahead}); err != nil {
+		if err := h.store.Mail.PutHost(name, registry.Host{Since: ahead, LastDrop: ahead}); err != nil {
 			t.Fatal(err)
 		}
 		s.cut = 5 * time.Minute
@@ -115,7 +115,7 @@ func learnClockAhead(t *testing.T) {
 		synctest.Wait()
 		end()
 		s.serving.Wait()
-		if learned, err := h.store.Mail.Host(name); err != nil || learned.Interval != 4*time.Minute || learned.Died.After(time.Now()) {
+		if learned, err := h.store.Mail.Host(name); err != nil || learned.Interval != 4*time.Minute || learned.LastDrop.After(time.Now()) {
 			t.Errorf("after an hour it is %+v, %v", learned, err)
 		}
 	})

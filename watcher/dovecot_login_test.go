@@ -20,11 +20,11 @@ func TestDovecotLogin(t *testing.T) {
 func dovecotWrongPassword(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t, "auth_failure_delay = 0")
-	account := accountAt(s.Endpoint, registry.TLS)
+	account := accountAt(s.Endpoint, registry.SecurityTLS)
 	account.Password = "wrong-planted-password"
 	h := newHarness(t, account)
 	pool, _ := h.watch(t, dialerTo(s.Endpoint))
-	status := h.waitState(t, registry.Attention)
+	status := h.waitState(t, registry.StateAttention)
 	if status.Code != "login_refused" || status.Params[codes.Said] == "" {
 		t.Errorf("the status is %+v", status)
 	}
@@ -34,7 +34,7 @@ func dovecotWrongPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range list {
-		if n.Kind == registry.AttentionKind {
+		if n.Kind == registry.KindAttention {
 			said++
 		}
 	}
@@ -46,7 +46,7 @@ func dovecotWrongPassword(t *testing.T) {
 	if _, err := h.store.Accounts.Update(fixed, status.Since); err != nil {
 		t.Fatal(err)
 	}
-	h.waitState(t, registry.Watching)
+	h.waitState(t, registry.StateWatching)
 	testenv.Await(t, "a connection is open", func() error {
 		if n := pool.Live(h.account.ID).Connections; n != 1 {
 			return fmt.Errorf("%d are", n)
@@ -60,7 +60,7 @@ func dovecotCheck(t *testing.T) {
 	s := imaptest.Dovecot(t, "auth_failure_delay = 0", "namespace inbox {\n inbox = yes\n mailbox Sent {\n special_use = \\Sent\n }\n}")
 	s.CreateFolder(t, s.User, "Work")
 	s.CreateFolder(t, s.User, "Sent")
-	good := accountAt(s.Endpoint, registry.TLS)
+	good := accountAt(s.Endpoint, registry.SecurityTLS)
 	able, err := dialerTo(s.Endpoint).Check(t.Context(), good)
 	if err != nil || !able.Idle || !slices.Equal(able.Folders, []Folder{{"INBOX", ""}, {"Sent", "sent"}, {"Work", ""}}) || len(able.Capabilities) < 3 {
 		t.Fatalf("the check of a good account says %+v, %v", able, err)

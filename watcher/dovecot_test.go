@@ -29,12 +29,12 @@ func TestDovecot(t *testing.T) {
 func dovecotNewMail(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	for _, security := range []registry.Security{registry.TLS, registry.StartTLS, registry.Plain} {
+	for _, security := range []registry.Security{registry.SecurityTLS, registry.SecurityStartTLS, registry.SecurityPlain} {
 		t.Run(string(security), func(t *testing.T) {
 			s.Deliver(t, s.User, "INBOX", mail("Old <old@example.org>", "before", "there before"))
 			h := newHarness(t, accountAt(s.Endpoint, security))
 			pool, _ := h.watch(t, dialerTo(s.Endpoint))
-			h.waitState(t, registry.Watching)
+			h.waitState(t, registry.StateWatching)
 			s.Deliver(t, s.User, "INBOX", mail("Berta <b@example.org>", "hello", "How are you?"))
 			got := h.waitMails(t, 1)
 			if c := got[0].Content; len(got) != 1 || c != (registry.Content{From: "Berta", Subject: "hello", MessageID: "hello@example.org", Preview: "How are you?"}) {
@@ -55,9 +55,9 @@ func dovecotUnchanged(t *testing.T) {
 	s := imaptest.Dovecot(t)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "one", "1"))
 	before := s.Flags(t, s.User, "INBOX")
-	h := newHarness(t, accountAt(s.Endpoint, registry.TLS))
+	h := newHarness(t, accountAt(s.Endpoint, registry.SecurityTLS))
 	_, stop := h.watch(t, dialerTo(s.Endpoint))
-	h.waitState(t, registry.Watching)
+	h.waitState(t, registry.StateWatching)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "two", "2"))
 	h.waitMails(t, 1)
 	stop()
@@ -75,9 +75,9 @@ func dovecotUnchanged(t *testing.T) {
 func dovecotOutage(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	h := newHarness(t, accountAt(s.Endpoint, registry.TLS))
+	h := newHarness(t, accountAt(s.Endpoint, registry.SecurityTLS))
 	_, stop := h.watch(t, dialerTo(s.Endpoint))
-	h.waitState(t, registry.Watching)
+	h.waitState(t, registry.StateWatching)
 
 	s.DropConnections(t, s.User)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "dropped", ""))
@@ -111,9 +111,9 @@ func dovecotUIDValidity(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "never notified", ""))
-	h := newHarness(t, accountAt(s.Endpoint, registry.TLS))
+	h := newHarness(t, accountAt(s.Endpoint, registry.SecurityTLS))
 	_, stop := h.watch(t, dialerTo(s.Endpoint))
-	h.waitState(t, registry.Watching)
+	h.waitState(t, registry.StateWatching)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "notified", ""))
 	h.waitMails(t, 1)
 	stop()
@@ -156,7 +156,7 @@ func dovecotTour(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
 	s.CreateFolder(t, s.User, "Büro")
-	account := accountAt(s.Endpoint, registry.TLS)
+	account := accountAt(s.Endpoint, registry.SecurityTLS)
 	account.Folders = []string{"INBOX", "Büro", "gone"}
 	h := newHarness(t, account)
 	conn, err := dialerTo(s.Endpoint).login(t.Context(), &h.account)
@@ -199,7 +199,7 @@ func dovecotTour(t *testing.T) {
 func dovecotTwelveFolders(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	account := accountAt(s.Endpoint, registry.TLS)
+	account := accountAt(s.Endpoint, registry.SecurityTLS)
 	account.Folders = []string{"INBOX", "Büro & Co"}
 	for i := range 10 {
 		account.Folders = append(account.Folders, fmt.Sprint("List ", i))
@@ -235,7 +235,7 @@ func dovecotTwelveFolders(t *testing.T) {
 	}
 	conn.Close()
 	h.watch(t, dialerTo(s.Endpoint))
-	h.waitState(t, registry.Watching)
+	h.waitState(t, registry.StateWatching)
 	for _, f := range account.Folders {
 		s.Deliver(t, s.User, f, mail("a@example.org", "all at once, for "+f, ""))
 	}
@@ -248,13 +248,13 @@ func dovecotTwelveFolders(t *testing.T) {
 func dovecotReadElsewhere(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	account := accountAt(s.Endpoint, registry.TLS)
+	account := accountAt(s.Endpoint, registry.SecurityTLS)
 	account.Folders = []string{"INBOX", "Work"}
 	s.CreateFolder(t, s.User, "Work")
 	s.CreateFolder(t, s.User, "Elsewhere")
 	h := newHarness(t, account)
 	h.watch(t, dialerTo(s.Endpoint))
-	h.waitState(t, registry.Watching)
+	h.waitState(t, registry.StateWatching)
 	names := []string{"read", "removed", "filed away", "moved to Work", "left alone"}
 	for _, name := range names {
 		s.Deliver(t, s.User, "INBOX", mail("a@example.org", name, ""))
@@ -307,9 +307,9 @@ func dovecotReadElsewhere(t *testing.T) {
 func dovecotRestored(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	h := newHarness(t, accountAt(s.Endpoint, registry.TLS))
+	h := newHarness(t, accountAt(s.Endpoint, registry.SecurityTLS))
 	h.watch(t, dialerTo(s.Endpoint))
-	h.waitState(t, registry.Watching)
+	h.waitState(t, registry.StateWatching)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "saved", ""))
 	h.waitMails(t, 1)
 	s.Stop(t)

@@ -33,7 +33,7 @@ func (s *session) clearHome(home *folder) (found int, err error) {
 // clear clears the messages, but not those that the store knows in another folder by now.
 func (s *session) clear(list ...handled) error {
 	for _, gone := range list {
-		for step := range slices.Chunk(gone.uids, registry.MostMails) {
+		for step := range slices.Chunk(gone.uids, registry.MaxMails) {
 			n, err := s.store.Clear(s.account.ID, gone.folder, gone.validity, step, time.Now())
 			if err != nil {
 				return &storeError{err}

@@ -197,7 +197,7 @@ func endUnknown(t *testing.T) {
 					t.Errorf("notified %q", got)
 				}
 				a, err := h.store.Accounts.Get(h.account.ID)
-				if err != nil || a.Status.State != registry.Watching {
+				if err != nil || a.Status.State != registry.StateWatching {
 					t.Error(errors.Join(err, errors.New(string(a.Status.Code))))
 				}
 			})

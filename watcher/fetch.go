@@ -143,7 +143,7 @@ func (ft *fetcher) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mai
 	if ft.wholeHeaders {
 		items = basicItems + headerItems
 	}
-	if t.level.Allows(registry.Preview) {
+	if t.level.Allows(registry.LevelPreview) {
 		items += textItems
 	}
 	ids, conn := t.folder.ids(uids), ft.reader.conn

@@ -38,7 +38,7 @@ func askNext(notified, asked time.Time) (next time.Time) {
 	default:
 		next = asked.Add(6 * time.Hour)
 	}
-	if next.Sub(notified) >= registry.MailKind.Lifetime() {
+	if next.Sub(notified) >= registry.KindMail.Lifetime() {
 		return time.Time{}
 	}
 	return next

@@ -89,7 +89,7 @@ func newFailingHarness(t testing.TB, account registry.Account, fault func() erro
 	if h.account, _, err = h.store.Accounts.Add(account, "", now); err != nil {
 		t.Fatal(err)
 	}
-	h.device, _, err = h.store.Devices.Put(registry.Device{User: anna.ID, Name: "phone", Transport: "webpush", Lane: "webpush", MustShow: true, Content: registry.Preview,
+	h.device, _, err = h.store.Devices.Put(registry.Device{User: anna.ID, Name: "phone", Transport: "webpush", Lane: "webpush", MustShow: true, Content: registry.LevelPreview,
 		Address: "https://push.example.org/1"}, "", now)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func (h *harness) mails(t testing.TB) (list []registry.Notification) {
 			t.Fatal(err)
 		}
 		for _, n := range page {
-			if n.Kind == registry.MailKind {
+			if n.Kind == registry.KindMail {
 				list = append([]registry.Notification{n}, list...)
 			}
 		}

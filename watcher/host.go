@@ -48,7 +48,7 @@ func newHost(address, name string, store registry.Mail, log *slog.Logger, c *clo
 	// A clock that was ahead may have left times in the future: before they come, nothing would be
 	// learned.
 	now := c.now()
-	h.known.Since, h.known.Died, h.known.Unreliable = earlier(h.known.Since, now), earlier(h.known.Died, now), earlier(h.known.Unreliable, now)
+	h.known.Since, h.known.LastDrop, h.known.DistrustedSince = earlier(h.known.Since, now), earlier(h.known.LastDrop, now), earlier(h.known.DistrustedSince, now)
 	return h
 }
 
@@ -72,8 +72,8 @@ func (h *host) learn(f func(registry.Host) registry.Host) {
 }
 
 func same(a, b registry.Host) bool {
-	return a.Interval == b.Interval && a.Since.Equal(b.Since) && len(a.Deaths) == len(b.Deaths) && a.Died.Equal(b.Died) && a.Deadly == b.Deadly &&
-		a.Lies == b.Lies && a.Unreliable.Equal(b.Unreliable)
+	return a.Interval == b.Interval && a.Since.Equal(b.Since) && len(a.RecentDrops) == len(b.RecentDrops) && a.LastDrop.Equal(b.LastDrop) && a.FatalSilence == b.FatalSilence &&
+		a.MissedNews == b.MissedNews && a.DistrustedSince.Equal(b.DistrustedSince)
 }
 
 func (h *host) droppedAfter(silence time.Duration, unanswered bool) {
@@ -95,7 +95,7 @@ func (h *host) missedNews() {
 
 // reportedNews learns that IDLE reported a message.
 func (h *host) reportedNews() {
-	h.learn(func(k registry.Host) registry.Host { k.Lies = 0; return k })
+	h.learn(func(k registry.Host) registry.Host { k.MissedNews = 0; return k })
 }
 
 func (h *host) distrusted() bool {

@@ -62,8 +62,8 @@ func providerOf(host string) provider {
 // interval returns how long an IDLE may last at most, and why.
 func interval(p provider, h registry.Host) (d time.Duration, why string) {
 	switch {
-	case h.Interval > 0 && h.Deadly > 0:
-		return h.Interval, fmt.Sprintf("connections to this server were lost after %s of silence", inSeconds(h.Deadly))
+	case h.Interval > 0 && h.FatalSilence > 0:
+		return h.Interval, fmt.Sprintf("connections to this server were lost after %s of silence", inSeconds(h.FatalSilence))
 	case h.Interval > 0:
 		return h.Interval, "shorter ones have worked for a week or more"
 	case p.interval > 0:
@@ -81,19 +81,19 @@ func early(d time.Duration) time.Duration { return d - rand.N(d/10+1) }
 // droppedAfter learns from a connection that was lost after so much silence. unanswered: the server
 // did not answer then, so the time of the loss is not known.
 func droppedAfter(p provider, h registry.Host, silence time.Duration, unanswered bool, now time.Time) registry.Host {
-	if silence < shortestInterval*3/4 || !h.Died.IsZero() && now.Sub(h.Died) < oneEvent {
+	if silence < shortestInterval*3/4 || !h.LastDrop.IsZero() && now.Sub(h.LastDrop) < oneEvent {
 		return h
 	}
-	if now.Sub(h.Died) > dropsForgotten {
-		h.Deaths = nil
+	if now.Sub(h.LastDrop) > dropsForgotten {
+		h.RecentDrops = nil
 	}
-	h.Died = now
-	h.Deaths = slices.DeleteFunc(slices.Clone(h.Deaths), func(d time.Duration) bool { return (d - silence).Abs() > silence/10 })
-	h.Deaths = append(h.Deaths, silence)
-	if len(h.Deaths) < dropsToLearn {
+	h.LastDrop = now
+	h.RecentDrops = slices.DeleteFunc(slices.Clone(h.RecentDrops), func(d time.Duration) bool { return (d - silence).Abs() > silence/10 })
+	h.RecentDrops = append(h.RecentDrops, silence)
+	if len(h.RecentDrops) < dropsToLearn {
 		return h
 	}
-	deadly := slices.Min(h.Deaths)
+	deadly := slices.Min(h.RecentDrops)
 	next := deadly * 8 / 10
 	if unanswered {
 		next = deadly / 2
@@ -101,33 +101,33 @@ func droppedAfter(p provider, h registry.Host, silence time.Duration, unanswered
 	now0, _ := interval(p, h)
 	next = max(shortestInterval, min(next, longestInterval))
 	if next < now0 {
-		h.Interval, h.Since, h.Deadly = next, now, deadly
+		h.Interval, h.Since, h.FatalSilence = next, now, deadly
 	}
-	h.Deaths = nil
+	h.RecentDrops = nil
 	return h
 }
 
 // survivedSilence learns from an IDLE that the server answered at its end: no connection drops
 // after so much silence. whole: it lasted the whole interval.
 func survivedSilence(p provider, h registry.Host, silence time.Duration, whole bool, now time.Time) registry.Host {
-	h.Deaths = slices.DeleteFunc(slices.Clone(h.Deaths), func(d time.Duration) bool { return d <= silence })
+	h.RecentDrops = slices.DeleteFunc(slices.Clone(h.RecentDrops), func(d time.Duration) bool { return d <= silence })
 	if !whole {
 		return h
 	}
-	h.Deaths = nil
+	h.RecentDrops = nil
 	if h.Since.IsZero() {
 		h.Since = now
 	}
-	if now.Sub(h.Since) < quietToLearn || !h.Died.IsZero() && now.Sub(h.Died) < quietToLearn {
+	if now.Sub(h.Since) < quietToLearn || !h.LastDrop.IsZero() && now.Sub(h.LastDrop) < quietToLearn {
 		return h
 	}
 	current, _ := interval(p, h)
 	longer := min(current*5/4, longestInterval)
-	if h.Deadly > 0 && now.Sub(h.Died) >= quietToDare {
-		h.Deadly, h.Died = h.Deadly*5/4, now
+	if h.FatalSilence > 0 && now.Sub(h.LastDrop) >= quietToDare {
+		h.FatalSilence, h.LastDrop = h.FatalSilence*5/4, now
 	}
-	if h.Deadly > 0 {
-		longer = min(longer, h.Deadly*8/10)
+	if h.FatalSilence > 0 {
+		longer = min(longer, h.FatalSilence*8/10)
 	}
 	if longer > current {
 		h.Interval = longer
@@ -138,13 +138,13 @@ func survivedSilence(p provider, h registry.Host, silence time.Duration, whole b
 
 // missedNews learns that there was a message that IDLE did not report.
 func missedNews(h registry.Host, now time.Time) registry.Host {
-	if h.Lies++; h.Lies >= missesToDistrust {
-		h.Lies, h.Unreliable = 0, now
+	if h.MissedNews++; h.MissedNews >= missesToDistrust {
+		h.MissedNews, h.DistrustedSince = 0, now
 	}
 	return h
 }
 
 // distrusted reports whether IDLE is not trusted now.
 func distrusted(h registry.Host, now time.Time) bool {
-	return !h.Unreliable.IsZero() && now.Sub(h.Unreliable) < distrustLasts
+	return !h.DistrustedSince.IsZero() && now.Sub(h.DistrustedSince) < distrustLasts
 }

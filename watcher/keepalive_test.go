@@ -90,7 +90,7 @@ func quietLengthensInterval(t *testing.T) {
 	}
 	h = dropped(registry.Host{}, false, 2*time.Minute, 2*time.Minute)
 	h = survivedSilence(provider{}, h, 2*time.Minute, false, noon.Add(3*time.Hour))
-	if h = droppedAfter(provider{}, h, 2*time.Minute, false, noon.Add(4*time.Hour)); h.Interval != 0 || len(h.Deaths) != 1 {
+	if h = droppedAfter(provider{}, h, 2*time.Minute, false, noon.Add(4*time.Hour)); h.Interval != 0 || len(h.RecentDrops) != 1 {
 		t.Errorf("a silence that was borne between is counted among the deadly: %+v", h)
 	}
 	h = registry.Host{}

@@ -57,7 +57,7 @@ func learnSilentDrops(t *testing.T) {
 func pooled(t *testing.T, script *imaptest.Script) (h *harness, pool *Pool, s *server, stop func()) {
 	t.Helper()
 	a := scriptedAccount
-	a.Security = registry.Plain
+	a.Security = registry.SecurityPlain
 	h = newHarness(t, a)
 	s = &server{script: script}
 	w := &memoryNet{servers: map[string]*server{"mail.example.org:993": s}}
@@ -85,7 +85,7 @@ func learnMissedNews(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 			synctest.Wait()
 			a, err := h.store.Accounts.Get(h.account.ID)
-			if err != nil || a.Status.Code != step.code || (a.Status.State == registry.Polling) != (step.code != "") {
+			if err != nil || a.Status.Code != step.code || (a.Status.State == registry.StatePolling) != (step.code != "") {
 				t.Fatalf("after mail %d the account is %+v, %v", i, a.Status, err)
 			}
 			if got := len(h.mails(t)); got != i+1 {
@@ -153,7 +153,7 @@ func learnedHoldsInDistrust(t *testing.T) {
 		known registry.Host
 		cut   time.Duration
 	}{
-		{"it needs more than distrust asks for", registry.Host{Interval: time.Minute, Deadly: 75 * time.Second}, 75 * time.Second},
+		{"it needs more than distrust asks for", registry.Host{Interval: time.Minute, FatalSilence: 75 * time.Second}, 75 * time.Second},
 		{"distrust proves no longer silence", registry.Host{}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -163,7 +163,7 @@ func learnedHoldsInDistrust(t *testing.T) {
 				h, stop := s.watched(t, "INBOX")
 				stop()
 				name := net.JoinHostPort(h.account.Host, strconv.Itoa(h.account.Port))
-				c.known.Unreliable, c.known.Since = time.Now(), time.Now().AddDate(0, 0, -6)
+				c.known.DistrustedSince, c.known.Since = time.Now(), time.Now().AddDate(0, 0, -6)
 				if err := h.store.Mail.PutHost(name, c.known); err != nil {
 					t.Fatal(err)
 				}

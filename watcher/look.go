@@ -201,7 +201,7 @@ func (s *session) place(f *folder) error {
 			// It was renumbered before, and not gone through since.
 			to.Since = f.cursor.Since
 		}
-		if oldest := now.Add(-registry.MailKind.Lifetime()); to.Since.Before(oldest) {
+		if oldest := now.Add(-registry.KindMail.Lifetime()); to.Since.Before(oldest) {
 			to.Since = oldest
 		}
 		clear(f.ahead)

@@ -148,7 +148,7 @@ type oddServer struct {
 func harnessAt(t *testing.T, script *imaptest.Script, folders ...string) (*harness, Dialer, *memoryNet) {
 	t.Helper()
 	a := scriptedAccount
-	a.Security, a.Folders = registry.Plain, folders
+	a.Security, a.Folders = registry.SecurityPlain, folders
 	w := &memoryNet{servers: map[string]*server{"mail.example.org:993": {script: script}}}
 	return newHarness(t, a), Dialer{Permit: permitAll, dial: w.dial}, w
 }

@@ -127,7 +127,7 @@ func (p *Pool) compare(current map[string]*running, start func(*registry.Account
 	}
 	wanted := make(map[string]registry.Account)
 	for _, a := range accounts {
-		if a.Enabled && a.Status.State != registry.Attention {
+		if a.Enabled && a.Status.State != registry.StateAttention {
 			wanted[a.ID] = a
 		}
 	}

@@ -150,9 +150,9 @@ func (s *session) judgeIdle(found int) {
 
 func (s *session) report() error {
 	now := time.Now()
-	st := registry.Status{State: registry.Watching, Since: now, Proof: now}
+	st := registry.Status{State: registry.StateWatching, Since: now, Proof: now}
 	if !s.waiter.idles() || s.waiter.refused {
-		st.State = registry.Polling
+		st.State = registry.StatePolling
 	}
 	missing := s.folders.missing()
 	switch {
@@ -161,7 +161,7 @@ func (s *session) report() error {
 	case len(missing) > 0:
 		st.Reason = registry.Reason{Code: "folder_unavailable"}.With(codes.Case, oneOfSeveral).With("folder", missing[0])
 	case s.host.distrusted():
-		st.State, st.Code = registry.Polling, "idle_unreliable"
+		st.State, st.Code = registry.StatePolling, "idle_unreliable"
 	}
 	if err := s.store.SetState(*s.account, st); err != nil {
 		return &storeError{err}

@@ -52,7 +52,7 @@ func renewedSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		account := scriptedAccount
-		account.Host, account.Security = "imap.gmail.com", registry.Plain
+		account.Host, account.Security = "imap.gmail.com", registry.SecurityPlain
 		h := newHarness(t, account)
 		s := &server{script: &imaptest.Script{}}
 		w := &memoryNet{servers: map[string]*server{"imap.gmail.com:993": s}}
@@ -103,7 +103,7 @@ func cursorReadOnce(t *testing.T) {
 		if got := subjects(h.mails(t)); strings.Join(got, " ") != "first second" {
 			t.Errorf("notified %q", got)
 		}
-		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != registry.Watching {
+		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != registry.StateWatching {
 			t.Errorf("the account is %+v, %v", a.Status, err)
 		}
 	})
@@ -124,7 +124,7 @@ func idleRefused(t *testing.T) {
 		time.Sleep(20 * pollInterval)
 		synctest.Wait()
 		last, err := h.store.Accounts.Get(h.account.ID)
-		if err != nil || last.Status.State != registry.Polling || !last.Status.Since.Equal(first.Status.Since) {
+		if err != nil || last.Status.State != registry.StatePolling || !last.Status.Since.Equal(first.Status.Since) {
 			t.Errorf("the status was %+v and is %+v, %v", first.Status, last.Status, err)
 		}
 	})
@@ -152,7 +152,7 @@ func newsWithIdleRefused(t *testing.T) {
 	})
 }
 
-var scriptedAccount = registry.Account{Host: "mail.example.org", Port: 993, Security: registry.TLS, Username: "anna", Password: "planted-password"}
+var scriptedAccount = registry.Account{Host: "mail.example.org", Port: 993, Security: registry.SecurityTLS, Username: "anna", Password: "planted-password"}
 
 // from sets the folder's cursor, as an earlier run has left it.
 func (h *harness) from(t testing.TB, next uint32) {
@@ -272,7 +272,7 @@ func polledWithoutIdle(t *testing.T) {
 		if got := h.mails(t); len(got) != 1 {
 			t.Errorf("%d messages were notified", len(got))
 		}
-		if a, _ := h.store.Accounts.Get(h.account.ID); a.Status.State != registry.Polling {
+		if a, _ := h.store.Accounts.Get(h.account.ID); a.Status.State != registry.StatePolling {
 			t.Errorf("the account is %s", a.Status.State)
 		}
 	})

@@ -89,7 +89,7 @@ func (f *fault) arm(on bool) {
 func threeAccounts(t *testing.T, f *fault) (h *harness, second, third registry.Account) {
 	t.Helper()
 	first := scriptedAccount
-	first.Security, first.Host, first.Folders = registry.Plain, "folders.example.org", []string{"INBOX", "B"}
+	first.Security, first.Host, first.Folders = registry.SecurityPlain, "folders.example.org", []string{"INBOX", "B"}
 	h = newFailingHarness(t, first, f.next)
 	second, third = first, first
 	second.Host, second.Email, second.Folders = "script.example.org", "second@example.org", []string{"INBOX"}
@@ -251,7 +251,7 @@ func storeFullForAnHour(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				a := scriptedAccount
-				a.Security, a.Folders = registry.Plain, []string{"INBOX", "B"}
+				a.Security, a.Folders = registry.SecurityPlain, []string{"INBOX", "B"}
 				f := &fault{fails: fails}
 				h := newFailingHarness(t, a, f.next)
 				s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
@@ -294,7 +294,7 @@ func accountsUnreadable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := scriptedAccount
-		a.Security = registry.Plain
+		a.Security = registry.SecurityPlain
 		f := &fault{fails: func(string, int) bool { return true }}
 		h := newFailingHarness(t, a, f.next)
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")

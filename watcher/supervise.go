@@ -101,7 +101,7 @@ func (p *Pool) newSupervisor(a *registry.Account) *supervisor {
 func (p *Pool) supervise(ctx context.Context, a *registry.Account) {
 	s := p.newSupervisor(a)
 	// The status in the store is from an earlier run of the program.
-	s.setState(registry.Status{State: registry.New})
+	s.setState(registry.Status{State: registry.StateNew})
 	for {
 		lived, err := s.session(ctx)
 		if ctx.Err() != nil || !s.retry(ctx, lived, err) {
@@ -168,10 +168,10 @@ func (s *supervisor) retry(ctx context.Context, lived time.Duration, err error) 
 	} else if s.unclear.add(time.Now()) {
 		giveUp = true
 	}
-	st := registry.Status{State: registry.Retrying, Reason: f.Told(), Proof: s.proofs.live().Confirmed}
+	st := registry.Status{State: registry.StateRetrying, Reason: f.Told(), Proof: s.proofs.live().Confirmed}
 	if giveUp {
 		s.log.Error("account needs attention", "status", f.Code, "err", f.Text())
-		st.State = registry.Attention
+		st.State = registry.StateAttention
 		if s.setState(st) {
 			return false
 		}
@@ -189,7 +189,7 @@ func (s *supervisor) retry(ctx context.Context, lived time.Duration, err error) 
 	}
 	s.log.Log(ctx, level, "session ended, will be tried again", "status", f.Code, "err", wire.Clean(redact(err.Error(), s.account)),
 		"attempt", attempt+1, "wait", wait.Round(time.Second))
-	st.State = registry.Retrying
+	st.State = registry.StateRetrying
 	s.setState(st)
 	return s.pause(ctx, wait, f)
 }

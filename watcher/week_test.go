@@ -185,7 +185,7 @@ func (h *harness) addTroubled(t *testing.T, w *memoryNet, all map[string]trouble
 	}
 	// Plain text, because the handshakes of a week take minutes.
 	for name, a := range accounts {
-		a.Security = registry.Plain
+		a.Security = registry.SecurityPlain
 		if _, err := h.store.Accounts.Update(a, time.Now()); err != nil {
 			t.Fatal(name, err)
 		}

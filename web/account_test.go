@@ -212,7 +212,7 @@ func accountEmptyChange(t *testing.T) {
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	stored, err := h.store.Accounts.Get(id)
 	fatal(t, err)
-	fatal(t, h.store.Mail.SetState(stored, registry.Status{State: registry.Watching, Since: time.Now(), Proof: time.Now()}))
+	fatal(t, h.store.Mail.SetState(stored, registry.Status{State: registry.StateWatching, Since: time.Now(), Proof: time.Now()}))
 	if a := h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"enabled": true}, 200); a.state() != "watching" {
 		t.Errorf("the session was begun anew: %v", a.state())
 	}
@@ -254,7 +254,7 @@ func accountListInPages(t *testing.T) {
 	var want []string
 	now := time.Now()
 	for i := range 7 {
-		a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.anna.id, Email: "a@b.c", Host: "h", Port: 993, Security: registry.TLS, Username: fmt.Sprint(i), Folders: []string{"INBOX"}}, "", now.Add(time.Duration(i/2)*time.Second))
+		a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.anna.id, Email: "a@b.c", Host: "h", Port: 993, Security: registry.SecurityTLS, Username: fmt.Sprint(i), Folders: []string{"INBOX"}}, "", now.Add(time.Duration(i/2)*time.Second))
 		fatal(t, err)
 		want = append([]string{a.ID}, want...)
 	}

@@ -165,7 +165,7 @@ func (g *guard) session(token string, cookie bool) (caller, error) {
 		return caller{}, registry.ErrDenied
 	}
 	c := caller{scope: full, user: u, token: t}
-	if t.Scope == registry.DeviceScope {
+	if t.Scope == registry.ScopeDevice {
 		c.scope = device
 	}
 	return c, nil

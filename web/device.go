@@ -99,9 +99,9 @@ func (h *deviceHandlers) requestedDevice(n newDevice, user string) (registry.Dev
 	d := registry.Device{User: user, Name: n.Name, Transport: registry.Transport(n.Transport), Content: registry.Level(n.Content), Accounts: n.Accounts}
 	d, f := h.setAddress(d, address{&n.Token, n.Subscription, choice[Keys]{true, n.Encryption}, n.given})
 	if d.Content == "" {
-		d.Content = registry.Subject
+		d.Content = registry.LevelSubject
 		if d.Keys == nil {
-			d.Content = registry.Wake
+			d.Content = registry.LevelWake
 		}
 	}
 	return d, f

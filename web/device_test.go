@@ -125,7 +125,7 @@ func deviceAddressChanged(t *testing.T) {
 			h.at(3, func() error {
 				d, err := h.store.Devices.Get(made.id())
 				if err == nil {
-					d.Address, d.Params, d.Status = registry.Secret(fast), in("sandbox"), registry.Status{State: registry.Unproven}
+					d.Address, d.Params, d.Status = registry.Secret(fast), in("sandbox"), registry.Status{State: registry.StateUnproven}
 					_, err = h.store.Devices.Update(d, time.Now())
 				}
 				return err
@@ -136,7 +136,7 @@ func deviceAddressChanged(t *testing.T) {
 			}
 			d, err := h.store.Devices.Get(made.id())
 			fatal(t, err)
-			if d.Address != registry.Secret(fast) || d.Params["environment"] != "sandbox" || d.Status.State != registry.Unproven {
+			if d.Address != registry.Secret(fast) || d.Params["environment"] != "sandbox" || d.Status.State != registry.StateUnproven {
 				t.Errorf("the device is %s, %s", d.Params["environment"], d.Status.State)
 			}
 		})
@@ -177,19 +177,19 @@ func deviceTestPushStored(t *testing.T) {
 		takes    int64
 		whatItIs string
 	}{
-		{registry.Unproven, "", down, registry.Unproven, "", looks, "a push that failed"},
-		{registry.Unproven, "", failed, registry.Unproven, "", looks, "a push that failed there"},
-		{registry.Proven, "", failed, registry.Proven, "", looks, "another that failed there"},
-		{registry.Unproven, "", taken(""), registry.Proven, "", notes, "a first push"},
-		{registry.Unproven, "", taken("sandbox"), registry.Proven, "sandbox", notes, "a first push that shows where"},
-		{registry.Unproven, "production", taken("production"), registry.Proven, "production", notes, "a first push to where it was said to be"},
-		{registry.Proven, "", taken("sandbox"), registry.Proven, "sandbox", notes, "another that shows where"},
-		{registry.Proven, "", taken(""), registry.Proven, "", looks, "another that shows nothing"},
-		{registry.Proven, "production", taken("production"), registry.Proven, "production", looks, "another that shows what is known"},
+		{registry.StateUnproven, "", down, registry.StateUnproven, "", looks, "a push that failed"},
+		{registry.StateUnproven, "", failed, registry.StateUnproven, "", looks, "a push that failed there"},
+		{registry.StateProven, "", failed, registry.StateProven, "", looks, "another that failed there"},
+		{registry.StateUnproven, "", taken(""), registry.StateProven, "", notes, "a first push"},
+		{registry.StateUnproven, "", taken("sandbox"), registry.StateProven, "sandbox", notes, "a first push that shows where"},
+		{registry.StateUnproven, "production", taken("production"), registry.StateProven, "production", notes, "a first push to where it was said to be"},
+		{registry.StateProven, "", taken("sandbox"), registry.StateProven, "sandbox", notes, "another that shows where"},
+		{registry.StateProven, "", taken(""), registry.StateProven, "", looks, "another that shows nothing"},
+		{registry.StateProven, "production", taken("production"), registry.StateProven, "production", looks, "another that shows what is known"},
 	} {
 		h := newTestServer(t)
 		d, _, err := h.store.Devices.Put(registry.Device{User: h.anna.id, Name: "iPhone", Transport: "apns", Lane: "apns", Address: apnsToken, Params: in(row.at),
-			Content: registry.Wake, Status: registry.Status{State: row.is}}, "", time.Now())
+			Content: registry.LevelWake, Status: registry.Status{State: row.is}}, "", time.Now())
 		fatal(t, err)
 		h.set(func() { h.outcome = row.outcome })
 		count := h.at(0, nil)
@@ -229,7 +229,7 @@ func deviceTestPushStale(t *testing.T) {
 		list, err := h.store.Devices.List("")
 		fatal(t, err)
 		for _, d := range list {
-			if d.Status.State != registry.Unproven {
+			if d.Status.State != registry.StateUnproven {
 				t.Errorf("%s: it is %s", name, d.Status.State)
 			}
 		}

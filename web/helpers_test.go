@@ -105,7 +105,7 @@ func newTestServer(t testing.TB) *testServer {
 	h := testServerAt(t, dir)
 	for user, p := range map[string]*person{anna.ID: &h.anna, ben.ID: &h.ben} {
 		p.id = user
-		for scope, token := range map[registry.Scope]*string{registry.FullScope: &p.full, registry.DeviceScope: &p.device} {
+		for scope, token := range map[registry.Scope]*string{registry.ScopeFull: &p.full, registry.ScopeDevice: &p.device} {
 			var err error
 			_, *token, err = h.store.Users.AddToken(user, string(scope), scope, "", time.Now())
 			fatal(t, err)

@@ -79,7 +79,7 @@ type inviteHandlers struct {
 
 func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[newInvite]) (*body[MadeInvite], error) {
 	b := in.Body
-	if b.For == string(registry.ForPerson) {
+	if b.For == string(registry.InviteForPerson) {
 		if err := requireAdmin(c); err != nil {
 			return nil, err
 		}
@@ -134,7 +134,7 @@ func qrRows(text string) ([]string, error) {
 
 // inviteVisible reports whether the caller may see and delete the invite.
 func inviteVisible(c caller, i registry.Invite) bool {
-	return i.By == c.user.ID || i.For == registry.ForPerson && c.user.Admin
+	return i.By == c.user.ID || i.For == registry.InviteForPerson && c.user.Admin
 }
 
 func (h *inviteHandlers) listInvites(_ context.Context, c caller, in *pageOf) (*body[List[Invite]], error) {
@@ -190,7 +190,7 @@ func (h *inviteHandlers) acceptInvite(_ context.Context, c caller, in *acceptanc
 	if err != nil {
 		return nil, inviteGone(err)
 	}
-	if i.For == registry.ForPerson {
+	if i.For == registry.InviteForPerson {
 		var f faults
 		if b.Name == "" {
 			f.add("name", "is required")

@@ -22,9 +22,9 @@ func (m Mailbox) account() registry.Account {
 	a := registry.Account{Email: m.Email, Host: m.Host, Port: m.Port, Security: registry.Security(m.Security),
 		Username: m.Username, Password: registry.Secret(m.Password)}
 	if a.Security == "" {
-		a.Security = registry.TLS
+		a.Security = registry.SecurityTLS
 	}
-	if a.Port == 0 && a.Security == registry.TLS {
+	if a.Port == 0 && a.Security == registry.SecurityTLS {
 		a.Port = 993
 	} else if a.Port == 0 {
 		a.Port = 143

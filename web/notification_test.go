@@ -74,7 +74,7 @@ func notificationAttention(t *testing.T) {
 	h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
 	a, err := h.store.Accounts.Get(id)
 	fatal(t, err)
-	fatal(t, h.store.Mail.SetState(a, registry.Status{State: registry.Attention, Since: time.Now(),
+	fatal(t, h.store.Mail.SetState(a, registry.Status{State: registry.StateAttention, Since: time.Now(),
 		Reason: registry.Reason{Code: "login_refused"}.With(codes.Said, "No.")}))
 	n := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)[0].(map[string]any)
 	if n["kind"] != "attention" || n["code"] != "login_refused" || n["text"] != "anna@example.net: The server refuses the password. Enter it again. (the server says: \"No.\")" ||

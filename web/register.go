@@ -30,7 +30,7 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
 		return nil, err
 	}
-	if known.Status.State == registry.Proven {
+	if known.Status.State == registry.StateProven {
 		d = h.transports.named(d.Transport).inherit(d, known)
 	}
 	// A device of another user counts as new, because the caller may not even have its keys.
@@ -143,13 +143,13 @@ func (h *deviceHandlers) prove(ctx context.Context, c caller, d registry.Device)
 	case o.Result == registry.ResultGone, o.Result == registry.ResultRefused, o.Suspect:
 		return d, unprocessableOf(h.codes, h.transports.named(d.Transport).addressField(), o.Reason)
 	}
-	d.Status = registry.Status{State: registry.Unproven, Reason: o.Reason}
+	d.Status = registry.Status{State: registry.StateUnproven, Reason: o.Reason}
 	return d, nil
 }
 
 // provenBy returns the device after a push to it was accepted.
 func provenBy(o registry.Outcome, d registry.Device) registry.Device {
-	d.Status = registry.Status{State: registry.Proven, Proof: time.Now()}
+	d.Status = registry.Status{State: registry.StateProven, Proof: time.Now()}
 	d, _ = d.Learn(o.Learned)
 	return d
 }
@@ -173,7 +173,7 @@ func (h *deviceHandlers) testDevice(ctx context.Context, c caller, in *byID) (*b
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
 	o := h.push.Prove(ctx, d)
-	if _, learned := d.Learn(o.Learned); o.Result == registry.ResultDelivered && (d.Status.State != registry.Proven || learned) {
+	if _, learned := d.Learn(o.Learned); o.Result == registry.ResultDelivered && (d.Status.State != registry.StateProven || learned) {
 		err = h.markProven(c, d, o)
 	}
 	return &body[Tested]{Tested{string(o.Result), o.Code, o.Params, h.codes.Sentence(o.Code, o.Params)}}, err

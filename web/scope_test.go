@@ -171,24 +171,24 @@ func (row admission) operation() string {
 func furnish(h *testServer) map[string]string {
 	h.t.Helper()
 	now := time.Now()
-	token, _, err := h.store.Users.AddToken(h.anna.id, "old", registry.FullScope, "", now)
+	token, _, err := h.store.Users.AddToken(h.anna.id, "old", registry.ScopeFull, "", now)
 	fatal(h.t, err)
 	a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.anna.id, Email: "anna@example.net", Host: "imap.example.net", Port: 993,
-		Security: registry.TLS, Username: token.ID, Password: password, Folders: []string{"INBOX"}, Enabled: true}, "", now)
+		Security: registry.SecurityTLS, Username: token.ID, Password: password, Folders: []string{"INBOX"}, Enabled: true}, "", now)
 	fatal(h.t, err)
 	d, _, err := h.store.Devices.Put(registry.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Lane: "fcm", Address: registry.Secret(marker + token.ID),
-		Content: registry.Subject, Status: registry.Status{State: registry.Proven, Proof: now}}, "", now)
+		Content: registry.LevelSubject, Status: registry.Status{State: registry.StateProven, Proof: now}}, "", now)
 	fatal(h.t, err)
 	_, err = h.store.Mail.Record(registry.Arrival{Account: a.ID, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2},
 		Mails: []registry.Message{{UID: 1, Content: registry.Content{From: "Oma", Subject: "Kuchen"}}}, At: now})
 	fatal(h.t, err)
-	_, door, err := h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, "", now)
+	_, door, err := h.store.Users.AddInvite(h.anna.id, registry.InviteForDevice, false, "", now)
 	fatal(h.t, err)
 	_, session, err := h.store.Users.Accept(door, "", "", registry.Visit{}, now)
 	fatal(h.t, err)
 	_, s, err := h.store.Users.Authenticate(session, now)
 	fatal(h.t, err)
-	invite, code, err := h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, "", now)
+	invite, code, err := h.store.Users.AddInvite(h.anna.id, registry.InviteForDevice, false, "", now)
 	fatal(h.t, err)
 	return map[string]string{"SESSION": s.ID, "COOKIE": session, "INVITE": invite.ID, "CODE": code, "TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}
 }

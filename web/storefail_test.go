@@ -61,13 +61,13 @@ func (h *testServer) since(held map[string]int) map[string]int {
 func (h *testServer) bensBrowser(serial string) *http.Cookie {
 	h.t.Helper()
 	now := time.Now()
-	_, code, err := h.store.Users.AddInvite(h.ben.id, registry.ForDevice, false, "", now)
+	_, code, err := h.store.Users.AddInvite(h.ben.id, registry.InviteForDevice, false, "", now)
 	fatal(h.t, err)
 	_, secret, err := h.store.Users.Accept(code, "", "", registry.Visit{}, now)
 	fatal(h.t, err)
 	_, session, err := h.store.Users.Authenticate(secret, now)
 	fatal(h.t, err)
-	_, _, err = h.store.Devices.Put(registry.Device{User: h.ben.id, Name: "Laptop", Transport: "fcm", Lane: "fcm", Address: registry.Secret("ben's " + serial), Content: registry.Wake, Session: session.ID}, "", now)
+	_, _, err = h.store.Devices.Put(registry.Device{User: h.ben.id, Name: "Laptop", Transport: "fcm", Lane: "fcm", Address: registry.Secret("ben's " + serial), Content: registry.LevelWake, Session: session.ID}, "", now)
 	fatal(h.t, err)
 	return &http.Cookie{Name: plainCookieName, Value: secret}
 }
@@ -216,7 +216,7 @@ func storeFailsAfterTestPush(t *testing.T) {
 	h := newTestServer(t)
 	takes := failEach(h, "with a token", func() *http.Request {
 		d, _, err := h.store.Devices.Put(registry.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Lane: "fcm", Address: fcmToken,
-			Content: registry.Wake, Status: registry.Status{State: registry.Unproven}}, "", time.Now())
+			Content: registry.LevelWake, Status: registry.Status{State: registry.StateUnproven}}, "", time.Now())
 		fatal(h.t, err)
 		return h.request(h.anna.full, "POST", "/devices/"+d.ID+"/test", nil)
 	})
@@ -252,14 +252,14 @@ func storeFailsInStream(t *testing.T) {
 	h.call(h.anna.full, "GET", "/events", nil, 500)
 	s := h.listen(h.anna.full, nil)
 	h.set(func() { h.before = nil })
-	_, _, err := h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, "", time.Now())
+	_, _, err := h.store.Users.AddInvite(h.anna.id, registry.InviteForDevice, false, "", time.Now())
 	fatal(t, err)
 	if kind, _, ok := s.next(); !ok || kind != "invite" {
 		t.Errorf("it heard of %q", kind)
 	}
 	// The change is written before the listener is authenticated again.
 	h.at(2, func() error { return errDisk })
-	_, _, err = h.store.Users.AddInvite(h.anna.id, registry.ForDevice, false, "", time.Now())
+	_, _, err = h.store.Users.AddInvite(h.anna.id, registry.InviteForDevice, false, "", time.Now())
 	fatal(t, err)
 	if kind, id, ok := s.next(); ok {
 		t.Errorf("it heard of %s %s", kind, id)

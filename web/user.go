@@ -75,7 +75,7 @@ func (h *userHandlers) personView() (func(registry.User) (Person, error), error)
 		for _, a := range accounts {
 			if a.Owner == u.ID {
 				p.Mailboxes.Total++
-				if a.Status.State == registry.Attention {
+				if a.Status.State == registry.StateAttention {
 					p.Mailboxes.Attention++
 				}
 			}
@@ -83,7 +83,7 @@ func (h *userHandlers) personView() (func(registry.User) (Person, error), error)
 		for _, d := range devices {
 			if d.User == u.ID {
 				p.Devices.Total++
-				if d.Status.State == registry.Suspect {
+				if d.Status.State == registry.StateSuspect {
 					p.Devices.Suspect++
 				}
 			}

@@ -237,7 +237,7 @@ func (d *demonstration) register(ctx context.Context, c *api.Client) error {
 	for _, p := range []struct {
 		phone
 		content registry.Level
-	}{{phone{"Firefox", webpush.Browser}, registry.Preview}, {phone{"Fairphone", webpush.UnifiedPush}, registry.Sender}} {
+	}{{phone{"Firefox", webpush.Browser}, registry.LevelPreview}, {phone{"Fairphone", webpush.UnifiedPush}, registry.LevelSender}} {
 		s, err := d.web.Subscribe(d.services[2].origin(), "")
 		if err != nil {
 			return err
@@ -264,7 +264,7 @@ func (d *demonstration) awaitWatching(ctx context.Context, c *api.Client) error 
 		if err := c.Get(ctx, "/accounts", &list); err != nil {
 			return err
 		}
-		if len(list.Items) > 0 && list.Items[0].Status.State == string(registry.Watching) {
+		if len(list.Items) > 0 && list.Items[0].Status.State == string(registry.StateWatching) {
 			return nil
 		}
 		timer := time.NewTimer(20 * time.Millisecond)
@@ -303,7 +303,7 @@ func (d *demonstration) arrive(n int) error {
 // last mail.
 func (d *demonstration) received(address registry.Secret, payload []byte, at time.Time) {
 	var p struct{ Kind, Title, Body, Subject string }
-	if json.Unmarshal(payload, &p) != nil || p.Kind != string(registry.MailKind) {
+	if json.Unmarshal(payload, &p) != nil || p.Kind != string(registry.KindMail) {
 		return
 	}
 	d.mu.Lock()

@@ -71,7 +71,7 @@ func TestStartLog(t *testing.T) {
 				t.Errorf("setup is proposed though it is done, or not proposed: %s", text)
 			}
 			// The log is true.
-			mail := registry.Work{Notification: registry.Notification{ID: "n", Kind: registry.MailKind}}
+			mail := registry.Work{Notification: registry.Notification{ID: "n", Kind: registry.KindMail}}
 			if led := push.Render(mail, c.settings.publicPage(store), nil).URL != ""; led == strings.Contains(text, noURL) {
 				t.Errorf("a click in an app leads to an address: %v, and the log says %s", led, text)
 			}

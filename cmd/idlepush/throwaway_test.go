@@ -48,7 +48,7 @@ func (p postcards) Traits() push.Traits {
 			{Name: "town", Doc: "where the word is", MaxLength: 10},
 			{Name: "side", Doc: "of the street", Values: []string{"left", "right"}, Learned: true},
 		},
-		Limits:   map[registry.Kind]push.Limit{registry.ClearKind: {Pushes: 1, Window: time.Hour}},
+		Limits:   map[registry.Kind]push.Limit{registry.KindClear: {Pushes: 1, Window: time.Hour}},
 		Meanings: []push.Meaning{{Name: "X-Stamp", Words: "what it costs"}},
 	}
 }

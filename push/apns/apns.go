@@ -154,7 +154,7 @@ var params = []push.Param{
 
 // limits has Apple's limit on pushes that show nothing, "two or three per hour".
 // developer.apple.com/documentation/usernotifications/pushing-background-updates-to-your-app
-var limits = map[registry.Kind]push.Limit{registry.ClearKind: {Pushes: 3, Window: time.Hour}}
+var limits = map[registry.Kind]push.Limit{registry.KindClear: {Pushes: 3, Window: time.Hour}}
 
 var meanings = []push.Meaning{
 	{Name: "badge", Words: "how many mails are unread"},
@@ -208,7 +208,7 @@ func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message)
 	}
 	if !deviceToken.MatchString(string(d.Address)) {
 		// It becomes part of the request's path.
-		return push.Unasked(push.With(push.Suspect(badDeviceToken), codes.Case, caseMalformed))
+		return push.NotSent(push.With(push.Suspect(badDeviceToken), codes.Case, caseMalformed))
 	}
 	fit := func(m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) { return t.compose(d, m) }
 	return push.SendFitting(m, fit, func(n *apns2.Notification) (registry.Outcome, bool) {

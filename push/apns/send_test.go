@@ -355,7 +355,7 @@ func sendClear(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := message()
-		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.ClearKind, "", "", ""
+		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.KindClear, "", "", ""
 		clear, keyed := device(apns.Register(nil)), device(apns.Register(receiver))
 		keys := receiver.Keys()
 		keyed.Keys = &keys

@@ -136,7 +136,7 @@ func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message)
 		return push.Misconfigured("fcm_not_configured")
 	}
 	if !isToken(string(d.Address)) {
-		return push.Unasked(push.Suspect("fcm_invalid_token"))
+		return push.NotSent(push.Suspect("fcm_invalid_token"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()

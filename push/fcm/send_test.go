@@ -290,7 +290,7 @@ func sendClear(t *testing.T) {
 		fcm, sender := service(t)
 		d := device(fcm.Register(nil))
 		m := message()
-		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.ClearKind, "", "", ""
+		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.KindClear, "", "", ""
 		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: registry.ResultDelivered})
 		if got := fcm.Messages(); len(got) != 1 || !strings.EqualFold(got[0].Priority, "normal") || string(got[0].Payload) != string(m.Payload) {
 			t.Errorf("sent %+v", got)

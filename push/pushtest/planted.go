@@ -9,11 +9,11 @@ import (
 )
 
 // EveryLevel holds every content level, lowest first.
-var EveryLevel = []registry.Level{registry.Wake, registry.Sender, registry.Subject, registry.Preview}
+var EveryLevel = []registry.Level{registry.LevelWake, registry.LevelSender, registry.LevelSubject, registry.LevelPreview}
 
 // EveryKind holds every kind of notification.
-var EveryKind = []registry.Kind{registry.MailKind, registry.SummaryKind, registry.ClearKind,
-	registry.AttentionKind, registry.TestKind}
+var EveryKind = []registry.Kind{registry.KindMail, registry.KindSummary, registry.KindClear,
+	registry.KindAttention, registry.KindTest}
 
 // Sentences has the code of Saying.
 var Sentences = codes.Join([]codes.Entry{{Code: "imap_password", Text: "{text}"}})
@@ -29,14 +29,14 @@ func Planted(kind registry.Kind) registry.Notification {
 	n := registry.Notification{ID: registry.StableID("family", "INBOX", 1, 1), Kind: kind,
 		Account: "family", At: at, Expires: at.Add(kind.Lifetime())}
 	switch kind {
-	case registry.MailKind:
+	case registry.KindMail:
 		n.Folder = "Planted/Folder"
 		n.Content = registry.Content{From: "Planted From", Subject: "Planted <Subject> & \"more\"", Preview: "Planted preview, first words"}
-	case registry.SummaryKind:
+	case registry.KindSummary:
 		n.Count = 12
-	case registry.ClearKind:
+	case registry.KindClear:
 		n.Clear = []string{registry.StableID("family", "INBOX", 1, 2), registry.StableID("family", "INBOX", 1, 3)}
-	case registry.AttentionKind:
+	case registry.KindAttention:
 		n.Reason = Saying("ann@example.org: the server refuses the password. Enter it again.")
 	}
 	return n
@@ -45,10 +45,10 @@ func Planted(kind registry.Kind) registry.Notification {
 // Work returns a planted notification for the device, with everything that may be sent with it.
 func Work(kind registry.Kind, d registry.Device) registry.Work {
 	w := registry.Work{Notification: Planted(kind), Device: d}
-	if kind != registry.TestKind {
+	if kind != registry.KindTest {
 		w.Mailbox, w.Unread = "planted@example.org", new(7)
 	}
-	if kind == registry.MailKind || kind == registry.SummaryKind || kind == registry.AttentionKind {
+	if kind == registry.KindMail || kind == registry.KindSummary || kind == registry.KindAttention {
 		w.Clear = []string{registry.StableID("family", "INBOX", 1, 4), registry.StableID("family", "INBOX", 1, 5)}
 	}
 	return w

@@ -108,7 +108,7 @@ const secretPath = "/up-secret-path-4711"
 
 func message() push.Message {
 	return push.Message{
-		ID: stableID, Kind: registry.MailKind, Expires: time.Now().Add(time.Hour), Title: "Ada Lovelace",
+		ID: stableID, Kind: registry.KindMail, Expires: time.Now().Add(time.Hour), Title: "Ada Lovelace",
 		Body: "Engine notes", Neutral: "New mail", URL: "https://push.example.org/m/1",
 		Payload: []byte(`{"v":1,"kind":"mail","id":"` + stableID + `"}`),
 	}

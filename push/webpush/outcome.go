@@ -126,9 +126,9 @@ func outcome(host string, a answer) registry.Outcome {
 	}
 	switch v.code {
 	case "webpush_canceled", "webpush_timeout", "webpush_unreachable":
-		o.Unknown = true
+		o.MaybeDelivered = true
 	case "webpush_endpoint_not_allowed":
-		o.Unasked = true
+		o.NotSent = true
 	case "webpush_unavailable":
 		o = push.With(o, "status", strconv.Itoa(a.status))
 	}

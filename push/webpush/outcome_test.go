@@ -272,7 +272,7 @@ func outcomeBreaks(t *testing.T) {
 			s.Fail("", c.fault)
 			o := s.sender.Send(t.Context(), s.device, message())
 			expect(t, o, c.result, c.code, s.device)
-			if o.Unknown != c.unknown || o.Suspect || len(s.Messages()) != c.reached {
+			if o.MaybeDelivered != c.unknown || o.Suspect || len(s.Messages()) != c.reached {
 				t.Errorf("%+v, and %d messages came", o, len(s.Messages()))
 			}
 			s.ClearFaults()

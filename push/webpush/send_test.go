@@ -207,7 +207,7 @@ func BenchmarkSend(b *testing.B) {
 func sendClear(t *testing.T) {
 	s := serve(t)
 	m := message()
-	m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.ClearKind, "", "", ""
+	m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.KindClear, "", "", ""
 	expect(t, s.sender.Send(t.Context(), s.device, m), delivered, "", s.device)
 	if got := s.Messages(); len(got) != 1 || got[0].Urgency != "normal" || string(got[0].Body) != `{"idlepush":`+string(m.Payload)+`}` {
 		t.Errorf("sent %+v", got)

@@ -55,8 +55,8 @@ func NewScenario(t *testing.T, program Program) *Scenario {
 		s.Phones[registry.Secret(token)] = fmt.Sprint("iphone ", i)
 	}
 	s.fetchVAPIDKey(t)
-	s.Phones[s.subscribe(t, "firefox", "webpush", registry.Preview)] = "firefox"
-	s.Phones[s.subscribe(t, "fairphone", "unifiedpush", registry.Preview)] = "fairphone"
+	s.Phones[s.subscribe(t, "firefox", "webpush", registry.LevelPreview)] = "firefox"
+	s.Phones[s.subscribe(t, "fairphone", "unifiedpush", registry.LevelPreview)] = "fairphone"
 	s.WaitWatched(t, len(s.Mailboxes))
 	return s
 }
@@ -166,14 +166,14 @@ func (s *Scenario) pushes(t *testing.T, kind registry.Kind) map[string][]Push {
 // MailPushes returns the pushes of mails to each phone, in order of arrival.
 func (s *Scenario) MailPushes(t *testing.T) map[string][]Push {
 	t.Helper()
-	return s.pushes(t, registry.MailKind)
+	return s.pushes(t, registry.KindMail)
 }
 
 // ClearedIDs returns the ids in the clear pushes to each phone.
 func (s *Scenario) ClearedIDs(t *testing.T) map[string][]string {
 	t.Helper()
 	all := make(map[string][]string)
-	for phone, list := range s.pushes(t, registry.ClearKind) {
+	for phone, list := range s.pushes(t, registry.KindClear) {
 		for _, r := range list {
 			all[phone] = append(all[phone], r.Clear...)
 		}

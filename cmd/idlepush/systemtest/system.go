@@ -222,8 +222,8 @@ func (s *System) addDevices(t *testing.T) {
 	s.fetchVAPIDKey(t)
 	s.addDevice(t, object{"name": "pixel", "transport": "fcm", "token": s.FCM.Register(pixel), "encryption": api.Keys(pixel.Keys())})
 	s.addDevice(t, object{"name": "iphone", "transport": "apns", "token": s.APNs.Register(nil)})
-	s.subscribe(t, "firefox", "webpush", registry.Subject)
-	s.subscribe(t, "fairphone", "unifiedpush", registry.Preview)
+	s.subscribe(t, "firefox", "webpush", registry.LevelSubject)
+	s.subscribe(t, "fairphone", "unifiedpush", registry.LevelPreview)
 }
 
 func (s *System) fetchVAPIDKey(t *testing.T) {
@@ -263,7 +263,7 @@ func (s *System) WaitWatched(t *testing.T, count int) {
 		}
 		watched := 0
 		for _, a := range list.Items {
-			if a.Status.State == string(registry.Watching) {
+			if a.Status.State == string(registry.StateWatching) {
 				watched++
 			}
 		}

@@ -165,7 +165,7 @@ func (f *firefox) subscribe(t *testing.T, channel string) *sender {
 
 func (s *sender) send(t *testing.T, topic, text string, ttl time.Duration) registry.Outcome {
 	t.Helper()
-	return s.Send(t.Context(), s.device, push.Message{ID: topic, Kind: registry.MailKind, Expires: time.Now().Add(ttl), Title: text, Neutral: "New mail",
+	return s.Send(t.Context(), s.device, push.Message{ID: topic, Kind: registry.KindMail, Expires: time.Now().Add(ttl), Title: text, Neutral: "New mail",
 		URL: "https://push.example.org/", Payload: []byte(`{"v":1}`)})
 }
 

@@ -44,7 +44,7 @@ func newSimulation(t testing.TB, transport push.Transport, newDevice func() regi
 	s.open()
 	for i := range 2 {
 		a, _, err := s.store.Accounts.Add(registry.Account{Owner: s.owner, Email: fmt.Sprintf("box%d@example.org", i),
-			Host: "imap.example.org", Port: 993, Security: registry.TLS, Username: fmt.Sprint("box", i),
+			Host: "imap.example.org", Port: 993, Security: registry.SecurityTLS, Username: fmt.Sprint("box", i),
 			Password: registrytest.SecretMarker, Folders: []string{"INBOX"}, Enabled: true}, "", time.Now())
 		s.must(err)
 		s.accounts = append(s.accounts, a)
@@ -142,7 +142,7 @@ func (s *simulation) mail(n int) {
 func (s *simulation) register(i int) {
 	s.Helper()
 	d := s.phones[i]
-	d.Name, d.User, d.Content, d.Status.State = fmt.Sprint("phone ", i), s.owner, registry.Subject, registry.Proven
+	d.Name, d.User, d.Content, d.Status.State = fmt.Sprint("phone ", i), s.owner, registry.LevelSubject, registry.StateProven
 	var err error
 	s.phones[i], _, err = s.store.Devices.Put(push.Transports{s.transport}.Routed(d), "", time.Now())
 	s.must(err)
@@ -164,9 +164,9 @@ func (s *simulation) shown(d registry.Device, pushes []Push) map[string]int {
 		}
 		s.must(json.Unmarshal(p.Payload, &n))
 		switch n.Kind {
-		case registry.MailKind:
+		case registry.KindMail:
 			shown[n.ID] = 1
-		case registry.SummaryKind:
+		case registry.KindSummary:
 			if was, ok := shown[n.ID]; ok && was != n.Count {
 				s.Errorf("a summary of %d mails came again as one of %d", was, n.Count)
 			}
@@ -193,9 +193,9 @@ func (s *simulation) check(pushes []Push) {
 				s.Fatalf("%s was never queued for %s", id, d.Name)
 			}
 			switch at := n.Deliveries[i]; {
-			case at.State == registry.Delivered && shown[id] == 1:
+			case at.State == registry.DeliveryDelivered && shown[id] == 1:
 				counted[id]++
-			case at.State == registry.Combined && shown[id] == 0 && shown[at.Into] > 0:
+			case at.State == registry.DeliveryCombined && shown[id] == 0 && shown[at.Into] > 0:
 				counted[at.Into]++
 			default:
 				s.Errorf("%s: a mail of %v is %s (%s), shown by itself %d times, and in a summary that stands for %d",

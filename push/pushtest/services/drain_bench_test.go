@@ -92,12 +92,12 @@ func fill(b *testing.B, s *registry.Store, phones, each int) {
 	var adding sync.WaitGroup
 	for from := 0; from < phones; from += 10 {
 		a, _, err := s.Accounts.Add(registry.Account{Owner: owner.ID, Email: "ann@example.org", Host: "imap.example.org", Port: 993,
-			Security: registry.TLS, Username: fmt.Sprint(from), Password: "p", Folders: []string{"INBOX"}, Enabled: true}, "", time.Now())
+			Security: registry.SecurityTLS, Username: fmt.Sprint(from), Password: "p", Folders: []string{"INBOX"}, Enabled: true}, "", time.Now())
 		fatal(b, err)
 		for i := range min(10, phones-from) {
 			adding.Go(func() {
 				d := registry.Device{User: owner.ID, Name: "phone", Transport: fcm.Name, Lane: string(fcm.Name), Address: registry.Secret(fmt.Sprint("token", from+i)),
-					Content: registry.Preview, Accounts: []string{a.ID}, Status: registry.Status{State: registry.Proven}}
+					Content: registry.LevelPreview, Accounts: []string{a.ID}, Status: registry.Status{State: registry.StateProven}}
 				if _, _, err := s.Devices.Put(d, "", time.Now()); err != nil {
 					b.Error(err)
 				}
@@ -107,7 +107,7 @@ func fill(b *testing.B, s *registry.Store, phones, each int) {
 		at := registry.Cursor{}
 		for uid := uint32(1); uid <= uint32(each); {
 			arrival := registry.Arrival{Account: a.ID, Folder: "INBOX", From: at, At: time.Now()}
-			for ; uid <= uint32(each) && len(arrival.Mails) < registry.MostMails; uid++ {
+			for ; uid <= uint32(each) && len(arrival.Mails) < registry.MaxMails; uid++ {
 				arrival.Mails = append(arrival.Mails, registry.Message{UID: uid,
 					Content: registry.Content{From: "Ann Example", Subject: fmt.Sprint("Dinner on Sunday? ", uid), Preview: "We thought of six."}})
 			}

@@ -96,7 +96,7 @@ func numbersPadding(t *testing.T) {
 	for _, name := range []string{"webpush", "unifiedpush", "fcm-encrypted", "apns-encrypted"} {
 		sizes := make(map[int]bool)
 		for n := range 240 {
-			w := st.work(registry.MailKind, name, registry.Subject)
+			w := st.work(registry.KindMail, name, registry.LevelSubject)
 			w.Notification.Content.Subject = strings.Repeat("x", n)
 			body := st.preview(t, name, push.Render(w, home, pushtest.Sentences)).Body
 			if found := ciphertext.FindSubmatch(body); found != nil {
@@ -121,7 +121,7 @@ func numbersID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := offlineSetup(t)
 		for name, d := range st.devices {
-			w := st.work(registry.MailKind, name, registry.Subject)
+			w := st.work(registry.KindMail, name, registry.LevelSubject)
 			id := w.Notification.ID
 			if len(id) != 32 {
 				t.Fatalf("%q has %d characters", id, len(id))
@@ -151,7 +151,7 @@ func numbersLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := offlineSetup(t)
 		for name, d := range st.devices {
-			w := st.work(registry.MailKind, name, registry.Subject)
+			w := st.work(registry.KindMail, name, registry.LevelSubject)
 			w.Notification.Expires = time.Now().Add(30 * 24 * time.Hour) // by a fast clock
 			r := st.preview(t, name, push.Render(w, home, pushtest.Sentences))
 			var got, want string

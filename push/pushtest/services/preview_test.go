@@ -35,7 +35,7 @@ func TestPreview(t *testing.T) {
 // The sample's words must be listed exactly if they are sent in the clear.
 func previewReadable(t *testing.T) {
 	st := offlineSetup(t)
-	parts := map[string]registry.Level{"Ann Example": registry.Sender, "Dinner on Sunday?": registry.Subject, "Shall we say at eight?": registry.Preview, "INBOX": registry.Sender, "unread: 3": registry.Sender}
+	parts := map[string]registry.Level{"Ann Example": registry.LevelSender, "Dinner on Sunday?": registry.LevelSubject, "Shall we say at eight?": registry.LevelPreview, "INBOX": registry.LevelSender, "unread: 3": registry.LevelSender}
 	for name, d := range st.devices {
 		encrypted := d.Keys != nil
 		for _, level := range pushtest.EveryLevel {
@@ -58,7 +58,7 @@ func previewReadable(t *testing.T) {
 
 func previewComplete(t *testing.T) {
 	st := offlineSetup(t)
-	r := st.previewed(t, "apns", registry.Preview)
+	r := st.previewed(t, "apns", registry.LevelPreview)
 	r.Header.Set("X-New", "of a header")
 	r.Body = []byte(`{"aps":{"alert":{"title":"Ann"},"new-field":{"inner":["a","b"]}}}`)
 	lines := r.Readable()
@@ -69,7 +69,7 @@ func previewComplete(t *testing.T) {
 	}
 	// Every field that is sent has a Meaning.
 	for name := range st.devices {
-		for _, line := range st.previewed(t, name, registry.Preview).Readable() {
+		for _, line := range st.previewed(t, name, registry.LevelPreview).Readable() {
 			if field, _, said := strings.Cut(line, ": "); said && !strings.Contains(field, " ") {
 				t.Errorf("%s: %s", name, line)
 			}

@@ -47,7 +47,7 @@ func requestBytes(t *testing.T) {
 		files := make(map[string][]byte)
 		for name, d := range st.devices {
 			for _, kind := range pushtest.EveryKind {
-				if kind == registry.ClearKind && d.Transport == webpush.Browser {
+				if kind == registry.KindClear && d.Transport == webpush.Browser {
 					continue // never alone
 				}
 				var text bytes.Buffer
@@ -109,8 +109,8 @@ func requestPreview(t *testing.T) {
 		received = r
 	})
 	for name, d := range st.devices {
-		for _, kind := range []registry.Kind{registry.MailKind, registry.SummaryKind} {
-			w := st.work(kind, name, registry.Preview)
+		for _, kind := range []registry.Kind{registry.KindMail, registry.KindSummary} {
+			w := st.work(kind, name, registry.LevelPreview)
 			w.Notification.Expires = time.Now().Add(time.Hour)
 			m := push.Render(w, home, pushtest.Sentences)
 			want := st.preview(t, name, m)
@@ -185,7 +185,7 @@ func requestEncrypted(t *testing.T) {
 						t.Errorf("%s, %s at %s: %q is in the clear", name, kind, level, word)
 					}
 				}
-				if clear && kind == registry.MailKind && level == registry.Preview && !strings.Contains(sent, "Quittenbrot") {
+				if clear && kind == registry.KindMail && level == registry.LevelPreview && !strings.Contains(sent, "Quittenbrot") {
 					t.Errorf("%s: this test sees nothing", name)
 				}
 			}
@@ -196,7 +196,7 @@ func requestEncrypted(t *testing.T) {
 func requestBase64(t *testing.T) {
 	st := offlineSetup(t)
 	for _, name := range []string{"fcm-encrypted", "apns-encrypted"} {
-		r := st.preview(t, name, push.Render(st.work(registry.MailKind, name, registry.Preview), home, pushtest.Sentences))
+		r := st.preview(t, name, push.Render(st.work(registry.KindMail, name, registry.LevelPreview), home, pushtest.Sentences))
 		found := ciphertext.FindSubmatch(r.Body)
 		if found == nil {
 			t.Fatalf("%s: %s", name, r.Body)
@@ -212,9 +212,9 @@ func requestNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := servedSetup(t, nil)
 		for name, d := range st.devices {
-			w := st.work(registry.MailKind, name, registry.Subject)
+			w := st.work(registry.KindMail, name, registry.LevelSubject)
 			m := push.Render(w, home, pushtest.Sentences)
-			if o := st.sender(d).Send(t.Context(), d, m); o.Result != registry.ResultDelivered || o.Unasked {
+			if o := st.sender(d).Send(t.Context(), d, m); o.Result != registry.ResultDelivered || o.NotSent {
 				t.Errorf("%s: %+v", name, o)
 			}
 			if st.sender(d).Traits().Subscription {
@@ -222,7 +222,7 @@ func requestNotSent(t *testing.T) {
 			} else {
 				d.Address = "no token / at all"
 			}
-			if o := st.sender(d).Send(t.Context(), d, m); !o.Suspect || !o.Unasked {
+			if o := st.sender(d).Send(t.Context(), d, m); !o.Suspect || !o.NotSent {
 				t.Errorf("%s, with a bad address: %+v", name, o)
 			}
 		}

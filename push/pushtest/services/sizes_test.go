@@ -32,10 +32,10 @@ func sizeTooLarge(t *testing.T) {
 		webpush.Browser: "webpush_too_large", webpush.UnifiedPush: "webpush_too_large"}
 	requests := func() int { return st.fcm.Requests() + st.apns.Requests() + st.web.Requests() }
 	for name, d := range st.devices {
-		long := st.work(registry.MailKind, name, registry.Preview)
+		long := st.work(registry.KindMail, name, registry.LevelPreview)
 		long.Notification.Expires = time.Now().Add(time.Hour)
 		long.Notification.Content = registry.Content{From: "Ann", Subject: strings.Repeat("Dinner ", 40), Preview: strings.Repeat("At eight. ", 40)}
-		bare := st.work(registry.MailKind, name, registry.Wake)
+		bare := st.work(registry.KindMail, name, registry.LevelWake)
 		bare.Notification.Expires = long.Notification.Expires
 		for _, c := range []struct {
 			what             string
@@ -121,7 +121,7 @@ func sizeWorst(t *testing.T) {
 	for _, url := range []string{"", "https://" + strings.Repeat("h", 253) + "/"} {
 		for name := range st.devices {
 			for _, kind := range pushtest.EveryKind {
-				w := st.work(kind, name, registry.Preview)
+				w := st.work(kind, name, registry.LevelPreview)
 				n := &w.Notification
 				n.ID, n.Account, n.At = strings.Repeat("i", 32), strings.Repeat("a", 32), time.Date(2026, 12, 12, 23, 59, 59, 123456789, time.UTC)
 				n.Reason, n.Folder, n.Count = registry.Reason{Code: longest.Code}.With("text", worst), worst, 1<<62
@@ -177,15 +177,15 @@ func FuzzSizing(f *testing.F) {
 		for i := range uint32(clear) {
 			w.Clear = append(w.Clear, registry.StableID("a", "b", 1, i))
 		}
-		if one.kind == registry.ClearKind {
+		if one.kind == registry.KindClear {
 			w.Notification.Clear = w.Clear
 		}
 		r := st.preview(t, one.device, push.Render(w, home, pushtest.Sentences))
 		sizes(t, one.device, r)
-		if one.level == registry.Wake {
+		if one.level == registry.LevelWake {
 			checkWake(t, one.device, r)
 		}
-		if one.kind == registry.MailKind {
+		if one.kind == registry.KindMail {
 			checkMail(t, one.device, w, r)
 		}
 	})
@@ -233,7 +233,7 @@ func checkMail(t testing.TB, name string, w registry.Work, r push.Request) {
 	for field, f := range map[string]struct {
 		least registry.Level
 		text  string
-	}{"from": {registry.Sender, c.From}, "subject": {registry.Subject, c.Subject}, "preview": {registry.Preview, c.Preview}, "folder": {registry.Sender, w.Notification.Folder}} {
+	}{"from": {registry.LevelSender, c.From}, "subject": {registry.LevelSubject, c.Subject}, "preview": {registry.LevelPreview, c.Preview}, "folder": {registry.LevelSender, w.Notification.Folder}} {
 		got, _ := fields[field].(string)
 		if got != "" && !level.Allows(f.least) {
 			t.Errorf("%s at %s lets out the %s %q", name, level, field, got)
@@ -242,7 +242,7 @@ func checkMail(t testing.TB, name string, w registry.Work, r push.Request) {
 			t.Errorf("%s: %s %q is no part of %q", name, field, got, f.text)
 		}
 	}
-	if !level.Allows(registry.Sender) {
+	if !level.Allows(registry.LevelSender) {
 		return
 	}
 	shown := fmt.Sprint(fields["title"], "\n", fields["body"])

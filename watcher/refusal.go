@@ -44,8 +44,8 @@ func refusal(said *imap.Error, err error) *Failure {
 	return &Failure{Reason: registry.Reason{Code: "server_refuses"}}
 }
 
-// meaning reads a text that means the same at every command, in a greeting and in a BYE; nil: it
-// says nothing that is known.
+// knownMeaning returns the failure that a text means at every command, in a greeting and in a BYE,
+// or nil if the text is not known.
 func knownMeaning(code imap.ResponseCode, text string) *Failure {
 	if wait := throttled(text); wait > 0 {
 		return slowDown(wait)
@@ -156,7 +156,7 @@ func busy(said *imap.Error) bool {
 	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit}, said.Code) || saysCrowded(said.Text)
 }
 
-// crowd knows the texts of servers that have no code for too many connections.
+// saysCrowded reports whether the text says that there are too many connections.
 func saysCrowded(text string) bool {
 	text = strings.ToLower(text)
 	for _, known := range []string{"too many simultaneous connections", "maximum number of connections", "too many concurrent",

@@ -1,5 +1,9 @@
 // All texts of the page, its service worker and its offline page. Another language is one more file
 // like this one, with the sentences of docs/codes.md as reasons.
+
+// whole returns a reason as a sentence of its own.
+const whole = (reason) => reason && reason[0].toUpperCase() + reason.slice(1) + (/[.!?)]$/.test(reason) ? "" : ".");
+
 self.texts = {
 	language: "en",
 
@@ -102,8 +106,8 @@ self.texts = {
 		new: () => ["Connecting for the first time."],
 		watching: (age) => ["Watching, checked ", age],
 		polling: (age) => ["Checked every minute or two, last ", age],
-		retrying: (age, reason) => ["Not reachable since ", age, ". ", reason],
-		attention: (age, reason) => [reason, " Since ", age, "."],
+		retrying: (age, reason) => ["Not reachable since ", age, ". ", whole(reason)],
+		attention: (age, reason) => [whole(reason), " Since ", age, "."],
 		paused: () => ["Paused. Nothing rings."],
 	},
 	unread: (count) => count === 1 ? "1 unread" : `${count} unread`,

@@ -15,7 +15,7 @@ const maxInARow = 8
 // serve sends the deliveries of a queue in order, until one is not delivered.
 func (d *Dispatcher) serve(ctx, sending context.Context, q registry.Queue) {
 	for range maxInARow {
-		if !d.deliver(ctx, sending, q.Device) || ctx.Err() != nil {
+		if !d.deliver(ctx, sending, q) || ctx.Err() != nil {
 			return
 		}
 	}
@@ -24,12 +24,13 @@ func (d *Dispatcher) serve(ctx, sending context.Context, q registry.Queue) {
 // deliver sends the first delivery of one queue and writes its outcome. A send in flight outlives
 // ctx, so that a restart does not send it again. It is cancelled when sending ends. deliver reports
 // whether the next delivery to the device may follow at once.
-func (d *Dispatcher) deliver(ctx, sending context.Context, device string) (goOn bool) {
-	log := d.Log.With("device", device)
-	w, ok, err := d.next(device)
+func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (goOn bool) {
+	log := d.Log.With("device", q.Device)
+	w, ok, err := d.next(q.Device)
 	if err != nil {
 		if !errors.Is(err, registry.ErrNotFound) {
 			log.Error("cannot read the queue of a device; trying again", "err", err)
+			d.doubt(q)
 			pause(ctx, maxIdle)
 		}
 		return false

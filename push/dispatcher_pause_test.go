@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,35 @@ func TestPause(t *testing.T) {
 	t.Run("a success that the store refuses ends the pause once it is written", pauseEnds)
 	t.Run("nothing is sent in a lane that is paused after its queue was found due", pauseBetween)
 	t.Run("a pause that the store refused begins when it is written", pauseBegins)
+	t.Run("a device whose queue cannot be read is not the only probe", pauseProbes)
+}
+
+func pauseProbes(t *testing.T) {
+	t.Parallel()
+	d := &Dispatcher{lanes: make(map[string]breaker)}
+	unreadable := registry.Queue{Device: "unreadable", Lane: "fcm", Probe: true}
+	queues := []registry.Queue{unreadable}
+	for _, device := range []string{"a", "b", "c"} { // these failed, and paused the lane
+		d.lanes["fcm"] = breaker{failing: d.lanes["fcm"].failing.with(device)}
+		queues = append(queues, registry.Queue{Device: device, Lane: "fcm", Probe: true})
+	}
+	others := func() (count int) {
+		for range 200 {
+			if got := d.chooseProbes(slices.Clone(queues)); len(got) != 1 {
+				t.Fatalf("%d probes", len(got))
+			} else if got[0] != unreadable {
+				count++
+			}
+		}
+		return count
+	}
+	if n := others(); n > 0 {
+		t.Errorf("%d probes go to devices that failed, though another did not", n)
+	}
+	d.doubt(unreadable)
+	if others() == 0 {
+		t.Error("no probe goes to another device")
+	}
 }
 
 // Until then the lane is paused with everything in it, and nothing else is sent.

@@ -32,6 +32,16 @@ func (d *Dispatcher) chooseProbes(queues []registry.Queue) []registry.Queue {
 	})
 }
 
+// doubt notes that a device whose queue cannot be read proves nothing of its lane, so that another is
+// the next probe.
+func (d *Dispatcher) doubt(q registry.Queue) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.lanes[q.Lane]
+	b.failing = b.failing.with(q.Device)
+	d.lanes[q.Lane] = b
+}
+
 // judge adds an answer to the breaker of its lane, and returns the outcome for device and lane.
 func (d *Dispatcher) judge(w registry.Work, answer registry.Outcome) registry.Outcome {
 	d.mu.Lock()

@@ -2,7 +2,8 @@ const { texts } = self;
 
 // reason returns the sentence for the code and the params of an answer: from texts.reasons, or else
 // otherwise, the sentence of the server.
-export function reason({ code, params = {} }, otherwise) {
+export function reason({ code, params }, otherwise) {
+	params ??= {};
 	const sentence = sentenceOf(code, params);
 	if (sentence === undefined) {
 		return otherwise;
@@ -12,7 +13,10 @@ export function reason({ code, params = {} }, otherwise) {
 }
 
 function sentenceOf(code, params, isCause = false) {
-	const sentence = texts.reasons[`${code}/${params.case}`] ?? texts.reasons[code];
+	const translated = (key) => Object.hasOwn(texts.reasons, key) ? texts.reasons[key] : undefined;
+	// The case of a reason with a cause may be that of the cause.
+	const sentence = translated(`${code}/${params.case}`)
+		?? (params.case === undefined || params.cause !== undefined ? translated(code) : undefined);
 	if (sentence === undefined) {
 		return undefined;
 	}

@@ -32,8 +32,8 @@ func (d *Dispatcher) chooseProbes(queues []registry.Queue) []registry.Queue {
 	})
 }
 
-// doubt notes that a device whose queue cannot be read proves nothing of its lane, so that another is
-// the next probe.
+// doubt notes that a device whose queue cannot be read proves nothing about its lane. So another
+// device is the next probe.
 func (d *Dispatcher) doubt(q registry.Queue) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -43,12 +43,12 @@ func wantDue(list []waitingDevice, paused map[string]Lane, now time.Time, limit,
 		switch p, isPaused := paused[lane]; {
 		case !isPaused:
 			list = list[:min(len(list), max(0, perLane-inFlight[lane]))]
-		case inFlight[lane] > 0 && !now.Before(p.Until):
-			list = nil
-		default:
+		case now.Before(p.Until):
 			for i := range list {
 				list[i].due = time.Unix(0, max(list[i].due.UnixNano(), p.Until.UnixNano()))
 			}
+		case inFlight[lane] > 0:
+			list = nil
 		}
 		found = append(found, list...)
 	}

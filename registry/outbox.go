@@ -84,7 +84,7 @@ func (o Outbox) Due(now time.Time, limit, perLane int, busy map[string]string) (
 			}
 			for _, k := range keys {
 				q := dueQueue{Queue{string(k.device), string(lane), pause.isPaused()}, k.at}
-				if q.at.Before(pause.Until) {
+				if now.Before(pause.Until) && q.at.Before(pause.Until) {
 					q.at = pause.Until
 				}
 				found = append(found, q)

@@ -37,7 +37,7 @@ type Work struct {
 	Unread       *int         // unread mails of all accounts that ring the device; nil: not known
 	Clear        []string     // stable ids that the push withdraws, besides its own notification
 	Attempts     int          // tries so far
-	NotifiedAt   []time.Time  // the last deliveries of the subqueue, oldest first; see Remember
+	NotifiedAt   []time.Time  // the last deliveries of the subqueue, oldest first; see KeepNotified
 	HoldEnded    bool         // a hold of the subqueue is over; Combine ends it
 	KeepNotified int          // how many such times Settle keeps; 0: this delivery does not count
 

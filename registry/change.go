@@ -131,6 +131,11 @@ func (c *core) watch() {
 			c.publishDelivery(k.notification)
 		}
 	})
+	c.watchUsers()
+}
+
+// watchUsers is watch for users and what lets them in.
+func (c *core) watchUsers() {
 	users.Watch(c.db, func(k id, before, after *userRow) {
 		if before == nil || after == nil || before.Name != after.Name || before.Admin != after.Admin {
 			c.publishToAll(userChanged, string(k))

@@ -20,17 +20,13 @@ func (row deviceRow) isNotifiedOf(account id) bool {
 	return row.Accounts == nil || slices.Contains(row.Accounts, string(account))
 }
 
-// readDevice returns a device and its row, or ErrNotFound.
-func readDevice(tx *table.Tx, device string) (Device, table.Row[deviceKey, deviceRow], error) {
-	at, found, err := devicesID.Row(tx, id(device))
+// deviceRowOf returns the row of a device with its key, or ErrNotFound.
+func deviceRowOf(tx *table.Tx, device id) (table.Row[deviceKey, deviceRow], error) {
+	at, found, err := devicesID.Row(tx, device)
 	if err == nil && !found {
 		err = ErrNotFound
 	}
-	if err != nil {
-		return Device{}, at, err
-	}
-	d, _, err := unsealDevice(tx, at)
-	return d, at, err
+	return at, err
 }
 
 // unsealDevice returns the device of a row, and its queue. If its address, keys and parameters
@@ -143,7 +139,11 @@ func (s Devices) Update(d Device, now time.Time) (Device, error) {
 	var out Device
 	err := s.db.Update(func(tx *table.Tx) error {
 		out = d
-		old, _, err := readDevice(tx, d.ID)
+		at, err := deviceRowOf(tx, id(d.ID))
+		if err != nil {
+			return err
+		}
+		old, _, err := unsealDevice(tx, at)
 		if err != nil {
 			return err
 		}
@@ -219,10 +219,7 @@ func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed
 // Get returns the device of that id, or ErrNotFound.
 func (s Devices) Get(device string) (d Device, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
-		at, found, err := devicesID.Row(tx, id(device))
-		if err == nil && !found {
-			err = ErrNotFound
-		}
+		at, err := deviceRowOf(tx, id(device))
 		if err != nil {
 			return err
 		}
@@ -280,10 +277,7 @@ func (s Devices) List(user string) (list []Device, err error) {
 // the device was edited since d was read.
 func (s Devices) Remove(d Device, session string) error {
 	return s.db.Update(func(tx *table.Tx) error {
-		at, found, err := devicesID.Row(tx, id(d.ID))
-		if err == nil && !found {
-			err = ErrNotFound
-		}
+		at, err := deviceRowOf(tx, id(d.ID))
 		if err != nil {
 			return err
 		}

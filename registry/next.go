@@ -29,10 +29,7 @@ func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) 
 
 // readNext reads the delivery that is sent next. stale reports that dropStale has something to do.
 func readNext(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err error) {
-	row, found, err := devicesID.Row(tx, device)
-	if err == nil && !found {
-		err = ErrNotFound
-	}
+	row, err := deviceRowOf(tx, device)
 	if err != nil {
 		return w, false, false, err
 	}
@@ -153,7 +150,7 @@ func dropStale(set *queueSet, device id) error {
 			}
 		}
 		if first[0].Value.State != DeliveryPending {
-			return fmt.Errorf("%w: a delivery waits no more, and is in its line", ErrCorrupt)
+			return fmt.Errorf("%w: a delivery that no longer waits is in its subqueue", ErrCorrupt)
 		}
 		state, _, err := currentState(set.tx, q.device, first[0], set.now)
 		if err != nil || state == DeliveryPending {

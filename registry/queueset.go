@@ -110,22 +110,16 @@ func (s *queueSet) save() error {
 
 // enqueueMissing adds notifications to the queues that still lack them.
 func (c *core) enqueueMissing(now time.Time) error {
-	for more := true; more; {
-		err := c.updateQueues(now, func(set *queueSet) error {
-			list, err := unfinished.Rows(set.tx, table.Range{}, 1)
-			if more = len(list) > 0; err != nil || !more {
-				return err
-			}
-			n := list[0]
-			if err := set.enqueue(n.Key, &n.Value); err != nil {
-				return err
-			}
-			set.incomplete = false // this goes on by itself
-			return notifications.Put(set.tx, n.Key, n.Value)
-		})
-		if err != nil {
-			return err
+	return c.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
+		list, err := unfinished.Rows(set.tx, table.Range{}, 1)
+		if err != nil || len(list) == 0 {
+			return true, err
 		}
-	}
-	return nil
+		n := list[0]
+		if err := set.enqueue(n.Key, &n.Value); err != nil {
+			return false, err
+		}
+		set.incomplete = false // the next step goes on
+		return false, notifications.Put(set.tx, n.Key, n.Value)
+	})
 }

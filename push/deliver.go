@@ -54,7 +54,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (go
 }
 
 // next returns the next delivery to the device. ok is false if none is due, or if the lane was
-// paused meanwhile. A line at its limit has to wait. After that, one summary replaces the mails
+// paused meanwhile. A subqueue at its limit has to wait. After that, one summary replaces the mails
 // queued in it.
 func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 	for {

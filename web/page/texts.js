@@ -30,9 +30,9 @@ self.texts = {
 	nav: { mailboxes: "Mailboxes", devices: "Devices", activity: "Activity", people: "People", me: "You" },
 	insecure: "Notifications need https. Open this page at its https address. On the machine that runs idlepush, http://localhost works too.",
 
-	// What happened, by the codes of the API: device_gone, or with its case login_refused/unexplained.
-	// Parameters stand in braces. For a code that is missing the page shows the sentence of the server.
-	// That is English, so this file needs no reasons.
+	// What happened, by the codes of the API: device_gone, or with its case
+	// login_refused/unexplained. Parameters stand in braces. For a code that is missing the page
+	// shows the sentence of the server. That is English, so this file needs no reasons.
 	reasons: {},
 	reasonOf: (account, sentence) => `${account}: ${sentence}`,
 	reasonSaid: (sentence, said) => `${sentence} (the server says: "${said}")`,

@@ -7,20 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"idlepush/codes"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
 	"idlepush/registry"
 )
-
-// expect is sendertest.Expect, and checks that the reason has a sentence.
-func expect(t testing.TB, got, want registry.Outcome, secrets ...string) {
-	t.Helper()
-	sendertest.Expect(t, got, want, secrets...)
-	if err := codes.Join(Codes).Check(got.Code, got.Params); got.Code != "" && err != nil {
-		t.Error(err)
-	}
-}
 
 // What the tests of all transports share.
 const (
@@ -29,6 +19,7 @@ const (
 )
 
 var (
+	expect       = sendertest.ExpectOf(Codes)
 	message      = sendertest.Message
 	provoked     = sendertest.Provoked
 	failOnce     = sendertest.FailOnce

@@ -105,6 +105,19 @@ func Expect(t testing.TB, got, want registry.Outcome, secrets ...string) {
 	}
 }
 
+// ExpectOf returns Expect for a transport with these codes. It also checks that the reason has a
+// sentence among them.
+func ExpectOf(list []codes.Entry) func(t testing.TB, got, want registry.Outcome, secrets ...string) {
+	table := codes.Join(list)
+	return func(t testing.TB, got, want registry.Outcome, secrets ...string) {
+		t.Helper()
+		Expect(t, got, want, secrets...)
+		if err := table.Check(got.Code, got.Params); got.Code != "" && err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // FailOnce returns a fault for one request.
 func FailOnce(status int, reason string) pushtest.Fault {
 	return pushtest.Fault{Status: status, Reason: reason, Times: 1}

@@ -10,6 +10,38 @@ import (
 // burstWindow is the window of the setting burst-limit.
 const burstWindow = time.Minute
 
+// next returns the next delivery to the device. ok is false if none is due, or if the lane was
+// paused meanwhile. A subqueue at its limit has to wait. After that, one summary replaces the mails
+// queued in it.
+func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
+	for {
+		now := d.now()
+		if w, ok, err = d.Store.Next(device, now); err != nil || !ok {
+			return w, ok, err
+		}
+		if now.Before(w.Pause.Until) {
+			return w, false, nil
+		}
+		b := d.limit(w)
+		if w.KeepNotified = b.Pushes; w.HoldEnded {
+			combined, err := d.Store.Combine(w, now)
+			if err != nil {
+				return w, false, err
+			}
+			if combined > 0 {
+				continue
+			}
+		}
+		at := b.opens(w.NotifiedAt, now)
+		if at.IsZero() {
+			return w, true, nil
+		}
+		if err := d.Store.Hold(w, at, now); err != nil {
+			return w, false, err
+		}
+	}
+}
+
 // limit returns the limit on pushes of the work's kind: burst-limit for mail, or that of the
 // service.
 func (d *Dispatcher) limit(w registry.Work) Limit {

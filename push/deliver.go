@@ -41,7 +41,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (go
 	start := time.Now()
 	sending, cancel := context.WithTimeout(sending, sendTimeout)
 	defer cancel()
-	o := d.judge(w, d.send(sending, w.Device, Render(w, d.URL(), d.Codes)))
+	o := d.judge(w, d.Transports.send(sending, w.Device, Render(w, d.URL(), d.Codes)))
 	asked := !o.At.IsZero()
 	now := d.now()
 	o = scheduled(o, w, now)
@@ -51,53 +51,6 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (go
 	}
 	d.settle(ctx, log, w, o)
 	return o.Result == registry.ResultDelivered
-}
-
-// next returns the next delivery to the device. ok is false if none is due, or if the lane was
-// paused meanwhile. A subqueue at its limit has to wait. After that, one summary replaces the mails
-// queued in it.
-func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
-	for {
-		now := d.now()
-		if w, ok, err = d.Store.Next(device, now); err != nil || !ok {
-			return w, ok, err
-		}
-		if now.Before(w.Pause.Until) {
-			return w, false, nil
-		}
-		b := d.limit(w)
-		if w.KeepNotified = b.Pushes; w.HoldEnded {
-			combined, err := d.Store.Combine(w, now)
-			if err != nil {
-				return w, false, err
-			}
-			if combined > 0 {
-				continue
-			}
-		}
-		at := b.opens(w.NotifiedAt, now)
-		if at.IsZero() {
-			return w, true, nil
-		}
-		if err := d.Store.Hold(w, at, now); err != nil {
-			return w, false, err
-		}
-	}
-}
-
-// report logs the outcome of a delivery.
-func (d *Dispatcher) report(log *slog.Logger, o registry.Outcome, now time.Time) {
-	reason := d.Codes.Sentence(o.Code, o.Params)
-	switch o.Result {
-	case registry.ResultDelivered:
-		log.Info("delivered")
-	case registry.ResultRetry:
-		log.Warn("not delivered, will be retried", "status", o.Code, "err", reason, "wait", o.At.Sub(now).Round(time.Second))
-	case registry.ResultGone:
-		log.Info("device removed, because its push service no longer knows it", "status", o.Code, "err", reason)
-	default:
-		log.Error("not delivered", "status", o.Code, "err", reason)
-	}
 }
 
 // settle writes the outcome, also that of the lane. If the store fails, for example because the
@@ -131,18 +84,4 @@ func pause(ctx context.Context, wait time.Duration) bool {
 	case <-timer.C:
 		return true
 	}
-}
-
-// send sends the message through the transport of the device.
-func (d *Dispatcher) send(ctx context.Context, device registry.Device, m Message) registry.Outcome {
-	t, ok := d.Transports.Named(device.Transport)
-	if !ok {
-		return unknown(device.Transport)
-	}
-	o := t.Send(ctx, device, m)
-	if o.Learned != nil {
-		learned, _ := device.Learn(o.Learned)
-		o.Learned = &registry.Learned{Params: o.Learned.Params, Lane: t.Lane(learned)}
-	}
-	return o
 }

@@ -118,7 +118,7 @@ func (h *harness) browser(name, origin string) registry.Device {
 func (h *harness) register(d registry.Device) registry.Device {
 	h.Helper()
 	d.User, d.Status.State = h.owner, registry.StateProven
-	d, _, err := h.store.Devices.Put(h.transports.Routed(d), "", h.clock.Now())
+	d, _, err := h.store.Devices.Register(h.transports.Routed(d), "", h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
 	}

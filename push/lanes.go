@@ -1,10 +1,8 @@
 package push
 
 import (
-	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"idlepush/registry"
 )
@@ -53,13 +51,4 @@ func (d *Dispatcher) judge(w registry.Work, answer registry.Outcome) registry.Ou
 		d.lanes[w.Lane] = b
 	}
 	return o
-}
-
-// reportLane logs that a lane was paused or works again.
-func reportLane(log *slog.Logger, lane string, o registry.Outcome) {
-	if o.LaneWorks {
-		log.Info("lane works again", "lane", lane)
-	} else {
-		log.Warn("lane paused", "lane", lane, "status", o.Code, "wait", o.PauseFor.Round(time.Second))
-	}
 }

@@ -18,5 +18,5 @@ func (d *Dispatcher) Prove(ctx context.Context, device registry.Device) registry
 	now := d.now()
 	n := registry.Notification{ID: base64.RawURLEncoding.EncodeToString(id), Kind: registry.KindTest,
 		At: now, Expires: now.Add(registry.KindTest.Lifetime())}
-	return d.send(ctx, device, Render(registry.Work{Notification: n, Device: device}, d.URL(), d.Codes))
+	return d.Transports.send(ctx, device, Render(registry.Work{Notification: n, Device: device}, d.URL(), d.Codes))
 }

@@ -108,6 +108,20 @@ func (ts Transports) Named(name registry.Transport) (Transport, bool) {
 	return ts[i], true
 }
 
+// send sends the message through the transport of the device.
+func (ts Transports) send(ctx context.Context, device registry.Device, m Message) registry.Outcome {
+	t, ok := ts.Named(device.Transport)
+	if !ok {
+		return unknown(device.Transport)
+	}
+	o := t.Send(ctx, device, m)
+	if o.Learned != nil {
+		learned, _ := device.Learn(o.Learned)
+		o.Learned = &registry.Learned{Params: o.Learned.Params, Lane: t.Lane(learned)}
+	}
+	return o
+}
+
 // Routed returns the device with Lane and MustShow from its transport. If the transport is not in
 // the list, Routed returns the device unchanged.
 func (ts Transports) Routed(d registry.Device) registry.Device {

@@ -78,7 +78,7 @@ func putStatus(tx *table.Tx, account string, st Status) error {
 	if err != nil {
 		return err
 	}
-	s.Status = st.row()
+	s.Status = statusRowOf(st)
 	return standings.Put(tx, id(account), s)
 }
 
@@ -290,7 +290,7 @@ func (m Mail) setState(set *queueSet, seen Account, st Status) (done bool, err e
 	if st.Proof.Before(s.Status.Proof) {
 		st.Proof = s.Status.Proof
 	}
-	s.Status = st.row()
+	s.Status = statusRowOf(st)
 	if newAttention {
 		recipients, err := recipientsOf(set.tx, id(seen.ID), row)
 		if err != nil {

@@ -28,7 +28,7 @@ func goneOfConfirmed(t *testing.T) {
 	ids := arrive(t, s, a, 1, dawn)
 	later := dawn.Add(time.Second)
 	w := first(t, s, d[0], dawn)
-	if _, _, err := s.Devices.Put(d[0], "", later); err != nil {
+	if _, _, err := s.Devices.Register(d[0], "", later); err != nil {
 		t.Fatal(err)
 	}
 	end(t, s, w, Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, later)
@@ -119,14 +119,14 @@ func changeWithoutProof(t *testing.T) {
 	if got, err := s.Devices.Update(renamed, dawn.Add(time.Minute)); err != nil || !reflect.DeepEqual(got.Status, want) {
 		t.Errorf("renamed: %+v, %v, want %+v", got.Status, err, want)
 	}
-	again, _, err := s.Devices.Put(renamed, "", dawn.Add(time.Minute))
+	again, _, err := s.Devices.Register(renamed, "", dawn.Add(time.Minute))
 	if err != nil || !reflect.DeepEqual(again.Status, want) {
 		t.Errorf("registered again: %+v, %v, want %+v", again.Status, err, want)
 	}
 	if err := s.Devices.Remove(again, ""); err != nil {
 		t.Fatal(err)
 	}
-	if got, created, err := s.Devices.Put(renamed, "", dawn); err != nil || !created || !reflect.DeepEqual(got.Status, Status{State: StateUnproven, Since: dawn}) {
+	if got, created, err := s.Devices.Register(renamed, "", dawn); err != nil || !created || !reflect.DeepEqual(got.Status, Status{State: StateUnproven, Since: dawn}) {
 		t.Errorf("registered anew: %+v, %v", got.Status, err)
 	}
 }

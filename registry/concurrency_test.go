@@ -64,7 +64,7 @@ func manyCalls(t *testing.T) {
 		worker(func(i int) error { return settleOne(s, i) }, ErrNotFound)
 	}
 	worker(func(i int) error {
-		_, _, err := s.Devices.Put(routed(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: Secret("token " + strconv.Itoa(i%3)), Content: LevelSubject}), "", dawn)
+		_, _, err := s.Devices.Register(routed(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: Secret("token " + strconv.Itoa(i%3)), Content: LevelSubject}), "", dawn)
 		return err
 	})
 	worker(func(i int) error {

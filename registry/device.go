@@ -85,7 +85,7 @@ func (d Device) checkLane() error {
 	return nil
 }
 
-// Put registers a device. If its address is known, that device keeps its id and queue, whichever
+// Register registers a device. If its address is known, that device keeps its id and queue, whichever
 // user had it, and gets the new keys and settings. Otherwise it gets a new id.
 //
 // d.Status.State says whether a push has reached the device. If it is empty, the state stays as it
@@ -94,7 +94,7 @@ func (d Device) checkLane() error {
 //
 // It returns ErrNotFound if there is no such user, and ErrDenied if session is not empty and has
 // ended.
-func (s Devices) Put(d Device, session string, now time.Time) (_ Device, created bool, err error) {
+func (s Devices) Register(d Device, session string, now time.Time) (_ Device, created bool, err error) {
 	if err := d.checkLane(); err != nil {
 		return Device{}, false, err
 	}
@@ -201,7 +201,7 @@ func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed
 		d.Status.Proof = q.Status.Proof
 	}
 	lookNow := confirmed || q.Lane != d.Lane || was == StateSuspect && d.Status.State == StateProven
-	q.Status, q.Lane, q.MustShow = d.Status.row(), d.Lane, d.MustShow
+	q.Status, q.Lane, q.MustShow = statusRowOf(d.Status), d.Lane, d.MustShow
 	if lookNow && !q.Due.IsZero() {
 		q.Due = now
 	}

@@ -37,13 +37,13 @@ func sameAddressSameDevice(t *testing.T) {
 		"unifiedpush": {Transport: UnifiedPush, Address: "https://push.example/1", Keys: &Keys{"p", "a"}},
 	} {
 		d.User, d.Name, d.Content, d.Status.State = ann.ID, name, LevelSubject, StateUnproven
-		first, created, err := s.Devices.Put(routed(d), "", dawn)
+		first, created, err := s.Devices.Register(routed(d), "", dawn)
 		if err != nil || !created || len(first.ID) != 26 || !first.Created.Equal(dawn) || !first.Registered.Equal(dawn) {
 			t.Fatalf("%s: created %v %+v, %v", name, created, first, err)
 		}
 		d.Name, d.Content, d.Status.State, d.Keys = "renamed", LevelWake, StateProven, &Keys{"p2", "a2"}
 		later := dawn.Add(time.Hour)
-		again, created, err := s.Devices.Put(routed(d), "", later)
+		again, created, err := s.Devices.Register(routed(d), "", later)
 		if err != nil || created || again.ID != first.ID || !again.Created.Equal(dawn) || !again.Registered.Equal(later) {
 			t.Fatalf("%s again: created %v %+v, %v", name, created, again, err)
 		}
@@ -78,7 +78,7 @@ func addressMoves(t *testing.T) {
 	end(t, s, first(t, s, old, dawn), Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, dawn)
 	work := first(t, s, d, dawn)
 
-	moved, created, err := s.Devices.Put(routed(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: d.Address, Content: LevelWake, Status: Status{State: StateProven}}), "", dawn)
+	moved, created, err := s.Devices.Register(routed(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: d.Address, Content: LevelWake, Status: Status{State: StateProven}}), "", dawn)
 	if err != nil || created || moved.ID != d.ID {
 		t.Fatalf("created %v, %s for %s, %v", created, moved.ID, d.ID, err)
 	}
@@ -155,7 +155,7 @@ func renameKeepsQueue(t *testing.T) {
 	if err != nil || !rotated.Registered.Equal(later) {
 		t.Errorf("rotated: registered %v, %v", rotated.Registered, err)
 	}
-	if _, _, err := s.Devices.Put(d[2], "", later); err != nil {
+	if _, _, err := s.Devices.Register(d[2], "", later); err != nil {
 		t.Fatal(err)
 	}
 	due := dueNow(t, s, later)
@@ -174,7 +174,7 @@ func emptyLane(t *testing.T) {
 			t.Errorf("%s: %v; want an error that names the transport and what it lacks", call, err)
 		}
 	}
-	_, _, err := s.Devices.Put(d, "", dawn)
+	_, _, err := s.Devices.Register(d, "", dawn)
 	says("put", err)
 	if list, err := s.Devices.List(ann.ID); err != nil || len(list) > 0 {
 		t.Errorf("it was stored: %v, %v", list, err)
@@ -183,7 +183,7 @@ func emptyLane(t *testing.T) {
 	known.Lane = ""
 	_, err = s.Devices.Update(known, dawn)
 	says("update", err)
-	_, _, err = s.Devices.Put(known, "", dawn)
+	_, _, err = s.Devices.Register(known, "", dawn)
 	says("put again", err)
 	if got, err := s.Devices.Get(known.ID); err != nil || got.Lane != "fcm" {
 		t.Errorf("the lane of the device is %q, %v", got.Lane, err)
@@ -285,7 +285,7 @@ func listOldestFirst(t *testing.T) {
 			user = bob
 		}
 		d := Device{User: user.ID, Name: fmt.Sprint(minute), Transport: FCM, Address: Secret(fmt.Sprint(i))}
-		if _, _, err := s.Devices.Put(routed(d), "", dawn.Add(time.Duration(minute)*time.Minute)); err != nil {
+		if _, _, err := s.Devices.Register(routed(d), "", dawn.Add(time.Duration(minute)*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -48,7 +48,7 @@ func fillTheDisk(dir string) error {
 	if err != nil {
 		return err
 	}
-	d, _, err := s.Devices.Put(Device{User: u.ID, Transport: FCM, Lane: "fcm", Address: "token", Content: LevelPreview}, "", dawn)
+	d, _, err := s.Devices.Register(Device{User: u.ID, Transport: FCM, Lane: "fcm", Address: "token", Content: LevelPreview}, "", dawn)
 	if err != nil {
 		return err
 	}

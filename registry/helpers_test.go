@@ -138,7 +138,7 @@ func register(t testing.TB, s *Store, d Device) Device {
 	if d.Status.State == "" {
 		d.Status.State = StateProven
 	}
-	d, _, err := s.Devices.Put(routed(d), "", dawn)
+	d, _, err := s.Devices.Register(routed(d), "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

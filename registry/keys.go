@@ -207,7 +207,7 @@ func (k deliveryPrefix) Append(data []byte) []byte {
 	return k.scope.Append(table.AppendUint64(data, k.seq))
 }
 
-// subqueueKey is a subqueue of a device's queue; see subqueue.go.
+// subqueueKey is a subqueue of a device's queue; see queue.go.
 type subqueueKey struct {
 	device   id
 	subqueue string

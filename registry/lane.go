@@ -41,6 +41,25 @@ func putPause(tx *table.Tx, l Lane) error {
 	return lanes.Put(tx, table.Text(l.Name), laneRow{l.Since, l.Until, l.Code, l.Params})
 }
 
+// settleLane writes the outcome for the lane of the work. It reports whether that changed the lane,
+// and whether the lane is paused afterwards.
+func (s *queueSet) settleLane(w Work, o Outcome) (changed, paused bool, err error) {
+	was, err := pauseOf(s.tx, w.Lane)
+	switch {
+	case err != nil:
+		return false, false, err
+	case o.LaneWorks && was.isPaused():
+		return true, false, lanes.Delete(s.tx, table.Text(w.Lane))
+	case o.LaneWorks || o.PauseFor == 0 || !was.isSamePause(w.Pause) && (!was.isPaused() || s.now.Before(was.Until)):
+		return false, was.isPaused(), nil
+	}
+	since := s.now
+	if was.isPaused() {
+		since = was.Since
+	}
+	return true, true, putPause(s.tx, Lane{w.Lane, since, s.now.Add(o.PauseFor), o.Reason})
+}
+
 // Lanes returns the paused lanes. Deliveries to their devices wait.
 func (s Devices) Lanes() ([]Lane, error) { return s.lanes() }
 

@@ -126,15 +126,15 @@ var calls = []call{
 		}},
 	{method: "Outbox.ProbeLanes", reads: "lanes 4", halfway: "each lane stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Outbox.ProbeLanes(noon)) }},
-	{method: "Devices.Put", when: "that is there", reads: "devices 1, queues 1, users 1",
+	{method: "Devices.Register", when: "that is there", reads: "devices 1, queues 1, users 1",
 		do: func(f furnished) (any, error) {
 			f.phone.Name = "another"
-			return two(f.s.Devices.Put(f.phone, "", noon))
+			return two(f.s.Devices.Register(f.phone, "", noon))
 		}},
-	{method: "Devices.Put", when: "that is new", reads: "users 1",
+	{method: "Devices.Register", when: "that is new", reads: "users 1",
 		do: func(f furnished) (any, error) {
 			f.phone.Address = "another"
-			return two(f.s.Devices.Put(f.phone, "", noon))
+			return two(f.s.Devices.Register(f.phone, "", noon))
 		}},
 	{method: "Mail.PutHost",
 		do: func(f furnished) (any, error) {

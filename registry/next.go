@@ -15,7 +15,24 @@ func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) 
 	for {
 		var stale bool
 		err := o.db.View(func(tx *table.Tx) error {
-			w, ok, stale, err = readNext(tx, id(device), now)
+			row, err := deviceRowOf(tx, id(device))
+			if err != nil {
+				return err
+			}
+			d, q, err := unsealDevice(tx, row)
+			if err != nil {
+				return err
+			}
+			sub, found := q.nextSubqueue(now)
+			if !found {
+				at, _ := q.nextDue(now)
+				ok, stale = false, !q.Due.Equal(at)
+				return nil
+			}
+			l := q.Subqueues[sub]
+			w = Work{Device: d, Lane: q.Lane, NotifiedAt: l.NotifiedAt, HoldEnded: !l.HeldUntil.IsZero(), subqueue: subqueueKey{id(device), sub}}
+			ok, err = w.read(tx, row, l.Head, now)
+			stale = !ok
 			return err
 		})
 		if err != nil || !stale {
@@ -27,51 +44,59 @@ func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) 
 	}
 }
 
-// readNext reads the delivery that is sent next. stale reports that dropStale has something to do.
-func readNext(tx *table.Tx, device id, now time.Time) (w Work, ok, stale bool, err error) {
-	row, err := deviceRowOf(tx, device)
-	if err != nil {
-		return w, false, false, err
-	}
-	d, q, err := unsealDevice(tx, row)
-	if err != nil {
-		return w, false, false, err
-	}
-	sub, ok := q.nextSubqueue(now)
-	if !ok {
-		at, _ := q.nextDue(now)
-		return w, false, !q.Due.Equal(at), nil
-	}
-	l := q.Subqueues[sub]
-	at, found, err := waiting.Row(tx, waitingKey{subqueueKey{device, sub}, l.Head})
+// read reads the delivery at the head of the work's subqueue, and all that it takes to send it. ok
+// is false if there is none that is to be sent, so that dropStale has something to do.
+func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64, now time.Time) (ok bool, err error) {
+	at, found, err := waiting.Row(tx, waitingKey{w.subqueue, head})
 	if err != nil || !found {
-		return w, false, true, err
+		return false, err
 	}
-	state, account, err := currentState(tx, row, at, now)
+	state, account, err := currentState(tx, d, at, now)
 	if err != nil || state != DeliveryPending {
-		return w, false, true, err
+		return false, err
 	}
-	k := at.Key.notification
-	n, found, err := notifications.Get(tx, k)
+	w.key, w.Mailbox, w.Attempts = at.Key, account.Email, at.Value.Attempts
+	if w.Unread, err = unreadOf(tx, d); err != nil {
+		return false, err
+	}
+	if err := addPiggybacked(tx, w, now); err != nil {
+		return false, err
+	}
+	if w.Pause, err = pauseOf(tx, w.Lane); err != nil {
+		return false, err
+	}
+	n, found, err := notifications.Get(tx, w.key.notification)
 	if err == nil && !found {
 		err = fmt.Errorf("%w: a delivery is of no notification", ErrCorrupt)
 	}
 	if err != nil {
-		return w, false, false, err
+		return false, err
 	}
-	w = Work{Device: d, Lane: q.Lane, Mailbox: account.Email, Attempts: at.Value.Attempts, NotifiedAt: l.NotifiedAt, HoldEnded: !l.HeldUntil.IsZero(),
-		key: at.Key, subqueue: subqueueKey{device, sub}}
-	if w.Notification, err = n.unseal(tx, k); err != nil {
-		return w, false, false, err
-	}
-	if w.Pause, err = pauseOf(tx, q.Lane); err != nil {
-		return w, false, false, err
+	if w.Notification, err = n.unseal(tx, w.key.notification); err != nil {
+		return false, err
 	}
 	w.Link = Account{Link: account.Link, Email: account.Email}.LinkTo(w.Notification)
-	if w.Unread, err = unreadOf(tx, row); err != nil {
-		return w, false, false, err
+	return true, nil
+}
+
+// currentState returns the state that a pending delivery has now, and its account, if it concerns
+// one. It stays pending if it is still to be sent.
+func currentState(tx *table.Tx, d table.Row[deviceKey, deviceRow], at table.Row[deliveryKey, deliveryRow], now time.Time) (DeliveryState, accountRow, error) {
+	scope := at.Key.notification.scope
+	if !now.Before(at.Value.Expires) {
+		return DeliveryExpired, accountRow{}, nil
 	}
-	return w, true, false, addPiggybacked(tx, &w, now)
+	if scope == d.Key.user {
+		return DeliveryPending, accountRow{}, nil // it concerns the user alone
+	}
+	account, found, err := accounts.Get(tx, scope)
+	if err != nil {
+		return "", account, err
+	}
+	if !found || !account.visible(string(d.Key.user)) || !d.Value.isNotifiedOf(scope) {
+		return DeliveryRemoved, account, nil
+	}
+	return DeliveryPending, account, nil
 }
 
 // unreadOf returns how many mails are unread in all accounts that notify the device, or nil if that
@@ -103,24 +128,33 @@ func unreadOf(tx *table.Tx, d table.Row[deviceKey, deviceRow]) (sum *int, err er
 	return sum, nil
 }
 
-// currentState returns the state that a pending delivery has now, and its account, if it concerns
-// one. It stays pending if it is still to be sent.
-func currentState(tx *table.Tx, d table.Row[deviceKey, deviceRow], at table.Row[deliveryKey, deliveryRow], now time.Time) (DeliveryState, accountRow, error) {
-	scope := at.Key.notification.scope
-	if !now.Before(at.Value.Expires) {
-		return DeliveryExpired, accountRow{}, nil
+// maxPiggybacked bounds the ids that a push takes along, unless the first clear alone has more.
+const maxPiggybacked = 16
+
+// addPiggybacked adds clears to the work if the device gets none by a push of their own: with every
+// push it must show something.
+func addPiggybacked(tx *table.Tx, w *Work, now time.Time) error {
+	if !w.Device.MustShow || !w.Device.Content.Allows(LevelSender) {
+		return nil
 	}
-	if scope == d.Key.user {
-		return DeliveryPending, accountRow{}, nil // it concerns the user alone
-	}
-	account, found, err := accounts.Get(tx, scope)
+	list, err := waiting.First(tx, table.Under(subqueueKey{id(w.Device.ID), clearSubqueue}), maxPiggybacked)
 	if err != nil {
-		return "", account, err
+		return err
 	}
-	if !found || !account.visible(string(d.Key.user)) || !d.Value.isNotifiedOf(scope) {
-		return DeliveryRemoved, account, nil
+	for _, e := range list {
+		n, found, err := notifications.Get(tx, e.Key.notification)
+		if err != nil {
+			return err
+		}
+		if found && now.Before(n.Expires) {
+			if len(w.Clear) > 0 && len(w.Clear)+len(n.Clear) > maxPiggybacked {
+				return nil
+			}
+			w.Clear = append(w.Clear, n.Clear...)
+		}
+		w.piggybacked = append(w.piggybacked, e.Key)
 	}
-	return DeliveryPending, account, nil
+	return nil
 }
 
 // maxDropped bounds the deliveries that one transaction drops.
@@ -159,35 +193,6 @@ func dropStale(set *queueSet, device id) error {
 		if err := set.endDelivery(q, first[0].Key, first[0].Value.withState(state, set.now)); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// maxPiggybacked bounds the ids that a push takes along, unless the first clear alone has more.
-const maxPiggybacked = 16
-
-// addPiggybacked adds clears to the work if the device gets none by a push of their own: with every
-// push it must show something.
-func addPiggybacked(tx *table.Tx, w *Work, now time.Time) error {
-	if !w.Device.MustShow || !w.Device.Content.Allows(LevelSender) {
-		return nil
-	}
-	list, err := waiting.First(tx, table.Under(subqueueKey{id(w.Device.ID), clearSubqueue}), maxPiggybacked)
-	if err != nil {
-		return err
-	}
-	for _, e := range list {
-		n, found, err := notifications.Get(tx, e.Key.notification)
-		if err != nil {
-			return err
-		}
-		if found && now.Before(n.Expires) {
-			if len(w.Clear) > 0 && len(w.Clear)+len(n.Clear) > maxPiggybacked {
-				return nil
-			}
-			w.Clear = append(w.Clear, n.Clear...)
-		}
-		w.piggybacked = append(w.piggybacked, e.Key)
 	}
 	return nil
 }

@@ -143,17 +143,6 @@ func stableID(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:24])
 }
 
-// subqueueOf returns the name of the subqueue in which a notification waits.
-func subqueueOf(k Kind, scope id) string {
-	switch k {
-	case KindMail, KindSummary:
-		return string(scope)
-	case KindClear:
-		return clearSubqueue
-	}
-	return otherSubqueue
-}
-
 // scope returns the first field of the notification's key.
 func (n Notification) scope() id {
 	if n.Account != "" {

@@ -400,7 +400,7 @@ func suspectOrProven(t *testing.T) {
 		"our setting":        {began, Outcome{Result: ResultMisconfigured, Reason: Reason{Code: "key"}}, Status{State: StateProven, Since: began.Since, Reason: Reason{Code: "key"}, Proof: began.Proof}},
 		"the message":        {began, Outcome{Result: ResultRefused, Reason: Reason{Code: "big"}}, began},
 	} {
-		if got := c.from.afterOutcome(c.o, true, dawn); !reflect.DeepEqual(got, c.want) {
+		if got := afterOutcome(c.from, c.o, true, dawn); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}

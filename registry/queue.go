@@ -6,6 +6,76 @@ import (
 	"idlepush/registry/table"
 )
 
+// A device's queue consists of subqueues: one for the mail of each account, one for clears, and one
+// for all other notifications. Each keeps its order, and can be held while the others go on. The
+// row of the queue has the head of each, so that no row of a delivery is read to choose the next.
+
+// The subqueues that belong to no account.
+const (
+	clearSubqueue = "clears"
+	otherSubqueue = "others"
+)
+
+// subqueueOf returns the name of the subqueue in which a notification waits.
+func subqueueOf(k Kind, scope id) string {
+	switch k {
+	case KindMail, KindSummary:
+		return string(scope)
+	case KindClear:
+		return clearSubqueue
+	}
+	return otherSubqueue
+}
+
+// subqueue returns the subqueue in which the delivery waits.
+func (row deliveryRow) subqueue(k deliveryKey) subqueueKey {
+	return subqueueKey{k.device, subqueueOf(row.Kind, k.notification.scope)}
+}
+
+// isHeld reports whether the subqueue is held at now. A hold that begins after now was written
+// before the clock was set back, and does not count.
+func (l subqueueRow) isHeld(now time.Time) bool {
+	return !now.Before(l.HeldFrom) && now.Before(l.HeldUntil)
+}
+
+// isPiggybacked reports whether the deliveries of the subqueue are never sent by themselves, but
+// with another push.
+func (q queueRow) isPiggybacked(sub string) bool { return sub == clearSubqueue && q.MustShow }
+
+// nextSubqueue returns the subqueue whose first delivery is sent next. Among those that are not
+// held, it is the one with the lowest sequence at its head.
+func (q queueRow) nextSubqueue(now time.Time) (sub string, ok bool) {
+	for name, l := range q.Subqueues {
+		if l.Head == 0 || q.isPiggybacked(name) || l.isHeld(now) {
+			continue
+		}
+		if !ok || l.Head < q.Subqueues[sub].Head {
+			sub, ok = name, true
+		}
+	}
+	return sub, ok
+}
+
+// updateDue sets when the queue is due.
+func (q *queue) updateDue(now time.Time) {
+	q.row.Due, q.row.Holding = q.row.nextDue(now)
+}
+
+// nextDue returns when the queue is due. It is now if a subqueue can be sent, or else the end of
+// the first hold, which holding reports. It is zero if nothing waits that is sent by itself.
+func (q queueRow) nextDue(now time.Time) (at time.Time, holding bool) {
+	for name, l := range q.Subqueues {
+		switch {
+		case l.Head == 0 || q.isPiggybacked(name):
+		case !l.isHeld(now):
+			return now, false
+		case at.IsZero() || l.HeldUntil.Before(at):
+			at, holding = l.HeldUntil, true
+		}
+	}
+	return at, holding
+}
+
 // enqueue adds the notification under k to the queues of row.Unqueued, and removes these from the
 // list. If the transaction has too little room, it leaves the rest in the list.
 func (s *queueSet) enqueue(k notificationKey, row *notificationRow) error {
@@ -74,6 +144,49 @@ func (s *queueSet) addPending(q *queue, k deliveryKey, d deliveryRow) error {
 		q.row.Due, q.row.Holding = at, holding
 	}
 	return nil
+}
+
+// putSettled writes the delivery of the work after its outcome. counts reports whether the push
+// counts for the limits of the subqueue. If the delivery is still pending, the queue is due when it
+// is tried again. Otherwise it is due at once if more waits.
+func (s *queueSet) putSettled(q *queue, w Work, o Outcome, row deliveryRow, counts bool) error {
+	if name := w.subqueue.subqueue; counts {
+		q.row.Subqueues[name] = q.row.Subqueues[name].afterSettle(w, o, s.now)
+	}
+	if row.State == DeliveryPending {
+		q.row.Holding, q.row.Due = false, o.retryAt(s.now, row.Expires)
+		return deliveries.Put(s.tx, w.key, row)
+	}
+	if err := s.endDelivery(q, w.key, row); err != nil {
+		return err
+	}
+	q.updateDue(s.now)
+	return nil
+}
+
+// afterSettle returns the subqueue after its first delivery has left it with this outcome.
+func (l subqueueRow) afterSettle(w Work, o Outcome, now time.Time) subqueueRow {
+	if o.Result == ResultDelivered && w.KeepNotified > 0 {
+		l.NotifiedAt = append(l.NotifiedAt[:len(l.NotifiedAt):len(l.NotifiedAt)], now)
+		l.NotifiedAt = l.NotifiedAt[max(0, len(l.NotifiedAt)-w.KeepNotified):]
+	}
+	if !l.isHeld(now) {
+		l.HeldFrom, l.HeldUntil = time.Time{}, time.Time{}
+	}
+	return l
+}
+
+// retryAt returns when a delivery that the outcome keeps is due: at the time that a service asks
+// for, but not after expires and not before now.
+func (o Outcome) retryAt(now, expires time.Time) time.Time {
+	at := o.At
+	if at.After(expires) {
+		at = expires
+	}
+	if at.Before(now) {
+		at = now
+	}
+	return at
 }
 
 // endDelivery writes a delivery that is no longer pending, and removes it from its subqueue.

@@ -108,6 +108,24 @@ func (s *queueSet) save() error {
 	return nil
 }
 
+// maxNotifiedAge bounds how long NotifiedAt is kept after the last delivery.
+const maxNotifiedAge = time.Hour
+
+// prune removes fields and subqueues that are no longer needed.
+func (q *queueRow) prune(now time.Time) {
+	for name, l := range q.Subqueues {
+		if len(l.NotifiedAt) > 0 && now.Sub(l.NotifiedAt[len(l.NotifiedAt)-1]) > maxNotifiedAge {
+			l.NotifiedAt = nil
+		}
+		if l.Head == 0 {
+			l.Combined = ""
+		}
+		if q.Subqueues[name] = l; l.Head == 0 && len(l.NotifiedAt) == 0 && l.HeldUntil.IsZero() && l.Combined == "" {
+			delete(q.Subqueues, name)
+		}
+	}
+}
+
 // enqueueMissing adds notifications to the queues that still lack them.
 func (c *core) enqueueMissing(now time.Time) error {
 	return c.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {

@@ -191,7 +191,7 @@ func (m *model) at(address [32]byte) *modelDevice {
 func (r *run) putDevice() {
 	d := r.device()
 	known := r.m.at(d.addressDigest())
-	got, created, err := r.s.Devices.Put(d, "", r.now)
+	got, created, err := r.s.Devices.Register(d, "", r.now)
 	r.want(err, nil)
 	if created != (known == nil) || known != nil && got.ID != known.ID {
 		r.Errorf("created %v %s", created, got.ID)

@@ -60,7 +60,7 @@
 //   - [Outbox.Settle]: the outcome of a delivery, the deliveries sent with it, the queue, and the
 //     pause of its lane.
 //   - [Outbox.Combine]: the pending deliveries, and the one that replaces them.
-//   - [Devices.Put], [Devices.Update], [Devices.Remove]: a device, its queue, and its session.
+//   - [Devices.Register], [Devices.Update], [Devices.Remove]: a device, its queue, and its session.
 //   - [Accounts.Update]: an account, and the cursors that this invalidates.
 //   - [Users.Setup], [Users.Accept]: a user, and the first session or token.
 //

@@ -207,14 +207,6 @@ type statusRow struct {
 	Failing  time.Time         `json:",omitzero"`
 }
 
-func (row statusRow) status() Status {
-	return Status{row.State, row.Since, Reason{row.Code, row.Params}, row.Proof, row.Failures, row.Failing}
-}
-
-func (st Status) row() statusRow {
-	return statusRow{st.State, st.Since, st.Code, st.Params, st.Proof, st.Failures, st.Failing}
-}
-
 type cursorRow struct {
 	UIDValidity uint32
 	Next        uint32
@@ -327,9 +319,4 @@ type deliveryRow struct {
 	Code            codes.Code        `json:",omitempty"`
 	Params          map[string]string `json:",omitempty"`
 	DeliveredBefore time.Time         `json:"Before,omitzero"`
-}
-
-// subqueue returns the subqueue in which the delivery waits.
-func (row deliveryRow) subqueue(k deliveryKey) subqueueKey {
-	return subqueueKey{k.device, subqueueOf(row.Kind, k.notification.scope)}
 }

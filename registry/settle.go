@@ -30,41 +30,17 @@ import (
 // It returns ErrNotFound if there is no such device; then nothing of the outcome counts.
 func (o Outbox) Settle(w Work, as Outcome, now time.Time) (laneChanged bool, err error) {
 	err = o.updateQueues(now, func(set *queueSet) (err error) {
-		laneChanged, err = settle(set, w, as)
-		return err
+		q, err := set.getExisting(id(w.Device.ID))
+		if err != nil {
+			return err
+		}
+		var paused bool
+		if laneChanged, paused, err = set.settleLane(w, as); err != nil {
+			return err
+		}
+		return set.settleDelivery(q, w, as, paused)
 	})
 	return laneChanged && err == nil, err
-}
-
-func settle(set *queueSet, w Work, o Outcome) (laneChanged bool, err error) {
-	q, err := set.getExisting(id(w.Device.ID))
-	if err != nil {
-		return false, err
-	}
-	laneChanged, paused, err := set.settleLane(w, o)
-	if err != nil {
-		return false, err
-	}
-	return laneChanged, set.settleDelivery(q, w, o, paused)
-}
-
-// settleLane writes the outcome for the lane of the work. It reports whether that changed the lane,
-// and whether the lane is paused afterwards.
-func (s *queueSet) settleLane(w Work, o Outcome) (changed, paused bool, err error) {
-	was, err := pauseOf(s.tx, w.Lane)
-	switch {
-	case err != nil:
-		return false, false, err
-	case o.LaneWorks && was.isPaused():
-		return true, false, lanes.Delete(s.tx, table.Text(w.Lane))
-	case o.LaneWorks || o.PauseFor == 0 || !was.isSamePause(w.Pause) && (!was.isPaused() || s.now.Before(was.Until)):
-		return false, was.isPaused(), nil
-	}
-	since := s.now
-	if was.isPaused() {
-		since = was.Since
-	}
-	return true, true, putPause(s.tx, Lane{w.Lane, since, s.now.Add(o.PauseFor), o.Reason})
 }
 
 // settleDelivery writes the outcome for the device and the work. paused reports whether the lane of
@@ -87,48 +63,31 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 	if o.Result == ResultGone {
 		return removeGoneDevice(s, q, o.Reason)
 	}
-	if same {
-		if err := s.learn(q, o); err != nil {
-			return err
-		}
-		q.row.Status = q.row.Status.status().afterOutcome(o, paused, s.now).row()
-	}
 	resend, err := contentArrived(s.tx, q.device.Value.Content, w, o)
 	if err != nil {
 		return err
 	}
+	if o.Result == ResultDelivered {
+		if err := s.endPiggybacked(q, w.piggybacked); err != nil {
+			return err
+		}
+	}
+	if same {
+		if err := s.learn(q, o); err != nil {
+			return err
+		}
+		q.row.Status = statusRowOf(afterOutcome(q.row.Status.status(), o, paused, s.now))
+	}
 	if row.DeliveredBefore.IsZero() || o.Result != ResultRefused { // else the first delivery stays
 		row.Attempts, row.Code, row.Params, row.MaybeDelivered = w.Attempts+1, o.Code, o.Params, row.MaybeDelivered || o.MaybeDelivered
 	}
-	if row = row.withState(o.Result.state(), s.now); resend {
+	row = row.withState(o.Result.state(), s.now)
+	counts := row.State != DeliveryPending
+	if resend {
 		// FillIn came meanwhile.
 		row.State, row.At, row.DeliveredBefore = DeliveryPending, s.now, s.now
 	}
-	if row.State != DeliveryPending || resend {
-		q.row.Subqueues[w.subqueue.subqueue] = q.row.Subqueues[w.subqueue.subqueue].afterSettle(w, o, s.now)
-	}
-	return s.writeDelivery(q, w, o, row)
-}
-
-// writeDelivery writes the delivery of the work and those that were sent with it, and sets when the
-// queue is due.
-func (s *queueSet) writeDelivery(q *queue, w Work, o Outcome, row deliveryRow) error {
-	if o.Result == ResultDelivered {
-		for _, k := range w.piggybacked {
-			if err := s.endPiggybacked(q, k); err != nil {
-				return err
-			}
-		}
-	}
-	if row.State == DeliveryPending {
-		q.row.Holding, q.row.Due = false, o.retryAt(s.now, row.Expires)
-		return deliveries.Put(s.tx, w.key, row)
-	}
-	if err := s.endDelivery(q, w.key, row); err != nil {
-		return err
-	}
-	q.updateDue(s.now)
-	return nil
+	return s.putSettled(q, w, o, row, counts)
 }
 
 // sameAddress reports whether a push to the device still has the destination that it had when the
@@ -163,17 +122,25 @@ func (s *queueSet) learn(q *queue, o Outcome) error {
 	return devices.Put(s.tx, q.device.Key, q.device.Value)
 }
 
-// endPiggybacked ends a delivery that was sent with the push of another.
-func (s *queueSet) endPiggybacked(q *queue, k deliveryKey) error {
-	row, found, err := deliveries.Get(s.tx, k)
-	if err != nil || !found || row.State != DeliveryPending {
-		return err
+// endPiggybacked ends the deliveries that were sent with the push of another.
+func (s *queueSet) endPiggybacked(q *queue, list []deliveryKey) error {
+	for _, k := range list {
+		row, found, err := deliveries.Get(s.tx, k)
+		if err != nil {
+			return err
+		}
+		if !found || row.State != DeliveryPending {
+			continue
+		}
+		state := DeliveryDelivered
+		if !s.now.Before(row.Expires) { // the device does not show it
+			state = DeliveryExpired
+		}
+		if err := s.endDelivery(q, k, row.withState(state, s.now)); err != nil {
+			return err
+		}
 	}
-	state := DeliveryDelivered
-	if !s.now.Before(row.Expires) { // the device does not show it
-		state = DeliveryExpired
-	}
-	return s.endDelivery(q, k, row.withState(state, s.now))
+	return nil
 }
 
 // contentArrived reports whether a mail has more content for the device now than when it was sent,
@@ -238,64 +205,4 @@ func (r Result) state() DeliveryState {
 		return DeliveryRefused
 	}
 	return DeliveryPending
-}
-
-// afterSettle returns the subqueue after its first delivery has left it with this outcome.
-func (l subqueueRow) afterSettle(w Work, o Outcome, now time.Time) subqueueRow {
-	if o.Result == ResultDelivered && w.KeepNotified > 0 {
-		l.NotifiedAt = append(l.NotifiedAt[:len(l.NotifiedAt):len(l.NotifiedAt)], now)
-		l.NotifiedAt = l.NotifiedAt[max(0, len(l.NotifiedAt)-w.KeepNotified):]
-	}
-	if !l.isHeld(now) {
-		l.HeldFrom, l.HeldUntil = time.Time{}, time.Time{}
-	}
-	return l
-}
-
-// retryAt returns when a delivery that the outcome keeps is due: at the time that a service asks
-// for, but not after expires and not before now.
-func (o Outcome) retryAt(now, expires time.Time) time.Time {
-	at := o.At
-	if at.After(expires) {
-		at = expires
-	}
-	if at.Before(now) {
-		at = now
-	}
-	return at
-}
-
-// A device is suspect after this many failed tries over this time without a success. Tries while
-// its lane is paused do not count.
-const (
-	failingFor   = 3 * 24 * time.Hour
-	failingTries = 20
-)
-
-// afterOutcome returns the device's status after the outcome. paused reports whether its lane is
-// paused. A failure of the whole lane is no failure of the device, but its reason is shown there,
-// too.
-func (s Status) afterOutcome(o Outcome, paused bool, now time.Time) Status {
-	state := s.State
-	if o.Result == ResultRetry && !paused {
-		if s.Failures++; s.Failures == 1 {
-			s.Failing = now
-		}
-		if s.Failures >= failingTries && now.Sub(s.Failing) >= failingFor {
-			o.Suspect = true
-		}
-	}
-	switch {
-	case o.Result == ResultDelivered:
-		state, s.Proof, s.Reason = StateProven, now, Reason{}
-		s.Failures, s.Failing = 0, time.Time{}
-	case o.Result == ResultRetry && o.Suspect:
-		state, s.Reason = StateSuspect, o.Reason
-	case (o.Result == ResultRetry || o.Result == ResultMisconfigured) && o.Code != "" && s.State != StateSuspect:
-		s.Reason = o.Reason
-	}
-	if state != s.State {
-		s.State, s.Since = state, now
-	}
-	return s
 }

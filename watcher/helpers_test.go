@@ -89,7 +89,7 @@ func newFailingHarness(t testing.TB, account registry.Account, fault func() erro
 	if h.account, _, err = h.store.Accounts.Add(account, "", now); err != nil {
 		t.Fatal(err)
 	}
-	h.device, _, err = h.store.Devices.Put(registry.Device{User: anna.ID, Name: "phone", Transport: "webpush", Lane: "webpush", MustShow: true, Content: registry.LevelPreview,
+	h.device, _, err = h.store.Devices.Register(registry.Device{User: anna.ID, Name: "phone", Transport: "webpush", Lane: "webpush", MustShow: true, Content: registry.LevelPreview,
 		Address: "https://push.example.org/1"}, "", now)
 	if err != nil {
 		t.Fatal(err)

@@ -188,7 +188,7 @@ func deviceTestPushStored(t *testing.T) {
 		{registry.StateProven, "production", taken("production"), registry.StateProven, "production", looks, "another that shows what is known"},
 	} {
 		h := newTestServer(t)
-		d, _, err := h.store.Devices.Put(registry.Device{User: h.anna.id, Name: "iPhone", Transport: "apns", Lane: "apns", Address: apnsToken, Params: in(row.at),
+		d, _, err := h.store.Devices.Register(registry.Device{User: h.anna.id, Name: "iPhone", Transport: "apns", Lane: "apns", Address: apnsToken, Params: in(row.at),
 			Content: registry.LevelWake, Status: registry.Status{State: row.is}}, "", time.Now())
 		fatal(t, err)
 		h.set(func() { h.outcome = row.outcome })

@@ -39,7 +39,7 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 			return nil, err
 		}
 	}
-	d, created, err := h.devices.Put(h.push.Route(d), c.session(), time.Now())
+	d, created, err := h.devices.Register(h.push.Route(d), c.session(), time.Now())
 	if err != nil {
 		return nil, sessionEnded(err)
 	}

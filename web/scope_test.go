@@ -176,7 +176,7 @@ func furnish(h *testServer) map[string]string {
 	a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.anna.id, Email: "anna@example.net", Host: "imap.example.net", Port: 993,
 		Security: registry.SecurityTLS, Username: token.ID, Password: password, Folders: []string{"INBOX"}, Enabled: true}, "", now)
 	fatal(h.t, err)
-	d, _, err := h.store.Devices.Put(registry.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Lane: "fcm", Address: registry.Secret(marker + token.ID),
+	d, _, err := h.store.Devices.Register(registry.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Lane: "fcm", Address: registry.Secret(marker + token.ID),
 		Content: registry.LevelSubject, Status: registry.Status{State: registry.StateProven, Proof: now}}, "", now)
 	fatal(h.t, err)
 	_, err = h.store.Mail.Record(registry.Arrival{Account: a.ID, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2},

@@ -67,7 +67,7 @@ func (h *testServer) bensBrowser(serial string) *http.Cookie {
 	fatal(h.t, err)
 	_, session, err := h.store.Users.Authenticate(secret, now)
 	fatal(h.t, err)
-	_, _, err = h.store.Devices.Put(registry.Device{User: h.ben.id, Name: "Laptop", Transport: "fcm", Lane: "fcm", Address: registry.Secret("ben's " + serial), Content: registry.LevelWake, Session: session.ID}, "", now)
+	_, _, err = h.store.Devices.Register(registry.Device{User: h.ben.id, Name: "Laptop", Transport: "fcm", Lane: "fcm", Address: registry.Secret("ben's " + serial), Content: registry.LevelWake, Session: session.ID}, "", now)
 	fatal(h.t, err)
 	return &http.Cookie{Name: plainCookieName, Value: secret}
 }
@@ -215,7 +215,7 @@ func storeFailsAfterTestPush(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	takes := failEach(h, "with a token", func() *http.Request {
-		d, _, err := h.store.Devices.Put(registry.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Lane: "fcm", Address: fcmToken,
+		d, _, err := h.store.Devices.Register(registry.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Lane: "fcm", Address: fcmToken,
 			Content: registry.LevelWake, Status: registry.Status{State: registry.StateUnproven}}, "", time.Now())
 		fatal(h.t, err)
 		return h.request(h.anna.full, "POST", "/devices/"+d.ID+"/test", nil)

@@ -144,7 +144,7 @@ func (s *simulation) register(i int) {
 	d := s.phones[i]
 	d.Name, d.User, d.Content, d.Status.State = fmt.Sprint("phone ", i), s.owner, registry.LevelSubject, registry.StateProven
 	var err error
-	s.phones[i], _, err = s.store.Devices.Put(push.Transports{s.transport}.Routed(d), "", time.Now())
+	s.phones[i], _, err = s.store.Devices.Register(push.Transports{s.transport}.Routed(d), "", time.Now())
 	s.must(err)
 }
 

@@ -98,7 +98,7 @@ func fill(b *testing.B, s *registry.Store, phones, each int) {
 			adding.Go(func() {
 				d := registry.Device{User: owner.ID, Name: "phone", Transport: fcm.Name, Lane: string(fcm.Name), Address: registry.Secret(fmt.Sprint("token", from+i)),
 					Content: registry.LevelPreview, Accounts: []string{a.ID}, Status: registry.Status{State: registry.StateProven}}
-				if _, _, err := s.Devices.Put(d, "", time.Now()); err != nil {
+				if _, _, err := s.Devices.Register(d, "", time.Now()); err != nil {
 					b.Error(err)
 				}
 			})

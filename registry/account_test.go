@@ -79,7 +79,7 @@ func addBroken(t *testing.T) {
 			t.Fatalf("added %v, %v", added, err)
 		}
 		got, err := s.Accounts.Get(a.ID)
-		if err != nil || !got.isSameSession(want) {
+		if err != nil || !isSameSession(got, want) {
 			t.Errorf("it is watched at port %d by %s, %v", got.Port, got.Security, err)
 		}
 	}

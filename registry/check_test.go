@@ -51,7 +51,7 @@ func checkDevices(t testing.TB, tx *table.Tx) {
 			t.Errorf("device %s: %v", row.Key.device, err)
 			continue
 		}
-		if d.addressDigest() != row.Value.Address {
+		if addressDigest(d) != row.Value.Address {
 			t.Errorf("device %s has another address", d.ID)
 		}
 		if _, found, err := queues.Get(tx, row.Key.device); err != nil || !found {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -63,22 +64,27 @@ func deviceForDisplay(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (Device,
 
 func putDevice(tx *table.Tx, d Device) error {
 	k := deviceKey{id(d.User), id(d.ID)}
-	row, err := d.row(tx, k)
+	row, err := sealDevice(tx, k, d)
 	if err != nil {
 		return err
 	}
 	return devices.Put(tx, k, row)
 }
 
-// row returns the row of the device under k.
-func (d Device) row(tx *table.Tx, k deviceKey) (deviceRow, error) {
+// sealDevice returns the row of the device under k.
+func sealDevice(tx *table.Tx, k deviceKey, d Device) (deviceRow, error) {
 	sealed, err := devices.Place(tx, k).Seal(deviceSecrets{string(d.Address), (*sealedKeys)(d.Keys), d.Params})
 	return deviceRow{Revision: d.Revision, Name: d.Name, Session: d.Session, Transport: d.Transport,
-		Address: d.addressDigest(), Secrets: sealed, Content: d.Content, Accounts: d.Accounts, Created: d.Created, Registered: d.Registered}, err
+		Address: addressDigest(d), Secrets: sealed, Content: d.Content, Accounts: d.Accounts, Created: d.Created, Registered: d.Registered}, err
+}
+
+// addressDigest returns the SHA-256 of transport and address, by which a phone is recognized.
+func addressDigest(d Device) digest {
+	return sha256.Sum256([]byte(string(d.Transport) + "\x00" + string(d.Address)))
 }
 
 // checkLane returns an error if the device has no lane. Nothing could pause it then.
-func (d Device) checkLane() error {
+func checkLane(d Device) error {
 	if d.Lane == "" {
 		return fmt.Errorf("a device of transport %q has no lane: its transport must name one, which is a bug in idlepush", d.Transport)
 	}
@@ -95,7 +101,7 @@ func (d Device) checkLane() error {
 // It returns ErrNotFound if there is no such user, and ErrDenied if session is not empty and has
 // ended.
 func (s Devices) Register(d Device, session string, now time.Time) (_ Device, created bool, err error) {
-	if err := d.checkLane(); err != nil {
+	if err := checkLane(d); err != nil {
 		return Device{}, false, err
 	}
 	var out Device
@@ -105,7 +111,7 @@ func (s Devices) Register(d Device, session string, now time.Time) (_ Device, cr
 			return err
 		}
 		var old Device
-		at, found, err := devicesAt.Row(tx, d.addressDigest())
+		at, found, err := devicesAt.Row(tx, addressDigest(d))
 		if err != nil {
 			return err
 		}
@@ -133,7 +139,7 @@ func (s Devices) Register(d Device, session string, now time.Time) (_ Device, cr
 // that address. It returns ErrNotFound if the device is removed or belongs to another user, and
 // ErrDenied if it is moved into a session that has ended.
 func (s Devices) Update(d Device, now time.Time) (Device, error) {
-	if err := d.checkLane(); err != nil {
+	if err := checkLane(d); err != nil {
 		return Device{}, err
 	}
 	var out Device
@@ -153,7 +159,7 @@ func (s Devices) Update(d Device, now time.Time) (Device, error) {
 		if old.Revision != d.Revision {
 			return ErrStale
 		}
-		k, found, err := devicesAt.Get(tx, d.addressDigest())
+		k, found, err := devicesAt.Get(tx, addressDigest(d))
 		if err != nil {
 			return err
 		}
@@ -232,7 +238,7 @@ func (s Devices) Get(device string) (d Device, err error) {
 // At returns the device that has the address of d, or ErrNotFound.
 func (s Devices) At(d Device) (found Device, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
-		at, ok, err := devicesAt.Row(tx, d.addressDigest())
+		at, ok, err := devicesAt.Row(tx, addressDigest(d))
 		if err == nil && !ok {
 			err = ErrNotFound
 		}

@@ -302,12 +302,12 @@ func addressOfTransport(t *testing.T) {
 		{Transport: FCM, Address: "x"}, {Transport: APNs, Address: "x"}, {Transport: FCM, Address: "y"},
 		{Transport: WebPush, Address: "x"}, {Transport: UnifiedPush, Address: "x"},
 	} {
-		if j, found := seen[d.addressDigest()]; found {
+		if j, found := seen[addressDigest(d)]; found {
 			t.Errorf("devices %d and %d have one address", i, j)
 		}
-		seen[d.addressDigest()] = i
+		seen[addressDigest(d)] = i
 	}
-	if (Device{Transport: APNs, Address: "x", Params: in(sandbox)}).addressDigest() != (Device{Transport: APNs, Address: "x", Params: map[string]string{"topic": "t"}, ID: "i"}).addressDigest() {
+	if addressDigest(Device{Transport: APNs, Address: "x", Params: in(sandbox)}) != addressDigest(Device{Transport: APNs, Address: "x", Params: map[string]string{"topic": "t"}, ID: "i"}) {
 		t.Error("more than transport and token makes the address")
 	}
 }

@@ -64,7 +64,7 @@ func updateAccount(tx *table.Tx, a Account, now time.Time) (out Account, done bo
 	}
 	out = a
 	out.Revision, out.Created, out.Owner, out.Edited, out.Status = old.Revision+1, old.Created, old.Owner, old.Edited, old.Status
-	if !a.isSameSession(old) || old.Status.State == StateAttention {
+	if !isSameSession(a, old) || old.Status.State == StateAttention {
 		out.Edited, out.Status = now, Status{State: StateNew, Since: now, Proof: old.Status.Proof}
 		if err := putStatus(tx, a.ID, out.Status); err != nil {
 			return a, false, err
@@ -130,7 +130,7 @@ func removeCursors(tx *table.Tx, a Account, list []folderKey, all bool) error {
 }
 
 // isSameSession reports whether the same session serves both.
-func (a Account) isSameSession(b Account) bool {
+func isSameSession(a, b Account) bool {
 	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username && a.Password == b.Password &&
 		a.Enabled == b.Enabled && slices.Equal(a.Folders, b.Folders)
 }

@@ -102,7 +102,7 @@ func writeContent(set *queueSet, n table.Row[notificationKey, notificationRow], 
 	}
 	filled := old
 	filled.Wordless, filled.Content, filled.Fingerprint = false, msg.Content.At(storedLevel(recipients)), cmp.Or(msg.Fingerprint, old.Fingerprint)
-	row, err := filled.seal(tx, n.Key)
+	row, err := sealNotification(tx, n.Key, filled)
 	if err != nil {
 		return err
 	}

@@ -143,16 +143,16 @@ func stableID(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:24])
 }
 
-// scope returns the first field of the notification's key.
-func (n Notification) scope() id {
+// scopeOf returns the first field of the notification's key.
+func scopeOf(n Notification) id {
 	if n.Account != "" {
 		return id(n.Account)
 	}
 	return id(n.User)
 }
 
-// seal returns the row of a new notification under k.
-func (n Notification) seal(tx *table.Tx, k notificationKey) (row notificationRow, err error) {
+// sealNotification returns the row of a new notification under k.
+func sealNotification(tx *table.Tx, k notificationKey, n Notification) (row notificationRow, err error) {
 	row = notificationRow{ID: n.ID, Kind: n.Kind, User: n.Account == "", Folder: n.Folder, At: n.At, Expires: n.Expires, Code: n.Reason.Code, Clear: n.Clear, Count: n.Count,
 		Read: n.Read, UIDValidity: n.UIDValidity, UID: n.UID, Fingerprint: n.Fingerprint, Wordless: n.Wordless, Cleared: n.Cleared}
 	row.Sealed, err = notifications.Place(tx, k).Seal(notificationContent{n.Content.From, n.Content.Subject, n.Content.MessageID, n.Content.Preview, n.Reason.Params})

@@ -226,8 +226,8 @@ func (s *queueSet) insert(n Notification, devices []string) error {
 	if err != nil {
 		return err
 	}
-	k := notificationKey{n.scope(), seq}
-	row, err := n.seal(s.tx, k)
+	k := notificationKey{scopeOf(n), seq}
+	row, err := sealNotification(s.tx, k, n)
 	if err != nil {
 		return err
 	}

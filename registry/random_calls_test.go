@@ -143,7 +143,7 @@ func (r *run) settle() {
 	}
 	// What is said of a former address says nothing of this one, and of one that was confirmed
 	// since nothing that lasts.
-	same := d.addressDigest() == w.Device.addressDigest() && maps.Equal(d.Params, w.Device.Params)
+	same := addressDigest(d.Device) == addressDigest(w.Device) && maps.Equal(d.Params, w.Device.Params)
 	if !same || o.Result != ResultDelivered && !d.Registered.Equal(w.Device.Registered) {
 		o = Outcome{Result: ResultRetry}
 	}
@@ -181,7 +181,7 @@ func (r *run) device() Device {
 
 func (m *model) at(address [32]byte) *modelDevice {
 	for _, d := range m.devices {
-		if d.addressDigest() == address {
+		if addressDigest(d.Device) == address {
 			return d
 		}
 	}
@@ -190,7 +190,7 @@ func (m *model) at(address [32]byte) *modelDevice {
 
 func (r *run) putDevice() {
 	d := r.device()
-	known := r.m.at(d.addressDigest())
+	known := r.m.at(addressDigest(d))
 	got, created, err := r.s.Devices.Register(d, "", r.now)
 	r.want(err, nil)
 	if created != (known == nil) || known != nil && got.ID != known.ID {
@@ -218,7 +218,7 @@ func (r *run) updateDevice() {
 		edited.Transport, edited.Address, edited.Params, edited.Lane, edited.MustShow = d.Transport, d.Address, d.Params, d.Lane, d.MustShow
 	}
 	var want error
-	if other := r.m.at(edited.addressDigest()); other != nil && other != d {
+	if other := r.m.at(addressDigest(edited)); other != nil && other != d {
 		want = ErrTaken
 	}
 	if edited.User != d.User {
@@ -229,7 +229,7 @@ func (r *run) updateDevice() {
 	if want != nil {
 		return
 	}
-	again := d.addressDigest() != edited.addressDigest() || !maps.Equal(d.Params, edited.Params) ||
+	again := addressDigest(d.Device) != addressDigest(edited) || !maps.Equal(d.Params, edited.Params) ||
 		d.Lane != edited.Lane || d.Status.State == StateSuspect && edited.Status.State == StateProven
 	d.Device = got
 	if again && !d.due.IsZero() {

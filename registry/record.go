@@ -214,7 +214,7 @@ func storedLevel(recipients []table.Row[deviceKey, deviceRow]) Level {
 		if l == LevelWake {
 			l = LevelSubject
 		}
-		if l.rank() > highest.rank() {
+		if l.Allows(LevelSender) && l.Allows(highest) {
 			highest = l
 		}
 	}

@@ -115,7 +115,7 @@ func (s *queueSet) learn(q *queue, o Outcome) error {
 		return nil
 	}
 	d.Revision++ // whoever edits the device is not to forget it
-	if q.device.Value, err = d.row(s.tx, q.device.Key); err != nil {
+	if q.device.Value, err = sealDevice(s.tx, q.device.Key, d); err != nil {
 		return err
 	}
 	q.row.Lane = d.Lane

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"crypto/sha256"
 	"log/slog"
 	"maps"
 	"reflect"
@@ -165,11 +164,6 @@ type Device struct {
 	Registered time.Time // when the app last confirmed the address
 	Status     Status    `json:"-"`
 	Due        time.Time `json:"-"` // of its queue; zero: nothing waits
-}
-
-// addressDigest returns the SHA-256 of transport and address, by which a phone is recognized.
-func (d Device) addressDigest() digest {
-	return sha256.Sum256([]byte(string(d.Transport) + "\x00" + string(d.Address)))
 }
 
 // SameAddress reports whether a push for one device arrives at the other and can be decrypted

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
 // settled takes n deliveries of the device from its queue in order, each in a commit of its own:
 // the least that the dispatcher does.
-func settled(b *testing.B, h *harness, d registry.Device, n int) {
+func settled(b *testing.B, h *harness, d idlepush.Device, n int) {
 	for range n {
 		w, ok, err := h.store.Outbox.Next(d.ID, time.Now())
 		if err != nil || !ok {
@@ -41,7 +42,7 @@ type counter struct {
 	none   chan struct{}
 }
 
-func (c *counter) Send(context.Context, registry.Device, Message) registry.Outcome {
+func (c *counter) Send(context.Context, idlepush.Device, Message) registry.Outcome {
 	if c.left.Add(-1) == 0 {
 		close(c.none)
 	}
@@ -54,15 +55,15 @@ const settleSample = 100
 // neighbours makes n devices, ten to an account, each account with the given number of mails
 // queued.
 func (h *harness) neighbours(n, mails int) {
-	var mailboxes []registry.Account
+	var mailboxes []idlepush.Account
 	var registering sync.WaitGroup
 	for i := range n {
 		if i%10 == 0 {
 			h.addAccount(device(i))
 			mailboxes = append(mailboxes, h.account)
 		}
-		d := registry.Device{Name: "phone", Transport: "fcm", Address: registry.Secret(device(i)),
-			Content: registry.LevelPreview, Accounts: []string{h.account.ID}}
+		d := idlepush.Device{Name: "phone", Transport: "fcm", Address: idlepush.Secret(device(i)),
+			Content: idlepush.LevelPreview, Accounts: []string{h.account.ID}}
 		registering.Go(func() { h.register(d) })
 	}
 	registering.Wait()

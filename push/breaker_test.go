@@ -7,25 +7,26 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
 var dawn = time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC)
 
 func retry() registry.Outcome {
-	return registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "outage"}}
+	return registry.Outcome{Result: registry.ResultRetry, Reason: idlepush.Reason{Code: "outage"}}
 }
 func complaint() registry.Outcome {
-	return registry.Outcome{Result: registry.ResultRetry, Suspect: true, Reason: registry.Reason{Code: "bad_address"}}
+	return registry.Outcome{Result: registry.ResultRetry, Suspect: true, Reason: idlepush.Reason{Code: "bad_address"}}
 }
 func ourFault() registry.Outcome {
-	return registry.Outcome{Result: registry.ResultMisconfigured, Reason: registry.Reason{Code: "bad_key"}}
+	return registry.Outcome{Result: registry.ResultMisconfigured, Reason: idlepush.Reason{Code: "bad_key"}}
 }
 func gone() registry.Outcome {
-	return registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: "gone"}}
+	return registry.Outcome{Result: registry.ResultGone, Reason: idlepush.Reason{Code: "gone"}}
 }
 func refused() registry.Outcome {
-	return registry.Outcome{Result: registry.ResultRefused, Reason: registry.Reason{Code: "too_large"}}
+	return registry.Outcome{Result: registry.ResultRefused, Reason: idlepush.Reason{Code: "too_large"}}
 }
 func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }
 func device(n int) string         { return fmt.Sprint("device ", n) }
@@ -54,9 +55,9 @@ func TestDoubled(t *testing.T) {
 // tried returns the work of a device after some tries. The device was suspect for the given time,
 // or not if that is 0.
 func tried(attempts int, suspect time.Duration) registry.Work {
-	w := registry.Work{Attempts: attempts, Notification: registry.Notification{Expires: dawn.Add(72 * time.Hour)}}
+	w := registry.Work{Attempts: attempts, Notification: idlepush.Notification{Expires: dawn.Add(72 * time.Hour)}}
 	if suspect > 0 {
-		w.Device.Status = registry.Status{State: registry.StateSuspect, Since: dawn.Add(-suspect)}
+		w.Device.Status = idlepush.Status{State: idlepush.StateSuspect, Since: dawn.Add(-suspect)}
 	}
 	return w
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -46,7 +47,7 @@ func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 // service.
 func (d *Dispatcher) limit(w registry.Work) Limit {
 	kind := w.Notification.Kind
-	if kind == registry.KindMail || kind == registry.KindSummary {
+	if kind == idlepush.KindMail || kind == idlepush.KindSummary {
 		return Limit{d.BurstLimit, burstWindow}
 	}
 	t, ok := d.Transports.Named(w.Device.Transport)

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -55,22 +56,22 @@ func limitOpens(t *testing.T) {
 }
 
 func limitKinds(t *testing.T) {
-	apple := Traits{Name: "apns", Limits: map[registry.Kind]Limit{registry.KindClear: {3, time.Hour}}}
+	apple := Traits{Name: "apns", Limits: map[idlepush.Kind]Limit{idlepush.KindClear: {3, time.Hour}}}
 	d := &Dispatcher{BurstLimit: 5, Transports: Transports{stub{nil, Traits{Name: "fcm"}}, stub{nil, apple}}}
 	for _, c := range []struct {
-		kind registry.Kind
-		t    registry.Transport
+		kind idlepush.Kind
+		t    idlepush.Transport
 		want Limit
 	}{
-		{registry.KindMail, "fcm", Limit{5, time.Minute}},
-		{registry.KindSummary, "webpush", Limit{5, time.Minute}},
-		{registry.KindClear, "apns", Limit{3, time.Hour}},
-		{registry.KindClear, "fcm", Limit{}},
-		{registry.KindClear, "unifiedpush", Limit{}},
-		{registry.KindAttention, "fcm", Limit{}},
-		{registry.KindTest, "apns", Limit{}},
+		{idlepush.KindMail, "fcm", Limit{5, time.Minute}},
+		{idlepush.KindSummary, "webpush", Limit{5, time.Minute}},
+		{idlepush.KindClear, "apns", Limit{3, time.Hour}},
+		{idlepush.KindClear, "fcm", Limit{}},
+		{idlepush.KindClear, "unifiedpush", Limit{}},
+		{idlepush.KindAttention, "fcm", Limit{}},
+		{idlepush.KindTest, "apns", Limit{}},
 	} {
-		if got := d.limit(registry.Work{Notification: registry.Notification{Kind: c.kind}, Device: registry.Device{Transport: c.t}}); got != c.want {
+		if got := d.limit(registry.Work{Notification: idlepush.Notification{Kind: c.kind}, Device: idlepush.Device{Transport: c.t}}); got != c.want {
 			t.Errorf("%s on %s: %v, want %v", c.kind, c.t, got, c.want)
 		}
 	}
@@ -78,7 +79,7 @@ func limitKinds(t *testing.T) {
 
 // rung returns the accepted messages of the device, each as its kind and count, with the time since
 // the test began.
-func (h *harness) rung(d registry.Device, begin time.Time) (list []string) {
+func (h *harness) rung(d idlepush.Device, begin time.Time) (list []string) {
 	for _, p := range h.sends() {
 		if p.device.ID == d.ID && p.outcome == registry.ResultDelivered {
 			n, err := h.store.History.Get(h.owner, p.message.ID, time.Now())
@@ -121,8 +122,8 @@ func burstSummary(t *testing.T) {
 		if got := h.rung(phone, begin); !slices.Equal(got, want) {
 			t.Errorf("it rang %q, want %q", got, want)
 		}
-		h.wantState(ids[:5], phone, registry.DeliveryDelivered)
-		h.wantState(ids[5:], phone, registry.DeliveryCombined)
+		h.wantState(ids[:5], phone, idlepush.DeliveryDelivered)
+		h.wantState(ids[5:], phone, idlepush.DeliveryCombined)
 	})
 }
 
@@ -221,7 +222,7 @@ func burstFailed(t *testing.T) {
 		after(time.Hour)
 		sums := make(map[string]int)
 		for _, p := range h.sends() {
-			if p.message.Kind == registry.KindSummary {
+			if p.message.Kind == idlepush.KindSummary {
 				n, err := h.store.History.Get(h.owner, p.message.ID, time.Now())
 				if err != nil {
 					t.Fatal(err)
@@ -243,7 +244,7 @@ func burstClears(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
-		iphone := h.register(registry.Device{Name: "iphone", Transport: "apns", Address: "planted token", Params: map[string]string{"environment": "production"}, Content: registry.LevelSubject})
+		iphone := h.register(idlepush.Device{Name: "iphone", Transport: "apns", Address: "planted token", Params: map[string]string{"environment": "production"}, Content: idlepush.LevelSubject})
 		h.run()
 		h.mail(10)
 		after(time.Second)

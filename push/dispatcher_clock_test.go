@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -77,7 +78,7 @@ func liveWith(t *testing.T, sets []time.Duration) {
 			after(time.Second)
 		}
 		after(2 * burstWindow)
-		for _, d := range []registry.Device{phone, busy, denied} {
+		for _, d := range []idlepush.Device{phone, busy, denied} {
 			h.wantShown(ids, d, 1)
 		}
 		if lane := h.lane("webpush " + origin); lane.Name != "" {
@@ -195,11 +196,11 @@ func clockExpired(t *testing.T) {
 		h.answers(nil)
 		h.clock.Move(72*time.Hour + 1)
 		after(maxIdle)
-		h.wantState(old, browser, registry.DeliveryExpired)
+		h.wantState(old, browser, idlepush.DeliveryExpired)
 		h.clock.Move(-72*time.Hour - 1)
 		fresh := h.mail(1)
 		after(maxIdle)
-		h.wantState(old, browser, registry.DeliveryExpired)
+		h.wantState(old, browser, idlepush.DeliveryExpired)
 		h.wantShown(fresh, browser, 1)
 		h.wantShown(append(old, fresh...), phone, 1)
 	})

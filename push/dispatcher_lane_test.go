@@ -9,13 +9,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
 const origin = "https://push.example"
 
 // crowd registers n devices of one lane.
-func (h *harness) crowd(n int) (list []registry.Device) {
+func (h *harness) crowd(n int) (list []idlepush.Device) {
 	for i := range n {
 		list = append(list, h.browser(fmt.Sprint("browser ", i), origin))
 	}
@@ -180,7 +181,7 @@ func laneMisconfigured(t *testing.T) {
 			}
 		}
 		for _, d := range crowd {
-			h.wantState(ids, d, registry.DeliveryPending)
+			h.wantState(ids, d, idlepush.DeliveryPending)
 		}
 		h.answers(nil)
 		ids = append(ids, h.mail(1)...)
@@ -337,7 +338,7 @@ func laneNotConfigured(t *testing.T) {
 		h.run()
 		ids := h.mail(1)
 		after(time.Hour)
-		if d := h.delivery(ids[0], phone); d.State != registry.DeliveryPending || !d.Reason.Equal(unknown("fcm").Reason) {
+		if d := h.delivery(ids[0], phone); d.State != idlepush.DeliveryPending || !d.Reason.Equal(unknown("fcm").Reason) {
 			t.Errorf("delivery %+v", d)
 		}
 		if lane := h.lane("fcm"); !lane.Reason.Equal(unknown("fcm").Reason) {

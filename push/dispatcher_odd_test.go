@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
 )
@@ -25,8 +26,8 @@ func oddDeviceAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
-		phones := []registry.Device{h.phone("one"), h.phone("two")}
-		slices.SortFunc(phones, func(a, b registry.Device) int { return strings.Compare(a.ID, b.ID) })
+		phones := []idlepush.Device{h.phone("one"), h.phone("two")}
+		slices.SortFunc(phones, func(a, b idlepush.Device) int { return strings.Compare(a.ID, b.ID) })
 		h.answers(func(_ context.Context, p sent) registry.Outcome {
 			if p.device.ID == phones[0].ID {
 				return ourFault()
@@ -37,7 +38,7 @@ func oddDeviceAlone(t *testing.T) {
 		ids := h.mail(1)
 		after(time.Second)
 		ids = append(ids, h.mail(1)...) // the lane is paused
-		after(registry.KindMail.Lifetime() - time.Hour)
+		after(idlepush.KindMail.Lifetime() - time.Hour)
 		if got := h.received(phones[1]); !slices.Equal(got, ids) {
 			t.Errorf("after nearly three days it got %d of %d", len(got), len(ids))
 		}
@@ -118,10 +119,10 @@ func oddDeviceDenied(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Status.State != registry.StateSuspect || d.Status.Code != "bad_key" {
+		if d.Status.State != idlepush.StateSuspect || d.Status.Code != "bad_key" {
 			t.Errorf("its status is %+v", d.Status)
 		}
-		h.wantState(ids, denied, registry.DeliveryPending)
+		h.wantState(ids, denied, idlepush.DeliveryPending)
 		h.answers(nil)
 		after(maxSuspectWait)
 		if got := h.received(denied); !slices.Equal(got, ids) {

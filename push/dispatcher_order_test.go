@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
 )
@@ -83,7 +84,7 @@ func orderQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
-		var devices []registry.Device
+		var devices []idlepush.Device
 		for i := range 8 {
 			devices = append(devices, h.phone(fmt.Sprint("phone ", i)), h.browser("browser", fmt.Sprintf("https://push%d.example", i)))
 		}
@@ -107,7 +108,7 @@ func orderQueue(t *testing.T) {
 			if got := h.received(d); !slices.Equal(got, ids) {
 				t.Errorf("%s got %d of %d mails, or not in their order", d.Name, len(got), len(ids))
 			}
-			h.wantState(ids, d, registry.DeliveryDelivered)
+			h.wantState(ids, d, idlepush.DeliveryDelivered)
 		}
 	})
 }
@@ -204,7 +205,7 @@ func orderLevel(t *testing.T) {
 		h := newHarness(t)
 		phone, tablet := h.phone("phone"), h.phone("tablet")
 		h.mail(1)
-		phone.Content = registry.LevelSender // edited between Record and the send
+		phone.Content = idlepush.LevelSender // edited between Record and the send
 		if _, err := h.store.Devices.Update(phone, time.Now()); err != nil {
 			t.Fatal(err)
 		}

@@ -8,11 +8,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
 // only returns o for one device, and accepts the messages of all others.
-func only(d registry.Device, o func() registry.Outcome) func(context.Context, sent) registry.Outcome {
+func only(d idlepush.Device, o func() registry.Outcome) func(context.Context, sent) registry.Outcome {
 	return func(_ context.Context, p sent) registry.Outcome {
 		if p.device.ID == d.ID {
 			return o()
@@ -43,7 +44,7 @@ func dispatcherSuspect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Status.State != registry.StateSuspect || d.Status.Code != "bad_address" {
+		if d.Status.State != idlepush.StateSuspect || d.Status.Code != "bad_address" {
 			t.Errorf("status %+v", d.Status)
 		}
 		after(2 * 24 * time.Hour)
@@ -64,7 +65,7 @@ func dispatcherSuspect(t *testing.T) {
 		if got := h.received(odd); !slices.Equal(got, ids) {
 			t.Errorf("once it is right again it got %d of %d", len(got), len(ids))
 		}
-		if d, err = h.store.Devices.Get(odd.ID); err != nil || d.Status.State != registry.StateProven || d.Status.Code != "" {
+		if d, err = h.store.Devices.Get(odd.ID); err != nil || d.Status.State != idlepush.StateProven || d.Status.Code != "" {
 			t.Errorf("status %+v, %v", d.Status, err)
 		}
 	})
@@ -87,7 +88,7 @@ func dispatcherGone(t *testing.T) {
 			t.Fatalf("the other got %d notifications, want two mails and one word about the device", len(got))
 		}
 		for _, p := range h.sends() {
-			if p.device.ID == phone.ID && p.message.Kind == registry.KindAttention && !strings.Contains(p.message.Body, "old gets no more notifications") {
+			if p.device.ID == phone.ID && p.message.Kind == idlepush.KindAttention && !strings.Contains(p.message.Body, "old gets no more notifications") {
 				t.Errorf("it says %q", p.message.Body)
 			}
 		}
@@ -145,7 +146,7 @@ func dispatcherRefused(t *testing.T) {
 		if got := h.received(phone); !slices.Equal(got, []string{ids[0], ids[2]}) {
 			t.Errorf("got %d of 2", len(got))
 		}
-		if d := h.delivery(ids[1], phone); d.State != registry.DeliveryRefused || d.Code != "too_large" || d.Attempts != 1 {
+		if d := h.delivery(ids[1], phone); d.State != idlepush.DeliveryRefused || d.Code != "too_large" || d.Attempts != 1 {
 			t.Errorf("delivery %+v", d)
 		}
 		if n := len(h.sends()); n != 3 {
@@ -162,8 +163,8 @@ func dispatcherSecrets(t *testing.T) {
 		h.phone("phone")
 		for i, origin := range []string{"https://a.example", "https://b.example", "https://c.example"} {
 			h.browser("browser", origin)
-			h.register(registry.Device{Name: "ipad", Transport: "apns", Params: map[string]string{"environment": "production"},
-				Address: registry.Secret("planted token " + device(i)), Content: registry.LevelPreview})
+			h.register(idlepush.Device{Name: "ipad", Transport: "apns", Params: map[string]string{"environment": "production"},
+				Address: idlepush.Secret("planted token " + device(i)), Content: idlepush.LevelPreview})
 		}
 		outcomes := []func() registry.Outcome{retry, complaint, refused, ourFault, func() registry.Outcome { return accepted }}
 		i := 0

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -43,7 +44,7 @@ func proveQueue(t *testing.T) {
 				t.Errorf("id %q, %v", p.message.ID, err)
 			}
 			ids[p.message.ID] = true
-			if p.message.Kind != registry.KindTest || p.message.TTL(p.at) != time.Minute {
+			if p.message.Kind != idlepush.KindTest || p.message.TTL(p.at) != time.Minute {
 				t.Errorf("sent %s for %v", p.message.Kind, p.message.TTL(p.at))
 			}
 		}

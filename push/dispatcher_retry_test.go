@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
 )
@@ -23,7 +24,7 @@ func until(end time.Time, failure func() registry.Outcome) func(context.Context,
 }
 
 // waits returns the times between the sends to a device.
-func (h *harness) waits(d registry.Device) (list []time.Duration) {
+func (h *harness) waits(d idlepush.Device) (list []time.Duration) {
 	var last time.Time
 	for _, p := range h.sends() {
 		if p.device.ID != d.ID {
@@ -71,7 +72,7 @@ func retryDoubling(t *testing.T) {
 		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("got %v, want %v", got, ids)
 		}
-		if d := h.delivery(ids[0], phone); d.State != registry.DeliveryDelivered || d.Attempts != len(waits) {
+		if d := h.delivery(ids[0], phone); d.State != idlepush.DeliveryDelivered || d.Attempts != len(waits) {
 			t.Errorf("delivery %+v after %d tries", d, len(waits))
 		}
 		if d := h.delivery(ids[1], phone); d.Attempts != 1 {
@@ -132,7 +133,7 @@ func retryLongOutage(t *testing.T) {
 				t.Fatalf("tried %s, want %s again and again", p.message.ID, ids[0])
 			}
 		}
-		h.wantState(ids, phone, registry.DeliveryDelivered)
+		h.wantState(ids, phone, idlepush.DeliveryDelivered)
 	})
 }
 
@@ -152,8 +153,8 @@ func retryExpired(t *testing.T) {
 		after(10 * time.Hour)
 		fresh := h.mail(2)
 		after(72*time.Hour - 10*time.Hour)
-		h.wantState(old, phone, registry.DeliveryExpired)
-		h.wantState(fresh, phone, registry.DeliveryPending)
+		h.wantState(old, phone, idlepush.DeliveryExpired)
+		h.wantState(fresh, phone, idlepush.DeliveryPending)
 		after(10 * time.Hour)
 		if got := h.received(phone); !slices.Equal(got, fresh) {
 			t.Errorf("got %d mails, want the %d that were still worth it", len(got), len(fresh))
@@ -163,8 +164,8 @@ func retryExpired(t *testing.T) {
 				t.Errorf("sent %v after it expired", p.at.Sub(p.message.Expires))
 			}
 		}
-		h.wantState(old, phone, registry.DeliveryExpired)
-		h.wantState(fresh, phone, registry.DeliveryDelivered)
+		h.wantState(old, phone, idlepush.DeliveryExpired)
+		h.wantState(fresh, phone, idlepush.DeliveryDelivered)
 		if d := h.delivery(old[0], phone); d.Attempts < 60 || d.Code != "outage" {
 			t.Errorf("it does not say what was tried: %+v", d)
 		}
@@ -178,7 +179,7 @@ func retryAllExpired(t *testing.T) {
 		h := newHarness(t)
 		phone := h.phone("phone")
 		h.mail(2)
-		time.Sleep(registry.KindMail.Lifetime())
+		time.Sleep(idlepush.KindMail.Lifetime())
 		h.run()
 		synctest.Wait()
 		if n := len(h.sends()); n != 0 {
@@ -270,7 +271,7 @@ func retrySuspect(t *testing.T) {
 			h.mail(1)
 			after(misconfiguredPause)
 		}
-		if d, err := h.store.Devices.Get(suspect.ID); err != nil || d.Status.State != registry.StateSuspect {
+		if d, err := h.store.Devices.Get(suspect.ID); err != nil || d.Status.State != idlepush.StateSuspect {
 			t.Fatalf("status %+v, %v", d.Status, err)
 		}
 		var out atomic.Bool

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
 )
@@ -38,17 +39,17 @@ func stopInFlight(t *testing.T) {
 		if took := time.Since(begin); took != 4*time.Second {
 			t.Errorf("it took %v, the sends in flight 4s", took)
 		}
-		for _, d := range []registry.Device{phone, tablet} {
+		for _, d := range []idlepush.Device{phone, tablet} {
 			if got := h.received(d); !slices.Equal(got, ids[:1]) {
 				t.Errorf("%s got %d mails", d.Name, len(got))
 			}
-			h.wantState(ids[:1], d, registry.DeliveryDelivered)
-			h.wantState(ids[1:], d, registry.DeliveryPending)
+			h.wantState(ids[:1], d, idlepush.DeliveryDelivered)
+			h.wantState(ids[1:], d, idlepush.DeliveryPending)
 		}
 		h.answers(nil)
 		h.run()
 		synctest.Wait()
-		for _, d := range []registry.Device{phone, tablet} {
+		for _, d := range []idlepush.Device{phone, tablet} {
 			if got := h.received(d); !slices.Equal(got, ids) {
 				t.Errorf("after the restart %s has %d of %d mails", d.Name, len(got), len(ids))
 			}
@@ -87,7 +88,7 @@ func stopHanging(t *testing.T) {
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		h.wantState(ids, phone, registry.DeliveryPending)
+		h.wantState(ids, phone, idlepush.DeliveryPending)
 		h.reopen()
 		h.answers(nil)
 		h.run()
@@ -116,7 +117,7 @@ func TestSendTimeout(t *testing.T) {
 			t.Errorf("given up early: %+v", d)
 		}
 		after(1)
-		if d := h.delivery(ids[0], phone); d.Attempts != 1 || d.State != registry.DeliveryPending {
+		if d := h.delivery(ids[0], phone); d.Attempts != 1 || d.State != idlepush.DeliveryPending {
 			t.Errorf("not given up: %+v", d)
 		}
 	})
@@ -190,14 +191,14 @@ func deliverOntoAFullDisk(t *testing.T) {
 	if n := len(h.sends()); n != 1 {
 		t.Errorf("%d sends while the disk is full", n)
 	}
-	h.wantState(ids, phone, registry.DeliveryPending)
+	h.wantState(ids, phone, idlepush.DeliveryPending)
 	if n := strings.Count(h.lines.String(), "cannot write the outcome"); n != 1 {
 		t.Errorf("said %d times that the outcome cannot be written", n)
 	}
 	spaceEnds(t, false)
 	h.answers(nil)
 	after(maxIdle)
-	h.wantState(ids, phone, registry.DeliveryDelivered)
+	h.wantState(ids, phone, idlepush.DeliveryDelivered)
 	if got := h.received(phone); !slices.Equal(got, ids) {
 		t.Errorf("got %d mails, want each of %d once", len(got), len(ids))
 	}

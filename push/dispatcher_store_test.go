@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
 )
@@ -118,7 +119,7 @@ func day(t *testing.T, fails int64) (asked int64) {
 		}))
 		late := mail(1)
 		after(enough)
-		h.clock.Move(registry.KindMail.Lifetime())
+		h.clock.Move(idlepush.KindMail.Lifetime())
 		quiet(enough)
 		mail(1)
 		quiet(enough)
@@ -127,16 +128,16 @@ func day(t *testing.T, fails int64) (asked int64) {
 		h.unfailing(func() {
 			h.wantShown(ids, phone, 2)
 			h.wantShown(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == read || id == late[0] }), browser, 2)
-			h.wantState([]string{read}, browser, registry.DeliveryCleared)
-			h.wantState(late, browser, registry.DeliveryExpired)
+			h.wantState([]string{read}, browser, idlepush.DeliveryCleared)
+			h.wantState(late, browser, idlepush.DeliveryExpired)
 			if !slices.Contains(h.cleared(phone), read) {
 				t.Error("the phone still shows what was read before it rang on the browser")
 			}
-			for _, d := range []registry.Device{phone, browser} {
+			for _, d := range []idlepush.Device{phone, browser} {
 				if !slices.Contains(h.cleared(d), ids[0]) {
 					t.Errorf("%s still shows what was read", d.Name)
 				}
-				if n := h.kinds(d)[registry.KindAttention]; n != 1 {
+				if n := h.kinds(d)[idlepush.KindAttention]; n != 1 {
 					t.Errorf("%s was told %d times that a device is gone", d.Name, n)
 				}
 			}
@@ -158,7 +159,7 @@ func day(t *testing.T, fails int64) (asked int64) {
 }
 
 // cleared returns the ids that the device was sent to clear.
-func (h *harness) cleared(d registry.Device) (ids []string) {
+func (h *harness) cleared(d idlepush.Device) (ids []string) {
 	for _, p := range h.sends() {
 		if p.device.ID != d.ID || p.outcome != registry.ResultDelivered {
 			continue
@@ -173,8 +174,8 @@ func (h *harness) cleared(d registry.Device) (ids []string) {
 }
 
 // kinds returns the number of notifications of each kind that the device received.
-func (h *harness) kinds(d registry.Device) map[registry.Kind]int {
-	ids, kinds := make(map[string]bool), make(map[registry.Kind]int)
+func (h *harness) kinds(d idlepush.Device) map[idlepush.Kind]int {
+	ids, kinds := make(map[string]bool), make(map[idlepush.Kind]int)
 	for _, p := range h.sends() {
 		if p.device.ID == d.ID && p.outcome == registry.ResultDelivered && !ids[p.message.ID] {
 			ids[p.message.ID] = true
@@ -234,7 +235,7 @@ func storeHour(t *testing.T) {
 			if again {
 				most = 2 // what had been sent and could not be written
 			}
-			for _, d := range []registry.Device{phone, browser} {
+			for _, d := range []idlepush.Device{phone, browser} {
 				h.wantShown(ids, d, most)
 			}
 			if before > 3 {
@@ -303,7 +304,7 @@ func storeRefuses(t *testing.T) {
 				after(2 * maxIdle)
 				ids = append(ids, h.mail(1)...)
 				after(misconfiguredPause)
-				for _, d := range []registry.Device{phone, denied} {
+				for _, d := range []idlepush.Device{phone, denied} {
 					h.wantShown(ids, d, 1)
 				}
 				if lane := h.lane("webpush " + origin); lane.Name != "" {
@@ -318,16 +319,16 @@ func storeRefuses(t *testing.T) {
 // is no error, and nothing is written.
 func storeBetween(t *testing.T) {
 	t.Parallel()
-	for name, goes := range map[string]func(h *harness, d registry.Device) error{
-		"cleared": func(h *harness, _ registry.Device) error {
+	for name, goes := range map[string]func(h *harness, d idlepush.Device) error{
+		"cleared": func(h *harness, _ idlepush.Device) error {
 			_, err := h.store.Mail.Clear(h.account.ID, "INBOX", 1, []uint32{1}, h.clock.Now())
 			return err
 		},
-		"expired": func(h *harness, _ registry.Device) error {
-			h.clock.Move(registry.KindMail.Lifetime())
+		"expired": func(h *harness, _ idlepush.Device) error {
+			h.clock.Move(idlepush.KindMail.Lifetime())
 			return nil
 		},
-		"removed": func(h *harness, d registry.Device) error { return h.store.Devices.Remove(d, "") },
+		"removed": func(h *harness, d idlepush.Device) error { return h.store.Devices.Remove(d, "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -12,7 +12,7 @@ import (
 	"fmt"
 	"strings"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // MaxPlaintext bounds the plaintext of Encrypt, in bytes: one record of 4096 bytes without the
@@ -49,7 +49,7 @@ func (e *KeysError) Error() string { return e.Field + ": " + e.Problem }
 // CheckKeys returns a *KeysError unless Encrypt can use the keys. p256dh must be the 65 bytes of an
 // uncompressed point on P-256, and auth 16 bytes, both in base64url. Padding and the standard
 // alphabet are accepted, because some clients send them.
-func CheckKeys(keys registry.Keys) error {
+func CheckKeys(keys idlepush.Keys) error {
 	_, _, err := parseKeys(keys)
 	return err
 }
@@ -59,7 +59,7 @@ func CheckKeys(keys registry.Keys) error {
 // multiples of 256 bytes, so that the length tells little about a subject or a sender. A receiver
 // removes the padding (RFC 8188 section 2). Encrypt returns a *KeysError if the keys are invalid,
 // and ErrTooLarge if the plaintext is too large.
-func Encrypt(plaintext []byte, keys registry.Keys) ([]byte, error) {
+func Encrypt(plaintext []byte, keys idlepush.Keys) ([]byte, error) {
 	if len(plaintext) > MaxPlaintext {
 		return nil, ErrTooLarge
 	}
@@ -121,7 +121,7 @@ func seal(record []byte, receiver *ecdh.PublicKey, auth, salt []byte, sender *ec
 	return aead.Seal(body, nonce, record, nil), nil
 }
 
-func parseKeys(keys registry.Keys) (*ecdh.PublicKey, []byte, error) {
+func parseKeys(keys idlepush.Keys) (*ecdh.PublicKey, []byte, error) {
 	point, err := decodeKey("p256dh", keys.P256dh, pointSize)
 	if err != nil {
 		return nil, nil, err

@@ -6,7 +6,7 @@ import (
 	"encoding/base64"
 	"testing"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 func unbase64(t *testing.T, text string) []byte {
@@ -24,7 +24,7 @@ func TestSeal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	receiver, auth, err := parseKeys(registry.Keys{
+	receiver, auth, err := parseKeys(idlepush.Keys{
 		P256dh: "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
 		Auth:   "BTBZMqHH6r4Tts7J_aSIgg",
 	})

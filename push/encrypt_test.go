@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/pushtest"
-	"idlepush/registry"
 )
 
 func newReceiver(t testing.TB) *pushtest.Receiver {
@@ -96,7 +96,7 @@ func keysBase64(t *testing.T) {
 	for name, e := range map[string]*base64.Encoding{
 		"raw url": base64.RawURLEncoding, "url": base64.URLEncoding, "raw std": base64.RawStdEncoding, "std": base64.StdEncoding,
 	} {
-		body, err := push.Encrypt([]byte("hello"), registry.Keys{P256dh: e.EncodeToString(point), Auth: e.EncodeToString(auth)})
+		body, err := push.Encrypt([]byte("hello"), idlepush.Keys{P256dh: e.EncodeToString(point), Auth: e.EncodeToString(auth)})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -115,19 +115,19 @@ func keysInvalid(t *testing.T) {
 	offCurve[64] ^= 1
 	compressed := append([]byte{2}, point[1:33]...)
 	for name, c := range map[string]struct {
-		keys  registry.Keys
+		keys  idlepush.Keys
 		field string
 	}{
-		"no p256dh":      {registry.Keys{Auth: good.Auth}, "p256dh"},
-		"no auth":        {registry.Keys{P256dh: good.P256dh}, "auth"},
-		"not base64":     {registry.Keys{P256dh: "?" + good.P256dh, Auth: good.Auth}, "p256dh"},
-		"compressed":     {registry.Keys{P256dh: encode(compressed), Auth: good.Auth}, "p256dh"},
-		"not a point":    {registry.Keys{P256dh: encode(offCurve), Auth: good.Auth}, "p256dh"},
-		"zero point":     {registry.Keys{P256dh: encode(make([]byte, 65)), Auth: good.Auth}, "p256dh"},
-		"hybrid form":    {registry.Keys{P256dh: encode(append([]byte{6}, point[1:]...)), Auth: good.Auth}, "p256dh"},
-		"short auth":     {registry.Keys{P256dh: good.P256dh, Auth: encode(make([]byte, 15))}, "auth"},
-		"long auth":      {registry.Keys{P256dh: good.P256dh, Auth: encode(make([]byte, 17))}, "auth"},
-		"auth no base64": {registry.Keys{P256dh: good.P256dh, Auth: "not base64 at all!"}, "auth"},
+		"no p256dh":      {idlepush.Keys{Auth: good.Auth}, "p256dh"},
+		"no auth":        {idlepush.Keys{P256dh: good.P256dh}, "auth"},
+		"not base64":     {idlepush.Keys{P256dh: "?" + good.P256dh, Auth: good.Auth}, "p256dh"},
+		"compressed":     {idlepush.Keys{P256dh: encode(compressed), Auth: good.Auth}, "p256dh"},
+		"not a point":    {idlepush.Keys{P256dh: encode(offCurve), Auth: good.Auth}, "p256dh"},
+		"zero point":     {idlepush.Keys{P256dh: encode(make([]byte, 65)), Auth: good.Auth}, "p256dh"},
+		"hybrid form":    {idlepush.Keys{P256dh: encode(append([]byte{6}, point[1:]...)), Auth: good.Auth}, "p256dh"},
+		"short auth":     {idlepush.Keys{P256dh: good.P256dh, Auth: encode(make([]byte, 15))}, "auth"},
+		"long auth":      {idlepush.Keys{P256dh: good.P256dh, Auth: encode(make([]byte, 17))}, "auth"},
+		"auth no base64": {idlepush.Keys{P256dh: good.P256dh, Auth: "not base64 at all!"}, "auth"},
 	} {
 		err := push.CheckKeys(c.keys)
 		bad, ok := errors.AsType[*push.KeysError](err)

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -14,14 +15,14 @@ func TestFillIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
 		phone, browser := h.phone("phone"), h.browser("browser", "https://push.example")
-		wake := h.register(registry.Device{Name: "wake", Transport: "fcm", Address: "planted token wake", Content: registry.LevelWake})
+		wake := h.register(idlepush.Device{Name: "wake", Transport: "fcm", Address: "planted token wake", Content: idlepush.LevelWake})
 		to := registry.Cursor{UIDValidity: 1, Next: 2}
 		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", To: to, Mails: []registry.Message{{UID: 1, Wordless: true}}, At: h.clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		h.run()
 		after(time.Minute)
-		words := registry.Content{From: "planted sender", Subject: "planted subject", Preview: "planted preview"}
+		words := idlepush.Content{From: "planted sender", Subject: "planted subject", Preview: "planted preview"}
 		if _, err := h.store.Mail.FillIn(h.account.ID, "INBOX", 1, registry.Message{UID: 1, Content: words}, h.clock.Now()); err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +34,7 @@ func TestFillIn(t *testing.T) {
 				t.Errorf("%s is sent %s, want %s", s.device.Name, s.message.ID, id)
 			}
 		}
-		for _, d := range []registry.Device{phone, browser, wake} {
+		for _, d := range []idlepush.Device{phone, browser, wake} {
 			want := []string{"New mail", "planted sender"}
 			if d.ID == wake.ID {
 				want = want[:1]
@@ -41,7 +42,7 @@ func TestFillIn(t *testing.T) {
 			if got := titles[d.ID]; !slices.Equal(got, want) {
 				t.Errorf("%s is shown %q, want %q", d.Name, got, want)
 			}
-			h.wantState([]string{id}, d, registry.DeliveryDelivered)
+			h.wantState([]string{id}, d, idlepush.DeliveryDelivered)
 		}
 	})
 }

@@ -5,12 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
 // large returns a mail that Smaller can shorten.
 func large() Message {
-	w := sample(registry.Device{Content: registry.LevelPreview}, time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
+	w := sample(idlepush.Device{Content: idlepush.LevelPreview}, time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
 	w.Clear = []string{"a", "b", "c"}
 	return Render(w, "https://push.example.org/", nil)
 }

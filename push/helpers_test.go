@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
 	"idlepush/registry/registrytest"
@@ -35,7 +36,7 @@ type harness struct {
 	dir        string
 	owner      string // user id
 	clock      registrytest.Clock
-	account    registry.Account
+	account    idlepush.Account
 	uid        uint32
 	log        *slog.Logger
 	lines      *registrytest.Log
@@ -58,7 +59,7 @@ func newHarness(t testing.TB) *harness {
 	h.dir, h.owner = dir, anna.ID
 	h.log, h.lines = registrytest.NewLog(t)
 	h.transports = Transports{stub{h.service, Traits{Name: "fcm"}},
-		stub{h.service, Traits{Name: "apns", Limits: map[registry.Kind]Limit{registry.KindClear: {3, time.Hour}}}},
+		stub{h.service, Traits{Name: "apns", Limits: map[idlepush.Kind]Limit{idlepush.KindClear: {3, time.Hour}}}},
 		stub{h.service, Traits{Name: "webpush", MustShow: true}}, stub{h.service, Traits{Name: "unifiedpush"}}}
 	h.open()
 	t.Cleanup(func() { h.store.Close() })
@@ -69,8 +70,8 @@ func newHarness(t testing.TB) *harness {
 // addAccount adds an account. Mail arrives in the last one.
 func (h *harness) addAccount(name string) {
 	h.Helper()
-	a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.owner, Email: name + "@example.org", Host: "imap.example.org", Port: 993,
-		Security: registry.SecurityTLS, Username: name, Password: "planted password", Folders: []string{"INBOX"}, Enabled: true}, "", h.clock.Now())
+	a, _, err := h.store.Accounts.Add(idlepush.Account{Owner: h.owner, Email: name + "@example.org", Host: "imap.example.org", Port: 993,
+		Security: idlepush.SecurityTLS, Username: name, Password: "planted password", Folders: []string{"INBOX"}, Enabled: true}, "", h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -103,21 +104,21 @@ func (h *harness) fault() error {
 func (h *harness) unfailing(use func()) { use() }
 
 // phone registers an FCM device. All of them are in one lane.
-func (h *harness) phone(name string) registry.Device {
+func (h *harness) phone(name string) idlepush.Device {
 	h.Helper()
-	return h.register(registry.Device{Name: name, Transport: "fcm", Address: registry.Secret("planted token " + name), Content: registry.LevelPreview})
+	return h.register(idlepush.Device{Name: name, Transport: "fcm", Address: idlepush.Secret("planted token " + name), Content: idlepush.LevelPreview})
 }
 
 // browser registers a Web Push device, in the lane of its origin.
-func (h *harness) browser(name, origin string) registry.Device {
+func (h *harness) browser(name, origin string) idlepush.Device {
 	h.Helper()
-	return h.register(registry.Device{Name: name, Transport: "webpush", Content: registry.LevelPreview,
-		Address: registry.Secret(origin + "/planted-endpoint/" + name)})
+	return h.register(idlepush.Device{Name: name, Transport: "webpush", Content: idlepush.LevelPreview,
+		Address: idlepush.Secret(origin + "/planted-endpoint/" + name)})
 }
 
-func (h *harness) register(d registry.Device) registry.Device {
+func (h *harness) register(d idlepush.Device) idlepush.Device {
 	h.Helper()
-	d.User, d.Status.State = h.owner, registry.StateProven
+	d.User, d.Status.State = h.owner, idlepush.StateProven
 	d, _, err := h.store.Devices.Register(h.transports.Routed(d), "", h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
@@ -138,7 +139,7 @@ func (h *harness) mail(n int) []string {
 		a := registry.Arrival{Account: h.account.ID, Folder: "INBOX", From: from, At: h.clock.Now()}
 		for range step {
 			a.Mails = append(a.Mails, registry.Message{UID: h.uid,
-				Content: registry.Content{From: "planted sender", Subject: fmt.Sprint("planted subject ", h.uid), Preview: "planted preview"}})
+				Content: idlepush.Content{From: "planted sender", Subject: fmt.Sprint("planted subject ", h.uid), Preview: "planted preview"}})
 			ids = append(ids, registry.StableID(h.account.ID, "INBOX", 1, h.uid))
 			h.uid++
 		}
@@ -173,7 +174,7 @@ func after(wait time.Duration) {
 }
 
 // delivery returns the notification's delivery to the device.
-func (h *harness) delivery(id string, d registry.Device) registry.Delivery {
+func (h *harness) delivery(id string, d idlepush.Device) idlepush.Delivery {
 	h.Helper()
 	n, err := h.store.History.Get(h.owner, id, h.clock.Now())
 	if err != nil {
@@ -185,11 +186,11 @@ func (h *harness) delivery(id string, d registry.Device) registry.Delivery {
 		}
 	}
 	h.Fatalf("notification %s was never queued for %s", id, d.Name)
-	return registry.Delivery{}
+	return idlepush.Delivery{}
 }
 
 // wantState fails the test if the delivery of one of the ids to the device is in another state.
-func (h *harness) wantState(ids []string, d registry.Device, want registry.DeliveryState) {
+func (h *harness) wantState(ids []string, d idlepush.Device, want idlepush.DeliveryState) {
 	h.Helper()
 	for i, id := range ids {
 		if got := h.delivery(id, d); got.State != want {
@@ -200,7 +201,7 @@ func (h *harness) wantState(ids []string, d registry.Device, want registry.Deliv
 
 // wantShown fails the test unless the device shows each of the mails: either by itself or counted
 // in a summary. It must have received none more than most times.
-func (h *harness) wantShown(ids []string, d registry.Device, most int) {
+func (h *harness) wantShown(ids []string, d idlepush.Device, most int) {
 	h.Helper()
 	times, counted := make(map[string]int), make(map[string]int)
 	for _, id := range h.received(d) {
@@ -210,8 +211,8 @@ func (h *harness) wantShown(ids []string, d registry.Device, most int) {
 	}
 	for i, id := range ids {
 		switch at := h.delivery(id, d); {
-		case at.State == registry.DeliveryDelivered && times[id] > 0:
-		case at.State == registry.DeliveryCombined && times[id] == 0 && times[at.Into] > 0:
+		case at.State == idlepush.DeliveryDelivered && times[id] > 0:
+		case at.State == idlepush.DeliveryCombined && times[id] == 0 && times[at.Into] > 0:
 			counted[at.Into]++
 		default:
 			h.Errorf("mail %d of %d on %s is %s (%s), came %d times by itself, and %d times in a summary",
@@ -245,7 +246,7 @@ func (h *harness) lane(name string) registry.Lane {
 }
 
 // removeTransport removes a transport from the program.
-func (h *harness) removeTransport(name registry.Transport) {
+func (h *harness) removeTransport(name idlepush.Transport) {
 	h.transports = slices.DeleteFunc(h.transports, func(t Transport) bool { return t.Traits().Name == name })
 }
 
@@ -256,10 +257,10 @@ type stub struct {
 }
 
 func (s stub) Traits() Traits              { return s.traits }
-func (s stub) Check(registry.Device) error { return nil }
+func (s stub) Check(idlepush.Device) error { return nil }
 
 // Lane returns the same lanes as the real transports.
-func (s stub) Lane(d registry.Device) string {
+func (s stub) Lane(d idlepush.Device) string {
 	switch d.Transport {
 	case "apns":
 		return "apns " + cmp.Or(d.Params["environment"], "production")
@@ -284,7 +285,7 @@ type service struct {
 }
 
 type sent struct {
-	device  registry.Device
+	device  idlepush.Device
 	message Message
 	at      time.Time
 	outcome registry.Result // set with the answer
@@ -299,7 +300,7 @@ func (s *service) answers(f func(ctx context.Context, p sent) registry.Outcome) 
 }
 
 // Send fails the test if there are two sends to a device at the same time.
-func (s *service) Send(ctx context.Context, d registry.Device, m Message) registry.Outcome {
+func (s *service) Send(ctx context.Context, d idlepush.Device, m Message) registry.Outcome {
 	s.mu.Lock()
 	s.inFlight[d.ID]++
 	if s.inFlight[d.ID] > 1 {
@@ -332,7 +333,7 @@ func (s *service) sends() []sent {
 }
 
 // received returns the ids of the messages that the service accepted for the device, in order.
-func (s *service) received(d registry.Device) (ids []string) {
+func (s *service) received(d idlepush.Device) (ids []string) {
 	for _, p := range s.sends() {
 		if p.device.ID == d.ID && p.outcome == registry.ResultDelivered {
 			ids = append(ids, p.message.ID)
@@ -342,6 +343,6 @@ func (s *service) received(d registry.Device) (ids []string) {
 }
 
 // Preview returns the message's payload as body.
-func (s *service) Preview(_ registry.Device, m Message) (Request, *registry.Outcome) {
+func (s *service) Preview(_ idlepush.Device, m Message) (Request, *registry.Outcome) {
 	return Request{Body: m.Payload}, nil
 }

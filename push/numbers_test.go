@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -21,7 +22,7 @@ func numbersDocs(t *testing.T) {
 		got, want   any
 	}{
 		{"../docs/behaviour.md", "`burst-limit` times within a minute", burstWindow, 60 * time.Second},
-		{"../docs/settings.md", "mails per minute, device and account", (&Dispatcher{BurstLimit: 5}).limit(registry.Work{Notification: registry.Notification{Kind: registry.KindMail}}), Limit{5, 60 * time.Second}},
+		{"../docs/settings.md", "mails per minute, device and account", (&Dispatcher{BurstLimit: 5}).limit(registry.Work{Notification: idlepush.Notification{Kind: idlepush.KindMail}}), Limit{5, 60 * time.Second}},
 		{"../docs/behaviour.md", "the next try comes within 2 s, doubling up to a minute", [2]time.Duration{minRetryWait, maxRetryWait}, [2]time.Duration{2 * time.Second, time.Minute}},
 		{"../docs/behaviour.md", "it is tried again every 15 minutes", misconfiguredPause, 15 * time.Minute},
 		{"../docs/behaviour.md", "After 5 failures in a row, the lane pauses for up to 5 s, doubling up to a minute", breakAfter, 5},
@@ -34,7 +35,7 @@ func numbersDocs(t *testing.T) {
 		{"../docs/architecture.md", "each send takes at most 30 s, and at shutdown it has 8 s", [2]time.Duration{sendTimeout, drainTimeout}, [2]time.Duration{30 * time.Second, 8 * time.Second}},
 		{"../docs/architecture.md", "everybody also looks once a minute", maxIdle, time.Minute},
 		{"../docs/architecture.md", "how many mails may ring one by one in a minute", burstWindow, time.Minute},
-		{"../docs/apps.md", "remember the ids of the last three days", registry.KindMail.Lifetime(), 72 * time.Hour},
+		{"../docs/apps.md", "remember the ids of the last three days", idlepush.KindMail.Lifetime(), 72 * time.Hour},
 	} {
 		text, err := os.ReadFile(c.file)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
 )
@@ -26,7 +27,7 @@ func TestHangingService(t *testing.T) {
 			}
 			return accepted
 		})
-		var browsers []registry.Device
+		var browsers []idlepush.Device
 		for i := range 3 * laneConcurrency {
 			h.phone(fmt.Sprint("phone ", i))
 			if i%3 == 0 {
@@ -82,8 +83,8 @@ func drain(t *testing.T) {
 	for i := range mailboxes {
 		h.addAccount(fmt.Sprint("box ", i))
 		for j := range phones {
-			h.register(registry.Device{Name: fmt.Sprint("phone ", i, " ", j), Transport: "fcm", Content: registry.LevelSubject,
-				Address: registry.Secret(fmt.Sprint("planted token ", i, " ", j)), Accounts: []string{h.account.ID}})
+			h.register(idlepush.Device{Name: fmt.Sprint("phone ", i, " ", j), Transport: "fcm", Content: idlepush.LevelSubject,
+				Address: idlepush.Secret(fmt.Sprint("planted token ", i, " ", j)), Accounts: []string{h.account.ID}})
 		}
 		h.uid = 1
 		h.mail(mails)

@@ -11,6 +11,7 @@ package push
 import (
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -18,7 +19,7 @@ import (
 // content level.
 type Message struct {
 	ID      string        // stable id: collapse id, tag, Topic
-	Kind    registry.Kind // decides urgency
+	Kind    idlepush.Kind // decides urgency
 	Thread  string        // account id, for grouping on the phone; empty: none
 	Expires time.Time     // transports send Until and TTL, which depend on it
 	Silent  bool          // it only clears: Title, Body and Neutral are empty; never if MustShow

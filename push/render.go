@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -17,7 +18,7 @@ import (
 // and kinds.
 type payload struct {
 	V       int           `json:"v"`
-	Kind    registry.Kind `json:"kind"`
+	Kind    idlepush.Kind `json:"kind"`
 	ID      string        `json:"id"`
 	Account string        `json:"account,omitempty"`
 	Folder  string        `json:"folder,omitempty"`
@@ -57,9 +58,9 @@ func clickURL(w registry.Work, page string) string {
 	switch n := w.Notification; {
 	case page == "" || len(page)+len("#/mail/")+len(n.ID) > maxURL:
 		return ""
-	case w.Link != "" && len(w.Link) <= maxURL && w.Device.Content.Allows(registry.LevelSubject):
+	case w.Link != "" && len(w.Link) <= maxURL && w.Device.Content.Allows(idlepush.LevelSubject):
 		return w.Link
-	case n.Kind == registry.KindMail:
+	case n.Kind == idlepush.KindMail:
 		return page + "#/mail/" + n.ID
 	}
 	return page
@@ -110,21 +111,21 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 	n, level, limit := w.Notification, w.Device.Content, sizes[i]
 	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: clickURL(w, page), work: &w, page: page, text: text, size: i}
 	p := payload{V: 1, Kind: n.Kind, ID: n.ID, Account: n.Account, At: n.At.UTC()}
-	showsSender := level.Allows(registry.LevelSender)
+	showsSender := level.Allows(idlepush.LevelSender)
 	switch n.Kind {
-	case registry.KindAttention:
+	case idlepush.KindAttention:
 		m.Neutral, m.Title = attention, attention
 		if showsSender {
 			m.Body, p.Code = shorten(text, limit.text), n.Code
 		}
-	case registry.KindClear:
+	case idlepush.KindClear:
 		m.Silent = true
 		if showsSender {
 			p.Clear, p.Unread = newest(n.Clear, maxClear), badge(w.Unread)
 		}
-	case registry.KindTest:
+	case idlepush.KindTest:
 		m.Neutral, m.Title, m.Body = testTitle, testTitle, testBody
-	case registry.KindSummary:
+	case idlepush.KindSummary:
 		m.Neutral, m.Title = newMail, newMail
 		if showsSender {
 			m.Title = summaryText(n.Count, shorten(w.Mailbox, limit.from))
@@ -173,13 +174,13 @@ func summaryText(count int, mailbox string) string {
 
 // mailText returns the text that the phone shows: the sender as title, subject and preview below.
 // If nothing is known of the mail, it says only that there is one.
-func mailText(p payload, level registry.Level) (title, body string) {
+func mailText(p payload, level idlepush.Level) (title, body string) {
 	title = cmp.Or(p.From, newMail)
 	switch {
 	case p.Subject != "" || p.Preview != "":
 		body = strings.Trim(p.Subject+"\n"+p.Preview, "\n")
 	case p.From == "":
-	case level.Allows(registry.LevelSubject):
+	case level.Allows(idlepush.LevelSubject):
 		body = "(no subject)"
 	default:
 		body = newMail

@@ -14,13 +14,14 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"idlepush"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
 )
 
 var updateGolden = flag.Bool("update", false, "write testdata anew")
 
-func at(l registry.Level) registry.Device { return registry.Device{Content: l} }
+func at(l idlepush.Level) idlepush.Device { return idlepush.Device{Content: l} }
 
 func TestRender(t *testing.T) {
 	t.Run("a phone receives exactly the bytes in testdata", renderBytes)
@@ -66,7 +67,7 @@ func renderBytes(t *testing.T) {
 func renderWake(t *testing.T) {
 	for _, kind := range pushtest.EveryKind {
 		n := pushtest.Planted(kind)
-		m := Render(pushtest.Work(kind, at(registry.LevelWake)), "", pushtest.Sentences)
+		m := Render(pushtest.Work(kind, at(idlepush.LevelWake)), "", pushtest.Sentences)
 		if m.Unread != nil || strings.Contains(m.Title+m.Body+m.Neutral, "planted") || strings.Contains(m.Title, "12") {
 			t.Errorf("%s: shows %q, %q, and badge %v", kind, m.Title, m.Body, m.Unread)
 		}
@@ -83,9 +84,9 @@ func renderWake(t *testing.T) {
 
 // It looks for each part of a mail in everything that can be sent.
 func renderLevels(t *testing.T) {
-	full := registry.Content{From: "Wfrom", Subject: "Wsubject", Preview: "Wpreview"}
-	allowed := map[string]registry.Level{full.From: registry.LevelSender, full.Subject: registry.LevelSubject, full.Preview: registry.LevelPreview, "Wfolder": registry.LevelSender}
-	for _, level := range append([]registry.Level{"", "everything"}, pushtest.EveryLevel...) {
+	full := idlepush.Content{From: "Wfrom", Subject: "Wsubject", Preview: "Wpreview"}
+	allowed := map[string]idlepush.Level{full.From: idlepush.LevelSender, full.Subject: idlepush.LevelSubject, full.Preview: idlepush.LevelPreview, "Wfolder": idlepush.LevelSender}
+	for _, level := range append([]idlepush.Level{"", "everything"}, pushtest.EveryLevel...) {
 		for part := range 8 { // also mails that lack parts
 			c := full
 			if part&1 != 0 {
@@ -97,7 +98,7 @@ func renderLevels(t *testing.T) {
 			if part&4 != 0 {
 				c.Preview = ""
 			}
-			n := pushtest.Planted(registry.KindMail)
+			n := pushtest.Planted(idlepush.KindMail)
 			n.Folder, n.Content = "Wfolder", c
 			m := Render(registry.Work{Notification: n, Device: at(level)}, "", pushtest.Sentences)
 			shown := strings.Join([]string{m.Title, m.Body, m.Neutral, string(m.Payload)}, "\n")
@@ -109,7 +110,7 @@ func renderLevels(t *testing.T) {
 					t.Errorf("what is shown in the clear has %s: %s", word, m.Neutral)
 				}
 			}
-			if level.Allows(registry.LevelSender) && !strings.Contains(shown, "Wfolder") {
+			if level.Allows(idlepush.LevelSender) && !strings.Contains(shown, "Wfolder") {
 				t.Errorf("level %q leaves out the folder:\n%s", level, shown)
 			}
 			for word, is := range map[string]string{full.From: c.From, full.Subject: c.Subject, full.Preview: c.Preview} {
@@ -119,7 +120,7 @@ func renderLevels(t *testing.T) {
 			}
 		}
 	}
-	attention := Render(registry.Work{Notification: pushtest.Planted(registry.KindAttention), Device: at(registry.LevelWake)}, "", pushtest.Sentences)
+	attention := Render(registry.Work{Notification: pushtest.Planted(idlepush.KindAttention), Device: at(idlepush.LevelWake)}, "", pushtest.Sentences)
 	if shown := attention.Title + attention.Body + string(attention.Payload); strings.Contains(shown, "example.org") || strings.Contains(shown, "password") {
 		t.Errorf("wake lets out what needs attention: %s", shown)
 	}
@@ -129,19 +130,19 @@ func renderHostile(t *testing.T) {
 	for name, text := range pushtest.Hostile() {
 		for other, short := range map[string]string{"the same": text, "little": "x"} {
 			for _, level := range pushtest.EveryLevel {
-				n := pushtest.Planted(registry.KindMail)
+				n := pushtest.Planted(idlepush.KindMail)
 				n.ID, n.Account = strings.Repeat("i", 32), strings.Repeat("a", 26)
-				n.Folder, n.Content = text, registry.Content{From: short, Subject: text, Preview: short}
+				n.Folder, n.Content = text, idlepush.Content{From: short, Subject: text, Preview: short}
 				checkPayload(t, fmt.Sprintf("%s, else %s, %s", name, other, level), n, Render(registry.Work{Notification: n, Device: at(level)}, "", pushtest.Sentences))
 			}
 		}
-		n := pushtest.Planted(registry.KindAttention)
+		n := pushtest.Planted(idlepush.KindAttention)
 		n.Reason = pushtest.Saying(text)
-		checkPayload(t, name+", attention", n, Render(registry.Work{Notification: n, Device: at(registry.LevelPreview)}, "", pushtest.Sentences))
+		checkPayload(t, name+", attention", n, Render(registry.Work{Notification: n, Device: at(idlepush.LevelPreview)}, "", pushtest.Sentences))
 	}
 }
 
-func checkPayload(t testing.TB, name string, n registry.Notification, m Message) {
+func checkPayload(t testing.TB, name string, n idlepush.Notification, m Message) {
 	t.Helper()
 	if !utf8.Valid(m.Payload) || bytes.ContainsAny(m.Payload, "\n\u2028\u2029\x00") {
 		t.Errorf("%s: the payload is not one line of UTF-8: %q", name, m.Payload)
@@ -167,9 +168,9 @@ func TestSmaller(t *testing.T) {
 
 // Texts are cut only if a message is too large.
 func smallerFirst(t *testing.T) {
-	n := pushtest.Planted(registry.KindMail)
-	n.Content = registry.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
-	if m := Render(registry.Work{Notification: n, Device: at(registry.LevelPreview)}, "", pushtest.Sentences); m.Title != n.Content.From || m.Body != n.Content.Subject+"\n"+n.Content.Preview {
+	n := pushtest.Planted(idlepush.KindMail)
+	n.Content = idlepush.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
+	if m := Render(registry.Work{Notification: n, Device: at(idlepush.LevelPreview)}, "", pushtest.Sentences); m.Title != n.Content.From || m.Body != n.Content.Subject+"\n"+n.Content.Preview {
 		t.Errorf("shortened to %q and %q", m.Title, m.Body)
 	}
 }
@@ -184,8 +185,8 @@ func smallers(m Message) []Message {
 }
 
 func smallerOrder(t *testing.T) {
-	w := pushtest.Work(registry.KindMail, at(registry.LevelPreview))
-	w.Notification.Content = registry.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
+	w := pushtest.Work(idlepush.KindMail, at(idlepush.LevelPreview))
+	w.Notification.Content = idlepush.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
 	w.Clear = nil
 	for i := range uint32(80) {
 		w.Clear = append(w.Clear, registry.StableID("family", "INBOX", 1, 100+i))
@@ -212,11 +213,11 @@ func smallerOrder(t *testing.T) {
 }
 
 func smallerNone(t *testing.T) {
-	short := pushtest.Work(registry.KindMail, at(registry.LevelSubject))
-	short.Notification.Content, short.Clear = registry.Content{From: "Ann", Subject: "Dinner"}, nil
+	short := pushtest.Work(idlepush.KindMail, at(idlepush.LevelSubject))
+	short.Notification.Content, short.Clear = idlepush.Content{From: "Ann", Subject: "Dinner"}, nil
 	for name, m := range map[string]Message{
-		"wake": Render(pushtest.Work(registry.KindMail, at(registry.LevelWake)), "", pushtest.Sentences), "little text": Render(short, "", pushtest.Sentences), "a message of a test's own": {Payload: []byte("{}")},
-		"clear": Render(pushtest.Work(registry.KindClear, at(registry.LevelPreview)), "", pushtest.Sentences), "test": Render(pushtest.Work(registry.KindTest, at(registry.LevelPreview)), "", pushtest.Sentences),
+		"wake": Render(pushtest.Work(idlepush.KindMail, at(idlepush.LevelWake)), "", pushtest.Sentences), "little text": Render(short, "", pushtest.Sentences), "a message of a test's own": {Payload: []byte("{}")},
+		"clear": Render(pushtest.Work(idlepush.KindClear, at(idlepush.LevelPreview)), "", pushtest.Sentences), "test": Render(pushtest.Work(idlepush.KindTest, at(idlepush.LevelPreview)), "", pushtest.Sentences),
 	} {
 		if s, ok := m.Smaller(); ok {
 			t.Errorf("%s: %s became %s", name, m.Payload, s.Payload)
@@ -225,7 +226,7 @@ func smallerNone(t *testing.T) {
 			t.Errorf("%s: it has a smallest", name)
 		}
 	}
-	long := pushtest.Work(registry.KindAttention, at(registry.LevelSender))
+	long := pushtest.Work(idlepush.KindAttention, at(idlepush.LevelSender))
 	long.Notification.Reason = pushtest.Saying(strings.Repeat("Do this. ", 100))
 	m := Render(long, "", pushtest.Sentences)
 	all := smallers(m)
@@ -245,7 +246,7 @@ func renderSummary(t *testing.T) {
 		count          int
 		mailbox, title string
 	}{{12, "ann@example.org", "12 new in ann@example.org"}, {12, "", "12 new mails"}, {1, "", "1 new mail"}} {
-		w := pushtest.Work(registry.KindSummary, at(registry.LevelSender))
+		w := pushtest.Work(idlepush.KindSummary, at(idlepush.LevelSender))
 		w.Notification.Count, w.Mailbox = c.count, c.mailbox
 		m := Render(w, "", pushtest.Sentences)
 		var p payload
@@ -261,8 +262,8 @@ func renderSummary(t *testing.T) {
 // 0 is a valid badge, and an unknown number is not sent.
 func renderBadge(t *testing.T) {
 	for _, c := range []struct{ unread, want int }{{0, 0}, {1, 1}, {-1, 0}, {1 << 31, 1<<31 - 1}, {1 << 62, 1<<31 - 1}} {
-		for _, kind := range []registry.Kind{registry.KindMail, registry.KindSummary, registry.KindClear} {
-			w := pushtest.Work(kind, at(registry.LevelSender))
+		for _, kind := range []idlepush.Kind{idlepush.KindMail, idlepush.KindSummary, idlepush.KindClear} {
+			w := pushtest.Work(kind, at(idlepush.LevelSender))
 			w.Unread = new(c.unread)
 			m := Render(w, "", pushtest.Sentences)
 			if m.Unread == nil || *m.Unread != c.want || !strings.Contains(string(m.Payload), fmt.Sprintf(`"unread":%d`, c.want)) {
@@ -277,27 +278,27 @@ func renderBadge(t *testing.T) {
 }
 
 func renderText(t *testing.T) {
-	ann := registry.Content{From: "Ann", Subject: "Dinner", Preview: "At eight?"}
+	ann := idlepush.Content{From: "Ann", Subject: "Dinner", Preview: "At eight?"}
 	for _, c := range []struct {
 		name        string
-		level       registry.Level
-		content     registry.Content
+		level       idlepush.Level
+		content     idlepush.Content
 		title, body string
 	}{
-		{"wake", registry.LevelWake, ann, "New mail", ""},
-		{"sender", registry.LevelSender, ann, "Ann", "New mail"},
-		{"subject", registry.LevelSubject, ann, "Ann", "Dinner"},
-		{"preview", registry.LevelPreview, ann, "Ann", "Dinner\nAt eight?"},
-		{"no sender, at sender", registry.LevelSender, registry.Content{Subject: "Dinner"}, "New mail", ""},
-		{"no sender", registry.LevelSubject, registry.Content{Subject: "Dinner"}, "New mail", "Dinner"},
-		{"no subject", registry.LevelSubject, registry.Content{From: "Ann"}, "Ann", "(no subject)"},
-		{"no subject, with words", registry.LevelPreview, registry.Content{From: "Ann", Preview: "At eight?"}, "Ann", "At eight?"},
-		{"no words", registry.LevelPreview, registry.Content{From: "Ann", Subject: "Dinner"}, "Ann", "Dinner"},
-		{"blind", registry.LevelPreview, registry.Content{}, "New mail", ""},
-		{"blind, at sender", registry.LevelSender, registry.Content{}, "New mail", ""},
-		{"a sender of our words", registry.LevelSender, registry.Content{From: "New mail"}, "New mail", "New mail"},
+		{"wake", idlepush.LevelWake, ann, "New mail", ""},
+		{"sender", idlepush.LevelSender, ann, "Ann", "New mail"},
+		{"subject", idlepush.LevelSubject, ann, "Ann", "Dinner"},
+		{"preview", idlepush.LevelPreview, ann, "Ann", "Dinner\nAt eight?"},
+		{"no sender, at sender", idlepush.LevelSender, idlepush.Content{Subject: "Dinner"}, "New mail", ""},
+		{"no sender", idlepush.LevelSubject, idlepush.Content{Subject: "Dinner"}, "New mail", "Dinner"},
+		{"no subject", idlepush.LevelSubject, idlepush.Content{From: "Ann"}, "Ann", "(no subject)"},
+		{"no subject, with words", idlepush.LevelPreview, idlepush.Content{From: "Ann", Preview: "At eight?"}, "Ann", "At eight?"},
+		{"no words", idlepush.LevelPreview, idlepush.Content{From: "Ann", Subject: "Dinner"}, "Ann", "Dinner"},
+		{"blind", idlepush.LevelPreview, idlepush.Content{}, "New mail", ""},
+		{"blind, at sender", idlepush.LevelSender, idlepush.Content{}, "New mail", ""},
+		{"a sender of our words", idlepush.LevelSender, idlepush.Content{From: "New mail"}, "New mail", "New mail"},
 	} {
-		n := pushtest.Planted(registry.KindMail)
+		n := pushtest.Planted(idlepush.KindMail)
 		n.Content = c.content
 		m := Render(registry.Work{Notification: n, Device: at(c.level)}, "", pushtest.Sentences)
 		if m.Title != c.title || m.Body != c.body {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -33,7 +34,7 @@ func RequestOf(r *http.Request, body, plaintext []byte) Request {
 
 // Preview returns the request that the device's service would receive for a sample mail, at the
 // device's level; or the outcome, if there can be none. Nothing is sent.
-func (d *Dispatcher) Preview(device registry.Device) (Request, *registry.Outcome) {
+func (d *Dispatcher) Preview(device idlepush.Device) (Request, *registry.Outcome) {
 	t, ok := d.Transports.Named(device.Transport)
 	if !ok {
 		return Request{}, new(unknown(device.Transport))
@@ -44,11 +45,11 @@ func (d *Dispatcher) Preview(device registry.Device) (Request, *registry.Outcome
 }
 
 // sample returns the delivery of a sample mail at now.
-func sample(device registry.Device, now time.Time) registry.Work {
+func sample(device idlepush.Device, now time.Time) registry.Work {
 	const account, folder = "sample", "INBOX"
-	return registry.Work{Device: device, Mailbox: "you@example.org", Unread: new(3), Notification: registry.Notification{
-		ID: registry.StableID(account, folder, 1, 1), Kind: registry.KindMail, Account: account, Folder: folder, At: now, Expires: now.Add(registry.KindMail.Lifetime()),
-		Content: registry.Content{From: "Ann Example", Subject: "Dinner on Sunday?", Preview: "Shall we say at eight? Bring the plum cake."}}}
+	return registry.Work{Device: device, Mailbox: "you@example.org", Unread: new(3), Notification: idlepush.Notification{
+		ID: registry.StableID(account, folder, 1, 1), Kind: idlepush.KindMail, Account: account, Folder: folder, At: now, Expires: now.Add(idlepush.KindMail.Lifetime()),
+		Content: idlepush.Content{From: "Ann Example", Subject: "Dinner on Sunday?", Preview: "Shall we say at eight? Bring the plum cake."}}}
 }
 
 // meanings are those of the fields of a payload, the most telling first.

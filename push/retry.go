@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -39,7 +40,7 @@ func scheduled(o registry.Outcome, w registry.Work, now time.Time) registry.Outc
 		return o
 	}
 	wait := fullJitter(doubled(minRetryWait, maxRetryWait, w.Attempts))
-	if s := w.Device.Status; o.Suspect || s.State == registry.StateSuspect {
+	if s := w.Device.Status; o.Suspect || s.State == idlepush.StateSuspect {
 		wait = jitter(rarely(s, w.Notification.Expires, now))
 	}
 	if at := now.Add(wait); o.At.Before(at) {
@@ -50,8 +51,8 @@ func scheduled(o registry.Outcome, w registry.Work, now time.Time) registry.Outc
 
 // rarely returns how long a suspect device waits for its next try: half the time for which it has
 // been suspect, at most half the time until the work expires, and within bounds.
-func rarely(s registry.Status, expires, now time.Time) time.Duration {
-	if s.State != registry.StateSuspect {
+func rarely(s idlepush.Status, expires, now time.Time) time.Duration {
+	if s.State != idlepush.StateSuspect {
 		return minSuspectWait
 	}
 	return max(min(now.Sub(s.Since)/2, expires.Sub(now)/2, maxSuspectWait), minSuspectWait)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -22,11 +23,11 @@ type Transport interface {
 	// Check returns a *FieldError if the address or a parameter of a device is wrong, or if the
 	// server has no credentials. It does not use the network, and does not check keys (see
 	// CheckKeys).
-	Check(d registry.Device) error
+	Check(d idlepush.Device) error
 
 	// Lane returns the name of the part of the service that fails as a whole, such as one of many
 	// servers, for the device. Two transports share a lane only if they share that part.
-	Lane(d registry.Device) string
+	Lane(d idlepush.Device) string
 
 	Sender
 }
@@ -38,17 +39,17 @@ type Sender interface {
 	// finds the message too large (see SendFitting). Send returns within 30 s. If ctx ends first,
 	// it returns at once, with a retry. The Reason contains no token, endpoint path or content. The
 	// caller sets Learned.Lane.
-	Send(ctx context.Context, d registry.Device, m Message) registry.Outcome
+	Send(ctx context.Context, d idlepush.Device, m Message) registry.Outcome
 
 	// Preview returns the request that Send would make first, or the outcome that it would have
 	// without making one. It does not use the network and does not block.
-	Preview(d registry.Device, m Message) (Request, *registry.Outcome)
+	Preview(d idlepush.Device, m Message) (Request, *registry.Outcome)
 }
 
 // Traits are the properties of a Transport.
 type Traits struct {
 	// Name is the transport in the API.
-	Name registry.Transport
+	Name idlepush.Transport
 	// Subscription: a device has an endpoint with keys. Without it, a device has a token, and keys
 	// only if its content is to be encrypted.
 	Subscription bool
@@ -58,7 +59,7 @@ type Traits struct {
 	Params []Param
 	// Limits are those of the service, on pushes to one device; a kind without an entry is
 	// unbounded.
-	Limits map[registry.Kind]Limit
+	Limits map[idlepush.Kind]Limit
 	// Meanings are those of the headers, and of the fields of a body beside the payload's.
 	Meanings []Meaning
 }
@@ -69,7 +70,7 @@ type Param struct {
 	Doc       string   // for the API's documentation
 	Values    []string // the values it may have; nil: any
 	MaxLength int      // in characters; 0: unbounded, except by Values
-	Learned   bool     // if it is not given, a delivered push shows its value (registry.Learned)
+	Learned   bool     // if it is not given, a delivered push shows its value (idlepush.Learned)
 }
 
 // A Limit allows that many pushes in any window of time.
@@ -100,7 +101,7 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
 type Transports []Transport
 
 // Named returns the transport of that name, or false.
-func (ts Transports) Named(name registry.Transport) (Transport, bool) {
+func (ts Transports) Named(name idlepush.Transport) (Transport, bool) {
 	i := slices.IndexFunc(ts, func(t Transport) bool { return t.Traits().Name == name })
 	if i < 0 {
 		return nil, false
@@ -109,7 +110,7 @@ func (ts Transports) Named(name registry.Transport) (Transport, bool) {
 }
 
 // send sends the message through the transport of the device.
-func (ts Transports) send(ctx context.Context, device registry.Device, m Message) registry.Outcome {
+func (ts Transports) send(ctx context.Context, device idlepush.Device, m Message) registry.Outcome {
 	t, ok := ts.Named(device.Transport)
 	if !ok {
 		return unknown(device.Transport)
@@ -117,14 +118,14 @@ func (ts Transports) send(ctx context.Context, device registry.Device, m Message
 	o := t.Send(ctx, device, m)
 	if o.Learned != nil {
 		learned, _ := device.Learn(o.Learned)
-		o.Learned = &registry.Learned{Params: o.Learned.Params, Lane: t.Lane(learned)}
+		o.Learned = &idlepush.Learned{Params: o.Learned.Params, Lane: t.Lane(learned)}
 	}
 	return o
 }
 
 // Routed returns the device with Lane and MustShow from its transport. If the transport is not in
 // the list, Routed returns the device unchanged.
-func (ts Transports) Routed(d registry.Device) registry.Device {
+func (ts Transports) Routed(d idlepush.Device) idlepush.Device {
 	if t, ok := ts.Named(d.Transport); ok {
 		d.Lane, d.MustShow = t.Lane(d), t.Traits().MustShow
 	}
@@ -132,6 +133,6 @@ func (ts Transports) Routed(d registry.Device) registry.Device {
 }
 
 // unknown returns the outcome for a device whose transport is not in the list.
-func unknown(name registry.Transport) registry.Outcome {
+func unknown(name idlepush.Transport) registry.Outcome {
 	return With(Misconfigured("transport_unknown"), "transport", string(name))
 }

@@ -13,9 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/pushtest"
-	"idlepush/registry"
 )
 
 // The keys of RFC 8291 appendix A.
@@ -156,15 +156,15 @@ func makeVectors(t *testing.T) map[string]vector {
 // kinds adds the payloads of each kind at each level.
 func (w *workshop) kinds() {
 	for _, one := range []struct {
-		kind  registry.Kind
-		level registry.Level
-	}{{registry.KindMail, registry.LevelWake}, {registry.KindMail, registry.LevelPreview}, {registry.KindSummary, registry.LevelSubject},
-		{registry.KindClear, registry.LevelSubject}, {registry.KindAttention, registry.LevelSubject}, {registry.KindTest, registry.LevelSubject}} {
-		m := push.Render(pushtest.Work(one.kind, registry.Device{Content: one.level}), "https://push.example.org/", pushtest.Sentences)
+		kind  idlepush.Kind
+		level idlepush.Level
+	}{{idlepush.KindMail, idlepush.LevelWake}, {idlepush.KindMail, idlepush.LevelPreview}, {idlepush.KindSummary, idlepush.LevelSubject},
+		{idlepush.KindClear, idlepush.LevelSubject}, {idlepush.KindAttention, idlepush.LevelSubject}, {idlepush.KindTest, idlepush.LevelSubject}} {
+		m := push.Render(pushtest.Work(one.kind, idlepush.Device{Content: one.level}), "https://push.example.org/", pushtest.Sentences)
 		w.sent(string(one.kind)+"-"+string(one.level), "Kind "+string(one.kind)+" at the level "+string(one.level)+".", m.Payload)
 	}
-	strange := pushtest.Work(registry.KindMail, registry.Device{Content: registry.LevelPreview})
-	strange.Notification.Content = registry.Content{From: "Grüße 𝄞", Subject: `"quoted" \ <&> é`, Preview: "日本語"}
+	strange := pushtest.Work(idlepush.KindMail, idlepush.Device{Content: idlepush.LevelPreview})
+	strange.Notification.Content = idlepush.Content{From: "Grüße 𝄞", Subject: `"quoted" \ <&> é`, Preview: "日本語"}
 	w.sent("mail-beyond-ascii", "Text beyond ASCII, in UTF-8.", push.Render(strange, "https://push.example.org/", pushtest.Sentences).Payload)
 	w.sent("largest", "The most that one record of 4096 bytes holds: a plaintext of 3993 bytes.", []byte(`"`+strings.Repeat("x", 3991)+`"`))
 	w.sent("padded-by-one", "A plaintext of 255 bytes has the delimiter and no zero after it.", []byte(`"`+strings.Repeat("x", 253)+`"`))

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/pushtest"
-	"idlepush/registry"
 )
 
 // vector is one file of docs/testdata/vectors, for authors of apps to test a decryption.
@@ -129,7 +129,7 @@ func vectorsResults(t *testing.T) {
 			d.DisallowUnknownFields()
 			fatal(t, d.Decode(&v))
 			r := v.receiver(t)
-			if r.Keys() != (registry.Keys{P256dh: v.Device.P256dh, Auth: v.Device.Auth}) {
+			if r.Keys() != (idlepush.Keys{P256dh: v.Device.P256dh, Auth: v.Device.Auth}) {
 				t.Error("p256dh is not the public key of private_key")
 			}
 			got, err := r.Open(v.Encrypted)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry/table"
 )
@@ -15,7 +16,7 @@ type Accounts struct{ *core }
 
 // SameMailbox reports whether the two accounts are one mailbox: they have the same user name on the
 // same host. The port does not matter.
-func SameMailbox(a, b Account) bool {
+func SameMailbox(a, b idlepush.Account) bool {
 	return mailboxOf(a.Host, a.Username) == mailboxOf(b.Host, b.Username)
 }
 
@@ -29,8 +30,8 @@ func (row accountRow) visible(user string) bool {
 }
 
 // accountOf returns the account of a row, without its password.
-func accountOf(k id, row accountRow, s standingRow) Account {
-	return Account{ID: string(k), Revision: row.Revision, Owner: row.Owner, SharedWith: row.SharedWith, Email: row.Email, Host: row.Host, Port: row.Port,
+func accountOf(k id, row accountRow, s standingRow) idlepush.Account {
+	return idlepush.Account{ID: string(k), Revision: row.Revision, Owner: row.Owner, SharedWith: row.SharedWith, Email: row.Email, Host: row.Host, Port: row.Port,
 		Security: row.Security, Username: row.Username, Folders: row.Folders, Link: row.Link, Enabled: row.Enabled, Created: row.Created,
 		Edited: row.Edited, Status: s.Status.status()}
 }
@@ -46,14 +47,14 @@ func accountRowOf(tx *table.Tx, account string) (accountRow, error) {
 
 // readAccount returns an account with its password, and its row, or ErrNotFound. If the password is
 // damaged, it is empty: only this account has to wait until its owner enters it again.
-func readAccount(tx *table.Tx, account string) (Account, accountRow, error) {
+func readAccount(tx *table.Tx, account string) (idlepush.Account, accountRow, error) {
 	row, err := accountRowOf(tx, account)
 	if err != nil {
-		return Account{}, row, err
+		return idlepush.Account{}, row, err
 	}
 	s, _, err := standings.Get(tx, id(account))
 	if err != nil {
-		return Account{}, row, err
+		return idlepush.Account{}, row, err
 	}
 	a := accountOf(id(account), row, s)
 	if accounts.Place(tx, id(account)).Open(row.Password, (*string)(&a.Password)) != nil {
@@ -63,7 +64,7 @@ func readAccount(tx *table.Tx, account string) (Account, accountRow, error) {
 }
 
 // putAccount writes the row of an account, with the next revision.
-func putAccount(tx *table.Tx, a Account, mailbox string) error {
+func putAccount(tx *table.Tx, a idlepush.Account, mailbox string) error {
 	password, err := accounts.Place(tx, id(a.ID)).Seal(string(a.Password))
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func putAccount(tx *table.Tx, a Account, mailbox string) error {
 		Edited: a.Edited, Mailbox: mailbox})
 }
 
-func putStatus(tx *table.Tx, account string, st Status) error {
+func putStatus(tx *table.Tx, account string, st idlepush.Status) error {
 	s, _, err := standings.Get(tx, id(account))
 	if err != nil {
 		return err
@@ -89,9 +90,9 @@ func putStatus(tx *table.Tx, account string, st Status) error {
 //
 // It returns ErrNotFound if there is no such owner, and ErrDenied if session is not empty and has
 // ended.
-func (s Accounts) Add(a Account, session string, now time.Time) (_ Account, added bool, err error) {
-	a.ID, a.Revision, a.Created, a.Edited, a.Status = newID(), 1, now, now, Status{State: StateNew, Since: now}
-	var out Account
+func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (_ idlepush.Account, added bool, err error) {
+	a.ID, a.Revision, a.Created, a.Edited, a.Status = newID(), 1, now, now, idlepush.Status{State: idlepush.StateNew, Since: now}
+	var out idlepush.Account
 	err = s.db.Update(func(tx *table.Tx) error {
 		out, added = a, false
 		if _, err := checkCreator(tx, a.Owner, session, now); err != nil {
@@ -116,9 +117,9 @@ func (s Accounts) Add(a Account, session string, now time.Time) (_ Account, adde
 		if !out.Visible(a.Owner) {
 			out.SharedWith = append(out.SharedWith, a.Owner)
 		}
-		if out.Status.State == StateAttention || out.Status.State == StateRetrying {
+		if out.Status.State == idlepush.StateAttention || out.Status.State == idlepush.StateRetrying {
 			out.Host, out.Port, out.Security, out.Password = a.Host, a.Port, a.Security, a.Password
-			out.Edited, out.Status = now, Status{State: StateNew, Since: now, Proof: out.Status.Proof}
+			out.Edited, out.Status = now, idlepush.Status{State: idlepush.StateNew, Since: now, Proof: out.Status.Proof}
 			if err := putStatus(tx, out.ID, out.Status); err != nil {
 				return err
 			}
@@ -126,13 +127,13 @@ func (s Accounts) Add(a Account, session string, now time.Time) (_ Account, adde
 		return putAccount(tx, out, row.Mailbox)
 	})
 	if err != nil {
-		return Account{}, false, err
+		return idlepush.Account{}, false, err
 	}
 	return out, added, nil
 }
 
 // Get returns the account of that id, or ErrNotFound.
-func (s Accounts) Get(account string) (a Account, err error) {
+func (s Accounts) Get(account string) (a idlepush.Account, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		a, _, err = readAccount(tx, account)
 		return err
@@ -141,12 +142,12 @@ func (s Accounts) Get(account string) (a Account, err error) {
 }
 
 // List returns all accounts, oldest first.
-func (s Accounts) List() ([]Account, error) { return s.allAccounts() }
+func (s Accounts) List() ([]idlepush.Account, error) { return s.allAccounts() }
 
 // Accounts returns all accounts, oldest first.
-func (m Mail) Accounts() ([]Account, error) { return m.allAccounts() }
+func (m Mail) Accounts() ([]idlepush.Account, error) { return m.allAccounts() }
 
-func (c *core) allAccounts() (list []Account, err error) {
+func (c *core) allAccounts() (list []idlepush.Account, err error) {
 	err = c.db.View(func(tx *table.Tx) error {
 		list, err = readAccounts(tx)
 		return err
@@ -154,7 +155,7 @@ func (c *core) allAccounts() (list []Account, err error) {
 	return list, err
 }
 
-func readAccounts(tx *table.Tx) (list []Account, err error) {
+func readAccounts(tx *table.Tx) (list []idlepush.Account, err error) {
 	keys, err := accounts.Keys(tx, table.Range{}, table.NoLimit)
 	if err != nil {
 		return nil, err
@@ -166,7 +167,7 @@ func readAccounts(tx *table.Tx) (list []Account, err error) {
 		}
 		list = append(list, a)
 	}
-	slices.SortFunc(list, func(a, b Account) int {
+	slices.SortFunc(list, func(a, b idlepush.Account) int {
 		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
 	})
 	return list, nil
@@ -256,7 +257,7 @@ func setUnread(tx *table.Tx, account id, count int) error {
 //
 // SetState returns ErrStale if a person has edited the account since seen was read: the session is
 // one of the account before.
-func (m Mail) SetState(seen Account, st Status) error {
+func (m Mail) SetState(seen idlepush.Account, st idlepush.Status) error {
 	// A session that says the same at every look is not to cost a commit each time.
 	changed := false
 	err := m.db.View(func(tx *table.Tx) (err error) {
@@ -271,14 +272,14 @@ func (m Mail) SetState(seen Account, st Status) error {
 
 // setState writes the state of a session. It withdraws the earlier notification before it writes a
 // new one. done reports whether all of that fitted the transaction.
-func (m Mail) setState(set *queueSet, seen Account, st Status) (done bool, err error) {
+func (m Mail) setState(set *queueSet, seen idlepush.Account, st idlepush.Status) (done bool, err error) {
 	row, s, changed, err := compareStatus(set.tx, seen, st)
 	if err != nil || !changed {
 		return true, err
 	}
 	set.reserved = 2 // the standing
-	newAttention := st.State == StateAttention && s.Status.State != StateAttention
-	if s.Told != "" && (newAttention || st.State == StateWatching || st.State == StatePolling) {
+	newAttention := st.State == idlepush.StateAttention && s.Status.State != idlepush.StateAttention
+	if s.Told != "" && (newAttention || st.State == idlepush.StateWatching || st.State == idlepush.StatePolling) {
 		if done, err := m.withdrawByID(set, seen.ID, s.Told); err != nil || !done {
 			return false, err
 		}
@@ -296,8 +297,8 @@ func (m Mail) setState(set *queueSet, seen Account, st Status) (done bool, err e
 		if err != nil {
 			return false, err
 		}
-		n := Notification{ID: stableID(string(KindAttention), seen.ID, st.Since.String()), Kind: KindAttention, Account: seen.ID,
-			At: st.Since, Expires: st.Since.Add(KindAttention.Lifetime()),
+		n := idlepush.Notification{ID: stableID(string(idlepush.KindAttention), seen.ID, st.Since.String()), Kind: idlepush.KindAttention, Account: seen.ID,
+			At: st.Since, Expires: st.Since.Add(idlepush.KindAttention.Lifetime()),
 			Reason: st.Reason.With(codes.Account, row.Email)}
 		if err := set.insert(n, idsOf(recipients)); err != nil {
 			return false, err
@@ -308,7 +309,7 @@ func (m Mail) setState(set *queueSet, seen Account, st Status) (done bool, err e
 }
 
 // compareStatus returns an account and its standing, and reports whether the status is a change.
-func compareStatus(tx *table.Tx, seen Account, st Status) (row accountRow, s standingRow, changed bool, err error) {
+func compareStatus(tx *table.Tx, seen idlepush.Account, st idlepush.Status) (row accountRow, s standingRow, changed bool, err error) {
 	if row, err = accountRowOf(tx, seen.ID); err != nil {
 		return row, s, false, err
 	}

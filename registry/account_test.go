@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry/table"
 )
@@ -46,9 +47,9 @@ func addKnown(t *testing.T) {
 	if got, added, err := s.Accounts.Add(a, "", dawn); err != nil || added || len(got.SharedWith) != 1 {
 		t.Errorf("its owner adds it again: added %v %+v, %v", added, got, err)
 	}
-	for what, edit := range map[string]func(*Account){
-		"user name": func(a *Account) { a.Username = "Both@example.org" },
-		"host":      func(a *Account) { a.Host = "mail.example.org" },
+	for what, edit := range map[string]func(*idlepush.Account){
+		"user name": func(a *idlepush.Account) { a.Username = "Both@example.org" },
+		"host":      func(a *idlepush.Account) { a.Host = "mail.example.org" },
 	} {
 		other := a
 		edit(&other)
@@ -57,11 +58,11 @@ func addKnown(t *testing.T) {
 		}
 	}
 	way := a
-	way.Port, way.Security = 143, SecurityStartTLS
+	way.Port, way.Security = 143, idlepush.SecurityStartTLS
 	if got, added, err := s.Accounts.Add(way, "", dawn); err != nil || added || got.ID != a.ID || !SameMailbox(way, a) {
 		t.Errorf("another port is another way to the same mailbox: added %v, %v", added, err)
 	}
-	if list, err := s.Accounts.List(); err != nil || len(list) != 3 || list[0].Status.State != StateNew {
+	if list, err := s.Accounts.List(); err != nil || len(list) != 3 || list[0].Status.State != idlepush.StateNew {
 		t.Errorf("%d accounts, %v", len(list), err)
 	}
 }
@@ -69,10 +70,10 @@ func addKnown(t *testing.T) {
 func addBroken(t *testing.T) {
 	t.Parallel()
 	var s *Store
-	a := Account{Username: "ann@example.org", Host: "imap.example.org", Port: 993, Security: SecurityTLS, Password: "mailbox password", Folders: []string{"INBOX"}, Enabled: true}
+	a := idlepush.Account{Username: "ann@example.org", Host: "imap.example.org", Port: 993, Security: idlepush.SecurityTLS, Password: "mailbox password", Folders: []string{"INBOX"}, Enabled: true}
 	again := a
-	again.Port, again.Security, again.Password = 143, SecurityStartTLS, "newer"
-	same := func(want Account) {
+	again.Port, again.Security, again.Password = 143, idlepush.SecurityStartTLS, "newer"
+	same := func(want idlepush.Account) {
 		t.Helper()
 		again.Owner = a.Owner
 		if _, added, err := s.Accounts.Add(again, "", dawn); err != nil || added {
@@ -83,7 +84,7 @@ func addBroken(t *testing.T) {
 			t.Errorf("it is watched at port %d by %s, %v", got.Port, got.Security, err)
 		}
 	}
-	for state, want := range map[State]Account{StateNew: a, StateWatching: a, StatePolling: a, StateRetrying: again, StateAttention: again} {
+	for state, want := range map[idlepush.State]idlepush.Account{idlepush.StateNew: a, idlepush.StateWatching: a, idlepush.StatePolling: a, idlepush.StateRetrying: again, idlepush.StateAttention: again} {
 		s = newStore(t)
 		a = mailbox(t, s, someone(t, s, "ann"), "ann@example.org")
 		if err := setState(s, a, state, "code", "A reason.", dawn); err != nil {
@@ -98,10 +99,10 @@ func updateRestarts(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a, other := mailbox(t, s, ann, "ann@example.org"), mailbox(t, s, ann, "other@example.org")
-	if err := setState(s, a, StateWatching, "", "", dawn); err != nil {
+	if err := setState(s, a, idlepush.StateWatching, "", "", dawn); err != nil {
 		t.Fatal(err)
 	}
-	if err := setState(s, a, StateAttention, "login", "The password is refused.", dawn.Add(time.Minute)); err != nil {
+	if err := setState(s, a, idlepush.StateAttention, "login", "The password is refused.", dawn.Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	later := dawn.Add(time.Hour)
@@ -111,11 +112,11 @@ func updateRestarts(t *testing.T) {
 	if err != nil || got.Owner != ann.ID || !got.Created.Equal(dawn) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if want := (Status{State: StateNew, Since: later, Proof: dawn}); !reflect.DeepEqual(got.Status, want) {
+	if want := (idlepush.Status{State: idlepush.StateNew, Since: later, Proof: dawn}); !reflect.DeepEqual(got.Status, want) {
 		t.Errorf("status %+v, want %+v", got.Status, want)
 	}
 	stored, err := s.Accounts.Get(a.ID)
-	if err != nil || stored.Password != "newer" || stored.Enabled || stored.Status.State != StateNew {
+	if err != nil || stored.Password != "newer" || stored.Enabled || stored.Status.State != idlepush.StateNew {
 		t.Errorf("%+v, %v", stored, err)
 	}
 	edited.Username, edited.Revision = other.Username, stored.Revision
@@ -131,16 +132,16 @@ func updateRestarts(t *testing.T) {
 func cursorLifetime(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		edit func(*Account)
+		edit func(*idlepush.Account)
 		keep []string
 	}{
-		"password":        {func(a *Account) { a.Password = "newer" }, []string{"INBOX", "Family"}},
-		"disabled":        {func(a *Account) { a.Enabled = false }, []string{"INBOX", "Family"}},
-		"host's case":     {func(a *Account) { a.Host = "IMAP.example.org" }, []string{"INBOX", "Family"}},
-		"folder left":     {func(a *Account) { a.Folders = []string{"Family"} }, []string{"Family"}},
-		"folder added":    {func(a *Account) { a.Folders = []string{"Family", "INBOX", "Work"} }, []string{"INBOX", "Family"}},
-		"another host":    {func(a *Account) { a.Host = "mail.example.org" }, nil},
-		"another mailbox": {func(a *Account) { a.Username = "bob" }, nil},
+		"password":        {func(a *idlepush.Account) { a.Password = "newer" }, []string{"INBOX", "Family"}},
+		"disabled":        {func(a *idlepush.Account) { a.Enabled = false }, []string{"INBOX", "Family"}},
+		"host's case":     {func(a *idlepush.Account) { a.Host = "IMAP.example.org" }, []string{"INBOX", "Family"}},
+		"folder left":     {func(a *idlepush.Account) { a.Folders = []string{"Family"} }, []string{"Family"}},
+		"folder added":    {func(a *idlepush.Account) { a.Folders = []string{"Family", "INBOX", "Work"} }, []string{"INBOX", "Family"}},
+		"another host":    {func(a *idlepush.Account) { a.Host = "mail.example.org" }, nil},
+		"another mailbox": {func(a *idlepush.Account) { a.Username = "bob" }, nil},
 	} {
 		s := newStore(t)
 		ann := someone(t, s, "ann")
@@ -200,23 +201,23 @@ func attentionOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := []Device{phone(t, s, ann, "ann's"), phone(t, s, bob, "bob's")}
-	apart := register(t, s, Device{User: bob.ID, Transport: FCM, Address: "apart", Accounts: []string{newID()}})
+	d := []idlepush.Device{phone(t, s, ann, "ann's"), phone(t, s, bob, "bob's")}
+	apart := register(t, s, idlepush.Device{User: bob.ID, Transport: FCM, Address: "apart", Accounts: []string{newID()}})
 	said := 0
 	for i, step := range []struct {
-		state  State
+		state  idlepush.State
 		code   codes.Code
 		said   bool
 		change bool
 	}{
-		{StateWatching, "", false, true},
-		{StateWatching, "", false, false},
-		{StateRetrying, "timeout", false, true},
-		{StateAttention, "login", true, true},
-		{StateAttention, "login", false, false},
-		{StateAttention, "limit", false, true},
-		{StateWatching, "", false, true},
-		{StateAttention, "login", true, true},
+		{idlepush.StateWatching, "", false, true},
+		{idlepush.StateWatching, "", false, false},
+		{idlepush.StateRetrying, "timeout", false, true},
+		{idlepush.StateAttention, "login", true, true},
+		{idlepush.StateAttention, "login", false, false},
+		{idlepush.StateAttention, "limit", false, true},
+		{idlepush.StateWatching, "", false, true},
+		{idlepush.StateAttention, "login", true, true},
 	} {
 		now := dawn.Add(time.Duration(i) * time.Minute)
 		before := commits(s)
@@ -227,7 +228,7 @@ func attentionOnce(t *testing.T) {
 		if err != nil || got.Status.State != step.state || got.Status.Code != step.code || got.Status.Since.Equal(now) != step.change {
 			t.Errorf("step %d: %+v, %v", i, got.Status, err)
 		}
-		if (step.state == StateWatching && step.change) != got.Status.Proof.Equal(now) {
+		if (step.state == idlepush.StateWatching && step.change) != got.Status.Proof.Equal(now) {
 			t.Errorf("step %d: proof %v", i, got.Status.Proof)
 		}
 		if n := commits(s) - before; n > 1 || n == 1 != step.change {
@@ -235,7 +236,7 @@ func attentionOnce(t *testing.T) {
 		}
 		if step.said {
 			said++
-		} else if step.state == StateWatching {
+		} else if step.state == idlepush.StateWatching {
 			said = 0 // what waits is taken back once it is mended
 		}
 		for _, d := range d {
@@ -245,14 +246,14 @@ func attentionOnce(t *testing.T) {
 		}
 	}
 	n := first(t, s, d[1], dawn).Notification
-	if n.Kind != KindAttention || n.Account != a.ID || n.Code != "login" || !n.Reason.Equal(because("login", "Enter the password again.").With(codes.Account, "ann@example.org")) ||
+	if n.Kind != idlepush.KindAttention || n.Account != a.ID || n.Code != "login" || !n.Reason.Equal(because("login", "Enter the password again.").With(codes.Account, "ann@example.org")) ||
 		!n.Expires.Equal(n.At.Add(7*24*time.Hour)) {
 		t.Errorf("%+v", n)
 	}
 	if len(queueKeys(t, s, apart)) > 0 {
 		t.Error("a device that is not to ring for the mailbox was told")
 	}
-	if err := setState(s, Account{ID: newID()}, StateWatching, "", "", dawn); !errors.Is(err, ErrNotFound) {
+	if err := setState(s, idlepush.Account{ID: newID()}, idlepush.StateWatching, "", "", dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an unknown account: %v", err)
 	}
 }
@@ -270,13 +271,13 @@ func staleSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := setState(s, a, StateAttention, "login", "Enter the password again.", dawn.Add(time.Hour)); !errors.Is(err, ErrStale) {
+	if err := setState(s, a, idlepush.StateAttention, "login", "Enter the password again.", dawn.Add(time.Hour)); !errors.Is(err, ErrStale) {
 		t.Errorf("%v, want ErrStale", err)
 	}
 	if got, err := s.Accounts.Get(a.ID); err != nil || !reflect.DeepEqual(got.Status, edited.Status) || len(queueKeys(t, s, d)) > 0 {
 		t.Errorf("status %+v, %v", got.Status, err)
 	}
-	if err := setState(s, edited, StateWatching, "", "", dawn.Add(time.Hour)); err != nil {
+	if err := setState(s, edited, idlepush.StateWatching, "", "", dawn.Add(time.Hour)); err != nil {
 		t.Error(err)
 	}
 }
@@ -310,20 +311,20 @@ func shareKeepsSession(t *testing.T) {
 	s := newStore(t)
 	ann, ben := someone(t, s, "ann"), someone(t, s, "ben")
 	a := mailbox(t, s, ann, "ann@example.org")
-	if err := setState(s, a, StateWatching, "", "", dawn.Add(time.Minute)); err != nil {
+	if err := setState(s, a, idlepush.StateWatching, "", "", dawn.Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	a.SharedWith = []string{ben.ID}
 	shared, err := s.Accounts.Update(a, dawn.Add(time.Hour))
-	if err != nil || shared.Status.State != StateWatching || !shared.Edited.Equal(a.Edited) {
+	if err != nil || shared.Status.State != idlepush.StateWatching || !shared.Edited.Equal(a.Edited) {
 		t.Fatalf("%+v, %v", shared, err)
 	}
-	if err := setState(s, shared, StateAttention, "login", "Enter the password again.", dawn.Add(2*time.Hour)); err != nil {
+	if err := setState(s, shared, idlepush.StateAttention, "login", "Enter the password again.", dawn.Add(2*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	// The same password once more is a person's wish to try again.
 	again, err := s.Accounts.Update(shared, dawn.Add(3*time.Hour))
-	if err != nil || again.Status.State != StateNew {
+	if err != nil || again.Status.State != idlepush.StateNew {
 		t.Errorf("%+v, %v", again.Status, err)
 	}
 }
@@ -377,11 +378,11 @@ func addAgainMends(t *testing.T) {
 	if got, added, err := s.Accounts.Add(again, "", dawn); err != nil || added || got.Password != a.Password {
 		t.Errorf("one that works: added %v, %v, password taken: %v", added, err, got.Password != a.Password)
 	}
-	if err := setState(s, a, StateAttention, "login", "Enter the password again.", dawn); err != nil {
+	if err := setState(s, a, idlepush.StateAttention, "login", "Enter the password again.", dawn); err != nil {
 		t.Fatal(err)
 	}
 	got, added, err := s.Accounts.Add(again, "", dawn.Add(time.Hour))
-	if err != nil || added || got.ID != a.ID || got.Status.State != StateNew || got.Password != again.Password || got.Edited.Equal(a.Edited) {
+	if err != nil || added || got.ID != a.ID || got.Status.State != idlepush.StateNew || got.Password != again.Password || got.Edited.Equal(a.Edited) {
 		t.Errorf("one that waits: added %v, %v, %+v", added, err, got.Status)
 	}
 }
@@ -399,13 +400,13 @@ func damagedPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, read := range map[string]func() ([]Account, error){"the watcher": s.Mail.Accounts, "the page": s.Accounts.List} {
+	for name, read := range map[string]func() ([]idlepush.Account, error){"the watcher": s.Mail.Accounts, "the page": s.Accounts.List} {
 		list, err := read()
 		if err != nil || len(list) != 2 {
 			t.Fatalf("%s reads %d accounts, %v", name, len(list), err)
 		}
 		for _, got := range list {
-			if want := map[string]Secret{a.ID: "", b.ID: b.Password}[got.ID]; got.Password != want {
+			if want := map[string]idlepush.Secret{a.ID: "", b.ID: b.Password}[got.ID]; got.Password != want {
 				t.Errorf("%s reads another password of %s", name, got.Email)
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"idlepush"
 )
 
 func TestAddressChange(t *testing.T) {
@@ -15,9 +17,9 @@ func TestAddressChange(t *testing.T) {
 }
 
 // iphone is a device on APNs.
-func iphone(t testing.TB, s *Store, user User) Device {
+func iphone(t testing.TB, s *Store, user idlepush.User) idlepush.Device {
 	t.Helper()
-	return register(t, s, Device{User: user.ID, Name: "iphone", Transport: APNs, Address: "token", Params: in(sandbox), Content: LevelSubject})
+	return register(t, s, idlepush.Device{User: user.ID, Name: "iphone", Transport: APNs, Address: "token", Params: in(sandbox), Content: idlepush.LevelSubject})
 }
 
 // While a push is under way the app confirms its address: what the service said before that is no
@@ -31,12 +33,12 @@ func goneOfConfirmed(t *testing.T) {
 	if _, _, err := s.Devices.Register(d[0], "", later); err != nil {
 		t.Fatal(err)
 	}
-	end(t, s, w, Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, later)
+	end(t, s, w, Outcome{Result: ResultGone, Reason: idlepush.Reason{Code: "gone"}}, later)
 	w = first(t, s, d[0], later)
 	if w.Notification.ID != ids[0] || !dueNow(t, s, later)[d[0].ID] {
 		t.Fatalf("the mail is not sent again: %+v", w)
 	}
-	end(t, s, w, Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, later)
+	end(t, s, w, Outcome{Result: ResultGone, Reason: idlepush.Reason{Code: "gone"}}, later)
 	if _, err := s.Devices.Get(d[0].ID); err == nil {
 		t.Error("gone that is newer than the registration is not believed")
 	}
@@ -48,17 +50,17 @@ func formerAddress(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Outcome{
 		"delivered":     {Result: ResultDelivered}, // and cannot be read there any more
-		"gone":          {Result: ResultGone, Reason: Reason{Code: "gone"}},
+		"gone":          {Result: ResultGone, Reason: idlepush.Reason{Code: "gone"}},
 		"refused":       {Result: ResultRefused, Reason: because("bad", "Bad.")},
 		"misconfigured": {Result: ResultMisconfigured, Reason: because("key", "Key.")},
 		"suspect":       {Result: ResultRetry, Suspect: true, At: dawn.Add(12 * time.Hour), Reason: because("bad", "Bad.")},
 		"busy":          {Result: ResultRetry, At: dawn.Add(24 * time.Hour), Reason: because("busy", "Busy.")},
 	} {
-		for change, edit := range map[string]func(*Device){
-			"token":       func(d *Device) { d.Address = "rotated" },
-			"environment": func(d *Device) { d.Params = in(production) },
-			"topic":       func(d *Device) { d.Params = with(d.Params, "topic", "org.example.mail") },
-			"keys":        func(d *Device) { d.Keys = &Keys{"p256dh", "auth"} },
+		for change, edit := range map[string]func(*idlepush.Device){
+			"token":       func(d *idlepush.Device) { d.Address = "rotated" },
+			"environment": func(d *idlepush.Device) { d.Params = in(production) },
+			"topic":       func(d *idlepush.Device) { d.Params = with(d.Params, "topic", "org.example.mail") },
+			"keys":        func(d *idlepush.Device) { d.Keys = &idlepush.Keys{P256dh: "p256dh", Auth: "auth"} },
 		} {
 			s := newStore(t)
 			ann := someone(t, s, "ann")
@@ -74,7 +76,7 @@ func formerAddress(t *testing.T) {
 				t.Errorf("%s, then another %s: the mail waits or is lost", name, change)
 				continue
 			}
-			if st := statusOf(t, s, d); st.State != StateProven || st.Code != "" {
+			if st := statusOf(t, s, d); st.State != idlepush.StateProven || st.Code != "" {
 				t.Errorf("%s, then another %s: the device is %+v", name, change, st)
 			}
 		}
@@ -84,19 +86,22 @@ func formerAddress(t *testing.T) {
 // A suspect device is tried rarely; what was proved to work again is not to wait for that.
 func suspectMended(t *testing.T) {
 	t.Parallel()
-	for name, mend := range map[string]func(*Device){
-		"another topic, proved": func(d *Device) {
+	for name, mend := range map[string]func(*idlepush.Device){
+		"another topic, proved": func(d *idlepush.Device) {
 			d.Params = with(d.Params, "topic", "org.example.mail")
-			d.Status = Status{State: StateProven}
+			d.Status = idlepush.Status{State: idlepush.StateProven}
 		},
-		"other keys":  func(d *Device) { d.Keys = &Keys{"p256dh", "auth"}; d.Status = Status{} },
-		"a test push": func(d *Device) { d.Status = Status{State: StateProven, Proof: dawn} },
+		"other keys": func(d *idlepush.Device) {
+			d.Keys = &idlepush.Keys{P256dh: "p256dh", Auth: "auth"}
+			d.Status = idlepush.Status{}
+		},
+		"a test push": func(d *idlepush.Device) { d.Status = idlepush.Status{State: idlepush.StateProven, Proof: dawn} },
 	} {
 		s := newStore(t)
 		ann := someone(t, s, "ann")
 		a, d := mailbox(t, s, ann, "ann@example.org"), iphone(t, s, ann)
 		arrive(t, s, a, 1, dawn)
-		end(t, s, first(t, s, d, dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(12 * time.Hour), Reason: Reason{Code: "bad"}}, dawn)
+		end(t, s, first(t, s, d, dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(12 * time.Hour), Reason: idlepush.Reason{Code: "bad"}}, dawn)
 		mend(&d)
 		if _, err := s.Devices.Update(d, dawn); err != nil {
 			t.Fatal(err)
@@ -115,7 +120,7 @@ func changeWithoutProof(t *testing.T) {
 	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, At: dawn.Add(time.Hour), Reason: because("bad", "Bad.")}, dawn)
 	want := statusOf(t, s, d[0])
 	renamed := d[0]
-	renamed.Name, renamed.Status = "renamed", Status{}
+	renamed.Name, renamed.Status = "renamed", idlepush.Status{}
 	if got, err := s.Devices.Update(renamed, dawn.Add(time.Minute)); err != nil || !reflect.DeepEqual(got.Status, want) {
 		t.Errorf("renamed: %+v, %v, want %+v", got.Status, err, want)
 	}
@@ -126,7 +131,7 @@ func changeWithoutProof(t *testing.T) {
 	if err := s.Devices.Remove(again, ""); err != nil {
 		t.Fatal(err)
 	}
-	if got, created, err := s.Devices.Register(renamed, "", dawn); err != nil || !created || !reflect.DeepEqual(got.Status, Status{State: StateUnproven, Since: dawn}) {
+	if got, created, err := s.Devices.Register(renamed, "", dawn); err != nil || !created || !reflect.DeepEqual(got.Status, idlepush.Status{State: idlepush.StateUnproven, Since: dawn}) {
 		t.Errorf("registered anew: %+v, %v", got.Status, err)
 	}
 }

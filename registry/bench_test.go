@@ -11,14 +11,15 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
 // household is 100 users, each with a mailbox and a phone.
 type household struct {
 	s        *Store
-	accounts []Account
-	devices  []Device
+	accounts []idlepush.Account
+	devices  []idlepush.Device
 }
 
 func newHousehold(b *testing.B) household {
@@ -142,7 +143,7 @@ func BenchmarkRecord(b *testing.B) {
 				next[i]++
 				unread := int(next[i])
 				_, err := h.s.Mail.Record(Arrival{Account: h.accounts[i].ID, Folder: "INBOX", From: from, To: Cursor{UIDValidity: 7, Next: next[i] + 1}, Unread: &unread,
-					Mails: []Message{{UID: next[i], Fingerprint: fmt.Sprintf("<%d.%d@example.org>", i, next[i]), Content: Content{From: "Ann Example", Subject: "Dinner on Sunday?"}}}, At: dawn})
+					Mails: []Message{{UID: next[i], Fingerprint: fmt.Sprintf("<%d.%d@example.org>", i, next[i]), Content: idlepush.Content{From: "Ann Example", Subject: "Dinner on Sunday?"}}}, At: dawn})
 				return err
 			})
 		})

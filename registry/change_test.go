@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"idlepush"
 )
 
 func TestListener(t *testing.T) {
@@ -57,7 +59,7 @@ func viewersHear(t *testing.T) {
 	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultDelivered}, dawn)
 	want("its delivery to another's phone", anns, "notification "+mail)
 	want("its delivery", bobs, "device "+d.ID, "notification "+mail)
-	if err := setState(s, a, StateRetrying, "connection_lost", "It was lost.", dawn); err != nil {
+	if err := setState(s, a, idlepush.StateRetrying, "connection_lost", "It was lost.", dawn); err != nil {
 		t.Fatal(err)
 	}
 	want("the state of a mailbox", anns, "account "+a.ID)

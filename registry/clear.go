@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -106,13 +107,13 @@ const combinedCost = deliveryCost + rowCost + 3
 
 // cost returns what the transaction needs to end a delivery.
 func (t *withdrawal) cost(d table.Row[deliveryKey, deliveryRow]) (cost int) {
-	if d.Value.State == DeliveryPending || d.Value.State == DeliveryCombined {
+	if d.Value.State == idlepush.DeliveryPending || d.Value.State == idlepush.DeliveryCombined {
 		cost = deliveryCost
 		if t.set.list[d.Key.device] == nil {
 			cost += queueCost
 		}
 	}
-	if d.Value.State == DeliveryCombined {
+	if d.Value.State == idlepush.DeliveryCombined {
 		cost += combinedCost
 	}
 	return cost
@@ -144,9 +145,9 @@ func (t *withdrawal) withdrawRows(n table.Row[notificationKey, notificationRow],
 			return false, nil
 		}
 		switch {
-		case d.Value.State == DeliveryPending:
+		case d.Value.State == idlepush.DeliveryPending:
 			err = t.cancel(d)
-		case d.Value.State == DeliveryCombined && !d.Value.Read:
+		case d.Value.State == idlepush.DeliveryCombined && !d.Value.Read:
 			err = t.withdrawCombined(d)
 		}
 		if err != nil {
@@ -154,7 +155,7 @@ func (t *withdrawal) withdrawRows(n table.Row[notificationKey, notificationRow],
 		}
 	}
 	for _, d := range rows {
-		if d.Value.State == DeliveryDelivered {
+		if d.Value.State == idlepush.DeliveryDelivered {
 			t.mayShow[d.Key.device] = true
 		}
 	}
@@ -169,12 +170,12 @@ func (t *withdrawal) cancel(d table.Row[deliveryKey, deliveryRow]) error {
 		return err
 	}
 	if q == nil {
-		return deliveries.Put(t.set.tx, d.Key, d.Value.withState(DeliveryRemoved, t.set.now))
+		return deliveries.Put(t.set.tx, d.Key, d.Value.withState(idlepush.DeliveryRemoved, t.set.now))
 	}
 	if t.maybeShown(q, d) {
 		t.mayShow[d.Key.device] = true
 	}
-	return t.set.endDelivery(q, d.Key, d.Value.withState(DeliveryCleared, t.set.now))
+	return t.set.endDelivery(q, d.Key, d.Value.withState(idlepush.DeliveryCleared, t.set.now))
 }
 
 // withdrawCombined removes a combined mail from its summary. A summary that still waits counts
@@ -195,7 +196,7 @@ func (t *withdrawal) withdrawCombined(of table.Row[deliveryKey, deliveryRow]) er
 		return err
 	}
 	waits := false
-	if found && d.State == DeliveryPending {
+	if found && d.State == idlepush.DeliveryPending {
 		q, err := t.set.get(of.Key.device)
 		if err != nil {
 			return err
@@ -243,9 +244,9 @@ func (t *withdrawal) sendClears() error {
 	return nil
 }
 
-func clearOf(account string, stable []string, now time.Time) Notification {
-	return Notification{ID: stableID(append([]string{string(KindClear), account, now.String()}, stable...)...), Kind: KindClear, Account: account,
-		At: now, Expires: now.Add(KindClear.Lifetime()), Clear: stable}
+func clearOf(account string, stable []string, now time.Time) idlepush.Notification {
+	return idlepush.Notification{ID: stableID(append([]string{string(idlepush.KindClear), account, now.String()}, stable...)...), Kind: idlepush.KindClear, Account: account,
+		At: now, Expires: now.Add(idlepush.KindClear.Lifetime()), Clear: stable}
 }
 
 // maybeShown reports whether a device may show a delivery that still waits. It may if it got the

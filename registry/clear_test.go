@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"idlepush"
 )
 
 func TestClear(t *testing.T) {
@@ -24,15 +26,15 @@ func TestClear(t *testing.T) {
 }
 
 // states are how the notification stands on each device, in the order of the devices.
-func states(t *testing.T, s *Store, user User, id string, devices []Device, now time.Time) (list []DeliveryState) {
+func states(t *testing.T, s *Store, user idlepush.User, id string, devices []idlepush.Device, now time.Time) (list []idlepush.DeliveryState) {
 	t.Helper()
 	n, err := s.History.Get(user.ID, id, now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range devices {
-		state := DeliveryState("none")
-		if i := slices.IndexFunc(n.Deliveries, func(one Delivery) bool { return one.Device == d.ID }); i >= 0 {
+		state := idlepush.DeliveryState("none")
+		if i := slices.IndexFunc(n.Deliveries, func(one idlepush.Delivery) bool { return one.Device == d.ID }); i >= 0 {
 			state = n.Deliveries[i].State
 		}
 		list = append(list, state)
@@ -42,7 +44,7 @@ func states(t *testing.T, s *Store, user User, id string, devices []Device, now 
 
 // clearsOf are the ids that the device's queue asks it to take away, and how many other rows it
 // holds.
-func clearsOf(t *testing.T, s *Store, d Device, now time.Time) (ids []string, others int) {
+func clearsOf(t *testing.T, s *Store, d idlepush.Device, now time.Time) (ids []string, others int) {
 	t.Helper()
 	for {
 		w, ok, err := s.Outbox.Next(d.ID, now)
@@ -52,7 +54,7 @@ func clearsOf(t *testing.T, s *Store, d Device, now time.Time) (ids []string, ot
 		if !ok {
 			return ids, others
 		}
-		if w.Notification.Kind == KindClear {
+		if w.Notification.Kind == idlepush.KindClear {
 			ids = append(ids, w.Notification.Clear...)
 		} else {
 			others++
@@ -61,7 +63,7 @@ func clearsOf(t *testing.T, s *Store, d Device, now time.Time) (ids []string, ot
 	}
 }
 
-func clearMail(t *testing.T, s *Store, a Account, want int, uids ...uint32) {
+func clearMail(t *testing.T, s *Store, a idlepush.Account, want int, uids ...uint32) {
 	t.Helper()
 	if n, err := s.Mail.Clear(a.ID, "INBOX", 7, uids, dawn); err != nil || n != want {
 		t.Errorf("%d mails were cleared, %v; want %d", n, err, want)
@@ -75,9 +77,9 @@ func clearReadElsewhere(t *testing.T) {
 	a := mailbox(t, s, ann, "a@example.org")
 	told, waiting, refused, tried, page, waits := phone(t, s, ann, "told"), phone(t, s, ann, "waiting"), phone(t, s, ann, "refused"), phone(t, s, ann, "tried"),
 		browser(t, s, ann, "page", "https://push.example"), browser(t, s, ann, "page that waits", "https://push.example")
-	all := []Device{told, waiting, refused, tried, page, waits}
+	all := []idlepush.Device{told, waiting, refused, tried, page, waits}
 	ids := arrive(t, s, a, 2, dawn)
-	for _, d := range []Device{told, page} {
+	for _, d := range []idlepush.Device{told, page} {
 		drain(t, s, d, dawn)
 	}
 	end(t, s, first(t, s, refused, dawn), Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, dawn)
@@ -85,14 +87,14 @@ func clearReadElsewhere(t *testing.T) {
 	end(t, s, first(t, s, tried, dawn), Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, dawn)
 	clearMail(t, s, a, 1, 1, 99)
 	clearMail(t, s, a, 0, 1)
-	if got, want := states(t, s, ann, ids[0], all, dawn), []DeliveryState{DeliveryDelivered, DeliveryCleared, DeliveryCleared, DeliveryCleared, DeliveryDelivered, DeliveryCleared}; !slices.Equal(got, want) {
+	if got, want := states(t, s, ann, ids[0], all, dawn), []idlepush.DeliveryState{idlepush.DeliveryDelivered, idlepush.DeliveryCleared, idlepush.DeliveryCleared, idlepush.DeliveryCleared, idlepush.DeliveryDelivered, idlepush.DeliveryCleared}; !slices.Equal(got, want) {
 		t.Errorf("the mail that was read is %v, want %v", got, want)
 	}
-	if got, want := states(t, s, ann, ids[1], all, dawn), []DeliveryState{DeliveryDelivered, DeliveryPending, DeliveryPending, DeliveryPending, DeliveryDelivered, DeliveryPending}; !slices.Equal(got, want) {
+	if got, want := states(t, s, ann, ids[1], all, dawn), []idlepush.DeliveryState{idlepush.DeliveryDelivered, idlepush.DeliveryPending, idlepush.DeliveryPending, idlepush.DeliveryPending, idlepush.DeliveryDelivered, idlepush.DeliveryPending}; !slices.Equal(got, want) {
 		t.Errorf("the other is %v, want %v", got, want)
 	}
 	for _, c := range []struct {
-		device Device
+		device idlepush.Device
 		clears []string
 		others int
 	}{{told, ids[:1], 0}, {waiting, nil, 1}, {refused, nil, 1}, {tried, ids[:1], 1}, {page, nil, 0}, {waits, nil, 1}} {
@@ -125,10 +127,10 @@ func clearInFlight(t *testing.T) {
 		if (len(got) > 0) != clears || clears && !slices.Contains(got, ids[0]) || others != 1 {
 			t.Errorf("after %s the phone is to take away %v and gets %d others", result, got, others)
 		}
-		want := Delivery{Device: d.ID, State: DeliveryCleared, At: dawn}
+		want := idlepush.Delivery{Device: d.ID, State: idlepush.DeliveryCleared, At: dawn}
 		switch {
 		case result == ResultDelivered:
-			want.State, want.Attempts = DeliveryDelivered, 1
+			want.State, want.Attempts = idlepush.DeliveryDelivered, 1
 		case clears:
 			want.Attempts = 1
 		}
@@ -142,9 +144,9 @@ func clearInFlight(t *testing.T) {
 func clearOtherReason(t *testing.T) {
 	t.Parallel()
 	late := dawn.Add(72 * time.Hour)
-	for state, away := range map[DeliveryState]func(s *Store, w Work) error{
-		DeliveryExpired:  func(s *Store, w Work) error { _, _, err := s.Outbox.Next(w.Device.ID, late); return err },
-		DeliveryCombined: func(s *Store, w Work) error { _, err := s.Outbox.Combine(w, dawn); return err },
+	for state, away := range map[idlepush.DeliveryState]func(s *Store, w Work) error{
+		idlepush.DeliveryExpired:  func(s *Store, w Work) error { _, _, err := s.Outbox.Next(w.Device.ID, late); return err },
+		idlepush.DeliveryCombined: func(s *Store, w Work) error { _, err := s.Outbox.Combine(w, dawn); return err },
 	} {
 		for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRetry, MaybeDelivered: true, Reason: because("timeout", "It is late.")}} {
 			s := newStore(t)
@@ -216,13 +218,13 @@ func clearEarlierRun(t *testing.T) {
 
 // askedForAPassword is a mailbox for which a person was asked, by the work on one phone and not yet
 // on the other, and who has given another password since.
-func askedForAPassword(t *testing.T) (s *Store, ann User, a Account, told, waits Device, w Work) {
+func askedForAPassword(t *testing.T) (s *Store, ann idlepush.User, a idlepush.Account, told, waits idlepush.Device, w Work) {
 	t.Helper()
 	s = newStore(t)
 	ann = someone(t, s, "ann")
 	a = mailbox(t, s, ann, "a@example.org")
 	told, waits = phone(t, s, ann, "told"), phone(t, s, ann, "waits")
-	if err := setState(s, a, StateAttention, "login", "Enter the password again.", dawn); err != nil {
+	if err := setState(s, a, idlepush.StateAttention, "login", "Enter the password again.", dawn); err != nil {
 		t.Fatal(err)
 	}
 	w = first(t, s, told, dawn)
@@ -241,7 +243,7 @@ func attentionMended(t *testing.T) {
 	idle(t, s, told, dawn.Add(time.Minute))
 	now := dawn.Add(2 * time.Minute)
 	for range 2 {
-		if err := setState(s, a, StateWatching, "", "", now); err != nil {
+		if err := setState(s, a, idlepush.StateWatching, "", "", now); err != nil {
 			t.Fatal(err)
 		}
 		if got, others := clearsOf(t, s, told, now); others != 0 || len(got) > 1 || len(got) == 1 && got[0] != w.Notification.ID {
@@ -251,11 +253,11 @@ func attentionMended(t *testing.T) {
 		}
 		idle(t, s, waits, now)
 		now = now.Add(time.Minute)
-		if err := setState(s, a, StateRetrying, "", "", now); err != nil {
+		if err := setState(s, a, idlepush.StateRetrying, "", "", now); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := states(t, s, ann, w.Notification.ID, []Device{told, waits}, now); !slices.Equal(got, []DeliveryState{DeliveryDelivered, DeliveryCleared}) {
+	if got := states(t, s, ann, w.Notification.ID, []idlepush.Device{told, waits}, now); !slices.Equal(got, []idlepush.DeliveryState{idlepush.DeliveryDelivered, idlepush.DeliveryCleared}) {
 		t.Errorf("it is %v", got)
 	}
 }
@@ -265,7 +267,7 @@ func attentionAnew(t *testing.T) {
 	t.Parallel()
 	s, _, a, told, waits, first := askedForAPassword(t)
 	now := dawn.Add(time.Minute)
-	if err := setState(s, a, StateAttention, "login", "Enter the password again.", now); err != nil {
+	if err := setState(s, a, idlepush.StateAttention, "login", "Enter the password again.", now); err != nil {
 		t.Fatal(err)
 	}
 	if got, others := clearsOf(t, s, told, now); !slices.Equal(got, []string{first.Notification.ID}) || others != 1 {

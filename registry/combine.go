@@ -3,6 +3,7 @@ package registry
 import (
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -106,11 +107,11 @@ func (o Outbox) combineInto(set *queueSet, q *queue, sub subqueueKey, rows []com
 		n.ID = sum.ID
 	}
 	for _, r := range rows {
-		if r.Value.Kind == KindMail {
+		if r.Value.Kind == idlepush.KindMail {
 			n.Count++
 		}
 		n.Clear = append(n.Clear, r.clear...)
-		r.Value.State, r.Value.At, r.Value.Into = DeliveryCombined, now, n.ID
+		r.Value.State, r.Value.At, r.Value.Into = idlepush.DeliveryCombined, now, n.ID
 		r.Value.Attempts, r.Value.MaybeDelivered, r.Value.Code, r.Value.Params = 0, false, "", nil
 		if err := set.endDelivery(q, r.Key, r.Value); err != nil {
 			return err
@@ -150,7 +151,7 @@ func (o Outbox) untriedCombination(tx *table.Tx, q *queue, sub subqueueKey) (int
 	if into.Value, found, err = deliveries.Get(tx, into.Key); err != nil || !found {
 		return combinedDelivery{}, err
 	}
-	if into.Value.State != DeliveryPending || into.Value.Attempts > 0 || o.maybeShown(q, into.Row) {
+	if into.Value.State != idlepush.DeliveryPending || into.Value.Attempts > 0 || o.maybeShown(q, into.Row) {
 		return combinedDelivery{}, nil
 	}
 	into.id, into.clear = stable, n.Value.Clear
@@ -166,7 +167,7 @@ func (o Outbox) combinableOf(tx *table.Tx, q *queue, waits []table.Entry[waiting
 			return nil, err
 		}
 		c := combinedDelivery{Row: table.Row[deliveryKey, deliveryRow]{Key: e.Key, Value: d}}
-		if !found || e.Key == into.Key || d.Kind == KindSummary || d.Kind == KindMail && o.maybeShown(q, c.Row) {
+		if !found || e.Key == into.Key || d.Kind == idlepush.KindSummary || d.Kind == idlepush.KindMail && o.maybeShown(q, c.Row) {
 			continue
 		}
 		n, found, err := notifications.Get(tx, e.Key.notification)
@@ -210,10 +211,10 @@ func chooseCombined(rows []combinedDelivery, into combinedDelivery) ([]combinedD
 
 // newCombination returns the notification that replaces first and others like it in one device's
 // queue. A clear may be of mail in several accounts, and does not end with one of them.
-func newCombination(user string, device id, first combinedDelivery, now time.Time) Notification {
-	n := Notification{Kind: KindClear, User: user, At: now}
-	if first.Value.Kind == KindMail {
-		n = Notification{Kind: KindSummary, Account: string(first.Key.notification.scope), At: now}
+func newCombination(user string, device id, first combinedDelivery, now time.Time) idlepush.Notification {
+	n := idlepush.Notification{Kind: idlepush.KindClear, User: user, At: now}
+	if first.Value.Kind == idlepush.KindMail {
+		n = idlepush.Notification{Kind: idlepush.KindSummary, Account: string(first.Key.notification.scope), At: now}
 	}
 	n.ID, n.Expires = stableID(string(n.Kind), string(device), first.id), now.Add(n.Kind.Lifetime())
 	return n

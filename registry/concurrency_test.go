@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/testenv"
 )
 
@@ -64,7 +65,7 @@ func manyCalls(t *testing.T) {
 		worker(func(i int) error { return settleOne(s, i) }, ErrNotFound)
 	}
 	worker(func(i int) error {
-		_, _, err := s.Devices.Register(routed(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: Secret("token " + strconv.Itoa(i%3)), Content: LevelSubject}), "", dawn)
+		_, _, err := s.Devices.Register(routed(idlepush.Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: idlepush.Secret("token " + strconv.Itoa(i%3)), Content: idlepush.LevelSubject}), "", dawn)
 		return err
 	})
 	worker(func(i int) error {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -34,11 +35,11 @@ func TestCosts(t *testing.T) {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
-	mail := func(uid uint32) Notification {
-		return Notification{ID: fmt.Sprint("mail ", uid), Kind: KindMail, Account: a.ID, Folder: "INBOX", UIDValidity: 7, UID: uid, Fingerprint: fmt.Sprint(uid), Wordless: true,
+	mail := func(uid uint32) idlepush.Notification {
+		return idlepush.Notification{ID: fmt.Sprint("mail ", uid), Kind: idlepush.KindMail, Account: a.ID, Folder: "INBOX", UIDValidity: 7, UID: uid, Fingerprint: fmt.Sprint(uid), Wordless: true,
 			At: dawn, Expires: dawn.Add(time.Hour)}
 	}
-	told := recorder{arrival: Arrival{Account: a.ID, Folder: "INBOX", To: Cursor{UIDValidity: 7}, At: dawn}, mailbox: a.ID, level: LevelSubject}
+	told := recorder{arrival: Arrival{Account: a.ID, Folder: "INBOX", To: Cursor{UIDValidity: 7}, At: dawn}, mailbox: a.ID, level: idlepush.LevelSubject}
 	spend("notification", func(set *queueSet) error { return set.insert(mail(1), nil) })
 	spend("notification", func(set *queueSet) error {
 		told.set = set
@@ -74,10 +75,10 @@ func TestCosts(t *testing.T) {
 	})
 	ends := map[string]func(set *queueSet, q *queue, row deliveryRow) error{
 		"end": func(set *queueSet, q *queue, row deliveryRow) error {
-			return set.endDelivery(q, at, row.withState(DeliveryCleared, dawn))
+			return set.endDelivery(q, at, row.withState(idlepush.DeliveryCleared, dawn))
 		},
 		"wait": func(set *queueSet, q *queue, row deliveryRow) error {
-			return set.addPending(q, at, row.withState(DeliveryPending, dawn))
+			return set.addPending(q, at, row.withState(idlepush.DeliveryPending, dawn))
 		},
 		"remove": func(set *queueSet, q *queue, row deliveryRow) error {
 			return set.removeDelivery(table.Row[deliveryKey, deliveryRow]{Key: at, Value: row})
@@ -123,7 +124,7 @@ func TestCosts(t *testing.T) {
 }
 
 // measured is a store that counts.
-func measured(t *testing.T) (s *Store, a Account, d Device) {
+func measured(t *testing.T) (s *Store, a idlepush.Account, d idlepush.Device) {
 	t.Helper()
 	s = newStore(t)
 	ann := someone(t, s, "ann")

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/testenv"
 )
 
@@ -38,7 +39,7 @@ func step() error {
 	return err
 }
 
-func recordForever(s *Store, a Account) error {
+func recordForever(s *Store, a idlepush.Account) error {
 	for n := 0; ; n++ {
 		from, err := s.Mail.Cursor(a.ID, "INBOX")
 		if err != nil {
@@ -47,7 +48,7 @@ func recordForever(s *Store, a Account) error {
 		to := Cursor{UIDValidity: 7, Next: max(from.Next, 1)}
 		var mails []Message
 		for range 1 + n%4 {
-			mails = append(mails, Message{UID: to.Next, Content: Content{Subject: fmt.Sprint(to.Next)}})
+			mails = append(mails, Message{UID: to.Next, Content: idlepush.Content{Subject: fmt.Sprint(to.Next)}})
 			to.Next++
 		}
 		if _, err := s.Mail.Record(Arrival{Account: a.ID, Folder: "INBOX", From: from, To: to, Mails: mails, At: dawn}); err != nil {
@@ -97,7 +98,7 @@ func TestKillWhileRecording(t *testing.T) {
 	for _, name := range []string{"one", "two"} {
 		phone(t, s, ann, name)
 	}
-	register(t, s, Device{User: ann.ID, Name: "three", Transport: FCM, Address: "three", Content: LevelWake, Accounts: []string{b.ID}})
+	register(t, s, idlepush.Device{User: ann.ID, Name: "three", Transport: FCM, Address: "three", Content: idlepush.LevelWake, Accounts: []string{b.ID}})
 	devicesOf := map[string]int{a.ID: 2, b.ID: 3}
 	random, kills, mails := testenv.Rand(t), testenv.Tenth(20), 0
 	for kill := range kills {
@@ -145,7 +146,7 @@ func runAndKill(t *testing.T, dir string, steps int) {
 
 // checkMails: before the cursor every mail has a row or an outcome for every device, past it none
 // has anything.
-func checkMails(t *testing.T, s *Store, user User, account string, devices int) int {
+func checkMails(t *testing.T, s *Store, user idlepush.User, account string, devices int) int {
 	t.Helper()
 	c, err := s.Mail.Cursor(account, "INBOX")
 	if err != nil {

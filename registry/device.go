@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -32,20 +33,20 @@ func deviceRowOf(tx *table.Tx, device id) (table.Row[deviceKey, deviceRow], erro
 
 // unsealDevice returns the device of a row, and its queue. If its address, keys and parameters
 // cannot be unsealed, it returns the device without them, and an error that wraps errSecrets.
-func unsealDevice(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (Device, queueRow, error) {
+func unsealDevice(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (idlepush.Device, queueRow, error) {
 	row := at.Value
 	q, _, err := queues.Get(tx, at.Key.device)
 	if err != nil {
-		return Device{}, q, err
+		return idlepush.Device{}, q, err
 	}
-	d := Device{ID: string(at.Key.device), Revision: row.Revision, User: string(at.Key.user), Name: row.Name,
+	d := idlepush.Device{ID: string(at.Key.device), Revision: row.Revision, User: string(at.Key.user), Name: row.Name,
 		Session: row.Session, Transport: row.Transport, Lane: q.Lane, MustShow: q.MustShow, Content: row.Content,
 		Accounts: row.Accounts, Created: row.Created, Registered: row.Registered, Status: q.Status.status(), Due: q.Due}
 	var secrets deviceSecrets
 	if err := devices.Place(tx, at.Key).Open(row.Secrets, &secrets); err != nil {
 		return d, q, fmt.Errorf("%w: %w", errSecrets, err)
 	}
-	d.Address, d.Keys, d.Params = Secret(secrets.Address), (*Keys)(secrets.Keys), secrets.Params
+	d.Address, d.Keys, d.Params = idlepush.Secret(secrets.Address), (*idlepush.Keys)(secrets.Keys), secrets.Params
 	return d, q, nil
 }
 
@@ -54,7 +55,7 @@ var errSecrets = errors.New("the address of a device cannot be read")
 
 // deviceForDisplay is unsealDevice for callers that only show the device. If its address is
 // damaged, they see the device without it, until it is registered anew or removed.
-func deviceForDisplay(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (Device, error) {
+func deviceForDisplay(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (idlepush.Device, error) {
 	d, _, err := unsealDevice(tx, at)
 	if errors.Is(err, errSecrets) {
 		err = nil
@@ -62,7 +63,7 @@ func deviceForDisplay(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (Device,
 	return d, err
 }
 
-func putDevice(tx *table.Tx, d Device) error {
+func putDevice(tx *table.Tx, d idlepush.Device) error {
 	k := deviceKey{id(d.User), id(d.ID)}
 	row, err := sealDevice(tx, k, d)
 	if err != nil {
@@ -72,19 +73,19 @@ func putDevice(tx *table.Tx, d Device) error {
 }
 
 // sealDevice returns the row of the device under k.
-func sealDevice(tx *table.Tx, k deviceKey, d Device) (deviceRow, error) {
+func sealDevice(tx *table.Tx, k deviceKey, d idlepush.Device) (deviceRow, error) {
 	sealed, err := devices.Place(tx, k).Seal(deviceSecrets{string(d.Address), (*sealedKeys)(d.Keys), d.Params})
 	return deviceRow{Revision: d.Revision, Name: d.Name, Session: d.Session, Transport: d.Transport,
 		Address: addressDigest(d), Secrets: sealed, Content: d.Content, Accounts: d.Accounts, Created: d.Created, Registered: d.Registered}, err
 }
 
 // addressDigest returns the SHA-256 of transport and address, by which a phone is recognized.
-func addressDigest(d Device) digest {
+func addressDigest(d idlepush.Device) digest {
 	return sha256.Sum256([]byte(string(d.Transport) + "\x00" + string(d.Address)))
 }
 
 // checkLane returns an error if the device has no lane. Nothing could pause it then.
-func checkLane(d Device) error {
+func checkLane(d idlepush.Device) error {
 	if d.Lane == "" {
 		return fmt.Errorf("a device of transport %q has no lane: its transport must name one, which is a bug in idlepush", d.Transport)
 	}
@@ -100,17 +101,17 @@ func checkLane(d Device) error {
 //
 // It returns ErrNotFound if there is no such user, and ErrDenied if session is not empty and has
 // ended.
-func (s Devices) Register(d Device, session string, now time.Time) (_ Device, created bool, err error) {
+func (s Devices) Register(d idlepush.Device, session string, now time.Time) (_ idlepush.Device, created bool, err error) {
 	if err := checkLane(d); err != nil {
-		return Device{}, false, err
+		return idlepush.Device{}, false, err
 	}
-	var out Device
+	var out idlepush.Device
 	err = s.db.Update(func(tx *table.Tx) error {
 		out = d
 		if _, err := checkCreator(tx, d.User, session, now); err != nil {
 			return err
 		}
-		var old Device
+		var old idlepush.Device
 		at, found, err := devicesAt.Row(tx, addressDigest(d))
 		if err != nil {
 			return err
@@ -127,7 +128,7 @@ func (s Devices) Register(d Device, session string, now time.Time) (_ Device, cr
 		return replaceDevice(tx, &out, old, now, true)
 	})
 	if err != nil {
-		return Device{}, false, err
+		return idlepush.Device{}, false, err
 	}
 	return out, created, nil
 }
@@ -138,11 +139,11 @@ func (s Devices) Register(d Device, session string, now time.Time) (_ Device, cr
 // It returns ErrStale if the device was edited since d was read, and ErrTaken if another device has
 // that address. It returns ErrNotFound if the device is removed or belongs to another user, and
 // ErrDenied if it is moved into a session that has ended.
-func (s Devices) Update(d Device, now time.Time) (Device, error) {
+func (s Devices) Update(d idlepush.Device, now time.Time) (idlepush.Device, error) {
 	if err := checkLane(d); err != nil {
-		return Device{}, err
+		return idlepush.Device{}, err
 	}
-	var out Device
+	var out idlepush.Device
 	err := s.db.Update(func(tx *table.Tx) error {
 		out = d
 		at, err := deviceRowOf(tx, id(d.ID))
@@ -175,7 +176,7 @@ func (s Devices) Update(d Device, now time.Time) (Device, error) {
 		return replaceDevice(tx, &out, old, now, !d.SameAddress(old))
 	})
 	if err != nil {
-		return Device{}, err
+		return idlepush.Device{}, err
 	}
 	return out, nil
 }
@@ -183,7 +184,7 @@ func (s Devices) Update(d Device, now time.Time) (Device, error) {
 // replaceDevice writes a device, which replaces old if that has an id, and the lane of its queue.
 // The queue is due now if the app has just confirmed the address, if the lane changed, or if the
 // device is no longer suspect.
-func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed bool) error {
+func replaceDevice(tx *table.Tx, d *idlepush.Device, old idlepush.Device, now time.Time, confirmed bool) error {
 	q, _, err := queues.Get(tx, id(d.ID))
 	if err != nil {
 		return err
@@ -196,17 +197,17 @@ func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed
 	switch d.Status.State {
 	case "":
 		if d.Status = q.Status.status(); was == "" {
-			d.Status = Status{State: StateUnproven, Since: now}
+			d.Status = idlepush.Status{State: idlepush.StateUnproven, Since: now}
 		}
 	case was:
 		d.Status.Since = q.Status.Since
 	default:
 		d.Status.Since = now
 	}
-	if d.Status.State == StateProven && d.Status.Proof.IsZero() {
+	if d.Status.State == idlepush.StateProven && d.Status.Proof.IsZero() {
 		d.Status.Proof = q.Status.Proof
 	}
-	lookNow := confirmed || q.Lane != d.Lane || was == StateSuspect && d.Status.State == StateProven
+	lookNow := confirmed || q.Lane != d.Lane || was == idlepush.StateSuspect && d.Status.State == idlepush.StateProven
 	q.Status, q.Lane, q.MustShow = statusRowOf(d.Status), d.Lane, d.MustShow
 	if lookNow && !q.Due.IsZero() {
 		q.Due = now
@@ -223,7 +224,7 @@ func replaceDevice(tx *table.Tx, d *Device, old Device, now time.Time, confirmed
 }
 
 // Get returns the device of that id, or ErrNotFound.
-func (s Devices) Get(device string) (d Device, err error) {
+func (s Devices) Get(device string) (d idlepush.Device, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		at, err := deviceRowOf(tx, id(device))
 		if err != nil {
@@ -236,7 +237,7 @@ func (s Devices) Get(device string) (d Device, err error) {
 }
 
 // At returns the device that has the address of d, or ErrNotFound.
-func (s Devices) At(d Device) (found Device, err error) {
+func (s Devices) At(d idlepush.Device) (found idlepush.Device, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		at, ok, err := devicesAt.Row(tx, addressDigest(d))
 		if err == nil && !ok {
@@ -252,7 +253,7 @@ func (s Devices) At(d Device) (found Device, err error) {
 }
 
 // List returns the user's devices, oldest first. It returns all devices if user is empty.
-func (s Devices) List(user string) (list []Device, err error) {
+func (s Devices) List(user string) (list []idlepush.Device, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		within := table.Range{}
 		if user != "" {
@@ -271,7 +272,7 @@ func (s Devices) List(user string) (list []Device, err error) {
 		}
 		return nil
 	})
-	slices.SortFunc(list, func(a, b Device) int {
+	slices.SortFunc(list, func(a, b idlepush.Device) int {
 		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
 	})
 	return list, err
@@ -281,7 +282,7 @@ func (s Devices) List(user string) (list []Device, err error) {
 // session given, which may be empty. A lost phone must not register again when somebody opens it.
 // What waits for the device is not sent, and the next Purge removes it. Remove returns ErrStale if
 // the device was edited since d was read.
-func (s Devices) Remove(d Device, session string) error {
+func (s Devices) Remove(d idlepush.Device, session string) error {
 	return s.db.Update(func(tx *table.Tx) error {
 		at, err := deviceRowOf(tx, id(d.ID))
 		if err != nil {

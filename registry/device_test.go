@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -30,35 +31,35 @@ func sameAddressSameDevice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	for name, d := range map[string]Device{
+	for name, d := range map[string]idlepush.Device{
 		"fcm":         {Transport: FCM, Address: "token"},
 		"apns":        {Transport: APNs, Address: "token", Params: map[string]string{"environment": sandbox, "topic": "org.example.app"}},
-		"webpush":     {Transport: WebPush, Address: "https://push.example/1", Keys: &Keys{"p", "a"}},
-		"unifiedpush": {Transport: UnifiedPush, Address: "https://push.example/1", Keys: &Keys{"p", "a"}},
+		"webpush":     {Transport: WebPush, Address: "https://push.example/1", Keys: &idlepush.Keys{P256dh: "p", Auth: "a"}},
+		"unifiedpush": {Transport: UnifiedPush, Address: "https://push.example/1", Keys: &idlepush.Keys{P256dh: "p", Auth: "a"}},
 	} {
-		d.User, d.Name, d.Content, d.Status.State = ann.ID, name, LevelSubject, StateUnproven
+		d.User, d.Name, d.Content, d.Status.State = ann.ID, name, idlepush.LevelSubject, idlepush.StateUnproven
 		first, created, err := s.Devices.Register(routed(d), "", dawn)
 		if err != nil || !created || len(first.ID) != 26 || !first.Created.Equal(dawn) || !first.Registered.Equal(dawn) {
 			t.Fatalf("%s: created %v %+v, %v", name, created, first, err)
 		}
-		d.Name, d.Content, d.Status.State, d.Keys = "renamed", LevelWake, StateProven, &Keys{"p2", "a2"}
+		d.Name, d.Content, d.Status.State, d.Keys = "renamed", idlepush.LevelWake, idlepush.StateProven, &idlepush.Keys{P256dh: "p2", Auth: "a2"}
 		later := dawn.Add(time.Hour)
 		again, created, err := s.Devices.Register(routed(d), "", later)
 		if err != nil || created || again.ID != first.ID || !again.Created.Equal(dawn) || !again.Registered.Equal(later) {
 			t.Fatalf("%s again: created %v %+v, %v", name, created, again, err)
 		}
-		got, err := s.Devices.At(Device{Transport: d.Transport, Address: d.Address})
-		if err != nil || got.ID != first.ID || got.Name != "renamed" || got.Content != LevelWake || got.Address != d.Address || *got.Keys != *d.Keys {
+		got, err := s.Devices.At(idlepush.Device{Transport: d.Transport, Address: d.Address})
+		if err != nil || got.ID != first.ID || got.Name != "renamed" || got.Content != idlepush.LevelWake || got.Address != d.Address || *got.Keys != *d.Keys {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
-		if got.Status.State != StateProven || !got.Status.Since.Equal(later) {
+		if got.Status.State != idlepush.StateProven || !got.Status.Since.Equal(later) {
 			t.Errorf("%s: status %+v", name, got.Status)
 		}
 	}
 	if list, err := s.Devices.List(ann.ID); err != nil || len(list) != 4 {
 		t.Errorf("%d devices, %v; want one per transport and address", len(list), err)
 	}
-	if _, err := s.Devices.At(Device{Transport: FCM, Address: "unknown"}); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Devices.At(idlepush.Device{Transport: FCM, Address: "unknown"}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an unknown address: %v", err)
 	}
 }
@@ -75,10 +76,10 @@ func addressMoves(t *testing.T) {
 	d, old := phone(t, s, ann, "phone"), phone(t, s, ann, "old phone")
 	hidden, seen := arrive(t, s, private, 2, dawn), arrive(t, s, shared, 2, dawn)
 	// Ann is told, bob is not to be.
-	end(t, s, first(t, s, old, dawn), Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, dawn)
+	end(t, s, first(t, s, old, dawn), Outcome{Result: ResultGone, Reason: idlepush.Reason{Code: "gone"}}, dawn)
 	work := first(t, s, d, dawn)
 
-	moved, created, err := s.Devices.Register(routed(Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: d.Address, Content: LevelWake, Status: Status{State: StateProven}}), "", dawn)
+	moved, created, err := s.Devices.Register(routed(idlepush.Device{User: bob.ID, Name: "bob's", Transport: FCM, Address: d.Address, Content: idlepush.LevelWake, Status: idlepush.Status{State: idlepush.StateProven}}), "", dawn)
 	if err != nil || created || moved.ID != d.ID {
 		t.Fatalf("created %v, %s for %s, %v", created, moved.ID, d.ID, err)
 	}
@@ -93,7 +94,7 @@ func addressMoves(t *testing.T) {
 		t.Errorf("sent %v, want %v", got, seen)
 	}
 	for _, id := range hidden {
-		if got := deliveryOf(t, s, ann, id, d, dawn); got.State != DeliveryRemoved {
+		if got := deliveryOf(t, s, ann, id, d, dawn); got.State != idlepush.DeliveryRemoved {
 			t.Errorf("%+v", got)
 		}
 	}
@@ -106,7 +107,7 @@ func updateInPlace(t *testing.T) {
 	a := mailbox(t, s, ann, "ann@example.org")
 	d, other := phone(t, s, ann, "phone"), phone(t, s, ann, "other")
 	ids := arrive(t, s, a, 2, dawn)
-	former := Device{Transport: FCM, Address: d.Address}
+	former := idlepush.Device{Transport: FCM, Address: d.Address}
 	d.Address, d.Name = "rotated", "renamed"
 	later := dawn.Add(time.Hour)
 	updated, err := s.Devices.Update(d, later)
@@ -168,7 +169,7 @@ func emptyLane(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	d := Device{User: ann.ID, Name: "phone", Transport: FCM, Address: "token"}
+	d := idlepush.Device{User: ann.ID, Name: "phone", Transport: FCM, Address: "token"}
 	says := func(call string, err error) {
 		if err == nil || !strings.Contains(err.Error(), `transport "fcm"`) || !strings.Contains(err.Error(), "lane") {
 			t.Errorf("%s: %v; want an error that names the transport and what it lacks", call, err)
@@ -195,7 +196,7 @@ func newLaneWaits(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
-	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Params: in(sandbox), Content: LevelWake})
+	d := register(t, s, idlepush.Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Params: in(sandbox), Content: idlepush.LevelWake})
 	arrive(t, s, a, 1, dawn)
 	until := dawn.Add(15 * time.Minute)
 	pause(t, s, Lane{Name: "apns sandbox", Since: dawn, Until: until})
@@ -219,7 +220,7 @@ func newLaneWakes(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
-	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Params: in(production), Content: LevelSubject})
+	d := register(t, s, idlepush.Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Params: in(production), Content: idlepush.LevelSubject})
 	arrive(t, s, a, 1, dawn)
 	<-s.Outbox.Changed()
 	d.Params = in(sandbox)
@@ -259,11 +260,11 @@ func removeLeavesNothing(t *testing.T) {
 	if dueNow(t, s, dawn)[d[0].ID] {
 		t.Error("it is still due")
 	}
-	if got := deliveryOf(t, s, User{ID: a.Owner}, last[49], d[0], dawn); got.State != DeliveryRemoved {
+	if got := deliveryOf(t, s, idlepush.User{ID: a.Owner}, last[49], d[0], dawn); got.State != idlepush.DeliveryRemoved {
 		t.Errorf("%+v", got)
 	}
 	// The same phone, registered again, is a new device with an empty queue.
-	again := phone(t, s, User{ID: a.Owner}, "one")
+	again := phone(t, s, idlepush.User{ID: a.Owner}, "one")
 	if again.ID == d[0].ID || len(drain(t, s, again, dawn)) > 0 {
 		t.Error("the former queue is back")
 	}
@@ -284,7 +285,7 @@ func listOldestFirst(t *testing.T) {
 		if minute == 2 {
 			user = bob
 		}
-		d := Device{User: user.ID, Name: fmt.Sprint(minute), Transport: FCM, Address: Secret(fmt.Sprint(i))}
+		d := idlepush.Device{User: user.ID, Name: fmt.Sprint(minute), Transport: FCM, Address: idlepush.Secret(fmt.Sprint(i))}
 		if _, _, err := s.Devices.Register(routed(d), "", dawn.Add(time.Duration(minute)*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
@@ -298,7 +299,7 @@ func listOldestFirst(t *testing.T) {
 func addressOfTransport(t *testing.T) {
 	t.Parallel()
 	seen := map[[32]byte]int{}
-	for i, d := range []Device{
+	for i, d := range []idlepush.Device{
 		{Transport: FCM, Address: "x"}, {Transport: APNs, Address: "x"}, {Transport: FCM, Address: "y"},
 		{Transport: WebPush, Address: "x"}, {Transport: UnifiedPush, Address: "x"},
 	} {
@@ -307,7 +308,7 @@ func addressOfTransport(t *testing.T) {
 		}
 		seen[addressDigest(d)] = i
 	}
-	if addressDigest(Device{Transport: APNs, Address: "x", Params: in(sandbox)}) != addressDigest(Device{Transport: APNs, Address: "x", Params: map[string]string{"topic": "t"}, ID: "i"}) {
+	if addressDigest(idlepush.Device{Transport: APNs, Address: "x", Params: in(sandbox)}) != addressDigest(idlepush.Device{Transport: APNs, Address: "x", Params: map[string]string{"topic": "t"}, ID: "i"}) {
 		t.Error("more than transport and token makes the address")
 	}
 }

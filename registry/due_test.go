@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
-
 	"idlepush/registry/testenv"
 )
 
@@ -120,7 +120,7 @@ func dueBehindBusy(t *testing.T) {
 func dueOfPausedLane(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
-	other := browser(t, s, User{ID: a.Owner}, "other", "https://push.example")
+	other := browser(t, s, idlepush.User{ID: a.Owner}, "other", "https://push.example")
 	arrive(t, s, a, 1, dawn)
 	end(t, s, first(t, s, d[3], dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Hour)}, dawn)
 	const repair = 15 * time.Minute

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -16,7 +17,7 @@ import (
 // later, starts from its end. If the account is another mailbox now, all cursors are removed. If
 // too many people change for one transaction, the account is shared with some of them before the
 // rest is changed.
-func (s Accounts) Update(a Account, now time.Time) (out Account, err error) {
+func (s Accounts) Update(a idlepush.Account, now time.Time) (out idlepush.Account, err error) {
 	err = s.inSteps(func(tx *table.Tx) (done bool, err error) {
 		out, done, err = updateAccount(tx, a, now)
 		if err == nil && !done {
@@ -25,7 +26,7 @@ func (s Accounts) Update(a Account, now time.Time) (out Account, err error) {
 		return done, err
 	})
 	if err != nil {
-		return Account{}, err
+		return idlepush.Account{}, err
 	}
 	return out, nil
 }
@@ -36,7 +37,7 @@ const updateCost = 12
 
 // updateAccount writes the account. done reports whether all of that fitted the transaction. If
 // not, only a part of the people it is shared with have changed.
-func updateAccount(tx *table.Tx, a Account, now time.Time) (out Account, done bool, err error) {
+func updateAccount(tx *table.Tx, a idlepush.Account, now time.Time) (out idlepush.Account, done bool, err error) {
 	old, row, err := readAccount(tx, a.ID)
 	if err != nil {
 		return a, false, err
@@ -64,8 +65,8 @@ func updateAccount(tx *table.Tx, a Account, now time.Time) (out Account, done bo
 	}
 	out = a
 	out.Revision, out.Created, out.Owner, out.Edited, out.Status = old.Revision+1, old.Created, old.Owner, old.Edited, old.Status
-	if !isSameSession(a, old) || old.Status.State == StateAttention {
-		out.Edited, out.Status = now, Status{State: StateNew, Since: now, Proof: old.Status.Proof}
+	if !isSameSession(a, old) || old.Status.State == idlepush.StateAttention {
+		out.Edited, out.Status = now, idlepush.Status{State: idlepush.StateNew, Since: now, Proof: old.Status.Proof}
 		if err := putStatus(tx, a.ID, out.Status); err != nil {
 			return a, false, err
 		}
@@ -109,7 +110,7 @@ func stepTowards(are, wanted []string, maxSteps int) (list []string, all bool) {
 
 // removeCursors removes the cursors in the list whose folders the account no longer watches. If all
 // is true, it removes all of them and the unread count.
-func removeCursors(tx *table.Tx, a Account, list []folderKey, all bool) error {
+func removeCursors(tx *table.Tx, a idlepush.Account, list []folderKey, all bool) error {
 	for _, k := range list {
 		if !all && slices.Contains(a.Folders, k.folder) {
 			continue
@@ -130,7 +131,7 @@ func removeCursors(tx *table.Tx, a Account, list []folderKey, all bool) error {
 }
 
 // isSameSession reports whether the same session serves both.
-func isSameSession(a, b Account) bool {
+func isSameSession(a, b idlepush.Account) bool {
 	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username && a.Password == b.Password &&
 		a.Enabled == b.Enabled && slices.Equal(a.Folders, b.Folders)
 }

@@ -5,12 +5,13 @@ import (
 	"slices"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
 // Wordless returns the account's mail that was notified without content and has neither expired nor
 // been cleared. The notifications have a place and a time, but no content and no deliveries.
-func (m Mail) Wordless(account string, now time.Time) (list []Notification, err error) {
+func (m Mail) Wordless(account string, now time.Time) (list []idlepush.Notification, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		rows, err := wordless.Rows(tx, table.Under(id(account)), table.NoLimit)
 		if err != nil {
@@ -24,7 +25,7 @@ func (m Mail) Wordless(account string, now time.Time) (list []Notification, err 
 			if err != nil {
 				return err
 			}
-			n.Content = Content{}
+			n.Content = idlepush.Content{}
 			list = append(list, n)
 		}
 		return nil
@@ -112,7 +113,7 @@ func writeContent(set *queueSet, n table.Row[notificationKey, notificationRow], 
 	}
 	delivered := func(device id) bool {
 		return slices.ContainsFunc(rows, func(d table.Row[deliveryKey, deliveryRow]) bool {
-			return d.Key.device == device && d.Value.State == DeliveryDelivered
+			return d.Key.device == device && d.Value.State == idlepush.DeliveryDelivered
 		})
 	}
 	row.Unqueued = n.Value.Unqueued

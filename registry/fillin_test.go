@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"idlepush"
 )
 
 func TestFillIn(t *testing.T) {
@@ -18,22 +20,22 @@ func TestFillIn(t *testing.T) {
 
 // words are what the mail under a UID says once it can be had.
 func words(uid uint32) Message {
-	return Message{UID: uid, Fingerprint: "words", Content: Content{From: "Ann", Subject: "words", MessageID: "words@example.org", Preview: "Hello"}}
+	return Message{UID: uid, Fingerprint: "words", Content: idlepush.Content{From: "Ann", Subject: "words", MessageID: "words@example.org", Preview: "Hello"}}
 }
 
 // wordless is a mailbox in which a mail without words has come, with the mail's id.
-func wordlessOf(t *testing.T, s *Store, owner User) (Account, string) {
+func wordlessOf(t *testing.T, s *Store, owner idlepush.User) (idlepush.Account, string) {
 	t.Helper()
 	a := mailbox(t, s, owner, "a@example.org")
 	look := arrival(t, s, a, 1, dawn)
-	look.Mails[0].Content, look.Mails[0].Wordless = Content{}, true
+	look.Mails[0].Content, look.Mails[0].Wordless = idlepush.Content{}, true
 	if n, err := s.Mail.Record(look); err != nil || n != 1 {
 		t.Fatalf("record: %d, %v", n, err)
 	}
 	return a, StableID(a.ID, "INBOX", 7, 1)
 }
 
-func fillOne(t *testing.T, s *Store, a Account, m Message, now time.Time, want bool) {
+func fillOne(t *testing.T, s *Store, a idlepush.Account, m Message, now time.Time, want bool) {
 	t.Helper()
 	if filled, err := s.Mail.FillIn(a.ID, "INBOX", 7, m, now); err != nil || filled != want {
 		t.Errorf("fill in: %v, %v; want %v", filled, err, want)
@@ -45,11 +47,11 @@ func fillInAgain(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	told, waiting, refused, page := phone(t, s, ann, "told"), phone(t, s, ann, "waiting"), phone(t, s, ann, "refused"), browser(t, s, ann, "page", "https://push.example")
-	wake := register(t, s, Device{User: ann.ID, Name: "wake", Transport: FCM, Address: "wake", Content: LevelWake})
+	wake := register(t, s, idlepush.Device{User: ann.ID, Name: "wake", Transport: FCM, Address: "wake", Content: idlepush.LevelWake})
 	a, id := wordlessOf(t, s, ann)
 	late := phone(t, s, ann, "late")
-	all := []Device{told, waiting, refused, page, wake, late}
-	for _, d := range []Device{told, page, wake} {
+	all := []idlepush.Device{told, waiting, refused, page, wake, late}
+	for _, d := range []idlepush.Device{told, page, wake} {
 		drain(t, s, d, dawn)
 	}
 	end(t, s, first(t, s, refused, dawn), Outcome{Result: ResultRefused, Reason: because("refused", "Refused.")}, dawn)
@@ -58,12 +60,12 @@ func fillInAgain(t *testing.T) {
 		t.Errorf("wordless are %+v, %v", list, err)
 	}
 	fillOne(t, s, a, words(1), now, true)
-	if got, want := states(t, s, ann, id, all, now), []DeliveryState{DeliveryPending, DeliveryPending, DeliveryRefused, DeliveryPending, DeliveryDelivered, "none"}; !slices.Equal(got, want) {
+	if got, want := states(t, s, ann, id, all, now), []idlepush.DeliveryState{idlepush.DeliveryPending, idlepush.DeliveryPending, idlepush.DeliveryRefused, idlepush.DeliveryPending, idlepush.DeliveryDelivered, "none"}; !slices.Equal(got, want) {
 		t.Errorf("it is %v, want %v", got, want)
 	}
-	for _, d := range []Device{told, waiting, page} {
+	for _, d := range []idlepush.Device{told, waiting, page} {
 		w := first(t, s, d, now)
-		if w.Notification.ID != id || w.Notification.Content != words(1).Content.At(LevelSubject) {
+		if w.Notification.ID != id || w.Notification.Content != words(1).Content.At(idlepush.LevelSubject) {
 			t.Errorf("%s is sent %s", d.Name, w.Notification.ID)
 		}
 		end(t, s, w, Outcome{Result: ResultDelivered}, now)
@@ -75,7 +77,7 @@ func fillInAgain(t *testing.T) {
 	if list, err := s.Mail.Wordless(a.ID, now); err != nil || len(list) != 0 {
 		t.Errorf("wordless are still %+v, %v", list, err)
 	}
-	if got, want := states(t, s, ann, id, all, now), []DeliveryState{DeliveryDelivered, DeliveryDelivered, DeliveryRefused, DeliveryDelivered, DeliveryDelivered, "none"}; !slices.Equal(got, want) {
+	if got, want := states(t, s, ann, id, all, now), []idlepush.DeliveryState{idlepush.DeliveryDelivered, idlepush.DeliveryDelivered, idlepush.DeliveryRefused, idlepush.DeliveryDelivered, idlepush.DeliveryDelivered, "none"}; !slices.Equal(got, want) {
 		t.Errorf("then it is %v, want %v", got, want)
 	}
 }
@@ -85,36 +87,36 @@ func fillInKeepsOutcome(t *testing.T) {
 	later := dawn.Add(time.Minute)
 	for _, c := range []struct {
 		name   string
-		do     func(s *Store, a Account, d Device) error
+		do     func(s *Store, a idlepush.Account, d idlepush.Device) error
 		at     time.Time // when it is looked at
-		want   DeliveryState
+		want   idlepush.DeliveryState
 		clears int // ids that the phone is to take away
 	}{
-		{"it waits", func(*Store, Account, Device) error { return nil }, later, DeliveryPending, 0},
-		{"it is tried again", func(s *Store, _ Account, d Device) error {
+		{"it waits", func(*Store, idlepush.Account, idlepush.Device) error { return nil }, later, idlepush.DeliveryPending, 0},
+		{"it is tried again", func(s *Store, _ idlepush.Account, d idlepush.Device) error {
 			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, later)
-		}, later, DeliveryPending, 0},
-		{"it is delivered", func(s *Store, _ Account, d Device) error {
+		}, later, idlepush.DeliveryPending, 0},
+		{"it is delivered", func(s *Store, _ idlepush.Account, d idlepush.Device) error {
 			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultDelivered}, later)
-		}, later, DeliveryDelivered, 0},
-		{"it is refused", func(s *Store, _ Account, d Device) error {
+		}, later, idlepush.DeliveryDelivered, 0},
+		{"it is refused", func(s *Store, _ idlepush.Account, d idlepush.Device) error {
 			return settleWork(s, first(t, s, d, later), Outcome{Result: ResultRefused, Reason: because("refused", "Refused.")}, later)
-		}, later, DeliveryDelivered, 0},
-		{"it expires in the queue", func(*Store, Account, Device) error { return nil }, dawn.Add(73 * time.Hour), DeliveryDelivered, 0},
-		{"it is dropped", func(s *Store, _ Account, d Device) error {
+		}, later, idlepush.DeliveryDelivered, 0},
+		{"it expires in the queue", func(*Store, idlepush.Account, idlepush.Device) error { return nil }, dawn.Add(73 * time.Hour), idlepush.DeliveryDelivered, 0},
+		{"it is dropped", func(s *Store, _ idlepush.Account, d idlepush.Device) error {
 			_, _, err := s.Outbox.Next(d.ID, dawn.Add(73*time.Hour))
 			return err
-		}, later, DeliveryDelivered, 0},
-		{"the device is gone", func(s *Store, _ Account, d Device) error { return s.Devices.Remove(d, "") }, later, DeliveryDelivered, 0},
-		{"it is read", func(s *Store, a Account, _ Device) error {
+		}, later, idlepush.DeliveryDelivered, 0},
+		{"the device is gone", func(s *Store, _ idlepush.Account, d idlepush.Device) error { return s.Devices.Remove(d, "") }, later, idlepush.DeliveryDelivered, 0},
+		{"it is read", func(s *Store, a idlepush.Account, _ idlepush.Device) error {
 			_, err := s.Mail.Clear(a.ID, "INBOX", 7, []uint32{1}, later)
 			return err
-		}, later, DeliveryDelivered, 1},
-		{"much comes with it", func(s *Store, a Account, d Device) error {
+		}, later, idlepush.DeliveryDelivered, 1},
+		{"much comes with it", func(s *Store, a idlepush.Account, d idlepush.Device) error {
 			arrive(t, s, a, 2, later)
 			_, err := s.Outbox.Combine(first(t, s, d, later), later)
 			return err
-		}, later, DeliveryPending, 0},
+		}, later, idlepush.DeliveryPending, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStore(t)
@@ -130,10 +132,10 @@ func fillInKeepsOutcome(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := n.Deliveries[0]; got.State != c.want || got.State == DeliveryDelivered && (!got.At.Equal(dawn) || got.Code != "" || !got.DeliveredBefore.IsZero()) {
+			if got := n.Deliveries[0]; got.State != c.want || got.State == idlepush.DeliveryDelivered && (!got.At.Equal(dawn) || got.Code != "" || !got.DeliveredBefore.IsZero()) {
 				t.Errorf("it stands as %+v, want %s at %v", got, c.want, dawn)
 			}
-			if c.want == DeliveryDelivered && c.name != "the device is gone" {
+			if c.want == idlepush.DeliveryDelivered && c.name != "the device is gone" {
 				if ids, others := clearsOf(t, s, d, c.at); len(ids) != c.clears || others != 0 {
 					t.Errorf("the phone is to take away %v and gets %d others", ids, others)
 				}
@@ -146,28 +148,28 @@ func fillInQuietly(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
-		before func(t *testing.T, s *Store, a Account, d Device)
+		before func(t *testing.T, s *Store, a idlepush.Account, d idlepush.Device)
 		now    time.Time
 		filled bool
-		want   DeliveryState
+		want   idlepush.DeliveryState
 	}{
-		{"read", func(t *testing.T, s *Store, a Account, d Device) {
+		{"read", func(t *testing.T, s *Store, a idlepush.Account, d idlepush.Device) {
 			drain(t, s, d, dawn)
 			clearMail(t, s, a, 1, 1)
 			drain(t, s, d, dawn)
-		}, dawn, false, DeliveryDelivered},
-		{"read before it was sent", func(t *testing.T, s *Store, a Account, d Device) { clearMail(t, s, a, 1, 1) }, dawn, false, DeliveryCleared},
-		{"expired", func(t *testing.T, s *Store, a Account, d Device) { drain(t, s, d, dawn) }, dawn.Add(73 * time.Hour), true, DeliveryDelivered},
-		{"in a summary", func(t *testing.T, s *Store, a Account, d Device) {
+		}, dawn, false, idlepush.DeliveryDelivered},
+		{"read before it was sent", func(t *testing.T, s *Store, a idlepush.Account, d idlepush.Device) { clearMail(t, s, a, 1, 1) }, dawn, false, idlepush.DeliveryCleared},
+		{"expired", func(t *testing.T, s *Store, a idlepush.Account, d idlepush.Device) { drain(t, s, d, dawn) }, dawn.Add(73 * time.Hour), true, idlepush.DeliveryDelivered},
+		{"in a summary", func(t *testing.T, s *Store, a idlepush.Account, d idlepush.Device) {
 			arrive(t, s, a, 1, dawn)
 			combine(t, s, first(t, s, d, dawn), dawn)
 			drain(t, s, d, dawn)
-		}, dawn, true, DeliveryCombined},
-		{"no more the device's", func(t *testing.T, s *Store, a Account, d Device) {
+		}, dawn, true, idlepush.DeliveryCombined},
+		{"no more the device's", func(t *testing.T, s *Store, a idlepush.Account, d idlepush.Device) {
 			drain(t, s, d, dawn)
 			d.Accounts = []string{}
 			register(t, s, d)
-		}, dawn, true, DeliveryDelivered},
+		}, dawn, true, idlepush.DeliveryDelivered},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -180,7 +182,7 @@ func fillInQuietly(t *testing.T) {
 			fillOne(t, s, a, words(1), c.now, c.filled)
 			idle(t, s, d, c.now)
 			n, err := s.History.Get(ann.ID, id, c.now)
-			if err != nil || (n.Content.Subject == "words") != c.filled || n.Deliveries[slices.IndexFunc(n.Deliveries, func(one Delivery) bool { return one.Device == d.ID })].State != c.want {
+			if err != nil || (n.Content.Subject == "words") != c.filled || n.Deliveries[slices.IndexFunc(n.Deliveries, func(one idlepush.Delivery) bool { return one.Device == d.ID })].State != c.want {
 				t.Errorf("%+v, %v", n, err)
 			}
 		})
@@ -189,17 +191,17 @@ func fillInQuietly(t *testing.T) {
 
 func fillInDuringPush(t *testing.T) {
 	t.Parallel()
-	for _, level := range []Level{LevelSubject, LevelWake} {
+	for _, level := range []idlepush.Level{idlepush.LevelSubject, idlepush.LevelWake} {
 		s := newStore(t)
 		ann := someone(t, s, "ann")
-		d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: FCM, Address: "token", Content: level})
+		d := register(t, s, idlepush.Device{User: ann.ID, Name: "phone", Transport: FCM, Address: "token", Content: level})
 		a, id := wordlessOf(t, s, ann)
 		w := first(t, s, d, dawn)
 		w.KeepNotified = 5
 		now := dawn.Add(time.Minute)
 		fillOne(t, s, a, words(1), now, true)
 		end(t, s, w, Outcome{Result: ResultDelivered}, now)
-		if level == LevelWake {
+		if level == idlepush.LevelWake {
 			idle(t, s, d, now)
 			continue
 		}
@@ -207,7 +209,7 @@ func fillInDuringPush(t *testing.T) {
 			t.Errorf("then it is sent %+v, after it rang at %v", w.Notification, w.NotifiedAt)
 		}
 		drain(t, s, d, now)
-		if got := states(t, s, ann, id, []Device{d}, now); got[0] != DeliveryDelivered {
+		if got := states(t, s, ann, id, []idlepush.Device{d}, now); got[0] != idlepush.DeliveryDelivered {
 			t.Errorf("it is %v", got)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"idlepush"
 	"idlepush/registry/migrate/v1"
 	"idlepush/registry/table"
 )
@@ -184,7 +185,7 @@ func TestFrozenFormat(t *testing.T) {
 	}
 	half := notificationKey{id(f.own.ID), 1}
 	err := s.db.Update(func(tx *table.Tx) error {
-		return notifications.Put(tx, half, notificationRow{ID: "half", Kind: KindMail, Unqueued: []string{f.phone.ID}})
+		return notifications.Put(tx, half, notificationRow{ID: "half", Kind: idlepush.KindMail, Unqueued: []string{f.phone.ID}})
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"idlepush"
 	"idlepush/registry/boltcheck"
 	"idlepush/registry/table"
 )
@@ -40,15 +41,15 @@ func fillTheDisk(dir string) error {
 	if err != nil {
 		return err
 	}
-	u := User{ID: newID(), Name: "ann"}
+	u := idlepush.User{ID: newID(), Name: "ann"}
 	if err := s.db.Update(func(tx *table.Tx) error { return addUser(tx, u, password{}) }); err != nil {
 		return err
 	}
-	a, _, err := s.Accounts.Add(Account{Owner: u.ID, Host: "h", Folders: []string{"INBOX"}, Enabled: true}, "", dawn)
+	a, _, err := s.Accounts.Add(idlepush.Account{Owner: u.ID, Host: "h", Folders: []string{"INBOX"}, Enabled: true}, "", dawn)
 	if err != nil {
 		return err
 	}
-	d, _, err := s.Devices.Register(Device{User: u.ID, Transport: FCM, Lane: "fcm", Address: "token", Content: LevelPreview}, "", dawn)
+	d, _, err := s.Devices.Register(idlepush.Device{User: u.ID, Transport: FCM, Lane: "fcm", Address: "token", Content: idlepush.LevelPreview}, "", dawn)
 	if err != nil {
 		return err
 	}
@@ -90,21 +91,21 @@ func fillTheDisk(dir string) error {
 
 // recordTen records ten mails that take some room, from where the cursor stands, and returns where
 // that was.
-func recordTen(s *Store, a Account) (from Cursor, err error) {
+func recordTen(s *Store, a idlepush.Account) (from Cursor, err error) {
 	if from, err = s.Mail.Cursor(a.ID, "INBOX"); err != nil {
 		return from, err
 	}
 	to := Cursor{UIDValidity: 7, Next: max(from.Next, 1)}
 	var mails []Message
 	for range 10 {
-		mails = append(mails, Message{UID: to.Next, Content: Content{Preview: strings.Repeat("x", 1000)}})
+		mails = append(mails, Message{UID: to.Next, Content: idlepush.Content{Preview: strings.Repeat("x", 1000)}})
 		to.Next++
 	}
 	_, err = s.Mail.Record(Arrival{Account: a.ID, Folder: "INBOX", From: from, To: to, Mails: mails, At: dawn})
 	return from, err
 }
 
-func recordUntilFull(s *Store, u User, a Account, d Device) error {
+func recordUntilFull(s *Store, u idlepush.User, a idlepush.Account, d idlepush.Device) error {
 	for range 100 {
 		from, err := recordTen(s, a)
 		if err == nil {

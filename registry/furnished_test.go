@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -18,17 +19,17 @@ var noon = dawn.Add(10 * time.Minute)
 type furnished struct {
 	s *Store
 
-	ann, ben        User   // both admins, with the password "password"
-	bearer, session string // ann's
-	script          Token  // the bearer token's row
-	bens            Token  // the row of ben's session
-	person, device  string // codes of ann's invites
-	invite          Invite // the one for a person
+	ann, ben        idlepush.User // both admins, with the password "password"
+	bearer, session string        // ann's
+	script          Token         // the bearer token's row
+	bens            Token         // the row of ben's session
+	person, device  string        // codes of ann's invites
+	invite          Invite        // the one for a person
 
-	shared, own Account // ann's, which ben sees too, and ben's
+	shared, own idlepush.Account // ann's, which ben sees too, and ben's
 
-	phone, page, tablet Device // ann's, ann's browser, and ben's, which is in his session
-	late                Device // ann's, for which nothing waits
+	phone, page, tablet idlepush.Device // ann's, ann's browser, and ben's, which is in his session
+	late                idlepush.Device // ann's, for which nothing waits
 
 	mails   []string // ids of those in shared, by UID less one
 	onPhone Work     // a summary
@@ -65,7 +66,7 @@ func furnish(t *testing.T, s *Store) furnished {
 	f.shared, err = s.Accounts.Update(f.shared, dawn)
 	check(err)
 	f.phone, f.page = phone(t, s, f.ann, "phone"), browser(t, s, f.ann, "page", "https://push.example")
-	f.tablet = register(t, s, Device{User: f.ben.ID, Name: "tablet", Session: f.bens.ID, Transport: APNs, Address: "tablet", Content: LevelSubject})
+	f.tablet = register(t, s, idlepush.Device{User: f.ben.ID, Name: "tablet", Session: f.bens.ID, Transport: APNs, Address: "tablet", Content: idlepush.LevelSubject})
 
 	look := arrival(t, s, f.shared, 2, dawn)
 	look.Mails[0].Fingerprint, look.Mails[1].Fingerprint = "one", "two"
@@ -83,17 +84,17 @@ func furnish(t *testing.T, s *Store) furnished {
 	for uid := range uint32(6) {
 		f.mails = append(f.mails, StableID(f.shared.ID, "INBOX", 7, uid+1))
 	}
-	check(setState(s, f.shared, StateAttention, "login", "Enter the password again.", dawn))
+	check(setState(s, f.shared, idlepush.StateAttention, "login", "Enter the password again.", dawn))
 	f.shared.Password = "another"
 	f.shared, err = s.Accounts.Update(f.shared, dawn.Add(time.Minute))
 	check(err)
 	f.late = phone(t, s, f.ann, "late")
 	check(errors.Join(s.Mail.SetUnread(f.shared.ID, 3), s.Mail.SetUnread(f.own.ID, 1), s.Mail.PutHost("imap.example.org:993", Host{Interval: time.Minute})))
 	for _, name := range []string{f.phone.Lane, f.page.Lane, "apns production", "apns sandbox"} {
-		pause(t, s, Lane{Name: name, Since: dawn, Until: dawn.Add(15 * time.Minute), Reason: Reason{Code: "outage"}})
+		pause(t, s, Lane{Name: name, Since: dawn, Until: dawn.Add(15 * time.Minute), Reason: idlepush.Reason{Code: "outage"}})
 	}
 	f.onPhone, f.onPage, f.onBens = first(t, s, f.phone, noon), first(t, s, f.page, noon), first(t, s, f.tablet, noon)
-	if f.onPhone.Notification.Kind != KindSummary || len(f.onPage.piggybacked) != 1 || f.onBens.Notification.ID != f.mails[1] {
+	if f.onPhone.Notification.Kind != idlepush.KindSummary || len(f.onPage.piggybacked) != 1 || f.onBens.Notification.ID != f.mails[1] {
 		t.Fatalf("what waits first is %+v, %+v and %+v", f.onPhone, f.onPage, f.onBens)
 	}
 	for bucket, n := range sizes(t, s) {
@@ -138,7 +139,7 @@ func (f furnished) nobody() *Store {
 // device.
 func (f furnished) wordless() error {
 	look := f.look(7, "")
-	look.Mails[0].Content, look.Mails[0].Wordless = Content{}, true
+	look.Mails[0].Content, look.Mails[0].Wordless = idlepush.Content{}, true
 	_, err := f.s.Mail.Record(look)
 	if err != nil {
 		return err
@@ -153,7 +154,7 @@ func (f furnished) wordless() error {
 // look is an arrival of one mail in the shared mailbox, with six mails before it.
 func (f furnished) look(uid uint32, print string) Arrival {
 	return Arrival{Account: f.shared.ID, Folder: "INBOX", From: Cursor{UIDValidity: 7, Next: 7}, To: Cursor{UIDValidity: 7, Next: 8},
-		Mails: []Message{{UID: uid, Fingerprint: print, Content: Content{Subject: print}}}, Unread: new(4), At: noon}
+		Mails: []Message{{UID: uid, Fingerprint: print, Content: idlepush.Content{Subject: print}}}, Unread: new(4), At: noon}
 }
 
 // filesOf closes the store, and opens it again once it has read its files.

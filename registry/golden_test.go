@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -179,11 +180,11 @@ func goldenMailboxes(t *testing.T, s *Store) {
 		t.Fatalf("%d accounts, %v", len(list), err)
 	}
 	for _, a := range list {
-		password, shared, next := Secret("mailbox password"), 0, uint32(2)
+		password, shared, next := idlepush.Secret("mailbox password"), 0, uint32(2)
 		if a.Email == "ann@example.org" {
 			password, shared, next = "another", 1, 8
 		}
-		if a.Host != "imap.example.org" || a.Port != 993 || a.Security != SecurityTLS || a.Username != a.Email || a.Password != password ||
+		if a.Host != "imap.example.org" || a.Port != 993 || a.Security != idlepush.SecurityTLS || a.Username != a.Email || a.Password != password ||
 			len(a.SharedWith) != shared || !a.Enabled || !a.Created.Equal(dawn) {
 			t.Errorf("account %+v", a)
 		}
@@ -200,7 +201,7 @@ func goldenQueues(t *testing.T, s *Store) {
 		t.Fatal(err)
 	}
 	want := map[string]struct {
-		address Secret
+		address idlepush.Secret
 		waits   int
 	}{
 		"phone": {"token of phone", 4}, "page": {"https://push.example/push/page", 6}, "tablet": {"tablet", 8}, "late": {"token of late", 0},

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry/table"
 )
@@ -96,20 +97,20 @@ func reopen(t testing.TB, s *Store) {
 }
 
 // someone is a user without a password.
-func someone(t testing.TB, s *Store, name string) User {
+func someone(t testing.TB, s *Store, name string) idlepush.User {
 	t.Helper()
-	return inhabitant(t, s, User{ID: newID(), Name: name, Created: dawn}, password{})
+	return inhabitant(t, s, idlepush.User{ID: newID(), Name: name, Created: dawn}, password{})
 }
 
 // resident is an admin with a password that is checked at once.
-func resident(t testing.TB, s *Store, name string) User {
+func resident(t testing.TB, s *Store, name string) idlepush.User {
 	t.Helper()
 	p := password{Salt: make([]byte, 16), Time: 1, Memory: 8}
 	p.Hash = s.hash("password", p)
-	return inhabitant(t, s, User{ID: newID(), Name: name, Admin: true, Created: dawn}, p)
+	return inhabitant(t, s, idlepush.User{ID: newID(), Name: name, Admin: true, Created: dawn}, p)
 }
 
-func inhabitant(t testing.TB, s *Store, u User, p password) User {
+func inhabitant(t testing.TB, s *Store, u idlepush.User, p password) idlepush.User {
 	t.Helper()
 	if err := s.db.Update(func(tx *table.Tx) error { return addUser(tx, u, p) }); err != nil {
 		t.Fatal(err)
@@ -117,9 +118,9 @@ func inhabitant(t testing.TB, s *Store, u User, p password) User {
 	return u
 }
 
-func mailbox(t testing.TB, s *Store, owner User, email string) Account {
+func mailbox(t testing.TB, s *Store, owner idlepush.User, email string) idlepush.Account {
 	t.Helper()
-	a, added, err := s.Accounts.Add(Account{Owner: owner.ID, Email: email, Host: "imap.example.org", Port: 993, Security: SecurityTLS,
+	a, added, err := s.Accounts.Add(idlepush.Account{Owner: owner.ID, Email: email, Host: "imap.example.org", Port: 993, Security: idlepush.SecurityTLS,
 		Username: email, Password: "mailbox password", Folders: []string{"INBOX"}, Enabled: true}, "", dawn)
 	if err != nil || !added {
 		t.Fatalf("add account: added %v, %v", added, err)
@@ -128,15 +129,15 @@ func mailbox(t testing.TB, s *Store, owner User, email string) Account {
 }
 
 // phone is a device on FCM.
-func phone(t testing.TB, s *Store, user User, name string) Device {
+func phone(t testing.TB, s *Store, user idlepush.User, name string) idlepush.Device {
 	t.Helper()
-	return register(t, s, Device{User: user.ID, Name: name, Transport: FCM, Address: Secret("token of " + name), Content: LevelSubject})
+	return register(t, s, idlepush.Device{User: user.ID, Name: name, Transport: FCM, Address: idlepush.Secret("token of " + name), Content: idlepush.LevelSubject})
 }
 
-func register(t testing.TB, s *Store, d Device) Device {
+func register(t testing.TB, s *Store, d idlepush.Device) idlepush.Device {
 	t.Helper()
 	if d.Status.State == "" {
-		d.Status.State = StateProven
+		d.Status.State = idlepush.StateProven
 	}
 	d, _, err := s.Devices.Register(routed(d), "", dawn)
 	if err != nil {
@@ -146,14 +147,14 @@ func register(t testing.TB, s *Store, d Device) Device {
 }
 
 // browser is a Web Push device at an origin.
-func browser(t testing.TB, s *Store, user User, name, origin string) Device {
+func browser(t testing.TB, s *Store, user idlepush.User, name, origin string) idlepush.Device {
 	t.Helper()
-	return register(t, s, Device{User: user.ID, Name: name, Transport: WebPush, Content: LevelSubject,
-		Address: Secret(origin + "/push/" + name), Keys: &Keys{P256dh: "p256dh", Auth: "auth"}})
+	return register(t, s, idlepush.Device{User: user.ID, Name: name, Transport: WebPush, Content: idlepush.LevelSubject,
+		Address: idlepush.Secret(origin + "/push/" + name), Keys: &idlepush.Keys{P256dh: "p256dh", Auth: "auth"}})
 }
 
 // arrival is the next n mails of INBOX, from where its cursor stands.
-func arrival(t testing.TB, s *Store, a Account, n int, at time.Time) Arrival {
+func arrival(t testing.TB, s *Store, a idlepush.Account, n int, at time.Time) Arrival {
 	t.Helper()
 	from, err := s.Mail.Cursor(a.ID, "INBOX")
 	if err != nil {
@@ -162,14 +163,14 @@ func arrival(t testing.TB, s *Store, a Account, n int, at time.Time) Arrival {
 	to := Cursor{UIDValidity: 7, Next: max(from.Next, 1)}
 	var mails []Message
 	for range n {
-		mails = append(mails, Message{UID: to.Next, Content: Content{From: "Ann", Subject: fmt.Sprint("mail ", to.Next), Preview: "Hello"}})
+		mails = append(mails, Message{UID: to.Next, Content: idlepush.Content{From: "Ann", Subject: fmt.Sprint("mail ", to.Next), Preview: "Hello"}})
 		to.Next++
 	}
 	return Arrival{Account: a.ID, Folder: "INBOX", From: from, To: to, Mails: mails, At: at}
 }
 
 // arrive records n more mails of INBOX and gives their ids.
-func arrive(t testing.TB, s *Store, a Account, n int, at time.Time) []string {
+func arrive(t testing.TB, s *Store, a idlepush.Account, n int, at time.Time) []string {
 	t.Helper()
 	look := arrival(t, s, a, n, at)
 	if recorded, err := s.Mail.Record(look); err != nil || recorded != n {
@@ -183,7 +184,7 @@ func arrive(t testing.TB, s *Store, a Account, n int, at time.Time) []string {
 }
 
 // first is the work at the head of a queue, which must have some.
-func first(t testing.TB, s *Store, d Device, now time.Time) Work {
+func first(t testing.TB, s *Store, d idlepush.Device, now time.Time) Work {
 	t.Helper()
 	w, ok, err := s.Outbox.Next(d.ID, now)
 	if err != nil || !ok {
@@ -206,7 +207,7 @@ func end(t testing.TB, s *Store, w Work, o Outcome, now time.Time) {
 }
 
 // drain delivers everything in the device's queue and gives the ids in the order they went.
-func drain(t testing.TB, s *Store, d Device, now time.Time) []string {
+func drain(t testing.TB, s *Store, d idlepush.Device, now time.Time) []string {
 	t.Helper()
 	var ids []string
 	for {
@@ -237,20 +238,20 @@ func dueNow(t testing.TB, s *Store, now time.Time) map[string]bool {
 }
 
 // deliveryOf is how the notification's delivery to the device stands.
-func deliveryOf(t testing.TB, s *Store, user User, id string, d Device, now time.Time) Delivery {
+func deliveryOf(t testing.TB, s *Store, user idlepush.User, id string, d idlepush.Device, now time.Time) idlepush.Delivery {
 	t.Helper()
 	n, err := s.History.Get(user.ID, id, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(n.Deliveries, func(one Delivery) bool { return one.Device == d.ID })
+	i := slices.IndexFunc(n.Deliveries, func(one idlepush.Delivery) bool { return one.Device == d.ID })
 	if i < 0 {
 		t.Fatalf("notification %s was not queued for %s", id, d.Name)
 	}
 	return n.Deliveries[i]
 }
 
-func statusOf(t testing.TB, s *Store, d Device) Status {
+func statusOf(t testing.TB, s *Store, d idlepush.Device) idlepush.Status {
 	t.Helper()
 	d, err := s.Devices.Get(d.ID)
 	if err != nil {
@@ -260,20 +261,20 @@ func statusOf(t testing.TB, s *Store, d Device) Status {
 }
 
 // setState writes an account's state as a session does, which proves that it works where it does.
-func setState(s *Store, a Account, state State, code codes.Code, host string, now time.Time) error {
-	st := Status{State: state, Since: now}
+func setState(s *Store, a idlepush.Account, state idlepush.State, code codes.Code, host string, now time.Time) error {
+	st := idlepush.Status{State: state, Since: now}
 	if code != "" {
 		st.Reason = because(code, host)
 	}
-	if state == StateWatching || state == StatePolling {
+	if state == idlepush.StateWatching || state == idlepush.StatePolling {
 		st.Proof = now
 	}
 	return s.Mail.SetState(a, st)
 }
 
 // because is a reason with a parameter.
-func because(code codes.Code, host string) Reason {
-	return Reason{code, map[string]string{"host": host}}
+func because(code codes.Code, host string) idlepush.Reason {
+	return idlepush.Reason{Code: code, Params: map[string]string{"host": host}}
 }
 
 // commits is how many transactions have been committed so far.

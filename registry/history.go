@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -13,7 +14,7 @@ type History struct{ *core }
 
 // Get returns the notification with that stable id, of an account that the user sees or for this
 // user alone. Otherwise it returns ErrNotFound.
-func (h History) Get(user, stable string, now time.Time) (n Notification, err error) {
+func (h History) Get(user, stable string, now time.Time) (n idlepush.Notification, err error) {
 	err = h.db.View(func(tx *table.Tx) error {
 		scopes, err := scopesOf(tx, user)
 		if err != nil {
@@ -47,7 +48,7 @@ func scopesOf(tx *table.Tx, user string) ([]id, error) {
 // List returns at most limit of the user's notifications, newest first and without clears. They are
 // older than after, which is "" or a next of an earlier call. next is "" if there are no more. List
 // returns ErrNotFound if after is no such value.
-func (h History) List(user, after string, limit int, now time.Time) (list []Notification, next string, err error) {
+func (h History) List(user, after string, limit int, now time.Time) (list []idlepush.Notification, next string, err error) {
 	from, err := base64.RawURLEncoding.DecodeString(after)
 	if err != nil || len(from) != 0 && len(from) != 8 {
 		return nil, "", ErrNotFound
@@ -84,7 +85,7 @@ func (h History) List(user, after string, limit int, now time.Time) (list []Noti
 			if err := s.advance(tx); err != nil {
 				return err
 			}
-			if row.Value.Kind == KindClear {
+			if row.Value.Kind == idlepush.KindClear {
 				continue
 			}
 			if len(list) == limit {
@@ -128,19 +129,19 @@ func (s *stream) advance(tx *table.Tx) (err error) {
 }
 
 // notificationForDisplay returns the notification of a row with its deliveries, as they are at now.
-func notificationForDisplay(tx *table.Tx, row table.Row[notificationKey, notificationRow], now time.Time) (Notification, error) {
+func notificationForDisplay(tx *table.Tx, row table.Row[notificationKey, notificationRow], now time.Time) (idlepush.Notification, error) {
 	n, err := row.Value.unseal(tx, row.Key)
 	if err != nil {
-		return Notification{}, err
+		return idlepush.Notification{}, err
 	}
 	rows, err := deliveries.First(tx, table.Under(deliveryPrefix(row.Key)), table.NoLimit)
 	if err != nil {
-		return Notification{}, err
+		return idlepush.Notification{}, err
 	}
 	for _, d := range rows {
 		_, exists, err := devicesID.Get(tx, d.Key.device)
 		if err != nil {
-			return Notification{}, err
+			return idlepush.Notification{}, err
 		}
 		n.Deliveries = append(n.Deliveries, d.Value.effective(now, exists).delivery(d.Key))
 	}

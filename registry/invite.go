@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -106,14 +107,14 @@ func (s Users) RemoveInvite(invite string) error {
 
 // Invite returns the invite of a code and the inviting user. It returns ErrNotFound if the code is
 // unknown, the invite was accepted or has expired, or its user may not invite any more.
-func (s Users) Invite(code string, now time.Time) (i Invite, by User, err error) {
+func (s Users) Invite(code string, now time.Time) (i Invite, by idlepush.User, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		row, u, err := invite(tx, code, now)
 		i, by = inviteOf(row), u.user(id(row.By))
 		return err
 	})
 	if err != nil {
-		return Invite{}, User{}, err
+		return Invite{}, idlepush.User{}, err
 	}
 	return i, by, nil
 }
@@ -136,10 +137,10 @@ func invite(tx *table.Tx, code string, now time.Time) (i inviteRow, by userRow, 
 // Accept accepts an invite and begins a session. The session is of a new user with that name and
 // password, or, for an invite for a device, of the user who made it. Accept returns ErrNotFound
 // like Invite. It returns ErrTaken if another user has that name; the invite stays.
-func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u User, session string, err error) {
+func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u idlepush.User, session string, err error) {
 	i, _, err := s.Invite(code, now)
 	if err != nil {
-		return User{}, "", err
+		return idlepush.User{}, "", err
 	}
 	var hashed password
 	if i.For == InviteForPerson {
@@ -152,7 +153,7 @@ func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u User,
 			return err
 		}
 		if u = by.user(id(i.By)); i.For == InviteForPerson {
-			u, by = User{newID(), name, i.Admin, now}, userRow{}
+			u, by = idlepush.User{ID: newID(), Name: name, Admin: i.Admin, Created: now}, userRow{}
 			if err := addUser(tx, u, hashed); err != nil {
 				return err
 			}
@@ -163,7 +164,7 @@ func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u User,
 		return beginSession(tx, session, id(u.ID), by, v, now)
 	})
 	if err != nil {
-		return User{}, "", err
+		return idlepush.User{}, "", err
 	}
 	return u, session, nil
 }

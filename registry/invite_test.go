@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"idlepush"
 )
 
 func TestInvite(t *testing.T) {
@@ -50,7 +52,7 @@ func inviteOnce(t *testing.T) {
 	if in != 1 || err != nil || len(list) != 2 || sizes(t, s)["invites"] != 0 {
 		t.Errorf("%d came in, there are %+v, %v", in, list, err)
 	}
-	i := slices.IndexFunc(list, func(u User) bool { return u.ID != ann.ID })
+	i := slices.IndexFunc(list, func(u idlepush.User) bool { return u.ID != ann.ID })
 	if list[i].Admin {
 		t.Error("they are an admin")
 	}
@@ -84,7 +86,7 @@ func inviteEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	invite := func(by User, f InviteFor) (Invite, string) {
+	invite := func(by idlepush.User, f InviteFor) (Invite, string) {
 		i, code, err := s.Users.AddInvite(by.ID, f, false, "", dawn)
 		if err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package registry
 import (
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -13,11 +14,11 @@ type Lane struct {
 	Name  string
 	Since time.Time // when the pause began
 	Until time.Time // when the next probe may be sent
-	Reason
+	idlepush.Reason
 }
 
 func (row laneRow) lane(name table.Text) Lane {
-	return Lane{string(name), row.Since, row.Until, Reason{row.Code, row.Params}}
+	return Lane{string(name), row.Since, row.Until, idlepush.Reason{Code: row.Code, Params: row.Params}}
 }
 
 // pauseOf returns the pause of the lane, or the zero Lane if it is not paused.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -67,14 +68,14 @@ func pauseHoldsItsLane(t *testing.T) {
 	drain(t, s, idle, dawn)
 	until, after := dawn.Add(15*time.Minute), dawn.Add(time.Hour)
 	end(t, s, first(t, s, late, dawn), Outcome{Result: ResultRetry, At: after}, dawn)
-	end(t, s, first(t, s, suspect, dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Minute), Suspect: true, Reason: Reason{Code: "bad"}}, dawn)
+	end(t, s, first(t, s, suspect, dawn), Outcome{Result: ResultRetry, At: dawn.Add(time.Minute), Suspect: true, Reason: idlepush.Reason{Code: "bad"}}, dawn)
 	lane := Lane{Name: "webpush " + origin, Since: dawn, Until: until, Reason: because("vapid", "Our key is refused.")}
 	pause(t, s, lane)
 	list, err := s.Devices.Lanes()
 	if err != nil || len(list) != 1 || !reflect.DeepEqual(list[0], lane) {
 		t.Errorf("lanes %+v, %v", list, err)
 	}
-	dueAre := func(when string, now time.Time, want ...Device) {
+	dueAre := func(when string, now time.Time, want ...idlepush.Device) {
 		t.Helper()
 		due := dueNow(t, s, now)
 		for _, d := range want {
@@ -162,7 +163,7 @@ func failedInPause(t *testing.T) {
 		if ended {
 			resume(t, s, d[0].Lane)
 		}
-		end(t, s, w, Outcome{Result: ResultRetry, Reason: Reason{Code: "busy"}}, dawn)
+		end(t, s, w, Outcome{Result: ResultRetry, Reason: idlepush.Reason{Code: "busy"}}, dawn)
 		if due := dueNow(t, s, until.Add(-1))[d[0].ID]; due != ended {
 			t.Errorf("the pause has ended: %v; due: %v", ended, due)
 		}
@@ -195,13 +196,13 @@ func manyPhones(t *testing.T, many int) (s *Store, fault *func() error) {
 }
 
 // phones gives the user so many devices on FCM.
-func phones(t testing.TB, s *Store, user User, n int) {
+func phones(t testing.TB, s *Store, user idlepush.User, n int) {
 	t.Helper()
 	for from := 0; from < n; {
 		err := s.db.Update(func(tx *table.Tx) error {
 			for ; from < n && tx.Left() > 2*queueCost; from++ {
-				d := routed(Device{ID: newID(), User: user.ID, Transport: FCM, Address: Secret(fmt.Sprint(user.Name, from)), Status: Status{State: StateProven}, Content: LevelSubject})
-				if err := replaceDevice(tx, &d, Device{}, dawn, true); err != nil {
+				d := routed(idlepush.Device{ID: newID(), User: user.ID, Transport: FCM, Address: idlepush.Secret(fmt.Sprint(user.Name, from)), Status: idlepush.Status{State: idlepush.StateProven}, Content: idlepush.LevelSubject})
+				if err := replaceDevice(tx, &d, idlepush.Device{}, dawn, true); err != nil {
 					return err
 				}
 			}
@@ -233,7 +234,7 @@ func pauseIsOneRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, q := range list {
-		works[i] = first(t, s, Device{ID: q.Device}, dawn)
+		works[i] = first(t, s, idlepush.Device{ID: q.Device}, dawn)
 	}
 	change := func(w Work, o Outcome) {
 		t.Helper()

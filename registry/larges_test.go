@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"idlepush"
 )
 
 // large is a call that is too large for one transaction with a bound.
@@ -22,9 +24,9 @@ type large struct {
 type estate struct {
 	testing.TB
 	s    *Store
-	ann  User
-	a    Account
-	d    Device // ann's first, whatever else there is
+	ann  idlepush.User
+	a    idlepush.Account
+	d    idlepush.Device // ann's first, whatever else there is
 	work Work
 	look Arrival
 }
@@ -35,7 +37,7 @@ func (b *estate) mails(n int, wordless bool) Arrival {
 	for i := range look.Mails {
 		look.Mails[i].Fingerprint = fmt.Sprint("print ", look.Mails[i].UID)
 		if look.Mails[i].Wordless = wordless; wordless {
-			look.Mails[i].Content = Content{}
+			look.Mails[i].Content = idlepush.Content{}
 		}
 	}
 	return look
@@ -83,11 +85,11 @@ func (b *estate) clear(n int) error {
 func uncertain(b *estate, n int) {
 	b.deliver(n)
 	for _, d := range listOf(b, b.s.Devices.List)[:n/2] {
-		end(b, b.s, first(b, b.s, d, dawn), Outcome{Result: ResultRetry, MaybeDelivered: true, Reason: Reason{Code: "timeout"}}, dawn)
+		end(b, b.s, first(b, b.s, d, dawn), Outcome{Result: ResultRetry, MaybeDelivered: true, Reason: idlepush.Reason{Code: "timeout"}}, dawn)
 	}
 }
 
-func listOf(b *estate, list func(string) ([]Device, error)) []Device {
+func listOf(b *estate, list func(string) ([]idlepush.Device, error)) []idlepush.Device {
 	all, err := list("")
 	if err != nil {
 		b.Fatal(err)
@@ -130,7 +132,7 @@ var larges = []large{
 		}
 		b.deliver(0)
 		for uid := range uint32(20) {
-			if _, err := b.s.Mail.FillIn(b.a.ID, "INBOX", 7, Message{UID: uid + 1, Content: Content{Subject: "words"}}, dawn); err != nil {
+			if _, err := b.s.Mail.FillIn(b.a.ID, "INBOX", 7, Message{UID: uid + 1, Content: idlepush.Content{Subject: "words"}}, dawn); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -154,7 +156,7 @@ var larges = []large{
 		b.record(1)
 		b.work = first(b, b.s, b.d, dawn)
 	}, do: func(b *estate) error {
-		return settleWork(b.s, b.work, Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, dawn)
+		return settleWork(b.s, b.work, Outcome{Result: ResultGone, Reason: idlepush.Reason{Code: "gone"}}, dawn)
 	}, gone: ErrNotFound},
 	{name: "fill in on 300 devices", prepare: func(b *estate) {
 		phones(b, b.s, b.ann, 300)
@@ -163,7 +165,7 @@ var larges = []large{
 		}
 		b.deliver(20)
 	}, do: func(b *estate) error {
-		_, err := b.s.Mail.FillIn(b.a.ID, "INBOX", 7, Message{UID: 1, Content: Content{Subject: "words"}}, dawn)
+		_, err := b.s.Mail.FillIn(b.a.ID, "INBOX", 7, Message{UID: 1, Content: idlepush.Content{Subject: "words"}}, dawn)
 		return err
 	}},
 	{name: "fill in a twin on 100 devices", prepare: func(b *estate) {
@@ -174,12 +176,12 @@ var larges = []large{
 		}
 		b.deliver(50)
 	}, do: func(b *estate) error {
-		_, err := b.s.Mail.FillIn(b.a.ID, "INBOX", 7, Message{UID: 2, Fingerprint: "print 1", Content: Content{Subject: "words"}}, dawn)
+		_, err := b.s.Mail.FillIn(b.a.ID, "INBOX", 7, Message{UID: 2, Fingerprint: "print 1", Content: idlepush.Content{Subject: "words"}}, dawn)
 		return err
 	}},
 	{name: "need a person anew with 100 devices", prepare: func(b *estate) {
 		phones(b, b.s, b.ann, 100)
-		if err := setState(b.s, b.a, StateAttention, "login", "Enter it.", dawn); err != nil {
+		if err := setState(b.s, b.a, idlepush.StateAttention, "login", "Enter it.", dawn); err != nil {
 			b.Fatal(err)
 		}
 		b.deliver(50)
@@ -189,7 +191,7 @@ var larges = []large{
 			b.Fatal(err)
 		}
 	}, do: func(b *estate) error {
-		return setState(b.s, b.a, StateAttention, "login", "Enter it again.", dawn.Add(1))
+		return setState(b.s, b.a, idlepush.StateAttention, "login", "Enter it again.", dawn.Add(1))
 	}},
 	{name: "hasten 300 devices", prepare: func(b *estate) { phones(b, b.s, b.ann, 300); b.record(1) },
 		do: func(b *estate) error { return b.s.Outbox.HastenDue(dawn.Add(-1)) }},
@@ -229,9 +231,9 @@ var larges = []large{
 		resident(b, b.s, "carl")
 		_, t, _ := inSession(b, b.s, "carl")
 		for i := range 60 {
-			register(b, b.s, Device{User: t.User, Name: fmt.Sprint(i), Session: t.ID, Transport: FCM, Address: Secret(fmt.Sprint("of carl ", i)), Content: LevelSubject})
+			register(b, b.s, idlepush.Device{User: t.User, Name: fmt.Sprint(i), Session: t.ID, Transport: FCM, Address: idlepush.Secret(fmt.Sprint("of carl ", i)), Content: idlepush.LevelSubject})
 		}
-		b.work.Device = Device{User: t.User, Session: t.ID}
+		b.work.Device = idlepush.Device{User: t.User, Session: t.ID}
 	}, do: func(b *estate) error {
 		return b.s.Users.RemoveSession(b.work.Device.User, b.work.Device.Session)
 	}, gone: ErrNotFound},

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"idlepush"
 )
 
 // calls are those of TestMethods: one for each thing that a method may
@@ -65,11 +67,11 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Due(dawn.Add(time.Hour), 2, 2, nil)) }},
 	{method: "Mail.FillIn", when: "mail that was delivered", reads: "accounts 1, deliveries 4, devices 4, notifications 1, notifications sealed 1, queues 1",
 		do: func(f furnished) (any, error) {
-			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 7, Fingerprint: "three", Content: Content{Subject: "three"}}, noon)
+			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 7, Fingerprint: "three", Content: idlepush.Content{Subject: "three"}}, noon)
 		}, before: furnished.wordless},
 	{method: "Mail.FillIn", when: "mail that rang from another place", reads: "accounts 1, deliveries 4, devices 4, notifications 2, queues 4",
 		do: func(f furnished) (any, error) {
-			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 7, Fingerprint: "two", Content: Content{Subject: "two"}}, noon)
+			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 7, Fingerprint: "two", Content: idlepush.Content{Subject: "two"}}, noon)
 		}, before: furnished.wordless},
 	{method: "Mail.FillIn", when: "mail that has words", reads: "accounts 1, notifications 1",
 		do: func(f furnished) (any, error) {
@@ -168,12 +170,14 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Users.Sessions(f.ben.ID, noon) }},
 	{method: "Mail.SetState", when: "a person is needed anew", reads: "accounts 1, deliveries 3, devices 4, notifications 1, queues 4, standings 1",
 		do: func(f furnished) (any, error) {
-			return only(setState(f.s, f.shared, StateAttention, "login", "Enter it again.", noon))
+			return only(setState(f.s, f.shared, idlepush.StateAttention, "login", "Enter it again.", noon))
 		}},
 	{method: "Mail.SetState", when: "it works again", reads: "accounts 1, deliveries 3, devices 3, notifications 1, queues 3, standings 1",
-		do: func(f furnished) (any, error) { return only(setState(f.s, f.shared, StateWatching, "", "", noon)) }},
+		do: func(f furnished) (any, error) {
+			return only(setState(f.s, f.shared, idlepush.StateWatching, "", "", noon))
+		}},
 	{method: "Mail.SetState", when: "as before", reads: "accounts 1, standings 1",
-		do: func(f furnished) (any, error) { return only(setState(f.s, f.shared, StateNew, "", "", noon)) }},
+		do: func(f furnished) (any, error) { return only(setState(f.s, f.shared, idlepush.StateNew, "", "", noon)) }},
 	{method: "Outbox.ClockWentBack",
 		do: func(f furnished) (any, error) { return f.s.Outbox.ClockWentBack(noon) }},
 	{method: "Mail.SetUnread", reads: "standings 1",
@@ -192,15 +196,15 @@ var calls = []call{
 		}},
 	{method: "Outbox.Settle", when: "not delivered, which prolongs a pause", reads: "deliveries 1, devices 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) {
-			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultRetry, PauseFor: time.Minute, Reason: Reason{Code: "busy"}}, noon)
+			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultRetry, PauseFor: time.Minute, Reason: idlepush.Reason{Code: "busy"}}, noon)
 		}},
 	{method: "Outbox.Settle", when: "to be tried again", reads: "deliveries 1, devices 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) {
-			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultRetry, At: noon.Add(time.Minute), Reason: Reason{Code: "busy"}}, noon)
+			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultRetry, At: noon.Add(time.Minute), Reason: idlepush.Reason{Code: "busy"}}, noon)
 		}},
 	{method: "Outbox.Settle", when: "gone", reads: "deliveries 1, devices 3, lanes 1, queues 3",
 		do: func(f furnished) (any, error) {
-			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, noon)
+			return f.s.Outbox.Settle(f.onPhone, Outcome{Result: ResultGone, Reason: idlepush.Reason{Code: "gone"}}, noon)
 		}},
 	{method: "Outbox.Settle", when: "delivered after it was read", reads: "deliveries 1, devices 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"idlepush"
 )
 
 // model is what the store is to do, in plain maps and without any of its code: queues are lists,
@@ -23,12 +25,12 @@ type model struct {
 }
 
 type modelAccount struct {
-	Account
+	idlepush.Account
 	next uint32 // of INBOX; 0: never seen
 }
 
 type modelDevice struct {
-	Device
+	idlepush.Device
 	due   time.Time // unless its lane is paused; zero: nothing waits
 	queue []string  // stable ids
 }
@@ -44,7 +46,7 @@ type modelNote struct {
 }
 
 type modelDelivery struct {
-	state    DeliveryState
+	state    idlepush.DeliveryState
 	attempts int
 	before   bool // it was delivered without words
 }
@@ -70,7 +72,7 @@ func (m *model) enqueue(id string, n *modelNote, told []*modelDevice, now time.T
 	m.last = n.at
 	m.notes[id], m.order, m.lines[id], m.began[id] = n, append(m.order, id), n.account, n.at
 	for _, d := range told {
-		n.deliveries[d.ID] = modelDelivery{state: DeliveryPending}
+		n.deliveries[d.ID] = modelDelivery{state: idlepush.DeliveryPending}
 		d.queue = append(d.queue, id)
 		if d.due.IsZero() {
 			d.due = now
@@ -109,7 +111,7 @@ func (m *model) record(a Arrival) (recorded int) {
 func (m *model) next(d *modelDevice, now time.Time, kept func(id string) bool) string {
 	for len(d.queue) > 0 {
 		line, dropped, ended := m.lines[d.queue[0]], 0, false
-		if m.standing(d, d.queue[0], now) == DeliveryPending {
+		if m.standing(d, d.queue[0], now) == idlepush.DeliveryPending {
 			return d.queue[0]
 		}
 		d.queue = slices.DeleteFunc(slices.Clone(d.queue), func(id string) bool {
@@ -117,7 +119,7 @@ func (m *model) next(d *modelDevice, now time.Time, kept func(id string) bool) s
 				return false
 			}
 			state := m.standing(d, id, now)
-			if ended = ended || state == DeliveryPending || dropped > 0 && kept(id); ended {
+			if ended = ended || state == idlepush.DeliveryPending || dropped > 0 && kept(id); ended {
 				return false
 			}
 			dropped++
@@ -132,27 +134,27 @@ func (m *model) next(d *modelDevice, now time.Time, kept func(id string) bool) s
 }
 
 // standing says whether a delivery is still to be sent.
-func (m *model) standing(d *modelDevice, id string, now time.Time) DeliveryState {
+func (m *model) standing(d *modelDevice, id string, now time.Time) idlepush.DeliveryState {
 	n := m.notes[id]
 	switch {
 	case n == nil:
-		return DeliveryRemoved
+		return idlepush.DeliveryRemoved
 	case !now.Before(n.expires):
-		return DeliveryExpired
+		return idlepush.DeliveryExpired
 	case n.account != "" && !m.rings(d, n.account), n.account == "" && n.user != d.User:
-		return DeliveryRemoved
+		return idlepush.DeliveryRemoved
 	}
-	return DeliveryPending
+	return idlepush.DeliveryPending
 }
 
 // end notes how a delivery stands; one that ends without its words was delivered before.
-func (n *modelNote) end(device string, state DeliveryState, attempts int) {
+func (n *modelNote) end(device string, state idlepush.DeliveryState, attempts int) {
 	before := n.deliveries[device]
 	switch {
-	case before.before && state == DeliveryPending:
+	case before.before && state == idlepush.DeliveryPending:
 		n.deliveries[device] = modelDelivery{state, attempts, true}
-	case before.before && state != DeliveryDelivered:
-		n.deliveries[device] = modelDelivery{DeliveryDelivered, before.attempts, false}
+	case before.before && state != idlepush.DeliveryDelivered:
+		n.deliveries[device] = modelDelivery{idlepush.DeliveryDelivered, before.attempts, false}
 	default:
 		n.deliveries[device] = modelDelivery{state, attempts, false}
 	}
@@ -168,8 +170,8 @@ func (m *model) fillIn(account, id string, now time.Time) bool {
 	for _, d := range m.devices {
 		n.filled = n.filled || m.rings(d, account)
 		was, told := n.deliveries[d.ID]
-		if told && was.state == DeliveryDelivered && now.Before(n.expires) && m.rings(d, account) && d.Content != LevelWake {
-			n.deliveries[d.ID] = modelDelivery{DeliveryPending, was.attempts, true}
+		if told && was.state == idlepush.DeliveryDelivered && now.Before(n.expires) && m.rings(d, account) && d.Content != idlepush.LevelWake {
+			n.deliveries[d.ID] = modelDelivery{idlepush.DeliveryPending, was.attempts, true}
 			d.queue = append(d.queue, id)
 			slices.SortFunc(d.queue, func(a, b string) int { return m.began[a].Compare(m.began[b]) })
 			if d.due.IsZero() {
@@ -186,18 +188,18 @@ func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, words
 	if o.Result == ResultGone {
 		delete(m.devices, d.ID)
 		others := m.who(func(other *modelDevice) bool { return other.User == d.User })
-		m.enqueue(stableID(string(KindAttention), d.ID, now.String()), &modelNote{user: d.User, expires: now.Add(7 * 24 * time.Hour)}, others, now)
+		m.enqueue(stableID(string(idlepush.KindAttention), d.ID, now.String()), &modelNote{user: d.User, expires: now.Add(7 * 24 * time.Hour)}, others, now)
 		return
 	}
-	state, at := DeliveryPending, now
+	state, at := idlepush.DeliveryPending, now
 	switch o.Result {
 	case ResultDelivered:
-		state, d.Status.State = DeliveryDelivered, StateProven
+		state, d.Status.State = idlepush.DeliveryDelivered, idlepush.StateProven
 	case ResultRefused:
-		state = DeliveryRefused
+		state = idlepush.DeliveryRefused
 	default:
 		if o.Suspect {
-			d.Status.State = StateSuspect
+			d.Status.State = idlepush.StateSuspect
 		}
 		if n := m.notes[id]; n != nil && o.At.After(n.expires) {
 			o.At = n.expires
@@ -209,13 +211,13 @@ func (m *model) settle(d *modelDevice, id string, attempts int, o Outcome, words
 		}
 	}
 	if n := m.notes[id]; n != nil {
-		if n.end(d.ID, state, attempts+1); words && state == DeliveryDelivered && d.Content != LevelWake {
-			state = DeliveryPending
-			n.deliveries[d.ID] = modelDelivery{DeliveryPending, attempts + 1, true}
+		if n.end(d.ID, state, attempts+1); words && state == idlepush.DeliveryDelivered && d.Content != idlepush.LevelWake {
+			state = idlepush.DeliveryPending
+			n.deliveries[d.ID] = modelDelivery{idlepush.DeliveryPending, attempts + 1, true}
 		}
 	}
 	d.due = at
-	if state != DeliveryPending {
+	if state != idlepush.DeliveryPending {
 		d.queue = slices.DeleteFunc(slices.Clone(d.queue), func(other string) bool { return other == id })
 		if len(d.queue) == 0 {
 			d.due = time.Time{}
@@ -271,8 +273,8 @@ func (m *model) purge(now time.Time) {
 	})
 	for _, n := range m.notes {
 		for device, d := range n.deliveries {
-			if m.devices[device] == nil && d.state == DeliveryPending {
-				n.end(device, DeliveryRemoved, d.attempts)
+			if m.devices[device] == nil && d.state == idlepush.DeliveryPending {
+				n.end(device, idlepush.DeliveryRemoved, d.attempts)
 			}
 		}
 	}
@@ -304,7 +306,7 @@ func (m *model) dump() string {
 	return b.String()
 }
 
-func dumpDevice(b *strings.Builder, d Device, due time.Time, queue []string) {
+func dumpDevice(b *strings.Builder, d idlepush.Device, due time.Time, queue []string) {
 	at := int64(-1)
 	if !due.IsZero() {
 		at = due.UnixNano()

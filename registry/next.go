@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -52,7 +53,7 @@ func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64
 		return false, err
 	}
 	state, account, err := currentState(tx, d, at, now)
-	if err != nil || state != DeliveryPending {
+	if err != nil || state != idlepush.DeliveryPending {
 		return false, err
 	}
 	w.key, w.Mailbox, w.Attempts = at.Key, account.Email, at.Value.Attempts
@@ -75,28 +76,28 @@ func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64
 	if w.Notification, err = n.unseal(tx, w.key.notification); err != nil {
 		return false, err
 	}
-	w.Link = Account{Link: account.Link, Email: account.Email}.LinkTo(w.Notification)
+	w.Link = idlepush.Account{Link: account.Link, Email: account.Email}.LinkTo(w.Notification)
 	return true, nil
 }
 
 // currentState returns the state that a pending delivery has now, and its account, if it concerns
 // one. It stays pending if it is still to be sent.
-func currentState(tx *table.Tx, d table.Row[deviceKey, deviceRow], at table.Row[deliveryKey, deliveryRow], now time.Time) (DeliveryState, accountRow, error) {
+func currentState(tx *table.Tx, d table.Row[deviceKey, deviceRow], at table.Row[deliveryKey, deliveryRow], now time.Time) (idlepush.DeliveryState, accountRow, error) {
 	scope := at.Key.notification.scope
 	if !now.Before(at.Value.Expires) {
-		return DeliveryExpired, accountRow{}, nil
+		return idlepush.DeliveryExpired, accountRow{}, nil
 	}
 	if scope == d.Key.user {
-		return DeliveryPending, accountRow{}, nil // it concerns the user alone
+		return idlepush.DeliveryPending, accountRow{}, nil // it concerns the user alone
 	}
 	account, found, err := accounts.Get(tx, scope)
 	if err != nil {
 		return "", account, err
 	}
 	if !found || !account.visible(string(d.Key.user)) || !d.Value.isNotifiedOf(scope) {
-		return DeliveryRemoved, account, nil
+		return idlepush.DeliveryRemoved, account, nil
 	}
-	return DeliveryPending, account, nil
+	return idlepush.DeliveryPending, account, nil
 }
 
 // unreadOf returns how many mails are unread in all accounts that notify the device, or nil if that
@@ -134,7 +135,7 @@ const maxPiggybacked = 16
 // addPiggybacked adds clears to the work if the device gets none by a push of their own: with every
 // push it must show something.
 func addPiggybacked(tx *table.Tx, w *Work, now time.Time) error {
-	if !w.Device.MustShow || !w.Device.Content.Allows(LevelSender) {
+	if !w.Device.MustShow || !w.Device.Content.Allows(idlepush.LevelSender) {
 		return nil
 	}
 	list, err := waiting.First(tx, table.Under(subqueueKey{id(w.Device.ID), clearSubqueue}), maxPiggybacked)
@@ -183,11 +184,11 @@ func dropStale(set *queueSet, device id) error {
 				return err
 			}
 		}
-		if first[0].Value.State != DeliveryPending {
+		if first[0].Value.State != idlepush.DeliveryPending {
 			return fmt.Errorf("%w: a delivery that no longer waits is in its subqueue", ErrCorrupt)
 		}
 		state, _, err := currentState(set.tx, q.device, first[0], set.now)
-		if err != nil || state == DeliveryPending {
+		if err != nil || state == idlepush.DeliveryPending {
 			return err
 		}
 		if err := set.endDelivery(q, first[0].Key, first[0].Value.withState(state, set.now)); err != nil {

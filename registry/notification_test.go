@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -23,7 +24,7 @@ func TestHistory(t *testing.T) {
 }
 
 // allNotifications turns every page.
-func allNotifications(t testing.TB, s *Store, user User, limit int, now time.Time) (all []Notification) {
+func allNotifications(t testing.TB, s *Store, user idlepush.User, limit int, now time.Time) (all []idlepush.Notification) {
 	t.Helper()
 	for after := ""; ; {
 		list, next, err := s.History.List(user.ID, after, limit, now)
@@ -42,7 +43,7 @@ func allNotifications(t testing.TB, s *Store, user User, limit int, now time.Tim
 }
 
 // queueKeys gives the notifications keys that wait for a device, in the order they will be sent.
-func queueKeys(t testing.TB, s *Store, d Device) (keys []string) {
+func queueKeys(t testing.TB, s *Store, d idlepush.Device) (keys []string) {
 	t.Helper()
 	err := s.db.View(func(tx *table.Tx) error {
 		list, err := waiting.First(tx, table.Under(id(d.ID)), table.NoLimit)
@@ -76,7 +77,7 @@ func pagesJoin(t *testing.T) {
 	}
 	slices.Reverse(forAnn)
 	slices.Reverse(forBob)
-	for user, want := range map[User][]string{ann: forAnn, bob: forBob, eve: nil} {
+	for user, want := range map[idlepush.User][]string{ann: forAnn, bob: forBob, eve: nil} {
 		for _, limit := range []int{1, 2, 7, len(forBob), len(forAnn), 50} {
 			var got []string
 			for _, n := range allNotifications(t, s, user, limit, dawn) {
@@ -128,7 +129,7 @@ func seenByViewers(t *testing.T) {
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
 	a := mailbox(t, s, ann, "ann@example.org")
 	id := arrive(t, s, a, 1, dawn)[0]
-	sees := func(u User) bool {
+	sees := func(u idlepush.User) bool {
 		_, err := s.History.Get(u.ID, id, dawn)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			t.Fatal(err)
@@ -159,23 +160,23 @@ func seenByViewers(t *testing.T) {
 func shownAsSettled(t *testing.T) {
 	t.Parallel()
 	expires := dawn.Add(time.Hour)
-	tried := deliveryRow{Expires: expires, State: DeliveryPending, At: dawn, Attempts: 2, Code: "c", Params: map[string]string{"host": "r"}}
+	tried := deliveryRow{Expires: expires, State: idlepush.DeliveryPending, At: dawn, Attempts: 2, Code: "c", Params: map[string]string{"host": "r"}}
 	for name, c := range map[string]struct {
-		state  DeliveryState
+		state  idlepush.DeliveryState
 		now    time.Time
 		exists bool
-		want   DeliveryState
+		want   idlepush.DeliveryState
 	}{
-		"waits":                     {DeliveryPending, dawn, true, DeliveryPending},
-		"just before it expires":    {DeliveryPending, expires.Add(-1), true, DeliveryPending},
-		"as it expires":             {DeliveryPending, expires, true, DeliveryExpired},
-		"device gone":               {DeliveryPending, dawn, false, DeliveryRemoved},
-		"device gone, then expired": {DeliveryPending, expires, false, DeliveryRemoved},
-		"delivered, then expired":   {DeliveryDelivered, expires, true, DeliveryDelivered},
-		"delivered, then gone":      {DeliveryDelivered, dawn, false, DeliveryDelivered},
-		"refused, then expired":     {DeliveryRefused, expires, true, DeliveryRefused},
-		"expired, then gone":        {DeliveryExpired, expires, false, DeliveryExpired},
-		"removed":                   {DeliveryRemoved, expires, true, DeliveryRemoved},
+		"waits":                     {idlepush.DeliveryPending, dawn, true, idlepush.DeliveryPending},
+		"just before it expires":    {idlepush.DeliveryPending, expires.Add(-1), true, idlepush.DeliveryPending},
+		"as it expires":             {idlepush.DeliveryPending, expires, true, idlepush.DeliveryExpired},
+		"device gone":               {idlepush.DeliveryPending, dawn, false, idlepush.DeliveryRemoved},
+		"device gone, then expired": {idlepush.DeliveryPending, expires, false, idlepush.DeliveryRemoved},
+		"delivered, then expired":   {idlepush.DeliveryDelivered, expires, true, idlepush.DeliveryDelivered},
+		"delivered, then gone":      {idlepush.DeliveryDelivered, dawn, false, idlepush.DeliveryDelivered},
+		"refused, then expired":     {idlepush.DeliveryRefused, expires, true, idlepush.DeliveryRefused},
+		"expired, then gone":        {idlepush.DeliveryExpired, expires, false, idlepush.DeliveryExpired},
+		"removed":                   {idlepush.DeliveryRemoved, expires, true, idlepush.DeliveryRemoved},
 	} {
 		d := tried
 		d.State = c.state
@@ -189,13 +190,13 @@ func shownAsSettled(t *testing.T) {
 
 func kindLifetimes(t *testing.T) {
 	t.Parallel()
-	for kind, want := range map[Kind]time.Duration{KindMail: 72 * time.Hour, KindSummary: 72 * time.Hour,
-		KindClear: 24 * time.Hour, KindAttention: 7 * 24 * time.Hour, KindTest: time.Minute} {
+	for kind, want := range map[idlepush.Kind]time.Duration{idlepush.KindMail: 72 * time.Hour, idlepush.KindSummary: 72 * time.Hour,
+		idlepush.KindClear: 24 * time.Hour, idlepush.KindAttention: 7 * 24 * time.Hour, idlepush.KindTest: time.Minute} {
 		if got := kind.Lifetime(); got != want {
 			t.Errorf("%s: %v, want %v", kind, got, want)
 		}
 	}
-	if maxAge < KindAttention.Lifetime() {
+	if maxAge < idlepush.KindAttention.Lifetime() {
 		t.Error("activity is not kept for as long as it may be delivered")
 	}
 }

@@ -1,13 +1,15 @@
 package registry
 
 import (
-	"idlepush/registry/table"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"idlepush"
+	"idlepush/registry/table"
 )
 
 func TestDocs(t *testing.T) {
@@ -26,20 +28,20 @@ func docsNumbers(t *testing.T) {
 		file, words string
 		is, want    any
 	}{
-		{"README.md", "is sent again under the same id, for three days", KindMail.Lifetime(), 3 * day},
-		{"README.md", "is sent again under the same id, for three days", KindSummary.Lifetime(), 3 * day},
-		{"docs/apps.md", "remember the ids of the last three days", KindMail.Lifetime(), 3 * day},
-		{"docs/apps.md", "keep the old private key and `auth` for three more days", KindMail.Lifetime(), 3 * day},
+		{"README.md", "is sent again under the same id, for three days", idlepush.KindMail.Lifetime(), 3 * day},
+		{"README.md", "is sent again under the same id, for three days", idlepush.KindSummary.Lifetime(), 3 * day},
+		{"docs/apps.md", "remember the ids of the last three days", idlepush.KindMail.Lifetime(), 3 * day},
+		{"docs/apps.md", "keep the old private key and `auth` for three more days", idlepush.KindMail.Lifetime(), 3 * day},
 		{"docs/phones.md", "\"Stay signed in\" lasts for 90 days without use", StayIdle, 90 * day},
 		{"docs/phones.md", "and a year at most", StayLifetime, 365 * day},
 		{"docs/phones.md", "a session ends after 12 hours without use", SessionIdle, 12 * hour},
 		{"docs/security.md", "at the highest level that any device gets or fetches, for 7 days", maxAge, 7 * day},
 		{"docs/behaviour.md", "| history of notifications and deliveries | 7 days |", maxAge, 7 * day},
-		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", KindMail.Lifetime(), 3 * day},
-		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", KindSummary.Lifetime(), 3 * day},
-		{"docs/behaviour.md", "| `clear` waits | 1 day |", KindClear.Lifetime(), day},
-		{"docs/behaviour.md", "| `attention` waits | 7 days |", KindAttention.Lifetime(), 7 * day},
-		{"docs/behaviour.md", "| `test` waits | 1 minute |", KindTest.Lifetime(), time.Minute},
+		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", idlepush.KindMail.Lifetime(), 3 * day},
+		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", idlepush.KindSummary.Lifetime(), 3 * day},
+		{"docs/behaviour.md", "| `clear` waits | 1 day |", idlepush.KindClear.Lifetime(), day},
+		{"docs/behaviour.md", "| `attention` waits | 7 days |", idlepush.KindAttention.Lifetime(), 7 * day},
+		{"docs/behaviour.md", "| `test` waits | 1 minute |", idlepush.KindTest.Lifetime(), time.Minute},
 		{"docs/behaviour.md", "a device may fail 20 times over 3 days", failingTries, 20},
 		{"docs/behaviour.md", "a device may fail 20 times over 3 days", failingFor, 3 * day},
 		{"docs/settings.md", "seals secrets: 32 bytes in base64", table.KeySize, 32},
@@ -47,7 +49,7 @@ func docsNumbers(t *testing.T) {
 		{"docs/apps.md", "| `id` | wake | 32 characters", len(StableID("account", "INBOX", 1, 1)), 32},
 		{"docs/apps.md", "| `id` | wake | 32 characters", len(stableID("summary", "device")), 32},
 		{"docs/architecture.md", "the id of a notification: 32 characters", len(StableID("account", "INBOX", 1, 1)), 32},
-		{"docs/apps.md", "the text follows if it can be had within three days", KindMail.Lifetime(), 3 * day},
+		{"docs/apps.md", "the text follows if it can be had within three days", idlepush.KindMail.Lifetime(), 3 * day},
 		{"docs/apps.md", "ids to take away, of mail that was read or removed elsewhere, up to 50", maxCleared, 50},
 	} {
 		if text[promise.file] == "" {
@@ -93,12 +95,12 @@ func docsTables(t *testing.T) {
 func docsWords(t *testing.T) {
 	t.Parallel()
 	for page, words := range map[string][]string{
-		"behaviour.md": {string(StateNew), string(StateWatching), string(StatePolling), string(StateRetrying), string(StateAttention), string(StateSuspect),
-			string(KindMail), string(KindSummary), string(KindClear), string(KindAttention), string(KindTest), string(ResultDelivered),
+		"behaviour.md": {string(idlepush.StateNew), string(idlepush.StateWatching), string(idlepush.StatePolling), string(idlepush.StateRetrying), string(idlepush.StateAttention), string(idlepush.StateSuspect),
+			string(idlepush.KindMail), string(idlepush.KindSummary), string(idlepush.KindClear), string(idlepush.KindAttention), string(idlepush.KindTest), string(ResultDelivered),
 			string(ResultRetry), string(ResultGone), string(ResultRefused), string(ResultMisconfigured)},
-		"phones.md": {string(LevelWake), string(LevelSender), string(LevelSubject), string(LevelPreview)},
-		"api.md": {string(KindMail), string(KindSummary), string(KindClear), string(KindAttention), string(KindTest), string(LevelWake),
-			string(LevelSender), string(LevelSubject), string(LevelPreview), string(StateUnproven), string(SecurityTLS), string(SecurityStartTLS), string(SecurityPlain)},
+		"phones.md": {string(idlepush.LevelWake), string(idlepush.LevelSender), string(idlepush.LevelSubject), string(idlepush.LevelPreview)},
+		"api.md": {string(idlepush.KindMail), string(idlepush.KindSummary), string(idlepush.KindClear), string(idlepush.KindAttention), string(idlepush.KindTest), string(idlepush.LevelWake),
+			string(idlepush.LevelSender), string(idlepush.LevelSubject), string(idlepush.LevelPreview), string(idlepush.StateUnproven), string(idlepush.SecurityTLS), string(idlepush.SecurityStartTLS), string(idlepush.SecurityPlain)},
 		"architecture.md": {string(FCM), string(APNs), string(WebPush), string(UnifiedPush)},
 	} {
 		data, err := os.ReadFile("../docs/" + page)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry/table"
 )
@@ -34,11 +35,11 @@ func TestOutbox(t *testing.T) {
 }
 
 // fourPhones is a household of one mailbox and four phones.
-func fourPhones(t *testing.T) (*Store, Account, []Device) {
+func fourPhones(t *testing.T) (*Store, idlepush.Account, []idlepush.Device) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
-	var list []Device
+	var list []idlepush.Device
 	for _, name := range []string{"one", "two", "three", "four"} {
 		list = append(list, phone(t, s, ann, name))
 	}
@@ -50,7 +51,7 @@ func dueLongestFirst(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
-	var d []Device
+	var d []idlepush.Device
 	for i, origin := range []string{"https://one.example", "https://two.example", "https://two.example", "https://three.example"} {
 		d = append(d, browser(t, s, ann, string(rune('a'+i)), origin))
 	}
@@ -123,12 +124,12 @@ func settleEnds(t *testing.T) {
 
 	end(t, s, first(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)
 	end(t, s, first(t, s, d[1], now), Outcome{Result: ResultRefused, Reason: because("too_big", "It is too big.")}, now)
-	for i, want := range []Delivery{
-		{Device: d[0].ID, State: DeliveryDelivered, At: now, Attempts: 1},
-		{Device: d[1].ID, State: DeliveryRefused, At: now, Attempts: 1, Reason: because("too_big", "It is too big.")},
-		{Device: d[2].ID, State: DeliveryPending},
+	for i, want := range []idlepush.Delivery{
+		{Device: d[0].ID, State: idlepush.DeliveryDelivered, At: now, Attempts: 1},
+		{Device: d[1].ID, State: idlepush.DeliveryRefused, At: now, Attempts: 1, Reason: because("too_big", "It is too big.")},
+		{Device: d[2].ID, State: idlepush.DeliveryPending},
 	} {
-		if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[i], now); !reflect.DeepEqual(got, want) {
+		if got := deliveryOf(t, s, idlepush.User{ID: a.Owner}, ids[0], d[i], now); !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 		if i < 2 && first(t, s, d[i], now).Notification.ID != ids[1] {
@@ -152,11 +153,11 @@ func settleKeeps(t *testing.T) {
 	later := dawn.Add(5 * time.Minute)
 	for i, result := range []Result{ResultRetry, ResultMisconfigured} {
 		end(t, s, first(t, s, d[i], dawn), Outcome{Result: result, At: later, Reason: because("busy", "The service is busy.")}, dawn)
-		want := Delivery{Device: d[i].ID, State: DeliveryPending, At: dawn, Attempts: 1, Reason: because("busy", "The service is busy.")}
-		if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[i], dawn); !reflect.DeepEqual(got, want) {
+		want := idlepush.Delivery{Device: d[i].ID, State: idlepush.DeliveryPending, At: dawn, Attempts: 1, Reason: because("busy", "The service is busy.")}
+		if got := deliveryOf(t, s, idlepush.User{ID: a.Owner}, ids[0], d[i], dawn); !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
-		if statusOf(t, s, d[i]).State != StateProven {
+		if statusOf(t, s, d[i]).State != idlepush.StateProven {
 			t.Errorf("%s changed the device's status", result)
 		}
 	}
@@ -220,7 +221,7 @@ func nextDropsBounded(t *testing.T) {
 func nextDropsWithReason(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
-	ann := User{ID: a.Owner}
+	ann := idlepush.User{ID: a.Owner}
 	b := mailbox(t, s, ann, "other@example.org")
 	var old []string
 	for _, n := range []int{MaxMails, MaxMails, 1} {
@@ -250,11 +251,11 @@ func nextDropsWithReason(t *testing.T) {
 		t.Errorf("sent %v, want none of a removed mailbox", got)
 	}
 	tried := deliveryOf(t, s, ann, old[0], d[0], dawn)
-	if want := (Delivery{Device: d[0].ID, State: DeliveryExpired, At: dawn, Attempts: 1, Reason: because("busy", "Busy.")}); !reflect.DeepEqual(tried, want) {
+	if want := (idlepush.Delivery{Device: d[0].ID, State: idlepush.DeliveryExpired, At: dawn, Attempts: 1, Reason: because("busy", "Busy.")}); !reflect.DeepEqual(tried, want) {
 		t.Errorf("%+v, want %+v", tried, want)
 	}
 	for _, id := range old[1:] {
-		if got := deliveryOf(t, s, ann, id, d[1], dawn); got.State != DeliveryExpired || got.Attempts != 0 {
+		if got := deliveryOf(t, s, ann, id, d[1], dawn); got.State != idlepush.DeliveryExpired || got.Attempts != 0 {
 			t.Fatalf("%+v, want it expired", got)
 		}
 	}
@@ -288,7 +289,7 @@ func headOfNothing(t *testing.T) {
 func goneRemoves(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
-	ann, bob := User{ID: a.Owner}, someone(t, s, "bob")
+	ann, bob := idlepush.User{ID: a.Owner}, someone(t, s, "bob")
 	others := phone(t, s, bob, "bob's")
 	arrive(t, s, a, 2, dawn)
 	<-s.Outbox.Changed()
@@ -306,11 +307,11 @@ func goneRemoves(t *testing.T) {
 		if !dueNow(t, s, dawn)[other.ID] {
 			t.Errorf("%s is not due", other.Name)
 		}
-		var told []Notification
+		var told []idlepush.Notification
 		for range 3 {
 			w := first(t, s, other, dawn)
 			end(t, s, w, Outcome{Result: ResultDelivered}, dawn)
-			if w.Notification.Kind == KindAttention {
+			if w.Notification.Kind == idlepush.KindAttention {
 				told = append(told, w.Notification)
 			}
 		}
@@ -318,7 +319,7 @@ func goneRemoves(t *testing.T) {
 			t.Errorf("%s was told %+v", other.Name, told)
 		}
 	}
-	if list := allNotifications(t, s, ann, 50, dawn); list[0].Kind != KindAttention || len(list[0].Deliveries) != 3 {
+	if list := allNotifications(t, s, ann, 50, dawn); list[0].Kind != idlepush.KindAttention || len(list[0].Deliveries) != 3 {
 		t.Errorf("the page shows %+v", list[0])
 	}
 	if dueNow(t, s, dawn)[others.ID] || len(allNotifications(t, s, bob, 50, dawn)) > 0 {
@@ -333,7 +334,7 @@ func lastGone(t *testing.T) {
 	a := mailbox(t, s, ann, "ann@example.org")
 	d := phone(t, s, ann, "phone")
 	arrive(t, s, a, 1, dawn)
-	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, dawn)
+	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultGone, Reason: idlepush.Reason{Code: "gone"}}, dawn)
 	if list := allNotifications(t, s, ann, 50, dawn); len(list) != 2 || list[0].Code != "device_gone" {
 		t.Errorf("the page shows %+v", list)
 	}
@@ -348,16 +349,16 @@ func goneOfFormer(t *testing.T) {
 	if _, err := s.Devices.Update(d[0], dawn); err != nil {
 		t.Fatal(err)
 	}
-	end(t, s, w, Outcome{Result: ResultGone, Reason: Reason{Code: "gone"}}, dawn)
+	end(t, s, w, Outcome{Result: ResultGone, Reason: idlepush.Reason{Code: "gone"}}, dawn)
 	if w := first(t, s, d[0], dawn); w.Notification.ID != ids[0] || w.Attempts != 1 || !dueNow(t, s, dawn)[d[0].ID] {
 		t.Errorf("the mail does not go to the new address: %+v", w)
 	}
-	if len(allNotifications(t, s, User{ID: a.Owner}, 50, dawn)) != 1 {
+	if len(allNotifications(t, s, idlepush.User{ID: a.Owner}, 50, dawn)) != 1 {
 		t.Error("somebody was told that it is gone")
 	}
 	// Nor does what is said of the old address say anything of the new one.
 	end(t, s, w, Outcome{Result: ResultRetry, Suspect: true, Reason: because("bad", "Bad.")}, dawn)
-	if st := statusOf(t, s, d[0]); st.State != StateProven || st.Code != "" {
+	if st := statusOf(t, s, d[0]); st.State != idlepush.StateProven || st.Code != "" {
 		t.Errorf("status %+v", st)
 	}
 }
@@ -371,7 +372,7 @@ func outcomeOfEnded(t *testing.T) {
 	for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRefused}, {Result: ResultRetry, At: dawn.Add(time.Hour)}, {Result: ResultGone}} {
 		end(t, s, w, o, dawn)
 	}
-	if got := deliveryOf(t, s, User{ID: a.Owner}, ids[0], d[0], dawn); got.State != DeliveryDelivered || got.Attempts != 1 {
+	if got := deliveryOf(t, s, idlepush.User{ID: a.Owner}, ids[0], d[0], dawn); got.State != idlepush.DeliveryDelivered || got.Attempts != 1 {
 		t.Errorf("%+v", got)
 	}
 	if !dueNow(t, s, dawn)[d[0].ID] || first(t, s, d[0], dawn).Notification.ID != ids[1] {
@@ -381,24 +382,24 @@ func outcomeOfEnded(t *testing.T) {
 
 func suspectOrProven(t *testing.T) {
 	t.Parallel()
-	began := Status{State: StateProven, Since: dawn.Add(-time.Hour), Proof: dawn.Add(-time.Minute)}
-	suspect := Status{State: StateSuspect, Since: dawn.Add(-time.Hour), Reason: because("bad", "Bad."), Proof: dawn.Add(-2 * time.Hour)}
-	unproven := Status{State: StateUnproven, Since: dawn.Add(-time.Hour)}
+	began := idlepush.Status{State: idlepush.StateProven, Since: dawn.Add(-time.Hour), Proof: dawn.Add(-time.Minute)}
+	suspect := idlepush.Status{State: idlepush.StateSuspect, Since: dawn.Add(-time.Hour), Reason: because("bad", "Bad."), Proof: dawn.Add(-2 * time.Hour)}
+	unproven := idlepush.Status{State: idlepush.StateUnproven, Since: dawn.Add(-time.Hour)}
 	for name, c := range map[string]struct {
-		from Status
+		from idlepush.Status
 		o    Outcome
-		want Status
+		want idlepush.Status
 	}{
-		"accepted":           {began, Outcome{Result: ResultDelivered}, Status{State: StateProven, Since: began.Since, Proof: dawn}},
-		"first accepted":     {unproven, Outcome{Result: ResultDelivered}, Status{State: StateProven, Since: dawn, Proof: dawn}},
-		"accepted again":     {suspect, Outcome{Result: ResultDelivered}, Status{State: StateProven, Since: dawn, Proof: dawn}},
-		"its fault":          {began, Outcome{Result: ResultRetry, Suspect: true, Reason: because("bad", "Bad.")}, Status{State: StateSuspect, Since: dawn, Reason: because("bad", "Bad."), Proof: began.Proof}},
-		"another fault":      {suspect, Outcome{Result: ResultRetry, Suspect: true, Reason: because("worse", "W.")}, Status{State: StateSuspect, Since: suspect.Since, Reason: because("worse", "W."), Proof: suspect.Proof}},
-		"outage":             {began, Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, Status{State: StateProven, Since: began.Since, Reason: because("busy", "Busy."), Proof: began.Proof}},
-		"outage of suspect":  {suspect, Outcome{Result: ResultRetry, Reason: Reason{Code: "busy"}}, suspect},
-		"outage of unproven": {unproven, Outcome{Result: ResultRetry, Reason: Reason{Code: "busy"}}, Status{State: StateUnproven, Since: unproven.Since, Reason: Reason{Code: "busy"}}},
-		"our setting":        {began, Outcome{Result: ResultMisconfigured, Reason: Reason{Code: "key"}}, Status{State: StateProven, Since: began.Since, Reason: Reason{Code: "key"}, Proof: began.Proof}},
-		"the message":        {began, Outcome{Result: ResultRefused, Reason: Reason{Code: "big"}}, began},
+		"accepted":           {began, Outcome{Result: ResultDelivered}, idlepush.Status{State: idlepush.StateProven, Since: began.Since, Proof: dawn}},
+		"first accepted":     {unproven, Outcome{Result: ResultDelivered}, idlepush.Status{State: idlepush.StateProven, Since: dawn, Proof: dawn}},
+		"accepted again":     {suspect, Outcome{Result: ResultDelivered}, idlepush.Status{State: idlepush.StateProven, Since: dawn, Proof: dawn}},
+		"its fault":          {began, Outcome{Result: ResultRetry, Suspect: true, Reason: because("bad", "Bad.")}, idlepush.Status{State: idlepush.StateSuspect, Since: dawn, Reason: because("bad", "Bad."), Proof: began.Proof}},
+		"another fault":      {suspect, Outcome{Result: ResultRetry, Suspect: true, Reason: because("worse", "W.")}, idlepush.Status{State: idlepush.StateSuspect, Since: suspect.Since, Reason: because("worse", "W."), Proof: suspect.Proof}},
+		"outage":             {began, Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, idlepush.Status{State: idlepush.StateProven, Since: began.Since, Reason: because("busy", "Busy."), Proof: began.Proof}},
+		"outage of suspect":  {suspect, Outcome{Result: ResultRetry, Reason: idlepush.Reason{Code: "busy"}}, suspect},
+		"outage of unproven": {unproven, Outcome{Result: ResultRetry, Reason: idlepush.Reason{Code: "busy"}}, idlepush.Status{State: idlepush.StateUnproven, Since: unproven.Since, Reason: idlepush.Reason{Code: "busy"}}},
+		"our setting":        {began, Outcome{Result: ResultMisconfigured, Reason: idlepush.Reason{Code: "key"}}, idlepush.Status{State: idlepush.StateProven, Since: began.Since, Reason: idlepush.Reason{Code: "key"}, Proof: began.Proof}},
+		"the message":        {began, Outcome{Result: ResultRefused, Reason: idlepush.Reason{Code: "big"}}, began},
 	} {
 		if got := afterOutcome(c.from, c.o, true, dawn); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
@@ -407,11 +408,11 @@ func suspectOrProven(t *testing.T) {
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
 	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Suspect: true, Reason: because("bad", "Bad.")}, dawn)
-	if st := statusOf(t, s, d[0]); st.State != StateSuspect || st.Code != "bad" || !st.Since.Equal(dawn) {
+	if st := statusOf(t, s, d[0]); st.State != idlepush.StateSuspect || st.Code != "bad" || !st.Since.Equal(dawn) {
 		t.Errorf("status %+v", st)
 	}
 	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultDelivered}, dawn.Add(time.Hour))
-	if st := statusOf(t, s, d[0]); st.State != StateProven || !st.Reason.Equal(Reason{}) || !st.Proof.Equal(dawn.Add(time.Hour)) {
+	if st := statusOf(t, s, d[0]); st.State != idlepush.StateProven || !st.Reason.Equal(idlepush.Reason{}) || !st.Proof.Equal(dawn.Add(time.Hour)) {
 		t.Errorf("status %+v", st)
 	}
 }
@@ -435,7 +436,7 @@ func learnEnvironment(t *testing.T) {
 		s := newStore(t)
 		ann := someone(t, s, "ann")
 		a := mailbox(t, s, ann, "ann@example.org")
-		d := register(t, s, Device{User: ann.ID, Name: "iphone", Transport: APNs, Address: "token", Params: in(c.known), Content: LevelSubject})
+		d := register(t, s, idlepush.Device{User: ann.ID, Name: "iphone", Transport: APNs, Address: "token", Params: in(c.known), Content: idlepush.LevelSubject})
 		arrive(t, s, a, 2, dawn)
 		w := first(t, s, d, dawn)
 		if c.edit {
@@ -468,7 +469,7 @@ func editKeepsLearned(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
-	d := register(t, s, Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Content: LevelSubject})
+	d := register(t, s, idlepush.Device{User: ann.ID, Name: "phone", Transport: APNs, Address: "token", Content: idlepush.LevelSubject})
 	arrive(t, s, a, 1, dawn)
 	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultDelivered, Learned: taught(sandbox)}, dawn)
 	if _, err := s.Devices.Update(d, dawn); !errors.Is(err, ErrStale) {
@@ -484,7 +485,7 @@ func settleIsOneCommit(t *testing.T) {
 	ann := someone(t, s, "ann")
 	a, d := mailbox(t, s, ann, "a@example.org"), phone(t, s, ann, "phone")
 	arrive(t, s, a, 3, dawn)
-	for _, o := range []Outcome{{Result: ResultRetry, At: dawn, Reason: Reason{Code: "busy"}}, {Result: ResultRefused, Reason: Reason{Code: "too_large"}}, {Result: ResultDelivered}} {
+	for _, o := range []Outcome{{Result: ResultRetry, At: dawn, Reason: idlepush.Reason{Code: "busy"}}, {Result: ResultRefused, Reason: idlepush.Reason{Code: "too_large"}}, {Result: ResultDelivered}} {
 		before, asked := content(t, s), 0
 		*fault = func() error { asked++; return nil }
 		end(t, s, first(t, s, d, dawn), o, dawn)

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"idlepush"
 )
 
 func TestPause(t *testing.T) {
@@ -90,7 +92,7 @@ func pauseInAnyZone(t *testing.T) {
 func probeNow(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
-	idle := browser(t, s, User{ID: a.Owner}, "idle", "https://push.example")
+	idle := browser(t, s, idlepush.User{ID: a.Owner}, "idle", "https://push.example")
 	arrive(t, s, a, 1, dawn)
 	drain(t, s, idle, dawn)
 	late := Lane{Name: "fcm", Since: dawn, Until: dawn.Add(time.Hour), Reason: because("outage", "Out.")}

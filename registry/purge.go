@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -128,7 +129,7 @@ func (c *core) removeNotifications(list []notificationKey, now time.Time) error 
 
 // removeDelivery removes a delivery, and takes it out of its subqueue if it is pending.
 func (s *queueSet) removeDelivery(d table.Row[deliveryKey, deliveryRow]) error {
-	if err := deliveries.Delete(s.tx, d.Key); err != nil || d.Value.State != DeliveryPending {
+	if err := deliveries.Delete(s.tx, d.Key); err != nil || d.Value.State != idlepush.DeliveryPending {
 		return err
 	}
 	q, err := s.get(d.Key.device)
@@ -177,7 +178,7 @@ func (c *core) purgeQueues(ctx context.Context, now time.Time) error {
 						return err
 					}
 					if found {
-						if err := deliveries.Put(tx, gone[0], row.withState(DeliveryRemoved, now)); err != nil {
+						if err := deliveries.Put(tx, gone[0], row.withState(idlepush.DeliveryRemoved, now)); err != nil {
 							return err
 						}
 					}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -45,7 +46,7 @@ func sizes(t testing.TB, s *Store) map[string]int {
 func purgeOld(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
-	ann := User{ID: a.Owner}
+	ann := idlepush.User{ID: a.Owner}
 	arrive(t, s, a, 3, dawn)
 	arrive(t, s, a, 1, dawn.Add(time.Hour-1))
 	kept := arrive(t, s, a, 2, dawn.Add(time.Hour))
@@ -84,7 +85,7 @@ func purgeOld(t *testing.T) {
 func purgeAfterClockAhead(t *testing.T) {
 	t.Parallel()
 	s, a, _ := fourPhones(t)
-	ann := User{ID: a.Owner}
+	ann := idlepush.User{ID: a.Owner}
 	arrive(t, s, a, 2, dawn)
 	ahead := arrive(t, s, a, 1, dawn.AddDate(1, 0, 0))
 	arrive(t, s, a, MaxMails, dawn.Add(time.Hour))
@@ -136,7 +137,7 @@ func notificationsIn(words map[string]string) (n int) {
 func purgeLeftovers(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
-	ann := User{ID: a.Owner}
+	ann := idlepush.User{ID: a.Owner}
 	b := mailbox(t, s, ann, "other@example.org")
 	look := arrival(t, s, a, MaxMails, dawn)
 	for i := range look.Mails {
@@ -213,7 +214,7 @@ func purgeNothing(t *testing.T) {
 }
 
 // addSession gives the user a session of an hour.
-func addSession(t testing.TB, s *Store, user User) {
+func addSession(t testing.TB, s *Store, user idlepush.User) {
 	t.Helper()
 	err := s.db.Update(func(tx *table.Tx) error {
 		return tokens.Put(tx, digestOf(newToken()), tokenRow{ID: newID(), User: user.ID, Session: true, Created: dawn, Expires: dawn.Add(time.Hour)})

@@ -3,6 +3,7 @@ package registry
 import (
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -17,11 +18,11 @@ const (
 )
 
 // subqueueOf returns the name of the subqueue in which a notification waits.
-func subqueueOf(k Kind, scope id) string {
+func subqueueOf(k idlepush.Kind, scope id) string {
 	switch k {
-	case KindMail, KindSummary:
+	case idlepush.KindMail, idlepush.KindSummary:
 		return string(scope)
-	case KindClear:
+	case idlepush.KindClear:
 		return clearSubqueue
 	}
 	return otherSubqueue
@@ -110,12 +111,12 @@ func (s *queueSet) addNotification(q *queue, k notificationKey, row notification
 	at := deliveryKey{k, q.id()}
 	d, found, err := deliveries.Get(s.tx, at)
 	switch {
-	case err != nil || found && d.State != DeliveryDelivered:
+	case err != nil || found && d.State != idlepush.DeliveryDelivered:
 		return err
 	case found:
-		d.State, d.DeliveredBefore = DeliveryPending, d.At
+		d.State, d.DeliveredBefore = idlepush.DeliveryPending, d.At
 	default:
-		d = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: DeliveryPending}
+		d = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: idlepush.DeliveryPending}
 	}
 	return s.addPending(q, at, d)
 }
@@ -153,7 +154,7 @@ func (s *queueSet) putSettled(q *queue, w Work, o Outcome, row deliveryRow, coun
 	if name := w.subqueue.subqueue; counts {
 		q.row.Subqueues[name] = q.row.Subqueues[name].afterSettle(w, o, s.now)
 	}
-	if row.State == DeliveryPending {
+	if row.State == idlepush.DeliveryPending {
 		q.row.Holding, q.row.Due = false, o.retryAt(s.now, row.Expires)
 		return deliveries.Put(s.tx, w.key, row)
 	}
@@ -221,7 +222,7 @@ func (s *queueSet) dequeue(q *queue, sub subqueueKey, seq uint64) error {
 
 // insert stores a new notification and adds it to the queues of the devices. If they are too many
 // for one transaction, some stay in the row, and updateQueues adds the rest.
-func (s *queueSet) insert(n Notification, devices []string) error {
+func (s *queueSet) insert(n idlepush.Notification, devices []string) error {
 	seq, err := nextSequence(s.tx, s.now)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -61,7 +62,7 @@ func (r *run) fillIn() {
 	}
 	uid := uint32(max(0, int(r.m.accounts[id].next)-r.of(8)))
 	want := r.m.fillIn(id, StableID(id, "INBOX", 7, uid), r.now)
-	filled, err := r.s.Mail.FillIn(id, "INBOX", 7, Message{UID: uid, Content: Content{Subject: "s"}}, r.now)
+	filled, err := r.s.Mail.FillIn(id, "INBOX", 7, Message{UID: uid, Content: idlepush.Content{Subject: "s"}}, r.now)
 	r.want(err, nil)
 	if filled != want {
 		r.Errorf("filled in %v, want %v", filled, want)
@@ -160,15 +161,15 @@ func (r *run) settle() {
 }
 
 // device makes a device of one of a few addresses.
-func (r *run) device() Device {
-	d := Device{User: r.users[r.of(len(r.users))].ID, Name: "d", Content: []Level{LevelWake, LevelSubject}[r.of(2)], Status: Status{State: []State{StateProven, StateUnproven, ""}[r.of(3)]}}
+func (r *run) device() idlepush.Device {
+	d := idlepush.Device{User: r.users[r.of(len(r.users))].ID, Name: "d", Content: []idlepush.Level{idlepush.LevelWake, idlepush.LevelSubject}[r.of(2)], Status: idlepush.Status{State: []idlepush.State{idlepush.StateProven, idlepush.StateUnproven, ""}[r.of(3)]}}
 	switch address := r.of(6); address {
 	case 0, 1:
-		d.Transport, d.Address = FCM, Secret(fmt.Sprint("token ", address))
+		d.Transport, d.Address = FCM, idlepush.Secret(fmt.Sprint("token ", address))
 	case 2:
 		d.Transport, d.Address, d.Params = APNs, "token", in([]string{"", production, sandbox}[r.of(3)])
 	default:
-		d.Transport, d.Address = WebPush, Secret(fmt.Sprintf("https://push%d.example/%d", address%2, address))
+		d.Transport, d.Address = WebPush, idlepush.Secret(fmt.Sprintf("https://push%d.example/%d", address%2, address))
 	}
 	switch r.of(4) {
 	case 0:
@@ -230,7 +231,7 @@ func (r *run) updateDevice() {
 		return
 	}
 	again := addressDigest(d.Device) != addressDigest(edited) || !maps.Equal(d.Params, edited.Params) ||
-		d.Lane != edited.Lane || d.Status.State == StateSuspect && edited.Status.State == StateProven
+		d.Lane != edited.Lane || d.Status.State == idlepush.StateSuspect && edited.Status.State == idlepush.StateProven
 	d.Device = got
 	if again && !d.due.IsZero() {
 		d.due = r.now
@@ -247,7 +248,7 @@ func (r *run) removeDevice() {
 }
 
 func (r *run) addAccount() {
-	a := Account{Owner: r.users[r.of(len(r.users))].ID, Email: "a@example.org", Host: "imap.example.org", Port: 993, Username: fmt.Sprint("user ", r.of(4)),
+	a := idlepush.Account{Owner: r.users[r.of(len(r.users))].ID, Email: "a@example.org", Host: "imap.example.org", Port: 993, Username: fmt.Sprint("user ", r.of(4)),
 		Folders: []string{"INBOX"}, Enabled: true}
 	var known *modelAccount
 	for _, other := range r.m.accounts {

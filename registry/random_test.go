@@ -11,8 +11,8 @@ import (
 	"testing/cryptotest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
-
 	"idlepush/registry/testenv"
 )
 
@@ -36,7 +36,7 @@ type run struct {
 	s     *Store
 	m     *model
 	now   time.Time
-	users []User
+	users []idlepush.User
 	taken map[string]Work // by device
 	log   []string
 }

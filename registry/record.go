@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -142,7 +143,7 @@ type recorder struct {
 	arrival    Arrival
 	mailbox    string // of which stable ids are made
 	recipients []string
-	level      Level
+	level      idlepush.Level
 }
 
 // recordMail records one mail. recorded is 1 if it is a new notification. done reports whether it
@@ -150,8 +151,8 @@ type recorder struct {
 func (in recorder) recordMail(msg Message) (recorded int, done bool, err error) {
 	a, tx := in.arrival, in.set.tx
 	scope := id(a.Account)
-	n := Notification{ID: StableID(in.mailbox, a.Folder, a.To.UIDValidity, msg.UID), Kind: KindMail, Account: a.Account, Folder: a.Folder,
-		UIDValidity: a.To.UIDValidity, UID: msg.UID, Fingerprint: msg.Fingerprint, Wordless: msg.Wordless, At: a.At, Expires: a.At.Add(KindMail.Lifetime()), Content: msg.Content.At(in.level)}
+	n := idlepush.Notification{ID: StableID(in.mailbox, a.Folder, a.To.UIDValidity, msg.UID), Kind: idlepush.KindMail, Account: a.Account, Folder: a.Folder,
+		UIDValidity: a.To.UIDValidity, UID: msg.UID, Fingerprint: msg.Fingerprint, Wordless: msg.Wordless, At: a.At, Expires: a.At.Add(idlepush.KindMail.Lifetime()), Content: msg.Content.At(in.level)}
 	known, found, err := byStableID.Row(tx, stableKey{scope, n.ID})
 	if err == nil && found && known.Value.Fingerprint != "" && msg.Fingerprint != "" && known.Value.Fingerprint != msg.Fingerprint {
 		// A server that was restored from a backup may assign one UID to two mails.
@@ -207,14 +208,14 @@ func recipientsOf(tx *table.Tx, account id, row accountRow) (list []table.Row[de
 
 // storedLevel returns the highest level that one of the devices may be sent or may fetch. A device
 // at LevelWake is sent nothing, but fetches sender and subject.
-func storedLevel(recipients []table.Row[deviceKey, deviceRow]) Level {
-	highest := LevelWake
+func storedLevel(recipients []table.Row[deviceKey, deviceRow]) idlepush.Level {
+	highest := idlepush.LevelWake
 	for _, d := range recipients {
 		l := d.Value.Content
-		if l == LevelWake {
-			l = LevelSubject
+		if l == idlepush.LevelWake {
+			l = idlepush.LevelSubject
 		}
-		if l.Allows(LevelSender) && l.Allows(highest) {
+		if l.Allows(idlepush.LevelSender) && l.Allows(highest) {
 			highest = l
 		}
 	}
@@ -230,7 +231,7 @@ func idsOf(list []table.Row[deviceKey, deviceRow]) (names []string) {
 
 // Level returns how much is stored of new mail of the account: the highest level that a device
 // which it notifies may be sent or may fetch. It returns ErrNotFound if there is no such account.
-func (m Mail) Level(account string) (l Level, err error) {
+func (m Mail) Level(account string) (l idlepush.Level, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		row, err := accountRowOf(tx, account)
 		if err != nil {

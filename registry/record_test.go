@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"idlepush"
 )
 
 func TestRecord(t *testing.T) {
@@ -44,13 +46,13 @@ func recordCommits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.Kind != KindMail || n.Account != a.ID || n.Folder != "INBOX" || !n.At.Equal(dawn) || !n.Expires.Equal(dawn.Add(72*time.Hour)) {
+	if n.Kind != idlepush.KindMail || n.Account != a.ID || n.Folder != "INBOX" || !n.At.Equal(dawn) || !n.Expires.Equal(dawn.Add(72*time.Hour)) {
 		t.Errorf("notification %+v", n)
 	}
-	if want := (Content{From: "Ann", Subject: "mail 2"}); n.Content != want {
+	if want := (idlepush.Content{From: "Ann", Subject: "mail 2"}); n.Content != want {
 		t.Errorf("content is %q %q %q", n.Content.From, n.Content.Subject, n.Content.Preview)
 	}
-	for _, d := range []Device{one, two} {
+	for _, d := range []idlepush.Device{one, two} {
 		if got := drain(t, s, d, dawn); !slices.Equal(got, ids) {
 			t.Errorf("%s got %v, want %v", d.Name, got, ids)
 		}
@@ -156,19 +158,19 @@ func recordFirstSight(t *testing.T) {
 
 func recordLevel(t *testing.T) {
 	t.Parallel()
-	full := Content{From: "Ann", Subject: "mail 1", Preview: "Hello"}
+	full := idlepush.Content{From: "Ann", Subject: "mail 1", Preview: "Hello"}
 	for name, c := range map[string]struct {
-		levels []Level
-		want   Content
+		levels []idlepush.Level
+		want   idlepush.Content
 	}{
-		"nobody rings":       {nil, Content{}},
-		"sender":             {[]Level{LevelSender}, Content{From: "Ann"}},
-		"wake fetches":       {[]Level{LevelWake}, Content{From: "Ann", Subject: "mail 1"}},
-		"wake and sender":    {[]Level{LevelSender, LevelWake}, Content{From: "Ann", Subject: "mail 1"}},
-		"subject":            {[]Level{LevelSubject}, Content{From: "Ann", Subject: "mail 1"}},
-		"one has preview":    {[]Level{LevelWake, LevelPreview, LevelSender}, full},
-		"of no known level":  {[]Level{"everything"}, Content{}},
-		"unknown and sender": {[]Level{"everything", LevelSender}, Content{From: "Ann"}},
+		"nobody rings":       {nil, idlepush.Content{}},
+		"sender":             {[]idlepush.Level{idlepush.LevelSender}, idlepush.Content{From: "Ann"}},
+		"wake fetches":       {[]idlepush.Level{idlepush.LevelWake}, idlepush.Content{From: "Ann", Subject: "mail 1"}},
+		"wake and sender":    {[]idlepush.Level{idlepush.LevelSender, idlepush.LevelWake}, idlepush.Content{From: "Ann", Subject: "mail 1"}},
+		"subject":            {[]idlepush.Level{idlepush.LevelSubject}, idlepush.Content{From: "Ann", Subject: "mail 1"}},
+		"one has preview":    {[]idlepush.Level{idlepush.LevelWake, idlepush.LevelPreview, idlepush.LevelSender}, full},
+		"of no known level":  {[]idlepush.Level{"everything"}, idlepush.Content{}},
+		"unknown and sender": {[]idlepush.Level{"everything", idlepush.LevelSender}, idlepush.Content{From: "Ann"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -176,10 +178,10 @@ func recordLevel(t *testing.T) {
 			ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
 			a := mailbox(t, s, ann, "ann@example.org")
 			for i, l := range c.levels {
-				register(t, s, Device{User: ann.ID, Transport: FCM, Address: Secret(rune('a' + i)), Content: l})
+				register(t, s, idlepush.Device{User: ann.ID, Transport: FCM, Address: idlepush.Secret(rune('a' + i)), Content: l})
 			}
 			// Bob's phone is told everything, but not of this mailbox.
-			register(t, s, Device{User: bob.ID, Transport: FCM, Address: "bob", Content: LevelPreview})
+			register(t, s, idlepush.Device{User: bob.ID, Transport: FCM, Address: "bob", Content: idlepush.LevelPreview})
 			if l, err := s.Mail.Level(a.ID); err != nil || full.At(l) != c.want {
 				t.Errorf("the level is %q, %v", l, err)
 			}
@@ -231,7 +233,7 @@ func recordRecipients(t *testing.T) {
 	ring := map[string]bool{}
 	for _, d := range []struct {
 		name     string
-		user     User
+		user     idlepush.User
 		accounts []string
 		rings    bool
 	}{
@@ -244,7 +246,7 @@ func recordRecipients(t *testing.T) {
 		{"stranger", eve, nil, false},
 		{"stranger, chosen", eve, []string{a.ID}, false},
 	} {
-		id := register(t, s, Device{User: d.user.ID, Name: d.name, Transport: FCM, Address: Secret(d.name), Content: LevelWake, Accounts: d.accounts}).ID
+		id := register(t, s, idlepush.Device{User: d.user.ID, Name: d.name, Transport: FCM, Address: idlepush.Secret(d.name), Content: idlepush.LevelWake, Accounts: d.accounts}).ID
 		ring[id] = d.rings
 	}
 	arrive(t, s, a, 1, dawn)
@@ -316,7 +318,7 @@ func (c carrier) found(folder string, validity, uid uint32, print string) int {
 		c.Fatal(err)
 	}
 	n, err := c.s.Mail.Record(Arrival{Account: c.account.ID, Folder: folder, From: from, To: Cursor{UIDValidity: validity, Next: uid + 1},
-		Mails: []Message{{UID: uid, Fingerprint: print, Content: Content{Subject: print}}}, At: c.now})
+		Mails: []Message{{UID: uid, Fingerprint: print, Content: idlepush.Content{Subject: print}}}, At: c.now})
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -327,7 +329,7 @@ func (c carrier) found(folder string, validity, uid uint32, print string) int {
 type carrier struct {
 	testing.TB
 	s       *Store
-	account Account
+	account idlepush.Account
 	now     time.Time
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry/table"
 )
@@ -72,7 +73,7 @@ var (
 	})
 	// announced finds notified mail by its place, until it is cleared.
 	announced = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []placeKey {
-		if row.Kind != KindMail || !row.Cleared.IsZero() {
+		if row.Kind != idlepush.KindMail || !row.Cleared.IsZero() {
 			return nil
 		}
 		return []placeKey{row.place(k.scope)}
@@ -94,7 +95,7 @@ var (
 
 	deliveries = table.New[deliveryKey, deliveryRow]("deliveries")
 	waiting    = table.NewIndex(deliveries, "deliveries/waiting", func(k deliveryKey, row deliveryRow) []waitingKey {
-		if row.State != DeliveryPending {
+		if row.State != idlepush.DeliveryPending {
 			return nil
 		}
 		return []waitingKey{{row.subqueue(k), k.notification.seq}}
@@ -139,7 +140,9 @@ type userRow struct {
 	InviteEra  uint64
 }
 
-func (row userRow) user(k id) User { return User{string(k), row.Name, row.Admin, row.Created} }
+func (row userRow) user(k id) idlepush.User {
+	return idlepush.User{ID: string(k), Name: row.Name, Admin: row.Admin, Created: row.Created}
+}
 
 type tokenRow struct {
 	ID      string
@@ -171,7 +174,7 @@ type accountRow struct {
 	Email      string
 	Host       string
 	Port       int
-	Security   Security
+	Security   idlepush.Security
 	Username   string
 	Password   table.Sealed
 	Folders    []string
@@ -198,7 +201,7 @@ type standingRow struct {
 
 // statusRow is the status of an account or of a device.
 type statusRow struct {
-	State    State
+	State    idlepush.State
 	Since    time.Time
 	Code     codes.Code        `json:",omitempty"`
 	Params   map[string]string `json:",omitempty"`
@@ -229,10 +232,10 @@ type deviceRow struct {
 	Revision   uint64
 	Name       string
 	Session    string `json:",omitempty"`
-	Transport  Transport
+	Transport  idlepush.Transport
 	Address    digest
 	Secrets    table.Sealed // a deviceSecrets
-	Content    Level
+	Content    idlepush.Level
 	Accounts   []string `json:",omitzero"`
 	Created    time.Time
 	Registered time.Time
@@ -276,7 +279,7 @@ type laneRow struct {
 
 type notificationRow struct {
 	ID          string
-	Kind        Kind
+	Kind        idlepush.Kind
 	User        bool   `json:",omitempty"` // the scope is a user
 	Folder      string `json:",omitempty"`
 	At          time.Time
@@ -308,9 +311,9 @@ type notificationContent struct {
 }
 
 type deliveryRow struct {
-	Kind            Kind // of the notification
+	Kind            idlepush.Kind // of the notification
 	Expires         time.Time
-	State           DeliveryState
+	State           idlepush.DeliveryState
 	At              time.Time         `json:",omitzero"`
 	Into            string            `json:",omitempty"`
 	Read            bool              `json:",omitempty"` // combined: not counted any more

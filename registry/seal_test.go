@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -39,7 +40,7 @@ var planted = map[string]string{
 }
 
 // plantedHousehold fills a store with all that is planted, rewrites it and removes some of it.
-func plantedHousehold(t *testing.T, s *Store) (ann User, a Account, list []Device, bearers []string) {
+func plantedHousehold(t *testing.T, s *Store) (ann idlepush.User, a idlepush.Account, list []idlepush.Device, bearers []string) {
 	ann, bearer := admin(t, s, "ann", planted["user password"])
 	_, session, err := s.Users.Login("ann", planted["user password"], Visit{}, dawn)
 	if err != nil {
@@ -49,30 +50,30 @@ func plantedHousehold(t *testing.T, s *Store) (ann User, a Account, list []Devic
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, _, err = s.Accounts.Add(Account{Owner: ann.ID, Email: "ann@example.org", Host: "imap.example.org", Port: 993, Security: SecurityTLS, Username: "ann",
-		Password: Secret(planted["mail password"]), Folders: []string{"INBOX"}, Enabled: true}, "", dawn)
+	a, _, err = s.Accounts.Add(idlepush.Account{Owner: ann.ID, Email: "ann@example.org", Host: "imap.example.org", Port: 993, Security: idlepush.SecurityTLS, Username: "ann",
+		Password: idlepush.Secret(planted["mail password"]), Folders: []string{"INBOX"}, Enabled: true}, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoint, keys := Secret(planted["endpoint"]), &Keys{"p256dh", planted["auth secret"]}
-	for _, d := range []Device{
-		{Transport: FCM, Address: Secret(planted["fcm token"]), Keys: &Keys{"p256dh", planted["another auth"]}},
-		{Transport: APNs, Address: Secret(planted["apns token"]), Params: in(sandbox)},
+	endpoint, keys := idlepush.Secret(planted["endpoint"]), &idlepush.Keys{P256dh: "p256dh", Auth: planted["auth secret"]}
+	for _, d := range []idlepush.Device{
+		{Transport: FCM, Address: idlepush.Secret(planted["fcm token"]), Keys: &idlepush.Keys{P256dh: "p256dh", Auth: planted["another auth"]}},
+		{Transport: APNs, Address: idlepush.Secret(planted["apns token"]), Params: in(sandbox)},
 		{Transport: WebPush, Address: endpoint, Keys: keys},
 		{Transport: UnifiedPush, Address: endpoint, Keys: keys},
 	} {
-		d.User, d.Content = ann.ID, LevelPreview
+		d.User, d.Content = ann.ID, idlepush.LevelPreview
 		list = append(list, register(t, s, d))
 	}
 	for round := range 5 {
 		look := arrival(t, s, a, 10, dawn)
 		for i := range look.Mails {
-			look.Mails[i].Content = Content{planted["sender"], planted["subject"], planted["message id"], planted["preview"]}
+			look.Mails[i].Content = idlepush.Content{From: planted["sender"], Subject: planted["subject"], MessageID: planted["message id"], Preview: planted["preview"]}
 		}
 		if _, err := s.Mail.Record(look); err != nil {
 			t.Fatal(err)
 		}
-		for _, state := range []State{StateAttention, StateWatching} {
+		for _, state := range []idlepush.State{idlepush.StateAttention, idlepush.StateWatching} {
 			if err := setState(s, a, state, "login", "The password is refused.", dawn.Add(time.Duration(round)*time.Minute)); err != nil {
 				t.Fatal(err)
 			}
@@ -120,9 +121,9 @@ func secretsPrinted(t *testing.T) {
 	s := newStore(t)
 	ann, a, list, _ := plantedHousehold(t, s)
 	page := allNotifications(t, s, ann, 50, dawn)
-	mail := Message{UID: 1, Content: Content{planted["sender"], planted["subject"], planted["message id"], planted["preview"]}}
+	mail := Message{UID: 1, Content: idlepush.Content{From: planted["sender"], Subject: planted["subject"], MessageID: planted["message id"], Preview: planted["preview"]}}
 	work := first(t, s, list[3], dawn)
-	values := []any{ann, a, &a, []Account{a}, list, page, page[0], &page[len(page)-1], work, &work, mail, &mail, mail.Content, &mail.Content,
+	values := []any{ann, a, &a, []idlepush.Account{a}, list, page, page[0], &page[len(page)-1], work, &work, mail, &mail, mail.Content, &mail.Content,
 		Arrival{Mails: []Message{mail}}, list[2].Keys, *list[2].Keys,
 		list[0].Keys, *list[0].Keys, a.Password, &a.Password, map[string]any{"device": list[0], "password": a.Password},
 		fmt.Errorf("of %v", a.Password)}

@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"idlepush"
 )
 
 func TestSession(t *testing.T) {
@@ -118,7 +120,7 @@ func sessionWritten(t *testing.T) {
 }
 
 // inSession is a device that registered itself in a new session of the user, and the session.
-func inSession(t testing.TB, s *Store, name string) (Device, Token, string) {
+func inSession(t testing.TB, s *Store, name string) (idlepush.Device, Token, string) {
 	t.Helper()
 	u, session, err := s.Users.Login(name, "password", Visit{Stay: true}, dawn)
 	if err != nil {
@@ -128,7 +130,7 @@ func inSession(t testing.TB, s *Store, name string) (Device, Token, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := register(t, s, Device{User: u.ID, Name: "phone", Session: row.ID, Transport: FCM, Address: Secret(row.ID), Content: LevelWake})
+	d := register(t, s, idlepush.Device{User: u.ID, Name: "phone", Session: row.ID, Transport: FCM, Address: idlepush.Secret(row.ID), Content: idlepush.LevelWake})
 	return d, row, session
 }
 
@@ -256,10 +258,13 @@ func inviteOfLost(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	for name, end := range map[string]func(d Device, row Token) error{
-		"it is ended":             func(_ Device, row Token) error { return s.Users.RemoveSession(ann.ID, row.ID) },
-		"its device is removed":   func(d Device, _ Token) error { return s.Devices.Remove(d, "") },
-		"the password is another": func(Device, Token) error { _, err := s.Users.UpdateOwn(ann.ID, "", "password", "password"); return err },
+	for name, end := range map[string]func(d idlepush.Device, row Token) error{
+		"it is ended":           func(_ idlepush.Device, row Token) error { return s.Users.RemoveSession(ann.ID, row.ID) },
+		"its device is removed": func(d idlepush.Device, _ Token) error { return s.Devices.Remove(d, "") },
+		"the password is another": func(idlepush.Device, Token) error {
+			_, err := s.Users.UpdateOwn(ann.ID, "", "password", "password")
+			return err
+		},
 	} {
 		d, row, _ := inSession(t, s, "ann")
 		_, person, err := s.Users.AddInvite(ann.ID, InviteForPerson, false, "", dawn)

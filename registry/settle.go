@@ -3,6 +3,7 @@ package registry
 import (
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry/table"
 )
@@ -50,7 +51,7 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 	if err != nil {
 		return err
 	}
-	if !found || row.State != DeliveryPending {
+	if !found || row.State != idlepush.DeliveryPending {
 		return settleEnded(s, w, o, row)
 	}
 	same, err := sameAddress(s.tx, q.device, w.Device)
@@ -82,17 +83,17 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 		row.Attempts, row.Code, row.Params, row.MaybeDelivered = w.Attempts+1, o.Code, o.Params, row.MaybeDelivered || o.MaybeDelivered
 	}
 	row = row.withState(o.Result.state(), s.now)
-	counts := row.State != DeliveryPending
+	counts := row.State != idlepush.DeliveryPending
 	if resend {
 		// FillIn came meanwhile.
-		row.State, row.At, row.DeliveredBefore = DeliveryPending, s.now, s.now
+		row.State, row.At, row.DeliveredBefore = idlepush.DeliveryPending, s.now, s.now
 	}
 	return s.putSettled(q, w, o, row, counts)
 }
 
 // sameAddress reports whether a push to the device still has the destination that it had when the
 // work was taken.
-func sameAddress(tx *table.Tx, at table.Row[deviceKey, deviceRow], was Device) (bool, error) {
+func sameAddress(tx *table.Tx, at table.Row[deviceKey, deviceRow], was idlepush.Device) (bool, error) {
 	if at.Value.Revision == was.Revision {
 		return true, nil
 	}
@@ -129,12 +130,12 @@ func (s *queueSet) endPiggybacked(q *queue, list []deliveryKey) error {
 		if err != nil {
 			return err
 		}
-		if !found || row.State != DeliveryPending {
+		if !found || row.State != idlepush.DeliveryPending {
 			continue
 		}
-		state := DeliveryDelivered
+		state := idlepush.DeliveryDelivered
 		if !s.now.Before(row.Expires) { // the device does not show it
-			state = DeliveryExpired
+			state = idlepush.DeliveryExpired
 		}
 		if err := s.endDelivery(q, k, row.withState(state, s.now)); err != nil {
 			return err
@@ -145,7 +146,7 @@ func (s *queueSet) endPiggybacked(q *queue, list []deliveryKey) error {
 
 // contentArrived reports whether a mail has more content for the device now than when it was sent,
 // because FillIn came meanwhile.
-func contentArrived(tx *table.Tx, l Level, w Work, o Outcome) (bool, error) {
+func contentArrived(tx *table.Tx, l idlepush.Level, w Work, o Outcome) (bool, error) {
 	if o.Result != ResultDelivered || !w.Notification.Wordless {
 		return false, nil
 	}
@@ -160,12 +161,12 @@ func contentArrived(tx *table.Tx, l Level, w Work, o Outcome) (bool, error) {
 // settleEnded is Settle for a delivery that no longer waits. If the mail was cleared while its push
 // was in flight, the phone shows it all the same, so a clear follows.
 func settleEnded(set *queueSet, w Work, o Outcome, row deliveryRow) error {
-	if row.State != DeliveryCleared || row.Attempts > w.Attempts || o.Result != ResultDelivered && !o.MaybeDelivered {
+	if row.State != idlepush.DeliveryCleared || row.Attempts > w.Attempts || o.Result != ResultDelivered && !o.MaybeDelivered {
 		return nil
 	}
 	row.Attempts, row.At = w.Attempts+1, set.now
 	if o.Result == ResultDelivered {
-		row.State = DeliveryDelivered
+		row.State = idlepush.DeliveryDelivered
 	}
 	if err := deliveries.Put(set.tx, w.key, row); err != nil {
 		return err
@@ -174,7 +175,7 @@ func settleEnded(set *queueSet, w Work, o Outcome, row deliveryRow) error {
 }
 
 // removeGoneDevice removes a device whose address is gone, and notifies its owner's other devices.
-func removeGoneDevice(set *queueSet, q *queue, cause Reason) error {
+func removeGoneDevice(set *queueSet, q *queue, cause idlepush.Reason) error {
 	d := q.device
 	own, err := devices.Keys(set.tx, table.Under(d.Key.user), table.NoLimit)
 	if err != nil {
@@ -186,9 +187,9 @@ func removeGoneDevice(set *queueSet, q *queue, cause Reason) error {
 			others = append(others, string(k.device))
 		}
 	}
-	n := Notification{ID: stableID(string(KindAttention), string(d.Key.device), set.now.String()), Kind: KindAttention, User: string(d.Key.user),
-		At: set.now, Expires: set.now.Add(KindAttention.Lifetime()),
-		Reason: Reason{"device_gone", cause.Params}.With(codes.Cause, string(cause.Code)).With("device", d.Value.Name)}
+	n := idlepush.Notification{ID: stableID(string(idlepush.KindAttention), string(d.Key.device), set.now.String()), Kind: idlepush.KindAttention, User: string(d.Key.user),
+		At: set.now, Expires: set.now.Add(idlepush.KindAttention.Lifetime()),
+		Reason: idlepush.Reason{Code: "device_gone", Params: cause.Params}.With(codes.Cause, string(cause.Code)).With("device", d.Value.Name)}
 	delete(set.list, d.Key.device)
 	if err := removeDevice(set.tx, d.Key); err != nil {
 		return err
@@ -197,12 +198,12 @@ func removeGoneDevice(set *queueSet, q *queue, cause Reason) error {
 }
 
 // state returns the state of a delivery after the result.
-func (r Result) state() DeliveryState {
+func (r Result) state() idlepush.DeliveryState {
 	switch r {
 	case ResultDelivered:
-		return DeliveryDelivered
+		return idlepush.DeliveryDelivered
 	case ResultRefused:
-		return DeliveryRefused
+		return idlepush.DeliveryRefused
 	}
-	return DeliveryPending
+	return idlepush.DeliveryPending
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -47,9 +48,9 @@ func checkNoUser(tx *table.Tx) error {
 // Setup creates the first admin, and a session for the visit, or a bearer token of full scope if v
 // is nil. It stores publicURL, unless it is empty: the address at which phones reach this server.
 // It returns ErrDenied if token is not the setup token, and ErrSetupDone if a user exists.
-func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Time) (User, string, error) {
+func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Time) (idlepush.User, string, error) {
 	hashed := s.newPassword(plain)
-	u, secret := User{newID(), name, true, now}, newToken()
+	u, secret := idlepush.User{ID: newID(), Name: name, Admin: true, Created: now}, newToken()
 	err := s.db.Update(func(tx *table.Tx) error {
 		if err := checkNoUser(tx); err != nil {
 			return err
@@ -79,7 +80,7 @@ func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Ti
 		return metas.Put(tx, metaPublicURL, metaRow{Text: publicURL})
 	})
 	if err != nil {
-		return User{}, "", err
+		return idlepush.User{}, "", err
 	}
 	_ = os.Remove(filepath.Join(s.dir, setupFile)) // SetupToken tries again
 	return u, secret, nil

@@ -1,12 +1,16 @@
 package registry
 
-import "time"
+import (
+	"time"
 
-func (row statusRow) status() Status {
-	return Status{row.State, row.Since, Reason{row.Code, row.Params}, row.Proof, row.Failures, row.Failing}
+	"idlepush"
+)
+
+func (row statusRow) status() idlepush.Status {
+	return idlepush.Status{State: row.State, Since: row.Since, Reason: idlepush.Reason{Code: row.Code, Params: row.Params}, Proof: row.Proof, Failures: row.Failures, Failing: row.Failing}
 }
 
-func statusRowOf(st Status) statusRow {
+func statusRowOf(st idlepush.Status) statusRow {
 	return statusRow{st.State, st.Since, st.Code, st.Params, st.Proof, st.Failures, st.Failing}
 }
 
@@ -20,7 +24,7 @@ const (
 // afterOutcome returns the device's status after the outcome. paused reports whether its lane is
 // paused. A failure of the whole lane is no failure of the device, but its reason is shown there,
 // too.
-func afterOutcome(s Status, o Outcome, paused bool, now time.Time) Status {
+func afterOutcome(s idlepush.Status, o Outcome, paused bool, now time.Time) idlepush.Status {
 	state := s.State
 	if o.Result == ResultRetry && !paused {
 		if s.Failures++; s.Failures == 1 {
@@ -32,11 +36,11 @@ func afterOutcome(s Status, o Outcome, paused bool, now time.Time) Status {
 	}
 	switch {
 	case o.Result == ResultDelivered:
-		state, s.Proof, s.Reason = StateProven, now, Reason{}
+		state, s.Proof, s.Reason = idlepush.StateProven, now, idlepush.Reason{}
 		s.Failures, s.Failing = 0, time.Time{}
 	case o.Result == ResultRetry && o.Suspect:
-		state, s.Reason = StateSuspect, o.Reason
-	case (o.Result == ResultRetry || o.Result == ResultMisconfigured) && o.Code != "" && s.State != StateSuspect:
+		state, s.Reason = idlepush.StateSuspect, o.Reason
+	case (o.Result == ResultRetry || o.Result == ResultMisconfigured) && o.Code != "" && s.State != idlepush.StateSuspect:
 		s.Reason = o.Reason
 	}
 	if state != s.State {

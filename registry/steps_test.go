@@ -12,8 +12,8 @@ import (
 	"testing/cryptotest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
-
 	"idlepush/registry/testenv"
 )
 
@@ -37,11 +37,11 @@ func (b *estate) outcome() map[string]string {
 			for _, gone := range n.Clear {
 				taken[string(d.Key.device)+" of "+gone] = string(d.Value.State)
 			}
-			if n.Kind == KindClear {
+			if n.Kind == idlepush.KindClear {
 				continue
 			}
 			name := string(d.Key.device) + " of " + n.ID
-			shown[name] = d.Value.State == DeliveryDelivered || d.Value.MaybeDelivered
+			shown[name] = d.Value.State == idlepush.DeliveryDelivered || d.Value.MaybeDelivered
 			words[name] = fmt.Sprint(d.Value.State, d.Value.Into, d.Value.DeliveredBefore, d.Value.Attempts, n.Count, n.Read, n.Cleared)
 		}
 		for _, row := range all(b, tx, queues) {
@@ -213,11 +213,11 @@ func recountMails(t *testing.T, b *estate) {
 				return err
 			}
 			switch {
-			case n.Kind == KindSummary && d.Value.State == DeliveryPending:
+			case n.Kind == idlepush.KindSummary && d.Value.State == idlepush.DeliveryPending:
 				count[n.ID] = n.Count
-			case d.Value.State == DeliveryCombined:
+			case d.Value.State == idlepush.DeliveryCombined:
 				into[d.Value.Into]++
-			case d.Value.State != DeliveryPending:
+			case d.Value.State != idlepush.DeliveryPending:
 				t.Errorf("mail %s is %s", n.ID, d.Value.State)
 			}
 		}

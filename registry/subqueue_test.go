@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -48,7 +49,7 @@ func combine(t testing.TB, s *Store, w Work, now time.Time) int {
 	return n
 }
 
-func idle(t testing.TB, s *Store, d Device, now time.Time) {
+func idle(t testing.TB, s *Store, d idlepush.Device, now time.Time) {
 	t.Helper()
 	if w, ok, err := s.Outbox.Next(d.ID, now); ok || err != nil {
 		t.Errorf("%s is to be sent %s %s, %v", d.Name, w.Notification.Kind, w.Notification.ID, err)
@@ -164,14 +165,14 @@ func summaryCounts(t *testing.T) {
 		}
 		sum := first(t, s, d, now)
 		n := sum.Notification
-		if n.Kind != KindSummary || n.Count != count || n.Account != a.ID || sum.HoldEnded || sum.Mailbox != "a@example.org" || len(n.ID) != 32 || slices.Contains(ids, n.ID) {
+		if n.Kind != idlepush.KindSummary || n.Count != count || n.Account != a.ID || sum.HoldEnded || sum.Mailbox != "a@example.org" || len(n.ID) != 32 || slices.Contains(ids, n.ID) {
 			t.Errorf("the head is a %s of %d, released %v, in %q", n.Kind, n.Count, sum.HoldEnded, sum.Mailbox)
 		}
 		for _, id := range []string{ids[0], ids[len(ids)-1]} {
-			if got := deliveryOf(t, s, ann, id, d, now); got.State != DeliveryCombined || got.Into != n.ID {
+			if got := deliveryOf(t, s, ann, id, d, now); got.State != idlepush.DeliveryCombined || got.Into != n.ID {
 				t.Errorf("a mail is %s into %q", got.State, got.Into)
 			}
-			if got := deliveryOf(t, s, ann, id, other, now); got.State != DeliveryPending {
+			if got := deliveryOf(t, s, ann, id, other, now); got.State != idlepush.DeliveryPending {
 				t.Errorf("on the other phone it is %s", got.State)
 			}
 		}
@@ -198,7 +199,7 @@ func summaryGrows(t *testing.T) {
 	if got := first(t, s, d[0], dawn).Notification; got.ID != sum.Notification.ID || got.Count != 7 {
 		t.Errorf("the head counts %d under another id: %v", got.Count, got.ID != sum.Notification.ID)
 	}
-	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Reason: Reason{Code: "late"}, MaybeDelivered: true}, dawn)
+	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, Reason: idlepush.Reason{Code: "late"}, MaybeDelivered: true}, dawn)
 	arrive(t, s, a, 2, dawn)
 	if n := combine(t, s, first(t, s, d[0], dawn), dawn); n != 2 {
 		t.Errorf("%d were combined behind one that was tried", n)
@@ -212,7 +213,7 @@ func summaryLeaves(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	ids := arrive(t, s, a, 4, dawn)
-	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, MaybeDelivered: true, Reason: Reason{Code: "late"}}, dawn)
+	end(t, s, first(t, s, d[0], dawn), Outcome{Result: ResultRetry, MaybeDelivered: true, Reason: idlepush.Reason{Code: "late"}}, dawn)
 	if n := combine(t, s, first(t, s, d[0], dawn), dawn); n != 3 {
 		t.Errorf("%d were combined, want all but the one that went unanswered", n)
 	}
@@ -256,18 +257,18 @@ func summaryRead(t *testing.T) {
 	told, waits, empty := phone(t, s, ann, "told"), phone(t, s, ann, "waits"), phone(t, s, ann, "empty")
 	arrive(t, s, a, 3, dawn)
 	var sums []string
-	for _, d := range []Device{told, waits, empty} {
+	for _, d := range []idlepush.Device{told, waits, empty} {
 		combine(t, s, first(t, s, d, dawn), dawn)
 		sums = append(sums, first(t, s, d, dawn).Notification.ID)
 	}
 	end(t, s, first(t, s, told, dawn), Outcome{Result: ResultDelivered}, dawn)
 	clearMail(t, s, a, 1, 2)
 	idle(t, s, told, dawn)
-	if n := first(t, s, waits, dawn).Notification; n.Kind != KindSummary || n.Count != 2 || n.ID != sums[1] {
+	if n := first(t, s, waits, dawn).Notification; n.Kind != idlepush.KindSummary || n.Count != 2 || n.ID != sums[1] {
 		t.Errorf("the summary that waits is a %s of %d", n.Kind, n.Count)
 	}
 	clearMail(t, s, a, 2, 1, 3)
-	if w := first(t, s, told, dawn); w.Notification.Kind != KindClear || !slices.Contains(w.Notification.Clear, sums[0]) {
+	if w := first(t, s, told, dawn); w.Notification.Kind != idlepush.KindClear || !slices.Contains(w.Notification.Clear, sums[0]) {
 		t.Errorf("the phone that was told gets a %s of %v", w.Notification.Kind, w.Notification.Clear)
 	}
 	idle(t, s, waits, dawn)
@@ -409,17 +410,17 @@ func clearPiggybacked(t *testing.T) {
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "a@example.org")
 	page, wake := browser(t, s, ann, "page", "https://push.example"), browser(t, s, ann, "wake", "https://push.example")
-	wake.Content = LevelWake
+	wake.Content = idlepush.LevelWake
 	if _, err := s.Devices.Update(wake, dawn); err != nil {
 		t.Fatal(err)
 	}
 	ids := arrive(t, s, a, 20, dawn)
-	for _, d := range []Device{page, wake} {
+	for _, d := range []idlepush.Device{page, wake} {
 		drain(t, s, d, dawn)
 	}
 	clearMail(t, s, a, 3, 1, 2, 3)
 	clearMail(t, s, a, 14, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17)
-	for _, d := range []Device{page, wake} {
+	for _, d := range []idlepush.Device{page, wake} {
 		idle(t, s, d, dawn)
 		if dueNow(t, s, dawn.Add(7*24*time.Hour))[d.ID] {
 			t.Errorf("%s is due for a push that shows nothing", d.Name)
@@ -430,7 +431,7 @@ func clearPiggybacked(t *testing.T) {
 	if !slices.Equal(w.Clear, ids[:3]) {
 		t.Errorf("the push takes away %v, want the first three", w.Clear)
 	}
-	end(t, s, w, Outcome{Result: ResultRetry, Reason: Reason{Code: "busy"}}, dawn)
+	end(t, s, w, Outcome{Result: ResultRetry, Reason: idlepush.Reason{Code: "busy"}}, dawn)
 	w = first(t, s, page, dawn)
 	end(t, s, w, Outcome{Result: ResultDelivered}, dawn)
 	end(t, s, w, Outcome{Result: ResultDelivered}, dawn)
@@ -477,14 +478,14 @@ func notifiedTimes(t *testing.T) {
 	ann := someone(t, s, "ann")
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
 	d := phone(t, s, ann, "phone")
-	ring := func(a Account, remember int, result Result, at time.Time) {
+	ring := func(a idlepush.Account, remember int, result Result, at time.Time) {
 		t.Helper()
 		arrive(t, s, a, 1, at)
 		w := first(t, s, d, at)
 		w.KeepNotified = remember
 		end(t, s, w, Outcome{Result: result}, at)
 	}
-	rang := func(a Account, now time.Time) []time.Time {
+	rang := func(a idlepush.Account, now time.Time) []time.Time {
 		t.Helper()
 		arrive(t, s, a, 1, now)
 		w := first(t, s, d, now)
@@ -556,42 +557,42 @@ func failingDevice(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
 	arrive(t, s, a, 1, dawn)
-	fail := func(d Device, now time.Time) State {
+	fail := func(d idlepush.Device, now time.Time) idlepush.State {
 		t.Helper()
 		arrive(t, s, a, 1, now)
 		end(t, s, first(t, s, d, now), Outcome{Result: ResultRetry, Reason: because("late", "No answer.")}, now)
 		return statusOf(t, s, d).State
 	}
 	for i := range 20 {
-		if state := fail(d[0], dawn.Add(time.Duration(i)*time.Hour)); state != StateProven {
+		if state := fail(d[0], dawn.Add(time.Duration(i)*time.Hour)); state != idlepush.StateProven {
 			t.Fatalf("%s after %d failures in as many hours", state, i+1)
 		}
 	}
-	if state := fail(d[0], dawn.Add(72*time.Hour-1)); state != StateProven {
+	if state := fail(d[0], dawn.Add(72*time.Hour-1)); state != idlepush.StateProven {
 		t.Errorf("%s before three days", state)
 	}
 	now := dawn.Add(72 * time.Hour)
-	if state := fail(d[0], now); state != StateSuspect {
+	if state := fail(d[0], now); state != idlepush.StateSuspect {
 		t.Errorf("%s after three days", state)
 	}
 	if st := statusOf(t, s, d[0]); !st.Reason.Equal(because("late", "No answer.")) || !st.Since.Equal(now) {
 		t.Errorf("it does not say why: %+v", st)
 	}
 	end(t, s, first(t, s, d[0], now), Outcome{Result: ResultDelivered}, now)
-	if state := fail(d[0], now.Add(time.Second)); state != StateProven {
+	if state := fail(d[0], now.Add(time.Second)); state != idlepush.StateProven {
 		t.Errorf("%s at the first failure after a success", state)
 	}
 
 	// Nor is it one that is seldom tried.
-	if state := fail(d[2], dawn); state != StateProven {
+	if state := fail(d[2], dawn); state != idlepush.StateProven {
 		t.Errorf("%s at its first failure", state)
 	}
 	for i := range 18 {
-		if state := fail(d[2], dawn.Add(100*time.Hour)); state != StateProven {
+		if state := fail(d[2], dawn.Add(100*time.Hour)); state != idlepush.StateProven {
 			t.Errorf("%s after %d failures in more than three days", state, i+2)
 		}
 	}
-	if state := fail(d[2], dawn.Add(100*time.Hour)); state != StateSuspect {
+	if state := fail(d[2], dawn.Add(100*time.Hour)); state != idlepush.StateSuspect {
 		t.Errorf("%s after 20 failures in more than three days", state)
 	}
 
@@ -602,7 +603,7 @@ func failingDevice(t *testing.T) {
 		fail(d[1], dawn.Add(time.Duration(i)*2*time.Hour))
 	}
 	resume(t, s, d[1].Lane)
-	if state := fail(d[1], dawn.Add(90*time.Hour)); state != StateProven {
+	if state := fail(d[1], dawn.Add(90*time.Hour)); state != idlepush.StateProven {
 		t.Errorf("%s after an outage of its lane", state)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -44,7 +45,7 @@ func tokenOf(row tokenRow) Token {
 
 // Authenticate returns the user of a token or session, and the token. It returns ErrDenied if the
 // token is unknown or has ended. It writes only if a session was not used for a while.
-func (s Users) Authenticate(token string, now time.Time) (User, Token, error) {
+func (s Users) Authenticate(token string, now time.Time) (idlepush.User, Token, error) {
 	var u userRow
 	var t tokenRow
 	err := s.db.View(func(tx *table.Tx) (err error) {
@@ -60,7 +61,7 @@ func (s Users) Authenticate(token string, now time.Time) (User, Token, error) {
 		}
 	}
 	if err != nil {
-		return User{}, Token{}, err
+		return idlepush.User{}, Token{}, err
 	}
 	return u.user(id(t.User)), tokenOf(t), nil
 }

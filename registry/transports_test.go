@@ -3,14 +3,16 @@ package registry
 import (
 	"cmp"
 	"net/url"
+
+	"idlepush"
 )
 
 // The transports of the tests, with what real ones say of their devices.
 const (
-	FCM         Transport = "fcm"
-	APNs        Transport = "apns"
-	WebPush     Transport = "webpush"
-	UnifiedPush Transport = "unifiedpush"
+	FCM         idlepush.Transport = "fcm"
+	APNs        idlepush.Transport = "apns"
+	WebPush     idlepush.Transport = "webpush"
+	UnifiedPush idlepush.Transport = "unifiedpush"
 )
 
 // The environments of APNs.
@@ -39,10 +41,12 @@ func with(params map[string]string, name, value string) map[string]string {
 }
 
 // taught is what a push has shown of a device on APNs.
-func taught(environment string) *Learned { return &Learned{in(environment), "apns " + environment} }
+func taught(environment string) *idlepush.Learned {
+	return &idlepush.Learned{Params: in(environment), Lane: "apns " + environment}
+}
 
 // routed is the device with what its transport says of it.
-func routed(d Device) Device {
+func routed(d idlepush.Device) idlepush.Device {
 	d.Lane, d.MustShow = string(d.Transport), d.Transport == WebPush
 	switch d.Transport {
 	case APNs:

@@ -1,11 +1,15 @@
 package registry
 
-import "testing"
+import (
+	"testing"
+
+	"idlepush"
+)
 
 func TestLevelAllows(t *testing.T) {
 	t.Parallel()
-	const unknown Level = "everything"
-	order := []Level{LevelWake, LevelSender, LevelSubject, LevelPreview}
+	const unknown idlepush.Level = "everything"
+	order := []idlepush.Level{idlepush.LevelWake, idlepush.LevelSender, idlepush.LevelSubject, idlepush.LevelPreview}
 	for i, l := range order {
 		for j, other := range order {
 			if l.Allows(other) != (i >= j) {
@@ -15,13 +19,13 @@ func TestLevelAllows(t *testing.T) {
 		if l.Allows(unknown) {
 			t.Errorf("%s allows an unknown level", l)
 		}
-		if unknown.Allows(l) != (l == LevelWake) {
+		if unknown.Allows(l) != (l == idlepush.LevelWake) {
 			t.Errorf("an unknown level allows %s: %v", l, unknown.Allows(l))
 		}
 	}
-	full := Content{From: "f", Subject: "s", Preview: "p"}
-	for l, want := range map[Level]Content{
-		unknown: {}, "": {}, LevelWake: {}, LevelSender: {From: "f"}, LevelSubject: {From: "f", Subject: "s"}, LevelPreview: full,
+	full := idlepush.Content{From: "f", Subject: "s", Preview: "p"}
+	for l, want := range map[idlepush.Level]idlepush.Content{
+		unknown: {}, "": {}, idlepush.LevelWake: {}, idlepush.LevelSender: {From: "f"}, idlepush.LevelSubject: {From: "f", Subject: "s"}, idlepush.LevelPreview: full,
 	} {
 		if got := full.At(l); got != want {
 			t.Errorf("at %q: %q %q %q", l, got.From, got.Subject, got.Preview)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/crypto/argon2"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -48,7 +49,7 @@ func (c *core) newPassword(plain string) password {
 
 // Login checks a name and password and begins a session of that user. It returns ErrDenied if they
 // do not fit. For an unknown name it takes just as long.
-func (s Users) Login(name, plain string, v Visit, now time.Time) (User, string, error) {
+func (s Users) Login(name, plain string, v Visit, now time.Time) (idlepush.User, string, error) {
 	var k id
 	var row userRow
 	err := s.db.View(func(tx *table.Tx) (err error) {
@@ -58,10 +59,10 @@ func (s Users) Login(name, plain string, v Visit, now time.Time) (User, string, 
 	if errors.Is(err, ErrNotFound) {
 		row.Password = password{Salt: make([]byte, 16), Hash: []byte{0}, Time: argonTime, Memory: argonMemory}
 	} else if err != nil {
-		return User{}, "", err
+		return idlepush.User{}, "", err
 	}
 	if subtle.ConstantTimeCompare(s.hash(plain, row.Password), row.Password.Hash) != 1 {
-		return User{}, "", ErrDenied
+		return idlepush.User{}, "", ErrDenied
 	}
 	session := newToken()
 	err = s.db.Update(func(tx *table.Tx) error {
@@ -75,7 +76,7 @@ func (s Users) Login(name, plain string, v Visit, now time.Time) (User, string, 
 		return beginSession(tx, session, k, again, v, now)
 	})
 	if err != nil {
-		return User{}, "", err
+		return idlepush.User{}, "", err
 	}
 	return row.user(k), session, nil
 }
@@ -98,20 +99,20 @@ func getUser(tx *table.Tx, user string) (userRow, error) {
 }
 
 // Get returns the user of that id, or ErrNotFound.
-func (s Users) Get(user string) (u User, err error) {
+func (s Users) Get(user string) (u idlepush.User, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		row, err := getUser(tx, user)
 		u = row.user(id(user))
 		return err
 	})
 	if err != nil {
-		return User{}, err
+		return idlepush.User{}, err
 	}
 	return u, nil
 }
 
 // List returns all users, in no order.
-func (s Users) List() (list []User, err error) {
+func (s Users) List() (list []idlepush.User, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		rows, err := users.First(tx, table.Range{}, table.NoLimit)
 		for _, row := range rows {
@@ -132,16 +133,16 @@ func checkName(tx *table.Tx, name, user string) error {
 }
 
 // Add creates a user. It returns ErrTaken if another user has that name.
-func (s Users) Add(name, plain string, admin bool, now time.Time) (User, error) {
-	u, hashed := User{newID(), name, admin, now}, s.newPassword(plain)
+func (s Users) Add(name, plain string, admin bool, now time.Time) (idlepush.User, error) {
+	u, hashed := idlepush.User{ID: newID(), Name: name, Admin: admin, Created: now}, s.newPassword(plain)
 	err := s.db.Update(func(tx *table.Tx) error { return addUser(tx, u, hashed) })
 	if err != nil {
-		return User{}, err
+		return idlepush.User{}, err
 	}
 	return u, nil
 }
 
-func addUser(tx *table.Tx, u User, p password) error {
+func addUser(tx *table.Tx, u idlepush.User, p password) error {
 	if err := checkName(tx, u.Name, ""); err != nil {
 		return err
 	}
@@ -151,7 +152,7 @@ func addUser(tx *table.Tx, u User, p password) error {
 // UpdateOwn changes the user's name or password; an empty one stays. A new password needs the
 // current one, and ends the user's sessions. UpdateOwn returns ErrTaken if another user has that
 // name, and ErrDenied if the current password is wrong.
-func (s Users) UpdateOwn(user, name, current, plain string) (User, error) {
+func (s Users) UpdateOwn(user, name, current, plain string) (idlepush.User, error) {
 	if plain == "" {
 		return s.update(user, UserPatch{Name: name}, nil)
 	}
@@ -161,10 +162,10 @@ func (s Users) UpdateOwn(user, name, current, plain string) (User, error) {
 		return err
 	})
 	if err != nil {
-		return User{}, err
+		return idlepush.User{}, err
 	}
 	if subtle.ConstantTimeCompare(s.hash(current, row.Password), row.Password.Hash) != 1 {
-		return User{}, ErrDenied
+		return idlepush.User{}, ErrDenied
 	}
 	return s.update(user, UserPatch{Name: name, Password: plain}, row.Password.Hash)
 }
@@ -177,11 +178,11 @@ type UserPatch struct {
 
 // Update changes a user for an admin. A new password ends the user's sessions. Update returns
 // ErrTaken if another user has that name, and ErrLastAdmin if nobody else is an admin.
-func (s Users) Update(user string, p UserPatch) (User, error) { return s.update(user, p, nil) }
+func (s Users) Update(user string, p UserPatch) (idlepush.User, error) { return s.update(user, p, nil) }
 
 // update changes a user. If checked is not nil and the password has another hash by now, it returns
 // ErrDenied.
-func (s Users) update(user string, p UserPatch, checked []byte) (User, error) {
+func (s Users) update(user string, p UserPatch, checked []byte) (idlepush.User, error) {
 	var hashed password
 	if p.Password != "" {
 		hashed = s.newPassword(p.Password)
@@ -216,7 +217,7 @@ func (s Users) update(user string, p UserPatch, checked []byte) (User, error) {
 		return users.Put(tx, id(user), row)
 	})
 	if err != nil {
-		return User{}, err
+		return idlepush.User{}, err
 	}
 	return row.user(id(user)), nil
 }

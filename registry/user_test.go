@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"idlepush/registry/testenv"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,7 +17,10 @@ import (
 	"time"
 
 	"golang.org/x/crypto/argon2"
+
+	"idlepush"
 	"idlepush/registry/table"
+	"idlepush/registry/testenv"
 )
 
 func TestUsers(t *testing.T) {
@@ -37,7 +39,7 @@ func TestUsers(t *testing.T) {
 }
 
 // admin sets the store up.
-func admin(t testing.TB, s *Store, name, password string) (User, string) {
+func admin(t testing.TB, s *Store, name, password string) (idlepush.User, string) {
 	t.Helper()
 	token, err := s.Users.SetupToken()
 	if err != nil || token == "" {
@@ -136,7 +138,7 @@ func login(t *testing.T) {
 	for _, c := range []struct{ name, password string }{
 		{"Ann", "wrong"}, {"Ann", ""}, {"Ann", "Correct horse"}, {"bob", "correct horse"}, {"", ""}, {"", "correct horse"},
 	} {
-		if u, session, err := s.Users.Login(c.name, c.password, Visit{}, dawn); !errors.Is(err, ErrDenied) || session != "" || u != (User{}) {
+		if u, session, err := s.Users.Login(c.name, c.password, Visit{}, dawn); !errors.Is(err, ErrDenied) || session != "" || u != (idlepush.User{}) {
 			t.Errorf("%q with %q: %+v, %v", c.name, c.password, u, err)
 		}
 	}
@@ -284,7 +286,7 @@ func namesUnique(t *testing.T) {
 	// Both at once.
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
-	for i, u := range []User{ann, bob} {
+	for i, u := range []idlepush.User{ann, bob} {
 		wg.Go(func() { _, errs[i] = s.Users.UpdateOwn(u.ID, "carl", "", "") })
 	}
 	wg.Wait()

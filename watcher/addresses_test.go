@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // A host is dialed first by the address family that worked before.
@@ -48,7 +48,7 @@ func TestAddressFamily(t *testing.T) {
 			dialed = nil
 		}
 		a := scriptedAccount
-		a.Security = registry.SecurityPlain
+		a.Security = idlepush.SecurityPlain
 		h := newHarness(t, a)
 
 		pool := &Pool{Store: h.store.Mail, Dialer: d, Log: h.log}

@@ -19,7 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"idlepush/registry"
+	"idlepush"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imapmem"
 )
@@ -66,27 +66,27 @@ func TestBlackHoledConnection(t *testing.T) {
 		serving.Wait()
 	})
 	at := netip.MustParseAddrPort(listener.Addr().String())
-	h := newHarness(t, registry.Account{Host: at.Addr().String(), Port: int(at.Port()), Security: registry.SecurityPlain, Username: "anna", Password: "secret"})
+	h := newHarness(t, idlepush.Account{Host: at.Addr().String(), Port: int(at.Port()), Security: idlepush.SecurityPlain, Username: "anna", Password: "secret"})
 	d := Dialer{Permit: permitAll}
 	if !testenv.Soak {
 		d.dial = dialHasty
 	}
 	h.watch(t, d)
-	h.waitState(t, registry.StateWatching)
+	h.waitState(t, idlepush.StateWatching)
 
 	forwarding(false)
 	began := time.Now()
 	if _, err := mailbox.Append("INBOX", mail("a@example.org", "into the hole", "")); err != nil {
 		t.Fatal(err)
 	}
-	h.waitState(t, registry.StateRetrying)
+	h.waitState(t, idlepush.StateRetrying)
 	t.Logf("noticed after %v", time.Since(began).Round(time.Second))
 	forwarding(true)
 	h.waitMails(t, 1)
 	if got := subjects(h.mails(t)); !slices.Equal(got, []string{"into the hole"}) {
 		t.Errorf("notified %q", got)
 	}
-	h.waitState(t, registry.StateWatching)
+	h.waitState(t, idlepush.StateWatching)
 }
 
 // dialHasty connects as the package wire does, with a tenth of its timers.

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 )
@@ -205,7 +206,7 @@ func folderGone(t *testing.T) {
 		if late := s.delays(t, h, "There", 3, time.Hour); late > time.Second {
 			t.Errorf("a mail was notified after %v", late)
 		}
-		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != registry.StateWatching || a.Status.Code != "folder_unavailable" {
+		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != idlepush.StateWatching || a.Status.Code != "folder_unavailable" {
 			t.Errorf("%+v, %v", a.Status, err)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
@@ -29,15 +30,15 @@ func TestDovecot(t *testing.T) {
 func dovecotNewMail(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	for _, security := range []registry.Security{registry.SecurityTLS, registry.SecurityStartTLS, registry.SecurityPlain} {
+	for _, security := range []idlepush.Security{idlepush.SecurityTLS, idlepush.SecurityStartTLS, idlepush.SecurityPlain} {
 		t.Run(string(security), func(t *testing.T) {
 			s.Deliver(t, s.User, "INBOX", mail("Old <old@example.org>", "before", "there before"))
 			h := newHarness(t, accountAt(s.Endpoint, security))
 			pool, _ := h.watch(t, dialerTo(s.Endpoint))
-			h.waitState(t, registry.StateWatching)
+			h.waitState(t, idlepush.StateWatching)
 			s.Deliver(t, s.User, "INBOX", mail("Berta <b@example.org>", "hello", "How are you?"))
 			got := h.waitMails(t, 1)
-			if c := got[0].Content; len(got) != 1 || c != (registry.Content{From: "Berta", Subject: "hello", MessageID: "hello@example.org", Preview: "How are you?"}) {
+			if c := got[0].Content; len(got) != 1 || c != (idlepush.Content{From: "Berta", Subject: "hello", MessageID: "hello@example.org", Preview: "How are you?"}) {
 				t.Fatalf("notified %d messages, the first as %+v", len(got), c)
 			}
 			testenv.Await(t, "the session is live", func() error {
@@ -55,9 +56,9 @@ func dovecotUnchanged(t *testing.T) {
 	s := imaptest.Dovecot(t)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "one", "1"))
 	before := s.Flags(t, s.User, "INBOX")
-	h := newHarness(t, accountAt(s.Endpoint, registry.SecurityTLS))
+	h := newHarness(t, accountAt(s.Endpoint, idlepush.SecurityTLS))
 	_, stop := h.watch(t, dialerTo(s.Endpoint))
-	h.waitState(t, registry.StateWatching)
+	h.waitState(t, idlepush.StateWatching)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "two", "2"))
 	h.waitMails(t, 1)
 	stop()
@@ -75,9 +76,9 @@ func dovecotUnchanged(t *testing.T) {
 func dovecotOutage(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	h := newHarness(t, accountAt(s.Endpoint, registry.SecurityTLS))
+	h := newHarness(t, accountAt(s.Endpoint, idlepush.SecurityTLS))
 	_, stop := h.watch(t, dialerTo(s.Endpoint))
-	h.waitState(t, registry.StateWatching)
+	h.waitState(t, idlepush.StateWatching)
 
 	s.DropConnections(t, s.User)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "dropped", ""))
@@ -111,9 +112,9 @@ func dovecotUIDValidity(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "never notified", ""))
-	h := newHarness(t, accountAt(s.Endpoint, registry.SecurityTLS))
+	h := newHarness(t, accountAt(s.Endpoint, idlepush.SecurityTLS))
 	_, stop := h.watch(t, dialerTo(s.Endpoint))
-	h.waitState(t, registry.StateWatching)
+	h.waitState(t, idlepush.StateWatching)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "notified", ""))
 	h.waitMails(t, 1)
 	stop()
@@ -156,7 +157,7 @@ func dovecotTour(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
 	s.CreateFolder(t, s.User, "Büro")
-	account := accountAt(s.Endpoint, registry.SecurityTLS)
+	account := accountAt(s.Endpoint, idlepush.SecurityTLS)
 	account.Folders = []string{"INBOX", "Büro", "gone"}
 	h := newHarness(t, account)
 	conn, err := dialerTo(s.Endpoint).login(t.Context(), &h.account)
@@ -199,7 +200,7 @@ func dovecotTour(t *testing.T) {
 func dovecotTwelveFolders(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	account := accountAt(s.Endpoint, registry.SecurityTLS)
+	account := accountAt(s.Endpoint, idlepush.SecurityTLS)
 	account.Folders = []string{"INBOX", "Büro & Co"}
 	for i := range 10 {
 		account.Folders = append(account.Folders, fmt.Sprint("List ", i))
@@ -235,7 +236,7 @@ func dovecotTwelveFolders(t *testing.T) {
 	}
 	conn.Close()
 	h.watch(t, dialerTo(s.Endpoint))
-	h.waitState(t, registry.StateWatching)
+	h.waitState(t, idlepush.StateWatching)
 	for _, f := range account.Folders {
 		s.Deliver(t, s.User, f, mail("a@example.org", "all at once, for "+f, ""))
 	}
@@ -248,13 +249,13 @@ func dovecotTwelveFolders(t *testing.T) {
 func dovecotReadElsewhere(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	account := accountAt(s.Endpoint, registry.SecurityTLS)
+	account := accountAt(s.Endpoint, idlepush.SecurityTLS)
 	account.Folders = []string{"INBOX", "Work"}
 	s.CreateFolder(t, s.User, "Work")
 	s.CreateFolder(t, s.User, "Elsewhere")
 	h := newHarness(t, account)
 	h.watch(t, dialerTo(s.Endpoint))
-	h.waitState(t, registry.StateWatching)
+	h.waitState(t, idlepush.StateWatching)
 	names := []string{"read", "removed", "filed away", "moved to Work", "left alone"}
 	for _, name := range names {
 		s.Deliver(t, s.User, "INBOX", mail("a@example.org", name, ""))
@@ -307,9 +308,9 @@ func dovecotReadElsewhere(t *testing.T) {
 func dovecotRestored(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Dovecot(t)
-	h := newHarness(t, accountAt(s.Endpoint, registry.SecurityTLS))
+	h := newHarness(t, accountAt(s.Endpoint, idlepush.SecurityTLS))
 	h.watch(t, dialerTo(s.Endpoint))
-	h.waitState(t, registry.StateWatching)
+	h.waitState(t, idlepush.StateWatching)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "saved", ""))
 	h.waitMails(t, 1)
 	s.Stop(t)

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 	"idlepush/watcher/imaptest"
 )
 
@@ -197,7 +197,7 @@ func endUnknown(t *testing.T) {
 					t.Errorf("notified %q", got)
 				}
 				a, err := h.store.Accounts.Get(h.account.ID)
-				if err != nil || a.Status.State != registry.StateWatching {
+				if err != nil || a.Status.State != idlepush.StateWatching {
 					t.Error(errors.Join(err, errors.New(string(a.Status.Code))))
 				}
 			})

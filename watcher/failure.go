@@ -12,15 +12,15 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/netguard"
-	"idlepush/registry"
 	"idlepush/watcher/wire"
 )
 
 // Failure says why an account cannot be watched, in a form fit for people.
 type Failure struct {
-	registry.Reason
+	idlepush.Reason
 	// Field is the one of the account that a person should look at: host, port, security, username,
 	// password, folders; may be empty.
 	Field  string
@@ -38,7 +38,7 @@ func (f *Failure) Error() string { return sentences.Sentence(f.Code, f.Params) }
 func (f *Failure) Unwrap() error { return f.cause }
 
 // Told returns the reason with what the server said.
-func (f *Failure) Told() registry.Reason {
+func (f *Failure) Told() idlepush.Reason {
 	if f.Server == "" {
 		return f.Reason
 	}
@@ -49,7 +49,7 @@ func (f *Failure) Told() registry.Reason {
 func (f *Failure) Text() string { return sentences.Sentence(f.Code, f.Told().Params) }
 
 // diagnose makes a Failure of what ended a session or a check.
-func diagnose(a *registry.Account, err error) *Failure {
+func diagnose(a *idlepush.Account, err error) *Failure {
 	f := classify(err)
 	f.cause = err
 	if said, ok := errors.AsType[*imap.Error](err); ok {
@@ -66,7 +66,7 @@ func diagnose(a *registry.Account, err error) *Failure {
 
 // redact takes out a password that a server may have sent back, as it is, quoted, or as
 // AUTHENTICATE PLAIN sends it.
-func redact(text string, a *registry.Account) string {
+func redact(text string, a *idlepush.Account) string {
 	if a.Password == "" {
 		return text
 	}
@@ -91,25 +91,25 @@ func redact(text string, a *registry.Account) string {
 // classify tells failures apart by what a person or the supervisor does about them.
 func classify(err error) *Failure {
 	if _, ok := errors.AsType[*storeError](err); ok {
-		return &Failure{Reason: registry.Reason{Code: "store_failed"}, personal: true}
+		return &Failure{Reason: idlepush.Reason{Code: "store_failed"}, personal: true}
 	}
 	if forbidden, ok := errors.AsType[*netguard.ForbiddenError](err); ok {
 		return &Failure{Reason: notAllowed(forbidden), Field: "host", minWait: personWait, personal: true}
 	}
 	if errors.Is(err, errOnlyOAuth) {
-		return &Failure{Reason: registry.Reason{Code: "oauth_required"}, Field: "password", final: true, personal: true}
+		return &Failure{Reason: idlepush.Reason{Code: "oauth_required"}, Field: "password", final: true, personal: true}
 	}
 	if errors.Is(err, errNoPassword) {
-		return &Failure{Reason: registry.Reason{Code: "password_not_accepted"}, Field: "security", final: true, personal: true}
+		return &Failure{Reason: idlepush.Reason{Code: "password_not_accepted"}, Field: "security", final: true, personal: true}
 	}
 	if _, ok := errors.AsType[*wire.StartTLSError](err); ok {
-		return &Failure{Reason: registry.Reason{Code: "starttls_failed"}, Field: "security", minWait: personWait}
+		return &Failure{Reason: idlepush.Reason{Code: "starttls_failed"}, Field: "security", minWait: personWait}
 	}
 	if broken, ok := errors.AsType[*wire.TLSError](err); ok {
 		return tlsFailure(broken, time.Now())
 	}
 	if errors.Is(err, errNoEnd) {
-		return &Failure{Reason: registry.Reason{Code: "folder_end_unknown"}, Field: "folders", personal: true}
+		return &Failure{Reason: idlepush.Reason{Code: "folder_end_unknown"}, Field: "folders", personal: true}
 	}
 	if said, ok := errors.AsType[*imap.Error](err); ok && said.Type != imap.StatusResponseTypeBye {
 		return refusal(said, err)
@@ -118,8 +118,8 @@ func classify(err error) *Failure {
 }
 
 // notAllowed returns the reason for which an address must not be dialed.
-func notAllowed(err error) registry.Reason {
-	r := registry.Reason{Code: "address_not_allowed"}
+func notAllowed(err error) idlepush.Reason {
+	r := idlepush.Reason{Code: "address_not_allowed"}
 	switch {
 	case errors.Is(err, netguard.ErrPrivate):
 		return r.With(codes.Case, privateNetwork)
@@ -131,7 +131,7 @@ func notAllowed(err error) registry.Reason {
 
 // tlsFailure explains a failed handshake by its certificate or TLS version, if they are the reason.
 func tlsFailure(err error, now time.Time) *Failure {
-	f := &Failure{Reason: registry.Reason{Code: "tls_failed"}, Field: "security", minWait: personWait}
+	f := &Failure{Reason: idlepush.Reason{Code: "tls_failed"}, Field: "security", minWait: personWait}
 	if cut(err) {
 		f.minWait = 0
 		return f
@@ -172,24 +172,24 @@ func cut(err error) bool {
 
 func connectionFailure(err error) *Failure {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return &Failure{Reason: registry.Reason{Code: "host_unknown"}, Field: "host"}
+		return &Failure{Reason: idlepush.Reason{Code: "host_unknown"}, Field: "host"}
 	}
 	if bye, ok := errors.AsType[*wire.ByeError](err); ok {
 		if f := knownMeaning(imap.ResponseCode(bye.Code), bye.Text); f != nil {
 			return f
 		}
-		return &Failure{Reason: registry.Reason{Code: "server_closed"}}
+		return &Failure{Reason: idlepush.Reason{Code: "server_closed"}}
 	}
 	if _, ok := errors.AsType[*wire.TimeoutError](err); ok || errors.Is(err, context.DeadlineExceeded) {
-		return &Failure{Reason: registry.Reason{Code: "server_silent"}, Field: "port"}
+		return &Failure{Reason: idlepush.Reason{Code: "server_silent"}, Field: "port"}
 	}
 	_, protocol := errors.AsType[*wire.ProtocolError](err)
 	_, limit := errors.AsType[*wire.LimitError](err)
 	if protocol || limit {
-		return &Failure{Reason: registry.Reason{Code: "server_faulty"}, Field: "port"}
+		return &Failure{Reason: idlepush.Reason{Code: "server_faulty"}, Field: "port"}
 	}
 	if _, ok := errors.AsType[*net.OpError](err); ok {
-		return &Failure{Reason: registry.Reason{Code: "connection_failed"}, Field: "port"}
+		return &Failure{Reason: idlepush.Reason{Code: "connection_failed"}, Field: "port"}
 	}
-	return &Failure{Reason: registry.Reason{Code: "connection_lost"}}
+	return &Failure{Reason: idlepush.Reason{Code: "connection_lost"}}
 }

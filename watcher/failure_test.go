@@ -21,6 +21,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/registry"
@@ -88,7 +89,7 @@ func failureActions(t *testing.T) {
 		"store":                {&storeError{registry.ErrCorrupt}, "store_failed", "", false, false, false},
 		"anything else at all": {errors.New("?"), "connection_lost", "", false, false, false},
 	} {
-		f := diagnose(&registry.Account{}, c.err)
+		f := diagnose(&idlepush.Account{}, c.err)
 		if f.Code != c.code || f.Field != c.field || f.final != c.final || f.unclear != c.unclear || f.minWait > 0 != c.minWait || sentences.Check(f.Code, f.Params) != nil {
 			t.Errorf("%s: %+v", name, f)
 		}
@@ -137,17 +138,17 @@ func selfSigned(t *testing.T) tls.Certificate {
 
 func passwordRedacted(t *testing.T) {
 	t.Parallel()
-	for password, sent := range map[registry.Secret]string{
+	for password, sent := range map[idlepush.Secret]string{
 		"planted": "planted", `pl"an\ted`: `pl\"an\\ted`, "plant\u00e9d": base64.StdEncoding.EncodeToString([]byte("\x00anna\x00plant\u00e9d"))} {
-		f := diagnose(&registry.Account{Username: "anna", Password: password}, no("", "no login for anna with "+sent+"\x1b[31m"))
+		f := diagnose(&idlepush.Account{Username: "anna", Password: password}, no("", "no login for anna with "+sent+"\x1b[31m"))
 		if strings.Contains(f.Text(), sent) || strings.Contains(f.Text(), "\x1b") || !strings.Contains(f.Text(), "no login for anna") {
 			t.Errorf("the status would say %q", f.Text())
 		}
 	}
 	// A BYE is cleaned and cut before anybody looks for a password in it.
-	for _, password := range []registry.Secret{"planted  pass", "planted-password-that-is-long"} {
+	for _, password := range []idlepush.Secret{"planted  pass", "planted-password-that-is-long"} {
 		bye := wire.ByeError{Text: wire.Clean(strings.Repeat("no ", 60) + "login " + string(password))}
-		f := diagnose(&registry.Account{Username: "anna", Password: password}, &bye)
+		f := diagnose(&idlepush.Account{Username: "anna", Password: password}, &bye)
 		if strings.Contains(f.Text(), "plan") || !strings.Contains(f.Text(), "no login") {
 			t.Errorf("the status would say %q", f.Text())
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/watcher/message"
 	"idlepush/watcher/wire"
@@ -37,7 +38,7 @@ type fetcher struct {
 // terms are what holds for all messages of a folder in one step.
 type terms struct {
 	folder *folder
-	level  registry.Level
+	level  idlepush.Level
 	since  time.Time // what the server took in before is old
 }
 
@@ -143,7 +144,7 @@ func (ft *fetcher) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mai
 	if ft.wholeHeaders {
 		items = basicItems + headerItems
 	}
-	if t.level.Allows(registry.LevelPreview) {
+	if t.level.Allows(idlepush.LevelPreview) {
 		items += textItems
 	}
 	ids, conn := t.folder.ids(uids), ft.reader.conn
@@ -239,7 +240,7 @@ func (ft *fetcher) describe(m wire.Mail, t terms) (_ registry.Message, notifies 
 
 func (ft *fetcher) message(m wire.Mail, fields []byte, d message.Description, t terms) registry.Message {
 	return registry.Message{UID: uint32(m.UID), Fingerprint: message.Fingerprint(fields, m.Size, m.Date), Old: !m.Date.IsZero() && m.Date.Before(t.since),
-		Content: registry.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview}.At(t.level)}
+		Content: idlepush.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview}.At(t.level)}
 }
 
 // maxParts is how many parts of a message are looked through for text.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // incomplete are the messages that were notified without content. They are retried while their
@@ -38,7 +38,7 @@ func askNext(notified, asked time.Time) (next time.Time) {
 	default:
 		next = asked.Add(6 * time.Hour)
 	}
-	if next.Sub(notified) >= registry.KindMail.Lifetime() {
+	if next.Sub(notified) >= idlepush.KindMail.Lifetime() {
 		return time.Time{}
 	}
 	return next

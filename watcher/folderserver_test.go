@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 )
@@ -70,7 +71,7 @@ func newFolderServer(caps string, folders ...string) *folderServer {
 func (s *folderServer) watched(t *testing.T, folders ...string) (h *harness, stop func()) {
 	t.Helper()
 	a := scriptedAccount
-	a.Folders, a.Security = folders, registry.SecurityPlain
+	a.Folders, a.Security = folders, idlepush.SecurityPlain
 	h = newHarness(t, a)
 	for _, f := range folders {
 		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: f, At: time.Now(), To: registry.Cursor{UIDValidity: 1000, Next: 1}}); err != nil {

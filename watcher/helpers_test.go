@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
@@ -56,8 +57,8 @@ func subject(words string) string {
 // harness is a real store with one user, one account, and one device that is notified.
 type harness struct {
 	store   *registry.Store
-	account registry.Account
-	device  registry.Device
+	account idlepush.Account
+	device  idlepush.Device
 	log     *slog.Logger
 	logged  *registrytest.Log
 }
@@ -67,13 +68,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func newHarness(t testing.TB, account registry.Account) *harness {
+func newHarness(t testing.TB, account idlepush.Account) *harness {
 	t.Helper()
 	return newFailingHarness(t, account, nil)
 }
 
 // newFailingHarness is newHarness with a store whose transactions fail with the error of fault.
-func newFailingHarness(t testing.TB, account registry.Account, fault func() error) *harness {
+func newFailingHarness(t testing.TB, account idlepush.Account, fault func() error) *harness {
 	t.Helper()
 	h := new(harness)
 	h.log, h.logged = registrytest.NewLog(t)
@@ -89,7 +90,7 @@ func newFailingHarness(t testing.TB, account registry.Account, fault func() erro
 	if h.account, _, err = h.store.Accounts.Add(account, "", now); err != nil {
 		t.Fatal(err)
 	}
-	h.device, _, err = h.store.Devices.Register(registry.Device{User: anna.ID, Name: "phone", Transport: "webpush", Lane: "webpush", MustShow: true, Content: registry.LevelPreview,
+	h.device, _, err = h.store.Devices.Register(idlepush.Device{User: anna.ID, Name: "phone", Transport: "webpush", Lane: "webpush", MustShow: true, Content: idlepush.LevelPreview,
 		Address: "https://push.example.org/1"}, "", now)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +124,7 @@ func (h *harness) watchBy(t testing.TB, d Dialer, wall func() time.Time) (pool *
 }
 
 // mails returns the mail notifications, oldest first.
-func (h *harness) mails(t testing.TB) (list []registry.Notification) {
+func (h *harness) mails(t testing.TB) (list []idlepush.Notification) {
 	t.Helper()
 	for after := ""; ; {
 		page, next, err := h.store.History.List(h.account.Owner, after, 100, time.Now())
@@ -131,8 +132,8 @@ func (h *harness) mails(t testing.TB) (list []registry.Notification) {
 			t.Fatal(err)
 		}
 		for _, n := range page {
-			if n.Kind == registry.KindMail {
-				list = append([]registry.Notification{n}, list...)
+			if n.Kind == idlepush.KindMail {
+				list = append([]idlepush.Notification{n}, list...)
 			}
 		}
 		if next == "" {
@@ -143,7 +144,7 @@ func (h *harness) mails(t testing.TB) (list []registry.Notification) {
 }
 
 // waitMails waits until n mails were notified, and returns all that were.
-func (h *harness) waitMails(t testing.TB, n int) (got []registry.Notification) {
+func (h *harness) waitMails(t testing.TB, n int) (got []idlepush.Notification) {
 	t.Helper()
 	testenv.Await(t, fmt.Sprintf("%d messages are notified", n), func() error {
 		if got = h.mails(t); len(got) < n {
@@ -154,15 +155,15 @@ func (h *harness) waitMails(t testing.TB, n int) (got []registry.Notification) {
 	return got
 }
 
-func (h *harness) waitState(t testing.TB, state registry.State) registry.Status {
+func (h *harness) waitState(t testing.TB, state idlepush.State) idlepush.Status {
 	t.Helper()
 	return h.waitStateOf(t, h.account.ID, state)
 }
 
 // waitStateOf waits until an account is in one of the states.
-func (h *harness) waitStateOf(t testing.TB, id string, states ...registry.State) registry.Status {
+func (h *harness) waitStateOf(t testing.TB, id string, states ...idlepush.State) idlepush.Status {
 	t.Helper()
-	var a registry.Account
+	var a idlepush.Account
 	testenv.Await(t, fmt.Sprint("account ", id, " is ", states), func() (err error) {
 		if a, err = h.store.Accounts.Get(id); err == nil && !slices.Contains(states, a.Status.State) {
 			err = fmt.Errorf("it is %+v", a.Status)

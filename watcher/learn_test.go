@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
 	"idlepush/watcher/imaptest"
@@ -57,7 +58,7 @@ func learnSilentDrops(t *testing.T) {
 func pooled(t *testing.T, script *imaptest.Script) (h *harness, pool *Pool, s *server, stop func()) {
 	t.Helper()
 	a := scriptedAccount
-	a.Security = registry.SecurityPlain
+	a.Security = idlepush.SecurityPlain
 	h = newHarness(t, a)
 	s = &server{script: script}
 	w := &memoryNet{servers: map[string]*server{"mail.example.org:993": s}}
@@ -85,7 +86,7 @@ func learnMissedNews(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 			synctest.Wait()
 			a, err := h.store.Accounts.Get(h.account.ID)
-			if err != nil || a.Status.Code != step.code || (a.Status.State == registry.StatePolling) != (step.code != "") {
+			if err != nil || a.Status.Code != step.code || (a.Status.State == idlepush.StatePolling) != (step.code != "") {
 				t.Fatalf("after mail %d the account is %+v, %v", i, a.Status, err)
 			}
 			if got := len(h.mails(t)); got != i+1 {

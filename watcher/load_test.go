@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
@@ -36,12 +36,12 @@ func failingAccounts(t *testing.T) {
 		defer stop()
 		for n := range 40 {
 			a := scriptedAccount
-			a.Security, a.Username, a.Email = registry.SecurityPlain, fmt.Sprint("broken", n), fmt.Sprint("broken", n, "@example.org")
+			a.Security, a.Username, a.Email = idlepush.SecurityPlain, fmt.Sprint("broken", n), fmt.Sprint("broken", n, "@example.org")
 			h.add(t, a)
 		}
 		time.Sleep(24 * time.Hour)
 		began := time.Now()
-		healthy := registry.Account{Host: h.account.Host, Port: h.account.Port, Security: registry.SecurityPlain, Username: "new", Email: "new@example.org", Password: "p"}
+		healthy := idlepush.Account{Host: h.account.Host, Port: h.account.Port, Security: idlepush.SecurityPlain, Username: "new", Email: "new@example.org", Password: "p"}
 		healthy = h.add(t, healthy)
 		for {
 			time.Sleep(time.Second)
@@ -50,7 +50,7 @@ func failingAccounts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if a.Status.State == registry.StateWatching {
+			if a.Status.State == idlepush.StateWatching {
 				break
 			}
 			if time.Since(began) > time.Hour {
@@ -70,7 +70,7 @@ var accountCount = testenv.Tenth(500)
 func manyAccounts(t *testing.T, s *server) (*harness, *memoryNet) {
 	t.Helper()
 	first := scriptedAccount
-	first.Security = registry.SecurityPlain
+	first.Security = idlepush.SecurityPlain
 	h := newHarness(t, first)
 	for i := range accountCount - 1 {
 		a := first
@@ -88,7 +88,7 @@ func (h *harness) allWatching(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, a := range accounts {
-		if a.Status.State != registry.StateWatching {
+		if a.Status.State != idlepush.StateWatching {
 			t.Fatalf("%s is %+v", a.Username, a.Status)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-sasl"
 
+	"idlepush"
 	"idlepush/netguard"
-	"idlepush/registry"
 	"idlepush/watcher/wire"
 )
 
@@ -41,7 +41,7 @@ var (
 )
 
 // login connects and logs in. The connection lives until ctx ends or it is closed.
-func (d Dialer) login(ctx context.Context, a *registry.Account) (*wire.Conn, error) {
+func (d Dialer) login(ctx context.Context, a *idlepush.Account) (*wire.Conn, error) {
 	conn, err := wire.Dial(ctx, wire.Endpoint{Host: a.Host, Port: a.Port, Security: wire.Security(a.Security),
 		Permit: d.Permit, TLS: d.TLS, Families: d.families, Resolve: d.resolve, Dial: d.dial}, wire.DefaultLimits, timeout)
 	if err != nil {
@@ -63,7 +63,7 @@ type loginError struct {
 func (e *loginError) Error() string { return "log in: " + e.err.Error() }
 func (e *loginError) Unwrap() error { return e.err }
 
-func (d Dialer) authenticate(conn *wire.Conn, a *registry.Account) error {
+func (d Dialer) authenticate(conn *wire.Conn, a *idlepush.Account) error {
 	if !conn.Preauth() {
 		if err := logIn(conn, a.Username, string(a.Password)); err != nil {
 			return err
@@ -141,7 +141,7 @@ func useOf(attributes []string) string {
 
 // Check logs in to an account and lists its folders. It stores nothing and changes nothing in the
 // mailbox. It takes at most a few times 30 s; ctx ends it sooner. Its error is a *Failure.
-func (d Dialer) Check(ctx context.Context, a registry.Account) (Ability, error) {
+func (d Dialer) Check(ctx context.Context, a idlepush.Account) (Ability, error) {
 	conn, err := d.login(ctx, &a)
 	if err != nil {
 		return Ability{}, diagnose(&a, err)
@@ -174,7 +174,7 @@ func (d Dialer) Check(ctx context.Context, a registry.Account) (Ability, error) 
 	slices.SortFunc(able.Folders, func(a, b Folder) int { return strings.Compare(a.Name, b.Name) })
 	for _, f := range a.Folders {
 		if !slices.ContainsFunc(able.Folders, func(there Folder) bool { return there.Name == f }) && unreadable == 0 {
-			return able, &Failure{Reason: registry.Reason{Code: "folder_unknown"}.With("folder", f), Field: "folders"}
+			return able, &Failure{Reason: idlepush.Reason{Code: "folder_unknown"}.With("folder", f), Field: "folders"}
 		}
 	}
 	return able, nil

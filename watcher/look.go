@@ -7,6 +7,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -201,7 +202,7 @@ func (s *session) place(f *folder) error {
 			// It was renumbered before, and not gone through since.
 			to.Since = f.cursor.Since
 		}
-		if oldest := now.Add(-registry.KindMail.Lifetime()); to.Since.Before(oldest) {
+		if oldest := now.Add(-idlepush.KindMail.Lifetime()); to.Since.Before(oldest) {
 			to.Since = oldest
 		}
 		clear(f.ahead)

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 	"idlepush/watcher/imaptest"
 )
 
@@ -123,7 +123,7 @@ func refusedPasswordOnce(t *testing.T) {
 		time.Sleep(7 * 24 * time.Hour)
 		synctest.Wait()
 		a, err := h.store.Accounts.Get(h.account.ID)
-		if err != nil || a.Status.State != registry.StateAttention || len(s.dials) != 1 {
+		if err != nil || a.Status.State != idlepush.StateAttention || len(s.dials) != 1 {
 			t.Errorf("after a week and %d tries the account is %+v, %v", len(s.dials), a.Status, err)
 		}
 	})

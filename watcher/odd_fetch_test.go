@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 	"idlepush/watcher/imaptest"
 )
 
@@ -22,10 +22,10 @@ func headerIs(value string) oddity { return edited("UID FETCH", headerPart, "${1
 func textIs(value string) oddity { return edited("UID FETCH", textPart, "${1}"+value) }
 
 // headless is the content of letter without its header.
-var headless = registry.Content{Preview: letterContent.Preview}
+var headless = idlepush.Content{Preview: letterContent.Preview}
 
 // textless is the content of letter without its text.
-var textless = registry.Content{From: letterContent.From, Subject: letterContent.Subject}
+var textless = idlepush.Content{From: letterContent.From, Subject: letterContent.Subject}
 
 // Mail is notified with its content however a server answers FETCH.
 func TestOddFetch(t *testing.T) {
@@ -44,7 +44,7 @@ func TestOddFetch(t *testing.T) {
 		"finds no single fields":                  {odd: edited("UID FETCH", fieldsPart, "${1}{2}\r\n\r\n")},
 		"sends NIL for the header":                {odd: headerIs("NIL"), want: headless},
 		"has an empty header":                     {odd: headerIs("{0}\r\n"), want: headless},
-		"quotes a header beyond ASCII":            {odd: headerIs(`"From: Jürgen <j@example.org>"`), want: registry.Content{From: "Jürgen", Preview: letterContent.Preview}},
+		"quotes a header beyond ASCII":            {odd: headerIs(`"From: Jürgen <j@example.org>"`), want: idlepush.Content{From: "Jürgen", Preview: letterContent.Preview}},
 		"sends NIL for the text":                  {odd: textIs("NIL"), want: textless},
 		"has an empty text in quotes":             {odd: textIs(`""`), want: textless},
 		"has a NUL in a subject":                  {mail: imaptest.Message{Header: "From: Ada Lovelace <a@example.org>\r\nSubject: tea\x00 at five\r\n\r\n"}},

@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
-	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 )
 
@@ -57,7 +57,7 @@ func passwordUnchanged(t *testing.T) {
 					}
 				}
 				h, dialer, w := harnessAt(t, script, "INBOX")
-				h.account.Username, h.account.Password = script.User, registry.Secret(script.Password)
+				h.account.Username, h.account.Password = script.User, idlepush.Secret(script.Password)
 				_, err := dialer.Check(t.Context(), h.account)
 				w.serving.Wait()
 				if code := codeOf(err); code != c.code || strings.Join(sent, " ") != c.sent {

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 	"idlepush/watcher/imaptest"
 )
 
@@ -133,13 +133,13 @@ var letter = imaptest.Message{Header: "From: Ada Lovelace <ada@example.org>\r\nS
 	"Content-Type: text/plain; charset=utf-8\r\n\r\n", Text: "Bring the engine.\r\n"}
 
 // letterContent is the content of letter.
-var letterContent = registry.Content{From: "Ada Lovelace", Subject: "tea at five", Preview: "Bring the engine."}
+var letterContent = idlepush.Content{From: "Ada Lovelace", Subject: "tea at five", Preview: "Bring the engine."}
 
 // oddServer is an odd server, and what it must notify of a new message.
 type oddServer struct {
 	odd    oddity
 	mail   imaptest.Message // its header and text; none: those of letter
-	want   registry.Content // From, Subject and Preview; zero: letterContent
+	want   idlepush.Content // From, Subject and Preview; zero: letterContent
 	folder string           // watched beside INBOX; empty: none
 	within time.Duration    // zero: it is notified at once
 }
@@ -148,7 +148,7 @@ type oddServer struct {
 func harnessAt(t *testing.T, script *imaptest.Script, folders ...string) (*harness, Dialer, *memoryNet) {
 	t.Helper()
 	a := scriptedAccount
-	a.Security, a.Folders = registry.SecurityPlain, folders
+	a.Security, a.Folders = idlepush.SecurityPlain, folders
 	w := &memoryNet{servers: map[string]*server{"mail.example.org:993": {script: script}}}
 	return newHarness(t, a), Dialer{Permit: permitAll, dial: w.dial}, w
 }

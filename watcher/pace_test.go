@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 	"idlepush/watcher/imaptest"
 )
 
@@ -115,7 +115,7 @@ func statusNeverAgrees(t *testing.T) {
 		if n := asked.Load(); n > 35*maxRounds*5 {
 			t.Errorf("asked %d times in an hour", n)
 		}
-		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != registry.StateWatching {
+		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != idlepush.StateWatching {
 			t.Errorf("the account is %+v, %v", a.Status, err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/watcher/wire"
 )
@@ -58,7 +59,7 @@ func (p *Pool) Live(account string) (l Live) {
 
 // Check is Dialer.Check with the address families that the pool knows for the host, to which it
 // adds. It may be called from any goroutine, whether the pool runs or not.
-func (p *Pool) Check(ctx context.Context, a registry.Account) (Ability, error) {
+func (p *Pool) Check(ctx context.Context, a idlepush.Account) (Ability, error) {
 	return p.dialer().Check(ctx, a)
 }
 
@@ -82,7 +83,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	defer supervisors.Wait()
 	current := make(map[string]*running)
 	ended := make(chan string)
-	start := func(a *registry.Account) {
+	start := func(a *idlepush.Account) {
 		own, stop := context.WithCancel(ctx)
 		current[a.ID] = &running{a.Edited, stop}
 		supervisors.Go(func() {
@@ -119,15 +120,15 @@ func (p *Pool) begin() {
 
 // compare stops the sessions that should not run as they do, and starts those that should. An
 // account whose old session is still ending is started by the look that follows its end.
-func (p *Pool) compare(current map[string]*running, start func(*registry.Account)) {
+func (p *Pool) compare(current map[string]*running, start func(*idlepush.Account)) {
 	accounts, err := p.Store.Accounts()
 	if err != nil {
 		p.Log.Error("accounts cannot be read; running sessions go on, and they are read again within a minute", "err", err)
 		return
 	}
-	wanted := make(map[string]registry.Account)
+	wanted := make(map[string]idlepush.Account)
 	for _, a := range accounts {
-		if a.Enabled && a.Status.State != registry.StateAttention {
+		if a.Enabled && a.Status.State != idlepush.StateAttention {
 			wanted[a.ID] = a
 		}
 	}
@@ -155,7 +156,7 @@ func (p *Pool) setConn(account string, conn *wire.Conn) {
 }
 
 // host returns the host of an account, the same for all accounts on it.
-func (p *Pool) host(a *registry.Account) *host {
+func (p *Pool) host(a *idlepush.Account) *host {
 	name := strings.ToLower(net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/netguard"
-	"idlepush/registry"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
@@ -28,8 +28,8 @@ func TestPool(t *testing.T) {
 	t.Run("a login refused without a reason is tried again slowly", unclearRefusal)
 }
 
-func memoryAccount(m *imaptest.MemoryServer) registry.Account {
-	return registry.Account{Host: m.Host, Port: m.TLSPort, Security: registry.SecurityTLS, Username: m.User, Password: registry.Secret(m.Password)}
+func memoryAccount(m *imaptest.MemoryServer) idlepush.Account {
+	return idlepush.Account{Host: m.Host, Port: m.TLSPort, Security: idlepush.SecurityTLS, Username: m.User, Password: idlepush.Secret(m.Password)}
 }
 
 func memoryDialer(m *imaptest.MemoryServer) Dialer {
@@ -53,7 +53,7 @@ func serve(t *testing.T, script *imaptest.Script) int {
 }
 
 // add adds an account beside the harness's own, without waiting for a signal.
-func (h *harness) add(t *testing.T, a registry.Account) registry.Account {
+func (h *harness) add(t *testing.T, a idlepush.Account) idlepush.Account {
 	t.Helper()
 	a.Owner, a.Enabled = h.account.Owner, true
 	if a.Folders == nil {
@@ -70,16 +70,16 @@ func badServers(t *testing.T) {
 	t.Parallel()
 	m := imaptest.Memory(t)
 	h := newHarness(t, memoryAccount(m))
-	var bad []registry.Account
+	var bad []idlepush.Account
 	for _, mode := range []string{"bye-greeting", "http", "deep-parentheses", "endless-greeting", "double-tag", "login-no", "huge-literal", "close-login", "examine-no"} {
 		script := &imaptest.Script{}
 		imaptest.Hostile[mode](script)
-		bad = append(bad, h.add(t, registry.Account{Host: "127.0.0.1", Port: serve(t, script), Security: registry.SecurityPlain, Username: mode, Password: "planted-password"}))
+		bad = append(bad, h.add(t, idlepush.Account{Host: "127.0.0.1", Port: serve(t, script), Security: idlepush.SecurityPlain, Username: mode, Password: "planted-password"}))
 	}
 	h.watch(t, memoryDialer(m))
-	h.waitState(t, registry.StateWatching)
+	h.waitState(t, idlepush.StateWatching)
 	for _, a := range bad {
-		if status := h.waitStateOf(t, a.ID, registry.StateRetrying, registry.StateAttention); sentences.Check(status.Code, status.Params) != nil {
+		if status := h.waitStateOf(t, a.ID, idlepush.StateRetrying, idlepush.StateAttention); sentences.Check(status.Code, status.Params) != nil {
 			t.Errorf("%s: the status is %+v", a.Username, status)
 		}
 	}
@@ -105,7 +105,7 @@ func sessionsFollowStore(t *testing.T) {
 	}
 	connections("boot: it runs", h.account.ID, 1)
 	// Until the folder was seen for the first time, mail in it is old.
-	h.waitState(t, registry.StateWatching)
+	h.waitState(t, idlepush.StateWatching)
 
 	off := h.account
 	off.Enabled = false
@@ -149,7 +149,7 @@ func addressNotPermitted(t *testing.T) {
 		dialed = append(dialed, plain)
 		return netguard.ErrPrivate
 	}
-	for _, security := range []registry.Security{registry.SecurityTLS, registry.SecurityStartTLS, registry.SecurityPlain} {
+	for _, security := range []idlepush.Security{idlepush.SecurityTLS, idlepush.SecurityStartTLS, idlepush.SecurityPlain} {
 		a := memoryAccount(m)
 		a.Security = security
 		_, err := d.Check(t.Context(), a)
@@ -172,7 +172,7 @@ func unreadableFolders(t *testing.T) {
 			talk.Say("%s", list)
 			talk.OK("done")
 		}}}
-		a := registry.Account{Host: "127.0.0.1", Port: serve(t, script), Security: registry.SecurityPlain, Username: "anna", Password: "p"}
+		a := idlepush.Account{Host: "127.0.0.1", Port: serve(t, script), Security: idlepush.SecurityPlain, Username: "anna", Password: "p"}
 		able, err := Dialer{Permit: permitAll}.Check(t.Context(), a)
 		if err != nil || able.Unreadable != want || !slices.Equal(able.Folders, []Folder{{Name: "Family"}, {Name: "INBOX"}}) {
 			t.Errorf("%+v, %v; want %d that cannot be read", able, err, want)
@@ -190,9 +190,9 @@ func unclearRefusal(t *testing.T) {
 		logins++
 		talk.Say("%s NO Login failed.\r\n", talk.Tag)
 	}}}
-	h := newHarness(t, registry.Account{Host: "127.0.0.1", Port: serve(t, script), Security: registry.SecurityPlain, Username: "anna", Password: "p"})
+	h := newHarness(t, idlepush.Account{Host: "127.0.0.1", Port: serve(t, script), Security: idlepush.SecurityPlain, Username: "anna", Password: "p"})
 	_, stop := h.watch(t, Dialer{Permit: permitAll})
-	status := h.waitState(t, registry.StateRetrying)
+	status := h.waitState(t, idlepush.StateRetrying)
 	stop()
 	if logins != 1 || status.Code != "login_refused" || !strings.Contains(status.Params[codes.Said], "Login failed.") {
 		t.Errorf("after %d logins the status is %+v", logins, status)

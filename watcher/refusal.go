@@ -9,8 +9,8 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush"
 	"idlepush/codes"
-	"idlepush/registry"
 )
 
 const (
@@ -39,9 +39,9 @@ func refusal(said *imap.Error, err error) *Failure {
 		return loginFailure(said)
 	}
 	if _, ok := errors.AsType[*folderError](err); ok && !temporary(said) {
-		return &Failure{Reason: registry.Reason{Code: "folder_unavailable"}, Field: "folders", minWait: personWait, personal: true}
+		return &Failure{Reason: idlepush.Reason{Code: "folder_unavailable"}, Field: "folders", minWait: personWait, personal: true}
 	}
-	return &Failure{Reason: registry.Reason{Code: "server_refuses"}}
+	return &Failure{Reason: idlepush.Reason{Code: "server_refuses"}}
 }
 
 // knownMeaning returns the failure that a text means at every command, in a greeting and in a BYE,
@@ -71,7 +71,7 @@ func knownMeaning(code imap.ResponseCode, text string) *Failure {
 		return tooMany()
 	case containsAny(lower, "temporar", "try again", "try later", "system error", "internal error", "server error", "unavailable", "service is not available", "maintenance", "overloaded",
 		"busy", "timed out", "timeout", "technical problem", "out of service"):
-		return &Failure{Reason: registry.Reason{Code: "server_unavailable"}}
+		return &Failure{Reason: idlepush.Reason{Code: "server_unavailable"}}
 	}
 	return nil
 }
@@ -86,28 +86,28 @@ var known = []struct {
 	text string
 	Failure
 }{
-	{"basic authentication is disabled", Failure{Reason: registry.Reason{Code: "oauth_required"}, Field: "password", final: true}},
-	{"authenticated but not connected", Failure{Reason: registry.Reason{Code: "imap_off"}.With(codes.Case, microsoft), Field: "username", minWait: personWait}},
+	{"basic authentication is disabled", Failure{Reason: idlepush.Reason{Code: "oauth_required"}, Field: "password", final: true}},
+	{"authenticated but not connected", Failure{Reason: idlepush.Reason{Code: "imap_off"}.With(codes.Case, microsoft), Field: "username", minWait: personWait}},
 	{"application-specific password", appPassword}, {"app-specific password", appPassword}, {"app password", appPassword},
 	{"web browser", webLogin}, {"weblogin", webLogin}, {"web login", webLogin}, {"please log in: http", webLogin}, {"please log in via", webLogin},
-	{"unsafe login", Failure{Reason: registry.Reason{Code: "unsafe_login"}, Field: "password", final: true}},
+	{"unsafe login", Failure{Reason: idlepush.Reason{Code: "unsafe_login"}, Field: "password", final: true}},
 	{"imap is disabled", imapOff}, {"imap access is disabled", imapOff}, {"not enabled for imap", imapOff}, {"enable imap", imapOff}, {"imap service is not enabled", imapOff}, {"imap service is not activated", imapOff}, {"imap service is not open", imapOff},
 }
 
-var appPassword = Failure{Reason: registry.Reason{Code: "app_password_required"}, Field: "password", final: true}
+var appPassword = Failure{Reason: idlepush.Reason{Code: "app_password_required"}, Field: "password", final: true}
 
-var webLogin = Failure{Reason: registry.Reason{Code: "web_login_required"}, Field: "password", final: true}
+var webLogin = Failure{Reason: idlepush.Reason{Code: "web_login_required"}, Field: "password", final: true}
 
-var imapOff = Failure{Reason: registry.Reason{Code: "imap_off"}, Field: "username", final: true}
+var imapOff = Failure{Reason: idlepush.Reason{Code: "imap_off"}, Field: "username", final: true}
 
 // loginCodes are the response codes of a refused login (RFC 5530 section 3) that will not change by
 // waiting.
 var loginCodes = map[imap.ResponseCode]Failure{
-	imap.ResponseCodeAuthenticationFailed: {Reason: registry.Reason{Code: "login_refused"}, Field: "password", final: true},
-	imap.ResponseCodeAuthorizationFailed:  {Reason: registry.Reason{Code: "login_refused"}.With(codes.Case, notAuthorized), Field: "username", final: true},
-	imap.ResponseCodeExpired:              {Reason: registry.Reason{Code: "password_expired"}, Field: "password", final: true},
-	imap.ResponseCodePrivacyRequired:      {Reason: registry.Reason{Code: "privacy_required"}, Field: "security", final: true},
-	imap.ResponseCodeContactAdmin:         {Reason: registry.Reason{Code: "contact_admin"}, Field: "username", final: true},
+	imap.ResponseCodeAuthenticationFailed: {Reason: idlepush.Reason{Code: "login_refused"}, Field: "password", final: true},
+	imap.ResponseCodeAuthorizationFailed:  {Reason: idlepush.Reason{Code: "login_refused"}.With(codes.Case, notAuthorized), Field: "username", final: true},
+	imap.ResponseCodeExpired:              {Reason: idlepush.Reason{Code: "password_expired"}, Field: "password", final: true},
+	imap.ResponseCodePrivacyRequired:      {Reason: idlepush.Reason{Code: "privacy_required"}, Field: "security", final: true},
+	imap.ResponseCodeContactAdmin:         {Reason: idlepush.Reason{Code: "contact_admin"}, Field: "username", final: true},
 }
 
 // loginFailure reads a refused login whose text says nothing that is known.
@@ -117,17 +117,17 @@ func loginFailure(said *imap.Error) *Failure {
 		return &f
 	}
 	if temporary(said) {
-		return &Failure{Reason: registry.Reason{Code: "server_unavailable"}.With(codes.Case, loginUnavailable)}
+		return &Failure{Reason: idlepush.Reason{Code: "server_unavailable"}.With(codes.Case, loginUnavailable)}
 	}
-	return &Failure{Reason: registry.Reason{Code: "login_refused"}.With(codes.Case, unexplained), Field: "password", unclear: true, personal: true, minWait: unclearTime / unclearTries}
+	return &Failure{Reason: idlepush.Reason{Code: "login_refused"}.With(codes.Case, unexplained), Field: "password", unclear: true, personal: true, minWait: unclearTime / unclearTries}
 }
 
 func tooMany() *Failure {
-	return &Failure{Reason: registry.Reason{Code: "too_many_connections"}, minWait: crowdedWait, personal: true}
+	return &Failure{Reason: idlepush.Reason{Code: "too_many_connections"}, minWait: crowdedWait, personal: true}
 }
 
 func slowDown(wait time.Duration) *Failure {
-	return &Failure{Reason: registry.Reason{Code: "throttled"}, minWait: wait, personal: true}
+	return &Failure{Reason: idlepush.Reason{Code: "throttled"}, minWait: wait, personal: true}
 }
 
 // throttled reads the wait that Microsoft asks for: "Request is throttled. Suggested Backoff Time:

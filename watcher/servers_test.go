@@ -10,18 +10,18 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
-	"idlepush/registry"
+	"idlepush"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
 
 // accountAt is an account of a server's first user.
-func accountAt(at imaptest.Endpoint, security registry.Security) registry.Account {
+func accountAt(at imaptest.Endpoint, security idlepush.Security) idlepush.Account {
 	port := at.Port
-	if security == registry.SecurityTLS {
+	if security == idlepush.SecurityTLS {
 		port = at.TLSPort
 	}
-	return registry.Account{Host: at.Host, Port: port, Security: security, Username: at.User, Password: registry.Secret(at.Password)}
+	return idlepush.Account{Host: at.Host, Port: port, Security: security, Username: at.User, Password: idlepush.Secret(at.Password)}
 }
 
 func dialerTo(at imaptest.Endpoint) Dialer {
@@ -70,7 +70,7 @@ func TestServers(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			h := newHarness(t, accountAt(at, registry.SecurityTLS))
+			h := newHarness(t, accountAt(at, idlepush.SecurityTLS))
 			h.watch(t, dialerTo(at))
 			for _, step := range []struct {
 				name string
@@ -92,7 +92,7 @@ func TestServers(t *testing.T) {
 
 // logsIn tries a wrong password, and the right one.
 func logsIn(t *testing.T, at imaptest.Endpoint, second string) {
-	account := accountAt(at, registry.SecurityTLS)
+	account := accountAt(at, idlepush.SecurityTLS)
 	able, err := dialerTo(at).Check(t.Context(), account)
 	if want := []Folder{{Name: "INBOX"}, {Name: second}}; err != nil || !able.Idle || !slices.Equal(able.Folders, want) {
 		t.Errorf("the check says %+v, %v", able, err)
@@ -106,7 +106,7 @@ func logsIn(t *testing.T, at imaptest.Endpoint, second string) {
 
 // notifiesSecond watches two folders, and looks at the second as a tour does.
 func notifiesSecond(t *testing.T, server mailServer, at imaptest.Endpoint, second string) {
-	account := accountAt(at, registry.SecurityTLS)
+	account := accountAt(at, idlepush.SecurityTLS)
 	account.Folders = []string{"INBOX", second}
 	h := newHarness(t, account)
 	conn, err := dialerTo(at).login(t.Context(), &h.account)
@@ -130,10 +130,10 @@ func notifiesSecond(t *testing.T, server mailServer, at imaptest.Endpoint, secon
 }
 
 func (h *harness) notifies(t *testing.T, server mailServer, at imaptest.Endpoint) {
-	h.waitState(t, registry.StateWatching)
+	h.waitState(t, idlepush.StateWatching)
 	for i, words := range []string{"hello", "again"} {
 		server.Deliver(t, at.User, "INBOX", mail("Berta <b@example.org>", words, "How are you?"))
-		got, want := h.waitMails(t, i+1), registry.Content{From: "Berta", Subject: words, MessageID: words + "@example.org", Preview: "How are you?"}
+		got, want := h.waitMails(t, i+1), idlepush.Content{From: "Berta", Subject: words, MessageID: words + "@example.org", Preview: "How are you?"}
 		if len(got) != i+1 || got[i].Content != want {
 			t.Fatalf("notified %q, the last as %+v", subjects(got), got[i].Content)
 		}

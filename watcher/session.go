@@ -9,8 +9,8 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush"
 	"idlepush/codes"
-	"idlepush/registry"
 	"idlepush/watcher/wire"
 )
 
@@ -150,18 +150,18 @@ func (s *session) judgeIdle(found int) {
 
 func (s *session) report() error {
 	now := time.Now()
-	st := registry.Status{State: registry.StateWatching, Since: now, Proof: now}
+	st := idlepush.Status{State: idlepush.StateWatching, Since: now, Proof: now}
 	if !s.waiter.idles() || s.waiter.refused {
-		st.State = registry.StatePolling
+		st.State = idlepush.StatePolling
 	}
 	missing := s.folders.missing()
 	switch {
 	case s.failures.withoutContent >= maxWithoutContent:
 		st.Code = "mail_unreadable"
 	case len(missing) > 0:
-		st.Reason = registry.Reason{Code: "folder_unavailable"}.With(codes.Case, oneOfSeveral).With("folder", missing[0])
+		st.Reason = idlepush.Reason{Code: "folder_unavailable"}.With(codes.Case, oneOfSeveral).With("folder", missing[0])
 	case s.host.distrusted():
-		st.State, st.Code = registry.StatePolling, "idle_unreliable"
+		st.State, st.Code = idlepush.StatePolling, "idle_unreliable"
 	}
 	if err := s.store.SetState(*s.account, st); err != nil {
 		return &storeError{err}

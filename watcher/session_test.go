@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 )
@@ -52,7 +53,7 @@ func renewedSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		account := scriptedAccount
-		account.Host, account.Security = "imap.gmail.com", registry.SecurityPlain
+		account.Host, account.Security = "imap.gmail.com", idlepush.SecurityPlain
 		h := newHarness(t, account)
 		s := &server{script: &imaptest.Script{}}
 		w := &memoryNet{servers: map[string]*server{"imap.gmail.com:993": s}}
@@ -103,7 +104,7 @@ func cursorReadOnce(t *testing.T) {
 		if got := subjects(h.mails(t)); strings.Join(got, " ") != "first second" {
 			t.Errorf("notified %q", got)
 		}
-		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != registry.StateWatching {
+		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != idlepush.StateWatching {
 			t.Errorf("the account is %+v, %v", a.Status, err)
 		}
 	})
@@ -124,7 +125,7 @@ func idleRefused(t *testing.T) {
 		time.Sleep(20 * pollInterval)
 		synctest.Wait()
 		last, err := h.store.Accounts.Get(h.account.ID)
-		if err != nil || last.Status.State != registry.StatePolling || !last.Status.Since.Equal(first.Status.Since) {
+		if err != nil || last.Status.State != idlepush.StatePolling || !last.Status.Since.Equal(first.Status.Since) {
 			t.Errorf("the status was %+v and is %+v, %v", first.Status, last.Status, err)
 		}
 	})
@@ -152,7 +153,7 @@ func newsWithIdleRefused(t *testing.T) {
 	})
 }
 
-var scriptedAccount = registry.Account{Host: "mail.example.org", Port: 993, Security: registry.SecurityTLS, Username: "anna", Password: "planted-password"}
+var scriptedAccount = idlepush.Account{Host: "mail.example.org", Port: 993, Security: idlepush.SecurityTLS, Username: "anna", Password: "planted-password"}
 
 // from sets the folder's cursor, as an earlier run has left it.
 func (h *harness) from(t testing.TB, next uint32) {
@@ -182,7 +183,7 @@ func (h *harness) live(t *testing.T, script *imaptest.Script) (stop func()) {
 	}
 }
 
-func subjects(list []registry.Notification) (all []string) {
+func subjects(list []idlepush.Notification) (all []string) {
 	for _, n := range list {
 		all = append(all, n.Content.Subject)
 	}
@@ -272,7 +273,7 @@ func polledWithoutIdle(t *testing.T) {
 		if got := h.mails(t); len(got) != 1 {
 			t.Errorf("%d messages were notified", len(got))
 		}
-		if a, _ := h.store.Accounts.Get(h.account.ID); a.Status.State != registry.StatePolling {
+		if a, _ := h.store.Accounts.Get(h.account.ID); a.Status.State != idlepush.StatePolling {
 			t.Errorf("the account is %s", a.Status.State)
 		}
 	})

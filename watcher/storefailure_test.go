@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
@@ -86,10 +86,10 @@ func (f *fault) arm(on bool) {
 }
 
 // threeAccounts returns a harness with a failing store and three accounts, each at its own server.
-func threeAccounts(t *testing.T, f *fault) (h *harness, second, third registry.Account) {
+func threeAccounts(t *testing.T, f *fault) (h *harness, second, third idlepush.Account) {
 	t.Helper()
 	first := scriptedAccount
-	first.Security, first.Host, first.Folders = registry.SecurityPlain, "folders.example.org", []string{"INBOX", "B"}
+	first.Security, first.Host, first.Folders = idlepush.SecurityPlain, "folders.example.org", []string{"INBOX", "B"}
 	h = newFailingHarness(t, first, f.next)
 	second, third = first, first
 	second.Host, second.Email, second.Folders = "script.example.org", "second@example.org", []string{"INBOX"}
@@ -251,7 +251,7 @@ func storeFullForAnHour(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				a := scriptedAccount
-				a.Security, a.Folders = registry.SecurityPlain, []string{"INBOX", "B"}
+				a.Security, a.Folders = idlepush.SecurityPlain, []string{"INBOX", "B"}
 				f := &fault{fails: fails}
 				h := newFailingHarness(t, a, f.next)
 				s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
@@ -294,7 +294,7 @@ func accountsUnreadable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := scriptedAccount
-		a.Security = registry.SecurityPlain
+		a.Security = idlepush.SecurityPlain
 		f := &fault{fails: func(string, int) bool { return true }}
 		h := newFailingHarness(t, a, f.next)
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/watcher/wire"
 )
@@ -25,7 +26,7 @@ const (
 
 // watched is an account and its state from one session to the next.
 type watched struct {
-	account  *registry.Account
+	account  *idlepush.Account
 	store    registry.Mail
 	host     *host
 	log      *slog.Logger
@@ -85,7 +86,7 @@ func (p *proofs) live() Live {
 	return l
 }
 
-func (p *Pool) newSupervisor(a *registry.Account) *supervisor {
+func (p *Pool) newSupervisor(a *idlepush.Account) *supervisor {
 	h := p.host(a)
 	known := &proofs{host: h}
 	p.mu.Lock()
@@ -98,10 +99,10 @@ func (p *Pool) newSupervisor(a *registry.Account) *supervisor {
 }
 
 // supervise keeps one account's session running until ctx ends or only a person can help.
-func (p *Pool) supervise(ctx context.Context, a *registry.Account) {
+func (p *Pool) supervise(ctx context.Context, a *idlepush.Account) {
 	s := p.newSupervisor(a)
 	// The status in the store is from an earlier run of the program.
-	s.setState(registry.Status{State: registry.StateNew})
+	s.setState(idlepush.Status{State: idlepush.StateNew})
 	for {
 		lived, err := s.session(ctx)
 		if ctx.Err() != nil || !s.retry(ctx, lived, err) {
@@ -168,10 +169,10 @@ func (s *supervisor) retry(ctx context.Context, lived time.Duration, err error) 
 	} else if s.unclear.add(time.Now()) {
 		giveUp = true
 	}
-	st := registry.Status{State: registry.StateRetrying, Reason: f.Told(), Proof: s.proofs.live().Confirmed}
+	st := idlepush.Status{State: idlepush.StateRetrying, Reason: f.Told(), Proof: s.proofs.live().Confirmed}
 	if giveUp {
 		s.log.Error("account needs attention", "status", f.Code, "err", f.Text())
-		st.State = registry.StateAttention
+		st.State = idlepush.StateAttention
 		if s.setState(st) {
 			return false
 		}
@@ -189,7 +190,7 @@ func (s *supervisor) retry(ctx context.Context, lived time.Duration, err error) 
 	}
 	s.log.Log(ctx, level, "session ended, will be tried again", "status", f.Code, "err", wire.Clean(redact(err.Error(), s.account)),
 		"attempt", attempt+1, "wait", wait.Round(time.Second))
-	st.State = registry.StateRetrying
+	st.State = idlepush.StateRetrying
 	s.setState(st)
 	return s.pause(ctx, wait, f)
 }
@@ -213,7 +214,7 @@ func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) 
 
 // setState writes the state and reports whether it is in effect. It is also if the account was
 // edited or removed meanwhile.
-func (s *supervisor) setState(st registry.Status) bool {
+func (s *supervisor) setState(st idlepush.Status) bool {
 	st.Since = time.Now()
 	err := s.store.SetState(*s.account, st)
 	if err == nil || errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {

@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
-	"idlepush/registry"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
@@ -37,7 +37,7 @@ func timeInQueue(t *testing.T) {
 	script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"EXAMINE": func(talk *imaptest.Talk, _ string) { talk.Bye("not today") }}}
 	port := serve(t, script)
 	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t, registry.Account{Host: "127.0.0.1", Port: port, Security: registry.SecurityPlain, Username: "anna", Password: "p"})
+		h := newHarness(t, idlepush.Account{Host: "127.0.0.1", Port: port, Security: idlepush.SecurityPlain, Username: "anna", Password: "p"})
 		p := newPool(h)
 		at := p.host(&h.account)
 		for range maxConnecting {
@@ -63,7 +63,7 @@ func attentionNotStored(t *testing.T) {
 		logins.Add(1)
 		talk.Say("%s NO [AUTHENTICATIONFAILED] wrong\r\n", talk.Tag)
 	}}}
-	h := newHarness(t, registry.Account{Host: "127.0.0.1", Port: serve(t, script), Security: registry.SecurityPlain, Username: "anna", Password: "p"})
+	h := newHarness(t, idlepush.Account{Host: "127.0.0.1", Port: serve(t, script), Security: idlepush.SecurityPlain, Username: "anna", Password: "p"})
 	h.store.Close() // as a full disk: nothing is written
 	p := newPool(h)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -140,7 +140,7 @@ func accountEdited(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := scriptedAccount
-				a.Security = registry.SecurityPlain
+				a.Security = idlepush.SecurityPlain
 				h := newHarness(t, a)
 				logins := 0
 				script := &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, _ string) {
@@ -165,7 +165,7 @@ func accountEdited(t *testing.T) {
 				if strings.Contains(h.logged.String(), "cannot be written") {
 					t.Error("the log says that the store failed")
 				}
-				if a, err := h.store.Accounts.Get(h.account.ID); err == nil && a.Status.State == registry.StateAttention {
+				if a, err := h.store.Accounts.Get(h.account.ID); err == nil && a.Status.State == idlepush.StateAttention {
 					t.Errorf("the account that was edited is %+v", a.Status)
 				}
 			})
@@ -198,7 +198,7 @@ func serverAlert(t *testing.T) {
 			defer stop()
 			synctest.Wait()
 			a, err := h.store.Accounts.Get(h.account.ID)
-			if err != nil || a.Status.State != registry.StateAttention || !strings.Contains(a.Status.Params[codes.Said], "the mailbox moves on Friday") ||
+			if err != nil || a.Status.State != idlepush.StateAttention || !strings.Contains(a.Status.Params[codes.Said], "the mailbox moves on Friday") ||
 				strings.Contains(a.Status.Params[codes.Said], "planted") {
 				t.Errorf("%+v, %v", a.Status, err)
 			}

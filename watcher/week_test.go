@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
@@ -171,9 +171,9 @@ func TestWeekOfTrouble(t *testing.T) {
 
 // addTroubled has an account at each of the servers, the harness's own at "steady", and returns
 // them by server.
-func (h *harness) addTroubled(t *testing.T, w *memoryNet, all map[string]troubledServer) map[string]registry.Account {
+func (h *harness) addTroubled(t *testing.T, w *memoryNet, all map[string]troubledServer) map[string]idlepush.Account {
 	t.Helper()
-	accounts := map[string]registry.Account{"steady": h.account}
+	accounts := map[string]idlepush.Account{"steady": h.account}
 	for name, c := range all {
 		w.servers[name+":993"] = c.server
 		c.server.script.Messages = []imaptest.Message{{UID: 1, Header: "Subject: old\r\nMessage-ID: <old>\r\n\r\n", Date: time.Now()}}
@@ -185,7 +185,7 @@ func (h *harness) addTroubled(t *testing.T, w *memoryNet, all map[string]trouble
 	}
 	// Plain text, because the handshakes of a week take minutes.
 	for name, a := range accounts {
-		a.Security = registry.SecurityPlain
+		a.Security = idlepush.SecurityPlain
 		if _, err := h.store.Accounts.Update(a, time.Now()); err != nil {
 			t.Fatal(name, err)
 		}
@@ -195,7 +195,7 @@ func (h *harness) addTroubled(t *testing.T, w *memoryNet, all map[string]trouble
 
 // checkWeek fails unless all messages sent to each account were notified once and in time, and the
 // log says what was wrong. at has the times of the messages by subject.
-func (h *harness) checkWeek(t *testing.T, all map[string]troubledServer, accounts map[string]registry.Account, sent map[string][]string, at map[string]time.Time) {
+func (h *harness) checkWeek(t *testing.T, all map[string]troubledServer, accounts map[string]idlepush.Account, sent map[string][]string, at map[string]time.Time) {
 	t.Helper()
 	notified := make(map[string][]string)
 	latest := make(map[string]time.Duration)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -60,14 +61,14 @@ type accountPatch struct {
 }
 
 // apply returns the account with the changes.
-func (p accountPatch) apply(old registry.Account) registry.Account {
+func (p accountPatch) apply(old idlepush.Account) idlepush.Account {
 	a := old
 	set(&a.Email, p.Email)
 	set(&a.Host, p.Host)
 	set(&a.Port, p.Port)
-	set(&a.Security, (*registry.Security)(p.Security))
+	set(&a.Security, (*idlepush.Security)(p.Security))
 	set(&a.Username, p.Username)
-	set(&a.Password, (*registry.Secret)(p.Password))
+	set(&a.Password, (*idlepush.Secret)(p.Password))
 	set(&a.Enabled, p.Enabled)
 	set(&a.Link, p.Link)
 	if p.Folders != nil {
@@ -101,7 +102,7 @@ type accountHandlers struct {
 }
 
 // account returns the fields of an account that the caller may see.
-func (h *accountHandlers) account(c caller, a registry.Account) (Account, error) {
+func (h *accountHandlers) account(c caller, a idlepush.Account) (Account, error) {
 	out := Account{ID: a.ID, Email: a.Email}
 	if c.scope != device {
 		status, err := h.accountStatus(a)
@@ -117,7 +118,7 @@ func (h *accountHandlers) account(c caller, a registry.Account) (Account, error)
 
 // visibleAccount returns an account that the caller may see. It returns registry.ErrNotFound for
 // any other.
-func (h *accountHandlers) visibleAccount(c caller, id string) (registry.Account, error) {
+func (h *accountHandlers) visibleAccount(c caller, id string) (idlepush.Account, error) {
 	a, err := h.accounts.Get(id)
 	if err == nil && !c.sees(a) {
 		err = registry.ErrNotFound
@@ -127,7 +128,7 @@ func (h *accountHandlers) visibleAccount(c caller, id string) (registry.Account,
 
 // ownAccount returns an account that the caller may change. It returns a problem if the caller
 // may only see it, and registry.ErrNotFound if not even that.
-func (h *accountHandlers) ownAccount(c caller, id string) (registry.Account, error) {
+func (h *accountHandlers) ownAccount(c caller, id string) (idlepush.Account, error) {
 	a, err := h.visibleAccount(c, id)
 	if err == nil && !c.owns(a.Owner) {
 		err = problem(http.StatusForbidden, "not_owner")
@@ -137,7 +138,7 @@ func (h *accountHandlers) ownAccount(c caller, id string) (registry.Account, err
 
 // checkSharing returns a *FieldError if an account is shared with its owner, with an unknown user
 // or twice with the same user.
-func (h *accountHandlers) checkSharing(a registry.Account) error {
+func (h *accountHandlers) checkSharing(a idlepush.Account) error {
 	for i, id := range a.SharedWith {
 		if id == a.Owner || slices.Contains(a.SharedWith[:i], id) {
 			return &FieldError{indexed("shared_with", i), "sees it already"}
@@ -154,8 +155,8 @@ func (h *accountHandlers) listAccounts(_ context.Context, c caller, in *pageOf) 
 	if err != nil {
 		return nil, err
 	}
-	accounts = slices.DeleteFunc(accounts, func(a registry.Account) bool { return !c.sees(a) })
-	return listOf(accounts, func(a registry.Account) place { return placeOf(a.Created, a.ID) }, *in, func(a registry.Account) (Account, error) { return h.account(c, a) })
+	accounts = slices.DeleteFunc(accounts, func(a idlepush.Account) bool { return !c.sees(a) })
+	return listOf(accounts, func(a idlepush.Account) place { return placeOf(a.Created, a.ID) }, *in, func(a idlepush.Account) (Account, error) { return h.account(c, a) })
 }
 
 func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[newAccount]) (*made[Account], error) {
@@ -223,7 +224,7 @@ func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[a
 
 // writeAccount applies the patch to the account as it is now. It returns a problem if its login is
 // no longer that of old, for which the password was tried.
-func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old registry.Account) (*body[Account], error) {
+func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idlepush.Account) (*body[Account], error) {
 	now, err := h.ownAccount(c, in.ID)
 	if err != nil {
 		return nil, err

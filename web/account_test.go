@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 func TestAccounts(t *testing.T) {
@@ -73,11 +73,11 @@ func accountCheckStoresNothing(t *testing.T) {
 		t.Errorf("%d stored, %s", h.accounts(), a.raw)
 	}
 	h.set(func() {
-		h.check = func(context.Context, registry.Account) (Check, error) { return Check{}, nil }
+		h.check = func(context.Context, idlepush.Account) (Check, error) { return Check{}, nil }
 	})
 	h.call(h.anna.full, "POST", "/accounts/check", mailbox(), 200)
 	h.set(func() {
-		h.check = func(context.Context, registry.Account) (Check, error) {
+		h.check = func(context.Context, idlepush.Account) (Check, error) {
 			return Check{}, errors.New("a fault of the server's own")
 		}
 	})
@@ -106,7 +106,7 @@ func accountUnreadableFolders(t *testing.T) {
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201)
 	for _, n := range []int{0, 2} {
 		h.set(func() {
-			h.check = func(context.Context, registry.Account) (Check, error) {
+			h.check = func(context.Context, idlepush.Account) (Check, error) {
 				return Check{Folders: []Folder{{Name: "INBOX"}}, UnreadableFolders: n}, nil
 			}
 		})
@@ -212,7 +212,7 @@ func accountEmptyChange(t *testing.T) {
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	stored, err := h.store.Accounts.Get(id)
 	fatal(t, err)
-	fatal(t, h.store.Mail.SetState(stored, registry.Status{State: registry.StateWatching, Since: time.Now(), Proof: time.Now()}))
+	fatal(t, h.store.Mail.SetState(stored, idlepush.Status{State: idlepush.StateWatching, Since: time.Now(), Proof: time.Now()}))
 	if a := h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"enabled": true}, 200); a.state() != "watching" {
 		t.Errorf("the session was begun anew: %v", a.state())
 	}
@@ -233,7 +233,7 @@ func accountConcurrentChanges(t *testing.T) {
 	h := newTestServer(t)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	h.set(func() {
-		h.check = func(ctx context.Context, a registry.Account) (Check, error) {
+		h.check = func(ctx context.Context, a idlepush.Account) (Check, error) {
 			if a.Host == "slow.example.net" { // the password changes during the check
 				h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"host": "fast.example.net", "password": password}, 200)
 			}
@@ -254,7 +254,7 @@ func accountListInPages(t *testing.T) {
 	var want []string
 	now := time.Now()
 	for i := range 7 {
-		a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.anna.id, Email: "a@b.c", Host: "h", Port: 993, Security: registry.SecurityTLS, Username: fmt.Sprint(i), Folders: []string{"INBOX"}}, "", now.Add(time.Duration(i/2)*time.Second))
+		a, _, err := h.store.Accounts.Add(idlepush.Account{Owner: h.anna.id, Email: "a@b.c", Host: "h", Port: 993, Security: idlepush.SecurityTLS, Username: fmt.Sprint(i), Folders: []string{"INBOX"}}, "", now.Add(time.Duration(i/2)*time.Second))
 		fatal(t, err)
 		want = append([]string{a.ID}, want...)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // Subscription is a PushSubscription of a browser as its toJSON returns it (W3C Push API), or the
@@ -26,11 +26,11 @@ type Keys struct {
 }
 
 // keys removes the padding that some apps send.
-func (k Keys) keys() registry.Keys {
-	return registry.Keys{P256dh: strings.TrimRight(k.P256dh, "="), Auth: strings.TrimRight(k.Auth, "=")}
+func (k Keys) keys() idlepush.Keys {
+	return idlepush.Keys{P256dh: strings.TrimRight(k.P256dh, "="), Auth: strings.TrimRight(k.Auth, "=")}
 }
 
-func (k *Keys) optional() *registry.Keys {
+func (k *Keys) optional() *idlepush.Keys {
 	if k == nil {
 		return nil
 	}
@@ -69,7 +69,7 @@ type address struct {
 
 // setAddress returns the device with the address, and the fields that its transport does not allow
 // or lacks. CheckAddress checks the form of tokens, endpoints, keys and parameters.
-func (h *deviceHandlers) setAddress(d registry.Device, a address) (registry.Device, faults) {
+func (h *deviceHandlers) setAddress(d idlepush.Device, a address) (idlepush.Device, faults) {
 	var f faults
 	forbid := func(field string, given bool) {
 		if given {
@@ -81,11 +81,11 @@ func (h *deviceHandlers) setAddress(d registry.Device, a address) (registry.Devi
 		forbid("token", a.token != nil && *a.token != "")
 		forbid("encryption", a.encryption.value != nil)
 		if a.subscription != nil {
-			d.Address, d.Keys = registry.Secret(a.subscription.Endpoint), a.subscription.Keys.optional()
+			d.Address, d.Keys = idlepush.Secret(a.subscription.Endpoint), a.subscription.Keys.optional()
 		}
 	} else {
 		if a.token != nil {
-			d.Address = registry.Secret(*a.token)
+			d.Address = idlepush.Secret(*a.token)
 		}
 		if a.encryption.given {
 			d.Keys = a.encryption.value.optional()

@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/registry"
@@ -37,7 +38,7 @@ const (
 // caller is the sender of a request.
 type caller struct {
 	scope    access
-	user     registry.User  // zero for the admin token, and on routes that need no token
+	user     idlepush.User  // zero for the admin token, and on routes that need no token
 	token    registry.Token // zero likewise
 	previous registry.Token // session of a browser that is about to start another
 	address  string         // of the client, for limits
@@ -48,7 +49,7 @@ type caller struct {
 }
 
 // sees reports whether the caller may see the account.
-func (c caller) sees(a registry.Account) bool { return c.scope == admin || a.Visible(c.user.ID) }
+func (c caller) sees(a idlepush.Account) bool { return c.scope == admin || a.Visible(c.user.ID) }
 
 // owns reports whether the caller may see and change the things of the user.
 func (c caller) owns(user string) bool { return c.scope == admin || c.user.ID == user }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"slices"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // Check holds what a mail server offers after a login.
@@ -59,7 +59,7 @@ func (h *accountHandlers) listFolders(ctx context.Context, c caller, in *byID) (
 
 // tryLogin tries the login of the account and checks that its folders exist, if the names of all
 // folders can be read.
-func (h *accountHandlers) tryLogin(ctx context.Context, c caller, a registry.Account) (Check, error) {
+func (h *accountHandlers) tryLogin(ctx context.Context, c caller, a idlepush.Account) (Check, error) {
 	if err := h.limits.allowLogin(c); err != nil {
 		return Check{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/registry"
@@ -27,7 +28,7 @@ type Config struct {
 	// AdminToken is a bearer token with admin rights, for provisioning. It belongs to no user, so
 	// requests that create something name the user. It sees states and never content. If it is
 	// empty, there is no such token.
-	AdminToken registry.Secret
+	AdminToken idlepush.Secret
 
 	// TrustedProxies are the networks whose X-Forwarded-For and X-Forwarded-Proto are believed. It
 	// may be empty.
@@ -49,7 +50,7 @@ type MailConfig struct {
 	// Check tries the login of an account. It blocks until the mail server has answered, for at
 	// most 30 s, which ctx bounds. It returns a *CheckError if the user can fix the problem. Any
 	// other error is logged and answered with 500.
-	Check func(ctx context.Context, a registry.Account) (Check, error)
+	Check func(ctx context.Context, a idlepush.Account) (Check, error)
 
 	// Discover looks for the settings of a mail address, for at most 5 s. It returns a *FieldError
 	// if email is not an address.
@@ -66,19 +67,19 @@ type PushConfig struct {
 	// CheckAddress checks the address, the keys and the parameters of a device, and that this
 	// server is configured for its transport. It sends nothing. It returns a *FieldError if the
 	// user can fix the problem.
-	CheckAddress func(d registry.Device) error
+	CheckAddress func(d idlepush.Device) error
 
 	// Route returns the device with the fields that its transport decides: Lane and MustShow.
-	Route func(d registry.Device) registry.Device
+	Route func(d idlepush.Device) idlepush.Device
 
 	// Prove sends one test push to a device, bypassing the queue. It returns when ctx ends, which
 	// is after at most 10 s. A new device has no id yet.
-	Prove func(ctx context.Context, d registry.Device) registry.Outcome
+	Prove func(ctx context.Context, d idlepush.Device) registry.Outcome
 
 	// Preview returns the request that the device's push service would receive for a sample mail at
 	// the level d.Content, without secrets. If there can be no such request, it returns the outcome
 	// that says why. It sends nothing.
-	Preview func(d registry.Device) (PushRequest, *registry.Outcome)
+	Preview func(d idlepush.Device) (PushRequest, *registry.Outcome)
 
 	// VAPIDKey is the public application server key (RFC 8292 section 3.2): 65 bytes, an
 	// uncompressed P-256 point.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -95,22 +96,22 @@ type deviceHandlers struct {
 }
 
 // requestedDevice returns the device of a request, and the faults in its address.
-func (h *deviceHandlers) requestedDevice(n newDevice, user string) (registry.Device, faults) {
-	d := registry.Device{User: user, Name: n.Name, Transport: registry.Transport(n.Transport), Content: registry.Level(n.Content), Accounts: n.Accounts}
+func (h *deviceHandlers) requestedDevice(n newDevice, user string) (idlepush.Device, faults) {
+	d := idlepush.Device{User: user, Name: n.Name, Transport: idlepush.Transport(n.Transport), Content: idlepush.Level(n.Content), Accounts: n.Accounts}
 	d, f := h.setAddress(d, address{&n.Token, n.Subscription, choice[Keys]{true, n.Encryption}, n.given})
 	if d.Content == "" {
-		d.Content = registry.LevelSubject
+		d.Content = idlepush.LevelSubject
 		if d.Keys == nil {
-			d.Content = registry.LevelWake
+			d.Content = idlepush.LevelWake
 		}
 	}
 	return d, f
 }
 
 // patched returns the device with the changes, and the faults in its address.
-func (h *deviceHandlers) patched(d registry.Device, p devicePatch) (registry.Device, faults) {
+func (h *deviceHandlers) patched(d idlepush.Device, p devicePatch) (idlepush.Device, faults) {
 	set(&d.Name, p.Name)
-	set(&d.Content, (*registry.Level)(p.Content))
+	set(&d.Content, (*idlepush.Level)(p.Content))
 	if p.Accounts.given {
 		d.Accounts = nil
 		set(&d.Accounts, p.Accounts.value)
@@ -118,19 +119,19 @@ func (h *deviceHandlers) patched(d registry.Device, p devicePatch) (registry.Dev
 	return h.setAddress(d, address{p.Token, p.Subscription, p.Encryption, p.given})
 }
 
-func (h *deviceHandlers) deviceOf(d registry.Device, lanes []registry.Lane) Device {
+func (h *deviceHandlers) deviceOf(d idlepush.Device, lanes []registry.Lane) Device {
 	return Device{ID: d.ID, User: d.User, Name: d.Name, Transport: string(d.Transport), Encrypted: d.Keys != nil, Content: string(d.Content), Accounts: d.Accounts,
 		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: h.deviceStatus(d, lanes), params: h.transports.named(d.Transport).paramsOf(d)}
 }
 
 // view returns the device with the pause of its lane.
-func (h *deviceHandlers) view(d registry.Device) (Device, error) {
+func (h *deviceHandlers) view(d idlepush.Device) (Device, error) {
 	lanes, err := h.devices.Lanes()
 	return h.deviceOf(d, lanes), err
 }
 
 // ownDevice returns a device of the caller. It returns registry.ErrNotFound for any other.
-func (h *deviceHandlers) ownDevice(c caller, id string) (registry.Device, error) {
+func (h *deviceHandlers) ownDevice(c caller, id string) (idlepush.Device, error) {
 	d, err := h.devices.Get(id)
 	if err == nil && !c.owns(d.User) {
 		err = registry.ErrNotFound
@@ -139,7 +140,7 @@ func (h *deviceHandlers) ownDevice(c caller, id string) (registry.Device, error)
 }
 
 // visible returns the devices that the caller may see.
-func (h *deviceHandlers) visible(c caller) ([]registry.Device, error) {
+func (h *deviceHandlers) visible(c caller) ([]idlepush.Device, error) {
 	if c.scope == admin {
 		return h.devices.List("")
 	}
@@ -155,7 +156,7 @@ func (h *deviceHandlers) listDevices(_ context.Context, c caller, in *pageOf) (*
 	if err != nil {
 		return nil, err
 	}
-	return listOf(devices, func(d registry.Device) place { return placeOf(d.Created, d.ID) }, *in, func(d registry.Device) (Device, error) { return h.deviceOf(d, lanes), nil })
+	return listOf(devices, func(d idlepush.Device) place { return placeOf(d.Created, d.ID) }, *in, func(d idlepush.Device) (Device, error) { return h.deviceOf(d, lanes), nil })
 }
 
 func (h *deviceHandlers) getDevice(_ context.Context, c caller, in *byID) (*body[Device], error) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -45,10 +46,10 @@ func deviceRotationKeepsID(t *testing.T) {
 		t.Errorf("another device's token: %s", a.raw)
 	}
 	h.set(func() {
-		h.outcome = registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: "fcm_unregistered"}}
+		h.outcome = registry.Outcome{Result: registry.ResultGone, Reason: idlepush.Reason{Code: "fcm_unregistered"}}
 	})
 	h.call(h.anna.full, "PATCH", at, object{"token": "dead-" + marker}, 422).wantFields(t, "token")
-	d, err := h.store.Devices.At(registry.Device{Transport: "fcm", Address: "new-" + marker})
+	d, err := h.store.Devices.At(idlepush.Device{Transport: "fcm", Address: "new-" + marker})
 	fatal(t, err)
 	if "/devices/"+d.ID != at {
 		t.Error("a refused rotation was stored")
@@ -79,7 +80,7 @@ func deviceChangedDuringPush(t *testing.T) {
 	h := newTestServer(t)
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 	h.set(func() {
-		h.during = func(d registry.Device) {
+		h.during = func(d idlepush.Device) {
 			switch d.Address {
 			case "slow":
 				h.call(h.anna.full, "PATCH", at, object{"token": "fast"}, 200)
@@ -125,7 +126,7 @@ func deviceAddressChanged(t *testing.T) {
 			h.at(3, func() error {
 				d, err := h.store.Devices.Get(made.id())
 				if err == nil {
-					d.Address, d.Params, d.Status = registry.Secret(fast), in("sandbox"), registry.Status{State: registry.StateUnproven}
+					d.Address, d.Params, d.Status = idlepush.Secret(fast), in("sandbox"), idlepush.Status{State: idlepush.StateUnproven}
 					_, err = h.store.Devices.Update(d, time.Now())
 				}
 				return err
@@ -136,7 +137,7 @@ func deviceAddressChanged(t *testing.T) {
 			}
 			d, err := h.store.Devices.Get(made.id())
 			fatal(t, err)
-			if d.Address != registry.Secret(fast) || d.Params["environment"] != "sandbox" || d.Status.State != registry.StateUnproven {
+			if d.Address != idlepush.Secret(fast) || d.Params["environment"] != "sandbox" || d.Status.State != idlepush.StateUnproven {
 				t.Errorf("the device is %s, %s", d.Params["environment"], d.Status.State)
 			}
 		})
@@ -147,11 +148,11 @@ func deviceEnvironmentUnshown(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	h.set(func() {
-		h.outcome = registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "apns_unreachable"}}
+		h.outcome = registry.Outcome{Result: registry.ResultRetry, Reason: idlepush.Reason{Code: "apns_unreachable"}}
 	})
 	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "sandbox"), 201)
 	var asked []string
-	h.set(func() { h.during = func(d registry.Device) { asked = append(asked, d.Params["environment"]) } })
+	h.set(func() { h.during = func(d idlepush.Device) { asked = append(asked, d.Params["environment"]) } })
 	a := h.call(h.anna.full, "POST", "/devices", apnsDevice(), 200)
 	if len(asked) != 1 || asked[0] != "" || a.body["environment"] != nil || a.state() != "unproven" {
 		t.Errorf("after pushes for %q it is %s", asked, a.raw)
@@ -165,31 +166,31 @@ func deviceTestPushStored(t *testing.T) {
 	taken := func(e string) registry.Outcome {
 		return registry.Outcome{Result: registry.ResultDelivered, Learned: learnedEnvironment(e)}
 	}
-	down := registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "apns_unreachable"}}
+	down := registry.Outcome{Result: registry.ResultRetry, Reason: idlepush.Reason{Code: "apns_unreachable"}}
 	failed := down
 	failed.Learned = learnedEnvironment("sandbox")
 	for _, row := range []struct {
-		is       registry.State
+		is       idlepush.State
 		at       string
 		outcome  registry.Outcome
-		want     registry.State
+		want     idlepush.State
 		wantAt   string
 		takes    int64
 		whatItIs string
 	}{
-		{registry.StateUnproven, "", down, registry.StateUnproven, "", looks, "a push that failed"},
-		{registry.StateUnproven, "", failed, registry.StateUnproven, "", looks, "a push that failed there"},
-		{registry.StateProven, "", failed, registry.StateProven, "", looks, "another that failed there"},
-		{registry.StateUnproven, "", taken(""), registry.StateProven, "", notes, "a first push"},
-		{registry.StateUnproven, "", taken("sandbox"), registry.StateProven, "sandbox", notes, "a first push that shows where"},
-		{registry.StateUnproven, "production", taken("production"), registry.StateProven, "production", notes, "a first push to where it was said to be"},
-		{registry.StateProven, "", taken("sandbox"), registry.StateProven, "sandbox", notes, "another that shows where"},
-		{registry.StateProven, "", taken(""), registry.StateProven, "", looks, "another that shows nothing"},
-		{registry.StateProven, "production", taken("production"), registry.StateProven, "production", looks, "another that shows what is known"},
+		{idlepush.StateUnproven, "", down, idlepush.StateUnproven, "", looks, "a push that failed"},
+		{idlepush.StateUnproven, "", failed, idlepush.StateUnproven, "", looks, "a push that failed there"},
+		{idlepush.StateProven, "", failed, idlepush.StateProven, "", looks, "another that failed there"},
+		{idlepush.StateUnproven, "", taken(""), idlepush.StateProven, "", notes, "a first push"},
+		{idlepush.StateUnproven, "", taken("sandbox"), idlepush.StateProven, "sandbox", notes, "a first push that shows where"},
+		{idlepush.StateUnproven, "production", taken("production"), idlepush.StateProven, "production", notes, "a first push to where it was said to be"},
+		{idlepush.StateProven, "", taken("sandbox"), idlepush.StateProven, "sandbox", notes, "another that shows where"},
+		{idlepush.StateProven, "", taken(""), idlepush.StateProven, "", looks, "another that shows nothing"},
+		{idlepush.StateProven, "production", taken("production"), idlepush.StateProven, "production", looks, "another that shows what is known"},
 	} {
 		h := newTestServer(t)
-		d, _, err := h.store.Devices.Register(registry.Device{User: h.anna.id, Name: "iPhone", Transport: "apns", Lane: "apns", Address: apnsToken, Params: in(row.at),
-			Content: registry.LevelWake, Status: registry.Status{State: row.is}}, "", time.Now())
+		d, _, err := h.store.Devices.Register(idlepush.Device{User: h.anna.id, Name: "iPhone", Transport: "apns", Lane: "apns", Address: apnsToken, Params: in(row.at),
+			Content: idlepush.LevelWake, Status: idlepush.Status{State: row.is}}, "", time.Now())
 		fatal(t, err)
 		h.set(func() { h.outcome = row.outcome })
 		count := h.at(0, nil)
@@ -205,7 +206,7 @@ func deviceTestPushStored(t *testing.T) {
 
 func deviceTestPushStale(t *testing.T) {
 	t.Parallel()
-	down := registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "fcm_unavailable"}}
+	down := registry.Outcome{Result: registry.ResultRetry, Reason: idlepush.Reason{Code: "fcm_unavailable"}}
 	for name, meanwhile := range map[string]func(h *testServer, at string){
 		"another address": func(h *testServer, at string) {
 			h.call(h.anna.full, "PATCH", at, object{"token": "new-" + marker}, 200)
@@ -218,7 +219,7 @@ func deviceTestPushStale(t *testing.T) {
 		at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 		h.set(func() {
 			h.outcome = registry.Outcome{Result: registry.ResultDelivered}
-			h.during = func(registry.Device) {
+			h.during = func(idlepush.Device) {
 				h.set(func() { h.outcome, h.during = down, nil })
 				meanwhile(h, at)
 			}
@@ -229,7 +230,7 @@ func deviceTestPushStale(t *testing.T) {
 		list, err := h.store.Devices.List("")
 		fatal(t, err)
 		for _, d := range list {
-			if d.Status.State != registry.StateUnproven {
+			if d.Status.State != idlepush.StateUnproven {
 				t.Errorf("%s: it is %s", name, d.Status.State)
 			}
 		}
@@ -271,7 +272,7 @@ func deviceShowsLanePause(t *testing.T) {
 	fatal(t, err)
 	work, _, err := h.store.Outbox.Next(a.id(), now)
 	fatal(t, err)
-	_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultMisconfigured, PauseFor: time.Minute, Reason: registry.Reason{Code: "fcm_permission_denied"}}, now)
+	_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultMisconfigured, PauseFor: time.Minute, Reason: idlepush.Reason{Code: "fcm_permission_denied"}}, now)
 	fatal(t, err)
 	for _, waits := range []bool{true, false} {
 		if !waits {
@@ -300,9 +301,9 @@ func deviceTestPushOutcome(t *testing.T) {
 		t.Errorf("it says %s", a.raw)
 	}
 	for _, o := range []registry.Outcome{
-		{Result: registry.ResultGone, Reason: registry.Reason{Code: "fcm_unregistered"}},
-		{Result: registry.ResultRetry, Reason: registry.Reason{Code: "fcm_unavailable"}},
-		{Result: registry.ResultMisconfigured, Reason: registry.Reason{Code: "fcm_permission_denied"}},
+		{Result: registry.ResultGone, Reason: idlepush.Reason{Code: "fcm_unregistered"}},
+		{Result: registry.ResultRetry, Reason: idlepush.Reason{Code: "fcm_unavailable"}},
+		{Result: registry.ResultMisconfigured, Reason: idlepush.Reason{Code: "fcm_permission_denied"}},
 	} {
 		h.set(func() { h.outcome = o })
 		a := h.call(h.anna.full, "POST", at+"/test", nil, 200)

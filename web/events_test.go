@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -88,7 +89,7 @@ func eventsOfVisibleChanges(t *testing.T) {
 		t.Errorf("Ben heard of %s %s", kind, id)
 	}
 	_, err := h.store.Mail.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2},
-		Mails: []registry.Message{{UID: 1, Content: registry.Content{From: "Oma", Subject: "Kuchen"}}}, At: time.Now()})
+		Mails: []registry.Message{{UID: 1, Content: idlepush.Content{From: "Oma", Subject: "Kuchen"}}}, At: time.Now()})
 	fatal(t, err)
 	if kind, id, _ := annas.next(); kind != "notification" || id != registry.StableID(account, "INBOX", 1, 1) {
 		t.Errorf("Anna heard of %s %s", kind, id)

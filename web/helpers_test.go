@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
@@ -54,11 +55,11 @@ func in(environment string) map[string]string {
 }
 
 // learnedEnvironment returns what a push has shown of an environment.
-func learnedEnvironment(environment string) *registry.Learned {
+func learnedEnvironment(environment string) *idlepush.Learned {
 	if environment == "" {
 		return nil
 	}
-	return &registry.Learned{Params: in(environment), Lane: "apns " + environment}
+	return &idlepush.Learned{Params: in(environment), Lane: "apns " + environment}
 }
 
 // person is a user with a token of each scope.
@@ -79,11 +80,11 @@ type testServer struct {
 	doc      *document
 
 	mu      sync.Mutex // guards the fields below, which handlers read
-	check   func(ctx context.Context, a registry.Account) (Check, error)
+	check   func(ctx context.Context, a idlepush.Account) (Check, error)
 	outcome registry.Outcome      // of every push
-	during  func(registry.Device) // called during each push; may be nil
+	during  func(idlepush.Device) // called during each push; may be nil
 	before  func() error          // called before each transaction; its error prevents that
-	preview func(registry.Device) (PushRequest, *registry.Outcome)
+	preview func(idlepush.Device) (PushRequest, *registry.Outcome)
 	proved  int // proving pushes sent
 	tested  int // test pushes sent
 	tried   int // logins tried
@@ -202,7 +203,7 @@ func (h *testServer) config() Config {
 			return Live{Connections: 1, LastByte: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Interval: 9 * time.Minute, Why: "this is usual"}
 		}},
 		Push: PushConfig{Transports: transports, CheckAddress: checkAddress, Route: routed, Prove: h.prove, VAPIDKey: key,
-			Preview: func(d registry.Device) (PushRequest, *registry.Outcome) {
+			Preview: func(d idlepush.Device) (PushRequest, *registry.Outcome) {
 				h.mu.Lock()
 				defer h.mu.Unlock()
 				return h.preview(d)

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // bubble calls play in virtual time, with a new server and a client at 192.0.2.1.
@@ -124,7 +124,7 @@ func limitRefillsForUsers(t *testing.T) {
 			"logins": {h.server.limits.allowLogin, 20, 3 * time.Second},
 			"pushes": {h.server.limits.allowPush, 30, 2 * time.Second},
 		} {
-			anna, ben := caller{scope: full, user: registry.User{ID: "anna"}}, caller{scope: full, user: registry.User{ID: "ben"}}
+			anna, ben := caller{scope: full, user: idlepush.User{ID: "anna"}}, caller{scope: full, user: idlepush.User{ID: "ben"}}
 			taken := func(c caller) (n int) {
 				for range 100 {
 					if row.try(c) == nil {

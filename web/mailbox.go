@@ -4,8 +4,8 @@ import (
 	"strings"
 	"unicode"
 
+	"idlepush"
 	"idlepush/netguard"
-	"idlepush/registry"
 )
 
 // Mailbox is an IMAP login.
@@ -18,13 +18,13 @@ type Mailbox struct {
 	Password string `json:"password" minLength:"1" maxLength:"1024" doc:"Never returned"`
 }
 
-func (m Mailbox) account() registry.Account {
-	a := registry.Account{Email: m.Email, Host: m.Host, Port: m.Port, Security: registry.Security(m.Security),
-		Username: m.Username, Password: registry.Secret(m.Password)}
+func (m Mailbox) account() idlepush.Account {
+	a := idlepush.Account{Email: m.Email, Host: m.Host, Port: m.Port, Security: idlepush.Security(m.Security),
+		Username: m.Username, Password: idlepush.Secret(m.Password)}
 	if a.Security == "" {
-		a.Security = registry.SecurityTLS
+		a.Security = idlepush.SecurityTLS
 	}
-	if a.Port == 0 && a.Security == registry.SecurityTLS {
+	if a.Port == 0 && a.Security == idlepush.SecurityTLS {
 		a.Port = 993
 	} else if a.Port == 0 {
 		a.Port = 143
@@ -39,7 +39,7 @@ func (m Mailbox) account() registry.Account {
 const maxFolders = 50
 
 // mailboxFaults returns the faults of a login that can be found without its server.
-func mailboxFaults(a registry.Account) (f faults) {
+func mailboxFaults(a idlepush.Account) (f faults) {
 	if !netguard.IsHost(a.Host) {
 		f.add("host", "must be a host name or an IP address, without a port; an international name in its xn-- form")
 	}
@@ -55,12 +55,12 @@ func mailboxFaults(a registry.Account) (f faults) {
 }
 
 // accountFaults returns mailboxFaults and the faults of the other fields of an account.
-func accountFaults(a registry.Account) faults {
+func accountFaults(a idlepush.Account) faults {
 	f := mailboxFaults(a)
 	if i := strings.LastIndexByte(a.Email, '@'); i < 1 || i == len(a.Email)-1 || strings.ContainsFunc(a.Email, unicode.IsSpace) || !isPrintable(a.Email) {
 		f.add("email", "is required, as a mail address")
 	}
-	if err := registry.CheckLink(a.Link); err != nil {
+	if err := idlepush.CheckLink(a.Link); err != nil {
 		f.add("link", "%v", err)
 	}
 	if len(a.Folders) > maxFolders {
@@ -96,11 +96,11 @@ func normalizeFolders(folders []string) []string {
 func isPrintable(text string) bool { return !strings.ContainsFunc(text, unicode.IsControl) }
 
 // sameLogin reports whether two accounts have the same login, including the password.
-func sameLogin(a, b registry.Account) bool {
+func sameLogin(a, b idlepush.Account) bool {
 	return sameServer(a, b) && a.Password == b.Password
 }
 
 // sameServer reports whether two accounts send their password to the same place.
-func sameServer(a, b registry.Account) bool {
+func sameServer(a, b idlepush.Account) bool {
 	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username
 }

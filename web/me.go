@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -18,7 +19,7 @@ type User struct {
 	Created time.Time `json:"created"`
 }
 
-func userOf(u registry.User) User {
+func userOf(u idlepush.User) User {
 	return User{ID: u.ID, Name: u.Name, Admin: u.Admin, Created: u.Created.UTC()}
 }
 

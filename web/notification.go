@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -51,7 +52,7 @@ type Delivery struct {
 // historyView holds what the notifications of a user are shown with.
 type historyView struct {
 	names    map[string]string           // of the user's devices, by id
-	accounts map[string]registry.Account // by id
+	accounts map[string]idlepush.Account // by id
 	codes    codes.Table
 }
 
@@ -64,7 +65,7 @@ type notificationHandlers struct {
 }
 
 func (h *notificationHandlers) historyView(user string) (v historyView, err error) {
-	v = historyView{make(map[string]string), make(map[string]registry.Account), h.codes}
+	v = historyView{make(map[string]string), make(map[string]idlepush.Account), h.codes}
 	devices, err := h.devices.List(user)
 	if err != nil {
 		return v, err
@@ -81,7 +82,7 @@ func (h *notificationHandlers) historyView(user string) (v historyView, err erro
 
 // notification returns a notification with the deliveries to the user's own devices. A shared
 // account also notifies devices of others.
-func (v historyView) notification(n registry.Notification) Notification {
+func (v historyView) notification(n idlepush.Notification) Notification {
 	out := Notification{ID: n.ID, Kind: string(n.Kind), Account: n.Account, Folder: n.Folder, At: n.At.UTC(), Expires: n.Expires.UTC(),
 		Code: n.Code, Params: n.Params, Text: v.codes.Sentence(n.Code, n.Params), Count: n.Count, Clear: n.Clear, Deliveries: []Delivery{},
 		MailDetails: MailDetails{From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview,

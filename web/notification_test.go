@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -26,7 +27,7 @@ func notificationDeliveries(t *testing.T) {
 	now := time.Now()
 	var mails []registry.Message
 	for uid := range uint32(3) {
-		mails = append(mails, registry.Message{UID: uid + 1, Content: registry.Content{From: "Oma", Subject: fmt.Sprint("Kuchen <b>", uid+1), Preview: "never at this level"}})
+		mails = append(mails, registry.Message{UID: uid + 1, Content: idlepush.Content{From: "Oma", Subject: fmt.Sprint("Kuchen <b>", uid+1), Preview: "never at this level"}})
 	}
 	_, err := h.store.Mail.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 4}, Mails: mails, At: now})
 	fatal(t, err)
@@ -34,7 +35,7 @@ func notificationDeliveries(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultRefused, Reason: registry.Reason{Code: "fcm_too_large"}}, now)
+	_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultRefused, Reason: idlepush.Reason{Code: "fcm_too_large"}}, now)
 	fatal(t, err)
 
 	first := h.call(h.anna.device, "GET", "/notifications?limit=2", nil, 200)
@@ -74,8 +75,8 @@ func notificationAttention(t *testing.T) {
 	h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
 	a, err := h.store.Accounts.Get(id)
 	fatal(t, err)
-	fatal(t, h.store.Mail.SetState(a, registry.Status{State: registry.StateAttention, Since: time.Now(),
-		Reason: registry.Reason{Code: "login_refused"}.With(codes.Said, "No.")}))
+	fatal(t, h.store.Mail.SetState(a, idlepush.Status{State: idlepush.StateAttention, Since: time.Now(),
+		Reason: idlepush.Reason{Code: "login_refused"}.With(codes.Said, "No.")}))
 	n := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)[0].(map[string]any)
 	if n["kind"] != "attention" || n["code"] != "login_refused" || n["text"] != "anna@example.net: The server refuses the password. Enter it again. (the server says: \"No.\")" ||
 		fmt.Sprint(n["params"]) != "map[account:anna@example.net said:No.]" {
@@ -101,7 +102,7 @@ func notificationDeviceGone(t *testing.T) {
 		if err != nil || !ok {
 			t.Fatal(ok, err)
 		}
-		_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: "fcm_unregistered"}}, now)
+		_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultGone, Reason: idlepush.Reason{Code: "fcm_unregistered"}}, now)
 		fatal(t, err)
 		h.call(h.anna.full, "GET", "/devices/"+id, nil, 404)
 		list := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)
@@ -126,7 +127,7 @@ func notificationLink(t *testing.T) {
 	ids := furnish(h)
 	account := "/accounts/" + ids["ACCOUNT"]
 	_, err := h.store.Mail.Record(registry.Arrival{Account: ids["ACCOUNT"], Folder: "INBOX", From: registry.Cursor{UIDValidity: 1, Next: 2}, To: registry.Cursor{UIDValidity: 1, Next: 3},
-		Mails: []registry.Message{{UID: 2, Content: registry.Content{From: "Oma", Subject: "Kuchen", MessageID: "k+1@example.net"}}}, At: time.Now()})
+		Mails: []registry.Message{{UID: 2, Content: idlepush.Content{From: "Oma", Subject: "Kuchen", MessageID: "k+1@example.net"}}}, At: time.Now()})
 	fatal(t, err)
 	mail := "/notifications/" + registry.StableID(ids["ACCOUNT"], "INBOX", 1, 2)
 	if a := h.call(h.anna.device, "GET", mail, nil, 200); a.body["link"] != nil {

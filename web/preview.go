@@ -10,7 +10,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // Preview is the request that a push service would receive for a sample mail.
@@ -43,7 +43,7 @@ func (h *deviceHandlers) previewDevice(_ context.Context, c caller, in *previewO
 	if err != nil {
 		return nil, err
 	}
-	d.Content = cmp.Or(registry.Level(in.Content), d.Content)
+	d.Content = cmp.Or(idlepush.Level(in.Content), d.Content)
 	r, refusal := h.push.Preview(d)
 	if refusal != nil {
 		return nil, problemOf(h.codes, http.StatusConflict, refusal.Reason)

@@ -5,11 +5,12 @@ import (
 	"net/http"
 	"testing"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
 // sample returns a preview whose text names its content level.
-func sample(d registry.Device) (PushRequest, *registry.Outcome) {
+func sample(d idlepush.Device) (PushRequest, *registry.Outcome) {
 	return PushRequest{Method: "POST", URL: "https://push.example.net/HIDDEN", Header: http.Header{"Topic": {"id"}, "Authorization": {"HIDDEN"}},
 		Body: []byte(`{"level":"` + string(d.Content) + `"}`), Readable: []string{"how large it is"}}, nil
 }
@@ -53,7 +54,7 @@ func previewBinaryBody(t *testing.T) {
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", browser(), 201).id() + "/preview"
 	cipher := []byte{0xff, 0, 1}
 	h.set(func() {
-		h.preview = func(d registry.Device) (PushRequest, *registry.Outcome) {
+		h.preview = func(d idlepush.Device) (PushRequest, *registry.Outcome) {
 			r, _ := sample(d)
 			r.Body, r.Plaintext = cipher, []byte(`{"v":1}`)
 			return r, nil
@@ -75,8 +76,8 @@ func previewImpossible(t *testing.T) {
 	}
 	h.call(h.ben.full, "GET", at, nil, 404)
 	h.set(func() {
-		h.preview = func(registry.Device) (PushRequest, *registry.Outcome) {
-			return PushRequest{}, &registry.Outcome{Result: registry.ResultMisconfigured, Reason: registry.Reason{Code: "fcm_not_configured"}}
+		h.preview = func(idlepush.Device) (PushRequest, *registry.Outcome) {
+			return PushRequest{}, &registry.Outcome{Result: registry.ResultMisconfigured, Reason: idlepush.Reason{Code: "fcm_not_configured"}}
 		}
 	})
 	if a := h.call(h.anna.full, "GET", at, nil, 409); a.body["code"] != "fcm_not_configured" || a.body["detail"] != "this server has no credentials for fcm" {

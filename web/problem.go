@@ -13,8 +13,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/validation"
 
+	"idlepush"
 	"idlepush/codes"
-	"idlepush/registry"
 )
 
 const (
@@ -88,17 +88,17 @@ func (p *Problem) write(w http.ResponseWriter) {
 
 // problem returns the problem of one of web's own codes.
 func problem(status int, code codes.Code) *Problem {
-	return problemOf(sentences, status, registry.Reason{Code: code})
+	return problemOf(sentences, status, idlepush.Reason{Code: code})
 }
 
 // problemOf returns the problem of a reason with a code of the table.
-func problemOf(t codes.Table, status int, r registry.Reason) *Problem {
+func problemOf(t codes.Table, status int, r idlepush.Reason) *Problem {
 	return &Problem{Title: http.StatusText(status), Status: status, Code: r.Code, Params: r.Params, Detail: t.Sentence(r.Code, r.Params)}
 }
 
 // with returns the problem of one of web's own codes with one more parameter.
 func (p *Problem) with(name, value string) *Problem {
-	return problemOf(sentences, p.Status, registry.Reason{Code: p.Code, Params: p.Params}.With(name, value))
+	return problemOf(sentences, p.Status, idlepush.Reason{Code: p.Code, Params: p.Params}.With(name, value))
 }
 
 func notFound() *Problem {
@@ -114,11 +114,11 @@ func invalid(fields ...FieldError) *Problem {
 
 // unprocessable returns a 422 with one of web's own codes, caused by one field.
 func unprocessable(field string, code codes.Code) *Problem {
-	return unprocessableOf(sentences, field, registry.Reason{Code: code})
+	return unprocessableOf(sentences, field, idlepush.Reason{Code: code})
 }
 
 // unprocessableOf returns a 422 with a code of the table, caused by one field.
-func unprocessableOf(t codes.Table, field string, r registry.Reason) *Problem {
+func unprocessableOf(t codes.Table, field string, r idlepush.Reason) *Problem {
 	p := problemOf(t, http.StatusUnprocessableEntity, r)
 	p.Errors = []FieldError{{field, p.Detail}}
 	return p

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -30,7 +31,7 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
 		return nil, err
 	}
-	if known.Status.State == registry.StateProven {
+	if known.Status.State == idlepush.StateProven {
 		d = h.transports.named(d.Transport).inherit(d, known)
 	}
 	// A device of another user counts as new, because the caller may not even have its keys.
@@ -62,7 +63,7 @@ func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[dev
 		return nil, err
 	}
 	fresh := !d.SameAddress(old)
-	var proof registry.Device // its empty status keeps the stored one, which a push may change
+	var proof idlepush.Device // its empty status keeps the stored one, which a push may change
 	if fresh {
 		if err := h.push.CheckAddress(d); err != nil {
 			return nil, err
@@ -76,7 +77,7 @@ func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[dev
 
 // writeDevice applies the patch to the device as it is now. old is the device before the proving
 // push, and proof is what that push showed; proof is zero if none was sent.
-func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof registry.Device) (*body[Device], error) {
+func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof idlepush.Device) (*body[Device], error) {
 	now, err := h.ownDevice(c, in.ID)
 	if err != nil {
 		return nil, err
@@ -92,7 +93,7 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof
 		return nil, problem(http.StatusConflict, "changed")
 	}
 	d.Status = proof.Status
-	d, _ = d.Learn(&registry.Learned{Params: proof.Params})
+	d, _ = d.Learn(&idlepush.Learned{Params: proof.Params})
 	d, err = h.devices.Update(h.push.Route(d), time.Now())
 	if errors.Is(err, registry.ErrStale) {
 		return h.writeDevice(c, in, old, proof)
@@ -109,7 +110,7 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof
 
 // checkDevice returns the faults that can be found without the transport. accounts are the accounts
 // that the request names, and wrong holds the faults of the address.
-func (h *deviceHandlers) checkDevice(d registry.Device, accounts []string, wrong faults) error {
+func (h *deviceHandlers) checkDevice(d idlepush.Device, accounts []string, wrong faults) error {
 	var f faults
 	if !isPrintable(d.Name) || strings.TrimSpace(d.Name) == "" {
 		f.add("name", "must be printable and not blank")
@@ -130,7 +131,7 @@ func (h *deviceHandlers) checkDevice(d registry.Device, accounts []string, wrong
 // prove sends one proving push and returns the device with what it showed. It returns a problem if
 // the service rejects this address. If the service is down, or this server is misconfigured, it
 // returns the device as unproven. It blocks for at most pushTimeout.
-func (h *deviceHandlers) prove(ctx context.Context, c caller, d registry.Device) (registry.Device, error) {
+func (h *deviceHandlers) prove(ctx context.Context, c caller, d idlepush.Device) (idlepush.Device, error) {
 	if err := h.limits.allowPush(c); err != nil {
 		return d, err
 	}
@@ -143,13 +144,13 @@ func (h *deviceHandlers) prove(ctx context.Context, c caller, d registry.Device)
 	case o.Result == registry.ResultGone, o.Result == registry.ResultRefused, o.Suspect:
 		return d, unprocessableOf(h.codes, h.transports.named(d.Transport).addressField(), o.Reason)
 	}
-	d.Status = registry.Status{State: registry.StateUnproven, Reason: o.Reason}
+	d.Status = idlepush.Status{State: idlepush.StateUnproven, Reason: o.Reason}
 	return d, nil
 }
 
 // provenBy returns the device after a push to it was accepted.
-func provenBy(o registry.Outcome, d registry.Device) registry.Device {
-	d.Status = registry.Status{State: registry.StateProven, Proof: time.Now()}
+func provenBy(o registry.Outcome, d idlepush.Device) idlepush.Device {
+	d.Status = idlepush.Status{State: idlepush.StateProven, Proof: time.Now()}
 	d, _ = d.Learn(o.Learned)
 	return d
 }
@@ -173,7 +174,7 @@ func (h *deviceHandlers) testDevice(ctx context.Context, c caller, in *byID) (*b
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
 	o := h.push.Prove(ctx, d)
-	if _, learned := d.Learn(o.Learned); o.Result == registry.ResultDelivered && (d.Status.State != registry.StateProven || learned) {
+	if _, learned := d.Learn(o.Learned); o.Result == registry.ResultDelivered && (d.Status.State != idlepush.StateProven || learned) {
 		err = h.markProven(c, d, o)
 	}
 	return &body[Tested]{Tested{string(o.Result), o.Code, o.Params, h.codes.Sentence(o.Code, o.Params)}}, err
@@ -181,7 +182,7 @@ func (h *deviceHandlers) testDevice(ctx context.Context, c caller, in *byID) (*b
 
 // markProven stores that a push was accepted by the device was, unless its address has changed
 // since.
-func (h *deviceHandlers) markProven(c caller, was registry.Device, o registry.Outcome) error {
+func (h *deviceHandlers) markProven(c caller, was idlepush.Device, o registry.Outcome) error {
 	d, err := h.ownDevice(c, was.ID)
 	if errors.Is(err, registry.ErrNotFound) || err == nil && !d.SameAddress(was) {
 		return nil

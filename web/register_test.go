@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -56,7 +57,7 @@ func deviceLearnsEnvironment(t *testing.T) {
 	h := newTestServer(t)
 	answer := func(o registry.Outcome) { h.set(func() { h.outcome = o }) }
 	sandbox := registry.Outcome{Result: registry.ResultDelivered, Learned: learnedEnvironment("sandbox")}
-	down := registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "apns_unreachable"}}
+	down := registry.Outcome{Result: registry.ResultRetry, Reason: idlepush.Reason{Code: "apns_unreachable"}}
 	is := func(when, at string, want any) {
 		t.Helper()
 		if a := h.call(h.anna.full, "GET", at, nil, 200); a.body["environment"] != want {
@@ -66,7 +67,7 @@ func deviceLearnsEnvironment(t *testing.T) {
 	asked := func(when string, want string) {
 		t.Helper()
 		h.set(func() {
-			h.during = func(d registry.Device) {
+			h.during = func(d idlepush.Device) {
 				if d.Params["environment"] != want {
 					t.Errorf("%s a push is for %q, want %q", when, d.Params["environment"], want)
 				}
@@ -107,7 +108,7 @@ func deviceLearnsEnvironment(t *testing.T) {
 	answer(registry.Outcome{Result: registry.ResultDelivered})
 	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "production"), 200)
 	is("given", at, "production")
-	answer(registry.Outcome{Result: registry.ResultRetry, Suspect: true, Reason: registry.Reason{Code: "apns_bad_device_token"}})
+	answer(registry.Outcome{Result: registry.ResultRetry, Suspect: true, Reason: idlepush.Reason{Code: "apns_bad_device_token"}})
 	asked("nobody's", "")
 	h.call(h.anna.full, "POST", "/devices", apnsDevice().with("token", strings.Repeat("0c", 32)), 422).wantFields(t, "token")
 }
@@ -116,7 +117,7 @@ func deviceRotationLearns(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	h.set(func() {
-		h.outcome = registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "apns_unreachable"}}
+		h.outcome = registry.Outcome{Result: registry.ResultRetry, Reason: idlepush.Reason{Code: "apns_unreachable"}}
 	})
 	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201).id()
 	h.set(func() {
@@ -130,9 +131,9 @@ func deviceRotationLearns(t *testing.T) {
 func deviceRefused(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]registry.Outcome{
-		"gone":    {Result: registry.ResultGone, Reason: registry.Reason{Code: "webpush_gone"}.With("host", "push.example.net")},
-		"refused": {Result: registry.ResultRefused, Reason: registry.Reason{Code: "webpush_refused"}},
-		"suspect": {Result: registry.ResultRetry, Suspect: true, Reason: registry.Reason{Code: "webpush_bad_address"}},
+		"gone":    {Result: registry.ResultGone, Reason: idlepush.Reason{Code: "webpush_gone"}.With("host", "push.example.net")},
+		"refused": {Result: registry.ResultRefused, Reason: idlepush.Reason{Code: "webpush_refused"}},
+		"suspect": {Result: registry.ResultRetry, Suspect: true, Reason: idlepush.Reason{Code: "webpush_bad_address"}},
 	} {
 		h := newTestServer(t)
 		h.set(func() { h.outcome = o })
@@ -154,8 +155,8 @@ func (h *testServer) devices() int {
 func deviceUnproven(t *testing.T) {
 	t.Parallel()
 	for _, o := range []registry.Outcome{
-		{Result: registry.ResultRetry, Reason: registry.Reason{Code: "fcm_unavailable"}},
-		{Result: registry.ResultMisconfigured, Reason: registry.Reason{Code: "fcm_permission_denied"}},
+		{Result: registry.ResultRetry, Reason: idlepush.Reason{Code: "fcm_unavailable"}},
+		{Result: registry.ResultMisconfigured, Reason: idlepush.Reason{Code: "fcm_permission_denied"}},
 	} {
 		h := newTestServer(t)
 		h.set(func() { h.outcome = o })

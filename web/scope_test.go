@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -173,14 +174,14 @@ func furnish(h *testServer) map[string]string {
 	now := time.Now()
 	token, _, err := h.store.Users.AddToken(h.anna.id, "old", registry.ScopeFull, "", now)
 	fatal(h.t, err)
-	a, _, err := h.store.Accounts.Add(registry.Account{Owner: h.anna.id, Email: "anna@example.net", Host: "imap.example.net", Port: 993,
-		Security: registry.SecurityTLS, Username: token.ID, Password: password, Folders: []string{"INBOX"}, Enabled: true}, "", now)
+	a, _, err := h.store.Accounts.Add(idlepush.Account{Owner: h.anna.id, Email: "anna@example.net", Host: "imap.example.net", Port: 993,
+		Security: idlepush.SecurityTLS, Username: token.ID, Password: password, Folders: []string{"INBOX"}, Enabled: true}, "", now)
 	fatal(h.t, err)
-	d, _, err := h.store.Devices.Register(registry.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Lane: "fcm", Address: registry.Secret(marker + token.ID),
-		Content: registry.LevelSubject, Status: registry.Status{State: registry.StateProven, Proof: now}}, "", now)
+	d, _, err := h.store.Devices.Register(idlepush.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Lane: "fcm", Address: idlepush.Secret(marker + token.ID),
+		Content: idlepush.LevelSubject, Status: idlepush.Status{State: idlepush.StateProven, Proof: now}}, "", now)
 	fatal(h.t, err)
 	_, err = h.store.Mail.Record(registry.Arrival{Account: a.ID, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2},
-		Mails: []registry.Message{{UID: 1, Content: registry.Content{From: "Oma", Subject: "Kuchen"}}}, At: now})
+		Mails: []registry.Message{{UID: 1, Content: idlepush.Content{From: "Oma", Subject: "Kuchen"}}}, At: now})
 	fatal(h.t, err)
 	_, door, err := h.store.Users.AddInvite(h.anna.id, registry.InviteForDevice, false, "", now)
 	fatal(h.t, err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -66,7 +67,7 @@ func (h *sessionHandlers) logIn(_ context.Context, c caller, in *body[Login]) (*
 
 // startSession answers with a new session. If the browser was in a session of another user, it ends
 // that session and removes its device, which would show mail of one user to the other.
-func (h *sessionHandlers) startSession(c caller, u registry.User, session string, stay bool) (*loggedIn, error) {
+func (h *sessionHandlers) startSession(c caller, u idlepush.User, session string, stay bool) (*loggedIn, error) {
 	h.limits.knownClients.add(c.address, u.Name, time.Now())
 	if c.previous.ID != "" && c.previous.User != u.ID {
 		if err := h.users.RemoveSession(c.previous.User, c.previous.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {

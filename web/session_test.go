@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // logIn returns the cookie of a new session.
@@ -326,7 +326,7 @@ func sessionEndedMeanwhile(t *testing.T) {
 	for name, goes := range gone {
 		h := newTestServer(t)
 		cookie := h.logIn("Ben")
-		h.set(func() { h.during = func(registry.Device) { goes(h) } })
+		h.set(func() { h.during = func(idlepush.Device) { goes(h) } })
 		r := h.request("", "POST", "/devices", browser())
 		r.AddCookie(cookie)
 		a := h.send(r)
@@ -338,7 +338,7 @@ func sessionEndedMeanwhile(t *testing.T) {
 		h = newTestServer(t)
 		cookie = h.logIn("Ben")
 		h.set(func() {
-			h.check = func(ctx context.Context, a registry.Account) (Check, error) { goes(h); return accept(ctx, a) }
+			h.check = func(ctx context.Context, a idlepush.Account) (Check, error) { goes(h); return accept(ctx, a) }
 		})
 		r = h.request("", "POST", "/accounts", mailbox())
 		r.AddCookie(cookie)

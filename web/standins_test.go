@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -21,7 +22,7 @@ func (h *testServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.server.ServeHTTP(w, r)
 }
 
-func (h *testServer) prove(ctx context.Context, d registry.Device) registry.Outcome {
+func (h *testServer) prove(ctx context.Context, d idlepush.Device) registry.Outcome {
 	h.mu.Lock()
 	if ctx.Value(testPush{}) != nil {
 		h.tested++
@@ -36,7 +37,7 @@ func (h *testServer) prove(ctx context.Context, d registry.Device) registry.Outc
 	return outcome
 }
 
-func (h *testServer) checkLogin(ctx context.Context, a registry.Account) (Check, error) {
+func (h *testServer) checkLogin(ctx context.Context, a idlepush.Account) (Check, error) {
 	h.mu.Lock()
 	h.tried++
 	check := h.check
@@ -51,7 +52,7 @@ func discovered(_ context.Context, email string) (Discovery, error) {
 	return Discovery{Provider: &Provider{Name: "Example"}, Settings: []Settings{{"imap.example.net", 993, "tls", email, "table"}}}, nil
 }
 
-func checkAddress(d registry.Device) error {
+func checkAddress(d idlepush.Device) error {
 	switch {
 	case d.Address == "malformed":
 		return &FieldError{"token", "is no token of this service"}
@@ -61,7 +62,7 @@ func checkAddress(d registry.Device) error {
 	return nil
 }
 
-func routed(d registry.Device) registry.Device {
+func routed(d idlepush.Device) idlepush.Device {
 	d.Lane, d.MustShow = string(d.Transport), d.Transport == "webpush"
 	if d.Transport == "apns" {
 		d.Lane += " " + cmp.Or(d.Params["environment"], "production")
@@ -70,9 +71,9 @@ func routed(d registry.Device) registry.Device {
 }
 
 // accept checks a login as a mail server with one valid password.
-func accept(_ context.Context, a registry.Account) (Check, error) {
+func accept(_ context.Context, a idlepush.Account) (Check, error) {
 	if a.Password != password {
-		return Check{}, &CheckError{"password", registry.Reason{Code: "login_refused"}}
+		return Check{}, &CheckError{"password", idlepush.Reason{Code: "login_refused"}}
 	}
 	return Check{Capabilities: []string{"IDLE", "IMAP4rev1"}, Folders: []Folder{{Name: "INBOX"}, {Name: "Family"}, {Name: "Schule & Sport", Use: "archive"}}, Idle: true}, nil
 }

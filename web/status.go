@@ -3,6 +3,7 @@ package web
 import (
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -48,7 +49,7 @@ type Lane struct {
 	Reason string            `json:"reason"`
 }
 
-func commonStatus(t codes.Table, st registry.Status) CommonStatus {
+func commonStatus(t codes.Table, st idlepush.Status) CommonStatus {
 	return CommonStatus{Since: st.Since.UTC(), Code: st.Code, Params: st.Params, Reason: t.Sentence(st.Code, st.Params), Proof: utc(st.Proof)}
 }
 
@@ -60,7 +61,7 @@ func utc(t time.Time) time.Time {
 	return t.UTC()
 }
 
-func (h *accountHandlers) accountStatus(a registry.Account) (AccountStatus, error) {
+func (h *accountHandlers) accountStatus(a idlepush.Account) (AccountStatus, error) {
 	live := h.mail.Live(a.ID)
 	st := AccountStatus{State: string(a.Status.State), CommonStatus: commonStatus(h.codes, a.Status), LastByte: utc(live.LastByte), Confirmed: utc(live.Confirmed),
 		LastMail: utc(live.LastMail), Connections: live.Connections, Interval: int(live.Interval.Seconds()), IntervalReason: live.Why}
@@ -76,7 +77,7 @@ func (h *accountHandlers) accountStatus(a registry.Account) (AccountStatus, erro
 	return st, err
 }
 
-func (h *deviceHandlers) deviceStatus(d registry.Device, lanes []registry.Lane) DeviceStatus {
+func (h *deviceHandlers) deviceStatus(d idlepush.Device, lanes []registry.Lane) DeviceStatus {
 	st := DeviceStatus{State: string(d.Status.State), CommonStatus: commonStatus(h.codes, d.Status), Failures: d.Status.Failures, NextTry: utc(d.Due)}
 	for _, l := range lanes {
 		if l.Name == d.Lane {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -67,7 +68,7 @@ func (h *testServer) bensBrowser(serial string) *http.Cookie {
 	fatal(h.t, err)
 	_, session, err := h.store.Users.Authenticate(secret, now)
 	fatal(h.t, err)
-	_, _, err = h.store.Devices.Register(registry.Device{User: h.ben.id, Name: "Laptop", Transport: "fcm", Lane: "fcm", Address: registry.Secret("ben's " + serial), Content: registry.LevelWake, Session: session.ID}, "", now)
+	_, _, err = h.store.Devices.Register(idlepush.Device{User: h.ben.id, Name: "Laptop", Transport: "fcm", Lane: "fcm", Address: idlepush.Secret("ben's " + serial), Content: idlepush.LevelWake, Session: session.ID}, "", now)
 	fatal(h.t, err)
 	return &http.Cookie{Name: plainCookieName, Value: secret}
 }
@@ -215,8 +216,8 @@ func storeFailsAfterTestPush(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	takes := failEach(h, "with a token", func() *http.Request {
-		d, _, err := h.store.Devices.Register(registry.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Lane: "fcm", Address: fcmToken,
-			Content: registry.LevelWake, Status: registry.Status{State: registry.StateUnproven}}, "", time.Now())
+		d, _, err := h.store.Devices.Register(idlepush.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Lane: "fcm", Address: fcmToken,
+			Content: idlepush.LevelWake, Status: idlepush.Status{State: idlepush.StateUnproven}}, "", time.Now())
 		fatal(h.t, err)
 		return h.request(h.anna.full, "POST", "/devices/"+d.ID+"/test", nil)
 	})

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -74,7 +75,7 @@ func TestTimeouts(t *testing.T) {
 func timeoutOfLogin(t *testing.T) {
 	t.Parallel()
 	var ended time.Duration
-	hang := func(ctx context.Context, _ registry.Account) (Check, error) {
+	hang := func(ctx context.Context, _ idlepush.Account) (Check, error) {
 		start := time.Now()
 		<-ctx.Done()
 		ended = time.Since(start)
@@ -90,7 +91,7 @@ func timeoutOfLogin(t *testing.T) {
 
 func timeoutClientGone(t *testing.T) {
 	t.Parallel()
-	hang := func(ctx context.Context, _ registry.Account) (Check, error) {
+	hang := func(ctx context.Context, _ idlepush.Account) (Check, error) {
 		<-ctx.Done()
 		return Check{}, ctx.Err()
 	}
@@ -109,9 +110,9 @@ func timeoutClientGone(t *testing.T) {
 
 func timeoutOfProvingPush(t *testing.T) {
 	t.Parallel()
-	hang := func(ctx context.Context, _ registry.Device) registry.Outcome {
+	hang := func(ctx context.Context, _ idlepush.Device) registry.Outcome {
 		<-ctx.Done()
-		return registry.Outcome{Result: registry.ResultRetry, Reason: registry.Reason{Code: "webpush_timeout"}}
+		return registry.Outcome{Result: registry.ResultRetry, Reason: idlepush.Reason{Code: "webpush_timeout"}}
 	}
 	inBubble(t, func(c *Config) { c.Push.Prove = hang }, func(h *testServer, dial func() net.Conn) {
 		start := time.Now()

@@ -6,12 +6,12 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // Transport is the part of a transport that the API needs.
 type Transport struct {
-	Name registry.Transport
+	Name idlepush.Transport
 	// Subscription reports whether its devices have a subscription. Otherwise they have a token,
 	// and may have keys for encryption.
 	Subscription bool
@@ -33,7 +33,7 @@ type Param struct {
 type transportList []Transport
 
 // named returns the transport with that name, or the zero Transport.
-func (l transportList) named(name registry.Transport) Transport {
+func (l transportList) named(name idlepush.Transport) Transport {
 	i := slices.IndexFunc(l, func(t Transport) bool { return t.Name == name })
 	if i < 0 {
 		return Transport{}
@@ -66,8 +66,8 @@ func (t Transport) addressField() string {
 }
 
 // inherit returns the device with the params that pushes to the known device have shown.
-func (t Transport) inherit(d, known registry.Device) registry.Device {
-	shown := registry.Learned{Params: make(map[string]string)}
+func (t Transport) inherit(d, known idlepush.Device) idlepush.Device {
+	shown := idlepush.Learned{Params: make(map[string]string)}
 	for _, p := range t.Params {
 		if value := known.Params[p.Name]; p.Learned && value != "" {
 			shown.Params[p.Name] = value
@@ -78,7 +78,7 @@ func (t Transport) inherit(d, known registry.Device) registry.Device {
 }
 
 // paramsOf returns the params of the device that its transport has.
-func (t Transport) paramsOf(d registry.Device) map[string]string {
+func (t Transport) paramsOf(d idlepush.Device) map[string]string {
 	shown := make(map[string]string)
 	for _, p := range t.Params {
 		if value := d.Params[p.Name]; value != "" {

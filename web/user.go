@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -64,18 +65,18 @@ type userHandlers struct {
 }
 
 // personView returns a function that shows a user to an admin.
-func (h *userHandlers) personView() (func(registry.User) (Person, error), error) {
+func (h *userHandlers) personView() (func(idlepush.User) (Person, error), error) {
 	accounts, err := h.accounts.List()
 	if err != nil {
 		return nil, err
 	}
 	devices, err := h.devices.List("")
-	return func(u registry.User) (Person, error) {
+	return func(u idlepush.User) (Person, error) {
 		p := Person{User: userOf(u)}
 		for _, a := range accounts {
 			if a.Owner == u.ID {
 				p.Mailboxes.Total++
-				if a.Status.State == registry.StateAttention {
+				if a.Status.State == idlepush.StateAttention {
 					p.Mailboxes.Attention++
 				}
 			}
@@ -83,7 +84,7 @@ func (h *userHandlers) personView() (func(registry.User) (Person, error), error)
 		for _, d := range devices {
 			if d.User == u.ID {
 				p.Devices.Total++
-				if d.Status.State == registry.StateSuspect {
+				if d.Status.State == idlepush.StateSuspect {
 					p.Devices.Suspect++
 				}
 			}
@@ -92,7 +93,7 @@ func (h *userHandlers) personView() (func(registry.User) (Person, error), error)
 	}, err
 }
 
-func userPlace(u registry.User) place { return placeOf(u.Created, u.ID) }
+func userPlace(u idlepush.User) place { return placeOf(u.Created, u.ID) }
 
 func (h *userHandlers) listUsers(_ context.Context, c caller, in *pageOf) (*body[List[Person]], error) {
 	if err := requireAdmin(c); err != nil {
@@ -114,12 +115,12 @@ func (h *userHandlers) listNames(_ context.Context, _ caller, in *pageOf) (*body
 	if err != nil {
 		return nil, err
 	}
-	return listOf(users, userPlace, *in, func(u registry.User) (PersonName, error) { return PersonName{u.ID, u.Name}, nil })
+	return listOf(users, userPlace, *in, func(u idlepush.User) (PersonName, error) { return PersonName{u.ID, u.Name}, nil })
 }
 
 // changeUser calls change and returns its user as an admin sees it. It reads the rest before: after
 // an error nothing was changed.
-func (h *userHandlers) changeUser(change func() (registry.User, error)) (*body[Person], error) {
+func (h *userHandlers) changeUser(change func() (idlepush.User, error)) (*body[Person], error) {
 	show, err := h.personView()
 	if err != nil {
 		return nil, err
@@ -140,7 +141,7 @@ func (h *userHandlers) createUser(_ context.Context, c caller, in *body[newPerso
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
-	return h.changeUser(func() (registry.User, error) { return h.users.Add(b.Name, b.Password, b.Admin, time.Now()) })
+	return h.changeUser(func() (idlepush.User, error) { return h.users.Add(b.Name, b.Password, b.Admin, time.Now()) })
 }
 
 func (h *userHandlers) patchUser(_ context.Context, c caller, in *edit[personPatch]) (*body[Person], error) {
@@ -151,7 +152,7 @@ func (h *userHandlers) patchUser(_ context.Context, c caller, in *edit[personPat
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
-	return h.changeUser(func() (registry.User, error) {
+	return h.changeUser(func() (idlepush.User, error) {
 		return h.users.Update(in.ID, registry.UserPatch{Name: b.Name, Password: b.Password, Admin: b.Admin})
 	})
 }

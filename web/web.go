@@ -20,6 +20,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -27,7 +28,7 @@ import (
 // CheckError describes why a login failed, for the person who entered the settings.
 type CheckError struct {
 	Field  string // field to change: host, port, security, username or password
-	Reason registry.Reason
+	Reason idlepush.Reason
 }
 
 // Error returns the code.

@@ -19,13 +19,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"idlepush"
 	"idlepush/cmd/idlepush/api"
 	"idlepush/push"
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
 	"idlepush/push/pushtest"
 	"idlepush/push/webpush"
-	"idlepush/registry"
 	"idlepush/watcher/imapmem"
 )
 
@@ -94,7 +94,7 @@ type demonstration struct {
 	apns     *pushtest.APNs
 	web      *pushtest.WebPush
 	services []service
-	phones   map[registry.Secret]phone // by token or endpoint
+	phones   map[idlepush.Secret]phone // by token or endpoint
 
 	mu       sync.Mutex // guards out and appended
 	out      io.Writer
@@ -105,7 +105,7 @@ type demonstration struct {
 // phone is one of the demo's phones.
 type phone struct {
 	name      string
-	transport registry.Transport
+	transport idlepush.Transport
 }
 
 // service is the stand-in of a push service and its listener.
@@ -118,7 +118,7 @@ func (s service) origin() string { return "http://" + s.listener.Addr().String()
 
 func newDemo(out io.Writer) (*demonstration, error) {
 	d := &demonstration{listen: demoAddress(), password: rand.Text(), out: out, web: pushtest.NewWebPush(),
-		phones: make(map[registry.Secret]phone), appended: make(map[string]time.Time)}
+		phones: make(map[idlepush.Secret]phone), appended: make(map[string]time.Time)}
 	var err error
 	if d.mailbox, err = imapmem.New("anna@example.org", d.password, nil); err != nil {
 		return nil, err
@@ -232,12 +232,12 @@ func (d *demonstration) register(ctx context.Context, c *api.Client) error {
 		{"name": "Pixel", "transport": "fcm", "token": pixelToken, "encryption": api.Keys(pixel.Keys())},
 		{"name": "iPhone", "transport": "apns", "token": iphoneToken, "encryption": api.Keys(iphone.Keys())},
 	}
-	d.phones[registry.Secret(pixelToken)] = phone{"Pixel", fcm.Name}
-	d.phones[registry.Secret(iphoneToken)] = phone{"iPhone", apns.Name}
+	d.phones[idlepush.Secret(pixelToken)] = phone{"Pixel", fcm.Name}
+	d.phones[idlepush.Secret(iphoneToken)] = phone{"iPhone", apns.Name}
 	for _, p := range []struct {
 		phone
-		content registry.Level
-	}{{phone{"Firefox", webpush.Browser}, registry.LevelPreview}, {phone{"Fairphone", webpush.UnifiedPush}, registry.LevelSender}} {
+		content idlepush.Level
+	}{{phone{"Firefox", webpush.Browser}, idlepush.LevelPreview}, {phone{"Fairphone", webpush.UnifiedPush}, idlepush.LevelSender}} {
 		s, err := d.web.Subscribe(d.services[2].origin(), "")
 		if err != nil {
 			return err
@@ -264,7 +264,7 @@ func (d *demonstration) awaitWatching(ctx context.Context, c *api.Client) error 
 		if err := c.Get(ctx, "/accounts", &list); err != nil {
 			return err
 		}
-		if len(list.Items) > 0 && list.Items[0].Status.State == string(registry.StateWatching) {
+		if len(list.Items) > 0 && list.Items[0].Status.State == string(idlepush.StateWatching) {
 			return nil
 		}
 		timer := time.NewTimer(20 * time.Millisecond)
@@ -301,9 +301,9 @@ func (d *demonstration) arrive(n int) error {
 
 // received prints a notification and its delay after the mail. Without a subject in it, that is the
 // last mail.
-func (d *demonstration) received(address registry.Secret, payload []byte, at time.Time) {
+func (d *demonstration) received(address idlepush.Secret, payload []byte, at time.Time) {
 	var p struct{ Kind, Title, Body, Subject string }
-	if json.Unmarshal(payload, &p) != nil || p.Kind != string(registry.KindMail) {
+	if json.Unmarshal(payload, &p) != nil || p.Kind != string(idlepush.KindMail) {
 		return
 	}
 	d.mu.Lock()

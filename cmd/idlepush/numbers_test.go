@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // nothing is an environment without variables.
@@ -65,7 +65,7 @@ func docsBounds(t *testing.T) {
 	t.Parallel()
 	for flag, want := range map[string]settings{
 		"--burst-limit=100":                  {burstLimit: 100},
-		"--admin-token=12345678901234567890": {adminToken: registry.Secret("12345678901234567890"), burstLimit: 5},
+		"--admin-token=12345678901234567890": {adminToken: idlepush.Secret("12345678901234567890"), burstLimit: 5},
 		"--listen=:65535":                    {listen: ":65535", burstLimit: 5},
 	} {
 		s, err := parse("serve", []string{flag}, nothing, io.Discard)

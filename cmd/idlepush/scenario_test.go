@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/push/pushtest"
-	"idlepush/registry"
 	"idlepush/registry/testenv"
 )
 
@@ -116,7 +116,7 @@ func TestNeitherGoogleNorAppleSeesASenderASubjectOrAWord(t *testing.T) {
 	s.Mail.Doveadm(t, s.Mailboxes[0], "flags", "add", `\Seen`, "mailbox", "INBOX", "all")
 	s.Mail.AddUser(t, s.Mailboxes[1], "another")
 	s.Mail.DropConnections(t, s.Mailboxes[1])
-	for _, kind := range []registry.Kind{registry.KindTest, registry.KindMail, registry.KindClear, registry.KindAttention} {
+	for _, kind := range []idlepush.Kind{idlepush.KindTest, idlepush.KindMail, idlepush.KindClear, idlepush.KindAttention} {
 		testenv.Await(t, "both have brought a push of the kind "+string(kind), func() error {
 			google, apple := s.FCM.Messages(), s.APNs.Messages()
 			if !slices.ContainsFunc(google, func(m pushtest.FCMMessage) bool { return systemtest.DecodePush(t, m.Payload).Kind == string(kind) }) ||

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"idlepush"
 	"idlepush/netguard"
 	"idlepush/push"
 	"idlepush/registry"
@@ -23,7 +24,7 @@ type settings struct {
 	listen         string
 	data           string
 	publicURL      string // if empty, the origin of setup is used
-	adminToken     registry.Secret
+	adminToken     idlepush.Secret
 	key            []byte // if nil, the key file in data is used
 	allowNets      netguard.Networks
 	trustedProxies netguard.Networks
@@ -89,7 +90,7 @@ var general = []setting{
 		return err
 	}},
 	{"admin-token", "", true, "a bearer `token` with admin rights, for provisioning", func(s *settings, v string) error {
-		s.adminToken = registry.Secret(v)
+		s.adminToken = idlepush.Secret(v)
 		if len(v) < 20 {
 			return errors.New("want at least 20 characters, as from `head -c 24 /dev/urandom | base64`")
 		}

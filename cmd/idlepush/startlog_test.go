@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
@@ -71,7 +72,7 @@ func TestStartLog(t *testing.T) {
 				t.Errorf("setup is proposed though it is done, or not proposed: %s", text)
 			}
 			// The log is true.
-			mail := registry.Work{Notification: registry.Notification{ID: "n", Kind: registry.KindMail}}
+			mail := registry.Work{Notification: idlepush.Notification{ID: "n", Kind: idlepush.KindMail}}
 			if led := push.Render(mail, c.settings.publicPage(store), nil).URL != ""; led == strings.Contains(text, noURL) {
 				t.Errorf("a click in an app leads to an address: %v, and the log says %s", led, text)
 			}
@@ -80,7 +81,7 @@ func TestStartLog(t *testing.T) {
 				t.Fatal(err)
 			}
 			dispatcher := push.Dispatcher{Transports: transports, URL: func() string { return "" }}
-			_, refusal := dispatcher.Preview(registry.Device{Transport: "webpush", Address: "https://web.push.apple.com/x", Keys: &keys})
+			_, refusal := dispatcher.Preview(idlepush.Device{Transport: "webpush", Address: "https://web.push.apple.com/x", Keys: &keys})
 			if refused := refusal != nil && refusal.Code == "webpush_subject_missing"; refused != strings.Contains(text, noContact) {
 				t.Errorf("Apple's address is refused with %+v, and the log says %s", refusal, text)
 			}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/codes"
 	"idlepush/push"
@@ -48,14 +49,14 @@ func (p postcards) Traits() push.Traits {
 			{Name: "town", Doc: "where the word is", MaxLength: 10},
 			{Name: "side", Doc: "of the street", Values: []string{"left", "right"}, Learned: true},
 		},
-		Limits:   map[registry.Kind]push.Limit{registry.KindClear: {Pushes: 1, Window: time.Hour}},
+		Limits:   map[idlepush.Kind]push.Limit{idlepush.KindClear: {Pushes: 1, Window: time.Hour}},
 		Meanings: []push.Meaning{{Name: "X-Stamp", Words: "what it costs"}},
 	}
 }
 
 var word = regexp.MustCompile(`^[a-z]+$`)
 
-func (p postcards) Check(d registry.Device) error {
+func (p postcards) Check(d idlepush.Device) error {
 	switch {
 	case p.url == "":
 		return &push.FieldError{Field: "transport", Problem: "this server has no throwaway-url"}
@@ -67,9 +68,9 @@ func (p postcards) Check(d registry.Device) error {
 	return nil
 }
 
-func (p postcards) Lane(d registry.Device) string { return "throwaway " + d.Params["side"] }
+func (p postcards) Lane(d idlepush.Device) string { return "throwaway " + d.Params["side"] }
 
-func (p postcards) request(ctx context.Context, d registry.Device, m push.Message, address string) (*http.Request, []byte, error) {
+func (p postcards) request(ctx context.Context, d idlepush.Device, m push.Message, address string) (*http.Request, []byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/"+d.Params["town"]+"/"+address, bytes.NewReader(m.Payload))
 	if err != nil {
 		return nil, nil, err
@@ -78,7 +79,7 @@ func (p postcards) request(ctx context.Context, d registry.Device, m push.Messag
 	return r, m.Payload, nil
 }
 
-func (p postcards) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
+func (p postcards) Send(ctx context.Context, d idlepush.Device, m push.Message) registry.Outcome {
 	r, _, err := p.request(ctx, d, m, string(d.Address))
 	if err != nil {
 		return push.Suspect("throwaway_address")
@@ -90,12 +91,12 @@ func (p postcards) Send(ctx context.Context, d registry.Device, m push.Message) 
 	answer.Body.Close()
 	o := registry.Outcome{Result: registry.ResultDelivered}
 	if d.Params["side"] == "" {
-		o.Learned = &registry.Learned{Params: map[string]string{"side": "left"}}
+		o.Learned = &idlepush.Learned{Params: map[string]string{"side": "left"}}
 	}
 	return o
 }
 
-func (p postcards) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+func (p postcards) Preview(d idlepush.Device, m push.Message) (push.Request, *registry.Outcome) {
 	r, body, err := p.request(context.Background(), d, m, push.Hidden)
 	if err != nil {
 		return push.Request{}, new(push.Refused("throwaway_unsendable"))

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/registry"
@@ -43,7 +44,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 func (s settings) mailConfig(pool *watcher.Pool, texts codes.Table, log *slog.Logger) web.MailConfig {
 	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowNets.Permit}
 	return web.MailConfig{
-		Check: func(ctx context.Context, a registry.Account) (web.Check, error) {
+		Check: func(ctx context.Context, a idlepush.Account) (web.Check, error) {
 			return check(ctx, pool, a, log)
 		},
 		Discover: func(ctx context.Context, email string) (web.Discovery, error) {
@@ -60,10 +61,10 @@ func (s settings) mailConfig(pool *watcher.Pool, texts codes.Table, log *slog.Lo
 func pushConfig(d *push.Dispatcher, vapidKey []byte) web.PushConfig {
 	return web.PushConfig{
 		Transports:   described(d.Transports),
-		CheckAddress: func(device registry.Device) error { return checkAddress(d.Transports, device) },
+		CheckAddress: func(device idlepush.Device) error { return checkAddress(d.Transports, device) },
 		Route:        d.Transports.Routed,
 		Prove:        d.Prove,
-		Preview: func(device registry.Device) (web.PushRequest, *registry.Outcome) {
+		Preview: func(device idlepush.Device) (web.PushRequest, *registry.Outcome) {
 			r, refusal := d.Preview(device)
 			return web.PushRequest{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body,
 				Plaintext: r.Plaintext, Readable: r.Readable()}, refusal
@@ -88,7 +89,7 @@ func discovery(r discover.Result, texts codes.Table) (d web.Discovery) {
 
 // check tries the login of an account. It returns a *web.CheckError if the user can fix the
 // problem.
-func check(ctx context.Context, pool *watcher.Pool, a registry.Account, log *slog.Logger) (web.Check, error) {
+func check(ctx context.Context, pool *watcher.Pool, a idlepush.Account, log *slog.Logger) (web.Check, error) {
 	able, err := pool.Check(ctx, a)
 	if f, ok := errors.AsType[*watcher.Failure](err); ok {
 		log.Info("login failed", "remote", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), "status", f.Code, "err", f.Text())
@@ -102,7 +103,7 @@ func check(ctx context.Context, pool *watcher.Pool, a registry.Account, log *slo
 }
 
 // checkAddress returns a *web.FieldError if the address, a key or a parameter of d is invalid.
-func checkAddress(transports push.Transports, d registry.Device) error {
+func checkAddress(transports push.Transports, d idlepush.Device) error {
 	t, ok := transports.Named(d.Transport)
 	if !ok {
 		return &web.FieldError{Field: "transport", Message: "this server does not know it"}

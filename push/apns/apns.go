@@ -18,6 +18,7 @@ import (
 	"github.com/sideshow/apns2"
 	"github.com/sideshow/apns2/token"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/registry"
@@ -42,7 +43,7 @@ type Config struct {
 }
 
 // Name is the transport's name in the API.
-const Name registry.Transport = "apns"
+const Name idlepush.Transport = "apns"
 
 // Transport sends to APNs devices of both environments. The zero Transport has no key.
 type Transport struct {
@@ -154,7 +155,7 @@ var params = []push.Param{
 
 // limits has Apple's limit on pushes that show nothing, "two or three per hour".
 // developer.apple.com/documentation/usernotifications/pushing-background-updates-to-your-app
-var limits = map[registry.Kind]push.Limit{registry.KindClear: {Pushes: 3, Window: time.Hour}}
+var limits = map[idlepush.Kind]push.Limit{idlepush.KindClear: {Pushes: 3, Window: time.Hour}}
 
 var meanings = []push.Meaning{
 	{Name: "badge", Words: "how many mails are unread"},
@@ -174,12 +175,12 @@ var meanings = []push.Meaning{
 
 // Lane implements push.Transport: each environment is a lane. A device with an unknown environment
 // is in the lane of production, which its pushes try first.
-func (t *Transport) Lane(d registry.Device) string {
+func (t *Transport) Lane(d idlepush.Device) string {
 	return string(Name) + " " + cmp.Or(d.Params[paramEnvironment], production)
 }
 
 // Check implements push.Transport.
-func (t *Transport) Check(d registry.Device) error {
+func (t *Transport) Check(d idlepush.Device) error {
 	switch {
 	case t.provider == nil:
 		return &push.FieldError{Field: "transport", Problem: "this server has no APNs key: its admin can set apns-key"}
@@ -200,7 +201,7 @@ func (t *Transport) Check(d registry.Device) error {
 // The request is an alert with the title and body and, beside "aps", m.Payload as "idlepush". For a
 // device with keys it has m.Neutral alone, and as "encrypted" m.Payload, encrypted by RFC 8291, in
 // base64url without padding. Send blocks while maxInFlight requests are under way.
-func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
+func (t *Transport) Send(ctx context.Context, d idlepush.Device, m push.Message) registry.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	if t.provider == nil {
@@ -224,7 +225,7 @@ func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message)
 }
 
 // Preview implements push.Transport.
-func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+func (t *Transport) Preview(d idlepush.Device, m push.Message) (push.Request, *registry.Outcome) {
 	if t.provider == nil {
 		return push.Request{}, new(push.Misconfigured("apns_not_configured"))
 	}
@@ -244,7 +245,7 @@ func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *r
 }
 
 // client returns the client for the device's environment, or production's if that is unknown.
-func (t *Transport) client(d registry.Device) *apns2.Client {
+func (t *Transport) client(d idlepush.Device) *apns2.Client {
 	if d.Params[paramEnvironment] == sandbox {
 		return t.sandbox
 	}
@@ -253,7 +254,7 @@ func (t *Transport) client(d registry.Device) *apns2.Client {
 
 // post sends the notification. If the device's environment was unknown, the outcome's Learned has
 // it.
-func (t *Transport) post(ctx context.Context, d registry.Device, n *apns2.Notification) registry.Outcome {
+func (t *Transport) post(ctx context.Context, d idlepush.Device, n *apns2.Notification) registry.Outcome {
 	to := target{d.Registered, n.Topic != t.topic}
 	o := t.request(ctx, t.client(d), n, to)
 	if d.Params[paramEnvironment] != "" {
@@ -268,7 +269,7 @@ func (t *Transport) post(ctx context.Context, d registry.Device, n *apns2.Notifi
 		}
 	}
 	if o.Result == registry.ResultDelivered {
-		o.Learned = &registry.Learned{Params: map[string]string{paramEnvironment: environment}}
+		o.Learned = &idlepush.Learned{Params: map[string]string{paramEnvironment: environment}}
 	}
 	return o
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
 	"idlepush/registry"
@@ -72,9 +73,9 @@ func environmentUnknown(t *testing.T) {
 		if e == "" {
 			return registry.Outcome{Result: delivered}
 		}
-		return registry.Outcome{Result: delivered, Learned: &registry.Learned{Params: map[string]string{paramEnvironment: e}}}
+		return registry.Outcome{Result: delivered, Learned: &idlepush.Learned{Params: map[string]string{paramEnvironment: e}}}
 	}
-	unknown := registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "apns_bad_device_token"}}
+	unknown := registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "apns_bad_device_token"}}
 	for name, c := range map[string]struct {
 		known          string
 		token          string         // where Apple knows it; empty: nowhere
@@ -89,17 +90,17 @@ func environmentUnknown(t *testing.T) {
 		"known production":           {known: production, token: sandbox, want: unknown, toProd: 1},
 		"known sandbox":              {known: sandbox, token: sandbox, want: deliveredIn(""), toSand: 1},
 		"known sandbox, wrong":       {known: sandbox, token: production, want: unknown, toSand: 1},
-		"production is out of order": {token: production, inProd: failOnce(503, "ServiceUnavailable"), want: registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "apns_service_unavailable"}}, toProd: 1},
-		"production is unreachable":  {token: sandbox, down: productionHost, want: registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "apns_unreachable"}}},
-		"production throttles":       {token: production, inProd: failOnce(429, "TooManyRequests"), want: registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "apns_too_many_requests"}}, toProd: 1},
+		"production is out of order": {token: production, inProd: failOnce(503, "ServiceUnavailable"), want: registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "apns_service_unavailable"}}, toProd: 1},
+		"production is unreachable":  {token: sandbox, down: productionHost, want: registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "apns_unreachable"}}},
+		"production throttles":       {token: production, inProd: failOnce(429, "TooManyRequests"), want: registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "apns_too_many_requests"}}, toProd: 1},
 		"the app was removed": {token: production, inProd: pushtest.Fault{Status: 410, Body: `{"reason":"Unregistered","timestamp":32503680000000}`},
-			want: registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: "apns_unregistered"}}, toProd: 1},
+			want: registry.Outcome{Result: registry.ResultGone, Reason: idlepush.Reason{Code: "apns_unregistered"}}, toProd: 1},
 		"another complaint about the token": {token: production, inProd: failOnce(400, "DeviceTokenNotForTopic"),
-			want: registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "apns_device_token_not_for_topic"}}, toProd: 1},
-		"the status is another": {token: production, inProd: failOnce(403, "BadDeviceToken"), want: registry.Outcome{Result: brokenSetup, Reason: registry.Reason{Code: "apns_forbidden"}}, toProd: 1},
+			want: registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "apns_device_token_not_for_topic"}}, toProd: 1},
+		"the status is another": {token: production, inProd: failOnce(403, "BadDeviceToken"), want: registry.Outcome{Result: brokenSetup, Reason: idlepush.Reason{Code: "apns_forbidden"}}, toProd: 1},
 		"the sandbox is out of order": {token: sandbox, inSand: failOnce(500, "InternalServerError"),
-			want: registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "apns_internal_server_error"}}, toProd: 1, toSand: 1},
-		"the sandbox is unreachable": {token: sandbox, down: sandboxHost, want: registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "apns_unreachable"}}, toProd: 1},
+			want: registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "apns_internal_server_error"}}, toProd: 1, toSand: 1},
+		"the sandbox is unreachable": {token: sandbox, down: sandboxHost, want: registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "apns_unreachable"}}, toProd: 1},
 		"the key is for production alone": {token: sandbox, inSand: failOnce(403, "BadEnvironmentKeyInToken"), want: unknown,
 			toProd: 1, toSand: 1},
 	} {
@@ -137,7 +138,7 @@ func environmentEndpoint(t *testing.T) {
 		apns, sender := service(t)
 		d := device("0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a")
 		d = withParam(d, paramEnvironment, "")
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "apns_bad_device_token"}})
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "apns_bad_device_token"}})
 		if n := apns.Requests(); n != 1 {
 			t.Errorf("%d requests", n)
 		}

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
-	"idlepush/registry"
 )
 
 // What the tests of all transports share.
@@ -58,12 +58,12 @@ func config(apns *pushtest.APNs) Config {
 	return Config{Key: apns.Key, KeyID: apns.KeyID, TeamID: apns.TeamID, Topic: apns.Topic, Endpoint: origin}
 }
 
-func device(token string) registry.Device {
-	return registry.Device{ID: "device1", Transport: "apns", Params: map[string]string{"environment": "production"}, Address: registry.Secret(token), Registered: time.Now()}
+func device(token string) idlepush.Device {
+	return idlepush.Device{ID: "device1", Transport: "apns", Params: map[string]string{"environment": "production"}, Address: idlepush.Secret(token), Registered: time.Now()}
 }
 
 // withParam returns the device with another value of a parameter, or without it if value is empty.
-func withParam(d registry.Device, name, value string) registry.Device {
+func withParam(d idlepush.Device, name, value string) idlepush.Device {
 	d.Params = maps.Clone(d.Params)
 	if d.Params[name] = value; value == "" {
 		delete(d.Params, name)

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/push"
-	"idlepush/registry"
 )
 
 // TestNumbers compares the numbers in the docs with those of this package.
@@ -21,7 +21,7 @@ func TestNumbers(t *testing.T) {
 		t.Errorf("behaviour.md does not say %q any more", words)
 	}
 	got := new(Transport).Traits().Limits
-	if len(got) != 1 || got[registry.KindClear] != (push.Limit{Pushes: 3, Window: 60 * time.Minute}) {
+	if len(got) != 1 || got[idlepush.KindClear] != (push.Limit{Pushes: 3, Window: 60 * time.Minute}) {
 		t.Errorf("behaviour.md says %q, and it is %v", words, got)
 	}
 }

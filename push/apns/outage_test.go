@@ -6,9 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
-	"idlepush/registry"
 )
 
 func TestOutage(t *testing.T) {
@@ -16,8 +16,8 @@ func TestOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		o := sendertest.OutageTest[pushtest.APNsMessage]{Record: &apns.Record, Transport: sender,
-			NewDevice: sendertest.NewDevices(t, func(r *pushtest.Receiver) registry.Device {
-				return registry.Device{Transport: "apns", Params: map[string]string{"environment": "production"}, Address: registry.Secret(apns.Register(r))}
+			NewDevice: sendertest.NewDevices(t, func(r *pushtest.Receiver) idlepush.Device {
+				return idlepush.Device{Transport: "apns", Params: map[string]string{"environment": "production"}, Address: idlepush.Secret(apns.Register(r))}
 			}),
 			Read: func(m pushtest.APNsMessage) sendertest.Push {
 				return sendertest.Push{Address: m.Token, Payload: m.Payload}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sideshow/apns2"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/registry"
@@ -102,7 +103,7 @@ var table = []struct {
 }
 
 func gone(code codes.Code) registry.Outcome {
-	return registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: code}}
+	return registry.Outcome{Result: registry.ResultGone, Reason: idlepush.Reason{Code: code}}
 }
 
 // condition is what a row of the table requires beside status and reason.

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
@@ -135,8 +136,8 @@ func outcomeRows(t *testing.T) {
 }
 
 func outcomeGone(t *testing.T) {
-	gone := registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: "apns_unregistered"}}
-	kept := registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "apns_unregistered"}}
+	gone := registry.Outcome{Result: registry.ResultGone, Reason: idlepush.Reason{Code: "apns_unregistered"}}
+	kept := registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "apns_unregistered"}}
 	for name, c := range map[string]struct {
 		since time.Duration // of Apple's time, after the registration
 		want  registry.Outcome
@@ -168,7 +169,7 @@ func outcomeUnknown(t *testing.T) {
 		_, sender := service(t)
 		token := strings.Repeat("0a", 32)
 		expect(t, sender.Send(t.Context(), device(token), message()),
-			registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "apns_bad_device_token"}}, token)
+			registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "apns_bad_device_token"}}, token)
 	})
 }
 
@@ -181,7 +182,7 @@ func outcomeNoToken(t *testing.T) {
 				t.Errorf("%q passes for a token", token)
 			}
 			got := sender.Send(t.Context(), device(token), message())
-			want := registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "apns_bad_device_token"}}
+			want := registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "apns_bad_device_token"}}
 			if token == "" {
 				expect(t, got, want)
 			} else {
@@ -209,7 +210,7 @@ var breaks = sendertest.Breaks("apns", map[string]sendertest.Break{
 })
 
 func outcomeBreaks(t *testing.T) {
-	sendertest.RunBreaks(t, breaks, func(t *testing.T) (*pushtest.Record[pushtest.APNsMessage], push.Sender, registry.Device) {
+	sendertest.RunBreaks(t, breaks, func(t *testing.T) (*pushtest.Record[pushtest.APNsMessage], push.Sender, idlepush.Device) {
 		apns, sender := service(t)
 		return &apns.Record, sender, device(apns.Register(nil))
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sideshow/apns2"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/registry"
@@ -45,7 +46,7 @@ type alert struct {
 
 // compose returns the notification for the device, or the outcome if there can be none. It also
 // returns the message in the notification: m, or the first smaller one that fits.
-func (t *Transport) compose(d registry.Device, m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) {
+func (t *Transport) compose(d idlepush.Device, m push.Message) (*apns2.Notification, push.Message, *registry.Outcome) {
 	topic := d.Params[paramTopic]
 	if topic == "" {
 		topic = t.topic
@@ -75,7 +76,7 @@ func (t *Transport) compose(d registry.Device, m push.Message) (*apns2.Notificat
 }
 
 // content returns the payload, encrypted if the device has keys.
-func content(d registry.Device, m push.Message) (payload, error) {
+func content(d idlepush.Device, m push.Message) (payload, error) {
 	p := payload{APS: aps{Sound: "default", MutableContent: 1, Interruption: "active"}}
 	if m.Silent {
 		// A background push must contain nothing that the system shows, so no badge either.
@@ -96,7 +97,7 @@ func content(d registry.Device, m push.Message) (payload, error) {
 	return p, err
 }
 
-func notification(d registry.Device, m push.Message, topic string, text []byte) *apns2.Notification {
+func notification(d idlepush.Device, m push.Message, topic string, text []byte) *apns2.Notification {
 	priority, pushType := apns2.PriorityHigh, apns2.PushTypeAlert
 	if m.Silent {
 		// Apple accepts no other priority for a background push.
@@ -116,7 +117,7 @@ func notification(d registry.Device, m push.Message, topic string, text []byte) 
 
 // apnsID returns a lower case UUID (RFC 9562 section 5.8), which is always the same for a message
 // and a device.
-func apnsID(d registry.Device, m push.Message) string {
+func apnsID(d idlepush.Device, m push.Message) string {
 	sum := sha256.Sum256([]byte(d.ID + "\x00" + m.ID))
 	id := uuid.UUID(sum[:16])
 	id[6] = id[6]&0x0f | 0x80

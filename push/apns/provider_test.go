@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -74,7 +75,7 @@ func providerTokenExpired(t *testing.T) {
 		}
 		time.Sleep(19 * time.Minute)
 		apns.Expire()
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: brokenSetup, Reason: registry.Reason{Code: "apns_expired_provider_token"}})
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: brokenSetup, Reason: idlepush.Reason{Code: "apns_expired_provider_token"}})
 		if n := apns.Requests(); n != 4 {
 			t.Errorf("%d requests, want 4", n)
 		}

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
@@ -67,7 +68,7 @@ func sendSameID(t *testing.T) {
 		second.ID = "device2"
 		other := message()
 		other.ID = "another"
-		for _, d := range []registry.Device{first, second} {
+		for _, d := range []idlepush.Device{first, second} {
 			for _, m := range []push.Message{message(), message(), other} {
 				expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
 			}
@@ -121,7 +122,7 @@ func sendLargest(t *testing.T) {
 			t.Errorf("%d messages, want one of 4096 bytes", len(got))
 		}
 		m.Payload = []byte(`"` + strings.Repeat("x", 4097-len(r.Body)) + `"`)
-		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: refusal, Reason: registry.Reason{Code: "apns_too_large"}})
+		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: refusal, Reason: idlepush.Reason{Code: "apns_too_large"}})
 		if n := apns.Requests(); n != 1 {
 			t.Errorf("%d requests", n)
 		}
@@ -143,7 +144,7 @@ func sendBadge(t *testing.T) {
 		silent := m
 		silent.Silent, silent.Title, silent.Body, silent.Neutral = true, "", "", ""
 		for _, m := range []push.Message{m, silent} {
-			for _, d := range []registry.Device{clear, keyed} {
+			for _, d := range []idlepush.Device{clear, keyed} {
 				expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
 			}
 		}
@@ -167,22 +168,22 @@ func sendTopic(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
 		d = withParam(d, paramTopic, "org.example.other")
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "apns_device_token_not_for_topic"}})
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "apns_device_token_not_for_topic"}})
 		// A topic that a user has registered makes that device suspect. It does not pause the lane.
 		apns.Fail(string(d.Address), failOnce(400, "TopicDisallowed"))
 		apns.Fail(string(d.Address), failOnce(400, "BadTopic"))
 		d = withParam(d, paramTopic, apns.Topic)
 		sender.topic = "org.example.server"
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "apns_topic_disallowed"}})
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "apns_bad_topic"}})
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "apns_topic_disallowed"}})
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "apns_bad_topic"}})
 		// Either the topic or the key is wrong: the device is not suspect, and alone it pauses no
 		// lane.
 		apns.Fail(string(d.Address), failOnce(403, "InvalidProviderToken"))
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "apns_invalid_provider_token"}})
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "apns_invalid_provider_token"}})
 		sent := apns.Requests()
 		for _, topic := range []string{"a\r\nb: c", "ü", strings.Repeat("a", 300)} {
 			d = withParam(d, paramTopic, topic)
-			expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "apns_bad_topic"}}, topic)
+			expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "apns_bad_topic"}}, topic)
 		}
 		if apns.Requests() != sent {
 			t.Error("sent all the same")
@@ -197,8 +198,8 @@ func sendBadKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		apns, sender := service(t)
 		d := device(apns.Register(nil))
-		d.Keys = &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "apns_encryption"}}, "AAAA")
+		d.Keys = &idlepush.Keys{P256dh: "AAAA", Auth: "AAAA"}
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "apns_encryption"}}, "AAAA")
 		if n := apns.Requests(); n != 0 {
 			t.Errorf("%d requests", n)
 		}
@@ -218,7 +219,7 @@ func timeoutRequest(t *testing.T) {
 		d := device(apns.Register(nil))
 		apns.Fail("", pushtest.Fault{Hang: true})
 		start := time.Now()
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "apns_timeout"}}, string(d.Address))
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "apns_timeout"}}, string(d.Address))
 		if took := time.Since(start); took != 15*time.Second || apns.Requests() != 1 {
 			t.Errorf("gave up after %v and %d requests", took, apns.Requests())
 		}
@@ -233,7 +234,7 @@ func timeoutDial(t *testing.T) {
 		}
 		_, sender := serviceVia(t, pushtest.NewPipes(), silent)
 		start := time.Now()
-		expect(t, sender.Send(t.Context(), device(strings.Repeat("0a", 32)), message()), registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "apns_timeout"}})
+		expect(t, sender.Send(t.Context(), device(strings.Repeat("0a", 32)), message()), registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "apns_timeout"}})
 		if took := time.Since(start); took != 15*time.Second {
 			t.Errorf("gave up after %v", took)
 		}
@@ -249,7 +250,7 @@ func timeoutCancel(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 210 { // the last ones wait for their turn
 			wg.Go(func() {
-				expect(t, sender.Send(ctx, d, message()), registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "apns_interrupted"}}, string(d.Address))
+				expect(t, sender.Send(ctx, d, message()), registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "apns_interrupted"}}, string(d.Address))
 			})
 		}
 		time.Sleep(5 * time.Second)
@@ -274,7 +275,7 @@ func timeoutSend(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 3 * 200 {
 			wg.Go(func() {
-				expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "apns_timeout"}}, string(d.Address))
+				expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "apns_timeout"}}, string(d.Address))
 			})
 		}
 		wg.Wait()
@@ -305,7 +306,7 @@ func reconnectGoAway(t *testing.T) {
 			t.Errorf("%d connections for three messages, want 1", n)
 		}
 		apns.Fail("", pushtest.Fault{Status: 503, Reason: "Shutdown", GoAway: true, Times: 1})
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "apns_shutdown"}})
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "apns_shutdown"}})
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
 		if n := dialled.Load(); n != 2 {
 			t.Errorf("%d connections after GOAWAY, want 2", n)
@@ -355,11 +356,11 @@ func sendClear(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := message()
-		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.KindClear, "", "", ""
+		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, idlepush.KindClear, "", "", ""
 		clear, keyed := device(apns.Register(nil)), device(apns.Register(receiver))
 		keys := receiver.Keys()
 		keyed.Keys = &keys
-		for _, d := range []registry.Device{clear, keyed} {
+		for _, d := range []idlepush.Device{clear, keyed} {
 			expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
 		}
 		for _, got := range apns.Messages() {

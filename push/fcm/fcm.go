@@ -18,6 +18,7 @@ import (
 
 	"firebase.google.com/go/v4/messaging"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/registry"
 )
@@ -41,7 +42,7 @@ type Config struct {
 }
 
 // Name is the transport's name in the API.
-const Name registry.Transport = "fcm"
+const Name idlepush.Transport = "fcm"
 
 // Transport sends to FCM devices. The zero Transport has no credentials.
 type Transport struct {
@@ -106,10 +107,10 @@ var meanings = []push.Meaning{
 }
 
 // Lane implements push.Transport: FCM fails as a whole.
-func (t *Transport) Lane(registry.Device) string { return string(Name) }
+func (t *Transport) Lane(idlepush.Device) string { return string(Name) }
 
 // Check implements push.Transport.
-func (t *Transport) Check(d registry.Device) error {
+func (t *Transport) Check(d idlepush.Device) error {
 	if t.url == "" {
 		return &push.FieldError{Field: "transport", Problem: "this server has no FCM credentials: its admin can set fcm-credentials"}
 	}
@@ -131,7 +132,7 @@ func isToken(text string) bool { return len(text) <= 4096 && registrationToken.M
 // "encrypted" holds it instead, encrypted by RFC 8291, in base64url without padding. The app draws
 // the notification and uses the payload's id as its tag: FCM's own tag (android.notification.tag)
 // exists only for notifications that the system draws, with the text in the clear.
-func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
+func (t *Transport) Send(ctx context.Context, d idlepush.Device, m push.Message) registry.Outcome {
 	if t.url == "" {
 		return push.Misconfigured("fcm_not_configured")
 	}
@@ -148,7 +149,7 @@ func (t *Transport) Send(ctx context.Context, d registry.Device, m push.Message)
 }
 
 // Preview implements push.Transport.
-func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+func (t *Transport) Preview(d idlepush.Device, m push.Message) (push.Request, *registry.Outcome) {
 	if t.url == "" {
 		return push.Request{}, new(push.Misconfigured("fcm_not_configured"))
 	}
@@ -169,7 +170,7 @@ func (t *Transport) Preview(d registry.Device, m push.Message) (push.Request, *r
 
 // compose returns the body of a request for the device, or the outcome if there can be no request.
 // It also returns the message in the body: m, or the first smaller one that fits.
-func compose(d registry.Device, m push.Message, now time.Time) ([]byte, push.Message, *registry.Outcome) {
+func compose(d idlepush.Device, m push.Message, now time.Time) ([]byte, push.Message, *registry.Outcome) {
 	type data struct{ key, value string }
 	made, m, err := push.Fit(m, maxData, func(m push.Message) (data, int, error) {
 		key, value, err := content(d, m)
@@ -192,7 +193,7 @@ func compose(d registry.Device, m push.Message, now time.Time) ([]byte, push.Mes
 }
 
 // content returns the message's only piece of data, encrypted if the device has keys.
-func content(d registry.Device, m push.Message) (key, value string, err error) {
+func content(d idlepush.Device, m push.Message) (key, value string, err error) {
 	if d.Keys == nil {
 		return "idlepush", string(m.Payload), nil
 	}
@@ -200,7 +201,7 @@ func content(d registry.Device, m push.Message) (key, value string, err error) {
 	return "encrypted", base64.RawURLEncoding.EncodeToString(body), err
 }
 
-func dataMessage(d registry.Device, m push.Message, key, value string, now time.Time) *messaging.Message {
+func dataMessage(d idlepush.Device, m push.Message, key, value string, now time.Time) *messaging.Message {
 	ttl := m.TTL(now)
 	// FCM lowers the priority of apps whose high-priority messages show nothing.
 	priority := "high"

@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
-	"idlepush/registry"
 )
 
 // What the tests of all transports share.
@@ -49,6 +49,6 @@ func service(t *testing.T) (*pushtest.FCM, *Transport) {
 	return fcm, sender
 }
 
-func device(token string) registry.Device {
-	return registry.Device{ID: "device1", Transport: "fcm", Address: registry.Secret(token), Registered: time.Now()}
+func device(token string) idlepush.Device {
+	return idlepush.Device{ID: "device1", Transport: "fcm", Address: idlepush.Secret(token), Registered: time.Now()}
 }

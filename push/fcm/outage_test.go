@@ -5,9 +5,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
-	"idlepush/registry"
 )
 
 func TestOutage(t *testing.T) {
@@ -15,8 +15,8 @@ func TestOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		o := sendertest.OutageTest[pushtest.FCMMessage]{Record: &fcm.Record, Transport: sender,
-			NewDevice: sendertest.NewDevices(t, func(r *pushtest.Receiver) registry.Device {
-				return registry.Device{Transport: "fcm", Address: registry.Secret(fcm.Register(r))}
+			NewDevice: sendertest.NewDevices(t, func(r *pushtest.Receiver) idlepush.Device {
+				return idlepush.Device{Transport: "fcm", Address: idlepush.Secret(fcm.Register(r))}
 			}),
 			Read: func(m pushtest.FCMMessage) sendertest.Push {
 				return sendertest.Push{Address: m.Token, Payload: m.Payload}

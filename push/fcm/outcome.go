@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/registry"
 )
@@ -38,7 +39,7 @@ var table = []struct {
 	{200, 200, anything, push.Retry("fcm_unreadable_answer"), 0},
 
 	// The device
-	{404, 404, "UNREGISTERED", registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: "fcm_unregistered"}}, 0},
+	{404, 404, "UNREGISTERED", registry.Outcome{Result: registry.ResultGone, Reason: idlepush.Reason{Code: "fcm_unregistered"}}, 0},
 	{400, 400, badToken, push.Suspect("fcm_invalid_token"), 0},
 	{403, 403, "SENDER_ID_MISMATCH", push.Suspect("fcm_sender_id_mismatch"), 0},
 	// These blame the device, so that the lane is not paused: it has Android phones too, which need

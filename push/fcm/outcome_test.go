@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
@@ -119,15 +120,15 @@ func outcomeUnknown(t *testing.T) {
 		fcm, sender := service(t)
 		token := fcm.Register(nil)
 		fcm.Unregister(token)
-		expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: registry.ResultGone, Reason: registry.Reason{Code: "fcm_unregistered"}}, token)
+		expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: registry.ResultGone, Reason: idlepush.Reason{Code: "fcm_unregistered"}}, token)
 		expect(t, sender.Send(t.Context(), device("not-a-token"), message()),
-			registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "fcm_invalid_token"}}, "not-a-token")
+			registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "fcm_invalid_token"}}, "not-a-token")
 		sent := fcm.Requests()
 		for _, text := range []string{"", "a b", "ü", strings.Repeat("a", 5000)} {
 			if sender.Check(device(text)) == nil || sender.Check(device(token)) != nil {
 				t.Errorf("%.20q passes for a token, or a real one does not", text)
 			}
-			expect(t, sender.Send(t.Context(), device(text), message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "fcm_invalid_token"}})
+			expect(t, sender.Send(t.Context(), device(text), message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "fcm_invalid_token"}})
 		}
 		if fcm.Requests() != sent {
 			t.Error("sent to what is no token")
@@ -140,18 +141,18 @@ var grants = map[string]struct {
 	fault pushtest.Fault
 	want  registry.Outcome
 }{
-	"key revoked":       {failOnce(400, "invalid_grant"), registry.Outcome{Result: brokenSetup, Reason: registry.Reason{Code: "fcm_credentials"}}},
-	"account unknown":   {failOnce(401, "invalid_client"), registry.Outcome{Result: brokenSetup, Reason: registry.Reason{Code: "fcm_credentials"}}},
-	"scope not granted": {failOnce(403, "access_denied"), registry.Outcome{Result: brokenSetup, Reason: registry.Reason{Code: "fcm_credentials"}}},
-	"down":              {failOnce(503, ""), registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "fcm_token_unavailable"}}},
-	"internal":          {failOnce(500, "internal_failure"), registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "fcm_token_unavailable"}}},
-	"too many":          {failOnce(429, "rate_limited"), registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "fcm_token_unavailable"}}},
-	"proxy in between":  {failOnce(403, ""), registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "fcm_token_unavailable"}}},
-	"redirect":          {withHeader(failOnce(302, ""), "Location", "/token"), registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "fcm_token_unavailable"}}},
-	"connection lost":   {pushtest.Fault{Drop: true, Times: 1}, registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "fcm_token_unavailable"}}},
-	"no answer":         {pushtest.Fault{Hang: true, Times: 1}, registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "fcm_token_unavailable"}}},
-	"half of one":       {pushtest.Fault{Status: 400, Reason: "invalid_grant", Half: true, Times: 1}, registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "fcm_token_unavailable"}}},
-	"a page":            {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage, Times: 1}, registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "fcm_token_unavailable"}}},
+	"key revoked":       {failOnce(400, "invalid_grant"), registry.Outcome{Result: brokenSetup, Reason: idlepush.Reason{Code: "fcm_credentials"}}},
+	"account unknown":   {failOnce(401, "invalid_client"), registry.Outcome{Result: brokenSetup, Reason: idlepush.Reason{Code: "fcm_credentials"}}},
+	"scope not granted": {failOnce(403, "access_denied"), registry.Outcome{Result: brokenSetup, Reason: idlepush.Reason{Code: "fcm_credentials"}}},
+	"down":              {failOnce(503, ""), registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "fcm_token_unavailable"}}},
+	"internal":          {failOnce(500, "internal_failure"), registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "fcm_token_unavailable"}}},
+	"too many":          {failOnce(429, "rate_limited"), registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "fcm_token_unavailable"}}},
+	"proxy in between":  {failOnce(403, ""), registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "fcm_token_unavailable"}}},
+	"redirect":          {withHeader(failOnce(302, ""), "Location", "/token"), registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "fcm_token_unavailable"}}},
+	"connection lost":   {pushtest.Fault{Drop: true, Times: 1}, registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "fcm_token_unavailable"}}},
+	"no answer":         {pushtest.Fault{Hang: true, Times: 1}, registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "fcm_token_unavailable"}}},
+	"half of one":       {pushtest.Fault{Status: 400, Reason: "invalid_grant", Half: true, Times: 1}, registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "fcm_token_unavailable"}}},
+	"a page":            {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage, Times: 1}, registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "fcm_token_unavailable"}}},
 }
 
 func outcomeGrant(t *testing.T) {
@@ -193,7 +194,7 @@ func accessTokenRefused(t *testing.T) {
 		// One that is younger than a minute is not renewed: a new one would be refused too.
 		time.Sleep(time.Minute - time.Second)
 		fcm.Revoke()
-		expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: brokenSetup, Reason: registry.Reason{Code: "fcm_unauthenticated"}})
+		expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: brokenSetup, Reason: idlepush.Reason{Code: "fcm_unauthenticated"}})
 		if fcm.Grants() != 2 || fcm.Requests() != 4 {
 			t.Errorf("%d access tokens and %d requests, want 2 and 4", fcm.Grants(), fcm.Requests())
 		}
@@ -229,7 +230,7 @@ func accessTokenThirdParty(t *testing.T) {
 		expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: registry.ResultDelivered})
 		time.Sleep(10 * time.Minute)
 		fcm.Fail(token, failOnce(401, "THIRD_PARTY_AUTH_ERROR"))
-		expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "fcm_third_party_auth"}})
+		expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "fcm_third_party_auth"}})
 		if fcm.Grants() != 1 || fcm.Requests() != 2 {
 			t.Errorf("%d access tokens and %d requests, want 1 and 2", fcm.Grants(), fcm.Requests())
 		}
@@ -262,7 +263,7 @@ var breaks = sendertest.Breaks("fcm", map[string]sendertest.Break{
 })
 
 func outcomeBreaks(t *testing.T) {
-	sendertest.RunBreaks(t, breaks, func(t *testing.T) (*pushtest.Record[pushtest.FCMMessage], push.Sender, registry.Device) {
+	sendertest.RunBreaks(t, breaks, func(t *testing.T) (*pushtest.Record[pushtest.FCMMessage], push.Sender, idlepush.Device) {
 		fcm, sender := service(t)
 		return &fcm.Record, sender, device(fcm.Register(nil))
 	})

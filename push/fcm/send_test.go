@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
 )
@@ -90,8 +91,8 @@ func sendBadKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		d := device(fcm.Register(nil))
-		d.Keys = &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
-		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: registry.Reason{Code: "fcm_encryption"}}, "AAAA")
+		d.Keys = &idlepush.Keys{P256dh: "AAAA", Auth: "AAAA"}
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: retryResult, Suspect: true, Reason: idlepush.Reason{Code: "fcm_encryption"}}, "AAAA")
 		if n := fcm.Requests() + fcm.Grants(); n != 0 {
 			t.Errorf("%d requests", n)
 		}
@@ -106,7 +107,7 @@ func sendLargest(t *testing.T) {
 		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: registry.ResultDelivered})
 		m.Payload = append(m.Payload, ' ')
 		sent := fcm.Requests()
-		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: registry.ResultRefused, Reason: registry.Reason{Code: "fcm_too_large"}})
+		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: registry.ResultRefused, Reason: idlepush.Reason{Code: "fcm_too_large"}})
 		if fcm.Requests() != sent {
 			t.Error("sent all the same")
 		}
@@ -125,7 +126,7 @@ func timeoutRequest(t *testing.T) {
 		token := fcm.Register(nil)
 		fcm.Fail(token, pushtest.Fault{Hang: true})
 		start := time.Now()
-		expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "fcm_timeout"}}, token)
+		expect(t, sender.Send(t.Context(), device(token), message()), registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "fcm_timeout"}}, token)
 		if took := time.Since(start); took != 15*time.Second || fcm.Requests() != 1 {
 			t.Errorf("gave up after %v and %d requests", took, fcm.Requests())
 		}
@@ -142,7 +143,7 @@ func timeoutSend(t *testing.T) {
 		for range 5 { // one at a time asks for the access token
 			wg.Go(func() {
 				got := sender.Send(t.Context(), device(token), message())
-				expect(t, got, registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "fcm_token_unavailable"}}, token)
+				expect(t, got, registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "fcm_token_unavailable"}}, token)
 			})
 		}
 		wg.Wait()
@@ -167,7 +168,7 @@ func timeoutCancel(t *testing.T) {
 				for range 3 {
 					wg.Go(func() {
 						got := sender.Send(ctx, device(token), message())
-						expect(t, got, registry.Outcome{Result: retryResult, Reason: registry.Reason{Code: "fcm_interrupted"}}, token)
+						expect(t, got, registry.Outcome{Result: retryResult, Reason: idlepush.Reason{Code: "fcm_interrupted"}}, token)
 					})
 				}
 				time.Sleep(5 * time.Second)
@@ -290,7 +291,7 @@ func sendClear(t *testing.T) {
 		fcm, sender := service(t)
 		d := device(fcm.Register(nil))
 		m := message()
-		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.KindClear, "", "", ""
+		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, idlepush.KindClear, "", "", ""
 		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: registry.ResultDelivered})
 		if got := fcm.Messages(); len(got) != 1 || !strings.EqualFold(got[0].Priority, "normal") || string(got[0].Payload) != string(m.Payload) {
 			t.Errorf("sent %+v", got)

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // APNs is a stand-in for one APNs environment and one app, and an http.Handler that must be served
@@ -44,7 +44,7 @@ type APNs struct {
 
 // APNsMessage is one accepted notification.
 type APNsMessage struct {
-	Token      registry.Secret
+	Token      idlepush.Secret
 	ID         string // apns-id
 	CollapseID string
 	Title      string // as the service reads it, like the three below
@@ -214,7 +214,7 @@ func (a *APNs) check(r *http.Request, body []byte) (string, APNsMessage, *refusa
 	case len(body) > maxAPNs:
 		return "", m, refuse(http.StatusRequestEntityTooLarge, "PayloadTooLarge", "payload of more than %d bytes", maxAPNs)
 	}
-	m.Token, m.Raw, m.At = registry.Secret(path[1]), body, time.Now()
+	m.Token, m.Raw, m.At = idlepush.Secret(path[1]), body, time.Now()
 	return strings.ToLower(path[1]), m, nil
 }
 

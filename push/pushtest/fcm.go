@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // grantPath is the path of the token endpoint. No registration token looks like it.
@@ -41,7 +41,7 @@ type FCM struct {
 
 // FCMMessage is one accepted message.
 type FCMMessage struct {
-	Token       registry.Secret
+	Token       idlepush.Secret
 	Data        map[string]string
 	Payload     []byte // what the app reads: data.idlepush, or data.encrypted decrypted
 	Priority    string // as sent

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 var ttlForm = regexp.MustCompile(`^[0-9]{1,7}(\.[0-9]{1,9})?s$`)
@@ -60,7 +60,7 @@ func checkFCM(body []byte) (FCMMessage, *refusal) {
 			return none, refuse(http.StatusBadRequest, "message.data", "data key %q is reserved", key)
 		}
 	}
-	return FCMMessage{Token: registry.Secret(m.Token), Data: m.Data, Priority: m.Android.Priority, TTL: ttl, CollapseKey: m.Android.CollapseKey,
+	return FCMMessage{Token: idlepush.Secret(m.Token), Data: m.Data, Priority: m.Android.Priority, TTL: ttl, CollapseKey: m.Android.CollapseKey,
 		Raw: body, At: time.Now()}, nil
 }
 

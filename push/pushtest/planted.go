@@ -4,51 +4,52 @@ import (
 	"strings"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
 )
 
 // EveryLevel holds every content level, lowest first.
-var EveryLevel = []registry.Level{registry.LevelWake, registry.LevelSender, registry.LevelSubject, registry.LevelPreview}
+var EveryLevel = []idlepush.Level{idlepush.LevelWake, idlepush.LevelSender, idlepush.LevelSubject, idlepush.LevelPreview}
 
 // EveryKind holds every kind of notification.
-var EveryKind = []registry.Kind{registry.KindMail, registry.KindSummary, registry.KindClear,
-	registry.KindAttention, registry.KindTest}
+var EveryKind = []idlepush.Kind{idlepush.KindMail, idlepush.KindSummary, idlepush.KindClear,
+	idlepush.KindAttention, idlepush.KindTest}
 
 // Sentences has the code of Saying.
 var Sentences = codes.Join([]codes.Entry{{Code: "imap_password", Text: "{text}"}})
 
 // Saying returns the reason of an attention that says the text.
-func Saying(text string) registry.Reason {
-	return registry.Reason{Code: "imap_password"}.With("text", text)
+func Saying(text string) idlepush.Reason {
+	return idlepush.Reason{Code: "imap_password"}.With("text", text)
 }
 
 // Planted returns a notification of the kind in which no two texts are equal.
-func Planted(kind registry.Kind) registry.Notification {
+func Planted(kind idlepush.Kind) idlepush.Notification {
 	at := time.Date(2026, 3, 1, 13, 0, 0, 0, time.FixedZone("CET", 3600))
-	n := registry.Notification{ID: registry.StableID("family", "INBOX", 1, 1), Kind: kind,
+	n := idlepush.Notification{ID: registry.StableID("family", "INBOX", 1, 1), Kind: kind,
 		Account: "family", At: at, Expires: at.Add(kind.Lifetime())}
 	switch kind {
-	case registry.KindMail:
+	case idlepush.KindMail:
 		n.Folder = "Planted/Folder"
-		n.Content = registry.Content{From: "Planted From", Subject: "Planted <Subject> & \"more\"", Preview: "Planted preview, first words"}
-	case registry.KindSummary:
+		n.Content = idlepush.Content{From: "Planted From", Subject: "Planted <Subject> & \"more\"", Preview: "Planted preview, first words"}
+	case idlepush.KindSummary:
 		n.Count = 12
-	case registry.KindClear:
+	case idlepush.KindClear:
 		n.Clear = []string{registry.StableID("family", "INBOX", 1, 2), registry.StableID("family", "INBOX", 1, 3)}
-	case registry.KindAttention:
+	case idlepush.KindAttention:
 		n.Reason = Saying("ann@example.org: the server refuses the password. Enter it again.")
 	}
 	return n
 }
 
 // Work returns a planted notification for the device, with everything that may be sent with it.
-func Work(kind registry.Kind, d registry.Device) registry.Work {
+func Work(kind idlepush.Kind, d idlepush.Device) registry.Work {
 	w := registry.Work{Notification: Planted(kind), Device: d}
-	if kind != registry.KindTest {
+	if kind != idlepush.KindTest {
 		w.Mailbox, w.Unread = "planted@example.org", new(7)
 	}
-	if kind == registry.KindMail || kind == registry.KindSummary || kind == registry.KindAttention {
+	if kind == idlepush.KindMail || kind == idlepush.KindSummary || kind == idlepush.KindAttention {
 		w.Clear = []string{registry.StableID("family", "INBOX", 1, 4), registry.StableID("family", "INBOX", 1, 5)}
 	}
 	return w

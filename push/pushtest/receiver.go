@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // Receiver is the phone's end of RFC 8291: a key pair, a secret, and a decryption that shares no
@@ -38,8 +38,8 @@ func NewReceiver() (*Receiver, error) {
 func ReceiverOf(private *ecdh.PrivateKey, auth []byte) *Receiver { return &Receiver{private, auth} }
 
 // Keys returns the keys that the receiver registers.
-func (r *Receiver) Keys() registry.Keys {
-	return registry.Keys{
+func (r *Receiver) Keys() idlepush.Keys {
+	return idlepush.Keys{
 		P256dh: base64.RawURLEncoding.EncodeToString(r.private.PublicKey().Bytes()),
 		Auth:   base64.RawURLEncoding.EncodeToString(r.auth),
 	}

@@ -21,7 +21,7 @@ import (
 	"strings"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // WebPush is a push service (RFC 8030, 8291, 8292) for browsers and UnifiedPush alike, and an
@@ -38,13 +38,13 @@ type WebPush struct {
 
 // Subscription is a browser's subscription.
 type Subscription struct {
-	Endpoint registry.Secret
-	Keys     registry.Keys
+	Endpoint idlepush.Secret
+	Keys     idlepush.Keys
 }
 
 // Device returns the device of the subscription.
-func (s Subscription) Device(id string, t registry.Transport) registry.Device {
-	return registry.Device{ID: id, Transport: t, Address: s.Endpoint, Keys: &s.Keys}
+func (s Subscription) Device(id string, t idlepush.Transport) idlepush.Device {
+	return idlepush.Device{ID: id, Transport: t, Address: s.Endpoint, Keys: &s.Keys}
 }
 
 type webPushSubscription struct {
@@ -56,7 +56,7 @@ type webPushSubscription struct {
 
 // WebPushMessage is one accepted push message.
 type WebPushMessage struct {
-	Endpoint registry.Secret
+	Endpoint idlepush.Secret
 	Topic    string
 	Urgency  string
 	TTL      time.Duration
@@ -87,21 +87,21 @@ func (s *WebPush) Subscribe(origin, key string) (Subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.subscriptions[path] = &webPushSubscription{origin: origin, key: key, receiver: receiver}
-	return Subscription{Endpoint: registry.Secret(origin + path), Keys: receiver.Keys()}, nil
+	return Subscription{Endpoint: idlepush.Secret(origin + path), Keys: receiver.Keys()}, nil
 }
 
 // Relay makes a subscription whose keys only a browser has. Its messages are checked but not
 // decrypted: their Body is as it was sent. origin and key are as for Subscribe.
-func (s *WebPush) Relay(origin, key string) (endpoint registry.Secret) {
+func (s *WebPush) Relay(origin, key string) (endpoint idlepush.Secret) {
 	path := "/push/" + rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.subscriptions[path] = &webPushSubscription{origin: origin, key: key}
-	return registry.Secret(origin + path)
+	return idlepush.Secret(origin + path)
 }
 
 // Forget makes the service answer 404 for the endpoint from now on, as if it had never existed.
-func (s *WebPush) Forget(endpoint registry.Secret) {
+func (s *WebPush) Forget(endpoint idlepush.Secret) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	maps.DeleteFunc(s.subscriptions, func(path string, sub *webPushSubscription) bool { return sub.origin+path == string(endpoint) })
@@ -109,7 +109,7 @@ func (s *WebPush) Forget(endpoint registry.Secret) {
 
 // Gone makes the service answer 410 for the endpoint from now on, as if the user had withdrawn the
 // permission.
-func (s *WebPush) Gone(endpoint registry.Secret) {
+func (s *WebPush) Gone(endpoint idlepush.Secret) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for path, sub := range s.subscriptions {
@@ -201,7 +201,7 @@ func (s *WebPush) check(r *http.Request, sub webPushSubscription, body []byte) (
 		return none, refuse(http.StatusBadRequest, "BadWebPushRequest", "a salt was used for two messages")
 	}
 	return WebPushMessage{
-		Endpoint: registry.Secret(sub.origin + r.URL.Path), Topic: topic, Urgency: urgency,
+		Endpoint: idlepush.Secret(sub.origin + r.URL.Path), Topic: topic, Urgency: urgency,
 		TTL: time.Duration(ttl) * time.Second, Token: token, Proto: r.Proto, Size: len(body), Body: plaintext, At: time.Now(),
 	}, nil
 }

@@ -17,9 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/pushtest"
-	"idlepush/registry"
 	"idlepush/registry/testenv"
 )
 
@@ -65,7 +65,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-func (q *request) send(t *testing.T, endpoint registry.Secret) (int, string) {
+func (q *request) send(t *testing.T, endpoint idlepush.Secret) (int, string) {
 	t.Helper()
 	text := raw.EncodeToString(fmt.Appendf(nil, `{"typ":"JWT","alg":%q}`, q.alg)) + "." +
 		raw.EncodeToString(fmt.Appendf(nil, `{"aud":%q,"sub":%q,"exp":%d}`, q.aud, q.sub, q.exp))

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push/pushtest"
 	"idlepush/push/webpush"
@@ -121,7 +122,7 @@ func endpointInvalid(t *testing.T) {
 	for _, endpoint := range []string{"", "nonsense-secret", "ftp://h/secret", "file:///etc/secret", "https://", "https:///secret",
 		"https://user:secret@h/x", "https://h:port/secret", "//h/secret", "https://h/%zz-secret", "unix:/secret"} {
 		device := pointedAt(t, "")
-		device.Address = registry.Secret(endpoint)
+		device.Address = idlepush.Secret(endpoint)
 		o := webpush.New(config(t)).Send(t.Context(), device, message())
 		expect(t, o, retry, "webpush_endpoint_invalid", device)
 		if !o.Suspect || strings.Contains(sentence(o), "secret") {
@@ -134,7 +135,7 @@ func endpointKeys(t *testing.T) {
 	sender := webpush.New(config(t))
 	device := pointedAt(t, "https://push.example.org")
 	device.Keys.Auth = "c2hvcnQ"
-	for code, d := range map[codes.Code]registry.Device{"webpush_keys_invalid": device, "webpush_subscription_missing": {Transport: "webpush"}} {
+	for code, d := range map[codes.Code]idlepush.Device{"webpush_keys_invalid": device, "webpush_subscription_missing": {Transport: "webpush"}} {
 		o := sender.Send(t.Context(), d, message())
 		if expect(t, o, retry, code, d); !o.Suspect {
 			t.Errorf("%s does not make the device suspect", code)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/pushtest"
@@ -47,7 +48,7 @@ type service struct {
 	*pushtest.WebPush
 	origin string
 	roots  *x509.CertPool
-	device registry.Device
+	device idlepush.Device
 	sender *webpush.Sender
 }
 
@@ -84,31 +85,31 @@ func serveInMemory(t testing.TB) (*pushtest.WebPush, *webpush.Sender) {
 	return service, sender
 }
 
-func (s *service) subscribe(t testing.TB, key string) registry.Device {
+func (s *service) subscribe(t testing.TB, key string) idlepush.Device {
 	t.Helper()
 	sub, err := s.Subscribe(s.origin, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return registry.Device{ID: "d", Transport: "webpush", Address: sub.Endpoint, Keys: &sub.Keys}
+	return idlepush.Device{ID: "d", Transport: "webpush", Address: sub.Endpoint, Keys: &sub.Keys}
 }
 
 // pointedAt returns a device with valid keys whose endpoint is at the origin.
-func pointedAt(t testing.TB, origin string) registry.Device {
+func pointedAt(t testing.TB, origin string) idlepush.Device {
 	t.Helper()
 	receiver, err := pushtest.NewReceiver()
 	if err != nil {
 		t.Fatal(err)
 	}
 	keys := receiver.Keys()
-	return registry.Device{ID: "d", Transport: "unifiedpush", Address: registry.Secret(origin + secretPath), Keys: &keys}
+	return idlepush.Device{ID: "d", Transport: "unifiedpush", Address: idlepush.Secret(origin + secretPath), Keys: &keys}
 }
 
 const secretPath = "/up-secret-path-4711"
 
 func message() push.Message {
 	return push.Message{
-		ID: stableID, Kind: registry.KindMail, Expires: time.Now().Add(time.Hour), Title: "Ada Lovelace",
+		ID: stableID, Kind: idlepush.KindMail, Expires: time.Now().Add(time.Hour), Title: "Ada Lovelace",
 		Body: "Engine notes", Neutral: "New mail", URL: "https://push.example.org/m/1",
 		Payload: []byte(`{"v":1,"kind":"mail","id":"` + stableID + `"}`),
 	}
@@ -119,7 +120,7 @@ var sentences = codes.Join(webpush.Codes)
 func sentence(o registry.Outcome) string { return sentences.Sentence(o.Code, o.Params) }
 
 // expect checks the result and the code of an outcome, and that it contains no secret.
-func expect(t *testing.T, o registry.Outcome, result registry.Result, code codes.Code, d registry.Device) {
+func expect(t *testing.T, o registry.Outcome, result registry.Result, code codes.Code, d idlepush.Device) {
 	t.Helper()
 	if o.Result != result || o.Code != code {
 		t.Errorf("got %+v, want %s with code %q", o, result, code)

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"idlepush"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
-	"idlepush/registry"
 )
 
 func TestOutage(t *testing.T) {
@@ -15,12 +15,12 @@ func TestOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service, sender := serveInMemory(t)
 		o := sendertest.OutageTest[pushtest.WebPushMessage]{Record: &service.Record, Transport: sender.Transports()[0],
-			NewDevice: func() registry.Device {
+			NewDevice: func() idlepush.Device {
 				sub, err := service.Subscribe("http://push.test", "")
 				if err != nil {
 					t.Fatal(err)
 				}
-				return registry.Device{Transport: "webpush", Address: sub.Endpoint, Keys: &sub.Keys}
+				return idlepush.Device{Transport: "webpush", Address: sub.Endpoint, Keys: &sub.Keys}
 			},
 			Read: func(m pushtest.WebPushMessage) sendertest.Push {
 				var p struct{ Idlepush json.RawMessage }

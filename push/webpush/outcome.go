@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/push"
@@ -114,7 +115,7 @@ var (
 // outcome returns the outcome of the answer of the service at host.
 func outcome(host string, a answer) registry.Outcome {
 	v := judge(a)
-	o := registry.Outcome{Result: v.result, Suspect: v.suspect, Reason: registry.Reason{Code: v.code}}
+	o := registry.Outcome{Result: v.result, Suspect: v.suspect, Reason: idlepush.Reason{Code: v.code}}
 	if v.code != "" {
 		o = push.With(o, "host", host)
 	}

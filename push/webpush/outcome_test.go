@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
@@ -212,7 +213,7 @@ func outcomeRetryAfter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		device := registry.Device{ID: "d", Transport: "webpush", Address: sub.Endpoint, Keys: &sub.Keys}
+		device := idlepush.Device{ID: "d", Transport: "webpush", Address: sub.Endpoint, Keys: &sub.Keys}
 		for _, status := range []int{406, 429, 503, 507} {
 			for _, value := range []string{"120", time.Now().Add(120 * time.Second).UTC().Format(http.TimeFormat)} {
 				service.Fail("", pushtest.Fault{Status: status, Header: http.Header{"Retry-After": {value}}})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
 	"idlepush/push/webpush"
@@ -63,7 +64,7 @@ func sendUnifiedPush(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	device := registry.Device{Transport: "unifiedpush", Address: sub.Endpoint, Keys: &sub.Keys}
+	device := idlepush.Device{Transport: "unifiedpush", Address: sub.Endpoint, Keys: &sub.Keys}
 	o := webpush.New(config(t)).Send(t.Context(), device, message())
 	expect(t, o, registry.ResultDelivered, "", device)
 	if got := service.Messages(); len(got) != 1 {
@@ -207,7 +208,7 @@ func BenchmarkSend(b *testing.B) {
 func sendClear(t *testing.T) {
 	s := serve(t)
 	m := message()
-	m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, registry.KindClear, "", "", ""
+	m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, idlepush.KindClear, "", "", ""
 	expect(t, s.sender.Send(t.Context(), s.device, m), delivered, "", s.device)
 	if got := s.Messages(); len(got) != 1 || got[0].Urgency != "normal" || string(got[0].Body) != `{"idlepush":`+string(m.Payload)+`}` {
 		t.Errorf("sent %+v", got)

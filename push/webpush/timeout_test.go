@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/pushtest"
@@ -58,7 +59,7 @@ func TestTimeout(t *testing.T) {
 				transport := s.plain.Transport.(*http.Transport)
 				transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return here, nil }
 				defer transport.CloseIdleConnections()
-				device := registry.Device{Address: "http://push.example.org/x", Keys: new(receiver.Keys())}
+				device := idlepush.Device{Address: "http://push.example.org/x", Keys: new(receiver.Keys())}
 
 				start := time.Now()
 				o := s.Send(t.Context(), device, push.Message{ID: "AAAA", Title: "t", Payload: []byte("{}"), Expires: start.Add(time.Hour)})

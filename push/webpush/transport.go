@@ -4,9 +4,9 @@ import (
 	"net/url"
 	"strings"
 
+	"idlepush"
 	"idlepush/netguard"
 	"idlepush/push"
-	"idlepush/registry"
 )
 
 // transport is one of the two transports. They differ in whether a push may show nothing.
@@ -34,7 +34,7 @@ var meanings = []push.Meaning{
 func (t transport) Traits() push.Traits { return t.traits }
 
 // Lane implements push.Transport: each origin is a service of its own, for both transports.
-func (t transport) Lane(d registry.Device) string {
+func (t transport) Lane(d idlepush.Device) string {
 	u, err := url.Parse(string(d.Address))
 	if err != nil || u.Host == "" {
 		return string(Browser)
@@ -44,7 +44,7 @@ func (t transport) Lane(d registry.Device) string {
 }
 
 // Check implements push.Transport. It accepts http: endpoints. Permit decides when they are dialed.
-func (t transport) Check(d registry.Device) error {
+func (t transport) Check(d idlepush.Device) error {
 	u, err := parseEndpoint(d.Address)
 	if err != nil || !netguard.IsHost(u.Hostname()) || u.Fragment != "" {
 		return &push.FieldError{Field: "address", Problem: "must be an https: address; inside allow-nets http: does too"}

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 func newVAPID(t *testing.T) *vapid {
@@ -144,7 +144,7 @@ func TestOrigin(t *testing.T) {
 		"https://[2001:db8::1]:443/x":           "https://[2001:db8::1]",
 		"https://push.example.org:/x":           "https://push.example.org",
 	} {
-		u, err := parseEndpoint(registry.Secret(endpoint))
+		u, err := parseEndpoint(idlepush.Secret(endpoint))
 		if err != nil {
 			t.Errorf("%s: %v", endpoint, err)
 		} else if got := origin(u); got != want {

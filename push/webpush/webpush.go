@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/push"
@@ -41,8 +42,8 @@ type Config struct {
 
 // The names of the two transports.
 const (
-	Browser     registry.Transport = "webpush"
-	UnifiedPush registry.Transport = "unifiedpush"
+	Browser     idlepush.Transport = "webpush"
+	UnifiedPush idlepush.Transport = "unifiedpush"
 )
 
 // Sender implements push.Sender for both transports.
@@ -76,7 +77,7 @@ func New(c Config) *Sender {
 }
 
 // Send implements push.Sender. It returns within 15 s.
-func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
+func (s *Sender) Send(ctx context.Context, d idlepush.Device, m push.Message) registry.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	fit := func(m push.Message) (parcel, push.Message, *registry.Outcome) {
@@ -90,7 +91,7 @@ func (s *Sender) Send(ctx context.Context, d registry.Device, m push.Message) re
 }
 
 // Preview implements push.Sender.
-func (s *Sender) Preview(d registry.Device, m push.Message) (push.Request, *registry.Outcome) {
+func (s *Sender) Preview(d idlepush.Device, m push.Message) (push.Request, *registry.Outcome) {
 	p, refusal := s.pack(d, m)
 	if refusal != nil {
 		return push.Request{}, refusal
@@ -116,7 +117,7 @@ type parcel struct {
 }
 
 // pack makes a parcel for the device, or returns the outcome if there can be none.
-func (s *Sender) pack(d registry.Device, m push.Message) (parcel, *registry.Outcome) {
+func (s *Sender) pack(d idlepush.Device, m push.Message) (parcel, *registry.Outcome) {
 	if d.Keys == nil {
 		return parcel{}, new(push.Suspect("webpush_subscription_missing"))
 	}
@@ -230,7 +231,7 @@ func unusable(err error) registry.Outcome {
 
 // parseEndpoint parses the address that a browser or a distributor has given. The error is an
 // endpointError.
-func parseEndpoint(endpoint registry.Secret) (*url.URL, error) {
+func parseEndpoint(endpoint idlepush.Secret) (*url.URL, error) {
 	u, err := url.Parse(string(endpoint))
 	switch {
 	case err != nil:

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -91,11 +92,11 @@ var madeFolder = sync.OnceValues(func() (folder, error) {
 // folder is a data folder in memory.
 type folder struct {
 	files     map[string][]byte
-	anna, ben registry.User
+	anna, ben idlepush.User
 }
 
 // DirWithUsers returns a new data folder whose store has two users: Anna, an admin, and Ben.
-func DirWithUsers(t testing.TB) (dir string, anna, ben registry.User) {
+func DirWithUsers(t testing.TB) (dir string, anna, ben idlepush.User) {
 	t.Helper()
 	made, err := madeFolder()
 	if err != nil {

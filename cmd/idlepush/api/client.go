@@ -10,7 +10,7 @@ import (
 	"io"
 	"net/http"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // Client makes requests with one token.
@@ -20,7 +20,7 @@ type Client struct {
 }
 
 // Keys returns the keys of a receiver in the form of the API.
-func Keys(k registry.Keys) map[string]any { return map[string]any{"p256dh": k.P256dh, "auth": k.Auth} }
+func Keys(k idlepush.Keys) map[string]any { return map[string]any{"p256dh": k.P256dh, "auth": k.Auth} }
 
 // Post is like Call, with the method POST.
 func (c *Client) Post(ctx context.Context, path string, in, out any) error {

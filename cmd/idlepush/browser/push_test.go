@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/push/pushtest/mozilla"
-	"idlepush/registry"
 	"idlepush/registry/testenv"
 	"idlepush/web/browsertest"
 )
@@ -30,7 +30,7 @@ type shown struct {
 func notifications(t *testing.T, p *browsertest.Page) (list []shown) {
 	t.Helper()
 	p.Eval(t, &list, `async () => (await (await navigator.serviceWorker.ready).getNotifications()).map(({ title, body, tag, data }) => ({ title, body, tag, data }))`)
-	return slices.DeleteFunc(list, func(n shown) bool { return n.Data.Kind != string(registry.KindMail) })
+	return slices.DeleteFunc(list, func(n shown) bool { return n.Data.Kind != string(idlepush.KindMail) })
 }
 
 // waitShown waits until exactly the mails with these subjects are shown.

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/cmd/idlepush/api"
 	"idlepush/push/pushtest"
-	"idlepush/registry"
 	"idlepush/registry/testenv"
 )
 
@@ -20,7 +20,7 @@ import (
 type Scenario struct {
 	*System
 	Mailboxes []string                   // user names at the mail server
-	Phones    map[registry.Secret]string // names by token or endpoint
+	Phones    map[idlepush.Secret]string // names by token or endpoint
 	Sent      []Message                  // all delivered mails, in order
 }
 
@@ -31,7 +31,7 @@ type Message struct{ From, Subject, Text string }
 // of mails in plain text.
 func NewScenario(t *testing.T, program Program) *Scenario {
 	t.Helper()
-	s := &Scenario{System: New(t, program), Phones: make(map[registry.Secret]string)}
+	s := &Scenario{System: New(t, program), Phones: make(map[idlepush.Secret]string)}
 	t.Cleanup(func() { s.checkEncrypted(t) })
 	s.Start(t)
 	s.SetUp(t)
@@ -49,14 +49,14 @@ func NewScenario(t *testing.T, program Program) *Scenario {
 		Must(t, err)
 		token := s.FCM.Register(android)
 		s.addDevice(t, object{"name": "android", "transport": "fcm", "token": token, "encryption": api.Keys(android.Keys()), "content": "preview"})
-		s.Phones[registry.Secret(token)] = fmt.Sprint("android ", i)
+		s.Phones[idlepush.Secret(token)] = fmt.Sprint("android ", i)
 		token = s.APNs.Register(iphone)
 		s.addDevice(t, object{"name": "iphone", "transport": "apns", "token": token, "encryption": api.Keys(iphone.Keys()), "content": "preview"})
-		s.Phones[registry.Secret(token)] = fmt.Sprint("iphone ", i)
+		s.Phones[idlepush.Secret(token)] = fmt.Sprint("iphone ", i)
 	}
 	s.fetchVAPIDKey(t)
-	s.Phones[s.subscribe(t, "firefox", "webpush", registry.LevelPreview)] = "firefox"
-	s.Phones[s.subscribe(t, "fairphone", "unifiedpush", registry.LevelPreview)] = "fairphone"
+	s.Phones[s.subscribe(t, "firefox", "webpush", idlepush.LevelPreview)] = "firefox"
+	s.Phones[s.subscribe(t, "fairphone", "unifiedpush", idlepush.LevelPreview)] = "fairphone"
 	s.WaitWatched(t, len(s.Mailboxes))
 	return s
 }
@@ -143,10 +143,10 @@ func DecodeWebPush(t *testing.T, m pushtest.WebPushMessage) Push {
 }
 
 // pushes returns the pushes of one kind to each phone, in order of arrival.
-func (s *Scenario) pushes(t *testing.T, kind registry.Kind) map[string][]Push {
+func (s *Scenario) pushes(t *testing.T, kind idlepush.Kind) map[string][]Push {
 	t.Helper()
 	all := make(map[string][]Push)
-	add := func(address registry.Secret, r Push) {
+	add := func(address idlepush.Secret, r Push) {
 		if r.Kind == string(kind) {
 			all[s.Phones[address]] = append(all[s.Phones[address]], r)
 		}
@@ -166,14 +166,14 @@ func (s *Scenario) pushes(t *testing.T, kind registry.Kind) map[string][]Push {
 // MailPushes returns the pushes of mails to each phone, in order of arrival.
 func (s *Scenario) MailPushes(t *testing.T) map[string][]Push {
 	t.Helper()
-	return s.pushes(t, registry.KindMail)
+	return s.pushes(t, idlepush.KindMail)
 }
 
 // ClearedIDs returns the ids in the clear pushes to each phone.
 func (s *Scenario) ClearedIDs(t *testing.T) map[string][]string {
 	t.Helper()
 	all := make(map[string][]string)
-	for phone, list := range s.pushes(t, registry.KindClear) {
+	for phone, list := range s.pushes(t, idlepush.KindClear) {
 		for _, r := range list {
 			all[phone] = append(all[phone], r.Clear...)
 		}

@@ -18,9 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/cmd/idlepush/api"
 	"idlepush/push/pushtest"
-	"idlepush/registry"
 	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
@@ -222,8 +222,8 @@ func (s *System) addDevices(t *testing.T) {
 	s.fetchVAPIDKey(t)
 	s.addDevice(t, object{"name": "pixel", "transport": "fcm", "token": s.FCM.Register(pixel), "encryption": api.Keys(pixel.Keys())})
 	s.addDevice(t, object{"name": "iphone", "transport": "apns", "token": s.APNs.Register(nil)})
-	s.subscribe(t, "firefox", "webpush", registry.LevelSubject)
-	s.subscribe(t, "fairphone", "unifiedpush", registry.LevelPreview)
+	s.subscribe(t, "firefox", "webpush", idlepush.LevelSubject)
+	s.subscribe(t, "fairphone", "unifiedpush", idlepush.LevelPreview)
 }
 
 func (s *System) fetchVAPIDKey(t *testing.T) {
@@ -241,7 +241,7 @@ func (s *System) addDevice(t *testing.T, d object) {
 }
 
 // subscribe adds a device of Web Push or UnifiedPush, which can be reached at endpoint.
-func (s *System) subscribe(t *testing.T, name string, transport registry.Transport, content registry.Level) (endpoint registry.Secret) {
+func (s *System) subscribe(t *testing.T, name string, transport idlepush.Transport, content idlepush.Level) (endpoint idlepush.Secret) {
 	t.Helper()
 	sub, err := s.Web.Subscribe(s.WebOrigin, s.vapidKey)
 	Must(t, err)
@@ -263,7 +263,7 @@ func (s *System) WaitWatched(t *testing.T, count int) {
 		}
 		watched := 0
 		for _, a := range list.Items {
-			if a.Status.State == string(registry.StateWatching) {
+			if a.Status.State == string(idlepush.StateWatching) {
 				watched++
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/web/browsertest"
 )
@@ -52,7 +53,7 @@ func (s *sender) join(t *testing.T, p *browsertest.Page, public string) {
 		await navigator.serviceWorker.ready;
 		return r.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
 	}`, public)
-	s.device.Address, s.device.Keys = registry.Secret(sub.Endpoint), &registry.Keys{P256dh: sub.Keys.P256dh, Auth: sub.Keys.Auth}
+	s.device.Address, s.device.Keys = idlepush.Secret(sub.Endpoint), &idlepush.Keys{P256dh: sub.Keys.P256dh, Auth: sub.Keys.Auth}
 }
 
 // shown waits until the page's service worker has shown the titles, in order.

@@ -16,8 +16,8 @@ import (
 	"github.com/coder/websocket"
 	"golang.org/x/sync/errgroup"
 
+	"idlepush"
 	"idlepush/push/pushtest"
-	"idlepush/registry"
 )
 
 // Service keeps each message until a browser has acknowledged it or its TTL is over. A newer
@@ -35,7 +35,7 @@ type Service struct {
 
 // Ack is a browser's acknowledgement of a message.
 type Ack struct {
-	Endpoint registry.Secret
+	Endpoint idlepush.Secret
 	Topic    string
 	Code     int // 100: delivered, 101: cannot be decrypted, 102: not delivered
 }
@@ -43,7 +43,7 @@ type Ack struct {
 // browser is a Firefox with at most one connection.
 type browser struct {
 	id       string
-	channels map[string]registry.Secret // endpoints
+	channels map[string]idlepush.Secret // endpoints
 	waiting  []waiting                  // oldest first
 	conn     *websocket.Conn            // nil: away
 }
@@ -89,7 +89,7 @@ func (s *Service) Serve(ctx context.Context, ln net.Listener) error {
 
 // Expire makes the service answer status (404 or 410) for the endpoint from now on. The browser is
 // not informed, as by the real service.
-func (s *Service) Expire(endpoint registry.Secret, status int) {
+func (s *Service) Expire(endpoint idlepush.Secret, status int) {
 	if status == http.StatusNotFound {
 		s.Forget(endpoint)
 		return
@@ -150,10 +150,10 @@ func (s *Service) Waiting() int {
 }
 
 // Endpoints returns those of all browsers, in no order.
-func (s *Service) Endpoints() []registry.Secret {
+func (s *Service) Endpoints() []idlepush.Secret {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []registry.Secret
+	var all []idlepush.Secret
 	for _, b := range s.browsers {
 		for _, endpoint := range b.channels {
 			all = append(all, endpoint)

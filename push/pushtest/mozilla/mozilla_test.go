@@ -20,6 +20,7 @@ import (
 	"github.com/coder/websocket/wsjson"
 	"go.uber.org/goleak"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/mozilla"
@@ -134,7 +135,7 @@ func (f *firefox) ping(t *testing.T) {
 // sender is a transport, and the device of a Firefox.
 type sender struct {
 	*webpush.Sender
-	device registry.Device
+	device idlepush.Device
 }
 
 // newSender makes a sender, and the public key for subscriptions.
@@ -149,7 +150,7 @@ func newSender(t *testing.T) (*sender, string) {
 		t.Fatal(err)
 	}
 	s := webpush.New(webpush.Config{VAPID: key, Subject: func() string { return "mailto:a@example.org" }, Permit: func(netip.Addr, bool) error { return nil }})
-	return &sender{s, registry.Device{ID: "d", Transport: "webpush"}}, public
+	return &sender{s, idlepush.Device{ID: "d", Transport: "webpush"}}, public
 }
 
 func (f *firefox) subscribe(t *testing.T, channel string) *sender {
@@ -159,13 +160,13 @@ func (f *firefox) subscribe(t *testing.T, channel string) *sender {
 	if m.MessageType != "register" || m.ChannelID != channel || m.Status != 200 || m.PushEndpoint == "" {
 		t.Fatalf("registered with %+v", m)
 	}
-	s.device.Address, s.device.Keys = registry.Secret(m.PushEndpoint), new(f.keys.Keys())
+	s.device.Address, s.device.Keys = idlepush.Secret(m.PushEndpoint), new(f.keys.Keys())
 	return s
 }
 
 func (s *sender) send(t *testing.T, topic, text string, ttl time.Duration) registry.Outcome {
 	t.Helper()
-	return s.Send(t.Context(), s.device, push.Message{ID: topic, Kind: registry.KindMail, Expires: time.Now().Add(ttl), Title: text, Neutral: "New mail",
+	return s.Send(t.Context(), s.device, push.Message{ID: topic, Kind: idlepush.KindMail, Expires: time.Now().Add(ttl), Title: text, Neutral: "New mail",
 		URL: "https://push.example.org/", Payload: []byte(`{"v":1}`)})
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"idlepush/registry"
+	"idlepush"
 )
 
 // object is a JSON object.
@@ -105,7 +105,7 @@ func (s *Service) handle(ctx context.Context, b *browser, conn *websocket.Conn, 
 func (s *Service) hello(ctx context.Context, conn *websocket.Conn, m request) *browser {
 	b := s.browsers[m.UAID]
 	if b == nil {
-		b = &browser{id: newID(), channels: make(map[string]registry.Secret)}
+		b = &browser{id: newID(), channels: make(map[string]idlepush.Secret)}
 		s.browsers[b.id] = b
 	}
 	b.hangUp()

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
@@ -22,7 +23,7 @@ const recovery = 40 * time.Hour
 type OutageTest[M any] struct {
 	Record    *pushtest.Record[M] // of the service's stand-in
 	Transport push.Transport
-	NewDevice func() registry.Device // makes one more phone at the service
+	NewDevice func() idlepush.Device // makes one more phone at the service
 	Read      func(M) Push
 
 	faults []func(address string)
@@ -30,7 +31,7 @@ type OutageTest[M any] struct {
 
 // Push is what a phone received.
 type Push struct {
-	Address registry.Secret
+	Address idlepush.Secret
 	Payload []byte // what the app reads
 }
 
@@ -87,14 +88,14 @@ func Sorted[V any](table map[string]V) iter.Seq2[string, V] {
 
 // NewDevices returns a function that makes devices out of those that register returns. The first
 // device receives in the clear, all others encrypted to the receiver that register was given.
-func NewDevices(t *testing.T, register func(*pushtest.Receiver) registry.Device) func() registry.Device {
+func NewDevices(t *testing.T, register func(*pushtest.Receiver) idlepush.Device) func() idlepush.Device {
 	t.Helper()
 	encrypted, err := pushtest.NewReceiver()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var receiver *pushtest.Receiver
-	return func() registry.Device {
+	return func() idlepush.Device {
 		d := register(receiver)
 		if receiver != nil {
 			keys := receiver.Keys()

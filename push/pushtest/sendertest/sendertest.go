@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/pushtest"
@@ -31,7 +32,7 @@ const (
 // Message returns a mail that expires in an hour.
 func Message() push.Message {
 	return push.Message{
-		ID: "0123456789abcdefghijklmnopqrstuv", Kind: registry.KindMail, Thread: "account1", Expires: time.Now().Add(time.Hour),
+		ID: "0123456789abcdefghijklmnopqrstuv", Kind: idlepush.KindMail, Thread: "account1", Expires: time.Now().Add(time.Hour),
 		Title: Title, Body: Body, Neutral: "New mail",
 		Payload: []byte(`{"v":1,"kind":"mail","id":"0123456789abcdefghijklmnopqrstuv","title":"` + Title + `","body":"` + Body + `"}`),
 	}
@@ -95,7 +96,7 @@ func Expect(t testing.TB, got, want registry.Outcome, secrets ...string) {
 		t.Errorf("outcome %s suspect=%v %q at %v, want %s suspect=%v %q at %v",
 			got.Result, got.Suspect, got.Code, got.At, want.Result, want.Suspect, want.Code, want.At)
 	}
-	if (got.Result == registry.ResultDelivered) != got.Reason.Equal(registry.Reason{}) {
+	if (got.Result == registry.ResultDelivered) != got.Reason.Equal(idlepush.Reason{}) {
 		t.Errorf("outcome %s has the reason %v", got.Result, got.Reason)
 	}
 	for _, secret := range append(secrets, Title, Body, "bearer", "ya29.", "scripted", ".test", "PRIVATE") {
@@ -201,9 +202,9 @@ func EachRow[S any](t *testing.T, rows []string, samples map[string][]S, test fu
 
 // CheckRow checks that the answer has its outcome after one request. Then it changes *code, the
 // code of the table row that should decide, and sends again: the outcome must have the new code.
-func CheckRow[M any](t *testing.T, record *pushtest.Record[M], sender push.Sender, d registry.Device, a Answer, code *codes.Code) {
+func CheckRow[M any](t *testing.T, record *pushtest.Record[M], sender push.Sender, d idlepush.Device, a Answer, code *codes.Code) {
 	t.Helper()
-	want := registry.Outcome{Result: a.Result, Suspect: a.Suspect, Reason: registry.Reason{Code: a.Code}}
+	want := registry.Outcome{Result: a.Result, Suspect: a.Suspect, Reason: idlepush.Reason{Code: a.Code}}
 	if a.Wait > 0 {
 		want.At = time.Now().Add(a.Wait)
 	}
@@ -255,7 +256,7 @@ func Breaks(prefix string, more map[string]Break) map[string]Break {
 
 // RunBreaks checks the outcome of each break, and that a second send delivers the message. service
 // makes a stand-in in a synctest bubble, its sender and a device.
-func RunBreaks[M any](t *testing.T, breaks map[string]Break, service func(*testing.T) (*pushtest.Record[M], push.Sender, registry.Device)) {
+func RunBreaks[M any](t *testing.T, breaks map[string]Break, service func(*testing.T) (*pushtest.Record[M], push.Sender, idlepush.Device)) {
 	for name, b := range breaks {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -263,7 +264,7 @@ func RunBreaks[M any](t *testing.T, breaks map[string]Break, service func(*testi
 				b.Fault.Times = 1
 				record.Fail(string(d.Address), b.Fault)
 				o := sender.Send(t.Context(), d, Message())
-				Expect(t, o, registry.Outcome{Result: b.Result, Reason: registry.Reason{Code: b.Code}}, string(d.Address), "<h1>")
+				Expect(t, o, registry.Outcome{Result: b.Result, Reason: idlepush.Reason{Code: b.Code}}, string(d.Address), "<h1>")
 				if o.MaybeDelivered != b.Unknown || record.Requests() != 1 || len(record.Messages()) != b.Received {
 					t.Errorf("unknown %v after %d requests, and %d messages came, want %v, 1, %d",
 						o.MaybeDelivered, record.Requests(), len(record.Messages()), b.Unknown, b.Received)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/registry"
 	"idlepush/registry/registrytest"
@@ -28,14 +29,14 @@ type simulation struct {
 	dir       string
 	store     *registry.Store
 	owner     string // user id
-	accounts  []registry.Account
-	phones    []registry.Device
+	accounts  []idlepush.Account
+	phones    []idlepush.Device
 	mails     []string // stable ids
 	stop      func()
 }
 
 // newSimulation starts a dispatcher. The caller must call close.
-func newSimulation(t testing.TB, transport push.Transport, newDevice func() registry.Device) *simulation {
+func newSimulation(t testing.TB, transport push.Transport, newDevice func() idlepush.Device) *simulation {
 	t.Helper()
 	s := &simulation{TB: t, transport: transport, rand: testenv.Rand(t)}
 	dir, anna, _ := registrytest.DirWithUsers(t)
@@ -43,8 +44,8 @@ func newSimulation(t testing.TB, transport push.Transport, newDevice func() regi
 	s.log, _ = registrytest.NewLog(t)
 	s.open()
 	for i := range 2 {
-		a, _, err := s.store.Accounts.Add(registry.Account{Owner: s.owner, Email: fmt.Sprintf("box%d@example.org", i),
-			Host: "imap.example.org", Port: 993, Security: registry.SecurityTLS, Username: fmt.Sprint("box", i),
+		a, _, err := s.store.Accounts.Add(idlepush.Account{Owner: s.owner, Email: fmt.Sprintf("box%d@example.org", i),
+			Host: "imap.example.org", Port: 993, Security: idlepush.SecurityTLS, Username: fmt.Sprint("box", i),
 			Password: registrytest.SecretMarker, Folders: []string{"INBOX"}, Enabled: true}, "", time.Now())
 		s.must(err)
 		s.accounts = append(s.accounts, a)
@@ -129,7 +130,7 @@ func (s *simulation) mail(n int) {
 	a := registry.Arrival{Account: account, Folder: "INBOX", From: from, At: time.Now()}
 	next := max(1, from.Next)
 	for range n {
-		a.Mails = append(a.Mails, registry.Message{UID: next, Content: registry.Content{From: "Bo", Subject: fmt.Sprint("Mail ", next)}})
+		a.Mails = append(a.Mails, registry.Message{UID: next, Content: idlepush.Content{From: "Bo", Subject: fmt.Sprint("Mail ", next)}})
 		s.mails = append(s.mails, registry.StableID(account, "INBOX", 1, next))
 		next++
 	}
@@ -142,7 +143,7 @@ func (s *simulation) mail(n int) {
 func (s *simulation) register(i int) {
 	s.Helper()
 	d := s.phones[i]
-	d.Name, d.User, d.Content, d.Status.State = fmt.Sprint("phone ", i), s.owner, registry.LevelSubject, registry.StateProven
+	d.Name, d.User, d.Content, d.Status.State = fmt.Sprint("phone ", i), s.owner, idlepush.LevelSubject, idlepush.StateProven
 	var err error
 	s.phones[i], _, err = s.store.Devices.Register(push.Transports{s.transport}.Routed(d), "", time.Now())
 	s.must(err)
@@ -150,7 +151,7 @@ func (s *simulation) register(i int) {
 
 // shown returns what the phone shows: the number of mails that each notification stands for, by
 // stable id. A push that came twice counts once.
-func (s *simulation) shown(d registry.Device, pushes []Push) map[string]int {
+func (s *simulation) shown(d idlepush.Device, pushes []Push) map[string]int {
 	s.Helper()
 	shown := make(map[string]int)
 	for _, p := range pushes {
@@ -158,15 +159,15 @@ func (s *simulation) shown(d registry.Device, pushes []Push) map[string]int {
 			continue
 		}
 		var n struct {
-			Kind  registry.Kind
+			Kind  idlepush.Kind
 			ID    string
 			Count int
 		}
 		s.must(json.Unmarshal(p.Payload, &n))
 		switch n.Kind {
-		case registry.KindMail:
+		case idlepush.KindMail:
 			shown[n.ID] = 1
-		case registry.KindSummary:
+		case idlepush.KindSummary:
 			if was, ok := shown[n.ID]; ok && was != n.Count {
 				s.Errorf("a summary of %d mails came again as one of %d", was, n.Count)
 			}
@@ -188,14 +189,14 @@ func (s *simulation) check(pushes []Push) {
 		for _, id := range s.mails {
 			n, err := s.store.History.Get(s.owner, id, time.Now())
 			s.must(err)
-			i := slices.IndexFunc(n.Deliveries, func(one registry.Delivery) bool { return one.Device == d.ID })
+			i := slices.IndexFunc(n.Deliveries, func(one idlepush.Delivery) bool { return one.Device == d.ID })
 			if i < 0 {
 				s.Fatalf("%s was never queued for %s", id, d.Name)
 			}
 			switch at := n.Deliveries[i]; {
-			case at.State == registry.DeliveryDelivered && shown[id] == 1:
+			case at.State == idlepush.DeliveryDelivered && shown[id] == 1:
 				counted[id]++
-			case at.State == registry.DeliveryCombined && shown[id] == 0 && shown[at.Into] > 0:
+			case at.State == idlepush.DeliveryCombined && shown[id] == 0 && shown[at.Into] > 0:
 				counted[at.Into]++
 			default:
 				s.Errorf("%s: a mail of %v is %s (%s), shown by itself %d times, and in a summary that stands for %d",

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/fcm"
 	"idlepush/push/pushtest"
@@ -77,7 +78,7 @@ type counted struct {
 	done chan struct{}
 }
 
-func (c *counted) Send(ctx context.Context, d registry.Device, m push.Message) registry.Outcome {
+func (c *counted) Send(ctx context.Context, d idlepush.Device, m push.Message) registry.Outcome {
 	o := c.Transport.Send(ctx, d, m)
 	if o.Result == registry.ResultDelivered && c.left.Add(-1) == 0 {
 		close(c.done)
@@ -91,13 +92,13 @@ func fill(b *testing.B, s *registry.Store, phones, each int) {
 	fatal(b, err)
 	var adding sync.WaitGroup
 	for from := 0; from < phones; from += 10 {
-		a, _, err := s.Accounts.Add(registry.Account{Owner: owner.ID, Email: "ann@example.org", Host: "imap.example.org", Port: 993,
-			Security: registry.SecurityTLS, Username: fmt.Sprint(from), Password: "p", Folders: []string{"INBOX"}, Enabled: true}, "", time.Now())
+		a, _, err := s.Accounts.Add(idlepush.Account{Owner: owner.ID, Email: "ann@example.org", Host: "imap.example.org", Port: 993,
+			Security: idlepush.SecurityTLS, Username: fmt.Sprint(from), Password: "p", Folders: []string{"INBOX"}, Enabled: true}, "", time.Now())
 		fatal(b, err)
 		for i := range min(10, phones-from) {
 			adding.Go(func() {
-				d := registry.Device{User: owner.ID, Name: "phone", Transport: fcm.Name, Lane: string(fcm.Name), Address: registry.Secret(fmt.Sprint("token", from+i)),
-					Content: registry.LevelPreview, Accounts: []string{a.ID}, Status: registry.Status{State: registry.StateProven}}
+				d := idlepush.Device{User: owner.ID, Name: "phone", Transport: fcm.Name, Lane: string(fcm.Name), Address: idlepush.Secret(fmt.Sprint("token", from+i)),
+					Content: idlepush.LevelPreview, Accounts: []string{a.ID}, Status: idlepush.Status{State: idlepush.StateProven}}
 				if _, _, err := s.Devices.Register(d, "", time.Now()); err != nil {
 					b.Error(err)
 				}
@@ -109,7 +110,7 @@ func fill(b *testing.B, s *registry.Store, phones, each int) {
 			arrival := registry.Arrival{Account: a.ID, Folder: "INBOX", From: at, At: time.Now()}
 			for ; uid <= uint32(each) && len(arrival.Mails) < registry.MaxMails; uid++ {
 				arrival.Mails = append(arrival.Mails, registry.Message{UID: uid,
-					Content: registry.Content{From: "Ann Example", Subject: fmt.Sprint("Dinner on Sunday? ", uid), Preview: "We thought of six."}})
+					Content: idlepush.Content{From: "Ann Example", Subject: fmt.Sprint("Dinner on Sunday? ", uid), Preview: "We thought of six."}})
 			}
 			arrival.To = registry.Cursor{UIDValidity: 1, Next: uid}
 			_, err := s.Mail.Record(arrival)

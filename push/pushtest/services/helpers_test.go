@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
@@ -27,7 +28,7 @@ type setup struct {
 	apns       *pushtest.APNs
 	web        *pushtest.WebPush
 	transports push.Transports
-	devices    map[string]registry.Device
+	devices    map[string]idlepush.Device
 }
 
 // newSetup makes a setup with the services at the origins.
@@ -48,11 +49,11 @@ func newSetup(t testing.TB, fcmAt, apnsAt, webAt string, f *pushtest.FCM, a *pus
 	fatal(t, err)
 	return &setup{fcm: f, apns: a, web: w,
 		transports: append(push.Transports{google, apple}, browsers.Transports()...),
-		devices: map[string]registry.Device{
-			"fcm":            {ID: "d1", Transport: fcm.Name, Address: registry.Secret(f.Register(nil))},
-			"fcm-encrypted":  {ID: "d2", Transport: fcm.Name, Address: registry.Secret(f.Register(receiver)), Keys: &keys},
-			"apns":           {ID: "d3", Transport: apns.Name, Params: map[string]string{"environment": "production"}, Address: registry.Secret(a.Register(nil))},
-			"apns-encrypted": {ID: "d4", Transport: apns.Name, Params: map[string]string{"environment": "sandbox"}, Address: registry.Secret(a.Register(receiver)), Keys: &keys},
+		devices: map[string]idlepush.Device{
+			"fcm":            {ID: "d1", Transport: fcm.Name, Address: idlepush.Secret(f.Register(nil))},
+			"fcm-encrypted":  {ID: "d2", Transport: fcm.Name, Address: idlepush.Secret(f.Register(receiver)), Keys: &keys},
+			"apns":           {ID: "d3", Transport: apns.Name, Params: map[string]string{"environment": "production"}, Address: idlepush.Secret(a.Register(nil))},
+			"apns-encrypted": {ID: "d4", Transport: apns.Name, Params: map[string]string{"environment": "sandbox"}, Address: idlepush.Secret(a.Register(receiver)), Keys: &keys},
 			"webpush":        {ID: "d5", Transport: webpush.Browser, Address: sub.Endpoint, Keys: &sub.Keys},
 			"unifiedpush":    {ID: "d6", Transport: webpush.UnifiedPush, Address: sub.Endpoint, Keys: &sub.Keys},
 		}}
@@ -112,7 +113,7 @@ func servedSetup(t *testing.T, seen func(*http.Request)) *setup {
 }
 
 // sender returns the transport of a device.
-func (st *setup) sender(d registry.Device) push.Transport {
+func (st *setup) sender(d idlepush.Device) push.Transport {
 	t, _ := st.transports.Named(d.Transport)
 	return t
 }
@@ -128,7 +129,7 @@ func (st *setup) preview(t testing.TB, name string, m push.Message) push.Request
 }
 
 // work returns a planted notification for the device.
-func (st *setup) work(kind registry.Kind, name string, level registry.Level) registry.Work {
+func (st *setup) work(kind idlepush.Kind, name string, level idlepush.Level) registry.Work {
 	d := st.devices[name]
 	d.Content = level
 	return pushtest.Work(kind, d)
@@ -136,7 +137,7 @@ func (st *setup) work(kind registry.Kind, name string, level registry.Level) reg
 
 // last returns the last body that the service accepted, and the payload in it. For Web Push, raw is
 // nil, because the whole body is encrypted.
-func (st *setup) last(transport registry.Transport) (raw, payload []byte) {
+func (st *setup) last(transport idlepush.Transport) (raw, payload []byte) {
 	switch transport {
 	case fcm.Name:
 		all := st.fcm.Messages()

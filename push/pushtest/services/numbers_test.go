@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/apns"
@@ -96,7 +97,7 @@ func numbersPadding(t *testing.T) {
 	for _, name := range []string{"webpush", "unifiedpush", "fcm-encrypted", "apns-encrypted"} {
 		sizes := make(map[int]bool)
 		for n := range 240 {
-			w := st.work(registry.KindMail, name, registry.LevelSubject)
+			w := st.work(idlepush.KindMail, name, idlepush.LevelSubject)
 			w.Notification.Content.Subject = strings.Repeat("x", n)
 			body := st.preview(t, name, push.Render(w, home, pushtest.Sentences)).Body
 			if found := ciphertext.FindSubmatch(body); found != nil {
@@ -121,7 +122,7 @@ func numbersID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := offlineSetup(t)
 		for name, d := range st.devices {
-			w := st.work(registry.KindMail, name, registry.LevelSubject)
+			w := st.work(idlepush.KindMail, name, idlepush.LevelSubject)
 			id := w.Notification.ID
 			if len(id) != 32 {
 				t.Fatalf("%q has %d characters", id, len(id))
@@ -151,7 +152,7 @@ func numbersLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := offlineSetup(t)
 		for name, d := range st.devices {
-			w := st.work(registry.KindMail, name, registry.LevelSubject)
+			w := st.work(idlepush.KindMail, name, idlepush.LevelSubject)
 			w.Notification.Expires = time.Now().Add(30 * 24 * time.Hour) // by a fast clock
 			r := st.preview(t, name, push.Render(w, home, pushtest.Sentences))
 			var got, want string
@@ -188,7 +189,7 @@ func numbersKeys(t *testing.T) {
 	if len(point) != 65 || point[0] != 4 || len(auth) != 16 {
 		t.Fatalf("a point of %d bytes that begins with %d, and auth of %d", len(point), point[0], len(auth))
 	}
-	for _, bad := range []registry.Keys{
+	for _, bad := range []idlepush.Keys{
 		{P256dh: base64.RawURLEncoding.EncodeToString(point[:64]), Auth: good.Auth}, {P256dh: base64.RawURLEncoding.EncodeToString(append(point[:65:65], 0)), Auth: good.Auth},
 		{P256dh: base64.RawURLEncoding.EncodeToString(append([]byte{5}, point[1:]...)), Auth: good.Auth},
 		{P256dh: good.P256dh, Auth: base64.RawURLEncoding.EncodeToString(auth[:15])}, {P256dh: good.P256dh, Auth: base64.RawURLEncoding.EncodeToString(append(auth[:16:16], 0))},

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/fcm"
@@ -13,7 +14,7 @@ import (
 )
 
 // previewed returns the preview of a device at the level.
-func (st *setup) previewed(t *testing.T, name string, level registry.Level) push.Request {
+func (st *setup) previewed(t *testing.T, name string, level idlepush.Level) push.Request {
 	t.Helper()
 	d := st.devices[name]
 	d.Content = level
@@ -35,7 +36,7 @@ func TestPreview(t *testing.T) {
 // The sample's words must be listed exactly if they are sent in the clear.
 func previewReadable(t *testing.T) {
 	st := offlineSetup(t)
-	parts := map[string]registry.Level{"Ann Example": registry.LevelSender, "Dinner on Sunday?": registry.LevelSubject, "Shall we say at eight?": registry.LevelPreview, "INBOX": registry.LevelSender, "unread: 3": registry.LevelSender}
+	parts := map[string]idlepush.Level{"Ann Example": idlepush.LevelSender, "Dinner on Sunday?": idlepush.LevelSubject, "Shall we say at eight?": idlepush.LevelPreview, "INBOX": idlepush.LevelSender, "unread: 3": idlepush.LevelSender}
 	for name, d := range st.devices {
 		encrypted := d.Keys != nil
 		for _, level := range pushtest.EveryLevel {
@@ -58,7 +59,7 @@ func previewReadable(t *testing.T) {
 
 func previewComplete(t *testing.T) {
 	st := offlineSetup(t)
-	r := st.previewed(t, "apns", registry.LevelPreview)
+	r := st.previewed(t, "apns", idlepush.LevelPreview)
 	r.Header.Set("X-New", "of a header")
 	r.Body = []byte(`{"aps":{"alert":{"title":"Ann"},"new-field":{"inner":["a","b"]}}}`)
 	lines := r.Readable()
@@ -69,7 +70,7 @@ func previewComplete(t *testing.T) {
 	}
 	// Every field that is sent has a Meaning.
 	for name := range st.devices {
-		for _, line := range st.previewed(t, name, registry.LevelPreview).Readable() {
+		for _, line := range st.previewed(t, name, idlepush.LevelPreview).Readable() {
 			if field, _, said := strings.Cut(line, ": "); said && !strings.Contains(field, " ") {
 				t.Errorf("%s: %s", name, line)
 			}
@@ -89,7 +90,7 @@ func previewNotConfigured(t *testing.T) {
 func previewRefused(t *testing.T) {
 	st := offlineSetup(t)
 	d := push.Dispatcher{Transports: st.transports, URL: func() string { return "" }}
-	bad := &registry.Keys{P256dh: "AAAA", Auth: "AAAA"}
+	bad := &idlepush.Keys{P256dh: "AAAA", Auth: "AAAA"}
 	for name, code := range map[string]codes.Code{"fcm": "fcm_encryption", "apns": "apns_encryption", "webpush": "webpush_keys_invalid"} {
 		device := st.devices[name]
 		device.Keys = bad

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/push/webpush"
@@ -47,7 +48,7 @@ func requestBytes(t *testing.T) {
 		files := make(map[string][]byte)
 		for name, d := range st.devices {
 			for _, kind := range pushtest.EveryKind {
-				if kind == registry.KindClear && d.Transport == webpush.Browser {
+				if kind == idlepush.KindClear && d.Transport == webpush.Browser {
 					continue // never alone
 				}
 				var text bytes.Buffer
@@ -109,8 +110,8 @@ func requestPreview(t *testing.T) {
 		received = r
 	})
 	for name, d := range st.devices {
-		for _, kind := range []registry.Kind{registry.KindMail, registry.KindSummary} {
-			w := st.work(kind, name, registry.LevelPreview)
+		for _, kind := range []idlepush.Kind{idlepush.KindMail, idlepush.KindSummary} {
+			w := st.work(kind, name, idlepush.LevelPreview)
 			w.Notification.Expires = time.Now().Add(time.Hour)
 			m := push.Render(w, home, pushtest.Sentences)
 			want := st.preview(t, name, m)
@@ -176,7 +177,7 @@ func requestEncrypted(t *testing.T) {
 		for _, kind := range pushtest.EveryKind {
 			for _, level := range pushtest.EveryLevel {
 				w := st.work(kind, name, level)
-				w.Notification.Content = registry.Content{From: "Zwetschge", Subject: "Quittenbrot", Preview: "Rosinenschnecke"}
+				w.Notification.Content = idlepush.Content{From: "Zwetschge", Subject: "Quittenbrot", Preview: "Rosinenschnecke"}
 				w.Notification.Folder, w.Mailbox, w.Notification.Reason = "Obstgarten", "kirsche@example.org", pushtest.Saying("Holunderbeere")
 				r := st.preview(t, name, push.Render(w, home, pushtest.Sentences))
 				sent, clear := fmt.Sprint(r.URL, r.Header, string(r.Body)), d.Keys == nil
@@ -185,7 +186,7 @@ func requestEncrypted(t *testing.T) {
 						t.Errorf("%s, %s at %s: %q is in the clear", name, kind, level, word)
 					}
 				}
-				if clear && kind == registry.KindMail && level == registry.LevelPreview && !strings.Contains(sent, "Quittenbrot") {
+				if clear && kind == idlepush.KindMail && level == idlepush.LevelPreview && !strings.Contains(sent, "Quittenbrot") {
 					t.Errorf("%s: this test sees nothing", name)
 				}
 			}
@@ -196,7 +197,7 @@ func requestEncrypted(t *testing.T) {
 func requestBase64(t *testing.T) {
 	st := offlineSetup(t)
 	for _, name := range []string{"fcm-encrypted", "apns-encrypted"} {
-		r := st.preview(t, name, push.Render(st.work(registry.KindMail, name, registry.LevelPreview), home, pushtest.Sentences))
+		r := st.preview(t, name, push.Render(st.work(idlepush.KindMail, name, idlepush.LevelPreview), home, pushtest.Sentences))
 		found := ciphertext.FindSubmatch(r.Body)
 		if found == nil {
 			t.Fatalf("%s: %s", name, r.Body)
@@ -212,13 +213,13 @@ func requestNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := servedSetup(t, nil)
 		for name, d := range st.devices {
-			w := st.work(registry.KindMail, name, registry.LevelSubject)
+			w := st.work(idlepush.KindMail, name, idlepush.LevelSubject)
 			m := push.Render(w, home, pushtest.Sentences)
 			if o := st.sender(d).Send(t.Context(), d, m); o.Result != registry.ResultDelivered || o.NotSent {
 				t.Errorf("%s: %+v", name, o)
 			}
 			if st.sender(d).Traits().Subscription {
-				d.Keys = &registry.Keys{P256dh: "no key", Auth: d.Keys.Auth}
+				d.Keys = &idlepush.Keys{P256dh: "no key", Auth: d.Keys.Auth}
 			} else {
 				d.Address = "no token / at all"
 			}

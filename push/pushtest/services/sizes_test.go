@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/apns"
@@ -28,14 +29,14 @@ func TestSize(t *testing.T) {
 
 func sizeTooLarge(t *testing.T) {
 	st := servedSetup(t, nil)
-	code := map[registry.Transport]codes.Code{fcm.Name: "fcm_too_large", apns.Name: "apns_payload_too_large",
+	code := map[idlepush.Transport]codes.Code{fcm.Name: "fcm_too_large", apns.Name: "apns_payload_too_large",
 		webpush.Browser: "webpush_too_large", webpush.UnifiedPush: "webpush_too_large"}
 	requests := func() int { return st.fcm.Requests() + st.apns.Requests() + st.web.Requests() }
 	for name, d := range st.devices {
-		long := st.work(registry.KindMail, name, registry.LevelPreview)
+		long := st.work(idlepush.KindMail, name, idlepush.LevelPreview)
 		long.Notification.Expires = time.Now().Add(time.Hour)
-		long.Notification.Content = registry.Content{From: "Ann", Subject: strings.Repeat("Dinner ", 40), Preview: strings.Repeat("At eight. ", 40)}
-		bare := st.work(registry.KindMail, name, registry.LevelWake)
+		long.Notification.Content = idlepush.Content{From: "Ann", Subject: strings.Repeat("Dinner ", 40), Preview: strings.Repeat("At eight. ", 40)}
+		bare := st.work(idlepush.KindMail, name, idlepush.LevelWake)
 		bare.Notification.Expires = long.Notification.Expires
 		for _, c := range []struct {
 			what             string
@@ -121,11 +122,11 @@ func sizeWorst(t *testing.T) {
 	for _, url := range []string{"", "https://" + strings.Repeat("h", 253) + "/"} {
 		for name := range st.devices {
 			for _, kind := range pushtest.EveryKind {
-				w := st.work(kind, name, registry.LevelPreview)
+				w := st.work(kind, name, idlepush.LevelPreview)
 				n := &w.Notification
 				n.ID, n.Account, n.At = strings.Repeat("i", 32), strings.Repeat("a", 32), time.Date(2026, 12, 12, 23, 59, 59, 123456789, time.UTC)
-				n.Reason, n.Folder, n.Count = registry.Reason{Code: longest.Code}.With("text", worst), worst, 1<<62
-				n.Content = registry.Content{From: worst, Subject: worst, Preview: worst}
+				n.Reason, n.Folder, n.Count = idlepush.Reason{Code: longest.Code}.With("text", worst), worst, 1<<62
+				n.Content = idlepush.Content{From: worst, Subject: worst, Preview: worst}
 				w.Mailbox, w.Unread = worst, new(1<<62)
 				n.Clear, w.Clear = nil, nil
 				for i := range uint32(200) {
@@ -150,8 +151,8 @@ func FuzzSizing(f *testing.F) {
 	st := offlineSetup(f)
 	type form struct {
 		device string
-		level  registry.Level
-		kind   registry.Kind
+		level  idlepush.Level
+		kind   idlepush.Kind
 	}
 	var forms []form
 	for _, device := range slices.Sorted(maps.Keys(st.devices)) {
@@ -172,20 +173,20 @@ func FuzzSizing(f *testing.F) {
 		one := forms[i%uint(len(forms))]
 		w := st.work(one.kind, one.device, one.level)
 		w.Notification.Folder, w.Notification.Reason = folder, pushtest.Saying(preview)
-		w.Notification.Content = registry.Content{From: from, Subject: subject, Preview: preview}
+		w.Notification.Content = idlepush.Content{From: from, Subject: subject, Preview: preview}
 		w.Mailbox, w.Unread, w.Clear = mailbox, &unread, nil
 		for i := range uint32(clear) {
 			w.Clear = append(w.Clear, registry.StableID("a", "b", 1, i))
 		}
-		if one.kind == registry.KindClear {
+		if one.kind == idlepush.KindClear {
 			w.Notification.Clear = w.Clear
 		}
 		r := st.preview(t, one.device, push.Render(w, home, pushtest.Sentences))
 		sizes(t, one.device, r)
-		if one.level == registry.LevelWake {
+		if one.level == idlepush.LevelWake {
 			checkWake(t, one.device, r)
 		}
-		if one.kind == registry.KindMail {
+		if one.kind == idlepush.KindMail {
 			checkMail(t, one.device, w, r)
 		}
 	})
@@ -231,9 +232,9 @@ func checkMail(t testing.TB, name string, w registry.Work, r push.Request) {
 	fields := told(t, r)
 	level, c := w.Device.Content, w.Notification.Content
 	for field, f := range map[string]struct {
-		least registry.Level
+		least idlepush.Level
 		text  string
-	}{"from": {registry.LevelSender, c.From}, "subject": {registry.LevelSubject, c.Subject}, "preview": {registry.LevelPreview, c.Preview}, "folder": {registry.LevelSender, w.Notification.Folder}} {
+	}{"from": {idlepush.LevelSender, c.From}, "subject": {idlepush.LevelSubject, c.Subject}, "preview": {idlepush.LevelPreview, c.Preview}, "folder": {idlepush.LevelSender, w.Notification.Folder}} {
 		got, _ := fields[field].(string)
 		if got != "" && !level.Allows(f.least) {
 			t.Errorf("%s at %s lets out the %s %q", name, level, field, got)
@@ -242,7 +243,7 @@ func checkMail(t testing.TB, name string, w registry.Work, r push.Request) {
 			t.Errorf("%s: %s %q is no part of %q", name, field, got, f.text)
 		}
 	}
-	if !level.Allows(registry.LevelSender) {
+	if !level.Allows(idlepush.LevelSender) {
 		return
 	}
 	shown := fmt.Sprint(fields["title"], "\n", fields["body"])

@@ -1,0 +1,53 @@
+package idlepush
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// LinkTo returns the link for a click on a notification of the account's mail, made from its
+// template. It is empty if there is no template or the mail lacks a field of it: the click opens
+// the page.
+func (a Account) LinkTo(n Notification) string {
+	if a.Link == "" || n.Kind != KindMail || n.Content.MessageID == "" && strings.Contains(a.Link, linkMessageID) {
+		return ""
+	}
+	return fillLink(a.Link, n.Content.MessageID, n.Folder, a.Email)
+}
+
+// Security is how the connection to a mail server is protected.
+type Security string
+
+// SecurityTLS is implicit TLS (RFC 8314). SecurityStartTLS is the STARTTLS command (RFC 3501
+// section 6.2.1). SecurityPlain is no encryption, which is for allow-nets only.
+const (
+	SecurityTLS      Security = "tls"
+	SecurityStartTLS Security = "starttls"
+	SecurityPlain    Security = "none"
+)
+
+// Account is one mailbox: an IMAP login with the folders to watch, owned by one user.
+type Account struct {
+	ID         string
+	Revision   uint64   // changes with every edit
+	Owner      string   // user id
+	SharedWith []string // user ids
+	Email      string   // what people call the mailbox
+	Host       string
+	Port       int
+	Security   Security
+	Username   string
+	Password   Secret   `json:"-"`
+	Folders    []string // as the server spells them, decoded; never empty
+	Link       string   // template of the link that a click opens (CheckLink); empty: the page
+	Enabled    bool
+	Created    time.Time
+	Edited     time.Time // when a person last changed how it is watched
+	Status     Status
+}
+
+// Visible reports whether the user may see the account and be notified of its mail.
+func (a Account) Visible(user string) bool {
+	return a.Owner == user || slices.Contains(a.SharedWith, user)
+}

@@ -2,19 +2,8 @@ package idlepush
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
-
-// LinkTo returns the link for a click on a notification of the account's mail, made from its
-// template. It is empty if there is no template or the mail lacks a field of it: the click opens
-// the page.
-func (a Account) LinkTo(n Notification) string {
-	if a.Link == "" || n.Kind != KindMail || n.Content.MessageID == "" && strings.Contains(a.Link, linkMessageID) {
-		return ""
-	}
-	return fillLink(a.Link, n.Content.MessageID, n.Folder, a.Email)
-}
 
 // Security is how the connection to a mail server is protected.
 type Security string

@@ -6,12 +6,6 @@ import (
 	"time"
 )
 
-// Learned is what a push has shown of a device.
-type Learned struct {
-	Params map[string]string // those that were not known
-	Lane   string            // of the device with them
-}
-
 // Transport is the name of a push service, as the API calls it.
 type Transport string
 
@@ -57,6 +51,12 @@ type Device struct {
 // there.
 func (d Device) SameAddress(o Device) bool {
 	return d.Transport == o.Transport && d.Address == o.Address && maps.Equal(d.Params, o.Params) && reflect.DeepEqual(d.Keys, o.Keys)
+}
+
+// Learned is what a push has shown of a device.
+type Learned struct {
+	Params map[string]string // those that were not known
+	Lane   string            // of the device with them
 }
 
 // Learn returns the device with the parameters that it lacked, and with the lane that follows from

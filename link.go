@@ -68,6 +68,16 @@ func authority(address string) string {
 	return rest
 }
 
+// LinkTo returns the link for a click on a notification of the account's mail, made from its
+// template. It is empty if there is no template or the mail lacks a field of it: the click opens
+// the page.
+func (a Account) LinkTo(n Notification) string {
+	if a.Link == "" || n.Kind != KindMail || n.Content.MessageID == "" && strings.Contains(a.Link, linkMessageID) {
+		return ""
+	}
+	return fillLink(a.Link, n.Content.MessageID, n.Folder, a.Email)
+}
+
 func fillLink(template, messageID, folder, email string) string {
 	return strings.NewReplacer(linkMessageID, escapeLink(messageID), linkFolder, escapeLink(folder), linkEmail, escapeLink(email)).Replace(template)
 }

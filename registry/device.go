@@ -92,8 +92,8 @@ func checkLane(d idlepush.Device) error {
 	return nil
 }
 
-// Register registers a device. If its address is known, that device keeps its id and queue, whichever
-// user had it, and gets the new keys and settings. Otherwise it gets a new id.
+// Register registers a device. If its address is known, that device keeps its id and queue,
+// whichever user had it, and gets the new keys and settings. Otherwise it gets a new id.
 //
 // d.Status.State says whether a push has reached the device. If it is empty, the state stays as it
 // is, and a new device is unproven. d.Lane, which must not be empty, and d.MustShow come from its

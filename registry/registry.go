@@ -1,5 +1,6 @@
 // Package registry is the store of users, tokens, accounts, cursors, devices, notifications and
-// queues. It imports no other package of the program but its own subpackages.
+// queues. Their types are in package idlepush. Of other packages of the program it imports only
+// that one, codes, and its own subpackages.
 //
 // A [Store] has a handle for each of its callers: [Mail] for the watcher, [Outbox] for push, and
 // [Users], [Accounts], [Devices] and [History] for web.

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os/exec"
 	"slices"
 	"strings"
@@ -9,12 +12,13 @@ import (
 
 // mayImport is the house: which of our packages each may know. Tests may know more.
 var mayImport = map[string][]string{
-	"idlepush/registry":                 {"idlepush/codes", "idlepush/registry/table", "idlepush/registry/migrate"},
+	"idlepush":                          {"idlepush/codes"},
+	"idlepush/registry":                 {"idlepush", "idlepush/codes", "idlepush/registry/table", "idlepush/registry/migrate"},
 	"idlepush/registry/table":           {"idlepush/registry/boltcheck"},
 	"idlepush/registry/boltcheck":       {},
 	"idlepush/registry/migrate":         {"idlepush/registry/table"},
 	"idlepush/registry/migrate/v1":      {"idlepush/registry/table"},
-	"idlepush/registry/registrytest":    {"idlepush/registry"},
+	"idlepush/registry/registrytest":    {"idlepush", "idlepush/registry"},
 	"idlepush/registry/testenv":         {},
 	"idlepush/netguard":                 {},
 	"idlepush/codes":                    {},
@@ -22,22 +26,22 @@ var mayImport = map[string][]string{
 	"idlepush/watcher/imapmem":          {},
 	"idlepush/watcher/discover":         {"idlepush/codes", "idlepush/netguard", "idlepush/watcher/wire"},
 	"idlepush/watcher/message":          {},
-	"idlepush/watcher":                  {"idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message"},
+	"idlepush/watcher":                  {"idlepush", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message"},
 	"idlepush/watcher/imaptest":         {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
-	"idlepush/push":                     {"idlepush/codes", "idlepush/registry"},
-	"idlepush/push/fcm":                 {"idlepush/codes", "idlepush/push", "idlepush/registry"},
-	"idlepush/push/apns":                {"idlepush/codes", "idlepush/push", "idlepush/registry"},
-	"idlepush/push/webpush":             {"idlepush/codes", "idlepush/netguard", "idlepush/push", "idlepush/registry"},
-	"idlepush/push/pushtest":            {"idlepush/codes", "idlepush/registry"},
-	"idlepush/push/pushtest/sendertest": {"idlepush/codes", "idlepush/push", "idlepush/push/pushtest", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv"},
+	"idlepush/push":                     {"idlepush", "idlepush/codes", "idlepush/registry"},
+	"idlepush/push/fcm":                 {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},
+	"idlepush/push/apns":                {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},
+	"idlepush/push/webpush":             {"idlepush", "idlepush/codes", "idlepush/netguard", "idlepush/push", "idlepush/registry"},
+	"idlepush/push/pushtest":            {"idlepush", "idlepush/codes", "idlepush/registry"},
+	"idlepush/push/pushtest/sendertest": {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/push/pushtest", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv"},
 	"idlepush/push/pushtest/services":   {}, // only tests
-	"idlepush/push/pushtest/mozilla":    {"idlepush/push/pushtest", "idlepush/registry"},
-	"idlepush/web":                      {"idlepush/codes", "idlepush/netguard", "idlepush/registry"},
+	"idlepush/push/pushtest/mozilla":    {"idlepush", "idlepush/push/pushtest"},
+	"idlepush/web":                      {"idlepush", "idlepush/codes", "idlepush/netguard", "idlepush/registry"},
 	"idlepush/web/browsertest":          {"idlepush/registry/testenv"},
-	"idlepush/cmd/idlepush/api":         {"idlepush/registry"},
+	"idlepush/cmd/idlepush/api":         {"idlepush"},
 	"idlepush/cmd/idlepush/browser":     {},
-	"idlepush/cmd/idlepush/systemtest":  {"idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest"},
-	"idlepush/cmd/idlepush": {"idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/netguard", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/push", "idlepush/push/fcm",
+	"idlepush/cmd/idlepush/systemtest":  {"idlepush", "idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest"},
+	"idlepush/cmd/idlepush": {"idlepush", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/netguard", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/push", "idlepush/push/fcm",
 		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/web"},
 }
 
@@ -71,7 +75,7 @@ func TestTheRoomsKnowOnlyWhomTheyMay(t *testing.T) {
 		}
 		seen++
 		for _, i := range imports {
-			if strings.HasPrefix(i, "idlepush/") && !slices.Contains(may, i) {
+			if (i == "idlepush" || strings.HasPrefix(i, "idlepush/")) && !slices.Contains(may, i) {
 				t.Errorf("%s must not know %s", room, i)
 			}
 			for library, rooms := range oneRoom {
@@ -87,6 +91,66 @@ func TestTheRoomsKnowOnlyWhomTheyMay(t *testing.T) {
 	if seen != len(mayImport) {
 		t.Errorf("%d rooms are there, %d are in the table", seen, len(mayImport))
 	}
+}
+
+// maxExported bounds the exported names of a package, without methods: whoever reads its
+// documentation is to see it whole.
+const maxExported = 60
+
+func TestExportedNamesOfEveryPackageFitOneLook(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-f", `{{$dir := .Dir}}{{.ImportPath}}{{range .GoFiles}} {{$dir}}/{{.}}{{end}}`, "idlepush/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := false
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		names := 0
+		for _, file := range words[1:] {
+			names += exportedNames(t, file)
+		}
+		if names > maxExported {
+			t.Errorf("%s exports %d names, more than %d: it knows more than one thing", words[0], names, maxExported)
+		}
+		seen = seen || names > maxExported/2
+	}
+	if !seen {
+		t.Error("this test sees nothing")
+	}
+}
+
+// exportedNames counts the exported names that the file declares at top level.
+func exportedNames(t *testing.T, file string) (names int) {
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func(list ...*ast.Ident) {
+		for _, name := range list {
+			if name.IsExported() {
+				names++
+			}
+		}
+	}
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if d.Recv == nil {
+				count(d.Name)
+			}
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				switch s := s.(type) {
+				case *ast.TypeSpec:
+					count(s.Name)
+				case *ast.ValueSpec:
+					count(s.Names...)
+				}
+			}
+		}
+	}
+	return names
 }
 
 // unlinked are the modules that must not come into the program with a library that it uses.

@@ -31,6 +31,7 @@ type Service struct {
 	away     bool
 	browsers map[string]*browser // by the id that they got (uaid)
 	acks     []Ack
+	relayed  int // how many accepted messages deliver has handled
 }
 
 // Ack is a browser's acknowledgement of a message.
@@ -137,11 +138,13 @@ func (s *Service) Acks() []Ack {
 	return slices.Clone(s.acks)
 }
 
-// Waiting returns the number of messages that their browser has not acknowledged.
+// Waiting returns the number of messages that their browser has not acknowledged, or that were not
+// yet relayed to it.
 func (s *Service) Waiting() int {
+	accepted := len(s.Messages())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	count := 0
+	count := max(0, accepted-s.relayed)
 	for _, b := range s.browsers {
 		b.forgetOld()
 		count += len(b.waiting)
@@ -176,6 +179,7 @@ func (s *Service) relay(ctx context.Context) {
 func (s *Service) deliver(ctx context.Context, m pushtest.WebPushMessage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.relayed++
 	for _, b := range s.browsers {
 		for channel, endpoint := range b.channels {
 			if endpoint != m.Endpoint {

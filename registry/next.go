@@ -46,7 +46,7 @@ func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) 
 }
 
 // read reads the delivery at the head of the work's subqueue, and all that it takes to send it. ok
-// is false if there is none that is to be sent, so that dropStale has something to do.
+// is false if that delivery must not be sent: dropStale removes it.
 func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64, now time.Time) (ok bool, err error) {
 	at, found, err := waiting.Row(tx, waitingKey{w.subqueue, head})
 	if err != nil || !found {

@@ -27,11 +27,12 @@ const (
 // Outcome is what the answer of a push service means, or what it means that no answer came.
 type Outcome struct {
 	Result         Result
-	At             time.Time         // ResultRetry: not before this time; zero: the dispatcher's backoff
-	Suspect        bool              // ResultRetry: only this address fails, so the device is suspect
-	MaybeDelivered bool              // ResultRetry: no answer came, but the service may have the message
-	NotSent        bool              // nothing was sent, so the service is not to blame
-	Learned        *idlepush.Learned // ResultDelivered: what the push has shown of the device; nil: nothing
+	At             time.Time // of a retry: not before this time; zero: the dispatcher's backoff
+	Suspect        bool      // of a retry: only this address fails, so the device is suspect
+	MaybeDelivered bool      // of a retry: no answer came, but the service may have the message
+	NotSent        bool      // nothing was sent, so the service is not to blame
+	// Learned is what a delivered push has shown of the device; nil: nothing.
+	Learned *idlepush.Learned
 
 	LaneWorks bool          // the answer proves that the lane works: its pause ends
 	PauseFor  time.Duration // how long the lane is paused from now on; zero: as it was

@@ -78,9 +78,9 @@ func Open(dir string, o Options) (*Store, error) {
 	return openExisting(dir, path, o)
 }
 
-// create creates a new store in a temporary file and renames it when it is complete. It writes the
-// key file in between. So a key file beside the temporary file is from a first start that was
-// interrupted, and one alone is from a store that was lost.
+// create creates a new store in a temporary file, writes the key file, and renames the store. If a
+// first start was interrupted, there is a key file beside the temporary file. A key file alone
+// means that a store was lost.
 func create(dir string, key []byte) error {
 	unlock, err := lockFolder(dir)
 	if err != nil {

@@ -29,18 +29,19 @@ type Queue struct {
 
 // Work is the first delivery of a device's queue. Settle ends it.
 type Work struct {
-	Device       idlepush.Device
-	Lane         string
-	Pause        Lane                  // of the lane when the work was taken; zero: it was not paused
 	Notification idlepush.Notification // without its deliveries
-	Mailbox      string                // the address of its account, if any
-	Link         string                // opened by a click, from its account's template; empty: the page
-	Unread       *int                  // unread mails of all accounts that ring the device; nil: not known
-	Clear        []string              // stable ids that the push withdraws, besides its own notification
-	Attempts     int                   // tries so far
-	NotifiedAt   []time.Time           // the last deliveries of the subqueue, oldest first; see KeepNotified
-	HoldEnded    bool                  // a hold of the subqueue is over; Combine ends it
-	KeepNotified int                   // how many such times Settle keeps; 0: this delivery does not count
+	Device       idlepush.Device
+
+	Lane         string
+	Pause        Lane        // of the lane when the work was taken; zero: it was not paused
+	Mailbox      string      // the address of its account, if any
+	Link         string      // opened by a click, from its account's template; empty: the page
+	Unread       *int        // unread mails of all accounts that ring the device; nil: not known
+	Clear        []string    // stable ids that the push withdraws, besides its own notification
+	Attempts     int         // tries so far
+	NotifiedAt   []time.Time // the last deliveries of the subqueue, oldest first; see KeepNotified
+	HoldEnded    bool        // a hold of the subqueue is over; Combine ends it
+	KeepNotified int         // how many such times Settle keeps; 0: this delivery does not count
 
 	key         deliveryKey
 	subqueue    subqueueKey

@@ -30,7 +30,7 @@
 //	               public URL, the last sequence
 //
 // A device's queue consists of subqueues: one for each account, one for clears, and one for the
-// rest. Each keeps its order, and can be held while the others go on.
+// rest. Each keeps its order. A burst limit delays one of them, and the others go on.
 //
 // # Files
 //

@@ -8,8 +8,8 @@ import (
 )
 
 // A device's queue consists of subqueues: one for the mail of each account, one for clears, and one
-// for all other notifications. Each keeps its order, and can be held while the others go on. The
-// row of the queue has the head of each, so that no row of a delivery is read to choose the next.
+// for all other notifications. Each keeps its order, and a hold of one does not stop the others.
+// The row of the queue has the head of each, and the next is chosen without reading a delivery.
 
 // The subqueues that belong to no account.
 const (
@@ -33,7 +33,7 @@ func (row deliveryRow) subqueue(k deliveryKey) subqueueKey {
 	return subqueueKey{k.device, subqueueOf(row.Kind, k.notification.scope)}
 }
 
-// isHeld reports whether the subqueue is held at now. A hold that begins after now was written
+// isHeld reports whether the subqueue has a hold at now. A hold that begins after now was written
 // before the clock was set back, and does not count.
 func (l subqueueRow) isHeld(now time.Time) bool {
 	return !now.Before(l.HeldFrom) && now.Before(l.HeldUntil)
@@ -122,8 +122,8 @@ func (s *queueSet) addNotification(q *queue, k notificationKey, row notification
 }
 
 // addPending writes a pending delivery, and adds it to its subqueue at the position of its
-// sequence. The due time of the queue stays, because the deliveries ahead go first. If only other
-// subqueues are held, the queue becomes due at once.
+// sequence. The due time of the queue stays, because the deliveries ahead go first. If the queue
+// waits only for holds of other subqueues, it becomes due at once.
 func (s *queueSet) addPending(q *queue, k deliveryKey, d deliveryRow) error {
 	if err := deliveries.Put(s.tx, k, d); err != nil {
 		return err

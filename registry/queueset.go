@@ -64,8 +64,8 @@ func (c *core) updateQueues(now time.Time, fn func(*queueSet) error) error {
 	return err
 }
 
-// opsLeft returns how many more reads and writes fit the transaction, without what is reserved and
-// what it takes to save the queues.
+// opsLeft returns how many more reads and writes fit the transaction, without the reserved ones and
+// those that save the queues.
 func (s *queueSet) opsLeft() int { return s.tx.Left() - queueCost*len(s.list) - s.reserved }
 
 // get returns the queue of a device, or nil if there is no such device.

@@ -1,4 +1,4 @@
-// Package watcher keeps an IMAP session for each account and decides what is new mail.
+// Package watcher keeps an IMAP session for each account and finds new mail.
 //
 // A [Pool] runs one session for each enabled account. A session's loop is "catch up, then wait" and
 // nothing else: start, reconnect, EXISTS, refresh and polling all take the same path. So new mail

@@ -44,8 +44,8 @@ func refusal(said *imap.Error, err error) *Failure {
 	return &Failure{Reason: idlepush.Reason{Code: "server_refuses"}}
 }
 
-// knownMeaning returns the failure that a text means at every command, in a greeting and in a BYE,
-// or nil if the text is not known.
+// knownMeaning returns the failure that a text means at every command, in a greeting and in a BYE.
+// It returns nil if the text is not known.
 func knownMeaning(code imap.ResponseCode, text string) *Failure {
 	if wait := throttled(text); wait > 0 {
 		return slowDown(wait)

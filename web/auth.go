@@ -25,8 +25,8 @@ import (
 // access is a set of kinds of callers that a route admits.
 type access int
 
-// The kinds of callers: device is a token of device scope, full is a session or a token of full
-// scope, and admin is the admin token, which belongs to no user.
+// The kinds of callers. device is a token of device scope. full is a session or a token of full
+// scope. admin is the admin token, which belongs to no user.
 const (
 	device access = 1 << iota
 	full

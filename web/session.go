@@ -66,7 +66,7 @@ func (h *sessionHandlers) logIn(_ context.Context, c caller, in *body[Login]) (*
 }
 
 // startSession answers with a new session. If the browser was in a session of another user, it ends
-// that session and removes its device, which would show mail of one user to the other.
+// that session. It also removes its device, which would show mail of one user to the other.
 func (h *sessionHandlers) startSession(c caller, u idlepush.User, session string, stay bool) (*loggedIn, error) {
 	h.limits.knownClients.add(c.address, u.Name, time.Now())
 	if c.previous.ID != "" && c.previous.User != u.ID {

@@ -1,9 +1,10 @@
 // Package discover finds the IMAP settings of a mail address, so that nobody has to know them.
 //
-// [Finder.Find] asks several sources, the best of which wins; [Sources] has their order: a table of
-// the large providers, what the domain itself publishes, Thunderbird's list of providers, the
-// provider that receives the domain's mail, SRV records, and a guess. Third parties learn only the
-// domain. A [Result] also has what a person must do first, such as making an app password.
+// [Finder.Find] asks several sources, the best of which wins; [Sources] has their order. First come
+// a table of the large providers, what the domain itself publishes, and Thunderbird's list of
+// providers. Then come the provider that receives the domain's mail, SRV records, and a guess.
+// Third parties learn only the domain. A [Result] also has what a person must do first, such as
+// making an app password.
 //
 // It is a package of its own because it speaks HTTPS and DNS, which nothing else about IMAP does.
 // It knows nothing of accounts.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -58,9 +59,10 @@ type System struct {
 
 // process is one run of the program.
 type process struct {
-	cmd   *exec.Cmd
-	ended chan struct{} // closed when the process has ended
-	err   error         // of Wait, once ended is closed
+	cmd     *exec.Cmd
+	waiting sync.WaitGroup // for the goroutine that waits for its end
+	ended   chan struct{}  // closed when the process has ended
+	err     error          // of Wait, once ended is closed
 }
 
 // New starts the mail server and the push services, but not yet the daemon. At the end of the test
@@ -123,10 +125,10 @@ func (s *System) Start(t *testing.T) {
 	p := &process{cmd: s.Command(t), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &s.Log, &s.Log
 	Must(t, p.cmd.Start())
-	go func() {
+	p.waiting.Go(func() {
 		p.err = p.cmd.Wait()
 		close(p.ended)
-	}()
+	})
 	s.process = p
 	ready, err := http.NewRequestWithContext(testenv.Context(t), http.MethodGet, s.Origin+"/readyz", nil)
 	Must(t, err)
@@ -155,7 +157,7 @@ func (s *System) Start(t *testing.T) {
 func (s *System) Kill(t *testing.T) {
 	t.Helper()
 	s.process.cmd.Process.Kill()
-	<-s.process.ended
+	s.process.waiting.Wait()
 	s.process = nil
 }
 

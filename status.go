@@ -25,6 +25,14 @@ func (r Reason) With(name, value string) Reason {
 	return Reason{r.Code, params}
 }
 
+// Repeats reports whether r says the same as o, at another time perhaps (codes.Now).
+func (r Reason) Repeats(o Reason) bool {
+	if then, ok := o.Params[codes.Now]; ok && r.Params[codes.Now] != "" {
+		r = r.With(codes.Now, then)
+	}
+	return r.Equal(o)
+}
+
 // Equal reports whether code and parameters are the same.
 func (r Reason) Equal(o Reason) bool { return r.Code == o.Code && maps.Equal(r.Params, o.Params) }
 

@@ -20,12 +20,13 @@ import (
 // Code names what happened. It is stable: programs compare it, and the store keeps it.
 type Code string
 
-// These parameters mean the same for every code. A sentence can only name Cause.
+// These parameters mean the same for every code. A sentence can only name Cause and Now.
 const (
 	Account = "account" // the mail address of the account in question; it precedes the sentence
 	Said    = "said"    // the words of a mail server; they follow the sentence
 	Case    = "case"    // selects one of the sentences of the code
 	Cause   = "cause"   // another code, whose sentence is filled in, with the same parameters
+	Now     = "now"     // what this machine's clock showed; a new value of it alone is no change
 )
 
 // Entry is one code.

@@ -248,8 +248,9 @@ func setUnread(tx *table.Tx, account id, count int) error {
 	return standings.Put(tx, account, row)
 }
 
-// SetState writes the state of an account's session, if state or code have changed. The last proof
-// stays if st has an earlier one.
+// SetState writes the state of an account's session, unless state and reason are as before. A new
+// codes.Now alone is no change. If state and code are as before, Since stays. The last proof stays
+// if st has an earlier one.
 //
 // A change to Attention queues a notification for every device of those who see the account, in the
 // same transaction. It replaces an earlier one, and is withdrawn when the account works again. What
@@ -288,6 +289,9 @@ func (m Mail) setState(set *queueSet, seen idlepush.Account, st idlepush.Status)
 	if newAttention && set.opsLeft() < notificationCost+len(row.viewers()) {
 		return false, standings.Put(set.tx, id(seen.ID), s)
 	}
+	if st.State == s.Status.State && st.Code == s.Status.Code {
+		st.Since = s.Status.Since
+	}
 	if st.Proof.Before(s.Status.Proof) {
 		st.Proof = s.Status.Proof
 	}
@@ -317,7 +321,7 @@ func compareStatus(tx *table.Tx, seen idlepush.Account, st idlepush.Status) (row
 		return row, s, false, ErrStale
 	}
 	s, _, err = standings.Get(tx, id(seen.ID))
-	return row, s, s.Status.State != st.State || s.Status.Code != st.Code, err
+	return row, s, s.Status.State != st.State || !st.Repeats(s.Status.status().Reason), err
 }
 
 // withdrawByID withdraws a notification of the account that is no longer true. done reports whether

@@ -146,7 +146,7 @@ func tlsFailure(err error, now time.Time) *Failure {
 		f.Code, f.Field = "certificate_wrong_host", "host"
 	case certificate && invalid.Reason == x509.Expired && invalid.Cert != nil && now.Before(invalid.Cert.NotBefore):
 		f.Code, f.Field = "certificate_not_yet_valid", "host"
-		f.Reason = f.With("from", invalid.Cert.NotBefore.UTC().Format(time.DateTime)).With("now", now.UTC().Format(time.DateTime))
+		f.Reason = f.With("from", invalid.Cert.NotBefore.UTC().Format(time.DateTime)).With(codes.Now, now.UTC().Format(time.DateTime))
 	case certificate && invalid.Reason == x509.Expired:
 		f.Code, f.Field = "certificate_expired", "host"
 	case authority, certificate:

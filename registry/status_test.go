@@ -1,0 +1,64 @@
+package registry
+
+import (
+	"testing"
+	"time"
+
+	"idlepush"
+	"idlepush/codes"
+)
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	t.Run("a reason whose parameters change is written, unless only the time is another", statusOfAccount)
+}
+
+// A session says the same at every look, and a look must not cost a commit.
+func statusOfAccount(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	a := mailbox(t, s, someone(t, s, "ann"), "ann@example.org")
+	reason := func(code codes.Code, params ...string) idlepush.Reason {
+		r := idlepush.Reason{Code: code}
+		for i := 0; i < len(params); i += 2 {
+			r = r.With(params[i], params[i+1])
+		}
+		return r
+	}
+	var before idlepush.Status
+	for i, step := range []struct {
+		reason   idlepush.Reason
+		written  bool
+		newSince bool
+	}{
+		{reason("folder_unavailable", "folder", "Family"), true, true},
+		{reason("folder_unavailable", "folder", "Family"), false, false},
+		{reason("folder_unavailable", "folder", "Work"), true, false},
+		{reason("folder_unavailable"), true, false},
+		{reason("certificate_not_yet_valid", "from", "2026", codes.Now, "1970"), true, true},
+		{reason("certificate_not_yet_valid", "from", "2026", codes.Now, "1971"), false, false},
+		{reason("certificate_not_yet_valid", "from", "2027", codes.Now, "1971"), true, false},
+		{reason("certificate_not_yet_valid", "from", "2027"), true, false},
+		{reason(""), true, true},
+	} {
+		now, count := dawn.Add(time.Duration(i)*time.Minute), commits(s)
+		if err := s.Mail.SetState(a, idlepush.Status{State: idlepush.StateWatching, Since: now, Reason: step.reason}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Accounts.Get(a.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := before
+		if step.written {
+			want.State, want.Reason = idlepush.StateWatching, step.reason
+		}
+		if step.newSince {
+			want.Since = now
+		}
+		if !got.Status.Reason.Equal(want.Reason) || !got.Status.Since.Equal(want.Since) || commits(s)-count > 1 || step.written != (commits(s) > count) {
+			t.Errorf("step %d took %d commits: %+v, want %+v", i, commits(s)-count, got.Status, want)
+		}
+		before = got.Status
+	}
+}

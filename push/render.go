@@ -17,21 +17,22 @@ import (
 // payload is the JSON that a phone receives through any transport. Apps must ignore unknown fields
 // and kinds.
 type payload struct {
-	V       int           `json:"v"`
-	Kind    idlepush.Kind `json:"kind"`
-	ID      string        `json:"id"`
-	Account string        `json:"account,omitempty"`
-	Folder  string        `json:"folder,omitempty"`
-	At      time.Time     `json:"at"`
-	Title   string        `json:"title,omitempty"`
-	Body    string        `json:"body,omitempty"`
-	From    string        `json:"from,omitempty"`
-	Subject string        `json:"subject,omitempty"`
-	Preview string        `json:"preview,omitempty"`
-	Count   int           `json:"count,omitempty"`
-	Unread  *int          `json:"unread,omitempty"`
-	Code    codes.Code    `json:"code,omitempty"`
-	Clear   []string      `json:"clear,omitempty"`
+	V       int               `json:"v"`
+	Kind    idlepush.Kind     `json:"kind"`
+	ID      string            `json:"id"`
+	Account string            `json:"account,omitempty"`
+	Folder  string            `json:"folder,omitempty"`
+	At      time.Time         `json:"at"`
+	Title   string            `json:"title,omitempty"`
+	Body    string            `json:"body,omitempty"`
+	From    string            `json:"from,omitempty"`
+	Subject string            `json:"subject,omitempty"`
+	Preview string            `json:"preview,omitempty"`
+	Count   int               `json:"count,omitempty"`
+	Unread  *int              `json:"unread,omitempty"`
+	Code    codes.Code        `json:"code,omitempty"`
+	Params  map[string]string `json:"params,omitempty"`
+	Clear   []string          `json:"clear,omitempty"`
 }
 
 // Texts that may be sent in the clear at any level.
@@ -71,19 +72,20 @@ func clickURL(w registry.Work, page string) string {
 // clear, and last the sender and subject are cut short. The last size always fits, even at 6 bytes
 // per rune.
 var sizes = []messageSize{
-	{folder: 60, from: 100, subject: 250, preview: 200, text: 300, clear: maxClear},
-	{folder: 60, from: 100, subject: 250, preview: 100, text: 300, clear: maxClear},
-	{folder: 60, from: 100, subject: 200, preview: 0, text: 200, clear: maxClear},
-	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: maxClear},
-	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: 25},
-	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: 10},
-	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, clear: 0},
-	{folder: 30, from: 30, subject: 50, preview: 0, text: 100, clear: 0},
+	{folder: 60, from: 100, subject: 250, preview: 200, text: 300, param: 300, clear: maxClear},
+	{folder: 60, from: 100, subject: 250, preview: 100, text: 300, param: 300, clear: maxClear},
+	{folder: 60, from: 100, subject: 200, preview: 0, text: 200, param: 200, clear: maxClear},
+	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: maxClear},
+	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 25},
+	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 10},
+	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 0},
+	{folder: 30, from: 30, subject: 50, preview: 0, text: 100, param: 0, clear: 0},
 }
 
 // A messageSize bounds the parts of a message: texts in runes, and the number of ids to clear. from
-// also bounds the account of a summary, and text is for an attention.
-type messageSize struct{ folder, from, subject, preview, text, clear int }
+// also bounds the account of a summary. text is for an attention, and param for each of its
+// parameters; 0: it has none.
+type messageSize struct{ folder, from, subject, preview, text, param, clear int }
 
 // maxClear bounds the ids to clear in one message. Those of one clear notification fit any service.
 const maxClear = registry.MaxMails
@@ -116,7 +118,7 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 	case idlepush.KindAttention:
 		m.Neutral, m.Title = attention, attention
 		if showsSender {
-			m.Body, p.Code = shorten(text, limit.text), n.Code
+			m.Body, p.Code, p.Params = shorten(text, limit.text), n.Code, shortenEach(n.Params, limit.param)
 		}
 	case idlepush.KindClear:
 		m.Silent = true
@@ -196,6 +198,18 @@ func encode(p payload) []byte {
 		panic(err) // strings and times always encode
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// shortenEach shortens every value, or returns nil if limit is 0.
+func shortenEach(params map[string]string, limit int) map[string]string {
+	if limit == 0 {
+		return nil
+	}
+	short := make(map[string]string, len(params))
+	for name, value := range params {
+		short[name] = shorten(value, limit)
+	}
+	return short
 }
 
 // shorten cuts text to at most limit runes. If something is missing, the last is an ellipsis.

@@ -197,7 +197,7 @@ func smallerOrder(t *testing.T) {
 		if err := json.Unmarshal(m.Payload, &p); err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, messageSize{60, utf8.RuneCountInString(p.From), utf8.RuneCountInString(p.Subject), utf8.RuneCountInString(p.Preview), 0, len(p.Clear)})
+		got = append(got, messageSize{60, utf8.RuneCountInString(p.From), utf8.RuneCountInString(p.Subject), utf8.RuneCountInString(p.Preview), 0, 0, len(p.Clear)})
 		if m.ID != w.Notification.ID || m.URL == "" || *m.Unread != 7 || !strings.HasPrefix(m.Title, "fff") || p.Title != m.Title {
 			t.Errorf("it is another message: %+v", m)
 		}
@@ -205,8 +205,8 @@ func smallerOrder(t *testing.T) {
 			t.Error("the newest id is not among those that are kept")
 		}
 	}
-	want := []messageSize{{60, 100, 250, 200, 0, 50}, {60, 100, 250, 100, 0, 50}, {60, 100, 200, 0, 0, 50}, {60, 60, 120, 0, 0, 50}, {60, 60, 120, 0, 0, 25},
-		{60, 60, 120, 0, 0, 10}, {60, 60, 120, 0, 0, 0}, {60, 30, 50, 0, 0, 0}}
+	want := []messageSize{{60, 100, 250, 200, 0, 0, 50}, {60, 100, 250, 100, 0, 0, 50}, {60, 100, 200, 0, 0, 0, 50}, {60, 60, 120, 0, 0, 0, 50}, {60, 60, 120, 0, 0, 0, 25},
+		{60, 60, 120, 0, 0, 0, 10}, {60, 60, 120, 0, 0, 0, 0}, {60, 30, 50, 0, 0, 0, 0}}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v\nwant %v", got, want)
 	}
@@ -231,7 +231,7 @@ func smallerNone(t *testing.T) {
 	m := Render(long, "", pushtest.Sentences)
 	all := smallers(m)
 	smallest, ok := m.Smallest()
-	if !ok || !bytes.Equal(smallest.Payload, all[len(all)-1].Payload) || utf8.RuneCountInString(smallest.Body) != 100 {
+	if !ok || !bytes.Equal(smallest.Payload, all[len(all)-1].Payload) || utf8.RuneCountInString(smallest.Body) != 100 || bytes.Contains(smallest.Payload, []byte("params")) {
 		t.Errorf("the smallest is %s", smallest.Payload)
 	}
 	for i := 1; i < len(all); i++ {

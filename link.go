@@ -1,10 +1,10 @@
 package idlepush
 
 import (
-	"errors"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -28,35 +28,33 @@ var (
 // who shares a mailbox chooses the link for others.
 var allowedSchemes = []string{"https", "http", "message", "mid", "googlegmail", "ms-outlook", "readdle-spark", "airmail"}
 
-// CheckLink returns an error, in words for a person, if the template of a link is not valid. The
-// link opens when a person clicks on a notification. An empty template is valid: there is no link.
-func CheckLink(template string) error {
+// CheckLink returns what is wrong with the template of a link, or the zero Reason. The link opens
+// when a person clicks on a notification. An empty template is valid: there is no link.
+func CheckLink(template string) Reason {
 	if template == "" {
-		return nil
+		return Reason{}
 	}
 	if len(template) > maxLink {
-		return errors.New("is too long")
+		return Reason{Code: "link_too_long"}.With("limit", strconv.Itoa(maxLink))
 	}
 	if strings.ContainsFunc(template, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("<>\"\\^`|", r) }) {
-		return errors.New("must have no space, control character or quotation mark")
+		return Reason{Code: "link_characters"}
 	}
 	for _, p := range linkPlaceholder.FindAllString(template, -1) {
 		if p != linkMessageID && p != linkFolder && p != linkEmail {
-			return errors.New("knows {message_id}, {folder} and {email} only")
+			known := strings.Join([]string{linkMessageID, linkFolder, linkEmail}, ", ")
+			return Reason{Code: "link_placeholder"}.With("known", known)
 		}
 	}
 	scheme := linkScheme.FindStringSubmatch(template)
-	if scheme == nil {
-		return errors.New("must begin with its scheme (https: or message: for example)")
-	}
-	if !slices.Contains(allowedSchemes, scheme[1]) {
-		return errors.New("must begin with one of " + strings.Join(allowedSchemes, ":, ") + ": to open a mail")
+	if scheme == nil || !slices.Contains(allowedSchemes, scheme[1]) {
+		return Reason{Code: "link_scheme"}.With("schemes", strings.Join(allowedSchemes, ":, ")+":")
 	}
 	u, err := url.Parse(fillLink(template, "x", "x", "x"))
 	if err != nil || (scheme[1] == "https" || scheme[1] == "http") && (u.Host == "" || u.User != nil || strings.ContainsAny(authority(template), "{}")) {
-		return errors.New("must be an address that can be opened")
+		return Reason{Code: "link_invalid"}
 	}
-	return nil
+	return Reason{}
 }
 
 // authority returns the part of an http address with the host.

@@ -6,4 +6,10 @@ import "idlepush/codes"
 // Service.
 var Codes = []codes.Entry{
 	{Code: "transport_unknown", Text: "This version of idlepush does not know {transport}, by which this device is reached."},
+
+	// The keys of a device
+	{Code: "key_missing", Text: "is missing"},
+	{Code: "key_not_base64url", Text: "must be base64url"},
+	{Code: "key_size", Text: "must be {bytes} bytes in base64url, and has {given}"},
+	{Code: "key_not_on_curve", Text: "must be an uncompressed point on the curve P-256"},
 }

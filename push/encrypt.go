@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"idlepush"
@@ -37,16 +38,7 @@ const (
 	nonceInfo  = "Content-Encoding: nonce\x00"     // RFC 8188 section 2.3
 )
 
-// KeysError reports an invalid key of a receiver. It never contains the key.
-type KeysError struct {
-	Field   string // "p256dh" or "auth"
-	Problem string // for people: what it should be
-}
-
-// Error implements error.
-func (e *KeysError) Error() string { return e.Field + ": " + e.Problem }
-
-// CheckKeys returns a *KeysError unless Encrypt can use the keys. p256dh must be the 65 bytes of an
+// CheckKeys returns a *FieldError unless Encrypt can use the keys. p256dh must be the 65 bytes of an
 // uncompressed point on P-256, and auth 16 bytes, both in base64url. Padding and the standard
 // alphabet are accepted, because some clients send them.
 func CheckKeys(keys idlepush.Keys) error {
@@ -57,7 +49,7 @@ func CheckKeys(keys idlepush.Keys) error {
 // Encrypt encrypts plaintext, at most MaxPlaintext bytes, to the receiver's keys by RFC 8291:
 // content coding aes128gcm, one record, with a fresh salt and key pair. Plaintexts are padded to
 // multiples of 256 bytes, so that the length tells little about a subject or a sender. A receiver
-// removes the padding (RFC 8188 section 2). Encrypt returns a *KeysError if the keys are invalid,
+// removes the padding (RFC 8188 section 2). Encrypt returns a *FieldError if the keys are invalid,
 // and ErrTooLarge if the plaintext is too large.
 func Encrypt(plaintext []byte, keys idlepush.Keys) ([]byte, error) {
 	if len(plaintext) > MaxPlaintext {
@@ -128,7 +120,7 @@ func parseKeys(keys idlepush.Keys) (*ecdh.PublicKey, []byte, error) {
 	}
 	receiver, err := ecdh.P256().NewPublicKey(point)
 	if err != nil {
-		return nil, nil, &KeysError{"p256dh", "must be an uncompressed point on the curve P-256"}
+		return nil, nil, &FieldError{"p256dh", idlepush.Reason{Code: "key_not_on_curve"}}
 	}
 	auth, err := decodeKey("auth", keys.Auth, authSize)
 	if err != nil {
@@ -141,14 +133,14 @@ var urlAlphabet = strings.NewReplacer("+", "-", "/", "_")
 
 func decodeKey(field, text string, size int) ([]byte, error) {
 	if text == "" {
-		return nil, &KeysError{field, "is missing"}
+		return nil, &FieldError{field, idlepush.Reason{Code: "key_missing"}}
 	}
 	value, err := base64.RawURLEncoding.DecodeString(urlAlphabet.Replace(strings.TrimRight(text, "=")))
 	if err != nil {
-		return nil, &KeysError{field, "must be base64url"}
+		return nil, &FieldError{field, idlepush.Reason{Code: "key_not_base64url"}}
 	}
 	if len(value) != size {
-		return nil, &KeysError{field, fmt.Sprintf("must be %d bytes in base64url, has %d", size, len(value))}
+		return nil, &FieldError{field, idlepush.Reason{Code: "key_size"}.With("bytes", strconv.Itoa(size)).With("given", strconv.Itoa(len(value)))}
 	}
 	return value, nil
 }

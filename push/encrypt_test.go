@@ -130,7 +130,7 @@ func keysInvalid(t *testing.T) {
 		"auth no base64": {idlepush.Keys{P256dh: good.P256dh, Auth: "not base64 at all!"}, "auth"},
 	} {
 		err := push.CheckKeys(c.keys)
-		bad, ok := errors.AsType[*push.KeysError](err)
+		bad, ok := errors.AsType[*push.FieldError](err)
 		if !ok || bad.Field != c.field {
 			t.Errorf("%s: got %v, want a complaint about %s", name, err, c.field)
 			continue

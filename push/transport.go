@@ -90,12 +90,12 @@ type Meaning struct {
 
 // A FieldError reports a wrong field of a device.
 type FieldError struct {
-	Field   string // "transport", "address", or a parameter's name
-	Problem string // for people: what it should be; never the value
+	Field  string          // "transport", "address", "p256dh", "auth", or a parameter's name
+	Reason idlepush.Reason // what it should be; never the value
 }
 
 // Error implements error.
-func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
+func (e *FieldError) Error() string { return e.Field + ": " + string(e.Reason.Code) }
 
 // Transports is a list of them, each under a name of its own.
 type Transports []Transport
@@ -121,6 +121,19 @@ func (ts Transports) send(ctx context.Context, device idlepush.Device, m Message
 		o.Learned = &idlepush.Learned{Params: o.Learned.Params, Lane: t.Lane(learned)}
 	}
 	return o
+}
+
+// Check returns a *FieldError if the transport, the address, a parameter or a key of a device is
+// wrong, or if the server has no credentials for it. It does not use the network.
+func (ts Transports) Check(d idlepush.Device) error {
+	t, ok := ts.Named(d.Transport)
+	if !ok {
+		return &FieldError{"transport", unknown(d.Transport).Reason}
+	}
+	if err := t.Check(d); err != nil || d.Keys == nil {
+		return err
+	}
+	return CheckKeys(*d.Keys)
 }
 
 // Routed returns the device with Lane and MustShow from its transport. If the transport is not in

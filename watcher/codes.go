@@ -23,6 +23,13 @@ var Codes = []codes.Entry{
 	{Code: "throttled", Text: "the mail server is asked too much: it is tried again later by itself"},
 	{Code: "idle_unreliable", Text: "the server did not report new mail several times, so the mailbox is polled every minute or two. No action needed, but notifications may come that much later."},
 
+	// How long the connection may be silent
+	{Code: "interval_default", Text: "this is the default: nothing is known about this server yet"},
+	{Code: "interval_of_provider", Text: "this is known to work with its provider"},
+	{Code: "interval_shortened", Text: "connections to this server were lost after {silence} of silence"},
+	{Code: "interval_lengthened", Text: "shorter ones have worked for a week or more"},
+	{Code: "interval_distrusted", Text: "the server did not report new mail several times"},
+
 	// Encryption
 	{Code: "starttls_failed", Text: "the server cannot be made secure by STARTTLS: try tls with port 993"},
 	{Code: "privacy_required", Text: "the mail server takes a login only on an encrypted connection: choose tls or starttls"},

@@ -42,7 +42,7 @@ func dovecotNewMail(t *testing.T) {
 				t.Fatalf("notified %d messages, the first as %+v", len(got), c)
 			}
 			testenv.Await(t, "the session is live", func() error {
-				if l := pool.Live(h.account.ID); l.Connections != 1 || l.LastByte.IsZero() || l.LastMail.IsZero() || l.Interval == 0 || l.Why == "" {
+				if l := pool.Live(h.account.ID); l.Connections != 1 || l.LastByte.IsZero() || l.LastMail.IsZero() || l.Interval == 0 || l.Why.Code == "" {
 					return fmt.Errorf("%+v", l)
 				}
 				return nil

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -64,7 +65,7 @@ func (h *host) learn(f func(registry.Host) registry.Host) {
 	was, _ := interval(h.provider, before)
 	is, why := interval(h.provider, h.known)
 	if was != is {
-		h.log.Info("IDLE interval changed", "remote", h.name, "wait", is.Round(time.Second), "status", why)
+		h.log.Info("IDLE interval changed", "remote", h.name, "wait", is.Round(time.Second), "status", why.Code)
 	}
 	if err := h.store.PutHost(h.name, h.known); err != nil {
 		h.log.Error("learned behaviour of a mail server cannot be saved; it is tried again at its next change", "remote", h.name, "err", err)
@@ -105,12 +106,12 @@ func (h *host) distrusted() bool {
 }
 
 // interval returns how long an IDLE may last now, and why.
-func (h *host) interval() (time.Duration, string) {
+func (h *host) interval() (time.Duration, idlepush.Reason) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if distrusted(h.known, time.Now()) {
 		borne, _ := interval(h.provider, h.known)
-		return min(distrustInterval, borne), "the server did not report new mail several times"
+		return min(distrustInterval, borne), idlepush.Reason{Code: "interval_distrusted"}
 	}
 	return interval(h.provider, h.known)
 }

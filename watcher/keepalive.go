@@ -1,12 +1,12 @@
 package watcher
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -60,16 +60,16 @@ func providerOf(host string) provider {
 }
 
 // interval returns how long an IDLE may last at most, and why.
-func interval(p provider, h registry.Host) (d time.Duration, why string) {
+func interval(p provider, h registry.Host) (d time.Duration, why idlepush.Reason) {
 	switch {
 	case h.Interval > 0 && h.FatalSilence > 0:
-		return h.Interval, fmt.Sprintf("connections to this server were lost after %s of silence", inSeconds(h.FatalSilence))
+		return h.Interval, idlepush.Reason{Code: "interval_shortened"}.With("silence", inSeconds(h.FatalSilence))
 	case h.Interval > 0:
-		return h.Interval, "shorter ones have worked for a week or more"
+		return h.Interval, idlepush.Reason{Code: "interval_lengthened"}
 	case p.interval > 0:
-		return p.interval, "this is known to work with its provider"
+		return p.interval, idlepush.Reason{Code: "interval_of_provider"}
 	}
-	return usualInterval, "this is the default: nothing is known about this server yet"
+	return usualInterval, idlepush.Reason{Code: "interval_default"}
 }
 
 func inSeconds(d time.Duration) string { return d.Round(time.Second).String() }

@@ -14,6 +14,7 @@ import (
 
 func TestNumbers(t *testing.T) {
 	t.Parallel()
+	t.Run("for how long shorter intervals have worked before one grows", docsIntervalGrows)
 	t.Run("the numbers of the docs are true", docsNumbers)
 	t.Run("mail received more than two days before the last look is not notified", twoDaysBefore)
 	t.Run("mail of the quarter hour before the first look may be notified after a renumbering, and none older", quarterHourBefore)
@@ -68,6 +69,13 @@ func docsNumbers(t *testing.T) {
 		if n.got != n.want {
 			t.Errorf("%s: it is %v, not %v", n.words, n.got, n.want)
 		}
+	}
+}
+
+func docsIntervalGrows(t *testing.T) {
+	t.Parallel()
+	if text := sentences["interval_lengthened"].Text; text != "shorter ones have worked for a week or more" || quietToLearn != 7*24*time.Hour {
+		t.Errorf("after %v it says %q", quietToLearn, text)
 	}
 }
 

@@ -36,12 +36,12 @@ type Pool struct {
 // Live describes an account's session beside the status in the store: ages, which are not worth
 // storing.
 type Live struct {
-	Connections int           // open now
-	LastByte    time.Time     // from the server, in the session that runs; zero: no session
-	Confirmed   time.Time     // when the server last confirmed that nothing is new; zero: not yet
-	LastMail    time.Time     // when mail was last notified; zero: not yet
-	Interval    time.Duration // how long the connection may be silent; zero: not known yet
-	Why         string        // the reason for the interval
+	Connections int             // open now
+	LastByte    time.Time       // from the server, in the session that runs; zero: no session
+	Confirmed   time.Time       // when the server last confirmed that nothing is new; zero: not yet
+	LastMail    time.Time       // when mail was last notified; zero: not yet
+	Interval    time.Duration   // how long the connection may be silent; zero: not known yet
+	Why         idlepush.Reason // the reason for the interval
 }
 
 // Live returns the state of the account's session. It may be called from any goroutine.

@@ -136,12 +136,12 @@ func (h *accountHandlers) ownAccount(c caller, id string) (idlepush.Account, err
 	return a, err
 }
 
-// checkSharing returns a *FieldError if an account is shared with its owner, with an unknown user
+// checkSharing returns a FieldError if an account is shared with its owner, with an unknown user
 // or twice with the same user.
 func (h *accountHandlers) checkSharing(a idlepush.Account) error {
 	for i, id := range a.SharedWith {
 		if id == a.Owner || slices.Contains(a.SharedWith[:i], id) {
-			return &FieldError{indexed("shared_with", i), "sees it already"}
+			return fault(indexed("shared_with", i), "field_shared_already")
 		}
 		if err := checkUser(h.users, indexed("shared_with", i), id); err != nil {
 			return err
@@ -203,7 +203,7 @@ func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[a
 	}
 	a := in.Body.apply(old)
 	if !sameServer(a, old) && in.Body.Password == nil {
-		return nil, &FieldError{"password", "must be given again to change host, port, security or username"}
+		return nil, fault("password", "field_required").with(codes.Case, caseNewLogin)
 	}
 	if err := accountFaults(a).err(); err != nil {
 		return nil, err

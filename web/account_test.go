@@ -49,6 +49,9 @@ func accountStoredAfterLogin(t *testing.T) {
 	if last := a.body["status"].(map[string]any)["last_byte"]; last != "2026-01-02T03:04:05Z" {
 		t.Errorf("the live age is %v", last)
 	}
+	if st := a.body["status"].(map[string]any); st["interval_code"] != "interval_default" || st["interval_reason"] != allCodes.Sentence("interval_default", nil) {
+		t.Errorf("the reason for the interval is %v, %v", st["interval_code"], st["interval_reason"])
+	}
 	stored, err := h.store.Accounts.Get(a.id())
 	fatal(t, err)
 	if stored.Password != password {

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"idlepush"
+	"idlepush/codes"
 )
 
 // Subscription is a PushSubscription of a browser as its toJSON returns it (W3C Push API), or the
@@ -73,7 +74,7 @@ func (h *deviceHandlers) setAddress(d idlepush.Device, a address) (idlepush.Devi
 	var f faults
 	forbid := func(field string, given bool) {
 		if given {
-			f.add(field, "does not go with this transport")
+			f.add(fault(field, "field_forbidden").with(codes.Case, caseTransport))
 		}
 	}
 	t := h.transports.named(d.Transport)
@@ -92,7 +93,7 @@ func (h *deviceHandlers) setAddress(d idlepush.Device, a address) (idlepush.Devi
 		}
 	}
 	if d.Address == "" {
-		f.add(t.addressField(), "is required for this transport")
+		f.add(fault(t.addressField(), "field_required").with(codes.Case, caseTransport))
 	}
 	forbid("subscription", a.subscription != nil && !t.Subscription)
 	d.Params = maps.Clone(d.Params)

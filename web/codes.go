@@ -3,6 +3,7 @@ package web
 import (
 	"github.com/danielgtaylor/huma/v2"
 
+	"idlepush"
 	"idlepush/codes"
 )
 
@@ -50,6 +51,47 @@ var Codes = []codes.Entry{
 	}},
 	{Code: "changed", Text: "This was changed by another request at the same time. Look at it, then try again."},
 
+	// A field of the request
+	{Code: "field_required", Text: "is required", Cases: map[string]string{
+		caseAdminToken: "is required with the admin token",
+		caseNewLogin:   "must be given again to change host, port, security or username",
+		caseNoEmail:    "is required if there is no email",
+		caseTransport:  "is required for this transport",
+	}},
+	{Code: "field_forbidden", Text: "must be left out", Cases: map[string]string{
+		caseAdminToken: "is for the admin token only: leave it out",
+		caseDevice:     "is for persons only: leave it out",
+		caseTransport:  "does not go with this transport",
+	}},
+	{Code: "field_unknown", Text: "is not known"},
+	{Code: "field_unreadable", Text: "cannot be read"},
+	{Code: "field_empty", Text: "must not be empty"},
+	{Code: "field_too_short", Text: "must have at least {limit} characters"},
+	{Code: "field_too_long", Text: "must have at most {limit} characters"},
+	{Code: "field_too_few", Text: "must hold at least {limit}"},
+	{Code: "field_too_many", Text: "must hold at most {limit}"},
+	{Code: "field_too_small", Text: "must be {limit} or more"},
+	{Code: "field_too_large", Text: "must be {limit} or less"},
+	{Code: "field_choice", Text: `must be one of "{choices}"`},
+	{Code: "field_no_integer", Text: "must be a whole number"},
+	{Code: "field_no_text", Text: "must be text"},
+	{Code: "field_no_boolean", Text: "must be true or false"},
+	{Code: "field_no_list", Text: "must be a list"},
+	{Code: "field_no_object", Text: "must be an object"},
+	{Code: "field_no_next", Text: "is not the next of an earlier answer"},
+	{Code: "field_no_name", Text: "must be printable, without a space at either end", Cases: map[string]string{
+		caseDevice: "must be printable and not blank",
+	}},
+	{Code: "field_no_user", Text: "there is no such user"},
+	{Code: "field_no_account", Text: "is no account of this user, or twice in the list"},
+	{Code: "field_shared_already", Text: "sees it already"},
+	{Code: "field_no_address", Text: "must be a mail address"},
+	{Code: "field_no_host", Text: "must be a host name or an IP address, without a port; an international name in its xn-- form"},
+	{Code: "field_no_folder", Text: "the server has no such folder"},
+	{Code: "field_no_folder_name", Text: "must be the name of a folder, of at most {limit} bytes and without control characters"},
+	{Code: "field_control_characters", Text: "must have no control characters"},
+	{Code: "field_line_break", Text: "must have no line break"},
+
 	// The mail server
 	{Code: "timeout", Text: "The mail server did not answer in time. Check host, port and security."},
 }
@@ -61,9 +103,14 @@ const (
 	caseEnded      = "session_ended"
 	caseDevice     = "device"
 	caseMailbox    = "mailbox"
+	caseAdminToken = "admin_token"
+	caseNewLogin   = "new_login"
+	caseNoEmail    = "no_email"
+	caseTransport  = "transport"
 )
 
-var sentences = codes.Join(Codes)
+// sentences are those that web makes itself.
+var sentences = codes.Join(Codes, idlepush.Codes)
 
 // documentCodes lists all codes in the OpenAPI document, as the schema Code.
 func (s *server) documentCodes(t codes.Table) {
@@ -72,9 +119,11 @@ func (s *server) documentCodes(t codes.Table) {
 	for _, c := range t.Codes() {
 		code.Enum = append(code.Enum, string(c))
 	}
-	for _, name := range []string{"AccountStatus", "Delivery", "DeviceStatus", "Lane", "Notification", "Problem", "Tested"} {
+	for _, name := range []string{"AccountStatus", "Delivery", "DeviceStatus", "FieldError", "Lane", "Notification", "Problem", "Tested"} {
 		p := schemas[name].Properties["code"]
 		p.Type, p.Ref = "", "#/components/schemas/Code"
 	}
+	p := schemas["AccountStatus"].Properties["interval_code"]
+	p.Type, p.Ref = "", "#/components/schemas/Code"
 	schemas["Code"] = code
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/apns"
@@ -33,7 +34,7 @@ var testCodes = []codes.Entry{
 }
 
 // allCodes are those of the program, so that testdata/openapi.json is its contract.
-var allCodes = codes.Join(Codes, registry.Codes, watcher.Codes, discover.Codes, push.Codes, fcm.Codes, apns.Codes, webpush.Codes, testCodes)
+var allCodes = codes.Join(Codes, idlepush.Codes, registry.Codes, watcher.Codes, discover.Codes, push.Codes, fcm.Codes, apns.Codes, webpush.Codes, testCodes)
 
 // told returns the sentence of an outcome.
 func told(o registry.Outcome) string { return allCodes.Sentence(o.Code, o.Params) }

@@ -52,8 +52,8 @@ type MailConfig struct {
 	// other error is logged and answered with 500.
 	Check func(ctx context.Context, a idlepush.Account) (Check, error)
 
-	// Discover looks for the settings of a mail address, for at most 5 s. It returns a *FieldError
-	// if email is not an address.
+	// Discover looks for the settings of a mail address, for at most 5 s. It returns ErrAddress if
+	// email is not an address.
 	Discover func(ctx context.Context, email string) (Discovery, error)
 
 	// Live returns the live state of an account's session, which is not stored.
@@ -65,7 +65,7 @@ type PushConfig struct {
 	Transports []Transport
 
 	// CheckAddress checks the address, the keys and the parameters of a device, and that this
-	// server is configured for its transport. It sends nothing. It returns a *FieldError if the
+	// server is configured for its transport. It sends nothing. It returns a FieldError if the
 	// user can fix the problem.
 	CheckAddress func(d idlepush.Device) error
 
@@ -88,12 +88,12 @@ type PushConfig struct {
 
 // Live is the live state of an account's session. A zero time is unknown.
 type Live struct {
-	Connections int           // open now
-	LastByte    time.Time     // last data from the server
-	Confirmed   time.Time     // last confirmation by the server that there is no more mail
-	LastMail    time.Time     // last mail that is to be notified
-	Interval    time.Duration // how long the connection may be silent
-	Why         string        // reason for Interval
+	Connections int             // open now
+	LastByte    time.Time       // last data from the server
+	Confirmed   time.Time       // last confirmation by the server that there is no more mail
+	LastMail    time.Time       // last mail that is to be notified
+	Interval    time.Duration   // how long the connection may be silent
+	Why         idlepush.Reason // reason for Interval
 }
 
 // PushRequest is the HTTP request that a push service would receive, without its secrets.

@@ -41,6 +41,9 @@ type Address struct {
 	Email string `json:"email" minLength:"3" maxLength:"254"`
 }
 
+// ErrAddress means that a text is not a mail address.
+var ErrAddress error = fault("email", "field_no_address")
+
 func (h *accountHandlers) discover(ctx context.Context, c caller, in *body[Address]) (*body[Discovery], error) {
 	if err := h.limits.allowLogin(c); err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/codes"
 	"idlepush/registry"
 	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
@@ -200,7 +201,7 @@ func (h *testServer) config() Config {
 		Codes:     allCodes,
 		PublicURL: func() string { return "https://house.example.net" },
 		Mail: MailConfig{Check: h.checkLogin, Discover: discovered, Live: func(string) Live {
-			return Live{Connections: 1, LastByte: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Interval: 9 * time.Minute, Why: "this is usual"}
+			return Live{Connections: 1, LastByte: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Interval: 9 * time.Minute, Why: idlepush.Reason{Code: "interval_default"}}
 		}},
 		Push: PushConfig{Transports: transports, CheckAddress: checkAddress, Route: routed, Prove: h.prove, VAPIDKey: key,
 			Preview: func(d idlepush.Device) (PushRequest, *registry.Outcome) {
@@ -302,7 +303,17 @@ func (a answer) wantFields(t testing.TB, fields ...string) {
 	var got []string
 	list, _ := a.body["errors"].([]any)
 	for _, e := range list {
-		got = append(got, e.(map[string]any)["field"].(string))
+		e := e.(map[string]any)
+		got = append(got, e["field"].(string))
+		params := make(map[string]string)
+		given, _ := e["params"].(map[string]any)
+		for name, value := range given {
+			params[name] = value.(string)
+		}
+		code := codes.Code(e["code"].(string))
+		if err := allCodes.Check(code, params); err != nil || e["message"] != allCodes.Sentence(code, params) {
+			t.Errorf("its message is no sentence of its code, %v: %s", err, a.raw)
+		}
 	}
 	if strings.Join(got, " ") != strings.Join(fields, " ") {
 		t.Errorf("the problem names %q, want %q: %s", got, fields, a.raw)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/boombuler/barcode/qr"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -84,7 +85,7 @@ func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[newI
 			return nil, err
 		}
 	} else if b.Admin {
-		return nil, &FieldError{"admin", "is for persons only; leave it out"}
+		return nil, fault("admin", "field_forbidden").with(codes.Case, caseDevice)
 	}
 	origin := h.publicURL()
 	if origin == "" {
@@ -193,10 +194,10 @@ func (h *inviteHandlers) acceptInvite(_ context.Context, c caller, in *acceptanc
 	if i.For == registry.InviteForPerson {
 		var f faults
 		if b.Name == "" {
-			f.add("name", "is required")
+			f.add(fault("name", "field_required"))
 		}
 		if b.Password == "" {
-			f.add("password", "is required")
+			f.add(fault("password", "field_required"))
 		}
 		if err := f.err(); err != nil {
 			return nil, err

@@ -1,10 +1,12 @@
 package web
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 
 	"idlepush"
+	"idlepush/codes"
 	"idlepush/netguard"
 )
 
@@ -35,21 +37,23 @@ func (m Mailbox) account() idlepush.Account {
 	return a
 }
 
-// maxFolders bounds the folders of an account.
-const maxFolders = 50
+const (
+	maxFolders    = 50  // of an account
+	maxFolderName = 255 // bytes
+)
 
 // mailboxFaults returns the faults of a login that can be found without its server.
 func mailboxFaults(a idlepush.Account) (f faults) {
 	if !netguard.IsHost(a.Host) {
-		f.add("host", "must be a host name or an IP address, without a port; an international name in its xn-- form")
+		f.add(fault("host", "field_no_host"))
 	}
 	if a.Username == "" {
-		f.add("username", "is required where there is no email")
+		f.add(fault("username", "field_required").with(codes.Case, caseNoEmail))
 	} else if !isPrintable(a.Username) {
-		f.add("username", "must have no control characters")
+		f.add(fault("username", "field_control_characters"))
 	}
 	if strings.ContainsAny(string(a.Password), "\x00\r\n") {
-		f.add("password", "must have no line break")
+		f.add(fault("password", "field_line_break"))
 	}
 	return f
 }
@@ -58,17 +62,17 @@ func mailboxFaults(a idlepush.Account) (f faults) {
 func accountFaults(a idlepush.Account) faults {
 	f := mailboxFaults(a)
 	if i := strings.LastIndexByte(a.Email, '@'); i < 1 || i == len(a.Email)-1 || strings.ContainsFunc(a.Email, unicode.IsSpace) || !isPrintable(a.Email) {
-		f.add("email", "is required, as a mail address")
+		f.add(fault("email", "field_no_address"))
 	}
-	if err := idlepush.CheckLink(a.Link); err != nil {
-		f.add("link", "%v", err)
+	if wrong := idlepush.CheckLink(a.Link); wrong.Code != "" {
+		f.add(faultOf("link", wrong))
 	}
 	if len(a.Folders) > maxFolders {
-		f.add("folders", "must be at most %d", maxFolders)
+		f.add(fault("folders", "field_too_many").with("limit", strconv.Itoa(maxFolders)))
 	}
 	for i, folder := range a.Folders {
-		if folder == "" || len(folder) > 255 || !isPrintable(folder) {
-			f.add(indexed("folders", i), "must be a folder's name, of at most 255 bytes and without control characters")
+		if folder == "" || len(folder) > maxFolderName || !isPrintable(folder) {
+			f.add(fault(indexed("folders", i), "field_no_folder_name").with("limit", strconv.Itoa(maxFolderName)))
 		}
 	}
 	return f

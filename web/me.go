@@ -54,10 +54,10 @@ func (h *userHandlers) patchMe(_ context.Context, c caller, in *body[mePatch]) (
 	return &body[User]{userOf(u)}, nil
 }
 
-// checkName returns a *FieldError for a name that could look like another.
+// checkName returns a FieldError for a name that could look like another.
 func checkName(name string) error {
 	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return &FieldError{"name", "must be printable, without a space at either end"}
+		return fault("name", "field_no_name")
 	}
 	return nil
 }

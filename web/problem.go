@@ -2,55 +2,38 @@ package web
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
-	"regexp"
-	"slices"
 	"strconv"
-	"strings"
-
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/validation"
 
 	"idlepush"
 	"idlepush/codes"
 )
 
-const (
-	minLength = "must have at least %d characters"
-	minItems  = "must hold at least %d"
-)
-
-// huma keeps these in package variables. By default it would check field names only in their exact
-// case but decode them in any, and document lists as nullable. Its errors repeat the values of a
-// request and are not written for people.
-func init() {
-	huma.ValidateStrictCasing = true
-	huma.DefaultArrayNullable = false
-	huma.NewError = fromHuma
-	validation.MsgExpectedMinLength = minLength
-	validation.MsgExpectedMaxLength = "must have at most %d characters"
-	validation.MsgExpectedMinItems = minItems
-	validation.MsgExpectedMaxItems = "must hold at most %d"
-	validation.MsgExpectedMinimumNumber = "must be %v or more"
-	validation.MsgExpectedMaximumNumber = "must be %v or less"
-	validation.MsgExpectedInteger = "must be a whole number"
-	validation.MsgExpectedString = "must be text"
-	validation.MsgExpectedBoolean = "must be true or false"
-	validation.MsgExpectedArray = "must be a list"
-	validation.MsgExpectedObject = "must be an object"
-	validation.MsgExpectedOneOf = "must be one of \"%s\""
-}
-
 // FieldError describes the fault of one field of a request. As an error it is answered with 422.
+// Whoever returns one leaves Message empty.
 type FieldError struct {
-	Field   string `json:"field" doc:"The field's name as in the request, such as subscription.keys.auth; empty: the request as a whole"`
-	Message string `json:"message" doc:"What is wrong with it; never the value"`
+	Field   string            `json:"field" doc:"The field's name as in the request, such as subscription.keys.auth; empty: the request as a whole"`
+	Code    codes.Code        `json:"code" doc:"What is wrong with it, for programs"`
+	Params  map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
+	Message string            `json:"message" doc:"What is wrong with it, for people; never the value"`
 }
 
-// Error returns the field and the message.
-func (e *FieldError) Error() string { return e.Field + ": " + e.Message }
+// fault returns the fault of a field with one of web's own codes.
+func fault(field string, code codes.Code) FieldError {
+	return faultOf(field, idlepush.Reason{Code: code})
+}
+
+func faultOf(field string, r idlepush.Reason) FieldError {
+	return FieldError{Field: field, Code: r.Code, Params: r.Params}
+}
+
+// with returns the fault with one more parameter.
+func (e FieldError) with(name, value string) FieldError {
+	return faultOf(e.Field, idlepush.Reason{Code: e.Code, Params: e.Params}.With(name, value))
+}
+
+// Error returns the field and the code.
+func (e FieldError) Error() string { return e.Field + ": " + string(e.Code) }
 
 // Problem is the answer to a request that failed: problem details (RFC 9457). It never holds a
 // value of the request.
@@ -105,10 +88,13 @@ func notFound() *Problem {
 	return problem(http.StatusNotFound, "not_found")
 }
 
-// invalid returns a 422 for fields with faults.
-func invalid(fields ...FieldError) *Problem {
+// invalid returns a 422 for fields with faults, whose codes are in the table.
+func invalid(t codes.Table, fields ...FieldError) *Problem {
 	p := problem(http.StatusUnprocessableEntity, "invalid")
-	p.Errors = fields
+	for _, e := range fields {
+		e.Message = t.Sentence(e.Code, e.Params)
+		p.Errors = append(p.Errors, e)
+	}
 	return p
 }
 
@@ -120,76 +106,23 @@ func unprocessable(field string, code codes.Code) *Problem {
 // unprocessableOf returns a 422 with a code of the table, caused by one field.
 func unprocessableOf(t codes.Table, field string, r idlepush.Reason) *Problem {
 	p := problemOf(t, http.StatusUnprocessableEntity, r)
-	p.Errors = []FieldError{{field, p.Detail}}
+	p.Errors = []FieldError{{field, p.Code, p.Params, p.Detail}}
 	return p
 }
 
 // faults collects the faults of a request, to report them all at once.
 type faults []FieldError
 
-func (f *faults) add(field, format string, args ...any) {
-	*f = append(*f, FieldError{field, fmt.Sprintf(format, args...)})
-}
+func (f *faults) add(e FieldError) { *f = append(*f, e) }
 
 // err returns a *Problem, or nil if there are no faults.
 func (f faults) err() error {
 	if len(f) == 0 {
 		return nil
 	}
-	return invalid(f...)
-}
-
-// fromHuma returns the problem for errors of huma, without the values that they repeat.
-func fromHuma(status int, _ string, errs ...error) huma.StatusError {
-	var p *Problem
-	switch status {
-	case http.StatusUnprocessableEntity:
-		p = invalid()
-	case http.StatusRequestEntityTooLarge:
-		p = tooLarge()
-	case http.StatusUnsupportedMediaType:
-		return problem(status, "unsupported_media_type")
-	case http.StatusInternalServerError:
-		return problem(status, "internal")
-	default:
-		p = problem(status, "bad_request")
-	}
-	for _, err := range errs {
-		if d, ok := errors.AsType[*huma.ErrorDetail](err); ok {
-			p.Errors = append(p.Errors, fromDetail(d))
-		}
-	}
-	return p
+	return invalid(sentences, f...)
 }
 
 func tooLarge() *Problem {
 	return problem(http.StatusRequestEntityTooLarge, "too_large").with("limit", strconv.Itoa(maxBody))
-}
-
-// empty holds huma's messages for an empty text or list.
-var empty = []string{fmt.Sprintf(minLength, 1), fmt.Sprintf(minItems, 1)}
-
-var (
-	fieldName = regexp.MustCompile(`^[A-Za-z0-9_.\[\]-]{1,100}$`)
-	required  = regexp.MustCompile(`^expected required property (\w+) to be present$`)
-)
-
-// fromDetail keeps only those messages of huma that hold no value.
-func fromDetail(d *huma.ErrorDetail) FieldError {
-	_, field, _ := strings.Cut(d.Location, ".")
-	message := "cannot be read"
-	if m := required.FindStringSubmatch(d.Message); m != nil {
-		field = strings.TrimPrefix(field+"."+m[1], ".")
-		message = "is required"
-	} else if slices.Contains(empty, d.Message) {
-		message = "must not be empty"
-	} else if d.Message == "unexpected property" || d.Message == "unknown query parameter" {
-		message = "is not known"
-	} else if strings.HasPrefix(d.Message, "must ") || strings.HasPrefix(d.Message, "expected ") || d.Message == "invalid integer" {
-		message = d.Message
-	}
-	if !fieldName.MatchString(field) {
-		field = ""
-	}
-	return FieldError{field, message}
 }

@@ -285,26 +285,35 @@ func refusedFieldExplains(t *testing.T) {
 	for _, c := range []struct {
 		path, method string
 		body         object
+		code         string
+		params       map[string]string
 		want         string
 	}{
-		{"/devices", "POST", fcmDevice().with("transport", marker), `must be one of "fcm, apns, webpush, unifiedpush"`},
-		{"/devices", "POST", fcmDevice().with("name", ""), "must not be empty"},
-		{"/devices", "POST", fcmDevice().with("name", strings.Repeat("x", 101)), "must have at most 100 characters"},
-		{"/users", "POST", object{"name": "carla", "password": "short"}, "must have at least 10 characters"},
-		{"/accounts/discover", "POST", object{"email": "a@"}, "must have at least 3 characters"},
-		{"/devices", "POST", fcmDevice().with("accounts", []string{}), "must not be empty"},
-		{"/devices", "POST", fcmDevice().with("accounts", marker), "must be a list"},
-		{"/devices", "POST", fcmDevice().with("encryption", marker), "must be an object"},
-		{"/devices", "POST", fcmDevice().with("token", 5), "must be text"},
-		{"/devices", "POST", object{"name": "Phone", "token": fcmToken}, "is required"},
-		{"/accounts", "POST", mailbox().with("port", 65536), "must be 65535 or less"},
-		{"/accounts", "POST", mailbox().with("port", 1.5), "must be a whole number"},
-		{"/accounts", "POST", mailbox().with("enabled", marker), "must be true or false"},
-		{"/devices?limit=0", "GET", nil, "must be 1 or more"},
+		{"/devices", "POST", fcmDevice().with("transport", marker), "field_choice", map[string]string{"choices": "fcm, apns, webpush, unifiedpush"}, `must be one of "fcm, apns, webpush, unifiedpush"`},
+		{"/devices", "POST", fcmDevice().with("name", ""), "field_empty", nil, "must not be empty"},
+		{"/devices", "POST", fcmDevice().with("name", strings.Repeat("x", 101)), "field_too_long", map[string]string{"limit": "100"}, "must have at most 100 characters"},
+		{"/users", "POST", object{"name": "carla", "password": "short"}, "field_too_short", map[string]string{"limit": "10"}, "must have at least 10 characters"},
+		{"/accounts/discover", "POST", object{"email": "a@"}, "field_too_short", map[string]string{"limit": "3"}, "must have at least 3 characters"},
+		{"/devices", "POST", fcmDevice().with("accounts", []string{}), "field_empty", nil, "must not be empty"},
+		{"/devices", "POST", fcmDevice().with("accounts", marker), "field_no_list", nil, "must be a list"},
+		{"/devices", "POST", fcmDevice().with("encryption", marker), "field_no_object", nil, "must be an object"},
+		{"/devices", "POST", fcmDevice().with("token", 5), "field_no_text", nil, "must be text"},
+		{"/devices", "POST", object{"name": "Phone", "token": fcmToken}, "field_required", nil, "is required"},
+		{"/accounts", "POST", mailbox().with("port", 65536), "field_too_large", map[string]string{"limit": "65535"}, "must be 65535 or less"},
+		{"/accounts", "POST", mailbox().with("port", 1.5), "field_no_integer", nil, "must be a whole number"},
+		{"/accounts", "POST", mailbox().with("enabled", marker), "field_no_boolean", nil, "must be true or false"},
+		{"/devices", "POST", fcmDevice().with("encryption", object{"p256dh": p256dh}), "field_required", nil, "is required"},
+		{"/devices", "POST", browser().with("token", fcmToken), "field_forbidden", map[string]string{"case": "transport"}, "does not go with this transport"},
+		{"/devices", "POST", browser().with("subscription", subscribed("ftp://push.example/"+marker)), "webpush_endpoint_malformed", nil,
+			"must be an https: address; inside allow-nets http: does too"},
+		{"/accounts", "POST", mailbox().with("link", "https://mail.example.net/{uid}"), "link_placeholder", map[string]string{"known": "{message_id}, {folder}, {email}"},
+			"may have in braces only {message_id}, {folder}, {email}"},
+		{"/devices?limit=x", "GET", nil, "field_no_integer", nil, "must be a whole number"},
+		{"/devices?limit=0", "GET", nil, "field_too_small", map[string]string{"limit": "1"}, "must be 1 or more"},
 	} {
 		a := h.call(h.anna.full, c.method, c.path, c.body, 422)
-		if list := a.body["errors"].([]any); len(list) != 1 || list[0].(map[string]any)["message"] != c.want {
-			t.Errorf("%s %s: want %q, got %s", c.method, c.path, c.want, a.raw)
+		if list := a.body["errors"].([]any); len(list) != 1 || list[0].(map[string]any)["message"] != c.want || list[0].(map[string]any)["code"] != c.code || !sameParams(list[0].(map[string]any)["params"], c.params) {
+			t.Errorf("%s %s: want %s %q, got %s", c.method, c.path, c.code, c.want, a.raw)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (h *testServer) checkLogin(ctx context.Context, a idlepush.Account) (Check,
 
 func discovered(_ context.Context, email string) (Discovery, error) {
 	if !strings.Contains(email, "@") {
-		return Discovery{}, &FieldError{"email", "is no mail address"}
+		return Discovery{}, ErrAddress
 	}
 	return Discovery{Provider: &Provider{Name: "Example"}, Settings: []Settings{{"imap.example.net", 993, "tls", email, "table"}}}, nil
 }
@@ -55,9 +55,9 @@ func discovered(_ context.Context, email string) (Discovery, error) {
 func checkAddress(d idlepush.Device) error {
 	switch {
 	case d.Address == "malformed":
-		return &FieldError{"token", "is no token of this service"}
+		return fault("token", "fcm_token_malformed")
 	case d.Transport == "webpush" && !isEndpoint(string(d.Address)):
-		return &FieldError{"subscription.endpoint", "must be an https: address; inside allow-nets http: does too"}
+		return fault("subscription.endpoint", "webpush_endpoint_malformed")
 	}
 	return nil
 }

@@ -21,13 +21,15 @@ type CommonStatus struct {
 type AccountStatus struct {
 	State string `json:"state" enum:"new,watching,polling,retrying,attention" doc:"new: not connected yet; watching: the server reports new mail at once; polling: new mail is looked for at intervals; retrying: the connection is down; attention: a person must act"`
 	CommonStatus
-	LastByte       time.Time `json:"last_byte,omitzero" doc:"When the server last sent anything in the current session; absent: no session"`
-	Confirmed      time.Time `json:"confirmed,omitzero" doc:"When the server last confirmed that there is no more mail; absent: not since the program started"`
-	LastMail       time.Time `json:"last_mail,omitzero" doc:"When the last mail came that is notified; absent: not since the program started"`
-	Connections    int       `json:"connections" doc:"Open connections to the mail server"`
-	Interval       int       `json:"interval,omitempty" doc:"How long the connection may be silent before it is checked, in seconds"`
-	IntervalReason string    `json:"interval_reason,omitempty" doc:"Reason for interval"`
-	Unread         *int      `json:"unread,omitempty" doc:"Unread mails in the watched folders; absent: unknown"`
+	LastByte       time.Time         `json:"last_byte,omitzero" doc:"When the server last sent anything in the current session; absent: no session"`
+	Confirmed      time.Time         `json:"confirmed,omitzero" doc:"When the server last confirmed that there is no more mail; absent: not since the program started"`
+	LastMail       time.Time         `json:"last_mail,omitzero" doc:"When the last mail came that is notified; absent: not since the program started"`
+	Connections    int               `json:"connections" doc:"Open connections to the mail server"`
+	Interval       int               `json:"interval,omitempty" doc:"How long the connection may be silent before it is checked, in seconds"`
+	IntervalCode   codes.Code        `json:"interval_code,omitempty" doc:"Reason for interval, for programs"`
+	IntervalParams map[string]string `json:"interval_params,omitempty" doc:"The parameters of interval_code"`
+	IntervalReason string            `json:"interval_reason,omitempty" doc:"Reason for interval, for people"`
+	Unread         *int              `json:"unread,omitempty" doc:"Unread mails in the watched folders; absent: unknown"`
 }
 
 // DeviceStatus is the status of the deliveries to a device.
@@ -64,7 +66,8 @@ func utc(t time.Time) time.Time {
 func (h *accountHandlers) accountStatus(a idlepush.Account) (AccountStatus, error) {
 	live := h.mail.Live(a.ID)
 	st := AccountStatus{State: string(a.Status.State), CommonStatus: commonStatus(h.codes, a.Status), LastByte: utc(live.LastByte), Confirmed: utc(live.Confirmed),
-		LastMail: utc(live.LastMail), Connections: live.Connections, Interval: int(live.Interval.Seconds()), IntervalReason: live.Why}
+		LastMail: utc(live.LastMail), Connections: live.Connections, Interval: int(live.Interval.Seconds()),
+		IntervalCode: live.Why.Code, IntervalParams: live.Why.Params, IntervalReason: h.codes.Sentence(live.Why.Code, live.Why.Params)}
 	for _, proof := range []time.Time{st.LastByte, st.Confirmed} {
 		if proof.After(st.Proof) {
 			st.Proof = proof

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -68,21 +69,21 @@ func (h *tokenHandlers) deleteToken(_ context.Context, c caller, in *byID) (*str
 func userFor(users registry.Users, c caller, named string) (string, error) {
 	if c.scope != admin {
 		if named != "" {
-			return "", &FieldError{"user", "is for the admin token only; leave it out"}
+			return "", fault("user", "field_forbidden").with(codes.Case, caseAdminToken)
 		}
 		return c.user.ID, nil
 	}
 	if named == "" {
-		return "", &FieldError{"user", "is required with the admin token"}
+		return "", fault("user", "field_required").with(codes.Case, caseAdminToken)
 	}
 	return named, checkUser(users, "user", named)
 }
 
-// checkUser returns a *FieldError if there is no such user.
+// checkUser returns a FieldError if there is no such user.
 func checkUser(users registry.Users, field, id string) error {
 	_, err := users.Get(id)
 	if errors.Is(err, registry.ErrNotFound) {
-		return &FieldError{field, "there is no such user"}
+		return fault(field, "field_no_user")
 	}
 	return err
 }

@@ -45,6 +45,7 @@ const (
 // server answers every request.
 type server struct {
 	log    *slog.Logger
+	codes  codes.Table
 	ready  func() error
 	mux    *http.ServeMux
 	api    huma.API
@@ -62,7 +63,7 @@ func New(c Config) http.Handler {
 
 func newServer(c Config) (*server, *handlers) {
 	l := newLimits()
-	s := &server{log: c.Log, ready: c.Ready, mux: http.NewServeMux(), guard: newGuard(c), limits: l}
+	s := &server{log: c.Log, codes: c.Codes, ready: c.Ready, mux: http.NewServeMux(), guard: newGuard(c), limits: l}
 	h := newHandlers(c, s.guard, l)
 	s.routes(h, c)
 	return s, h
@@ -157,8 +158,8 @@ func (s *server) problemOf(op *huma.Operation, err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
-	if f, ok := errors.AsType[*FieldError](err); ok {
-		return invalid(*f)
+	if f, ok := errors.AsType[FieldError](err); ok {
+		return invalid(s.codes, f)
 	}
 	switch {
 	case errors.Is(err, registry.ErrNotFound):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/registry"
@@ -11,7 +12,7 @@ import (
 
 // allCodes returns the codes of all packages, with those of every push service.
 func allCodes() codes.Table {
-	lists := [][]codes.Entry{registry.Codes, watcher.Codes, discover.Codes, push.Codes, web.Codes}
+	lists := [][]codes.Entry{idlepush.Codes, registry.Codes, watcher.Codes, discover.Codes, push.Codes, web.Codes}
 	for _, service := range services {
 		lists = append(lists, service.Codes)
 	}

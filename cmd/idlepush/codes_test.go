@@ -23,6 +23,7 @@ import (
 	"strings"
 	"testing"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/push/apns"
@@ -44,6 +45,7 @@ type codeTable struct {
 // codeTables are the tables of all packages, in the order of docs/codes.md.
 var codeTables = []codeTable{
 	{"idlepush/web", "Requests to the API", web.Codes},
+	{"idlepush", "The link of an account", idlepush.Codes},
 	{"idlepush/watcher", "Mailboxes", watcher.Codes},
 	{"idlepush/watcher/discover", "Settings of a mail address", discover.Codes},
 	{"idlepush/registry", "Devices", registry.Codes},

@@ -32,6 +32,9 @@ var throwaway = push.Service{
 	Codes: []codes.Entry{
 		{Code: "throwaway_address", Text: "The address is wrong."},
 		{Code: "throwaway_unreachable", Text: "The service could not be reached."},
+		{Code: "throwaway_malformed", Text: "must be a word"},
+		{Code: "throwaway_not_configured", Text: "this server has no throwaway-url"},
+		{Code: "throwaway_town", Text: "must be somewhere"},
 		{Code: "throwaway_unsendable", Text: "The message could not be written."},
 	},
 	New: func(v push.Values, _ push.Server) (push.Transports, error) {
@@ -59,11 +62,11 @@ var word = regexp.MustCompile(`^[a-z]+$`)
 func (p postcards) Check(d idlepush.Device) error {
 	switch {
 	case p.url == "":
-		return &push.FieldError{Field: "transport", Problem: "this server has no throwaway-url"}
+		return &push.FieldError{Field: "transport", Reason: idlepush.Reason{Code: "throwaway_not_configured"}}
 	case !word.MatchString(string(d.Address)):
-		return &push.FieldError{Field: "address", Problem: "must be a word"}
+		return &push.FieldError{Field: "address", Reason: idlepush.Reason{Code: "throwaway_malformed"}}
 	case d.Params["town"] == "nowhere":
-		return &push.FieldError{Field: "town", Problem: "must be somewhere"}
+		return &push.FieldError{Field: "town", Reason: idlepush.Reason{Code: "throwaway_town"}}
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (s settings) mailConfig(pool *watcher.Pool, texts codes.Table, log *slog.Lo
 		Discover: func(ctx context.Context, email string) (web.Discovery, error) {
 			found, err := finder.Find(ctx, email)
 			if errors.Is(err, discover.ErrAddress) {
-				err = &web.FieldError{Field: "email", Message: err.Error()}
+				err = web.ErrAddress
 			}
 			return discovery(found, texts), err
 		},
@@ -102,30 +102,25 @@ func check(ctx context.Context, pool *watcher.Pool, a idlepush.Account, log *slo
 	return web.Check{Capabilities: able.Capabilities, Folders: folders, UnreadableFolders: able.Unreadable, Idle: able.Idle}, err
 }
 
-// checkAddress returns a *web.FieldError if the address, a key or a parameter of d is invalid.
+// checkAddress returns a web.FieldError if the address, a key or a parameter of d is invalid.
 func checkAddress(transports push.Transports, d idlepush.Device) error {
-	t, ok := transports.Named(d.Transport)
+	err := transports.Check(d)
+	bad, ok := errors.AsType[*push.FieldError](err)
 	if !ok {
-		return &web.FieldError{Field: "transport", Message: "this server does not know it"}
-	}
-	address, keys := "token", "encryption"
-	if t.Traits().Subscription {
-		address, keys = "subscription.endpoint", "subscription.keys"
-	}
-	err := t.Check(d)
-	if bad, ok := errors.AsType[*push.FieldError](err); ok {
-		if bad.Field == "address" {
-			bad.Field = address
-		}
-		return &web.FieldError{Field: bad.Field, Message: bad.Problem}
-	}
-	if err != nil || d.Keys == nil {
 		return err
 	}
-	if bad, ok := errors.AsType[*push.KeysError](push.CheckKeys(*d.Keys)); ok {
-		return &web.FieldError{Field: keys + "." + bad.Field, Message: bad.Problem}
+	address, keys := "token", "encryption"
+	if t, ok := transports.Named(d.Transport); ok && t.Traits().Subscription {
+		address, keys = "subscription.endpoint", "subscription.keys"
 	}
-	return nil
+	field := bad.Field
+	switch field {
+	case "address":
+		field = address
+	case "p256dh", "auth":
+		field = keys + "." + field
+	}
+	return web.FieldError{Field: field, Code: bad.Reason.Code, Params: bad.Reason.Params}
 }
 
 // described returns the transports in the form that the API needs.

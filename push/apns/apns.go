@@ -183,11 +183,11 @@ func (t *Transport) Lane(d idlepush.Device) string {
 func (t *Transport) Check(d idlepush.Device) error {
 	switch {
 	case t.provider == nil:
-		return &push.FieldError{Field: "transport", Problem: "this server has no APNs key: its admin can set apns-key"}
+		return &push.FieldError{Field: "transport", Reason: idlepush.Reason{Code: "apns_not_configured"}}
 	case !deviceToken.MatchString(string(d.Address)):
-		return &push.FieldError{Field: "address", Problem: "want the APNs device token as 64 to 200 hexadecimal digits"}
+		return &push.FieldError{Field: "address", Reason: idlepush.Reason{Code: "apns_token_malformed"}}
 	case d.Params[paramTopic] != "" && !bundleID.MatchString(d.Params[paramTopic]):
-		return &push.FieldError{Field: paramTopic, Problem: wantTopic}
+		return &push.FieldError{Field: paramTopic, Reason: idlepush.Reason{Code: "apns_topic_malformed"}}
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func (t *Transport) compose(d idlepush.Device, m push.Message) (*apns2.Notificat
 		text, err := json.Marshal(p)
 		return text, len(text), err
 	})
-	if bad, ok := errors.AsType[*push.KeysError](err); ok {
+	if bad, ok := errors.AsType[*push.FieldError](err); ok {
 		return nil, m, new(push.With(push.Suspect("apns_encryption"), "key", bad.Field))
 	} else if errors.Is(err, push.ErrTooLarge) {
 		return nil, m, new(push.With(push.Refused("apns_too_large"), "limit", strconv.Itoa(maxPayload)))

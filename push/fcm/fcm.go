@@ -112,10 +112,10 @@ func (t *Transport) Lane(idlepush.Device) string { return string(Name) }
 // Check implements push.Transport.
 func (t *Transport) Check(d idlepush.Device) error {
 	if t.url == "" {
-		return &push.FieldError{Field: "transport", Problem: "this server has no FCM credentials: its admin can set fcm-credentials"}
+		return &push.FieldError{Field: "transport", Reason: idlepush.Reason{Code: "fcm_not_configured"}}
 	}
 	if !isToken(string(d.Address)) {
-		return &push.FieldError{Field: "address", Problem: "want the FCM registration token as the Firebase SDK gives it to the app"}
+		return &push.FieldError{Field: "address", Reason: idlepush.Reason{Code: "fcm_token_malformed"}}
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func compose(d idlepush.Device, m push.Message, now time.Time) ([]byte, push.Mes
 		key, value, err := content(d, m)
 		return data{key, value}, len(key) + len(value), err
 	})
-	if bad, ok := errors.AsType[*push.KeysError](err); ok {
+	if bad, ok := errors.AsType[*push.FieldError](err); ok {
 		return nil, m, new(push.With(push.Suspect("fcm_encryption"), "key", bad.Field))
 	} else if errors.Is(err, push.ErrTooLarge) {
 		return nil, m, new(tooLarge)

@@ -16,6 +16,7 @@ var Codes = []codes.Entry{
 	{Code: "webpush_gone", Text: "{host} says that this subscription is over. Register the device again to be notified."},
 	{Code: "webpush_vapid_mismatch", Text: "{host} says that this subscription was made with another server key. Register the device again."},
 	{Code: "webpush_other_key", Text: "{host} says that this subscription was made with another server key. If it stays so, register the device again."},
+	{Code: "webpush_endpoint_malformed", Text: "must be an https: address; inside allow-nets http: does too"},
 	{Code: "webpush_bad_address", Text: "{host} says that this push address is none of its own. If it stays so, register the device again."},
 	{Code: "webpush_no_subscriber", Text: "{host} says that no phone listens at this address now. Open the app that brings pushes to the phone (such as ntfy)."},
 	{Code: "webpush_redirect", Text: "{host} sends pushes elsewhere, which is not followed. If it stays so, register the device again."},

@@ -47,7 +47,7 @@ func (t transport) Lane(d idlepush.Device) string {
 func (t transport) Check(d idlepush.Device) error {
 	u, err := parseEndpoint(d.Address)
 	if err != nil || !netguard.IsHost(u.Hostname()) || u.Fragment != "" {
-		return &push.FieldError{Field: "address", Problem: "must be an https: address; inside allow-nets http: does too"}
+		return &push.FieldError{Field: "address", Reason: idlepush.Reason{Code: "webpush_endpoint_malformed"}}
 	}
 	return nil
 }

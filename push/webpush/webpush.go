@@ -136,7 +136,7 @@ func (s *Sender) pack(d idlepush.Device, m push.Message) (parcel, *registry.Outc
 		return parcel{}, &unsendable
 	}
 	p.body, err = push.Encrypt(p.text, *d.Keys)
-	if bad, ok := errors.AsType[*push.KeysError](err); ok {
+	if bad, ok := errors.AsType[*push.FieldError](err); ok {
 		return parcel{}, new(push.With(push.Suspect("webpush_keys_invalid"), "key", bad.Field))
 	} else if err != nil {
 		return parcel{}, &unsendable

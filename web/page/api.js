@@ -46,8 +46,7 @@ export async function call(method, path, body) {
 	}
 	const detail = answer?.detail ?? texts.unreadable;
 	const message = reason(answer ?? {}, detail);
-	// A field that has the whole reason says it in the same words.
-	const fields = answer?.errors?.map((error) => error.message === detail ? { ...error, message } : error);
+	const fields = answer?.errors?.map((error) => ({ ...error, message: reason(error, error.message) }));
 	throw new Problem(response.status, answer?.code, message, fields);
 }
 

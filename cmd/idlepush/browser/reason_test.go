@@ -1,6 +1,8 @@
 package browser
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"idlepush/cmd/idlepush/systemtest"
@@ -96,6 +98,18 @@ func TestReason(t *testing.T) {
 		p.WaitText(t, "No settings were found")
 		s.enterMailServer(t, p)
 		p.WaitText(t, "¡the mail server refuses")
+		var messages []string
+		p.Eval(t, &messages, `async () => {
+			const { call } = await import("/api.js");
+			try {
+				await call("POST", "/accounts/check", { host: "no host", password: "" });
+			} catch (problem) {
+				return problem.fields.map((field) => field.message);
+			}
+		}`)
+		if len(messages) == 0 || slices.ContainsFunc(messages, func(m string) bool { return !strings.HasPrefix(m, "¡") }) {
+			t.Errorf("the fields say %q", messages)
+		}
 	})
 	checkOnlyRefusals(t, chromium)
 	chromium.Close(t)

@@ -59,7 +59,7 @@ func TestCheck(t *testing.T) {
 	} {
 		for _, d := range list {
 			bad, ok := st.sender(d).Check(d).(*push.FieldError)
-			if !ok || bad.Field != field || bad.Problem == "" {
+			if !ok || bad.Field != field || bad.Reason.Code == "" {
 				t.Errorf("%s %q: %v", d.Transport, string(d.Address), bad)
 			}
 		}

@@ -1,6 +1,7 @@
 import { clock } from "../age.js";
 import { all, call } from "../api.js";
 import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
+import { reason } from "../reason.js";
 import { go, session } from "../session.js";
 import { folderTicks } from "./add.js";
 import { mailboxState } from "./state.js";
@@ -97,9 +98,10 @@ function sharing(account, names, change) {
 }
 
 function details({ host, port, folders, status }) {
+	const why = reason({ code: status.interval_code, params: status.interval_params }, status.interval_reason);
 	const rows = {
 		server: `${host}:${port}`, folders: folders.join(", "), since: clock(status.since), lastByte: status.last_byte && clock(status.last_byte),
-		confirmed: status.confirmed && clock(status.confirmed), interval: status.interval && [texts.seconds(status.interval), status.interval_reason].filter(Boolean).join(": "),
+		confirmed: status.confirmed && clock(status.confirmed), interval: status.interval && [texts.seconds(status.interval), why].filter(Boolean).join(": "),
 		connections: status.connections,
 	};
 	return el("dl", {}, Object.entries(rows).filter(([, value]) => value !== undefined && value !== "").map(([name, value]) => [el("dt", {}, texts.detail[name]), el("dd", {}, String(value))]));

@@ -38,8 +38,8 @@ const (
 	nonceInfo  = "Content-Encoding: nonce\x00"     // RFC 8188 section 2.3
 )
 
-// CheckKeys returns a *FieldError unless Encrypt can use the keys. p256dh must be the 65 bytes of an
-// uncompressed point on P-256, and auth 16 bytes, both in base64url. Padding and the standard
+// CheckKeys returns a *FieldError unless Encrypt can use the keys. p256dh must be the 65 bytes of
+// an uncompressed point on P-256, and auth 16 bytes, both in base64url. Padding and the standard
 // alphabet are accepted, because some clients send them.
 func CheckKeys(keys idlepush.Keys) error {
 	_, _, err := parseKeys(keys)

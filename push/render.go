@@ -30,9 +30,14 @@ type payload struct {
 	Preview string            `json:"preview,omitempty"`
 	Count   int               `json:"count,omitempty"`
 	Unread  *int              `json:"unread,omitempty"`
-	Code    codes.Code        `json:"code,omitempty"`
-	Params  map[string]string `json:"params,omitempty"`
+	payloadReason
 	Clear   []string          `json:"clear,omitempty"`
+}
+
+// payloadReason says what needs attention.
+type payloadReason struct {
+	Code   codes.Code        `json:"code,omitempty"`
+	Params map[string]string `json:"params,omitempty"`
 }
 
 // Texts that may be sent in the clear at any level.
@@ -84,7 +89,7 @@ var sizes = []messageSize{
 
 // A messageSize bounds the parts of a message: texts in runes, and the number of ids to clear. from
 // also bounds the account of a summary. text is for an attention, and param for each of its
-// parameters; 0: it has none.
+// parameters; 0: they are left out.
 type messageSize struct{ folder, from, subject, preview, text, param, clear int }
 
 // maxClear bounds the ids to clear in one message. Those of one clear notification fit any service.

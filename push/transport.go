@@ -124,7 +124,7 @@ func (ts Transports) send(ctx context.Context, device idlepush.Device, m Message
 }
 
 // Check returns a *FieldError if the transport, the address, a parameter or a key of a device is
-// wrong, or if the server has no credentials for it. It does not use the network.
+// wrong. It also returns one if the server has no credentials. It does not use the network.
 func (ts Transports) Check(d idlepush.Device) error {
 	t, ok := ts.Named(d.Transport)
 	if !ok {

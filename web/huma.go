@@ -17,7 +17,7 @@ import (
 var checks = []struct {
 	message *string
 	code    codes.Code
-	param   string // its name; empty: the code has none
+	param   string // its name; empty: there is no value
 }{
 	{&validation.MsgExpectedMinLength, "field_too_short", "limit"},
 	{&validation.MsgExpectedMaxLength, "field_too_long", "limit"},

@@ -28,8 +28,8 @@ var (
 // who shares a mailbox chooses the link for others.
 var allowedSchemes = []string{"https", "http", "message", "mid", "googlegmail", "ms-outlook", "readdle-spark", "airmail"}
 
-// CheckLink returns why the template of a link is not valid, or the zero Reason. The link opens when
-// a person clicks on a notification. An empty template is valid: there is no link.
+// CheckLink returns why the template of a link is not valid, or the zero Reason. The link opens
+// when a person clicks on a notification. An empty template is valid: there is no link.
 func CheckLink(template string) Reason {
 	if template == "" {
 		return Reason{}

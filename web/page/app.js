@@ -24,6 +24,7 @@ const open = ["setup", "join", "login"]; // need no login
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
+document.documentElement.lang = texts.language;
 let drawn = 0; // counts views, so that a slow view does not replace a later one
 let at; // the address of the view
 let shown = []; // the kinds of changes that redraw the view

@@ -1,3 +1,4 @@
+document.documentElement.lang = texts.language;
 document.getElementById("title").textContent = texts.offlineTitle;
 document.getElementById("text").textContent = texts.offline;
 document.getElementById("again").textContent = texts.tryAgain;

@@ -1,11 +1,11 @@
-// All texts of the page, its service worker and its offline page. Another language is one more file
-// like this one, with the sentences of docs/codes.md as reasons.
+// All texts of the page, its service worker and its offline page. CONTRIBUTING.md has the steps to
+// translate them.
 
 // whole returns a reason as a sentence of its own.
 const whole = (reason) => reason && reason[0].toUpperCase() + reason.slice(1) + (/[.!?)]$/.test(reason) ? "" : ".");
 
 self.texts = {
-	language: "en",
+	language: "en", // BCP 47; also of dates and numbers
 
 	// The service worker and the offline page
 	somethingArrived: "Something arrived",

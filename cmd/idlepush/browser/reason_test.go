@@ -89,6 +89,14 @@ func TestReason(t *testing.T) {
 		}
 	})
 
+	t.Run("the page is in the language of its texts", func(t *testing.T) {
+		var got []string
+		p.Eval(t, &got, `() => [document.documentElement.lang, self.texts.language]`)
+		if got[0] != "en" || got[0] != got[1] {
+			t.Errorf("the page is in %q, its texts in %q", got[0], got[1])
+		}
+	})
+
 	t.Run("what the server refuses is said in the page's words", func(t *testing.T) {
 		p.Eval(t, nil, translate, map[string]string{})
 		enterLogin(t, p, "Begin", "anna", systemtest.Password)

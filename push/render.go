@@ -17,21 +17,21 @@ import (
 // payload is the JSON that a phone receives through any transport. Apps must ignore unknown fields
 // and kinds.
 type payload struct {
-	V       int               `json:"v"`
-	Kind    idlepush.Kind     `json:"kind"`
-	ID      string            `json:"id"`
-	Account string            `json:"account,omitempty"`
-	Folder  string            `json:"folder,omitempty"`
-	At      time.Time         `json:"at"`
-	Title   string            `json:"title,omitempty"`
-	Body    string            `json:"body,omitempty"`
-	From    string            `json:"from,omitempty"`
-	Subject string            `json:"subject,omitempty"`
-	Preview string            `json:"preview,omitempty"`
-	Count   int               `json:"count,omitempty"`
-	Unread  *int              `json:"unread,omitempty"`
+	V       int           `json:"v"`
+	Kind    idlepush.Kind `json:"kind"`
+	ID      string        `json:"id"`
+	Account string        `json:"account,omitempty"`
+	Folder  string        `json:"folder,omitempty"`
+	At      time.Time     `json:"at"`
+	Title   string        `json:"title,omitempty"`
+	Body    string        `json:"body,omitempty"`
+	From    string        `json:"from,omitempty"`
+	Subject string        `json:"subject,omitempty"`
+	Preview string        `json:"preview,omitempty"`
+	Count   int           `json:"count,omitempty"`
+	Unread  *int          `json:"unread,omitempty"`
 	payloadReason
-	Clear   []string          `json:"clear,omitempty"`
+	Clear []string `json:"clear,omitempty"`
 }
 
 // payloadReason says what needs attention.

@@ -62,8 +62,13 @@ type Status struct {
 	Reason           // zero when all is well
 	Proof  time.Time // the last recorded catch-up or accepted push; zero: never
 
-	// Of a device: how many tries failed since the last success while its lane was not paused, and
-	// when the first of them did.
+	// How many tries have failed since the last success, and when the first of them did. Of a
+	// device: tries while its lane was not paused. Of an account: logins that were refused.
 	Failures int       `json:",omitempty"`
 	Failing  time.Time `json:",omitzero"`
+
+	// Of an account: when a login that was refused is tried again, zero if none waits for that; and
+	// when this password was last seen to log in, zero if never.
+	Retry    time.Time `json:",omitzero"`
+	LoggedIn time.Time `json:",omitzero"`
 }

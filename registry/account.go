@@ -85,13 +85,13 @@ func putStatus(tx *table.Tx, account string, st idlepush.Status) error {
 
 // Add stores a mailbox under a new id, in the state new. If that mailbox exists already, Add shares
 // it with a.Owner instead and returns it as it is: the caller has checked that the login of a
-// works. If the login of the existing account does not work, it takes that of a and starts again.
-// added reports whether the account is a new one.
+// works, at a.Status.LoggedIn. If the login of the existing account does not work, it takes that of
+// a and starts again. added reports whether the account is a new one.
 //
 // It returns ErrNotFound if there is no such owner, and ErrDenied if session is not empty and has
 // ended.
 func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (_ idlepush.Account, added bool, err error) {
-	a.ID, a.Revision, a.Created, a.Edited, a.Status = newID(), 1, now, now, idlepush.Status{State: idlepush.StateNew, Since: now}
+	a.ID, a.Revision, a.Created, a.Edited, a.Status = newID(), 1, now, now, idlepush.Status{State: idlepush.StateNew, Since: now, LoggedIn: a.Status.LoggedIn}
 	var out idlepush.Account
 	err = s.db.Update(func(tx *table.Tx) error {
 		out, added = a, false
@@ -119,7 +119,7 @@ func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (_ idle
 		}
 		if out.Status.State == idlepush.StateAttention || out.Status.State == idlepush.StateRetrying {
 			out.Host, out.Port, out.Security, out.Password = a.Host, a.Port, a.Security, a.Password
-			out.Edited, out.Status = now, idlepush.Status{State: idlepush.StateNew, Since: now, Proof: out.Status.Proof}
+			out.Edited, out.Status = now, idlepush.Status{State: idlepush.StateNew, Since: now, Proof: out.Status.Proof, LoggedIn: a.Status.LoggedIn}
 			if err := putStatus(tx, out.ID, out.Status); err != nil {
 				return err
 			}
@@ -248,9 +248,9 @@ func setUnread(tx *table.Tx, account id, count int) error {
 	return standings.Put(tx, account, row)
 }
 
-// SetState writes the state of an account's session, unless state and reason are as before. A new
-// codes.Now alone is no change. If state and code are as before, Since stays. The last proof stays
-// if st has an earlier one.
+// SetState writes the state of an account's session, if state, reason or Retry have changed, or if
+// the password has logged in for the first time. A new codes.Now alone is no change. If state and
+// code are as before, Since stays. Proof and LoggedIn stay if those of st are earlier.
 //
 // A change to Attention queues a notification for every device of those who see the account, in the
 // same transaction. It replaces an earlier one, and is withdrawn when the account works again. What
@@ -289,13 +289,12 @@ func (m Mail) setState(set *queueSet, seen idlepush.Account, st idlepush.Status)
 	if newAttention && set.opsLeft() < notificationCost+len(row.viewers()) {
 		return false, standings.Put(set.tx, id(seen.ID), s)
 	}
-	if st.State == s.Status.State && st.Code == s.Status.Code {
-		st.Since = s.Status.Since
-	}
-	if st.Proof.Before(s.Status.Proof) {
-		st.Proof = s.Status.Proof
-	}
+	kept := s.Status
 	s.Status = statusRowOf(st)
+	s.Status.Proof, s.Status.LoggedIn = later(st.Proof, kept.Proof), later(st.LoggedIn, kept.LoggedIn)
+	if kept.State == st.State && kept.Code == st.Code {
+		s.Status.Since = kept.Since
+	}
 	if newAttention {
 		recipients, err := recipientsOf(set.tx, id(seen.ID), row)
 		if err != nil {
@@ -312,6 +311,14 @@ func (m Mail) setState(set *queueSet, seen idlepush.Account, st idlepush.Status)
 	return true, standings.Put(set.tx, id(seen.ID), s)
 }
 
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // compareStatus returns an account and its standing, and reports whether the status is a change.
 func compareStatus(tx *table.Tx, seen idlepush.Account, st idlepush.Status) (row accountRow, s standingRow, changed bool, err error) {
 	if row, err = accountRowOf(tx, seen.ID); err != nil {
@@ -321,7 +328,9 @@ func compareStatus(tx *table.Tx, seen idlepush.Account, st idlepush.Status) (row
 		return row, s, false, ErrStale
 	}
 	s, _, err = standings.Get(tx, id(seen.ID))
-	return row, s, s.Status.State != st.State || !st.Repeats(s.Status.status().Reason), err
+	before := s.Status
+	changed = before.State != st.State || !st.Repeats(before.status().Reason) || !before.Retry.Equal(st.Retry) || before.LoggedIn.IsZero() && !st.LoggedIn.IsZero()
+	return row, s, changed, err
 }
 
 // withdrawByID withdraws a notification of the account that is no longer true. done reports whether

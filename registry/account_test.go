@@ -25,6 +25,8 @@ func TestAccounts(t *testing.T) {
 	t.Run("sharing a mailbox leaves its session alone", shareKeepsSession)
 	t.Run("an account turned into another mailbox makes other stable ids", turnedIntoAnother)
 	t.Run("adding a mailbox again mends one that waits for a person", addAgainMends)
+	t.Run("a password is known to have worked as long as the login is the same", loginRemembered)
+	t.Run("a login that is refused again keeps the time since when", refusedAgain)
 	t.Run("a damaged password must be entered again, and affects no other account", damagedPassword)
 }
 
@@ -421,5 +423,95 @@ func damagedPassword(t *testing.T) {
 	}
 	if got, err = s.Accounts.Get(a.ID); err != nil || got.Password != "given again" {
 		t.Errorf("the password is not kept, %v", err)
+	}
+}
+
+func loginRemembered(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	a := mailbox(t, s, ann, "ann@example.org")
+	check := func(what string, want time.Time) {
+		t.Helper()
+		got, err := s.Accounts.Get(a.ID)
+		if err != nil || !got.Status.LoggedIn.Equal(want) {
+			t.Errorf("%s: it last logged in at %v, want %v, %v", what, got.Status.LoggedIn, want, err)
+		}
+	}
+	check("new", time.Time{})
+	later := dawn.Add(time.Hour)
+	if err := setState(s, a, idlepush.StateRetrying, "closed", "host", dawn); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []time.Time{later, dawn, {}} {
+		st := idlepush.Status{State: idlepush.StateRetrying, Reason: because("closed", "host"), LoggedIn: at}
+		if err := s.Mail.SetState(a, st); err != nil {
+			t.Fatal(err)
+		}
+		check("logged in", later)
+	}
+	if err := setState(s, a, idlepush.StateAttention, "login", "Enter the password again.", later); err != nil {
+		t.Fatal(err)
+	}
+	check("refused", later)
+	loggedIn := later
+	for i, edit := range []struct {
+		what    string
+		do      func(*idlepush.Account)
+		forgets bool
+	}{
+		{"folders", func(a *idlepush.Account) { a.Folders = []string{"Family"} }, false},
+		{"port", func(a *idlepush.Account) { a.Port = 143 }, false},
+		{"another password, checked", func(a *idlepush.Account) { a.Password, a.Status.LoggedIn = "checked", later.Add(2*time.Minute) }, false},
+		{"another password", func(a *idlepush.Account) { a.Password = "unchecked" }, true},
+		{"another mailbox, checked", func(a *idlepush.Account) { a.Username, a.Status.LoggedIn = "bob", later.Add(3*time.Minute) }, false},
+		{"another mailbox", func(a *idlepush.Account) { a.Username = "carl" }, true},
+	} {
+		got, err := s.Accounts.Get(a.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edit.do(&got)
+		if loggedIn = got.Status.LoggedIn; edit.forgets {
+			loggedIn = time.Time{}
+		}
+		if _, err := s.Accounts.Update(got, later.Add(time.Duration(i)*time.Hour)); err != nil {
+			t.Fatal(edit.what, err)
+		}
+		check(edit.what, loggedIn)
+	}
+	// The same password was checked while its login was refused.
+	refused, err := s.Accounts.Get(a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Mail.SetState(refused, idlepush.Status{State: idlepush.StateRetrying, Since: later, Failures: 1, Failing: later, Retry: later.Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	refused.Status.LoggedIn = later.Add(time.Hour)
+	got, err := s.Accounts.Update(refused, later.Add(24*time.Hour))
+	if want := (idlepush.Status{State: idlepush.StateNew, Since: later.Add(24 * time.Hour), LoggedIn: later.Add(time.Hour)}); err != nil || !reflect.DeepEqual(got.Status, want) || got.Edited.Equal(refused.Edited) {
+		t.Errorf("checked while it is refused: %+v, want %+v, %v", got.Status, want, err)
+	}
+}
+
+func refusedAgain(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	a := mailbox(t, s, someone(t, s, "ann"), "ann@example.org")
+	st := idlepush.Status{State: idlepush.StateRetrying, Reason: because("login", "host"), Failing: dawn}
+	for range 3 {
+		st.Failures++
+		now := dawn.Add(time.Duration(st.Failures-1) * time.Hour)
+		st.Since, st.Retry = now, now.Add(time.Hour)
+		if err := s.Mail.SetState(a, st); err != nil {
+			t.Fatal(err)
+		}
+		want := st
+		want.Since = dawn
+		got, err := s.Accounts.Get(a.ID)
+		if err != nil || !reflect.DeepEqual(got.Status, want) {
+			t.Errorf("refused %d times: %+v, want %+v, %v", st.Failures, got.Status, want, err)
+		}
 	}
 }

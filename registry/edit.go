@@ -13,6 +13,9 @@ import (
 // Attention. It returns ErrStale if the account was edited since a was read, and ErrTaken if
 // another account is that mailbox already.
 //
+// If the caller has logged in, it sets a.Status.LoggedIn. Without that, a changed login counts as
+// one that has never worked. With it, a login that was refused is tried again at once.
+//
 // Cursors stay, except those of folders that are no longer watched: such a folder, watched again
 // later, starts from its end. If the account is another mailbox now, all cursors are removed. If
 // too many people change for one transaction, the account is shared with some of them before the
@@ -65,8 +68,9 @@ func updateAccount(tx *table.Tx, a idlepush.Account, now time.Time) (out idlepus
 	}
 	out = a
 	out.Revision, out.Created, out.Owner, out.Edited, out.Status = old.Revision+1, old.Created, old.Owner, old.Edited, old.Status
-	if !isSameSession(a, old) || old.Status.State == idlepush.StateAttention {
-		out.Edited, out.Status = now, idlepush.Status{State: idlepush.StateNew, Since: now, Proof: old.Status.Proof}
+	mended := !old.Status.Retry.IsZero() && a.Status.LoggedIn.After(old.Status.LoggedIn)
+	if !isSameSession(a, old) || old.Status.State == idlepush.StateAttention || mended {
+		out.Edited, out.Status = now, idlepush.Status{State: idlepush.StateNew, Since: now, Proof: old.Status.Proof, LoggedIn: loggedIn(a, old)}
 		if err := putStatus(tx, a.ID, out.Status); err != nil {
 			return a, false, err
 		}
@@ -80,6 +84,14 @@ func updateAccount(tx *table.Tx, a idlepush.Account, now time.Time) (out idlepus
 		return a, false, err
 	}
 	return out, true, putAccount(tx, out, row.Mailbox)
+}
+
+// loggedIn returns when the password of an account that was edited last logged in.
+func loggedIn(a, old idlepush.Account) time.Time {
+	if (!SameMailbox(a, old) || a.Password != old.Password) && !a.Status.LoggedIn.After(old.Status.LoggedIn) {
+		return time.Time{} // a has that of the password before
+	}
+	return later(a.Status.LoggedIn, old.Status.LoggedIn)
 }
 
 // stepTowards returns the people with at most maxSteps of the changes that lead to those wanted.

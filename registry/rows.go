@@ -208,6 +208,8 @@ type statusRow struct {
 	Proof    time.Time         `json:",omitzero"`
 	Failures int               `json:",omitempty"`
 	Failing  time.Time         `json:",omitzero"`
+	Retry    time.Time         `json:",omitzero"`
+	LoggedIn time.Time         `json:",omitzero"`
 }
 
 type cursorRow struct {

@@ -7,11 +7,11 @@ import (
 )
 
 func (row statusRow) status() idlepush.Status {
-	return idlepush.Status{State: row.State, Since: row.Since, Reason: idlepush.Reason{Code: row.Code, Params: row.Params}, Proof: row.Proof, Failures: row.Failures, Failing: row.Failing}
+	return idlepush.Status{State: row.State, Since: row.Since, Reason: idlepush.Reason{Code: row.Code, Params: row.Params}, Proof: row.Proof, Failures: row.Failures, Failing: row.Failing, Retry: row.Retry, LoggedIn: row.LoggedIn}
 }
 
 func statusRowOf(st idlepush.Status) statusRow {
-	return statusRow{st.State, st.Since, st.Code, st.Params, st.Proof, st.Failures, st.Failing}
+	return statusRow{st.State, st.Since, st.Code, st.Params, st.Proof, st.Failures, st.Failing, st.Retry, st.LoggedIn}
 }
 
 // A device is suspect after this many failed tries over this time without a success. Tries while

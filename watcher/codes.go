@@ -47,6 +47,8 @@ var Codes = []codes.Entry{
 		notAuthorized: "the mail server knows this user but does not let it use the mailbox: check the user name, and who may use the mailbox",
 		unexplained: "the mail server refuses the login without saying why: check user name and password, and whether the provider wants an app password " +
 			"or IMAP switched on",
+		workedBefore: "the mail server refuses a password that it took before: if you have changed it there, enter the new one here; " +
+			"if not, idlepush tries again by itself",
 	}},
 	{Code: "app_password_required", Text: "the provider wants an app password: make one in the security settings of your account there, and enter it here"},
 	{Code: "web_login_required", Text: "the provider wants you to log in on its web page first: do that, then enter the password here again"},
@@ -78,6 +80,7 @@ const (
 	loginUnavailable = "login"
 	notAuthorized    = "not_authorized"
 	unexplained      = "unexplained"
+	workedBefore     = "worked_before"
 	microsoft        = "microsoft"
 	oneOfSeveral     = "one_of_several"
 )

@@ -28,7 +28,6 @@ type Failure struct {
 
 	final    bool          // only a person can help
 	personal bool          // it lies in this account, and says nothing of the host
-	unclear  bool          // a login refused without saying why: final only when it goes on
 	minWait  time.Duration // the next try is not before this
 	cause    error
 }

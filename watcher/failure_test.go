@@ -43,54 +43,54 @@ func no(code imap.ResponseCode, text string) error {
 func failureActions(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		err            error
-		code           codes.Code
-		field          string
-		final, unclear bool
-		minWait        bool
+		err     error
+		code    codes.Code
+		field   string
+		final   bool
+		minWait bool
 	}{
-		"wrong password":         {no("AUTHENTICATIONFAILED", ""), "login_refused", "password", true, false, false},
-		"expired":                {no("EXPIRED", ""), "password_expired", "password", true, false, false},
-		"no reason":              {no("", "Login failed"), "login_refused", "password", false, true, true},
-		"unavailable":            {no("UNAVAILABLE", ""), "server_unavailable", "", false, false, false},
-		"in use":                 {no("INUSE", ""), "server_unavailable", "", false, false, false},
-		"limit":                  {no("LIMIT", ""), "too_many_connections", "", false, false, true},
-		"too many, by text":      {no("", "Maximum number of connections from user+IP exceeded"), "too_many_connections", "", false, false, true},
-		"too many, by both":      {no("UNAVAILABLE", "Too many simultaneous connections"), "too_many_connections", "", false, false, true},
-		"too many, in BYE":       {&wire.ByeError{Text: "Too many connections"}, "too_many_connections", "", false, false, true},
-		"login disabled":         {&loginError{err: errNoPassword}, "password_not_accepted", "security", true, false, false},
-		"connection in login":    {&loginError{err: io.ErrUnexpectedEOF}, "connection_lost", "", false, false, false},
-		"bye":                    {&wire.ByeError{Text: "shutting down"}, "server_closed", "", false, false, false},
-		"silence":                {&wire.TimeoutError{Waiting: "the greeting"}, "server_silent", "port", false, false, false},
-		"certificate, authority": {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}}, "certificate_untrusted", "host", false, false, true},
-		"certificate, host":      {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{}}}}, "certificate_wrong_host", "host", false, false, true},
-		"certificate, expired":   {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}}, "certificate_expired", "host", false, false, true},
+		"wrong password":         {no("AUTHENTICATIONFAILED", ""), "login_refused", "password", true, false},
+		"expired":                {no("EXPIRED", ""), "password_expired", "password", true, false},
+		"no reason":              {no("", "Login failed"), "login_refused", "password", true, false},
+		"unavailable":            {no("UNAVAILABLE", ""), "server_unavailable", "", false, false},
+		"in use":                 {no("INUSE", ""), "server_unavailable", "", false, false},
+		"limit":                  {no("LIMIT", ""), "too_many_connections", "", false, true},
+		"too many, by text":      {no("", "Maximum number of connections from user+IP exceeded"), "too_many_connections", "", false, true},
+		"too many, by both":      {no("UNAVAILABLE", "Too many simultaneous connections"), "too_many_connections", "", false, true},
+		"too many, in BYE":       {&wire.ByeError{Text: "Too many connections"}, "too_many_connections", "", false, true},
+		"login disabled":         {&loginError{err: errNoPassword}, "password_not_accepted", "security", true, false},
+		"connection in login":    {&loginError{err: io.ErrUnexpectedEOF}, "connection_lost", "", false, false},
+		"bye":                    {&wire.ByeError{Text: "shutting down"}, "server_closed", "", false, false},
+		"silence":                {&wire.TimeoutError{Waiting: "the greeting"}, "server_silent", "port", false, false},
+		"certificate, authority": {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}}, "certificate_untrusted", "host", false, true},
+		"certificate, host":      {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{}}}}, "certificate_wrong_host", "host", false, true},
+		"certificate, expired":   {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}}, "certificate_expired", "host", false, true},
 		"certificate, no names": {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.HostnameError{Host: "mail.example.org",
-			Certificate: &x509.Certificate{Subject: pkix.Name{CommonName: "mail.example.org"}}}}}, "certificate_without_names", "host", false, false, true},
+			Certificate: &x509.Certificate{Subject: pkix.Name{CommonName: "mail.example.org"}}}}}, "certificate_without_names", "host", false, true},
 		"certificate, too early": {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired,
-			Cert: &x509.Certificate{NotBefore: time.Now().Add(time.Hour)}}}}, "certificate_not_yet_valid", "host", false, false, true},
-		"TLS that is too old":  {&wire.TLSError{Err: &net.OpError{Op: "remote error", Err: errors.New("tls: protocol version not supported")}}, "tls_too_old", "host", false, false, true},
-		"only OAuth":           {&loginError{err: errOnlyOAuth}, "oauth_required", "password", true, false, false},
-		"no TLS there":         {&wire.TLSError{Err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}}, "tls_failed", "security", false, false, true},
-		"handshake cut off":    {&wire.TLSError{Err: io.EOF}, "tls_failed", "security", false, false, false},
-		"handshake reset":      {&wire.TLSError{Err: &net.OpError{Op: "read", Err: syscall.ECONNRESET}}, "tls_failed", "security", false, false, false},
-		"handshake refused":    {&wire.TLSError{Err: &net.OpError{Op: "remote error", Err: errors.New("alert")}}, "tls_failed", "security", false, false, true},
-		"starttls":             {&wire.StartTLSError{Err: errors.New("not offered")}, "starttls_failed", "security", false, false, true},
-		"flood":                {fmt.Errorf("look: %w", &wire.LimitError{Limit: "line", Max: 1}), "server_faulty", "port", false, false, false},
-		"name":                 {fmt.Errorf("connect: %w", &net.OpError{Err: &net.DNSError{}}), "host_unknown", "host", false, false, false},
-		"refused":              {fmt.Errorf("connect: %w", &net.OpError{Err: errors.New("refused")}), "connection_failed", "port", false, false, false},
-		"forbidden":            {fmt.Errorf("connect: %w", &net.OpError{Err: &netguard.ForbiddenError{Err: errors.New("private")}}), "address_not_allowed", "host", false, false, true},
-		"folder":               {&folderError{&imap.Error{Code: "NONEXISTENT"}}, "folder_unavailable", "folders", false, false, true},
-		"folder, for now":      {&folderError{&imap.Error{Type: imap.StatusResponseTypeNo, Code: "SERVERBUG"}}, "server_refuses", "", false, false, false},
-		"folder, no end":       {fmt.Errorf("look: %w", &folderError{errNoEnd}), "folder_end_unknown", "folders", false, false, false},
-		"limit, later":         {&imap.Error{Type: imap.StatusResponseTypeNo, Code: "LIMIT"}, "too_many_connections", "", false, false, true},
-		"search":               {&imap.Error{Type: imap.StatusResponseTypeNo}, "server_refuses", "", false, false, false},
-		"deadline":             {context.DeadlineExceeded, "server_silent", "port", false, false, false},
-		"store":                {&storeError{registry.ErrCorrupt}, "store_failed", "", false, false, false},
-		"anything else at all": {errors.New("?"), "connection_lost", "", false, false, false},
+			Cert: &x509.Certificate{NotBefore: time.Now().Add(time.Hour)}}}}, "certificate_not_yet_valid", "host", false, true},
+		"TLS that is too old":  {&wire.TLSError{Err: &net.OpError{Op: "remote error", Err: errors.New("tls: protocol version not supported")}}, "tls_too_old", "host", false, true},
+		"only OAuth":           {&loginError{err: errOnlyOAuth}, "oauth_required", "password", true, false},
+		"no TLS there":         {&wire.TLSError{Err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}}, "tls_failed", "security", false, true},
+		"handshake cut off":    {&wire.TLSError{Err: io.EOF}, "tls_failed", "security", false, false},
+		"handshake reset":      {&wire.TLSError{Err: &net.OpError{Op: "read", Err: syscall.ECONNRESET}}, "tls_failed", "security", false, false},
+		"handshake refused":    {&wire.TLSError{Err: &net.OpError{Op: "remote error", Err: errors.New("alert")}}, "tls_failed", "security", false, true},
+		"starttls":             {&wire.StartTLSError{Err: errors.New("not offered")}, "starttls_failed", "security", false, true},
+		"flood":                {fmt.Errorf("look: %w", &wire.LimitError{Limit: "line", Max: 1}), "server_faulty", "port", false, false},
+		"name":                 {fmt.Errorf("connect: %w", &net.OpError{Err: &net.DNSError{}}), "host_unknown", "host", false, false},
+		"refused":              {fmt.Errorf("connect: %w", &net.OpError{Err: errors.New("refused")}), "connection_failed", "port", false, false},
+		"forbidden":            {fmt.Errorf("connect: %w", &net.OpError{Err: &netguard.ForbiddenError{Err: errors.New("private")}}), "address_not_allowed", "host", false, true},
+		"folder":               {&folderError{&imap.Error{Code: "NONEXISTENT"}}, "folder_unavailable", "folders", false, true},
+		"folder, for now":      {&folderError{&imap.Error{Type: imap.StatusResponseTypeNo, Code: "SERVERBUG"}}, "server_refuses", "", false, false},
+		"folder, no end":       {fmt.Errorf("look: %w", &folderError{errNoEnd}), "folder_end_unknown", "folders", false, false},
+		"limit, later":         {&imap.Error{Type: imap.StatusResponseTypeNo, Code: "LIMIT"}, "too_many_connections", "", false, true},
+		"search":               {&imap.Error{Type: imap.StatusResponseTypeNo}, "server_refuses", "", false, false},
+		"deadline":             {context.DeadlineExceeded, "server_silent", "port", false, false},
+		"store":                {&storeError{registry.ErrCorrupt}, "store_failed", "", false, false},
+		"anything else at all": {errors.New("?"), "connection_lost", "", false, false},
 	} {
 		f := diagnose(&idlepush.Account{}, c.err)
-		if f.Code != c.code || f.Field != c.field || f.final != c.final || f.unclear != c.unclear || f.minWait > 0 != c.minWait || sentences.Check(f.Code, f.Params) != nil {
+		if f.Code != c.code || f.Field != c.field || f.final != c.final || f.minWait > 0 != c.minWait || sentences.Check(f.Code, f.Params) != nil {
 			t.Errorf("%s: %+v", name, f)
 		}
 		if !errors.Is(f, c.err) {

@@ -16,6 +16,12 @@ const (
 	maxConnecting = 4
 	connectPace   = 200 * time.Millisecond
 
+	// minConnectPace is the shortest time between two: it halves after each quickToHasten logins in
+	// a row that took no longer than quickLogin.
+	minConnectPace = 50 * time.Millisecond
+	quickToHasten  = 10
+	quickLogin     = time.Second
+
 	// maxConnectPace is the longest time between two while a host fails: long enough for the host,
 	// and short enough for the accounts that it works for and that wait behind others.
 	maxConnectPace = 6 * time.Second
@@ -32,12 +38,14 @@ type host struct {
 	connecting chan struct{} // one value for each connection that is being opened
 	next       chan struct{} // one value while a connection waits for its time; others wait for it
 
-	mu       sync.Mutex
-	known    registry.Host
-	failures int           // of connections; each that succeeds halves it
-	down     bool          // the last could not be made
-	last     time.Time     // when the last was begun
-	healthy  chan struct{} // closed and replaced when down ends
+	mu          sync.Mutex
+	known       registry.Host
+	failures    int           // of connections; each that succeeds halves it
+	lastFailure time.Time     // when the last of them was noted
+	quick       int           // logins in a row that were quick
+	down        bool          // the last could not be made
+	last        time.Time     // when the last was begun
+	healthy     chan struct{} // closed and replaced when down ends
 }
 
 func newHost(address, name string, store registry.Mail, log *slog.Logger, c *clock) *host {
@@ -144,7 +152,7 @@ func (h *host) queue(ctx context.Context) error {
 	}
 	defer func() { <-h.next }()
 	h.mu.Lock()
-	wait := time.Until(h.last.Add(connectWait(h.failures)))
+	wait := time.Until(h.last.Add(connectWait(h.failures, h.quick)))
 	h.mu.Unlock()
 	if !sleep(ctx, wait) {
 		return ctx.Err()
@@ -155,25 +163,39 @@ func (h *host) queue(ctx context.Context) error {
 	return nil
 }
 
-// connectWait returns the time between two connections to a host. It doubles with each failure.
-func connectWait(failures int) time.Duration {
-	return min(connectPace<<min(failures, 10), maxConnectPace)
+// connectWait returns the time between two connections to a host. It doubles with each failure, and
+// shrinks while the host accepts all at once.
+func connectWait(failures, quick int) time.Duration {
+	if failures > 0 {
+		return min(connectPace<<min(failures, 10), maxConnectPace)
+	}
+	return max(connectPace>>min(quick/quickToHasten, 10), minConnectPace)
 }
 
-// failed notes a connection that was soon lost or, down, could not be made, for a reason that is
-// not in its account.
-func (h *host) failed(down bool) {
+// fail notes a connection that could not be made, or was lost too soon, for a reason that is not in
+// its account. It has begun at a time; if others have failed since, it is one failure with them.
+// down: it was not made.
+func (h *host) fail(began time.Time, down bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failures = min(h.failures+1, maxFailures)
-	h.down = h.down || down
+	h.down, h.quick = h.down || down, 0
+	if began.After(h.lastFailure) {
+		h.failures, h.lastFailure = min(h.failures+1, maxFailures), time.Now()
+	}
 }
 
-// entered notes a login that succeeded. It halves the failures, so that a server that accepts and
-// drops still counts as failing. If the host was down, the accounts that wait for it go on.
-func (h *host) entered() {
+// tried notes how a login that began at a time has ended. A success halves the failures, so that a
+// server that accepts and drops still counts as failing. If the host was down, the accounts that wait
+// for it go on.
+func (h *host) tried(began time.Time, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.quick++; err != nil || time.Since(began) > quickLogin {
+		h.quick = 0
+	}
+	if err != nil {
+		return
+	}
 	if h.down {
 		h.down = false
 		close(h.healthy)

@@ -19,6 +19,7 @@ func TestHostLoad(t *testing.T) {
 	t.Run("a host that accepts and drops gets few connections", acceptingAndDropping)
 	t.Run("all accounts return within minutes to a host that was down", hostDown)
 	t.Run("a host that refuses with LIMIT is not pressed, and all get in once it accepts", hostAtLimit)
+	t.Run("accounts cut by one event return as fast as after a start", cutTogether)
 	t.Run("a few accounts that always fail keep no other from its host", failingAccounts)
 }
 
@@ -94,12 +95,12 @@ func (h *harness) allWatching(t *testing.T) {
 	}
 }
 
-// paced fails if more than five connections were begun in a second.
-func (s *server) paced(t *testing.T) {
+// paced fails if more than most connections were begun in a second before end.
+func (s *server) paced(t *testing.T, most int, end time.Time) {
 	t.Helper()
-	for i := range max(len(s.dials)-5, 0) {
-		if took := s.dials[i+5].Sub(s.dials[i]); took < time.Second {
-			t.Fatalf("six connections within %v", took)
+	for i := range max(s.between(time.Time{}, end)-most, 0) {
+		if took := s.dials[i+most].Sub(s.dials[i]); took < time.Second {
+			t.Fatalf("%d connections within %v", most+1, took)
 		}
 	}
 }
@@ -124,8 +125,10 @@ func restartManyAccounts(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		stop()
 		w.serving.Wait()
-		s.paced(t)
-		all := time.Duration(accountCount/5+1) * time.Second
+		s.paced(t, 5, began.Add(2*time.Second))
+		s.paced(t, 20, time.Now())
+		// The first ten come at 200 ms, the next ten at 100 ms, the others at 50 ms.
+		all := 3*time.Second + time.Duration(accountCount-20)*50*time.Millisecond + 100*time.Millisecond
 		if n := s.between(began, began.Add(all)); len(s.dials) != accountCount || n != accountCount {
 			t.Errorf("%d connections, %d within %v", len(s.dials), n, all)
 		}
@@ -142,7 +145,7 @@ func acceptingAndDropping(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		stop()
 		w.serving.Wait()
-		s.paced(t)
+		s.paced(t, 5, time.Now())
 		for at := 30 * time.Minute; at < 2*time.Hour; at += 10 * time.Minute {
 			// Each account comes every seven minutes or so.
 			if n := s.between(began.Add(at), began.Add(at+10*time.Minute)); n > 3*accountCount {
@@ -201,7 +204,67 @@ func hostAtLimit(t *testing.T) {
 		h.allWatching(t)
 		stop()
 		w.serving.Wait()
-		s.paced(t)
+		s.paced(t, 5, free)
+		s.paced(t, 20, time.Now())
 		t.Logf("%d logins while it was full", s.between(began, free))
+	})
+}
+
+func cutTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{script: &imaptest.Script{}}
+		h, w := manyAccounts(t, s)
+		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		time.Sleep(time.Minute)
+		h.allWatching(t)
+		cut := time.Now()
+		s.script.Renumber() // ends all connections
+		all := firstRetryWait + time.Duration(accountCount)*minConnectPace
+		time.Sleep(all)
+		synctest.Wait()
+		h.allWatching(t)
+		stop()
+		w.serving.Wait()
+		if n := s.between(cut, cut.Add(all)); n != accountCount {
+			t.Errorf("%d connections for %d accounts", n, accountCount)
+		}
+	})
+}
+
+func TestConnectWait(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		failures, quick int
+		wait            time.Duration
+	}{
+		{0, 0, 200 * time.Millisecond}, {0, 9, 200 * time.Millisecond}, {0, 10, 100 * time.Millisecond}, {0, 20, 50 * time.Millisecond}, {0, 10_000, 50 * time.Millisecond},
+		{1, 0, 400 * time.Millisecond}, {1, 100, 400 * time.Millisecond}, {4, 0, 3200 * time.Millisecond}, {5, 0, 6 * time.Second}, {maxFailures, 0, 6 * time.Second},
+	} {
+		if got := connectWait(c.failures, c.quick); got != c.wait {
+			t.Errorf("after %d failures and %d quick logins it is %v, want %v", c.failures, c.quick, got, c.wait)
+		}
+	}
+}
+
+// One event may cut connections that were made at different times, and is noticed by one account
+// after another.
+func TestHostFailures(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost("mail.example.org", "mail.example.org:993", newHarness(t, scriptedAccount).store.Mail, nil, newClock(nil))
+		began := time.Now()
+		for i, c := range []struct {
+			before time.Duration // since the last failure, when this one began
+			want   int
+		}{{0, 1}, {time.Second, 1}, {time.Minute, 1}, {-time.Second, 2}, {-time.Second, 3}} {
+			time.Sleep(2 * time.Second)
+			if i > 0 {
+				began = h.lastFailure.Add(-c.before)
+			}
+			if h.fail(began, false); h.failures != c.want {
+				t.Errorf("failure %d: %d count, want %d", i+1, h.failures, c.want)
+			}
+		}
 	})
 }

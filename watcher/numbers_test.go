@@ -18,7 +18,7 @@ func TestNumbers(t *testing.T) {
 	t.Run("the numbers of the docs are true", docsNumbers)
 	t.Run("mail received more than two days before the last look is not notified", twoDaysBefore)
 	t.Run("mail of the quarter hour before the first look may be notified after a renumbering, and none older", quarterHourBefore)
-	t.Run("a refused password is tried once", refusedPasswordOnce)
+	t.Run("a refused password that has never worked is tried once", refusedPasswordOnce)
 	t.Run("the docs list every reason for attention", docsAttentionReasons)
 }
 
@@ -50,15 +50,24 @@ func docsNumbers(t *testing.T) {
 		{"a week later IDLE gets another chance", time.Duration(distrustLasts), 7 * 24 * time.Hour},
 		{"Its bound is 2 s at first", firstRetryWait, 2 * time.Second},
 		{"2 s at first and doubles up to 15 minutes", maxRetryWait, 15 * time.Minute},
-		{"A connection that lived for 5 minutes resets it", stable, 5 * time.Minute},
+		{"If more than three in a row end within a minute, a new one begins once a minute", maxShort, 3},
+		{"a new one begins once a minute", pollInterval, 55 * time.Second},
 		{"is waited out for about 5 minutes", crowdedWait, 5 * time.Minute},
 		{"is honoured, up to 5 minutes", maxThrottle, 5 * time.Minute},
 		{"(a certificate, a folder): about every 15 minutes", personWait, 15 * time.Minute},
-		{"counts as refused after three tries over at least 10 minutes", unclearTries, 3},
-		{"three tries over at least 10 minutes", unclearTime, 10 * time.Minute},
+		{"again after about 1 min, 10 min, 1 h, then every 2 h", firstLoginWaits[0], time.Minute},
+		{"10 min, 1 h, then every 2 h", firstLoginWaits[1], 10 * time.Minute},
+		{"1 h, then every 2 h", firstLoginWaits[2], time.Hour},
+		{"then every 2 h for 7 days, and then once a day", usualLoginWait, 2 * time.Hour},
+		{"for 7 days, and then once a day", time.Duration(usualLoginFor), 7 * 24 * time.Hour},
+		{"and then once a day", rareLoginWait, 24 * time.Hour},
+		{"sends one `attention` once it has lasted an hour", tellAfter, time.Hour},
 		{"at most 4 at a time, 200 ms apart", maxConnecting, 4},
 		{"4 at a time, 200 ms apart", connectPace, 200 * time.Millisecond},
 		{"doubles with each failure of the host, up to 6 s", maxConnectPace, 6 * time.Second},
+		{"It halves, down to 50 ms, after every ten logins", minConnectPace, 50 * time.Millisecond},
+		{"after every ten logins in a row that took no longer than a second", quickToHasten, 10},
+		{"no longer than a second", quickLogin, time.Second},
 		{"more than two days before idlepush last looked", importAge, 48 * time.Hour},
 		{"Only mail that came within a quarter of an hour before idlepush first saw the folder", skew, 15 * time.Minute},
 		{"After three missed announcements", missesToDistrust, 3},

@@ -128,7 +128,7 @@ func (p *Pool) compare(current map[string]*running, start func(*idlepush.Account
 	}
 	wanted := make(map[string]idlepush.Account)
 	for _, a := range accounts {
-		if a.Enabled && a.Status.State != idlepush.StateAttention {
+		if a.Enabled && (a.Status.State != idlepush.StateAttention || !a.Status.LoggedIn.IsZero()) {
 			wanted[a.ID] = a
 		}
 	}

@@ -25,7 +25,7 @@ func TestPool(t *testing.T) {
 	t.Run("the sessions that run follow the accounts in the store", sessionsFollowStore)
 	t.Run("an address that is not permitted is not dialed", addressNotPermitted)
 	t.Run("folders that cannot be read are counted, and hide no other", unreadableFolders)
-	t.Run("a login refused without a reason is tried again slowly", unclearRefusal)
+	t.Run("a login refused without a reason that has never worked is refused at once", unclearRefusal)
 }
 
 func memoryAccount(m *imaptest.MemoryServer) idlepush.Account {
@@ -192,7 +192,7 @@ func unclearRefusal(t *testing.T) {
 	}}}
 	h := newHarness(t, idlepush.Account{Host: "127.0.0.1", Port: serve(t, script), Security: idlepush.SecurityPlain, Username: "anna", Password: "p"})
 	_, stop := h.watch(t, Dialer{Permit: permitAll})
-	status := h.waitState(t, idlepush.StateRetrying)
+	status := h.waitState(t, idlepush.StateAttention)
 	stop()
 	if logins != 1 || status.Code != "login_refused" || !strings.Contains(status.Params[codes.Said], "Login failed.") {
 		t.Errorf("after %d logins the status is %+v", logins, status)

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,7 +120,79 @@ func loginFailure(said *imap.Error) *Failure {
 	if temporary(said) {
 		return &Failure{Reason: idlepush.Reason{Code: "server_unavailable"}.With(codes.Case, loginUnavailable)}
 	}
-	return &Failure{Reason: idlepush.Reason{Code: "login_refused"}.With(codes.Case, unexplained), Field: "password", unclear: true, personal: true, minWait: unclearTime / unclearTries}
+	return &Failure{Reason: idlepush.Reason{Code: "login_refused"}.With(codes.Case, unexplained), Field: "password", final: true, personal: true}
+}
+
+// refusals are those of an account whose password has logged in before, since its last confirmed
+// look. Whatever the server says, such a refusal may pass by itself: providers call their own trouble
+// a wrong password.
+type refusals struct {
+	count int
+	since time.Time // when the first came
+	again time.Time // when the login is tried again; zero: that does not wait for a refusal
+	told  bool      // the account is in attention
+}
+
+const (
+	// tellAfter is how long a login must be refused before its people are told.
+	tellAfter = time.Hour
+
+	// After the first three, a refused login is tried again every usualLoginWait for a week, and
+	// then every rareLoginWait. Providers lock out who asks more often.
+	usualLoginWait = 2 * time.Hour
+	rareLoginWait  = 24 * time.Hour
+	usualLoginFor  = 7 * 24 * time.Hour
+)
+
+var firstLoginWaits = []time.Duration{time.Minute, 10 * time.Minute, time.Hour}
+
+// loginWait returns the wait after so many refusals in a row over so long a time.
+func loginWait(count int, lasted time.Duration) time.Duration {
+	switch {
+	case count <= len(firstLoginWaits):
+		return firstLoginWaits[max(count-1, 0)]
+	case lasted < usualLoginFor:
+		return usualLoginWait
+	}
+	return rareLoginWait
+}
+
+func refusalsOf(st idlepush.Status) refusals {
+	return refusals{st.Failures, st.Failing, st.Retry, st.State == idlepush.StateAttention}
+}
+
+// add counts one more. The next try may come up to a tenth later than loginWait, so that accounts do
+// not act at once.
+func (r *refusals) add(now time.Time) {
+	now = now.Round(0) // a machine that sleeps stops the monotonic clock
+	if r.count++; r.count == 1 {
+		r.since = now
+	}
+	wait := loginWait(r.count, now.Sub(r.since))
+	r.again = now.Add(wait + rand.N(wait/10))
+	r.told = r.told || now.Sub(r.since) >= tellAfter
+}
+
+// wait returns how long it is until the next try. A clock that was set back does not prolong it.
+func (r *refusals) wait(now time.Time) time.Duration {
+	return min(r.again.Sub(now.Round(0)), loginWait(r.count, now.Sub(r.since))*11/10)
+}
+
+// status returns the state of an account that fails for this reason.
+func (r *refusals) status(reason idlepush.Reason) idlepush.Status {
+	st := idlepush.Status{State: idlepush.StateRetrying, Reason: reason, Failures: r.count, Failing: r.since, Retry: r.again}
+	if r.told {
+		st.State = idlepush.StateAttention
+	}
+	return st
+}
+
+// afterSuccess returns the reason for the refusal of a password that has worked before.
+func afterSuccess(r idlepush.Reason) idlepush.Reason {
+	if r.Code == "login_refused" && r.Params[codes.Case] != notAuthorized {
+		return r.With(codes.Case, workedBefore)
+	}
+	return r
 }
 
 func tooMany() *Failure {

@@ -16,13 +16,11 @@ func TestRefusal(t *testing.T) {
 	t.Run("texts of providers are understood", refusalTexts)
 }
 
-// verdict returns which of the four reactions a refusal leads to.
+// verdict returns which of the reactions a refusal leads to.
 func verdict(f *Failure) string {
 	switch {
 	case f.final:
 		return "stop"
-	case f.unclear:
-		return "three times"
 	case f.Code == "folder_unavailable":
 		return "folder"
 	case f.minWait > 0:
@@ -41,18 +39,18 @@ func refusalCodes(t *testing.T) {
 		"EXPIRED":              {"stop", "folder", "again"},
 		"PRIVACYREQUIRED":      {"stop", "folder", "again"},
 		"CONTACTADMIN":         {"stop", "folder", "again"},
-		"NOPERM":               {"three times", "folder", "again"},
+		"NOPERM":               {"stop", "folder", "again"},
 		"INUSE":                {"again", "again", "again"},
-		"EXPUNGEISSUED":        {"three times", "folder", "again"},
+		"EXPUNGEISSUED":        {"stop", "folder", "again"},
 		"CORRUPTION":           {"again", "again", "again"},
 		"SERVERBUG":            {"again", "again", "again"},
-		"CLIENTBUG":            {"three times", "folder", "again"},
-		"CANNOT":               {"three times", "folder", "again"},
+		"CLIENTBUG":            {"stop", "folder", "again"},
+		"CANNOT":               {"stop", "folder", "again"},
 		"LIMIT":                {"slow", "slow", "slow"},
-		"OVERQUOTA":            {"three times", "folder", "again"},
-		"ALREADYEXISTS":        {"three times", "folder", "again"},
-		"NONEXISTENT":          {"three times", "folder", "again"},
-		"":                     {"three times", "folder", "again"},
+		"OVERQUOTA":            {"stop", "folder", "again"},
+		"ALREADYEXISTS":        {"stop", "folder", "again"},
+		"NONEXISTENT":          {"stop", "folder", "again"},
+		"":                     {"stop", "folder", "again"},
 	} {
 		said := &imap.Error{Type: imap.StatusResponseTypeNo, Code: code, Text: "no"}
 		got := [3]string{}
@@ -97,8 +95,8 @@ func refusalTexts(t *testing.T) {
 		"Temporary authentication failure. [host:2026-11-28]":                                                                        {"server_unavailable", "again", 0},
 		"Temporary system problem. Please try again later.":                                                                          {"server_unavailable", "again", 0},
 		"Please log in: https://support.example.com/78754 (Failure)":                                                                 {"web_login_required", "stop", 0},
-		"Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or system is busy.": {"login_refused", "three times", unclearTime / unclearTries},
-		"Login failed.": {"login_refused", "three times", unclearTime / unclearTries},
+		"Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or system is busy.": {"login_refused", "stop", 0},
+		"Login failed.": {"login_refused", "stop", 0},
 	} {
 		if f := diagnose(&scriptedAccount, no("", text)); f.Code != want.code || verdict(f) != want.verdict || f.minWait != want.wait {
 			t.Errorf("%s: %s, %s, %v; want %+v", text, f.Code, verdict(f), f.minWait, want)

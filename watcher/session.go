@@ -41,6 +41,7 @@ type session struct {
 	tour       time.Time // when all other folders are to be looked at again
 	turn       int       // the folder that the next tour begins with
 	subscribed bool      // NOTIFY was sent
+	confirmed  bool      // it got as far as a look that the server confirmed
 }
 
 // maxWithoutContent is how many messages in a row may be notified without content before the
@@ -70,6 +71,7 @@ func (s *session) run(ctx context.Context) error {
 		if err := s.report(); err != nil {
 			return err
 		}
+		s.confirmed = true
 		if !s.renew.IsZero() && !time.Now().Before(s.renew) {
 			return errRenewed
 		}
@@ -150,7 +152,7 @@ func (s *session) judgeIdle(found int) {
 
 func (s *session) report() error {
 	now := time.Now()
-	st := idlepush.Status{State: idlepush.StateWatching, Since: now, Proof: now}
+	st := idlepush.Status{State: idlepush.StateWatching, Since: now, Proof: now, LoggedIn: s.account.Status.LoggedIn}
 	if !s.waiter.idles() || s.waiter.refused {
 		st.State = idlepush.StatePolling
 	}

@@ -16,12 +16,10 @@ import (
 const (
 	firstRetryWait = 2 * time.Second  // the longest wait after a first failure, doubled with each
 	maxRetryWait   = 15 * time.Minute // and never longer
-	stable         = 5 * time.Minute  // a connection that lived this long ends the doubling
 
-	// A login that is refused without a reason is given up after unclearTries in a row over
-	// unclearTime.
-	unclearTries = 3
-	unclearTime  = 10 * time.Minute
+	// maxShort is how many sessions in a row may be confirmed and then end within pollInterval.
+	// After that, one begins at most every pollInterval: it is as good as polling.
+	maxShort = 3
 )
 
 // watched is an account and its state from one session to the next.
@@ -38,23 +36,18 @@ type watched struct {
 // before a session waits, because the stack of a waiting session is most of its memory.
 type supervisor struct {
 	watched
-	pool    *Pool
-	attempt int // tries since the last session that was stable
-	unclear unclearLogins
+	pool     *Pool
+	attempt  int // sessions in a row that were not confirmed
+	short    int // sessions in a row that were confirmed and ended within pollInterval
+	refusals refusals
 }
 
-// unclearLogins are the logins in a row that were refused without a reason.
-type unclearLogins struct {
-	count int
-	since time.Time
-}
-
-// add counts one more, and reports whether to give up.
-func (u *unclearLogins) add(now time.Time) (giveUp bool) {
-	if u.count++; u.count == 1 {
-		u.since = now
-	}
-	return u.count >= unclearTries && now.Sub(u.since) >= unclearTime
+// ended is how a session ended.
+type ended struct {
+	began     time.Time     // when it was its turn to connect
+	lived     time.Duration // from the login on; 0: it did not log in
+	confirmed bool          // it got as far as a look that the server confirmed
+	err       error
 }
 
 // proofs are the times at which an account was last seen to work. They outlive its sessions.
@@ -95,30 +88,35 @@ func (p *Pool) newSupervisor(a *idlepush.Account) *supervisor {
 		known = before
 	}
 	p.known[a.ID] = known
-	return &supervisor{pool: p, watched: watched{account: a, store: p.Store, host: h, log: p.Log.With("account", a.ID), proofs: known, failures: new(failures)}}
+	return &supervisor{pool: p, watched: watched{account: a, store: p.Store, host: h, log: p.Log.With("account", a.ID), proofs: known, failures: new(failures)},
+		refusals: refusalsOf(a.Status)}
 }
 
 // supervise keeps one account's session running until ctx ends or only a person can help.
 func (p *Pool) supervise(ctx context.Context, a *idlepush.Account) {
 	s := p.newSupervisor(a)
-	// The status in the store is from an earlier run of the program.
-	s.setState(idlepush.Status{State: idlepush.StateNew})
+	if s.refusals.count == 0 {
+		// The status in the store is from an earlier run of the program.
+		s.setState(idlepush.Status{State: idlepush.StateNew})
+	} else if !s.awaitLogin(ctx) {
+		return
+	}
 	for {
-		lived, err := s.session(ctx)
-		if ctx.Err() != nil || !s.retry(ctx, lived, err) {
+		end := s.session(ctx)
+		if ctx.Err() != nil || !s.retry(ctx, end) {
 			return
 		}
 	}
 }
 
-// session logs in, waiting for its turn at the host, and runs until the connection is over. It
-// returns how long that was from the login on.
-func (s *supervisor) session(ctx context.Context) (lived time.Duration, err error) {
-	conn, err := s.enter(ctx)
+// session logs in, waiting for its turn at the host, and runs until the connection is over.
+func (s *supervisor) session(ctx context.Context) (end ended) {
+	conn, began, err := s.enter(ctx)
 	if err != nil {
-		return 0, err
+		return ended{began: began, err: err}
 	}
-	began := time.Now()
+	loggedIn := time.Now()
+	s.account.Status.LoggedIn = loggedIn
 	defer conn.Close()
 	s.pool.setConn(s.account.ID, conn)
 	defer s.pool.setConn(s.account.ID, nil)
@@ -126,73 +124,114 @@ func (s *supervisor) session(ctx context.Context) (lived time.Duration, err erro
 	if alert := conn.Alert(); alert != "" {
 		s.log.Warn("server sent an IMAP ALERT", "status", redact(alert, s.account))
 	}
-	err = newSession(&s.watched, conn).run(ctx)
-	return max(time.Since(began), 1), err
+	work := newSession(&s.watched, conn)
+	err = work.run(ctx)
+	return ended{began, max(time.Since(loggedIn), 1), work.confirmed, err}
 }
 
-// enter opens a connection when it is the account's turn at its host.
-func (s *supervisor) enter(ctx context.Context) (*wire.Conn, error) {
+// enter opens a connection when it is the account's turn at its host, which is when it began.
+func (s *supervisor) enter(ctx context.Context) (conn *wire.Conn, began time.Time, err error) {
 	leave, err := s.host.enter(ctx)
 	if err != nil {
-		return nil, err
+		return nil, time.Now(), err
 	}
 	defer leave()
-	conn, err := s.pool.dialer().login(ctx, s.account)
-	if err == nil {
-		s.host.entered()
-	}
-	return conn, err
+	began = time.Now()
+	conn, err = s.pool.dialer().login(ctx, s.account)
+	s.host.tried(began, err)
+	return conn, began, err
 }
 
-// retry waits before the next session after one that ended with err and lived so long. It reports
-// whether there is to be one.
-func (s *supervisor) retry(ctx context.Context, lived time.Duration, err error) bool {
+// retry waits before the next session after one that has ended. It reports whether there is to be
+// one.
+func (s *supervisor) retry(ctx context.Context, end ended) bool {
+	err := end.err
 	if errors.Is(err, errRenewed) {
 		s.log.Info("session renewed")
 		s.attempt = 0
 		return true
 	}
-	attempt := s.attempt
-	s.attempt++
+	if end.confirmed {
+		s.attempt, s.refusals = 0, refusals{}
+	}
 	if errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {
 		// The account was edited or removed: the pool is about to end this, or has just begun it
 		// from an old row.
 		return sleep(ctx, firstRetryWait)
 	}
-	if lived >= stable {
-		attempt, s.attempt = 0, 1
-	}
 	f := diagnose(s.account, err)
-	giveUp := f.final
-	if !f.unclear {
-		s.unclear.count = 0
-	} else if s.unclear.add(time.Now()) {
-		giveUp = true
-	}
-	st := idlepush.Status{State: idlepush.StateRetrying, Reason: f.Told(), Proof: s.proofs.live().Confirmed}
-	if giveUp {
-		s.log.Error("account needs attention", "status", f.Code, "err", f.Text())
-		st.State = idlepush.StateAttention
-		if s.setState(st) {
+	refused := f.final && !s.account.Status.LoggedIn.IsZero()
+	if f.final && !refused {
+		if s.giveUp(f) {
 			return false
 		}
 		// Without the state in the store the pool would start the session again at once, and log
 		// in.
 		f.minWait = personWait
 	}
-	if !f.personal && lived < stable {
-		s.host.failed(lived == 0)
+	if !end.confirmed && (refused || !f.personal) {
+		s.host.fail(end.began, end.lived == 0 && !refused)
 	}
-	wait := backoff(attempt, f.minWait)
+	var wait time.Duration
+	if refused {
+		wait = s.refuse(f)
+	} else {
+		wait, s.refusals.again = s.backoff(end, f.minWait), time.Time{}
+	}
 	level := slog.LevelWarn
 	if _, ours := errors.AsType[*storeError](err); ours {
 		level = slog.LevelError
 	}
 	s.log.Log(ctx, level, "session ended, will be tried again", "status", f.Code, "err", wire.Clean(redact(err.Error(), s.account)),
-		"attempt", attempt+1, "wait", wait.Round(time.Second))
-	st.State = idlepush.StateRetrying
-	s.setState(st)
+		"attempt", s.attempt, "wait", wait.Round(time.Second))
+	s.setState(s.refusals.status(f.Told()))
+	if refused {
+		return s.awaitLogin(ctx)
+	}
 	return s.pause(ctx, wait, f)
+}
+
+// giveUp writes that only a person can help, and reports whether that is in effect.
+func (s *supervisor) giveUp(f *Failure) bool {
+	s.log.Error("account needs attention", "status", f.Code, "err", f.Text())
+	return s.setState(idlepush.Status{State: idlepush.StateAttention, Reason: f.Told()})
+}
+
+// refuse counts the refusal of a password that has worked before, and returns how long to wait.
+func (s *supervisor) refuse(f *Failure) time.Duration {
+	now, told := time.Now(), s.refusals.told
+	s.attempt++
+	s.refusals.add(now)
+	f.Reason = afterSuccess(f.Reason)
+	if s.refusals.told && !told {
+		s.log.Error("account needs attention, and is still tried", "status", f.Code, "err", f.Text())
+	}
+	return s.refusals.wait(now)
+}
+
+// awaitLogin waits until a refused login is to be tried again.
+func (s *supervisor) awaitLogin(ctx context.Context) bool {
+	for wait := s.refusals.wait(time.Now()); wait > 0; wait = s.refusals.wait(time.Now()) {
+		if !sleep(ctx, wait) {
+			return false
+		}
+	}
+	return true
+}
+
+// backoff counts a session that has ended, and returns how long to wait before the next.
+func (s *supervisor) backoff(end ended, minWait time.Duration) time.Duration {
+	if !end.confirmed {
+		s.attempt++
+		return backoff(s.attempt-1, minWait)
+	}
+	if s.short++; end.lived >= pollInterval {
+		s.short = 0
+	}
+	if s.short > maxShort {
+		minWait = max(minWait, pollInterval-end.lived)
+	}
+	return backoff(0, minWait)
 }
 
 // pause waits before the next try. If the host failed, the wait ends when another account gets in
@@ -215,7 +254,7 @@ func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) 
 // setState writes the state and reports whether it is in effect. It is also if the account was
 // edited or removed meanwhile.
 func (s *supervisor) setState(st idlepush.Status) bool {
-	st.Since = time.Now()
+	st.Since, st.Proof, st.LoggedIn = time.Now(), s.proofs.live().Confirmed, s.account.Status.LoggedIn
 	err := s.store.SetState(*s.account, st)
 	if err == nil || errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {
 		return true
@@ -230,7 +269,7 @@ func (s *supervisor) setState(st idlepush.Status) bool {
 func backoff(attempt int, minWait time.Duration) time.Duration {
 	wait := rand.N(min(firstRetryWait<<min(max(attempt, 0), 20), maxRetryWait))
 	if minWait > 0 {
-		wait = max(wait, minWait-rand.N(minWait/4))
+		wait = max(wait, minWait-rand.N(minWait/4+1))
 	}
 	return wait
 }

@@ -179,6 +179,7 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 	if _, err := h.tryLogin(ctx, c, a); err != nil {
 		return nil, err
 	}
+	a.Status.LoggedIn = time.Now()
 	a, added, err := h.accounts.Add(a, c.session(), time.Now())
 	if err != nil {
 		return nil, sessionEnded(err)
@@ -214,17 +215,19 @@ func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[a
 		}
 	}
 	added := slices.ContainsFunc(a.Folders, func(f string) bool { return !slices.Contains(old.Folders, f) })
+	var loggedIn time.Time
 	if in.Body.Password != nil || added {
 		if _, err := h.tryLogin(ctx, c, a); err != nil {
 			return nil, err
 		}
+		loggedIn = time.Now()
 	}
-	return h.writeAccount(c, in, old)
+	return h.writeAccount(c, in, old, loggedIn)
 }
 
 // writeAccount applies the patch to the account as it is now. It returns a problem if its login is
-// no longer that of old, for which the password was tried.
-func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idlepush.Account) (*body[Account], error) {
+// no longer that of old, for which the password was tried. loggedIn is when it was; zero: it was not.
+func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idlepush.Account, loggedIn time.Time) (*body[Account], error) {
 	now, err := h.ownAccount(c, in.ID)
 	if err != nil {
 		return nil, err
@@ -237,9 +240,12 @@ func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idl
 		out, err := h.account(c, now)
 		return &body[Account]{out}, err
 	}
+	if !loggedIn.IsZero() {
+		a.Status.LoggedIn = loggedIn
+	}
 	a, err = h.accounts.Update(a, time.Now())
 	if errors.Is(err, registry.ErrStale) {
-		return h.writeAccount(c, in, old)
+		return h.writeAccount(c, in, old, loggedIn)
 	}
 	if errors.Is(err, registry.ErrTaken) {
 		return nil, problem(http.StatusConflict, "taken").with(codes.Case, caseMailbox)

@@ -19,7 +19,7 @@ type CommonStatus struct {
 
 // AccountStatus is the status of the session of an account.
 type AccountStatus struct {
-	State string `json:"state" enum:"new,watching,polling,retrying,attention" doc:"new: not connected yet; watching: the server reports new mail at once; polling: new mail is looked for at intervals; retrying: the connection is down; attention: a person must act"`
+	State string `json:"state" enum:"new,watching,polling,retrying,attention" doc:"new: not connected yet; watching: the server reports new mail at once; polling: new mail is looked for at intervals; retrying: it is tried again by itself; attention: a person must act"`
 	CommonStatus
 	LastByte       time.Time         `json:"last_byte,omitzero" doc:"When the server last sent anything in the current session; absent: no session"`
 	Confirmed      time.Time         `json:"confirmed,omitzero" doc:"When the server last confirmed that there is no more mail; absent: not since the program started"`
@@ -30,6 +30,7 @@ type AccountStatus struct {
 	IntervalParams map[string]string `json:"interval_params,omitempty" doc:"The parameters of interval_code"`
 	IntervalReason string            `json:"interval_reason,omitempty" doc:"Reason for interval, for people"`
 	Unread         *int              `json:"unread,omitempty" doc:"Unread mails in the watched folders; absent: unknown"`
+	NextTry        time.Time         `json:"next_try,omitzero" doc:"When a login that was refused is tried again; absent: nothing waits for that"`
 }
 
 // DeviceStatus is the status of the deliveries to a device.
@@ -67,7 +68,7 @@ func (h *accountHandlers) accountStatus(a idlepush.Account) (AccountStatus, erro
 	live := h.mail.Live(a.ID)
 	st := AccountStatus{State: string(a.Status.State), CommonStatus: commonStatus(h.codes, a.Status), LastByte: utc(live.LastByte), Confirmed: utc(live.Confirmed),
 		LastMail: utc(live.LastMail), Connections: live.Connections, Interval: int(live.Interval.Seconds()),
-		IntervalCode: live.Why.Code, IntervalParams: live.Why.Params, IntervalReason: h.codes.Sentence(live.Why.Code, live.Why.Params)}
+		IntervalCode: live.Why.Code, IntervalParams: live.Why.Params, IntervalReason: h.codes.Sentence(live.Why.Code, live.Why.Params), NextTry: utc(a.Status.Retry)}
 	for _, proof := range []time.Time{st.LastByte, st.Confirmed} {
 		if proof.After(st.Proof) {
 			st.Proof = proof

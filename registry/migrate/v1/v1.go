@@ -192,6 +192,8 @@ type Status struct {
 	Proof    time.Time         `json:",omitzero"`
 	Failures int               `json:",omitempty"`
 	Failing  time.Time         `json:",omitzero"`
+	Retry    time.Time         `json:",omitzero"`
+	LoggedIn time.Time         `json:",omitzero"`
 }
 
 type Cursor struct {

@@ -23,7 +23,7 @@ export async function mailbox(id) {
 		node.push(el("p", {}, texts.sharedByText), el("div", { class: "buttons" }, removal(path, texts.leave, texts.leaveSure)));
 		return { title: account.email, node, on: [] };
 	}
-	const broken = account.status.state === "attention";
+	const broken = account.status.state === "attention" || account.status.next_try !== undefined;
 	node.push(
 		part(broken ? texts.enterPassword : texts.changePassword, broken, form(texts.save, async (values) => {
 			await change({ password: values.get("password") });

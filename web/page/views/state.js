@@ -4,7 +4,7 @@ import { reason } from "../reason.js";
 
 const { texts } = self;
 
-// mailboxState returns the state of a mailbox as a sentence with its age.
+// mailboxState returns the state of a mailbox as a sentence with its age, and when it is tried again.
 export function mailboxState({ enabled, status }) {
 	if (!enabled) {
 		return el("p", { class: "state" }, texts.state.paused());
@@ -12,7 +12,11 @@ export function mailboxState({ enabled, status }) {
 	const tone = { watching: "good", polling: "good", retrying: "warn", attention: "bad" }[status.state] ?? "";
 	const checked = [status.last_byte, status.confirmed, status.proof].filter(Boolean).sort().at(-1) ?? status.since;
 	const time = tone === "good" ? checked : status.since;
-	return el("p", { class: `state ${tone}` }, texts.state[status.state](age(time), reason(status, status.reason)));
+	const node = [el("p", { class: `state ${tone}` }, texts.state[status.state](age(time), reason(status, status.reason)))];
+	if (status.next_try) {
+		node.push(el("p", { class: "soft" }, texts.nextTry(age(status.next_try))));
+	}
+	return node;
 }
 
 // deviceState returns the state of a device as a sentence with its age.

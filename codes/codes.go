@@ -6,7 +6,8 @@
 // push and the log make the sentence. So another language is one more list of sentences. The
 // program joins all lists to one [Table].
 //
-// It is a package of its own because registry, watcher, push and web may not import each other.
+// It is a package of its own because watcher, push and web report codes, and may not import each
+// other.
 package codes
 
 import (

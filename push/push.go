@@ -1,8 +1,8 @@
 // Package push drains the outbox: it decides how many deliveries ring and what they look like, and
-// sends each to its device through its Transport. It knows only registry. A Dispatcher serves every
-// device's queue in order, one delivery at a time per device and a bounded number at once over all.
-// The answer of a service becomes one of the five outcomes of registry. If a lane fails as a whole,
-// it is paused as a whole.
+// sends each to its device through its Transport. Of the packages around it, it knows only
+// registry. A Dispatcher serves every device's queue in order, one delivery at a time per device
+// and a bounded number at once over all. The answer of a service becomes one of the five outcomes
+// of registry. If a lane fails as a whole, it is paused as a whole.
 //
 // The transports live in the packages below, each the only one that knows its service.
 // push/pushtest holds strict stand-ins for the services.

@@ -174,7 +174,7 @@ func readAccounts(tx *table.Tx) (list []idlepush.Account, err error) {
 }
 
 // Remove removes the account with its cursors. What waits for it is not sent. The next Purge
-// removes its activity.
+// removes its activity. What does not fit one transaction takes several.
 func (s Accounts) Remove(account string) error {
 	return s.inSteps(func(tx *table.Tx) (done bool, err error) {
 		row, err := accountRowOf(tx, account)

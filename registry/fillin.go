@@ -41,8 +41,8 @@ func (m Mail) Wordless(account string, now time.Time) (list []idlepush.Notificat
 // the fingerprint shows that the mail was notified from another place, the one without content is
 // withdrawn, unless the other was cleared.
 //
-// It reports whether the mail has its content now. It returns ErrNotFound if the account is
-// removed.
+// It reports whether the mail has its content now. What does not fit one transaction takes several.
+// It returns ErrNotFound if the account is removed.
 func (m Mail) FillIn(account, folder string, uidValidity uint32, msg Message, now time.Time) (filled bool, err error) {
 	err = m.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
 		filled, done, err = m.fillInMail(set, placeKey{folderPrefix{id(account), digestOf(folder), uidValidity}, msg.UID}, folder, msg)

@@ -107,7 +107,8 @@ func probeLane(tx *table.Tx, name string, now time.Time) error {
 }
 
 // HastenDue makes every queue due now that is due later: due times from before the clock was set
-// back are too far ahead. If it fails, it may have changed some lanes.
+// back are too far ahead. It takes several transactions. If it fails, it may have changed some
+// lanes.
 func (o Outbox) HastenDue(now time.Time) error {
 	for within := (table.Range{}); ; {
 		var next []dueKey

@@ -20,7 +20,7 @@
 //	               address
 //	queues         by device: when it is due, its status, the head of each subqueue; found by
 //	               due time
-//	lanes          by name: the push services that are paused
+//	lanes          by name: the paused lanes
 //	notifications  their content is sealed once, by account (or user) and sequence; found by stable
 //	               id, by the mail's fingerprint, by the mail's place; those without content, those
 //	               that are not yet in every queue
@@ -58,10 +58,12 @@
 //   - [Mail.FillIn]: the content of a mail that was notified without it, and its place in the
 //     queues of devices that may show the content.
 //   - [Mail.SetState]: the status of an account, and the notifications about it.
-//   - [Outbox.Settle]: the outcome of a delivery, the deliveries sent with it, the queue, and the
-//     pause of its lane.
+//   - [Outbox.Settle]: the outcome of a delivery, the deliveries sent with it, the queue, the status
+//     of the device, and the pause of its lane. If the device is gone: its end, and the notification
+//     about it.
 //   - [Outbox.Combine]: the pending deliveries, and the one that replaces them.
-//   - [Devices.Register], [Devices.Update], [Devices.Remove]: a device, its queue, and its session.
+//   - [Devices.Register], [Devices.Update], [Devices.Remove]: a device and its queue.
+//   - [Users.RemoveSession]: a session, and the devices that registered themselves in it.
 //   - [Accounts.Update]: an account, and the cursors that this invalidates.
 //   - [Users.Setup], [Users.Accept]: a user, and the first session or token.
 //

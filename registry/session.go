@@ -92,8 +92,8 @@ func checkCreator(tx *table.Tx, user, session string, now time.Time) (userRow, e
 }
 
 // RemoveSession ends the user's session of that id and removes the devices that were registered in
-// it: a browser that is logged out gets no notifications. It returns ErrNotFound if the user has no
-// such session.
+// it: a browser that is logged out gets no notifications. What does not fit one transaction takes
+// several. It returns ErrNotFound if the user has no such session.
 func (s Users) RemoveSession(user, session string) error {
 	return s.inSteps(func(tx *table.Tx) (done bool, err error) { return removeSession(tx, id(user), session) })
 }

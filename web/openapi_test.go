@@ -167,7 +167,7 @@ func openAPIGolden(t *testing.T) {
 	want, err := os.ReadFile(golden)
 	fatal(t, err)
 	if strings.TrimSpace(string(want)) != strings.TrimSpace(got) {
-		t.Error("the OpenAPI document differs from testdata/openapi.json: run go test ./web -run Contract -update and look at the difference")
+		t.Error("the OpenAPI document differs from testdata/openapi.json: run go test ./web -run OpenAPI -update and look at the difference")
 	}
 }
 

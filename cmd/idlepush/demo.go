@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -42,16 +43,15 @@ const (
 // for each push service, and one phone on each. A mail arrives every few seconds. Each mail and
 // each push is one line on out. It runs until ctx ends.
 func demo(ctx context.Context, out io.Writer) error {
-	dir, err := os.MkdirTemp("", "idlepush-demo")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
 	d, err := newDemo(out)
 	if err != nil {
 		return err
 	}
-	if err := d.run(ctx, dir); err != nil {
+	dir, err := os.MkdirTemp("", "idlepush-demo")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(d.run(ctx, dir), os.RemoveAll(dir)); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	d.say("stopped; all data of the demo is deleted")

@@ -17,8 +17,9 @@
 //
 // # Files
 //
-// All files are in the data folder, ./data by default. The file idlepush.db is the store. The file
-// key encrypts the secrets in it. The file setup-token exists until the first admin is created.
+// All files are in the data folder, ./data by default. The file idlepush.db is the store, and the
+// file key seals the secrets in it. The file setup-token exists until the first admin is created.
+// Package registry lists the others.
 //
 // # Signals and exit codes
 //

@@ -83,7 +83,7 @@ func logStart(store *registry.Store, s settings, addr net.Addr, log *slog.Logger
 		if token != "" {
 			remedy += ", or run setup at that origin"
 		}
-		log.Info("public-url is not set: an invite link has the address in its creator's browser, " +
+		log.Info("public-url is not set: an invite link uses the address that its creator's browser shows, " +
 			"and a click on a notification opens the page in a browser but nothing in an app; " + remedy)
 	}
 	for _, service := range services {
@@ -108,7 +108,7 @@ func (s settings) pageURL(store *registry.Store, addr net.Addr) string {
 		return page
 	}
 	at, err := netip.ParseAddrPort(addr.String())
-	if err != nil || at.Addr().IsUnspecified() || at.Addr().IsLoopback() {
+	if err != nil || at.Addr().IsUnspecified() {
 		_, port, _ := net.SplitHostPort(addr.String())
 		return "http://localhost:" + port + "/"
 	}

@@ -7,6 +7,5 @@ import (
 	"idlepush/push/webpush"
 )
 
-// services are the push services of the program. To add one, add it here and its name on the page
-// to web/page/texts.js.
+// services are the push services of the program. CONTRIBUTING.md has the steps to add one.
 var services = []push.Service{fcm.Service, apns.Service, webpush.Service}

@@ -20,6 +20,7 @@ func TestHostLoad(t *testing.T) {
 	t.Run("all accounts return within minutes to a host that was down", hostDown)
 	t.Run("a host that refuses with LIMIT is not pressed, and all get in once it accepts", hostAtLimit)
 	t.Run("accounts cut by one event return as fast as after a start", cutTogether)
+	t.Run("refused logins of many accounts come ever more slowly", refusedTogether)
 	t.Run("a few accounts that always fail keep no other from its host", failingAccounts)
 }
 
@@ -229,6 +230,44 @@ func cutTogether(t *testing.T) {
 		if n := s.between(cut, cut.Add(all)); n != accountCount {
 			t.Errorf("%d connections for %d accounts", n, accountCount)
 		}
+	})
+}
+
+// A provider that takes no password just now must not take us for somebody who guesses.
+func refusedTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var broken atomic.Bool
+		s := &server{script: &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, args string) {
+			if broken.Load() {
+				talk.Say("%s NO [AUTHENTICATIONFAILED] no\r\n", talk.Tag)
+				return
+			}
+			talk.Answer("LOGIN", args)
+		}}}}
+		h, w := manyAccounts(t, s)
+		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		time.Sleep(time.Minute)
+		h.allWatching(t)
+		broken.Store(true)
+		began, tried := time.Now(), len(s.dials)
+		s.script.Renumber() // ends all connections
+		time.Sleep(24 * time.Hour)
+		for i := tried + 10; i < len(s.dials); i++ {
+			if after := s.dials[i].Sub(s.dials[i-1]); after < maxConnectPace {
+				t.Fatalf("try %d came %v after the one before", i-tried, after)
+			}
+		}
+		// At once, after 1 min, 10 min and 1 h, and then every 2 h.
+		if n := s.between(began, time.Now()); n > 15*accountCount {
+			t.Errorf("%d logins in a day", n)
+		}
+		broken.Store(false)
+		time.Sleep(2*time.Hour + 12*time.Minute)
+		synctest.Wait()
+		h.allWatching(t)
+		stop()
+		w.serving.Wait()
 	})
 }
 

@@ -146,13 +146,12 @@ func (s *supervisor) enter(ctx context.Context) (conn *wire.Conn, began time.Tim
 // one.
 func (s *supervisor) retry(ctx context.Context, end ended) bool {
 	err := end.err
-	if errors.Is(err, errRenewed) {
-		s.log.Info("session renewed")
-		s.attempt = 0
-		return true
-	}
 	if end.confirmed {
 		s.attempt, s.refusals = 0, refusals{}
+	}
+	if errors.Is(err, errRenewed) {
+		s.log.Info("session renewed")
+		return true
 	}
 	if errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {
 		// The account was edited or removed: the pool is about to end this, or has just begun it

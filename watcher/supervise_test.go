@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ func TestSupervise(t *testing.T) {
 	t.Run("the time in the queue is no time that a connection lived", timeInQueue)
 	t.Run("an account whose state cannot be written is not logged in again at once", attentionNotStored)
 	t.Run("a connection that got as far as a look is replaced at once after many that did not", confirmedConnection)
+	t.Run("sessions that end within a minute after a look begin once a minute", shortSessions)
 	t.Run("a failure of an account that was edited or removed meanwhile is not written", accountEdited)
 	t.Run("an ALERT of the server is logged", serverAlert)
 }
@@ -203,4 +205,34 @@ func serverAlert(t *testing.T) {
 			}
 		})
 	})
+}
+
+// shortSessions has a server that ends each connection some time after the look, and mail that comes
+// at any moment.
+func shortSessions(t *testing.T) {
+	t.Parallel()
+	for _, lives := range []time.Duration{time.Millisecond, 30 * time.Second} {
+		t.Run(lives.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}, Beat: imaptest.Beat{Every: lives, Do: func(talk *imaptest.Talk, _ int) { talk.Bye("enough") }}}
+				h, _, s, stop := pooled(t, script)
+				defer stop()
+				time.Sleep(10 * time.Minute)
+				began, logins := time.Now(), len(s.dials)
+				for n := range 100 {
+					time.Sleep(71 * time.Second)
+					sent := time.Now()
+					script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("mail ", n)), Date: sent})
+					time.Sleep(58 * time.Second)
+					synctest.Wait()
+					if got := h.mails(t); len(got) != n+1 {
+						t.Fatalf("mail %d was not notified within 58 s", n)
+					}
+				}
+				if n := len(s.dials) - logins; n > int(time.Since(began)/(pollInterval*3/4))+1 {
+					t.Errorf("%d logins in %v", n, time.Since(began))
+				}
+			})
+		})
+	}
 }

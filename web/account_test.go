@@ -22,6 +22,7 @@ func TestAccounts(t *testing.T) {
 	t.Run("an account is shared only with users", accountSharedWithUsers)
 	t.Run("the server changes only together with the password", accountServerNeedsPassword)
 	t.Run("other settings change without a login", accountChangeWithoutLogin)
+	t.Run("a refused login has the time of its next try, and is tried again once the password is checked", accountRefused)
 	t.Run("an empty change leaves the session alone", accountEmptyChange)
 	t.Run("two accounts are never the same mailbox", accountMailboxUnique)
 	t.Run("concurrent changes undo nothing", accountConcurrentChanges)
@@ -54,8 +55,8 @@ func accountStoredAfterLogin(t *testing.T) {
 	}
 	stored, err := h.store.Accounts.Get(a.id())
 	fatal(t, err)
-	if stored.Password != password {
-		t.Error("the password is not stored")
+	if stored.Password != password || stored.Status.LoggedIn.IsZero() {
+		t.Error("the password, or that it has logged in, is not stored")
 	}
 	if port := h.call(h.anna.full, "POST", "/accounts", mailbox().with("security", "starttls").with("username", nil), 201); port.body["port"] != 143.0 || port.body["username"] != "anna@example.net" {
 		t.Errorf("with starttls: %s", port.raw)
@@ -206,6 +207,25 @@ func accountChangeWithoutLogin(t *testing.T) {
 	}
 	if h.tried != 1 {
 		t.Errorf("%d logins, want that of the registration alone", h.tried)
+	}
+}
+
+func accountRefused(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	id := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+	stored, err := h.store.Accounts.Get(id)
+	fatal(t, err)
+	now := time.Now()
+	fatal(t, h.store.Mail.SetState(stored, idlepush.Status{State: idlepush.StateRetrying, Since: now, Reason: idlepush.Reason{Code: "login_refused"},
+		Failures: 1, Failing: now, Retry: now.Add(time.Hour)}))
+	status := h.call(h.anna.full, "GET", "/accounts/"+id, nil, 200).body["status"].(map[string]any)
+	if status["next_try"] != now.Add(time.Hour).UTC().Format(time.RFC3339Nano) {
+		t.Errorf("the status is %v", status)
+	}
+	h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"password": wrong}, 422)
+	if a := h.call(h.anna.full, "PATCH", "/accounts/"+id, object{"password": password}, 200); a.state() != "new" || a.body["status"].(map[string]any)["next_try"] != nil {
+		t.Errorf("after the same password it is %s", a.raw)
 	}
 }
 

@@ -97,6 +97,19 @@ func TestReason(t *testing.T) {
 		}
 	})
 
+	t.Run("a mailbox whose login is refused says so, and when it is tried again", func(t *testing.T) {
+		var got string
+		p.Eval(t, &got, `async () => {
+			const { mailboxState } = await import("/views/state.js");
+			const at = (seconds) => new Date(Date.now() + seconds * 1000).toISOString();
+			const status = { state: "retrying", since: at(-130), reason: "the password is refused", next_try: at(3700) };
+			return mailboxState({ enabled: true, status }).map((node) => node.textContent).join(" ");
+		}`)
+		if want := "Not watched since 2 minutes ago. The password is refused. Next try in 1 hour."; got != want {
+			t.Errorf("it says %q, want %q", got, want)
+		}
+	})
+
 	t.Run("what the server refuses is said in the page's words", func(t *testing.T) {
 		p.Eval(t, nil, translate, map[string]string{})
 		enterLogin(t, p, "Begin", "anna", systemtest.Password)

@@ -15,12 +15,19 @@ var Codes = []codes.Entry{
 	{Code: "server_silent", Text: "the mail server does not answer: check host, port and security (993 is for tls, 143 for starttls), and whether the server is up"},
 	{Code: "server_faulty", Text: "what answers there does not behave as an IMAP server must: check host, port and security"},
 	{Code: "server_closed", Text: "the mail server ended the connection"},
-	{Code: "server_refuses", Text: "the mail server refuses a command. No action needed; idlepush keeps retrying."},
+	{Code: "server_refuses", Text: "the mail server refuses a command. No action needed; idlepush keeps retrying.", Cases: map[string]string{
+		inCheck: "the mail server refuses a command: try again in a few minutes",
+	}},
 	{Code: "server_unavailable", Text: "the mail server has a temporary problem. No action needed; idlepush keeps retrying.", Cases: map[string]string{
 		loginUnavailable: "the mail server cannot take logins just now. No action needed; idlepush keeps retrying.",
+		inCheck:          "the mail server has a temporary problem: try again in a few minutes",
 	}},
-	{Code: "too_many_connections", Text: "the mail server has a limit that is reached: it is tried again later; close other mail programs if this lasts"},
-	{Code: "throttled", Text: "the mail server is asked too much: it is tried again later by itself"},
+	{Code: "too_many_connections", Text: "the mail server has a limit that is reached: it is tried again later; close other mail programs if this lasts", Cases: map[string]string{
+		inCheck: "the mail server has a limit that is reached: try again in a few minutes, and close other mail programs if this lasts",
+	}},
+	{Code: "throttled", Text: "the mail server is asked too much: it is tried again later by itself", Cases: map[string]string{
+		inCheck: "the mail server is asked too much: try again in a few minutes",
+	}},
 	{Code: "idle_unreliable", Text: "the server did not report new mail several times, so the mailbox is polled every minute or two. No action needed, but notifications may come that much later."},
 
 	// How long the connection may be silent
@@ -78,6 +85,7 @@ const (
 	privateNetwork   = "private_network"
 	unencrypted      = "unencrypted"
 	loginUnavailable = "login"
+	inCheck          = "check" // nothing is stored that would be tried again by itself
 	notAuthorized    = "not_authorized"
 	unexplained      = "unexplained"
 	workedBefore     = "worked_before"

@@ -63,6 +63,15 @@ func diagnose(a *idlepush.Account, err error) *Failure {
 	return f
 }
 
+// diagnoseCheck is diagnose for a check, after which nothing is tried again by itself.
+func diagnoseCheck(a *idlepush.Account, err error) *Failure {
+	f := diagnose(a, err)
+	if _, ok := sentences[f.Code].Cases[inCheck]; ok {
+		f.Reason = f.With(codes.Case, inCheck)
+	}
+	return f
+}
+
 // redact takes out a password that a server may have sent back, as it is, quoted, or as
 // AUTHENTICATE PLAIN sends it.
 func redact(text string, a *idlepush.Account) string {

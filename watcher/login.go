@@ -144,7 +144,7 @@ func useOf(attributes []string) string {
 func (d Dialer) Check(ctx context.Context, a idlepush.Account) (Ability, error) {
 	conn, err := d.login(ctx, &a)
 	if err != nil {
-		return Ability{}, diagnose(&a, err)
+		return Ability{}, diagnoseCheck(&a, err)
 	}
 	defer conn.Close()
 	able := Ability{Idle: conn.Has(imap.CapIdle)}
@@ -159,7 +159,7 @@ func (d Dialer) Check(ctx context.Context, a idlepush.Account) (Ability, error) 
 		list, unreadable, err = conn.List(false, timeout)
 	}
 	if err != nil {
-		return Ability{}, diagnose(&a, err)
+		return Ability{}, diagnoseCheck(&a, err)
 	}
 	able.Unreadable = unreadable
 	for _, folder := range list {

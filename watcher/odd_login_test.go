@@ -84,6 +84,7 @@ func refusalAnywhere(t *testing.T) {
 	}{
 		"calls the login unsafe at EXAMINE": {answers("EXAMINE", "TAG NO EXAMINE Unsafe Login. Please contact help@example.com for help\r\n"), "unsafe_login"},
 		"opens no mailbox at LIST":          {answers("LIST", "TAG BAD User is authenticated but not connected.\r\n"), "imap_off"},
+		"has trouble of its own, at LOGIN":  {answers("LOGIN", "TAG NO System error\r\n"), "server_unavailable"},
 		"has no place, in its greeting":     {answers("greeting", "* BYE Connection limit exceeded, try again later\r\n"), "too_many_connections"},
 		"has no place, at LOGIN":            {answers("LOGIN", "TAG NO Too many connections from your IP address\r\n"), "too_many_connections"},
 		"wants a person to log in, with an alert before": {answers("LOGIN", "* NO [WEBALERT https://accounts.example.com/signin/continue?x=1] Web login required.\r\n"+
@@ -102,6 +103,9 @@ func refusalAnywhere(t *testing.T) {
 				defer w.serving.Wait()
 				_, err := dialer.Check(t.Context(), h.account)
 				code := codeOf(err)
+				if err != nil && strings.Contains(err.Error(), "retry") {
+					t.Errorf("nothing is retried: %v", err)
+				}
 				if err == nil {
 					_, stop := h.watch(t, dialer)
 					defer stop()

@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"net/mail"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,7 @@ type Description struct {
 	From    string
 	Address string // of From, whatever that shows; may be empty
 	Subject string
+	Date    time.Time // when it was sent, as the sender says; zero: not known
 	// MessageID is the Message-ID (RFC 5322 section 3.6.4) without its angle brackets; empty if it
 	// is missing, not valid, or longer than 250 bytes.
 	MessageID string
@@ -70,6 +72,7 @@ func Describe(header, text []byte) Description {
 		From:      from,
 		Address:   address,
 		Subject:   cleanText(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes),
+		Date:      dateOf(fields["date"]),
 		MessageID: messageID(fields["message-id"]),
 		Preview:   preview.text,
 		Wanting:   cut && (preview.text == "" || preview.doubts),
@@ -108,6 +111,15 @@ func textCharset(header fields, text []byte) string {
 		}
 	}
 	return ""
+}
+
+// dateOf reads a Date field (RFC 5322 section 3.3).
+func dateOf(value []byte) time.Time {
+	date, err := mail.ParseDate(string(bytes.TrimSpace(value)))
+	if err != nil {
+		return time.Time{}
+	}
+	return date
 }
 
 // messageIDBytes bounds a Message-ID: it goes into the address that a notification leads to.

@@ -157,7 +157,7 @@ func harnessAt(t *testing.T, script *imaptest.Script, folders ...string) (*harne
 // alone must be notified, once, in time and with its content, and the account's status must have no
 // complaint.
 func (r oddServer) run(t *testing.T) {
-	script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: subject("old")}}}
+	script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: subject("old"), Date: time.Now().AddDate(0, 0, -7)}}}
 	folders := []string{"INBOX"}
 	if r.odd != nil {
 		r.odd(t, script)

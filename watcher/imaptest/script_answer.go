@@ -214,10 +214,15 @@ func (t *Talk) search(args string) {
 			set = fields[i+1]
 		}
 	}
+	since := time.Time{}
+	if _, day, ok := strings.Cut(args, `SINCE "`); ok {
+		day, _, _ = strings.Cut(day, `"`)
+		since, _ = time.Parse("2-Jan-2006", day)
+	}
 	var found strings.Builder
 	for _, m := range t.selected(set) {
 		unasked := func(key, flag string) bool { return strings.Contains(upper, key) && strings.Contains(m.Flags, flag) }
-		if !unasked("UNSEEN", `\Seen`) && !unasked("UNDELETED", `\Deleted`) {
+		if !unasked("UNSEEN", `\Seen`) && !unasked("UNDELETED", `\Deleted`) && !m.received().Before(since) {
 			fmt.Fprintf(&found, " %d", m.UID)
 		}
 	}
@@ -276,6 +281,14 @@ func (t *Talk) fetch(args string) {
 	}
 }
 
+// received returns the INTERNALDATE of a message.
+func (m Message) received() time.Time {
+	if m.Date.IsZero() {
+		return time.Date(2026, 7, 17, 2, 44, 25, 0, time.UTC)
+	}
+	return m.Date
+}
+
 func (m numbered) items(items string) string {
 	said := []string{fmt.Sprintf("UID %d", m.UID)}
 	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
@@ -285,11 +298,7 @@ func (m numbered) items(items string) string {
 		say("FLAGS (%s)", m.Flags)
 	}
 	if strings.Contains(upper, "INTERNALDATE") {
-		date := m.Date
-		if date.IsZero() {
-			date = time.Date(2026, 7, 17, 2, 44, 25, 0, time.UTC)
-		}
-		say(`INTERNALDATE "%s"`, date.Format("02-Jan-2006 15:04:05 -0700"))
+		say(`INTERNALDATE "%s"`, m.received().Format("02-Jan-2006 15:04:05 -0700"))
 	}
 	if strings.Contains(upper, "RFC822.SIZE") {
 		say("RFC822.SIZE %d", len(header)+len(m.Text))

@@ -139,6 +139,17 @@ func useOf(attributes []string) string {
 	return ""
 }
 
+// listFolders lists all folders, with their special uses if the server has them.
+func listFolders(conn *wire.Conn) (list []wire.Listed, unreadable int, err error) {
+	// Servers that have it say it unasked too (RFC 6154 section 2), but not all of them do.
+	special := conn.Has(imap.CapSpecialUse) && conn.Has(imap.CapListExtended)
+	list, unreadable, err = conn.List(special, timeout)
+	if _, refused := errors.AsType[*imap.Error](err); refused && special && conn.Cause() == nil {
+		list, unreadable, err = conn.List(false, timeout)
+	}
+	return list, unreadable, err
+}
+
 // Check logs in to an account and lists its folders. It stores nothing and changes nothing in the
 // mailbox. It takes at most a few times 30 s; ctx ends it sooner. Its error is a *Failure.
 func (d Dialer) Check(ctx context.Context, a idlepush.Account) (Ability, error) {
@@ -152,12 +163,7 @@ func (d Dialer) Check(ctx context.Context, a idlepush.Account) (Ability, error) 
 		able.Capabilities = append(able.Capabilities, string(name))
 	}
 	slices.Sort(able.Capabilities)
-	// Servers that have it say it unasked too (RFC 6154 section 2), but not all of them do.
-	special := conn.Has(imap.CapSpecialUse) && conn.Has(imap.CapListExtended)
-	list, unreadable, err := conn.List(special, timeout)
-	if _, refused := errors.AsType[*imap.Error](err); refused && special && conn.Cause() == nil {
-		list, unreadable, err = conn.List(false, timeout)
-	}
+	list, unreadable, err := listFolders(conn)
 	if err != nil {
 		return Ability{}, diagnoseCheck(&a, err)
 	}

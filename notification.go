@@ -38,7 +38,7 @@ type Notification struct {
 	Folder  string
 	At      time.Time
 	Expires time.Time
-	Reason  `json:"-"` // attention: what it is about
+	Reason  `json:"-"` // attention: what it is about; mail: why it did not ring, or zero
 	// Content, of mail, is at the highest level that a receiver may fetch or be sent.
 	Content    Content    `json:"-"`
 	Clear      []string   // clear: the stable ids to take away

@@ -52,7 +52,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	busy := make(map[string]string) // devices with a send in flight, and their lanes
 	failed, c := 0, clock{read: d.now}
 	d.lanes = make(map[string]breaker)
-	todo := task{run: d.begin}
+	todo, old := task{run: d.begin}, task{}
 	for ctx.Err() == nil {
 		now, back := c.look()
 		if back {
@@ -60,6 +60,12 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		}
 		if err := todo.try(now); err != nil {
 			d.Log.Error("cannot make queued deliveries due after a start or after the clock was set back; trying again", "err", err, "attempt", todo.failed)
+		}
+		if old.run == nil {
+			old.run = d.decideOld
+		}
+		if err := old.try(now); err != nil {
+			d.Log.Error("cannot decide how old mail rings; trying again", "err", err, "attempt", old.failed)
 		}
 		queues, next, err := d.Store.Due(now, Concurrency-len(busy), laneConcurrency, busy)
 		if failed = retried(failed, err); err != nil {
@@ -73,7 +79,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 				done <- q
 			})
 		}
-		timer := time.NewTimer(min(idle(now, len(busy), next), todo.wait()))
+		timer := time.NewTimer(min(idle(now, len(busy), next), todo.wait(), old.wait()))
 		select {
 		case <-ctx.Done():
 		case q := <-done:

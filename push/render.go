@@ -136,6 +136,10 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 		m.Neutral, m.Title = newMail, newMail
 		if showsSender {
 			m.Title = summaryText(n.Count, shorten(w.Mailbox, limit.from))
+			if n.Code == registry.CodeOld {
+				p.Folder = shorten(n.Folder, limit.folder)
+				m.Title = fmt.Sprintf("%d older mails in %s", n.Count, p.Folder)
+			}
 			p.Count, p.Unread = n.Count, badge(w.Unread)
 		}
 	default:

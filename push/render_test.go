@@ -245,9 +245,12 @@ func renderSummary(t *testing.T) {
 	for _, c := range []struct {
 		count          int
 		mailbox, title string
-	}{{12, "ann@example.org", "12 new in ann@example.org"}, {12, "", "12 new mails"}, {1, "", "1 new mail"}} {
+	}{{12, "ann@example.org", "12 new in ann@example.org"}, {12, "", "12 new mails"}, {1, "", "1 new mail"}, {37, "", "37 older mails in Family"}} {
 		w := pushtest.Work(idlepush.KindSummary, at(idlepush.LevelSender))
 		w.Notification.Count, w.Mailbox = c.count, c.mailbox
+		if c.count == 37 {
+			w.Notification.Code, w.Notification.Folder = registry.CodeOld, "Family"
+		}
 		m := Render(w, "", pushtest.Sentences)
 		var p payload
 		if err := json.Unmarshal(m.Payload, &p); err != nil {

@@ -122,7 +122,13 @@ func (c *core) watch() {
 		}
 	})
 	notifications.Watch(c.db, func(k notificationKey, _, after *notificationRow) {
-		if after != nil {
+		if after == nil {
+			return
+		}
+		if after.Undecided == stageFound {
+			c.outbox.raise()
+		}
+		if !after.isHidden() {
 			c.publishToViewers(k.scope, notificationChanged, after.ID)
 		}
 	})

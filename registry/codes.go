@@ -2,7 +2,20 @@ package registry
 
 import "idlepush/codes"
 
+// summed is the case of CodeOld for a summary.
+const summed = "summary"
+
+// CodeOld and CodeDuplicate are why a mail did not ring. A summary with CodeOld counts old mail.
+const (
+	CodeOld       codes.Code = "old"
+	CodeDuplicate codes.Code = "duplicate"
+)
+
 // Codes are those that the registry gives itself.
 var Codes = []codes.Entry{
+	{Code: CodeOld, Text: "It did not ring by itself, because it is older mail that was found together with more: one summary counts them all.", Cases: map[string]string{
+		summed: "These mails are older and were found together, as after an import: this one summary rings for them all.",
+	}},
+	{Code: CodeDuplicate, Text: "It did not ring, because it is a copy of mail that was there before, in {folder}."},
 	{Code: "device_gone", Text: "{device} gets no more notifications: {cause}"},
 }

@@ -62,10 +62,12 @@ func (m Mail) fillInMail(set *queueSet, at placeKey, folder string, msg Message)
 	if err != nil || !found || !n.Value.Wordless || n.Value.ID != StableID(cmp.Or(a.Mailbox, string(at.account)), folder, at.validity, at.uid) {
 		return false, true, err // in the last case the account was turned into another mailbox
 	}
-	twin, known, err := twinOf(tx, n, msg.Fingerprint)
+	twins, err := twinsOf(tx, at.account, msg.Fingerprint)
 	if err != nil {
 		return false, false, err
 	}
+	twins = slices.DeleteFunc(twins, func(t table.Row[notificationKey, notificationRow]) bool { return t.Key == n.Key })
+	twin, known := original(twins, folder, at.validity, msg)
 	if !known || !twin.Value.Cleared.IsZero() {
 		return true, true, writeContent(set, n, a, msg, !known && set.now.Before(n.Value.Expires))
 	}
@@ -78,15 +80,6 @@ func (m Mail) fillInMail(set *queueSet, at placeKey, folder string, msg Message)
 		return false, false, err
 	}
 	return true, true, move(tx, twin, folder, at.validity, at.uid)
-}
-
-// twinOf returns the other notification with the same fingerprint.
-func twinOf(tx *table.Tx, n table.Row[notificationKey, notificationRow], fingerprint string) (twin table.Row[notificationKey, notificationRow], found bool, err error) {
-	if fingerprint == "" {
-		return twin, false, nil
-	}
-	twin, found, err = byFingerprint.Row(tx, fingerprintKey{n.Key.scope, digestOf(fingerprint)})
-	return twin, found && twin.Key != n.Key, err
 }
 
 // writeContent writes the content of a mail. If again is true, it queues the mail once more for

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -160,6 +161,7 @@ var (
 		entries("invitesID", invitesID), entries("accountsOf", accountsOf), entries("accountsAt", accountsAt),
 		entries("devicesID", devicesID), entries("devicesAt", devicesAt), entries("due", due), marked("byStableID", stableMark, byStableID),
 		marked("byFingerprint", fingerprintMark, byFingerprint), marked("announced", placeMark, announced), entries("wordless", wordless),
+		entries("notRung", notRung), entries("undecided", undecided),
 		entries("unfinished", unfinished), entries("waiting", waiting),
 	}
 )
@@ -180,7 +182,7 @@ func TestFrozenFormat(t *testing.T) {
 
 	s := newStore(t)
 	f := furnish(t, s)
-	if err := f.wordless(); err != nil {
+	if err := errors.Join(f.wordless(), f.silent()); err != nil {
 		t.Fatal(err)
 	}
 	half := notificationKey{id(f.own.ID), 1}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -149,6 +150,29 @@ func (f furnished) wordless() error {
 		return err
 	}
 	return settleWork(f.s, w, Outcome{Result: ResultDelivered}, noon)
+}
+
+// silent records a mail in the shared mailbox that did not ring, and three that are old: nobody has
+// decided on them yet.
+func (f furnished) silent() error {
+	mails := []Message{{UID: 1, NotRung: idlepush.Reason{Code: "seen"}}}
+	for uid := range uint32(3) {
+		mails = append(mails, Message{UID: uid + 2, Old: true, Content: idlepush.Content{Subject: "old"}})
+	}
+	_, err := f.s.Mail.Record(Arrival{Account: f.shared.ID, Folder: "Family", To: Cursor{UIDValidity: 3, Next: 5}, Mails: mails, At: noon})
+	return err
+}
+
+// decide decides on the old mail.
+func (f furnished) decide(by func(OldMail, time.Time) error) error {
+	list, err := f.s.Outbox.OldMail()
+	if err == nil && len(list) != 1 {
+		err = fmt.Errorf("there are %d folders with old mail", len(list))
+	}
+	if err != nil {
+		return err
+	}
+	return by(list[0], noon)
 }
 
 // look is an arrival of one mail in the shared mailbox, with six mails before it.

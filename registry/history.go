@@ -25,7 +25,7 @@ func (h History) Get(user, stable string, now time.Time) (n idlepush.Notificatio
 			if err != nil {
 				return err
 			}
-			if found {
+			if found && !row.Value.isHidden() {
 				n, err = notificationForDisplay(tx, row, now)
 				return err
 			}
@@ -85,7 +85,7 @@ func (h History) List(user, after string, limit int, now time.Time) (list []idle
 			if err := s.advance(tx); err != nil {
 				return err
 			}
-			if row.Value.Kind == idlepush.KindClear {
+			if row.Value.Kind == idlepush.KindClear || row.Value.isHidden() {
 				continue
 			}
 			if len(list) == limit {

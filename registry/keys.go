@@ -136,21 +136,31 @@ func (stableKey) Parse(data []byte) (stableKey, error) {
 	return stableKey{scope, f.Rest()}, f.Err()
 }
 
-// fingerprintKey is a mail by the digest of its fingerprint.
-type fingerprintKey struct {
+// fingerprintPrefix begins the keys of the mails of an account with one fingerprint, by its digest.
+type fingerprintPrefix struct {
 	account id
 	digest  digest
 }
 
-func (k fingerprintKey) Append(data []byte) []byte {
+func (k fingerprintPrefix) Append(data []byte) []byte {
 	return k.digest.Append(append(k.account.Append(data), fingerprintMark))
+}
+
+// fingerprintKey is a mail by the digest of its fingerprint, which several may have.
+type fingerprintKey struct {
+	fingerprintPrefix
+	seq uint64
+}
+
+func (k fingerprintKey) Append(data []byte) []byte {
+	return table.AppendUint64(k.fingerprintPrefix.Append(data), k.seq)
 }
 
 func (fingerprintKey) Parse(data []byte) (fingerprintKey, error) {
 	f := table.Split(data)
 	account := id(f.Text())
 	f.Mark(fingerprintMark)
-	return fingerprintKey{account, digest(f.Fixed(sha256.Size))}, f.Err()
+	return fingerprintKey{fingerprintPrefix{account, digest(f.Fixed(sha256.Size))}, f.Uint64()}, f.Err()
 }
 
 // folderPrefix is a folder of an account with one UIDVALIDITY. The folder is hashed, because its
@@ -181,6 +191,39 @@ func (placeKey) Parse(data []byte) (placeKey, error) {
 	account := id(f.Text())
 	f.Mark(placeMark)
 	return placeKey{folderPrefix{account, digest(f.Fixed(sha256.Size)), f.Uint32()}, f.Uint32()}, f.Err()
+}
+
+// undecidedPrefix begins the keys of what push has not decided on in one folder of an account.
+type undecidedPrefix struct {
+	stageOfAccount
+	folder digest
+}
+
+func (k undecidedPrefix) Append(data []byte) []byte {
+	return k.folder.Append(k.stageOfAccount.Append(data))
+}
+
+// stageOfAccount begins the keys of one stage in an account.
+type stageOfAccount struct {
+	stage   oldStage
+	account id
+}
+
+func (k stageOfAccount) Append(data []byte) []byte { return k.account.Append(k.stage.Append(data)) }
+
+// undecidedKey is a notification that push has not decided on.
+type undecidedKey struct {
+	undecidedPrefix
+	seq uint64
+}
+
+func (k undecidedKey) Append(data []byte) []byte {
+	return table.AppendUint64(k.undecidedPrefix.Append(data), k.seq)
+}
+
+func (undecidedKey) Parse(data []byte) (undecidedKey, error) {
+	f := table.Split(data)
+	return undecidedKey{undecidedPrefix{stageOfAccount{oldStage(f.Text()), id(f.Text())}, digest(f.Fixed(sha256.Size))}, f.Uint64()}, f.Err()
 }
 
 // deliveryKey is a notification in the queue of a device, or its outcome there.

@@ -65,6 +65,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Devices.List("") }},
 	{method: "Outbox.Due", reads: "lanes 3",
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Due(dawn.Add(time.Hour), 2, 2, nil)) }},
+	{method: "Mail.EndLooks", when: "of which there are none",
+		do: func(f furnished) (any, error) { return only(f.s.Mail.EndLooks(f.shared.ID)) }},
 	{method: "Mail.FillIn", when: "mail that was delivered", reads: "accounts 1, deliveries 4, devices 4, notifications 1, notifications sealed 1, queues 1",
 		do: func(f furnished) (any, error) {
 			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 7, Fingerprint: "three", Content: idlepush.Content{Subject: "three"}}, noon)
@@ -261,6 +263,14 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Users.Get(f.ben.ID) }},
 	{method: "Users.List", reads: "users 2",
 		do: func(f furnished) (any, error) { return f.s.Users.List() }},
+	{method: "Mail.Twins", reads: "notifications 1",
+		do: func(f furnished) (any, error) { return f.s.Mail.Twins(f.shared.ID, "INBOX", 7, []string{"two"}) }},
+	{method: "Outbox.OldMail", reads: "notifications 1", before: furnished.silent,
+		do: func(f furnished) (any, error) { list, err := f.s.Outbox.OldMail(); return len(list), err }},
+	{method: "Outbox.RingOld", reads: "accounts 1, devices 4, notifications 4, queues 4", halfway: "what does not fit one transaction takes several", before: furnished.silent,
+		do: func(f furnished) (any, error) { return only(f.decide(f.s.Outbox.RingOld)) }},
+	{method: "Outbox.SumUpOld", reads: "accounts 1, devices 4, notifications 4, queues 4", halfway: "what does not fit one transaction takes several", before: furnished.silent,
+		do: func(f furnished) (any, error) { return only(f.decide(f.s.Outbox.SumUpOld)) }},
 	{method: "Outbox.VAPIDKey", reads: "meta 1, meta sealed 1",
 		do: func(f furnished) (any, error) { return f.s.Outbox.VAPIDKey() }},
 	{method: "Mail.Wordless", reads: "notifications 1, notifications sealed 1",

@@ -11,6 +11,9 @@ import (
 	"idlepush/registry/table"
 )
 
+// kindKnown is mail that was there before its folder was first looked at. Only the store sees it.
+const kindKnown idlepush.Kind = "known"
+
 // Result is one of the five results of a push.
 type Result string
 

@@ -39,6 +39,7 @@ func docsNumbers(t *testing.T) {
 		{"docs/behaviour.md", "| history of notifications and deliveries | 7 days |", maxAge, 7 * day},
 		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", idlepush.KindMail.Lifetime(), 3 * day},
 		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", idlepush.KindSummary.Lifetime(), 3 * day},
+		{"docs/behaviour.md", "| mail that did not ring | 7 days, and of each account the last 200 |", maxNotRung, 200},
 		{"docs/behaviour.md", "| `clear` waits | 1 day |", idlepush.KindClear.Lifetime(), day},
 		{"docs/behaviour.md", "| `attention` waits | 7 days |", idlepush.KindAttention.Lifetime(), 7 * day},
 		{"docs/behaviour.md", "| `test` waits | 1 minute |", idlepush.KindTest.Lifetime(), time.Minute},

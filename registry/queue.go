@@ -223,12 +223,7 @@ func (s *queueSet) dequeue(q *queue, sub subqueueKey, seq uint64) error {
 // insert stores a new notification and adds it to the queues of the devices. If they are too many
 // for one transaction, some stay in the row, and updateQueues adds the rest.
 func (s *queueSet) insert(n idlepush.Notification, devices []string) error {
-	seq, err := nextSequence(s.tx, s.now)
-	if err != nil {
-		return err
-	}
-	k := notificationKey{scopeOf(n), seq}
-	row, err := sealNotification(s.tx, k, n)
+	k, row, err := s.newRow(n)
 	if err != nil {
 		return err
 	}
@@ -237,6 +232,17 @@ func (s *queueSet) insert(n idlepush.Notification, devices []string) error {
 		return err
 	}
 	return notifications.Put(s.tx, k, row)
+}
+
+// newRow returns the row of a new notification and its key.
+func (s *queueSet) newRow(n idlepush.Notification) (k notificationKey, row notificationRow, err error) {
+	seq, err := nextSequence(s.tx, s.now)
+	if err != nil {
+		return k, row, err
+	}
+	k = notificationKey{scopeOf(n), seq}
+	row, err = sealNotification(s.tx, k, n)
+	return k, row, err
 }
 
 // nextSequence returns the next sequence: the time in nanoseconds, or one more than the last if the

@@ -38,6 +38,7 @@ type queueSet struct {
 	list       map[id]*queue
 	reserved   int  // what the end of the transaction needs, besides the queues
 	incomplete bool // a notification is not yet in all of its queues
+	silent     int  // mails stored that did not ring
 }
 
 // updateQueues runs fn in a transaction that may change queues, and saves them. When it returns,

@@ -24,16 +24,20 @@ type Arrival struct {
 	From            Cursor    // as it was read before the look; Seen does not matter
 	To              Cursor    // with all Mails handled; its Seen is At if it is zero
 	Mails           []Message // in the order of their UIDs; at most MaxMails
+	Known           []string  // fingerprints of mail that was there before the first look
+	More            bool      // the look goes on: more old mail may be found
 	Unread          *int      // how many mails of the account are unread now; nil: not known
 	At              time.Time
 }
 
-// Record stores new mail as notifications, adds each to the queue of every device that it notifies,
-// and moves the cursor. All of that is one transaction. If it is too much for one, it takes
+// Record stores new mail and moves the cursor. Mail that notifies is added to the queue of every
+// device that it notifies. Mail that does not is stored with the reason. Old mail waits for push to
+// decide; see [Outbox.OldMail]. All of that is one transaction. If it is too much for one, it takes
 // several, and each moves the cursor past the mail that it has handled.
 //
 // A mail that is recorded already is not notified again. This is also so if its fingerprint is
-// known from another place in the account: then the mail has moved here.
+// known from another place in the account: then the mail has moved here, or was copied. In the same
+// folder it has only moved if the other place no longer has it.
 //
 // It returns how many notifications are new. It returns ErrStale if the cursor is no longer at
 // a.From or the account was edited, and ErrNotFound if the account is removed or disabled.
@@ -44,7 +48,7 @@ func (m Mail) Record(a Arrival) (recorded int, err error) {
 	if a.To.Seen.IsZero() {
 		a.To.Seen = a.At
 	}
-	a.Mails = markOldCopies(a.Mails)
+	a.Mails = markCopies(a.Mails)
 	for done := false; !done; {
 		var r recordStep
 		err := m.updateQueues(a.At, func(set *queueSet) (err error) {
@@ -55,30 +59,34 @@ func (m Mail) Record(a Arrival) (recorded int, err error) {
 			return recorded, fmt.Errorf("record new mail: %w", err)
 		}
 		recorded += r.recorded
-		a.From, a.Mails, done = r.cursor, a.Mails[r.taken:], r.done
+		a.From, a.Mails, a.Known, done = r.cursor, a.Mails[r.taken:], a.Known[r.known:], r.done
 	}
 	return recorded, nil
 }
 
-// markOldCopies returns the mails. A copy of an old mail before it is marked as old, too.
-func markOldCopies(mails []Message) []Message {
-	old := make(map[string]bool) // by fingerprint
+// markCopies returns the mails. A copy of an old mail before it is marked as old, too. Each has the
+// others with its fingerprint among its twins.
+func markCopies(mails []Message) []Message {
+	old, past := make(map[string]bool), make(map[string]bool) // by fingerprint
+	twins := make(map[string][]uint32)
 	mails = slices.Clone(mails)
 	for i, m := range mails {
 		if m.Fingerprint == "" {
 			continue
 		}
-		old[m.Fingerprint] = old[m.Fingerprint] || m.Old
-		mails[i].Old = old[m.Fingerprint]
+		mails[i].Twins = slices.Concat(m.Twins, twins[m.Fingerprint])
+		twins[m.Fingerprint] = append(twins[m.Fingerprint], m.UID)
+		old[m.Fingerprint], past[m.Fingerprint] = old[m.Fingerprint] || m.Old, past[m.Fingerprint] || m.Past
+		mails[i].Old, mails[i].Past = old[m.Fingerprint], past[m.Fingerprint]
 	}
 	return mails
 }
 
 // recordStep is the result of one transaction of Record.
 type recordStep struct {
-	recorded, taken int
-	cursor          Cursor
-	done            bool
+	recorded, taken, known int
+	cursor                 Cursor
+	done                   bool
 }
 
 func record(set *queueSet, a Arrival) (r recordStep, err error) {
@@ -105,11 +113,11 @@ func record(set *queueSet, a Arrival) (r recordStep, err error) {
 	if err != nil {
 		return r, err
 	}
-	in := recorder{set, a, cmp.Or(account.Mailbox, a.Account), idsOf(recipients), storedLevel(recipients)}
-	set.reserved = 3 // the cursor and the unread count
+	in := &recorder{set: set, arrival: a, mailbox: cmp.Or(account.Mailbox, a.Account), recipients: idsOf(recipients), level: storedLevel(recipients)}
+	set.reserved = 4 + batchCost // the cursor, the unread count, trimNotRung, and the old mail of the look
 	r.cursor, r.done = a.To, true
 	for i, msg := range a.Mails {
-		fits := set.opsLeft() >= notificationCost+queueCost+deliveryCost
+		fits := set.opsLeft() >= notificationCost+max(queueCost+deliveryCost, rowCost)
 		if fits {
 			recorded, done, err := in.recordMail(msg)
 			if err != nil {
@@ -129,6 +137,16 @@ func record(set *queueSet, a Arrival) (r recordStep, err error) {
 		}
 		r.taken++
 	}
+	if r.known, err = in.recordKnown(); err != nil {
+		return r, err
+	}
+	r.done = r.done && r.known == len(a.Known)
+	if err := in.writeBatch(r.done); err != nil {
+		return r, err
+	}
+	if err := set.trimNotRung(id(a.Account)); err != nil {
+		return r, err
+	}
 	if r.done && a.Unread != nil {
 		if err := setUnread(tx, id(a.Account), *a.Unread); err != nil {
 			return r, err
@@ -144,11 +162,12 @@ type recorder struct {
 	mailbox    string // of which stable ids are made
 	recipients []string
 	level      idlepush.Level
+	old        *batch // nil: not read yet, or there is none
 }
 
 // recordMail records one mail. recorded is 1 if it is a new notification. done reports whether it
 // is in all queues.
-func (in recorder) recordMail(msg Message) (recorded int, done bool, err error) {
+func (in *recorder) recordMail(msg Message) (recorded int, done bool, err error) {
 	a, tx := in.arrival, in.set.tx
 	scope := id(a.Account)
 	n := idlepush.Notification{ID: StableID(in.mailbox, a.Folder, a.To.UIDValidity, msg.UID), Kind: idlepush.KindMail, Account: a.Account, Folder: a.Folder,
@@ -165,29 +184,30 @@ func (in recorder) recordMail(msg Message) (recorded int, done bool, err error) 
 	if found {
 		return 0, true, nil
 	}
-	if msg.Fingerprint != "" {
-		known, found, err := byFingerprint.Row(tx, fingerprintKey{scope, digestOf(msg.Fingerprint)})
-		if err != nil {
-			return 0, false, err
-		}
-		if found {
-			return 0, true, move(tx, known, a.Folder, a.To.UIDValidity, msg.UID)
-		}
+	twins, err := twinsOf(tx, scope, msg.Fingerprint)
+	if err != nil {
+		return 0, false, err
 	}
-	if msg.Old {
+	twin, isCopy := original(twins, a.Folder, a.To.UIDValidity, msg)
+	renumbered := !a.From.Since.IsZero()
+	switch {
+	case isCopy && (renumbered || msg.NotRung.Code == ""):
+		n.Reason = idlepush.Reason{Code: CodeDuplicate}.With("folder", twin.Value.Folder)
+		if err := move(tx, twin, a.Folder, a.To.UIDValidity, msg.UID); err != nil || renumbered {
+			return 0, true, err
+		}
+		return 0, true, in.insertNotRung(n)
+	case msg.Past, renumbered && len(twins) > 0:
 		return 0, true, nil
+	case msg.NotRung.Code != "":
+		n.Reason, n.Wordless = msg.NotRung, false
+		return 0, true, in.insertNotRung(n)
+	case msg.Old:
+		n.Reason.Code = CodeOld
+		return 0, true, in.insertOld(n)
 	}
 	err = in.set.insert(n, in.recipients)
 	return 1, !in.set.incomplete, err
-}
-
-// move writes that a notified mail is in another place now.
-func move(tx *table.Tx, n table.Row[notificationKey, notificationRow], folder string, validity, uid uint32) error {
-	if n.Value.Folder == folder && n.Value.UIDValidity == validity && n.Value.Cleared.IsZero() {
-		return nil // it came twice, and the first is there still
-	}
-	n.Value.Folder, n.Value.UIDValidity, n.Value.UID = folder, validity, uid
-	return notifications.Put(tx, n.Key, n.Value)
 }
 
 // recipientsOf returns the devices that mail of the account notifies, by user and id.

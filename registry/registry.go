@@ -50,8 +50,8 @@
 // Each method is one transaction, unless its comment says that it takes several. Each of these
 // leaves the store valid.
 //
-//   - [Mail.Record]: new mail, its place in the queue of every device that it notifies, and the
-//     cursor behind it. A crash before the commit finds the mail again; a crash after it finds the
+//   - [Mail.Record]: new mail, its place in the queue of every device that it notifies or why it
+//     does not ring, and the cursor behind it. A crash before the commit finds the mail again; a crash after it finds the
 //     delivery.
 //   - [Mail.Clear]: the mail that was read elsewhere, the cancelled deliveries, and the clears for
 //     the devices that may show it.

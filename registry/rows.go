@@ -69,11 +69,11 @@ var (
 		if row.Fingerprint == "" {
 			return nil
 		}
-		return []fingerprintKey{{k.scope, digestOf(row.Fingerprint)}}
+		return []fingerprintKey{{fingerprintPrefix{k.scope, digestOf(row.Fingerprint)}, k.seq}}
 	})
 	// announced finds notified mail by its place, until it is cleared.
 	announced = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []placeKey {
-		if row.Kind != idlepush.KindMail || !row.Cleared.IsZero() {
+		if !row.isNotifiedMail() || !row.Cleared.IsZero() {
 			return nil
 		}
 		return []placeKey{row.place(k.scope)}
@@ -84,6 +84,20 @@ var (
 			return nil
 		}
 		return []notificationKey{k}
+	})
+	// notRung finds mail that did not ring, once that is certain.
+	notRung = table.NewIndex(notifications, "notifications/notrung", func(k notificationKey, row notificationRow) []notificationKey {
+		if row.Kind != idlepush.KindMail || row.Code == "" || row.Undecided != "" {
+			return nil
+		}
+		return []notificationKey{k}
+	})
+	// undecided finds old mail that push has not decided on; see old.go.
+	undecided = table.NewIndex(notifications, "notifications/undecided", func(k notificationKey, row notificationRow) []undecidedKey {
+		if row.Undecided == "" {
+			return nil
+		}
+		return []undecidedKey{{undecidedPrefix{stageOfAccount{row.Undecided, k.scope}, digestOf(row.Folder)}, k.seq}}
 	})
 	// unfinished finds notifications that are not yet in the queues of all their devices.
 	unfinished = table.NewIndex(notifications, "notifications/unfinished", func(k notificationKey, row notificationRow) []notificationKey {
@@ -110,7 +124,7 @@ var tables = []table.Named{
 	users, usersNamed, tokens, tokensOf, tokensID, invites, invitesOf, invitesID,
 	accounts, accountsOf, accountsAt, standings, cursors, hosts,
 	devices, devicesID, devicesAt, queues, due, lanes,
-	notifications, byStableID, wordless, unfinished,
+	notifications, byStableID, wordless, notRung, undecided, unfinished,
 	deliveries, waiting, metas,
 }
 
@@ -297,6 +311,17 @@ type notificationRow struct {
 	Wordless    bool         `json:",omitempty"`
 	Cleared     time.Time    `json:",omitzero"`
 	Unqueued    []string     `json:",omitempty"` // devices in whose queues it is not yet
+	Undecided   oldStage     `json:",omitempty"`
+}
+
+// isNotifiedMail reports whether the row is mail, and not of mail that did not ring.
+func (row notificationRow) isNotifiedMail() bool {
+	return row.Kind == idlepush.KindMail && row.Code == ""
+}
+
+// isHidden reports whether the notification is for the store alone.
+func (row notificationRow) isHidden() bool {
+	return row.Kind == kindKnown || row.Kind == idlepush.KindSummary && row.Undecided != ""
 }
 
 func (row notificationRow) place(account id) placeKey {

@@ -21,9 +21,12 @@ type Cursor struct {
 // Message is one new mail of a folder.
 type Message struct {
 	UID         uint32
-	Old         bool   // it is not notified, but may be a notified mail that was moved
-	Fingerprint string // the same in another folder or under another UID; empty: unknown
-	Wordless    bool   // the server does not return the content, or not yet
+	NotRung     idlepush.Reason // why it notifies nobody; zero: it does
+	Old         bool            // it was received long before it was found: push decides
+	Past        bool            // it was there before its folder was renumbered: it may be known under another UID
+	Fingerprint string          // the same in another folder or under another UID; empty: unknown
+	Twins       []uint32        // the UIDs of Mail.Twins that the folder still has
+	Wordless    bool            // the server does not return the content, or not yet
 	Content     idlepush.Content
 }
 

@@ -77,6 +77,15 @@ var Codes = []codes.Entry{
 	{Code: "mail_unreadable", Text: "the mail server does not send the content of new mail, so notifications come without sender and subject: " +
 		"try another program on this mailbox, and tell the server's admin if it fails too"},
 
+	// Why a mail did not ring
+	{Code: notRungSeen, Text: "It did not ring, because it was marked as read when idlepush found it."},
+	{Code: notRungJunk, Text: "It did not ring, because it was marked as junk."},
+	{Code: notRungDraft, Text: "It did not ring, because it is a draft."},
+	{Code: notRungDeleted, Text: "It did not ring, because it was marked as deleted."},
+	{Code: notRungSent, Text: "It did not ring, because it was sent from this mailbox's own address and was marked as read.", Cases: map[string]string{
+		filed: "It did not ring, because it was sent from this mailbox's own address and lies in a folder for sent mail or drafts.",
+	}},
+
 	{Code: "store_failed", Text: "idlepush cannot write down what it finds: its admin must look at the disk and the log"},
 }
 

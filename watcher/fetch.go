@@ -37,31 +37,27 @@ type fetcher struct {
 
 // terms are what holds for all messages of a folder in one step.
 type terms struct {
-	folder *folder
-	level  idlepush.Level
-	since  time.Time // what the server took in before is old
+	folder   *folder
+	level    idlepush.Level
+	lastLook time.Time
+	now      time.Time
 }
 
-// importAge is how much older than the last success a message may be that comes as new: an older
-// one was put there by a person or a program.
-const importAge = 48 * time.Hour
-
-// terms reads the content level of the account. A zero since means long before the last look at the
-// folder.
-func (ft *fetcher) terms(f *folder, since time.Time) (terms, error) {
+// terms reads the content level of the account.
+func (ft *fetcher) terms(f *folder) (terms, error) {
 	level, err := ft.store.Level(ft.account.ID)
 	if err != nil {
 		return terms{}, &storeError{err}
 	}
-	// The clock may have been ahead.
-	return terms{f, level, cmp.Or(since, earlier(f.cursor.Seen, ft.host.clock.now()).Add(-importAge))}, nil
+	now := ft.host.clock.now()
+	return terms{f, level, earlier(f.cursor.Seen, now), now}, nil // the clock may have been ahead
 }
 
 // fetch describes the messages of these UIDs of the open folder, in their order. It leaves out
-// those that are gone since the search, dealt with or recorded already. waiting are those that the
-// server does not send now: they are retried later, and hold up no others.
+// those that are gone since the search or recorded already. waiting are those that the server does
+// not send now: they are retried later, and hold up no others.
 func (ft *fetcher) fetch(f *folder, uids []imap.UID) (list []registry.Message, waiting []imap.UID, err error) {
-	t, err := ft.terms(f, f.cursor.Since)
+	t, err := ft.terms(f)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,16 +80,14 @@ func (ft *fetcher) fetch(f *folder, uids []imap.UID) (list []registry.Message, w
 			return nil, nil, err
 		}
 		for _, m := range got {
-			described, notifies, err := ft.describe(m, t)
+			described, err := ft.describe(m, t)
 			if err != nil {
 				return nil, nil, err
 			}
 			if header(m) != nil {
 				ft.failures.withoutContent = 0
 			}
-			if notifies {
-				list = append(list, described)
-			}
+			list = append(list, described)
 		}
 		switch {
 		case len(missing) == 0:
@@ -166,7 +160,7 @@ func (ft *fetcher) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mai
 		if i := slices.IndexFunc(answers, func(m wire.Mail) bool { return m.UID == uid }); i >= 0 {
 			m = answers[i]
 		}
-		if header(m) != nil || dealtWith(m.Flags) {
+		if header(m) != nil || flagged(m.Flags) != "" {
 			got = append(got, m)
 		} else {
 			missing = append(missing, m)
@@ -202,45 +196,95 @@ func header(m wire.Mail) []byte {
 	return nil
 }
 
-// describe returns what a message is, and whether it notifies.
-func (ft *fetcher) describe(m wire.Mail, t terms) (_ registry.Message, notifies bool, err error) {
+// describe returns what a message is, and why it does not ring if it does not.
+func (ft *fetcher) describe(m wire.Mail, t terms) (registry.Message, error) {
 	if !m.Date.IsZero() && time.Since(m.Date) > lateBy && !ft.failures.messages.wasRefused(t.folder.id(m.UID)) {
 		ft.late++
 	}
-	if dealtWith(m.Flags) {
-		return registry.Message{}, false, nil
-	}
+	flag := flagged(m.Flags)
 	fields := header(m)
-	if len(bytes.TrimSpace(fields)) == 0 && !ft.wholeHeaders {
+	if flag == "" && len(bytes.TrimSpace(fields)) == 0 && !ft.wholeHeaders {
 		answer, err := ft.fetchMore(t.folder, m.UID, headerItems)
 		if err != nil {
-			return registry.Message{}, false, err
+			return registry.Message{}, err
 		}
 		if whole := header(answer); len(bytes.TrimSpace(whole)) > 0 {
 			fields, ft.wholeHeaders = whole, true
 		}
 	}
 	d := message.Describe(fields, m.Sections["TEXT"])
-	if strings.EqualFold(d.Address, ft.account.Email) {
-		return registry.Message{}, false, nil
+	own, use := strings.EqualFold(d.Address, ft.account.Email), ""
+	if own && flag == "" {
+		var err error
+		if use, err = ft.useOf(t.folder, m.UID); err != nil {
+			return registry.Message{}, err
+		}
 	}
-	if d.Wanting {
+	notRung := whyNotRung(flag, own, use)
+	if d.Wanting && notRung.Code == "" {
 		preview, err := ft.fetchPreview(t.folder, m.UID, fields)
 		if err != nil {
-			return registry.Message{}, false, err
+			return registry.Message{}, err
 		}
 		d.Preview = cmp.Or(preview, d.Preview)
 	}
 	made := ft.message(m, fields, d, t)
-	if made.Old {
-		ft.log.Info("message not notified: the server received it long ago", "folder", t.folder.name, "uid", m.UID)
-	}
-	return made, true, nil
+	made.NotRung = notRung
+	return made, nil
 }
 
 func (ft *fetcher) message(m wire.Mail, fields []byte, d message.Description, t terms) registry.Message {
-	return registry.Message{UID: uint32(m.UID), Fingerprint: message.Fingerprint(fields, m.Size, m.Date), Old: !m.Date.IsZero() && m.Date.Before(t.since),
+	since := t.folder.cursor.Since
+	return registry.Message{UID: uint32(m.UID), Fingerprint: message.Fingerprint(fields, m.Size, m.Date),
+		Old: isOld(m.Date, d.Date, t.lastLook, t.now), Past: !since.IsZero() && !m.Date.IsZero() && m.Date.Before(since),
 		Content: idlepush.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview}.At(t.level)}
+}
+
+// fingerprints returns those of the messages of the open folder that the server received since a
+// time, or at a time that is not known. If it refuses, there are none.
+func (ft *fetcher) fingerprints(uids []imap.UID, since time.Time) (list []string, err error) {
+	dates, err := ft.fetchRefusable(uids, "UID INTERNALDATE")
+	uids = nil
+	for _, m := range dates {
+		if m.Date.IsZero() || !m.Date.Before(since) {
+			uids = append(uids, m.UID)
+		}
+	}
+	for step := range slices.Chunk(uids, batch) {
+		if err != nil {
+			break
+		}
+		var answers []wire.Mail
+		answers, err = ft.fetchRefusable(step, basicItems+fieldItems)
+		for _, m := range answers {
+			if print := message.Fingerprint(header(m), m.Size, m.Date); print != "" {
+				list = append(list, print)
+			}
+		}
+	}
+	return list, err
+}
+
+// fetchRefusable sends one FETCH that nothing depends on. An error ends the session.
+func (ft *fetcher) fetchRefusable(uids []imap.UID, items string) ([]wire.Mail, error) {
+	answers, err := ft.reader.conn.Fetch(uids, items, 2*timeout)
+	if ft.reader.conn.Cause() == nil {
+		err = nil
+	}
+	return answers, err
+}
+
+// useOf returns the special use of a folder (RFC 6154), which is asked for the sake of one message.
+func (ft *fetcher) useOf(f *folder, uid imap.UID) (string, error) {
+	id := f.id(uid)
+	if f.name == "INBOX" || ft.failures.messages.skipsMore(id) {
+		return "", nil
+	}
+	use, err := ft.reader.use(f.name)
+	if ft.reader.conn.Cause() != nil {
+		ft.failures.messages.skipMore(id)
+	}
+	return use, err
 }
 
 // maxParts is how many parts of a message are looked through for text.
@@ -294,15 +338,4 @@ func (ft *fetcher) fetchMore(f *folder, uid imap.UID, items string) (wire.Mail, 
 		return wire.Mail{}, nil
 	}
 	return answers[0], nil
-}
-
-// dealtWith reports whether a person or a filter has seen to a mail already.
-func dealtWith(flags []string) bool {
-	return slices.ContainsFunc(flags, func(f string) bool {
-		switch strings.ToLower(f) {
-		case `\seen`, `\deleted`, `\draft`, "$junk", "junk":
-			return true
-		}
-		return false
-	})
 }

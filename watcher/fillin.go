@@ -10,6 +10,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"idlepush"
+	"idlepush/registry"
 )
 
 // incomplete are the messages that were notified without content. They are retried while their
@@ -135,7 +136,7 @@ func (s *session) fillInOf(f *folder, ids []messageID) error {
 	if err := s.readCursor(f); err != nil {
 		return err
 	}
-	t, err := s.fetcher.terms(f, time.Time{})
+	t, err := s.fetcher.terms(f)
 	if err != nil {
 		return err
 	}
@@ -170,20 +171,24 @@ func (s *session) fillInOne(t terms, uid imap.UID) (done bool, err error) {
 		return false, err
 	}
 	answers := append(got, missing...)
-	if len(answers) == 0 || header(answers[0]) == nil && !dealtWith(answers[0].Flags) {
+	if len(answers) == 0 || header(answers[0]) == nil && flagged(answers[0].Flags) == "" {
 		return false, nil
 	}
-	described, notifies, err := s.fetcher.describe(answers[0], t)
+	described, err := s.fetcher.describe(answers[0], t)
 	if err != nil {
 		return false, err
 	}
 	if header(answers[0]) != nil {
 		s.failures.withoutContent = 0
 	}
-	if !notifies {
+	if described.NotRung.Code != "" {
 		return true, s.clear(handled{t.folder.name, t.folder.validity, []uint32{uint32(uid)}})
 	}
-	filled, err := s.store.FillIn(s.account.ID, t.folder.name, t.folder.validity, described, time.Now())
+	list := []registry.Message{described}
+	if err := s.markTwins(t.folder, list); err != nil {
+		return false, err
+	}
+	filled, err := s.store.FillIn(s.account.ID, t.folder.name, t.folder.validity, list[0], time.Now())
 	if err != nil {
 		return false, &storeError{err}
 	}

@@ -22,6 +22,7 @@ type folder struct {
 	cursor      registry.Cursor
 	cursorRead  bool              // cursor was read in this catch-up
 	ahead       map[imap.UID]bool // recorded already; the cursor is at one that waits
+	oldMail     bool              // the look has recorded old mail, and goes on
 	status      folderStatus      // at the last look for messages read elsewhere
 	statusKnown bool              // status is known
 	unread      int               // messages; -1: not known

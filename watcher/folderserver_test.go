@@ -277,7 +277,7 @@ func (s *folderServer) answer(folder *string, tag, command, args string) string 
 	case "UID FETCH":
 		answer := ""
 		for _, m := range s.in(*folder, "UID "+args) {
-			answer += fmt.Sprintf("* 1 FETCH (UID %d FLAGS () INTERNALDATE \"%s\" RFC822.SIZE %d BODY[HEADER.FIELDS (X)] {%d}\r\n%s)\r\n", m.UID,
+			answer += fmt.Sprintf("* 1 FETCH (UID %d FLAGS (%s) INTERNALDATE \"%s\" RFC822.SIZE %d BODY[HEADER.FIELDS (X)] {%d}\r\n%s)\r\n", m.UID, m.Flags,
 				m.Date.Format("02-Jan-2006 15:04:05 -0700"), len(m.Header), len(m.Header), m.Header)
 		}
 		return answer + ok

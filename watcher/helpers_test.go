@@ -126,6 +126,18 @@ func (h *harness) watchBy(t testing.TB, d Dialer, wall func() time.Time) (pool *
 // mails returns the mail notifications, oldest first.
 func (h *harness) mails(t testing.TB) (list []idlepush.Notification) {
 	t.Helper()
+	return slices.DeleteFunc(h.all(t), func(n idlepush.Notification) bool { return n.Code != "" })
+}
+
+// notRung returns the mail that did not ring, oldest first.
+func (h *harness) notRung(t testing.TB) (list []idlepush.Notification) {
+	t.Helper()
+	return slices.DeleteFunc(h.all(t), func(n idlepush.Notification) bool { return n.Code == "" })
+}
+
+// all returns the mail of the account, oldest first, whether it rang or not.
+func (h *harness) all(t testing.TB) (list []idlepush.Notification) {
+	t.Helper()
 	for after := ""; ; {
 		page, next, err := h.store.History.List(h.account.Owner, after, 100, time.Now())
 		if err != nil {

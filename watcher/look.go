@@ -67,6 +67,9 @@ func (s *session) stretch(f *folder, width uint32) (found int, more bool, err er
 		if stuck == 0 && len(waiting) > 0 {
 			stuck = uint32(waiting[0])
 		}
+		if err := s.markTwins(f, mails); err != nil {
+			return found, false, err
+		}
 		to := f.cursor
 		to.Next = uint32(step[len(step)-1]) + 1
 		left -= len(step)
@@ -77,7 +80,7 @@ func (s *session) stretch(f *folder, width uint32) (found int, more bool, err er
 			to.Seen = s.host.clock.now()
 		}
 		if len(mails) > 0 || to.Next > f.cursor.Next {
-			if err := s.record(f, to, mails); err != nil {
+			if err := s.record(f, registry.Arrival{To: to, Mails: mails, More: left > 0 || stop > 0 && stuck == 0}); err != nil {
 				return found, false, err
 			}
 		}
@@ -85,19 +88,21 @@ func (s *session) stretch(f *folder, width uint32) (found int, more bool, err er
 	}
 	to := f.cursor
 	switch {
-	case stuck > 0:
+	case stuck > 0 && !f.oldMail:
 		return found, false, nil
+	case stuck > 0:
+		stop = 0
 	case stop > 0:
 		to.Next = max(to.Next, stop+1)
 	case !f.cursor.Since.IsZero():
 		// Old messages stay old under the new numbers, also those behind new ones.
 		to.Next, to.Since, to.Seen = max(to.Next, f.end), time.Time{}, s.host.clock.now()
-	case s.host.clock.now().Sub(f.cursor.Seen) <= touchAfter:
+	case s.host.clock.now().Sub(f.cursor.Seen) <= touchAfter && !f.oldMail:
 		return found, false, nil
 	default:
 		to.Seen = s.host.clock.now()
 	}
-	return found, stop > 0, s.record(f, to, nil)
+	return found, stop > 0, s.record(f, registry.Arrival{To: to, More: stop > 0})
 }
 
 // readCursor reads the folder's cursor, once in each catch-up.
@@ -138,25 +143,60 @@ func (s *session) recorded(f *folder, step, waiting []imap.UID, next uint32) (fo
 	return found
 }
 
-// record stores the messages and moves the cursor.
-func (s *session) record(f *folder, to registry.Cursor, mails []registry.Message) error {
-	unread := s.folders.unread()
-	n, err := s.store.Record(registry.Arrival{
-		Account: s.account.ID, Edited: s.account.Edited, Folder: f.name, From: f.cursor, To: to, Mails: mails, Unread: unread, At: time.Now()})
+// record stores the messages of an arrival and moves the cursor.
+func (s *session) record(f *folder, a registry.Arrival) error {
+	a.Account, a.Edited, a.Folder, a.From, a.Unread, a.At = s.account.ID, s.account.Edited, f.name, f.cursor, s.folders.unread(), time.Now()
+	n, err := s.store.Record(a)
 	if err != nil {
 		return &storeError{err}
 	}
-	if f.cursor = to; unread != nil {
-		s.counted = *unread
+	if f.cursor = a.To; a.Unread != nil {
+		s.counted = *a.Unread
 	}
-	for _, m := range mails {
+	silent := 0
+	for _, m := range a.Mails {
 		if id := f.id(imap.UID(m.UID)); m.Wordless && !s.failures.messages.contentUnavailable(id) {
 			s.failures.incomplete.add(id, time.Now(), time.Time{})
 		}
+		if m.NotRung.Code != "" {
+			silent++
+		}
+		f.oldMail = f.oldMail || m.Old
 	}
+	f.oldMail = f.oldMail && a.More
 	if n > 0 {
 		s.proofs.notified(time.Now())
-		s.log.Info("new mail", "folder", f.name, "uidvalidity", to.UIDValidity, "uid", to.Next-1, "count", n)
+		s.log.Info("new mail", "folder", f.name, "uidvalidity", a.To.UIDValidity, "uid", a.To.Next-1, "count", n)
+	}
+	if silent > 0 {
+		s.log.Info("mail that does not ring", "folder", f.name, "uidvalidity", a.To.UIDValidity, "uid", a.To.Next-1, "count", silent)
+	}
+	return nil
+}
+
+// markTwins notes which messages of the folder look like new ones and are still there: then the new
+// ones are no copies that moved. If the server does not say, they are taken to be there.
+func (s *session) markTwins(f *folder, mails []registry.Message) error {
+	prints := make([]string, len(mails))
+	for i, m := range mails {
+		prints[i] = m.Fingerprint
+	}
+	twins, err := s.store.Twins(s.account.ID, f.name, f.validity, prints)
+	if err != nil {
+		return &storeError{err}
+	}
+	for step := range slices.Chunk(twins, maxSought) {
+		still, known, err := s.reader.notDeleted(step)
+		if err != nil {
+			return fmt.Errorf("look for mail like the new: %w", err)
+		}
+		for i := range mails {
+			for _, uid := range step {
+				if !known || slices.Contains(still, imap.UID(uid)) {
+					mails[i].Twins = append(mails[i].Twins, uid)
+				}
+			}
+		}
 	}
 	return nil
 }
@@ -173,8 +213,14 @@ func (s *session) search(f *folder, width uint32) (uids []imap.UID, stop uint32,
 				return nil, 0, err
 			}
 		}
+		first := f.cursor.Seen.IsZero()
 		if err := s.place(f); err != nil {
 			return nil, 0, err
+		}
+		if first {
+			if err := s.remember(f); err != nil {
+				return nil, 0, err
+			}
 		}
 	}
 	// What is announced from here on may be missing in the answer.
@@ -211,5 +257,24 @@ func (s *session) place(f *folder) error {
 	default:
 		return nil
 	}
-	return s.record(f, to, nil)
+	return s.record(f, registry.Arrival{To: to})
+}
+
+// maxRemembered is how many messages of a folder are remembered at first sight.
+const maxRemembered = 100
+
+// remember has the store remember the last messages of a folder that was opened for the first time.
+// If the folder is renumbered soon, they could be taken for new.
+func (s *session) remember(f *folder) error {
+	since := s.host.clock.now().Add(-skew)
+	uids, err := s.reader.receivedSince(since.AddDate(0, 0, -1)) // for the server's time zone
+	if err != nil || len(uids) == 0 {
+		return err
+	}
+	uids = uids[max(0, len(uids)-maxRemembered):]
+	known, err := s.fetcher.fingerprints(uids, since)
+	if err != nil || len(known) == 0 {
+		return err
+	}
+	return s.record(f, registry.Arrival{To: f.cursor, Known: known})
 }

@@ -3,6 +3,7 @@ package watcher
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -14,9 +15,10 @@ import (
 type reader struct {
 	conn     *wire.Conn
 	failures *failures
-	selected *folder // the folder that is open; nil: none
-	reopened bool    // a folder was opened since the last look for messages read elsewhere
-	noModSeq bool    // the server announces CONDSTORE and does not take STATUS (HIGHESTMODSEQ)
+	selected *folder           // the folder that is open; nil: none
+	reopened bool              // a folder was opened since the last look for messages read elsewhere
+	noModSeq bool              // the server announces CONDSTORE and does not take STATUS (HIGHESTMODSEQ)
+	uses     map[string]string // the special uses of folders, by name; nil: not known yet
 }
 
 // folderError means that the server does not open one folder; the others are not affected.
@@ -147,9 +149,11 @@ func (r *reader) search(f *folder, width uint32) (uids []imap.UID, stop uint32, 
 			// SINCE compares dates in the server's time zone, whatever that is.
 			criteria.Since = f.cursor.Since.AddDate(0, 0, -1)
 		}
-		takeUnread := f.askUnread(client, r.failures)
 		before := r.conn.Dropped()
-		uids, err = search(client, criteria)
+		found := client.UIDSearch(criteria, nil)
+		// It comes second, so that it counts all that is found.
+		takeUnread := f.askUnread(client, r.failures)
+		uids, err = foundUIDs(found)
 		dropped = r.conn.Dropped() - before
 		if unreadErr := takeUnread(); err == nil {
 			err = unreadErr
@@ -181,6 +185,38 @@ func (r *reader) stillUnread(uids []uint32) (still []imap.UID, known bool, err e
 		set.AddNum(imap.UID(uid))
 	}
 	return r.filter(&imap.SearchCriteria{UID: []imap.UIDSet{set}, NotFlag: []imap.Flag{imap.FlagSeen, imap.FlagDeleted}})
+}
+
+// notDeleted returns those of the messages that the open folder still has. If the server refuses to
+// say or cannot be understood, known is false.
+func (r *reader) notDeleted(uids []uint32) (still []imap.UID, known bool, err error) {
+	var set imap.UIDSet
+	for _, uid := range uids {
+		set.AddNum(imap.UID(uid))
+	}
+	return r.filter(&imap.SearchCriteria{UID: []imap.UIDSet{set}, NotFlag: []imap.Flag{imap.FlagDeleted}})
+}
+
+// receivedSince returns the messages of the open folder that the server received on the day of a
+// time or later. If it refuses to say, there are none.
+func (r *reader) receivedSince(t time.Time) ([]imap.UID, error) {
+	uids, _, err := r.filter(&imap.SearchCriteria{Since: t})
+	return uids, err
+}
+
+// use returns the special use of a folder (RFC 6154), in lower case; empty: none, or not known.
+func (r *reader) use(folder string) (string, error) {
+	if r.uses == nil {
+		list, _, err := listFolders(r.conn)
+		if _, refused := errors.AsType[*imap.Error](err); err != nil && (!refused || r.conn.Cause() != nil) {
+			return "", err
+		}
+		r.uses = make(map[string]string)
+		for _, l := range list {
+			r.uses[l.Name] = useOf(l.Attributes)
+		}
+	}
+	return r.uses[folder], nil
 }
 
 // existing returns those of the messages that the server still has. If it refuses to say or cannot
@@ -240,7 +276,12 @@ func (r *reader) status(list []*folder) ([]*imap.StatusData, error) {
 
 // search returns the UIDs that match, in order, each once.
 func search(client *imapclient.Client, criteria *imap.SearchCriteria) ([]imap.UID, error) {
-	data, err := client.UIDSearch(criteria, nil).Wait()
+	return foundUIDs(client.UIDSearch(criteria, nil))
+}
+
+// foundUIDs waits for the answer to a SEARCH and returns its UIDs, in order, each once.
+func foundUIDs(command *imapclient.SearchCommand) ([]imap.UID, error) {
+	data, err := command.Wait()
 	if err != nil {
 		return nil, err
 	}

@@ -63,6 +63,10 @@ func newSession(w *watched, conn *wire.Conn) *session {
 
 // run catches up and waits until the connection is over or ctx ends, and returns why.
 func (s *session) run(ctx context.Context) error {
+	// The one before may have ended in the middle of a look.
+	if err := s.store.EndLooks(s.account.ID); err != nil {
+		return &storeError{err}
+	}
 	for {
 		found, err := s.catchUp()
 		if err != nil {

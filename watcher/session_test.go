@@ -22,7 +22,7 @@ func TestSession(t *testing.T) {
 	t.Run("a folder opened for the first time notifies nothing until its next mail", firstOpen)
 	t.Run("mail announced at any moment is notified", announcedAnyMoment)
 	t.Run("mail that a person or a filter has dealt with is not notified", mailDealtWith)
-	t.Run("the account's own mail is not notified", ownMail)
+	t.Run("the account's own mail rings: many a device at home mails as its owner", ownMail)
 	t.Run("a server without IDLE is polled", polledWithoutIdle)
 	t.Run("every refresh asks a server that does not report new mail", unreportedMail)
 	t.Run("a server that refuses the IDLE it announces is shown as polled", idleRefused)
@@ -43,7 +43,7 @@ func ownMail(t *testing.T) {
 			{UID: 2, Header: "From: \"anna@example.org\" <evil@example.com>\r\nSubject: not mine\r\n\r\n"}}}
 		defer h.live(t, script)()
 		synctest.Wait()
-		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"not mine"}) {
+		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"mine", "not mine"}) {
 			t.Errorf("notified %q", got)
 		}
 	})
@@ -97,7 +97,7 @@ func cursorReadOnce(t *testing.T) {
 			script.Deliver(imaptest.Message{Header: subject(name)})
 			synctest.Wait()
 			f.arm(false)
-			if want := map[string]int{"Cursor": 1, "Level": 1, "Record": 1, "SetState": 1}; !maps.Equal(f.counts, want) {
+			if want := map[string]int{"Cursor": 1, "Level": 1, "Record": 1, "SetState": 1, "Twins": 1}; !maps.Equal(f.counts, want) {
 				t.Errorf("the %s mail costs the transactions %v, want %v", name, f.counts, want)
 			}
 		}

@@ -208,6 +208,7 @@ self.texts = {
 	noActivity: "No notifications yet. They are listed here for 7 days.",
 	newMail: "New mail",
 	summary: (count) => count === 1 ? "1 new mail" : `${count} new mails`,
+	olderMails: (count, folder) => `${count} older mails in ${folder}`,
 	readElsewhere: "Read or removed elsewhere",
 	resolved: "No longer needed",
 	noDeviceThen: "No device was registered for it.",

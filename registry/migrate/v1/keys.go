@@ -126,17 +126,18 @@ func (StableKey) Parse(data []byte) (StableKey, error) {
 type FingerprintKey struct {
 	Account ID
 	Digest  Digest
+	Seq     uint64
 }
 
 func (k FingerprintKey) Append(data []byte) []byte {
-	return k.Digest.Append(append(k.Account.Append(data), fingerprintMark))
+	return table.AppendUint64(k.Digest.Append(append(k.Account.Append(data), fingerprintMark)), k.Seq)
 }
 
 func (FingerprintKey) Parse(data []byte) (FingerprintKey, error) {
 	f := table.Split(data)
 	account := ID(f.Text())
 	f.Mark(fingerprintMark)
-	return FingerprintKey{account, Digest(f.Fixed(sha256.Size))}, f.Err()
+	return FingerprintKey{account, Digest(f.Fixed(sha256.Size)), f.Uint64()}, f.Err()
 }
 
 // PlaceKey is the place of a mail: its folder, UIDVALIDITY and UID.
@@ -158,6 +159,23 @@ func (PlaceKey) Parse(data []byte) (PlaceKey, error) {
 	account := ID(f.Text())
 	f.Mark(placeMark)
 	return PlaceKey{account, Digest(f.Fixed(sha256.Size)), f.Uint32(), f.Uint32()}, f.Err()
+}
+
+// UndecidedKey is a notification of a folder's old mail at one stage.
+type UndecidedKey struct {
+	Stage   string
+	Account ID
+	Folder  Digest
+	Seq     uint64
+}
+
+func (k UndecidedKey) Append(data []byte) []byte {
+	return table.AppendUint64(k.Folder.Append(k.Account.Append(table.AppendText(data, k.Stage))), k.Seq)
+}
+
+func (UndecidedKey) Parse(data []byte) (UndecidedKey, error) {
+	f := table.Split(data)
+	return UndecidedKey{f.Text(), ID(f.Text()), Digest(f.Fixed(sha256.Size)), f.Uint64()}, f.Err()
 }
 
 // DeliveryKey is the delivery of a notification to a device.

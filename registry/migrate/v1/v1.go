@@ -74,10 +74,10 @@ var (
 		if row.Fingerprint == "" {
 			return nil
 		}
-		return []FingerprintKey{{k.Scope, digestOf(row.Fingerprint)}}
+		return []FingerprintKey{{k.Scope, digestOf(row.Fingerprint), k.Seq}}
 	})
 	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []PlaceKey {
-		if row.Kind != "mail" || !row.Cleared.IsZero() {
+		if row.Kind != "mail" || row.Code != "" || !row.Cleared.IsZero() {
 			return nil
 		}
 		return []PlaceKey{{k.Scope, digestOf(row.Folder), row.UIDValidity, row.UID}}
@@ -87,6 +87,18 @@ var (
 			return nil
 		}
 		return []NotificationKey{k}
+	})
+	_ = table.NewIndex(Notifications, "notifications/notrung", func(k NotificationKey, row Notification) []NotificationKey {
+		if row.Kind != "mail" || row.Code == "" || row.Undecided != "" {
+			return nil
+		}
+		return []NotificationKey{k}
+	})
+	_ = table.NewIndex(Notifications, "notifications/undecided", func(k NotificationKey, row Notification) []UndecidedKey {
+		if row.Undecided == "" {
+			return nil
+		}
+		return []UndecidedKey{{row.Undecided, k.Scope, digestOf(row.Folder), k.Seq}}
 	})
 	_ = table.NewIndex(Notifications, "notifications/unfinished", func(k NotificationKey, row Notification) []NotificationKey {
 		if len(row.Unqueued) == 0 {
@@ -276,6 +288,7 @@ type Notification struct {
 	Wordless    bool         `json:",omitempty"`
 	Cleared     time.Time    `json:",omitzero"`
 	Unqueued    []string     `json:",omitempty"`
+	Undecided   string       `json:",omitempty"`
 }
 
 type Content struct {

@@ -25,7 +25,7 @@ export async function activity() {
 function title(item) {
 	switch (item.kind) {
 	case "summary":
-		return texts.summary(item.count);
+		return item.code === "old" ? texts.olderMails(item.count, item.folder) : texts.summary(item.count);
 	case "attention":
 		return texts.attentionKind;
 	case "clear":
@@ -38,7 +38,8 @@ function line(item, emails) {
 	const heading = el("h2", {}, item.kind === "mail" ? el("a", { href: `#/mail/${item.id}` }, title(item)) : title(item));
 	return [
 		el("div", { class: "row" }, heading, el("span", { class: "soft" }, clock(item.at))),
-		(item.subject || reason(item, item.text)) && el("p", {}, item.subject || reason(item, item.text)),
+		item.subject && el("p", {}, item.subject),
+		item.code && el("p", {}, reason(item, item.text)),
 		el("p", { class: "soft" }, [emails.get(item.account), item.folder !== "INBOX" && item.folder].filter(Boolean).join(" · ")),
 		item.cleared && el("p", { class: "soft" }, item.kind === "attention" ? texts.resolved : texts.readElsewhere),
 		deliveries(item),
@@ -47,7 +48,7 @@ function line(item, emails) {
 
 function deliveries(item) {
 	if (item.deliveries.length === 0) {
-		return item.kind === "clear" ? "" : el("p", { class: "soft" }, texts.noDeviceThen);
+		return item.kind === "clear" || item.kind === "mail" && item.code ? "" : el("p", { class: "soft" }, texts.noDeviceThen);
 	}
 	return el("ul", { class: "plain soft" }, item.deliveries.map((delivery) => {
 		const took = delivery.at ? texts.after((Date.parse(delivery.at) - Date.parse(item.at)) / 1000) : "";
@@ -62,6 +63,7 @@ export async function mail(id) {
 	const rows = [[emails.get(item.account), item.folder].filter(Boolean).join(" · "), clock(item.at)];
 	return { title: item.subject || title(item), node: [
 		el("div", { class: "card" }, el("p", {}, item.from), item.preview && el("p", {}, item.preview), rows.map((text) => el("p", { class: "soft" }, text)),
+			item.code && el("p", {}, reason(item, item.text)),
 			item.cleared && el("p", { class: "soft" }, texts.readElsewhere)),
 		item.link && el("div", { class: "buttons" }, el("a", { class: "button primary", href: item.link, rel: "noreferrer" }, texts.openMail)),
 	].filter(Boolean), on: [] };

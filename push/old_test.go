@@ -1,0 +1,164 @@
+package push
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush"
+	"idlepush/registry"
+)
+
+func TestOldMail(t *testing.T) {
+	t.Parallel()
+	t.Run("up to five old mails of one look ring one by one, more as one summary", oldMailNumbers)
+	t.Run("what old mail rings like is decided when the look has ended", oldMailLookEnds)
+	t.Run("a store that fails delays the decision and loses nothing", oldMailStoreFails)
+	t.Run("a summary of old mail names the folder to those who may see the sender", oldMailLevels)
+	t.Run("new mail rings beside a summary of old mail", oldMailBesideNew)
+}
+
+// oldMail records n old mails of Family, as one step of a look.
+func (h *harness) oldMail(n int, more bool) {
+	h.Helper()
+	from, err := h.store.Mail.Cursor(h.account.ID, "Family")
+	if err != nil {
+		h.Fatal(err)
+	}
+	a := registry.Arrival{Account: h.account.ID, Folder: "Family", From: from, To: registry.Cursor{UIDValidity: 1, Next: max(from.Next, 1)}, More: more, At: h.clock.Now()}
+	for range n {
+		a.Mails = append(a.Mails, registry.Message{UID: a.To.Next, Old: true, Content: idlepush.Content{Subject: "planted subject"}})
+		a.To.Next++
+	}
+	if _, err := h.store.Mail.Record(a); err != nil {
+		h.Fatal(err)
+	}
+}
+
+func oldMailNumbers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		old  int
+		want []string
+	}{
+		{0, nil},
+		{1, []string{"0s mail"}},
+		{5, slices.Repeat([]string{"0s mail"}, 5)},
+		{6, []string{"0s summary of 6"}},
+		{37, []string{"0s summary of 37"}},
+	} {
+		t.Run(fmt.Sprint(c.old), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t)
+				h.limit = 5
+				phone, page := h.phone("phone"), h.browser("page", origin)
+				h.run()
+				begin := time.Now()
+				h.oldMail(c.old, false)
+				after(10 * time.Minute)
+				for _, d := range []idlepush.Device{phone, page} {
+					if got := h.rung(d, begin); !slices.Equal(got, c.want) {
+						t.Errorf("%s rang %q, want %q", d.Name, got, c.want)
+					}
+				}
+			})
+		})
+	}
+}
+
+func oldMailLookEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		phone := h.phone("phone")
+		h.run()
+		begin := time.Now()
+		for range 3 {
+			h.oldMail(4, true)
+			after(2 * time.Minute)
+		}
+		if n := len(h.sends()); n > 0 {
+			t.Errorf("%d sends while the look goes on", n)
+		}
+		h.oldMail(0, false)
+		after(time.Second)
+		if got := h.rung(phone, begin); !slices.Equal(got, []string{"6m0s summary of 12"}) {
+			t.Errorf("it rang %q", got)
+		}
+	})
+}
+
+func oldMailStoreFails(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"OldMail", "RingOld", "SumUpOld"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t)
+				phone := h.phone("phone")
+				var failing atomic.Bool
+				failing.Store(true)
+				h.fails = func(int64) bool { return failing.Load() && within("Outbox."+method) }
+				h.run()
+				h.oldMail(map[string]int{"OldMail": 3, "RingOld": 3, "SumUpOld": 7}[method], false)
+				h.mail(1)
+				after(10 * time.Minute)
+				if n := len(h.sends()); n != 1 {
+					t.Errorf("%d sends while the store fails, want the new mail", n)
+				}
+				if n := h.errors(); n < 1 || n > 30 {
+					t.Errorf("%d errors in the log after 10 minutes", n)
+				}
+				failing.Store(false)
+				after(2 * maxIdle)
+				if n := len(h.rung(phone, time.Now())); n != 1+map[string]int{"OldMail": 3, "RingOld": 3, "SumUpOld": 1}[method] {
+					t.Errorf("it rang %d times", n)
+				}
+			})
+		})
+	}
+}
+
+func oldMailLevels(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		discreet := h.register(idlepush.Device{Name: "discreet", Transport: "fcm", Address: "planted token", Content: idlepush.LevelWake})
+		h.phone("phone")
+		h.run()
+		h.oldMail(7, false)
+		after(time.Second)
+		for _, p := range h.sends() {
+			want := "7 older mails in Family"
+			if p.device.ID == discreet.ID {
+				want = newMail
+			}
+			if p.message.Title != want || strings.Contains(string(p.message.Payload), "Family") != (want != newMail) {
+				t.Errorf("%s got %s", p.device.Name, p.message.Payload)
+			}
+		}
+	})
+}
+
+func oldMailBesideNew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.limit = 2
+		phone := h.phone("phone")
+		h.run()
+		begin := time.Now()
+		h.oldMail(37, false)
+		after(time.Second)
+		h.mail(4)
+		after(10 * time.Minute)
+		if got := h.rung(phone, begin); !slices.Equal(got, []string{"0s summary of 37", "1s mail", "1m0s summary of 3"}) {
+			t.Errorf("it rang %q", got)
+		}
+	})
+}

@@ -9,7 +9,7 @@ import (
 // Idle waits in IDLE (RFC 2177) until there may be new mail (News.Mail) or refresh is over,
 // measured from the call. It returns the news and does not forget it. If there is such news already
 // it returns at once and sends nothing. A server that used to send something every so often ("OK
-// Still here") and has stopped is checked early, by ending IDLE.
+// Still here") and has stopped is checked early, by ending IDLE. So does EndIdle.
 //
 // When Idle returns, IDLE has ended and the server has answered: no response was missed, and the
 // connection worked a moment ago. The server may take as long as timeout to send "+", and again to
@@ -23,7 +23,9 @@ func (c *Conn) Idle(refresh, timeout time.Duration, delays IdleDelays) (News, er
 	until := time.Now().Add(refresh)
 	tag, err := c.enterIdle(timeout)
 	if err == nil && tag != "" {
+		c.setIdle(true)
 		tag, err = c.waitForNews(tag, until, delays)
+		c.setIdle(false)
 	}
 	if err == nil && tag != "" {
 		err = c.leaveIdle(tag, timeout)
@@ -33,13 +35,13 @@ func (c *Conn) Idle(refresh, timeout time.Duration, delays IdleDelays) (News, er
 
 // IdleDelays are the news that end IDLE only after a time, in which more of it may come.
 type IdleDelays struct {
-	Flags  time.Duration // flags, and messages expunged; 0: they do not end IDLE
+	Flags  time.Duration // flags of any folder, and messages expunged; 0: they do not end IDLE
 	Others time.Duration // STATUS of other folders; 0: it ends IDLE at once
 }
 
 // endsIdle reports whether the news ends IDLE at once.
 func (d IdleDelays) endsIdle(news News) bool {
-	return news.Exists > 0 || news.Overflow || news.Status > 0 && d.Others == 0
+	return news.Exists > 0 || news.Recent > 0 || news.Overflow || news.Status > 0 && d.Others == 0
 }
 
 // enterIdle returns the tag of the IDLE that runs now; empty if the server answered it with OK at
@@ -72,16 +74,17 @@ func (c *Conn) enterIdle(timeout time.Duration) (tag string, err error) {
 // session spends its life in here: the frames below are kept few and small, because its stack is
 // the largest part of its memory.
 func (c *Conn) waitForNews(tag string, until time.Time, delays IdleDelays) (string, error) {
-	w := idleWait{until: until, delays: delays}
+	w := idleWait{until: until, delays: delays, settled: time.Now().Add(settles)}
 	for w.goesOn(c.News()) {
 		r, err := c.next(sooner(w.until, c.beat.missed(c.LastByte())))
 		switch {
 		case err == nil && r.tag == tag:
 			return "", c.ended(r)
 		case err == nil:
-			c.beat.note(r, time.Now())
+			w.hear(c, r, time.Now())
 			err = c.unexpected(r)
 		case errors.Is(err, os.ErrDeadlineExceeded) && c.Cause() == nil:
+			c.beat.forgetMissed(c.LastByte(), time.Now())
 			return tag, nil
 		}
 		if err != nil {
@@ -91,9 +94,13 @@ func (c *Conn) waitForNews(tag string, until time.Time, delays IdleDelays) (stri
 	return tag, nil
 }
 
+// settles is how long after the begin of IDLE a server may repeat what it has announced.
+const settles = time.Second
+
 // idleWait is how long an IDLE goes on.
 type idleWait struct {
 	until         time.Time
+	settled       time.Time // a RECENT from then on is news, also if it repeats the last
 	delays        IdleDelays
 	flags, others bool // until allows for their delay
 }
@@ -101,13 +108,21 @@ type idleWait struct {
 // goesOn reports whether IDLE goes on with this news, and brings until nearer if it ends IDLE
 // later.
 func (w *idleWait) goesOn(news News) bool {
-	if w.delays.Flags > 0 && news.Flags+news.Expunge > 0 && !w.flags {
+	if w.delays.Flags > 0 && news.Changes() > 0 && !w.flags {
 		w.until, w.flags = sooner(w.until, time.Now().Add(w.delays.Flags)), true
 	}
 	if w.delays.Others > 0 && news.Status > 0 && !w.others {
 		w.until, w.others = sooner(w.until, time.Now().Add(w.delays.Others)), true
 	}
 	return !w.delays.endsIdle(news)
+}
+
+// hear takes in a response.
+func (w *idleWait) hear(c *Conn, r *response, now time.Time) {
+	c.beat.note(r, now)
+	if r.tag == "*" && r.kind == "RECENT" && r.number > 0 && now.After(w.settled) {
+		c.noteRecent()
+	}
 }
 
 // heartbeat is a response that a server sends in IDLE every so often only to show that it is there,
@@ -118,8 +133,10 @@ type heartbeat struct {
 	count int           // times between two
 }
 
-// minHeartbeat is the time between two such responses below which they are no heartbeat.
-const minHeartbeat = 10 * time.Second
+const (
+	minHeartbeat = 10 * time.Second // a shorter time between two such responses is no heartbeat
+	knownBeats   = 2                // times between two, from which on a heartbeat is known
+)
 
 // note takes in a response.
 func (b *heartbeat) note(r *response, now time.Time) {
@@ -136,12 +153,35 @@ func (b *heartbeat) note(r *response, now time.Time) {
 	b.last = now
 }
 
-// missed returns when three in a row would have been missed; zero if too few came to know.
+// missed returns when two in a row would have been missed; zero if too few came to know.
 func (b *heartbeat) missed(lastByte time.Time) time.Time {
-	if b.count < 2 {
+	if b.count < knownBeats {
 		return time.Time{}
 	}
-	return lastByte.Add(3 * b.every)
+	return lastByte.Add(2 * b.every)
+}
+
+// forgetMissed forgets a heartbeat that has stopped: if the connection works, it is learned anew.
+func (b *heartbeat) forgetMissed(lastByte, now time.Time) {
+	if at := b.missed(lastByte); !at.IsZero() && !now.Before(at) {
+		*b = heartbeat{}
+	}
+}
+
+// Heartbeat returns the longest time between two responses that the server sends in IDLE only to
+// show that it is there; zero: it sends none, or too few came to know.
+func (c *Conn) Heartbeat() time.Duration {
+	if c.beat.count < knownBeats {
+		return 0
+	}
+	return c.beat.every
+}
+
+// ExpectHeartbeat has a connection on which none is known yet expect one every so often; zero: none.
+func (c *Conn) ExpectHeartbeat(every time.Duration) {
+	if every > 0 && c.beat.count < knownBeats {
+		c.beat.every, c.beat.count = max(c.beat.every, every), knownBeats
+	}
 }
 
 // sooner returns the earlier of two times, of which the second may be zero: none.

@@ -17,6 +17,7 @@ func TestIdle(t *testing.T) {
 	t.Run("flags end IDLE a little later if they are wanted", flagsEndIdle)
 	t.Run("the refresh never drifts", refreshNeverDrifts)
 	t.Run("after NO to IDLE the connection works", refusedIdle)
+	t.Run("another goroutine can end IDLE", endedFromElsewhere)
 }
 
 // beating sends "Still here" every two minutes, the given number of times, and then nothing.
@@ -32,7 +33,7 @@ func missedHeartbeat(t *testing.T) {
 	t.Parallel()
 	for times, want := range map[int]time.Duration{
 		0: 28 * time.Minute, 2: 28 * time.Minute, // too few to know
-		4: 8*time.Minute + 6*time.Minute, 20: 28 * time.Minute,
+		4: 8*time.Minute + 4*time.Minute, 20: 28 * time.Minute,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c, stop := pipe(t, beating(times), DefaultLimits, nil)
@@ -125,4 +126,40 @@ func refusedIdle(t *testing.T) {
 			}
 		}
 	})
+}
+
+func endedFromElsewhere(t *testing.T) {
+	t.Parallel()
+	const called = time.Minute
+	for name, c := range map[string]struct {
+		at   time.Duration // from the call on
+		want time.Duration
+	}{"at once": {0, called}, "later": {time.Minute, called + time.Minute}, "in the past": {-time.Hour, called}, "after the refresh": {time.Hour, testRefresh}} {
+		synctest.Test(t, func(t *testing.T) {
+			conn, stop := pipe(t, &imaptest.Script{}, DefaultLimits, nil)
+			defer stop()
+			f := follower{conn: conn, next: 1}
+			if err := f.login(); err != nil {
+				t.Fatal(err)
+			}
+			timer := time.AfterFunc(called, func() { conn.EndIdle(time.Now().Add(c.at)) })
+			defer timer.Stop()
+			for _, want := range []time.Duration{c.want, testRefresh} { // it ends no second one
+				conn.Forget()
+				began := time.Now()
+				if news, err := conn.Idle(testRefresh, testTimeout, IdleDelays{}); err != nil || news != (News{}) {
+					t.Errorf("%s: %+v, %v", name, news, err)
+				}
+				if waited := time.Since(began); waited != want {
+					t.Errorf("%s: it ended after %v, want %v", name, waited, want)
+				}
+			}
+			// Asked for between two, it ends the next.
+			conn.EndIdle(time.Now())
+			began := time.Now()
+			if _, err := conn.Idle(testRefresh, testTimeout, IdleDelays{}); err != nil || time.Since(began) > 0 {
+				t.Errorf("%s: %v after %v", name, err, time.Since(began))
+			}
+		})
+	}
 }

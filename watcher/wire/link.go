@@ -23,6 +23,14 @@ type link struct {
 	changed sync.Cond // broadcast when cause or the state of a clientConn changes
 	bye     *ByeError
 	cause   error
+	idle    idleEnd
+}
+
+// idleEnd is when the IDLE that runs, or else the next, ends because somebody wants to know.
+type idleEnd struct {
+	runs  bool
+	by    time.Time // zero: nobody asked
+	until time.Time // the deadline of the read that runs
 }
 
 // init must be called once, before any other method. The link closes when ctx is cancelled.
@@ -92,10 +100,36 @@ func (l *link) failOnBye() error {
 // was made. It may be called from any goroutine.
 func (l *link) LastByte() time.Time { return time.Unix(0, l.last.Load()) }
 
+// EndIdle ends the IDLE that runs, or else the next, at that time or sooner, as if its refresh were
+// over. It may be called from any goroutine.
+func (l *link) EndIdle(at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.idle.by = sooner(at, l.idle.by)
+	if l.idle.runs {
+		l.conn.SetReadDeadline(sooner(l.idle.until, l.idle.by))
+	}
+}
+
+// setIdle notes whether an IDLE runs. One that is over has answered who asked for its end.
+func (l *link) setIdle(runs bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.idle.runs = runs; !runs {
+		l.idle.by = time.Time{}
+	}
+}
+
 // read reads once. After until it returns os.ErrDeadlineExceeded.
 func (l *link) read(p []byte, until time.Time) (int, error) {
+	l.mu.Lock()
+	if l.idle.runs {
+		until = sooner(until, l.idle.by)
+	}
+	l.idle.until = until
 	// If the deadline cannot be set the connection is closed, and Read returns why.
 	l.conn.SetReadDeadline(until)
+	l.mu.Unlock()
 	n, err := l.conn.Read(p)
 	if n > 0 {
 		l.last.Store(time.Now().UnixNano())

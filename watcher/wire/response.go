@@ -15,6 +15,7 @@ import (
 type response struct {
 	tag        string // "*", "+", or the tag of the command it answers
 	kind       string // upper case: OK, EXISTS, FETCH …; may be empty
+	number     uint32 // before the kind: of messages with EXISTS and RECENT
 	code       string // of a status response, upper case, with its arguments: "UIDNEXT 5"
 	text       string // what follows on the first line, as sent
 	raw        []byte // all of it; valid until the next one is read
@@ -53,7 +54,8 @@ func parse(raw []byte) response {
 	r := response{raw: raw}
 	tag, line := word(line)
 	kind, line := word(line)
-	if _, numbered := number(kind); numbered && string(tag) == "*" {
+	if n, numbered := number(kind); numbered && string(tag) == "*" {
+		r.number = n
 		kind, line = word(line)
 	}
 	r.tag, r.kind = string(tag), string(bytes.ToUpper(kind))

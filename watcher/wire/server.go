@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"strings"
 	"sync"
 
@@ -14,8 +15,10 @@ type serverState struct {
 	caps     string // the last capability list, space separated; empty: unknown
 	stale    bool   // a login was sent, and no capability list came since
 	preauth  bool
-	loggedIn bool // by PREAUTH or by a command
-	fetching bool // a FETCH runs: its answers are no news
+	loggedIn bool   // by PREAUTH or by a command
+	fetching bool   // a FETCH runs: its answers are no news
+	messages uint32 // in the selected folder, as announced
+	recent   uint32 // of the last RECENT
 	news     News
 	alert    string
 }
@@ -23,11 +26,15 @@ type serverState struct {
 // News counts the unsolicited responses since Forget.
 type News struct {
 	Exists  int // EXISTS, including that of an EXAMINE
+	Recent  int // RECENT of more messages than before, which some servers send without EXISTS
 	Expunge int // EXPUNGE or VANISHED
 	Flags   int // FETCH that answers no command: flags changed
 	// Status counts STATUS that answers no command: another folder changed (NOTIFY, RFC 5465). It
 	// is a hint to look, not data.
 	Status int
+	// OtherFlags counts STATUS of that kind that says only how many are unread: flags changed in
+	// another folder.
+	OtherFlags int
 	// Overflow is NOTIFICATIONOVERFLOW (RFC 5465 section 5.8): NOTIFY is off. Send it again and
 	// look at all folders.
 	Overflow bool
@@ -35,7 +42,20 @@ type News struct {
 }
 
 // Mail reports whether there may be new mail.
-func (n News) Mail() bool { return n.Exists > 0 || n.Status > 0 || n.Overflow }
+func (n News) Mail() bool { return n.Exists > 0 || n.Recent > 0 || n.Status > 0 || n.Overflow }
+
+// Others reports whether another folder has changed.
+func (n News) Others() bool { return n.Status > 0 || n.OtherFlags > 0 || n.Overflow }
+
+// Changes counts the changes of messages that were there before.
+func (n News) Changes() int { return n.Flags + n.Expunge + n.OtherFlags }
+
+// Messages returns how many messages the selected folder has, as far as the server has announced.
+func (s *serverState) Messages() uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.messages
+}
 
 // News returns the news since Forget.
 func (s *serverState) News() News {
@@ -49,7 +69,7 @@ func (s *serverState) News() News {
 func (s *serverState) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.news = News{Status: s.news.Status, Overflow: s.news.Overflow}
+	s.news = News{Status: s.news.Status, OtherFlags: s.news.OtherFlags, Overflow: s.news.Overflow}
 }
 
 // ForgetOthers resets the news of the other folders. Call it before the commands that look at them.
@@ -57,7 +77,7 @@ func (s *serverState) Forget() {
 func (s *serverState) ForgetOthers(overflow bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.news.Status, s.news.Overflow = 0, s.news.Overflow && !overflow
+	s.news.Status, s.news.OtherFlags, s.news.Overflow = 0, 0, s.news.Overflow && !overflow
 }
 
 // Alert returns the text of the last [ALERT] (RFC 3501 section 7.1), which a person should see, fit
@@ -158,6 +178,13 @@ func (s *serverState) noteFlags(n int) {
 	s.news.Flags += n
 }
 
+// noteRecent counts a RECENT that came in the midst of an IDLE.
+func (s *serverState) noteRecent() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news.Recent++
+}
+
 // noteIdleEnded notes that the server ended IDLE by itself.
 func (s *serverState) noteIdleEnded() {
 	s.mu.Lock()
@@ -182,15 +209,28 @@ func (s *serverState) note(r *response, solicited bool) {
 	switch r.kind {
 	case "EXISTS":
 		s.news.Exists++
-	case "EXPUNGE", "VANISHED":
+		s.messages = r.number
+	case "RECENT":
+		if r.number > s.recent {
+			s.news.Recent++
+		}
+		s.recent = r.number
+	case "EXPUNGE":
+		s.news.Expunge++
+		s.messages = max(s.messages, 1) - 1
+	case "VANISHED":
 		s.news.Expunge++
 	case "FETCH":
 		if !s.fetching {
 			s.news.Flags++
 		}
 	case "STATUS":
-		if !solicited {
+		switch {
+		case solicited:
+		case bytes.Contains(r.raw, []byte("UIDNEXT")), bytes.Contains(r.raw, []byte("MESSAGES")):
 			s.news.Status++
+		default:
+			s.news.OtherFlags++
 		}
 	}
 }

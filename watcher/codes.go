@@ -28,13 +28,16 @@ var Codes = []codes.Entry{
 	{Code: "throttled", Text: "the mail server is asked too much: it is tried again later by itself", Cases: map[string]string{
 		inCheck: "the mail server is asked too much: try again in a few minutes",
 	}},
-	{Code: "idle_unreliable", Text: "the server did not report new mail several times, so the mailbox is polled every minute or two. No action needed, but notifications may come that much later."},
+	{Code: "idle_unreliable", Text: "the server did not report new mail several times, so the mailbox is polled every minute or two. No action needed, but notifications may come that much later.", Cases: map[string]string{
+		idleBreaks: "the connection broke several times while it waited for new mail, so the mailbox is polled every minute. No action needed, but notifications may come that much later.",
+	}},
 
 	// How long the connection may be silent
 	{Code: "interval_default", Text: "this is the default: nothing is known about this server yet"},
 	{Code: "interval_of_provider", Text: "this is known to work with its provider"},
 	{Code: "interval_shortened", Text: "connections to this server were lost after {silence} of silence"},
 	{Code: "interval_lengthened", Text: "shorter ones have worked for a week or more"},
+	{Code: "interval_suspected", Text: "the server did not report the last new mail, so it is asked more often until it does"},
 	{Code: "interval_distrusted", Text: "the server did not report new mail several times"},
 
 	// Encryption
@@ -100,6 +103,7 @@ const (
 	workedBefore     = "worked_before"
 	microsoft        = "microsoft"
 	oneOfSeveral     = "one_of_several"
+	idleBreaks       = "idle_breaks"
 )
 
 var sentences = codes.Join(Codes)

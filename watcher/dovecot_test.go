@@ -24,6 +24,7 @@ func TestDovecot(t *testing.T) {
 	t.Run("other folders are looked at in every tour", dovecotTour)
 	t.Run("mail in any of twelve folders is notified over one connection", dovecotTwelveFolders)
 	t.Run("mail that was read, removed or moved is cleared", dovecotReadElsewhere)
+	t.Run("mail that was read in any of several folders is reported at once", dovecotFlagsReported)
 	t.Run("a mailbox restored from a backup misses no mail", dovecotRestored)
 }
 
@@ -302,6 +303,44 @@ func dovecotReadElsewhere(t *testing.T) {
 	}
 	if len(clears) > 0 {
 		t.Errorf("a browser, which must show something at every push, is sent %q", clears)
+	}
+}
+
+func dovecotFlagsReported(t *testing.T) {
+	t.Parallel()
+	s := imaptest.Dovecot(t)
+	account := accountAt(s.Endpoint, idlepush.SecurityTLS)
+	account.Folders = []string{"INBOX", "Work"}
+	s.CreateFolder(t, s.User, "Work")
+	h := newHarness(t, account)
+	conn, err := dialerTo(s.Endpoint).login(t.Context(), &h.account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	session, ctx := h.session(conn, new(failures)), testenv.Context(t)
+	if _, err := session.catchUp(); err != nil {
+		t.Fatal(err)
+	}
+	until := func(done func() bool) {
+		for !done() {
+			session.tour = time.Now().Add(time.Hour) // so that only the server's word ends the wait
+			if err := session.wait(ctx); err != nil || session.waiter.last.news == (wire.News{}) {
+				t.Fatalf("the server has reported nothing: %v", err)
+			}
+			if _, err := session.catchUp(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i, f := range account.Folders {
+		s.Deliver(t, s.User, f, mail("a@example.org", "for "+f, ""))
+		until(func() bool { return len(h.mails(t)) > i })
+	}
+	h.deliverAll(t)
+	for i, f := range account.Folders {
+		s.Doveadm(t, s.User, "flags", "add", `\Seen`, "mailbox", f, "all")
+		until(func() bool { return len(h.cleared(t)) > i })
 	}
 }
 

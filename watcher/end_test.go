@@ -191,7 +191,7 @@ func endUnknown(t *testing.T) {
 				defer h.live(t, script)()
 				time.Sleep(time.Minute)
 				script.Deliver(imaptest.Message{Header: "Subject: for %FOLDER%\r\n\r\n"})
-				time.Sleep(3 * tourEvery)
+				time.Sleep(3 * quickTour)
 				got := subjects(h.mails(t))
 				if want := []string{"for " + map[string]string{"Work": "INBOX", "INBOX": "Work"}[broken]}; !slices.Equal(got, want) {
 					t.Errorf("notified %q", got)

@@ -15,7 +15,8 @@ import (
 type failures struct {
 	messages   fetchFailures
 	folders    skippedFolders
-	notify     skip       // of NOTIFY
+	notify     skip // of NOTIFY
+	idle       badIdles
 	incomplete incomplete // messages notified without content
 
 	openStatus     int  // sessions in a row that ended over STATUS of the open folder

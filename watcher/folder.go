@@ -3,6 +3,7 @@ package watcher
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -26,6 +27,8 @@ type folder struct {
 	status      folderStatus      // at the last look for messages read elsewhere
 	statusKnown bool              // status is known
 	unread      int               // messages; -1: not known
+	early       earlyNews         // messages that are announced and not found yet
+	told        told              // by STATUS, while it was open
 	mute        bool              // the server does not count its unread messages while it is open
 }
 
@@ -61,7 +64,8 @@ func (f *folder) askUnread(client *imapclient.Client, failures *failures) (take 
 	if f.mute || failures.openStatusFails() {
 		return func() error { return nil }
 	}
-	command := client.Status(f.name, &imap.StatusOptions{NumUnseen: true})
+	f.told.messages = 0
+	command := client.Status(f.name, &imap.StatusOptions{NumMessages: true, NumUnseen: true})
 	return func() error {
 		data, err := command.Wait()
 		if said, refused := errors.AsType[*imap.Error](err); refused {
@@ -76,9 +80,59 @@ func (f *folder) askUnread(client *imapclient.Client, failures *failures) (take 
 		if data.NumUnseen != nil {
 			f.unread = int(*data.NumUnseen)
 		}
+		if data.NumMessages != nil {
+			f.told.messages = *data.NumMessages
+		}
 		return nil
 	}
 }
+
+// told is how many messages STATUS has told of.
+type told struct {
+	messages uint32 // 0: not told
+	untrue   uint32 // as many as opening the folder anew did not bear out
+}
+
+// earlyNews is about messages that a server announces before they can be found, as one does whose
+// index lags behind.
+type earlyNews struct {
+	announced uint32 // messages of the folder, before the last search
+	seen      int    // messages past the cursor, in the look that runs
+
+	known    bool
+	messages uint32    // of the folder, that are announced and found, or believed not to be there
+	sought   uint32    // as many as are announced while some are not found
+	untrue   uint32    // a sought that opening the folder anew did not bear out
+	looks    int       // that have not found what was announced
+	next     time.Time // the next look; zero: all was found
+}
+
+// after takes in a look. behind: the folder ends behind the cursor. At first sight that is looked at
+// once more, after the longest wait: most often the last message was removed before anybody looked.
+func (e *earlyNews) after(behind bool, now time.Time) {
+	missing := int64(e.announced) - int64(e.messages) - int64(e.seen)
+	last := len(retryWaits) - 1
+	switch {
+	case e.seen == 0 && now.Before(e.next):
+		// Something else was the reason to look.
+	case !e.known && behind && e.seen == 0:
+		*e = earlyNews{known: true, messages: e.announced, looks: last + 1, next: now.Add(retryWaits[last])}
+	case e.looks > last && e.seen == 0:
+		*e = earlyNews{known: true, messages: e.announced, untrue: e.sought}
+	case !e.known, missing <= 0, e.looks > last, e.announced == e.untrue:
+		*e = earlyNews{known: true, messages: e.announced, untrue: e.untrue}
+	default:
+		e.messages, e.sought = e.messages+uint32(e.seen), e.announced
+		e.next = now.Add(retryWaits[e.looks])
+		e.looks++
+	}
+}
+
+// due reports whether it is time to look again.
+func (e *earlyNews) due(now time.Time) bool { return !e.next.IsZero() && !now.Before(e.next) }
+
+// last reports whether no look is to follow the next.
+func (e *earlyNews) last() bool { return e.looks == len(retryWaits) }
 
 // muted notes that the server gives no number of unread messages while the folder is open.
 func (f *folder) muted() { f.mute, f.unread = true, -1 }
@@ -116,6 +170,17 @@ func (l folders) home() *folder {
 		}
 	}
 	return l[0]
+}
+
+// again returns when a folder is to be looked at again for messages that were announced; zero: none
+// is.
+func (l folders) again() (at time.Time) {
+	for _, f := range l {
+		if !f.missing {
+			at = sooner(at, f.early.next)
+		}
+	}
+	return at
 }
 
 // missing returns the names of the folders that cannot be opened, sorted.

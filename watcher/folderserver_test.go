@@ -57,6 +57,7 @@ type folderServer struct {
 type serverFolder struct {
 	validity, next uint32
 	mails          []imaptest.Message
+	seen           bool // all of them are \Seen
 }
 
 func newFolderServer(caps string, folders ...string) *folderServer {
@@ -267,11 +268,17 @@ func (s *folderServer) answer(folder *string, tag, command, args string) string 
 		if f == nil {
 			return gone
 		}
-		return fmt.Sprintf("* STATUS %q (MESSAGES %d%s UIDVALIDITY %d UNSEEN %d)\r\n", name, len(f.mails), next(f), f.validity, len(f.mails)) + ok
+		unseen := len(f.mails)
+		if f.seen {
+			unseen = 0
+		}
+		return fmt.Sprintf("* STATUS %q (MESSAGES %d%s UIDVALIDITY %d UNSEEN %d)\r\n", name, len(f.mails), next(f), f.validity, unseen) + ok
 	case "UID SEARCH":
 		answer := "* SEARCH"
 		for _, m := range s.in(*folder, args) {
-			answer += fmt.Sprint(" ", m.UID)
+			if !s.folders[*folder].seen || !strings.Contains(args, "UNSEEN") {
+				answer += fmt.Sprint(" ", m.UID)
+			}
 		}
 		return answer + "\r\n" + ok
 	case "UID FETCH":

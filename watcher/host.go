@@ -30,13 +30,13 @@ const (
 // host is one mail server, shared by all accounts on it: its learned behaviour, and the queue of
 // its new connections. It may be used from several goroutines.
 type host struct {
-	name       string // host and port
-	provider   provider
-	store      registry.Mail
-	log        *slog.Logger
-	clock      *clock
-	connecting chan struct{} // one value for each connection that is being opened
-	next       chan struct{} // one value while a connection waits for its time; others wait for it
+	name     string // host and port
+	provider provider
+	store    registry.Mail
+	log      *slog.Logger
+	clock    *clock
+	turns
+	peers peers
 
 	mu          sync.Mutex
 	known       registry.Host
@@ -48,8 +48,15 @@ type host struct {
 	healthy     chan struct{} // closed and replaced when down ends
 }
 
+// turns are those of the connections that are to be opened.
+type turns struct {
+	connecting chan struct{} // one value for each connection that is being opened
+	next       chan struct{} // one value while a connection waits for its time; others wait for it
+}
+
 func newHost(address, name string, store registry.Mail, log *slog.Logger, c *clock) *host {
-	h := &host{name: name, provider: providerOf(address), store: store, log: log, clock: c, connecting: make(chan struct{}, maxConnecting), next: make(chan struct{}, 1), healthy: make(chan struct{})}
+	h := &host{name: name, provider: providerOf(address), store: store, log: log, clock: c, healthy: make(chan struct{}),
+		turns: turns{connecting: make(chan struct{}, maxConnecting), next: make(chan struct{}, 1)}}
 	var err error
 	if h.known, err = store.Host(name); err != nil {
 		log.Error("learned behaviour of a mail server cannot be read; learning it again", "remote", name, "err", err)
@@ -104,7 +111,13 @@ func (h *host) missedNews() {
 
 // reportedNews learns that IDLE reported a message.
 func (h *host) reportedNews() {
-	h.learn(func(k registry.Host) registry.Host { k.MissedNews = 0; return k })
+	h.learn(func(k registry.Host) registry.Host {
+		k.MissedNews = 0
+		if !distrusted(k, time.Now()) {
+			k.DistrustedSince = time.Time{}
+		}
+		return k
+	})
 }
 
 func (h *host) distrusted() bool {
@@ -117,11 +130,21 @@ func (h *host) distrusted() bool {
 func (h *host) interval() (time.Duration, idlepush.Reason) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if distrusted(h.known, time.Now()) {
-		borne, _ := interval(h.provider, h.known)
+	borne, why := interval(h.provider, h.known)
+	switch {
+	case distrusted(h.known, time.Now()):
 		return min(distrustInterval, borne), idlepush.Reason{Code: "interval_distrusted"}
+	case h.known.MissedNews > 0 && distrustInterval < borne:
+		return distrustInterval, idlepush.Reason{Code: "interval_suspected"}
 	}
-	return interval(h.provider, h.known)
+	return borne, why
+}
+
+// bears reports whether an IDLE may last as long as the host bears it.
+func (h *host) bears() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.known.MissedNews == 0 && !distrusted(h.known, time.Now())
 }
 
 // enter waits for a turn to connect. leave must be called once the connection is made or has

@@ -15,13 +15,13 @@ import (
 // closes at 600 s and many NAT gateways forget at 15 min.
 const (
 	usualInterval    = 9 * time.Minute
-	shortestInterval = time.Minute
+	shortestInterval = 25 * time.Second // some proxies close at 30 s
 	longestInterval  = 28 * time.Minute // RFC 2177: a client must issue IDLE again before 30 min
 	pollInterval     = 55 * time.Second // without IDLE; Coremail wants a command every minute
-	distrustInterval = 90 * time.Second // while IDLE is not trusted
+	distrustInterval = 90 * time.Second // while IDLE is not trusted, or has missed a message
 
 	dropsToLearn     = 3                   // drops after similar silence shorten the interval
-	oneEvent         = 2 * time.Minute     // drops within it have one cause, such as a restart
+	oneEvent         = 2 * time.Minute     // drops of long silences within it have one cause, such as a restart
 	dropsForgotten   = 24 * time.Hour      // drops that lie further apart do not add up
 	quietToLearn     = 7 * 24 * time.Hour  // without a drop: the interval grows
 	quietToDare      = 28 * 24 * time.Hour // without a drop: beyond a silence that was fatal
@@ -79,9 +79,10 @@ func inSeconds(d time.Duration) string { return d.Round(time.Second).String() }
 func early(d time.Duration) time.Duration { return d - rand.N(d/10+1) }
 
 // droppedAfter learns from a connection that was lost after so much silence. unanswered: the server
-// did not answer then, so the time of the loss is not known.
+// did not answer then, so the time of the loss is not known. A connection that was silent already
+// when another was lost is taken for one more of the same event.
 func droppedAfter(p provider, h registry.Host, silence time.Duration, unanswered bool, now time.Time) registry.Host {
-	if silence < shortestInterval*3/4 || !h.LastDrop.IsZero() && now.Sub(h.LastDrop) < oneEvent {
+	if silence < shortestInterval*3/4 || !h.LastDrop.IsZero() && now.Sub(h.LastDrop) < min(oneEvent, silence) {
 		return h
 	}
 	if now.Sub(h.LastDrop) > dropsForgotten {
@@ -136,9 +137,10 @@ func survivedSilence(p provider, h registry.Host, silence time.Duration, whole b
 	return h
 }
 
-// missedNews learns that there was a message that IDLE did not report.
+// missedNews learns that there was a message that IDLE did not report. A host that was distrusted
+// before, and has reported nothing since, has no more chances.
 func missedNews(h registry.Host, now time.Time) registry.Host {
-	if h.MissedNews++; h.MissedNews >= missesToDistrust {
+	if h.MissedNews++; h.MissedNews >= missesToDistrust || !h.DistrustedSince.IsZero() {
 		h.MissedNews, h.DistrustedSince = 0, now
 	}
 	return h
@@ -148,3 +150,35 @@ func missedNews(h registry.Host, now time.Time) registry.Host {
 func distrusted(h registry.Host, now time.Time) bool {
 	return !h.DistrustedSince.IsZero() && now.Sub(h.DistrustedSince) < distrustLasts
 }
+
+const (
+	maxBadIdles = 3                // in a row, before the account is polled instead
+	pollFor     = 10 * time.Minute // then IDLE is tried once more
+)
+
+// badIdles are the IDLEs of an account in a row that ended badly or were never answered. They
+// outlive its sessions.
+type badIdles struct {
+	count int
+	until time.Time // when IDLE is tried again
+}
+
+// ended takes in how an IDLE ended, and reports whether the account is to be polled from now on.
+// shorter: the host's interval has become shorter since the IDLE began, so the next may hold.
+func (b *badIdles) ended(bad, shorter bool, now time.Time) (poll bool) {
+	if !bad || shorter {
+		*b = badIdles{}
+		return false
+	}
+	if b.count++; b.count < maxBadIdles {
+		return false
+	}
+	b.until = now.Add(pollFor)
+	return b.count == maxBadIdles
+}
+
+// polled reports whether the account is polled now.
+func (b *badIdles) polled(now time.Time) bool { return now.Before(b.until) }
+
+// useless reports whether IDLE has not held since the account was first polled for it.
+func (b *badIdles) useless() bool { return b.count >= maxBadIdles }

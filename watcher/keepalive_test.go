@@ -43,7 +43,7 @@ func dropsShortenInterval(t *testing.T) {
 		"of any age are chance":             {false, minutes(2, 5, 8), usualInterval},
 		"an odd one between breaks the row": {false, minutes(5, 5, 2, 5), usualInterval},
 		"nobody knows since when":           {true, minutes(9, 9, 9), 4*time.Minute + 30*time.Second},
-		"never under a minute":              {false, minutes(1, 1, 1), time.Minute},
+		"a proxy that closes at 30 s":       {false, minutes(0.5, 0.5, 0.5), shortestInterval},
 		"a server that drops at once":       {false, minutes(0.1, 0.1, 0.1), usualInterval},
 		"of more than the interval":         {false, minutes(20, 20, 20), usualInterval},
 	} {

@@ -57,13 +57,18 @@ func learnSilentDrops(t *testing.T) {
 // pooled runs a pool for the scripted account at a server that plays the script.
 func pooled(t *testing.T, script *imaptest.Script) (h *harness, pool *Pool, s *server, stop func()) {
 	t.Helper()
+	return pooledBy(t, &server{script: script})
+}
+
+// pooledBy is pooled with a server of the test's own.
+func pooledBy(t *testing.T, at *server) (h *harness, pool *Pool, s *server, stop func()) {
+	t.Helper()
 	a := scriptedAccount
 	a.Security = idlepush.SecurityPlain
 	h = newHarness(t, a)
-	s = &server{script: script}
-	w := &memoryNet{servers: map[string]*server{"mail.example.org:993": s}}
+	w := &memoryNet{servers: map[string]*server{"mail.example.org:993": at}}
 	pool, end := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
-	return h, pool, s, func() {
+	return h, pool, at, func() {
 		end()
 		w.serving.Wait()
 	}

@@ -28,6 +28,7 @@ const (
 // returns how many UIDs were new, also those of messages that notify nobody.
 func (s *session) look(f *folder) (found int, err error) {
 	width := uint32(maxFound)
+	f.early.seen = 0
 	for more := true; more && err == nil; {
 		var n int
 		n, more, err = s.stretch(f, width)
@@ -38,7 +39,9 @@ func (s *session) look(f *folder) (found int, err error) {
 		}
 	}
 	if err == nil {
-		s.failures.messages.settle(f.name, time.Now())
+		now := time.Now()
+		s.failures.messages.settle(f.name, now)
+		f.early.after(f.uidNext && f.end > f.cursor.Next, now)
 	}
 	return found, err
 }
@@ -58,6 +61,7 @@ func (s *session) stretch(f *folder, width uint32) (found int, more bool, err er
 	}
 	s.failures.folders.forget(f.name)
 	left := len(uids)
+	f.early.seen += left
 	var stuck uint32 // the first message that is to be retried: the cursor stays before it
 	for step := range slices.Chunk(uids, batch) {
 		mails, waiting, err := s.fetcher.fetch(f, step)
@@ -225,6 +229,7 @@ func (s *session) search(f *folder, width uint32) (uids []imap.UID, stop uint32,
 	}
 	// What is announced from here on may be missing in the answer.
 	s.conn.Forget()
+	f.early.announced = s.conn.Messages()
 	if f.cursor.Next == 0 {
 		return nil, 0, nil
 	}
@@ -252,6 +257,7 @@ func (s *session) place(f *folder) error {
 			to.Since = oldest
 		}
 		clear(f.ahead)
+		f.early = earlyNews{}
 		s.failures.renumbered(f.name, f.validity)
 		s.log.Warn("folder was renumbered, or restored to an earlier state", "folder", f.name, "uidvalidity", f.validity, "uid", f.end)
 	default:

@@ -29,12 +29,13 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 	if len(s.folders) < 2 {
 		s.conn.ForgetOthers(true)
 		s.tour = time.Time{}
+		s.proofs.toured(0)
 		return 0, nil
 	}
 	if found, err = s.retryOthers(home); err != nil {
 		return found, err
 	}
-	if s.subscribed && !due && !all && news.Status == 0 && !news.Overflow {
+	if s.subscribed && !due && !all && !news.Others() {
 		return found, nil
 	}
 	// The server stops reporting when there is too much to report.
@@ -44,15 +45,12 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 			return found, err
 		}
 	}
-	if due {
-		s.tour = time.Now().Add(early(tourEvery))
-	}
-	all = all || s.conn.News().Status > 0
+	all = all || s.conn.News().Others()
 	asking := s.toAsk(home, all, due)
 	var gone []handled
 	for range maxRounds {
 		// After a report, or if a message is gone that may have been moved, it asks all.
-		if wide := s.conn.News().Status > 0 || len(gone) > 0; wide && !all {
+		if wide := s.conn.News().Others() || len(gone) > 0; wide && !all {
 			all, asking = true, s.toAsk(home, true, false)
 		}
 		changed, err := s.changed(asking)
@@ -77,14 +75,41 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 			return found, err
 		}
 	}
+	if due {
+		again := s.tourEvery()
+		s.tour = time.Now().Add(early(again))
+		if s.live {
+			again = 0
+		}
+		s.proofs.toured(again)
+	}
 	return found, s.clear(gone...)
+}
+
+// tourEvery returns the time between two tours. A server that reports changes of the other folders,
+// or that takes long for their STATUS, is asked less often.
+func (s *session) tourEvery() time.Duration {
+	if s.live || s.statusTook > quickStatus {
+		return slowTour
+	}
+	return quickTour
 }
 
 // retryOthers looks again at the other folders with a message whose retry is due. A folder that has
 // ended sessions is passed over, and its message found by the tour that opens it.
 func (s *session) retryOthers(home *folder) (found int, err error) {
-	for _, name := range s.failures.messages.due(time.Now()) {
-		if f := s.folders.named(name); f != nil && f != home && !s.failures.folders.skipped(name, time.Now()) {
+	again := s.failures.messages.due(time.Now())
+	for _, f := range s.folders {
+		if f.early.due(time.Now()) && !slices.Contains(again, f.name) {
+			again = append(again, f.name)
+		}
+	}
+	for _, name := range again {
+		switch f := s.folders.named(name); {
+		case f == nil, f == home:
+		case s.failures.folders.skipped(name, time.Now()):
+			f.early.next = time.Time{}
+		default:
 			n, _, err := s.lookAside(f)
 			if found += n; err != nil {
 				return found, err
@@ -142,7 +167,7 @@ func (s *session) lookAside(f *folder) (found int, gone handled, err error) {
 // subscribe asks a server that can to report new mail in the other folders while the session waits
 // in one.
 func (s *session) subscribe() error {
-	s.subscribed = true
+	s.subscribed, s.live = true, false
 	if !s.conn.Has("NOTIFY") || s.failures.notify.skipped(time.Now()) {
 		s.conn.ForgetOthers(true)
 		return nil
@@ -158,6 +183,7 @@ func (s *session) subscribe() error {
 		return err
 	}
 	s.failures.notify.forget()
+	s.live = true
 	return nil
 }
 
@@ -166,6 +192,8 @@ func (s *session) subscribe() error {
 // exchange, and one that ends a session again is passed over.
 func (s *session) changed(list []*folder) (changed []*folder, err error) {
 	s.conn.ForgetOthers(false)
+	began := time.Now()
+	defer func() { s.statusTook = time.Since(began) }()
 	step := max(len(list), 1)
 	if s.failures.statusSingly {
 		step = 1
@@ -209,6 +237,9 @@ func (s *session) hasChanged(f *folder, data *imap.StatusData) (bool, error) {
 	}
 	before, known := f.status, f.statusKnown
 	f.status, f.statusKnown = status, true
+	if known && !f.early.known {
+		f.early = earlyNews{known: true, messages: before.messages}
+	}
 	if err := s.readCursor(f); err != nil {
 		return false, err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 )
@@ -17,6 +18,8 @@ func TestOtherFolders(t *testing.T) {
 	t.Parallel()
 	t.Run("mail that the server reports is notified at once, and other mail at the next tour", reportedAtOnce)
 	t.Run("a server that refuses NOTIFY is watched all the same", notifyRefused)
+	t.Run("the tour is as quick as the server's STATUS", tourAsQuickAsStatus)
+	t.Run("flags that NOTIFY reports of another folder are looked at within seconds", flagsElsewhereReported)
 	t.Run("an overflow reported while folders are switched is not forgotten", overflowKept)
 	t.Run("many folders take turns and none is forgotten", foldersTakeTurns)
 	t.Run("every tour asks a server that does not report UIDNEXT", noUIDNEXTAtTour)
@@ -69,7 +72,7 @@ func foldersTakeTurns(t *testing.T) {
 		time.Sleep(time.Minute)
 		most.Store(0)
 		script.Deliver(imaptest.Message{Header: "Subject: in %FOLDER%\r\nMessage-ID: <%FOLDER%>\r\n\r\n"})
-		time.Sleep(3 * tourEvery)
+		time.Sleep(3 * quickTour)
 		synctest.Wait()
 		if got := h.mails(t); len(got) != 50 {
 			t.Errorf("new mail was notified in %d of 50 folders", len(got))
@@ -87,7 +90,7 @@ func noUIDNEXTAtTour(t *testing.T) {
 		s.noNext = true
 		h, stop := s.watched(t, "INBOX", "B")
 		defer stop()
-		if late := s.delays(t, h, "B", 3, 10*time.Minute); late > tourEvery {
+		if late := s.delays(t, h, "B", 3, 10*time.Minute); late > quickTour {
 			t.Errorf("a mail was notified after %v", late)
 		}
 	})
@@ -179,7 +182,7 @@ func reportedAtOnce(t *testing.T) {
 			if got := folders(); !slices.Equal(got, c.notified) {
 				t.Errorf("%s: notified at once in %q, want %q", c.caps, got, c.notified)
 			}
-			time.Sleep(tourEvery)
+			time.Sleep(quickTour)
 			synctest.Wait()
 			if got := folders(); !slices.Equal(got, []string{"INBOX", "One", "Two"}) {
 				t.Errorf("%s: notified after the tour in %q", c.caps, got)
@@ -206,4 +209,74 @@ func notifyRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func tourAsQuickAsStatus(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		caps  string
+		takes time.Duration // STATUS of another folder
+		every time.Duration
+		live  bool
+	}{
+		"quick":  {"IMAP4rev1 IDLE", quickStatus, quickTour, false},
+		"slow":   {"IMAP4rev1 IDLE", quickStatus + 1, slowTour, false},
+		"NOTIFY": {"IMAP4rev1 IDLE NOTIFY", 0, slowTour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newFolderServer(c.caps, "INBOX", "B")
+				s.refuse = func(_, command, args string) string {
+					if asksFor("B", command, args) {
+						time.Sleep(c.takes)
+					}
+					return ""
+				}
+				a := scriptedAccount
+				a.Folders, a.Security = []string{"INBOX", "B"}, idlepush.SecurityPlain
+				h := newHarness(t, a)
+				pool, stop := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				want := c.every
+				if c.live {
+					want = 0
+				}
+				if got := pool.Live(h.account.ID).Tour; got != want {
+					t.Errorf("Live has a tour of %v, want %v", got, want)
+				}
+				before := s.asked(`STATUS "B"`) + s.asked("STATUS B")
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				tours := s.asked(`STATUS "B"`) + s.asked("STATUS B") - before
+				if least := int(time.Hour / (c.every + 2*c.takes)); tours < least-1 || tours > least*10/9+1 {
+					t.Errorf("%d tours in an hour", tours)
+				}
+				stop()
+				s.serving.Wait()
+			})
+		})
+	}
+}
+
+func flagsElsewhereReported(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newFolderServer("IMAP4rev1 IDLE NOTIFY", "INBOX", "B")
+		h, stop := s.watched(t, "INBOX", "B")
+		defer stop()
+		s.deliver("B", subject("read elsewhere"), time.Now())
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		h.deliverAll(t)
+		s.mu.Lock()
+		s.folders["B"].seen = true
+		s.tell("INBOX", "* STATUS B (UNSEEN 0)\r\n")
+		s.mu.Unlock()
+		time.Sleep(minFlagDelay)
+		synctest.Wait()
+		if got := h.cleared(t); !slices.Equal(got, []string{"read elsewhere"}) {
+			t.Errorf("cleared are %q", got)
+		}
+	})
 }

@@ -26,11 +26,11 @@ type Pool struct {
 	wall     func() time.Time // in tests: instead of time.Now
 	families wire.Families    // by which hosts were reached, in this run of the program
 
-	clock *clock
-	mu    sync.Mutex
-	conns map[string]*wire.Conn // by account, while one is open
-	hosts map[string]*host      // by host and port
-	known map[string]*proofs    // by account
+	clock  *clock
+	mu     sync.Mutex
+	askers map[string]*asker  // by account
+	hosts  map[string]*host   // by host and port
+	known  map[string]*proofs // by account
 }
 
 // Live describes an account's session beside the status in the store: ages, which are not worth
@@ -42,6 +42,7 @@ type Live struct {
 	LastMail    time.Time       // when mail was last notified; zero: not yet
 	Interval    time.Duration   // how long the connection may be silent; zero: not known yet
 	Why         idlepush.Reason // the reason for the interval
+	Tour        time.Duration   // how often folders are looked at whose changes the server does not report; zero: there are none
 }
 
 // Live returns the state of the account's session. It may be called from any goroutine.
@@ -51,8 +52,10 @@ func (p *Pool) Live(account string) (l Live) {
 	if known := p.known[account]; known != nil {
 		l = known.live()
 	}
-	if conn := p.conns[account]; conn != nil {
-		l.Connections, l.LastByte = 1, conn.LastByte()
+	if a := p.askers[account]; a != nil {
+		if conn := a.connection(); conn != nil {
+			l.Connections, l.LastByte = 1, conn.LastByte()
+		}
 	}
 	return l
 }
@@ -115,7 +118,7 @@ func (p *Pool) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clock = newClock(p.wall)
-	p.conns, p.hosts, p.known = make(map[string]*wire.Conn), make(map[string]*host), make(map[string]*proofs)
+	p.askers, p.hosts, p.known = make(map[string]*asker), make(map[string]*host), make(map[string]*proofs)
 }
 
 // compare stops the sessions that should not run as they do, and starts those that should. An
@@ -142,17 +145,6 @@ func (p *Pool) compare(current map[string]*running, start func(*idlepush.Account
 			start(&a)
 		}
 	}
-}
-
-// setConn sets the connection of an account; nil: the account is not connected.
-func (p *Pool) setConn(account string, conn *wire.Conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if conn == nil {
-		delete(p.conns, account)
-		return
-	}
-	p.conns[account] = conn
 }
 
 // host returns the host of an account, the same for all accounts on it.

@@ -17,6 +17,7 @@ type reader struct {
 	failures *failures
 	selected *folder           // the folder that is open; nil: none
 	reopened bool              // a folder was opened since the last look for messages read elsewhere
+	opened   time.Time         // when the last folder was opened
 	noModSeq bool              // the server announces CONDSTORE and does not take STATUS (HIGHESTMODSEQ)
 	uses     map[string]string // the special uses of folders, by name; nil: not known yet
 }
@@ -53,7 +54,7 @@ func (r *reader) open(f *folder) error {
 			return err
 		}
 	}
-	r.selected, r.reopened = f, true
+	r.selected, r.reopened, r.opened = f, true, time.Now()
 	f.validity, f.end, f.uidNext = data.UIDValidity, next, uidNext
 	return nil
 }

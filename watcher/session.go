@@ -21,9 +21,11 @@ const (
 	// touchAfter is how old Cursor.Seen may become in a folder without news.
 	touchAfter = 24 * time.Hour
 
-	// tourEvery is how often the other folders are looked at, also those that the server reports
-	// with NOTIFY: messages that were read are not reported.
-	tourEvery = 2 * time.Minute
+	// quickTour is how often the other folders are looked at if their STATUS takes up to
+	// quickStatus, and slowTour how often otherwise, or if the server reports their changes.
+	quickTour   = 30 * time.Second
+	slowTour    = 2 * time.Minute
+	quickStatus = 500 * time.Millisecond
 )
 
 // session is one connection's work for one account.
@@ -38,10 +40,12 @@ type session struct {
 	renew   time.Time // when to make way for another session, before the provider cuts it; or zero
 	counted int       // unread messages of the account, as last written; -1: not written yet
 
-	tour       time.Time // when all other folders are to be looked at again
-	turn       int       // the folder that the next tour begins with
-	subscribed bool      // NOTIFY was sent
-	confirmed  bool      // it got as far as a look that the server confirmed
+	tour       time.Time     // when all other folders are to be looked at again
+	turn       int           // the folder that the next tour begins with
+	subscribed bool          // NOTIFY was sent, if the server knows it
+	live       bool          // and accepted: the server reports changes of the other folders
+	statusTook time.Duration // the last STATUS of the other folders
+	confirmed  bool          // it got as far as a look that the server confirmed
 }
 
 // maxWithoutContent is how many messages in a row may be notified without content before the
@@ -99,7 +103,7 @@ func (s *session) catchUp() (found int, err error) {
 	if err := s.recall(); err != nil {
 		return 0, err
 	}
-	news := s.conn.News()
+	news, unread := s.conn.News(), s.folders.home().unread
 	home, found, err := s.lookHome()
 	if err != nil {
 		return found, err
@@ -114,7 +118,7 @@ func (s *session) catchUp() (found int, err error) {
 		return found, err
 	}
 	// The server reports no change of a folder that was not open.
-	if s.reader.reopened || news.Flags+news.Expunge > 0 {
+	if s.reader.reopened || news.Flags+news.Expunge > 0 || home.unread < unread {
 		n, err = s.clearHome(home)
 		if found += n; err != nil {
 			return found, err
@@ -129,7 +133,10 @@ func (s *session) catchUp() (found int, err error) {
 func (s *session) lookHome() (home *folder, found int, err error) {
 	for {
 		home, s.fetcher.late = s.folders.home(), 0
-		found, err = s.look(home)
+		if home.early.last() {
+			s.reader.close()
+		}
+		found, err = s.lookOpen(home)
 		refused, ok := errors.AsType[*folderError](err)
 		if !ok || s.conn.Cause() != nil || len(s.folders.missing())+1 >= len(s.folders) {
 			return home, found, err
@@ -142,12 +149,27 @@ func (s *session) lookHome() (home *folder, found int, err error) {
 	}
 }
 
+// lookOpen looks at the folder that is waited in. If its STATUS has more messages than the server
+// shows in it, it is opened anew: some servers show new messages only then.
+func (s *session) lookOpen(home *folder) (found int, err error) {
+	found, err = s.look(home)
+	if err != nil || found > 0 || home.told.messages <= s.conn.Messages() || home.told.messages == home.told.untrue {
+		return found, err
+	}
+	s.reader.close()
+	if found, err = s.look(home); found == 0 {
+		home.told.untrue = home.told.messages
+	}
+	s.fetcher.late += found
+	return found, err
+}
+
 // judgeIdle learns whether IDLE reports new mail, from what a look at the folder that was waited in
 // has found.
 func (s *session) judgeIdle(found int) {
 	last := s.waiter.last
 	switch {
-	case last.idled && !last.news.Mail() && s.fetcher.late > 0:
+	case last.idled && !last.news.Mail() && (s.fetcher.late > 0 || last.expired && !last.retry && found > 0):
 		s.host.missedNews()
 	case last.idled && last.news.Mail() && found > 0:
 		s.host.reportedNews()
@@ -157,7 +179,7 @@ func (s *session) judgeIdle(found int) {
 func (s *session) report() error {
 	now := time.Now()
 	st := idlepush.Status{State: idlepush.StateWatching, Since: now, Proof: now, LoggedIn: s.account.Status.LoggedIn}
-	if !s.waiter.idles() || s.waiter.refused {
+	if !s.waiter.idles() || s.waiter.refused || s.failures.idle.useless() {
 		st.State = idlepush.StatePolling
 	}
 	missing := s.folders.missing()
@@ -166,6 +188,8 @@ func (s *session) report() error {
 		st.Code = "mail_unreadable"
 	case len(missing) > 0:
 		st.Reason = idlepush.Reason{Code: "folder_unavailable"}.With(codes.Case, oneOfSeveral).With("folder", missing[0])
+	case s.failures.idle.useless():
+		st.Reason = idlepush.Reason{Code: "idle_unreliable"}.With(codes.Case, idleBreaks)
 	case s.host.distrusted():
 		st.State, st.Code = idlepush.StatePolling, "idle_unreliable"
 	}
@@ -179,9 +203,10 @@ func (s *session) report() error {
 // or it is time to poll.
 func (s *session) wait(ctx context.Context) error {
 	if s.waiter.idles() {
-		err := s.waiter.idle(s.tour, s.renew)
-		if s.waiter.last.expired {
-			// Some servers show new messages only in a folder that is opened anew.
+		err := s.waiter.idle(s.folders.again(), s.tour, s.renew)
+		// Some servers show new messages only in a folder that is opened anew.
+		age := time.Since(s.reader.opened)
+		if s.asker.asked() || s.waiter.last.expired && (age >= s.waiter.longest*9/10 || s.host.distrusted()) {
 			s.reader.close()
 		}
 		if !s.waiter.refused {
@@ -196,7 +221,7 @@ func (s *session) wait(ctx context.Context) error {
 		return nil
 	}
 	s.reader.close()
-	if !sleep(ctx, s.waiter.pollWait()) {
+	if !s.asker.sleep(ctx, s.waiter.pollWait(s.folders.again())) {
 		return ctx.Err()
 	}
 	return nil

@@ -160,6 +160,7 @@ func workday(t *testing.T, f *fault) *harness {
 	folderServer.deliver("INBOX", mail(), time.Now())
 	wait(20 * time.Minute)
 	f.arm(false)
+	wait(2 * firstRetryWait) // the last may just have failed
 	running := pool.Live(h.account.ID).Connections + pool.Live(second.ID).Connections
 	if running != 2 || pool.Live(third.ID).Connections != 0 {
 		t.Errorf("there are %d connections, and %+v to the account that was removed", running, pool.Live(third.ID))

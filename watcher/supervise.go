@@ -29,6 +29,7 @@ type watched struct {
 	host     *host
 	log      *slog.Logger
 	proofs   *proofs
+	asker    *asker
 	failures *failures
 }
 
@@ -57,6 +58,7 @@ type proofs struct {
 	mu        sync.Mutex
 	confirmed time.Time
 	mail      time.Time
+	tour      time.Duration // as Live.Tour
 }
 
 func (p *proofs) confirm(now time.Time) {
@@ -71,10 +73,16 @@ func (p *proofs) notified(now time.Time) {
 	p.mail = now
 }
 
+func (p *proofs) toured(again time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tour = again
+}
+
 func (p *proofs) live() Live {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := Live{Confirmed: p.confirmed, LastMail: p.mail}
+	l := Live{Confirmed: p.confirmed, LastMail: p.mail, Tour: p.tour}
 	l.Interval, l.Why = p.host.interval()
 	return l
 }
@@ -87,8 +95,8 @@ func (p *Pool) newSupervisor(a *idlepush.Account) *supervisor {
 	if before := p.known[a.ID]; before != nil && before.host == h {
 		known = before
 	}
-	p.known[a.ID] = known
-	return &supervisor{pool: p, watched: watched{account: a, store: p.Store, host: h, log: p.Log.With("account", a.ID), proofs: known, failures: new(failures)},
+	p.known[a.ID], p.askers[a.ID] = known, newAsker()
+	return &supervisor{pool: p, watched: watched{account: a, store: p.Store, host: h, log: p.Log.With("account", a.ID), proofs: known, asker: p.askers[a.ID], failures: new(failures)},
 		refusals: refusalsOf(a.Status)}
 }
 
@@ -118,8 +126,10 @@ func (s *supervisor) session(ctx context.Context) (end ended) {
 	loggedIn := time.Now()
 	s.account.Status.LoggedIn = loggedIn
 	defer conn.Close()
-	s.pool.setConn(s.account.ID, conn)
-	defer s.pool.setConn(s.account.ID, nil)
+	s.asker.set(conn)
+	defer s.asker.set(nil)
+	s.host.peers.add(conn)
+	defer s.host.peers.remove(conn)
 	s.log.Info("connected")
 	if alert := conn.Alert(); alert != "" {
 		s.log.Warn("server sent an IMAP ALERT", "status", redact(alert, s.account))
@@ -211,7 +221,7 @@ func (s *supervisor) refuse(f *Failure) time.Duration {
 // awaitLogin waits until a refused login is to be tried again.
 func (s *supervisor) awaitLogin(ctx context.Context) bool {
 	for wait := s.refusals.wait(time.Now()); wait > 0; wait = s.refusals.wait(time.Now()) {
-		if !sleep(ctx, wait) {
+		if !s.asker.sleep(ctx, wait) {
 			return false
 		}
 	}
@@ -234,7 +244,7 @@ func (s *supervisor) backoff(end ended, minWait time.Duration) time.Duration {
 }
 
 // pause waits before the next try. If the host failed, the wait ends when another account gets in
-// there.
+// there, or when somebody asks.
 func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) bool {
 	if f.personal || f.minWait > 0 {
 		return sleep(ctx, wait)
@@ -245,6 +255,7 @@ func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) 
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
+	case <-s.asker.again:
 	case <-s.host.recovered():
 	}
 	return true

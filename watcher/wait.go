@@ -22,6 +22,7 @@ type waiter struct {
 	conn    *wire.Conn
 	refused bool // the server announces IDLE and does not let it begin
 	last    idleResult
+	longest time.Duration // the host's interval when the last IDLE began
 	pace    pace
 
 	// How long flags may go on changing, and news of other folders coming, before a look at them.
@@ -34,10 +35,13 @@ type idleResult struct {
 	news    wire.News // by which it ended before its time; zero: it did not
 	early   bool      // it ended before its time, and not for flags
 	expired bool      // it lasted its time
+	retry   bool      // its time was that of a retry
 }
 
 // idles reports whether there is use in IDLE.
-func (w *waiter) idles() bool { return w.conn.Has(imap.CapIdle) && !w.host.provider.polled }
+func (w *waiter) idles() bool {
+	return w.conn.Has(imap.CapIdle) && !w.host.provider.polled && !w.failures.idle.polled(time.Now())
+}
 
 // pause returns how long to wait after a look before the next IDLE begins. If only other folders
 // have news, IDLE begins at once, and their news end it only after that time.
@@ -49,21 +53,26 @@ func (w *waiter) pause(found int) time.Duration {
 	return wait
 }
 
-// idle waits in IDLE until there is news or one of the times has come, zero for none. An IDLE that
-// the server refuses is an *imap.Error, and refused is set.
-func (w *waiter) idle(due ...time.Time) error {
-	wait, whole := w.refresh(due)
+// idle waits in IDLE until there is news or one of the times has come, zero for none: for a retry,
+// or due for another reason. An IDLE that the server refuses is an *imap.Error, and refused is set.
+func (w *waiter) idle(retry time.Time, due ...time.Time) error {
+	retry = sooner(retry, w.failures.again())
+	wait, whole := w.refresh(append(due, retry))
 	began := time.Now()
+	w.conn.ExpectHeartbeat(w.host.peers.heartbeat())
+	expected := w.conn.Heartbeat() > 0
 	news, err := w.conn.Idle(wait, timeout, wire.IdleDelays{Flags: w.flagDelay, Others: w.othersDelay})
+	w.host.peers.heard(w.conn.Heartbeat(), expected && err == nil)
 	w.learn(news, err, began, wait, whole)
+	w.last.retry = !retry.IsZero() && !time.Now().Before(retry)
 	return err
 }
 
 // refresh returns how long an IDLE may last, and whether that is the whole interval of the host.
 func (w *waiter) refresh(due []time.Time) (wait time.Duration, whole bool) {
-	longest, _ := w.host.interval()
-	wait, whole = early(longest), !w.host.distrusted()
-	for _, at := range append(due, w.failures.again()) {
+	w.longest, _ = w.host.interval()
+	wait, whole = early(w.longest), w.host.bears()
+	for _, at := range due {
 		if rest := time.Until(at); !at.IsZero() && rest < wait {
 			wait, whole = max(rest, 0), false
 		}
@@ -76,8 +85,8 @@ func (w *waiter) learn(news wire.News, err error, began time.Time, wait time.Dur
 	lasted := time.Since(began)
 	_, w.refused = errors.AsType[*imap.Error](err)
 	w.last = idleResult{idled: err == nil, news: news,
-		early: lasted < wait && (news.Mail() || news.Ended || news.Flags+news.Expunge == 0)}
-	if w.flagDelay = min(w.flagDelay*5/4, maxFlagDelay); news.Flags+news.Expunge == 0 || lasted > maxFlagDelay {
+		early: lasted < wait && (news.Mail() || news.Ended || news.Changes() == 0)}
+	if w.flagDelay = min(w.flagDelay*5/4, maxFlagDelay); news.Changes() == 0 || lasted > maxFlagDelay {
 		w.flagDelay = minFlagDelay
 	}
 	switch {
@@ -92,6 +101,21 @@ func (w *waiter) learn(news wire.News, err error, began time.Time, wait time.Dur
 			silence = time.Since(w.conn.LastByte()) - timeout
 		}
 		w.host.droppedAfter(silence, unanswered)
+		w.host.peers.suspect(w.conn, time.Now())
+	}
+	w.judge(err, lasted)
+}
+
+// judge takes in whether an IDLE ended with the connection. One that mail has ended soon tells
+// nothing.
+func (w *waiter) judge(err error, lasted time.Duration) {
+	bad := lost(err) || breaksProtocol(err)
+	if !bad && (err != nil || lasted < shortestInterval*9/10) {
+		return
+	}
+	now, _ := w.host.interval()
+	if w.failures.idle.ended(bad, now < w.longest, time.Now()) {
+		w.log.Warn("IDLE ended badly several times in a row; polling for a while", "err", err)
 	}
 }
 
@@ -101,11 +125,15 @@ func (w *waiter) skipIdle() bool {
 	return w.last.early
 }
 
-// pollWait returns how long to wait before the server is polled.
-func (w *waiter) pollWait() time.Duration {
-	wait := early(pollInterval)
-	if again := w.failures.again(); !again.IsZero() {
-		wait = min(wait, time.Until(again))
+// pollWait returns how long to wait before the server is polled, at the latest until one of the
+// times has come, zero for none.
+func (w *waiter) pollWait(due ...time.Time) time.Duration {
+	longest, _ := w.host.interval()
+	wait := early(min(pollInterval, longest))
+	for _, at := range append(due, w.failures.again()) {
+		if !at.IsZero() {
+			wait = min(wait, time.Until(at))
+		}
 	}
 	return wait
 }

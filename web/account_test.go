@@ -53,6 +53,9 @@ func accountStoredAfterLogin(t *testing.T) {
 	if st := a.body["status"].(map[string]any); st["interval_code"] != "interval_default" || st["interval_reason"] != allCodes.Sentence("interval_default", nil) {
 		t.Errorf("the reason for the interval is %v, %v", st["interval_code"], st["interval_reason"])
 	}
+	if every := a.body["status"].(map[string]any)["tour"]; every != 30.0 {
+		t.Errorf("the other folders are looked at every %v s", every)
+	}
 	stored, err := h.store.Accounts.Get(a.id())
 	fatal(t, err)
 	if stored.Password != password || stored.Status.LoggedIn.IsZero() {

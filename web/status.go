@@ -29,6 +29,7 @@ type AccountStatus struct {
 	IntervalCode   codes.Code        `json:"interval_code,omitempty" doc:"Reason for interval, for programs"`
 	IntervalParams map[string]string `json:"interval_params,omitempty" doc:"The parameters of interval_code"`
 	IntervalReason string            `json:"interval_reason,omitempty" doc:"Reason for interval, for people"`
+	Tour           int               `json:"tour,omitempty" doc:"How often folders other than INBOX are looked at, in seconds; absent: the server reports their changes, or none are watched"`
 	Unread         *int              `json:"unread,omitempty" doc:"Unread mails in the watched folders; absent: unknown"`
 	NextTry        time.Time         `json:"next_try,omitzero" doc:"When a login that was refused is tried again; absent: nothing waits for that"`
 }
@@ -68,7 +69,7 @@ func (h *accountHandlers) accountStatus(a idlepush.Account) (AccountStatus, erro
 	live := h.mail.Live(a.ID)
 	st := AccountStatus{State: string(a.Status.State), CommonStatus: commonStatus(h.codes, a.Status), LastByte: utc(live.LastByte), Confirmed: utc(live.Confirmed),
 		LastMail: utc(live.LastMail), Connections: live.Connections, Interval: int(live.Interval.Seconds()),
-		IntervalCode: live.Why.Code, IntervalParams: live.Why.Params, IntervalReason: h.codes.Sentence(live.Why.Code, live.Why.Params), NextTry: utc(a.Status.Retry)}
+		IntervalCode: live.Why.Code, IntervalParams: live.Why.Params, IntervalReason: h.codes.Sentence(live.Why.Code, live.Why.Params), Tour: int(live.Tour.Seconds()), NextTry: utc(a.Status.Retry)}
 	for _, proof := range []time.Time{st.LastByte, st.Confirmed} {
 		if proof.After(st.Proof) {
 			st.Proof = proof

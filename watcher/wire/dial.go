@@ -53,6 +53,13 @@ type Endpoint struct {
 // (TCP_USER_TIMEOUT), on systems that support it.
 const unacknowledged = 60 * time.Second
 
+// The kernel asks a connection that is silent for keepaliveIdle for a sign of life, and again after
+// each keepaliveInterval. With unacknowledged the second question ends it.
+const (
+	keepaliveIdle     = 60 * time.Second
+	keepaliveInterval = 20 * time.Second
+)
+
 // Dial resolves, connects, makes the connection secure and greets. Each of these steps may take as
 // long as timeout. If STARTTLS is not possible the error is a *StartTLSError: there is no fallback
 // to plain text. A failed handshake is a *TLSError. ctx is the life of the connection, as in New.
@@ -113,7 +120,7 @@ func (e Endpoint) dial(ctx context.Context, address string) (net.Conn, error) {
 		return e.Dial(ctx, address)
 	}
 	dialer := net.Dialer{
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 20 * time.Second, Count: 3},
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepaliveIdle, Interval: keepaliveInterval, Count: 3},
 		Control:         func(_, _ string, raw syscall.RawConn) error { return setUserTimeout(raw, unacknowledged) },
 	}
 	return netguard.Guard(dialer, e.permit, e.Security == None)(ctx, "tcp", address)

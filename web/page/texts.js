@@ -110,6 +110,8 @@ self.texts = {
 		attention: (age, reason) => [whole(reason), " Since ", age, "."],
 		paused: () => ["Paused. Nothing rings."],
 	},
+	stateReason: whole,
+	tour: (time) => `Other folders are checked every ${time}.`,
 	nextTry: (age) => ["Next try ", age, "."],
 	unread: (count) => count === 1 ? "1 unread" : `${count} unread`,
 	lastMail: "Last mail rang ",

@@ -89,6 +89,24 @@ func TestReason(t *testing.T) {
 		}
 	})
 
+	t.Run("a mailbox that is watched says what to expect", func(t *testing.T) {
+		p.Eval(t, nil, translate, map[string]string{})
+		var got []string
+		p.Eval(t, &got, `async (statuses) => {
+			const { mailboxState } = await import("/views/state.js");
+			return statuses.map((status) => [mailboxState({ enabled: true, status })].flat().map((node) => node.textContent).join(" | "));
+		}`, []map[string]any{
+			{"state": "watching", "since": "2026-01-02T03:04:05Z"},
+			{"state": "watching", "since": "2026-01-02T03:04:05Z", "tour": 30},
+			{"state": "polling", "since": "2026-01-02T03:04:05Z", "code": "idle_unreliable", "reason": "the connection broke. No action needed."},
+		})
+		for i, want := range []string{"", " | Other folders are checked every 30 s.", " | The connection broke. No action needed."} {
+			if _, after, _ := strings.Cut(got[i]+" | ", " | "); strings.TrimSuffix(" | "+after, " | ") != strings.TrimSuffix(want, " | ") {
+				t.Errorf("it says %q", got[i])
+			}
+		}
+	})
+
 	t.Run("the page is in the language of its texts", func(t *testing.T) {
 		var got []string
 		p.Eval(t, &got, `() => [document.documentElement.lang, self.texts.language]`)

@@ -4,7 +4,8 @@ import { reason } from "../reason.js";
 
 const { texts } = self;
 
-// mailboxState returns the state of a mailbox as a sentence with its age, and when it is tried again.
+// mailboxState returns the state of a mailbox as a sentence with its age, what to expect of it, and when
+// it is tried again.
 export function mailboxState({ enabled, status }) {
 	if (!enabled) {
 		return el("p", { class: "state" }, texts.state.paused());
@@ -12,7 +13,14 @@ export function mailboxState({ enabled, status }) {
 	const tone = { watching: "good", polling: "good", retrying: "warn", attention: "bad" }[status.state] ?? "";
 	const checked = [status.last_byte, status.confirmed, status.proof].filter(Boolean).sort().at(-1) ?? status.since;
 	const time = tone === "good" ? checked : status.since;
-	const node = [el("p", { class: `state ${tone}` }, texts.state[status.state](age(time), reason(status, status.reason)))];
+	const why = reason(status, status.reason);
+	const node = [el("p", { class: `state ${tone}` }, texts.state[status.state](age(time), why))];
+	if (tone === "good" && why) {
+		node.push(el("p", { class: "soft" }, texts.stateReason(why)));
+	}
+	if (tone === "good" && status.tour) {
+		node.push(el("p", { class: "soft" }, texts.tour(texts.seconds(status.tour))));
+	}
 	if (status.next_try) {
 		node.push(el("p", { class: "soft" }, texts.nextTry(age(status.next_try))));
 	}

@@ -1,0 +1,78 @@
+package watcher
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"idlepush/watcher/wire"
+)
+
+// asker has an account's session ask its server before it would. It outlives the sessions of one
+// supervisor, and its methods may be called from any goroutine.
+type asker struct {
+	again chan struct{} // one value: the wait for a poll or for the next session is over
+
+	mu   sync.Mutex
+	conn *wire.Conn // of the session that runs; nil: none
+}
+
+func newAsker() *asker { return &asker{again: make(chan struct{}, 1)} }
+
+// set sets the connection of the session that runs; nil: none does.
+func (a *asker) set(conn *wire.Conn) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.conn = conn
+}
+
+// connection returns the connection of the session that runs; nil: none does.
+func (a *asker) connection() *wire.Conn {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.conn
+}
+
+// now ends the IDLE, the wait for a poll, or that for the next session.
+func (a *asker) now() {
+	select {
+	case a.again <- struct{}{}:
+	default:
+	}
+	if conn := a.connection(); conn != nil {
+		conn.EndIdle(time.Now())
+	}
+}
+
+// asked reports whether now was called since, and forgets it.
+func (a *asker) asked() bool {
+	select {
+	case <-a.again:
+		return true
+	default:
+		return false
+	}
+}
+
+// sleep is sleep that now ends.
+func (a *asker) sleep(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-a.again:
+	case <-timer.C:
+	}
+	return true
+}
+
+// AskNow has every session ask its server at once, and ends the waits for polls and for the next
+// try after a lost connection. It may be called from any goroutine.
+func (p *Pool) AskNow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range p.askers {
+		a.now()
+	}
+}

@@ -96,7 +96,7 @@ func TestDate(t *testing.T) {
 	for value, want := range map[string]time.Time{
 		"Mon, 02 Nov 2026 10:00:00 +0100": want, "2 Nov 2026 09:00:00 GMT": want, "Mon, 2 Nov 2026 10:00:00\r\n +0100 (CET)": want,
 		"Thu, 01 Jan 1970 00:00:00 +0000": time.Unix(0, 0),
-		"": {}, "yesterday": {}, "2026-11-02T10:00:00Z": {}, "Mon, 32 Nov 2026 10:00:00 +0100": {},
+		"":                                {}, "yesterday": {}, "2026-11-02T10:00:00Z": {}, "Mon, 32 Nov 2026 10:00:00 +0100": {},
 	} {
 		if got := Describe([]byte("Date: "+value+"\r\n\r\n"), nil).Date; !got.Equal(want) {
 			t.Errorf("%q is %v, want %v", value, got, want)

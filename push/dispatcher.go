@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"idlepush/clocks"
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -35,6 +36,10 @@ type Dispatcher struct {
 	// summary replaces those beyond it. 0: no limit.
 	BurstLimit int
 
+	// Jumped receives a value after the machine slept or its clock was set ahead. Run then looks at
+	// the queues at once, and sends on new connections: those of before may be dead. It may be nil.
+	Jumped <-chan struct{}
+
 	Log *slog.Logger
 	Now func() time.Time // the wall clock, which may be wrong and may be set; nil: time.Now
 
@@ -50,7 +55,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	var workers sync.WaitGroup
 	done := make(chan registry.Queue, Concurrency)
 	busy := make(map[string]string) // devices with a send in flight, and their lanes
-	failed, c := 0, clock{read: d.now}
+	failed, c := 0, clock{wall: d.Now}
 	d.lanes = make(map[string]breaker)
 	todo, old := task{run: d.begin}, task{}
 	for ctx.Err() == nil {
@@ -88,6 +93,8 @@ func (d *Dispatcher) Run(ctx context.Context) {
 				delete(busy, (<-done).Device)
 			}
 		case <-d.Store.Changed():
+		case <-d.Jumped:
+			d.Transports.closeIdleConnections()
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -98,29 +105,21 @@ func (d *Dispatcher) Run(ctx context.Context) {
 
 // now returns the time of the wall clock without a monotonic reading, so that the difference of two
 // times shows whether the clock was set.
-func (d *Dispatcher) now() time.Time {
-	read := d.Now
-	if read == nil {
-		read = time.Now
-	}
-	return read().Round(0)
-}
+func (d *Dispatcher) now() time.Time { return clocks.Read(d.Now).Wall }
 
 // clock detects that the wall clock was set back.
 type clock struct {
-	read func() time.Time
-	last time.Time // the last reading; zero before the first
-	mono time.Time // the monotonic time of that reading
+	wall func() time.Time // nil: time.Now
+	last clocks.Reading   // zero before the first
 }
 
 // look returns the time, and reports whether the clock was set back by more than a second since the
 // last look.
 func (c *clock) look() (now time.Time, back bool) {
-	before := time.Now()
-	now = c.read()
-	back = !c.last.IsZero() && now.Sub(c.last) < before.Sub(c.mono)-time.Second
-	c.last, c.mono = now, time.Now()
-	return now, back
+	is := clocks.Read(c.wall)
+	back = !c.last.Wall.IsZero() && clocks.Jump(c.last, is) < -time.Second
+	c.last = is
+	return is.Wall, back
 }
 
 // begin probes the lanes that an earlier run has paused: a person may have corrected a setting and

@@ -20,6 +20,7 @@ func TestClock(t *testing.T) {
 	t.Run("mail that arrived while the clock was ahead rings once it is right", clockAhead)
 	t.Run("mail that a clock that is ahead makes expire is not sent", clockExpired)
 	t.Run("a small correction of the clock hastens nothing", clockCorrected)
+	t.Run("after a sleep, what waits is sent at once on new connections", clockJumped)
 }
 
 // When the clock is set, a phone waits for its next try, a lane for its probe, and a burst for the
@@ -225,6 +226,32 @@ func clockCorrected(t *testing.T) {
 		}
 		if n := len(h.sends()); n != 1 {
 			t.Errorf("%d sends before the time that the service asked for", n)
+		}
+	})
+}
+
+func clockJumped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		phone := h.phone("phone")
+		h.answers(func(context.Context, sent) registry.Outcome {
+			o := retry()
+			o.At = h.clock.Now().Add(time.Hour)
+			return o
+		})
+		h.run()
+		ids := h.mail(1)
+		after(time.Second)
+		h.answers(nil)
+		h.clock.Move(8 * time.Hour)
+		h.jumped <- struct{}{}
+		synctest.Wait()
+		h.wantShown(ids, phone, 1)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.closed != len(h.transports) {
+			t.Errorf("%d of %d transports were to use new connections", h.closed, len(h.transports))
 		}
 	})
 }

@@ -36,6 +36,7 @@ type harness struct {
 	dir        string
 	owner      string // user id
 	clock      registrytest.Clock
+	jumped     chan struct{} // as Dispatcher.Jumped
 	account    idlepush.Account
 	uid        uint32
 	log        *slog.Logger
@@ -54,7 +55,7 @@ var errDisk = errors.New("the disk is out of order")
 
 func newHarness(t testing.TB) *harness {
 	t.Helper()
-	h := &harness{TB: t, service: &service{t: t, inFlight: make(map[string]int)}, uid: 1}
+	h := &harness{TB: t, jumped: make(chan struct{}, 1), service: &service{t: t, inFlight: make(map[string]int)}, uid: 1}
 	dir, anna, _ := registrytest.DirWithUsers(t)
 	h.dir, h.owner = dir, anna.ID
 	h.log, h.lines = registrytest.NewLog(t)
@@ -156,7 +157,7 @@ func (h *harness) mail(n int) []string {
 func (h *harness) run() (stop func()) {
 	ctx, cancel := context.WithCancel(h.Context())
 	d := &Dispatcher{Store: h.store.Outbox, Transports: h.transports, Codes: testCodes, URL: func() string { return "https://push.example.org/" }, BurstLimit: h.limit,
-		Log: h.log, Now: h.clock.Now}
+		Jumped: h.jumped, Log: h.log, Now: h.clock.Now}
 	var running sync.WaitGroup
 	running.Go(func() { d.Run(ctx) })
 	stop = func() {
@@ -256,6 +257,15 @@ type stub struct {
 	traits Traits
 }
 
+// CloseIdleConnections counts its calls.
+func (s stub) CloseIdleConnections() {
+	if s, ok := s.Sender.(*service); ok {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.closed++
+	}
+}
+
 func (s stub) Traits() Traits              { return s.traits }
 func (s stub) Check(idlepush.Device) error { return nil }
 
@@ -282,6 +292,7 @@ type service struct {
 	inFlight map[string]int // by device
 	total    int
 	most     int // maximum of total so far
+	closed   int // calls of CloseIdleConnections, one for each transport
 }
 
 type sent struct {

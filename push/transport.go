@@ -29,6 +29,9 @@ type Transport interface {
 	// servers, for the device. Two transports share a lane only if they share that part.
 	Lane(d idlepush.Device) string
 
+	// CloseIdleConnections closes the connections that no request uses. It does not block.
+	CloseIdleConnections()
+
 	Sender
 }
 
@@ -134,6 +137,12 @@ func (ts Transports) Check(d idlepush.Device) error {
 		return err
 	}
 	return CheckKeys(*d.Keys)
+}
+
+func (ts Transports) closeIdleConnections() {
+	for _, t := range ts {
+		t.CloseIdleConnections()
+	}
 }
 
 // Routed returns the device with Lane and MustShow from its transport. If the transport is not in

@@ -3,6 +3,8 @@ package watcher
 import (
 	"sync"
 	"time"
+
+	"idlepush/clocks"
 )
 
 // A leap is a clock that was set ahead by more than maxLeap. It is believed after leapLasts: until
@@ -15,40 +17,34 @@ const (
 // clock returns the time for dates that are stored or compared with a mail server's. Waits use the
 // monotonic clock.
 type clock struct {
-	wall func() time.Time
+	wall func() time.Time // nil: time.Now
 
 	mu     sync.Mutex
-	last   time.Time // what now returned last
-	mono   time.Time // the monotonic time of that
-	leaped time.Time // the monotonic time of the leap that is not believed yet; zero: none
+	last   clocks.Reading // the last, with what now returned for the wall clock
+	leaped time.Time      // the monotonic time of the leap that is not believed yet; zero: none
 }
 
 // newClock returns a clock that reads wall, or time.Now if wall is nil.
-func newClock(wall func() time.Time) *clock {
-	if wall == nil {
-		wall = time.Now
-	}
-	return &clock{wall: wall, last: wall().Round(0), mono: time.Now()}
-}
+func newClock(wall func() time.Time) *clock { return &clock{wall: wall, last: clocks.Read(wall)} }
 
 // now returns the wall time, or, after a leap, what it would be without.
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	mono, wall := time.Now(), c.wall().Round(0)
-	steady := c.last.Add(mono.Sub(c.mono))
+	is := clocks.Read(c.wall)
+	jump := clocks.Jump(c.last, is)
+	believed := jump <= maxLeap || !c.leaped.IsZero() && is.Mono.Sub(c.leaped) >= leapLasts
 	switch {
-	case wall.Sub(steady) <= maxLeap:
+	case believed:
 		c.leaped = time.Time{}
 	case c.leaped.IsZero():
-		c.leaped, wall = mono, steady
-	case mono.Sub(c.leaped) < leapLasts:
-		wall = steady
-	default:
-		c.leaped = time.Time{}
+		c.leaped = is.Mono
 	}
-	c.last, c.mono = wall, mono
-	return wall
+	if !believed {
+		is.Wall = is.Wall.Add(-jump)
+	}
+	c.last = is
+	return is.Wall
 }
 
 // earlier returns the earlier of two times.

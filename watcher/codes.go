@@ -48,7 +48,7 @@ var Codes = []codes.Entry{
 	{Code: "certificate_untrusted", Text: "the server's certificate is signed by nobody this machine trusts, or the server does not send the certificates between: " +
 		"its owner must send them all; if the certificate is your own, name your authority's in SSL_CERT_FILE where idlepush runs"},
 	{Code: "certificate_expired", Text: "the server's certificate has expired: its owner must renew it"},
-	{Code: "certificate_not_yet_valid", Text: "the server's certificate is valid from {from} on, and here it is {now} (UTC): check the clock of the machine that idlepush runs on"},
+	{Code: "certificate_not_yet_valid", Text: "the server's certificate is valid from {from} on, but the clock of the machine that idlepush runs on shows {now} (UTC), and may be wrong: check it; idlepush tries again every minute"},
 	{Code: "certificate_wrong_host", Text: "the server's certificate is for another host name: check host"},
 	{Code: "certificate_without_names", Text: "the server's certificate names the host in the old way only, by its common name: its owner must make one with subjectAltName"},
 

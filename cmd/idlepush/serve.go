@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"idlepush/clocks"
 	"idlepush/push"
 	"idlepush/registry"
 	"idlepush/watcher"
@@ -36,7 +37,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	if err != nil {
 		return err
 	}
-	dispatcher := &push.Dispatcher{Store: store.Outbox, Transports: transports, Codes: allCodes(), URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log}
+	jumped := make(chan struct{}, 1)
+	dispatcher := &push.Dispatcher{Jumped: jumped, Store: store.Outbox, Transports: transports, Codes: allCodes(), URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log}
 	pool := &watcher.Pool{Store: store.Mail, Log: log, Dialer: watcher.Dialer{
 		Permit:  s.allowNets.Permit,
 		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},
@@ -58,6 +60,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	group.Go(func() error { dispatcher.Run(ctx); return nil })
 	group.Go(func() error { return pool.Run(ctx) })
 	group.Go(func() error { return purge(ctx, store, log) })
+	group.Go(func() error { watchClock(ctx, nil, pool.AskNow, jumped, log); return nil })
 	group.Go(func() error { return serveHTTP(ctx, listener, handler, log) })
 	if listening != nil {
 		listening(listener.Addr())
@@ -170,6 +173,19 @@ func purge(ctx context.Context, store *registry.Store, log *slog.Logger) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// watchClock calls ask and sends to jumped after each jump of the clock, until ctx ends. wall takes
+// the place of the machine's wall clock, unless it is nil.
+func watchClock(ctx context.Context, wall func() time.Time, ask func(), jumped chan<- struct{}, log *slog.Logger) {
+	clocks.Watch(ctx, wall, func(by time.Duration) {
+		log.Info("the machine slept, or its clock was set; asking every mail server and looking at every queue now", "jump", by.Round(time.Second))
+		ask()
+		select {
+		case jumped <- struct{}{}:
+		default: // Run has not come to the last one yet
+		}
+	})
 }
 
 // serveHTTP serves until ctx ends, and then waits up to 8 s for running requests. The whole program

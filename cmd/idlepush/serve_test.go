@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -162,5 +163,30 @@ func serveDeletesOldActivity(t *testing.T) {
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+func TestWatchClock(t *testing.T) {
+	t.Parallel()
+	t.Run("after a sleep every mail server is asked and the outbox is looked at, however often that was not done yet", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			log, lines := registrytest.NewLog(t)
+			var clock registrytest.Clock
+			ctx, cancel := context.WithCancel(t.Context())
+			asked, jumped := make(chan bool, 10), make(chan struct{}, 1)
+			var watching sync.WaitGroup
+			watching.Go(func() { watchClock(ctx, clock.Now, func() { asked <- true }, jumped, log) })
+			for range 2 {
+				time.Sleep(time.Hour)
+				clock.Move(8 * time.Hour)
+			}
+			time.Sleep(time.Minute)
+			cancel()
+			watching.Wait()
+			if len(asked) != 2 || len(jumped) != 1 || strings.Count(lines.String(), "jump=8h0m0s") != 2 {
+				t.Errorf("it asked %d times, and told of %d jumps: %s", len(asked), len(jumped), lines)
+			}
+		})
 	})
 }

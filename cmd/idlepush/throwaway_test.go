@@ -71,6 +71,8 @@ func (p postcards) Check(d idlepush.Device) error {
 	return nil
 }
 
+func (p postcards) CloseIdleConnections() {}
+
 func (p postcards) Lane(d idlepush.Device) string { return "throwaway " + d.Params["side"] }
 
 func (p postcards) request(ctx context.Context, d idlepush.Device, m push.Message, address string) (*http.Request, []byte, error) {

@@ -179,6 +179,13 @@ func (t *Transport) Lane(d idlepush.Device) string {
 	return string(Name) + " " + cmp.Or(d.Params[paramEnvironment], production)
 }
 
+// CloseIdleConnections implements push.Transport.
+func (t *Transport) CloseIdleConnections() {
+	if t.production != nil {
+		t.production.HTTPClient.CloseIdleConnections() // sandbox has the same client
+	}
+}
+
 // Check implements push.Transport.
 func (t *Transport) Check(d idlepush.Device) error {
 	switch {

@@ -288,6 +288,7 @@ func timeoutSend(t *testing.T) {
 func TestReconnect(t *testing.T) {
 	t.Run("after GOAWAY the next message uses a new connection", reconnectGoAway)
 	t.Run("a connection that a NAT has forgotten is replaced before the next mail", reconnectNAT)
+	t.Run("a connection that died while the machine slept is replaced at once", reconnectAfterSleep)
 }
 
 func reconnectGoAway(t *testing.T) {
@@ -346,6 +347,28 @@ func reconnectNAT(t *testing.T) {
 			t.Errorf("delivered after %v", took)
 		}
 	})
+}
+
+func reconnectAfterSleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipes := pushtest.NewPipes()
+		forgotten := new(atomic.Bool)
+		apns, sender := serviceVia(t, pipes, func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := pipes.DialContext(ctx, network, address)
+			return natConn{conn, forgotten}, err
+		})
+		d := device(apns.Register(nil))
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		forgotten.Store(true)
+		forgotten = new(atomic.Bool) // of connections from now on
+		sender.CloseIdleConnections()
+		start := time.Now()
+		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		if took := time.Since(start); took != 0 {
+			t.Errorf("delivered after %v", took)
+		}
+	})
+	new(Transport).CloseIdleConnections() // without a key there are none
 }
 
 func sendClear(t *testing.T) {

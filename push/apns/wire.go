@@ -79,6 +79,9 @@ type wire struct {
 	provider *provider
 }
 
+// CloseIdleConnections closes those of base, for http.Client.
+func (w *wire) CloseIdleConnections() { (&http.Client{Transport: w.base}).CloseIdleConnections() }
+
 // RoundTrip implements http.RoundTripper for requests whose context carries an exchange.
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	e := r.Context().Value(exchangeKey{}).(*exchange)

@@ -120,6 +120,13 @@ func (t *Transport) Check(d idlepush.Device) error {
 	return nil
 }
 
+// CloseIdleConnections implements push.Transport.
+func (t *Transport) CloseIdleConnections() {
+	if t.base != nil {
+		(&http.Client{Transport: t.base}).CloseIdleConnections()
+	}
+}
+
 // isToken reports whether the text can be an FCM registration token: 1 to 4096 printable ASCII
 // characters. FCM documents no form.
 func isToken(text string) bool { return len(text) <= 4096 && registrationToken.MatchString(text) }

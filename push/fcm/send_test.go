@@ -26,6 +26,30 @@ func TestSend(t *testing.T) {
 	t.Run("unusable keys make the device suspect, and nothing is sent", sendBadKeys)
 	t.Run("the largest message is sent, and a larger one is refused without a request", sendLargest)
 	t.Run("a clear has normal priority", sendClear)
+	t.Run("after idle connections were closed, the next message uses a new one", sendOnNewConnection)
+}
+
+func sendOnNewConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fcm, sender := service(t)
+		base, dials := sender.base.(*http.Transport), 0
+		dial := base.DialContext
+		base.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			dials++
+			return dial(ctx, network, address)
+		}
+		d := device(fcm.Register(nil))
+		for range 2 {
+			dials = 0
+			expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: registry.ResultDelivered})
+			if dials == 0 {
+				t.Error("an old connection is used")
+			}
+			synctest.Wait()
+			sender.CloseIdleConnections()
+		}
+	})
+	new(Transport).CloseIdleConnections() // without credentials there are none
 }
 
 func sendData(t *testing.T) {

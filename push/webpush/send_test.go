@@ -1,12 +1,15 @@
 package webpush_test
 
 import (
+	"context"
 	"encoding/json"
+	"net"
 	"net/http/httptest"
 	"reflect"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"idlepush"
@@ -26,6 +29,29 @@ func TestSend(t *testing.T) {
 	t.Run("a message that cannot be encoded is refused as a fault of idlepush", sendInvalid)
 	t.Run("an expired message has a TTL that Apple accepts", sendExpired)
 	t.Run("a clear is not a declarative message", sendClear)
+	t.Run("after idle connections were closed, the next message uses a new one", sendOnNewConnection)
+}
+
+func sendOnNewConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, pipes, sender := pushtest.NewWebPush(), pushtest.NewPipes(), webpush.New(config(t))
+		dials := 0
+		sendertest.Serve(t, service, pipes, sender.DialThrough(func(ctx context.Context, network, address string) (net.Conn, error) {
+			dials++
+			return pipes.DialContext(ctx, network, address)
+		}))
+		for range 2 {
+			dials = 0
+			sender.Send(t.Context(), pointedAt(t, "http://push.test"), message())
+			if dials == 0 {
+				t.Error("an old connection is used")
+			}
+			synctest.Wait()
+			for _, transport := range sender.Transports() {
+				transport.CloseIdleConnections()
+			}
+		}
+	})
 }
 
 func sendDeclarative(t *testing.T) {

@@ -43,6 +43,12 @@ func (t transport) Lane(d idlepush.Device) string {
 	return string(Browser) + " " + origin(u)
 }
 
+// CloseIdleConnections implements push.Transport, for both transports.
+func (t transport) CloseIdleConnections() {
+	t.secure.CloseIdleConnections()
+	t.plain.CloseIdleConnections()
+}
+
 // Check implements push.Transport. It accepts http: endpoints. Permit decides when they are dialed.
 func (t transport) Check(d idlepush.Device) error {
 	u, err := parseEndpoint(d.Address)

@@ -1,0 +1,65 @@
+// Package clocks compares the wall clock of the machine with its monotonic clock. When they
+// disagree, the machine slept or the wall clock was set.
+//
+// While a machine sleeps, the monotonic clock stands still on the systems that idlepush runs on, and
+// with it every timer and deadline of Go. A wait of nine minutes that spans a night ends eight hours
+// late. The wall clock goes on, or is set right when the machine wakes.
+//
+// It is a package of its own because watcher and push both compare the clocks and may not import
+// each other.
+package clocks
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// every is the time between two looks of Watch, and with it the longest time until a jump is
+	// noticed.
+	every = 10 * time.Second
+
+	// shortestJump is the shortest jump that Watch reports. Connections live through shorter sleeps,
+	// and a leap second or a correction by NTP is none.
+	shortestJump = 10 * time.Second
+)
+
+// Reading is what both clocks show at one moment.
+type Reading struct {
+	Wall time.Time // without a monotonic reading, so that times differ as the wall clock does
+	Mono time.Time // for the difference to other readings of this run of the program only
+}
+
+// Read reads both clocks. wall takes the place of time.Now for the wall clock, unless it is nil.
+func Read(wall func() time.Time) Reading {
+	now := time.Now()
+	if wall == nil {
+		return Reading{now.Round(0), now}
+	}
+	return Reading{wall().Round(0), now}
+}
+
+// Jump returns by how much the wall clock was set ahead between two readings, or by how long the
+// machine slept. It is negative if the wall clock was set back.
+func Jump(before, now Reading) time.Duration {
+	return now.Wall.Sub(before.Wall) - now.Mono.Sub(before.Mono)
+}
+
+// Watch calls jumped after each jump of ten seconds or more, with its length, until ctx ends. It
+// notices a jump within ten seconds of being awake.
+func Watch(ctx context.Context, wall func() time.Time, jumped func(by time.Duration)) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for last := Read(wall); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := Read(wall)
+		if by := Jump(last, now); by.Abs() >= shortestJump {
+			jumped(by)
+		}
+		last = now
+	}
+}

@@ -19,8 +19,8 @@ const (
 	// noticed.
 	every = 10 * time.Second
 
-	// shortestJump is the shortest jump that Watch reports. Connections live through shorter sleeps,
-	// and a leap second or a correction by NTP is none.
+	// shortestJump is the shortest jump that counts. Connections live through shorter sleeps, and a
+	// leap second or a correction by NTP is none.
 	shortestJump = 10 * time.Second
 )
 
@@ -45,6 +45,9 @@ func Jump(before, now Reading) time.Duration {
 	return now.Wall.Sub(before.Wall) - now.Mono.Sub(before.Mono)
 }
 
+// Jumped reports whether there was a jump of ten seconds or more between two readings.
+func Jumped(before, now Reading) bool { return Jump(before, now).Abs() >= shortestJump }
+
 // Watch calls jumped after each jump of ten seconds or more, with its length, until ctx ends. It
 // notices a jump within ten seconds of being awake.
 func Watch(ctx context.Context, wall func() time.Time, jumped func(by time.Duration)) {
@@ -57,8 +60,8 @@ func Watch(ctx context.Context, wall func() time.Time, jumped func(by time.Durat
 		case <-ticker.C:
 		}
 		now := Read(wall)
-		if by := Jump(last, now); by.Abs() >= shortestJump {
-			jumped(by)
+		if Jumped(last, now) {
+			jumped(Jump(last, now))
 		}
 		last = now
 	}

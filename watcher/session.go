@@ -10,6 +10,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"idlepush"
+	"idlepush/clocks"
 	"idlepush/codes"
 	"idlepush/watcher/wire"
 )
@@ -58,7 +59,7 @@ var errRenewed = errors.New("the session is renewed before its provider cuts it"
 func newSession(w *watched, conn *wire.Conn) *session {
 	r := &reader{conn: conn, failures: w.failures}
 	s := &session{watched: w, conn: conn, reader: r, fetcher: &fetcher{watched: w, reader: r},
-		folders: newFolders(w.account.Folders), waiter: &waiter{watched: w, conn: conn, flagDelay: minFlagDelay}, counted: -1}
+		folders: newFolders(w.account.Folders), waiter: &waiter{watched: w, conn: conn, flagDelay: minFlagDelay, read: clocks.Read(w.host.clock.wall)}, counted: -1}
 	if life := w.host.provider.life; life > 0 {
 		s.renew = time.Now().Add(early(life))
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush/clocks"
 	"idlepush/watcher/wire"
 )
 
@@ -24,6 +25,7 @@ type waiter struct {
 	last    idleResult
 	longest time.Duration // the host's interval when the last IDLE began
 	pace    pace
+	read    clocks.Reading // at the end of the last IDLE; before it, at the session's beginning
 
 	// How long flags may go on changing, and news of other folders coming, before a look at them.
 	flagDelay, othersDelay time.Duration
@@ -80,11 +82,13 @@ func (w *waiter) refresh(due []time.Time) (wait time.Duration, whole bool) {
 	return wait, whole
 }
 
-// learn takes in how an IDLE ended.
+// learn takes in how an IDLE ended. If the machine slept meanwhile, it says nothing of the server:
+// the connection, or what came on it, may have been lost in the sleep.
 func (w *waiter) learn(news wire.News, err error, began time.Time, wait time.Duration, whole bool) {
 	lasted := time.Since(began)
 	_, w.refused = errors.AsType[*imap.Error](err)
-	w.last = idleResult{idled: err == nil, news: news,
+	slept := w.slept()
+	w.last = idleResult{idled: err == nil && !slept, news: news,
 		early: lasted < wait && (news.Mail() || news.Ended || news.Changes() == 0)}
 	if w.flagDelay = min(w.flagDelay*5/4, maxFlagDelay); news.Changes() == 0 || lasted > maxFlagDelay {
 		w.flagDelay = minFlagDelay
@@ -92,8 +96,10 @@ func (w *waiter) learn(news wire.News, err error, began time.Time, wait time.Dur
 	switch {
 	case err == nil && lasted >= wait:
 		w.last.news, w.last.expired = wire.News{}, true
-		w.host.survivedSilence(wait, whole)
-	case lost(err):
+		if !slept {
+			w.host.survivedSilence(wait, whole)
+		}
+	case lost(err) && !slept:
 		// A server counts from our last command, and its BYE is no sign of life; a NAT counts from
 		// the last byte.
 		silence, unanswered := lasted, false
@@ -103,7 +109,9 @@ func (w *waiter) learn(news wire.News, err error, began time.Time, wait time.Dur
 		w.host.droppedAfter(silence, unanswered)
 		w.host.peers.suspect(w.conn, time.Now())
 	}
-	w.judge(err, lasted)
+	if !slept {
+		w.judge(err, lasted)
+	}
 }
 
 // judge takes in whether an IDLE ended with the connection. One that mail has ended soon tells
@@ -117,6 +125,13 @@ func (w *waiter) judge(err error, lasted time.Duration) {
 	if w.failures.idle.ended(bad, now < w.longest, time.Now()) {
 		w.log.Warn("IDLE ended badly several times in a row; polling for a while", "err", err)
 	}
+}
+
+// slept reports whether the machine slept, or its clock was set, since the last call.
+func (w *waiter) slept() bool {
+	before := w.read
+	w.read = clocks.Read(w.host.clock.wall)
+	return clocks.Jumped(before, w.read)
 }
 
 // skipIdle notes a wait without IDLE, and reports whether there is news to look at before it.

@@ -45,6 +45,12 @@ func Jump(before, now Reading) time.Duration {
 	return now.Wall.Sub(before.Wall) - now.Mono.Sub(before.Mono)
 }
 
+// Elapsed returns the time between two readings by the clock that went further: a sleep counts, and
+// a wall clock that was set back makes nothing longer.
+func Elapsed(before, now Reading) time.Duration {
+	return max(now.Wall.Sub(before.Wall), now.Mono.Sub(before.Mono))
+}
+
 // Jumped reports whether there was a jump of ten seconds or more between two readings.
 func Jumped(before, now Reading) bool { return Jump(before, now).Abs() >= shortestJump }
 

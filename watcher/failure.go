@@ -18,6 +18,10 @@ import (
 	"idlepush/watcher/wire"
 )
 
+// clockWait is the longest wait before the next try if this machine's clock may be wrong: it may be
+// set any moment.
+const clockWait = time.Minute
+
 // Failure says why an account cannot be watched, in a form fit for people.
 type Failure struct {
 	idlepush.Reason
@@ -29,6 +33,7 @@ type Failure struct {
 	final    bool          // only a person can help
 	personal bool          // it lies in this account, and says nothing of the host
 	minWait  time.Duration // the next try is not before this
+	maxWait  time.Duration // nor after this; 0: it may wait longer
 	cause    error
 }
 
@@ -154,6 +159,7 @@ func tlsFailure(err error, now time.Time) *Failure {
 		f.Code, f.Field = "certificate_wrong_host", "host"
 	case certificate && invalid.Reason == x509.Expired && invalid.Cert != nil && now.Before(invalid.Cert.NotBefore):
 		f.Code, f.Field = "certificate_not_yet_valid", "host"
+		f.minWait, f.maxWait = 0, clockWait
 		f.Reason = f.With("from", invalid.Cert.NotBefore.UTC().Format(time.DateTime)).With(codes.Now, now.UTC().Format(time.DateTime))
 	case certificate && invalid.Reason == x509.Expired:
 		f.Code, f.Field = "certificate_expired", "host"

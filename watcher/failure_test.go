@@ -68,7 +68,7 @@ func failureActions(t *testing.T) {
 		"certificate, no names": {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.HostnameError{Host: "mail.example.org",
 			Certificate: &x509.Certificate{Subject: pkix.Name{CommonName: "mail.example.org"}}}}}, "certificate_without_names", "host", false, true},
 		"certificate, too early": {&wire.TLSError{Err: &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired,
-			Cert: &x509.Certificate{NotBefore: time.Now().Add(time.Hour)}}}}, "certificate_not_yet_valid", "host", false, true},
+			Cert: &x509.Certificate{NotBefore: time.Now().Add(time.Hour)}}}}, "certificate_not_yet_valid", "host", false, false},
 		"TLS that is too old":  {&wire.TLSError{Err: &net.OpError{Op: "remote error", Err: errors.New("tls: protocol version not supported")}}, "tls_too_old", "host", false, true},
 		"only OAuth":           {&loginError{err: errOnlyOAuth}, "oauth_required", "password", true, false},
 		"no TLS there":         {&wire.TLSError{Err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}}, "tls_failed", "security", false, true},

@@ -2,11 +2,17 @@ package watcher
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +35,7 @@ type laptop struct {
 	mu     sync.Mutex
 	slept  int       // how often
 	reset  bool      // whether connections of before a sleep are reset; else they pass nothing
+	keeps  bool      // whether connections outlive a sleep
 	online time.Time // when the network is back
 	dials  int
 }
@@ -65,7 +72,7 @@ type sleepyConn struct {
 func (c *sleepyConn) dead() (dead, reset bool) {
 	c.laptop.mu.Lock()
 	defer c.laptop.mu.Unlock()
-	return c.slept != c.laptop.slept, c.laptop.reset
+	return c.slept != c.laptop.slept && !c.laptop.keeps, c.laptop.reset
 }
 
 func (c *sleepyConn) Write(p []byte) (int, error) {
@@ -107,14 +114,16 @@ func TestSleep(t *testing.T) {
 	t.Parallel()
 	t.Run("in a week of a laptop each mail is notified within two minutes of being awake", sleepWeek)
 	t.Run("sleeps teach nothing about the server", sleepsTeachNothing)
+	t.Run("a wait from before a sleep ends with it, but none that the server demands and that is not over", sleepEndsWaits)
+	t.Run("a certificate that is not valid yet is tried again within a minute", certificateTooEarly)
 }
 
 // watchLaptop watches a mailbox on a laptop, whose clock is watched too.
-func watchLaptop(t *testing.T, caps string) (l *laptop, h *harness, stop func()) {
+func watchLaptop(t *testing.T, script *imaptest.Script) (l *laptop, h *harness, stop func()) {
 	t.Helper()
 	account := scriptedAccount
 	account.Security = idlepush.SecurityPlain
-	l, h = &laptop{script: &imaptest.Script{Caps: caps}}, newHarness(t, account)
+	l, h = &laptop{script: script}, newHarness(t, account)
 	pool, stopPool := h.watchBy(t, Dialer{Permit: permitAll, dial: l.dial}, l.clock.Now)
 	ctx, cancel := context.WithCancel(t.Context())
 	var watching sync.WaitGroup
@@ -141,16 +150,27 @@ func (h *harness) learnedNothing(t *testing.T) {
 // silence.
 func sleepsTeachNothing(t *testing.T) {
 	t.Parallel()
-	for name, reset := range map[string]bool{"connections are reset": true, "connections pass nothing": false} {
+	for name, c := range map[string]struct{ reset, keeps bool }{
+		"connections are reset":                           {reset: true},
+		"connections pass nothing":                        {},
+		"news of what came in it is not there at its end": {keeps: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l, h, stop := watchLaptop(t, "IMAP4rev1 IDLE")
-				for range 10 {
+				l, h, stop := watchLaptop(t, &imaptest.Script{Mute: c.keeps})
+				l.keeps = c.keeps
+				for n := range 10 {
 					time.Sleep(3 * time.Minute)
-					l.sleep(time.Hour, 0, reset)
+					l.sleep(time.Hour, 0, c.reset)
+					l.script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("mail ", n)), Date: l.clock.Now()})
+					l.sleep(time.Hour, 0, c.reset)
 				}
 				time.Sleep(time.Minute)
+				synctest.Wait()
+				if st := h.status(t); st.State != idlepush.StateWatching || len(h.mails(t)) != 10 {
+					t.Errorf("with %d of 10 mails notified it is %+v", len(h.mails(t)), st)
+				}
 				stop()
 				h.learnedNothing(t)
 			})
@@ -166,7 +186,7 @@ func sleepWeek(t *testing.T) {
 			t.Parallel()
 			random := testenv.Rand(t).IntN
 			synctest.Test(t, func(t *testing.T) {
-				l, h, stop := watchLaptop(t, caps)
+				l, h, stop := watchLaptop(t, &imaptest.Script{Caps: caps})
 				var sent []string
 				deliver := func() {
 					words := fmt.Sprint("mail ", len(sent))
@@ -206,4 +226,112 @@ func sleepWeek(t *testing.T) {
 			})
 		})
 	}
+}
+
+func sleepEndsWaits(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		refusal string        // empty: the server closes the connection
+		long    time.Duration // of the sleep
+		ends    bool          // within two minutes of waking
+	}{
+		{"a backoff", "", 8 * time.Hour, true},
+		{"a backoff, after a short sleep", "", time.Minute, true},
+		{"a limit of the server", "[LIMIT] too many connections", 8 * time.Hour, true},
+		{"a limit of the server, after a short sleep", "[LIMIT] too many connections", 20 * time.Second, false},
+		{"a refused password that has worked", "[AUTHENTICATIONFAILED] no", 24 * time.Hour, true},
+		{"a refused password that has worked, after a short sleep", "[AUTHENTICATIONFAILED] no", 5 * time.Minute, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var refuses atomic.Bool
+				l, h, stop := watchLaptop(t, &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"LOGIN": func(talk *imaptest.Talk, args string) {
+					switch {
+					case !refuses.Load():
+						talk.Answer("LOGIN", args)
+					case c.refusal == "":
+						talk.Close()
+					default:
+						talk.Say("%s NO %s\r\n", talk.Tag, c.refusal)
+					}
+				}}})
+				defer stop()
+				refuses.Store(true)
+				l.script.Renumber() // ends the connection
+				// Now some waits last for minutes.
+				for range 40 {
+					time.Sleep(5 * time.Minute)
+				}
+				wakes := l.dialled()
+				for l.dialled() == wakes {
+					time.Sleep(time.Second) // until a wait has just begun
+				}
+				refuses.Store(false)
+				l.sleep(c.long, 20*time.Second, true)
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				if got := h.status(t).State == idlepush.StateWatching; got != c.ends {
+					t.Errorf("two minutes after it woke it is %+v", h.status(t))
+				}
+			})
+		})
+	}
+}
+
+func (l *laptop) dialled() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dials
+}
+
+// A machine without a clock of its own starts in the past. Here the clock is right in time after two
+// hours.
+func certificateTooEarly(t *testing.T) {
+	t.Parallel()
+	certificate := selfSigned(t)
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, scriptedAccount)
+		valid := time.Now().Add(2 * time.Hour)
+		certificate, roots := certificateFrom(t, certificate.PrivateKey.(*rsa.PrivateKey), valid)
+		script := &imaptest.Script{}
+		var serving sync.WaitGroup
+		last, most := time.Now(), time.Duration(0)
+		_, stop := h.watch(t, Dialer{Permit: permitAll, TLS: &tls.Config{RootCAs: roots}, dial: func(context.Context, string) (net.Conn, error) {
+			most, last = max(most, time.Since(last)), time.Now()
+			client, peer := net.Pipe()
+			serving.Go(func() { script.Serve(tls.Server(peer, &tls.Config{Certificates: []tls.Certificate{certificate}})) })
+			return client, nil
+		}})
+		time.Sleep(time.Hour)
+		const layout = "2006-01-02 15:04:05"
+		if st := h.status(t); st.State != idlepush.StateRetrying || st.Code != "certificate_not_yet_valid" || st.Params["from"] != valid.UTC().Format(layout) || st.Params["now"] != st.Since.UTC().Format(layout) {
+			t.Errorf("after an hour it is %+v", st)
+		}
+		time.Sleep(time.Hour + time.Minute)
+		if st := h.status(t); st.State != idlepush.StateWatching || most > time.Minute {
+			t.Errorf("a minute after it became valid it is %+v; the longest wait was %v", st, most)
+		}
+		stop()
+		serving.Wait()
+	})
+}
+
+// certificateFrom returns a certificate of mail.example.org that is valid from a time on.
+func certificateFrom(t *testing.T, key *rsa.PrivateKey, from time.Time) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: from, NotAfter: from.AddDate(1, 0, 0), DNSNames: []string{"mail.example.org"}, IsCA: true,
+		BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(parsed)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }

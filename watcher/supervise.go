@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/clocks"
 	"idlepush/registry"
 	"idlepush/watcher/wire"
 )
@@ -187,6 +188,9 @@ func (s *supervisor) retry(ctx context.Context, end ended) bool {
 	} else {
 		wait, s.refusals.again = s.backoff(end, f.minWait), time.Time{}
 	}
+	if f.maxWait > 0 {
+		wait = min(wait, early(f.maxWait))
+	}
 	level := slog.LevelWarn
 	if _, ours := errors.AsType[*storeError](err); ours {
 		level = slog.LevelError
@@ -208,7 +212,7 @@ func (s *supervisor) giveUp(f *Failure) bool {
 
 // refuse counts the refusal of a password that has worked before, and returns how long to wait.
 func (s *supervisor) refuse(f *Failure) time.Duration {
-	now, told := time.Now(), s.refusals.told
+	now, told := s.wall(), s.refusals.told
 	s.attempt++
 	s.refusals.add(now)
 	f.Reason = afterSuccess(f.Reason)
@@ -220,13 +224,25 @@ func (s *supervisor) refuse(f *Failure) time.Duration {
 
 // awaitLogin waits until a refused login is to be tried again.
 func (s *supervisor) awaitLogin(ctx context.Context) bool {
-	for wait := s.refusals.wait(time.Now()); wait > 0; wait = s.refusals.wait(time.Now()) {
+	began := clocks.Read(s.host.clock.wall)
+	for wait := s.refusals.wait(s.wall()); wait > 0; wait = s.refusals.wait(s.wall()) {
 		if !s.asker.sleep(ctx, wait) {
 			return false
 		}
 	}
+	s.resume(began)
 	return true
 }
+
+// resume begins the backoff anew if the machine slept since: now it is the network that may take a
+// while.
+func (s *supervisor) resume(since clocks.Reading) {
+	if clocks.Jumped(since, clocks.Read(s.host.clock.wall)) {
+		s.attempt = 0
+	}
+}
+
+func (s *supervisor) wall() time.Time { return clocks.Read(s.host.clock.wall).Wall }
 
 // backoff counts a session that has ended, and returns how long to wait before the next.
 func (s *supervisor) backoff(end ended, minWait time.Duration) time.Duration {
@@ -244,21 +260,31 @@ func (s *supervisor) backoff(end ended, minWait time.Duration) time.Duration {
 }
 
 // pause waits before the next try. If the host failed, the wait ends when another account gets in
-// there, or when somebody asks.
+// there, or when somebody asks. A wait that the failure demands ends early only if the machine slept
+// through the rest of it.
 func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) bool {
-	if f.personal || f.minWait > 0 {
-		return sleep(ctx, wait)
+	began, demanded, recovered := clocks.Read(s.host.clock.wall), f.personal || f.minWait > 0, s.host.recovered()
+	if demanded {
+		recovered = nil
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-	case <-s.asker.again:
-	case <-s.host.recovered():
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case <-recovered:
+			return true
+		case <-s.asker.again:
+		}
+		s.resume(began)
+		if !demanded {
+			return true
+		}
+		timer.Reset(wait - clocks.Elapsed(began, clocks.Read(s.host.clock.wall)))
 	}
-	return true
 }
 
 // setState writes the state and reports whether it is in effect. It is also if the account was

@@ -11,6 +11,8 @@ package clocks
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"time"
 )
 
@@ -71,4 +73,14 @@ func Watch(ctx context.Context, wall func() time.Time, jumped func(by time.Durat
 		}
 		last = now
 	}
+}
+
+// NotYetValid reports whether err is about a certificate that is not valid yet at now, and returns
+// from when on it is. Then the wall clock may be wrong.
+func NotYetValid(err error, now time.Time) (from time.Time, yes bool) {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	if !ok || invalid.Reason != x509.Expired || invalid.Cert == nil || !now.Before(invalid.Cert.NotBefore) {
+		return time.Time{}, false
+	}
+	return invalid.Cert.NotBefore, true
 }

@@ -2,6 +2,9 @@ package clocks
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
 	"slices"
 	"sync"
 	"testing"
@@ -87,5 +90,47 @@ func TestWatch(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestNotYetValid(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 28, 8, 0, 0, 0, time.UTC)
+	certificate := &x509.Certificate{NotBefore: now.Add(time.Hour)}
+	for _, c := range []struct {
+		what string
+		err  error
+		now  time.Time
+		want bool
+	}{
+		{"not yet valid", &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired, Cert: certificate}}, now, true},
+		{"no longer valid", x509.CertificateInvalidError{Reason: x509.Expired, Cert: certificate}, now.AddDate(1, 0, 0), false},
+		{"valid from now on", x509.CertificateInvalidError{Reason: x509.Expired, Cert: certificate}, now.Add(time.Hour), false},
+		{"without the certificate", x509.CertificateInvalidError{Reason: x509.Expired}, now, false},
+		{"invalid for another reason", x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign, Cert: certificate}, now, false},
+		{"another error", io.EOF, now, false},
+		{"no error", nil, now, false},
+	} {
+		from, yes := NotYetValid(c.err, c.now)
+		if yes != c.want || yes && !from.Equal(certificate.NotBefore) {
+			t.Errorf("%s: %v, %v", c.what, from, yes)
+		}
+	}
+}
+
+func TestElapsed(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 28, 8, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		what             string
+		wall, mono, want time.Duration
+	}{
+		{"nothing happened", time.Minute, time.Minute, time.Minute},
+		{"a sleep counts", 8 * time.Hour, time.Minute, 8 * time.Hour},
+		{"a clock that was set back makes nothing longer", -8 * time.Hour, time.Minute, time.Minute},
+	} {
+		if got := Elapsed(Reading{at, at}, Reading{at.Add(c.wall), at.Add(c.mono)}); got != c.want {
+			t.Errorf("%s: %v, want %v", c.what, got, c.want)
+		}
 	}
 }

@@ -1,7 +1,10 @@
 package push
 
 import (
+	"time"
+
 	"idlepush"
+	"idlepush/clocks"
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -37,6 +40,18 @@ func Misconfigured(code codes.Code) registry.Outcome {
 // Refused returns the outcome of a complaint about this one message.
 func Refused(code codes.Code) registry.Outcome {
 	return registry.Outcome{Result: registry.ResultRefused, Reason: idlepush.Reason{Code: code}}
+}
+
+// ClockBehind returns the outcome of a send that failed because the service's certificate is not
+// valid yet by this machine's clock. It returns false if err has another cause.
+func ClockBehind(err error) (o registry.Outcome, ok bool) {
+	now := time.Now()
+	from, ok := clocks.NotYetValid(err, now)
+	if !ok {
+		return o, false
+	}
+	o = With(Retry("clock_behind"), "from", from.UTC().Format(time.DateTime))
+	return With(o, codes.Now, now.UTC().Format(time.DateTime)), true
 }
 
 // With returns the outcome with one more parameter of its reason.

@@ -13,6 +13,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"idlepush"
+	"idlepush/clocks"
 	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/watcher/wire"
@@ -152,15 +153,16 @@ func tlsFailure(err error, now time.Time) *Failure {
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	name, otherName := errors.AsType[x509.HostnameError](err)
 	invalid, certificate := errors.AsType[x509.CertificateInvalidError](err)
+	from, tooEarly := clocks.NotYetValid(err, now)
 	switch {
 	case otherName && len(name.Certificate.DNSNames)+len(name.Certificate.IPAddresses) == 0 && name.Host != "" && strings.EqualFold(name.Certificate.Subject.CommonName, name.Host):
 		f.Code, f.Field = "certificate_without_names", "host"
 	case otherName:
 		f.Code, f.Field = "certificate_wrong_host", "host"
-	case certificate && invalid.Reason == x509.Expired && invalid.Cert != nil && now.Before(invalid.Cert.NotBefore):
+	case tooEarly:
 		f.Code, f.Field = "certificate_not_yet_valid", "host"
 		f.minWait, f.maxWait = 0, clockWait
-		f.Reason = f.With("from", invalid.Cert.NotBefore.UTC().Format(time.DateTime)).With(codes.Now, now.UTC().Format(time.DateTime))
+		f.Reason = f.With("from", from.UTC().Format(time.DateTime)).With(codes.Now, now.UTC().Format(time.DateTime))
 	case certificate && invalid.Reason == x509.Expired:
 		f.Code, f.Field = "certificate_expired", "host"
 	case authority, certificate:

@@ -1,6 +1,7 @@
 package apns
 
 import (
+	"crypto/tls"
 	"fmt"
 	"strings"
 	"testing"
@@ -120,6 +121,7 @@ func TestOutcome(t *testing.T) {
 	t.Run("a device whose token Apple does not know is kept", outcomeUnknown)
 	t.Run("a malformed token is never part of a request", outcomeNoToken)
 	t.Run("whatever breaks, the message is kept and sent again", outcomeBreaks)
+	t.Run("a certificate that is not valid yet is said to be so", outcomeTooEarly)
 }
 
 func outcomeRows(t *testing.T) {
@@ -214,4 +216,21 @@ func outcomeBreaks(t *testing.T) {
 		apns, sender := service(t)
 		return &apns.Record, sender, device(apns.Register(nil))
 	})
+}
+
+func outcomeTooEarly(t *testing.T) {
+	url, roots := sendertest.ServeTooEarly(t)
+	apns, err := pushtest.NewAPNs("org.example.mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := config(apns)
+	settings.Endpoint = url
+	base := dialer()
+	base.TLSClientConfig = &tls.Config{RootCAs: roots}
+	sender, err := newTransport(settings, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sendertest.ExpectTooEarly(t, sender.Send(t.Context(), device(apns.Register(nil)), message()))
 }

@@ -160,13 +160,22 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // fetch gets a new access token. x/oauth2 makes its request without a context, so the client adds
-// one.
+// one. It also keeps why there was no answer, of which x/oauth2 keeps the text only.
 func (t *tokens) fetch(ctx context.Context) (*oauth2.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
+	var unanswered error
 	client := &http.Client{
-		Transport:     roundTripper(func(r *http.Request) (*http.Response, error) { return t.base.RoundTrip(r.WithContext(ctx)) }),
+		Transport: roundTripper(func(r *http.Request) (resp *http.Response, err error) {
+			resp, err = t.base.RoundTrip(r.WithContext(ctx))
+			unanswered = err
+			return resp, err
+		}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return t.grant.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, client)).Token()
+	token, err := t.grant.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, client)).Token()
+	if err != nil {
+		return nil, errors.Join(err, unanswered)
+	}
+	return token, nil
 }

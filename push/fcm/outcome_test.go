@@ -1,6 +1,7 @@
 package fcm
 
 import (
+	"crypto/tls"
 	"strings"
 	"sync"
 	"testing"
@@ -103,6 +104,7 @@ func TestOutcome(t *testing.T) {
 	t.Run("an unknown token makes the device suspect, and a removed one is gone", outcomeUnknown)
 	t.Run("the token endpoint's answer decides between a retry and a misconfiguration", outcomeGrant)
 	t.Run("whatever breaks, the message is kept and sent again", outcomeBreaks)
+	t.Run("a certificate that is not valid yet is said to be so", outcomeTooEarly)
 }
 
 func outcomeRows(t *testing.T) {
@@ -267,4 +269,24 @@ func outcomeBreaks(t *testing.T) {
 		fcm, sender := service(t)
 		return &fcm.Record, sender, device(fcm.Register(nil))
 	})
+}
+
+// The service that grants access tokens is asked first.
+func outcomeTooEarly(t *testing.T) {
+	url, roots := sendertest.ServeTooEarly(t)
+	fcm, err := pushtest.NewFCM("family-mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	account, err := parse(fcm.Credentials(url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := dialer()
+	base.TLSClientConfig = &tls.Config{RootCAs: roots}
+	sender, err := newTransport(account, url+"/v1", base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sendertest.ExpectTooEarly(t, sender.Send(t.Context(), device("token"), message()))
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"idlepush/push/pushtest"
+	"idlepush/push/pushtest/sendertest"
 	"idlepush/push/webpush"
 	"idlepush/registry/testenv"
 )
@@ -22,6 +23,14 @@ func TestNetwork(t *testing.T) {
 	t.Run("a cancelled send is retried", networkCancelled)
 	t.Run("the rest of a long answer is not read", networkLong)
 	t.Run("an answer that is not HTTP is retried", networkNoHTTP)
+	t.Run("a certificate that is not valid yet is said to be so", networkTooEarly)
+}
+
+func networkTooEarly(t *testing.T) {
+	url, roots := sendertest.ServeTooEarly(t)
+	c := config(t)
+	c.Roots = roots
+	sendertest.ExpectTooEarly(t, webpush.New(c).Send(t.Context(), pointedAt(t, url), message()))
 }
 
 func networkBroken(t *testing.T) {

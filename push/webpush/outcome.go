@@ -114,6 +114,9 @@ var (
 
 // outcome returns the outcome of the answer of the service at host.
 func outcome(host string, a answer) registry.Outcome {
+	if o, ok := push.ClockBehind(a.err); ok {
+		return o
+	}
 	v := judge(a)
 	o := registry.Outcome{Result: v.result, Suspect: v.suspect, Reason: idlepush.Reason{Code: v.code}}
 	if v.code != "" {

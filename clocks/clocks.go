@@ -1,9 +1,9 @@
 // Package clocks compares the wall clock of the machine with its monotonic clock. When they
 // disagree, the machine slept or the wall clock was set.
 //
-// While a machine sleeps, the monotonic clock stands still on the systems that idlepush runs on, and
-// with it every timer and deadline of Go. A wait of nine minutes that spans a night ends eight hours
-// late. The wall clock goes on, or is set right when the machine wakes.
+// While a machine sleeps, the monotonic clock stands still on Linux, macOS and Windows, and with it
+// every timer and deadline of Go. A wait of nine minutes that spans a night ends eight hours late.
+// The wall clock goes on, or is set right when the machine wakes.
 //
 // It is a package of its own because watcher and push both compare the clocks and may not import
 // each other.
@@ -21,8 +21,8 @@ const (
 	// noticed.
 	every = 10 * time.Second
 
-	// shortestJump is the shortest jump that counts. Connections live through shorter sleeps, and a
-	// leap second or a correction by NTP is none.
+	// shortestJump is the shortest jump that counts. Connections live through shorter sleeps. Leap
+	// seconds and most corrections by NTP are shorter, too.
 	shortestJump = 10 * time.Second
 )
 

@@ -90,6 +90,10 @@ func (s *session) run(ctx context.Context) error {
 		if err := s.wait(ctx); err != nil {
 			return err
 		}
+		if s.waiter.slept() {
+			s.tour = time.Time{}
+		}
+		s.waiter.read = clocks.Read(s.host.clock.wall)
 	}
 }
 

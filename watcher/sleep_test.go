@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -114,7 +115,9 @@ func TestSleep(t *testing.T) {
 	t.Parallel()
 	t.Run("in a week of a laptop each mail is notified within two minutes of being awake", sleepWeek)
 	t.Run("sleeps teach nothing about the server", sleepsTeachNothing)
+	t.Run("after a sleep the same session learns again", learnAfterSleep)
 	t.Run("a wait from before a sleep ends with it, but none that the server demands and that is not over", sleepEndsWaits)
+	t.Run("after a short sleep every folder is looked at", sleepLooksEverywhere)
 	t.Run("a certificate that is not valid yet is tried again within a minute", certificateTooEarly)
 }
 
@@ -176,6 +179,25 @@ func sleepsTeachNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+func learnAfterSleep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, h, stop := watchLaptop(t, &imaptest.Script{Mute: true})
+		l.keeps = true
+		l.sleep(time.Hour, 0, false)
+		for n := range missesToDistrust {
+			time.Sleep(10 * time.Minute)
+			l.script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("mail ", n)), Date: l.clock.Now()})
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if st := h.status(t); st.State != idlepush.StatePolling || st.Code != "idle_unreliable" || l.dialled() != 1 {
+			t.Errorf("after %d connections it is %+v", l.dialled(), st)
+		}
+		stop()
+	})
 }
 
 // Mail comes while the laptop is awake and while it sleeps.
@@ -284,6 +306,38 @@ func (l *laptop) dialled() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.dials
+}
+
+// The connection outlives the sleep, and the server announces nothing.
+func sleepLooksEverywhere(t *testing.T) {
+	t.Parallel()
+	for name, caps := range map[string]string{"in IDLE": "IMAP4rev1 IDLE", "polled": "IMAP4rev1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newFolderServer(caps, "INBOX", "B")
+				h, stop := s.watched(t, "INBOX", "B")
+				stop()
+				var clock registrytest.Clock
+				pool, end := h.watchBy(t, Dialer{Permit: permitAll, dial: s.dial}, clock.Now)
+				time.Sleep(time.Minute)
+				for _, folder := range []string{"B", "INBOX", "B"} {
+					clock.Move(time.Minute)
+					s.deliver(folder, subject(folder+time.Now().String()), clock.Now())
+					before := len(h.mails(t))
+					pool.AskNow()
+					time.Sleep(time.Second)
+					synctest.Wait()
+					if got := len(h.mails(t)); got < before || got == 0 || !strings.HasPrefix(h.mails(t)[got-1].Content.Subject, folder) {
+						t.Errorf("mail to %s was not notified", folder)
+					}
+					time.Sleep(10 * time.Second)
+				}
+				end()
+				s.serving.Wait()
+			})
+		})
+	}
 }
 
 // A machine without a clock of its own starts in the past. Here the clock is right in time after two

@@ -260,8 +260,8 @@ func (s *supervisor) backoff(end ended, minWait time.Duration) time.Duration {
 }
 
 // pause waits before the next try. If the host failed, the wait ends when another account gets in
-// there, or when somebody asks. A wait that the failure demands ends early only if the machine slept
-// through the rest of it.
+// there, or when somebody asks. A wait that the failure demands ends early only if the machine
+// slept through the rest of it.
 func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) bool {
 	began, demanded, recovered := clocks.Read(s.host.clock.wall), f.personal || f.minWait > 0, s.host.recovered()
 	if demanded {

@@ -25,7 +25,7 @@ type waiter struct {
 	last    idleResult
 	longest time.Duration // the host's interval when the last IDLE began
 	pace    pace
-	read    clocks.Reading // at the end of the last IDLE; before it, at the session's beginning
+	read    clocks.Reading // at the end of the last wait; before it, at the session's beginning
 
 	// How long flags may go on changing, and news of other folders coming, before a look at them.
 	flagDelay, othersDelay time.Duration
@@ -82,8 +82,8 @@ func (w *waiter) refresh(due []time.Time) (wait time.Duration, whole bool) {
 	return wait, whole
 }
 
-// learn takes in how an IDLE ended. If the machine slept meanwhile, it says nothing of the server:
-// the connection, or what came on it, may have been lost in the sleep.
+// learn takes in how an IDLE ended. If the machine slept meanwhile, that says nothing of the
+// server: a connection and its news are easily lost in a sleep.
 func (w *waiter) learn(news wire.News, err error, began time.Time, wait time.Duration, whole bool) {
 	lasted := time.Since(began)
 	_, w.refused = errors.AsType[*imap.Error](err)
@@ -127,12 +127,8 @@ func (w *waiter) judge(err error, lasted time.Duration) {
 	}
 }
 
-// slept reports whether the machine slept, or its clock was set, since the last call.
-func (w *waiter) slept() bool {
-	before := w.read
-	w.read = clocks.Read(w.host.clock.wall)
-	return clocks.Jumped(before, w.read)
-}
+// slept reports whether the machine slept, or its clock was set, since read.
+func (w *waiter) slept() bool { return clocks.Jumped(w.read, clocks.Read(w.host.clock.wall)) }
 
 // skipIdle notes a wait without IDLE, and reports whether there is news to look at before it.
 func (w *waiter) skipIdle() bool {

@@ -20,8 +20,8 @@ import (
 	"idlepush/registry"
 )
 
-// ServeTooEarly serves nothing over TLS, with a certificate that is valid only in an hour, until the
-// test ends. It returns the URL, and the pool that trusts the certificate.
+// ServeTooEarly serves nothing over TLS, with a certificate that is valid only in an hour, until
+// the test ends. It returns the URL, and the pool that trusts the certificate.
 func ServeTooEarly(t testing.TB) (url string, roots *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -21,6 +21,7 @@ func TestDovecot(t *testing.T) {
 	t.Run("nothing in the mailbox ever changes", dovecotUnchanged)
 	t.Run("mail that arrives while the server or the connection is down is notified once", dovecotOutage)
 	t.Run("mail since the last success is notified after the UIDVALIDITY changed, and none twice", dovecotUIDValidity)
+	t.Run("nothing that was there before rings when the UIDVALIDITY changes soon", dovecotRenumberedSoon)
 	t.Run("other folders are looked at in every tour", dovecotTour)
 	t.Run("mail in any of twelve folders is notified over one connection", dovecotTwelveFolders)
 	t.Run("mail that was read, removed or moved is cleared", dovecotReadElsewhere)
@@ -106,6 +107,27 @@ func dovecotOutage(t *testing.T) {
 	}
 	if !slices.Equal(subjects, want) {
 		t.Errorf("notified %q", subjects)
+	}
+}
+
+func dovecotRenumberedSoon(t *testing.T) {
+	t.Parallel()
+	s := imaptest.Dovecot(t)
+	for n := range 30 {
+		s.Deliver(t, s.User, "INBOX", mail("a@example.org", fmt.Sprint("there before ", n), ""))
+	}
+	s.Deliver(t, s.User, "INBOX", []byte("From: a@example.org\r\n\r\nNeither Message-ID nor Date\r\n"))
+	h := newHarness(t, accountAt(s.Endpoint, idlepush.SecurityTLS))
+	_, stop := h.watch(t, dialerTo(s.Endpoint))
+	h.waitState(t, idlepush.StateWatching)
+	stop()
+	s.ResetUIDValidity(t, s.User, "INBOX")
+	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "new", ""))
+	h.watch(t, dialerTo(s.Endpoint))
+	h.waitMails(t, 1)
+	h.waitState(t, idlepush.StateWatching)
+	if got := subjects(h.all(t)); !slices.Equal(got, []string{"new"}) {
+		t.Errorf("listed are %q", got)
 	}
 }
 

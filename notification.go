@@ -81,4 +81,5 @@ type Delivery struct {
 	MaybeDelivered  bool      // pending: the device may show it after a try without an answer
 	Reason                    // of the last try that was no success
 	DeliveredBefore time.Time // pending: when it was delivered with less content; zero: it was not
+	HeldUntil       time.Time // pending: it is held back until then; zero: it is not
 }

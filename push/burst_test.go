@@ -117,6 +117,12 @@ func burstSummary(t *testing.T) {
 		ids := h.mail(10)
 		after(20 * time.Second)
 		ids = append(ids, h.mail(7)...)
+		for i, id := range ids {
+			held := i >= 5
+			if until := h.delivery(id, phone).HeldUntil; held != until.Equal(begin.Add(time.Minute)) || !held && !until.IsZero() {
+				t.Errorf("mail %d is held until %v", i, until)
+			}
+		}
 		after(10 * time.Minute)
 		want := []string{"0s mail", "0s mail", "0s mail", "0s mail", "0s mail", "1m0s summary of 12"}
 		if got := h.rung(phone, begin); !slices.Equal(got, want) {

@@ -143,7 +143,17 @@ func notificationForDisplay(tx *table.Tx, row table.Row[notificationKey, notific
 		if err != nil {
 			return idlepush.Notification{}, err
 		}
-		n.Deliveries = append(n.Deliveries, d.Value.effective(now, exists).delivery(d.Key))
+		out := d.Value.effective(now, exists).delivery(d.Key)
+		if out.State == idlepush.DeliveryPending {
+			q, _, err := queues.Get(tx, d.Key.device)
+			if err != nil {
+				return idlepush.Notification{}, err
+			}
+			if l := q.Subqueues[d.Value.subqueue(d.Key).subqueue]; l.isHeld(now) {
+				out.HeldUntil = l.HeldUntil
+			}
+		}
+		n.Deliveries = append(n.Deliveries, out)
 	}
 	return n, nil
 }

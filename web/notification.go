@@ -42,6 +42,7 @@ type Delivery struct {
 	Name     string            `json:"name" doc:"The device's name"`
 	State    string            `json:"state" enum:"pending,delivered,cleared,combined,expired,refused,removed" doc:"combined: it is part of the summary into; pending: not delivered yet, or delivered without sender and subject, which follow"`
 	At       time.Time         `json:"at,omitzero" doc:"When it reached this state, or of the last try while pending; absent: not tried yet"`
+	Until    time.Time         `json:"until,omitzero" doc:"pending: it is held back until then, because the device has rung burst-limit times; absent: it is not"`
 	Into     string            `json:"into,omitempty" doc:"combined: the stable id of the summary"`
 	Attempts int               `json:"attempts"`
 	Code     codes.Code        `json:"code,omitempty" doc:"Of the last try that was no success, for programs"`
@@ -89,7 +90,7 @@ func (v historyView) notification(n idlepush.Notification) Notification {
 			Link: v.accounts[n.Account].LinkTo(n), Cleared: utc(n.Cleared)}}
 	for _, d := range n.Deliveries {
 		if name, own := v.names[d.Device]; own {
-			out.Deliveries = append(out.Deliveries, Delivery{d.Device, name, string(d.State), utc(d.At), d.Into, d.Attempts, d.Code, d.Params, v.codes.Sentence(d.Code, d.Params)})
+			out.Deliveries = append(out.Deliveries, Delivery{d.Device, name, string(d.State), utc(d.At), utc(d.HeldUntil), d.Into, d.Attempts, d.Code, d.Params, v.codes.Sentence(d.Code, d.Params)})
 		}
 	}
 	return out

@@ -215,7 +215,7 @@ self.texts = {
 	resolved: "No longer needed",
 	noDeviceThen: "No device was registered for it.",
 	delivery: {
-		pending: (name) => `${name}: waiting`,
+		pending: (name, _, until) => until ? `${name}: waits until ${until}, because it has rung often within a minute` : `${name}: waiting`,
 		delivered: (name, time) => `${name}: rang${time}`,
 		cleared: (name) => `${name}: read before it rang`,
 		combined: (name) => `${name}: part of a summary`,

@@ -52,7 +52,7 @@ function deliveries(item) {
 	}
 	return el("ul", { class: "plain soft" }, item.deliveries.map((delivery) => {
 		const took = delivery.at ? texts.after((Date.parse(delivery.at) - Date.parse(item.at)) / 1000) : "";
-		return el("li", {}, texts.delivery[delivery.state](delivery.name, took), delivery.reason && delivery.state !== "delivered" && `. ${reason(delivery, delivery.reason)}`);
+		return el("li", {}, texts.delivery[delivery.state](delivery.name, took, delivery.until && clock(delivery.until)), delivery.reason && delivery.state !== "delivered" && `. ${reason(delivery, delivery.reason)}`);
 	}));
 }
 

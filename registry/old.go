@@ -33,7 +33,7 @@ const maxOld = MaxMails
 // batchCost is what a transaction needs for the batch of a folder: two searches, and its row.
 const batchCost = 2 + notificationCost
 
-// batchOf returns the batch of a folder; nil: there is none.
+// batchOf returns the batch of a folder, or nil if the folder has no old mail.
 func batchOf(tx *table.Tx, account id, folder string) (*batch, error) {
 	for _, s := range []oldStage{stageLooking, stageFound} {
 		list, err := undecided.Rows(tx, table.Under(undecidedPrefix{stageOfAccount{s, account}, digestOf(folder)}), 1)

@@ -114,7 +114,7 @@ func record(set *queueSet, a Arrival) (r recordStep, err error) {
 		return r, err
 	}
 	in := &recorder{set: set, arrival: a, mailbox: cmp.Or(account.Mailbox, a.Account), recipients: idsOf(recipients), level: storedLevel(recipients)}
-	set.reserved = 4 + batchCost // the cursor, the unread count, trimNotRung, and the old mail of the look
+	set.reserved = 4 + batchCost // the cursor, the unread count, trimNotRung, and the batch
 	r.cursor, r.done = a.To, true
 	for i, msg := range a.Mails {
 		fits := set.opsLeft() >= notificationCost+max(queueCost+deliveryCost, rowCost)
@@ -162,7 +162,7 @@ type recorder struct {
 	mailbox    string // of which stable ids are made
 	recipients []string
 	level      idlepush.Level
-	old        *batch // nil: not read yet, or there is none
+	old        *batch // the batch of the folder; nil: not read yet, or no old mail
 }
 
 // recordMail records one mail. recorded is 1 if it is a new notification. done reports whether it

@@ -23,7 +23,8 @@
 //	lanes          by name: the paused lanes
 //	notifications  their content is sealed once, by account (or user) and sequence; found by stable
 //	               id, by the mail's fingerprint, by the mail's place; those without content, those
-//	               that are not yet in every queue
+//	               that did not ring, those that push has not decided on, those that are not yet in
+//	               every queue
 //	deliveries     by notification and device: pending, or the outcome; pending ones are found by
 //	               subqueue
 //	meta           the version of the format, the sealed VAPID key, the hash of the setup token, the

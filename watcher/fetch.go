@@ -240,10 +240,22 @@ func (ft *fetcher) message(m wire.Mail, fields []byte, d message.Description, t 
 		Content: idlepush.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview}.At(t.level)}
 }
 
-// fingerprints returns those of the messages of the open folder that the server received since a
-// time, or at a time that is not known. If it refuses, there are none.
-func (ft *fetcher) fingerprints(uids []imap.UID, since time.Time) (list []string, err error) {
-	dates, err := ft.fetchRefusable(uids, "UID INTERNALDATE")
+// maxRemembered is how many messages of a folder are remembered at first sight.
+const maxRemembered = 100
+
+// recent returns the fingerprints of the last messages of the open folder, which is seen for the
+// first time. If it is renumbered soon, they could be taken for new. If the server refuses to say,
+// there are none.
+func (ft *fetcher) recent() (fingerprints []string, err error) {
+	since := ft.host.clock.now().Add(-skew)
+	uids, err := ft.reader.receivedSince(since.AddDate(0, 0, -1)) // for the server's time zone
+	if err != nil || len(uids) == 0 {
+		return nil, err
+	}
+	dates, err := ft.fetchRefusable(uids[max(0, len(uids)-maxRemembered):], "UID INTERNALDATE")
+	if err != nil {
+		return nil, err
+	}
 	uids = nil
 	for _, m := range dates {
 		if m.Date.IsZero() || !m.Date.Before(since) {
@@ -251,18 +263,17 @@ func (ft *fetcher) fingerprints(uids []imap.UID, since time.Time) (list []string
 		}
 	}
 	for step := range slices.Chunk(uids, batch) {
+		answers, err := ft.fetchRefusable(step, basicItems+fieldItems)
 		if err != nil {
-			break
+			return nil, err
 		}
-		var answers []wire.Mail
-		answers, err = ft.fetchRefusable(step, basicItems+fieldItems)
 		for _, m := range answers {
 			if print := message.Fingerprint(header(m), m.Size, m.Date); print != "" {
-				list = append(list, print)
+				fingerprints = append(fingerprints, print)
 			}
 		}
 	}
-	return list, err
+	return fingerprints, nil
 }
 
 // fetchRefusable sends one FETCH that nothing depends on. An error ends the session.
@@ -274,7 +285,7 @@ func (ft *fetcher) fetchRefusable(uids []imap.UID, items string) ([]wire.Mail, e
 	return answers, err
 }
 
-// useOf returns the special use of a folder (RFC 6154), which is asked for the sake of one message.
+// useOf returns the special use of a folder (RFC 6154). Only own mail needs it.
 func (ft *fetcher) useOf(f *folder, uid imap.UID) (string, error) {
 	id := f.id(uid)
 	if f.name == "INBOX" || ft.failures.messages.skipsMore(id) {

@@ -185,7 +185,7 @@ func (s *session) fillInOne(t terms, uid imap.UID) (done bool, err error) {
 		return true, s.clear(handled{t.folder.name, t.folder.validity, []uint32{uint32(uid)}})
 	}
 	list := []registry.Message{described}
-	if err := s.markTwins(t.folder, list); err != nil {
+	if err := s.fetcher.markTwins(t.folder, list); err != nil {
 		return false, err
 	}
 	filled, err := s.store.FillIn(s.account.ID, t.folder.name, t.folder.validity, list[0], time.Now())

@@ -71,7 +71,7 @@ func (s *session) stretch(f *folder, width uint32) (found int, more bool, err er
 		if stuck == 0 && len(waiting) > 0 {
 			stuck = uint32(waiting[0])
 		}
-		if err := s.markTwins(f, mails); err != nil {
+		if err := s.fetcher.markTwins(f, mails); err != nil {
 			return found, false, err
 		}
 		to := f.cursor
@@ -178,33 +178,6 @@ func (s *session) record(f *folder, a registry.Arrival) error {
 	return nil
 }
 
-// markTwins notes which messages of the folder look like new ones and are still there: then the new
-// ones are no copies that moved. If the server does not say, they are taken to be there.
-func (s *session) markTwins(f *folder, mails []registry.Message) error {
-	prints := make([]string, len(mails))
-	for i, m := range mails {
-		prints[i] = m.Fingerprint
-	}
-	twins, err := s.store.Twins(s.account.ID, f.name, f.validity, prints)
-	if err != nil {
-		return &storeError{err}
-	}
-	for step := range slices.Chunk(twins, maxSought) {
-		still, known, err := s.reader.notDeleted(step)
-		if err != nil {
-			return fmt.Errorf("look for mail like the new: %w", err)
-		}
-		for i := range mails {
-			for _, uid := range step {
-				if !known || slices.Contains(still, imap.UID(uid)) {
-					mails[i].Twins = append(mails[i].Twins, uid)
-				}
-			}
-		}
-	}
-	return nil
-}
-
 // search opens the folder if need be and returns the UIDs from the cursor on, in order, and stop of
 // reader.search.
 func (s *session) search(f *folder, width uint32) (uids []imap.UID, stop uint32, err error) {
@@ -222,7 +195,11 @@ func (s *session) search(f *folder, width uint32) (uids []imap.UID, stop uint32,
 			return nil, 0, err
 		}
 		if first {
-			if err := s.remember(f); err != nil {
+			known, err := s.fetcher.recent()
+			if err == nil && len(known) > 0 {
+				err = s.record(f, registry.Arrival{To: f.cursor, Known: known})
+			}
+			if err != nil {
 				return nil, 0, err
 			}
 		}
@@ -264,23 +241,4 @@ func (s *session) place(f *folder) error {
 		return nil
 	}
 	return s.record(f, registry.Arrival{To: to})
-}
-
-// maxRemembered is how many messages of a folder are remembered at first sight.
-const maxRemembered = 100
-
-// remember has the store remember the last messages of a folder that was opened for the first time.
-// If the folder is renumbered soon, they could be taken for new.
-func (s *session) remember(f *folder) error {
-	since := s.host.clock.now().Add(-skew)
-	uids, err := s.reader.receivedSince(since.AddDate(0, 0, -1)) // for the server's time zone
-	if err != nil || len(uids) == 0 {
-		return err
-	}
-	uids = uids[max(0, len(uids)-maxRemembered):]
-	known, err := s.fetcher.fingerprints(uids, since)
-	if err != nil || len(known) == 0 {
-		return err
-	}
-	return s.record(f, registry.Arrival{To: f.cursor, Known: known})
 }

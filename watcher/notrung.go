@@ -1,12 +1,16 @@
 package watcher
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
+
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/registry"
 )
 
 // Why a mail does not ring. Package registry has the others.
@@ -80,4 +84,31 @@ func isOld(received, sent, lastLook, now time.Time) bool {
 		}
 	}
 	return !latest.IsZero() && latest.Before(lastLook.Add(-importAge))
+}
+
+// markTwins notes which messages of the folder look like new ones and are still there: then the new
+// ones are no copies that moved. If the server does not say, they are taken to be there.
+func (ft *fetcher) markTwins(f *folder, mails []registry.Message) error {
+	prints := make([]string, len(mails))
+	for i, m := range mails {
+		prints[i] = m.Fingerprint
+	}
+	twins, err := ft.store.Twins(ft.account.ID, f.name, f.validity, prints)
+	if err != nil {
+		return &storeError{err}
+	}
+	for step := range slices.Chunk(twins, maxSought) {
+		still, known, err := ft.reader.notDeleted(step)
+		if err != nil {
+			return fmt.Errorf("look for mail like the new: %w", err)
+		}
+		for i := range mails {
+			for _, uid := range step {
+				if !known || slices.Contains(still, imap.UID(uid)) {
+					mails[i].Twins = append(mails[i].Twins, uid)
+				}
+			}
+		}
+	}
+	return nil
 }

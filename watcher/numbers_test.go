@@ -78,6 +78,8 @@ func docsNumbers(t *testing.T) {
 		{"after every ten logins in a row that took no longer than a second", quickToHasten, 10},
 		{"no longer than a second", quickLogin, time.Second},
 		{"more than two days older than the last look at its folder", importAge, 48 * time.Hour},
+		{"more than a day in the future says nothing", zoneSkew, 24 * time.Hour},
+		{"A date before 2000", firstYear.Year(), 2000},
 		{"remembers the last 100 mails of the quarter of an hour before", maxRemembered, 100},
 		{"mails of the quarter of an hour before", skew, 15 * time.Minute},
 		{"After one missed announcement it asks every 90 s", distrustInterval, 90 * time.Second},

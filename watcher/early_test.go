@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/watcher/imaptest"
 )
 
@@ -17,6 +18,7 @@ func TestEarlyNews(t *testing.T) {
 	t.Run("mail of another folder that is announced before it can be found is looked for again", announcedTooEarlyAside)
 	t.Run("RECENT is a hint to look", recentAlone)
 	t.Run("an announcement that is never true costs three looks", announcementNeverTrue)
+	t.Run("mail at a server as GNU mailutils is found, and its IDLE not trusted", asMailutils)
 	t.Run("mail that only STATUS shows is found by opening the folder anew", onlyStatusShows)
 }
 
@@ -140,6 +142,47 @@ func onlyStatusShows(t *testing.T) {
 		}
 		if st, err := h.store.Accounts.Get(h.account.ID); err != nil || st.Status.Code != "idle_unreliable" {
 			t.Errorf("after four mails that IDLE did not report the account is %+v, %v", st.Status, err)
+		}
+	})
+}
+
+// asMailutils has a server that reports in IDLE nothing before DONE, and finds nothing by "n:*".
+func asMailutils(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		untold := "" // written and read by the one connection there is
+		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}, On: map[string]func(*imaptest.Talk, string){
+			"EXISTS": func(_ *imaptest.Talk, count string) { untold = count },
+			"DONE": func(talk *imaptest.Talk, _ string) {
+				if untold != "" {
+					talk.Say("* %s EXISTS\r\n* %s RECENT\r\n", untold, untold)
+				}
+				untold = ""
+				talk.OK("IDLE terminated")
+			},
+			"UID SEARCH": func(talk *imaptest.Talk, args string) {
+				if strings.Contains(args, ":*") {
+					talk.Say("* SEARCH\r\n")
+					talk.OK("done")
+					return
+				}
+				talk.Answer("UID SEARCH", args)
+			},
+		}}
+		h := newHarness(t, scriptedAccount)
+		h.from(t, 2)
+		defer h.live(t, script)()
+		for n, within := range []time.Duration{usualInterval, distrustInterval, distrustInterval, distrustInterval} {
+			time.Sleep(10 * time.Minute)
+			script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("mail ", n)), Date: time.Now()})
+			time.Sleep(within)
+			synctest.Wait()
+			if got := h.mails(t); len(got) != n+1 {
+				t.Fatalf("%d mails after the delivery of number %d, %q were notified", n+1, n, subjects(got))
+			}
+		}
+		if a, err := h.store.Accounts.Get(h.account.ID); err != nil || a.Status.State != idlepush.StatePolling || a.Status.Code != "idle_unreliable" {
+			t.Errorf("the account is %+v, %v", a.Status, err)
 		}
 	})
 }

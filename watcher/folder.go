@@ -87,6 +87,9 @@ func (f *folder) askUnread(client *imapclient.Client, failures *failures) (take 
 	}
 }
 
+// behind reports whether the folder ended behind the cursor when it was opened.
+func (f *folder) behind() bool { return f.uidNext && f.end > f.cursor.Next }
+
 // told is how many messages STATUS has told of.
 type told struct {
 	messages uint32 // 0: not told
@@ -126,6 +129,14 @@ func (e *earlyNews) after(behind bool, now time.Time) {
 		e.next = now.Add(retryWaits[e.looks])
 		e.looks++
 	}
+}
+
+// expects reports whether there are messages to be found, in the look that runs.
+func (e *earlyNews) expects(behind bool, now time.Time) bool {
+	if !e.known {
+		return behind && e.seen == 0
+	}
+	return !now.Before(e.next) && e.announced != e.untrue && int64(e.announced) > int64(e.messages)+int64(e.seen)
 }
 
 // due reports whether it is time to look again.

@@ -248,6 +248,7 @@ func refusedTogether(t *testing.T) {
 		h, w := manyAccounts(t, s)
 		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		h.allWatching(t)
 		broken.Store(true)
 		began, tried := time.Now(), len(s.dials)

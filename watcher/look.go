@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -41,7 +42,7 @@ func (s *session) look(f *folder) (found int, err error) {
 	if err == nil {
 		now := time.Now()
 		s.failures.messages.settle(f.name, now)
-		f.early.after(f.uidNext && f.end > f.cursor.Next, now)
+		f.early.after(f.behind(), now)
 	}
 	return found, err
 }
@@ -210,7 +211,18 @@ func (s *session) search(f *folder, width uint32) (uids []imap.UID, stop uint32,
 	if f.cursor.Next == 0 {
 		return nil, 0, nil
 	}
-	return s.reader.search(f, width)
+	uids, stop, err = s.reader.search(f, width)
+	if err != nil || len(uids) > 0 || stop > 0 || s.reader.noStar || !f.early.expects(f.behind(), time.Now()) {
+		return uids, stop, err
+	}
+	// GNU mailutils finds nothing by "n:*".
+	s.reader.noStar = true
+	uids, stop, err = s.reader.search(f, width)
+	s.reader.noStar = len(uids) > 0
+	if _, refused := errors.AsType[*imap.Error](err); refused && s.conn.Cause() == nil {
+		return nil, 0, nil
+	}
+	return uids, stop, err
 }
 
 // place compares the cursor with the folder that was just opened, and moves it if it belongs to

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -18,6 +19,7 @@ type reader struct {
 	selected *folder           // the folder that is open; nil: none
 	reopened bool              // a folder was opened since the last look for messages read elsewhere
 	opened   time.Time         // when the last folder was opened
+	noStar   bool              // the server finds nothing by "n:*"
 	noModSeq bool              // the server announces CONDSTORE and does not take STATUS (HIGHESTMODSEQ)
 	uses     map[string]string // the special uses of folders, by name; nil: not known yet
 }
@@ -145,7 +147,11 @@ func (r *reader) search(f *folder, width uint32) (uids []imap.UID, stop uint32, 
 		if f.end > f.cursor.Next && f.end-f.cursor.Next > width {
 			stop = f.cursor.Next + width - 1
 		}
-		criteria := &imap.SearchCriteria{UID: []imap.UIDSet{{imap.UIDRange{Start: imap.UID(f.cursor.Next), Stop: imap.UID(stop)}}}}
+		last := stop // 0: "*"
+		if stop == 0 && r.noStar {
+			last = math.MaxUint32
+		}
+		criteria := &imap.SearchCriteria{UID: []imap.UIDSet{{imap.UIDRange{Start: imap.UID(f.cursor.Next), Stop: imap.UID(last)}}}}
 		if !f.cursor.Since.IsZero() {
 			// SINCE compares dates in the server's time zone, whatever that is.
 			criteria.Since = f.cursor.Since.AddDate(0, 0, -1)

@@ -38,6 +38,7 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 	if s.subscribed && !due && !all && !news.Others() {
 		return found, nil
 	}
+	silent := s.live && !news.Others()
 	// The server stops reporting when there is too much to report.
 	if !s.subscribed || news.Overflow {
 		all = true
@@ -48,6 +49,7 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 	all = all || s.conn.News().Others()
 	asking := s.toAsk(home, all, due)
 	var gone []handled
+	aside := 0 // found in other folders than home
 	for range maxRounds {
 		// After a report, or if a message is gone that may have been moved, it asks all.
 		if wide := s.conn.News().Others() || len(gone) > 0; wide && !all {
@@ -62,8 +64,8 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 		}
 		for _, f := range changed {
 			n, left, err := s.lookAside(f)
-			if found += n; err != nil {
-				return found, err
+			if aside += n; err != nil {
+				return found + aside, err
 			}
 			if len(left.uids) > 0 {
 				gone = append(gone, left)
@@ -72,27 +74,42 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 		asking = slices.DeleteFunc(asking, func(f *folder) bool { return f.missing })
 		n, err := s.look(home)
 		if found += n; err != nil {
-			return found, err
+			return found + aside, err
 		}
 	}
-	if due {
-		again := s.tourEvery()
-		s.tour = time.Now().Add(early(again))
-		if s.live {
-			again = 0
-		}
-		s.proofs.toured(again)
+	if s.judgeNotify(silent, aside); due {
+		s.planTour()
 	}
-	return found, s.clear(gone...)
+	return found + aside, s.clear(gone...)
 }
 
-// tourEvery returns the time between two tours. A server that reports changes of the other folders,
-// or that takes long for their STATUS, is asked less often.
-func (s *session) tourEvery() time.Duration {
-	if s.live || s.statusTook > quickStatus {
-		return slowTour
+// judgeNotify learns whether the server reports new mail of the other folders, from how many
+// messages were found there. silent: it had reported nothing.
+func (s *session) judgeNotify(silent bool, found int) {
+	switch {
+	case found == 0:
+	case !silent:
+		s.unreported = 0
+	default:
+		if s.unreported++; s.unreported == missesToDistrust {
+			s.live = false
+			s.log.Warn("server does not report new mail of other folders, though it takes NOTIFY; asking it more often")
+		}
 	}
-	return quickTour
+}
+
+// planTour sets the time of the next tour. A server that reports changes of the other folders, or
+// that takes long for their STATUS, is asked less often.
+func (s *session) planTour() {
+	var again, shown time.Duration = slowTour, slowTour
+	switch {
+	case s.live:
+		shown = 0
+	case s.statusTook <= quickStatus:
+		again, shown = quickTour, quickTour
+	}
+	s.tour = time.Now().Add(early(again))
+	s.proofs.toured(shown)
 }
 
 // retryOthers looks again at the other folders with a message whose retry is due. A folder that has

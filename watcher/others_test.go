@@ -19,6 +19,7 @@ func TestOtherFolders(t *testing.T) {
 	t.Run("mail that the server reports is notified at once, and other mail at the next tour", reportedAtOnce)
 	t.Run("a server that refuses NOTIFY is watched all the same", notifyRefused)
 	t.Run("the tour is as quick as the server's STATUS", tourAsQuickAsStatus)
+	t.Run("a server that takes NOTIFY and reports nothing is asked more often", notifySilent)
 	t.Run("flags that NOTIFY reports of another folder are looked at within seconds", flagsElsewhereReported)
 	t.Run("an overflow reported while folders are switched is not forgotten", overflowKept)
 	t.Run("many folders take turns and none is forgotten", foldersTakeTurns)
@@ -277,6 +278,27 @@ func flagsElsewhereReported(t *testing.T) {
 		synctest.Wait()
 		if got := h.cleared(t); !slices.Equal(got, []string{"read elsewhere"}) {
 			t.Errorf("cleared are %q", got)
+		}
+	})
+}
+
+func notifySilent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newFolderServer("IMAP4rev1 IDLE NOTIFY", "INBOX", "B")
+		s.refuse = func(_, command, _ string) string {
+			if command == "NOTIFY" {
+				return "TAG OK done\r\n"
+			}
+			return ""
+		}
+		h, stop := s.watched(t, "INBOX", "B")
+		defer stop()
+		if late := s.delays(t, h, "B", missesToDistrust, 10*time.Minute); late > slowTour {
+			t.Errorf("a mail was notified after %v", late)
+		}
+		if late := s.delays(t, h, "B", 5, 10*time.Minute); late > quickTour {
+			t.Errorf("after three that were not reported a mail was notified after %v", late)
 		}
 	})
 }

@@ -45,6 +45,7 @@ type session struct {
 	turn       int           // the folder that the next tour begins with
 	subscribed bool          // NOTIFY was sent, if the server knows it
 	live       bool          // and accepted: the server reports changes of the other folders
+	unreported int           // messages of the other folders that it has not reported, in a row
 	statusTook time.Duration // the last STATUS of the other folders
 	confirmed  bool          // it got as far as a look that the server confirmed
 }

@@ -13,7 +13,7 @@ import (
 const (
 	askRest   = 5 * time.Minute  // between two rounds of questions to a host
 	askPace   = connectPace      // between two sessions in a round
-	heardOnly = 10 * time.Second // a connection that was heard since needs no question
+	heardOnly = 10 * time.Second // a connection on which something came since needs no question
 )
 
 // peers are the sessions at one host that wait in IDLE or work. It may be used from several
@@ -58,8 +58,8 @@ func (p *peers) suspect(lost *wire.Conn, now time.Time) {
 	}
 }
 
-// nextRound returns when a round of questions is to begin for which there is a reason now, after the
-// last. If one is to begin already, ok is false.
+// nextRound returns when a round of questions begins for which there is a reason now. If another is
+// to begin already, ok is false.
 func nextRound(last, now time.Time) (at time.Time, ok bool) {
 	switch {
 	case last.After(now):
@@ -77,7 +77,7 @@ func (p *peers) heartbeat() time.Duration {
 	return p.beat
 }
 
-// heard takes in the heartbeat of one connection; zero: it has none. expected: it had.
+// heard takes in the heartbeat of one connection; zero: none is known. expected: one was.
 func (p *peers) heard(beat time.Duration, expected bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -106,12 +106,12 @@ type earlyNews struct {
 	messages uint32    // of the folder, that are announced and found, or believed not to be there
 	sought   uint32    // as many as are announced while some are not found
 	untrue   uint32    // a sought that opening the folder anew did not bear out
-	looks    int       // that have not found what was announced
+	looks    int       // in a row, after which something was still missing
 	next     time.Time // the next look; zero: all was found
 }
 
-// after takes in a look. behind: the folder ends behind the cursor. At first sight that is looked at
-// once more, after the longest wait: most often the last message was removed before anybody looked.
+// after takes in a look. behind: the folder ends behind the cursor. At first sight one more look
+// follows, after the longest wait: most often the last message was removed before anybody looked.
 func (e *earlyNews) after(behind bool, now time.Time) {
 	missing := int64(e.announced) - int64(e.messages) - int64(e.seen)
 	last := len(retryWaits) - 1

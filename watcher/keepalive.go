@@ -21,7 +21,7 @@ const (
 	distrustInterval = 90 * time.Second // while IDLE is not trusted, or has missed a message
 
 	dropsToLearn     = 3                   // drops after similar silence shorten the interval
-	oneEvent         = 2 * time.Minute     // drops of long silences within it have one cause, such as a restart
+	oneEvent         = 2 * time.Minute     // drops within it, or within their silence, have one cause
 	dropsForgotten   = 24 * time.Hour      // drops that lie further apart do not add up
 	quietToLearn     = 7 * 24 * time.Hour  // without a drop: the interval grows
 	quietToDare      = 28 * 24 * time.Hour // without a drop: beyond a silence that was fatal

@@ -254,6 +254,7 @@ func refusedTogether(t *testing.T) {
 		began, tried := time.Now(), len(s.dials)
 		s.script.Renumber() // ends all connections
 		time.Sleep(24 * time.Hour)
+		synctest.Wait()
 		for i := tried + 10; i < len(s.dials); i++ {
 			if after := s.dials[i].Sub(s.dials[i-1]); after < maxConnectPace {
 				t.Fatalf("try %d came %v after the one before", i-tried, after)

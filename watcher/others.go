@@ -47,13 +47,13 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 		}
 	}
 	all = all || s.conn.News().Others()
-	asking := s.toAsk(home, all, due)
+	asking := s.toAsk(s.folders, home, s.failures.folders, all, due)
 	var gone []handled
 	aside := 0 // found in other folders than home
 	for range maxRounds {
 		// After a report, or if a message is gone that may have been moved, it asks all.
 		if wide := s.conn.News().Others() || len(gone) > 0; wide && !all {
-			all, asking = true, s.toAsk(home, true, false)
+			all, asking = true, s.toAsk(s.folders, home, s.failures.folders, true, false)
 		}
 		changed, err := s.changed(asking)
 		if err != nil {
@@ -77,39 +77,42 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 			return found + aside, err
 		}
 	}
-	if s.judgeNotify(silent, aside); due {
-		s.planTour()
+	if s.judge(silent, aside) {
+		s.log.Warn("server does not report new mail of other folders, though it takes NOTIFY; asking it more often")
+	}
+	if due {
+		s.proofs.toured(s.plan(time.Now()))
 	}
 	return found + aside, s.clear(gone...)
 }
 
-// judgeNotify learns whether the server reports new mail of the other folders, from how many
-// messages were found there. silent: it had reported nothing.
-func (s *session) judgeNotify(silent bool, found int) {
+// judge learns whether the server reports new mail of the other folders, from how many messages
+// were found there. silent: it had reported nothing. It reports whether to stop believing it.
+func (t *tours) judge(silent bool, found int) (distrust bool) {
 	switch {
 	case found == 0:
 	case !silent:
-		s.unreported = 0
+		t.unreported = 0
 	default:
-		if s.unreported++; s.unreported == missesToDistrust {
-			s.live = false
-			s.log.Warn("server does not report new mail of other folders, though it takes NOTIFY; asking it more often")
-		}
+		t.unreported++
+		distrust = t.unreported == missesToDistrust
+		t.live = t.live && !distrust
 	}
+	return distrust
 }
 
-// planTour sets the time of the next tour. A server that reports changes of the other folders, or
-// that takes long for their STATUS, is asked less often.
-func (s *session) planTour() {
-	var again, shown time.Duration = slowTour, slowTour
-	switch {
-	case s.live:
-		shown = 0
-	case s.statusTook <= quickStatus:
-		again, shown = quickTour, quickTour
+// plan sets the time of the next tour, and returns how long changes may stay unseen until then; zero
+// if the server reports them. A server that does, or whose STATUS takes long, is asked less often.
+func (t *tours) plan(now time.Time) (unseen time.Duration) {
+	var every time.Duration = slowTour
+	if !t.live && t.statusTook <= quickStatus {
+		every = quickTour
 	}
-	s.tour = time.Now().Add(early(again))
-	s.proofs.toured(shown)
+	t.tour = now.Add(early(every))
+	if t.live {
+		return 0
+	}
+	return every
 }
 
 // retryOthers looks again at the other folders with a message whose retry is due. A folder that has
@@ -144,20 +147,20 @@ func (s *session) retryOthers(home *folder) (found int, err error) {
 // toAsk returns the folders beside home whose STATUS is due: all, or those whose turn it is. One
 // that could not be opened is tried again if a tour is due; one that has ended sessions is passed
 // over for a while.
-func (s *session) toAsk(home *folder, all, due bool) (list []*folder) {
-	for _, f := range s.folders {
+func (t *tours) toAsk(l folders, home *folder, skip skippedFolders, all, due bool) (list []*folder) {
+	for _, f := range l {
 		switch {
 		case f == home:
-		case s.failures.folders.skipped(f.name, time.Now()):
+		case skip.skipped(f.name, time.Now()):
 			f.missing = true
 		case due || !f.missing:
 			list = append(list, f)
 		}
 	}
 	if !all && len(list) > maxStatus {
-		s.turn %= len(list)
-		list = append(list[s.turn:], list[:s.turn]...)[:maxStatus]
-		s.turn += maxStatus
+		t.turn %= len(list)
+		list = append(list[t.turn:], list[:t.turn]...)[:maxStatus]
+		t.turn += maxStatus
 	}
 	for _, f := range list {
 		f.missing = false

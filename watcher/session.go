@@ -41,13 +41,18 @@ type session struct {
 	renew   time.Time // when to make way for another session, before the provider cuts it; or zero
 	counted int       // unread messages of the account, as last written; -1: not written yet
 
-	tour       time.Time     // when all other folders are to be looked at again
+	tours
+	confirmed bool // it got as far as a look that the server confirmed
+}
+
+// tours are the looks at the other folders.
+type tours struct {
+	tour       time.Time     // when all of them are to be looked at again
 	turn       int           // the folder that the next tour begins with
 	subscribed bool          // NOTIFY was sent, if the server knows it
-	live       bool          // and accepted: the server reports changes of the other folders
-	unreported int           // messages of the other folders that it has not reported, in a row
-	statusTook time.Duration // the last STATUS of the other folders
-	confirmed  bool          // it got as far as a look that the server confirmed
+	live       bool          // and accepted: the server reports their changes
+	unreported int           // looks in a row that found messages it had not reported
+	statusTook time.Duration // the last STATUS of them
 }
 
 // maxWithoutContent is how many messages in a row may be notified without content before the

@@ -128,8 +128,8 @@ type troubledServer struct {
 	says   []string
 }
 
-// slow are the servers at which a mail may take longer than two minutes: nothing but a question shows
-// that a connection is half open, or that IDLE reports nothing.
+// slow are the servers at which a mail may take longer than two minutes: only a question shows that
+// a connection is half open, or that IDLE reports nothing.
 var slow = map[string]time.Duration{"half-open": usualInterval + time.Minute, "lying-idle": usualInterval + time.Minute}
 
 // troubled returns the servers of the simulated week, each wrong in its own way. Some fail at

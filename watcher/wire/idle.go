@@ -177,7 +177,7 @@ func (c *Conn) Heartbeat() time.Duration {
 	return c.beat.every
 }
 
-// ExpectHeartbeat has a connection on which none is known yet expect one every so often; zero: none.
+// ExpectHeartbeat sets the time between two, if none is known of the connection yet; zero: none.
 func (c *Conn) ExpectHeartbeat(every time.Duration) {
 	if every > 0 && c.beat.count < knownBeats {
 		c.beat.every, c.beat.count = max(c.beat.every, every), knownBeats

@@ -58,6 +58,13 @@ func (w *memoryNet) dial(ctx context.Context, address string) (net.Conn, error) 
 	return &proxied{Conn: client, closes: s.closes(), timer: time.AfterFunc(s.closes(), func() { client.Close() })}, nil
 }
 
+// dialsOf returns when a server was dialled; the pool may go on dialling meanwhile.
+func (w *memoryNet) dialsOf(s *server) []time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(s.dials)
+}
+
 // proxied is a connection through a proxy that closes it after a silence, as nginx does.
 type proxied struct {
 	net.Conn

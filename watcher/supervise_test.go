@@ -214,11 +214,17 @@ func shortSessions(t *testing.T) {
 	for _, lives := range []time.Duration{time.Millisecond, 30 * time.Second} {
 		t.Run(lives.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}, Beat: imaptest.Beat{Every: lives, Do: func(talk *imaptest.Talk, _ int) { talk.Bye("enough") }}}
-				h, _, s, stop := pooled(t, script)
+				var logins atomic.Int32
+				script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}, Beat: imaptest.Beat{Every: lives, Do: func(talk *imaptest.Talk, _ int) { talk.Bye("enough") }},
+					At: func(_ *imaptest.Talk, moment string) {
+						if moment == "before LOGIN" {
+							logins.Add(1)
+						}
+					}}
+				h, _, _, stop := pooled(t, script)
 				defer stop()
 				time.Sleep(10 * time.Minute)
-				began, logins := time.Now(), len(s.dials)
+				began, before := time.Now(), logins.Load()
 				for n := range 100 {
 					time.Sleep(71 * time.Second)
 					sent := time.Now()
@@ -229,7 +235,7 @@ func shortSessions(t *testing.T) {
 						t.Fatalf("mail %d was not notified within 58 s", n)
 					}
 				}
-				if n := len(s.dials) - logins; n > int(time.Since(began)/(pollInterval*3/4))+1 {
+				if n := int(logins.Load() - before); n > int(time.Since(began)/(pollInterval*3/4))+1 {
 					t.Errorf("%d logins in %v", n, time.Since(began))
 				}
 			})

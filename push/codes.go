@@ -6,8 +6,7 @@ import "idlepush/codes"
 // Service.
 var Codes = []codes.Entry{
 	{Code: "transport_unknown", Text: "This version of idlepush does not know {transport}, by which this device is reached."},
-	{Code: "clock_behind", Text: "The push service's certificate is valid only from {from} on, but the clock of the machine that idlepush runs on shows {now} (UTC), and may be wrong: check it. " +
-		"It is tried again every minute."},
+	{Code: "clock_behind", Text: "The push service's certificate is valid only from {from} on, but the clock of the machine that idlepush runs on shows {now} (UTC), and may be wrong: check it."},
 
 	// The keys of a device
 	{Code: "key_missing", Text: "is missing"},

@@ -22,8 +22,8 @@ var Codes = []codes.Entry{
 		loginUnavailable: "the mail server cannot take logins just now. No action needed; idlepush keeps retrying.",
 		inCheck:          "the mail server has a temporary problem: try again in a few minutes",
 	}},
-	{Code: "too_many_connections", Text: "the mail server has a limit that is reached: it is tried again later; close other mail programs if this lasts", Cases: map[string]string{
-		inCheck: "the mail server has a limit that is reached: try again in a few minutes, and close other mail programs if this lasts",
+	{Code: "too_many_connections", Text: "the mail server has reached a limit: it is tried again later; close other mail programs if this lasts", Cases: map[string]string{
+		inCheck: "the mail server has reached a limit: try again in a few minutes, and close other mail programs if this lasts",
 	}},
 	{Code: "throttled", Text: "the mail server is asked too much: it is tried again later by itself", Cases: map[string]string{
 		inCheck: "the mail server is asked too much: try again in a few minutes",
@@ -34,21 +34,23 @@ var Codes = []codes.Entry{
 
 	// How long the connection may be silent
 	{Code: "interval_default", Text: "this is the default: nothing is known about this server yet"},
-	{Code: "interval_of_provider", Text: "this is known to work with its provider"},
+	{Code: "interval_of_provider", Text: "this is known to work with this provider"},
 	{Code: "interval_shortened", Text: "connections to this server were lost after {silence} of silence"},
-	{Code: "interval_lengthened", Text: "shorter ones have worked for a week or more"},
+	{Code: "interval_lengthened", Text: "shorter intervals have worked for a week or more"},
 	{Code: "interval_suspected", Text: "the server did not report the last new mail, so it is asked more often until it does"},
 	{Code: "interval_distrusted", Text: "the server did not report new mail several times"},
 
 	// Encryption
-	{Code: "starttls_failed", Text: "the server cannot be made secure by STARTTLS: try tls with port 993"},
+	{Code: "starttls_failed", Text: "the connection cannot be secured by STARTTLS: try tls with port 993"},
 	{Code: "privacy_required", Text: "the mail server takes a login only on an encrypted connection: choose tls or starttls"},
 	{Code: "tls_failed", Text: "no secure connection: check that port and security belong together (993 is for tls, 143 for starttls)"},
 	{Code: "tls_too_old", Text: "the server speaks only old TLS, which is not safe any more: its owner must update it"},
-	{Code: "certificate_untrusted", Text: "the server's certificate is signed by nobody this machine trusts, or the server does not send the certificates between: " +
-		"its owner must send them all; if the certificate is your own, name your authority's in SSL_CERT_FILE where idlepush runs"},
+	{Code: "certificate_untrusted", Text: "the server's certificate is signed by nobody this machine trusts, or the server does not send the intermediate certificates: " +
+		"its owner must send them all; if the certificate is your own, let SSL_CERT_FILE name a file with your authority's certificate where idlepush runs"},
 	{Code: "certificate_expired", Text: "the server's certificate has expired: its owner must renew it"},
-	{Code: "certificate_not_yet_valid", Text: "the server's certificate is valid from {from} on, but the clock of the machine that idlepush runs on shows {now} (UTC), and may be wrong: check it; idlepush tries again every minute"},
+	{Code: "certificate_not_yet_valid", Text: "the server's certificate is valid from {from} on, but the clock of the machine that idlepush runs on shows {now} (UTC), and may be wrong: check it; idlepush tries again every minute", Cases: map[string]string{
+		inCheck: "the server's certificate is valid from {from} on, but the clock of the machine that idlepush runs on shows {now} (UTC), and may be wrong: check it, then try again",
+	}},
 	{Code: "certificate_wrong_host", Text: "the server's certificate is for another host name: check host"},
 	{Code: "certificate_without_names", Text: "the server's certificate names the host in the old way only, by its common name: its owner must make one with subjectAltName"},
 
@@ -72,7 +74,7 @@ var Codes = []codes.Entry{
 	{Code: "contact_admin", Text: "the mail server wants you to ask its admin"},
 
 	// Folders and mail
-	{Code: "folder_unknown", Text: `the mailbox has no folder "{folder}": pick from those that POST /accounts/check lists`},
+	{Code: "folder_unknown", Text: `the mailbox has no folder "{folder}": choose one that the server lists`},
 	{Code: "folder_unavailable", Text: "the folder cannot be opened: check that it still exists", Cases: map[string]string{
 		oneOfSeveral: "the folder {folder} cannot be opened: check that it still exists and is still wanted",
 	}},

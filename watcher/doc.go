@@ -5,9 +5,9 @@
 // is found in one place, and none can fall between two paths. Nothing in a mailbox changes: folders
 // are opened with EXAMINE (RFC 3501 section 6.3.2), and bodies are read with BODY.PEEK.
 //
-// A mail is new if its UID is at or past the folder's [registry.Cursor]. It does not ring if it is
-// flagged \Seen, \Deleted, \Draft, $Junk or Junk, or if the account's own address sent it: a person
-// or a filter has dealt with it already. The first look at a folder sets its cursor and rings
+// A mail is new if its UID is at or past the folder's [registry.Cursor]. It does not ring if its flags
+// say that a person or a filter has dealt with it, if the account sent it itself (see whyNotRung), or
+// if it has rung before in another place. Push decides on old mail. The first look at a folder sets its cursor and rings
 // nothing. Mail that rang and was then read or removed elsewhere is cleared.
 //
 // What is found goes to the store through [registry.Mail]. What went wrong is a [Failure], with a

@@ -55,8 +55,8 @@ func docsNumbers(t *testing.T) {
 		{"looks again after 1, 4 and 15 s", retryWaits[0] + retryWaits[1] + retryWaits[2], 20 * time.Second},
 		{"made to ask at most every 5 minutes", askRest, 5 * time.Minute},
 		{"A server without IDLE is polled about once a minute", pollInterval, 55 * time.Second},
-		{"the mailbox is polled every one to two minutes", distrustInterval, 90 * time.Second},
-		{"a week later IDLE gets another chance", time.Duration(distrustLasts), 7 * 24 * time.Hour},
+		{"and the folder is opened anew every 90 s", distrustInterval, 90 * time.Second},
+		{"A week later IDLE gets another chance", time.Duration(distrustLasts), 7 * 24 * time.Hour},
 		{"Its bound is 2 s at first", firstRetryWait, 2 * time.Second},
 		{"2 s at first and doubles up to 15 minutes", maxRetryWait, 15 * time.Minute},
 		{"If more than three in a row end within a minute, a new one begins once a minute", maxShort, 3},
@@ -98,7 +98,7 @@ func docsNumbers(t *testing.T) {
 
 func docsIntervalGrows(t *testing.T) {
 	t.Parallel()
-	if text := sentences["interval_lengthened"].Text; text != "shorter ones have worked for a week or more" || quietToLearn != 7*24*time.Hour {
+	if text := sentences["interval_lengthened"].Text; text != "shorter intervals have worked for a week or more" || quietToLearn != 7*24*time.Hour {
 		t.Errorf("after %v it says %q", quietToLearn, text)
 	}
 }

@@ -79,7 +79,7 @@ func (h *accountHandlers) tryLogin(ctx context.Context, c caller, a idlepush.Acc
 	for i, folder := range a.Folders {
 		named := func(f Folder) bool { return f.Name == folder }
 		if folder != "INBOX" && check.Folders != nil && check.UnreadableFolders == 0 && !slices.ContainsFunc(check.Folders, named) {
-			f.add(fault(indexed("folders", i), "field_no_folder"))
+			f.add(fault(indexed("folders", i), "field_unknown_folder"))
 		}
 	}
 	return check, f.err()

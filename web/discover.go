@@ -42,7 +42,7 @@ type Address struct {
 }
 
 // ErrAddress means that a text is not a mail address.
-var ErrAddress error = fault("email", "field_no_address")
+var ErrAddress error = fault("email", "field_bad_address")
 
 func (h *accountHandlers) discover(ctx context.Context, c caller, in *body[Address]) (*body[Discovery], error) {
 	if err := h.limits.allowLogin(c); err != nil {

@@ -26,11 +26,11 @@ var checks = []struct {
 	{&validation.MsgExpectedMinimumNumber, "field_too_small", "limit"},
 	{&validation.MsgExpectedMaximumNumber, "field_too_large", "limit"},
 	{&validation.MsgExpectedOneOf, "field_choice", "choices"},
-	{&validation.MsgExpectedInteger, "field_no_integer", ""},
-	{&validation.MsgExpectedString, "field_no_text", ""},
-	{&validation.MsgExpectedBoolean, "field_no_boolean", ""},
-	{&validation.MsgExpectedArray, "field_no_list", ""},
-	{&validation.MsgExpectedObject, "field_no_object", ""},
+	{&validation.MsgExpectedInteger, "field_not_integer", ""},
+	{&validation.MsgExpectedString, "field_not_text", ""},
+	{&validation.MsgExpectedBoolean, "field_not_boolean", ""},
+	{&validation.MsgExpectedArray, "field_not_list", ""},
+	{&validation.MsgExpectedObject, "field_not_object", ""},
 }
 
 // huma keeps these in package variables. By default it would check field names only in their exact
@@ -106,7 +106,7 @@ func fromDetail(d *huma.ErrorDetail) FieldError {
 	case d.Message == validation.MsgUnexpectedProperty, d.Message == "unknown query parameter":
 		return fault(field, "field_unknown")
 	case d.Message == "invalid integer":
-		return fault(field, "field_no_integer")
+		return fault(field, "field_not_integer")
 	}
 	return fault(field, "field_unreadable")
 }

@@ -20,7 +20,7 @@ type pageOf struct {
 	After string `query:"after" doc:"next of an earlier answer"`
 }
 
-var errAfter = fault("after", "field_no_next")
+var errAfter = fault("after", "field_bad_next")
 
 // place is the sort key of an item: its time, then its id.
 type place string

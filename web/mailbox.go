@@ -45,7 +45,7 @@ const (
 // mailboxFaults returns the faults of a login that can be found without its server.
 func mailboxFaults(a idlepush.Account) (f faults) {
 	if !netguard.IsHost(a.Host) {
-		f.add(fault("host", "field_no_host"))
+		f.add(fault("host", "field_bad_host"))
 	}
 	if a.Username == "" {
 		f.add(fault("username", "field_required").with(codes.Case, caseNoEmail))
@@ -62,7 +62,7 @@ func mailboxFaults(a idlepush.Account) (f faults) {
 func accountFaults(a idlepush.Account) faults {
 	f := mailboxFaults(a)
 	if i := strings.LastIndexByte(a.Email, '@'); i < 1 || i == len(a.Email)-1 || strings.ContainsFunc(a.Email, unicode.IsSpace) || !isPrintable(a.Email) {
-		f.add(fault("email", "field_no_address"))
+		f.add(fault("email", "field_bad_address"))
 	}
 	if wrong := idlepush.CheckLink(a.Link); wrong.Code != "" {
 		f.add(faultOf("link", wrong))
@@ -72,7 +72,7 @@ func accountFaults(a idlepush.Account) faults {
 	}
 	for i, folder := range a.Folders {
 		if folder == "" || len(folder) > maxFolderName || !isPrintable(folder) {
-			f.add(fault(indexed("folders", i), "field_no_folder_name").with("limit", strconv.Itoa(maxFolderName)))
+			f.add(fault(indexed("folders", i), "field_bad_folder_name").with("limit", strconv.Itoa(maxFolderName)))
 		}
 	}
 	return f

@@ -57,7 +57,7 @@ func (h *userHandlers) patchMe(_ context.Context, c caller, in *body[mePatch]) (
 // checkName returns a FieldError for a name that could look like another.
 func checkName(name string) error {
 	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return fault("name", "field_no_name")
+		return fault("name", "field_bad_name")
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof
 func (h *deviceHandlers) checkDevice(d idlepush.Device, accounts []string, wrong faults) error {
 	var f faults
 	if !isPrintable(d.Name) || strings.TrimSpace(d.Name) == "" {
-		f.add(fault("name", "field_no_name").with(codes.Case, caseDevice))
+		f.add(fault("name", "field_bad_name").with(codes.Case, caseDevice))
 	}
 	f = append(f, wrong...)
 	for i, id := range accounts {
@@ -122,7 +122,7 @@ func (h *deviceHandlers) checkDevice(d idlepush.Device, accounts []string, wrong
 			return err
 		}
 		if err != nil || !a.Visible(d.User) || slices.Contains(accounts[:i], id) {
-			f.add(fault(indexed("accounts", i), "field_no_account"))
+			f.add(fault(indexed("accounts", i), "field_unknown_account"))
 		}
 	}
 	return f.err()

@@ -83,7 +83,7 @@ func userFor(users registry.Users, c caller, named string) (string, error) {
 func checkUser(users registry.Users, field, id string) error {
 	_, err := users.Get(id)
 	if errors.Is(err, registry.ErrNotFound) {
-		return fault(field, "field_no_user")
+		return fault(field, "field_unknown_user")
 	}
 	return err
 }

@@ -15,7 +15,7 @@ self.texts = {
 	tryAgain: "Try again",
 
 	// Everywhere
-	unreadable: "The answer of the server could not be read. Try again in a minute.",
+	unreadable: "The server's answer could not be read. Try again in a minute.",
 	loading: "One moment…",
 	save: "Save",
 	saved: "Saved.",
@@ -103,11 +103,11 @@ self.texts = {
 	watch: "Watch this mailbox",
 	watched: (email) => `${email} is being watched.`,
 	state: {
-		new: () => ["Connecting for the first time."],
+		new: () => ["Connecting…"],
 		watching: (age) => ["Watching, checked ", age],
 		polling: (age) => ["Checked every minute or two, last ", age],
-		retrying: (age, reason) => ["Not watched since ", age, ". ", whole(reason)],
-		attention: (age, reason) => [whole(reason), " Since ", age, "."],
+		retrying: (age, reason) => ["Not watched. This began ", age, ". ", whole(reason)],
+		attention: (age, reason) => [whole(reason), " This began ", age, "."],
 		paused: () => ["Paused. Nothing rings."],
 	},
 	stateReason: whole,
@@ -193,9 +193,9 @@ self.texts = {
 	deviceState: {
 		unproven: () => ["No push has reached it yet."],
 		proven: (age) => ["Rings. Last push accepted ", age, "."],
-		suspect: (age, reason) => [reason, " Since ", age, ". It is tried rarely."],
+		suspect: (age, reason) => [reason, " Its last success was ", age, ". It is tried rarely."],
 	},
-	lane: (age, reason) => ["Its push service has been paused since ", age, ". ", reason, " Notifications stay queued."],
+	lane: (age, reason) => ["Its push service was paused ", age, ". ", reason, " Notifications stay queued."],
 	transports: { webpush: "Browser", unifiedpush: "UnifiedPush", fcm: "Android app", apns: "Apple app" },
 	previewButton: "What does the push service see?",
 	previewText: (service) => `For a sample mail, ${service} would receive this:`,

@@ -123,7 +123,7 @@ func TestReason(t *testing.T) {
 			const status = { state: "retrying", since: at(-130), reason: "the password is refused", next_try: at(3700) };
 			return mailboxState({ enabled: true, status }).map((node) => node.textContent).join(" ");
 		}`)
-		if want := "Not watched since 2 minutes ago. The password is refused. Next try in 1 hour."; got != want {
+		if want := "Not watched. This began 2 minutes ago. The password is refused. Next try in 1 hour."; got != want {
 			t.Errorf("it says %q, want %q", got, want)
 		}
 	})

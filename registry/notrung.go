@@ -24,6 +24,7 @@ func (s *queueSet) silence() {
 }
 
 // trimNotRung removes all but the last mails of an account that did not ring. No queue has them.
+// Mail ahead of its folder's cursor is found once more, so it stays until the cursor has passed it.
 func (s *queueSet) trimNotRung(account id) error {
 	if s.silent == 0 {
 		return nil
@@ -36,6 +37,17 @@ func (s *queueSet) trimNotRung(account id) error {
 	for _, k := range list[:max(0, len(list)-maxNotRung)] {
 		if s.opsLeft() < rowCost {
 			return nil
+		}
+		row, _, err := notifications.Get(s.tx, k)
+		if err != nil {
+			return err
+		}
+		cursor, _, err := cursors.Get(s.tx, folderKey{account, row.Folder})
+		if err != nil {
+			return err
+		}
+		if ahead := cursor.Next > 0 && row.UID >= cursor.Next; ahead && row.UIDValidity == cursor.UIDValidity {
+			continue
 		}
 		if err := notifications.Delete(s.tx, k); err != nil {
 			return err

@@ -134,17 +134,18 @@ func (o Outbox) OldMail() (list []OldMail, err error) {
 }
 
 // RingOld has the old mails ring one by one. If they are too many for one transaction, it takes
-// several. It does nothing if somebody has decided meanwhile.
+// several. It does nothing if somebody has decided or more was found meanwhile: then OldMail returns
+// another count.
 func (o Outbox) RingOld(m OldMail, now time.Time) error { return o.decideOld(m, true, now) }
 
 // SumUpOld has one summary ring, which counts the old mails. If they are too many for one
-// transaction, it takes several. It does nothing if somebody has decided meanwhile.
+// transaction, it takes several. It does nothing in the same cases as RingOld.
 func (o Outbox) SumUpOld(m OldMail, now time.Time) error { return o.decideOld(m, false, now) }
 
 func (o Outbox) decideOld(m OldMail, ring bool, now time.Time) error {
 	return o.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
 		b, found, err := notifications.Get(set.tx, m.batch)
-		if err != nil || !found || b.Undecided != stageFound {
+		if err != nil || !found || b.Undecided != stageFound || b.Count != m.Count {
 			return true, err
 		}
 		account, _, err := accounts.Get(set.tx, m.batch.scope)
@@ -156,7 +157,7 @@ func (o Outbox) decideOld(m OldMail, ring bool, now time.Time) error {
 			return false, err
 		}
 		set.reserved = rowCost + 1 // the batch, and trimNotRung
-		decided, err := decideMails(set, &b, m, ring, idsOf(recipients))
+		decided, err := decideMails(set, &b, m, ring, now, idsOf(recipients))
 		switch {
 		case err != nil:
 			return false, err
@@ -172,13 +173,14 @@ func (o Outbox) decideOld(m OldMail, ring bool, now time.Time) error {
 		if err := notifications.Put(set.tx, m.batch, b); err != nil {
 			return false, err
 		}
+		m.Count = b.Count // less in the next step, by those that ring
 		return decided, set.trimNotRung(m.batch.scope)
 	})
 }
 
 // decideMails decides on as many mails of the batch as fit the transaction, and reports whether
 // that is all of them.
-func decideMails(set *queueSet, b *notificationRow, m OldMail, ring bool, recipients []string) (all bool, err error) {
+func decideMails(set *queueSet, b *notificationRow, m OldMail, ring bool, now time.Time, recipients []string) (all bool, err error) {
 	list, err := undecided.First(set.tx, table.Under(undecidedPrefix{stageOfAccount{stageMail, m.batch.scope}, digestOf(m.Folder)}), maxOld+1)
 	if err != nil {
 		return false, err
@@ -193,7 +195,7 @@ func decideMails(set *queueSet, b *notificationRow, m OldMail, ring bool, recipi
 		}
 		if row.Undecided = ""; ring {
 			b.Count--
-			row.Code, row.Unqueued = "", recipients
+			row.Code, row.Expires, row.Unqueued = "", now.Add(idlepush.KindMail.Lifetime()), recipients
 			if err := set.enqueue(e.Key, &row); err != nil {
 				return false, err
 			}

@@ -19,6 +19,9 @@ func TestOldMail(t *testing.T) {
 	t.Run("of very much old mail the last 200 are kept, and all are counted", oldMailCounted)
 	t.Run("old mail that comes before it is decided is counted, too", oldMailMerged)
 	t.Run("new mail among it rings at once", oldMailAmongNew)
+	t.Run("a decision by a count that has grown meanwhile is none", oldMailStale)
+	t.Run("old mail that is decided late rings all the same", oldMailDecidedLate)
+	t.Run("old mail behind a message that is stuck is counted once", oldMailAhead)
 }
 
 // oldMail records n old mails of Family in steps of at most 20, and gives their ids. more: the look
@@ -218,4 +221,67 @@ func oldMailAmongNew(t *testing.T) {
 		t.Errorf("the phone got %v", got)
 	}
 	foundOld(t, s, 1)
+}
+
+func oldMailDecidedLate(t *testing.T) {
+	t.Parallel()
+	s, _, a, d := oldMailbox(t)
+	ids := oldMail(t, s, a, 3, false)
+	later := dawn.Add(idlepush.KindMail.Lifetime() + time.Hour)
+	if err := s.Outbox.RingOld(foundOld(t, s, 3)[0], later); err != nil {
+		t.Fatal(err)
+	}
+	if got := drain(t, s, d, later); !slices.Equal(got, ids) {
+		t.Errorf("the phone got %v, want %v", got, ids)
+	}
+}
+
+func oldMailStale(t *testing.T) {
+	t.Parallel()
+	s, _, a, d := oldMailbox(t)
+	oldMail(t, s, a, 3, false)
+	m := foundOld(t, s, 3)[0]
+	oldMail(t, s, a, 97, false)
+	for _, decide := range []func(OldMail, time.Time) error{s.Outbox.RingOld, s.Outbox.SumUpOld} {
+		if err := decide(m, dawn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := drain(t, s, d, dawn); len(got) != 0 {
+		t.Errorf("decided by the old count: the phone got %v", got)
+	}
+	foundOld(t, s, 100)
+}
+
+func oldMailAhead(t *testing.T) {
+	t.Parallel()
+	s, _, a, d := oldMailbox(t)
+	stuck := Cursor{UIDValidity: 3, Next: 1}
+	for range 2 {
+		for step := range uint32(20) {
+			from, err := s.Mail.Cursor(a.ID, "Family")
+			if err != nil {
+				t.Fatal(err)
+			}
+			look := Arrival{Account: a.ID, Folder: "Family", From: from, To: stuck, More: step < 19, At: dawn}
+			for i := range uint32(20) {
+				look.Mails = append(look.Mails, Message{UID: 2 + step*20 + i, Old: true})
+			}
+			if _, err := s.Mail.Record(look); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list, err := s.Outbox.OldMail()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range list {
+			if err := s.Outbox.SumUpOld(m, dawn); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := drain(t, s, d, dawn); len(got) != 1 {
+		t.Errorf("the phone got %d summaries", len(got))
+	}
 }

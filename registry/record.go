@@ -144,6 +144,9 @@ func record(set *queueSet, a Arrival) (r recordStep, err error) {
 	if err := in.writeBatch(r.done); err != nil {
 		return r, err
 	}
+	if err := cursors.Put(tx, key, cursorRow(r.cursor)); err != nil {
+		return r, err
+	}
 	if err := set.trimNotRung(id(a.Account)); err != nil {
 		return r, err
 	}
@@ -152,7 +155,7 @@ func record(set *queueSet, a Arrival) (r recordStep, err error) {
 			return r, err
 		}
 	}
-	return r, cursors.Put(tx, key, cursorRow(r.cursor))
+	return r, nil
 }
 
 // recorder is the state of a transaction of Record while it handles mails.

@@ -80,20 +80,32 @@ func twinsOf(tx *table.Tx, account id, fingerprint string) (list []table.Row[not
 	return list, nil
 }
 
-// original returns the notified mail among the twins that has moved to the folder as msg, or that
-// was copied to it. A mail that the folder still has is another one.
+// original returns the mail among the twins that rang or still may, and that has moved to the folder
+// as msg or was copied to it. A mail that the folder still has is another one.
 func original(twins []table.Row[notificationKey, notificationRow], folder string, validity uint32, msg Message) (twin table.Row[notificationKey, notificationRow], found bool) {
 	for _, t := range twins {
 		there := t.Value.Folder == folder && t.Value.UIDValidity == validity && slices.Contains(msg.Twins, t.Value.UID)
-		if t.Value.isNotifiedMail() && !there {
+		if t.Value.mayRing() && !there {
 			return t, true
 		}
 	}
 	return twin, false
 }
 
-// Twins returns the UIDs of notified mails in a folder that have one of the fingerprints. A new
-// mail with the same fingerprint is another one if the folder still has them.
+// fromBefore returns the first of the twins that a mail of a renumbered folder may be. One that was
+// found under the new UIDVALIDITY is another mail. Mail from before the first look is remembered
+// once, however many equal ones there are.
+func fromBefore(twins []table.Row[notificationKey, notificationRow], folder string, validity uint32) (twin table.Row[notificationKey, notificationRow], found bool) {
+	for _, t := range twins {
+		if t.Value.Kind == kindKnown || t.Value.Folder != folder || t.Value.UIDValidity != validity {
+			return t, true
+		}
+	}
+	return twin, false
+}
+
+// Twins returns the UIDs of mails in a folder that rang or still may, and that have one of the
+// fingerprints. A new mail with the same fingerprint is another one if the folder still has them.
 func (m Mail) Twins(account, folder string, uidValidity uint32, fingerprints []string) (uids []uint32, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		for _, f := range fingerprints {
@@ -102,7 +114,7 @@ func (m Mail) Twins(account, folder string, uidValidity uint32, fingerprints []s
 				return err
 			}
 			for _, t := range twins {
-				if t.Value.isNotifiedMail() && t.Value.Folder == folder && t.Value.UIDValidity == uidValidity {
+				if t.Value.mayRing() && t.Value.Folder == folder && t.Value.UIDValidity == uidValidity {
 					uids = append(uids, t.Value.UID)
 				}
 			}
@@ -113,8 +125,12 @@ func (m Mail) Twins(account, folder string, uidValidity uint32, fingerprints []s
 	return slices.Compact(uids), err
 }
 
-// move writes that a notified mail is in another place now.
+// move writes that a mail is in another place now. Old mail that push has not decided on stays in
+// the batch of its folder.
 func move(tx *table.Tx, n table.Row[notificationKey, notificationRow], folder string, validity, uid uint32) error {
+	if n.Value.Undecided != "" && n.Value.Folder != folder {
+		return nil
+	}
 	n.Value.Folder, n.Value.UIDValidity, n.Value.UID = folder, validity, uid
 	return notifications.Put(tx, n.Key, n.Value)
 }

@@ -20,6 +20,7 @@ func TestNotRung(t *testing.T) {
 	t.Run("mail that was there before the first look stays silent when the folder is renumbered", knownBefore)
 	t.Run("mail that did not ring stays silent when the folder is renumbered", notRungRenumbered)
 	t.Run("mail from before a renumbering is not listed", pastNotListed)
+	t.Run("of equal mails in a renumbered folder, those from before stay silent and another rings", equalRenumbered)
 }
 
 func notRungListed(t *testing.T) {
@@ -227,6 +228,24 @@ func pastNotListed(t *testing.T) {
 	}
 	if list := allNotifications(t, s, ann, 50, dawn); len(list) != 1 || list[0].UID != 5 {
 		t.Errorf("listed are %+v", list)
+	}
+}
+
+func equalRenumbered(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	in := carrier{t, s, mailbox(t, s, ann, "ann@example.org"), dawn}
+	in.finds("INBOX", 7, Message{UID: 1, Fingerprint: "alarm"})
+	in.finds("INBOX", 7, Message{UID: 2, Fingerprint: "alarm", Twins: []uint32{1}, NotRung: idlepush.Reason{Code: "seen"}})
+	in.renumbered(8)
+	rang := 0
+	for uid, twins := uint32(1), []uint32(nil); uid <= 3; uid++ {
+		rang += in.finds("INBOX", 8, Message{UID: uid, Fingerprint: "alarm", Twins: twins})
+		twins = append(twins, uid)
+	}
+	if list := allNotifications(t, s, ann, 50, dawn); rang != 1 || len(list) != 3 || list[0].UID != 3 || list[0].Code != "" {
+		t.Errorf("%d rang, listed are %+v", rang, list)
 	}
 }
 

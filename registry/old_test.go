@@ -21,6 +21,7 @@ func TestOldMail(t *testing.T) {
 	t.Run("new mail among it rings at once", oldMailAmongNew)
 	t.Run("a decision by a count that has grown meanwhile is none", oldMailStale)
 	t.Run("old mail that is decided late rings all the same", oldMailDecidedLate)
+	t.Run("the same old mail in two folders rings once", oldMailTwoFolders)
 	t.Run("old mail behind a message that is stuck is counted once", oldMailAhead)
 }
 
@@ -251,6 +252,25 @@ func oldMailStale(t *testing.T) {
 		t.Errorf("decided by the old count: the phone got %v", got)
 	}
 	foundOld(t, s, 100)
+}
+
+func oldMailTwoFolders(t *testing.T) {
+	t.Parallel()
+	s, ann, a, d := oldMailbox(t)
+	in := carrier{t, s, a, dawn}
+	for _, folder := range []string{"INBOX", "Family"} {
+		in.finds(folder, 3, Message{UID: 1, Fingerprint: "one", Old: true})
+	}
+	if err := s.Outbox.RingOld(foundOld(t, s, 1)[0], dawn); err != nil {
+		t.Fatal(err)
+	}
+	foundOld(t, s)
+	if got := drain(t, s, d, dawn); !slices.Equal(got, []string{StableID(a.ID, "INBOX", 3, 1)}) {
+		t.Errorf("the phone got %v", got)
+	}
+	if list := allNotifications(t, s, ann, 50, dawn); len(list) != 2 || list[0].Code != CodeDuplicate || list[0].Params["folder"] != "INBOX" {
+		t.Errorf("listed are %+v", list)
+	}
 }
 
 func oldMailAhead(t *testing.T) {

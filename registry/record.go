@@ -193,6 +193,7 @@ func (in *recorder) recordMail(msg Message) (recorded int, done bool, err error)
 	}
 	twin, isCopy := original(twins, a.Folder, a.To.UIDValidity, msg)
 	renumbered := !a.From.Since.IsZero()
+	before, isKnown := fromBefore(twins, a.Folder, a.To.UIDValidity)
 	switch {
 	case isCopy && (renumbered || msg.NotRung.Code == ""):
 		n.Reason = idlepush.Reason{Code: CodeDuplicate}.With("folder", twin.Value.Folder)
@@ -200,7 +201,9 @@ func (in *recorder) recordMail(msg Message) (recorded int, done bool, err error)
 			return 0, true, err
 		}
 		return 0, true, in.insertNotRung(n)
-	case msg.Past, renumbered && len(twins) > 0:
+	case renumbered && isKnown && before.Value.Kind == idlepush.KindMail && before.Value.Folder == a.Folder:
+		return 0, true, move(tx, before, a.Folder, a.To.UIDValidity, msg.UID)
+	case msg.Past, renumbered && isKnown:
 		return 0, true, nil
 	case msg.NotRung.Code != "":
 		n.Reason, n.Wordless = msg.NotRung, false

@@ -23,6 +23,7 @@ func TestRecord(t *testing.T) {
 	t.Run("each queue keeps the order of record, whatever the clock does", recordOrder)
 	t.Run("the order outlives the activity it came from", orderOutlives)
 	t.Run("a mail is notified once in its account, wherever it is moved", recordMoved)
+	t.Run("a mail that moves to and fro many times is notified once", recordMovedOften)
 	t.Run("a mail that comes twice rings twice, and each is cleared by itself", recordCameTwice)
 	t.Run("the same mail twice in one arrival is notified twice", recordSameTwice)
 	t.Run("a copy of an old mail in one arrival is not notified", recordCopyOfOld)
@@ -331,6 +332,19 @@ type carrier struct {
 	s       *Store
 	account idlepush.Account
 	now     time.Time
+}
+
+func recordMovedOften(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	in := carrier{t, s, mailbox(t, s, someone(t, s, "ann"), "ann@example.org"), dawn}
+	rang := 0
+	for uid := range uint32(3 * maxTwins) {
+		rang += in.found([]string{"INBOX", "Family"}[uid%2], 3, uid+1, "one")
+	}
+	if rang != 1 {
+		t.Errorf("it rang %d times", rang)
+	}
 }
 
 func recordMoved(t *testing.T) {

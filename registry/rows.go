@@ -65,8 +65,9 @@ var (
 	byStableID    = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []stableKey {
 		return []stableKey{{k.scope, row.ID}}
 	})
+	// byFingerprint finds what is known of a mail. Its duplicates say nothing more.
 	byFingerprint = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []fingerprintKey {
-		if row.Fingerprint == "" {
+		if row.Fingerprint == "" || row.Code == CodeDuplicate {
 			return nil
 		}
 		return []fingerprintKey{{fingerprintPrefix{k.scope, digestOf(row.Fingerprint)}, k.seq}}
@@ -317,6 +318,11 @@ type notificationRow struct {
 // isNotifiedMail reports whether the row is mail, and not of mail that did not ring.
 func (row notificationRow) isNotifiedMail() bool {
 	return row.Kind == idlepush.KindMail && row.Code == ""
+}
+
+// mayRing reports whether the row is mail that rang, or old mail that push has not decided on.
+func (row notificationRow) mayRing() bool {
+	return row.isNotifiedMail() || row.Undecided == stageMail
 }
 
 // isHidden reports whether the notification is for the store alone.

@@ -25,6 +25,7 @@ func TestNotRung(t *testing.T) {
 	t.Run("the special uses of folders are asked for once, and only for the sake of own mail", notRungUses)
 	t.Run("a server that ends the connection over LIST delays own mail once", notRungListEnds)
 	t.Run("two equal mails in one folder ring twice, and one that moved rings once", notRungTwins)
+	t.Run("an equal mail that came before the folder was renumbered rings, too", notRungTwinRenumbered)
 	t.Run("if the server does not say whether the first is there, the second rings", notRungTwinsUnknown)
 	t.Run("old mail of one look is counted across its steps", notRungOldSteps)
 	t.Run("old mail of a look that was cut off is counted", notRungOldCutOff)
@@ -275,6 +276,34 @@ func notRungTwins(t *testing.T) {
 			t.Errorf("%d ring, and not %+v", n, silent)
 		}
 	})
+}
+
+func notRungTwinRenumbered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
+		h, stop := s.watched(t, "INBOX")
+		s.deliver("INBOX", alarm, time.Now())
+		time.Sleep(time.Minute)
+		stop()
+		time.Sleep(time.Minute)
+		s.deliver("INBOX", alarm, time.Now())
+		s.renumber("INBOX")
+		_, stop = h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+		time.Sleep(10 * time.Minute)
+		stop()
+		s.serving.Wait()
+		if n := len(h.mails(t)); n != 2 {
+			t.Errorf("%d ring", n)
+		}
+	})
+}
+
+// renumber gives a folder another UIDVALIDITY.
+func (s *folderServer) renumber(folder string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.folders[folder].validity++
 }
 
 func notRungTwinsUnknown(t *testing.T) {

@@ -71,7 +71,7 @@ var (
 		return []StableKey{{k.Scope, row.ID}}
 	})
 	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []FingerprintKey {
-		if row.Fingerprint == "" {
+		if row.Fingerprint == "" || row.Code == "duplicate" {
 			return nil
 		}
 		return []FingerprintKey{{k.Scope, digestOf(row.Fingerprint), k.Seq}}

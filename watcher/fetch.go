@@ -246,9 +246,9 @@ const maxRemembered = 100
 // recent returns the fingerprints of the last messages of the open folder, which is seen for the
 // first time. If it is renumbered soon, they could be taken for new. If the server refuses to say,
 // there are none.
-func (ft *fetcher) recent() (fingerprints []string, err error) {
+func (ft *fetcher) recent(f *folder) (fingerprints []string, err error) {
 	since := ft.host.clock.now().Add(-skew)
-	uids, err := ft.reader.receivedSince(since.AddDate(0, 0, -1)) // for the server's time zone
+	uids, err := ft.reader.receivedSince(f, since.AddDate(0, 0, -1)) // for the server's time zone
 	if err != nil || len(uids) == 0 {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"idlepush"
 	"idlepush/registry"
 )
 
@@ -23,6 +22,10 @@ const (
 
 	// skew is how far the server's clock may be behind ours, when the two are compared.
 	skew = 15 * time.Minute
+
+	// fingerprintsKept is how long fingerprints tell the mail of the time before a look from new
+	// mail; the registry keeps them a day longer.
+	fingerprintsKept = 6 * 24 * time.Hour
 )
 
 // look finds the new messages of a folder and records them, a bounded number in each step. It
@@ -53,7 +56,18 @@ func (s *session) stretch(f *folder, width uint32) (found int, more bool, err er
 	if err := s.readCursor(f); err != nil {
 		return 0, false, err
 	}
-	uids, stop, err := s.search(f, width)
+	first, err := s.open(f)
+	if err == nil && first {
+		// If it ends the session, the folder is not to blame: the next has no first sight.
+		if err := s.remember(f); err != nil {
+			return 0, false, fmt.Errorf("remember mail that is there: %w", err)
+		}
+	}
+	var uids []imap.UID
+	var stop uint32
+	if err == nil {
+		uids, stop, err = s.search(f, width)
+	}
 	if err != nil {
 		if s.conn.Cause() != nil {
 			s.failures.folders.record(f.name, err)
@@ -179,32 +193,36 @@ func (s *session) record(f *folder, a registry.Arrival) error {
 	return nil
 }
 
-// search opens the folder if need be and returns the UIDs from the cursor on, in order, and stop of
-// reader.search.
-func (s *session) search(f *folder, width uint32) (uids []imap.UID, stop uint32, err error) {
-	if s.reader.selected != f {
-		if err := s.reader.open(f); err != nil {
-			return nil, 0, err
-		}
-		if f.cursor.Seen.IsZero() || f.uidNext && f.cursor.Next > f.end {
-			if err := s.reader.pastLast(f); err != nil {
-				return nil, 0, err
-			}
-		}
-		first := f.cursor.Seen.IsZero()
-		if err := s.place(f); err != nil {
-			return nil, 0, err
-		}
-		if first {
-			known, err := s.fetcher.recent()
-			if err == nil && len(known) > 0 {
-				err = s.record(f, registry.Arrival{To: f.cursor, Known: known})
-			}
-			if err != nil {
-				return nil, 0, err
-			}
+// open opens the folder if need be and places its cursor. It reports whether this is the first sight
+// of the folder.
+func (s *session) open(f *folder) (first bool, err error) {
+	if s.reader.selected == f {
+		return false, nil
+	}
+	if err := s.reader.open(f); err != nil {
+		return false, err
+	}
+	first = f.cursor.Seen.IsZero()
+	if first || f.uidNext && f.cursor.Next > f.end {
+		if err := s.reader.pastLast(f); err != nil {
+			return false, err
 		}
 	}
+	return first, s.place(f)
+}
+
+// remember records what mail a folder has that is seen for the first time.
+func (s *session) remember(f *folder) error {
+	known, err := s.fetcher.recent(f)
+	if err != nil || len(known) == 0 {
+		return err
+	}
+	return s.record(f, registry.Arrival{To: f.cursor, Known: known})
+}
+
+// search returns the UIDs of the open folder from the cursor on, in order, and stop of
+// reader.search.
+func (s *session) search(f *folder, width uint32) (uids []imap.UID, stop uint32, err error) {
 	// What is announced from here on may be missing in the answer.
 	s.conn.Forget()
 	f.early.announced = s.conn.Messages()
@@ -237,13 +255,13 @@ func (s *session) place(f *folder) error {
 		s.log.Info("folder opened for the first time", "folder", f.name, "uidvalidity", f.validity)
 	case f.cursor.UIDValidity != f.validity, f.uidNext && f.cursor.Next > f.end:
 		// A server that was restored from a backup gives UIDs again that it had given.
-		to.Since = earlier(f.cursor.Seen, now).Add(-skew) // the clock may have been ahead
+		to.Since = earlier(f.cursor.Seen, now) // the clock may have been ahead
+		if now.Sub(to.Since) < fingerprintsKept {
+			to.Since = to.Since.Add(-skew)
+		}
 		if !f.cursor.Since.IsZero() {
 			// It was renumbered before, and not gone through since.
 			to.Since = f.cursor.Since
-		}
-		if oldest := now.Add(-idlepush.KindMail.Lifetime()); to.Since.Before(oldest) {
-			to.Since = oldest
 		}
 		clear(f.ahead)
 		f.early = earlyNews{}

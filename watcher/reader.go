@@ -205,9 +205,14 @@ func (r *reader) notDeleted(uids []uint32) (still []imap.UID, known bool, err er
 }
 
 // receivedSince returns the messages of the open folder that the server received on the day of a
-// time or later. If it refuses to say, there are none.
-func (r *reader) receivedSince(t time.Time) ([]imap.UID, error) {
-	uids, _, err := r.filter(&imap.SearchCriteria{Since: t})
+// time or later, from among its last maxFound UIDs. If it refuses to say, there are none.
+func (r *reader) receivedSince(f *folder, t time.Time) ([]imap.UID, error) {
+	last := f.end - 1 // the highest UID there is if end is 0
+	if last == 0 {
+		return nil, nil
+	}
+	recent := imap.UIDRange{Start: imap.UID(last - min(last-1, maxFound-1)), Stop: imap.UID(last)}
+	uids, _, err := r.filter(&imap.SearchCriteria{UID: []imap.UIDSet{{recent}}, Since: t})
 	return uids, err
 }
 

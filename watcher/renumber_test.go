@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 )
@@ -16,7 +17,8 @@ func TestRenumber(t *testing.T) {
 	t.Parallel()
 	t.Run("old mail of a renumbered folder is never notified", renumberOldMail)
 	t.Run("mail before a second renumbering is not forgotten", renumberTwice)
-	t.Run("no mail of more than three days ago is notified", renumberThreeDays)
+	t.Run("after a long outage the mail since the last look is old or new, and none is lost", renumberAfterOutage)
+	t.Run("what is remembered at first sight is bounded, and delays no mail if the server fails over it", rememberMany)
 	t.Run("a backlog that is cut short does not count as seen", backlogCutShort)
 	t.Run("a folder restored from a backup misses no mail", restoredFolder)
 }
@@ -113,33 +115,48 @@ func renumberTwice(t *testing.T) {
 	})
 }
 
-// A mail is worth delivering for three days, however long idlepush was away.
-func renumberThreeDays(t *testing.T) {
+func renumberAfterOutage(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t, scriptedAccount)
-		h.from(t, 700)
-		time.Sleep(30 * 24 * time.Hour)
-		days := func(n int) time.Time { return time.Now().AddDate(0, 0, -n) }
-		script := &imaptest.Script{UIDValidity: 2000, Messages: []imaptest.Message{
-			{UID: 1, Header: subject("of four days ago"), Date: days(4)}, {UID: 2, Header: subject("of two days ago"), Date: days(2)}}}
-		var since string
-		script.On = map[string]func(*imaptest.Talk, string){"UID SEARCH": func(talk *imaptest.Talk, args string) {
-			if strings.Contains(args, "SINCE") {
-				since = args
-			}
-			talk.Answer("UID SEARCH", args)
-		}}
-		defer h.live(t, script)()
-		synctest.Wait()
-		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"of two days ago"}) {
-			t.Errorf("notified %q", got)
-		}
-		// A day more, for the server's time zone.
-		if want := days(4).Format(`SINCE "2-Jan-2006"`); !strings.Contains(since, want) {
-			t.Errorf("the search was %q, want %q", since, want)
-		}
-	})
+	for _, days := range []int{1, 5, 30} {
+		t.Run(fmt.Sprint(days, " days"), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(2 * 365 * 24 * time.Hour) // dates before 2000 say nothing
+				s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
+				h, stop := s.watched(t, "INBOX")
+				s.deliver("INBOX", subject("before"), time.Now().Add(-time.Second))
+				time.Sleep(time.Minute)
+				stop()
+				var want []string
+				for day := range days {
+					time.Sleep(23 * time.Hour)
+					s.deliver("INBOX", subject(fmt.Sprint("day ", day)), time.Now())
+					time.Sleep(time.Hour)
+					want = append(want, fmt.Sprint("day ", day))
+				}
+				if err := h.store.Purge(t.Context(), time.Now()); err != nil {
+					t.Fatal(err)
+				}
+				s.renumber("INBOX")
+				before := len(h.all(t))
+				_, stop = h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+				time.Sleep(10 * time.Minute)
+				stop()
+				s.serving.Wait()
+				if got := subjects(h.all(t))[before:]; !slices.Equal(got, want) {
+					t.Errorf("listed are %q, want %q", got, want)
+				}
+				list, err := h.store.Outbox.OldMail()
+				old := 0
+				for _, m := range list {
+					old += m.Count
+				}
+				if new := min(days, 2); err != nil || old != days-new {
+					t.Errorf("old are %d of %d, %v", old, days, err)
+				}
+			})
+		})
+	}
 }
 
 func backlogCutShort(t *testing.T) {
@@ -168,6 +185,35 @@ func backlogCutShort(t *testing.T) {
 		h.sessions(t, script, 1, time.Minute)
 		if cursor, err = h.store.Mail.Cursor(h.account.ID, "INBOX"); err != nil || cursor.Next != batch+6 || cursor.Seen.Equal(before) {
 			t.Errorf("the cursor is %+v, %v", cursor, err)
+		}
+	})
+}
+
+func rememberMany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
+		s.folders["B"].next = 200_000
+		asked := ""
+		s.refuse = func(folder, command, args string) string {
+			if command != "UID SEARCH" || folder != "B" || !strings.Contains(args, "SINCE") {
+				return ""
+			}
+			asked = args
+			return "* SEARCH" + strings.Repeat(" 100000", 40_000) + "\r\nTAG OK done\r\n" // more than a line may hold
+		}
+		a := scriptedAccount
+		a.Folders, a.Security = []string{"INBOX", "B"}, idlepush.SecurityPlain
+		h := newHarness(t, a)
+		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+		defer s.serving.Wait()
+		defer stop()
+		time.Sleep(time.Minute)
+		if want := "UID 180000:199999 SINCE"; !strings.HasPrefix(asked, want) {
+			t.Errorf("the search was %q, want %q", asked, want)
+		}
+		if late := s.delays(t, h, "B", 1, time.Minute); late > time.Minute {
+			t.Errorf("notified after %v", late)
 		}
 	})
 }

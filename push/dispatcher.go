@@ -36,7 +36,7 @@ type Dispatcher struct {
 	// summary replaces those beyond it. 0: no limit.
 	BurstLimit int
 
-	// Jumped receives a value after the machine slept or its clock was set ahead. Run then looks at
+	// Jumped receives a value after the machine slept or its clock was set. Run then looks at
 	// the queues at once, and sends on new connections: those of before may be dead. It may be nil.
 	Jumped <-chan struct{}
 

@@ -21,9 +21,9 @@ const (
 )
 
 // others looks at those of the other folders that have new messages or messages read elsewhere.
-// Once in tourEvery it asks for the STATUS of all of them in turn. It asks for all at once if the
-// server reports news (NOTIFY, RFC 5465) or with all. It goes on until no folder has changed, with
-// home open: later news is reported.
+// When a tour is due (quickTour, slowTour) it asks for the STATUS of all of them in turn. It asks
+// for all at once if the server reports news (NOTIFY, RFC 5465) or with all. It goes on until no
+// folder has changed, with home open: later news is reported.
 func (s *session) others(home *folder, all bool) (found int, err error) {
 	news, due := s.conn.News(), !time.Now().Before(s.tour)
 	if len(s.folders) < 2 {
@@ -101,8 +101,9 @@ func (t *tours) judge(silent bool, found int) (distrust bool) {
 	return distrust
 }
 
-// plan sets the time of the next tour, and returns how long changes may stay unseen until then; zero
-// if the server reports them. A server that does, or whose STATUS takes long, is asked less often.
+// plan sets the time of the next tour, and returns how long changes may stay unseen until then;
+// zero if the server reports them. A server that does, or whose STATUS takes long, is asked less
+// often.
 func (t *tours) plan(now time.Time) (unseen time.Duration) {
 	var every time.Duration = slowTour
 	if !t.live && t.statusTook <= quickStatus {

@@ -281,7 +281,7 @@ func (m Mail) setState(set *queueSet, seen idlepush.Account, st idlepush.Status)
 	set.reserved = 2 // the standing
 	newAttention := st.State == idlepush.StateAttention && s.Status.State != idlepush.StateAttention
 	if s.Told != "" && (newAttention || st.State == idlepush.StateWatching || st.State == idlepush.StatePolling) {
-		if done, err := m.withdrawByID(set, seen.ID, s.Told); err != nil || !done {
+		if done, err := m.withdrawByID(set, seen.ID, row, s.Told); err != nil || !done {
 			return false, err
 		}
 		s.Told = ""
@@ -335,14 +335,27 @@ func compareStatus(tx *table.Tx, seen idlepush.Account, st idlepush.Status) (row
 
 // withdrawByID withdraws a notification of the account that is no longer true. done reports whether
 // all of that fitted the transaction.
-func (m Mail) withdrawByID(set *queueSet, account, stable string) (done bool, err error) {
+func (m Mail) withdrawByID(set *queueSet, account string, row accountRow, stable string) (done bool, err error) {
 	n, found, err := byStableID.Row(set.tx, stableKey{id(account), stable})
-	if err != nil || !found {
-		return true, err
+	if err != nil {
+		return false, err
+	}
+	if !found {
+		return true, clearPurged(set, account, row, stable)
 	}
 	t := m.newWithdrawal(set, id(account))
 	if done, err = t.withdraw(n); err != nil {
 		return false, err
 	}
 	return done, t.sendClears()
+}
+
+// clearPurged queues a clear of a notification that Purge has removed. Each device that the account
+// notifies may show it still.
+func clearPurged(set *queueSet, account string, row accountRow, stable string) error {
+	recipients, err := recipientsOf(set.tx, id(account), row)
+	if err != nil || len(recipients) == 0 {
+		return err
+	}
+	return set.insert(clearOf(account, []string{stable}, set.now), idsOf(recipients))
 }

@@ -19,6 +19,7 @@ func TestClear(t *testing.T) {
 	t.Run("a cleared mail has its time and is no longer announced", clearedSince)
 	t.Run("a mail that an earlier run may have sent is withdrawn", clearEarlierRun)
 	t.Run("attention is withdrawn once the account is mended", attentionMended)
+	t.Run("attention is withdrawn also after its activity was purged", attentionPurged)
 	t.Run("new attention replaces the earlier one", attentionAnew)
 	t.Run("the unread count goes with its account", unreadCount)
 	t.Run("what was learned of a host is kept", hostKept)
@@ -259,6 +260,27 @@ func attentionMended(t *testing.T) {
 	}
 	if got := states(t, s, ann, w.Notification.ID, []idlepush.Device{told, waits}, now); !slices.Equal(got, []idlepush.DeliveryState{idlepush.DeliveryDelivered, idlepush.DeliveryCleared}) {
 		t.Errorf("it is %v", got)
+	}
+}
+
+func attentionPurged(t *testing.T) {
+	t.Parallel()
+	for state, others := range map[idlepush.State]int{idlepush.StateWatching: 0, idlepush.StateAttention: 1} {
+		s, _, a, told, _, w := askedForAPassword(t)
+		now := dawn.Add(maxAge + time.Minute)
+		if err := s.Purge(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 {
+			if err := setState(s, a, state, "", "", now); err != nil {
+				t.Fatal(err)
+			}
+			clears, n := clearsOf(t, s, told, now)
+			if i == 0 && (!slices.Equal(clears, []string{w.Notification.ID}) || n != others) || i > 0 && len(clears)+n > 0 {
+				t.Errorf("in the state %s the phone is to take away %v and gets %d others", state, clears, n)
+			}
+			now = now.Add(time.Minute)
+		}
 	}
 }
 

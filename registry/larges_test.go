@@ -193,6 +193,21 @@ var larges = []large{
 	}, do: func(b *estate) error {
 		return setState(b.s, b.a, idlepush.StateAttention, "login", "Enter it again.", dawn.Add(1))
 	}},
+	{name: "need a person anew with 100 devices, long after the last time", prepare: func(b *estate) {
+		phones(b, b.s, b.ann, 100)
+		if err := setState(b.s, b.a, idlepush.StateAttention, "login", "Enter it.", dawn.Add(-maxAge)); err != nil {
+			b.Fatal(err)
+		}
+		a, err := b.s.Accounts.Update(b.a, dawn)
+		if b.a = a; err != nil {
+			b.Fatal(err)
+		}
+		if err := b.s.Purge(b.Context(), dawn); err != nil {
+			b.Fatal(err)
+		}
+	}, do: func(b *estate) error {
+		return setState(b.s, b.a, idlepush.StateAttention, "login", "Enter it again.", dawn)
+	}},
 	{name: "hasten 300 devices", prepare: func(b *estate) { phones(b, b.s, b.ann, 300); b.record(1) },
 		do: func(b *estate) error { return b.s.Outbox.HastenDue(dawn.Add(-1)) }},
 	{name: "remove a user with hundreds of everything", prepare: func(b *estate) {

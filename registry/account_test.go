@@ -27,6 +27,8 @@ func TestAccounts(t *testing.T) {
 	t.Run("adding a mailbox again mends one that waits for a person", addAgainMends)
 	t.Run("a password is known to have worked as long as the login is the same", loginRemembered)
 	t.Run("a login that is refused again keeps the time since when", refusedAgain)
+	t.Run("a refused login that has been checked is tried again at once", checkedWhileRefused)
+	t.Run("an edit of other things leaves a refused login that is still tried alone", editKeepsRefusal)
 	t.Run("a damaged password must be entered again, and affects no other account", damagedPassword)
 }
 
@@ -394,6 +396,11 @@ func damagedPassword(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a, b := mailbox(t, s, ann, "a@example.org"), mailbox(t, s, ann, "b@example.org")
+	for _, works := range []idlepush.Account{a, b} {
+		if err := s.Mail.SetState(works, idlepush.Status{State: idlepush.StateWatching, Since: dawn, LoggedIn: dawn}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	err := s.db.Update(func(tx *table.Tx) error {
 		row, _, err := accounts.Get(tx, id(a.ID))
 		row.Password[len(row.Password)-1] ^= 1
@@ -410,6 +417,9 @@ func damagedPassword(t *testing.T) {
 		for _, got := range list {
 			if want := map[string]idlepush.Secret{a.ID: "", b.ID: b.Password}[got.ID]; got.Password != want {
 				t.Errorf("%s reads another password of %s", name, got.Email)
+			}
+			if got.Status.LoggedIn.IsZero() != (got.ID == a.ID) {
+				t.Errorf("%s reads that %s logged in at %v", name, got.Email, got.Status.LoggedIn)
 			}
 		}
 	}
@@ -458,40 +468,79 @@ func loginRemembered(t *testing.T) {
 	for i, edit := range []struct {
 		what    string
 		do      func(*idlepush.Account)
+		checked time.Time // zero: it was not
 		forgets bool
 	}{
-		{"folders", func(a *idlepush.Account) { a.Folders = []string{"Family"} }, false},
-		{"port", func(a *idlepush.Account) { a.Port = 143 }, false},
-		{"another password, checked", func(a *idlepush.Account) { a.Password, a.Status.LoggedIn = "checked", later.Add(2*time.Minute) }, false},
-		{"another password", func(a *idlepush.Account) { a.Password = "unchecked" }, true},
-		{"another mailbox, checked", func(a *idlepush.Account) { a.Username, a.Status.LoggedIn = "bob", later.Add(3*time.Minute) }, false},
-		{"another mailbox", func(a *idlepush.Account) { a.Username = "carl" }, true},
+		{"folders", func(a *idlepush.Account) { a.Folders = []string{"Family"} }, time.Time{}, false},
+		{"port", func(a *idlepush.Account) { a.Port = 143 }, time.Time{}, false},
+		{"another password, checked", func(a *idlepush.Account) { a.Password = "checked" }, later.Add(2 * time.Minute), false},
+		{"another password", func(a *idlepush.Account) { a.Password = "unchecked" }, time.Time{}, true},
+		{"another mailbox, checked", func(a *idlepush.Account) { a.Username = "bob" }, later.Add(time.Hour), false},
+		{"another password, checked after the clock was an hour ahead", func(a *idlepush.Account) { a.Password = "right" }, later.Add(3 * time.Minute), false},
+		{"another mailbox", func(a *idlepush.Account) { a.Username = "carl" }, time.Time{}, true},
 	} {
 		got, err := s.Accounts.Get(a.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		edit.do(&got)
-		if loggedIn = got.Status.LoggedIn; edit.forgets {
-			loggedIn = time.Time{}
+		if loggedIn = got.Status.LoggedIn; edit.forgets || !edit.checked.IsZero() {
+			loggedIn = edit.checked
 		}
-		if _, err := s.Accounts.Update(got, later.Add(time.Duration(i)*time.Hour)); err != nil {
+		if _, err := s.Accounts.UpdateChecked(got, edit.checked, later.Add(time.Duration(i)*time.Hour)); err != nil {
 			t.Fatal(edit.what, err)
 		}
 		check(edit.what, loggedIn)
 	}
-	// The same password was checked while its login was refused.
-	refused, err := s.Accounts.Get(a.ID)
-	if err != nil {
+}
+
+func checkedWhileRefused(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	a := mailbox(t, s, someone(t, s, "ann"), "ann@example.org")
+	for what, st := range map[string]idlepush.Status{
+		"refused": {State: idlepush.StateRetrying, Failures: 1, Failing: dawn, Retry: dawn.Add(time.Hour)},
+		"refused, and another failure since then": {State: idlepush.StateRetrying, Failures: 1, Failing: dawn},
+		"refused, and reported":                   {State: idlepush.StateAttention, Failures: 4, Failing: dawn, Retry: dawn.Add(time.Hour)},
+		"refused while the clock was ahead":       {State: idlepush.StateRetrying, Failures: 1, Failing: dawn, LoggedIn: dawn.AddDate(1, 0, 0)},
+	} {
+		if st.LoggedIn.IsZero() {
+			st.LoggedIn = dawn
+		}
+		if err := s.Mail.SetState(a, st); err != nil {
+			t.Fatal(err)
+		}
+		checked := dawn.Add(time.Minute)
+		got, err := s.Accounts.UpdateChecked(a, checked, a.Edited.Add(time.Hour))
+		want := idlepush.Status{State: idlepush.StateNew, Since: a.Edited.Add(time.Hour), LoggedIn: checked}
+		if err != nil || !reflect.DeepEqual(got.Status, want) || got.Edited.Equal(a.Edited) {
+			t.Errorf("%s: %+v, want %+v, %v", what, got.Status, want, err)
+		}
+		a = got
+	}
+}
+
+func editKeepsRefusal(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, ben := someone(t, s, "ann"), someone(t, s, "ben")
+	a := mailbox(t, s, ann, "ann@example.org")
+	st := idlepush.Status{State: idlepush.StateAttention, Since: dawn, Reason: because("login", "host"), Failures: 4, Failing: dawn, Retry: dawn.Add(time.Hour), LoggedIn: dawn}
+	if err := s.Mail.SetState(a, st); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Mail.SetState(refused, idlepush.Status{State: idlepush.StateRetrying, Since: later, Failures: 1, Failing: later, Retry: later.Add(time.Hour)}); err != nil {
-		t.Fatal(err)
-	}
-	refused.Status.LoggedIn = later.Add(time.Hour)
-	got, err := s.Accounts.Update(refused, later.Add(24*time.Hour))
-	if want := (idlepush.Status{State: idlepush.StateNew, Since: later.Add(24 * time.Hour), LoggedIn: later.Add(time.Hour)}); err != nil || !reflect.DeepEqual(got.Status, want) || got.Edited.Equal(refused.Edited) {
-		t.Errorf("checked while it is refused: %+v, want %+v, %v", got.Status, want, err)
+	for i, edit := range []func(*idlepush.Account){
+		func(a *idlepush.Account) { a.Link = "https://mail.example.org" },
+		func(a *idlepush.Account) { a.Email = "anna@example.org" },
+		func(a *idlepush.Account) { a.SharedWith = []string{ben.ID} },
+		func(a *idlepush.Account) { a.SharedWith = nil },
+	} {
+		edit(&a)
+		got, err := s.Accounts.Update(a, dawn.Add(time.Minute))
+		if err != nil || !reflect.DeepEqual(got.Status, st) || !got.Edited.Equal(a.Edited) {
+			t.Errorf("edit %d: %+v, want %+v, %v", i, got.Status, st, err)
+		}
+		a = got
 	}
 }
 

@@ -9,20 +9,25 @@ import (
 )
 
 // Update replaces the fields of the account a.ID that a person can edit, and sets its state to new.
-// If only its name or the people it is shared with have changed, the state stays, unless it is
-// Attention. It returns ErrStale if the account was edited since a was read, and ErrTaken if
-// another account is that mailbox already.
+// If only its name, its link or the people it is shared with have changed, the state stays, unless
+// it is Attention and nothing is tried again by itself. Update returns ErrStale if the account was
+// edited since a was read, and ErrTaken if another account is that mailbox already.
 //
-// If the caller has logged in, it sets a.Status.LoggedIn. Without that, a changed login counts as
-// one that has never worked. With it, a login that was refused is tried again at once.
+// A changed login counts as one that has never worked; a.Status has no effect.
 //
 // Cursors stay, except those of folders that are no longer watched: such a folder, watched again
 // later, starts from its end. If the account is another mailbox now, all cursors are removed. If
 // too many people change for one transaction, the account is shared with some of them before the
 // rest is changed.
-func (s Accounts) Update(a idlepush.Account, now time.Time) (out idlepush.Account, err error) {
+func (s Accounts) Update(a idlepush.Account, now time.Time) (idlepush.Account, error) {
+	return s.UpdateChecked(a, time.Time{}, now)
+}
+
+// UpdateChecked is Update by a caller that has logged in to a, at the time loggedIn; zero: it has
+// not. Then a login that was refused is tried again at once.
+func (s Accounts) UpdateChecked(a idlepush.Account, loggedIn, now time.Time) (out idlepush.Account, err error) {
 	err = s.inSteps(func(tx *table.Tx) (done bool, err error) {
-		out, done, err = updateAccount(tx, a, now)
+		out, done, err = updateAccount(tx, a, loggedIn, now)
 		if err == nil && !done {
 			a.Revision = out.Revision
 		}
@@ -40,7 +45,7 @@ const updateCost = 12
 
 // updateAccount writes the account. done reports whether all of that fitted the transaction. If
 // not, only a part of the people it is shared with have changed.
-func updateAccount(tx *table.Tx, a idlepush.Account, now time.Time) (out idlepush.Account, done bool, err error) {
+func updateAccount(tx *table.Tx, a idlepush.Account, loggedIn, now time.Time) (out idlepush.Account, done bool, err error) {
 	old, row, err := readAccount(tx, a.ID)
 	if err != nil {
 		return a, false, err
@@ -66,11 +71,15 @@ func updateAccount(tx *table.Tx, a idlepush.Account, now time.Time) (out idlepus
 		a.Revision = row.Revision
 		return a, false, accounts.Put(tx, id(a.ID), row)
 	}
+	mended := old.Status.Failures > 0 && !loggedIn.IsZero()
+	waits := old.Status.State == idlepush.StateAttention && old.Status.LoggedIn.IsZero()
 	out = a
 	out.Revision, out.Created, out.Owner, out.Edited, out.Status = old.Revision+1, old.Created, old.Owner, old.Edited, old.Status
-	mended := !old.Status.Retry.IsZero() && a.Status.LoggedIn.After(old.Status.LoggedIn)
-	if !isSameSession(a, old) || old.Status.State == idlepush.StateAttention || mended {
-		out.Edited, out.Status = now, idlepush.Status{State: idlepush.StateNew, Since: now, Proof: old.Status.Proof, LoggedIn: loggedIn(a, old)}
+	if loggedIn.IsZero() && SameMailbox(a, old) && a.Password == old.Password {
+		loggedIn = old.Status.LoggedIn
+	}
+	if !isSameSession(a, old) || waits || mended {
+		out.Edited, out.Status = now, idlepush.Status{State: idlepush.StateNew, Since: now, Proof: old.Status.Proof, LoggedIn: loggedIn}
 		if err := putStatus(tx, a.ID, out.Status); err != nil {
 			return a, false, err
 		}
@@ -84,14 +93,6 @@ func updateAccount(tx *table.Tx, a idlepush.Account, now time.Time) (out idlepus
 		return a, false, err
 	}
 	return out, true, putAccount(tx, out, row.Mailbox)
-}
-
-// loggedIn returns when the password of an account that was edited last logged in.
-func loggedIn(a, old idlepush.Account) time.Time {
-	if (!SameMailbox(a, old) || a.Password != old.Password) && !a.Status.LoggedIn.After(old.Status.LoggedIn) {
-		return time.Time{} // a has that of the password before
-	}
-	return later(a.Status.LoggedIn, old.Status.LoggedIn)
 }
 
 // stepTowards returns the people with at most maxSteps of the changes that lead to those wanted.

@@ -244,6 +244,8 @@ var calls = []call{
 			f.shared.Email = "club@example.org"
 			return f.s.Accounts.Update(f.shared, noon)
 		}},
+	{method: "Accounts.UpdateChecked", reads: "accounts 1, standings 1",
+		do: func(f furnished) (any, error) { return f.s.Accounts.UpdateChecked(f.shared, noon, noon) }},
 	{method: "Accounts.Update", when: "to another mailbox", reads: "accounts 1, standings 1",
 		do: func(f furnished) (any, error) { f.shared.Username = "club"; return f.s.Accounts.Update(f.shared, noon) }},
 	{method: "Devices.Update", reads: "devices 1, queues 1",

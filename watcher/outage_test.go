@@ -306,8 +306,7 @@ func outageEdited(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Status.LoggedIn = time.Now() // as the check of the page says
-		if _, err := h.store.Accounts.Update(a, time.Now()); err != nil {
+		if _, err := h.store.Accounts.UpdateChecked(a, time.Now(), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)

@@ -240,10 +240,7 @@ func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idl
 		out, err := h.account(c, now)
 		return &body[Account]{out}, err
 	}
-	if !loggedIn.IsZero() {
-		a.Status.LoggedIn = loggedIn
-	}
-	a, err = h.accounts.Update(a, time.Now())
+	a, err = h.accounts.UpdateChecked(a, loggedIn, time.Now())
 	if errors.Is(err, registry.ErrStale) {
 		return h.writeAccount(c, in, old, loggedIn)
 	}

@@ -46,8 +46,8 @@ func accountRowOf(tx *table.Tx, account string) (accountRow, error) {
 }
 
 // readAccount returns an account with its password, and its row, or ErrNotFound. If the password is
-// damaged, it is empty and has never logged in: only this account has to wait until its owner enters
-// it again.
+// damaged, it is empty and has never logged in: only this account has to wait until its owner
+// enters it again.
 func readAccount(tx *table.Tx, account string) (idlepush.Account, accountRow, error) {
 	row, err := accountRowOf(tx, account)
 	if err != nil {

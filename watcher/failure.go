@@ -194,6 +194,9 @@ func connectionFailure(err error) *Failure {
 		if f := knownMeaning(imap.ResponseCode(bye.Code), bye.Text); f != nil {
 			return f
 		}
+		if _, isLogin := errors.AsType[*loginError](err); isLogin && refusesLogin(bye) {
+			return loginFailure(&imap.Error{Code: imap.ResponseCode(bye.Code), Text: bye.Text})
+		}
 		return &Failure{Reason: idlepush.Reason{Code: "server_closed"}}
 	}
 	if _, ok := errors.AsType[*wire.TimeoutError](err); ok || errors.Is(err, context.DeadlineExceeded) {

@@ -11,6 +11,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
@@ -22,6 +23,11 @@ func TestOutage(t *testing.T) {
 	t.Run("a restart makes no refused login come sooner, and reports it no second time", outageRestart)
 	t.Run("a password that is entered again is tried at once", outageEdited)
 	t.Run("other trouble in between neither ends the refusals nor reports them again", outageMixed)
+	t.Run("other trouble after a refusal is reported as the refusal after an hour", outageTurned)
+	t.Run("a lockout that each try prolongs ends", outageProlonged)
+	t.Run("a refused login is tried and reported although the clock was ahead", outageClockAhead)
+	t.Run("a refused login is tried and reported once although the clock is set back", outageClockBack)
+	t.Run("a report is taken away also after its activity was purged", outagePurged)
 }
 
 // outage is a server that works, and in between answers with other words at one place.
@@ -68,6 +74,13 @@ func (o *outage) set(at, answer string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.at, o.answer = at, answer
+}
+
+// locked reports whether the login is answered with other words.
+func (o *outage) locked() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.at == "LOGIN"
 }
 
 // tries returns when logins came since a time, as the times that lay between.
@@ -158,7 +171,11 @@ func outageOf(t *testing.T, lasts time.Duration, at, answer string) {
 	h, _, stop := o.watched(t)
 	defer stop()
 	o.set(at, answer)
+	began := time.Now()
 	time.Sleep(lasts - time.Hour)
+	if n, most := len(o.tries(began)), mostLogins(at, answer, lasts); n > most {
+		t.Errorf("it logged in %d times, not %d", n, most)
+	}
 	o.script.Deliver(imaptest.Message{Header: subject("during"), Date: time.Now()})
 	time.Sleep(time.Hour)
 	o.set("", "")
@@ -180,6 +197,15 @@ func outageOf(t *testing.T, lasts time.Duration, at, answer string) {
 			t.Errorf("it still says %q", n.Code)
 		}
 	}
+}
+
+// mostLogins returns how often an account may log in at most within a time. Providers lock out who
+// tries a password often that they have refused.
+func mostLogins(at, answer string, within time.Duration) int {
+	if at == "LOGIN" && slices.ContainsFunc(blames, func(words string) bool { return strings.Contains(answer, words) }) {
+		return 3 + int(within/usualLoginWait)
+	}
+	return int(within / time.Minute)
 }
 
 func TestLoginWait(t *testing.T) {
@@ -327,7 +353,7 @@ func outageMixed(t *testing.T) {
 			o.set("greeting", "* BYE System error\r\n")
 			time.Sleep(4 * time.Hour)
 			synctest.Wait()
-			if st := h.status(t); st.Code != "server_unavailable" || st.Failures < 10*(day+1) || len(h.attentions(t)) != 1 {
+			if st := h.status(t); st.State != idlepush.StateAttention || st.Code != "login_refused" || st.Failures < 10*(day+1) || len(h.attentions(t)) != 1 {
 				t.Errorf("on day %d it is %+v, and was reported %d times", day, st, len(h.attentions(t)))
 			}
 		}
@@ -337,6 +363,168 @@ func outageMixed(t *testing.T) {
 		h.allWatching(t)
 		if !h.attentions(t)[0].Cleared.After(time.Now().Add(-16 * time.Minute)) {
 			t.Error("the report is not taken away")
+		}
+	})
+}
+
+func outageTurned(t *testing.T) {
+	t.Parallel()
+	for _, turn := range []struct{ at, answer string }{
+		{"LOGIN", "TAG NO Too many login attempts, try again in 15 minutes\r\n"}, {"greeting", "* BYE go away\r\n"}, {"greeting", "* BYE Too many connections\r\n"},
+	} {
+		t.Run(fmt.Sprintf("%s %q", turn.at, turn.answer), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newOutage()
+				h, d, stop := o.watched(t)
+				o.set("LOGIN", "TAG NO "+wrong+"\r\n")
+				time.Sleep(5 * time.Minute)
+				o.set(turn.at, turn.answer)
+				refused := h.status(t).Failing
+				time.Sleep(45 * time.Minute)
+				stop() // another failure is in the store by now
+				_, stop = h.watch(t, d)
+				defer func() { stop() }()
+				time.Sleep(time.Until(refused.Add(59 * time.Minute)))
+				if n := len(h.attentions(t)); n > 0 {
+					t.Errorf("within an hour %d notifications say so", n)
+				}
+				time.Sleep(3 * time.Hour)
+				synctest.Wait()
+				if said, st := h.attentions(t), h.status(t); st.State != idlepush.StateAttention || st.Code != "login_refused" || len(said) != 1 || !said[0].Reason.Equal(st.Reason.With(codes.Account, h.account.Email)) {
+					t.Errorf("after hours the status is %+v, notified was %+v", st, said)
+				}
+				tries := len(o.tries(time.Time{}))
+				time.Sleep(2 * 24 * time.Hour)
+				if n := len(o.tries(time.Time{})) - tries; n > 24 {
+					t.Errorf("in two days it logged in %d times", n)
+				}
+				if n := len(h.attentions(t)); n != 1 {
+					t.Errorf("after two days %d notifications say so", n)
+				}
+				o.set("", "")
+				time.Sleep(3 * time.Hour)
+				synctest.Wait()
+				h.allWatching(t)
+			})
+		})
+	}
+}
+
+func outageProlonged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutage()
+		answer := o.script.On["LOGIN"]
+		var last time.Time
+		o.script.On["LOGIN"] = func(talk *imaptest.Talk, args string) {
+			if o.locked() && time.Since(last) > 90*time.Minute {
+				o.set("", "")
+			}
+			last = time.Now()
+			answer(talk, args)
+		}
+		h, _, stop := o.watched(t)
+		defer stop()
+		o.set("LOGIN", "TAG NO "+wrong+"\r\n")
+		time.Sleep(5 * time.Minute)
+		o.set("LOGIN", "TAG NO Too many login attempts, try again in 90 minutes\r\n")
+		time.Sleep(6 * time.Hour)
+		synctest.Wait()
+		h.allWatching(t)
+	})
+}
+
+func outageClockAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutage()
+		h, d, stop := o.watched(t)
+		stop()
+		o.set("LOGIN", "TAG NO "+wrong+"\r\n")
+		now, ahead := time.Now(), 30*24*time.Hour
+		a, err := h.store.Accounts.Get(h.account.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.store.Mail.SetState(a, idlepush.Status{State: idlepush.StateRetrying, Since: now, Failures: 4, Failing: now.Add(ahead - time.Hour), Retry: now.Add(ahead + 2*time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		_, stop = h.watch(t, d)
+		defer func() { stop() }()
+		time.Sleep(3 * time.Hour)
+		if n := len(o.tries(now)); n != 1 {
+			t.Errorf("within three hours it logged in %d times", n)
+		}
+		time.Sleep(3 * time.Hour)
+		if st := h.status(t); st.State != idlepush.StateAttention || st.Failing.After(now.Add(3*time.Hour)) || len(h.attentions(t)) != 1 {
+			t.Errorf("after six hours the status is %+v, and was reported %d times", st, len(h.attentions(t)))
+		}
+		o.set("", "")
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		h.allWatching(t)
+	})
+}
+
+func outageClockBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutage()
+		h, d, stop := o.watched(t)
+		stop()
+		clock := new(registrytest.Clock)
+		pool, stop := h.watchBy(t, d, clock.Now)
+		defer func() { stop() }()
+		time.Sleep(time.Minute)
+		o.set("LOGIN", "TAG NO "+wrong+"\r\n")
+		for range 3 {
+			time.Sleep(6 * time.Hour)
+			clock.Move(-30 * 24 * time.Hour)
+			pool.AskNow() // as clocks.Watch does
+			before := time.Now()
+			time.Sleep(usualLoginWait*11/10 + time.Minute)
+			if n := len(o.tries(before)); n != 1 {
+				t.Errorf("within two hours it logged in %d times", n)
+			}
+		}
+		if n := len(h.attentions(t)); n != 1 {
+			t.Errorf("%d notifications say so", n)
+		}
+		o.set("", "")
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		h.allWatching(t)
+	})
+}
+
+func outagePurged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutage()
+		h, _, stop := o.watched(t)
+		defer stop()
+		phone := idlepush.Device{User: h.account.Owner, Transport: "fcm", Lane: "fcm", Address: "token", Content: idlepush.LevelSubject}
+		var err error
+		if h.device, _, err = h.store.Devices.Register(phone, "", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		o.set("LOGIN", "TAG NO "+wrong+"\r\n")
+		time.Sleep(2 * time.Hour)
+		said := h.attentions(t)
+		h.deliverAll(t)
+		for range 10 {
+			time.Sleep(24 * time.Hour)
+			if err := h.store.Purge(t.Context(), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.set("", "")
+		time.Sleep(time.Until(h.status(t).Retry.Add(time.Second)))
+		synctest.Wait()
+		h.allWatching(t)
+		w, ok, err := h.store.Outbox.Next(h.device.ID, time.Now())
+		if len(said) != 1 || err != nil || !ok || !slices.Equal(w.Notification.Clear, []string{said[0].ID}) {
+			t.Errorf("notified was %+v, and the phone is sent %+v, %v", said, w.Notification, err)
 		}
 	})
 }

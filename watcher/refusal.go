@@ -12,6 +12,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/watcher/wire"
 )
 
 const (
@@ -70,8 +71,9 @@ func knownMeaning(code imap.ResponseCode, text string) *Failure {
 		return nil
 	case containsAny(lower, "too many", "limit", "exceeded", "maximum"):
 		return tooMany()
-	case containsAny(lower, "temporar", "try again", "try later", "system error", "internal error", "server error", "unavailable", "service is not available", "maintenance", "overloaded",
-		"busy", "timed out", "timeout", "technical problem", "out of service"):
+	case !isLoginCode(code) && containsAny(lower, "try again", "try later"),
+		containsAny(lower, "temporar", "system error", "internal error", "internal login failure", "server error", "unavailable", "service is not available", "maintenance", "overloaded",
+			"busy", "timed out", "timeout", "technical problem", "out of service"):
 		return &Failure{Reason: idlepush.Reason{Code: "server_unavailable"}}
 	}
 	return nil
@@ -111,6 +113,12 @@ var loginCodes = map[imap.ResponseCode]Failure{
 	imap.ResponseCodeContactAdmin:         {Reason: idlepush.Reason{Code: "contact_admin"}, Field: "username", final: true},
 }
 
+// isLoginCode reports whether the response code says that a login is refused.
+func isLoginCode(code imap.ResponseCode) bool {
+	_, ok := loginCodes[code]
+	return ok
+}
+
 // loginFailure reads a refused login whose text says nothing that is known.
 func loginFailure(said *imap.Error) *Failure {
 	if f, ok := loginCodes[said.Code]; ok {
@@ -123,6 +131,21 @@ func loginFailure(said *imap.Error) *Failure {
 	return &Failure{Reason: idlepush.Reason{Code: "login_refused"}.With(codes.Case, unexplained), Field: "password", final: true, personal: true}
 }
 
+// refusesLogin reports whether a BYE in place of the answer to a login is about the login.
+func refusesLogin(bye *wire.ByeError) bool {
+	code, lower := imap.ResponseCode(bye.Code), strings.ToLower(bye.Text)
+	return isLoginCode(code) || code == imap.ResponseCodeNoPerm ||
+		containsAny(lower, "login", "logon", "authenticat", "password", "credential", "user") &&
+			containsAny(lower, "fail", "invalid", "incorrect", "wrong", "denied", "refuse", "reject", "no such", "unknown")
+}
+
+// limitsLogin reports whether a server takes no login because there have been too many. A server
+// that has refused the password may mean the tries with it, and count on while they go on.
+func limitsLogin(f *Failure) bool {
+	_, isLogin := errors.AsType[*loginError](f.cause)
+	return isLogin && (f.Code == "too_many_connections" || f.Code == "throttled")
+}
+
 // refusals are those of an account whose password has logged in before, since its last confirmed
 // look. Whatever the server says, such a refusal may pass by itself: providers call their own trouble
 // a wrong password.
@@ -131,6 +154,8 @@ type refusals struct {
 	since time.Time // when the first came
 	again time.Time // when the login is tried again; zero: that does not wait for a refusal
 	told  bool      // the account is in attention
+
+	reason idlepush.Reason // of the last
 }
 
 const (
@@ -158,31 +183,52 @@ func loginWait(count int, lasted time.Duration) time.Duration {
 }
 
 func refusalsOf(st idlepush.Status) refusals {
-	return refusals{st.Failures, st.Failing, st.Retry, st.State == idlepush.StateAttention}
+	r := refusals{st.Failures, st.Failing, st.Retry, st.State == idlepush.StateAttention, st.Reason}
+	if r.again.IsZero() && !r.told {
+		// The reason is that of another failure since the last refusal.
+		r.reason = afterSuccess(idlepush.Reason{Code: "login_refused"})
+	}
+	return r
 }
 
 // add counts one more. The next try may come up to a tenth later than loginWait, so that accounts do
 // not act at once.
 func (r *refusals) add(now time.Time) {
 	now = now.Round(0) // a machine that sleeps stops the monotonic clock
-	if r.count++; r.count == 1 {
-		r.since = now
+	if r.count++; r.count == 1 || r.since.After(now) {
+		r.since = now // in the second case the clock was ahead
 	}
 	wait := loginWait(r.count, now.Sub(r.since))
 	r.again = now.Add(wait + rand.N(wait/10))
-	r.told = r.told || now.Sub(r.since) >= tellAfter
+}
+
+// tell notes that the login does not work now either. It reports whether that makes it a case for
+// attention, for the first time.
+func (r *refusals) tell(now time.Time) bool {
+	r.since = earlier(r.since, now.Round(0)) // the clock may have been ahead
+	if r.told || r.count == 0 || now.Sub(r.since) < tellAfter {
+		return false
+	}
+	r.told = true
+	return true
 }
 
 // wait returns how long it is until the next try. A clock that was set back does not prolong it.
 func (r *refusals) wait(now time.Time) time.Duration {
-	return min(r.again.Sub(now.Round(0)), loginWait(r.count, now.Sub(r.since))*11/10)
+	now = now.Round(0)
+	r.again = earlier(r.again, now.Add(loginWait(r.count, now.Sub(r.since))*11/10))
+	return r.again.Sub(now)
 }
 
-// status returns the state of an account that fails for this reason.
+// status returns the state of an account that fails for this reason. While it waits for a refusal,
+// and in attention, the refusal is the reason: a later failure asks nobody to act.
 func (r *refusals) status(reason idlepush.Reason) idlepush.Status {
 	st := idlepush.Status{State: idlepush.StateRetrying, Reason: reason, Failures: r.count, Failing: r.since, Retry: r.again}
 	if r.told {
 		st.State = idlepush.StateAttention
+	}
+	if r.told || !r.again.IsZero() {
+		st.Reason = r.reason
 	}
 	return st
 }

@@ -112,6 +112,26 @@ func refusalTexts(t *testing.T) {
 			}
 		}
 	}
+	// A BYE in place of the answer to a login refuses it, if it says so.
+	for bye, code := range map[wire.ByeError]codes.Code{{Code: "AUTHENTICATIONFAILED", Text: "no"}: "login_refused", {Code: "CONTACTADMIN", Text: "no"}: "contact_admin",
+		{Code: "NOPERM", Text: "no"}: "login_refused", {Text: "Login failed."}: "login_refused", {Text: "Authentication failure"}: "login_refused", {Text: "No such user"}: "login_refused",
+		{Text: "Invalid credentials, try again"}: "login_refused",
+		{Text: "shutting down"}:                  "server_closed", {Text: "Logging out"}: "server_closed", {Text: "Disconnected: Inactivity during authentication."}: "server_closed",
+		{Code: "UNAVAILABLE", Text: "Authentication failed"}: "server_unavailable", {Text: "Internal login failure. Refer to server log for more information."}: "server_unavailable",
+		{Text: "Too many login failures"}: "too_many_connections"} {
+		if f := diagnose(&scriptedAccount, &loginError{err: &bye}); f.Code != code || f.Server != bye.Text {
+			t.Errorf("%+v at the login: %s, want %s", bye, f.Code, code)
+		}
+		if f := diagnose(&scriptedAccount, &bye); f.final {
+			t.Errorf("%+v: %s", bye, f.Code)
+		}
+	}
+	// A code that says what is wrong goes before the advice to try again.
+	for _, text := range []string{"Login failed, please try again", "Invalid user name or password, try again later"} {
+		if f := diagnose(&scriptedAccount, no(imap.ResponseCodeAuthenticationFailed, text)); f.Code != "login_refused" {
+			t.Errorf("%s: %s", text, f.Code)
+		}
+	}
 	// A server that ends a connection in which nothing happened has no limit and no trouble.
 	for text, code := range map[string]codes.Code{"Idle timeout exceeded": "server_closed", "Disconnected for inactivity.": "server_closed",
 		"Autologout; idle for too long": "server_closed", "Closing: idle time limit exceeded": "server_closed",

@@ -170,7 +170,7 @@ func (s *supervisor) retry(ctx context.Context, end ended) bool {
 		return sleep(ctx, firstRetryWait)
 	}
 	f := diagnose(s.account, err)
-	refused := f.final && !s.account.Status.LoggedIn.IsZero()
+	refused := !s.account.Status.LoggedIn.IsZero() && (f.final || s.refusals.count > 0 && limitsLogin(f))
 	if f.final && !refused {
 		if s.giveUp(f) {
 			return false
@@ -197,6 +197,9 @@ func (s *supervisor) retry(ctx context.Context, end ended) bool {
 	}
 	s.log.Log(ctx, level, "session ended, will be tried again", "status", f.Code, "err", wire.Clean(redact(err.Error(), s.account)),
 		"attempt", s.attempt, "wait", wait.Round(time.Second))
+	if refused || end.lived == 0 {
+		s.tell()
+	}
 	s.setState(s.refusals.status(f.Told()))
 	if refused {
 		return s.awaitLogin(ctx)
@@ -212,14 +215,23 @@ func (s *supervisor) giveUp(f *Failure) bool {
 
 // refuse counts the refusal of a password that has worked before, and returns how long to wait.
 func (s *supervisor) refuse(f *Failure) time.Duration {
-	now, told := s.wall(), s.refusals.told
+	now := s.wall()
 	s.attempt++
 	s.refusals.add(now)
-	f.Reason = afterSuccess(f.Reason)
-	if s.refusals.told && !told {
-		s.log.Error("account needs attention, and is still tried", "status", f.Code, "err", f.Text())
+	if f.final {
+		f.Reason = afterSuccess(f.Reason)
+		s.refusals.reason = f.Told()
 	}
 	return s.refusals.wait(now)
+}
+
+// tell has the state say that a person must act, if the login has been refused for long and has not
+// worked since.
+func (s *supervisor) tell() {
+	if s.refusals.tell(s.wall()) {
+		said := s.refusals.reason
+		s.log.Error("account needs attention, and is still tried", "status", said.Code, "err", sentences.Sentence(said.Code, said.Params))
+	}
 }
 
 // awaitLogin waits until a refused login is to be tried again.

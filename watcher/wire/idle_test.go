@@ -14,6 +14,7 @@ import (
 func TestIdle(t *testing.T) {
 	t.Parallel()
 	t.Run("a server whose heartbeat stops is checked early", missedHeartbeat)
+	t.Run("when a heartbeat is missed does not depend on the wall clock", missedByMonotonicClock)
 	t.Run("flags end IDLE a little later if they are wanted", flagsEndIdle)
 	t.Run("the refresh never drifts", refreshNeverDrifts)
 	t.Run("after NO to IDLE the connection works", refusedIdle)
@@ -81,6 +82,20 @@ func flagsEndIdle(t *testing.T) {
 				t.Errorf("gathering %v, it ended after %v, want %v", delays, waited, want)
 			}
 		})
+	}
+}
+
+// missedByMonotonicClock runs in no bubble, where times have no monotonic reading.
+func missedByMonotonicClock(t *testing.T) {
+	t.Parallel()
+	c, stop := pipe(t, &imaptest.Script{}, DefaultLimits, nil)
+	defer stop()
+	if err := c.Do("NOOP", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	c.ExpectHeartbeat(time.Minute)
+	if at := c.beat.missed(c.LastByte()); at == at.Round(0) {
+		t.Errorf("it is missed at %v by the wall clock alone", at)
 	}
 }
 

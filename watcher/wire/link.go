@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -17,9 +16,9 @@ type link struct {
 	conn net.Conn
 	raw  net.Conn // conn, or the one below its TLS: closing a tls.Conn may take 5 s
 	stop func() bool
-	last atomic.Int64 // when the last byte came, in nanoseconds since 1970
 
 	mu      sync.Mutex
+	last    time.Time // when the last byte came
 	changed sync.Cond // broadcast when cause or the state of a clientConn changes
 	bye     *ByeError
 	cause   error
@@ -40,7 +39,7 @@ func (l *link) init(ctx context.Context, conn net.Conn) {
 		l.raw = t.NetConn()
 	}
 	l.changed.L = &l.mu
-	l.last.Store(time.Now().UnixNano())
+	l.last = time.Now()
 	l.stop = context.AfterFunc(ctx, func() { l.fail(context.Cause(ctx)) })
 }
 
@@ -97,8 +96,13 @@ func (l *link) failOnBye() error {
 }
 
 // LastByte returns when the last byte came from the server; before the first, when the connection
-// was made. It may be called from any goroutine.
-func (l *link) LastByte() time.Time { return time.Unix(0, l.last.Load()) }
+// was made. The time has a monotonic reading: what is computed from it holds when the clock is set.
+// It may be called from any goroutine.
+func (l *link) LastByte() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
 
 // EndIdle ends the IDLE that runs, or else the next, at that time or sooner, as if its refresh were
 // over. It may be called from any goroutine.
@@ -132,7 +136,9 @@ func (l *link) read(p []byte, until time.Time) (int, error) {
 	l.mu.Unlock()
 	n, err := l.conn.Read(p)
 	if n > 0 {
-		l.last.Store(time.Now().UnixNano())
+		l.mu.Lock()
+		l.last = time.Now()
+		l.mu.Unlock()
 	}
 	return n, err
 }

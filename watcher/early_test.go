@@ -16,6 +16,8 @@ func TestEarlyNews(t *testing.T) {
 	t.Parallel()
 	t.Run("mail that is announced before it can be found is looked for after 1, 4 and 15 s", announcedTooEarly)
 	t.Run("mail of another folder that is announced before it can be found is looked for again", announcedTooEarlyAside)
+	t.Run("mail that is announced too early just after others were removed is looked for again", announcedTooEarlyAfterRemoval)
+	t.Run("mail of another folder that is announced too early after others were removed is looked for again", announcedTooEarlyAsideAfterRemoval)
 	t.Run("RECENT is a hint to look", recentAlone)
 	t.Run("an announcement that is never true costs three looks", announcementNeverTrue)
 	t.Run("mail at a server as GNU mailutils is found, and its IDLE not trusted", asMailutils)
@@ -69,6 +71,43 @@ func announcedTooEarlyAside(t *testing.T) {
 			t.Errorf("a mail was notified after %v", late)
 		}
 	})
+}
+
+func announcedTooEarlyAfterRemoval(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := lateIndex([]string{"INBOX"}, 3*time.Second)
+		h, stop := s.watched(t, "INBOX")
+		defer stop()
+		s.delays(t, h, "INBOX", 3, time.Minute)
+		s.remove("INBOX", 1)
+		if late := s.delays(t, h, "INBOX", 1, 15*time.Minute); late > 5*time.Second {
+			t.Errorf("in INBOX a mail was notified after %v", late)
+		}
+	})
+}
+
+func announcedTooEarlyAsideAfterRemoval(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		synctest.Test(t, func(t *testing.T) {
+			// Most times the mail comes so short before a tour that it does not find it.
+			s := lateIndex([]string{"INBOX", "B"}, 19*time.Second)
+			s.caps = "IMAP4rev1 IDLE"
+			h, stop := s.watched(t, "INBOX", "B")
+			defer stop()
+			for range 3 {
+				s.put("B", imaptest.Message{Flags: `\Seen`, Header: subject("read"), Date: time.Now()})
+			}
+			time.Sleep(5 * time.Minute)
+			s.remove("B", 1)
+			s.remove("B", 2)
+			time.Sleep(5 * time.Minute)
+			if late := s.delays(t, h, "B", 1, 10*time.Minute); late > quickTour+20*time.Second {
+				t.Errorf("in another folder a mail was notified after %v", late)
+			}
+		})
+	}
 }
 
 // recentAlone has a server that announces by RECENT and without EXISTS, one that counts on and one

@@ -131,6 +131,24 @@ func (e *earlyNews) after(behind bool, now time.Time) {
 	}
 }
 
+// counted takes in how many messages a folder has that is not open. Messages may have been removed
+// there unseen.
+func (e *earlyNews) counted(messages uint32) {
+	switch {
+	case !e.known:
+		*e = earlyNews{known: true, messages: messages}
+	case e.next.IsZero():
+		e.messages = min(e.messages, messages)
+	}
+}
+
+// removed takes in how many messages were removed of the open folder since the last search.
+func (e *earlyNews) removed(count int) {
+	n := uint32(count)
+	e.messages -= min(e.messages, n)
+	e.untrue -= min(e.untrue, n)
+}
+
 // expects reports whether there are messages to be found, in the look that runs.
 func (e *earlyNews) expects(behind bool, now time.Time) bool {
 	if !e.known {

@@ -89,11 +89,25 @@ func (s *folderServer) watched(t *testing.T, folders ...string) (h *harness, sto
 
 // deliver adds a message to a folder, with the date as INTERNALDATE, and announces it.
 func (s *folderServer) deliver(folder, header string, date time.Time) {
+	s.put(folder, imaptest.Message{Header: header, Date: date})()
+}
+
+// put adds a message to a folder. The returned function announces it.
+func (s *folderServer) put(folder string, m imaptest.Message) (announce func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.folders[folder]
-	f.mails = append(f.mails, imaptest.Message{UID: f.next, Header: header, Date: date})
+	m.UID = f.next
+	f.mails = append(f.mails, m)
 	f.next++
+	return func() { s.announce(folder) }
+}
+
+// announce tells clients in IDLE how many messages the folder has.
+func (s *folderServer) announce(folder string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.folders[folder]
 	for tell, open := range s.waiting {
 		switch {
 		case open == folder:

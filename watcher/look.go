@@ -197,6 +197,7 @@ func (s *session) record(f *folder, a registry.Arrival) error {
 // of the folder.
 func (s *session) open(f *folder) (first bool, err error) {
 	if s.reader.selected == f {
+		f.early.removed(s.conn.News().Expunge)
 		return false, nil
 	}
 	if err := s.reader.open(f); err != nil {

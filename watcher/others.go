@@ -258,8 +258,8 @@ func (s *session) hasChanged(f *folder, data *imap.StatusData) (bool, error) {
 	}
 	before, known := f.status, f.statusKnown
 	f.status, f.statusKnown = status, true
-	if known && !f.early.known {
-		f.early = earlyNews{known: true, messages: before.messages}
+	if known && data.NumMessages != nil {
+		f.early.counted(min(before.messages, status.messages))
 	}
 	if err := s.readCursor(f); err != nil {
 		return false, err

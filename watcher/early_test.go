@@ -208,11 +208,11 @@ func asMailutils(t *testing.T) {
 				talk.Answer("UID SEARCH", args)
 			},
 		}}
-		h := newHarness(t, scriptedAccount)
-		h.from(t, 2)
-		defer h.live(t, script)()
+		h, pool, _, stop := pooled(t, script)
+		defer stop()
 		for n, within := range []time.Duration{usualInterval, distrustInterval, distrustInterval, distrustInterval} {
 			time.Sleep(10 * time.Minute)
+			afterLook(pool, h.account.ID)
 			script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("mail ", n)), Date: time.Now()})
 			time.Sleep(within)
 			synctest.Wait()

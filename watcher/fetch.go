@@ -198,7 +198,7 @@ func header(m wire.Mail) []byte {
 
 // describe returns what a message is, and why it does not ring if it does not.
 func (ft *fetcher) describe(m wire.Mail, t terms) (registry.Message, error) {
-	if !m.Date.IsZero() && time.Since(m.Date) > lateBy && !ft.failures.messages.wasRefused(t.folder.id(m.UID)) {
+	if !m.Date.IsZero() && t.now.Sub(m.Date) > lateBy && !ft.failures.messages.wasRefused(t.folder.id(m.UID)) {
 		ft.late++
 	}
 	flag := flagged(m.Flags)

@@ -27,7 +27,7 @@ const (
 	quietToDare      = 28 * 24 * time.Hour // without a drop: beyond a silence that was fatal
 	missesToDistrust = 3                   // messages that IDLE did not report
 	distrustLasts    = 7 * 24 * time.Hour  // then IDLE has another chance
-	lateBy           = 90 * time.Second    // the age of a message that IDLE should have reported
+	lateBy           = 65 * time.Second    // the age of a message that IDLE should have reported; Courier may take 60 s
 )
 
 // provider describes the servers of a mail provider.

@@ -1,9 +1,12 @@
 package watcher
 
 import (
+	"crypto/rand"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
+	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
 
@@ -18,6 +22,8 @@ func TestLearn(t *testing.T) {
 	t.Parallel()
 	t.Run("the interval is shorter after a server has ended three silent connections", learnSilentDrops)
 	t.Run("a server that does not report three messages in a row is distrusted", learnMissedNews)
+	t.Run("mail that is announced at the end of an IDLE is not missed", announcedAtDone)
+	t.Run("a server that announces mail within a minute is trusted", slowAnnouncer)
 	t.Run("learned behaviour of a host holds while it is distrusted", learnedHoldsInDistrust)
 	t.Run("Live reports the ages of a session", liveAges)
 }
@@ -74,18 +80,27 @@ func pooledBy(t *testing.T, at *server) (h *harness, pool *Pool, s *server, stop
 	}
 }
 
+// afterLook waits until a look at the folder has just ended. Mail that comes then waits as long as
+// an IDLE lasts, unless it is announced.
+func afterLook(pool *Pool, account string) {
+	for time.Since(pool.Live(account).Confirmed) > time.Second {
+		time.Sleep(time.Second)
+	}
+	synctest.Wait()
+}
+
 func learnMissedNews(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}}
-		h, _, _, stop := pooled(t, script)
+		h, pool, _, stop := pooled(t, script)
 		defer stop()
 		time.Sleep(time.Minute)
 		for i, step := range []struct {
 			mute bool
 			code codes.Code
 		}{{true, ""}, {true, ""}, {false, ""}, {true, ""}, {true, ""}, {true, "idle_unreliable"}} {
-			synctest.Wait()
+			afterLook(pool, h.account.ID)
 			script.Mute = step.mute
 			script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("mail ", i)), Date: time.Now()})
 			time.Sleep(10 * time.Minute)
@@ -106,6 +121,56 @@ func learnMissedNews(t *testing.T) {
 			t.Errorf("%d messages were notified", got)
 		}
 	})
+}
+
+func announcedAtDone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var due atomic.Bool
+		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}, At: func(talk *imaptest.Talk, moment string) {
+			if moment == "within DONE" && due.CompareAndSwap(true, false) {
+				talk.Deliver(imaptest.Message{Header: subject(rand.Text()), Date: time.Now()})
+			}
+		}}
+		h, _, _, stop := pooled(t, script)
+		defer stop()
+		time.Sleep(time.Minute)
+		for range missesToDistrust {
+			due.Store(true)
+			time.Sleep(10 * time.Minute)
+		}
+		synctest.Wait()
+		known, err := h.store.Mail.Host("mail.example.org:993")
+		if n := len(h.mails(t)); err != nil || n != missesToDistrust || known.MissedNews > 0 || !known.DistrustedSince.IsZero() {
+			t.Errorf("%d were notified, and learned is %+v, %v", n, known, err)
+		}
+	})
+}
+
+// slowAnnouncer has servers that look for new mail only every so often, as Courier does each minute
+// and others on a network file system do more often.
+func slowAnnouncer(t *testing.T) {
+	t.Parallel()
+	for _, folders := range [][]string{{"INBOX"}, {"INBOX", "B"}} {
+		for _, delay := range []time.Duration{5 * time.Second, time.Minute} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newFolderServer("IMAP4rev1 IDLE", folders...)
+				h, stop := s.watched(t, folders...)
+				defer stop()
+				for n := range testenv.Tenth(300) {
+					announce := s.put("INBOX", imaptest.Message{Header: subject(fmt.Sprint("mail ", n)), Date: time.Now()})
+					time.Sleep(delay)
+					announce()
+					time.Sleep(10*time.Minute + mathrand.N(20*time.Minute))
+					synctest.Wait()
+					known, err := h.store.Mail.Host("mail.example.org:993")
+					if err != nil || known.MissedNews > 0 || !known.DistrustedSince.IsZero() {
+						t.Fatalf("%v, announced after %v: learned after %d mails is %+v, %v", folders, delay, n+1, known, err)
+					}
+				}
+			})
+		}
+	}
 }
 
 func liveAges(t *testing.T) {

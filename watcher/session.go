@@ -43,6 +43,7 @@ type session struct {
 
 	tours
 	confirmed bool // it got as far as a look that the server confirmed
+	unshown   int  // messages that the last look at the folder found only by opening it anew
 }
 
 // tours are the looks at the other folders.
@@ -143,7 +144,7 @@ func (s *session) catchUp() (found int, err error) {
 // lookHome looks at the folder that will be waited in: the first of those that can be opened.
 func (s *session) lookHome() (home *folder, found int, err error) {
 	for {
-		home, s.fetcher.late = s.folders.home(), 0
+		home, s.fetcher.late, s.unshown = s.folders.home(), 0, 0
 		if home.early.last() {
 			s.reader.close()
 		}
@@ -171,7 +172,7 @@ func (s *session) lookOpen(home *folder) (found int, err error) {
 	if found, err = s.look(home); found == 0 {
 		home.told.untrue = home.told.messages
 	}
-	s.fetcher.late += found
+	s.unshown = found
 	return found, err
 }
 
@@ -180,7 +181,7 @@ func (s *session) lookOpen(home *folder) (found int, err error) {
 func (s *session) judgeIdle(found int) {
 	last := s.waiter.last
 	switch {
-	case last.idled && !last.news.Mail() && (s.fetcher.late > 0 || last.expired && !last.retry && found > 0):
+	case last.idled && !last.news.Mail() && (s.unshown > 0 || last.long && s.fetcher.late > 0):
 		s.host.missedNews()
 	case last.idled && last.news.Mail() && found > 0:
 		s.host.reportedNews()

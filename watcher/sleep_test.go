@@ -31,6 +31,7 @@ import (
 type laptop struct {
 	clock   registrytest.Clock
 	script  *imaptest.Script
+	pool    *Pool
 	serving sync.WaitGroup
 
 	mu     sync.Mutex
@@ -127,10 +128,11 @@ func watchLaptop(t *testing.T, script *imaptest.Script) (l *laptop, h *harness, 
 	account := scriptedAccount
 	account.Security = idlepush.SecurityPlain
 	l, h = &laptop{script: script}, newHarness(t, account)
-	pool, stopPool := h.watchBy(t, Dialer{Permit: permitAll, dial: l.dial}, l.clock.Now)
+	var stopPool func()
+	l.pool, stopPool = h.watchBy(t, Dialer{Permit: permitAll, dial: l.dial}, l.clock.Now)
 	ctx, cancel := context.WithCancel(t.Context())
 	var watching sync.WaitGroup
-	watching.Go(func() { clocks.Watch(ctx, l.clock.Now, func(time.Duration) { pool.AskNow() }) })
+	watching.Go(func() { clocks.Watch(ctx, l.clock.Now, func(time.Duration) { l.pool.AskNow() }) })
 	time.Sleep(time.Minute)
 	return l, h, func() {
 		cancel()
@@ -189,6 +191,7 @@ func learnAfterSleep(t *testing.T) {
 		l.sleep(time.Hour, 0, false)
 		for n := range missesToDistrust {
 			time.Sleep(10 * time.Minute)
+			afterLook(l.pool, h.account.ID)
 			l.script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("mail ", n)), Date: l.clock.Now()})
 		}
 		time.Sleep(10 * time.Minute)

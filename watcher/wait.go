@@ -37,7 +37,7 @@ type idleResult struct {
 	news    wire.News // by which it ended before its time; zero: it did not
 	early   bool      // it ended before its time, and not for flags
 	expired bool      // it lasted its time
-	retry   bool      // its time was that of a retry
+	long    bool      // it lasted longer than lateBy
 }
 
 // idles reports whether there is use in IDLE.
@@ -55,18 +55,16 @@ func (w *waiter) pause(found int) time.Duration {
 	return wait
 }
 
-// idle waits in IDLE until there is news or one of the times has come, zero for none: for a retry,
-// or due for another reason. An IDLE that the server refuses is an *imap.Error, and refused is set.
-func (w *waiter) idle(retry time.Time, due ...time.Time) error {
-	retry = sooner(retry, w.failures.again())
-	wait, whole := w.refresh(append(due, retry))
+// idle waits in IDLE until there is news or one of the times has come, zero for none. An IDLE that
+// the server refuses is an *imap.Error, and refused is set.
+func (w *waiter) idle(due ...time.Time) error {
+	wait, whole := w.refresh(append(due, w.failures.again()))
 	began := time.Now()
 	w.conn.ExpectHeartbeat(w.host.peers.heartbeat())
 	expected := w.conn.Heartbeat() > 0
 	news, err := w.conn.Idle(wait, timeout, wire.IdleDelays{Flags: w.flagDelay, Others: w.othersDelay})
 	w.host.peers.heard(w.conn.Heartbeat(), expected && err == nil)
 	w.learn(news, err, began, wait, whole)
-	w.last.retry = !retry.IsZero() && !time.Now().Before(retry)
 	return err
 }
 
@@ -88,7 +86,7 @@ func (w *waiter) learn(news wire.News, err error, began time.Time, wait time.Dur
 	lasted := time.Since(began)
 	_, w.refused = errors.AsType[*imap.Error](err)
 	slept := w.slept()
-	w.last = idleResult{idled: err == nil && !slept, news: news,
+	w.last = idleResult{idled: err == nil && !slept, news: news, long: lasted > lateBy,
 		early: lasted < wait && (news.Mail() || news.Ended || news.Changes() == 0)}
 	if w.flagDelay = min(w.flagDelay*5/4, maxFlagDelay); news.Changes() == 0 || lasted > maxFlagDelay {
 		w.flagDelay = minFlagDelay

@@ -17,6 +17,7 @@ func TestBadIdle(t *testing.T) {
 	t.Run("behind a proxy that closes at 30 s of silence, mail is notified at once after three closes", hourBehindProxy)
 	t.Run("an account whose IDLE ends badly three times in a row is polled until it holds", badIdleIsPolled)
 	t.Run("connections that are lost now and then make no account poll", lostNowAndThen)
+	t.Run("an account whose IDLE works again is watched, also where mail ends each IDLE soon", busyAndWellAgain)
 	t.Run("only IDLEs that end badly in a row count", badIdlesInARow)
 }
 
@@ -125,6 +126,25 @@ func lostNowAndThen(t *testing.T) {
 			synctest.Wait()
 			h.allWatching(t)
 		}
+	})
+}
+
+func busyAndWellAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var well atomic.Bool
+		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}}
+		h, _, _, stop := pooledBy(t, &server{script: script, closes: func() time.Duration {
+			if well.Load() {
+				return 0
+			}
+			return 5 * time.Second
+		}})
+		defer stop()
+		time.Sleep(5 * time.Minute)
+		well.Store(true)
+		lateness(t, h, script, 100, 15*time.Second)
+		h.allWatching(t)
 	})
 }
 

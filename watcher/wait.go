@@ -108,15 +108,16 @@ func (w *waiter) learn(news wire.News, err error, began time.Time, wait time.Dur
 		w.host.peers.suspect(w.conn, time.Now())
 	}
 	if !slept {
-		w.judge(err, lasted)
+		w.judge(news, err, lasted)
 	}
 }
 
-// judge takes in whether an IDLE ended with the connection. One that mail has ended soon tells
-// nothing.
-func (w *waiter) judge(err error, lasted time.Duration) {
+// judge takes in whether an IDLE ended with the connection. One that has ended soon tells nothing,
+// unless mail ended it. One that ended at once was perhaps never sent: there was news before it.
+func (w *waiter) judge(news wire.News, err error, lasted time.Duration) {
 	bad := lost(err) || breaksProtocol(err)
-	if !bad && (err != nil || lasted < shortestInterval*9/10) {
+	held := lasted >= shortestInterval*9/10 || news.Mail() && lasted >= time.Second
+	if !bad && (err != nil || !held) {
 		return
 	}
 	now, _ := w.host.interval()

@@ -222,6 +222,7 @@ func tourAsQuickAsStatus(t *testing.T) {
 	}{
 		"quick":  {"IMAP4rev1 IDLE", quickStatus, quickTour, false},
 		"slow":   {"IMAP4rev1 IDLE", quickStatus + 1, slowTour, false},
+		"polled": {"IMAP4rev1", quickStatus, quickTour, false},
 		"NOTIFY": {"IMAP4rev1 IDLE NOTIFY", 0, slowTour, true},
 	} {
 		t.Run(name, func(t *testing.T) {

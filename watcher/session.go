@@ -233,7 +233,7 @@ func (s *session) wait(ctx context.Context) error {
 		return nil
 	}
 	s.reader.close()
-	if !s.asker.sleep(ctx, s.waiter.pollWait(s.folders.again())) {
+	if !s.asker.sleep(ctx, s.waiter.pollWait(s.folders.again(), s.tour)) {
 		return ctx.Err()
 	}
 	return nil

@@ -19,6 +19,7 @@ const (
 	stageMail    oldStage = "mail"    // a mail that is counted
 	stageLooking oldStage = "looking" // the summary while the look goes on
 	stageFound   oldStage = "found"   // the summary when the look has ended
+	stageDecided oldStage = "decided" // the summary after the decision; hidden if the mails rang one by one
 )
 
 // Append implements [table.Prefix].
@@ -63,6 +64,7 @@ func (in *recorder) insertOld(n idlepush.Notification) (err error) {
 		}
 	}
 	in.old.Value.Count++
+	in.old.Value.At = a.At
 	k, row, err := in.set.newRow(n)
 	if err != nil {
 		return err
@@ -110,10 +112,12 @@ func (m Mail) EndLooks(account string) error {
 	}
 }
 
-// OldMail is the old mail of a folder that one look has found.
+// OldMail is the old mail of a folder that looks have found since the last decision.
 type OldMail struct {
 	Account, Folder string
 	Count           int
+	Found           time.Time // the last of it
+	Decided         time.Time // when push last decided on old mail of the folder; zero: not in 7 days
 
 	batch notificationKey
 }
@@ -126,11 +130,25 @@ func (o Outbox) OldMail() (list []OldMail, err error) {
 	err = o.db.View(func(tx *table.Tx) error {
 		rows, err := undecided.Rows(tx, table.Under(stageFound), maxOldMail)
 		for _, b := range rows {
-			list = append(list, OldMail{string(b.Key.scope), b.Value.Folder, b.Value.Count, b.Key})
+			m := OldMail{Account: string(b.Key.scope), Folder: b.Value.Folder, Count: b.Value.Count, Found: b.Value.At, batch: b.Key}
+			if m.Decided, err = decidedAt(tx, b.Key.scope, m.Folder); err != nil {
+				return err
+			}
+			list = append(list, m)
 		}
 		return err
 	})
 	return list, err
+}
+
+// decidedAt returns when push last decided on old mail of a folder; zero: not in 7 days.
+func decidedAt(tx *table.Tx, account id, folder string) (time.Time, error) {
+	last, err := undecided.Last(tx, table.Under(undecidedPrefix{stageOfAccount{stageDecided, account}, digestOf(folder)}), 1)
+	if err != nil || len(last) == 0 {
+		return time.Time{}, err
+	}
+	row, _, err := notifications.Get(tx, last[0].Key)
+	return row.At, err
 }
 
 // RingOld has the old mails ring one by one. If they are too many for one transaction, it takes
@@ -163,9 +181,9 @@ func (o Outbox) decideOld(m OldMail, ring bool, now time.Time) error {
 			return false, err
 		case !decided:
 		case ring:
-			return true, notifications.Delete(set.tx, m.batch)
+			b.Undecided, b.At, b.Count = stageDecided, now, 0
 		default:
-			b.Undecided, b.At, b.Expires, b.Unqueued = "", now, now.Add(idlepush.KindSummary.Lifetime()), idsOf(recipients)
+			b.Undecided, b.At, b.Expires, b.Unqueued = stageDecided, now, now.Add(idlepush.KindSummary.Lifetime()), idsOf(recipients)
 			if err := set.enqueue(m.batch, &b); err != nil {
 				return false, err
 			}

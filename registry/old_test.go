@@ -19,6 +19,7 @@ func TestOldMail(t *testing.T) {
 	t.Run("of very much old mail the last 200 are kept, and all are counted", oldMailCounted)
 	t.Run("old mail that comes before it is decided is counted, too", oldMailMerged)
 	t.Run("new mail among it rings at once", oldMailAmongNew)
+	t.Run("old mail says when it was found, and when push last decided on its folder", oldMailTimes)
 	t.Run("a decision by a count that has grown meanwhile is none", oldMailStale)
 	t.Run("old mail that is decided late rings all the same", oldMailDecidedLate)
 	t.Run("the same old mail in two folders rings once", oldMailTwoFolders)
@@ -222,6 +223,29 @@ func oldMailAmongNew(t *testing.T) {
 		t.Errorf("the phone got %v", got)
 	}
 	foundOld(t, s, 1)
+}
+
+func oldMailTimes(t *testing.T) {
+	t.Parallel()
+	for name, decide := range map[string]func(Outbox, OldMail, time.Time) error{"ring": Outbox.RingOld, "sum up": Outbox.SumUpOld} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, _, a, _ := oldMailbox(t)
+			oldMail(t, s, a, 2, false)
+			m := foundOld(t, s, 2)[0]
+			if !m.Found.Equal(dawn) || !m.Decided.IsZero() {
+				t.Errorf("found at %v, decided at %v", m.Found, m.Decided)
+			}
+			later := dawn.Add(time.Minute)
+			if err := decide(s.Outbox, m, later); err != nil {
+				t.Fatal(err)
+			}
+			oldMail(t, s, a, 1, false)
+			if m := foundOld(t, s, 1)[0]; !m.Decided.Equal(later) {
+				t.Errorf("decided at %v, want %v", m.Decided, later)
+			}
+		})
+	}
 }
 
 func oldMailDecidedLate(t *testing.T) {

@@ -327,7 +327,7 @@ func (row notificationRow) mayRing() bool {
 
 // isHidden reports whether the notification is for the store alone.
 func (row notificationRow) isHidden() bool {
-	return row.Kind == kindKnown || row.Kind == idlepush.KindSummary && row.Undecided != ""
+	return row.Kind == kindKnown || row.Kind == idlepush.KindSummary && row.Undecided != "" && (row.Undecided != stageDecided || row.Count == 0)
 }
 
 func (row notificationRow) place(account id) placeKey {

@@ -1,6 +1,6 @@
 // Package idlepush has the types that all packages of the program share: users, accounts, devices,
-// notifications with their deliveries, and the reasons and states that people see of them. It has only
-// rules that follow from the values themselves. Package registry stores these types.
+// notifications with their deliveries, and the reasons and states that people see of them. It has
+// only rules that follow from the values themselves. Package registry stores these types.
 //
 // A [User] owns accounts and devices. An [Account] is a mailbox; new mail in it becomes a
 // [Notification], and each device of those who see the account gets a [Delivery] of it. How much a

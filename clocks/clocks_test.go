@@ -84,7 +84,8 @@ func TestWatch(t *testing.T) {
 				time.Sleep(time.Hour)
 				cancel()
 				watching.Wait()
-				got = append(got, slices.Repeat([]time.Duration{0}, len(reported))...) // late, or twice
+				// Late, or twice.
+				got = append(got, slices.Repeat([]time.Duration{0}, len(reported))...)
 				if !slices.Equal(got, c.want) {
 					t.Errorf("it reported %v, want %v", got, c.want)
 				}

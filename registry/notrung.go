@@ -80,8 +80,8 @@ func twinsOf(tx *table.Tx, account id, fingerprint string) (list []table.Row[not
 	return list, nil
 }
 
-// original returns the mail among the twins that rang or still may, and that has moved to the folder
-// as msg or was copied to it. A mail that the folder still has is another one.
+// original returns the mail among the twins that rang or still may, and that has moved to the
+// folder as msg or was copied to it. A mail that the folder still has is another one.
 func original(twins []table.Row[notificationKey, notificationRow], folder string, validity uint32, msg Message) (twin table.Row[notificationKey, notificationRow], found bool) {
 	for _, t := range twins {
 		there := t.Value.Folder == folder && t.Value.UIDValidity == validity && slices.Contains(msg.Twins, t.Value.UID)

@@ -19,7 +19,7 @@ const (
 	stageMail    oldStage = "mail"    // a mail that is counted
 	stageLooking oldStage = "looking" // the summary while the look goes on
 	stageFound   oldStage = "found"   // the summary when the look has ended
-	stageDecided oldStage = "decided" // the summary after the decision; hidden if the mails rang one by one
+	stageDecided oldStage = "decided" // the summary, decided; hidden if the mails rang one by one
 )
 
 // Append implements [table.Prefix].
@@ -117,7 +117,7 @@ type OldMail struct {
 	Account, Folder string
 	Count           int
 	Found           time.Time // the last of it
-	Decided         time.Time // when push last decided on old mail of the folder; zero: not in 7 days
+	Decided         time.Time // when push last decided in the folder; zero: not in 7 days
 
 	batch notificationKey
 }
@@ -152,8 +152,8 @@ func decidedAt(tx *table.Tx, account id, folder string) (time.Time, error) {
 }
 
 // RingOld has the old mails ring one by one. If they are too many for one transaction, it takes
-// several. It does nothing if somebody has decided or more was found meanwhile: then OldMail returns
-// another count.
+// several. It does nothing if somebody has decided or more was found meanwhile: then OldMail
+// returns another count.
 func (o Outbox) RingOld(m OldMail, now time.Time) error { return o.decideOld(m, true, now) }
 
 // SumUpOld has one summary ring, which counts the old mails. If they are too many for one

@@ -397,7 +397,8 @@ func recordMoved(t *testing.T) {
 	}
 }
 
-// As from a camera without a clock: nothing tells the second from the first but that both are there.
+// As from a camera without a clock: nothing tells the second from the first but that both are
+// there.
 func recordCameTwice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -151,7 +151,7 @@ func busyAndWellAgain(t *testing.T) {
 func badIdlesInARow(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		ends   string // of IDLEs, in a row: g well, b badly, s badly and the interval became shorter
+		ends   string // of IDLEs: g well, b badly, s badly and the interval became shorter
 		polled bool
 	}{{"", false}, {"bb", false}, {"bbb", true}, {"bbgb", false}, {"bbsbb", false}, {"bbsbbb", true}, {"bbbg", false}, {"bbbb", true}} {
 		var b badIdles

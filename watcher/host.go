@@ -208,8 +208,8 @@ func (h *host) fail(began time.Time, down bool) {
 }
 
 // tried notes how a login that began at a time has ended. A success halves the failures, so that a
-// server that accepts and drops still counts as failing. If the host was down, the accounts that wait
-// for it go on.
+// server that accepts and drops still counts as failing. If the host was down, the accounts that
+// wait for it go on.
 func (h *host) tried(began time.Time, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

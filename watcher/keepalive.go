@@ -21,13 +21,13 @@ const (
 	distrustInterval = 90 * time.Second // while IDLE is not trusted, or has missed a message
 
 	dropsToLearn     = 3                   // drops after similar silence shorten the interval
-	oneEvent         = 2 * time.Minute     // drops within it, or within their silence, have one cause
+	oneEvent         = 2 * time.Minute     // drops within it, or their silence, have one cause
 	dropsForgotten   = 24 * time.Hour      // drops that lie further apart do not add up
 	quietToLearn     = 7 * 24 * time.Hour  // without a drop: the interval grows
 	quietToDare      = 28 * 24 * time.Hour // without a drop: beyond a silence that was fatal
 	missesToDistrust = 3                   // messages that IDLE did not report
 	distrustLasts    = 7 * 24 * time.Hour  // then IDLE has another chance
-	lateBy           = 65 * time.Second    // the age of a message that IDLE should have reported; Courier may take 60 s
+	lateBy           = 65 * time.Second    // the age from which IDLE should have reported; Courier takes 60 s
 )
 
 // provider describes the servers of a mail provider.

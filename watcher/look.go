@@ -193,8 +193,8 @@ func (s *session) record(f *folder, a registry.Arrival) error {
 	return nil
 }
 
-// open opens the folder if need be and places its cursor. It reports whether this is the first sight
-// of the folder.
+// open opens the folder if need be and places its cursor. It reports whether this is the first
+// sight of the folder.
 func (s *session) open(f *folder) (first bool, err error) {
 	if s.reader.selected == f {
 		f.early.removed(s.conn.News().Expunge)

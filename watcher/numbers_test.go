@@ -84,6 +84,7 @@ func docsNumbers(t *testing.T) {
 		{"mails of the quarter of an hour before", skew, 15 * time.Minute},
 		{"After one missed announcement it asks every 90 s", distrustInterval, 90 * time.Second},
 		{"After three its IDLE is no longer trusted", missesToDistrust, 3},
+		{"Mail that is found less than 65 s after it came does not count as missed", lateBy, 65 * time.Second},
 		{"and is tried again within a minute", clockWait, time.Minute},
 		{"if the server does not answer within 30 s", timeout, 30 * time.Second},
 	} {

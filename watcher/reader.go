@@ -17,10 +17,10 @@ type reader struct {
 	conn     *wire.Conn
 	failures *failures
 	selected *folder           // the folder that is open; nil: none
-	reopened bool              // a folder was opened since the last look for messages read elsewhere
+	reopened bool              // a folder was opened since the last look for messages read
 	opened   time.Time         // when the last folder was opened
 	noStar   bool              // the server finds nothing by "n:*"
-	noModSeq bool              // the server announces CONDSTORE and does not take STATUS (HIGHESTMODSEQ)
+	noModSeq bool              // it has CONDSTORE, but takes no STATUS (HIGHESTMODSEQ)
 	uses     map[string]string // the special uses of folders, by name; nil: not known yet
 }
 

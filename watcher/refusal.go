@@ -147,8 +147,8 @@ func limitsLogin(f *Failure) bool {
 }
 
 // refusals are those of an account whose password has logged in before, since its last confirmed
-// look. Whatever the server says, such a refusal may pass by itself: providers call their own trouble
-// a wrong password.
+// look. Whatever the server says, such a refusal may pass by itself: providers call their own
+// trouble a wrong password.
 type refusals struct {
 	count int
 	since time.Time // when the first came
@@ -191,8 +191,8 @@ func refusalsOf(st idlepush.Status) refusals {
 	return r
 }
 
-// add counts one more. The next try may come up to a tenth later than loginWait, so that accounts do
-// not act at once.
+// add counts one more. The next try may come up to a tenth later than loginWait, so that accounts
+// do not act at once.
 func (r *refusals) add(now time.Time) {
 	now = now.Round(0) // a machine that sleeps stops the monotonic clock
 	if r.count++; r.count == 1 || r.since.After(now) {

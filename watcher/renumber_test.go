@@ -200,7 +200,8 @@ func rememberMany(t *testing.T) {
 				return ""
 			}
 			asked = args
-			return "* SEARCH" + strings.Repeat(" 100000", 40_000) + "\r\nTAG OK done\r\n" // more than a line may hold
+			// More than a line may hold.
+			return "* SEARCH" + strings.Repeat(" 100000", 40_000) + "\r\nTAG OK done\r\n"
 		}
 		a := scriptedAccount
 		a.Folders, a.Security = []string{"INBOX", "B"}, idlepush.SecurityPlain

@@ -343,8 +343,8 @@ func sleepLooksEverywhere(t *testing.T) {
 	}
 }
 
-// A machine without a clock of its own starts in the past. Here the clock is right in time after two
-// hours.
+// A machine without a clock of its own starts in the past. Here the clock is right in time after
+// two hours.
 func certificateTooEarly(t *testing.T) {
 	t.Parallel()
 	certificate := selfSigned(t)

@@ -207,8 +207,8 @@ func serverAlert(t *testing.T) {
 	})
 }
 
-// shortSessions has a server that ends each connection some time after the look, and mail that comes
-// at any moment.
+// shortSessions has a server that ends each connection some time after the look, and mail that
+// comes at any moment.
 func shortSessions(t *testing.T) {
 	t.Parallel()
 	for _, lives := range []time.Duration{time.Millisecond, 30 * time.Second} {

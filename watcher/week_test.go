@@ -29,8 +29,8 @@ type memoryNet struct {
 // server is one mail server, with its faults and those of the way to it.
 type server struct {
 	script  *imaptest.Script
-	forgets time.Duration        // a NAT on the way forgets a connection after so much silence; 0: never
-	closes  func() time.Duration // a proxy before it closes a connection after so much silence; nil or 0: never
+	forgets time.Duration        // after so much silence, a NAT forgets a connection; 0: never
+	closes  func() time.Duration // after so much silence, a proxy closes one; nil or 0: never
 	down    bool                 // nobody listens
 	dials   []time.Time
 }

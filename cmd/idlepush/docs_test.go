@@ -359,6 +359,8 @@ var ofOthers = []string{
 	// Measured, or an example.
 	"rings within a second", "mail every few seconds", "in a minute or two", "push + 7 ms", "push + 8 ms", "push + 9 ms",
 	"checked 40 seconds ago", "The binary is 23 MB stripped", "This takes some seconds.", "continues in another one. So a second engine",
+	// Of mail servers.
+	"some honest servers take a minute to announce it",
 	// Of Apple.
 	"only two or three times an hour", "iOS allows that two or three times an hour", "It has some 30 seconds",
 	// Of the curve P-256.

@@ -52,16 +52,16 @@
 // leaves the store valid.
 //
 //   - [Mail.Record]: new mail, its place in the queue of every device that it notifies or why it
-//     does not ring, and the cursor behind it. A crash before the commit finds the mail again; a crash after it finds the
-//     delivery.
+//     does not ring, and the cursor past it. After a crash before the commit, the mail is found
+//     again; after one that comes later, the delivery is.
 //   - [Mail.Clear]: the mail that was read elsewhere, the cancelled deliveries, and the clears for
 //     the devices that may show it.
 //   - [Mail.FillIn]: the content of a mail that was notified without it, and its place in the
 //     queues of devices that may show the content.
 //   - [Mail.SetState]: the status of an account, and the notifications about it.
-//   - [Outbox.Settle]: the outcome of a delivery, the deliveries sent with it, the queue, the status
-//     of the device, and the pause of its lane. If the device is gone: its end, and the notification
-//     about it.
+//   - [Outbox.Settle]: the outcome of a delivery, the deliveries sent with it, the queue, the
+//     status of the device, and the pause of its lane. If the device is gone: its end, and the
+//     notification about it.
 //   - [Outbox.Combine]: the pending deliveries, and the one that replaces them.
 //   - [Devices.Register], [Devices.Update], [Devices.Remove]: a device and its queue.
 //   - [Users.RemoveSession]: a session, and the devices that registered themselves in it.

@@ -23,7 +23,7 @@ type Message struct {
 	UID         uint32
 	NotRung     idlepush.Reason // why it notifies nobody; zero: it does
 	Old         bool            // it was received long before it was found: push decides
-	Past        bool            // it came before its folder was renumbered, and may have another UID
+	Past        bool            // it came before its folder was renumbered
 	Fingerprint string          // the same in another folder or under another UID; empty: unknown
 	Twins       []uint32        // the UIDs of Mail.Twins that the folder still has
 	Wordless    bool            // the server does not return the content, or not yet

@@ -27,7 +27,7 @@ const (
 	quietToDare      = 28 * 24 * time.Hour // without a drop: beyond a silence that was fatal
 	missesToDistrust = 3                   // messages that IDLE did not report
 	distrustLasts    = 7 * 24 * time.Hour  // then IDLE has another chance
-	lateBy           = 65 * time.Second    // the age from which IDLE should have reported; Courier takes 60 s
+	lateBy           = 65 * time.Second    // from this age on, IDLE should have reported mail
 )
 
 // provider describes the servers of a mail provider.

@@ -42,7 +42,7 @@ type Live struct {
 	LastMail    time.Time       // when mail was last notified; zero: not yet
 	Interval    time.Duration   // how long the connection may be silent; zero: not known yet
 	Why         idlepush.Reason // the reason for the interval
-	Tour        time.Duration   // between looks at folders whose changes are not reported; zero: none are
+	Tour        time.Duration   // between looks at folders that are not reported; zero: none
 }
 
 // Live returns the state of the account's session. It may be called from any goroutine.

@@ -94,7 +94,7 @@ type Live struct {
 	LastMail    time.Time       // last mail that is to be notified
 	Interval    time.Duration   // how long the connection may be silent
 	Why         idlepush.Reason // reason for Interval
-	Tour        time.Duration   // between looks at folders whose changes are not reported; 0: none are
+	Tour        time.Duration   // between looks at folders that are not reported; zero: none
 }
 
 // PushRequest is the HTTP request that a push service would receive, without its secrets.

@@ -4,8 +4,8 @@ import { reason } from "../reason.js";
 
 const { texts } = self;
 
-// mailboxState returns the state of a mailbox as a sentence with its age, what to expect of it, and when
-// it is tried again.
+// mailboxState returns the state of a mailbox as a sentence with its age, what to expect of it, and
+// when it is tried again.
 export function mailboxState({ enabled, status }) {
 	if (!enabled) {
 		return el("p", { class: "state" }, texts.state.paused());

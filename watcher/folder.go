@@ -144,9 +144,7 @@ func (e *earlyNews) counted(messages uint32) {
 
 // removed takes in how many messages were removed of the open folder since the last search.
 func (e *earlyNews) removed(count int) {
-	n := uint32(count)
-	e.messages -= min(e.messages, n)
-	e.untrue -= min(e.untrue, n)
+	e.messages -= min(e.messages, uint32(count))
 }
 
 // expects reports whether there are messages to be found, in the look that runs.

@@ -33,7 +33,12 @@ type fetcher struct {
 	// late counts the messages that the last look found, not for the second time, and that the
 	// server had for longer than lateBy.
 	late int
+	old  int // old messages that the look has found so far
 }
+
+// maxOldWords is how many old messages of one look have their words read where reading them takes
+// further commands. More of them are an import, and hardly ring one by one.
+const maxOldWords = 5
 
 // terms are what holds for all messages of a folder in one step.
 type terms struct {
@@ -221,7 +226,10 @@ func (ft *fetcher) describe(m wire.Mail, t terms) (registry.Message, error) {
 		}
 	}
 	notRung := whyNotRung(flag, own, use)
-	if d.Wanting && notRung.Code == "" {
+	if isOld(m.Date, d.Date, t.lastLook, t.now) {
+		ft.old++
+	}
+	if d.Wanting && notRung.Code == "" && ft.old <= maxOldWords {
 		preview, err := ft.fetchPreview(t.folder, m.UID, fields)
 		if err != nil {
 			return registry.Message{}, err

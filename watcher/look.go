@@ -32,7 +32,7 @@ const (
 // returns how many UIDs were new, also those of messages that notify nobody.
 func (s *session) look(f *folder) (found int, err error) {
 	width := uint32(maxFound)
-	f.early.seen = 0
+	f.early.seen, s.fetcher.old = 0, 0
 	for more := true; more && err == nil; {
 		var n int
 		n, more, err = s.stretch(f, width)

@@ -29,6 +29,9 @@ func TestNotRung(t *testing.T) {
 	t.Run("if the server does not say whether the first is there, the second rings", notRungTwinsUnknown)
 	t.Run("old mail of one look is counted across its steps", notRungOldSteps)
 	t.Run("old mail of a look that was cut off is counted", notRungOldCutOff)
+	t.Run("old mail of a session that has ended is counted at once", notRungOldEnded)
+	t.Run("old mail of a folder that the server refuses in between is counted", notRungOldRefused)
+	t.Run("the further words of only the first old mails of a look are read", notRungOldWords)
 }
 
 // What the parts of a mail say of it.
@@ -383,6 +386,92 @@ func notRungOldCutOff(t *testing.T) {
 		list, err := h.store.Outbox.OldMail()
 		if err != nil || len(list) != 1 || list[0].Count != batch {
 			t.Errorf("push is to decide on %+v, %v", list, err)
+		}
+	})
+}
+
+func notRungOldEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(2 * 365 * 24 * time.Hour) // dates before 2000 say nothing
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
+		fetches := 0
+		s.refuse = func(_, command, _ string) string {
+			if command == "UID FETCH" {
+				fetches++
+			}
+			if fetches > 1 {
+				return "* BYE no\r\n"
+			}
+			return ""
+		}
+		h, stop := s.watched(t, "INBOX")
+		defer stop()
+		s.imported("INBOX", 2*batch-1)
+		s.deliver("INBOX", subject("new"), time.Now())
+		time.Sleep(time.Minute)
+		list, err := h.store.Outbox.OldMail()
+		if err != nil || len(list) != 1 || list[0].Count != batch {
+			t.Errorf("push is to decide on %+v, %v", list, err)
+		}
+	})
+}
+
+func notRungOldRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(2 * 365 * 24 * time.Hour) // dates before 2000 say nothing
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "Family")
+		fetches := 0
+		s.refuse = func(folder, command, _ string) string {
+			if command != "UID FETCH" || folder != "Family" {
+				return ""
+			}
+			if fetches++; fetches > 1 {
+				return "TAG NO [UNAVAILABLE] later\r\n"
+			}
+			return ""
+		}
+		h, stop := s.watched(t, "INBOX", "Family")
+		defer stop()
+		s.imported("Family", 2*batch)
+		time.Sleep(time.Minute)
+		list, err := h.store.Outbox.OldMail()
+		if err != nil || len(list) != 1 || list[0].Count != batch {
+			t.Errorf("push is to decide on %+v, %v", list, err)
+		}
+	})
+}
+
+func notRungOldWords(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(2 * 365 * 24 * time.Hour) // dates before 2000 say nothing
+		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
+		s.refuse = func(folder, command, args string) (answer string) {
+			if command != "UID FETCH" || !strings.Contains(args, "[TEXT]") {
+				return ""
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			words := strings.Repeat("x", 4096)
+			for _, m := range s.in(folder, "UID "+args) {
+				header := "Content-Type: multipart/mixed; boundary=y\r\n" + m.Header
+				answer += fmt.Sprintf("* 1 FETCH (UID %d FLAGS () INTERNALDATE \"%s\" BODY[HEADER.FIELDS (X)] {%d}\r\n%s BODY[TEXT]<0> {%d}\r\n%s)\r\n", m.UID,
+					m.Date.Format("02-Jan-2006 15:04:05 -0700"), len(header), header, len(words), words)
+			}
+			return answer + "TAG OK done\r\n"
+		}
+		_, stop := s.watched(t, "INBOX")
+		defer stop()
+		const old = 10 * batch
+		s.imported("INBOX", old)
+		before := s.asked("UID FETCH")
+		s.deliver("INBOX", subject("new"), time.Now())
+		time.Sleep(time.Minute)
+		// Each whose words are read takes one more.
+		if n := s.asked("UID FETCH") - before - old/batch - 1; n != maxOldWords {
+			t.Errorf("of %d old mails the words of %d were read", old, n)
 		}
 	})
 }

@@ -179,8 +179,8 @@ func (s *session) lookAside(f *folder) (found int, gone handled, err error) {
 		s.log.Warn("folder cannot be read", "folder", f.name, "err", wire.Clean(err.Error()))
 		f.missing = true
 		// The next tour must not take it for looked through.
-		f.end, f.statusKnown = 0, false
-		return found, gone, nil
+		f.end, f.statusKnown, f.oldMail = 0, false, false
+		return found, gone, s.endLooks()
 	}
 	return found, gone, err
 }

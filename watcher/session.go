@@ -75,10 +75,11 @@ func newSession(w *watched, conn *wire.Conn) *session {
 
 // run catches up and waits until the connection is over or ctx ends, and returns why.
 func (s *session) run(ctx context.Context) error {
-	// The one before may have ended in the middle of a look.
-	if err := s.store.EndLooks(s.account.ID); err != nil {
-		return &storeError{err}
+	// The program may have ended in the middle of a look.
+	if err := s.endLooks(); err != nil {
+		return err
 	}
+	defer s.endLooks() // if it fails, the next session does it
 	for {
 		found, err := s.catchUp()
 		if err != nil {
@@ -102,6 +103,14 @@ func (s *session) run(ctx context.Context) error {
 		}
 		s.waiter.read = clocks.Read(s.host.clock.wall)
 	}
+}
+
+// endLooks has push decide on the old mail of looks that nobody goes on with.
+func (s *session) endLooks() error {
+	if err := s.store.EndLooks(s.account.ID); err != nil {
+		return &storeError{err}
+	}
+	return nil
 }
 
 // catchUp looks at the folder that the session waits in, and at the others if that is due or the

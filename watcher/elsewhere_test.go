@@ -81,6 +81,12 @@ func movedLongAfter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
+		s.refuse = func(_, command, _ string) string {
+			if command == "STATUS" {
+				time.Sleep(quickStatus + 1) // so that it is asked less often in three days
+			}
+			return ""
+		}
 		h, stop := s.watched(t, "INBOX", "B")
 		defer stop()
 		s.deliver("INBOX", subject("moved"), time.Now())

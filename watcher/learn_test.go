@@ -151,21 +151,24 @@ func announcedAtDone(t *testing.T) {
 // and others on a network file system do more often.
 func slowAnnouncer(t *testing.T) {
 	t.Parallel()
-	for _, folders := range [][]string{{"INBOX"}, {"INBOX", "B"}} {
+	for _, c := range []struct {
+		folders []string
+		every   time.Duration // and up to three times that, between two mails
+	}{{[]string{"INBOX"}, usualInterval}, {[]string{"INBOX", "B"}, quickTour}} {
 		for _, delay := range []time.Duration{5 * time.Second, time.Minute} {
 			synctest.Test(t, func(t *testing.T) {
-				s := newFolderServer("IMAP4rev1 IDLE", folders...)
-				h, stop := s.watched(t, folders...)
+				s := newFolderServer("IMAP4rev1 IDLE", c.folders...)
+				h, stop := s.watched(t, c.folders...)
 				defer stop()
 				for n := range testenv.Tenth(300) {
 					announce := s.put("INBOX", imaptest.Message{Header: subject(fmt.Sprint("mail ", n)), Date: time.Now()})
 					time.Sleep(delay)
 					announce()
-					time.Sleep(10*time.Minute + mathrand.N(20*time.Minute))
+					time.Sleep(c.every + mathrand.N(2*c.every))
 					synctest.Wait()
 					known, err := h.store.Mail.Host("mail.example.org:993")
 					if err != nil || known.MissedNews > 0 || !known.DistrustedSince.IsZero() {
-						t.Fatalf("%v, announced after %v: learned after %d mails is %+v, %v", folders, delay, n+1, known, err)
+						t.Fatalf("%v, announced after %v: learned after %d mails is %+v, %v", c.folders, delay, n+1, known, err)
 					}
 				}
 			})
@@ -234,13 +237,13 @@ func learnedHoldsInDistrust(t *testing.T) {
 				h, stop := s.watched(t, "INBOX")
 				stop()
 				name := net.JoinHostPort(h.account.Host, strconv.Itoa(h.account.Port))
-				c.known.DistrustedSince, c.known.Since = time.Now(), time.Now().AddDate(0, 0, -6)
+				c.known.DistrustedSince, c.known.Since = time.Now(), time.Now().Add(time.Hour-quietToLearn)
 				if err := h.store.Mail.PutHost(name, c.known); err != nil {
 					t.Fatal(err)
 				}
 				_, end := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
-				time.Sleep(12 * time.Hour)
-				if late := s.delays(t, h, "INBOX", 12, 3*time.Hour+11*time.Second); late > distrustInterval {
+				time.Sleep(2 * time.Hour)
+				if late := s.delays(t, h, "INBOX", testenv.Tenth(20), time.Hour+11*time.Second); late > distrustInterval {
 					t.Errorf("a mail was notified after %v", late)
 				}
 				learned, err := h.store.Mail.Host(name)

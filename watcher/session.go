@@ -79,7 +79,11 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.endLooks(); err != nil {
 		return err
 	}
-	defer s.endLooks() // if it fails, the next session does it
+	defer func() {
+		if err := s.endLooks(); err != nil {
+			s.log.Error("cannot hand over old mail; the next session tries again", "err", err)
+		}
+	}()
 	for {
 		found, err := s.catchUp()
 		if err != nil {

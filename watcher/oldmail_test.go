@@ -204,6 +204,7 @@ func oldMailBehindStuck(t *testing.T) {
 				}
 			}
 		}
+		synctest.Wait()
 		if counted != 400 || alone != 4 {
 			t.Errorf("counted are %d of 400, after %d FETCH of the first", counted, alone)
 		}

@@ -210,6 +210,7 @@ func rememberMany(t *testing.T) {
 		defer s.serving.Wait()
 		defer stop()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if want := "UID 180000:199999 SINCE"; !strings.HasPrefix(asked, want) {
 			t.Errorf("the search was %q, want %q", asked, want)
 		}

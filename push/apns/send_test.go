@@ -359,6 +359,7 @@ func reconnectAfterSleep(t *testing.T) {
 		})
 		d := device(apns.Register(nil))
 		expect(t, sender.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
+		synctest.Wait() // the connection is idle once the end of the stream was read
 		forgotten.Store(true)
 		forgotten = new(atomic.Bool) // of connections from now on
 		sender.CloseIdleConnections()

@@ -19,6 +19,7 @@ type stream struct {
 	t     testing.TB
 	res   *http.Response
 	lines *bufio.Scanner
+	last  Event // that next has returned
 }
 
 // listen opens a stream, with the token or, if that is empty, with the cookie.
@@ -31,7 +32,7 @@ func (h *testServer) listen(token string, cookie *http.Cookie) *stream {
 	res, err := h.via.RoundTrip(r)
 	fatal(h.t, err)
 	h.t.Cleanup(func() { res.Body.Close() })
-	s := &stream{h.t, res, bufio.NewScanner(res.Body)}
+	s := &stream{t: h.t, res: res, lines: bufio.NewScanner(res.Body)}
 	if res.StatusCode != 200 {
 		return s
 	}
@@ -41,14 +42,19 @@ func (h *testServer) listen(token string, cookie *http.Cookie) *stream {
 	return s
 }
 
-// next returns the next event, or false if the stream has ended.
+// next returns the next event that differs from the last, or false if the stream has ended. A
+// change of several rows may be reported several times, unless all of them come before the stream
+// is read.
 func (s *stream) next() (kind, id string, ok bool) {
 	s.t.Helper()
 	for s.lines.Scan() {
 		if data, ok := strings.CutPrefix(s.lines.Text(), "data: "); ok {
 			var e Event
 			fatal(s.t, json.Unmarshal([]byte(data), &e))
-			return e.Kind, e.ID, true
+			if e != s.last {
+				s.last = e
+				return e.Kind, e.ID, true
+			}
 		}
 	}
 	return "", "", false

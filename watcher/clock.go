@@ -27,11 +27,14 @@ type clock struct {
 // newClock returns a clock that reads wall, or time.Now if wall is nil.
 func newClock(wall func() time.Time) *clock { return &clock{wall: wall, last: clocks.Read(wall)} }
 
+// read reads the wall clock and the monotonic clock, as they are.
+func (c *clock) read() clocks.Reading { return clocks.Read(c.wall) }
+
 // now returns the wall time, or, after a leap, what it would be without.
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	is := clocks.Read(c.wall)
+	is := c.read()
 	jump := clocks.Jump(c.last, is)
 	believed := jump <= maxLeap || !c.leaped.IsZero() && is.Mono.Sub(c.leaped) >= leapLasts
 	switch {

@@ -277,12 +277,6 @@ func busy(said *imap.Error) bool {
 
 // saysCrowded reports whether the text says that there are too many connections.
 func saysCrowded(text string) bool {
-	text = strings.ToLower(text)
-	for _, known := range []string{"too many simultaneous connections", "maximum number of connections", "too many concurrent",
-		"too many connections", "temporarily unavailable", "throttled"} {
-		if strings.Contains(text, known) {
-			return true
-		}
-	}
-	return false
+	return containsAny(strings.ToLower(text), "too many simultaneous connections", "maximum number of connections", "too many concurrent",
+		"too many connections", "temporarily unavailable", "throttled")
 }

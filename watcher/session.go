@@ -10,7 +10,6 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"idlepush"
-	"idlepush/clocks"
 	"idlepush/codes"
 	"idlepush/watcher/wire"
 )
@@ -66,7 +65,7 @@ var errRenewed = errors.New("the session is renewed before its provider cuts it"
 func newSession(w *watched, conn *wire.Conn) *session {
 	r := &reader{conn: conn, failures: w.failures}
 	s := &session{watched: w, conn: conn, reader: r, fetcher: &fetcher{watched: w, reader: r},
-		folders: newFolders(w.account.Folders), waiter: &waiter{watched: w, conn: conn, flagDelay: minFlagDelay, read: clocks.Read(w.host.clock.wall)}, counted: -1}
+		folders: newFolders(w.account.Folders), waiter: &waiter{watched: w, conn: conn, flagDelay: minFlagDelay, read: w.host.clock.read()}, counted: -1}
 	if life := w.host.provider.life; life > 0 {
 		s.renew = time.Now().Add(early(life))
 	}
@@ -105,13 +104,13 @@ func (s *session) run(ctx context.Context) error {
 		if s.waiter.slept() {
 			s.tour = time.Time{}
 		}
-		s.waiter.read = clocks.Read(s.host.clock.wall)
+		s.waiter.read = s.host.clock.read()
 	}
 }
 
 // endLooks has push decide on the old mail of looks that nobody goes on with.
-func (s *session) endLooks() error {
-	if err := s.store.EndLooks(s.account.ID); err != nil {
+func (w *watched) endLooks() error {
+	if err := w.store.EndLooks(w.account.ID); err != nil {
 		return &storeError{err}
 	}
 	return nil

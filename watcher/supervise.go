@@ -236,7 +236,7 @@ func (s *supervisor) tell() {
 
 // awaitLogin waits until a refused login is to be tried again.
 func (s *supervisor) awaitLogin(ctx context.Context) bool {
-	began := clocks.Read(s.host.clock.wall)
+	began := s.host.clock.read()
 	for wait := s.refusals.wait(s.wall()); wait > 0; wait = s.refusals.wait(s.wall()) {
 		if !s.asker.sleep(ctx, wait) {
 			return false
@@ -249,12 +249,12 @@ func (s *supervisor) awaitLogin(ctx context.Context) bool {
 // resume begins the backoff anew if the machine slept since: now it is the network that may take a
 // while.
 func (s *supervisor) resume(since clocks.Reading) {
-	if clocks.Jumped(since, clocks.Read(s.host.clock.wall)) {
+	if clocks.Jumped(since, s.host.clock.read()) {
 		s.attempt = 0
 	}
 }
 
-func (s *supervisor) wall() time.Time { return clocks.Read(s.host.clock.wall).Wall }
+func (s *supervisor) wall() time.Time { return s.host.clock.read().Wall }
 
 // backoff counts a session that has ended, and returns how long to wait before the next.
 func (s *supervisor) backoff(end ended, minWait time.Duration) time.Duration {
@@ -275,7 +275,7 @@ func (s *supervisor) backoff(end ended, minWait time.Duration) time.Duration {
 // there, or when somebody asks. A wait that the failure demands ends early only if the machine
 // slept through the rest of it.
 func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) bool {
-	began, demanded, recovered := clocks.Read(s.host.clock.wall), f.personal || f.minWait > 0, s.host.recovered()
+	began, demanded, recovered := s.host.clock.read(), f.personal || f.minWait > 0, s.host.recovered()
 	if demanded {
 		recovered = nil
 	}
@@ -295,7 +295,7 @@ func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) 
 		if !demanded {
 			return true
 		}
-		timer.Reset(wait - clocks.Elapsed(began, clocks.Read(s.host.clock.wall)))
+		timer.Reset(wait - clocks.Elapsed(began, s.host.clock.read()))
 	}
 }
 

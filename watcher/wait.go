@@ -127,7 +127,7 @@ func (w *waiter) judge(news wire.News, err error, lasted time.Duration) {
 }
 
 // slept reports whether the machine slept, or its clock was set, since read.
-func (w *waiter) slept() bool { return clocks.Jumped(w.read, clocks.Read(w.host.clock.wall)) }
+func (w *waiter) slept() bool { return clocks.Jumped(w.read, w.host.clock.read()) }
 
 // skipIdle notes a wait without IDLE, and reports whether there is news to look at before it.
 func (w *waiter) skipIdle() bool {

@@ -81,7 +81,7 @@ func failureActions(t *testing.T) {
 		"refused":              {fmt.Errorf("connect: %w", &net.OpError{Err: errors.New("refused")}), "connection_failed", "port", false, false},
 		"forbidden":            {fmt.Errorf("connect: %w", &net.OpError{Err: &netguard.ForbiddenError{Err: errors.New("private")}}), "address_not_allowed", "host", false, true},
 		"folder":               {&folderError{&imap.Error{Code: "NONEXISTENT"}}, "folder_unavailable", "folders", false, true},
-		"folder, for now":      {&folderError{&imap.Error{Type: imap.StatusResponseTypeNo, Code: "SERVERBUG"}}, "server_refuses", "", false, false},
+		"folder, for now":      {&folderError{&imap.Error{Type: imap.StatusResponseTypeNo, Code: "SERVERBUG"}}, "server_unavailable", "", false, false},
 		"folder, no end":       {fmt.Errorf("look: %w", &folderError{errNoEnd}), "folder_end_unknown", "folders", false, false},
 		"limit, later":         {&imap.Error{Type: imap.StatusResponseTypeNo, Code: "LIMIT"}, "too_many_connections", "", false, true},
 		"search":               {&imap.Error{Type: imap.StatusResponseTypeNo}, "server_refuses", "", false, false},

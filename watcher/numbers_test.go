@@ -70,7 +70,7 @@ func docsNumbers(t *testing.T) {
 		{"then every 2 h for 7 days, and then once a day", usualLoginWait, 2 * time.Hour},
 		{"for 7 days, and then once a day", time.Duration(usualLoginFor), 7 * 24 * time.Hour},
 		{"and then once a day", rareLoginWait, 24 * time.Hour},
-		{"sends one `attention` once it has lasted an hour", tellAfter, time.Hour},
+		{"sends one `attention` once they have lasted an hour", tellAfter, time.Hour},
 		{"at most 4 at a time, 200 ms apart", maxConnecting, 4},
 		{"4 at a time, 200 ms apart", connectPace, 200 * time.Millisecond},
 		{"doubles with each failure of the host, up to 6 s", maxConnectPace, 6 * time.Second},

@@ -24,6 +24,8 @@ func TestOutage(t *testing.T) {
 	t.Run("a password that is entered again is tried at once", outageEdited)
 	t.Run("other trouble in between neither ends the refusals nor reports them again", outageMixed)
 	t.Run("other trouble after a refusal is reported as the refusal after an hour", outageTurned)
+	t.Run("a refusal from before other trouble of days is none of the next", outageSeparate)
+	t.Run("a refusal of yesterday is not reported before it has lasted an hour of today", outageYesterday)
 	t.Run("a lockout that each try prolongs ends", outageProlonged)
 	t.Run("a refused login is tried and reported although the clock was ahead", outageClockAhead)
 	t.Run("a refused login is tried and reported once although the clock is set back", outageClockBack)
@@ -405,6 +407,80 @@ func outageTurned(t *testing.T) {
 				time.Sleep(3 * time.Hour)
 				synctest.Wait()
 				h.allWatching(t)
+			})
+		})
+	}
+}
+
+func outageSeparate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutage()
+		h, _, stop := o.watched(t)
+		defer stop()
+		refuse := func() (since time.Time) {
+			o.set("LOGIN", "TAG NO "+wrong+"\r\n")
+			for h.status(t).Retry.IsZero() {
+				time.Sleep(time.Minute)
+				synctest.Wait()
+			}
+			return h.status(t).Failing
+		}
+		first := refuse()
+		o.set("EXAMINE", "TAG NO [UNAVAILABLE] later\r\n")
+		time.Sleep(8 * 24 * time.Hour)
+		synctest.Wait()
+		if st := h.status(t); st.State != idlepush.StateRetrying || st.Failures > 0 {
+			t.Errorf("while logins work it is %+v", st)
+		}
+		if second := refuse(); second.Sub(first) < 8*24*time.Hour || len(h.attentions(t)) > 0 {
+			t.Errorf("the refusal is from %v before, and was reported %d times", second.Sub(first), len(h.attentions(t)))
+		}
+		time.Sleep(80 * time.Minute)
+		synctest.Wait()
+		if n := len(h.attentions(t)); n != 1 {
+			t.Errorf("after more than an hour it was reported %d times", n)
+		}
+	})
+}
+
+// In the morning the network takes some minutes, or the server has other trouble.
+func outageYesterday(t *testing.T) {
+	t.Parallel()
+	for _, restarts := range []bool{true, false} {
+		t.Run(fmt.Sprint("after a restart: ", restarts), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newOutage()
+				h, d, stop := o.watched(t)
+				stop()
+				clock := new(registrytest.Clock)
+				pool, stop := h.watchBy(t, d, clock.Now)
+				defer func() { stop() }()
+				time.Sleep(time.Minute)
+				o.set("LOGIN", "TAG NO "+wrong+"\r\n")
+				for h.status(t).Retry.IsZero() {
+					time.Sleep(time.Second)
+					synctest.Wait()
+				}
+				o.set("greeting", "* BYE go away\r\n")
+				if restarts {
+					stop()
+					clock.Move(14 * time.Hour)
+					_, stop = h.watchBy(t, d, clock.Now)
+				} else {
+					clock.Move(14 * time.Hour)
+					pool.AskNow() // as clocks.Watch does
+				}
+				time.Sleep(10 * time.Minute)
+				synctest.Wait()
+				if n := len(h.attentions(t)); n > 0 {
+					t.Errorf("it was reported %d times", n)
+				}
+				time.Sleep(70 * time.Minute)
+				synctest.Wait()
+				if n := len(h.attentions(t)); n != 1 {
+					t.Errorf("after more than an hour it was reported %d times", n)
+				}
 			})
 		})
 	}

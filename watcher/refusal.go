@@ -43,6 +43,9 @@ func refusal(said *imap.Error, err error) *Failure {
 	if _, ok := errors.AsType[*folderError](err); ok && !temporary(said) {
 		return &Failure{Reason: idlepush.Reason{Code: "folder_unavailable"}, Field: "folders", minWait: personWait, personal: true}
 	}
+	if temporary(said) {
+		return &Failure{Reason: idlepush.Reason{Code: "server_unavailable"}}
+	}
 	return &Failure{Reason: idlepush.Reason{Code: "server_refuses"}}
 }
 
@@ -146,8 +149,8 @@ func limitsLogin(f *Failure) bool {
 	return isLogin && (f.Code == "too_many_connections" || f.Code == "throttled")
 }
 
-// refusals are those of an account whose password has logged in before, since its last confirmed
-// look. Whatever the server says, such a refusal may pass by itself: providers call their own
+// refusals are those of an account whose password has logged in before, since it last did without
+// one. Whatever the server says, such a refusal may pass by itself: providers call their own
 // trouble a wrong password.
 type refusals struct {
 	count int
@@ -272,11 +275,12 @@ func temporary(said *imap.Error) bool {
 
 // busy reports whether the server says itself that it has no time for anything just now.
 func busy(said *imap.Error) bool {
-	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit}, said.Code) || saysCrowded(said.Text)
+	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit}, said.Code) ||
+		saysCrowded(said.Text) || containsAny(strings.ToLower(said.Text), "temporarily unavailable")
 }
 
-// saysCrowded reports whether the text says that there are too many connections.
+// saysCrowded reports whether the text says that a limit is reached.
 func saysCrowded(text string) bool {
 	return containsAny(strings.ToLower(text), "too many simultaneous connections", "maximum number of connections", "too many concurrent",
-		"too many connections", "temporarily unavailable", "throttled")
+		"too many connections", "throttled")
 }

@@ -80,7 +80,7 @@ func refusalTexts(t *testing.T) {
 		"Request is throttled. Suggested Backoff Time: soon":                                                                         {"throttled", "slow", maxThrottle},
 		"Too many simultaneous connections. (Failure)":                                                                               {"too_many_connections", "slow", crowdedWait},
 		"Maximum number of connections from user+IP exceeded":                                                                        {"too_many_connections", "slow", crowdedWait},
-		"Account is temporarily unavailable":                                                                                         {"too_many_connections", "slow", crowdedWait},
+		"Account is temporarily unavailable":                                                                                         {"server_unavailable", "again", 0},
 		"Application-specific password required":                                                                                     {"app_password_required", "stop", 0},
 		"Please log in via your web browser: https://support.example.com/1":                                                          {"web_login_required", "stop", 0},
 		"LOGIN Unsafe Login. Please contact kefu@188.com for help":                                                                   {"unsafe_login", "stop", 0},

@@ -118,6 +118,7 @@ func TestSleep(t *testing.T) {
 	t.Run("sleeps teach nothing about the server", sleepsTeachNothing)
 	t.Run("after a sleep the same session learns again", learnAfterSleep)
 	t.Run("a wait from before a sleep ends with it, but none that the server demands and that is not over", sleepEndsWaits)
+	t.Run("the backoff begins anew also after a wait that ends before the sleep is noticed", sleepNoticedLate)
 	t.Run("after a short sleep every folder is looked at", sleepLooksEverywhere)
 	t.Run("a certificate that is not valid yet is tried again within a minute", certificateTooEarly)
 }
@@ -303,6 +304,19 @@ func sleepEndsWaits(t *testing.T) {
 			})
 		})
 	}
+}
+
+func sleepNoticedLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, scriptedAccount)
+		var wall registrytest.Clock
+		s := &supervisor{attempt: 10, watched: watched{asker: newAsker(), host: newHost("mail.example", "mail.example:993", h.store.Mail, h.log, newClock(wall.Now))}}
+		time.AfterFunc(time.Second, func() { wall.Move(8 * time.Hour) })
+		if s.pause(t.Context(), 3*time.Second, new(Failure)); s.attempt != 0 {
+			t.Errorf("it counts %d attempts of before the sleep", s.attempt)
+		}
+	})
 }
 
 func (l *laptop) dialled() int {

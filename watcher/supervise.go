@@ -42,6 +42,7 @@ type supervisor struct {
 	attempt  int // sessions in a row that were not confirmed
 	short    int // sessions in a row that were confirmed and ended within pollInterval
 	refusals refusals
+	awake    time.Time // when the tries began: with the program, or after a sleep
 }
 
 // ended is how a session ended.
@@ -98,7 +99,7 @@ func (p *Pool) newSupervisor(a *idlepush.Account) *supervisor {
 	}
 	p.known[a.ID], p.askers[a.ID] = known, newAsker()
 	return &supervisor{pool: p, watched: watched{account: a, store: p.Store, host: h, log: p.Log.With("account", a.ID), proofs: known, asker: p.askers[a.ID], failures: new(failures)},
-		refusals: refusalsOf(a.Status)}
+		refusals: refusalsOf(a.Status), awake: h.clock.read().Wall}
 }
 
 // supervise keeps one account's session running until ctx ends or only a person can help.
@@ -182,15 +183,7 @@ func (s *supervisor) retry(ctx context.Context, end ended) bool {
 	if !end.confirmed && (refused || !f.personal) {
 		s.host.fail(end.began, end.lived == 0 && !refused)
 	}
-	var wait time.Duration
-	if refused {
-		wait = s.refuse(f)
-	} else {
-		wait, s.refusals.again = s.backoff(end, f.minWait), time.Time{}
-	}
-	if f.maxWait > 0 {
-		wait = min(wait, early(f.maxWait))
-	}
+	wait := s.wait(end, f, refused)
 	level := slog.LevelWarn
 	if _, ours := errors.AsType[*storeError](err); ours {
 		level = slog.LevelError
@@ -198,7 +191,7 @@ func (s *supervisor) retry(ctx context.Context, end ended) bool {
 	s.log.Log(ctx, level, "session ended, will be tried again", "status", f.Code, "err", wire.Clean(redact(err.Error(), s.account)),
 		"attempt", s.attempt, "wait", wait.Round(time.Second))
 	if refused || end.lived == 0 {
-		s.tell()
+		s.tell(refused)
 	}
 	s.setState(s.refusals.status(f.Told()))
 	if refused {
@@ -225,9 +218,28 @@ func (s *supervisor) refuse(f *Failure) time.Duration {
 	return s.refusals.wait(now)
 }
 
+// wait counts a session that has ended, and returns how long to wait before the next. A login that
+// works ends the refusals.
+func (s *supervisor) wait(end ended, f *Failure, refused bool) time.Duration {
+	if refused {
+		return s.refuse(f)
+	}
+	if s.refusals.again = (time.Time{}); end.lived > 0 {
+		s.refusals = refusals{}
+	}
+	wait := s.backoff(end, f.minWait)
+	if f.maxWait > 0 {
+		wait = min(wait, early(f.maxWait))
+	}
+	return wait
+}
+
 // tell has the state say that a person must act, if the login has been refused for long and has not
-// worked since.
-func (s *supervisor) tell() {
+// worked since. Other trouble soon after the start or a sleep does not show that.
+func (s *supervisor) tell(refused bool) {
+	if !refused && s.wall().Sub(s.awake) < tellAfter {
+		return
+	}
 	if s.refusals.tell(s.wall()) {
 		said := s.refusals.reason
 		s.log.Error("account needs attention, and is still tried", "status", said.Code, "err", sentences.Sentence(said.Code, said.Params))
@@ -249,8 +261,8 @@ func (s *supervisor) awaitLogin(ctx context.Context) bool {
 // resume begins the backoff anew if the machine slept since: now it is the network that may take a
 // while.
 func (s *supervisor) resume(since clocks.Reading) {
-	if clocks.Jumped(since, s.host.clock.read()) {
-		s.attempt = 0
+	if now := s.host.clock.read(); clocks.Jumped(since, now) {
+		s.attempt, s.awake = 0, now.Wall
 	}
 }
 
@@ -279,6 +291,7 @@ func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) 
 	if demanded {
 		recovered = nil
 	}
+	defer s.resume(began)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
@@ -291,7 +304,6 @@ func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) 
 			return true
 		case <-s.asker.again:
 		}
-		s.resume(began)
 		if !demanded {
 			return true
 		}

@@ -250,8 +250,9 @@ func setUnread(tx *table.Tx, account id, count int) error {
 }
 
 // SetState writes the state of an account's session, if state, reason or Retry have changed, or if
-// the password has logged in for the first time. A new codes.Now alone is no change. If state and
-// code are as before, Since stays. Proof and LoggedIn stay if those of st are earlier.
+// the password has logged in for the first time. A new codes.Now alone is no change. Since stays
+// until the state changes, though the reason may change before. Proof and LoggedIn stay if those of
+// st are earlier.
 //
 // A change to Attention queues a notification for every device of those who see the account, in the
 // same transaction. It replaces an earlier one, and is withdrawn when the account works again. What
@@ -293,7 +294,7 @@ func (m Mail) setState(set *queueSet, seen idlepush.Account, st idlepush.Status)
 	kept := s.Status
 	s.Status = statusRowOf(st)
 	s.Status.Proof, s.Status.LoggedIn = later(st.Proof, kept.Proof), later(st.LoggedIn, kept.LoggedIn)
-	if kept.State == st.State && kept.Code == st.Code {
+	if kept.State == st.State {
 		s.Status.Since = kept.Since
 	}
 	if newAttention {

@@ -27,22 +27,24 @@ func statusOfAccount(t *testing.T) {
 	}
 	var before idlepush.Status
 	for i, step := range []struct {
+		state    idlepush.State
 		reason   idlepush.Reason
 		written  bool
 		newSince bool
 	}{
-		{reason("folder_unavailable", "folder", "Family"), true, true},
-		{reason("folder_unavailable", "folder", "Family"), false, false},
-		{reason("folder_unavailable", "folder", "Work"), true, false},
-		{reason("folder_unavailable"), true, false},
-		{reason("certificate_not_yet_valid", "from", "2026", codes.Now, "1970"), true, true},
-		{reason("certificate_not_yet_valid", "from", "2026", codes.Now, "1971"), false, false},
-		{reason("certificate_not_yet_valid", "from", "2027", codes.Now, "1971"), true, false},
-		{reason("certificate_not_yet_valid", "from", "2027"), true, false},
-		{reason(""), true, true},
+		{idlepush.StateWatching, reason("folder_unavailable", "folder", "Family"), true, true},
+		{idlepush.StateWatching, reason("folder_unavailable", "folder", "Family"), false, false},
+		{idlepush.StateWatching, reason("folder_unavailable", "folder", "Work"), true, false},
+		{idlepush.StateWatching, reason("folder_unavailable"), true, false},
+		{idlepush.StateRetrying, reason("certificate_not_yet_valid", "from", "2026", codes.Now, "1970"), true, true},
+		{idlepush.StateRetrying, reason("certificate_not_yet_valid", "from", "2026", codes.Now, "1971"), false, false},
+		{idlepush.StateRetrying, reason("certificate_not_yet_valid", "from", "2027", codes.Now, "1971"), true, false},
+		{idlepush.StateRetrying, reason("certificate_not_yet_valid", "from", "2027"), true, false},
+		{idlepush.StateRetrying, reason("server_silent"), true, false},
+		{idlepush.StateWatching, reason(""), true, true},
 	} {
 		now, count := dawn.Add(time.Duration(i)*time.Minute), commits(s)
-		if err := s.Mail.SetState(a, idlepush.Status{State: idlepush.StateWatching, Since: now, Reason: step.reason}); err != nil {
+		if err := s.Mail.SetState(a, idlepush.Status{State: step.state, Since: now, Reason: step.reason}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := s.Accounts.Get(a.ID)
@@ -51,12 +53,12 @@ func statusOfAccount(t *testing.T) {
 		}
 		want := before
 		if step.written {
-			want.State, want.Reason = idlepush.StateWatching, step.reason
+			want.State, want.Reason = step.state, step.reason
 		}
 		if step.newSince {
 			want.Since = now
 		}
-		if !got.Status.Reason.Equal(want.Reason) || !got.Status.Since.Equal(want.Since) || commits(s)-count > 1 || step.written != (commits(s) > count) {
+		if got.Status.State != want.State || !got.Status.Reason.Equal(want.Reason) || !got.Status.Since.Equal(want.Since) || commits(s)-count > 1 || step.written != (commits(s) > count) {
 			t.Errorf("step %d took %d commits: %+v, want %+v", i, commits(s)-count, got.Status, want)
 		}
 		before = got.Status

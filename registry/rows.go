@@ -237,11 +237,11 @@ type cursorRow struct {
 type hostRow struct {
 	Interval        time.Duration   `json:",omitzero"`
 	Since           time.Time       `json:",omitzero"`
-	RecentDrops     []time.Duration `json:"Deaths,omitempty"`
-	LastDrop        time.Time       `json:"Died,omitzero"`
-	FatalSilence    time.Duration   `json:"Deadly,omitzero"`
-	MissedNews      int             `json:"Lies,omitempty"`
-	DistrustedSince time.Time       `json:"Unreliable,omitzero"`
+	RecentDrops     []time.Duration `json:",omitempty"`
+	LastDrop        time.Time       `json:",omitzero"`
+	FatalSilence    time.Duration   `json:",omitzero"`
+	MissedNews      int             `json:",omitempty"`
+	DistrustedSince time.Time       `json:",omitzero"`
 }
 
 // deviceRow is a device. Its user and id are in the key.
@@ -275,16 +275,16 @@ type queueRow struct {
 	Lane      string
 	MustShow  bool `json:",omitempty"`
 	Status    statusRow
-	Subqueues map[string]subqueueRow `json:"Lines,omitempty"`
+	Subqueues map[string]subqueueRow `json:",omitempty"`
 }
 
 // subqueueRow is one subqueue.
 type subqueueRow struct {
-	Head       uint64      `json:",omitempty"`        // the sequence of the first; 0: it is empty
-	NotifiedAt []time.Time `json:"Rang,omitempty"`    // the last deliveries, oldest first
-	HeldFrom   time.Time   `json:"From,omitzero"`     // when the hold began
-	HeldUntil  time.Time   `json:"Until,omitzero"`    // when the hold ends
-	Combined   string      `json:"Summary,omitempty"` // the stable id of what Combine made last
+	Head       uint64      `json:",omitempty"` // the sequence of the first; 0: it is empty
+	NotifiedAt []time.Time `json:",omitempty"` // the last deliveries, oldest first
+	HeldFrom   time.Time   `json:",omitzero"`  // when the hold began
+	HeldUntil  time.Time   `json:",omitzero"`  // when the hold ends
+	Combined   string      `json:",omitempty"` // the stable id of what Combine made last
 }
 
 type laneRow struct {
@@ -351,8 +351,8 @@ type deliveryRow struct {
 	Into            string            `json:",omitempty"`
 	Read            bool              `json:",omitempty"` // combined: not counted any more
 	Attempts        int               `json:",omitempty"`
-	MaybeDelivered  bool              `json:"Unknown,omitempty"`
+	MaybeDelivered  bool              `json:",omitempty"`
 	Code            codes.Code        `json:",omitempty"`
 	Params          map[string]string `json:",omitempty"`
-	DeliveredBefore time.Time         `json:"Before,omitzero"`
+	DeliveredBefore time.Time         `json:",omitzero"`
 }

@@ -216,13 +216,13 @@ type Cursor struct {
 }
 
 type Host struct {
-	Interval   time.Duration   `json:",omitzero"`
-	Since      time.Time       `json:",omitzero"`
-	Deaths     []time.Duration `json:",omitempty"`
-	Died       time.Time       `json:",omitzero"`
-	Deadly     time.Duration   `json:",omitzero"`
-	Lies       int             `json:",omitempty"`
-	Unreliable time.Time       `json:",omitzero"`
+	Interval        time.Duration   `json:",omitzero"`
+	Since           time.Time       `json:",omitzero"`
+	RecentDrops     []time.Duration `json:",omitempty"`
+	LastDrop        time.Time       `json:",omitzero"`
+	FatalSilence    time.Duration   `json:",omitzero"`
+	MissedNews      int             `json:",omitempty"`
+	DistrustedSince time.Time       `json:",omitzero"`
 }
 
 type Device struct {
@@ -247,20 +247,20 @@ type DeviceSecrets struct {
 type Keys struct{ P256dh, Auth string }
 
 type Queue struct {
-	Due      time.Time `json:",omitzero"`
-	Holding  bool      `json:",omitempty"`
-	Lane     string
-	MustShow bool `json:",omitempty"`
-	Status   Status
-	Lines    map[string]Line `json:",omitempty"`
+	Due       time.Time `json:",omitzero"`
+	Holding   bool      `json:",omitempty"`
+	Lane      string
+	MustShow  bool `json:",omitempty"`
+	Status    Status
+	Subqueues map[string]Subqueue `json:",omitempty"`
 }
 
-type Line struct {
-	Head    uint64      `json:",omitempty"`
-	Rang    []time.Time `json:",omitempty"`
-	From    time.Time   `json:",omitzero"`
-	Until   time.Time   `json:",omitzero"`
-	Summary string      `json:",omitempty"`
+type Subqueue struct {
+	Head       uint64      `json:",omitempty"`
+	NotifiedAt []time.Time `json:",omitempty"`
+	HeldFrom   time.Time   `json:",omitzero"`
+	HeldUntil  time.Time   `json:",omitzero"`
+	Combined   string      `json:",omitempty"`
 }
 
 type Lane struct {
@@ -300,15 +300,15 @@ type Content struct {
 }
 
 type Delivery struct {
-	Kind     string
-	Expires  time.Time
-	State    string
-	At       time.Time         `json:",omitzero"`
-	Into     string            `json:",omitempty"`
-	Read     bool              `json:",omitempty"`
-	Attempts int               `json:",omitempty"`
-	Unknown  bool              `json:",omitempty"`
-	Code     string            `json:",omitempty"`
-	Params   map[string]string `json:",omitempty"`
-	Before   time.Time         `json:",omitzero"`
+	Kind            string
+	Expires         time.Time
+	State           string
+	At              time.Time         `json:",omitzero"`
+	Into            string            `json:",omitempty"`
+	Read            bool              `json:",omitempty"`
+	Attempts        int               `json:",omitempty"`
+	MaybeDelivered  bool              `json:",omitempty"`
+	Code            string            `json:",omitempty"`
+	Params          map[string]string `json:",omitempty"`
+	DeliveredBefore time.Time         `json:",omitzero"`
 }

@@ -181,14 +181,13 @@ func sessionEnded(err error) error {
 	return err
 }
 
+// forbidden returns the problem for a caller whom the route does not admit. All that need a token
+// admit full.
 func forbidden(scope access) *Problem {
-	switch scope {
-	case device:
-		return problem(http.StatusForbidden, "scope")
-	case admin:
+	if scope == admin {
 		return problem(http.StatusForbidden, "no_user")
 	}
-	return problem(http.StatusForbidden, "forbidden")
+	return problem(http.StatusForbidden, "scope")
 }
 
 func bearerToken(r *http.Request) (string, bool) {

@@ -39,7 +39,6 @@ var Codes = []codes.Entry{
 	{Code: "no_session", Text: "A bearer token is no session. Remove the token instead."},
 	{Code: "scope", Text: "A token of device scope is for devices, notifications and account names. Use one of full scope."},
 	{Code: "no_user", Text: "The admin token is no user: it has neither settings of its own nor any mail to see."},
-	{Code: "forbidden", Text: "This is not for users."},
 	{Code: "not_admin", Text: "Only an admin can do this."},
 	{Code: "not_owner", Text: "This mailbox is shared with you. Its owner can change it."},
 	{Code: "last_admin", Text: "Somebody must be an admin. Make another person one first."},

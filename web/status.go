@@ -10,7 +10,7 @@ import (
 
 // CommonStatus holds the fields that every status has.
 type CommonStatus struct {
-	Since  time.Time         `json:"since" doc:"When it reached this state"`
+	Since  time.Time         `json:"since" doc:"When it reached this state; what is wrong may have changed since"`
 	Code   codes.Code        `json:"code,omitempty" doc:"What is wrong, for programs; absent: nothing"`
 	Params map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
 	Reason string            `json:"reason,omitempty" doc:"What is wrong and what to do, for people"`

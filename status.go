@@ -72,3 +72,7 @@ type Status struct {
 	Retry    time.Time `json:",omitzero"`
 	LoggedIn time.Time `json:",omitzero"`
 }
+
+// Ended reports whether an account is not tried any more until it is edited. One whose password has
+// logged in is never given up.
+func (s Status) Ended() bool { return s.State == StateAttention && s.LoggedIn.IsZero() }

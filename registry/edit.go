@@ -72,13 +72,12 @@ func updateAccount(tx *table.Tx, a idlepush.Account, loggedIn, now time.Time) (o
 		return a, false, accounts.Put(tx, id(a.ID), row)
 	}
 	mended := old.Status.Failures > 0 && !loggedIn.IsZero()
-	waits := old.Status.State == idlepush.StateAttention && old.Status.LoggedIn.IsZero()
 	out = a
 	out.Revision, out.Created, out.Owner, out.Edited, out.Status = old.Revision+1, old.Created, old.Owner, old.Edited, old.Status
 	if loggedIn.IsZero() && SameMailbox(a, old) && a.Password == old.Password {
 		loggedIn = old.Status.LoggedIn
 	}
-	if !isSameSession(a, old) || waits || mended {
+	if !isSameSession(a, old) || old.Status.Ended() || mended {
 		out.Edited, out.Status = now, idlepush.Status{State: idlepush.StateNew, Since: now, Proof: old.Status.Proof, LoggedIn: loggedIn}
 		if err := putStatus(tx, a.ID, out.Status); err != nil {
 			return a, false, err

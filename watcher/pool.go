@@ -131,7 +131,7 @@ func (p *Pool) compare(current map[string]*running, start func(*idlepush.Account
 	}
 	wanted := make(map[string]idlepush.Account)
 	for _, a := range accounts {
-		if a.Enabled && (a.Status.State != idlepush.StateAttention || !a.Status.LoggedIn.IsZero()) {
+		if a.Enabled && !a.Status.Ended() {
 			wanted[a.ID] = a
 		}
 	}

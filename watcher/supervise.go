@@ -171,9 +171,10 @@ func (s *supervisor) retry(ctx context.Context, end ended) bool {
 		return sleep(ctx, firstRetryWait)
 	}
 	f := diagnose(s.account, err)
-	refused := !s.account.Status.LoggedIn.IsZero() && (f.final || s.refusals.count > 0 && limitsLogin(f))
+	attention := idlepush.Status{State: idlepush.StateAttention, Reason: f.Told(), LoggedIn: s.account.Status.LoggedIn}
+	refused := !attention.Ended() && (f.final || s.refusals.count > 0 && limitsLogin(f))
 	if f.final && !refused {
-		if s.giveUp(f) {
+		if s.giveUp(f, attention) {
 			return false
 		}
 		// Without the state in the store the pool would start the session again at once, and log
@@ -201,9 +202,9 @@ func (s *supervisor) retry(ctx context.Context, end ended) bool {
 }
 
 // giveUp writes that only a person can help, and reports whether that is in effect.
-func (s *supervisor) giveUp(f *Failure) bool {
+func (s *supervisor) giveUp(f *Failure, attention idlepush.Status) bool {
 	s.log.Error("account needs attention", "status", f.Code, "err", f.Text())
-	return s.setState(idlepush.Status{State: idlepush.StateAttention, Reason: f.Told()})
+	return s.setState(attention)
 }
 
 // refuse counts the refusal of a password that has worked before, and returns how long to wait.

@@ -71,13 +71,20 @@ func (w *waiter) idle(due ...time.Time) error {
 // refresh returns how long an IDLE may last, and whether that is the whole interval of the host.
 func (w *waiter) refresh(due []time.Time) (wait time.Duration, whole bool) {
 	w.longest, _ = w.host.interval()
-	wait, whole = early(w.longest), w.host.bears()
+	longest := early(w.longest)
+	wait = untilFirst(longest, due)
+	return wait, wait == longest && w.host.bears()
+}
+
+// untilFirst returns how long it is until the first of the times, zero for none, but no more than
+// longest.
+func untilFirst(longest time.Duration, due []time.Time) time.Duration {
 	for _, at := range due {
-		if rest := time.Until(at); !at.IsZero() && rest < wait {
-			wait, whole = max(rest, 0), false
+		if !at.IsZero() {
+			longest = min(longest, max(time.Until(at), 0))
 		}
 	}
-	return wait, whole
+	return longest
 }
 
 // learn takes in how an IDLE ended. If the machine slept meanwhile, that says nothing of the
@@ -139,11 +146,5 @@ func (w *waiter) skipIdle() bool {
 // times has come, zero for none.
 func (w *waiter) pollWait(due ...time.Time) time.Duration {
 	longest, _ := w.host.interval()
-	wait := early(min(pollInterval, longest))
-	for _, at := range append(due, w.failures.again()) {
-		if !at.IsZero() {
-			wait = min(wait, time.Until(at))
-		}
-	}
-	return wait
+	return untilFirst(early(min(pollInterval, longest)), append(due, w.failures.again()))
 }

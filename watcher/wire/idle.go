@@ -184,12 +184,12 @@ func (c *Conn) ExpectHeartbeat(every time.Duration) {
 	}
 }
 
-// sooner returns the earlier of two times, of which the second may be zero: none.
+// sooner returns the earlier of two times, either of which may be zero: none.
 func sooner(a, b time.Time) time.Time {
-	if b.IsZero() || a.Before(b) {
-		return a
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
-	return b
+	return a
 }
 
 // ended takes the answer to an IDLE that was ended by the server.

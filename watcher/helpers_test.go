@@ -61,7 +61,12 @@ type harness struct {
 	device  idlepush.Device
 	log     *slog.Logger
 	logged  *registrytest.Log
+	rest    time.Duration // of its pools between two looks at the accounts
 }
+
+// rarely is the rest where the store fails in nothing: it signals each change, and in tests of days
+// the looks cost much.
+const rarely = time.Hour
 
 func TestMain(m *testing.M) {
 	testenv.SetParallel(8)
@@ -76,7 +81,10 @@ func newHarness(t testing.TB, account idlepush.Account) *harness {
 // newFailingHarness is newHarness with a store whose transactions fail with the error of fault.
 func newFailingHarness(t testing.TB, account idlepush.Account, fault func() error) *harness {
 	t.Helper()
-	h := new(harness)
+	h := &harness{rest: rarely}
+	if fault != nil {
+		h.rest = lookAgain
+	}
 	h.log, h.logged = registrytest.NewLog(t)
 	dir, anna, _ := registrytest.DirWithUsers(t)
 	h.store = registrytest.OpenFailing(t, dir, fault)
@@ -107,7 +115,7 @@ func (h *harness) watch(t testing.TB, d Dialer) (pool *Pool, stop func()) {
 // watchBy is watch with a wall clock of the test's own.
 func (h *harness) watchBy(t testing.TB, d Dialer, wall func() time.Time) (pool *Pool, stop func()) {
 	t.Helper()
-	pool = &Pool{Store: h.store.Mail, Dialer: d, Log: h.log, wall: wall}
+	pool = &Pool{Store: h.store.Mail, Dialer: d, Log: h.log, wall: wall, rest: h.rest}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {

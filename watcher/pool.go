@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -24,6 +25,7 @@ type Pool struct {
 	Log    *slog.Logger
 
 	wall     func() time.Time // in tests: instead of time.Now
+	rest     time.Duration    // in tests: instead of lookAgain
 	families wire.Families    // by which hosts were reached, in this run of the program
 
 	clock  *clock
@@ -100,7 +102,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	}
 	for {
 		p.compare(current, start)
-		timer := time.NewTimer(lookAgain)
+		timer := time.NewTimer(cmp.Or(p.rest, lookAgain))
 		select {
 		case <-ctx.Done():
 			timer.Stop()

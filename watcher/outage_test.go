@@ -78,6 +78,17 @@ func (o *outage) set(at, answer string) {
 	o.at, o.answer = at, answer
 }
 
+// refuse has the login refused from now on, and returns the status after the first refusal.
+func (o *outage) refuse(t *testing.T, h *harness) idlepush.Status {
+	t.Helper()
+	o.set("LOGIN", "TAG NO "+wrong+"\r\n")
+	for h.status(t).Retry.IsZero() {
+		time.Sleep(time.Second)
+		synctest.Wait()
+	}
+	return h.status(t)
+}
+
 // locked reports whether the login is answered with other words.
 func (o *outage) locked() bool {
 	o.mu.Lock()
@@ -125,6 +136,15 @@ func (h *harness) attentions(t *testing.T) (list []idlepush.Notification) {
 	}
 	slices.Reverse(list)
 	return list
+}
+
+// reported checks how many notifications have said by now that the account needs attention.
+func (h *harness) reported(t *testing.T, want int) {
+	t.Helper()
+	synctest.Wait()
+	if n := len(h.attentions(t)); n != want {
+		t.Errorf("it was reported %d times, not %d", n, want)
+	}
 }
 
 func (h *harness) status(t *testing.T) idlepush.Status {
@@ -254,9 +274,7 @@ func outageReported(t *testing.T) {
 		}
 		refused := st.Failing
 		time.Sleep(time.Until(refused.Add(59 * time.Minute)))
-		if n := len(h.attentions(t)); n > 0 {
-			t.Errorf("within an hour %d notifications say so", n)
-		}
+		h.reported(t, 0)
 		time.Sleep(time.Until(refused.Add(80 * time.Minute)))
 		synctest.Wait()
 		if said := h.attentions(t); h.status(t).State != idlepush.StateAttention || len(said) != 1 || said[0].Code != "login_refused" || !said[0].Cleared.IsZero() {
@@ -387,9 +405,7 @@ func outageTurned(t *testing.T) {
 				_, stop = h.watch(t, d)
 				defer func() { stop() }()
 				time.Sleep(time.Until(refused.Add(59 * time.Minute)))
-				if n := len(h.attentions(t)); n > 0 {
-					t.Errorf("within an hour %d notifications say so", n)
-				}
+				h.reported(t, 0)
 				time.Sleep(3 * time.Hour)
 				synctest.Wait()
 				if said, st := h.attentions(t), h.status(t); st.State != idlepush.StateAttention || st.Code != "login_refused" || len(said) != 1 || !said[0].Reason.Equal(st.Reason.With(codes.Account, h.account.Email)) {
@@ -400,9 +416,7 @@ func outageTurned(t *testing.T) {
 				if n := len(o.tries(time.Time{})) - tries; n > 24 {
 					t.Errorf("in two days it logged in %d times", n)
 				}
-				if n := len(h.attentions(t)); n != 1 {
-					t.Errorf("after two days %d notifications say so", n)
-				}
+				h.reported(t, 1)
 				o.set("", "")
 				time.Sleep(3 * time.Hour)
 				synctest.Wait()
@@ -418,29 +432,19 @@ func outageSeparate(t *testing.T) {
 		o := newOutage()
 		h, _, stop := o.watched(t)
 		defer stop()
-		refuse := func() (since time.Time) {
-			o.set("LOGIN", "TAG NO "+wrong+"\r\n")
-			for h.status(t).Retry.IsZero() {
-				time.Sleep(time.Minute)
-				synctest.Wait()
-			}
-			return h.status(t).Failing
-		}
-		first := refuse()
+		first := o.refuse(t, h).Failing
 		o.set("EXAMINE", "TAG NO [UNAVAILABLE] later\r\n")
 		time.Sleep(8 * 24 * time.Hour)
 		synctest.Wait()
 		if st := h.status(t); st.State != idlepush.StateRetrying || st.Failures > 0 {
 			t.Errorf("while logins work it is %+v", st)
 		}
-		if second := refuse(); second.Sub(first) < 8*24*time.Hour || len(h.attentions(t)) > 0 {
-			t.Errorf("the refusal is from %v before, and was reported %d times", second.Sub(first), len(h.attentions(t)))
+		if second := o.refuse(t, h).Failing; second.Sub(first) < 8*24*time.Hour {
+			t.Errorf("the refusal is from %v after the first", second.Sub(first))
 		}
+		h.reported(t, 0)
 		time.Sleep(80 * time.Minute)
-		synctest.Wait()
-		if n := len(h.attentions(t)); n != 1 {
-			t.Errorf("after more than an hour it was reported %d times", n)
-		}
+		h.reported(t, 1)
 	})
 }
 
@@ -457,11 +461,7 @@ func outageYesterday(t *testing.T) {
 				pool, stop := h.watchBy(t, d, clock.Now)
 				defer func() { stop() }()
 				time.Sleep(time.Minute)
-				o.set("LOGIN", "TAG NO "+wrong+"\r\n")
-				for h.status(t).Retry.IsZero() {
-					time.Sleep(time.Second)
-					synctest.Wait()
-				}
+				o.refuse(t, h)
 				o.set("greeting", "* BYE go away\r\n")
 				if restarts {
 					stop()
@@ -472,15 +472,9 @@ func outageYesterday(t *testing.T) {
 					pool.AskNow() // as clocks.Watch does
 				}
 				time.Sleep(10 * time.Minute)
-				synctest.Wait()
-				if n := len(h.attentions(t)); n > 0 {
-					t.Errorf("it was reported %d times", n)
-				}
+				h.reported(t, 0)
 				time.Sleep(70 * time.Minute)
-				synctest.Wait()
-				if n := len(h.attentions(t)); n != 1 {
-					t.Errorf("after more than an hour it was reported %d times", n)
-				}
+				h.reported(t, 1)
 			})
 		})
 	}
@@ -563,9 +557,7 @@ func outageClockBack(t *testing.T) {
 				t.Errorf("within two hours it logged in %d times", n)
 			}
 		}
-		if n := len(h.attentions(t)); n != 1 {
-			t.Errorf("%d notifications say so", n)
-		}
+		h.reported(t, 1)
 		o.set("", "")
 		time.Sleep(3 * time.Hour)
 		synctest.Wait()

@@ -40,11 +40,11 @@ func refusal(said *imap.Error, err error) *Failure {
 	if isLogin {
 		return loginFailure(said)
 	}
-	if _, ok := errors.AsType[*folderError](err); ok && !temporary(said) {
-		return &Failure{Reason: idlepush.Reason{Code: "folder_unavailable"}, Field: "folders", minWait: personWait, personal: true}
-	}
 	if temporary(said) {
 		return &Failure{Reason: idlepush.Reason{Code: "server_unavailable"}}
+	}
+	if _, ok := errors.AsType[*folderError](err); ok {
+		return &Failure{Reason: idlepush.Reason{Code: "folder_unavailable"}, Field: "folders", minWait: personWait, personal: true}
 	}
 	return &Failure{Reason: idlepush.Reason{Code: "server_refuses"}}
 }
@@ -276,7 +276,7 @@ func temporary(said *imap.Error) bool {
 // busy reports whether the server says itself that it has no time for anything just now.
 func busy(said *imap.Error) bool {
 	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit}, said.Code) ||
-		saysCrowded(said.Text) || containsAny(strings.ToLower(said.Text), "temporarily unavailable")
+		saysCrowded(said.Text) || strings.Contains(strings.ToLower(said.Text), "temporarily unavailable")
 }
 
 // saysCrowded reports whether the text says that a limit is reached.

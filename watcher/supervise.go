@@ -225,7 +225,8 @@ func (s *supervisor) wait(end ended, f *Failure, refused bool) time.Duration {
 	if refused {
 		return s.refuse(f)
 	}
-	if s.refusals.again = (time.Time{}); end.lived > 0 {
+	s.refusals.again = time.Time{}
+	if end.lived > 0 {
 		s.refusals = refusals{}
 	}
 	wait := s.backoff(end, f.minWait)

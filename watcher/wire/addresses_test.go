@@ -41,12 +41,21 @@ func silentAddress(t *testing.T) {
 		security Security
 		host     host
 	}{
-		"at the handshake":             {TLS, silent},
-		"at the greeting, within TLS":  {TLS, secured(config, (&imaptest.Script{On: map[string]func(*imaptest.Talk, string){"greeting": func(*imaptest.Talk, string) {}}}).Serve)},
-		"at the greeting":              {None, silent},
-		"at the greeting, then TLS":    {StartTLS, silent},
-		"at STARTTLS":                  {StartTLS, muteAt("STARTTLS")},
-		"at the handshake in STARTTLS": {StartTLS, takes((&imaptest.Script{On: map[string]func(*imaptest.Talk, string){"STARTTLS": func(talk *imaptest.Talk, _ string) { talk.OK("begin") }}, Caps: "IMAP4rev1 STARTTLS"}).Serve)},
+		"at the handshake":            {TLS, silent},
+		"at the greeting, within TLS": {TLS, secured(config, (&imaptest.Script{On: map[string]func(*imaptest.Talk, string){"greeting": func(*imaptest.Talk, string) {}}}).Serve)},
+		"at the greeting":             {None, silent},
+		"at the greeting, then TLS":   {StartTLS, silent},
+		"at STARTTLS":                 {StartTLS, muteAt("STARTTLS")},
+		"at the handshake in STARTTLS": {StartTLS, takes((&imaptest.Script{
+			On: map[string]func(*imaptest.Talk, string){"STARTTLS": func(talk *imaptest.Talk, _ string) { talk.OK("begin") }},
+			// The random bytes of a handshake may look like a command, which would be answered.
+			At: func(talk *imaptest.Talk, moment string) {
+				if moment == "after STARTTLS" {
+					talk.Silence()
+				}
+			},
+			Caps: "IMAP4rev1 STARTTLS",
+		}).Serve)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -199,8 +199,8 @@ func (t *Transport) Check(d idlepush.Device) error {
 	return nil
 }
 
-// Send implements push.Transport. It makes one request. A second one follows in three cases:
-//   - The provider token has expired, and a new one may be made.
+// Send implements push.Transport. It makes one request. Others follow in three cases:
+//   - Apple refuses the provider token, and another one may be accepted.
 //   - Apple finds the message too large.
 //   - The device's environment is unknown, and production does not know its token. Then the second
 //     request goes to the sandbox. Learned holds the environment that accepted the message.
@@ -281,14 +281,31 @@ func (t *Transport) post(ctx context.Context, d idlepush.Device, n *apns2.Notifi
 	return o
 }
 
-// request makes one request of Send, and a second one if the provider token has expired.
+// maxTries bounds the requests with different provider tokens. After a start, the token that Apple
+// saw last may be the third.
+const maxTries = 3
+
+// request makes one request of Send, and others while there is another provider token that may be
+// accepted.
 func (t *Transport) request(ctx context.Context, client *apns2.Client, n *apns2.Notification, to target) registry.Outcome {
 	e := exchangeFor(ctx, client, n)
-	if e.answer().Reason == apns2.ReasonExpiredProviderToken && t.provider.renew(e.bearer, time.Now()) {
+	for tries := 1; tries < maxTries && t.reauthorized(e, to); tries++ {
 		e = exchangeFor(ctx, client, n)
 	}
 	if e.err != nil {
 		return unreached(ctx, e.err)
 	}
 	return e.outcome(to, time.Now())
+}
+
+// reauthorized reports whether Apple refused the provider token and there is another one now. With
+// a topic of the device's own, Apple finds any token invalid if the topic is another team's.
+func (t *Transport) reauthorized(e *exchange, to target) bool {
+	switch reason := e.answer().Reason; {
+	case reason == apns2.ReasonExpiredProviderToken, reason == apns2.ReasonInvalidProviderToken && !to.ownTopic:
+		return t.provider.renew(e.bearer, time.Now())
+	case reason == apns2.ReasonTooManyProviderTokenUpdates:
+		return t.provider.goBack(e.bearer, time.Now())
+	}
+	return false
 }

@@ -6,6 +6,7 @@ import "idlepush/codes"
 const (
 	badMessage       = "APNs does not take this message as it is, so it was dropped. This is a fault of idlepush; please report it."
 	badProviderToken = "Apple does not accept the key in apns-key. Check that it belongs to apns-key-id and apns-team-id and has not been revoked."
+	badTime          = badProviderToken + " If it does, check this server's clock."
 	badEnvironment   = "The key in apns-key is not for this APNs environment (production or sandbox). Make one for it on Apple's developer pages."
 	foreignTopic     = "The topic that this device was registered with cannot be used with the key in apns-key. Register the device again with the app's own bundle id."
 	appleDown        = "Apple has a problem of its own. It is tried again by itself."
@@ -44,9 +45,9 @@ var Codes = []codes.Entry{
 	{Code: "apns_bad_certificate", Text: badProviderToken},
 	{Code: "apns_bad_certificate_environment", Text: badEnvironment},
 	{Code: "apns_forbidden", Text: badProviderToken},
-	{Code: "apns_invalid_provider_token", Text: badProviderToken},
+	{Code: "apns_invalid_provider_token", Text: badTime},
 	{Code: "apns_missing_provider_token", Text: badProviderToken},
-	{Code: "apns_expired_provider_token", Text: "Apple finds the time of our provider token wrong. Set this server's clock right."},
+	{Code: "apns_expired_provider_token", Text: "Apple finds the time of our provider token wrong. Check this server's clock."},
 	{Code: "apns_unrelated_key_id_in_token", Text: badProviderToken},
 	{Code: "apns_bad_environment_key_in_token", Text: badEnvironment},
 

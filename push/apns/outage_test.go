@@ -34,5 +34,11 @@ func TestOutage(t *testing.T) {
 			o.Add(b.Fault, b.Result)
 		}
 		o.Run(t)
+		// The faults say untruly that tokens are refused, so some follow too soon.
+		for _, v := range apns.TakeViolations() {
+			if !strings.Contains(v, "a new provider token") {
+				t.Errorf("the real service would refuse it: %s", v)
+			}
+		}
 	})
 }

@@ -46,7 +46,7 @@ var table = []struct {
 	{410, 410, apns2.ReasonUnregistered, always, push.With(push.Suspect("apns_unregistered"), codes.Case, caseUnconfirmed), 0},
 	{410, 410, apns2.ReasonExpiredToken, sinceRegistered, gone("apns_expired_token"), 0},
 	{410, 410, apns2.ReasonExpiredToken, always, push.With(push.Suspect("apns_expired_token"), codes.Case, caseUnconfirmed), 0},
-	{410, 410, "", always, push.Suspect("apns_unknown_gone"), 0},
+	{410, 410, "", hasReason, push.Suspect("apns_unknown_gone"), 0},
 
 	// A topic that one user has entered must not pause everybody's lane.
 	{400, 400, apns2.ReasonTopicDisallowed, ownTopic, push.With(push.Suspect("apns_topic_disallowed"), codes.Case, caseOwnTopic), 0},
@@ -82,11 +82,11 @@ var table = []struct {
 	{400, 400, apns2.ReasonPayloadEmpty, always, push.Refused("apns_payload_empty"), 0},
 	{404, 404, apns2.ReasonBadPath, always, push.Refused("apns_bad_path"), 0},
 	{405, 405, apns2.ReasonMethodNotAllowed, always, push.Refused("apns_method_not_allowed"), 0},
-	{413, 413, "", always, push.Refused("apns_payload_too_large"), 0},
+	{413, 413, "", hasReason, push.Refused("apns_payload_too_large"), 0},
 
 	// The service
 	{400, 400, apns2.ReasonIdleTimeout, always, push.Retry("apns_idle_timeout"), 0},
-	// The provider token is kept meanwhile. Only renew replaces it.
+	// The token before was tried too, if it is still valid.
 	{429, 429, apns2.ReasonTooManyProviderTokenUpdates, always, push.Retry("apns_too_many_provider_token_updates"), minRenewAge},
 	{429, 429, "", always, push.Retry("apns_too_many_requests"), 0},
 	// Apple asks for a wait of 15 minutes after a 5xx. After a short failure no mail should wait so

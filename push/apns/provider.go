@@ -14,60 +14,102 @@ import (
 )
 
 const (
-	// providerLife is the time for which a provider token is used. Apple refuses it after an hour.
+	// providerLife is the age at which a provider token is replaced.
 	providerLife = 50 * time.Minute
 
-	// minRenewAge is the age from which a provider token that Apple refuses may be replaced. To a
-	// new one within 20 minutes of the last, Apple answers 429 TooManyProviderTokenUpdates. Source:
-	// "Establishing a token-based connection to APNs" in Apple's documentation of User
-	// Notifications.
+	// maxProviderLife is the age until which the token before may be used again. Apple refuses it
+	// after an hour; the minute is for clocks that differ.
+	maxProviderLife = 59 * time.Minute
+
+	// minRenewAge is the time from the first use of a provider token until another may follow. To
+	// one that comes sooner, Apple answers 429 TooManyProviderTokenUpdates. Source: "Establishing a
+	// token-based connection to APNs" in Apple's documentation of User Notifications.
 	minRenewAge = 20 * time.Minute
 )
 
-// provider makes provider tokens. They begin at fixed times, one each providerLife, and are signed
-// without randomness, so a program that restarts makes the same token again. The library's tokens
-// differ at each start: after a few restarts Apple would count too many renewals, and refuse all
-// messages for 20 minutes.
+// provider makes provider tokens. Their times of issue are multiples of minRenewAge, and they are
+// signed without randomness, so a program that restarts makes the same token again. The library's
+// tokens differ at each start: after a few restarts Apple would count too many renewals, and refuse
+// all messages for 20 minutes.
 type provider struct {
 	key    *ecdsa.PrivateKey
 	keyID  string
 	teamID string
 
-	mu     sync.Mutex
-	bearer string // the Authorization header; empty: none was made
-	issued time.Time
+	mu      sync.Mutex
+	current providerToken
+	before  time.Time // the issue of the token that current replaced; zero: not known
 }
 
-// authorization returns the Authorization header to use at now.
+// providerToken is a token with its times, all without monotonic reading.
+type providerToken struct {
+	bearer string // the Authorization header; empty: none was made
+	issued time.Time
+	used   time.Time // for the first time since the start
+	until  time.Time // then it is replaced
+}
+
+// authorization returns the Authorization header to use at now. A token from the future, before the
+// clock was set back, is replaced.
 func (p *provider) authorization(now time.Time) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bearer != "" && now.Sub(p.issued) < providerLife {
-		return p.bearer, nil
+	if c := p.current; c.bearer != "" && !now.Before(c.issued) && now.Before(c.until) {
+		return c.bearer, nil
 	}
-	err := p.issue(now.Truncate(providerLife))
-	return p.bearer, err
+	err := p.issue(now)
+	return p.current.bearer, err
 }
 
-// renew replaces the token that Apple refused, and reports whether there is another one now.
+// renew replaces the token that Apple refused, and reports whether there is another one now. It
+// replaces only a token from the future, or one in use for minRenewAge.
 func (p *provider) renew(refused string, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bearer != refused {
+	if p.current.bearer != refused {
 		return true
 	}
-	// If the token is from the future, the clock has been corrected since.
-	if age := now.Sub(p.issued); age >= 0 && age < minRenewAge {
+	if used := now.Sub(p.current.used); used >= 0 && used < minRenewAge && !now.Before(p.current.issued) {
 		return false
 	}
-	return p.issue(now.Truncate(time.Second)) == nil
+	return p.issue(now) == nil
+}
+
+// goBack returns to the token before the one that came too soon for Apple, and reports whether
+// there is another one now. After a start, which token was before is not known: then it is one of
+// the two that were issued before.
+func (p *provider) goBack(refused string, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current.bearer != refused {
+		return true
+	}
+	issued := p.current.issued
+	for _, at := range []time.Time{p.before, issued.Add(-minRenewAge), issued.Add(-2 * minRenewAge)} {
+		if at.Before(issued) && now.Before(at.Add(maxProviderLife)) {
+			p.before = time.Time{}
+			return p.take(at, now, maxProviderLife) == nil
+		}
+	}
+	return false
 }
 
 // issue replaces the token. The caller must hold mu.
-func (p *provider) issue(at time.Time) error {
-	bearer, err := p.sign(at)
+func (p *provider) issue(now time.Time) error {
+	before := p.current.issued
+	err := p.take(now.Truncate(minRenewAge), now, providerLife)
 	if err == nil {
-		p.bearer, p.issued = "bearer "+bearer, at
+		p.before = before
+	}
+	return err
+}
+
+// take makes the token of that issue the current one, until it has that age. The caller must hold
+// mu.
+func (p *provider) take(issued, now time.Time, life time.Duration) error {
+	bearer, err := p.sign(issued)
+	if err == nil {
+		p.current = providerToken{bearer: "bearer " + bearer, issued: issued, used: now.Round(0), until: issued.Add(life)}
 	}
 	return err
 }

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// checkProviderToken checks a provider token by Apple's rules. One of them allows at most one
-// renewal in 20 minutes. It tells tokens apart by their iat, so two of the same second count as
-// one.
+// checkProviderToken checks a provider token by Apple's rules. One of them allows a new one only
+// 20 minutes after the last new one was first seen. It tells tokens apart by their iat, so two of
+// the same second count as one.
 // developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
 func (a *APNs) checkProviderToken(authorization string, now time.Time) *refusal {
 	bearer, ok := strings.CutPrefix(authorization, "bearer ")
@@ -40,18 +40,17 @@ func (a *APNs) checkProviderToken(authorization string, now time.Time) *refusal 
 	age := now.Sub(time.Unix(claims.Iat, 0))
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.expired[bearer] || age > time.Hour || age < -time.Minute {
+	if age < -time.Minute {
+		return refuse(http.StatusForbidden, "InvalidProviderToken", "the provider token is from the future, by %v", -age)
+	}
+	if a.expired[bearer] || age > time.Hour {
 		return refuse(http.StatusForbidden, "ExpiredProviderToken", "the provider token is %v old, or was made to expire", age)
 	}
 	if _, known := a.issued[claims.Iat]; !known {
-		recent := 0
 		for _, first := range a.issued {
-			if now.Sub(first) < 20*time.Minute {
-				recent++
+			if ago := now.Sub(first); ago < 20*time.Minute {
+				return refuse(http.StatusTooManyRequests, "TooManyProviderTokenUpdates", "a new provider token %v after another", ago)
 			}
-		}
-		if recent > 1 {
-			return refuse(http.StatusTooManyRequests, "TooManyProviderTokenUpdates", "a third provider token within 20 minutes")
 		}
 		a.issued[claims.Iat] = now
 	}

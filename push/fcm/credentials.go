@@ -94,6 +94,9 @@ func isHTTP(text string) bool {
 // just as it refused a younger one.
 const minRenewAge = time.Minute
 
+// expiryMargin is how long before its end an access token is no longer used.
+const expiryMargin = 10 * time.Second
+
 // tokens caches the access token and renews it. ReuseTokenSource of x/oauth2 does so too, but takes
 // no context, so a token endpoint that does not answer would block every Send.
 type tokens struct {
@@ -102,7 +105,13 @@ type tokens struct {
 
 	lock    chan struct{} // of the fields below and of fetch; it holds a value while locked
 	current *oauth2.Token
-	fetched time.Time
+	fetched time.Time // without monotonic reading, like the expiry of current
+}
+
+// valid reports whether the token may be used at now. One from the future, before the clock was set
+// back, may not: its expiry is not known.
+func (t *tokens) valid(now time.Time) bool {
+	return t.current != nil && !now.Before(t.fetched) && (t.current.Expiry.IsZero() || now.Before(t.current.Expiry.Add(-expiryMargin)))
 }
 
 // get returns a valid access token. If necessary it fetches one, for at most attemptTimeout, and
@@ -112,7 +121,7 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer t.release()
-	if t.current.Valid() {
+	if t.valid(time.Now()) {
 		return t.current.AccessToken, nil
 	}
 	token, err := t.fetch(ctx)
@@ -122,7 +131,8 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	if !token.Valid() {
 		return "", errors.New("the answer holds no valid access token")
 	}
-	t.current, t.fetched = token, time.Now()
+	token.Expiry = token.Expiry.Round(0)
+	t.current, t.fetched = token, time.Now().Round(0)
 	return token.AccessToken, nil
 }
 
@@ -136,7 +146,7 @@ func (t *tokens) refused(ctx context.Context, bearer string) bool {
 	if t.current == nil || t.current.AccessToken != bearer {
 		return true
 	}
-	if time.Since(t.fetched) < minRenewAge {
+	if age := time.Now().Sub(t.fetched); age >= 0 && age < minRenewAge {
 		return false
 	}
 	t.current = nil

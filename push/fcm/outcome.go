@@ -37,6 +37,7 @@ var table = []struct {
 }{
 	{200, 200, named, registry.Outcome{Result: registry.ResultDelivered}, 0},
 	{200, 200, anything, push.Retry("fcm_unreadable_answer"), 0},
+	{400, 428, page, push.Retry("fcm_unreadable_answer"), 0},
 
 	// The device
 	{404, 404, "UNREGISTERED", registry.Outcome{Result: registry.ResultGone, Reason: idlepush.Reason{Code: "fcm_unregistered"}}, 0},
@@ -75,6 +76,7 @@ type condition string
 
 const (
 	anything    condition = ""
+	page        condition = "a page of a proxy"
 	named       condition = "the message's name"
 	noCode      condition = "no FcmError"
 	badToken    condition = "INVALID_ARGUMENT, of the token"
@@ -83,6 +85,7 @@ const (
 
 // reply is the decoded body of an answer. If the body is not FCM's, fields are empty.
 type reply struct {
+	page       bool   // push.IsPage
 	name       string // of the message that was accepted
 	message    string
 	status     string   // google.rpc.Code
@@ -105,7 +108,7 @@ func (e *exchange) reply() reply {
 	}
 	// If the body cannot be decoded, the HTTP status decides.
 	_ = json.Unmarshal(e.body, &answer)
-	r := reply{name: answer.Name, message: answer.Error.Message, status: answer.Error.Status}
+	r := reply{page: push.IsPage(e.header, string(e.body)), name: answer.Name, message: answer.Error.Message, status: answer.Error.Status}
 	for _, d := range answer.Error.Details {
 		switch d.Type {
 		case "type.googleapis.com/google.firebase.fcm.v1.FcmError":
@@ -124,6 +127,8 @@ func (r reply) meets(c condition) bool {
 	switch c {
 	case anything:
 		return true
+	case page:
+		return r.page
 	case named:
 		return r.name != ""
 	case noCode:

@@ -40,6 +40,15 @@ var samples = map[string][]sendertest.Answer{
 		sendertest.Retry(pushtest.Fault{Status: 200, Body: "{}"}, "fcm_unreadable_answer", 0),
 	},
 
+	"400-428 a page of a proxy": {
+		sendertest.Retry(pushtest.ProxyPages["nginx 401"], "fcm_unreadable_answer", 0),
+		sendertest.Retry(pushtest.ProxyPages["nginx 403"], "fcm_unreadable_answer", 0),
+		sendertest.Retry(pushtest.ProxyPages["Traefik 404"], "fcm_unreadable_answer", 0),
+		sendertest.Retry(pushtest.ProxyPages["nginx 413"], "fcm_unreadable_answer", 0),
+		sendertest.Retry(pushtest.Fault{Status: 404, Body: "<html>UNREGISTERED"}, "fcm_unreadable_answer", 0),
+		sendertest.Retry(pushtest.Fault{Status: 400, Body: "<html>token"}, "fcm_unreadable_answer", 0),
+	},
+
 	"404 UNREGISTERED": {
 		sendertest.Gone(failOnce(404, "UNREGISTERED"), "fcm_unregistered"),
 		sendertest.Gone(pushtest.Fault{Status: 404, Body: `{"error":{"details":[{"@type":"x","fieldViolations":"y"},` + fcmUnregistered + `]}}`}, "fcm_unregistered"),
@@ -57,7 +66,7 @@ var samples = map[string][]sendertest.Answer{
 	"403": {sendertest.Misconfigured(failOnce(403, ""), "fcm_permission_denied")},
 	"404 no FcmError": {
 		sendertest.Misconfigured(failOnce(404, ""), "fcm_wrong_project"),
-		sendertest.Misconfigured(pushtest.Fault{Status: 404, Body: "<html>UNREGISTERED"}, "fcm_wrong_project"),
+		sendertest.Misconfigured(pushtest.Fault{Status: 404, Body: "no such project"}, "fcm_wrong_project"),
 	},
 
 	"400 INVALID_ARGUMENT": {
@@ -66,7 +75,7 @@ var samples = map[string][]sendertest.Answer{
 		// If the message is too large:
 		sendertest.Refused(pushtest.Fault{Status: 400, Body: badRequestBody("")}, "fcm_invalid_argument"),
 	},
-	"413": {sendertest.Refused(pushtest.Fault{Status: 413, Body: "<html>"}, "fcm_too_large")},
+	"413": {sendertest.Refused(pushtest.Fault{Status: 413}, "fcm_too_large")},
 
 	"429": {
 		sendertest.Retry(failOnce(429, "QUOTA_EXCEEDED"), "fcm_quota_exceeded", time.Minute),
@@ -83,7 +92,6 @@ var samples = map[string][]sendertest.Answer{
 	"100-999": {
 		sendertest.Retry(failOnce(404, "SOMETHING_NEW"), "fcm_unknown", 0),
 		sendertest.Retry(pushtest.Fault{Status: 410, Body: "gone"}, "fcm_unknown", 0),
-		sendertest.Retry(pushtest.Fault{Status: 400, Body: "<html>token"}, "fcm_unknown", 0),
 		sendertest.Retry(pushtest.Fault{Status: 400, Body: badRequestBody(`,"x":"` + strings.Repeat("x", maxAnswer) + `"`)}, "fcm_unknown", 0),
 		sendertest.Retry(pushtest.Fault{Status: 407}, "fcm_unknown", 0),
 		sendertest.Retry(withHeader(pushtest.Fault{Status: 307}, "Location", "/v1/projects/family-mail/messages:send"), "fcm_unknown", 0),
@@ -261,7 +269,7 @@ var breaks = sendertest.Breaks("fcm", map[string]sendertest.Break{
 	"half of gone":  {Fault: pushtest.Fault{Status: 404, Reason: "UNREGISTERED", Half: true}, Result: retryResult, Code: "fcm_unreachable", Unknown: true},
 	"GOAWAY":        {Fault: pushtest.Fault{Status: 503, Reason: "UNAVAILABLE", GoAway: true}, Result: retryResult, Code: "fcm_unavailable"},
 	"a proxy's 502": {Fault: pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, Result: retryResult, Code: "fcm_unavailable"},
-	"a proxy's 404": {Fault: pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, Result: brokenSetup, Code: "fcm_wrong_project"},
+	"a proxy's 404": {Fault: pushtest.Fault{Status: 404, Body: pushtest.ErrorPage}, Result: retryResult, Code: "fcm_unreadable_answer"},
 })
 
 func outcomeBreaks(t *testing.T) {

@@ -41,7 +41,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (go
 	start := time.Now()
 	sending, cancel := context.WithTimeout(sending, sendTimeout)
 	defer cancel()
-	o := d.judge(w, d.Transports.send(sending, w.Device, Render(w, d.URL(), d.Codes)))
+	o := d.judge(w, lasting(d.Transports.send(sending, w.Device, Render(w, d.URL(), d.Codes)), w.Device.Status, d.now()))
 	asked := !o.At.IsZero()
 	now := d.now()
 	o = scheduled(o, w, now)

@@ -59,7 +59,7 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 		return err
 	}
 	if !same || o.Result != ResultDelivered && !q.device.Value.Registered.Equal(w.Device.Registered) {
-		o.Result, o.At, o.Suspect = ResultRetry, time.Time{}, false
+		o.Result, o.At, o.Suspect, o.Absent = ResultRetry, time.Time{}, false, false
 	}
 	if o.Result == ResultGone {
 		return removeGoneDevice(s, q, o.Reason)

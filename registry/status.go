@@ -25,7 +25,7 @@ const (
 // paused. A failure of the whole lane is no failure of the device, but its reason is shown there,
 // too.
 func afterOutcome(s idlepush.Status, o Outcome, paused bool, now time.Time) idlepush.Status {
-	state := s.State
+	state, again := s.State, s.Code == o.Code
 	if o.Result == ResultRetry && !paused {
 		if s.Failures++; s.Failures == 1 {
 			s.Failing = now
@@ -43,7 +43,7 @@ func afterOutcome(s idlepush.Status, o Outcome, paused bool, now time.Time) idle
 	case (o.Result == ResultRetry || o.Result == ResultMisconfigured) && o.Code != "" && s.State != idlepush.StateSuspect:
 		s.Reason = o.Reason
 	}
-	if state != s.State {
+	if state != s.State || o.Absent && o.Suspect && !again { // how long an address is absent counts
 		s.State, s.Since = state, now
 	}
 	return s

@@ -114,7 +114,8 @@ func TestNeitherGoogleNorAppleSeesASenderASubjectOrAWord(t *testing.T) {
 	s.DeliverMails(t, 6)
 	s.WaitDelivered(t)
 	s.Mail.Doveadm(t, s.Mailboxes[0], "flags", "add", `\Seen`, "mailbox", "INBOX", "all")
-	s.Web.Gone(s.Web.Messages()[0].Endpoint) // its owner's other phones are told
+	// Its owner's other phones are told.
+	s.Web.Fail(string(s.Web.Messages()[0].Endpoint), pushtest.Fault{Status: 403, Reason: "VapidPkHashMismatch"})
 	s.DeliverMails(t, 1)
 	for _, kind := range []idlepush.Kind{idlepush.KindTest, idlepush.KindMail, idlepush.KindClear, idlepush.KindAttention} {
 		testenv.Await(t, "both have brought a push of the kind "+string(kind), func() error {

@@ -146,7 +146,7 @@ func (s *WebPush) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case f.Reason != "":
 			answer(w, f.Status, f.Reason)
 			return
-		case f.Status != http.StatusOK:
+		case f.Status != http.StatusOK, f.Body != "":
 			w.WriteHeader(f.Status)
 			io.WriteString(w, f.Body)
 			return

@@ -8,12 +8,20 @@ const (
 	caseScheme     = "scheme"
 	caseNoHost     = "no_host"
 	caseUserName   = "user_name"
+	caseRemoved    = "removed" // of an endpointError only; its code is endpointRemoved
 )
+
+// endpointRemoved is the code of an address by which a browser says that there is none.
+const endpointRemoved = "webpush_endpoint_removed"
 
 // Codes are those of both transports. The parameter host is the name of the push service's host.
 var Codes = []codes.Entry{
 	// The device
 	{Code: "webpush_gone", Text: "{host} says that this subscription is over. Register the device again to be notified."},
+	{Code: notFound, Text: "{host} does not know this device's push address. If it says so for a day, the device is removed: register it again."},
+	{Code: endpointRemoved, Text: "The browser has ended this subscription. Register the device again to be notified."},
+	{Code: "webpush_page", Text: "{host} answers with a web page, as no push service does. If it is yours, check the web server or proxy in front of it."},
+	{Code: "webpush_refused_in_front", Text: "Something in front of the push server {host} refuses pushes. If it is yours, let them pass without a login."},
 	{Code: "webpush_vapid_mismatch", Text: "{host} says that this subscription was made with another server key. Register the device again."},
 	{Code: "webpush_other_key", Text: "{host} says that this subscription was made with another server key. If it stays so, register the device again."},
 	{Code: "webpush_endpoint_malformed", Text: "must be an https: address; inside allow-nets http: does too"},

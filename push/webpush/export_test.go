@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"idlepush/codes"
@@ -17,7 +18,14 @@ func Rows() (names []string) {
 		if row.says.number != 0 {
 			number = strconv.Itoa(row.says.number)
 		}
-		names = append(names, sendertest.RowName(row.from, row.to, number, row.says.reason, row.says.part))
+		page, known := "", ""
+		if row.says.page {
+			page = "page"
+		}
+		if row.says.known {
+			known = "known"
+		}
+		names = append(names, sendertest.RowName(row.from, row.to, number, row.says.reason, row.says.part, page, known))
 	}
 	return names
 }
@@ -28,6 +36,16 @@ func Mark(row int, code codes.Code) (undo func()) {
 	was := table[row].code
 	table[row].code = code
 	return func() { table[row].code = was }
+}
+
+// IsService is isService.
+func IsService(host string) bool { return isService(host) }
+
+// Know makes the host one of services until undo is called.
+func Know(host string) (undo func()) {
+	was := services
+	services = append(slices.Clone(services), host)
+	return func() { services = was }
 }
 
 // DialThrough makes the sender use dial for every address. closeIdle closes the idle connections.

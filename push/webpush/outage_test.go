@@ -2,6 +2,7 @@ package webpush_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -30,7 +31,10 @@ func TestOutage(t *testing.T) {
 				return sendertest.Push{Address: m.Endpoint, Payload: p.Idlepush}
 			},
 		}
-		for _, row := range sendertest.Sorted(samples) {
+		for name, row := range sendertest.Sorted(samples) {
+			if strings.HasSuffix(name, "known") {
+				continue // push.test is not known
+			}
 			for _, c := range row {
 				o.Add(pushtest.Fault{Status: c.status, Body: c.body}, c.result)
 			}

@@ -26,11 +26,13 @@ type verdict struct {
 	sentence string // the case of the code; empty: it has one sentence, or the first counts
 }
 
-// words are what a row requires of an answer's body: one of the three, or nothing.
+// words are all that a row requires of an answer beside its status.
 type words struct {
 	reason string // in Apple's JSON
 	number int    // Mozilla's errno, ntfy's code
 	part   string // of the text, in lower case
+	page   bool   // push.IsPage: a web server or proxy speaks
+	known  bool   // the host is one of services
 }
 
 // table has the meaning of every answer. The first row that matches decides. Statuses are those of
@@ -41,13 +43,24 @@ type words struct {
 //   - ntfy: server/errors.go of its source
 //   - Google publishes no list: its sentences are those that it sends
 //   - Microsoft publishes no list: its statuses are those of WNS
+//
+// A page is no answer of a push service, with the exception of Google's old pages.
 var table = []struct {
 	from, to int
 	says     words
 	verdict
 }{
+	{200, 200, words{page: true}, webPage},
 	{200, 299, words{}, verdict{registry.ResultDelivered, false, "", ""}},
 	{300, 399, words{}, verdict{registry.ResultRetry, true, "webpush_redirect", ""}},
+
+	// Pages
+	{410, 410, words{known: true, page: true, part: "<title>notregistered"}, gone},
+	{403, 403, words{page: true, part: "<title>mismatchsenderid"}, foreign},
+	{400, 403, words{page: true, part: "<title>unauthorizedregistration", known: true}, rejected},
+	{401, 401, words{page: true}, inFront},
+	{403, 403, words{page: true}, inFront},
+	{400, 428, words{page: true}, webPage},
 
 	// Apple
 	{400, 403, words{reason: "VapidPkHashMismatch"}, verdict{registry.ResultGone, false, "webpush_vapid_mismatch", ""}},
@@ -64,6 +77,7 @@ var table = []struct {
 	// Google
 	{403, 403, words{part: "do not correspond to the credentials used to create the subscription"}, foreign},
 	{403, 403, words{part: "mismatchsenderid"}, foreign},
+	{403, 403, words{part: "invalid push subscription endpoint"}, unaddressable},
 	{400, 403, words{part: "unauthorizedregistration"}, rejected},
 	{400, 403, words{part: "jwt"}, rejected},
 	{400, 403, words{part: "aud claim"}, rejected},
@@ -86,9 +100,11 @@ var table = []struct {
 	{400, 400, words{}, malformed},
 	{401, 401, words{}, unauthorized},
 	{403, 403, words{}, unauthorized},
-	{404, 404, words{}, gone},
+	{404, 404, words{known: true}, gone},
+	{404, 404, words{}, absent},
 	{408, 408, words{}, unavailable},
-	{410, 410, words{}, gone},
+	{410, 410, words{known: true}, gone},
+	{410, 410, words{}, absent},
 	{411, 411, words{}, malformed},
 	{413, 413, words{}, verdict{registry.ResultRefused, false, "webpush_too_large", ""}},
 	{415, 415, words{}, malformed},
@@ -100,13 +116,19 @@ var table = []struct {
 	{100, 999, words{}, verdict{registry.ResultRetry, true, "webpush_unexpected", ""}},
 }
 
+// notFound is the code of an address that its host does not know.
+const notFound = "webpush_not_found"
+
 var (
 	gone          = verdict{registry.ResultGone, false, "webpush_gone", ""}
+	absent        = verdict{registry.ResultRetry, true, notFound, ""}
+	webPage       = verdict{registry.ResultRetry, true, "webpush_page", ""}
+	inFront       = verdict{registry.ResultRetry, true, "webpush_refused_in_front", ""}
 	foreign       = verdict{registry.ResultRetry, true, "webpush_other_key", ""}
 	unaddressable = verdict{registry.ResultRetry, true, "webpush_bad_address", ""}
 	rejected      = verdict{registry.ResultMisconfigured, false, "webpush_vapid_rejected", ""}
 	unauthorized  = verdict{registry.ResultMisconfigured, false, "webpush_unauthorized", ""}
-	unwritable    = verdict{registry.ResultMisconfigured, false, "webpush_unauthorized", caseUnwritable}
+	unwritable    = verdict{registry.ResultRetry, true, "webpush_unauthorized", caseUnwritable}
 	malformed     = verdict{registry.ResultRefused, false, "webpush_bad_request", ""}
 	throttled     = verdict{registry.ResultRetry, false, "webpush_throttled", ""}
 	unavailable   = verdict{registry.ResultRetry, false, "webpush_unavailable", ""}
@@ -129,6 +151,8 @@ func outcome(host string, a answer) registry.Outcome {
 		o.At = a.after
 	}
 	switch v.code {
+	case notFound:
+		o.Absent = true
 	case "webpush_canceled", "webpush_timeout", "webpush_unreachable":
 		o.MaybeDelivered = true
 	case "webpush_endpoint_not_allowed":
@@ -152,7 +176,7 @@ func judge(a answer) verdict {
 	return unavailable
 }
 
-// says reports whether the answer's body has the words.
+// says reports whether the answer meets what the row requires.
 func (a answer) says(w words) bool {
 	var said struct {
 		Reason string
@@ -162,8 +186,8 @@ func (a answer) says(w words) bool {
 	// If the body is no JSON of this form, the fields stay empty.
 	_ = json.Unmarshal([]byte(a.text), &said)
 	switch {
-	case w.reason != "":
-		return said.Reason == w.reason
+	case w.page && !a.page, w.known && !a.known, w.reason != "" && said.Reason != w.reason:
+		return false
 	case w.number != 0:
 		return said.Errno == w.number || said.Code == w.number
 	}

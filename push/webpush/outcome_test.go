@@ -1,13 +1,16 @@
 package webpush_test
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
 	"idlepush/push/webpush"
@@ -33,8 +36,29 @@ type reply struct {
 
 // samples are answers for each row of the table.
 var samples = map[string][]reply{
-	"200-299": {{200, "", delivered, false, ""}, {201, "secret body", delivered, false, ""}, {202, "", delivered, false, ""}, {204, "", delivered, false, ""}},
+	"200 page": {
+		{200, pushtest.ProxyPages["a login page"].Body, retry, true, "webpush_page"},
+		{200, "<html>secret body", retry, true, "webpush_page"},
+	},
+	"200-299": {{200, `{"id":"x"}`, delivered, false, ""}, {200, "", delivered, false, ""}, {201, "secret body", delivered, false, ""}, {202, "", delivered, false, ""}, {204, "", delivered, false, ""}},
 	"300-399": {{300, "", retry, true, "webpush_redirect"}, {304, "", retry, true, "webpush_redirect"}},
+
+	"410 <title>notregistered page known":                {{410, "<HTML><TITLE>NotRegistered</TITLE></HTML>", gone, false, "webpush_gone"}},
+	"403 <title>mismatchsenderid page":                   {{403, "<HTML><TITLE>MismatchSenderId</TITLE></HTML>", retry, true, "webpush_other_key"}},
+	"400-403 <title>unauthorizedregistration page known": {{400, "<HTML><TITLE>UnauthorizedRegistration</TITLE></HTML>", misconfigured, false, "webpush_vapid_rejected"}},
+	"401 page": {{401, pushtest.ProxyPages["nginx 401"].Body, retry, true, "webpush_refused_in_front"}},
+	"403 page": {
+		{403, pushtest.ProxyPages["nginx 403"].Body, retry, true, "webpush_refused_in_front"},
+		{403, "<html>secret body about a jwt", retry, true, "webpush_refused_in_front"},
+		{403, pushtest.ErrorPage, retry, true, "webpush_refused_in_front"},
+	},
+	"400-428 page": {
+		{400, "<html>secret body", retry, true, "webpush_page"},
+		{404, pushtest.ProxyPages["nginx 404"].Body, retry, true, "webpush_page"},
+		{404, pushtest.ProxyPages["Traefik 404"].Body, retry, true, "webpush_page"},
+		{410, pushtest.ProxyPages["nginx 410"].Body, retry, true, "webpush_page"},
+		{413, pushtest.ProxyPages["nginx 413"].Body, retry, true, "webpush_page"},
+	},
 
 	"400-403 VapidPkHashMismatch": {
 		{400, `{"reason":"VapidPkHashMismatch"}`, gone, false, "webpush_vapid_mismatch"},
@@ -62,10 +86,11 @@ var samples = map[string][]reply{
 		{403, "the VAPID credentials in the authorization header do not correspond to the credentials used to create the subscriptions.\n",
 			retry, true, "webpush_other_key"},
 	},
-	"403 mismatchsenderid":             {{403, "<HTML><TITLE>MismatchSenderId</TITLE></HTML>", retry, true, "webpush_other_key"}},
-	"400-403 unauthorizedregistration": {{400, "<HTML><TITLE>UnauthorizedRegistration</TITLE></HTML>", misconfigured, false, "webpush_vapid_rejected"}},
-	"400-403 jwt":                      {{403, "invalid JWT provided\n", misconfigured, false, "webpush_vapid_rejected"}},
-	"400-403 aud claim":                {{403, "aud claim in the authorization header must match the origin\n", misconfigured, false, "webpush_vapid_rejected"}},
+	"403 invalid push subscription endpoint": {{403, "invalid push subscription endpoint\n", retry, true, "webpush_bad_address"}},
+	"403 mismatchsenderid":                   {{403, "MismatchSenderId\n", retry, true, "webpush_other_key"}},
+	"400-403 unauthorizedregistration":       {{400, "UnauthorizedRegistration\n", misconfigured, false, "webpush_vapid_rejected"}},
+	"400-403 jwt":                            {{403, "invalid JWT provided\n", misconfigured, false, "webpush_vapid_rejected"}},
+	"400-403 aud claim":                      {{403, "aud claim in the authorization header must match the origin\n", misconfigured, false, "webpush_vapid_rejected"}},
 	"400-403 exp claim": {
 		{403, "exp claim MUST NOT be more than 24 hours from the time of the request\n", misconfigured, false, "webpush_vapid_rejected"},
 	},
@@ -77,8 +102,8 @@ var samples = map[string][]reply{
 
 	"400 40009": {{400, `{"code":40009,"http":400,"error":"invalid request: topic invalid"}`, retry, true, "webpush_bad_address"}},
 	"400 40010": {{400, `{"code":40010,"http":400,"error":"invalid request: topic name is not allowed"}`, retry, true, "webpush_bad_address"}},
-	"401 40101": {{401, `{"code":40101,"http":401,"error":"unauthorized"}`, misconfigured, false, "webpush_unauthorized"}},
-	"403 40301": {{403, `{"code":40301,"http":403,"error":"forbidden"}`, misconfigured, false, "webpush_unauthorized"}},
+	"401 40101": {{401, `{"code":40101,"http":401,"error":"unauthorized"}`, retry, true, "webpush_unauthorized"}},
+	"403 40301": {{403, `{"code":40301,"http":403,"error":"forbidden"}`, retry, true, "webpush_unauthorized"}},
 	"507":       {{507, `{"code":50701,"http":507}`, retry, true, "webpush_no_subscriber"}, {507, "", retry, true, "webpush_no_subscriber"}},
 
 	"400": {
@@ -90,18 +115,20 @@ var samples = map[string][]reply{
 	"403": {
 		{403, "", misconfigured, false, "webpush_unauthorized"},
 		{403, "VapidPkHashMismatch", misconfigured, false, "webpush_unauthorized"}, // not JSON
-		{403, "<html>secret body", misconfigured, false, "webpush_unauthorized"},
+		{403, "secret body", misconfigured, false, "webpush_unauthorized"},
 	},
-	"404": {{404, "", gone, false, "webpush_gone"}, {404, `{"code":404,"errno":102}`, gone, false, "webpush_gone"}},
-	"408": {{408, "", retry, false, "webpush_unavailable"}},
-	"410": {{410, `{"code":410,"errno":106}`, gone, false, "webpush_gone"}, {410, `{"reason":"Unregistered"}`, gone, false, "webpush_gone"}},
-	"411": {{411, "", refused, false, "webpush_bad_request"}},
-	"413": {{413, "", refused, false, "webpush_too_large"}, {413, `{"code":413,"errno":104}`, refused, false, "webpush_too_large"}},
-	"415": {{415, "", refused, false, "webpush_bad_request"}},
-	"421": {{421, "", retry, false, "webpush_unavailable"}},
-	"422": {{422, "", refused, false, "webpush_bad_request"}},
-	"425": {{425, "", retry, false, "webpush_unavailable"}},
-	"429": {{429, "", retry, false, "webpush_throttled"}, {429, `{"code":42908,"http":429}`, retry, false, "webpush_throttled"}},
+	"404 known": {{404, "", gone, false, "webpush_gone"}, {404, `{"code":404,"errno":102}`, gone, false, "webpush_gone"}},
+	"404":       {{404, "", retry, true, "webpush_not_found"}, {404, `{"code":404,"errno":102}`, retry, true, "webpush_not_found"}},
+	"408":       {{408, "", retry, false, "webpush_unavailable"}},
+	"410 known": {{410, `{"code":410,"errno":106}`, gone, false, "webpush_gone"}, {410, `{"reason":"Unregistered"}`, gone, false, "webpush_gone"}},
+	"410":       {{410, `{"reason":"Unregistered"}`, retry, true, "webpush_not_found"}},
+	"411":       {{411, "", refused, false, "webpush_bad_request"}},
+	"413":       {{413, "", refused, false, "webpush_too_large"}, {413, `{"code":413,"errno":104}`, refused, false, "webpush_too_large"}},
+	"415":       {{415, "", refused, false, "webpush_bad_request"}},
+	"421":       {{421, "", retry, false, "webpush_unavailable"}},
+	"422":       {{422, "", refused, false, "webpush_bad_request"}},
+	"425":       {{425, "", retry, false, "webpush_unavailable"}},
+	"429":       {{429, "", retry, false, "webpush_throttled"}, {429, `{"code":42908,"http":429}`, retry, false, "webpush_throttled"}},
 	"500-599": {
 		{500, "", retry, false, "webpush_unavailable"},
 		{502, "<html>Bad Gateway secret body", retry, false, "webpush_unavailable"},
@@ -118,8 +145,10 @@ var samples = map[string][]reply{
 
 func TestOutcome(t *testing.T) {
 	t.Run("every row of the table has its outcome", outcomeRows)
-	t.Run("only 404 and 410 remove a device", outcomeGone)
+	t.Run("only 404 and 410 remove a device, and only if a known push service says so", outcomeGone)
 	t.Run("a device that was unsubscribed is gone", outcomeUnsubscribed)
+	t.Run("a page in front of a push server never removes a device", outcomePages)
+	t.Run("an endpoint that a browser has removed is gone", outcomeRemoved)
 	t.Run("a device that was subscribed with another key is gone", outcomeOtherKey)
 	t.Run("Retry-After is honoured in both forms", outcomeRetryAfter)
 	t.Run("whatever breaks, the message is kept or its status is known", outcomeBreaks)
@@ -129,6 +158,9 @@ func outcomeRows(t *testing.T) {
 	s := serve(t)
 	sendertest.EachRow(t, webpush.Rows(), samples, func(t *testing.T, row int, c reply) {
 		defer s.ClearFaults()
+		if strings.HasSuffix(webpush.Rows()[row], "known") {
+			defer webpush.Know("127.0.0.1")()
+		}
 		s.Fail("", pushtest.Fault{Status: c.status, Body: c.body})
 		o := s.sender.Send(t.Context(), s.device, message())
 		expect(t, o, c.result, c.code, s.device)
@@ -144,14 +176,20 @@ func outcomeRows(t *testing.T) {
 
 func outcomeGone(t *testing.T) {
 	s := serve(t)
-	for status := 200; status <= 999; status++ {
+	for status := 200; status <= 999*2; status++ {
+		status, known := (status-200)%800+200, status < 1000
+		undo := func() {}
+		if known {
+			undo = webpush.Know("127.0.0.1")
+		}
 		s.Fail("", pushtest.Fault{Status: status, Times: 1})
 		if status == 401 || status == 403 {
 			s.Fail("", pushtest.Fault{Status: status, Times: 1}) // for a second try
 		}
 		o := s.sender.Send(t.Context(), s.device, message())
 		s.ClearFaults()
-		if want := status == 404 || status == 410; (o.Result == gone) != want {
+		undo()
+		if want := known && (status == 404 || status == 410); (o.Result == gone) != want {
 			t.Errorf("%d: %+v", status, o)
 		}
 	}
@@ -160,9 +198,61 @@ func outcomeGone(t *testing.T) {
 func outcomeUnsubscribed(t *testing.T) {
 	s := serve(t)
 	s.Gone(s.device.Address)
+	o := s.sender.Send(t.Context(), s.device, message())
+	expect(t, o, retry, "webpush_not_found", s.device)
+	if !o.Absent || !o.Suspect {
+		t.Errorf("%+v", o)
+	}
+	defer webpush.Know("127.0.0.1")()
 	expect(t, s.sender.Send(t.Context(), s.device, message()), gone, "webpush_gone", s.device)
 	unknown := pointedAt(t, s.origin)
 	expect(t, s.sender.Send(t.Context(), unknown, message()), gone, "webpush_gone", unknown)
+}
+
+func outcomePages(t *testing.T) {
+	s := serve(t)
+	for _, known := range []bool{false, true} {
+		if known {
+			defer webpush.Know("127.0.0.1")()
+		}
+		for name, page := range pushtest.ProxyPages {
+			s.Fail("", page)
+			o := s.sender.Send(t.Context(), s.device, message())
+			s.ClearFaults()
+			if o.Result != retry || o.Absent || o.Suspect != (page.Status < 500) {
+				t.Errorf("%s: %+v", name, o)
+			}
+		}
+	}
+}
+
+func outcomeRemoved(t *testing.T) {
+	s := serve(t)
+	for _, host := range []string{"permanently-removed.invalid", "Permanently-Removed.INVALID", "x.invalid.", "invalid"} {
+		device := pointedAt(t, "https://"+host)
+		expect(t, s.sender.Send(t.Context(), device, message()), gone, "webpush_endpoint_removed", device)
+		var fault *push.FieldError
+		if err := s.sender.Transports()[0].Check(device); !errors.As(err, &fault) || fault.Field != "address" || fault.Reason.Code != "webpush_endpoint_removed" {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	for _, host := range []string{"invalid.example", "notinvalid"} {
+		if err := s.sender.Transports()[0].Check(pointedAt(t, "https://"+host)); err != nil {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
+
+func TestServices(t *testing.T) {
+	for host, want := range map[string]bool{
+		"fcm.googleapis.com": true, "jmt17.google.com": true, "updates.push.services.mozilla.com": true, "web.push.apple.com": true,
+		"wns2-par02p.notify.windows.com": true, "push.example.org": false, "fcm.googleapis.com.example.org": false,
+		"evilfcm.googleapis.com": false, "push.apple.com.example.org": false, "127.0.0.1": false,
+	} {
+		if got := webpush.IsService(host); got != want {
+			t.Errorf("%s is known: %v, want %v", host, got, want)
+		}
+	}
 }
 
 func outcomeOtherKey(t *testing.T) {
@@ -254,19 +344,19 @@ var breaks = map[string]struct {
 	unknown bool
 	reached int // times that the phone has the message
 }{
-	"connection lost":           {pushtest.Fault{Drop: true}, retry, "webpush_unreachable", true, 0},
-	"answer lost":               {pushtest.Fault{Drop: true, Accepted: true}, retry, "webpush_unreachable", true, 1},
-	"half of the success":       {pushtest.Fault{Status: 200, Half: true}, delivered, "", false, 1},
-	"half of an outage":         {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retry, "webpush_unavailable", false, 0},
-	"half of what is gone":      {pushtest.Fault{Status: 410, Reason: "Unregistered", Half: true}, gone, "webpush_gone", false, 0},
-	"half of a mismatch":        {pushtest.Fault{Status: 403, Reason: "VapidPkHashMismatch", Half: true}, misconfigured, "webpush_unauthorized", false, 0},
-	"GOAWAY":                    {pushtest.Fault{Status: 503, GoAway: true}, retry, "webpush_unavailable", false, 0},
-	"an outage's page":          {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retry, "webpush_unavailable", false, 0},
-	"a page that says too much": {pushtest.Fault{Status: 403, Body: pushtest.ErrorPage}, misconfigured, "webpush_unauthorized", false, 0},
+	"connection lost":      {pushtest.Fault{Drop: true}, retry, "webpush_unreachable", true, 0},
+	"answer lost":          {pushtest.Fault{Drop: true, Accepted: true}, retry, "webpush_unreachable", true, 1},
+	"half of the success":  {pushtest.Fault{Status: 200, Half: true}, delivered, "", false, 1},
+	"half of an outage":    {pushtest.Fault{Status: 503, Body: pushtest.ErrorPage, Half: true}, retry, "webpush_unavailable", false, 0},
+	"half of what is gone": {pushtest.Fault{Status: 410, Reason: "Unregistered", Half: true}, gone, "webpush_gone", false, 0},
+	"half of a mismatch":   {pushtest.Fault{Status: 403, Reason: "VapidPkHashMismatch", Half: true}, misconfigured, "webpush_unauthorized", false, 0},
+	"GOAWAY":               {pushtest.Fault{Status: 503, GoAway: true}, retry, "webpush_unavailable", false, 0},
+	"an outage's page":     {pushtest.Fault{Status: 502, Body: pushtest.ErrorPage}, retry, "webpush_unavailable", false, 0},
 }
 
 // With TLS no proxy can answer, so here a status counts even if the body breaks off.
 func outcomeBreaks(t *testing.T) {
+	defer webpush.Know("127.0.0.1")()
 	for name, c := range breaks {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t)

@@ -1,6 +1,7 @@
 package webpush
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 
@@ -52,6 +53,9 @@ func (t transport) CloseIdleConnections() {
 // Check implements push.Transport. It accepts http: endpoints. Permit decides when they are dialed.
 func (t transport) Check(d idlepush.Device) error {
 	u, err := parseEndpoint(d.Address)
+	if removed, ok := errors.AsType[endpointError](err); ok && removed == caseRemoved {
+		return &push.FieldError{Field: "address", Reason: idlepush.Reason{Code: endpointRemoved}}
+	}
 	if err != nil || !netguard.IsHost(u.Hostname()) || u.Fragment != "" {
 		return &push.FieldError{Field: "address", Reason: idlepush.Reason{Code: "webpush_endpoint_malformed"}}
 	}

@@ -165,6 +165,8 @@ type answer struct {
 	status int
 	after  time.Time // Retry-After; zero: absent
 	text   string    // the first bytes of the body; never shown to anybody
+	page   bool      // push.IsPage
+	known  bool      // isService
 	err    error
 }
 
@@ -212,6 +214,8 @@ func (s *Sender) post(ctx context.Context, p parcel) answer {
 		status: response.StatusCode,
 		after:  push.RetryAfter(response.Header, time.Now()),
 		text:   string(text),
+		page:   push.IsPage(response.Header, string(text)),
+		known:  isService(p.endpoint.Hostname()),
 	}
 }
 
@@ -223,10 +227,20 @@ func (e endpointError) Error() string { return cmp.Or(string(e), "no URL") }
 
 func unusable(err error) registry.Outcome {
 	o := push.Suspect("webpush_endpoint_invalid")
-	if e, ok := errors.AsType[endpointError](err); ok && e != "" {
+	e, ok := errors.AsType[endpointError](err)
+	if ok && e == caseRemoved {
+		return registry.Outcome{Result: registry.ResultGone, NotSent: true, Reason: idlepush.Reason{Code: endpointRemoved}}
+	}
+	if ok && e != "" {
 		o = push.With(o, codes.Case, string(e))
 	}
 	return o
+}
+
+// isRemoved reports whether the host can never exist (RFC 6761 section 6.4). Chrome and Edge give
+// such an endpoint, at permanently-removed.invalid, for a subscription that is over.
+func isRemoved(host string) bool {
+	return strings.HasSuffix("."+strings.TrimSuffix(host, "."), ".invalid")
 }
 
 // parseEndpoint parses the address that a browser or a distributor has given. The error is an
@@ -244,6 +258,9 @@ func parseEndpoint(endpoint idlepush.Secret) (*url.URL, error) {
 		return nil, endpointError(caseUserName)
 	}
 	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	if isRemoved(u.Hostname()) {
+		return nil, endpointError(caseRemoved)
+	}
 	return u, nil
 }
 

@@ -30,6 +30,8 @@ func numbersDocs(t *testing.T) {
 		{"../docs/behaviour.md", "After 5 failures in a row, the lane pauses for up to 5 s, doubling up to a minute", breakAfter, 5},
 		{"../docs/behaviour.md", "the lane pauses for up to 5 s, doubling up to a minute", [2]time.Duration{minProbeWait, maxProbeWait}, [2]time.Duration{5 * time.Second, time.Minute}},
 		{"../docs/behaviour.md", "tried rarely, every 1 minute to 12 hours", [2]time.Duration{minSuspectWait, maxSuspectWait}, [2]time.Duration{time.Minute, 12 * time.Hour}},
+		{"../docs/behaviour.md", "host says so at least three times and for a day", [2]any{absentTries, absentFor}, [2]any{3, 24 * time.Hour}},
+		{"../docs/codes.md", "If it says so for a day, the device is removed", absentFor, 24 * time.Hour},
 		{"../docs/apps.md", "ids to take away, of mail that was read or removed elsewhere, up to 50", maxClear, 50},
 		{"../docs/architecture.md", "one proving push, beside the queue, for at most 10 s", proveTimeout, 10 * time.Second},
 		{"../docs/architecture.md", "At most 160 are in flight over all devices, and 32 in one lane.", [2]int{Concurrency, laneConcurrency}, [2]int{160, 32}},

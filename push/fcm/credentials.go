@@ -146,7 +146,7 @@ func (t *tokens) refused(ctx context.Context, bearer string) bool {
 	if t.current == nil || t.current.AccessToken != bearer {
 		return true
 	}
-	if age := time.Now().Sub(t.fetched); age >= 0 && age < minRenewAge {
+	if age := time.Since(t.fetched); age >= 0 && age < minRenewAge {
 		return false
 	}
 	t.current = nil

@@ -99,8 +99,8 @@ func checkLane(d idlepush.Device) error {
 // is, and a new device is unproven. d.Lane, which must not be empty, and d.MustShow come from its
 // transport. d.ID and d.Revision are ignored.
 //
-// It returns ErrNotFound if there is no such user, and ErrDenied if session is not empty and has
-// ended.
+// It returns ErrNotFound if there is no such user, ErrDenied if session is not empty and has ended,
+// and ErrFull if the user has MaxDevices others.
 func (s Devices) Register(d idlepush.Device, session string, now time.Time) (_ idlepush.Device, created bool, err error) {
 	if err := checkLane(d); err != nil {
 		return idlepush.Device{}, false, err
@@ -123,6 +123,11 @@ func (s Devices) Register(d idlepush.Device, session string, now time.Time) (_ i
 			out.ID, out.Revision, out.Created = old.ID, old.Revision, old.Created
 		} else {
 			out.ID, out.Created = newID(), now
+		}
+		if old.User != d.User {
+			if err := checkBound(tx, s.bounds.devices, d.User, countDevices); err != nil {
+				return err
+			}
 		}
 		created = !found
 		return replaceDevice(tx, &out, old, now, true)

@@ -28,13 +28,13 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Mail.Accounts() }},
 	{method: "Accounts.Add", when: "that is there", reads: "accounts 1, standings 1, users 1",
 		do: func(f furnished) (any, error) { f.own.Owner = f.ann.ID; return two(f.s.Accounts.Add(f.own, "", noon)) }},
-	{method: "Accounts.Add", when: "that is new", reads: "users 1",
+	{method: "Accounts.Add", when: "that is new", reads: "accounts 2, users 1",
 		do: func(f furnished) (any, error) { f.own.Username = "new"; return two(f.s.Accounts.Add(f.own, "", noon)) }},
-	{method: "Users.AddInvite", reads: "users 1",
+	{method: "Users.AddInvite", reads: "invites 1, users 1",
 		do: func(f furnished) (any, error) {
 			return two(f.s.Users.AddInvite(f.ben.ID, InviteForPerson, true, "", noon))
 		}},
-	{method: "Users.AddToken", reads: "users 1",
+	{method: "Users.AddToken", reads: "tokens 1, users 1",
 		do: func(f furnished) (any, error) { return two(f.s.Users.AddToken(f.ben.ID, "app", ScopeDevice, "", noon)) }},
 	{method: "Users.Add",
 		do: func(f furnished) (any, error) { return f.s.Users.Add("carl", "his password", false, noon) }},

@@ -36,6 +36,7 @@ type Options struct {
 	NoSync bool         // commits do not wait for the disk; for tests
 	Bound  int          // the most reads and writes of one transaction; 0: no bound; for tests
 	Fault  func() error // called before each transaction, which fails with its error; for tests
+	Many   bool         // users may have any number of devices, accounts, tokens and invites; for tests
 }
 
 func (o Options) table() table.Options {
@@ -161,7 +162,10 @@ func openExisting(dir, path string, o Options) (*Store, error) {
 		return nil, explainOpen(path, err)
 	}
 	_ = migrate.Clean(path) // leftovers of an upgrade only take space
-	c := &core{db: db, dir: dir, hashes: make(chan struct{}, runtime.NumCPU()), accounts: make(signal, 1), outbox: make(signal, 1)}
+	c := &core{db: db, dir: dir, bounds: defaultBounds, hashes: make(chan struct{}, runtime.NumCPU()), accounts: make(signal, 1), outbox: make(signal, 1)}
+	if o.Many {
+		c.bounds = bounds{}
+	}
 	c.watch()
 	err = db.View(func(tx *table.Tx) (err error) {
 		if err := checkTables(tx); err != nil {

@@ -115,7 +115,8 @@ type core struct {
 	dir         string
 	hashes      chan struct{} // a slot per argon2 hash that may run at once
 	began       uint64        // the last sequence of an earlier run
-	hasUnqueued atomic.Bool   // a notification may not be in all of its queues: finish has failed
+	bounds      bounds
+	hasUnqueued atomic.Bool // a notification may not be in all of its queues: finish has failed
 
 	accounts signal
 	outbox   signal

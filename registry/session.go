@@ -37,11 +37,14 @@ func (t tokenRow) hasEnded(u userRow, now time.Time) bool {
 	return !t.Expires.IsZero() && !now.Before(t.Expires) || t.Session && (now.Sub(used) >= idle || t.Era != u.SessionEra)
 }
 
-// beginSession creates a session of the user.
+// beginSession creates a session of the user. It may end one that is not used any more.
 func beginSession(tx *table.Tx, session string, user id, u userRow, v Visit, now time.Time) error {
 	lifetime := SessionLifetime
 	if v.Stay {
 		lifetime = StayLifetime
+	}
+	if err := endUnusedSession(tx, user); err != nil {
+		return err
 	}
 	return tokens.Put(tx, digestOf(session), tokenRow{ID: newID(), User: string(user), Name: v.Name, Scope: ScopeFull, Created: now,
 		Expires: now.Add(lifetime), Session: true, Stay: v.Stay, Used: now, Era: u.SessionEra})

@@ -83,13 +83,16 @@ func liveToken(tx *table.Tx, k digest, now time.Time) (tokenRow, userRow, error)
 }
 
 // AddToken creates a bearer token for the user and returns its secret, which cannot be read again.
-// It returns ErrNotFound if there is no such user, and ErrDenied if session is not empty and has
-// ended.
+// It returns ErrNotFound if there is no such user, ErrDenied if session is not empty and has ended,
+// and ErrFull if the user has MaxTokens.
 func (s Users) AddToken(user, name string, scope Scope, session string, now time.Time) (Token, string, error) {
 	secret := newToken()
 	row := tokenRow{ID: newID(), User: user, Name: name, Scope: scope, Created: now}
 	err := s.db.Update(func(tx *table.Tx) error {
 		if _, err := checkCreator(tx, user, session, now); err != nil {
+			return err
+		}
+		if err := checkBound(tx, s.bounds.tokens, user, countTokens); err != nil {
 			return err
 		}
 		return tokens.Put(tx, digestOf(secret), row)

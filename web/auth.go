@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -179,6 +180,15 @@ func sessionEnded(err error) error {
 		return problem(http.StatusUnauthorized, "unauthorized").with(codes.Case, caseEnded)
 	}
 	return err
+}
+
+// notAdded returns the problem if a user has as many of something as a user may have, and
+// sessionEnded for other errors.
+func notAdded(err error, full codes.Code, limit int) error {
+	if errors.Is(err, registry.ErrFull) {
+		return problem(http.StatusConflict, full).with("limit", strconv.Itoa(limit))
+	}
+	return sessionEnded(err)
 }
 
 // forbidden returns the problem for a caller whom the route does not admit. All that need a token

@@ -48,6 +48,10 @@ var Codes = []codes.Entry{
 		caseDevice:  "That address is registered as another device. Remove one of the two.",
 		caseMailbox: "That mailbox is watched already, as another account.",
 	}},
+	{Code: "too_many_devices", Text: "One person can have {limit} devices. Remove one that is no longer used, then try again."},
+	{Code: "too_many_accounts", Text: "One person can have {limit} mailboxes. Remove one that is no longer needed, then try again."},
+	{Code: "too_many_tokens", Text: "One person can have {limit} tokens. Remove one that is no longer used, then try again."},
+	{Code: "too_many_invites", Text: "One person can have {limit} open invites. Withdraw one, or wait until one is accepted or expires."},
 	{Code: "changed", Text: "This was changed by another request at the same time. Look at it, then try again."},
 
 	// A field of the request

@@ -27,7 +27,8 @@ const (
 	Password = SecretMarker + " login password"
 )
 
-// Open opens the store in dir, without syncs. The caller closes it.
+// Open opens the store in dir, without syncs and without bounds on what a user may have. The caller
+// closes it.
 func Open(t testing.TB, dir string) *registry.Store {
 	t.Helper()
 	return OpenFailing(t, dir, nil)
@@ -37,7 +38,17 @@ func Open(t testing.TB, dir string) *registry.Store {
 // error.
 func OpenFailing(t testing.TB, dir string, fault func() error) *registry.Store {
 	t.Helper()
-	s, err := open(dir, fault)
+	s, err := open(dir, fault, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// OpenBounded is like Open, with the bounds of the program on what a user may have.
+func OpenBounded(t testing.TB, dir string) *registry.Store {
+	t.Helper()
+	s, err := open(dir, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,10 +58,10 @@ func OpenFailing(t testing.TB, dir string, fault func() error) *registry.Store {
 // open opens a store while no process is being started. Between fork and exec a child has a copy of
 // every open file, and may hold the lock of one that was just closed. In a synctest bubble the wait
 // for that lock would time out at once.
-func open(dir string, fault func() error) (*registry.Store, error) {
+func open(dir string, fault func() error, many bool) (*registry.Store, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	return registry.Open(dir, registry.Options{NoSync: true, Fault: fault})
+	return registry.Open(dir, registry.Options{NoSync: true, Fault: fault, Many: many})
 }
 
 // madeFolder makes a data folder with users, once in a test process: the hash of a password takes
@@ -61,7 +72,7 @@ var madeFolder = sync.OnceValues(func() (folder, error) {
 		return folder{}, err
 	}
 	defer os.RemoveAll(dir)
-	s, err := open(dir, nil)
+	s, err := open(dir, nil, true)
 	if err != nil {
 		return folder{}, err
 	}

@@ -1,0 +1,106 @@
+package registry
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"idlepush/registry/table"
+)
+
+// The most that one user may have. Whatever an admin creates for a user counts for that user.
+const (
+	MaxDevices  = 50
+	MaxAccounts = 50 // that the user owns
+	MaxTokens   = 50 // sessions do not count
+	MaxInvites  = 20 // that can be accepted
+)
+
+// maxLogins bounds the tokens and sessions of a user together. It is above MaxTokens and MaxDevices
+// together, so that there is a session without a device, which can end.
+const maxLogins = 150
+
+// ErrFull reports that the user has as many as one may have.
+var ErrFull = errors.New("the user has too many already")
+
+// bounds holds the most of each that a user may have; 0: any number.
+type bounds struct{ devices, accounts, tokens, invites int }
+
+// defaultBounds are those of every store. Only tests of large stores have others.
+var defaultBounds = bounds{MaxDevices, MaxAccounts, MaxTokens, MaxInvites}
+
+// checkBound returns ErrFull if the user has as many as most. count returns how many the user has.
+func checkBound(tx *table.Tx, most int, user string, count func(*table.Tx, id) (int, error)) error {
+	if most == 0 {
+		return nil
+	}
+	n, err := count(tx, id(user))
+	if err == nil && n >= most {
+		err = ErrFull
+	}
+	return err
+}
+
+func countDevices(tx *table.Tx, user id) (int, error) {
+	keys, err := devices.Keys(tx, table.Under(user), table.NoLimit)
+	return len(keys), err
+}
+
+func countAccounts(tx *table.Tx, user id) (n int, err error) {
+	rows, err := accountsOf.Rows(tx, table.Under(user), table.NoLimit)
+	for _, a := range rows {
+		if a.Value.Owner == string(user) {
+			n++
+		}
+	}
+	return n, err
+}
+
+func countTokens(tx *table.Tx, user id) (n int, err error) {
+	rows, err := tokensOf.Rows(tx, table.Under(user), table.NoLimit)
+	for _, t := range rows {
+		if !t.Value.Session {
+			n++
+		}
+	}
+	return n, err
+}
+
+// countInvites returns a function that counts the invites of a user that can be accepted now.
+func countInvites(u userRow, now time.Time) func(*table.Tx, id) (int, error) {
+	return func(tx *table.Tx, user id) (n int, err error) {
+		rows, err := invitesOf.Rows(tx, table.Under(user), table.NoLimit)
+		for _, i := range rows {
+			if !i.Value.hasEnded(u, true, now) {
+				n++
+			}
+		}
+		return n, err
+	}
+}
+
+// endUnusedSession ends a session of the user if there are maxLogins. It is the one that was used
+// the longest ago of those in which no device was registered: a browser that rings stays logged in.
+// Of so many that not all fit the transaction, it looks at some.
+func endUnusedSession(tx *table.Tx, user id) error {
+	logins, err := tokensOf.First(tx, table.Under(user), table.NoLimit)
+	if err != nil || len(logins) < maxLogins {
+		return err
+	}
+	own, err := devices.First(tx, table.Under(user), table.NoLimit)
+	if err != nil {
+		return err
+	}
+	rows, err := tokensOf.Rows(tx, table.Under(user), tx.Left()-2*removalCost)
+	if err != nil {
+		return err
+	}
+	rows = slices.DeleteFunc(rows, func(t table.Row[digest, tokenRow]) bool {
+		return !t.Value.Session || slices.ContainsFunc(own, func(d table.Row[deviceKey, deviceRow]) bool { return d.Value.Session == t.Value.ID })
+	})
+	if len(rows) == 0 {
+		return nil
+	}
+	unused := slices.MinFunc(rows, func(a, b table.Row[digest, tokenRow]) int { return a.Value.Used.Compare(b.Value.Used) })
+	return tokens.Delete(tx, unused.Key)
+}

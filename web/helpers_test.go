@@ -104,13 +104,26 @@ func fatal(t testing.TB, err error) {
 func newTestServer(t testing.TB) *testServer {
 	t.Helper()
 	dir, anna, ben := registrytest.DirWithUsers(t)
-	h := testServerAt(t, dir)
+	return testServerAt(t, dir).withTokens(anna, ben)
+}
+
+// newBoundedServer is newTestServer with the bounds of the program on what a user may have.
+func newBoundedServer(t testing.TB) *testServer {
+	t.Helper()
+	dir, anna, ben := registrytest.DirWithUsers(t)
+	h := &testServer{t: t, store: registrytest.OpenBounded(t, dir)}
+	return h.serve().withTokens(anna, ben)
+}
+
+// withTokens gives tokens to the two users.
+func (h *testServer) withTokens(anna, ben idlepush.User) *testServer {
+	h.t.Helper()
 	for user, p := range map[string]*person{anna.ID: &h.anna, ben.ID: &h.ben} {
 		p.id = user
 		for scope, token := range map[registry.Scope]*string{registry.ScopeFull: &p.full, registry.ScopeDevice: &p.device} {
 			var err error
 			_, *token, err = h.store.Users.AddToken(user, string(scope), scope, "", time.Now())
-			fatal(t, err)
+			fatal(h.t, err)
 		}
 	}
 	return h
@@ -119,9 +132,17 @@ func newTestServer(t testing.TB) *testServer {
 // testServerAt starts a server with the data folder dir.
 func testServerAt(t testing.TB, dir string) *testServer {
 	t.Helper()
-	h := &testServer{t: t, check: accept, preview: sample, stop: make(chan struct{}), outcome: registry.Outcome{Result: registry.ResultDelivered}}
-	h.logger, h.log = registrytest.NewLog(t)
+	h := &testServer{t: t}
 	h.store = registrytest.OpenFailing(t, dir, h.transaction)
+	return h.serve()
+}
+
+// serve starts the server over its store.
+func (h *testServer) serve() *testServer {
+	t := h.t
+	t.Helper()
+	h.check, h.preview, h.stop, h.outcome = accept, sample, make(chan struct{}), registry.Outcome{Result: registry.ResultDelivered}
+	h.logger, h.log = registrytest.NewLog(t)
 	h.server, h.handlers = newServer(h.config())
 	web := httptest.NewServer(h)
 	h.url, h.via = web.URL, deadlineTransport{h, web.Client().Transport}

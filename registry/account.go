@@ -89,8 +89,8 @@ func putStatus(tx *table.Tx, account string, st idlepush.Status) error {
 // works, at a.Status.LoggedIn. If the login of the existing account does not work, it takes that of
 // a and starts again. added reports whether the account is a new one.
 //
-// It returns ErrNotFound if there is no such owner, ErrDenied if session is not empty and has ended,
-// and ErrFull if the owner has MaxAccounts.
+// It returns ErrNotFound if there is no such owner, ErrDenied if session is not empty and has
+// ended, and ErrFull if the owner has MaxAccounts.
 func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (_ idlepush.Account, added bool, err error) {
 	a.ID, a.Revision, a.Created, a.Edited, a.Status = newID(), 1, now, now, idlepush.Status{State: idlepush.StateNew, Since: now, LoggedIn: a.Status.LoggedIn}
 	var out idlepush.Account

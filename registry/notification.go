@@ -32,7 +32,7 @@ type Outcome struct {
 	Result         Result
 	At             time.Time // of a retry: not before this time; zero: the dispatcher's backoff
 	Suspect        bool      // of a retry: only this address fails, so the device is suspect
-	Absent         bool      // of a suspect device: the address was not found, and is gone if that lasts
+	Absent         bool      // of a suspect device: its address was not found, and may be gone
 	MaybeDelivered bool      // of a retry: no answer came, but the service may have the message
 	NotSent        bool      // nothing was sent, so the service is not to blame
 	// Learned is what a delivered push has shown of the device; nil: nothing.

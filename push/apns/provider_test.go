@@ -81,7 +81,8 @@ func providerTokenRestarts(t *testing.T) {
 				expect(t, again.Send(t.Context(), d, message()), registry.Outcome{Result: delivered})
 				time.Sleep(time.Minute)
 			}
-			if n := len(apns.TakeViolations()); n > 2 { // those that were answered with the token before
+			// Those were answered with the token before.
+			if n := len(apns.TakeViolations()); n > 2 {
 				t.Errorf("restarted after %d minutes: %d refused", minute, n)
 			}
 		})

@@ -339,12 +339,14 @@ func hostKept(t *testing.T) {
 	if h, err := s.Mail.Host("imap.example.org:993"); err != nil || h.Interval != 0 {
 		t.Errorf("%+v, %v", h, err)
 	}
-	want := Host{Interval: 8 * time.Minute, Since: dawn, RecentDrops: []time.Duration{time.Minute}, LastDrop: dawn, FatalSilence: 10 * time.Minute, MissedNews: 2, DistrustedSince: dawn}
+	want := Host{Interval: 8 * time.Minute, Since: dawn, RecentDrops: []time.Duration{time.Minute}, LastDrop: dawn, FatalSilence: 10 * time.Minute, MissedNews: 2, DistrustedSince: dawn,
+		Reports: true, Unanswered: 9 * time.Minute, DiedUnnoticed: dawn}
 	if err := s.Mail.PutHost("imap.example.org:993", want); err != nil {
 		t.Fatal(err)
 	}
 	reopen(t, s)
-	if h, err := s.Mail.Host("imap.example.org:993"); err != nil || h.Interval != want.Interval || !h.Since.Equal(want.Since) || len(h.RecentDrops) != 1 || h.FatalSilence != want.FatalSilence || h.MissedNews != 2 {
+	if h, err := s.Mail.Host("imap.example.org:993"); err != nil || h.Interval != want.Interval || !h.Since.Equal(want.Since) || len(h.RecentDrops) != 1 || h.FatalSilence != want.FatalSilence || h.MissedNews != 2 ||
+		!h.Reports || h.Unanswered != want.Unanswered || !h.DiedUnnoticed.Equal(dawn) {
 		t.Errorf("%+v, %v", h, err)
 	}
 }

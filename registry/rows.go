@@ -242,6 +242,9 @@ type hostRow struct {
 	FatalSilence    time.Duration   `json:",omitzero"`
 	MissedNews      int             `json:",omitempty"`
 	DistrustedSince time.Time       `json:",omitzero"`
+	Reports         bool            `json:",omitzero"`
+	Unanswered      time.Duration   `json:",omitzero"`
+	DiedUnnoticed   time.Time       `json:",omitzero"`
 }
 
 // deviceRow is a device. Its user and id are in the key.

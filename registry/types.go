@@ -40,4 +40,7 @@ type Host struct {
 	FatalSilence    time.Duration   // the silence after which connections drop; zero: unknown
 	MissedNews      int             // how often IDLE has missed mail since it last reported any
 	DistrustedSince time.Time       // since when IDLE is not trusted; zero: it is
+	Reports         bool            // IDLE has reported mail, and missed none since
+	Unanswered      time.Duration   // the silence of one that only a question showed dead; or zero
+	DiedUnnoticed   time.Time       // when that was last found not due to silence; zero: never
 }

@@ -86,7 +86,7 @@ func badIdleIsPolled(t *testing.T) {
 					}
 					c.on(talk, args)
 				}}}
-				h, _, _, stop := pooledBy(t, &server{script: script, closes: func() time.Duration {
+				h, pool, _, stop := pooledBy(t, &server{script: script, closes: func() time.Duration {
 					if holds.Load() {
 						return 0
 					}
@@ -101,10 +101,16 @@ func badIdleIsPolled(t *testing.T) {
 				if err != nil || a.Status.State == idlepush.StateWatching || a.Status.State == idlepush.StatePolling && (a.Status.Code != "idle_unreliable" || a.Status.Params[codes.Case] != idleBreaks) {
 					t.Errorf("the account is %+v, %v", a.Status, err)
 				}
+				if l := pool.Live(h.account.ID); l.Why.Code != "interval_polled" || l.Interval > pollInterval {
+					t.Errorf("its interval is %v, %s", l.Interval, l.Why)
+				}
 				holds.Store(true)
 				time.Sleep(2*pollFor + 2*time.Minute)
 				synctest.Wait()
 				h.allWatching(t)
+				if l := pool.Live(h.account.ID); l.Why.Code == "interval_polled" {
+					t.Errorf("after IDLE held its interval is %v, %s", l.Interval, l.Why)
+				}
 				if worst, _ := lateness(t, h, script, 5, time.Minute); worst > 0 {
 					t.Errorf("after IDLE held a mail was notified after %v", worst)
 				}

@@ -101,13 +101,13 @@ func learnClockAhead(t *testing.T) {
 		stop()
 		const name = "mail.example.org:993"
 		ahead := time.Now().AddDate(1, 0, 0)
-		if err := h.store.Mail.PutHost(name, registry.Host{Since: ahead, LastDrop: ahead, DistrustedSince: ahead}); err != nil {
+		if err := h.store.Mail.PutHost(name, registry.Host{Since: ahead, LastDrop: ahead, DistrustedSince: ahead, DiedUnnoticed: ahead}); err != nil {
 			t.Fatal(err)
 		}
-		if known := newHost(h.account.Host, name, h.store.Mail, h.log, newClock(nil)).known; distrusted(known, time.Now().Add(7*24*time.Hour)) {
+		if known := newHost(h.account.Host, name, h.store.Mail, h.log, newClock(nil)).known; distrusted(known, time.Now().Add(7*24*time.Hour)) || diesUnnoticed(known, time.Now().Add(7*24*time.Hour)) {
 			t.Errorf("it is not believed for longer than a week: %+v", known)
 		}
-		if err := h.store.Mail.PutHost(name, registry.Host{Since: ahead, LastDrop: ahead}); err != nil {
+		if err := h.store.Mail.PutHost(name, registry.Host{Since: ahead, LastDrop: ahead, Reports: true}); err != nil {
 			t.Fatal(err)
 		}
 		s.cut = 5 * time.Minute

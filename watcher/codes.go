@@ -37,6 +37,9 @@ var Codes = []codes.Entry{
 	{Code: "interval_of_provider", Text: "this is known to work with this provider"},
 	{Code: "interval_shortened", Text: "connections to this server were lost after {silence} of silence"},
 	{Code: "interval_lengthened", Text: "shorter intervals have worked for a week or more"},
+	{Code: "interval_polled", Text: "IDLE cannot be used at this server, so it is asked this often"},
+	{Code: "interval_unproven", Text: "the server has not shown yet that it reports new mail, so it is asked more often until it does"},
+	{Code: "interval_unnoticed", Text: "a connection to this server died although nothing ended it, so the server is asked more often for two days"},
 	{Code: "interval_suspected", Text: "the server did not report the last new mail, so it is asked more often until it does"},
 	{Code: "interval_distrusted", Text: "the server did not report new mail several times"},
 

@@ -22,6 +22,7 @@ func TestEarlyNews(t *testing.T) {
 	t.Run("an announcement that is never true costs three looks", announcementNeverTrue)
 	t.Run("mail at a server as GNU mailutils is found, and its IDLE not trusted", asMailutils)
 	t.Run("mail that only STATUS shows is found by opening the folder anew", onlyStatusShows)
+	t.Run("IDLE that has reported mail may do so later than STATUS shows it", statusBeforeIdle)
 }
 
 // lateIndex returns a server whose SEARCH finds a message only so long after it was delivered.
@@ -185,6 +186,28 @@ func onlyStatusShows(t *testing.T) {
 	})
 }
 
+func statusBeforeIdle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		script := &imaptest.Script{Mute: true, Messages: []imaptest.Message{{UID: 1}}}
+		a := scriptedAccount
+		a.Folders = []string{"INBOX", "B"}
+		h := newHarness(t, a)
+		h.trustIdle(t)
+		h.from(t, 2)
+		defer h.live(t, script)()
+		time.Sleep(time.Minute)
+		for n := range 4 {
+			script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("mail ", n)), Date: time.Now()})
+			time.Sleep(quickTour)
+			synctest.Wait()
+		}
+		if known, err := h.store.Mail.Host(h.account.Host); err != nil || !known.Reports || known.MissedNews > 0 || len(h.mails(t)) < 4 {
+			t.Errorf("after four mails that STATUS showed first, the host is %+v, %v", known, err)
+		}
+	})
+}
+
 // asMailutils has a server that reports in IDLE nothing before DONE, and finds nothing by "n:*".
 func asMailutils(t *testing.T) {
 	t.Parallel()
@@ -210,7 +233,7 @@ func asMailutils(t *testing.T) {
 		}}
 		h, pool, _, stop := pooled(t, script)
 		defer stop()
-		for n, within := range []time.Duration{usualInterval, distrustInterval, distrustInterval, distrustInterval} {
+		for n, within := range []time.Duration{usualInterval, doubtInterval, doubtInterval, doubtInterval} {
 			time.Sleep(10 * time.Minute)
 			afterLook(pool, h.account.ID)
 			script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("mail ", n)), Date: time.Now()})

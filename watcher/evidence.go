@@ -41,6 +41,13 @@ func (p *peers) remove(conn *wire.Conn) {
 	delete(p.conns, conn)
 }
 
+// count returns how many connections take part.
+func (p *peers) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns)
+}
+
 // suspect has the others ask the server, because this connection was lost.
 func (p *peers) suspect(lost *wire.Conn, now time.Time) {
 	p.mu.Lock()

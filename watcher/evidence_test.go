@@ -20,6 +20,7 @@ func TestEvidence(t *testing.T) {
 	t.Run("when one session finds its connection dead, the others at the host ask within seconds", othersAsk)
 	t.Run("a session that keeps losing its connection has the others ask at most every five minutes", othersAskRarely)
 	t.Run("a round of questions begins at once, or when the last is long enough ago", roundsOfQuestions)
+	t.Run("once a connection has died unnoticed, the next that does delays mail by less than two minutes", diedUnnoticedBefore)
 	t.Run("a heartbeat is expected of each connection to a host that sends one", heartbeatOfHost)
 }
 
@@ -63,6 +64,7 @@ func colleagues(t *testing.T, count int, script *imaptest.Script) (h *harness, p
 		return a
 	}
 	h = newHarness(t, account(0))
+	h.trustIdle(t)
 	_, end := h.watch(t, Dialer{Permit: permitAll, dial: p.dialVia})
 	for n := 1; n < count; n++ {
 		time.Sleep(time.Minute)
@@ -97,6 +99,27 @@ func othersAsk(t *testing.T) {
 		}
 		if spread := last.Sub(first); spread > timeout+5*time.Second {
 			t.Errorf("the last was notified %v after the first", spread)
+		}
+	})
+}
+
+func diedUnnoticedBefore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Date: time.Now().AddDate(0, 0, -3)}}}
+		h, p, stop := colleagues(t, 1, script)
+		defer stop()
+		p.vanish()
+		for n := range 20 {
+			time.Sleep(2*time.Hour + time.Duration(n)*7*time.Second)
+			began := time.Now()
+			p.vanish()
+			script.Deliver(imaptest.Message{Header: subject(fmt.Sprint("into hole ", n)), Date: began})
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			if got := h.mails(t); len(got) != n+1 || got[n].At.Sub(began) > 2*time.Minute {
+				t.Fatalf("after %d holes, %q were notified, the last after %v", n+1, subjects(got), got[len(got)-1].At.Sub(began))
+			}
 		}
 	})
 }

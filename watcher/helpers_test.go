@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -71,6 +72,18 @@ const rarely = time.Hour
 func TestMain(m *testing.M) {
 	testenv.SetParallel(8)
 	goleak.VerifyTestMain(m)
+}
+
+// trustIdle has the account's host known as one whose IDLE reports new mail. It must be called
+// before the account is watched.
+func (h *harness) trustIdle(t *testing.T) {
+	t.Helper()
+	// A session without a pool goes by the host without its port.
+	for _, name := range []string{h.account.Host, net.JoinHostPort(h.account.Host, strconv.Itoa(h.account.Port))} {
+		if err := h.store.Mail.PutHost(name, registry.Host{Reports: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func newHarness(t testing.TB, account idlepush.Account) *harness {

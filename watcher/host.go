@@ -64,7 +64,9 @@ func newHost(address, name string, store registry.Mail, log *slog.Logger, c *clo
 	// A clock that was ahead may have left times in the future: before they come, nothing would be
 	// learned.
 	now := c.now()
-	h.known.Since, h.known.LastDrop, h.known.DistrustedSince = earlier(h.known.Since, now), earlier(h.known.LastDrop, now), earlier(h.known.DistrustedSince, now)
+	for _, at := range []*time.Time{&h.known.Since, &h.known.LastDrop, &h.known.DistrustedSince, &h.known.DiedUnnoticed} {
+		*at = earlier(*at, now)
+	}
 	return h
 }
 
@@ -82,6 +84,9 @@ func (h *host) learn(f func(registry.Host) registry.Host) {
 	if was != is {
 		h.log.Info("IDLE interval changed", "remote", h.name, "wait", is.Round(time.Second), "status", why.Code)
 	}
+	if !before.DiedUnnoticed.Equal(h.known.DiedUnnoticed) {
+		h.log.Info("a connection died unnoticed, and not for its silence; asking the server more often for a while", "remote", h.name)
+	}
 	if err := h.store.PutHost(h.name, h.known); err != nil {
 		h.log.Error("learned behaviour of a mail server cannot be saved; it is tried again at its next change", "remote", h.name, "err", err)
 	}
@@ -89,7 +94,8 @@ func (h *host) learn(f func(registry.Host) registry.Host) {
 
 func same(a, b registry.Host) bool {
 	return a.Interval == b.Interval && a.Since.Equal(b.Since) && len(a.RecentDrops) == len(b.RecentDrops) && a.LastDrop.Equal(b.LastDrop) && a.FatalSilence == b.FatalSilence &&
-		a.MissedNews == b.MissedNews && a.DistrustedSince.Equal(b.DistrustedSince)
+		a.MissedNews == b.MissedNews && a.DistrustedSince.Equal(b.DistrustedSince) &&
+		a.Reports == b.Reports && a.Unanswered == b.Unanswered && a.DiedUnnoticed.Equal(b.DiedUnnoticed)
 }
 
 func (h *host) droppedAfter(silence time.Duration, unanswered bool) {
@@ -111,13 +117,7 @@ func (h *host) missedNews() {
 
 // reportedNews learns that IDLE reported a message.
 func (h *host) reportedNews() {
-	h.learn(func(k registry.Host) registry.Host {
-		k.MissedNews = 0
-		if !distrusted(k, time.Now()) {
-			k.DistrustedSince = time.Time{}
-		}
-		return k
-	})
+	h.learn(func(k registry.Host) registry.Host { return reportedNews(k, time.Now()) })
 }
 
 func (h *host) distrusted() bool {
@@ -131,20 +131,29 @@ func (h *host) interval() (time.Duration, idlepush.Reason) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	borne, why := interval(h.provider, h.known)
+	asked, reason := doubt(h.known, h.peers.count(), time.Now())
 	switch {
 	case distrusted(h.known, time.Now()):
-		return min(distrustInterval, borne), idlepush.Reason{Code: "interval_distrusted"}
-	case h.known.MissedNews > 0 && distrustInterval < borne:
-		return distrustInterval, idlepush.Reason{Code: "interval_suspected"}
+		return min(asked, borne), reason
+	case asked > 0 && asked < borne:
+		return asked, reason
 	}
 	return borne, why
+}
+
+// reports reports whether IDLE has reported mail, and missed none since.
+func (h *host) reports() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.known.Reports
 }
 
 // bears reports whether an IDLE may last as long as the host bears it.
 func (h *host) bears() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.known.MissedNews == 0 && !distrusted(h.known, time.Now())
+	asked, _ := doubt(h.known, h.peers.count(), time.Now())
+	return asked == 0
 }
 
 // enter waits for a turn to connect. leave must be called once the connection is made or has

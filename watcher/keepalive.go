@@ -18,7 +18,7 @@ const (
 	shortestInterval = 25 * time.Second // some proxies close at 30 s
 	longestInterval  = 28 * time.Minute // RFC 2177: a client must issue IDLE again before 30 min
 	pollInterval     = 55 * time.Second // without IDLE; Coremail wants a command every minute
-	distrustInterval = 90 * time.Second // while IDLE is not trusted, or has missed a message
+	doubtInterval    = 80 * time.Second // with timeout, in which no answer comes, under two minutes
 
 	dropsToLearn     = 3                   // drops after similar silence shorten the interval
 	oneEvent         = 2 * time.Minute     // drops within it, or their silence, have one cause
@@ -28,6 +28,7 @@ const (
 	missesToDistrust = 3                   // messages that IDLE did not report
 	distrustLasts    = 7 * 24 * time.Hour  // then IDLE has another chance
 	lateBy           = 65 * time.Second    // from this age on, IDLE should have reported mail
+	unnoticedLasts   = 2 * 24 * time.Hour  // then connections are trusted again
 )
 
 // provider describes the servers of a mail provider.
@@ -72,6 +73,23 @@ func interval(p provider, h registry.Host) (d time.Duration, why idlepush.Reason
 	return usualInterval, idlepush.Reason{Code: "interval_default"}
 }
 
+// doubt returns why IDLE is not waited in for the whole interval of the host, and how long instead;
+// zero if it is. If it is for a connection that died, the sessions of the host ask at most every
+// askPace together.
+func doubt(h registry.Host, sessions int, now time.Time) (d time.Duration, why idlepush.Reason) {
+	switch {
+	case distrusted(h, now):
+		return doubtInterval, idlepush.Reason{Code: "interval_distrusted"}
+	case h.MissedNews > 0:
+		return doubtInterval, idlepush.Reason{Code: "interval_suspected"}
+	case !h.Reports:
+		return doubtInterval, idlepush.Reason{Code: "interval_unproven"}
+	case diesUnnoticed(h, now):
+		return max(doubtInterval, time.Duration(sessions)*askPace), idlepush.Reason{Code: "interval_unnoticed"}
+	}
+	return 0, idlepush.Reason{}
+}
+
 func inSeconds(d time.Duration) string { return d.Round(time.Second).String() }
 
 // early takes up to a tenth of an interval away, so that accounts do not act at once, and none
@@ -91,6 +109,9 @@ func droppedAfter(p provider, h registry.Host, silence time.Duration, unanswered
 	h.LastDrop = now
 	h.RecentDrops = slices.DeleteFunc(slices.Clone(h.RecentDrops), func(d time.Duration) bool { return (d - silence).Abs() > silence/10 })
 	h.RecentDrops = append(h.RecentDrops, silence)
+	if unanswered {
+		h.Unanswered = silence
+	}
 	if len(h.RecentDrops) < dropsToLearn {
 		return h
 	}
@@ -102,16 +123,22 @@ func droppedAfter(p provider, h registry.Host, silence time.Duration, unanswered
 	now0, _ := interval(p, h)
 	next = max(shortestInterval, min(next, longestInterval))
 	if next < now0 {
-		h.Interval, h.Since, h.FatalSilence = next, now, deadly
+		h.Interval, h.Since, h.FatalSilence, h.Unanswered = next, now, deadly, 0
 	}
 	h.RecentDrops = nil
 	return h
 }
 
 // survivedSilence learns from an IDLE that the server answered at its end: no connection drops
-// after so much silence. whole: it lasted the whole interval.
+// after so much silence. If one has, it died of something that only a question shows. whole: it
+// lasted the whole interval.
 func survivedSilence(p provider, h registry.Host, silence time.Duration, whole bool, now time.Time) registry.Host {
-	h.RecentDrops = slices.DeleteFunc(slices.Clone(h.RecentDrops), func(d time.Duration) bool { return d <= silence })
+	harmless := silence
+	// After half of what early takes: the longest silence may not come again for hours.
+	if near := silence * 20 / 19; h.Unanswered > 0 && h.Unanswered <= near {
+		h.Unanswered, h.DiedUnnoticed, harmless = 0, now, near
+	}
+	h.RecentDrops = slices.DeleteFunc(slices.Clone(h.RecentDrops), func(d time.Duration) bool { return d <= harmless })
 	if !whole {
 		return h
 	}
@@ -140,10 +167,26 @@ func survivedSilence(p provider, h registry.Host, silence time.Duration, whole b
 // missedNews learns that there was a message that IDLE did not report. A host that was distrusted
 // before, and has reported nothing since, has no more chances.
 func missedNews(h registry.Host, now time.Time) registry.Host {
+	h.Reports = false
 	if h.MissedNews++; h.MissedNews >= missesToDistrust || !h.DistrustedSince.IsZero() {
 		h.MissedNews, h.DistrustedSince = 0, now
 	}
 	return h
+}
+
+// reportedNews learns that IDLE reported a message. From then on it is believed to report each.
+func reportedNews(h registry.Host, now time.Time) registry.Host {
+	h.MissedNews = 0
+	if !distrusted(h, now) {
+		h.Reports, h.DistrustedSince = true, time.Time{}
+	}
+	return h
+}
+
+// diesUnnoticed reports whether connections have lately died of something that only a question
+// shows.
+func diesUnnoticed(h registry.Host, now time.Time) bool {
+	return !h.DiedUnnoticed.IsZero() && now.Sub(h.DiedUnnoticed) < unnoticedLasts
 }
 
 // distrusted reports whether IDLE is not trusted now.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -12,6 +13,8 @@ func TestKeepalive(t *testing.T) {
 	t.Run("drops after similar silence shorten the interval", dropsShortenInterval)
 	t.Run("long quiet lengthens the interval slowly, and not soon beyond a silence that was fatal", quietLengthensInterval)
 	t.Run("a host that misses news three times is distrusted for a week", missesCauseDistrust)
+	t.Run("IDLE is believed once it has reported mail, and until it misses some", reportCausesTrust)
+	t.Run("a connection that dies unnoticed, and not for its silence, has the host asked more often for two days", unnoticedDeaths)
 	t.Run("the interval begins with that of the provider", providerInterval)
 }
 
@@ -112,6 +115,56 @@ func missesCauseDistrust(t *testing.T) {
 	}
 	if !distrusted(h, noon.Add(distrustLasts-1)) || distrusted(h, noon.Add(distrustLasts)) {
 		t.Error("not for a week")
+	}
+}
+
+func reportCausesTrust(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		events string // r: it reported mail, m: it missed mail, w: a week and a minute passed
+		want   codes.Code
+	}{{"", "interval_unproven"}, {"r", ""}, {"m", "interval_suspected"}, {"mr", ""}, {"rm", "interval_suspected"}, {"rmr", ""}, {"rmmm", "interval_distrusted"},
+		{"rmmmr", "interval_distrusted"}, {"rmmmw", "interval_unproven"}, {"rmmmrw", "interval_unproven"}, {"rmmmwm", "interval_distrusted"}, {"rmmmwr", ""}, {"rw", ""}} {
+		h, now := registry.Host{}, noon
+		for _, e := range c.events {
+			switch e {
+			case 'r':
+				h = reportedNews(h, now)
+			case 'm':
+				h = missedNews(h, now)
+			case 'w':
+				now = now.Add(distrustLasts + time.Minute)
+			}
+		}
+		if d, why := doubt(h, 5000, now); why.Code != c.want || (d == doubtInterval) != (c.want != "") {
+			t.Errorf("%q: asked every %v (%s), want %q", c.events, d, why, c.want)
+		}
+	}
+}
+
+func unnoticedDeaths(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		unanswered bool
+		survived   time.Duration
+		sessions   int
+		want       time.Duration
+	}{
+		"a longer silence is borne":             {true, 9 * time.Minute, 1, doubtInterval},
+		"a shorter silence is borne":            {true, 7 * time.Minute, 1, 0},
+		"a silence nearly as long is borne":     {true, 8 * time.Minute, 1, doubtInterval},
+		"it was noticed":                        {false, 9 * time.Minute, 1, 0},
+		"hundreds of sessions are at the host":  {true, 9 * time.Minute, 400, doubtInterval},
+		"thousands of sessions are at the host": {true, 9 * time.Minute, 3000, 10 * time.Minute},
+	} {
+		h := droppedAfter(provider{}, registry.Host{Reports: true}, 8*time.Minute+time.Second, c.unanswered, noon)
+		h = survivedSilence(provider{}, h, c.survived, true, noon)
+		if got, _ := doubt(h, c.sessions, noon.Add(unnoticedLasts-1)); got != c.want {
+			t.Errorf("%s: asked every %v, want %v", name, got, c.want)
+		}
+		if got, _ := doubt(h, c.sessions, noon.Add(unnoticedLasts)); got != 0 {
+			t.Errorf("%s: two days later asked every %v", name, got)
+		}
 	}
 }
 

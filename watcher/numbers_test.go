@@ -14,7 +14,7 @@ import (
 
 func TestNumbers(t *testing.T) {
 	t.Parallel()
-	t.Run("for how long shorter intervals have worked before one grows", docsIntervalGrows)
+	t.Run("for how long shorter intervals have worked before one grows, and a server is asked more often", docsIntervalGrows)
 	t.Run("the numbers of the docs are true", docsNumbers)
 	t.Run("mail received more than two days before the last look is old", twoDaysBefore)
 	t.Run("no mail from before the first look is notified after a renumbering", quarterHourBefore)
@@ -55,7 +55,11 @@ func docsNumbers(t *testing.T) {
 		{"looks again after 1, 4 and 15 s", retryWaits[0] + retryWaits[1] + retryWaits[2], 20 * time.Second},
 		{"made to ask at most every 5 minutes", askRest, 5 * time.Minute},
 		{"A server without IDLE is polled about once a minute", pollInterval, 55 * time.Second},
-		{"and the folder is opened anew every 90 s", distrustInterval, 90 * time.Second},
+		{"and the folder is opened anew every 80 s", doubtInterval, 80 * time.Second},
+		{"gets another chance, and is asked every 80 s until it announces one", doubtInterval, 80 * time.Second},
+		{"before that, idlepush asks it every 80 s", doubtInterval, 80 * time.Second},
+		{"asks the server every 80 s for two days", time.Duration(unnoticedLasts), 48 * time.Hour},
+		{"so that one asks every 200 ms", askPace, 200 * time.Millisecond},
 		{"A week later IDLE gets another chance", time.Duration(distrustLasts), 7 * 24 * time.Hour},
 		{"Its bound is 2 s at first", firstRetryWait, 2 * time.Second},
 		{"2 s at first and doubles up to 15 minutes", maxRetryWait, 15 * time.Minute},
@@ -82,7 +86,7 @@ func docsNumbers(t *testing.T) {
 		{"A date before 2000", firstYear.Year(), 2000},
 		{"remembers the last 100 mails of the quarter of an hour before", maxRemembered, 100},
 		{"mails of the quarter of an hour before", skew, 15 * time.Minute},
-		{"After one missed announcement it asks every 90 s", distrustInterval, 90 * time.Second},
+		{"After one missed announcement it asks every 80 s", doubtInterval, 80 * time.Second},
 		{"After three its IDLE is no longer trusted", missesToDistrust, 3},
 		{"Mail that is found less than 65 s after it came does not count as missed", lateBy, 65 * time.Second},
 		{"and is tried again within a minute", clockWait, time.Minute},
@@ -101,6 +105,9 @@ func docsIntervalGrows(t *testing.T) {
 	t.Parallel()
 	if text := sentences["interval_lengthened"].Text; text != "shorter intervals have worked for a week or more" || quietToLearn != 7*24*time.Hour {
 		t.Errorf("after %v it says %q", quietToLearn, text)
+	}
+	if text := sentences["interval_unnoticed"].Text; text != "a connection to this server died although nothing ended it, so the server is asked more often for two days" || unnoticedLasts != 2*24*time.Hour {
+		t.Errorf("for %v it says %q", time.Duration(unnoticedLasts), text)
 	}
 }
 

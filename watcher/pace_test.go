@@ -82,6 +82,8 @@ func heartbeatsTogether(t *testing.T) {
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		h, stop := s.watched(t, "INBOX")
 		defer stop()
+		s.deliver("INBOX", subject("IDLE is trusted"), time.Now())
+		time.Sleep(time.Minute)
 		for range 3 {
 			s.mu.Lock()
 			s.tell("INBOX", "* OK Still here\r\n")
@@ -103,6 +105,7 @@ func statusNeverAgrees(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := many(t)
+		h.trustIdle(t)
 		var asked atomic.Int32
 		script := &imaptest.Script{Caps: "IMAP4rev1 IDLE NOTIFY", On: map[string]func(*imaptest.Talk, string){
 			"STATUS": func(talk *imaptest.Talk, args string) {

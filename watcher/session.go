@@ -189,11 +189,11 @@ func (s *session) lookOpen(home *folder) (found int, err error) {
 }
 
 // judgeIdle learns whether IDLE reports new mail, from what a look at the folder that was waited in
-// has found.
+// has found. Young mail that only STATUS shows may be reported yet, where IDLE has reported before.
 func (s *session) judgeIdle(found int) {
 	last := s.waiter.last
 	switch {
-	case last.idled && !last.news.Mail() && (s.unshown > 0 || last.long && s.fetcher.late > 0):
+	case last.idled && !last.news.Mail() && (s.unshown > 0 && !s.host.reports() || last.long && s.fetcher.late > 0):
 		s.host.missedNews()
 	case last.idled && last.news.Mail() && found > 0:
 		s.host.reportedNews()
@@ -203,7 +203,8 @@ func (s *session) judgeIdle(found int) {
 func (s *session) report() error {
 	now := time.Now()
 	st := idlepush.Status{State: idlepush.StateWatching, Since: now, Proof: now, LoggedIn: s.account.Status.LoggedIn}
-	if !s.waiter.idles() || s.waiter.refused || s.failures.idle.useless() {
+	polls := !s.waiter.idles() || s.waiter.refused || s.failures.idle.useless()
+	if s.proofs.polled(polls); polls {
 		st.State = idlepush.StatePolling
 	}
 	missing := s.folders.missing()

@@ -88,6 +88,7 @@ func cursorReadOnce(t *testing.T) {
 		f := &fault{fails: func(string, int) bool { return false }}
 		h := newFailingHarness(t, scriptedAccount, f.next)
 		h.from(t, 1)
+		h.trustIdle(t)
 		script := &imaptest.Script{}
 		defer h.live(t, script)()
 		synctest.Wait()

@@ -298,6 +298,7 @@ func accountsUnreadable(t *testing.T) {
 		a.Security = idlepush.SecurityPlain
 		f := &fault{fails: func(string, int) bool { return true }}
 		h := newFailingHarness(t, a, f.next)
+		h.trustIdle(t)
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
 		pool, stop := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
 		time.Sleep(90 * time.Second) // no session looks in the next minutes

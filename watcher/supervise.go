@@ -61,6 +61,7 @@ type proofs struct {
 	confirmed time.Time
 	mail      time.Time
 	tour      time.Duration // as Live.Tour
+	polls     bool          // it does not wait in IDLE
 }
 
 func (p *proofs) confirm(now time.Time) {
@@ -81,11 +82,21 @@ func (p *proofs) toured(again time.Duration) {
 	p.tour = again
 }
 
+// polled sets whether the account is polled instead of waited for in IDLE.
+func (p *proofs) polled(polls bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.polls = polls
+}
+
 func (p *proofs) live() Live {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := Live{Confirmed: p.confirmed, LastMail: p.mail, Tour: p.tour}
 	l.Interval, l.Why = p.host.interval()
+	if p.polls {
+		l.Interval, l.Why = min(pollInterval, l.Interval), idlepush.Reason{Code: "interval_polled"}
+	}
 	return l
 }
 

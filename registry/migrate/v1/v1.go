@@ -223,6 +223,9 @@ type Host struct {
 	FatalSilence    time.Duration   `json:",omitzero"`
 	MissedNews      int             `json:",omitempty"`
 	DistrustedSince time.Time       `json:",omitzero"`
+	Reports         bool            `json:",omitzero"`
+	Unanswered      time.Duration   `json:",omitzero"`
+	DiedUnnoticed   time.Time       `json:",omitzero"`
 }
 
 type Device struct {

@@ -125,3 +125,19 @@ func (row deliveryRow) effective(now time.Time, deviceExists bool) deliveryRow {
 	}
 	return row
 }
+
+// nextSequence returns the next sequence: the time in nanoseconds, or one more than the last if the
+// clock stands still or was set back.
+func nextSequence(tx *table.Tx, now time.Time) (uint64, error) {
+	last, err := lastSequence(tx)
+	if err != nil {
+		return 0, err
+	}
+	seq := max(uint64(max(now.UnixNano(), 0)), last+1)
+	return seq, metas.Put(tx, metaSequence, metaRow{Number: seq})
+}
+
+func lastSequence(tx *table.Tx) (uint64, error) {
+	row, _, err := metas.Get(tx, metaSequence)
+	return row.Number, err
+}

@@ -3,6 +3,7 @@ package registry
 import (
 	"time"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -87,6 +88,31 @@ func (s *queueSet) get(device id) (*queue, error) {
 	}
 	s.list[device] = q
 	return q, nil
+}
+
+// insert stores a new notification and adds it to the queues of the devices. If they are too many
+// for one transaction, some stay in the row, and updateQueues adds the rest.
+func (s *queueSet) insert(n idlepush.Notification, devices []string) error {
+	k, row, err := s.newRow(n)
+	if err != nil {
+		return err
+	}
+	row.Unqueued = devices
+	if err := s.enqueue(k, &row); err != nil {
+		return err
+	}
+	return notifications.Put(s.tx, k, row)
+}
+
+// newRow returns the row of a new notification and its key.
+func (s *queueSet) newRow(n idlepush.Notification) (k notificationKey, row notificationRow, err error) {
+	seq, err := nextSequence(s.tx, s.now)
+	if err != nil {
+		return k, row, err
+	}
+	k = notificationKey{scopeOf(n), seq}
+	row, err = sealNotification(s.tx, k, n)
+	return k, row, err
 }
 
 // getExisting returns the queue of a device, or ErrNotFound if there is no such device.

@@ -26,7 +26,7 @@ func (m Mail) Announced(account, folder string, uidValidity uint32) (uids []uint
 	return uids, err
 }
 
-// Clear records that mail which has been notified was read or removed elsewhere. It passes over
+// Clear records that mail which has been notified was read on another client. It passes over
 // UIDs of other mail, and returns how many mails were cleared, or an error for more than MaxMails
 // UIDs.
 //
@@ -35,27 +35,39 @@ func (m Mail) Announced(account, folder string, uidValidity uint32) (uids []uint
 // push. What does not fit one transaction takes several. Settle decides about a send that is in
 // flight.
 func (m Mail) Clear(account, folder string, uidValidity uint32, uids []uint32, now time.Time) (cleared int, err error) {
+	cleared, _, err = m.clear(account, folder, uidValidity, uids, false, now)
+	return cleared, err
+}
+
+// ClearRemoved is Clear for mail that its folder no longer has. If a duplicate of a mail is known
+// in a folder that is watched, the notification is not cleared but moves there. moved is how many
+// did.
+func (m Mail) ClearRemoved(account, folder string, uidValidity uint32, uids []uint32, now time.Time) (cleared, moved int, err error) {
+	return m.clear(account, folder, uidValidity, uids, true, now)
+}
+
+func (m Mail) clear(account, folder string, uidValidity uint32, uids []uint32, removed bool, now time.Time) (cleared, moved int, err error) {
 	if len(uids) > MaxMails {
-		return 0, fmt.Errorf("clear %d mails at once: at most %d", len(uids), MaxMails)
+		return 0, 0, fmt.Errorf("clear %d mails at once: at most %d", len(uids), MaxMails)
 	}
 	at := folderPrefix{id(account), digestOf(folder), uidValidity}
 	for len(uids) > 0 {
-		taken := 0
-		n := 0
+		var taken, n, kept int
 		err := m.updateQueues(now, func(set *queueSet) (err error) {
 			t := m.newWithdrawal(set, id(account))
-			taken, n, err = t.mails(at, uids)
-			if err != nil {
+			t.removed = removed
+			if taken, n, err = t.mails(at, uids); err != nil {
 				return err
 			}
+			kept = t.moved
 			return t.sendClears()
 		})
 		if err != nil {
-			return cleared, err
+			return cleared, moved, err
 		}
-		cleared, uids = cleared+n, uids[taken:]
+		cleared, moved, uids = cleared+n, moved+kept, uids[taken:]
 	}
-	return cleared, nil
+	return cleared, moved, nil
 }
 
 // withdrawal is a transaction that withdraws notifications of one account. It cancels the
@@ -66,27 +78,39 @@ type withdrawal struct {
 	scope     id
 	withdrawn []string    // the stable ids of the withdrawn notifications
 	mayShow   map[id]bool // the devices that may show one
+	removed   bool        // the mails are in their places no more
+	moved     int         // notifications that moved to a duplicate instead
 }
 
 // newWithdrawal returns a withdrawal, and reserves what sendClears needs.
 func (c *core) newWithdrawal(set *queueSet, scope id) *withdrawal {
 	set.reserved += notificationCost
-	return &withdrawal{c, set, scope, nil, make(map[id]bool)}
+	return &withdrawal{core: c, set: set, scope: scope, mayShow: make(map[id]bool)}
 }
 
 // mails withdraws the mails at these UIDs, as many as fit the transaction. It returns how many UIDs
 // are handled, and how many of them were notified mails. The first is 0 if one mail was withdrawn
 // in part.
 func (t *withdrawal) mails(at folderPrefix, uids []uint32) (handled, cleared int, err error) {
+	need := notificationCost
+	if t.removed {
+		need += moveCost
+	}
 	for _, uid := range uids {
-		if t.set.opsLeft() < notificationCost {
+		if t.set.opsLeft() < need {
 			break
 		}
 		n, found, err := announced.Row(t.set.tx, placeKey{at, uid})
 		if err != nil {
 			return handled, cleared, err
 		}
-		if found {
+		hasMoved := false
+		if found && t.removed {
+			if hasMoved, err = t.move(n); err != nil {
+				return handled, cleared, err
+			}
+		}
+		if n.Value.Removed = t.removed; found && !hasMoved {
 			done, err := t.withdraw(n)
 			if err != nil {
 				return handled, cleared, err
@@ -99,6 +123,19 @@ func (t *withdrawal) mails(at folderPrefix, uids []uint32) (handled, cleared int
 		handled++
 	}
 	return handled, cleared, nil
+}
+
+// moveCost is what move needs: a search, three reads for each duplicate, and two rows.
+const moveCost = 1 + 3*maxTwins + 2*rowCost
+
+// move has the notification of a removed mail move to a duplicate, if there is one.
+func (t *withdrawal) move(n mailRow) (moved bool, err error) {
+	place, found, err := nextPlace(t.set.tx, n)
+	if err != nil || !found {
+		return false, err
+	}
+	t.moved++
+	return true, move(t.set.tx, n, place.Value.Folder, place.Value.UIDValidity, place.Value.UID)
 }
 
 // combinedCost is what the withdrawal of a combined mail needs beside its delivery: the summary

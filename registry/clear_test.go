@@ -190,6 +190,9 @@ func clearedSince(t *testing.T) {
 	if n := in.found("Family", 3, 8, "read") + in.found("Family", 3, 9, "unread"); n != 0 {
 		t.Errorf("%d ring again", n)
 	}
+	if n, moved, err := s.Mail.ClearRemoved(a.ID, "INBOX", 7, []uint32{1, 2}, now); err != nil || n != 0 || moved != 1 {
+		t.Errorf("%d were cleared and %d moved, %v", n, moved, err)
+	}
 	if uids, err := s.Mail.Announced(a.ID, "Family", 3); err != nil || !slices.Equal(uids, []uint32{9}) {
 		t.Errorf("in Family it knows of %v, %v", uids, err)
 	}

@@ -16,6 +16,6 @@ var Codes = []codes.Entry{
 	{Code: CodeOld, Text: "It did not ring by itself, because it is older mail that was found together with more: one summary counts them all.", Cases: map[string]string{
 		summed: "These mails are older and were found together, as after an import: this one summary rings for them all.",
 	}},
-	{Code: CodeDuplicate, Text: "It did not ring, because it is a copy of mail that was there before, in {folder}."},
+	{Code: CodeDuplicate, Text: "It did not ring again: the same mail was there before, in {folder}."},
 	{Code: "device_gone", Text: "{device} gets no more notifications: {cause}"},
 }

@@ -159,7 +159,8 @@ func (f furnished) silent() error {
 	for uid := range uint32(3) {
 		mails = append(mails, Message{UID: uid + 2, Old: true, Content: idlepush.Content{Subject: "old"}})
 	}
-	_, err := f.s.Mail.Record(Arrival{Account: f.shared.ID, Folder: "Family", To: Cursor{UIDValidity: 3, Next: 5}, Mails: mails, At: noon})
+	mails = append(mails, Message{UID: 5, Fingerprint: "two"})
+	_, err := f.s.Mail.Record(Arrival{Account: f.shared.ID, Folder: "Family", To: Cursor{UIDValidity: 3, Next: 6}, Mails: mails, At: noon})
 	return err
 }
 

@@ -116,6 +116,7 @@ func (notificationKey) Parse(data []byte) (notificationKey, error) {
 const (
 	stableMark      byte = 's'
 	fingerprintMark byte = 'f'
+	duplicateMark   byte = 'd'
 	placeMark       byte = 'p'
 )
 
@@ -161,6 +162,33 @@ func (fingerprintKey) Parse(data []byte) (fingerprintKey, error) {
 	account := id(f.Text())
 	f.Mark(fingerprintMark)
 	return fingerprintKey{fingerprintPrefix{account, digest(f.Fixed(sha256.Size))}, f.Uint64()}, f.Err()
+}
+
+// duplicatePrefix begins the keys of the duplicates of a mail, by the digest of its fingerprint.
+type duplicatePrefix struct {
+	account id
+	digest  digest
+}
+
+func (k duplicatePrefix) Append(data []byte) []byte {
+	return k.digest.Append(append(k.account.Append(data), duplicateMark))
+}
+
+// duplicateKey is a duplicate of a mail. A mail may have several.
+type duplicateKey struct {
+	duplicatePrefix
+	seq uint64
+}
+
+func (k duplicateKey) Append(data []byte) []byte {
+	return table.AppendUint64(k.duplicatePrefix.Append(data), k.seq)
+}
+
+func (duplicateKey) Parse(data []byte) (duplicateKey, error) {
+	f := table.Split(data)
+	account := id(f.Text())
+	f.Mark(duplicateMark)
+	return duplicateKey{duplicatePrefix{account, digest(f.Fixed(sha256.Size))}, f.Uint64()}, f.Err()
 }
 
 // folderPrefix is a folder of an account with one UIDVALIDITY. The folder is hashed, because its

@@ -49,6 +49,10 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			return f.s.Mail.Clear(f.shared.ID, "INBOX", 7, []uint32{2, 3}, noon)
 		}},
+	{method: "Mail.ClearRemoved", reads: "deliveries 7, devices 3, notifications 3, queues 3",
+		do: func(f furnished) (any, error) {
+			return two(f.s.Mail.ClearRemoved(f.shared.ID, "INBOX", 7, []uint32{2, 3}, noon))
+		}},
 	{method: "Outbox.Combine", when: "mail", reads: "deliveries 5, devices 1, notifications 4, queues 1",
 		do: func(f furnished) (any, error) { return f.s.Outbox.Combine(f.onBens, noon) }},
 	{method: "Outbox.Combine", when: "mail behind a summary", reads: "deliveries 2, devices 1, notifications 2, queues 1",

@@ -150,12 +150,18 @@ func (c carrier) finds(folder string, validity uint32, m Message) int {
 // renumbered puts the cursor of INBOX before a folder with another UIDVALIDITY.
 func (c carrier) renumbered(validity uint32) {
 	c.Helper()
-	from, err := c.s.Mail.Cursor(c.account.ID, "INBOX")
+	c.renumber("INBOX", validity)
+}
+
+// renumber puts the cursor of a folder before one with another UIDVALIDITY.
+func (c carrier) renumber(folder string, validity uint32) {
+	c.Helper()
+	from, err := c.s.Mail.Cursor(c.account.ID, folder)
 	if err != nil {
 		c.Fatal(err)
 	}
 	to := Cursor{UIDValidity: validity, Next: 1, Seen: from.Seen, Since: c.now.Add(-time.Hour)}
-	if _, err := c.s.Mail.Record(Arrival{Account: c.account.ID, Folder: "INBOX", From: from, To: to, At: c.now}); err != nil {
+	if _, err := c.s.Mail.Record(Arrival{Account: c.account.ID, Folder: folder, From: from, To: to, At: c.now}); err != nil {
 		c.Fatal(err)
 	}
 }

@@ -37,7 +37,8 @@ type Arrival struct {
 //
 // A mail that is recorded already is not notified again. This is also so if its fingerprint is
 // known from another place in the account: then the mail has moved here, or was copied. In the same
-// folder it has only moved if the other place no longer has it.
+// folder it has only moved if the other place no longer has it. The notification stays with the
+// other place; see ClearRemoved.
 //
 // It returns how many notifications are new. It returns ErrStale if the cursor is no longer at
 // a.From or the account was edited, and ErrNotFound if the account is removed or disabled.
@@ -191,22 +192,23 @@ func (in *recorder) recordMail(msg Message) (recorded int, done bool, err error)
 	if err != nil {
 		return 0, false, err
 	}
-	twin, isCopy := original(twins, a.Folder, a.To.UIDValidity, msg)
-	renumbered := !a.From.Since.IsZero()
-	before, isKnown := fromBefore(twins, a.Folder, a.To.UIDValidity)
-	switch {
-	case isCopy && (renumbered || msg.NotRung.Code == ""):
-		n.Reason = idlepush.Reason{Code: CodeDuplicate}.With("folder", twin.Value.Folder)
-		if err := move(tx, twin, a.Folder, a.To.UIDValidity, msg.UID); err != nil || renumbered {
+	if recordedAt(twins, a.Folder, a.To.UIDValidity, msg.UID) {
+		return 0, true, nil
+	}
+	if !a.From.Since.IsZero() {
+		if found, err := in.findBefore(twins, msg); err != nil || found {
 			return 0, true, err
 		}
-		return 0, true, in.insertNotRung(n)
-	case renumbered && isKnown && before.Value.Kind == idlepush.KindMail && before.Value.Folder == a.Folder:
-		return 0, true, move(tx, before, a.Folder, a.To.UIDValidity, msg.UID)
-	case msg.Past, renumbered && isKnown:
+	}
+	if msg.Past {
 		return 0, true, nil
-	case msg.NotRung.Code != "":
-		n.Reason, n.Wordless = msg.NotRung, false
+	}
+	if n.Reason, err = in.whyNotRung(twins, msg); err != nil {
+		return 0, false, err
+	}
+	switch {
+	case n.Reason.Code != "":
+		n.Wordless = false
 		return 0, true, in.insertNotRung(n)
 	case msg.Old:
 		n.Reason.Code = CodeOld

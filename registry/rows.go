@@ -72,6 +72,13 @@ var (
 		}
 		return []fingerprintKey{{fingerprintPrefix{k.scope, digestOf(row.Fingerprint)}, k.seq}}
 	})
+	// duplicates finds the duplicates of a mail, so that its notification can move to one.
+	duplicates = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []duplicateKey {
+		if row.Fingerprint == "" || row.Code != CodeDuplicate || row.Removed {
+			return nil
+		}
+		return []duplicateKey{{duplicatePrefix{k.scope, digestOf(row.Fingerprint)}, k.seq}}
+	})
 	// announced finds notified mail by its place, until it is cleared.
 	announced = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []placeKey {
 		if !row.isNotifiedMail() || !row.Cleared.IsZero() {
@@ -316,6 +323,8 @@ type notificationRow struct {
 	Cleared     time.Time    `json:",omitzero"`
 	Unqueued    []string     `json:",omitempty"` // devices in whose queues it is not yet
 	Undecided   oldStage     `json:",omitempty"`
+	Removed     bool         `json:",omitempty"` // its folder has it no more; see ClearRemoved
+	Earlier     int          `json:",omitempty"` // see OldMail
 }
 
 // isNotifiedMail reports whether the row is mail, and not of mail that did not ring.

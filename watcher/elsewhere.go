@@ -9,19 +9,22 @@ import (
 	"idlepush/registry"
 )
 
-// handled are messages of a folder that were notified, and then read or removed on another client.
+// handled are messages of a folder that were notified, and then handled on another client.
 type handled struct {
 	folder   string
 	validity uint32
-	uids     []uint32
+	read     []uint32
+	removed  []uint32
 }
+
+func (h handled) empty() bool { return len(h.read)+len(h.removed) == 0 }
 
 // clearHome clears the messages that were read or removed of the folder that the session waits in.
 // A removed message may have been moved to another watched folder, and is looked for there first:
 // then it stays notified.
 func (s *session) clearHome(home *folder) (found int, err error) {
 	gone, err := s.handledElsewhere(home)
-	if err != nil || len(gone.uids) == 0 {
+	if err != nil || gone.empty() {
 		return 0, err
 	}
 	if found, err = s.others(home, true); err != nil {
@@ -30,17 +33,31 @@ func (s *session) clearHome(home *folder) (found int, err error) {
 	return found, s.clear(gone)
 }
 
-// clear clears the messages, but not those that the store knows in another folder by now.
+// clear clears the messages. One that was removed, and that the store knows in another folder by
+// now, stays notified there.
 func (s *session) clear(list ...handled) error {
 	for _, gone := range list {
-		for step := range slices.Chunk(gone.uids, registry.MaxMails) {
+		cleared := 0
+		for step := range slices.Chunk(gone.read, registry.MaxMails) {
 			n, err := s.store.Clear(s.account.ID, gone.folder, gone.validity, step, time.Now())
 			if err != nil {
 				return &storeError{err}
 			}
-			if n > 0 {
-				s.log.Info("mail was read or removed elsewhere", "folder", gone.folder, "count", n)
+			cleared += n
+		}
+		for step := range slices.Chunk(gone.removed, registry.MaxMails) {
+			n, moved, err := s.store.ClearRemoved(s.account.ID, gone.folder, gone.validity, step, time.Now())
+			if err != nil {
+				return &storeError{err}
 			}
+			cleared += n
+			for _, f := range s.folders {
+				// The message may have been read or removed there, too.
+				f.statusKnown = f.statusKnown && moved == 0
+			}
+		}
+		if cleared > 0 {
+			s.log.Info("mail was read or removed elsewhere", "folder", gone.folder, "count", cleared)
 		}
 	}
 	return nil
@@ -67,9 +84,19 @@ func (s *session) handledElsewhere(f *folder) (handled, error) {
 			f.statusKnown = false
 			return gone, nil
 		}
+		step = slices.DeleteFunc(slices.Clone(step), func(uid uint32) bool { return slices.Contains(still, imap.UID(uid)) })
+		if len(step) == 0 {
+			continue
+		}
+		// If the server does not say, they may have been removed.
+		if still, _, err = s.reader.notDeleted(step); err != nil {
+			return gone, err
+		}
 		for _, uid := range step {
-			if !slices.Contains(still, imap.UID(uid)) {
-				gone.uids = append(gone.uids, uid)
+			if slices.Contains(still, imap.UID(uid)) {
+				gone.read = append(gone.read, uid)
+			} else {
+				gone.removed = append(gone.removed, uid)
 			}
 		}
 	}

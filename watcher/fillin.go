@@ -182,7 +182,7 @@ func (s *session) fillInOne(t terms, uid imap.UID) (done bool, err error) {
 		s.failures.withoutContent = 0
 	}
 	if described.NotRung.Code != "" {
-		return true, s.clear(handled{t.folder.name, t.folder.validity, []uint32{uint32(uid)}})
+		return true, s.clear(handled{folder: t.folder.name, validity: t.folder.validity, read: []uint32{uint32(uid)}})
 	}
 	list := []registry.Message{described}
 	if err := s.fetcher.markTwins(t.folder, list); err != nil {

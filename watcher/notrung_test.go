@@ -22,6 +22,7 @@ func TestNotRung(t *testing.T) {
 	t.Parallel()
 	t.Run("folder, flags, date and sender decide, in each combination", notRungTable)
 	t.Run("on a real server each reason is found", notRungDovecot)
+	t.Run("on a real server a notification moves to a copy once the mail is removed", duplicateDovecot)
 	t.Run("the special uses of folders are asked for once, and only for the sake of own mail", notRungUses)
 	t.Run("a server that ends the connection over LIST delays own mail once", notRungListEnds)
 	t.Run("two equal mails in one folder ring twice, and one that moved rings once", notRungTwins)
@@ -194,6 +195,39 @@ func notRungDovecot(t *testing.T) {
 	if list, err := h.store.Outbox.OldMail(); err != nil || len(list) != 1 || list[0].Count != 6 || list[0].Folder != "Family" {
 		t.Errorf("push is to decide on %+v, %v", list, err)
 	}
+}
+
+func duplicateDovecot(t *testing.T) {
+	t.Parallel()
+	s := imaptest.Dovecot(t)
+	account := accountAt(s.Endpoint, idlepush.SecurityTLS)
+	account.Folders = []string{"INBOX", "Work"}
+	s.CreateFolder(t, s.User, "Work")
+	h := newHarness(t, account)
+	h.watch(t, dialerTo(s.Endpoint))
+	h.waitState(t, idlepush.StateWatching)
+	s.Deliver(t, s.User, "INBOX", mail("Berta <b@example.org>", "copied", ""))
+	h.waitMails(t, 1)
+	await := func(what, folder string, copies int, cleared bool) {
+		t.Helper()
+		testenv.Await(t, what, func() error {
+			list, silent := h.mails(t), h.notRung(t)
+			if len(list) != 1 || list[0].Folder != folder || list[0].Cleared.IsZero() == cleared || len(silent) != copies {
+				return fmt.Errorf("%+v, and %d did not ring", list, len(silent))
+			}
+			return nil
+		})
+	}
+	await("the mail rings", "INBOX", 0, false)
+	s.Doveadm(t, s.User, "copy", "Work", "mailbox", "INBOX", "all")
+	await("its copy does not", "INBOX", 1, false)
+	s.Doveadm(t, s.User, "expunge", "mailbox", "Work", "all")
+	s.Doveadm(t, s.User, "copy", "Work", "mailbox", "INBOX", "all")
+	await("nor does the next, after the first was removed", "INBOX", 2, false)
+	s.Doveadm(t, s.User, "expunge", "mailbox", "INBOX", "all")
+	await("the notification moves to the copy", "Work", 2, false)
+	s.Doveadm(t, s.User, "flags", "add", `\Seen`, "mailbox", "Work", "all")
+	await("it is cleared once the copy is read", "Work", 2, true)
 }
 
 func notRungUses(t *testing.T) {

@@ -67,7 +67,7 @@ func (s *session) others(home *folder, all bool) (found int, err error) {
 			if aside += n; err != nil {
 				return found + aside, err
 			}
-			if len(left.uids) > 0 {
+			if !left.empty() {
 				gone = append(gone, left)
 			}
 		}

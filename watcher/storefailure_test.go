@@ -200,7 +200,7 @@ func anyTransactionFails(t *testing.T) {
 		}
 		counts = f.counts
 	})
-	for _, method := range []string{"Accounts", "SetState", "Host", "Cursor", "Level", "Record", "Announced", "Clear", "SetUnread"} {
+	for _, method := range []string{"Accounts", "SetState", "Host", "Cursor", "Level", "Record", "Announced", "Clear", "ClearRemoved", "SetUnread"} {
 		if counts[method] == 0 {
 			t.Errorf("%s is not called in a day: %v", method, counts)
 		}

@@ -102,6 +102,7 @@ func (NotificationKey) Parse(data []byte) (NotificationKey, error) {
 const (
 	stableMark      byte = 's'
 	fingerprintMark byte = 'f'
+	duplicateMark   byte = 'd'
 	placeMark       byte = 'p'
 )
 
@@ -138,6 +139,24 @@ func (FingerprintKey) Parse(data []byte) (FingerprintKey, error) {
 	account := ID(f.Text())
 	f.Mark(fingerprintMark)
 	return FingerprintKey{account, Digest(f.Fixed(sha256.Size)), f.Uint64()}, f.Err()
+}
+
+// DuplicateKey is a duplicate of a mail, by the digest of their fingerprint.
+type DuplicateKey struct {
+	Account ID
+	Digest  Digest
+	Seq     uint64
+}
+
+func (k DuplicateKey) Append(data []byte) []byte {
+	return table.AppendUint64(k.Digest.Append(append(k.Account.Append(data), duplicateMark)), k.Seq)
+}
+
+func (DuplicateKey) Parse(data []byte) (DuplicateKey, error) {
+	f := table.Split(data)
+	account := ID(f.Text())
+	f.Mark(duplicateMark)
+	return DuplicateKey{account, Digest(f.Fixed(sha256.Size)), f.Uint64()}, f.Err()
 }
 
 // PlaceKey is the place of a mail: its folder, UIDVALIDITY and UID.

@@ -76,6 +76,12 @@ var (
 		}
 		return []FingerprintKey{{k.Scope, digestOf(row.Fingerprint), k.Seq}}
 	})
+	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []DuplicateKey {
+		if row.Fingerprint == "" || row.Code != "duplicate" || row.Removed {
+			return nil
+		}
+		return []DuplicateKey{{k.Scope, digestOf(row.Fingerprint), k.Seq}}
+	})
 	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []PlaceKey {
 		if row.Kind != "mail" || row.Code != "" || !row.Cleared.IsZero() {
 			return nil
@@ -292,6 +298,8 @@ type Notification struct {
 	Cleared     time.Time    `json:",omitzero"`
 	Unqueued    []string     `json:",omitempty"`
 	Undecided   string       `json:",omitempty"`
+	Removed     bool         `json:",omitempty"`
+	Earlier     int          `json:",omitempty"`
 }
 
 type Content struct {

@@ -25,6 +25,7 @@ func numbersDocs(t *testing.T) {
 		{"../docs/settings.md", "mails per minute, device and account", (&Dispatcher{BurstLimit: 5}).limit(registry.Work{Notification: idlepush.Notification{Kind: idlepush.KindMail}}), Limit{5, 60 * time.Second}},
 		{"../docs/behaviour.md", "one of more than 5 old mails that were found together", maxOldAlone, 5},
 		{"../docs/behaviour.md", "If more old mail comes to the folder within an hour, it waits until none has come for a minute", [2]time.Duration{maxImport, importEnds}, [2]time.Duration{time.Hour, time.Minute}},
+		{"../docs/behaviour.md", "Once that is 5, further old mail waits for the whole hour. So an import that puts one mail after the other, at whatever pace, rings no more than 5 times an hour.", [2]time.Duration{maxOldAlone, maxImport}, [2]time.Duration{5, time.Hour}},
 		{"../docs/behaviour.md", "the next try comes within 2 s, doubling up to a minute", [2]time.Duration{minRetryWait, maxRetryWait}, [2]time.Duration{2 * time.Second, time.Minute}},
 		{"../docs/behaviour.md", "it is tried again every 15 minutes", misconfiguredPause, 15 * time.Minute},
 		{"../docs/behaviour.md", "After 5 failures in a row, the lane pauses for up to 5 s, doubling up to a minute", breakAfter, 5},

@@ -15,20 +15,22 @@ const (
 	// importEnds is how long no old mail of a folder comes after an import one by one.
 	importEnds = time.Minute
 
-	// maxImport is how long old mail of a folder waits for that, at most.
+	// maxImport is how long old mail of a folder waits after a decision, at most.
 	maxImport = time.Hour
 )
 
-// ringsAlone reports whether so many old mails ring one by one. More of them are an import or a
-// folder that was moved: one summary rings for them.
-func ringsAlone(old int) bool { return old <= maxOldAlone }
+// ringsAlone reports whether the old mails ring one by one. With those decided on earlier, more of
+// them are an import or a folder that was moved: one summary rings for them.
+func ringsAlone(m registry.OldMail) bool { return m.Earlier+m.Count <= maxOldAlone }
 
-// importGoesOn reports whether more old mail of the folder is to be expected: some was decided on
-// lately, and the last came just now. Times after now are from before the clock was set back.
+// importGoesOn reports whether old mail of the folder is to wait for more: some was decided on
+// lately, and the last came just now or as many were decided on as may ring one by one. Times after
+// now are from before the clock was set back.
 func importGoesOn(m registry.OldMail, now time.Time) bool {
-	within := func(t time.Time, d time.Duration) bool { return !t.After(now) && now.Sub(t) < d }
-	return within(m.Decided, maxImport) && within(m.Found, importEnds)
+	return isWithin(now, m.Decided, maxImport) && (isWithin(now, m.Found, importEnds) || m.Earlier >= maxOldAlone)
 }
+
+func isWithin(now, t time.Time, d time.Duration) bool { return !t.After(now) && now.Sub(t) < d }
 
 // decideOld decides how the old mail rings that looks have found. What it cannot decide on holds up
 // no other.
@@ -38,15 +40,18 @@ func (d *Dispatcher) decideOld(now time.Time) error {
 		if importGoesOn(m, now) {
 			continue
 		}
+		if !isWithin(now, m.Decided, maxImport) {
+			m.Earlier = 0 // that import has ended
+		}
 		decide := d.Store.SumUpOld
-		if ringsAlone(m.Count) {
+		if ringsAlone(m) {
 			decide = d.Store.RingOld
 		}
 		if failed := decide(m, now); failed != nil {
 			err = errors.Join(err, fmt.Errorf("account %s, folder %q: %w", m.Account, m.Folder, failed))
 			continue
 		}
-		d.Log.Info("old mail was found", "account", m.Account, "folder", m.Folder, "count", m.Count, "alone", ringsAlone(m.Count))
+		d.Log.Info("old mail was found", "account", m.Account, "folder", m.Folder, "count", m.Count, "alone", ringsAlone(m))
 	}
 	return err
 }

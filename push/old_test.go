@@ -137,6 +137,7 @@ func oldMailDrips(t *testing.T) {
 		want  []string
 	}{
 		{100, 300 * time.Millisecond, []string{"0s mail", "1m29.7s summary of 99"}},
+		{60, 2 * time.Minute, []string{"0s mail", "3m0s mail", "5m0s mail", "7m0s mail", "9m0s mail", "1h9m0s summary of 30", "2h9m0s summary of 25"}},
 		{240, 30 * time.Second, []string{"0s mail", "1h0m0s summary of 120", "2h0m30s summary of 119"}},
 	} {
 		t.Run(fmt.Sprint(c.every), func(t *testing.T) {
@@ -216,6 +217,14 @@ func TestImportGoesOn(t *testing.T) {
 		m := registry.OldMail{Count: 1, Decided: now.Add(-c.decided), Found: now.Add(-c.found)}
 		if got := importGoesOn(m, now); got != c.goesOn {
 			t.Errorf("decided %v ago and found %v ago: %v", c.decided, c.found, got)
+		}
+	}
+	for earlier, want := range map[int]bool{maxOldAlone - 1: false, maxOldAlone: true} {
+		for decided, lately := range map[time.Duration]bool{maxImport - 1: true, maxImport: false} {
+			m := registry.OldMail{Count: 1, Earlier: earlier, Decided: now.Add(-decided), Found: now.Add(-importEnds)}
+			if got := importGoesOn(m, now); got != (want && lately) {
+				t.Errorf("%d were decided on until %v ago: %v", earlier, decided, got)
+			}
 		}
 	}
 	if importGoesOn(registry.OldMail{Count: 1, Found: now}, now) {

@@ -118,6 +118,7 @@ type OldMail struct {
 	Count           int
 	Found           time.Time // the last of it
 	Decided         time.Time // when push last decided in the folder; zero: not in 7 days
+	Earlier         int       // how many had been decided on by then; the caller may reset it
 
 	batch notificationKey
 }
@@ -131,7 +132,7 @@ func (o Outbox) OldMail() (list []OldMail, err error) {
 		rows, err := undecided.Rows(tx, table.Under(stageFound), maxOldMail)
 		for _, b := range rows {
 			m := OldMail{Account: string(b.Key.scope), Folder: b.Value.Folder, Count: b.Value.Count, Found: b.Value.At, batch: b.Key}
-			if m.Decided, err = decidedAt(tx, b.Key.scope, m.Folder); err != nil {
+			if m.Decided, m.Earlier, err = lastDecision(tx, b.Key.scope, m.Folder); err != nil {
 				return err
 			}
 			list = append(list, m)
@@ -141,23 +142,23 @@ func (o Outbox) OldMail() (list []OldMail, err error) {
 	return list, err
 }
 
-// decidedAt returns when push last decided on old mail of a folder; zero: not in 7 days.
-func decidedAt(tx *table.Tx, account id, folder string) (time.Time, error) {
+// lastDecision returns when push last decided on old mail of a folder, and on how many by then;
+// zero: not in 7 days.
+func lastDecision(tx *table.Tx, account id, folder string) (at time.Time, earlier int, err error) {
 	last, err := undecided.Last(tx, table.Under(undecidedPrefix{stageOfAccount{stageDecided, account}, digestOf(folder)}), 1)
 	if err != nil || len(last) == 0 {
-		return time.Time{}, err
+		return at, 0, err
 	}
 	row, _, err := notifications.Get(tx, last[0].Key)
-	return row.At, err
+	return row.At, row.Earlier, err
 }
 
-// RingOld has the old mails ring one by one. If they are too many for one transaction, it takes
-// several. It does nothing if somebody has decided or more was found meanwhile: then OldMail
-// returns another count.
+// RingOld has the old mails ring one by one. The next decision counts them in Earlier, with
+// m.Earlier. If they are too many for one transaction, it takes several. It does nothing if
+// somebody has decided or more was found meanwhile: then OldMail returns another count.
 func (o Outbox) RingOld(m OldMail, now time.Time) error { return o.decideOld(m, true, now) }
 
-// SumUpOld has one summary ring, which counts the old mails. If they are too many for one
-// transaction, it takes several. It does nothing in the same cases as RingOld.
+// SumUpOld has one summary ring, which counts the old mails. Otherwise it is like RingOld.
 func (o Outbox) SumUpOld(m OldMail, now time.Time) error { return o.decideOld(m, false, now) }
 
 func (o Outbox) decideOld(m OldMail, ring bool, now time.Time) error {
@@ -182,7 +183,9 @@ func (o Outbox) decideOld(m OldMail, ring bool, now time.Time) error {
 		case !decided:
 		case ring:
 			b.Undecided, b.At, b.Count = stageDecided, now, 0
+			b.Earlier += m.Earlier
 		default:
+			b.Earlier = m.Earlier + b.Count
 			b.Undecided, b.At, b.Expires, b.Unqueued = stageDecided, now, now.Add(idlepush.KindSummary.Lifetime()), idsOf(recipients)
 			if err := set.enqueue(m.batch, &b); err != nil {
 				return false, err
@@ -213,6 +216,7 @@ func decideMails(set *queueSet, b *notificationRow, m OldMail, ring bool, now ti
 		}
 		if row.Undecided = ""; ring {
 			b.Count--
+			b.Earlier++
 			row.Code, row.Expires, row.Unqueued = "", now.Add(idlepush.KindMail.Lifetime()), recipients
 			if err := set.enqueue(e.Key, &row); err != nil {
 				return false, err

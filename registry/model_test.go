@@ -26,7 +26,9 @@ type model struct {
 
 type modelAccount struct {
 	idlepush.Account
-	next uint32 // of INBOX; 0: never seen
+	next  uint32 // of INBOX; 0: never seen
+	batch string // the stable id of what counts its old mail; empty: there is none
+	old   int    // how many it counts
 }
 
 type modelDevice struct {
@@ -43,6 +45,8 @@ type modelNote struct {
 	deliveries map[string]modelDelivery // by device
 	wordless   bool
 	filled     bool // its words are kept, since they came when it rang a device
+	silent     bool // it has not rung
+	undecided  bool // it is old, and may ring
 }
 
 type modelDelivery struct {
@@ -94,7 +98,18 @@ func (m *model) record(a Arrival) (recorded int) {
 	account := m.accounts[a.Account]
 	for _, mail := range a.Mails {
 		id := StableID(a.Account, a.Folder, a.To.UIDValidity, mail.UID)
-		if m.notes[id] == nil {
+		switch {
+		case m.notes[id] != nil:
+		case mail.NotRung.Code != "":
+			m.enqueue(id, &modelNote{account: a.Account, expires: a.At.Add(72 * time.Hour), silent: true}, nil, a.At)
+		case mail.Old:
+			if account.batch == "" {
+				account.batch, account.old = stableID(string(CodeOld), id), 0
+				m.enqueue(account.batch, &modelNote{account: a.Account, silent: true}, nil, a.At)
+			}
+			account.old++
+			m.enqueue(id, &modelNote{account: a.Account, wordless: mail.Wordless, silent: true, undecided: true}, nil, a.At)
+		default:
 			recorded++
 			told := m.who(func(d *modelDevice) bool { return m.rings(d, a.Account) })
 			m.enqueue(id, &modelNote{account: a.Account, expires: a.At.Add(72 * time.Hour), wordless: mail.Wordless}, told, a.At)
@@ -102,6 +117,37 @@ func (m *model) record(a Arrival) (recorded int) {
 	}
 	account.next = a.To.Next
 	return recorded
+}
+
+// decide has the old mail of an account ring, or the batch that counts it.
+func (m *model) decide(account string, ring bool, now time.Time) {
+	a := m.accounts[account]
+	for _, id := range m.order {
+		n := m.notes[id]
+		if n.account == account && n.undecided {
+			if n.undecided = false; ring {
+				m.ring(id, now)
+			}
+		}
+	}
+	if !ring {
+		m.ring(a.batch, now)
+	}
+	a.batch = ""
+}
+
+// ring adds a silent note to the queues of those that it notifies, at the place of its time.
+func (m *model) ring(id string, now time.Time) {
+	n := m.notes[id]
+	n.silent, n.expires = false, now.Add(72*time.Hour)
+	for _, d := range m.who(func(d *modelDevice) bool { return m.rings(d, n.account) }) {
+		n.deliveries[d.ID] = modelDelivery{state: idlepush.DeliveryPending}
+		d.queue = append(d.queue, id)
+		slices.SortFunc(d.queue, func(a, b string) int { return m.began[a].Compare(m.began[b]) })
+		if d.due.IsZero() {
+			d.due = now
+		}
+	}
 }
 
 // next drops the deliveries that are not to be sent from the front of the line that leads. It
@@ -163,7 +209,7 @@ func (n *modelNote) end(device string, state idlepush.DeliveryState, attempts in
 // fillIn reports whether the mail has words now.
 func (m *model) fillIn(account, id string, now time.Time) bool {
 	n := m.notes[id]
-	if n == nil || !n.wordless {
+	if n == nil || !n.wordless || n.silent {
 		return false
 	}
 	n.wordless = false
@@ -264,6 +310,9 @@ func (m *model) purge(now time.Time) {
 			return false
 		}
 		delete(m.notes, id)
+		if a := m.accounts[n.account]; a != nil && a.batch == id {
+			a.batch = ""
+		}
 		for _, d := range m.devices {
 			if d.queue = slices.DeleteFunc(d.queue, func(waits string) bool { return waits == id }); len(d.queue) == 0 {
 				d.due = time.Time{}

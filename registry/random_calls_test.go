@@ -26,6 +26,12 @@ func (r *run) record() {
 	look.To = Cursor{UIDValidity: 7, Next: max(a.next, 1)}
 	for range r.of(4) {
 		m := Message{UID: look.To.Next, Wordless: r.of(2) == 0}
+		switch r.of(6) {
+		case 0:
+			m.NotRung.Code = "seen"
+		case 1:
+			m.Old = true
+		}
 		if !m.Wordless {
 			m.Content.Subject = "s"
 		}
@@ -53,6 +59,32 @@ func (r *run) record() {
 	if recorded != expected {
 		r.Errorf("recorded %d, want %d", recorded, expected)
 	}
+}
+
+// decide decides on the old mail of one account.
+func (r *run) decide() {
+	list, err := r.s.Outbox.OldMail()
+	r.want(err, nil)
+	counts := make(map[string]int)
+	for _, m := range list {
+		counts[m.Account] = m.Count
+	}
+	for id, a := range r.m.accounts {
+		if a.batch != "" && counts[id] != a.old || a.batch == "" && counts[id] > 0 {
+			r.Errorf("%d old mails wait in %s, want %d", counts[id], id, a.old)
+		}
+	}
+	id := pick(r, r.m.accounts)
+	i := slices.IndexFunc(list, func(m OldMail) bool { return m.Account == id })
+	if i < 0 {
+		return
+	}
+	ring, how := r.of(2) == 0, r.s.Outbox.SumUpOld
+	if ring {
+		how = r.s.Outbox.RingOld
+	}
+	r.want(how(list[i], r.now), nil)
+	r.m.decide(id, ring, r.now)
 }
 
 func (r *run) fillIn() {

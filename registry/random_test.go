@@ -50,6 +50,7 @@ var operations = []struct {
 	do     func(*run)
 }{
 	{"record", 8, (*run).record},
+	{"decide", 3, (*run).decide},
 	{"fill in", 4, (*run).fillIn},
 	{"take", 8, (*run).take},
 	{"settle", 10, (*run).settle},

@@ -9,7 +9,7 @@ import (
 type Security string
 
 // SecurityTLS is implicit TLS (RFC 8314). SecurityStartTLS is the STARTTLS command (RFC 3501
-// section 6.2.1). SecurityPlain is no encryption, which is for allow-nets only.
+// section 6.2.1). SecurityPlain is no encryption, which is for allow-mail only.
 const (
 	SecurityTLS      Security = "tls"
 	SecurityStartTLS Security = "starttls"

@@ -9,19 +9,26 @@ import (
 	"syscall"
 )
 
-// Permit returns an error if addr must not be dialed; plain reports that the connection will not be
-// encrypted. Networks.Permit is one.
-type Permit func(addr netip.Addr, plain bool) error
+// Target is one address that is about to be dialed.
+type Target struct {
+	Host  string // the name or address that was to be reached, before it was resolved
+	Addr  netip.AddrPort
+	Plain bool // the connection will not be encrypted
+}
 
-// Check calls p with addr in its canonical form. The error is a *ForbiddenError.
-func (p Permit) Check(addr netip.Addr, plain bool) error {
-	if err := p(Canonical(addr), plain); err != nil {
+// Permit returns an error if the target must not be dialed. Door.Permit is one.
+type Permit func(Target) error
+
+// Check calls p with the address in its canonical form. The error is a *ForbiddenError.
+func (p Permit) Check(t Target) error {
+	t.Addr = netip.AddrPortFrom(Canonical(t.Addr.Addr()), t.Addr.Port())
+	if err := p(t); err != nil {
 		return &ForbiddenError{err}
 	}
 	return nil
 }
 
-// ForbiddenError reports an address that must not be dialed.
+// ForbiddenError reports a target that must not be dialed.
 type ForbiddenError struct{ Err error }
 
 // Error returns the text of Err, the reason.
@@ -40,6 +47,7 @@ var errUnanswered = errors.New("no permitted address answered")
 // permitted addresses; d.ControlContext is not used.
 func Guard(d net.Dialer, permit Permit, plain bool) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, _ := net.SplitHostPort(address) // DialContext reports a wrong address
 		var tried atomic.Bool
 		guarded := d
 		guarded.ControlContext = func(_ context.Context, network, address string, raw syscall.RawConn) error {
@@ -47,7 +55,7 @@ func Guard(d net.Dialer, permit Permit, plain bool) func(ctx context.Context, ne
 			if err != nil {
 				return &ForbiddenError{err}
 			}
-			if err := permit.Check(at.Addr(), plain); err != nil {
+			if err := permit.Check(Target{Host: host, Addr: at, Plain: plain}); err != nil {
 				return err
 			}
 			tried.Store(true)

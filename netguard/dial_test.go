@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -65,12 +66,13 @@ func dialOnlyPermitted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked []string
-			permit := func(addr netip.Addr, plain bool) error {
-				asked = append(asked, addr.String())
-				if !plain {
-					t.Error("plain is false")
+			permit := func(at netguard.Target) error {
+				addr := at.Addr.Addr().String()
+				asked = append(asked, addr)
+				if !at.Plain || at.Host != c.host || strconv.Itoa(int(at.Addr.Port())) != port {
+					t.Errorf("asked about %+v", at)
 				}
-				if !slices.Contains(c.permitted, addr.String()) {
+				if !slices.Contains(c.permitted, addr) {
 					return errHere
 				}
 				return nil
@@ -126,7 +128,7 @@ func touched(t *testing.T, listener net.Listener) (n int) {
 
 func refuseWithoutAddress(t *testing.T) {
 	t.Parallel()
-	permit := func(netip.Addr, bool) error { return nil }
+	permit := func(netguard.Target) error { return nil }
 	conn, err := netguard.Guard(net.Dialer{}, permit, false)(t.Context(), "unix", "/nowhere.sock")
 	if _, forbidden := errors.AsType[*netguard.ForbiddenError](err); !forbidden {
 		t.Errorf("connected %v: %v", conn != nil, err)

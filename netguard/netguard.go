@@ -5,7 +5,6 @@
 package netguard
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -22,13 +21,7 @@ var special = mustParse("0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.
 // address are the IPv4 address (RFC 6052 section 2.1).
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// The reasons of Networks.Permit, as clauses about "it", the host.
-var (
-	ErrPrivate = errors.New("it lies in a private network, which the admin of this server can allow with allow-nets")
-	ErrPlain   = errors.New("it is not encrypted, which is only allowed inside allow-nets")
-)
-
-// Networks are the networks that may be dialed beside the public internet, also without encryption.
+// Networks is a list of networks.
 type Networks []netip.Prefix
 
 // Parse reads networks in CIDR notation, separated by commas. IPv4-mapped ones count as IPv4.
@@ -39,12 +32,17 @@ func Parse(list string) (Networks, error) {
 		if err != nil {
 			return nil, fmt.Errorf("parse networks: %w", err)
 		}
-		if p.Addr().Is4In6() && p.Bits() >= 96 {
-			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-		}
-		networks = append(networks, p.Masked())
+		networks = append(networks, unmapped(p))
 	}
 	return networks, nil
+}
+
+// unmapped returns p without the bits of addresses in it, and as IPv4 if it is IPv4-mapped.
+func unmapped(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked()
 }
 
 func mustParse(list string) Networks {
@@ -60,22 +58,6 @@ func mustParse(list string) Networks {
 func (n Networks) Contains(addr netip.Addr) bool {
 	addr = Canonical(addr)
 	return slices.ContainsFunc(n, func(p netip.Prefix) bool { return p.Contains(addr) })
-}
-
-// Permit returns an error if addr must not be dialed: it is neither public nor in n, or the
-// connection is not encrypted (plain) and addr is not in n. A NAT64 address counts as the IPv4
-// address in it, even if n contains the NAT64 address. The error is ErrPrivate or ErrPlain.
-func (n Networks) Permit(addr netip.Addr, plain bool) error {
-	addr = destination(addr)
-	switch {
-	case n.Contains(addr):
-		return nil
-	case special.Contains(addr):
-		return ErrPrivate
-	case plain:
-		return ErrPlain
-	}
-	return nil
 }
 
 // IsPublic reports whether addr is on the public internet.

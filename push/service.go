@@ -3,10 +3,10 @@ package push
 import (
 	"crypto/ecdsa"
 	"errors"
-	"net/netip"
 	"net/url"
 
 	"idlepush/codes"
+	"idlepush/netguard"
 )
 
 // A Service makes transports, one or more that share their settings and connections. The program
@@ -49,9 +49,8 @@ type Server struct {
 	Key *ecdsa.PrivateKey
 	// Origin returns the https origin of the server, or an empty string while it is unknown.
 	Origin func() string
-	// Permit returns an error unless an address that users have given may be dialed. plain reports
-	// that the connection will not be encrypted.
-	Permit func(addr netip.Addr, plain bool) error
+	// Permit returns an error unless a target that users have given may be dialed.
+	Permit netguard.Permit
 }
 
 // A SettingError reports a wrong setting.

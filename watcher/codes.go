@@ -7,8 +7,8 @@ var Codes = []codes.Entry{
 	// The server and the connection to it
 	{Code: "host_unknown", Text: "the host name cannot be resolved: check its spelling and this server's DNS"},
 	{Code: "address_not_allowed", Text: "the mail server cannot be used: this server must not connect to its address", Cases: map[string]string{
-		privateNetwork: "the mail server cannot be used: it lies in a private network, which the admin of this server can allow with allow-nets",
-		unencrypted:    "the mail server cannot be used: it is not encrypted, which is only allowed inside allow-nets",
+		privateNetwork: "the mail server cannot be used: it lies in a private network, and the admin of this server has not allowed it and its port with allow-mail",
+		unencrypted:    "the mail server cannot be used: it is not encrypted, which is only allowed at the servers and ports of allow-mail",
 	}},
 	{Code: "connection_failed", Text: "no connection: check host and port, and whether the server is up"},
 	{Code: "connection_lost", Text: "the connection to the mail server was lost: if it stays so, check host, port and security"},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"idlepush"
+	"idlepush/netguard"
 	"idlepush/registry"
 	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
@@ -207,7 +207,7 @@ func (h *harness) waitStateOf(t testing.TB, id string, states ...idlepush.State)
 }
 
 // permitAll lets tests dial loopback.
-func permitAll(netip.Addr, bool) error { return nil }
+func permitAll(netguard.Target) error { return nil }
 
 func mail(from, subject, text string) []byte {
 	return []byte("From: " + from + "\r\nSubject: " + subject + "\r\nDate: Mon, 02 Nov 2026 10:00:00 +0000\r\nMessage-ID: <" + subject +

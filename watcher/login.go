@@ -20,7 +20,7 @@ import (
 
 // Dialer connects to mail servers and logs in.
 type Dialer struct {
-	// Permit decides which addresses may be dialed; plain is IMAP without encryption.
+	// Permit decides which addresses may be dialed, at which ports and how.
 	Permit  netguard.Permit
 	TLS     *tls.Config // roots and session cache; nil: the system's roots
 	Version string      // of this program, for ID (RFC 2971)

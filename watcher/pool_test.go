@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -145,8 +144,8 @@ func addressNotPermitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var dialed []bool
-	d.Permit = func(addr netip.Addr, plain bool) error {
-		dialed = append(dialed, plain)
+	d.Permit = func(at netguard.Target) error {
+		dialed = append(dialed, at.Plain)
 		return netguard.ErrPrivate
 	}
 	for _, security := range []idlepush.Security{idlepush.SecurityTLS, idlepush.SecurityStartTLS, idlepush.SecurityPlain} {

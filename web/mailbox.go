@@ -15,7 +15,7 @@ type Mailbox struct {
 	Email    string `json:"email,omitempty" maxLength:"254" doc:"The mail address"`
 	Host     string `json:"host" minLength:"1" maxLength:"253" doc:"Name or address of the mail server"`
 	Port     int    `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"Absent: 993 for tls, else 143"`
-	Security string `json:"security,omitempty" enum:"tls,starttls,none" doc:"Absent: tls; none is allowed only in the networks of allow-nets"`
+	Security string `json:"security,omitempty" enum:"tls,starttls,none" doc:"Absent: tls; none is allowed only at the servers of allow-mail"`
 	Username string `json:"username,omitempty" maxLength:"256" doc:"Absent: the address in email"`
 	Password string `json:"password" minLength:"1" maxLength:"1024" doc:"Never returned"`
 }

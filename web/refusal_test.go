@@ -305,7 +305,7 @@ func refusedFieldExplains(t *testing.T) {
 		{"/devices", "POST", fcmDevice().with("encryption", object{"p256dh": p256dh}), "field_required", nil, "is required"},
 		{"/devices", "POST", browser().with("token", fcmToken), "field_forbidden", map[string]string{"case": "transport"}, "does not go with this transport"},
 		{"/devices", "POST", browser().with("subscription", subscribed("ftp://push.example/"+marker)), "webpush_endpoint_malformed", nil,
-			"must be an https: address; inside allow-nets http: does too"},
+			"must be an https: address; at the servers of allow-push http: does too"},
 		{"/accounts", "POST", mailbox().with("link", "https://mail.example.net/{uid}"), "link_placeholder", map[string]string{"known": "{message_id}, {folder}, {email}"},
 			"may have only these placeholders: {message_id}, {folder}, {email}"},
 		{"/devices?limit=x", "GET", nil, "field_not_integer", nil, "must be a whole number"},

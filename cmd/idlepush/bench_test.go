@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +19,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"idlepush/cmd/idlepush/api"
+	"idlepush/netguard"
 	"idlepush/push/pushtest"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imapmem"
@@ -117,7 +117,7 @@ func line(b *testing.B, n int) []time.Duration {
 	}
 	background(b, func(ctx context.Context) error { return pushtest.Serve(ctx, l, service) })
 	dir := b.TempDir()
-	s := settings{listen: "127.0.0.1:0", data: dir, allowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	s := settings{listen: "127.0.0.1:0", data: dir, allowMail: netguard.At(at), allowPush: netguard.At(l.Addr())}
 	serving := make(chan net.Addr, 1)
 	background(b, func(ctx context.Context) error {
 		return serve(ctx, s, slog.New(slog.DiscardHandler), func(a net.Addr) { serving <- a })

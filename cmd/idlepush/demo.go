@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/mail"
-	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ import (
 
 	"idlepush"
 	"idlepush/cmd/idlepush/api"
+	"idlepush/netguard"
 	"idlepush/push"
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
@@ -151,7 +151,7 @@ func newDemo(out io.Writer) (*demonstration, error) {
 func (d *demonstration) settings(dir string) settings {
 	return settings{
 		listen: d.listen, data: dir,
-		allowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		allowMail: netguard.At(d.mailAt.Addr()), allowPush: netguard.At(d.services[2].listener.Addr()),
 		push: push.Values{
 			"fcm-credentials": string(d.fcm.Credentials(d.services[0].origin())), "fcm-endpoint": d.services[0].origin() + "/v1",
 			"apns-key": string(d.apns.Key), "apns-key-id": d.apns.KeyID, "apns-team-id": d.apns.TeamID, "apns-topic": d.apns.Topic,

@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"idlepush/watcher/message":          {},
 	"idlepush/watcher":                  {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message"},
 	"idlepush/watcher/imaptest":         {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
-	"idlepush/push":                     {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/registry"},
+	"idlepush/push":                     {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry"},
 	"idlepush/push/fcm":                 {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},
 	"idlepush/push/apns":                {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},
 	"idlepush/push/webpush":             {"idlepush", "idlepush/codes", "idlepush/netguard", "idlepush/push", "idlepush/registry"},

@@ -40,7 +40,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	jumped := make(chan struct{}, 1)
 	dispatcher := &push.Dispatcher{Jumped: jumped, Store: store.Outbox, Transports: transports, Codes: allCodes(), URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log}
 	pool := &watcher.Pool{Store: store.Mail, Log: log, Dialer: watcher.Dialer{
-		Permit:  s.allowNets.Permit,
+		Permit:  s.allowMail.Permit,
 		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},
 		Version: version(),
 	}}
@@ -120,7 +120,7 @@ func (s settings) pageURL(store *registry.Store, addr net.Addr) string {
 
 // server returns what transports need of the server, without the VAPID key.
 func (s settings) server(store *registry.Store) push.Server {
-	return push.Server{Origin: func() string { return s.public(store) }, Permit: s.allowNets.Permit}
+	return push.Server{Origin: func() string { return s.public(store) }, Permit: s.allowPush.Permit}
 }
 
 // transports creates the transports of all services.

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"idlepush/netguard"
 )
 
 func TestSettings(t *testing.T) {
@@ -44,8 +46,13 @@ func settingsSources(t *testing.T) {
 		"secret from a file": {nil, map[string]string{"IDLEPUSH_ADMIN_TOKEN_FILE": file}, func(s settings) bool { return string(s.adminToken) == "a-token-of-enough-length" }},
 		"file flag":          {[]string{"--admin-token-file", file}, nil, func(s settings) bool { return string(s.adminToken) == "a-token-of-enough-length" }},
 		"public url":         {[]string{"--public-url=https://push.example.org/"}, nil, func(s settings) bool { return s.publicURL == "https://push.example.org" }},
-		"nets are masked": {[]string{"--allow-nets=10.1.2.3/8, fd00::1/8"}, nil, func(s settings) bool {
-			return len(s.allowNets) == 2 && s.allowNets[0] == netip.MustParsePrefix("10.0.0.0/8")
+		"nets are masked": {[]string{"--trusted-proxies=10.1.2.3/8, fd00::1/8"}, nil, func(s settings) bool {
+			return len(s.trustedProxies) == 2 && s.trustedProxies[0] == netip.MustParsePrefix("10.0.0.0/8")
+		}},
+		"two doors": {[]string{"--allow-mail=10.1.2.3/8", "--allow-push=10.0.0.1:8080"}, nil, func(s settings) bool {
+			mail := netguard.Target{Host: "10.0.0.1", Addr: netip.MustParseAddrPort("10.0.0.1:143"), Plain: true}
+			push := netguard.Target{Host: "10.0.0.1", Addr: netip.MustParseAddrPort("10.0.0.1:8080"), Plain: true}
+			return s.allowMail.Permit(mail) == nil && s.allowMail.Permit(push) != nil && s.allowPush.Permit(push) == nil && s.allowPush.Permit(mail) != nil
 		}},
 		"no burst limit": {[]string{"--burst-limit=0"}, nil, func(s settings) bool { return s.burstLimit == 0 }},
 		"mailto":         {[]string{"--vapid-subject=mailto:a@example.org"}, nil, func(s settings) bool { return s.push["vapid-subject"] == "mailto:a@example.org" }},
@@ -63,7 +70,7 @@ func settingsErrors(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ setting, value string }{
 		{"listen", "planted"}, {"public-url", "http://planted.example"}, {"public-url", "https://planted.example/path"}, {"admin-token", "planted"},
-		{"key", "planted"}, {"allow-nets", "planted"}, {"allow-nets", "10.0.0.1"}, {"fcm-endpoint", "planted"}, {"apns-endpoint", "ftp://planted"},
+		{"key", "planted"}, {"allow-nets", "planted"}, {"allow-nets", "10.0.0.0/8"}, {"allow-mail", "planted,planted:x"}, {"allow-mail", "fd00::/8"}, {"allow-push", "planted"}, {"allow-push", "10.0.0.0/8:80"}, {"trusted-proxies", "planted"}, {"trusted-proxies", "10.0.0.1"}, {"fcm-endpoint", "planted"}, {"apns-endpoint", "ftp://planted"},
 		{"vapid-subject", "planted"}, {"vapid-subject", "mailto:planted"}, {"vapid-subject", "https://"},
 		{"vapid-subject", "mailto:me@planted.local"}, {"vapid-subject", "https://planted"}, {"vapid-subject", "https://localhost"}, {"burst-limit", "planted"}, {"burst-limit", "-1"}, {"burst-limit", "101"},
 		{"log-level", "planted"}, {"log-format", "planted"},
@@ -85,6 +92,7 @@ func settingsErrors(t *testing.T) {
 			t.Errorf("%q: %v", c.args, err)
 		}
 	}
+	allowNetsRefused(t)
 	help := new(bytes.Buffer)
 	if _, err := parse("serve", []string{"-help"}, func(string) string { return "" }, help); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("-help: %v", err)
@@ -92,6 +100,29 @@ func settingsErrors(t *testing.T) {
 	for _, s := range table() {
 		if !strings.Contains(help.String(), "-"+s.name+" ") {
 			t.Errorf("-help does not tell of %s", s.name)
+		}
+	}
+}
+
+// allowNetsRefused checks that the setting of old is refused wherever it is given.
+func allowNetsRefused(t *testing.T) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "networks")
+	if err := os.WriteFile(file, []byte("10.0.0.0/8\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		env  map[string]string
+	}{
+		{[]string{"--allow-nets=10.0.0.0/8"}, nil},
+		{[]string{"--allow-nets-file", file}, nil},
+		{nil, map[string]string{"IDLEPUSH_ALLOW_NETS": "10.0.0.0/8"}},
+		{nil, map[string]string{"IDLEPUSH_ALLOW_NETS_FILE": file}},
+	} {
+		_, err := parse("serve", c.args, func(k string) string { return c.env[k] }, new(bytes.Buffer))
+		if err == nil || !strings.Contains(err.Error(), "in allow-mail") || !strings.Contains(err.Error(), "in allow-push") {
+			t.Errorf("%q %v: %v", c.args, c.env, err)
 		}
 	}
 }

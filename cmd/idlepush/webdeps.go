@@ -42,7 +42,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 }
 
 func (s settings) mailConfig(pool *watcher.Pool, texts codes.Table, log *slog.Logger) web.MailConfig {
-	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowNets.Permit}
+	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowMail.Permit}
 	return web.MailConfig{
 		Check: func(ctx context.Context, a idlepush.Account) (web.Check, error) {
 			return check(ctx, pool, a, log)

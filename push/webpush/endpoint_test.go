@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +12,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/netguard"
 	"idlepush/push/pushtest"
 	"idlepush/push/webpush"
 	"idlepush/registry"
@@ -40,15 +41,16 @@ func endpointForbidden(t *testing.T) {
 		"169.254.169.254", "[fe80::1%25lo]"} {
 		for _, scheme := range []string{"http", "https"} {
 			c := config(t)
-			c.Permit = func(a netip.Addr, plain bool) error {
-				if plain != (scheme == "http") {
-					t.Errorf("%s: plain is %v", scheme, plain)
+			c.Permit = func(at netguard.Target) error {
+				a := at.Addr.Addr()
+				if at.Plain != (scheme == "http") || strconv.Itoa(int(at.Addr.Port())) != port {
+					t.Errorf("%s: asked about %+v", scheme, at)
 				}
 				if a.Is4In6() || a.Zone() != "" {
 					t.Errorf("asked about %v, which no network holds", a)
 				}
 				if a.IsLoopback() || a.IsUnspecified() || a.IsLinkLocalUnicast() {
-					return errors.New("not in allow-nets")
+					return errors.New("not in allow-push")
 				}
 				return nil
 			}
@@ -58,7 +60,7 @@ func endpointForbidden(t *testing.T) {
 			if !o.Suspect {
 				t.Error("the device is not suspect")
 			}
-			if !strings.Contains(sentence(o), "allow-nets") {
+			if !strings.Contains(sentence(o), "allow-push") {
 				t.Errorf("%q says not what to do", sentence(o))
 			}
 		}
@@ -83,9 +85,9 @@ func endpointName(t *testing.T) {
 	} {
 		var asked atomic.Int32
 		c := config(t)
-		c.Permit = func(netip.Addr, bool) error {
+		c.Permit = func(netguard.Target) error {
 			if asked.Add(1) == 1 || !either {
-				return errors.New("not in allow-nets")
+				return errors.New("not in allow-push")
 			}
 			return nil
 		}

@@ -8,13 +8,13 @@ import (
 	"io"
 	"log"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/netguard"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
@@ -33,7 +33,7 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-func anywhere(netip.Addr, bool) error { return nil }
+func anywhere(netguard.Target) error { return nil }
 
 func config(t testing.TB) webpush.Config {
 	return webpush.Config{

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,6 +13,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/netguard"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
@@ -41,7 +41,7 @@ func TestTimeout(t *testing.T) {
 				s := New(Config{
 					VAPID:   newVAPID(t).key,
 					Subject: func() string { return "" },
-					Permit:  func(netip.Addr, bool) error { return nil },
+					Permit:  func(netguard.Target) error { return nil },
 				})
 				here, there := net.Pipe()
 				var wg sync.WaitGroup

@@ -34,7 +34,7 @@ type Config struct {
 	// is empty, messages have https://localhost, which all services but Apple's accept. It is
 	// called for each push, because the subject may become known later.
 	Subject func() string
-	// Permit decides which IP addresses may be dialed. plain reports an http: endpoint.
+	// Permit decides which hosts, addresses and ports may be dialed, and which of them by http:.
 	Permit netguard.Permit
 	// Roots are the certificate authorities to trust; nil: the system's.
 	Roots *x509.CertPool

@@ -332,8 +332,8 @@ func guessSecondAddress(t *testing.T) {
 func privateAddresses(t *testing.T) {
 	t.Parallel()
 	asked := make(chan netip.Addr, 10)
-	f := &Finder{Resolver: newTestNet(t), Permit: func(a netip.Addr, plain bool) error {
-		asked <- a
+	f := &Finder{Resolver: newTestNet(t), Permit: func(at netguard.Target) error {
+		asked <- at.Addr.Addr()
 		return errors.New("it lies in a private network")
 	}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

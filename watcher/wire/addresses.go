@@ -86,7 +86,7 @@ func (e Endpoint) targets(ctx context.Context, timeout time.Duration) ([]target,
 	var why error
 	for _, addr := range addrs {
 		addr = addr.Unmap()
-		if err := netguard.Permit(e.permit).Check(addr, e.Security == None); err != nil {
+		if err := netguard.Permit(e.permit).Check(netguard.Target{Addr: netip.AddrPortFrom(addr, uint16(e.Port)), Plain: e.Security == None}); err != nil {
 			why = err
 		} else if !slices.Contains(permitted, addr) {
 			permitted = append(permitted, addr)
@@ -107,11 +107,14 @@ func (e Endpoint) targets(ctx context.Context, timeout time.Duration) ([]target,
 	return list, nil
 }
 
-func (e Endpoint) permit(addr netip.Addr, plain bool) error {
+// permit asks Permit about an address of Host. Host is resolved once, so the target names the
+// address instead.
+func (e Endpoint) permit(t netguard.Target) error {
 	if e.Permit == nil {
 		return nil
 	}
-	return e.Permit(addr, plain)
+	t.Host = e.Host
+	return e.Permit(t)
 }
 
 // order puts the family that is known to work first, v4 or the other. If neither is known the

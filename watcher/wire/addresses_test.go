@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/netguard"
 	"idlepush/watcher/imaptest"
 )
 
@@ -141,8 +142,11 @@ func forbiddenAddresses(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tn := &testNet{hosts: map[netip.Addr]host{six: says(""), four: mailServer(TLS, certificate), nat64: refuse}}
 				e := Endpoint{Host: "mail.test", Port: 993, Security: TLS, TLS: trusted(certificate), Resolve: resolveTo(c.resolveTo...),
-					Permit: func(addr netip.Addr, plain bool) error {
-						if slices.Contains(c.forbidden, addr) {
+					Permit: func(at netguard.Target) error {
+						if at.Host != "mail.test" || at.Addr.Port() != 993 {
+							t.Errorf("asked about %+v", at)
+						}
+						if slices.Contains(c.forbidden, at.Addr.Addr()) {
 							return forbidden
 						}
 						return nil

@@ -34,8 +34,8 @@ type Endpoint struct {
 	Port     int
 	Security Security
 	// Permit decides which addresses of Host may be dialed: once all are known, and again at the
-	// socket of each. If none is left, Dial wraps its error in a *netguard.ForbiddenError. plain
-	// means that nothing will be encrypted. Nil permits all.
+	// socket of each. If none is left, Dial wraps its error in a *netguard.ForbiddenError. Nil
+	// permits all.
 	Permit netguard.Permit
 	// TLS is copied: roots, session cache. Nil is the default. The name that is verified is Host,
 	// unless it has one.

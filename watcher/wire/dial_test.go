@@ -15,6 +15,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"idlepush/netguard"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
 )
@@ -178,10 +179,10 @@ func forbiddenAddress(t *testing.T) {
 	forbidden := errors.New("not there")
 	for _, security := range []Security{TLS, StartTLS, None} {
 		var asked netip.Addr
-		endpoint := Endpoint{Host: "localhost", Port: l.Addr().(*net.TCPAddr).Port, Security: security, Permit: func(addr netip.Addr, plain bool) error {
-			asked = addr
-			if plain != (security == None) {
-				t.Errorf("%s: plain is %v", security, plain)
+		endpoint := Endpoint{Host: "localhost", Port: l.Addr().(*net.TCPAddr).Port, Security: security, Permit: func(at netguard.Target) error {
+			asked = at.Addr.Addr()
+			if at.Plain != (security == None) || at.Host != "localhost" || int(at.Addr.Port()) != l.Addr().(*net.TCPAddr).Port {
+				t.Errorf("%s: asked about %+v", security, at)
 			}
 			return forbidden
 		}}
@@ -191,7 +192,7 @@ func forbiddenAddress(t *testing.T) {
 	}
 	// Permit decides again at the socket.
 	asked := 0
-	endpoint := Endpoint{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Security: None, Permit: func(netip.Addr, bool) error {
+	endpoint := Endpoint{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Security: None, Permit: func(netguard.Target) error {
 		if asked++; asked > 1 {
 			return forbidden
 		}

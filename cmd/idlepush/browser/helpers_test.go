@@ -58,12 +58,14 @@ var program = sync.OnceValues(func() (systemtest.Program, error) {
 // system is a System with helpers for browsers.
 type system struct{ *systemtest.System }
 
-// startSystem starts a daemon with its mail server and push services.
-func startSystem(t *testing.T) *system {
+// startSystem starts a daemon with its mail server and push services. push has the addresses of
+// others that it may push to.
+func startSystem(t *testing.T, push ...string) *system {
 	t.Helper()
 	p, err := program()
 	systemtest.Must(t, err)
 	s := &system{systemtest.New(t, p)}
+	s.Push = push
 	s.Start(t)
 	return s
 }
@@ -74,8 +76,9 @@ func (s *system) setupLink(t *testing.T) string {
 	return s.Origin + "/#/setup/" + s.SetupToken(t)
 }
 
-// pushService starts a Mozilla push service, and a Firefox that uses it.
-func pushService(t *testing.T) (*mozilla.Service, *browsertest.Browser) {
+// pushService starts a Mozilla push service, and a Firefox that uses it. It returns the address of
+// the service, too.
+func pushService(t *testing.T) (*mozilla.Service, *browsertest.Browser, string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -101,7 +104,8 @@ func pushService(t *testing.T) (*mozilla.Service, *browsertest.Browser) {
 			}
 		}
 	})
-	return service, browsertest.Firefox(t, object{"dom.push.serverURL": "ws://" + ln.Addr().String() + "/"})
+	at := ln.Addr().String()
+	return service, browsertest.Firefox(t, object{"dom.push.serverURL": "ws://" + at + "/"}), at
 }
 
 // callAPI calls the API as the user who is logged in on the page.

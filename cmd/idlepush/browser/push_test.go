@@ -59,8 +59,8 @@ func (s *system) readElsewhere(t *testing.T, p *browsertest.Page, subject string
 // TestPush sets up the daemon in a Firefox, registers it as a device and delivers mails to it.
 func TestPush(t *testing.T) {
 	t.Parallel()
-	service, firefox := pushService(t)
-	s := startSystem(t)
+	service, firefox, at := pushService(t)
+	s := startSystem(t, at)
 	var p *browsertest.Page // nil until the first step has succeeded
 	// Each step begins on the page, with no notifications shown.
 	step := func(name string, f func(t *testing.T)) {

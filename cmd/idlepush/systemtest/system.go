@@ -45,8 +45,9 @@ type Program struct {
 type System struct {
 	*Services
 	Mail   *imaptest.Server
-	Origin string // of the daemon, on loopback, so that browsers need no TLS
-	Data   string // the data folder of the daemon
+	Origin string   // of the daemon, on loopback, so that browsers need no TLS
+	Push   []string // host:port of more push services that the daemon may push to
+	Data   string   // the data folder of the daemon
 	Client *api.Client
 	Log    registrytest.Log // of all runs of the daemon
 
@@ -100,6 +101,7 @@ func (s *System) Command(t *testing.T, settings ...string) *exec.Cmd {
 	for path, content := range map[string][]byte{credentials: s.FCM.Credentials(s.fcmOrigin), key: s.APNs.Key} {
 		Must(t, os.WriteFile(path, content, 0o600))
 	}
+	_, web, _ := strings.Cut(s.WebOrigin, "://")
 	c := exec.Command(s.program.Path, "serve")
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "IDLEPUSH_") {
@@ -108,7 +110,7 @@ func (s *System) Command(t *testing.T, settings ...string) *exec.Cmd {
 	}
 	c.Env = append(c.Env, s.program.Env...)
 	c.Env = append(c.Env, "SSL_CERT_FILE="+s.Mail.CAFile,
-		"IDLEPUSH_LISTEN="+s.address, "IDLEPUSH_DATA="+s.Data, "IDLEPUSH_ALLOW_NETS=127.0.0.0/8", "IDLEPUSH_LOG_LEVEL=debug",
+		"IDLEPUSH_LISTEN="+s.address, "IDLEPUSH_DATA="+s.Data, "IDLEPUSH_ALLOW_MAIL=127.0.0.0/8:*", "IDLEPUSH_ALLOW_PUSH="+strings.Join(append([]string{web}, s.Push...), ","), "IDLEPUSH_LOG_LEVEL=debug",
 		"IDLEPUSH_BURST_LIMIT=0", // every phone gets every mail
 		"IDLEPUSH_FCM_CREDENTIALS_FILE="+credentials, "IDLEPUSH_FCM_ENDPOINT="+s.fcmOrigin+"/v1",
 		"IDLEPUSH_APNS_KEY_FILE="+key, "IDLEPUSH_APNS_KEY_ID="+s.APNs.KeyID, "IDLEPUSH_APNS_TEAM_ID="+s.APNs.TeamID,

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"idlepush"
+	"idlepush/netguard"
 	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/mozilla"
@@ -149,7 +149,7 @@ func newSender(t *testing.T) (*sender, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := webpush.New(webpush.Config{VAPID: key, Subject: func() string { return "mailto:a@example.org" }, Permit: func(netip.Addr, bool) error { return nil }})
+	s := webpush.New(webpush.Config{VAPID: key, Subject: func() string { return "mailto:a@example.org" }, Permit: func(netguard.Target) error { return nil }})
 	return &sender{s, idlepush.Device{ID: "d", Transport: "webpush"}}, public
 }
 

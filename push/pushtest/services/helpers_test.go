@@ -7,11 +7,11 @@ import (
 	"crypto/rand"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"testing"
 
 	"idlepush"
+	"idlepush/netguard"
 	"idlepush/push"
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
@@ -41,7 +41,7 @@ func newSetup(t testing.TB, fcmAt, apnsAt, webAt string, f *pushtest.FCM, a *pus
 	apple, err := apns.New(apns.Config{Key: a.Key, KeyID: a.KeyID, TeamID: a.TeamID, Topic: a.Topic, Endpoint: apnsAt})
 	fatal(t, err)
 	browsers := webpush.New(webpush.Config{VAPID: key, Subject: func() string { return "mailto:admin@example.org" },
-		Permit: func(netip.Addr, bool) error { return nil }})
+		Permit: func(netguard.Target) error { return nil }})
 	receiver, err := pushtest.NewReceiver()
 	fatal(t, err)
 	keys := receiver.Keys()

@@ -29,7 +29,7 @@ var Codes = []codes.Entry{
 	{Code: "webpush_no_subscriber", Text: "{host} says that no phone listens at this address now. Open the app that brings pushes to the phone (such as ntfy)."},
 	{Code: "webpush_redirect", Text: "{host} sends pushes elsewhere, which is not followed. If it stays so, register the device again."},
 	{Code: "webpush_unexpected", Text: "{host} gave an answer that no push service gives. If it stays so, register the device again."},
-	{Code: "webpush_endpoint_not_allowed", Text: "{host} is not reachable: this server pushes only to https: addresses on the public internet. If it is yours, add its host:port to allow-push."},
+	{Code: "webpush_endpoint_not_allowed", Text: "{host} is not reachable: this server pushes only to https: addresses on the public internet. Check the name; if the host is yours, add its host:port to allow-push."},
 	{Code: "webpush_subscription_missing", Text: "This device has no subscription. Register it again."},
 	{Code: "webpush_endpoint_invalid", Text: "This device's push address is no URL. Register the device again.", Cases: map[string]string{
 		caseScheme:   "This device's push address is neither an https: nor an http: address. Register the device again.",
@@ -54,7 +54,6 @@ var Codes = []codes.Entry{
 	// The service
 	{Code: "webpush_throttled", Text: "{host} gets more pushes than it allows."},
 	{Code: "webpush_unavailable", Text: "{host} is out of order (HTTP status {status}). It is tried again by itself."},
-	{Code: "webpush_host_unknown", Text: "{host} has no address."},
 	{Code: "webpush_certificate", Text: "{host} showed a certificate that is not trusted. If it is yours, renew it, or name its authority's certificate in " +
 		"SSL_CERT_FILE where idlepush runs."},
 	{Code: "webpush_no_tls", Text: "{host} does not speak https on this port."},

@@ -116,7 +116,7 @@ func endpointProxy(t *testing.T) {
 	for _, origin := range []string{"http://push.example.org", "https://push.example.org"} {
 		device := pointedAt(t, origin)
 		// Through the proxy of TestMain it would be unreachable.
-		expect(t, webpush.New(config(t)).Send(t.Context(), device, message()), retry, "webpush_host_unknown", device)
+		expect(t, webpush.New(config(t)).Send(t.Context(), device, message()), retry, "webpush_endpoint_not_allowed", device)
 	}
 }
 

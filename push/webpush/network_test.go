@@ -41,7 +41,7 @@ func networkBroken(t *testing.T) {
 	expect(t, sender.Send(t.Context(), refusing, message()), retry, "webpush_refused", refusing)
 
 	nameless := pointedAt(t, "https://push.example.org")
-	expect(t, sender.Send(t.Context(), nameless, message()), retry, "webpush_host_unknown", nameless)
+	expect(t, sender.Send(t.Context(), nameless, message()), retry, "webpush_endpoint_not_allowed", nameless)
 
 	// It does not trust the test's root certificate.
 	expect(t, sender.Send(t.Context(), s.device, message()), retry, "webpush_certificate", s.device)

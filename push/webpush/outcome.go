@@ -200,13 +200,13 @@ func fault(err error) verdict {
 	again := func(code codes.Code) verdict {
 		return verdict{registry.ResultRetry, false, code, ""}
 	}
-	if _, ok := errors.AsType[*netguard.ForbiddenError](err); ok {
+	_, forbidden := errors.AsType[*netguard.ForbiddenError](err)
+	name, ok := errors.AsType[*net.DNSError](err)
+	if forbidden || ok && name.IsNotFound {
 		// A resolver that is wrong for an hour must not cost a message. A new device with a suspect
-		// address is refused.
+		// address is refused. Both are one answer, which tells nobody which names a private network
+		// knows.
 		return verdict{registry.ResultRetry, true, "webpush_endpoint_not_allowed", ""}
-	}
-	if name, ok := errors.AsType[*net.DNSError](err); ok && name.IsNotFound {
-		return again("webpush_host_unknown")
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return again("webpush_certificate")

@@ -143,11 +143,18 @@ async function renew(loggedIn) {
 }
 
 // patch sends the subscription of a known device to the server. If the push service rejects it as
-// dead, it tries once with a new one.
+// dead, or the device is suspect, it tries once with a new one.
 async function patch({ id }) {
-	const send = async (fresh) => remember.setDevice(await call("PATCH", `/devices/${id}`, { subscription: await subscription(fresh) }));
+	const send = async (fresh) => {
+		const device = await call("PATCH", `/devices/${id}`, { subscription: await subscription(fresh) });
+		await remember.setDevice(device);
+		return device;
+	};
 	try {
-		await send(false);
+		const { status } = await send(false);
+		if (status.state === "suspect") {
+			await send(true);
+		}
 	} catch (problem) {
 		if (!isDead(problem)) {
 			throw problem;

@@ -185,20 +185,23 @@ func createToken(t *testing.T, p *browsertest.Page) (token string) {
 	return token
 }
 
-// checkRenewal lets the subscription expire with this status. When the page is opened, it must
-// subscribe again and show mails.
+// checkRenewal lets the subscription expire with this status. The device is suspect then, because
+// the service is none that is known. When the page is opened, it must subscribe again and show
+// mails.
 func (s *system) checkRenewal(t *testing.T, p *browsertest.Page, service *mozilla.Service, status int) {
 	t.Helper()
 	expired := service.Endpoints()[0]
 	service.Expire(expired, status)
-	s.Deliver(t, fmt.Sprint("planted-lost-", status))
-	p.Wait(t, "the device is gone", `async () => (await (await fetch("/api/v1/devices")).json()).items.length === 0`)
+	late := fmt.Sprint("planted-late-", status)
+	s.Deliver(t, late)
+	state := `async want => (await (await fetch("/api/v1/devices")).json()).items.map(d => d.status.state).join() === want`
+	p.Wait(t, "the device is suspect", state, "suspect")
 	p.Reload(t)
-	p.Wait(t, "the device is back", `async () => (await (await fetch("/api/v1/devices")).json()).items.length === 1`)
+	p.Wait(t, "the device is proven", state, "proven")
 	if slices.Contains(service.Endpoints(), expired) {
 		t.Error("it still uses the expired endpoint")
 	}
 	found := fmt.Sprint("planted-found-", status)
 	s.Deliver(t, found)
-	p.Wait(t, found+" is shown", `async subject => (await (await navigator.serviceWorker.ready).getNotifications()).some(({ body }) => body === subject)`, found)
+	waitShown(t, p, found, late)
 }

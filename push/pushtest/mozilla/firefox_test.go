@@ -95,14 +95,14 @@ func TestFirefox(t *testing.T) {
 	}
 	service.ForgetBrowsers()
 	shown(t, p, "changed", "first", "second", "third")
-	if o := s.send(t, topic(3), "late", time.Hour); o.Result != registry.ResultGone {
+	if o := s.send(t, topic(3), "late", time.Hour); !o.Absent {
 		t.Errorf("got %+v", o)
 	}
 	s.join(t, p, public)
 	deliver(3, "after")
 	shown(t, p, "after", "changed", "first", "second", "third")
 	p.Eval(t, nil, `async () => (await (await navigator.serviceWorker.ready).pushManager.getSubscription()).unsubscribe()`)
-	if o := s.send(t, topic(4), "late", time.Hour); o.Result != registry.ResultGone {
+	if o := s.send(t, topic(4), "late", time.Hour); !o.Absent {
 		t.Errorf("once unsubscribed, got %+v", o)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"net"
 	"strconv"
 	"strings"
@@ -131,6 +132,7 @@ func (p *Pool) compare(current map[string]*running, start func(*idlepush.Account
 		p.Log.Error("accounts cannot be read; running sessions go on, and they are read again within a minute", "err", err)
 		return
 	}
+	p.forget(accounts)
 	wanted := make(map[string]idlepush.Account)
 	for _, a := range accounts {
 		if a.Enabled && !a.Status.Ended() {
@@ -147,6 +149,18 @@ func (p *Pool) compare(current map[string]*running, start func(*idlepush.Account
 			start(&a)
 		}
 	}
+}
+
+// forget drops what it knows of accounts that are no longer among these.
+func (p *Pool) forget(accounts []idlepush.Account) {
+	kept := make(map[string]bool, len(accounts))
+	for _, a := range accounts {
+		kept[a.ID] = true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.known, func(id string, _ *proofs) bool { return !kept[id] })
+	maps.DeleteFunc(p.askers, func(id string, _ *asker) bool { return !kept[id] })
 }
 
 // host returns the host of an account, the same for all accounts on it.

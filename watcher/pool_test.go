@@ -127,6 +127,14 @@ func sessionsFollowStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	connections("removed: it does not run", h.account.ID, 0)
+	testenv.Await(t, "removed: nothing is kept of it", func() error {
+		pool.mu.Lock()
+		defer pool.mu.Unlock()
+		if len(pool.known)+len(pool.askers) > 0 {
+			return fmt.Errorf("%d proofs and %d askers are left", len(pool.known), len(pool.askers))
+		}
+		return nil
+	})
 	again := h.add(t, memoryAccount(m))
 	connections("added: it runs", again.ID, 1)
 	stop()

@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -178,8 +179,8 @@ func (s *supervisor) retry(ctx context.Context, end ended) bool {
 	}
 	if errors.Is(err, registry.ErrStale) || errors.Is(err, registry.ErrNotFound) {
 		// The account was edited or removed: the pool is about to end this, or has just begun it
-		// from an old row.
-		return sleep(ctx, firstRetryWait)
+		// from an old row. It will have looked at the accounts by then.
+		return sleep(ctx, cmp.Or(s.pool.rest, lookAgain))
 	}
 	f := diagnose(s.account, err)
 	attention := idlepush.Status{State: idlepush.StateAttention, Reason: f.Told(), LoggedIn: s.account.Status.LoggedIn}

@@ -153,7 +153,7 @@ func duplicatesOf(tx *table.Tx, account id, fingerprint string) (list []mailRow,
 
 // nextPlace returns the duplicate to which the notification of a removed mail moves: the last one,
 // but not in a folder that is no longer watched, and not one that has a notification. A duplicate
-// in the place that the notification leaves does not count any more, so it never comes back.
+// at the place that the notification leaves does not count any more, so it never comes back.
 func nextPlace(tx *table.Tx, n mailRow) (place mailRow, found bool, err error) {
 	list, err := duplicatesOf(tx, n.Key.scope, n.Value.Fingerprint)
 	if err != nil {

@@ -11,7 +11,7 @@ const (
 	caseRemoved    = "removed" // of an endpointError only; its code is endpointRemoved
 )
 
-// endpointRemoved is the code of an address by which a browser says that there is none.
+// endpointRemoved is the code of an address by which a browser says that it has no subscription.
 const endpointRemoved = "webpush_endpoint_removed"
 
 // Codes are those of both transports. The parameter host is the name of the push service's host.

@@ -16,6 +16,13 @@ func TestIsPage(t *testing.T) {
 			}
 		})
 	}
+	for name, p := range pushtest.ProxyTexts {
+		t.Run(name+" is no page", func(t *testing.T) {
+			if push.IsPage(http.Header{"Content-Type": {p.Header.Get("Content-Type")}}, p.Body) {
+				t.Errorf("%q is a page", p.Body)
+			}
+		})
+	}
 	for name, c := range map[string]struct{ media, body string }{
 		"nothing":               {"", ""},
 		"nothing of type HTML":  {"text/html", ""},

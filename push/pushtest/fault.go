@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // Fault happens to a valid request for a known token instead of the ordinary 200.
@@ -21,6 +22,10 @@ type Fault struct {
 
 	Accepted bool // the message is received all the same, and only the answer is lost
 	Times    int  // number of requests to which it happens; 0: all, until ClearFaults
+
+	// It begins after this many requests to which it could happen, and not before this time.
+	After int
+	From  time.Time
 }
 
 // ErrorPage is the Body of an answer from a proxy in front of the service.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Record holds the messages that a stand-in has accepted, and its faults. It may be used from
@@ -121,14 +122,18 @@ func (r *Record[M]) countRequest() {
 	r.requests++
 }
 
-// nextFault returns the fault that happens now: that of the first queue that has one, or one with
-// status 200.
+// nextFault returns the fault that happens now: that of the first queue that has one which has
+// begun, or one with status 200.
 func (r *Record[M]) nextFault(queues ...string) Fault {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, key := range queues {
 		queue := r.faults[key]
-		if len(queue) == 0 {
+		if len(queue) == 0 || time.Now().Before(queue[0].From) {
+			continue
+		}
+		if queue[0].After > 0 {
+			queue[0].After--
 			continue
 		}
 		f := queue[0]

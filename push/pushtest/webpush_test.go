@@ -204,6 +204,41 @@ func webPushSalt(t *testing.T) {
 func TestFault(t *testing.T) {
 	t.Run("faults happen in order, as often as they should", faultOrder)
 	t.Run("an answer can break in the middle", faultHalf)
+	t.Run("a fault can begin after some deliveries, or at a time", faultDelayed)
+}
+
+func faultDelayed(t *testing.T) {
+	const ok, lost, down = http.StatusCreated, http.StatusNotFound, http.StatusServiceUnavailable
+	for name, c := range map[string]struct {
+		faults []pushtest.Fault
+		want   []int
+	}{
+		"at once":               {[]pushtest.Fault{{Status: lost}}, []int{lost, lost}},
+		"after two":             {[]pushtest.Fault{{Status: lost, After: 2}}, []int{ok, ok, lost, lost}},
+		"after one, once":       {[]pushtest.Fault{{Status: lost, After: 1, Times: 1}}, []int{ok, lost, ok, ok}},
+		"in an hour":            {[]pushtest.Fault{{Status: lost, From: time.Now().Add(time.Hour)}}, []int{ok, ok}},
+		"an hour ago":           {[]pushtest.Fault{{Status: lost, From: time.Now().Add(-time.Hour)}}, []int{lost, lost}},
+		"after one, then again": {[]pushtest.Fault{{Status: lost, After: 1, Times: 1}, {Status: down, After: 1}}, []int{ok, lost, ok, down}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			service := pushtest.NewWebPush()
+			server := httptest.NewServer(service)
+			defer server.Close()
+			sub, err := service.Subscribe(server.URL, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range c.faults {
+				service.Fail("", f)
+			}
+			signer := newKey(t)
+			for i, want := range c.want {
+				if status, _ := valid(t, server.URL, sub, signer).send(t, sub.Endpoint); status != want {
+					t.Errorf("answer %d is %d, want %d", i, status, want)
+				}
+			}
+		})
+	}
 }
 
 func faultOrder(t *testing.T) {

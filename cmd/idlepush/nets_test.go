@@ -100,7 +100,7 @@ func TestInnerEndpoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := send(allowed, "http://127.0.0.1:"+ports["404"]); o.Code != "webpush_not_found" {
+	if o := send(allowed, "http://127.0.0.1:"+ports["404"]); o.Code != "webpush_nothing_there" {
 		t.Errorf("a push to an allowed port: %+v", o)
 	}
 }

@@ -41,10 +41,13 @@ type words struct {
 //   - Apple: developer.apple.com, "Sending web push notifications in web apps and browsers"
 //   - Mozilla: mozilla-services.github.io/autopush-rs/errors.html; errno 109: its source
 //   - ntfy: server/errors.go of its source
+//   - NextPush: UnifiedPushProviderController.php of its source
 //   - Google publishes no list: its sentences are those that it sends
 //   - Microsoft publishes no list: its statuses are those of WNS
 //
-// A page is no answer of a push service, with the exception of Google's old pages.
+// A page is no answer of a push service, with the exception of Google's old pages. A 404 may be
+// that of a proxy, too, unless it has words that only a push service has: Caddy's is empty,
+// Traefik's a text, and that of API gateways JSON. No proxy answers 410 by default.
 var table = []struct {
 	from, to int
 	says     words
@@ -63,7 +66,8 @@ var table = []struct {
 	{400, 428, words{page: true}, webPage},
 
 	// Apple
-	{400, 403, words{reason: "VapidPkHashMismatch"}, verdict{registry.ResultGone, false, "webpush_vapid_mismatch", ""}},
+	{400, 403, words{reason: "VapidPkHashMismatch", known: true}, verdict{registry.ResultGone, false, otherKey, ""}},
+	{400, 403, words{reason: "VapidPkHashMismatch"}, verdict{registry.ResultRetry, true, otherKey, ""}},
 	{400, 403, words{reason: "BadAuthorizationHeader"}, rejected},
 	{400, 403, words{reason: "BadJwtToken"}, rejected},
 	{400, 403, words{reason: "ExpiredJwtToken"}, rejected},
@@ -94,14 +98,19 @@ var table = []struct {
 	{400, 400, words{number: 40010}, unaddressable},
 	{401, 401, words{number: 40101}, unwritable},
 	{403, 403, words{number: 40301}, unwritable},
+	{404, 404, words{number: 40401}, unaddressable}, // of a topic it never says so
 	{507, 507, words{}, verdict{registry.ResultRetry, true, "webpush_no_subscriber", ""}},
+
+	// NextPush
+	{401, 401, words{part: `"success":false`}, absent},
 
 	// Any service
 	{400, 400, words{}, malformed},
 	{401, 401, words{}, unauthorized},
 	{403, 403, words{}, unauthorized},
 	{404, 404, words{known: true}, gone},
-	{404, 404, words{}, absent},
+	{404, 404, words{number: 102}, absent}, // Mozilla's server, run by others
+	{404, 404, words{}, nothingThere},
 	{408, 408, words{}, unavailable},
 	{410, 410, words{known: true}, gone},
 	{410, 410, words{}, absent},
@@ -116,12 +125,17 @@ var table = []struct {
 	{100, 999, words{}, verdict{registry.ResultRetry, true, "webpush_unexpected", ""}},
 }
 
-// notFound is the code of an address that its host does not know.
-const notFound = "webpush_not_found"
+// The codes of an address that may be gone. If the host is not one of services, it is gone once the
+// host has said so for a day.
+const (
+	notFound = "webpush_not_found"
+	otherKey = "webpush_vapid_mismatch"
+)
 
 var (
 	gone          = verdict{registry.ResultGone, false, "webpush_gone", ""}
 	absent        = verdict{registry.ResultRetry, true, notFound, ""}
+	nothingThere  = verdict{registry.ResultRetry, true, "webpush_nothing_there", ""}
 	webPage       = verdict{registry.ResultRetry, true, "webpush_page", ""}
 	inFront       = verdict{registry.ResultRetry, true, "webpush_refused_in_front", ""}
 	foreign       = verdict{registry.ResultRetry, true, "webpush_other_key", ""}
@@ -151,8 +165,8 @@ func outcome(host string, a answer) registry.Outcome {
 		o.At = a.after
 	}
 	switch v.code {
-	case notFound:
-		o.Absent = true
+	case notFound, otherKey:
+		o.Absent = o.Suspect
 	case "webpush_canceled", "webpush_timeout", "webpush_unreachable":
 		o.MaybeDelivered = true
 	case "webpush_endpoint_not_allowed":

@@ -3,17 +3,21 @@ package webpush
 import "strings"
 
 // services are the hosts of the push services of browsers. What such a host says of a subscription
-// is the service's own word. One that begins with a dot stands for all hosts below it. Sources:
+// is the service's own word. One that begins with a dot stands for all hosts below it. Push servers
+// that anybody may run, such as ntfy, are not among them. Sources:
 //
-//   - Apple: "Sending web push notifications in web apps and browsers" names *.push.apple.com
-//   - Microsoft: "Firewall allowlist for WNS traffic" names *.notify.windows.com
-//   - Mozilla: autopush-rs's documentation
-//   - Google publishes no list: the hosts are those of Chrome's subscriptions
+//   - Apple: "Sending web push notifications in web apps and browsers" says to allow
+//     *.push.apple.com
+//   - Microsoft: "Windows Push Notification Services (WNS) overview" says that a channel is on no
+//     domain but notify.windows.com, and that its subdomain may change
+//   - Mozilla: mozilla-services.github.io/autopush-rs names the endpoint
+//   - Google: components/push_messaging/push_messaging_constants.cc of Chromium; builds that are
+//     not the stable Chrome use jmt17.google.com. android.googleapis.com was that of GCM, which
+//     had no VAPID and is shut down
 var services = []string{
 	appleHosts,
 	".notify.windows.com",
-	".push.services.mozilla.com",
-	"android.googleapis.com",
+	"updates.push.services.mozilla.com",
 	"fcm.googleapis.com",
 	"jmt17.google.com",
 }

@@ -78,9 +78,28 @@ func Watch(ctx context.Context, wall func() time.Time, jumped func(by time.Durat
 // NotYetValid reports whether err is about a certificate that is not valid yet at now, and returns
 // from when on it is. Then the wall clock may be wrong.
 func NotYetValid(err error, now time.Time) (from time.Time, yes bool) {
-	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
-	if !ok || invalid.Reason != x509.Expired || invalid.Cert == nil || !now.Before(invalid.Cert.NotBefore) {
+	c := outOfTime(err)
+	if c == nil || !now.Before(c.NotBefore) {
 		return time.Time{}, false
 	}
-	return invalid.Cert.NotBefore, true
+	return c.NotBefore, true
+}
+
+// Expired reports whether err is about a certificate that is no longer valid at now, and returns
+// until when it was. Then the wall clock may be wrong, too.
+func Expired(err error, now time.Time) (until time.Time, yes bool) {
+	c := outOfTime(err)
+	if c == nil || !now.After(c.NotAfter) {
+		return time.Time{}, false
+	}
+	return c.NotAfter, true
+}
+
+// outOfTime returns the certificate that err finds not valid yet or no longer, or nil.
+func outOfTime(err error) *x509.Certificate {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	if !ok || invalid.Reason != x509.Expired {
+		return nil
+	}
+	return invalid.Cert
 }

@@ -94,27 +94,31 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-func TestNotYetValid(t *testing.T) {
+func TestCertificate(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 28, 8, 0, 0, 0, time.UTC)
-	certificate := &x509.Certificate{NotBefore: now.Add(time.Hour)}
+	certificate := &x509.Certificate{NotBefore: now, NotAfter: now.AddDate(0, 0, 90)}
+	outOfTime := &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired, Cert: certificate}}
 	for _, c := range []struct {
-		what string
-		err  error
-		now  time.Time
-		want bool
+		what           string
+		err            error
+		now            time.Time
+		early, expired bool
 	}{
-		{"not yet valid", &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired, Cert: certificate}}, now, true},
-		{"no longer valid", x509.CertificateInvalidError{Reason: x509.Expired, Cert: certificate}, now.AddDate(1, 0, 0), false},
-		{"valid from now on", x509.CertificateInvalidError{Reason: x509.Expired, Cert: certificate}, now.Add(time.Hour), false},
-		{"without the certificate", x509.CertificateInvalidError{Reason: x509.Expired}, now, false},
-		{"invalid for another reason", x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign, Cert: certificate}, now, false},
-		{"another error", io.EOF, now, false},
-		{"no error", nil, now, false},
+		{"not yet valid", outOfTime, now.Add(-time.Hour), true, false},
+		{"valid from now on", outOfTime, now, false, false},
+		{"valid until now", outOfTime, certificate.NotAfter, false, false},
+		{"no longer valid", outOfTime, certificate.NotAfter.Add(time.Second), false, true},
+		{"without the certificate", x509.CertificateInvalidError{Reason: x509.Expired}, now.AddDate(1, 0, 0), false, false},
+		{"invalid for another reason", x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign, Cert: certificate}, now.AddDate(1, 0, 0), false, false},
+		{"another error", io.EOF, now, false, false},
+		{"no error", nil, now, false, false},
 	} {
-		from, yes := NotYetValid(c.err, c.now)
-		if yes != c.want || yes && !from.Equal(certificate.NotBefore) {
-			t.Errorf("%s: %v, %v", c.what, from, yes)
+		if from, yes := NotYetValid(c.err, c.now); yes != c.early || yes && !from.Equal(certificate.NotBefore) {
+			t.Errorf("%s: not yet valid %v, from %v", c.what, yes, from)
+		}
+		if until, yes := Expired(c.err, c.now); yes != c.expired || yes && !until.Equal(certificate.NotAfter) {
+			t.Errorf("%s: expired %v, until %v", c.what, yes, until)
 		}
 	}
 }

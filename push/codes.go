@@ -6,7 +6,8 @@ import "idlepush/codes"
 // Service.
 var Codes = []codes.Entry{
 	{Code: "transport_unknown", Text: "This version of idlepush does not know {transport}, by which this device is reached."},
-	{Code: "clock_behind", Text: "The push service's certificate is valid only from {from} on, but the clock of the machine that idlepush runs on shows {now} (UTC), and may be wrong: check it."},
+	{Code: "clock_behind", Text: "The push service's certificate is valid only from {from} on, and this server's clock shows {now} (UTC). Check this server's clock."},
+	{Code: "clock_ahead", Text: "The push service's certificate was valid only until {until}, and this server's clock shows {now} (UTC). Check this server's clock."},
 
 	// The keys of a device
 	{Code: "key_missing", Text: "is missing"},

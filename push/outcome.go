@@ -50,8 +50,31 @@ func ClockBehind(err error) (o registry.Outcome, ok bool) {
 	if !ok {
 		return o, false
 	}
-	o = With(Retry("clock_behind"), "from", from.UTC().Format(time.DateTime))
-	return With(o, codes.Now, now.UTC().Format(time.DateTime)), true
+	return clockWrong("clock_behind", "from", from, now), true
+}
+
+// ClockAhead is ClockBehind for a certificate that is no longer valid. That is this machine's fault
+// only if the service certainly renews its certificate.
+func ClockAhead(err error) (o registry.Outcome, ok bool) {
+	now := time.Now()
+	until, ok := clocks.Expired(err, now)
+	if !ok {
+		return o, false
+	}
+	return clockWrong("clock_ahead", "until", until, now), true
+}
+
+// ClockWrong is ClockBehind or ClockAhead.
+func ClockWrong(err error) (o registry.Outcome, ok bool) {
+	if o, ok = ClockBehind(err); ok {
+		return o, true
+	}
+	return ClockAhead(err)
+}
+
+func clockWrong(code codes.Code, bound string, at, now time.Time) registry.Outcome {
+	o := With(Retry(code), bound, at.UTC().Format(time.DateTime))
+	return With(o, codes.Now, now.UTC().Format(time.DateTime))
 }
 
 // With returns the outcome with one more parameter of its reason.

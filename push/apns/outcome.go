@@ -161,7 +161,7 @@ func (e *exchange) outcome(d target, now time.Time) registry.Outcome {
 // connection. Apple may have accepted the message. If it is sent again, its collapse id makes the
 // phone show it once.
 func unreached(ctx context.Context, err error) registry.Outcome {
-	if o, ok := push.ClockBehind(err); ok {
+	if o, ok := push.ClockWrong(err); ok {
 		return o
 	}
 	switch {

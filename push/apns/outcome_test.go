@@ -121,7 +121,7 @@ func TestOutcome(t *testing.T) {
 	t.Run("a device whose token Apple does not know is kept", outcomeUnknown)
 	t.Run("a malformed token is never part of a request", outcomeNoToken)
 	t.Run("whatever breaks, the message is kept and sent again", outcomeBreaks)
-	t.Run("a certificate that is not valid yet is said to be so", outcomeTooEarly)
+	t.Run("if the clock seems to be wrong, the outcome says so", outcomeClock)
 }
 
 func outcomeRows(t *testing.T) {
@@ -224,8 +224,15 @@ func outcomeBreaks(t *testing.T) {
 	})
 }
 
-func outcomeTooEarly(t *testing.T) {
-	url, roots := sendertest.ServeTooEarly(t)
+func outcomeClock(t *testing.T) {
+	for code, valid := range sendertest.WrongClocks {
+		sendertest.ExpectClock(t, sendAtOtherClock(t, valid), code)
+	}
+}
+
+func sendAtOtherClock(t *testing.T, valid time.Duration) registry.Outcome {
+	t.Helper()
+	url, roots := sendertest.ServeOtherClock(t, valid)
 	apns, err := pushtest.NewAPNs("org.example.mail")
 	if err != nil {
 		t.Fatal(err)
@@ -238,5 +245,5 @@ func outcomeTooEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sendertest.ExpectTooEarly(t, sender.Send(t.Context(), device(apns.Register(nil)), message()))
+	return sender.Send(t.Context(), device(apns.Register(nil)), message())
 }

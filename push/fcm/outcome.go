@@ -168,7 +168,7 @@ func (e *exchange) outcome(now time.Time) registry.Outcome {
 
 // unreached returns the outcome of a send without an answer from FCM.
 func unreached(ctx context.Context, err error) registry.Outcome {
-	if o, ok := push.ClockBehind(err); ok {
+	if o, ok := push.ClockWrong(err); ok {
 		return o
 	}
 	grant, isGrant := errors.AsType[*grantError](err)

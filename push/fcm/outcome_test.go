@@ -112,7 +112,7 @@ func TestOutcome(t *testing.T) {
 	t.Run("an unknown token makes the device suspect, and a removed one is gone", outcomeUnknown)
 	t.Run("the token endpoint's answer decides between a retry and a misconfiguration", outcomeGrant)
 	t.Run("whatever breaks, the message is kept and sent again", outcomeBreaks)
-	t.Run("a certificate that is not valid yet is said to be so", outcomeTooEarly)
+	t.Run("if the clock seems to be wrong, the outcome says so", outcomeClock)
 }
 
 func outcomeRows(t *testing.T) {
@@ -279,9 +279,16 @@ func outcomeBreaks(t *testing.T) {
 	})
 }
 
+func outcomeClock(t *testing.T) {
+	for code, valid := range sendertest.WrongClocks {
+		sendertest.ExpectClock(t, sendAtOtherClock(t, valid), code)
+	}
+}
+
 // The service that grants access tokens is asked first.
-func outcomeTooEarly(t *testing.T) {
-	url, roots := sendertest.ServeTooEarly(t)
+func sendAtOtherClock(t *testing.T, valid time.Duration) registry.Outcome {
+	t.Helper()
+	url, roots := sendertest.ServeOtherClock(t, valid)
 	fcm, err := pushtest.NewFCM("family-mail")
 	if err != nil {
 		t.Fatal(err)
@@ -296,5 +303,5 @@ func outcomeTooEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sendertest.ExpectTooEarly(t, sender.Send(t.Context(), device("token"), message()))
+	return sender.Send(t.Context(), device("token"), message())
 }

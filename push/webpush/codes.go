@@ -8,6 +8,7 @@ const (
 	caseScheme     = "scheme"
 	caseNoHost     = "no_host"
 	caseUserName   = "user_name"
+	caseExpired    = "expired"
 	caseRemoved    = "removed" // of an endpointError only; its code is endpointRemoved
 )
 
@@ -19,9 +20,9 @@ var Codes = []codes.Entry{
 	// The device
 	{Code: "webpush_gone", Text: "{host} says that this subscription is over. Register the device again to be notified."},
 	{Code: notFound, Text: "{host} does not know this device's push address. If it says so for a day, the device is removed: register it again."},
-	{Code: endpointRemoved, Text: "The browser has ended this subscription. Register the device again to be notified."},
 	{Code: "webpush_nothing_there", Text: "{host} finds nothing at this device's push address. If it is yours, check the proxy in front of it; " +
 		"if it stays so, register the device again."},
+	{Code: endpointRemoved, Text: "The browser has ended this subscription. Register the device again to be notified."},
 	{Code: "webpush_page", Text: "{host} answers with a web page, as no push service does. If it is yours, check the web server or proxy in front of it."},
 	{Code: "webpush_refused_in_front", Text: "Something in front of the push server {host} refuses pushes. If it is yours, let them pass without a login."},
 	{Code: otherKey, Text: "{host} says that this subscription was made with another server key. Register the device again."},
@@ -57,7 +58,9 @@ var Codes = []codes.Entry{
 	{Code: "webpush_throttled", Text: "{host} gets more pushes than it allows."},
 	{Code: "webpush_unavailable", Text: "{host} is out of order (HTTP status {status}). It is tried again by itself."},
 	{Code: "webpush_certificate", Text: "{host} showed a certificate that is not trusted. If it is yours, renew it, or name its authority's certificate in " +
-		"SSL_CERT_FILE where idlepush runs."},
+		"SSL_CERT_FILE where idlepush runs.", Cases: map[string]string{
+		caseExpired: "{host} showed a certificate that has expired. If it is yours, renew it; if not, check this server's clock.",
+	}},
 	{Code: "webpush_no_tls", Text: "{host} does not speak https on this port."},
 	{Code: "webpush_canceled", Text: "{host} was not waited for, because idlepush was stopping."},
 	{Code: "webpush_timeout", Text: "{host} did not answer in time."},

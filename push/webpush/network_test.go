@@ -23,14 +23,28 @@ func TestNetwork(t *testing.T) {
 	t.Run("a cancelled send is retried", networkCancelled)
 	t.Run("the rest of a long answer is not read", networkLong)
 	t.Run("an answer that is not HTTP is retried", networkNoHTTP)
-	t.Run("a certificate that is not valid yet is said to be so", networkTooEarly)
+	t.Run("if the clock seems to be wrong, the outcome says so", networkClock)
 }
 
-func networkTooEarly(t *testing.T) {
-	url, roots := sendertest.ServeTooEarly(t)
-	c := config(t)
-	c.Roots = roots
-	sendertest.ExpectTooEarly(t, webpush.New(c).Send(t.Context(), pointedAt(t, url), message()))
+func networkClock(t *testing.T) {
+	for code, valid := range sendertest.WrongClocks {
+		url, roots := sendertest.ServeOtherClock(t, valid)
+		c := config(t)
+		c.Roots = roots
+		sender, device := webpush.New(c), pointedAt(t, url)
+		if o := sender.Send(t.Context(), device, message()); code == "clock_ahead" {
+			// This server may be somebody's own, whose certificate was not renewed.
+			expect(t, o, retry, "webpush_certificate", device)
+			if said := sentence(o); !strings.Contains(said, "check this server's clock") {
+				t.Errorf("it says: %s", said)
+			}
+		} else {
+			sendertest.ExpectClock(t, o, code)
+		}
+		undo := webpush.Know("127.0.0.1")
+		sendertest.ExpectClock(t, sender.Send(t.Context(), device, message()), code)
+		undo()
+	}
 }
 
 func networkBroken(t *testing.T) {

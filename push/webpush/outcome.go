@@ -153,6 +153,9 @@ func outcome(host string, a answer) registry.Outcome {
 	if o, ok := push.ClockBehind(a.err); ok {
 		return o
 	}
+	if o, ok := push.ClockAhead(a.err); ok && isService(host) {
+		return o
+	}
 	v := judge(a)
 	o := registry.Outcome{Result: v.result, Suspect: v.suspect, Reason: idlepush.Reason{Code: v.code}}
 	if v.code != "" {
@@ -221,6 +224,9 @@ func fault(err error) verdict {
 		// address is refused. Both are one answer, which tells nobody which names a private network
 		// knows.
 		return verdict{registry.ResultRetry, true, "webpush_endpoint_not_allowed", ""}
+	}
+	if _, ok := push.ClockAhead(err); ok {
+		return verdict{registry.ResultRetry, false, "webpush_certificate", caseExpired}
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return again("webpush_certificate")

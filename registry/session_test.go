@@ -117,6 +117,11 @@ func sessionWritten(t *testing.T) {
 	if _, row, err := s.Users.Authenticate(session, now); err != nil || !row.Used.Equal(now) || commits(s)-before != 1 {
 		t.Errorf("after ten minutes it was last used at %v, %v", row.Used, err)
 	}
+	for _, now := range []time.Time{dawn.Add(6 * time.Hour), dawn} {
+		if _, row, err := s.Users.Authenticate(session, now); err != nil || !row.Used.Equal(now) {
+			t.Errorf("with a clock that was ahead and is set right, it was last used at %v, %v", row.Used, err)
+		}
+	}
 }
 
 // inSession is a device that registered itself in a new session of the user, and the session.

@@ -52,7 +52,8 @@ func (s Users) Authenticate(token string, now time.Time) (idlepush.User, Token, 
 		t, u, err = liveToken(tx, digestOf(token), now)
 		return err
 	})
-	if err == nil && t.Session && now.Sub(t.Used) >= usedStep {
+	// A use that is long ago, or from the future, before the clock was set back.
+	if err == nil && t.Session && now.Sub(t.Used).Abs() >= usedStep {
 		// A disk that is full must lock nobody out.
 		if use := s.markUsed(digestOf(token), now); errors.Is(use, ErrDenied) {
 			err = use

@@ -101,7 +101,7 @@ func (k *knownClients) add(address, name string, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.seen) >= maxBuckets {
-		maps.DeleteFunc(k.seen, func(_ string, at time.Time) bool { return now.Sub(at) >= knownClientLifetime })
+		maps.DeleteFunc(k.seen, func(_ string, at time.Time) bool { return !isRemembered(at, now) })
 	}
 	if key := foldName(name) + "\x00" + address; len(k.seen) < maxBuckets || !k.seen[key].IsZero() {
 		k.seen[key] = now
@@ -112,7 +112,14 @@ func (k *knownClients) has(address, name string, now time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	at, ok := k.seen[foldName(name)+"\x00"+address]
-	return ok && now.Sub(at) < knownClientLifetime
+	return ok && isRemembered(at, now)
+}
+
+// isRemembered reports whether a client that was last used at that time is remembered. One from the
+// future, before the clock was set back, is not.
+func isRemembered(at, now time.Time) bool {
+	age := now.Sub(at)
+	return age >= 0 && age < knownClientLifetime
 }
 
 // foldName returns a key that is equal for names that strings.EqualFold finds equal. It changes the

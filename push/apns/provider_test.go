@@ -22,6 +22,7 @@ func TestProviderToken(t *testing.T) {
 	t.Run("many sends renew an expired one together", providerTokenMany)
 	t.Run("with a wrong key, it is renewed every 20 minutes at most", providerTokenInvalid)
 	t.Run("a wrong clock costs nothing once it is right", providerTokenClock)
+	t.Run("a refused one is renewed by the clock as it is now", providerTokenRenew)
 	t.Run("the token before is used again if a new one comes too soon", providerTokenBefore)
 }
 
@@ -173,6 +174,35 @@ func providerTokenClock(t *testing.T) {
 					t.Errorf("%d requests", n)
 				}
 			})
+		})
+	}
+}
+
+func providerTokenRenew(t *testing.T) {
+	now := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		issued, used time.Duration // before now
+		want         bool
+	}{
+		"just used":                          {0, 0, false},
+		"old, and just used":                 {40 * time.Minute, 0, false},
+		"used for 19 minutes":                {19 * time.Minute, 19 * time.Minute, false},
+		"used for 20 minutes":                {20 * time.Minute, 20 * time.Minute, true},
+		"of a clock that was an hour behind": {time.Hour, time.Hour, true},
+		"of a clock that was 6 h ahead":      {-6 * time.Hour, -6 * time.Hour, true},
+		"of a clock that was 25 h ahead":     {-25 * time.Hour, -25 * time.Hour, true},
+		"of a clock that was 5 minutes ahead, on the same line of the grid": {0, -5 * time.Minute, true},
+		"of a clock that was 5 minutes ahead, on the next line":             {-time.Minute, -5 * time.Minute, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := &provider{key: key, current: providerToken{bearer: "refused", issued: now.Add(-c.issued), used: now.Add(-c.used)}}
+			if got := p.renew("refused", now); got != c.want || got && p.current.issued.After(now) {
+				t.Errorf("renewed: %v, issued %v; want %v", got, p.current.issued, c.want)
+			}
 		})
 	}
 }

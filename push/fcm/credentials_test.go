@@ -2,10 +2,32 @@ package fcm
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/oauth2"
 )
+
+func TestAccessTokenIsRenewedIfRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		fetched time.Duration // ago
+		want    bool
+	}{
+		"just fetched": {0, false},
+		"a minute old": {time.Minute, true},
+		"fetched when the clock was a day behind": {24 * time.Hour, true},
+		"fetched when the clock was 6 h ahead":    {-6 * time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tokens := &tokens{lock: make(chan struct{}, 1), current: &oauth2.Token{AccessToken: "t"}, fetched: time.Now().Round(0).Add(-c.fetched)}
+				if got := tokens.refused(t.Context(), "t"); got != c.want {
+					t.Errorf("another one is got: %v, want %v", got, c.want)
+				}
+			})
+		})
+	}
+}
 
 func TestAccessTokenIsUsedOnlyInItsLife(t *testing.T) {
 	now := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)

@@ -146,6 +146,9 @@ func (c *core) watchUsers() {
 		if before == nil || after == nil || before.Name != after.Name || before.Admin != after.Admin {
 			c.publishToAll(userChanged, string(k))
 		}
+		if before != nil && after != nil && !before.Notice.Since.Equal(after.Notice.Since) {
+			c.publish(userChanged, string(k), []string{string(k)})
+		}
 		if before != nil && (after == nil || before.SessionEra != after.SessionEra) {
 			c.publish(sessionChanged, "", []string{string(k)})
 		}

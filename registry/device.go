@@ -93,7 +93,8 @@ func checkLane(d idlepush.Device) error {
 }
 
 // Register registers a device. If its address is known, that device keeps its id and queue,
-// whichever user had it, and gets the new keys and settings. Otherwise it gets a new id.
+// whichever user had it, and gets the new keys and settings. Otherwise it gets a new id. Register
+// ends the user's notice.
 //
 // d.Status.State says whether a push has reached the device. If it is empty, the state stays as it
 // is, and a new device is unproven. d.Lane, which must not be empty, and d.MustShow come from its
@@ -108,7 +109,8 @@ func (s Devices) Register(d idlepush.Device, session string, now time.Time) (_ i
 	var out idlepush.Device
 	err = s.db.Update(func(tx *table.Tx) error {
 		out = d
-		if _, err := checkCreator(tx, d.User, session, now); err != nil {
+		u, err := checkCreator(tx, d.User, session, now)
+		if err != nil {
 			return err
 		}
 		var old idlepush.Device
@@ -130,6 +132,9 @@ func (s Devices) Register(d idlepush.Device, session string, now time.Time) (_ i
 			}
 		}
 		created = !found
+		if err := putNotice(tx, id(d.User), u, Notice{}); err != nil {
+			return err
+		}
 		return replaceDevice(tx, &out, old, now, true)
 	})
 	if err != nil {

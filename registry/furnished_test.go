@@ -152,6 +152,17 @@ func (f furnished) wordless() error {
 	return settleWork(f.s, w, Outcome{Result: ResultDelivered}, noon)
 }
 
+// noticed gives ben a notice.
+func (f furnished) noticed() error {
+	return f.s.db.Update(func(tx *table.Tx) error {
+		u, err := getUser(tx, f.ben.ID)
+		if err != nil {
+			return err
+		}
+		return putNotice(tx, id(f.ben.ID), u, Notice{noon, idlepush.Reason{Code: "device_gone", Params: map[string]string{"device": "tablet"}}})
+	})
+}
+
 // silent records a mail in the shared mailbox that did not ring, and three that are old: nobody has
 // decided on them yet.
 func (f furnished) silent() error {

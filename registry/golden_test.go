@@ -43,7 +43,7 @@ func writeGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := furnish(t, s)
-	if err := errors.Join(f.wordless(), f.silent()); err != nil {
+	if err := errors.Join(f.wordless(), f.silent(), f.noticed()); err != nil {
 		t.Fatal(err)
 	}
 	g := golden{f.bearer, f.session, f.person, f.device, opened(t, s)}
@@ -159,6 +159,11 @@ func goldenPeople(t *testing.T, s *Store, g golden) {
 		if i, by, err := s.Users.Invite(code, dawn); err != nil || i.For != want || by != ann {
 			t.Errorf("the invite is %+v by %+v, %v", i, by, err)
 		}
+	}
+	if ben, _, err := s.Users.Login("ben", "password", Visit{}, noon); err != nil {
+		t.Errorf("ben logs in: %v", err)
+	} else if n, err := s.Users.Notice(ben.ID); err != nil || !n.Since.Equal(noon) || n.Code != "device_gone" || n.Params["device"] != "tablet" {
+		t.Errorf("the notice is %+v, %v", n, err)
 	}
 	if u, err := s.Users.PublicURL(); err != nil || u != goldenURL {
 		t.Errorf("the public URL is %q, %v", u, err)

@@ -265,6 +265,14 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(bool)}) }},
 	{method: "Users.Update", when: "to be an admin", reads: "users 1",
 		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(true)}) }},
+	{method: "Users.Notice", reads: "users 1",
+		do: func(f furnished) (any, error) { return f.s.Users.Notice(f.ben.ID) }},
+	{method: "Users.Dismiss", reads: "users 1",
+		do: func(f furnished) (any, error) { return only(f.s.Users.Dismiss(f.ben.ID)) }, before: furnished.noticed},
+	{method: "Outbox.Settle", when: "the last that is gone", reads: "deliveries 1, devices 1, lanes 1, queues 1, users 1",
+		do: func(f furnished) (any, error) {
+			return f.s.Outbox.Settle(f.onBens, Outcome{Result: ResultGone, Reason: idlepush.Reason{Code: "gone"}}, noon)
+		}},
 	{method: "Users.Get", reads: "users 1",
 		do: func(f furnished) (any, error) { return f.s.Users.Get(f.ben.ID) }},
 	{method: "Users.List", reads: "users 2",

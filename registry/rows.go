@@ -160,6 +160,14 @@ type userRow struct {
 	// Sessions and invites for devices are of the era in which they began, and end with it.
 	SessionEra uint64
 	InviteEra  uint64
+	Notice     noticeRow `json:",omitzero"`
+}
+
+// noticeRow is a Notice; zero: the user has no notice.
+type noticeRow struct {
+	Since  time.Time         `json:",omitzero"`
+	Code   codes.Code        `json:",omitempty"`
+	Params map[string]string `json:",omitempty"`
 }
 
 func (row userRow) user(k id) idlepush.User {

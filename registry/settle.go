@@ -14,7 +14,8 @@ import (
 //     waits.
 //   - Retry and misconfigured keep it. The device is due at as.At, but no later than the work
 //     expires.
-//   - Gone removes the device and notifies its owner's other devices.
+//   - Gone removes the device and notifies its owner's other devices. If there are none, its owner
+//     gets a Notice.
 //
 // If the app has changed the address or its keys since the work was taken, the outcome does not
 // count. If it has only confirmed them, only delivered counts. Otherwise the work stays, and is due
@@ -174,7 +175,8 @@ func settleEnded(set *queueSet, w Work, o Outcome, row deliveryRow) error {
 	return set.insert(clearOf(w.Notification.Account, []string{w.Notification.ID}, set.now), []string{w.Device.ID})
 }
 
-// removeGoneDevice removes a device whose address is gone, and notifies its owner's other devices.
+// removeGoneDevice removes a device whose address is gone, and notifies its owner's other devices,
+// or gives its owner a notice.
 func removeGoneDevice(set *queueSet, q *queue, cause idlepush.Reason) error {
 	d := q.device
 	own, err := devices.Keys(set.tx, table.Under(d.Key.user), table.NoLimit)
@@ -193,6 +195,15 @@ func removeGoneDevice(set *queueSet, q *queue, cause idlepush.Reason) error {
 	delete(set.list, d.Key.device)
 	if err := removeDevice(set.tx, d.Key); err != nil {
 		return err
+	}
+	if len(others) == 0 {
+		u, err := getUser(set.tx, n.User)
+		if err != nil {
+			return err
+		}
+		if err := putNotice(set.tx, d.Key.user, u, Notice{set.now, n.Reason}); err != nil {
+			return err
+		}
 	}
 	return set.insert(n, others)
 }

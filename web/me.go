@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"idlepush"
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -23,8 +24,34 @@ func userOf(u idlepush.User) User {
 	return User{ID: u.ID, Name: u.Name, Admin: u.Admin, Created: u.Created.UTC()}
 }
 
-func (h *userHandlers) getMe(_ context.Context, c caller, _ *struct{}) (*body[User], error) {
-	return &body[User]{userOf(c.user)}, nil
+// Me is the user who asks.
+type Me struct {
+	User
+	Notice *Notice `json:"notice,omitempty" doc:"What could be told to no device, because the last one is gone; absent: nothing. It stays until it is dismissed or a device is registered"`
+}
+
+// Notice is what the page tells its user.
+type Notice struct {
+	Since  time.Time         `json:"since"`
+	Code   codes.Code        `json:"code" doc:"What happened, for programs"`
+	Params map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
+	Reason string            `json:"reason" doc:"What happened and what to do, for people"`
+}
+
+func (h *userHandlers) getMe(_ context.Context, c caller, _ *struct{}) (*body[Me], error) {
+	n, err := h.users.Notice(c.user.ID)
+	if err != nil {
+		return nil, err
+	}
+	me := Me{User: userOf(c.user)}
+	if !n.Since.IsZero() {
+		me.Notice = &Notice{n.Since.UTC(), n.Code, n.Params, h.codes.Sentence(n.Code, n.Params)}
+	}
+	return &body[Me]{me}, nil
+}
+
+func (h *userHandlers) dismissNotice(_ context.Context, c caller, _ *struct{}) (*struct{}, error) {
+	return nil, h.users.Dismiss(c.user.ID)
 }
 
 // mePatch changes the fields that are present.

@@ -30,7 +30,7 @@ type handlers struct {
 func newHandlers(c Config, g *guard, l *limits) *handlers {
 	h := &handlers{
 		sessions:      &sessionHandlers{users: c.Users, limits: l, log: c.Log},
-		users:         &userHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l},
+		users:         &userHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, codes: c.Codes},
 		tokens:        &tokenHandlers{users: c.Users},
 		accounts:      &accountHandlers{users: c.Users, accounts: c.Accounts, limits: l, mail: c.Mail, codes: c.Codes},
 		devices:       &deviceHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, transports: c.Push.Transports, push: c.Push, codes: c.Codes},
@@ -56,8 +56,9 @@ func (s *server) routes(h *handlers, c Config) {
 	add(s, route{anyone, "POST /setup", "setUp", 201, "Create the first admin, with the one-time token from the log"}, h.sessions.setUp)
 	add(s, route{anyone, "POST /login", "logIn", 200, "Start a session, with a cookie"}, h.sessions.logIn)
 	add(s, route{full, "DELETE /login", "logOut", 204, "End this session"}, h.sessions.logOut)
-	add(s, route{full, "GET /me", "getMe", 200, "Own user"}, h.users.getMe)
+	add(s, route{full, "GET /me", "getMe", 200, "Own user, and what the page is to tell"}, h.users.getMe)
 	add(s, route{full, "PATCH /me", "patchMe", 200, "Change own name or password; a new password ends all sessions"}, h.users.patchMe)
+	add(s, route{full, "DELETE /me/notice", "dismissNotice", 204, "Dismiss what the page has told"}, h.users.dismissNotice)
 
 	add(s, route{full, "GET /sessions", "listSessions", 200, "Own sessions, newest first"}, h.sessions.listSessions)
 	add(s, route{full, "DELETE /sessions/{id}", "deleteSession", 204, "End a session and remove the device that was registered in it"}, h.sessions.deleteSession)

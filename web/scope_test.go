@@ -26,6 +26,7 @@ var admissions = []admission{
 	{"GET /me", nil, 401, 403, 200, 200, 403},
 	{"PATCH /me", object{}, 401, 403, 200, 200, 403},
 	{"PATCH /me", object{"password": password, "current_password": password}, 401, 403, 200, 200, 403},
+	{"DELETE /me/notice", nil, 401, 403, 204, 204, 403},
 	{"GET /sessions", nil, 401, 403, 200, 200, 403},
 	{"DELETE /sessions/SESSION", nil, 401, 403, 204, 404, 403},
 	{"GET /users", nil, 401, 403, 200, 403, 200},

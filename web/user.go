@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/codes"
 	"idlepush/registry"
 )
 
@@ -62,6 +63,7 @@ type userHandlers struct {
 	accounts registry.Accounts
 	devices  registry.Devices
 	limits   *limits
+	codes    codes.Table
 }
 
 // personView returns a function that shows a user to an admin.

@@ -71,6 +71,9 @@ self.texts = {
 	// Mailboxes
 	mailboxesTitle: "Mailboxes",
 	noMailboxes: "No mailbox is watched yet.",
+	noDeviceLeft: "No device of yours rings any more",
+	notice: (age, reason) => [reason, " This happened ", age, "."],
+	dismiss: "Dismiss",
 	addMailbox: "Add a mailbox",
 	email: "Email address",
 	mailPassword: "Its password",

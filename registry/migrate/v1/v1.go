@@ -147,6 +147,13 @@ type User struct {
 	Password   Password
 	SessionEra uint64
 	InviteEra  uint64
+	Notice     Notice `json:",omitzero"`
+}
+
+type Notice struct {
+	Since  time.Time         `json:",omitzero"`
+	Code   string            `json:",omitempty"`
+	Params map[string]string `json:",omitempty"`
 }
 
 // Password is an argon2id hash.

@@ -1,6 +1,7 @@
 import { age } from "../age.js";
-import { all } from "../api.js";
-import { el } from "../dom.js";
+import { all, call } from "../api.js";
+import { button, el } from "../dom.js";
+import { reason } from "../reason.js";
 import { support } from "../ring.js";
 import { session } from "../session.js";
 import { mailboxState } from "./state.js";
@@ -8,9 +9,11 @@ import { mailboxState } from "./state.js";
 const { texts } = self;
 
 export async function mailboxes() {
-	const [list, ringing] = await Promise.all([all("/accounts"), support()]);
+	const [list, ringing, { notice }] = await Promise.all([all("/accounts"), support(), call("GET", "/me")]);
 	const node = [];
-	if (ringing !== "subscribed") {
+	if (notice) {
+		node.push(told(notice, ringing));
+	} else if (ringing !== "subscribed") {
 		node.push(el("p", { class: "card row" }, texts.ringHereText, el("a", { class: "button primary", href: "#/devices" }, texts.ringHere)));
 	}
 	node.push(el("ul", { class: "plain" }, list.map((account) => el("li", {}, card(account)))));
@@ -18,7 +21,16 @@ export async function mailboxes() {
 		node.push(el("p", {}, texts.noMailboxes));
 	}
 	node.push(el("div", { class: "buttons" }, el("a", { class: "button", href: "#/add" }, texts.addMailbox)));
-	return { title: texts.mailboxesTitle, node, on: ["account"] };
+	return { title: texts.mailboxesTitle, node, on: ["account", "user"] };
+}
+
+// told returns a notice, which no device could show, with a way to ring this one again.
+function told(notice, ringing) {
+	return el("section", { class: "card" }, el("h2", {}, texts.noDeviceLeft),
+		el("p", { class: "state bad" }, texts.notice(age(notice.since), reason(notice, notice.reason))),
+		el("div", { class: "buttons" },
+			ringing !== "subscribed" && el("a", { class: "button primary", href: "#/devices" }, texts.ringHere),
+			button(texts.dismiss, () => call("DELETE", "/me/notice")))); // which redraws the view
 }
 
 function card(account) {

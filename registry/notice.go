@@ -1,0 +1,46 @@
+package registry
+
+import (
+	"time"
+
+	"idlepush"
+	"idlepush/registry/table"
+)
+
+// Notice is what the page tells a user when it is opened next, because there was no device to
+// notify. It stays until it is dismissed, or until a device of the user is registered.
+type Notice struct {
+	Since time.Time
+	idlepush.Reason
+}
+
+// Notice returns the user's notice, or a zero one. It returns ErrNotFound if there is no such user.
+func (s Users) Notice(user string) (n Notice, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		row, err := getUser(tx, user)
+		n = Notice{row.Notice.Since, idlepush.Reason{Code: row.Notice.Code, Params: row.Notice.Params}}
+		return err
+	})
+	return n, err
+}
+
+// Dismiss removes the user's notice, if there is one. It returns ErrNotFound if there is no such
+// user.
+func (s Users) Dismiss(user string) error {
+	return s.db.Update(func(tx *table.Tx) error {
+		row, err := getUser(tx, user)
+		if err != nil {
+			return err
+		}
+		return putNotice(tx, id(user), row, Notice{})
+	})
+}
+
+// putNotice writes the row of a user with the notice, which may be zero.
+func putNotice(tx *table.Tx, user id, row userRow, n Notice) error {
+	if n.Since.IsZero() && row.Notice.Since.IsZero() {
+		return nil
+	}
+	row.Notice = noticeRow{n.Since, n.Code, n.Params}
+	return users.Put(tx, user, row)
+}

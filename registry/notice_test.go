@@ -1,0 +1,69 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"idlepush"
+	"idlepush/codes"
+)
+
+// TestNotice lets the push service say that a device is gone. If it was the last of its user, there
+// is a notice until a device is registered, or until it is dismissed.
+func TestNotice(t *testing.T) {
+	t.Parallel()
+	gone := Outcome{Result: ResultGone, Reason: because("webpush_gone", "It is over.").With("host", "push.example.org")}
+	for name, c := range map[string]struct {
+		others int                             // devices of the user beside the one that goes
+		then   func(s *Store, u idlepush.User) // afterwards
+		notice bool
+	}{
+		"the last":                            {0, nil, true},
+		"one of two":                          {1, nil, false},
+		"the last, and another is registered": {0, func(s *Store, u idlepush.User) { phone(t, s, u, "new") }, false},
+		"the last, and somebody else registers one": {0, func(s *Store, _ idlepush.User) {
+			phone(t, s, someone(t, s, "bob"), "bob's")
+		}, true},
+		"the last, and the notice is dismissed": {0, func(s *Store, u idlepush.User) {
+			if err := s.Users.Dismiss(u.ID); err != nil {
+				t.Error(err)
+			}
+		}, false},
+		"the last, and the person gets another name": {0, func(s *Store, u idlepush.User) {
+			if _, err := s.Users.Update(u.ID, UserPatch{Name: "anna"}); err != nil {
+				t.Error(err)
+			}
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			ann := someone(t, s, "ann")
+			d := phone(t, s, ann, "phone")
+			for i := range c.others {
+				phone(t, s, ann, fmt.Sprint("other ", i))
+			}
+			arrive(t, s, mailbox(t, s, ann, "ann@example.org"), 1, dawn)
+			l := s.History.Listen(ann.ID)
+			defer l.Stop()
+			end(t, s, first(t, s, d, dawn), gone, dawn)
+			told := slices.Contains(l.Take(), Change{userChanged, ann.ID})
+			if c.then != nil {
+				c.then(s, ann)
+			}
+			n, err := s.Users.Notice(ann.ID)
+			want := Notice{}
+			if c.notice {
+				want = Notice{dawn, gone.Reason.With(codes.Cause, "webpush_gone").With("device", "phone")}
+				want.Code = "device_gone"
+			}
+			if err != nil || !n.Since.Equal(want.Since) || !n.Reason.Equal(want.Reason) {
+				t.Errorf("the notice is %+v, %v; want %+v", n, err, want)
+			}
+			if told != (c.others == 0) {
+				t.Errorf("an open page hears of it: %v", told)
+			}
+		})
+	}
+}

@@ -31,8 +31,10 @@ const (
 	apnsToken  = "a95planted000000000000000000000000000000000000000000000000000000"
 	endpoint   = "https://push.example.net/planted/1"
 	adminToken = "admin-planted-token"
-	p256dh     = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
-	auth       = "BTBZMqHH6r4Tts7J_aSIgg" // with p256dh from RFC 8291 section 5
+
+	removedEndpoint = "https://permanently-removed.invalid/" // begins what a browser gives that has none
+	p256dh          = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
+	auth            = "BTBZMqHH6r4Tts7J_aSIgg" // with p256dh from RFC 8291 section 5
 )
 
 // transports are the transports of the program. A test of the program compares them with

@@ -100,6 +100,7 @@ var refusals = []struct {
 	{"POST /devices", "subscription.endpoint", browser().with("subscription", subscribed("push.example/"+marker))},
 	{"POST /devices", "subscription.endpoint", browser().with("subscription", subscribed("https://a b/"+marker))},
 	{"POST /devices", "subscription.endpoint", browser().with("subscription", subscribed(long(2049)))},
+	{"POST /devices", "subscription.endpoint", browser().with("subscription", subscribed(removedEndpoint+marker))},
 	{"POST /devices", "accounts[0]", fcmDevice().with("accounts", []string{marker})},
 	{"PATCH /devices/DEVICE", "encryption", object{"encryption": "x"}},
 	{"PATCH /devices/DEVICE", "encryption.auth", object{"encryption": object{"p256dh": p256dh}}},

@@ -14,6 +14,7 @@ func TestRegistration(t *testing.T) {
 	t.Run("an environment that a push shows is kept", deviceLearnsEnvironment)
 	t.Run("a rotation shows an unknown environment", deviceRotationLearns)
 	t.Run("a refused proving push stores nothing", deviceRefused)
+	t.Run("an endpoint that a browser has removed is refused, and the device keeps its own", deviceEndpointRemoved)
 	t.Run("an outage stores the device unproven", deviceUnproven)
 	t.Run("an address moves to the user who registers it now", deviceMovesToUser)
 	t.Run("new keys are proved, known ones are not", deviceNewKeysProved)
@@ -143,6 +144,30 @@ func deviceRefused(t *testing.T) {
 			t.Errorf("%s: %d stored, %s", name, h.devices(), a.raw)
 		}
 		h.call(h.anna.full, "POST", "/devices", fcmDevice(), 422).wantFields(t, "token")
+	}
+}
+
+// deviceEndpointRemoved registers what Chrome and Edge give for a subscription that is over. The page
+// subscribes anew when it is refused so.
+func deviceEndpointRemoved(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", browser(), 201).id()
+	refused := func(a answer) {
+		t.Helper()
+		a.wantFields(t, "subscription.endpoint")
+		if fault := a.body["errors"].([]any)[0].(map[string]any); fault["code"] != "webpush_endpoint_removed" {
+			t.Errorf("it says %s", a.raw)
+		}
+	}
+	gone := subscribed(removedEndpoint + marker)
+	refused(h.call(h.anna.full, "POST", "/devices", browser().with("subscription", gone), 422))
+	refused(h.call(h.anna.full, "PATCH", at, object{"subscription": gone}, 422))
+	if h.proved != 1 || h.devices() != 1 {
+		t.Errorf("%d pushes, %d devices", h.proved, h.devices())
+	}
+	if d, err := h.store.Devices.At(idlepush.Device{Transport: "webpush", Address: endpoint}); err != nil || "/devices/"+d.ID != at {
+		t.Errorf("the device is not at its address any more: %+v, %v", d, err)
 	}
 }
 

@@ -56,6 +56,8 @@ func checkAddress(d idlepush.Device) error {
 	switch {
 	case d.Address == "malformed":
 		return fault("token", "fcm_token_malformed")
+	case d.Transport == "webpush" && strings.HasPrefix(string(d.Address), removedEndpoint):
+		return fault("subscription.endpoint", "webpush_endpoint_removed")
 	case d.Transport == "webpush" && !isEndpoint(string(d.Address)):
 		return fault("subscription.endpoint", "webpush_endpoint_malformed")
 	}

@@ -59,6 +59,7 @@ func TestWhatCannotWorkIsRefusedWithFieldAndReasonAndStoresNothing(t *testing.T)
 		"token FCM does not know":  {"/devices", object{"name": "phone", "transport": "fcm", "token": "planted"}, 422, "token"},
 		"link-local endpoint":      {"/devices", subscription("https://169.254.169.254/planted"), 422, "subscription"},
 		"endpoint that is no URL":  {"/devices", subscription("planted"), 422, "subscription.endpoint"},
+		"endpoint of no browser":   {"/devices", subscription("https://permanently-removed.invalid/planted"), 422, "subscription.endpoint"},
 		"endpoint without a phone": {"/devices", subscription(s.WebOrigin + "/push/planted"), 422, "subscription"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,8 @@
 package browser
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"idlepush/registry/testenv"
@@ -16,6 +18,7 @@ func TestThisDevice(t *testing.T) {
 	t.Parallel()
 	t.Run("explains what to do if it cannot show notifications", deviceBlocked)
 	t.Run("reports a push service that does not answer", devicePushServiceSilent)
+	t.Run("subscribes anew if its browser has ended the subscription", deviceEndpointRemoved)
 }
 
 // deviceBlocked opens the page in a Chromium that denies notifications. Later it calls itself
@@ -79,5 +82,56 @@ func devicePushServiceSilent(t *testing.T) {
 	p.Eval(t, &kept, `async () => await remember.device() !== undefined`)
 	if kept || len(s.Web.Messages()) != 6 {
 		t.Error("the browser has become a device, or a push was sent")
+	}
+}
+
+// deviceEndpointRemoved uses a Chromium whose subscription is over: its endpoint is at a host below
+// .invalid, which Chrome and Edge give then. A new subscription has an endpoint that works.
+func deviceEndpointRemoved(t *testing.T) {
+	t.Parallel()
+	b := browsertest.Chromium(t)
+	s, p := openFurnished(t, b)
+	b.SetPermission(t, s.Origin, "notifications", "granted")
+	before := len(s.ids(t, "/devices"))
+	first, second := string(s.Web.Relay(s.WebOrigin, "")), string(s.Web.Relay(s.WebOrigin, ""))
+	p.Navigate(t, s.Origin+"/#/devices")
+	p.WaitText(t, "Another phone")
+	p.Eval(t, nil, `async (...fresh) => {
+		const { public_key: key } = await (await fetch("/api/v1/vapid")).json();
+		const bytes = Uint8Array.from(atob(key.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+		const keys = { p256dh: key, auth: "BTBZMqHH6r4Tts7J_aSIgg" };
+		self.endings = [];
+		const subscription = (endpoint) => ({ options: { applicationServerKey: bytes.buffer }, toJSON: () => ({ endpoint, expirationTime: null, keys }),
+			unsubscribe: async () => { self.endings.push(endpoint); self.have = null; return true; } });
+		self.end = () => { self.have = subscription("https://permanently-removed.invalid/planted"); };
+		self.end();
+		PushManager.prototype.getSubscription = async () => self.have;
+		PushManager.prototype.subscribe = async () => self.have = subscription(fresh.shift());
+	}`, first, second)
+	p.Click(t, "Ring this device")
+	p.WaitText(t, "How much may be shown")
+	if n := len(s.ids(t, "/devices")); n != before+1 {
+		t.Errorf("there are %d devices, want one more than %d", n, before)
+	}
+	// The same happens to a device when the page is opened.
+	p.Eval(t, nil, `async () => {
+		self.end();
+		const { repairDevice } = await import("/ring.js");
+		await repairDevice(false);
+	}`)
+	var endings []string
+	p.Eval(t, &endings, `() => self.endings`)
+	if len(endings) != 2 || slices.ContainsFunc(endings, func(e string) bool { return !strings.Contains(e, ".invalid/") }) {
+		t.Errorf("these subscriptions were ended: %q", endings)
+	}
+	if n := len(s.ids(t, "/devices")); n != before+1 {
+		t.Errorf("repaired, there are %d devices, want %d", n, before+1)
+	}
+	pushed := make(map[string]int)
+	for _, m := range s.Web.Messages() {
+		pushed[string(m.Endpoint)]++
+	}
+	if pushed[first] != 1 || pushed[second] != 1 {
+		t.Errorf("proving pushes: %d to the first new address, %d to the second", pushed[first], pushed[second])
 	}
 }

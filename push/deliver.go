@@ -41,7 +41,8 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (go
 	start := time.Now()
 	sending, cancel := context.WithTimeout(sending, sendTimeout)
 	defer cancel()
-	o := d.judge(w, lasting(d.Transports.send(sending, w.Device, Render(w, d.URL(), d.Codes)), w.Device.Status, d.now()))
+	o, release := d.judge(w, lasting(d.Transports.send(sending, w.Device, Render(w, d.URL(), d.Codes)), w.Device.Status, d.now()))
+	defer release()
 	asked := !o.At.IsZero()
 	now := d.now()
 	o = scheduled(o, w, now)
@@ -49,16 +50,17 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (go
 	if o.PauseFor > 0 && !asked {
 		o.At = time.Time{} // it waits until the pause of its lane ends
 	}
-	d.settle(ctx, log, w, o)
+	d.settle(ctx, log, w, o, release)
 	return o.Result == registry.ResultDelivered
 }
 
 // settle writes the outcome, also that of the lane. If the store fails, for example because the
 // disk is full, it tries again. Meanwhile nothing else is sent to the device, so that no accepted
-// push is sent twice.
-func (d *Dispatcher) settle(ctx context.Context, log *slog.Logger, w registry.Work, o registry.Outcome) {
+// push is sent twice. It calls release after the first try.
+func (d *Dispatcher) settle(ctx context.Context, log *slog.Logger, w registry.Work, o registry.Outcome, release func()) {
 	for n := 0; ; n++ {
 		laneChanged, err := d.Store.Settle(w, o, d.now())
+		release()
 		if laneChanged {
 			reportLane(log, w.Lane, o)
 		}

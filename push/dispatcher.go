@@ -45,6 +45,10 @@ type Dispatcher struct {
 
 	mu    sync.Mutex
 	lanes map[string]breaker // without zero breakers; guarded by mu
+
+	// judging is locked while evidence is read and the outcome that follows from it is written. It
+	// is locked before mu.
+	judging sync.Mutex
 }
 
 // Run sends until ctx ends. Then the sends in flight have drainTimeout to finish, and Run returns

@@ -148,6 +148,24 @@ func laneInFlight(t *testing.T) {
 	})
 }
 
+// wantProbes lets time pass until at, and fails the test unless n devices are sent to then, and
+// nothing before.
+func (h *harness) wantProbes(at time.Time, n int) {
+	h.Helper()
+	first := len(h.sends())
+	after(time.Until(at) - 1)
+	early := len(h.sends()) - first
+	after(1)
+	probed := make(map[string]bool)
+	for _, p := range h.sends()[first:] {
+		probed[p.device.ID] = true
+	}
+	if all := len(h.sends()) - first; early > 0 || all != n || len(probed) != n {
+		h.Fatalf("%d sends before %v, and %d then, to %d devices; want none and %d", early, at, all-early, len(probed), n)
+	}
+}
+
+// A second device confirms what the first tells, each time.
 func laneMisconfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -164,21 +182,18 @@ func laneMisconfigured(t *testing.T) {
 		ids := h.mail(1)
 		synctest.Wait()
 		ids = append(ids, h.mail(2)...)
-		after(time.Minute)
+		synctest.Wait()
 		if got := h.received(phone); !slices.Equal(got, ids) {
 			t.Errorf("a phone of another lane got %d of %d", len(got), len(ids))
 		}
-		lane := h.lane("webpush " + origin)
-		if !lane.Since.Equal(begin) || !lane.Until.Equal(begin.Add(misconfiguredPause)) || lane.Code != "bad_key" {
-			t.Errorf("the lane is %+v", lane)
-		}
 		fresh := h.browser("fresh", origin) // it waits with the others
-		for n := 1; n <= 4; n++ {
-			at := begin.Add(time.Duration(n) * misconfiguredPause)
-			after(time.Until(at) + time.Second)
-			if early, now := h.between(begin.Add(time.Minute), at), h.between(at, at.Add(1)); early != n-1 || now != 1 {
-				t.Fatalf("%d probes before the one after %v, and %d then; want %d and 1", early, at.Sub(begin), now, n-1)
+		for at, n := begin, 0; n < 4; n++ {
+			lane := h.lane("webpush " + origin)
+			if want := at.Add(faultPauses[min(n, 2)]); !lane.Since.Equal(begin) || !lane.Until.Equal(want) || lane.Code != "bad_key" {
+				t.Fatalf("the lane is %+v, want a pause from %v to %v", lane, begin, want)
 			}
+			at = lane.Until
+			h.wantProbes(at, 2)
 		}
 		for _, d := range crowd {
 			h.wantState(ids, d, idlepush.DeliveryPending)
@@ -212,7 +227,7 @@ func laneSlowProbe(t *testing.T) {
 		synctest.Wait()
 		first := len(h.sends())
 		h.answers(slow(20 * time.Second))
-		after(misconfiguredPause)
+		after(faultPauses[0])
 		for range 19 {
 			h.mail(1) // looks again
 			after(time.Second)
@@ -248,14 +263,13 @@ func laneProbeWaits(t *testing.T) {
 		h.run()
 		h.mail(1)
 		synctest.Wait()
-		for range 60 {
-			h.mu.Lock()
-			first, total := len(h.all), h.total
-			h.mu.Unlock()
-			after(time.Second)
-			if n := len(h.sends()) - first; total+n > 1 {
-				t.Fatalf("%d in flight and %d more, in a paused lane", total, n)
-			}
+		h.mu.Lock()
+		inFlight, first := h.total, len(h.all)
+		h.most = 0
+		h.mu.Unlock()
+		after(time.Minute)
+		if most, n := h.mostInFlight(), len(h.sends())-first; inFlight != 1 || most != 1 || n == 0 {
+			t.Errorf("%d in flight when the lane paused, then %d sends, at most %d at once", inFlight, n, most)
 		}
 	})
 }
@@ -315,14 +329,14 @@ func laneRestart(t *testing.T) {
 				}
 				return
 			}
-			if n := len(h.sends()) - first; n != 1 {
-				t.Errorf("%d sends after the restart, want one probe", n)
+			if n := len(h.sends()) - first; n != 2 {
+				t.Errorf("%d sends after the restart, want one probe, and one that confirms it", n)
 			}
-			if lane := h.lane("webpush " + origin); !lane.Since.Equal(begin) || time.Until(lane.Until) != misconfiguredPause {
+			if lane := h.lane("webpush " + origin); !lane.Since.Equal(begin) || time.Until(lane.Until) != maxFaultWait {
 				t.Errorf("paused since %v until %v", lane.Since, lane.Until)
 			}
-			after(misconfiguredPause - 1)
-			if n := len(h.sends()) - first; n != 1 {
+			after(maxFaultWait - 1)
+			if n := len(h.sends()) - first; n != 2 {
 				t.Errorf("%d sends before the next probe", n)
 			}
 		})

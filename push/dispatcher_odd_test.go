@@ -17,11 +17,8 @@ func TestOddDevice(t *testing.T) {
 	t.Parallel()
 	t.Run("a device that fails for a reason of its own does not block its lane", oddDeviceAlone)
 	t.Run("two such devices delay a third at most once", oddDeviceTwo)
-	t.Run("one device that a service rejects pauses its lane only once", oddDeviceDenied)
 }
 
-// A lane is paused as a whole, although the fault may be that of one device. It must not be the
-// probe each time.
 func oddDeviceAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -37,7 +34,7 @@ func oddDeviceAlone(t *testing.T) {
 		h.run()
 		ids := h.mail(1)
 		after(time.Second)
-		ids = append(ids, h.mail(1)...) // the lane is paused
+		ids = append(ids, h.mail(1)...)
 		after(idlepush.KindMail.Lifetime() - time.Hour)
 		if got := h.received(phones[1]); !slices.Equal(got, ids) {
 			t.Errorf("after nearly three days it got %d of %d", len(got), len(ids))
@@ -78,55 +75,6 @@ func oddDeviceTwo(t *testing.T) {
 		}
 		if late > 1 || len(h.received(well)) != len(came) {
 			t.Errorf("%d of %d mails came, %d of them late", len(h.received(well)), len(came), late)
-		}
-	})
-}
-
-// From then on it is suspect. It works again once its push is accepted.
-func oddDeviceDenied(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t)
-		denied, other := h.browser("denied", origin), h.browser("other", origin)
-		h.answers(func(_ context.Context, p sent) registry.Outcome {
-			if p.device.ID == denied.ID {
-				return ourFault()
-			}
-			return accepted
-		})
-		h.run()
-		ids := h.mail(1)
-		after(time.Second)
-		// The probe is one of the two at random.
-		for range 50 {
-			if h.lane("webpush "+origin).Name == "" && len(h.received(other)) == len(ids) && len(ids) > 1 {
-				break
-			}
-			ids = append(ids, h.mail(1)...)
-			after(misconfiguredPause)
-		}
-		for range 100 {
-			ids = append(ids, h.mail(1)...)
-			after(10 * time.Minute)
-			if lane := h.lane("webpush " + origin); lane.Name != "" {
-				t.Fatalf("after %d mails the lane is paused: %+v", len(ids), lane)
-			}
-		}
-		if got := h.received(other); !slices.Equal(got, ids) {
-			t.Errorf("the other got %d of %d mails", len(got), len(ids))
-		}
-		d, err := h.store.Devices.Get(denied.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d.Status.State != idlepush.StateSuspect || d.Status.Code != "bad_key" {
-			t.Errorf("its status is %+v", d.Status)
-		}
-		h.wantState(ids, denied, idlepush.DeliveryPending)
-		h.answers(nil)
-		after(maxSuspectWait)
-		if got := h.received(denied); !slices.Equal(got, ids) {
-			t.Errorf("once it is let through it got %d of %d mails", len(got), len(ids))
 		}
 	})
 }

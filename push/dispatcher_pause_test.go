@@ -84,7 +84,7 @@ func pauseEnds(t *testing.T) {
 			t.Errorf("the lane is paused: %+v", got)
 		}
 		h.answers(nil)
-		after(misconfiguredPause)
+		after(maxFaultWait)
 		for _, d := range crowd {
 			h.wantShown(ids, d, 1)
 		}
@@ -153,10 +153,10 @@ func pauseBegins(t *testing.T) {
 		failing.Store(false)
 		after(maxIdle)
 		lane := h.lane("webpush " + origin)
-		if now := h.clock.Now(); !lane.Since.Before(now) || lane.Until.Sub(lane.Since) != misconfiguredPause {
+		if now := h.clock.Now(); !lane.Since.Before(now) || lane.Until.Sub(lane.Since) != faultPauses[0] {
 			t.Errorf("at %v the lane is %+v", now, lane)
 		}
-		after(misconfiguredPause)
+		after(maxFaultWait)
 		h.wantShown(ids, d, 1)
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +25,9 @@ func TestProve(t *testing.T) {
 	t.Run("it waits for ten seconds", proveWaits)
 	t.Run("without the transport its outcome says so", proveNotConfigured)
 	t.Run("the pause of a lane does not delay it", provePaused)
+	t.Run("one that is accepted opens its lane, and what waits there is sent at once", proveOpens)
+	t.Run("one that is not accepted leaves the lane as it is", proveFails)
+	t.Run("one that is accepted shows that another device was refused for a fault of its own", proveAcquits)
 }
 
 func proveQueue(t *testing.T) {
@@ -113,6 +118,96 @@ func provePaused(t *testing.T) {
 		h.answers(nil)
 		if o := h.prover().Prove(t.Context(), phone); !reflect.DeepEqual(o, accepted) {
 			t.Errorf("outcome %+v", o)
+		}
+	})
+}
+
+// The device is that of the pause, another, or one that is being registered.
+func proveOpens(t *testing.T) {
+	t.Parallel()
+	for _, which := range []string{"the first", "the second", "new"} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHarness(t)
+			crowd := h.crowd(2)
+			tested := map[string]idlepush.Device{"the first": crowd[0], "the second": crowd[1],
+				"new": {Name: "new", User: h.owner, Transport: "webpush", Address: origin + "/planted-endpoint/new"}}[which]
+			h.answers(func(context.Context, sent) registry.Outcome { return ourFault() })
+			h.run()
+			ids := h.mail(2)
+			after(minutes(10)) // the lane pauses for a quarter of an hour
+			if wait := time.Until(h.lane("webpush " + origin).Until); wait < minutes(5) {
+				t.Fatalf("the lane pauses for %v", wait)
+			}
+			h.answers(nil)
+			if o := h.prover().Prove(t.Context(), tested); !reflect.DeepEqual(o, accepted) {
+				t.Fatalf("outcome %+v", o)
+			}
+			synctest.Wait()
+			if lane := h.lane("webpush " + origin); lane.Name != "" || !strings.Contains(h.lines.String(), "lane works again") {
+				t.Errorf("%s: the lane is %+v, or the log does not say that it works", which, lane)
+			}
+			for _, d := range crowd {
+				if got := h.receivedMail(d); !slices.Equal(got, ids) {
+					t.Errorf("%s: %s got %d of %d mails at once", which, d.Name, len(got), len(ids))
+				}
+			}
+		})
+	}
+}
+
+// receivedMail is received without test pushes.
+func (h *harness) receivedMail(d idlepush.Device) (ids []string) {
+	for _, p := range h.sends() {
+		if p.device.ID == d.ID && p.outcome == registry.ResultDelivered && p.message.Kind != idlepush.KindTest {
+			ids = append(ids, p.message.ID)
+		}
+	}
+	return ids
+}
+
+func proveFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		crowd := h.crowd(2)
+		h.answers(func(context.Context, sent) registry.Outcome { return ourFault() })
+		h.run()
+		h.mail(1)
+		synctest.Wait()
+		was := h.lane("webpush " + origin)
+		for _, o := range []registry.Outcome{ourFault(), retry(), complaint(), gone(), refused()} {
+			h.answers(func(context.Context, sent) registry.Outcome { return o })
+			h.prover().Prove(t.Context(), crowd[0])
+			synctest.Wait()
+			if is := h.lane("webpush " + origin); !reflect.DeepEqual(is, was) {
+				t.Errorf("%s, %v: the lane became %+v, was %+v", o.Result, o.Suspect, is, was)
+			}
+		}
+	})
+}
+
+func proveAcquits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		denied := h.browser("denied", origin)
+		h.answers(only(denied, ourFault))
+		h.mail(1)
+		other := h.browser("other", origin) // for later mail
+		h.run()
+		synctest.Wait()
+		if d := h.device(denied); d.Status.State != idlepush.StateProven {
+			t.Errorf("before the test push it is %+v", d.Status)
+		}
+		h.prover().Prove(t.Context(), other)
+		if d := h.device(denied); d.Status.State != idlepush.StateSuspect || d.Status.Code != registry.DeviceRefused.Code {
+			t.Errorf("it is %+v", d.Status)
+		}
+		h.answers(nil)
+		h.prover().Prove(t.Context(), denied)
+		synctest.Wait()
+		if got := h.receivedMail(denied); len(got) != 1 {
+			t.Errorf("after a test push that was accepted, what waits did not come: it got %d mails", len(got))
 		}
 	})
 }

@@ -47,6 +47,7 @@ func TestRetry(t *testing.T) {
 	t.Run("a device whose whole queue has expired is served again", retryAllExpired)
 	t.Run("mail that was queued while the clock was fast is sent once it is right", retryFastClock)
 	t.Run("the time that a service gave counts in a paused lane too", retryPausedLane)
+	t.Run("the time that a service gave counts for the device that pauses its lane", retryPausing)
 	t.Run("a suspect device waits its time although its lane is paused meanwhile", retrySuspect)
 }
 
@@ -259,6 +260,36 @@ func retryPausedLane(t *testing.T) {
 	})
 }
 
+// The service gives all of them the time.
+func retryPausing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		crowd := h.crowd(breakAfter)
+		asked := time.Now().Add(3 * time.Hour)
+		h.answers(func(context.Context, sent) registry.Outcome {
+			o := retry()
+			o.At = asked
+			return o
+		})
+		h.run()
+		ids := h.mail(1)
+		synctest.Wait()
+		if h.lane("webpush "+origin).Name == "" {
+			t.Fatal("the lane is not paused")
+		}
+		h.answers(nil)
+		after(time.Until(asked) - 1)
+		if n := len(h.sends()); n != len(crowd) {
+			t.Errorf("%d sends before the time that the service asked for, want the first to each of %d", n, len(crowd))
+		}
+		after(1)
+		for _, d := range crowd {
+			h.wantShown(ids, d, 1)
+		}
+	})
+}
+
 func retrySuspect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -269,7 +300,7 @@ func retrySuspect(t *testing.T) {
 		h.run()
 		for range 4 {
 			h.mail(1)
-			after(misconfiguredPause)
+			after(maxFaultWait)
 		}
 		if d, err := h.store.Devices.Get(suspect.ID); err != nil || d.Status.State != idlepush.StateSuspect {
 			t.Fatalf("status %+v, %v", d.Status, err)

@@ -96,7 +96,7 @@ func day(t *testing.T, fails int64) (asked int64) {
 				t.Fatal(n, err)
 			}
 		})
-		quiet(misconfiguredPause + enough)
+		quiet(maxFaultWait + enough)
 
 		h.answers(only(old, gone))
 		mail(1)
@@ -109,7 +109,7 @@ func day(t *testing.T, fails int64) (asked int64) {
 		stop()
 		h.reopen()
 		h.run()
-		quiet(misconfiguredPause + enough)
+		quiet(maxFaultWait + enough)
 
 		// The browser's service asks for a wait longer than the lifetime of a mail.
 		h.answers(only(browser, func() registry.Outcome {
@@ -230,7 +230,7 @@ func storeHour(t *testing.T) {
 			}
 			before := len(h.sends())
 			failing.Store(false)
-			after(misconfiguredPause)
+			after(maxFaultWait)
 			most := 1
 			if again {
 				most = 2 // what had been sent and could not be written
@@ -296,14 +296,14 @@ func storeRefuses(t *testing.T) {
 				h.clock.Move(-5 * time.Hour)
 				after(3 * time.Minute)
 				h.answers(nil)
-				after(misconfiguredPause)
+				after(maxFaultWait)
 				if n := h.errors() - strings.Count(h.lines.String(), "not delivered"); n < 1 || n > 60 {
 					t.Errorf("%d errors in the log after 21 minutes", n)
 				}
 				failing.Store(false)
 				after(2 * maxIdle)
 				ids = append(ids, h.mail(1)...)
-				after(misconfiguredPause)
+				after(maxFaultWait)
 				for _, d := range []idlepush.Device{phone, denied} {
 					h.wantShown(ids, d, 1)
 				}

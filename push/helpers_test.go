@@ -343,6 +343,13 @@ func (s *service) sends() []sent {
 	return slices.Clone(s.all)
 }
 
+// mostInFlight returns the maximum of sends at once so far.
+func (s *service) mostInFlight() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.most
+}
+
 // received returns the ids of the messages that the service accepted for the device, in order.
 func (s *service) received(d idlepush.Device) (ids []string) {
 	for _, p := range s.sends() {

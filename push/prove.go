@@ -10,7 +10,8 @@ import (
 )
 
 // Prove sends one push beside the queue, to prove the device's address, and returns its outcome. It
-// blocks for at most 10 s. If there is no answer by then, the outcome is a retry.
+// blocks for at most 10 s. If there is no answer by then, the outcome is a retry. An accepted push
+// ends the pause of the device's lane.
 func (d *Dispatcher) Prove(ctx context.Context, device idlepush.Device) registry.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, proveTimeout)
 	defer cancel()
@@ -19,5 +20,25 @@ func (d *Dispatcher) Prove(ctx context.Context, device idlepush.Device) registry
 	now := d.now()
 	n := idlepush.Notification{ID: base64.RawURLEncoding.EncodeToString(id), Kind: idlepush.KindTest,
 		At: now, Expires: now.Add(idlepush.KindTest.Lifetime())}
-	return d.Transports.send(ctx, device, Render(registry.Work{Notification: n, Device: device}, d.URL(), d.Codes))
+	o := d.Transports.send(ctx, device, Render(registry.Work{Notification: n, Device: device}, d.URL(), d.Codes))
+	if o.Result == registry.ResultDelivered {
+		d.proved(d.Transports.Routed(device), o)
+	}
+	return o
+}
+
+// proved notes that a push to the device was accepted.
+func (d *Dispatcher) proved(device idlepush.Device, o registry.Outcome) {
+	if o.Learned != nil {
+		device.Lane = o.Learned.Lane
+	}
+	d.judging.Lock()
+	defer d.judging.Unlock()
+	laneChanged, err := d.Store.Proved(device, d.now())
+	switch log := d.Log.With("device", device.ID); {
+	case err != nil:
+		log.Error("cannot end the pause of a lane after a test push; the next delivery shows that it works", "err", err)
+	case laneChanged:
+		reportLane(log, device.Lane, registry.Outcome{LaneWorks: true})
+	}
 }

@@ -17,5 +17,6 @@ var Codes = []codes.Entry{
 		summed: "These mails are older and were found together, as after an import: this one summary rings for them all.",
 	}},
 	{Code: CodeDuplicate, Text: "It did not ring again: the same mail was there before, in {folder}."},
+	{Code: "device_refused", Text: "Its push service takes pushes to other devices, but refuses those to this one. Register the device again; if the push server is yours, let this server push to its address too."},
 	{Code: "device_gone", Text: "{device} gets no more notifications: {cause}"},
 }

@@ -60,7 +60,7 @@ func wantDue(list []waitingDevice, paused map[string]Lane, now time.Time, limit,
 			return want, now
 		}
 		_, probe := paused[w.lane]
-		want = append(want, Queue{w.device, w.lane, probe})
+		want = append(want, Queue{Device: w.device, Lane: w.lane, Probe: probe})
 	}
 	return want, time.Time{}
 }
@@ -106,6 +106,7 @@ func dueBehindBusy(t *testing.T) {
 		}
 		want, next := wantDue(list, paused, now, limit, perLane, busy)
 		got, at, err := s.Outbox.Due(now, limit, perLane, busy)
+		undescribed(got)
 		if err != nil || !slices.Equal(got, want) || !at.Equal(next) {
 			t.Fatalf("%d of %d are busy, %v paused, at most %d: %v, then %v, %v; want %v, then %v", len(busy), len(list), paused, limit, got, at, err, want, next)
 		}
@@ -141,7 +142,7 @@ func dueOfPausedLane(t *testing.T) {
 		{time.Hour, nil, 4, 0},
 	} {
 		list, next, err := s.Outbox.Due(dawn.Add(c.wait), 10, 10, c.busy)
-		list = slices.DeleteFunc(list, func(q Queue) bool { return q == Queue{other.ID, other.Lane, false} })
+		list = slices.DeleteFunc(list, func(q Queue) bool { return q == Queue{Device: other.ID, Lane: other.Lane} })
 		want := time.Time{}
 		if c.next > 0 {
 			want = dawn.Add(c.next)
@@ -179,5 +180,12 @@ func wrongHead(t *testing.T) {
 	}
 	if w := first(t, s, d[0], dawn); w.Notification.ID != ids[0] {
 		t.Errorf("the first is %s", w.Notification.ID)
+	}
+}
+
+// undescribed removes from the queues what the model does not know of probes.
+func undescribed(list []Queue) {
+	for i := range list {
+		list[i] = Queue{Device: list[i].Device, Lane: list[i].Lane, Probe: list[i].Probe}
 	}
 }

@@ -319,6 +319,21 @@ func (dueKey) Parse(data []byte) (dueKey, error) {
 	return dueKey{f.Text(), f.Time(), id(f.Text())}, f.Err()
 }
 
+// memberKey is a device of a lane.
+type memberKey struct {
+	lane   string
+	device id
+}
+
+func (k memberKey) Append(data []byte) []byte {
+	return k.device.Append(lanePrefix(k.lane).Append(data))
+}
+
+func (memberKey) Parse(data []byte) (memberKey, error) {
+	f := table.Split(data)
+	return memberKey{f.Text(), id(f.Text())}, f.Err()
+}
+
 // lanePrefix begins the keys of the queues in a lane.
 type lanePrefix string
 

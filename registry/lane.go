@@ -1,27 +1,32 @@
 package registry
 
 import (
+	"errors"
+	"slices"
 	"time"
 
 	"idlepush"
 	"idlepush/registry/table"
 )
 
-// Lane is a paused lane. The devices of a lane fail together and wait together. Nothing is sent in
-// it until Until. After that one probe at a time is sent, until a probe shows that the lane works.
-// The row of the lane is the only record of the pause: no due time of a device changes.
+// Lane is a lane that is paused, or in which a device is accused. The devices of a lane fail
+// together and wait together. In a paused lane nothing is sent until Until. After that one probe at
+// a time is sent, until a probe shows that the lane works. The row of the lane is the only record
+// of the pause: no due time of a device changes.
 type Lane struct {
-	Name  string
-	Since time.Time // when the pause began
-	Until time.Time // when the next probe may be sent
+	Name    string
+	Since   time.Time // when the pause began
+	Until   time.Time // when the next probe may be sent; zero: the lane is not paused
+	Accused string    // the proven device whose service found this server at fault
+	Refused int       // how often in a row that was confirmed
 	idlepush.Reason
 }
 
 func (row laneRow) lane(name table.Text) Lane {
-	return Lane{string(name), row.Since, row.Until, idlepush.Reason{Code: row.Code, Params: row.Params}}
+	return Lane{string(name), row.Since, row.Until, row.Accused, row.Refused, idlepush.Reason{Code: row.Code, Params: row.Params}}
 }
 
-// pauseOf returns the pause of the lane, or the zero Lane if it is not paused.
+// pauseOf returns the row of the lane, or the zero Lane.
 func pauseOf(tx *table.Tx, name string) (Lane, error) {
 	row, found, err := lanes.Get(tx, table.Text(name))
 	if err != nil || !found {
@@ -30,39 +35,86 @@ func pauseOf(tx *table.Tx, name string) (Lane, error) {
 	return row.lane(table.Text(name)), nil
 }
 
-// isPaused reports whether l is a pause. Its time may be over.
-func (l Lane) isPaused() bool { return l.Name != "" }
+// IsPaused reports whether the lane is paused. The time of the pause may be over.
+func (l Lane) IsPaused() bool { return !l.Until.IsZero() }
 
-// isSamePause reports whether both are the same pause with the same end.
-func (l Lane) isSamePause(o Lane) bool {
+// IsSamePause reports whether both are the same pause with the same end, or neither is paused.
+func (l Lane) IsSamePause(o Lane) bool {
+	if !l.IsPaused() || !o.IsPaused() {
+		return l.IsPaused() == o.IsPaused()
+	}
 	return l.Name == o.Name && l.Since.Equal(o.Since) && l.Until.Equal(o.Until)
 }
 
 func putPause(tx *table.Tx, l Lane) error {
-	return lanes.Put(tx, table.Text(l.Name), laneRow{l.Since, l.Until, l.Code, l.Params})
+	return lanes.Put(tx, table.Text(l.Name), laneRow{l.Since, l.Until, l.Accused, l.Refused, l.Code, l.Params})
 }
 
-// settleLane writes the outcome for the lane of the work. It reports whether that changed the lane,
-// and whether the lane is paused afterwards.
+// settleLane writes the outcome for the lane of the work. It reports whether that paused the lane,
+// prolonged its pause or ended it, and whether the lane is paused afterwards.
 func (s *queueSet) settleLane(w Work, o Outcome) (changed, paused bool, err error) {
 	was, err := pauseOf(s.tx, w.Lane)
-	switch {
-	case err != nil:
+	if err != nil {
 		return false, false, err
-	case o.LaneWorks && was.isPaused():
-		return true, false, lanes.Delete(s.tx, table.Text(w.Lane))
-	case o.LaneWorks || o.PauseFor == 0 || !was.isSamePause(w.Pause) && (!was.isPaused() || s.now.Before(was.Until)):
-		return false, was.isPaused(), nil
 	}
-	since := s.now
-	if was.isPaused() {
-		since = was.Since
+	is := was
+	switch {
+	case o.LaneWorks && was.IsPaused(), o.Result == ResultDelivered && was.Accused != "":
+		if o.Result != ResultDelivered || was.Accused != w.Device.ID {
+			err = s.endAccusation(was, true)
+		}
+		return was.IsPaused(), false, errors.Join(err, lanes.Delete(s.tx, table.Text(w.Lane)))
+	case o.Accuses && o.PauseFor == 0:
+		if !was.IsPaused() {
+			is = Lane{Name: w.Lane, Since: s.now, Reason: o.Reason}
+		}
+		is.Accused = w.Device.ID
+		return false, was.IsPaused(), putPause(s.tx, is)
+	case o.LaneWorks || o.PauseFor == 0 || !was.IsSamePause(w.Pause) && (!was.IsPaused() || s.now.Before(was.Until)):
+		return false, was.IsPaused(), nil
 	}
-	return true, true, putPause(s.tx, Lane{w.Lane, since, s.now.Add(o.PauseFor), o.Reason})
+	is = Lane{Name: w.Lane, Since: s.now, Until: s.now.Add(o.PauseFor), Reason: o.Reason}
+	if was.IsPaused() {
+		is.Since = was.Since
+	}
+	if o.Accuses {
+		is.Refused = was.Refused + 1
+	}
+	return true, true, errors.Join(s.endAccusation(was, false), putPause(s.tx, is))
+}
+
+// endAccusation is for the device that is accused in the lane, once another push has shown more. If
+// the lane works and was not paused, the device becomes suspect. Otherwise it waits with its lane
+// and no longer alone: the fault is the lane's, or a person has corrected a setting since.
+func (s *queueSet) endAccusation(l Lane, works bool) error {
+	if l.Accused == "" {
+		return nil
+	}
+	q, err := s.get(id(l.Accused))
+	switch {
+	case err != nil || q == nil || q.row.Lane != l.Name:
+		return err
+	case l.IsPaused() || !works:
+		q.hasten(s.now)
+	case q.row.Status.State == idlepush.StateProven:
+		q.row.Status.State, q.row.Status.Since = idlepush.StateSuspect, s.now
+		q.row.Status.Code, q.row.Status.Params = DeviceRefused.Code, nil
+	}
+	return nil
+}
+
+// hasten makes the queue due now if it is due later. A hold stays.
+func (q *queue) hasten(now time.Time) {
+	if q.row.Due.After(now) && !q.row.Holding {
+		q.row.Due = now
+	}
 }
 
 // Lanes returns the paused lanes. Deliveries to their devices wait.
-func (s Devices) Lanes() ([]Lane, error) { return s.lanes() }
+func (s Devices) Lanes() ([]Lane, error) {
+	list, err := s.lanes()
+	return slices.DeleteFunc(list, func(l Lane) bool { return !l.IsPaused() }), err
+}
 
 func (c *core) lanes() (list []Lane, err error) {
 	err = c.db.View(func(tx *table.Tx) error {

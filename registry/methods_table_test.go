@@ -68,9 +68,13 @@ var calls = []call{
 	{method: "Devices.List", when: "of all", reads: "devices 4, queues 4",
 		do: func(f furnished) (any, error) { return f.s.Devices.List("") }},
 	{method: "Outbox.Due", reads: "lanes 3",
+		do: func(f furnished) (any, error) { return two(f.s.Outbox.Due(dawn.Add(time.Minute), 2, 2, nil)) }},
+	{method: "Outbox.Due", when: "of probes", reads: "lanes 3, queues 3",
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Due(dawn.Add(time.Hour), 2, 2, nil)) }},
 	{method: "Mail.EndLooks", when: "of which there are none",
 		do: func(f furnished) (any, error) { return only(f.s.Mail.EndLooks(f.shared.ID)) }},
+	{method: "Outbox.Evidence", reads: "lanes 1",
+		do: func(f furnished) (any, error) { return f.s.Outbox.Evidence(f.phone.Lane, f.phone.ID) }},
 	{method: "Mail.FillIn", when: "mail that was delivered", reads: "accounts 1, deliveries 4, devices 4, notifications 1, notifications sealed 1, queues 1",
 		do: func(f furnished) (any, error) {
 			return f.s.Mail.FillIn(f.shared.ID, "INBOX", 7, Message{UID: 7, Fingerprint: "three", Content: idlepush.Content{Subject: "three"}}, noon)
@@ -95,6 +99,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Users.Invites(noon) }},
 	{method: "Devices.Lanes", reads: "lanes 4",
 		do: func(f furnished) (any, error) { return f.s.Devices.Lanes() }},
+	{method: "Devices.LastProof", reads: "queues 2",
+		do: func(f furnished) (any, error) { return f.s.Devices.LastProof(f.phone.Lane, "") }},
 	{method: "Mail.Level", reads: "accounts 1, devices 4",
 		do: func(f furnished) (any, error) { return f.s.Mail.Level(f.shared.ID) }},
 	{method: "Users.Login", reads: "users 1",
@@ -134,6 +140,8 @@ var calls = []call{
 		}},
 	{method: "Outbox.ProbeLanes", reads: "lanes 4", halfway: "each lane stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Outbox.ProbeLanes(noon)) }},
+	{method: "Outbox.Proved", reads: "devices 1, lanes 1, queues 1",
+		do: func(f furnished) (any, error) { return f.s.Outbox.Proved(f.phone, noon) }},
 	{method: "Devices.Register", when: "that is there", reads: "devices 1, queues 1, users 1",
 		do: func(f furnished) (any, error) {
 			f.phone.Name = "another"

@@ -40,6 +40,7 @@ type Outcome struct {
 
 	LaneWorks bool          // the answer proves that the lane works: its pause ends
 	PauseFor  time.Duration // how long the lane is paused from now on; zero: as it was
+	Accuses   bool          // of misconfigured: another device has to confirm it
 
 	idlepush.Reason // zero on success
 }

@@ -25,6 +25,13 @@ type Queue struct {
 	Device string
 	Lane   string
 	Probe  bool // the lane is paused: send to one of its queues only
+
+	// Of a probe: the device's user, whether it is proven, and the device that is accused and its
+	// user, if any.
+	User        string
+	Proven      bool
+	Accused     string
+	AccusedUser string
 }
 
 // Work is the first delivery of a device's queue. Settle ends it.
@@ -75,7 +82,7 @@ func (o Outbox) Due(now time.Time, limit, perLane int, busy map[string]string) (
 			}
 			limitHere := limit + 1 // one more shows that there are more
 			switch n := inFlight[string(lane)]; {
-			case !pause.isPaused():
+			case !pause.IsPaused():
 				limitHere = min(limitHere, perLane-n)
 			case n > 0 && !now.Before(pause.Until):
 				limitHere = 0
@@ -85,9 +92,14 @@ func (o Outbox) Due(now time.Time, limit, perLane int, busy map[string]string) (
 				return err
 			}
 			for _, k := range keys {
-				q := dueQueue{Queue{string(k.device), string(lane), pause.isPaused()}, k.at}
+				q := dueQueue{Queue{Device: string(k.device), Lane: string(lane), Probe: pause.IsPaused()}, k.at}
 				if now.Before(pause.Until) && q.at.Before(pause.Until) {
 					q.at = pause.Until
+				}
+				if q.Probe && !now.Before(pause.Until) {
+					if err := q.describe(tx, pause); err != nil {
+						return err
+					}
 				}
 				found = append(found, q)
 			}
@@ -115,6 +127,22 @@ func (o Outbox) Due(now time.Time, limit, perLane int, busy map[string]string) (
 type dueQueue struct {
 	Queue
 	at time.Time
+}
+
+// describe reads what decides whether the queue is a good probe.
+func (q *Queue) describe(tx *table.Tx, pause Lane) error {
+	at, _, err := devicesID.Get(tx, id(q.Device))
+	if err != nil {
+		return err
+	}
+	accused, _, err := devicesID.Get(tx, id(pause.Accused))
+	if err != nil {
+		return err
+	}
+	row, _, err := queues.Get(tx, id(q.Device))
+	q.User, q.Proven = string(at.user), row.Status.State == idlepush.StateProven
+	q.Accused, q.AccusedUser = pause.Accused, string(accused.user)
+	return err
 }
 
 // dueIn returns at most limit queues of the lane, longest due first, without the busy devices.

@@ -92,7 +92,7 @@ func dueLongestFirst(t *testing.T) {
 		list, next, err := s.Outbox.Due(c.now, c.limit, c.lane, busy)
 		var want []Queue
 		for _, i := range c.want {
-			want = append(want, Queue{d[i].ID, d[i].Lane, false})
+			want = append(want, Queue{Device: d[i].ID, Lane: d[i].Lane})
 		}
 		if err != nil || !slices.Equal(list, want) || !next.Equal(c.next) {
 			t.Errorf("%s: %v then %v, %v; want %v then %v", c.name, list, next, err, want, c.next)

@@ -33,12 +33,12 @@ func outcomeOfLane(t *testing.T) {
 		o          Outcome
 		want       Lane
 	}{
-		{"it fails", none, none, out, Lane{"fcm", noon, noon.Add(time.Minute), because("busy", "Busy.")}},
-		{"it is denied", none, none, denied, Lane{"fcm", noon, noon.Add(15 * time.Minute), because("denied", "No.")}},
-		{"the probe fails", paused, paused, out, Lane{"fcm", dawn, noon.Add(time.Minute), because("busy", "Busy.")}},
+		{"it fails", none, none, out, Lane{Name: "fcm", Since: noon, Until: noon.Add(time.Minute), Reason: because("busy", "Busy.")}},
+		{"it is denied", none, none, denied, Lane{Name: "fcm", Since: noon, Until: noon.Add(15 * time.Minute), Reason: because("denied", "No.")}},
+		{"the probe fails", paused, paused, out, Lane{Name: "fcm", Since: dawn, Until: noon.Add(time.Minute), Reason: because("busy", "Busy.")}},
 		{"it fails, and a pause began meanwhile", none, longer, out, longer},
 		{"it is denied, and a pause began meanwhile", none, longer, denied, longer},
-		{"it fails after the time of a pause that began meanwhile", none, paused, out, Lane{"fcm", dawn, noon.Add(time.Minute), because("busy", "Busy.")}},
+		{"it fails after the time of a pause that began meanwhile", none, paused, out, Lane{Name: "fcm", Since: dawn, Until: noon.Add(time.Minute), Reason: because("busy", "Busy.")}},
 		{"the probe fails, and another did before", paused, longer, out, longer},
 		{"the probe fails, and the pause ended meanwhile", paused, none, out, none},
 		{"the probe works", paused, paused, works, none},

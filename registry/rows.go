@@ -59,7 +59,14 @@ var (
 		}
 		return []dueKey{{row.Lane, row.Due, k}}
 	})
-	lanes = table.New[table.Text, laneRow]("lanes") // those that are paused
+	// proven finds the proven devices of a lane.
+	proven = table.NewIndex(queues, "queues/proven", func(k id, row queueRow) []memberKey {
+		if row.Status.State != idlepush.StateProven {
+			return nil
+		}
+		return []memberKey{{row.Lane, k}}
+	})
+	lanes = table.New[table.Text, laneRow]("lanes") // paused, or with an accused device
 
 	notifications = table.New[notificationKey, notificationRow]("notifications")
 	byStableID    = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []stableKey {
@@ -131,7 +138,7 @@ var (
 var tables = []table.Named{
 	users, usersNamed, tokens, tokensOf, tokensID, invites, invitesOf, invitesID,
 	accounts, accountsOf, accountsAt, standings, cursors, hosts,
-	devices, devicesID, devicesAt, queues, due, lanes,
+	devices, devicesID, devicesAt, queues, due, proven, lanes,
 	notifications, byStableID, wordless, notRung, undecided, unfinished,
 	deliveries, waiting, metas,
 }
@@ -306,10 +313,12 @@ type subqueueRow struct {
 }
 
 type laneRow struct {
-	Since  time.Time
-	Until  time.Time
-	Code   codes.Code        `json:",omitempty"`
-	Params map[string]string `json:",omitempty"`
+	Since   time.Time
+	Until   time.Time         `json:",omitzero"`
+	Accused string            `json:",omitempty"`
+	Refused int               `json:",omitempty"`
+	Code    codes.Code        `json:",omitempty"`
+	Params  map[string]string `json:",omitempty"`
 }
 
 type notificationRow struct {

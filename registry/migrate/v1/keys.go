@@ -240,6 +240,21 @@ func (WaitingKey) Parse(data []byte) (WaitingKey, error) {
 	return WaitingKey{ID(f.Text()), f.Text(), f.Uint64()}, f.Err()
 }
 
+// MemberKey is a device of a lane.
+type MemberKey struct {
+	Lane   string
+	Device ID
+}
+
+func (k MemberKey) Append(data []byte) []byte {
+	return k.Device.Append(table.AppendText(data, k.Lane))
+}
+
+func (MemberKey) Parse(data []byte) (MemberKey, error) {
+	f := table.Split(data)
+	return MemberKey{f.Text(), ID(f.Text())}, f.Err()
+}
+
 // DueKey is the time at which a device's queue is due, in its lane.
 type DueKey struct {
 	Lane   string

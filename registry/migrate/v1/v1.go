@@ -64,6 +64,12 @@ var (
 		}
 		return []DueKey{{row.Lane, row.Due, k}}
 	})
+	_ = table.NewIndex(Queues, "queues/proven", func(k ID, row Queue) []MemberKey {
+		if row.Status.State != "proven" {
+			return nil
+		}
+		return []MemberKey{{row.Lane, k}}
+	})
 	Lanes = table.New[table.Text, Lane]("lanes")
 
 	Notifications = table.New[NotificationKey, Notification]("notifications")
@@ -280,10 +286,12 @@ type Subqueue struct {
 }
 
 type Lane struct {
-	Since  time.Time
-	Until  time.Time
-	Code   string            `json:",omitempty"`
-	Params map[string]string `json:",omitempty"`
+	Since   time.Time
+	Until   time.Time         `json:",omitzero"`
+	Accused string            `json:",omitempty"`
+	Refused int               `json:",omitempty"`
+	Code    string            `json:",omitempty"`
+	Params  map[string]string `json:",omitempty"`
 }
 
 type Notification struct {

@@ -36,7 +36,7 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 	}
 	// A device of another user counts as new, because the caller may not even have its keys.
 	if known.User != user || !d.SameAddress(known) {
-		if d, err = h.prove(ctx, c, d); err != nil {
+		if d, err = h.prove(ctx, c, d, known.ID); err != nil {
 			return nil, err
 		}
 	}
@@ -68,7 +68,7 @@ func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[dev
 		if err := h.push.CheckAddress(d); err != nil {
 			return nil, err
 		}
-		if proof, err = h.prove(ctx, c, d); err != nil {
+		if proof, err = h.prove(ctx, c, d, old.ID); err != nil {
 			return nil, err
 		}
 	}
@@ -128,21 +128,35 @@ func (h *deviceHandlers) checkDevice(d idlepush.Device, accounts []string, wrong
 	return f.err()
 }
 
+// laneProvenFor is how long an accepted push shows that the service does not refuse this server. A
+// new device of that lane which it refuses has a fault of its own.
+const laneProvenFor = time.Hour
+
 // prove sends one proving push and returns the device with what it showed. It returns a problem if
-// the service rejects this address. If the service is down, or this server is misconfigured, it
+// the service rejects this address, also if it blames this server but has just accepted a push to
+// another device than the stored one. If the service is down, or this server is misconfigured, it
 // returns the device as unproven. It blocks for at most pushTimeout.
-func (h *deviceHandlers) prove(ctx context.Context, c caller, d idlepush.Device) (idlepush.Device, error) {
+func (h *deviceHandlers) prove(ctx context.Context, c caller, d idlepush.Device, stored string) (idlepush.Device, error) {
 	if err := h.limits.allowPush(c); err != nil {
 		return d, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
 	o := h.push.Prove(ctx, d)
+	field := h.transports.named(d.Transport).addressField()
 	switch {
 	case o.Result == registry.ResultDelivered:
 		return provenBy(o, d), nil
 	case o.Result == registry.ResultGone, o.Result == registry.ResultRefused, o.Suspect:
-		return d, unprocessableOf(h.codes, h.transports.named(d.Transport).addressField(), o.Reason)
+		return d, unprocessableOf(h.codes, field, o.Reason)
+	case o.Result == registry.ResultMisconfigured && !o.NotSent:
+		last, err := h.devices.LastProof(h.push.Route(d).Lane, stored)
+		if err != nil {
+			return d, err
+		}
+		if age := time.Since(last); 0 <= age && age < laneProvenFor {
+			return d, unprocessableOf(h.codes, field, registry.DeviceRefused)
+		}
 	}
 	d.Status = idlepush.Status{State: idlepush.StateUnproven, Reason: o.Reason}
 	return d, nil

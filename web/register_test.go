@@ -1,10 +1,13 @@
 package web
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"idlepush"
+	"idlepush/push"
 	"idlepush/registry"
 )
 
@@ -16,6 +19,8 @@ func TestRegistration(t *testing.T) {
 	t.Run("a refused proving push stores nothing", deviceRefused)
 	t.Run("an endpoint that a browser has removed is refused, and the device keeps its own", deviceEndpointRemoved)
 	t.Run("an outage stores the device unproven", deviceUnproven)
+	t.Run("a device that alone is refused as our fault is not stored", deviceAloneRefused)
+	t.Run("a new address that alone is refused as our fault is not stored", deviceNewAddressRefused)
 	t.Run("an address moves to the user who registers it now", deviceMovesToUser)
 	t.Run("new keys are proved, known ones are not", deviceNewKeysProved)
 }
@@ -195,6 +200,75 @@ func deviceUnproven(t *testing.T) {
 			t.Errorf("after a test push that was taken it is %s", b.raw)
 		}
 	}
+}
+
+// The device is Anna's, and the other is hers or Ben's.
+func deviceAloneRefused(t *testing.T) {
+	t.Parallel()
+	fault := registry.Outcome{Result: registry.ResultMisconfigured, Reason: idlepush.Reason{Code: "webpush_unauthorized"}.With("host", "push.example.net")}
+	another := browser().with("subscription", object{"endpoint": endpoint + "-2", "keys": object{"p256dh": p256dh, "auth": auth}})
+	for name, c := range map[string]struct {
+		other  object
+		state  idlepush.State
+		age    time.Duration // of the other's last accepted push
+		answer registry.Outcome
+		want   int
+	}{
+		"there is no other":                  {nil, "", 0, fault, 201},
+		"the other was accepted just now":    {another, idlepush.StateProven, 0, fault, 422},
+		"the other was accepted in the hour": {another, idlepush.StateProven, time.Hour - time.Minute, fault, 422},
+		"the other was accepted an hour ago": {another, idlepush.StateProven, time.Hour, fault, 201},
+		"by a clock that was ahead":          {another, idlepush.StateProven, -time.Hour, fault, 201},
+		"the other is suspect":               {another, idlepush.StateSuspect, 0, fault, 201},
+		"the other is not proven":            {another, idlepush.StateUnproven, 0, fault, 201},
+		"the other has another push service": {fcmDevice(), idlepush.StateProven, 0, fault, 201},
+		"the service is down":                {another, idlepush.StateProven, 0, registry.Outcome{Result: registry.ResultRetry, Reason: idlepush.Reason{Code: "webpush_timeout"}}, 201},
+		"the push cannot be sent at all":     {another, idlepush.StateProven, 0, push.NotSent(fault), 201},
+	} {
+		for _, owner := range []string{"anna", "ben"} {
+			h := newTestServer(t)
+			if c.other != nil {
+				token := map[string]string{"anna": h.anna.full, "ben": h.ben.full}[owner]
+				d, err := h.store.Devices.Get(h.call(token, "POST", "/devices", c.other, 201).id())
+				fatal(t, err)
+				d.Status = idlepush.Status{State: c.state, Proof: time.Now().Add(-c.age)}
+				_, err = h.store.Devices.Update(d, time.Now())
+				fatal(t, err)
+			}
+			h.set(func() { h.outcome = c.answer })
+			a := h.call(h.anna.full, "POST", "/devices", browser(), c.want)
+			switch {
+			case c.want == 201 && a.state() != "unproven":
+				t.Errorf("%s, %s: it is stored as %s", name, owner, a.raw)
+			case c.want == 422:
+				a.wantFields(t, "subscription")
+				if a.body["code"] != string(registry.DeviceRefused.Code) || !strings.Contains(fmt.Sprint(a.body["detail"]), "Register the device again") {
+					t.Errorf("%s, %s: %s", name, owner, a.raw)
+				}
+			}
+		}
+	}
+}
+
+// deviceNewAddressRefused: its own push was accepted at another address.
+func deviceNewAddressRefused(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	moved := object{"subscription": object{"endpoint": endpoint + "-2", "keys": object{"p256dh": p256dh, "auth": auth}}}
+	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", browser(), 201).id()
+	h.set(func() {
+		h.outcome = registry.Outcome{Result: registry.ResultMisconfigured, Reason: idlepush.Reason{Code: "webpush_unauthorized"}.With("host", "push.example.net")}
+	})
+	if a := h.call(h.anna.full, "PATCH", at, moved, 200); a.state() != "unproven" {
+		t.Errorf("alone: %s", a.raw)
+	}
+	h.set(func() { h.outcome = registry.Outcome{Result: registry.ResultDelivered} })
+	h.call(h.ben.full, "POST", "/devices", browser(), 201)
+	h.set(func() {
+		h.outcome = registry.Outcome{Result: registry.ResultMisconfigured, Reason: idlepush.Reason{Code: "webpush_unauthorized"}.With("host", "push.example.net")}
+	})
+	moved = object{"subscription": object{"endpoint": endpoint + "-3", "keys": object{"p256dh": p256dh, "auth": auth}}}
+	h.call(h.anna.full, "PATCH", at, moved, 422).wantFields(t, "subscription")
 }
 
 func deviceMovesToUser(t *testing.T) {

@@ -177,50 +177,6 @@ func readAccounts(tx *table.Tx) (list []idlepush.Account, err error) {
 	return list, nil
 }
 
-// Remove removes the account with its cursors. What waits for it is not sent. The next Purge
-// removes its activity. What does not fit one transaction takes several.
-func (s Accounts) Remove(account string) error {
-	return s.inSteps(func(tx *table.Tx) (done bool, err error) {
-		row, err := accountRowOf(tx, account)
-		if err != nil {
-			return false, err
-		}
-		return removeAccount(tx, id(account), row)
-	})
-}
-
-// removeAccount removes an account with its cursors. done reports whether all of that fitted the
-// transaction. If not, a part is removed and the account is disabled, so that nothing watches it
-// without its cursors.
-func removeAccount(tx *table.Tx, account id, row accountRow) (done bool, err error) {
-	folders, err := cursors.Keys(tx, table.Under(account), table.NoLimit)
-	if err != nil {
-		return false, err
-	}
-	if done = tx.Left() >= accountCost(row, folders); !done {
-		shares := min(len(row.SharedWith), (tx.Left()-removalCost)/2)
-		row.SharedWith, row.Enabled, row.Revision = row.SharedWith[shares:], false, row.Revision+1
-		folders = folders[:min(len(folders), tx.Left()-removalCost-2*shares)]
-	}
-	for _, k := range folders {
-		if err := cursors.Delete(tx, k); err != nil {
-			return false, err
-		}
-	}
-	if !done {
-		return false, accounts.Put(tx, account, row)
-	}
-	if err := standings.Delete(tx, account); err != nil {
-		return false, err
-	}
-	return true, accounts.Delete(tx, account)
-}
-
-// accountCost returns what the removal of an account reads and writes at most.
-func accountCost(row accountRow, folders []folderKey) int {
-	return removalCost + len(folders) + 2*len(row.SharedWith)
-}
-
 // Unread returns how many mails of the account's folders are unread. known is false if no server
 // has reported that yet.
 func (s Accounts) Unread(account string) (count int, known bool, err error) {

@@ -184,10 +184,10 @@ func removeCursorsToo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Accounts.Remove(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Accounts.Remove(a.ID); !errors.Is(err, ErrNotFound) {
+	if err := s.Accounts.Remove(a.ID, dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removed again: %v", err)
 	}
 	if n := sizes(t, s)["cursors"]; n > 0 {
@@ -306,7 +306,7 @@ func changeSignals(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed("update")
-	if err := s.Accounts.Remove(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 	changed("remove")

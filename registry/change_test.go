@@ -75,7 +75,7 @@ func viewersHear(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("what is shared no more", bobs, "account "+a.ID)
-	if err := s.Accounts.Remove(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 	want("a mailbox that goes", anns, "account "+a.ID)

@@ -325,7 +325,7 @@ func unreadCount(t *testing.T) {
 	if n, _, err := s.Accounts.Unread(a.ID); err != nil || n != 11 {
 		t.Errorf("%d %v", n, err)
 	}
-	if err := s.Accounts.Remove(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 	if _, known, err := s.Accounts.Unread(a.ID); err != nil || known {

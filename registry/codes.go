@@ -11,6 +11,10 @@ const (
 	CodeDuplicate codes.Code = "duplicate"
 )
 
+// CodeShareEnded says that an account is gone which was shared with the person who is notified. Its
+// parameters have all that it takes to add the mailbox again, but not the password.
+const CodeShareEnded codes.Code = "share_ended"
+
 // Codes are those that the registry gives itself.
 var Codes = []codes.Entry{
 	{Code: CodeOld, Text: "It did not ring by itself, because it is older mail that was found together with more: one summary counts them all.", Cases: map[string]string{
@@ -18,5 +22,7 @@ var Codes = []codes.Entry{
 	}},
 	{Code: CodeDuplicate, Text: "It did not ring again: the same mail was there before, in {folder}."},
 	{Code: "device_refused", Text: "Its push service takes pushes to other devices, but refuses those to this one. Register the device again; if the push server is yours, let this server push to its address too."},
+	{Code: CodeShareEnded, Text: "it no longer rings for you, because its owner has removed it or is gone: to keep it, add it again with its password " +
+		"(mail server {host}, port {port}, encryption {security}, user name {username})"},
 	{Code: "device_gone", Text: "{device} gets no more notifications: {cause}"},
 }

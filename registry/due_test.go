@@ -111,7 +111,7 @@ func dueBehindBusy(t *testing.T) {
 			t.Fatalf("%d of %d are busy, %v paused, at most %d: %v, then %v, %v; want %v, then %v", len(busy), len(list), paused, limit, got, at, err, want, next)
 		}
 	}
-	if err := s.Users.Remove(ann.ID); err != nil { // the rows are none that the store has written
+	if err := s.Users.Remove(ann.ID, dawn); err != nil { // the rows are none that the store has written
 		t.Fatal(err)
 	}
 }

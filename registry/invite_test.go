@@ -143,7 +143,7 @@ func alwaysAnAdmin(t *testing.T) {
 		t.Errorf("a second of the name: %v", err)
 	}
 	yes, no := true, false
-	if err := s.Users.Remove(ann.ID); !errors.Is(err, ErrLastAdmin) {
+	if err := s.Users.Remove(ann.ID, dawn); !errors.Is(err, ErrLastAdmin) {
 		t.Errorf("removing the last: %v", err)
 	}
 	if _, err := s.Users.Update(ann.ID, UserPatch{Name: "Anna", Admin: &no}); !errors.Is(err, ErrLastAdmin) {
@@ -159,7 +159,7 @@ func alwaysAnAdmin(t *testing.T) {
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
 	for i, id := range []string{ann.ID, bob.ID} {
-		wg.Go(func() { errs[i] = s.Users.Remove(id) })
+		wg.Go(func() { errs[i] = s.Users.Remove(id, dawn) })
 	}
 	wg.Wait()
 	if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), ErrLastAdmin) {
@@ -189,7 +189,7 @@ func removedUser(t *testing.T) {
 	if _, _, err := s.Users.AddInvite(bob.ID, InviteForDevice, false, "", dawn); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Users.Remove(bob.ID); err != nil {
+	if err := s.Users.Remove(bob.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Users.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
@@ -204,7 +204,7 @@ func removedUser(t *testing.T) {
 	if a, err := s.Accounts.Get(shared.ID); err != nil || len(a.SharedWith) > 0 {
 		t.Errorf("what was shared with them: %+v, %v", a, err)
 	}
-	if err := errors.Join(s.Accounts.Remove(shared.ID), s.Purge(t.Context(), dawn)); err != nil {
+	if err := errors.Join(s.Accounts.Remove(shared.ID, dawn), s.Purge(t.Context(), dawn)); err != nil {
 		t.Fatal(err)
 	}
 	for bucket, n := range sizes(t, s) {
@@ -212,7 +212,7 @@ func removedUser(t *testing.T) {
 			t.Errorf("%d rows of %s are left, %d were there before", n, bucket, before[bucket])
 		}
 	}
-	if err := s.Users.Remove(bob.ID); !errors.Is(err, ErrNotFound) {
+	if err := s.Users.Remove(bob.ID, dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("again: %v", err)
 	}
 }

@@ -223,7 +223,7 @@ var larges = []large{
 			}
 		}
 		b.folders(50)
-	}, do: func(b *estate) error { return b.s.Users.Remove(b.ann.ID) }, gone: ErrNotFound},
+	}, do: func(b *estate) error { return b.s.Users.Remove(b.ann.ID, dawn) }, gone: ErrNotFound},
 	{name: "share an account with 50 others, and leave 50 folders", prepare: func(b *estate) {
 		b.share(50, 1)
 		b.folders(50)
@@ -241,7 +241,7 @@ var larges = []large{
 		return err
 	}},
 	{name: "remove an account of 50 folders and 50 people", prepare: func(b *estate) { b.share(50, 1); b.folders(50) },
-		do: func(b *estate) error { return b.s.Accounts.Remove(b.a.ID) }, gone: ErrNotFound},
+		do: func(b *estate) error { return b.s.Accounts.Remove(b.a.ID, dawn) }, gone: ErrNotFound},
 	{name: "remove a session with 60 devices", prepare: func(b *estate) {
 		resident(b, b.s, "carl")
 		_, t, _ := inSession(b, b.s, "carl")

@@ -136,7 +136,7 @@ var calls = []call{
 	{method: "Purge", when: "of what was removed", reads: "deliveries 24, devices 2, invites 3, notifications 9, queues 2, tokens 3, users 2", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), noon)) },
 		before: func(f furnished) error {
-			return errors.Join(f.s.Accounts.Remove(f.shared.ID), f.s.Devices.Remove(f.phone, ""))
+			return errors.Join(f.s.Accounts.Remove(f.shared.ID, noon), f.s.Devices.Remove(f.phone, ""))
 		}},
 	{method: "Outbox.ProbeLanes", reads: "lanes 4", halfway: "each lane stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Outbox.ProbeLanes(noon)) }},
@@ -166,8 +166,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Mail.Record(f.look(2, "two")) }},
 	{method: "Mail.Record", when: "another under the UID of one that was recorded", reads: "accounts 1, cursors 1, devices 4, notifications 1, queues 4, standings 1",
 		do: func(f furnished) (any, error) { return f.s.Mail.Record(f.look(2, "three")) }},
-	{method: "Accounts.Remove", reads: "accounts 1, standings 1",
-		do: func(f furnished) (any, error) { return only(f.s.Accounts.Remove(f.shared.ID)) }},
+	{method: "Accounts.Remove", reads: "accounts 1, devices 1, queues 1, standings 1",
+		do: func(f furnished) (any, error) { return only(f.s.Accounts.Remove(f.shared.ID, noon)) }},
 	{method: "Devices.Remove", when: "with its session", reads: "devices 1, queues 1, tokens 1, users 1",
 		do: func(f furnished) (any, error) { return only(f.s.Devices.Remove(f.tablet, "")) }},
 	{method: "Devices.Remove", when: "by its session", reads: "devices 1, queues 1",
@@ -179,7 +179,7 @@ var calls = []call{
 	{method: "Users.RemoveToken", reads: "tokens 1",
 		do: func(f furnished) (any, error) { return only(f.s.Users.RemoveToken(f.ann.ID, f.script.ID)) }},
 	{method: "Users.Remove", reads: "accounts 2, devices 1, invites 1, queues 1, standings 1, tokens 1, users 2",
-		do: func(f furnished) (any, error) { return only(f.s.Users.Remove(f.ben.ID)) }},
+		do: func(f furnished) (any, error) { return only(f.s.Users.Remove(f.ben.ID, noon)) }},
 	{method: "Users.Sessions", reads: "tokens 1, users 1",
 		do: func(f furnished) (any, error) { return f.s.Users.Sessions(f.ben.ID, noon) }},
 	{method: "Mail.SetState", when: "a person is needed anew", reads: "accounts 1, deliveries 3, devices 4, notifications 1, queues 4, standings 1",

@@ -93,6 +93,15 @@ func (m *model) who(match func(*modelDevice) bool) (list []*modelDevice) {
 	return list
 }
 
+// removeAccount tells each of those with whom the account is shared.
+func (m *model) removeAccount(id string, now time.Time) {
+	for _, user := range m.accounts[id].SharedWith {
+		told := m.who(func(d *modelDevice) bool { return d.User == user })
+		m.enqueue(stableID(string(idlepush.KindAttention), id, user, now.String()), &modelNote{user: user, expires: now.Add(7 * 24 * time.Hour)}, told, now)
+	}
+	delete(m.accounts, id)
+}
+
 // record gives how many of the mails are new.
 func (m *model) record(a Arrival) (recorded int) {
 	account := m.accounts[a.Account]

@@ -111,7 +111,7 @@ func nextOfRemoved(t *testing.T) {
 	if err != nil || next == "" {
 		t.Fatal(next, err)
 	}
-	if err := s.Accounts.Remove(b.ID); err != nil {
+	if err := s.Accounts.Remove(b.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Purge(t.Context(), dawn); err != nil {
@@ -134,7 +134,7 @@ func seenByViewers(t *testing.T) {
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			t.Fatal(err)
 		}
-		if listed := len(allNotifications(t, s, u, 10, dawn)) > 0; listed != (err == nil) {
+		if listed := slices.ContainsFunc(allNotifications(t, s, u, 10, dawn), func(n idlepush.Notification) bool { return n.ID == id }); listed != (err == nil) {
 			t.Errorf("%s: listed %v, found %v", u.Name, listed, err == nil)
 		}
 		return err == nil
@@ -149,7 +149,7 @@ func seenByViewers(t *testing.T) {
 	if !sees(ann) || !sees(bob) {
 		t.Error("want both to see it once it is shared")
 	}
-	if err := s.Accounts.Remove(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 	if sees(ann) || sees(bob) {

@@ -34,7 +34,7 @@ func docsNumbers(t *testing.T) {
 		{"docs/apps.md", "keep the old private key and `auth` for three more days", idlepush.KindMail.Lifetime(), 3 * day},
 		{"docs/phones.md", "\"Stay signed in\" lasts for 90 days without use", StayIdle, 90 * day},
 		{"docs/phones.md", "and a year at most", StayLifetime, 365 * day},
-		{"docs/phones.md", "a session ends after 12 hours without use", SessionIdle, 12 * hour},
+		{"docs/phones.md", "a session ends after 12 hours without use", sessionIdle, 12 * hour},
 		{"docs/security.md", "at the highest level that any device gets or fetches, for 7 days", maxAge, 7 * day},
 		{"docs/behaviour.md", "| history of notifications and deliveries | 7 days |", maxAge, 7 * day},
 		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", idlepush.KindMail.Lifetime(), 3 * day},

@@ -244,7 +244,7 @@ func nextDropsWithReason(t *testing.T) {
 	if got := drain(t, s, d[1], dawn); !slices.Equal(got, fresh) {
 		t.Errorf("sent %v, want none of a mailbox that the phone is not to ring for", got)
 	}
-	if err := s.Accounts.Remove(b.ID); err != nil {
+	if err := s.Accounts.Remove(b.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 	if got := drain(t, s, d[2], dawn); !slices.Equal(got, fresh) {

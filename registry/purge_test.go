@@ -150,7 +150,7 @@ func purgeLeftovers(t *testing.T) {
 		arrive(t, s, a, MaxMails, dawn)
 	}
 	kept := arrive(t, s, b, 2, dawn)
-	if err := s.Accounts.Remove(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Devices.Remove(d[0], ""); err != nil {

@@ -330,7 +330,7 @@ func clearOutlives(t *testing.T) {
 		hold(t, s, first(t, s, d, dawn), dawn.Add(time.Hour), dawn)
 		now := dawn.Add(time.Hour)
 		remove := func() {
-			if err := s.Accounts.Remove(b.ID); err != nil {
+			if err := s.Accounts.Remove(b.ID, dawn); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -647,7 +647,7 @@ func readsOnlyDue(t *testing.T) {
 		t.Errorf("the damage is not found: %v", err)
 	}
 	// The check of every store reads them all.
-	if err := s.Users.Remove(ann.ID); err != nil {
+	if err := s.Users.Remove(ann.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Purge(t.Context(), dawn); err != nil {

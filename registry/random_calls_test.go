@@ -320,8 +320,8 @@ func (r *run) updateAccount() {
 
 func (r *run) removeAccount() {
 	if id := pick(r, r.m.accounts); id != "" && r.of(2) == 0 {
-		r.want(r.s.Accounts.Remove(id), nil)
-		delete(r.m.accounts, id)
+		r.want(r.s.Accounts.Remove(id, r.now), nil)
+		r.m.removeAccount(id, r.now)
 	}
 }
 

@@ -208,7 +208,7 @@ func recordDisabled(t *testing.T) {
 	if _, err := s.Mail.Record(look); !errors.Is(err, ErrNotFound) {
 		t.Errorf("disabled: %v", err)
 	}
-	if err := s.Accounts.Remove(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Mail.Record(look); !errors.Is(err, ErrNotFound) {
@@ -298,7 +298,7 @@ func orderOutlives(t *testing.T) {
 	d := phone(t, s, ann, "phone")
 	arrive(t, s, a, 1, dawn)
 	before := queueKeys(t, s, d)
-	if err := s.Accounts.Remove(a.ID); err != nil {
+	if err := s.Accounts.Remove(a.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Purge(t.Context(), dawn); err != nil {

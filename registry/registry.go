@@ -65,6 +65,7 @@
 //   - [Outbox.Combine]: the pending deliveries, and the one that replaces them.
 //   - [Devices.Register], [Devices.Update], [Devices.Remove]: a device and its queue.
 //   - [Users.RemoveSession]: a session, and the devices that registered themselves in it.
+//   - [Accounts.Remove], [Users.Remove]: the end of a share, and the notification about it.
 //   - [Accounts.Update]: an account, and the cursors that this invalidates.
 //   - [Users.Setup], [Users.Accept]: a user, and the first session or token.
 //

@@ -194,7 +194,7 @@ func sealedElsewhere(t *testing.T) {
 		t.Errorf("a device's own: %v", err)
 	}
 	// checkRows would find it, too.
-	if err := s.Accounts.Remove(b.ID); err != nil {
+	if err := s.Accounts.Remove(b.ID, dawn); err != nil {
 		t.Error(err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 // The limits of a session: how long it may be idle, and how long it may last. If the person stays
 // signed in, a browser that is opened now and then keeps its session.
 const (
-	SessionIdle     = 12 * time.Hour
+	sessionIdle     = 12 * time.Hour
 	SessionLifetime = 7 * 24 * time.Hour
 	StayIdle        = 90 * 24 * time.Hour
 	StayLifetime    = 365 * 24 * time.Hour
@@ -26,7 +26,7 @@ type Visit struct {
 
 // hasEnded reports whether the token of the user is no longer valid.
 func (t tokenRow) hasEnded(u userRow, now time.Time) bool {
-	idle := SessionIdle
+	idle := sessionIdle
 	if t.Stay {
 		idle = StayIdle
 	}

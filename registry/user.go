@@ -237,25 +237,26 @@ func checkOtherAdmin(tx *table.Tx, user string) error {
 }
 
 // Remove removes a user with all accounts, devices, tokens, sessions and invites, and from the
-// accounts of others. If it takes several transactions, the user is removed last. The next Purge
+// accounts of others. It notifies each person with whom an account of the user is shared; see
+// [CodeShareEnded]. If it takes several transactions, the user is removed last. The next Purge
 // removes the activity. Remove returns ErrLastAdmin if nobody else is an admin.
-func (s Users) Remove(user string) error {
-	return s.inSteps(func(tx *table.Tx) (done bool, err error) {
-		row, err := getUser(tx, user)
+func (s Users) Remove(user string, now time.Time) error {
+	return s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
+		row, err := getUser(set.tx, user)
 		if err != nil {
 			return false, err
 		}
 		if row.Admin {
-			if err := checkOtherAdmin(tx, user); err != nil {
+			if err := checkOtherAdmin(set.tx, user); err != nil {
 				return false, err
 			}
 		}
-		for _, remove := range []func(*table.Tx, id) (bool, error){removeTokens, removeInvites, leaveAccounts, removeDevices} {
-			if done, err = remove(tx, id(user)); err != nil || !done {
+		for _, remove := range []func(*queueSet, id) (bool, error){removeTokens, removeInvites, leaveAccounts, removeDevices} {
+			if done, err = remove(set, id(user)); err != nil || !done {
 				return false, err
 			}
 		}
-		return true, users.Delete(tx, id(user))
+		return true, users.Delete(set.tx, id(user))
 	})
 }
 
@@ -263,52 +264,52 @@ func (s Users) Remove(user string) error {
 // cursors and the people of an account.
 const removalCost = 16
 
-func removeTokens(tx *table.Tx, user id) (done bool, err error) {
-	list, err := tokensOf.First(tx, table.Under(user), table.NoLimit)
+func removeTokens(set *queueSet, user id) (done bool, err error) {
+	list, err := tokensOf.First(set.tx, table.Under(user), table.NoLimit)
 	for _, e := range list {
-		if err != nil || tx.Left() < 2*removalCost {
+		if err != nil || set.opsLeft() < 2*removalCost {
 			return false, err
 		}
-		err = tokens.Delete(tx, e.Key)
+		err = tokens.Delete(set.tx, e.Key)
 	}
 	return err == nil, err
 }
 
-func removeInvites(tx *table.Tx, user id) (done bool, err error) {
-	list, err := invitesOf.First(tx, table.Under(user), table.NoLimit)
+func removeInvites(set *queueSet, user id) (done bool, err error) {
+	list, err := invitesOf.First(set.tx, table.Under(user), table.NoLimit)
 	for _, e := range list {
-		if err != nil || tx.Left() < 2*removalCost {
+		if err != nil || set.opsLeft() < 2*removalCost {
 			return false, err
 		}
-		err = invites.Delete(tx, e.Key)
+		err = invites.Delete(set.tx, e.Key)
 	}
 	return err == nil, err
 }
 
 // leaveAccounts removes the user's accounts, and the user from those of others.
-func leaveAccounts(tx *table.Tx, user id) (done bool, err error) {
-	list, err := accountsOf.First(tx, table.Under(user), table.NoLimit)
+func leaveAccounts(set *queueSet, user id) (done bool, err error) {
+	list, err := accountsOf.First(set.tx, table.Under(user), table.NoLimit)
 	if err != nil {
 		return false, err
 	}
 	for _, e := range list {
-		if tx.Left() < 3*removalCost {
+		if set.opsLeft() < 3*removalCost {
 			return false, nil
 		}
-		row, found, err := accounts.Get(tx, e.Key)
+		row, found, err := accounts.Get(set.tx, e.Key)
 		if err != nil {
 			return false, err
 		}
 		switch {
 		case !found:
 		case row.Owner == string(user):
-			if done, err := removeAccount(tx, e.Key, row); err != nil || !done {
+			if done, err := removeAccount(set, e.Key, row); err != nil || !done {
 				return false, err
 			}
 		default:
 			row.Revision++
 			row.SharedWith = slices.DeleteFunc(row.SharedWith, func(other string) bool { return other == string(user) })
-			if err := accounts.Put(tx, e.Key, row); err != nil {
+			if err := accounts.Put(set.tx, e.Key, row); err != nil {
 				return false, err
 			}
 		}
@@ -316,13 +317,13 @@ func leaveAccounts(tx *table.Tx, user id) (done bool, err error) {
 	return true, nil
 }
 
-func removeDevices(tx *table.Tx, user id) (done bool, err error) {
-	list, err := devices.Keys(tx, table.Under(user), table.NoLimit)
+func removeDevices(set *queueSet, user id) (done bool, err error) {
+	list, err := devices.Keys(set.tx, table.Under(user), table.NoLimit)
 	for _, k := range list {
-		if err != nil || tx.Left() < 2*removalCost {
+		if err != nil || set.opsLeft() < 2*removalCost {
 			return false, err
 		}
-		err = removeDevice(tx, k)
+		err = removeDevice(set.tx, k)
 	}
 	return err == nil, err
 }

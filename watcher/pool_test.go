@@ -123,7 +123,7 @@ func sessionsFollowStore(t *testing.T) {
 	connections("enabled: it runs", h.account.ID, 1)
 	h.waitMails(t, 1)
 
-	if err := h.store.Accounts.Remove(h.account.ID); err != nil {
+	if err := h.store.Accounts.Remove(h.account.ID, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	connections("removed: it does not run", h.account.ID, 0)

@@ -151,7 +151,7 @@ func workday(t *testing.T, f *fault) *harness {
 		second.Email = "renamed@example.org"
 		var err error
 		second, err = h.store.Accounts.Update(second, time.Now())
-		return errors.Join(err, h.store.Accounts.Remove(third.ID))
+		return errors.Join(err, h.store.Accounts.Remove(third.ID, time.Now()))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -136,7 +136,7 @@ func accountEdited(t *testing.T) {
 			_, err := h.store.Accounts.Update(a, time.Now().Add(time.Second))
 			return err
 		},
-		"removed": func(h *harness) error { return h.store.Accounts.Remove(h.account.ID) },
+		"removed": func(h *harness) error { return h.store.Accounts.Remove(h.account.ID, time.Now()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -261,7 +261,7 @@ func (h *accountHandlers) deleteAccount(ctx context.Context, c caller, in *byID)
 		return nil, err
 	}
 	if c.owns(a.Owner) {
-		return nil, h.accounts.Remove(a.ID)
+		return nil, h.accounts.Remove(a.ID, time.Now())
 	}
 	a.SharedWith = slices.DeleteFunc(a.SharedWith, func(id string) bool { return id == c.user.ID })
 	_, err = h.accounts.Update(a, time.Now())

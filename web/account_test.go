@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,8 @@ func TestAccounts(t *testing.T) {
 	t.Run("concurrent changes undo nothing", accountConcurrentChanges)
 	t.Run("lists are newest first, in pages", accountListInPages)
 	t.Run("sharing ends when the account becomes another mailbox", accountShareEnds)
+	t.Run("who shared an account that is removed is told, and keeps the mailbox with its password", accountKeptBySharer)
+	t.Run("who leaves an account is not told", accountLeft)
 }
 
 func accountStoredAfterLogin(t *testing.T) {
@@ -291,7 +294,7 @@ func accountListInPages(t *testing.T) {
 			id := item.(map[string]any)["id"].(string)
 			got = append(got, id)
 			if len(got) == 3 { // the last item is removed, its place stays valid
-				fatal(t, h.store.Accounts.Remove(id))
+				fatal(t, h.store.Accounts.Remove(id, time.Now()))
 			}
 		}
 		var more bool
@@ -327,5 +330,54 @@ func accountShareEnds(t *testing.T) {
 	b := h.call(h.anna.full, "PATCH", at, object{"username": "both", "password": password, "shared_with": []string{h.ben.id}}, 200)
 	if fmt.Sprint(b.body["shared_with"]) != fmt.Sprint([]string{h.ben.id}) {
 		t.Errorf("a share that was requested: %s", b.raw)
+	}
+}
+
+func accountKeptBySharer(t *testing.T) {
+	t.Parallel()
+	for name, remove := range map[string]func(h *testServer, account string){
+		"by its owner":   func(h *testServer, account string) { h.call(h.ben.full, "DELETE", "/accounts/"+account, nil, 204) },
+		"with its owner": func(h *testServer, account string) { h.call(h.anna.full, "DELETE", "/users/"+h.ben.id, nil, 204) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newTestServer(t)
+			dora := h.call(h.anna.full, "POST", "/users", object{"name": "Dora", "password": password}, 201).id()
+			phone := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+			remove(h, h.call(h.ben.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.anna.id, dora}), 201).id())
+			list := h.call(h.anna.device, "GET", "/notifications", nil, 200)
+			items := list.body["items"].([]any)
+			if len(items) != 1 {
+				t.Fatalf("Anna sees %s", list.raw)
+			}
+			n := items[0].(map[string]any)
+			params := n["params"].(map[string]any)
+			if n["kind"] != "attention" || n["code"] != "share_ended" || n["account"] != nil || fmt.Sprint(params) != "map[account:anna@example.net host:imap.example.net port:993 security:tls username:anna]" ||
+				!strings.HasPrefix(n["text"].(string), "anna@example.net: it no longer rings for you") || strings.Contains(list.raw, password) {
+				t.Errorf("it is %s", list.raw)
+			}
+			if deliveries := n["deliveries"].([]any); len(deliveries) != 1 || deliveries[0].(map[string]any)["device"] != phone {
+				t.Errorf("it rings %v", deliveries)
+			}
+			port, err := strconv.Atoi(params["port"].(string))
+			fatal(t, err)
+			again := object{"email": params["account"], "host": params["host"], "port": port, "security": params["security"], "username": params["username"], "password": password}
+			if a := h.call(h.anna.full, "POST", "/accounts", again, 201); a.body["owner"] != h.anna.id {
+				t.Errorf("added again it is %s", a.raw)
+			}
+		})
+	}
+}
+
+func accountLeft(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	id := h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201).id()
+	h.call(h.ben.full, "DELETE", "/accounts/"+id, nil, 204)
+	h.call(h.anna.full, "DELETE", "/accounts/"+id, nil, 204)
+	for _, token := range []string{h.anna.full, h.ben.full} {
+		if list := h.call(token, "GET", "/notifications", nil, 200); len(list.body["items"].([]any)) > 0 {
+			t.Errorf("they see %s", list.raw)
+		}
 	}
 }

@@ -314,7 +314,7 @@ func sessionDeviceRemoved(t *testing.T) {
 func sessionEndedMeanwhile(t *testing.T) {
 	t.Parallel()
 	gone := map[string]func(h *testServer){
-		"the user": func(h *testServer) { fatal(h.t, h.store.Users.Remove(h.ben.id)) },
+		"the user": func(h *testServer) { fatal(h.t, h.store.Users.Remove(h.ben.id, time.Now())) },
 		"the session": func(h *testServer) {
 			sessions, err := h.store.Users.Sessions(h.ben.id, time.Now())
 			fatal(h.t, err)

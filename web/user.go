@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"idlepush"
@@ -19,8 +20,10 @@ type Person struct {
 
 // Mailboxes counts the mailboxes of a user.
 type Mailboxes struct {
-	Total     int `json:"total" doc:"Mailboxes that the user owns"`
-	Attention int `json:"attention" doc:"Mailboxes that need a person to act"`
+	Total      int      `json:"total" doc:"Mailboxes that the user owns"`
+	Attention  int      `json:"attention" doc:"Mailboxes that need a person to act"`
+	Shared     int      `json:"shared" doc:"Mailboxes that the user shares with others"`
+	SharedWith []string `json:"shared_with" doc:"Ids of the users with whom the user shares one"`
 }
 
 // Devices counts the devices of a user.
@@ -74,15 +77,21 @@ func (h *userHandlers) personView() (func(idlepush.User) (Person, error), error)
 	}
 	devices, err := h.devices.List("")
 	return func(u idlepush.User) (Person, error) {
-		p := Person{User: userOf(u)}
+		p := Person{User: userOf(u), Mailboxes: Mailboxes{SharedWith: []string{}}}
 		for _, a := range accounts {
 			if a.Owner == u.ID {
 				p.Mailboxes.Total++
 				if a.Status.State == idlepush.StateAttention {
 					p.Mailboxes.Attention++
 				}
+				if len(a.SharedWith) > 0 {
+					p.Mailboxes.Shared++
+					p.Mailboxes.SharedWith = append(p.Mailboxes.SharedWith, a.SharedWith...)
+				}
 			}
 		}
+		slices.Sort(p.Mailboxes.SharedWith)
+		p.Mailboxes.SharedWith = slices.Compact(p.Mailboxes.SharedWith)
 		for _, d := range devices {
 			if d.User == u.ID {
 				p.Devices.Total++
@@ -163,5 +172,5 @@ func (h *userHandlers) deleteUser(_ context.Context, c caller, in *byID) (*struc
 	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}
-	return nil, h.users.Remove(in.ID)
+	return nil, h.users.Remove(in.ID, time.Now())
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -37,6 +38,14 @@ func userManagedByAdmin(t *testing.T) {
 		t.Errorf("the admin sees Ben's mailbox: %s", list.raw)
 	}
 
+	if u := h.userNamed("Ben"); fmt.Sprint(u["mailboxes"]) != "map[attention:0 shared:0 shared_with:[] total:1]" {
+		t.Errorf("Ben has %v", u["mailboxes"])
+	}
+	h.call(h.ben.full, "POST", "/accounts", mailbox().with("username", "other").with("email", "other@example.net").with("shared_with", []string{h.anna.id}), 201)
+	if u := h.userNamed("Ben"); fmt.Sprint(u["mailboxes"]) != fmt.Sprintf("map[attention:0 shared:1 shared_with:[%s] total:2]", h.anna.id) {
+		t.Errorf("Ben has %v", u["mailboxes"])
+	}
+
 	made := h.call(h.anna.full, "POST", "/users", object{"name": "Carla", "password": password}, 201)
 	h.call(h.anna.full, "POST", "/users", object{"name": "carla", "password": password}, 422).wantFields(t, "name")
 	h.call(h.anna.full, "POST", "/users", object{"name": "Dora", "password": "short"}, 422).wantFields(t, "password")
@@ -51,6 +60,18 @@ func userManagedByAdmin(t *testing.T) {
 	h.call(h.anna.full, "DELETE", "/users/"+made.id(), nil, 204)
 	h.call(h.anna.full, "DELETE", "/users/"+made.id(), nil, 404)
 	h.call("", "POST", "/login", object{"name": "Carla", "password": "another " + password}, 401)
+}
+
+// userNamed returns a user as Anna sees them.
+func (h *testServer) userNamed(name string) map[string]any {
+	h.t.Helper()
+	for _, item := range h.call(h.anna.full, "GET", "/users", nil, 200).body["items"].([]any) {
+		if u := item.(map[string]any); u["name"] == name {
+			return u
+		}
+	}
+	h.t.Fatalf("there is no %s", name)
+	return nil
 }
 
 func userRoleChanges(t *testing.T) {

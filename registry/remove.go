@@ -1,0 +1,77 @@
+package registry
+
+import (
+	"strconv"
+	"time"
+
+	"idlepush"
+	"idlepush/codes"
+	"idlepush/registry/table"
+)
+
+// Remove removes the account with its cursors, and notifies each person with whom it is shared; see
+// [CodeShareEnded]. What waits for it is not sent. The next Purge removes its activity. What does
+// not fit one transaction takes several, and each notifies those who stop seeing the account in it.
+func (s Accounts) Remove(account string, now time.Time) error {
+	return s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
+		row, err := accountRowOf(set.tx, account)
+		if err != nil {
+			return false, err
+		}
+		return removeAccount(set, id(account), row)
+	})
+}
+
+// What the end of one share reads and writes at most: the devices of the person, the notification,
+// which may be in one queue or in none, and an index key of the account.
+const shareCost = 1 + notificationCost + queueCost + deliveryCost + 2
+
+// removeAccount removes an account with its cursors and its shares. done reports whether all of
+// that fitted the transaction. If not, a part is removed and the account is disabled, so that
+// nothing watches it without its cursors.
+func removeAccount(set *queueSet, account id, row accountRow) (done bool, err error) {
+	folders, err := cursors.Keys(set.tx, table.Under(account), table.NoLimit)
+	if err != nil {
+		return false, err
+	}
+	set.reserved = removalCost
+	defer func() { set.reserved = 0 }()
+	for len(row.SharedWith) > 0 && set.opsLeft() >= shareCost {
+		if err := notifyShareEnded(set, account, row, row.SharedWith[0]); err != nil {
+			return false, err
+		}
+		row.SharedWith = row.SharedWith[1:]
+		set.reserved += 2 // the index key
+	}
+	fit := max(0, min(len(folders), set.opsLeft()))
+	for _, k := range folders[:fit] {
+		if err := cursors.Delete(set.tx, k); err != nil {
+			return false, err
+		}
+	}
+	if len(row.SharedWith) > 0 || fit < len(folders) {
+		row.Enabled, row.Revision = false, row.Revision+1
+		return false, accounts.Put(set.tx, account, row)
+	}
+	if err := standings.Delete(set.tx, account); err != nil {
+		return false, err
+	}
+	return true, accounts.Delete(set.tx, account)
+}
+
+// notifyShareEnded notifies a person that an account is removed which was shared with the person.
+// The notification has all that it takes to add the mailbox again, but not its password.
+func notifyShareEnded(set *queueSet, account id, row accountRow, user string) error {
+	own, err := devices.Keys(set.tx, table.Under(id(user)), table.NoLimit)
+	if err != nil {
+		return err
+	}
+	var recipients []string
+	for _, k := range own {
+		recipients = append(recipients, string(k.device))
+	}
+	reason := idlepush.Reason{Code: CodeShareEnded}.With(codes.Account, row.Email).With("host", row.Host).With("port", strconv.Itoa(row.Port)).
+		With("security", string(row.Security)).With("username", row.Username)
+	return set.insert(idlepush.Notification{ID: stableID(string(idlepush.KindAttention), string(account), user, set.now.String()), Kind: idlepush.KindAttention, User: user,
+		At: set.now, Expires: set.now.Add(idlepush.KindAttention.Lifetime()), Reason: reason}, recipients)
+}

@@ -7,6 +7,7 @@ import (
 	"idlepush"
 	"idlepush/push"
 	"idlepush/push/pushtest"
+	"idlepush/registry"
 )
 
 func TestClickURL(t *testing.T) {
@@ -30,6 +31,21 @@ func TestClickURL(t *testing.T) {
 		w.Link = row.link
 		if m := push.Render(w, row.home, pushtest.Sentences); m.URL != row.want {
 			t.Errorf("%s: %q, want %q", name, m.URL, row.want)
+		}
+	}
+}
+
+func TestClickOnShareEnded(t *testing.T) {
+	const home = "https://push.example.org/"
+	for level, want := range map[idlepush.Level]string{
+		idlepush.LevelWake:    home,
+		idlepush.LevelSender:  home + "#/add/" + pushtest.Planted(idlepush.KindAttention).ID,
+		idlepush.LevelPreview: home + "#/add/" + pushtest.Planted(idlepush.KindAttention).ID,
+	} {
+		w := pushtest.Work(idlepush.KindAttention, idlepush.Device{Content: level})
+		w.Notification.Reason = idlepush.Reason{Code: registry.CodeShareEnded}
+		if m := push.Render(w, home, pushtest.Sentences); m.URL != want {
+			t.Errorf("at %s it leads to %q, want %q", level, m.URL, want)
 		}
 	}
 }

@@ -68,6 +68,8 @@ func clickURL(w registry.Work, page string) string {
 		return w.Link
 	case n.Kind == idlepush.KindMail:
 		return page + "#/mail/" + n.ID
+	case n.Code == registry.CodeShareEnded && w.Device.Content.Allows(idlepush.LevelSender):
+		return page + "#/add/" + n.ID // which adds the mailbox again
 	}
 	return page
 }

@@ -48,7 +48,7 @@ function read(text) {
 			timestamp: Date.parse(own.at) || Date.now(),
 			icon: "/icon-192.png",
 			badge: "/badge-96.png",
-			data: { id: own.id, kind: own.kind, account: own.account, navigate: shown.navigate, unread },
+			data: { id: own.id, kind: own.kind, code: own.code, account: own.account, navigate: shown.navigate, unread },
 		},
 		clear: Array.isArray(own.clear) ? own.clear : [],
 		unread: Number.isInteger(unread) ? unread : undefined,
@@ -74,7 +74,8 @@ async function show(data) {
 // target returns the address that a click opens. A service worker can open only web addresses; for
 // others the page has a link.
 function target(data, origin) {
-	const page = data?.kind === "mail" && data.id ? `${origin}/#/mail/${encodeURIComponent(data.id)}` : `${origin}/#/`;
+	const view = data?.kind === "mail" ? "mail" : data?.code === "share_ended" ? "add" : "";
+	const page = view && data.id ? `${origin}/#/${view}/${encodeURIComponent(data.id)}` : `${origin}/#/`;
 	try {
 		const { protocol, href } = new URL(data?.navigate ?? page);
 		return protocol === "https:" || protocol === "http:" ? href : page;

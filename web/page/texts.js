@@ -4,6 +4,8 @@
 // whole returns a reason as a sentence of its own.
 const whole = (reason) => reason && reason[0].toUpperCase() + reason.slice(1) + (/[.!?)]$/.test(reason) ? "" : ".");
 
+const listed = (names) => new Intl.ListFormat(self.texts.language).format(names);
+
 self.texts = {
 	language: "en", // BCP 47; also of dates and numbers
 
@@ -135,7 +137,10 @@ self.texts = {
 	pause: "Pause",
 	resume: "Resume watching",
 	removeMailbox: "Remove the mailbox",
-	removeMailboxSure: (email) => `Stop watching ${email} and forget its password?`,
+	removeMailboxSure: (email, sharers) => `Stop watching ${email} and forget its password?${sharers.length === 0 ? ""
+		: ` It no longer rings for ${listed(sharers)} either. They are told, and can add it again with its password.`}`,
+	shareEnded: (email) => `${email} was shared with you, and its owner has removed it or is gone. Enter its password to keep it.`,
+	addAgain: "Add it again",
 	details: "Connection details",
 	detail: {
 		server: "Server", folders: "Folders", since: "In this state since", lastByte: "Last data from the server", confirmed: "Last confirmed that no mail is missing",
@@ -249,7 +254,8 @@ self.texts = {
 	makeAdmin: "Make admin",
 	makeMember: "Make member",
 	removePerson: "Remove",
-	removePersonSure: (name) => `Remove ${name} with all mailboxes and devices? This cannot be undone.`,
+	removePersonSure: (name, shared, sharers) => `Remove ${name} with all mailboxes and devices? This cannot be undone.${shared === 0 ? ""
+		: ` ${name} shares ${shared === 1 ? "a mailbox" : `${shared} mailboxes`} with ${listed(sharers)}. They are told, and can add ${shared === 1 ? "it" : "each"} again with its password.`}`,
 
 	// You
 	meTitle: "You",

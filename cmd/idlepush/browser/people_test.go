@@ -129,6 +129,47 @@ func TestPeople(t *testing.T) {
 		anna.Click(t, "css:dialog .danger")
 		phone.WaitText(t, "Log in")
 	})
+	t.Run("who shares a mailbox keeps it with its password when its owner removes it", func(t *testing.T) {
+		joined(t)
+		s.openView(t, anna, "people", "Invite somebody")
+		anna.WaitText(t, "1 mailbox, ")
+		s.openView(t, anna, "mailbox/"+mailbox, "Connection details")
+		anna.Click(t, "Remove the mailbox")
+		anna.WaitText(t, "It no longer rings for ben either. They are told, and can add it again with its password.")
+		anna.Click(t, "css:dialog .danger")
+		anna.WaitText(t, "No mailbox is watched yet.")
+		s.openView(t, ben, "activity", "it no longer rings for you")
+		ben.Click(t, "Add it again")
+		ben.WaitText(t, "Enter its password to keep it.")
+		ben.Type(t, "Its password", s.Mail.Password)
+		ben.Click(t, "Continue")
+		ben.Click(t, "Watch this mailbox")
+		ben.WaitText(t, "Watching, checked")
+		if ben.Has(t, "Shared with you") {
+			t.Error("it is not his")
+		}
+	})
+	t.Run("an admin who removes a person reads who else loses a mailbox", func(t *testing.T) {
+		joined(t)
+		var list struct {
+			Items []struct{ ID, Name string }
+		}
+		callAPI(t, ben, "GET", "/users/names", nil, &list)
+		var shared []string
+		for _, u := range list.Items {
+			if u.Name == "anna" || u.Name == "dora" {
+				shared = append(shared, u.ID)
+			}
+		}
+		var own struct{ Items []struct{ ID string } }
+		callAPI(t, ben, "GET", "/accounts", nil, &own)
+		callAPI(t, ben, "PATCH", "/accounts/"+own.Items[0].ID, object{"shared_with": shared}, nil)
+		s.openView(t, anna, "people", "Invite somebody")
+		anna.Eval(t, nil, `() => [...document.querySelectorAll("main li.card")].find((card) => card.querySelector("h2")?.textContent === "ben").querySelector(".danger").click()`)
+		anna.WaitText(t, "ben shares a mailbox with dora and anna. They are told, and can add it again with its password.")
+		anna.Click(t, "css:dialog .danger")
+		s.openView(t, anna, "activity", "Add it again")
+	})
 	// Package web tests the limit itself in virtual time. Here the answer is fake, so that the test
 	// need not guess faster than the limit recovers.
 	t.Run("after too many guesses the form shows the reason", func(t *testing.T) {

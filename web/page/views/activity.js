@@ -40,6 +40,7 @@ function line(item, emails) {
 		el("div", { class: "row" }, heading, el("span", { class: "soft" }, clock(item.at))),
 		item.subject && el("p", {}, item.subject),
 		item.code && el("p", {}, reason(item, item.text)),
+		item.code === "share_ended" && el("p", {}, el("a", { href: `#/add/${item.id}` }, texts.addAgain)),
 		el("p", { class: "soft" }, [emails.get(item.account), item.folder !== "INBOX" && item.folder].filter(Boolean).join(" · ")),
 		item.cleared && el("p", { class: "soft" }, item.kind === "attention" ? texts.resolved : texts.readElsewhere),
 		deliveries(item),

@@ -5,20 +5,24 @@ import { go } from "../session.js";
 
 const { texts } = self;
 
-export async function add() {
-	return { title: texts.addMailbox, node: addMailbox((account) => {
+// add asks for a mailbox. If id is that of a notification about the end of a share, only the password
+// of that mailbox is missing.
+export async function add(id) {
+	const { code, params } = id ? await call("GET", `/notifications/${encodeURIComponent(id)}`) : {};
+	const known = code === "share_ended" ? params : undefined;
+	return { title: texts.addMailbox, node: [known && el("p", {}, texts.shareEnded(known.account)), addMailbox((account) => {
 		tell(texts.watched(account.email));
 		go("mailboxes");
-	}) };
+	}, known)].filter(Boolean) };
 }
 
 // serverFields returns the fields for the settings of a mail server.
-function serverFields() {
+function serverFields({ host, port = 993, security = "tls", username } = {}) {
 	return [
-		field("host", texts.host, { autocomplete: "off", placeholder: "imap.example.org", inputmode: "url" }),
-		field("security", texts.security, { options: Object.entries(texts.securities), value: "tls" }),
-		field("port", texts.port, { type: "number", min: 1, max: 65535, value: 993, inputmode: "numeric" }),
-		field("username", texts.username, { autocomplete: "off" }, texts.usernameHint),
+		field("host", texts.host, { autocomplete: "off", placeholder: "imap.example.org", inputmode: "url", value: host }),
+		field("security", texts.security, { options: Object.entries(texts.securities), value: security }),
+		field("port", texts.port, { type: "number", min: 1, max: 65535, value: port, inputmode: "numeric" }),
+		field("username", texts.username, { autocomplete: "off", value: username }, texts.usernameHint),
 	];
 }
 
@@ -39,19 +43,19 @@ export function folderTicks({ folders, unreadable_folders: unreadable }, chosen)
 }
 
 // addMailbox asks for address and password, finds the settings, tries the login, asks for the
-// folders, and calls added.
-export function addMailbox(added) {
+// folders, and calls added. known has the address and the settings; undefined: they are not known.
+export function addMailbox(added, known) {
 	const place = el("div");
-	place.append(loginForm((login, there, link) => place.replaceChildren(foldersForm(login, there, link, added))));
+	place.append(loginForm((login, there, link) => place.replaceChildren(foldersForm(login, there, link, added)), known));
 	return place;
 }
 
-function loginForm(worked) {
+function loginForm(worked, known) {
 	const found = el("div", { "aria-live": "polite" });
-	const server = el("details", {}, el("summary", {}, texts.settings), el("p", { class: "hint" }, texts.settingsHint), serverFields());
-	const email = field("email", texts.email, { type: "email", autocomplete: "email", required: true });
+	const server = el("details", { "data-typed": known && "yes" }, el("summary", {}, texts.settings), el("p", { class: "hint" }, texts.settingsHint), serverFields(known));
+	const email = field("email", texts.email, { type: "email", autocomplete: "email", required: true, value: known?.account });
 	const input = email.querySelector("input");
-	let discovery = { for: "", result: Promise.resolve(undefined) };
+	let discovery = { for: known?.account ?? "", result: Promise.resolve(undefined) };
 	const discover = () => {
 		const address = input.value.trim();
 		if (discovery.for !== address && /^[^@\s]+@[^@\s]+\.[^@\s]+$/.test(address)) {

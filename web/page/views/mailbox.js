@@ -23,6 +23,8 @@ export async function mailbox(id) {
 		node.push(el("p", {}, texts.sharedByText), el("div", { class: "buttons" }, removal(path, texts.leave, texts.leaveSure)));
 		return { title: account.email, node, on: [] };
 	}
+	const names = await all("/users/names");
+	const sharers = names.filter(({ id }) => account.shared_with.includes(id)).map(({ name }) => name);
 	const broken = account.status.state === "attention" || account.status.next_try !== undefined;
 	node.push(
 		part(broken ? texts.enterPassword : texts.changePassword, broken, form(texts.save, async (values) => {
@@ -31,14 +33,14 @@ export async function mailbox(id) {
 		}, field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint))),
 		folders(path, account, change),
 		linkPart(account, change),
-		sharing(account, await all("/users/names"), change),
+		sharing(account, names, change),
 		part(texts.details, false, details(account)),
 		el("div", { class: "buttons" },
 			button(account.enabled ? texts.pause : texts.resume, async () => {
 				await change({ enabled: !account.enabled });
 				go("mailboxes");
 			}),
-			removal(path, texts.removeMailbox, texts.removeMailboxSure(account.email))));
+			removal(path, texts.removeMailbox, texts.removeMailboxSure(account.email, sharers))));
 	return { title: account.email, node, on: [] };
 }
 

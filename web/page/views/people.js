@@ -11,7 +11,7 @@ export async function people() {
 	const open = invites.filter((invite) => invite.for === "person");
 	const made = el("div", { "aria-live": "polite" });
 	return { title: texts.peopleTitle, node: [
-		el("ul", { class: "plain" }, users.map((user) => el("li", { class: "card" }, person(user)))),
+		el("ul", { class: "plain" }, users.map((user) => el("li", { class: "card" }, person(user, users)))),
 		el("section", { class: "card" }, el("h2", {}, texts.invite), made, form(texts.inviteButton, async (values) => {
 			const invite = await call("POST", "/invites", { for: "person", admin: values.has("admin") });
 			made.replaceChildren(el("p", {}, texts.inviteText), invitation(invite));
@@ -29,8 +29,9 @@ function openInvite(invite) {
 	return line;
 }
 
-function person(user) {
+function person(user, users) {
 	const path = `/users/${user.id}`;
+	const sharers = users.filter(({ id }) => user.mailboxes.shared_with.includes(id)).map(({ name }) => name);
 	const self = user.id === session.user.id;
 	return [
 		el("div", { class: "row" }, el("h2", {}, user.name, self && ` (${texts.you})`), el("span", { class: "soft" }, user.admin ? texts.admin : texts.member)),
@@ -39,7 +40,7 @@ function person(user) {
 		!self && el("div", { class: "buttons" },
 			button(user.admin ? texts.makeMember : texts.makeAdmin, () => call("PATCH", path, { admin: !user.admin }), { id: `role-${user.id}` }),
 			button(texts.removePerson, async () => {
-				if (await confirmed(texts.removePersonSure(user.name), texts.removePerson, texts.cancel)) {
+				if (await confirmed(texts.removePersonSure(user.name, user.mailboxes.shared, sharers), texts.removePerson, texts.cancel)) {
 					await call("DELETE", path);
 				}
 			}, { class: "danger" })),

@@ -24,6 +24,8 @@ func numbersDocs(t *testing.T) {
 		{"../docs/behaviour.md", "`burst-limit` times within a minute", burstWindow, 60 * time.Second},
 		{"../docs/settings.md", "mails per minute, device and account", (&Dispatcher{BurstLimit: 5}).limit(registry.Work{Notification: idlepush.Notification{Kind: idlepush.KindMail}}), Limit{5, 60 * time.Second}},
 		{"../docs/behaviour.md", "one of more than 5 old mails that were found together", maxOldAlone, 5},
+		{"../docs/behaviour.md", "Beyond that, one summary counts them: \"140 more in ann@example.org\"", moreText(140, "ann@example.org"), "140 more in ann@example.org"},
+		{"../docs/behaviour.md", "under the same id and at most once an hour", excessPause, time.Hour},
 		{"../docs/behaviour.md", "If more old mail comes to the folder within an hour, it waits until none has come for a minute", [2]time.Duration{maxImport, importEnds}, [2]time.Duration{time.Hour, time.Minute}},
 		{"../docs/behaviour.md", "Once that is 5, further old mail waits for the whole hour. So an import that puts one mail after the other, at whatever pace, rings no more than 5 times an hour.", [2]time.Duration{maxOldAlone, maxImport}, [2]time.Duration{5, time.Hour}},
 		{"../docs/behaviour.md", "the next try comes within 2 s, doubling up to a minute", [2]time.Duration{minRetryWait, maxRetryWait}, [2]time.Duration{2 * time.Second, time.Minute}},

@@ -32,8 +32,8 @@ func importGoesOn(m registry.OldMail, now time.Time) bool {
 
 func isWithin(now, t time.Time, d time.Duration) bool { return !t.After(now) && now.Sub(t) < d }
 
-// decideOld decides how the old mail rings that looks have found. What it cannot decide on holds up
-// no other.
+// decideOld decides how the old mail rings that looks have found, and whether summaries of excess
+// mail ring. What it cannot decide on holds up no other.
 func (d *Dispatcher) decideOld(now time.Time) error {
 	list, err := d.Store.OldMail()
 	for _, m := range list {
@@ -53,5 +53,5 @@ func (d *Dispatcher) decideOld(now time.Time) error {
 		}
 		d.Log.Info("old mail was found", "account", m.Account, "folder", m.Folder, "count", m.Count, "alone", ringsAlone(m))
 	}
-	return err
+	return errors.Join(err, d.ringExcess(now))
 }

@@ -53,7 +53,8 @@ const (
 const maxURL = 500
 
 // Render returns the message for the work, with no more than the device's level allows now. page is
-// the URL of the page, or empty if it is unknown. texts has the code of an attention.
+// the URL of the page, or empty if it is unknown. texts has the codes of an attention and of a
+// summary.
 func Render(w registry.Work, page string, texts codes.Table) Message {
 	return renderSize(0, w, page, texts.Sentence(w.Notification.Code, w.Notification.Params))
 }
@@ -141,6 +142,8 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 			if n.Code == registry.CodeOld {
 				p.Folder = shorten(n.Folder, limit.folder)
 				m.Title = fmt.Sprintf("%d older mails in %s", n.Count, p.Folder)
+			} else if n.Code == registry.CodeExcess {
+				m.Title, m.Body = moreText(n.Count, shorten(w.Mailbox, limit.from)), shorten(text, limit.text)
 			}
 			p.Count, p.Unread = n.Count, badge(w.Unread)
 		}
@@ -183,6 +186,14 @@ func summaryText(count int, mailbox string) string {
 		return "1 new mail"
 	}
 	return fmt.Sprintf("%d new mails", count)
+}
+
+// moreText returns the title of a summary of excess mail. mailbox may be empty.
+func moreText(count int, mailbox string) string {
+	if mailbox == "" {
+		return fmt.Sprintf("%d more mails", count)
+	}
+	return fmt.Sprintf("%d more in %s", count, mailbox)
 }
 
 // mailText returns the text that the phone shows: the sender as title, subject and preview below.

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"idlepush"
+	"idlepush/codes"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
 )
@@ -245,18 +246,24 @@ func renderSummary(t *testing.T) {
 	for _, c := range []struct {
 		count          int
 		mailbox, title string
-	}{{12, "ann@example.org", "12 new in ann@example.org"}, {12, "", "12 new mails"}, {1, "", "1 new mail"}, {37, "", "37 older mails in Family"}} {
+	}{{12, "ann@example.org", "12 new in ann@example.org"}, {12, "", "12 new mails"}, {1, "", "1 new mail"}, {37, "", "37 older mails in Family"},
+		{99, "ann@example.org", "99 more in ann@example.org"}, {99, "", "99 more mails"}} {
 		w := pushtest.Work(idlepush.KindSummary, at(idlepush.LevelSender))
 		w.Notification.Count, w.Mailbox = c.count, c.mailbox
 		if c.count == 37 {
 			w.Notification.Code, w.Notification.Folder = registry.CodeOld, "Family"
 		}
-		m := Render(w, "", pushtest.Sentences)
+		body := ""
+		if c.count == 99 {
+			w.Notification.Reason = idlepush.Reason{Code: registry.CodeExcess}.With("limit", "2000")
+			body = codes.Join(registry.Codes).Sentence(registry.CodeExcess, w.Notification.Params)
+		}
+		m := Render(w, "", codes.Join(registry.Codes))
 		var p payload
 		if err := json.Unmarshal(m.Payload, &p); err != nil {
 			t.Fatal(err)
 		}
-		if m.Title != c.title || p.Title != c.title || m.Body != "" || p.Count != c.count || m.Neutral != "New mail" {
+		if m.Title != c.title || p.Title != c.title || m.Body != body || p.Body != body || p.Count != c.count || m.Neutral != "New mail" {
 			t.Errorf("%q, %q, %s; want %q", m.Title, m.Body, m.Payload, c.title)
 		}
 	}

@@ -23,11 +23,12 @@ const maxLogins = 150
 // ErrFull reports that the user has as many as one may have.
 var ErrFull = errors.New("the user has too many already")
 
-// bounds holds the most of each that a user may have; 0: any number.
-type bounds struct{ devices, accounts, tokens, invites int }
+// bounds holds the most of each that a user may have, and how many mails of an account are kept in
+// a day; 0: any number.
+type bounds struct{ devices, accounts, tokens, invites, mails int }
 
 // defaultBounds are those of every store. Only tests of large stores have others.
-var defaultBounds = bounds{MaxDevices, MaxAccounts, MaxTokens, MaxInvites}
+var defaultBounds = bounds{MaxDevices, MaxAccounts, MaxTokens, MaxInvites, maxDaily}
 
 // checkBound returns ErrFull if the user has as many as most. count returns how many the user has.
 func checkBound(tx *table.Tx, most int, user string, count func(*table.Tx, id) (int, error)) error {

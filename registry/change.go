@@ -8,24 +8,24 @@ import (
 	"idlepush/registry/table"
 )
 
-// ChangeKind is the kind of a thing that has changed.
-type ChangeKind string
+// changeKind is the kind of a thing that has changed.
+type changeKind string
 
 // The kinds of changes. allChanged replaces the changes of a listener that became too many: it must
 // read everything again.
 const (
-	accountChanged      ChangeKind = "account"
-	deviceChanged       ChangeKind = "device"
-	notificationChanged ChangeKind = "notification"
-	userChanged         ChangeKind = "user"
-	sessionChanged      ChangeKind = "session"
-	inviteChanged       ChangeKind = "invite"
-	allChanged          ChangeKind = "all"
+	accountChanged      changeKind = "account"
+	deviceChanged       changeKind = "device"
+	notificationChanged changeKind = "notification"
+	userChanged         changeKind = "user"
+	sessionChanged      changeKind = "session"
+	inviteChanged       changeKind = "invite"
+	allChanged          changeKind = "all"
 )
 
 // Change is a thing that was created, changed or removed.
 type Change struct {
-	Kind ChangeKind
+	Kind changeKind
 	ID   string // empty: any of that kind
 }
 
@@ -96,8 +96,8 @@ func (c *core) watch() {
 		c.publish(accountChanged, string(k), viewers)
 		c.accounts.raise()
 	})
-	standings.Watch(c.db, func(k id, _, after *standingRow) {
-		if after != nil {
+	standings.Watch(c.db, func(k id, before, after *standingRow) {
+		if after != nil && (before == nil || !before.looksLike(*after)) {
 			c.publishToViewers(k, accountChanged, string(k))
 		}
 	})
@@ -125,7 +125,7 @@ func (c *core) watch() {
 		if after == nil {
 			return
 		}
-		if after.Undecided == stageFound {
+		if after.Undecided == stageFound || after.Undecided == stageExcess && after.Earlier == 0 {
 			c.outbox.raise()
 		}
 		if !after.isHidden() {
@@ -173,7 +173,7 @@ func (c *core) watchUsers() {
 }
 
 // publish adds a change to the listeners of the users.
-func (c *core) publish(kind ChangeKind, changed string, users []string) {
+func (c *core) publish(kind changeKind, changed string, users []string) {
 	c.listenersMu.Lock()
 	defer c.listenersMu.Unlock()
 	for _, l := range c.listeners {
@@ -184,7 +184,7 @@ func (c *core) publish(kind ChangeKind, changed string, users []string) {
 }
 
 // publishToAll adds a change to all listeners.
-func (c *core) publishToAll(kind ChangeKind, changed string) {
+func (c *core) publishToAll(kind changeKind, changed string) {
 	c.listenersMu.Lock()
 	defer c.listenersMu.Unlock()
 	for _, l := range c.listeners {
@@ -200,7 +200,7 @@ func (c *core) hasListeners() bool {
 
 // publishToViewers adds a change to the listeners of those who may see an account, or of the user
 // if scope is one. It ignores a row that cannot be read: whoever reads it gets the error.
-func (c *core) publishToViewers(scope id, kind ChangeKind, changed string) {
+func (c *core) publishToViewers(scope id, kind changeKind, changed string) {
 	if !c.hasListeners() {
 		return
 	}

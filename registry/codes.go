@@ -5,10 +5,12 @@ import "idlepush/codes"
 // summed is the case of CodeOld for a summary.
 const summed = "summary"
 
-// CodeOld and CodeDuplicate are why a mail did not ring. A summary with CodeOld counts old mail.
+// CodeOld and codeDuplicate are why a mail did not ring. A summary with CodeOld counts old mail,
+// and one with CodeExcess excess mail.
 const (
 	CodeOld       codes.Code = "old"
-	CodeDuplicate codes.Code = "duplicate"
+	codeDuplicate codes.Code = "duplicate"
+	CodeExcess    codes.Code = "excess"
 )
 
 // CodeShareEnded says that an account is gone which was shared with the person who is notified. Its
@@ -20,8 +22,9 @@ var Codes = []codes.Entry{
 	{Code: CodeOld, Text: "It did not ring by itself, because it is older mail that was found together with more: one summary counts them all.", Cases: map[string]string{
 		summed: "These mails are older and were found together, as after an import: this one summary rings for them all.",
 	}},
-	{Code: CodeDuplicate, Text: "It did not ring again: the same mail was there before, in {folder}."},
 	{Code: "device_refused", Text: "Its push service takes pushes to other devices, but refuses those to this one. Register the device again; if the push server is yours, let this server push to its address too."},
+	{Code: CodeExcess, Text: "So much mail came to this mailbox that only {limit} were kept one by one. This summary counts those that came after them. They are in the mailbox."},
+	{Code: codeDuplicate, Text: "It did not ring again: the same mail was there before, in {folder}."},
 	{Code: CodeShareEnded, Text: "it no longer rings for you, because its owner has removed it or is gone: to keep it, add it again with its password " +
 		"(mail server {host}, port {port}, encryption {security}, user name {username})"},
 	{Code: "device_gone", Text: "{device} gets no more notifications: {cause}"},

@@ -175,6 +175,26 @@ func (f furnished) silent() error {
 	return err
 }
 
+// excess records mail beyond what is kept in a day.
+func (f furnished) excess() error {
+	f.s.bounds.mails = 1
+	_, err := f.s.Mail.Record(Arrival{Account: f.shared.ID, Folder: "Family", To: Cursor{UIDValidity: 3, Next: 3}, Mails: []Message{{UID: 1}, {UID: 2}}, At: noon})
+	f.s.bounds.mails = 0
+	return err
+}
+
+// ringExcess has the summary of it ring.
+func (f furnished) ringExcess() error {
+	list, err := f.s.Outbox.Excess()
+	if err == nil && len(list) != 1 {
+		err = fmt.Errorf("there are %d summaries", len(list))
+	}
+	if err != nil {
+		return err
+	}
+	return f.s.Outbox.RingExcess(list[0], noon)
+}
+
 // decide decides on the old mail.
 func (f furnished) decide(by func(OldMail, time.Time) error) error {
 	list, err := f.s.Outbox.OldMail()

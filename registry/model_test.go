@@ -22,6 +22,8 @@ type model struct {
 	began    map[string]time.Time  // by stable id: of the note, also when it is gone
 	last     time.Time             // of the newest note that ever was
 	lanes    map[string]Lane       // those that are paused
+	excess   map[string]int        // by stable id: how many mails a summary counts
+	grown    map[string]bool       // by stable id: a summary that is to ring
 }
 
 type modelAccount struct {
@@ -29,7 +31,12 @@ type modelAccount struct {
 	next  uint32 // of INBOX; 0: never seen
 	batch string // the stable id of what counts its old mail; empty: there is none
 	old   int    // how many it counts
+	began time.Time
+	mails int // that rang since then
 }
+
+// modelDaily is how many mails of an account the store keeps in a day.
+const modelDaily = 6
 
 type modelDevice struct {
 	idlepush.Device
@@ -56,7 +63,7 @@ type modelDelivery struct {
 }
 
 func newModel() *model {
-	return &model{map[string]*modelAccount{}, map[string]*modelDevice{}, map[string]*modelNote{}, nil, map[string]string{}, map[string]time.Time{}, time.Time{}, map[string]Lane{}}
+	return &model{map[string]*modelAccount{}, map[string]*modelDevice{}, map[string]*modelNote{}, nil, map[string]string{}, map[string]time.Time{}, time.Time{}, map[string]Lane{}, map[string]int{}, map[string]bool{}}
 }
 
 func (m *model) sees(user, account string) bool {
@@ -118,6 +125,7 @@ func (m *model) record(a Arrival) (recorded int) {
 			}
 			account.old++
 			m.enqueue(id, &modelNote{account: a.Account, wordless: mail.Wordless, silent: true, undecided: true}, nil, a.At)
+		case m.countExcess(account, a.At):
 		default:
 			recorded++
 			told := m.who(func(d *modelDevice) bool { return m.rings(d, a.Account) })
@@ -126,6 +134,47 @@ func (m *model) record(a Arrival) (recorded int) {
 	}
 	account.next = a.To.Next
 	return recorded
+}
+
+// countExcess reports whether a mail that rings is beyond what is kept in a day.
+func (m *model) countExcess(a *modelAccount, now time.Time) bool {
+	if age := now.Sub(a.began); age < 0 || age >= 24*time.Hour {
+		a.began, a.mails = now, 0
+	}
+	if a.mails++; a.mails <= modelDaily {
+		return false
+	}
+	id := stableID("excess", a.ID, fmt.Sprint(a.began.UnixNano()))
+	if m.notes[id] == nil {
+		m.enqueue(id, &modelNote{account: a.ID, expires: now.Add(72 * time.Hour)}, nil, now)
+		m.excess[id] = 0
+	}
+	m.excess[id]++
+	m.grown[id] = true
+	return true
+}
+
+// ringExcess has a summary ring that has grown.
+func (m *model) ringExcess(id string, now time.Time) {
+	delete(m.grown, id)
+	n := m.notes[id]
+	for _, d := range m.who(func(d *modelDevice) bool { return m.rings(d, n.account) }) {
+		was, told := n.deliveries[d.ID]
+		if told && was.state != idlepush.DeliveryDelivered {
+			continue
+		}
+		n.deliveries[d.ID] = modelDelivery{idlepush.DeliveryPending, was.attempts, told}
+		m.queueAgain(d, id, now)
+	}
+}
+
+// queueAgain adds a note to a queue at the place of its time.
+func (m *model) queueAgain(d *modelDevice, id string, now time.Time) {
+	d.queue = append(d.queue, id)
+	slices.SortFunc(d.queue, func(a, b string) int { return m.began[a].Compare(m.began[b]) })
+	if d.due.IsZero() {
+		d.due = now
+	}
 }
 
 // decide has the old mail of an account ring, or the batch that counts it.
@@ -151,11 +200,7 @@ func (m *model) ring(id string, now time.Time) {
 	n.silent, n.expires = false, now.Add(72*time.Hour)
 	for _, d := range m.who(func(d *modelDevice) bool { return m.rings(d, n.account) }) {
 		n.deliveries[d.ID] = modelDelivery{state: idlepush.DeliveryPending}
-		d.queue = append(d.queue, id)
-		slices.SortFunc(d.queue, func(a, b string) int { return m.began[a].Compare(m.began[b]) })
-		if d.due.IsZero() {
-			d.due = now
-		}
+		m.queueAgain(d, id, now)
 	}
 }
 
@@ -227,11 +272,7 @@ func (m *model) fillIn(account, id string, now time.Time) bool {
 		was, told := n.deliveries[d.ID]
 		if told && was.state == idlepush.DeliveryDelivered && now.Before(n.expires) && m.rings(d, account) && d.Content != idlepush.LevelWake {
 			n.deliveries[d.ID] = modelDelivery{idlepush.DeliveryPending, was.attempts, true}
-			d.queue = append(d.queue, id)
-			slices.SortFunc(d.queue, func(a, b string) int { return m.began[a].Compare(m.began[b]) })
-			if d.due.IsZero() {
-				d.due = now
-			}
+			m.queueAgain(d, id, now)
 		}
 	}
 	return true
@@ -319,6 +360,7 @@ func (m *model) purge(now time.Time) {
 			return false
 		}
 		delete(m.notes, id)
+		delete(m.grown, id)
 		if a := m.accounts[n.account]; a != nil && a.batch == id {
 			a.batch = ""
 		}

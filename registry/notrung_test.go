@@ -264,12 +264,12 @@ func TestDuplicate(t *testing.T) {
 		reason codes.Code
 	}{
 		{"the same mail again, while the first is there", Message{UID: 2, Fingerprint: "one", Twins: []uint32{1}}, "INBOX", ""},
-		{"the same mail again, where the first was", Message{UID: 2, Fingerprint: "one"}, "INBOX", CodeDuplicate},
-		{"the same mail in another folder", Message{UID: 2, Fingerprint: "one"}, "Family", CodeDuplicate},
+		{"the same mail again, where the first was", Message{UID: 2, Fingerprint: "one"}, "INBOX", codeDuplicate},
+		{"the same mail in another folder", Message{UID: 2, Fingerprint: "one"}, "Family", codeDuplicate},
 		{"another mail", Message{UID: 2, Fingerprint: "two"}, "INBOX", ""},
 		{"mail of which nothing is known", Message{UID: 2}, "INBOX", ""},
 		{"the same mail, which was read", Message{UID: 2, Fingerprint: "one", NotRung: idlepush.Reason{Code: "seen"}}, "Family", "seen"},
-		{"the same mail, which is old", Message{UID: 2, Fingerprint: "one", Old: true}, "Family", CodeDuplicate},
+		{"the same mail, which is old", Message{UID: 2, Fingerprint: "one", Old: true}, "Family", codeDuplicate},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -286,7 +286,7 @@ func TestDuplicate(t *testing.T) {
 			if len(list) != 2 || list[0].Code != test.reason || list[0].UID != 2 {
 				t.Fatalf("listed are %+v", list)
 			}
-			if test.reason == CodeDuplicate && list[0].Params["folder"] != "INBOX" {
+			if test.reason == codeDuplicate && list[0].Params["folder"] != "INBOX" {
 				t.Errorf("its first place is %q", list[0].Params)
 			}
 		})

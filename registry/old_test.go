@@ -292,7 +292,7 @@ func oldMailTwoFolders(t *testing.T) {
 	if got := drain(t, s, d, dawn); !slices.Equal(got, []string{StableID(a.ID, "INBOX", 3, 1)}) {
 		t.Errorf("the phone got %v", got)
 	}
-	if list := allNotifications(t, s, ann, 50, dawn); len(list) != 2 || list[0].Code != CodeDuplicate || list[0].Params["folder"] != "INBOX" {
+	if list := allNotifications(t, s, ann, 50, dawn); len(list) != 2 || list[0].Code != codeDuplicate || list[0].Params["folder"] != "INBOX" {
 		t.Errorf("listed are %+v", list)
 	}
 }

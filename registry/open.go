@@ -36,7 +36,7 @@ type Options struct {
 	NoSync bool         // commits do not wait for the disk; for tests
 	Bound  int          // the most reads and writes of one transaction; 0: no bound; for tests
 	Fault  func() error // called before each transaction, which fails with its error; for tests
-	Many   bool         // users may have any number of devices, accounts and so on; for tests
+	Many   bool         // users may have any number of devices, mails and so on; for tests
 }
 
 func (o Options) table() table.Options {

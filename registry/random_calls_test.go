@@ -87,6 +87,30 @@ func (r *run) decide() {
 	r.m.decide(id, ring, r.now)
 }
 
+// ringExcess has one of the summaries of excess mail ring that have grown.
+func (r *run) ringExcess() {
+	list, err := r.s.Outbox.Excess()
+	r.want(err, nil)
+	grown := make(map[string]Excess)
+	for _, e := range list {
+		row := notificationRow{}
+		r.want(r.s.db.View(func(tx *table.Tx) (err error) {
+			row, _, err = notifications.Get(tx, e.key)
+			return err
+		}), nil)
+		if grown[row.ID] = e; e.Count != r.m.excess[row.ID] || !r.m.grown[row.ID] {
+			r.Errorf("%s counts %d, want %d", row.ID, e.Count, r.m.excess[row.ID])
+		}
+	}
+	if len(grown) != len(r.m.grown) {
+		r.Errorf("%d summaries have grown, want %d", len(grown), len(r.m.grown))
+	}
+	if id := pick(r, grown); id != "" {
+		r.want(r.s.Outbox.RingExcess(grown[id], r.now), nil)
+		r.m.ringExcess(id, r.now)
+	}
+}
+
 func (r *run) fillIn() {
 	id := pick(r, r.m.accounts)
 	if id == "" {
@@ -348,4 +372,7 @@ func (r *run) passTime() {
 	r.now = r.now.Add(time.Duration(r.of(12)-2) * unit)
 }
 
-func (r *run) reopen() { reopen(r, r.s) }
+func (r *run) reopen() {
+	reopen(r, r.s)
+	r.s.bounds.mails = modelDaily
+}

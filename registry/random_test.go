@@ -51,6 +51,7 @@ var operations = []struct {
 }{
 	{"record", 8, (*run).record},
 	{"decide", 3, (*run).decide},
+	{"ring excess", 2, (*run).ringExcess},
 	{"fill in", 4, (*run).fillIn},
 	{"take", 8, (*run).take},
 	{"settle", 10, (*run).settle},
@@ -71,6 +72,7 @@ var operations = []struct {
 func play(t *testing.T, bytes []byte) {
 	cryptotest.SetGlobalRandom(t, 1) // the same ids again
 	s := newStore(t)
+	s.bounds.mails = modelDaily
 	r := &run{TB: t, script: &script{bytes}, s: s, m: newModel(), now: dawn, taken: map[string]Work{}}
 	for _, name := range []string{"ann", "bob", "eve"} {
 		r.users = append(r.users, someone(t, s, name))

@@ -40,6 +40,9 @@ type Arrival struct {
 // folder it has only moved if the other place no longer has it. The notification stays with the
 // other place; see ClearRemoved.
 //
+// Of the mail of an account that notifies, 2,000 a day are stored. A summary of the day counts
+// those beyond. It notifies nobody until push says so; see [Outbox.Excess].
+//
 // It returns how many notifications are new. It returns ErrStale if the cursor is no longer at
 // a.From or the account was edited, and ErrNotFound if the account is removed or disabled.
 func (m Mail) Record(a Arrival) (recorded int, err error) {
@@ -53,7 +56,7 @@ func (m Mail) Record(a Arrival) (recorded int, err error) {
 	for done := false; !done; {
 		var r recordStep
 		err := m.updateQueues(a.At, func(set *queueSet) (err error) {
-			r, err = record(set, a)
+			r, err = record(set, a, m.bounds.mails)
 			return err
 		})
 		if err != nil {
@@ -90,7 +93,9 @@ type recordStep struct {
 	done                   bool
 }
 
-func record(set *queueSet, a Arrival) (r recordStep, err error) {
+// record is one transaction of Record. daily is how many mails of the account are kept one by one
+// in a day; 0: all.
+func record(set *queueSet, a Arrival, daily int) (r recordStep, err error) {
 	tx := set.tx
 	account, found, err := accounts.Get(tx, id(a.Account))
 	if err != nil {
@@ -110,12 +115,10 @@ func record(set *queueSet, a Arrival) (r recordStep, err error) {
 	if at.UIDValidity != a.From.UIDValidity || at.Next != a.From.Next {
 		return r, ErrStale
 	}
-	recipients, err := recipientsOf(tx, id(a.Account), account)
+	in, standing, err := newRecorder(set, a, account, daily)
 	if err != nil {
 		return r, err
 	}
-	in := &recorder{set: set, arrival: a, mailbox: cmp.Or(account.Mailbox, a.Account), recipients: idsOf(recipients), level: storedLevel(recipients)}
-	set.reserved = 4 + batchCost // the cursor, the unread count, trimNotRung, and the batch
 	r.cursor, r.done = a.To, true
 	for i, msg := range a.Mails {
 		fits := set.opsLeft() >= notificationCost+max(queueCost+deliveryCost, rowCost)
@@ -145,6 +148,9 @@ func record(set *queueSet, a Arrival) (r recordStep, err error) {
 	if err := in.writeBatch(r.done); err != nil {
 		return r, err
 	}
+	if err := in.writeDay(standing); err != nil {
+		return r, err
+	}
 	if err := cursors.Put(tx, key, cursorRow(r.cursor)); err != nil {
 		return r, err
 	}
@@ -167,6 +173,22 @@ type recorder struct {
 	recipients []string
 	level      idlepush.Level
 	old        *batch // the batch of the folder; nil: not read yet, or no old mail
+	day        dayRow
+	daily      int    // how many mails are kept in a day; 0: all
+	excess     *batch // the summary of excess mail; nil: not read yet, or no such mail
+}
+
+// newRecorder returns the recorder of an arrival, and the standing of its account. It reserves what
+// the end of the transaction needs.
+func newRecorder(set *queueSet, a Arrival, account accountRow, daily int) (*recorder, standingRow, error) {
+	// The cursor, the standing, trimNotRung, and two summaries.
+	set.reserved = 4 + batchCost + excessCost
+	recipients, err := recipientsOf(set.tx, id(a.Account), account)
+	if err != nil {
+		return nil, standingRow{}, err
+	}
+	standing, _, err := standings.Get(set.tx, id(a.Account))
+	return &recorder{set: set, arrival: a, mailbox: cmp.Or(account.Mailbox, a.Account), recipients: idsOf(recipients), level: storedLevel(recipients), day: standing.Day, daily: daily}, standing, err
 }
 
 // recordMail records one mail. recorded is 1 if it is a new notification. done reports whether it
@@ -213,6 +235,9 @@ func (in *recorder) recordMail(msg Message) (recorded int, done bool, err error)
 	case msg.Old:
 		n.Reason.Code = CodeOld
 		return 0, true, in.insertOld(n)
+	}
+	if excess, err := in.countDaily(); err != nil || excess {
+		return 0, true, err
 	}
 	err = in.set.insert(n, in.recipients)
 	return 1, !in.set.incomplete, err

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -74,14 +75,14 @@ var (
 	})
 	// byFingerprint finds what is known of a mail. Its duplicates say nothing more.
 	byFingerprint = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []fingerprintKey {
-		if row.Fingerprint == "" || row.Code == CodeDuplicate {
+		if row.Fingerprint == "" || row.Code == codeDuplicate {
 			return nil
 		}
 		return []fingerprintKey{{fingerprintPrefix{k.scope, digestOf(row.Fingerprint)}, k.seq}}
 	})
 	// duplicates finds the duplicates of a mail, so that its notification can move to one.
 	duplicates = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []duplicateKey {
-		if row.Fingerprint == "" || row.Code != CodeDuplicate || row.Removed {
+		if row.Fingerprint == "" || row.Code != codeDuplicate || row.Removed {
 			return nil
 		}
 		return []duplicateKey{{duplicatePrefix{k.scope, digestOf(row.Fingerprint)}, k.seq}}
@@ -107,7 +108,7 @@ var (
 		}
 		return []notificationKey{k}
 	})
-	// undecided finds old mail that push has not decided on; see old.go.
+	// undecided finds what push has not decided on: old mail and excess mail; see old.go.
 	undecided = table.NewIndex(notifications, "notifications/undecided", func(k notificationKey, row notificationRow) []undecidedKey {
 		if row.Undecided == "" {
 			return nil
@@ -234,6 +235,14 @@ type standingRow struct {
 	Status statusRow
 	Told   string `json:",omitempty"`
 	Unread *int   `json:",omitempty"` // nil: not known
+	Day    dayRow `json:",omitzero"`
+}
+
+// looksLike reports whether callers see no difference between the two. The day is for the store
+// alone.
+func (row standingRow) looksLike(other standingRow) bool {
+	row.Day = other.Day
+	return reflect.DeepEqual(row, other)
 }
 
 // statusRow is the status of an account or of a device.
@@ -356,7 +365,13 @@ func (row notificationRow) mayRing() bool {
 
 // isHidden reports whether the notification is for the store alone.
 func (row notificationRow) isHidden() bool {
-	return row.Kind == kindKnown || row.Kind == idlepush.KindSummary && row.Undecided != "" && (row.Undecided != stageDecided || row.Count == 0)
+	switch row.Undecided {
+	case stageLooking, stageFound:
+		return row.Kind == idlepush.KindSummary
+	case stageDecided:
+		return row.Count == 0
+	}
+	return row.Kind == kindKnown
 }
 
 func (row notificationRow) place(account id) placeKey {

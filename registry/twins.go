@@ -123,7 +123,7 @@ func (in *recorder) whyNotRung(twins []mailRow, msg Message) (why idlepush.Reaso
 	if err != nil || !isCopy {
 		return why, err
 	}
-	why = idlepush.Reason{Code: CodeDuplicate}.With("folder", twin.Value.Folder)
+	why = idlepush.Reason{Code: codeDuplicate}.With("folder", twin.Value.Folder)
 	if twin.Value.Folder != a.Folder {
 		return why, nil
 	}

@@ -304,7 +304,7 @@ func notRungTwins(t *testing.T) {
 		s.remove("INBOX", 2)
 		s.deliver("INBOX", alarm, time.Now())
 		time.Sleep(time.Minute)
-		if n, silent := len(h.mails(t)), h.notRung(t); n != 5 || len(silent) != 1 || silent[0].Code != registry.CodeDuplicate || silent[0].UID != 6 {
+		if n, silent := len(h.mails(t)), h.notRung(t); n != 5 || len(silent) != 1 || silent[0].Code != "duplicate" || silent[0].UID != 6 {
 			t.Errorf("%d ring, and not %+v", n, silent)
 		}
 	})

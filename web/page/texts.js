@@ -218,6 +218,7 @@ self.texts = {
 	noActivity: "No notifications yet. They are listed here for 7 days.",
 	newMail: "New mail",
 	summary: (count) => count === 1 ? "1 new mail" : `${count} new mails`,
+	moreMails: (count) => count === 1 ? "1 more mail" : `${count} more mails`,
 	olderMails: (count, folder) => `${count} older mails in ${folder}`,
 	readElsewhere: "Read or removed elsewhere",
 	resolved: "No longer needed",

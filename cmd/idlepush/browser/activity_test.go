@@ -51,7 +51,7 @@ func TestActivity(t *testing.T) {
 	s.Mail.Move(t, "Tea on Sunday", "Family")
 	edit(object{"enabled": true})
 
-	want := map[string]codes.Code{"read": "seen", "spam": "junk", "unfinished": "draft", "struck out": "deleted", "my answer": "sent", "Tea on Sunday": registry.CodeDuplicate}
+	want := map[string]codes.Code{"read": "seen", "spam": "junk", "unfinished": "draft", "struck out": "deleted", "my answer": "sent", "Tea on Sunday": "duplicate"}
 	for n := range 6 {
 		want[fmt.Sprint("imported ", n)] = registry.CodeOld
 	}
@@ -94,7 +94,7 @@ func TestActivity(t *testing.T) {
 			t.Errorf("of %q the page says %q, want %q", name, card, sentence)
 		}
 	}
-	p.WaitText(t, sentences.Sentence(registry.CodeDuplicate, map[string]string{"folder": "INBOX"}))
+	p.WaitText(t, sentences.Sentence("duplicate", map[string]string{"folder": "INBOX"}))
 	checkSizes(t, p)
 }
 

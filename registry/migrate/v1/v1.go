@@ -213,6 +213,12 @@ type Standing struct {
 	Status Status
 	Told   string `json:",omitempty"`
 	Unread *int   `json:",omitempty"`
+	Day    Day    `json:",omitzero"`
+}
+
+type Day struct {
+	Began time.Time `json:",omitzero"`
+	Mails int       `json:",omitempty"`
 }
 
 type Status struct {

@@ -25,7 +25,7 @@ export async function activity() {
 function title(item) {
 	switch (item.kind) {
 	case "summary":
-		return item.code === "old" ? texts.olderMails(item.count, item.folder) : texts.summary(item.count);
+		return item.code === "old" ? texts.olderMails(item.count, item.folder) : item.code === "excess" ? texts.moreMails(item.count) : texts.summary(item.count);
 	case "attention":
 		return texts.attentionKind;
 	case "clear":

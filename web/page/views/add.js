@@ -5,8 +5,8 @@ import { go } from "../session.js";
 
 const { texts } = self;
 
-// add asks for a mailbox. If id is that of a notification about the end of a share, only the password
-// of that mailbox is missing.
+// add asks for a mailbox. If id is that of a notification about the end of a share, only the
+// password of that mailbox is missing.
 export async function add(id) {
 	const { code, params } = id ? await call("GET", `/notifications/${encodeURIComponent(id)}`) : {};
 	const known = code === "share_ended" ? params : undefined;

@@ -9,12 +9,17 @@ import (
 	"idlepush/registry"
 )
 
-// maxInARow bounds the deliveries to one device before others have their turn.
+// maxInARow bounds the deliveries to one device before others have their turn. Slow devices take
+// turns after each.
 const maxInARow = 8
 
 // serve sends the deliveries of a queue in order, until one is not delivered.
 func (d *Dispatcher) serve(ctx, sending context.Context, q registry.Queue) {
-	for range maxInARow {
+	most := maxInARow
+	if q.Slow {
+		most = 1
+	}
+	for range most {
 		if !d.deliver(ctx, sending, q) || ctx.Err() != nil {
 			return
 		}
@@ -39,10 +44,15 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (go
 		return false
 	}
 	start := time.Now()
-	sending, cancel := context.WithTimeout(sending, sendTimeout)
+	timeout := sendTimeout
+	if q.Slow {
+		timeout = slowTimeout
+	}
+	sending, cancel := context.WithTimeout(sending, timeout)
 	defer cancel()
 	o, release := d.judge(w, lasting(d.Transports.send(sending, w.Device, Render(w, d.URL(), d.Codes)), w.Device.Status, d.now()))
 	defer release()
+	o.Slow = o.Result == registry.ResultRetry && time.Since(start) >= slowTimeout
 	asked := !o.At.IsZero()
 	now := d.now()
 	o = scheduled(o, w, now)

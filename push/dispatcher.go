@@ -13,15 +13,12 @@ import (
 )
 
 const (
-	// Concurrency is the maximum number of sends in flight, over all devices and lanes.
-	Concurrency = 160
-
-	laneConcurrency = Concurrency / 5  // in one lane: some that hang leave room for the others
-	sendTimeout     = 30 * time.Second // one Send
-	drainTimeout    = 8 * time.Second  // for the sends in flight when Run is to end
-	proveTimeout    = 10 * time.Second // one proving or test push
-	maxIdle         = time.Minute      // between two calls of Due, in case the clock is set
-	storeRetry      = time.Second      // the wait after the store failed, doubled up to maxIdle
+	sendTimeout  = 30 * time.Second // one Send
+	slowTimeout  = 10 * time.Second // one Send to a slow device, see registry.Queue
+	drainTimeout = 8 * time.Second  // for the sends in flight when Run is to end
+	proveTimeout = 10 * time.Second // one proving or test push
+	maxIdle      = time.Minute      // between two calls of Due, in case the clock is set
+	storeRetry   = time.Second      // the wait after the store failed, doubled up to maxIdle
 )
 
 // Dispatcher sends queued deliveries to their devices. Set the fields, then call Run once. Prove
@@ -58,7 +55,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	defer giveUp()
 	var workers sync.WaitGroup
 	done := make(chan registry.Queue, Concurrency)
-	busy := make(map[string]string) // devices with a send in flight, and their lanes
+	inFlight := newSends()
 	failed, c := 0, clock{wall: d.Now}
 	d.lanes = make(map[string]breaker)
 	todo, old := task{run: d.begin}, task{}
@@ -76,25 +73,25 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		if err := old.try(now); err != nil {
 			d.Log.Error("cannot decide how old mail rings; trying again", "err", err, "attempt", old.failed)
 		}
-		queues, next, err := d.Store.Due(now, Concurrency-len(busy), laneConcurrency, busy)
+		queues, err := d.Store.Due(now, inFlight.room, inFlight.queues)
+		ready, next := split(queues, now)
 		if failed = retried(failed, err); err != nil {
 			d.Log.Error("cannot read the outbox; trying again", "err", err, "attempt", failed)
 			next = now.Add(doubled(storeRetry, maxIdle, failed-1))
 		}
-		for _, q := range d.chooseProbes(queues) {
-			busy[q.Device] = q.Lane
+		for _, q := range inFlight.take(d.chooseProbes(ready)) {
 			workers.Go(func() {
 				d.serve(ctx, sending, q)
 				done <- q
 			})
 		}
-		timer := time.NewTimer(min(idle(now, len(busy), next), todo.wait(), old.wait()))
+		timer := time.NewTimer(min(idle(now, len(inFlight.queues), next), todo.wait(), old.wait()))
 		select {
 		case <-ctx.Done():
 		case q := <-done:
-			delete(busy, q.Device)
+			inFlight.end(q)
 			for range len(done) { // from the same commit, so that Due is called once for all
-				delete(busy, (<-done).Device)
+				inFlight.end(<-done)
 			}
 		case <-d.Store.Changed():
 		case <-d.Jumped:
@@ -147,6 +144,17 @@ func (d *Dispatcher) hasten(now time.Time) error {
 	}
 	d.Log.Warn("the clock was set back; trying all queued deliveries now")
 	return nil
+}
+
+// split returns the queues that are due at now, and when the first of the others will be; zero if
+// there is no other. The queues are in the order of that.
+func split(queues []registry.Queue, now time.Time) (ready []registry.Queue, next time.Time) {
+	for i, q := range queues {
+		if q.Due.After(now) {
+			return queues[:i], q.Due
+		}
+	}
+	return queues, time.Time{}
 }
 
 // idle returns the time that Run waits if nothing happens: until next, if it can send then.

@@ -37,6 +37,8 @@ func TestOrder(t *testing.T) {
 	t.Run("as many sends run at once as promised", orderConcurrency)
 	t.Run("a lane that hangs delays no other", orderLane)
 	t.Run("a slow device delays only itself", orderSlow)
+	t.Run("a device that did not answer gets less time, until it answers", orderHanging)
+	t.Run("devices that did not answer share a few places", orderFewSlow)
 	t.Run("each device gets what its level allows now", orderLevel)
 }
 
@@ -113,33 +115,33 @@ func orderQueue(t *testing.T) {
 	})
 }
 
-// Over all devices these are Concurrency, and no more.
+// They are half of Concurrency if all devices are of one user. TestShares has several.
 func orderConcurrency(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
-		const n = 2*Concurrency + 10
+		const most, n = Concurrency / 2, 2*Concurrency + 10
 		for i := range n {
-			h.browser(fmt.Sprint(i), fmt.Sprintf("https://push%d.example", i%(Concurrency/laneConcurrency)))
+			h.browser(fmt.Sprint(i), fmt.Sprintf("https://push%d.example", i%5))
 		}
 		h.mail(1)
 		h.answers(slow(time.Second))
 		begin := time.Now()
 		h.run()
 		synctest.Wait()
-		if got := len(h.sends()); got != Concurrency {
-			t.Errorf("%d sends began at once, want %d", got, Concurrency)
+		if got := len(h.sends()); got != most {
+			t.Errorf("%d sends began at once, want %d", got, most)
 		}
 		after(time.Minute)
-		if h.most != Concurrency {
-			t.Errorf("%d sends at once, want %d", h.most, Concurrency)
+		if h.most != most {
+			t.Errorf("%d sends at once, want %d", h.most, most)
 		}
 		all := h.sends()
 		if len(all) != n {
 			t.Fatalf("%d sends, want %d", len(all), n)
 		}
-		if took := all[n-1].at.Sub(begin); took != 2*time.Second {
-			t.Errorf("the last send began after %v, want 2s: a slot that is free is used", took)
+		if took := all[n-1].at.Sub(begin); took != 4*time.Second {
+			t.Errorf("the last send began after %v, want 4s: a place that is free is used", took)
 		}
 	})
 }
@@ -195,6 +197,68 @@ func orderSlow(t *testing.T) {
 		after(80 * time.Second)
 		if got := h.received(lame); !slices.Equal(got, ids) {
 			t.Errorf("the slow one has %d of %d mails", len(got), len(ids))
+		}
+	})
+}
+
+// Another address begins anew.
+func orderHanging(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		phone, came := h.phone("phone"), make(chan time.Time, 1)
+		takes := func(want time.Duration) {
+			t.Helper()
+			h.answers(func(ctx context.Context, p sent) registry.Outcome {
+				o := hang(ctx, p)
+				came <- p.at
+				return o
+			})
+			if took := time.Since(<-came); took != want {
+				t.Errorf("it had %v to answer, want %v", took, want)
+			}
+			h.answers(nil)
+		}
+		stop := h.run()
+		h.mail(1)
+		takes(sendTimeout)
+		takes(slowTimeout)
+		stop()
+		h.reopen()
+		h.run()
+		takes(slowTimeout)
+		after(time.Minute) // it answers
+		h.mail(1)
+		takes(sendTimeout)
+		phone.Address = "planted token of another phone"
+		if _, err := h.store.Devices.Update(phone, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		takes(sendTimeout)
+	})
+}
+
+func orderFewSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		for i := range Concurrency / 2 {
+			h.browser(fmt.Sprint(i), fmt.Sprintf("https://push%d.example", i))
+		}
+		h.answers(hang)
+		h.run()
+		h.mail(1)
+		after(sendTimeout - 1)
+		if n := h.mostInFlight(); n != Concurrency/2 {
+			t.Errorf("%d in flight at first", n)
+		}
+		after(1)
+		h.mu.Lock()
+		h.most = 0
+		h.mu.Unlock()
+		after(10 * time.Minute)
+		if n := h.mostInFlight(); n != slowConcurrency/2 {
+			t.Errorf("%d in flight at once when none has answered, want %d", n, slowConcurrency/2)
 		}
 	})
 }

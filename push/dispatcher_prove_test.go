@@ -56,7 +56,7 @@ func proveQueue(t *testing.T) {
 		if len(ids) != 3 {
 			t.Errorf("%d ids", len(ids))
 		}
-		if list, _, err := h.store.Outbox.Due(time.Now(), 10, 10, nil); err != nil || len(list) != 1 {
+		if list, err := h.store.Outbox.Due(time.Now(), newSends().room, nil); err != nil || len(list) != 1 {
 			t.Errorf("%d queues are due, %v; want the phone's as before", len(list), err)
 		}
 	})

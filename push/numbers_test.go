@@ -39,9 +39,12 @@ func numbersDocs(t *testing.T) {
 		{"../docs/codes.md", "If it says so for a day, the device is removed", absentFor, 24 * time.Hour},
 		{"../docs/apps.md", "ids to take away, of mail that was read or removed elsewhere, up to 50", maxClear, 50},
 		{"../docs/architecture.md", "one proving push, beside the queue, for at most 10 s", proveTimeout, 10 * time.Second},
-		{"../docs/architecture.md", "At most 160 are in flight over all devices, and 32 in one lane.", [2]int{Concurrency, laneConcurrency}, [2]int{160, 32}},
+		{"../docs/architecture.md", "At most 160 are in flight over all devices, 64 in one lane, and 16 to slow devices.", [3]int{Concurrency, laneConcurrency, slowConcurrency}, [3]int{160, 64, 16}},
+		{"../docs/architecture.md", "A device is slow from a send that failed after 10 s or more", slowTimeout, 10 * time.Second},
+		{"../docs/behaviour.md", "At most 160 pushes are on their way at once, 64 of them in one lane.", [2]int{Concurrency, laneConcurrency}, [2]int{160, 64}},
+		{"../docs/behaviour.md", "A push may take 30 s. If one has failed after 10 s or more, the device is slow: the next may take only 10 s, and all slow devices together have 16 places", [3]any{sendTimeout, slowTimeout, slowConcurrency}, [3]any{30 * time.Second, 10 * time.Second, 16}},
 		{"../docs/architecture.md", "after up to 8 deliveries to the device", maxInARow, 8},
-		{"../docs/architecture.md", "each send takes at most 30 s, and at shutdown it has 8 s", [2]time.Duration{sendTimeout, drainTimeout}, [2]time.Duration{30 * time.Second, 8 * time.Second}},
+		{"../docs/architecture.md", "each send takes at most 30 s, to a slow device 10 s; at shutdown it has 8 s", [3]time.Duration{sendTimeout, slowTimeout, drainTimeout}, [3]time.Duration{30 * time.Second, 10 * time.Second, 8 * time.Second}},
 		{"../docs/architecture.md", "everybody also looks once a minute", maxIdle, time.Minute},
 		{"../docs/architecture.md", "how many mails may ring one by one in a minute", burstWindow, time.Minute},
 		{"../docs/apps.md", "remember the ids of the last three days", idlepush.KindMail.Lifetime(), 72 * time.Hour},
@@ -63,7 +66,7 @@ func numbersDocs(t *testing.T) {
 func numbersDispatcher(t *testing.T) {
 	for name, c := range map[string]struct{ got, want any }{
 		"sends at once":                        {Concurrency, 160},
-		"sends at once in a lane":              {laneConcurrency, 32},
+		"sends at once in a lane":              {laneConcurrency, 64},
 		"one send":                             {sendTimeout, 30 * time.Second},
 		"a proving push":                       {proveTimeout, 10 * time.Second},
 		"between two looks":                    {maxIdle, time.Minute},
@@ -78,6 +81,8 @@ func numbersDispatcher(t *testing.T) {
 		"the longest wait after one":           {maxFaultWait, 15 * time.Minute},
 		"failures in a row that are an outage": {breakAfter, 5},
 		"how long a device counts as alone":    {aloneFor, 24 * time.Hour},
+		"sends at once to slow devices":        {slowConcurrency, 16},
+		"one send to a slow device":            {slowTimeout, 10 * time.Second},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %v, want %v", name, c.got, c.want)

@@ -92,7 +92,7 @@ func manyCalls(t *testing.T) {
 
 // settleOne takes what is due first and settles it.
 func settleOne(s *Store, i int) error {
-	list, _, err := s.Outbox.Due(dawn.Add(time.Hour), 1, 1, nil)
+	list, err := s.Outbox.Due(dawn.Add(time.Hour), room(1), nil)
 	if err != nil || len(list) == 0 {
 		return err
 	}

@@ -63,7 +63,7 @@ func recordForever(s *Store, a idlepush.Account) error {
 func settleForever(s *Store) error {
 	outcomes := []Outcome{{Result: ResultDelivered}, {Result: ResultDelivered}, {Result: ResultRefused, Reason: because("c", "r")}, {Result: ResultRetry, Reason: because("c", "r")}}
 	for n := 0; ; {
-		list, _, err := s.Outbox.Due(dawn, 10, 10, nil)
+		list, err := s.Outbox.Due(dawn, room(10), nil)
 		if err != nil {
 			return err
 		}

@@ -218,7 +218,8 @@ func replaceDevice(tx *table.Tx, d *idlepush.Device, old idlepush.Device, now ti
 		d.Status.Proof = q.Status.Proof
 	}
 	lookNow := confirmed || q.Lane != d.Lane || was == idlepush.StateSuspect && d.Status.State == idlepush.StateProven
-	q.Status, q.Lane, q.MustShow = statusRowOf(d.Status), d.Lane, d.MustShow
+	q.Status, q.User, q.Lane, q.MustShow = statusRowOf(d.Status), id(d.User), d.Lane, d.MustShow
+	q.Slow = q.Slow && d.SameAddress(old)
 	if lookNow && !q.Due.IsZero() {
 		q.Due = now
 	}

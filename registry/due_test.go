@@ -14,56 +14,50 @@ import (
 func TestDue(t *testing.T) {
 	t.Parallel()
 	t.Run("due queues follow behind those that are busy or paused", dueBehindBusy)
+	t.Run("each user has room in each lane, and slow devices apart", dueOfGroups)
+	t.Run("a device is slow until it answers or has another address", dueSlow)
 	t.Run("a paused lane lets nothing out, and then one", dueOfPausedLane)
 	t.Run("a subqueue that begins elsewhere than its queue says goes on", wrongHead)
 }
 
-// waitingDevice is a queue and when it is due, whatever its lane says.
-type waitingDevice struct {
-	device, lane string
-	due          time.Time
+// wantDue is what Due is to return of the queues, by a look at each. Those of a paused lane are no
+// probes yet.
+func wantDue(list []Queue, paused map[string]Lane, now time.Time, room func(Queue) int, busy map[string]Queue) (want []Queue) {
+	inOrder := func(a, b Queue) int {
+		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.Device, b.Device), cmp.Compare(a.Lane, b.Lane))
+	}
+	taken := make(map[Queue]int)
+	for _, q := range slices.SortedFunc(slices.Values(list), inOrder) {
+		p, isPaused := paused[q.Lane]
+		example := Queue{User: q.User, Lane: q.Lane, Slow: q.Slow, Probe: isPaused}
+		q.Probe = isPaused
+		if now.Before(p.Until) {
+			example = Queue{Lane: q.Lane, Probe: true, Due: p.Until}
+			if q = example; taken[example] > 0 {
+				continue
+			}
+		} else if _, isBusy := busy[q.Device]; isBusy || taken[example] >= room(example) {
+			continue
+		}
+		taken[example]++
+		want = append(want, q)
+	}
+	slices.SortFunc(want, inOrder)
+	return want
 }
 
-// wantDue is what Due is to return, by a look at each device.
-func wantDue(list []waitingDevice, paused map[string]Lane, now time.Time, limit, perLane int, busy map[string]string) (want []Queue, next time.Time) {
-	inFlight, lanes := make(map[string]int), make(map[string][]waitingDevice)
-	for _, lane := range busy {
-		inFlight[lane]++
+// sameQueue compares two queues without what Due tells of probes. Their due times may be of
+// different locations.
+func sameQueue(a, b Queue) bool {
+	same := a.Due.Equal(b.Due)
+	for _, q := range []*Queue{&a, &b} {
+		q.Due, q.Proven, q.Accused, q.AccusedUser = time.Time{}, false, "", ""
 	}
-	inOrder := func(a, b waitingDevice) int {
-		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.device, b.device))
-	}
-	for _, w := range slices.SortedFunc(slices.Values(list), inOrder) {
-		if _, isBusy := busy[w.device]; !isBusy {
-			lanes[w.lane] = append(lanes[w.lane], w)
-		}
-	}
-	var found []waitingDevice
-	for lane, list := range lanes {
-		switch p, isPaused := paused[lane]; {
-		case !isPaused:
-			list = list[:min(len(list), max(0, perLane-inFlight[lane]))]
-		case now.Before(p.Until):
-			for i := range list {
-				list[i].due = time.Unix(0, max(list[i].due.UnixNano(), p.Until.UnixNano()))
-			}
-		case inFlight[lane] > 0:
-			list = nil
-		}
-		found = append(found, list...)
-	}
-	for _, w := range slices.SortedFunc(slices.Values(found), inOrder) {
-		if w.due.After(now) {
-			return want, w.due
-		}
-		if len(want) == limit {
-			return want, now
-		}
-		_, probe := paused[w.lane]
-		want = append(want, Queue{Device: w.device, Lane: w.lane, Probe: probe})
-	}
-	return want, time.Time{}
+	return same && a == b
 }
+
+// room returns a function that always returns n.
+func room(n int) func(Queue) int { return func(Queue) int { return n } }
 
 // dueBehindBusy, however many devices and lanes are: what it gives, and when
 // the next will be due, is what a look at each device gives.
@@ -72,28 +66,30 @@ func dueBehindBusy(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	random := testenv.Rand(t)
-	var list []waitingDevice
+	var list []Queue
 	for i := range 60 {
 		lane := []string{"fcm", "apns production", "apns sandbox"}[min(i%5, 2)]
 		d := phone(t, s, ann, lane+string(rune('A'+i)))
-		w := waitingDevice{d.ID, lane, dawn.Add(time.Duration(random.IntN(30)) * time.Minute)}
+		q := Queue{Device: d.ID, User: []string{"ann", "ben", "cyd"}[random.IntN(3)], Lane: lane, Slow: random.IntN(4) == 0,
+			Due: dawn.Add(time.Duration(random.IntN(30)) * time.Minute)}
 		err := s.db.Update(func(tx *table.Tx) error {
-			return queues.Put(tx, id(d.ID), queueRow{Due: w.due, Lane: lane})
+			return queues.Put(tx, id(d.ID), queueRow{Due: q.Due, User: id(q.User), Lane: lane, Slow: q.Slow})
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, w)
+		list = append(list, q)
 	}
-	slices.SortFunc(list, func(a, b waitingDevice) int { return a.due.Compare(b.due) })
+	slices.SortFunc(list, func(a, b Queue) int { return a.Due.Compare(b.Due) })
 	paused := make(map[string]Lane)
 	for range testenv.Tenth(2000) {
-		now, limit, perLane := dawn.Add(time.Duration(random.IntN(32)-1)*time.Minute), random.IntN(6), 1+random.IntN(40)
-		busy := make(map[string]string)
+		now, rooms := dawn.Add(time.Duration(random.IntN(32)-1)*time.Minute), [4]int{random.IntN(6), random.IntN(40), random.IntN(3), 1}
+		room := func(q Queue) int { return rooms[(len(q.User+q.Lane)+map[bool]int{true: 1}[q.Slow])%len(rooms)] }
+		busy := make(map[string]Queue)
 		// The first ones, as those that are sent to.
-		for _, w := range list[:random.IntN(len(list))*random.IntN(2)] {
+		for _, q := range list[:random.IntN(len(list))*random.IntN(2)] {
 			if random.IntN(8) > 0 {
-				busy[w.device] = w.lane
+				busy[q.Device] = q
 			}
 		}
 		switch name := []string{"fcm", "apns sandbox"}[random.IntN(2)]; random.IntN(4) {
@@ -104,11 +100,9 @@ func dueBehindBusy(t *testing.T) {
 			delete(paused, name)
 			resume(t, s, name)
 		}
-		want, next := wantDue(list, paused, now, limit, perLane, busy)
-		got, at, err := s.Outbox.Due(now, limit, perLane, busy)
-		undescribed(got)
-		if err != nil || !slices.Equal(got, want) || !at.Equal(next) {
-			t.Fatalf("%d of %d are busy, %v paused, at most %d: %v, then %v, %v; want %v, then %v", len(busy), len(list), paused, limit, got, at, err, want, next)
+		got, err := s.Outbox.Due(now, room, busy)
+		if want := wantDue(list, paused, now, room, busy); err != nil || !slices.EqualFunc(got, want, sameQueue) {
+			t.Fatalf("%d of %d are busy, %v paused, room %v: %v, %v; want %v", len(busy), len(list), paused, rooms, got, err, want)
 		}
 	}
 	if err := s.Users.Remove(ann.ID, dawn); err != nil { // the rows are none that the store has written
@@ -116,8 +110,8 @@ func dueBehindBusy(t *testing.T) {
 	}
 }
 
-// dueOfPausedLane: at its end all that are due are candidates for the probe, and
-// there are none while it is on its way.
+// dueOfPausedLane: at its end all that are due are candidates for the probe. What is due later in
+// it is not known before.
 func dueOfPausedLane(t *testing.T) {
 	t.Parallel()
 	s, a, d := fourPhones(t)
@@ -128,34 +122,112 @@ func dueOfPausedLane(t *testing.T) {
 	pause(t, s, Lane{Name: "fcm", Since: dawn, Until: dawn.Add(repair)})
 	for _, c := range []struct {
 		wait   time.Duration
-		busy   map[string]string
+		room   int
 		probes int
 		next   time.Duration // 0: none
 	}{
-		{0, nil, 0, repair},
-		{repair - 1, nil, 0, repair},
-		{repair - 1, map[string]string{d[0].ID: "fcm"}, 0, repair},
-		{repair, nil, 3, time.Hour},
-		{repair, map[string]string{other.ID: other.Lane}, 3, time.Hour},
-		{repair, map[string]string{d[0].ID: "fcm"}, 0, 0},
-		{repair, map[string]string{"one that is gone": "fcm"}, 0, 0},
-		{time.Hour, nil, 4, 0},
+		{0, 10, 0, repair},
+		{0, 0, 0, repair},
+		{repair - 1, 10, 0, repair},
+		{repair, 10, 3, time.Hour},
+		{repair, 2, 2, 0},
+		{repair, 0, 0, 0},
+		{time.Hour, 10, 4, 0},
 	} {
-		list, next, err := s.Outbox.Due(dawn.Add(c.wait), 10, 10, c.busy)
-		list = slices.DeleteFunc(list, func(q Queue) bool { return q == Queue{Device: other.ID, Lane: other.Lane} })
+		now := dawn.Add(c.wait)
+		list, err := s.Outbox.Due(now, room(c.room), nil)
+		var probes int
+		var next time.Time
+		for _, q := range list {
+			switch {
+			case q.Device == other.ID:
+				if q.Probe {
+					t.Errorf("%v into the pause: %+v is a probe", c.wait, q)
+				}
+			case q.Lane != "fcm" || !q.Probe:
+				t.Errorf("%v into the pause: %+v is no probe", c.wait, q)
+			case q.Due.After(now):
+				next = q.Due
+			default:
+				probes++
+			}
+		}
 		want := time.Time{}
 		if c.next > 0 {
 			want = dawn.Add(c.next)
 		}
-		if err != nil || len(list) != c.probes || !next.Equal(want) {
-			t.Errorf("%v into the pause, busy %v: %v, then %v, %v; want %d, then %v", c.wait, c.busy, list, next, err, c.probes, want)
-		}
-		for _, q := range list {
-			if !q.Probe || q.Lane != "fcm" {
-				t.Errorf("%v into the pause: %+v is no probe", c.wait, q)
-			}
+		if err != nil || probes != c.probes || !next.Equal(want) {
+			t.Errorf("%v into the pause, room for %d: %v, %v; want %d, then %v", c.wait, c.room, list, err, c.probes, want)
 		}
 	}
+}
+
+// Those of a user with many do not hide those of another.
+func dueOfGroups(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, ben := someone(t, s, "ann"), someone(t, s, "ben")
+	mails := map[string]idlepush.Account{ann.ID: mailbox(t, s, ann, "ann@example.org"), ben.ID: mailbox(t, s, ben, "ben@example.org")}
+	phones(t, s, ben, 100)
+	arrive(t, s, mails[ben.ID], 1, dawn)
+	late := dawn.Add(time.Minute)
+	mine, hers := phone(t, s, ben, "slow"), phone(t, s, ann, "phone")
+	arrive(t, s, mails[ben.ID], 1, late)
+	arrive(t, s, mails[ann.ID], 1, late)
+	end(t, s, first(t, s, mine, late), Outcome{Result: ResultRetry, Slow: true}, late)
+	list, err := s.Outbox.Due(late, func(q Queue) int {
+		if q.User == ben.ID && !q.Slow {
+			return 3
+		}
+		return 1
+	}, nil)
+	slow, other := Queue{Device: mine.ID, User: ben.ID, Lane: "fcm", Slow: true, Due: late}, Queue{Device: hers.ID, User: ann.ID, Lane: "fcm", Due: late}
+	has := func(want Queue) bool {
+		return slices.ContainsFunc(list, func(q Queue) bool { return sameQueue(q, want) })
+	}
+	if err != nil || len(list) != 5 || !has(slow) || !has(other) {
+		t.Errorf("due %+v, %v", list, err)
+	}
+	if err := s.Outbox.HastenDue(dawn); err != nil {
+		t.Fatal(err)
+	}
+	list, err = s.Outbox.Due(dawn, room(100), nil)
+	if err != nil || len(list) != 102 || list[101].Due.After(dawn) {
+		t.Errorf("%d are due when the clock was set back, %v", len(list), err)
+	}
+}
+
+func dueSlow(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	slow := Outcome{Result: ResultRetry, Slow: true}
+	isSlow := func(want bool) {
+		t.Helper()
+		reopen(t, s)
+		list, err := s.Outbox.Due(dawn, room(10), nil)
+		i := slices.IndexFunc(list, func(q Queue) bool { return q.Device == d[0].ID })
+		if err != nil || i < 0 || list[i].Slow != want {
+			t.Errorf("slow should be %v: %+v, %v", want, list, err)
+		}
+	}
+	arrive(t, s, a, 9, dawn)
+	for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRetry}, {Result: ResultRefused}, {Result: ResultMisconfigured}} {
+		end(t, s, first(t, s, d[0], dawn), slow, dawn)
+		isSlow(true)
+		end(t, s, first(t, s, d[0], dawn), o, dawn)
+		isSlow(false)
+	}
+	end(t, s, first(t, s, d[0], dawn), slow, dawn)
+	again, _, err := s.Devices.Register(d[0], "", dawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	isSlow(true)
+	again.Address = "another"
+	if _, err := s.Devices.Update(again, dawn); err != nil {
+		t.Fatal(err)
+	}
+	isSlow(false)
 }
 
 // wrongHead: a row that is damaged, and can be read all the
@@ -180,12 +252,5 @@ func wrongHead(t *testing.T) {
 	}
 	if w := first(t, s, d[0], dawn); w.Notification.ID != ids[0] {
 		t.Errorf("the first is %s", w.Notification.ID)
-	}
-}
-
-// undescribed removes from the queues what the model does not know of probes.
-func undescribed(list []Queue) {
-	for i := range list {
-		list[i] = Queue{Device: list[i].Device, Lane: list[i].Lane, Probe: list[i].Probe}
 	}
 }

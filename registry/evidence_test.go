@@ -166,7 +166,7 @@ func evidenceNoPause(t *testing.T) {
 	if list, err := s.Devices.Lanes(); err != nil || len(list) != 0 {
 		t.Errorf("paused are %+v, %v", list, err)
 	}
-	list, _, err := s.Outbox.Due(dawn, 10, 10, nil)
+	list, err := s.Outbox.Due(dawn, room(10), nil)
 	if err != nil || len(list) != len(d) || list[0].Probe {
 		t.Errorf("due are %+v, %v; want all, and no probe", list, err)
 	}

@@ -303,20 +303,35 @@ func (waitingKey) Parse(data []byte) (waitingKey, error) {
 	return waitingKey{subqueueKey{id(f.Text()), f.Text()}, f.Uint64()}, f.Err()
 }
 
-// dueKey is the due time of a device's queue. The queues of a lane are together.
+// dueKey is the due time of a device's queue.
 type dueKey struct {
-	lane   string
+	dueGroup
 	at     time.Time
 	device id
 }
 
 func (k dueKey) Append(data []byte) []byte {
-	return k.device.Append(duePrefix{k.lane, k.at}.Append(data))
+	return k.device.Append(duePrefix{k.dueGroup, k.at}.Append(data))
 }
 
 func (dueKey) Parse(data []byte) (dueKey, error) {
 	f := table.Split(data)
-	return dueKey{f.Text(), f.Time(), id(f.Text())}, f.Err()
+	return dueKey{dueGroup{f.Text(), id(f.Text()), f.Fixed(1)[0] != 0}, f.Time(), id(f.Text())}, f.Err()
+}
+
+// dueGroup begins the keys of a user's queues in a lane. Those of slow devices are apart.
+type dueGroup struct {
+	lane string
+	user id
+	slow bool
+}
+
+func (k dueGroup) Append(data []byte) []byte {
+	data = k.user.Append(lanePrefix(k.lane).Append(data))
+	if k.slow {
+		return append(data, 1)
+	}
+	return append(data, 0)
 }
 
 // memberKey is a device of a lane.
@@ -339,12 +354,12 @@ type lanePrefix string
 
 func (k lanePrefix) Append(data []byte) []byte { return table.AppendText(data, string(k)) }
 
-// duePrefix begins the keys of the queues in a lane that are due at a time.
+// duePrefix begins the keys of the queues of a group that are due at a time.
 type duePrefix struct {
-	lane string
-	at   time.Time
+	group dueGroup
+	at    time.Time
 }
 
 func (k duePrefix) Append(data []byte) []byte {
-	return table.AppendTime(lanePrefix(k.lane).Append(data), k.at)
+	return table.AppendTime(k.group.Append(data), k.at)
 }

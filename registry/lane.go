@@ -160,7 +160,7 @@ func probeLane(tx *table.Tx, name string, now time.Time) error {
 
 // HastenDue makes every queue due now that is due later: due times from before the clock was set
 // back are too far ahead. It takes several transactions. If it fails, it may have changed some
-// lanes.
+// queues.
 func (o Outbox) HastenDue(now time.Time) error {
 	for within := (table.Range{}); ; {
 		var next []dueKey
@@ -171,11 +171,11 @@ func (o Outbox) HastenDue(now time.Time) error {
 		if err != nil || len(next) == 0 {
 			return err
 		}
-		lane := next[0].lane
-		if err := o.moveDue(table.Under(lanePrefix(lane)).Past(duePrefix{lane, now}), now); err != nil {
+		group := next[0].dueGroup
+		if err := o.moveDue(table.Under(group).Past(duePrefix{group, now}), now); err != nil {
 			return err
 		}
-		within = within.Past(lanePrefix(lane))
+		within = within.Past(group)
 	}
 }
 
@@ -193,7 +193,7 @@ func (o Outbox) ClockWentBack(now time.Time) (back bool, err error) {
 // maxMoved bounds the queues that one transaction moves.
 const maxMoved = 500
 
-// moveDue sets the due time of queues in a lane to at. The queues are those with keys in the range,
+// moveDue sets the due time of queues to at. The queues are those with keys in the range,
 // and at must be outside of it. It works in steps.
 func (o Outbox) moveDue(within table.Range, at time.Time) error {
 	return o.inSteps(func(tx *table.Tx) (done bool, err error) {

@@ -41,7 +41,8 @@ const modelDaily = 6
 type modelDevice struct {
 	idlepush.Device
 	due   time.Time // unless its lane is paused; zero: nothing waits
-	queue []string  // stable ids
+	slow  bool
+	queue []string // stable ids
 }
 
 type modelNote struct {

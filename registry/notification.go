@@ -35,6 +35,7 @@ type Outcome struct {
 	Absent         bool      // of a suspect device: its address was not found, and may be gone
 	MaybeDelivered bool      // of a retry: no answer came, but the service may have the message
 	NotSent        bool      // nothing was sent, so the service is not to blame
+	Slow           bool      // of a retry: the device is slow from now on; see Queue
 	// Learned is what a delivered push has shown of the device; nil: nothing.
 	Learned *idlepush.Learned
 

@@ -20,15 +20,17 @@ type Outbox struct{ *core }
 // of a lane ended. Signals may merge. The channel is for one reader.
 func (o Outbox) Changed() <-chan struct{} { return o.outbox }
 
-// Queue is a device with work, and its lane.
+// Queue is a device with work.
 type Queue struct {
 	Device string
+	User   string // of the device
 	Lane   string
-	Probe  bool // the lane is paused: send to one of its queues only
+	Slow   bool      // the last send to the device was not answered in time
+	Probe  bool      // the lane is paused: send to one of its queues only
+	Due    time.Time // not before this time
 
-	// Of a probe: the device's user, whether it is proven, and the device that is accused and its
-	// user, if any.
-	User        string
+	// Of a probe: whether the device is proven, and the device that is accused with its user, or
+	// empty.
 	Proven      bool
 	Accused     string
 	AccusedUser string
@@ -55,107 +57,106 @@ type Work struct {
 	piggybacked []deliveryKey // what Clear was taken from
 }
 
-// Due returns at most limit queues that are due at now, longest due first. busy maps each device
-// with a send in flight to its lane. Due skips these devices, and perLane bounds the sends in one
-// lane, including those in flight.
+// Due returns queues with work, longest due first, also those that are due only after now. Of the
+// queues of a user in a lane, it returns the first, as many as room returns, and likewise of the
+// slow ones. It asks room with an example, which is of no device and not due. busy has the devices
+// to skip.
 //
-// A paused lane has no due queues until its pause has lasted its time. Then Due returns all of them
-// as candidates for the probe, unless the lane has a send in flight. next is when another queue
-// will be due. It is zero if none will before a send in flight ends.
-func (o Outbox) Due(now time.Time, limit, perLane int, busy map[string]string) (list []Queue, next time.Time, err error) {
-	inFlight := make(map[string]int)
-	for _, lane := range busy {
-		inFlight[lane]++
-	}
-	var found []dueQueue
+// Of a lane whose pause has not yet lasted its time, it returns one queue, of no user and device,
+// that is due then.
+func (o Outbox) Due(now time.Time, room func(example Queue) int, busy map[string]Queue) (list []Queue, err error) {
 	err = o.db.View(func(tx *table.Tx) error {
-		for rest := (table.Range{}); ; {
-			first, err := due.Keys(tx, rest, 1)
-			if err != nil || len(first) == 0 {
+		var pause Lane
+		var lane string
+		groups := dueGroups{tx: tx}
+		for {
+			group, ok, err := groups.next()
+			if err != nil || !ok {
 				return err
 			}
-			lane := lanePrefix(first[0].lane)
-			rest = rest.Past(lane)
-			pause, err := pauseOf(tx, string(lane))
-			if err != nil {
-				return err
+			if group.lane != lane {
+				if pause, err = pauseOf(tx, group.lane); err != nil {
+					return err
+				}
+				lane = group.lane
 			}
-			limitHere := limit + 1 // one more shows that there are more
-			switch n := inFlight[string(lane)]; {
-			case !pause.IsPaused():
-				limitHere = min(limitHere, perLane-n)
-			case n > 0 && !now.Before(pause.Until):
-				limitHere = 0
+			if now.Before(pause.Until) {
+				list = append(list, Queue{Lane: lane, Probe: true, Due: pause.Until})
+				groups.skip(lanePrefix(lane))
+				continue
 			}
-			keys, err := dueIn(tx, lane, limitHere, busy)
+			q := Queue{User: string(group.user), Lane: lane, Slow: group.slow, Probe: pause.IsPaused()}
+			keys, err := groups.take(group, room(q), busy)
 			if err != nil {
 				return err
 			}
 			for _, k := range keys {
-				q := dueQueue{Queue{Device: string(k.device), Lane: string(lane), Probe: pause.IsPaused()}, k.at}
-				if now.Before(pause.Until) && q.at.Before(pause.Until) {
-					q.at = pause.Until
-				}
-				if q.Probe && !now.Before(pause.Until) {
+				q.Device, q.Due = string(k.device), k.at
+				if q.Probe && !k.at.After(now) {
 					if err := q.describe(tx, pause); err != nil {
 						return err
 					}
 				}
-				found = append(found, q)
+				list = append(list, q)
 			}
 		}
 	})
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, err
 	}
-	slices.SortFunc(found, func(a, b dueQueue) int {
-		return cmp.Or(a.at.Compare(b.at), strings.Compare(a.Device, b.Device))
+	slices.SortFunc(list, func(a, b Queue) int {
+		return cmp.Or(a.Due.Compare(b.Due), strings.Compare(a.Device, b.Device), strings.Compare(a.Lane, b.Lane))
 	})
-	for _, q := range found {
-		switch {
-		case q.at.After(now):
-			return list, q.at, nil
-		case len(list) == limit:
-			return list, now, nil
-		}
-		list = append(list, q.Queue)
-	}
-	return list, time.Time{}, nil
-}
-
-// dueQueue is a queue with its due time, or the end of its lane's pause if that is later.
-type dueQueue struct {
-	Queue
-	at time.Time
+	return list, nil
 }
 
 // describe reads what decides whether the queue is a good probe.
 func (q *Queue) describe(tx *table.Tx, pause Lane) error {
-	at, _, err := devicesID.Get(tx, id(q.Device))
-	if err != nil {
-		return err
-	}
 	accused, _, err := devicesID.Get(tx, id(pause.Accused))
 	if err != nil {
 		return err
 	}
 	row, _, err := queues.Get(tx, id(q.Device))
-	q.User, q.Proven = string(at.user), row.Status.State == idlepush.StateProven
+	q.Proven = row.Status.State == idlepush.StateProven
 	q.Accused, q.AccusedUser = pause.Accused, string(accused.user)
 	return err
 }
 
-// dueIn returns at most limit queues of the lane, longest due first, without the busy devices.
-func dueIn(tx *table.Tx, lane lanePrefix, limit int, busy map[string]string) ([]dueKey, error) {
-	if limit <= 0 {
-		return nil, nil
+// dueGroups reads the queues that have work, one group after the other.
+type dueGroups struct {
+	tx    *table.Tx
+	rest  table.Range // not yet read
+	ahead []dueKey    // read, and not yet returned
+}
+
+// readAhead is how many queues dueGroups reads at once: most groups are small.
+const readAhead = 64
+
+// next returns the next group, or false after the last.
+func (g *dueGroups) next() (group dueGroup, ok bool, err error) {
+	if len(g.ahead) == 0 {
+		if g.ahead, err = due.Keys(g.tx, g.rest, readAhead); err != nil || len(g.ahead) == 0 {
+			return group, false, err
+		}
 	}
-	keys, err := due.Keys(tx, table.Under(lane), limit+len(busy))
+	return g.ahead[0].dueGroup, true, nil
+}
+
+// skip goes on after what begins with the prefix.
+func (g *dueGroups) skip(past table.Prefix) { g.rest, g.ahead = g.rest.Past(past), nil }
+
+// take returns at most limit queues of the next group, longest due first, without the busy devices.
+func (g *dueGroups) take(group dueGroup, limit int, busy map[string]Queue) (keys []dueKey, err error) {
+	if n := slices.IndexFunc(g.ahead, func(k dueKey) bool { return k.dueGroup != group }); n > 0 {
+		keys, g.ahead = g.ahead[:n:n], g.ahead[n:]
+	} else if g.skip(group); limit > 0 { // there may be more of them than was read
+		keys, err = due.Keys(g.tx, table.Under(group), limit+len(busy))
+	}
 	keys = slices.DeleteFunc(keys, func(k dueKey) bool {
 		_, isBusy := busy[string(k.device)]
 		return isBusy
 	})
-	return keys[:min(limit, len(keys))], err
+	return keys[:min(max(limit, 0), len(keys))], err
 }
 
 // VAPIDKey returns the application server's key (RFC 8292 section 3.2). It was made with the store

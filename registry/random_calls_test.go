@@ -126,11 +126,14 @@ func (r *run) fillIn() {
 }
 
 func (r *run) take() {
-	list, _, err := r.s.Outbox.Due(r.now, 1+r.of(3), 5, r.busy())
+	list, err := r.s.Outbox.Due(r.now, room(1+r.of(3)), r.busy())
 	if err != nil {
 		r.Fatal(err)
 	}
 	for _, q := range list {
+		if q.Due.After(r.now) {
+			break
+		}
 		d := r.m.devices[q.Device]
 		w, ok, err := r.s.Outbox.Next(q.Device, r.now)
 		kept := r.queued(q.Device)
@@ -174,6 +177,7 @@ func (r *run) settle() {
 	delete(r.taken, id)
 	o := Outcome{Result: []Result{ResultDelivered, ResultDelivered, ResultRetry, ResultRefused, ResultMisconfigured, ResultGone}[r.of(6)]}
 	if o.Result == ResultRetry || o.Result == ResultMisconfigured {
+		o.Slow = r.of(3) == 0
 		o.At, o.Suspect = r.now.Add(time.Duration(r.of(30)-2)*time.Minute), o.Result == ResultRetry && r.of(3) == 0
 	}
 	if o.Result == ResultDelivered && w.Device.Transport == APNs && w.Device.Params == nil {
@@ -213,6 +217,8 @@ func (r *run) settle() {
 	r.m.settle(d, w.Notification.ID, w.Attempts, o, n != nil && w.Notification.Wordless && n.filled, r.now)
 	if !same {
 		d.Status.State = state
+	} else {
+		d.slow = o.Slow
 	}
 }
 
@@ -257,6 +263,7 @@ func (r *run) putDevice() {
 		r.m.devices[got.ID] = &modelDevice{Device: got}
 		return
 	}
+	known.slow = known.slow && got.SameAddress(known.Device)
 	known.Device = got
 	if !known.due.IsZero() {
 		known.due = r.now
@@ -288,6 +295,7 @@ func (r *run) updateDevice() {
 	}
 	again := addressDigest(d.Device) != addressDigest(edited) || !maps.Equal(d.Params, edited.Params) ||
 		d.Lane != edited.Lane || d.Status.State == idlepush.StateSuspect && edited.Status.State == idlepush.StateProven
+	d.slow = d.slow && got.SameAddress(d.Device)
 	d.Device = got
 	if again && !d.due.IsZero() {
 		d.due = r.now

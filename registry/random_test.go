@@ -132,26 +132,24 @@ func (r *run) compare() {
 		only("the store", got, want)
 		only("the model", want, got)
 	}
-	var waits []waitingDevice
+	var waits []Queue
 	for _, d := range r.m.devices {
 		if !d.due.IsZero() {
-			waits = append(waits, waitingDevice{d.ID, d.Lane, d.due})
+			waits = append(waits, Queue{Device: d.ID, User: d.User, Lane: d.Lane, Slow: d.slow, Due: d.due})
 		}
 	}
-	for _, perLane := range []int{2, 100} {
-		want, next := wantDue(waits, r.m.lanes, r.now, 100, perLane, r.busy())
-		list, at, err := r.s.Outbox.Due(r.now, 100, perLane, r.busy())
-		undescribed(list)
-		if err != nil || !slices.Equal(list, want) || !at.Equal(next) {
-			r.Errorf("at most %d in a lane: due %v, then %v, %v; want %v, then %v", perLane, list, at, err, want, next)
+	for _, n := range []int{2, 100} {
+		list, err := r.s.Outbox.Due(r.now, room(n), r.busy())
+		if want := wantDue(waits, r.m.lanes, r.now, room(n), r.busy()); err != nil || !slices.EqualFunc(list, want, sameQueue) {
+			r.Errorf("room for %d: due %v, %v; want %v", n, list, err, want)
 		}
 	}
 }
 
-func (r *run) busy() map[string]string {
-	busy := map[string]string{}
+func (r *run) busy() map[string]Queue {
+	busy := map[string]Queue{}
 	for id, w := range r.taken {
-		busy[id] = w.Lane
+		busy[id] = Queue{Device: id, Lane: w.Lane}
 	}
 	return busy
 }

@@ -58,7 +58,7 @@ var (
 		if row.Due.IsZero() {
 			return nil
 		}
-		return []dueKey{{row.Lane, row.Due, k}}
+		return []dueKey{{dueGroup{row.Lane, row.User, row.Slow}, row.Due, k}}
 	})
 	// proven finds the proven devices of a lane.
 	proven = table.NewIndex(queues, "queues/proven", func(k id, row queueRow) []memberKey {
@@ -306,7 +306,9 @@ type sealedKeys struct{ P256dh, Auth string }
 type queueRow struct {
 	Due       time.Time `json:",omitzero"`  // zero: nothing waits that is sent by itself
 	Holding   bool      `json:",omitempty"` // Due is the end of a hold
+	User      id
 	Lane      string
+	Slow      bool `json:",omitempty"` // the last send was not answered in time
 	MustShow  bool `json:",omitempty"`
 	Status    statusRow
 	Subqueues map[string]subqueueRow `json:",omitempty"`

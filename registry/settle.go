@@ -60,7 +60,7 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 		return err
 	}
 	if !same || o.Result != ResultDelivered && !q.device.Value.Registered.Equal(w.Device.Registered) {
-		o.Result, o.At, o.Suspect, o.Absent = ResultRetry, time.Time{}, false, false
+		o.Result, o.At, o.Suspect, o.Absent, o.Slow = ResultRetry, time.Time{}, false, false, false
 	}
 	if o.Result == ResultGone {
 		return removeGoneDevice(s, q, o.Reason)
@@ -78,6 +78,7 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 		if err := s.learn(q, o); err != nil {
 			return err
 		}
+		q.row.Slow = o.Slow
 		q.row.Status = statusRowOf(afterOutcome(q.row.Status.status(), o, paused, s.now))
 	}
 	if row.DeliveredBefore.IsZero() || o.Result != ResultRefused { // else the first delivery stays

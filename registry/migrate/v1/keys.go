@@ -255,18 +255,27 @@ func (MemberKey) Parse(data []byte) (MemberKey, error) {
 	return MemberKey{f.Text(), ID(f.Text())}, f.Err()
 }
 
-// DueKey is the time at which a device's queue is due, in its lane.
+// DueKey is the time at which a device's queue is due, in its lane, by its user. The queues of slow
+// devices are apart.
 type DueKey struct {
 	Lane   string
+	User   ID
+	Slow   bool
 	At     time.Time
 	Device ID
 }
 
 func (k DueKey) Append(data []byte) []byte {
-	return k.Device.Append(table.AppendTime(table.AppendText(data, k.Lane), k.At))
+	data = k.User.Append(table.AppendText(data, k.Lane))
+	if k.Slow {
+		data = append(data, 1)
+	} else {
+		data = append(data, 0)
+	}
+	return k.Device.Append(table.AppendTime(data, k.At))
 }
 
 func (DueKey) Parse(data []byte) (DueKey, error) {
 	f := table.Split(data)
-	return DueKey{f.Text(), f.Time(), ID(f.Text())}, f.Err()
+	return DueKey{f.Text(), ID(f.Text()), f.Fixed(1)[0] != 0, f.Time(), ID(f.Text())}, f.Err()
 }

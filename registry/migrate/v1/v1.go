@@ -62,7 +62,7 @@ var (
 		if row.Due.IsZero() {
 			return nil
 		}
-		return []DueKey{{row.Lane, row.Due, k}}
+		return []DueKey{{row.Lane, row.User, row.Slow, row.Due, k}}
 	})
 	_ = table.NewIndex(Queues, "queues/proven", func(k ID, row Queue) []MemberKey {
 		if row.Status.State != "proven" {
@@ -277,7 +277,9 @@ type Keys struct{ P256dh, Auth string }
 type Queue struct {
 	Due       time.Time `json:",omitzero"`
 	Holding   bool      `json:",omitempty"`
+	User      ID
 	Lane      string
+	Slow      bool `json:",omitempty"`
 	MustShow  bool `json:",omitempty"`
 	Status    Status
 	Subqueues map[string]Subqueue `json:",omitempty"`

@@ -35,6 +35,7 @@ type harness struct {
 	store      *registry.Store
 	dir        string
 	owner      string // user id
+	other      string // another user
 	clock      registrytest.Clock
 	jumped     chan struct{} // as Dispatcher.Jumped
 	account    idlepush.Account
@@ -56,8 +57,8 @@ var errDisk = errors.New("the disk is out of order")
 func newHarness(t testing.TB) *harness {
 	t.Helper()
 	h := &harness{TB: t, jumped: make(chan struct{}, 1), service: &service{t: t, inFlight: make(map[string]int)}, uid: 1}
-	dir, anna, _ := registrytest.DirWithUsers(t)
-	h.dir, h.owner = dir, anna.ID
+	dir, anna, ben := registrytest.DirWithUsers(t)
+	h.dir, h.owner, h.other = dir, anna.ID, ben.ID
 	h.log, h.lines = registrytest.NewLog(t)
 	h.transports = Transports{stub{h.service, Traits{Name: "fcm"}},
 		stub{h.service, Traits{Name: "apns", Limits: map[idlepush.Kind]Limit{idlepush.KindClear: {3, time.Hour}}}},

@@ -8,6 +8,7 @@ var Codes = []codes.Entry{
 	{Code: "transport_unknown", Text: "This version of idlepush does not know {transport}, by which this device is reached."},
 	{Code: "clock_behind", Text: "The push service's certificate is valid only from {from} on, and this server's clock shows {now} (UTC). Check this server's clock."},
 	{Code: "clock_ahead", Text: "The push service's certificate was valid only until {until}, and this server's clock shows {now} (UTC). Check this server's clock."},
+	{Code: "too_many_at_once", Text: "Too many test pushes to your devices are on their way: try again in a few seconds."},
 
 	// The keys of a device
 	{Code: "key_missing", Text: "is missing"},

@@ -40,8 +40,9 @@ type Dispatcher struct {
 	Log *slog.Logger
 	Now func() time.Time // the wall clock, which may be wrong and may be set; nil: time.Now
 
-	mu    sync.Mutex
-	lanes map[string]breaker // without zero breakers; guarded by mu
+	mu      sync.Mutex
+	lanes   map[string]breaker // without zero breakers; guarded by mu
+	proving map[string]int     // proving pushes in flight by user, without zeros; guarded by mu
 
 	// judging is locked while evidence is read and the outcome that follows from it is written. It
 	// is locked before mu.

@@ -28,6 +28,7 @@ func TestProve(t *testing.T) {
 	t.Run("one that is accepted opens its lane, and what waits there is sent at once", proveOpens)
 	t.Run("one that is not accepted leaves the lane as it is", proveFails)
 	t.Run("one that is accepted shows that another device was refused for a fault of its own", proveAcquits)
+	t.Run("a user has at most eight in flight, which delay nobody else", proveMany)
 }
 
 func proveQueue(t *testing.T) {
@@ -208,6 +209,43 @@ func proveAcquits(t *testing.T) {
 		synctest.Wait()
 		if got := h.receivedMail(denied); len(got) != 1 {
 			t.Errorf("after a test push that was accepted, what waits did not come: it got %d mails", len(got))
+		}
+	})
+}
+
+func proveMany(t *testing.T) {
+	inHousehold(t, hang, func(h *household) {
+		d := h.prover()
+		outcomes := make(chan registry.Outcome, 400)
+		for i := range cap(outcomes) {
+			bad := idlepush.Device{ID: device(i), User: h.other, Transport: "webpush", Address: "https://push.example/planted"}
+			go func() { outcomes <- d.Prove(h.Context(), bad) }()
+		}
+		synctest.Wait()
+		if n := h.mostInFlight(); n != maxProving || len(outcomes) != cap(outcomes)-maxProving {
+			h.Errorf("%d are in flight, %d have an outcome", n, len(outcomes))
+		}
+		for range len(outcomes) {
+			if o := <-outcomes; !reflect.DeepEqual(o, NotSent(Retry("too_many_at_once"))) {
+				h.Errorf("outcome %+v", o)
+			}
+		}
+		for _, good := range h.honest {
+			if o := d.Prove(h.Context(), good); !reflect.DeepEqual(o, accepted) {
+				h.Errorf("%s of another user: %+v", good.Transport, o)
+			}
+		}
+		ids := h.mailTo(h.mailbox, 1)
+		synctest.Wait()
+		for _, good := range h.honest {
+			if got := h.received(good); got[len(got)-1] != ids[0] {
+				h.Errorf("%s of another user has not got the mail", good.Transport)
+			}
+		}
+		after(proveTimeout)
+		h.bad = answer(0, accepted)
+		if o := d.Prove(h.Context(), idlepush.Device{User: h.other, Transport: "webpush"}); !reflect.DeepEqual(o, accepted) {
+			h.Errorf("when they have ended: %+v", o)
 		}
 	})
 }

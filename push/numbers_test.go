@@ -41,8 +41,10 @@ func numbersDocs(t *testing.T) {
 		{"../docs/architecture.md", "one proving push, beside the queue, for at most 10 s", proveTimeout, 10 * time.Second},
 		{"../docs/architecture.md", "At most 160 are in flight over all devices, 64 in one lane, and 16 to slow devices.", [3]int{Concurrency, laneConcurrency, slowConcurrency}, [3]int{160, 64, 16}},
 		{"../docs/architecture.md", "A device is slow from a send that failed after 10 s or more", slowTimeout, 10 * time.Second},
+		{"../docs/architecture.md", "at most 8 at once for one user", maxProving, 8},
 		{"../docs/behaviour.md", "At most 160 pushes are on their way at once, 64 of them in one lane.", [2]int{Concurrency, laneConcurrency}, [2]int{160, 64}},
 		{"../docs/behaviour.md", "A push may take 30 s. If one has failed after 10 s or more, the device is slow: the next may take only 10 s, and all slow devices together have 16 places", [3]any{sendTimeout, slowTimeout, slowConcurrency}, [3]any{30 * time.Second, 10 * time.Second, 16}},
+		{"../docs/behaviour.md", "one person can have 8 on their way at once", maxProving, 8},
 		{"../docs/architecture.md", "after up to 8 deliveries to the device", maxInARow, 8},
 		{"../docs/architecture.md", "each send takes at most 30 s, to a slow device 10 s; at shutdown it has 8 s", [3]time.Duration{sendTimeout, slowTimeout, drainTimeout}, [3]time.Duration{30 * time.Second, 10 * time.Second, 8 * time.Second}},
 		{"../docs/architecture.md", "everybody also looks once a minute", maxIdle, time.Minute},
@@ -82,6 +84,7 @@ func numbersDispatcher(t *testing.T) {
 		"failures in a row that are an outage": {breakAfter, 5},
 		"how long a device counts as alone":    {aloneFor, 24 * time.Hour},
 		"sends at once to slow devices":        {slowConcurrency, 16},
+		"proving pushes at once of a user":     {maxProving, 8},
 		"one send to a slow device":            {slowTimeout, 10 * time.Second},
 	} {
 		if c.got != c.want {

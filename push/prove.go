@@ -10,9 +10,14 @@ import (
 )
 
 // Prove sends one push beside the queue, to prove the device's address, and returns its outcome. It
-// blocks for at most 10 s. If there is no answer by then, the outcome is a retry. An accepted push
-// ends the pause of the device's lane.
+// blocks for at most 10 s. If there is no answer by then, the outcome is a retry. It is one at once
+// if maxProving such pushes to devices of the user are in flight. An accepted push ends the pause
+// of the device's lane.
 func (d *Dispatcher) Prove(ctx context.Context, device idlepush.Device) registry.Outcome {
+	if !d.startProving(device.User) {
+		return NotSent(Retry("too_many_at_once"))
+	}
+	defer d.endProving(device.User)
 	ctx, cancel := context.WithTimeout(ctx, proveTimeout)
 	defer cancel()
 	id := make([]byte, 24)
@@ -40,5 +45,27 @@ func (d *Dispatcher) proved(device idlepush.Device, o registry.Outcome) {
 		log.Error("cannot end the pause of a lane after a test push; the next delivery shows that it works", "err", err)
 	case laneChanged:
 		reportLane(log, device.Lane, registry.Outcome{LaneWorks: true})
+	}
+}
+
+// startProving counts a proving push of the user, or reports that there are too many.
+func (d *Dispatcher) startProving(user string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.proving[user] >= maxProving {
+		return false
+	}
+	if d.proving == nil {
+		d.proving = make(map[string]int)
+	}
+	d.proving[user]++
+	return true
+}
+
+func (d *Dispatcher) endProving(user string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.proving[user]--; d.proving[user] == 0 {
+		delete(d.proving, user)
 	}
 }

@@ -12,6 +12,7 @@ const (
 	Concurrency     = 160 // over all devices and lanes
 	laneConcurrency = 64  // in one lane: some that hang leave room for the others
 	slowConcurrency = 16  // to slow devices
+	maxProving      = 8   // proving and test pushes of one user
 )
 
 // pool is a number of places for sends in flight.

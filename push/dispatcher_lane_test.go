@@ -258,11 +258,12 @@ func laneProbeWaits(t *testing.T) {
 			if p.device.ID == crowd[0].ID {
 				return hang(ctx, p)
 			}
+			time.Sleep(time.Millisecond) // all are on their way before the first is answered
 			return retry()
 		})
 		h.run()
 		h.mail(1)
-		synctest.Wait()
+		after(time.Millisecond)
 		h.mu.Lock()
 		inFlight, first := h.total, len(h.all)
 		h.most = 0

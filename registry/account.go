@@ -90,7 +90,7 @@ func putStatus(tx *table.Tx, account string, st idlepush.Status) error {
 // a and starts again. added reports whether the account is a new one.
 //
 // It returns ErrNotFound if there is no such owner, ErrDenied if session is not empty and has
-// ended, and ErrFull if the owner has MaxAccounts.
+// ended, and a FullError if the owner has as many as one may have.
 func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (_ idlepush.Account, added bool, err error) {
 	a.ID, a.Revision, a.Created, a.Edited, a.Status = newID(), 1, now, now, idlepush.Status{State: idlepush.StateNew, Since: now, LoggedIn: a.Status.LoggedIn}
 	var out idlepush.Account

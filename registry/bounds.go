@@ -1,7 +1,7 @@
 package registry
 
 import (
-	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -10,34 +10,36 @@ import (
 
 // The most that one user may have. Whatever an admin creates for a user counts for that user.
 const (
-	MaxDevices  = 50
-	MaxAccounts = 50 // that the user owns
-	MaxTokens   = 50 // sessions do not count
-	MaxInvites  = 20 // that can be accepted
+	maxDevices  = 50
+	maxAccounts = 50 // that the user owns
+	maxTokens   = 50 // sessions do not count
+	maxInvites  = 20 // that can be accepted
 )
 
-// maxLogins bounds the tokens and sessions of a user together. It is above MaxTokens and MaxDevices
+// maxLogins bounds the tokens and sessions of a user together. It is above maxTokens and maxDevices
 // together, so that there is a session without a device, which can end.
 const maxLogins = 150
 
-// ErrFull reports that the user has as many as one may have.
-var ErrFull = errors.New("the user has too many already")
+// FullError reports that the user has as many as one may have.
+type FullError struct{ Max int }
+
+func (e *FullError) Error() string { return fmt.Sprintf("the user has %d already", e.Max) }
 
 // bounds holds the most of each that a user may have, and how many mails of an account are kept in
 // a day; 0: any number.
 type bounds struct{ devices, accounts, tokens, invites, mails int }
 
 // defaultBounds are those of every store. Only tests of large stores have others.
-var defaultBounds = bounds{MaxDevices, MaxAccounts, MaxTokens, MaxInvites, maxDaily}
+var defaultBounds = bounds{maxDevices, maxAccounts, maxTokens, maxInvites, maxDaily}
 
-// checkBound returns ErrFull if the user has as many as most. count returns how many the user has.
+// checkBound returns a FullError if the user has as many as most. count returns how many the user has.
 func checkBound(tx *table.Tx, most int, user string, count func(*table.Tx, id) (int, error)) error {
 	if most == 0 {
 		return nil
 	}
 	n, err := count(tx, id(user))
 	if err == nil && n >= most {
-		err = ErrFull
+		err = &FullError{most}
 	}
 	return err
 }

@@ -101,7 +101,7 @@ func checkLane(d idlepush.Device) error {
 // transport. d.ID and d.Revision are ignored.
 //
 // It returns ErrNotFound if there is no such user, ErrDenied if session is not empty and has ended,
-// and ErrFull if the user has MaxDevices others.
+// and a FullError if the user has as many as one may have.
 func (s Devices) Register(d idlepush.Device, session string, now time.Time) (_ idlepush.Device, created bool, err error) {
 	if err := checkLane(d); err != nil {
 		return idlepush.Device{}, false, err

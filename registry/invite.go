@@ -55,7 +55,7 @@ func (i inviteRow) hasEnded(u userRow, found bool, now time.Time) bool {
 
 // AddInvite creates an invite by the user and returns its code, which cannot be read again. It
 // returns ErrNotFound if there is no such user, ErrDenied if session is not empty and has ended,
-// and ErrFull if the user has MaxInvites that can be accepted.
+// and a FullError if the user has as many as can be accepted.
 func (s Users) AddInvite(by string, f InviteFor, admin bool, session string, now time.Time) (Invite, string, error) {
 	row := inviteRow{ID: newID(), By: by, For: f, Admin: admin, Created: now, Expires: now.Add(f.Lifetime())}
 	code := rand.Text()

@@ -85,7 +85,7 @@ func liveToken(tx *table.Tx, k digest, now time.Time) (tokenRow, userRow, error)
 
 // AddToken creates a bearer token for the user and returns its secret, which cannot be read again.
 // It returns ErrNotFound if there is no such user, ErrDenied if session is not empty and has ended,
-// and ErrFull if the user has MaxTokens.
+// and a FullError if the user has as many as one may have.
 func (s Users) AddToken(user, name string, scope Scope, session string, now time.Time) (Token, string, error) {
 	secret := newToken()
 	row := tokenRow{ID: newID(), User: user, Name: name, Scope: scope, Created: now}

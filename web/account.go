@@ -182,7 +182,7 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 	a.Status.LoggedIn = time.Now()
 	a, added, err := h.accounts.Add(a, c.session(), time.Now())
 	if err != nil {
-		return nil, notAdded(err, "too_many_accounts", registry.MaxAccounts)
+		return nil, notAdded(err, "too_many_accounts")
 	}
 	out, err := h.account(c, a)
 	return &made[Account]{statusOf(added), out}, err

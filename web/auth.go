@@ -184,9 +184,9 @@ func sessionEnded(err error) error {
 
 // notAdded returns the problem if a user has as many of something as a user may have, and
 // sessionEnded for other errors.
-func notAdded(err error, full codes.Code, limit int) error {
-	if errors.Is(err, registry.ErrFull) {
-		return problem(http.StatusConflict, full).with("limit", strconv.Itoa(limit))
+func notAdded(err error, code codes.Code) error {
+	if full, ok := errors.AsType[*registry.FullError](err); ok {
+		return problem(http.StatusConflict, code).with("limit", strconv.Itoa(full.Max))
 	}
 	return sessionEnded(err)
 }

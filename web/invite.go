@@ -93,7 +93,7 @@ func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[newI
 	}
 	i, code, err := h.users.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, c.session(), time.Now())
 	if err != nil {
-		return nil, notAdded(err, "too_many_invites", registry.MaxInvites)
+		return nil, notAdded(err, "too_many_invites")
 	}
 	made := MadeInvite{Invite: inviteOf(i), Code: code, URL: origin + "/#/join/" + code, Reach: reach(origin)}
 	made.QR, err = qrRows(made.URL)

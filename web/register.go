@@ -42,7 +42,7 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 	}
 	d, created, err := h.devices.Register(h.push.Route(d), c.session(), time.Now())
 	if err != nil {
-		return nil, notAdded(err, "too_many_devices", registry.MaxDevices)
+		return nil, notAdded(err, "too_many_devices")
 	}
 	out, err := h.view(d)
 	return &made[Device]{statusOf(created), out}, err

@@ -55,7 +55,7 @@ func (h *tokenHandlers) createToken(_ context.Context, c caller, in *body[newTok
 	}
 	t, secret, err := h.users.AddToken(user, in.Body.Name, registry.Scope(in.Body.Scope), c.session(), time.Now())
 	if err != nil {
-		return nil, notAdded(err, "too_many_tokens", registry.MaxTokens)
+		return nil, notAdded(err, "too_many_tokens")
 	}
 	return &body[MadeToken]{MadeToken{tokenOf(t), secret}}, nil
 }

@@ -100,13 +100,6 @@ func (s *WebPush) Relay(origin, key string) (endpoint idlepush.Secret) {
 	return idlepush.Secret(origin + path)
 }
 
-// Forget makes the service answer 404 for the endpoint from now on, as if it had never existed.
-func (s *WebPush) Forget(endpoint idlepush.Secret) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps.DeleteFunc(s.subscriptions, func(path string, sub *webPushSubscription) bool { return sub.origin+path == string(endpoint) })
-}
-
 // Gone makes the service answer 410 for the endpoint from now on, as if the user had withdrawn the
 // permission.
 func (s *WebPush) Gone(endpoint idlepush.Secret) {

@@ -92,7 +92,7 @@ func (s *Service) Serve(ctx context.Context, ln net.Listener) error {
 // not informed, as by the real service.
 func (s *Service) Expire(endpoint idlepush.Secret, status int) {
 	if status == http.StatusNotFound {
-		s.Forget(endpoint)
+		s.Fail(string(endpoint), pushtest.Fault{Status: status, Body: `{"code":404,"errno":102,"error":"Not Found","message":"Request did not validate invalid token"}`})
 		return
 	}
 	s.Gone(endpoint)

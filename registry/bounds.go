@@ -32,7 +32,8 @@ type bounds struct{ devices, accounts, tokens, invites, mails int }
 // defaultBounds are those of every store. Only tests of large stores have others.
 var defaultBounds = bounds{maxDevices, maxAccounts, maxTokens, maxInvites, maxDaily}
 
-// checkBound returns a FullError if the user has as many as most. count returns how many the user has.
+// checkBound returns a FullError if the user has as many as most. count returns how many the user
+// has.
 func checkBound(tx *table.Tx, most int, user string, count func(*table.Tx, id) (int, error)) error {
 	if most == 0 {
 		return nil

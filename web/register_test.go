@@ -152,8 +152,8 @@ func deviceRefused(t *testing.T) {
 	}
 }
 
-// deviceEndpointRemoved registers what Chrome and Edge give for a subscription that is over. The page
-// subscribes anew when it is refused so.
+// deviceEndpointRemoved registers what Chrome and Edge give for a subscription that is over. The
+// page subscribes anew when it is refused so.
 func deviceEndpointRemoved(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)

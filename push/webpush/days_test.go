@@ -18,9 +18,9 @@ import (
 	"idlepush/registry/registrytest"
 )
 
-// TestDays has a phone at each of several push servers, none of which is a known service. Mail comes
-// every six hours. From the third on, each server answers with a fault of its own for two days, and
-// then accepts what waits.
+// TestDays has a phone at each of several push servers, none of which is a known service. Mail
+// comes every six hours. From the third on, each server answers with a fault of its own for two
+// days, and then accepts what waits.
 func TestDays(t *testing.T) {
 	t.Parallel()
 	gone := map[string]pushtest.Fault{

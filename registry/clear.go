@@ -12,8 +12,8 @@ import (
 // maxAnnounced bounds what Announced returns.
 const maxAnnounced = 1000
 
-// Announced returns the UIDs of notified mail of a folder that was not cleared, in order. If there
-// are very many, it returns the last 1,000.
+// Announced returns the UIDs of mail of a folder that was notified and not cleared, in order. Old
+// mail that waits for its decision counts, too. If there are very many, it returns the last 1,000.
 func (m Mail) Announced(account, folder string, uidValidity uint32) (uids []uint32, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		within := table.Under(folderPrefix{id(account), digestOf(folder), uidValidity})
@@ -216,29 +216,30 @@ func (t *withdrawal) cancel(d table.Row[deliveryKey, deliveryRow]) error {
 }
 
 // withdrawCombined removes a combined mail from its summary. A summary that still waits counts
-// less. A summary of which every mail was read is withdrawn, too.
+// less. A summary of which every mail was read is withdrawn, too. If no device can have shown the
+// summary, the mail is as one that was cancelled.
 func (t *withdrawal) withdrawCombined(of table.Row[deliveryKey, deliveryRow]) error {
 	tx := t.set.tx
-	of.Value.Read = true
-	if err := deliveries.Put(tx, of.Key, of.Value); err != nil {
-		return err
-	}
 	sum, found, err := byStableID.Row(tx, stableKey{t.scope, of.Value.Into})
-	if err != nil || !found || !sum.Value.Cleared.IsZero() {
-		return err
-	}
-	k := deliveryKey{sum.Key, of.Key.device}
-	d, found, err := deliveries.Get(tx, k)
 	if err != nil {
 		return err
 	}
-	waits := false
-	if found && d.State == idlepush.DeliveryPending {
-		q, err := t.set.get(of.Key.device)
-		if err != nil {
+	k := deliveryKey{sum.Key, of.Key.device}
+	var d deliveryRow
+	waits, shown := false, !found
+	if found {
+		if d, _, err = deliveries.Get(tx, k); err != nil {
 			return err
 		}
-		waits = q != nil && !t.maybeShown(q, table.Row[deliveryKey, deliveryRow]{Key: k, Value: d})
+		if waits, shown, err = t.waitsOrShown(table.Row[deliveryKey, deliveryRow]{Key: k, Value: d}); err != nil {
+			return err
+		}
+	}
+	if of.Value.Read = true; !shown {
+		of.Value.State, of.Value.At, of.Value.Into, of.Value.Read = idlepush.DeliveryCleared, t.set.now, "", false
+	}
+	if err := deliveries.Put(tx, of.Key, of.Value); err != nil || !found || !sum.Value.Cleared.IsZero() {
+		return err
 	}
 	if waits {
 		sum.Value.Count--
@@ -250,6 +251,21 @@ func (t *withdrawal) withdrawCombined(of table.Row[deliveryKey, deliveryRow]) er
 		return err
 	}
 	return notifications.Put(tx, sum.Key, sum.Value)
+}
+
+// waitsOrShown reports whether the delivery of a summary still waits and no device can have shown
+// it, or else whether one may have.
+func (t *withdrawal) waitsOrShown(d table.Row[deliveryKey, deliveryRow]) (waits, shown bool, err error) {
+	shown = d.Value.State == idlepush.DeliveryDelivered || d.Value.MaybeDelivered
+	if d.Value.State != idlepush.DeliveryPending {
+		return false, shown, nil
+	}
+	q, err := t.set.get(d.Key.device)
+	if err != nil || q == nil {
+		return false, shown, err
+	}
+	shown = t.maybeShown(q, d)
+	return !shown, shown, nil
 }
 
 // sendClears queues clears for the devices that may show a withdrawn notification.

@@ -2,8 +2,12 @@ package registry
 
 import "idlepush/codes"
 
-// summed is the case of CodeOld for a summary.
-const summed = "summary"
+// The cases of CodeOld.
+const (
+	summed     = "summary" // for a summary
+	oldWaits   = "waits"   // for a mail that push has not decided on
+	oldHandled = "handled" // for a mail that was cleared before
+)
 
 // CodeOld and codeDuplicate are why a mail did not ring. A summary with CodeOld counts old mail,
 // and one with CodeExcess excess mail.
@@ -20,7 +24,9 @@ const CodeShareEnded codes.Code = "share_ended"
 // Codes are those that the registry gives itself.
 var Codes = []codes.Entry{
 	{Code: CodeOld, Text: "It did not ring by itself, because it is older mail that was found together with more: one summary counts them all.", Cases: map[string]string{
-		summed: "These mails are older and were found together, as after an import: this one summary rings for them all.",
+		summed:     "These mails are older and were found together, as after an import: this one summary rings for them all.",
+		oldWaits:   "It has not rung yet, because it is older mail and waits in case more comes: then it rings by itself, or one summary counts it.",
+		oldHandled: "It did not ring, because it is older mail and was read or removed before it was to ring.",
 	}},
 	{Code: "device_refused", Text: "Its push service takes pushes to other devices, but refuses those to this one. Register the device again; if the push server is yours, let this server push to its address too."},
 	{Code: CodeExcess, Text: "So much mail came to this mailbox that only {limit} were kept one by one. This summary counts those that came after them. They are in the mailbox."},

@@ -39,7 +39,8 @@ func (m Mail) Wordless(account string, now time.Time) (list []idlepush.Notificat
 //
 // It skips a mail that was cleared or has its content, and does not queue one that has expired. If
 // the fingerprint shows that the mail was notified from another place, the one without content is
-// withdrawn, unless the other was cleared.
+// withdrawn, unless the other was cleared. The other moves here from the same folder; of another
+// folder, this is a duplicate from then on.
 //
 // It reports whether the mail has its content now. What does not fit one transaction takes several.
 // It returns ErrNotFound if the account is removed.
@@ -67,9 +68,18 @@ func (m Mail) fillInMail(set *queueSet, at placeKey, folder string, msg Message)
 		return false, false, err
 	}
 	twins = slices.DeleteFunc(twins, func(t table.Row[notificationKey, notificationRow]) bool { return t.Key == n.Key })
-	twin, known := original(twins, folder, at.validity, msg)
-	if !known || !twin.Value.Cleared.IsZero() {
-		return true, true, writeContent(set, n, a, msg, !known && set.now.Before(n.Value.Expires))
+	twin, rang, err := rungBefore(tx, twins, folder, at.validity, msg)
+	if err != nil {
+		return false, false, err
+	}
+	if !rang || !twin.Value.Cleared.IsZero() {
+		return true, true, writeContent(set, n, a, msg, !rang && set.now.Before(n.Value.Expires))
+	}
+	moves := twin.Value.Folder == folder
+	if !moves {
+		if n.Value, err = asDuplicate(tx, n, a, msg, twin.Value.Folder); err != nil {
+			return false, false, err
+		}
 	}
 	set.reserved = rowCost // of the twin
 	t := m.newWithdrawal(set, at.account)
@@ -79,24 +89,25 @@ func (m Mail) fillInMail(set *queueSet, at placeKey, folder string, msg Message)
 	if err := t.sendClears(); err != nil || !done {
 		return false, false, err
 	}
-	return true, true, move(tx, twin, folder, at.validity, at.uid)
+	if moves {
+		err = move(tx, twin, folder, at.validity, at.uid)
+	}
+	return true, true, err
 }
 
 // writeContent writes the content of a mail. If again is true, it queues the mail once more for
 // devices that got it with less content.
-func writeContent(set *queueSet, n table.Row[notificationKey, notificationRow], a accountRow, msg Message, again bool) error {
+func writeContent(set *queueSet, n mailRow, a accountRow, msg Message, again bool) error {
 	tx := set.tx
 	recipients, err := recipientsOf(tx, n.Key.scope, a)
 	if err != nil {
 		return err
 	}
-	old, err := n.Value.unseal(tx, n.Key)
+	old, filled, err := fill(tx, n, recipients, msg)
 	if err != nil {
 		return err
 	}
-	filled := old
-	filled.Wordless, filled.Content, filled.Fingerprint = false, msg.Content.At(storedLevel(recipients)), cmp.Or(msg.Fingerprint, old.Fingerprint)
-	row, err := sealNotification(tx, n.Key, filled)
+	row, err := n.Value.reseal(tx, n.Key, filled)
 	if err != nil {
 		return err
 	}
@@ -109,7 +120,6 @@ func writeContent(set *queueSet, n table.Row[notificationKey, notificationRow], 
 			return d.Key.device == device && d.Value.State == idlepush.DeliveryDelivered
 		})
 	}
-	row.Unqueued = n.Value.Unqueued
 	for _, d := range recipients {
 		more := filled.Content.At(d.Value.Content) != old.Content.At(d.Value.Content)
 		if again && more && delivered(d.Key.device) {
@@ -120,4 +130,26 @@ func writeContent(set *queueSet, n table.Row[notificationKey, notificationRow], 
 		return err
 	}
 	return notifications.Put(tx, n.Key, row)
+}
+
+// asDuplicate returns the row of a mail with its content, as a duplicate of one in another folder.
+func asDuplicate(tx *table.Tx, n mailRow, a accountRow, msg Message, folder string) (row notificationRow, err error) {
+	recipients, err := recipientsOf(tx, n.Key.scope, a)
+	if err != nil {
+		return row, err
+	}
+	_, filled, err := fill(tx, n, recipients, msg)
+	if err != nil {
+		return row, err
+	}
+	filled.Reason = idlepush.Reason{Code: codeDuplicate}.With("folder", folder)
+	return n.Value.reseal(tx, n.Key, filled)
+}
+
+// fill returns a mail without its content, and with as much of it as the recipients may have.
+func fill(tx *table.Tx, n mailRow, recipients []table.Row[deviceKey, deviceRow], msg Message) (old, filled idlepush.Notification, err error) {
+	old, err = n.Value.unseal(tx, n.Key)
+	filled = old
+	filled.Wordless, filled.Content, filled.Fingerprint = false, msg.Content.At(storedLevel(recipients)), cmp.Or(msg.Fingerprint, old.Fingerprint)
+	return old, filled, err
 }

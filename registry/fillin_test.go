@@ -16,6 +16,9 @@ func TestFillIn(t *testing.T) {
 	t.Run("content that comes during a push without it is sent afterwards", fillInDuringPush)
 	t.Run("the mail of another mailbox fills in nothing", fillInOtherMailbox)
 	t.Run("content by which the mail is known does not notify again", fillInKnown)
+	t.Run("a notification stays with mail that is there, and its copy is a duplicate from then on", fillInDuplicate)
+	t.Run("the content of a copy is sent if no device has shown the mail", fillInUnshown)
+	t.Run("old mail that waits is filled in, and rings with its content", fillInOld)
 }
 
 // words are what the mail under a UID says once it can be had.
@@ -267,5 +270,82 @@ func fillInKnown(t *testing.T) {
 			t.Errorf("read %v: moved on, %d ring, %v", read, n, err)
 		}
 		checkRows(t, s)
+	}
+}
+
+// copied is a mailbox with a mail in INBOX, and a copy in Family that is without content.
+func copied(t *testing.T, removed bool) (s *Store, ann idlepush.User, a idlepush.Account, d idlepush.Device) {
+	t.Helper()
+	s = newStore(t)
+	ann = someone(t, s, "ann")
+	a, d = mailbox(t, s, ann, "ann@example.org"), phone(t, s, ann, "phone")
+	in := carrier{t, s, a, dawn}
+	in.finds("INBOX", 7, words(1))
+	if removed {
+		if _, _, err := s.Mail.ClearRemoved(a.ID, "INBOX", 7, []uint32{1}, dawn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in.finds("Family", 3, Message{UID: 9, Wordless: true})
+	drain(t, s, d, dawn)
+	return s, ann, a, d
+}
+
+func fillInDuplicate(t *testing.T) {
+	t.Parallel()
+	s, ann, a, d := copied(t, false)
+	now := dawn.Add(time.Minute)
+	if filled, err := s.Mail.FillIn(a.ID, "Family", 3, words(9), now); err != nil || !filled {
+		t.Fatal(filled, err)
+	}
+	id := StableID(a.ID, "Family", 3, 9)
+	if ids, others := clearsOf(t, s, d, now); !slices.Equal(ids, []string{id}) || others != 0 {
+		t.Errorf("the phone is to take away %v and gets %d others", ids, others)
+	}
+	if n, err := s.History.Get(ann.ID, id, now); err != nil || n.Code != codeDuplicate || n.Params["folder"] != "INBOX" || n.Content.Subject != "words" {
+		t.Errorf("the copy is listed as %+v, %v", n.Reason, err)
+	}
+	if uids, err := s.Mail.Announced(a.ID, "INBOX", 7); err != nil || !slices.Equal(uids, []uint32{1}) {
+		t.Errorf("of INBOX are announced %v, %v", uids, err)
+	}
+	if err := removeNotRung(s); err != nil {
+		t.Fatal(err)
+	}
+	checkRows(t, s)
+	if n, moved, err := s.Mail.ClearRemoved(a.ID, "INBOX", 7, []uint32{1}, now); err != nil || n != 0 || moved != 1 {
+		t.Errorf("when the mail is removed, %d are cleared and %d move, %v", n, moved, err)
+	}
+	if n, err := s.Mail.Clear(a.ID, "Family", 3, []uint32{9}, now); err != nil || n != 1 {
+		t.Errorf("when the copy is read, %d are cleared, %v", n, err)
+	}
+}
+
+func fillInUnshown(t *testing.T) {
+	t.Parallel()
+	s, _, a, d := copied(t, true)
+	if _, err := s.Mail.FillIn(a.ID, "Family", 3, words(9), dawn); err != nil {
+		t.Fatal(err)
+	}
+	if got := drain(t, s, d, dawn); !slices.Equal(got, []string{StableID(a.ID, "Family", 3, 9)}) {
+		t.Errorf("the phone got %v", got)
+	}
+}
+
+func fillInOld(t *testing.T) {
+	t.Parallel()
+	s, ann, a, d := oldMailbox(t)
+	carrier{t, s, a, dawn}.finds("INBOX", 7, Message{UID: 1, Old: true, Wordless: true})
+	fillOne(t, s, a, words(1), dawn, true)
+	if got := drain(t, s, d, dawn); len(got) != 0 {
+		t.Errorf("the phone got %v", got)
+	}
+	if err := s.Outbox.RingOld(foundOld(t, s, 1)[0], dawn); err != nil {
+		t.Fatal(err)
+	}
+	if got := drain(t, s, d, dawn); len(got) != 1 {
+		t.Errorf("then the phone got %v", got)
+	}
+	if n, err := s.History.Get(ann.ID, StableID(a.ID, "INBOX", 7, 1), dawn); err != nil || n.Code != "" || n.Content.Subject != "words" {
+		t.Errorf("it is %+v, %v", n, err)
 	}
 }

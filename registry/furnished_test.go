@@ -171,7 +171,7 @@ func (f furnished) silent() error {
 		mails = append(mails, Message{UID: uid + 2, Old: true, Content: idlepush.Content{Subject: "old"}})
 	}
 	mails = append(mails, Message{UID: 5, Fingerprint: "two"})
-	_, err := f.s.Mail.Record(Arrival{Account: f.shared.ID, Folder: "Family", To: Cursor{UIDValidity: 3, Next: 6}, Mails: mails, At: noon})
+	_, err := f.s.Mail.Record(Arrival{Account: f.shared.ID, Folder: "Family", To: Cursor{UIDValidity: 3, Next: 6}, Mails: mails, Known: []string{"known"}, At: noon})
 	return err
 }
 

@@ -134,6 +134,7 @@ func notificationForDisplay(tx *table.Tx, row table.Row[notificationKey, notific
 	if err != nil {
 		return idlepush.Notification{}, err
 	}
+	n.Reason = row.Value.whyOld(n.Reason)
 	rows, err := deliveries.First(tx, table.Under(deliveryPrefix(row.Key)), table.NoLimit)
 	if err != nil {
 		return idlepush.Notification{}, err

@@ -117,6 +117,7 @@ const (
 	stableMark      byte = 's'
 	fingerprintMark byte = 'f'
 	duplicateMark   byte = 'd'
+	knownMark       byte = 'k'
 	placeMark       byte = 'p'
 )
 
@@ -189,6 +190,47 @@ func (duplicateKey) Parse(data []byte) (duplicateKey, error) {
 	account := id(f.Text())
 	f.Mark(duplicateMark)
 	return duplicateKey{duplicatePrefix{account, digest(f.Fixed(sha256.Size))}, f.Uint64()}, f.Err()
+}
+
+// knownPrefix begins the keys of equal mails of a folder that were there before its first look.
+type knownPrefix struct {
+	account id
+	digest  digest // of the folder and the fingerprint
+}
+
+func (k knownPrefix) Append(data []byte) []byte {
+	return k.digest.Append(append(k.account.Append(data), knownMark))
+}
+
+// knownDigest returns the digest of a knownPrefix.
+func knownDigest(folder, fingerprint string) digest { return digestOf(folder + "\x00" + fingerprint) }
+
+// knownPlace is one of the mails under a knownPrefix by its UID, both zero until the folder is
+// renumbered.
+type knownPlace struct {
+	knownPrefix
+	validity, uid uint32
+}
+
+func (k knownPlace) Append(data []byte) []byte {
+	return table.AppendUint32(table.AppendUint32(k.knownPrefix.Append(data), k.validity), k.uid)
+}
+
+// knownKey is a mail that was there before the first look.
+type knownKey struct {
+	knownPlace
+	seq uint64
+}
+
+func (k knownKey) Append(data []byte) []byte {
+	return table.AppendUint64(k.knownPlace.Append(data), k.seq)
+}
+
+func (knownKey) Parse(data []byte) (knownKey, error) {
+	f := table.Split(data)
+	account := id(f.Text())
+	f.Mark(knownMark)
+	return knownKey{knownPlace{knownPrefix{account, digest(f.Fixed(sha256.Size))}, f.Uint32(), f.Uint32()}, f.Uint64()}, f.Err()
 }
 
 // folderPrefix is a folder of an account with one UIDVALIDITY. The folder is hashed, because its

@@ -264,7 +264,7 @@ func (n *modelNote) end(device string, state idlepush.DeliveryState, attempts in
 // fillIn reports whether the mail has words now.
 func (m *model) fillIn(account, id string, now time.Time) bool {
 	n := m.notes[id]
-	if n == nil || !n.wordless || n.silent {
+	if n == nil || !n.wordless || n.silent && !n.undecided {
 		return false
 	}
 	n.wordless = false

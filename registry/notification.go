@@ -80,6 +80,13 @@ func sealNotification(tx *table.Tx, k notificationKey, n idlepush.Notification) 
 	return row, err
 }
 
+// reseal returns the row under k with what n says.
+func (row notificationRow) reseal(tx *table.Tx, k notificationKey, n idlepush.Notification) (notificationRow, error) {
+	sealed, err := sealNotification(tx, k, n)
+	sealed.Unqueued, sealed.Undecided, sealed.Removed, sealed.Earlier = row.Unqueued, row.Undecided, row.Removed, row.Earlier
+	return sealed, err
+}
+
 // unseal returns the notification of the row under k, without its deliveries.
 func (row notificationRow) unseal(tx *table.Tx, k notificationKey) (idlepush.Notification, error) {
 	var c notificationContent

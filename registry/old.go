@@ -112,6 +112,19 @@ func (m Mail) EndLooks(account string) error {
 	}
 }
 
+// whyOld returns the reason of a row as it is shown: of old mail, how far the decision is.
+func (row notificationRow) whyOld(why idlepush.Reason) idlepush.Reason {
+	switch {
+	case row.Kind != idlepush.KindMail || row.Code != CodeOld:
+		return why
+	case !row.Cleared.IsZero():
+		return why.With(codes.Case, oldHandled)
+	case row.Undecided != "":
+		return why.With(codes.Case, oldWaits)
+	}
+	return why
+}
+
 // OldMail is the old mail of a folder that looks have found since the last decision.
 type OldMail struct {
 	Account, Folder string
@@ -153,9 +166,10 @@ func lastDecision(tx *table.Tx, account id, folder string) (at time.Time, earlie
 	return row.At, row.Earlier, err
 }
 
-// RingOld has the old mails ring one by one. The next decision counts them in Earlier, with
-// m.Earlier. If they are too many for one transaction, it takes several. It does nothing if
-// somebody has decided or more was found meanwhile: then OldMail returns another count.
+// RingOld has the old mails ring one by one, but not those that were cleared meanwhile. The next
+// decision counts them in Earlier, with m.Earlier. If they are too many for one transaction, it
+// takes several. It does nothing if somebody has decided or more was found meanwhile: then OldMail
+// returns another count.
 func (o Outbox) RingOld(m OldMail, now time.Time) error { return o.decideOld(m, true, now) }
 
 // SumUpOld has one summary ring, which counts the old mails. Otherwise it is like RingOld.
@@ -181,7 +195,7 @@ func (o Outbox) decideOld(m OldMail, ring bool, now time.Time) error {
 		case err != nil:
 			return false, err
 		case !decided:
-		case ring:
+		case ring || b.Count == 0: // all were cleared
 			b.Undecided, b.At, b.Count = stageDecided, now, 0
 			b.Earlier += m.Earlier
 		default:
@@ -214,15 +228,19 @@ func decideMails(set *queueSet, b *notificationRow, m OldMail, ring bool, now ti
 		if err != nil || !found {
 			return false, err
 		}
-		if row.Undecided = ""; ring {
+		row.Undecided = ""
+		if !row.Cleared.IsZero() || ring {
 			b.Count--
+		}
+		switch {
+		case !row.Cleared.IsZero() || !ring:
+			set.silence()
+		default:
 			b.Earlier++
 			row.Code, row.Expires, row.Unqueued = "", now.Add(idlepush.KindMail.Lifetime()), recipients
 			if err := set.enqueue(e.Key, &row); err != nil {
 				return false, err
 			}
-		} else {
-			set.silence()
 		}
 		if err := notifications.Put(set.tx, e.Key, row); err != nil {
 			return false, err

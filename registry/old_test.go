@@ -24,6 +24,10 @@ func TestOldMail(t *testing.T) {
 	t.Run("old mail that is decided late rings all the same", oldMailDecidedLate)
 	t.Run("the same old mail in two folders rings once", oldMailTwoFolders)
 	t.Run("old mail behind a message that is stuck is counted once", oldMailAhead)
+	t.Run("old mail that is read or removed while it waits neither rings nor counts", oldMailHandled)
+	t.Run("old mail that a summary has counted is not counted again when it moves", oldMailMoved)
+	t.Run("equal old mails ring each, and are counted each", oldMailEqual)
+	t.Run("old mail says that it waits, that it was counted, or that it was read before", oldMailSays)
 }
 
 // oldMail records n old mails of Family in steps of at most 20, and gives their ids. more: the look

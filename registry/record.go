@@ -218,7 +218,11 @@ func (in *recorder) recordMail(msg Message) (recorded int, done bool, err error)
 		return 0, true, nil
 	}
 	if !a.From.Since.IsZero() {
-		if found, err := in.findBefore(twins, msg); err != nil || found {
+		found, err := in.isKnownAt(msg)
+		if err == nil && !found {
+			found, err = in.findBefore(twins, msg)
+		}
+		if err != nil || found {
 			return 0, true, err
 		}
 	}

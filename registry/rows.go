@@ -75,10 +75,17 @@ var (
 	})
 	// byFingerprint finds what is known of a mail. Its duplicates say nothing more.
 	byFingerprint = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []fingerprintKey {
-		if row.Fingerprint == "" || row.Code == codeDuplicate {
+		if row.Fingerprint == "" || row.Code == codeDuplicate || row.Kind == kindKnown {
 			return nil
 		}
 		return []fingerprintKey{{fingerprintPrefix{k.scope, digestOf(row.Fingerprint)}, k.seq}}
+	})
+	// known finds mail that was there before its folder was first looked at.
+	known = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []knownKey {
+		if row.Kind != kindKnown {
+			return nil
+		}
+		return []knownKey{{knownPlace{knownPrefix{k.scope, knownDigest(row.Folder, row.Fingerprint)}, row.UIDValidity, row.UID}, k.seq}}
 	})
 	// duplicates finds the duplicates of a mail, so that its notification can move to one.
 	duplicates = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []duplicateKey {
@@ -87,9 +94,10 @@ var (
 		}
 		return []duplicateKey{{duplicatePrefix{k.scope, digestOf(row.Fingerprint)}, k.seq}}
 	})
-	// announced finds notified mail by its place, until it is cleared.
+	// announced finds mail that was notified, or that push has not decided on, by its place, until
+	// it is cleared.
 	announced = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []placeKey {
-		if !row.isNotifiedMail() || !row.Cleared.IsZero() {
+		if !row.isNotifiedMail() && row.Undecided != stageMail || !row.Cleared.IsZero() {
 			return nil
 		}
 		return []placeKey{row.place(k.scope)}
@@ -101,9 +109,10 @@ var (
 		}
 		return []notificationKey{k}
 	})
-	// notRung finds mail that did not ring, once that is certain.
+	// notRung finds mail that did not ring, once that is certain. A duplicate that is cleared has
+	// rung; see FillIn.
 	notRung = table.NewIndex(notifications, "notifications/notrung", func(k notificationKey, row notificationRow) []notificationKey {
-		if row.Kind != idlepush.KindMail || row.Code == "" || row.Undecided != "" {
+		if row.Kind != idlepush.KindMail || row.Code == "" || row.Undecided != "" || row.Code == codeDuplicate && !row.Cleared.IsZero() {
 			return nil
 		}
 		return []notificationKey{k}
@@ -360,9 +369,10 @@ func (row notificationRow) isNotifiedMail() bool {
 	return row.Kind == idlepush.KindMail && row.Code == ""
 }
 
-// mayRing reports whether the row is mail that rang, or old mail that push has not decided on.
+// mayRing reports whether the row is mail that rang, or old mail: that rings, too, alone or in a
+// summary.
 func (row notificationRow) mayRing() bool {
-	return row.isNotifiedMail() || row.Undecided == stageMail
+	return row.Kind == idlepush.KindMail && (row.Code == "" || row.Code == CodeOld)
 }
 
 // isHidden reports whether the notification is for the store alone.

@@ -17,7 +17,8 @@ type mailRow = table.Row[notificationKey, notificationRow]
 // maxTwins bounds the mails with one fingerprint that are read.
 const maxTwins = 10
 
-// twinsOf returns the mails of the account with the fingerprint, the last first.
+// twinsOf returns the mails of the account with the fingerprint, the last first. Those from before
+// a first look are not among them; see findKnown.
 func twinsOf(tx *table.Tx, account id, fingerprint string) (list []mailRow, err error) {
 	if fingerprint == "" {
 		return nil, nil
@@ -103,23 +104,59 @@ func (in *recorder) findBefore(twins []mailRow, msg Message) (found bool, err er
 		before, found = fromBefore(list, a.Folder, a.To.UIDValidity)
 	}
 	if !found {
-		return false, nil
+		return in.findKnown(msg)
 	}
 	return true, move(tx, before, a.Folder, a.To.UIDValidity, msg.UID)
 }
 
-// whyNotRung returns why a mail does not ring; zero: it does. A copy that is found after the mail
-// was removed rings if no device has shown the notification. A notification follows its mail within
-// a folder; see nextPlace for other folders.
+// findKnown is findBefore among the mails that were there before the first look. They may be many
+// that are equal.
+func (in *recorder) findKnown(msg Message) (found bool, err error) {
+	if msg.Fingerprint == "" {
+		return false, nil
+	}
+	a, tx := in.arrival, in.set.tx
+	equal := table.Under(knownPrefix{id(a.Account), knownDigest(a.Folder, msg.Fingerprint)})
+	first, err := known.First(tx, equal, 1)
+	if err != nil || len(first) == 0 {
+		return false, err
+	}
+	last, err := known.Last(tx, equal, 1) // they are in the order of their UIDVALIDITY
+	if err != nil {
+		return false, err
+	}
+	for _, e := range append(first, last...) {
+		if e.Index.validity == a.To.UIDValidity && e.Index.uid > 0 {
+			continue // it was found
+		}
+		row, _, err := notifications.Get(tx, e.Key)
+		if err != nil {
+			return false, err
+		}
+		return true, move(tx, mailRow{Key: e.Key, Value: row}, a.Folder, a.To.UIDValidity, msg.UID)
+	}
+	return false, nil
+}
+
+// isKnownAt reports whether findKnown has found the mail at this place before.
+func (in *recorder) isKnownAt(msg Message) (bool, error) {
+	a := in.arrival
+	if msg.Fingerprint == "" {
+		return false, nil
+	}
+	at := knownPlace{knownPrefix{id(a.Account), knownDigest(a.Folder, msg.Fingerprint)}, a.To.UIDValidity, msg.UID}
+	list, err := known.First(in.set.tx, table.Under(at), 1)
+	return len(list) > 0, err
+}
+
+// whyNotRung returns why a mail does not ring; zero: it does. A notification follows its mail
+// within a folder; see nextPlace for other folders.
 func (in *recorder) whyNotRung(twins []mailRow, msg Message) (why idlepush.Reason, err error) {
 	a, tx := in.arrival, in.set.tx
 	if msg.NotRung.Code != "" {
 		return msg.NotRung, nil
 	}
-	twin, isCopy := original(twins, a.Folder, a.To.UIDValidity, msg)
-	if isCopy && twin.Value.Removed {
-		isCopy, err = mayHaveRung(tx, twin.Key)
-	}
+	twin, isCopy, err := rungBefore(tx, twins, a.Folder, a.To.UIDValidity, msg)
 	if err != nil || !isCopy {
 		return why, err
 	}
@@ -130,7 +167,18 @@ func (in *recorder) whyNotRung(twins []mailRow, msg Message) (why idlepush.Reaso
 	return why, move(tx, twin, a.Folder, a.To.UIDValidity, msg.UID)
 }
 
-// mayHaveRung reports whether a device may have shown the mail, or a summary that counted it.
+// rungBefore returns the original of msg. One that was removed before any device could show it does
+// not count: its copy rings.
+func rungBefore(tx *table.Tx, twins []mailRow, folder string, validity uint32, msg Message) (twin mailRow, found bool, err error) {
+	twin, found = original(twins, folder, validity, msg)
+	if found && twin.Value.Removed {
+		found, err = mayHaveRung(tx, twin.Key)
+	}
+	return twin, found, err
+}
+
+// mayHaveRung reports whether a device may have shown a mail that was withdrawn, or a summary that
+// counted it then.
 func mayHaveRung(tx *table.Tx, k notificationKey) (bool, error) {
 	list, err := deliveries.First(tx, table.Under(deliveryPrefix(k)), table.NoLimit)
 	return slices.ContainsFunc(list, func(d table.Row[deliveryKey, deliveryRow]) bool {
@@ -186,8 +234,9 @@ func nextPlace(tx *table.Tx, n mailRow) (place mailRow, found bool, err error) {
 	return place, found, nil
 }
 
-// Twins returns the UIDs of mails in a folder that rang or still may, and that have one of the
-// fingerprints. A new mail with the same fingerprint is another one if the folder still has them.
+// Twins returns the UIDs of mails in a folder that have one of the fingerprints. All of them rang, or
+// still may; old mail has rung in its summary. A new mail with the same fingerprint is another one
+// if the folder still has them.
 func (m Mail) Twins(account, folder string, uidValidity uint32, fingerprints []string) (uids []uint32, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		for _, f := range fingerprints {

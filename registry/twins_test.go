@@ -138,6 +138,62 @@ func TestTwinsMoved(t *testing.T) {
 	}
 }
 
+// TestTwinCombined is about a mail in a summary that is removed, and whose copy is found then.
+func TestTwinCombined(t *testing.T) {
+	t.Parallel()
+	shows := func(s *Store, w Work) error { return settleWork(s, w, Outcome{Result: ResultDelivered}, dawn) }
+	for name, c := range map[string]struct {
+		before, after func(s *Store, w Work) error // the removal, with the summary
+		rings         int
+	}{
+		"the summary waits":         {rings: 1},
+		"the summary was delivered": {before: shows},
+		"the summary may have been delivered": {before: func(s *Store, w Work) error {
+			return settleWork(s, w, Outcome{Result: ResultRetry, MaybeDelivered: true, Reason: because("timeout", "It is late.")}, dawn)
+		}},
+		"the summary is tried again": {before: func(s *Store, w Work) error {
+			return settleWork(s, w, Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, dawn)
+		}, rings: 1},
+		"the summary was refused": {before: func(s *Store, w Work) error {
+			return settleWork(s, w, Outcome{Result: ResultRefused, Reason: because("refused", "Refused.")}, dawn)
+		}, rings: 1},
+		"the summary is delivered then, and does not count it": {after: shows, rings: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			ann := someone(t, s, "ann")
+			d := phone(t, s, ann, "phone")
+			a := mailbox(t, s, ann, "ann@example.org")
+			in := carrier{t, s, a, dawn}
+			for i, f := range []string{"one", "two", "three"} {
+				in.finds("INBOX", 7, Message{UID: uint32(i + 1), Fingerprint: f})
+			}
+			if n, err := s.Outbox.Combine(first(t, s, d, dawn), dawn); err != nil || n != 3 {
+				t.Fatal(n, err)
+			}
+			summary := first(t, s, d, dawn)
+			if c.before != nil {
+				if err := c.before(s, summary); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n, _, err := s.Mail.ClearRemoved(a.ID, "INBOX", 7, []uint32{1}, dawn); err != nil || n != 1 {
+				t.Fatal(n, err)
+			}
+			if c.after != nil {
+				if err := c.after(s, first(t, s, d, dawn)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := in.finds("Family", 3, Message{UID: 9, Fingerprint: "one"}); n != c.rings {
+				t.Errorf("the copy rang %d times, want %d", n, c.rings)
+			}
+			checkRows(t, s)
+		})
+	}
+}
+
 func TestTwinRemoved(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
@@ -178,5 +234,33 @@ func TestKnownTwins(t *testing.T) {
 		if want := max(0, 1-i); rang != want {
 			t.Errorf("look %d through the renumbered folder: %d ring, want %d", i, rang, want)
 		}
+	}
+}
+
+// Of equal mails that were there before the first look, more than maxTwins.
+func TestManyKnownTwins(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	a := mailbox(t, s, someone(t, s, "ann"), "ann@example.org")
+	in := carrier{t, s, a, dawn}
+	const many = maxTwins + 2
+	look := arrival(t, s, a, 0, dawn)
+	look.Known = slices.Repeat([]string{"alarm"}, many)
+	if _, err := s.Mail.Record(look); err != nil {
+		t.Fatal(err)
+	}
+	for i, validity := range []uint32{0, 8, 6, 6, 0, 9} {
+		in.renumbered(validity)
+		rang := 0
+		for uid := uint32(1); uid <= many; uid++ {
+			rang += in.finds("INBOX", validity, Message{UID: uid, Fingerprint: "alarm"})
+		}
+		if rang > 0 {
+			t.Errorf("look %d through the renumbered folder: of %d from before %d ring", i, many, rang)
+		}
+	}
+	in.renumbered(10)
+	if n := in.finds("INBOX", 10, Message{UID: many + 1, Fingerprint: "another"}); n != 1 {
+		t.Errorf("of another mail %d ring", n)
 	}
 }

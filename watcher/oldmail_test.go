@@ -19,6 +19,7 @@ func TestOldMail(t *testing.T) {
 	t.Run("old mail of a folder that the server refuses in between is counted", oldMailRefused)
 	t.Run("the further words of only the first old mails of a look are read", oldMailWords)
 	t.Run("old mail behind a message that is stuck is counted once, whatever ends the session", oldMailBehindStuck)
+	t.Run("old mail that is read while it waits does not ring", oldMailReadMeanwhile)
 }
 
 // imported puts n mails of a week ago into a folder, and announces nothing.
@@ -209,4 +210,40 @@ func oldMailBehindStuck(t *testing.T) {
 			t.Errorf("counted are %d of 400, after %d FETCH of the first", counted, alone)
 		}
 	})
+}
+
+func oldMailReadMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{"INBOX", "Family"} {
+		t.Run(folder, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(2 * 365 * 24 * time.Hour) // dates before 2000 say nothing
+				s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "Family")
+				h, stop := s.watched(t, "INBOX", "Family")
+				defer stop()
+				s.imported(folder, 1)
+				s.announce(folder)
+				time.Sleep(5 * time.Minute)
+				s.mu.Lock()
+				s.folders[folder].seen = true
+				s.tell(folder, "* 1 FETCH (FLAGS (\\Seen))\r\n")
+				s.mu.Unlock()
+				time.Sleep(2 * time.Minute)
+				list, err := h.store.Outbox.OldMail()
+				if err != nil || len(list) != 1 {
+					t.Fatal(list, err)
+				}
+				if err := h.store.Outbox.RingOld(list[0], time.Now()); err != nil {
+					t.Fatal(err)
+				}
+				h.deliverAll(t)
+				for _, n := range h.all(t) {
+					if len(n.Deliveries) > 0 || n.Cleared.IsZero() {
+						t.Errorf("of the mail that was read the store says %+v", n)
+					}
+				}
+			})
+		})
+	}
 }

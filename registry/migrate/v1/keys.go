@@ -103,6 +103,7 @@ const (
 	stableMark      byte = 's'
 	fingerprintMark byte = 'f'
 	duplicateMark   byte = 'd'
+	knownMark       byte = 'k'
 	placeMark       byte = 'p'
 )
 
@@ -157,6 +158,27 @@ func (DuplicateKey) Parse(data []byte) (DuplicateKey, error) {
 	account := ID(f.Text())
 	f.Mark(duplicateMark)
 	return DuplicateKey{account, Digest(f.Fixed(sha256.Size)), f.Uint64()}, f.Err()
+}
+
+// KnownKey is a mail from before the first look, by the digest of folder and fingerprint, and by
+// its UIDVALIDITY and UID.
+type KnownKey struct {
+	Account       ID
+	Digest        Digest
+	Validity, UID uint32
+	Seq           uint64
+}
+
+func (k KnownKey) Append(data []byte) []byte {
+	data = k.Digest.Append(append(k.Account.Append(data), knownMark))
+	return table.AppendUint64(table.AppendUint32(table.AppendUint32(data, k.Validity), k.UID), k.Seq)
+}
+
+func (KnownKey) Parse(data []byte) (KnownKey, error) {
+	f := table.Split(data)
+	account := ID(f.Text())
+	f.Mark(knownMark)
+	return KnownKey{account, Digest(f.Fixed(sha256.Size)), f.Uint32(), f.Uint32(), f.Uint64()}, f.Err()
 }
 
 // PlaceKey is the place of a mail: its folder, UIDVALIDITY and UID.

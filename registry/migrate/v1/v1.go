@@ -77,10 +77,16 @@ var (
 		return []StableKey{{k.Scope, row.ID}}
 	})
 	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []FingerprintKey {
-		if row.Fingerprint == "" || row.Code == "duplicate" {
+		if row.Fingerprint == "" || row.Code == "duplicate" || row.Kind == "known" {
 			return nil
 		}
 		return []FingerprintKey{{k.Scope, digestOf(row.Fingerprint), k.Seq}}
+	})
+	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []KnownKey {
+		if row.Kind != "known" {
+			return nil
+		}
+		return []KnownKey{{k.Scope, digestOf(row.Folder + "\x00" + row.Fingerprint), row.UIDValidity, row.UID, k.Seq}}
 	})
 	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []DuplicateKey {
 		if row.Fingerprint == "" || row.Code != "duplicate" || row.Removed {
@@ -89,7 +95,7 @@ var (
 		return []DuplicateKey{{k.Scope, digestOf(row.Fingerprint), k.Seq}}
 	})
 	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []PlaceKey {
-		if row.Kind != "mail" || row.Code != "" || !row.Cleared.IsZero() {
+		if row.Kind != "mail" || row.Code != "" && row.Undecided != "mail" || !row.Cleared.IsZero() {
 			return nil
 		}
 		return []PlaceKey{{k.Scope, digestOf(row.Folder), row.UIDValidity, row.UID}}
@@ -101,7 +107,7 @@ var (
 		return []NotificationKey{k}
 	})
 	_ = table.NewIndex(Notifications, "notifications/notrung", func(k NotificationKey, row Notification) []NotificationKey {
-		if row.Kind != "mail" || row.Code == "" || row.Undecided != "" {
+		if row.Kind != "mail" || row.Code == "" || row.Undecided != "" || row.Code == "duplicate" && !row.Cleared.IsZero() {
 			return nil
 		}
 		return []NotificationKey{k}

@@ -22,7 +22,7 @@ func TestLearn(t *testing.T) {
 	t.Parallel()
 	t.Run("the interval is shorter after a server has ended three silent connections", learnSilentDrops)
 	t.Run("a server that does not report three messages in a row is distrusted", learnMissedNews)
-	t.Run("mail that is announced at the end of an IDLE is not missed", announcedAtDone)
+	t.Run("mail that is announced at the end of an IDLE is not missed, and proves nothing", announcedAtDone)
 	t.Run("a server that announces mail within a minute is trusted", slowAnnouncer)
 	t.Run("learned behaviour of a host holds while it is distrusted", learnedHoldsInDistrust)
 	t.Run("Live reports the ages of a session", liveAges)
@@ -126,26 +126,35 @@ func learnMissedNews(t *testing.T) {
 
 func announcedAtDone(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var due atomic.Bool
-		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}, At: func(talk *imaptest.Talk, moment string) {
-			if moment == "within DONE" && due.CompareAndSwap(true, false) {
-				talk.Deliver(imaptest.Message{Header: subject(rand.Text()), Date: time.Now()})
-			}
-		}}
-		h, _, _, stop := pooled(t, script)
-		defer stop()
-		time.Sleep(time.Minute)
-		for range missesToDistrust {
-			due.Store(true)
-			time.Sleep(10 * time.Minute)
-		}
-		synctest.Wait()
-		known, err := h.store.Mail.Host("mail.example.org:993")
-		if n := len(h.mails(t)); err != nil || n != missesToDistrust || known.MissedNews > 0 || !known.DistrustedSince.IsZero() {
-			t.Errorf("%d were notified, and learned is %+v, %v", n, known, err)
-		}
-	})
+	for name, flags := range map[string]bool{"refreshed": false, "ended for flags": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var due atomic.Bool
+				script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}, At: func(talk *imaptest.Talk, moment string) {
+					if moment == "within DONE" && due.CompareAndSwap(true, false) {
+						talk.Deliver(imaptest.Message{Header: subject(rand.Text()), Date: time.Now()})
+					}
+				}, Beat: imaptest.Beat{Every: 30 * time.Second, Do: func(talk *imaptest.Talk, _ int) {
+					if flags && due.Load() {
+						talk.Say("* 1 FETCH (FLAGS (\\Seen))\r\n")
+					}
+				}}}
+				h, _, _, stop := pooled(t, script)
+				defer stop()
+				time.Sleep(time.Minute)
+				for range missesToDistrust {
+					due.Store(true)
+					time.Sleep(10 * time.Minute)
+				}
+				synctest.Wait()
+				known, err := h.store.Mail.Host("mail.example.org:993")
+				if n := len(h.mails(t)); err != nil || n != missesToDistrust || known.MissedNews > 0 || known.Reports || !known.DistrustedSince.IsZero() {
+					t.Errorf("%d were notified, and learned is %+v, %v", n, known, err)
+				}
+			})
+		})
+	}
 }
 
 // slowAnnouncer has servers that look for new mail only every so often, as Courier does each minute

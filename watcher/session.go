@@ -190,12 +190,13 @@ func (s *session) lookOpen(home *folder) (found int, err error) {
 
 // judgeIdle learns whether IDLE reports new mail, from what a look at the folder that was waited in
 // has found. Young mail that only STATUS shows may be reported yet, where IDLE has reported before.
+// News that comes only with the answer to DONE shows nothing.
 func (s *session) judgeIdle(found int) {
 	last := s.waiter.last
 	switch {
 	case last.idled && !last.news.Mail() && (s.unshown > 0 && !s.host.reports() || last.long && s.fetcher.late > 0):
 		s.host.missedNews()
-	case last.idled && last.news.Mail() && found > 0:
+	case last.idled && last.news.Unasked && found > 0:
 		s.host.reportedNews()
 	}
 }

@@ -23,9 +23,11 @@ func (c *Conn) Idle(refresh, timeout time.Duration, delays IdleDelays) (News, er
 	until := time.Now().Add(refresh)
 	tag, err := c.enterIdle(timeout)
 	if err == nil && tag != "" {
+		before := c.News()
 		c.setIdle(true)
 		tag, err = c.waitForNews(tag, until, delays)
 		c.setIdle(false)
+		c.noteUnasked(before)
 	}
 	if err == nil && tag != "" {
 		err = c.leaveIdle(tag, timeout)

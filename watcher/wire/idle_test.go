@@ -19,6 +19,7 @@ func TestIdle(t *testing.T) {
 	t.Run("the refresh never drifts", refreshNeverDrifts)
 	t.Run("after NO to IDLE the connection works", refusedIdle)
 	t.Run("another goroutine can end IDLE", endedFromElsewhere)
+	t.Run("news is unasked only in the midst of an IDLE", unaskedNews)
 }
 
 // beating sends "Still here" every two minutes, the given number of times, and then nothing.
@@ -175,6 +176,48 @@ func endedFromElsewhere(t *testing.T) {
 			if _, err := conn.Idle(testRefresh, testTimeout, IdleDelays{}); err != nil || time.Since(began) > 0 {
 				t.Errorf("%s: %v after %v", name, err, time.Since(began))
 			}
+		})
+	}
+}
+
+func unaskedNews(t *testing.T) {
+	t.Parallel()
+	exists := func(talk *imaptest.Talk) { talk.Say("* 1 EXISTS\r\n") }
+	for name, c := range map[string]struct {
+		script *imaptest.Script
+		want   bool
+	}{
+		"before +": {&imaptest.Script{At: func(talk *imaptest.Talk, moment string) {
+			if moment == "before IDLE" {
+				exists(talk)
+			}
+		}}, false},
+		"in IDLE": {&imaptest.Script{Beat: imaptest.Beat{Every: time.Minute, Do: func(talk *imaptest.Talk, _ int) { exists(talk) }}}, true},
+		"at DONE": {&imaptest.Script{At: func(talk *imaptest.Talk, moment string) {
+			if moment == "within DONE" {
+				exists(talk)
+			}
+		}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conn, stop := pipe(t, c.script, DefaultLimits, nil)
+				defer stop()
+				f := follower{conn: conn, next: 1}
+				if err := f.login(); err != nil {
+					t.Fatal(err)
+				}
+				if err := f.look(); err != nil {
+					t.Fatal(err)
+				}
+				if news, err := conn.Idle(9*time.Minute, testTimeout, IdleDelays{}); err != nil || news.Exists != 1 || news.Unasked != c.want {
+					t.Errorf("%+v, %v; want unasked: %v", news, err, c.want)
+				}
+				conn.Forget()
+				if news := conn.News(); news != (News{}) {
+					t.Errorf("after Forget there is still %+v", news)
+				}
+			})
 		})
 	}
 }

@@ -107,8 +107,8 @@ func unsolicitedIsNews(t *testing.T) {
 		"idle-ok":         {Ended: true},
 		"idle-talks":      {},
 		"vanished":        {Expunge: 3},
-		"exists-up-down":  {Exists: 2, Expunge: 1},
-		"exists-too-many": {Exists: 1},
+		"exists-up-down":  {Exists: 2, Expunge: 1, Unasked: true},
+		"exists-too-many": {Exists: 1, Unasked: true},
 		"done-bad":        {},
 	} {
 		synctest.Test(t, func(t *testing.T) {

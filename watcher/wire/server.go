@@ -39,6 +39,9 @@ type News struct {
 	// look at all folders.
 	Overflow bool
 	Ended    bool // the server ended IDLE by itself
+	// Unasked reports whether an EXISTS or RECENT came while the server had nothing to answer: in
+	// the midst of an IDLE.
+	Unasked bool
 }
 
 // Mail reports whether there may be new mail.
@@ -183,6 +186,13 @@ func (s *serverState) noteRecent() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.news.Recent++
+}
+
+// noteUnasked notes the news of an IDLE that waits no more, before which there was other news.
+func (s *serverState) noteUnasked(before News) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news.Unasked = s.news.Unasked || s.news.Exists > before.Exists || s.news.Recent > before.Recent
 }
 
 // noteIdleEnded notes that the server ended IDLE by itself.

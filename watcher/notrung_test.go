@@ -360,15 +360,30 @@ func notRungTwinsUnknown(t *testing.T) {
 	})
 }
 
-// A mail may come between the two: it must not be told of with a number that leaves it out.
+// A mail may come between the two: it must not be told of with a number that leaves it out. A
+// summary is told of with the number of its own time.
 func TestUnreadOfLook(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
-		_, stop := s.watched(t, "INBOX")
+		h, stop := s.watched(t, "INBOX")
 		defer stop()
-		s.deliver("INBOX", subject("new"), time.Now())
-		time.Sleep(time.Minute)
+		told := func(kind idlepush.Kind, unread int) registry.Work {
+			t.Helper()
+			s.deliver("INBOX", subject(fmt.Sprint("new ", unread)), time.Now())
+			time.Sleep(time.Minute)
+			w, ok, err := h.store.Outbox.Next(h.device.ID, time.Now())
+			if err != nil || !ok || w.Notification.Kind != kind || w.Unread == nil || *w.Unread != unread {
+				t.Fatalf("of %d unread mails it is told with %+v, %v", unread, w, err)
+			}
+			return w
+		}
+		told(idlepush.KindMail, 1)
+		w := told(idlepush.KindMail, 2)
+		if _, err := h.store.Outbox.Combine(w, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		told(idlepush.KindSummary, 3)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for i, command := range s.commands {

@@ -21,6 +21,7 @@ func TestRenumber(t *testing.T) {
 	t.Run("what is remembered at first sight is bounded, and delays no mail if the server fails over it", rememberMany)
 	t.Run("a backlog that is cut short does not count as seen", backlogCutShort)
 	t.Run("a folder restored from a backup misses no mail", restoredFolder)
+	t.Run("a UIDVALIDITY that is 0 or missing rings nothing twice, and misses no mail", renumberToNothing)
 }
 
 func restoredFolder(t *testing.T) {
@@ -218,4 +219,49 @@ func rememberMany(t *testing.T) {
 			t.Errorf("notified after %v", late)
 		}
 	})
+}
+
+func renumberToNothing(t *testing.T) {
+	t.Parallel()
+	for name, said := range map[string]string{"0": "UIDVALIDITY 0", "missing": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
+				lacks := false
+				s.refuse = func(folder, command, args string) (answer string) {
+					if !lacks || command != "EXAMINE" && command != "STATUS" {
+						return ""
+					}
+					answer = s.answer(new(folder), "TAG", command, args)
+					if command == "EXAMINE" && said == "" {
+						return strings.Replace(answer, "* OK [UIDVALIDITY 1000] valid\r\n", "", 1)
+					}
+					return strings.Replace(answer, "UIDVALIDITY 1000", said, 1)
+				}
+				h, stop := s.watched(t, "INBOX", "B")
+				want := []string{}
+				for i := range 5 {
+					for _, f := range []string{"INBOX", "B"} {
+						want = append(want, fmt.Sprint(f, " ", i))
+						s.deliver(f, subject(want[len(want)-1]), time.Now())
+					}
+					time.Sleep(2 * time.Hour)
+					stop()
+					s.serving.Wait()
+					lacks = i%2 == 0
+					_, stop = h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+					time.Sleep(time.Minute)
+				}
+				stop()
+				s.serving.Wait()
+				got := subjects(h.all(t))
+				slices.Sort(got)
+				slices.Sort(want)
+				if !slices.Equal(got, want) {
+					t.Errorf("listed are %q, want %q", got, want)
+				}
+			})
+		})
+	}
 }

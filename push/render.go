@@ -141,7 +141,9 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 			m.Title = summaryText(n.Count, shorten(w.Mailbox, limit.from))
 			if n.Code == registry.CodeOld {
 				p.Folder = shorten(n.Folder, limit.folder)
-				m.Title = fmt.Sprintf("%d older mails in %s", n.Count, p.Folder)
+				if m.Title = fmt.Sprintf("%d older mails in %s", n.Count, p.Folder); n.Count == 1 {
+					m.Title = "1 older mail in " + p.Folder
+				}
 			} else if n.Code == registry.CodeExcess {
 				m.Title, m.Body = moreText(n.Count, shorten(w.Mailbox, limit.from)), shorten(text, limit.text)
 			}

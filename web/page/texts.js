@@ -219,7 +219,7 @@ self.texts = {
 	newMail: "New mail",
 	summary: (count) => count === 1 ? "1 new mail" : `${count} new mails`,
 	moreMails: (count) => count === 1 ? "1 more mail" : `${count} more mails`,
-	olderMails: (count, folder) => `${count} older mails in ${folder}`,
+	olderMails: (count, folder) => count === 1 ? `1 older mail in ${folder}` : `${count} older mails in ${folder}`,
 	readElsewhere: "Read or removed elsewhere",
 	resolved: "No longer needed",
 	noDeviceThen: "No device was registered for it.",

@@ -22,6 +22,7 @@ func TestActivity(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t)
 	s.Mail.CreateFolder(t, s.Mail.User, "Family")
+	s.Mail.CreateFolder(t, s.Mail.User, "Sent")
 	s.Populate(t)
 	account := "/accounts/" + s.ids(t, "/accounts")[0]
 	ctx := testenv.Context(t)
@@ -29,7 +30,7 @@ func TestActivity(t *testing.T) {
 	_, err := s.Web.Wait(ctx, 2)
 	systemtest.Must(t, err)
 	edit := func(fields object) { systemtest.Must(t, s.Client.Call(ctx, "PATCH", account, fields, nil)) }
-	edit(object{"folders": []string{"INBOX", "Family"}})
+	edit(object{"folders": []string{"INBOX", "Family", "Sent"}})
 	edited := time.Now()
 	testenv.Await(t, "the new folder was looked at", func() error {
 		var a struct{ Status struct{ Confirmed time.Time } }
@@ -45,13 +46,14 @@ func TestActivity(t *testing.T) {
 	s.append(t, "INBOX", "berta", "unfinished", time.Now(), imap.FlagDraft)
 	s.append(t, "INBOX", "berta", "struck out", time.Now(), imap.FlagDeleted)
 	s.append(t, "INBOX", "anna", "my answer", time.Now(), imap.FlagSeen)
+	s.append(t, "Sent", "anna", "my letter", time.Now())
 	for n := range 6 {
 		s.append(t, "Family", "berta", fmt.Sprint("imported ", n), time.Now().AddDate(0, 0, -7))
 	}
 	s.Mail.Move(t, "Tea on Sunday", "Family")
 	edit(object{"enabled": true})
 
-	want := map[string]codes.Code{"read": "seen", "spam": "junk", "unfinished": "draft", "struck out": "deleted", "my answer": "sent", "Tea on Sunday": "duplicate"}
+	want := map[string]codes.Code{"read": "seen", "spam": "junk", "unfinished": "draft", "struck out": "deleted", "my answer": "sent", "my letter": "sent", "Tea on Sunday": "duplicate"}
 	for n := range 6 {
 		want[fmt.Sprint("imported ", n)] = registry.CodeOld
 	}
@@ -86,7 +88,11 @@ func TestActivity(t *testing.T) {
 	for name, code := range want {
 		var card string
 		p.Eval(t, &card, `subject => [...document.querySelectorAll(".card")].filter(c => c.querySelector("p")?.innerText === subject).map(c => c.innerText)[0] ?? ""`, name)
-		sentence := sentences.Sentence(code, map[string]string{"folder": "INBOX"})
+		params := map[string]string{"folder": "INBOX"}
+		if name == "my letter" {
+			params[codes.Case] = "filed"
+		}
+		sentence := sentences.Sentence(code, params)
 		if name == "Tea on Sunday" {
 			continue // it is listed twice
 		}
@@ -96,6 +102,37 @@ func TestActivity(t *testing.T) {
 	}
 	p.WaitText(t, sentences.Sentence("duplicate", map[string]string{"folder": "INBOX"}))
 	checkSizes(t, p)
+}
+
+// TestActivityDeliveries asks the page of mails that wait for the end of a burst, or went into its
+// summary.
+func TestActivityDeliveries(t *testing.T) {
+	t.Parallel()
+	_, p := openFurnished(t, browsertest.Chromium(t))
+	until := time.Now().Add(40 * time.Second).UTC()
+	mail := func(id string, delivery object) object {
+		delivery["device"], delivery["name"], delivery["attempts"] = "phone", "Phone", 0
+		return object{"id": id, "kind": "mail", "account": "a", "folder": "INBOX", "at": until, "expires": until, "from": id, "deliveries": []object{delivery}}
+	}
+	summary := object{"id": "sum", "kind": "summary", "account": "a", "at": until, "expires": until, "count": 12, "deliveries": []object{}}
+	p.Eval(t, nil, `answers => {
+		const real = self.fetch;
+		self.fetch = async (...request) => {
+			const path = Object.keys(answers).find((end) => String(request[0]).endsWith(end));
+			return path ? Response.json(answers[path]) : real(...request);
+		};
+		location.hash = "#/activity";
+	}`, object{"/notifications?limit=50": object{"items": []object{
+		mail("held", object{"state": "pending", "until": until}), mail("waiting", object{"state": "pending"}), mail("counted", object{"state": "combined", "at": until, "into": "sum"}),
+	}}, "/notifications/sum": summary})
+	p.WaitText(t, "Phone: part of a summary")
+	var clock string
+	p.Eval(t, &clock, `async until => (await import("/age.js")).clock(until)`, until)
+	for _, want := range []string{"Phone: waits until " + clock + ", because it has rung often within a minute", "Phone: waiting"} {
+		p.WaitText(t, want)
+	}
+	p.Click(t, "Phone: part of a summary")
+	p.WaitText(t, "12 new mails")
 }
 
 // append puts a mail into a folder, as another client does.

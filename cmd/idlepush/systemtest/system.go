@@ -34,6 +34,9 @@ type object = map[string]any
 // [registrytest.SecretMarker].
 const Password = registrytest.SecretMarker + "-login-password"
 
+// sentFolder is a setting of Dovecot: the folder Sent, once it is created, has that special use.
+const sentFolder = "namespace inbox {\n inbox = yes\n mailbox Sent {\n special_use = \\Sent\n }\n}"
+
 // Program is the command that runs the daemon.
 type Program struct {
 	Path string
@@ -70,7 +73,7 @@ type process struct {
 // it kills the daemon, and checks its log and the requests to the push services.
 func New(t *testing.T, program Program) *System {
 	t.Helper()
-	s := &System{Mail: imaptest.Dovecot(t), Services: startServices(t), program: program, dir: t.TempDir()}
+	s := &System{Mail: imaptest.Dovecot(t, sentFolder), Services: startServices(t), program: program, dir: t.TempDir()}
 	s.Data = filepath.Join(s.dir, "data")
 	s.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(testenv.Port(t)))
 	s.Origin = "http://" + s.address

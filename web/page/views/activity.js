@@ -42,7 +42,7 @@ function line(item, emails) {
 		item.code && el("p", {}, reason(item, item.text)),
 		item.code === "share_ended" && el("p", {}, el("a", { href: `#/add/${item.id}` }, texts.addAgain)),
 		el("p", { class: "soft" }, [emails.get(item.account), item.folder !== "INBOX" && item.folder].filter(Boolean).join(" · ")),
-		item.cleared && el("p", { class: "soft" }, item.kind === "attention" ? texts.resolved : texts.readElsewhere),
+		item.cleared && !(item.kind === "mail" && item.code) && el("p", { class: "soft" }, item.kind === "attention" ? texts.resolved : texts.readElsewhere),
 		deliveries(item),
 	];
 }
@@ -53,11 +53,12 @@ function deliveries(item) {
 	}
 	return el("ul", { class: "plain soft" }, item.deliveries.map((delivery) => {
 		const took = delivery.at ? texts.after((Date.parse(delivery.at) - Date.parse(item.at)) / 1000) : "";
-		return el("li", {}, texts.delivery[delivery.state](delivery.name, took, delivery.until && clock(delivery.until)), delivery.reason && delivery.state !== "delivered" && `. ${reason(delivery, delivery.reason)}`);
+		const text = texts.delivery[delivery.state](delivery.name, took, delivery.until && clock(delivery.until));
+		return el("li", {}, delivery.into ? el("a", { href: `#/mail/${delivery.into}` }, text) : text, delivery.reason && delivery.state !== "delivered" && `. ${reason(delivery, delivery.reason)}`);
 	}));
 }
 
-// mail shows one mail, after a tap on its notification, with a link to open it.
+// mail shows one mail or summary, after a tap on its notification, with a link to open it.
 export async function mail(id) {
 	const item = await call("GET", `/notifications/${encodeURIComponent(id)}`);
 	const emails = new Map((await all("/accounts")).map((account) => [account.id, account.email]));

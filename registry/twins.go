@@ -234,9 +234,9 @@ func nextPlace(tx *table.Tx, n mailRow) (place mailRow, found bool, err error) {
 	return place, found, nil
 }
 
-// Twins returns the UIDs of mails in a folder that have one of the fingerprints. All of them rang, or
-// still may; old mail has rung in its summary. A new mail with the same fingerprint is another one
-// if the folder still has them.
+// Twins returns the UIDs of mails in a folder that have one of the fingerprints. All of them rang,
+// or still may; old mail has rung in its summary. A new mail with the same fingerprint is another
+// one if the folder still has them.
 func (m Mail) Twins(account, folder string, uidValidity uint32, fingerprints []string) (uids []uint32, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		for _, f := range fingerprints {

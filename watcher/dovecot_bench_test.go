@@ -10,8 +10,8 @@ import (
 	"idlepush/watcher/wire"
 )
 
-// BenchmarkNotify measures how long Dovecot takes to report a new mail of the open folder, and flags
-// of it that change, by what NOTIFY asks for. It takes two seconds a round: ask for few
+// BenchmarkNotify measures how long Dovecot takes to report a new mail of the open folder, and
+// flags of it that change, by what NOTIFY asks for. It takes two seconds a round: ask for few
 // (-benchtime 12x).
 func BenchmarkNotify(b *testing.B) {
 	const other = ` (mailboxes ("Work") (MessageNew MessageExpunge FlagChange))`

@@ -105,7 +105,8 @@ func dueBehindBusy(t *testing.T) {
 			t.Fatalf("%d of %d are busy, %v paused, room %v: %v, %v; want %v", len(busy), len(list), paused, rooms, got, err, want)
 		}
 	}
-	if err := s.Users.Remove(ann.ID, dawn); err != nil { // the rows are none that the store has written
+	// The rows are none that the store has written.
+	if err := s.Users.Remove(ann.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -32,7 +32,7 @@ const (
 	endpoint   = "https://push.example.net/planted/1"
 	adminToken = "admin-planted-token"
 
-	removedEndpoint = "https://permanently-removed.invalid/" // begins what a browser gives that has none
+	removedEndpoint = "https://permanently-removed.invalid/" // of a browser that has none
 	p256dh          = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
 	auth            = "BTBZMqHH6r4Tts7J_aSIgg" // with p256dh from RFC 8291 section 5
 )

@@ -21,7 +21,8 @@ var wrongClocks = map[string]time.Duration{
 
 func limiterClock(t *testing.T) {
 	t.Parallel()
-	now := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC) // without the monotonic reading, by which all is well anyway
+	// Without the monotonic reading, by which all is well anyway.
+	now := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
 	for name, wrong := range wrongClocks {
 		for what, l := range map[string]*limiter{
 			"addresses": newLimits().addresses, "names": newLimits().names, "logins": newLimits().logins, "pushes": newLimits().pushes,

@@ -34,7 +34,8 @@ func TestDays(t *testing.T) {
 		h := newHousehold(t)
 		for _, list := range []map[string]pushtest.Fault{pushtest.ProxyPages, pushtest.ProxyTexts, gone} {
 			for name, f := range sendertest.Sorted(list) {
-				if f.Status >= 400 && f.Status < 500 { // an outage is tried every minute, which takes the test long
+				// An outage is tried every minute, which takes the test long.
+				if f.Status >= 400 && f.Status < 500 {
 					h.addPhone(name, f)
 				}
 			}

@@ -16,7 +16,7 @@ type Target struct {
 	Plain bool // the connection will not be encrypted
 }
 
-// Permit returns an error if the target must not be dialed. Door.Permit is one.
+// Permit returns an error if the target must not be dialed. Allowed.Permit is one.
 type Permit func(Target) error
 
 // Check calls p with the address in its canonical form. The error is a *ForbiddenError.

@@ -65,8 +65,8 @@ func TestInnerEndpoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	send := func(door netguard.Door, endpoint string) registry.Outcome {
-		sender := webpush.New(webpush.Config{VAPID: vapid, Permit: door.Permit, Subject: func() string { return "mailto:a@example.org" }})
+	send := func(allowed netguard.Allowed, endpoint string) registry.Outcome {
+		sender := webpush.New(webpush.Config{VAPID: vapid, Permit: allowed.Permit, Subject: func() string { return "mailto:a@example.org" }})
 		sub, err := pushtest.NewWebPush().Subscribe(endpoint, key)
 		if err != nil {
 			t.Fatal(err)

@@ -25,9 +25,9 @@ type settings struct {
 	data           string
 	publicURL      string // if empty, the origin of setup is used
 	adminToken     idlepush.Secret
-	key            []byte        // if nil, the key file in data is used
-	allowMail      netguard.Door // for mail servers and for finding their settings
-	allowPush      netguard.Door // for push endpoints
+	key            []byte           // if nil, the key file in data is used
+	allowMail      netguard.Allowed // for mail servers and for finding their settings
+	allowPush      netguard.Allowed // for push endpoints
 	trustedProxies netguard.Networks
 	push           push.Values // settings of push services; nil if all are unset
 	burstLimit     int         // 0 means no limit
@@ -102,12 +102,12 @@ var general = []setting{
 		return err
 	}},
 	{"allow-mail", "", false, "`hosts`, addresses and networks, separated by commas, where mail servers are allowed, beside the public internet; at ports 143 and 993, unless one ends with :port, or with :* for all; plain-text IMAP is allowed only there",
-		door(netguard.ParseMail, func(s *settings) *netguard.Door { return &s.allowMail })},
+		allowed(netguard.ParseMail, func(s *settings) *netguard.Allowed { return &s.allowMail })},
 	{"allow-push", "", false, "`host:port`, several separated by commas, where push endpoints are allowed, beside the public internet; http: is allowed only there",
-		door(netguard.ParsePush, func(s *settings) *netguard.Door { return &s.allowPush })},
-	// Ignoring the setting of old would leave mail servers at home unreachable without a reason. It
-	// counts as a secret only so that its file is refused too.
-	{"allow-nets", "", true, "refused: `networks` of mail servers belong into allow-mail, push servers into allow-push", func(*settings, string) error {
+		allowed(netguard.ParsePush, func(s *settings) *netguard.Allowed { return &s.allowPush })},
+	// An unknown variable is only logged. Mail servers at home would be unreachable without a
+	// reason. The setting counts as a secret only so that its file is refused too.
+	{"allow-nets", "", true, "refused: `networks` of mail servers belong in allow-mail, push servers in allow-push", func(*settings, string) error {
 		return errors.New("is no longer a setting: write the networks of mail servers in allow-mail, such as 192.168.1.0/24, " +
 			"and push servers of your own in allow-push, such as 192.168.1.10:8080")
 	}},
@@ -140,7 +140,7 @@ var last = []setting{
 	}},
 }
 
-func door(parse func(string) (netguard.Door, error), field func(*settings) *netguard.Door) func(*settings, string) error {
+func allowed(parse func(string) (netguard.Allowed, error), field func(*settings) *netguard.Allowed) func(*settings, string) error {
 	return func(s *settings, v string) (err error) {
 		*field(s), err = parse(v)
 		return err

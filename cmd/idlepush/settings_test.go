@@ -49,7 +49,7 @@ func settingsSources(t *testing.T) {
 		"nets are masked": {[]string{"--trusted-proxies=10.1.2.3/8, fd00::1/8"}, nil, func(s settings) bool {
 			return len(s.trustedProxies) == 2 && s.trustedProxies[0] == netip.MustParsePrefix("10.0.0.0/8")
 		}},
-		"two doors": {[]string{"--allow-mail=10.1.2.3/8", "--allow-push=10.0.0.1:8080"}, nil, func(s settings) bool {
+		"mail and push": {[]string{"--allow-mail=10.1.2.3/8", "--allow-push=10.0.0.1:8080"}, nil, func(s settings) bool {
 			mail := netguard.Target{Host: "10.0.0.1", Addr: netip.MustParseAddrPort("10.0.0.1:143"), Plain: true}
 			push := netguard.Target{Host: "10.0.0.1", Addr: netip.MustParseAddrPort("10.0.0.1:8080"), Plain: true}
 			return s.allowMail.Permit(mail) == nil && s.allowMail.Permit(push) != nil && s.allowPush.Permit(push) == nil && s.allowPush.Permit(mail) != nil

@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// The reasons of Door.Permit, as clauses about "it", the host.
+// The reasons of Allowed.Permit, as clauses about "it", the host.
 var (
 	ErrPrivate = errors.New("it lies in a private network and is not allowed")
 	ErrPlain   = errors.New("it is not encrypted and not allowed without")
 )
 
-// Door says what may be dialed beside the public internet, also without encryption. The zero Door
-// allows nothing.
-type Door []rule
+// Allowed is what may be dialed beside the public internet, also without encryption. Nil allows
+// nothing.
+type Allowed []rule
 
 // rule allows a named host or the addresses of a network, at some ports.
 type rule struct {
@@ -30,36 +30,36 @@ type rule struct {
 // ParseMail reads a list of hosts, addresses and networks in CIDR notation, separated by commas.
 // Each may end with a port or with :* for all ports. Without one, the ports are those of IMAP, 143
 // and 993. IPv6 is in brackets. Errors count the entries and do not quote them.
-func ParseMail(list string) (Door, error) {
-	return parseDoor(list, "want hosts, addresses or networks, such as nas.example.org, 192.168.1.10:1993, 192.168.1.0/24 or [fd00::]/8:*, separated by commas", parseMail)
+func ParseMail(list string) (Allowed, error) {
+	return parseAllowed(list, "want hosts, addresses or networks, such as nas.example.org, 192.168.1.10:1993, 192.168.1.0/24 or [fd00::]/8:*, separated by commas", parseMail)
 }
 
 // ParsePush reads a list of hosts and addresses, each with its port, separated by commas. IPv6 is
 // in brackets. Errors count the entries and do not quote them.
-func ParsePush(list string) (Door, error) {
-	return parseDoor(list, "want host:port, such as ntfy.example.org:443, 192.168.1.10:8080 or [fd00::10]:8080, separated by commas", parsePush)
+func ParsePush(list string) (Allowed, error) {
+	return parseAllowed(list, "want host:port, such as ntfy.example.org:443, 192.168.1.10:8080 or [fd00::10]:8080, separated by commas", parsePush)
 }
 
-// At returns the Door that allows one address and port, that of a listener.
-func At(listener net.Addr) Door {
+// At returns an Allowed of one address and port, those of a listener.
+func At(listener net.Addr) Allowed {
 	at, err := netip.ParseAddrPort(listener.String())
 	if err != nil {
 		return nil
 	}
 	addr := Canonical(at.Addr())
-	return Door{{in: netip.PrefixFrom(addr, addr.BitLen()), ports: []uint16{at.Port()}}}
+	return Allowed{{in: netip.PrefixFrom(addr, addr.BitLen()), ports: []uint16{at.Port()}}}
 }
 
-func parseDoor(list, form string, parse func(string) (rule, error)) (Door, error) {
-	var door Door
+func parseAllowed(list, form string, parse func(string) (rule, error)) (Allowed, error) {
+	var allowed Allowed
 	for entry := range strings.SplitSeq(list, ",") {
 		r, err := parse(strings.TrimSpace(entry))
 		if err != nil {
-			return nil, fmt.Errorf("entry %d %w: %s", len(door)+1, err, form)
+			return nil, fmt.Errorf("entry %d %w: %s", len(allowed)+1, err, form)
 		}
-		door = append(door, r)
+		allowed = append(allowed, r)
 	}
-	return door, nil
+	return allowed, nil
 }
 
 func parseMail(entry string) (rule, error) {
@@ -162,15 +162,15 @@ func numeric(host string) bool {
 
 func hostName(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
 
-// Permit returns an error if t must not be dialed: it is neither public nor allowed by d, or it is
-// not encrypted and not allowed by d. A rule for a host name applies to the name that is dialed,
-// whatever it resolves to; a rule for a network applies to the address, whatever its name. A NAT64
-// address counts as the IPv4 address in it, even if d allows the NAT64 address. The error is
-// ErrPrivate or ErrPlain.
-func (d Door) Permit(t Target) error {
+// Permit returns an error if t must not be dialed: it is neither public nor in a, or it is not
+// encrypted and not in a. A rule for a host name applies to the name that is dialed, whatever it
+// resolves to; a rule for a network applies to the address, whatever its name. A NAT64 address
+// counts as the IPv4 address in it, even if the NAT64 address is in a. The error is ErrPrivate or
+// ErrPlain.
+func (a Allowed) Permit(t Target) error {
 	addr := destination(t.Addr.Addr())
 	switch {
-	case slices.ContainsFunc(d, func(r rule) bool { return r.allows(hostName(t.Host), addr, t.Addr.Port()) }):
+	case slices.ContainsFunc(a, func(r rule) bool { return r.allows(hostName(t.Host), addr, t.Addr.Port()) }):
 		return nil
 	case special.Contains(addr):
 		return ErrPrivate

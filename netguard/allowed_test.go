@@ -10,19 +10,19 @@ import (
 	"idlepush/netguard"
 )
 
-func mail(t *testing.T, list string) netguard.Door {
+func mail(t *testing.T, list string) netguard.Allowed {
 	t.Helper()
 	if list == "" {
 		return nil
 	}
-	door, err := netguard.ParseMail(list)
+	allowed, err := netguard.ParseMail(list)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return door
+	return allowed
 }
 
-func TestDoorNetworks(t *testing.T) {
+func TestAllowedNetworks(t *testing.T) {
 	t.Parallel()
 	const home = "192.168.7.0/24:*, [fd00:7::]/32:*, 127.0.0.0/8:*"
 	for _, c := range []struct {
@@ -68,18 +68,18 @@ func TestDoorNetworks(t *testing.T) {
 		{"[64:ff9b:1::]/48:*", "64:ff9b:1::10.0.0.1", true, true},
 		{"", "64:ff9b::1:8.8.8.8", false, false},
 	} {
-		door, at := mail(t, c.allowed), netguard.Target{Host: c.addr, Addr: netip.AddrPortFrom(netip.MustParseAddr(c.addr), 7)}
-		if err := door.Permit(at); (err == nil) != c.tls {
+		permit, at := mail(t, c.allowed).Permit, netguard.Target{Host: c.addr, Addr: netip.AddrPortFrom(netip.MustParseAddr(c.addr), 7)}
+		if err := permit(at); (err == nil) != c.tls {
 			t.Errorf("%s with TLS, allowed %q: %v", c.addr, c.allowed, err)
 		}
 		at.Plain = true
-		if err := door.Permit(at); (err == nil) != c.plain {
+		if err := permit(at); (err == nil) != c.plain {
 			t.Errorf("%s without encryption, allowed %q: %v", c.addr, c.allowed, err)
 		}
 	}
 }
 
-func TestDoorSpellings(t *testing.T) {
+func TestAllowedSpellings(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		list       string
@@ -132,7 +132,7 @@ func TestDoorSpellings(t *testing.T) {
 	}
 }
 
-func TestDoorPorts(t *testing.T) {
+func TestAllowedPorts(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		list, host, addr string
@@ -162,7 +162,7 @@ func TestDoorPorts(t *testing.T) {
 	}
 }
 
-func TestDoorDials(t *testing.T) {
+func TestAllowedDials(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -170,22 +170,22 @@ func TestDoorDials(t *testing.T) {
 	}
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	for list, hosts := range map[string]map[string]bool{
+	for text, hosts := range map[string]map[string]bool{
 		"localhost:" + port: {"localhost": true, "127.0.0.1": false},
 		"127.0.0.1:" + port: {"localhost": true, "127.0.0.1": true},
 		"127.0.0.1:1":       {"localhost": false, "127.0.0.1": false},
 	} {
-		door, err := netguard.ParsePush(list)
+		list, err := netguard.ParsePush(text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for host, allowed := range hosts {
-			conn, err := netguard.Guard(net.Dialer{}, door.Permit, true)(t.Context(), "tcp4", net.JoinHostPort(host, port))
+			conn, err := netguard.Guard(net.Dialer{}, list.Permit, true)(t.Context(), "tcp4", net.JoinHostPort(host, port))
 			if conn != nil {
 				conn.Close()
 			}
 			if (err == nil) != allowed || err != nil && !errors.Is(err, netguard.ErrPrivate) {
-				t.Errorf("%s through %s: %v", host, list, err)
+				t.Errorf("%s, allowed %s: %v", host, text, err)
 			}
 		}
 	}

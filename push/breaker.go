@@ -36,31 +36,31 @@ var faultPauses = []time.Duration{time.Minute, 5 * time.Minute, maxFaultWait}
 type breaker struct {
 	failures int       // in a row, over all devices
 	last     string    // the device that failed last
-	users    devices   // the users whose devices failed since the last answer or the last pause
-	failing  devices   // those that failed since the last answer
-	alone    devices   // those that failed while pushes to others were answered
+	users    idSet     // the users whose devices failed since the last answer or the last pause
+	failing  idSet     // the devices that failed since the last answer
+	alone    idSet     // the devices that failed while pushes to others were answered
 	answered time.Time // the last such answer; zero if alone is empty
 }
 
-// devices is a comparable set of ids of devices or users, each between commas.
-type devices string
+// idSet is a comparable set of ids of devices or users, each between commas.
+type idSet string
 
-func between(device string) string { return "," + device + "," }
+func between(id string) string { return "," + id + "," }
 
-func (s devices) has(device string) bool { return strings.Contains(string(s), between(device)) }
+func (s idSet) has(id string) bool { return strings.Contains(string(s), between(id)) }
 
-func (s devices) with(device string) devices {
-	if s.has(device) {
+func (s idSet) with(id string) idSet {
+	if s.has(id) {
 		return s
 	}
-	return s + devices(between(device))
+	return s + idSet(between(id))
 }
 
-func (s devices) without(device string) devices {
-	return devices(strings.ReplaceAll(string(s), between(device), ""))
+func (s idSet) without(id string) idSet {
+	return idSet(strings.ReplaceAll(string(s), between(id), ""))
 }
 
-func (s devices) len() int { return strings.Count(string(s), ",") / 2 }
+func (s idSet) len() int { return strings.Count(string(s), ",") / 2 }
 
 // judge returns the breaker after an answer to the work, and the outcome for the device and its
 // lane. ev is needed for a failure and for a complaint about this server, and is as of now.

@@ -9,8 +9,8 @@ import (
 	"idlepush/registry"
 )
 
-// list returns the devices of the set.
-func (s devices) list() []string {
+// list returns the ids of the set.
+func (s idSet) list() []string {
 	return strings.FieldsFunc(string(s), func(r rune) bool { return r == ',' })
 }
 
@@ -124,7 +124,7 @@ func breakerTable(t *testing.T) {
 func runBreaker(t *testing.T, name string, proven, steps []string) {
 	t.Helper()
 	l, now, tries := laneOf(proven...), dawn, make(map[string]int)
-	users := devices("").with(userOf(steps[0]))
+	users := idSet("").with(userOf(steps[0]))
 	for _, s := range steps {
 		users = users.with(userOf(strings.TrimPrefix(strings.TrimPrefix(s, "restart"), "late ") + " "))
 	}

@@ -39,8 +39,8 @@ type lane struct {
 	since, until time.Time // zero: the lane is not paused
 	accused      string
 	refused      int
-	proven       devices
-	suspect      devices
+	proven       idSet
+	suspect      idSet
 	others       int // users who have work in the lane too
 }
 
@@ -71,7 +71,7 @@ func (l lane) row() registry.Lane {
 
 // evidence returns what the store would about an answer to the device.
 func (l lane) evidence(device string) registry.Evidence {
-	var users devices
+	var users idSet
 	for _, d := range l.proven.list() {
 		users = users.with(userOf(d))
 	}

@@ -50,7 +50,8 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (go
 	}
 	sending, cancel := context.WithTimeout(sending, timeout)
 	defer cancel()
-	o, release := d.judge(w, lasting(d.Transports.send(sending, w.Device, Render(w, d.URL(), d.Codes)), w.Device.Status, d.now()))
+	answer := d.Transports.send(sending, w.Device, Render(w, d.URL(), d.Codes))
+	o, release := d.judge(w, judgeAbsent(answer, w.Device.Status, d.now()))
 	defer release()
 	o.Slow = o.Result == registry.ResultRetry && time.Since(start) >= slowTimeout
 	asked := !o.At.IsZero()

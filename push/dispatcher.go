@@ -69,10 +69,10 @@ func (d *Dispatcher) Run(ctx context.Context) {
 			d.Log.Error("cannot make queued deliveries due after a start or after the clock was set back; trying again", "err", err, "attempt", todo.failed)
 		}
 		if old.run == nil {
-			old.run = d.decideOld
+			old.run = d.decide
 		}
 		if err := old.try(now); err != nil {
-			d.Log.Error("cannot decide how old mail rings; trying again", "err", err, "attempt", old.failed)
+			d.Log.Error("cannot decide how old or very much mail rings; trying again", "err", err, "attempt", old.failed)
 		}
 		queues, err := d.Store.Due(now, inFlight.room, inFlight.queues)
 		ready, next := split(queues, now)

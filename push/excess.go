@@ -11,8 +11,7 @@ import (
 // excessPause is how long a summary of excess mail does not ring again, however much it grows.
 const excessPause = time.Hour
 
-// ringsExcess reports whether a summary rings that has grown. A time after now is from before the
-// clock was set back.
+// ringsExcess reports whether a summary that has grown rings now.
 func ringsExcess(e registry.Excess, now time.Time) bool { return !isWithin(now, e.Rang, excessPause) }
 
 // ringExcess has the summaries of excess mail ring. One that fails holds up no other.

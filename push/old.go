@@ -24,16 +24,22 @@ const (
 func ringsAlone(m registry.OldMail) bool { return m.Earlier+m.Count <= maxOldAlone }
 
 // importGoesOn reports whether old mail of the folder is to wait for more: some was decided on
-// lately, and the last came just now or as many were decided on as may ring one by one. Times after
-// now are from before the clock was set back.
+// lately, and the last came just now or as many were decided on as may ring one by one.
 func importGoesOn(m registry.OldMail, now time.Time) bool {
 	return isWithin(now, m.Decided, maxImport) && (isWithin(now, m.Found, importEnds) || m.Earlier >= maxOldAlone)
 }
 
+// isWithin reports whether t is less than d ago. A time after now, from before the clock was set
+// back, is not.
 func isWithin(now, t time.Time, d time.Duration) bool { return !t.After(now) && now.Sub(t) < d }
 
-// decideOld decides how the old mail rings that looks have found, and whether summaries of excess
-// mail ring. What it cannot decide on holds up no other.
+// decide decides what rings of the old mail and the excess mail that was found.
+func (d *Dispatcher) decide(now time.Time) error {
+	return errors.Join(d.decideOld(now), d.ringExcess(now))
+}
+
+// decideOld decides how the old mail rings that looks have found. What it cannot decide on holds up
+// no other.
 func (d *Dispatcher) decideOld(now time.Time) error {
 	list, err := d.Store.OldMail()
 	for _, m := range list {
@@ -53,5 +59,5 @@ func (d *Dispatcher) decideOld(now time.Time) error {
 		}
 		d.Log.Info("old mail was found", "account", m.Account, "folder", m.Folder, "count", m.Count, "alone", ringsAlone(m))
 	}
-	return errors.Join(err, d.ringExcess(now))
+	return err
 }

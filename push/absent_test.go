@@ -9,7 +9,8 @@ import (
 	"idlepush/registry"
 )
 
-func TestAnAddressThatIsNotFoundForADayIsGone(t *testing.T) {
+func TestJudgeAbsent(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
 	absent := registry.Outcome{Result: registry.ResultRetry, Suspect: true, Absent: true, Reason: idlepush.Reason{Code: "webpush_not_found"}}
 	page := Suspect("webpush_page")
@@ -38,7 +39,7 @@ func TestAnAddressThatIsNotFoundForADayIsGone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := idlepush.Status{State: c.state, Since: now.Add(-c.since), Failures: c.failures, Reason: idlepush.Reason{Code: c.code}}
-			o := lasting(c.outcome, s, now)
+			o := judgeAbsent(c.outcome, s, now)
 			if gone := o.Result == registry.ResultGone; gone != c.gone || !gone && o.Result != c.outcome.Result {
 				t.Errorf("%+v", o)
 			}

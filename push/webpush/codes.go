@@ -25,7 +25,7 @@ var Codes = []codes.Entry{
 	{Code: endpointRemoved, Text: "The browser has ended this subscription. Register the device again to be notified."},
 	{Code: "webpush_page", Text: "{host} answers with a web page, as no push service does. If it is yours, check the web server or proxy in front of it."},
 	{Code: "webpush_refused_in_front", Text: "Something in front of the push server {host} refuses pushes. If it is yours, let them pass without a login."},
-	{Code: otherKey, Text: "{host} says that this subscription was made with another server key. Register the device again."},
+	{Code: vapidMismatch, Text: "{host} says that this subscription was made with another server key. Register the device again."},
 	{Code: "webpush_other_key", Text: "{host} says that this subscription was made with another server key. If it stays so, register the device again."},
 	{Code: "webpush_endpoint_malformed", Text: "must be an https: address; at the servers of allow-push http: does too"},
 	{Code: "webpush_bad_address", Text: "{host} says that this push address is none of its own. If it stays so, register the device again."},

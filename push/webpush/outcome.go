@@ -66,8 +66,8 @@ var table = []struct {
 	{400, 428, words{page: true}, webPage},
 
 	// Apple
-	{400, 403, words{reason: "VapidPkHashMismatch", known: true}, verdict{registry.ResultGone, false, otherKey, ""}},
-	{400, 403, words{reason: "VapidPkHashMismatch"}, verdict{registry.ResultRetry, true, otherKey, ""}},
+	{400, 403, words{reason: "VapidPkHashMismatch", known: true}, verdict{registry.ResultGone, false, vapidMismatch, ""}},
+	{400, 403, words{reason: "VapidPkHashMismatch"}, verdict{registry.ResultRetry, true, vapidMismatch, ""}},
 	{400, 403, words{reason: "BadAuthorizationHeader"}, rejected},
 	{400, 403, words{reason: "BadJwtToken"}, rejected},
 	{400, 403, words{reason: "ExpiredJwtToken"}, rejected},
@@ -128,8 +128,8 @@ var table = []struct {
 // The codes of an address that may be gone. If the host is not one of services, it is gone once the
 // host has said so for a day.
 const (
-	notFound = "webpush_not_found"
-	otherKey = "webpush_vapid_mismatch"
+	notFound      = "webpush_not_found"
+	vapidMismatch = "webpush_vapid_mismatch"
 )
 
 var (
@@ -168,7 +168,7 @@ func outcome(host string, a answer) registry.Outcome {
 		o.At = a.after
 	}
 	switch v.code {
-	case notFound, otherKey:
+	case notFound, vapidMismatch:
 		o.Absent = o.Suspect
 	case "webpush_canceled", "webpush_timeout", "webpush_unreachable":
 		o.MaybeDelivered = true

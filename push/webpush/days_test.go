@@ -1,16 +1,13 @@
 package webpush_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"idlepush"
-	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
 	"idlepush/push/webpush"
@@ -31,7 +28,7 @@ func TestDays(t *testing.T) {
 		"another key":    {Status: 400, Reason: "VapidPkHashMismatch"},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		h := newHousehold(t)
+		h := newDays(t)
 		for _, list := range []map[string]pushtest.Fault{pushtest.ProxyPages, pushtest.ProxyTexts, gone} {
 			for name, f := range sendertest.Sorted(list) {
 				// An outage is tried every minute, which takes the test long.
@@ -46,23 +43,21 @@ func TestDays(t *testing.T) {
 			switch {
 			case goes && (p.removed < 24*time.Hour || p.removed > 40*time.Hour):
 				t.Errorf("%s: removed after %v, want a day", name, p.removed)
-			case !goes && (p.removed > 0 || h.shown(p) != h.mails):
-				t.Errorf("%s: removed after %v; %d of %d mails were shown", name, p.removed, h.shown(p), h.mails)
+			case !goes && (p.removed > 0 || h.shown(p) != len(h.mails)):
+				t.Errorf("%s: removed after %v; %d of %d mails were shown", name, p.removed, h.shown(p), len(h.mails))
 			}
 		}
 	})
 }
 
-// household is a user with a mailbox, and a dispatcher.
-type household struct {
-	*testing.T
-	service    *pushtest.WebPush
-	transports push.Transports
-	store      *registry.Store
-	user       string
-	account    string
-	phones     map[string]*daysPhone
-	mails      int
+// days is a user with a mailbox and phones.
+type days struct {
+	*sendertest.Server
+	service *pushtest.WebPush
+	user    string
+	account string
+	phones  map[string]*daysPhone
+	mails   []string // stable ids
 }
 
 type daysPhone struct {
@@ -72,59 +67,42 @@ type daysPhone struct {
 
 const betweenMails = 6 * time.Hour
 
-func newHousehold(t *testing.T) *household {
+func newDays(t *testing.T) *days {
 	t.Helper()
 	service, sender := serveInMemory(t)
 	dir, anna, _ := registrytest.DirWithUsers(t)
-	h := &household{T: t, service: service, transports: sender.Transports(), store: registrytest.Open(t, dir), user: anna.ID, phones: make(map[string]*daysPhone)}
-	a, _, err := h.store.Accounts.Add(idlepush.Account{Owner: anna.ID, Email: "anna@example.org", Host: "imap.example.org", Port: 993, Security: idlepush.SecurityTLS,
-		Username: "anna", Password: registrytest.SecretMarker, Folders: []string{"INBOX"}, Enabled: true}, "", time.Now())
-	h.must(err)
-	h.account = a.ID
+	h := &days{service: service, user: anna.ID, phones: make(map[string]*daysPhone),
+		Server: &sendertest.Server{TB: t, Store: registrytest.Open(t, dir), Transports: sender.Transports(), Codes: sentences}}
+	h.account = h.AddAccount(anna.ID, "anna")
 	return h
 }
 
-func (h *household) must(err error) {
-	h.Helper()
-	if err != nil {
-		h.Fatal(err)
-	}
-}
-
 // addPhone adds a phone at a server of its own, which answers with the fault after two deliveries.
-func (h *household) addPhone(name string, f pushtest.Fault) {
+func (h *days) addPhone(name string, f pushtest.Fault) {
 	h.Helper()
 	sub, err := h.service.Subscribe(fmt.Sprintf("http://push%d.test", len(h.phones)), "")
-	h.must(err)
-	d := sub.Device("", webpush.UnifiedPush)
-	d.User, d.Name, d.Content, d.Status.State = h.user, name, idlepush.LevelSubject, idlepush.StateProven
-	d, _, err = h.store.Devices.Register(h.transports.Routed(d), "", time.Now())
-	h.must(err)
+	h.Must(err)
+	d := h.Register(h.user, name, sub.Device("", webpush.UnifiedPush))
 	h.phones[name] = &daysPhone{Device: d}
 	f.After = 2
 	h.service.Fail(string(d.Address), f)
 }
 
 // live runs the dispatcher until all that waits has been sent.
-func (h *household) live() {
+func (h *days) live() {
 	h.Helper()
-	log, _ := registrytest.NewLog(h)
-	dispatcher := &push.Dispatcher{Store: h.store.Outbox, Transports: h.transports, Codes: sentences, URL: func() string { return "" }, Log: log}
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { dispatcher.Run(ctx) })
+	stop := h.Start()
 	defer func() {
-		cancel()
-		running.Wait()
-		h.must(h.store.Close())
+		stop()
+		h.Must(h.Store.Close())
 	}()
 	began := time.Now().Add(2 * betweenMails)
 	for range 2 + 48*time.Hour/betweenMails {
-		h.mail()
+		h.mails = append(h.mails, h.Mail(h.account, 1)...)
 		for range betweenMails / time.Hour {
 			time.Sleep(time.Hour)
 			for _, p := range h.phones {
-				if _, err := h.store.Devices.Get(p.ID); errors.Is(err, registry.ErrNotFound) && p.removed == 0 {
+				if _, err := h.Store.Devices.Get(p.ID); errors.Is(err, registry.ErrNotFound) && p.removed == 0 {
 					p.removed = time.Since(began)
 				}
 			}
@@ -134,28 +112,16 @@ func (h *household) live() {
 	time.Sleep(24 * time.Hour)
 }
 
-func (h *household) mail() {
-	h.Helper()
-	h.mails++
-	from, err := h.store.Mail.Cursor(h.account, "INBOX")
-	h.must(err)
-	next := uint32(h.mails)
-	_, err = h.store.Mail.Record(registry.Arrival{Account: h.account, Folder: "INBOX", From: from, To: registry.Cursor{UIDValidity: 1, Next: next + 1}, At: time.Now(),
-		Mails: []registry.Message{{UID: next, Content: idlepush.Content{Subject: fmt.Sprint("Mail ", next)}}}})
-	h.must(err)
-}
-
 // shown returns how many of the mails came to the phone, each counted once.
-func (h *household) shown(p *daysPhone) int {
+func (h *days) shown(p *daysPhone) (n int) {
 	came := make(map[string]bool)
 	for _, m := range h.service.Messages() {
 		if m.Endpoint == p.Address {
 			came[m.Topic] = true
 		}
 	}
-	n := 0
-	for uid := range h.mails {
-		if came[registry.StableID(h.account, "INBOX", 1, uint32(uid+1))] {
+	for _, id := range h.mails {
+		if came[id] {
 			n++
 		}
 	}

@@ -1,6 +1,6 @@
 // Package sendertest holds what the tests of all transports share: a stand-in on a network in
-// memory, a message, checks of an outcome, and an [OutageTest]. It is a package of its own because
-// pushtest, which the demo uses, must not import testing.
+// memory, a message, checks of an outcome, an [OutageTest] and a [HouseholdTest]. It is a package
+// of its own because pushtest, which the demo uses, must not import testing.
 package sendertest
 
 import (

@@ -25,7 +25,7 @@ type Evidence struct {
 // proven devices of the lane.
 func (o Outbox) Evidence(lane, device string) (ev Evidence, err error) {
 	err = o.db.View(func(tx *table.Tx) error {
-		if ev.Lane, err = pauseOf(tx, lane); err != nil {
+		if ev.Lane, err = getLane(tx, lane); err != nil {
 			return err
 		}
 		ids, err := provenIn(tx, lane)

@@ -23,7 +23,7 @@ func TestEvidence(t *testing.T) {
 func rowOf(t *testing.T, s *Store, name string) (l Lane) {
 	t.Helper()
 	if err := s.db.View(func(tx *table.Tx) (err error) {
-		l, err = pauseOf(tx, name)
+		l, err = getLane(tx, name)
 		return err
 	}); err != nil {
 		t.Fatal(err)

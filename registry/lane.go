@@ -26,8 +26,8 @@ func (row laneRow) lane(name table.Text) Lane {
 	return Lane{string(name), row.Since, row.Until, row.Accused, row.Refused, idlepush.Reason{Code: row.Code, Params: row.Params}}
 }
 
-// pauseOf returns the row of the lane, or the zero Lane.
-func pauseOf(tx *table.Tx, name string) (Lane, error) {
+// getLane returns the lane, or the zero Lane if it is not in the store.
+func getLane(tx *table.Tx, name string) (Lane, error) {
 	row, found, err := lanes.Get(tx, table.Text(name))
 	if err != nil || !found {
 		return Lane{}, err
@@ -46,14 +46,14 @@ func (l Lane) IsSamePause(o Lane) bool {
 	return l.Name == o.Name && l.Since.Equal(o.Since) && l.Until.Equal(o.Until)
 }
 
-func putPause(tx *table.Tx, l Lane) error {
+func putLane(tx *table.Tx, l Lane) error {
 	return lanes.Put(tx, table.Text(l.Name), laneRow{l.Since, l.Until, l.Accused, l.Refused, l.Code, l.Params})
 }
 
 // settleLane writes the outcome for the lane of the work. It reports whether that paused the lane,
 // prolonged its pause or ended it, and whether the lane is paused afterwards.
 func (s *queueSet) settleLane(w Work, o Outcome) (changed, paused bool, err error) {
-	was, err := pauseOf(s.tx, w.Lane)
+	was, err := getLane(s.tx, w.Lane)
 	if err != nil {
 		return false, false, err
 	}
@@ -69,7 +69,7 @@ func (s *queueSet) settleLane(w Work, o Outcome) (changed, paused bool, err erro
 			is = Lane{Name: w.Lane, Since: s.now, Reason: o.Reason}
 		}
 		is.Accused = w.Device.ID
-		return false, was.IsPaused(), putPause(s.tx, is)
+		return false, was.IsPaused(), putLane(s.tx, is)
 	case o.LaneWorks || o.PauseFor == 0 || !was.IsSamePause(w.Pause) && (!was.IsPaused() || s.now.Before(was.Until)):
 		return false, was.IsPaused(), nil
 	}
@@ -80,7 +80,7 @@ func (s *queueSet) settleLane(w Work, o Outcome) (changed, paused bool, err erro
 	if o.Accuses {
 		is.Refused = was.Refused + 1
 	}
-	return true, true, errors.Join(s.endAccusation(was, false), putPause(s.tx, is))
+	return true, true, errors.Join(s.endAccusation(was, false), putLane(s.tx, is))
 }
 
 // endAccusation is for the device that is accused in the lane, once another push has shown more. If
@@ -141,7 +141,7 @@ func (o Outbox) ProbeLanes(now time.Time) error {
 }
 
 func probeLane(tx *table.Tx, name string, now time.Time) error {
-	l, err := pauseOf(tx, name)
+	l, err := getLane(tx, name)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func probeLane(tx *table.Tx, name string, now time.Time) error {
 		return lanes.Delete(tx, table.Text(name))
 	case now.Before(l.Until):
 		l.Until = now
-		return putPause(tx, l)
+		return putLane(tx, l)
 	}
 	return nil
 }

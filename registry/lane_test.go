@@ -28,7 +28,7 @@ func TestLanes(t *testing.T) {
 // pause pauses the lane, however it stands.
 func pause(t testing.TB, s *Store, is Lane) {
 	t.Helper()
-	if err := s.db.Update(func(tx *table.Tx) error { return putPause(tx, is) }); err != nil {
+	if err := s.db.Update(func(tx *table.Tx) error { return putLane(tx, is) }); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -63,7 +63,7 @@ func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64
 	if err := addPiggybacked(tx, w, now); err != nil {
 		return false, err
 	}
-	if w.Pause, err = pauseOf(tx, w.Lane); err != nil {
+	if w.Pause, err = getLane(tx, w.Lane); err != nil {
 		return false, err
 	}
 	n, found, err := notifications.Get(tx, w.key.notification)

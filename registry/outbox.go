@@ -75,7 +75,7 @@ func (o Outbox) Due(now time.Time, room func(example Queue) int, busy map[string
 				return err
 			}
 			if group.lane != lane {
-				if pause, err = pauseOf(tx, group.lane); err != nil {
+				if pause, err = getLane(tx, group.lane); err != nil {
 					return err
 				}
 				lane = group.lane

@@ -125,6 +125,7 @@ func (c *core) watch() {
 		if after == nil {
 			return
 		}
+		// A summary of excess mail that has rung before may wait for the next look.
 		if after.Undecided == stageFound || after.Undecided == stageExcess && after.Earlier == 0 {
 			c.outbox.raise()
 		}

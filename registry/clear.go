@@ -52,11 +52,11 @@ func (m Mail) clear(account, folder string, uidValidity uint32, uids []uint32, r
 	}
 	at := folderPrefix{id(account), digestOf(folder), uidValidity}
 	for len(uids) > 0 {
-		var taken, n, kept int
+		var handled, withdrawn, kept int
 		err := m.updateQueues(now, func(set *queueSet) (err error) {
 			t := m.newWithdrawal(set, id(account))
 			t.removed = removed
-			if taken, n, err = t.mails(at, uids); err != nil {
+			if handled, withdrawn, err = t.mails(at, uids); err != nil {
 				return err
 			}
 			kept = t.moved
@@ -65,7 +65,7 @@ func (m Mail) clear(account, folder string, uidValidity uint32, uids []uint32, r
 		if err != nil {
 			return cleared, moved, err
 		}
-		cleared, moved, uids = cleared+n, moved+kept, uids[taken:]
+		cleared, moved, uids = cleared+withdrawn, moved+kept, uids[handled:]
 	}
 	return cleared, moved, nil
 }
@@ -78,7 +78,7 @@ type withdrawal struct {
 	scope     id
 	withdrawn []string    // the stable ids of the withdrawn notifications
 	mayShow   map[id]bool // the devices that may show one
-	removed   bool        // the mails are in their places no more
+	removed   bool        // the folder no longer has the mails
 	moved     int         // notifications that moved to a duplicate instead
 }
 
@@ -110,7 +110,8 @@ func (t *withdrawal) mails(at folderPrefix, uids []uint32) (handled, cleared int
 				return handled, cleared, err
 			}
 		}
-		if n.Value.Removed = t.removed; found && !hasMoved {
+		if found && !hasMoved {
+			n.Value.Removed = t.removed
 			done, err := t.withdraw(n)
 			if err != nil {
 				return handled, cleared, err
@@ -235,7 +236,9 @@ func (t *withdrawal) withdrawCombined(of table.Row[deliveryKey, deliveryRow]) er
 			return err
 		}
 	}
-	if of.Value.Read = true; !shown {
+	if shown {
+		of.Value.Read = true
+	} else {
 		of.Value.State, of.Value.At, of.Value.Into, of.Value.Read = idlepush.DeliveryCleared, t.set.now, "", false
 	}
 	if err := deliveries.Put(tx, of.Key, of.Value); err != nil || !found || !sum.Value.Cleared.IsZero() {

@@ -12,10 +12,6 @@ import (
 // them is excess mail: one summary of the day counts it. So very much mail cannot fill the disk,
 // and none of it is lost silently.
 
-// stageExcess is the stage of a summary of excess mail that has grown since it last rang. It is not
-// hidden.
-const stageExcess oldStage = "excess"
-
 // maxDaily is how many mails of an account that ring are kept one by one in a day.
 const maxDaily = 2000
 
@@ -44,7 +40,8 @@ const excessCost = 2 + notificationCost
 // countDaily counts a mail that rings. It reports whether that is excess mail, which the summary of
 // the day counts.
 func (in *recorder) countDaily() (excess bool, err error) {
-	if in.day = in.day.add(in.arrival.At); in.daily == 0 || in.day.Mails <= in.daily {
+	in.day = in.day.add(in.arrival.At)
+	if in.dailyBound == 0 || in.day.Mails <= in.dailyBound {
 		return false, nil
 	}
 	if in.excess == nil {
@@ -60,7 +57,7 @@ func (in *recorder) countDaily() (excess bool, err error) {
 func (in *recorder) excessOfDay() (*batch, error) {
 	a := in.arrival
 	n := idlepush.Notification{ID: stableID(string(CodeExcess), a.Account, strconv.FormatInt(in.day.Began.UnixNano(), 10)), Kind: idlepush.KindSummary, Account: a.Account, At: a.At,
-		Expires: a.At.Add(idlepush.KindSummary.Lifetime()), Reason: idlepush.Reason{Code: CodeExcess}.With("limit", strconv.Itoa(in.daily))}
+		Expires: a.At.Add(idlepush.KindSummary.Lifetime()), Reason: idlepush.Reason{Code: CodeExcess}.With("limit", strconv.Itoa(in.dailyBound))}
 	b, found, err := byStableID.Row(in.set.tx, stableKey{id(a.Account), n.ID})
 	if err == nil && !found {
 		b.Key, b.Value, err = in.set.newRow(n)

@@ -86,8 +86,8 @@ func wantExcess(t testing.TB, s *Store, u idlepush.User, now time.Time, mails in
 	return list
 }
 
-// flood records n mails, of which so many ring one by one.
-func flood(t testing.TB, s *Store, a idlepush.Account, n, ring int, now time.Time) {
+// recordMany records n mails, of which so many ring one by one.
+func recordMany(t testing.TB, s *Store, a idlepush.Account, n, ring int, now time.Time) {
 	t.Helper()
 	recorded := 0
 	for n > 0 {
@@ -126,7 +126,7 @@ func excessCounted(t *testing.T) {
 	s, ann, a, _ := excessStore(t, defaultBounds.mails)
 	now, kept := dawn, 2000
 	for step := range 10 {
-		flood(t, s, a, 500, min(500, kept), now)
+		recordMany(t, s, a, 500, min(500, kept), now)
 		kept -= min(500, kept)
 		now = now.Add(time.Hour)
 		if step%3 == 2 {
@@ -145,7 +145,7 @@ func excessCounted(t *testing.T) {
 	if at, err := s.Mail.Cursor(a.ID, "INBOX"); err != nil || at.Next != 5001 {
 		t.Errorf("the cursor is at %+v, %v", at, err)
 	}
-	flood(t, s, a, 5000, 0, now)
+	recordMany(t, s, a, 5000, 0, now)
 	if again := sizes(t, s); again["notifications"] != rows["notifications"] || again["deliveries"] != rows["deliveries"] {
 		t.Errorf("the store has grown by 5,000 mails more: %v, it was %v", again, rows)
 	}
@@ -196,9 +196,9 @@ func excessNextDay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, ann, a, _ := excessStore(t, 10)
-			flood(t, s, a, 25, 10, dawn)
-			flood(t, s, a, 5, 0, dawn.Add(24*time.Hour-1))
-			flood(t, s, a, 25, 10, dawn.Add(next))
+			recordMany(t, s, a, 25, 10, dawn)
+			recordMany(t, s, a, 5, 0, dawn.Add(24*time.Hour-1))
+			recordMany(t, s, a, 25, 10, dawn.Add(next))
 			list := wantExcess(t, s, ann, dawn, 20, 15, 20)
 			if list[0].ID == list[1].ID {
 				t.Error("both have one id")
@@ -241,7 +241,7 @@ func excessRings(t *testing.T) {
 	t.Parallel()
 	s, ann, a, d := excessStore(t, 10)
 	other := browser(t, s, ann, "page", "https://push.example")
-	flood(t, s, a, 12, 10, dawn)
+	recordMany(t, s, a, 12, 10, dawn)
 	drain(t, s, d, dawn)
 	summary := wantExcess(t, s, ann, dawn, 10, 2)[0]
 	first := grown(t, s, 2)[0]
@@ -263,7 +263,7 @@ func excessRings(t *testing.T) {
 		t.Errorf("the phone is sent %q", got)
 	}
 	later := dawn.Add(time.Hour)
-	flood(t, s, a, 30, 0, later)
+	recordMany(t, s, a, 30, 0, later)
 	second := grown(t, s, 32)[0]
 	if !second.Rang.Equal(dawn) {
 		t.Errorf("it rang at %v", second.Rang)
@@ -290,17 +290,17 @@ func excessOthers(t *testing.T) {
 	t.Parallel()
 	s, ann, a, _ := excessStore(t, 10)
 	b := mailbox(t, s, ann, "other@example.org")
-	flood(t, s, a, 15, 10, dawn)
-	flood(t, s, b, 8, 8, dawn)
+	recordMany(t, s, a, 15, 10, dawn)
+	recordMany(t, s, b, 8, 8, dawn)
 	wantExcess(t, s, ann, dawn, 18, 5)
-	flood(t, s, b, 4, 2, dawn)
+	recordMany(t, s, b, 4, 2, dawn)
 	wantExcess(t, s, ann, dawn, 20, 2, 5)
 }
 
 func excessRemoved(t *testing.T) {
 	t.Parallel()
 	s, ann, a, _ := excessStore(t, 10)
-	flood(t, s, a, 15, 10, dawn)
+	recordMany(t, s, a, 15, 10, dawn)
 	e := grown(t, s, 5)[0]
 	if err := errors.Join(s.Accounts.Remove(a.ID, dawn), s.Outbox.RingExcess(e, dawn), s.Purge(t.Context(), dawn), s.Outbox.RingExcess(e, dawn)); err != nil {
 		t.Fatal(err)

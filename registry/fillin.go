@@ -68,7 +68,7 @@ func (m Mail) fillInMail(set *queueSet, at placeKey, folder string, msg Message)
 		return false, false, err
 	}
 	twins = slices.DeleteFunc(twins, func(t table.Row[notificationKey, notificationRow]) bool { return t.Key == n.Key })
-	twin, rang, err := rungBefore(tx, twins, folder, at.validity, msg)
+	twin, rang, err := originalThatRang(tx, twins, folder, at.validity, msg)
 	if err != nil {
 		return false, false, err
 	}

@@ -41,7 +41,8 @@ type Outcome struct {
 
 	LaneWorks bool          // the answer proves that the lane works: its pause ends
 	PauseFor  time.Duration // how long the lane is paused from now on; zero: as it was
-	Accuses   bool          // of misconfigured: another device has to confirm it
+	// Accuses, of misconfigured, has the device accused. With PauseFor, it confirms an accusation.
+	Accuses bool
 
 	idlepush.Reason // zero on success
 }
@@ -70,6 +71,32 @@ func scopeOf(n idlepush.Notification) id {
 		return id(n.Account)
 	}
 	return id(n.User)
+}
+
+// isNotifiedMail reports whether the row is mail, and not of mail that did not ring.
+func (row notificationRow) isNotifiedMail() bool {
+	return row.Kind == idlepush.KindMail && row.Code == ""
+}
+
+// mayRing reports whether the row is mail that rang, or old mail: that rings, too, alone or in a
+// summary.
+func (row notificationRow) mayRing() bool {
+	return row.Kind == idlepush.KindMail && (row.Code == "" || row.Code == CodeOld)
+}
+
+// isHidden reports whether the notification is for the store alone.
+func (row notificationRow) isHidden() bool {
+	switch row.Undecided {
+	case stageLooking, stageFound:
+		return row.Kind == idlepush.KindSummary
+	case stageDecided:
+		return row.Count == 0
+	}
+	return row.Kind == kindKnown
+}
+
+func (row notificationRow) place(account id) placeKey {
+	return placeKey{folderPrefix{account, digestOf(row.Folder), row.UIDValidity}, row.UID}
 }
 
 // sealNotification returns the row of a new notification under k.

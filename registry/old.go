@@ -12,18 +12,21 @@ import (
 // rings, once the look that found it has ended. Until then a summary stands for it, which counts
 // it. It is hidden.
 
-// oldStage is how far the decision on old mail is; empty: it is made.
-type oldStage string
+// decisionStage is how far push's decision on old mail or excess mail is; empty: it is made.
+type decisionStage string
 
+// The stages of old mail. stageExcess is that of a summary of excess mail which has grown since it
+// last rang; it is never hidden.
 const (
-	stageMail    oldStage = "mail"    // a mail that is counted
-	stageLooking oldStage = "looking" // the summary while the look goes on
-	stageFound   oldStage = "found"   // the summary when the look has ended
-	stageDecided oldStage = "decided" // the summary, decided; hidden if the mails rang one by one
+	stageMail    decisionStage = "mail"    // a mail that is counted
+	stageLooking decisionStage = "looking" // the summary while the look goes on
+	stageFound   decisionStage = "found"   // the summary when the look has ended
+	stageDecided decisionStage = "decided" // the summary, decided; hidden if the mails rang alone
+	stageExcess  decisionStage = "excess"
 )
 
 // Append implements [table.Prefix].
-func (s oldStage) Append(data []byte) []byte { return table.AppendText(data, string(s)) }
+func (s decisionStage) Append(data []byte) []byte { return table.AppendText(data, string(s)) }
 
 // batch is a hidden summary.
 type batch = table.Row[notificationKey, notificationRow]
@@ -36,7 +39,7 @@ const batchCost = 2 + notificationCost
 
 // batchOf returns the batch of a folder, or nil if the folder has no old mail.
 func batchOf(tx *table.Tx, account id, folder string) (*batch, error) {
-	for _, s := range []oldStage{stageLooking, stageFound} {
+	for _, s := range []decisionStage{stageLooking, stageFound} {
 		list, err := undecided.Rows(tx, table.Under(undecidedPrefix{stageOfAccount{s, account}, digestOf(folder)}), 1)
 		if err != nil {
 			return nil, err

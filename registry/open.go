@@ -32,11 +32,11 @@ func newestVersion() int { return len(migrations) + 1 }
 
 // Options are options of Open. The zero Options are right for a program that stores people's mail.
 type Options struct {
-	Key    []byte       // seals the secrets; nil: the key file in the folder
-	NoSync bool         // commits do not wait for the disk; for tests
-	Bound  int          // the most reads and writes of one transaction; 0: no bound; for tests
-	Fault  func() error // called before each transaction, which fails with its error; for tests
-	Many   bool         // users may have any number of devices, mails and so on; for tests
+	Key       []byte       // seals the secrets; nil: the key file in the folder
+	NoSync    bool         // commits do not wait for the disk; for tests
+	Bound     int          // the most reads and writes of one transaction; 0: no bound; for tests
+	Fault     func() error // called before each transaction, which fails with its error; for tests
+	Unlimited bool         // users may have any number of devices, mails and so on; for tests
 }
 
 func (o Options) table() table.Options {
@@ -163,7 +163,7 @@ func openExisting(dir, path string, o Options) (*Store, error) {
 	}
 	_ = migrate.Clean(path) // leftovers of an upgrade only take space
 	c := &core{db: db, dir: dir, bounds: defaultBounds, hashes: make(chan struct{}, runtime.NumCPU()), accounts: make(signal, 1), outbox: make(signal, 1)}
-	if o.Many {
+	if o.Unlimited {
 		c.bounds = bounds{}
 	}
 	c.watch()

@@ -93,9 +93,9 @@ type recordStep struct {
 	done                   bool
 }
 
-// record is one transaction of Record. daily is how many mails of the account are kept one by one
-// in a day; 0: all.
-func record(set *queueSet, a Arrival, daily int) (r recordStep, err error) {
+// record is one transaction of Record. dailyBound is how many mails of the account are kept one by
+// one in a day; 0: all.
+func record(set *queueSet, a Arrival, dailyBound int) (r recordStep, err error) {
 	tx := set.tx
 	account, found, err := accounts.Get(tx, id(a.Account))
 	if err != nil {
@@ -115,7 +115,7 @@ func record(set *queueSet, a Arrival, daily int) (r recordStep, err error) {
 	if at.UIDValidity != a.From.UIDValidity || at.Next != a.From.Next {
 		return r, ErrStale
 	}
-	in, standing, err := newRecorder(set, a, account, daily)
+	in, standing, err := newRecorder(set, a, account, dailyBound)
 	if err != nil {
 		return r, err
 	}
@@ -174,13 +174,13 @@ type recorder struct {
 	level      idlepush.Level
 	old        *batch // the batch of the folder; nil: not read yet, or no old mail
 	day        dayRow
-	daily      int    // how many mails are kept in a day; 0: all
+	dailyBound int    // how many mails are kept in a day; 0: all
 	excess     *batch // the summary of excess mail; nil: not read yet, or no such mail
 }
 
 // newRecorder returns the recorder of an arrival, and the standing of its account. It reserves what
 // the end of the transaction needs.
-func newRecorder(set *queueSet, a Arrival, account accountRow, daily int) (*recorder, standingRow, error) {
+func newRecorder(set *queueSet, a Arrival, account accountRow, dailyBound int) (*recorder, standingRow, error) {
 	// The cursor, the standing, trimNotRung, and two summaries.
 	set.reserved = 4 + batchCost + excessCost
 	recipients, err := recipientsOf(set.tx, id(a.Account), account)
@@ -188,7 +188,7 @@ func newRecorder(set *queueSet, a Arrival, account accountRow, daily int) (*reco
 		return nil, standingRow{}, err
 	}
 	standing, _, err := standings.Get(set.tx, id(a.Account))
-	return &recorder{set: set, arrival: a, mailbox: cmp.Or(account.Mailbox, a.Account), recipients: idsOf(recipients), level: storedLevel(recipients), day: standing.Day, daily: daily}, standing, err
+	return &recorder{set: set, arrival: a, mailbox: cmp.Or(account.Mailbox, a.Account), recipients: idsOf(recipients), level: storedLevel(recipients), day: standing.Day, dailyBound: dailyBound}, standing, err
 }
 
 // recordMail records one mail. recorded is 1 if it is a new notification. done reports whether it
@@ -220,7 +220,7 @@ func (in *recorder) recordMail(msg Message) (recorded int, done bool, err error)
 	if !a.From.Since.IsZero() {
 		found, err := in.isKnownAt(msg)
 		if err == nil && !found {
-			found, err = in.findBefore(twins, msg)
+			found, err = in.findRenumbered(twins, msg)
 		}
 		if err != nil || found {
 			return 0, true, err

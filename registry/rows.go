@@ -335,7 +335,7 @@ type subqueueRow struct {
 type laneRow struct {
 	Since   time.Time
 	Until   time.Time         `json:",omitzero"`
-	Accused string            `json:",omitempty"`
+	Accused string            `json:",omitempty"` // a device; see Lane
 	Refused int               `json:",omitempty"`
 	Code    codes.Code        `json:",omitempty"`
 	Params  map[string]string `json:",omitempty"`
@@ -348,46 +348,20 @@ type notificationRow struct {
 	Folder      string `json:",omitempty"`
 	At          time.Time
 	Expires     time.Time
-	Code        codes.Code   `json:",omitempty"`
-	Sealed      table.Sealed // a notificationContent, sealed once
-	Clear       []string     `json:",omitempty"`
-	Count       int          `json:",omitempty"`
-	Read        int          `json:",omitempty"`
-	UIDValidity uint32       `json:",omitempty"`
-	UID         uint32       `json:",omitempty"`
-	Fingerprint string       `json:",omitempty"`
-	Wordless    bool         `json:",omitempty"`
-	Cleared     time.Time    `json:",omitzero"`
-	Unqueued    []string     `json:",omitempty"` // devices in whose queues it is not yet
-	Undecided   oldStage     `json:",omitempty"`
-	Removed     bool         `json:",omitempty"` // its folder has it no more; see ClearRemoved
-	Earlier     int          `json:",omitempty"` // see OldMail
-}
-
-// isNotifiedMail reports whether the row is mail, and not of mail that did not ring.
-func (row notificationRow) isNotifiedMail() bool {
-	return row.Kind == idlepush.KindMail && row.Code == ""
-}
-
-// mayRing reports whether the row is mail that rang, or old mail: that rings, too, alone or in a
-// summary.
-func (row notificationRow) mayRing() bool {
-	return row.Kind == idlepush.KindMail && (row.Code == "" || row.Code == CodeOld)
-}
-
-// isHidden reports whether the notification is for the store alone.
-func (row notificationRow) isHidden() bool {
-	switch row.Undecided {
-	case stageLooking, stageFound:
-		return row.Kind == idlepush.KindSummary
-	case stageDecided:
-		return row.Count == 0
-	}
-	return row.Kind == kindKnown
-}
-
-func (row notificationRow) place(account id) placeKey {
-	return placeKey{folderPrefix{account, digestOf(row.Folder), row.UIDValidity}, row.UID}
+	Code        codes.Code    `json:",omitempty"`
+	Sealed      table.Sealed  // a notificationContent, sealed once
+	Clear       []string      `json:",omitempty"`
+	Count       int           `json:",omitempty"`
+	Read        int           `json:",omitempty"`
+	UIDValidity uint32        `json:",omitempty"`
+	UID         uint32        `json:",omitempty"`
+	Fingerprint string        `json:",omitempty"`
+	Wordless    bool          `json:",omitempty"`
+	Cleared     time.Time     `json:",omitzero"`
+	Unqueued    []string      `json:",omitempty"` // devices in whose queues it is not yet
+	Undecided   decisionStage `json:",omitempty"`
+	Removed     bool          `json:",omitempty"` // its folder no longer has it; see ClearRemoved
+	Earlier     int           `json:",omitempty"` // see OldMail; of excess mail: what last rang
 }
 
 // notificationContent is the sealed column of a notification.

@@ -74,9 +74,9 @@ func original(twins []mailRow, folder string, validity uint32, msg Message) (twi
 	return twin, best > 0
 }
 
-// fromBefore returns the twin that a mail of a renumbered folder may be. One that was found under
+// renumbered returns the twin that a mail of a renumbered folder may be. One that was found under
 // the new UIDVALIDITY is another mail. Mail that rang or still may goes first.
-func fromBefore(twins []mailRow, folder string, validity uint32) (twin mailRow, found bool) {
+func renumbered(twins []mailRow, folder string, validity uint32) (twin mailRow, found bool) {
 	for _, t := range twins {
 		before := t.Value.Folder == folder && t.Value.UIDValidity != validity
 		if before && (!found || t.Value.mayRing() && !twin.Value.mayRing()) {
@@ -86,11 +86,11 @@ func fromBefore(twins []mailRow, folder string, validity uint32) (twin mailRow, 
 	return twin, found
 }
 
-// findBefore looks for a mail of a renumbered folder among those that were recorded or remembered
-// in it. If it is there, its place is written anew, so that it stands for no other mail.
-func (in *recorder) findBefore(twins []mailRow, msg Message) (found bool, err error) {
+// findRenumbered looks for a mail of a renumbered folder among those that were recorded or
+// remembered in it. If it is there, its place is written anew, so that it stands for no other mail.
+func (in *recorder) findRenumbered(twins []mailRow, msg Message) (found bool, err error) {
 	a, tx := in.arrival, in.set.tx
-	before, found := fromBefore(twins, a.Folder, a.To.UIDValidity)
+	before, found := renumbered(twins, a.Folder, a.To.UIDValidity)
 	if !found {
 		// A folder that was restored may have kept its UIDVALIDITY.
 		before, found = original(twins, a.Folder, a.To.UIDValidity, msg)
@@ -101,7 +101,7 @@ func (in *recorder) findBefore(twins []mailRow, msg Message) (found bool, err er
 		if err != nil {
 			return false, err
 		}
-		before, found = fromBefore(list, a.Folder, a.To.UIDValidity)
+		before, found = renumbered(list, a.Folder, a.To.UIDValidity)
 	}
 	if !found {
 		return in.findKnown(msg)
@@ -109,8 +109,8 @@ func (in *recorder) findBefore(twins []mailRow, msg Message) (found bool, err er
 	return true, move(tx, before, a.Folder, a.To.UIDValidity, msg.UID)
 }
 
-// findKnown is findBefore among the mails that were there before the first look. They may be many
-// that are equal.
+// findKnown is findRenumbered among the mails that were there before the first look. They may be
+// many that are equal.
 func (in *recorder) findKnown(msg Message) (found bool, err error) {
 	if msg.Fingerprint == "" {
 		return false, nil
@@ -156,7 +156,7 @@ func (in *recorder) whyNotRung(twins []mailRow, msg Message) (why idlepush.Reaso
 	if msg.NotRung.Code != "" {
 		return msg.NotRung, nil
 	}
-	twin, isCopy, err := rungBefore(tx, twins, a.Folder, a.To.UIDValidity, msg)
+	twin, isCopy, err := originalThatRang(tx, twins, a.Folder, a.To.UIDValidity, msg)
 	if err != nil || !isCopy {
 		return why, err
 	}
@@ -167,9 +167,9 @@ func (in *recorder) whyNotRung(twins []mailRow, msg Message) (why idlepush.Reaso
 	return why, move(tx, twin, a.Folder, a.To.UIDValidity, msg.UID)
 }
 
-// rungBefore returns the original of msg. One that was removed before any device could show it does
-// not count: its copy rings.
-func rungBefore(tx *table.Tx, twins []mailRow, folder string, validity uint32, msg Message) (twin mailRow, found bool, err error) {
+// originalThatRang returns the original of msg. One that was removed before any device could show
+// it does not count: its copy rings.
+func originalThatRang(tx *table.Tx, twins []mailRow, folder string, validity uint32, msg Message) (twin mailRow, found bool, err error) {
 	twin, found = original(twins, folder, validity, msg)
 	if found && twin.Value.Removed {
 		found, err = mayHaveRung(tx, twin.Key)

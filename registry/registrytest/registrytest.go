@@ -58,10 +58,10 @@ func OpenBounded(t testing.TB, dir string) *registry.Store {
 // open opens a store while no process is being started. Between fork and exec a child has a copy of
 // every open file, and may hold the lock of one that was just closed. In a synctest bubble the wait
 // for that lock would time out at once.
-func open(dir string, fault func() error, many bool) (*registry.Store, error) {
+func open(dir string, fault func() error, unlimited bool) (*registry.Store, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	return registry.Open(dir, registry.Options{NoSync: true, Fault: fault, Many: many})
+	return registry.Open(dir, registry.Options{NoSync: true, Fault: fault, Unlimited: unlimited})
 }
 
 // madeFolder makes a data folder with users, once in a test process: the hash of a password takes

@@ -92,7 +92,7 @@ func excessRings(t *testing.T) {
 		for _, p := range h.sends() {
 			if strings.Contains(p.message.Title, "more in") {
 				ids[p.message.ID] = true
-				if !strings.HasPrefix(p.message.Body, "So much mail came to this mailbox that only 2000 were kept") {
+				if !strings.HasPrefix(p.message.Body, "More than 2000 mails came to this mailbox in 24 hours.") {
 					t.Errorf("it says %q", p.message.Body)
 				}
 			}

@@ -125,7 +125,7 @@ func (c *core) watch() {
 		if after == nil {
 			return
 		}
-		// A summary of excess mail that has rung before may wait for the next look.
+		// A summary of excess mail that has rung before can wait until push looks again.
 		if after.Undecided == stageFound || after.Undecided == stageExcess && after.Earlier == 0 {
 			c.outbox.raise()
 		}

@@ -29,7 +29,7 @@ var Codes = []codes.Entry{
 		oldHandled: "It did not ring, because it is older mail and was read or removed before it was to ring.",
 	}},
 	{Code: "device_refused", Text: "Its push service takes pushes to other devices, but refuses those to this one. Register the device again; if the push server is yours, let this server push to its address too."},
-	{Code: CodeExcess, Text: "So much mail came to this mailbox that only {limit} were kept one by one. This summary counts those that came after them. They are in the mailbox."},
+	{Code: CodeExcess, Text: "More than {limit} mails came to this mailbox in 24 hours. This summary counts those that came after them, which are not listed one by one. They are in the mailbox."},
 	{Code: codeDuplicate, Text: "It did not ring again: the same mail was there before, in {folder}."},
 	{Code: CodeShareEnded, Text: "it no longer rings for you, because its owner has removed it or is gone: to keep it, add it again with its password " +
 		"(mail server {host}, port {port}, encryption {security}, user name {username})"},

@@ -43,6 +43,7 @@ func docsNumbers(t *testing.T) {
 		{"docs/behaviour.md", "| mail that rang | 7 days, and of each mailbox the first 2000 of a day |", maxDaily, 2000},
 		{"docs/behaviour.md", "2000 mails are kept one by one in a day of 24 hours, which begins with the first of them", maxDaily, 2000},
 		{"docs/behaviour.md", "2000 mails are kept one by one in a day of 24 hours, which begins with the first of them", dayLength, day},
+		{"docs/codes.md", "mails came to this mailbox in 24 hours", dayLength, day},
 		{"docs/api.md", "or after the 2000 of a day that are kept one by one", maxDaily, 2000},
 		{"docs/api.md", "the mail after [the first 2000 of a day]", maxDaily, 2000},
 		{"docs/behaviour.md", "| `clear` waits | 1 day |", idlepush.KindClear.Lifetime(), day},

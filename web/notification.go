@@ -19,9 +19,9 @@ type Notification struct {
 	At      time.Time `json:"at"`
 	Expires time.Time `json:"expires" doc:"When it is no longer delivered"`
 	MailDetails
-	Code       codes.Code        `json:"code,omitempty" doc:"attention: what it is about, for programs; mail: why it did not ring; absent: it rang; summary: old if it counts old mail, excess if it counts the mail after the 2000 of a day that are kept one by one"`
+	Code       codes.Code        `json:"code,omitempty" doc:"attention: what it is about, for programs; mail: why it did not ring; absent: it rang; summary: old if it counts old mail, excess if it counts those beyond the mails that are kept of a day"`
 	Params     map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
-	Text       string            `json:"text,omitempty" doc:"attention: what happened and what to do; mail: why it did not ring; summary: why it counts"`
+	Text       string            `json:"text,omitempty" doc:"attention: what happened and what to do; mail: why it did not ring; summary: why it came instead of its mails"`
 	Count      int               `json:"count,omitempty" doc:"summary: number of mails"`
 	Clear      []string          `json:"clear,omitempty" doc:"clear: ids to remove, of mail that was read or removed elsewhere"`
 	Deliveries []Delivery        `json:"deliveries" doc:"One per device of the user"`

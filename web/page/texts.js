@@ -137,8 +137,8 @@ self.texts = {
 	pause: "Pause",
 	resume: "Resume watching",
 	removeMailbox: "Remove the mailbox",
-	removeMailboxSure: (email, sharers) => `Stop watching ${email} and forget its password?${sharers.length === 0 ? ""
-		: ` It no longer rings for ${listed(sharers)} either. They are told, and can add it again with its password.`}`,
+	removeMailboxSure: (email, sharedWith) => `Stop watching ${email} and forget its password?${sharedWith.length === 0 ? ""
+		: ` It no longer rings for ${listed(sharedWith)} either. They are told, and can add it again with its password.`}`,
 	shareEnded: (email) => `${email} was shared with you, and its owner has removed it or is gone. Enter its password to keep it.`,
 	addAgain: "Add it again",
 	details: "Connection details",
@@ -255,8 +255,8 @@ self.texts = {
 	makeAdmin: "Make admin",
 	makeMember: "Make member",
 	removePerson: "Remove",
-	removePersonSure: (name, shared, sharers) => `Remove ${name} with all mailboxes and devices? This cannot be undone.${shared === 0 ? ""
-		: ` ${name} shares ${shared === 1 ? "a mailbox" : `${shared} mailboxes`} with ${listed(sharers)}. They are told, and can add ${shared === 1 ? "it" : "each"} again with its password.`}`,
+	removePersonSure: (name, shared, sharedWith) => `Remove ${name} with all mailboxes and devices? This cannot be undone.${shared === 0 ? ""
+		: ` ${name} shares ${shared === 1 ? "a mailbox" : `${shared} mailboxes`} with ${listed(sharedWith)}. They are told, and can add ${shared === 1 ? "it" : "each"} again with its password.`}`,
 
 	// You
 	meTitle: "You",

@@ -24,7 +24,7 @@ export async function mailbox(id) {
 		return { title: account.email, node, on: [] };
 	}
 	const names = await all("/users/names");
-	const sharers = names.filter(({ id }) => account.shared_with.includes(id)).map(({ name }) => name);
+	const sharedWith = names.filter(({ id }) => account.shared_with.includes(id)).map(({ name }) => name);
 	const broken = account.status.state === "attention" || account.status.next_try !== undefined;
 	node.push(
 		part(broken ? texts.enterPassword : texts.changePassword, broken, form(texts.save, async (values) => {
@@ -40,7 +40,7 @@ export async function mailbox(id) {
 				await change({ enabled: !account.enabled });
 				go("mailboxes");
 			}),
-			removal(path, texts.removeMailbox, texts.removeMailboxSure(account.email, sharers))));
+			removal(path, texts.removeMailbox, texts.removeMailboxSure(account.email, sharedWith))));
 	return { title: account.email, node, on: [] };
 }
 

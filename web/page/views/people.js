@@ -31,7 +31,7 @@ function openInvite(invite) {
 
 function person(user, users) {
 	const path = `/users/${user.id}`;
-	const sharers = users.filter(({ id }) => user.mailboxes.shared_with.includes(id)).map(({ name }) => name);
+	const sharedWith = users.filter(({ id }) => user.mailboxes.shared_with.includes(id)).map(({ name }) => name);
 	const self = user.id === session.user.id;
 	return [
 		el("div", { class: "row" }, el("h2", {}, user.name, self && ` (${texts.you})`), el("span", { class: "soft" }, user.admin ? texts.admin : texts.member)),
@@ -40,7 +40,7 @@ function person(user, users) {
 		!self && el("div", { class: "buttons" },
 			button(user.admin ? texts.makeMember : texts.makeAdmin, () => call("PATCH", path, { admin: !user.admin }), { id: `role-${user.id}` }),
 			button(texts.removePerson, async () => {
-				if (await confirmed(texts.removePersonSure(user.name, user.mailboxes.shared, sharers), texts.removePerson, texts.cancel)) {
+				if (await confirmed(texts.removePersonSure(user.name, user.mailboxes.shared, sharedWith), texts.removePerson, texts.cancel)) {
 					await call("DELETE", path);
 				}
 			}, { class: "danger" })),

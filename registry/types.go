@@ -41,6 +41,6 @@ type Host struct {
 	MissedNews      int             // how often IDLE has missed mail since it last reported any
 	DistrustedSince time.Time       // since when IDLE is not trusted; zero: it is
 	Reports         bool            // IDLE has reported mail, and missed none since
-	Unanswered      time.Duration   // the silence of one that only a question showed dead; or zero
-	DiedUnnoticed   time.Time       // when that was last found not due to silence; zero: never
+	Unanswered      time.Duration   // the silence of the last one to die unnoticed; zero: none
+	DiedUnnoticed   time.Time       // when a silence proved not to be the cause; zero: never
 }

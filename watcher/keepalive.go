@@ -73,9 +73,9 @@ func interval(p provider, h registry.Host) (d time.Duration, why idlepush.Reason
 	return usualInterval, idlepush.Reason{Code: "interval_default"}
 }
 
-// doubt returns why IDLE is not waited in for the whole interval of the host, and how long instead;
-// zero if it is. If it is for a connection that died, the sessions of the host ask at most every
-// askPace together.
+// doubt returns how long an IDLE may last while the host is doubted, and why; zero: the whole
+// interval. After a connection died unnoticed, all sessions of the host together ask no more than
+// once in askPace.
 func doubt(h registry.Host, sessions int, now time.Time) (d time.Duration, why idlepush.Reason) {
 	switch {
 	case distrusted(h, now):
@@ -130,11 +130,12 @@ func droppedAfter(p provider, h registry.Host, silence time.Duration, unanswered
 }
 
 // survivedSilence learns from an IDLE that the server answered at its end: no connection drops
-// after so much silence. If one has, it died of something that only a question shows. whole: it
-// lasted the whole interval.
+// after so much silence. If one has, it died unnoticed, and not for its silence. whole reports
+// whether the IDLE lasted the whole interval.
 func survivedSilence(p provider, h registry.Host, silence time.Duration, whole bool, now time.Time) registry.Host {
 	harmless := silence
-	// After half of what early takes: the longest silence may not come again for hours.
+	// early shortens an interval at random, so the same silence may not come again for hours. Up to
+	// a twentieth more counts as survived, too.
 	if near := silence * 20 / 19; h.Unanswered > 0 && h.Unanswered <= near {
 		h.Unanswered, h.DiedUnnoticed, harmless = 0, now, near
 	}
@@ -183,8 +184,7 @@ func reportedNews(h registry.Host, now time.Time) registry.Host {
 	return h
 }
 
-// diesUnnoticed reports whether connections have lately died of something that only a question
-// shows.
+// diesUnnoticed reports whether a connection has lately died unnoticed, and not for its silence.
 func diesUnnoticed(h registry.Host, now time.Time) bool {
 	return !h.DiedUnnoticed.IsZero() && now.Sub(h.DiedUnnoticed) < unnoticedLasts
 }

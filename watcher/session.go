@@ -189,7 +189,7 @@ func (s *session) lookOpen(home *folder) (found int, err error) {
 }
 
 // judgeIdle learns whether IDLE reports new mail, from what a look at the folder that was waited in
-// has found. Young mail that only STATUS shows may be reported yet, where IDLE has reported before.
+// has found. Where IDLE has reported before, it may still report young mail that only STATUS shows.
 // News that comes only with the answer to DONE shows nothing.
 func (s *session) judgeIdle(found int) {
 	last := s.waiter.last

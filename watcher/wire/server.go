@@ -188,7 +188,7 @@ func (s *serverState) noteRecent() {
 	s.news.Recent++
 }
 
-// noteUnasked notes the news of an IDLE that waits no more, before which there was other news.
+// noteUnasked notes whether news came while an IDLE waited. before is the news from before it.
 func (s *serverState) noteUnasked(before News) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -86,8 +86,8 @@ func (b breaker) judge(w registry.Work, ev registry.Evidence, o registry.Outcome
 
 // atFault returns the outcome of a complaint about this server. The device waits alone, because
 // what its user wrote may be the cause. The lane pauses once the answers to two proven devices
-// complain. They must be of two users, unless the proven devices are all of one. A paused lane is
-// probed by the same rule, so that nobody keeps it paused alone.
+// complain, or to the only one. They must be of two users, unless the devices of the lane are all
+// of one. A paused lane is probed by the same rule, so that nobody keeps it paused alone.
 func atFault(w registry.Work, ev registry.Evidence, o registry.Outcome, late bool, now time.Time) registry.Outcome {
 	switch accused := ev.Lane.Accused; {
 	case w.Device.Status.State == idlepush.StateSuspect:
@@ -96,7 +96,7 @@ func atFault(w registry.Work, ev registry.Evidence, o registry.Outcome, late boo
 	case late && ev.Lane.IsPaused(): // it waits with its lane
 		return o
 	case !ev.IsProven:
-	case ev.Proven == 1, accused != "" && accused != w.Device.ID && (ev.Users == 1 || ev.AccusedUser != w.Device.User):
+	case ev.Proven == 1 && ev.Users == 1, accused != "" && accused != w.Device.ID && (ev.Users == 1 || ev.AccusedUser != w.Device.User):
 		o.Accuses, o.PauseFor = true, faultPauses[min(ev.Lane.Refused, len(faultPauses)-1)]
 		return o
 	case accused == "":

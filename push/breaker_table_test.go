@@ -52,7 +52,9 @@ func breakerTable(t *testing.T) {
 		// Our fault, one user
 		{"the only proven device", "a1", "a1 fault paused 1m; a1 fault paused 5m; a1 fault paused 15m; a1 fault paused 15m; a1 ok works"},
 		{"the only proven device, with restarts", "a1", "a1 fault paused 1m; restart; a1 fault paused 5m; restart; a1 ok works; restart; a1 fault paused 1m"},
-		{"the only proven device beside a new one", "a1", "b1 fault works +1m; a1 fault paused 1m; b1 fault paused +2m; a1 fault paused 5m"},
+		{"the only proven device beside a new one", "a1", "a2 fault works +1m; a1 fault paused 1m; a2 fault paused +2m; a1 fault paused 5m"},
+		{"the only proven device beside a new one of another user", "a1", "b1 fault works +1m; a1 fault asks +1m; a1 fault asks +2m; restart; a1 fault asks +4m; b1 ok works; a1 fault works +rare"},
+		{"the only proven user beside a new device of another", "a1 a2", "b1 fault works +1m; a1 fault asks +1m; a2 fault asks +1m; restart; a2 fault asks +2m; b1 ok works; a1 fault works +rare"},
 		{"the only one that is not suspect", "a1 a2", "a1 fault asks +1m; a2 ok works; a2 fault paused 1m; a1 fault paused +rare; a2 fault paused 5m"},
 		{"the only proven device, and nothing is sent", "a1", "a1 unsent paused 1m; a1 unsent paused 5m"},
 		{"another confirms", "a1 a2", "a1 fault asks +1m; a2 fault paused 1m"},
@@ -108,6 +110,7 @@ func breakerTable(t *testing.T) {
 		{"one of two, while the other is accepted", "a1 b1 b2 b3 b4 b5", "b1 out works; b2 out works; a1 ok works; b3 out works; b4 out works; b5 out works; b1 out works; a1 ok works"},
 		{"one of two, then the other once", "a1 b1 b2", "b1 out works; b2 out works; b1 out works; b2 out works; b1 out works; a1 out paused 5s"},
 		{"six new devices of one", "a1", "b1 out works; b2 out works; b3 out works; b4 out works; b5 out works; b6 out works"},
+		{"the only proven user beside a new device of another", "a1 a2", "b1 out works; a1 out works; a2 out works; a1 out works; a2 out works; a1 out works; a2 out works"},
 		{"nothing is proven, one of two", "", "a1 out works; a2 out works; a3 out works; a4 out works; a5 out works; b1 out paused 5s"},
 		{"two of three", "a1 b1 c1", "a1 out works; b1 out works; a1 out works; b1 out works; a1 out works; b1 out works"},
 		{"three of three", "a1 b1 c1", "a1 out works; b1 out works; a1 out works; b1 out works; c1 out paused 5s"},

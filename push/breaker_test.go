@@ -79,6 +79,7 @@ func (l lane) evidence(device string) registry.Evidence {
 	if ev.Proven == 0 {
 		ev.Users = 1 + l.others
 	}
+	ev.Users = max(ev.Users, min(2, 1+l.others))
 	ev.Lane.Accused = ""
 	if l.accused != "" && l.proven.has(l.accused) {
 		ev.Lane.Accused, ev.AccusedUser = l.accused, userOf(l.accused)

@@ -20,6 +20,7 @@ func TestFault(t *testing.T) {
 	t.Run("one person's devices whose service refuses us delay nobody", faultOfOne)
 	t.Run("one person's devices that fail delay nobody", faultOutage)
 	t.Run("a person whose devices lie does not prolong the pause of a lane that works again", faultLiar)
+	t.Run("a person whose devices are the only proven ones delays nobody", faultOnlyProven)
 	t.Run("with no proven device, each waits alone for 1 to 15 minutes", faultUnproven)
 }
 
@@ -190,6 +191,41 @@ func faultOutage(t *testing.T) {
 		h.answers(refuses(mallory, retry))
 		h.wantAtOnce(phone, h.mailFor(anna, h.account))
 	})
+}
+
+// The other person's device is new, or its service did not know it.
+func faultOnlyProven(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []func() registry.Outcome{ourFault, retry} {
+		for _, state := range []idlepush.State{idlepush.StateUnproven, idlepush.StateSuspect} {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t)
+				anna := h.account
+				phone := h.browser("anna 1", origin)
+				mallory := h.member("mallory").User
+				for i := range 6 {
+					h.browser(fmt.Sprint("mallory ", i+2), origin)
+				}
+				h.answers(refuses(mallory, answer))
+				theirs := h.account
+				h.run()
+				came := make(map[string]time.Time)
+				for range 10 {
+					d := h.device(phone)
+					d.Status.State = state
+					if _, err := h.store.Devices.Update(d, h.clock.Now()); err != nil {
+						t.Fatal(err)
+					}
+					h.account = theirs
+					h.mail(1)
+					h.account = anna
+					came[h.mail(1)[0]] = time.Now()
+					after(10 * time.Minute)
+				}
+				h.wantAtOnce(phone, came)
+			})
+		}
+	}
 }
 
 // A person has corrected the setting and restarted the program for it.

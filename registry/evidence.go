@@ -18,49 +18,36 @@ type Evidence struct {
 	AccusedUser string // the user of Lane.Accused
 	IsProven    bool   // the device is proven
 	Proven      int    // the proven devices of the lane
-	Users       int    // the users of those; if there are none, the users with work in the lane
+	Users       int    // their users, but at least 2 if several users have devices in the lane
 }
 
-// Evidence returns what the store knows of the lane for an answer to the device. It reads the
-// proven devices of the lane.
+// Evidence returns what the store knows of the lane for an answer to the device. If no device of
+// the lane is proven, its Users are those of all. It reads the devices of the lane.
 func (o Outbox) Evidence(lane, device string) (ev Evidence, err error) {
 	err = o.db.View(func(tx *table.Tx) error {
 		if ev.Lane, err = getLane(tx, lane); err != nil {
 			return err
 		}
-		ids, err := provenIn(tx, lane)
+		all, err := members.Keys(tx, table.Under(lanePrefix(lane)), table.NoLimit)
 		if err != nil {
 			return err
 		}
-		ev.Proven = len(ids)
-		if len(ids) == 0 {
-			waits, err := due.Keys(tx, table.Under(lanePrefix(lane)), table.NoLimit)
-			if err != nil {
-				return err
-			}
-			for _, k := range waits {
-				ids = append(ids, k.device)
-			}
-		}
-		of := make(map[id]bool)
-		for _, k := range ids {
-			at, found, err := devicesID.Get(tx, k)
-			if err != nil {
-				return err
-			}
-			if !found {
+		users, ofProven := make(map[id]bool), make(map[id]bool)
+		for _, k := range all {
+			users[k.user] = true
+			if !k.proven {
 				continue
 			}
-			of[at.user] = true
-			if ev.Proven == 0 {
-				continue
-			}
-			ev.IsProven = ev.IsProven || string(k) == device
-			if string(k) == ev.Lane.Accused {
-				ev.AccusedUser = string(at.user)
+			ev.Proven++
+			ofProven[k.user] = true
+			ev.IsProven = ev.IsProven || string(k.device) == device
+			if string(k.device) == ev.Lane.Accused {
+				ev.AccusedUser = string(k.user)
 			}
 		}
-		ev.Users = len(of)
+		if ev.Users = len(users); ev.Proven > 0 {
+			ev.Users = max(len(ofProven), min(2, len(users)))
+		}
 		if ev.AccusedUser == "" {
 			ev.Lane.Accused = "" // it is gone, or no longer proven
 		}
@@ -69,26 +56,17 @@ func (o Outbox) Evidence(lane, device string) (ev Evidence, err error) {
 	return ev, err
 }
 
-// provenIn returns the proven devices of the lane.
-func provenIn(tx *table.Tx, lane string) (list []id, err error) {
-	keys, err := proven.Keys(tx, table.Under(lanePrefix(lane)), table.NoLimit)
-	for _, k := range keys {
-		list = append(list, k.device)
-	}
-	return list, err
-}
-
 // LastProof returns when a push was last accepted for a proven device of the lane, other than the
 // device given. It is zero if there is no such device.
 func (s Devices) LastProof(lane, device string) (last time.Time, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
-		ids, err := provenIn(tx, lane)
-		for _, k := range ids {
-			if string(k) == device || err != nil {
+		list, err := members.Keys(tx, table.Under(memberPrefix{lane, true}), table.NoLimit)
+		for _, k := range list {
+			if string(k.device) == device || err != nil {
 				continue
 			}
 			var q queueRow
-			if q, _, err = queues.Get(tx, k); q.Status.Proof.After(last) {
+			if q, _, err = queues.Get(tx, k.device); q.Status.Proof.After(last) {
 				last = q.Status.Proof
 			}
 		}

@@ -17,6 +17,7 @@ func TestEvidence(t *testing.T) {
 	t.Run("an accepted push beside the queue ends a pause, and its device is due", evidenceProved)
 	t.Run("the last proof of a lane is that of its other proven devices", evidenceLastProof)
 	t.Run("a device stays suspect over a restart", evidenceRestart)
+	t.Run("an answer to an address that has changed accuses nobody", evidenceOtherAddress)
 }
 
 // rowOf returns the row of a lane, which need not be paused.
@@ -46,9 +47,8 @@ func stand(t *testing.T, s *Store, d idlepush.Device, state idlepush.State, proo
 
 func evidenceCounts(t *testing.T) {
 	t.Parallel()
-	s, a, d := fourPhones(t)
+	s, _, d := fourPhones(t)
 	ben := someone(t, s, "ben")
-	bens := mailbox(t, s, ben, "ben@example.org")
 	d = append(d, phone(t, s, ben, "five"), browser(t, s, ben, "six", "https://push.example"))
 	for _, one := range d {
 		stand(t, s, one, idlepush.StateUnproven, time.Time{})
@@ -59,16 +59,12 @@ func evidenceCounts(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", when, got, err, want)
 		}
 	}
-	is("nothing is proven, and nothing waits", 0, Evidence{})
-	arrive(t, s, a, 1, dawn)
-	is("the devices of one user have work", 0, Evidence{Users: 1})
-	arrive(t, s, bens, 1, dawn)
-	is("those of two have", 0, Evidence{Users: 2})
+	is("nothing is proven", 0, Evidence{Users: 2})
 	stand(t, s, d[5], idlepush.StateProven, dawn)
 	is("a device of another lane is proven", 0, Evidence{Users: 2})
 	stand(t, s, d[0], idlepush.StateProven, dawn)
-	is("one is proven", 0, Evidence{IsProven: true, Proven: 1, Users: 1})
-	is("another is", 1, Evidence{Proven: 1, Users: 1})
+	is("one is proven, beside some of another user", 0, Evidence{IsProven: true, Proven: 1, Users: 2})
+	is("another is", 1, Evidence{Proven: 1, Users: 2})
 	stand(t, s, d[1], idlepush.StateProven, dawn)
 	stand(t, s, d[4], idlepush.StateProven, dawn)
 	stand(t, s, d[2], idlepush.StateSuspect, dawn)
@@ -79,7 +75,7 @@ func evidenceCounts(t *testing.T) {
 	stand(t, s, d[4], idlepush.StateSuspect, dawn)
 	was := accused
 	was.Accused = ""
-	is("it is suspect now", 0, Evidence{Lane: was, IsProven: true, Proven: 2, Users: 1})
+	is("it is suspect now", 0, Evidence{Lane: was, IsProven: true, Proven: 2, Users: 2})
 	removed, err := s.Devices.Get(d[4].ID)
 	if err == nil {
 		err = s.Devices.Remove(removed, "")
@@ -231,6 +227,27 @@ func evidenceLastProof(t *testing.T) {
 	is("but for the second", d[1].ID, dawn)
 	if got, err := s.Devices.LastProof("apns production", ""); err != nil || !got.IsZero() {
 		t.Errorf("of another lane: %v, %v", got, err)
+	}
+}
+
+func evidenceOtherAddress(t *testing.T) {
+	t.Parallel()
+	s, a, d := fourPhones(t)
+	stand(t, s, d[0], idlepush.StateProven, dawn)
+	stand(t, s, d[1], idlepush.StateProven, dawn)
+	arrive(t, s, a, 1, dawn)
+	w := first(t, s, d[0], dawn)
+	moved, err := s.Devices.Get(d[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved.Address = "another"
+	if _, err := s.Devices.Update(moved, dawn); err != nil {
+		t.Fatal(err)
+	}
+	end(t, s, w, Outcome{Result: ResultMisconfigured, Accuses: true, At: noon, Reason: because("bad_key", "host")}, dawn)
+	if l := rowOf(t, s, "fcm"); l.Accused != "" {
+		t.Errorf("the lane is %+v", l)
 	}
 }
 

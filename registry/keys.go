@@ -226,17 +226,31 @@ func (k dueGroup) Append(data []byte) []byte {
 
 // memberKey is a device of a lane.
 type memberKey struct {
-	lane   string
-	device id
+	memberPrefix
+	user, device id
 }
 
 func (k memberKey) Append(data []byte) []byte {
-	return k.device.Append(lanePrefix(k.lane).Append(data))
+	return k.device.Append(k.user.Append(k.memberPrefix.Append(data)))
 }
 
 func (memberKey) Parse(data []byte) (memberKey, error) {
 	f := table.Split(data)
-	return memberKey{f.Text(), id(f.Text())}, f.Err()
+	return memberKey{memberPrefix{f.Text(), f.Fixed(1)[0] != 0}, id(f.Text()), id(f.Text())}, f.Err()
+}
+
+// memberPrefix begins the keys of the devices of a lane that are proven, or of the others.
+type memberPrefix struct {
+	lane   string
+	proven bool
+}
+
+func (k memberPrefix) Append(data []byte) []byte {
+	data = lanePrefix(k.lane).Append(data)
+	if k.proven {
+		return append(data, 1)
+	}
+	return append(data, 0)
 }
 
 // lanePrefix begins the keys of the queues in a lane.

@@ -60,12 +60,9 @@ var (
 		}
 		return []dueKey{{dueGroup{row.Lane, row.User, row.Slow}, row.Due, k}}
 	})
-	// proven finds the proven devices of a lane.
-	proven = table.NewIndex(queues, "queues/proven", func(k id, row queueRow) []memberKey {
-		if row.Status.State != idlepush.StateProven {
-			return nil
-		}
-		return []memberKey{{row.Lane, k}}
+	// members finds the devices of a lane.
+	members = table.NewIndex(queues, "queues/lane", func(k id, row queueRow) []memberKey {
+		return []memberKey{{memberPrefix{row.Lane, row.Status.State == idlepush.StateProven}, row.User, k}}
 	})
 	lanes = table.New[table.Text, laneRow]("lanes") // paused, or with an accused device
 
@@ -148,7 +145,7 @@ var (
 var tables = []table.Named{
 	users, usersNamed, tokens, tokensOf, tokensID, invites, invitesOf, invitesID,
 	accounts, accountsOf, accountsAt, standings, cursors, hosts,
-	devices, devicesID, devicesAt, queues, due, proven, lanes,
+	devices, devicesID, devicesAt, queues, due, members, lanes,
 	notifications, byStableID, wordless, notRung, undecided, unfinished,
 	deliveries, waiting, metas,
 }

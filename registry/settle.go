@@ -25,7 +25,8 @@ import (
 // mail that was cleared meanwhile, a clear follows. The device takes over parameters that a
 // delivery has shown, unless it has one of that name.
 //
-// LaneWorks and PauseFor count even if the rest of the outcome does not. PauseFor changes nothing
+// LaneWorks and PauseFor count even if the rest of the outcome does not; Accuses alone does not
+// count once the device was edited. PauseFor changes nothing
 // if a pause began meanwhile and still lasts, or ended meanwhile: the push was on its way then.
 // Settle reports whether it changed the lane.
 //
@@ -35,6 +36,9 @@ func (o Outbox) Settle(w Work, as Outcome, now time.Time) (laneChanged bool, err
 		q, err := set.getExisting(id(w.Device.ID))
 		if err != nil {
 			return err
+		}
+		if as.PauseFor == 0 && q.device.Value.Revision != w.Device.Revision {
+			as.Accuses = false // the answer may be to another address
 		}
 		var paused bool
 		if laneChanged, paused, err = set.settleLane(w, as); err != nil {

@@ -262,19 +262,27 @@ func (WaitingKey) Parse(data []byte) (WaitingKey, error) {
 	return WaitingKey{ID(f.Text()), f.Text(), f.Uint64()}, f.Err()
 }
 
-// MemberKey is a device of a lane.
+// MemberKey is a device of a lane. The proven ones are apart.
 type MemberKey struct {
 	Lane   string
+	Proven bool
+	User   ID
 	Device ID
 }
 
 func (k MemberKey) Append(data []byte) []byte {
-	return k.Device.Append(table.AppendText(data, k.Lane))
+	data = table.AppendText(data, k.Lane)
+	if k.Proven {
+		data = append(data, 1)
+	} else {
+		data = append(data, 0)
+	}
+	return k.Device.Append(k.User.Append(data))
 }
 
 func (MemberKey) Parse(data []byte) (MemberKey, error) {
 	f := table.Split(data)
-	return MemberKey{f.Text(), ID(f.Text())}, f.Err()
+	return MemberKey{f.Text(), f.Fixed(1)[0] != 0, ID(f.Text()), ID(f.Text())}, f.Err()
 }
 
 // DueKey is the time at which a device's queue is due, in its lane, by its user. The queues of slow

@@ -64,11 +64,8 @@ var (
 		}
 		return []DueKey{{row.Lane, row.User, row.Slow, row.Due, k}}
 	})
-	_ = table.NewIndex(Queues, "queues/proven", func(k ID, row Queue) []MemberKey {
-		if row.Status.State != "proven" {
-			return nil
-		}
-		return []MemberKey{{row.Lane, k}}
+	_ = table.NewIndex(Queues, "queues/lane", func(k ID, row Queue) []MemberKey {
+		return []MemberKey{{row.Lane, row.Status.State == "proven", row.User, k}}
 	})
 	Lanes = table.New[table.Text, Lane]("lanes")
 

@@ -86,7 +86,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 				done <- q
 			})
 		}
-		timer := time.NewTimer(min(idle(now, len(inFlight.queues), next), todo.wait(), old.wait()))
+		timer := time.NewTimer(min(idle(now, len(inFlight.queues), next), inFlight.nextProbe(), todo.wait(), old.wait()))
 		select {
 		case <-ctx.Done():
 		case q := <-done:

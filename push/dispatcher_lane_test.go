@@ -40,6 +40,7 @@ func TestLane(t *testing.T) {
 	t.Run("a misconfigured lane is paused, and everything in it is kept", laneMisconfigured)
 	t.Run("there is no second probe while one is slow", laneSlowProbe)
 	t.Run("a probe waits for sends in flight", laneProbeWaits)
+	t.Run("sends of one person that hang do not delay the probe of another", laneHangingProbe)
 	t.Run("the first success of a send in flight ends the pause", laneSuccess)
 	t.Run("a restart probes a paused lane at once", laneRestart)
 	t.Run("a transport that the program does not have keeps its deliveries", laneNotConfigured)
@@ -273,6 +274,37 @@ func laneProbeWaits(t *testing.T) {
 			t.Errorf("%d in flight when the lane paused, then %d sends, at most %d at once", inFlight, n, most)
 		}
 	})
+}
+
+// A setting is corrected, and then one person's devices hang.
+func laneHangingProbe(t *testing.T) {
+	t.Parallel()
+	for range 10 { // the first probe is one of several at random
+		synctest.Test(t, func(t *testing.T) {
+			h := newHarness(t)
+			anna := h.account
+			phone, mallory := h.browser("anna 1", origin), h.member("mallory")
+			h.browser("mallory 2", origin)
+			h.browser("mallory 3", origin)
+			h.answers(func(context.Context, sent) registry.Outcome { return ourFault() })
+			h.run()
+			h.mail(1)
+			h.account = anna
+			ids := h.mail(1)
+			synctest.Wait()
+			until := h.lane("webpush " + origin).Until
+			h.answers(func(ctx context.Context, p sent) registry.Outcome {
+				if p.device.User == mallory.User {
+					return hang(ctx, p)
+				}
+				return accepted
+			})
+			after(time.Until(until) + probePatience)
+			if got := h.received(phone); !slices.Equal(got, ids) {
+				t.Errorf("%v after the pause it got %d of 1", probePatience, len(got))
+			}
+		})
+	}
 }
 
 func laneSuccess(t *testing.T) {

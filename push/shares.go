@@ -3,6 +3,7 @@ package push
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"idlepush/registry"
 )
@@ -14,6 +15,9 @@ const (
 	slowConcurrency = 16  // to slow devices
 	maxProving      = 8   // proving and test pushes of one user
 )
+
+// probePatience is how long a send in flight delays the probe of another user in its lane.
+const probePatience = 3 * time.Second
 
 // pool is a number of places for sends in flight.
 type pool struct {
@@ -40,12 +44,13 @@ func (p *pool) add(user string, n int) {
 // sends are those in flight.
 type sends struct {
 	queues    map[string]registry.Queue // by device
+	began     map[string]time.Time      // by device, with monotonic reading
 	all, slow *pool
 	lanes     map[string]*pool // without empty ones
 }
 
 func newSends() *sends {
-	return &sends{make(map[string]registry.Queue), newPool(Concurrency), newPool(slowConcurrency), make(map[string]*pool)}
+	return &sends{make(map[string]registry.Queue), make(map[string]time.Time), newPool(Concurrency), newPool(slowConcurrency), make(map[string]*pool)}
 }
 
 // lane returns the pool of a lane.
@@ -57,10 +62,11 @@ func (s *sends) lane(name string) pool {
 }
 
 // room returns how many queues may be served now that are like q: of the same user and lane, and
-// slow or not. In a paused lane it returns 0 while a send is in flight.
+// slow or not. In a paused lane it returns 0 while a send is in flight, of another user only for
+// probePatience.
 func (s *sends) room(q registry.Queue) int {
 	lane := s.lane(q.Lane)
-	if q.Probe && lane.used > 0 {
+	if q.Probe && lane.used > 0 && s.delaysProbe(q) {
 		return 0
 	}
 	n := min(s.all.room(q.User), lane.room(q.User))
@@ -68,6 +74,28 @@ func (s *sends) room(q registry.Queue) int {
 		n = min(n, s.slow.room(q.User))
 	}
 	return n
+}
+
+// delaysProbe reports whether a send in flight delays the probe of a paused lane.
+func (s *sends) delaysProbe(probe registry.Queue) bool {
+	for device, q := range s.queues {
+		if q.Lane == probe.Lane && (q.User == probe.User || time.Since(s.began[device]) < probePatience) {
+			return true
+		}
+	}
+	return false
+}
+
+// nextProbe returns the time until one more of the sends in flight no longer delays the probes of
+// other users, or maxIdle.
+func (s *sends) nextProbe() time.Duration {
+	wait := maxIdle
+	for _, at := range s.began {
+		if left := probePatience - time.Since(at); left > 0 {
+			wait = min(wait, left)
+		}
+	}
+	return wait
 }
 
 // take returns those of the queues that are to be served now, and adds them to the sends in flight.
@@ -87,7 +115,7 @@ func (s *sends) take(ready []registry.Queue) (list []registry.Queue) {
 		q := ready[best]
 		ready = slices.Delete(ready, best, best+1)
 		s.add(q, 1)
-		s.queues[q.Device] = q
+		s.queues[q.Device], s.began[q.Device] = q, time.Now()
 		list = append(list, q)
 	}
 }
@@ -111,6 +139,7 @@ func (s *sends) inLane(q registry.Queue) int { return s.lane(q.Lane).byUser[q.Us
 func (s *sends) end(q registry.Queue) {
 	s.add(q, -1)
 	delete(s.queues, q.Device)
+	delete(s.began, q.Device)
 }
 
 func (s *sends) add(q registry.Queue, n int) {

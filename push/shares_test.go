@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"idlepush/registry"
@@ -14,6 +15,7 @@ func TestShares(t *testing.T) {
 	t.Parallel()
 	t.Run("one user gets half of the places, and more users get equal parts", sharesParts)
 	t.Run("a place goes to the user, the lane and the device that have waited most", sharesOrder)
+	t.Run("a send in flight delays the probe of another user for 3 seconds", sharesProbe)
 	t.Run("somebody who sends nothing has room, whatever some others do", sharesNewcomer)
 }
 
@@ -129,6 +131,33 @@ func sharesOrder(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
+}
+
+func sharesProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSends()
+		s.take([]registry.Queue{inLane("ben fcm")})
+		for _, c := range []struct {
+			after    time.Duration
+			ann, ben bool          // whether they may probe
+			next     time.Duration // until another send delays no probe
+		}{
+			{0, false, false, 3 * time.Second},
+			{2 * time.Second, false, false, time.Second},
+			{time.Second, true, false, maxIdle},
+			{time.Minute, true, false, maxIdle},
+		} {
+			time.Sleep(c.after)
+			ann, ben := s.room(inLane("ann fcm probe")) > 0, s.room(inLane("ben fcm probe")) > 0
+			if wait := s.nextProbe(); ann != c.ann || ben != c.ben || wait != c.next {
+				t.Errorf("%v later: ann %v, ben %v, and %v until the next; want %v, %v, %v", c.after, ann, ben, wait, c.ann, c.ben, c.next)
+			}
+		}
+		if s.room(inLane("ben apns probe")) == 0 {
+			t.Error("it delays the probe of another lane")
+		}
+	})
 }
 
 // Four of them send whatever they can, and their sends end at random.

@@ -13,6 +13,10 @@ import (
 // turns after each.
 const maxInARow = 8
 
+// fullTimeEvery: of so many tries to a slow device, one may take sendTimeout, because its service
+// may be slow and not dead.
+const fullTimeEvery = 4
+
 // serve sends the deliveries of a queue in order, until one is not delivered.
 func (d *Dispatcher) serve(ctx, sending context.Context, q registry.Queue) {
 	most := maxInARow
@@ -45,7 +49,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (go
 	}
 	start := time.Now()
 	timeout := sendTimeout
-	if q.Slow {
+	if q.Slow && w.Attempts%fullTimeEvery != fullTimeEvery-1 {
 		timeout = slowTimeout
 	}
 	sending, cancel := context.WithTimeout(sending, timeout)

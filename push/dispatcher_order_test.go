@@ -38,6 +38,7 @@ func TestOrder(t *testing.T) {
 	t.Run("a lane that hangs delays no other", orderLane)
 	t.Run("a slow device delays only itself", orderSlow)
 	t.Run("a device that did not answer gets less time, until it answers", orderHanging)
+	t.Run("a device that takes long to answer gets its mail although it did not answer before", orderLong)
 	t.Run("devices that did not answer share a few places", orderFewSlow)
 	t.Run("each device gets what its level allows now", orderLevel)
 }
@@ -235,6 +236,23 @@ func orderHanging(t *testing.T) {
 			t.Fatal(err)
 		}
 		takes(sendTimeout)
+	})
+}
+
+func orderLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		phone := h.phone("phone")
+		h.answers(hang)
+		h.run()
+		ids := h.mail(2)
+		after(time.Minute)
+		h.answers(answer(12*time.Second, accepted))
+		after(5 * time.Minute)
+		if got := h.received(phone); !slices.Equal(got, ids) {
+			t.Errorf("it got %d of %d mails", len(got), len(ids))
+		}
 	})
 }
 

@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,6 +101,19 @@ func answer(wait time.Duration, o registry.Outcome) func(context.Context, sent) 
 	}
 }
 
+// lying is a service that answers anything, at once, late or not at all.
+func lying(ctx context.Context, p sent) registry.Outcome {
+	list := []registry.Outcome{accepted, retry(), Unanswered("outage"), ourFault(), complaint(), refused()}
+	switch o := list[rand.N(len(list))]; rand.N(6) {
+	case 0:
+		return hang(ctx, p)
+	case 1:
+		return answer(rand.N(29*time.Second), o)(ctx, p)
+	default:
+		return o
+	}
+}
+
 // TestHousehold checks that what one member's devices do delays no mail of another member.
 func TestHousehold(t *testing.T) {
 	t.Parallel()
@@ -128,6 +142,7 @@ func TestHousehold(t *testing.T) {
 			"unknown":                     {answer: answer(0, complaint())},
 			"refusing the message":        {answer: answer(0, refused())},
 			"gone":                        {answer: answer(time.Second, gone())},
+			"lying":                       {answer: lying},
 			"with a backlog":              {answer: answer(time.Second, accepted), flood: testenv.Tenth(2000)},
 			"with a backlog, and hanging": {answer: hang, flood: testenv.Tenth(2000)},
 		} {

@@ -48,6 +48,7 @@ func TestExcess(t *testing.T) {
 	t.Run("the summary rings each device, and again with the same id when it has grown", excessRings)
 	t.Run("the bound of one account is not that of another", excessOthers)
 	t.Run("a removed account has nothing to ring", excessRemoved)
+	t.Run("mail behind a message that is stuck is counted once, and does not ring the next day", excessAhead)
 }
 
 // excessStore is a store that keeps so many mails of an account and day.
@@ -309,5 +310,25 @@ func excessRemoved(t *testing.T) {
 	wantExcess(t, s, ann, dawn, 0)
 	if rows := fmt.Sprint(sizes(t, s)["notifications"]); rows != "0" {
 		t.Errorf("%s notifications are left", rows)
+	}
+}
+
+func excessAhead(t *testing.T) {
+	t.Parallel()
+	s, ann, a, _ := excessStore(t, 10)
+	look := Arrival{Account: a.ID, Folder: "INBOX", To: Cursor{UIDValidity: 3, Next: 1}, At: dawn}
+	for uid := range uint32(40) {
+		look.Mails = append(look.Mails, Message{UID: 2 + uid, Fingerprint: fmt.Sprint("mail ", uid)})
+	}
+	for _, ring := range []int{10, 0, 0, 0} {
+		if look.From.Seen = look.At; look.At.Sub(dawn) > 40*time.Hour {
+			look.To.Next = 42 // it is not stuck any more
+		}
+		if recorded, err := s.Mail.Record(look); err != nil || recorded != ring {
+			t.Fatalf("after %v %d ring, %v; want %d", look.At.Sub(dawn), recorded, err, ring)
+		}
+		look.From = look.To
+		wantExcess(t, s, ann, look.At, 10, 30)
+		look.At = look.At.Add(20 * time.Hour)
 	}
 }

@@ -240,8 +240,14 @@ func (in *recorder) recordMail(msg Message) (recorded int, done bool, err error)
 		n.Reason.Code = CodeOld
 		return 0, true, in.insertOld(n)
 	}
-	if excess, err := in.countDaily(); err != nil || excess {
-		return 0, true, err
+	switch excess, err := in.countDaily(); {
+	case err != nil:
+		return 0, false, err
+	case excess && msg.UID >= a.To.Next: // it is found once more, and is not to be counted again
+		n.Kind, n.Content, n.Wordless = kindKnown, idlepush.Content{}, false
+		return 0, true, in.set.insert(n, nil)
+	case excess:
+		return 0, true, nil
 	}
 	err = in.set.insert(n, in.recipients)
 	return 1, !in.set.incomplete, err

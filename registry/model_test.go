@@ -284,8 +284,14 @@ func (m *model) probeLanes(now time.Time) {
 	}
 }
 
-// purge removes the activity that is older than a week, and that of accounts that are gone.
+// purge removes the activity that is older than a week, that of accounts that are gone, and lanes
+// without devices.
 func (m *model) purge(now time.Time) {
+	members := make(map[string]bool)
+	for _, d := range m.devices {
+		members[d.Lane] = true
+	}
+	maps.DeleteFunc(m.lanes, func(name string, _ Lane) bool { return !members[name] })
 	m.order = slices.DeleteFunc(m.order, func(id string) bool {
 		n := m.notes[id]
 		old := now.Sub(n.at) >= 7*24*time.Hour || n.account != "" && m.accounts[n.account] == nil

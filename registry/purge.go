@@ -14,12 +14,12 @@ const maxAge = 7 * 24 * time.Hour
 // maxPurged bounds the rows that one search finds for removal.
 const maxPurged = 200
 
-// Purge removes notifications older than 7 days, leftovers of removed accounts and devices, and
-// tokens and invites that have ended. It searches while others write, and removes in bounded
-// transactions, so that new mail never waits for long. If ctx ends, it returns early and without an
-// error.
+// Purge removes notifications older than 7 days, leftovers of removed accounts and devices, lanes
+// without devices, and tokens and invites that have ended. It searches while others write, and
+// removes in bounded transactions, so that new mail never waits for long. If ctx ends, it returns
+// early and without an error.
 func (s *Store) Purge(ctx context.Context, now time.Time) error {
-	for _, purge := range []func(context.Context, time.Time) error{s.purgeNotifications, s.purgeQueues, s.purgeTokens, s.purgeInvites} {
+	for _, purge := range []func(context.Context, time.Time) error{s.purgeNotifications, s.purgeQueues, s.purgeLanes, s.purgeTokens, s.purgeInvites} {
 		if err := purge(ctx, now); err != nil {
 			return err
 		}
@@ -192,6 +192,30 @@ func (c *core) purgeQueues(ctx context.Context, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// purgeLanes removes the rows of lanes that have no device any more.
+func (c *core) purgeLanes(context.Context, time.Time) error {
+	var empty []table.Text
+	err := c.db.View(func(tx *table.Tx) error {
+		names, err := lanes.Keys(tx, table.Range{}, table.NoLimit)
+		for _, name := range names {
+			if err != nil {
+				return err
+			}
+			var one []memberKey
+			if one, err = members.Keys(tx, table.Under(lanePrefix(name)), 1); len(one) == 0 {
+				empty = append(empty, name)
+			}
+		}
+		return err
+	})
+	for _, name := range empty {
+		if err == nil {
+			err = c.db.Update(func(tx *table.Tx) error { return lanes.Delete(tx, name) })
+		}
+	}
+	return err
 }
 
 func deviceExists(tx *table.Tx, device id) (bool, error) {

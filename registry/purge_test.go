@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +18,7 @@ func TestPurge(t *testing.T) {
 	t.Run("activity is removed in time also after the clock was ahead", purgeAfterClockAhead)
 	t.Run("purge goes through all activity that is ahead of the clock", purgeAllAhead)
 	t.Run("purge removes the leftovers of removed accounts and devices", purgeLeftovers)
+	t.Run("purge removes the lanes that have no device any more", purgeLanes)
 	t.Run("purge removes expired sessions only", purgeSessions)
 	t.Run("purge of nothing makes no writer wait", purgeNothing)
 }
@@ -173,6 +176,27 @@ func purgeLeftovers(t *testing.T) {
 	}
 	if n := len(queueKeys(t, s, d[0])); n > 0 {
 		t.Errorf("%d rows of the removed device are left", n)
+	}
+}
+
+func purgeLanes(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	var list []idlepush.Device
+	for i := range 3 {
+		list = append(list, browser(t, s, ann, fmt.Sprint(i), fmt.Sprintf("https://push%d.example", i)))
+	}
+	pause(t, s, Lane{Name: list[0].Lane, Since: dawn, Until: dawn.Add(time.Hour)})
+	pause(t, s, Lane{Name: list[1].Lane, Since: dawn, Until: dawn.Add(time.Hour)})
+	pause(t, s, Lane{Name: list[2].Lane, Since: dawn, Accused: list[2].ID})
+	if err := errors.Join(s.Devices.Remove(list[1], ""), s.Devices.Remove(list[2], ""), s.Purge(t.Context(), dawn)); err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range list {
+		if l := rowOf(t, s, d.Lane); (l.Name != "") != (i == 0) {
+			t.Errorf("lane %d is %+v", i, l)
+		}
 	}
 }
 

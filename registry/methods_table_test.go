@@ -127,13 +127,13 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return two(f.s.History.List(f.ann.ID, "", 50, noon)) }},
 	{method: "Users.PublicURL",
 		do: func(f furnished) (any, error) { return f.s.Users.PublicURL() }},
-	{method: "Purge", when: "of nothing", reads: "invites 3, tokens 3, users 2", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "of nothing", reads: "invites 3, lanes 1, tokens 3, users 2", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), noon)) }},
-	{method: "Purge", when: "of what is old", reads: "deliveries 25, devices 3, invites 3, notifications 10, queues 3, tokens 3, users 2", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "of what is old", reads: "deliveries 25, devices 3, invites 3, lanes 1, notifications 10, queues 3, tokens 3, users 2", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), dawn.AddDate(0, 0, 8))) }},
-	{method: "Purge", when: "after the clock was ahead", reads: "invites 3, notifications 10, tokens 3, users 2", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "after the clock was ahead", reads: "invites 3, lanes 1, notifications 10, tokens 3, users 2", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), dawn.AddDate(0, 0, -8))) }},
-	{method: "Purge", when: "of what was removed", reads: "deliveries 24, devices 2, invites 3, notifications 9, queues 2, tokens 3, users 2", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "of what was removed", reads: "deliveries 24, devices 2, invites 3, lanes 1, notifications 9, queues 2, tokens 3, users 2", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), noon)) },
 		before: func(f furnished) error {
 			return errors.Join(f.s.Accounts.Remove(f.shared.ID, noon), f.s.Devices.Remove(f.phone, ""))

@@ -19,7 +19,7 @@ const maxPurged = 200
 // removes in bounded transactions, so that new mail never waits for long. If ctx ends, it returns
 // early and without an error.
 func (s *Store) Purge(ctx context.Context, now time.Time) error {
-	for _, purge := range []func(context.Context, time.Time) error{s.purgeNotifications, s.purgeQueues, s.purgeLanes, s.purgeTokens, s.purgeInvites} {
+	for _, purge := range []func(context.Context, time.Time) error{s.purgeNotifications, s.purgeQueues, s.purgeTokens, s.purgeInvites, s.purgeLanes} {
 		if err := purge(ctx, now); err != nil {
 			return err
 		}

@@ -17,7 +17,8 @@ const (
 	CodeExcess    codes.Code = "excess"
 )
 
-// CodeShareEnded says that an account is gone which was shared with the person who is notified. Its
+// CodeShareEnded says that an account is gone, or another mailbox, which was shared with the person
+// who is notified. Its
 // parameters have all that it takes to add the mailbox again, but not the password.
 const CodeShareEnded codes.Code = "share_ended"
 
@@ -31,7 +32,7 @@ var Codes = []codes.Entry{
 	{Code: "device_refused", Text: "Its push service takes pushes to other devices, but refuses those to this one. Register the device again; if the push server is yours, let this server push to its address too."},
 	{Code: CodeExcess, Text: "More than {limit} mails came to this mailbox in 24 hours. This summary counts those that came after them, which are not listed one by one. They are in the mailbox."},
 	{Code: codeDuplicate, Text: "It did not ring again: the same mail was there before, in {folder}."},
-	{Code: CodeShareEnded, Text: "it no longer rings for you, because its owner has removed it or is gone: to keep it, add it again with its password " +
+	{Code: CodeShareEnded, Text: "it no longer rings for you, because its owner no longer watches it or is gone: to keep it, add it again with its password " +
 		"(mail server {host}, port {port}, encryption {security}, user name {username})"},
 	{Code: "device_gone", Text: "{device} gets no more notifications: {cause}"},
 }

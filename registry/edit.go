@@ -16,9 +16,9 @@ import (
 // A changed login counts as one that has never worked; a.Status has no effect.
 //
 // Cursors stay, except those of folders that are no longer watched: such a folder, watched again
-// later, starts from its end. If the account is another mailbox now, all cursors are removed. If
-// too many people change for one transaction, the account is shared with some of them before the
-// rest is changed.
+// later, starts from its end. If the account is another mailbox now, all cursors are removed, and
+// who no longer shares it is notified; see [CodeShareEnded]. If too many people change for one
+// transaction, the account is shared with some of them before the rest is changed.
 func (s Accounts) Update(a idlepush.Account, now time.Time) (idlepush.Account, error) {
 	return s.UpdateChecked(a, time.Time{}, now)
 }
@@ -26,8 +26,8 @@ func (s Accounts) Update(a idlepush.Account, now time.Time) (idlepush.Account, e
 // UpdateChecked is Update by a caller that has logged in to a, at the time loggedIn; zero: it has
 // not. Then a login that was refused is tried again at once.
 func (s Accounts) UpdateChecked(a idlepush.Account, loggedIn, now time.Time) (out idlepush.Account, err error) {
-	err = s.inSteps(func(tx *table.Tx) (done bool, err error) {
-		out, done, err = updateAccount(tx, a, loggedIn, now)
+	err = s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
+		out, done, err = updateAccount(set, a, loggedIn)
 		if err == nil && !done {
 			a.Revision = out.Revision
 		}
@@ -45,7 +45,8 @@ const updateCost = 12
 
 // updateAccount writes the account. done reports whether all of that fitted the transaction. If
 // not, only a part of the people it is shared with have changed.
-func updateAccount(tx *table.Tx, a idlepush.Account, loggedIn, now time.Time) (out idlepush.Account, done bool, err error) {
+func updateAccount(set *queueSet, a idlepush.Account, loggedIn time.Time) (out idlepush.Account, done bool, err error) {
+	tx, now := set.tx, set.now
 	old, row, err := readAccount(tx, a.ID)
 	if err != nil {
 		return a, false, err
@@ -64,9 +65,24 @@ func updateAccount(tx *table.Tx, a idlepush.Account, loggedIn, now time.Time) (o
 	if err != nil {
 		return a, false, err
 	}
-	left := tx.Left() - updateCost
-	if _, all := stepTowards(old.SharedWith, a.SharedWith, (left-len(folders))/2); !all {
-		row.SharedWith, _ = stepTowards(old.SharedWith, a.SharedWith, left/2)
+	another, stepCost := !SameMailbox(a, old), 2
+	if another {
+		stepCost = shareCost
+	}
+	left := set.opsLeft() - updateCost
+	people, all := stepTowards(old.SharedWith, a.SharedWith, (left-len(folders))/stepCost)
+	room := updateCost + len(folders)
+	if !all {
+		people, _ = stepTowards(old.SharedWith, a.SharedWith, left/stepCost)
+		room = updateCost
+	}
+	if another {
+		if err := notifySharesEnded(set, a.ID, row, people, room+2*len(people)); err != nil {
+			return a, false, err
+		}
+	}
+	if !all {
+		row.SharedWith = people
 		row.Revision++
 		a.Revision = row.Revision
 		return a, false, accounts.Put(tx, id(a.ID), row)
@@ -83,7 +99,6 @@ func updateAccount(tx *table.Tx, a idlepush.Account, loggedIn, now time.Time) (o
 			return a, false, err
 		}
 	}
-	another := !SameMailbox(a, old)
 	if another {
 		// Its UIDs may be those of the other one, and its mail is not.
 		row.Mailbox = newID()

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -59,8 +60,23 @@ func removeAccount(set *queueSet, account id, row accountRow) (done bool, err er
 	return true, accounts.Delete(set.tx, account)
 }
 
-// notifyShareEnded notifies a person that an account is removed which was shared with the person.
-// The notification has all that it takes to add the mailbox again, but not its password.
+// notifySharesEnded notifies those with whom the account is shared, if they are not among the
+// people who keep it. It leaves the transaction room for so many reads and writes.
+func notifySharesEnded(set *queueSet, account string, row accountRow, people []string, room int) error {
+	ended := slices.DeleteFunc(slices.Clone(row.SharedWith), func(user string) bool { return slices.Contains(people, user) })
+	defer func() { set.reserved = 0 }()
+	for i, user := range ended {
+		set.reserved = room + (len(ended)-i-1)*shareCost
+		if err := notifyShareEnded(set, id(account), row, user); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notifyShareEnded notifies a person that an account is removed, or becomes another mailbox, which
+// was shared with the person. The notification has all that it takes to add the mailbox again, but
+// not its password.
 func notifyShareEnded(set *queueSet, account id, row accountRow, user string) error {
 	own, err := devices.Keys(set.tx, table.Under(id(user)), table.NoLimit)
 	if err != nil {

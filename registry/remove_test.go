@@ -22,6 +22,11 @@ func TestShareEnded(t *testing.T) {
 var removals = map[string]func(s *Store, a idlepush.Account, now time.Time) error{
 	"the mailbox is removed": func(s *Store, a idlepush.Account, now time.Time) error { return s.Accounts.Remove(a.ID, now) },
 	"its owner is removed":   func(s *Store, a idlepush.Account, now time.Time) error { return s.Users.Remove(a.Owner, now) },
+	"its account is another mailbox": func(s *Store, a idlepush.Account, now time.Time) error {
+		a.Username, a.SharedWith = "another", nil
+		_, err := s.Accounts.Update(a, now)
+		return err
+	},
 }
 
 // sharedMailbox is a mailbox of ann's that ben and eve share.

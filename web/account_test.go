@@ -327,6 +327,11 @@ func accountShareEnds(t *testing.T) {
 	h.call(h.ben.full, "GET", at, nil, 200)
 	h.call(h.anna.full, "PATCH", at, object{"username": "anna-private", "password": password}, 200)
 	h.call(h.ben.full, "GET", at, nil, 404)
+	told := h.call(h.ben.full, "GET", "/notifications", nil, 200)
+	if items := told.body["items"].([]any); len(items) != 1 || items[0].(map[string]any)["code"] != "share_ended" ||
+		items[0].(map[string]any)["params"].(map[string]any)["username"] != "anna" {
+		t.Errorf("who shared it is told %s", told.raw)
+	}
 	b := h.call(h.anna.full, "PATCH", at, object{"username": "both", "password": password, "shared_with": []string{h.ben.id}}, 200)
 	if fmt.Sprint(b.body["shared_with"]) != fmt.Sprint([]string{h.ben.id}) {
 		t.Errorf("a share that was requested: %s", b.raw)

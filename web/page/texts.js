@@ -139,7 +139,7 @@ self.texts = {
 	removeMailbox: "Remove the mailbox",
 	removeMailboxSure: (email, sharedWith) => `Stop watching ${email} and forget its password?${sharedWith.length === 0 ? ""
 		: ` It no longer rings for ${listed(sharedWith)} either. They are told, and can add it again with its password.`}`,
-	shareEnded: (email) => `${email} was shared with you, and its owner has removed it or is gone. Enter its password to keep it.`,
+	shareEnded: (email) => `${email} was shared with you, and its owner no longer watches it or is gone. Enter its password to keep it.`,
 	addAgain: "Add it again",
 	details: "Connection details",
 	detail: {

@@ -175,6 +175,7 @@ type userRow struct {
 	SessionEra uint64
 	InviteEra  uint64
 	Notice     noticeRow `json:",omitzero"`
+	Browsers   []digest  `json:",omitempty"` // SHA-256 of their secrets; the latest last
 }
 
 // noticeRow is a Notice; zero: the user has no notice.

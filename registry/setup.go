@@ -45,25 +45,37 @@ func checkNoUser(tx *table.Tx) error {
 	return err
 }
 
+// checkSetup returns ErrDenied if token is not the setup token, and ErrSetupDone if a user exists.
+func checkSetup(tx *table.Tx, token string) error {
+	if err := checkNoUser(tx); err != nil {
+		return err
+	}
+	want, found, err := metas.Get(tx, metaSetup)
+	if err != nil {
+		return err
+	}
+	got := digestOf(token)
+	if !found || subtle.ConstantTimeCompare(want.Digest[:], got[:]) != 1 {
+		return ErrDenied
+	}
+	return nil
+}
+
 // Setup creates the first admin, and a session for the visit, or a bearer token of full scope if v
 // is nil. It stores publicURL, unless it is empty: the address at which phones reach this server.
 // It returns ErrDenied if token is not the setup token, and ErrSetupDone if a user exists.
 func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Time) (idlepush.User, string, error) {
-	hashed := s.newPassword(plain)
+	if err := s.db.View(func(tx *table.Tx) error { return checkSetup(tx, token) }); err != nil {
+		return idlepush.User{}, "", err
+	}
+	hashed := s.newPassword(plain) // only for a caller who has the token: it takes long
 	u, secret := idlepush.User{ID: newID(), Name: name, Admin: true, Created: now}, newToken()
 	err := s.db.Update(func(tx *table.Tx) error {
-		if err := checkNoUser(tx); err != nil {
+		if err := checkSetup(tx, token); err != nil {
 			return err
 		}
-		want, found, err := metas.Get(tx, metaSetup)
+		err := addUser(tx, u, hashed)
 		if err != nil {
-			return err
-		}
-		got := digestOf(token)
-		if !found || subtle.ConstantTimeCompare(want.Digest[:], got[:]) != 1 {
-			return ErrDenied
-		}
-		if err := addUser(tx, u, hashed); err != nil {
 			return err
 		}
 		if v != nil {

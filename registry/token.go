@@ -34,9 +34,11 @@ type Token struct {
 	Used    time.Time // of a session: about when it was last used
 }
 
-// newToken returns a token with 128 random bits. The prefix shows what it is to somebody who finds
-// it.
-func newToken() string { return "idlepush_" + rand.Text() }
+// tokenPrefix shows what a token is to somebody who finds it.
+const tokenPrefix = "idlepush_"
+
+// newToken returns a token with 128 random bits.
+func newToken() string { return tokenPrefix + rand.Text() }
 
 func tokenOf(row tokenRow) Token {
 	return Token{ID: row.ID, User: row.User, Name: row.Name, Scope: row.Scope, Created: row.Created, Expires: row.Expires,

@@ -69,10 +69,16 @@ func setupOnce(t *testing.T) {
 	if err != nil || statErr != nil || string(text) != token+"\n" || info.Mode() != 0o600 {
 		t.Errorf("the file holds %q, mode %v, %v, %v", text, info.Mode(), err, statErr)
 	}
+	for range cap(s.hashes) {
+		s.hashes <- struct{}{} // a wrong token is refused before the password is hashed
+	}
 	for _, wrong := range []string{"", older, token + "x", strings.ToLower(token)} {
 		if _, _, err := s.Users.Setup(wrong, "ann", "password", "", nil, dawn); !errors.Is(err, ErrDenied) {
 			t.Errorf("token %q: %v", wrong, err)
 		}
+	}
+	for range cap(s.hashes) {
+		<-s.hashes
 	}
 	u, bearer, err := s.Users.Setup(token, "ann", "password", "https://push.example.org", nil, dawn)
 	if err != nil || !u.Admin || u.Name != "ann" || !u.Created.Equal(dawn) {

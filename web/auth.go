@@ -7,11 +7,14 @@ import (
 	"crypto/subtle"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -43,6 +46,7 @@ type caller struct {
 	token    registry.Token // zero likewise
 	previous registry.Token // session of a browser that is about to start another
 	address  string         // of the client, for limits
+	mark     string         // secret by which the browser is recognized, or ""
 	browser  string         // name of the client, from its User-Agent
 	origin   string         // origin that the request was sent to
 	secure   bool           // origin is https
@@ -78,10 +82,13 @@ type guard struct {
 	admin   []byte            // SHA-256 of the admin token; nil without one
 	proxies netguard.Networks // trusted reverse proxies
 	origins *http.CrossOriginProtection
+	log     *slog.Logger
+
+	untrusted atomic.Pointer[netip.Prefix] // see noteProxy
 }
 
 func newGuard(c Config) *guard {
-	g := &guard{users: c.Users, proxies: c.TrustedProxies, origins: http.NewCrossOriginProtection()}
+	g := &guard{users: c.Users, proxies: c.TrustedProxies, origins: http.NewCrossOriginProtection(), log: c.Log}
 	if c.AdminToken != "" {
 		g.admin = digest(string(c.AdminToken))
 	}
@@ -101,10 +108,7 @@ func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		c.address, c.browser, c.origin, c.local = s.guard.clientAddress(r), browserName(r.UserAgent()), s.guard.originOf(r), isLocal(r.Host)
-		c.secure = strings.HasPrefix(c.origin, "https:")
-		if c.session() != "" {
-			s.limits.knownClients.add(c.address, c.user.Name, time.Now())
-		}
+		c.secure, c.mark = strings.HasPrefix(c.origin, "https:"), cookieOf(r, markName)
 		next(huma.WithValue(hc, callerKey{}, c))
 	}
 }
@@ -120,7 +124,7 @@ func (g *guard) authenticate(r *http.Request, who access) (caller, error) {
 		}
 	}
 	if who == anyone {
-		cookie := sessionCookie(r)
+		cookie := cookieOf(r, cookieName)
 		if cookie == "" {
 			return caller{}, nil
 		}
@@ -132,7 +136,7 @@ func (g *guard) authenticate(r *http.Request, who access) (caller, error) {
 	}
 	var c caller
 	var err error
-	switch cookie := sessionCookie(r); {
+	switch cookie := cookieOf(r, cookieName); {
 	case hasBearer && g.admin != nil && subtle.ConstantTimeCompare(digest(bearer), g.admin) == 1:
 		c.scope = admin
 	case hasBearer:
@@ -212,7 +216,7 @@ func (g *guard) originOf(r *http.Request) string {
 	if u, err := url.Parse(r.Header.Get("Origin")); err == nil && u.Scheme == "https" && u.Host != "" {
 		return "https://" + u.Host
 	}
-	if r.TLS != nil || g.throughProxy(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+	if r.TLS != nil || g.throughProxy(r) && forwardedProto(r) == "https" {
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host

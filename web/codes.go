@@ -22,6 +22,7 @@ var Codes = []codes.Entry{
 	{Code: "not_found", Text: "There is nothing here, or it is not yours."},
 	{Code: "method_not_allowed", Text: "This address does not take that method."},
 	{Code: "too_many_requests", Text: "That was tried too often. Wait a little, then try again."},
+	{Code: "busy", Text: "Too many people are logging in just now. Try again in a few seconds."},
 	{Code: "too_many_streams", Text: "Only {limit} pages of one person can listen at a time."},
 	{Code: "internal", Text: "Something went wrong on the server. Its log says what."},
 
@@ -42,6 +43,10 @@ var Codes = []codes.Entry{
 	{Code: "not_admin", Text: "Only an admin can do this."},
 	{Code: "not_owner", Text: "This mailbox is shared with you. Its owner can change it."},
 	{Code: "last_admin", Text: "Somebody must be an admin. Make another person one first."},
+
+	// What admins are advised
+	{Code: "proxy_not_trusted", Text: "A proxy at {address} forwards requests, but idlepush does not trust it. So all who come through it count as one, and guesses of one lock out the others. " +
+		"If it is yours, set trusted-proxies to {network} and start idlepush again."},
 
 	// What is there already
 	{Code: "taken", Text: "Another user has this name.", Cases: map[string]string{
@@ -122,7 +127,7 @@ func (s *server) documentCodes(t codes.Table) {
 	for _, c := range t.Codes() {
 		code.Enum = append(code.Enum, string(c))
 	}
-	for _, name := range []string{"AccountStatus", "Delivery", "DeviceStatus", "FieldError", "Lane", "Notice", "Notification", "Problem", "Tested"} {
+	for _, name := range []string{"AccountStatus", "Delivery", "DeviceStatus", "FieldError", "Hint", "Lane", "Notice", "Notification", "Problem", "Tested"} {
 		p := schemas[name].Properties["code"]
 		p.Type, p.Ref = "", "#/components/schemas/Code"
 	}

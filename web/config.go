@@ -30,8 +30,8 @@ type Config struct {
 	// empty, there is no such token.
 	AdminToken idlepush.Secret
 
-	// TrustedProxies are the networks whose X-Forwarded-For and X-Forwarded-Proto are believed. It
-	// may be empty.
+	// TrustedProxies are the networks whose X-Forwarded-For and X-Forwarded-Proto, or else
+	// Forwarded, are believed. It may be empty.
 	TrustedProxies netguard.Networks
 
 	// PublicURL returns the https origin at which phones reach this server, or "" if it is unknown.

@@ -168,7 +168,7 @@ func inviteGone(err error) error {
 }
 
 func (h *inviteHandlers) lookAtInvite(_ context.Context, c caller, in *body[InviteCode]) (*body[Invited], error) {
-	if err := h.limits.allowPassword(c, ""); err != nil {
+	if err := h.limits.allowSecret(c); err != nil {
 		return nil, err
 	}
 	i, by, err := h.users.Invite(in.Body.Code, time.Now())
@@ -178,12 +178,12 @@ func (h *inviteHandlers) lookAtInvite(_ context.Context, c caller, in *body[Invi
 	return &body[Invited]{Invited{string(i.For), by.Name, i.Expires.UTC()}}, nil
 }
 
-func (h *inviteHandlers) acceptInvite(_ context.Context, c caller, in *acceptance) (*loggedIn, error) {
+func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *acceptance) (*loggedIn, error) {
 	visit, err := c.visit(true)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.limits.allowPassword(c, ""); err != nil {
+	if err := h.limits.allowSecret(c); err != nil {
 		return nil, err
 	}
 	b := in.Body
@@ -205,6 +205,11 @@ func (h *inviteHandlers) acceptInvite(_ context.Context, c caller, in *acceptanc
 		if err := checkName(b.Name); err != nil {
 			return nil, err
 		}
+		done, err := h.limits.hashing(ctx, true)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
 	}
 	u, session, err := h.users.Accept(in.Invite, b.Name, b.Password, visit, time.Now())
 	if err != nil {

@@ -1,12 +1,14 @@
 package web
 
 import (
-	"maps"
+	"context"
 	"math"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -19,21 +21,77 @@ const maxBuckets = 10_000
 
 // limits bounds how often callers may try something.
 type limits struct {
-	knownClients knownClients
-	addresses    *limiter // password attempts by client address
-	names        *limiter // password attempts by user name
-	logins       *limiter // logins to mail servers by user
-	pushes       *limiter // test pushes by user
+	registered registry.Users
+	addresses  *limiter // password attempts by client address
+	users      *limiter // password attempts by user
+	browsers   *limiter // password attempts by user and browser, of browsers that are recognized
+	strangers  *limiter // password attempts by name, if nobody has it
+	logins     *limiter // logins to mail servers by user
+	pushes     *limiter // test pushes by user
+
+	trusted, others waiting // requests with a password to hash: see hashing
 }
 
-func newLimits() *limits {
+func newLimits(users registry.Users) *limits {
 	return &limits{
-		knownClients: knownClients{seen: make(map[string]time.Time)},
-		addresses:    newLimiter(10, 6*time.Second),
-		names:        newLimiter(20, 3*time.Second),
-		logins:       newLimiter(20, 3*time.Second),
-		pushes:       newLimiter(30, 2*time.Second),
+		registered: users,
+		addresses:  newLimiter(10, 6*time.Second),
+		users:      newLimiter(20, 3*time.Second),
+		browsers:   newLimiter(20, 3*time.Second),
+		strangers:  newLimiter(20, 3*time.Second),
+		logins:     newLimiter(20, 3*time.Second),
+		pushes:     newLimiter(30, 2*time.Second),
+		trusted:    waiting{slots: make(chan struct{}, 1)},
+		others:     waiting{slots: make(chan struct{}, runtime.NumCPU())},
 	}
+}
+
+// hashing waits until a password may be hashed, which keeps a processor busy for a large part of a
+// second. Callers who have shown something already, such as a session, are trusted and do not wait
+// behind strangers. The caller calls done afterwards.
+func (l *limits) hashing(ctx context.Context, trusted bool) (done func(), err error) {
+	if trusted {
+		return l.trusted.enter(ctx)
+	}
+	return l.others.enter(ctx)
+}
+
+// maxWaiting is how many requests may wait for one place.
+const maxWaiting = 10
+
+// busyRetry is when a request that has found no place may come again, in seconds.
+const busyRetry = "2"
+
+// waiting bounds the work that is done at once, and the requests that wait for their turn.
+type waiting struct {
+	slots chan struct{} // taken by those whose turn it is
+	count atomic.Int64
+}
+
+// enter waits for a turn, which ends with the call of done. It returns a 503 if too many wait, and
+// the error of ctx if the client has gone meanwhile.
+func (w *waiting) enter(ctx context.Context) (done func(), err error) {
+	done = func() { <-w.slots }
+	select {
+	case w.slots <- struct{}{}:
+		return done, nil
+	default:
+	}
+	defer w.count.Add(-1)
+	if w.count.Add(1) > maxWaiting {
+		p := problem(http.StatusServiceUnavailable, "busy")
+		p.header = http.Header{"Retry-After": {busyRetry}}
+		return nil, p
+	}
+	select {
+	case w.slots <- struct{}{}:
+		if ctx.Err() == nil {
+			return done, nil
+		}
+		done()
+	case <-ctx.Done():
+	}
+	return nil, ctx.Err()
 }
 
 // limiter allows each key a burst of tries, and then one more per interval.
@@ -87,58 +145,40 @@ func (l *limiter) bucket(key string, now time.Time) *rate.Limiter {
 	return b
 }
 
-// knownClients remembers the addresses from which people have logged in. Password guessing from
-// unknown addresses then cannot lock them out.
-type knownClients struct {
-	mu   sync.Mutex
-	seen map[string]time.Time
-}
-
-// knownClientLifetime is how long an address is remembered after its last use.
-const knownClientLifetime = registry.StayIdle
-
-func (k *knownClients) add(address, name string, now time.Time) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.seen) >= maxBuckets {
-		maps.DeleteFunc(k.seen, func(_ string, at time.Time) bool { return !isRemembered(at, now) })
-	}
-	if key := foldName(name) + "\x00" + address; len(k.seen) < maxBuckets || !k.seen[key].IsZero() {
-		k.seen[key] = now
-	}
-}
-
-func (k *knownClients) has(address, name string, now time.Time) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	at, ok := k.seen[foldName(name)+"\x00"+address]
-	return ok && isRemembered(at, now)
-}
-
-// isRemembered reports whether a client that was last used at that time is remembered. One from the
-// future, before the clock was set back, is not.
-func isRemembered(at, now time.Time) bool {
-	age := now.Sub(at)
-	return age >= 0 && age < knownClientLifetime
-}
-
 // foldName returns a key that is equal for names that strings.EqualFold finds equal. It changes the
 // case twice, because some letters have more than two cases.
 func foldName(name string) string { return strings.ToLower(strings.ToUpper(name)) }
 
-// allowPassword counts a try of a password, a setup token (name is empty) or an invite (likewise).
-// The limit by name is wider than that by address, so that one client alone cannot lock a person
-// out. Tries from elsewhere do not count against addresses from which the person has logged in.
-func (l *limits) allowPassword(c caller, name string) error {
-	now := time.Now()
-	if err := l.addresses.take(c.address, now); err != nil || name == "" {
+// allowSecret counts a try of a setup token or an invite.
+func (l *limits) allowSecret(c caller) error { return l.addresses.take(c.address, time.Now()) }
+
+// allowPassword counts a try of a password, and then waits until it may be hashed; the caller calls
+// done afterwards. The limit by user is wider than that by address, so that one client alone cannot
+// lock a person out. A browser with which the person has logged in has limits of its own, so that
+// tries from elsewhere cannot lock it out either.
+func (l *limits) allowPassword(ctx context.Context, c caller, name string) (done func(), err error) {
+	user, known, err := l.registered.Recognize(name, c.mark)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.take(c, user, foldName(name), known, time.Now()); err != nil {
+		return nil, err
+	}
+	return l.hashing(ctx, known)
+}
+
+// take counts a try of a password for the user, or for a name that nobody has if user is empty.
+func (l *limits) take(c caller, user, name string, known bool, now time.Time) error {
+	if known {
+		return l.browsers.take(user+" "+string(digest(c.mark)), now)
+	}
+	if err := l.addresses.take(c.address, now); err != nil {
 		return err
 	}
-	key := foldName(name)
-	if l.knownClients.has(c.address, name, now) {
-		key += "\x00" + c.address
+	if user == "" {
+		return l.strangers.take(name, now)
 	}
-	return l.names.take(key, now)
+	return l.users.take(user, now)
 }
 
 // allowLogin counts a login to a mail server. The admin token has no limit.

@@ -2,15 +2,15 @@ package web
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"time"
+
+	"idlepush/registry"
 )
 
 func TestLimitsClock(t *testing.T) {
 	t.Parallel()
 	t.Run("a clock that was wrong locks nobody out once it is right", limiterClock)
-	t.Run("no client is remembered by a time from the future", knownClientsClock)
 }
 
 // wrongClocks are by how much the clock was ahead.
@@ -24,8 +24,9 @@ func limiterClock(t *testing.T) {
 	// Without the monotonic reading, by which all is well anyway.
 	now := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
 	for name, wrong := range wrongClocks {
+		fresh := newLimits(registry.Users{})
 		for what, l := range map[string]*limiter{
-			"addresses": newLimits().addresses, "names": newLimits().names, "logins": newLimits().logins, "pushes": newLimits().pushes,
+			"addresses": fresh.addresses, "users": fresh.users, "browsers": fresh.browsers, "strangers": fresh.strangers, "logins": fresh.logins, "pushes": fresh.pushes,
 		} {
 			for range 2 * l.burst {
 				l.take("key", now.Add(wrong))
@@ -40,31 +41,6 @@ func limiterClock(t *testing.T) {
 					t.Errorf("%s, %s: refused %v after the clock was right: %v", what, name, time.Duration(i+1)*l.every, err)
 				}
 			}
-		}
-	}
-}
-
-func knownClientsClock(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
-	const known = 90 * 24 * time.Hour
-	for name, wrong := range wrongClocks {
-		k := knownClients{seen: make(map[string]time.Time)}
-		for i := range maxBuckets {
-			k.add(fmt.Sprint(i), "Anna", now.Add(wrong))
-		}
-		// A client that comes again is remembered from now on, and a new one has a place.
-		for _, address := range []string{"0", "one more"} {
-			k.add(address, "Anna", now)
-			if wrong > -known && wrong < 0 && address == "one more" {
-				continue // the places are taken by right
-			}
-			if !k.has(address, "Anna", now) || !k.has(address, "Anna", now.Add(known-1)) || k.has(address, "Anna", now.Add(known)) {
-				t.Errorf("%s: %s is not remembered for 90 days", name, address)
-			}
-		}
-		if wrong > 0 && k.has("1", "Anna", now) {
-			t.Errorf("%s: a time from the future is believed", name)
 		}
 	}
 }

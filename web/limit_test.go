@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,10 +27,9 @@ func TestLimits(t *testing.T) {
 	t.Run("logins and pushes are bounded per user", limitPerUser)
 	t.Run("a burst refills exactly in time", limiterRefills)
 	t.Run("a limiter remembers a bounded number of keys", limiterBounded)
-	t.Run("guessing from unknown addresses does not lock out known ones", limitKnownClients)
-	t.Run("a bounded number of clients is remembered", knownClientsBounded)
-	t.Run("only trusted proxies are believed", clientBehindProxies)
-	t.Run("a client is an IPv4 address or an IPv6 network", clientAddresses)
+	t.Run("guessing does not lock out browsers with which somebody has logged in", limitKnownBrowsers)
+	t.Run("names that nobody has take no places of users", limitStrangers)
+	t.Run("a new name gives no new tries", limitRenames)
 }
 
 func limitPasswordGuessing(t *testing.T) {
@@ -71,12 +68,12 @@ func limitOneClient(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(h *testServer) {
 		for i := range 40 {
-			err := h.server.limits.allowPassword(caller{address: "192.0.2.1"}, "Anna")
+			err := h.guess(caller{address: "192.0.2.1"}, "Anna")
 			if (err != nil) != (i >= 10) {
 				h.t.Fatalf("try %d: %v", i, err)
 			}
 		}
-		if err := h.server.limits.allowPassword(caller{address: "192.0.2.2"}, "Anna"); err != nil {
+		if err := h.guess(caller{address: "192.0.2.2"}, "Anna"); err != nil {
 			h.t.Errorf("another client: %v", err)
 		}
 	})
@@ -93,7 +90,7 @@ func limitByName(t *testing.T) {
 					h.t.Fatalf("%s is another name", name)
 				}
 				clients++
-				if h.server.limits.allowPassword(caller{address: fmt.Sprint(clients)}, name) == nil {
+				if h.guess(caller{address: fmt.Sprint(clients)}, name) == nil {
 					n++
 				}
 			}
@@ -221,130 +218,133 @@ func limiterBounded(t *testing.T) {
 	}
 }
 
-// Password guessing from everywhere must not lock out people at addresses from which they have
-// logged in.
-func limitKnownClients(t *testing.T) {
+// guess tries a password, and returns the error of the limits.
+func (h *testServer) guess(c caller, name string) error {
+	done, err := h.server.limits.allowPassword(h.t.Context(), c, name)
+	if err == nil {
+		done()
+	}
+	return err
+}
+
+// logInWith logs in as the browser with the mark, or a new one, and returns its mark.
+func (h *testServer) logInWith(mark, name string, want int) string {
+	h.t.Helper()
+	r := h.request("", "POST", "/login", object{"name": name, "password": password})
+	if mark != "" {
+		r.AddCookie(&http.Cookie{Name: plain(markName), Value: mark})
+	}
+	a := h.send(r)
+	if a.status != want {
+		h.t.Fatalf("the login of %s: got %d, want %d: %s", name, a.status, want, a.raw)
+	}
+	return a.mark(h.t)
+}
+
+// mark returns the mark of the browser that the answer sets, or "".
+func (a answer) mark(t testing.TB) string {
+	t.Helper()
+	for _, line := range a.header.Values("Set-Cookie") {
+		c, err := http.ParseSetCookie(line)
+		fatal(t, err)
+		if c.Name == plain(markName) {
+			if !c.HttpOnly || c.Path != "/" || c.MaxAge != 400*24*60*60 {
+				t.Errorf("the cookie is %v", c)
+			}
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// Password guessing from everywhere must not lock out people in browsers with which they have
+// logged in, wherever these are.
+func limitKnownBrowsers(t *testing.T) {
 	t.Parallel()
-	const known = 90 * 24 * time.Hour
-	for name, come := range map[string]func(h *testServer){
-		"who logged in there": func(h *testServer) { h.logIn("Anna") },
-		"who was invited there": func(h *testServer) {
+	for name, come := range map[string]func(h *testServer) string{
+		"who logged in": func(h *testServer) string { return h.logInWith("", "Anna", 200) },
+		"who was invited": func(h *testServer) string {
 			code := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
-			h.call("", "POST", "/invites/"+code, object{}, 201)
+			return h.call("", "POST", "/invites/"+code, object{}, 201).mark(h.t)
 		},
-		"whose session is used there, after the server was started again": func(h *testServer) {
-			r := h.request("", "GET", "/me", nil)
-			r.AddCookie(h.logIn("Anna"))
-			h.server.limits.knownClients.seen = make(map[string]time.Time)
-			h.send(r)
+		"whose name has changed": func(h *testServer) string {
+			mark := h.logInWith("", "Anna", 200)
+			h.call(h.anna.full, "PATCH", "/me", object{"name": "Anne"}, 200)
+			h.call(h.anna.full, "PATCH", "/me", object{"name": "Anna"}, 200)
+			return mark
+		},
+		"where another person has logged in, too": func(h *testServer) string {
+			mark := h.logInWith("", "Anna", 200)
+			if h.logInWith(mark, "Ben", 200) != mark {
+				h.t.Error("the browser has another mark now")
+			}
+			return mark
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(h *testServer) {
-				attacked := func() {
-					h.t.Helper()
-					for i := range 100 {
-						h.server.limits.allowPassword(caller{address: fmt.Sprint(i)}, "Anna")
-					}
-					if h.server.limits.allowPassword(caller{address: "elsewhere"}, "Anna") == nil {
-						h.t.Error("the flood is not slowed down")
-					}
+				mark := come(h)
+				// The server starts again, and everybody seems to come from one address.
+				h.server.limits = newLimits(h.store.Users)
+				h.handlers.sessions.limits = h.server.limits
+				for i := range 100 {
+					h.guess(caller{address: fmt.Sprint(i)}, "Anna")
+					h.guess(caller{address: "192.0.2.1"}, "Anna")
 				}
-				come(h)
-				attacked()
+				if h.guess(caller{address: "elsewhere"}, "Anna") == nil {
+					h.t.Error("the flood is not slowed down")
+				}
 				for range 5 {
-					h.call("", "POST", "/login", object{"name": "anna", "password": password}, 200)
+					h.logInWith(mark, "anna", 200)
 				}
-				h.inside(h.t, "192.0.2.9").call("", "POST", "/login", object{"name": "anna", "password": password}, 429)
-				h.inside(h.t, "192.0.2.1")
+				h.logInWith("", "anna", 429)
+				h.logInWith("idlepush_00000000000000000000000000", "anna", 429)
+				h.inside(h.t, "192.0.2.9").logInWith(mark, "anna", 200)
 
-				// Only the last login counts.
-				time.Sleep(known - time.Millisecond)
-				attacked()
-				h.call("", "POST", "/login", object{"name": "anna", "password": password}, 200)
-				time.Sleep(known)
-				attacked()
-				h.call("", "POST", "/login", object{"name": "anna", "password": password}, 429)
+				// A browser with the mark in other hands guesses no faster.
+				tries := 0
+				for ; h.guess(caller{mark: mark}, "Anna") == nil; tries++ {
+				}
+				if tries != 20-6 {
+					h.t.Errorf("%d tries in a known browser, want %d", tries, 20-6)
+				}
 			})
 		})
 	}
 }
 
-func knownClientsBounded(t *testing.T) {
+// Names that nobody has must not fill the places of those who live here.
+func limitStrangers(t *testing.T) {
 	t.Parallel()
-	f := knownClients{seen: make(map[string]time.Time)}
-	const most, known = 10_000, 90 * 24 * time.Hour
-	began := time.Now()
-	for i := range most {
-		f.add(fmt.Sprint(i), "Anna", began)
-	}
-	knows := func(place string, at time.Time) bool { return f.has(place, "Anna", at) }
-	f.add("one more", "Anna", began)
-	if knows("one more", began) || len(f.seen) != most {
-		t.Errorf("beyond the bound it remembers %d places", len(f.seen))
-	}
-	if !knows("0", began) || !knows(fmt.Sprint(most-1), began) {
-		t.Error("beyond the bound it forgets where people live")
-	}
-	later := began.Add(time.Hour)
-	f.add("0", "Anna", later)
-	if !knows("0", later.Add(known-1)) || knows("0", later.Add(known)) {
-		t.Error("beyond the bound a place is not remembered from its last use")
-	}
-	f.add("one more", "Anna", began.Add(known-1))
-	if knows("one more", began.Add(known-1)) {
-		t.Error("it forgets what it still knows for the sake of another")
-	}
-	f.add("one more", "Anna", began.Add(known))
-	if !knows("one more", began.Add(known)) || !knows("0", began.Add(known)) || len(f.seen) != 2 {
-		t.Errorf("once the others are forgotten, it remembers %d places", len(f.seen))
-	}
+	bubble(t, func(h *testServer) {
+		h.server.limits.addresses = newLimiter(2*maxBuckets, time.Second)
+		for i := range maxBuckets + 100 {
+			h.guess(caller{address: "192.0.2.9"}, fmt.Sprint("nobody ", i))
+		}
+		for i := range 20 {
+			if err := h.guess(caller{address: fmt.Sprint("b", i)}, "Ben"); err != nil {
+				h.t.Errorf("try %d: %v", i, err)
+			}
+		}
+		if h.guess(caller{address: "elsewhere"}, "Ben") == nil {
+			h.t.Error("there is no limit")
+		}
+		if n := len(h.server.limits.users.buckets); n != 1 {
+			h.t.Errorf("%d users are counted", n)
+		}
+	})
 }
 
-func clientBehindProxies(t *testing.T) {
+func limitRenames(t *testing.T) {
 	t.Parallel()
-	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
-	for name, row := range map[string]struct {
-		remote, want string
-		forwarded    []string
-	}{
-		"no proxy":                   {"192.0.2.1:443", "192.0.2.1", nil},
-		"a stranger pretends":        {"192.0.2.1:443", "192.0.2.1", []string{"198.51.100.7"}},
-		"a proxy":                    {"127.0.0.1:443", "198.51.100.7", []string{"198.51.100.7"}},
-		"the client pretends":        {"127.0.0.1:443", "198.51.100.7", []string{"203.0.113.9, 198.51.100.7"}},
-		"two proxies":                {"127.0.0.1:443", "198.51.100.7", []string{"203.0.113.9, 198.51.100.7, 10.1.2.3"}},
-		"two lines":                  {"127.0.0.1:443", "198.51.100.7", []string{"203.0.113.9", "198.51.100.7,10.1.2.3"}},
-		"a proxy by IPv6":            {"[fd00::1]:443", "2001:db8:1::/48", []string{"2001:db8:1:2::3"}},
-		"a proxy that says nothing":  {"127.0.0.1:443", "127.0.0.1", nil},
-		"a proxy that says nonsense": {"127.0.0.1:443", "127.0.0.1", []string{"unknown"}},
-		"only proxies":               {"127.0.0.1:443", "10.0.0.9", []string{"10.0.0.9"}},
-	} {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.RemoteAddr = row.remote
-		for _, line := range row.forwarded {
-			r.Header.Add("X-Forwarded-For", line)
+	bubble(t, func(h *testServer) {
+		for i := range 20 {
+			fatal(h.t, h.guess(caller{address: fmt.Sprint(i)}, "Ben"))
 		}
-		if got := (&guard{proxies: trusted}).clientAddress(r); got != row.want {
-			t.Errorf("%s: %s, want %s", name, got, row.want)
+		h.call(h.ben.full, "PATCH", "/me", object{"name": "Benno"}, 200)
+		if h.guess(caller{address: "elsewhere"}, "benno") == nil {
+			h.t.Error("another name gives new tries")
 		}
-	}
-}
-
-func clientAddresses(t *testing.T) {
-	t.Parallel()
-	for remote, want := range map[string]string{
-		"192.0.2.1:443":             "192.0.2.1",
-		"[::ffff:192.0.2.1]:443":    "192.0.2.1",
-		"[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1::/48",
-		"[fe80::1%eth0]:80":         "fe80::/48",
-		"@":                         "unknown",
-	} {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.RemoteAddr = remote
-		r.Header.Set("X-Forwarded-For", "198.51.100.7")
-		if got := new(guard).clientAddress(r); got != want {
-			t.Errorf("%s is %s, want %s", remote, got, want)
-		}
-	}
+	})
 }

@@ -61,15 +61,17 @@ type mePatch struct {
 	CurrentPassword string `json:"current_password,omitempty" maxLength:"1024" doc:"Required to set a new password"`
 }
 
-func (h *userHandlers) patchMe(_ context.Context, c caller, in *body[mePatch]) (*body[User], error) {
+func (h *userHandlers) patchMe(ctx context.Context, c caller, in *body[mePatch]) (*body[User], error) {
 	b := in.Body
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
 	if b.Password != "" {
-		if err := h.limits.allowPassword(c, c.user.Name); err != nil {
+		done, err := h.limits.allowPassword(ctx, c, c.user.Name)
+		if err != nil {
 			return nil, err
 		}
+		defer done()
 	}
 	u, err := h.users.UpdateOwn(c.user.ID, b.Name, b.CurrentPassword, b.Password)
 	if errors.Is(err, registry.ErrDenied) {

@@ -23,6 +23,7 @@ func checkDocs(t testing.TB, page, words string) {
 func TestNumbersOfTheDocs(t *testing.T) {
 	t.Parallel()
 	t.Run("how long a session lasts", docsSessionLifetime)
+	t.Run("how browsers are recognized, and how many wait", docsBrowsers)
 	t.Run("how many items a page of a list has", docsPageSize)
 	t.Run("how long a password may be", docsPasswordLength)
 }
@@ -78,6 +79,15 @@ func docsSessionLifetime(t *testing.T) {
 				is(401)
 			})
 		})
+	}
+}
+
+func docsBrowsers(t *testing.T) {
+	t.Parallel()
+	checkDocs(t, "security.md", "Each login leaves a cookie that lasts 400 days")
+	checkDocs(t, "security.md", "At most 10 requests wait for a password to be hashed")
+	if markLifetime != 400*24*time.Hour || maxWaiting != 10 {
+		t.Errorf("a browser is recognized for %v, and %d wait", markLifetime, maxWaiting)
 	}
 }
 

@@ -176,7 +176,7 @@ var operations = strings.Fields(`
 	post/setup post/login delete/login get/me patch/me delete/me/notice
 	get/sessions delete/sessions/{id}
 	get/users get/users/names post/users patch/users/{id} delete/users/{id}
-	get/invites post/invites delete/invites/{invite} post/invites/look post/invites/{invite}
+	get/advice get/invites post/invites delete/invites/{invite} post/invites/look post/invites/{invite}
 	get/tokens post/tokens delete/tokens/{id}
 	post/accounts/discover post/accounts/check get/accounts post/accounts get/accounts/{id} get/accounts/{id}/folders patch/accounts/{id} delete/accounts/{id}
 	get/devices post/devices get/devices/{id} patch/devices/{id} delete/devices/{id} post/devices/{id}/test get/devices/{id}/preview

@@ -25,6 +25,7 @@ type handlers struct {
 	devices       *deviceHandlers
 	notifications *notificationHandlers
 	events        *eventHandlers
+	advice        *adviceHandlers
 }
 
 func newHandlers(c Config, g *guard, l *limits) *handlers {
@@ -36,6 +37,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 		devices:       &deviceHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, transports: c.Push.Transports, push: c.Push, codes: c.Codes},
 		notifications: &notificationHandlers{accounts: c.Accounts, devices: c.Devices, history: c.History, codes: c.Codes},
 		events:        &eventHandlers{history: c.History, guard: g, stopping: c.Stopping, streams: streams{count: make(map[string]int)}},
+		advice:        &adviceHandlers{g},
 	}
 	h.invites = &inviteHandlers{users: c.Users, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
 	return h
@@ -49,7 +51,7 @@ func (s *server) routes(h *handlers, c Config) {
 	config.Info.Description = "Times are RFC 3339 in UTC, ids are opaque. Another user's id is answered with 404."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token":   {Type: "http", Scheme: "bearer", Description: "A token of POST /tokens or POST /setup, or the admin token"},
-		"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "Set by POST /login, POST /setup and POST /invites/{invite}; on http on the own machine it is called " + plainCookieName},
+		"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "Set by POST /login, POST /setup and POST /invites/{invite}; on http on the own machine it is called " + plain(cookieName)},
 	}
 	s.api = humago.NewWithPrefix(s.mux, prefix, config)
 
@@ -68,6 +70,7 @@ func (s *server) routes(h *handlers, c Config) {
 	add(s, route{full | admin, "POST /users", "createUser", 201, "Create a user; for admins"}, h.users.createUser)
 	add(s, route{full | admin, "PATCH /users/{id}", "patchUser", 200, "Change a user; for admins"}, h.users.patchUser)
 	add(s, route{full | admin, "DELETE /users/{id}", "deleteUser", 204, "Remove a user with mailboxes, devices, tokens and sessions; for admins"}, h.users.deleteUser)
+	add(s, route{full | admin, "GET /advice", "getAdvice", 200, "What should be changed about this server; for admins"}, h.advice.getAdvice)
 	add(s, route{full, "GET /invites", "listInvites", 200, "Open invites, newest first: own invites for devices, and for admins all invites for persons"}, h.invites.listInvites)
 	add(s, route{full, "POST /invites", "createInvite", 201, "Invite another person (admins only) or another browser of the same user; link and QR code are shown only once"}, h.invites.createInvite)
 	add(s, route{full, "DELETE /invites/{invite}", "deleteInvite", 204, "Delete an invite"}, h.invites.deleteInvite)

@@ -34,6 +34,7 @@ var admissions = []admission{
 	{"POST /users", object{"name": "NEW", "password": password}, 401, 403, 201, 403, 201},
 	{"PATCH /users/USER", object{"admin": true}, 401, 403, 200, 403, 200},
 	{"DELETE /users/USER", nil, 401, 403, 204, 403, 204},
+	{"GET /advice", nil, 401, 403, 200, 403, 200},
 	{"GET /invites", nil, 401, 403, 200, 200, 403},
 	{"POST /invites", object{"for": "person"}, 401, 403, 201, 403, 403},
 	{"POST /invites", object{"for": "device"}, 401, 403, 201, 201, 403},

@@ -13,13 +13,17 @@ import (
 	"idlepush/registry"
 )
 
-// Names of the session cookie. Browsers accept the prefix __Host- only over https, without a domain
-// and for the whole site (RFC 6265bis section 4.1.3.2). The name without it is for http on the
-// user's own machine.
+// Names of the cookies: of the session, and of the mark by which a browser is recognized. Browsers
+// accept the prefix __Host- only over https, without a domain and for the whole site (RFC 6265bis
+// section 4.1.3.2). The name without it is for http on the user's own machine.
 const (
-	cookieName      = "__Host-idlepush"
-	plainCookieName = "idlepush"
+	cookieName = hostPrefix + "idlepush"
+	markName   = hostPrefix + "idlepush-browser"
+	hostPrefix = "__Host-"
 )
+
+// markLifetime is the longest for which browsers keep a cookie (RFC 6265bis section 5.5).
+const markLifetime = 400 * 24 * time.Hour
 
 // Login is a name and a password.
 type Login struct {
@@ -33,9 +37,9 @@ type LoggedIn struct {
 	User User `json:"user"`
 }
 
-// loggedIn is LoggedIn with the cookie of the session.
+// loggedIn is LoggedIn with the cookies of the session and of the browser.
 type loggedIn struct {
-	SetCookie http.Cookie `header:"Set-Cookie"`
+	SetCookie []http.Cookie `header:"Set-Cookie"`
 	Body      LoggedIn
 }
 
@@ -46,15 +50,17 @@ type sessionHandlers struct {
 	log    *slog.Logger
 }
 
-func (h *sessionHandlers) logIn(_ context.Context, c caller, in *body[Login]) (*loggedIn, error) {
+func (h *sessionHandlers) logIn(ctx context.Context, c caller, in *body[Login]) (*loggedIn, error) {
 	b := in.Body
 	visit, err := c.visit(b.Stay)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.limits.allowPassword(c, b.Name); err != nil {
+	done, err := h.limits.allowPassword(ctx, c, b.Name)
+	if err != nil {
 		return nil, err
 	}
+	defer done()
 	u, session, err := h.users.Login(b.Name, b.Password, visit, time.Now())
 	if errors.Is(err, registry.ErrDenied) {
 		return nil, problem(http.StatusUnauthorized, "wrong_login")
@@ -68,13 +74,12 @@ func (h *sessionHandlers) logIn(_ context.Context, c caller, in *body[Login]) (*
 // startSession answers with a new session. If the browser was in a session of another user, it ends
 // that session. It also removes its device, which would show mail of one user to the other.
 func (h *sessionHandlers) startSession(c caller, u idlepush.User, session string, stay bool) (*loggedIn, error) {
-	h.limits.knownClients.add(c.address, u.Name, time.Now())
 	if c.previous.ID != "" && c.previous.User != u.ID {
 		if err := h.users.RemoveSession(c.previous.User, c.previous.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
 			return nil, err
 		}
 	}
-	return &loggedIn{c.cookie(session, stay), LoggedIn{userOf(u)}}, nil
+	return &loggedIn{h.cookies(c, u, session, stay), LoggedIn{userOf(u)}}, nil
 }
 
 // visit returns how the caller's browser will be known. It returns a problem over plain http, which
@@ -86,28 +91,48 @@ func (c caller) visit(stay bool) (registry.Visit, error) {
 	return registry.Visit{Name: c.browser, Stay: stay}, nil
 }
 
-// cookie returns the cookie of a session. It lasts until the browser is closed, or as long as the
-// session can if stay is set. It is SameSite=Lax, because a click on a notification opens the page
-// from another site and needs the session. CrossOriginProtection guards the requests that change
-// something.
-func (c caller) cookie(session string, stay bool) http.Cookie {
-	k := http.Cookie{Name: cookieName, Value: session, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
-	if !c.secure {
-		k.Name, k.Secure = plainCookieName, false
+// cookies returns the cookie of a session, and that by which the browser is recognized at the next
+// login of the user. It remembers the browser. If that fails, the session has begun all the same.
+func (h *sessionHandlers) cookies(c caller, u idlepush.User, session string, stay bool) []http.Cookie {
+	cookies := []http.Cookie{c.sessionCookie(session, stay)}
+	mark, err := h.users.Remember(u.ID, c.mark)
+	if err != nil {
+		h.log.Warn("a browser is not remembered", "err", err)
+		return cookies
 	}
-	if stay {
-		k.MaxAge = int(registry.StayLifetime.Seconds())
+	return append(cookies, c.cookie(markName, mark, markLifetime))
+}
+
+// sessionCookie returns the cookie of a session. It lasts until the browser is closed, or if stay is
+// set as long as the session can.
+func (c caller) sessionCookie(session string, stay bool) http.Cookie {
+	if !stay {
+		return c.cookie(cookieName, session, 0)
+	}
+	return c.cookie(cookieName, session, registry.StayLifetime)
+}
+
+// cookie returns a cookie that lasts until the browser is closed if lifetime is 0. It is
+// SameSite=Lax, because a click on a notification opens the page from another site and needs the
+// session. CrossOriginProtection guards the requests that change something.
+func (c caller) cookie(name, value string, lifetime time.Duration) http.Cookie {
+	k := http.Cookie{Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(lifetime.Seconds())}
+	if !c.secure {
+		k.Name, k.Secure = plain(name), false
 	}
 	return k
 }
 
-// sessionCookie returns the session cookie of the request, or "". It ignores the plain cookie on
-// any host but the user's own machine: somebody else must have set it.
-func sessionCookie(r *http.Request) string {
-	if k, err := r.Cookie(cookieName); err == nil {
+// plain returns the name that a cookie has over http.
+func plain(name string) string { return strings.TrimPrefix(name, hostPrefix) }
+
+// cookieOf returns the cookie of that name, or "". It ignores a plain cookie on any host but the
+// user's own machine: somebody else must have set it.
+func cookieOf(r *http.Request, name string) string {
+	if k, err := r.Cookie(name); err == nil {
 		return k.Value
 	}
-	if k, err := r.Cookie(plainCookieName); err == nil && isLocal(r.Host) {
+	if k, err := r.Cookie(plain(name)); err == nil && isLocal(r.Host) {
 		return k.Value
 	}
 	return ""
@@ -138,7 +163,7 @@ func (h *sessionHandlers) logOut(_ context.Context, c caller, _ *struct{}) (*log
 	if err := h.users.RemoveSession(c.user.ID, c.token.ID); err != nil {
 		return nil, err
 	}
-	gone := c.cookie("", false)
+	gone := c.cookie(cookieName, "", 0)
 	gone.MaxAge = -1
 	return &loggedOut{gone}, nil
 }

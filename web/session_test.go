@@ -46,6 +46,8 @@ func sessionCookieHTTPS(t *testing.T) {
 		"a browser over https, for once":   {"house.example.net", "https://house.example.net", "", false, "__Host-idlepush"},
 		"a trusted proxy says so":          {"house.example.net", "", "https", true, "__Host-idlepush"},
 		"the proxy was asked over http":    {"house.example.net", "", "http", true, ""},
+		"the first of two proxies says so": {"house.example.net", "", "HTTPS, http", true, "__Host-idlepush"},
+		"the second of them says so":       {"house.example.net", "", "http, https", true, ""},
 		"http on the own machine":          {"127.0.0.1:8080", "http://127.0.0.1:8080", "", true, "idlepush"},
 		"http on the own machine, by name": {"localhost:8080", "http://localhost:8080", "", false, "idlepush"},
 		"http on the own machine, by IPv6": {"[::1]:8080", "", "", true, "idlepush"},

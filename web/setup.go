@@ -23,14 +23,14 @@ type SetupDone struct {
 	Token string `json:"token,omitempty" doc:"A bearer token of full scope, shown only once; absent: a session was started"`
 }
 
-// setupDone is SetupDone with the cookie of the session, if there is one.
+// setupDone is SetupDone with the cookies of the session, if there is one.
 type setupDone struct {
-	SetCookie string `header:"Set-Cookie"`
+	SetCookie []http.Cookie `header:"Set-Cookie"`
 	Body      SetupDone
 }
 
-func (h *sessionHandlers) setUp(_ context.Context, c caller, in *body[Setup]) (*setupDone, error) {
-	if err := h.limits.allowPassword(c, ""); err != nil {
+func (h *sessionHandlers) setUp(ctx context.Context, c caller, in *body[Setup]) (*setupDone, error) {
+	if err := h.limits.allowSecret(c); err != nil {
 		return nil, err
 	}
 	b := in.Body
@@ -49,6 +49,11 @@ func (h *sessionHandlers) setUp(_ context.Context, c caller, in *body[Setup]) (*
 	if c.secure {
 		public = c.origin
 	}
+	done, err := h.limits.hashing(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	u, secret, err := h.users.Setup(b.Token, b.Name, b.Password, public, visit, time.Now())
 	switch {
 	case errors.Is(err, registry.ErrSetupDone):
@@ -59,10 +64,8 @@ func (h *sessionHandlers) setUp(_ context.Context, c caller, in *body[Setup]) (*
 		return nil, err
 	}
 	h.log.Info("setup done")
-	h.limits.knownClients.add(c.address, u.Name, time.Now())
-	if b.Session {
-		k := c.cookie(secret, true)
-		return &setupDone{k.String(), SetupDone{User: userOf(u)}}, nil
+	if !b.Session {
+		return &setupDone{Body: SetupDone{userOf(u), secret}}, nil
 	}
-	return &setupDone{Body: SetupDone{userOf(u), secret}}, nil
+	return &setupDone{h.cookies(c, u, secret, true), SetupDone{User: userOf(u)}}, nil
 }

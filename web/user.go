@@ -144,7 +144,7 @@ func (h *userHandlers) changeUser(change func() (idlepush.User, error)) (*body[P
 	return &body[Person]{p}, err
 }
 
-func (h *userHandlers) createUser(_ context.Context, c caller, in *body[newPerson]) (*body[Person], error) {
+func (h *userHandlers) createUser(ctx context.Context, c caller, in *body[newPerson]) (*body[Person], error) {
 	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}
@@ -152,16 +152,28 @@ func (h *userHandlers) createUser(_ context.Context, c caller, in *body[newPerso
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
+	done, err := h.limits.hashing(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	return h.changeUser(func() (idlepush.User, error) { return h.users.Add(b.Name, b.Password, b.Admin, time.Now()) })
 }
 
-func (h *userHandlers) patchUser(_ context.Context, c caller, in *edit[personPatch]) (*body[Person], error) {
+func (h *userHandlers) patchUser(ctx context.Context, c caller, in *edit[personPatch]) (*body[Person], error) {
 	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}
 	b := in.Body
 	if err := checkName(b.Name); err != nil {
 		return nil, err
+	}
+	if b.Password != "" {
+		done, err := h.limits.hashing(ctx, true)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
 	}
 	return h.changeUser(func() (idlepush.User, error) {
 		return h.users.Update(in.ID, registry.UserPatch{Name: b.Name, Password: b.Password, Admin: b.Admin})

@@ -62,7 +62,7 @@ func New(c Config) http.Handler {
 }
 
 func newServer(c Config) (*server, *handlers) {
-	l := newLimits()
+	l := newLimits(c.Users)
 	s := &server{log: c.Log, codes: c.Codes, ready: c.Ready, mux: http.NewServeMux(), guard: newGuard(c), limits: l}
 	h := newHandlers(c, s.guard, l)
 	s.routes(h, c)
@@ -73,6 +73,7 @@ func newServer(c Config) (*server, *handlers) {
 // of the request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
+	s.guard.noteProxy(r)
 	rec := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")

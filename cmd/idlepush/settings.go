@@ -111,7 +111,7 @@ var general = []setting{
 		return errors.New("is no longer a setting: write the networks of mail servers in allow-mail, such as 192.168.1.0/24, " +
 			"and push servers of your own in allow-push, such as 192.168.1.10:8080")
 	}},
-	{"trusted-proxies", "", false, "`networks` (CIDR, separated by commas) of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed",
+	{"trusted-proxies", "", false, "`networks` (CIDR, separated by commas) of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto, or else Forwarded, are believed",
 		networks(func(s *settings) *netguard.Networks { return &s.trustedProxies })},
 }
 

@@ -170,9 +170,17 @@ func settingsOfContainer(t *testing.T) {
 			Environment map[string]string
 			Volumes     []string
 			Profiles    []string
+			Networks    map[string]struct {
+				Address string `yaml:"ipv4_address"`
+			}
 		}
 		Networks map[string]struct {
-			IPAM struct{ Config []struct{ Subnet string } }
+			IPAM struct {
+				Config []struct {
+					Subnet, Gateway string
+					Range           string `yaml:"ip_range"`
+				}
+			}
 		}
 		Volumes map[string]any
 	}
@@ -206,10 +214,14 @@ func settingsOfContainer(t *testing.T) {
 	if err != nil || s.listen != ":8080" || s.data != "/data" {
 		t.Errorf("the container would run with %+v, %v", s, err)
 	}
-	if networks := compose.Networks["default"].IPAM.Config; len(networks) != 1 || len(s.trustedProxies) != 1 || networks[0].Subnet != s.trustedProxies[0].String() {
-		t.Errorf("the proxy is in %+v, and those in %v are trusted", networks, s.trustedProxies)
-	}
+	// Only the proxy is trusted, at an address that Docker gives to nobody else.
 	caddy := compose.Services["caddy"]
+	proxy := netip.MustParseAddr(caddy.Networks["default"].Address)
+	network := compose.Networks["default"].IPAM.Config[0]
+	if len(s.trustedProxies) != 1 || s.trustedProxies[0] != netip.PrefixFrom(proxy, 32) || !netip.MustParsePrefix(network.Subnet).Contains(proxy) ||
+		netip.MustParsePrefix(network.Range).Contains(proxy) || network.Gateway == proxy.String() {
+		t.Errorf("the proxy is at %v in %+v, and those in %v are trusted", proxy, network, s.trustedProxies)
+	}
 	if !slices.Equal(caddy.Profiles, []string{"https"}) || !slices.Contains(caddy.Ports, "443:443") || !slices.Contains(caddy.Volumes, "./Caddyfile:/etc/caddy/Caddyfile:ro") ||
 		caddy.Environment["IDLEPUSH_PUBLIC_URL"] != service.Environment["IDLEPUSH_PUBLIC_URL"] {
 		t.Errorf("the proxy is %+v", caddy)

@@ -156,7 +156,8 @@ type User struct {
 	Password   Password
 	SessionEra uint64
 	InviteEra  uint64
-	Notice     Notice `json:",omitzero"`
+	Notice     Notice   `json:",omitzero"`
+	Browsers   []Digest `json:",omitempty"`
 }
 
 type Notice struct {

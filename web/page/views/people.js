@@ -1,16 +1,18 @@
 import { clock } from "../age.js";
 import { all, call } from "../api.js";
 import { button, confirmed, el, form, tick } from "../dom.js";
+import { reason } from "../reason.js";
 import { session } from "../session.js";
 import { invitation } from "./invitation.js";
 
 const { texts } = self;
 
 export async function people() {
-	const [users, invites] = await Promise.all([all("/users"), all("/invites")]);
+	const [users, invites, advice] = await Promise.all([all("/users"), all("/invites"), call("GET", "/advice")]);
 	const open = invites.filter((invite) => invite.for === "person");
 	const made = el("div", { "aria-live": "polite" });
 	return { title: texts.peopleTitle, node: [
+		advice.items.map((hint) => el("p", { class: "card state warn" }, reason(hint, hint.reason))),
 		el("ul", { class: "plain" }, users.map((user) => el("li", { class: "card" }, person(user, users)))),
 		el("section", { class: "card" }, el("h2", {}, texts.invite), made, form(texts.inviteButton, async (values) => {
 			const invite = await call("POST", "/invites", { for: "person", admin: values.has("admin") });
@@ -18,7 +20,7 @@ export async function people() {
 		}, tick("checkbox", "admin", "yes", texts.inviteAdmin, false))),
 		open.length > 0 && el("section", { class: "card" }, el("h2", {}, texts.openInvites), el("ul", { class: "plain" }, open.map((invite) =>
 			openInvite(invite)))),
-	].filter(Boolean), on: ["user"] };
+	].flat().filter(Boolean), on: ["user"] };
 }
 
 function openInvite(invite) {

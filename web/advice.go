@@ -1,0 +1,30 @@
+package web
+
+import (
+	"context"
+
+	"idlepush"
+	"idlepush/codes"
+)
+
+// Hint is one thing that an admin should change about this server.
+type Hint struct {
+	Code   codes.Code        `json:"code" doc:"What is wrong, for programs"`
+	Params map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
+	Reason string            `json:"reason" doc:"What is wrong and what to do, for people"`
+}
+
+// adviceHandlers serves advice for admins.
+type adviceHandlers struct{ guard *guard }
+
+func (h *adviceHandlers) getAdvice(_ context.Context, c caller, _ *struct{}) (*body[List[Hint]], error) {
+	if err := requireAdmin(c); err != nil {
+		return nil, err
+	}
+	advice := List[Hint]{Items: []Hint{}}
+	if proxy := h.guard.untrusted.Load(); proxy != nil {
+		r := idlepush.Reason{Code: "proxy_not_trusted"}.With("address", proxy.Addr().String()).With("network", proxy.String())
+		advice.Items = append(advice.Items, Hint{r.Code, r.Params, sentences.Sentence(r.Code, r.Params)})
+	}
+	return &body[List[Hint]]{advice}, nil
+}

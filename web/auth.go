@@ -50,7 +50,6 @@ type caller struct {
 	browser  string         // name of the client, from its User-Agent
 	origin   string         // origin that the request was sent to
 	secure   bool           // origin is https
-	local    bool           // origin is the machine on which the browser runs
 }
 
 // sees reports whether the caller may see the account.
@@ -99,6 +98,12 @@ func newGuard(c Config) *guard {
 func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(hc)
+		origin, local := s.guard.originOf(r), isHere(r)
+		secure := strings.HasPrefix(origin, "https:")
+		if !secure && !local && hasSecret(r, who) {
+			problem(http.StatusForbidden, "https_needed").write(w)
+			return
+		}
 		c, err := s.guard.authenticate(r, who)
 		if err == nil {
 			err = readBody(w, r)
@@ -107,18 +112,26 @@ func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
 			s.problemOf(hc.Operation(), err).write(w)
 			return
 		}
-		c.address, c.browser, c.origin, c.local = s.guard.clientAddress(r), browserName(r.UserAgent()), s.guard.originOf(r), isLocal(r.Host)
-		c.secure, c.mark = strings.HasPrefix(c.origin, "https:"), cookieOf(r, markName)
+		c.address, c.browser, c.mark = s.guard.clientAddress(r), browserName(r.UserAgent()), cookieOf(r, markName)
+		c.origin, c.secure = origin, secure
 		next(huma.WithValue(hc, callerKey{}, c))
 	}
 }
 
+// hasSecret reports whether a request has a secret that anybody on the way could read without
+// https. Whoever may ask without a login sends a password or a code. All others send a token, or a
+// cookie that browsers keep to https themselves.
+func hasSecret(r *http.Request, who access) bool {
+	_, hasBearer := bearerToken(r)
+	return hasBearer || who == anyone && r.Method != http.MethodGet && r.Method != http.MethodHead
+}
+
 // authenticate returns the caller of a request. A bearer token takes precedence over a cookie. A
-// request without a bearer token may come from a browser that another site has sent here. If it
-// changes something, its origin must be our own.
+// request without a bearer token that is checked may come from a browser that another site has sent
+// here. If it changes something, its origin must be our own.
 func (g *guard) authenticate(r *http.Request, who access) (caller, error) {
 	bearer, hasBearer := bearerToken(r)
-	if !hasBearer {
+	if !hasBearer || who == anyone {
 		if err := g.origins.Check(r); err != nil {
 			return caller{}, problem(http.StatusForbidden, "cross_origin")
 		}
@@ -248,6 +261,10 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 		return problem(http.StatusBadRequest, "bad_request").with(codes.Case, caseIncomplete)
 	}
 	conn.SetReadDeadline(time.Time{})
+	// huma takes a body without a type for JSON. A form of another site has one of its own.
+	if len(body) > 0 && r.Header.Get("Content-Type") == "" {
+		return problem(http.StatusUnsupportedMediaType, "unsupported_media_type")
+	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
 }

@@ -35,7 +35,7 @@ var Codes = []codes.Entry{
 	{Code: "wrong_setup_token", Text: "This is not the setup token. The newest one is in the log."},
 	{Code: "setup_done", Text: "This server has an admin already. Log in."},
 	{Code: "invite_gone", Text: "This invite was used already, or it is too old. Ask for a new one."},
-	{Code: "https_needed", Text: "Passwords and phones need https. Open this server by its https address."},
+	{Code: "https_needed", Text: "Passwords, tokens and phones need https. Open this server by its https address. Behind a proxy of your own, set trusted-proxies, and have the proxy set X-Forwarded-Proto."},
 	{Code: "cross_origin", Text: "This request comes from another site."},
 	{Code: "no_session", Text: "A bearer token is no session. Remove the token instead."},
 	{Code: "scope", Text: "A token of device scope is for devices, notifications and account names. Use one of full scope."},

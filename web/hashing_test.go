@@ -103,7 +103,7 @@ func hashingInRoutes(t *testing.T) {
 	for _, a := range []answer{
 		h.call("", "POST", "/login", object{"name": "Anna", "password": password}, 503),
 		h.call("", "POST", "/setup", new.with("token", "x"), 503),
-		h.call("", "POST", "/invites/"+code, new, 503),
+		h.call("", "POST", "/invites/accept", new.with("code", code), 503),
 		h.call(h.anna.full, "PATCH", "/me", object{"password": password, "current_password": password}, 503),
 		h.call(h.anna.full, "POST", "/users", new, 503),
 		h.call(h.anna.full, "PATCH", "/users/"+h.ben.id, object{"password": password}, 503),
@@ -114,5 +114,5 @@ func hashingInRoutes(t *testing.T) {
 	}
 	h.call(h.anna.full, "PATCH", "/users/"+h.ben.id, object{"name": "Benno"}, 200)
 	device := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
-	h.call("", "POST", "/invites/"+device, object{}, 201)
+	h.call("", "POST", "/invites/accept", object{}.with("code", device), 201)
 }

@@ -52,18 +52,9 @@ type InviteCode struct {
 
 // Acceptance accepts an invite.
 type Acceptance struct {
+	InviteCode
 	Name     string `json:"name,omitempty" minLength:"1" maxLength:"64" doc:"Required for a new person: name to log in with"`
 	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"Required for a new person"`
-}
-
-// byInvite is the input of a route for one invite.
-type byInvite struct {
-	Invite string `path:"invite" maxLength:"100" doc:"Its id; to accept it, its code"`
-}
-
-type acceptance struct {
-	Invite string `path:"invite" maxLength:"100"`
-	Body   Acceptance
 }
 
 func inviteOf(i registry.Invite) Invite {
@@ -147,15 +138,15 @@ func (h *inviteHandlers) listInvites(_ context.Context, c caller, in *pageOf) (*
 	return listOf(invites, func(i registry.Invite) place { return placeOf(i.Created, i.ID) }, *in, func(i registry.Invite) (Invite, error) { return inviteOf(i), nil })
 }
 
-func (h *inviteHandlers) deleteInvite(_ context.Context, c caller, in *byInvite) (*struct{}, error) {
+func (h *inviteHandlers) deleteInvite(_ context.Context, c caller, in *byID) (*struct{}, error) {
 	invites, err := h.users.Invites(time.Now())
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(invites, func(i registry.Invite) bool { return i.ID == in.Invite && inviteVisible(c, i) }) {
+	if !slices.ContainsFunc(invites, func(i registry.Invite) bool { return i.ID == in.ID && inviteVisible(c, i) }) {
 		return nil, registry.ErrNotFound
 	}
-	return nil, h.users.RemoveInvite(in.Invite)
+	return nil, h.users.RemoveInvite(in.ID)
 }
 
 // inviteGone returns the same problem for every invite that cannot be accepted, whatever the
@@ -178,16 +169,12 @@ func (h *inviteHandlers) lookAtInvite(_ context.Context, c caller, in *body[Invi
 	return &body[Invited]{Invited{string(i.For), by.Name, i.Expires.UTC()}}, nil
 }
 
-func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *acceptance) (*loggedIn, error) {
-	visit, err := c.visit(true)
-	if err != nil {
-		return nil, err
-	}
+func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *body[Acceptance]) (*loggedIn, error) {
 	if err := h.limits.allowSecret(c); err != nil {
 		return nil, err
 	}
 	b := in.Body
-	i, _, err := h.users.Invite(in.Invite, time.Now())
+	i, _, err := h.users.Invite(b.Code, time.Now())
 	if err != nil {
 		return nil, inviteGone(err)
 	}
@@ -211,7 +198,7 @@ func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *accepta
 		}
 		defer done()
 	}
-	u, session, err := h.users.Accept(in.Invite, b.Name, b.Password, visit, time.Now())
+	u, session, err := h.users.Accept(b.Code, b.Name, b.Password, c.visit(true), time.Now())
 	if err != nil {
 		return nil, inviteGone(err)
 	}

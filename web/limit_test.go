@@ -51,7 +51,7 @@ func limitPasswordGuessing(t *testing.T) {
 		slowed("6", h.call("", "POST", "/login", guess.with("name", "Ben"), 429))
 		slowed("6", h.call("", "POST", "/setup", object{"token": "x", "name": "Eve", "password": password}, 429))
 		slowed("6", h.call("", "POST", "/invites/look", object{"code": "x"}, 429))
-		slowed("6", h.call("", "POST", "/invites/x", object{}, 429))
+		slowed("6", h.call("", "POST", "/invites/accept", object{}.with("code", "x"), 429))
 		slowed("6", h.call(h.anna.full, "PATCH", "/me", object{"password": password, "current_password": wrong}, 429))
 		h.call(h.anna.full, "PATCH", "/me", object{"name": "Anne"}, 200)
 
@@ -265,7 +265,7 @@ func limitKnownBrowsers(t *testing.T) {
 		"who logged in": func(h *testServer) string { return h.logInWith("", "Anna", 200) },
 		"who was invited": func(h *testServer) string {
 			code := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
-			return h.call("", "POST", "/invites/"+code, object{}, 201).mark(h.t)
+			return h.call("", "POST", "/invites/accept", object{}.with("code", code), 201).mark(h.t)
 		},
 		"whose name has changed": func(h *testServer) string {
 			mark := h.logInWith("", "Anna", 200)

@@ -24,6 +24,7 @@ func TestNumbersOfTheDocs(t *testing.T) {
 	t.Parallel()
 	t.Run("how long a session lasts", docsSessionLifetime)
 	t.Run("how browsers are recognized, and how many wait", docsBrowsers)
+	t.Run("how long browsers stay with https", docsStrictTransport)
 	t.Run("how many items a page of a list has", docsPageSize)
 	t.Run("how long a password may be", docsPasswordLength)
 }
@@ -88,6 +89,17 @@ func docsBrowsers(t *testing.T) {
 	checkDocs(t, "security.md", "At most 10 requests wait for a password to be hashed")
 	if markLifetime != 400*24*time.Hour || maxWaiting != 10 {
 		t.Errorf("a browser is recognized for %v, and %d wait", markLifetime, maxWaiting)
+	}
+}
+
+func docsStrictTransport(t *testing.T) {
+	t.Parallel()
+	checkDocs(t, "security.md", "it is told to stay with it for a year")
+	h := newTestServer(t)
+	r := h.request("", "GET", "/vapid", nil)
+	r.Header.Set("Origin", "https://house.example.net")
+	if got := h.send(r).header.Get("Strict-Transport-Security"); got != fmt.Sprint("max-age=", 365*24*60*60) {
+		t.Errorf("it is %q", got)
 	}
 }
 

@@ -46,7 +46,7 @@ type schema struct {
 // documented returns the document, which is the same for every server.
 var documented = sync.OnceValues(func() (*document, error) {
 	w := httptest.NewRecorder()
-	New(Config{Version: "test", Codes: allCodes, Push: PushConfig{Transports: transports}, Log: slog.New(slog.DiscardHandler)}).ServeHTTP(w, httptest.NewRequest("GET", prefix+"/openapi.json", nil))
+	New(Config{PublicURL: func() string { return "" }, Version: "test", Codes: allCodes, Push: PushConfig{Transports: transports}, Log: slog.New(slog.DiscardHandler)}).ServeHTTP(w, httptest.NewRequest("GET", prefix+"/openapi.json", nil))
 	doc := new(document)
 	return doc, json.Unmarshal(w.Body.Bytes(), doc)
 })
@@ -176,7 +176,7 @@ var operations = strings.Fields(`
 	post/setup post/login delete/login get/me patch/me delete/me/notice
 	get/sessions delete/sessions/{id}
 	get/users get/users/names post/users patch/users/{id} delete/users/{id}
-	get/advice get/invites post/invites delete/invites/{invite} post/invites/look post/invites/{invite}
+	get/advice get/invites post/invites delete/invites/{id} post/invites/look post/invites/accept
 	get/tokens post/tokens delete/tokens/{id}
 	post/accounts/discover post/accounts/check get/accounts post/accounts get/accounts/{id} get/accounts/{id}/folders patch/accounts/{id} delete/accounts/{id}
 	get/devices post/devices get/devices/{id} patch/devices/{id} delete/devices/{id} post/devices/{id}/test get/devices/{id}/preview
@@ -208,7 +208,7 @@ func openAPIOperations(t *testing.T) {
 			if ok := op.Responses["200"].Content["application/json"].Schema != nil || op.Responses["200"].Content["text/event-stream"].Schema != nil || op.Responses["201"].Content["application/json"].Schema != nil; ok == empty {
 				t.Errorf("%s does not say what success looks like", at)
 			}
-			if open := slices.Contains([]string{"post/setup", "get/vapid", "post/login", "post/invites/look", "post/invites/{invite}"}, at); open != (op.Security == nil) {
+			if open := slices.Contains([]string{"post/setup", "get/vapid", "post/login", "post/invites/look", "post/invites/accept"}, at); open != (op.Security == nil) {
 				t.Errorf("%s: whether it needs a token is documented wrong", at)
 			}
 		}

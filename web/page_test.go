@@ -63,6 +63,10 @@ func pageServedWhole(t *testing.T) {
 		}
 		return nil
 	}))
+	// A proxy that asks for a login gives the manifest only to who has one.
+	if a := h.get("/"); !strings.Contains(a.raw, `<link rel="manifest" href="/manifest.webmanifest" crossorigin="use-credentials">`) {
+		t.Error("the manifest is fetched without credentials")
+	}
 	if a := h.get("/no-such.js"); a.status != 404 {
 		t.Errorf("another file is %d", a.status)
 	}

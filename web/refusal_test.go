@@ -225,6 +225,8 @@ func securityHeaders(t *testing.T) {
 		fatal(t, err)
 		a := h.send(r)
 		if !strings.HasPrefix(a.header.Get("Content-Security-Policy"), "default-src 'self'") ||
+			a.header.Get("Cross-Origin-Opener-Policy") != "same-origin" || a.header.Get("Cross-Origin-Resource-Policy") != "same-origin" ||
+			!strings.Contains(a.header.Get("Permissions-Policy"), "camera=()") ||
 			a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Referrer-Policy") != "no-referrer" {
 			t.Errorf("%s has %v", path, a.header)
 		}

@@ -51,7 +51,7 @@ func (s *server) routes(h *handlers, c Config) {
 	config.Info.Description = "Times are RFC 3339 in UTC, ids are opaque. Another user's id is answered with 404."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token":   {Type: "http", Scheme: "bearer", Description: "A token of POST /tokens or POST /setup, or the admin token"},
-		"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "Set by POST /login, POST /setup and POST /invites/{invite}; on http on the own machine it is called " + plain(cookieName)},
+		"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "Set by POST /login, POST /setup and POST /invites/accept; on http on the own machine it is called " + plain(cookieName)},
 	}
 	s.api = humago.NewWithPrefix(s.mux, prefix, config)
 
@@ -73,9 +73,9 @@ func (s *server) routes(h *handlers, c Config) {
 	add(s, route{full | admin, "GET /advice", "getAdvice", 200, "What should be changed about this server; for admins"}, h.advice.getAdvice)
 	add(s, route{full, "GET /invites", "listInvites", 200, "Open invites, newest first: own invites for devices, and for admins all invites for persons"}, h.invites.listInvites)
 	add(s, route{full, "POST /invites", "createInvite", 201, "Invite another person (admins only) or another browser of the same user; link and QR code are shown only once"}, h.invites.createInvite)
-	add(s, route{full, "DELETE /invites/{invite}", "deleteInvite", 204, "Delete an invite"}, h.invites.deleteInvite)
+	add(s, route{full, "DELETE /invites/{id}", "deleteInvite", 204, "Delete an invite"}, h.invites.deleteInvite)
 	add(s, route{anyone, "POST /invites/look", "lookAtInvite", 200, "Look at an invite; the code is in the body because proxies may log the URL"}, h.invites.lookAtInvite)
-	add(s, route{anyone, "POST /invites/{invite}", "acceptInvite", 201, "Accept an invite and start a session"}, h.invites.acceptInvite)
+	add(s, route{anyone, "POST /invites/accept", "acceptInvite", 201, "Accept an invite and start a session; the code is in the body likewise"}, h.invites.acceptInvite)
 
 	add(s, route{full, "GET /tokens", "listTokens", 200, "Own bearer tokens, newest first"}, h.tokens.listTokens)
 	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Create a bearer token, which is shown only once"}, h.tokens.createToken)

@@ -40,7 +40,7 @@ var admissions = []admission{
 	{"POST /invites", object{"for": "device"}, 401, 403, 201, 201, 403},
 	{"DELETE /invites/INVITE", nil, 401, 403, 204, 404, 403},
 	{"POST /invites/look", object{"code": "CODE"}, 200, 200, 200, 200, 200},
-	{"POST /invites/CODE", object{}, 201, 201, 201, 201, 201},
+	{"POST /invites/accept", object{"code": "CODE"}, 201, 201, 201, 201, 201},
 	{"GET /tokens", nil, 401, 403, 200, 200, 403},
 	{"POST /tokens", object{"name": "x", "scope": "full"}, 401, 403, 201, 201, 422},
 	{"POST /tokens", object{"name": "x", "scope": "full", "user": "ANNA"}, 401, 403, 422, 422, 201},
@@ -161,11 +161,8 @@ func (h *testServer) carl() string {
 // operation returns the route of the row as the document names it.
 func (row admission) operation() string {
 	method, path, _ := strings.Cut(row.route, " ")
-	for _, name := range []string{"TOKEN", "ACCOUNT", "DEVICE", "NOTIFICATION", "SESSION", "USER"} {
+	for _, name := range []string{"TOKEN", "ACCOUNT", "DEVICE", "NOTIFICATION", "SESSION", "USER", "INVITE"} {
 		path = strings.Replace(path, name, "{id}", 1)
-	}
-	for _, name := range []string{"INVITE", "CODE"} {
-		path = strings.Replace(path, name, "{invite}", 1)
 	}
 	return strings.ToLower(method) + path
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,16 +53,12 @@ type sessionHandlers struct {
 
 func (h *sessionHandlers) logIn(ctx context.Context, c caller, in *body[Login]) (*loggedIn, error) {
 	b := in.Body
-	visit, err := c.visit(b.Stay)
-	if err != nil {
-		return nil, err
-	}
 	done, err := h.limits.allowPassword(ctx, c, b.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	u, session, err := h.users.Login(b.Name, b.Password, visit, time.Now())
+	u, session, err := h.users.Login(b.Name, b.Password, c.visit(b.Stay), time.Now())
 	if errors.Is(err, registry.ErrDenied) {
 		return nil, problem(http.StatusUnauthorized, "wrong_login")
 	}
@@ -82,14 +79,8 @@ func (h *sessionHandlers) startSession(c caller, u idlepush.User, session string
 	return &loggedIn{h.cookies(c, u, session, stay), LoggedIn{userOf(u)}}, nil
 }
 
-// visit returns how the caller's browser will be known. It returns a problem over plain http, which
-// anyone on the way could read, except on the user's own machine.
-func (c caller) visit(stay bool) (registry.Visit, error) {
-	if !c.secure && !c.local {
-		return registry.Visit{}, problem(http.StatusForbidden, "https_needed")
-	}
-	return registry.Visit{Name: c.browser, Stay: stay}, nil
-}
+// visit returns how the caller's browser will be known.
+func (c caller) visit(stay bool) registry.Visit { return registry.Visit{Name: c.browser, Stay: stay} }
 
 // cookies returns the cookie of a session, and that by which the browser is recognized at the next
 // login of the user. It remembers the browser. If that fails, the session has begun all the same.
@@ -132,10 +123,18 @@ func cookieOf(r *http.Request, name string) string {
 	if k, err := r.Cookie(name); err == nil {
 		return k.Value
 	}
-	if k, err := r.Cookie(plain(name)); err == nil && isLocal(r.Host) {
+	if k, err := r.Cookie(plain(name)); err == nil && isHere(r) {
 		return k.Value
 	}
 	return ""
+}
+
+// isHere reports whether the request comes from a browser on the machine that it names. A proxy
+// that does not pass the host on names its own machine, whoever asks. It is known by what it
+// forwards, or by HTTP/1.0, which only proxies speak, such as nginx by default.
+func isHere(r *http.Request) bool {
+	from := func(node string) bool { return !nodeAddress(node).IsLoopback() }
+	return isLocal(r.Host) && r.ProtoAtLeast(1, 1) && !slices.ContainsFunc(forwardedFor(r), from)
 }
 
 // isLocal reports whether the host, with or without a port, is the machine on which the browser

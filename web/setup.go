@@ -39,11 +39,7 @@ func (h *sessionHandlers) setUp(ctx context.Context, c caller, in *body[Setup]) 
 	}
 	var visit *registry.Visit
 	if b.Session {
-		v, err := c.visit(true)
-		if err != nil {
-			return nil, err
-		}
-		visit = &v
+		visit = new(c.visit(true))
 	}
 	public := ""
 	if c.secure {

@@ -129,7 +129,7 @@ func timeoutOfBody(t *testing.T) {
 		start := time.Now()
 		conn := dial()
 		defer conn.Close()
-		fmt.Fprintf(conn, "PATCH %s/me HTTP/1.1\r\nHost: house\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", prefix, h.anna.full)
+		fmt.Fprintf(conn, "PATCH %s/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", prefix, h.anna.full)
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		fatal(t, err)
 		if res.StatusCode != 408 || time.Since(start) != 10*time.Second {

@@ -51,6 +51,8 @@ type server struct {
 	api    huma.API
 	guard  *guard
 	limits *limits
+
+	publicURL func() string // see Config
 }
 
 // New returns the handler of the API under /api/v1, of the page at /, and of /healthz and /readyz.
@@ -63,7 +65,7 @@ func New(c Config) http.Handler {
 
 func newServer(c Config) (*server, *handlers) {
 	l := newLimits(c.Users)
-	s := &server{log: c.Log, codes: c.Codes, ready: c.Ready, mux: http.NewServeMux(), guard: newGuard(c), limits: l}
+	s := &server{log: c.Log, codes: c.Codes, ready: c.Ready, mux: http.NewServeMux(), guard: newGuard(c), limits: l, publicURL: c.PublicURL}
 	h := newHandlers(c, s.guard, l)
 	s.routes(h, c)
 	return s, h
@@ -79,6 +81,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()")
+	if s.isHTTPS(r) {
+		h.Set("Strict-Transport-Security", "max-age=31536000") // a year
+	}
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		h.Set("Cache-Control", "no-store")
 	}
@@ -97,6 +105,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.log.Log(r.Context(), level, "request", "method", method(r), "path", route,
 		"status", rec.status, "duration", time.Since(start).Round(time.Microsecond), "remote", s.guard.clientAddress(r))
+}
+
+// isHTTPS reports whether the request was made by https, as far as can be known, or to the host of
+// the public URL, which is https. Browsers ignore the header over http.
+func (s *server) isHTTPS(r *http.Request) bool {
+	return strings.HasPrefix(s.guard.originOf(r), "https:") || "https://"+r.Host == s.publicURL()
 }
 
 // method returns the request's method for the log, or "other" if it is not a common one. A client

@@ -186,7 +186,7 @@ func usedCodes(t *testing.T, set *token.FileSet, from types.Importer, p listed) 
 
 func apiListsCodes(t *testing.T) {
 	w := httptest.NewRecorder()
-	web.New(web.Config{Codes: allCodes(), Log: slog.New(slog.DiscardHandler)}).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/openapi.json", nil))
+	web.New(web.Config{PublicURL: func() string { return "" }, Codes: allCodes(), Log: slog.New(slog.DiscardHandler)}).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/openapi.json", nil))
 	var doc struct {
 		Components struct {
 			Schemas map[string]struct {

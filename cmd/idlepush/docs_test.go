@@ -218,7 +218,7 @@ func TestDocsNameGoNamesThatExist(t *testing.T) {
 func operations(t *testing.T) (list map[string][]string, schemas string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	web.New(web.Config{Log: slog.New(slog.DiscardHandler)}).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/openapi.json", nil))
+	web.New(web.Config{PublicURL: func() string { return "" }, Log: slog.New(slog.DiscardHandler)}).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/openapi.json", nil))
 	var doc struct {
 		Paths map[string]map[string]struct {
 			Parameters []struct{ Name string }

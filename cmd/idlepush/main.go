@@ -51,6 +51,9 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		if err := checkTrustedCAs(getenv("SSL_CERT_FILE")); err != nil {
 			return wrongUsage(err, stderr)
 		}
+		if err := checkNoProxy(getenv); err != nil {
+			return wrongUsage(err, stderr)
+		}
 		err = serve(ctx, s, log, nil)
 	case "demo":
 		if len(args) > 1 {
@@ -97,12 +100,31 @@ func checkTrustedCAs(file string) error {
 	return nil
 }
 
-// untilSignal returns a context that the first SIGINT or SIGTERM cancels, for a clean end. The
-// second signal exits at once. The function that it returns stops this and waits for its goroutine.
+// checkNoProxy refuses the variables that name a proxy for outgoing requests. Addresses are checked
+// when they are dialled, and a proxy would dial them unchecked. Nor could IMAP use it.
+func checkNoProxy(getenv func(string) string) error {
+	if getenv("NO_PROXY") == "*" || getenv("no_proxy") == "*" {
+		return nil
+	}
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		if getenv(name) != "" {
+			return fmt.Errorf("%s is set, but idlepush uses no proxy: it connects to mail servers and push services itself, because it checks each address that it connects to. "+
+				"Let it connect directly, and unset %[1]s for it, or set NO_PROXY to *", name)
+		}
+	}
+	return nil
+}
+
+// untilSignal returns a context that the first SIGINT, SIGTERM or SIGHUP cancels, for a clean end.
+// The second signal exits at once. The function that it returns stops this and waits for its
+// goroutine.
 func untilSignal(stderr io.Writer) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	var group sync.WaitGroup
 	done := make(chan struct{})
 	group.Go(func() {

@@ -69,7 +69,6 @@ func dialer() *http.Transport {
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
 		Protocols:           protocols,
 		TLSHandshakeTimeout: attemptTimeout,
 		// Pings find a connection that a NAT has forgotten. Without them, requests would use it for

@@ -65,7 +65,6 @@ func New(c Config) (*Transport, error) {
 
 func dialer() *http.Transport {
 	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
 		ForceAttemptHTTP2:   true,
 		TLSHandshakeTimeout: attemptTimeout,
 		MaxIdleConnsPerHost: 16, // only an endpoint without HTTP/2 needs more than one

@@ -1,6 +1,6 @@
 import { reason } from "./reason.js";
 
-const { texts } = self;
+const { isProxyError, texts } = self;
 
 // Problem is an error of a request, or of getting no answer. message is a sentence for people, and
 // fields holds the faults by field.
@@ -36,7 +36,7 @@ export async function call(method, path, body) {
 	try {
 		answer = text === "" ? undefined : JSON.parse(text);
 	} catch {
-		throw new Problem(response.status, "unreadable", texts.unreadable);
+		throw isProxyError(response.status) ? new Problem(response.status, "offline", texts.offline) : new Problem(response.status, "unreadable", texts.unreadable);
 	}
 	if (response.ok) {
 		return answer;

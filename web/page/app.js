@@ -1,5 +1,5 @@
 import { call, whenUnauthorized } from "./api.js";
-import { el, tell } from "./dom.js";
+import { el, leaveView, tell } from "./dom.js";
 import { listen } from "./live.js";
 import { closeStale, register, repairDevice } from "./ring.js";
 import { go, session } from "./session.js";
@@ -27,6 +27,8 @@ const nav = document.getElementById("nav");
 document.documentElement.lang = texts.language;
 let drawn = 0; // counts views, so that a slow view does not replace a later one
 let at; // the address of the view
+let next; // the address of the view that is drawn, or is to be
+let started = false; // it is known who is logged in
 let shown = []; // the kinds of changes that redraw the view
 let stopListening;
 let again; // timer of a postponed redraw
@@ -39,7 +41,15 @@ const busy = () => main.querySelector(":active, button:disabled, .wrong:not(:emp
 // while the page is busy.
 async function draw() {
 	clearTimeout(again);
+	if (!started) {
+		return;
+	}
 	const address = location.hash;
+	if (address !== next) {
+		leaveView(session.going || next === undefined);
+		session.going = false;
+		next = address;
+	}
 	const [name, ...rest] = address.replace(/^#\/?/, "").split("/");
 	if (!session.user && !open.includes(name)) {
 		sessionStorage.setItem("then", address);
@@ -156,11 +166,28 @@ navigator.serviceWorker?.addEventListener("message", ({ data }) => {
 	}
 });
 
-try {
-	startSession(await call("GET", "/me"), false);
-} catch (problem) {
-	if (problem.status !== 401) {
-		tell(problem.message);
+// start finds out who is logged in. Without an answer it says so and tries again: a log-in form
+// would mislead people who are logged in.
+async function start() {
+	for (let wait = 2000; ; wait = Math.min(2 * wait, 30_000)) {
+		try {
+			startSession(await call("GET", "/me"), false);
+			return;
+		} catch (problem) {
+			if (problem.status === 401) {
+				return;
+			}
+			document.title = `${texts.offlineTitle} · idlepush`;
+			await new Promise((resolve) => {
+				setTimeout(resolve, wait);
+				window.addEventListener("online", resolve, { once: true });
+				main.replaceChildren(el("h1", {}, texts.offlineTitle), el("p", { role: "alert" }, problem.message),
+					el("div", { class: "buttons" }, el("button", { type: "button", class: "primary", onclick: resolve }, texts.tryAgain)));
+			});
+		}
 	}
 }
+
+await start();
+started = true;
 await draw();

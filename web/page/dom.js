@@ -111,6 +111,15 @@ export function tell(text) {
 	tell.timer = setTimeout(() => { place.textContent = ""; }, 8000);
 }
 
+// leaveView closes the question of the view that the user leaves: the answer is no. It removes the
+// message, too, unless keep is set.
+export function leaveView(keep) {
+	document.querySelector("dialog")?.close("no");
+	if (!keep) {
+		document.getElementById("status").textContent = "";
+	}
+}
+
 // confirmed asks the user before an action that cannot be undone, and resolves to the answer.
 export function confirmed(question, yes, no) {
 	return new Promise((resolve) => {

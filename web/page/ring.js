@@ -54,7 +54,7 @@ async function subscription(fresh) {
 	try {
 		have ??= await within(subscribeTimeout, pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key }));
 	} catch {
-		throw new Problem(0, "no_push_service", texts.noPushService);
+		throw new Problem(0, "no_push_service", navigator.brave ? texts.noPushInBrave[platform()] : texts.noPushService);
 	}
 	return have.toJSON();
 }

@@ -1,7 +1,7 @@
 // The service worker shows every push, and the offline page. It caches nothing else.
-importScripts("/texts.js", "/remember.js");
+importScripts("/texts.js", "/remember.js", "/proxy.js");
 
-const offline = ["/offline.html", "/offline.js", "/texts.js", "/style.css", "/icon.svg"];
+const offline = ["/offline.html", "/offline.js", "/texts.js", "/proxy.js", "/style.css", "/icon.svg"];
 
 self.addEventListener("install", (event) => {
 	event.waitUntil(caches.open("offline").then((cache) => cache.addAll(offline.map((path) => new Request(path, { cache: "reload" })))).then(() => self.skipWaiting()));
@@ -12,11 +12,22 @@ self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim(
 self.addEventListener("fetch", (event) => {
 	const { pathname } = new URL(event.request.url);
 	if (event.request.mode === "navigate") {
-		event.respondWith(fetch(event.request).catch(() => caches.match("/offline.html")));
+		event.respondWith(fetchOr("/offline.html", event.request));
 	} else if (offline.includes(pathname)) {
-		event.respondWith(fetch(event.request).catch(() => caches.match(pathname)));
+		event.respondWith(fetchOr(pathname, event.request));
 	}
 });
+
+// fetchOr returns the answer of the server. Without one, or if a proxy says that it cannot reach the
+// server, it returns the kept file.
+async function fetchOr(kept, request) {
+	try {
+		const response = await fetch(request);
+		return isProxyError(response.status) ? await caches.match(kept) ?? response : response;
+	} catch {
+		return await caches.match(kept) ?? Response.error();
+	}
+}
 
 self.addEventListener("push", (event) => event.waitUntil(show(event.data)));
 

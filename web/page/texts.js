@@ -164,6 +164,11 @@ self.texts = {
 		desktop: "Click the lock or the sliders left of the address, and allow notifications. Then reload this page.",
 	},
 	noPushService: "The browser could not reach its push service. Check that notifications are allowed for the browser itself, and that this is not a private window. Then try again.",
+	noPushInBrave: {
+		ios: "Brave cannot receive push messages here. Add this page to the Home Screen from Safari.",
+		android: "Brave has push messages switched off. In Brave, open Settings → Brave Shields & privacy, and switch on “Use Google services for push messaging”. Then restart Brave and try again.",
+		desktop: "Brave has push messages switched off. Open brave://settings/privacy, and switch on “Use Google services for push messaging”. Then restart Brave and try again.",
+	},
 	unsupported: "This browser cannot show notifications. Use Firefox, Chrome, Edge or Safari, and no private window.",
 	iphoneTitle: "On an iPhone or iPad, first put it on the Home Screen",
 	iphoneSteps: [

@@ -28,8 +28,7 @@ func updatesConnectionLost(t *testing.T) {
 			t.Errorf("a page had an error: %s", e)
 		}
 	}
-	s.Start(t)
-	p.Click(t, "Try again")
+	s.Start(t) // the page notices
 	p.WaitText(t, "anna@example.org")
 }
 

@@ -169,14 +169,20 @@ func (s *System) Kill(t *testing.T) {
 // Stop ends the daemon with SIGTERM and checks that it exits with status 0.
 func (s *System) Stop(t *testing.T) {
 	t.Helper()
-	s.process.cmd.Process.Signal(syscall.SIGTERM)
+	s.StopBy(t, syscall.SIGTERM)
+}
+
+// StopBy is Stop with another signal.
+func (s *System) StopBy(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	s.process.cmd.Process.Signal(signal)
 	select {
 	case <-s.process.ended:
 	case <-testenv.Context(t).Done():
-		t.Fatal("the daemon does not end after SIGTERM")
+		t.Fatalf("the daemon does not end after %v", signal)
 	}
 	if err := s.process.err; err != nil {
-		t.Errorf("after SIGTERM: %v", err)
+		t.Errorf("after %v: %v", signal, err)
 	}
 	s.process = nil
 }

@@ -59,7 +59,7 @@ export async function join(code) {
 	} catch (problem) {
 		return { title: texts.joinDeviceTitle, node: [el("p", { class: "card" }, problem.status === 404 ? texts.joinGone : problem.message), el("p", {}, el("a", { href: "#/login" }, texts.loginTitle))] };
 	}
-	const accept = async (body) => enter((await call("POST", `/invites/${encodeURIComponent(code)}`, body)).user, "welcome");
+	const accept = async (body) => enter((await call("POST", "/invites/accept", { code, ...body })).user, "welcome");
 	if (invite.for === "device") {
 		return { title: texts.joinDeviceTitle, node: [el("p", {}, texts.joinDevice(invite.by)), form(texts.joinButton, () => accept({}))] };
 	}

@@ -94,8 +94,8 @@ func (h *sessionHandlers) cookies(c caller, u idlepush.User, session string, sta
 	return append(cookies, c.cookie(markName, mark, markLifetime))
 }
 
-// sessionCookie returns the cookie of a session. It lasts until the browser is closed, or if stay is
-// set as long as the session can.
+// sessionCookie returns the cookie of a session. It lasts until the browser is closed, or if stay
+// is set as long as the session can.
 func (c caller) sessionCookie(session string, stay bool) http.Cookie {
 	if !stay {
 		return c.cookie(cookieName, session, 0)

@@ -59,7 +59,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	inFlight := newSends()
 	failed, c := 0, clock{wall: d.Now}
 	d.lanes = make(map[string]breaker)
-	todo, old := task{run: d.begin}, task{}
+	todo, deciding := task{run: d.begin}, task{}
 	for ctx.Err() == nil {
 		now, back := c.look()
 		if back {
@@ -68,11 +68,11 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		if err := todo.try(now); err != nil {
 			d.Log.Error("cannot make queued deliveries due after a start or after the clock was set back; trying again", "err", err, "attempt", todo.failed)
 		}
-		if old.run == nil {
-			old.run = d.decide
+		if deciding.run == nil {
+			deciding.run = d.decide
 		}
-		if err := old.try(now); err != nil {
-			d.Log.Error("cannot decide how old or very much mail rings; trying again", "err", err, "attempt", old.failed)
+		if err := deciding.try(now); err != nil {
+			d.Log.Error("cannot decide how old or very much mail rings; trying again", "err", err, "attempt", deciding.failed)
 		}
 		queues, err := d.Store.Due(now, inFlight.room, inFlight.queues)
 		ready, next := split(queues, now)
@@ -86,7 +86,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 				done <- q
 			})
 		}
-		timer := time.NewTimer(min(idle(now, len(inFlight.queues), next), inFlight.nextProbe(), todo.wait(), old.wait()))
+		timer := time.NewTimer(min(idle(now, len(inFlight.queues), next), inFlight.nextProbe(), todo.wait(), deciding.wait()))
 		select {
 		case <-ctx.Done():
 		case q := <-done:

@@ -61,16 +61,22 @@ func (o Outbox) Evidence(lane, device string) (ev Evidence, err error) {
 func (s Devices) LastProof(lane, device string) (last time.Time, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		list, err := members.Keys(tx, table.Under(memberPrefix{lane, true}), table.NoLimit)
+		if err != nil {
+			return err
+		}
 		for _, k := range list {
-			if string(k.device) == device || err != nil {
+			if string(k.device) == device {
 				continue
 			}
-			var q queueRow
-			if q, _, err = queues.Get(tx, k.device); q.Status.Proof.After(last) {
+			q, _, err := queues.Get(tx, k.device)
+			if err != nil {
+				return err
+			}
+			if q.Status.Proof.After(last) {
 				last = q.Status.Proof
 			}
 		}
-		return err
+		return nil
 	})
 	return last, err
 }

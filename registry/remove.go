@@ -78,16 +78,8 @@ func notifySharesEnded(set *queueSet, account string, row accountRow, people []s
 // was shared with the person. The notification has all that it takes to add the mailbox again, but
 // not its password.
 func notifyShareEnded(set *queueSet, account id, row accountRow, user string) error {
-	own, err := devices.Keys(set.tx, table.Under(id(user)), table.NoLimit)
-	if err != nil {
-		return err
-	}
-	var recipients []string
-	for _, k := range own {
-		recipients = append(recipients, string(k.device))
-	}
 	reason := idlepush.Reason{Code: CodeShareEnded}.With(codes.Account, row.Email).With("host", row.Host).With("port", strconv.Itoa(row.Port)).
 		With("security", string(row.Security)).With("username", row.Username)
-	return set.insert(idlepush.Notification{ID: stableID(string(idlepush.KindAttention), string(account), user, set.now.String()), Kind: idlepush.KindAttention, User: user,
-		At: set.now, Expires: set.now.Add(idlepush.KindAttention.Lifetime()), Reason: reason}, recipients)
+	_, err := set.notifyUser(id(user), reason, string(account), user)
+	return err
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"slices"
 	"time"
 
 	"idlepush"
@@ -184,33 +185,36 @@ func settleEnded(set *queueSet, w Work, o Outcome, row deliveryRow) error {
 // or gives its owner a notice.
 func removeGoneDevice(set *queueSet, q *queue, cause idlepush.Reason) error {
 	d := q.device
-	own, err := devices.Keys(set.tx, table.Under(d.Key.user), table.NoLimit)
-	if err != nil {
-		return err
-	}
-	var others []string
-	for _, k := range own {
-		if k != d.Key {
-			others = append(others, string(k.device))
-		}
-	}
-	n := idlepush.Notification{ID: stableID(string(idlepush.KindAttention), string(d.Key.device), set.now.String()), Kind: idlepush.KindAttention, User: string(d.Key.user),
-		At: set.now, Expires: set.now.Add(idlepush.KindAttention.Lifetime()),
-		Reason: idlepush.Reason{Code: "device_gone", Params: cause.Params}.With(codes.Cause, string(cause.Code)).With("device", d.Value.Name)}
 	delete(set.list, d.Key.device)
 	if err := removeDevice(set.tx, d.Key); err != nil {
 		return err
 	}
-	if len(others) == 0 {
-		u, err := getUser(set.tx, n.User)
-		if err != nil {
-			return err
-		}
-		if err := putNotice(set.tx, d.Key.user, u, Notice{set.now, n.Reason}); err != nil {
-			return err
-		}
+	reason := idlepush.Reason{Code: "device_gone", Params: cause.Params}.With(codes.Cause, string(cause.Code)).With("device", d.Value.Name)
+	told, err := set.notifyUser(d.Key.user, reason, string(d.Key.device))
+	if err != nil || told > 0 {
+		return err
 	}
-	return set.insert(n, others)
+	u, err := getUser(set.tx, string(d.Key.user))
+	if err != nil {
+		return err
+	}
+	return putNotice(set.tx, d.Key.user, u, Notice{set.now, reason})
+}
+
+// notifyUser notifies a user that something is gone, on all devices, and returns how many there
+// are. about identifies what is gone.
+func (s *queueSet) notifyUser(user id, reason idlepush.Reason, about ...string) (told int, err error) {
+	own, err := devices.Keys(s.tx, table.Under(user), table.NoLimit)
+	if err != nil {
+		return 0, err
+	}
+	var recipients []string
+	for _, k := range own {
+		recipients = append(recipients, string(k.device))
+	}
+	key := slices.Concat([]string{string(idlepush.KindAttention)}, about, []string{s.now.String()})
+	return len(own), s.insert(idlepush.Notification{ID: stableID(key...), Kind: idlepush.KindAttention, User: string(user),
+		At: s.now, Expires: s.now.Add(idlepush.KindAttention.Lifetime()), Reason: reason}, recipients)
 }
 
 // state returns the state of a delivery after the result.

@@ -107,8 +107,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		"status", rec.status, "duration", time.Since(start).Round(time.Microsecond), "remote", s.guard.clientAddress(r))
 }
 
-// isHTTPS reports whether the request was made by https, as far as can be known, or to the host of
-// the public URL, which is https. Browsers ignore the header over http.
+// isHTTPS reports whether the request was made by https, as far as can be known. One to the host of
+// the public URL counts as such, because that is https. Browsers ignore the header over http.
 func (s *server) isHTTPS(r *http.Request) bool {
 	return strings.HasPrefix(s.guard.originOf(r), "https:") || "https://"+r.Host == s.publicURL()
 }

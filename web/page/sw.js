@@ -18,8 +18,8 @@ self.addEventListener("fetch", (event) => {
 	}
 });
 
-// fetchOr returns the answer of the server. Without one, or if a proxy says that it cannot reach the
-// server, it returns the kept file.
+// fetchOr returns the answer of the server. Without one, or if a proxy says that it cannot reach
+// the server, it returns the kept file.
 async function fetchOr(kept, request) {
 	try {
 		const response = await fetch(request);

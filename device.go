@@ -32,7 +32,7 @@ type Device struct {
 	Revision   uint64 // changes with every edit
 	User       string // user id
 	Name       string
-	Session    string // id of the session that it registered itself in; empty: none
+	By         string // id of the session or token by which it was registered last; empty: none
 	Transport  Transport
 	Address    Secret            `json:"-"` // a token, or an endpoint
 	Keys       *Keys             `json:"-"` // content travels encrypted to these; nil: in the clear

@@ -96,7 +96,7 @@ func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (_ idle
 	var out idlepush.Account
 	err = s.db.Update(func(tx *table.Tx) error {
 		out, added = a, false
-		if _, err := checkCreator(tx, a.Owner, session, now); err != nil {
+		if _, _, err := checkMaker(tx, a.Owner, session, now); err != nil {
 			return err
 		}
 		k, found, err := accountsAt.Get(tx, mailboxOf(a.Host, a.Username))

@@ -100,7 +100,7 @@ func endUnusedSession(tx *table.Tx, user id) error {
 		return err
 	}
 	rows = slices.DeleteFunc(rows, func(t table.Row[digest, tokenRow]) bool {
-		return !t.Value.Session || slices.ContainsFunc(own, func(d table.Row[deviceKey, deviceRow]) bool { return d.Value.Session == t.Value.ID })
+		return !t.Value.Session || slices.ContainsFunc(own, func(d table.Row[deviceKey, deviceRow]) bool { return d.Value.By == t.Value.ID })
 	})
 	if len(rows) == 0 {
 		return nil

@@ -150,23 +150,21 @@ func (c *core) watchUsers() {
 		if before != nil && after != nil && !before.Notice.Since.Equal(after.Notice.Since) {
 			c.publish(userChanged, string(k), []string{string(k)})
 		}
-		if before != nil && (after == nil || before.SessionEra != after.SessionEra) {
+		if before != nil && (after == nil || before.Era != after.Era) {
 			c.publish(sessionChanged, "", []string{string(k)})
-		}
-		if before != nil && (after == nil || before.InviteEra != after.InviteEra) {
 			c.publishToAll(inviteChanged, "")
 		}
 	})
 	tokens.Watch(c.db, func(_ digest, before, after *tokenRow) {
 		for _, row := range []*tokenRow{before, after} {
-			if row != nil && row.Session && (before == nil || after == nil) {
+			if row != nil && (before == nil || after == nil) {
 				c.publish(sessionChanged, row.ID, []string{row.User})
 			}
 		}
 	})
 	invites.Watch(c.db, func(_ digest, before, after *inviteRow) {
 		if before == nil {
-			c.publish(inviteChanged, after.ID, []string{after.By})
+			c.publish(inviteChanged, after.ID, []string{after.User})
 		} else {
 			c.publishToAll(inviteChanged, before.ID)
 		}

@@ -22,6 +22,9 @@ const (
 // parameters have all that it takes to add the mailbox again, but not the password.
 const CodeShareEnded codes.Code = "share_ended"
 
+// codeTokenByAdmin is for the person for whom the admin token made a token.
+const codeTokenByAdmin codes.Code = "token_by_admin"
+
 // Codes are those that the registry gives itself.
 var Codes = []codes.Entry{
 	{Code: CodeOld, Text: "It did not ring by itself, because it is older mail that was found together with more: one summary counts them all.", Cases: map[string]string{
@@ -34,5 +37,6 @@ var Codes = []codes.Entry{
 	{Code: codeDuplicate, Text: "It did not ring again: the same mail was there before, in {folder}."},
 	{Code: CodeShareEnded, Text: "it no longer rings for you, because its owner no longer watches it or is gone: to keep it, add it again with its password " +
 		"(mail server {host}, port {port}, encryption {security}, user name {username})"},
+	{Code: codeTokenByAdmin, Text: "somebody with the admin token has made a token for an app of yours, {token}: if you do not know of it, end it on your page “You”"},
 	{Code: "device_gone", Text: "{device} gets no more notifications: {cause}"},
 }

@@ -40,7 +40,7 @@ func unsealDevice(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (idlepush.De
 		return idlepush.Device{}, q, err
 	}
 	d := idlepush.Device{ID: string(at.Key.device), Revision: row.Revision, User: string(at.Key.user), Name: row.Name,
-		Session: row.Session, Transport: row.Transport, Lane: q.Lane, MustShow: q.MustShow, Content: row.Content,
+		By: row.By, Transport: row.Transport, Lane: q.Lane, MustShow: q.MustShow, Content: row.Content,
 		Accounts: row.Accounts, Created: row.Created, Registered: row.Registered, Status: q.Status.status(), Due: q.Due}
 	var secrets deviceSecrets
 	if err := devices.Place(tx, at.Key).Open(row.Secrets, &secrets); err != nil {
@@ -75,7 +75,7 @@ func putDevice(tx *table.Tx, d idlepush.Device) error {
 // sealDevice returns the row of the device under k.
 func sealDevice(tx *table.Tx, k deviceKey, d idlepush.Device) (deviceRow, error) {
 	sealed, err := devices.Place(tx, k).Seal(deviceSecrets{string(d.Address), (*sealedKeys)(d.Keys), d.Params})
-	return deviceRow{Revision: d.Revision, Name: d.Name, Session: d.Session, Transport: d.Transport,
+	return deviceRow{Revision: d.Revision, Name: d.Name, By: d.By, Transport: d.Transport,
 		Address: addressDigest(d), Secrets: sealed, Content: d.Content, Accounts: d.Accounts, Created: d.Created, Registered: d.Registered}, err
 }
 
@@ -98,19 +98,25 @@ func checkLane(d idlepush.Device) error {
 //
 // d.Status.State says whether a push has reached the device. If it is empty, the state stays as it
 // is, and a new device is unproven. d.Lane, which must not be empty, and d.MustShow come from its
-// transport. d.ID and d.Revision are ignored.
+// transport. by is the session or token by which it is registered, or empty. d.ID, d.Revision and
+// d.By are ignored.
 //
-// It returns ErrNotFound if there is no such user, ErrDenied if session is not empty and has ended,
-// and a FullError if the user has as many as one may have.
-func (s Devices) Register(d idlepush.Device, session string, now time.Time) (_ idlepush.Device, created bool, err error) {
+// It returns ErrNotFound if there is no such user, ErrDenied if by has ended, ErrTaken if by is a
+// token of device scope that has another device, and a FullError if the user has as many as one may
+// have.
+func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepush.Device, created bool, err error) {
 	if err := checkLane(d); err != nil {
 		return idlepush.Device{}, false, err
 	}
 	var out idlepush.Device
 	err = s.db.Update(func(tx *table.Tx) error {
 		out = d
-		u, err := checkCreator(tx, d.User, session, now)
+		out.By = by
+		u, maker, err := checkMaker(tx, d.User, by, now)
 		if err != nil {
+			return err
+		}
+		if err := checkOnlyDevice(tx, maker, d); err != nil {
 			return err
 		}
 		var old idlepush.Device
@@ -148,7 +154,7 @@ func (s Devices) Register(d idlepush.Device, session string, now time.Time) (_ i
 //
 // It returns ErrStale if the device was edited since d was read, and ErrTaken if another device has
 // that address. It returns ErrNotFound if the device is removed or belongs to another user, and
-// ErrDenied if it is moved into a session that has ended.
+// ErrDenied if d.By is another that has ended.
 func (s Devices) Update(d idlepush.Device, now time.Time) (idlepush.Device, error) {
 	if err := checkLane(d); err != nil {
 		return idlepush.Device{}, err
@@ -177,8 +183,8 @@ func (s Devices) Update(d idlepush.Device, now time.Time) (idlepush.Device, erro
 		if found && string(k.device) != d.ID {
 			return ErrTaken
 		}
-		if d.Session != old.Session {
-			if _, err := checkCreator(tx, d.User, d.Session, now); err != nil {
+		if d.By != old.By {
+			if _, _, err := checkMaker(tx, d.User, d.By, now); err != nil {
 				return err
 			}
 		}
@@ -229,6 +235,9 @@ func replaceDevice(tx *table.Tx, d *idlepush.Device, old idlepush.Device, now ti
 		}
 	}
 	if err := putDevice(tx, *d); err != nil {
+		return err
+	}
+	if err := replaceMaker(tx, *d, old); err != nil {
 		return err
 	}
 	return queues.Put(tx, id(d.ID), q)
@@ -289,12 +298,14 @@ func (s Devices) List(user string) (list []idlepush.Device, err error) {
 	return list, err
 }
 
-// Remove removes the device, and ends the session in which it was registered, unless that is the
-// session given, which may be empty. A lost phone must not register again when somebody opens it.
-// What waits for the device is not sent, and the next Purge removes it. Remove returns ErrStale if
-// the device was edited since d was read.
-func (s Devices) Remove(d idlepush.Device, session string) error {
-	return s.db.Update(func(tx *table.Tx) error {
+// Remove removes the device, and ends the session or the token of device scope by which it was
+// registered, with what was made by that: a lost phone must not register again when somebody opens
+// it. It spares keep, the session or token that asks, which may be empty. What waits for the device
+// is not sent, and the next Purge removes it. What does not fit one transaction takes several.
+// Remove returns ErrStale if the device was edited since d was read.
+func (s Devices) Remove(d idlepush.Device, keep string) error {
+	left, user := "", id("")
+	err := s.db.Update(func(tx *table.Tx) error {
 		at, err := deviceRowOf(tx, id(d.ID))
 		if err != nil {
 			return err
@@ -302,17 +313,36 @@ func (s Devices) Remove(d idlepush.Device, session string) error {
 		if at.Value.Revision != d.Revision {
 			return ErrStale
 		}
-		if there := at.Value.Session; there != "" && there != session {
-			t, err := sessionOf(tx, at.Key.user, there)
-			if err == nil {
-				err = endSession(tx, at.Key.user, t.Key)
-			}
-			if err != nil && !errors.Is(err, ErrNotFound) {
-				return err
-			}
+		if err := removeDevice(tx, at.Key); err != nil {
+			return err
 		}
-		return removeDevice(tx, at.Key)
+		user = at.Key.user
+		left, err = endTokenOf(tx, user, at.Value.By, keep)
+		return err
 	})
+	for err == nil && left != "" {
+		err = s.db.Update(func(tx *table.Tx) (err error) {
+			left, err = endTokenOf(tx, user, left, keep)
+			return err
+		})
+	}
+	return err
+}
+
+// checkOnlyDevice returns ErrTaken if the token is of device scope and has another device than d.
+func checkOnlyDevice(tx *table.Tx, t tokenRow, d idlepush.Device) error {
+	if t.Scope != ScopeDevice {
+		return nil
+	}
+	own, err := devicesBy(tx, t)
+	if err != nil || len(own) == 0 {
+		return err
+	}
+	at, found, err := devicesAt.Get(tx, addressDigest(d))
+	if err == nil && (!found || at != own[0]) {
+		err = ErrTaken
+	}
+	return err
 }
 
 func removeDevice(tx *table.Tx, k deviceKey) error {

@@ -67,7 +67,7 @@ func furnish(t *testing.T, s *Store) furnished {
 	f.shared, err = s.Accounts.Update(f.shared, dawn)
 	check(err)
 	f.phone, f.page = phone(t, s, f.ann, "phone"), browser(t, s, f.ann, "page", "https://push.example")
-	f.tablet = register(t, s, idlepush.Device{User: f.ben.ID, Name: "tablet", Session: f.bens.ID, Transport: APNs, Address: "tablet", Content: idlepush.LevelSubject})
+	f.tablet = register(t, s, idlepush.Device{User: f.ben.ID, Name: "tablet", By: f.bens.ID, Transport: APNs, Address: "tablet", Content: idlepush.LevelSubject})
 
 	look := arrival(t, s, f.shared, 2, dawn)
 	look.Mails[0].Fingerprint, look.Mails[1].Fingerprint = "one", "two"

@@ -140,7 +140,7 @@ func register(t testing.TB, s *Store, d idlepush.Device) idlepush.Device {
 	if d.Status.State == "" {
 		d.Status.State = idlepush.StateProven
 	}
-	d, _, err := s.Devices.Register(routed(d), "", dawn)
+	d, _, err := s.Devices.Register(routed(d), d.By, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func (f InviteFor) Lifetime() time.Duration {
 // Invite admits somebody who has its code, once. Only the code's SHA-256 is stored.
 type Invite struct {
 	ID      string
-	By      string // user id
+	User    string // id of the user who made it
 	For     InviteFor
 	Admin   bool // for a person: to become an admin
 	Created time.Time
@@ -38,36 +38,31 @@ type Invite struct {
 }
 
 func inviteOf(row inviteRow) Invite {
-	return Invite{row.ID, row.By, row.For, row.Admin, row.Created, row.Expires}
+	return Invite{row.ID, row.User, row.For, row.Admin, row.Created, row.Expires}
 }
 
 // hasEnded reports whether the invite can no longer be accepted. u is the user who made it, and
 // found reports whether there is one.
 func (i inviteRow) hasEnded(u userRow, found bool, now time.Time) bool {
-	if !found || !now.Before(i.Expires) {
-		return true
-	}
-	if i.For == InviteForPerson {
-		return !u.Admin
-	}
-	return i.Era != u.InviteEra
+	return !found || !now.Before(i.Expires) || i.Era != u.Era || i.For == InviteForPerson && !u.Admin
 }
 
-// AddInvite creates an invite by the user and returns its code, which cannot be read again. It
-// returns ErrNotFound if there is no such user, ErrDenied if session is not empty and has ended,
-// and a FullError if the user has as many as can be accepted.
-func (s Users) AddInvite(by string, f InviteFor, admin bool, session string, now time.Time) (Invite, string, error) {
-	row := inviteRow{ID: newID(), By: by, For: f, Admin: admin, Created: now, Expires: now.Add(f.Lifetime())}
+// AddInvite creates an invite of the user and returns its code, which cannot be read again. by is
+// the session or token by which it is made, or empty. AddInvite returns ErrNotFound if there is no
+// such user, and ErrDenied if by has ended. It returns a FullError if the user has as many as can
+// be accepted.
+func (s Users) AddInvite(user string, f InviteFor, admin bool, by string, now time.Time) (Invite, string, error) {
+	row := inviteRow{ID: newID(), User: user, By: by, For: f, Admin: admin, Created: now, Expires: now.Add(f.Lifetime())}
 	code := rand.Text()
 	err := s.db.Update(func(tx *table.Tx) error {
-		u, err := checkCreator(tx, by, session, now)
+		u, _, err := checkMaker(tx, user, by, now)
 		if err != nil {
 			return err
 		}
-		if err := checkBound(tx, s.bounds.invites, by, countInvites(u, now)); err != nil {
+		if err := checkBound(tx, s.bounds.invites, user, countInvites(u, now)); err != nil {
 			return err
 		}
-		row.Era = u.InviteEra
+		row.Era = u.Era
 		return invites.Put(tx, digestOf(code), row)
 	})
 	return inviteOf(row), code, err
@@ -81,7 +76,7 @@ func (s Users) Invites(now time.Time) (list []Invite, err error) {
 			return err
 		}
 		for _, i := range rows {
-			u, found, err := users.Get(tx, id(i.Value.By))
+			u, found, err := users.Get(tx, id(i.Value.User))
 			if err != nil {
 				return err
 			}
@@ -113,7 +108,7 @@ func (s Users) RemoveInvite(invite string) error {
 func (s Users) Invite(code string, now time.Time) (i Invite, by idlepush.User, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		row, u, err := invite(tx, code, now)
-		i, by = inviteOf(row), u.user(id(row.By))
+		i, by = inviteOf(row), u.user(id(row.User))
 		return err
 	})
 	if err != nil {
@@ -130,7 +125,7 @@ func invite(tx *table.Tx, code string, now time.Time) (i inviteRow, by userRow, 
 	if err != nil {
 		return i, by, err
 	}
-	by, found, err = users.Get(tx, id(i.By))
+	by, found, err = users.Get(tx, id(i.User))
 	if err == nil && i.hasEnded(by, found, now) {
 		err = ErrNotFound
 	}
@@ -155,7 +150,9 @@ func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u idlep
 		if err != nil {
 			return err
 		}
-		if u = by.user(id(i.By)); i.For == InviteForPerson {
+		maker, person := i.By, i.For == InviteForPerson
+		if u = by.user(id(i.User)); person {
+			maker = "" // a person of one's own
 			u, by = idlepush.User{ID: newID(), Name: name, Admin: i.Admin, Created: now}, userRow{}
 			if err := addUser(tx, u, hashed); err != nil {
 				return err
@@ -164,7 +161,7 @@ func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u idlep
 		if err := invites.Delete(tx, digestOf(code)); err != nil {
 			return err
 		}
-		return beginSession(tx, session, id(u.ID), by, v, now)
+		return beginSession(tx, session, id(u.ID), by, v, maker, person, now)
 	})
 	if err != nil {
 		return idlepush.User{}, "", err

@@ -58,17 +58,22 @@ func (digest) Parse(data []byte) (digest, error) {
 	return digest(f.Fixed(sha256.Size)), f.Err()
 }
 
-// ownedKey is the digest of something that belongs to a user.
+// makerKey is what one credential of a user has made. by is empty if no credential has.
+type makerKey struct{ owner, by id }
+
+func (k makerKey) Append(data []byte) []byte { return k.by.Append(k.owner.Append(data)) }
+
+// ownedKey is the digest of a session, token or invite of a user.
 type ownedKey struct {
-	owner  id
+	makerKey
 	digest digest
 }
 
-func (k ownedKey) Append(data []byte) []byte { return k.digest.Append(k.owner.Append(data)) }
+func (k ownedKey) Append(data []byte) []byte { return k.digest.Append(k.makerKey.Append(data)) }
 
 func (ownedKey) Parse(data []byte) (ownedKey, error) {
 	f := table.Split(data)
-	return ownedKey{id(f.Text()), digest(f.Fixed(sha256.Size))}, f.Err()
+	return ownedKey{makerKey{id(f.Text()), id(f.Text())}, digest(f.Fixed(sha256.Size))}, f.Err()
 }
 
 // folded returns a name without regard to case, as strings.EqualFold compares.

@@ -246,11 +246,11 @@ var larges = []large{
 		resident(b, b.s, "carl")
 		_, t, _ := inSession(b, b.s, "carl")
 		for i := range 60 {
-			register(b, b.s, idlepush.Device{User: t.User, Name: fmt.Sprint(i), Session: t.ID, Transport: FCM, Address: idlepush.Secret(fmt.Sprint("of carl ", i)), Content: idlepush.LevelSubject})
+			register(b, b.s, idlepush.Device{User: t.User, Name: fmt.Sprint(i), By: t.ID, Transport: FCM, Address: idlepush.Secret(fmt.Sprint("of carl ", i)), Content: idlepush.LevelSubject})
 		}
-		b.work.Device = idlepush.Device{User: t.User, Session: t.ID}
+		b.work.Device = idlepush.Device{User: t.User, By: t.ID}
 	}, do: func(b *estate) error {
-		return b.s.Users.RemoveSession(b.work.Device.User, b.work.Device.Session)
+		return b.s.Users.RemoveSession(b.work.Device.User, b.work.Device.By, "")
 	}, gone: ErrNotFound},
 	{name: "purge", prepare: func(b *estate) { phones(b, b.s, b.ann, 100); b.record(5); b.deliver(50) },
 		do: func(b *estate) error { return b.s.Purge(b.Context(), dawn.Add(maxAge)) }},

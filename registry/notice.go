@@ -44,3 +44,16 @@ func putNotice(tx *table.Tx, user id, row userRow, n Notice) error {
 	row.Notice = noticeRow{n.Since, n.Code, n.Params}
 	return users.Put(tx, user, row)
 }
+
+// tellUser notifies a user as notifyUser does, or gives the user a notice if there are no devices.
+func tellUser(set *queueSet, user id, r idlepush.Reason, about ...string) error {
+	told, err := set.notifyUser(user, r, about...)
+	if err != nil || told > 0 {
+		return err
+	}
+	u, err := getUser(set.tx, string(user))
+	if err != nil {
+		return err
+	}
+	return putNotice(set.tx, user, u, Notice{set.now, r})
+}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -66,4 +67,36 @@ func TestNotice(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTokenByAdmin(t *testing.T) {
+	t.Parallel()
+	t.Run("the person's devices are told, or the page if there are none", func(t *testing.T) {
+		t.Parallel()
+		for _, phones := range []int{0, 2} {
+			s := newStore(t)
+			ann := someone(t, s, "ann")
+			for i := range phones {
+				phone(t, s, ann, fmt.Sprint("phone ", i))
+			}
+			row, _, err := s.Users.AddTokenByAdmin(ann.ID, "script", dawn)
+			if err != nil || row.Scope != ScopeDevice || row.By != "" {
+				t.Fatalf("%+v, %v", row, err)
+			}
+			want := idlepush.Reason{Code: codeTokenByAdmin}.With("token", "script")
+			if list := attentions(t, s, ann, dawn); len(list) != 1 || !list[0].Reason.Equal(want) || len(list[0].Deliveries) != phones {
+				t.Errorf("%d phones are told %+v", phones, list)
+			}
+			if n, err := s.Users.Notice(ann.ID); err != nil || n.Since.IsZero() != (phones > 0) {
+				t.Errorf("with %d phones the notice is %+v, %v", phones, n, err)
+			}
+		}
+	})
+	t.Run("the token is not made without telling", func(t *testing.T) {
+		t.Parallel()
+		s := newStore(t)
+		if _, _, err := s.Users.AddTokenByAdmin(newID(), "script", dawn); !errors.Is(err, ErrNotFound) {
+			t.Error(err)
+		}
+	})
 }

@@ -21,13 +21,13 @@ var (
 
 	tokens   = table.New[digest, tokenRow]("tokens") // by the SHA-256 of the token
 	tokensOf = table.NewIndex(tokens, "tokens/user", func(k digest, row tokenRow) []ownedKey {
-		return []ownedKey{{id(row.User), k}}
+		return []ownedKey{{makerKey{id(row.User), id(row.By)}, k}}
 	})
 	tokensID = table.NewIndex(tokens, "tokens/id", func(_ digest, row tokenRow) []id { return []id{id(row.ID)} })
 
 	invites   = table.New[digest, inviteRow]("invites") // by the SHA-256 of the code
 	invitesOf = table.NewIndex(invites, "invites/user", func(k digest, row inviteRow) []ownedKey {
-		return []ownedKey{{id(row.By), k}}
+		return []ownedKey{{makerKey{id(row.User), id(row.By)}, k}}
 	})
 	invitesID = table.NewIndex(invites, "invites/id", func(_ digest, row inviteRow) []id { return []id{id(row.ID)} })
 
@@ -171,11 +171,11 @@ type userRow struct {
 	Admin    bool
 	Created  time.Time
 	Password password
-	// Sessions and invites for devices are of the era in which they began, and end with it.
-	SessionEra uint64
-	InviteEra  uint64
-	Notice     noticeRow `json:",omitzero"`
-	Browsers   []digest  `json:",omitempty"` // SHA-256 of their secrets; the latest last
+	// Sessions, tokens of full scope and invites are of the era in which they began. They end with
+	// it.
+	Era      uint64
+	Notice   noticeRow `json:",omitzero"`
+	Browsers []digest  `json:",omitempty"` // SHA-256 of their secrets; the latest last
 }
 
 // noticeRow is a Notice; zero: the user has no notice.
@@ -192,24 +192,27 @@ func (row userRow) user(k id) idlepush.User {
 type tokenRow struct {
 	ID      string
 	User    string
+	By      string `json:",omitempty"` // id of the session or token by which it was made
 	Name    string
 	Scope   Scope
 	Created time.Time
 	Expires time.Time `json:",omitzero"`
 	Session bool      `json:",omitempty"`
+	Proved  bool      `json:",omitempty"` // it began with the password
 	Stay    bool      `json:",omitempty"`
 	Used    time.Time `json:",omitzero"`
-	Era     uint64    `json:",omitempty"` // of a session
+	Era     uint64    `json:",omitempty"`
 }
 
 type inviteRow struct {
 	ID      string
-	By      string
+	User    string
+	By      string `json:",omitempty"` // as of a token
 	For     InviteFor
 	Admin   bool `json:",omitempty"`
 	Created time.Time
 	Expires time.Time
-	Era     uint64 `json:",omitempty"` // of an invite for a device
+	Era     uint64 `json:",omitempty"`
 }
 
 type accountRow struct {
@@ -289,7 +292,7 @@ type hostRow struct {
 type deviceRow struct {
 	Revision   uint64
 	Name       string
-	Session    string `json:",omitempty"`
+	By         string `json:",omitempty"` // as of a token
 	Transport  idlepush.Transport
 	Address    digest
 	Secrets    table.Sealed // a deviceSecrets

@@ -35,7 +35,9 @@ func tokenLimits(t *testing.T) {
 		now   time.Time
 		ended bool
 	}{
-		"a bearer token does not":               {tokenRow{Created: dawn}, at(1000 * day), false},
+		"a bearer token does not":               {tokenRow{Era: 1, Scope: ScopeFull, Created: dawn}, at(1000 * day), false},
+		"a bearer token of another password":    {tokenRow{Scope: ScopeFull, Created: dawn}, dawn, true},
+		"an app's token of another password":    {tokenRow{Scope: ScopeDevice, Created: dawn}, at(1000 * day), false},
 		"idle, not yet":                         {short, at(12*hour - 1), false},
 		"idle":                                  {short, at(12 * hour), true},
 		"used meanwhile":                        {used(short, 11*hour), at(20 * hour), false},
@@ -48,7 +50,7 @@ func tokenLimits(t *testing.T) {
 		"made before sessions knew of use":      {tokenRow{Era: 1, Session: true, Created: dawn, Expires: at(30 * day)}, at(12 * hour), true},
 		"made before, and used on the same day": {tokenRow{Era: 1, Session: true, Created: dawn, Expires: at(30 * day)}, at(hour), false},
 	} {
-		if got := row.token.hasEnded(userRow{SessionEra: 1}, row.now); got != row.ended {
+		if got := row.token.hasEnded(userRow{Era: 1}, row.now); got != row.ended {
 			t.Errorf("%s: ended is %v", name, got)
 		}
 	}
@@ -135,7 +137,7 @@ func inSession(t testing.TB, s *Store, name string) (idlepush.Device, Token, str
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := register(t, s, idlepush.Device{User: u.ID, Name: "phone", Session: row.ID, Transport: FCM, Address: idlepush.Secret(row.ID), Content: idlepush.LevelWake})
+	d := register(t, s, idlepush.Device{User: u.ID, Name: "phone", By: row.ID, Transport: FCM, Address: idlepush.Secret(row.ID), Content: idlepush.LevelWake})
 	return d, row, session
 }
 
@@ -146,13 +148,13 @@ func logoutDevice(t *testing.T) {
 	bob := someone(t, s, "bob")
 	d, row, session := inSession(t, s, "ann")
 	other, _, _ := inSession(t, s, "ann")
-	if err := s.Users.RemoveSession(bob.ID, row.ID); !errors.Is(err, ErrNotFound) {
+	if err := s.Users.RemoveSession(bob.ID, row.ID, ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("ended by another: %v", err)
 	}
-	if err := s.Users.RemoveToken(ann.ID, row.ID); !errors.Is(err, ErrNotFound) {
+	if err := s.Users.RemoveToken(ann.ID, row.ID, ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a session passes for a bearer token: %v", err)
 	}
-	if err := s.Users.RemoveSession(ann.ID, row.ID); err != nil {
+	if err := s.Users.RemoveSession(ann.ID, row.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Users.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
@@ -173,10 +175,10 @@ func moveIntoEnded(t *testing.T) {
 	ann := resident(t, s, "ann")
 	_, row, _ := inSession(t, s, "ann")
 	d := phone(t, s, ann, "phone")
-	if err := s.Users.RemoveSession(ann.ID, row.ID); err != nil {
+	if err := s.Users.RemoveSession(ann.ID, row.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	d.Session = row.ID
+	d.By = row.ID
 	if _, err := s.Devices.Update(d, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("it did: %v", err)
 	}
@@ -196,7 +198,7 @@ func createInEnded(t *testing.T) {
 			t.Errorf("%s before: %v", what, err)
 		}
 	}
-	if err := s.Users.RemoveSession(ann.ID, row.ID); err != nil {
+	if err := s.Users.RemoveSession(ann.ID, row.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	for what, do := range makers {
@@ -206,7 +208,7 @@ func createInEnded(t *testing.T) {
 	}
 	left, err := s.Users.Tokens(ann.ID)
 	invited, inviteErr := s.Users.Invites(dawn)
-	if err := errors.Join(err, inviteErr); err != nil || len(left) != 1 || len(invited) != 0 {
+	if err := errors.Join(err, inviteErr); err != nil || len(left) != 0 || len(invited) != 0 {
 		t.Errorf("tokens %v, invites %v, %v", left, invited, err)
 	}
 }
@@ -264,30 +266,30 @@ func inviteOfLost(t *testing.T) {
 	s := newStore(t)
 	ann := resident(t, s, "ann")
 	for name, end := range map[string]func(d idlepush.Device, row Token) error{
-		"it is ended":           func(_ idlepush.Device, row Token) error { return s.Users.RemoveSession(ann.ID, row.ID) },
+		"it is ended":           func(_ idlepush.Device, row Token) error { return s.Users.RemoveSession(ann.ID, row.ID, "") },
+		"it is logged out":      func(_ idlepush.Device, row Token) error { return s.Users.LogOut(ann.ID, row.ID) },
 		"its device is removed": func(d idlepush.Device, _ Token) error { return s.Devices.Remove(d, "") },
 		"the password is another": func(idlepush.Device, Token) error {
-			_, err := s.Users.UpdateOwn(ann.ID, "", "password", "password")
+			_, err := s.Users.UpdateOwn(ann.ID, "password", UserPatch{Password: "password"})
 			return err
 		},
 	} {
 		d, row, _ := inSession(t, s, "ann")
-		_, person, err := s.Users.AddInvite(ann.ID, InviteForPerson, false, "", dawn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, code, err := s.Users.AddInvite(ann.ID, InviteForDevice, false, "", dawn)
-		if err != nil {
-			t.Fatal(err)
+		var codes []string
+		for _, f := range []InviteFor{InviteForPerson, InviteForDevice} {
+			_, code, err := s.Users.AddInvite(ann.ID, f, false, row.ID, dawn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			codes = append(codes, code)
 		}
 		if err := end(d, row); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if _, _, err := s.Users.Accept(code, "", "", Visit{}, dawn); !errors.Is(err, ErrNotFound) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if _, _, err := s.Users.Invite(person, dawn); err != nil {
-			t.Errorf("%s: the invite of another person: %v", name, err)
+		for _, code := range codes {
+			if _, _, err := s.Users.Accept(code, "eve", "", Visit{}, dawn); !errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	}
 }

@@ -190,15 +190,7 @@ func removeGoneDevice(set *queueSet, q *queue, cause idlepush.Reason) error {
 		return err
 	}
 	reason := idlepush.Reason{Code: "device_gone", Params: cause.Params}.With(codes.Cause, string(cause.Code)).With("device", d.Value.Name)
-	told, err := set.notifyUser(d.Key.user, reason, string(d.Key.device))
-	if err != nil || told > 0 {
-		return err
-	}
-	u, err := getUser(set.tx, string(d.Key.user))
-	if err != nil {
-		return err
-	}
-	return putNotice(set.tx, d.Key.user, u, Notice{set.now, reason})
+	return tellUser(set, d.Key.user, reason, string(d.Key.device))
 }
 
 // notifyUser notifies a user that something is gone, on all devices, and returns how many there

@@ -79,7 +79,7 @@ func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Ti
 			return err
 		}
 		if v != nil {
-			err = beginSession(tx, secret, id(u.ID), userRow{}, *v, now)
+			err = beginSession(tx, secret, id(u.ID), userRow{}, *v, "", true, now)
 		} else {
 			err = tokens.Put(tx, digestOf(secret), tokenRow{ID: newID(), User: u.ID, Name: "setup", Scope: ScopeFull, Created: now})
 		}

@@ -24,14 +24,16 @@ const (
 type Token struct {
 	ID      string
 	User    string // user id
+	By      string // id of the session or token by which it was made; empty: none
 	Name    string // what it is for; of a session, which browser has it
 	Scope   Scope
 	Created time.Time
 	Expires time.Time // zero: never
 
 	Session bool      // it is for the page's cookie
+	Proved  bool      // of a session: it began with the person's password
 	Stay    bool      // the person wants to stay signed in there
-	Used    time.Time // of a session: about when it was last used
+	Used    time.Time // about when it was last used; zero: not yet
 }
 
 // tokenPrefix shows what a token is to somebody who finds it.
@@ -41,12 +43,12 @@ const tokenPrefix = "idlepush_"
 func newToken() string { return tokenPrefix + rand.Text() }
 
 func tokenOf(row tokenRow) Token {
-	return Token{ID: row.ID, User: row.User, Name: row.Name, Scope: row.Scope, Created: row.Created, Expires: row.Expires,
-		Session: row.Session, Stay: row.Stay, Used: row.Used}
+	return Token{ID: row.ID, User: row.User, By: row.By, Name: row.Name, Scope: row.Scope, Created: row.Created, Expires: row.Expires,
+		Session: row.Session, Proved: row.Proved, Stay: row.Stay, Used: row.Used}
 }
 
 // Authenticate returns the user of a token or session, and the token. It returns ErrDenied if the
-// token is unknown or has ended. It writes only if a session was not used for a while.
+// token is unknown or has ended. It writes only if it was not used for a while.
 func (s Users) Authenticate(token string, now time.Time) (idlepush.User, Token, error) {
 	var u userRow
 	var t tokenRow
@@ -55,7 +57,7 @@ func (s Users) Authenticate(token string, now time.Time) (idlepush.User, Token, 
 		return err
 	})
 	// A use that is long ago, or from the future, before the clock was set back.
-	if err == nil && t.Session && now.Sub(t.Used).Abs() >= usedStep {
+	if err == nil && now.Sub(t.Used).Abs() >= usedStep {
 		// A disk that is full must lock nobody out.
 		if use := s.markUsed(digestOf(token), now); errors.Is(use, ErrDenied) {
 			err = use
@@ -86,21 +88,40 @@ func liveToken(tx *table.Tx, k digest, now time.Time) (tokenRow, userRow, error)
 }
 
 // AddToken creates a bearer token for the user and returns its secret, which cannot be read again.
-// It returns ErrNotFound if there is no such user, ErrDenied if session is not empty and has ended,
-// and a FullError if the user has as many as one may have.
-func (s Users) AddToken(user, name string, scope Scope, session string, now time.Time) (Token, string, error) {
+// by is the session or token by which it is made, or empty. AddToken returns ErrNotFound if there
+// is no such user, ErrDenied if by has ended, and a FullError if the user has as many as one may
+// have.
+func (s Users) AddToken(user, name string, scope Scope, by string, now time.Time) (Token, string, error) {
 	secret := newToken()
-	row := tokenRow{ID: newID(), User: user, Name: name, Scope: scope, Created: now}
-	err := s.db.Update(func(tx *table.Tx) error {
-		if _, err := checkCreator(tx, user, session, now); err != nil {
+	row := tokenRow{ID: newID(), User: user, By: by, Name: name, Scope: scope, Created: now}
+	err := s.db.Update(func(tx *table.Tx) error { return s.addToken(tx, secret, &row, now) })
+	return tokenOf(row), secret, err
+}
+
+// AddTokenByAdmin is AddToken for a token of device scope that the admin token makes. It tells the
+// user's devices, or gives the user a notice.
+func (s Users) AddTokenByAdmin(user, name string, now time.Time) (Token, string, error) {
+	secret := newToken()
+	row := tokenRow{ID: newID(), User: user, Name: name, Scope: ScopeDevice, Created: now}
+	err := s.updateQueues(now, func(set *queueSet) error {
+		if err := s.addToken(set.tx, secret, &row, now); err != nil {
 			return err
 		}
-		if err := checkBound(tx, s.bounds.tokens, user, countTokens); err != nil {
-			return err
-		}
-		return tokens.Put(tx, digestOf(secret), row)
+		return tellUser(set, id(user), idlepush.Reason{Code: codeTokenByAdmin}.With("token", name), row.ID)
 	})
 	return tokenOf(row), secret, err
+}
+
+func (c *core) addToken(tx *table.Tx, secret string, row *tokenRow, now time.Time) error {
+	u, _, err := checkMaker(tx, row.User, row.By, now)
+	if err != nil {
+		return err
+	}
+	if err := checkBound(tx, c.bounds.tokens, row.User, countTokens); err != nil {
+		return err
+	}
+	row.Era = u.Era
+	return tokens.Put(tx, digestOf(secret), *row)
 }
 
 // Tokens returns the user's bearer tokens, without sessions, in no order.
@@ -117,17 +138,51 @@ func (s Users) Tokens(user string) (list []Token, err error) {
 	return list, err
 }
 
-// RemoveToken removes the user's bearer token of that id. It returns ErrNotFound if the user has no
-// such token.
-func (s Users) RemoveToken(user, token string) error {
-	return s.db.Update(func(tx *table.Tx) error {
-		t, found, err := tokensID.Row(tx, id(token))
-		if err == nil && (!found || t.Value.User != user || t.Value.Session) {
+// RemoveToken ends the user's bearer token of that id and what was made by it: sessions, tokens,
+// invites and devices. It spares keep, the session or token that asks, which may be empty. It
+// returns ErrNotFound if the user has no such token.
+func (s Users) RemoveToken(user, token, keep string) error {
+	return s.removeToken(user, token, keep, false)
+}
+
+// RemoveSession is RemoveToken for a session.
+func (s Users) RemoveSession(user, session, keep string) error {
+	return s.removeToken(user, session, keep, true)
+}
+
+// removeToken takes several transactions for what does not fit one.
+func (c *core) removeToken(user, token, keep string, session bool) error {
+	return c.inSteps(func(tx *table.Tx) (done bool, err error) {
+		t, err := tokenOfUser(tx, id(user), token)
+		if err == nil && t.Value.Session != session {
 			err = ErrNotFound
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
-		return tokens.Delete(tx, t.Key)
+		return endToken(tx, t, keep)
+	})
+}
+
+// LogOut ends the user's session of that id, and the invites and devices that were made by it: a
+// browser that is logged out gets no notifications. Sessions and tokens that were made by it live
+// on: a phone must not fall silent because a laptop is logged out. They count as made by what made
+// the session. LogOut returns ErrNotFound if the user has no such session.
+func (s Users) LogOut(user, session string) error {
+	return s.inSteps(func(tx *table.Tx) (done bool, err error) {
+		t, err := tokenOfUser(tx, id(user), session)
+		if err == nil && !t.Value.Session {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return false, err
+		}
+		if done, err := removeMade(tx, t.Value); err != nil || !done {
+			return false, err
+		}
+		if done, err := handDown(tx, t.Value, t.Value.By); err != nil || !done {
+			return false, err
+		}
+		return true, tokens.Delete(tx, t.Key)
 	})
 }

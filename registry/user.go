@@ -73,7 +73,7 @@ func (s Users) Login(name, plain string, v Visit, now time.Time) (idlepush.User,
 		if !found || !bytes.Equal(again.Password.Hash, row.Password.Hash) {
 			return ErrDenied
 		}
-		return beginSession(tx, session, k, again, v, now)
+		return beginSession(tx, session, k, again, v, "", true, now)
 	})
 	if err != nil {
 		return idlepush.User{}, "", err
@@ -150,34 +150,52 @@ func addUser(tx *table.Tx, u idlepush.User, p password) error {
 }
 
 // UpdateOwn changes the user's name or password; an empty one stays. A new password needs the
-// current one, and ends the user's sessions. UpdateOwn returns ErrTaken if another user has that
-// name, and ErrDenied if the current password is wrong.
-func (s Users) UpdateOwn(user, name, current, plain string) (idlepush.User, error) {
-	if plain == "" {
-		return s.update(user, UserPatch{Name: name}, nil)
+// current one, and ends what Update says. UpdateOwn returns ErrTaken if another user has that name,
+// and ErrDenied if the current password is wrong.
+func (s Users) UpdateOwn(user, current string, p UserPatch) (idlepush.User, error) {
+	p.Admin = nil
+	if p.Password == "" {
+		return s.update(user, p, nil)
 	}
+	hash, err := s.checkPassword(user, current)
+	if err != nil {
+		return idlepush.User{}, err
+	}
+	return s.update(user, p, hash)
+}
+
+// CheckPassword returns ErrDenied if the user has another password, and ErrNotFound if there is no
+// such user.
+func (s Users) CheckPassword(user, plain string) error {
+	_, err := s.checkPassword(user, plain)
+	return err
+}
+
+// checkPassword is CheckPassword, and returns the hash of the password.
+func (s Users) checkPassword(user, plain string) ([]byte, error) {
 	var row userRow
 	err := s.db.View(func(tx *table.Tx) (err error) {
 		row, err = getUser(tx, user)
 		return err
 	})
-	if err != nil {
-		return idlepush.User{}, err
+	if err == nil && subtle.ConstantTimeCompare(s.hash(plain, row.Password), row.Password.Hash) != 1 {
+		err = ErrDenied
 	}
-	if subtle.ConstantTimeCompare(s.hash(current, row.Password), row.Password.Hash) != 1 {
-		return idlepush.User{}, ErrDenied
-	}
-	return s.update(user, UserPatch{Name: name, Password: plain}, row.Password.Hash)
+	return row.Password.Hash, err
 }
 
 // UserPatch is a change of a user. Empty fields change nothing.
 type UserPatch struct {
 	Name, Password string
+	Devices        bool // a new password ends devices, too
 	Admin          *bool
 }
 
-// Update changes a user for an admin. A new password ends the user's sessions. Update returns
-// ErrTaken if another user has that name, and ErrLastAdmin if nobody else is an admin.
+// Update changes a user for an admin. A new password ends the user's sessions, tokens of full
+// scope, invites, and tokens of device scope that have no device. If p.Devices is set, it also ends
+// all devices and their tokens. What does not fit one transaction takes several, but no session,
+// token of full scope or invite is admitted after the first. Update returns ErrTaken if another
+// user has that name, and ErrLastAdmin if nobody else is an admin.
 func (s Users) Update(user string, p UserPatch) (idlepush.User, error) { return s.update(user, p, nil) }
 
 // update changes a user. If checked is not nil and the password has another hash by now, it returns
@@ -188,6 +206,7 @@ func (s Users) update(user string, p UserPatch, checked []byte) (idlepush.User, 
 		hashed = s.newPassword(p.Password)
 	}
 	var row userRow
+	done := true
 	err := s.db.Update(func(tx *table.Tx) (err error) {
 		if row, err = getUser(tx, user); err != nil {
 			return err
@@ -209,13 +228,20 @@ func (s Users) update(user string, p UserPatch, checked []byte) (idlepush.User, 
 		if p.Admin != nil {
 			row.Admin = *p.Admin
 		}
-		if p.Password != "" {
-			row.Password = hashed
-			row.SessionEra++
-			row.InviteEra++
+		if p.Password == "" {
+			return users.Put(tx, id(user), row)
 		}
-		return users.Put(tx, id(user), row)
+		row.Password = hashed
+		row.Era++
+		if err := users.Put(tx, id(user), row); err != nil {
+			return err
+		}
+		done, err = endOld(tx, id(user), p.Devices)
+		return err
 	})
+	if err == nil && !done {
+		err = s.inSteps(func(tx *table.Tx) (bool, error) { return endOld(tx, id(user), p.Devices) })
+	}
 	if err != nil {
 		return idlepush.User{}, err
 	}

@@ -246,26 +246,26 @@ func newPasswordEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Users.UpdateOwn(ann.ID, "eve", "wrong", "second"); !errors.Is(err, ErrDenied) {
+	if _, err := s.Users.UpdateOwn(ann.ID, "wrong", UserPatch{Name: "eve", Password: "second"}); !errors.Is(err, ErrDenied) {
 		t.Errorf("with a wrong password: %v", err)
 	}
 	if u, err := s.Users.Get(ann.ID); err != nil || u.Name != "ann" {
 		t.Errorf("the refused update changed the name: %+v, %v", u, err)
 	}
-	u, err := s.Users.UpdateOwn(ann.ID, "Anna", "", "")
+	u, err := s.Users.UpdateOwn(ann.ID, "", UserPatch{Name: "Anna"})
 	if err != nil || u.Name != "Anna" || !u.Admin {
 		t.Errorf("another name alone: %+v, %v", u, err)
 	}
 	if _, _, err := s.Users.Authenticate(session, dawn); err != nil {
 		t.Errorf("another name ended the session: %v", err)
 	}
-	if _, err := s.Users.UpdateOwn(ann.ID, "", "first", "second"); err != nil {
+	if _, err := s.Users.UpdateOwn(ann.ID, "first", UserPatch{Password: "second"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Users.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the session: %v", err)
 	}
-	if _, _, err := s.Users.Authenticate(bearer, dawn); err != nil {
+	if _, _, err := s.Users.Authenticate(bearer, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the bearer token: %v", err)
 	}
 	if _, _, err := s.Users.Login("Anna", "first", Visit{}, dawn); !errors.Is(err, ErrDenied) {
@@ -274,7 +274,7 @@ func newPasswordEnds(t *testing.T) {
 	if _, _, err := s.Users.Login("anna", "second", Visit{}, dawn); err != nil {
 		t.Errorf("the new password: %v", err)
 	}
-	if _, err := s.Users.UpdateOwn(newID(), "bob", "", ""); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Users.UpdateOwn(newID(), "", UserPatch{Name: "bob"}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an unknown user: %v", err)
 	}
 }
@@ -283,17 +283,17 @@ func namesUnique(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
-	if _, err := s.Users.UpdateOwn(bob.ID, "ANN", "", ""); !errors.Is(err, ErrTaken) {
+	if _, err := s.Users.UpdateOwn(bob.ID, "", UserPatch{Name: "ANN"}); !errors.Is(err, ErrTaken) {
 		t.Errorf("a name in use: %v", err)
 	}
-	if u, err := s.Users.UpdateOwn(ann.ID, "Ann", "", ""); err != nil || u.Name != "Ann" {
+	if u, err := s.Users.UpdateOwn(ann.ID, "", UserPatch{Name: "Ann"}); err != nil || u.Name != "Ann" {
 		t.Errorf("the own name, spelled otherwise: %+v, %v", u, err)
 	}
 	// Both at once.
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
 	for i, u := range []idlepush.User{ann, bob} {
-		wg.Go(func() { _, errs[i] = s.Users.UpdateOwn(u.ID, "carl", "", "") })
+		wg.Go(func() { _, errs[i] = s.Users.UpdateOwn(u.ID, "", UserPatch{Name: "carl"}) })
 	}
 	wg.Wait()
 	if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), ErrTaken) {
@@ -313,7 +313,7 @@ func passwordChanged(t *testing.T) {
 	*fault = func() error { read.Add(1); return nil }
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
-	wg.Go(func() { _, errs[0] = s.Users.UpdateOwn(ann.ID, "", "first", "third") })
+	wg.Go(func() { _, errs[0] = s.Users.UpdateOwn(ann.ID, "first", UserPatch{Password: "third"}) })
 	wg.Go(func() { _, _, errs[1] = s.Users.Login("ann", "first", Visit{}, dawn) })
 	testenv.Await(t, "both have read the user", func() error {
 		if n := read.Load(); n < 2 {
@@ -350,19 +350,20 @@ func tokensOwn(t *testing.T) {
 	if err != nil || !strings.HasPrefix(secret, "idlepush_") {
 		t.Fatal(row, err)
 	}
-	if u, got, err := s.Users.Authenticate(secret, dawn); err != nil || u != ann || got != row || got.Scope != ScopeDevice {
+	if u, got, err := s.Users.Authenticate(secret, dawn); err != nil || u != ann || got.ID != row.ID || got.Scope != ScopeDevice || !got.Used.Equal(dawn) {
 		t.Errorf("%+v %+v, %v", u, got, err)
 	}
+	row.Used = dawn
 	if list, err := s.Users.Tokens(ann.ID); err != nil || len(list) != 1 || list[0] != row {
 		t.Errorf("tokens %+v, %v", list, err)
 	}
 	if list, err := s.Users.Tokens(bob.ID); err != nil || len(list) > 0 {
 		t.Errorf("another's tokens %+v, %v", list, err)
 	}
-	if err := s.Users.RemoveToken(bob.ID, row.ID); !errors.Is(err, ErrNotFound) {
+	if err := s.Users.RemoveToken(bob.ID, row.ID, ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removed by another: %v", err)
 	}
-	if err := s.Users.RemoveToken(ann.ID, row.ID); err != nil {
+	if err := s.Users.RemoveToken(ann.ID, row.ID, ""); err != nil {
 		t.Error(err)
 	}
 	if _, _, err := s.Users.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {

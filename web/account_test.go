@@ -348,7 +348,7 @@ func accountKeptBySharer(t *testing.T) {
 			t.Parallel()
 			h := newTestServer(t)
 			dora := h.call(h.anna.full, "POST", "/users", object{"name": "Dora", "password": password}, 201).id()
-			phone := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+			phone := h.call(h.anna.device, "POST", "/devices", fcmDevice(), 201).id()
 			remove(h, h.call(h.ben.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.anna.id, dora}), 201).id())
 			list := h.call(h.anna.device, "GET", "/notifications", nil, 200)
 			items := list.body["items"].([]any)

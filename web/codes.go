@@ -32,13 +32,14 @@ var Codes = []codes.Entry{
 	}},
 	{Code: "wrong_login", Text: "The name or the password is wrong."},
 	{Code: "wrong_password", Text: "The current password is wrong."},
+	{Code: "password_needed", Text: "Give your password again. Log-in was too long ago, or it was by an invite."},
 	{Code: "wrong_setup_token", Text: "This is not the setup token. The newest one is in the log."},
 	{Code: "setup_done", Text: "This server has an admin already. Log in."},
 	{Code: "invite_gone", Text: "This invite was used already, or it is too old. Ask for a new one."},
 	{Code: "https_needed", Text: "Passwords, tokens and phones need https. Open this server by its https address. Behind a proxy of your own, set trusted-proxies, and have the proxy set X-Forwarded-Proto."},
 	{Code: "cross_origin", Text: "This request comes from another site."},
 	{Code: "no_session", Text: "A bearer token is no session. Remove the token instead."},
-	{Code: "scope", Text: "A token of device scope is for devices, notifications and account names. Use one of full scope."},
+	{Code: "scope", Text: "A token of device scope is for one device, its notifications and account names. Use one of full scope."},
 	{Code: "no_user", Text: "The admin token is no user: it has neither settings of its own nor any mail to see."},
 	{Code: "not_admin", Text: "Only an admin can do this."},
 	{Code: "not_owner", Text: "This mailbox is shared with you. Its owner can change it."},
@@ -53,6 +54,7 @@ var Codes = []codes.Entry{
 		caseDevice:  "That address is registered as another device. Remove one of the two.",
 		caseMailbox: "That mailbox is watched already, as another account.",
 	}},
+	{Code: "token_has_device", Text: "This token has a device already. Change that one, or make another token."},
 	{Code: "too_many_devices", Text: "One person can have {limit} devices. Remove one that is no longer used, then try again."},
 	{Code: "too_many_accounts", Text: "One person can have {limit} mailboxes. Remove one that is no longer needed, then try again."},
 	{Code: "too_many_tokens", Text: "One person can have {limit} tokens. Remove one that is no longer used, then try again."},
@@ -68,6 +70,7 @@ var Codes = []codes.Entry{
 	}},
 	{Code: "field_forbidden", Text: "must be left out", Cases: map[string]string{
 		caseAdminToken: "is for the admin token only: leave it out",
+		caseAdminScope: "the admin token makes tokens of device scope only",
 		caseDevice:     "is only for invites to another person: leave it out",
 		caseTransport:  "does not go with this transport",
 	}},
@@ -112,6 +115,7 @@ const (
 	caseDevice     = "device"
 	caseMailbox    = "mailbox"
 	caseAdminToken = "admin_token"
+	caseAdminScope = "admin_scope"
 	caseNewLogin   = "new_login"
 	caseNoEmail    = "no_email"
 	caseTransport  = "transport"

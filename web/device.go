@@ -133,22 +133,27 @@ func (h *deviceHandlers) view(d idlepush.Device) (Device, error) {
 // ownDevice returns a device of the caller. It returns registry.ErrNotFound for any other.
 func (h *deviceHandlers) ownDevice(c caller, id string) (idlepush.Device, error) {
 	d, err := h.devices.Get(id)
-	if err == nil && !c.owns(d.User) {
+	if err == nil && (!c.owns(d.User) || c.scope == device && d.By != c.token.ID) {
 		err = registry.ErrNotFound
 	}
 	return d, err
 }
 
-// visible returns the devices that the caller may see.
-func (h *deviceHandlers) visible(c caller) ([]idlepush.Device, error) {
+// devicesOf returns the devices that the caller may see. With a token of device scope that is the
+// one that it registered, if there is one.
+func devicesOf(devices registry.Devices, c caller) ([]idlepush.Device, error) {
 	if c.scope == admin {
-		return h.devices.List("")
+		return devices.List("")
 	}
-	return h.devices.List(c.user.ID)
+	list, err := devices.List(c.user.ID)
+	if c.scope == device {
+		list = slices.DeleteFunc(list, func(d idlepush.Device) bool { return d.By != c.token.ID })
+	}
+	return list, err
 }
 
 func (h *deviceHandlers) listDevices(_ context.Context, c caller, in *pageOf) (*body[List[Device]], error) {
-	devices, err := h.visible(c)
+	devices, err := devicesOf(h.devices, c)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +178,7 @@ func (h *deviceHandlers) deleteDevice(ctx context.Context, c caller, in *byID) (
 	if err != nil {
 		return nil, err
 	}
-	err = h.devices.Remove(d, c.session())
+	err = h.devices.Remove(d, c.token.ID)
 	if errors.Is(err, registry.ErrStale) {
 		return h.deleteDevice(ctx, c, in)
 	}

@@ -27,7 +27,7 @@ func TestDevices(t *testing.T) {
 func deviceRotationKeepsID(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
-	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+	at := "/devices/" + h.call(h.anna.device, "POST", "/devices", fcmDevice(), 201).id()
 	h.call(h.anna.device, "PATCH", at, object{"name": "Mine", "content": "subject"}, 200)
 	if h.proved != 1 {
 		t.Errorf("a rename made it %d pushes", h.proved)
@@ -296,7 +296,7 @@ func deviceShowsLanePause(t *testing.T) {
 func deviceTestPushOutcome(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
-	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+	at := "/devices/" + h.call(h.anna.device, "POST", "/devices", fcmDevice(), 201).id()
 	if a := h.call(h.anna.device, "POST", at+"/test", nil, 200); a.body["result"] != "delivered" || len(a.body) != 1 || h.tested != 1 || h.proved != 1 {
 		t.Errorf("it says %s", a.raw)
 	}

@@ -126,6 +126,8 @@ func (h *testServer) withTokens(anna, ben idlepush.User) *testServer {
 			var err error
 			_, *token, err = h.store.Users.AddToken(user, string(scope), scope, "", time.Now())
 			fatal(h.t, err)
+			_, _, err = h.store.Users.Authenticate(*token, time.Now()) // its first use is written
+			fatal(h.t, err)
 		}
 	}
 	return h

@@ -34,8 +34,9 @@ type MadeInvite struct {
 
 // newInvite is a request for an invite.
 type newInvite struct {
-	For   string `json:"for" enum:"person,device"`
-	Admin bool   `json:"admin,omitempty" doc:"person: whether the person will be an admin"`
+	For      string `json:"for" enum:"person,device"`
+	Admin    bool   `json:"admin,omitempty" doc:"person: whether the person will be an admin"`
+	Password string `json:"password,omitempty" maxLength:"1024" doc:"device: the user's password, unless the session began with it within the last 10 minutes"`
 }
 
 // Invited is the part of an invite that the holder of its code may see.
@@ -69,7 +70,7 @@ type inviteHandlers struct {
 	publicURL func() string
 }
 
-func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[newInvite]) (*body[MadeInvite], error) {
+func (h *inviteHandlers) createInvite(ctx context.Context, c caller, in *body[newInvite]) (*body[MadeInvite], error) {
 	b := in.Body
 	if b.For == string(registry.InviteForPerson) {
 		if err := requireAdmin(c); err != nil {
@@ -77,18 +78,26 @@ func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[newI
 		}
 	} else if b.Admin {
 		return nil, fault("admin", "field_forbidden").with(codes.Case, caseDevice)
+	} else if err := requirePassword(ctx, h.users, h.limits, c, b.Password); err != nil {
+		return nil, err
 	}
-	origin := h.publicURL()
-	if origin == "" {
-		origin = c.origin
-	}
-	i, code, err := h.users.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, c.session(), time.Now())
+	origin := originFor(h.publicURL, c)
+	i, code, err := h.users.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, c.token.ID, time.Now())
 	if err != nil {
 		return nil, notAdded(err, "too_many_invites")
 	}
 	made := MadeInvite{Invite: inviteOf(i), Code: code, URL: origin + "/#/join/" + code, Reach: reach(origin)}
 	made.QR, err = qrRows(made.URL)
 	return &body[MadeInvite]{made}, err
+}
+
+// originFor returns the origin at which others reach this server: public-url, or if that is not
+// known, the origin of the request.
+func originFor(publicURL func() string, c caller) string {
+	if origin := publicURL(); origin != "" {
+		return origin
+	}
+	return c.origin
 }
 
 // reach returns MadeInvite.Reach for a link to the origin.
@@ -126,7 +135,7 @@ func qrRows(text string) ([]string, error) {
 
 // inviteVisible reports whether the caller may see and delete the invite.
 func inviteVisible(c caller, i registry.Invite) bool {
-	return i.By == c.user.ID || i.For == registry.InviteForPerson && c.user.Admin
+	return i.User == c.user.ID || i.For == registry.InviteForPerson && c.user.Admin
 }
 
 func (h *inviteHandlers) listInvites(_ context.Context, c caller, in *pageOf) (*body[List[Invite]], error) {

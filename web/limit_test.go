@@ -264,7 +264,7 @@ func limitKnownBrowsers(t *testing.T) {
 	for name, come := range map[string]func(h *testServer) string{
 		"who logged in": func(h *testServer) string { return h.logInWith("", "Anna", 200) },
 		"who was invited": func(h *testServer) string {
-			code := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
+			code := h.call(h.anna.full, "POST", "/invites", object{"for": "device", "password": password}, 201).body["code"].(string)
 			return h.call("", "POST", "/invites/accept", object{}.with("code", code), 201).mark(h.t)
 		},
 		"whose name has changed": func(h *testServer) string {

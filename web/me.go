@@ -57,8 +57,9 @@ func (h *userHandlers) dismissNotice(_ context.Context, c caller, _ *struct{}) (
 // mePatch changes the fields that are present.
 type mePatch struct {
 	Name            string `json:"name,omitempty" minLength:"1" maxLength:"64"`
-	Password        string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"New password; ends all sessions"`
+	Password        string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"New password; ends all sessions, tokens of full scope and invites, and tokens of device scope that have no device"`
 	CurrentPassword string `json:"current_password,omitempty" maxLength:"1024" doc:"Required to set a new password"`
+	Devices         string `json:"devices,omitempty" enum:"keep,end" default:"keep" doc:"With a new password: end also removes all devices, and the tokens of device scope with them"`
 }
 
 func (h *userHandlers) patchMe(ctx context.Context, c caller, in *body[mePatch]) (*body[User], error) {
@@ -73,7 +74,7 @@ func (h *userHandlers) patchMe(ctx context.Context, c caller, in *body[mePatch])
 		}
 		defer done()
 	}
-	u, err := h.users.UpdateOwn(c.user.ID, b.Name, b.CurrentPassword, b.Password)
+	u, err := h.users.UpdateOwn(c.user.ID, b.CurrentPassword, registry.UserPatch{Name: b.Name, Password: b.Password, Devices: b.Devices == "end"})
 	if errors.Is(err, registry.ErrDenied) {
 		return nil, unprocessable("current_password", "wrong_password")
 	}

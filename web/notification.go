@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"idlepush"
@@ -52,7 +53,8 @@ type Delivery struct {
 
 // historyView holds what the notifications of a user are shown with.
 type historyView struct {
-	names    map[string]string           // of the user's devices, by id
+	devices  map[string]idlepush.Device  // that the caller may see, by id
+	only     bool                        // the caller sees no more than one device does
 	accounts map[string]idlepush.Account // by id
 	codes    codes.Table
 }
@@ -65,20 +67,37 @@ type notificationHandlers struct {
 	codes    codes.Table
 }
 
-func (h *notificationHandlers) historyView(user string) (v historyView, err error) {
-	v = historyView{make(map[string]string), make(map[string]idlepush.Account), h.codes}
-	devices, err := h.devices.List(user)
+func (h *notificationHandlers) historyView(c caller) (v historyView, err error) {
+	v = historyView{make(map[string]idlepush.Device), c.scope == device, make(map[string]idlepush.Account), h.codes}
+	devices, err := devicesOf(h.devices, c)
 	if err != nil {
 		return v, err
 	}
 	for _, d := range devices {
-		v.names[d.ID] = d.Name
+		v.devices[d.ID] = d
 	}
 	accounts, err := h.accounts.List()
 	for _, a := range accounts {
 		v.accounts[a.ID] = a
 	}
 	return v, err
+}
+
+// seen returns what the caller may see of a notification, and whether that is anything. A token of
+// device scope sees what concerns its device, at the content level of that.
+func (v historyView) seen(n idlepush.Notification) (idlepush.Notification, bool) {
+	if !v.only {
+		return n, true
+	}
+	for _, d := range v.devices {
+		level := d.Content
+		if level == idlepush.LevelWake {
+			level = idlepush.LevelSubject // what it is to fetch
+		}
+		n.Content = n.Content.At(level)
+		return n, n.Account == "" || d.Accounts == nil || slices.Contains(d.Accounts, n.Account)
+	}
+	return n, false
 }
 
 // notification returns a notification with the deliveries to the user's own devices. A shared
@@ -89,15 +108,15 @@ func (v historyView) notification(n idlepush.Notification) Notification {
 		MailDetails: MailDetails{From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview,
 			Link: v.accounts[n.Account].LinkTo(n), Cleared: utc(n.Cleared)}}
 	for _, d := range n.Deliveries {
-		if name, own := v.names[d.Device]; own {
-			out.Deliveries = append(out.Deliveries, Delivery{d.Device, name, string(d.State), utc(d.At), utc(d.HeldUntil), d.Into, d.Attempts, d.Code, d.Params, v.codes.Sentence(d.Code, d.Params)})
+		if device, own := v.devices[d.Device]; own {
+			out.Deliveries = append(out.Deliveries, Delivery{d.Device, device.Name, string(d.State), utc(d.At), utc(d.HeldUntil), d.Into, d.Attempts, d.Code, d.Params, v.codes.Sentence(d.Code, d.Params)})
 		}
 	}
 	return out
 }
 
 func (h *notificationHandlers) listNotifications(_ context.Context, c caller, in *pageOf) (*body[List[Notification]], error) {
-	view, err := h.historyView(c.user.ID)
+	view, err := h.historyView(c)
 	if err != nil {
 		return nil, err
 	}
@@ -108,21 +127,27 @@ func (h *notificationHandlers) listNotifications(_ context.Context, c caller, in
 	if err != nil {
 		return nil, err
 	}
-	list := List[Notification]{Items: make([]Notification, len(found)), Next: next}
-	for i, n := range found {
-		list.Items[i] = view.notification(n)
+	list := List[Notification]{Items: []Notification{}, Next: next}
+	for _, n := range found {
+		if n, visible := view.seen(n); visible {
+			list.Items = append(list.Items, view.notification(n))
+		}
 	}
 	return &body[List[Notification]]{list}, nil
 }
 
 func (h *notificationHandlers) getNotification(_ context.Context, c caller, in *byID) (*body[Notification], error) {
-	view, err := h.historyView(c.user.ID)
+	view, err := h.historyView(c)
 	if err != nil {
 		return nil, err
 	}
 	n, err := h.history.Get(c.user.ID, in.ID, time.Now())
 	if err != nil {
 		return nil, err
+	}
+	n, visible := view.seen(n)
+	if !visible {
+		return nil, registry.ErrNotFound
 	}
 	return &body[Notification]{view.notification(n)}, nil
 }

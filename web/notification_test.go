@@ -22,7 +22,7 @@ func notificationDeliveries(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201).id()
-	annas := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+	annas := h.call(h.anna.device, "POST", "/devices", fcmDevice(), 201).id()
 	bens := h.call(h.ben.full, "POST", "/devices", browser(), 201).id()
 	now := time.Now()
 	var mails []registry.Message
@@ -130,14 +130,14 @@ func notificationLink(t *testing.T) {
 		Mails: []registry.Message{{UID: 2, Content: idlepush.Content{From: "Oma", Subject: "Kuchen", MessageID: "k+1@example.net"}}}, At: time.Now()})
 	fatal(t, err)
 	mail := "/notifications/" + registry.StableID(ids["ACCOUNT"], "INBOX", 1, 2)
-	if a := h.call(h.anna.device, "GET", mail, nil, 200); a.body["link"] != nil {
+	if a := h.call(ids["APP"], "GET", mail, nil, 200); a.body["link"] != nil {
 		t.Errorf("without a template it leads to %v", a.body["link"])
 	}
 	h.call(h.anna.full, "PATCH", account, object{"link": "file:///etc/passwd"}, 422).wantFields(t, "link")
 	if a := h.call(h.anna.full, "PATCH", account, object{"link": "message:%3C{message_id}%3E"}, 200); a.body["link"] != "message:%3C{message_id}%3E" {
 		t.Errorf("the template is %v", a.body["link"])
 	}
-	if a := h.call(h.anna.device, "GET", mail, nil, 200); a.body["link"] != "message:%3Ck%2B1%40example.net%3E" {
+	if a := h.call(ids["APP"], "GET", mail, nil, 200); a.body["link"] != "message:%3Ck%2B1%40example.net%3E" {
 		t.Errorf("it leads to %v", a.body["link"])
 	}
 	if a := h.call(h.anna.full, "PATCH", account, object{"link": ""}, 200); a.body["link"] != nil {

@@ -27,6 +27,21 @@ func TestNumbersOfTheDocs(t *testing.T) {
 	t.Run("how long browsers stay with https", docsStrictTransport)
 	t.Run("how many items a page of a list has", docsPageSize)
 	t.Run("how long a password may be", docsPasswordLength)
+	t.Run("how long a log-in proves who asks", docsPasswordProof)
+}
+
+func docsPasswordProof(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{"api.md", "security.md"} {
+		checkDocs(t, page, "unless the session began with it within the last 10 minutes")
+	}
+	bubble(t, func(h *testServer) {
+		mine := h.logIn("Anna")
+		for _, want := range []int{201, 403} {
+			time.Sleep(10*time.Minute - time.Millisecond)
+			h.inSession(mine, "POST", "/tokens", object{"name": "x", "scope": "full"}, want)
+		}
+	})
 }
 
 func docsSessionLifetime(t *testing.T) {

@@ -25,7 +25,7 @@ func TestPreview(t *testing.T) {
 func previewRequest(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
-	at := "/devices/" + h.call(h.anna.full, "POST", "/devices", browser().with("content", "sender"), 201).id() + "/preview"
+	at := "/devices/" + h.call(h.anna.device, "POST", "/devices", browser().with("content", "sender"), 201).id() + "/preview"
 	a := h.call(h.anna.device, "GET", at, nil, 200)
 	if a.body["transport"] != "webpush" || a.body["service"] != "push.example.net" || a.body["method"] != "POST" || a.body["url"] != "https://push.example.net/HIDDEN" ||
 		a.body["body"] != `{"level":"sender"}` || a.body["body_encoding"] != "text" || a.body["content"] != "sender" || a.body["plaintext"] != nil {

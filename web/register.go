@@ -20,7 +20,6 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 		return nil, err
 	}
 	d, wrong := h.requestedDevice(in.Body, user)
-	d.Session = c.session()
 	if err := h.checkDevice(d, d.Accounts, wrong); err != nil {
 		return nil, err
 	}
@@ -29,6 +28,9 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 	}
 	known, err := h.devices.At(d)
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
+		return nil, err
+	}
+	if err := h.checkOnly(c, known.ID); err != nil {
 		return nil, err
 	}
 	if known.Status.State == idlepush.StateProven {
@@ -40,12 +42,30 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 			return nil, err
 		}
 	}
-	d, created, err := h.devices.Register(h.push.Route(d), c.session(), time.Now())
+	d, created, err := h.devices.Register(h.push.Route(d), c.token.ID, time.Now())
+	if errors.Is(err, registry.ErrTaken) { // it has registered another meanwhile
+		if err = h.checkOnly(c, known.ID); err == nil {
+			err = problem(http.StatusConflict, "changed")
+		}
+	}
 	if err != nil {
 		return nil, notAdded(err, "too_many_devices")
 	}
 	out, err := h.view(d)
 	return &made[Device]{statusOf(created), out}, err
+}
+
+// checkOnly returns a problem if the caller's token of device scope has another device than known,
+// the id of the one that it registers. known is empty if that is new.
+func (h *deviceHandlers) checkOnly(c caller, known string) error {
+	if c.scope != device {
+		return nil
+	}
+	own, err := devicesOf(h.devices, c)
+	if err == nil && len(own) > 0 && own[0].ID != known {
+		return problem(http.StatusConflict, "token_has_device").with("device", own[0].ID)
+	}
+	return err
 }
 
 // patchDevice changes a device. It sends a proving push if the address or the keys change.
@@ -86,7 +106,7 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof
 	then, _ := h.patched(old, in.Body)
 	fresh := !then.SameAddress(old)
 	if in.Body.Subscription != nil && c.session() != "" {
-		d.Session = c.session() // the request comes from the browser of the device
+		d.By = c.session() // the request comes from the browser of the device
 	}
 	// Another request has changed the address meanwhile, and nothing proved that one.
 	if !now.SameAddress(old) && (fresh || !d.SameAddress(now)) {

@@ -32,7 +32,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 	h := &handlers{
 		sessions:      &sessionHandlers{users: c.Users, limits: l, log: c.Log},
 		users:         &userHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, codes: c.Codes},
-		tokens:        &tokenHandlers{users: c.Users},
+		tokens:        &tokenHandlers{users: c.Users, limits: l, publicURL: c.PublicURL},
 		accounts:      &accountHandlers{users: c.Users, accounts: c.Accounts, limits: l, mail: c.Mail, codes: c.Codes},
 		devices:       &deviceHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, transports: c.Push.Transports, push: c.Push, codes: c.Codes},
 		notifications: &notificationHandlers{accounts: c.Accounts, devices: c.Devices, history: c.History, codes: c.Codes},
@@ -57,13 +57,13 @@ func (s *server) routes(h *handlers, c Config) {
 
 	add(s, route{anyone, "POST /setup", "setUp", 201, "Create the first admin, with the one-time token from the log"}, h.sessions.setUp)
 	add(s, route{anyone, "POST /login", "logIn", 200, "Start a session, with a cookie"}, h.sessions.logIn)
-	add(s, route{full, "DELETE /login", "logOut", 204, "End this session"}, h.sessions.logOut)
+	add(s, route{full, "DELETE /login", "logOut", 204, "End this session, and the invites and devices that were made by it"}, h.sessions.logOut)
 	add(s, route{full, "GET /me", "getMe", 200, "Own user, and what the page is to tell"}, h.users.getMe)
-	add(s, route{full, "PATCH /me", "patchMe", 200, "Change own name or password; a new password ends all sessions"}, h.users.patchMe)
+	add(s, route{full, "PATCH /me", "patchMe", 200, "Change own name or password; a new password ends all sessions, tokens of full scope and invites"}, h.users.patchMe)
 	add(s, route{full, "DELETE /me/notice", "dismissNotice", 204, "Dismiss what the page has told"}, h.users.dismissNotice)
 
 	add(s, route{full, "GET /sessions", "listSessions", 200, "Own sessions, newest first"}, h.sessions.listSessions)
-	add(s, route{full, "DELETE /sessions/{id}", "deleteSession", 204, "End a session and remove the device that was registered in it"}, h.sessions.deleteSession)
+	add(s, route{full, "DELETE /sessions/{id}", "deleteSession", 204, "End a session, and the sessions, tokens, invites and devices that were made by it"}, h.sessions.deleteSession)
 
 	add(s, route{full | admin, "GET /users", "listUsers", 200, "All users with the state of their mailboxes and devices, newest first; for admins"}, h.users.listUsers)
 	add(s, route{full, "GET /users/names", "listNames", 200, "Names of all users, to share a mailbox with them"}, h.users.listNames)
@@ -78,8 +78,8 @@ func (s *server) routes(h *handlers, c Config) {
 	add(s, route{anyone, "POST /invites/accept", "acceptInvite", 201, "Accept an invite and start a session; the code is in the body likewise"}, h.invites.acceptInvite)
 
 	add(s, route{full, "GET /tokens", "listTokens", 200, "Own bearer tokens, newest first"}, h.tokens.listTokens)
-	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Create a bearer token, which is shown only once"}, h.tokens.createToken)
-	add(s, route{full, "DELETE /tokens/{id}", "deleteToken", 204, "Delete a bearer token"}, h.tokens.deleteToken)
+	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Create a bearer token, which is shown only once; full scope wants the password, and the admin token makes only device scope"}, h.tokens.createToken)
+	add(s, route{full, "DELETE /tokens/{id}", "deleteToken", 204, "End a bearer token, and the sessions, tokens, invites and devices that were made by it"}, h.tokens.deleteToken)
 
 	add(s, route{full | admin, "POST /accounts/discover", "discover", 200, "Find the settings of a mail address; third parties learn only its domain"}, h.accounts.discover)
 	add(s, route{full | admin, "POST /accounts/check", "checkAccount", 200, "Try a login and return what the server offers; stores nothing"}, h.accounts.checkAccount)
@@ -90,15 +90,15 @@ func (s *server) routes(h *handlers, c Config) {
 	add(s, route{full | admin, "PATCH /accounts/{id}", "patchAccount", 200, "Change an account; for its owner"}, h.accounts.patchAccount)
 	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Remove an account; a user with whom it is shared leaves it"}, h.accounts.deleteAccount)
 
-	add(s, route{device | full | admin, "GET /devices", "listDevices", 200, "Own devices, newest first"}, h.devices.listDevices)
-	add(s, route{device | full | admin, "POST /devices", "createDevice", 201, "Register a device after one proving push; a known address is the same device (200)"}, h.devices.createDevice)
+	add(s, route{device | full | admin, "GET /devices", "listDevices", 200, "Own devices, newest first; with a token of device scope the one that it registered"}, h.devices.listDevices)
+	add(s, route{device | full | admin, "POST /devices", "createDevice", 201, "Register a device after one proving push; a known address is the same device (200). A token of device scope registers one"}, h.devices.createDevice)
 	add(s, route{device | full | admin, "GET /devices/{id}", "getDevice", 200, "One device"}, h.devices.getDevice)
 	add(s, route{device | full | admin, "PATCH /devices/{id}", "patchDevice", 200, "Change a device or rotate its address; the id stays"}, h.devices.patchDevice)
-	add(s, route{device | full | admin, "DELETE /devices/{id}", "deleteDevice", 204, "Remove a device and its queue"}, h.devices.deleteDevice)
+	add(s, route{device | full | admin, "DELETE /devices/{id}", "deleteDevice", 204, "Remove a device, and the session or token of device scope that registered it"}, h.devices.deleteDevice)
 	add(s, route{device | full | admin, "POST /devices/{id}/test", "testDevice", 200, "Send a test push now and return the outcome"}, h.devices.testDevice)
 	add(s, route{device | full | admin, "GET /devices/{id}/preview", "previewDevice", 200, "Show what the push service would receive for a sample mail, and what it could read; sends nothing"}, h.devices.previewDevice)
 
-	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "Own notifications, newest first"}, h.notifications.listNotifications)
+	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "Own notifications, newest first; with a token of device scope those of its device, at its content level"}, h.notifications.listNotifications)
 	add(s, route{device | full, "GET /notifications/{id}", "getNotification", 200, "One notification, by the stable id of its push"}, h.notifications.getNotification)
 
 	add(s, route{full, "GET /events", "events", 200, "Changes as server-sent events"}, h.events.events)

@@ -37,13 +37,15 @@ var admissions = []admission{
 	{"GET /advice", nil, 401, 403, 200, 403, 200},
 	{"GET /invites", nil, 401, 403, 200, 200, 403},
 	{"POST /invites", object{"for": "person"}, 401, 403, 201, 403, 403},
-	{"POST /invites", object{"for": "device"}, 401, 403, 201, 201, 403},
+	{"POST /invites", object{"for": "device", "password": password}, 401, 403, 201, 201, 403},
 	{"DELETE /invites/INVITE", nil, 401, 403, 204, 404, 403},
 	{"POST /invites/look", object{"code": "CODE"}, 200, 200, 200, 200, 200},
 	{"POST /invites/accept", object{"code": "CODE"}, 201, 201, 201, 201, 201},
 	{"GET /tokens", nil, 401, 403, 200, 200, 403},
-	{"POST /tokens", object{"name": "x", "scope": "full"}, 401, 403, 201, 201, 422},
-	{"POST /tokens", object{"name": "x", "scope": "full", "user": "ANNA"}, 401, 403, 422, 422, 201},
+	{"POST /tokens", object{"name": "x", "scope": "full", "password": password}, 401, 403, 201, 201, 422},
+	{"POST /tokens", object{"name": "x", "scope": "device"}, 401, 403, 201, 201, 422},
+	{"POST /tokens", object{"name": "x", "scope": "full", "user": "ANNA"}, 401, 403, 422, 422, 422},
+	{"POST /tokens", object{"name": "x", "scope": "device", "user": "ANNA"}, 401, 403, 422, 422, 201},
 	{"DELETE /tokens/TOKEN", nil, 401, 403, 204, 404, 403},
 	{"POST /accounts/discover", object{"email": "anna@example.net"}, 401, 403, 200, 200, 200},
 	{"POST /accounts/check", mailbox(), 401, 403, 200, 200, 200},
@@ -91,7 +93,11 @@ func scopesOfRoutes(t *testing.T) {
 			t.Parallel()
 			h := newTestServer(t)
 			for token, want := range map[string]int{"": row.nobody, h.anna.device: row.device, h.anna.full: row.full, h.ben.full: row.ben, adminToken: row.master} {
-				method, path, body := row.request(h, furnish(h))
+				ids := furnish(h)
+				if token == h.anna.device {
+					token = appToken(ids, row.route)
+				}
+				method, path, body := row.request(h, ids)
 				h.call(token, method, path, body, want)
 			}
 		})
@@ -167,6 +173,15 @@ func (row admission) operation() string {
 	return strings.ToLower(method) + path
 }
 
+// appToken returns the token of device scope that makes the request of the route: the one of
+// DEVICE, or to register another one that has none.
+func appToken(ids map[string]string, route string) string {
+	if route == "POST /devices" {
+		return ids["NEW APP"]
+	}
+	return ids["APP"]
+}
+
 // furnish creates one thing of each kind for Anna.
 func furnish(h *testServer) map[string]string {
 	h.t.Helper()
@@ -176,8 +191,16 @@ func furnish(h *testServer) map[string]string {
 	a, _, err := h.store.Accounts.Add(idlepush.Account{Owner: h.anna.id, Email: "anna@example.net", Host: "imap.example.net", Port: 993,
 		Security: idlepush.SecurityTLS, Username: token.ID, Password: password, Folders: []string{"INBOX"}, Enabled: true}, "", now)
 	fatal(h.t, err)
+	app, secret, err := h.store.Users.AddToken(h.anna.id, "app", registry.ScopeDevice, "", now)
+	fatal(h.t, err)
+	_, bare, err := h.store.Users.AddToken(h.anna.id, "new app", registry.ScopeDevice, "", now)
+	fatal(h.t, err)
+	for _, used := range []string{secret, bare} {
+		_, _, err := h.store.Users.Authenticate(used, now) // the first use is written
+		fatal(h.t, err)
+	}
 	d, _, err := h.store.Devices.Register(idlepush.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Lane: "fcm", Address: idlepush.Secret(marker + token.ID),
-		Content: idlepush.LevelSubject, Status: idlepush.Status{State: idlepush.StateProven, Proof: now}}, "", now)
+		Content: idlepush.LevelSubject, Status: idlepush.Status{State: idlepush.StateProven, Proof: now}}, app.ID, now)
 	fatal(h.t, err)
 	_, err = h.store.Mail.Record(registry.Arrival{Account: a.ID, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2},
 		Mails: []registry.Message{{UID: 1, Content: idlepush.Content{From: "Oma", Subject: "Kuchen"}}}, At: now})
@@ -190,7 +213,7 @@ func furnish(h *testServer) map[string]string {
 	fatal(h.t, err)
 	invite, code, err := h.store.Users.AddInvite(h.anna.id, registry.InviteForDevice, false, "", now)
 	fatal(h.t, err)
-	return map[string]string{"SESSION": s.ID, "COOKIE": session, "INVITE": invite.ID, "CODE": code, "TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}
+	return map[string]string{"SESSION": s.ID, "COOKIE": session, "APP": secret, "NEW APP": bare, "INVITE": invite.ID, "CODE": code, "TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}
 }
 
 func scopeInvalidToken(t *testing.T) {

@@ -72,7 +72,7 @@ func (h *sessionHandlers) logIn(ctx context.Context, c caller, in *body[Login]) 
 // that session. It also removes its device, which would show mail of one user to the other.
 func (h *sessionHandlers) startSession(c caller, u idlepush.User, session string, stay bool) (*loggedIn, error) {
 	if c.previous.ID != "" && c.previous.User != u.ID {
-		if err := h.users.RemoveSession(c.previous.User, c.previous.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
+		if err := h.users.LogOut(c.previous.User, c.previous.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
 			return nil, err
 		}
 	}
@@ -159,7 +159,7 @@ func (h *sessionHandlers) logOut(_ context.Context, c caller, _ *struct{}) (*log
 	if !c.token.Session {
 		return nil, problem(http.StatusForbidden, "no_session")
 	}
-	if err := h.users.RemoveSession(c.user.ID, c.token.ID); err != nil {
+	if err := h.users.LogOut(c.user.ID, c.token.ID); err != nil {
 		return nil, err
 	}
 	gone := c.cookie(cookieName, "", 0)
@@ -189,7 +189,7 @@ func (h *sessionHandlers) listSessions(_ context.Context, c caller, in *pageOf) 
 }
 
 func (h *sessionHandlers) deleteSession(_ context.Context, c caller, in *byID) (*struct{}, error) {
-	return nil, h.users.RemoveSession(c.user.ID, in.ID)
+	return nil, h.users.RemoveSession(c.user.ID, in.ID, c.token.ID)
 }
 
 // browserName returns a readable name for a User-Agent. Browsers pretend to be others, so the order

@@ -321,7 +321,7 @@ func sessionEndedMeanwhile(t *testing.T) {
 			sessions, err := h.store.Users.Sessions(h.ben.id, time.Now())
 			fatal(h.t, err)
 			for _, s := range sessions {
-				fatal(h.t, h.store.Users.RemoveSession(h.ben.id, s.ID))
+				fatal(h.t, h.store.Users.RemoveSession(h.ben.id, s.ID, ""))
 			}
 		},
 	}

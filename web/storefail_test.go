@@ -68,7 +68,7 @@ func (h *testServer) bensBrowser(serial string) *http.Cookie {
 	fatal(h.t, err)
 	_, session, err := h.store.Users.Authenticate(secret, now)
 	fatal(h.t, err)
-	_, _, err = h.store.Devices.Register(idlepush.Device{User: h.ben.id, Name: "Laptop", Transport: "fcm", Lane: "fcm", Address: idlepush.Secret("ben's " + serial), Content: idlepush.LevelWake, Session: session.ID}, "", now)
+	_, _, err = h.store.Devices.Register(idlepush.Device{User: h.ben.id, Name: "Laptop", Transport: "fcm", Lane: "fcm", Address: idlepush.Secret("ben's " + serial), Content: idlepush.LevelWake}, session.ID, now)
 	fatal(h.t, err)
 	return &http.Cookie{Name: plain(cookieName), Value: secret}
 }
@@ -88,8 +88,8 @@ var (
 		{"with a session", func(_ *testServer, r *http.Request, ids map[string]string) {
 			r.AddCookie(&http.Cookie{Name: plain(cookieName), Value: ids["COOKIE"]})
 		}},
-		{"with a token of device scope", func(h *testServer, r *http.Request, _ map[string]string) {
-			r.Header.Set("Authorization", "Bearer "+h.anna.device)
+		{"with a token of device scope", func(h *testServer, r *http.Request, ids map[string]string) {
+			r.Header.Set("Authorization", "Bearer "+appToken(ids, r.Method+" "+strings.TrimPrefix(r.URL.Path, prefix)))
 		}},
 		{"with the admin token", func(_ *testServer, r *http.Request, _ map[string]string) {
 			r.Header.Set("Authorization", "Bearer "+adminToken)
@@ -144,8 +144,11 @@ func storeFailsInRequest(t *testing.T) {
 				if failed == 0 {
 					t.Error("no row of the admissions says how it is used")
 				}
+				// A new password has ended the other.
+				_, token, err := h.store.Users.AddToken(h.anna.id, "new", registry.ScopeFull, "", time.Now())
+				fatal(t, err)
 				for _, list := range []string{"/accounts", "/devices", "/tokens", "/sessions", "/users", "/invites", "/notifications"} {
-					h.call(h.anna.full, "GET", list, nil, 200)
+					h.call(token, "GET", list, nil, 200)
 				}
 			})
 		}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -13,28 +14,36 @@ import (
 type Token struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name" doc:"What the token is for"`
-	Scope   string    `json:"scope" enum:"full,device" doc:"full: everything that its user may do; device: own devices, own notifications, names of accounts"`
+	Scope   string    `json:"scope" enum:"full,device" doc:"full: everything that its user may do; device: the one device that it registers, its notifications, names of accounts"`
 	Created time.Time `json:"created"`
+	Used    time.Time `json:"used,omitzero" doc:"Approximate time of its last use; absent: not used yet"`
 }
 
 // MadeToken is a new token with its secret.
 type MadeToken struct {
 	Token
-	Secret string `json:"token" doc:"The bearer token; shown only once"`
+	Secret string   `json:"token" doc:"The bearer token; shown only once"`
+	URL    string   `json:"url" doc:"Address of this server for the app: public-url, or the origin of the request"`
+	QR     []string `json:"qr" doc:"For the app to scan: a JSON object of url and token, as a QR code like that of an invite"`
 }
 
 // newToken is a request for a token.
 type newToken struct {
-	Name  string `json:"name" minLength:"1" maxLength:"100"`
-	Scope string `json:"scope" enum:"full,device"`
-	User  string `json:"user,omitempty" doc:"Owner of the token; required with the admin token, forbidden without"`
+	Name     string `json:"name" minLength:"1" maxLength:"100"`
+	Scope    string `json:"scope" enum:"full,device"`
+	User     string `json:"user,omitempty" doc:"Owner of the token; required with the admin token, forbidden without"`
+	Password string `json:"password,omitempty" maxLength:"1024" doc:"full scope: the user's password, unless the session began with it within the last 10 minutes"`
 }
 
 // tokenHandlers serves bearer tokens.
-type tokenHandlers struct{ users registry.Users }
+type tokenHandlers struct {
+	users     registry.Users
+	limits    *limits
+	publicURL func() string
+}
 
 func tokenOf(t registry.Token) Token {
-	return Token{ID: t.ID, Name: t.Name, Scope: string(t.Scope), Created: t.Created.UTC()}
+	return Token{ID: t.ID, Name: t.Name, Scope: string(t.Scope), Created: t.Created.UTC(), Used: utc(t.Used)}
 }
 
 func (h *tokenHandlers) listTokens(_ context.Context, c caller, in *pageOf) (*body[List[Token]], error) {
@@ -45,23 +54,53 @@ func (h *tokenHandlers) listTokens(_ context.Context, c caller, in *pageOf) (*bo
 	return listOf(tokens, func(t registry.Token) place { return placeOf(t.Created, t.ID) }, *in, func(t registry.Token) (Token, error) { return tokenOf(t), nil })
 }
 
-func (h *tokenHandlers) createToken(_ context.Context, c caller, in *body[newToken]) (*body[MadeToken], error) {
-	user, err := userFor(h.users, c, in.Body.User)
+func (h *tokenHandlers) createToken(ctx context.Context, c caller, in *body[newToken]) (*body[MadeToken], error) {
+	b := in.Body
+	user, err := userFor(h.users, c, b.User)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkName(in.Body.Name); err != nil {
+	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
-	t, secret, err := h.users.AddToken(user, in.Body.Name, registry.Scope(in.Body.Scope), c.session(), time.Now())
+	t, secret, err := h.addToken(ctx, c, user, b)
 	if err != nil {
 		return nil, notAdded(err, "too_many_tokens")
 	}
-	return &body[MadeToken]{MadeToken{tokenOf(t), secret}}, nil
+	made := MadeToken{Token: tokenOf(t), Secret: secret, URL: originFor(h.publicURL, c)}
+	text, err := json.Marshal(appCode{made.URL, secret})
+	if err != nil {
+		return nil, err
+	}
+	made.QR, err = qrRows(string(text))
+	return &body[MadeToken]{made}, err
+}
+
+// appCode is what an app scans to reach this server.
+type appCode struct {
+	URL   string `json:"url"`
+	Token string `json:"token"`
+}
+
+// addToken adds the token of the request. The admin token can make only one of device scope, and
+// the user is told.
+func (h *tokenHandlers) addToken(ctx context.Context, c caller, user string, b newToken) (registry.Token, string, error) {
+	scope := registry.Scope(b.Scope)
+	switch {
+	case c.scope == admin && scope != registry.ScopeDevice:
+		return registry.Token{}, "", fault("scope", "field_forbidden").with(codes.Case, caseAdminScope)
+	case c.scope == admin:
+		return h.users.AddTokenByAdmin(user, b.Name, time.Now())
+	case scope == registry.ScopeFull:
+		if err := requirePassword(ctx, h.users, h.limits, c, b.Password); err != nil {
+			return registry.Token{}, "", err
+		}
+	}
+	return h.users.AddToken(user, b.Name, scope, c.token.ID, time.Now())
 }
 
 func (h *tokenHandlers) deleteToken(_ context.Context, c caller, in *byID) (*struct{}, error) {
-	return nil, h.users.RemoveToken(c.user.ID, in.ID)
+	return nil, h.users.RemoveToken(c.user.ID, in.ID, c.token.ID)
 }
 
 // userFor returns the user for whom the caller creates something: itself, or the user whom a

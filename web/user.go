@@ -48,7 +48,7 @@ type newPerson struct {
 // personPatch changes the fields that are present.
 type personPatch struct {
 	Name     string `json:"name,omitempty" minLength:"1" maxLength:"64"`
-	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"New password; ends all sessions of the person"`
+	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"New password; ends all sessions, tokens of full scope and invites of the person"`
 	Admin    *bool  `json:"admin,omitempty"`
 }
 

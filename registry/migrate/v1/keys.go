@@ -41,17 +41,17 @@ func (Digest) Parse(data []byte) (Digest, error) {
 	return Digest(f.Fixed(sha256.Size)), f.Err()
 }
 
-// Owned is the digest of something that belongs to a user.
+// Owned is the digest of something that belongs to a user, and was made by something.
 type Owned struct {
-	Owner  ID
-	Digest Digest
+	Owner, By ID
+	Digest    Digest
 }
 
-func (k Owned) Append(data []byte) []byte { return k.Digest.Append(k.Owner.Append(data)) }
+func (k Owned) Append(data []byte) []byte { return k.Digest.Append(k.By.Append(k.Owner.Append(data))) }
 
 func (Owned) Parse(data []byte) (Owned, error) {
 	f := table.Split(data)
-	return Owned{ID(f.Text()), Digest(f.Fixed(sha256.Size))}, f.Err()
+	return Owned{ID(f.Text()), ID(f.Text()), Digest(f.Fixed(sha256.Size))}, f.Err()
 }
 
 // folded returns name without differences in case.

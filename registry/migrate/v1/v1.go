@@ -24,13 +24,13 @@ var (
 
 	Tokens = table.New[Digest, Token]("tokens")
 	_      = table.NewIndex(Tokens, "tokens/user", func(k Digest, row Token) []Owned {
-		return []Owned{{ID(row.User), k}}
+		return []Owned{{ID(row.User), ID(row.By), k}}
 	})
 	_ = table.NewIndex(Tokens, "tokens/id", func(_ Digest, row Token) []ID { return []ID{ID(row.ID)} })
 
 	Invites = table.New[Digest, Invite]("invites")
 	_       = table.NewIndex(Invites, "invites/user", func(k Digest, row Invite) []Owned {
-		return []Owned{{ID(row.By), k}}
+		return []Owned{{ID(row.User), ID(row.By), k}}
 	})
 	_ = table.NewIndex(Invites, "invites/id", func(_ Digest, row Invite) []ID { return []ID{ID(row.ID)} })
 
@@ -150,14 +150,13 @@ type Meta struct {
 }
 
 type User struct {
-	Name       string
-	Admin      bool
-	Created    time.Time
-	Password   Password
-	SessionEra uint64
-	InviteEra  uint64
-	Notice     Notice   `json:",omitzero"`
-	Browsers   []Digest `json:",omitempty"`
+	Name     string
+	Admin    bool
+	Created  time.Time
+	Password Password
+	Era      uint64
+	Notice   Notice   `json:",omitzero"`
+	Browsers []Digest `json:",omitempty"`
 }
 
 type Notice struct {
@@ -175,11 +174,13 @@ type Password struct {
 type Token struct {
 	ID      string
 	User    string
+	By      string `json:",omitempty"`
 	Name    string
 	Scope   string
 	Created time.Time
 	Expires time.Time `json:",omitzero"`
 	Session bool      `json:",omitempty"`
+	Proved  bool      `json:",omitempty"`
 	Stay    bool      `json:",omitempty"`
 	Used    time.Time `json:",omitzero"`
 	Era     uint64    `json:",omitempty"`
@@ -187,7 +188,8 @@ type Token struct {
 
 type Invite struct {
 	ID      string
-	By      string
+	User    string
+	By      string `json:",omitempty"`
 	For     string
 	Admin   bool `json:",omitempty"`
 	Created time.Time
@@ -260,7 +262,7 @@ type Host struct {
 type Device struct {
 	Revision   uint64
 	Name       string
-	Session    string `json:",omitempty"`
+	By         string `json:",omitempty"`
 	Transport  string
 	Address    Digest
 	Secrets    table.Sealed // a DeviceSecrets

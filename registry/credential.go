@@ -1,0 +1,217 @@
+package registry
+
+import (
+	"errors"
+	"time"
+
+	"idlepush"
+	"idlepush/registry/table"
+)
+
+// A credential is a session, a token or an invite: whoever has its secret is admitted. A credential
+// or device that was made by a session or token keeps its id, in By. A session that began by an
+// invite counts as made by what made the invite. By is empty if something was made with a password,
+// the setup token, the admin token or an invite of another person.
+//
+// To end a session or token also ends what was made by it, directly or not. A session that is too
+// old or unused, or is logged out, ends no other session or token.
+
+// checkMaker returns the user for whom something is created, and the session or token by which it
+// is, or a zero row if by is empty. It returns ErrNotFound if there is no such user, and ErrDenied
+// if by has ended.
+func checkMaker(tx *table.Tx, user, by string, now time.Time) (userRow, tokenRow, error) {
+	u, err := getUser(tx, user)
+	if err != nil || by == "" {
+		return u, tokenRow{}, err
+	}
+	t, found, err := tokensID.Row(tx, id(by))
+	if err == nil && (!found || t.Value.User != user || t.Value.hasEnded(u, now)) {
+		err = ErrDenied
+	}
+	return u, t.Value, err
+}
+
+// tokenOfUser returns the user's session or token of that id, or ErrNotFound.
+func tokenOfUser(tx *table.Tx, user id, token string) (table.Row[digest, tokenRow], error) {
+	t, found, err := tokensID.Row(tx, id(token))
+	if err == nil && (!found || t.Value.User != string(user)) {
+		err = ErrNotFound
+	}
+	return t, err
+}
+
+// endToken removes a session or token and all that was made by it, directly or not. It spares keep,
+// a session or token that may be empty, with what was made by that: whoever removes the session by
+// which their own was made stays logged in. keep then counts as made by what made the other. done
+// reports whether all of that fitted the transaction. If not, the session or token is still there,
+// and the next transaction goes on.
+func endToken(tx *table.Tx, t table.Row[digest, tokenRow], keep string) (done bool, err error) {
+	if done, err := removeMade(tx, t.Value); err != nil || !done {
+		return false, err
+	}
+	for {
+		made, err := madeBy(tx, t.Value)
+		if err != nil {
+			return false, err
+		}
+		if len(made) == 0 {
+			return true, tokens.Delete(tx, t.Key)
+		}
+		if tx.Left() < 2*removalCost {
+			return false, nil
+		}
+		first := made[0]
+		if first.Value.ID == keep {
+			first.Value.By = t.Value.By
+			if err := tokens.Put(tx, first.Key, first.Value); err != nil {
+				return false, err
+			}
+			continue
+		}
+		// What it made follows it up to t, so that nothing is out of reach when it is gone.
+		if done, err := removeMade(tx, first.Value); err != nil || !done {
+			return false, err
+		}
+		if done, err := handDown(tx, first.Value, t.Value.ID); err != nil || !done {
+			return false, err
+		}
+		if err := tokens.Delete(tx, first.Key); err != nil {
+			return false, err
+		}
+	}
+}
+
+// madeBy returns the first session or token that the token has made, if there is one.
+func madeBy(tx *table.Tx, t tokenRow) ([]table.Row[digest, tokenRow], error) {
+	return tokensOf.Rows(tx, table.Under(makerKey{id(t.User), id(t.ID)}), 1)
+}
+
+// handDown changes what made the sessions and tokens that were made by the token: to another token,
+// or to nothing if by is empty.
+func handDown(tx *table.Tx, t tokenRow, by string) (done bool, err error) {
+	for {
+		made, err := madeBy(tx, t)
+		if err != nil || len(made) == 0 {
+			return err == nil, err
+		}
+		if tx.Left() < 2*removalCost {
+			return false, nil
+		}
+		made[0].Value.By = by
+		if err := tokens.Put(tx, made[0].Key, made[0].Value); err != nil {
+			return false, err
+		}
+	}
+}
+
+// removeMade removes the devices and invites that were made by the token.
+func removeMade(tx *table.Tx, t tokenRow) (done bool, err error) {
+	own, err := devicesBy(tx, t)
+	if err != nil {
+		return false, err
+	}
+	for _, d := range own {
+		if tx.Left() < 2*removalCost {
+			return false, nil
+		}
+		if err := removeDevice(tx, d); err != nil {
+			return false, err
+		}
+	}
+	made, err := invitesOf.First(tx, table.Under(makerKey{id(t.User), id(t.ID)}), table.NoLimit)
+	for _, i := range made {
+		if err != nil || tx.Left() < 2*removalCost {
+			return false, err
+		}
+		err = invites.Delete(tx, i.Key)
+	}
+	return err == nil, err
+}
+
+// devicesBy returns the devices that were registered last by the session or token.
+func devicesBy(tx *table.Tx, t tokenRow) (list []deviceKey, err error) {
+	own, err := devices.First(tx, table.Under(id(t.User)), table.NoLimit)
+	for _, d := range own {
+		if d.Value.By == t.ID {
+			list = append(list, d.Key)
+		}
+	}
+	return list, err
+}
+
+// endTokenOf ends what the removal of a device of the user ends, because it was registered by that:
+// a session or a token of device scope. It spares keep as endToken does. It returns the id of what
+// it could not end in the transaction, or "".
+func endTokenOf(tx *table.Tx, user id, by, keep string) (left string, err error) {
+	if by == "" || by == keep {
+		return "", nil
+	}
+	t, err := tokenOfUser(tx, user, by)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil // it ended before
+	}
+	if err != nil || t.Value.Scope != ScopeDevice && !t.Value.Session {
+		return "", err
+	}
+	done, err := endToken(tx, t, keep)
+	if !done {
+		left = by
+	}
+	return left, err
+}
+
+// replaceMaker ends the token of device scope that had the device before another session or token
+// of its user registered it: it could register a second one otherwise.
+func replaceMaker(tx *table.Tx, d, old idlepush.Device) error {
+	if old.By == "" || old.By == d.By || old.User != d.User {
+		return nil
+	}
+	t, err := tokenOfUser(tx, id(old.User), old.By)
+	if errors.Is(err, ErrNotFound) || err == nil && t.Value.Scope != ScopeDevice {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tokens.Delete(tx, t.Key)
+}
+
+// endOld removes what ends with a new password: the user's sessions and tokens of full scope of
+// another era, and the tokens of device scope that have no device. If all is set, it removes all
+// devices and all tokens of device scope.
+func endOld(tx *table.Tx, user id, all bool) (done bool, err error) {
+	u, err := getUser(tx, string(user))
+	if err != nil {
+		return false, err
+	}
+	own, err := devices.First(tx, table.Under(user), table.NoLimit)
+	if err != nil {
+		return false, err
+	}
+	used := make(map[string]bool)
+	for _, d := range own {
+		if used[d.Value.By] = true; !all {
+			continue
+		}
+		if tx.Left() < 2*removalCost {
+			return false, nil
+		}
+		if err := removeDevice(tx, d.Key); err != nil {
+			return false, err
+		}
+	}
+	list, err := tokensOf.First(tx, table.Under(user), table.NoLimit)
+	for _, e := range list {
+		if err != nil || tx.Left() < 2*removalCost {
+			return false, err
+		}
+		var t tokenRow
+		if t, _, err = tokens.Get(tx, e.Key); err != nil {
+			return false, err
+		}
+		if t.Era != u.Era && t.Scope != ScopeDevice || t.Scope == ScopeDevice && (all || !used[t.ID]) {
+			err = tokens.Delete(tx, e.Key)
+		}
+	}
+	return err == nil, err
+}

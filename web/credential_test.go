@@ -1,0 +1,213 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush"
+	"idlepush/registry"
+)
+
+func TestCredentials(t *testing.T) {
+	t.Parallel()
+	t.Run("nothing made in a thief's minute works after the new password", thiefsMinute)
+	t.Run("a way in that lasts wants the password", passwordNeeded)
+	t.Run("a log-in of a short while ago is enough", passwordProved)
+	t.Run("who ends a session ends what was made by it", sessionEndsMade)
+	t.Run("a token of device scope has one device", tokenOfOneDevice)
+	t.Run("a token of device scope sees what its device is told", tokenSeesAsDevice)
+	t.Run("the admin token makes no full token, and the person is told", tokenByAdmin)
+	t.Run("a token is shown with its last use, and as a code for the app", tokenForApp)
+}
+
+// inSession sends a request with the cookie of a session.
+func (h *testServer) inSession(cookie *http.Cookie, method, path string, body any, want int) answer {
+	h.t.Helper()
+	r := h.request("", method, path, body)
+	r.AddCookie(cookie)
+	a := h.send(r)
+	if a.status != want {
+		h.t.Fatalf("%s %s: got %d, want %d: %s", method, path, a.status, want, a.raw)
+	}
+	return a
+}
+
+// join accepts an invite for a device and returns the cookie of the session.
+func (h *testServer) join(code string) *http.Cookie {
+	h.t.Helper()
+	c, err := http.ParseSetCookie(h.call("", "POST", "/invites/accept", object{"code": code}, 201).header.Get("Set-Cookie"))
+	fatal(h.t, err)
+	return c
+}
+
+func thiefsMinute(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	mine := h.logIn("Anna") // a short while ago, so that he needs no password
+	full := h.inSession(mine, "POST", "/tokens", object{"name": "his", "scope": "full"}, 201).body["token"].(string)
+	app := h.inSession(mine, "POST", "/tokens", object{"name": "his app", "scope": "device"}, 201).body["token"].(string)
+	code := h.inSession(mine, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
+	door := h.inSession(mine, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
+	joined := h.join(door)
+	inner := h.inSession(joined, "POST", "/tokens", object{"name": "inner", "scope": "device"}, 201).body["token"].(string)
+	h.inSession(mine, "POST", "/devices", browser(), 201)
+	h.call(app, "POST", "/devices", fcmDevice().with("content", "preview"), 201)
+	h.call(full, "POST", "/devices", fcmDevice().with("token", "another-"+marker), 201)
+
+	h.inSession(mine, "PATCH", "/me", object{"password": "another " + marker, "current_password": password, "devices": "end"}, 200)
+
+	for _, session := range []*http.Cookie{mine, joined} {
+		h.inSession(session, "GET", "/me", nil, 401)
+	}
+	for _, token := range []string{full, app, inner} {
+		h.call(token, "GET", "/notifications", nil, 401)
+	}
+	h.call("", "POST", "/invites/accept", object{"code": code}, 404)
+	if list, err := h.store.Devices.List(h.anna.id); err != nil || len(list) != 0 {
+		t.Errorf("devices %v, %v", list, err)
+	}
+}
+
+func passwordNeeded(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	code := h.call(h.anna.full, "POST", "/invites", object{"for": "device", "password": password}, 201).body["code"].(string)
+	invited := h.join(code)
+	for path, body := range map[string]object{"/tokens": {"name": "x", "scope": "full"}, "/invites": {"for": "device"}} {
+		for name, send := range map[string]func(body any, want int) answer{
+			"with a token":                  func(body any, want int) answer { return h.call(h.anna.full, "POST", path, body, want) },
+			"in a session that was invited": func(body any, want int) answer { return h.inSession(invited, "POST", path, body, want) },
+		} {
+			if a := send(body, 403); a.body["code"] != "password_needed" {
+				t.Errorf("%s, %s: %s", path, name, a.raw)
+			}
+			send(body.with("password", "not "+password), 422).wantFields(t, "password")
+			send(body.with("password", password), 201)
+		}
+	}
+	h.call(h.anna.full, "POST", "/tokens", object{"name": "x", "scope": "device"}, 201)
+}
+
+func passwordProved(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		proved bool
+		age    time.Duration
+		want   bool
+	}{
+		"just now":                    {true, 0, true},
+		"nine minutes ago":            {true, 9 * time.Minute, true},
+		"ten minutes ago":             {true, 10 * time.Minute, false},
+		"just now, but by an invite":  {false, 0, false},
+		"in the future, as it claims": {true, -time.Hour, false},
+	} {
+		err := requirePassword(t.Context(), registry.Users{}, nil, caller{token: registry.Token{Proved: c.proved, Created: time.Now().Add(-c.age)}}, "")
+		if (err == nil) != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func sessionEndsMade(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	his, mine := h.logIn("Anna"), h.logIn("Anna")
+	token := h.inSession(his, "POST", "/tokens", object{"name": "his", "scope": "full"}, 201).body["token"].(string)
+	h.call(token, "POST", "/devices", fcmDevice(), 201)
+	code := h.call(token, "POST", "/invites", object{"for": "device", "password": password}, 201).body["code"].(string)
+	sessions := h.inSession(mine, "GET", "/sessions", nil, 200).body["items"].([]any)
+	i := slices.IndexFunc(sessions, func(s any) bool { return s.(map[string]any)["current"] == false })
+	h.inSession(mine, "DELETE", "/sessions/"+sessions[i].(map[string]any)["id"].(string), nil, 204)
+	h.call(token, "GET", "/me", nil, 401)
+	h.call("", "POST", "/invites/look", object{"code": code}, 404)
+	if items := h.inSession(mine, "GET", "/devices", nil, 200).body["items"].([]any); len(items) != 0 {
+		t.Errorf("devices %v", items)
+	}
+}
+
+func tokenOfOneDevice(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	other := "/devices/" + h.call(h.anna.full, "POST", "/devices", browser(), 201).id()
+	own := h.call(h.anna.device, "POST", "/devices", fcmDevice(), 201).id()
+	h.call(h.anna.device, "POST", "/devices", fcmDevice(), 200)
+	a := h.call(h.anna.device, "POST", "/devices", fcmDevice().with("token", "another-"+marker), 409)
+	if a.body["code"] != "token_has_device" || a.body["params"].(map[string]any)["device"] != own || h.proved != 2 {
+		t.Errorf("after %d proving pushes: %s", h.proved, a.raw)
+	}
+	h.call(h.anna.device, "POST", "/devices", browser(), 409)
+	for _, r := range [][2]string{{"GET", other}, {"PATCH", other}, {"DELETE", other}, {"POST", other + "/test"}, {"GET", other + "/preview"}} {
+		var body any
+		if r[0] == "PATCH" {
+			body = object{"name": "x"}
+		}
+		h.call(h.anna.device, r[0], r[1], body, 404)
+	}
+	if items := h.call(h.anna.device, "GET", "/devices", nil, 200).body["items"].([]any); len(items) != 1 || items[0].(map[string]any)["id"] != own {
+		t.Errorf("it sees %v", items)
+	}
+	h.call(h.anna.full, "DELETE", "/devices/"+own, nil, 204)
+	h.call(h.anna.device, "GET", "/devices", nil, 401)
+}
+
+func tokenSeesAsDevice(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	ids := furnish(h) // a mail to one of Anna's mailboxes, before the device
+	other := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+	h.call(h.anna.device, "GET", "/notifications/"+ids["NOTIFICATION"], nil, 404)
+	if items := h.call(h.anna.device, "GET", "/notifications", nil, 200).body["items"].([]any); len(items) != 0 {
+		t.Errorf("without a device it sees %v", items)
+	}
+	at := "/devices/" + h.call(h.anna.device, "POST", "/devices", fcmDevice(), 201).id()
+	for level, want := range map[idlepush.Level]string{"wake": "Oma Kuchen", "sender": "Oma <nil>", "subject": "Oma Kuchen"} {
+		h.call(h.anna.full, "PATCH", at, object{"content": level}, 200)
+		a := h.call(h.anna.device, "GET", "/notifications/"+ids["NOTIFICATION"], nil, 200)
+		if got := fmt.Sprint(a.body["from"], " ", a.body["subject"]); got != want {
+			t.Errorf("at %s it sees %s", level, got)
+		}
+	}
+	h.call(h.anna.full, "PATCH", at, object{"accounts": []string{other}}, 200)
+	h.call(h.anna.device, "GET", "/notifications/"+ids["NOTIFICATION"], nil, 404)
+	if items := h.call(h.anna.device, "GET", "/notifications", nil, 200).body["items"].([]any); len(items) != 0 {
+		t.Errorf("of a mailbox that does not ring it, it sees %v", items)
+	}
+}
+
+func tokenByAdmin(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	phone := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+	h.call(adminToken, "POST", "/tokens", object{"name": "script", "scope": "full", "user": h.anna.id}, 422).wantFields(t, "scope")
+	h.call(adminToken, "POST", "/tokens", object{"name": "script", "scope": "device", "user": h.anna.id}, 201)
+	items := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)
+	if len(items) != 1 {
+		t.Fatalf("she is told %v", items)
+	}
+	told := items[0].(map[string]any)
+	if told["code"] != "token_by_admin" || told["deliveries"].([]any)[0].(map[string]any)["device"] != phone {
+		t.Errorf("she is told %v", told)
+	}
+}
+
+func tokenForApp(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	h.handlers.tokens.publicURL = func() string { return "https://push.example.org" }
+	a := h.call(h.anna.full, "POST", "/tokens", object{"name": "Fairphone", "scope": "device"}, 201)
+	rows, err := qrRows(`{"url":"https://push.example.org","token":"` + a.body["token"].(string) + `"}`)
+	fatal(t, err)
+	if got := fmt.Sprint(a.body["qr"]); got != "["+strings.Join(rows, " ")+"]" || a.body["url"] != "https://push.example.org" || a.body["used"] != nil {
+		t.Errorf("it is made as %s", a.raw)
+	}
+	h.call(a.body["token"].(string), "GET", "/devices", nil, 200)
+	list := h.call(h.anna.full, "GET", "/tokens", nil, 200)
+	used, err := time.Parse(time.RFC3339, list.body["items"].([]any)[0].(map[string]any)["used"].(string))
+	if err != nil || time.Since(used) > time.Hour {
+		t.Errorf("it was used at %v, %v", used, err)
+	}
+}

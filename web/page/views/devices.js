@@ -1,5 +1,6 @@
 import { all, call } from "../api.js";
 import { button, el } from "../dom.js";
+import { proved } from "../proof.js";
 import { thisDevice } from "../ring.js";
 import { go } from "../session.js";
 import { invitation } from "./invitation.js";
@@ -23,7 +24,10 @@ export async function devices() {
 	const code = el("div");
 	node.push(el("section", { class: "card" }, el("h2", {}, texts.anotherPhone), el("p", {}, texts.anotherPhoneText), code,
 		button(texts.showCode, async () => {
-			code.replaceChildren(invitation(await call("POST", "/invites", { for: "device" })));
+			const invite = await proved((proof) => call("POST", "/invites", { for: "device", ...proof }));
+			if (invite) {
+				code.replaceChildren(invitation(invite));
+			}
 		})));
 	return { title: texts.devicesTitle, node, on: ["device"] };
 }

@@ -1,25 +1,32 @@
 import { age } from "../age.js";
 import { all, call } from "../api.js";
-import { button, confirmed, el, field, form, tell } from "../dom.js";
+import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
 import { stopRinging } from "../ring.js";
 import { go, session } from "../session.js";
+import { tokens } from "./tokens.js";
 
 const { texts } = self;
 
 export async function me() {
-	const sessions = await all("/sessions");
+	const [sessions, devices, apps] = await Promise.all([all("/sessions"), all("/devices"), tokens()]);
 	return { title: texts.meTitle, node: [
 		el("section", { class: "card" }, form(texts.save, async (values) => {
 			session.user = await call("PATCH", "/me", { name: values.get("name") });
 			tell(texts.saved);
 		}, field("name", texts.changeName, { value: session.user.name, autocomplete: "username" }))),
 		el("details", { class: "card" }, el("summary", {}, texts.changeOwnPassword), form(texts.save, async (values) => {
-			await call("PATCH", "/me", { password: values.get("password"), current_password: values.get("current_password") });
-			tell(texts.passwordChanged);
+			const end = values.has("devices");
+			await call("PATCH", "/me", { password: values.get("password"), current_password: values.get("current_password"), devices: end ? "end" : "keep" });
+			if (end) {
+				await stopRinging();
+			}
+			tell(end ? texts.passwordChangedEnded : texts.passwordChanged);
 			left();
 		}, field("current_password", texts.currentPassword, { type: "password", autocomplete: "current-password" }),
-		field("password", texts.newPassword, { type: "password", autocomplete: "new-password" }, texts.passwordHint))),
+		field("password", texts.newPassword, { type: "password", autocomplete: "new-password" }, texts.passwordHint),
+		devices.length > 0 && tick("checkbox", "devices", "end", texts.endDevices(devices.length), false, texts.endDevicesHint))),
 		el("section", { class: "card" }, el("h2", {}, texts.sessions), el("ul", { class: "plain" }, sessions.map(line))),
+		apps,
 		el("div", { class: "buttons" }, button(texts.logOut, async () => {
 			if (await confirmed(texts.logOutSure, texts.logOut, texts.cancel)) {
 				try {

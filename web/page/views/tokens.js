@@ -1,0 +1,44 @@
+import { age } from "../age.js";
+import { all, call } from "../api.js";
+import { button, confirmed, el, field, form, tell } from "../dom.js";
+import { proved } from "../proof.js";
+import { qr } from "../qr.js";
+
+const { texts } = self;
+
+// tokens lists the tokens of apps and programs, and makes another.
+export async function tokens() {
+	const list = el("ul", { class: "plain" }, (await all("/tokens")).map(line));
+	const made = el("div");
+	return el("section", { class: "card" }, el("h2", {}, texts.tokens), el("p", {}, texts.tokensText), list, made,
+		el("details", {}, el("summary", {}, texts.tokenNew), form(texts.tokenMake, async (values) => {
+			const token = await proved((proof) => call("POST", "/tokens", { name: values.get("name"), scope: values.get("scope"), ...proof }));
+			if (token) {
+				list.prepend(line(token));
+				made.replaceChildren(secret(token));
+			}
+		}, field("name", texts.tokenName, { maxlength: 100 }), field("scope", texts.tokenFor, { value: "device", options: Object.entries(texts.tokenScopes) }))));
+}
+
+function line(token) {
+	const node = el("li", { class: "row" }, el("span", {}, token.name, el("br"),
+		el("span", { class: "soft" }, texts.tokenScopes[token.scope], el("br"), texts.tokenMade, age(token.created), ", ",
+			token.used ? [texts.tokenUsed, age(token.used)] : texts.tokenUnused)),
+	button(texts.tokenEnd, async () => {
+		if (await confirmed(texts.tokenEndSure(token.name), texts.tokenEnd, texts.cancel)) {
+			await call("DELETE", `/tokens/${token.id}`);
+			node.remove();
+		}
+	}, { "aria-label": `${texts.tokenEnd}: ${token.name}` }));
+	return node;
+}
+
+// secret shows a new token. It is shown only once and must stay while it is scanned.
+function secret({ qr: rows, token, url }) {
+	return el("div", { "data-keep": true }, el("p", {}, texts.tokenOnce), qr(rows, texts.tokenQR),
+		el("p", { class: "copy" }, texts.tokenServer, el("code", {}, url)),
+		el("p", { class: "copy" }, el("code", {}, token), button(texts.copy, async () => {
+			await navigator.clipboard.writeText(token);
+			tell(texts.copied);
+		})));
+}

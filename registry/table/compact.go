@@ -46,7 +46,11 @@ func (db *DB) copyTo(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	to, err := bolt.Open(path, 0o600, boltOptions(Options{NoSync: true}))
+	options := boltOptions(Options{NoSync: true})
+	options.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		return os.OpenFile(name, flag|os.O_EXCL, mode)
+	}
+	to, err := bolt.Open(path, 0o600, options)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ type DB struct {
 	path     string
 	file     *os.File // the one that bolt has open
 	bolt     *bolt.DB
-	aead     cipher.AEAD
+	keys     derivedKeys
 	bound    int
 	fault    func() error
 	watchers map[string][]any // by table
@@ -30,6 +30,12 @@ type DB struct {
 	count  int        // of the commits
 	writer sync.Mutex // locked during a commit; guards shared
 	shared bool       // the last commit had several calls
+}
+
+// derivedKeys are derived from the key of the store.
+type derivedKeys struct {
+	seal cipher.AEAD
+	tag  []byte
 }
 
 // Ready returns the error of the last commit, or nil if it succeeded or there was no commit yet.

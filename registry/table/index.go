@@ -41,13 +41,19 @@ func (x *Index[I, K, V]) Get(tx *Tx, i I) (k K, found bool, err error) {
 	return k, err == nil, err
 }
 
-// Row returns the row that i leads to, with its key, and reports whether there is one.
+// Row returns the row that i leads to, with its key, and reports whether there is one. It does not
+// find a row that has not this index key, as after somebody else wrote the file.
 func (x *Index[I, K, V]) Row(tx *Tx, i I) (row Row[K, V], found bool, err error) {
 	if row.Key, found, err = x.Get(tx, i); err != nil || !found {
 		return row, false, err
 	}
 	row.Value, found, err = x.table.Get(tx, row.Key)
-	return row, found, err
+	return row, found && x.leads(i, row.Key, row.Value), err
+}
+
+// leads reports whether i is an index key of the row.
+func (x *Index[I, K, V]) leads(i I, k K, row V) bool {
+	return contains(x.encode(k, &row), encodeKey(i))
 }
 
 // Entry is a key of an index with the key of the row that it leads to.
@@ -85,7 +91,7 @@ func (x *Index[I, K, V]) entries(tx *Tx, r Range, backwards bool, limit int) (li
 }
 
 // Rows returns the rows that the first limit index keys of the range lead to, in the order of these
-// keys.
+// keys. Like Row, it does not find all of them if somebody else wrote the file.
 func (x *Index[I, K, V]) Rows(tx *Tx, r Range, limit int) (list []Row[K, V], err error) {
 	entries, err := x.First(tx, r, limit)
 	if err != nil {
@@ -96,7 +102,7 @@ func (x *Index[I, K, V]) Rows(tx *Tx, r Range, limit int) (list []Row[K, V], err
 		if err != nil {
 			return nil, err
 		}
-		if found {
+		if found && x.leads(e.Index, e.Key, v) {
 			list = append(list, Row[K, V]{e.Key, v})
 		}
 	}

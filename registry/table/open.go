@@ -93,7 +93,11 @@ func open(path string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, aead: aead, bound: o.Bound, fault: o.Fault, watchers: make(map[string][]any)}
+	tagKey, err := newTagKey(o.Key)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{path: path, keys: derivedKeys{aead, tagKey}, bound: o.Bound, fault: o.Fault, watchers: make(map[string][]any)}
 	options := boltOptions(o)
 	options.OpenFile = func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
 		db.file, err = os.OpenFile(name, flag, mode)
@@ -209,7 +213,7 @@ func (db *DB) Close() error {
 	// that is closed already cannot be inspected. If Move has replaced the file, the mark is
 	// another's.
 	if info, err := db.file.Stat(); err == nil && db.Ready() == nil && !db.suspect.Load() && db.isInPlace(info) {
-		_ = os.WriteFile(closedFile(db.path), []byte(state(info)), 0o600)
+		_ = writeNew(closedFile(db.path), state(info))
 	}
 	if db.lost.Load() {
 		return db.file.Close()
@@ -221,6 +225,16 @@ func (db *DB) Close() error {
 func (db *DB) isInPlace(info fs.FileInfo) bool {
 	at, err := os.Stat(db.path)
 	return err == nil && os.SameFile(info, at)
+}
+
+// writeNew writes a private file. It fails if one exists, also if that is a link.
+func writeNew(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
 
 // closedFile returns the path of the mark that Close leaves. The mark exists only while no process

@@ -24,7 +24,18 @@ type Place struct {
 
 // Place returns the place of the columns of the row under k.
 func (t *Table[K, V]) Place(tx *Tx, k K) Place {
-	return Place{tx.db.aead, t.name + "/" + string(k.Append(nil))}
+	return Place{tx.db.keys.seal, t.name + "/" + string(k.Append(nil))}
+}
+
+// With returns the place of a column that belongs to these values, too, as they are elsewhere in
+// the row. If one of them changes, the column cannot be read.
+func (p Place) With(values ...string) Place {
+	name := []byte(p.name)
+	for _, v := range values {
+		name = append(AppendUint32(name, uint32(len(v))), v...)
+	}
+	p.name = string(name)
+	return p
 }
 
 // newAEAD returns AES-256-GCM with a random nonce, which is part of the sealed value.

@@ -25,6 +25,7 @@ const NoLimit = math.MaxInt
 // expand bytes. The fields of V have their Go names, or those of a json tag.
 type Table[K Key[K], V any] struct {
 	name    string
+	tagged  bool
 	indexes []follower[K, V]
 }
 
@@ -38,12 +39,31 @@ func New[K Key[K], V any](name string) *Table[K, V] {
 	return &Table[K, V]{name: name}
 }
 
+// NewTagged declares a table whose rows carry a tag that only the key of the store makes. It covers
+// the name of the table, the key and the row. A row whose tag does not fit is as if it were not
+// there, for all but [Table.Has], [Table.Keys], [Table.Unverified] and [Table.Damaged].
+func NewTagged[K Key[K], V any](name string) *Table[K, V] {
+	return &Table[K, V]{name: name, tagged: true}
+}
+
 // Name returns the name of the table in the file.
 func (t *Table[K, V]) Name() string { return t.name }
 
 // Get returns the row under k and reports whether there is one.
 func (t *Table[K, V]) Get(tx *Tx, k K) (V, bool, error) {
-	row, err := t.get(tx, encodeKey(k))
+	row, verified, err := t.read(tx, encodeKey(k))
+	if err != nil || !verified {
+		var none V
+		return none, false, err
+	}
+	return *row, true, nil
+}
+
+// Unverified returns the row under k even if its tag does not fit, and reports whether there is
+// one. Whoever can write the file may have written it, so do not rely on it. If it cannot be
+// decoded, it is zero.
+func (t *Table[K, V]) Unverified(tx *Tx, k K) (V, bool, error) {
+	row, _, err := t.read(tx, encodeKey(k))
 	if err != nil || row == nil {
 		var none V
 		return none, false, err
@@ -51,16 +71,43 @@ func (t *Table[K, V]) Get(tx *Tx, k K) (V, bool, error) {
 	return *row, true, nil
 }
 
-func (t *Table[K, V]) get(tx *Tx, key []byte) (*V, error) {
+// Damaged returns the rows whose tags do not fit, in order. Unverified says what they are worth.
+func (t *Table[K, V]) Damaged(tx *Tx) (list []Row[K, V], err error) {
+	err = tx.scan(t.name, Range{}, false, NoLimit, func(key, data []byte) error {
+		row, verified, err := t.open(tx, key, data)
+		if err != nil || verified {
+			return err
+		}
+		k, err := parse[K](t.name, key)
+		list = append(list, Row[K, V]{k, *row})
+		return err
+	})
+	return list, err
+}
+
+// read returns the row under key, or nil, and reports whether its tag fits.
+func (t *Table[K, V]) read(tx *Tx, key []byte) (row *V, verified bool, err error) {
 	data, err := tx.get(t.name, key)
 	if err != nil || data == nil {
-		return nil, err
+		return nil, false, err
 	}
-	row := new(V)
-	if err := decode(data, row); err != nil {
-		return nil, fmt.Errorf("%w: a row of %s cannot be read: %w", ErrCorrupt, t.name, err)
+	return t.open(tx, key, data)
+}
+
+// open decodes a row, and reports whether its tag fits. If not, a row that cannot be decoded is
+// zero.
+func (t *Table[K, V]) open(tx *Tx, key, data []byte) (row *V, verified bool, err error) {
+	verified = true
+	if t.tagged {
+		data, verified = tx.db.verify(t.name, key, data)
 	}
-	return row, nil
+	row = new(V)
+	if err := decode(data, row); err != nil && verified {
+		return nil, false, fmt.Errorf("%w: a row of %s cannot be read: %w", ErrCorrupt, t.name, err)
+	} else if err != nil {
+		row = new(V)
+	}
+	return row, verified, nil
 }
 
 // Put writes the row under k. It replaces the row that is there. If the table is watched, do not
@@ -90,7 +137,7 @@ func (t *Table[K, V]) change(tx *Tx, k K, row *V, data []byte) error {
 	key := encodeKey(k)
 	watchers := tx.db.watchers[t.name]
 	if len(t.indexes) > 0 || len(watchers) > 0 {
-		before, err := t.get(tx, key)
+		before, _, err := t.read(tx, key)
 		if err != nil {
 			return err
 		}
@@ -105,6 +152,9 @@ func (t *Table[K, V]) change(tx *Tx, k K, row *V, data []byte) error {
 		for _, w := range watchers {
 			tx.after = append(tx.after, func() { w.(func(K, *V, *V))(k, before, row) })
 		}
+	}
+	if t.tagged && row != nil {
+		data = append(tx.db.tag(t.name, key, data), data...)
 	}
 	return tx.set(t.name, key, data)
 }
@@ -134,15 +184,16 @@ func (t *Table[K, V]) Last(tx *Tx, r Range, limit int) ([]Row[K, V], error) {
 
 func (t *Table[K, V]) rows(tx *Tx, r Range, backwards bool, limit int) (list []Row[K, V], err error) {
 	err = tx.scan(t.name, r, backwards, limit, func(key, data []byte) error {
-		var row Row[K, V]
-		if row.Key, err = parse[K](t.name, key); err != nil {
+		row, verified, err := t.open(tx, key, data)
+		if err != nil {
 			return err
 		}
-		if err := decode(data, &row.Value); err != nil {
-			return fmt.Errorf("%w: a row of %s cannot be read: %w", ErrCorrupt, t.name, err)
+		if !verified {
+			return errSkipped
 		}
-		list = append(list, row)
-		return nil
+		k, err := parse[K](t.name, key)
+		list = append(list, Row[K, V]{k, *row})
+		return err
 	})
 	return list, err
 }

@@ -168,8 +168,12 @@ func (tx *Tx) set(table string, key, data []byte) error {
 	return nil
 }
 
+// errSkipped is the error of a scan's function for a value that does not count.
+var errSkipped = errors.New("not counted")
+
 // scan calls fn for at most limit values of the range, in order or backwards. It stops at the first
-// error of fn, and returns it. fn must not keep its arguments.
+// error of fn, and returns it. If that is errSkipped, it goes on, and the value does not count. fn
+// must not keep its arguments.
 func (tx *Tx) scan(table string, r Range, backwards bool, limit int, fn func(key, data []byte) error) error {
 	tx.check()
 	if r.empty() || limit <= 0 {
@@ -191,8 +195,12 @@ func (tx *Tx) scan(table string, r Range, backwards bool, limit int, fn func(key
 		if data == nil {
 			return nil
 		}
+		err := fn(key, data)
+		if errors.Is(err, errSkipped) {
+			return nil
+		}
 		taken++
-		return fn(key, data)
+		return err
 	}
 	err := tx.engine.walk(table, r, backwards, func(key, data []byte) (more bool, err error) {
 		for len(written) > 0 && taken < limit {

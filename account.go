@@ -3,6 +3,8 @@ package idlepush
 import (
 	"slices"
 	"time"
+
+	"idlepush/codes"
 )
 
 // Security is how the connection to a mail server is protected.
@@ -35,6 +37,14 @@ type Account struct {
 	Edited     time.Time // when a person last changed how it is watched
 	Status     Status
 }
+
+// CodeDamaged is the code of an account that is damaged. Package registry, which finds that out,
+// has its sentence.
+const CodeDamaged codes.Code = "mailbox_damaged"
+
+// Damaged reports whether the store cannot tell that the account is as a person entered it. It is
+// not watched and can only be removed: do not send a password to its server.
+func (a Account) Damaged() bool { return a.Status.Code == CodeDamaged }
 
 // Visible reports whether the user may see the account and be notified of its mail.
 func (a Account) Visible(user string) bool {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ func readAccount(tx *table.Tx, account string) (idlepush.Account, accountRow, er
 		return idlepush.Account{}, row, err
 	}
 	a := accountOf(id(account), row, s)
-	if accounts.Place(tx, id(account)).Open(row.Password, (*string)(&a.Password)) != nil {
+	if row.passwordPlace(tx, id(account)).Open(row.Password, (*string)(&a.Password)) != nil {
 		a.Password, a.Status.LoggedIn = "", time.Time{}
 	}
 	return a, row, nil
@@ -66,13 +67,14 @@ func readAccount(tx *table.Tx, account string) (idlepush.Account, accountRow, er
 
 // putAccount writes the row of an account, with the next revision.
 func putAccount(tx *table.Tx, a idlepush.Account, mailbox string) error {
-	password, err := accounts.Place(tx, id(a.ID)).Seal(string(a.Password))
-	if err != nil {
+	row := accountRow{Revision: a.Revision, Owner: a.Owner, SharedWith: a.SharedWith, Email: a.Email, Host: a.Host, Port: a.Port,
+		Security: a.Security, Username: a.Username, Folders: a.Folders, Link: a.Link, Enabled: a.Enabled, Created: a.Created,
+		Edited: a.Edited, Mailbox: mailbox}
+	var err error
+	if row.Password, err = row.passwordPlace(tx, id(a.ID)).Seal(string(a.Password)); err != nil {
 		return err
 	}
-	return accounts.Put(tx, id(a.ID), accountRow{Revision: a.Revision, Owner: a.Owner, SharedWith: a.SharedWith, Email: a.Email, Host: a.Host, Port: a.Port,
-		Security: a.Security, Username: a.Username, Password: password, Folders: a.Folders, Link: a.Link, Enabled: a.Enabled, Created: a.Created,
-		Edited: a.Edited, Mailbox: mailbox})
+	return accounts.Put(tx, id(a.ID), row)
 }
 
 func putStatus(tx *table.Tx, account string, st idlepush.Status) error {
@@ -99,7 +101,7 @@ func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (_ idle
 		if _, _, err := checkMaker(tx, a.Owner, session, now); err != nil {
 			return err
 		}
-		k, found, err := accountsAt.Get(tx, mailboxOf(a.Host, a.Username))
+		at, found, err := accountsAt.Row(tx, mailboxOf(a.Host, a.Username))
 		if err != nil {
 			return err
 		}
@@ -114,7 +116,7 @@ func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (_ idle
 			return putStatus(tx, out.ID, out.Status)
 		}
 		var row accountRow
-		if out, row, err = readAccount(tx, string(k)); err != nil {
+		if out, row, err = readAccount(tx, string(at.Key)); err != nil {
 			return err
 		}
 		out.Revision++
@@ -136,12 +138,23 @@ func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (_ idle
 	return out, added, nil
 }
 
-// Get returns the account of that id, or ErrNotFound.
+// Get returns the account of that id, or ErrNotFound. See [idlepush.Account.Damaged] for one whose
+// row is damaged.
 func (s Accounts) Get(account string) (a idlepush.Account, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
-		a, _, err = readAccount(tx, account)
+		a, err = accountForDisplay(tx, account)
 		return err
 	})
+	return a, err
+}
+
+// accountForDisplay is readAccount for callers that do not write the account. They see one whose
+// row is damaged, too.
+func accountForDisplay(tx *table.Tx, account string) (idlepush.Account, error) {
+	a, _, err := readAccount(tx, account)
+	if errors.Is(err, ErrNotFound) {
+		return damagedAccount(tx, account)
+	}
 	return a, err
 }
 
@@ -165,7 +178,7 @@ func readAccounts(tx *table.Tx) (list []idlepush.Account, err error) {
 		return nil, err
 	}
 	for _, k := range keys {
-		a, _, err := readAccount(tx, string(k))
+		a, err := accountForDisplay(tx, string(k))
 		if err != nil {
 			return nil, err
 		}

@@ -125,7 +125,7 @@ func checkAccounts(t testing.TB, tx *table.Tx) {
 	t.Helper()
 	for _, row := range all(t, tx, accounts) {
 		var password string
-		if err := accounts.Place(tx, row.Key).Open(row.Value.Password, &password); err != nil {
+		if err := row.Value.passwordPlace(tx, row.Key).Open(row.Value.Password, &password); err != nil {
 			t.Errorf("account %s: %v", row.Key, err)
 		}
 		if found, err := standings.Has(tx, row.Key); err != nil || !found {

@@ -1,6 +1,9 @@
 package registry
 
-import "idlepush/codes"
+import (
+	"idlepush"
+	"idlepush/codes"
+)
 
 // The cases of CodeOld.
 const (
@@ -25,6 +28,29 @@ const CodeShareEnded codes.Code = "share_ended"
 // codeTokenByAdmin is for the person for whom the admin token made a token.
 const codeTokenByAdmin codes.Code = "token_by_admin"
 
+// codeRowDamaged is for admins, and codeDeviceDamaged for the person whose device it was.
+const (
+	codeRowDamaged    codes.Code = "row_damaged"
+	codeDeviceDamaged codes.Code = "device_damaged"
+)
+
+// codeFilesOpen is for admins.
+const codeFilesOpen codes.Code = "files_open"
+
+// The cases of codeRowDamaged.
+const (
+	ofPerson    = "person"
+	ofMailbox   = "mailbox"
+	ofDevice    = "device"
+	ofLogins    = "logins"
+	ofPublicURL = "public-url"
+)
+
+const (
+	rowDamaged = " is damaged, or something other than idlepush has changed it: "
+	whoWrote   = " Find out who else can write the data folder."
+)
+
 // Codes are those that the registry gives itself.
 var Codes = []codes.Entry{
 	{Code: CodeOld, Text: "It did not ring by itself, because it is older mail that was found together with more: one summary counts them all.", Cases: map[string]string{
@@ -38,5 +64,17 @@ var Codes = []codes.Entry{
 	{Code: CodeShareEnded, Text: "it no longer rings for you, because its owner no longer watches it or is gone: to keep it, add it again with its password " +
 		"(mail server {host}, port {port}, encryption {security}, user name {username})"},
 	{Code: codeTokenByAdmin, Text: "somebody with the admin token has made a token for an app of yours, {token}: if you do not know of it, end it on your page “You”"},
+	{Code: idlepush.CodeDamaged, Text: "what the store has of this mailbox is damaged, or something other than idlepush has changed it, so its password is sent nowhere: " +
+		"remove the mailbox and add it again, and tell the admin of this server"},
+	{Code: codeFilesOpen, Text: "Others on this machine can perhaps read or write {files} in the data folder, and the file system does not let that be changed: " +
+		"move the folder to another one, or mount this one for the user of idlepush alone, such as with the options uid and umask=077."},
+	{Code: codeDeviceDamaged, Text: "its row in the store was damaged, or changed by something other than idlepush. Register it again, and tell the admin of this server."},
+	{Code: codeRowDamaged, Text: "A row of the store" + rowDamaged + "it opens nothing." + whoWrote, Cases: map[string]string{
+		ofPerson:    "The row of a person in the store" + rowDamaged + "nobody can log in as that person (id {id}). Restore the store from your backup, or remove the person and invite them again." + whoWrote,
+		ofMailbox:   "The row of a mailbox in the store" + rowDamaged + "it is not watched (id {id}). Restore the store from your backup, or let its owner remove it and add it again." + whoWrote,
+		ofDevice:    "The row of a device in the store" + rowDamaged + "it was removed (id {id}), and rings once it is registered again." + whoWrote,
+		ofLogins:    "Tokens, sessions or invites in the store are damaged, or something other than idlepush has changed them: {count} were removed. People log in again." + whoWrote,
+		ofPublicURL: "The public URL in the store" + rowDamaged + "it is not used. Set public-url." + whoWrote,
+	}},
 	{Code: "device_gone", Text: "{device} gets no more notifications: {cause}"},
 }

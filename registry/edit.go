@@ -54,11 +54,11 @@ func updateAccount(set *queueSet, a idlepush.Account, loggedIn time.Time) (out i
 	if old.Revision != a.Revision {
 		return a, false, ErrStale
 	}
-	k, found, err := accountsAt.Get(tx, mailboxOf(a.Host, a.Username))
+	at, found, err := accountsAt.Row(tx, mailboxOf(a.Host, a.Username))
 	if err != nil {
 		return a, false, err
 	}
-	if found && string(k) != a.ID {
+	if found && string(at.Key) != a.ID {
 		return a, false, ErrTaken
 	}
 	folders, err := cursors.Keys(tx, table.Under(id(a.ID)), table.NoLimit)

@@ -67,7 +67,7 @@ func opened(t testing.TB, s *Store) map[string]string {
 	words := content(t, s)
 	err := s.db.View(func(tx *table.Tx) error {
 		for _, row := range all(t, tx, accounts) {
-			words[fmt.Sprint("password of account ", row.Key)] = unsealed[string](t, accounts.Place(tx, row.Key), row.Value.Password)
+			words[fmt.Sprint("password of account ", row.Key)] = unsealed[string](t, row.Value.passwordPlace(tx, row.Key), row.Value.Password)
 		}
 		for _, row := range all(t, tx, devices) {
 			words[fmt.Sprint("secrets of device ", row.Key)] = unsealed[deviceSecrets](t, devices.Place(tx, row.Key), row.Value.Secrets)

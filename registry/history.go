@@ -38,7 +38,7 @@ func (h History) Get(user, stable string, now time.Time) (n idlepush.Notificatio
 // scopesOf returns the scopes of the notifications that the user may see.
 func scopesOf(tx *table.Tx, user string) ([]id, error) {
 	scopes := []id{id(user)}
-	seen, err := accountsOf.First(tx, table.Under(id(user)), table.NoLimit)
+	seen, err := accountsOf.Rows(tx, table.Under(id(user)), table.NoLimit)
 	for _, a := range seen {
 		scopes = append(scopes, a.Key)
 	}

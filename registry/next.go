@@ -103,7 +103,7 @@ func currentState(tx *table.Tx, d table.Row[deviceKey, deviceRow], at table.Row[
 // unreadOf returns how many mails are unread in all accounts that notify the device, or nil if that
 // is not known of any.
 func unreadOf(tx *table.Tx, d table.Row[deviceKey, deviceRow]) (sum *int, err error) {
-	seen, err := accountsOf.First(tx, table.Under(d.Key.user), table.NoLimit)
+	seen, err := accountsOf.Rows(tx, table.Under(d.Key.user), table.NoLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -111,15 +111,11 @@ func unreadOf(tx *table.Tx, d table.Row[deviceKey, deviceRow]) (sum *int, err er
 		if !d.Value.isNotifiedOf(a.Key) {
 			continue
 		}
-		account, found, err := accounts.Get(tx, a.Key)
-		if err != nil {
-			return nil, err
-		}
 		known, _, err := standings.Get(tx, a.Key)
 		if err != nil {
 			return nil, err
 		}
-		if found && account.Enabled && known.Unread != nil {
+		if a.Value.Enabled && known.Unread != nil {
 			if sum == nil {
 				sum = new(int)
 			}

@@ -36,6 +36,7 @@ func docsNumbers(t *testing.T) {
 		{"docs/phones.md", "and a year at most", StayLifetime, 365 * day},
 		{"docs/phones.md", "a session ends after 12 hours without use", sessionIdle, 12 * hour},
 		{"docs/security.md", "at the highest level that any device gets or fetches, for 7 days", maxAge, 7 * day},
+		{"docs/behaviour.md", "and again a week later at the earliest", maxAge, 7 * day},
 		{"docs/behaviour.md", "| history of notifications and deliveries | 7 days |", maxAge, 7 * day},
 		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", idlepush.KindMail.Lifetime(), 3 * day},
 		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", idlepush.KindSummary.Lifetime(), 3 * day},

@@ -47,6 +47,9 @@ func (o Options) table() table.Options {
 // neither the store nor its key file exists, Open creates both. If another process has the store,
 // it returns an error after at most 2 s.
 //
+// Others must not be able to read or write the files. If their modes can be changed, Open returns
+// an error that says how; if not, there is a warning.
+//
 // Errors name the file and what to do. Open never replaces a store that is empty, cut short,
 // damaged, newer than this program or without its key.
 func Open(dir string, o Options) (*Store, error) {
@@ -65,8 +68,11 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, err
 		}
 	}
+	warnings, err := checkModes(dir, keepsModes)
+	if err != nil {
+		return nil, err
+	}
 	if o.Key == nil {
-		var err error
 		if o.Key, err = readKeyFile(filepath.Join(dir, keyFile)); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("the key file %s that belongs to the store %s is missing: restore it from your backup, or set the key in the environment",
 				filepath.Join(dir, keyFile), path)
@@ -76,7 +82,12 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	return openExisting(dir, path, o)
+	s, err := openExisting(dir, path, o)
+	if err != nil {
+		return nil, err
+	}
+	s.warnings = append(warnings, s.warnings...)
+	return s, nil
 }
 
 // create creates a new store in a temporary file, writes the key file, and renames the store. If a
@@ -143,11 +154,7 @@ func initialize(tx *table.Tx) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := metas.Place(tx, metaVAPID).Seal(scalar)
-	if err != nil {
-		return err
-	}
-	return metas.Put(tx, metaVAPID, metaRow{Sealed: sealed})
+	return sealMeta(tx, metaVAPID, scalar)
 }
 
 func openExisting(dir, path string, o Options) (*Store, error) {
@@ -176,6 +183,9 @@ func openExisting(dir, path string, o Options) (*Store, error) {
 	})
 	if err == nil {
 		err = c.enqueueMissing(time.Now())
+	}
+	if err == nil {
+		err = c.contain(time.Now())
 	}
 	if err != nil {
 		return nil, errors.Join(explainOpen(path, err), db.Close())
@@ -289,9 +299,12 @@ func explainOpen(path string, err error) error {
 }
 
 // writeFile writes a small private file. After a crash the file has either its old content or the
-// new.
+// new. It follows no link that is there.
 func writeFile(path, text string) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

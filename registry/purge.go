@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"idlepush"
@@ -258,17 +259,25 @@ func purgeEnded[V any](ctx context.Context, db *table.DB, t *table.Table[digest,
 			}
 			return nil
 		})
-		for len(old) > 0 && err == nil {
-			err = db.Update(func(tx *table.Tx) error {
-				for len(old) > 0 && tx.Left() >= removalCost {
-					if err := t.Delete(tx, old[0]); err != nil {
-						return err
-					}
-					old = old[1:]
-				}
-				return nil
-			})
+		if err = errors.Join(err, removeRows(db, t, old)); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// removeRows removes the rows, in bounded transactions.
+func removeRows[V any](db *table.DB, t *table.Table[digest, V], list []digest) error {
+	for len(list) > 0 {
+		err := db.Update(func(tx *table.Tx) error {
+			for len(list) > 0 && tx.Left() >= removalCost {
+				if err := t.Delete(tx, list[0]); err != nil {
+					return err
+				}
+				list = list[1:]
+			}
+			return nil
+		})
 		if err != nil {
 			return err
 		}

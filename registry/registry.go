@@ -7,6 +7,9 @@
 //
 // # What is kept
 //
+// The rows of users, tokens, invites, accounts and devices carry tags that only the key of the
+// store makes; damage.go says what becomes of one that does not fit.
+//
 // The tables of the store, with their keys (rows.go has their rows and indexes):
 //
 //	users          by id; found by name
@@ -27,8 +30,8 @@
 //	               every queue
 //	deliveries     by notification and device: pending, or the outcome; pending ones are found by
 //	               subqueue
-//	meta           the version of the format, the sealed VAPID key, the hash of the setup token, the
-//	               public URL, the last sequence
+//	meta           the version of the format, the last sequence; sealed: the VAPID key, the hash of
+//	               the setup token, the public URL
 //
 // A device's queue consists of subqueues: one for each account, one for clears, and one for the
 // rest. Each keeps its order. A burst limit delays one of them, and the others go on.
@@ -44,6 +47,7 @@
 //	idlepush.db.new      while the store is created
 //	idlepush.db.compact  while it is compacted
 //	idlepush.db.upgrade  while it is upgraded
+//	mode-test            for a moment, if others can read one of these
 //	idlepush.db.v1       the store before the upgrade from version 1; .v2 and so on
 //
 // # What commits together
@@ -78,6 +82,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"idlepush"
 	"idlepush/registry/table"
 )
 
@@ -116,6 +121,7 @@ type core struct {
 	dir         string
 	hashes      chan struct{} // a slot per argon2 hash that may run at once
 	began       uint64        // the last sequence of an earlier run
+	warnings    []idlepush.Reason
 	bounds      bounds
 	hasUnqueued atomic.Bool // a notification may not be in all of its queues: finish has failed
 

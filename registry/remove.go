@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -16,6 +17,11 @@ import (
 func (s Accounts) Remove(account string, now time.Time) error {
 	return s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
 		row, err := accountRowOf(set.tx, account)
+		if errors.Is(err, ErrNotFound) {
+			if _, err = damagedAccount(set.tx, account); err == nil {
+				return removeDamagedAccount(set.tx, id(account))
+			}
+		}
 		if err != nil {
 			return false, err
 		}

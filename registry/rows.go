@@ -3,6 +3,7 @@ package registry
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"time"
 
 	"idlepush"
@@ -11,27 +12,28 @@ import (
 )
 
 // The tables and their rows. Callers see other types, so that a change of those does not change the
-// file. Package migrate freezes the format of the rows.
+// file. Package migrate freezes the format of the rows. The rows that decide who gets in and where
+// secrets and mail go are tagged.
 
 var (
-	users      = table.New[id, userRow]("users")
+	users      = table.NewTagged[id, userRow]("users")
 	usersNamed = table.NewIndex(users, "users/name", func(_ id, row userRow) []table.Text {
 		return []table.Text{folded(row.Name)}
 	})
 
-	tokens   = table.New[digest, tokenRow]("tokens") // by the SHA-256 of the token
+	tokens   = table.NewTagged[digest, tokenRow]("tokens") // by the SHA-256 of the token
 	tokensOf = table.NewIndex(tokens, "tokens/user", func(k digest, row tokenRow) []ownedKey {
 		return []ownedKey{{makerKey{id(row.User), id(row.By)}, k}}
 	})
 	tokensID = table.NewIndex(tokens, "tokens/id", func(_ digest, row tokenRow) []id { return []id{id(row.ID)} })
 
-	invites   = table.New[digest, inviteRow]("invites") // by the SHA-256 of the code
+	invites   = table.NewTagged[digest, inviteRow]("invites") // by the SHA-256 of the code
 	invitesOf = table.NewIndex(invites, "invites/user", func(k digest, row inviteRow) []ownedKey {
 		return []ownedKey{{makerKey{id(row.User), id(row.By)}, k}}
 	})
 	invitesID = table.NewIndex(invites, "invites/id", func(_ digest, row inviteRow) []id { return []id{id(row.ID)} })
 
-	accounts   = table.New[id, accountRow]("accounts")
+	accounts   = table.NewTagged[id, accountRow]("accounts")
 	accountsOf = table.NewIndex(accounts, "accounts/user", func(k id, row accountRow) (list []viewerKey) {
 		for _, user := range row.viewers() {
 			list = append(list, viewerKey{id(user), k})
@@ -47,7 +49,7 @@ var (
 	hosts     = table.New[table.Text, hostRow]("hosts") // by host and port
 
 	// Devices are by user, so that all of a user are read at once.
-	devices   = table.New[deviceKey, deviceRow]("devices")
+	devices   = table.NewTagged[deviceKey, deviceRow]("devices")
 	devicesID = table.NewIndex(devices, "devices/id", func(k deviceKey, _ deviceRow) []id { return []id{k.device} })
 	devicesAt = table.NewIndex(devices, "devices/address", func(_ deviceKey, row deviceRow) []digest {
 		return []digest{row.Address}
@@ -154,15 +156,13 @@ var tables = []table.Named{
 const (
 	metaFormat    table.Text = "format"     // the version, and a sealed value that checks the key
 	metaVAPID     table.Text = "vapid"      // the sealed scalar of the VAPID key
-	metaSetup     table.Text = "setup"      // the SHA-256 of the setup token, until setup
-	metaPublicURL table.Text = "public-url" // as the admin used it at setup
+	metaSetup     table.Text = "setup"      // the sealed SHA-256 of the setup token, until setup
+	metaPublicURL table.Text = "public-url" // sealed, as the admin used it at setup
 	metaSequence  table.Text = "sequence"   // the last of the notifications
 )
 
 type metaRow struct {
 	Number uint64       `json:",omitempty"`
-	Text   string       `json:",omitempty"`
-	Digest digest       `json:",omitzero"`
 	Sealed table.Sealed `json:",omitempty"`
 }
 
@@ -231,6 +231,11 @@ type accountRow struct {
 	Created    time.Time
 	Edited     time.Time
 	Mailbox    string `json:",omitempty"`
+}
+
+// passwordPlace returns the place of the sealed password, which opens for this login alone.
+func (row accountRow) passwordPlace(tx *table.Tx, k id) table.Place {
+	return accounts.Place(tx, k).With(row.Host, strconv.Itoa(row.Port), string(row.Security), row.Username)
 }
 
 // viewers returns the users who may see the account.

@@ -22,7 +22,7 @@ func (s Users) SetupToken() (string, error) {
 		if err := checkNoUser(tx); err != nil {
 			return err
 		}
-		return metas.Put(tx, metaSetup, metaRow{Digest: digestOf(token)})
+		return sealMeta(tx, metaSetup, digestOf(token))
 	})
 	if errors.Is(err, ErrSetupDone) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -50,12 +50,12 @@ func checkSetup(tx *table.Tx, token string) error {
 	if err := checkNoUser(tx); err != nil {
 		return err
 	}
-	want, found, err := metas.Get(tx, metaSetup)
+	want, got := digest{}, digestOf(token)
+	found, err := openMeta(tx, metaSetup, &want)
 	if err != nil {
 		return err
 	}
-	got := digestOf(token)
-	if !found || subtle.ConstantTimeCompare(want.Digest[:], got[:]) != 1 {
+	if !found || subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
 		return ErrDenied
 	}
 	return nil
@@ -89,7 +89,7 @@ func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Ti
 		if err := metas.Delete(tx, metaSetup); err != nil || publicURL == "" {
 			return err
 		}
-		return metas.Put(tx, metaPublicURL, metaRow{Text: publicURL})
+		return sealMeta(tx, metaPublicURL, publicURL)
 	})
 	if err != nil {
 		return idlepush.User{}, "", err
@@ -102,9 +102,25 @@ func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Ti
 // was no https origin.
 func (s Users) PublicURL() (u string, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
-		row, _, err := metas.Get(tx, metaPublicURL)
-		u = row.Text
+		_, err := openMeta(tx, metaPublicURL, &u)
 		return err
 	})
 	return u, err
+}
+
+func sealMeta(tx *table.Tx, k table.Text, value any) error {
+	sealed, err := metas.Place(tx, k).Seal(value)
+	if err != nil {
+		return err
+	}
+	return metas.Put(tx, k, metaRow{Sealed: sealed})
+}
+
+// openMeta opens a sealed row of metas, and reports whether there is one.
+func openMeta(tx *table.Tx, k table.Text, value any) (found bool, err error) {
+	row, found, err := metas.Get(tx, k)
+	if err != nil || !found {
+		return false, err
+	}
+	return true, metas.Place(tx, k).Open(row.Sealed, value)
 }

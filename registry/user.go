@@ -125,8 +125,8 @@ func (s Users) List() (list []idlepush.User, err error) {
 
 // checkName returns ErrTaken if another user has the name.
 func checkName(tx *table.Tx, name, user string) error {
-	other, found, err := usersNamed.Get(tx, folded(name))
-	if err == nil && found && string(other) != user {
+	other, found, err := usersNamed.Row(tx, folded(name))
+	if err == nil && found && string(other.Key) != user {
 		err = ErrTaken
 	}
 	return err
@@ -268,7 +268,10 @@ func checkOtherAdmin(tx *table.Tx, user string) error {
 // removes the activity. Remove returns ErrLastAdmin if nobody else is an admin.
 func (s Users) Remove(user string, now time.Time) error {
 	return s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
-		row, err := getUser(set.tx, user)
+		row, found, err := users.Unverified(set.tx, id(user))
+		if err == nil && !found {
+			err = ErrNotFound
+		}
 		if err != nil {
 			return false, err
 		}
@@ -328,6 +331,9 @@ func leaveAccounts(set *queueSet, user id) (done bool, err error) {
 		}
 		switch {
 		case !found:
+			if done, err := removeIfDamaged(set.tx, e.Key, user); err != nil || !done {
+				return false, err
+			}
 		case row.Owner == string(user):
 			if done, err := removeAccount(set, e.Key, row); err != nil || !done {
 				return false, err

@@ -127,11 +127,14 @@ func (h *accountHandlers) visibleAccount(c caller, id string) (idlepush.Account,
 }
 
 // ownAccount returns an account that the caller may change. It returns a problem if the caller
-// may only see it, and registry.ErrNotFound if not even that.
+// may only see it or if it is damaged, and registry.ErrNotFound if not even that.
 func (h *accountHandlers) ownAccount(c caller, id string) (idlepush.Account, error) {
 	a, err := h.visibleAccount(c, id)
 	if err == nil && !c.owns(a.Owner) {
 		err = problem(http.StatusForbidden, "not_owner")
+	}
+	if err == nil && a.Damaged() {
+		err = problem(http.StatusConflict, "account_damaged")
 	}
 	return a, err
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"slices"
 
 	"idlepush"
 	"idlepush/codes"
@@ -15,16 +16,23 @@ type Hint struct {
 }
 
 // adviceHandlers serves advice for admins.
-type adviceHandlers struct{ guard *guard }
+type adviceHandlers struct {
+	found []idlepush.Reason // Config.Advice
+	guard *guard
+	codes codes.Table
+}
 
 func (h *adviceHandlers) getAdvice(_ context.Context, c caller, _ *struct{}) (*body[List[Hint]], error) {
 	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}
-	advice := List[Hint]{Items: []Hint{}}
+	found := h.found
 	if proxy := h.guard.untrusted.Load(); proxy != nil {
-		r := idlepush.Reason{Code: "proxy_not_trusted"}.With("address", proxy.Addr().String()).With("network", proxy.String())
-		advice.Items = append(advice.Items, Hint{r.Code, r.Params, sentences.Sentence(r.Code, r.Params)})
+		found = append(slices.Clip(found), idlepush.Reason{Code: "proxy_not_trusted"}.With("address", proxy.Addr().String()).With("network", proxy.String()))
+	}
+	advice := List[Hint]{Items: []Hint{}}
+	for _, r := range found {
+		advice.Items = append(advice.Items, Hint{r.Code, r.Params, h.codes.Sentence(r.Code, r.Params)})
 	}
 	return &body[List[Hint]]{advice}, nil
 }

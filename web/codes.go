@@ -55,6 +55,7 @@ var Codes = []codes.Entry{
 		caseMailbox: "That mailbox is watched already, as another account.",
 	}},
 	{Code: "token_has_device", Text: "This token has a device already. Change that one, or make another token."},
+	{Code: "account_damaged", Text: "What the store has of this mailbox is damaged, or something other than idlepush has changed it. Remove the mailbox and add it again."},
 	{Code: "too_many_devices", Text: "One person can have {limit} devices. Remove one that is no longer used, then try again."},
 	{Code: "too_many_accounts", Text: "One person can have {limit} mailboxes. Remove one that is no longer needed, then try again."},
 	{Code: "too_many_tokens", Text: "One person can have {limit} tokens. Remove one that is no longer used, then try again."},

@@ -34,6 +34,9 @@ type Config struct {
 	// Forwarded, are believed. It may be empty.
 	TrustedProxies netguard.Networks
 
+	// Advice is what the program has found at its start that admins should change. It may be empty.
+	Advice []idlepush.Reason
+
 	// PublicURL returns the https origin at which phones reach this server, or "" if it is unknown.
 	PublicURL func() string
 

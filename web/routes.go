@@ -37,7 +37,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 		devices:       &deviceHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, transports: c.Push.Transports, push: c.Push, codes: c.Codes},
 		notifications: &notificationHandlers{accounts: c.Accounts, devices: c.Devices, history: c.History, codes: c.Codes},
 		events:        &eventHandlers{history: c.History, guard: g, stopping: c.Stopping, streams: streams{count: make(map[string]int)}},
-		advice:        &adviceHandlers{g},
+		advice:        &adviceHandlers{c.Advice, g, c.Codes},
 	}
 	h.invites = &inviteHandlers{users: c.Users, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
 	return h

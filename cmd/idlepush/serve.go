@@ -81,6 +81,9 @@ func logStart(store *registry.Store, s settings, addr net.Addr, log *slog.Logger
 		return err
 	}
 	log.Info("idlepush is running", "version", version(), "address", addr.String(), "data", data)
+	for _, w := range store.Warnings() {
+		log.Warn("the data folder needs an admin", "code", w.Code, "reason", allCodes().Sentence(w.Code, w.Params))
+	}
 	if s.public(store) == "" {
 		remedy := "set it to the https origin at which phones reach this server"
 		if token != "" {

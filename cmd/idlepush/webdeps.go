@@ -35,6 +35,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 		Codes: d.Codes,
 		Log:   log, Version: version(),
 		AdminToken: s.adminToken, TrustedProxies: s.trustedProxies,
+		Advice:    store.Warnings(),
 		PublicURL: func() string { return s.public(store) },
 		Stopping:  ctx.Done(),
 		Ready:     store.Ready,

@@ -17,24 +17,24 @@ const Format = 1
 
 // The tables, each with its indexes.
 var (
-	Users = table.New[ID, User]("users")
+	Users = table.NewTagged[ID, User]("users")
 	_     = table.NewIndex(Users, "users/name", func(_ ID, row User) []table.Text {
 		return []table.Text{folded(row.Name)}
 	})
 
-	Tokens = table.New[Digest, Token]("tokens")
+	Tokens = table.NewTagged[Digest, Token]("tokens")
 	_      = table.NewIndex(Tokens, "tokens/user", func(k Digest, row Token) []Owned {
 		return []Owned{{ID(row.User), ID(row.By), k}}
 	})
 	_ = table.NewIndex(Tokens, "tokens/id", func(_ Digest, row Token) []ID { return []ID{ID(row.ID)} })
 
-	Invites = table.New[Digest, Invite]("invites")
+	Invites = table.NewTagged[Digest, Invite]("invites")
 	_       = table.NewIndex(Invites, "invites/user", func(k Digest, row Invite) []Owned {
 		return []Owned{{ID(row.User), ID(row.By), k}}
 	})
 	_ = table.NewIndex(Invites, "invites/id", func(_ Digest, row Invite) []ID { return []ID{ID(row.ID)} })
 
-	Accounts = table.New[ID, Account]("accounts")
+	Accounts = table.NewTagged[ID, Account]("accounts")
 	_        = table.NewIndex(Accounts, "accounts/user", func(k ID, row Account) (list []IDs) {
 		users := append([]string{row.Owner}, row.SharedWith...)
 		slices.Sort(users)
@@ -51,7 +51,7 @@ var (
 	Cursors   = table.New[FolderKey, Cursor]("cursors")
 	Hosts     = table.New[table.Text, Host]("hosts")
 
-	Devices = table.New[IDs, Device]("devices") // by user
+	Devices = table.NewTagged[IDs, Device]("devices") // by user
 	_       = table.NewIndex(Devices, "devices/id", func(k IDs, _ Device) []ID { return []ID{k.Second} })
 	_       = table.NewIndex(Devices, "devices/address", func(_ IDs, row Device) []Digest {
 		return []Digest{row.Address}
@@ -143,10 +143,10 @@ const (
 )
 
 type Meta struct {
-	Number uint64       `json:",omitempty"`
-	Text   string       `json:",omitempty"`
-	Digest Digest       `json:",omitzero"`
-	Sealed table.Sealed `json:",omitempty"` // of the format: "idlepush"; of the VAPID key: a []byte
+	Number uint64 `json:",omitempty"`
+	// Of the format: "idlepush". Of the VAPID key: a []byte. Of the setup token: its SHA-256, a
+	// Digest. Of the public URL: a string.
+	Sealed table.Sealed `json:",omitempty"`
 }
 
 type User struct {
@@ -206,7 +206,7 @@ type Account struct {
 	Port       int
 	Security   string
 	Username   string
-	Password   table.Sealed // a string
+	Password   table.Sealed // a string; its place is With host, port, security and username
 	Folders    []string
 	Link       string `json:",omitempty"`
 	Enabled    bool

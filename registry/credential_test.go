@@ -126,7 +126,7 @@ func (m *credentials) logIn(by string) {
 		if err != nil {
 			return err
 		}
-		return beginSession(tx, secret, id(m.user.ID), u, Visit{}, by, true, m.now)
+		return beginSession(tx, secret, id(m.user.ID), u, Visit{}, by, m.now, m.now)
 	})
 	if err != nil {
 		m.t.Fatal(err)
@@ -391,7 +391,7 @@ func endedMaker(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, own, err := s.Users.Authenticate(phone, dawn)
-	if err != nil || own.By != laptop.ID || own.Proved {
+	if err != nil || own.By != laptop.ID || !own.Proved.IsZero() {
 		t.Fatalf("%+v, %v", own, err)
 	}
 	if err := s.Users.RemoveSession(ann.ID, laptop.ID, own.ID); err != nil {

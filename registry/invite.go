@@ -150,9 +150,9 @@ func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u idlep
 		if err != nil {
 			return err
 		}
-		maker, person := i.By, i.For == InviteForPerson
+		maker, proved, person := i.By, time.Time{}, i.For == InviteForPerson
 		if u = by.user(id(i.User)); person {
-			maker = "" // a person of one's own
+			maker, proved = "", now // a person of one's own, who has chosen the password now
 			u, by = idlepush.User{ID: newID(), Name: name, Admin: i.Admin, Created: now}, userRow{}
 			if err := addUser(tx, u, hashed); err != nil {
 				return err
@@ -161,7 +161,7 @@ func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u idlep
 		if err := invites.Delete(tx, digestOf(code)); err != nil {
 			return err
 		}
-		return beginSession(tx, session, id(u.ID), by, v, maker, person, now)
+		return beginSession(tx, session, id(u.ID), by, v, maker, proved, now)
 	})
 	if err != nil {
 		return idlepush.User{}, "", err

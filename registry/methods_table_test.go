@@ -275,8 +275,10 @@ var calls = []call{
 		}},
 	{method: "Users.AddTokenByAdmin", reads: "queues 1",
 		do: func(f furnished) (any, error) { return two(f.s.Users.AddTokenByAdmin(f.ben.ID, "app", noon)) }},
-	{method: "Users.CheckPassword",
-		do: func(f furnished) (any, error) { return only(f.s.Users.CheckPassword(f.ben.ID, "password")) }},
+	{method: "Users.Prove",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Users.Prove(f.ben.ID, f.bens.ID, "password", noon))
+		}},
 	{method: "Users.Update", when: "to be no admin",
 		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(bool)}) }},
 	{method: "Users.Update", when: "to be an admin",

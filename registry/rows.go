@@ -198,7 +198,7 @@ type tokenRow struct {
 	Created time.Time
 	Expires time.Time `json:",omitzero"`
 	Session bool      `json:",omitempty"`
-	Proved  bool      `json:",omitempty"` // it began with the password
+	Proved  time.Time `json:",omitzero"` // when the password was given last
 	Stay    bool      `json:",omitempty"`
 	Used    time.Time `json:",omitzero"`
 	Era     uint64    `json:",omitempty"`

@@ -38,8 +38,9 @@ func (t tokenRow) hasEnded(u userRow, now time.Time) bool {
 }
 
 // beginSession creates a session of the user. by is what made the invite by which it begins; it is
-// empty if it begins with the password. It may end a session that is not used any more.
-func beginSession(tx *table.Tx, session string, user id, u userRow, v Visit, by string, proved bool, now time.Time) error {
+// empty if it begins with the password. proved is zero, or now if the person gave the password. It
+// may end a session that is not used any more.
+func beginSession(tx *table.Tx, session string, user id, u userRow, v Visit, by string, proved, now time.Time) error {
 	lifetime := SessionLifetime
 	if v.Stay {
 		lifetime = StayLifetime

@@ -79,9 +79,9 @@ func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Ti
 			return err
 		}
 		if v != nil {
-			err = beginSession(tx, secret, id(u.ID), userRow{}, *v, "", true, now)
+			err = beginSession(tx, secret, id(u.ID), userRow{}, *v, "", now, now)
 		} else {
-			err = tokens.Put(tx, digestOf(secret), tokenRow{ID: newID(), User: u.ID, Name: "setup", Scope: ScopeFull, Created: now})
+			err = tokens.Put(tx, digestOf(secret), tokenRow{ID: newID(), User: u.ID, Name: "setup", Scope: ScopeFull, Created: now, Proved: now})
 		}
 		if err != nil {
 			return err

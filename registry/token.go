@@ -31,7 +31,7 @@ type Token struct {
 	Expires time.Time // zero: never
 
 	Session bool      // it is for the page's cookie
-	Proved  bool      // of a session: it began with the person's password
+	Proved  time.Time // when the person last gave the password for it; zero: never
 	Stay    bool      // the person wants to stay signed in there
 	Used    time.Time // about when it was last used; zero: not yet
 }

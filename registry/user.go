@@ -73,7 +73,7 @@ func (s Users) Login(name, plain string, v Visit, now time.Time) (idlepush.User,
 		if !found || !bytes.Equal(again.Password.Hash, row.Password.Hash) {
 			return ErrDenied
 		}
-		return beginSession(tx, session, k, again, v, "", true, now)
+		return beginSession(tx, session, k, again, v, "", now, now)
 	})
 	if err != nil {
 		return idlepush.User{}, "", err
@@ -164,14 +164,35 @@ func (s Users) UpdateOwn(user, current string, p UserPatch) (idlepush.User, erro
 	return s.update(user, p, hash)
 }
 
-// CheckPassword returns ErrDenied if the user has another password, and ErrNotFound if there is no
-// such user.
-func (s Users) CheckPassword(user, plain string) error {
-	_, err := s.checkPassword(user, plain)
-	return err
+// Prove notes that the user gave the password for the session or token. It returns ErrDenied if the
+// user has another password, or if the token has ended.
+func (s Users) Prove(user, token, plain string, now time.Time) error {
+	checked, err := s.checkPassword(user, plain)
+	if err != nil {
+		return err
+	}
+	return s.db.Update(func(tx *table.Tx) error {
+		t, err := tokenOfUser(tx, id(user), token)
+		if errors.Is(err, ErrNotFound) {
+			return ErrDenied
+		}
+		if err != nil {
+			return err
+		}
+		u, err := getUser(tx, user)
+		if err == nil && (t.Value.hasEnded(u, now) || !bytes.Equal(u.Password.Hash, checked)) {
+			err = ErrDenied
+		}
+		if err != nil {
+			return err
+		}
+		t.Value.Proved = now
+		return tokens.Put(tx, t.Key, t.Value)
+	})
 }
 
-// checkPassword is CheckPassword, and returns the hash of the password.
+// checkPassword returns the hash of the user's password. It returns ErrDenied if plain is another,
+// and ErrNotFound if there is no such user.
 func (s Users) checkPassword(user, plain string) ([]byte, error) {
 	var row userRow
 	err := s.db.View(func(tx *table.Tx) (err error) {

@@ -32,7 +32,7 @@ var Codes = []codes.Entry{
 	}},
 	{Code: "wrong_login", Text: "The name or the password is wrong."},
 	{Code: "wrong_password", Text: "The current password is wrong."},
-	{Code: "password_needed", Text: "Give your password again. Log-in was too long ago, or it was by an invite."},
+	{Code: "proof_needed", Text: "Give your password again: POST /proof. Log-in was more than 10 minutes ago, or it was by an invite."},
 	{Code: "wrong_setup_token", Text: "This is not the setup token. The newest one is in the log."},
 	{Code: "setup_done", Text: "This server has an admin already. Log in."},
 	{Code: "invite_gone", Text: "This invite was used already, or it is too old. Ask for a new one."},

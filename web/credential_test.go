@@ -15,8 +15,8 @@ import (
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	t.Run("nothing made in a thief's minute works after the new password", thiefsMinute)
-	t.Run("a way in that lasts wants the password", passwordNeeded)
-	t.Run("a log-in of a short while ago is enough", passwordProved)
+	t.Run("a way in that lasts wants the password", proofNeeded)
+	t.Run("the password counts for ten minutes", proofLasts)
 	t.Run("who ends a session ends what was made by it", sessionEndsMade)
 	t.Run("a token of device scope has one device", tokenOfOneDevice)
 	t.Run("a token of device scope sees what its device is told", tokenSeesAsDevice)
@@ -72,40 +72,61 @@ func thiefsMinute(t *testing.T) {
 	}
 }
 
-func passwordNeeded(t *testing.T) {
+func proofNeeded(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
-	code := h.call(h.anna.full, "POST", "/invites", object{"for": "device", "password": password}, 201).body["code"].(string)
+	requests := []struct {
+		method, path string
+		body         object
+		want         int
+	}{
+		{"POST", "/tokens", object{"name": "x", "scope": "full"}, 201},
+		{"POST", "/invites", object{"for": "device"}, 201},
+		{"POST", "/invites", object{"for": "person"}, 201},
+		{"POST", "/users", object{"password": password}, 201},
+		{"PATCH", "/users/" + h.ben.id, object{"admin": true}, 200},
+	}
+	code := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
 	invited := h.join(code)
-	for path, body := range map[string]object{"/tokens": {"name": "x", "scope": "full"}, "/invites": {"for": "device"}} {
-		for name, send := range map[string]func(body any, want int) answer{
-			"with a token":                  func(body any, want int) answer { return h.call(h.anna.full, "POST", path, body, want) },
-			"in a session that was invited": func(body any, want int) answer { return h.inSession(invited, "POST", path, body, want) },
-		} {
-			if a := send(body, 403); a.body["code"] != "password_needed" {
-				t.Errorf("%s, %s: %s", path, name, a.raw)
+	_, token, err := h.store.Users.AddToken(h.anna.id, "old", registry.ScopeFull, "", time.Now())
+	fatal(t, err)
+	for name, send := range map[string]func(method, path string, body any, want int) answer{
+		"with a token": func(method, path string, body any, want int) answer { return h.call(token, method, path, body, want) },
+		"in a session that was invited": func(method, path string, body any, want int) answer {
+			return h.inSession(invited, method, path, body, want)
+		},
+	} {
+		for i, r := range requests {
+			if r.path == "/users" {
+				requests[i].body = r.body.with("name", "Made "+name)
 			}
-			send(body.with("password", "not "+password), 422).wantFields(t, "password")
-			send(body.with("password", password), 201)
+			if a := send(r.method, r.path, requests[i].body, 403); a.body["code"] != "proof_needed" {
+				t.Errorf("%s %s, %s: %s", r.method, r.path, name, a.raw)
+			}
+		}
+		send("PATCH", "/users/"+h.ben.id, object{"admin": false}, 200)
+		send("POST", "/tokens", object{"name": "x", "scope": "device"}, 201)
+		send("POST", "/proof", object{"password": "not " + password}, 422).wantFields(t, "password")
+		send("POST", "/tokens", object{"name": "x", "scope": "full"}, 403)
+		send("POST", "/proof", object{"password": password}, 204)
+		for _, r := range requests {
+			send(r.method, r.path, r.body, r.want)
 		}
 	}
-	h.call(h.anna.full, "POST", "/tokens", object{"name": "x", "scope": "device"}, 201)
 }
 
-func passwordProved(t *testing.T) {
+func proofLasts(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		proved bool
-		age    time.Duration
-		want   bool
+		ago  time.Duration
+		want bool
 	}{
-		"just now":                    {true, 0, true},
-		"nine minutes ago":            {true, 9 * time.Minute, true},
-		"ten minutes ago":             {true, 10 * time.Minute, false},
-		"just now, but by an invite":  {false, 0, false},
-		"in the future, as it claims": {true, -time.Hour, false},
+		"just now":         {0, true},
+		"nine minutes ago": {9 * time.Minute, true},
+		"ten minutes ago":  {10 * time.Minute, false},
+		"in an hour":       {-time.Hour, false},
 	} {
-		err := requirePassword(t.Context(), registry.Users{}, nil, caller{token: registry.Token{Proved: c.proved, Created: time.Now().Add(-c.age)}}, "")
+		err := requireProof(caller{token: registry.Token{Proved: time.Now().Add(-c.ago)}})
 		if (err == nil) != c.want {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -118,7 +139,8 @@ func sessionEndsMade(t *testing.T) {
 	his, mine := h.logIn("Anna"), h.logIn("Anna")
 	token := h.inSession(his, "POST", "/tokens", object{"name": "his", "scope": "full"}, 201).body["token"].(string)
 	h.call(token, "POST", "/devices", fcmDevice(), 201)
-	code := h.call(token, "POST", "/invites", object{"for": "device", "password": password}, 201).body["code"].(string)
+	h.call(token, "POST", "/proof", object{"password": password}, 204)
+	code := h.call(token, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
 	sessions := h.inSession(mine, "GET", "/sessions", nil, 200).body["items"].([]any)
 	i := slices.IndexFunc(sessions, func(s any) bool { return s.(map[string]any)["current"] == false })
 	h.inSession(mine, "DELETE", "/sessions/"+sessions[i].(map[string]any)["id"].(string), nil, 204)

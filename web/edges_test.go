@@ -19,7 +19,7 @@ func TestEdges(t *testing.T) {
 func secretsNeedHTTPS(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
-	code := h.call(h.anna.full, "POST", "/invites", object{"for": "device", "password": password}, 201).body["code"].(string)
+	code := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
 	session := h.logIn("Anna")
 	for _, row := range []struct {
 		token, route string

@@ -95,7 +95,7 @@ func hashingInRoutes(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	code := h.call(h.anna.full, "POST", "/invites", object{"for": "person"}, 201).body["code"].(string)
-	device := h.call(h.anna.full, "POST", "/invites", object{"for": "device", "password": password}, 201).body["code"].(string)
+	device := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
 	l := h.server.limits
 	hashingHeld(l)
 	l.trusted.count.Store(maxWaiting)

@@ -126,8 +126,9 @@ func (h *testServer) withTokens(anna, ben idlepush.User) *testServer {
 			var err error
 			_, *token, err = h.store.Users.AddToken(user, string(scope), scope, "", time.Now())
 			fatal(h.t, err)
-			_, _, err = h.store.Users.Authenticate(*token, time.Now()) // its first use is written
+			_, t, err := h.store.Users.Authenticate(*token, time.Now()) // its first use is written
 			fatal(h.t, err)
+			fatal(h.t, h.store.Users.Prove(user, t.ID, password, time.Now()))
 		}
 	}
 	return h

@@ -34,9 +34,8 @@ type MadeInvite struct {
 
 // newInvite is a request for an invite.
 type newInvite struct {
-	For      string `json:"for" enum:"person,device"`
-	Admin    bool   `json:"admin,omitempty" doc:"person: whether the person will be an admin"`
-	Password string `json:"password,omitempty" maxLength:"1024" doc:"device: the user's password, unless the session began with it within the last 10 minutes"`
+	For   string `json:"for" enum:"person,device"`
+	Admin bool   `json:"admin,omitempty" doc:"person: whether the person will be an admin"`
 }
 
 // Invited is the part of an invite that the holder of its code may see.
@@ -70,7 +69,7 @@ type inviteHandlers struct {
 	publicURL func() string
 }
 
-func (h *inviteHandlers) createInvite(ctx context.Context, c caller, in *body[newInvite]) (*body[MadeInvite], error) {
+func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[newInvite]) (*body[MadeInvite], error) {
 	b := in.Body
 	if b.For == string(registry.InviteForPerson) {
 		if err := requireAdmin(c); err != nil {
@@ -78,7 +77,8 @@ func (h *inviteHandlers) createInvite(ctx context.Context, c caller, in *body[ne
 		}
 	} else if b.Admin {
 		return nil, fault("admin", "field_forbidden").with(codes.Case, caseDevice)
-	} else if err := requirePassword(ctx, h.users, h.limits, c, b.Password); err != nil {
+	}
+	if err := requireProof(c); err != nil {
 		return nil, err
 	}
 	origin := originFor(h.publicURL, c)

@@ -76,7 +76,7 @@ func inviteForDevice(t *testing.T) {
 	h := newTestServer(t)
 	h.call(h.ben.full, "POST", "/invites", object{"for": "device", "admin": true}, 422).wantFields(t, "admin")
 	h.call(h.ben.full, "POST", "/invites", object{"for": "cat"}, 422).wantFields(t, "for")
-	code := h.call(h.ben.full, "POST", "/invites", object{"for": "device", "password": password}, 201).body["code"].(string)
+	code := h.call(h.ben.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
 	if list := h.call(h.anna.full, "GET", "/invites", nil, 200); len(list.body["items"].([]any)) != 0 {
 		t.Errorf("an admin sees it: %s", list.raw)
 	}
@@ -165,11 +165,11 @@ func inviteWithoutPublicURL(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	h.handlers.invites.publicURL = func() string { return "" }
-	made := h.call(h.anna.full, "POST", "/invites", object{"for": "device", "password": password}, 201)
+	made := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201)
 	if got, want := made.body["url"], h.url+"/#/join/"+made.body["code"].(string); got != want {
 		t.Errorf("it leads to %v, want %s", got, want)
 	}
-	r := h.request(h.anna.full, "POST", "/invites", object{"for": "device", "password": password})
+	r := h.request(h.anna.full, "POST", "/invites", object{"for": "device"})
 	r.Header.Set("Origin", "https://mail.example.net")
 	made = h.send(r)
 	if got, want := made.body["url"], "https://mail.example.net/#/join/"+made.body["code"].(string); got != want {

@@ -173,7 +173,7 @@ func openAPIGolden(t *testing.T) {
 
 // operations lists the API for which phones and apps are built.
 var operations = strings.Fields(`
-	post/setup post/login delete/login get/me patch/me delete/me/notice
+	post/setup post/login delete/login post/proof get/me patch/me delete/me/notice
 	get/sessions delete/sessions/{id}
 	get/users get/users/names post/users patch/users/{id} delete/users/{id}
 	get/advice get/invites post/invites delete/invites/{id} post/invites/look post/invites/accept

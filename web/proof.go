@@ -9,27 +9,34 @@ import (
 	"idlepush/registry"
 )
 
-// provedFor is how long a session that began with the password may do what wants it.
+// provedFor is how long a session or token may do what wants the password, once the person has
+// given it.
 const provedFor = 10 * time.Minute
 
-// requirePassword returns a problem unless plain is the caller's password, or the caller's session
-// began with it a short while ago: whoever finds a browser unlocked must not make a way in that
-// lasts.
-func requirePassword(ctx context.Context, users registry.Users, l *limits, c caller, plain string) error {
-	if age := time.Since(c.token.Created); c.token.Proved && 0 <= age && age < provedFor {
+// requireProof returns a problem unless the caller's person has given the password for the session
+// or token a short while ago: whoever finds a browser unlocked must not make a way in that lasts.
+// The admin token has no person.
+func requireProof(c caller) error {
+	if age := time.Since(c.token.Proved); c.scope == admin || 0 <= age && age < provedFor {
 		return nil
 	}
-	if plain == "" {
-		return problem(http.StatusForbidden, "password_needed")
-	}
-	done, err := l.allowPassword(ctx, c, c.user.Name)
+	return problem(http.StatusForbidden, "proof_needed")
+}
+
+// Proof shows that the person who asks is there.
+type Proof struct {
+	Password string `json:"password" minLength:"1" maxLength:"1024"`
+}
+
+func (h *sessionHandlers) prove(ctx context.Context, c caller, in *body[Proof]) (*struct{}, error) {
+	done, err := h.limits.allowPassword(ctx, c, c.user.Name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer done()
-	err = users.CheckPassword(c.user.ID, plain)
+	err = h.users.Prove(c.user.ID, c.token.ID, in.Body.Password, time.Now())
 	if errors.Is(err, registry.ErrDenied) {
-		return unprocessable("password", "wrong_password")
+		return nil, unprocessable("password", "wrong_password")
 	}
-	return err
+	return nil, err
 }

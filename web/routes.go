@@ -32,7 +32,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 	h := &handlers{
 		sessions:      &sessionHandlers{users: c.Users, limits: l, log: c.Log},
 		users:         &userHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, codes: c.Codes},
-		tokens:        &tokenHandlers{users: c.Users, limits: l, publicURL: c.PublicURL},
+		tokens:        &tokenHandlers{users: c.Users, publicURL: c.PublicURL},
 		accounts:      &accountHandlers{users: c.Users, accounts: c.Accounts, limits: l, mail: c.Mail, codes: c.Codes},
 		devices:       &deviceHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, transports: c.Push.Transports, push: c.Push, codes: c.Codes},
 		notifications: &notificationHandlers{accounts: c.Accounts, devices: c.Devices, history: c.History, codes: c.Codes},
@@ -58,6 +58,7 @@ func (s *server) routes(h *handlers, c Config) {
 	add(s, route{anyone, "POST /setup", "setUp", 201, "Create the first admin, with the one-time token from the log"}, h.sessions.setUp)
 	add(s, route{anyone, "POST /login", "logIn", 200, "Start a session, with a cookie"}, h.sessions.logIn)
 	add(s, route{full, "DELETE /login", "logOut", 204, "End this session, and the invites and devices that were made by it"}, h.sessions.logOut)
+	add(s, route{full, "POST /proof", "prove", 204, "Give the password again: for 10 minutes, this session or token may do what wants it"}, h.sessions.prove)
 	add(s, route{full, "GET /me", "getMe", 200, "Own user, and what the page is to tell"}, h.users.getMe)
 	add(s, route{full, "PATCH /me", "patchMe", 200, "Change own name or password; a new password ends all sessions, tokens of full scope and invites"}, h.users.patchMe)
 	add(s, route{full, "DELETE /me/notice", "dismissNotice", 204, "Dismiss what the page has told"}, h.users.dismissNotice)
@@ -67,18 +68,18 @@ func (s *server) routes(h *handlers, c Config) {
 
 	add(s, route{full | admin, "GET /users", "listUsers", 200, "All users with the state of their mailboxes and devices, newest first; for admins"}, h.users.listUsers)
 	add(s, route{full, "GET /users/names", "listNames", 200, "Names of all users, to share a mailbox with them"}, h.users.listNames)
-	add(s, route{full | admin, "POST /users", "createUser", 201, "Create a user; for admins"}, h.users.createUser)
-	add(s, route{full | admin, "PATCH /users/{id}", "patchUser", 200, "Change a user; for admins"}, h.users.patchUser)
+	add(s, route{full | admin, "POST /users", "createUser", 201, "Create a user; for admins; wants proof"}, h.users.createUser)
+	add(s, route{full | admin, "PATCH /users/{id}", "patchUser", 200, "Change a user; for admins; wants proof to make somebody an admin"}, h.users.patchUser)
 	add(s, route{full | admin, "DELETE /users/{id}", "deleteUser", 204, "Remove a user with mailboxes, devices, tokens and sessions; for admins"}, h.users.deleteUser)
 	add(s, route{full | admin, "GET /advice", "getAdvice", 200, "What should be changed about this server; for admins"}, h.advice.getAdvice)
 	add(s, route{full, "GET /invites", "listInvites", 200, "Open invites, newest first: own invites for devices, and for admins all invites for persons"}, h.invites.listInvites)
-	add(s, route{full, "POST /invites", "createInvite", 201, "Invite another person (admins only) or another browser of the same user; link and QR code are shown only once"}, h.invites.createInvite)
+	add(s, route{full, "POST /invites", "createInvite", 201, "Invite another person (admins only) or another browser of the same user; wants proof; link and QR code are shown only once"}, h.invites.createInvite)
 	add(s, route{full, "DELETE /invites/{id}", "deleteInvite", 204, "Delete an invite"}, h.invites.deleteInvite)
 	add(s, route{anyone, "POST /invites/look", "lookAtInvite", 200, "Look at an invite; the code is in the body because proxies may log the URL"}, h.invites.lookAtInvite)
 	add(s, route{anyone, "POST /invites/accept", "acceptInvite", 201, "Accept an invite and start a session; the code is in the body likewise"}, h.invites.acceptInvite)
 
 	add(s, route{full, "GET /tokens", "listTokens", 200, "Own bearer tokens, newest first"}, h.tokens.listTokens)
-	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Create a bearer token, which is shown only once; full scope wants the password, and the admin token makes only device scope"}, h.tokens.createToken)
+	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Create a bearer token, which is shown only once; full scope wants proof, and the admin token makes only device scope"}, h.tokens.createToken)
 	add(s, route{full, "DELETE /tokens/{id}", "deleteToken", 204, "End a bearer token, and the sessions, tokens, invites and devices that were made by it"}, h.tokens.deleteToken)
 
 	add(s, route{full | admin, "POST /accounts/discover", "discover", 200, "Find the settings of a mail address; third parties learn only its domain"}, h.accounts.discover)

@@ -23,6 +23,7 @@ var admissions = []admission{
 	{"POST /setup", object{"token": "none", "name": "Eve", "password": "long enough " + marker}, 409, 409, 409, 409, 409},
 	{"POST /login", object{"name": "anna", "password": password}, 200, 200, 200, 200, 200},
 	{"DELETE /login", nil, 401, 403, 403, 403, 403},
+	{"POST /proof", object{"password": password}, 401, 403, 204, 204, 403},
 	{"GET /me", nil, 401, 403, 200, 200, 403},
 	{"PATCH /me", object{}, 401, 403, 200, 200, 403},
 	{"PATCH /me", object{"password": password, "current_password": password}, 401, 403, 200, 200, 403},
@@ -37,12 +38,12 @@ var admissions = []admission{
 	{"GET /advice", nil, 401, 403, 200, 403, 200},
 	{"GET /invites", nil, 401, 403, 200, 200, 403},
 	{"POST /invites", object{"for": "person"}, 401, 403, 201, 403, 403},
-	{"POST /invites", object{"for": "device", "password": password}, 401, 403, 201, 201, 403},
+	{"POST /invites", object{"for": "device"}, 401, 403, 201, 201, 403},
 	{"DELETE /invites/INVITE", nil, 401, 403, 204, 404, 403},
 	{"POST /invites/look", object{"code": "CODE"}, 200, 200, 200, 200, 200},
 	{"POST /invites/accept", object{"code": "CODE"}, 201, 201, 201, 201, 201},
 	{"GET /tokens", nil, 401, 403, 200, 200, 403},
-	{"POST /tokens", object{"name": "x", "scope": "full", "password": password}, 401, 403, 201, 201, 422},
+	{"POST /tokens", object{"name": "x", "scope": "full"}, 401, 403, 201, 201, 422},
 	{"POST /tokens", object{"name": "x", "scope": "device"}, 401, 403, 201, 201, 422},
 	{"POST /tokens", object{"name": "x", "scope": "full", "user": "ANNA"}, 401, 403, 422, 422, 422},
 	{"POST /tokens", object{"name": "x", "scope": "device", "user": "ANNA"}, 401, 403, 422, 422, 201},
@@ -211,6 +212,7 @@ func furnish(h *testServer) map[string]string {
 	fatal(h.t, err)
 	_, s, err := h.store.Users.Authenticate(session, now)
 	fatal(h.t, err)
+	fatal(h.t, h.store.Users.Prove(h.anna.id, s.ID, password, now))
 	invite, code, err := h.store.Users.AddInvite(h.anna.id, registry.InviteForDevice, false, "", now)
 	fatal(h.t, err)
 	return map[string]string{"SESSION": s.ID, "COOKIE": session, "APP": secret, "NEW APP": bare, "INVITE": invite.ID, "CODE": code, "TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}

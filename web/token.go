@@ -29,16 +29,14 @@ type MadeToken struct {
 
 // newToken is a request for a token.
 type newToken struct {
-	Name     string `json:"name" minLength:"1" maxLength:"100"`
-	Scope    string `json:"scope" enum:"full,device"`
-	User     string `json:"user,omitempty" doc:"Owner of the token; required with the admin token, forbidden without"`
-	Password string `json:"password,omitempty" maxLength:"1024" doc:"full scope: the user's password, unless the session began with it within the last 10 minutes"`
+	Name  string `json:"name" minLength:"1" maxLength:"100"`
+	Scope string `json:"scope" enum:"full,device"`
+	User  string `json:"user,omitempty" doc:"Owner of the token; required with the admin token, forbidden without"`
 }
 
 // tokenHandlers serves bearer tokens.
 type tokenHandlers struct {
 	users     registry.Users
-	limits    *limits
 	publicURL func() string
 }
 
@@ -54,7 +52,7 @@ func (h *tokenHandlers) listTokens(_ context.Context, c caller, in *pageOf) (*bo
 	return listOf(tokens, func(t registry.Token) place { return placeOf(t.Created, t.ID) }, *in, func(t registry.Token) (Token, error) { return tokenOf(t), nil })
 }
 
-func (h *tokenHandlers) createToken(ctx context.Context, c caller, in *body[newToken]) (*body[MadeToken], error) {
+func (h *tokenHandlers) createToken(_ context.Context, c caller, in *body[newToken]) (*body[MadeToken], error) {
 	b := in.Body
 	user, err := userFor(h.users, c, b.User)
 	if err != nil {
@@ -63,7 +61,7 @@ func (h *tokenHandlers) createToken(ctx context.Context, c caller, in *body[newT
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
-	t, secret, err := h.addToken(ctx, c, user, b)
+	t, secret, err := h.addToken(c, user, b)
 	if err != nil {
 		return nil, notAdded(err, "too_many_tokens")
 	}
@@ -84,7 +82,7 @@ type appCode struct {
 
 // addToken adds the token of the request. The admin token can make only one of device scope, and
 // the user is told.
-func (h *tokenHandlers) addToken(ctx context.Context, c caller, user string, b newToken) (registry.Token, string, error) {
+func (h *tokenHandlers) addToken(c caller, user string, b newToken) (registry.Token, string, error) {
 	scope := registry.Scope(b.Scope)
 	switch {
 	case c.scope == admin && scope != registry.ScopeDevice:
@@ -92,7 +90,7 @@ func (h *tokenHandlers) addToken(ctx context.Context, c caller, user string, b n
 	case c.scope == admin:
 		return h.users.AddTokenByAdmin(user, b.Name, time.Now())
 	case scope == registry.ScopeFull:
-		if err := requirePassword(ctx, h.users, h.limits, c, b.Password); err != nil {
+		if err := requireProof(c); err != nil {
 			return registry.Token{}, "", err
 		}
 	}

@@ -148,6 +148,9 @@ func (h *userHandlers) createUser(ctx context.Context, c caller, in *body[newPer
 	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}
+	if err := requireProof(c); err != nil {
+		return nil, err
+	}
 	b := in.Body
 	if err := checkName(b.Name); err != nil {
 		return nil, err
@@ -165,6 +168,11 @@ func (h *userHandlers) patchUser(ctx context.Context, c caller, in *edit[personP
 		return nil, err
 	}
 	b := in.Body
+	if b.Admin != nil && *b.Admin {
+		if err := requireProof(c); err != nil {
+			return nil, err
+		}
+	}
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}

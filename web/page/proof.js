@@ -1,23 +1,30 @@
+import { call } from "./api.js";
 import { button, el, field, form } from "./dom.js";
 
 const { texts } = self;
 
-// proved calls send with the fields that prove who asks: none, or the password if the server wants
-// it. It resolves to the answer, or to undefined if the person cancels.
+// proved calls send, and again if the server wants the password first and the person gives it. It
+// resolves to the answer, or to undefined if the person cancels.
 export async function proved(send) {
 	try {
-		return await send({});
+		return await send();
 	} catch (problem) {
-		if (problem.code !== "password_needed") {
+		if (problem.code !== "proof_needed") {
 			throw problem;
 		}
 	}
+	return await asked() ? send() : undefined;
+}
+
+// asked asks for the password, and resolves to whether the server has accepted it.
+function asked() {
 	return new Promise((resolve) => {
-		let answer;
-		const dialog = el("dialog", { "aria-label": texts.passwordAgain, onclose: () => { resolve(answer); dialog.remove(); } },
+		let given = false;
+		const dialog = el("dialog", { "aria-label": texts.passwordAgain, onclose: () => { resolve(given); dialog.remove(); } },
 			el("p", {}, texts.passwordAgain),
 			form(texts.passwordGive, async (values) => {
-				answer = await send({ password: values.get("password") });
+				await call("POST", "/proof", { password: values.get("password") });
+				given = true;
 				dialog.close();
 			}, field("password", texts.currentPassword, { type: "password", autocomplete: "current-password" })),
 			el("div", { class: "buttons" }, button(texts.cancel, () => dialog.close())));

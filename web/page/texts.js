@@ -269,7 +269,7 @@ self.texts = {
 	newPassword: "New password",
 	currentPassword: "Current password",
 	changeOwnPassword: "Change the password",
-	endDevices: (n) => n === 1 ? "Also remove my device" : `Also remove my ${n} devices`,
+	endDevices: (names) => `Also remove my ${names.length === 1 ? "device" : `${names.length} devices`}: ${listed(names)}`,
 	endDevicesHint: "If somebody else may have added one. Yours must be added again, also those of apps.",
 	passwordChanged: "Your password was changed. Log in with the new one. Devices keep ringing; remove any that you do not know.",
 	passwordChangedEnded: "Your password was changed. Log in with the new one, and add your devices again: none rings now.",

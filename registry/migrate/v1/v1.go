@@ -180,7 +180,7 @@ type Token struct {
 	Created time.Time
 	Expires time.Time `json:",omitzero"`
 	Session bool      `json:",omitempty"`
-	Proved  bool      `json:",omitempty"`
+	Proved  time.Time `json:",omitzero"`
 	Stay    bool      `json:",omitempty"`
 	Used    time.Time `json:",omitzero"`
 	Era     uint64    `json:",omitempty"`

@@ -24,7 +24,7 @@ export async function me() {
 			left();
 		}, field("current_password", texts.currentPassword, { type: "password", autocomplete: "current-password" }),
 		field("password", texts.newPassword, { type: "password", autocomplete: "new-password" }, texts.passwordHint),
-		devices.length > 0 && tick("checkbox", "devices", "end", texts.endDevices(devices.length), false, texts.endDevicesHint))),
+		devices.length > 0 && tick("checkbox", "devices", "end", texts.endDevices(devices.map(({ name }) => name)), false, texts.endDevicesHint))),
 		el("section", { class: "card" }, el("h2", {}, texts.sessions), el("ul", { class: "plain" }, sessions.map(line))),
 		apps,
 		el("div", { class: "buttons" }, button(texts.logOut, async () => {

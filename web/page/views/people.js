@@ -1,6 +1,7 @@
 import { clock } from "../age.js";
 import { all, call } from "../api.js";
 import { button, confirmed, el, form, tick } from "../dom.js";
+import { proved } from "../proof.js";
 import { reason } from "../reason.js";
 import { session } from "../session.js";
 import { invitation } from "./invitation.js";
@@ -15,8 +16,10 @@ export async function people() {
 		advice.items.map((hint) => el("p", { class: "card state warn" }, reason(hint, hint.reason))),
 		el("ul", { class: "plain" }, users.map((user) => el("li", { class: "card" }, person(user, users)))),
 		el("section", { class: "card" }, el("h2", {}, texts.invite), made, form(texts.inviteButton, async (values) => {
-			const invite = await call("POST", "/invites", { for: "person", admin: values.has("admin") });
-			made.replaceChildren(el("p", {}, texts.inviteText), invitation(invite));
+			const invite = await proved(() => call("POST", "/invites", { for: "person", admin: values.has("admin") }));
+			if (invite) {
+				made.replaceChildren(el("p", {}, texts.inviteText), invitation(invite));
+			}
 		}, tick("checkbox", "admin", "yes", texts.inviteAdmin, false))),
 		open.length > 0 && el("section", { class: "card" }, el("h2", {}, texts.openInvites), el("ul", { class: "plain" }, open.map((invite) =>
 			openInvite(invite)))),
@@ -40,7 +43,7 @@ function person(user, users) {
 		el("p", { class: "soft" }, texts.personHas(user.mailboxes.total, user.devices.total)),
 		user.mailboxes.attention + user.devices.suspect > 0 && el("p", { class: "state warn" }, texts.personNeeds),
 		!self && el("div", { class: "buttons" },
-			button(user.admin ? texts.makeMember : texts.makeAdmin, () => call("PATCH", path, { admin: !user.admin }), { id: `role-${user.id}` }),
+			button(user.admin ? texts.makeMember : texts.makeAdmin, () => proved(() => call("PATCH", path, { admin: !user.admin })), { id: `role-${user.id}` }),
 			button(texts.removePerson, async () => {
 				if (await confirmed(texts.removePersonSure(user.name, user.mailboxes.shared, sharedWith), texts.removePerson, texts.cancel)) {
 					await call("DELETE", path);

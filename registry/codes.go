@@ -25,8 +25,11 @@ const (
 // parameters have all that it takes to add the mailbox again, but not the password.
 const CodeShareEnded codes.Code = "share_ended"
 
-// codeTokenByAdmin is for the person for whom the admin token made a token.
-const codeTokenByAdmin codes.Code = "token_by_admin"
+// What the admin token has done is told to the person.
+const (
+	codeTokenByAdmin  codes.Code = "token_by_admin"
+	codeDeviceByAdmin codes.Code = "device_by_admin"
+)
 
 // codeRowDamaged is for admins, and codeDeviceDamaged for the person whose device it was.
 const (
@@ -64,6 +67,7 @@ var Codes = []codes.Entry{
 	{Code: CodeShareEnded, Text: "it no longer rings for you, because its owner no longer watches it or is gone: to keep it, add it again with its password " +
 		"(mail server {host}, port {port}, encryption {security}, user name {username})"},
 	{Code: codeTokenByAdmin, Text: "somebody with the admin token has made a token for an app of yours, {token}: if you do not know of it, end it on your page “You”"},
+	{Code: codeDeviceByAdmin, Text: "somebody with the admin token has added or changed a device of yours, {device}: if you do not know of it, remove it on your page “Devices”"},
 	{Code: idlepush.CodeDamaged, Text: "what the store has of this mailbox is damaged, or something other than idlepush has changed it, so its password is sent nowhere: " +
 		"remove the mailbox and add it again, and tell the admin of this server"},
 	{Code: codeFilesOpen, Text: "Others on this machine can perhaps read or write {files} in the data folder, and the file system does not let that be changed: " +

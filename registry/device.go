@@ -105,13 +105,9 @@ func checkLane(d idlepush.Device) error {
 // token of device scope that has another device, and a FullError if the user has as many as one may
 // have.
 func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepush.Device, created bool, err error) {
-	if err := checkLane(d); err != nil {
-		return idlepush.Device{}, false, err
-	}
-	var out idlepush.Device
+	out := d
 	err = s.db.Update(func(tx *table.Tx) error {
 		out = d
-		out.By = by
 		u, maker, err := checkMaker(tx, d.User, by, now)
 		if err != nil {
 			return err
@@ -119,34 +115,75 @@ func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepu
 		if err := checkOnlyDevice(tx, maker, d); err != nil {
 			return err
 		}
-		var old idlepush.Device
-		at, found, err := devicesAt.Row(tx, addressDigest(d))
-		if err != nil {
-			return err
-		}
-		if found {
-			if old, err = deviceForDisplay(tx, at); err != nil {
-				return err
-			}
-			out.ID, out.Revision, out.Created = old.ID, old.Revision, old.Created
-		} else {
-			out.ID, out.Created = newID(), now
-		}
-		if old.User != d.User {
-			if err := checkBound(tx, s.bounds.devices, d.User, countDevices); err != nil {
-				return err
-			}
-		}
-		created = !found
 		if err := putNotice(tx, id(d.User), u, Notice{}); err != nil {
 			return err
 		}
-		return replaceDevice(tx, &out, old, now, true)
+		out.By = by
+		old, err := s.register(tx, &out, now)
+		created = old.ID == ""
+		return err
 	})
+	return registered(out, created, err)
+}
+
+// RegisterByAdmin is Register for the admin token. It ends no notice. If the device is new, or is
+// sent other mail or more of it, it tells the user's other devices, or gives the user a notice.
+func (s Devices) RegisterByAdmin(d idlepush.Device, now time.Time) (_ idlepush.Device, created bool, err error) {
+	out := d
+	err = s.updateQueues(now, func(set *queueSet) error {
+		out = d
+		out.By = ""
+		if _, err := getUser(set.tx, d.User); err != nil {
+			return err
+		}
+		old, err := s.register(set.tx, &out, now)
+		if err != nil {
+			return err
+		}
+		created = old.ID == ""
+		return tellOfDevice(set, out, old)
+	})
+	return registered(out, created, err)
+}
+
+func registered(d idlepush.Device, created bool, err error) (idlepush.Device, bool, error) {
 	if err != nil {
 		return idlepush.Device{}, false, err
 	}
-	return out, created, nil
+	return d, created, nil
+}
+
+// register writes the device as a new one, or in the place of the one that has its address, which
+// it returns.
+func (c *core) register(tx *table.Tx, d *idlepush.Device, now time.Time) (old idlepush.Device, err error) {
+	if err := checkLane(*d); err != nil {
+		return old, err
+	}
+	at, found, err := devicesAt.Row(tx, addressDigest(*d))
+	if err != nil {
+		return old, err
+	}
+	if d.ID, d.Revision, d.Created = newID(), 0, now; found {
+		if old, err = deviceForDisplay(tx, at); err != nil {
+			return old, err
+		}
+		d.ID, d.Revision, d.Created = old.ID, old.Revision, old.Created
+	}
+	if old.User != d.User {
+		if err := checkBound(tx, c.bounds.devices, d.User, countDevices); err != nil {
+			return old, err
+		}
+	}
+	return old, replaceDevice(tx, d, old, now, true)
+}
+
+// tellOfDevice tells a user of what the admin token has done with the device, if that is sent other
+// mail now, or more of it, or elsewhere than old.
+func tellOfDevice(set *queueSet, d, old idlepush.Device) error {
+	if d.User == old.User && d.SameAddress(old) && d.Content == old.Content && slices.Equal(d.Accounts, old.Accounts) {
+		return nil
+	}
+	return tellOthers(set, id(d.User), id(d.ID), idlepush.Reason{Code: codeDeviceByAdmin}.With("device", d.Name), d.ID)
 }
 
 // Update replaces the device d.ID, also its address. If d.Status.State is empty, its status stays
@@ -156,45 +193,67 @@ func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepu
 // that address. It returns ErrNotFound if the device is removed or belongs to another user, and
 // ErrDenied if d.By is another that has ended.
 func (s Devices) Update(d idlepush.Device, now time.Time) (idlepush.Device, error) {
-	if err := checkLane(d); err != nil {
-		return idlepush.Device{}, err
-	}
-	var out idlepush.Device
+	out := d
 	err := s.db.Update(func(tx *table.Tx) error {
 		out = d
-		at, err := deviceRowOf(tx, id(d.ID))
-		if err != nil {
-			return err
-		}
-		old, _, err := unsealDevice(tx, at)
-		if err != nil {
-			return err
-		}
-		if old.User != d.User {
-			return ErrNotFound
-		}
-		if old.Revision != d.Revision {
-			return ErrStale
-		}
-		k, found, err := devicesAt.Get(tx, addressDigest(d))
-		if err != nil {
-			return err
-		}
-		if found && string(k.device) != d.ID {
-			return ErrTaken
-		}
-		if d.By != old.By {
-			if _, _, err := checkMaker(tx, d.User, d.By, now); err != nil {
-				return err
-			}
-		}
-		out.Created, out.Registered = old.Created, old.Registered
-		return replaceDevice(tx, &out, old, now, !d.SameAddress(old))
+		_, err := updateDevice(tx, &out, now)
+		return err
 	})
 	if err != nil {
 		return idlepush.Device{}, err
 	}
 	return out, nil
+}
+
+// UpdateByAdmin is Update for the admin token. It tells the user as RegisterByAdmin does.
+func (s Devices) UpdateByAdmin(d idlepush.Device, now time.Time) (idlepush.Device, error) {
+	out := d
+	err := s.updateQueues(now, func(set *queueSet) error {
+		out = d
+		old, err := updateDevice(set.tx, &out, now)
+		if err != nil {
+			return err
+		}
+		return tellOfDevice(set, out, old)
+	})
+	if err != nil {
+		return idlepush.Device{}, err
+	}
+	return out, nil
+}
+
+// updateDevice writes the device in the place of that with its id, which it returns.
+func updateDevice(tx *table.Tx, d *idlepush.Device, now time.Time) (old idlepush.Device, err error) {
+	if err := checkLane(*d); err != nil {
+		return old, err
+	}
+	at, err := deviceRowOf(tx, id(d.ID))
+	if err != nil {
+		return old, err
+	}
+	if old, _, err = unsealDevice(tx, at); err != nil {
+		return old, err
+	}
+	if old.User != d.User {
+		return old, ErrNotFound
+	}
+	if old.Revision != d.Revision {
+		return old, ErrStale
+	}
+	k, found, err := devicesAt.Get(tx, addressDigest(*d))
+	if err != nil {
+		return old, err
+	}
+	if found && string(k.device) != d.ID {
+		return old, ErrTaken
+	}
+	if d.By != old.By {
+		if _, _, err := checkMaker(tx, d.User, d.By, now); err != nil {
+			return old, err
+		}
+	}
+	d.Created, d.Registered = old.Created, old.Registered
+	return old, replaceDevice(tx, d, old, now, !d.SameAddress(old))
 }
 
 // replaceDevice writes a device, which replaces old if that has an id, and the lane of its queue.

@@ -152,6 +152,11 @@ var calls = []call{
 			f.phone.Address = "another"
 			return two(f.s.Devices.Register(f.phone, "", noon))
 		}},
+	{method: "Devices.RegisterByAdmin", reads: "queues 3",
+		do: func(f furnished) (any, error) {
+			f.phone.Address = "another"
+			return two(f.s.Devices.RegisterByAdmin(f.phone, noon))
+		}},
 	{method: "Mail.PutHost",
 		do: func(f furnished) (any, error) {
 			return only(f.s.Mail.PutHost("imap.example.org:993", Host{MissedNews: 1}))
@@ -266,6 +271,11 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			f.tablet.Address = "another"
 			return f.s.Devices.Update(f.tablet, noon)
+		}},
+	{method: "Devices.UpdateByAdmin", reads: "queues 1",
+		do: func(f furnished) (any, error) {
+			f.tablet.Address = "another"
+			return f.s.Devices.UpdateByAdmin(f.tablet, noon)
 		}},
 	{method: "Users.UpdateOwn", when: "the name",
 		do: func(f furnished) (any, error) { return f.s.Users.UpdateOwn(f.ben.ID, "", UserPatch{Name: "carl"}) }},

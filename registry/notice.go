@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"slices"
 	"time"
 
 	"idlepush"
@@ -47,13 +48,38 @@ func putNotice(tx *table.Tx, user id, row userRow, n Notice) error {
 
 // tellUser notifies a user as notifyUser does, or gives the user a notice if there are no devices.
 func tellUser(set *queueSet, user id, r idlepush.Reason, about ...string) error {
+	return tellOthers(set, user, "", r, about...)
+}
+
+// tellOthers is tellUser for a device that may not be the user's: a notice takes its place if there
+// is no other device.
+func tellOthers(set *queueSet, user, device id, r idlepush.Reason, about ...string) error {
 	told, err := set.notifyUser(user, r, about...)
-	if err != nil || told > 0 {
+	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(told, func(k deviceKey) bool { return k.device != device }) {
+		return nil
 	}
 	u, err := getUser(set.tx, string(user))
 	if err != nil {
 		return err
 	}
 	return putNotice(set.tx, user, u, Notice{set.now, r})
+}
+
+// notifyUser notifies a user of something that concerns no account, on all devices, and returns
+// these. about identifies what it is.
+func (s *queueSet) notifyUser(user id, reason idlepush.Reason, about ...string) (told []deviceKey, err error) {
+	own, err := devices.Keys(s.tx, table.Under(user), table.NoLimit)
+	if err != nil {
+		return nil, err
+	}
+	var recipients []string
+	for _, k := range own {
+		recipients = append(recipients, string(k.device))
+	}
+	key := slices.Concat([]string{string(idlepush.KindAttention)}, about, []string{s.now.String()})
+	return own, s.insert(idlepush.Notification{ID: stableID(key...), Kind: idlepush.KindAttention, User: string(user),
+		At: s.now, Expires: s.now.Add(idlepush.KindAttention.Lifetime()), Reason: reason}, recipients)
 }

@@ -69,6 +69,67 @@ func TestNotice(t *testing.T) {
 	}
 }
 
+func TestDeviceByAdmin(t *testing.T) {
+	t.Parallel()
+	another := func(d idlepush.Device) idlepush.Device {
+		d.Name, d.Address = "another", "another"
+		return d
+	}
+	for _, c := range []struct {
+		what   string
+		others int
+		do     func(s *Store, d idlepush.Device) error
+		told   bool
+	}{
+		{"registers one", 1, func(s *Store, d idlepush.Device) error {
+			_, _, err := s.Devices.RegisterByAdmin(another(d), dawn)
+			return err
+		}, true},
+		{"registers the same again", 0, func(s *Store, d idlepush.Device) error {
+			_, _, err := s.Devices.RegisterByAdmin(d, dawn)
+			return err
+		}, false},
+		{"gives the only one another address", 0, func(s *Store, d idlepush.Device) error {
+			_, err := s.Devices.UpdateByAdmin(another(d), dawn)
+			return err
+		}, true},
+		{"gives one of two another address", 1, func(s *Store, d idlepush.Device) error {
+			_, err := s.Devices.UpdateByAdmin(another(d), dawn)
+			return err
+		}, true},
+		{"raises the level", 0, func(s *Store, d idlepush.Device) error {
+			d.Content = idlepush.LevelPreview
+			_, err := s.Devices.UpdateByAdmin(d, dawn)
+			return err
+		}, true},
+		{"gives it another name", 0, func(s *Store, d idlepush.Device) error {
+			d.Name = "another"
+			_, err := s.Devices.UpdateByAdmin(d, dawn)
+			return err
+		}, false},
+	} {
+		t.Run("the admin token "+c.what, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			ann := someone(t, s, "ann")
+			d := phone(t, s, ann, "mine")
+			for i := range c.others {
+				phone(t, s, ann, fmt.Sprint("other ", i))
+			}
+			if err := c.do(s, d); err != nil {
+				t.Fatal(err)
+			}
+			list := attentions(t, s, ann, dawn)
+			if told := len(list) == 1 && list[0].Code == codeDeviceByAdmin; told != c.told || len(list) > 1 {
+				t.Errorf("the devices are told %+v", list)
+			}
+			if n, err := s.Users.Notice(ann.ID); err != nil || n.Since.IsZero() != (!c.told || c.others > 0) {
+				t.Errorf("the notice is %+v, %v", n, err)
+			}
+		})
+	}
+}
+
 func TestTokenByAdmin(t *testing.T) {
 	t.Parallel()
 	t.Run("the person's devices are told, or the page if there are none", func(t *testing.T) {

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"slices"
 	"time"
 
 	"idlepush"
@@ -191,22 +190,6 @@ func removeGoneDevice(set *queueSet, q *queue, cause idlepush.Reason) error {
 	}
 	reason := idlepush.Reason{Code: "device_gone", Params: cause.Params}.With(codes.Cause, string(cause.Code)).With("device", d.Value.Name)
 	return tellUser(set, d.Key.user, reason, string(d.Key.device))
-}
-
-// notifyUser notifies a user that something is gone, on all devices, and returns how many there
-// are. about identifies what is gone.
-func (s *queueSet) notifyUser(user id, reason idlepush.Reason, about ...string) (told int, err error) {
-	own, err := devices.Keys(s.tx, table.Under(user), table.NoLimit)
-	if err != nil {
-		return 0, err
-	}
-	var recipients []string
-	for _, k := range own {
-		recipients = append(recipients, string(k.device))
-	}
-	key := slices.Concat([]string{string(idlepush.KindAttention)}, about, []string{s.now.String()})
-	return len(own), s.insert(idlepush.Notification{ID: stableID(key...), Kind: idlepush.KindAttention, User: string(user),
-		At: s.now, Expires: s.now.Add(idlepush.KindAttention.Lifetime()), Reason: reason}, recipients)
 }
 
 // state returns the state of a delivery after the result.

@@ -14,8 +14,8 @@ import (
 func changedIndexes(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	// An entry of an index has the length of the prefix that its key shares with that of the row, and
-	// then the rest.
+	// An entry of an index has the length of the prefix that its key shares with that of the row,
+	// and then the rest.
 	lead := func(t *testing.T, index string, key, row table.Prefix) *Store {
 		dir := t.TempDir()
 		for name, data := range h.made {

@@ -72,6 +72,7 @@ var Codes = []codes.Entry{
 	{Code: "field_forbidden", Text: "must be left out", Cases: map[string]string{
 		caseAdminToken: "is for the admin token only: leave it out",
 		caseAdminScope: "the admin token makes tokens of device scope only",
+		caseAppToken:   "a token of device scope cannot raise the level: let the person raise it on the page",
 		caseDevice:     "is only for invites to another person: leave it out",
 		caseTransport:  "does not go with this transport",
 	}},
@@ -117,6 +118,7 @@ const (
 	caseMailbox    = "mailbox"
 	caseAdminToken = "admin_token"
 	caseAdminScope = "admin_scope"
+	caseAppToken   = "app_token"
 	caseNewLogin   = "new_login"
 	caseNoEmail    = "no_email"
 	caseTransport  = "transport"

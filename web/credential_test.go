@@ -21,6 +21,7 @@ func TestCredentials(t *testing.T) {
 	t.Run("a token of device scope has one device", tokenOfOneDevice)
 	t.Run("a token of device scope sees what its device is told", tokenSeesAsDevice)
 	t.Run("the admin token makes no full token, and the person is told", tokenByAdmin)
+	t.Run("what the admin token does to a device, the person is told", deviceByAdmin)
 	t.Run("a token is shown with its last use, and as a code for the app", tokenForApp)
 }
 
@@ -172,7 +173,18 @@ func tokenOfOneDevice(t *testing.T) {
 	if items := h.call(h.anna.device, "GET", "/devices", nil, 200).body["items"].([]any); len(items) != 1 || items[0].(map[string]any)["id"] != own {
 		t.Errorf("it sees %v", items)
 	}
-	h.call(h.anna.full, "DELETE", "/devices/"+own, nil, 204)
+	at := "/devices/" + own
+	h.call(h.anna.full, "PATCH", at, object{"content": "subject"}, 200)
+	h.call(h.anna.device, "PATCH", at, object{"content": "preview"}, 422).wantFields(t, "content")
+	h.call(h.anna.device, "PATCH", at, object{"content": "sender", "name": "x"}, 200)
+	if a := h.call(h.anna.device, "POST", "/devices", fcmDevice().with("content", "preview"), 200); a.body["content"] != "sender" {
+		t.Errorf("it raises the level of its device: %s", a.raw)
+	}
+	h.call(h.anna.full, "PATCH", at, object{"content": "preview"}, 200)
+	if a := h.call(h.anna.device, "POST", "/devices", fcmDevice().with("content", "preview"), 200); a.body["content"] != "preview" {
+		t.Errorf("what the person has raised is lowered: %s", a.raw)
+	}
+	h.call(h.anna.full, "DELETE", at, nil, 204)
 	h.call(h.anna.device, "GET", "/devices", nil, 401)
 }
 
@@ -213,6 +225,38 @@ func tokenByAdmin(t *testing.T) {
 	told := items[0].(map[string]any)
 	if told["code"] != "token_by_admin" || told["deliveries"].([]any)[0].(map[string]any)["device"] != phone {
 		t.Errorf("she is told %v", told)
+	}
+}
+
+func deviceByAdmin(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	his := browser().with("user", h.anna.id)
+	h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201)
+	for _, step := range []struct {
+		what string
+		do   func(at string) answer
+		told bool
+	}{
+		{"registers one", func(string) answer { return h.call(adminToken, "POST", "/devices", his, 201) }, true},
+		{"registers the same again", func(string) answer { return h.call(adminToken, "POST", "/devices", his, 200) }, false},
+		{"raises its level", func(at string) answer { return h.call(adminToken, "PATCH", at, object{"content": "preview"}, 200) }, true},
+		{"gives it another name", func(at string) answer { return h.call(adminToken, "PATCH", at, object{"name": "x"}, 200) }, false},
+	} {
+		before := len(h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any))
+		at := ""
+		for _, d := range h.call(h.anna.full, "GET", "/devices", nil, 200).body["items"].([]any) {
+			if d := d.(map[string]any); d["transport"] == "webpush" {
+				at = "/devices/" + d["id"].(string)
+			}
+		}
+		step.do(at)
+		items := h.call(h.anna.full, "GET", "/notifications", nil, 200).body["items"].([]any)
+		if told := len(items) > before; told != step.told {
+			t.Errorf("the admin token %s: told %v", step.what, told)
+		} else if told && items[0].(map[string]any)["code"] != "device_by_admin" {
+			t.Errorf("the admin token %s: %v", step.what, items[0])
+		}
 	}
 }
 

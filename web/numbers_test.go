@@ -27,14 +27,14 @@ func TestNumbersOfTheDocs(t *testing.T) {
 	t.Run("how long browsers stay with https", docsStrictTransport)
 	t.Run("how many items a page of a list has", docsPageSize)
 	t.Run("how long a password may be", docsPasswordLength)
-	t.Run("how long a log-in proves who asks", docsPasswordProof)
+	t.Run("how long a password proves who asks", docsPasswordProof)
 }
 
 func docsPasswordProof(t *testing.T) {
 	t.Parallel()
-	for _, page := range []string{"api.md", "security.md"} {
-		checkDocs(t, page, "unless the session began with it within the last 10 minutes")
-	}
+	checkDocs(t, "api.md", "The password proves it for 10 minutes, for the session or token with which it was given")
+	checkDocs(t, "security.md", "unless it was given in that session, or for that token, within the last 10 minutes")
+	checkDocs(t, "codes.md", "Log-in was more than 10 minutes ago")
 	bubble(t, func(h *testServer) {
 		mine := h.logIn("Anna")
 		for _, want := range []int{201, 403} {

@@ -23,12 +23,12 @@ func requireProof(c caller) error {
 	return problem(http.StatusForbidden, "proof_needed")
 }
 
-// Proof shows that the person who asks is there.
-type Proof struct {
+// proof shows that the person who asks is there.
+type proof struct {
 	Password string `json:"password" minLength:"1" maxLength:"1024"`
 }
 
-func (h *sessionHandlers) prove(ctx context.Context, c caller, in *body[Proof]) (*struct{}, error) {
+func (h *sessionHandlers) prove(ctx context.Context, c caller, in *body[proof]) (*struct{}, error) {
 	done, err := h.limits.allowPassword(ctx, c, c.user.Name)
 	if err != nil {
 		return nil, err

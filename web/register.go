@@ -33,6 +33,9 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 	if err := h.checkOnly(c, known.ID); err != nil {
 		return nil, err
 	}
+	if c.scope == device && known.By == c.token.ID && !known.Content.Allows(d.Content) {
+		d.Content = known.Content // an app does not undo what the person has chosen on the page
+	}
 	if known.Status.State == idlepush.StateProven {
 		d = h.transports.named(d.Transport).inherit(d, known)
 	}
@@ -42,7 +45,7 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 			return nil, err
 		}
 	}
-	d, created, err := h.devices.Register(h.push.Route(d), c.token.ID, time.Now())
+	d, created, err := h.register(c, h.push.Route(d))
 	if errors.Is(err, registry.ErrTaken) { // it has registered another meanwhile
 		if err = h.checkOnly(c, known.ID); err == nil {
 			err = problem(http.StatusConflict, "changed")
@@ -53,6 +56,20 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 	}
 	out, err := h.view(d)
 	return &made[Device]{statusOf(created), out}, err
+}
+
+func (h *deviceHandlers) register(c caller, d idlepush.Device) (_ idlepush.Device, created bool, err error) {
+	if c.scope == admin {
+		return h.devices.RegisterByAdmin(d, time.Now())
+	}
+	return h.devices.Register(d, c.token.ID, time.Now())
+}
+
+func (h *deviceHandlers) update(c caller, d idlepush.Device) (idlepush.Device, error) {
+	if c.scope == admin {
+		return h.devices.UpdateByAdmin(d, time.Now())
+	}
+	return h.devices.Update(d, time.Now())
 }
 
 // checkOnly returns a problem if the caller's token of device scope has another device than known,
@@ -75,6 +92,9 @@ func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[dev
 		return nil, err
 	}
 	d, wrong := h.patched(old, in.Body)
+	if c.scope == device && !old.Content.Allows(d.Content) {
+		wrong.add(fault("content", "field_forbidden").with(codes.Case, caseAppToken))
+	}
 	var accounts []string
 	if in.Body.Accounts.given {
 		accounts = d.Accounts // the stored ones may have been removed since
@@ -114,7 +134,7 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof
 	}
 	d.Status = proof.Status
 	d, _ = d.Learn(&idlepush.Learned{Params: proof.Params})
-	d, err = h.devices.Update(h.push.Route(d), time.Now())
+	d, err = h.update(c, h.push.Route(d))
 	if errors.Is(err, registry.ErrStale) {
 		return h.writeDevice(c, in, old, proof)
 	}

@@ -23,7 +23,7 @@ var dawn = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 // unsynced is for stores that a power cut may cost: all but those of the tests about crashes. Its
 // transactions have a bound in the process that TestSuiteWithBound starts. What users may have has
 // none.
-var unsynced = Options{NoSync: true, Bound: boundGiven(), Unlimited: true}
+var unsynced = Options{NoSync: true, Bound: boundGiven(), Unlimited: true, QuickHash: true}
 
 // blank is the files of a new store, made once: that takes longer than most tests do.
 var blank = sync.OnceValues(func() (map[string][]byte, error) {

@@ -37,6 +37,7 @@ type Options struct {
 	Bound     int          // the most reads and writes of one transaction; 0: no bound; for tests
 	Fault     func() error // called before each transaction, which fails with its error; for tests
 	Unlimited bool         // users may have any number of devices, mails and so on; for tests
+	QuickHash bool         // new passwords are hashed with little memory; for tests
 }
 
 func (o Options) table() table.Options {
@@ -169,9 +170,12 @@ func openExisting(dir, path string, o Options) (*Store, error) {
 		return nil, explainOpen(path, err)
 	}
 	_ = migrate.Clean(path) // leftovers of an upgrade only take space
-	c := &core{db: db, dir: dir, bounds: defaultBounds, hashes: make(chan struct{}, runtime.NumCPU()), accounts: make(signal, 1), outbox: make(signal, 1)}
+	c := &core{db: db, dir: dir, bounds: defaultBounds, hashMemory: argonMemory, hashes: make(chan struct{}, runtime.NumCPU()), accounts: make(signal, 1), outbox: make(signal, 1)}
 	if o.Unlimited {
 		c.bounds = bounds{}
+	}
+	if o.QuickHash {
+		c.hashMemory = 8
 	}
 	c.watch()
 	err = db.View(func(tx *table.Tx) (err error) {

@@ -119,6 +119,7 @@ type Store struct {
 type core struct {
 	db          *table.DB
 	dir         string
+	hashMemory  uint32        // of a new password, KiB
 	hashes      chan struct{} // a slot per argon2 hash that may run at once
 	began       uint64        // the last sequence of an earlier run
 	warnings    []idlepush.Reason

@@ -41,7 +41,7 @@ func (c *core) hash(plain string, p password) []byte {
 }
 
 func (c *core) newPassword(plain string) password {
-	p := password{Salt: make([]byte, 16), Time: argonTime, Memory: argonMemory}
+	p := password{Salt: make([]byte, 16), Time: argonTime, Memory: c.hashMemory}
 	rand.Read(p.Salt)
 	p.Hash = c.hash(plain, p)
 	return p
@@ -57,7 +57,7 @@ func (s Users) Login(name, plain string, v Visit, now time.Time) (idlepush.User,
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {
-		row.Password = password{Salt: make([]byte, 16), Hash: []byte{0}, Time: argonTime, Memory: argonMemory}
+		row.Password = password{Salt: make([]byte, 16), Hash: []byte{0}, Time: argonTime, Memory: s.hashMemory}
 	} else if err != nil {
 		return idlepush.User{}, "", err
 	}

@@ -222,7 +222,11 @@ func hashesAtOnce(t *testing.T) {
 // As OWASP's password storage cheat sheet asks for.
 func hashCost(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	s, err := Open(t.TempDir(), Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
 	u, err := s.Users.Add("ann", "correct horse", false, dawn)
 	if err != nil {
 		t.Fatal(err)

@@ -61,7 +61,7 @@ func OpenBounded(t testing.TB, dir string) *registry.Store {
 func open(dir string, fault func() error, unlimited bool) (*registry.Store, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	return registry.Open(dir, registry.Options{NoSync: true, Fault: fault, Unlimited: unlimited})
+	return registry.Open(dir, registry.Options{NoSync: true, Fault: fault, Unlimited: unlimited, QuickHash: true})
 }
 
 // madeFolder makes a data folder with users, once in a test process: the hash of a password takes

@@ -27,7 +27,7 @@ func TestDevices(t *testing.T) {
 func deviceRotationKeepsID(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
-	at := "/devices/" + h.call(h.anna.device, "POST", "/devices", fcmDevice(), 201).id()
+	at := "/devices/" + h.call(h.anna.device, "POST", "/devices", fcmDevice().with("content", "preview"), 201).id()
 	h.call(h.anna.device, "PATCH", at, object{"name": "Mine", "content": "subject"}, 200)
 	if h.proved != 1 {
 		t.Errorf("a rename made it %d pushes", h.proved)

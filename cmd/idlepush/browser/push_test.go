@@ -162,6 +162,7 @@ func (s *system) checkStaysRemoved(t *testing.T, p *browsertest.Page) {
 	systemtest.Must(t, s.Client.Call(ctx, http.MethodDelete, "/devices/"+s.ids(t, "/devices")[0], nil, nil))
 	p.WaitText(t, "Stay signed in")
 	var invite struct{ Code string }
+	systemtest.Must(t, s.Client.Post(ctx, "/proof", object{"password": systemtest.Password}, nil))
 	systemtest.Must(t, s.Client.Post(ctx, "/invites", object{"for": "device"}, &invite))
 	p.Navigate(t, s.Origin+"/#/join/"+invite.Code)
 	p.Click(t, "Join")

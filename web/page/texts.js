@@ -273,7 +273,7 @@ self.texts = {
 	endDevicesHint: "If somebody else may have added one. Yours must be added again, also those of apps.",
 	passwordChanged: "Your password was changed. Log in with the new one. Devices keep ringing; remove any that you do not know.",
 	passwordChangedEnded: "Your password was changed. Log in with the new one, and add your devices again: none rings now.",
-	passwordAgain: "Who has this lets others in. Enter your password to show that it is you.",
+	passwordAgain: "This lets somebody in for a long time. Enter your password to show that it is you.",
 	passwordGive: "Go on",
 	sessions: "Where you are logged in",
 	sessionHere: "here",

@@ -53,6 +53,8 @@ func furnish(t *testing.T, s *Store) furnished {
 	check(err)
 	_, f.session, err = s.Users.Login("ann", "password", Visit{Stay: true}, dawn)
 	check(err)
+	_, err = s.Users.Guess(f.ann.ID, func(time.Time) (time.Time, time.Duration) { return dawn, 0 })
+	check(err)
 	f.tablet, f.bens, _ = inSession(t, s, "ben")
 	check(s.Devices.Remove(f.tablet, f.bens.ID))
 	f.invite, f.person, err = s.Users.AddInvite(f.ann.ID, InviteForPerson, false, "", dawn)

@@ -293,6 +293,10 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(bool)}) }},
 	{method: "Users.Update", when: "to be an admin",
 		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(true)}) }},
+	{method: "Users.Guess", reads: "guesses 1",
+		do: func(f furnished) (any, error) {
+			return f.s.Users.Guess(f.ann.ID, func(paid time.Time) (time.Time, time.Duration) { return paid.Add(time.Second), 0 })
+		}},
 	{method: "Users.Recognize",
 		do: func(f furnished) (any, error) { return two(f.s.Users.Recognize("ben", "browser")) }},
 	{method: "Users.Remember",

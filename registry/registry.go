@@ -13,6 +13,7 @@
 // The tables of the store, with their keys (rows.go has their rows and indexes):
 //
 //	users          by id; found by name
+//	guesses        by user: how many tries of the password are free
 //	tokens         sessions and bearer tokens, by the SHA-256 of their secret; found by user, by id
 //	invites        by the SHA-256 of their code; found by user, by id
 //	accounts       mailboxes with their sealed password, by id; found by user, by mailbox

@@ -21,6 +21,8 @@ var (
 		return []table.Text{folded(row.Name)}
 	})
 
+	guesses = table.New[id, guessRow]("guesses") // by user
+
 	tokens   = table.NewTagged[digest, tokenRow]("tokens") // by the SHA-256 of the token
 	tokensOf = table.NewIndex(tokens, "tokens/user", func(k digest, row tokenRow) []ownedKey {
 		return []ownedKey{{makerKey{id(row.User), id(row.By)}, k}}
@@ -145,7 +147,7 @@ var (
 
 // tables are all tables and indexes of a store. Of indexes that share a bucket it has the first.
 var tables = []table.Named{
-	users, usersNamed, tokens, tokensOf, tokensID, invites, invitesOf, invitesID,
+	users, usersNamed, guesses, tokens, tokensOf, tokensID, invites, invitesOf, invitesID,
 	accounts, accountsOf, accountsAt, standings, cursors, hosts,
 	devices, devicesID, devicesAt, queues, due, members, lanes,
 	notifications, byStableID, wordless, notRung, undecided, unfinished,
@@ -176,6 +178,10 @@ type userRow struct {
 	Era      uint64
 	Notice   noticeRow `json:",omitzero"`
 	Browsers []digest  `json:",omitempty"` // SHA-256 of their secrets; the latest last
+}
+
+type guessRow struct {
+	Paid time.Time // see Users.Guess
 }
 
 // noticeRow is a Notice; zero: the user has no notice.

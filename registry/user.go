@@ -306,7 +306,7 @@ func (s Users) Remove(user string, now time.Time) error {
 				return false, err
 			}
 		}
-		return true, users.Delete(set.tx, id(user))
+		return true, errors.Join(guesses.Delete(set.tx, id(user)), users.Delete(set.tx, id(user)))
 	})
 }
 

@@ -22,12 +22,12 @@ const maxBuckets = 10_000
 // limits bounds how often callers may try something.
 type limits struct {
 	registered registry.Users
-	addresses  *limiter // password attempts by client address
-	users      *limiter // password attempts by user
-	browsers   *limiter // password attempts by user and browser, of browsers that are recognized
-	strangers  *limiter // password attempts by name, if nobody has it
-	logins     *limiter // logins to mail servers by user
-	pushes     *limiter // test pushes by user
+	addresses  *limiter    // password attempts by client address
+	users      keptLimiter // password attempts by user
+	browsers   *limiter    // password attempts by user and browser, of browsers that are recognized
+	strangers  *limiter    // password attempts by name, if nobody has it
+	logins     *limiter    // logins to mail servers by user
+	pushes     *limiter    // test pushes by user
 
 	trusted, others waiting // requests with a password to hash: see hashing
 }
@@ -36,7 +36,7 @@ func newLimits(users registry.Users) *limits {
 	return &limits{
 		registered: users,
 		addresses:  newLimiter(10, 6*time.Second),
-		users:      newLimiter(20, 3*time.Second),
+		users:      keptLimiter{users, 20, 3 * time.Second},
 		browsers:   newLimiter(20, 3*time.Second),
 		strangers:  newLimiter(20, 3*time.Second),
 		logins:     newLimiter(20, 3*time.Second),
@@ -118,6 +118,11 @@ func (l *limiter) take(key string, now time.Time) error {
 		return nil
 	}
 	r.CancelAt(now)
+	return tooMany(wait)
+}
+
+// tooMany returns a 429 that says when to try again.
+func tooMany(wait time.Duration) *Problem {
 	p := problem(http.StatusTooManyRequests, "too_many_requests")
 	p.header = http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(wait.Seconds())))}}
 	return p
@@ -143,6 +148,37 @@ func (l *limiter) bucket(key string, now time.Time) *rate.Limiter {
 		l.buckets[key] = b
 	}
 	return b
+}
+
+// keptLimiter is a limiter of users whose counts outlast a restart.
+type keptLimiter struct {
+	registered registry.Users
+	burst      int
+	every      time.Duration
+}
+
+// take is like limiter.take.
+func (l keptLimiter) take(user string, now time.Time) error {
+	wait, err := l.registered.Guess(user, func(paid time.Time) (time.Time, time.Duration) { return l.spend(paid, now) })
+	if err != nil || wait == 0 {
+		return err
+	}
+	return tooMany(wait)
+}
+
+// spend pays for one more try, with an interval for each, unless that goes further beyond now than
+// a burst: then it returns for how long to wait first. The clock may have been wrong before.
+func (l keptLimiter) spend(paid, now time.Time) (time.Time, time.Duration) {
+	full := now.Add(time.Duration(l.burst) * l.every)
+	if paid.Before(now) {
+		paid = now
+	} else if paid.After(full) {
+		paid = full
+	}
+	if next := paid.Add(l.every); !next.After(full) {
+		return next, 0
+	}
+	return paid, paid.Add(l.every).Sub(full)
 }
 
 // foldName returns a key that is equal for names that strings.EqualFold finds equal. It changes the

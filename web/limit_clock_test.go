@@ -25,8 +25,18 @@ func limiterClock(t *testing.T) {
 	now := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
 	for name, wrong := range wrongClocks {
 		fresh := newLimits(registry.Users{})
+		kept, paid := fresh.users, time.Time{}
+		for range 2 * kept.burst {
+			paid, _ = kept.spend(paid, now.Add(wrong))
+		}
+		for i := range 3 * kept.burst {
+			var wait time.Duration
+			if paid, wait = kept.spend(paid, now.Add(time.Duration(i)*kept.every)); wait > kept.every || wait > 0 && i > 0 {
+				t.Errorf("users, %s: %d tries after the clock was right, one has to wait %v", name, i, wait)
+			}
+		}
 		for what, l := range map[string]*limiter{
-			"addresses": fresh.addresses, "users": fresh.users, "browsers": fresh.browsers, "strangers": fresh.strangers, "logins": fresh.logins, "pushes": fresh.pushes,
+			"addresses": fresh.addresses, "browsers": fresh.browsers, "strangers": fresh.strangers, "logins": fresh.logins, "pushes": fresh.pushes,
 		} {
 			for range 2 * l.burst {
 				l.take("key", now.Add(wrong))

@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -31,6 +32,8 @@ func TestLimits(t *testing.T) {
 	t.Run("guessing does not lock out browsers with which somebody has logged in", limitKnownBrowsers)
 	t.Run("names that nobody has take no places of users", limitStrangers)
 	t.Run("a new name gives no new tries", limitRenames)
+	t.Run("a restart gives no new tries", limitKept)
+	t.Run("what is kept counts like what is not", limitersAgree)
 }
 
 func limitPasswordGuessing(t *testing.T) {
@@ -332,10 +335,42 @@ func limitStrangers(t *testing.T) {
 		if h.guess(caller{address: "elsewhere"}, "Ben") == nil {
 			h.t.Error("there is no limit")
 		}
-		if n := len(h.server.limits.users.buckets); n != 1 {
-			h.t.Errorf("%d users are counted", n)
-		}
 	})
+}
+
+func limitKept(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(h *testServer) {
+		for i := range 20 {
+			fatal(h.t, h.guess(caller{address: fmt.Sprint(i)}, "Ben"))
+		}
+		h.server.limits = newLimits(h.store.Users)
+		if h.guess(caller{address: "elsewhere"}, "Ben") == nil {
+			h.t.Error("it does")
+		}
+		fatal(h.t, h.guess(caller{address: "elsewhere"}, "Anna"))
+		time.Sleep(3 * time.Second)
+		fatal(h.t, h.guess(caller{address: "elsewhere"}, "Ben"))
+	})
+}
+
+func limitersAgree(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		burst, every := 1+random.IntN(20), time.Duration(1+random.IntN(10))*time.Second
+		l, kept := newLimiter(burst, every), keptLimiter{burst: burst, every: every}
+		now, paid := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC), time.Time{}
+		for i := range 200 {
+			now = now.Add(time.Duration(random.IntN(2000)) * time.Millisecond)
+			allowed := l.take("key", now) == nil
+			var wait time.Duration
+			paid, wait = kept.spend(paid, now)
+			if allowed != (wait == 0) {
+				t.Fatalf("try %d of a burst of %d, every %v: %v, but kept it has to wait %v", i, burst, every, allowed, wait)
+			}
+		}
+	}
 }
 
 func limitRenames(t *testing.T) {

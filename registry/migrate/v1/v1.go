@@ -47,6 +47,7 @@ var (
 		return []Digest{mailbox(row.Host, row.Username)}
 	})
 
+	Guesses   = table.New[ID, Guess]("guesses")
 	Standings = table.New[ID, Standing]("standings")
 	Cursors   = table.New[FolderKey, Cursor]("cursors")
 	Hosts     = table.New[table.Text, Host]("hosts")
@@ -244,6 +245,10 @@ type Cursor struct {
 	Next        uint32
 	Seen        time.Time
 	Since       time.Time `json:",omitzero"`
+}
+
+type Guess struct {
+	Paid time.Time
 }
 
 type Host struct {

@@ -25,7 +25,7 @@ const (
 // parameters have all that it takes to add the mailbox again, but not the password.
 const CodeShareEnded codes.Code = "share_ended"
 
-// What the admin token has done is told to the person.
+// These tell a person what somebody has done with the admin token.
 const (
 	codeTokenByAdmin  codes.Code = "token_by_admin"
 	codeDeviceByAdmin codes.Code = "device_by_admin"

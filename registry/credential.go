@@ -8,12 +8,12 @@ import (
 	"idlepush/registry/table"
 )
 
-// A credential is a session, a token or an invite: whoever has its secret is admitted. A credential
+// A credential is a session, a token or an invite: its secret lets in. A credential
 // or device that was made by a session or token keeps its id, in By. A session that began by an
 // invite counts as made by what made the invite. By is empty if something was made with a password,
 // the setup token, the admin token or an invite of another person.
 //
-// To end a session or token also ends what was made by it, directly or not. A session that is too
+// Ending a session or token also ends what was made by it, directly or not. A session that is too
 // old or unused, or is logged out, ends no other session or token.
 
 // checkMaker returns the user for whom something is created, and the session or token by which it
@@ -40,9 +40,9 @@ func tokenOfUser(tx *table.Tx, user id, token string) (table.Row[digest, tokenRo
 	return t, err
 }
 
-// endToken removes a session or token and all that was made by it, directly or not. It spares keep,
-// a session or token that may be empty, with what was made by that: whoever removes the session by
-// which their own was made stays logged in. keep then counts as made by what made the other. done
+// endToken removes a session or token and all that was made by it, directly or not. It spares the
+// session or token keep, which may be empty, and what keep has made: removing the session by which
+// one's own was made logs nobody out. keep then counts as made by what made the other. done
 // reports whether all of that fitted the transaction. If not, the session or token is still there,
 // and the next transaction goes on.
 func endToken(tx *table.Tx, t table.Row[digest, tokenRow], keep string) (done bool, err error) {

@@ -126,8 +126,8 @@ func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepu
 	return registered(out, created, err)
 }
 
-// RegisterByAdmin is Register for the admin token. It ends no notice. If the device is new, or is
-// sent other mail or more of it, it tells the user's other devices, or gives the user a notice.
+// RegisterByAdmin is Register for the admin token. It ends no notice. If the device is new, or gets
+// other mail or more of it, the user's other devices are told, or the page if there is none.
 func (s Devices) RegisterByAdmin(d idlepush.Device, now time.Time) (_ idlepush.Device, created bool, err error) {
 	out := d
 	err = s.updateQueues(now, func(set *queueSet) error {
@@ -153,8 +153,7 @@ func registered(d idlepush.Device, created bool, err error) (idlepush.Device, bo
 	return d, created, nil
 }
 
-// register writes the device as a new one, or in the place of the one that has its address, which
-// it returns.
+// register writes the device: as a new one, or over the one that has its address, which it returns.
 func (c *core) register(tx *table.Tx, d *idlepush.Device, now time.Time) (old idlepush.Device, err error) {
 	if err := checkLane(*d); err != nil {
 		return old, err
@@ -222,7 +221,7 @@ func (s Devices) UpdateByAdmin(d idlepush.Device, now time.Time) (idlepush.Devic
 	return out, nil
 }
 
-// updateDevice writes the device in the place of that with its id, which it returns.
+// updateDevice writes the device over the one with its id, which it returns.
 func updateDevice(tx *table.Tx, d *idlepush.Device, now time.Time) (old idlepush.Device, err error) {
 	if err := checkLane(*d); err != nil {
 		return old, err
@@ -358,7 +357,7 @@ func (s Devices) List(user string) (list []idlepush.Device, err error) {
 }
 
 // Remove removes the device, and ends the session or the token of device scope by which it was
-// registered, with what was made by that: a lost phone must not register again when somebody opens
+// registered, and what that has made: a lost phone must not register again when somebody opens
 // it. It spares keep, the session or token that asks, which may be empty. What waits for the device
 // is not sent, and the next Purge removes it. What does not fit one transaction takes several.
 // Remove returns ErrStale if the device was edited since d was read.

@@ -46,7 +46,7 @@ func putNotice(tx *table.Tx, user id, row userRow, n Notice) error {
 	return users.Put(tx, user, row)
 }
 
-// tellUser notifies a user as notifyUser does, or gives the user a notice if there are no devices.
+// tellUser notifies a user as notifyUser does, or puts a notice on the page if there is no device.
 func tellUser(set *queueSet, user id, r idlepush.Reason, about ...string) error {
 	return tellOthers(set, user, "", r, about...)
 }

@@ -138,7 +138,7 @@ func (s Users) Tokens(user string) (list []Token, err error) {
 	return list, err
 }
 
-// RemoveToken ends the user's bearer token of that id and what was made by it: sessions, tokens,
+// RemoveToken ends the user's bearer token of that id and what it has made: sessions, tokens,
 // invites and devices. It spares keep, the session or token that asks, which may be empty. It
 // returns ErrNotFound if the user has no such token.
 func (s Users) RemoveToken(user, token, keep string) error {

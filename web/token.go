@@ -80,8 +80,8 @@ type appCode struct {
 	Token string `json:"token"`
 }
 
-// addToken adds the token of the request. The admin token can make only one of device scope, and
-// the user is told.
+// addToken adds the token of the request. The admin token can make only one of device scope, of
+// which it tells the user.
 func (h *tokenHandlers) addToken(c caller, user string, b newToken) (registry.Token, string, error) {
 	scope := registry.Scope(b.Scope)
 	switch {

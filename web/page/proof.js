@@ -3,8 +3,8 @@ import { button, el, field, form } from "./dom.js";
 
 const { texts } = self;
 
-// proved calls send, and again if the server wants the password first and the person gives it. It
-// resolves to the answer, or to undefined if the person cancels.
+// proved calls send. If the server wants the password first, it asks for that and calls send again.
+// It resolves to the answer, or to undefined if the person cancels.
 export async function proved(send) {
 	try {
 		return await send();

@@ -66,6 +66,7 @@ type withholdingServer struct {
 
 func newWithholdingServer(answer string, folders ...string) *withholdingServer {
 	m := &withholdingServer{folderServer: newFolderServer("IMAP4rev1 IDLE NOTIFY", folders...)}
+	m.proven = true
 	m.withholds.Store(true)
 	m.refuse = func(_, command, _ string) string {
 		if command != "UID FETCH" {
@@ -242,6 +243,7 @@ func fillInReadMeanwhile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHarness(t, scriptedAccount)
+				h.trustIdle(t)
 				h.from(t, 1)
 				var withholds atomic.Bool
 				withholds.Store(true)

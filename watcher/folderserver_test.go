@@ -42,6 +42,7 @@ type folderServer struct {
 	caps   string
 	cut    time.Duration // after so much silence in IDLE the connection ends; 0: never
 	noNext bool          // it does not send UIDNEXT
+	proven bool          // its IDLE is known to report new mail
 	// refuse returns another answer than the usual, in which TAG stands for the tag; "": the usual.
 	refuse func(folder, command, args string) (answer string)
 
@@ -74,6 +75,9 @@ func (s *folderServer) watched(t *testing.T, folders ...string) (h *harness, sto
 	a := scriptedAccount
 	a.Folders, a.Security = folders, idlepush.SecurityPlain
 	h = newHarness(t, a)
+	if s.proven {
+		h.trustIdle(t)
+	}
 	for _, f := range folders {
 		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: f, At: time.Now(), To: registry.Cursor{UIDValidity: 1000, Next: 1}}); err != nil {
 			t.Fatal(err)

@@ -74,8 +74,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// trustIdle has the account's host known as one whose IDLE reports new mail. It must be called
-// before the account is watched.
+// trustIdle has the account's host known as one whose IDLE reports new mail; any other is asked
+// every minute, which makes simulated days costly. It must be called before the account is watched.
 func (h *harness) trustIdle(t *testing.T) {
 	t.Helper()
 	// A session without a pool goes by the host without its port.

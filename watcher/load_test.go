@@ -28,6 +28,7 @@ func failingAccounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
+		s.proven = true
 		s.refuse = func(_, command, args string) string {
 			if command == "LOGIN" && strings.Contains(args, "broken") {
 				return "* BYE not you\r\n"
@@ -74,6 +75,7 @@ func manyAccounts(t *testing.T, s *server) (*harness, *memoryNet) {
 	first := scriptedAccount
 	first.Security = idlepush.SecurityPlain
 	h := newHarness(t, first)
+	h.trustIdle(t)
 	for i := range accountCount - 1 {
 		a := first
 		a.Username, a.Email = fmt.Sprint("user ", i), fmt.Sprint("user", i, "@example.org")

@@ -112,6 +112,7 @@ func (o *outage) tries(since time.Time) (waits []time.Duration) {
 func (o *outage) watched(t *testing.T) (h *harness, d Dialer, stop func()) {
 	t.Helper()
 	h, d, w := harnessAt(t, o.script)
+	h.trustIdle(t)
 	_, end := h.watch(t, d)
 	time.Sleep(time.Minute)
 	synctest.Wait()

@@ -161,6 +161,7 @@ func lostOverStatus(t *testing.T) {
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
 		var armed atomic.Bool
 		s.once(&armed, "* BYE Server shutting down.\r\n", func(_, command, args string) bool { return asksFor("B", command, args) })
+		s.proven = true
 		h, stop := s.watched(t, "INBOX", "B")
 		defer stop()
 		for range 3 {
@@ -185,6 +186,7 @@ func unreadableStatus(t *testing.T) {
 			}
 			return ""
 		}
+		s.proven = true
 		h, stop := s.watched(t, "INBOX", "Sent Items")
 		defer stop()
 		time.Sleep(2 * time.Hour)
@@ -236,6 +238,7 @@ func unneededCommands(t *testing.T) {
 						}
 						return ""
 					}
+					s.proven = true
 					h, stop := s.watched(t, "INBOX", "B")
 					defer stop()
 					time.Sleep(2 * time.Hour)

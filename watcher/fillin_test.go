@@ -217,7 +217,7 @@ func fillInNeverSent(t *testing.T) {
 		if got := h.pushed(t); len(got) > 0 {
 			t.Errorf("then %d were notified", len(got))
 		}
-		time.Sleep(48 * time.Hour)
+		time.Sleep(18 * time.Hour) // more than twice the longest wait
 		notified := 20 * time.Second
 		want := []time.Duration{0, time.Second, 5 * time.Second, notified, notified + time.Minute, notified + 11*time.Minute}
 		for at := 71 * time.Minute; at < 72*time.Hour; at += 6 * time.Hour {

@@ -42,7 +42,7 @@ func failingAccounts(t *testing.T) {
 			a.Security, a.Username, a.Email = idlepush.SecurityPlain, fmt.Sprint("broken", n), fmt.Sprint("broken", n, "@example.org")
 			h.add(t, a)
 		}
-		time.Sleep(24 * time.Hour)
+		time.Sleep(time.Duration(testenv.Tenth(40)) * time.Hour)
 		began := time.Now()
 		healthy := idlepush.Account{Host: h.account.Host, Port: h.account.Port, Security: idlepush.SecurityPlain, Username: "new", Email: "new@example.org", Password: "p"}
 		healthy = h.add(t, healthy)

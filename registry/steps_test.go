@@ -115,6 +115,7 @@ func TestCallsInSteps(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := whole.outcome()
+			random := testenv.Rand(t)
 			// So that each of its steps ends here and there.
 			for less := 1; less < 20 && !c.fits; less += 6 {
 				c.failing(t, b, made, want, -1, bound-less)
@@ -123,7 +124,9 @@ func TestCallsInSteps(t *testing.T) {
 			if steps < 2 && !c.fits {
 				t.Errorf("it takes %d transactions", steps)
 			}
-			for n := 1; n <= steps; n += max(1, steps/testenv.Tenth(40)) {
+			// By default, of the transactions of a call two or three, chosen at random.
+			apart := max(1, steps/testenv.Tenth(20))
+			for n := 1 + random.IntN(apart); n <= steps; n += apart {
 				c.failing(t, b, made, want, n, bound)
 				c.killed(t, b, made, want, n)
 			}

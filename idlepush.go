@@ -15,4 +15,6 @@ type User struct {
 	Name    string // what the person logs in with; unique without regard to case
 	Admin   bool
 	Created time.Time
+
+	PasswordGiven bool // an admin chose the password, and knows it
 }

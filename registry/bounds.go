@@ -75,7 +75,8 @@ func countInvites(u userRow, now time.Time) func(*table.Tx, id) (int, error) {
 	return func(tx *table.Tx, user id) (n int, err error) {
 		rows, err := invitesOf.Rows(tx, table.Under(user), table.NoLimit)
 		for _, i := range rows {
-			if !i.Value.hasEnded(u, true, now) {
+			// There is one password link for each user at most.
+			if i.Value.For != InviteForPassword && !i.Value.hasEnded(u, true, now) {
 				n++
 			}
 		}

@@ -164,7 +164,7 @@ func (c *core) watchUsers() {
 	})
 	invites.Watch(c.db, func(_ digest, before, after *inviteRow) {
 		if before == nil {
-			c.publish(inviteChanged, after.ID, []string{after.User})
+			c.publish(inviteChanged, after.ID, []string{after.User, after.Person})
 		} else {
 			c.publishToAll(inviteChanged, before.ID)
 		}

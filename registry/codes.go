@@ -31,6 +31,21 @@ const (
 	codeDeviceByAdmin codes.Code = "device_by_admin"
 )
 
+// These are for the person whose password it is. codePasswordLink says that there is a link to
+// choose a new one, and codePasswordSet that it was used. codePasswordGiven says that somebody logs
+// in with one that an admin chose.
+const (
+	codePasswordLink  codes.Code = "password_link"
+	codePasswordSet   codes.Code = "password_set"
+	codePasswordGiven codes.Code = "password_given"
+)
+
+// The cases of codePasswordLink.
+const (
+	byAdminToken = "admin_token"
+	onServer     = "server"
+)
+
 // codeRowDamaged is for admins, and codeDeviceDamaged for the person whose device it was.
 const (
 	codeRowDamaged    codes.Code = "row_damaged"
@@ -52,6 +67,9 @@ const (
 const (
 	rowDamaged = " is damaged, or something other than idlepush has changed it: "
 	whoWrote   = " Find out who else can write the data folder."
+
+	linkMade = " has made a link by which a new password can be chosen for you, within 24 hours. Whoever has the link can log in as you. " +
+		"If you did not ask for it, change your password on your page “You”, which ends the link, and ask who made it."
 )
 
 // Codes are those that the registry gives itself.
@@ -68,6 +86,12 @@ var Codes = []codes.Entry{
 		"(mail server {host}, port {port}, encryption {security}, user name {username})"},
 	{Code: codeTokenByAdmin, Text: "somebody with the admin token has made a token for an app of yours, {token}: if you do not know of it, end it on your page “You”"},
 	{Code: codeDeviceByAdmin, Text: "somebody with the admin token has added or changed a device of yours, {device}: if you do not know of it, remove it on your page “Devices”"},
+	{Code: codePasswordLink, Text: "{admin}" + linkMade, Cases: map[string]string{
+		byAdminToken: "Somebody with the admin token" + linkMade,
+		onServer:     "Somebody on the server" + linkMade,
+	}},
+	{Code: codePasswordSet, Text: "A new password was chosen for you, by the link that was made for that. If it was not you, somebody else can log in as you: ask the admin of this server for a new link at once."},
+	{Code: codePasswordGiven, Text: "Somebody logs in as you with the password that an admin chose for you. If it is not you, change the password on your page “You”. An admin does not know one that you choose yourself."},
 	{Code: idlepush.CodeDamaged, Text: "what the store has of this mailbox is damaged, or something other than idlepush has changed it, so its password is sent nowhere: " +
 		"remove the mailbox and add it again, and tell the admin of this server"},
 	{Code: codeFilesOpen, Text: "Others on this machine can perhaps read or write {files} in the data folder, and the file system does not let that be changed: " +

@@ -178,8 +178,8 @@ func replaceMaker(tx *table.Tx, d, old idlepush.Device) error {
 
 // endOld removes what ends with a new password: the user's sessions and tokens of full scope of
 // another era, and the tokens of device scope that have no device. If all is set, it removes all
-// devices and all tokens of device scope.
-func endOld(tx *table.Tx, user id, all bool) (done bool, err error) {
+// devices and all tokens of device scope. left is what tx.Left is worth to the caller.
+func endOld(tx *table.Tx, left func() int, user id, all bool) (done bool, err error) {
 	u, err := getUser(tx, string(user))
 	if err != nil {
 		return false, err
@@ -193,7 +193,7 @@ func endOld(tx *table.Tx, user id, all bool) (done bool, err error) {
 		if used[d.Value.By] = true; !all {
 			continue
 		}
-		if tx.Left() < 2*removalCost {
+		if left() < 2*removalCost {
 			return false, nil
 		}
 		if err := removeDevice(tx, d.Key); err != nil {
@@ -202,7 +202,7 @@ func endOld(tx *table.Tx, user id, all bool) (done bool, err error) {
 	}
 	list, err := tokensOf.First(tx, table.Under(user), table.NoLimit)
 	for _, e := range list {
-		if err != nil || tx.Left() < 2*removalCost {
+		if err != nil || left() < 2*removalCost {
 			return false, err
 		}
 		var t tokenRow

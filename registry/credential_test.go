@@ -40,6 +40,8 @@ type credentials struct {
 	now   time.Time
 	have  map[string]*credential
 	count int
+
+	password string
 }
 
 func endedTree(t *testing.T) {
@@ -48,7 +50,7 @@ func endedTree(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			s := newStore(t)
-			m := &credentials{t: t, s: s, rand: rand.New(rand.NewPCG(seed, 0)), user: resident(t, s, "ann"), now: dawn, have: map[string]*credential{}}
+			m := &credentials{t: t, s: s, rand: rand.New(rand.NewPCG(seed, 0)), user: resident(t, s, "ann"), now: dawn, have: map[string]*credential{}, password: "password"}
 			for range 250 {
 				m.step()
 				m.compare()
@@ -283,9 +285,11 @@ func (m *credentials) logOut(session string) {
 
 func (m *credentials) setPassword() {
 	devices := m.rand.IntN(2) == 0
-	if _, err := m.s.Users.Update(m.user.ID, UserPatch{Password: "another password", Devices: devices}); err != nil {
+	next := fmt.Sprint("password ", m.count)
+	if _, err := m.s.Users.UpdateOwn(m.user.ID, m.password, UserPatch{Password: next, Devices: devices}); err != nil {
 		m.t.Fatal(err)
 	}
+	m.password = next
 	used := map[string]bool{}
 	for _, c := range m.have {
 		used[c.by] = used[c.by] || c.kind == "phone"

@@ -158,7 +158,7 @@ var (
 	}
 	indexes = []index{
 		entries("usersNamed", usersNamed), entries("tokensOf", tokensOf), entries("tokensID", tokensID), entries("invitesOf", invitesOf),
-		entries("invitesID", invitesID), entries("accountsOf", accountsOf), entries("accountsAt", accountsAt),
+		entries("invitesID", invitesID), entries("passwordLinks", passwordLinks), entries("accountsOf", accountsOf), entries("accountsAt", accountsAt),
 		entries("devicesID", devicesID), entries("devicesAt", devicesAt), entries("due", due), marked("byStableID", stableMark, byStableID),
 		marked("byFingerprint", fingerprintMark, byFingerprint), marked("duplicates", duplicateMark, duplicates), marked("known", knownMark, known),
 		marked("announced", placeMark, announced), entries("wordless", wordless),

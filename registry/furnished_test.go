@@ -25,6 +25,7 @@ type furnished struct {
 	script          Token         // the bearer token's row
 	bens            Token         // the row of ben's session
 	person, device  string        // codes of ann's invites
+	link            string        // code of the password link for ben that ann has made
 	invite          Invite        // the one for a person
 
 	shared, own idlepush.Account // ann's, which ben sees too, and ben's
@@ -63,6 +64,10 @@ func furnish(t *testing.T, s *Store) furnished {
 	check(err)
 	_, _, err = s.Users.AddInvite(f.ben.ID, InviteForDevice, false, "", dawn)
 	check(err)
+	f.link = "link"
+	check(s.db.Update(func(tx *table.Tx) error { // and nobody is told
+		return invites.Put(tx, digestOf(f.link), inviteRow{ID: newID(), User: f.ann.ID, For: InviteForPassword, Person: f.ben.ID, Created: dawn, Expires: dawn.Add(24 * time.Hour)})
+	}))
 
 	f.shared, f.own = mailbox(t, s, f.ann, "ann@example.org"), mailbox(t, s, f.ben, "ben@example.org")
 	f.shared.SharedWith = []string{f.ben.ID}

@@ -12,17 +12,21 @@ import (
 type InviteFor string
 
 // InviteForPerson is an invite to become a user. InviteForDevice is one for another browser of the
-// inviting user.
+// inviting user. InviteForPassword is a password link, by which a user chooses a new password.
 const (
-	InviteForPerson InviteFor = "person"
-	InviteForDevice InviteFor = "device"
+	InviteForPerson   InviteFor = "person"
+	InviteForDevice   InviteFor = "device"
+	InviteForPassword InviteFor = "password"
 )
 
 // Lifetime returns how long an invite can be accepted. A person needs time, but another phone is at
 // hand.
 func (f InviteFor) Lifetime() time.Duration {
-	if f == InviteForDevice {
+	switch f {
+	case InviteForDevice:
 		return 15 * time.Minute
+	case InviteForPassword:
+		return 24 * time.Hour
 	}
 	return 7 * 24 * time.Hour
 }
@@ -30,7 +34,8 @@ func (f InviteFor) Lifetime() time.Duration {
 // Invite admits somebody who has its code, once. Only the code's SHA-256 is stored.
 type Invite struct {
 	ID      string
-	User    string // id of the user who made it
+	User    string // id of the user who made it; empty: nobody, for some password links
+	Person  string // of a password link: id of the user whose password it is for
 	For     InviteFor
 	Admin   bool // for a person: to become an admin
 	Created time.Time
@@ -38,13 +43,31 @@ type Invite struct {
 }
 
 func inviteOf(row inviteRow) Invite {
-	return Invite{row.ID, row.User, row.For, row.Admin, row.Created, row.Expires}
+	return Invite{row.ID, row.User, row.Person, row.For, row.Admin, row.Created, row.Expires}
 }
 
 // hasEnded reports whether the invite can no longer be accepted. u is the user who made it, and
-// found reports whether there is one.
+// found reports whether there is one. For whom a password link is may have ended it, too; see
+// getPeople.
 func (i inviteRow) hasEnded(u userRow, found bool, now time.Time) bool {
-	return !found || !now.Before(i.Expires) || i.Era != u.Era || i.For == InviteForPerson && !u.Admin
+	if i.User == "" && i.For == InviteForPassword {
+		return !now.Before(i.Expires)
+	}
+	return !found || !now.Before(i.Expires) || i.Era != u.Era || i.For != InviteForDevice && !u.Admin
+}
+
+// getPeople returns the user who made the invite, and the one whose password it is for. Either may
+// be zero. open reports whether the invite can be accepted.
+func (i inviteRow) getPeople(tx *table.Tx, now time.Time) (by, person userRow, open bool, err error) {
+	by, found, err := users.Get(tx, id(i.User))
+	if err != nil || i.hasEnded(by, found, now) {
+		return by, person, false, err
+	}
+	if i.For != InviteForPassword {
+		return by, person, true, nil
+	}
+	person, found, err = users.Get(tx, id(i.Person))
+	return by, person, err == nil && found && person.Era == i.PersonEra, err
 }
 
 // AddInvite creates an invite of the user and returns its code, which cannot be read again. by is
@@ -76,11 +99,11 @@ func (s Users) Invites(now time.Time) (list []Invite, err error) {
 			return err
 		}
 		for _, i := range rows {
-			u, found, err := users.Get(tx, id(i.Value.User))
+			_, _, open, err := i.Value.getPeople(tx, now)
 			if err != nil {
 				return err
 			}
-			if !i.Value.hasEnded(u, found, now) {
+			if open {
 				list = append(list, inviteOf(i.Value))
 			}
 		}
@@ -103,11 +126,12 @@ func (s Users) RemoveInvite(invite string) error {
 	})
 }
 
-// Invite returns the invite of a code and the inviting user. It returns ErrNotFound if the code is
-// unknown, the invite was accepted or has expired, or its user may not invite any more.
+// Invite returns the invite of a code and the inviting user, who is zero if nobody is. It returns
+// ErrNotFound if the code is unknown, the invite was accepted or has expired, or its user may not
+// invite any more.
 func (s Users) Invite(code string, now time.Time) (i Invite, by idlepush.User, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
-		row, u, err := invite(tx, code, now)
+		row, u, _, err := invite(tx, code, now)
 		i, by = inviteOf(row), u.user(id(row.User))
 		return err
 	})
@@ -117,26 +141,30 @@ func (s Users) Invite(code string, now time.Time) (i Invite, by idlepush.User, e
 	return i, by, nil
 }
 
-func invite(tx *table.Tx, code string, now time.Time) (i inviteRow, by userRow, err error) {
+func invite(tx *table.Tx, code string, now time.Time) (i inviteRow, by, person userRow, err error) {
 	i, found, err := invites.Get(tx, digestOf(code))
 	if err == nil && !found {
 		err = ErrNotFound
 	}
 	if err != nil {
-		return i, by, err
+		return i, by, person, err
 	}
-	by, found, err = users.Get(tx, id(i.User))
-	if err == nil && i.hasEnded(by, found, now) {
+	by, person, open, err := i.getPeople(tx, now)
+	if err == nil && !open {
 		err = ErrNotFound
 	}
-	return i, by, err
+	return i, by, person, err
 }
 
 // Accept accepts an invite and begins a session. The session is of a new user with that name and
 // password, or, for an invite for a device, of the user who made it. Accept returns ErrNotFound
-// like Invite. It returns ErrTaken if another user has that name; the invite stays.
+// like Invite, and for a password link; see SetPassword. It returns ErrTaken if another user has
+// that name; the invite stays.
 func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u idlepush.User, session string, err error) {
 	i, _, err := s.Invite(code, now)
+	if err == nil && i.For == InviteForPassword {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return idlepush.User{}, "", err
 	}
@@ -146,7 +174,7 @@ func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u idlep
 	}
 	session = newToken()
 	err = s.db.Update(func(tx *table.Tx) error {
-		i, by, err := invite(tx, code, now)
+		i, by, _, err := invite(tx, code, now)
 		if err != nil {
 			return err
 		}

@@ -34,6 +34,20 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			return two(f.s.Users.AddInvite(f.ben.ID, InviteForPerson, true, "", noon))
 		}},
+	{method: "Users.AddPasswordLink", reads: "queues 1",
+		do: func(f furnished) (any, error) {
+			return two(f.s.Users.AddPasswordLink(f.ben.ID, f.ann.ID, "", noon))
+		}},
+	{method: "Users.AddPasswordLinkOnServer", reads: "queues 1",
+		do: func(f furnished) (any, error) { return two(f.s.Users.AddPasswordLinkOnServer("ben", noon)) }},
+	{method: "Users.SetPassword", reads: "queues 1",
+		do: func(f furnished) (any, error) {
+			return two(f.s.Users.SetPassword(f.link, "another", false, Visit{}, noon))
+		}},
+	{method: "Users.SetPassword", when: "and ends devices", reads: "queues 1",
+		do: func(f furnished) (any, error) {
+			return two(f.s.Users.SetPassword(f.link, "another", true, Visit{}, noon))
+		}},
 	{method: "Users.AddToken",
 		do: func(f furnished) (any, error) { return two(f.s.Users.AddToken(f.ben.ID, "app", ScopeDevice, "", noon)) }},
 	{method: "Users.Add",

@@ -71,6 +71,16 @@ func tellOthers(set *queueSet, user, device id, r idlepush.Reason, about ...stri
 // notifyUser notifies a user of something that concerns no account, on all devices, and returns
 // these. about identifies what it is.
 func (s *queueSet) notifyUser(user id, reason idlepush.Reason, about ...string) (told []deviceKey, err error) {
+	return s.notifyUserOnce(user, attentionID(s.now, about...), reason)
+}
+
+// attentionID returns the stable id of what notifyUser inserts at that time.
+func attentionID(now time.Time, about ...string) string {
+	return stableID(slices.Concat([]string{string(idlepush.KindAttention)}, about, []string{now.String()})...)
+}
+
+// notifyUserOnce is notifyUser with the stable id of the notification, which must not exist yet.
+func (s *queueSet) notifyUserOnce(user id, stable string, reason idlepush.Reason) (told []deviceKey, err error) {
 	own, err := devices.Keys(s.tx, table.Under(user), table.NoLimit)
 	if err != nil {
 		return nil, err
@@ -79,7 +89,6 @@ func (s *queueSet) notifyUser(user id, reason idlepush.Reason, about ...string) 
 	for _, k := range own {
 		recipients = append(recipients, string(k.device))
 	}
-	key := slices.Concat([]string{string(idlepush.KindAttention)}, about, []string{s.now.String()})
-	return own, s.insert(idlepush.Notification{ID: stableID(key...), Kind: idlepush.KindAttention, User: string(user),
+	return own, s.insert(idlepush.Notification{ID: stable, Kind: idlepush.KindAttention, User: string(user),
 		At: s.now, Expires: s.now.Add(idlepush.KindAttention.Lifetime()), Reason: reason}, recipients)
 }

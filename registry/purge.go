@@ -233,8 +233,8 @@ func (c *core) purgeTokens(ctx context.Context, now time.Time) error {
 
 func (c *core) purgeInvites(ctx context.Context, now time.Time) error {
 	return purgeEnded(ctx, c.db, invites, func(tx *table.Tx, i inviteRow) (bool, error) {
-		u, found, err := users.Get(tx, id(i.User))
-		return i.hasEnded(u, found, now), err
+		_, _, open, err := i.getPeople(tx, now)
+		return !open, err
 	})
 }
 

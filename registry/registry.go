@@ -15,7 +15,8 @@
 //	users          by id; found by name
 //	guesses        by user: how many tries of the password are free
 //	tokens         sessions and bearer tokens, by the SHA-256 of their secret; found by user, by id
-//	invites        by the SHA-256 of their code; found by user, by id
+//	invites        by the SHA-256 of their code; found by user, by id, by the user whose password
+//	               they are for
 //	accounts       mailboxes with their sealed password, by id; found by user, by mailbox
 //	standings      by account: its status, how many mails are unread
 //	cursors        by account and folder: how far the folder was handled
@@ -44,6 +45,7 @@
 //	idlepush.db          the store
 //	key                  the key that seals its secrets
 //	setup-token          until there is a user
+//	idlepush.sock        while the daemon runs; see the program
 //	idlepush.db.closed   after Close: the store need not be checked
 //	idlepush.db.new      while the store is created
 //	idlepush.db.compact  while it is compacted
@@ -73,6 +75,8 @@
 //   - [Accounts.Remove], [Users.Remove]: the end of a share, and the notification about it.
 //   - [Accounts.Update]: an account, and the cursors that this invalidates.
 //   - [Users.Setup], [Users.Accept]: a user, and the first session or token.
+//   - [Users.AddPasswordLink], [Users.SetPassword]: a password link or a new password, and the
+//     notification about it.
 //
 // Methods take and return plain values. They may be called from several goroutines, and block for
 // as long as the disk takes.
@@ -99,10 +103,14 @@ var (
 	ErrDenied = errors.New("wrong name, password or token")
 	// ErrCorrupt reports that a row or the file is damaged.
 	ErrCorrupt = table.ErrCorrupt
+	// ErrInUse reports that another process has the store open.
+	ErrInUse = table.ErrInUse
 	// ErrSetupDone reports that a user exists.
 	ErrSetupDone = errors.New("setup is done already")
 	// ErrLastAdmin reports that the last admin must stay one.
 	ErrLastAdmin = errors.New("nobody else is an admin")
+	// ErrNotTold reports that the devices of a user are to be notified first.
+	ErrNotTold = errors.New("the devices of the user have not been notified yet")
 )
 
 // Store is the open store.

@@ -34,6 +34,13 @@ var (
 		return []ownedKey{{makerKey{id(row.User), id(row.By)}, k}}
 	})
 	invitesID = table.NewIndex(invites, "invites/id", func(_ digest, row inviteRow) []id { return []id{id(row.ID)} })
+	// passwordLinks finds the invite by which a user may choose a new password.
+	passwordLinks = table.NewIndex(invites, "invites/person", func(_ digest, row inviteRow) []id {
+		if row.For != InviteForPassword {
+			return nil
+		}
+		return []id{id(row.Person)}
+	})
 
 	accounts   = table.NewTagged[id, accountRow]("accounts")
 	accountsOf = table.NewIndex(accounts, "accounts/user", func(k id, row accountRow) (list []viewerKey) {
@@ -147,7 +154,7 @@ var (
 
 // tables are all tables and indexes of a store. Of indexes that share a bucket it has the first.
 var tables = []table.Named{
-	users, usersNamed, guesses, tokens, tokensOf, tokensID, invites, invitesOf, invitesID,
+	users, usersNamed, guesses, tokens, tokensOf, tokensID, invites, invitesOf, invitesID, passwordLinks,
 	accounts, accountsOf, accountsAt, standings, cursors, hosts,
 	devices, devicesID, devicesAt, queues, due, members, lanes,
 	notifications, byStableID, wordless, notRung, undecided, unfinished,
@@ -192,7 +199,7 @@ type noticeRow struct {
 }
 
 func (row userRow) user(k id) idlepush.User {
-	return idlepush.User{ID: string(k), Name: row.Name, Admin: row.Admin, Created: row.Created}
+	return idlepush.User{ID: string(k), Name: row.Name, Admin: row.Admin, Created: row.Created, PasswordGiven: row.Password.Given}
 }
 
 type tokenRow struct {
@@ -212,13 +219,19 @@ type tokenRow struct {
 
 type inviteRow struct {
 	ID      string
-	User    string
+	User    string // who made it; empty: the admin token, or somebody on the server
 	By      string `json:",omitempty"` // as of a token
 	For     InviteFor
 	Admin   bool `json:",omitempty"`
 	Created time.Time
 	Expires time.Time
 	Era     uint64 `json:",omitempty"`
+
+	// Of a password link: whose password, the era of that user, and the stable id of the
+	// notification about the link.
+	Person    string `json:",omitempty"`
+	PersonEra uint64 `json:",omitempty"`
+	Told      string `json:",omitempty"`
 }
 
 type accountRow struct {

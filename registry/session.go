@@ -10,8 +10,8 @@ import (
 // signed in, a browser that is opened now and then keeps its session.
 const (
 	sessionIdle     = 12 * time.Hour
-	SessionLifetime = 7 * 24 * time.Hour
-	StayIdle        = 90 * 24 * time.Hour
+	sessionLifetime = 7 * 24 * time.Hour
+	stayIdle        = 90 * 24 * time.Hour
 	StayLifetime    = 365 * 24 * time.Hour
 )
 
@@ -28,7 +28,7 @@ type Visit struct {
 func (t tokenRow) hasEnded(u userRow, now time.Time) bool {
 	idle := sessionIdle
 	if t.Stay {
-		idle = StayIdle
+		idle = stayIdle
 	}
 	used := t.Used
 	if used.IsZero() {
@@ -41,7 +41,7 @@ func (t tokenRow) hasEnded(u userRow, now time.Time) bool {
 // empty if it begins with the password. proved is zero, or now if the person gave the password. It
 // may end a session that is not used any more.
 func beginSession(tx *table.Tx, session string, user id, u userRow, v Visit, by string, proved, now time.Time) error {
-	lifetime := SessionLifetime
+	lifetime := sessionLifetime
 	if v.Stay {
 		lifetime = StayLifetime
 	}

@@ -22,6 +22,7 @@ type Users struct{ *core }
 type password struct {
 	Salt, Hash   []byte
 	Time, Memory uint32 // passes; KiB
+	Given        bool   `json:",omitempty"` // an admin chose it
 }
 
 // The argon2id parameters that OWASP's password storage cheat sheet asks for at least: 19 MiB, two
@@ -48,7 +49,8 @@ func (c *core) newPassword(plain string) password {
 }
 
 // Login checks a name and password and begins a session of that user. It returns ErrDenied if they
-// do not fit. For an unknown name it takes just as long.
+// do not fit. For an unknown name it takes just as long. If an admin chose the password, Login
+// returns ErrNotTold until the user's devices were notified.
 func (s Users) Login(name, plain string, v Visit, now time.Time) (idlepush.User, string, error) {
 	var k id
 	var row userRow
@@ -63,6 +65,11 @@ func (s Users) Login(name, plain string, v Visit, now time.Time) (idlepush.User,
 	}
 	if subtle.ConstantTimeCompare(s.hash(plain, row.Password), row.Password.Hash) != 1 {
 		return idlepush.User{}, "", ErrDenied
+	}
+	if row.Password.Given {
+		if err := s.tellOfGiven(k, row.Password, now); err != nil {
+			return idlepush.User{}, "", err
+		}
 	}
 	session := newToken()
 	err = s.db.Update(func(tx *table.Tx) error {
@@ -132,9 +139,11 @@ func checkName(tx *table.Tx, name, user string) error {
 	return err
 }
 
-// Add creates a user. It returns ErrTaken if another user has that name.
+// Add creates a user with a password that an admin has chosen. It returns ErrTaken if another user
+// has that name.
 func (s Users) Add(name, plain string, admin bool, now time.Time) (idlepush.User, error) {
-	u, hashed := idlepush.User{ID: newID(), Name: name, Admin: admin, Created: now}, s.newPassword(plain)
+	u, hashed := idlepush.User{ID: newID(), Name: name, Admin: admin, Created: now, PasswordGiven: true}, s.newPassword(plain)
+	hashed.Given = true
 	err := s.db.Update(func(tx *table.Tx) error { return addUser(tx, u, hashed) })
 	if err != nil {
 		return idlepush.User{}, err
@@ -150,8 +159,11 @@ func addUser(tx *table.Tx, u idlepush.User, p password) error {
 }
 
 // UpdateOwn changes the user's name or password; an empty one stays. A new password needs the
-// current one, and ends what Update says. UpdateOwn returns ErrTaken if another user has that name,
-// and ErrDenied if the current password is wrong.
+// current one. It ends the user's sessions, tokens of full scope, invites and password link, and
+// tokens of device scope without a device. If p.Devices is set, it also ends all devices and their
+// tokens. What does not fit one transaction takes several, but no session, token of full scope or
+// invite is admitted after the first. UpdateOwn returns ErrTaken if another user has that name, and
+// ErrDenied if the current password is wrong.
 func (s Users) UpdateOwn(user, current string, p UserPatch) (idlepush.User, error) {
 	p.Admin = nil
 	if p.Password == "" {
@@ -212,12 +224,12 @@ type UserPatch struct {
 	Admin          *bool
 }
 
-// Update changes a user for an admin. A new password ends the user's sessions, tokens of full
-// scope, invites, and tokens of device scope that have no device. If p.Devices is set, it also ends
-// all devices and their tokens. What does not fit one transaction takes several, but no session,
-// token of full scope or invite is admitted after the first. Update returns ErrTaken if another
-// user has that name, and ErrLastAdmin if nobody else is an admin.
-func (s Users) Update(user string, p UserPatch) (idlepush.User, error) { return s.update(user, p, nil) }
+// Update changes a user for an admin: the name and the role, and never the password. It returns
+// ErrTaken if another user has that name, and ErrLastAdmin if nobody else is an admin.
+func (s Users) Update(user string, p UserPatch) (idlepush.User, error) {
+	p.Password, p.Devices = "", false
+	return s.update(user, p, nil)
+}
 
 // update changes a user. If checked is not nil and the password has another hash by now, it returns
 // ErrDenied.
@@ -252,21 +264,28 @@ func (s Users) update(user string, p UserPatch, checked []byte) (idlepush.User, 
 		if p.Password == "" {
 			return users.Put(tx, id(user), row)
 		}
-		row.Password = hashed
-		row.Era++
-		if err := users.Put(tx, id(user), row); err != nil {
+		if err := putPassword(tx, id(user), &row, hashed); err != nil {
 			return err
 		}
-		done, err = endOld(tx, id(user), p.Devices)
+		done, err = endOld(tx, tx.Left, id(user), p.Devices)
 		return err
 	})
 	if err == nil && !done {
-		err = s.inSteps(func(tx *table.Tx) (bool, error) { return endOld(tx, id(user), p.Devices) })
+		err = s.inSteps(func(tx *table.Tx) (bool, error) { return endOld(tx, tx.Left, id(user), p.Devices) })
 	}
 	if err != nil {
 		return idlepush.User{}, err
 	}
 	return row.user(id(user)), nil
+}
+
+// putPassword writes the row of a user with a new password, which lets in by password whatever did
+// before. All that is of another era ends: sessions, tokens of full scope, invites and the password
+// link.
+func putPassword(tx *table.Tx, user id, row *userRow, p password) error {
+	row.Password = p
+	row.Era++
+	return users.Put(tx, user, *row)
 }
 
 // checkOtherAdmin returns ErrLastAdmin if nobody but the user is an admin.
@@ -283,10 +302,10 @@ func checkOtherAdmin(tx *table.Tx, user string) error {
 	return ErrLastAdmin
 }
 
-// Remove removes a user with all accounts, devices, tokens, sessions and invites, and from the
-// accounts of others. It notifies each person with whom an account of the user is shared; see
-// [CodeShareEnded]. If it takes several transactions, the user is removed last. The next Purge
-// removes the activity. Remove returns ErrLastAdmin if nobody else is an admin.
+// Remove removes a user with all accounts, devices, tokens, sessions, invites and the password
+// link, and from the accounts of others. It notifies each person with whom an account of the user
+// is shared; see [CodeShareEnded]. If it takes several transactions, the user is removed last. The
+// next Purge removes the activity. Remove returns ErrLastAdmin if nobody else is an admin.
 func (s Users) Remove(user string, now time.Time) error {
 	return s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
 		row, found, err := users.Unverified(set.tx, id(user))
@@ -326,6 +345,9 @@ func removeTokens(set *queueSet, user id) (done bool, err error) {
 }
 
 func removeInvites(set *queueSet, user id) (done bool, err error) {
+	if err := removePasswordLink(set.tx, user); err != nil {
+		return false, err
+	}
 	list, err := invitesOf.First(set.tx, table.Under(user), table.NoLimit)
 	for _, e := range list {
 		if err != nil || set.opsLeft() < 2*removalCost {

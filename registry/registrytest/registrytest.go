@@ -85,7 +85,9 @@ var madeFolder = sync.OnceValues(func() (folder, error) {
 	var errs [2]error
 	made.anna, _, errs[0] = s.Users.Setup(token, "Anna", Password, "https://house.example.net", nil, created)
 	made.ben, errs[1] = s.Users.Add("Ben", Password, false, created)
-	if err := errors.Join(errs[0], errs[1], s.Close()); err != nil {
+	// It was an admin who chose that password, and now it is Ben.
+	_, err = s.Users.UpdateOwn(made.ben.ID, Password, registry.UserPatch{Password: Password})
+	if err := errors.Join(errs[0], errs[1], err, s.Close()); err != nil {
 		return folder{}, err
 	}
 	made.files = make(map[string][]byte)

@@ -33,6 +33,12 @@ var (
 		return []Owned{{ID(row.User), ID(row.By), k}}
 	})
 	_ = table.NewIndex(Invites, "invites/id", func(_ Digest, row Invite) []ID { return []ID{ID(row.ID)} })
+	_ = table.NewIndex(Invites, "invites/person", func(_ Digest, row Invite) []ID {
+		if row.For != "password" {
+			return nil
+		}
+		return []ID{ID(row.Person)}
+	})
 
 	Accounts = table.NewTagged[ID, Account]("accounts")
 	_        = table.NewIndex(Accounts, "accounts/user", func(k ID, row Account) (list []IDs) {
@@ -170,6 +176,7 @@ type Notice struct {
 type Password struct {
 	Salt, Hash   []byte
 	Time, Memory uint32
+	Given        bool `json:",omitempty"`
 }
 
 type Token struct {
@@ -196,6 +203,10 @@ type Invite struct {
 	Created time.Time
 	Expires time.Time
 	Era     uint64 `json:",omitempty"`
+
+	Person    string `json:",omitempty"`
+	PersonEra uint64 `json:",omitempty"`
+	Told      string `json:",omitempty"`
 }
 
 type Account struct {

@@ -31,11 +31,12 @@ var Codes = []codes.Entry{
 		caseEnded: "This session has ended. Log in.",
 	}},
 	{Code: "wrong_login", Text: "The name or the password is wrong."},
+	{Code: "devices_first", Text: "The devices of this person are told first that somebody comes in. Try again in a few seconds; it takes two minutes at most."},
 	{Code: "wrong_password", Text: "The current password is wrong."},
 	{Code: "proof_needed", Text: "Give your password again: POST /proof. Log-in was more than 10 minutes ago, or it was by an invite."},
 	{Code: "wrong_setup_token", Text: "This is not the setup token. The newest one is in the log."},
 	{Code: "setup_done", Text: "This server has an admin already. Log in."},
-	{Code: "invite_gone", Text: "This invite was used already, or it is too old. Ask for a new one."},
+	{Code: "invite_gone", Text: "This invite or link was used already, or it is too old. Ask for a new one."},
 	{Code: "https_needed", Text: "Passwords, tokens and phones need https. Open this server by its https address. Behind a proxy of your own, set trusted-proxies, and have the proxy set X-Forwarded-Proto."},
 	{Code: "cross_origin", Text: "This request comes from another site."},
 	{Code: "no_session", Text: "A bearer token is no session. Remove the token instead."},
@@ -67,6 +68,7 @@ var Codes = []codes.Entry{
 		caseAdminToken: "is required with the admin token",
 		caseNewLogin:   "must be given again to change host, port, security or username",
 		caseNoEmail:    "is required if there is no email",
+		casePassword:   "is required for a new password",
 		caseTransport:  "is required for this transport",
 	}},
 	{Code: "field_forbidden", Text: "must be left out", Cases: map[string]string{
@@ -74,7 +76,10 @@ var Codes = []codes.Entry{
 		caseAdminScope: "the admin token makes tokens of device scope only",
 		caseAppToken:   "a token of device scope cannot raise the level: let the person raise it on the page",
 		caseDevice:     "is only for invites to another person: leave it out",
-		caseTransport:  "does not go with this transport",
+		casePassword:   "is only for a new password: leave it out",
+
+		caseAdminInvite: "the admin token makes links for a new password only",
+		caseTransport:   "does not go with this transport",
 	}},
 	{Code: "field_unknown", Text: "is not known"},
 	{Code: "field_unreadable", Text: "cannot be read"},
@@ -119,9 +124,12 @@ const (
 	caseAdminToken = "admin_token"
 	caseAdminScope = "admin_scope"
 	caseAppToken   = "app_token"
+	casePassword   = "password"
 	caseNewLogin   = "new_login"
 	caseNoEmail    = "no_email"
 	caseTransport  = "transport"
+
+	caseAdminInvite = "admin_invite"
 )
 
 // sentences are those that web makes itself.

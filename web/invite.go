@@ -10,6 +10,7 @@ import (
 
 	"github.com/boombuler/barcode/qr"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -17,7 +18,8 @@ import (
 // Invite can be accepted once, by anyone who has its code.
 type Invite struct {
 	ID      string    `json:"id"`
-	For     string    `json:"for" enum:"person,device" doc:"person: to become a user; device: to log in another browser of the user who created it"`
+	For     string    `json:"for" enum:"person,device,password" doc:"person: to become a user; device: to log in another browser of the user who created it; password: for a user to choose a new password"`
+	User    string    `json:"user,omitempty" doc:"password: id of the user who can choose a new one"`
 	Admin   bool      `json:"admin" doc:"Whether the person will be an admin"`
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires" doc:"Until when it can be accepted"`
@@ -34,14 +36,16 @@ type MadeInvite struct {
 
 // newInvite is a request for an invite.
 type newInvite struct {
-	For   string `json:"for" enum:"person,device"`
+	For   string `json:"for" enum:"person,device,password"`
 	Admin bool   `json:"admin,omitempty" doc:"person: whether the person will be an admin"`
+	User  string `json:"user,omitempty" doc:"password: id of the user who is to choose a new one. That user's devices are told"`
 }
 
 // Invited is the part of an invite that the holder of its code may see.
 type Invited struct {
-	For     string    `json:"for" enum:"person,device"`
-	By      string    `json:"by" doc:"The name of the user who invites"`
+	For     string    `json:"for" enum:"person,device,password"`
+	By      string    `json:"by,omitempty" doc:"The name of the user who invites; absent: the link for a new password was made with the admin token or on the server"`
+	Name    string    `json:"name,omitempty" doc:"password: the name of the user who can choose a new one"`
 	Expires time.Time `json:"expires"`
 }
 
@@ -54,11 +58,12 @@ type InviteCode struct {
 type Acceptance struct {
 	InviteCode
 	Name     string `json:"name,omitempty" minLength:"1" maxLength:"64" doc:"Required for a new person: name to log in with"`
-	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"Required for a new person"`
+	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"Required for a new person, or for a new password; ends what that of PATCH /me ends"`
+	Devices  string `json:"devices,omitempty" enum:"keep,end" default:"keep" doc:"For a new password: as in PATCH /me"`
 }
 
 func inviteOf(i registry.Invite) Invite {
-	return Invite{i.ID, string(i.For), i.Admin, i.Created.UTC(), i.Expires.UTC()}
+	return Invite{i.ID, string(i.For), i.Person, i.Admin, i.Created.UTC(), i.Expires.UTC()}
 }
 
 // inviteHandlers serves invites.
@@ -70,25 +75,54 @@ type inviteHandlers struct {
 }
 
 func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[newInvite]) (*body[MadeInvite], error) {
-	b := in.Body
-	if b.For == string(registry.InviteForPerson) {
-		if err := requireAdmin(c); err != nil {
-			return nil, err
-		}
-	} else if b.Admin {
-		return nil, fault("admin", "field_forbidden").with(codes.Case, caseDevice)
-	}
-	if err := requireProof(c); err != nil {
+	if err := h.mayInvite(c, in.Body); err != nil {
 		return nil, err
 	}
 	origin := originFor(h.publicURL, c)
-	i, code, err := h.users.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, c.token.ID, time.Now())
+	i, code, err := h.addInvite(c, in.Body)
 	if err != nil {
 		return nil, notAdded(err, "too_many_invites")
 	}
-	made := MadeInvite{Invite: inviteOf(i), Code: code, URL: origin + "/#/join/" + code, Reach: reach(origin)}
+	view := "/#/join/"
+	if i.For == registry.InviteForPassword {
+		view = "/#/password/"
+	}
+	made := MadeInvite{Invite: inviteOf(i), Code: code, URL: origin + view + code, Reach: reach(origin)}
 	made.QR, err = qrRows(made.URL)
 	return &body[MadeInvite]{made}, err
+}
+
+// mayInvite returns a problem unless the caller may make the invite. The admin token is nobody who
+// invites.
+func (h *inviteHandlers) mayInvite(c caller, b newInvite) error {
+	f := registry.InviteFor(b.For)
+	if c.scope == admin && f != registry.InviteForPassword {
+		return fault("for", "field_forbidden").with(codes.Case, caseAdminInvite)
+	}
+	if f != registry.InviteForDevice {
+		if err := requireAdmin(c); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f != registry.InviteForPerson && b.Admin:
+		return fault("admin", "field_forbidden").with(codes.Case, caseDevice)
+	case f != registry.InviteForPassword && b.User != "":
+		return fault("user", "field_forbidden").with(codes.Case, casePassword)
+	case f == registry.InviteForPassword && b.User == "":
+		return fault("user", "field_required").with(codes.Case, casePassword)
+	}
+	return requireProof(c)
+}
+
+func (h *inviteHandlers) addInvite(c caller, b newInvite) (registry.Invite, string, error) {
+	if b.User == "" {
+		return h.users.AddInvite(c.user.ID, registry.InviteFor(b.For), b.Admin, c.token.ID, time.Now())
+	}
+	if err := checkUser(h.users, "user", b.User); err != nil {
+		return registry.Invite{}, "", err
+	}
+	return h.users.AddPasswordLink(b.User, c.user.ID, c.token.ID, time.Now())
 }
 
 // originFor returns the origin at which others reach this server: public-url, or if that is not
@@ -135,7 +169,7 @@ func qrRows(text string) ([]string, error) {
 
 // inviteVisible reports whether the caller may see and delete the invite.
 func inviteVisible(c caller, i registry.Invite) bool {
-	return i.User == c.user.ID || i.For == registry.InviteForPerson && c.user.Admin
+	return i.User == c.user.ID || i.Person == c.user.ID || i.For != registry.InviteForDevice && c.user.Admin
 }
 
 func (h *inviteHandlers) listInvites(_ context.Context, c caller, in *pageOf) (*body[List[Invite]], error) {
@@ -175,7 +209,15 @@ func (h *inviteHandlers) lookAtInvite(_ context.Context, c caller, in *body[Invi
 	if err != nil {
 		return nil, inviteGone(err)
 	}
-	return &body[Invited]{Invited{string(i.For), by.Name, i.Expires.UTC()}}, nil
+	invited := Invited{For: string(i.For), By: by.Name, Expires: i.Expires.UTC()}
+	if i.For == registry.InviteForPassword {
+		u, err := h.users.Get(i.Person)
+		if err != nil {
+			return nil, inviteGone(err)
+		}
+		invited.Name = u.Name
+	}
+	return &body[Invited]{invited}, nil
 }
 
 func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *body[Acceptance]) (*loggedIn, error) {
@@ -187,29 +229,40 @@ func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *body[Ac
 	if err != nil {
 		return nil, inviteGone(err)
 	}
-	if i.For == registry.InviteForPerson {
-		var f faults
-		if b.Name == "" {
-			f.add(fault("name", "field_required"))
-		}
-		if b.Password == "" {
-			f.add(fault("password", "field_required"))
-		}
-		if err := f.err(); err != nil {
-			return nil, err
-		}
-		if err := checkName(b.Name); err != nil {
-			return nil, err
-		}
+	if err := checkAcceptance(i.For, b); err != nil {
+		return nil, err
+	}
+	if i.For != registry.InviteForDevice {
 		done, err := h.limits.hashing(ctx, true)
 		if err != nil {
 			return nil, err
 		}
 		defer done()
 	}
-	u, session, err := h.users.Accept(b.Code, b.Name, b.Password, c.visit(true), time.Now())
+	var u idlepush.User
+	var session string
+	if i.For == registry.InviteForPassword {
+		u, session, err = h.users.SetPassword(b.Code, b.Password, b.Devices == "end", c.visit(true), time.Now())
+	} else {
+		u, session, err = h.users.Accept(b.Code, b.Name, b.Password, c.visit(true), time.Now())
+	}
 	if err != nil {
 		return nil, inviteGone(err)
 	}
 	return h.sessions.startSession(c, u, session, true)
+}
+
+// checkAcceptance returns a problem if the acceptance lacks what the invite wants.
+func checkAcceptance(of registry.InviteFor, b Acceptance) error {
+	var f faults
+	if of == registry.InviteForPerson && b.Name == "" {
+		f.add(fault("name", "field_required"))
+	}
+	if of != registry.InviteForDevice && b.Password == "" {
+		f.add(fault("password", "field_required"))
+	}
+	if err := f.err(); err != nil || of != registry.InviteForPerson {
+		return err
+	}
+	return checkName(b.Name)
 }

@@ -27,7 +27,8 @@ func userOf(u idlepush.User) User {
 // Me is the user who asks.
 type Me struct {
 	User
-	Notice *Notice `json:"notice,omitempty" doc:"What could be told to no device, because the last one is gone; absent: nothing. It stays until it is dismissed or a device is registered"`
+	Notice        *Notice `json:"notice,omitempty" doc:"What could be told to no device, because there is none; absent: nothing. It stays until it is dismissed or a device is registered"`
+	PasswordGiven bool    `json:"password_given,omitempty" doc:"Whether an admin chose the password. The person should choose another"`
 }
 
 // Notice is what the page tells its user.
@@ -43,7 +44,7 @@ func (h *userHandlers) getMe(_ context.Context, c caller, _ *struct{}) (*body[Me
 	if err != nil {
 		return nil, err
 	}
-	me := Me{User: userOf(c.user)}
+	me := Me{User: userOf(c.user), PasswordGiven: c.user.PasswordGiven}
 	if !n.Since.IsZero() {
 		me.Notice = &Notice{n.Since.UTC(), n.Code, n.Params, h.codes.Sentence(n.Code, n.Params)}
 	}

@@ -167,6 +167,10 @@ func (rec *statusRecorder) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (rec *statusRecorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
 
+// toldRetry is when somebody may come again whom the devices of a person are being told of, in
+// seconds.
+const toldRetry = "5"
+
 // problemOf returns the problem for an error of a handler. An unexpected error becomes 500 without
 // details, and is logged.
 func (s *server) problemOf(op *huma.Operation, err error) *Problem {
@@ -183,6 +187,10 @@ func (s *server) problemOf(op *huma.Operation, err error) *Problem {
 		return unprocessable("name", "taken")
 	case errors.Is(err, registry.ErrLastAdmin):
 		return problem(http.StatusConflict, "last_admin")
+	case errors.Is(err, registry.ErrNotTold):
+		p := problem(http.StatusConflict, "devices_first")
+		p.header = http.Header{"Retry-After": {toldRetry}}
+		return p
 	}
 	if errors.Is(err, context.Canceled) {
 		return problem(http.StatusRequestTimeout, "request_timeout").with(codes.Case, caseGone)

@@ -6,7 +6,7 @@ import { go, session } from "./session.js";
 import { activity, mail } from "./views/activity.js";
 import { device } from "./views/device.js";
 import { devices } from "./views/devices.js";
-import { join, login, setup } from "./views/enter.js";
+import { join, login, password, setup } from "./views/enter.js";
 import { mailbox } from "./views/mailbox.js";
 import { mailboxes } from "./views/mailboxes.js";
 import { me } from "./views/me.js";
@@ -19,8 +19,8 @@ const { texts } = self;
 // A view returns {title, node, on}. on lists the kinds of changes that redraw it; it is empty for a
 // form, so that nothing typed is lost. Elements with data-keep postpone redrawing as long as they
 // are shown.
-const views = { __proto__: null, "": mailboxes, setup, join, login, welcome, mailboxes, add, mailbox, devices, device, activity, mail, people, me };
-const open = ["setup", "join", "login"]; // need no login
+const views = { __proto__: null, "": mailboxes, setup, join, password, login, welcome, mailboxes, add, mailbox, devices, device, activity, mail, people, me };
+const open = ["setup", "join", "password", "login"]; // need no login
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");

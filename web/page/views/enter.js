@@ -1,5 +1,6 @@
 import { call } from "../api.js";
 import { el, field, form, tick } from "../dom.js";
+import { stopRinging } from "../ring.js";
 import { go } from "../session.js";
 
 const { texts } = self;
@@ -45,24 +46,46 @@ export async function login() {
 		enter(user, then.replace(/^#\/?/, ""));
 	}, field("name", texts.name, { autocomplete: "username", required: true }),
 	field("password", texts.password, { type: "password", autocomplete: "current-password", required: true }),
-	tick("checkbox", "stay", "yes", texts.stay, true)), el("p", { class: "hint" }, texts.noAccountYet)] };
+	tick("checkbox", "stay", "yes", texts.stay, true)), el("p", { class: "hint" }, texts.forgotten), el("p", { class: "hint" }, texts.noAccountYet)] };
 }
 
-// join accepts an invite, as a new person or for another browser of the user.
-export async function join(code) {
+// opened shows what an invite lets its holder do. title is for when there is no such invite.
+async function opened(code, title) {
 	if (!window.isSecureContext) {
-		return insecure(texts.joinDeviceTitle);
+		return insecure(title);
 	}
 	let invite;
 	try {
 		invite = await call("POST", "/invites/look", { code });
 	} catch (problem) {
-		return { title: texts.joinDeviceTitle, node: [el("p", { class: "card" }, problem.status === 404 ? texts.joinGone : problem.message), el("p", {}, el("a", { href: "#/login" }, texts.loginTitle))] };
+		return { title, node: [el("p", { class: "card" }, problem.status === 404 ? texts.joinGone : problem.message), el("p", {}, el("a", { href: "#/login" }, texts.loginTitle))] };
 	}
-	const accept = async (body) => enter((await call("POST", "/invites/accept", { code, ...body })).user, "welcome");
-	if (invite.for === "device") {
-		return { title: texts.joinDeviceTitle, node: [el("p", {}, texts.joinDevice(invite.by)), form(texts.joinButton, () => accept({}))] };
+	const accept = async (body) => (await call("POST", "/invites/accept", { code, ...body })).user;
+	switch (invite.for) {
+		case "device":
+			return { title: texts.joinDeviceTitle, node: [el("p", {}, texts.joinDevice(invite.by)), form(texts.joinButton, async () => enter(await accept({}), "welcome"))] };
+		case "password":
+			return { title: texts.choosePassword(invite.name), node: [el("p", {}, texts.choosePasswordText), passwordForm(invite.name, accept)] };
 	}
 	return { title: texts.joinTitle(invite.by), node: [el("p", {}, texts.joinPerson),
-		form(texts.joinButton, (values) => accept({ name: values.get("name"), password: values.get("password") }), nameField(), newPasswordField())] };
+		form(texts.joinButton, async (values) => enter(await accept({ name: values.get("name"), password: values.get("password") }), "welcome"), nameField(), newPasswordField())] };
 }
+
+// passwordForm asks for the new password of the person of that name.
+function passwordForm(name, accept) {
+	return form(texts.choosePasswordButton, async (values) => {
+		const end = values.has("devices");
+		const user = await accept({ password: values.get("password"), devices: end ? "end" : "keep" });
+		if (end) {
+			await stopRinging();
+		}
+		enter(user, "");
+	}, field("name", texts.name, { value: name, autocomplete: "username", readonly: true }, texts.nameHint), newPasswordField(),
+	tick("checkbox", "devices", "end", texts.endAllDevices, false, texts.endDevicesHint));
+}
+
+// join accepts an invite, as a new person or for another browser of the user.
+export const join = (code) => opened(code, texts.joinDeviceTitle);
+
+// password lets a person choose a new password, by a link that was made for that.
+export const password = (code) => opened(code, texts.newPassword);

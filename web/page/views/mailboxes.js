@@ -9,8 +9,11 @@ import { mailboxState } from "./state.js";
 const { texts } = self;
 
 export async function mailboxes() {
-	const [list, ringing, { notice }] = await Promise.all([all("/accounts"), support(), call("GET", "/me")]);
+	const [list, ringing, { notice, password_given: given }] = await Promise.all([all("/accounts"), support(), call("GET", "/me")]);
 	const node = [];
+	if (given) {
+		node.push(el("p", { class: "card row" }, texts.passwordGiven, el("a", { class: "button", href: "#/me" }, texts.changeOwnPassword)));
+	}
 	if (notice) {
 		node.push(told(notice, ringing));
 	} else if (ringing !== "subscribed") {
@@ -24,9 +27,12 @@ export async function mailboxes() {
 	return { title: texts.mailboxesTitle, node, on: ["account", "user"] };
 }
 
-// told returns a notice, which no device could show, with a way to ring this one again.
+// lost are the codes of notices that the last device is gone.
+const lost = ["device_gone", "device_damaged"];
+
+// told returns a notice, which no device could show, with a way to ring this one.
 function told(notice, ringing) {
-	return el("section", { class: "card" }, el("h2", {}, texts.noDeviceLeft),
+	return el("section", { class: "card" }, el("h2", {}, lost.includes(notice.code) ? texts.noDeviceLeft : texts.noticeTitle),
 		el("p", { class: "state bad" }, texts.notice(age(notice.since), reason(notice, notice.reason))),
 		el("div", { class: "buttons" },
 			ringing !== "subscribed" && el("a", { class: "button primary", href: "#/devices" }, texts.ringHere),

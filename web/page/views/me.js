@@ -8,13 +8,13 @@ import { tokens } from "./tokens.js";
 const { texts } = self;
 
 export async function me() {
-	const [sessions, devices, apps] = await Promise.all([all("/sessions"), all("/devices"), tokens()]);
+	const [sessions, devices, apps, { password_given: given }] = await Promise.all([all("/sessions"), all("/devices"), tokens(), call("GET", "/me")]);
 	return { title: texts.meTitle, node: [
 		el("section", { class: "card" }, form(texts.save, async (values) => {
 			session.user = await call("PATCH", "/me", { name: values.get("name") });
 			tell(texts.saved);
 		}, field("name", texts.changeName, { value: session.user.name, autocomplete: "username" }))),
-		el("details", { class: "card" }, el("summary", {}, texts.changeOwnPassword), form(texts.save, async (values) => {
+		el("details", { class: "card", open: given }, el("summary", {}, texts.changeOwnPassword), given && el("p", {}, texts.passwordGiven), form(texts.save, async (values) => {
 			const end = values.has("devices");
 			await call("PATCH", "/me", { password: values.get("password"), current_password: values.get("current_password"), devices: end ? "end" : "keep" });
 			if (end) {

@@ -10,7 +10,7 @@ const { texts } = self;
 
 export async function people() {
 	const [users, invites, advice] = await Promise.all([all("/users"), all("/invites"), call("GET", "/advice")]);
-	const open = invites.filter((invite) => invite.for === "person");
+	const open = invites.filter((invite) => invite.for !== "device");
 	const made = el("div", { "aria-live": "polite" });
 	return { title: texts.peopleTitle, node: [
 		advice.items.map((hint) => el("p", { class: "card state warn" }, reason(hint, hint.reason))),
@@ -22,12 +22,14 @@ export async function people() {
 			}
 		}, tick("checkbox", "admin", "yes", texts.inviteAdmin, false))),
 		open.length > 0 && el("section", { class: "card" }, el("h2", {}, texts.openInvites), el("ul", { class: "plain" }, open.map((invite) =>
-			openInvite(invite)))),
+			openInvite(invite, users)))),
 	].flat().filter(Boolean), on: ["user"] };
 }
 
-function openInvite(invite) {
-	const line = el("li", { class: "row" }, texts.inviteLine(clock(invite.expires)), button(texts.withdraw, async () => {
+function openInvite(invite, users) {
+	const name = users.find(({ id }) => id === invite.user)?.name;
+	const text = name === undefined ? texts.inviteLine(clock(invite.expires)) : texts.passwordLine(name, clock(invite.expires));
+	const line = el("li", { class: "row" }, text, button(texts.withdraw, async () => {
 		await call("DELETE", `/invites/${invite.id}`);
 		line.remove();
 	}));
@@ -38,11 +40,19 @@ function person(user, users) {
 	const path = `/users/${user.id}`;
 	const sharedWith = users.filter(({ id }) => user.mailboxes.shared_with.includes(id)).map(({ name }) => name);
 	const self = user.id === session.user.id;
+	const link = el("div", { "aria-live": "polite" });
 	return [
 		el("div", { class: "row" }, el("h2", {}, user.name, self && ` (${texts.you})`), el("span", { class: "soft" }, user.admin ? texts.admin : texts.member)),
 		el("p", { class: "soft" }, texts.personHas(user.mailboxes.total, user.devices.total)),
 		user.mailboxes.attention + user.devices.suspect > 0 && el("p", { class: "state warn" }, texts.personNeeds),
+		!self && link,
 		!self && el("div", { class: "buttons" },
+			button(texts.newPasswordFor, async () => {
+				const invite = await proved(() => call("POST", "/invites", { for: "password", user: user.id }));
+				if (invite) {
+					link.replaceChildren(el("p", {}, texts.newPasswordText(user.name)), invitation(invite));
+				}
+			}, { "aria-label": `${texts.newPasswordFor}: ${user.name}` }),
 			button(user.admin ? texts.makeMember : texts.makeAdmin, () => proved(() => call("PATCH", path, { admin: !user.admin })), { id: `role-${user.id}` }),
 			button(texts.removePerson, async () => {
 				if (await confirmed(texts.removePersonSure(user.name, user.mailboxes.shared, sharedWith), texts.removePerson, texts.cancel)) {

@@ -5,6 +5,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -34,4 +35,10 @@ func lockFolder(dir string) (unlock func() error, err error) {
 		}
 		return nil, errors.Join(err, d.Close())
 	}
+}
+
+// isOwn reports whether the file belongs to the user who runs this.
+func isOwn(file fs.FileInfo) bool {
+	stat, ok := file.Sys().(*syscall.Stat_t)
+	return !ok || int(stat.Uid) == os.Geteuid()
 }

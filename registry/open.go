@@ -37,6 +37,7 @@ type Options struct {
 	Bound     int          // the most reads and writes of one transaction; 0: no bound; for tests
 	Fault     func() error // called before each transaction, which fails with its error; for tests
 	Unlimited bool         // users may have any number of devices, mails and so on; for tests
+	Existing  bool         // Open makes no store, and takes none of another user
 	QuickHash bool         // new passwords are hashed with little memory; for tests
 }
 
@@ -46,7 +47,7 @@ func (o Options) table() table.Options {
 
 // Open opens the store in the folder dir. If dir does not exist, Open creates it with mode 0700. If
 // neither the store nor its key file exists, Open creates both. If another process has the store,
-// it returns an error after at most 2 s.
+// it returns an error that wraps ErrInUse, after at most 2 s.
 //
 // Others must not be able to read or write the files. If their modes can be changed, Open returns
 // an error that says how; if not, there is a warning.
@@ -54,6 +55,12 @@ func (o Options) table() table.Options {
 // Errors name the file and what to do. Open never replaces a store that is empty, cut short,
 // damaged, newer than this program or without its key.
 func Open(dir string, o Options) (*Store, error) {
+	path := filepath.Join(dir, storeFile)
+	if o.Existing {
+		if err := checkExisting(path); err != nil {
+			return nil, err
+		}
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder %s cannot be made (%w): give another one, or let the user who runs this write there", dir, err)
 	}
@@ -63,7 +70,6 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("the data folder %s cannot be closed to others (%w): give another one, or let it belong to the user who runs this", dir, err)
 		}
 	}
-	path := filepath.Join(dir, storeFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := create(dir, o.Key); err != nil {
 			return nil, err
@@ -89,6 +95,21 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s.warnings = append(warnings, s.warnings...)
 	return s, nil
+}
+
+// checkExisting returns an error if there is no store, or if its owner could not open it any more:
+// the files that another user writes, such as root, belong to that user.
+func checkExisting(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the store %s does not exist: give the data folder of the daemon", path)
+	case err != nil:
+		return explainOpen(path, err)
+	case !isOwn(info):
+		return fmt.Errorf("the store %s belongs to another user: run this as that user", path)
+	}
+	return nil
 }
 
 // create creates a new store in a temporary file, writes the key file, and renames the store. If a
@@ -280,7 +301,7 @@ func readFormat(tx *table.Tx) (version int, err error) {
 func explainOpen(path string, err error) error {
 	switch {
 	case errors.Is(err, table.ErrInUse):
-		return fmt.Errorf("the store %s is in use by another process: stop that one first, or give this one a data folder of its own", path)
+		return fmt.Errorf("%w (%s): stop that one first, or give this one a data folder of its own", ErrInUse, path)
 	case errors.Is(err, ErrCorrupt):
 		return fmt.Errorf("%w: stop idlepush, move the file %s away and restore it from your backup", err, path)
 	}

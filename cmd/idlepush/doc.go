@@ -7,6 +7,8 @@
 //
 //	idlepush serve     run the daemon
 //	idlepush demo      run a demonstration
+//	idlepush password-link NAME
+//	                   print a link by which that person chooses a new password
 //	idlepush version   print the version
 //
 // # Settings
@@ -19,7 +21,7 @@
 //
 // All files are in the data folder, ./data by default. The file idlepush.db is the store, and the
 // file key seals the secrets in it. The file setup-token exists until the first admin is created.
-// Package registry lists the others.
+// Commands reach a running daemon by the socket idlepush.sock. Package registry lists the others.
 //
 // # Signals and exit codes
 //

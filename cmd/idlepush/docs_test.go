@@ -86,7 +86,7 @@ func TestDocs(t *testing.T) {
 		})
 	})
 	t.Run("name no command that does not exist", func(t *testing.T) {
-		eachMatch(t, `(?:\./cmd/idlepush|[`+"`"+`\n]\./idlepush|`+"`"+`idlepush) ([a-z]+)`, func(t *testing.T, page, name string) {
+		eachMatch(t, `(?:\./cmd/idlepush|[`+"`"+`\n]\./idlepush|`+"`"+`idlepush) ([a-z]+(?:-[a-z]+)*)`, func(t *testing.T, page, name string) {
 			if !strings.Contains(usage, "\n  idlepush "+name+" ") && name != "version" {
 				t.Errorf("%s: idlepush has no command %q", page, name)
 			}

@@ -23,6 +23,8 @@ const usage = `idlepush notifies your phones when mail arrives.
 
   idlepush serve   run the daemon
   idlepush demo    show mail, pushes and the time between them, without any configuration
+  idlepush password-link NAME
+                   print a link by which that person chooses a new password
   idlepush version print the version
 
   idlepush serve -help   lists the settings
@@ -61,6 +63,11 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 			return 2
 		}
 		err = demo(ctx, stdout)
+	case "password-link":
+		err = runPasswordLink(ctx, args[1:], getenv, stdout)
+		if usage, ok := errors.AsType[usageError](err); ok {
+			return wrongUsage(usage.error, stderr)
+		}
 	case "version", "-version", "--version":
 		fmt.Fprintln(stdout, version())
 	case "help", "-h", "-help", "--help":
@@ -75,6 +82,9 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	}
 	return 0
 }
+
+// usageError reports wrong usage of a command.
+type usageError struct{ error }
 
 func wrongUsage(err error, stderr io.Writer) int {
 	if errors.Is(err, flag.ErrHelp) {

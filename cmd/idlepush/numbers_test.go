@@ -53,6 +53,7 @@ func docsDefaults(t *testing.T) {
 		{"docs/settings.md", "At least 20 characters", "cmd/idlepush/settings.go", "want at least 20 characters"},
 		{"docs/settings.md", "0 to 100; `0` is no limit", "cmd/idlepush/settings.go", "maxBurst = 100"},
 		{"docs/architecture.md", "the program ends within 10 s", "cmd/idlepush/serve.go", "8*time.Second"},
+		{"docs/install.md", "The path of a Unix socket may have 103 bytes", "cmd/idlepush/socket.go", "maxSocketPath = 103"},
 		{"README.md", "go test ./...", ".ci/test", "--packages=./..."},
 	} {
 		if !strings.Contains(read(t, c.page), c.words) || !strings.Contains(read(t, c.where), c.holds) {

@@ -57,6 +57,11 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		listener.Close()
 		return err
 	}
+	if commands, err := listenSocket(s.data); err != nil {
+		log.Warn("commands such as password-link cannot reach idlepush while it runs: stop it to run one", "err", err)
+	} else {
+		group.Go(func() error { return serveHTTP(ctx, commands, s.commands(store, log), log) })
+	}
 	group.Go(func() error { dispatcher.Run(ctx); return nil })
 	group.Go(func() error { return pool.Run(ctx) })
 	group.Go(func() error { return purge(ctx, store, log) })

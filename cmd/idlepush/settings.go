@@ -197,38 +197,64 @@ func unknownVariables(environ []string) (names []string) {
 // the setting and the values that it allows, and never has a secret. parse returns flag.ErrHelp
 // after it has printed the help.
 func parse(command string, args []string, getenv func(string) string, out io.Writer) (settings, error) {
+	s, _, err := parseTable(command, "", table(), args, getenv, out)
+	if err != nil {
+		return settings{}, err
+	}
+	return s, s.check()
+}
+
+// parseFor is parse for a command that has only some of the settings. It also returns the arguments
+// that are no settings; operand says in the help what they are.
+func parseFor(command, operand string, names, args []string, getenv func(string) string, out io.Writer) (settings, []string, error) {
+	var some []setting
+	for _, t := range table() {
+		if slices.Contains(names, t.name) {
+			some = append(some, t)
+		}
+	}
+	return parseTable(command, operand, some, args, getenv, out)
+}
+
+func parseTable(command, operand string, all []setting, args []string, getenv func(string) string, out io.Writer) (s settings, operands []string, err error) {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	given := make(map[string]*string)
-	for _, t := range table() {
+	for _, t := range all {
 		given[t.name] = flags.String(t.name, "", t.meaning+defaultOf(t))
 		if t.secret {
 			given[t.name+"-file"] = flags.String(t.name+"-file", "", "`file` that holds "+t.name)
 		}
 	}
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	for err = flags.Parse(args); err == nil && operand != "" && flags.NArg() > 0; {
+		operands = append(operands, flags.Arg(0))
+		err = flags.Parse(flags.Args()[1:])
+	}
+	if errors.Is(err, flag.ErrHelp) {
 		flags.SetOutput(out)
+		if operand != "" {
+			fmt.Fprintf(out, "Usage: %s [settings] %s\n\n", command, operand)
+		}
 		fmt.Fprintf(out, "The settings of %s; each can also be given as %s, a secret as %s:\n\n", command, variable("<name>"), variable("<name>-file"))
 		flags.PrintDefaults()
-		return settings{}, err
+		return s, nil, err
 	} else if err != nil {
-		return settings{}, fmt.Errorf("%w: `%s -help` lists the settings", err, command)
+		return s, nil, fmt.Errorf("%w: `%s -help` lists the settings", err, command)
 	}
 	if flags.NArg() > 0 {
 		// The argument may be a secret after a misplaced space.
-		return settings{}, fmt.Errorf("argument %d is not a setting: write --name=value", len(args)-flags.NArg()+1)
+		return s, nil, fmt.Errorf("argument %d is not a setting: write --name=value", len(args)-flags.NArg()+1)
 	}
-	var s settings
-	for _, t := range table() {
+	for _, t := range all {
 		value, err := t.find(given, getenv)
 		if err == nil && value != "" {
 			err = t.set(&s, value)
 		}
 		if err != nil {
-			return settings{}, fmt.Errorf("setting %s (--%s or %s): %w", t.name, t.name, variable(t.name), err)
+			return s, nil, fmt.Errorf("setting %s (--%s or %s): %w", t.name, t.name, variable(t.name), err)
 		}
 	}
-	return s, s.check()
+	return s, operands, nil
 }
 
 func defaultOf(t setting) string {

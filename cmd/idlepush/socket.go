@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// socketFile is the Unix socket in the data folder by which commands reach the daemon that has the
+// store. Whoever may open it may do what the commands do: its mode is 0600.
+const socketFile = "idlepush.sock"
+
+// maxSocketPath is the longest path that a Unix socket can have on every system: Linux has room for
+// 108 bytes (unix(7)), macOS for 104, both with a zero byte at the end.
+const maxSocketPath = 103
+
+// answerWait is how long a command waits for the daemon.
+const answerWait = 30 * time.Second
+
+// errNoDaemon reports that no daemon listens on the socket.
+var errNoDaemon = errors.New("no daemon listens")
+
+// socket is a listener that removes its file when it is closed.
+type socket struct {
+	net.Listener
+	path string
+}
+
+func (s socket) Close() error {
+	return errors.Join(os.Remove(s.path), s.Listener.Close())
+}
+
+// listenSocket listens on the socket of the data folder, and replaces one that a crash has left.
+// Only the daemon that has the store may call it. The socket is made in a folder that nobody else
+// can open, so that nobody else can connect before it has its mode.
+func listenSocket(dir string) (net.Listener, error) {
+	closed := filepath.Join(dir, socketFile+".new")
+	if err := os.RemoveAll(closed); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(closed, 0o700); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(closed)
+	name := filepath.Join(socketFile+".new", "s")
+	at, done, err := socketPath(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	l, err := net.Listen("unix", at)
+	if err != nil {
+		return nil, err
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // by then it has another path
+	s := socket{l, filepath.Join(dir, socketFile)}
+	err = os.Chmod(filepath.Join(dir, name), 0o600)
+	if err == nil {
+		err = os.Rename(filepath.Join(dir, name), s.path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return s, nil
+}
+
+// socketPath returns a path of the file in the folder that is short enough for a socket. It is good
+// until done is called.
+func socketPath(dir, name string) (path string, done func(), err error) {
+	if path := filepath.Join(dir, name); len(path) <= maxSocketPath {
+		return path, func() {}, nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	open := fmt.Sprintf("/proc/self/fd/%d", f.Fd()) // Linux only
+	if _, err := os.Stat(open); err != nil {
+		f.Close()
+		return "", nil, fmt.Errorf("the path of the data folder is too long for a socket, which may have %d bytes with %s", maxSocketPath, name)
+	}
+	return open + "/" + name, func() { f.Close() }, nil
+}
+
+// askDaemon sends a request to the daemon that has the data folder, and decodes its answer into
+// out. It returns errNoDaemon if no daemon listens there.
+func askDaemon(ctx context.Context, dir, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	text, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	at, done, err := socketPath(dir, socketFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errNoDaemon
+	}
+	if err != nil {
+		return err
+	}
+	defer done()
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", at)
+	}
+	transport := &http.Transport{DialContext: dial}
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://idlepush"+path, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Transport: transport}).Do(r)
+	switch file := filepath.Join(dir, socketFile); {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return errNoDaemon
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("idlepush cannot be reached by %s (%w): run this as the user who runs idlepush, or as root", file, fs.ErrPermission)
+	case err != nil:
+		return fmt.Errorf("idlepush does not answer on %s: %w", file, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(string(bytes.TrimSpace(answer)))
+	}
+	return json.Unmarshal(answer, out)
+}
+
+// answerCommand answers a command with what do returns, or with its error as text.
+func answerCommand[I, O any](do func(I) (O, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var in I
+		err := json.NewDecoder(r.Body).Decode(&in)
+		var out O
+		if err == nil {
+			out, err = do(in)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+			return
+		}
+		json.NewEncoder(w).Encode(out)
+	}
+}

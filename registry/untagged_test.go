@@ -71,6 +71,7 @@ var untagged = map[string]string{
 	standings.Name():     "a state for display, which the watcher writes anew",
 	cursors.Name():       "how far a folder was handled: mail rings twice or not",
 	hosts.Name():         "how long a connection may be silent: mail rings later",
+	guesses.Name():       "how often a password was tried: whoever can write it tries more often",
 	queues.Name():        "what waits, which Next checks against the rows of the device and of the account",
 	lanes.Name():         "pauses, which end by themselves",
 	notifications.Name(): "what they say is sealed for their scope, and who sees that is in the row of the account",

@@ -34,7 +34,8 @@ func hashingHeld(l *limits) (free func()) {
 func hashingWaits(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
-	mark := h.logInWith("", "Anna", 200)
+	mark, err := h.store.Users.Remember(h.anna.id, "")
+	fatal(t, err)
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimits(h.store.Users)
 		free := hashingHeld(l)

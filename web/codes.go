@@ -74,6 +74,7 @@ var Codes = []codes.Entry{
 	{Code: "field_forbidden", Text: "must be left out", Cases: map[string]string{
 		caseAdminToken: "is for the admin token only: leave it out",
 		caseAdminScope: "the admin token makes tokens of device scope only",
+		caseAdminMoves: "the admin token cannot send a device's mail elsewhere, nor remove it: nobody would be told; let its person do it",
 		caseAppToken:   "a token of device scope cannot raise the level: let the person raise it on the page",
 		caseDevice:     "is only for invites to another person: leave it out",
 		casePassword:   "is only for a new password: leave it out",
@@ -123,6 +124,7 @@ const (
 	caseMailbox    = "mailbox"
 	caseAdminToken = "admin_token"
 	caseAdminScope = "admin_scope"
+	caseAdminMoves = "admin_moves"
 	caseAppToken   = "app_token"
 	casePassword   = "password"
 	caseNewLogin   = "new_login"

@@ -232,20 +232,23 @@ func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *body[Ac
 	if err := checkAcceptance(i.For, b); err != nil {
 		return nil, err
 	}
-	if i.For != registry.InviteForDevice {
-		done, err := h.limits.hashing(ctx, true)
-		if err != nil {
-			return nil, err
-		}
-		defer done()
-	}
 	var u idlepush.User
 	var session string
-	if i.For == registry.InviteForPassword {
-		u, session, err = h.users.SetPassword(b.Code, b.Password, b.Devices == "end", c.visit(true), time.Now())
-	} else {
-		u, session, err = h.users.Accept(b.Code, b.Name, b.Password, c.visit(true), time.Now())
-	}
+	err = onceTold(ctx, func() error {
+		if i.For != registry.InviteForDevice {
+			done, err := h.limits.hashing(ctx, true)
+			if err != nil {
+				return err
+			}
+			defer done()
+		}
+		if i.For == registry.InviteForPassword {
+			u, session, err = h.users.SetPassword(b.Code, b.Password, b.Devices == "end", c.visit(true), time.Now())
+		} else {
+			u, session, err = h.users.Accept(b.Code, b.Name, b.Password, c.visit(true), time.Now())
+		}
+		return err
+	})
 	if err != nil {
 		return nil, inviteGone(err)
 	}

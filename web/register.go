@@ -103,6 +103,9 @@ func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[dev
 		return nil, err
 	}
 	fresh := !d.SameAddress(old)
+	if fresh && c.scope == admin {
+		return nil, fault(h.transports.named(d.Transport).addressField(), "field_forbidden").with(codes.Case, caseAdminMoves)
+	}
 	var proof idlepush.Device // its empty status keeps the stored one, which a push may change
 	if fresh {
 		if err := h.push.CheckAddress(d); err != nil {

@@ -94,8 +94,8 @@ func (s *server) routes(h *handlers, c Config) {
 	add(s, route{device | full | admin, "GET /devices", "listDevices", 200, "Own devices, newest first; with a token of device scope the one that it registered"}, h.devices.listDevices)
 	add(s, route{device | full | admin, "POST /devices", "createDevice", 201, "Register a device after one proving push; a known address is the same device (200). A token of device scope registers one"}, h.devices.createDevice)
 	add(s, route{device | full | admin, "GET /devices/{id}", "getDevice", 200, "One device"}, h.devices.getDevice)
-	add(s, route{device | full | admin, "PATCH /devices/{id}", "patchDevice", 200, "Change a device or rotate its address; the id stays"}, h.devices.patchDevice)
-	add(s, route{device | full | admin, "DELETE /devices/{id}", "deleteDevice", 204, "Remove a device, and the session or token of device scope that registered it"}, h.devices.deleteDevice)
+	add(s, route{device | full | admin, "PATCH /devices/{id}", "patchDevice", 200, "Change a device or rotate its address; the id stays. The admin token changes no address"}, h.devices.patchDevice)
+	add(s, route{device | full, "DELETE /devices/{id}", "deleteDevice", 204, "Remove a device, and the session or token of device scope that registered it"}, h.devices.deleteDevice)
 	add(s, route{device | full | admin, "POST /devices/{id}/test", "testDevice", 200, "Send a test push now and return the outcome"}, h.devices.testDevice)
 	add(s, route{device | full | admin, "GET /devices/{id}/preview", "previewDevice", 200, "Show what the push service would receive for a sample mail, and what it could read; sends nothing"}, h.devices.previewDevice)
 

@@ -53,12 +53,17 @@ type sessionHandlers struct {
 
 func (h *sessionHandlers) logIn(ctx context.Context, c caller, in *body[Login]) (*loggedIn, error) {
 	b := in.Body
-	done, err := h.limits.allowPassword(ctx, c, b.Name)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	u, session, err := h.users.Login(b.Name, b.Password, c.visit(b.Stay), time.Now())
+	var u idlepush.User
+	var session string
+	err := onceTold(ctx, func() error {
+		done, err := h.limits.allowPassword(ctx, c, b.Name)
+		if err != nil {
+			return err
+		}
+		defer done()
+		u, session, err = h.users.Login(b.Name, b.Password, c.visit(b.Stay), time.Now())
+		return err
+	})
 	if errors.Is(err, registry.ErrDenied) {
 		return nil, problem(http.StatusUnauthorized, "wrong_login")
 	}
@@ -66,6 +71,22 @@ func (h *sessionHandlers) logIn(ctx context.Context, c caller, in *body[Login]) 
 		return nil, err
 	}
 	return h.startSession(c, u, session, b.Stay)
+}
+
+// onceTold calls try, and again for a few seconds while the devices of the person are being told:
+// mostly they are within one.
+func onceTold(ctx context.Context, try func() error) error {
+	for _, pause := range []time.Duration{300 * time.Millisecond, time.Second, 3 * time.Second} {
+		if err := try(); !errors.Is(err, registry.ErrNotTold) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return try()
 }
 
 // startSession answers with a new session. If the browser was in a session of another user, it ends

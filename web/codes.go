@@ -101,6 +101,9 @@ var Codes = []codes.Entry{
 	{Code: "field_bad_name", Text: "must be printable, without a space at either end", Cases: map[string]string{
 		caseDevice: "must be printable and not blank",
 	}},
+	{Code: "field_weak_password", Text: "is one that others guess first, or is made like those. Take a few words that have nothing to do with each other", Cases: map[string]string{
+		caseOwnName: "is only your name: others guess that first. Take a few words that have nothing to do with each other",
+	}},
 	{Code: "field_unknown_user", Text: "there is no such user"},
 	{Code: "field_unknown_account", Text: "is not an account of this user, or is listed twice"},
 	{Code: "field_shared_already", Text: "sees it already"},
@@ -130,6 +133,7 @@ const (
 	caseNewLogin   = "new_login"
 	caseNoEmail    = "no_email"
 	caseTransport  = "transport"
+	caseOwnName    = "own_name"
 
 	caseAdminInvite = "admin_invite"
 )

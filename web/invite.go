@@ -232,6 +232,9 @@ func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *body[Ac
 	if err := checkAcceptance(i.For, b); err != nil {
 		return nil, err
 	}
+	if err := h.checkNewPassword(i, b); err != nil {
+		return nil, err
+	}
 	var u idlepush.User
 	var session string
 	err = onceTold(ctx, func() error {
@@ -253,6 +256,22 @@ func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *body[Ac
 		return nil, inviteGone(err)
 	}
 	return h.sessions.startSession(c, u, session, true)
+}
+
+// checkNewPassword returns a FieldError if the password that an invite sets is guessed first.
+func (h *inviteHandlers) checkNewPassword(i registry.Invite, b Acceptance) error {
+	name := b.Name
+	switch i.For {
+	case registry.InviteForDevice:
+		return nil
+	case registry.InviteForPassword:
+		u, err := h.users.Get(i.Person)
+		if err != nil {
+			return inviteGone(err)
+		}
+		name = u.Name
+	}
+	return checkPassword("password", name, b.Password)
 }
 
 // checkAcceptance returns a problem if the acceptance lacks what the invite wants.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -69,6 +70,9 @@ func (h *userHandlers) patchMe(ctx context.Context, c caller, in *body[mePatch])
 		return nil, err
 	}
 	if b.Password != "" {
+		if err := checkPassword("password", cmp.Or(b.Name, c.user.Name), b.Password); err != nil {
+			return nil, err
+		}
 		done, err := h.limits.allowPassword(ctx, c, c.user.Name)
 		if err != nil {
 			return nil, err

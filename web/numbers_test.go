@@ -24,6 +24,7 @@ func TestNumbersOfTheDocs(t *testing.T) {
 	t.Parallel()
 	t.Run("how long a session lasts", docsSessionLifetime)
 	t.Run("how browsers are recognized, and how many wait", docsBrowsers)
+	t.Run("how much around a common word is not enough", docsCommon)
 	t.Run("how long browsers stay with https", docsStrictTransport)
 	t.Run("how many items a page of a list has", docsPageSize)
 	t.Run("how long a password may be", docsPasswordLength)
@@ -104,6 +105,15 @@ func docsBrowsers(t *testing.T) {
 	checkDocs(t, "security.md", "At most 10 requests wait for a password to be hashed")
 	if markLifetime != 400*24*time.Hour || maxWaiting != 10 {
 		t.Errorf("a browser is recognized for %v, and %d wait", markLifetime, maxWaiting)
+	}
+}
+
+func docsCommon(t *testing.T) {
+	t.Parallel()
+	checkDocs(t, "security.md", "has a list of about 4500")
+	checkDocs(t, "security.md", "a common word with up to 8 digits and signs around it")
+	if n := len(common()); longTail != 8 || n < 4450 || n >= 4550 {
+		t.Errorf("%d and %d", longTail, n)
 	}
 }
 

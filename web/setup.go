@@ -37,6 +37,9 @@ func (h *sessionHandlers) setUp(ctx context.Context, c caller, in *body[Setup]) 
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
+	if err := checkPassword("password", b.Name, b.Password); err != nil {
+		return nil, err
+	}
 	var visit *registry.Visit
 	if b.Session {
 		visit = new(c.visit(true))

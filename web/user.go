@@ -154,6 +154,9 @@ func (h *userHandlers) createUser(ctx context.Context, c caller, in *body[newPer
 	if err := checkName(b.Name); err != nil {
 		return nil, err
 	}
+	if err := checkPassword("password", b.Name, b.Password); err != nil {
+		return nil, err
+	}
 	done, err := h.limits.hashing(ctx, true)
 	if err != nil {
 		return nil, err

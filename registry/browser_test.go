@@ -37,7 +37,7 @@ func browserRecognized(t *testing.T) {
 	recognized("ann", "another", ann.ID, false)
 	recognized("ben", laptop, ben.ID, false)
 	recognized("eve", laptop, "", false)
-	if _, err := s.Users.UpdateOwn(ann.ID, "", UserPatch{Name: "anna"}); err != nil {
+	if _, err := s.Users.UpdateOwn(ann.ID, Proof{}, UserPatch{Name: "anna"}, dawn); err != nil {
 		t.Fatal(err)
 	}
 	recognized("anna", laptop, ann.ID, true)

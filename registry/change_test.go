@@ -84,12 +84,12 @@ func viewersHear(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("a phone that goes", bobs, "device "+d.ID)
-	if _, err := s.Users.UpdateOwn(bob.ID, "", UserPatch{Name: "robert"}); err != nil {
+	if _, err := s.Users.UpdateOwn(bob.ID, Proof{}, UserPatch{Name: "robert"}, dawn); err != nil {
 		t.Fatal(err)
 	}
 	want("a name", anns, "user "+bob.ID)
 	heard(eves)
-	if _, err := s.Users.UpdateOwn(bob.ID, "", UserPatch{Name: "ann"}); err == nil {
+	if _, err := s.Users.UpdateOwn(bob.ID, Proof{}, UserPatch{Name: "ann"}, dawn); err == nil {
 		t.Fatal("two of one name")
 	}
 	want("a change that is refused", eves)

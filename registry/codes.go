@@ -46,6 +46,12 @@ const (
 	onServer     = "server"
 )
 
+// codePasskeyAdded and codePasswordOff are for the person whose way to log in has changed.
+const (
+	codePasskeyAdded codes.Code = "passkey_added"
+	codePasswordOff  codes.Code = "password_off"
+)
+
 // codeRowDamaged is for admins, and codeDeviceDamaged for the person whose device it was.
 const (
 	codeRowDamaged    codes.Code = "row_damaged"
@@ -92,6 +98,8 @@ var Codes = []codes.Entry{
 	}},
 	{Code: codePasswordSet, Text: "A new password was chosen for you, by the link that was made for that. If it was not you, somebody else can log in as you: ask the admin of this server for a new link at once."},
 	{Code: codePasswordGiven, Text: "Somebody logs in as you with the password that an admin chose for you. If it is not you, change the password on your page “You”. An admin does not know one that you choose yourself."},
+	{Code: codePasskeyAdded, Text: "a passkey was added, {passkey}, with which its owner can log in as you: if you do not know of it, remove it on your page “You”, then choose a new password"},
+	{Code: codePasswordOff, Text: "your password no longer lets in, only your passkeys do: if you did not want that, use one to switch it on again on your page “You”, or ask your admin"},
 	{Code: idlepush.CodeDamaged, Text: "what the store has of this mailbox is damaged, or something other than idlepush has changed it, so its password is sent nowhere: " +
 		"remove the mailbox and add it again, and tell the admin of this server"},
 	{Code: codeFilesOpen, Text: "Others on this machine can perhaps read or write {files} in the data folder, and the file system does not let that be changed: " +

@@ -10,11 +10,12 @@ import (
 
 // A credential is a session, a token or an invite: its secret lets in. A credential
 // or device that was made by a session or token keeps its id, in By. A session that began by an
-// invite counts as made by what made the invite. By is empty if something was made with a password,
-// the setup token, the admin token or an invite of another person.
+// invite counts as made by what made the invite, and one that began by a passkey as made by that.
+// Passkeys keep what made them, too. By is empty if something was made with a password, the setup
+// token, the admin token or an invite of another person.
 //
-// Ending a session or token also ends what was made by it, directly or not. A session that is too
-// old or unused, or is logged out, ends no other session or token.
+// Ending a session, token or passkey also ends what was made by it, directly or not. A session that
+// is too old or unused, or is logged out, ends no other session or token, and no passkey.
 
 // checkMaker returns the user for whom something is created, and the session or token by which it
 // is, or a zero row if by is empty. It returns ErrNotFound if there is no such user, and ErrDenied
@@ -46,23 +47,32 @@ func tokenOfUser(tx *table.Tx, user id, token string) (table.Row[digest, tokenRo
 // reports whether all of that fitted the transaction. If not, the session or token is still there,
 // and the next transaction goes on.
 func endToken(tx *table.Tx, t table.Row[digest, tokenRow], keep string) (done bool, err error) {
-	if done, err := removeMade(tx, t.Value); err != nil || !done {
+	if done, err := endMade(tx, t.Value, keep); err != nil || !done {
+		return false, err
+	}
+	return true, tokens.Delete(tx, t.Key)
+}
+
+// endMade ends what endToken ends, but not the session or token itself. t may also stand for a
+// passkey, with its id.
+func endMade(tx *table.Tx, t tokenRow, keep string) (done bool, err error) {
+	if done, err := removeMade(tx, t); err != nil || !done {
+		return false, err
+	}
+	if done, err := endPasskeysBy(tx, t, t.ID); err != nil || !done {
 		return false, err
 	}
 	for {
-		made, err := madeBy(tx, t.Value)
-		if err != nil {
-			return false, err
-		}
-		if len(made) == 0 {
-			return true, tokens.Delete(tx, t.Key)
+		made, err := madeBy(tx, t)
+		if err != nil || len(made) == 0 {
+			return err == nil, err
 		}
 		if tx.Left() < 2*removalCost {
 			return false, nil
 		}
 		first := made[0]
 		if first.Value.ID == keep {
-			first.Value.By = t.Value.By
+			first.Value.By = t.By
 			if err := tokens.Put(tx, first.Key, first.Value); err != nil {
 				return false, err
 			}
@@ -72,7 +82,10 @@ func endToken(tx *table.Tx, t table.Row[digest, tokenRow], keep string) (done bo
 		if done, err := removeMade(tx, first.Value); err != nil || !done {
 			return false, err
 		}
-		if done, err := handDown(tx, first.Value, t.Value.ID); err != nil || !done {
+		if done, err := endPasskeysBy(tx, first.Value, t.ID); err != nil || !done {
+			return false, err
+		}
+		if done, err := handDown(tx, first.Value, t.ID); err != nil || !done {
 			return false, err
 		}
 		if err := tokens.Delete(tx, first.Key); err != nil {

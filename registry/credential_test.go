@@ -22,7 +22,7 @@ func TestCredentials(t *testing.T) {
 	t.Run("the last use of a token is kept", tokenUsed)
 }
 
-// credential is one of the model: a session, a token, an invite or a device.
+// credential is one of the model: a session, a token, an invite, a passkey or a device.
 type credential struct {
 	kind    string
 	by      string
@@ -98,6 +98,8 @@ func (m *credentials) step() {
 	switch n := m.rand.IntN(100); {
 	case n < 12 || by == "":
 		m.logIn("")
+	case n < 16:
+		m.usePasskey()
 	case n < 45 && len(m.have) < 40:
 		m.make(by)
 	case n < 55:
@@ -146,7 +148,14 @@ func (m *credentials) began(secret, by string) {
 }
 
 func (m *credentials) make(by string) {
-	kind := []string{"full", "device", "invite"}[m.rand.IntN(3)]
+	kind := []string{"full", "device", "invite", "passkey"}[m.rand.IntN(4)]
+	if kind == "passkey" {
+		k, err := m.s.Users.AddPasskey(m.user.ID, passkeyFor(fmt.Sprint(m.count)), by, m.now)
+		if m.want(err, by) {
+			m.have[k.ID] = &credential{kind: kind, by: by, created: m.now, secret: string(k.Credential)}
+		}
+		return
+	}
 	if kind == "invite" {
 		i, code, err := m.s.Users.AddInvite(m.user.ID, InviteForDevice, false, by, m.now)
 		if m.want(err, by) {
@@ -173,6 +182,19 @@ func (m *credentials) accept() {
 		m.began(secret, m.have[invite].by)
 		delete(m.have, invite)
 	}
+}
+
+// usePasskey begins a session by one.
+func (m *credentials) usePasskey() {
+	k := m.pick("passkey")
+	if k == "" {
+		return
+	}
+	_, secret, err := m.s.Users.LoginByPasskey(m.user.ID, Passkey{Credential: []byte(m.have[k].secret)}, Visit{}, m.now)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.began(secret, k)
 }
 
 // register registers a new device, or one that is there.
@@ -207,7 +229,7 @@ func (m *credentials) register(by string) {
 
 // end ends one of any kind.
 func (m *credentials) end() {
-	victim, keep, err := m.pick("session", "full", "device", "invite", "phone"), m.pick("session", "full", "device"), error(nil)
+	victim, keep, err := m.pick("session", "full", "device", "invite", "passkey", "phone"), m.pick("session", "full", "device"), error(nil)
 	if m.rand.IntN(2) == 0 {
 		keep = ""
 	}
@@ -221,6 +243,8 @@ func (m *credentials) end() {
 		err = m.s.Users.RemoveSession(m.user.ID, victim, keep)
 	case "full", "device":
 		err = m.s.Users.RemoveToken(m.user.ID, victim, keep)
+	case "passkey":
+		err = m.s.Users.RemovePasskey(m.user.ID, victim, "", keep)
 	case "invite":
 		if err = m.s.Users.RemoveInvite(victim); err == nil {
 			delete(m.have, victim)
@@ -284,9 +308,9 @@ func (m *credentials) logOut(session string) {
 }
 
 func (m *credentials) setPassword() {
-	devices := m.rand.IntN(2) == 0
+	devices, passkeys := m.rand.IntN(2) == 0, m.rand.IntN(2) == 0
 	next := fmt.Sprint("password ", m.count)
-	if _, err := m.s.Users.UpdateOwn(m.user.ID, m.password, UserPatch{Password: next, Devices: devices}); err != nil {
+	if _, err := m.s.Users.UpdateOwn(m.user.ID, Proof{Password: m.password}, UserPatch{Password: next, Devices: devices, Passkeys: passkeys}, m.now); err != nil {
 		m.t.Fatal(err)
 	}
 	m.password = next
@@ -297,6 +321,10 @@ func (m *credentials) setPassword() {
 	for id, c := range m.have {
 		if c.kind == "invite" {
 			c.ended = true
+		} else if c.kind == "passkey" {
+			if passkeys {
+				delete(m.have, id)
+			}
 		} else if devices || c.kind != "phone" && (c.kind != "device" || !used[id]) {
 			delete(m.have, id)
 		}
@@ -318,7 +346,8 @@ func (m *credentials) compare() {
 	sessions, sessionsErr := m.s.Users.Sessions(m.user.ID, m.now)
 	invites, invitesErr := m.s.Users.Invites(m.now)
 	phones, phonesErr := m.s.Devices.List(m.user.ID)
-	if err := errors.Join(err, sessionsErr, invitesErr, phonesErr); err != nil {
+	passkeys, _, passkeysErr := m.s.Users.Passkeys(m.user.ID)
+	if err := errors.Join(err, sessionsErr, invitesErr, phonesErr, passkeysErr); err != nil {
 		m.t.Fatal(err)
 	}
 	for _, row := range tokens {
@@ -332,6 +361,9 @@ func (m *credentials) compare() {
 	}
 	for _, d := range phones {
 		got[d.ID] = "phone by " + d.By
+	}
+	for _, k := range passkeys {
+		got[k.ID] = "passkey by " + k.By
 	}
 	if !maps.Equal(got, want) {
 		m.t.Fatalf("after %d steps there are\n%v, want\n%v", m.count, got, want)
@@ -365,7 +397,7 @@ func thiefsMinute(t *testing.T) {
 	for i, by := range []string{row.ID, full.ID, app.ID} {
 		register(t, s, idlepush.Device{User: ann.ID, Name: "his", By: by, Transport: FCM, Address: idlepush.Secret(fmt.Sprint("his ", i)), Content: idlepush.LevelPreview})
 	}
-	if _, err := s.Users.UpdateOwn(ann.ID, "password", UserPatch{Password: "another", Devices: true}); err != nil {
+	if _, err := s.Users.UpdateOwn(ann.ID, Proof{Password: "password"}, UserPatch{Password: "another", Devices: true}, dawn); err != nil {
 		t.Fatal(err)
 	}
 	for _, secret := range []string{session, fullSecret, inner, appSecret, other} {
@@ -428,7 +460,7 @@ func oneDevice(t *testing.T) {
 	if again, err := add("one", row.ID); err != nil || again.ID != d.ID {
 		t.Errorf("the same again: %+v, %v", again, err)
 	}
-	_, err = s.Users.UpdateOwn(ann.ID, "password", UserPatch{Password: "another"})
+	_, err = s.Users.UpdateOwn(ann.ID, Proof{Password: "password"}, UserPatch{Password: "another"}, dawn)
 	if _, _, denied := s.Users.Authenticate(secret, dawn); err != nil || denied != nil {
 		t.Errorf("after a new password that spares devices: %v, %v", err, denied)
 	}

@@ -125,7 +125,7 @@ func noUser(t *testing.T, h house, s *Store) {
 	noToken(t, h, s)
 	noSession(t, h, s)
 	noInvite(t, h, s)
-	if _, err := s.Users.UpdateOwn(h.ann.ID, "", UserPatch{Name: "anna"}); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Users.UpdateOwn(h.ann.ID, Proof{}, UserPatch{Name: "anna"}, dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the row is written anew: %v", err)
 	}
 }
@@ -340,7 +340,7 @@ func damagedPerson(t *testing.T) {
 		return errors.Join(err, errOwn, users.Put(tx, id(h.ann.ID), row), accounts.Put(tx, id(h.shared.ID), own))
 	})
 	no := false
-	if _, err := s.Users.Update(h.ben.ID, UserPatch{Admin: &no}); !errors.Is(err, ErrLastAdmin) {
+	if _, err := s.Users.Update(h.ben.ID, UserPatch{Admin: &no}); !errors.Is(err, ErrLast) {
 		t.Errorf("ben stops being an admin, and ann cannot be one: %v", err)
 	}
 	if _, err := s.Users.SetupToken(); err != nil {

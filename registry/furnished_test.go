@@ -24,6 +24,7 @@ type furnished struct {
 	bearer, session string        // ann's
 	script          Token         // the bearer token's row
 	bens            Token         // the row of ben's session
+	passkey         Passkey       // of ben, made in that
 	person, device  string        // codes of ann's invites
 	link            string        // code of the password link for ben that ann has made
 	invite          Invite        // the one for a person
@@ -58,6 +59,9 @@ func furnish(t *testing.T, s *Store) furnished {
 	check(err)
 	f.tablet, f.bens, _ = inSession(t, s, "ben")
 	check(s.Devices.Remove(f.tablet, f.bens.ID))
+	f.passkey, err = s.Users.AddPasskey(f.ben.ID, passkeyFor("furnished"), f.bens.ID, dawn)
+	check(err)
+	check(s.Users.Dismiss(f.ben.ID))
 	f.invite, f.person, err = s.Users.AddInvite(f.ann.ID, InviteForPerson, false, "", dawn)
 	check(err)
 	_, f.device, err = s.Users.AddInvite(f.ann.ID, InviteForDevice, false, "", dawn)

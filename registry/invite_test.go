@@ -143,10 +143,10 @@ func alwaysAnAdmin(t *testing.T) {
 		t.Errorf("a second of the name: %v", err)
 	}
 	yes, no := true, false
-	if err := s.Users.Remove(ann.ID, dawn); !errors.Is(err, ErrLastAdmin) {
+	if err := s.Users.Remove(ann.ID, dawn); !errors.Is(err, ErrLast) {
 		t.Errorf("removing the last: %v", err)
 	}
-	if _, err := s.Users.Update(ann.ID, UserPatch{Name: "Anna", Admin: &no}); !errors.Is(err, ErrLastAdmin) {
+	if _, err := s.Users.Update(ann.ID, UserPatch{Name: "Anna", Admin: &no}); !errors.Is(err, ErrLast) {
 		t.Errorf("demoting the last: %v", err)
 	}
 	if u, err := s.Users.Get(ann.ID); err != nil || u != ann {
@@ -162,7 +162,7 @@ func alwaysAnAdmin(t *testing.T) {
 		wg.Go(func() { errs[i] = s.Users.Remove(id, dawn) })
 	}
 	wg.Wait()
-	if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), ErrLastAdmin) {
+	if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), ErrLast) {
 		t.Errorf("both at once: %v", errs)
 	}
 }

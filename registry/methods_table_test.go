@@ -143,9 +143,9 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Users.PublicURL() }},
 	{method: "Purge", when: "of nothing", reads: "lanes 1", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), noon)) }},
-	{method: "Purge", when: "of what is old", reads: "deliveries 25, lanes 1, notifications 10, queues 3", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "of what is old", reads: "deliveries 25, lanes 1, notifications 11, queues 3", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), dawn.AddDate(0, 0, 8))) }},
-	{method: "Purge", when: "after the clock was ahead", reads: "lanes 1, notifications 10", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "after the clock was ahead", reads: "lanes 1, notifications 11", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), dawn.AddDate(0, 0, -8))) }},
 	{method: "Purge", when: "of what was removed", reads: "deliveries 24, lanes 1, notifications 9, queues 2", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), noon)) },
@@ -292,16 +292,44 @@ var calls = []call{
 			return f.s.Devices.UpdateByAdmin(f.tablet, noon)
 		}},
 	{method: "Users.UpdateOwn", when: "the name",
-		do: func(f furnished) (any, error) { return f.s.Users.UpdateOwn(f.ben.ID, "", UserPatch{Name: "carl"}) }},
+		do: func(f furnished) (any, error) {
+			return f.s.Users.UpdateOwn(f.ben.ID, Proof{}, UserPatch{Name: "carl"}, noon)
+		}},
 	{method: "Users.UpdateOwn", when: "the password",
 		do: func(f furnished) (any, error) {
-			return f.s.Users.UpdateOwn(f.ben.ID, "password", UserPatch{Password: "another"})
+			return f.s.Users.UpdateOwn(f.ben.ID, Proof{Password: "password"}, UserPatch{Password: "another"}, noon)
 		}},
 	{method: "Users.AddTokenByAdmin", reads: "queues 1",
 		do: func(f furnished) (any, error) { return two(f.s.Users.AddTokenByAdmin(f.ben.ID, "app", noon)) }},
-	{method: "Users.Prove",
+	{method: "Users.Prove", when: "by the password",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Users.Prove(f.ben.ID, f.bens.ID, "password", noon))
+			return only(f.s.Users.Prove(f.ben.ID, f.bens.ID, Proof{Password: "password"}, noon))
+		}},
+	{method: "Users.Prove", when: "by a passkey",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Users.Prove(f.ben.ID, f.bens.ID, Proof{Passkey: &Passkey{Credential: f.passkey.Credential}}, noon))
+		}},
+	{method: "Users.AddPasskey", reads: "queues 1",
+		do: func(f furnished) (any, error) {
+			return f.s.Users.AddPasskey(f.ben.ID, passkeyFor("another"), f.bens.ID, noon)
+		}},
+	{method: "Users.LoginByPasskey",
+		do: func(f furnished) (any, error) {
+			return two(f.s.Users.LoginByPasskey(f.ben.ID, Passkey{Credential: f.passkey.Credential}, Visit{}, noon))
+		}},
+	{method: "Users.Passkeys",
+		do: func(f furnished) (any, error) { return two(f.s.Users.Passkeys(f.ben.ID)) }},
+	{method: "Users.RenamePasskey",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Users.RenamePasskey(f.ben.ID, f.passkey.ID, "stick"))
+		}},
+	{method: "Users.RemovePasskey",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Users.RemovePasskey(f.ben.ID, f.passkey.ID, "", ""))
+		}},
+	{method: "Users.SetOnlyPasskeys", reads: "queues 1",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Users.SetOnlyPasskeys(f.ben.ID, true, Proof{Password: "password"}, noon))
 		}},
 	{method: "Users.Update", when: "to be no admin",
 		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(bool)}) }},

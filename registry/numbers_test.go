@@ -60,6 +60,8 @@ func docsNumbers(t *testing.T) {
 		{"docs/behaviour.md", "| `test` waits | 1 minute |", idlepush.KindTest.Lifetime(), time.Minute},
 		{"docs/behaviour.md", "50 devices, 50 mailboxes of their own, 50 tokens and 20 open invites.", defaultBounds, bounds{50, 50, 50, 20, 2000}},
 		{"docs/api.md", "One person can have 50 devices, 50 mailboxes, 50 tokens and 20 open invites.", defaultBounds, bounds{50, 50, 50, 20, 2000}},
+		{"docs/behaviour.md", "One can have 20 passkeys.", maxPasskeys, 20},
+		{"docs/api.md", "One can have 20 passkeys.", maxPasskeys, 20},
 		{"docs/security.md", "The last 20 browsers of a person are remembered", maxBrowsers, 20},
 		{"docs/behaviour.md", "one person can have 150 sessions and tokens together", maxLogins, 150},
 		{"docs/behaviour.md", "it has failed 20 times over 3 days", failingTries, 20},

@@ -228,15 +228,15 @@ func linkEnds(t *testing.T) {
 			return err
 		}, 0, false},
 		"the person changes the password": {func(s *Store, _, ben idlepush.User, _ Token, _ Invite) error {
-			_, err := s.Users.UpdateOwn(ben.ID, "password", UserPatch{Password: "another"})
+			_, err := s.Users.UpdateOwn(ben.ID, Proof{Password: "password"}, UserPatch{Password: "another"}, dawn)
 			return err
 		}, 0, false},
 		"the person changes the name": {func(s *Store, _, ben idlepush.User, _ Token, _ Invite) error {
-			_, err := s.Users.UpdateOwn(ben.ID, "", UserPatch{Name: "robert"})
+			_, err := s.Users.UpdateOwn(ben.ID, Proof{}, UserPatch{Name: "robert"}, dawn)
 			return err
 		}, 0, true},
 		"the admin changes their password": {func(s *Store, ann, _ idlepush.User, _ Token, _ Invite) error {
-			_, err := s.Users.UpdateOwn(ann.ID, "password", UserPatch{Password: "another"})
+			_, err := s.Users.UpdateOwn(ann.ID, Proof{Password: "password"}, UserPatch{Password: "another"}, dawn)
 			return err
 		}, 0, false},
 		"the admin is one no more": {func(s *Store, ann, _ idlepush.User, _ Token, _ Invite) error {
@@ -377,7 +377,7 @@ func givenNoMore(t *testing.T) {
 	t.Parallel()
 	for name, choose := range map[string]func(s *Store, u idlepush.User) error{
 		"by herself": func(s *Store, u idlepush.User) error {
-			_, err := s.Users.UpdateOwn(u.ID, "password", UserPatch{Password: "password"})
+			_, err := s.Users.UpdateOwn(u.ID, Proof{Password: "password"}, UserPatch{Password: "password"}, dawn)
 			return err
 		},
 		"by a link": func(s *Store, u idlepush.User) error {

@@ -107,8 +107,8 @@ var (
 	ErrInUse = table.ErrInUse
 	// ErrSetupDone reports that a user exists.
 	ErrSetupDone = errors.New("setup is done already")
-	// ErrLastAdmin reports that the last admin must stay one.
-	ErrLastAdmin = errors.New("nobody else is an admin")
+	// ErrLast reports that the last admin must stay one, or the last way in of a user.
+	ErrLast = errors.New("it is the last")
 	// ErrNotTold reports that the devices of a user are to be notified first.
 	ErrNotTold = errors.New("the devices of the user have not been notified yet")
 )

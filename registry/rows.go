@@ -185,6 +185,25 @@ type userRow struct {
 	Era      uint64
 	Notice   noticeRow `json:",omitzero"`
 	Browsers []digest  `json:",omitempty"` // SHA-256 of their secrets; the latest last
+
+	Passkeys     []passkeyRow `json:",omitempty"` // oldest first
+	OnlyPasskeys bool         `json:",omitempty"` // see passwordOff
+}
+
+// passkeyRow is a Passkey.
+type passkeyRow struct {
+	ID             string
+	By             string `json:",omitempty"` // as of a token
+	Name           string
+	Site           string
+	Created        time.Time
+	Used           time.Time `json:",omitzero"`
+	Credential     []byte
+	PublicKey      []byte
+	AAGUID         []byte
+	SignCount      uint32 `json:",omitempty"`
+	BackupEligible bool   `json:",omitempty"`
+	BackedUp       bool   `json:",omitempty"`
 }
 
 type guessRow struct {
@@ -205,13 +224,13 @@ func (row userRow) user(k id) idlepush.User {
 type tokenRow struct {
 	ID      string
 	User    string
-	By      string `json:",omitempty"` // id of the session or token by which it was made
+	By      string `json:",omitempty"` // id of the session, token or passkey by which it was made
 	Name    string
 	Scope   Scope
 	Created time.Time
 	Expires time.Time `json:",omitzero"`
 	Session bool      `json:",omitempty"`
-	Proved  time.Time `json:",omitzero"` // when the password was given last
+	Proved  time.Time `json:",omitzero"` // when the password was given or a passkey used last
 	Stay    bool      `json:",omitempty"`
 	Used    time.Time `json:",omitzero"`
 	Era     uint64    `json:",omitempty"`

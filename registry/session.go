@@ -37,9 +37,9 @@ func (t tokenRow) hasEnded(u userRow, now time.Time) bool {
 	return !t.Expires.IsZero() && !now.Before(t.Expires) || t.Session && now.Sub(used) >= idle || t.Scope != ScopeDevice && t.Era != u.Era
 }
 
-// beginSession creates a session of the user. by is what made the invite by which it begins; it is
-// empty if it begins with the password. proved is zero, or now if the person gave the password. It
-// may end a session that is not used any more.
+// beginSession creates a session of the user. by is what made the invite by which it begins, or the
+// passkey; it is empty if it begins with the password. proved is zero, or now if the person gave
+// the password or a passkey. It may end a session that is not used any more.
 func beginSession(tx *table.Tx, session string, user id, u userRow, v Visit, by string, proved, now time.Time) error {
 	lifetime := sessionLifetime
 	if v.Stay {

@@ -270,7 +270,7 @@ func inviteOfLost(t *testing.T) {
 		"it is logged out":      func(_ idlepush.Device, row Token) error { return s.Users.LogOut(ann.ID, row.ID) },
 		"its device is removed": func(d idlepush.Device, _ Token) error { return s.Devices.Remove(d, "") },
 		"the password is another": func(idlepush.Device, Token) error {
-			_, err := s.Users.UpdateOwn(ann.ID, "password", UserPatch{Password: "password"})
+			_, err := s.Users.UpdateOwn(ann.ID, Proof{Password: "password"}, UserPatch{Password: "password"}, dawn)
 			return err
 		},
 	} {

@@ -24,14 +24,14 @@ const (
 type Token struct {
 	ID      string
 	User    string // user id
-	By      string // id of the session or token by which it was made; empty: none
+	By      string // id of the session, token or passkey by which it was made; empty: none
 	Name    string // what it is for; of a session, which browser has it
 	Scope   Scope
 	Created time.Time
 	Expires time.Time // zero: never
 
 	Session bool      // it is for the page's cookie
-	Proved  time.Time // when the person last gave the password for it; zero: never
+	Proved  time.Time // when the person last gave the password or a passkey for it; zero: never
 	Stay    bool      // the person wants to stay signed in there
 	Used    time.Time // about when it was last used; zero: not yet
 }
@@ -165,9 +165,9 @@ func (c *core) removeToken(user, token, keep string, session bool) error {
 }
 
 // LogOut ends the user's session of that id, and the invites and devices that were made by it: a
-// browser that is logged out gets no notifications. Sessions and tokens that were made by it live
-// on: a phone must not fall silent because a laptop is logged out. They count as made by what made
-// the session. LogOut returns ErrNotFound if the user has no such session.
+// browser that is logged out gets no notifications. Sessions, tokens and passkeys that were made by
+// it live on: a phone must not fall silent because a laptop is logged out. They count as made by
+// what made the session. LogOut returns ErrNotFound if the user has no such session.
 func (s Users) LogOut(user, session string) error {
 	return s.inSteps(func(tx *table.Tx) (done bool, err error) {
 		t, err := tokenOfUser(tx, id(user), session)
@@ -178,6 +178,9 @@ func (s Users) LogOut(user, session string) error {
 			return false, err
 		}
 		if done, err := removeMade(tx, t.Value); err != nil || !done {
+			return false, err
+		}
+		if err := handDownPasskeys(tx, t.Value); err != nil {
 			return false, err
 		}
 		if done, err := handDown(tx, t.Value, t.Value.By); err != nil || !done {

@@ -77,7 +77,7 @@ func (s Users) Login(name, plain string, v Visit, now time.Time) (idlepush.User,
 		if err != nil {
 			return err
 		}
-		if !found || !bytes.Equal(again.Password.Hash, row.Password.Hash) {
+		if !found || again.passwordOff() || !bytes.Equal(again.Password.Hash, row.Password.Hash) {
 			return ErrDenied
 		}
 		return beginSession(tx, session, k, again, v, "", now, now)
@@ -158,28 +158,32 @@ func addUser(tx *table.Tx, u idlepush.User, p password) error {
 	return users.Put(tx, id(u.ID), userRow{Name: u.Name, Admin: u.Admin, Created: u.Created, Password: p})
 }
 
-// UpdateOwn changes the user's name or password; an empty one stays. A new password needs the
-// current one. It ends the user's sessions, tokens of full scope, invites and password link, and
-// tokens of device scope without a device. If p.Devices is set, it also ends all devices and their
-// tokens. What does not fit one transaction takes several, but no session, token of full scope or
-// invite is admitted after the first. UpdateOwn returns ErrTaken if another user has that name, and
-// ErrDenied if the current password is wrong.
-func (s Users) UpdateOwn(user, current string, p UserPatch) (idlepush.User, error) {
+// UpdateOwn changes the user's name or password; an empty one stays. A new password needs a proof.
+// It ends the user's sessions, tokens of full scope, invites and password link, and tokens of
+// device scope without a device. If p.Devices is set, it also ends all devices and their tokens,
+// and if p.Passkeys is set all passkeys. It lets in, also if only passkeys did. What does not
+// fit one transaction takes several, but no session, token of full scope or invite is admitted
+// after the first. UpdateOwn returns ErrTaken if another user has that name, and ErrDenied if
+// the proof is wrong.
+func (s Users) UpdateOwn(user string, proof Proof, p UserPatch, now time.Time) (idlepush.User, error) {
 	p.Admin = nil
 	if p.Password == "" {
 		return s.update(user, p, nil)
 	}
-	hash, err := s.checkPassword(user, current)
+	checked, err := s.checkProof(user, proof)
 	if err != nil {
 		return idlepush.User{}, err
 	}
-	return s.update(user, p, hash)
+	return s.update(user, p, func(row *userRow) error {
+		_, err := row.confirm(proof, checked, now)
+		return err
+	})
 }
 
-// Prove notes that the user gave the password for the session or token. It returns ErrDenied if the
-// user has another password, or if the token has ended.
-func (s Users) Prove(user, token, plain string, now time.Time) error {
-	checked, err := s.checkPassword(user, plain)
+// Prove notes that the user gave a proof for the session or token. It returns ErrDenied if the
+// proof is wrong, or if the token has ended.
+func (s Users) Prove(user, token string, p Proof, now time.Time) error {
+	checked, err := s.checkProof(user, p)
 	if err != nil {
 		return err
 	}
@@ -192,8 +196,15 @@ func (s Users) Prove(user, token, plain string, now time.Time) error {
 			return err
 		}
 		u, err := getUser(tx, user)
-		if err == nil && (t.Value.hasEnded(u, now) || !bytes.Equal(u.Password.Hash, checked)) {
+		if err == nil && t.Value.hasEnded(u, now) {
 			err = ErrDenied
+		}
+		if err != nil {
+			return err
+		}
+		passkey, err := u.confirm(p, checked, now)
+		if err == nil && passkey != "" {
+			err = users.Put(tx, id(user), u)
 		}
 		if err != nil {
 			return err
@@ -203,15 +214,19 @@ func (s Users) Prove(user, token, plain string, now time.Time) error {
 	})
 }
 
-// checkPassword returns the hash of the user's password. It returns ErrDenied if plain is another,
-// and ErrNotFound if there is no such user.
-func (s Users) checkPassword(user, plain string) ([]byte, error) {
+// checkProof returns the hash of the user's password, if that is the proof. It returns ErrDenied if
+// it is not the user's or does not count, and ErrNotFound if there is no such user. userRow.confirm
+// checks a passkey.
+func (s Users) checkProof(user string, p Proof) ([]byte, error) {
+	if p.Passkey != nil {
+		return nil, nil
+	}
 	var row userRow
 	err := s.db.View(func(tx *table.Tx) (err error) {
 		row, err = getUser(tx, user)
 		return err
 	})
-	if err == nil && subtle.ConstantTimeCompare(s.hash(plain, row.Password), row.Password.Hash) != 1 {
+	if err == nil && (row.passwordOff() || subtle.ConstantTimeCompare(s.hash(p.Password, row.Password), row.Password.Hash) != 1) {
 		err = ErrDenied
 	}
 	return row.Password.Hash, err
@@ -221,19 +236,19 @@ func (s Users) checkPassword(user, plain string) ([]byte, error) {
 type UserPatch struct {
 	Name, Password string
 	Devices        bool // a new password ends devices, too
+	Passkeys       bool // a new password ends passkeys, too
 	Admin          *bool
 }
 
 // Update changes a user for an admin: the name and the role, and never the password. It returns
-// ErrTaken if another user has that name, and ErrLastAdmin if nobody else is an admin.
+// ErrTaken if another user has that name, and ErrLast if nobody else is an admin.
 func (s Users) Update(user string, p UserPatch) (idlepush.User, error) {
 	p.Password, p.Devices = "", false
 	return s.update(user, p, nil)
 }
 
-// update changes a user. If checked is not nil and the password has another hash by now, it returns
-// ErrDenied.
-func (s Users) update(user string, p UserPatch, checked []byte) (idlepush.User, error) {
+// update changes a user. If confirm is not nil, it may prevent that, and may change the row.
+func (s Users) update(user string, p UserPatch, confirm func(*userRow) error) (idlepush.User, error) {
 	var hashed password
 	if p.Password != "" {
 		hashed = s.newPassword(p.Password)
@@ -244,8 +259,10 @@ func (s Users) update(user string, p UserPatch, checked []byte) (idlepush.User, 
 		if row, err = getUser(tx, user); err != nil {
 			return err
 		}
-		if checked != nil && !bytes.Equal(row.Password.Hash, checked) {
-			return ErrDenied
+		if confirm != nil {
+			if err := confirm(&row); err != nil {
+				return err
+			}
 		}
 		if p.Name != "" {
 			if err := checkName(tx, p.Name, user); err != nil {
@@ -263,6 +280,9 @@ func (s Users) update(user string, p UserPatch, checked []byte) (idlepush.User, 
 		}
 		if p.Password == "" {
 			return users.Put(tx, id(user), row)
+		}
+		if p.Passkeys {
+			row.Passkeys = nil
 		}
 		if err := putPassword(tx, id(user), &row, hashed); err != nil {
 			return err
@@ -283,12 +303,15 @@ func (s Users) update(user string, p UserPatch, checked []byte) (idlepush.User, 
 // before. All that is of another era ends: sessions, tokens of full scope, invites and the password
 // link.
 func putPassword(tx *table.Tx, user id, row *userRow, p password) error {
-	row.Password = p
+	if row.Password.Given {
+		row.Passkeys = nil // whoever chose the password can have made one
+	}
+	row.Password, row.OnlyPasskeys = p, false
 	row.Era++
 	return users.Put(tx, user, *row)
 }
 
-// checkOtherAdmin returns ErrLastAdmin if nobody but the user is an admin.
+// checkOtherAdmin returns ErrLast if nobody but the user is an admin.
 func checkOtherAdmin(tx *table.Tx, user string) error {
 	rows, err := users.First(tx, table.Range{}, table.NoLimit)
 	if err != nil {
@@ -299,13 +322,13 @@ func checkOtherAdmin(tx *table.Tx, user string) error {
 			return nil
 		}
 	}
-	return ErrLastAdmin
+	return ErrLast
 }
 
 // Remove removes a user with all accounts, devices, tokens, sessions, invites and the password
 // link, and from the accounts of others. It notifies each person with whom an account of the user
 // is shared; see [CodeShareEnded]. If it takes several transactions, the user is removed last. The
-// next Purge removes the activity. Remove returns ErrLastAdmin if nobody else is an admin.
+// next Purge removes the activity. Remove returns ErrLast if nobody else is an admin.
 func (s Users) Remove(user string, now time.Time) error {
 	return s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
 		row, found, err := users.Unverified(set.tx, id(user))

@@ -250,20 +250,20 @@ func newPasswordEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Users.UpdateOwn(ann.ID, "wrong", UserPatch{Name: "eve", Password: "second"}); !errors.Is(err, ErrDenied) {
+	if _, err := s.Users.UpdateOwn(ann.ID, Proof{Password: "wrong"}, UserPatch{Name: "eve", Password: "second"}, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("with a wrong password: %v", err)
 	}
 	if u, err := s.Users.Get(ann.ID); err != nil || u.Name != "ann" {
 		t.Errorf("the refused update changed the name: %+v, %v", u, err)
 	}
-	u, err := s.Users.UpdateOwn(ann.ID, "", UserPatch{Name: "Anna"})
+	u, err := s.Users.UpdateOwn(ann.ID, Proof{}, UserPatch{Name: "Anna"}, dawn)
 	if err != nil || u.Name != "Anna" || !u.Admin {
 		t.Errorf("another name alone: %+v, %v", u, err)
 	}
 	if _, _, err := s.Users.Authenticate(session, dawn); err != nil {
 		t.Errorf("another name ended the session: %v", err)
 	}
-	if _, err := s.Users.UpdateOwn(ann.ID, "first", UserPatch{Password: "second"}); err != nil {
+	if _, err := s.Users.UpdateOwn(ann.ID, Proof{Password: "first"}, UserPatch{Password: "second"}, dawn); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Users.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
@@ -278,7 +278,7 @@ func newPasswordEnds(t *testing.T) {
 	if _, _, err := s.Users.Login("anna", "second", Visit{}, dawn); err != nil {
 		t.Errorf("the new password: %v", err)
 	}
-	if _, err := s.Users.UpdateOwn(newID(), "", UserPatch{Name: "bob"}); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Users.UpdateOwn(newID(), Proof{}, UserPatch{Name: "bob"}, dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an unknown user: %v", err)
 	}
 }
@@ -287,17 +287,17 @@ func namesUnique(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
-	if _, err := s.Users.UpdateOwn(bob.ID, "", UserPatch{Name: "ANN"}); !errors.Is(err, ErrTaken) {
+	if _, err := s.Users.UpdateOwn(bob.ID, Proof{}, UserPatch{Name: "ANN"}, dawn); !errors.Is(err, ErrTaken) {
 		t.Errorf("a name in use: %v", err)
 	}
-	if u, err := s.Users.UpdateOwn(ann.ID, "", UserPatch{Name: "Ann"}); err != nil || u.Name != "Ann" {
+	if u, err := s.Users.UpdateOwn(ann.ID, Proof{}, UserPatch{Name: "Ann"}, dawn); err != nil || u.Name != "Ann" {
 		t.Errorf("the own name, spelled otherwise: %+v, %v", u, err)
 	}
 	// Both at once.
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
 	for i, u := range []idlepush.User{ann, bob} {
-		wg.Go(func() { _, errs[i] = s.Users.UpdateOwn(u.ID, "", UserPatch{Name: "carl"}) })
+		wg.Go(func() { _, errs[i] = s.Users.UpdateOwn(u.ID, Proof{}, UserPatch{Name: "carl"}, dawn) })
 	}
 	wg.Wait()
 	if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), ErrTaken) {
@@ -317,7 +317,9 @@ func passwordChanged(t *testing.T) {
 	*fault = func() error { read.Add(1); return nil }
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
-	wg.Go(func() { _, errs[0] = s.Users.UpdateOwn(ann.ID, "first", UserPatch{Password: "third"}) })
+	wg.Go(func() {
+		_, errs[0] = s.Users.UpdateOwn(ann.ID, Proof{Password: "first"}, UserPatch{Password: "third"}, dawn)
+	})
 	wg.Go(func() { _, _, errs[1] = s.Users.Login("ann", "first", Visit{}, dawn) })
 	testenv.Await(t, "both have read the user", func() error {
 		if n := read.Load(); n < 2 {

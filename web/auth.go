@@ -47,6 +47,7 @@ type caller struct {
 	previous registry.Token // session of a browser that is about to start another
 	address  string         // of the client, for limits
 	mark     string         // secret by which the browser is recognized, or ""
+	asked    string         // secret of the browser that has asked for a challenge, or ""
 	browser  string         // name of the client, from its User-Agent
 	origin   string         // origin that the request was sent to
 	secure   bool           // origin is https
@@ -113,6 +114,7 @@ func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		c.address, c.browser, c.mark = s.guard.clientAddress(r), browserName(r.UserAgent()), cookieOf(r, markName)
+		c.asked = cookieOf(r, askedName)
 		c.origin, c.secure = origin, secure
 		next(huma.WithValue(hc, callerKey{}, c))
 	}

@@ -32,8 +32,18 @@ var Codes = []codes.Entry{
 	}},
 	{Code: "wrong_login", Text: "The name or the password is wrong."},
 	{Code: "devices_first", Text: "The devices of this person are told first that somebody comes in. Try again in a few seconds; it takes two minutes at most."},
-	{Code: "wrong_password", Text: "The current password is wrong."},
-	{Code: "proof_needed", Text: "Give your password again: POST /proof. Log-in was more than 10 minutes ago, or it was by an invite."},
+	{Code: "wrong_password", Text: "The current password is wrong.", Cases: map[string]string{
+		caseOnlyPasskeys: "Your password is switched off. Use a passkey.",
+	}},
+	{Code: "wrong_passkey", Text: "This passkey does not let in here. It was removed, or it belongs to somebody else or to another server."},
+	{Code: "passkey_too_late", Text: "That took too long, or it was done already. Try again."},
+	{Code: "passkey_not_made", Text: "The passkey could not be checked. Try again, or with another device."},
+	{Code: "no_passkeys_here", Text: "Passkeys of this server can be used only at {url}.", Cases: map[string]string{
+		caseAddress: "Browsers have no passkeys for an IP address. Open this server by a name, with https.",
+	}},
+	{Code: "no_passkey", Text: "You have no passkey for this address. Add one first."},
+	{Code: "last_way_in", Text: "This is your last way in. Add another passkey, or switch the log-in by password on, before you remove it."},
+	{Code: "proof_needed", Text: "Give your password again, or use a passkey: POST /proof. Log-in was more than 10 minutes ago, or it was by an invite."},
 	{Code: "wrong_setup_token", Text: "This is not the setup token. The newest one is in the log."},
 	{Code: "setup_done", Text: "This server has an admin already. Log in."},
 	{Code: "invite_gone", Text: "This invite or link was used already, or it is too old. Ask for a new one."},
@@ -54,12 +64,14 @@ var Codes = []codes.Entry{
 	{Code: "taken", Text: "Another user has this name.", Cases: map[string]string{
 		caseDevice:  "That address is registered as another device. Remove one of the two.",
 		caseMailbox: "That mailbox is watched already, as another account.",
+		casePasskey: "You have this passkey already.",
 	}},
 	{Code: "token_has_device", Text: "This token has a device already. Change that one, or make another token."},
 	{Code: "account_damaged", Text: "What the store has of this mailbox is damaged, or something other than idlepush has changed it. Remove the mailbox and add it again."},
 	{Code: "too_many_devices", Text: "One person can have {limit} devices. Remove one that is no longer used, then try again."},
 	{Code: "too_many_accounts", Text: "One person can have {limit} mailboxes. Remove one that is no longer needed, then try again."},
 	{Code: "too_many_tokens", Text: "One person can have {limit} tokens. Remove one that is no longer used, then try again."},
+	{Code: "too_many_passkeys", Text: "One person can have {limit} passkeys. Remove one that is no longer used, then try again."},
 	{Code: "too_many_invites", Text: "One person can have {limit} open invites. Withdraw one, or wait until one is accepted or expires."},
 	{Code: "changed", Text: "This was changed by another request at the same time. Look at it, then try again."},
 
@@ -69,6 +81,7 @@ var Codes = []codes.Entry{
 		caseNewLogin:   "must be given again to change host, port, security or username",
 		caseNoEmail:    "is required if there is no email",
 		casePassword:   "is required for a new password",
+		caseProof:      "is required, or else passkey",
 		caseTransport:  "is required for this transport",
 	}},
 	{Code: "field_forbidden", Text: "must be left out", Cases: map[string]string{
@@ -79,6 +92,7 @@ var Codes = []codes.Entry{
 		caseDevice:     "is only for invites to another person: leave it out",
 		casePassword:   "is only for a new password: leave it out",
 
+		caseNewPassword: "a new password always lets in: leave it out",
 		caseAdminInvite: "the admin token makes links for a new password only",
 		caseTransport:   "does not go with this transport",
 	}},
@@ -133,9 +147,14 @@ const (
 	caseNewLogin   = "new_login"
 	caseNoEmail    = "no_email"
 	caseTransport  = "transport"
-	caseOwnName    = "own_name"
 
-	caseAdminInvite = "admin_invite"
+	caseAddress      = "ip_address"
+	caseOnlyPasskeys = "only_passkeys"
+	casePasskey      = "passkey"
+	caseNewPassword  = "new_password"
+	caseOwnName      = "own_name"
+	caseProof        = "proof"
+	caseAdminInvite  = "admin_invite"
 )
 
 // sentences are those that web makes itself.

@@ -128,7 +128,7 @@ func (h *testServer) withTokens(anna, ben idlepush.User) *testServer {
 			fatal(h.t, err)
 			_, t, err := h.store.Users.Authenticate(*token, time.Now()) // its first use is written
 			fatal(h.t, err)
-			fatal(h.t, h.store.Users.Prove(user, t.ID, password, time.Now()))
+			fatal(h.t, h.store.Users.Prove(user, t.ID, registry.Proof{Password: password}, time.Now()))
 		}
 	}
 	return h

@@ -28,6 +28,7 @@ type limits struct {
 	strangers  *limiter    // password attempts by name, if nobody has it
 	logins     *limiter    // logins to mail servers by user
 	pushes     *limiter    // test pushes by user
+	challenges *limiter    // challenges for passkeys by client address
 
 	trusted, others waiting // requests with a password to hash: see hashing
 }
@@ -41,6 +42,7 @@ func newLimits(users registry.Users) *limits {
 		strangers:  newLimiter(20, 3*time.Second),
 		logins:     newLimiter(20, 3*time.Second),
 		pushes:     newLimiter(30, 2*time.Second),
+		challenges: newLimiter(30, 2*time.Second),
 		trusted:    waiting{slots: make(chan struct{}, 1)},
 		others:     waiting{slots: make(chan struct{}, runtime.NumCPU())},
 	}

@@ -110,7 +110,7 @@ var kinds = []kind{
 	{"a member's token", bearer(func(h *testServer, _ map[string]string) string { return h.provedToken(h.ben.id) }), func(row admission) int { return row.ben }},
 	{"a member's session", inBrowser(func(h *testServer, _ map[string]string) string {
 		secret, s := h.invited(h.ben.id)
-		fatal(h.t, h.store.Users.Prove(h.ben.id, s.ID, password, time.Now()))
+		fatal(h.t, h.store.Users.Prove(h.ben.id, s.ID, registry.Proof{Password: password}, time.Now()))
 		return secret
 	}), func(row admission) int {
 		if row.route == "DELETE /login" {
@@ -172,7 +172,7 @@ func (h *testServer) invited(user string) (secret string, s registry.Token) {
 func (h *testServer) provedToken(user string) string {
 	h.t.Helper()
 	t, secret := h.newToken(user, registry.ScopeFull)
-	fatal(h.t, h.store.Users.Prove(user, t.ID, password, time.Now()))
+	fatal(h.t, h.store.Users.Prove(user, t.ID, registry.Proof{Password: password}, time.Now()))
 	return secret
 }
 

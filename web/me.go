@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"context"
-	"errors"
 	"strings"
 	"time"
 	"unicode"
@@ -28,6 +27,9 @@ func userOf(u idlepush.User) User {
 // Me is the user who asks.
 type Me struct {
 	User
+	Passkeys     int  `json:"passkeys" doc:"How many passkeys the person has"`
+	OnlyPasskeys bool `json:"only_passkeys" doc:"Whether the log-in by password is switched off"`
+
 	Notice        *Notice `json:"notice,omitempty" doc:"What could be told to no device, because there is none; absent: nothing. It stays until it is dismissed or a device is registered"`
 	PasswordGiven bool    `json:"password_given,omitempty" doc:"Whether an admin chose the password. The person should choose another"`
 }
@@ -45,7 +47,11 @@ func (h *userHandlers) getMe(_ context.Context, c caller, _ *struct{}) (*body[Me
 	if err != nil {
 		return nil, err
 	}
-	me := Me{User: userOf(c.user), PasswordGiven: c.user.PasswordGiven}
+	passkeys, only, err := h.users.Passkeys(c.user.ID)
+	if err != nil {
+		return nil, err
+	}
+	me := Me{User: userOf(c.user), Passkeys: len(passkeys), OnlyPasskeys: only, PasswordGiven: c.user.PasswordGiven}
 	if !n.Since.IsZero() {
 		me.Notice = &Notice{n.Since.UTC(), n.Code, n.Params, h.codes.Sentence(n.Code, n.Params)}
 	}
@@ -60,8 +66,12 @@ func (h *userHandlers) dismissNotice(_ context.Context, c caller, _ *struct{}) (
 type mePatch struct {
 	Name            string `json:"name,omitempty" minLength:"1" maxLength:"64"`
 	Password        string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"New password; ends all sessions, tokens of full scope and invites, and tokens of device scope that have no device"`
-	CurrentPassword string `json:"current_password,omitempty" maxLength:"1024" doc:"Required to set a new password"`
+	CurrentPassword string `json:"current_password,omitempty" maxLength:"1024" doc:"Required to set a new password or to change only_passkeys, or else current_passkey"`
 	Devices         string `json:"devices,omitempty" enum:"keep,end" default:"keep" doc:"With a new password: end also removes all devices, and the tokens of device scope with them"`
+	Passkeys        string `json:"passkeys,omitempty" enum:"keep,end" default:"keep" doc:"With a new password: end also removes all passkeys"`
+
+	CurrentPasskey webAuthnJSON `json:"current_passkey,omitempty" doc:"As passkey at POST /login/passkey"`
+	OnlyPasskeys   *bool        `json:"only_passkeys,omitempty" doc:"Whether the log-in by password is switched off; it needs a passkey for this address. A new password switches it on again"`
 }
 
 func (h *userHandlers) patchMe(ctx context.Context, c caller, in *body[mePatch]) (*body[User], error) {
@@ -73,18 +83,27 @@ func (h *userHandlers) patchMe(ctx context.Context, c caller, in *body[mePatch])
 		if err := checkPassword("password", cmp.Or(b.Name, c.user.Name), b.Password); err != nil {
 			return nil, err
 		}
-		done, err := h.limits.allowPassword(ctx, c, c.user.Name)
-		if err != nil {
-			return nil, err
-		}
-		defer done()
 	}
-	u, err := h.users.UpdateOwn(c.user.ID, b.CurrentPassword, registry.UserPatch{Name: b.Name, Password: b.Password, Devices: b.Devices == "end"})
-	if errors.Is(err, registry.ErrDenied) {
-		return nil, unprocessable("current_password", "wrong_password")
+	if b.Password != "" && b.OnlyPasskeys != nil {
+		return nil, fault("only_passkeys", "field_forbidden").with(codes.Case, caseNewPassword)
+	}
+	var p registry.Proof
+	var err error
+	if b.Password != "" || b.OnlyPasskeys != nil {
+		var done func()
+		if p, done, err = h.passkeys.proof(ctx, c, b.CurrentPassword, b.CurrentPasskey, "current_passkey"); err == nil {
+			defer done()
+		}
+	}
+	if err == nil && b.OnlyPasskeys != nil {
+		err = h.passkeys.setOnly(c, *b.OnlyPasskeys, p)
+	}
+	var u idlepush.User
+	if err == nil {
+		u, err = h.users.UpdateOwn(c.user.ID, p, registry.UserPatch{Name: b.Name, Password: b.Password, Devices: b.Devices == "end", Passkeys: b.Passkeys == "end"}, time.Now())
 	}
 	if err != nil {
-		return nil, err
+		return nil, h.passkeys.wrongProof(c, err, b.CurrentPasskey, "current_")
 	}
 	return &body[User]{userOf(u)}, nil
 }

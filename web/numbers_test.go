@@ -24,6 +24,7 @@ func TestNumbersOfTheDocs(t *testing.T) {
 	t.Parallel()
 	t.Run("how long a session lasts", docsSessionLifetime)
 	t.Run("how browsers are recognized, and how many wait", docsBrowsers)
+	t.Run("how long a challenge can be answered, and how many there are", docsCeremonies)
 	t.Run("how much around a common word is not enough", docsCommon)
 	t.Run("how long browsers stay with https", docsStrictTransport)
 	t.Run("how many items a page of a list has", docsPageSize)
@@ -33,8 +34,8 @@ func TestNumbersOfTheDocs(t *testing.T) {
 
 func docsPasswordProof(t *testing.T) {
 	t.Parallel()
-	checkDocs(t, "api.md", "The password proves it for 10 minutes, for the session or token with which it was given")
-	checkDocs(t, "security.md", "unless it was given in that session, or for that token, within the last 10 minutes")
+	checkDocs(t, "api.md", "The password or a passkey proves it for 10 minutes, for the session or token with which it was given")
+	checkDocs(t, "security.md", "unless one was given in that session, or for that token, within the last 10 minutes")
 	checkDocs(t, "codes.md", "Log-in was more than 10 minutes ago")
 	bubble(t, func(h *testServer) {
 		mine := h.logIn("Anna")
@@ -105,6 +106,16 @@ func docsBrowsers(t *testing.T) {
 	checkDocs(t, "security.md", "At most 10 requests wait for a password to be hashed")
 	if markLifetime != 400*24*time.Hour || maxWaiting != 10 {
 		t.Errorf("a browser is recognized for %v, and %d wait", markLifetime, maxWaiting)
+	}
+}
+
+func docsCeremonies(t *testing.T) {
+	t.Parallel()
+	checkDocs(t, "api.md", "A `challenge` can be answered once, within 5 minutes.")
+	checkDocs(t, "security.md", "once, within 5 minutes, by the browser that has asked for it")
+	checkDocs(t, "security.md", "at most 20 of a client address or session and 10,000 in all")
+	if ceremonyLifetime != 5*time.Minute || maxCeremoniesOf != 20 || maxCeremonies != 10_000 {
+		t.Errorf("%v, %d and %d", ceremonyLifetime, maxCeremoniesOf, maxCeremonies)
 	}
 }
 

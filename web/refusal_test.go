@@ -175,7 +175,7 @@ func refusalOfNoJSON(t *testing.T) {
 	h := newTestServer(t)
 	for _, at := range operations {
 		method, path, _ := strings.Cut(at, "/")
-		if method != "post" && method != "patch" || strings.HasSuffix(path, "/test") {
+		if method != "post" && method != "patch" || strings.HasSuffix(path, "/test") || path == "passkeys/challenge" {
 			continue
 		}
 		for name, id := range furnish(h) {

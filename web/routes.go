@@ -21,6 +21,7 @@ type handlers struct {
 	users         *userHandlers
 	invites       *inviteHandlers
 	tokens        *tokenHandlers
+	passkeys      *passkeyHandlers
 	accounts      *accountHandlers
 	devices       *deviceHandlers
 	notifications *notificationHandlers
@@ -39,6 +40,8 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 		events:        &eventHandlers{history: c.History, guard: g, stopping: c.Stopping, streams: streams{count: make(map[string]int)}},
 		advice:        &adviceHandlers{c.Advice, g, c.Codes},
 	}
+	h.passkeys = &passkeyHandlers{users: c.Users, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
+	h.users.passkeys = h.passkeys
 	h.invites = &inviteHandlers{users: c.Users, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
 	return h
 }
@@ -51,17 +54,25 @@ func (s *server) routes(h *handlers, c Config) {
 	config.Info.Description = "Times are RFC 3339 in UTC, ids are opaque. Another user's id is answered with 404."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token":   {Type: "http", Scheme: "bearer", Description: "A token of POST /tokens or POST /setup, or the admin token"},
-		"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "Set by POST /login, POST /setup and POST /invites/accept; on http on the own machine it is called " + plain(cookieName)},
+		"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "Set by POST /login, POST /login/passkey, POST /setup and POST /invites/accept; on http on the own machine it is called " + plain(cookieName)},
 	}
 	s.api = humago.NewWithPrefix(s.mux, prefix, config)
 
 	add(s, route{anyone, "POST /setup", "setUp", 201, "Create the first admin, with the one-time token from the log"}, h.sessions.setUp)
 	add(s, route{anyone, "POST /login", "logIn", 200, "Start a session, with a cookie"}, h.sessions.logIn)
+	add(s, route{anyone, "POST /login/passkey", "logInByPasskey", 200, "Start a session by a passkey, with a cookie"}, h.passkeys.logIn)
 	add(s, route{full, "DELETE /login", "logOut", 204, "End this session, and the invites and devices that were made by it"}, h.sessions.logOut)
-	add(s, route{full, "POST /proof", "prove", 204, "Give the password again: for 10 minutes, this session or token may do what wants it"}, h.sessions.prove)
+	add(s, route{full, "POST /proof", "prove", 204, "Give the password again, or use a passkey: for 10 minutes, this session or token may do what wants proof"}, h.passkeys.giveProof)
 	add(s, route{full, "GET /me", "getMe", 200, "Own user, and what the page is to tell"}, h.users.getMe)
 	add(s, route{full, "PATCH /me", "patchMe", 200, "Change own name or password; a new password ends all sessions, tokens of full scope and invites"}, h.users.patchMe)
 	add(s, route{full, "DELETE /me/notice", "dismissNotice", 204, "Dismiss what the page has told"}, h.users.dismissNotice)
+
+	add(s, route{anyone, "POST /passkeys/challenge", "challengePasskey", 200, "Begin the use of a passkey, to log in or as a proof; the browser that asks may answer, which its cookie shows"}, h.passkeys.challenge)
+	add(s, route{full, "POST /passkeys/options", "beginPasskey", 200, "Begin to make a passkey; wants the password, or the use of another passkey, in this request"}, h.passkeys.options)
+	add(s, route{full, "GET /passkeys", "listPasskeys", 200, "Own passkeys, newest first"}, h.passkeys.list)
+	add(s, route{full, "POST /passkeys", "createPasskey", 201, "Add a passkey that the browser has made; own devices are told"}, h.passkeys.create)
+	add(s, route{full, "PATCH /passkeys/{id}", "patchPasskey", 204, "Rename a passkey"}, h.passkeys.rename)
+	add(s, route{full, "DELETE /passkeys/{id}", "deletePasskey", 204, "Remove a passkey, and end the sessions that began by it; wants proof"}, h.passkeys.remove)
 
 	add(s, route{full, "GET /sessions", "listSessions", 200, "Own sessions, newest first"}, h.sessions.listSessions)
 	add(s, route{full, "DELETE /sessions/{id}", "deleteSession", 204, "End a session, and the sessions, tokens, invites and devices that were made by it"}, h.sessions.deleteSession)

@@ -17,19 +17,27 @@ type admission struct {
 	body                              object
 	nobody, device, full, ben, master int
 
-	proof bool // it wants the password
+	proof bool // it wants proof
 }
 
 // admissions is the table of permissions.
 var admissions = []admission{
 	{"POST /setup", object{"token": "none", "name": "Eve", "password": "long enough " + marker}, 409, 409, 409, 409, 409, false},
 	{"POST /login", object{"name": "anna", "password": password}, 200, 200, 200, 200, 200, false},
+	{"POST /login/passkey", object{"passkey": object{}}, 422, 422, 422, 422, 422, false},
 	{"DELETE /login", nil, 401, 403, 403, 403, 403, false},
 	{"POST /proof", object{"password": password}, 401, 403, 204, 204, 403, false},
 	{"GET /me", nil, 401, 403, 200, 200, 403, false},
 	{"PATCH /me", object{}, 401, 403, 200, 200, 403, false},
 	{"PATCH /me", object{"password": password, "current_password": password}, 401, 403, 200, 200, 403, false},
 	{"DELETE /me/notice", nil, 401, 403, 204, 204, 403, false},
+	{"PATCH /me", object{"only_passkeys": true, "current_password": password}, 401, 403, 409, 409, 403, false},
+	{"POST /passkeys/challenge", nil, 409, 409, 409, 409, 409, false}, // the address is another
+	{"POST /passkeys/options", object{"password": password}, 401, 403, 409, 409, 403, false},
+	{"GET /passkeys", nil, 401, 403, 200, 200, 403, false},
+	{"POST /passkeys", object{"name": "x", "passkey": object{}}, 401, 403, 422, 422, 403, false},
+	{"PATCH /passkeys/PASSKEY", object{"name": "x"}, 401, 403, 204, 404, 403, false},
+	{"DELETE /passkeys/PASSKEY", nil, 401, 403, 204, 404, 403, true},
 	{"GET /sessions", nil, 401, 403, 200, 200, 403, false},
 	{"DELETE /sessions/SESSION", nil, 401, 403, 204, 404, 403, false},
 	{"GET /users", nil, 401, 403, 200, 403, 200, false},
@@ -94,6 +102,11 @@ func (row admission) request(h *testServer, ids map[string]string) (method, path
 	if strings.Contains(path, "USER") {
 		ids["USER"] = h.made("Carl", false)
 	}
+	if strings.Contains(path, "PASSKEY") {
+		k, err := h.store.Users.AddPasskey(h.anna.id, registry.Passkey{Name: "Phone", Credential: []byte(ids["TOKEN"])}, "", time.Now())
+		fatal(h.t, err)
+		ids["PASSKEY"] = k.ID
+	}
 	for name, id := range ids {
 		path = strings.Replace(path, name, id, 1)
 	}
@@ -128,7 +141,7 @@ func (row admission) request(h *testServer, ids map[string]string) (method, path
 // operation returns the route of the row as the document names it.
 func (row admission) operation() string {
 	method, path, _ := strings.Cut(row.route, " ")
-	for _, name := range []string{"TOKEN", "ACCOUNT", "DEVICE", "NOTIFICATION", "SESSION", "USER", "INVITE"} {
+	for _, name := range []string{"TOKEN", "ACCOUNT", "DEVICE", "NOTIFICATION", "SESSION", "USER", "INVITE", "PASSKEY"} {
 		path = strings.Replace(path, name, "{id}", 1)
 	}
 	return strings.ToLower(method) + path
@@ -175,7 +188,7 @@ func furnish(h *testServer) map[string]string {
 	fatal(h.t, err)
 	_, s, err := h.store.Users.Authenticate(session, now)
 	fatal(h.t, err)
-	fatal(h.t, h.store.Users.Prove(h.anna.id, s.ID, password, now))
+	fatal(h.t, h.store.Users.Prove(h.anna.id, s.ID, registry.Proof{Password: password}, now))
 	invite, code, err := h.store.Users.AddInvite(h.anna.id, registry.InviteForDevice, false, "", now)
 	fatal(h.t, err)
 	return map[string]string{"SESSION": s.ID, "COOKIE": session, "APP": secret, "NEW APP": bare, "INVITE": invite.ID, "CODE": code, "TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}

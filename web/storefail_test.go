@@ -17,7 +17,7 @@ import (
 // unlimited removes the limits on tries.
 func (h *testServer) unlimited() {
 	h.server.limits.users.burst = math.MaxInt32
-	for _, l := range []**limiter{&h.server.limits.addresses, &h.server.limits.logins, &h.server.limits.pushes} {
+	for _, l := range []**limiter{&h.server.limits.addresses, &h.server.limits.logins, &h.server.limits.pushes, &h.server.limits.challenges} {
 		*l = newLimiter(math.MaxInt32, time.Nanosecond)
 	}
 }
@@ -105,6 +105,7 @@ func TestStoreFails(t *testing.T) {
 	t.Run("at any point of a request, only that request fails", storeFailsInRequest)
 	t.Run("after a test push, only that request fails", storeFailsAfterTestPush)
 	t.Run("a failed setup can be tried again", storeFailsInSetup)
+	t.Run("a passkey can be tried again", storeFailsWithPasskey)
 	t.Run("a stream ends", storeFailsInStream)
 }
 
@@ -119,7 +120,8 @@ func storeFailsInRequest(t *testing.T) {
 		for method, op := range methods {
 			at := method + path
 			switch at {
-			case "post/setup", "get/events", "get/vapid": // tested below; needs no store
+			case "post/setup", "get/events", "get/vapid", // tested below; needs no store
+				"post/passkeys/challenge", "post/passkeys/options", "post/passkeys", "post/login/passkey":
 				continue
 			}
 			t.Run(at, func(t *testing.T) {
@@ -208,6 +210,53 @@ func failEach(h *testServer, who string, make func() *http.Request) int {
 		}
 	}
 	return int(takes)
+}
+
+func storeFailsWithPasskey(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	h.unlimited()
+	p, phone := h.browse(house).enter("Anna"), newAuthenticator(t, house)
+	p.addPasskey(phone)
+	for path, make := range map[string]func(string) *http.Request{
+		"/login/passkey": func(path string) *http.Request {
+			visitor := h.browse(house)
+			return visitor.with("POST", path, object{"passkey": phone.get(visitor.asked())})
+		},
+		"/proof":            func(path string) *http.Request { return p.with("POST", path, object{"passkey": phone.get(p.asked())}) },
+		"/passkeys/options": func(path string) *http.Request { return p.with("POST", path, object{"password": password}) },
+		"/passkeys": func(path string) *http.Request {
+			return p.with("POST", path, object{"name": "x", "passkey": newAuthenticator(t, house).create(p.begin(object{"password": password}))})
+		},
+		"/me": func(path string) *http.Request {
+			return p.with("PATCH", path, object{"only_passkeys": false, "current_passkey": phone.get(p.asked())})
+		},
+	} {
+		r := make(path)
+		count := h.at(0, nil)
+		good := h.send(r)
+		takes := count()
+		if good.status >= 300 || takes < 2 {
+			t.Fatalf("%s: %d after %d transactions: %s", path, good.status, takes, good.raw)
+		}
+		for n := range takes {
+			r := make(path)
+			held := h.holds()
+			h.at(n+1, func() error { return errDisk })
+			a := h.send(r)
+			h.at(0, nil)
+			// A session begins even if the browser cannot be remembered.
+			if path == "/login/passkey" && n+1 == takes {
+				continue
+			}
+			if a.status != 500 || len(h.since(held)) > 0 {
+				t.Errorf("%s, without transaction %d of %d: %d, and there are %v", path, n+1, takes, a.status, h.since(held))
+			}
+			if again := h.send(make(path)); again.status != good.status {
+				t.Errorf("%s, tried again after transaction %d of %d failed: %s", path, n+1, takes, again.raw)
+			}
+		}
+	}
 }
 
 // begunForNobody reports whether a session was started but its cookie was not sent, because the

@@ -65,6 +65,7 @@ type userHandlers struct {
 	accounts registry.Accounts
 	devices  registry.Devices
 	limits   *limits
+	passkeys *passkeyHandlers
 	codes    codes.Table
 }
 

@@ -185,7 +185,7 @@ func (s *server) problemOf(op *huma.Operation, err error) *Problem {
 		return notFound()
 	case errors.Is(err, registry.ErrTaken):
 		return unprocessable("name", "taken")
-	case errors.Is(err, registry.ErrLastAdmin):
+	case errors.Is(err, registry.ErrLast):
 		return problem(http.StatusConflict, "last_admin")
 	case errors.Is(err, registry.ErrNotTold):
 		p := problem(http.StatusConflict, "devices_first")

@@ -53,11 +53,12 @@ var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/tes
 
 // oneRoom are the libraries that only one room may know.
 var oneRoom = map[string][]string{
-	"go.etcd.io/bbolt":              {"idlepush/registry/table", "idlepush/registry/boltcheck"},
-	"firebase.google.com/go/v4":     {"idlepush/push/fcm"},
-	"github.com/sideshow/apns2":     {"idlepush/push/apns"},
-	"github.com/danielgtaylor/huma": {"idlepush/web"},
-	"github.com/coder/websocket":    {"idlepush/push/pushtest/mozilla", "idlepush/web/browsertest"},
+	"go.etcd.io/bbolt":                {"idlepush/registry/table", "idlepush/registry/boltcheck"},
+	"firebase.google.com/go/v4":       {"idlepush/push/fcm"},
+	"github.com/sideshow/apns2":       {"idlepush/push/apns"},
+	"github.com/danielgtaylor/huma":   {"idlepush/web"},
+	"github.com/go-webauthn/webauthn": {"idlepush/web"},
+	"github.com/coder/websocket":      {"idlepush/push/pushtest/mozilla", "idlepush/web/browsertest"},
 }
 
 func TestTheRoomsKnowOnlyWhomTheyMay(t *testing.T) {

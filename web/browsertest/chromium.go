@@ -61,3 +61,65 @@ func Chromium(t testing.TB) *Browser {
 	b.collectErrors(t)
 	return b
 }
+
+// Authenticator is a virtual authenticator of a tab in Chromium, which keeps passkeys and uses them
+// without asking.
+type Authenticator struct {
+	page    *Page
+	session string // of the DevTools protocol
+	id      string
+}
+
+// AddAuthenticator gives the tab an authenticator, and from then on no others. It works in Chromium
+// only.
+func (p *Page) AddAuthenticator(t testing.TB) *Authenticator {
+	t.Helper()
+	a := &Authenticator{page: p}
+	var attached struct{ Session string }
+	p.must(t, "goog:cdp.getSession", object{"context": p.context}, &attached)
+	a.session = attached.Session
+	a.send(t, "enable", object{}, nil)
+	var made struct{ AuthenticatorID string }
+	a.send(t, "addVirtualAuthenticator", object{"options": object{"protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
+		"hasUserVerification": true, "isUserVerified": true, "automaticPresenceSimulation": true}}, &made)
+	a.id = made.AuthenticatorID
+	return a
+}
+
+// send runs a command of the domain WebAuthn and decodes its result into out, unless that is nil.
+func (a *Authenticator) send(t testing.TB, command string, params object, out any) {
+	t.Helper()
+	var answer struct{ Result json.RawMessage }
+	a.page.must(t, "goog:cdp.sendCommand", object{"method": "WebAuthn." + command, "params": params, "session": a.session}, &answer)
+	if out == nil {
+		return
+	}
+	if err := json.Unmarshal(answer.Result, out); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Passkeys returns the passkeys of the authenticator.
+func (a *Authenticator) Passkeys(t testing.TB) (list []map[string]any) {
+	t.Helper()
+	var all struct{ Credentials []map[string]any }
+	a.send(t, "getCredentials", object{"authenticatorId": a.id}, &all)
+	return all.Credentials
+}
+
+// Copy replaces the passkeys by those of another authenticator. They count their uses from
+// signCount on.
+func (a *Authenticator) Copy(t testing.TB, passkeys []map[string]any, signCount int) {
+	t.Helper()
+	a.send(t, "clearCredentials", object{"authenticatorId": a.id}, nil)
+	for _, k := range passkeys {
+		k["signCount"] = signCount
+		a.send(t, "addCredential", object{"authenticatorId": a.id, "credential": k}, nil)
+	}
+}
+
+// SetVerified sets whether the authenticator knows its owner, as by a finger.
+func (a *Authenticator) SetVerified(t testing.TB, verified bool) {
+	t.Helper()
+	a.send(t, "setUserVerified", object{"authenticatorId": a.id, "isUserVerified": verified}, nil)
+}

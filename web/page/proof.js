@@ -1,11 +1,12 @@
 import { call } from "./api.js";
 import { button, el, field, form } from "./dom.js";
+import { passkeysWork, usePasskey } from "./passkey.js";
 
 const { texts } = self;
 
-// proved calls send. If the server wants the password first, it asks for that and calls send again.
+// proved calls send. If the server wants a proof first, it asks the question and calls send again.
 // It resolves to the answer, or to undefined if the person cancels.
-export async function proved(send) {
+export async function proved(send, question = texts.passwordAgain) {
 	try {
 		return await send();
 	} catch (problem) {
@@ -13,20 +14,29 @@ export async function proved(send) {
 			throw problem;
 		}
 	}
-	return await asked() ? send() : undefined;
+	return await withProof(question, async (proof) => {
+		await call("POST", "/proof", proof);
+		return true;
+	}) && send();
 }
 
-// asked asks for the password, and resolves to whether the server has accepted it.
-function asked() {
+// withProof asks for the password or a passkey, and calls send with it, as {password} or {passkey},
+// until the server accepts it. It resolves to the answer, or to undefined if the person cancels.
+export async function withProof(question, send) {
+	const { passkeys, only_passkeys: only } = await call("GET", "/me");
+	const byPasskey = passkeys > 0 && passkeysWork;
 	return new Promise((resolve) => {
-		let given = false;
-		const dialog = el("dialog", { "aria-label": texts.passwordAgain, onclose: () => { resolve(given); dialog.remove(); } },
-			el("p", {}, texts.passwordAgain),
-			form(texts.passwordGive, async (values) => {
-				await call("POST", "/proof", { password: values.get("password") });
-				given = true;
-				dialog.close();
-			}, field("password", texts.currentPassword, { type: "password", autocomplete: "current-password" })),
+		let answer;
+		const give = (proof) => async (values) => {
+			answer = await send(await proof(values));
+			dialog.close();
+		};
+		const dialog = el("dialog", { "aria-label": question, onclose: () => { resolve(answer); dialog.remove(); } },
+			el("p", {}, question),
+			byPasskey && form(texts.passkeyUse, give(async () => ({ passkey: await usePasskey() }))),
+			!only && form(texts.passwordGive, give((values) => ({ password: values.get("password") })),
+				field("password", texts.currentPassword, { type: "password", autocomplete: "current-password" })),
+			only && !byPasskey && el("p", {}, texts.passkeysElsewhere),
 			el("div", { class: "buttons" }, button(texts.cancel, () => dialog.close())));
 		document.body.append(dialog);
 		dialog.showModal();

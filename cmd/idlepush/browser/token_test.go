@@ -52,7 +52,7 @@ func TestTokens(t *testing.T) {
 		phone.WaitText(t, "Let it ring here")
 		s.openView(t, phone, "devices", "Another phone")
 		phone.Click(t, "Show a code")
-		phone.WaitText(t, "Enter your password to show that it is you.")
+		phone.WaitText(t, "Show that it is you.")
 		phone.Type(t, "Current password", "planted-wrong-login")
 		phone.Click(t, "Go on")
 		phone.WaitText(t, "The current password is wrong.")

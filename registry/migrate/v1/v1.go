@@ -164,6 +164,24 @@ type User struct {
 	Era      uint64
 	Notice   Notice   `json:",omitzero"`
 	Browsers []Digest `json:",omitempty"`
+
+	Passkeys     []Passkey `json:",omitempty"`
+	OnlyPasskeys bool      `json:",omitempty"`
+}
+
+type Passkey struct {
+	ID             string
+	By             string `json:",omitempty"`
+	Name           string
+	Site           string
+	Created        time.Time
+	Used           time.Time `json:",omitzero"`
+	Credential     []byte
+	PublicKey      []byte
+	AAGUID         []byte
+	SignCount      uint32 `json:",omitempty"`
+	BackupEligible bool   `json:",omitempty"`
+	BackedUp       bool   `json:",omitempty"`
 }
 
 type Notice struct {

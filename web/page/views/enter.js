@@ -1,5 +1,6 @@
 import { call } from "../api.js";
-import { el, field, form, tick } from "../dom.js";
+import { button, el, field, form, tick } from "../dom.js";
+import { offerPasskeys, passkeysWork, usePasskey } from "../passkey.js";
 import { stopRinging } from "../ring.js";
 import { go } from "../session.js";
 
@@ -39,14 +40,21 @@ export async function login() {
 	if (!window.isSecureContext) {
 		return insecure(texts.loginTitle);
 	}
-	return { title: texts.loginTitle, node: [form(texts.loginButton, async (values) => {
-		const { user } = await call("POST", "/login", { name: values.get("name"), password: values.get("password"), stay: values.has("stay") });
+	const logIn = async (path, body) => {
+		const { user } = await call("POST", path, { ...body, stay: new FormData(byPassword).has("stay") });
 		const then = sessionStorage.getItem("then") ?? "";
 		sessionStorage.removeItem("then");
 		enter(user, then.replace(/^#\/?/, ""));
-	}, field("name", texts.name, { autocomplete: "username", required: true }),
-	field("password", texts.password, { type: "password", autocomplete: "current-password", required: true }),
-	tick("checkbox", "stay", "yes", texts.stay, true)), el("p", { class: "hint" }, texts.forgotten), el("p", { class: "hint" }, texts.noAccountYet)] };
+	};
+	const byPassword = form(texts.loginButton, (values) => logIn("/login", { name: values.get("name"), password: values.get("password") }),
+		field("name", texts.name, { autocomplete: "username webauthn", required: true }),
+		field("password", texts.password, { type: "password", autocomplete: "current-password", required: true }),
+		tick("checkbox", "stay", "yes", texts.stay, true));
+	const endOffer = offerPasskeys((passkey) => logIn("/login/passkey", { passkey }));
+	return { title: texts.loginTitle, node: [byPassword, passkeysWork && el("div", { class: "buttons" }, button(texts.loginByPasskey, async () => {
+		endOffer();
+		await logIn("/login/passkey", { passkey: await usePasskey() });
+	})), el("p", { class: "hint" }, texts.forgotten), el("p", { class: "hint" }, texts.noAccountYet)].filter(Boolean) };
 }
 
 // opened shows what an invite lets its holder do. title is for when there is no such invite.

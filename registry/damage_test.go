@@ -22,6 +22,9 @@ func TestWrittenFile(t *testing.T) {
 	t.Run("each other table is harmless for a reason", otherTables)
 	t.Run("a mailbox whose server was changed is not watched, and its owner is told once", changedServer)
 	t.Run("a person whose row is damaged can be removed, and the name given anew", damagedPerson)
+	t.Run("a device of a person whose row is damaged can be gone", damagedOwner)
+	t.Run("a queue that has lost its device is not due for ever", lostDevice)
+	t.Run("a row with a key that cannot be read stops nothing", unreadableKey)
 	t.Run("a public URL that was written without the key is not used", writtenURL)
 	t.Run("a restored file opens as it was, without a warning", restoredFile)
 }
@@ -357,6 +360,73 @@ func damagedPerson(t *testing.T) {
 	}
 	if reopen(t, s); len(s.Warnings()) > 0 {
 		t.Errorf("it warns still: %+v", s.Warnings())
+	}
+}
+
+func damagedOwner(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.written(t, func(tx *table.Tx) error {
+		row, _, err := users.Unverified(tx, id(h.ann.ID))
+		row.Admin = false
+		return errors.Join(err, users.Put(tx, id(h.ann.ID), row))
+	})
+	own, err := s.Devices.List(h.ann.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range own {
+		if err := s.db.Update(func(tx *table.Tx) error {
+			set := &queueSet{tx: tx, now: noon, list: make(map[id]*queue)}
+			q, err := set.getExisting(id(d.ID))
+			if err != nil {
+				return err
+			}
+			return errors.Join(removeGoneDevice(set, q, because("webpush_gone", "")), set.save())
+		}); err != nil {
+			t.Errorf("%s is not removed: %v", d.Name, err)
+		}
+	}
+}
+
+func lostDevice(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	d := phone(t, s, someone(t, s, "ann"), "phone")
+	err := s.db.Update(func(tx *table.Tx) error {
+		q, _, err := queues.Get(tx, id(d.ID))
+		q.Due = dawn
+		return errors.Join(err, devices.Delete(tx, deviceKey{id(d.User), id(d.ID)}), queues.Put(tx, id(d.ID), q))
+	})
+	if err != nil || len(dueNow(t, s, dawn)) != 1 {
+		t.Fatalf("the queue is not due: %v", err)
+	}
+	if _, _, err := s.Outbox.Next(d.ID, dawn); !errors.Is(err, ErrNotFound) {
+		t.Errorf("its next delivery: %v", err)
+	}
+	if list := dueNow(t, s, dawn); len(list) > 0 {
+		t.Errorf("due are %v", list)
+	}
+}
+
+func unreadableKey(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, of := range []string{users.Name(), tokens.Name(), invites.Name(), accounts.Name(), devices.Name()} {
+		t.Run(of, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, data := range h.made {
+				putFile(t, filepath.Join(dir, name), data)
+			}
+			dumpFile(t, dir, map[string][]byte{of + " x": []byte("planted")})
+			s := openStore(t, dir)
+			if list, err := s.Mail.Accounts(); err != nil || len(list) != 2 {
+				t.Errorf("the watcher has %d accounts, %v", len(list), err)
+			}
+			if w := s.Warnings(); len(w) != 1 || w[0].Code != codeRowDamaged {
+				t.Errorf("it warns of %+v", w)
+			}
+		})
 	}
 }
 

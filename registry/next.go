@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,6 +38,10 @@ func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) 
 			stale = !ok
 			return err
 		})
+		if errors.Is(err, ErrNotFound) {
+			// A queue is left if the row of its device was damaged since Open. It would stay due.
+			return Work{}, false, cmp.Or(o.db.Update(func(tx *table.Tx) error { return queues.Delete(tx, id(device)) }), err)
+		}
 		if err != nil || !stale {
 			return w, ok, err
 		}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -62,6 +63,9 @@ func tellOthers(set *queueSet, user, device id, r idlepush.Reason, about ...stri
 		return nil
 	}
 	u, err := getUser(set.tx, string(user))
+	if errors.Is(err, ErrNotFound) {
+		return nil // the user's row is damaged: nobody can log in and see a notice
+	}
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (x *Index[I, K, V]) First(tx *Tx, r Range, limit int) ([]Entry[I, K], error
 
 // Keys returns at most limit keys of the index in the range, in order.
 func (x *Index[I, K, V]) Keys(tx *Tx, r Range, limit int) ([]I, error) {
-	return keys[I](tx, x.name, r, limit)
+	return keys[I](tx, x.name, r, limit, false)
 }
 
 // Last returns at most limit entries of the range, the last entry first.

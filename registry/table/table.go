@@ -71,16 +71,17 @@ func (t *Table[K, V]) Unverified(tx *Tx, k K) (V, bool, error) {
 	return *row, true, nil
 }
 
-// Damaged returns the rows whose tags do not fit, in order. Unverified says what they are worth.
+// Damaged returns the rows whose tags do not fit, in order. Unverified says what they are worth. A
+// key that cannot be read is zero.
 func (t *Table[K, V]) Damaged(tx *Tx) (list []Row[K, V], err error) {
 	err = tx.scan(t.name, Range{}, false, NoLimit, func(key, data []byte) error {
 		row, verified, err := t.open(tx, key, data)
 		if err != nil || verified {
 			return err
 		}
-		k, err := parse[K](t.name, key)
+		k, _ := parse[K](t.name, key)
 		list = append(list, Row[K, V]{k, *row})
-		return err
+		return nil
 	})
 	return list, err
 }
@@ -198,9 +199,10 @@ func (t *Table[K, V]) rows(tx *Tx, r Range, backwards bool, limit int) (list []R
 	return list, err
 }
 
-// Keys returns at most limit keys of the range, in order, without reading the rows.
+// Keys returns at most limit keys of the range, in order, without reading the rows. A key that
+// cannot be read is an error, unless the rows carry tags, because then nothing relies on its row.
 func (t *Table[K, V]) Keys(tx *Tx, r Range, limit int) ([]K, error) {
-	return keys[K](tx, t.name, r, limit)
+	return keys[K](tx, t.name, r, limit, t.tagged)
 }
 
 // Has reports whether there is a row under k, without reading it.
@@ -209,9 +211,12 @@ func (t *Table[K, V]) Has(tx *Tx, k K) (bool, error) {
 	return data != nil, err
 }
 
-func keys[K Key[K]](tx *Tx, name string, r Range, limit int) (list []K, err error) {
+func keys[K Key[K]](tx *Tx, name string, r Range, limit int, skip bool) (list []K, err error) {
 	err = tx.scan(name, r, false, limit, func(key, _ []byte) error {
 		k, err := parse[K](name, key)
+		if err != nil && skip {
+			return errSkipped
+		}
 		list = append(list, k)
 		return err
 	})

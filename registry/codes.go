@@ -58,6 +58,9 @@ const (
 	codeDeviceDamaged codes.Code = "device_damaged"
 )
 
+// codeDeviceGone tells a person that a device no longer rings.
+const codeDeviceGone codes.Code = "device_gone"
+
 // codeFilesOpen is for admins.
 const codeFilesOpen codes.Code = "files_open"
 
@@ -112,5 +115,5 @@ var Codes = []codes.Entry{
 		ofLogins:    "Tokens, sessions or invites in the store are damaged, or something other than idlepush has changed them: {count} were removed. People log in again." + whoWrote,
 		ofPublicURL: "The public URL in the store" + rowDamaged + "it is not used. Set public-url." + whoWrote,
 	}},
-	{Code: "device_gone", Text: "{device} gets no more notifications: {cause}"},
+	{Code: codeDeviceGone, Text: "{device} gets no more notifications: {cause}"},
 }

@@ -115,8 +115,11 @@ func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepu
 		if err := checkOnlyDevice(tx, maker, d); err != nil {
 			return err
 		}
-		if err := putNotice(tx, id(d.User), u, Notice{}); err != nil {
-			return err
+		// The admin token may have made that of device scope, and an app registers at each start.
+		if maker.Scope != ScopeDevice || u.Notice.Code == codeDeviceGone {
+			if err := putNotice(tx, id(d.User), u, Notice{}); err != nil {
+				return err
+			}
 		}
 		out.By = by
 		old, err := s.register(tx, &out, now)

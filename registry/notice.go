@@ -10,7 +10,8 @@ import (
 )
 
 // Notice is what the page tells a user when it is opened next, because there was no device to
-// notify. It stays until it is dismissed, or until a device of the user is registered.
+// notify. It stays until it is dismissed, or until a device of the user is registered: by a token of
+// device scope only if it says that a device is gone.
 type Notice struct {
 	Since time.Time
 	idlepush.Reason

@@ -153,6 +153,23 @@ func TestTokenByAdmin(t *testing.T) {
 			}
 		}
 	})
+	t.Run("whoever has the token cannot end the notice with it", func(t *testing.T) {
+		t.Parallel()
+		s := newStore(t)
+		ann := someone(t, s, "ann")
+		row, _, err := s.Users.AddTokenByAdmin(ann.ID, "script", dawn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		register(t, s, idlepush.Device{User: ann.ID, Name: "his", By: row.ID, Transport: FCM, Address: "his", Content: idlepush.LevelPreview})
+		if n, err := s.Users.Notice(ann.ID); err != nil || n.Code != codeTokenByAdmin {
+			t.Errorf("the notice is %+v, %v", n, err)
+		}
+		phone(t, s, ann, "mine")
+		if n, err := s.Users.Notice(ann.ID); err != nil || !n.Since.IsZero() {
+			t.Errorf("registered on the page: %+v, %v", n, err)
+		}
+	})
 	t.Run("the token is not made without telling", func(t *testing.T) {
 		t.Parallel()
 		s := newStore(t)

@@ -188,7 +188,7 @@ func removeGoneDevice(set *queueSet, q *queue, cause idlepush.Reason) error {
 	if err := removeDevice(set.tx, d.Key); err != nil {
 		return err
 	}
-	reason := idlepush.Reason{Code: "device_gone", Params: cause.Params}.With(codes.Cause, string(cause.Code)).With("device", d.Value.Name)
+	reason := idlepush.Reason{Code: codeDeviceGone, Params: cause.Params}.With(codes.Cause, string(cause.Code)).With("device", d.Value.Name)
 	return tellUser(set, d.Key.user, reason, string(d.Key.device))
 }
 

@@ -32,6 +32,14 @@ func checkMaker(tx *table.Tx, user, by string, now time.Time) (userRow, tokenRow
 	return u, t.Value, err
 }
 
+// Check returns ErrNotFound if there is no such user, and ErrDenied if the session or token has ended.
+func (s Users) Check(user, token string, now time.Time) error {
+	return s.db.View(func(tx *table.Tx) error {
+		_, _, err := checkMaker(tx, user, token, now)
+		return err
+	})
+}
+
 // tokenOfUser returns the user's session or token of that id, or ErrNotFound.
 func tokenOfUser(tx *table.Tx, user id, token string) (table.Row[digest, tokenRow], error) {
 	t, found, err := tokensID.Row(tx, id(token))

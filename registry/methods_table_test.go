@@ -59,6 +59,8 @@ var calls = []call{
 	{method: "Users.Authenticate", when: "a session that is used again",
 		do:       func(f furnished) (any, error) { return two(f.s.Users.Authenticate(f.session, noon)) },
 		forgives: 2},
+	{method: "Users.Check",
+		do: func(f furnished) (any, error) { return only(f.s.Users.Check(f.ben.ID, f.bens.ID, noon)) }},
 	{method: "Mail.Clear", when: "mail of which some is in a summary", reads: "deliveries 7, notifications 3, queues 3",
 		do: func(f furnished) (any, error) {
 			return f.s.Mail.Clear(f.shared.ID, "INBOX", 7, []uint32{2, 3}, noon)

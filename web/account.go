@@ -183,7 +183,7 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 		return nil, err
 	}
 	a.Status.LoggedIn = time.Now()
-	a, added, err := h.accounts.Add(a, c.session(), time.Now())
+	a, added, err := h.accounts.Add(a, c.token.ID, time.Now())
 	if err != nil {
 		return nil, notAdded(err, "too_many_accounts")
 	}
@@ -232,6 +232,9 @@ func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[a
 // no longer that of old, for which the password was tried. loggedIn is when it was; zero: it was
 // not.
 func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idlepush.Account, loggedIn time.Time) (*body[Account], error) {
+	if err := stillAdmitted(h.users, c); err != nil {
+		return nil, err
+	}
 	now, err := h.ownAccount(c, in.ID)
 	if err != nil {
 		return nil, err

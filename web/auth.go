@@ -192,6 +192,15 @@ func (g *guard) session(token string, cookie bool) (caller, error) {
 	return c, nil
 }
 
+// stillAdmitted returns a problem if the caller's session or token ended while the request waited
+// for a mail server or a push service.
+func stillAdmitted(users registry.Users, c caller) error {
+	if c.scope == admin {
+		return nil
+	}
+	return sessionEnded(users.Check(c.user.ID, c.token.ID, time.Now()))
+}
+
 // sessionEnded returns a problem for registry.ErrDenied if the session ended while the request
 // waited for a mail server or a push service.
 func sessionEnded(err error) error {

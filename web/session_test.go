@@ -4,10 +4,13 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"idlepush"
+	"idlepush/registry"
 )
 
 // logIn returns the cookie of a new session.
@@ -31,6 +34,7 @@ func TestSessions(t *testing.T) {
 	t.Run("a user sees and ends only own sessions", sessionsOfOneUser)
 	t.Run("a removed device is logged out", sessionDeviceRemoved)
 	t.Run("nothing is created in a session that ended meanwhile", sessionEndedMeanwhile)
+	t.Run("nothing is done with a token that ended meanwhile", tokenEndedMeanwhile)
 	t.Run("a login by another user ends the notifications of the previous one", sessionOfAnotherUser)
 }
 
@@ -349,6 +353,37 @@ func sessionEndedMeanwhile(t *testing.T) {
 		fatal(t, err)
 		if a.status != 401 && a.status != 404 || len(accounts) > 0 {
 			t.Errorf("%s: a mailbox is kept: %d, %s", name, a.status, a.raw)
+		}
+	}
+}
+
+func tokenEndedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		method, path string
+		body         object
+	}{
+		"adds a mailbox":                 {"POST", "/accounts", mailbox().with("username", "ben")},
+		"adds a device":                  {"POST", "/devices", browser()},
+		"shares a mailbox":               {"PATCH", "/accounts/ACCOUNT", object{"password": password, "shared_with": []string{"BEN"}}},
+		"gives a device another address": {"PATCH", "/devices/DEVICE", object{"token": "his-" + marker}},
+	} {
+		h := newTestServer(t)
+		account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+		phone := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
+		his, secret := h.newToken(h.anna.id, registry.ScopeFull)
+		ends := func() { fatal(t, h.store.Users.RemoveToken(h.anna.id, his.ID, "")) }
+		h.set(func() {
+			h.during = func(idlepush.Device) { ends() }
+			h.check = func(ctx context.Context, a idlepush.Account) (Check, error) { ends(); return accept(ctx, a) }
+		})
+		held := h.stored()[1:3]
+		if c.body["shared_with"] != nil {
+			c.body["shared_with"] = []string{h.ben.id}
+		}
+		a := h.send(h.request(secret, c.method, strings.NewReplacer("ACCOUNT", account, "DEVICE", phone).Replace(c.path), c.body))
+		if now := h.stored()[1:3]; a.status != 401 || !reflect.DeepEqual(now, held) {
+			t.Errorf("whoever had it %s: %d, %s", name, a.status, a.raw)
 		}
 	}
 }

@@ -223,7 +223,7 @@ self.texts = {
 	previewReads: "It can read:",
 	previewBytes: "The whole request",
 	removeDevice: "Remove this device",
-	removeDeviceSure: (name) => `Stop ringing ${name}, and log it out?`,
+	removeDeviceSure: (name) => `Stop ringing ${name}, and log it out? What was added from there is removed, too.`,
 	removeHere: "Stop ringing here",
 
 	// Activity

@@ -101,9 +101,10 @@ func checkLane(d idlepush.Device) error {
 // transport. by is the session or token by which it is registered, or empty. d.ID, d.Revision and
 // d.By are ignored.
 //
-// It returns ErrNotFound if there is no such user, ErrDenied if by has ended, ErrTaken if by is a
-// token of device scope that has another device, and a FullError if the user has as many as one may
-// have.
+// A token of device scope cannot raise the level of its device, nor get more by another one: then d
+// gets the level of that. Register returns ErrNotFound if there is no such user, ErrDenied if by has
+// ended, ErrTaken if by is a token of device scope that has another device, and a FullError if the
+// user has as many as one may have.
 func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepush.Device, created bool, err error) {
 	out := d
 	err = s.db.Update(func(tx *table.Tx) error {
@@ -112,7 +113,7 @@ func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepu
 		if err != nil {
 			return err
 		}
-		if err := checkOnlyDevice(tx, maker, d); err != nil {
+		if err := limitToToken(tx, maker, &out); err != nil {
 			return err
 		}
 		// The admin token may have made that of device scope, and an app registers at each start.
@@ -291,7 +292,11 @@ func replaceDevice(tx *table.Tx, d *idlepush.Device, old idlepush.Device, now ti
 		q.Due = now
 	}
 	if old.ID != "" && old.User != d.User {
-		if err := devices.Delete(tx, deviceKey{id(old.User), id(old.ID)}); err != nil {
+		k := deviceKey{id(old.User), id(old.ID)}
+		if err := noteLevel(tx, k); err != nil {
+			return err
+		}
+		if err := devices.Delete(tx, k); err != nil {
 			return err
 		}
 	}
@@ -390,23 +395,52 @@ func (s Devices) Remove(d idlepush.Device, keep string) error {
 	return err
 }
 
-// checkOnlyDevice returns ErrTaken if the token is of device scope and has another device than d.
-func checkOnlyDevice(tx *table.Tx, t tokenRow, d idlepush.Device) error {
+// limitToToken returns ErrTaken if the token is of device scope and has another device than d. It
+// lowers the level of d to that of the device which the token has, or had last: an app does not undo
+// what the person has chosen on the page.
+func limitToToken(tx *table.Tx, t tokenRow, d *idlepush.Device) error {
 	if t.Scope != ScopeDevice {
 		return nil
 	}
 	own, err := devicesBy(tx, t)
-	if err != nil || len(own) == 0 {
+	if err != nil {
 		return err
 	}
-	at, found, err := devicesAt.Get(tx, addressDigest(d))
-	if err == nil && (!found || at != own[0]) {
-		err = ErrTaken
+	most := t.Content
+	if len(own) > 0 {
+		at, found, err := devicesAt.Row(tx, addressDigest(*d))
+		if err == nil && (!found || at.Key != own[0]) {
+			err = ErrTaken
+		}
+		if err != nil {
+			return err
+		}
+		most = at.Value.Content
 	}
-	return err
+	if most != "" && !most.Allows(d.Content) {
+		d.Content = most
+	}
+	return nil
+}
+
+// noteLevel writes the level of a device that goes to the token of device scope that has it.
+func noteLevel(tx *table.Tx, k deviceKey) error {
+	d, found, err := devices.Get(tx, k)
+	if err != nil || !found {
+		return err
+	}
+	t, found, err := tokensID.Row(tx, id(d.By))
+	if err != nil || !found || t.Value.Scope != ScopeDevice {
+		return err
+	}
+	t.Value.Content = d.Content
+	return tokens.Put(tx, t.Key, t.Value)
 }
 
 func removeDevice(tx *table.Tx, k deviceKey) error {
+	if err := noteLevel(tx, k); err != nil {
+		return err
+	}
 	if err := queues.Delete(tx, k.device); err != nil {
 		return err
 	}

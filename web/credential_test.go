@@ -184,7 +184,13 @@ func tokenOfOneDevice(t *testing.T) {
 	if a := h.call(h.anna.device, "POST", "/devices", fcmDevice().with("content", "preview"), 200); a.body["content"] != "preview" {
 		t.Errorf("what the person has raised is lowered: %s", a.raw)
 	}
-	h.call(h.anna.full, "DELETE", at, nil, 204)
+	h.call(h.anna.full, "PATCH", at, object{"content": "sender"}, 200)
+	h.call(h.anna.device, "DELETE", at, nil, 204)
+	a = h.call(h.anna.device, "POST", "/devices", fcmDevice().with("content", "preview"), 201)
+	if a.body["content"] != "sender" {
+		t.Errorf("it raises the level by a new device: %s", a.raw)
+	}
+	h.call(h.anna.full, "DELETE", "/devices/"+a.id(), nil, 204)
 	h.call(h.anna.device, "GET", "/devices", nil, 401)
 }
 

@@ -33,9 +33,6 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 	if err := h.checkOnly(c, known.ID); err != nil {
 		return nil, err
 	}
-	if c.scope == device && known.By == c.token.ID && !known.Content.Allows(d.Content) {
-		d.Content = known.Content // an app does not undo what the person has chosen on the page
-	}
 	if known.Status.State == idlepush.StateProven {
 		d = h.transports.named(d.Transport).inherit(d, known)
 	}
@@ -133,6 +130,9 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof
 	fresh := !then.SameAddress(old)
 	if in.Body.Subscription != nil && c.session() != "" {
 		d.By = c.session() // the request comes from the browser of the device
+	}
+	if c.scope == device && !now.Content.Allows(d.Content) {
+		return nil, problem(http.StatusConflict, "changed") // the person has lowered its level meanwhile
 	}
 	// Another request has changed the address meanwhile, and nothing proved that one.
 	if !now.SameAddress(old) && (fresh || !d.SameAddress(now)) {

@@ -203,6 +203,7 @@ type Token struct {
 	By      string `json:",omitempty"`
 	Name    string
 	Scope   string
+	Content string `json:",omitempty"`
 	Created time.Time
 	Expires time.Time `json:",omitzero"`
 	Session bool      `json:",omitempty"`

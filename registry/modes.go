@@ -61,7 +61,7 @@ func openFiles(dir string) (open []string, command string, err error) {
 		if err != nil {
 			return nil, "", err
 		}
-		if info.Mode()&othersMode != 0 {
+		if info.Mode()&othersMode != 0 && !info.IsDir() {
 			open, files = append(open, entry.Name()), files+" "+quoted(path)
 		}
 	}

@@ -77,6 +77,13 @@ func openFilesRefused(t *testing.T) {
 
 func listedFolder(t *testing.T) {
 	t.Parallel()
+	within := modeStore(t)
+	if err := os.Mkdir(filepath.Join(within, storeFile+".backups"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if warnings, err := checkModes(within, keepsModes); err != nil || len(warnings) > 0 {
+		t.Errorf("with another folder in it: %v, %v", warnings, err)
+	}
 	for _, mode := range []fs.FileMode{0o755, 0o750, 0o777 | fs.ModeSticky} {
 		dir := modeStore(t)
 		if err := os.Chmod(dir, mode); err != nil {

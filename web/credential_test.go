@@ -18,6 +18,7 @@ func TestCredentials(t *testing.T) {
 	t.Run("a way in that lasts wants the password", proofNeeded)
 	t.Run("the password counts for ten minutes", proofLasts)
 	t.Run("who ends a session ends what was made by it", sessionEndsMade)
+	t.Run("whoever gives a device another address has made it", addressMade)
 	t.Run("a token of device scope has one device", tokenOfOneDevice)
 	t.Run("a token of device scope sees what its device is told", tokenSeesAsDevice)
 	t.Run("the admin token makes no full token, and the person is told", tokenByAdmin)
@@ -150,6 +151,19 @@ func sessionEndsMade(t *testing.T) {
 	if items := h.inSession(mine, "GET", "/devices", nil, 200).body["items"].([]any); len(items) != 0 {
 		t.Errorf("devices %v", items)
 	}
+}
+
+func addressMade(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	at := "/devices/" + h.call(h.anna.device, "POST", "/devices", fcmDevice(), 201).id()
+	his, secret := h.newToken(h.anna.id, registry.ScopeFull)
+	h.call(secret, "PATCH", at, object{"name": "x", "content": "sender"}, 200)
+	h.call(h.anna.device, "GET", at, nil, 200)
+	h.call(secret, "PATCH", at, object{"token": "his-" + marker}, 200)
+	h.call(h.anna.device, "GET", at, nil, 401)
+	h.call(h.anna.full, "DELETE", "/tokens/"+his.ID, nil, 204)
+	h.call(h.anna.full, "GET", at, nil, 404)
 }
 
 func tokenOfOneDevice(t *testing.T) {

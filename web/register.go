@@ -128,8 +128,9 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof
 	d, _ := h.patched(now, in.Body)
 	then, _ := h.patched(old, in.Body)
 	fresh := !then.SameAddress(old)
-	if in.Body.Subscription != nil && c.session() != "" {
-		d.By = c.session() // the request comes from the browser of the device
+	// The address is the caller's, or the request comes from the browser of the device.
+	if c.scope != admin && (fresh || in.Body.Subscription != nil && c.token.Session) {
+		d.By = c.token.ID
 	}
 	if c.scope == device && !now.Content.Allows(d.Content) {
 		return nil, problem(http.StatusConflict, "changed") // the person has lowered its level meanwhile

@@ -103,8 +103,16 @@ func endMade(tx *table.Tx, t tokenRow, keep string) (done bool, err error) {
 }
 
 // madeBy returns the first session or token that the token has made, if there is one.
+// An entry of the index may lead to none, after damage.
 func madeBy(tx *table.Tx, t tokenRow) ([]table.Row[digest, tokenRow], error) {
-	return tokensOf.Rows(tx, table.Under(makerKey{id(t.User), id(t.ID)}), 1)
+	list, err := tokensOf.First(tx, table.Under(makerKey{id(t.User), id(t.ID)}), table.NoLimit)
+	for _, e := range list {
+		row, found, err := tokens.Get(tx, e.Key)
+		if err != nil || found && row.User == t.User && row.By == t.ID {
+			return []table.Row[digest, tokenRow]{{Key: e.Key, Value: row}}, err
+		}
+	}
+	return nil, err
 }
 
 // handDown changes what made the sessions and tokens that were made by the token: to another token,

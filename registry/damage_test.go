@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -25,6 +26,7 @@ func TestWrittenFile(t *testing.T) {
 	t.Run("a device of a person whose row is damaged can be gone", damagedOwner)
 	t.Run("a queue that has lost its device is not due for ever", lostDevice)
 	t.Run("a row with a key that cannot be read stops nothing", unreadableKey)
+	t.Run("what is ended ends the rest of what it made", endedBesideDamage)
 	t.Run("a public URL that was written without the key is not used", writtenURL)
 	t.Run("a restored file opens as it was, without a warning", restoredFile)
 }
@@ -427,6 +429,37 @@ func unreadableKey(t *testing.T) {
 				t.Errorf("it warns of %+v", w)
 			}
 		})
+	}
+}
+
+func endedBesideDamage(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	maker, _, err := s.Users.AddToken(ann.ID, "maker", ScopeFull, "", dawn)
+	_, one, errOne := s.Users.AddToken(ann.ID, "one", ScopeDevice, maker.ID, dawn)
+	_, two, errTwo := s.Users.AddToken(ann.ID, "two", ScopeDevice, maker.ID, dawn)
+	if err := errors.Join(err, errOne, errTwo, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	first, last := digestOf(one), digestOf(two)
+	if bytes.Compare(first[:], last[:]) > 0 {
+		first, two = last, one
+	}
+	if err := os.Remove(filepath.Join(s.dir, storeFile+".closed")); err != nil {
+		t.Fatal(err)
+	}
+	dumpFile(t, s.dir, map[string][]byte{tokens.Name() + " " + string(first[:]): []byte("not a row")})
+	again, err := Open(s.dir, unsynced)
+	if err != nil {
+		t.Fatal(err)
+	}
+	*s = *again
+	if err := s.Users.RemoveToken(ann.ID, maker.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Users.Authenticate(two, dawn); !errors.Is(err, ErrDenied) {
+		t.Errorf("the other that it made: %v", err)
 	}
 }
 

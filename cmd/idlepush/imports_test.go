@@ -13,6 +13,7 @@ import (
 // mayImport is the house: which of our packages each may know. Tests may know more.
 var mayImport = map[string][]string{
 	"idlepush":                          {"idlepush/codes"},
+	"idlepush/cleantext":                {},
 	"idlepush/registry":                 {"idlepush", "idlepush/codes", "idlepush/registry/table", "idlepush/registry/migrate"},
 	"idlepush/registry/table":           {"idlepush/registry/boltcheck"},
 	"idlepush/registry/boltcheck":       {},
@@ -26,7 +27,7 @@ var mayImport = map[string][]string{
 	"idlepush/watcher/wire":             {"idlepush/netguard"},
 	"idlepush/watcher/imapmem":          {},
 	"idlepush/watcher/discover":         {"idlepush/codes", "idlepush/netguard", "idlepush/watcher/wire"},
-	"idlepush/watcher/message":          {},
+	"idlepush/watcher/message":          {"idlepush/cleantext"},
 	"idlepush/watcher":                  {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message"},
 	"idlepush/watcher/imaptest":         {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
 	"idlepush/push":                     {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry"},
@@ -58,6 +59,7 @@ var oneRoom = map[string][]string{
 	"github.com/sideshow/apns2":       {"idlepush/push/apns"},
 	"github.com/danielgtaylor/huma":   {"idlepush/web"},
 	"github.com/go-webauthn/webauthn": {"idlepush/web"},
+	"golang.org/x/text/secure":        {"idlepush/cleantext"},
 	"github.com/coder/websocket":      {"idlepush/push/pushtest/mozilla", "idlepush/web/browsertest"},
 }
 

@@ -19,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"idlepush/cleantext"
 )
 
 // How much of a message is read to describe it, in bytes. What lies beyond is not looked at, so no
@@ -71,7 +73,7 @@ func Describe(header, text []byte) Description {
 	return Description{
 		From:      from,
 		Address:   address,
-		Subject:   cleanText(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes),
+		Subject:   cleantext.Line(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes),
 		Date:      dateOf(fields["date"]),
 		MessageID: messageID(fields["message-id"]),
 		Preview:   preview.text,

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"idlepush/cleantext"
 )
 
 // deepest is how many multiparts may lie in one another.
@@ -53,10 +55,10 @@ func previewPart(header fields, body []byte, depth int) words {
 	}
 	text := readText(content, body)
 	if content.media == "text/html" || holdsHTML.MatchString(text) {
-		return words{text: cleanText(htmlText(text), previewRunes)}
+		return words{text: cleantext.Line(htmlText(text), previewRunes)}
 	}
 	written := writtenText(text, content)
-	return words{text: cleanText(written, previewRunes), plain: true, doubts: isPlaceholder(written)}
+	return words{text: cleantext.Line(written, previewRunes), plain: true, doubts: isPlaceholder(written)}
 }
 
 // decodeTransfer undoes the Content-Transfer-Encoding; false: it holds no text.

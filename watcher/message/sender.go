@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"idlepush/cleantext"
 )
 
 // senderOf returns the claimed sender of a message and the address: From, or Sender if that is
@@ -21,8 +23,8 @@ func senderOf(found fields, charset string) (from, address string) {
 				name, address = parseMailbox(decoded)
 			}
 		}
-		address = cleanText(address, headerBytes)
-		name = cleanText(unquoteName(decodeWords(name)), fromRunes)
+		address = cleantext.Line(address, headerBytes)
+		name = cleantext.Line(unquoteName(decodeWords(name)), fromRunes)
 		if saysAnything(name) && !namesAnotherAddress(name, address) {
 			return name, address
 		}
@@ -176,5 +178,5 @@ func cutAddress(address string) string {
 	if len(runes) <= fromRunes {
 		return address
 	}
-	return ellipsis + string(runes[len(runes)-fromRunes+1:])
+	return "…" + string(runes[len(runes)-fromRunes+1:])
 }

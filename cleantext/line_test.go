@@ -1,16 +1,14 @@
-package message
+package cleantext
 
 import (
 	"strings"
 	"testing"
-	"unicode/utf8"
 )
 
-func TestClean(t *testing.T) {
+func TestLine(t *testing.T) {
 	t.Parallel()
 	t.Run("nothing invisible or steering is left in a title", noInvisibleCharacters)
 	t.Run("a long text is cut between characters", cutBetweenCharacters)
-	t.Run("a description keeps its bounds", descriptionBounds)
 }
 
 func noInvisibleCharacters(t *testing.T) {
@@ -32,7 +30,7 @@ func noInvisibleCharacters(t *testing.T) {
 		"joined\u200dup\u200d 👩\u200d":                         "joinedup 👩",
 		"e\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301vil": "e\u0301\u0301\u0301\u0301vil",
 	} {
-		if got := cleanText(raw, 100); got != want {
+		if got := Line(raw, 100); got != want {
 			t.Errorf("%q:\n got %q\nwant %q", raw, got, want)
 		}
 	}
@@ -55,27 +53,8 @@ func cutBetweenCharacters(t *testing.T) {
 		{"123👍🏽456", "123…", 5},
 		{"e" + strings.Repeat("\u0301", 50), "e…", 4},
 	} {
-		if got := cleanText(c.raw, c.bound); got != c.want {
+		if got := Line(c.raw, c.bound); got != c.want {
 			t.Errorf("%q to %d:\n got %q\nwant %q", c.raw, c.bound, got, c.want)
 		}
-	}
-}
-
-func descriptionBounds(t *testing.T) {
-	t.Parallel()
-	long := strings.Repeat("word ", 2000)
-	got := Describe([]byte("From: "+long+"<bob@example.com>\nSubject: "+long+"\n\n"), []byte(long))
-	for name, c := range map[string]struct {
-		text  string
-		bound int
-	}{"from": {got.From, fromRunes}, "subject": {got.Subject, subjectRunes}, "preview": {got.Preview, previewRunes}} {
-		if n := utf8.RuneCountInString(c.text); n > c.bound || n < c.bound-1 || !strings.HasSuffix(c.text, "…") {
-			t.Errorf("%s is %d runes of %d: %q", name, n, c.bound, c.text)
-		}
-	}
-	address := strings.Repeat("service.bank.example.", 20) + "@evil.example"
-	if from := Describe([]byte("From: <"+address+">\n\n"), nil).From; !strings.HasSuffix(from, "@evil.example") ||
-		!strings.HasPrefix(from, "…") || utf8.RuneCountInString(from) != fromRunes {
-		t.Errorf("a long address became %q", from)
 	}
 }

@@ -1,4 +1,4 @@
-package message
+package cleantext
 
 import (
 	"slices"
@@ -19,10 +19,10 @@ const (
 	mostMarks = 4
 )
 
-// cleanText returns a text as one line that is safe to show: white space and line ends become
+// Line returns a text as one line that is safe to show: white space and line ends become
 // single spaces, none at the ends; control, bidirectional and invisible characters go, save those
 // that are part of a letter or an emoji; and more than bound runes are cut, with an ellipsis.
-func cleanText(s string, bound int) string {
+func Line(s string, bound int) string {
 	out := make([]rune, 0, min(len(s), bound+1))
 	space, marks, tags := false, 0, 0
 	for i, r := range s {

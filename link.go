@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // maxLink bounds a template, in bytes.
@@ -37,7 +38,7 @@ func CheckLink(template string) Reason {
 	if len(template) > maxLink {
 		return Reason{Code: "link_too_long"}.With("limit", strconv.Itoa(maxLink))
 	}
-	if strings.ContainsFunc(template, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("<>\"\\^`|", r) }) {
+	if strings.ContainsFunc(template, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) || strings.ContainsRune("<>\"\\^`|", r) }) {
 		return Reason{Code: "link_characters"}
 	}
 	for _, p := range linkPlaceholder.FindAllString(template, -1) {

@@ -43,7 +43,7 @@ func linkRunsNothing(t *testing.T) {
 	t.Parallel()
 	for _, template := range []string{"javascript:alert(1)", "ms-msdt:/id", "intent://x#Intent;end", "tel:110", "JavaScript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "blob:https://x", "view-source:https://x",
 		"mail.example.org", "//mail.example.org/", "https:///x", "https://{email}/", "https://ann:pw@example.org/", "https://x.example/{uid}", "https://x.example/{email", "https://x.example/}",
-		"https://x.example/ y", "https://x.example/\n", "https://x.example/\"", "https://x.example/<b>", "https://x.example/" + strings.Repeat("x", 500), "https://x.example/%zz"} {
+		"https://x.example/ y", "https://x.example/\n", "https://x.example/\u202ey", "https://x.example/\u200b", "https://x.example/\"", "https://x.example/<b>", "https://x.example/" + strings.Repeat("x", 500), "https://x.example/%zz"} {
 		if CheckLink(template).Code == "" {
 			t.Errorf("%q is taken", template)
 		}

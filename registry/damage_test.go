@@ -105,6 +105,9 @@ func change(t *testing.T, v reflect.Value) {
 		v.SetUint(v.Uint() ^ 1)
 	case reflect.Slice:
 		v.Set(reflect.Append(reflect.AppendSlice(reflect.Zero(v.Type()), v), reflect.Zero(v.Type().Elem())))
+		if v.Type().Elem().Kind() == reflect.String {
+			change(t, v.Index(v.Len()-1)) // no key of an index is empty
+		}
 	case reflect.Array:
 		change(t, v.Index(0))
 	case reflect.Struct:

@@ -158,8 +158,8 @@ func invite(tx *table.Tx, code string, now time.Time) (i inviteRow, by, person u
 
 // Accept accepts an invite and begins a session. The session is of a new user with that name and
 // password, or, for an invite for a device, of the user who made it. Accept returns ErrNotFound
-// like Invite, and for a password link; see SetPassword. It returns ErrTaken if another user has
-// that name; the invite stays.
+// like Invite, and for a password link; see SetPassword. It returns ErrTaken or
+// ErrLooksTaken as Add does; the invite stays.
 func (s Users) Accept(code, name, plain string, v Visit, now time.Time) (u idlepush.User, session string, err error) {
 	i, _, err := s.Invite(code, now)
 	if err == nil && i.For == InviteForPassword {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"strings"
 	"time"
-	"unicode"
 
 	"idlepush/registry/table"
 )
@@ -74,17 +73,6 @@ func (k ownedKey) Append(data []byte) []byte { return k.digest.Append(k.makerKey
 func (ownedKey) Parse(data []byte) (ownedKey, error) {
 	f := table.Split(data)
 	return ownedKey{makerKey{id(f.Text()), id(f.Text())}, digest(f.Fixed(sha256.Size))}, f.Err()
-}
-
-// folded returns a name without regard to case, as strings.EqualFold compares.
-func folded(name string) table.Text {
-	return table.Text(strings.Map(func(r rune) rune {
-		least := r
-		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-			least = min(least, f)
-		}
-		return least
-	}, name))
 }
 
 // folderKey is a folder of an account.

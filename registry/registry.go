@@ -1,6 +1,6 @@
 // Package registry is the store of users, tokens, accounts, cursors, devices, notifications and
 // queues. Their types are in package idlepush. Of other packages of the program it imports only
-// that one, codes, and its own subpackages.
+// that one, codes, cleantext, and its own subpackages.
 //
 // A [Store] has a handle for each of its callers: [Mail] for the watcher, [Outbox] for push, and
 // [Users], [Accounts], [Devices] and [History] for web.
@@ -12,7 +12,7 @@
 //
 // The tables of the store, with their keys (rows.go has their rows and indexes):
 //
-//	users          by id; found by name
+//	users          by id; found by name, and by what the name looks like
 //	guesses        by user: how many tries of the password are free
 //	tokens         sessions and bearer tokens, by the SHA-256 of their secret; found by user, by id
 //	invites        by the SHA-256 of their code; found by user, by id, by the user whose password
@@ -97,6 +97,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrTaken reports that another row has this name or address.
 	ErrTaken = errors.New("already taken")
+	// ErrLooksTaken reports that another user has a name that looks like this one.
+	ErrLooksTaken = errors.New("another name looks like this one")
 	// ErrStale reports that the caller must read the row again and decide again.
 	ErrStale = errors.New("the row has changed since it was read")
 	// ErrDenied reports that a secret is wrong, or that a session has ended.

@@ -17,8 +17,11 @@ import (
 
 var (
 	users      = table.NewTagged[id, userRow]("users")
-	usersNamed = table.NewIndex(users, "users/name", func(_ id, row userRow) []table.Text {
-		return []table.Text{folded(row.Name)}
+	usersNamed = table.NewIndex(users, "users/name", func(_ id, row userRow) (list []table.Text) {
+		for _, key := range row.NameKeys {
+			list = append(list, table.Text(key))
+		}
+		return list
 	})
 
 	guesses = table.New[id, guessRow]("guesses") // by user
@@ -177,6 +180,7 @@ type metaRow struct {
 
 type userRow struct {
 	Name     string
+	NameKeys []string // see nameKeys
 	Admin    bool
 	Created  time.Time
 	Password password

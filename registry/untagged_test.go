@@ -68,6 +68,7 @@ func changedIndexes(t *testing.T) {
 
 // untagged says why the rows of a table have no tag.
 var untagged = map[string]string{
+	guesses.Name():       "how many tries of a password are free",
 	standings.Name():     "a state for display, which the watcher writes anew",
 	cursors.Name():       "how far a folder was handled: mail rings twice or not",
 	hosts.Name():         "how long a connection may be silent: mail rings later",

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"idlepush"
+	"idlepush/cleantext"
 	"idlepush/registry/table"
 )
 
@@ -89,7 +90,7 @@ func (s Users) Login(name, plain string, v Visit, now time.Time) (idlepush.User,
 }
 
 func userNamed(tx *table.Tx, name string) (id, userRow, error) {
-	row, found, err := usersNamed.Row(tx, folded(name))
+	row, found, err := usersNamed.Row(tx, nameKey(name))
 	if err == nil && !found {
 		err = ErrNotFound
 	}
@@ -130,17 +131,35 @@ func (s Users) List() (list []idlepush.User, err error) {
 	return list, err
 }
 
-// checkName returns ErrTaken if another user has the name.
-func checkName(tx *table.Tx, name, user string) error {
-	other, found, err := usersNamed.Row(tx, folded(name))
-	if err == nil && found && string(other.Key) != user {
-		err = ErrTaken
+// nameKey is by which a user is found, however the name is typed.
+func nameKey(name string) table.Text { return table.Text("name " + cleantext.NameKey(name)) }
+
+// nameKeys returns the keys that only one user can have: by the name, and by what it looks like.
+func nameKeys(name string) []string {
+	looks := cleantext.Looks(name)
+	return []string{string(nameKey(name)), "look " + looks[0], "small " + looks[1]}
+}
+
+// setName writes the name into the row of a user. It returns ErrTaken if another user has it, and
+// ErrLooksTaken if another user has one that looks like it.
+func (row *userRow) setName(tx *table.Tx, name, user string) error {
+	row.Name, row.NameKeys = name, nameKeys(name)
+	for i, key := range row.NameKeys {
+		other, found, err := usersNamed.Row(tx, table.Text(key))
+		if err == nil && found && string(other.Key) != user {
+			if err = ErrTaken; i > 0 {
+				err = ErrLooksTaken
+			}
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // Add creates a user with a password that an admin has chosen. It returns ErrTaken if another user
-// has that name.
+// has that name, and ErrLooksTaken if another user has one that looks like it.
 func (s Users) Add(name, plain string, admin bool, now time.Time) (idlepush.User, error) {
 	u, hashed := idlepush.User{ID: newID(), Name: name, Admin: admin, Created: now, PasswordGiven: true}, s.newPassword(plain)
 	hashed.Given = true
@@ -152,10 +171,11 @@ func (s Users) Add(name, plain string, admin bool, now time.Time) (idlepush.User
 }
 
 func addUser(tx *table.Tx, u idlepush.User, p password) error {
-	if err := checkName(tx, u.Name, ""); err != nil {
+	row := userRow{Admin: u.Admin, Created: u.Created, Password: p}
+	if err := row.setName(tx, u.Name, u.ID); err != nil {
 		return err
 	}
-	return users.Put(tx, id(u.ID), userRow{Name: u.Name, Admin: u.Admin, Created: u.Created, Password: p})
+	return users.Put(tx, id(u.ID), row)
 }
 
 // UpdateOwn changes the user's name or password; an empty one stays. A new password needs a proof.
@@ -163,8 +183,8 @@ func addUser(tx *table.Tx, u idlepush.User, p password) error {
 // device scope without a device. If p.Devices is set, it also ends all devices and their tokens,
 // and if p.Passkeys is set all passkeys. It lets in, also if only passkeys did. What does not
 // fit one transaction takes several, but no session, token of full scope or invite is admitted
-// after the first. UpdateOwn returns ErrTaken if another user has that name, and ErrDenied if
-// the proof is wrong.
+// after the first. UpdateOwn returns ErrTaken or ErrLooksTaken as Add does, and
+// ErrDenied if the proof is wrong.
 func (s Users) UpdateOwn(user string, proof Proof, p UserPatch, now time.Time) (idlepush.User, error) {
 	p.Admin = nil
 	if p.Password == "" {
@@ -241,7 +261,7 @@ type UserPatch struct {
 }
 
 // Update changes a user for an admin: the name and the role, and never the password. It returns
-// ErrTaken if another user has that name, and ErrLast if nobody else is an admin.
+// ErrTaken or ErrLooksTaken as Add does, and ErrLast if nobody else is an admin.
 func (s Users) Update(user string, p UserPatch) (idlepush.User, error) {
 	p.Password, p.Devices = "", false
 	return s.update(user, p, nil)
@@ -265,10 +285,9 @@ func (s Users) update(user string, p UserPatch, confirm func(*userRow) error) (i
 			}
 		}
 		if p.Name != "" {
-			if err := checkName(tx, p.Name, user); err != nil {
+			if err := row.setName(tx, p.Name, user); err != nil {
 				return err
 			}
-			row.Name = p.Name
 		}
 		if p.Admin != nil && !*p.Admin {
 			if err := checkOtherAdmin(tx, user); err != nil {

@@ -287,6 +287,11 @@ func namesUnique(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
+	for _, name := range []string{"ánn", "Аnn", "ΑΝΝ"} {
+		if _, err := s.Users.UpdateOwn(bob.ID, Proof{}, UserPatch{Name: name}, dawn); !errors.Is(err, ErrLooksTaken) {
+			t.Errorf("a name that looks like another: %v", err)
+		}
+	}
 	if _, err := s.Users.UpdateOwn(bob.ID, Proof{}, UserPatch{Name: "ANN"}, dawn); !errors.Is(err, ErrTaken) {
 		t.Errorf("a name in use: %v", err)
 	}

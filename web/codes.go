@@ -62,6 +62,7 @@ var Codes = []codes.Entry{
 
 	// What is there already
 	{Code: "taken", Text: "Another user has this name.", Cases: map[string]string{
+		caseLooks:   "Another user has a name that looks like this one. Choose one that nobody can take for it.",
 		caseDevice:  "That address is registered as another device. Remove one of the two.",
 		caseMailbox: "That mailbox is watched already, as another account.",
 		casePasskey: "You have this passkey already.",
@@ -112,8 +113,8 @@ var Codes = []codes.Entry{
 	{Code: "field_not_list", Text: "must be a list"},
 	{Code: "field_not_object", Text: "must be an object"},
 	{Code: "field_bad_next", Text: "must be the `next` of an earlier answer"},
-	{Code: "field_bad_name", Text: "must be printable, without a space at either end", Cases: map[string]string{
-		caseDevice: "must be printable and not blank",
+	{Code: "field_bad_name", Text: "must have only letters of one script, digits and plain signs such as - and ', with single spaces in between", Cases: map[string]string{
+		caseLabel: "must be printable and not blank",
 	}},
 	{Code: "field_weak_password", Text: "is one that others guess first, or is made like those. Take a few words that have nothing to do with each other", Cases: map[string]string{
 		caseOwnName: "is only your name: others guess that first. Take a few words that have nothing to do with each other",
@@ -124,8 +125,8 @@ var Codes = []codes.Entry{
 	{Code: "field_bad_address", Text: "must be a mail address"},
 	{Code: "field_bad_host", Text: "must be a host name or an IP address, without a port; an international name in its xn-- form"},
 	{Code: "field_unknown_folder", Text: "the server has no such folder"},
-	{Code: "field_bad_folder_name", Text: "must be the name of a folder, of at most {limit} bytes and without control characters"},
-	{Code: "field_control_characters", Text: "must have no control characters"},
+	{Code: "field_bad_folder_name", Text: "must be the name of a folder, of at most {limit} bytes and without control or invisible characters"},
+	{Code: "field_control_characters", Text: "must have no control or invisible characters"},
 	{Code: "field_line_break", Text: "must have no line break"},
 
 	// The mail server
@@ -139,6 +140,8 @@ const (
 	caseEnded      = "session_ended"
 	caseDevice     = "device"
 	caseMailbox    = "mailbox"
+	caseLabel      = "label"
+	caseLooks      = "lookalike"
 	caseAdminToken = "admin_token"
 	caseAdminScope = "admin_scope"
 	caseAdminMoves = "admin_moves"

@@ -97,7 +97,7 @@ type deviceHandlers struct {
 
 // requestedDevice returns the device of a request, and the faults in its address.
 func (h *deviceHandlers) requestedDevice(n newDevice, user string) (idlepush.Device, faults) {
-	d := idlepush.Device{User: user, Name: n.Name, Transport: idlepush.Transport(n.Transport), Content: idlepush.Level(n.Content), Accounts: n.Accounts}
+	d := idlepush.Device{User: user, Name: labelOf(n.Name), Transport: idlepush.Transport(n.Transport), Content: idlepush.Level(n.Content), Accounts: n.Accounts}
 	d, f := h.setAddress(d, address{&n.Token, n.Subscription, choice[Keys]{true, n.Encryption}, n.given})
 	if d.Content == "" {
 		d.Content = idlepush.LevelSubject
@@ -110,7 +110,9 @@ func (h *deviceHandlers) requestedDevice(n newDevice, user string) (idlepush.Dev
 
 // patched returns the device with the changes, and the faults in its address.
 func (h *deviceHandlers) patched(d idlepush.Device, p devicePatch) (idlepush.Device, faults) {
-	set(&d.Name, p.Name)
+	if p.Name != nil {
+		d.Name = labelOf(*p.Name)
+	}
 	set(&d.Content, (*idlepush.Level)(p.Content))
 	if p.Accounts.given {
 		d.Accounts = nil

@@ -229,7 +229,7 @@ func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *body[Ac
 	if err != nil {
 		return nil, inviteGone(err)
 	}
-	if err := checkAcceptance(i.For, b); err != nil {
+	if err := checkAcceptance(i.For, &b); err != nil {
 		return nil, err
 	}
 	if err := h.checkNewPassword(i, b); err != nil {
@@ -275,7 +275,7 @@ func (h *inviteHandlers) checkNewPassword(i registry.Invite, b Acceptance) error
 }
 
 // checkAcceptance returns a problem if the acceptance lacks what the invite wants.
-func checkAcceptance(of registry.InviteFor, b Acceptance) error {
+func checkAcceptance(of registry.InviteFor, b *Acceptance) error {
 	var f faults
 	if of == registry.InviteForPerson && b.Name == "" {
 		f.add(fault("name", "field_required"))
@@ -286,5 +286,5 @@ func checkAcceptance(of registry.InviteFor, b Acceptance) error {
 	if err := f.err(); err != nil || of != registry.InviteForPerson {
 		return err
 	}
-	return checkName(b.Name)
+	return checkName(&b.Name)
 }

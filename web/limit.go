@@ -6,13 +6,13 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"idlepush/cleantext"
 	"idlepush/registry"
 )
 
@@ -183,10 +183,6 @@ func (l keptLimiter) spend(paid, now time.Time) (time.Time, time.Duration) {
 	return paid, paid.Add(l.every).Sub(full)
 }
 
-// foldName returns a key that is equal for names that strings.EqualFold finds equal. It changes the
-// case twice, because some letters have more than two cases.
-func foldName(name string) string { return strings.ToLower(strings.ToUpper(name)) }
-
 // allowSecret counts a try of a setup token or an invite.
 func (l *limits) allowSecret(c caller) error { return l.addresses.take(c.address, time.Now()) }
 
@@ -199,7 +195,7 @@ func (l *limits) allowPassword(ctx context.Context, c caller, name string) (done
 	if err != nil {
 		return nil, err
 	}
-	if err := l.take(c, user, foldName(name), known, time.Now()); err != nil {
+	if err := l.take(c, user, cleantext.NameKey(name), known, time.Now()); err != nil {
 		return nil, err
 	}
 	return l.hashing(ctx, known)

@@ -6,6 +6,7 @@ import (
 	"unicode"
 
 	"idlepush"
+	"idlepush/cleantext"
 	"idlepush/codes"
 	"idlepush/netguard"
 )
@@ -49,7 +50,7 @@ func mailboxFaults(a idlepush.Account) (f faults) {
 	}
 	if a.Username == "" {
 		f.add(fault("username", "field_required").with(codes.Case, caseNoEmail))
-	} else if !isPrintable(a.Username) {
+	} else if !cleantext.IsVisible(a.Username) {
 		f.add(fault("username", "field_control_characters"))
 	}
 	if strings.ContainsAny(string(a.Password), "\x00\r\n") {
@@ -61,7 +62,7 @@ func mailboxFaults(a idlepush.Account) (f faults) {
 // accountFaults returns mailboxFaults and the faults of the other fields of an account.
 func accountFaults(a idlepush.Account) faults {
 	f := mailboxFaults(a)
-	if i := strings.LastIndexByte(a.Email, '@'); i < 1 || i == len(a.Email)-1 || strings.ContainsFunc(a.Email, unicode.IsSpace) || !isPrintable(a.Email) {
+	if i := strings.LastIndexByte(a.Email, '@'); i < 1 || i == len(a.Email)-1 || strings.ContainsFunc(a.Email, unicode.IsSpace) || !isLabel(a.Email) {
 		f.add(fault("email", "field_bad_address"))
 	}
 	if wrong := idlepush.CheckLink(a.Link); wrong.Code != "" {
@@ -71,11 +72,17 @@ func accountFaults(a idlepush.Account) faults {
 		f.add(fault("folders", "field_too_many").with("limit", strconv.Itoa(maxFolders)))
 	}
 	for i, folder := range a.Folders {
-		if folder == "" || len(folder) > maxFolderName || !isPrintable(folder) {
+		if folder == "" || len(folder) > maxFolderName || !cleantext.IsVisible(folder) {
 			f.add(fault(indexed("folders", i), "field_bad_folder_name").with("limit", strconv.Itoa(maxFolderName)))
 		}
 	}
 	return f
+}
+
+// isLabel reports whether the text can be shown as it is.
+func isLabel(text string) bool {
+	_, ok := cleantext.Label(text)
+	return ok && cleantext.IsVisible(text)
 }
 
 // normalizeFolders spells INBOX in capitals, as its case does not matter (RFC 3501 section 5.1),
@@ -94,10 +101,6 @@ func normalizeFolders(folders []string) []string {
 	}
 	return list
 }
-
-// isPrintable reports whether the text has no control characters. Format characters are allowed,
-// because names in some scripts need them.
-func isPrintable(text string) bool { return !strings.ContainsFunc(text, unicode.IsControl) }
 
 // sameLogin reports whether two accounts have the same login, including the password.
 func sameLogin(a, b idlepush.Account) bool {

@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"idlepush"
+	"idlepush/cleantext"
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -76,7 +77,7 @@ type mePatch struct {
 
 func (h *userHandlers) patchMe(ctx context.Context, c caller, in *body[mePatch]) (*body[User], error) {
 	b := in.Body
-	if err := checkName(b.Name); err != nil {
+	if err := checkName(&b.Name); err != nil {
 		return nil, err
 	}
 	if b.Password != "" {
@@ -108,10 +109,28 @@ func (h *userHandlers) patchMe(ctx context.Context, c caller, in *body[mePatch])
 	return &body[User]{userOf(u)}, nil
 }
 
-// checkName returns a FieldError for a name that could look like another.
-func checkName(name string) error {
-	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+// checkName replaces the name of a user by the one to store; see cleantext.Name. It returns a
+// FieldError if there is none, but not for an empty name.
+func checkName(name *string) error {
+	if *name == "" {
+		return nil
+	}
+	clean, ok := cleantext.Name(*name)
+	if !ok {
 		return fault("name", "field_bad_name")
 	}
+	*name = clean
 	return nil
 }
+
+// labelOf returns what is stored of the name of a device or token, see cleantext.Label. It is empty
+// for none, and for one with control characters, which nobody types.
+func labelOf(name string) string {
+	if label, ok := cleantext.Label(name); ok && !strings.ContainsFunc(name, unicode.IsControl) {
+		return label
+	}
+	return ""
+}
+
+// badLabel returns the fault of a name for which labelOf returns nothing.
+func badLabel() FieldError { return fault("name", "field_bad_name").with(codes.Case, caseLabel) }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"idlepush"
@@ -159,8 +158,8 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof
 // that the request names, and wrong holds the faults of the address.
 func (h *deviceHandlers) checkDevice(d idlepush.Device, accounts []string, wrong faults) error {
 	var f faults
-	if !isPrintable(d.Name) || strings.TrimSpace(d.Name) == "" {
-		f.add(fault("name", "field_bad_name").with(codes.Case, caseDevice))
+	if d.Name == "" {
+		f.add(badLabel())
 	}
 	f = append(f, wrong...)
 	for i, id := range accounts {

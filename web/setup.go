@@ -34,7 +34,7 @@ func (h *sessionHandlers) setUp(ctx context.Context, c caller, in *body[Setup]) 
 		return nil, err
 	}
 	b := in.Body
-	if err := checkName(b.Name); err != nil {
+	if err := checkName(&b.Name); err != nil {
 		return nil, err
 	}
 	if err := checkPassword("password", b.Name, b.Password); err != nil {

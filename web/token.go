@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"idlepush/codes"
@@ -58,9 +59,11 @@ func (h *tokenHandlers) createToken(_ context.Context, c caller, in *body[newTok
 	if err != nil {
 		return nil, err
 	}
-	if err := checkName(b.Name); err != nil {
-		return nil, err
+	name := labelOf(b.Name)
+	if name == "" || strings.TrimSpace(b.Name) != b.Name {
+		return nil, badLabel()
 	}
+	b.Name = name
 	t, secret, err := h.addToken(c, user, b)
 	if err != nil {
 		return nil, notAdded(err, "too_many_tokens")

@@ -152,7 +152,7 @@ func (h *userHandlers) createUser(ctx context.Context, c caller, in *body[newPer
 		return nil, err
 	}
 	b := in.Body
-	if err := checkName(b.Name); err != nil {
+	if err := checkName(&b.Name); err != nil {
 		return nil, err
 	}
 	if err := checkPassword("password", b.Name, b.Password); err != nil {
@@ -176,7 +176,7 @@ func (h *userHandlers) patchUser(_ context.Context, c caller, in *edit[personPat
 			return nil, err
 		}
 	}
-	if err := checkName(b.Name); err != nil {
+	if err := checkName(&b.Name); err != nil {
 		return nil, err
 	}
 	return h.changeUser(func() (idlepush.User, error) {

@@ -185,6 +185,8 @@ func (s *server) problemOf(op *huma.Operation, err error) *Problem {
 		return notFound()
 	case errors.Is(err, registry.ErrTaken):
 		return unprocessable("name", "taken")
+	case errors.Is(err, registry.ErrLooksTaken):
+		return unprocessableOf(sentences, "name", idlepush.Reason{Code: "taken"}.With(codes.Case, caseLooks))
 	case errors.Is(err, registry.ErrLast):
 		return problem(http.StatusConflict, "last_admin")
 	case errors.Is(err, registry.ErrNotTold):

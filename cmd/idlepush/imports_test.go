@@ -14,7 +14,7 @@ import (
 var mayImport = map[string][]string{
 	"idlepush":                          {"idlepush/codes"},
 	"idlepush/cleantext":                {},
-	"idlepush/registry":                 {"idlepush", "idlepush/codes", "idlepush/registry/table", "idlepush/registry/migrate"},
+	"idlepush/registry":                 {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/registry/table", "idlepush/registry/migrate"},
 	"idlepush/registry/table":           {"idlepush/registry/boltcheck"},
 	"idlepush/registry/boltcheck":       {},
 	"idlepush/registry/migrate":         {"idlepush/registry/table"},
@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"idlepush/push/pushtest/sendertest": {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/push/pushtest", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv"},
 	"idlepush/push/pushtest/services":   {}, // only tests
 	"idlepush/push/pushtest/mozilla":    {"idlepush", "idlepush/push/pushtest"},
-	"idlepush/web":                      {"idlepush", "idlepush/codes", "idlepush/netguard", "idlepush/registry"},
+	"idlepush/web":                      {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/netguard", "idlepush/registry"},
 	"idlepush/web/browsertest":          {"idlepush/registry/testenv"},
 	"idlepush/cmd/idlepush/api":         {"idlepush"},
 	"idlepush/cmd/idlepush/browser":     {},

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"strings"
 	"time"
-	"unicode"
 
 	"idlepush/registry/table"
 )
@@ -52,17 +51,6 @@ func (k Owned) Append(data []byte) []byte { return k.Digest.Append(k.By.Append(k
 func (Owned) Parse(data []byte) (Owned, error) {
 	f := table.Split(data)
 	return Owned{ID(f.Text()), ID(f.Text()), Digest(f.Fixed(sha256.Size))}, f.Err()
-}
-
-// folded returns name without differences in case.
-func folded(name string) table.Text {
-	return table.Text(strings.Map(func(r rune) rune {
-		least := r
-		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-			least = min(least, f)
-		}
-		return least
-	}, name))
 }
 
 // mailbox returns the same digest for all accounts of one mailbox.

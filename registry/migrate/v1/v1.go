@@ -18,8 +18,11 @@ const Format = 1
 // The tables, each with its indexes.
 var (
 	Users = table.NewTagged[ID, User]("users")
-	_     = table.NewIndex(Users, "users/name", func(_ ID, row User) []table.Text {
-		return []table.Text{folded(row.Name)}
+	_     = table.NewIndex(Users, "users/name", func(_ ID, row User) (list []table.Text) {
+		for _, key := range row.NameKeys {
+			list = append(list, table.Text(key))
+		}
+		return list
 	})
 
 	Tokens = table.NewTagged[Digest, Token]("tokens")
@@ -158,6 +161,7 @@ type Meta struct {
 
 type User struct {
 	Name     string
+	NameKeys []string
 	Admin    bool
 	Created  time.Time
 	Password Password

@@ -2,6 +2,7 @@ package idlepush
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"idlepush/codes"
@@ -24,6 +25,7 @@ type Account struct {
 	Revision   uint64   // changes with every edit
 	Owner      string   // user id
 	SharedWith []string // user ids
+	OfferedTo  []string // user ids of those who have neither accepted nor declined
 	Email      string   // what people call the mailbox
 	Host       string
 	Port       int
@@ -46,7 +48,20 @@ const CodeDamaged codes.Code = "mailbox_damaged"
 // not watched and can only be removed: do not send a password to its server.
 func (a Account) Damaged() bool { return a.Status.Code == CodeDamaged }
 
+// Mailbox returns a text that all accounts of one mailbox have in common: those with the same user
+// name on the same host. The port does not matter.
+func (a Account) Mailbox() string {
+	return strings.ToLower(strings.TrimSuffix(a.Host, ".")) + "\x00" + a.Username
+}
+
 // Visible reports whether the user may see the account and be notified of its mail.
 func (a Account) Visible(user string) bool {
 	return a.Owner == user || slices.Contains(a.SharedWith, user)
+}
+
+// Offer is an account that its owner wants to share with a user, who has not answered yet.
+type Offer struct {
+	ID      string
+	Account Account
+	At      time.Time
 }

@@ -17,18 +17,25 @@ func TestClickURL(t *testing.T) {
 		kind             idlepush.Kind
 		level            idlepush.Level
 		home, link, want string
+		shared           bool
 	}{
-		"by the template":                      {idlepush.KindMail, idlepush.LevelSubject, home, link, link},
-		"to the page without one":              {idlepush.KindMail, idlepush.LevelSubject, home, "", home + "#/mail/" + id},
-		"to the page where less may be known":  {idlepush.KindMail, idlepush.LevelSender, home, link, home + "#/mail/" + id},
-		"to the page where nothing may":        {idlepush.KindMail, idlepush.LevelWake, home, link, home + "#/mail/" + id},
-		"to the page where it is too long":     {idlepush.KindMail, idlepush.LevelSubject, home, link + strings.Repeat("x", 500), home + "#/mail/" + id},
-		"nowhere, for the page is not known":   {idlepush.KindMail, idlepush.LevelSubject, "", link, ""},
-		"nowhere, for no host has such a name": {idlepush.KindMail, idlepush.LevelSubject, "https://" + strings.Repeat("h", 600) + "/", link, ""},
-		"to the page, if it is no mail":        {idlepush.KindAttention, idlepush.LevelSubject, home, "", home},
+		"by the template": {idlepush.KindMail, idlepush.LevelSubject, home, link, link, false},
+		"to the page, which asks before it opens what another user chose": {idlepush.KindMail, idlepush.LevelSubject, home, link, home + "#/open/" + id, true},
+		"to the page, if nobody chose a link":                             {idlepush.KindMail, idlepush.LevelSubject, home, "", home + "#/mail/" + id, true},
+		"to the page of what is shared where less may be known":           {idlepush.KindMail, idlepush.LevelSender, home, link, home + "#/mail/" + id, true},
+		"to the page without one":                                         {idlepush.KindMail, idlepush.LevelSubject, home, "", home + "#/mail/" + id, false},
+		"to the page where less may be known":                             {idlepush.KindMail, idlepush.LevelSender, home, link, home + "#/mail/" + id, false},
+		"to the page where nothing may":                                   {idlepush.KindMail, idlepush.LevelWake, home, link, home + "#/mail/" + id, false},
+		"to the page where it is too long":                                {idlepush.KindMail, idlepush.LevelSubject, home, link + strings.Repeat("x", 500), home + "#/mail/" + id, false},
+		"nowhere, for the page is not known":                              {idlepush.KindMail, idlepush.LevelSubject, "", link, "", false},
+		"nowhere, for no host has such a name":                            {idlepush.KindMail, idlepush.LevelSubject, "https://" + strings.Repeat("h", 600) + "/", link, "", false},
+		"to the page, if it is no mail":                                   {idlepush.KindAttention, idlepush.LevelSubject, home, "", home, false},
 	} {
 		w := pushtest.Work(row.kind, idlepush.Device{Content: row.level})
-		w.Link = row.link
+		w.Account.Link = row.link
+		if row.shared {
+			w.Account.Owner = "another"
+		}
 		if m := push.Render(w, row.home, pushtest.Sentences); m.URL != row.want {
 			t.Errorf("%s: %q, want %q", name, m.URL, row.want)
 		}

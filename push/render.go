@@ -60,13 +60,20 @@ func Render(w registry.Work, page string, texts codes.Table) Message {
 }
 
 // clickURL returns the URL that a click opens: the account's link to the mail if the device's level
-// allows it, or the page. Without a page it is empty, even if there is a link.
+// allows it, or the page. If another user chose the link, it is the page, which asks before it
+// opens that. Without a page it is empty, even if there is a link.
 func clickURL(w registry.Work, page string) string {
+	link := w.Account.LinkTo(w.Notification)
+	if !w.Device.Content.Allows(idlepush.LevelSubject) {
+		link = ""
+	}
 	switch n := w.Notification; {
 	case page == "" || len(page)+len("#/mail/")+len(n.ID) > maxURL:
 		return ""
-	case w.Link != "" && len(w.Link) <= maxURL && w.Device.Content.Allows(idlepush.LevelSubject):
-		return w.Link
+	case link != "" && w.Account.Owner != w.Device.User:
+		return page + "#/open/" + n.ID
+	case link != "" && len(link) <= maxURL:
+		return link
 	case n.Kind == idlepush.KindMail:
 		return page + "#/mail/" + n.ID
 	case n.Code == registry.CodeShareEnded && w.Device.Content.Allows(idlepush.LevelSender):
@@ -138,14 +145,14 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 	case idlepush.KindSummary:
 		m.Neutral, m.Title = newMail, newMail
 		if showsSender {
-			m.Title = summaryText(n.Count, shorten(w.Mailbox, limit.from))
+			m.Title = summaryText(n.Count, shorten(w.Account.Email, limit.from))
 			if n.Code == registry.CodeOld {
 				p.Folder = shorten(n.Folder, limit.folder)
 				if m.Title = fmt.Sprintf("%d older mails in %s", n.Count, p.Folder); n.Count == 1 {
 					m.Title = "1 older mail in " + p.Folder
 				}
 			} else if n.Code == registry.CodeExcess {
-				m.Title, m.Body = moreText(n.Count, shorten(w.Mailbox, limit.from)), shorten(text, limit.text)
+				m.Title, m.Body = moreText(n.Count, shorten(w.Account.Email, limit.from)), shorten(text, limit.text)
 			}
 			p.Count, p.Unread = n.Count, badge(w.Unread)
 		}

@@ -249,7 +249,7 @@ func renderSummary(t *testing.T) {
 	}{{12, "ann@example.org", "12 new in ann@example.org"}, {12, "", "12 new mails"}, {1, "", "1 new mail"}, {37, "", "37 older mails in Family"}, {1, "older", "1 older mail in Family"},
 		{99, "ann@example.org", "99 more in ann@example.org"}, {99, "", "99 more mails"}} {
 		w := pushtest.Work(idlepush.KindSummary, at(idlepush.LevelSender))
-		w.Notification.Count, w.Mailbox = c.count, c.mailbox
+		w.Notification.Count, w.Account.Email = c.count, c.mailbox
 		if strings.Contains(c.title, "older") {
 			w.Notification.Code, w.Notification.Folder = registry.CodeOld, "Family"
 		}

@@ -47,7 +47,7 @@ func (d *Dispatcher) Preview(device idlepush.Device) (Request, *registry.Outcome
 // sample returns the delivery of a sample mail at now.
 func sample(device idlepush.Device, now time.Time) registry.Work {
 	const account, folder = "sample", "INBOX"
-	return registry.Work{Device: device, Mailbox: "you@example.org", Unread: new(3), Notification: idlepush.Notification{
+	return registry.Work{Device: device, Account: idlepush.Account{Email: "you@example.org"}, Unread: new(3), Notification: idlepush.Notification{
 		ID: registry.StableID(account, folder, 1, 1), Kind: idlepush.KindMail, Account: account, Folder: folder, At: now, Expires: now.Add(idlepush.KindMail.Lifetime()),
 		Content: idlepush.Content{From: "Ann Example", Subject: "Dinner on Sunday?", Preview: "Shall we say at eight? Bring the plum cake."}}}
 }

@@ -15,24 +15,18 @@ import (
 // Accounts is the part of the store about users' mailboxes.
 type Accounts struct{ *core }
 
-// SameMailbox reports whether the two accounts are one mailbox: they have the same user name on the
-// same host. The port does not matter.
-func SameMailbox(a, b idlepush.Account) bool {
-	return mailboxOf(a.Host, a.Username) == mailboxOf(b.Host, b.Username)
-}
-
 // mailboxOf returns a digest that is the same for all accounts of one mailbox.
 func mailboxOf(host, username string) digest {
-	return digestOf(strings.ToLower(strings.TrimSuffix(host, ".")) + "\x00" + username)
+	return digestOf(idlepush.Account{Host: host, Username: username}.Mailbox())
 }
 
 func (row accountRow) visible(user string) bool {
-	return row.Owner == user || slices.Contains(row.SharedWith, user)
+	return row.Owner == user || slices.Contains(row.sharers(), user)
 }
 
 // accountOf returns the account of a row, without its password.
 func accountOf(k id, row accountRow, s standingRow) idlepush.Account {
-	return idlepush.Account{ID: string(k), Revision: row.Revision, Owner: row.Owner, SharedWith: row.SharedWith, Email: row.Email, Host: row.Host, Port: row.Port,
+	return idlepush.Account{ID: string(k), Revision: row.Revision, Owner: row.Owner, SharedWith: row.sharers(), OfferedTo: row.offeredTo(), Email: row.Email, Host: row.Host, Port: row.Port,
 		Security: row.Security, Username: row.Username, Folders: row.Folders, Link: row.Link, Enabled: row.Enabled, Created: row.Created,
 		Edited: row.Edited, Status: s.Status.status()}
 }
@@ -65,11 +59,16 @@ func readAccount(tx *table.Tx, account string) (idlepush.Account, accountRow, er
 	return a, row, nil
 }
 
-// putAccount writes the row of an account, with the next revision.
-func putAccount(tx *table.Tx, a idlepush.Account, mailbox string) error {
-	row := accountRow{Revision: a.Revision, Owner: a.Owner, SharedWith: a.SharedWith, Email: a.Email, Host: a.Host, Port: a.Port,
+// accountCost is what it reads and writes at most to write the row of an account, without the index
+// keys of people.
+const accountCost = 6
+
+// putAccount writes the row of an account. Those with whom it is shared, the offers and the mailbox
+// are those of row.
+func putAccount(tx *table.Tx, a idlepush.Account, row accountRow) error {
+	row = accountRow{Revision: a.Revision, Owner: a.Owner, SharedWith: row.SharedWith, Offers: row.Offers, Email: a.Email, Host: a.Host, Port: a.Port,
 		Security: a.Security, Username: a.Username, Folders: a.Folders, Link: a.Link, Enabled: a.Enabled, Created: a.Created,
-		Edited: a.Edited, Mailbox: mailbox}
+		Edited: a.Edited, Mailbox: row.Mailbox}
 	var err error
 	if row.Password, err = row.passwordPlace(tx, id(a.ID)).Seal(string(a.Password)); err != nil {
 		return err
@@ -86,56 +85,88 @@ func putStatus(tx *table.Tx, account string, st idlepush.Status) error {
 	return standings.Put(tx, id(account), s)
 }
 
-// Add stores a mailbox under a new id, in the state new. If that mailbox exists already, Add shares
-// it with a.Owner instead and returns it as it is: the caller has checked that the login of a
-// works, at a.Status.LoggedIn. If the login of the existing account does not work, it takes that of
-// a and starts again. added reports whether the account is a new one.
+// Add stores a mailbox under a new id, in the state new, and offers it to the people of a.OfferedTo
+// as Update does. added reports whether the account is a new one.
+//
+// If that mailbox exists already, Add shares it with a.Owner instead and returns it as it is: the
+// caller has checked that the login of a works, at a.Status.LoggedIn. a.Owner sees its
+// notifications from now on, and its owner is notified; see codeShareJoined. If the login of the
+// existing account does not work, it takes that of a and starts again.
 //
 // It returns ErrNotFound if there is no such owner, ErrDenied if session is not empty and has
-// ended, and a FullError if the owner has as many as one may have.
-func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (_ idlepush.Account, added bool, err error) {
+// ended, a FullError if the owner has as many as one may have, and a RefusedError as Update does.
+func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (out idlepush.Account, added bool, err error) {
 	a.ID, a.Revision, a.Created, a.Edited, a.Status = newID(), 1, now, now, idlepush.Status{State: idlepush.StateNew, Since: now, LoggedIn: a.Status.LoggedIn}
-	var out idlepush.Account
-	err = s.db.Update(func(tx *table.Tx) error {
-		out, added = a, false
-		if _, _, err := checkMaker(tx, a.Owner, session, now); err != nil {
-			return err
-		}
-		at, found, err := accountsAt.Row(tx, mailboxOf(a.Host, a.Username))
-		if err != nil {
-			return err
-		}
-		if !found {
-			added = true
-			if err := checkBound(tx, s.bounds.accounts, a.Owner, countAccounts); err != nil {
-				return err
+	if err := s.checkOffers(a, now); err != nil {
+		return idlepush.Account{}, false, err
+	}
+	stored := false
+	err = s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
+		if !stored {
+			if out, added, err = s.add(set, a, session); err != nil {
+				return false, err
 			}
-			if err := putAccount(tx, out, ""); err != nil {
-				return err
-			}
-			return putStatus(tx, out.ID, out.Status)
-		}
-		var row accountRow
-		if out, row, err = readAccount(tx, string(at.Key)); err != nil {
-			return err
-		}
-		out.Revision++
-		if !out.Visible(a.Owner) {
-			out.SharedWith = append(out.SharedWith, a.Owner)
-		}
-		if out.Status.State == idlepush.StateAttention || out.Status.State == idlepush.StateRetrying {
-			out.Host, out.Port, out.Security, out.Password = a.Host, a.Port, a.Security, a.Password
-			out.Edited, out.Status = now, idlepush.Status{State: idlepush.StateNew, Since: now, Proof: out.Status.Proof, LoggedIn: a.Status.LoggedIn}
-			if err := putStatus(tx, out.ID, out.Status); err != nil {
-				return err
+			if stored = true; !added {
+				return true, nil
 			}
 		}
-		return putAccount(tx, out, row.Mailbox)
+		return offerTo(set, &out, a.OfferedTo)
 	})
 	if err != nil {
 		return idlepush.Account{}, false, err
 	}
 	return out, added, nil
+}
+
+// add is Add without the offers.
+func (c *core) add(set *queueSet, a idlepush.Account, session string) (out idlepush.Account, added bool, err error) {
+	tx := set.tx
+	if _, _, err := checkMaker(tx, a.Owner, session, set.now); err != nil {
+		return out, false, err
+	}
+	at, found, err := accountsAt.Row(tx, mailboxOf(a.Host, a.Username))
+	if err != nil {
+		return out, false, err
+	}
+	if found {
+		out, err = joinByPassword(set, string(at.Key), a)
+		return out, false, err
+	}
+	if err := checkBound(tx, c.bounds.accounts, a.Owner, countAccounts); err != nil {
+		return out, false, err
+	}
+	var row accountRow
+	if err := row.shareWith(tx, a.SharedWith, set.now); err != nil {
+		return out, false, err
+	}
+	if err := putAccount(tx, a, row); err != nil {
+		return out, false, err
+	}
+	a.OfferedTo = nil
+	return a, true, putStatus(tx, a.ID, a.Status)
+}
+
+// joinByPassword shares an existing account with a.Owner, for whom the login of a works.
+func joinByPassword(set *queueSet, account string, a idlepush.Account) (idlepush.Account, error) {
+	out, row, err := readAccount(set.tx, account)
+	if err != nil {
+		return out, err
+	}
+	out.Revision++
+	if !out.Visible(a.Owner) {
+		if err := join(set, id(account), &row, a.Owner, byPassword); err != nil {
+			return out, err
+		}
+		out.SharedWith, out.OfferedTo = row.sharers(), row.offeredTo()
+	}
+	if out.Status.State == idlepush.StateAttention || out.Status.State == idlepush.StateRetrying {
+		out.Host, out.Port, out.Security, out.Password = a.Host, a.Port, a.Security, a.Password
+		out.Edited, out.Status = set.now, idlepush.Status{State: idlepush.StateNew, Since: set.now, Proof: out.Status.Proof, LoggedIn: a.Status.LoggedIn}
+		if err := putStatus(set.tx, out.ID, out.Status); err != nil {
+			return out, err
+		}
+	}
+	return out, putAccount(set.tx, out, row)
 }
 
 // Get returns the account of that id, or ErrNotFound. See [idlepush.Account.Damaged] for one whose

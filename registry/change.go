@@ -20,6 +20,7 @@ const (
 	userChanged         changeKind = "user"
 	sessionChanged      changeKind = "session"
 	inviteChanged       changeKind = "invite"
+	offerChanged        changeKind = "offer"
 	allChanged          changeKind = "all"
 )
 
@@ -87,13 +88,15 @@ func (l *Listener) add(c Change) {
 // watch wakes the workers and informs the listeners after every commit.
 func (c *core) watch() {
 	accounts.Watch(c.db, func(k id, before, after *accountRow) {
-		var viewers []string
+		var viewers, asked []string
 		for _, row := range []*accountRow{before, after} {
 			if row != nil {
 				viewers = append(viewers, row.viewers()...)
+				asked = append(asked, row.offeredTo()...)
 			}
 		}
 		c.publish(accountChanged, string(k), viewers)
+		c.publish(offerChanged, "", asked)
 		c.accounts.raise()
 	})
 	standings.Watch(c.db, func(k id, before, after *standingRow) {

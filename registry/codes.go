@@ -25,6 +25,17 @@ const (
 // parameters have all that it takes to add the mailbox again, but not the password.
 const CodeShareEnded codes.Code = "share_ended"
 
+// codeShareOffered is for the person to whom an account is offered. codeShareJoined is for its
+// owner, once somebody shares it.
+const (
+	codeShareOffered codes.Code = "share_offered"
+	codeShareJoined  codes.Code = "share_joined"
+)
+
+// byPassword is the case of codeShareJoined for a person who has added the mailbox with its
+// password.
+const byPassword = "password"
+
 // These tell a person what somebody has done with the admin token.
 const (
 	codeTokenByAdmin  codes.Code = "token_by_admin"
@@ -93,6 +104,10 @@ var Codes = []codes.Entry{
 	{Code: codeDuplicate, Text: "It did not ring again: the same mail was there before, in {folder}."},
 	{Code: CodeShareEnded, Text: "it no longer rings for you, because its owner no longer watches it or is gone: to keep it, add it again with its password " +
 		"(mail server {host}, port {port}, encryption {security}, user name {username})"},
+	{Code: codeShareOffered, Text: "“{person}” wants to share a mailbox with you, under the name {mailbox}, which is on the mail server {host}. It rings for you only if you accept, on the page “Mailboxes”"},
+	{Code: codeShareJoined, Text: "“{person}” has accepted, and is notified of its new mail from now on", Cases: map[string]string{
+		byPassword: "“{person}” has added it with its password, and is notified of its new mail from now on. If you did not expect that, change the password at the provider, and end the share on the page of the mailbox",
+	}},
 	{Code: codeTokenByAdmin, Text: "somebody with the admin token has made a token for an app of yours, {token}: if you do not know of it, end it on your page “You”"},
 	{Code: codeDeviceByAdmin, Text: "somebody with the admin token has added or changed a device of yours, {device}: if you do not know of it, remove it on your page “Devices”"},
 	{Code: codePasswordLink, Text: "{admin}" + linkMade, Cases: map[string]string{

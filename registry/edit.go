@@ -9,16 +9,23 @@ import (
 )
 
 // Update replaces the fields of the account a.ID that a person can edit, and sets its state to new.
-// If only its name, its link or the people it is shared with have changed, the state stays, unless
-// it is Attention and nothing is tried again by itself. Update returns ErrStale if the account was
-// edited since a was read, and ErrTaken if another account is that mailbox already.
+// If only its name, its link or its people have changed, the state stays, unless it is Attention
+// and nothing is tried again by itself. Update returns ErrStale if the account was edited since a
+// was read, and ErrTaken if another account is that mailbox already.
 //
 // A changed login counts as one that has never worked; a.Status has no effect.
 //
 // Cursors stay, except those of folders that are no longer watched: such a folder, watched again
-// later, starts from its end. If the account is another mailbox now, all cursors are removed, and
-// who no longer shares it is notified; see [CodeShareEnded]. If too many people change for one
-// transaction, the account is shared with some of them before the rest is changed.
+// later, starts from its end.
+//
+// Whoever is new in a.SharedWith sees the notifications from now on. Whoever is new in a.OfferedTo
+// is offered the account, and notified; see codeShareOffered. If one of them has declined or left
+// an account of the owner within 7 days, Update returns a RefusedError.
+//
+// If the account is another mailbox now, all cursors and offers of it are removed, and who no
+// longer shares it is notified; see [CodeShareEnded]. If too many people change for one
+// transaction, the account is shared with some of them before the rest is changed, and new offers
+// come last.
 func (s Accounts) Update(a idlepush.Account, now time.Time) (idlepush.Account, error) {
 	return s.UpdateChecked(a, time.Time{}, now)
 }
@@ -26,12 +33,19 @@ func (s Accounts) Update(a idlepush.Account, now time.Time) (idlepush.Account, e
 // UpdateChecked is Update by a caller that has logged in to a, at the time loggedIn; zero: it has
 // not. Then a login that was refused is tried again at once.
 func (s Accounts) UpdateChecked(a idlepush.Account, loggedIn, now time.Time) (out idlepush.Account, err error) {
+	if err := s.checkOffers(a, now); err != nil {
+		return idlepush.Account{}, err
+	}
+	stored := false
 	err = s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
-		out, done, err = updateAccount(set, a, loggedIn)
-		if err == nil && !done {
-			a.Revision = out.Revision
+		if !stored {
+			out, stored, err = updateAccount(set, a, loggedIn)
+			if err != nil || !stored {
+				a.Revision = out.Revision
+				return false, err
+			}
 		}
-		return done, err
+		return offerTo(set, &out, a.OfferedTo)
 	})
 	if err != nil {
 		return idlepush.Account{}, err
@@ -41,7 +55,7 @@ func (s Accounts) UpdateChecked(a idlepush.Account, loggedIn, now time.Time) (ou
 
 // updateCost is what updateAccount reads and writes at most, without the cursors and the people of
 // the account.
-const updateCost = 12
+const updateCost = 14
 
 // updateAccount writes the account. done reports whether all of that fitted the transaction. If
 // not, only a part of the people it is shared with have changed.
@@ -61,11 +75,16 @@ func updateAccount(set *queueSet, a idlepush.Account, loggedIn time.Time) (out i
 	if found && string(at.Key) != a.ID {
 		return a, false, ErrTaken
 	}
+	if a.Mailbox() != old.Mailbox() && len(row.Offers) > 0 {
+		row, _, err = updateOffers(set, a.ID, nil)
+		a.Revision = row.Revision
+		return a, false, err
+	}
 	folders, err := cursors.Keys(tx, table.Under(id(a.ID)), table.NoLimit)
 	if err != nil {
 		return a, false, err
 	}
-	another, stepCost := !SameMailbox(a, old), 2
+	another, stepCost := a.Mailbox() != old.Mailbox(), 2
 	if another {
 		stepCost = shareCost
 	}
@@ -82,7 +101,9 @@ func updateAccount(set *queueSet, a idlepush.Account, loggedIn time.Time) (out i
 		}
 	}
 	if !all {
-		row.SharedWith = people
+		if err := row.shareWith(tx, people, now); err != nil {
+			return a, false, err
+		}
 		row.Revision++
 		a.Revision = row.Revision
 		return a, false, accounts.Put(tx, id(a.ID), row)
@@ -90,7 +111,7 @@ func updateAccount(set *queueSet, a idlepush.Account, loggedIn time.Time) (out i
 	mended := old.Status.Failures > 0 && !loggedIn.IsZero()
 	out = a
 	out.Revision, out.Created, out.Owner, out.Edited, out.Status = old.Revision+1, old.Created, old.Owner, old.Edited, old.Status
-	if loggedIn.IsZero() && SameMailbox(a, old) && a.Password == old.Password {
+	if loggedIn.IsZero() && a.Mailbox() == old.Mailbox() && a.Password == old.Password {
 		loggedIn = old.Status.LoggedIn
 	}
 	if !isSameSession(a, old) || old.Status.Ended() || mended {
@@ -106,7 +127,11 @@ func updateAccount(set *queueSet, a idlepush.Account, loggedIn time.Time) (out i
 	if err := removeCursors(tx, out, folders, another); err != nil {
 		return a, false, err
 	}
-	return out, true, putAccount(tx, out, row.Mailbox)
+	if err := row.shareWith(tx, people, now); err != nil {
+		return a, false, err
+	}
+	out.OfferedTo = row.offeredTo()
+	return out, true, putAccount(tx, out, row)
 }
 
 // stepTowards returns the people with at most maxSteps of the changes that lead to those wanted.

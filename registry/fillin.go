@@ -100,6 +100,7 @@ func (m Mail) fillInMail(set *queueSet, at placeKey, folder string, msg Message)
 func writeContent(set *queueSet, n mailRow, a accountRow, msg Message, again bool) error {
 	tx := set.tx
 	recipients, err := recipientsOf(tx, n.Key.scope, a)
+	recipients = a.seeing(recipients, n.Key.seq)
 	if err != nil {
 		return err
 	}
@@ -135,6 +136,7 @@ func writeContent(set *queueSet, n mailRow, a accountRow, msg Message, again boo
 // asDuplicate returns the row of a mail with its content, as a duplicate of one in another folder.
 func asDuplicate(tx *table.Tx, n mailRow, a accountRow, msg Message, folder string) (row notificationRow, err error) {
 	recipients, err := recipientsOf(tx, n.Key.scope, a)
+	recipients = a.seeing(recipients, n.Key.seq)
 	if err != nil {
 		return row, err
 	}

@@ -152,13 +152,13 @@ func inWords[I table.Key[I], K table.Key[K], V any](t testing.TB, tx *table.Tx, 
 var (
 	frozenTables = []freeze{
 		frozen(users, v1.Users), frozen(tokens, v1.Tokens), frozen(invites, v1.Invites), frozen(accounts, v1.Accounts),
-		frozen(standings, v1.Standings), frozen(cursors, v1.Cursors), frozen(hosts, v1.Hosts), frozen(guesses, v1.Guesses), frozen(devices, v1.Devices),
+		frozen(asked, v1.Asked), frozen(standings, v1.Standings), frozen(cursors, v1.Cursors), frozen(hosts, v1.Hosts), frozen(guesses, v1.Guesses), frozen(devices, v1.Devices),
 		frozen(queues, v1.Queues), frozen(lanes, v1.Lanes), frozen(notifications, v1.Notifications),
 		frozen(deliveries, v1.Deliveries), frozen(metas, v1.Metas),
 	}
 	indexes = []index{
 		entries("usersNamed", usersNamed), entries("tokensOf", tokensOf), entries("tokensID", tokensID), entries("invitesOf", invitesOf),
-		entries("invitesID", invitesID), entries("passwordLinks", passwordLinks), entries("accountsOf", accountsOf), entries("accountsAt", accountsAt),
+		entries("invitesID", invitesID), entries("passwordLinks", passwordLinks), entries("accountsOf", accountsOf), entries("accountsFor", accountsFor), entries("accountsAt", accountsAt),
 		entries("devicesID", devicesID), entries("devicesAt", devicesAt), entries("due", due), marked("byStableID", stableMark, byStableID),
 		marked("byFingerprint", fingerprintMark, byFingerprint), marked("duplicates", duplicateMark, duplicates), marked("known", knownMark, known),
 		marked("announced", placeMark, announced), entries("wordless", wordless),

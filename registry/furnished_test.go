@@ -33,6 +33,7 @@ type furnished struct {
 
 	phone, page, tablet idlepush.Device // ann's, ann's browser, and ben's, which is in his session
 	late                idlepush.Device // ann's, for which nothing waits
+	offer               string          // of own, to ann
 
 	mails   []string // ids of those in shared, by UID less one
 	onPhone Work     // a summary
@@ -77,6 +78,16 @@ func furnish(t *testing.T, s *Store) furnished {
 	f.shared.SharedWith = []string{f.ben.ID}
 	f.shared, err = s.Accounts.Update(f.shared, dawn)
 	check(err)
+	// The devices of ann are told nothing.
+	check(s.db.Update(func(tx *table.Tx) error {
+		return asked.Put(tx, askedKey{id(f.ben.ID), id(f.ann.ID)}, askedRow{Told: dawn})
+	}))
+	f.own.OfferedTo = []string{f.ann.ID}
+	f.own, err = s.Accounts.Update(f.own, dawn)
+	check(err)
+	offers, err := s.Accounts.Offers(f.ann.ID)
+	check(err)
+	f.offer = offers[0].ID // of ben's own mailbox, to ann
 	f.phone, f.page = phone(t, s, f.ann, "phone"), browser(t, s, f.ann, "page", "https://push.example")
 	f.tablet = register(t, s, idlepush.Device{User: f.ben.ID, Name: "tablet", By: f.bens.ID, Transport: APNs, Address: "tablet", Content: idlepush.LevelSubject})
 

@@ -21,11 +21,11 @@ func (h History) Get(user, stable string, now time.Time) (n idlepush.Notificatio
 			return err
 		}
 		for _, scope := range scopes {
-			row, found, err := byStableID.Row(tx, stableKey{scope, stable})
+			row, found, err := byStableID.Row(tx, stableKey{scope.id, stable})
 			if err != nil {
 				return err
 			}
-			if found && !row.Value.isHidden() {
+			if found && !row.Value.isHidden() && row.Key.seq > scope.since {
 				n, err = notificationForDisplay(tx, row, now)
 				return err
 			}
@@ -35,12 +35,18 @@ func (h History) Get(user, stable string, now time.Time) (n idlepush.Notificatio
 	return n, err
 }
 
+// seenScope is a scope of notifications of which a user sees those after a sequence.
+type seenScope struct {
+	id    id
+	since uint64
+}
+
 // scopesOf returns the scopes of the notifications that the user may see.
-func scopesOf(tx *table.Tx, user string) ([]id, error) {
-	scopes := []id{id(user)}
+func scopesOf(tx *table.Tx, user string) ([]seenScope, error) {
+	scopes := []seenScope{{id: id(user)}}
 	seen, err := accountsOf.Rows(tx, table.Under(id(user)), table.NoLimit)
 	for _, a := range seen {
-		scopes = append(scopes, a.Key)
+		scopes = append(scopes, seenScope{a.Key, a.Value.since(user)})
 	}
 	return scopes, err
 }
@@ -60,9 +66,9 @@ func (h History) List(user, after string, limit int, now time.Time) (list []idle
 		}
 		var streams []stream
 		for _, scope := range scopes {
-			s := stream{within: table.Under(scope)}
+			s := stream{within: table.Under(scope.id).From(notificationKey{scope.id, scope.since + 1})}
 			if len(from) > 0 {
-				s.within = s.within.Before(notificationKey{scope, binary.BigEndian.Uint64(from)})
+				s.within = s.within.Before(notificationKey{scope.id, binary.BigEndian.Uint64(from)})
 			}
 			if err := s.advance(tx); err != nil {
 				return err

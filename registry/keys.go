@@ -45,6 +45,16 @@ func (viewerKey) Parse(data []byte) (viewerKey, error) {
 	return viewerKey{id(f.Text()), id(f.Text())}, f.Err()
 }
 
+// askedKey is a person by the owner of accounts who asks to share them.
+type askedKey struct{ owner, person id }
+
+func (k askedKey) Append(data []byte) []byte { return k.person.Append(k.owner.Append(data)) }
+
+func (askedKey) Parse(data []byte) (askedKey, error) {
+	f := table.Split(data)
+	return askedKey{id(f.Text()), id(f.Text())}, f.Err()
+}
+
 // digest is the SHA-256 of a secret, or of a text that may be long.
 type digest [sha256.Size]byte
 

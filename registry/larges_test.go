@@ -240,6 +240,43 @@ var larges = []large{
 		_, err = b.s.Accounts.Update(a, dawn)
 		return err
 	}},
+	{name: "offer an account to 25 others, not to 25, and end 10 shares", prepare: func(b *estate) {
+		b.share(10, 1)
+		for i := range 25 {
+			b.a.OfferedTo = append(b.a.OfferedTo, someone(b, b.s, fmt.Sprint("asked ", i)).ID)
+		}
+		var err error
+		if b.a, err = b.s.Accounts.Update(b.a, dawn); err != nil {
+			b.Fatal(err)
+		}
+		for i := range 25 {
+			phones(b, b.s, someone(b, b.s, fmt.Sprint("other ", i)), 2)
+		}
+	}, do: func(b *estate) error {
+		a, err := b.s.Accounts.Get(b.a.ID)
+		if err != nil {
+			return err
+		}
+		a.SharedWith, a.OfferedTo = nil, nil
+		for i := range 25 {
+			u, err := userCalled(b.s, fmt.Sprint("other ", i))
+			if err != nil {
+				return err
+			}
+			a.OfferedTo = append(a.OfferedTo, u)
+		}
+		_, err = b.s.Accounts.Update(a, dawn)
+		return err
+	}},
+	{name: "remove an account that is offered to 50", prepare: func(b *estate) {
+		for i := range 50 {
+			b.a.OfferedTo = append(b.a.OfferedTo, someone(b, b.s, fmt.Sprint("asked ", i)).ID)
+		}
+		var err error
+		if b.a, err = b.s.Accounts.Update(b.a, dawn); err != nil {
+			b.Fatal(err)
+		}
+	}, do: func(b *estate) error { return b.s.Accounts.Remove(b.a.ID, dawn) }, gone: ErrNotFound},
 	{name: "remove an account of 50 folders and 50 people", prepare: func(b *estate) { b.share(50, 1); b.folders(50) },
 		do: func(b *estate) error { return b.s.Accounts.Remove(b.a.ID, dawn) }, gone: ErrNotFound},
 	{name: "remove a session with 60 devices", prepare: func(b *estate) {
@@ -259,6 +296,12 @@ var larges = []large{
 			_, _, err := b.s.Outbox.Next(b.d.ID, dawn.Add(maxAge))
 			return err
 		}},
+}
+
+// userCalled returns the id of the user of that name.
+func userCalled(s *Store, name string) (string, error) {
+	user, _, err := s.Users.Recognize(name, "")
+	return user, err
 }
 
 // retry records the look from where the cursor stands, as the watcher does.

@@ -20,16 +20,27 @@ var calls = []call{
 		}},
 	{method: "Users.Accept", when: "for a device",
 		do: func(f furnished) (any, error) { return two(f.s.Users.Accept(f.device, "", "", Visit{}, noon)) }},
+	{method: "Accounts.Accept", reads: "asked 1, queues 1",
+		do: func(f furnished) (any, error) { return only(f.s.Accounts.Accept(f.ann.ID, f.offer, noon)) }},
+	{method: "Accounts.Decline", reads: "asked 1",
+		do: func(f furnished) (any, error) { return only(f.s.Accounts.Decline(f.ann.ID, f.offer, noon)) }},
+	{method: "Accounts.Leave",
+		do: func(f furnished) (any, error) { return only(f.s.Accounts.Leave(f.ben.ID, f.shared.ID, noon)) }},
+	{method: "Accounts.Offers",
+		do: func(f furnished) (any, error) { return f.s.Accounts.Offers(f.ann.ID) }},
 	{method: "Accounts.Get", reads: "standings 1",
 		do: func(f furnished) (any, error) { return f.s.Accounts.Get(f.shared.ID) }},
 	{method: "Accounts.List", reads: "standings 2",
 		do: func(f furnished) (any, error) { return f.s.Accounts.List() }},
 	{method: "Mail.Accounts", reads: "standings 2",
 		do: func(f furnished) (any, error) { return f.s.Mail.Accounts() }},
-	{method: "Accounts.Add", when: "that is there", reads: "standings 1",
+	{method: "Accounts.Add", when: "that is there", reads: "asked 1, queues 1, standings 1",
 		do: func(f furnished) (any, error) { f.own.Owner = f.ann.ID; return two(f.s.Accounts.Add(f.own, "", noon)) }},
 	{method: "Accounts.Add", when: "that is new",
-		do: func(f furnished) (any, error) { f.own.Username = "new"; return two(f.s.Accounts.Add(f.own, "", noon)) }},
+		do: func(f furnished) (any, error) {
+			f.own.Username, f.own.OfferedTo = "new", nil
+			return two(f.s.Accounts.Add(f.own, "", noon))
+		}},
 	{method: "Users.AddInvite",
 		do: func(f furnished) (any, error) {
 			return two(f.s.Users.AddInvite(f.ben.ID, InviteForPerson, true, "", noon))
@@ -143,13 +154,13 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return two(f.s.History.List(f.ann.ID, "", 50, noon)) }},
 	{method: "Users.PublicURL",
 		do: func(f furnished) (any, error) { return f.s.Users.PublicURL() }},
-	{method: "Purge", when: "of nothing", reads: "lanes 1", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "of nothing", reads: "asked 1, lanes 1", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), noon)) }},
-	{method: "Purge", when: "of what is old", reads: "deliveries 25, lanes 1, notifications 11, queues 3", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "of what is old", reads: "asked 1, deliveries 25, lanes 1, notifications 11, queues 3", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), dawn.AddDate(0, 0, 8))) }},
-	{method: "Purge", when: "after the clock was ahead", reads: "lanes 1, notifications 11", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "after the clock was ahead", reads: "asked 1, lanes 1, notifications 11", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), dawn.AddDate(0, 0, -8))) }},
-	{method: "Purge", when: "of what was removed", reads: "deliveries 24, lanes 1, notifications 9, queues 2", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "of what was removed", reads: "asked 1, deliveries 24, lanes 1, notifications 9, queues 2", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), noon)) },
 		before: func(f furnished) error {
 			return errors.Join(f.s.Accounts.Remove(f.shared.ID, noon), f.s.Devices.Remove(f.phone, ""))
@@ -277,6 +288,11 @@ var calls = []call{
 	{method: "Accounts.Update", when: "its name", reads: "standings 1",
 		do: func(f furnished) (any, error) {
 			f.shared.Email = "club@example.org"
+			return f.s.Accounts.Update(f.shared, noon)
+		}},
+	{method: "Accounts.Update", when: "its offers", reads: "queues 1, standings 1",
+		do: func(f furnished) (any, error) {
+			f.shared.SharedWith, f.shared.OfferedTo = nil, []string{f.ben.ID}
 			return f.s.Accounts.Update(f.shared, noon)
 		}},
 	{method: "Accounts.UpdateChecked", reads: "standings 1",

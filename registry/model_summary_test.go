@@ -70,7 +70,7 @@ func (m *model) decide(account string, ring bool, now time.Time) {
 func (m *model) ring(id string, now time.Time) {
 	n := m.notes[id]
 	n.silent, n.expires = false, now.Add(72*time.Hour)
-	for _, d := range m.who(func(d *modelDevice) bool { return m.rings(d, n.account) }) {
+	for _, d := range m.who(func(d *modelDevice) bool { return m.rings(d, n.account) && m.saw(d.User, n) }) {
 		n.deliveries[d.ID] = modelDelivery{state: idlepush.DeliveryPending}
 		m.queueAgain(d, id, now)
 	}

@@ -32,7 +32,8 @@ type modelAccount struct {
 	batch string // the stable id of what counts its old mail; empty: there is none
 	old   int    // how many it counts
 	began time.Time
-	mails int // that rang since then
+	mails int                  // that rang since then
+	since map[string]time.Time // by user with whom it is shared: of the newest note then
 }
 
 // modelDaily is how many mails of an account the store keeps in a day.
@@ -99,6 +100,29 @@ func (m *model) who(match func(*modelDevice) bool) (list []*modelDevice) {
 		}
 	}
 	return list
+}
+
+// share shares the account with the people.
+func (m *model) share(a *modelAccount, people []string, now time.Time) {
+	before := a.since
+	a.since = map[string]time.Time{}
+	for _, user := range people {
+		at, shared := before[user]
+		if !shared {
+			if at = m.last.Add(1); now.After(at) {
+				at = now
+			}
+			m.last = at
+		}
+		a.since[user] = at
+	}
+	a.SharedWith = people
+}
+
+// saw reports whether the user sees the note.
+func (m *model) saw(user string, n *modelNote) bool {
+	a := m.accounts[n.account]
+	return m.sees(user, n.account) && (a.Owner == user || n.at.After(a.since[user]))
 }
 
 // removeAccount tells each of those with whom the account is shared.
@@ -201,6 +225,9 @@ func (m *model) fillIn(account, id string, now time.Time) bool {
 	}
 	n.wordless = false
 	for _, d := range m.devices {
+		if !m.saw(d.User, n) {
+			continue
+		}
 		n.filled = n.filled || m.rings(d, account)
 		was, told := n.deliveries[d.ID]
 		if told && was.state == idlepush.DeliveryDelivered && now.Before(n.expires) && m.rings(d, account) && d.Content != idlepush.LevelWake {

@@ -62,7 +62,7 @@ func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64
 	if err != nil || state != idlepush.DeliveryPending {
 		return false, err
 	}
-	w.key, w.Mailbox, w.Attempts = at.Key, account.Email, at.Value.Attempts
+	w.key, w.Account, w.Attempts = at.Key, idlepush.Account{Owner: account.Owner, Email: account.Email, Link: account.Link}, at.Value.Attempts
 	if w.Unread, err = unreadOf(tx, d); err != nil {
 		return false, err
 	}
@@ -82,7 +82,6 @@ func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64
 	if w.Notification, err = n.unseal(tx, w.key.notification); err != nil {
 		return false, err
 	}
-	w.Link = idlepush.Account{Link: account.Link, Email: account.Email}.LinkTo(w.Notification)
 	return true, nil
 }
 

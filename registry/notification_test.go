@@ -146,8 +146,11 @@ func seenByViewers(t *testing.T) {
 	if _, err := s.Accounts.Update(a, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if !sees(ann) || !sees(bob) {
-		t.Error("want both to see it once it is shared")
+	if !sees(ann) || sees(bob) {
+		t.Error("want only the owner to see what came before it was shared")
+	}
+	if id = arrive(t, s, a, 1, dawn)[0]; !sees(ann) || !sees(bob) {
+		t.Error("want both to see what comes once it is shared")
 	}
 	if err := s.Accounts.Remove(a.ID, dawn); err != nil {
 		t.Fatal(err)

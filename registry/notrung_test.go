@@ -75,6 +75,11 @@ func notRungHidden(t *testing.T) {
 	if _, err := s.Accounts.Update(a, dawn); err != nil {
 		t.Fatal(err)
 	}
+	look = arrival(t, s, a, 1, dawn)
+	look.Mails[0].NotRung = idlepush.Reason{Code: "junk"}
+	if _, err := s.Mail.Record(look); err != nil {
+		t.Fatal(err)
+	}
 	if list := allNotifications(t, s, ben, 50, dawn); len(list) != 1 {
 		t.Errorf("a reader sees %+v", list)
 	}

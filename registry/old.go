@@ -193,7 +193,7 @@ func (o Outbox) decideOld(m OldMail, ring bool, now time.Time) error {
 			return false, err
 		}
 		set.reserved = rowCost + 1 // the batch, and trimNotRung
-		decided, err := decideMails(set, &b, m, ring, now, idsOf(recipients))
+		decided, err := decideMails(set, &b, m, ring, now, account, recipients)
 		switch {
 		case err != nil:
 			return false, err
@@ -203,7 +203,7 @@ func (o Outbox) decideOld(m OldMail, ring bool, now time.Time) error {
 			b.Earlier += m.Earlier
 		default:
 			b.Earlier = m.Earlier + b.Count
-			b.Undecided, b.At, b.Expires, b.Unqueued = stageDecided, now, now.Add(idlepush.KindSummary.Lifetime()), idsOf(recipients)
+			b.Undecided, b.At, b.Expires, b.Unqueued = stageDecided, now, now.Add(idlepush.KindSummary.Lifetime()), idsOf(account.seeing(recipients, m.batch.seq))
 			if err := set.enqueue(m.batch, &b); err != nil {
 				return false, err
 			}
@@ -218,7 +218,7 @@ func (o Outbox) decideOld(m OldMail, ring bool, now time.Time) error {
 
 // decideMails decides on as many mails of the batch as fit the transaction, and reports whether
 // that is all of them.
-func decideMails(set *queueSet, b *notificationRow, m OldMail, ring bool, now time.Time, recipients []string) (all bool, err error) {
+func decideMails(set *queueSet, b *notificationRow, m OldMail, ring bool, now time.Time, account accountRow, recipients []table.Row[deviceKey, deviceRow]) (all bool, err error) {
 	list, err := undecided.First(set.tx, table.Under(undecidedPrefix{stageOfAccount{stageMail, m.batch.scope}, digestOf(m.Folder)}), maxOld+1)
 	if err != nil {
 		return false, err
@@ -240,7 +240,7 @@ func decideMails(set *queueSet, b *notificationRow, m OldMail, ring bool, now ti
 			set.silence()
 		default:
 			b.Earlier++
-			row.Code, row.Expires, row.Unqueued = "", now.Add(idlepush.KindMail.Lifetime()), recipients
+			row.Code, row.Expires, row.Unqueued = "", now.Add(idlepush.KindMail.Lifetime()), idsOf(account.seeing(recipients, e.Key.seq))
 			if err := set.enqueue(e.Key, &row); err != nil {
 				return false, err
 			}

@@ -40,11 +40,10 @@ type Queue struct {
 type Work struct {
 	Notification idlepush.Notification // without its deliveries
 	Device       idlepush.Device
+	Account      idlepush.Account // only its owner, address and link; zero: it concerns no account
 
 	Lane         string
 	Pause        Lane        // of the lane when the work was taken; zero: it was not paused
-	Mailbox      string      // the address of its account, if any
-	Link         string      // opened by a click, from its account's template; empty: the page
 	Unread       *int        // unread mails of all accounts that ring the device; nil: not known
 	Clear        []string    // stable ids that the push withdraws, besides its own notification
 	Attempts     int         // tries so far

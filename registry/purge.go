@@ -20,7 +20,7 @@ const maxPurged = 200
 // removes in bounded transactions, so that new mail never waits for long. If ctx ends, it returns
 // early and without an error.
 func (s *Store) Purge(ctx context.Context, now time.Time) error {
-	for _, purge := range []func(context.Context, time.Time) error{s.purgeNotifications, s.purgeQueues, s.purgeTokens, s.purgeInvites, s.purgeLanes} {
+	for _, purge := range []func(context.Context, time.Time) error{s.purgeNotifications, s.purgeQueues, s.purgeTokens, s.purgeInvites, s.purgeAsked, s.purgeLanes} {
 		if err := purge(ctx, now); err != nil {
 			return err
 		}
@@ -225,23 +225,35 @@ func deviceExists(tx *table.Tx, device id) (bool, error) {
 }
 
 func (c *core) purgeTokens(ctx context.Context, now time.Time) error {
-	return purgeEnded(ctx, c.db, tokens, func(tx *table.Tx, t tokenRow) (bool, error) {
+	return purgeEnded(ctx, c.db, tokens, func(tx *table.Tx, _ digest, t tokenRow) (bool, error) {
 		u, found, err := users.Get(tx, id(t.User))
 		return !found || t.hasEnded(u, now), err
 	})
 }
 
 func (c *core) purgeInvites(ctx context.Context, now time.Time) error {
-	return purgeEnded(ctx, c.db, invites, func(tx *table.Tx, i inviteRow) (bool, error) {
+	return purgeEnded(ctx, c.db, invites, func(tx *table.Tx, _ digest, i inviteRow) (bool, error) {
 		_, _, open, err := i.getPeople(tx, now)
 		return !open, err
 	})
 }
 
+// purgeAsked removes what no longer keeps an owner from asking, or is of users who are gone.
+func (c *core) purgeAsked(ctx context.Context, now time.Time) error {
+	return purgeEnded(ctx, c.db, asked, func(tx *table.Tx, k askedKey, row askedRow) (bool, error) {
+		for _, user := range []id{k.owner, k.person} {
+			if lives, err := users.Has(tx, user); err != nil || !lives {
+				return true, err
+			}
+		}
+		return !row.refuses(now) && !row.wasTold(now), nil
+	})
+}
+
 // purgeEnded removes the rows that have ended.
-func purgeEnded[V any](ctx context.Context, db *table.DB, t *table.Table[digest, V], ended func(*table.Tx, V) (bool, error)) error {
+func purgeEnded[K table.Key[K], V any](ctx context.Context, db *table.DB, t *table.Table[K, V], ended func(*table.Tx, K, V) (bool, error)) error {
 	for within, more := (table.Range{}), true; more && ctx.Err() == nil; {
-		var old []digest
+		var old []K
 		err := db.View(func(tx *table.Tx) error {
 			rows, err := t.First(tx, within, maxPurged)
 			if more = len(rows) == maxPurged; err != nil {
@@ -249,7 +261,7 @@ func purgeEnded[V any](ctx context.Context, db *table.DB, t *table.Table[digest,
 			}
 			for _, row := range rows {
 				within = within.Past(row.Key)
-				end, err := ended(tx, row.Value)
+				end, err := ended(tx, row.Key, row.Value)
 				if err != nil {
 					return err
 				}
@@ -267,7 +279,7 @@ func purgeEnded[V any](ctx context.Context, db *table.DB, t *table.Table[digest,
 }
 
 // removeRows removes the rows, in bounded transactions.
-func removeRows[V any](db *table.DB, t *table.Table[digest, V], list []digest) error {
+func removeRows[K table.Key[K], V any](db *table.DB, t *table.Table[K, V], list []K) error {
 	for len(list) > 0 {
 		err := db.Update(func(tx *table.Tx) error {
 			for len(list) > 0 && tx.Left() >= removalCost {

@@ -330,7 +330,9 @@ func (r *run) addAccount() {
 		return
 	}
 	if known.Revision = got.Revision; !r.m.sees(a.Owner, known.ID) {
-		known.SharedWith = append(slices.Clone(known.SharedWith), a.Owner)
+		r.m.share(known, append(slices.Clone(known.SharedWith), a.Owner), r.now)
+		told := r.m.who(func(d *modelDevice) bool { return d.User == known.Owner })
+		r.m.enqueue(stableID(string(idlepush.KindAttention), string(codeShareJoined), known.ID, a.Owner, fmt.Sprint(known.since[a.Owner].UnixNano()), r.now.String()), &modelNote{user: known.Owner, expires: r.now.Add(7 * 24 * time.Hour)}, told, r.now)
 	}
 }
 
@@ -348,6 +350,7 @@ func (r *run) updateAccount() {
 	got, err := r.s.Accounts.Update(edited, r.now)
 	r.want(err, nil)
 	a.Account = got
+	r.m.share(a, edited.SharedWith, r.now)
 }
 
 func (r *run) removeAccount() {

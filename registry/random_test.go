@@ -200,7 +200,7 @@ func (r *run) dump() (string, error) {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(&b, "account %s %v %v next %d\n", a.Key, a.Value.Enabled, a.Value.SharedWith, c.Next)
+			fmt.Fprintf(&b, "account %s %v %v next %d\n", a.Key, a.Value.Enabled, a.Value.sharers(), c.Next)
 		}
 		return nil
 	})

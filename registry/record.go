@@ -269,6 +269,12 @@ func recipientsOf(tx *table.Tx, account id, row accountRow) (list []table.Row[de
 	return list, nil
 }
 
+// seeing returns the devices of those who see a notification of that sequence: not of people who
+// share the account only since then.
+func (row accountRow) seeing(list []table.Row[deviceKey, deviceRow], seq uint64) []table.Row[deviceKey, deviceRow] {
+	return slices.DeleteFunc(slices.Clone(list), func(d table.Row[deviceKey, deviceRow]) bool { return row.since(string(d.Key.user)) >= seq })
+}
+
 // storedLevel returns the highest level that one of the devices may be sent or may fetch. A device
 // at LevelWake is sent nothing, but fetches sender and subject.
 func storedLevel(recipients []table.Row[deviceKey, deviceRow]) idlepush.Level {

@@ -17,7 +17,9 @@
 //	tokens         sessions and bearer tokens, by the SHA-256 of their secret; found by user, by id
 //	invites        by the SHA-256 of their code; found by user, by id, by the user whose password
 //	               they are for
-//	accounts       mailboxes with their sealed password, by id; found by user, by mailbox
+//	accounts       mailboxes with their sealed password, by id; found by user, by whom they are offered
+//	               to, by mailbox
+//	asked          by owner and person: when the person was told of an offer, or declined one
 //	standings      by account: its status, how many mails are unread
 //	cursors        by account and folder: how far the folder was handled
 //	hosts          by host and port: what accounts have learned of a mail server

@@ -33,7 +33,7 @@ func (s Accounts) Remove(account string, now time.Time) error {
 // which may be in one queue or in none, and an index key of the account.
 const shareCost = 1 + notificationCost + queueCost + deliveryCost + 2
 
-// removeAccount removes an account with its cursors and its shares. done reports whether all of
+// removeAccount removes an account with its cursors, shares and offers. done reports whether all of
 // that fitted the transaction. If not, a part is removed and the account is disabled, so that
 // nothing watches it without its cursors.
 func removeAccount(set *queueSet, account id, row accountRow) (done bool, err error) {
@@ -43,8 +43,12 @@ func removeAccount(set *queueSet, account id, row accountRow) (done bool, err er
 	}
 	set.reserved = removalCost
 	defer func() { set.reserved = 0 }()
+	for len(row.Offers) > 0 && set.opsLeft() >= 2 {
+		row.Offers = row.Offers[1:]
+		set.reserved += 2 // the index key
+	}
 	for len(row.SharedWith) > 0 && set.opsLeft() >= shareCost {
-		if err := notifyShareEnded(set, account, row, row.SharedWith[0]); err != nil {
+		if err := notifyShareEnded(set, account, row, row.SharedWith[0].User); err != nil {
 			return false, err
 		}
 		row.SharedWith = row.SharedWith[1:]
@@ -56,7 +60,7 @@ func removeAccount(set *queueSet, account id, row accountRow) (done bool, err er
 			return false, err
 		}
 	}
-	if len(row.SharedWith) > 0 || fit < len(folders) {
+	if len(row.Offers) > 0 || len(row.SharedWith) > 0 || fit < len(folders) {
 		row.Enabled, row.Revision = false, row.Revision+1
 		return false, accounts.Put(set.tx, account, row)
 	}
@@ -69,7 +73,7 @@ func removeAccount(set *queueSet, account id, row accountRow) (done bool, err er
 // notifySharesEnded notifies those with whom the account is shared, if they are not among the
 // people who keep it. It leaves the transaction room for so many reads and writes.
 func notifySharesEnded(set *queueSet, account string, row accountRow, people []string, room int) error {
-	ended := slices.DeleteFunc(slices.Clone(row.SharedWith), func(user string) bool { return slices.Contains(people, user) })
+	ended := slices.DeleteFunc(row.sharers(), func(user string) bool { return slices.Contains(people, user) })
 	defer func() { set.reserved = 0 }()
 	for i, user := range ended {
 		set.reserved = room + (len(ended)-i-1)*shareCost

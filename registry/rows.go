@@ -52,9 +52,18 @@ var (
 		}
 		return list
 	})
+	// accountsFor finds the accounts that are offered to a user.
+	accountsFor = table.NewIndex(accounts, "accounts/offered", func(k id, row accountRow) (list []viewerKey) {
+		for _, offer := range row.Offers {
+			list = append(list, viewerKey{id(offer.User), k})
+		}
+		return list
+	})
 	accountsAt = table.NewIndex(accounts, "accounts/mailbox", func(_ id, row accountRow) []digest {
 		return []digest{mailboxOf(row.Host, row.Username)}
 	})
+
+	asked = table.New[askedKey, askedRow]("asked") // by owner and person
 
 	standings = table.New[id, standingRow]("standings") // of accounts
 	cursors   = table.New[folderKey, cursorRow]("cursors")
@@ -158,7 +167,7 @@ var (
 // tables are all tables and indexes of a store. Of indexes that share a bucket it has the first.
 var tables = []table.Named{
 	users, usersNamed, guesses, tokens, tokensOf, tokensID, invites, invitesOf, invitesID, passwordLinks,
-	accounts, accountsOf, accountsAt, standings, cursors, hosts,
+	accounts, accountsOf, accountsFor, accountsAt, asked, standings, cursors, hosts,
 	devices, devicesID, devicesAt, queues, due, members, lanes,
 	notifications, byStableID, wordless, notRung, undecided, unfinished,
 	deliveries, waiting, metas,
@@ -261,7 +270,8 @@ type inviteRow struct {
 type accountRow struct {
 	Revision   uint64
 	Owner      string
-	SharedWith []string `json:",omitempty"`
+	SharedWith []shareRow `json:",omitempty"`
+	Offers     []offerRow `json:",omitempty"`
 	Email      string
 	Host       string
 	Port       int
@@ -281,9 +291,30 @@ func (row accountRow) passwordPlace(tx *table.Tx, k id) table.Place {
 	return accounts.Place(tx, k).With(row.Host, strconv.Itoa(row.Port), string(row.Security), row.Username)
 }
 
+// shareRow is a user with whom an account is shared. The user sees the notifications after the
+// sequence Since.
+type shareRow struct {
+	User  string
+	Since uint64
+}
+
+// offerRow is an idlepush.Offer to a user.
+type offerRow struct {
+	ID   string
+	User string
+	At   time.Time
+}
+
+// askedRow is what bounds how often an owner asks a person to share accounts, whatever they are.
+type askedRow struct {
+	// When the person was last notified of an offer. It is zero again once one is accepted.
+	Told    time.Time `json:",omitzero"`
+	Refused time.Time `json:",omitzero"` // when the person last declined or left an account
+}
+
 // viewers returns the users who may see the account.
 func (row accountRow) viewers() []string {
-	list := append([]string{row.Owner}, row.SharedWith...)
+	list := append([]string{row.Owner}, row.sharers()...)
 	slices.Sort(list)
 	return slices.Compact(list)
 }

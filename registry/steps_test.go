@@ -52,7 +52,7 @@ func (b *estate) outcome() map[string]string {
 			words["queue "+string(row.Key)] = at.Truncate(time.Second).String()
 		}
 		for _, row := range all(b, tx, accounts) {
-			words["account "+string(row.Key)] = fmt.Sprint(row.Value.SharedWith, row.Value.Enabled)
+			words["account "+string(row.Key)] = fmt.Sprint(row.Value.sharers(), row.Value.offeredTo(), row.Value.Enabled)
 		}
 		for _, row := range all(b, tx, devices) {
 			words["device "+string(row.Key.device)] = row.Value.Name

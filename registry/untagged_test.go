@@ -68,6 +68,7 @@ func changedIndexes(t *testing.T) {
 
 // untagged says why the rows of a table have no tag.
 var untagged = map[string]string{
+	asked.Name():         "how often an owner may offer mailboxes to a person, who can decline",
 	guesses.Name():       "how many tries of a password are free",
 	standings.Name():     "a state for display, which the watcher writes anew",
 	cursors.Name():       "how far a folder was handled: mail rings twice or not",

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
-	"slices"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -362,7 +361,7 @@ func (s Users) Remove(user string, now time.Time) error {
 				return false, err
 			}
 		}
-		for _, remove := range []func(*queueSet, id) (bool, error){removeTokens, removeInvites, leaveAccounts, removeDevices} {
+		for _, remove := range []func(*queueSet, id) (bool, error){removeTokens, removeInvites, withdrawOffers, leaveAccounts, removeDevices} {
 			if done, err = remove(set, id(user)); err != nil || !done {
 				return false, err
 			}
@@ -425,13 +424,34 @@ func leaveAccounts(set *queueSet, user id) (done bool, err error) {
 			}
 		default:
 			row.Revision++
-			row.SharedWith = slices.DeleteFunc(row.SharedWith, func(other string) bool { return other == string(user) })
+			row.remove(string(user))
 			if err := accounts.Put(set.tx, e.Key, row); err != nil {
 				return false, err
 			}
 		}
 	}
 	return true, nil
+}
+
+// offersAtOnce is how many offers withdrawOffers reads in one transaction, in which it can also
+// remove them.
+const offersAtOnce = 3
+
+// withdrawOffers removes the offers to the user.
+func withdrawOffers(set *queueSet, user id) (done bool, err error) {
+	list, err := accountsFor.Rows(set.tx, table.Under(user), offersAtOnce)
+	for _, a := range list {
+		if err != nil || set.opsLeft() < 2*removalCost {
+			return false, err
+		}
+		a.Value.Revision++
+		a.Value.withdraw(string(user))
+		err = accounts.Put(set.tx, a.Key, a.Value)
+	}
+	if err == nil && len(list) == offersAtOnce {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func removeDevices(set *queueSet, user id) (done bool, err error) {

@@ -31,6 +31,7 @@ type AccountDetails struct {
 	Folders    []string      `json:"folders" required:"false"`
 	Enabled    bool          `json:"enabled" required:"false" doc:"Whether it is watched"`
 	SharedWith []string      `json:"shared_with" required:"false" doc:"User ids"`
+	OfferedTo  []string      `json:"offered_to,omitempty" doc:"User ids of those who have neither accepted nor declined; for the owner"`
 	Link       string        `json:"link,omitempty" doc:"Template of the link that a click on a notification opens; absent: the page"`
 	Created    time.Time     `json:"created" required:"false"`
 	Status     AccountStatus `json:"status" required:"false"`
@@ -41,7 +42,7 @@ type newAccount struct {
 	Mailbox
 	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50" doc:"Absent: INBOX"`
 	Enabled    *bool    `json:"enabled,omitempty" doc:"Absent: true"`
-	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids"`
+	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids of those to whom it is offered; see GET /offers"`
 	Link       string   `json:"link,omitempty" maxLength:"500" doc:"Template of the link that a click on a notification opens, with {message_id}, {folder} and {email}, such as message:%3C{message_id}%3E; empty: the page"`
 	User       string   `json:"user,omitempty" doc:"Owner of the account; required with the admin token, forbidden without"`
 }
@@ -56,7 +57,7 @@ type accountPatch struct {
 	Password   *string  `json:"password,omitempty" minLength:"1" maxLength:"1024" doc:"Required to change host, port, security or username; the login is then tried"`
 	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50" doc:"If a folder is new, the login is tried, and the folder must exist"`
 	Enabled    *bool    `json:"enabled,omitempty"`
-	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids; replaces the list"`
+	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids of all with whom it is to be shared. Whoever is new is offered it, see GET /offers; who is left out loses the share or the offer"`
 	Link       *string  `json:"link,omitempty" maxLength:"500" doc:"Template of the link that a click on a notification opens, with {message_id}, {folder} and {email}, such as message:%3C{message_id}%3E; empty: the page"`
 }
 
@@ -74,12 +75,22 @@ func (p accountPatch) apply(old idlepush.Account) idlepush.Account {
 	if p.Folders != nil {
 		a.Folders = normalizeFolders(p.Folders)
 	}
-	switch {
-	case p.SharedWith != nil:
-		a.SharedWith = p.SharedWith
-	case !registry.SameMailbox(a, old):
-		// Proving the password of one mailbox gives no right to another.
-		a.SharedWith = nil
+	people := slices.Concat(old.SharedWith, old.OfferedTo)
+	if p.SharedWith != nil {
+		people = p.SharedWith
+	}
+	sharers := old.SharedWith
+	if a.Mailbox() != old.Mailbox() {
+		// Who has proved the password of one mailbox, or accepted it, has no part in another.
+		people, sharers = p.SharedWith, nil
+	}
+	a.SharedWith, a.OfferedTo = nil, nil
+	for _, user := range people {
+		if slices.Contains(sharers, user) {
+			a.SharedWith = append(a.SharedWith, user)
+		} else {
+			a.OfferedTo = append(a.OfferedTo, user)
+		}
 	}
 	return a
 }
@@ -112,6 +123,9 @@ func (h *accountHandlers) account(c caller, a idlepush.Account) (Account, error)
 		out.AccountDetails = &AccountDetails{Owner: a.Owner, Host: a.Host, Port: a.Port, Security: string(a.Security),
 			Username: a.Username, Folders: a.Folders, Enabled: a.Enabled, SharedWith: append([]string{}, a.SharedWith...), Link: a.Link,
 			Created: a.Created.UTC(), Status: status}
+		if c.owns(a.Owner) {
+			out.OfferedTo = a.OfferedTo
+		}
 	}
 	return out, nil
 }
@@ -139,11 +153,11 @@ func (h *accountHandlers) ownAccount(c caller, id string) (idlepush.Account, err
 	return a, err
 }
 
-// checkSharing returns a FieldError if an account is shared with its owner, with an unknown user
-// or twice with the same user.
-func (h *accountHandlers) checkSharing(a idlepush.Account) error {
-	for i, id := range a.SharedWith {
-		if id == a.Owner || slices.Contains(a.SharedWith[:i], id) {
+// checkSharing returns a FieldError if an account is to be shared with its owner, with an unknown
+// user or twice with the same user.
+func (h *accountHandlers) checkSharing(owner string, people []string) error {
+	for i, id := range people {
+		if id == owner || slices.Contains(people[:i], id) {
 			return fault(indexed("shared_with", i), "field_shared_already")
 		}
 		if err := checkUser(h.users, indexed("shared_with", i), id); err != nil {
@@ -169,14 +183,14 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 		return nil, err
 	}
 	a := b.account()
-	a.Owner, a.SharedWith, a.Folders, a.Enabled, a.Link = owner, b.SharedWith, normalizeFolders(b.Folders), b.Enabled == nil || *b.Enabled, b.Link
+	a.Owner, a.OfferedTo, a.Folders, a.Enabled, a.Link = owner, b.SharedWith, normalizeFolders(b.Folders), b.Enabled == nil || *b.Enabled, b.Link
 	if a.Folders == nil {
 		a.Folders = []string{"INBOX"}
 	}
 	if err := accountFaults(a).err(); err != nil {
 		return nil, err
 	}
-	if err := h.checkSharing(a); err != nil {
+	if err := h.checkSharing(owner, b.SharedWith); err != nil {
 		return nil, err
 	}
 	if _, err := h.tryLogin(ctx, c, a); err != nil {
@@ -185,7 +199,7 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 	a.Status.LoggedIn = time.Now()
 	a, added, err := h.accounts.Add(a, c.token.ID, time.Now())
 	if err != nil {
-		return nil, notAdded(err, "too_many_accounts")
+		return nil, notAdded(h.notOffered(err), "too_many_accounts")
 	}
 	out, err := h.account(c, a)
 	return &made[Account]{statusOf(added), out}, err
@@ -213,7 +227,7 @@ func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[a
 		return nil, err
 	}
 	if in.Body.SharedWith != nil {
-		if err := h.checkSharing(a); err != nil {
+		if err := h.checkSharing(old.Owner, in.Body.SharedWith); err != nil {
 			return nil, err
 		}
 	}
@@ -255,13 +269,13 @@ func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idl
 		return nil, problem(http.StatusConflict, "taken").with(codes.Case, caseMailbox)
 	}
 	if err != nil {
-		return nil, err
+		return nil, h.notOffered(err)
 	}
 	out, err := h.account(c, a)
 	return &body[Account]{out}, err
 }
 
-func (h *accountHandlers) deleteAccount(ctx context.Context, c caller, in *byID) (*struct{}, error) {
+func (h *accountHandlers) deleteAccount(_ context.Context, c caller, in *byID) (*struct{}, error) {
 	a, err := h.visibleAccount(c, in.ID)
 	if err != nil {
 		return nil, err
@@ -269,10 +283,5 @@ func (h *accountHandlers) deleteAccount(ctx context.Context, c caller, in *byID)
 	if c.owns(a.Owner) {
 		return nil, h.accounts.Remove(a.ID, time.Now())
 	}
-	a.SharedWith = slices.DeleteFunc(a.SharedWith, func(id string) bool { return id == c.user.ID })
-	_, err = h.accounts.Update(a, time.Now())
-	if errors.Is(err, registry.ErrStale) {
-		return h.deleteAccount(ctx, c, in)
-	}
-	return nil, err
+	return nil, h.accounts.Leave(c.user.ID, a.ID, time.Now())
 }

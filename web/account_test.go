@@ -171,6 +171,8 @@ func accountSharedWithUsers(t *testing.T) {
 	h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{"nobody"}), 422).wantFields(t, "shared_with[0]")
 	h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.anna.id}), 422).wantFields(t, "shared_with[0]")
 	a := h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201)
+	h.call(h.ben.full, "GET", "/accounts/"+a.id(), nil, 404)
+	h.accept(h.ben.full)
 	h.call(h.ben.full, "GET", "/accounts/"+a.id(), nil, 200)
 	h.call(h.anna.full, "PATCH", "/accounts/"+a.id(), object{"shared_with": []string{h.ben.id, h.ben.id}}, 422).wantFields(t, "shared_with[1]")
 	h.call(h.anna.full, "PATCH", "/accounts/"+a.id(), object{"shared_with": []string{}}, 200)
@@ -327,13 +329,13 @@ func accountShareEnds(t *testing.T) {
 	h.call(h.ben.full, "GET", at, nil, 200)
 	h.call(h.anna.full, "PATCH", at, object{"username": "anna-private", "password": password}, 200)
 	h.call(h.ben.full, "GET", at, nil, 404)
-	told := h.call(h.ben.full, "GET", "/notifications", nil, 200)
+	told := h.call(h.ben.full, "GET", "/notifications?limit=1", nil, 200)
 	if items := told.body["items"].([]any); len(items) != 1 || items[0].(map[string]any)["code"] != "share_ended" ||
 		items[0].(map[string]any)["params"].(map[string]any)["username"] != "anna" {
 		t.Errorf("who shared it is told %s", told.raw)
 	}
 	b := h.call(h.anna.full, "PATCH", at, object{"username": "both", "password": password, "shared_with": []string{h.ben.id}}, 200)
-	if fmt.Sprint(b.body["shared_with"]) != fmt.Sprint([]string{h.ben.id}) {
+	if fmt.Sprint(b.body["shared_with"], b.body["offered_to"]) != fmt.Sprint("[] ", []string{h.ben.id}) {
 		t.Errorf("a share that was requested: %s", b.raw)
 	}
 }
@@ -349,8 +351,10 @@ func accountKeptBySharer(t *testing.T) {
 			h := newTestServer(t)
 			dora := h.call(h.anna.full, "POST", "/users", object{"name": "Dora", "password": password}, 201).id()
 			phone := h.call(h.anna.device, "POST", "/devices", fcmDevice(), 201).id()
-			remove(h, h.call(h.ben.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.anna.id, dora}), 201).id())
-			list := h.call(h.anna.device, "GET", "/notifications", nil, 200)
+			made := h.call(h.ben.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.anna.id, dora}), 201).id()
+			h.accept(h.anna.full)
+			remove(h, made)
+			list := h.call(h.anna.device, "GET", "/notifications?limit=1", nil, 200)
 			items := list.body["items"].([]any)
 			if len(items) != 1 {
 				t.Fatalf("Anna sees %s", list.raw)
@@ -378,10 +382,11 @@ func accountLeft(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	id := h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201).id()
+	h.accept(h.ben.full)
 	h.call(h.ben.full, "DELETE", "/accounts/"+id, nil, 204)
 	h.call(h.anna.full, "DELETE", "/accounts/"+id, nil, 204)
-	for _, token := range []string{h.anna.full, h.ben.full} {
-		if list := h.call(token, "GET", "/notifications", nil, 200); len(list.body["items"].([]any)) > 0 {
+	for token, before := range map[string]string{h.anna.full: "share_joined", h.ben.full: "share_offered"} {
+		if list := h.call(token, "GET", "/notifications", nil, 200); len(list.body["items"].([]any)) != 1 || !strings.Contains(list.raw, before) {
 			t.Errorf("they see %s", list.raw)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 // Event names something that has changed. Clients fetch its new state.
 type Event struct {
-	Kind string `json:"kind" enum:"account,device,notification,user,session,invite,all" doc:"all: too many changes to list; fetch everything again"`
+	Kind string `json:"kind" enum:"account,device,notification,user,session,invite,offer,all" doc:"all: too many changes to list; fetch everything again"`
 	ID   string `json:"id,omitempty" doc:"Absent: any of this kind"`
 }
 

@@ -33,7 +33,7 @@ type MailDetails struct {
 	From    string    `json:"from,omitempty" doc:"Sender of the mail"`
 	Subject string    `json:"subject,omitempty"`
 	Preview string    `json:"preview,omitempty" doc:"The first words"`
-	Link    string    `json:"link,omitempty" doc:"mail: where to read it, by the template of its account"`
+	Link    string    `json:"link,omitempty" doc:"mail: where to read it, by the template of its account. If another user owns the account, that user chose it: show its host before it is opened"`
 	Cleared time.Time `json:"cleared,omitzero" doc:"mail: when it was found to be read or removed elsewhere; absent: not yet"`
 }
 

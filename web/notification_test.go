@@ -22,6 +22,7 @@ func notificationDeliveries(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox().with("shared_with", []string{h.ben.id}), 201).id()
+	h.accept(h.ben.full)
 	annas := h.call(h.anna.device, "POST", "/devices", fcmDevice(), 201).id()
 	bens := h.call(h.ben.full, "POST", "/devices", browser(), 201).id()
 	now := time.Now()
@@ -39,10 +40,11 @@ func notificationDeliveries(t *testing.T) {
 	fatal(t, err)
 
 	first := h.call(h.anna.device, "GET", "/notifications?limit=2", nil, 200)
-	rest := h.call(h.anna.device, "GET", "/notifications?limit=2&after="+first.body["next"].(string), nil, 200)
+	rest := h.call(h.anna.device, "GET", "/notifications?limit=1&after="+first.body["next"].(string), nil, 200)
 	items := append(first.body["items"].([]any), rest.body["items"].([]any)...)
-	if len(items) != 3 || rest.body["next"] != nil {
-		t.Fatalf("%d items, then %v", len(items), rest.body["next"])
+	last := h.call(h.anna.device, "GET", "/notifications?limit=2&after="+rest.body["next"].(string), nil, 200)
+	if joined := last.body["items"].([]any); len(items) != 3 || len(joined) != 1 || joined[0].(map[string]any)["code"] != "share_joined" || last.body["next"] != nil {
+		t.Fatalf("%d items, then %s", len(items), last.raw)
 	}
 	for i, item := range items {
 		n := item.(map[string]any)
@@ -63,7 +65,7 @@ func notificationDeliveries(t *testing.T) {
 	}
 	h.call(h.anna.full, "PATCH", "/accounts/"+account, object{"shared_with": []string{}}, 200)
 	h.call(h.ben.full, "GET", "/notifications/"+oldest, nil, 404)
-	if items := h.call(h.ben.full, "GET", "/notifications", nil, 200).body["items"].([]any); len(items) != 0 {
+	if items := h.call(h.ben.full, "GET", "/notifications", nil, 200).body["items"].([]any); len(items) != 1 || items[0].(map[string]any)["code"] != "share_offered" {
 		t.Errorf("whom it is no longer shared with sees %v", items)
 	}
 }

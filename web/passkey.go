@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -224,8 +223,9 @@ func (h *passkeyHandlers) options(ctx context.Context, c caller, in *body[proof]
 }
 
 func (h *passkeyHandlers) create(_ context.Context, c caller, in *body[newPasskey]) (*body[passkey], error) {
-	if err := checkPasskeyName(in.Body.Name); err != nil {
-		return nil, err
+	name := labelOf(in.Body.Name)
+	if name == "" {
+		return nil, badLabel()
 	}
 	parsed, err := protocol.ParseCredentialCreationResponseBytes(in.Body.Passkey)
 	if err != nil {
@@ -239,7 +239,7 @@ func (h *passkeyHandlers) create(_ context.Context, c caller, in *body[newPasske
 	if err != nil {
 		return nil, unprocessable("passkey", "passkey_not_made")
 	}
-	k, err := h.users.AddPasskey(c.user.ID, registry.Passkey{Name: in.Body.Name, Site: begun.data.RelyingPartyID, Credential: made.ID, PublicKey: made.PublicKey,
+	k, err := h.users.AddPasskey(c.user.ID, registry.Passkey{Name: name, Site: begun.data.RelyingPartyID, Credential: made.ID, PublicKey: made.PublicKey,
 		AAGUID: made.Authenticator.AAGUID, SignCount: made.Authenticator.SignCount, BackupEligible: made.Flags.BackupEligible, BackedUp: made.Flags.BackupState}, c.token.ID, time.Now())
 	if errors.Is(err, registry.ErrTaken) {
 		return nil, unprocessableOf(sentences, "passkey", idlepush.Reason{Code: "taken"}.With(codes.Case, casePasskey))
@@ -259,10 +259,11 @@ func (h *passkeyHandlers) list(_ context.Context, c caller, in *pageOf) (*body[L
 }
 
 func (h *passkeyHandlers) rename(_ context.Context, c caller, in *edit[passkeyPatch]) (*struct{}, error) {
-	if err := checkPasskeyName(in.Body.Name); err != nil {
-		return nil, err
+	name := labelOf(in.Body.Name)
+	if name == "" {
+		return nil, badLabel()
 	}
-	return nil, h.users.RenamePasskey(c.user.ID, in.ID, in.Body.Name)
+	return nil, h.users.RenamePasskey(c.user.ID, in.ID, name)
 }
 
 func (h *passkeyHandlers) remove(_ context.Context, c caller, in *byID) (*struct{}, error) {
@@ -300,12 +301,4 @@ func (h *passkeyHandlers) setOnly(c caller, only bool, p registry.Proof) error {
 		return problem(http.StatusConflict, "no_passkey")
 	}
 	return err
-}
-
-// checkPasskeyName returns a FieldError for a name that nobody could read.
-func checkPasskeyName(name string) error {
-	if !isPrintable(name) || strings.TrimSpace(name) == "" {
-		return fault("name", "field_bad_name").with(codes.Case, caseDevice)
-	}
-	return nil
 }

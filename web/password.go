@@ -69,7 +69,7 @@ func foldPassword(password string) string {
 			return -1
 		}
 		return r
-	}, norm.NFKD.String(foldName(password)))
+	}, norm.NFKD.String(strings.ToLower(strings.ToUpper(password))))
 }
 
 func isLetter(r rune) bool    { return unicode.IsLetter(r) }

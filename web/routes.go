@@ -100,7 +100,11 @@ func (s *server) routes(h *handlers, c Config) {
 	add(s, route{full | admin, "GET /accounts/{id}", "getAccount", 200, "One account"}, h.accounts.getAccount)
 	add(s, route{full | admin, "GET /accounts/{id}/folders", "listFolders", 200, "List the folders of an account on its mail server; for its owner"}, h.accounts.listFolders)
 	add(s, route{full | admin, "PATCH /accounts/{id}", "patchAccount", 200, "Change an account; for its owner"}, h.accounts.patchAccount)
-	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Remove an account; a user with whom it is shared leaves it"}, h.accounts.deleteAccount)
+	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Remove an account; a user with whom it is shared leaves it, and is offered nothing by its owner for a week"}, h.accounts.deleteAccount)
+
+	add(s, route{full, "GET /offers", "listOffers", 200, "Mailboxes that others offer to share, newest first"}, h.accounts.listOffers)
+	add(s, route{full, "POST /offers/{id}/accept", "acceptOffer", 204, "Accept an offer: the mailbox is shared, and what rings from now on is seen; the owner is told"}, h.accounts.acceptOffer)
+	add(s, route{full, "DELETE /offers/{id}", "declineOffer", 204, "Decline an offer; its owner can offer nothing for a week"}, h.accounts.declineOffer)
 
 	add(s, route{device | full | admin, "GET /devices", "listDevices", 200, "Own devices, newest first; with a token of device scope the one that it registered"}, h.devices.listDevices)
 	add(s, route{device | full | admin, "POST /devices", "createDevice", 201, "Register a device after one proving push; a known address is the same device (200). A token of device scope registers one"}, h.devices.createDevice)

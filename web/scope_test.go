@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,9 @@ var admissions = []admission{
 	{"PATCH /accounts/ACCOUNT", object{"enabled": false}, 401, 403, 200, 404, 200, false},
 	{"PATCH /accounts/ACCOUNT", object{"password": password, "shared_with": "BEN"}, 401, 403, 200, 404, 200, false},
 	{"DELETE /accounts/ACCOUNT", nil, 401, 403, 204, 404, 204, false},
+	{"GET /offers", nil, 401, 403, 200, 200, 403, false},
+	{"POST /offers/OFFER/accept", nil, 401, 403, 204, 404, 403, false},
+	{"DELETE /offers/OFFER", nil, 401, 403, 204, 404, 403, false},
 	{"GET /devices", nil, 401, 200, 200, 200, 200, false},
 	{"POST /devices", fcmDevice(), 401, 201, 201, 201, 422, false},
 	{"POST /devices", fcmDevice().with("user", "ANNA"), 401, 422, 422, 422, 201, false},
@@ -107,6 +111,9 @@ func (row admission) request(h *testServer, ids map[string]string) (method, path
 		fatal(h.t, err)
 		ids["PASSKEY"] = k.ID
 	}
+	if strings.Contains(path, "OFFER") {
+		ids["OFFER"] = h.offer(ids["TOKEN"])
+	}
 	for name, id := range ids {
 		path = strings.Replace(path, name, id, 1)
 	}
@@ -138,10 +145,21 @@ func (row admission) request(h *testServer, ids map[string]string) (method, path
 	return method, path, b
 }
 
+// offer returns the id of an offer of Ben to Anna, later than she could have declined another.
+func (h *testServer) offer(username string) string {
+	h.t.Helper()
+	a, _, err := h.store.Accounts.Add(idlepush.Account{Owner: h.ben.id, OfferedTo: []string{h.anna.id}, Email: "club@example.net", Host: "imap.example.net", Port: 993,
+		Security: idlepush.SecurityTLS, Username: "club " + username, Password: password, Folders: []string{"INBOX"}}, "", time.Now().AddDate(0, 1, 0))
+	fatal(h.t, err)
+	offers, err := h.store.Accounts.Offers(h.anna.id)
+	fatal(h.t, err)
+	return offers[slices.IndexFunc(offers, func(o idlepush.Offer) bool { return o.Account.ID == a.ID })].ID
+}
+
 // operation returns the route of the row as the document names it.
 func (row admission) operation() string {
 	method, path, _ := strings.Cut(row.route, " ")
-	for _, name := range []string{"TOKEN", "ACCOUNT", "DEVICE", "NOTIFICATION", "SESSION", "USER", "INVITE", "PASSKEY"} {
+	for _, name := range []string{"TOKEN", "ACCOUNT", "DEVICE", "NOTIFICATION", "SESSION", "USER", "INVITE", "PASSKEY", "OFFER"} {
 		path = strings.Replace(path, name, "{id}", 1)
 	}
 	return strings.ToLower(method) + path

@@ -42,6 +42,10 @@ func userManagedByAdmin(t *testing.T) {
 		t.Errorf("Ben has %v", u["mailboxes"])
 	}
 	h.call(h.ben.full, "POST", "/accounts", mailbox().with("username", "other").with("email", "other@example.net").with("shared_with", []string{h.anna.id}), 201)
+	if u := h.userNamed("Ben"); fmt.Sprint(u["mailboxes"]) != "map[attention:0 shared:0 shared_with:[] total:2]" {
+		t.Errorf("before his offer is accepted, Ben has %v", u["mailboxes"])
+	}
+	h.accept(h.anna.full)
 	if u := h.userNamed("Ben"); fmt.Sprint(u["mailboxes"]) != fmt.Sprintf("map[attention:0 shared:1 shared_with:[%s] total:2]", h.anna.id) {
 		t.Errorf("Ben has %v", u["mailboxes"])
 	}

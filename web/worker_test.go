@@ -18,12 +18,14 @@ const worker = `
 const fs = require("node:fs"), vm = require("node:vm");
 const { pushes, clicks } = JSON.parse(fs.readFileSync(0, "utf8"));
 const handlers = {}, kept = [];
-const context = vm.createContext({ URL, Request, Date, JSON, Number, Array });
+const context = vm.createContext({ URL, Request, Date, JSON, Number, Array, AbortSignal });
 Object.assign(context, {
 	self: context,
 	addEventListener: (name, handle) => { handlers[name] = handle; },
 	importScripts: (...names) => names.filter(name => name !== "/remember.js").forEach(name => vm.runInContext(fs.readFileSync("page" + name, "utf8"), context)),
-	remember: { addShown: async id => { const before = kept.includes(id); kept.push(id); return before; }, device: async () => undefined },
+	remember: { addShown: async id => { const before = kept.includes(id); kept.push(id); return before; }, device: async () => undefined, allows: async link => link.includes("allowed") },
+	// The id of a notification is its link.
+	fetch: async path => ({ json: async () => ({ link: decodeURIComponent(path).slice("/api/v1/notifications/".length) }) }),
 	location: { origin: "https://house.example.net" },
 });
 vm.runInContext(fs.readFileSync("page/sw.js", "utf8"), context);
@@ -196,6 +198,12 @@ func workerClick(t *testing.T) {
 		{object{"kind": "summary", "id": "x", "navigate": "https://house.example.net/"}, "https://house.example.net/"},
 		{object{"kind": "attention"}, page},
 		{object{}, page},
+		// Somebody else chose the link, which is the id here.
+		{object{"kind": "mail", "navigate": page + "open/https%3A%2F%2Fallowed.example%2Fx"}, "https://allowed.example/x"},
+		{object{"kind": "mail", "navigate": page + "open/https%3A%2F%2Fother.example%2Fx"}, page + "open/https%3A%2F%2Fother.example%2Fx"},
+		{object{"kind": "mail", "navigate": page + "open/message%3Aallowed"}, page + "open/message%3Aallowed"},
+		{object{"kind": "mail", "navigate": page + "open/"}, page + "open/"},
+		{object{"kind": "mail", "navigate": "https://mail.example.net/#/open/https%3A%2F%2Fallowed.example%2Fx"}, "https://mail.example.net/#/open/https%3A%2F%2Fallowed.example%2Fx"},
 	}
 	var clicks []object
 	for _, row := range rows {

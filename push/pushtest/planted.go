@@ -47,7 +47,7 @@ func Planted(kind idlepush.Kind) idlepush.Notification {
 func Work(kind idlepush.Kind, d idlepush.Device) registry.Work {
 	w := registry.Work{Notification: Planted(kind), Device: d}
 	if kind != idlepush.KindTest {
-		w.Mailbox, w.Unread = "planted@example.org", new(7)
+		w.Account.Email, w.Unread = "planted@example.org", new(7)
 	}
 	if kind == idlepush.KindMail || kind == idlepush.KindSummary || kind == idlepush.KindAttention {
 		w.Clear = []string{registry.StableID("family", "INBOX", 1, 4), registry.StableID("family", "INBOX", 1, 5)}

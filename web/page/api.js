@@ -2,12 +2,12 @@ import { reason } from "./reason.js";
 
 const { isProxyError, texts } = self;
 
-// Problem is an error of a request, or of getting no answer. message is a sentence for people, and
-// fields holds the faults by field.
+// Problem is an error of a request, or of getting no answer. message is a sentence for people,
+// fields holds the faults by field, and params the parameters of the code.
 export class Problem extends Error {
-	constructor(status, code, message, fields = []) {
+	constructor(status, code, message, fields = [], params = {}) {
 		super(message);
-		Object.assign(this, { status, code, fields });
+		Object.assign(this, { status, code, fields, params });
 	}
 }
 
@@ -47,7 +47,7 @@ export async function call(method, path, body) {
 	const detail = answer?.detail ?? texts.unreadable;
 	const message = reason(answer ?? {}, detail);
 	const fields = answer?.errors?.map((error) => ({ ...error, message: reason(error, error.message) }));
-	throw new Problem(response.status, answer?.code, message, fields);
+	throw new Problem(response.status, answer?.code, message, fields, answer?.params);
 }
 
 // all returns every item of a list, which the API returns in pages.

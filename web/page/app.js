@@ -3,7 +3,7 @@ import { el, leaveView, tell } from "./dom.js";
 import { listen } from "./live.js";
 import { closeStale, register, repairDevice } from "./ring.js";
 import { go, session } from "./session.js";
-import { activity, mail } from "./views/activity.js";
+import { activity, mail, openMail } from "./views/activity.js";
 import { device } from "./views/device.js";
 import { devices } from "./views/devices.js";
 import { join, login, password, setup } from "./views/enter.js";
@@ -19,8 +19,8 @@ const { texts } = self;
 // A view returns {title, node, on}. on lists the kinds of changes that redraw it; it is empty for a
 // form, so that nothing typed is lost. Elements with data-keep postpone redrawing as long as they
 // are shown.
-const views = { __proto__: null, "": mailboxes, setup, join, password, login, welcome, mailboxes, add, mailbox, devices, device, activity, mail, people, me };
-const open = ["setup", "join", "password", "login"]; // need no login
+const views = { __proto__: null, "": mailboxes, setup, join, password, login, welcome, mailboxes, add, mailbox, devices, device, activity, mail, open: openMail, people, me };
+const loginless = ["setup", "join", "password", "login"]; // need no login
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
@@ -51,7 +51,7 @@ async function draw() {
 		next = address;
 	}
 	const [name, ...rest] = address.replace(/^#\/?/, "").split("/");
-	if (!session.user && !open.includes(name)) {
+	if (!session.user && !loginless.includes(name)) {
 		sessionStorage.setItem("then", address);
 		go("login");
 		return;
@@ -100,8 +100,8 @@ function missing() {
 }
 
 function menu(name) {
-	nav.hidden = !session.user || name === "welcome" || open.includes(name);
-	const parts = { mailboxes: ["", "mailboxes", "mailbox", "add"], devices: ["devices", "device"], activity: ["activity", "mail"], people: ["people"], me: ["me"] };
+	nav.hidden = !session.user || name === "welcome" || loginless.includes(name);
+	const parts = { mailboxes: ["", "mailboxes", "mailbox", "add"], devices: ["devices", "device"], activity: ["activity", "mail", "open"], people: ["people"], me: ["me"] };
 	nav.replaceChildren(...Object.entries(parts).filter(([part]) => part !== "people" || session.user?.admin).map(([part, names]) =>
 		el("a", { href: `#/${part}`, id: `nav-${part}`, "aria-current": names.includes(name) ? "page" : undefined }, texts.nav[part])));
 }

@@ -1,8 +1,13 @@
 // What this browser stores for the page and its service worker: its device ({id, user, name,
-// content, accounts}), and the notifications that were shown. It is a classic script, because
+// content, accounts}), the notifications that were shown, and the hosts that links of others may
+// open. It is a classic script, because
 // service workers cannot load modules in every browser.
 self.remember = (() => {
 	const maxShown = 200;
+	const maxHosts = 100;
+
+	// hostOf returns what a link opens: a host with its port, or for an app the scheme with a colon.
+	const hostOf = (link) => new URL(link).host || new URL(link).protocol;
 
 	function open() {
 		return new Promise((resolve, reject) => {
@@ -29,6 +34,18 @@ self.remember = (() => {
 	}
 
 	return {
+		hostOf,
+		// allows resolves to whether allow was called for a link to the same host. Of too many hosts,
+		// those are forgotten that were allowed first.
+		allows: (link) => run("readonly", (store, resolveTo) => {
+			store.get("hosts").onsuccess = (event) => resolveTo((event.target.result ?? []).includes(hostOf(link)));
+		}),
+		allow: (link) => run("readwrite", (store) => {
+			store.get("hosts").onsuccess = (event) => {
+				const hosts = event.target.result ?? [];
+				store.put([...hosts.filter((host) => host !== hostOf(link)), hostOf(link)].slice(-maxHosts), "hosts");
+			};
+		}),
 		device: () => run("readonly", (store, resolveTo) => { store.get("device").onsuccess = (event) => resolveTo(event.target.result); }),
 		setDevice: ({ id, user, name, content, accounts }) => run("readwrite", (store) => store.put({ id, user, name, content, accounts }, "device")),
 		forgetDevice: () => run("readwrite", (store) => store.delete("device")),

@@ -33,7 +33,7 @@ self.addEventListener("push", (event) => event.waitUntil(show(event.data)));
 
 self.addEventListener("notificationclick", (event) => {
 	event.notification.close();
-	event.waitUntil(go(target(event.notification.data, self.location.origin)));
+	event.waitUntil(opened(target(event.notification.data, self.location.origin)).then(go));
 });
 
 self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(renew(event.newSubscription)));
@@ -94,6 +94,24 @@ function target(data, origin) {
 		return page;
 	}
 }
+
+// opened returns the address that is opened for the address of a click. If somebody else chose the
+// link of the mail, that is the page, which asks once for each host.
+async function opened(address) {
+	const [, id] = /^#\/open\/(.+)$/.exec(new URL(address).hash) ?? [];
+	if (!id || new URL(address).origin !== self.location.origin) {
+		return address;
+	}
+	try {
+		const { link } = await (await fetch(`/api/v1/notifications/${id}`, { signal: AbortSignal.timeout(linkTimeout) })).json();
+		return /^https?:/.test(link) && await remember.allows(link) ? link : address;
+	} catch {
+		return address;
+	}
+}
+
+// linkTimeout is in ms. Browsers let a click open a window only for a few seconds.
+const linkTimeout = 2000;
 
 async function go(address) {
 	if (new URL(address).origin === self.location.origin) {

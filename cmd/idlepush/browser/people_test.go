@@ -98,13 +98,18 @@ func TestPeople(t *testing.T) {
 		joined(t)
 		chromium.OpenIsolated(t, link).WaitText(t, "was used already")
 	})
-	t.Run("a shared mailbox appears at once", func(t *testing.T) {
+	t.Run("a mailbox is offered at once, and shared once that is accepted", func(t *testing.T) {
 		joined(t)
 		s.openView(t, anna, "mailbox/"+mailbox, "Connection details")
 		anna.Click(t, "Shared with")
 		anna.Click(t, "ben")
 		anna.Click(t, "css:details[open] button")
-		ben.WaitText(t, "Shared with you")
+		ben.WaitText(t, "“anna” wants to share a mailbox with you")
+		checkSizes(t, ben)
+		anna.WaitText(t, "has not answered yet")
+		ben.Click(t, "Accept")
+		ben.WaitText(t, "Shared by anna")
+		s.openView(t, anna, "activity", "“ben” has accepted")
 	})
 	t.Run("a mailbox can be paused and resumed", func(t *testing.T) {
 		s.openView(t, anna, "mailbox/"+mailbox, "Connection details")
@@ -145,7 +150,7 @@ func TestPeople(t *testing.T) {
 		ben.Click(t, "Continue")
 		ben.Click(t, "Watch this mailbox")
 		ben.WaitText(t, "Watching, checked")
-		if ben.Has(t, "Shared with you") {
+		if ben.Has(t, "Shared by") {
 			t.Error("it is not his")
 		}
 	})
@@ -164,9 +169,12 @@ func TestPeople(t *testing.T) {
 		var own struct{ Items []struct{ ID string } }
 		callAPI(t, ben, "GET", "/accounts", nil, &own)
 		callAPI(t, ben, "PATCH", "/accounts/"+own.Items[0].ID, object{"shared_with": shared}, nil)
+		s.openView(t, anna, "mailboxes", "“ben” wants to share a mailbox with you")
+		anna.Click(t, "Accept")
+		anna.WaitText(t, "Shared by ben")
 		s.openView(t, anna, "people", "Invite somebody")
 		anna.Eval(t, nil, `() => [...document.querySelectorAll("main li.card")].find((card) => card.querySelector("h2")?.textContent === "ben").querySelector(".danger").click()`)
-		anna.WaitText(t, "ben shares a mailbox with dora and anna. They are told, and can add it again with its password.")
+		anna.WaitText(t, "ben shares a mailbox with anna. They are told, and can add it again with its password.")
 		anna.Click(t, "css:dialog .danger")
 		s.openView(t, anna, "activity", "Add it again")
 	})

@@ -178,7 +178,7 @@ func requestEncrypted(t *testing.T) {
 			for _, level := range pushtest.EveryLevel {
 				w := st.work(kind, name, level)
 				w.Notification.Content = idlepush.Content{From: "Zwetschge", Subject: "Quittenbrot", Preview: "Rosinenschnecke"}
-				w.Notification.Folder, w.Mailbox, w.Notification.Reason = "Obstgarten", "kirsche@example.org", pushtest.Saying("Holunderbeere")
+				w.Notification.Folder, w.Account.Email, w.Notification.Reason = "Obstgarten", "kirsche@example.org", pushtest.Saying("Holunderbeere")
 				r := st.preview(t, name, push.Render(w, home, pushtest.Sentences))
 				sent, clear := fmt.Sprint(r.URL, r.Header, string(r.Body)), d.Keys == nil
 				for _, word := range []string{"Zwetschge", "Quittenbrot", "Rosinenschnecke", "Obstgarten", "kirsche", "Holunderbeere"} {

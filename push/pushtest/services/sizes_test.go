@@ -127,12 +127,12 @@ func sizeWorst(t *testing.T) {
 				n.ID, n.Account, n.At = strings.Repeat("i", 32), strings.Repeat("a", 32), time.Date(2026, 12, 12, 23, 59, 59, 123456789, time.UTC)
 				n.Reason, n.Folder, n.Count = idlepush.Reason{Code: longest.Code}.With("text", worst), worst, 1<<62
 				n.Content = idlepush.Content{From: worst, Subject: worst, Preview: worst}
-				w.Mailbox, w.Unread = worst, new(1<<62)
+				w.Account.Email, w.Unread = worst, new(1<<62)
 				n.Clear, w.Clear = nil, nil
 				for i := range uint32(200) {
 					n.Clear = append(n.Clear, registry.StableID("a", "b", 1, i))
 				}
-				w.Clear, w.Link = n.Clear, "https://"+strings.Repeat("l", 492)
+				w.Clear, w.Account.Link = n.Clear, "https://"+strings.Repeat("l", 492)
 				m := push.Render(w, url, codes.Join([]codes.Entry{longest}))
 				if url != "" && m.URL == "" {
 					t.Fatal("the URL is too long for this test")
@@ -174,7 +174,7 @@ func FuzzSizing(f *testing.F) {
 		w := st.work(one.kind, one.device, one.level)
 		w.Notification.Folder, w.Notification.Reason = folder, pushtest.Saying(preview)
 		w.Notification.Content = idlepush.Content{From: from, Subject: subject, Preview: preview}
-		w.Mailbox, w.Unread, w.Clear = mailbox, &unread, nil
+		w.Account.Email, w.Unread, w.Clear = mailbox, &unread, nil
 		for i := range uint32(clear) {
 			w.Clear = append(w.Clear, registry.StableID("a", "b", 1, i))
 		}

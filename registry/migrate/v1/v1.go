@@ -45,10 +45,19 @@ var (
 
 	Accounts = table.NewTagged[ID, Account]("accounts")
 	_        = table.NewIndex(Accounts, "accounts/user", func(k ID, row Account) (list []IDs) {
-		users := append([]string{row.Owner}, row.SharedWith...)
+		users := []string{row.Owner}
+		for _, share := range row.SharedWith {
+			users = append(users, share.User)
+		}
 		slices.Sort(users)
 		for _, user := range slices.Compact(users) {
 			list = append(list, IDs{ID(user), k})
+		}
+		return list
+	})
+	_ = table.NewIndex(Accounts, "accounts/offered", func(k ID, row Account) (list []IDs) {
+		for _, offer := range row.Offers {
+			list = append(list, IDs{ID(offer.User), k})
 		}
 		return list
 	})
@@ -56,6 +65,7 @@ var (
 		return []Digest{mailbox(row.Host, row.Username)}
 	})
 
+	Asked     = table.New[IDs, AskedRow]("asked") // by owner
 	Guesses   = table.New[ID, Guess]("guesses")
 	Standings = table.New[ID, Standing]("standings")
 	Cursors   = table.New[FolderKey, Cursor]("cursors")
@@ -235,7 +245,8 @@ type Invite struct {
 type Account struct {
 	Revision   uint64
 	Owner      string
-	SharedWith []string `json:",omitempty"`
+	SharedWith []share `json:",omitempty"`
+	Offers     []offer `json:",omitempty"`
 	Email      string
 	Host       string
 	Port       int
@@ -248,6 +259,22 @@ type Account struct {
 	Created    time.Time
 	Edited     time.Time
 	Mailbox    string `json:",omitempty"`
+}
+
+type share struct {
+	User  string
+	Since uint64
+}
+
+type offer struct {
+	ID   string
+	User string
+	At   time.Time
+}
+
+type AskedRow struct {
+	Told    time.Time `json:",omitzero"`
+	Refused time.Time `json:",omitzero"`
 }
 
 type Standing struct {

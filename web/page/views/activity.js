@@ -2,8 +2,9 @@ import { clock } from "../age.js";
 import { all, call } from "../api.js";
 import { button, el } from "../dom.js";
 import { reason } from "../reason.js";
+import { session } from "../session.js";
 
-const { texts } = self;
+const { remember, texts } = self;
 
 export async function activity() {
 	const [first, mailboxes] = await Promise.all([call("GET", "/notifications?limit=50"), all("/accounts")]);
@@ -60,13 +61,44 @@ function deliveries(item) {
 
 // mail shows one mail or summary, after a tap on its notification, with a link to open it.
 export async function mail(id) {
-	const item = await call("GET", `/notifications/${encodeURIComponent(id)}`);
-	const emails = new Map((await all("/accounts")).map((account) => [account.id, account.email]));
-	const rows = [[emails.get(item.account), item.folder].filter(Boolean).join(" · "), clock(item.at)];
+	return mailView(...await mailOf(id));
+}
+
+// openMail is mail after a tap on the notification of a mail with a link that somebody else chose.
+// If links to its host may be opened, it opens that instead. It opens no app: browsers want a tap on
+// the page for that.
+export async function openMail(id) {
+	const [item, account] = await mailOf(id);
+	if (/^https?:/.test(item.link) && await remember.allows(item.link).catch(() => false)) {
+		location.replace(item.link);
+	}
+	return mailView(item, account);
+}
+
+// mailOf returns a notification and its account, which may be undefined.
+async function mailOf(id) {
+	const [item, accounts] = await Promise.all([call("GET", `/notifications/${encodeURIComponent(id)}`), all("/accounts")]);
+	return [item, accounts.find((account) => account.id === item.account)];
+}
+
+function mailView(item, account) {
+	const rows = [[account?.email, item.folder].filter(Boolean).join(" · "), clock(item.at)];
 	return { title: item.subject || title(item), node: [
 		el("div", { class: "card" }, el("p", {}, item.from), item.preview && el("p", {}, item.preview), rows.map((text) => el("p", { class: "soft" }, text)),
 			item.code && el("p", {}, reason(item, item.text)),
 			item.cleared && el("p", { class: "soft" }, texts.readElsewhere)),
-		item.link && el("div", { class: "buttons" }, el("a", { class: "button primary", href: item.link, rel: "noreferrer" }, texts.openMail)),
-	].filter(Boolean), on: [] };
+		item.link && opener(item.link, account),
+	].flat().filter(Boolean), on: [] };
+}
+
+// opener returns the button that opens the link of a mail. If somebody else chose the link, it says
+// where that leads, and a click allows links to that host from then on.
+function opener(link, account) {
+	const others = account?.owner !== session.user.id;
+	const host = remember.hostOf(link);
+	return [
+		others && el("p", {}, texts.chosenByOther(host)),
+		el("div", { class: "buttons" }, el("a", { class: "button primary", href: link, rel: "noreferrer", onclick: () => { others && remember.allow(link).catch(() => {}); } },
+			others ? texts.openAt(host) : texts.openMail)),
+	];
 }

@@ -1,5 +1,5 @@
 import { clock } from "../age.js";
-import { all, call } from "../api.js";
+import { all, call, Problem } from "../api.js";
 import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
 import { reason } from "../reason.js";
 import { go, session } from "../session.js";
@@ -20,7 +20,8 @@ export async function mailbox(id) {
 	};
 	const node = [el("div", { class: "card" }, mailboxState(account))];
 	if (account.owner !== session.user.id) {
-		node.push(el("p", {}, texts.sharedByText), el("div", { class: "buttons" }, removal(path, texts.leave, texts.leaveSure)));
+		const owner = (await all("/users/names")).find(({ id }) => id === account.owner);
+		node.push(el("p", {}, texts.sharedByText(owner?.name)), el("div", { class: "buttons" }, removal(path, texts.leave, texts.leaveSure)));
 		return { title: account.email, node, on: [] };
 	}
 	const names = await all("/users/names");
@@ -33,7 +34,7 @@ export async function mailbox(id) {
 		}, field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint))),
 		folders(path, account, change),
 		linkPart(account, change),
-		sharing(account, names, change),
+		sharing(path, account, names),
 		part(texts.details, false, details(account)),
 		el("div", { class: "buttons" },
 			button(account.enabled ? texts.pause : texts.resume, async () => {
@@ -89,14 +90,24 @@ function linkPart(account, change) {
 	return part(texts.link, false, f);
 }
 
-function sharing(account, names, change) {
+function sharing(path, account, names) {
 	const others = names.filter(({ id }) => id !== account.owner);
 	if (others.length === 0) {
 		return part(texts.share, false, el("p", {}, texts.nobodyElse));
 	}
-	return part(texts.share, false, form(texts.save, (values) => change({ shared_with: values.getAll("shared_with") }),
-		el("fieldset", {}, el("legend", {}, texts.share), el("p", { class: "hint" }, texts.shareHint),
-			others.map(({ id, name }) => tick("checkbox", "shared_with", id, name, account.shared_with.includes(id))))));
+	const people = el("div");
+	const show = ({ shared_with: shared, offered_to: offered = [] }) => {
+		people.replaceChildren(...others.map(({ id, name }) => tick("checkbox", "shared_with", id, name, shared.includes(id) || offered.includes(id), offered.includes(id) ? texts.notAnswered : "")));
+	};
+	show(account);
+	return part(texts.share, false, form(texts.save, async (values) => {
+		try {
+			show(await call("PATCH", path, { shared_with: values.getAll("shared_with") }));
+		} catch (problem) {
+			throw problem.code === "share_refused" ? new Problem(problem.status, problem.code, texts.shareRefused(problem.params.person, clock(problem.params.from))) : problem;
+		}
+		tell(texts.saved);
+	}, el("fieldset", {}, el("legend", {}, texts.share), el("p", { class: "hint" }, texts.shareHint), people)));
 }
 
 function details({ host, port, folders, status }) {

@@ -1,6 +1,6 @@
 import { age } from "../age.js";
 import { all, call } from "../api.js";
-import { button, el } from "../dom.js";
+import { button, confirmed, el } from "../dom.js";
 import { reason } from "../reason.js";
 import { support } from "../ring.js";
 import { session } from "../session.js";
@@ -9,8 +9,9 @@ import { mailboxState } from "./state.js";
 const { texts } = self;
 
 export async function mailboxes() {
-	const [list, ringing, { notice, password_given: given }] = await Promise.all([all("/accounts"), support(), call("GET", "/me")]);
-	const node = [];
+	const [list, ringing, { notice, password_given: given }, offers] = await Promise.all([all("/accounts"), support(), call("GET", "/me"), all("/offers")]);
+	const others = list.some(({ owner }) => owner !== session.user.id) ? await all("/users/names") : [];
+	const node = offers.map(offered);
 	if (given) {
 		node.push(el("p", { class: "card row" }, texts.passwordGiven, el("a", { class: "button", href: "#/me" }, texts.changeOwnPassword)));
 	}
@@ -19,12 +20,12 @@ export async function mailboxes() {
 	} else if (ringing !== "subscribed") {
 		node.push(el("p", { class: "card row" }, texts.ringHereText, el("a", { class: "button primary", href: "#/devices" }, texts.ringHere)));
 	}
-	node.push(el("ul", { class: "plain" }, list.map((account) => el("li", {}, card(account)))));
+	node.push(el("ul", { class: "plain" }, list.map((account) => el("li", {}, card(account, others)))));
 	if (list.length === 0) {
 		node.push(el("p", {}, texts.noMailboxes));
 	}
 	node.push(el("div", { class: "buttons" }, el("a", { class: "button", href: "#/add" }, texts.addMailbox)));
-	return { title: texts.mailboxesTitle, node, on: ["account", "user"] };
+	return { title: texts.mailboxesTitle, node, on: ["account", "offer", "user"] };
 }
 
 // lost are the codes of notices that the last device is gone.
@@ -39,11 +40,26 @@ function told(notice, ringing) {
 			button(texts.dismiss, () => call("DELETE", "/me/notice")))); // which redraws the view
 }
 
-function card(account) {
+// offered returns a mailbox that somebody else offers, with what is known of it for certain.
+function offered({ id, owner_name: owner, email, host, username }) {
+	const path = `/offers/${encodeURIComponent(id)}`;
+	return el("section", { class: "card" }, el("h2", {}, texts.offer(owner)),
+		el("dl", {}, Object.entries({ email, host, username }).map(([name, value]) => [el("dt", {}, texts.offerDetail[name]), el("dd", {}, value)])),
+		el("p", { class: "soft" }, texts.offerText),
+		el("div", { class: "buttons" },
+			button(texts.accept, () => call("POST", `${path}/accept`), { class: "primary", id: `accept-${id}` }), // which redraws the view
+			button(texts.decline, async () => {
+				if (await confirmed(texts.declineSure(owner), texts.decline, texts.cancel)) {
+					await call("DELETE", path);
+				}
+			}, { id: `decline-${id}` })));
+}
+
+function card(account, others) {
 	const { status } = account;
 	return el("a", { class: "card", href: `#/mailbox/${account.id}`, id: account.id },
 		el("div", { class: "row" }, el("h2", {}, account.email), status.unread > 0 && el("span", { class: "soft" }, texts.unread(status.unread))),
 		mailboxState(account),
 		status.last_mail && el("p", { class: "soft" }, texts.lastMail, age(status.last_mail)),
-		account.owner !== session.user.id && el("p", { class: "soft" }, texts.sharedBy));
+		account.owner !== session.user.id && el("p", { class: "soft" }, texts.sharedBy(others.find(({ id }) => id === account.owner)?.name)));
 }

@@ -118,7 +118,7 @@ func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepu
 		}
 		// The admin token may have made that of device scope, and an app registers at each start.
 		if maker.Scope != ScopeDevice || u.Notice.Code == codeDeviceGone {
-			if err := putNotice(tx, id(d.User), u, Notice{}); err != nil {
+			if err := putNotice(tx, id(d.User), u, notice{}); err != nil {
 				return err
 			}
 		}

@@ -181,7 +181,7 @@ func (f furnished) noticed() error {
 		if err != nil {
 			return err
 		}
-		return putNotice(tx, id(f.ben.ID), u, Notice{noon, idlepush.Reason{Code: "device_gone", Params: map[string]string{"device": "tablet"}}})
+		return putNotice(tx, id(f.ben.ID), u, notice{noon, idlepush.Reason{Code: "device_gone", Params: map[string]string{"device": "tablet"}}})
 	})
 }
 

@@ -9,19 +9,19 @@ import (
 	"idlepush/registry/table"
 )
 
-// Notice is what the page tells a user when it is opened next, because there was no device to
-// notify. It stays until it is dismissed, or until a device of the user is registered: by a token of
-// device scope only if it says that a device is gone.
-type Notice struct {
+// notice is what the page tells a user when it is opened next, because there was no device to
+// notify. It stays until it is dismissed, or until a device of the user is registered: by a token
+// of device scope only if it says that a device is gone.
+type notice struct {
 	Since time.Time
 	idlepush.Reason
 }
 
 // Notice returns the user's notice, or a zero one. It returns ErrNotFound if there is no such user.
-func (s Users) Notice(user string) (n Notice, err error) {
+func (s Users) Notice(user string) (n notice, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		row, err := getUser(tx, user)
-		n = Notice{row.Notice.Since, idlepush.Reason{Code: row.Notice.Code, Params: row.Notice.Params}}
+		n = notice{row.Notice.Since, idlepush.Reason{Code: row.Notice.Code, Params: row.Notice.Params}}
 		return err
 	})
 	return n, err
@@ -35,12 +35,12 @@ func (s Users) Dismiss(user string) error {
 		if err != nil {
 			return err
 		}
-		return putNotice(tx, id(user), row, Notice{})
+		return putNotice(tx, id(user), row, notice{})
 	})
 }
 
 // putNotice writes the row of a user with the notice, which may be zero.
-func putNotice(tx *table.Tx, user id, row userRow, n Notice) error {
+func putNotice(tx *table.Tx, user id, row userRow, n notice) error {
 	if n.Since.IsZero() && row.Notice.Since.IsZero() {
 		return nil
 	}
@@ -70,7 +70,7 @@ func tellOthers(set *queueSet, user, device id, r idlepush.Reason, about ...stri
 	if err != nil {
 		return err
 	}
-	return putNotice(set.tx, user, u, Notice{set.now, r})
+	return putNotice(set.tx, user, u, notice{set.now, r})
 }
 
 // notifyUser notifies a user of something that concerns no account, on all devices, and returns

@@ -54,9 +54,9 @@ func TestNotice(t *testing.T) {
 				c.then(s, ann)
 			}
 			n, err := s.Users.Notice(ann.ID)
-			want := Notice{}
+			want := notice{}
 			if c.notice {
-				want = Notice{dawn, gone.Reason.With(codes.Cause, "webpush_gone").With("device", "phone")}
+				want = notice{dawn, gone.Reason.With(codes.Cause, "webpush_gone").With("device", "phone")}
 				want.Code = "device_gone"
 			}
 			if err != nil || !n.Since.Equal(want.Since) || !n.Reason.Equal(want.Reason) {

@@ -120,7 +120,7 @@ func (s Users) SetPassword(code, plain string, devices bool, v Visit, now time.T
 		}
 		reason := idlepush.Reason{Code: codePasswordSet}
 		if devices { // which are removed
-			err = putNotice(set.tx, user, row, Notice{now, reason})
+			err = putNotice(set.tx, user, row, notice{now, reason})
 		} else {
 			err = tellUser(set, user, reason, i.ID, "set")
 		}

@@ -32,7 +32,8 @@ func checkMaker(tx *table.Tx, user, by string, now time.Time) (userRow, tokenRow
 	return u, t.Value, err
 }
 
-// Check returns ErrNotFound if there is no such user, and ErrDenied if the session or token has ended.
+// Check returns ErrNotFound if there is no such user, and ErrDenied if the session or token has
+// ended.
 func (s Users) Check(user, token string, now time.Time) error {
 	return s.db.View(func(tx *table.Tx) error {
 		_, _, err := checkMaker(tx, user, token, now)

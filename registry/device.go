@@ -102,9 +102,9 @@ func checkLane(d idlepush.Device) error {
 // d.By are ignored.
 //
 // A token of device scope cannot raise the level of its device, nor get more by another one: then d
-// gets the level of that. Register returns ErrNotFound if there is no such user, ErrDenied if by has
-// ended, ErrTaken if by is a token of device scope that has another device, and a FullError if the
-// user has as many as one may have.
+// gets the level of that. Register returns ErrNotFound if there is no such user, ErrDenied if by
+// has ended, ErrTaken if by is a token of device scope that has another device, and a FullError if
+// the user has as many as one may have.
 func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepush.Device, created bool, err error) {
 	out := d
 	err = s.db.Update(func(tx *table.Tx) error {
@@ -396,8 +396,8 @@ func (s Devices) Remove(d idlepush.Device, keep string) error {
 }
 
 // limitToToken returns ErrTaken if the token is of device scope and has another device than d. It
-// lowers the level of d to that of the device which the token has, or had last: an app does not undo
-// what the person has chosen on the page.
+// lowers the level of d to that of the device which the token has, or had last: an app does not
+// undo what the person has chosen on the page.
 func limitToToken(tx *table.Tx, t tokenRow, d *idlepush.Device) error {
 	if t.Scope != ScopeDevice {
 		return nil

@@ -171,7 +171,7 @@ func updateOffers(set *queueSet, account string, people []string) (row accountRo
 			done = false
 			break
 		}
-		if err := makeOffer(set, &row, owner.Name, user); err != nil {
+		if err := makeOffer(set, id(account), &row, owner.Name, user); err != nil {
 			return row, false, err
 		}
 		set.reserved += 2
@@ -184,13 +184,12 @@ func updateOffers(set *queueSet, account string, people []string) (row accountRo
 	return row, done, accounts.Put(set.tx, id(account), row)
 }
 
-func makeOffer(set *queueSet, row *accountRow, owner, user string) error {
+func makeOffer(set *queueSet, account id, row *accountRow, owner, user string) error {
 	before, err := checkAsked(set.tx, row.Owner, user, set.now)
 	if err != nil {
 		return err
 	}
-	made := offerRow{newID(), user, set.now}
-	row.Offers = append(row.Offers, made)
+	row.Offers = append(row.Offers, offerRow{newID(), user, set.now})
 	if before.wasTold(set.now) {
 		return nil
 	}
@@ -199,7 +198,7 @@ func makeOffer(set *queueSet, row *accountRow, owner, user string) error {
 		return err
 	}
 	reason := idlepush.Reason{Code: codeShareOffered}.With("person", owner).With("mailbox", row.Email).With("host", row.Host)
-	_, err = set.notifyUser(id(user), reason, string(reason.Code), made.ID)
+	_, err = set.notifyUser(id(user), reason, string(reason.Code), string(account), user)
 	return err
 }
 

@@ -132,7 +132,8 @@ func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof
 		d.By = c.token.ID
 	}
 	if c.scope == device && !now.Content.Allows(d.Content) {
-		return nil, problem(http.StatusConflict, "changed") // the person has lowered its level meanwhile
+		// The person has lowered its level meanwhile.
+		return nil, problem(http.StatusConflict, "changed")
 	}
 	// Another request has changed the address meanwhile, and nothing proved that one.
 	if !now.SameAddress(old) && (fresh || !d.SameAddress(now)) {

@@ -112,61 +112,61 @@ func (StableKey) Parse(data []byte) (StableKey, error) {
 	return StableKey{scope, f.Rest()}, f.Err()
 }
 
-// FingerprintKey is a mail by the digest of its fingerprint.
-type FingerprintKey struct {
+// fingerprintKey is a mail by the digest of its fingerprint.
+type fingerprintKey struct {
 	Account ID
 	Digest  Digest
 	Seq     uint64
 }
 
-func (k FingerprintKey) Append(data []byte) []byte {
+func (k fingerprintKey) Append(data []byte) []byte {
 	return table.AppendUint64(k.Digest.Append(append(k.Account.Append(data), fingerprintMark)), k.Seq)
 }
 
-func (FingerprintKey) Parse(data []byte) (FingerprintKey, error) {
+func (fingerprintKey) Parse(data []byte) (fingerprintKey, error) {
 	f := table.Split(data)
 	account := ID(f.Text())
 	f.Mark(fingerprintMark)
-	return FingerprintKey{account, Digest(f.Fixed(sha256.Size)), f.Uint64()}, f.Err()
+	return fingerprintKey{account, Digest(f.Fixed(sha256.Size)), f.Uint64()}, f.Err()
 }
 
-// DuplicateKey is a duplicate of a mail, by the digest of their fingerprint.
-type DuplicateKey struct {
+// duplicateKey is a duplicate of a mail, by the digest of their fingerprint.
+type duplicateKey struct {
 	Account ID
 	Digest  Digest
 	Seq     uint64
 }
 
-func (k DuplicateKey) Append(data []byte) []byte {
+func (k duplicateKey) Append(data []byte) []byte {
 	return table.AppendUint64(k.Digest.Append(append(k.Account.Append(data), duplicateMark)), k.Seq)
 }
 
-func (DuplicateKey) Parse(data []byte) (DuplicateKey, error) {
+func (duplicateKey) Parse(data []byte) (duplicateKey, error) {
 	f := table.Split(data)
 	account := ID(f.Text())
 	f.Mark(duplicateMark)
-	return DuplicateKey{account, Digest(f.Fixed(sha256.Size)), f.Uint64()}, f.Err()
+	return duplicateKey{account, Digest(f.Fixed(sha256.Size)), f.Uint64()}, f.Err()
 }
 
-// KnownKey is a mail from before the first look, by the digest of folder and fingerprint, and by
+// knownKey is a mail from before the first look, by the digest of folder and fingerprint, and by
 // its UIDVALIDITY and UID.
-type KnownKey struct {
+type knownKey struct {
 	Account       ID
 	Digest        Digest
 	Validity, UID uint32
 	Seq           uint64
 }
 
-func (k KnownKey) Append(data []byte) []byte {
+func (k knownKey) Append(data []byte) []byte {
 	data = k.Digest.Append(append(k.Account.Append(data), knownMark))
 	return table.AppendUint64(table.AppendUint32(table.AppendUint32(data, k.Validity), k.UID), k.Seq)
 }
 
-func (KnownKey) Parse(data []byte) (KnownKey, error) {
+func (knownKey) Parse(data []byte) (knownKey, error) {
 	f := table.Split(data)
 	account := ID(f.Text())
 	f.Mark(knownMark)
-	return KnownKey{account, Digest(f.Fixed(sha256.Size)), f.Uint32(), f.Uint32(), f.Uint64()}, f.Err()
+	return knownKey{account, Digest(f.Fixed(sha256.Size)), f.Uint32(), f.Uint32(), f.Uint64()}, f.Err()
 }
 
 // PlaceKey is the place of a mail: its folder, UIDVALIDITY and UID.
@@ -190,21 +190,21 @@ func (PlaceKey) Parse(data []byte) (PlaceKey, error) {
 	return PlaceKey{account, Digest(f.Fixed(sha256.Size)), f.Uint32(), f.Uint32()}, f.Err()
 }
 
-// UndecidedKey is a notification of a folder's old mail at one stage.
-type UndecidedKey struct {
+// undecidedKey is a notification of a folder's old mail at one stage.
+type undecidedKey struct {
 	Stage   string
 	Account ID
 	Folder  Digest
 	Seq     uint64
 }
 
-func (k UndecidedKey) Append(data []byte) []byte {
+func (k undecidedKey) Append(data []byte) []byte {
 	return table.AppendUint64(k.Folder.Append(k.Account.Append(table.AppendText(data, k.Stage))), k.Seq)
 }
 
-func (UndecidedKey) Parse(data []byte) (UndecidedKey, error) {
+func (undecidedKey) Parse(data []byte) (undecidedKey, error) {
 	f := table.Split(data)
-	return UndecidedKey{f.Text(), ID(f.Text()), Digest(f.Fixed(sha256.Size)), f.Uint64()}, f.Err()
+	return undecidedKey{f.Text(), ID(f.Text()), Digest(f.Fixed(sha256.Size)), f.Uint64()}, f.Err()
 }
 
 // DeliveryKey is the delivery of a notification to a device.
@@ -234,31 +234,31 @@ func line(kind string, scope ID) string {
 	return "others"
 }
 
-// WaitingKey is a delivery that waits in a line.
-type WaitingKey struct {
+// waitingKey is a delivery that waits in a line.
+type waitingKey struct {
 	Device ID
 	Line   string
 	Seq    uint64
 }
 
-func (k WaitingKey) Append(data []byte) []byte {
+func (k waitingKey) Append(data []byte) []byte {
 	return table.AppendUint64(table.AppendText(k.Device.Append(data), k.Line), k.Seq)
 }
 
-func (WaitingKey) Parse(data []byte) (WaitingKey, error) {
+func (waitingKey) Parse(data []byte) (waitingKey, error) {
 	f := table.Split(data)
-	return WaitingKey{ID(f.Text()), f.Text(), f.Uint64()}, f.Err()
+	return waitingKey{ID(f.Text()), f.Text(), f.Uint64()}, f.Err()
 }
 
-// MemberKey is a device of a lane. The proven ones are apart.
-type MemberKey struct {
+// memberKey is a device of a lane. The proven ones are apart.
+type memberKey struct {
 	Lane   string
 	Proven bool
 	User   ID
 	Device ID
 }
 
-func (k MemberKey) Append(data []byte) []byte {
+func (k memberKey) Append(data []byte) []byte {
 	data = table.AppendText(data, k.Lane)
 	if k.Proven {
 		data = append(data, 1)
@@ -268,14 +268,14 @@ func (k MemberKey) Append(data []byte) []byte {
 	return k.Device.Append(k.User.Append(data))
 }
 
-func (MemberKey) Parse(data []byte) (MemberKey, error) {
+func (memberKey) Parse(data []byte) (memberKey, error) {
 	f := table.Split(data)
-	return MemberKey{f.Text(), f.Fixed(1)[0] != 0, ID(f.Text()), ID(f.Text())}, f.Err()
+	return memberKey{f.Text(), f.Fixed(1)[0] != 0, ID(f.Text()), ID(f.Text())}, f.Err()
 }
 
-// DueKey is the time at which a device's queue is due, in its lane, by its user. The queues of slow
+// dueKey is the time at which a device's queue is due, in its lane, by its user. The queues of slow
 // devices are apart.
-type DueKey struct {
+type dueKey struct {
 	Lane   string
 	User   ID
 	Slow   bool
@@ -283,7 +283,7 @@ type DueKey struct {
 	Device ID
 }
 
-func (k DueKey) Append(data []byte) []byte {
+func (k dueKey) Append(data []byte) []byte {
 	data = k.User.Append(table.AppendText(data, k.Lane))
 	if k.Slow {
 		data = append(data, 1)
@@ -293,7 +293,7 @@ func (k DueKey) Append(data []byte) []byte {
 	return k.Device.Append(table.AppendTime(data, k.At))
 }
 
-func (DueKey) Parse(data []byte) (DueKey, error) {
+func (dueKey) Parse(data []byte) (dueKey, error) {
 	f := table.Split(data)
-	return DueKey{f.Text(), ID(f.Text()), f.Fixed(1)[0] != 0, f.Time(), ID(f.Text())}, f.Err()
+	return dueKey{f.Text(), ID(f.Text()), f.Fixed(1)[0] != 0, f.Time(), ID(f.Text())}, f.Err()
 }

@@ -78,14 +78,14 @@ var (
 	})
 
 	Queues = table.New[ID, Queue]("queues")
-	_      = table.NewIndex(Queues, "queues/due", func(k ID, row Queue) []DueKey {
+	_      = table.NewIndex(Queues, "queues/due", func(k ID, row Queue) []dueKey {
 		if row.Due.IsZero() {
 			return nil
 		}
-		return []DueKey{{row.Lane, row.User, row.Slow, row.Due, k}}
+		return []dueKey{{row.Lane, row.User, row.Slow, row.Due, k}}
 	})
-	_ = table.NewIndex(Queues, "queues/lane", func(k ID, row Queue) []MemberKey {
-		return []MemberKey{{row.Lane, row.Status.State == "proven", row.User, k}}
+	_ = table.NewIndex(Queues, "queues/lane", func(k ID, row Queue) []memberKey {
+		return []memberKey{{row.Lane, row.Status.State == "proven", row.User, k}}
 	})
 	Lanes = table.New[table.Text, Lane]("lanes")
 
@@ -93,23 +93,23 @@ var (
 	_             = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []StableKey {
 		return []StableKey{{k.Scope, row.ID}}
 	})
-	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []FingerprintKey {
+	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []fingerprintKey {
 		if row.Fingerprint == "" || row.Code == "duplicate" || row.Kind == "known" {
 			return nil
 		}
-		return []FingerprintKey{{k.Scope, digestOf(row.Fingerprint), k.Seq}}
+		return []fingerprintKey{{k.Scope, digestOf(row.Fingerprint), k.Seq}}
 	})
-	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []KnownKey {
+	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []knownKey {
 		if row.Kind != "known" {
 			return nil
 		}
-		return []KnownKey{{k.Scope, digestOf(row.Folder + "\x00" + row.Fingerprint), row.UIDValidity, row.UID, k.Seq}}
+		return []knownKey{{k.Scope, digestOf(row.Folder + "\x00" + row.Fingerprint), row.UIDValidity, row.UID, k.Seq}}
 	})
-	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []DuplicateKey {
+	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []duplicateKey {
 		if row.Fingerprint == "" || row.Code != "duplicate" || row.Removed {
 			return nil
 		}
-		return []DuplicateKey{{k.Scope, digestOf(row.Fingerprint), k.Seq}}
+		return []duplicateKey{{k.Scope, digestOf(row.Fingerprint), k.Seq}}
 	})
 	_ = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []PlaceKey {
 		if row.Kind != "mail" || row.Code != "" && row.Undecided != "mail" || !row.Cleared.IsZero() {
@@ -129,11 +129,11 @@ var (
 		}
 		return []NotificationKey{k}
 	})
-	_ = table.NewIndex(Notifications, "notifications/undecided", func(k NotificationKey, row Notification) []UndecidedKey {
+	_ = table.NewIndex(Notifications, "notifications/undecided", func(k NotificationKey, row Notification) []undecidedKey {
 		if row.Undecided == "" {
 			return nil
 		}
-		return []UndecidedKey{{row.Undecided, k.Scope, digestOf(row.Folder), k.Seq}}
+		return []undecidedKey{{row.Undecided, k.Scope, digestOf(row.Folder), k.Seq}}
 	})
 	_ = table.NewIndex(Notifications, "notifications/unfinished", func(k NotificationKey, row Notification) []NotificationKey {
 		if len(row.Unqueued) == 0 {
@@ -143,11 +143,11 @@ var (
 	})
 
 	Deliveries = table.New[DeliveryKey, Delivery]("deliveries")
-	_          = table.NewIndex(Deliveries, "deliveries/waiting", func(k DeliveryKey, row Delivery) []WaitingKey {
+	_          = table.NewIndex(Deliveries, "deliveries/waiting", func(k DeliveryKey, row Delivery) []waitingKey {
 		if row.State != "pending" {
 			return nil
 		}
-		return []WaitingKey{{k.Device, line(row.Kind, k.Notification.Scope), k.Notification.Seq}}
+		return []waitingKey{{k.Device, line(row.Kind, k.Notification.Scope), k.Notification.Seq}}
 	})
 
 	Metas = table.New[table.Text, Meta]("meta")

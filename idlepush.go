@@ -18,3 +18,13 @@ type User struct {
 
 	PasswordGiven bool // an admin chose the password, and knows it
 }
+
+// Scope is what a token permits.
+type Scope string
+
+// ScopeFull permits all that the user may do. ScopeDevice permits the one device that the token
+// registers, its notifications, and the names of accounts.
+const (
+	ScopeFull   Scope = "full"
+	ScopeDevice Scope = "device"
+)

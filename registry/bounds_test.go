@@ -42,7 +42,7 @@ var additions = map[string]struct {
 		return err
 	}},
 	"tokens": {50, func(s *Store, user string, i int) error {
-		_, _, err := s.Users.AddToken(user, "app", ScopeDevice, "", dawn)
+		_, _, err := s.Users.AddToken(user, "app", idlepush.ScopeDevice, "", dawn)
 		return err
 	}},
 	"invites": {20, func(s *Store, user string, i int) error {

@@ -180,7 +180,7 @@ func endTokenOf(tx *table.Tx, user id, by, keep string) (left string, err error)
 	if errors.Is(err, ErrNotFound) {
 		return "", nil // it ended before
 	}
-	if err != nil || t.Value.Scope != ScopeDevice && !t.Value.Session {
+	if err != nil || t.Value.Scope != idlepush.ScopeDevice && !t.Value.Session {
 		return "", err
 	}
 	done, err := endToken(tx, t, keep)
@@ -197,7 +197,7 @@ func replaceMaker(tx *table.Tx, d, old idlepush.Device) error {
 		return nil
 	}
 	t, err := tokenOfUser(tx, id(old.User), old.By)
-	if errors.Is(err, ErrNotFound) || err == nil && t.Value.Scope != ScopeDevice {
+	if errors.Is(err, ErrNotFound) || err == nil && t.Value.Scope != idlepush.ScopeDevice {
 		return nil
 	}
 	if err != nil {
@@ -239,7 +239,7 @@ func endOld(tx *table.Tx, left func() int, user id, all bool) (done bool, err er
 		if t, _, err = tokens.Get(tx, e.Key); err != nil {
 			return false, err
 		}
-		if t.Era != u.Era && t.Scope != ScopeDevice || t.Scope == ScopeDevice && (all || !used[t.ID]) {
+		if t.Era != u.Era && t.Scope != idlepush.ScopeDevice || t.Scope == idlepush.ScopeDevice && (all || !used[t.ID]) {
 			err = tokens.Delete(tx, e.Key)
 		}
 	}

@@ -163,7 +163,7 @@ func (m *credentials) make(by string) {
 		}
 		return
 	}
-	row, _, err := m.s.Users.AddToken(m.user.ID, "app", Scope(kind), by, m.now)
+	row, _, err := m.s.Users.AddToken(m.user.ID, "app", idlepush.Scope(kind), by, m.now)
 	if m.want(err, by) {
 		m.have[row.ID] = &credential{kind: kind, by: by, created: m.now}
 	}
@@ -382,9 +382,9 @@ func thiefsMinute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	full, fullSecret, err := s.Users.AddToken(ann.ID, "his", ScopeFull, row.ID, dawn)
-	_, inner, innerErr := s.Users.AddToken(ann.ID, "inner", ScopeFull, full.ID, dawn)
-	app, appSecret, appErr := s.Users.AddToken(ann.ID, "app", ScopeDevice, full.ID, dawn)
+	full, fullSecret, err := s.Users.AddToken(ann.ID, "his", idlepush.ScopeFull, row.ID, dawn)
+	_, inner, innerErr := s.Users.AddToken(ann.ID, "inner", idlepush.ScopeFull, full.ID, dawn)
+	app, appSecret, appErr := s.Users.AddToken(ann.ID, "app", idlepush.ScopeDevice, full.ID, dawn)
 	_, code, codeErr := s.Users.AddInvite(ann.ID, InviteForDevice, false, full.ID, dawn)
 	_, door, doorErr := s.Users.AddInvite(ann.ID, InviteForDevice, false, full.ID, dawn)
 	if err := errors.Join(err, innerErr, appErr, codeErr, doorErr); err != nil {
@@ -442,7 +442,7 @@ func oneDevice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	row, secret, err := s.Users.AddToken(ann.ID, "app", ScopeDevice, "", dawn)
+	row, secret, err := s.Users.AddToken(ann.ID, "app", idlepush.ScopeDevice, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -476,7 +476,7 @@ func tokenUsed(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	row, secret, err := s.Users.AddToken(ann.ID, "app", ScopeFull, "", dawn)
+	row, secret, err := s.Users.AddToken(ann.ID, "app", idlepush.ScopeFull, "", dawn)
 	if err != nil || !row.Used.IsZero() {
 		t.Fatalf("%+v, %v", row, err)
 	}

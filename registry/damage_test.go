@@ -439,9 +439,9 @@ func endedBesideDamage(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	maker, _, err := s.Users.AddToken(ann.ID, "maker", ScopeFull, "", dawn)
-	_, one, errOne := s.Users.AddToken(ann.ID, "one", ScopeDevice, maker.ID, dawn)
-	_, two, errTwo := s.Users.AddToken(ann.ID, "two", ScopeDevice, maker.ID, dawn)
+	maker, _, err := s.Users.AddToken(ann.ID, "maker", idlepush.ScopeFull, "", dawn)
+	_, one, errOne := s.Users.AddToken(ann.ID, "one", idlepush.ScopeDevice, maker.ID, dawn)
+	_, two, errTwo := s.Users.AddToken(ann.ID, "two", idlepush.ScopeDevice, maker.ID, dawn)
 	if err := errors.Join(err, errOne, errTwo, s.Close()); err != nil {
 		t.Fatal(err)
 	}

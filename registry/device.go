@@ -117,7 +117,7 @@ func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepu
 			return err
 		}
 		// The admin token may have made that of device scope, and an app registers at each start.
-		if maker.Scope != ScopeDevice || u.Notice.Code == codeDeviceGone {
+		if maker.Scope != idlepush.ScopeDevice || u.Notice.Code == codeDeviceGone {
 			if err := putNotice(tx, id(d.User), u, notice{}); err != nil {
 				return err
 			}
@@ -399,7 +399,7 @@ func (s Devices) Remove(d idlepush.Device, keep string) error {
 // lowers the level of d to that of the device which the token has, or had last: an app does not
 // undo what the person has chosen on the page.
 func limitToToken(tx *table.Tx, t tokenRow, d *idlepush.Device) error {
-	if t.Scope != ScopeDevice {
+	if t.Scope != idlepush.ScopeDevice {
 		return nil
 	}
 	own, err := devicesBy(tx, t)
@@ -430,7 +430,7 @@ func noteLevel(tx *table.Tx, k deviceKey) error {
 		return err
 	}
 	t, found, err := tokensID.Row(tx, id(d.By))
-	if err != nil || !found || t.Value.Scope != ScopeDevice {
+	if err != nil || !found || t.Value.Scope != idlepush.ScopeDevice {
 		return err
 	}
 	t.Value.Content = d.Content

@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"idlepush"
-	"idlepush/registry/migrate/v1"
+	v1 "idlepush/registry/migrate/v1"
 	"idlepush/registry/table"
 )
 

@@ -52,7 +52,7 @@ func furnish(t *testing.T, s *Store) furnished {
 	}
 	f := furnished{s: s, ann: resident(t, s, "ann"), ben: resident(t, s, "ben")}
 	var err error
-	f.script, f.bearer, err = s.Users.AddToken(f.ann.ID, "script", ScopeFull, "", dawn)
+	f.script, f.bearer, err = s.Users.AddToken(f.ann.ID, "script", idlepush.ScopeFull, "", dawn)
 	check(err)
 	_, f.session, err = s.Users.Login("ann", "password", Visit{Stay: true}, dawn)
 	check(err)

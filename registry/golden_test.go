@@ -143,7 +143,7 @@ func TestGoldenStores(t *testing.T) {
 // goldenPeople holds the store to the people that furnish made, and to what proves who they are.
 func goldenPeople(t *testing.T, s *Store, g golden) {
 	ann, script, err := s.Users.Authenticate(g.Bearer, noon)
-	if err != nil || ann.Name != "ann" || !ann.Admin || !ann.Created.Equal(dawn) || script.Name != "script" || script.Scope != ScopeFull {
+	if err != nil || ann.Name != "ann" || !ann.Admin || !ann.Created.Equal(dawn) || script.Name != "script" || script.Scope != idlepush.ScopeFull {
 		t.Errorf("ann is %+v with %+v, %v", ann, script, err)
 	}
 	if u, row, err := s.Users.Authenticate(g.Session, noon); err != nil || u != ann || !row.Session || !row.Stay {

@@ -183,7 +183,7 @@ func removedUser(t *testing.T) {
 	}
 	d, _, session := inSession(t, s, "bob")
 	arrive(t, s, own, 2, dawn)
-	if _, _, err := s.Users.AddToken(bob.ID, "app", ScopeDevice, "", dawn); err != nil {
+	if _, _, err := s.Users.AddToken(bob.ID, "app", idlepush.ScopeDevice, "", dawn); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Users.AddInvite(bob.ID, InviteForDevice, false, "", dawn); err != nil {

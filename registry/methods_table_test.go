@@ -60,7 +60,9 @@ var calls = []call{
 			return two(f.s.Users.SetPassword(f.link, "another", true, Visit{}, noon))
 		}},
 	{method: "Users.AddToken",
-		do: func(f furnished) (any, error) { return two(f.s.Users.AddToken(f.ben.ID, "app", ScopeDevice, "", noon)) }},
+		do: func(f furnished) (any, error) {
+			return two(f.s.Users.AddToken(f.ben.ID, "app", idlepush.ScopeDevice, "", noon))
+		}},
 	{method: "Users.Add",
 		do: func(f furnished) (any, error) { return f.s.Users.Add("carl", "his password", false, noon) }},
 	{method: "Mail.Announced",

@@ -141,7 +141,7 @@ func TestTokenByAdmin(t *testing.T) {
 				phone(t, s, ann, fmt.Sprint("phone ", i))
 			}
 			row, _, err := s.Users.AddTokenByAdmin(ann.ID, "script", dawn)
-			if err != nil || row.Scope != ScopeDevice || row.By != "" {
+			if err != nil || row.Scope != idlepush.ScopeDevice || row.By != "" {
 				t.Fatalf("%+v, %v", row, err)
 			}
 			want := idlepush.Reason{Code: codeTokenByAdmin}.With("token", "script")

@@ -52,7 +52,7 @@ func linkOnce(t *testing.T) {
 		ann, ben := resident(t, s, "ann"), resident(t, s, "ben")
 		a := mailbox(t, s, ben, "ben@example.org")
 		d, _, session := inSession(t, s, "ben")
-		_, token, err := s.Users.AddToken(ben.ID, "script", ScopeFull, "", dawn)
+		_, token, err := s.Users.AddToken(ben.ID, "script", idlepush.ScopeFull, "", dawn)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -204,7 +204,7 @@ func purgeSessions(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	_, bearer, err := s.Users.AddToken(ann.ID, "script", ScopeFull, "", dawn)
+	_, bearer, err := s.Users.AddToken(ann.ID, "script", idlepush.ScopeFull, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

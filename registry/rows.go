@@ -239,7 +239,7 @@ type tokenRow struct {
 	User    string
 	By      string `json:",omitempty"` // id of the session, token or passkey by which it was made
 	Name    string
-	Scope   Scope
+	Scope   idlepush.Scope
 	Content idlepush.Level `json:",omitempty"` // of the last device that it had, if that is removed
 	Created time.Time
 	Expires time.Time `json:",omitzero"`

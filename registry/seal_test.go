@@ -46,7 +46,7 @@ func plantedHousehold(t *testing.T, s *Store) (ann idlepush.User, a idlepush.Acc
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, another, err := s.Users.AddToken(ann.ID, "app", ScopeDevice, "", dawn)
+	_, another, err := s.Users.AddToken(ann.ID, "app", idlepush.ScopeDevice, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package registry
 import (
 	"time"
 
+	"idlepush"
+
 	"idlepush/registry/table"
 )
 
@@ -34,7 +36,7 @@ func (t tokenRow) hasEnded(u userRow, now time.Time) bool {
 	if used.IsZero() {
 		used = t.Created
 	}
-	return !t.Expires.IsZero() && !now.Before(t.Expires) || t.Session && now.Sub(used) >= idle || t.Scope != ScopeDevice && t.Era != u.Era
+	return !t.Expires.IsZero() && !now.Before(t.Expires) || t.Session && now.Sub(used) >= idle || t.Scope != idlepush.ScopeDevice && t.Era != u.Era
 }
 
 // beginSession creates a session of the user. by is what made the invite by which it begins, or the
@@ -48,7 +50,7 @@ func beginSession(tx *table.Tx, session string, user id, u userRow, v Visit, by 
 	if err := endUnusedSession(tx, user); err != nil {
 		return err
 	}
-	return tokens.Put(tx, digestOf(session), tokenRow{ID: newID(), User: string(user), By: by, Name: v.Name, Scope: ScopeFull, Created: now,
+	return tokens.Put(tx, digestOf(session), tokenRow{ID: newID(), User: string(user), By: by, Name: v.Name, Scope: idlepush.ScopeFull, Created: now,
 		Expires: now.Add(lifetime), Session: true, Proved: proved, Stay: v.Stay, Used: now, Era: u.Era})
 }
 

@@ -35,9 +35,9 @@ func tokenLimits(t *testing.T) {
 		now   time.Time
 		ended bool
 	}{
-		"a bearer token does not":               {tokenRow{Era: 1, Scope: ScopeFull, Created: dawn}, at(1000 * day), false},
-		"a bearer token of another password":    {tokenRow{Scope: ScopeFull, Created: dawn}, dawn, true},
-		"an app's token of another password":    {tokenRow{Scope: ScopeDevice, Created: dawn}, at(1000 * day), false},
+		"a bearer token does not":               {tokenRow{Era: 1, Scope: idlepush.ScopeFull, Created: dawn}, at(1000 * day), false},
+		"a bearer token of another password":    {tokenRow{Scope: idlepush.ScopeFull, Created: dawn}, dawn, true},
+		"an app's token of another password":    {tokenRow{Scope: idlepush.ScopeDevice, Created: dawn}, at(1000 * day), false},
 		"idle, not yet":                         {short, at(12*hour - 1), false},
 		"idle":                                  {short, at(12 * hour), true},
 		"used meanwhile":                        {used(short, 11*hour), at(20 * hour), false},
@@ -190,7 +190,10 @@ func createInEnded(t *testing.T) {
 	ann := resident(t, s, "ann")
 	_, row, _ := inSession(t, s, "ann")
 	makers := map[string]func() error{
-		"a token":   func() error { _, _, err := s.Users.AddToken(ann.ID, "app", ScopeFull, row.ID, dawn); return err },
+		"a token": func() error {
+			_, _, err := s.Users.AddToken(ann.ID, "app", idlepush.ScopeFull, row.ID, dawn)
+			return err
+		},
 		"an invite": func() error { _, _, err := s.Users.AddInvite(ann.ID, InviteForDevice, false, row.ID, dawn); return err },
 	}
 	for what, do := range makers {

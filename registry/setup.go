@@ -81,7 +81,7 @@ func (s Users) Setup(token, name, plain, publicURL string, v *Visit, now time.Ti
 		if v != nil {
 			err = beginSession(tx, secret, id(u.ID), userRow{}, *v, "", now, now)
 		} else {
-			err = tokens.Put(tx, digestOf(secret), tokenRow{ID: newID(), User: u.ID, Name: "setup", Scope: ScopeFull, Created: now, Proved: now})
+			err = tokens.Put(tx, digestOf(secret), tokenRow{ID: newID(), User: u.ID, Name: "setup", Scope: idlepush.ScopeFull, Created: now, Proved: now})
 		}
 		if err != nil {
 			return err

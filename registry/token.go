@@ -9,16 +9,6 @@ import (
 	"idlepush/registry/table"
 )
 
-// Scope is what a token permits.
-type Scope string
-
-// ScopeFull permits all that the user may do. ScopeDevice permits own devices, own notifications
-// and account names.
-const (
-	ScopeFull   Scope = "full"
-	ScopeDevice Scope = "device"
-)
-
 // Token is a bearer token or a session. Only the SHA-256 of its secret is stored: a secret has at
 // least 128 random bits, so a plain hash is enough.
 type Token struct {
@@ -26,7 +16,7 @@ type Token struct {
 	User    string // user id
 	By      string // id of the session, token or passkey by which it was made; empty: none
 	Name    string // what it is for; of a session, which browser has it
-	Scope   Scope
+	Scope   idlepush.Scope
 	Created time.Time
 	Expires time.Time // zero: never
 
@@ -91,7 +81,7 @@ func liveToken(tx *table.Tx, k digest, now time.Time) (tokenRow, userRow, error)
 // by is the session or token by which it is made, or empty. AddToken returns ErrNotFound if there
 // is no such user, ErrDenied if by has ended, and a FullError if the user has as many as one may
 // have.
-func (s Users) AddToken(user, name string, scope Scope, by string, now time.Time) (Token, string, error) {
+func (s Users) AddToken(user, name string, scope idlepush.Scope, by string, now time.Time) (Token, string, error) {
 	secret := newToken()
 	row := tokenRow{ID: newID(), User: user, By: by, Name: name, Scope: scope, Created: now}
 	err := s.db.Update(func(tx *table.Tx) error { return s.addToken(tx, secret, &row, now) })
@@ -102,7 +92,7 @@ func (s Users) AddToken(user, name string, scope Scope, by string, now time.Time
 // user's devices, or gives the user a notice.
 func (s Users) AddTokenByAdmin(user, name string, now time.Time) (Token, string, error) {
 	secret := newToken()
-	row := tokenRow{ID: newID(), User: user, Name: name, Scope: ScopeDevice, Created: now}
+	row := tokenRow{ID: newID(), User: user, Name: name, Scope: idlepush.ScopeDevice, Created: now}
 	err := s.updateQueues(now, func(set *queueSet) error {
 		if err := s.addToken(set.tx, secret, &row, now); err != nil {
 			return err

@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"idlepush/registry/migrate"
-	"idlepush/registry/migrate/v1"
+	v1 "idlepush/registry/migrate/v1"
 	"idlepush/registry/table"
 	"idlepush/registry/testenv"
 )

@@ -87,7 +87,7 @@ func setupOnce(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the token's file is still there: %v", err)
 	}
-	if got, row, err := s.Users.Authenticate(bearer, dawn.AddDate(10, 0, 0)); err != nil || got != u || row.Scope != ScopeFull || row.Session {
+	if got, row, err := s.Users.Authenticate(bearer, dawn.AddDate(10, 0, 0)); err != nil || got != u || row.Scope != idlepush.ScopeFull || row.Session {
 		t.Errorf("the bearer token gives %+v %+v, %v", got, row, err)
 	}
 	if got, err := s.Users.PublicURL(); err != nil || got != "https://push.example.org" {
@@ -357,11 +357,11 @@ func tokensOwn(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
-	row, secret, err := s.Users.AddToken(ann.ID, "phone app", ScopeDevice, "", dawn)
+	row, secret, err := s.Users.AddToken(ann.ID, "phone app", idlepush.ScopeDevice, "", dawn)
 	if err != nil || !strings.HasPrefix(secret, "idlepush_") {
 		t.Fatal(row, err)
 	}
-	if u, got, err := s.Users.Authenticate(secret, dawn); err != nil || u != ann || got.ID != row.ID || got.Scope != ScopeDevice || !got.Used.Equal(dawn) {
+	if u, got, err := s.Users.Authenticate(secret, dawn); err != nil || u != ann || got.ID != row.ID || got.Scope != idlepush.ScopeDevice || !got.Used.Equal(dawn) {
 		t.Errorf("%+v %+v, %v", u, got, err)
 	}
 	row.Used = dawn
@@ -380,7 +380,7 @@ func tokensOwn(t *testing.T) {
 	if _, _, err := s.Users.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("after its end: %v", err)
 	}
-	if _, _, err := s.Users.AddToken(newID(), "x", ScopeFull, "", dawn); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.Users.AddToken(newID(), "x", idlepush.ScopeFull, "", dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("for an unknown user: %v", err)
 	}
 }
@@ -389,7 +389,7 @@ func tokenOfRemoved(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	_, secret, err := s.Users.AddToken(ann.ID, "x", ScopeFull, "", dawn)
+	_, secret, err := s.Users.AddToken(ann.ID, "x", idlepush.ScopeFull, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -186,7 +186,7 @@ func (g *guard) session(token string, cookie bool) (caller, error) {
 		return caller{}, registry.ErrDenied
 	}
 	c := caller{scope: full, user: u, token: t}
-	if t.Scope == registry.ScopeDevice {
+	if t.Scope == idlepush.ScopeDevice {
 		c.scope = device
 	}
 	return c, nil

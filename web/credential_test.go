@@ -90,7 +90,7 @@ func proofNeeded(t *testing.T) {
 	}
 	code := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
 	invited := h.join(code)
-	_, token, err := h.store.Users.AddToken(h.anna.id, "old", registry.ScopeFull, "", time.Now())
+	_, token, err := h.store.Users.AddToken(h.anna.id, "old", idlepush.ScopeFull, "", time.Now())
 	fatal(t, err)
 	for name, send := range map[string]func(method, path string, body any, want int) answer{
 		"with a token": func(method, path string, body any, want int) answer { return h.call(token, method, path, body, want) },
@@ -157,7 +157,7 @@ func addressMade(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	at := "/devices/" + h.call(h.anna.device, "POST", "/devices", fcmDevice(), 201).id()
-	his, secret := h.newToken(h.anna.id, registry.ScopeFull)
+	his, secret := h.newToken(h.anna.id, idlepush.ScopeFull)
 	h.call(secret, "PATCH", at, object{"name": "x", "content": "sender"}, 200)
 	h.call(h.anna.device, "GET", at, nil, 200)
 	h.call(secret, "PATCH", at, object{"token": "his-" + marker}, 200)

@@ -122,7 +122,7 @@ func (h *testServer) withTokens(anna, ben idlepush.User) *testServer {
 	h.t.Helper()
 	for user, p := range map[string]*person{anna.ID: &h.anna, ben.ID: &h.ben} {
 		p.id = user
-		for scope, token := range map[registry.Scope]*string{registry.ScopeFull: &p.full, registry.ScopeDevice: &p.device} {
+		for scope, token := range map[idlepush.Scope]*string{idlepush.ScopeFull: &p.full, idlepush.ScopeDevice: &p.device} {
 			var err error
 			_, *token, err = h.store.Users.AddToken(user, string(scope), scope, "", time.Now())
 			fatal(h.t, err)

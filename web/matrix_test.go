@@ -73,7 +73,7 @@ var kinds = []kind{
 	{"nobody", func(*testServer, *http.Request, map[string]string) {}, asNobody},
 	{"an unknown token", bearer(func(*testServer, map[string]string) string { return wrong }), asNobody},
 	{"one of her tokens that has ended", bearer(func(h *testServer, _ map[string]string) string {
-		t, secret := h.newToken(h.anna.id, registry.ScopeFull)
+		t, secret := h.newToken(h.anna.id, idlepush.ScopeFull)
 		fatal(h.t, h.store.Users.RemoveToken(h.anna.id, t.ID, ""))
 		return secret
 	}), asNobody},
@@ -119,7 +119,7 @@ var kinds = []kind{
 		return row.ben
 	}},
 	{"the token of a member's device", bearer(func(h *testServer, _ map[string]string) string {
-		_, secret := h.newToken(h.ben.id, registry.ScopeDevice)
+		_, secret := h.newToken(h.ben.id, idlepush.ScopeDevice)
 		return secret
 	}), func(row admission) int {
 		if row.device < 400 && row.ben >= 400 {
@@ -148,7 +148,7 @@ func asSession(row admission) int {
 }
 
 // newToken makes a token for the user.
-func (h *testServer) newToken(user string, scope registry.Scope) (registry.Token, string) {
+func (h *testServer) newToken(user string, scope idlepush.Scope) (registry.Token, string) {
 	h.t.Helper()
 	t, secret, err := h.store.Users.AddToken(user, "new", scope, "", time.Now())
 	fatal(h.t, err)
@@ -171,7 +171,7 @@ func (h *testServer) invited(user string) (secret string, s registry.Token) {
 // provedToken makes a token for which the user has given the password.
 func (h *testServer) provedToken(user string) string {
 	h.t.Helper()
-	t, secret := h.newToken(user, registry.ScopeFull)
+	t, secret := h.newToken(user, idlepush.ScopeFull)
 	fatal(h.t, h.store.Users.Prove(user, t.ID, registry.Proof{Password: password}, time.Now()))
 	return secret
 }

@@ -181,14 +181,14 @@ const furnishedSubject = "Kuchen"
 func furnish(h *testServer) map[string]string {
 	h.t.Helper()
 	now := time.Now()
-	token, _, err := h.store.Users.AddToken(h.anna.id, "old", registry.ScopeFull, "", now)
+	token, _, err := h.store.Users.AddToken(h.anna.id, "old", idlepush.ScopeFull, "", now)
 	fatal(h.t, err)
 	a, _, err := h.store.Accounts.Add(idlepush.Account{Owner: h.anna.id, Email: "anna@example.net", Host: "imap.example.net", Port: 993,
 		Security: idlepush.SecurityTLS, Username: token.ID, Password: password, Folders: []string{"INBOX"}, Enabled: true}, "", now)
 	fatal(h.t, err)
-	app, secret, err := h.store.Users.AddToken(h.anna.id, "app", registry.ScopeDevice, "", now)
+	app, secret, err := h.store.Users.AddToken(h.anna.id, "app", idlepush.ScopeDevice, "", now)
 	fatal(h.t, err)
-	_, bare, err := h.store.Users.AddToken(h.anna.id, "new app", registry.ScopeDevice, "", now)
+	_, bare, err := h.store.Users.AddToken(h.anna.id, "new app", idlepush.ScopeDevice, "", now)
 	fatal(h.t, err)
 	for _, used := range []string{secret, bare} {
 		_, _, err := h.store.Users.Authenticate(used, now) // the first use is written

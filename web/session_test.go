@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"idlepush"
-	"idlepush/registry"
 )
 
 // logIn returns the cookie of a new session.
@@ -371,7 +370,7 @@ func tokenEndedMeanwhile(t *testing.T) {
 		h := newTestServer(t)
 		account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 		phone := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
-		his, secret := h.newToken(h.anna.id, registry.ScopeFull)
+		his, secret := h.newToken(h.anna.id, idlepush.ScopeFull)
 		ends := func() { fatal(t, h.store.Users.RemoveToken(h.anna.id, his.ID, "")) }
 		h.set(func() {
 			h.during = func(idlepush.Device) { ends() }

@@ -148,7 +148,7 @@ func storeFailsInRequest(t *testing.T) {
 					t.Error("no row of the admissions says how it is used")
 				}
 				// A new password has ended the other.
-				_, token, err := h.store.Users.AddToken(h.anna.id, "new", registry.ScopeFull, "", time.Now())
+				_, token, err := h.store.Users.AddToken(h.anna.id, "new", idlepush.ScopeFull, "", time.Now())
 				fatal(t, err)
 				for _, list := range []string{"/accounts", "/devices", "/tokens", "/sessions", "/users", "/invites", "/notifications"} {
 					h.call(token, "GET", list, nil, 200)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"idlepush"
+
 	"idlepush/codes"
 	"idlepush/registry"
 )
@@ -86,13 +88,13 @@ type appCode struct {
 // addToken adds the token of the request. The admin token can make only one of device scope, of
 // which it tells the user.
 func (h *tokenHandlers) addToken(c caller, user string, b newToken) (registry.Token, string, error) {
-	scope := registry.Scope(b.Scope)
+	scope := idlepush.Scope(b.Scope)
 	switch {
-	case c.scope == admin && scope != registry.ScopeDevice:
+	case c.scope == admin && scope != idlepush.ScopeDevice:
 		return registry.Token{}, "", fault("scope", "field_forbidden").with(codes.Case, caseAdminScope)
 	case c.scope == admin:
 		return h.users.AddTokenByAdmin(user, b.Name, time.Now())
-	case scope == registry.ScopeFull:
+	case scope == idlepush.ScopeFull:
 		if err := requireProof(c); err != nil {
 			return registry.Token{}, "", err
 		}

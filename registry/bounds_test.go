@@ -42,7 +42,7 @@ var additions = map[string]struct {
 		return err
 	}},
 	"tokens": {50, func(s *Store, user string, i int) error {
-		_, _, err := s.Users.AddToken(user, "app", idlepush.ScopeDevice, "", dawn)
+		_, _, err := s.Logins.AddToken(user, "app", idlepush.ScopeDevice, "", dawn)
 		return err
 	}},
 	"invites": {20, func(s *Store, user string, i int) error {
@@ -148,11 +148,11 @@ func boundsSessions(t *testing.T) {
 	resident(t, s, "ann")
 	ringing, first, _ := inSession(t, s, "ann")
 	for i := range maxLogins {
-		if _, _, err := s.Users.Login("ann", "password", Visit{}, dawn.Add(time.Duration(i)*time.Second)); err != nil {
+		if _, _, err := s.Logins.Login("ann", "password", Visit{}, dawn.Add(time.Duration(i)*time.Second)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	list, err := s.Users.Sessions(ringing.User, dawn)
+	list, err := s.Logins.Sessions(ringing.User, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

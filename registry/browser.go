@@ -13,7 +13,7 @@ const maxBrowsers = 20
 
 // Recognize returns the id of the user with that name, or "" if nobody has it. known reports
 // whether the user has logged in with the browser that has the secret.
-func (s Users) Recognize(name, browser string) (user string, known bool, err error) {
+func (s Logins) Recognize(name, browser string) (user string, known bool, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		k, row, err := userNamed(tx, name)
 		if errors.Is(err, ErrNotFound) {
@@ -29,7 +29,7 @@ func (s Users) Recognize(name, browser string) (user string, known bool, err err
 // secret. It makes a new one if that is not of the form that it makes. Of too many browsers it
 // forgets the one with which the user has not logged in for longest. It returns ErrNotFound if
 // there is no such user.
-func (s Users) Remember(user, browser string) (string, error) {
+func (s Logins) Remember(user, browser string) (string, error) {
 	if form := newToken(); len(browser) != len(form) || !strings.HasPrefix(browser, tokenPrefix) {
 		browser = form
 	}

@@ -18,8 +18,8 @@ func browserRecognized(t *testing.T) {
 	dir := t.TempDir()
 	s := must(Open(dir, unsynced))
 	ann, ben := resident(t, s, "ann"), resident(t, s, "ben")
-	laptop := must(s.Users.Remember(ann.ID, ""))
-	if again := must(s.Users.Remember(ann.ID, laptop)); again != laptop {
+	laptop := must(s.Logins.Remember(ann.ID, ""))
+	if again := must(s.Logins.Remember(ann.ID, laptop)); again != laptop {
 		t.Errorf("the second login changes the secret to %q", again)
 	}
 	if err := s.Close(); err != nil {
@@ -28,7 +28,7 @@ func browserRecognized(t *testing.T) {
 	s = openStore(t, dir)
 	recognized := func(name, browser, wantUser string, want bool) {
 		t.Helper()
-		if user, known, err := s.Users.Recognize(name, browser); err != nil || user != wantUser || known != want {
+		if user, known, err := s.Logins.Recognize(name, browser); err != nil || user != wantUser || known != want {
 			t.Errorf("%s with %q: %q, %v, %v", name, browser, user, known, err)
 		}
 	}
@@ -41,12 +41,12 @@ func browserRecognized(t *testing.T) {
 		t.Fatal(err)
 	}
 	recognized("anna", laptop, ann.ID, true)
-	if same := must(s.Users.Remember(ben.ID, laptop)); same != laptop {
+	if same := must(s.Logins.Remember(ben.ID, laptop)); same != laptop {
 		t.Errorf("another person's login changes the secret to %q", same)
 	}
 	recognized("ben", laptop, ben.ID, true)
 	recognized("anna", laptop, ann.ID, true)
-	if _, err := s.Users.Remember(newID(), laptop); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Logins.Remember(newID(), laptop); !errors.Is(err, ErrNotFound) {
 		t.Errorf("nobody: %v", err)
 	}
 }
@@ -57,13 +57,13 @@ func browsersBounded(t *testing.T) {
 	ann := resident(t, s, "ann")
 	var made []string
 	for range maxBrowsers {
-		made = append(made, must(s.Users.Remember(ann.ID, "")))
+		made = append(made, must(s.Logins.Remember(ann.ID, "")))
 	}
 	for i := range 3 { // the first is used again, and so the others are older
-		must(s.Users.Remember(ann.ID, made[0]))
-		made = append(made, must(s.Users.Remember(ann.ID, "")))
+		must(s.Logins.Remember(ann.ID, made[0]))
+		made = append(made, must(s.Logins.Remember(ann.ID, "")))
 		for n, browser := range made {
-			if _, known, err := s.Users.Recognize("ann", browser); err != nil || known != (n == 0 || n > i+1) {
+			if _, known, err := s.Logins.Recognize("ann", browser); err != nil || known != (n == 0 || n > i+1) {
 				t.Errorf("after %d more, browser %d is known: %v, %v", i+1, n, known, err)
 			}
 		}
@@ -75,7 +75,7 @@ func browserSecret(t *testing.T) {
 	s := openStore(t, t.TempDir())
 	ann := resident(t, s, "ann")
 	for _, planted := range []string{"", "x", fmt.Sprintf("%035d", 1), newToken() + "x"} {
-		if made := must(s.Users.Remember(ann.ID, planted)); made == planted || len(made) != len(newToken()) {
+		if made := must(s.Logins.Remember(ann.ID, planted)); made == planted || len(made) != len(newToken()) {
 			t.Errorf("%q becomes %q", planted, made)
 		}
 	}

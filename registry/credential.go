@@ -34,7 +34,7 @@ func checkMaker(tx *table.Tx, user, by string, now time.Time) (userRow, tokenRow
 
 // Check returns ErrNotFound if there is no such user, and ErrDenied if the session or token has
 // ended.
-func (s Users) Check(user, token string, now time.Time) error {
+func (s Logins) Check(user, token string, now time.Time) error {
 	return s.db.View(func(tx *table.Tx) error {
 		_, _, err := checkMaker(tx, user, token, now)
 		return err

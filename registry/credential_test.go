@@ -140,7 +140,7 @@ func (m *credentials) logIn(by string) {
 
 // began adds the session of the secret.
 func (m *credentials) began(secret, by string) {
-	_, row, err := m.s.Users.Authenticate(secret, m.now)
+	_, row, err := m.s.Logins.Authenticate(secret, m.now)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func (m *credentials) began(secret, by string) {
 func (m *credentials) make(by string) {
 	kind := []string{"full", "device", "invite", "passkey"}[m.rand.IntN(4)]
 	if kind == "passkey" {
-		k, err := m.s.Users.AddPasskey(m.user.ID, passkeyFor(fmt.Sprint(m.count)), by, m.now)
+		k, err := m.s.Logins.AddPasskey(m.user.ID, passkeyFor(fmt.Sprint(m.count)), by, m.now)
 		if m.want(err, by) {
 			m.have[k.ID] = &credential{kind: kind, by: by, created: m.now, secret: string(k.Credential)}
 		}
@@ -163,7 +163,7 @@ func (m *credentials) make(by string) {
 		}
 		return
 	}
-	row, _, err := m.s.Users.AddToken(m.user.ID, "app", idlepush.Scope(kind), by, m.now)
+	row, _, err := m.s.Logins.AddToken(m.user.ID, "app", idlepush.Scope(kind), by, m.now)
 	if m.want(err, by) {
 		m.have[row.ID] = &credential{kind: kind, by: by, created: m.now}
 	}
@@ -190,7 +190,7 @@ func (m *credentials) usePasskey() {
 	if k == "" {
 		return
 	}
-	_, secret, err := m.s.Users.LoginByPasskey(m.user.ID, Passkey{Credential: []byte(m.have[k].secret)}, Visit{}, m.now)
+	_, secret, err := m.s.Logins.LoginByPasskey(m.user.ID, Passkey{Credential: []byte(m.have[k].secret)}, Visit{}, m.now)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -240,11 +240,11 @@ func (m *credentials) end() {
 			m.logOut(victim)
 			return
 		}
-		err = m.s.Users.RemoveSession(m.user.ID, victim, keep)
+		err = m.s.Logins.RemoveSession(m.user.ID, victim, keep)
 	case "full", "device":
-		err = m.s.Users.RemoveToken(m.user.ID, victim, keep)
+		err = m.s.Logins.RemoveToken(m.user.ID, victim, keep)
 	case "passkey":
-		err = m.s.Users.RemovePasskey(m.user.ID, victim, "", keep)
+		err = m.s.Logins.RemovePasskey(m.user.ID, victim, "", keep)
 	case "invite":
 		if err = m.s.Users.RemoveInvite(victim); err == nil {
 			delete(m.have, victim)
@@ -293,7 +293,7 @@ func (m *credentials) endAll(victim, keep string) {
 }
 
 func (m *credentials) logOut(session string) {
-	if err := m.s.Users.LogOut(m.user.ID, session); err != nil {
+	if err := m.s.Logins.LogOut(m.user.ID, session); err != nil {
 		m.t.Fatal(err)
 	}
 	by := m.have[session].by
@@ -342,11 +342,11 @@ func (m *credentials) compare() {
 			want[id] = c.kind
 		}
 	}
-	tokens, err := m.s.Users.Tokens(m.user.ID)
-	sessions, sessionsErr := m.s.Users.Sessions(m.user.ID, m.now)
+	tokens, err := m.s.Logins.Tokens(m.user.ID)
+	sessions, sessionsErr := m.s.Logins.Sessions(m.user.ID, m.now)
 	invites, invitesErr := m.s.Users.Invites(m.now)
 	phones, phonesErr := m.s.Devices.List(m.user.ID)
-	passkeys, _, passkeysErr := m.s.Users.Passkeys(m.user.ID)
+	passkeys, _, passkeysErr := m.s.Logins.Passkeys(m.user.ID)
 	if err := errors.Join(err, sessionsErr, invitesErr, phonesErr, passkeysErr); err != nil {
 		m.t.Fatal(err)
 	}
@@ -374,17 +374,17 @@ func thiefsMinute(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	_, session, err := s.Users.Login("ann", "password", Visit{}, dawn)
+	_, session, err := s.Logins.Login("ann", "password", Visit{}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, row, err := s.Users.Authenticate(session, dawn)
+	_, row, err := s.Logins.Authenticate(session, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	full, fullSecret, err := s.Users.AddToken(ann.ID, "his", idlepush.ScopeFull, row.ID, dawn)
-	_, inner, innerErr := s.Users.AddToken(ann.ID, "inner", idlepush.ScopeFull, full.ID, dawn)
-	app, appSecret, appErr := s.Users.AddToken(ann.ID, "app", idlepush.ScopeDevice, full.ID, dawn)
+	full, fullSecret, err := s.Logins.AddToken(ann.ID, "his", idlepush.ScopeFull, row.ID, dawn)
+	_, inner, innerErr := s.Logins.AddToken(ann.ID, "inner", idlepush.ScopeFull, full.ID, dawn)
+	app, appSecret, appErr := s.Logins.AddToken(ann.ID, "app", idlepush.ScopeDevice, full.ID, dawn)
 	_, code, codeErr := s.Users.AddInvite(ann.ID, InviteForDevice, false, full.ID, dawn)
 	_, door, doorErr := s.Users.AddInvite(ann.ID, InviteForDevice, false, full.ID, dawn)
 	if err := errors.Join(err, innerErr, appErr, codeErr, doorErr); err != nil {
@@ -401,7 +401,7 @@ func thiefsMinute(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, secret := range []string{session, fullSecret, inner, appSecret, other} {
-		if _, _, err := s.Users.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
+		if _, _, err := s.Logins.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
 			t.Errorf("a session or token works: %v", err)
 		}
 	}
@@ -426,14 +426,14 @@ func endedMaker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, own, err := s.Users.Authenticate(phone, dawn)
+	_, own, err := s.Logins.Authenticate(phone, dawn)
 	if err != nil || own.By != laptop.ID || !own.Proved.IsZero() {
 		t.Fatalf("%+v, %v", own, err)
 	}
-	if err := s.Users.RemoveSession(ann.ID, laptop.ID, own.ID); err != nil {
+	if err := s.Logins.RemoveSession(ann.ID, laptop.ID, own.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, row, err := s.Users.Authenticate(phone, dawn); err != nil || row.By != "" {
+	if _, row, err := s.Logins.Authenticate(phone, dawn); err != nil || row.By != "" {
 		t.Errorf("%+v, %v", row, err)
 	}
 }
@@ -442,7 +442,7 @@ func oneDevice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	row, secret, err := s.Users.AddToken(ann.ID, "app", idlepush.ScopeDevice, "", dawn)
+	row, secret, err := s.Logins.AddToken(ann.ID, "app", idlepush.ScopeDevice, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -461,13 +461,13 @@ func oneDevice(t *testing.T) {
 		t.Errorf("the same again: %+v, %v", again, err)
 	}
 	_, err = s.Users.UpdateOwn(ann.ID, Proof{Password: "password"}, UserPatch{Password: "another"}, dawn)
-	if _, _, denied := s.Users.Authenticate(secret, dawn); err != nil || denied != nil {
+	if _, _, denied := s.Logins.Authenticate(secret, dawn); err != nil || denied != nil {
 		t.Errorf("after a new password that spares devices: %v, %v", err, denied)
 	}
 	if _, err := add("one", ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Users.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("when another has registered its device: %v", err)
 	}
 }
@@ -476,15 +476,15 @@ func tokenUsed(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	row, secret, err := s.Users.AddToken(ann.ID, "app", idlepush.ScopeFull, "", dawn)
+	row, secret, err := s.Logins.AddToken(ann.ID, "app", idlepush.ScopeFull, "", dawn)
 	if err != nil || !row.Used.IsZero() {
 		t.Fatalf("%+v, %v", row, err)
 	}
 	for _, now := range []time.Time{dawn.Add(time.Hour), dawn.Add(48 * time.Hour)} {
-		if _, _, err := s.Users.Authenticate(secret, now); err != nil {
+		if _, _, err := s.Logins.Authenticate(secret, now); err != nil {
 			t.Fatal(err)
 		}
-		if list, err := s.Users.Tokens(ann.ID); err != nil || !list[0].Used.Equal(now) {
+		if list, err := s.Logins.Tokens(ann.ID); err != nil || !list[0].Used.Equal(now) {
 			t.Errorf("%+v, %v", list, err)
 		}
 	}

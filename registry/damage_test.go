@@ -127,7 +127,7 @@ var targets = []target{
 }
 
 func noUser(t *testing.T, h house, s *Store) {
-	if _, _, err := s.Users.Login("ann", "password", Visit{}, noon); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Login("ann", "password", Visit{}, noon); !errors.Is(err, ErrDenied) {
 		t.Errorf("the person logs in: %v", err)
 	}
 	noToken(t, h, s)
@@ -139,13 +139,13 @@ func noUser(t *testing.T, h house, s *Store) {
 }
 
 func noToken(t *testing.T, h house, s *Store) {
-	if _, _, err := s.Users.Authenticate(h.bearer, noon); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Authenticate(h.bearer, noon); !errors.Is(err, ErrDenied) {
 		t.Errorf("the token is taken: %v", err)
 	}
 }
 
 func noSession(t *testing.T, h house, s *Store) {
-	if _, _, err := s.Users.Authenticate(h.session, noon); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Authenticate(h.session, noon); !errors.Is(err, ErrDenied) {
 		t.Errorf("the session is taken: %v", err)
 	}
 }
@@ -265,12 +265,12 @@ func copiedRows(t *testing.T) {
 		closed   func(t *testing.T, s *Store)
 	}{
 		{users.Name(), ann, ben, ofPerson, func(t *testing.T, s *Store) {
-			if _, _, err := s.Users.Login("ben", "password", Visit{}, noon); !errors.Is(err, ErrDenied) {
+			if _, _, err := s.Logins.Login("ben", "password", Visit{}, noon); !errors.Is(err, ErrDenied) {
 				t.Errorf("who has written it logs in: %v", err)
 			}
 		}},
 		{tokens.Name(), digestOf(h.bearer), digestOf("mine"), ofLogins, func(t *testing.T, s *Store) {
-			if _, _, err := s.Users.Authenticate("mine", noon); !errors.Is(err, ErrDenied) {
+			if _, _, err := s.Logins.Authenticate("mine", noon); !errors.Is(err, ErrDenied) {
 				t.Errorf("a token of one's own is taken: %v", err)
 			}
 		}},
@@ -439,9 +439,9 @@ func endedBesideDamage(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	maker, _, err := s.Users.AddToken(ann.ID, "maker", idlepush.ScopeFull, "", dawn)
-	_, one, errOne := s.Users.AddToken(ann.ID, "one", idlepush.ScopeDevice, maker.ID, dawn)
-	_, two, errTwo := s.Users.AddToken(ann.ID, "two", idlepush.ScopeDevice, maker.ID, dawn)
+	maker, _, err := s.Logins.AddToken(ann.ID, "maker", idlepush.ScopeFull, "", dawn)
+	_, one, errOne := s.Logins.AddToken(ann.ID, "one", idlepush.ScopeDevice, maker.ID, dawn)
+	_, two, errTwo := s.Logins.AddToken(ann.ID, "two", idlepush.ScopeDevice, maker.ID, dawn)
 	if err := errors.Join(err, errOne, errTwo, s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -458,10 +458,10 @@ func endedBesideDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	*s = *again
-	if err := s.Users.RemoveToken(ann.ID, maker.ID, ""); err != nil {
+	if err := s.Logins.RemoveToken(ann.ID, maker.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Users.Authenticate(two, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Authenticate(two, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the other that it made: %v", err)
 	}
 }
@@ -485,7 +485,7 @@ func restoredFile(t *testing.T) {
 		putFile(t, filepath.Join(dir, name), data)
 	}
 	s := openStore(t, dir)
-	if err := s.Users.RemoveToken(h.ann.ID, h.script.ID, ""); err != nil {
+	if err := s.Logins.RemoveToken(h.ann.ID, h.script.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(s.Close(), os.Remove(filepath.Join(dir, storeFile+".closed"))); err != nil {
@@ -497,7 +497,7 @@ func restoredFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	*s = *again
-	if _, _, err := s.Users.Authenticate(h.bearer, noon); err != nil || len(s.Warnings()) > 0 {
+	if _, _, err := s.Logins.Authenticate(h.bearer, noon); err != nil || len(s.Warnings()) > 0 {
 		t.Errorf("%v, %+v", err, s.Warnings())
 	}
 }

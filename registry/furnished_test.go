@@ -52,15 +52,15 @@ func furnish(t *testing.T, s *Store) furnished {
 	}
 	f := furnished{s: s, ann: resident(t, s, "ann"), ben: resident(t, s, "ben")}
 	var err error
-	f.script, f.bearer, err = s.Users.AddToken(f.ann.ID, "script", idlepush.ScopeFull, "", dawn)
+	f.script, f.bearer, err = s.Logins.AddToken(f.ann.ID, "script", idlepush.ScopeFull, "", dawn)
 	check(err)
-	_, f.session, err = s.Users.Login("ann", "password", Visit{Stay: true}, dawn)
+	_, f.session, err = s.Logins.Login("ann", "password", Visit{Stay: true}, dawn)
 	check(err)
-	_, err = s.Users.Guess(f.ann.ID, func(time.Time) (time.Time, time.Duration) { return dawn, 0 })
+	_, err = s.Logins.Guess(f.ann.ID, func(time.Time) (time.Time, time.Duration) { return dawn, 0 })
 	check(err)
 	f.tablet, f.bens, _ = inSession(t, s, "ben")
 	check(s.Devices.Remove(f.tablet, f.bens.ID))
-	f.passkey, err = s.Users.AddPasskey(f.ben.ID, passkeyFor("furnished"), f.bens.ID, dawn)
+	f.passkey, err = s.Logins.AddPasskey(f.ben.ID, passkeyFor("furnished"), f.bens.ID, dawn)
 	check(err)
 	check(s.Users.Dismiss(f.ben.ID))
 	f.invite, f.person, err = s.Users.AddInvite(f.ann.ID, InviteForPerson, false, "", dawn)

@@ -142,17 +142,17 @@ func TestGoldenStores(t *testing.T) {
 
 // goldenPeople holds the store to the people that furnish made, and to what proves who they are.
 func goldenPeople(t *testing.T, s *Store, g golden) {
-	ann, script, err := s.Users.Authenticate(g.Bearer, noon)
+	ann, script, err := s.Logins.Authenticate(g.Bearer, noon)
 	if err != nil || ann.Name != "ann" || !ann.Admin || !ann.Created.Equal(dawn) || script.Name != "script" || script.Scope != idlepush.ScopeFull {
 		t.Errorf("ann is %+v with %+v, %v", ann, script, err)
 	}
-	if u, row, err := s.Users.Authenticate(g.Session, noon); err != nil || u != ann || !row.Session || !row.Stay {
+	if u, row, err := s.Logins.Authenticate(g.Session, noon); err != nil || u != ann || !row.Session || !row.Stay {
 		t.Errorf("the session is %+v of %+v, %v", row, u, err)
 	}
-	if _, _, err := s.Users.Login("ANN", "password", Visit{}, noon); err != nil {
+	if _, _, err := s.Logins.Login("ANN", "password", Visit{}, noon); err != nil {
 		t.Errorf("ann logs in: %v", err)
 	}
-	if u, _, err := s.Users.Login("Cyd", goldenPassword, Visit{}, noon); err != nil || u.Name != "cyd" {
+	if u, _, err := s.Logins.Login("Cyd", goldenPassword, Visit{}, noon); err != nil || u.Name != "cyd" {
 		t.Errorf("cyd logs in as %+v, %v", u, err)
 	}
 	for code, want := range map[string]InviteFor{g.Person: InviteForPerson, g.Device: InviteForDevice} {
@@ -160,7 +160,7 @@ func goldenPeople(t *testing.T, s *Store, g golden) {
 			t.Errorf("the invite is %+v by %+v, %v", i, by, err)
 		}
 	}
-	if ben, _, err := s.Users.Login("ben", "password", Visit{}, noon); err != nil {
+	if ben, _, err := s.Logins.Login("ben", "password", Visit{}, noon); err != nil {
 		t.Errorf("ben logs in: %v", err)
 	} else if n, err := s.Users.Notice(ben.ID); err != nil || !n.Since.Equal(noon) || n.Code != "device_gone" || n.Params["device"] != "tablet" {
 		t.Errorf("the notice is %+v, %v", n, err)

@@ -10,7 +10,7 @@ import (
 // up to which the tries so far are paid for, or zero. spend returns that time with one more try,
 // and for how long the user has to wait first; Guess keeps the one and returns the other. It
 // returns ErrNotFound if there is no such user.
-func (s Users) Guess(user string, spend func(paid time.Time) (time.Time, time.Duration)) (wait time.Duration, err error) {
+func (s Logins) Guess(user string, spend func(paid time.Time) (time.Time, time.Duration)) (wait time.Duration, err error) {
 	err = s.db.Update(func(tx *table.Tx) error {
 		if _, err := getUser(tx, user); err != nil {
 			return err

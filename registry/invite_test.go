@@ -56,7 +56,7 @@ func inviteOnce(t *testing.T) {
 	if list[i].Admin {
 		t.Error("they are an admin")
 	}
-	if u, session, err := s.Users.Login(list[i].Name, "bobs password", Visit{}, now); err != nil || u != list[i] || session == "" {
+	if u, session, err := s.Logins.Login(list[i].Name, "bobs password", Visit{}, now); err != nil || u != list[i] || session == "" {
 		t.Errorf("%+v, %v", u, err)
 	}
 }
@@ -73,7 +73,7 @@ func inviteForDevice(t *testing.T) {
 	if err != nil || u != bob {
 		t.Fatalf("%+v, %v", u, err)
 	}
-	if got, row, err := s.Users.Authenticate(session, dawn.Add(time.Hour)); err != nil || got != bob || row.Name != "Safari" || !row.Stay {
+	if got, row, err := s.Logins.Authenticate(session, dawn.Add(time.Hour)); err != nil || got != bob || row.Name != "Safari" || !row.Stay {
 		t.Errorf("%+v %+v, %v", got, row, err)
 	}
 }
@@ -183,7 +183,7 @@ func removedUser(t *testing.T) {
 	}
 	d, _, session := inSession(t, s, "bob")
 	arrive(t, s, own, 2, dawn)
-	if _, _, err := s.Users.AddToken(bob.ID, "app", idlepush.ScopeDevice, "", dawn); err != nil {
+	if _, _, err := s.Logins.AddToken(bob.ID, "app", idlepush.ScopeDevice, "", dawn); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Users.AddInvite(bob.ID, InviteForDevice, false, "", dawn); err != nil {
@@ -192,7 +192,7 @@ func removedUser(t *testing.T) {
 	if err := s.Users.Remove(bob.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Users.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the session: %v", err)
 	}
 	if _, err := s.Accounts.Get(own.ID); !errors.Is(err, ErrNotFound) {

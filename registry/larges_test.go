@@ -287,7 +287,7 @@ var larges = []large{
 		}
 		b.work.Device = idlepush.Device{User: t.User, By: t.ID}
 	}, do: func(b *estate) error {
-		return b.s.Users.RemoveSession(b.work.Device.User, b.work.Device.By, "")
+		return b.s.Logins.RemoveSession(b.work.Device.User, b.work.Device.By, "")
 	}, gone: ErrNotFound},
 	{name: "purge", prepare: func(b *estate) { phones(b, b.s, b.ann, 100); b.record(5); b.deliver(50) },
 		do: func(b *estate) error { return b.s.Purge(b.Context(), dawn.Add(maxAge)) }},
@@ -300,7 +300,7 @@ var larges = []large{
 
 // userCalled returns the id of the user of that name.
 func userCalled(s *Store, name string) (string, error) {
-	user, _, err := s.Users.Recognize(name, "")
+	user, _, err := s.Logins.Recognize(name, "")
 	return user, err
 }
 

@@ -45,35 +45,35 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			return two(f.s.Users.AddInvite(f.ben.ID, InviteForPerson, true, "", noon))
 		}},
-	{method: "Users.AddPasswordLink", reads: "queues 1",
+	{method: "Logins.AddPasswordLink", reads: "queues 1",
 		do: func(f furnished) (any, error) {
-			return two(f.s.Users.AddPasswordLink(f.ben.ID, f.ann.ID, "", noon))
+			return two(f.s.Logins.AddPasswordLink(f.ben.ID, f.ann.ID, "", noon))
 		}},
-	{method: "Users.AddPasswordLinkOnServer", reads: "queues 1",
-		do: func(f furnished) (any, error) { return two(f.s.Users.AddPasswordLinkOnServer("ben", noon)) }},
-	{method: "Users.SetPassword", reads: "queues 1",
+	{method: "Logins.AddPasswordLinkOnServer", reads: "queues 1",
+		do: func(f furnished) (any, error) { return two(f.s.Logins.AddPasswordLinkOnServer("ben", noon)) }},
+	{method: "Logins.SetPassword", reads: "queues 1",
 		do: func(f furnished) (any, error) {
-			return two(f.s.Users.SetPassword(f.link, "another", false, Visit{}, noon))
+			return two(f.s.Logins.SetPassword(f.link, "another", false, Visit{}, noon))
 		}},
-	{method: "Users.SetPassword", when: "and ends devices", reads: "queues 1",
+	{method: "Logins.SetPassword", when: "and ends devices", reads: "queues 1",
 		do: func(f furnished) (any, error) {
-			return two(f.s.Users.SetPassword(f.link, "another", true, Visit{}, noon))
+			return two(f.s.Logins.SetPassword(f.link, "another", true, Visit{}, noon))
 		}},
-	{method: "Users.AddToken",
+	{method: "Logins.AddToken",
 		do: func(f furnished) (any, error) {
-			return two(f.s.Users.AddToken(f.ben.ID, "app", idlepush.ScopeDevice, "", noon))
+			return two(f.s.Logins.AddToken(f.ben.ID, "app", idlepush.ScopeDevice, "", noon))
 		}},
 	{method: "Users.Add",
 		do: func(f furnished) (any, error) { return f.s.Users.Add("carl", "his password", false, noon) }},
 	{method: "Mail.Announced",
 		do: func(f furnished) (any, error) { return f.s.Mail.Announced(f.shared.ID, "INBOX", 7) }},
-	{method: "Users.Authenticate", when: "a script", forgives: 2,
-		do: func(f furnished) (any, error) { return two(f.s.Users.Authenticate(f.bearer, noon)) }},
-	{method: "Users.Authenticate", when: "a session that is used again",
-		do:       func(f furnished) (any, error) { return two(f.s.Users.Authenticate(f.session, noon)) },
+	{method: "Logins.Authenticate", when: "a script", forgives: 2,
+		do: func(f furnished) (any, error) { return two(f.s.Logins.Authenticate(f.bearer, noon)) }},
+	{method: "Logins.Authenticate", when: "a session that is used again",
+		do:       func(f furnished) (any, error) { return two(f.s.Logins.Authenticate(f.session, noon)) },
 		forgives: 2},
-	{method: "Users.Check",
-		do: func(f furnished) (any, error) { return only(f.s.Users.Check(f.ben.ID, f.bens.ID, noon)) }},
+	{method: "Logins.Check",
+		do: func(f furnished) (any, error) { return only(f.s.Logins.Check(f.ben.ID, f.bens.ID, noon)) }},
 	{method: "Mail.Clear", when: "mail of which some is in a summary", reads: "deliveries 7, notifications 3, queues 3",
 		do: func(f furnished) (any, error) {
 			return f.s.Mail.Clear(f.shared.ID, "INBOX", 7, []uint32{2, 3}, noon)
@@ -132,8 +132,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Devices.LastProof(f.phone.Lane, "") }},
 	{method: "Mail.Level",
 		do: func(f furnished) (any, error) { return f.s.Mail.Level(f.shared.ID) }},
-	{method: "Users.Login",
-		do: func(f furnished) (any, error) { return two(f.s.Users.Login("ben", "password", Visit{}, noon)) }},
+	{method: "Logins.Login",
+		do: func(f furnished) (any, error) { return two(f.s.Logins.Login("ben", "password", Visit{}, noon)) }},
 	{method: "Outbox.Next", when: "with what is taken away by the way", reads: "deliveries 1, lanes 1, notifications 2, notifications sealed 1, queues 1, standings 1",
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.page.ID, noon)) }},
 	{method: "Outbox.Next", when: "of a device without an environment", reads: "deliveries 1, lanes 1, notifications 1, notifications sealed 1, queues 1, standings 2",
@@ -208,16 +208,16 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return only(f.s.Devices.Remove(f.tablet, f.bens.ID)) }},
 	{method: "Users.RemoveInvite",
 		do: func(f furnished) (any, error) { return only(f.s.Users.RemoveInvite(f.invite.ID)) }},
-	{method: "Users.LogOut", reads: "queues 1",
-		do: func(f furnished) (any, error) { return only(f.s.Users.LogOut(f.ben.ID, f.bens.ID)) }},
-	{method: "Users.RemoveSession", reads: "queues 1",
-		do: func(f furnished) (any, error) { return only(f.s.Users.RemoveSession(f.ben.ID, f.bens.ID, "")) }},
-	{method: "Users.RemoveToken",
-		do: func(f furnished) (any, error) { return only(f.s.Users.RemoveToken(f.ann.ID, f.script.ID, "")) }},
+	{method: "Logins.LogOut", reads: "queues 1",
+		do: func(f furnished) (any, error) { return only(f.s.Logins.LogOut(f.ben.ID, f.bens.ID)) }},
+	{method: "Logins.RemoveSession", reads: "queues 1",
+		do: func(f furnished) (any, error) { return only(f.s.Logins.RemoveSession(f.ben.ID, f.bens.ID, "")) }},
+	{method: "Logins.RemoveToken",
+		do: func(f furnished) (any, error) { return only(f.s.Logins.RemoveToken(f.ann.ID, f.script.ID, "")) }},
 	{method: "Users.Remove", reads: "queues 1, standings 1",
 		do: func(f furnished) (any, error) { return only(f.s.Users.Remove(f.ben.ID, noon)) }},
-	{method: "Users.Sessions",
-		do: func(f furnished) (any, error) { return f.s.Users.Sessions(f.ben.ID, noon) }},
+	{method: "Logins.Sessions",
+		do: func(f furnished) (any, error) { return f.s.Logins.Sessions(f.ben.ID, noon) }},
 	{method: "Mail.SetState", when: "a person is needed anew", reads: "deliveries 3, notifications 1, queues 4, standings 1",
 		do: func(f furnished) (any, error) {
 			return only(setState(f.s, f.shared, idlepush.StateAttention, "login", "Enter it again.", noon))
@@ -283,8 +283,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Users.SetupToken() }, before: func(f furnished) error { f.nobody(); return nil }},
 	{method: "Users.SetupToken", when: "after setup",
 		do: func(f furnished) (any, error) { return f.s.Users.SetupToken() }},
-	{method: "Users.Tokens",
-		do: func(f furnished) (any, error) { return f.s.Users.Tokens(f.ann.ID) }},
+	{method: "Logins.Tokens",
+		do: func(f furnished) (any, error) { return f.s.Logins.Tokens(f.ann.ID) }},
 	{method: "Accounts.Unread", reads: "standings 1",
 		do: func(f furnished) (any, error) { return two(f.s.Accounts.Unread(f.shared.ID)) }},
 	{method: "Accounts.Update", when: "its name", reads: "standings 1",
@@ -319,50 +319,50 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			return f.s.Users.UpdateOwn(f.ben.ID, Proof{Password: "password"}, UserPatch{Password: "another"}, noon)
 		}},
-	{method: "Users.AddTokenByAdmin", reads: "queues 1",
-		do: func(f furnished) (any, error) { return two(f.s.Users.AddTokenByAdmin(f.ben.ID, "app", noon)) }},
-	{method: "Users.Prove", when: "by the password",
+	{method: "Logins.AddTokenByAdmin", reads: "queues 1",
+		do: func(f furnished) (any, error) { return two(f.s.Logins.AddTokenByAdmin(f.ben.ID, "app", noon)) }},
+	{method: "Logins.Prove", when: "by the password",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Users.Prove(f.ben.ID, f.bens.ID, Proof{Password: "password"}, noon))
+			return only(f.s.Logins.Prove(f.ben.ID, f.bens.ID, Proof{Password: "password"}, noon))
 		}},
-	{method: "Users.Prove", when: "by a passkey",
+	{method: "Logins.Prove", when: "by a passkey",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Users.Prove(f.ben.ID, f.bens.ID, Proof{Passkey: &Passkey{Credential: f.passkey.Credential}}, noon))
+			return only(f.s.Logins.Prove(f.ben.ID, f.bens.ID, Proof{Passkey: &Passkey{Credential: f.passkey.Credential}}, noon))
 		}},
-	{method: "Users.AddPasskey", reads: "queues 1",
+	{method: "Logins.AddPasskey", reads: "queues 1",
 		do: func(f furnished) (any, error) {
-			return f.s.Users.AddPasskey(f.ben.ID, passkeyFor("another"), f.bens.ID, noon)
+			return f.s.Logins.AddPasskey(f.ben.ID, passkeyFor("another"), f.bens.ID, noon)
 		}},
-	{method: "Users.LoginByPasskey",
+	{method: "Logins.LoginByPasskey",
 		do: func(f furnished) (any, error) {
-			return two(f.s.Users.LoginByPasskey(f.ben.ID, Passkey{Credential: f.passkey.Credential}, Visit{}, noon))
+			return two(f.s.Logins.LoginByPasskey(f.ben.ID, Passkey{Credential: f.passkey.Credential}, Visit{}, noon))
 		}},
-	{method: "Users.Passkeys",
-		do: func(f furnished) (any, error) { return two(f.s.Users.Passkeys(f.ben.ID)) }},
-	{method: "Users.RenamePasskey",
+	{method: "Logins.Passkeys",
+		do: func(f furnished) (any, error) { return two(f.s.Logins.Passkeys(f.ben.ID)) }},
+	{method: "Logins.RenamePasskey",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Users.RenamePasskey(f.ben.ID, f.passkey.ID, "stick"))
+			return only(f.s.Logins.RenamePasskey(f.ben.ID, f.passkey.ID, "stick"))
 		}},
-	{method: "Users.RemovePasskey",
+	{method: "Logins.RemovePasskey",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Users.RemovePasskey(f.ben.ID, f.passkey.ID, "", ""))
+			return only(f.s.Logins.RemovePasskey(f.ben.ID, f.passkey.ID, "", ""))
 		}},
-	{method: "Users.SetOnlyPasskeys", reads: "queues 1",
+	{method: "Logins.SetOnlyPasskeys", reads: "queues 1",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Users.SetOnlyPasskeys(f.ben.ID, true, Proof{Password: "password"}, noon))
+			return only(f.s.Logins.SetOnlyPasskeys(f.ben.ID, true, Proof{Password: "password"}, noon))
 		}},
 	{method: "Users.Update", when: "to be no admin",
 		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(bool)}) }},
 	{method: "Users.Update", when: "to be an admin",
 		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(true)}) }},
-	{method: "Users.Guess", reads: "guesses 1",
+	{method: "Logins.Guess", reads: "guesses 1",
 		do: func(f furnished) (any, error) {
-			return f.s.Users.Guess(f.ann.ID, func(paid time.Time) (time.Time, time.Duration) { return paid.Add(time.Second), 0 })
+			return f.s.Logins.Guess(f.ann.ID, func(paid time.Time) (time.Time, time.Duration) { return paid.Add(time.Second), 0 })
 		}},
-	{method: "Users.Recognize",
-		do: func(f furnished) (any, error) { return two(f.s.Users.Recognize("ben", "browser")) }},
-	{method: "Users.Remember",
-		do: func(f furnished) (any, error) { return f.s.Users.Remember(f.ben.ID, "browser") }},
+	{method: "Logins.Recognize",
+		do: func(f furnished) (any, error) { return two(f.s.Logins.Recognize("ben", "browser")) }},
+	{method: "Logins.Remember",
+		do: func(f furnished) (any, error) { return f.s.Logins.Remember(f.ben.ID, "browser") }},
 	{method: "Users.Notice",
 		do: func(f furnished) (any, error) { return f.s.Users.Notice(f.ben.ID) }},
 	{method: "Users.Dismiss",

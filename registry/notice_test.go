@@ -140,7 +140,7 @@ func TestTokenByAdmin(t *testing.T) {
 			for i := range phones {
 				phone(t, s, ann, fmt.Sprint("phone ", i))
 			}
-			row, _, err := s.Users.AddTokenByAdmin(ann.ID, "script", dawn)
+			row, _, err := s.Logins.AddTokenByAdmin(ann.ID, "script", dawn)
 			if err != nil || row.Scope != idlepush.ScopeDevice || row.By != "" {
 				t.Fatalf("%+v, %v", row, err)
 			}
@@ -157,7 +157,7 @@ func TestTokenByAdmin(t *testing.T) {
 		t.Parallel()
 		s := newStore(t)
 		ann := someone(t, s, "ann")
-		row, _, err := s.Users.AddTokenByAdmin(ann.ID, "script", dawn)
+		row, _, err := s.Logins.AddTokenByAdmin(ann.ID, "script", dawn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func TestTokenByAdmin(t *testing.T) {
 	t.Run("the token is not made without telling", func(t *testing.T) {
 		t.Parallel()
 		s := newStore(t)
-		if _, _, err := s.Users.AddTokenByAdmin(newID(), "script", dawn); !errors.Is(err, ErrNotFound) {
+		if _, _, err := s.Logins.AddTokenByAdmin(newID(), "script", dawn); !errors.Is(err, ErrNotFound) {
 			t.Error(err)
 		}
 	})

@@ -66,7 +66,7 @@ func (row *userRow) confirm(p Proof, checked []byte, now time.Time) (passkey str
 
 // Passkeys returns the user's passkeys, oldest first, and whether the user logs in by them only. It
 // returns ErrNotFound if there is no such user.
-func (s Users) Passkeys(user string) (list []Passkey, only bool, err error) {
+func (s Logins) Passkeys(user string) (list []Passkey, only bool, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		u, err := getUser(tx, user)
 		for _, k := range u.Passkeys {
@@ -81,7 +81,7 @@ func (s Users) Passkeys(user string) (list []Passkey, only bool, err error) {
 // AddPasskey adds a passkey that a session or token of the user has made. It tells the user's
 // devices, or gives the user a notice if there are none. It returns a FullError if the user has too
 // many, ErrTaken for one that is there, and ErrDenied if the session or token has ended.
-func (s Users) AddPasskey(user string, k Passkey, by string, now time.Time) (Passkey, error) {
+func (s Logins) AddPasskey(user string, k Passkey, by string, now time.Time) (Passkey, error) {
 	k.ID, k.By, k.Created = newID(), by, now
 	err := s.updateQueues(now, func(set *queueSet) error {
 		u, _, err := checkMaker(set.tx, user, by, now)
@@ -105,7 +105,7 @@ func (s Users) AddPasskey(user string, k Passkey, by string, now time.Time) (Pas
 
 // LoginByPasskey begins a session by the use of a passkey. It returns ErrDenied if the user has no
 // such passkey, or if it was used a second time.
-func (s Users) LoginByPasskey(user string, use Passkey, v Visit, now time.Time) (idlepush.User, string, error) {
+func (s Logins) LoginByPasskey(user string, use Passkey, v Visit, now time.Time) (idlepush.User, string, error) {
 	var row userRow
 	session := newToken()
 	err := s.db.Update(func(tx *table.Tx) (err error) {
@@ -134,7 +134,7 @@ func (s Users) LoginByPasskey(user string, use Passkey, v Visit, now time.Time) 
 // proves nothing either. It tells the user's devices, or gives the user a notice, if that is
 // switched off. It returns ErrDenied if the proof is wrong, and ErrLast if the user has no
 // passkey.
-func (s Users) SetOnlyPasskeys(user string, only bool, p Proof, now time.Time) error {
+func (s Logins) SetOnlyPasskeys(user string, only bool, p Proof, now time.Time) error {
 	checked, err := s.checkProof(user, p)
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (s Users) SetOnlyPasskeys(user string, only bool, p Proof, now time.Time) e
 
 // RenamePasskey gives another name to the user's passkey of that id. It returns ErrNotFound if the
 // user has no such passkey.
-func (s Users) RenamePasskey(user, passkey, name string) error {
+func (s Logins) RenamePasskey(user, passkey, name string) error {
 	return s.db.Update(func(tx *table.Tx) error {
 		u, i, err := getPasskey(tx, user, passkey)
 		if err != nil {
@@ -176,7 +176,7 @@ func (s Users) RenamePasskey(user, passkey, name string) error {
 // made in those. It spares keep, the session or token that asks, as RemoveToken does. It returns
 // ErrNotFound if the user has no such passkey. It returns ErrLast if only passkeys let the user in,
 // and there is no other one for the site.
-func (s Users) RemovePasskey(user, passkey, site, keep string) error {
+func (s Logins) RemovePasskey(user, passkey, site, keep string) error {
 	return s.inSteps(func(tx *table.Tx) (done bool, err error) {
 		u, i, err := getPasskey(tx, user, passkey)
 		if err != nil {

@@ -30,36 +30,36 @@ func passkeyUsed(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, ben := resident(t, s, "ann"), resident(t, s, "ben")
-	k := must(s.Users.AddPasskey(ann.ID, passkeyFor("a"), "", dawn))
+	k := must(s.Logins.AddPasskey(ann.ID, passkeyFor("a"), "", dawn))
 	noon := dawn.Add(6 * time.Hour)
-	u, secret, err := s.Users.LoginByPasskey(ann.ID, using(k, 0), Visit{Name: "Firefox"}, noon)
+	u, secret, err := s.Logins.LoginByPasskey(ann.ID, using(k, 0), Visit{Name: "Firefox"}, noon)
 	if err != nil || u.ID != ann.ID {
 		t.Fatalf("%+v, %v", u, err)
 	}
-	_, session, err := s.Users.Authenticate(secret, noon)
+	_, session, err := s.Logins.Authenticate(secret, noon)
 	if err != nil || session.By != k.ID || !session.Proved.Equal(noon) || session.Name != "Firefox" {
 		t.Errorf("%+v, %v", session, err)
 	}
 	later := noon.Add(time.Hour)
 	use := using(k, 0)
-	if err := s.Users.Prove(ann.ID, session.ID, Proof{Passkey: &use}, later); err != nil {
+	if err := s.Logins.Prove(ann.ID, session.ID, Proof{Passkey: &use}, later); err != nil {
 		t.Fatal(err)
 	}
-	if _, row, err := s.Users.Authenticate(secret, later); err != nil || !row.Proved.Equal(later) {
+	if _, row, err := s.Logins.Authenticate(secret, later); err != nil || !row.Proved.Equal(later) {
 		t.Errorf("%+v, %v", row, err)
 	}
-	if list, only, err := s.Users.Passkeys(ann.ID); err != nil || only || len(list) != 1 || !list[0].Used.Equal(later) || !list[0].BackedUp {
+	if list, only, err := s.Logins.Passkeys(ann.ID); err != nil || only || len(list) != 1 || !list[0].Used.Equal(later) || !list[0].BackedUp {
 		t.Errorf("%+v, %v, %v", list, only, err)
 	}
 	for user, want := range map[string]error{ben.ID: ErrDenied, newID(): ErrDenied} {
-		if _, _, err := s.Users.LoginByPasskey(user, using(k, 0), Visit{}, noon); !errors.Is(err, want) {
+		if _, _, err := s.Logins.LoginByPasskey(user, using(k, 0), Visit{}, noon); !errors.Is(err, want) {
 			t.Errorf("of another person: %v", err)
 		}
 	}
-	if _, err := s.Users.AddPasskey(ann.ID, passkeyFor("a"), "", dawn); !errors.Is(err, ErrTaken) {
+	if _, err := s.Logins.AddPasskey(ann.ID, passkeyFor("a"), "", dawn); !errors.Is(err, ErrTaken) {
 		t.Errorf("the same again: %v", err)
 	}
-	if _, err := s.Users.AddPasskey(ann.ID, passkeyFor("b"), newID(), dawn); !errors.Is(err, ErrDenied) {
+	if _, err := s.Logins.AddPasskey(ann.ID, passkeyFor("b"), newID(), dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("in a session that has ended: %v", err)
 	}
 }
@@ -86,11 +86,11 @@ func passkeyTwice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	k := must(s.Users.AddPasskey(ann.ID, passkeyFor("a"), "", dawn))
+	k := must(s.Logins.AddPasskey(ann.ID, passkeyFor("a"), "", dawn))
 	results := make(chan error)
 	for range 8 {
 		go func() {
-			_, _, err := s.Users.LoginByPasskey(ann.ID, using(k, 1), Visit{}, dawn)
+			_, _, err := s.Logins.LoginByPasskey(ann.ID, using(k, 1), Visit{}, dawn)
 			results <- err
 		}()
 	}
@@ -113,8 +113,8 @@ func passkeysKept(t *testing.T) {
 	s := must(Open(dir, unsynced))
 	ann := resident(t, s, "ann")
 	resident(t, s, "ben") // somebody must be an admin
-	k := must(s.Users.AddPasskey(ann.ID, passkeyFor("a"), "", dawn))
-	if err := s.Users.RenamePasskey(ann.ID, k.ID, "old phone"); err != nil {
+	k := must(s.Logins.AddPasskey(ann.ID, passkeyFor("a"), "", dawn))
+	if err := s.Logins.RenamePasskey(ann.ID, k.ID, "old phone"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -122,7 +122,7 @@ func passkeysKept(t *testing.T) {
 	}
 	s = openStore(t, dir)
 	k.Name = "old phone"
-	list, _, err := s.Users.Passkeys(ann.ID)
+	list, _, err := s.Logins.Passkeys(ann.ID)
 	if err != nil || len(list) != 1 || !list[0].Created.Equal(k.Created) {
 		t.Fatalf("%+v, %v", list, err)
 	}
@@ -135,10 +135,10 @@ func passkeysKept(t *testing.T) {
 	if err := s.Users.Remove(ann.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Users.LoginByPasskey(ann.ID, using(k, 1), Visit{}, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.LoginByPasskey(ann.ID, using(k, 1), Visit{}, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("of nobody: %v", err)
 	}
-	for _, err := range []error{s.Users.RenamePasskey(ann.ID, k.ID, "x"), s.Users.RemovePasskey(ann.ID, k.ID, "", "")} {
+	for _, err := range []error{s.Logins.RenamePasskey(ann.ID, k.ID, "x"), s.Logins.RemovePasskey(ann.ID, k.ID, "", "")} {
 		if !errors.Is(err, ErrNotFound) {
 			t.Error(err)
 		}
@@ -149,27 +149,27 @@ func passkeysGone(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	_, session, err := s.Users.Login("ann", "password", Visit{}, dawn)
+	_, session, err := s.Logins.Login("ann", "password", Visit{}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, row, err := s.Users.Authenticate(session, dawn)
+	_, row, err := s.Logins.Authenticate(session, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	only := func() error { return s.Users.SetOnlyPasskeys(ann.ID, true, Proof{Password: "password"}, dawn) }
+	only := func() error { return s.Logins.SetOnlyPasskeys(ann.ID, true, Proof{Password: "password"}, dawn) }
 	if err := only(); !errors.Is(err, ErrLast) {
 		t.Errorf("without a passkey: %v", err)
 	}
-	must(s.Users.AddPasskey(ann.ID, passkeyFor("a"), row.ID, dawn))
-	if err := s.Users.SetOnlyPasskeys(ann.ID, true, Proof{Password: "wrong"}, dawn); !errors.Is(err, ErrDenied) {
+	must(s.Logins.AddPasskey(ann.ID, passkeyFor("a"), row.ID, dawn))
+	if err := s.Logins.SetOnlyPasskeys(ann.ID, true, Proof{Password: "wrong"}, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("with a wrong password: %v", err)
 	}
 	if err := only(); err != nil {
 		t.Fatal(err)
 	}
 	logIn := func() error {
-		_, _, err := s.Users.Login("ann", "password", Visit{}, dawn)
+		_, _, err := s.Logins.Login("ann", "password", Visit{}, dawn)
 		return err
 	}
 	if err := logIn(); !errors.Is(err, ErrDenied) {
@@ -178,14 +178,14 @@ func passkeysGone(t *testing.T) {
 	if err := only(); !errors.Is(err, ErrDenied) {
 		t.Errorf("the password as a proof: %v", err)
 	}
-	if err := s.Users.RemoveSession(ann.ID, row.ID, ""); err != nil {
+	if err := s.Logins.RemoveSession(ann.ID, row.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := logIn(); err != nil {
 		t.Errorf("when the session that has made the only passkey is ended: %v", err)
 	}
 	// The same by a new password, which an admin or a link may give.
-	k := must(s.Users.AddPasskey(ann.ID, passkeyFor("b"), "", dawn))
+	k := must(s.Logins.AddPasskey(ann.ID, passkeyFor("b"), "", dawn))
 	use := using(k, 0)
 	if err := errors.Join(only(), logIn()); !errors.Is(err, ErrDenied) {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func passkeysGone(t *testing.T) {
 	if err := logIn(); err != nil {
 		t.Error(err)
 	}
-	if list, only, err := s.Users.Passkeys(ann.ID); err != nil || only || len(list) != 1 {
+	if list, only, err := s.Logins.Passkeys(ann.ID); err != nil || only || len(list) != 1 {
 		t.Errorf("%+v, %v, %v", list, only, err)
 	}
 }

@@ -27,7 +27,7 @@ const givenTime = 10 * time.Minute
 // again. It replaces the user's link, if there is one. maker is the admin who makes it, in the
 // session or token by, which may be empty; without a maker it is made with the admin token.
 // AddPasswordLink returns ErrNotFound if there is no such user, and ErrDenied if by has ended.
-func (s Users) AddPasswordLink(user, maker, by string, now time.Time) (Invite, string, error) {
+func (s Logins) AddPasswordLink(user, maker, by string, now time.Time) (Invite, string, error) {
 	return s.addPasswordLink(inviteRow{User: maker, By: by, Created: now}, func(tx *table.Tx) (id, userRow, error) {
 		row, err := getUser(tx, user)
 		return id(user), row, err
@@ -36,17 +36,17 @@ func (s Users) AddPasswordLink(user, maker, by string, now time.Time) (Invite, s
 
 // AddPasswordLinkOnServer is AddPasswordLink for the user of that name, by somebody who may run
 // commands on the server.
-func (s Users) AddPasswordLinkOnServer(name string, now time.Time) (Invite, string, error) {
+func (s Logins) AddPasswordLinkOnServer(name string, now time.Time) (Invite, string, error) {
 	return s.addPasswordLink(inviteRow{Created: now}, func(tx *table.Tx) (id, userRow, error) { return userNamed(tx, name) }, onServer)
 }
 
 // addPasswordLink creates the link for the user that find returns. without is the case of
 // codePasswordLink if no user makes it.
-func (s Users) addPasswordLink(row inviteRow, find func(*table.Tx) (id, userRow, error), without string) (Invite, string, error) {
+func (c *core) addPasswordLink(row inviteRow, find func(*table.Tx) (id, userRow, error), without string) (Invite, string, error) {
 	row.ID, row.For, row.Expires = newID(), InviteForPassword, row.Created.Add(InviteForPassword.Lifetime())
 	row.Told = attentionID(row.Created, row.ID)
 	code := rand.Text()
-	err := s.updateQueues(row.Created, func(set *queueSet) error {
+	err := c.updateQueues(row.Created, func(set *queueSet) error {
 		user, u, err := find(set.tx)
 		if err != nil {
 			return err
@@ -88,7 +88,7 @@ func removePasswordLink(tx *table.Tx, user id) error {
 // user's devices, or gives the user a notice if no device is left. SetPassword returns ErrNotFound
 // like Invite, and for other invites. It returns ErrNotTold if the user's devices have not yet got
 // the notification about the link.
-func (s Users) SetPassword(code, plain string, devices bool, v Visit, now time.Time) (u idlepush.User, session string, err error) {
+func (s Logins) SetPassword(code, plain string, devices bool, v Visit, now time.Time) (u idlepush.User, session string, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		i, _, err := passwordLink(tx, code, now)
 		if err != nil {
@@ -180,10 +180,10 @@ func checkTold(tx *table.Tx, user id, stable string, now time.Time) error {
 // tellOfGiven notifies the user's devices that somebody logs in with a password that an admin
 // chose, and returns ErrNotTold until they have got that. It does nothing for a user without
 // devices.
-func (s Users) tellOfGiven(user id, given password, now time.Time) error {
+func (c *core) tellOfGiven(user id, given password, now time.Time) error {
 	stable := stableID(string(idlepush.KindAttention), string(user), string(codePasswordGiven), now.UTC().Truncate(givenTime).String())
 	told := false
-	err := s.db.View(func(tx *table.Tx) error {
+	err := c.db.View(func(tx *table.Tx) error {
 		own, err := devices.Keys(tx, table.Under(user), 1)
 		if told = len(own) == 0; err != nil || told {
 			return err
@@ -196,7 +196,7 @@ func (s Users) tellOfGiven(user id, given password, now time.Time) error {
 	if err != nil || told {
 		return err
 	}
-	err = s.updateQueues(now, func(set *queueSet) error {
+	err = c.updateQueues(now, func(set *queueSet) error {
 		u, err := getUser(set.tx, string(user))
 		if errors.Is(err, ErrNotFound) || err == nil && !bytes.Equal(u.Password.Hash, given.Hash) {
 			return ErrDenied

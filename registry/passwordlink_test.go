@@ -25,7 +25,7 @@ func TestPasswordLink(t *testing.T) {
 // linkFor is a password link for the user that the maker makes.
 func linkFor(t *testing.T, s *Store, user, maker, by string, now time.Time) (Invite, string) {
 	t.Helper()
-	i, code, err := s.Users.AddPasswordLink(user, maker, by, now)
+	i, code, err := s.Logins.AddPasswordLink(user, maker, by, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func linkOnce(t *testing.T) {
 		ann, ben := resident(t, s, "ann"), resident(t, s, "ben")
 		a := mailbox(t, s, ben, "ben@example.org")
 		d, _, session := inSession(t, s, "ben")
-		_, token, err := s.Users.AddToken(ben.ID, "script", idlepush.ScopeFull, "", dawn)
+		_, token, err := s.Logins.AddToken(ben.ID, "script", idlepush.ScopeFull, "", dawn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,15 +68,15 @@ func linkOnce(t *testing.T) {
 			t.Errorf("%+v by %+v, %v", i, by, err)
 		}
 		drain(t, s, d, dawn)
-		u, fresh, err := s.Users.SetPassword(code, "another password", ended, Visit{Name: "Safari", Stay: true}, dawn)
+		u, fresh, err := s.Logins.SetPassword(code, "another password", ended, Visit{Name: "Safari", Stay: true}, dawn)
 		if err != nil || u != ben {
 			t.Fatalf("%+v, %v", u, err)
 		}
-		if got, row, err := s.Users.Authenticate(fresh, dawn); err != nil || got != ben || row.By != "" || !row.Proved.Equal(dawn) || row.Name != "Safari" || !row.Stay {
+		if got, row, err := s.Logins.Authenticate(fresh, dawn); err != nil || got != ben || row.By != "" || !row.Proved.Equal(dawn) || row.Name != "Safari" || !row.Stay {
 			t.Errorf("%+v %+v, %v", got, row, err)
 		}
 		for _, secret := range []string{session, token} {
-			if _, _, err := s.Users.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
+			if _, _, err := s.Logins.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
 				t.Errorf("what was before: %v", err)
 			}
 		}
@@ -89,13 +89,13 @@ func linkOnce(t *testing.T) {
 		if _, err := s.Accounts.Get(a.ID); err != nil {
 			t.Errorf("the mailbox: %v", err)
 		}
-		if _, _, err := s.Users.Login("ben", "password", Visit{}, dawn); !errors.Is(err, ErrDenied) {
+		if _, _, err := s.Logins.Login("ben", "password", Visit{}, dawn); !errors.Is(err, ErrDenied) {
 			t.Errorf("with the old password: %v", err)
 		}
-		if _, _, err := s.Users.Login("ben", "another password", Visit{}, dawn); err != nil {
+		if _, _, err := s.Logins.Login("ben", "another password", Visit{}, dawn); err != nil {
 			t.Errorf("with the new password: %v", err)
 		}
-		if _, _, err := s.Users.SetPassword(code, "a third password", false, Visit{}, dawn); !errors.Is(err, ErrNotFound) {
+		if _, _, err := s.Logins.SetPassword(code, "a third password", false, Visit{}, dawn); !errors.Is(err, ErrNotFound) {
 			t.Errorf("again: %v", err)
 		}
 	}
@@ -108,13 +108,13 @@ func linkTold(t *testing.T) {
 		want idlepush.Reason
 	}{
 		"an admin": {func(s *Store, ann, ben idlepush.User) (Invite, string, error) {
-			return s.Users.AddPasswordLink(ben.ID, ann.ID, "", dawn)
+			return s.Logins.AddPasswordLink(ben.ID, ann.ID, "", dawn)
 		}, idlepush.Reason{Code: codePasswordLink}.With("admin", "ann")},
 		"the admin token": {func(s *Store, _, ben idlepush.User) (Invite, string, error) {
-			return s.Users.AddPasswordLink(ben.ID, "", "", dawn)
+			return s.Logins.AddPasswordLink(ben.ID, "", "", dawn)
 		}, idlepush.Reason{Code: codePasswordLink}.With(codes.Case, byAdminToken)},
 		"somebody on the server": {func(s *Store, _, _ idlepush.User) (Invite, string, error) {
-			return s.Users.AddPasswordLinkOnServer("BEN", dawn)
+			return s.Logins.AddPasswordLinkOnServer("BEN", dawn)
 		}, idlepush.Reason{Code: codePasswordLink}.With(codes.Case, onServer)},
 	} {
 		t.Run(by, func(t *testing.T) {
@@ -132,7 +132,7 @@ func linkTold(t *testing.T) {
 					t.Errorf("%s gets %d", d.Name, len(ids))
 				}
 			}
-			if _, _, err := s.Users.SetPassword(code, "another password", false, Visit{}, dawn.Add(time.Second)); err != nil {
+			if _, _, err := s.Logins.SetPassword(code, "another password", false, Visit{}, dawn.Add(time.Second)); err != nil {
 				t.Fatal(err)
 			}
 			if got := told(t, s, ben); len(got) != 2 || !got[0].Equal(c.want) || !got[1].Equal(idlepush.Reason{Code: codePasswordSet}) {
@@ -175,7 +175,7 @@ func linkWaits(t *testing.T) {
 			d := phone(t, s, ben, "phone")
 			_, code := linkFor(t, s, ben.ID, ann.ID, "", dawn)
 			c.happens(t, s, d)
-			_, _, err := s.Users.SetPassword(code, "another password", true, Visit{}, c.at)
+			_, _, err := s.Logins.SetPassword(code, "another password", true, Visit{}, c.at)
 			if (err == nil) != c.opens || err != nil && !errors.Is(err, ErrNotTold) {
 				t.Errorf("it opens: %v", err)
 			}
@@ -198,7 +198,7 @@ func linkNoticed(t *testing.T) {
 	}
 	_, code := linkFor(t, s, ben.ID, ann.ID, "", dawn)
 	notice(codePasswordLink)
-	if _, _, err := s.Users.SetPassword(code, "another password", false, Visit{}, dawn); err != nil {
+	if _, _, err := s.Logins.SetPassword(code, "another password", false, Visit{}, dawn); err != nil {
 		t.Fatal(err)
 	}
 	notice(codePasswordSet)
@@ -206,7 +206,7 @@ func linkNoticed(t *testing.T) {
 	notice("")
 	_, code = linkFor(t, s, ben.ID, ann.ID, "", dawn)
 	drain(t, s, d, dawn)
-	if _, _, err := s.Users.SetPassword(code, "another password", true, Visit{}, dawn); err != nil {
+	if _, _, err := s.Logins.SetPassword(code, "another password", true, Visit{}, dawn); err != nil {
 		t.Fatal(err)
 	}
 	notice(codePasswordSet)
@@ -224,7 +224,7 @@ func linkEnds(t *testing.T) {
 		"a day is over":             {nil, 24 * time.Hour, false},
 		"it is withdrawn":           {func(s *Store, _, _ idlepush.User, _ Token, link Invite) error { return s.Users.RemoveInvite(link.ID) }, 0, false},
 		"another is made": {func(s *Store, _, ben idlepush.User, _ Token, _ Invite) error {
-			_, _, err := s.Users.AddPasswordLink(ben.ID, "", "", dawn)
+			_, _, err := s.Logins.AddPasswordLink(ben.ID, "", "", dawn)
 			return err
 		}, 0, false},
 		"the person changes the password": {func(s *Store, _, ben idlepush.User, _ Token, _ Invite) error {
@@ -245,12 +245,12 @@ func linkEnds(t *testing.T) {
 		}, 0, false},
 		"the admin is removed": {func(s *Store, ann, _ idlepush.User, _ Token, _ Invite) error { return s.Users.Remove(ann.ID, dawn) }, 0, false},
 		"the session in which it was made is ended": {func(s *Store, ann, _ idlepush.User, session Token, _ Invite) error {
-			return s.Users.RemoveSession(ann.ID, session.ID, "")
+			return s.Logins.RemoveSession(ann.ID, session.ID, "")
 		}, 0, false},
 		"the person logs out elsewhere": {func(s *Store, _, ben idlepush.User, _ Token, _ Invite) error {
-			_, secret, err := s.Users.Login("ben", "password", Visit{}, dawn)
-			_, row, found := s.Users.Authenticate(secret, dawn)
-			return errors.Join(err, found, s.Users.LogOut(ben.ID, row.ID))
+			_, secret, err := s.Logins.Login("ben", "password", Visit{}, dawn)
+			_, row, found := s.Logins.Authenticate(secret, dawn)
+			return errors.Join(err, found, s.Logins.LogOut(ben.ID, row.ID))
 		}, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -271,7 +271,7 @@ func linkEnds(t *testing.T) {
 			if err := s.Purge(t.Context(), dawn.Add(c.at)); err != nil {
 				t.Fatal(err)
 			}
-			_, _, err = s.Users.SetPassword(code, "a new password", false, Visit{}, dawn.Add(c.at))
+			_, _, err = s.Logins.SetPassword(code, "a new password", false, Visit{}, dawn.Add(c.at))
 			if (err == nil) != c.alive || err != nil && !errors.Is(err, ErrNotFound) {
 				t.Errorf("it is accepted: %v", err)
 			}
@@ -287,15 +287,15 @@ func linkOfRemoved(t *testing.T) {
 	if err := s.Users.Remove(ben.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Users.SetPassword(code, "another password", false, Visit{}, dawn); !errors.Is(err, ErrNotFound) || sizes(t, s)["invites"] != 0 {
+	if _, _, err := s.Logins.SetPassword(code, "another password", false, Visit{}, dawn); !errors.Is(err, ErrNotFound) || sizes(t, s)["invites"] != 0 {
 		t.Errorf("%d are left, %v", sizes(t, s)["invites"], err)
 	}
 	for _, user := range []string{ben.ID, "", "nobody"} {
-		if _, _, err := s.Users.AddPasswordLink(user, ann.ID, "", dawn); !errors.Is(err, ErrNotFound) {
+		if _, _, err := s.Logins.AddPasswordLink(user, ann.ID, "", dawn); !errors.Is(err, ErrNotFound) {
 			t.Errorf("for %q: %v", user, err)
 		}
 	}
-	if _, _, err := s.Users.AddPasswordLinkOnServer("ben", dawn); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.Logins.AddPasswordLinkOnServer("ben", dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("by the name: %v", err)
 	}
 }
@@ -313,7 +313,7 @@ func linkIsNoInvite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.Users.SetPassword(code, "password", false, Visit{}, dawn); !errors.Is(err, ErrNotFound) {
+		if _, _, err := s.Logins.SetPassword(code, "password", false, Visit{}, dawn); !errors.Is(err, ErrNotFound) {
 			t.Errorf("an invite for a %s is accepted as a link: %v", f, err)
 		}
 	}
@@ -349,7 +349,7 @@ func givenTold(t *testing.T) {
 	ann := given(t, s, "ann")
 	login := func(now time.Time, want error) {
 		t.Helper()
-		if _, _, err := s.Users.Login("ann", "password", Visit{}, now); !errors.Is(err, want) {
+		if _, _, err := s.Logins.Login("ann", "password", Visit{}, now); !errors.Is(err, want) {
 			t.Errorf("%v, want %v", err, want)
 		}
 	}
@@ -368,7 +368,7 @@ func givenTold(t *testing.T) {
 	if got := told(t, s, ann); len(got) != 2 {
 		t.Errorf("she is told %+v", got)
 	}
-	if _, _, err := s.Users.Login("ann", "wrong", Visit{}, dawn.Add(time.Hour)); !errors.Is(err, ErrDenied) || len(told(t, s, ann)) != 2 {
+	if _, _, err := s.Logins.Login("ann", "wrong", Visit{}, dawn.Add(time.Hour)); !errors.Is(err, ErrDenied) || len(told(t, s, ann)) != 2 {
 		t.Errorf("a wrong password: %v", err)
 	}
 }
@@ -381,9 +381,9 @@ func givenNoMore(t *testing.T) {
 			return err
 		},
 		"by a link": func(s *Store, u idlepush.User) error {
-			_, code, err := s.Users.AddPasswordLink(u.ID, "", "", dawn)
+			_, code, err := s.Logins.AddPasswordLink(u.ID, "", "", dawn)
 			if err == nil {
-				_, _, err = s.Users.SetPassword(code, "password", false, Visit{}, dawn)
+				_, _, err = s.Logins.SetPassword(code, "password", false, Visit{}, dawn)
 			}
 			return err
 		},
@@ -397,7 +397,7 @@ func givenNoMore(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := phone(t, s, ann, "phone")
-		if _, _, err := s.Users.Login("ann", "password", Visit{}, dawn); err != nil || len(drain(t, s, d, dawn)) != 0 {
+		if _, _, err := s.Logins.Login("ann", "password", Visit{}, dawn); err != nil || len(drain(t, s, d, dawn)) != 0 {
 			t.Errorf("%s: %v", name, err)
 		}
 		if is, err := s.Users.Get(ann.ID); is.PasswordGiven || err != nil {

@@ -204,7 +204,7 @@ func purgeSessions(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	_, bearer, err := s.Users.AddToken(ann.ID, "script", idlepush.ScopeFull, "", dawn)
+	_, bearer, err := s.Logins.AddToken(ann.ID, "script", idlepush.ScopeFull, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func purgeSessions(t *testing.T) {
 	if err := s.Purge(t.Context(), dawn.Add(time.Hour)); err != nil || sizes(t, s)["tokens"] != 1 {
 		t.Errorf("%d tokens are left, %v", sizes(t, s)["tokens"], err)
 	}
-	if _, _, err := s.Users.Authenticate(bearer, dawn.AddDate(10, 0, 0)); err != nil {
+	if _, _, err := s.Logins.Authenticate(bearer, dawn.AddDate(10, 0, 0)); err != nil {
 		t.Errorf("the bearer token: %v", err)
 	}
 }

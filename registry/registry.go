@@ -3,7 +3,7 @@
 // that one, codes, cleantext, and its own subpackages.
 //
 // A [Store] has a handle for each of its callers: [Mail] for the watcher, [Outbox] for push, and
-// [Users], [Accounts], [Devices] and [History] for web.
+// [Users], [Logins], [Accounts], [Devices] and [History] for web.
 //
 // # What is kept
 //
@@ -73,11 +73,11 @@
 //     notification about it.
 //   - [Outbox.Combine]: the pending deliveries, and the one that replaces them.
 //   - [Devices.Register], [Devices.Update], [Devices.Remove]: a device and its queue.
-//   - [Users.RemoveSession]: a session, and the devices that registered themselves in it.
+//   - [Logins.RemoveSession]: a session, and the devices that registered themselves in it.
 //   - [Accounts.Remove], [Users.Remove]: the end of a share, and the notification about it.
 //   - [Accounts.Update]: an account, and the cursors that this invalidates.
 //   - [Users.Setup], [Users.Accept]: a user, and the first session or token.
-//   - [Users.AddPasswordLink], [Users.SetPassword]: a password link or a new password, and the
+//   - [Logins.AddPasswordLink], [Logins.SetPassword]: a password link or a new password, and the
 //     notification about it.
 //
 // Methods take and return plain values. They may be called from several goroutines, and block for
@@ -122,6 +122,7 @@ type Store struct {
 	Mail     Mail
 	Outbox   Outbox
 	Users    Users
+	Logins   Logins
 	Accounts Accounts
 	Devices  Devices
 	History  History
@@ -147,7 +148,7 @@ type core struct {
 }
 
 func (c *core) store() *Store {
-	return &Store{Mail{c}, Outbox{c}, Users{c}, Accounts{c}, Devices{c}, History{c}, c}
+	return &Store{Mail{c}, Outbox{c}, Users{c}, Logins{c}, Accounts{c}, Devices{c}, History{c}, c}
 }
 
 type signal chan struct{}

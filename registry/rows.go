@@ -220,7 +220,7 @@ type passkeyRow struct {
 }
 
 type guessRow struct {
-	Paid time.Time // see Users.Guess
+	Paid time.Time // see Logins.Guess
 }
 
 // noticeRow is a Notice; zero: the user has no notice.

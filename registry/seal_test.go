@@ -42,11 +42,11 @@ var planted = map[string]string{
 // plantedHousehold fills a store with all that is planted, rewrites it and removes some of it.
 func plantedHousehold(t *testing.T, s *Store) (ann idlepush.User, a idlepush.Account, list []idlepush.Device, bearers []string) {
 	ann, bearer := admin(t, s, "ann", planted["user password"])
-	_, session, err := s.Users.Login("ann", planted["user password"], Visit{}, dawn)
+	_, session, err := s.Logins.Login("ann", planted["user password"], Visit{}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, another, err := s.Users.AddToken(ann.ID, "app", idlepush.ScopeDevice, "", dawn)
+	_, another, err := s.Logins.AddToken(ann.ID, "app", idlepush.ScopeDevice, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

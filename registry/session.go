@@ -55,8 +55,8 @@ func beginSession(tx *table.Tx, session string, user id, u userRow, v Visit, by 
 }
 
 // markUsed writes that the session or token is in use.
-func (s Users) markUsed(k digest, now time.Time) error {
-	return s.db.Update(func(tx *table.Tx) error {
+func (c *core) markUsed(k digest, now time.Time) error {
+	return c.db.Update(func(tx *table.Tx) error {
 		t, _, err := liveToken(tx, k, now)
 		if err != nil {
 			return err
@@ -67,7 +67,7 @@ func (s Users) markUsed(k digest, now time.Time) error {
 }
 
 // Sessions returns the user's sessions that have not ended, in no order.
-func (s Users) Sessions(user string, now time.Time) (list []Token, err error) {
+func (s Logins) Sessions(user string, now time.Time) (list []Token, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		u, found, err := users.Get(tx, id(user))
 		if err != nil || !found {

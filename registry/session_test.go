@@ -61,11 +61,11 @@ func sessionLimits(t *testing.T) {
 	s := newStore(t)
 	resident(t, s, "ann")
 	for stay, want := range map[bool]time.Duration{false: 7 * 24 * time.Hour, true: 365 * 24 * time.Hour} {
-		_, session, err := s.Users.Login("ann", "password", Visit{Stay: stay}, dawn)
+		_, session, err := s.Logins.Login("ann", "password", Visit{Stay: stay}, dawn)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, row, err := s.Users.Authenticate(session, dawn); err != nil || !row.Expires.Equal(dawn.Add(want)) {
+		if _, row, err := s.Logins.Authenticate(session, dawn); err != nil || !row.Expires.Equal(dawn.Add(want)) {
 			t.Errorf("staying: %v; it ends at %v, %v; want %v", stay, row.Expires, err, dawn.Add(want))
 		}
 	}
@@ -75,24 +75,24 @@ func sessionUsed(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	_, session, err := s.Users.Login("ann", "password", Visit{Name: "Firefox on Android"}, dawn)
+	_, session, err := s.Logins.Login("ann", "password", Visit{Name: "Firefox on Android"}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := dawn
 	for now.Before(dawn.Add(3 * 24 * time.Hour)) {
 		now = now.Add(11 * time.Hour)
-		if u, row, err := s.Users.Authenticate(session, now); err != nil || u != ann || !row.Used.Equal(now) || row.Name != "Firefox on Android" {
+		if u, row, err := s.Logins.Authenticate(session, now); err != nil || u != ann || !row.Used.Equal(now) || row.Name != "Firefox on Android" {
 			t.Fatalf("%+v %+v, %v", u, row, err)
 		}
 	}
-	if list, err := s.Users.Sessions(ann.ID, now); err != nil || len(list) != 1 {
+	if list, err := s.Logins.Sessions(ann.ID, now); err != nil || len(list) != 1 {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if _, _, err := s.Users.Authenticate(session, now.Add(12*time.Hour)); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Authenticate(session, now.Add(12*time.Hour)); !errors.Is(err, ErrDenied) {
 		t.Errorf("after it was idle: %v", err)
 	}
-	if list, err := s.Users.Sessions(ann.ID, now.Add(12*time.Hour)); err != nil || len(list) > 0 {
+	if list, err := s.Logins.Sessions(ann.ID, now.Add(12*time.Hour)); err != nil || len(list) > 0 {
 		t.Errorf("the ended one is listed: %+v, %v", list, err)
 	}
 }
@@ -102,13 +102,13 @@ func sessionWritten(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	resident(t, s, "ann")
-	_, session, err := s.Users.Login("ann", "password", Visit{}, dawn)
+	_, session, err := s.Logins.Login("ann", "password", Visit{}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := commits(s)
 	for i := range 599 {
-		if _, _, err := s.Users.Authenticate(session, dawn.Add(time.Duration(i)*time.Second)); err != nil {
+		if _, _, err := s.Logins.Authenticate(session, dawn.Add(time.Duration(i)*time.Second)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -116,11 +116,11 @@ func sessionWritten(t *testing.T) {
 		t.Errorf("%d commits within ten minutes", n)
 	}
 	now := dawn.Add(10 * time.Minute)
-	if _, row, err := s.Users.Authenticate(session, now); err != nil || !row.Used.Equal(now) || commits(s)-before != 1 {
+	if _, row, err := s.Logins.Authenticate(session, now); err != nil || !row.Used.Equal(now) || commits(s)-before != 1 {
 		t.Errorf("after ten minutes it was last used at %v, %v", row.Used, err)
 	}
 	for _, now := range []time.Time{dawn.Add(6 * time.Hour), dawn} {
-		if _, row, err := s.Users.Authenticate(session, now); err != nil || !row.Used.Equal(now) {
+		if _, row, err := s.Logins.Authenticate(session, now); err != nil || !row.Used.Equal(now) {
 			t.Errorf("with a clock that was ahead and is set right, it was last used at %v, %v", row.Used, err)
 		}
 	}
@@ -129,11 +129,11 @@ func sessionWritten(t *testing.T) {
 // inSession is a device that registered itself in a new session of the user, and the session.
 func inSession(t testing.TB, s *Store, name string) (idlepush.Device, Token, string) {
 	t.Helper()
-	u, session, err := s.Users.Login(name, "password", Visit{Stay: true}, dawn)
+	u, session, err := s.Logins.Login(name, "password", Visit{Stay: true}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, row, err := s.Users.Authenticate(session, dawn)
+	_, row, err := s.Logins.Authenticate(session, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,16 +148,16 @@ func logoutDevice(t *testing.T) {
 	bob := someone(t, s, "bob")
 	d, row, session := inSession(t, s, "ann")
 	other, _, _ := inSession(t, s, "ann")
-	if err := s.Users.RemoveSession(bob.ID, row.ID, ""); !errors.Is(err, ErrNotFound) {
+	if err := s.Logins.RemoveSession(bob.ID, row.ID, ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("ended by another: %v", err)
 	}
-	if err := s.Users.RemoveToken(ann.ID, row.ID, ""); !errors.Is(err, ErrNotFound) {
+	if err := s.Logins.RemoveToken(ann.ID, row.ID, ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a session passes for a bearer token: %v", err)
 	}
-	if err := s.Users.RemoveSession(ann.ID, row.ID, ""); err != nil {
+	if err := s.Logins.RemoveSession(ann.ID, row.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Users.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the session: %v", err)
 	}
 	if _, err := s.Devices.Get(d.ID); !errors.Is(err, ErrNotFound) {
@@ -175,7 +175,7 @@ func moveIntoEnded(t *testing.T) {
 	ann := resident(t, s, "ann")
 	_, row, _ := inSession(t, s, "ann")
 	d := phone(t, s, ann, "phone")
-	if err := s.Users.RemoveSession(ann.ID, row.ID, ""); err != nil {
+	if err := s.Logins.RemoveSession(ann.ID, row.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	d.By = row.ID
@@ -191,7 +191,7 @@ func createInEnded(t *testing.T) {
 	_, row, _ := inSession(t, s, "ann")
 	makers := map[string]func() error{
 		"a token": func() error {
-			_, _, err := s.Users.AddToken(ann.ID, "app", idlepush.ScopeFull, row.ID, dawn)
+			_, _, err := s.Logins.AddToken(ann.ID, "app", idlepush.ScopeFull, row.ID, dawn)
 			return err
 		},
 		"an invite": func() error { _, _, err := s.Users.AddInvite(ann.ID, InviteForDevice, false, row.ID, dawn); return err },
@@ -201,7 +201,7 @@ func createInEnded(t *testing.T) {
 			t.Errorf("%s before: %v", what, err)
 		}
 	}
-	if err := s.Users.RemoveSession(ann.ID, row.ID, ""); err != nil {
+	if err := s.Logins.RemoveSession(ann.ID, row.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	for what, do := range makers {
@@ -209,7 +209,7 @@ func createInEnded(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	left, err := s.Users.Tokens(ann.ID)
+	left, err := s.Logins.Tokens(ann.ID)
 	invited, inviteErr := s.Users.Invites(dawn)
 	if err := errors.Join(err, inviteErr); err != nil || len(left) != 0 || len(invited) != 0 {
 		t.Errorf("tokens %v, invites %v, %v", left, invited, err)
@@ -225,10 +225,10 @@ func removedPhone(t *testing.T) {
 	if err := s.Devices.Remove(lost, own.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Users.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the session of the phone that was removed: %v", err)
 	}
-	if _, _, err := s.Users.Authenticate(present, dawn); err != nil {
+	if _, _, err := s.Logins.Authenticate(present, dawn); err != nil {
 		t.Errorf("the session that removed it: %v", err)
 	}
 	mine, err := s.Devices.List(own.User)
@@ -238,7 +238,7 @@ func removedPhone(t *testing.T) {
 	if err := s.Devices.Remove(mine[0], own.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Users.Authenticate(present, dawn); err != nil {
+	if _, _, err := s.Logins.Authenticate(present, dawn); err != nil {
 		t.Errorf("the session that removed its own device: %v", err)
 	}
 }
@@ -247,7 +247,7 @@ func fullDiskLogin(t *testing.T) {
 	t.Parallel()
 	s, fault := faultyStore(t)
 	ann := resident(t, s, "ann")
-	_, session, err := s.Users.Login("ann", "password", Visit{Stay: true}, dawn)
+	_, session, err := s.Logins.Login("ann", "password", Visit{Stay: true}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func fullDiskLogin(t *testing.T) {
 		}
 		return nil
 	}
-	if u, _, err := s.Users.Authenticate(session, dawn.Add(time.Hour)); err != nil || u != ann || asked != 2 {
+	if u, _, err := s.Logins.Authenticate(session, dawn.Add(time.Hour)); err != nil || u != ann || asked != 2 {
 		t.Errorf("%+v after %d transactions, %v", u, asked, err)
 	}
 	*fault = nil
@@ -269,8 +269,8 @@ func inviteOfLost(t *testing.T) {
 	s := newStore(t)
 	ann := resident(t, s, "ann")
 	for name, end := range map[string]func(d idlepush.Device, row Token) error{
-		"it is ended":           func(_ idlepush.Device, row Token) error { return s.Users.RemoveSession(ann.ID, row.ID, "") },
-		"it is logged out":      func(_ idlepush.Device, row Token) error { return s.Users.LogOut(ann.ID, row.ID) },
+		"it is ended":           func(_ idlepush.Device, row Token) error { return s.Logins.RemoveSession(ann.ID, row.ID, "") },
+		"it is logged out":      func(_ idlepush.Device, row Token) error { return s.Logins.LogOut(ann.ID, row.ID) },
 		"its device is removed": func(d idlepush.Device, _ Token) error { return s.Devices.Remove(d, "") },
 		"the password is another": func(idlepush.Device, Token) error {
 			_, err := s.Users.UpdateOwn(ann.ID, Proof{Password: "password"}, UserPatch{Password: "password"}, dawn)

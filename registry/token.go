@@ -39,7 +39,7 @@ func tokenOf(row tokenRow) Token {
 
 // Authenticate returns the user of a token or session, and the token. It returns ErrDenied if the
 // token is unknown or has ended. It writes only if it was not used for a while.
-func (s Users) Authenticate(token string, now time.Time) (idlepush.User, Token, error) {
+func (s Logins) Authenticate(token string, now time.Time) (idlepush.User, Token, error) {
 	var u userRow
 	var t tokenRow
 	err := s.db.View(func(tx *table.Tx) (err error) {
@@ -81,7 +81,7 @@ func liveToken(tx *table.Tx, k digest, now time.Time) (tokenRow, userRow, error)
 // by is the session or token by which it is made, or empty. AddToken returns ErrNotFound if there
 // is no such user, ErrDenied if by has ended, and a FullError if the user has as many as one may
 // have.
-func (s Users) AddToken(user, name string, scope idlepush.Scope, by string, now time.Time) (Token, string, error) {
+func (s Logins) AddToken(user, name string, scope idlepush.Scope, by string, now time.Time) (Token, string, error) {
 	secret := newToken()
 	row := tokenRow{ID: newID(), User: user, By: by, Name: name, Scope: scope, Created: now}
 	err := s.db.Update(func(tx *table.Tx) error { return s.addToken(tx, secret, &row, now) })
@@ -90,7 +90,7 @@ func (s Users) AddToken(user, name string, scope idlepush.Scope, by string, now 
 
 // AddTokenByAdmin is AddToken for a token of device scope that the admin token makes. It tells the
 // user's devices, or gives the user a notice.
-func (s Users) AddTokenByAdmin(user, name string, now time.Time) (Token, string, error) {
+func (s Logins) AddTokenByAdmin(user, name string, now time.Time) (Token, string, error) {
 	secret := newToken()
 	row := tokenRow{ID: newID(), User: user, Name: name, Scope: idlepush.ScopeDevice, Created: now}
 	err := s.updateQueues(now, func(set *queueSet) error {
@@ -115,7 +115,7 @@ func (c *core) addToken(tx *table.Tx, secret string, row *tokenRow, now time.Tim
 }
 
 // Tokens returns the user's bearer tokens, without sessions, in no order.
-func (s Users) Tokens(user string) (list []Token, err error) {
+func (s Logins) Tokens(user string) (list []Token, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		rows, err := tokensOf.Rows(tx, table.Under(id(user)), table.NoLimit)
 		for _, t := range rows {
@@ -131,12 +131,12 @@ func (s Users) Tokens(user string) (list []Token, err error) {
 // RemoveToken ends the user's bearer token of that id and what it has made: sessions, tokens,
 // invites and devices. It spares keep, the session or token that asks, which may be empty. It
 // returns ErrNotFound if the user has no such token.
-func (s Users) RemoveToken(user, token, keep string) error {
+func (s Logins) RemoveToken(user, token, keep string) error {
 	return s.removeToken(user, token, keep, false)
 }
 
 // RemoveSession is RemoveToken for a session.
-func (s Users) RemoveSession(user, session, keep string) error {
+func (s Logins) RemoveSession(user, session, keep string) error {
 	return s.removeToken(user, session, keep, true)
 }
 
@@ -158,7 +158,7 @@ func (c *core) removeToken(user, token, keep string, session bool) error {
 // browser that is logged out gets no notifications. Sessions, tokens and passkeys that were made by
 // it live on: a phone must not fall silent because a laptop is logged out. They count as made by
 // what made the session. LogOut returns ErrNotFound if the user has no such session.
-func (s Users) LogOut(user, session string) error {
+func (s Logins) LogOut(user, session string) error {
 	return s.inSteps(func(tx *table.Tx) (done bool, err error) {
 		t, err := tokenOfUser(tx, id(user), session)
 		if err == nil && !t.Value.Session {

@@ -87,7 +87,7 @@ func setupOnce(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the token's file is still there: %v", err)
 	}
-	if got, row, err := s.Users.Authenticate(bearer, dawn.AddDate(10, 0, 0)); err != nil || got != u || row.Scope != idlepush.ScopeFull || row.Session {
+	if got, row, err := s.Logins.Authenticate(bearer, dawn.AddDate(10, 0, 0)); err != nil || got != u || row.Scope != idlepush.ScopeFull || row.Session {
 		t.Errorf("the bearer token gives %+v %+v, %v", got, row, err)
 	}
 	if got, err := s.Users.PublicURL(); err != nil || got != "https://push.example.org" {
@@ -144,19 +144,19 @@ func login(t *testing.T) {
 	for _, c := range []struct{ name, password string }{
 		{"Ann", "wrong"}, {"Ann", ""}, {"Ann", "Correct horse"}, {"bob", "correct horse"}, {"", ""}, {"", "correct horse"},
 	} {
-		if u, session, err := s.Users.Login(c.name, c.password, Visit{}, dawn); !errors.Is(err, ErrDenied) || session != "" || u != (idlepush.User{}) {
+		if u, session, err := s.Logins.Login(c.name, c.password, Visit{}, dawn); !errors.Is(err, ErrDenied) || session != "" || u != (idlepush.User{}) {
 			t.Errorf("%q with %q: %+v, %v", c.name, c.password, u, err)
 		}
 	}
-	u, session, err := s.Users.Login("ANN", "correct horse", Visit{}, dawn)
+	u, session, err := s.Logins.Login("ANN", "correct horse", Visit{}, dawn)
 	if err != nil || u != ann {
 		t.Fatalf("%+v, %v", u, err)
 	}
-	if got, row, err := s.Users.Authenticate(session, dawn); err != nil || got != ann || !row.Session {
+	if got, row, err := s.Logins.Authenticate(session, dawn); err != nil || got != ann || !row.Session {
 		t.Errorf("%+v %+v, %v", got, row, err)
 	}
 	for _, unknown := range []string{"", "idlepush_", session + "x", strings.ToLower(session)} {
-		if _, _, err := s.Users.Authenticate(unknown, dawn); !errors.Is(err, ErrDenied) {
+		if _, _, err := s.Logins.Authenticate(unknown, dawn); !errors.Is(err, ErrDenied) {
 			t.Errorf("token %q: %v", unknown, err)
 		}
 	}
@@ -192,7 +192,7 @@ func hashesAtOnce(t *testing.T) {
 		results := make(chan error, 3)
 		for _, name := range []string{"ann", "ann", "unknown"} {
 			wg.Go(func() {
-				_, _, err := s.Users.Login(name, "correct horse", Visit{}, dawn)
+				_, _, err := s.Logins.Login(name, "correct horse", Visit{}, dawn)
 				results <- err
 			})
 		}
@@ -246,7 +246,7 @@ func newPasswordEnds(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bearer := admin(t, s, "ann", "first")
-	_, session, err := s.Users.Login("ann", "first", Visit{}, dawn)
+	_, session, err := s.Logins.Login("ann", "first", Visit{}, dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,22 +260,22 @@ func newPasswordEnds(t *testing.T) {
 	if err != nil || u.Name != "Anna" || !u.Admin {
 		t.Errorf("another name alone: %+v, %v", u, err)
 	}
-	if _, _, err := s.Users.Authenticate(session, dawn); err != nil {
+	if _, _, err := s.Logins.Authenticate(session, dawn); err != nil {
 		t.Errorf("another name ended the session: %v", err)
 	}
 	if _, err := s.Users.UpdateOwn(ann.ID, Proof{Password: "first"}, UserPatch{Password: "second"}, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Users.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Authenticate(session, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the session: %v", err)
 	}
-	if _, _, err := s.Users.Authenticate(bearer, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Authenticate(bearer, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the bearer token: %v", err)
 	}
-	if _, _, err := s.Users.Login("Anna", "first", Visit{}, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Login("Anna", "first", Visit{}, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("the former password: %v", err)
 	}
-	if _, _, err := s.Users.Login("anna", "second", Visit{}, dawn); err != nil {
+	if _, _, err := s.Logins.Login("anna", "second", Visit{}, dawn); err != nil {
 		t.Errorf("the new password: %v", err)
 	}
 	if _, err := s.Users.UpdateOwn(newID(), Proof{}, UserPatch{Name: "bob"}, dawn); !errors.Is(err, ErrNotFound) {
@@ -325,7 +325,7 @@ func passwordChanged(t *testing.T) {
 	wg.Go(func() {
 		_, errs[0] = s.Users.UpdateOwn(ann.ID, Proof{Password: "first"}, UserPatch{Password: "third"}, dawn)
 	})
-	wg.Go(func() { _, _, errs[1] = s.Users.Login("ann", "first", Visit{}, dawn) })
+	wg.Go(func() { _, _, errs[1] = s.Logins.Login("ann", "first", Visit{}, dawn) })
 	testenv.Await(t, "both have read the user", func() error {
 		if n := read.Load(); n < 2 {
 			return fmt.Errorf("%d have", n)
@@ -357,30 +357,30 @@ func tokensOwn(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
-	row, secret, err := s.Users.AddToken(ann.ID, "phone app", idlepush.ScopeDevice, "", dawn)
+	row, secret, err := s.Logins.AddToken(ann.ID, "phone app", idlepush.ScopeDevice, "", dawn)
 	if err != nil || !strings.HasPrefix(secret, "idlepush_") {
 		t.Fatal(row, err)
 	}
-	if u, got, err := s.Users.Authenticate(secret, dawn); err != nil || u != ann || got.ID != row.ID || got.Scope != idlepush.ScopeDevice || !got.Used.Equal(dawn) {
+	if u, got, err := s.Logins.Authenticate(secret, dawn); err != nil || u != ann || got.ID != row.ID || got.Scope != idlepush.ScopeDevice || !got.Used.Equal(dawn) {
 		t.Errorf("%+v %+v, %v", u, got, err)
 	}
 	row.Used = dawn
-	if list, err := s.Users.Tokens(ann.ID); err != nil || len(list) != 1 || list[0] != row {
+	if list, err := s.Logins.Tokens(ann.ID); err != nil || len(list) != 1 || list[0] != row {
 		t.Errorf("tokens %+v, %v", list, err)
 	}
-	if list, err := s.Users.Tokens(bob.ID); err != nil || len(list) > 0 {
+	if list, err := s.Logins.Tokens(bob.ID); err != nil || len(list) > 0 {
 		t.Errorf("another's tokens %+v, %v", list, err)
 	}
-	if err := s.Users.RemoveToken(bob.ID, row.ID, ""); !errors.Is(err, ErrNotFound) {
+	if err := s.Logins.RemoveToken(bob.ID, row.ID, ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removed by another: %v", err)
 	}
-	if err := s.Users.RemoveToken(ann.ID, row.ID, ""); err != nil {
+	if err := s.Logins.RemoveToken(ann.ID, row.ID, ""); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := s.Users.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("after its end: %v", err)
 	}
-	if _, _, err := s.Users.AddToken(newID(), "x", idlepush.ScopeFull, "", dawn); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.Logins.AddToken(newID(), "x", idlepush.ScopeFull, "", dawn); !errors.Is(err, ErrNotFound) {
 		t.Errorf("for an unknown user: %v", err)
 	}
 }
@@ -389,7 +389,7 @@ func tokenOfRemoved(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	_, secret, err := s.Users.AddToken(ann.ID, "x", idlepush.ScopeFull, "", dawn)
+	_, secret, err := s.Logins.AddToken(ann.ID, "x", idlepush.ScopeFull, "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +397,7 @@ func tokenOfRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Users.Authenticate(secret, dawn.Add(time.Hour)); !errors.Is(err, ErrDenied) {
+	if _, _, err := s.Logins.Authenticate(secret, dawn.Add(time.Hour)); !errors.Is(err, ErrDenied) {
 		t.Errorf("%v", err)
 	}
 }
@@ -419,7 +419,7 @@ func setupTokenStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, _, err := s.Users.Authenticate(secret, dawn); err != nil || got != u {
+	if got, _, err := s.Logins.Authenticate(secret, dawn); err != nil || got != u {
 		t.Errorf("the token is of %+v, %v", got, err)
 	}
 }

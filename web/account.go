@@ -106,6 +106,7 @@ func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i
 // accountHandlers serves accounts, and tries the logins of mail servers.
 type accountHandlers struct {
 	users    registry.Users
+	logins   registry.Logins
 	accounts registry.Accounts
 	limits   *limits
 	mail     MailConfig
@@ -246,7 +247,7 @@ func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[a
 // no longer that of old, for which the password was tried. loggedIn is when it was; zero: it was
 // not.
 func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idlepush.Account, loggedIn time.Time) (*body[Account], error) {
-	if err := stillAdmitted(h.users, c); err != nil {
+	if err := stillAdmitted(h.logins, c); err != nil {
 		return nil, err
 	}
 	now, err := h.ownAccount(c, in.ID)

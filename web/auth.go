@@ -78,7 +78,7 @@ func callerOf(ctx context.Context) caller {
 
 // guard finds the caller and the client address of a request.
 type guard struct {
-	users   registry.Users
+	logins  registry.Logins
 	admin   []byte            // SHA-256 of the admin token; nil without one
 	proxies netguard.Networks // trusted reverse proxies
 	origins *http.CrossOriginProtection
@@ -88,7 +88,7 @@ type guard struct {
 }
 
 func newGuard(c Config) *guard {
-	g := &guard{users: c.Users, proxies: c.TrustedProxies, origins: http.NewCrossOriginProtection(), log: c.Log}
+	g := &guard{logins: c.Logins, proxies: c.TrustedProxies, origins: http.NewCrossOriginProtection(), log: c.Log}
 	if c.AdminToken != "" {
 		g.admin = digest(string(c.AdminToken))
 	}
@@ -178,7 +178,7 @@ func (g *guard) authenticate(r *http.Request, who access) (caller, error) {
 // session returns the caller with a session cookie or a bearer token. It returns registry.ErrDenied
 // if one is used as the other.
 func (g *guard) session(token string, cookie bool) (caller, error) {
-	u, t, err := g.users.Authenticate(token, time.Now())
+	u, t, err := g.logins.Authenticate(token, time.Now())
 	if err != nil {
 		return caller{}, err
 	}
@@ -194,11 +194,11 @@ func (g *guard) session(token string, cookie bool) (caller, error) {
 
 // stillAdmitted returns a problem if the caller's session or token ended while the request waited
 // for a mail server or a push service.
-func stillAdmitted(users registry.Users, c caller) error {
+func stillAdmitted(logins registry.Logins, c caller) error {
 	if c.scope == admin {
 		return nil
 	}
-	return sessionEnded(users.Check(c.user.ID, c.token.ID, time.Now()))
+	return sessionEnded(logins.Check(c.user.ID, c.token.ID, time.Now()))
 }
 
 // sessionEnded returns a problem for registry.ErrDenied if the session ended while the request

@@ -29,7 +29,7 @@ func TestBounds(t *testing.T) {
 			return err
 		}, "/accounts", mailbox(), true},
 		"too_many_tokens": {47, func(s *registry.Store, user string, i int) error { // she has three
-			_, _, err := s.Users.AddToken(user, "app", idlepush.ScopeDevice, "", time.Now())
+			_, _, err := s.Logins.AddToken(user, "app", idlepush.ScopeDevice, "", time.Now())
 			return err
 		}, "/tokens", object{"name": "app", "scope": "device"}, true},
 		"too_many_invites": {20, func(s *registry.Store, user string, i int) error {

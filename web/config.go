@@ -16,6 +16,7 @@ import (
 // Functions may be called from several goroutines at once.
 type Config struct {
 	Users    registry.Users
+	Logins   registry.Logins
 	Accounts registry.Accounts
 	Devices  registry.Devices
 	History  registry.History

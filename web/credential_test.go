@@ -90,7 +90,7 @@ func proofNeeded(t *testing.T) {
 	}
 	code := h.call(h.anna.full, "POST", "/invites", object{"for": "device"}, 201).body["code"].(string)
 	invited := h.join(code)
-	_, token, err := h.store.Users.AddToken(h.anna.id, "old", idlepush.ScopeFull, "", time.Now())
+	_, token, err := h.store.Logins.AddToken(h.anna.id, "old", idlepush.ScopeFull, "", time.Now())
 	fatal(t, err)
 	for name, send := range map[string]func(method, path string, body any, want int) answer{
 		"with a token": func(method, path string, body any, want int) answer { return h.call(token, method, path, body, want) },

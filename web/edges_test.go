@@ -54,7 +54,7 @@ func secretsNeedHTTPS(t *testing.T) {
 			{"on the same machine", "localhost:8080", "", "", false},
 		} {
 			h.server.guard.proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-			h.server.limits = newLimits(h.store.Users)
+			h.server.limits = newLimits(h.store.Logins)
 			r := h.request(row.token, method, path, row.body)
 			r.Host = from.host
 			if from.origin != "" {

@@ -155,7 +155,7 @@ func eventsKeepalive(t *testing.T) {
 		l := h.store.History.Listen(h.anna.id)
 		defer l.Stop()
 		stop := make(chan struct{})
-		s := &eventHandlers{history: h.store.History, guard: newGuard(Config{Users: h.store.Users}), stopping: stop}
+		s := &eventHandlers{history: h.store.History, guard: newGuard(Config{Logins: h.store.Logins}), stopping: stop}
 		var streaming sync.WaitGroup
 		streaming.Go(func() { s.stream(r, w, l) })
 		time.Sleep(4 * time.Minute)

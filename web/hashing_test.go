@@ -34,10 +34,10 @@ func hashingHeld(l *limits) (free func()) {
 func hashingWaits(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
-	mark, err := h.store.Users.Remember(h.anna.id, "")
+	mark, err := h.store.Logins.Remember(h.anna.id, "")
 	fatal(t, err)
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimits(h.store.Users)
+		l := newLimits(h.store.Logins)
 		free := hashingHeld(l)
 		enter := func(ctx context.Context, known bool) (string, error) {
 			c := caller{address: rand.Text()}

@@ -124,11 +124,11 @@ func (h *testServer) withTokens(anna, ben idlepush.User) *testServer {
 		p.id = user
 		for scope, token := range map[idlepush.Scope]*string{idlepush.ScopeFull: &p.full, idlepush.ScopeDevice: &p.device} {
 			var err error
-			_, *token, err = h.store.Users.AddToken(user, string(scope), scope, "", time.Now())
+			_, *token, err = h.store.Logins.AddToken(user, string(scope), scope, "", time.Now())
 			fatal(h.t, err)
-			_, t, err := h.store.Users.Authenticate(*token, time.Now()) // its first use is written
+			_, t, err := h.store.Logins.Authenticate(*token, time.Now()) // its first use is written
 			fatal(h.t, err)
-			fatal(h.t, h.store.Users.Prove(user, t.ID, registry.Proof{Password: password}, time.Now()))
+			fatal(h.t, h.store.Logins.Prove(user, t.ID, registry.Proof{Password: password}, time.Now()))
 		}
 	}
 	return h
@@ -222,7 +222,7 @@ func (d handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 func (h *testServer) config() Config {
 	key, _ := base64.RawURLEncoding.DecodeString(p256dh)
 	return Config{
-		Users: h.store.Users, Accounts: h.store.Accounts, Devices: h.store.Devices, History: h.store.History, Version: "test", AdminToken: adminToken,
+		Users: h.store.Users, Logins: h.store.Logins, Accounts: h.store.Accounts, Devices: h.store.Devices, History: h.store.History, Version: "test", AdminToken: adminToken,
 		Log:       h.logger,
 		Codes:     allCodes,
 		PublicURL: func() string { return "https://house.example.net" },

@@ -69,6 +69,7 @@ func inviteOf(i registry.Invite) Invite {
 // inviteHandlers serves invites.
 type inviteHandlers struct {
 	users     registry.Users
+	logins    registry.Logins
 	limits    *limits
 	sessions  *sessionHandlers
 	publicURL func() string
@@ -122,7 +123,7 @@ func (h *inviteHandlers) addInvite(c caller, b newInvite) (registry.Invite, stri
 	if err := checkUser(h.users, "user", b.User); err != nil {
 		return registry.Invite{}, "", err
 	}
-	return h.users.AddPasswordLink(b.User, c.user.ID, c.token.ID, time.Now())
+	return h.logins.AddPasswordLink(b.User, c.user.ID, c.token.ID, time.Now())
 }
 
 // originFor returns the origin at which others reach this server: public-url, or if that is not
@@ -246,7 +247,7 @@ func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *body[Ac
 			defer done()
 		}
 		if i.For == registry.InviteForPassword {
-			u, session, err = h.users.SetPassword(b.Code, b.Password, b.Devices == "end", c.visit(true), time.Now())
+			u, session, err = h.logins.SetPassword(b.Code, b.Password, b.Devices == "end", c.visit(true), time.Now())
 		} else {
 			u, session, err = h.users.Accept(b.Code, b.Name, b.Password, c.visit(true), time.Now())
 		}

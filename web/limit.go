@@ -21,7 +21,7 @@ const maxBuckets = 10_000
 
 // limits bounds how often callers may try something.
 type limits struct {
-	registered registry.Users
+	registered registry.Logins
 	addresses  *limiter    // password attempts by client address
 	users      keptLimiter // password attempts by user
 	browsers   *limiter    // password attempts by user and browser, of browsers that are recognized
@@ -33,11 +33,11 @@ type limits struct {
 	trusted, others waiting // requests with a password to hash: see hashing
 }
 
-func newLimits(users registry.Users) *limits {
+func newLimits(logins registry.Logins) *limits {
 	return &limits{
-		registered: users,
+		registered: logins,
 		addresses:  newLimiter(10, 6*time.Second),
-		users:      keptLimiter{users, 20, 3 * time.Second},
+		users:      keptLimiter{logins, 20, 3 * time.Second},
 		browsers:   newLimiter(20, 3*time.Second),
 		strangers:  newLimiter(20, 3*time.Second),
 		logins:     newLimiter(20, 3*time.Second),
@@ -154,7 +154,7 @@ func (l *limiter) bucket(key string, now time.Time) *rate.Limiter {
 
 // keptLimiter is a limiter of users whose counts outlast a restart.
 type keptLimiter struct {
-	registered registry.Users
+	registered registry.Logins
 	burst      int
 	every      time.Duration
 }

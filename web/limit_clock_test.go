@@ -24,7 +24,7 @@ func limiterClock(t *testing.T) {
 	// Without the monotonic reading, by which all is well anyway.
 	now := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
 	for name, wrong := range wrongClocks {
-		fresh := newLimits(registry.Users{})
+		fresh := newLimits(registry.Logins{})
 		kept, paid := fresh.users, time.Time{}
 		for range 2 * kept.burst {
 			paid, _ = kept.spend(paid, now.Add(wrong))

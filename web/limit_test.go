@@ -291,7 +291,7 @@ func limitKnownBrowsers(t *testing.T) {
 			bubble(t, func(h *testServer) {
 				mark := come(h)
 				// The server starts again, and everybody seems to come from one address.
-				h.server.limits = newLimits(h.store.Users)
+				h.server.limits = newLimits(h.store.Logins)
 				h.handlers.sessions.limits = h.server.limits
 				for i := range 100 {
 					h.guess(caller{address: fmt.Sprint(i)}, "Anna")
@@ -344,7 +344,7 @@ func limitKept(t *testing.T) {
 		for i := range 20 {
 			fatal(h.t, h.guess(caller{address: fmt.Sprint(i)}, "Ben"))
 		}
-		h.server.limits = newLimits(h.store.Users)
+		h.server.limits = newLimits(h.store.Logins)
 		if h.guess(caller{address: "elsewhere"}, "Ben") == nil {
 			h.t.Error("it does")
 		}

@@ -74,12 +74,12 @@ var kinds = []kind{
 	{"an unknown token", bearer(func(*testServer, map[string]string) string { return wrong }), asNobody},
 	{"one of her tokens that has ended", bearer(func(h *testServer, _ map[string]string) string {
 		t, secret := h.newToken(h.anna.id, idlepush.ScopeFull)
-		fatal(h.t, h.store.Users.RemoveToken(h.anna.id, t.ID, ""))
+		fatal(h.t, h.store.Logins.RemoveToken(h.anna.id, t.ID, ""))
 		return secret
 	}), asNobody},
 	{"a session that has ended", inBrowser(func(h *testServer, _ map[string]string) string {
 		secret, s := h.invited(h.anna.id)
-		fatal(h.t, h.store.Users.LogOut(h.anna.id, s.ID))
+		fatal(h.t, h.store.Logins.LogOut(h.anna.id, s.ID))
 		return secret
 	}), asNobody},
 	{"a session as a bearer token", bearer(func(_ *testServer, ids map[string]string) string { return ids["COOKIE"] }), asNobody},
@@ -110,7 +110,7 @@ var kinds = []kind{
 	{"a member's token", bearer(func(h *testServer, _ map[string]string) string { return h.provedToken(h.ben.id) }), func(row admission) int { return row.ben }},
 	{"a member's session", inBrowser(func(h *testServer, _ map[string]string) string {
 		secret, s := h.invited(h.ben.id)
-		fatal(h.t, h.store.Users.Prove(h.ben.id, s.ID, registry.Proof{Password: password}, time.Now()))
+		fatal(h.t, h.store.Logins.Prove(h.ben.id, s.ID, registry.Proof{Password: password}, time.Now()))
 		return secret
 	}), func(row admission) int {
 		if row.route == "DELETE /login" {
@@ -150,7 +150,7 @@ func asSession(row admission) int {
 // newToken makes a token for the user.
 func (h *testServer) newToken(user string, scope idlepush.Scope) (registry.Token, string) {
 	h.t.Helper()
-	t, secret, err := h.store.Users.AddToken(user, "new", scope, "", time.Now())
+	t, secret, err := h.store.Logins.AddToken(user, "new", scope, "", time.Now())
 	fatal(h.t, err)
 	return t, secret
 }
@@ -163,7 +163,7 @@ func (h *testServer) invited(user string) (secret string, s registry.Token) {
 	fatal(h.t, err)
 	_, secret, err = h.store.Users.Accept(code, "", "", registry.Visit{}, now)
 	fatal(h.t, err)
-	_, s, err = h.store.Users.Authenticate(secret, now)
+	_, s, err = h.store.Logins.Authenticate(secret, now)
 	fatal(h.t, err)
 	return secret, s
 }
@@ -172,7 +172,7 @@ func (h *testServer) invited(user string) (secret string, s registry.Token) {
 func (h *testServer) provedToken(user string) string {
 	h.t.Helper()
 	t, secret := h.newToken(user, idlepush.ScopeFull)
-	fatal(h.t, h.store.Users.Prove(user, t.ID, registry.Proof{Password: password}, time.Now()))
+	fatal(h.t, h.store.Logins.Prove(user, t.ID, registry.Proof{Password: password}, time.Now()))
 	return secret
 }
 

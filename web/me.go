@@ -48,7 +48,7 @@ func (h *userHandlers) getMe(_ context.Context, c caller, _ *struct{}) (*body[Me
 	if err != nil {
 		return nil, err
 	}
-	passkeys, only, err := h.users.Passkeys(c.user.ID)
+	passkeys, only, err := h.logins.Passkeys(c.user.ID)
 	if err != nil {
 		return nil, err
 	}

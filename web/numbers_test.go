@@ -144,7 +144,7 @@ func docsPageSize(t *testing.T) {
 	checkDocs(t, "api.md", "50 per page unless `limit` (up to 200) asks for another number")
 	h := newTestServer(t)
 	for i := range 201 {
-		_, _, err := h.store.Users.AddToken(h.anna.id, fmt.Sprint(i), idlepush.ScopeDevice, "", time.Now())
+		_, _, err := h.store.Logins.AddToken(h.anna.id, fmt.Sprint(i), idlepush.ScopeDevice, "", time.Now())
 		fatal(t, err)
 	}
 	for query, want := range map[string]int{"": 50, "?limit=1": 1, "?limit=200": 200} {

@@ -64,7 +64,7 @@ type passkeyLogin struct {
 
 // passkeyHandlers serves passkeys, and whatever takes one as a proof.
 type passkeyHandlers struct {
-	users     registry.Users
+	logins    registry.Logins
 	limits    *limits
 	sessions  *sessionHandlers
 	publicURL func() string
@@ -119,7 +119,7 @@ func (h *passkeyHandlers) verify(c caller, text webAuthnJSON, field string) (use
 	find := func(_, handle []byte) (webauthn.User, error) {
 		own := passkeyUser{user: idlepush.User{ID: string(handle)}}
 		var err error
-		if own.passkeys, _, err = h.users.Passkeys(own.user.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
+		if own.passkeys, _, err = h.logins.Passkeys(own.user.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
 			broken = err
 		}
 		return own, err
@@ -138,7 +138,7 @@ func (h *passkeyHandlers) logIn(_ context.Context, c caller, in *body[passkeyLog
 	b := in.Body
 	user, use, err := h.verify(c, b.Passkey, "passkey")
 	if err == nil {
-		u, session, loginErr := h.users.LoginByPasskey(user, use, c.visit(b.Stay), time.Now())
+		u, session, loginErr := h.logins.LoginByPasskey(user, use, c.visit(b.Stay), time.Now())
 		if loginErr == nil {
 			return h.sessions.startSession(c, u, session, b.Stay)
 		}
@@ -174,7 +174,7 @@ func (h *passkeyHandlers) wrongProof(c caller, err error, passkey webAuthnJSON, 
 	if passkey != nil {
 		return unprocessable(prefix+"passkey", "wrong_passkey")
 	}
-	if _, only, err := h.users.Passkeys(c.user.ID); err != nil {
+	if _, only, err := h.logins.Passkeys(c.user.ID); err != nil {
 		return err
 	} else if only {
 		return unprocessableOf(sentences, prefix+"password", idlepush.Reason{Code: "wrong_password"}.With(codes.Case, caseOnlyPasskeys))
@@ -190,7 +190,7 @@ func (h *passkeyHandlers) prove(ctx context.Context, c caller, b proof) error {
 	p, done, err := h.proof(ctx, c, b.Password, b.Passkey, "passkey")
 	if err == nil {
 		defer done()
-		err = h.users.Prove(c.user.ID, c.token.ID, p, time.Now())
+		err = h.logins.Prove(c.user.ID, c.token.ID, p, time.Now())
 	}
 	return h.wrongProof(c, err, b.Passkey, "")
 }
@@ -210,7 +210,7 @@ func (h *passkeyHandlers) options(ctx context.Context, c caller, in *body[proof]
 		return nil, err
 	}
 	own := passkeyUser{user: c.user}
-	if own.passkeys, _, err = h.users.Passkeys(c.user.ID); err != nil {
+	if own.passkeys, _, err = h.logins.Passkeys(c.user.ID); err != nil {
 		return nil, err
 	}
 	creation, data, err := site.BeginRegistration(own, webauthn.WithExclusions(webauthn.Credentials(own.WebAuthnCredentials()).CredentialDescriptors()))
@@ -239,7 +239,7 @@ func (h *passkeyHandlers) create(_ context.Context, c caller, in *body[newPasske
 	if err != nil {
 		return nil, unprocessable("passkey", "passkey_not_made")
 	}
-	k, err := h.users.AddPasskey(c.user.ID, registry.Passkey{Name: name, Site: begun.data.RelyingPartyID, Credential: made.ID, PublicKey: made.PublicKey,
+	k, err := h.logins.AddPasskey(c.user.ID, registry.Passkey{Name: name, Site: begun.data.RelyingPartyID, Credential: made.ID, PublicKey: made.PublicKey,
 		AAGUID: made.Authenticator.AAGUID, SignCount: made.Authenticator.SignCount, BackupEligible: made.Flags.BackupEligible, BackedUp: made.Flags.BackupState}, c.token.ID, time.Now())
 	if errors.Is(err, registry.ErrTaken) {
 		return nil, unprocessableOf(sentences, "passkey", idlepush.Reason{Code: "taken"}.With(codes.Case, casePasskey))
@@ -251,7 +251,7 @@ func (h *passkeyHandlers) create(_ context.Context, c caller, in *body[newPasske
 }
 
 func (h *passkeyHandlers) list(_ context.Context, c caller, in *pageOf) (*body[List[passkey]], error) {
-	list, _, err := h.users.Passkeys(c.user.ID)
+	list, _, err := h.logins.Passkeys(c.user.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -263,7 +263,7 @@ func (h *passkeyHandlers) rename(_ context.Context, c caller, in *edit[passkeyPa
 	if name == "" {
 		return nil, badLabel()
 	}
-	return nil, h.users.RenamePasskey(c.user.ID, in.ID, name)
+	return nil, h.logins.RenamePasskey(c.user.ID, in.ID, name)
 }
 
 func (h *passkeyHandlers) remove(_ context.Context, c caller, in *byID) (*struct{}, error) {
@@ -274,7 +274,7 @@ func (h *passkeyHandlers) remove(_ context.Context, c caller, in *byID) (*struct
 	if site, err := siteOf(h.publicURL, c); err == nil {
 		here = site.Config.RPID
 	}
-	err := h.users.RemovePasskey(c.user.ID, in.ID, here, c.token.ID)
+	err := h.logins.RemovePasskey(c.user.ID, in.ID, here, c.token.ID)
 	if errors.Is(err, registry.ErrLast) {
 		return nil, problem(http.StatusConflict, "last_way_in")
 	}
@@ -288,7 +288,7 @@ func (h *passkeyHandlers) setOnly(c caller, only bool, p registry.Proof) error {
 		if err != nil {
 			return err
 		}
-		list, _, err := h.users.Passkeys(c.user.ID)
+		list, _, err := h.logins.Passkeys(c.user.ID)
 		if err != nil {
 			return err
 		}
@@ -296,7 +296,7 @@ func (h *passkeyHandlers) setOnly(c caller, only bool, p registry.Proof) error {
 			return problem(http.StatusConflict, "no_passkey")
 		}
 	}
-	err := h.users.SetOnlyPasskeys(c.user.ID, only, p, time.Now())
+	err := h.logins.SetOnlyPasskeys(c.user.ID, only, p, time.Now())
 	if errors.Is(err, registry.ErrLast) {
 		return problem(http.StatusConflict, "no_passkey")
 	}

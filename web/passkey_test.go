@@ -251,7 +251,7 @@ func passkeyLast(t *testing.T) {
 	phone, stick := newAuthenticator(t, house), newAuthenticator(t, house)
 	first, second := p.addPasskey(phone), p.addPasskey(stick)
 	// It is for another address, as before a move.
-	_, err := h.store.Users.AddPasskey(h.anna.id, registry.Passkey{Name: "old", Site: "localhost", Credential: []byte("old")}, "", time.Now())
+	_, err := h.store.Logins.AddPasskey(h.anna.id, registry.Passkey{Name: "old", Site: "localhost", Credential: []byte("old")}, "", time.Now())
 	fatal(t, err)
 	p.send("PATCH", "/me", object{"only_passkeys": true, "current_password": password}, 200)
 	p.send("DELETE", "/passkeys/"+first, nil, 204)
@@ -379,7 +379,7 @@ func passkeyNames(t *testing.T) {
 	p.send("PATCH", "/passkeys/"+id, object{"name": "Old phone"}, 204)
 	h.browse(house).enter("Ben").send("PATCH", "/passkeys/"+id, object{"name": "Mine"}, 404)
 	for range 19 {
-		_, err := h.store.Users.AddPasskey(h.anna.id, registry.Passkey{Name: "x", Credential: []byte(rand.Text())}, "", time.Now())
+		_, err := h.store.Logins.AddPasskey(h.anna.id, registry.Passkey{Name: "x", Credential: []byte(rand.Text())}, "", time.Now())
 		fatal(t, err)
 	}
 	list := p.send("GET", "/passkeys?limit=200", nil, 200).body["items"].([]any)

@@ -115,7 +115,7 @@ func passwordsEverywhere(t *testing.T) {
 		}
 	}
 	h.call(h.anna.full, "PATCH", "/me", object{"current_password": password, "password": "anna1234567"}, http.StatusUnprocessableEntity).wantFields(t, "password")
-	_, link, err := h.store.Users.AddPasswordLink(h.ben.id, h.anna.id, "", time.Now())
+	_, link, err := h.store.Logins.AddPasswordLink(h.ben.id, h.anna.id, "", time.Now())
 	fatal(t, err)
 	for _, weak := range []string{"password123", "ben1234567"} {
 		h.call("", "POST", "/invites/accept", object{"code": link, "password": weak}, http.StatusUnprocessableEntity).wantFields(t, "password")

@@ -151,7 +151,7 @@ func linkWantsProof(t *testing.T) {
 func linkVisible(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
-	_, carla, err := h.store.Users.AddToken(h.made("Carl", false), "x", idlepush.ScopeFull, "", time.Now())
+	_, carla, err := h.store.Logins.AddToken(h.made("Carl", false), "x", idlepush.ScopeFull, "", time.Now())
 	fatal(t, err)
 	for name, c := range map[string]struct {
 		token string

@@ -160,7 +160,7 @@ func refusalsByField(t *testing.T) {
 // stored returns the things that Anna has.
 func (h *testServer) stored() []any {
 	h.t.Helper()
-	tokens, err := h.store.Users.Tokens(h.anna.id)
+	tokens, err := h.store.Logins.Tokens(h.anna.id)
 	fatal(h.t, err)
 	accounts, err := h.store.Accounts.List()
 	fatal(h.t, err)

@@ -117,7 +117,7 @@ func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[dev
 // writeDevice applies the patch to the device as it is now. old is the device before the proving
 // push, and proof is what that push showed; proof is zero if none was sent.
 func (h *deviceHandlers) writeDevice(c caller, in *edit[devicePatch], old, proof idlepush.Device) (*body[Device], error) {
-	if err := stillAdmitted(h.users, c); err != nil {
+	if err := stillAdmitted(h.logins, c); err != nil {
 		return nil, err
 	}
 	now, err := h.ownDevice(c, in.ID)

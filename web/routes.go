@@ -31,18 +31,18 @@ type handlers struct {
 
 func newHandlers(c Config, g *guard, l *limits) *handlers {
 	h := &handlers{
-		sessions:      &sessionHandlers{users: c.Users, limits: l, log: c.Log},
-		users:         &userHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, codes: c.Codes},
-		tokens:        &tokenHandlers{users: c.Users, publicURL: c.PublicURL},
-		accounts:      &accountHandlers{users: c.Users, accounts: c.Accounts, limits: l, mail: c.Mail, codes: c.Codes},
-		devices:       &deviceHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, transports: c.Push.Transports, push: c.Push, codes: c.Codes},
+		sessions:      &sessionHandlers{users: c.Users, logins: c.Logins, limits: l, log: c.Log},
+		users:         &userHandlers{users: c.Users, logins: c.Logins, accounts: c.Accounts, devices: c.Devices, limits: l, codes: c.Codes},
+		tokens:        &tokenHandlers{users: c.Users, logins: c.Logins, publicURL: c.PublicURL},
+		accounts:      &accountHandlers{users: c.Users, logins: c.Logins, accounts: c.Accounts, limits: l, mail: c.Mail, codes: c.Codes},
+		devices:       &deviceHandlers{users: c.Users, logins: c.Logins, accounts: c.Accounts, devices: c.Devices, limits: l, transports: c.Push.Transports, push: c.Push, codes: c.Codes},
 		notifications: &notificationHandlers{accounts: c.Accounts, devices: c.Devices, history: c.History, codes: c.Codes},
 		events:        &eventHandlers{history: c.History, guard: g, stopping: c.Stopping, streams: streams{count: make(map[string]int)}},
 		advice:        &adviceHandlers{c.Advice, g, c.Codes},
 	}
-	h.passkeys = &passkeyHandlers{users: c.Users, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
+	h.passkeys = &passkeyHandlers{logins: c.Logins, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
 	h.users.passkeys = h.passkeys
-	h.invites = &inviteHandlers{users: c.Users, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
+	h.invites = &inviteHandlers{users: c.Users, logins: c.Logins, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
 	return h
 }
 

@@ -107,7 +107,7 @@ func (row admission) request(h *testServer, ids map[string]string) (method, path
 		ids["USER"] = h.made("Carl", false)
 	}
 	if strings.Contains(path, "PASSKEY") {
-		k, err := h.store.Users.AddPasskey(h.anna.id, registry.Passkey{Name: "Phone", Credential: []byte(ids["TOKEN"])}, "", time.Now())
+		k, err := h.store.Logins.AddPasskey(h.anna.id, registry.Passkey{Name: "Phone", Credential: []byte(ids["TOKEN"])}, "", time.Now())
 		fatal(h.t, err)
 		ids["PASSKEY"] = k.ID
 	}
@@ -181,17 +181,17 @@ const furnishedSubject = "Kuchen"
 func furnish(h *testServer) map[string]string {
 	h.t.Helper()
 	now := time.Now()
-	token, _, err := h.store.Users.AddToken(h.anna.id, "old", idlepush.ScopeFull, "", now)
+	token, _, err := h.store.Logins.AddToken(h.anna.id, "old", idlepush.ScopeFull, "", now)
 	fatal(h.t, err)
 	a, _, err := h.store.Accounts.Add(idlepush.Account{Owner: h.anna.id, Email: "anna@example.net", Host: "imap.example.net", Port: 993,
 		Security: idlepush.SecurityTLS, Username: token.ID, Password: password, Folders: []string{"INBOX"}, Enabled: true}, "", now)
 	fatal(h.t, err)
-	app, secret, err := h.store.Users.AddToken(h.anna.id, "app", idlepush.ScopeDevice, "", now)
+	app, secret, err := h.store.Logins.AddToken(h.anna.id, "app", idlepush.ScopeDevice, "", now)
 	fatal(h.t, err)
-	_, bare, err := h.store.Users.AddToken(h.anna.id, "new app", idlepush.ScopeDevice, "", now)
+	_, bare, err := h.store.Logins.AddToken(h.anna.id, "new app", idlepush.ScopeDevice, "", now)
 	fatal(h.t, err)
 	for _, used := range []string{secret, bare} {
-		_, _, err := h.store.Users.Authenticate(used, now) // the first use is written
+		_, _, err := h.store.Logins.Authenticate(used, now) // the first use is written
 		fatal(h.t, err)
 	}
 	d, _, err := h.store.Devices.Register(idlepush.Device{User: h.anna.id, Name: "Phone", Transport: "fcm", Lane: "fcm", Address: idlepush.Secret(marker + token.ID),
@@ -204,9 +204,9 @@ func furnish(h *testServer) map[string]string {
 	fatal(h.t, err)
 	_, session, err := h.store.Users.Accept(door, "", "", registry.Visit{}, now)
 	fatal(h.t, err)
-	_, s, err := h.store.Users.Authenticate(session, now)
+	_, s, err := h.store.Logins.Authenticate(session, now)
 	fatal(h.t, err)
-	fatal(h.t, h.store.Users.Prove(h.anna.id, s.ID, registry.Proof{Password: password}, now))
+	fatal(h.t, h.store.Logins.Prove(h.anna.id, s.ID, registry.Proof{Password: password}, now))
 	invite, code, err := h.store.Users.AddInvite(h.anna.id, registry.InviteForDevice, false, "", now)
 	fatal(h.t, err)
 	return map[string]string{"SESSION": s.ID, "COOKIE": session, "APP": secret, "NEW APP": bare, "INVITE": invite.ID, "CODE": code, "TOKEN": token.ID, "ACCOUNT": a.ID, "DEVICE": d.ID, "NOTIFICATION": registry.StableID(a.ID, "INBOX", 1, 1)}

@@ -47,6 +47,7 @@ type loggedIn struct {
 // sessionHandlers serves setup and the sessions of browsers.
 type sessionHandlers struct {
 	users  registry.Users
+	logins registry.Logins
 	limits *limits
 	log    *slog.Logger
 }
@@ -61,7 +62,7 @@ func (h *sessionHandlers) logIn(ctx context.Context, c caller, in *body[Login]) 
 			return err
 		}
 		defer done()
-		u, session, err = h.users.Login(b.Name, b.Password, c.visit(b.Stay), time.Now())
+		u, session, err = h.logins.Login(b.Name, b.Password, c.visit(b.Stay), time.Now())
 		return err
 	})
 	if errors.Is(err, registry.ErrDenied) {
@@ -93,7 +94,7 @@ func onceTold(ctx context.Context, try func() error) error {
 // that session. It also removes its device, which would show mail of one user to the other.
 func (h *sessionHandlers) startSession(c caller, u idlepush.User, session string, stay bool) (*loggedIn, error) {
 	if c.previous.ID != "" && c.previous.User != u.ID {
-		if err := h.users.LogOut(c.previous.User, c.previous.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
+		if err := h.logins.LogOut(c.previous.User, c.previous.ID); err != nil && !errors.Is(err, registry.ErrNotFound) {
 			return nil, err
 		}
 	}
@@ -107,7 +108,7 @@ func (c caller) visit(stay bool) registry.Visit { return registry.Visit{Name: c.
 // login of the user. It remembers the browser. If that fails, the session has begun all the same.
 func (h *sessionHandlers) cookies(c caller, u idlepush.User, session string, stay bool) []http.Cookie {
 	cookies := []http.Cookie{c.sessionCookie(session, stay)}
-	mark, err := h.users.Remember(u.ID, c.mark)
+	mark, err := h.logins.Remember(u.ID, c.mark)
 	if err != nil {
 		h.log.Warn("a browser is not remembered", "err", err)
 		return cookies
@@ -180,7 +181,7 @@ func (h *sessionHandlers) logOut(_ context.Context, c caller, _ *struct{}) (*log
 	if !c.token.Session {
 		return nil, problem(http.StatusForbidden, "no_session")
 	}
-	if err := h.users.LogOut(c.user.ID, c.token.ID); err != nil {
+	if err := h.logins.LogOut(c.user.ID, c.token.ID); err != nil {
 		return nil, err
 	}
 	gone := c.cookie(cookieName, "", 0)
@@ -200,7 +201,7 @@ type Session struct {
 }
 
 func (h *sessionHandlers) listSessions(_ context.Context, c caller, in *pageOf) (*body[List[Session]], error) {
-	sessions, err := h.users.Sessions(c.user.ID, time.Now())
+	sessions, err := h.logins.Sessions(c.user.ID, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +211,7 @@ func (h *sessionHandlers) listSessions(_ context.Context, c caller, in *pageOf) 
 }
 
 func (h *sessionHandlers) deleteSession(_ context.Context, c caller, in *byID) (*struct{}, error) {
-	return nil, h.users.RemoveSession(c.user.ID, in.ID, c.token.ID)
+	return nil, h.logins.RemoveSession(c.user.ID, in.ID, c.token.ID)
 }
 
 // browserName returns a readable name for a User-Agent. Browsers pretend to be others, so the order

@@ -321,10 +321,10 @@ func sessionEndedMeanwhile(t *testing.T) {
 	gone := map[string]func(h *testServer){
 		"the user": func(h *testServer) { fatal(h.t, h.store.Users.Remove(h.ben.id, time.Now())) },
 		"the session": func(h *testServer) {
-			sessions, err := h.store.Users.Sessions(h.ben.id, time.Now())
+			sessions, err := h.store.Logins.Sessions(h.ben.id, time.Now())
 			fatal(h.t, err)
 			for _, s := range sessions {
-				fatal(h.t, h.store.Users.RemoveSession(h.ben.id, s.ID, ""))
+				fatal(h.t, h.store.Logins.RemoveSession(h.ben.id, s.ID, ""))
 			}
 		},
 	}
@@ -371,7 +371,7 @@ func tokenEndedMeanwhile(t *testing.T) {
 		account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 		phone := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()
 		his, secret := h.newToken(h.anna.id, idlepush.ScopeFull)
-		ends := func() { fatal(t, h.store.Users.RemoveToken(h.anna.id, his.ID, "")) }
+		ends := func() { fatal(t, h.store.Logins.RemoveToken(h.anna.id, his.ID, "")) }
 		h.set(func() {
 			h.during = func(idlepush.Device) { ends() }
 			h.check = func(ctx context.Context, a idlepush.Account) (Check, error) { ends(); return accept(ctx, a) }

@@ -37,9 +37,9 @@ func (h *testServer) holds() map[string]int {
 	fatal(h.t, err)
 	holds["users"], holds["accounts"], holds["devices"], holds["invites"] = len(users), len(accounts), len(devices), len(invites)
 	for _, u := range users {
-		tokens, err := h.store.Users.Tokens(u.ID)
+		tokens, err := h.store.Logins.Tokens(u.ID)
 		fatal(h.t, err)
-		sessions, err := h.store.Users.Sessions(u.ID, now)
+		sessions, err := h.store.Logins.Sessions(u.ID, now)
 		fatal(h.t, err)
 		holds["tokens"] += len(tokens)
 		holds["sessions"] += len(sessions)
@@ -67,7 +67,7 @@ func (h *testServer) bensBrowser(serial string) *http.Cookie {
 	fatal(h.t, err)
 	_, secret, err := h.store.Users.Accept(code, "", "", registry.Visit{}, now)
 	fatal(h.t, err)
-	_, session, err := h.store.Users.Authenticate(secret, now)
+	_, session, err := h.store.Logins.Authenticate(secret, now)
 	fatal(h.t, err)
 	_, _, err = h.store.Devices.Register(idlepush.Device{User: h.ben.id, Name: "Laptop", Transport: "fcm", Lane: "fcm", Address: idlepush.Secret("ben's " + serial), Content: idlepush.LevelWake}, session.ID, now)
 	fatal(h.t, err)
@@ -148,7 +148,7 @@ func storeFailsInRequest(t *testing.T) {
 					t.Error("no row of the admissions says how it is used")
 				}
 				// A new password has ended the other.
-				_, token, err := h.store.Users.AddToken(h.anna.id, "new", idlepush.ScopeFull, "", time.Now())
+				_, token, err := h.store.Logins.AddToken(h.anna.id, "new", idlepush.ScopeFull, "", time.Now())
 				fatal(t, err)
 				for _, list := range []string{"/accounts", "/devices", "/tokens", "/sessions", "/users", "/invites", "/notifications"} {
 					h.call(token, "GET", list, nil, 200)

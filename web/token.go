@@ -40,6 +40,7 @@ type newToken struct {
 // tokenHandlers serves bearer tokens.
 type tokenHandlers struct {
 	users     registry.Users
+	logins    registry.Logins
 	publicURL func() string
 }
 
@@ -48,7 +49,7 @@ func tokenOf(t registry.Token) Token {
 }
 
 func (h *tokenHandlers) listTokens(_ context.Context, c caller, in *pageOf) (*body[List[Token]], error) {
-	tokens, err := h.users.Tokens(c.user.ID)
+	tokens, err := h.logins.Tokens(c.user.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -93,17 +94,17 @@ func (h *tokenHandlers) addToken(c caller, user string, b newToken) (registry.To
 	case c.scope == admin && scope != idlepush.ScopeDevice:
 		return registry.Token{}, "", fault("scope", "field_forbidden").with(codes.Case, caseAdminScope)
 	case c.scope == admin:
-		return h.users.AddTokenByAdmin(user, b.Name, time.Now())
+		return h.logins.AddTokenByAdmin(user, b.Name, time.Now())
 	case scope == idlepush.ScopeFull:
 		if err := requireProof(c); err != nil {
 			return registry.Token{}, "", err
 		}
 	}
-	return h.users.AddToken(user, b.Name, scope, c.token.ID, time.Now())
+	return h.logins.AddToken(user, b.Name, scope, c.token.ID, time.Now())
 }
 
 func (h *tokenHandlers) deleteToken(_ context.Context, c caller, in *byID) (*struct{}, error) {
-	return nil, h.users.RemoveToken(c.user.ID, in.ID, c.token.ID)
+	return nil, h.logins.RemoveToken(c.user.ID, in.ID, c.token.ID)
 }
 
 // userFor returns the user for whom the caller creates something: itself, or the user whom a

@@ -62,6 +62,7 @@ func requireAdmin(c caller) error {
 // userHandlers serves users: to admins all, to others themselves and the names of the rest.
 type userHandlers struct {
 	users    registry.Users
+	logins   registry.Logins
 	accounts registry.Accounts
 	devices  registry.Devices
 	limits   *limits

@@ -64,7 +64,7 @@ func New(c Config) http.Handler {
 }
 
 func newServer(c Config) (*server, *handlers) {
-	l := newLimits(c.Users)
+	l := newLimits(c.Logins)
 	s := &server{log: c.Log, codes: c.Codes, ready: c.Ready, mux: http.NewServeMux(), guard: newGuard(c), limits: l, publicURL: c.PublicURL}
 	h := newHandlers(c, s.guard, l)
 	s.routes(h, c)

@@ -38,7 +38,7 @@ type passwordLink struct {
 
 // passwordLink makes a link for the person of that name.
 func (s settings) passwordLink(store *registry.Store, name string) (passwordLink, error) {
-	i, code, err := store.Users.AddPasswordLinkOnServer(name, time.Now())
+	i, code, err := store.Logins.AddPasswordLinkOnServer(name, time.Now())
 	if errors.Is(err, registry.ErrNotFound) {
 		return passwordLink{}, fmt.Errorf("there is no person %q: give the name with which the person logs in", name)
 	}

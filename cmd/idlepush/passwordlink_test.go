@@ -41,7 +41,7 @@ func checkLink(t *testing.T, store *registry.Store, out, told string) {
 	if found == nil || strings.Contains(out, "\x1b") || !strings.Contains(out, told) {
 		t.Fatalf("it prints %q", out)
 	}
-	u, _, err := store.Users.SetPassword(found[1], "another "+registrytest.Password, false, registry.Visit{}, time.Now())
+	u, _, err := store.Logins.SetPassword(found[1], "another "+registrytest.Password, false, registry.Visit{}, time.Now())
 	if err != nil || u.Name != "Ben" {
 		t.Errorf("%+v, %v", u, err)
 	}

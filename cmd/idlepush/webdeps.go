@@ -29,7 +29,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 		return nil, err
 	}
 	return web.New(web.Config{
-		Users: store.Users, Accounts: store.Accounts, Devices: store.Devices, History: store.History,
+		Users: store.Users, Logins: store.Logins, Accounts: store.Accounts, Devices: store.Devices, History: store.History,
 		Mail:  s.mailConfig(pool, d.Codes, log),
 		Push:  pushConfig(d, public),
 		Codes: d.Codes,

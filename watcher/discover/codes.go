@@ -10,8 +10,9 @@ var Codes = []codes.Entry{
 	}},
 	{Code: "imap_switch", Text: "{provider}: allow IMAP in the settings of your mailbox first."},
 	{Code: "authorization_code", Text: "{provider}: allow IMAP in the settings of your mailbox, and enter the authorisation code that you get there instead of your password."},
-	{Code: "oauth2", Text: "This provider lets mail programs in with OAuth2 only, which idlepush cannot do yet.", Cases: map[string]string{
-		caseMicrosoft: "Microsoft lets mail programs in with OAuth2 only, no longer with a password. idlepush cannot do that yet, so this mailbox cannot be watched.",
+	{Code: "oauth2", Text: "{provider} lets mail programs in with OAuth only, not with a password. Sign in there.", Cases: map[string]string{
+		caseNoClient: "{provider} lets mail programs in with OAuth only, not with a password. First an admin registers this server there; docs/providers.md says how.",
+		caseNoIssuer: "This provider lets mail programs in with OAuth only, and does not publish where to sign in. Ask it for an app password.",
 	}},
 	{Code: "bridge", Text: "{provider} lets mail programs in through its Bridge only, a program that runs on a computer of yours. Enter the Bridge's own server and password below.",
 		Cases: map[string]string{caseNoIMAP: "{provider} has no IMAP, so this mailbox cannot be watched. Its own app rings."}},
@@ -22,6 +23,7 @@ var Codes = []codes.Entry{
 const (
 	caseOwnPassword = "own_password"
 	caseTwoFactor   = "two_factor"
-	caseMicrosoft   = "microsoft"
+	caseNoClient    = "no_client"
+	caseNoIssuer    = "no_issuer"
 	caseNoIMAP      = "no_imap"
 )

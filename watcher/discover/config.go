@@ -8,54 +8,91 @@ import (
 	"idlepush/netguard"
 )
 
-// clientConfig is what matters of Thunderbird's configuration format.
+// clientConfig is what matters of Thunderbird's configuration format. Some files have oAuth2 inside
+// of emailProvider.
 type clientConfig struct {
-	XMLName  xml.Name `xml:"clientConfig"`
+	XMLName  xml.Name    `xml:"clientConfig"`
+	OAuth    oauthConfig `xml:"oAuth2"`
 	Provider struct {
-		Incoming []struct {
-			Type           string   `xml:"type,attr"`
-			Host           string   `xml:"hostname"`
-			Port           int      `xml:"port"`
-			Security       string   `xml:"socketType"`
-			Username       string   `xml:"username"`
-			Authentication []string `xml:"authentication"`
-		} `xml:"incomingServer"`
+		OAuth    oauthConfig      `xml:"oAuth2"`
+		Incoming []incomingServer `xml:"incomingServer"`
 	} `xml:"emailProvider"`
 }
 
-// parseConfig returns the IMAP servers of a configuration file that encrypt and take a password.
-// The file is not trusted.
+type incomingServer struct {
+	Type           string   `xml:"type,attr"`
+	Host           string   `xml:"hostname"`
+	Port           int      `xml:"port"`
+	Security       string   `xml:"socketType"`
+	Username       string   `xml:"username"`
+	Authentication []string `xml:"authentication"`
+}
+
+// parseConfig returns the IMAP servers of a configuration file that encrypt and can be logged in to,
+// at most 5. The file is not trusted.
 func parseConfig(file []byte, source Source, email string) (f found) {
 	var config clientConfig
 	if xml.Unmarshal(file, &config) != nil {
 		return found{}
 	}
+	issuer, scopes := config.OAuth.use()
+	if issuer == "" {
+		issuer, scopes = config.Provider.OAuth.use()
+	}
 	for _, server := range config.Provider.Incoming {
-		security := map[string]string{"SSL": "tls", "STARTTLS": "starttls"}[strings.ToUpper(strings.TrimSpace(server.Security))]
-		host := strings.ToLower(fill(strings.TrimSpace(server.Host), email))
-		username := fill(strings.TrimSpace(server.Username), email)
-		if server.Type != "imap" || security == "" || !netguard.IsHostName(host) || server.Port < 1 || server.Port > 65535 || username == "" || len(username) > 256 ||
-			strings.ContainsRune(username, '%') || strings.ContainsFunc(username, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		s, ok := server.settings(email)
+		if !ok {
 			continue
 		}
-		if len(server.Authentication) > 0 && !slices.ContainsFunc(server.Authentication, takesPassword) {
-			f.oauth = f.oauth || slices.Contains(server.Authentication, "OAuth2")
-			continue
+		s.Source = source
+		switch i := slices.Index(s.Auth, OAuth); {
+		case i < 0 || s.OAuth != "":
+		case issuer != "":
+			s.OAuth, s.Scopes = issuer, scopes
+		default:
+			s.Auth = slices.Delete(s.Auth, i, i+1)
+			f.oauth = f.oauth || len(s.Auth) == 0
 		}
-		f.settings = append(f.settings, Settings{Host: host, Port: server.Port, Security: security, Username: username, Source: source})
-		if len(f.settings) == 5 {
-			break
+		if len(s.Auth) > 0 && len(f.settings) < 5 {
+			f.settings = append(f.settings, s)
 		}
 	}
 	return f
 }
 
-func takesPassword(authentication string) bool {
-	switch strings.TrimSpace(authentication) {
-	case "password-cleartext", "plain", "password-encrypted", "secure":
-		return true
+// settings returns what a file says of a server, in the words of the table if it has that server. Not
+// ok: it is no IMAP server, does not encrypt, or is not valid. Source is left to the caller, and
+// OAuth, too, if the table lacks the server.
+func (i incomingServer) settings(email string) (s Settings, ok bool) {
+	security := map[string]string{"SSL": "tls", "STARTTLS": "starttls"}[strings.ToUpper(strings.TrimSpace(i.Security))]
+	host := strings.ToLower(fill(strings.TrimSpace(i.Host), email))
+	username := fill(strings.TrimSpace(i.Username), email)
+	if i.Type != "imap" || security == "" || !netguard.IsHostName(host) || i.Port < 1 || i.Port > 65535 || username == "" || len(username) > 256 ||
+		strings.ContainsRune(username, '%') || strings.ContainsFunc(username, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return Settings{}, false
 	}
-	return false
+	s = Settings{Host: host, Port: i.Port, Security: security, Username: username}
+	s.Auth, s.OAuth = ways(host)
+	if providerAt(host) == nil && len(i.Authentication) > 0 {
+		s.Auth = read(i.Authentication)
+	}
+	return s, true
+}
+
+// read returns the ways to log in of a server's elements authentication, each once.
+func read(authentication []string) (auth []string) {
+	for _, way := range []struct {
+		way   string
+		names []string
+	}{
+		{Password, []string{"password-cleartext", "plain", "password-encrypted", "secure"}},
+		{OAuth, []string{"OAuth2"}},
+	} {
+		if slices.ContainsFunc(authentication, func(name string) bool { return slices.Contains(way.names, strings.TrimSpace(name)) }) {
+			auth = append(auth, way.way)
+		}
+	}
+	return auth
 }
 
 // fill puts the address into the places that the format has for it.

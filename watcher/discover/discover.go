@@ -48,6 +48,14 @@ const (
 // Sources are all sources, best first.
 var Sources = []Source{Table, Autoconfig, WellKnown, ISPDB, MX, SRV, Guess}
 
+// The ways to log in of Settings.Auth.
+const (
+	Password    = "password"     // the person's own
+	AppPassword = "app_password" // one that the provider makes for a program
+	Code        = "code"         // an authorisation code, which is given like a password
+	OAuth       = "oauth"        // a token, for which the person signs in at the provider
+)
+
 // Settings are those of one IMAP server.
 type Settings struct {
 	Host     string
@@ -55,6 +63,9 @@ type Settings struct {
 	Security string // "tls" or "starttls"
 	Username string
 	Source   Source
+	Auth     []string // the ways to log in, what needs the least first
+	OAuth    string   // where to sign in: the name of a provider in package oauth, or the URL of an issuer
+	Scopes   []string // what to ask the issuer for; nil: not known
 }
 
 // Note is what a person has to do or know first.
@@ -82,6 +93,10 @@ type Resolver interface {
 type Finder struct {
 	Resolver Resolver
 	Permit   netguard.Permit // asked for each address before it is dialed
+
+	// HasClient reports whether people can sign in at Settings.OAuth, because an admin has registered
+	// this server there. Nil: they can nowhere.
+	HasClient func(provider string) bool
 
 	// Seams for tests: nil dials what Permit permits, and believes the certificates that the system
 	// does.
@@ -113,7 +128,7 @@ func parse(email string) (local, domain string, err error) {
 type found struct {
 	settings []Settings
 	provider *provider
-	oauth    bool // the provider offers nothing but OAuth2
+	oauth    bool // there is nothing but OAuth2, and no issuer
 }
 
 // Find looks for the settings of a mail address, for at most 5 s or until ctx ends. Only the domain
@@ -126,12 +141,20 @@ func (f *Finder) Find(ctx context.Context, email string) (Result, error) {
 	}
 	email = local + "@" + domain
 	if p := providerOf(domain); p != nil {
-		return p.result(email), nil
+		return f.noted(p.result(email)), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	said := f.ask(ctx, email, domain)
-	return combine(email, said), nil
+	return f.noted(combine(email, said)), nil
+}
+
+// noted adds the note about signing in, if there is no other way to log in.
+func (f *Finder) noted(r Result) Result {
+	if len(r.Settings) > 0 && slices.Equal(r.Settings[0].Auth, []string{OAuth}) {
+		r.Notes = append(r.Notes, f.signInNote(r.Settings[0]))
+	}
+	return r
 }
 
 // ask asks all sources at once. It returns as soon as one has answered and none before it in
@@ -203,9 +226,13 @@ func combine(email string, said map[Source]found) Result {
 	oauth, closed := false, false
 	for _, source := range Sources {
 		got := said[source]
-		if p := got.provider; p != nil {
+		p := got.provider
+		if p == nil && len(got.settings) > 0 {
+			p = providerAt(got.settings[0].Host)
+		}
+		if p != nil && r.Name == "" {
 			known := p.result(email)
-			r.Name, r.Link, r.Notes, closed = known.Name, known.Link, known.Notes, p.closed
+			r.Name, r.Link, r.Notes, closed = known.Name, known.Link, known.Notes, p.host == ""
 		}
 		oauth = oauth || got.oauth
 		for _, s := range got.settings {
@@ -218,7 +245,7 @@ func combine(email string, said map[Source]found) Result {
 	switch {
 	case len(r.Notes) > 0 || len(r.Settings) > 0:
 	case oauth:
-		r.Notes = []Note{{Code: "oauth2"}}
+		r.Notes = []Note{{Code: "oauth2", Params: caseIs(caseNoIssuer)}}
 	default:
 		r.Notes = []Note{{Code: "none_found"}}
 	}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -25,7 +27,6 @@ func TestFind(t *testing.T) {
 	t.Run("the address is sent to its own domain only", addressToOwnDomain)
 	t.Run("a redirect does not pass on the address", redirectHidesAddress)
 	t.Run("hostile answers lead to nothing", hostileAnswers)
-	t.Run("a provider that takes only OAuth2 is reported as one", onlyOAuth2)
 	t.Run("a silent server is waited for five seconds and no longer", silentServer)
 	t.Run("a server is guessed that answers at its second address", guessSecondAddress)
 	t.Run("private addresses are not dialed", privateAddresses)
@@ -67,8 +68,9 @@ func knownProvider(t *testing.T) {
 		"ann@gmx.de":         {"imap.gmx.net", "ann@gmx.de", "imap_switch"},
 		"ann@qq.com":         {"imap.qq.com", "ann@qq.com", "authorization_code"},
 		"ann@posteo.de":      {"posteo.de", "ann@posteo.de", ""},
-		"ann@hotmail.fr":     {"", "", "oauth2"},
-		"ann@live.com":       {"", "", "oauth2"},
+		"ann@yahoo.co.jp":    {"imap.mail.yahoo.co.jp", "ann", "imap_switch"},
+		"ann@hotmail.fr":     {"outlook.office365.com", "ann@hotmail.fr", "oauth2"},
+		"ann@live.com":       {"outlook.office365.com", "ann@live.com", "oauth2"},
 		"ann@proton.me":      {"", "", "bridge"},
 	} {
 		r := find(t, f, email)
@@ -94,11 +96,23 @@ func TestProviders(t *testing.T) {
 	sentences := codes.Join(Codes)
 	seen := make(map[string]string)
 	for _, p := range table {
-		if p.name == "" || p.domains == "" && p.mx == "" || (p.host == "") != (p.closed && p.name != "Outlook") || p.host != "" && !netguard.IsHostName(p.host) || p.closed && len(p.notes) == 0 {
+		auth := strings.Fields(p.auth)
+		if p.name == "" || p.domains == "" && p.mx == "" || p.host != "" && !netguard.IsHostName(p.host) {
 			t.Errorf("%+v", p)
 		}
+		if (p.host == "") != (len(auth) == 0) || len(auth) == 0 && len(p.notes) == 0 {
+			t.Errorf("%s: there is no way in, and no note says so; or there is one, and no server", p.name)
+		}
+		if slices.ContainsFunc(auth, func(way string) bool { return !slices.Contains([]string{Password, AppPassword, Code, OAuth}, way) }) ||
+			!slices.Equal(auth, slices.Compact(slices.Clone(auth))) {
+			t.Errorf("%s: %s are no ways to log in", p.name, p.auth)
+		}
+		if slices.Contains(auth, OAuth) != (p.oauth != "") || p.oauth != "" && titleOf(p.oauth) == p.oauth {
+			t.Errorf("%s: people cannot sign in at %q", p.name, p.oauth)
+		}
 		for _, n := range p.notes {
-			if sentences.Check(n.Code, n.Params) != nil || n.URL != "" && !strings.HasPrefix(n.URL, "https://") {
+			u, err := url.Parse(n.URL)
+			if sentences.Check(n.Code, n.Params) != nil || n.URL != "" && (err != nil || u.Scheme != "https" || !netguard.IsHostName(u.Host)) {
 				t.Errorf("%s: %+v", p.name, n)
 			}
 		}
@@ -168,7 +182,7 @@ func ownDomain(t *testing.T) {
 		note       codes.Code
 	}{
 		"aspmx.l.google.com.":                      {"Gmail", "mx imap.gmail.com", "app_password"},
-		"example-org.mail.protection.outlook.com.": {"Outlook", "", "oauth2"},
+		"example-org.mail.protection.outlook.com.": {"Outlook", "mx outlook.office365.com", "oauth2"},
 		"in1-smtp.messagingengine.com.":            {"Fastmail", "mx imap.fastmail.com", "app_password"},
 		"mx00.kundenserver.de.":                    {"IONOS", "mx imap.ionos.de", ""},
 		"evil-google.com.":                         {"", "", "none_found"},
@@ -266,17 +280,6 @@ func hostileAnswers(t *testing.T) {
 	}
 }
 
-func onlyOAuth2(t *testing.T) {
-	t.Parallel()
-	tn := newTestNet(t)
-	tn.pages["autoconfig.example.org"] = func(w http.ResponseWriter, r *http.Request) {
-		w.Write([]byte(strings.Replace(configFile("x.example.org"), "password-cleartext", "OAuth2", 1)))
-	}
-	if r := find(t, tn.finder(), "ann@example.org"); len(r.Settings) > 0 || len(r.Notes) != 1 || r.Notes[0].Code != "oauth2" {
-		t.Errorf("%+v", r)
-	}
-}
-
 // A domain whose servers are silent must not keep a person waiting; what others know is answered.
 func silentServer(t *testing.T) {
 	t.Parallel()
@@ -364,10 +367,11 @@ func noAddress(t *testing.T) {
 
 func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte(configFile("imap.example.org")), "ann@example.org")
+	f.Add([]byte(strings.Replace(configFile("imap.example.org"), "password-cleartext", "OAuth2", 1)), "ann@example.org")
 	f.Add([]byte("<clientConfig>"), "a@b.c")
 	f.Fuzz(func(t *testing.T, file []byte, email string) {
 		for _, s := range parseConfig(file, Autoconfig, email).settings {
-			if !netguard.IsHostName(s.Host) || s.Port < 1 || s.Port > 65535 || s.Security != "tls" && s.Security != "starttls" || s.Username == "" {
+			if !netguard.IsHostName(s.Host) || s.Port < 1 || s.Port > 65535 || s.Security != "tls" && s.Security != "starttls" || s.Username == "" || len(s.Auth) == 0 || slices.Contains(s.Auth, OAuth) != (s.OAuth != "") {
 				t.Errorf("%+v", s)
 			}
 		}

@@ -64,7 +64,8 @@ func (f *Finder) srv(ctx context.Context, email, domain string) (got found) {
 		}
 		for _, r := range list[:min(len(list), 3)] {
 			if host := strings.ToLower(strings.TrimSuffix(r.Target, ".")); netguard.IsHostName(host) && r.Port > 0 {
-				got.settings = append(got.settings, Settings{Host: host, Port: int(r.Port), Security: kind.security, Username: email, Source: SRV})
+				auth, oauth := ways(host)
+				got.settings = append(got.settings, Settings{Host: host, Port: int(r.Port), Security: kind.security, Username: email, Source: SRV, Auth: auth, OAuth: oauth})
 			}
 		}
 	}
@@ -75,7 +76,7 @@ func (f *Finder) srv(ctx context.Context, email, domain string) (got found) {
 func (f *Finder) guess(ctx context.Context, email, domain string) (got found) {
 	for _, host := range []string{"imap." + domain, "mail." + domain, domain} {
 		if f.answers(ctx, host) {
-			return found{settings: []Settings{{Host: host, Port: 993, Security: "tls", Username: email, Source: Guess}}}
+			return found{settings: []Settings{{Host: host, Port: 993, Security: "tls", Username: email, Source: Guess, Auth: []string{Password}}}}
 		}
 	}
 	return found{}

@@ -1,0 +1,110 @@
+package discover
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"idlepush/codes"
+	"idlepush/netguard"
+)
+
+// signIn is a provider where people sign in, and its tokens let mail programs in. Its URLs are in
+// package oauth, under the same name.
+type signIn struct {
+	name, title string
+	issuers     string // hosts by which configuration files name it, separated by spaces
+}
+
+var signIns = []signIn{
+	{"google", "Google", "accounts.google.com"},
+	{"microsoft", "Microsoft", "login.microsoftonline.com login.live.com"},
+	{"yahoo", "Yahoo", "login.yahoo.com api.login.yahoo.com"},
+	{"aol", "AOL", "login.aol.com api.login.aol.com"},
+	{"fastmail", "Fastmail", "www.fastmail.com api.fastmail.com"},
+	{"yandex", "Yandex", "oauth.yandex.com oauth.yandex.ru"},
+	{"mailru", "Mail.ru", "o2.mail.ru oauth.mail.ru"},
+	{"comcast", "Xfinity", "comcast.net oauth.xfinity.com"},
+	{"seznam", "Seznam", "login.seznam.cz"},
+}
+
+// oauthConfig is what matters of the element oAuth2 of a configuration file. Its URLs are not read:
+// a file may say who gives tokens, but not where the password is to be typed.
+type oauthConfig struct {
+	Issuer string `xml:"issuer"`
+	Scope  string `xml:"scope"`
+}
+
+// use returns the issuer and the scopes for Settings; no issuer: there is none that can be used. A
+// provider of signIns is none here, because its tokens are for its own servers, which the table has:
+// a stranger's server must not get them.
+func (c oauthConfig) use() (issuer string, scopes []string) {
+	issuer = issuerURL(strings.TrimSpace(c.Issuer))
+	if issuer == "" || signInAt(issuer) != nil {
+		return "", nil
+	}
+	for scope := range strings.FieldsSeq(c.Scope) {
+		if isScope(scope) && len(scopes) < 20 {
+			scopes = append(scopes, scope)
+		}
+	}
+	return issuer, scopes
+}
+
+// issuerURL returns the URL of an issuer (RFC 8414 section 2), which files write as such or as a host
+// name; empty: it is neither.
+func issuerURL(text string) string {
+	if !strings.Contains(text, "/") {
+		text = "https://" + strings.ToLower(text)
+	}
+	u, err := url.Parse(text)
+	if err != nil || len(text) > 256 || u.Scheme != "https" || u.User != nil || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '?' || r == '#' }) ||
+		!netguard.IsHostName(u.Hostname()) || !strings.Contains(u.Hostname(), ".") {
+		return ""
+	}
+	return text
+}
+
+// isScope reports whether text is one scope (RFC 6749 section 3.3).
+func isScope(text string) bool {
+	return len(text) <= 256 && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' })
+}
+
+// signInAt returns the provider to which an issuer's URL belongs; nil: it is another.
+func signInAt(issuer string) *signIn {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return nil
+	}
+	host := strings.ToLower(u.Hostname())
+	for i, s := range signIns {
+		if slices.Contains(strings.Fields(s.issuers), host) {
+			return &signIns[i]
+		}
+	}
+	return nil
+}
+
+// signInNote says where to sign in, or what an admin does first, for settings that take nothing
+// else.
+func (f *Finder) signInNote(s Settings) Note {
+	n := Note{Code: "oauth2", Params: providerIs(titleOf(s.OAuth))}
+	if f.HasClient == nil || !f.HasClient(s.OAuth) {
+		n.Params[codes.Case] = caseNoClient
+	}
+	return n
+}
+
+// titleOf returns what people call the provider of Settings.OAuth: the host of an issuer.
+func titleOf(oauth string) string {
+	for _, s := range signIns {
+		if s.name == oauth {
+			return s.title
+		}
+	}
+	u, err := url.Parse(oauth)
+	if err != nil {
+		return oauth
+	}
+	return u.Host
+}

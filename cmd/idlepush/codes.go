@@ -7,12 +7,13 @@ import (
 	"idlepush/registry"
 	"idlepush/watcher"
 	"idlepush/watcher/discover"
+	"idlepush/watcher/oauth"
 	"idlepush/web"
 )
 
 // allCodes returns the codes of all packages, with those of every push service.
 func allCodes() codes.Table {
-	lists := [][]codes.Entry{idlepush.Codes, registry.Codes, watcher.Codes, discover.Codes, push.Codes, web.Codes}
+	lists := [][]codes.Entry{idlepush.Codes, registry.Codes, watcher.Codes, discover.Codes, oauth.Codes, push.Codes, web.Codes}
 	for _, service := range services {
 		lists = append(lists, service.Codes)
 	}

@@ -32,6 +32,7 @@ import (
 	"idlepush/registry"
 	"idlepush/watcher"
 	"idlepush/watcher/discover"
+	"idlepush/watcher/oauth"
 	"idlepush/web"
 )
 
@@ -48,6 +49,7 @@ var codeTables = []codeTable{
 	{"idlepush", "The link of an account", idlepush.Codes},
 	{"idlepush/watcher", "Mailboxes", watcher.Codes},
 	{"idlepush/watcher/discover", "Settings of a mail address", discover.Codes},
+	{"idlepush/watcher/oauth", "Sign-in with a provider (OAuth2)", oauth.Codes},
 	{"idlepush/registry", "Devices", registry.Codes},
 	{"idlepush/push", "Delivery", push.Codes},
 	{"idlepush/push/fcm", "FCM", fcm.Codes},

@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"idlepush/watcher/wire":             {"idlepush/netguard"},
 	"idlepush/watcher/imapmem":          {},
 	"idlepush/watcher/discover":         {"idlepush/codes", "idlepush/netguard", "idlepush/watcher/wire"},
+	"idlepush/watcher/oauth":            {"idlepush", "idlepush/codes", "idlepush/netguard"},
 	"idlepush/watcher/message":          {"idlepush/cleantext"},
 	"idlepush/watcher":                  {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message"},
 	"idlepush/watcher/imaptest":         {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
@@ -43,7 +44,7 @@ var mayImport = map[string][]string{
 	"idlepush/cmd/idlepush/api":         {"idlepush"},
 	"idlepush/cmd/idlepush/browser":     {},
 	"idlepush/cmd/idlepush/systemtest":  {"idlepush", "idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest"},
-	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/netguard", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/push", "idlepush/push/fcm",
+	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/netguard", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/watcher/oauth", "idlepush/push", "idlepush/push/fcm",
 		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/web"},
 }
 
@@ -60,6 +61,7 @@ var oneRoom = map[string][]string{
 	"github.com/danielgtaylor/huma":   {"idlepush/web"},
 	"github.com/go-webauthn/webauthn": {"idlepush/web"},
 	"golang.org/x/text/secure":        {"idlepush/cleantext"},
+	"golang.org/x/oauth2":             {"idlepush/push/fcm", "idlepush/watcher/oauth"},
 	"github.com/coder/websocket":      {"idlepush/push/pushtest/mozilla", "idlepush/web/browsertest"},
 }
 

@@ -1,0 +1,101 @@
+package oauth
+
+import (
+	"maps"
+	"slices"
+)
+
+// google is in the table, and so are the others below. Their endpoints and scopes were compared
+// with Thunderbird's list (comm-central, mailnews/base/src/OAuth2Providers.sys.mjs), beside the
+// vendors' pages that are named here.
+var table = []Provider{
+	// https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth
+	// names the scope, and the device code for IMAP. The tenant "common" takes personal accounts and
+	// those of organisations.
+	{
+		Name: "microsoft", Title: "Microsoft",
+		Issuer:    "https://login.microsoftonline.com/common/v2.0",
+		AuthURL:   "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
+		TokenURL:  "https://login.microsoftonline.com/common/oauth2/v2.0/token",
+		DeviceURL: "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
+		Scopes:    []string{"https://outlook.office.com/IMAP.AccessAsUser.All", "offline_access"},
+		Hosts:     []string{"outlook.office365.com", "imap-mail.outlook.com", ".outlook.office365.com"},
+	},
+	// https://developers.google.com/identity/protocols/oauth2/web-server: only access_type=offline
+	// gives a refresh token, and after the first consent only prompt=consent does again. The device
+	// code cannot grant this scope (limited-input-device#allowedscopes).
+	// https://developers.google.com/workspace/gmail/imap/xoauth2-protocol names the scope.
+	{
+		Name: "google", Title: "Google",
+		Issuer:   "https://accounts.google.com",
+		AuthURL:  "https://accounts.google.com/o/oauth2/v2/auth",
+		TokenURL: "https://oauth2.googleapis.com/token",
+		Scopes:   []string{"https://mail.google.com/"},
+		Params:   map[string]string{"access_type": "offline", "prompt": "consent"},
+		Hosts:    []string{"imap.gmail.com", "imap.googlemail.com"},
+	},
+	// https://developer.yahoo.com/oauth2/guide/flows_authcode/. Yahoo must have approved the client
+	// for mail.
+	{
+		Name: "yahoo", Title: "Yahoo",
+		Issuer:   "https://api.login.yahoo.com",
+		AuthURL:  "https://api.login.yahoo.com/oauth2/request_auth",
+		TokenURL: "https://api.login.yahoo.com/oauth2/get_token",
+		Scopes:   []string{"mail-w"},
+		Hosts:    []string{"imap.mail.yahoo.com", ".imap.mail.yahoo.com", "imap.mail.att.net"},
+	},
+	{
+		Name: "aol", Title: "AOL",
+		Issuer:   "https://api.login.aol.com",
+		AuthURL:  "https://api.login.aol.com/oauth2/request_auth",
+		TokenURL: "https://api.login.aol.com/oauth2/get_token",
+		Scopes:   []string{"mail-w"},
+		Hosts:    []string{"imap.aol.com", "export.imap.aol.com"},
+	},
+	// https://www.fastmail.com/dev/
+	{
+		Name: "fastmail", Title: "Fastmail",
+		Issuer:   "https://api.fastmail.com",
+		AuthURL:  "https://api.fastmail.com/oauth/authorize",
+		TokenURL: "https://api.fastmail.com/oauth/refresh",
+		Scopes:   []string{"https://www.fastmail.com/dev/protocol-imap", "offline_access"},
+		Hosts:    []string{"imap.fastmail.com"},
+	},
+	{
+		Name: "yandex", Title: "Yandex",
+		Issuer:   "https://oauth.yandex.com",
+		AuthURL:  "https://oauth.yandex.com/authorize",
+		TokenURL: "https://oauth.yandex.com/token",
+		Scopes:   []string{"mail:imap_full"},
+		Hosts:    []string{"imap.yandex.com", "imap.yandex.ru"},
+	},
+	{
+		Name: "mailru", Title: "Mail.ru",
+		Issuer:   "https://o2.mail.ru",
+		AuthURL:  "https://o2.mail.ru/login",
+		TokenURL: "https://o2.mail.ru/token",
+		Scopes:   []string{"mail.imap"},
+		Hosts:    []string{"imap.mail.ru"},
+	},
+	{
+		Name: "comcast", Title: "Xfinity",
+		Issuer:   "https://oauth.xfinity.com",
+		AuthURL:  "https://oauth.xfinity.com/oauth/authorize",
+		TokenURL: "https://oauth.xfinity.com/oauth/token",
+		Scopes:   []string{"https://email.comcast.net/", "profile", "openid"},
+		Hosts:    []string{"imap.comcast.net"},
+	},
+	{
+		Name: "seznam", Title: "Seznam",
+		Issuer:   "https://login.seznam.cz",
+		AuthURL:  "https://login.seznam.cz/api/v1/oauth/auth",
+		TokenURL: "https://login.seznam.cz/api/v1/oauth/token",
+		Scopes:   []string{"identity", "email"},
+		Hosts:    []string{"imap.seznam.cz"},
+	},
+}
+
+func (p Provider) clone() Provider {
+	p.Scopes, p.Hosts, p.Params = slices.Clone(p.Scopes), slices.Clone(p.Hosts), maps.Clone(p.Params)
+	return p
+}

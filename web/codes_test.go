@@ -15,6 +15,7 @@ import (
 	"idlepush/registry"
 	"idlepush/watcher"
 	"idlepush/watcher/discover"
+	"idlepush/watcher/oauth"
 )
 
 // testCodes are codes of the other packages that these tests use, with sentences of their own.
@@ -34,7 +35,7 @@ var testCodes = []codes.Entry{
 }
 
 // allCodes are those of the program, so that testdata/openapi.json is its contract.
-var allCodes = codes.Join(Codes, idlepush.Codes, registry.Codes, watcher.Codes, discover.Codes, push.Codes, fcm.Codes, apns.Codes, webpush.Codes, testCodes)
+var allCodes = codes.Join(Codes, idlepush.Codes, registry.Codes, watcher.Codes, discover.Codes, oauth.Codes, push.Codes, fcm.Codes, apns.Codes, webpush.Codes, testCodes)
 
 // told returns the sentence of an outcome.
 func told(o registry.Outcome) string { return allCodes.Sentence(o.Code, o.Params) }

@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"idlepush/watcher/imapmem":          {},
 	"idlepush/watcher/discover":         {"idlepush/codes", "idlepush/netguard", "idlepush/watcher/wire"},
 	"idlepush/watcher/oauth":            {"idlepush", "idlepush/codes", "idlepush/netguard"},
+	"idlepush/watcher/oauth/oauthtest":  {"idlepush", "idlepush/netguard", "idlepush/registry/registrytest", "idlepush/watcher/oauth"},
 	"idlepush/watcher/message":          {"idlepush/cleantext"},
 	"idlepush/watcher":                  {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message"},
 	"idlepush/watcher/imaptest":         {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
@@ -49,7 +50,7 @@ var mayImport = map[string][]string{
 }
 
 // forTests are the rooms that only tests use, and that may therefore know testing.
-var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest", "idlepush/push/pushtest/sendertest",
+var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest", "idlepush/watcher/oauth/oauthtest", "idlepush/push/pushtest/sendertest",
 	"idlepush/web/browsertest",
 	"idlepush/cmd/idlepush/systemtest"}
 

@@ -80,6 +80,7 @@ func parseAnswer(status int, header http.Header, body []byte, now time.Time) ans
 	if !a.json {
 		a = answer{}
 	}
+	a.Error = strings.ToLower(a.Error) // Yahoo writes them in capitals
 	a.status, a.after = status, retryAfter(header.Get("Retry-After"), now)
 	return a
 }
@@ -98,7 +99,7 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return 0
 }
 
-// Errors of OAuth are words in lower case. A text of another form may be anything, a token too.
+// Errors of OAuth are words. A text of another form may be anything, a token too.
 var (
 	errorWord    = regexp.MustCompile(`^[a-z]+(_[a-z]+){0,5}$`)
 	aadstsInText = regexp.MustCompile(`\bAADSTS([0-9]{4,8})\b`)

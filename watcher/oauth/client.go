@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -53,9 +54,9 @@ func (c Client) Code(query url.Values) (string, error) {
 	case p.NamesItself && query.Get("iss") != p.Issuer:
 		return "", p.failure("consent_mixed_up", Consent)
 	case query.Has("error"):
-		return "", p.refused(answer{Error: query.Get("error"), Description: query.Get("error_description")}, asksCode)
+		return "", p.refused(answer{json: true, Error: strings.ToLower(query.Get("error")), Description: query.Get("error_description")}, asksCode)
 	case code == "":
-		return "", p.failure("provider_faulty", Retry)
+		return "", p.failure("provider_faulty", Retry).to(asksCode)
 	default:
 		return code, nil
 	}
@@ -85,7 +86,7 @@ func (c Client) token(ctx context.Context, what asked, form url.Values) (Token, 
 	began := time.Now().Round(0)
 	a, err := c.post(ctx, c.Provider.TokenURL, form)
 	if err != nil {
-		return Token{}, c.Provider.unanswered(ctx, err)
+		return Token{}, c.Provider.unanswered(ctx, err, what)
 	}
 	switch {
 	case what == asksDevice && a.Error == "authorization_pending":
@@ -98,7 +99,7 @@ func (c Client) token(ctx context.Context, what asked, form url.Values) (Token, 
 	token := Token{Access: idlepush.Secret(a.Access), Refresh: idlepush.Secret(a.Refresh), Expires: began.Add(a.life())}
 	switch {
 	case !usable(a.Access) || a.Refresh != "" && !usable(a.Refresh):
-		return Token{}, c.Provider.failure("provider_faulty", Retry)
+		return Token{}, c.Provider.failure("provider_faulty", Retry).to(what)
 	case a.Refresh == "" && what != asksRefresh:
 		return Token{}, c.Provider.failure("no_refresh_token", Admin)
 	}

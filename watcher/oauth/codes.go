@@ -6,7 +6,7 @@ import "idlepush/codes"
 var Codes = []codes.Entry{
 	// Only the person can help, who signs in again.
 	{Code: "consent_ended", Text: "{provider} does not accept the sign-in any more: it was withdrawn, it has expired, or the password was changed. Sign in again."},
-	{Code: "consent_interaction", Text: "{provider} wants to see you again, for example for a second factor. Sign in again."},
+	{Code: "consent_interaction", Text: "{provider} wants to see you again, for example to have the sign-in confirmed on your phone. Sign in again."},
 	{Code: "consent_declined", Text: "the sign-in with {provider} was declined. Sign in again, and allow access to your mail."},
 	{Code: "consent_code_refused", Text: "{provider} does not know this sign-in any more: it took too long, or it was used before. Sign in again."},
 	{Code: "consent_mixed_up", Text: "this sign-in came back from another provider than {provider}. Sign in again."},
@@ -29,7 +29,7 @@ var Codes = []codes.Entry{
 	{Code: "redirect_refused", Text: "{provider} does not know the redirect URL of this server's client: its admin must register there the public URL followed by /oauth, exactly as it is written here"},
 	{Code: "scope_refused", Text: "{provider} does not give this server's client access to mail: its admin must register it for mail"},
 	{Code: "request_refused", Text: "{provider} does not understand the request of this server: its admin must compare the client with the one registered there"},
-	{Code: "no_refresh_token", Text: "{provider} has let idlepush in for an hour only: the admin of this server must register the client for offline access, which gives a refresh token"},
+	{Code: "no_refresh_token", Text: "{provider} has let idlepush in for a short time only: the admin of this server must register the client for offline access, which gives a refresh token"},
 	{Code: "provider_forbidden", Text: "this server must not connect to {provider}: it lies in a private network, and the admin has not allowed it and its port with allow-mail"},
 
 	// The provider's metadata cannot be used.
@@ -44,17 +44,34 @@ var Codes = []codes.Entry{
 	}},
 
 	// It is tried again.
-	{Code: "provider_unreachable", Text: "{provider} cannot be reached. No action needed; idlepush keeps retrying."},
-	{Code: "provider_untrusted", Text: "the certificate of {provider} is not trusted by the machine that idlepush runs on: if it stays so, check its clock and its certificates"},
-	{Code: "provider_silent", Text: "{provider} does not answer. No action needed; idlepush keeps retrying."},
-	{Code: "provider_unavailable", Text: "{provider} has a temporary problem. No action needed; idlepush keeps retrying."},
-	{Code: "provider_busy", Text: "{provider} is asked too much. No action needed; idlepush keeps retrying."},
-	{Code: "provider_faulty", Text: "what {provider} answers is not what an authorization server must answer. No action needed; idlepush keeps retrying."},
-	{Code: "provider_refuses", Text: "{provider} refuses for a reason that idlepush does not know. No action needed; idlepush keeps retrying."},
+	{Code: "provider_unreachable", Text: "{provider} cannot be reached. No action needed; idlepush keeps retrying.", Cases: map[string]string{
+		personWaits: "{provider} cannot be reached: try again in a few minutes",
+	}},
+	{Code: "provider_untrusted", Text: "the certificate of {provider} is not trusted by the machine that idlepush runs on: if it stays so, check its clock and its certificates", Cases: map[string]string{
+		personWaits: "the certificate of {provider} is not trusted by the machine that idlepush runs on: check its clock and its certificates",
+	}},
+	{Code: "provider_silent", Text: "{provider} does not answer. No action needed; idlepush keeps retrying.", Cases: map[string]string{
+		personWaits: "{provider} does not answer: try again in a few minutes",
+	}},
+	{Code: "provider_unavailable", Text: "{provider} has a temporary problem. No action needed; idlepush keeps retrying.", Cases: map[string]string{
+		personWaits: "{provider} has a temporary problem: try again in a few minutes",
+	}},
+	{Code: "provider_busy", Text: "{provider} is asked too much. No action needed; idlepush keeps retrying.", Cases: map[string]string{
+		personWaits: "{provider} is asked too much: try again in a few minutes",
+	}},
+	{Code: "provider_faulty", Text: "what {provider} answers is not what an authorization server must answer. No action needed; idlepush keeps retrying.", Cases: map[string]string{
+		personWaits: "what {provider} answers is not what an authorization server must answer: try again in a few minutes",
+	}},
+	{Code: "provider_refuses", Text: "{provider} refuses for a reason that idlepush does not know. No action needed; idlepush keeps retrying.", Cases: map[string]string{
+		personWaits: "{provider} refuses for a reason that idlepush does not know: try again in a few minutes",
+	}},
 }
 
 // The cases of codes that have several sentences.
 const (
+	// personWaits is the case of an error that a person waits for, who signs in just now.
+	personWaits = "person_waits"
+
 	secretWrong    = "secret_wrong"
 	secretExpired  = "secret_expired"
 	clientUnknown  = "client_unknown"

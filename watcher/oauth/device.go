@@ -45,7 +45,7 @@ func (c Client) Device(ctx context.Context) (Device, error) {
 	a, err := c.post(ctx, p.DeviceURL, url.Values{"scope": {strings.Join(p.Scopes, " ")}})
 	switch {
 	case err != nil:
-		return Device{}, p.unanswered(ctx, err)
+		return Device{}, p.unanswered(ctx, err, asksDevice)
 	case a.refused():
 		return Device{}, p.refused(a, asksDevice)
 	}
@@ -60,7 +60,7 @@ func (c Client) Device(ctx context.Context) (Device, error) {
 		d.Complete = ""
 	}
 	if !usable(a.DeviceCode) || !usable(d.UserCode) || len(d.UserCode) > 64 || !isHTTPS(d.URL) {
-		return Device{}, p.failure("provider_faulty", Retry)
+		return Device{}, p.failure("provider_faulty", Retry).to(asksDevice)
 	}
 	return d, nil
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"idlepush"
+	"idlepush/codes"
 	"idlepush/netguard"
 )
 
@@ -46,34 +48,45 @@ var (
 )
 
 // Discover reads the metadata of an issuer (RFC 8414), or that of OpenID Connect if the server has
-// only that. It asks for at most 40 s. The provider's Scopes are those of mail that the metadata
-// names, and Hosts is empty. The error is an *Error, or that of ctx.
+// only that. It takes at most 40 s. The provider's Scopes are the usual ones of mail that the
+// metadata names, and Hosts is empty; the admin may know better. The error is an *Error, or that of
+// ctx.
 func (d *Discoverer) Discover(ctx context.Context, issuer string) (Provider, error) {
 	p := Provider{Name: issuer, Title: issuer, Issuer: issuer}
 	u, err := url.Parse(issuer)
 	if err != nil || !isHTTPS(issuer) || u.RawQuery != "" || u.Fragment != "" || !netguard.IsHost(u.Hostname()) {
-		return Provider{}, p.failure("issuer_invalid", Admin)
+		return Provider{}, &Error{Reason: idlepush.Reason{Code: "issuer_invalid"}, Remedy: Admin}
 	}
 	p.Title = u.Hostname()
-	var m metadata
-	for _, address := range addresses(*u) {
-		if m, err = d.read(ctx, address); !errors.Is(err, errNoMetadata) {
-			break
-		}
-	}
+	m, err := d.metadata(ctx, *u)
 	if err != nil {
 		return Provider{}, p.unread(ctx, err)
 	}
-	if wrong := d.check(ctx, m, u); wrong != "" {
-		e := p.failure("issuer_faulty", Admin)
-		e.Reason = e.With("case", wrong)
-		return Provider{}, e
+	if wrong := d.check(ctx, m, issuer); wrong != "" {
+		return Provider{}, p.faulty(wrong)
 	}
+	p.Name, p.Issuer = m.Issuer, m.Issuer
 	p.AuthURL, p.TokenURL, p.DeviceURL, p.NamesItself = m.AuthURL, m.TokenURL, m.DeviceURL, m.NamesItself
 	p.Scopes = mailScopes(m.Scopes)
 	// The default is client_secret_basic (RFC 8414 section 2).
 	p.Basic = !slices.Contains(m.Methods, "client_secret_post")
 	return p, nil
+}
+
+// metadata reads the metadata from the first address that has any. What other addresses answer
+// counts only if there is none: many servers send strangers to a login page.
+func (d *Discoverer) metadata(ctx context.Context, issuer url.URL) (metadata, error) {
+	failed := errNoMetadata
+	for _, address := range addresses(issuer) {
+		m, err := d.read(ctx, address)
+		if err == nil {
+			return m, nil
+		}
+		if failed == errNoMetadata {
+			failed = err
+		}
+	}
+	return metadata{}, failed
 }
 
 // addresses are where an issuer's metadata may be: RFC 8414 section 3.1 puts the name between host
@@ -117,33 +130,39 @@ var errUnavailable = errors.New("the provider has a temporary problem")
 
 // unread returns the Error of metadata that could not be read.
 func (p Provider) unread(ctx context.Context, err error) error {
-	faulty := p.failure("issuer_faulty", Admin)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, errNoMetadata):
 		return p.failure("issuer_without_metadata", Admin)
 	case errors.Is(err, errUnavailable):
-		return p.failure("provider_unavailable", Retry)
+		return p.failure("provider_unavailable", Retry).to(asksCode)
 	case errors.Is(err, errOtherHost):
-		faulty.Reason = faulty.With("case", otherHost)
-		return faulty
+		return p.faulty(otherHost)
 	case errors.Is(err, errFaulty):
-		faulty.Reason = faulty.With("case", tooMuch)
-		return faulty
+		return p.faulty(tooMuch)
 	}
-	return p.unanswered(ctx, err)
+	return p.unanswered(ctx, err, asksCode)
+}
+
+// faulty returns the Error of metadata that cannot be used.
+func (p Provider) faulty(variant string) *Error {
+	e := p.failure("issuer_faulty", Admin)
+	e.Reason = e.With(codes.Case, variant)
+	return e
 }
 
 // check returns the case of issuer_faulty; empty: the metadata can be used.
-func (d *Discoverer) check(ctx context.Context, m metadata, issuer *url.URL) string {
-	if m.Issuer != issuer.String() {
+// A slash at the end of the issuer does not count, because people get it wrong.
+func (d *Discoverer) check(ctx context.Context, m metadata, issuer string) string {
+	if strings.TrimSuffix(m.Issuer, "/") != strings.TrimSuffix(issuer, "/") {
 		return otherIssuer
 	}
-	for _, endpoint := range []string{m.AuthURL, m.TokenURL, m.DeviceURL} {
-		if endpoint == "" && endpoint == m.DeviceURL {
-			continue
-		}
+	endpoints := []string{m.AuthURL, m.TokenURL}
+	if m.DeviceURL != "" {
+		endpoints = append(endpoints, m.DeviceURL)
+	}
+	for _, endpoint := range endpoints {
 		if !isHTTPS(endpoint) || !d.reachable(ctx, endpoint) {
 			return badEndpoint
 		}
@@ -190,15 +209,12 @@ func (d *Discoverer) lookUp(ctx context.Context, host string) ([]netip.Addr, err
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
-// mailScopes returns those of a server's scopes that are for reading mail or for a refresh token.
-// A server that names none is asked for none, and gives what the client is registered for.
+// usualScopes are for reading mail and for a refresh token. draft-ietf-mailmaint-oauth-public has
+// the first one; openid and email tell a mail server whose token it is.
+var usualScopes = []string{"urn:ietf:params:oauth:scope:mail", "imap", "openid", "email", "offline_access"}
+
+// mailScopes returns those of a server's scopes that are for mail. A server that names none gives
+// what the client is registered for.
 func mailScopes(supported []string) []string {
-	var scopes []string
-	for _, scope := range supported {
-		switch scope {
-		case "offline_access", "openid", "email", "imap", "mail":
-			scopes = append(scopes, scope)
-		}
-	}
-	return scopes
+	return slices.DeleteFunc(slices.Clone(usualScopes), func(scope string) bool { return !slices.Contains(supported, scope) })
 }

@@ -41,6 +41,15 @@ func (p Provider) failure(code codes.Code, remedy Remedy) *Error {
 	return &Error{Reason: idlepush.Reason{Code: code, Params: map[string]string{"provider": p.Title}}, Remedy: remedy}
 }
 
+// to returns the Error as it is told to whom it is about. A person who waits for it tries again;
+// nothing does so by itself.
+func (e *Error) to(what asked) *Error {
+	if e.Remedy == Retry && what != asksRefresh {
+		e.Reason = e.With(codes.Case, personWaits)
+	}
+	return e
+}
+
 // refused returns the Error of an answer without a token.
 func (p Provider) refused(a answer, what asked) *Error {
 	v := judge(a, what)
@@ -54,12 +63,12 @@ func (p Provider) refused(a answer, what asked) *Error {
 	if e.Remedy == Retry {
 		e.After = a.after
 	}
-	return e
+	return e.to(what)
 }
 
 // unanswered returns the Error of a request without an answer, or the error of ctx if that ended
 // it.
-func (p Provider) unanswered(ctx context.Context, err error) error {
+func (p Provider) unanswered(ctx context.Context, err error, what asked) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -71,11 +80,11 @@ func (p Provider) unanswered(ctx context.Context, err error) error {
 	network, _ := errors.AsType[net.Error](err)
 	switch {
 	case verification || unknown:
-		return p.failure("provider_untrusted", Retry)
+		return p.failure("provider_untrusted", Retry).to(what)
 	case errors.Is(err, context.DeadlineExceeded) || network != nil && network.Timeout():
-		return p.failure("provider_silent", Retry)
+		return p.failure("provider_silent", Retry).to(what)
 	case errors.Is(err, errFaulty):
-		return p.failure("provider_faulty", Retry)
+		return p.failure("provider_faulty", Retry).to(what)
 	}
-	return p.failure("provider_unreachable", Retry)
+	return p.failure("provider_unreachable", Retry).to(what)
 }

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"net/http"
+	"slices"
 
 	"idlepush/codes"
 )
@@ -32,8 +33,11 @@ func judge(a answer, what asked) verdict {
 	case a.Error == "":
 		return verdict{"provider_faulty", "", Retry}
 	}
-	if v, known := byNumber[a.aadsts()]; known {
-		return v
+	number := a.aadsts()
+	for _, n := range byNumber {
+		if slices.Contains(n.numbers, number) {
+			return n.verdict
+		}
 	}
 	if a.Error == "invalid_grant" && what == asksCode {
 		return verdict{"consent_code_refused", "", Consent}
@@ -48,21 +52,26 @@ func judge(a answer, what asked) verdict {
 }
 
 // byError are the errors of RFC 6749 (sections 4.1.2.1 and 5.2), RFC 8628 (section 3.5), OpenID
-// Connect Core 1.0 (section 3.1.2.6) and RFC 9126, and those that vendors have added.
+// Connect Core 1.0 (section 3.1.2.6), and those that vendors have added: Microsoft's are on the
+// page of v2-oauth2-device-code, Google's on that of OAuth 2.0 for web servers.
 var byError = map[string]verdict{
 	"invalid_grant":              {"consent_ended", "", Consent},
+	"invalid_refresh_token":      {"consent_ended", "", Consent},        // Yahoo
+	"expired_refresh_token":      {"consent_ended", "", Consent},        // Yahoo
+	"invalid_authorization_code": {"consent_code_refused", "", Consent}, // Yahoo
 	"access_denied":              {"consent_declined", "", Consent},
 	"expired_token":              {"device_code_expired", "", Consent},
 	"interaction_required":       {"consent_interaction", "", Consent},
 	"login_required":             {"consent_interaction", "", Consent},
 	"account_selection_required": {"consent_interaction", "", Consent},
 	"consent_required":           {"consent_interaction", "", Consent},
-	"authorization_declined":     {"consent_declined", "", Consent},    // Microsoft, v2-oauth2-device-code
-	"bad_verification_code":      {"device_code_expired", "", Consent}, // Microsoft, the same
+	"authorization_declined":     {"consent_declined", "", Consent},    // Microsoft
+	"bad_verification_code":      {"device_code_expired", "", Consent}, // Microsoft
 
 	"invalid_client":            {"client_refused", "", Admin},
 	"unauthorized_client":       {"client_not_permitted", "", Admin},
 	"redirect_uri_mismatch":     {"redirect_refused", "", Admin}, // Google
+	"invalid_redirect_uri":      {"redirect_refused", "", Admin}, // Yahoo
 	"invalid_scope":             {"scope_refused", "", Admin},
 	"invalid_target":            {"scope_refused", "", Admin}, // RFC 8707
 	"invalid_resource":          {"scope_refused", "", Admin}, // Microsoft
@@ -82,30 +91,27 @@ var byError = map[string]verdict{
 
 // byNumber are the errors of Microsoft that say more than their names do.
 // https://learn.microsoft.com/entra/identity-platform/reference-error-codes warns that the numbers
-// change, so whatever is not here is judged by its name.
-var byNumber = map[int]verdict{
-	50011: {"redirect_refused", "", Admin},
-
-	7000215: {"client_refused", secretWrong, Admin},
-	7000222: {"client_refused", secretExpired, Admin},
-	7000218: {"client_refused", secretMissing, Admin},
-	700025:  {"client_refused", secretNeedless, Admin},
-	700016:  {"client_refused", clientUnknown, Admin},
-
-	50194:   {"client_not_permitted", accountTypes, Admin},
-	9002331: {"client_not_permitted", accountTypes, Admin},
-	9002346: {"client_not_permitted", accountTypes, Admin},
-	9002327: {"client_not_permitted", singlePage, Admin},
-	700084:  {"client_not_permitted", singlePage, Admin},
-
-	50076: {"consent_interaction", "", Consent},
-	50079: {"consent_interaction", "", Consent},
-
-	50105: {"consent_needs_organization", "", Consent},
-	53000: {"consent_needs_organization", "", Consent},
-	53003: {"consent_needs_organization", "", Consent},
-	90094: {"consent_needs_organization", "", Consent},
-
-	50196: {"provider_busy", "", Retry},
-	90033: {"provider_unavailable", "", Retry},
+// change, so whatever is not here is judged by its name. 9002327, 9002331 and 9002346 are not on
+// that page; programs on GitHub quote their texts.
+var byNumber = []struct {
+	verdict
+	numbers []int
+}{
+	{verdict{"redirect_refused", "", Admin}, []int{50011, 70004, 900971}},
+	{verdict{"client_refused", secretWrong, Admin}, []int{70002, 7000215}},
+	{verdict{"client_refused", secretExpired, Admin}, []int{7000222}},
+	{verdict{"client_refused", secretMissing, Admin}, []int{7000218}},
+	{verdict{"client_refused", secretNeedless, Admin}, []int{700025}},
+	{verdict{"client_refused", clientUnknown, Admin}, []int{700011, 700016}},
+	// For other accounts than those of /common; 9001023 and 90130 forbid /common itself.
+	{verdict{"client_not_permitted", accountTypes, Admin}, []int{50194, 90130, 9001023, 9002331, 9002332, 9002346}},
+	{verdict{"client_not_permitted", singlePage, Admin}, []int{700084, 9002327}},
+	{verdict{"scope_refused", "", Admin}, []int{28002, 65005, 650056, 650057, 70011}},
+	// Second factors, and how often a person must be seen.
+	{verdict{"consent_interaction", "", Consent}, []int{50072, 50074, 50076, 50078, 50079, 50158, 70043, 700020}},
+	{verdict{"consent_declined", "", Consent}, []int{65004}},
+	// Rules of an organization, and consents that only its administrators can give.
+	{verdict{"consent_needs_organization", "", Consent}, []int{50005, 50105, 50131, 500212, 500213, 53000, 53001, 53002, 53003, 53011, 530032, 530035, 90094, 90095, 90099}},
+	{verdict{"provider_busy", "", Retry}, []int{50196, 90055}},
+	{verdict{"provider_unavailable", "", Retry}, []int{40010, 50000, 50033, 50087, 50088, 50166, 70012, 90006, 90012, 90024, 90033, 90090, 90091}},
 }

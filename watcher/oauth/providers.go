@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// google is in the table, and so are the others below. Their endpoints and scopes were compared
-// with Thunderbird's list (comm-central, mailnews/base/src/OAuth2Providers.sys.mjs), beside the
-// vendors' pages that are named here.
+// table is the providers whose tokens open mailboxes by IMAP. Endpoints and scopes are those of
+// Thunderbird's list (comm-central, mailnews/base/src/OAuth2Providers.sys.mjs) and of the vendors'
+// pages that are named here. A scope that is not asked for is not given, so there is none too many.
 var table = []Provider{
 	// https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth
 	// names the scope, and the device code for IMAP. The tenant "common" takes personal accounts and
@@ -19,7 +19,7 @@ var table = []Provider{
 		TokenURL:  "https://login.microsoftonline.com/common/oauth2/v2.0/token",
 		DeviceURL: "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
 		Scopes:    []string{"https://outlook.office.com/IMAP.AccessAsUser.All", "offline_access"},
-		Hosts:     []string{"outlook.office365.com", "imap-mail.outlook.com", ".outlook.office365.com"},
+		Hosts:     []string{"outlook.office365.com", ".outlook.office365.com", "imap-mail.outlook.com"},
 	},
 	// https://developers.google.com/identity/protocols/oauth2/web-server: only access_type=offline
 	// gives a refresh token, and after the first consent only prompt=consent does again. The device
@@ -34,8 +34,7 @@ var table = []Provider{
 		Params:   map[string]string{"access_type": "offline", "prompt": "consent"},
 		Hosts:    []string{"imap.gmail.com", "imap.googlemail.com"},
 	},
-	// https://developer.yahoo.com/oauth2/guide/flows_authcode/. Yahoo must have approved the client
-	// for mail.
+	// https://developer.yahoo.com/oauth2/guide/flows_authcode/. Yahoo must approve a client for mail.
 	{
 		Name: "yahoo", Title: "Yahoo",
 		Issuer:   "https://api.login.yahoo.com",
@@ -52,15 +51,17 @@ var table = []Provider{
 		Scopes:   []string{"mail-w"},
 		Hosts:    []string{"imap.aol.com", "export.imap.aol.com"},
 	},
-	// https://www.fastmail.com/dev/
+	// https://www.fastmail.com/for-developers/oauth/. Fastmail registers clients itself.
 	{
 		Name: "fastmail", Title: "Fastmail",
 		Issuer:   "https://api.fastmail.com",
 		AuthURL:  "https://api.fastmail.com/oauth/authorize",
 		TokenURL: "https://api.fastmail.com/oauth/refresh",
-		Scopes:   []string{"https://www.fastmail.com/dev/protocol-imap", "offline_access"},
+		Scopes:   []string{"https://www.fastmail.com/dev/protocol-imap"},
 		Hosts:    []string{"imap.fastmail.com"},
 	},
+	// https://yandex.com/dev/id/doc/en/codes/code-url. Access tokens live for months, and a refresh
+	// may give the same one again. Its device code is not that of RFC 8628.
 	{
 		Name: "yandex", Title: "Yandex",
 		Issuer:   "https://oauth.yandex.com",
@@ -69,12 +70,15 @@ var table = []Provider{
 		Scopes:   []string{"mail:imap_full"},
 		Hosts:    []string{"imap.yandex.com", "imap.yandex.ru"},
 	},
+	// https://id.vk.com/about/business/go/docs/ru/vkid/latest/oauth/oauth-mail/index: mail.imap is
+	// given with openid only, and a refresh token with offline_access and prompt=consent only.
 	{
 		Name: "mailru", Title: "Mail.ru",
-		Issuer:   "https://o2.mail.ru",
-		AuthURL:  "https://o2.mail.ru/login",
-		TokenURL: "https://o2.mail.ru/token",
-		Scopes:   []string{"mail.imap"},
+		Issuer:   "https://oauth.mail.ru",
+		AuthURL:  "https://oauth.mail.ru/login",
+		TokenURL: "https://oauth.mail.ru/token",
+		Scopes:   []string{"openid", "mail.imap", "offline_access"},
+		Params:   map[string]string{"prompt": "consent"},
 		Hosts:    []string{"imap.mail.ru"},
 	},
 	{

@@ -12,6 +12,7 @@ import (
 	"idlepush/push/webpush"
 	"idlepush/registry"
 	"idlepush/watcher"
+	"idlepush/watcher/oauth"
 	"idlepush/web"
 	"idlepush/web/browsertest"
 )
@@ -37,7 +38,7 @@ func TestReason(t *testing.T) {
 	chromium := browsertest.Chromium(t)
 	s := startSystem(t)
 	p := chromium.Open(t, s.setupLink(t))
-	all := [][]codes.Entry{registry.Codes, watcher.Codes, fcm.Codes, apns.Codes, webpush.Codes, web.Codes}
+	all := [][]codes.Entry{registry.Codes, watcher.Codes, oauth.Codes, fcm.Codes, apns.Codes, webpush.Codes, web.Codes}
 
 	t.Run("the page makes the sentence that the server makes", func(t *testing.T) {
 		type answer struct {

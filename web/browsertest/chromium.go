@@ -28,7 +28,8 @@ func Chromium(t testing.TB) *Browser {
 		t.Fatal("chromedriver found no port five times")
 	}
 	body, err := json.Marshal(object{"capabilities": object{"alwaysMatch": object{
-		"webSocketUrl": true,
+		"webSocketUrl":        true,
+		"acceptInsecureCerts": true, // those of oauthtest
 		"goog:chromeOptions": object{"binary": program, "args": []string{
 			"--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--user-data-dir=" + filepath.Join(b.folder, "profile"),
 			"--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"}},

@@ -36,9 +36,11 @@ var pageForm = template.Must(template.New("").Parse(`<!DOCTYPE html>
 <input type="hidden" name="page" value="{{.Secret}}">
 {{if .Choices}}
 <p>{{.Client}} wants to read your mail.</p>
-<label>Mailbox <select name="mailbox">{{range .Choices}}<option{{if eq . $.Hint}} selected{{end}}>{{.}}</option>{{end}}</select></label>
+<fieldset><legend>Mailbox</legend>
+{{range .Choices}}<label><input type="radio" name="mailbox" value="{{.}}" required{{if eq . $.Hint}} checked{{end}}> {{.}}</label> {{end}}
+</fieldset>
 <button name="answer" value="allow">Allow</button>
-<button name="answer" value="decline">Decline</button>
+<button name="answer" value="decline" formnovalidate>Decline</button>
 {{else}}
 {{if .Devices}}<label>Code <input name="code" value="{{.Code}}" required></label>{{end}}
 <label>Name <input name="name" value="{{.Hint}}" autocomplete="username" required></label>

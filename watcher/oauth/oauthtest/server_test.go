@@ -76,7 +76,7 @@ func TestPages(t *testing.T) {
 			t.Errorf("allowed without a login: %s", got.Status)
 		}
 		login.Set("password", password)
-		if _, text = send(t, s, http.MethodPost, u, login); !strings.Contains(text, `<option>`+ann) || !strings.Contains(text, `<option selected>`+team) {
+		if _, text = send(t, s, http.MethodPost, u, login); !strings.Contains(text, `value="`+ann+`" required> `) || !strings.Contains(text, `value="`+team+`" required checked> `) {
 			t.Errorf("the choice: %s", text)
 		}
 		if got, _ := send(t, s, http.MethodPost, u, url.Values{"page": {page}, "mailbox": {"bob@example.com"}, "answer": {"allow"}}); got.StatusCode != http.StatusBadRequest {

@@ -1,9 +1,15 @@
 package discover
 
 import (
+	"bytes"
 	"encoding/xml"
+	"io"
 	"slices"
+	"strconv"
 	"strings"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 
 	"idlepush/netguard"
 )
@@ -22,17 +28,29 @@ type clientConfig struct {
 type incomingServer struct {
 	Type           string   `xml:"type,attr"`
 	Host           string   `xml:"hostname"`
-	Port           int      `xml:"port"`
+	Port           string   `xml:"port"`
 	Security       string   `xml:"socketType"`
 	Username       string   `xml:"username"`
 	Authentication []string `xml:"authentication"`
 }
 
+// decode reads a file as it was meant: all that matters in it is ASCII. So a wrong encoding is no
+// fault, and neither are entities that are not declared. It expands none.
+func decode(file []byte) (config clientConfig, err error) {
+	if text, _, err := transform.Bytes(unicode.BOMOverride(transform.Nop), file); err == nil { // UTF-16
+		file = text
+	}
+	d := xml.NewDecoder(bytes.NewReader(bytes.ToValidUTF8(file, []byte("?"))))
+	d.Strict = false
+	d.CharsetReader = func(_ string, text io.Reader) (io.Reader, error) { return text, nil }
+	return config, d.Decode(&config)
+}
+
 // parseConfig returns the IMAP servers of a configuration file that encrypt and can be logged in to,
 // at most 5. The file is not trusted.
 func parseConfig(file []byte, source Source, email string) (f found) {
-	var config clientConfig
-	if xml.Unmarshal(file, &config) != nil {
+	config, err := decode(file)
+	if err != nil {
 		return found{}
 	}
 	issuer, scopes := config.OAuth.use()
@@ -67,11 +85,12 @@ func (i incomingServer) settings(email string) (s Settings, ok bool) {
 	security := map[string]string{"SSL": "tls", "STARTTLS": "starttls"}[strings.ToUpper(strings.TrimSpace(i.Security))]
 	host := strings.ToLower(fill(strings.TrimSpace(i.Host), email))
 	username := fill(strings.TrimSpace(i.Username), email)
-	if i.Type != "imap" || security == "" || !netguard.IsHostName(host) || i.Port < 1 || i.Port > 65535 || username == "" || len(username) > 256 ||
+	port, err := strconv.ParseUint(strings.TrimSpace(i.Port), 10, 16)
+	if !strings.EqualFold(strings.TrimSpace(i.Type), "imap") || security == "" || !netguard.IsHostName(host) || err != nil || port == 0 || username == "" || len(username) > 256 ||
 		strings.ContainsRune(username, '%') || strings.ContainsFunc(username, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return Settings{}, false
 	}
-	s = Settings{Host: host, Port: i.Port, Security: security, Username: username}
+	s = Settings{Host: host, Port: int(port), Security: security, Username: username}
 	s.Auth, s.OAuth = ways(host)
 	if providerAt(host) == nil && len(i.Authentication) > 0 {
 		s.Auth = read(i.Authentication)

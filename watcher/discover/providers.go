@@ -94,7 +94,7 @@ var table = []provider{
 	{name: "Onet", domains: "onet.pl onet.eu op.pl poczta.onet.pl", host: "imap.poczta.onet.pl", auth: Password, notes: []Note{imapSwitch("Onet", "https://poczta.onet.pl")}},
 	{name: "o2", domains: "o2.pl tlen.pl go2.pl", host: "poczta.o2.pl", auth: Password, notes: []Note{imapSwitch("o2", "https://poczta.o2.pl")}},
 	{name: "Bluewin", domains: "bluewin.ch", host: "imaps.bluewin.ch", auth: Password},
-	{name: "IONOS", domains: "online.de onlinehome.de", mx: "kundenserver.de", host: "imap.ionos.de", auth: Password},
+	{name: "IONOS", domains: "online.de onlinehome.de", mx: "kundenserver.de", host: "imap.ionos.de", auth: eitherPassword},
 	{name: "Strato", mx: "rzone.de", host: "imap.strato.de", auth: Password},
 	{name: "Proton", domains: "proton.me protonmail.com protonmail.ch pm.me", mx: "protonmail.ch",
 		notes: []Note{{"bridge", providerIs("Proton"), "https://proton.me/mail/bridge"}}},

@@ -9,16 +9,43 @@ import (
 	"testing"
 
 	"idlepush/codes"
+	"idlepush/watcher/oauth"
 )
 
 func TestSignIn(t *testing.T) {
 	t.Parallel()
+	t.Run("every provider where people sign in is one of package oauth, whose tokens are for its server", sameProviders)
 	t.Run("a provider that takes nothing else has a note that says what to do", whatToDo)
 	t.Run("a domain that Google or Microsoft hosts has their ways to log in", hostedSignIn)
 	t.Run("the element oAuth2 of a configuration file is read", elementRead)
 	t.Run("tokens of a provider are for its own servers", strangersServer)
 	t.Run("an issuer is a URL of https or a host name", issuerForms)
 	t.Run("scopes are words of RFC 6749", scopeWords)
+}
+
+func sameProviders(t *testing.T) {
+	t.Parallel()
+	var known []string
+	for _, p := range oauth.Table() {
+		known = append(known, p.Name+" "+p.Title)
+		used := func(l provider) bool { return l.oauth == p.Name && p.Serves(l.host) }
+		if !slices.ContainsFunc(table, used) {
+			t.Errorf("no provider in the table has mail at one of %v", p.Hosts)
+		}
+		if s := signInAt(p.Issuer); s == nil || s.name != p.Name {
+			t.Errorf("the issuer %s is not known as %s", p.Issuer, p.Name)
+		}
+	}
+	for _, p := range table {
+		if o, ok := oauth.Named(p.oauth); p.oauth != "" && (!ok || !o.Serves(p.host)) {
+			t.Errorf("%s has tokens of %s, which are not for %s", p.name, p.oauth, p.host)
+		}
+	}
+	for _, s := range signIns {
+		if !slices.Contains(known, s.name+" "+s.title) {
+			t.Errorf("package oauth has no %s with the title %s", s.name, s.title)
+		}
+	}
 }
 
 // way is how one logs in at the best settings.

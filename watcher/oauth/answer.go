@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"regexp"
@@ -18,6 +19,7 @@ type answer struct {
 	json   bool          // it was a JSON object
 
 	Access    string `json:"access_token"`
+	Type      string `json:"token_type"`
 	Refresh   string `json:"refresh_token"`
 	ExpiresIn number `json:"expires_in"`
 
@@ -73,10 +75,19 @@ func (a answer) verification() string {
 // refused reports whether the answer is an error. Some servers send one with 200 OK.
 func (a answer) refused() bool { return a.status != http.StatusOK || !a.json || a.Error != "" }
 
-// parseAnswer reads an answer. A body that is no JSON object is no error here: its status counts.
+// usable reports whether the answer has an access token that can be used as one: nothing but bearer
+// tokens (RFC 6749 section 7.1), in visible characters.
+func (a answer) usable() bool {
+	return usable(a.Access) && (a.Refresh == "" || usable(a.Refresh)) && (a.Type == "" || strings.EqualFold(a.Type, "bearer"))
+}
+
+// parseAnswer reads an answer. A body that is no JSON object is no error here: its status counts. A
+// value of the wrong type is as if it were missing.
 func parseAnswer(status int, header http.Header, body []byte, now time.Time) answer {
 	var a answer
-	a.json = json.Unmarshal(body, &a) == nil && strings.HasPrefix(strings.TrimSpace(string(body)), "{")
+	err := json.Unmarshal(body, &a)
+	_, wrongType := errors.AsType[*json.UnmarshalTypeError](err)
+	a.json = (err == nil || wrongType) && strings.HasPrefix(strings.TrimSpace(string(body)), "{")
 	if !a.json {
 		a = answer{}
 	}

@@ -98,7 +98,7 @@ func (c Client) token(ctx context.Context, what asked, form url.Values) (Token, 
 	}
 	token := Token{Access: idlepush.Secret(a.Access), Refresh: idlepush.Secret(a.Refresh), Expires: began.Add(a.life())}
 	switch {
-	case !usable(a.Access) || a.Refresh != "" && !usable(a.Refresh):
+	case !a.usable():
 		return Token{}, c.Provider.failure("provider_faulty", Retry).to(what)
 	case a.Refresh == "" && what != asksRefresh:
 		return Token{}, c.Provider.failure("no_refresh_token", Admin)

@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -44,6 +45,9 @@ func TestConsent(t *testing.T) {
 		token := consented(t, s, c, team)
 		if got := s.Mailbox(string(token.Access)); got != team || token.Refresh == "" {
 			t.Errorf("the token opens %q", got)
+		}
+		if strings.Contains(token.Expires.String(), "m=") {
+			t.Error("its end has the reading of the monotonic clock, which stands still while a machine sleeps")
 		}
 		if left := time.Until(token.Expires); left > time.Hour || left < 50*time.Minute {
 			t.Errorf("it expires in %s", left)
@@ -123,6 +127,35 @@ func TestConsent(t *testing.T) {
 	})
 }
 
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := oauthtest.InMemory(t)
+		c := known(s)
+		d, err := c.Device(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, holder := range []any{c, d, consented(t, s, c, ann)} {
+			for _, form := range []string{"%v", "%+v", "%#v", "%s"} {
+				if text := fmt.Sprintf(form, holder); strings.Contains(text, marker) {
+					t.Errorf("%T prints its secret by %s", holder, form)
+				}
+			}
+		}
+		// A server may send back what it got.
+		for _, body := range []string{`{"error":"%s"}`, `{"error":"invalid_grant","error_description":"%s"}`, `{"error":"%s","error_codes":[50173]}`, `%s`} {
+			for _, status := range []int{200, 400, 503} {
+				refresh := s.Grant("idlepush", ann)
+				s.Fail(oauthtest.TokenPath, oauthtest.Fault{Status: status, Body: fmt.Sprintf(body, string(refresh)), Times: 1})
+				if _, err := c.Refresh(t.Context(), refresh); err == nil || strings.Contains(fmt.Sprintf("%v %#v", err, err), marker) {
+					t.Errorf("the error is %#v", err)
+				}
+			}
+		}
+	})
+}
+
 func TestRefresh(t *testing.T) {
 	t.Parallel()
 	t.Run("a rotated token takes the place of the old one, for weeks", func(t *testing.T) {
@@ -176,6 +209,11 @@ func TestRefresh(t *testing.T) {
 				t.Fatalf("got %v, %v", token, err)
 			}
 		}
+		// Some providers send the same one again.
+		s.Fail(oauthtest.TokenPath, oauthtest.Fault{Status: 200, Body: fmt.Sprintf(`{"access_token":"planted","refresh_token":"%s"}`, string(refresh))})
+		if token, err := c.Refresh(t.Context(), refresh); err != nil || token.Refresh != "" {
+			t.Errorf("got %v, %v", token, err)
+		}
 	})
 	t.Run("old tokens stay valid with a provider that rolls", func(t *testing.T) {
 		s := oauthtest.New(t)
@@ -212,9 +250,6 @@ func TestRefresh(t *testing.T) {
 			if err != nil || !token.Expires.Equal(began.Add(time.Hour)) {
 				t.Errorf("it expires at %s, want an hour after %s; %v", token.Expires, began, err)
 			}
-			if strings.Contains(token.Expires.String(), "m=") {
-				t.Error("the time is that of the monotonic clock, which stands still in a sleep")
-			}
 		})
 	})
 }
@@ -235,6 +270,8 @@ func TestUnanswered(t *testing.T) {
 		{"a page of a proxy that refuses", oauthtest.Fault{Status: 403, Body: oauthtest.ErrorPage}, "provider_faulty", 0, false},
 		{"a redirect", oauthtest.Fault{Status: 307, Header: http.Header{"Location": {"/token"}}}, "provider_faulty", 0, false},
 		{"an answer without a token", oauthtest.Fault{Status: 200, Body: `{"token_type":"Bearer"}`}, "provider_faulty", 0, false},
+		{"a token of another type", oauthtest.Fault{Status: 200, Body: `{"access_token":"planted","token_type":"DPoP"}`}, "provider_faulty", 0, false},
+		{"a refresh token with a line break", oauthtest.Fault{Status: 200, Body: `{"access_token":"planted","refresh_token":"a\nb"}`}, "provider_faulty", 0, false},
 		{"a token with a line break", oauthtest.Fault{Status: 200, Body: `{"access_token":"a\r\nb"}`}, "provider_faulty", 0, false},
 		{"an answer without end", oauthtest.Fault{Status: 200, Body: `{"access_token":"` + strings.Repeat("a", 100<<10) + `"}`}, "provider_faulty", 0, false},
 		{"half an answer", oauthtest.Fault{Half: true}, "provider_faulty", 0, false},

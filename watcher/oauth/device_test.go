@@ -60,6 +60,15 @@ func TestDevice(t *testing.T) {
 			t.Errorf("it took %s", took)
 		}
 	})
+	inBubble("a provider that does not let its code expire is not asked for longer", func(t *testing.T) {
+		s, c, d := began(t)
+		s.Fail(oauthtest.TokenPath, oauthtest.Fault{Status: 400, Body: `{"error":"authorization_pending"}`})
+		_, err := c.Poll(t.Context(), d)
+		failed(t, err, "device_code_expired", "", oauth.Consent)
+		if time.Now().After(d.Expires) {
+			t.Errorf("it ends at %s, the code at %s", time.Now(), d.Expires)
+		}
+	})
 	inBubble("the provider may want to be asked less often", func(t *testing.T) {
 		s, c, d := began(t)
 		s.Fail(oauthtest.TokenPath, oauthtest.Fault{Status: 400, Body: `{"error":"slow_down"}`, Times: 2})

@@ -20,8 +20,8 @@ import (
 // Discoverer reads the metadata of authorization servers. Its fields are not changed after the
 // first use.
 type Discoverer struct {
-	HTTP   *http.Client    // as NewHTTP makes it; nil: one that reaches the public internet only
 	Permit netguard.Permit // asked for the addresses of all endpoints
+	HTTP   *http.Client    // as NewHTTP makes it; nil: one that dials what Permit allows
 	// Resolve looks up the addresses of a host; nil: as the system does.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 }
@@ -108,7 +108,11 @@ func (d *Discoverer) read(ctx context.Context, address string) (metadata, error)
 		return metadata{}, errNoMetadata
 	}
 	r.Header.Set("Accept", "application/json")
-	status, _, body, err := do(d.HTTP, r, func(next *http.Request, via []*http.Request) error {
+	client := d.HTTP
+	if client == nil {
+		client = NewHTTP(d.Permit, nil)
+	}
+	status, _, body, err := do(client, r, func(next *http.Request, via []*http.Request) error {
 		if next.URL.Scheme != "https" || next.URL.Host != r.URL.Host || len(via) > maxRedirects {
 			return errOtherHost
 		}

@@ -57,7 +57,11 @@ func (c Client) post(ctx context.Context, endpoint string, form url.Values) (ans
 	if !form.Has("client_id") {
 		r.SetBasicAuth(url.QueryEscape(c.ID), url.QueryEscape(string(c.Secret)))
 	}
-	status, header, body, err := do(c.HTTP, r, func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse })
+	client := c.HTTP
+	if client == nil {
+		client = public
+	}
+	status, header, body, err := do(client, r, func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse })
 	if err != nil {
 		return answer{}, err
 	}
@@ -66,9 +70,6 @@ func (c Client) post(ctx context.Context, endpoint string, form url.Values) (ans
 
 // do sends a request and reads the whole answer, in bounded time and size.
 func do(client *http.Client, r *http.Request, redirect func(*http.Request, []*http.Request) error) (int, http.Header, []byte, error) {
-	if client == nil {
-		client = public
-	}
 	bounded := &http.Client{Transport: client.Transport, CheckRedirect: redirect}
 	ctx, cancel := context.WithTimeout(r.Context(), within)
 	defer cancel()

@@ -43,6 +43,8 @@ func TestJudge(t *testing.T) {
 		{200, `<html>`, asksRefresh, verdict{"provider_faulty", "", Retry}},
 		{400, `"invalid_grant"`, asksRefresh, verdict{"provider_faulty", "", Retry}},
 		{400, `{"error":{"code":400}}`, asksRefresh, verdict{"provider_faulty", "", Retry}},
+		{400, `{"error":"invalid_grant","error_codes":"none","error_description":7}`, asksRefresh, verdict{"consent_ended", "", Consent}},
+		{400, `{"error":"invalid_grant"`, asksRefresh, verdict{"provider_faulty", "", Retry}},
 		{400, `{}`, asksRefresh, verdict{"provider_faulty", "", Retry}},
 
 		// RFC 8628 section 3.5, and Microsoft's own words for it

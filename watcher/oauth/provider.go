@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -78,4 +79,10 @@ func Table() []Provider {
 		all[i] = p.clone()
 	}
 	return all
+}
+
+// clone returns the provider with maps and slices of its own.
+func (p Provider) clone() Provider {
+	p.Scopes, p.Hosts, p.Params = slices.Clone(p.Scopes), slices.Clone(p.Hosts), maps.Clone(p.Params)
+	return p
 }

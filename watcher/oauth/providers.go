@@ -1,10 +1,5 @@
 package oauth
 
-import (
-	"maps"
-	"slices"
-)
-
 // table is the providers whose tokens open mailboxes by IMAP. Endpoints and scopes are those of
 // Thunderbird's list (comm-central, mailnews/base/src/OAuth2Providers.sys.mjs) and of the vendors'
 // pages that are named here. A scope that is not asked for is not given, so there is none too many.
@@ -97,9 +92,4 @@ var table = []Provider{
 		Scopes:   []string{"identity", "email"},
 		Hosts:    []string{"imap.seznam.cz"},
 	},
-}
-
-func (p Provider) clone() Provider {
-	p.Scopes, p.Hosts, p.Params = slices.Clone(p.Scopes), slices.Clone(p.Hosts), maps.Clone(p.Params)
-	return p
 }

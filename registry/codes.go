@@ -81,6 +81,7 @@ const (
 	ofMailbox   = "mailbox"
 	ofDevice    = "device"
 	ofLogins    = "logins"
+	ofClient    = "client"
 	ofPublicURL = "public-url"
 )
 
@@ -128,6 +129,7 @@ var Codes = []codes.Entry{
 		ofMailbox:   "The row of a mailbox in the store" + rowDamaged + "it is not watched (id {id}). Restore the store from your backup, or let its owner remove it and add it again." + whoWrote,
 		ofDevice:    "The row of a device in the store" + rowDamaged + "it was removed (id {id}), and rings once it is registered again." + whoWrote,
 		ofLogins:    "Tokens, sessions or invites in the store are damaged, or something other than idlepush has changed them: {count} were removed. People log in again." + whoWrote,
+		ofClient:    "The OAuth client of the provider {provider} in the store" + rowDamaged + "it was removed. Set it again on the page “People”, or as a setting." + whoWrote,
 		ofPublicURL: "The public URL in the store" + rowDamaged + "it is not used. Set public-url." + whoWrote,
 	}},
 	{Code: codeDeviceGone, Text: "{device} gets no more notifications: {cause}"},

@@ -26,16 +26,18 @@ type damage struct {
 	devices   []table.Row[deviceKey, deviceRow]
 	tokens    []table.Row[digest, tokenRow]
 	invites   []table.Row[digest, inviteRow]
+	clients   []table.Row[table.Text, clientRow]
 	publicURL bool
 }
 
 func findDamage(tx *table.Tx) (d damage, err error) {
-	var failed [5]error
+	var failed [6]error
 	d.users, failed[0] = users.Damaged(tx)
 	d.accounts, failed[1] = accounts.Damaged(tx)
 	d.devices, failed[2] = devices.Damaged(tx)
 	d.tokens, failed[3] = tokens.Damaged(tx)
 	d.invites, failed[4] = invites.Damaged(tx)
+	d.clients, failed[5] = clients.Damaged(tx)
 	_, err = openMeta(tx, metaPublicURL, new(string))
 	d.publicURL = errors.Is(err, ErrCorrupt)
 	if d.publicURL {
@@ -61,6 +63,9 @@ func (d damage) warnings() (list []idlepush.Reason) {
 	if n := len(d.tokens) + len(d.invites); n > 0 {
 		list = append(list, warn(ofLogins).With("count", strconv.Itoa(n)))
 	}
+	for _, row := range d.clients {
+		list = append(list, warn(ofClient).With("provider", string(row.Key)))
+	}
 	if d.publicURL {
 		list = append(list, warn(ofPublicURL))
 	}
@@ -68,8 +73,8 @@ func (d damage) warnings() (list []idlepush.Reason) {
 }
 
 // contain keeps warnings of the rows that are damaged, and notifies the people whose device or
-// mailbox it was. It removes those of devices, tokens and invites: a person registers or logs in
-// again. Those of users and accounts stay, until somebody removes them or restores a backup.
+// mailbox it was. It removes those of devices, tokens, invites and OAuth clients: a person
+// registers, logs in or sets the client again. Those of users and accounts stay, until somebody removes them or restores a backup.
 func (c *core) contain(now time.Time) error {
 	var d damage
 	err := c.db.View(func(tx *table.Tx) (err error) {
@@ -93,7 +98,7 @@ func (c *core) contain(now time.Time) error {
 			return err
 		}
 	}
-	return errors.Join(removeRows(c.db, tokens, keysOf(d.tokens)), removeRows(c.db, invites, keysOf(d.invites)))
+	return errors.Join(removeRows(c.db, tokens, keysOf(d.tokens)), removeRows(c.db, invites, keysOf(d.invites)), removeRows(c.db, clients, keysOf(d.clients)))
 }
 
 func keysOf[K, V any](rows []table.Row[K, V]) (list []K) {

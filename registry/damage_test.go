@@ -123,6 +123,7 @@ var targets = []target{
 	targetIn(tokens, func(h house) digest { return digestOf(h.session) }, ofLogins, noSession),
 	targetIn(invites, func(h house) digest { return digestOf(h.person) }, ofLogins, noInvite),
 	targetIn(accounts, func(h house) id { return id(h.shared.ID) }, ofMailbox, noAccount),
+	targetIn(clients, func(house) table.Text { return "google" }, ofClient, noClient),
 	targetIn(devices, func(h house) deviceKey { return deviceKey{id(h.ann.ID), id(h.phone.ID)} }, ofDevice, noDevice),
 }
 
@@ -183,6 +184,12 @@ func noAccount(t *testing.T, h house, s *Store) {
 				t.Errorf("%s sees %s of it", u.Name, n.Kind)
 			}
 		}
+	}
+}
+
+func noClient(t *testing.T, _ house, s *Store) {
+	if list, err := s.Accounts.Clients(); err != nil || len(list) > 0 {
+		t.Errorf("the clients are %+v, %v", list, err)
 	}
 }
 
@@ -282,6 +289,11 @@ func copiedRows(t *testing.T) {
 		{accounts.Name(), id(h.shared.ID), id(h.own.ID), ofMailbox, func(t *testing.T, s *Store) {
 			if a, err := s.Accounts.Get(h.own.ID); err != nil || a.Password != "" || !a.Damaged() {
 				t.Errorf("%+v, %v", a, err)
+			}
+		}},
+		{clients.Name(), table.Text("google"), table.Text("microsoft"), ofClient, func(t *testing.T, s *Store) {
+			if list, err := s.Accounts.Clients(); err != nil || len(list) != 1 || list[0].Provider != "google" {
+				t.Errorf("the clients are %+v, %v", list, err)
 			}
 		}},
 		{devices.Name(), deviceKey{ann, id(h.phone.ID)}, deviceKey{ben, "mine"}, ofDevice, func(t *testing.T, s *Store) {
@@ -417,7 +429,7 @@ func lostDevice(t *testing.T) {
 func unreadableKey(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	for _, of := range []string{users.Name(), tokens.Name(), invites.Name(), accounts.Name(), devices.Name()} {
+	for _, of := range []string{users.Name(), tokens.Name(), invites.Name(), accounts.Name(), clients.Name(), devices.Name()} {
 		t.Run(of, func(t *testing.T) {
 			dir := t.TempDir()
 			for name, data := range h.made {

@@ -88,6 +88,7 @@ func furnish(t *testing.T, s *Store) furnished {
 	offers, err := s.Accounts.Offers(f.ann.ID)
 	check(err)
 	f.offer = offers[0].ID // of ben's own mailbox, to ann
+	check(s.Accounts.SetClient(idlepush.OAuthClient{Provider: "google", ID: "client", Secret: "secret"}))
 	f.phone, f.page = phone(t, s, f.ann, "phone"), browser(t, s, f.ann, "page", "https://push.example")
 	f.tablet = register(t, s, idlepush.Device{User: f.ben.ID, Name: "tablet", By: f.bens.ID, Transport: APNs, Address: "tablet", Content: idlepush.LevelSubject})
 

@@ -69,6 +69,9 @@ func opened(t testing.TB, s *Store) map[string]string {
 		for _, row := range all(t, tx, accounts) {
 			words[fmt.Sprint("password of account ", row.Key)] = unsealed[string](t, row.Value.passwordPlace(tx, row.Key), row.Value.Password)
 		}
+		for _, row := range all(t, tx, clients) {
+			words[fmt.Sprint("secret of client ", row.Key)] = unsealed[string](t, row.Value.secretPlace(tx, row.Key), row.Value.Secret)
+		}
 		for _, row := range all(t, tx, devices) {
 			words[fmt.Sprint("secrets of device ", row.Key)] = unsealed[deviceSecrets](t, devices.Place(tx, row.Key), row.Value.Secrets)
 		}

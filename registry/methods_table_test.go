@@ -34,6 +34,12 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Accounts.List() }},
 	{method: "Mail.Accounts", reads: "standings 2",
 		do: func(f furnished) (any, error) { return f.s.Mail.Accounts() }},
+	{method: "Accounts.Clients",
+		do: func(f furnished) (any, error) { return f.s.Accounts.Clients() }},
+	{method: "Accounts.SetClient", renews: clients.Name(),
+		do: func(f furnished) (any, error) {
+			return only(f.s.Accounts.SetClient(idlepush.OAuthClient{Provider: "google", ID: "another"}))
+		}},
 	{method: "Accounts.Add", when: "that is there", reads: "asked 1, queues 1, standings 1",
 		do: func(f furnished) (any, error) { f.own.Owner = f.ann.ID; return two(f.s.Accounts.Add(f.own, "", noon)) }},
 	{method: "Accounts.Add", when: "that is new",

@@ -7,7 +7,7 @@
 //
 // # What is kept
 //
-// The rows of users, tokens, invites, accounts and devices carry tags that only the key of the
+// The rows of users, tokens, invites, accounts, clients and devices carry tags that only the key of the
 // store makes; damage.go says what becomes of one that does not fit.
 //
 // The tables of the store, with their keys (rows.go has their rows and indexes):
@@ -19,6 +19,7 @@
 //	               they are for
 //	accounts       mailboxes with their sealed password, by id; found by user, by whom they are offered
 //	               to, by mailbox
+//	clients        OAuth clients with their sealed secret, by provider
 //	asked          by owner and person: when the person was told of an offer, or declined one
 //	standings      by account: its status, how many mails are unread
 //	cursors        by account and folder: how far the folder was handled

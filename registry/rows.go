@@ -63,6 +63,8 @@ var (
 		return []digest{mailboxOf(row.Host, row.Username)}
 	})
 
+	clients = table.NewTagged[table.Text, clientRow]("clients") // by OAuth provider
+
 	asked = table.New[askedKey, askedRow]("asked") // by owner and person
 
 	standings = table.New[id, standingRow]("standings") // of accounts
@@ -167,7 +169,7 @@ var (
 // tables are all tables and indexes of a store. Of indexes that share a bucket it has the first.
 var tables = []table.Named{
 	users, usersNamed, guesses, tokens, tokensOf, tokensID, invites, invitesOf, invitesID, passwordLinks,
-	accounts, accountsOf, accountsFor, accountsAt, asked, standings, cursors, hosts,
+	accounts, accountsOf, accountsFor, accountsAt, clients, asked, standings, cursors, hosts,
 	devices, devicesID, devicesAt, queues, due, members, lanes,
 	notifications, byStableID, wordless, notRung, undecided, unfinished,
 	deliveries, waiting, metas,
@@ -289,6 +291,13 @@ type accountRow struct {
 // passwordPlace returns the place of the sealed password, which opens for this login alone.
 func (row accountRow) passwordPlace(tx *table.Tx, k id) table.Place {
 	return accounts.Place(tx, k).With(row.Host, strconv.Itoa(row.Port), string(row.Security), row.Username)
+}
+
+// clientRow is an idlepush.OAuthClient. Its provider is the key.
+type clientRow struct {
+	Issuer string `json:",omitempty"`
+	ID     string
+	Secret table.Sealed
 }
 
 // shareRow is a user with whom an account is shared. The user sees the notifications after the

@@ -65,6 +65,8 @@ var (
 		return []Digest{mailbox(row.Host, row.Username)}
 	})
 
+	Clients = table.NewTagged[table.Text, Client]("clients")
+
 	Asked     = table.New[IDs, AskedRow]("asked") // by owner
 	Guesses   = table.New[ID, Guess]("guesses")
 	Standings = table.New[ID, Standing]("standings")
@@ -240,6 +242,12 @@ type Invite struct {
 	Person    string `json:",omitempty"`
 	PersonEra uint64 `json:",omitempty"`
 	Told      string `json:",omitempty"`
+}
+
+type Client struct {
+	Issuer string `json:",omitempty"`
+	ID     string
+	Secret table.Sealed
 }
 
 type Account struct {

@@ -74,6 +74,7 @@ var Codes = []codes.Entry{
 	{Code: "too_many_tokens", Text: "One person can have {limit} tokens. Remove one that is no longer used, then try again."},
 	{Code: "too_many_passkeys", Text: "One person can have {limit} passkeys. Remove one that is no longer used, then try again."},
 	{Code: "too_many_invites", Text: "One person can have {limit} open invites. Withdraw one, or wait until one is accepted or expires."},
+	{Code: "client_by_setting", Text: "A setting of the server has this client, and wins over the page. Change the setting, then start idlepush again."},
 	{Code: "share_refused", Text: "{person} has lately declined or left a mailbox of yours. You can ask again from {from}."},
 	{Code: "changed", Text: "This was changed by another request at the same time. Look at it, then try again."},
 

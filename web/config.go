@@ -21,6 +21,7 @@ type Config struct {
 	Devices  registry.Devices
 	History  registry.History
 	Mail     MailConfig
+	OAuth    OAuthConfig
 	Push     PushConfig
 	Log      *slog.Logger
 	Codes    codes.Table // all that answers may have, those of web included
@@ -62,6 +63,25 @@ type MailConfig struct {
 
 	// Live returns the live state of an account's session, which is not stored.
 	Live func(account string) Live
+}
+
+// OAuthConfig holds what the API needs of the providers where people sign in to their mailboxes.
+type OAuthConfig struct {
+	// Providers are those of the table of providers, and idlepush.OtherProvider.
+	Providers []OAuthProvider
+
+	// Settings are the clients that settings have. They win over those that admins set.
+	Settings []idlepush.OAuthClient
+
+	// CheckIssuer checks that people can sign in at the provider with that URL, and reads its
+	// metadata for that, for at most 40 s. It returns a *CheckError if they cannot.
+	CheckIssuer func(ctx context.Context, issuer string) error
+}
+
+// OAuthProvider is one where people can sign in to their mailboxes.
+type OAuthProvider struct {
+	Name  string // of the table, or idlepush.OtherProvider
+	Title string // for people; empty: it is not known
 }
 
 // PushConfig holds what the API needs of push services.

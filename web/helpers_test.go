@@ -229,6 +229,7 @@ func (h *testServer) config() Config {
 		Mail: MailConfig{Check: h.checkLogin, Discover: discovered, Live: func(string) Live {
 			return Live{Connections: 1, LastByte: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Interval: 9 * time.Minute, Why: idlepush.Reason{Code: "interval_default"}, Tour: 30 * time.Second}
 		}},
+		OAuth: h.oauthConfig(),
 		Push: PushConfig{Transports: transports, CheckAddress: checkAddress, Route: routed, Prove: h.prove, VAPIDKey: key,
 			Preview: func(d idlepush.Device) (PushRequest, *registry.Outcome) {
 				h.mu.Lock()

@@ -25,8 +25,8 @@ type Invite struct {
 	Expires time.Time `json:"expires" doc:"Until when it can be accepted"`
 }
 
-// MadeInvite is a new invite with its code.
-type MadeInvite struct {
+// madeInvite is a new invite with its code.
+type madeInvite struct {
 	Invite
 	Code  string   `json:"code" doc:"Code to accept the invite; shown only once"`
 	URL   string   `json:"url" doc:"Link to the page that accepts the invite"`
@@ -75,7 +75,7 @@ type inviteHandlers struct {
 	publicURL func() string
 }
 
-func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[newInvite]) (*body[MadeInvite], error) {
+func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[newInvite]) (*body[madeInvite], error) {
 	if err := h.mayInvite(c, in.Body); err != nil {
 		return nil, err
 	}
@@ -88,9 +88,9 @@ func (h *inviteHandlers) createInvite(_ context.Context, c caller, in *body[newI
 	if i.For == registry.InviteForPassword {
 		view = "/#/password/"
 	}
-	made := MadeInvite{Invite: inviteOf(i), Code: code, URL: origin + view + code, Reach: reach(origin)}
+	made := madeInvite{Invite: inviteOf(i), Code: code, URL: origin + view + code, Reach: reach(origin)}
 	made.QR, err = qrRows(made.URL)
-	return &body[MadeInvite]{made}, err
+	return &body[madeInvite]{made}, err
 }
 
 // mayInvite returns a problem unless the caller may make the invite. The admin token is nobody who
@@ -135,7 +135,7 @@ func originFor(publicURL func() string, c caller) string {
 	return c.origin
 }
 
-// reach returns MadeInvite.Reach for a link to the origin.
+// reach returns madeInvite.Reach for a link to the origin.
 func reach(origin string) string {
 	scheme, host, _ := strings.Cut(origin, "://")
 	switch {

@@ -149,7 +149,7 @@ func inviteReach(t *testing.T) {
 
 func inviteWarnings(t *testing.T) {
 	t.Parallel()
-	field, _ := reflect.TypeFor[MadeInvite]().FieldByName("Reach")
+	field, _ := reflect.TypeFor[madeInvite]().FieldByName("Reach")
 	texts, err := os.ReadFile("page/texts.js")
 	fatal(t, err)
 	_, block, _ := strings.Cut(string(texts), "\treach: {\n")

@@ -183,6 +183,7 @@ var operations = strings.Fields(`
 	get/advice get/invites post/invites delete/invites/{id} post/invites/look post/invites/accept
 	get/tokens post/tokens delete/tokens/{id}
 	post/accounts/discover post/accounts/check get/accounts post/accounts get/accounts/{id} get/accounts/{id}/folders patch/accounts/{id} delete/accounts/{id}
+	get/clients patch/clients/{provider}
 	get/offers post/offers/{id}/accept delete/offers/{id}
 	get/devices post/devices get/devices/{id} patch/devices/{id} delete/devices/{id} post/devices/{id}/test get/devices/{id}/preview
 	get/notifications get/notifications/{id} get/events get/vapid`)

@@ -20,15 +20,15 @@ type Preview struct {
 	Service      string          `json:"service" doc:"The host that receives it"`
 	Method       string          `json:"method"`
 	URL          string          `json:"url" doc:"With HIDDEN for every secret, as in the headers and the body"`
-	Headers      []PreviewHeader `json:"headers" doc:"Without those of HTTP itself (Host, Content-Length, Accept-Encoding)"`
+	Headers      []previewHeader `json:"headers" doc:"Without those of HTTP itself (Host, Content-Length, Accept-Encoding)"`
 	Body         string          `json:"body" doc:"As it is sent; ciphertext differs each time"`
 	BodyEncoding string          `json:"body_encoding" enum:"text,base64" doc:"Encoding of the field body"`
 	Readable     []string        `json:"readable" doc:"Descriptions of what the service can read"`
 	Plaintext    string          `json:"plaintext,omitempty" doc:"Decrypted content, which only the device can read; absent: the body is not encrypted"`
 }
 
-// PreviewHeader is one HTTP header of a Preview.
-type PreviewHeader struct {
+// previewHeader is one HTTP header of a Preview.
+type previewHeader struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
@@ -52,13 +52,13 @@ func (h *deviceHandlers) previewDevice(_ context.Context, c caller, in *previewO
 	if err != nil {
 		return nil, err
 	}
-	p := Preview{Transport: string(d.Transport), Content: string(d.Content), Service: u.Host, Method: r.Method, URL: r.URL, Headers: []PreviewHeader{},
+	p := Preview{Transport: string(d.Transport), Content: string(d.Content), Service: u.Host, Method: r.Method, URL: r.URL, Headers: []previewHeader{},
 		Body: string(r.Body), BodyEncoding: "text", Readable: r.Readable, Plaintext: string(r.Plaintext)}
 	if !utf8.Valid(r.Body) {
 		p.Body, p.BodyEncoding = base64.StdEncoding.EncodeToString(r.Body), "base64"
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
-		p.Headers = append(p.Headers, PreviewHeader{name, r.Header.Get(name)})
+		p.Headers = append(p.Headers, previewHeader{name, r.Header.Get(name)})
 	}
 	return &body[Preview]{p}, nil
 }

@@ -23,6 +23,7 @@ type handlers struct {
 	tokens        *tokenHandlers
 	passkeys      *passkeyHandlers
 	accounts      *accountHandlers
+	oauthClients  *oauthClientHandlers
 	devices       *deviceHandlers
 	notifications *notificationHandlers
 	events        *eventHandlers
@@ -35,6 +36,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 		users:         &userHandlers{users: c.Users, logins: c.Logins, accounts: c.Accounts, devices: c.Devices, limits: l, codes: c.Codes},
 		tokens:        &tokenHandlers{users: c.Users, logins: c.Logins, publicURL: c.PublicURL},
 		accounts:      &accountHandlers{users: c.Users, logins: c.Logins, accounts: c.Accounts, limits: l, mail: c.Mail, codes: c.Codes},
+		oauthClients:  &oauthClientHandlers{c.Logins, c.Accounts, c.OAuth, c.PublicURL, l, c.Codes},
 		devices:       &deviceHandlers{users: c.Users, logins: c.Logins, accounts: c.Accounts, devices: c.Devices, limits: l, transports: c.Push.Transports, push: c.Push, codes: c.Codes},
 		notifications: &notificationHandlers{accounts: c.Accounts, devices: c.Devices, history: c.History, codes: c.Codes},
 		events:        &eventHandlers{history: c.History, guard: g, stopping: c.Stopping, streams: streams{count: make(map[string]int)}},
@@ -101,6 +103,9 @@ func (s *server) routes(h *handlers, c Config) {
 	add(s, route{full | admin, "GET /accounts/{id}/folders", "listFolders", 200, "List the folders of an account on its mail server; for its owner"}, h.accounts.listFolders)
 	add(s, route{full | admin, "PATCH /accounts/{id}", "patchAccount", 200, "Change an account; for its owner"}, h.accounts.patchAccount)
 	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Remove an account; a user with whom it is shared leaves it, and is offered nothing by its owner for a week"}, h.accounts.deleteAccount)
+
+	add(s, route{full | admin, "GET /clients", "listClients", 200, "All OAuth providers with the clients of this server; for admins"}, h.oauthClients.list)
+	add(s, route{full | admin, "PATCH /clients/{provider}", "patchClient", 200, "Set or remove the client of an OAuth provider; for admins; wants proof"}, h.oauthClients.change)
 
 	add(s, route{full, "GET /offers", "listOffers", 200, "Mailboxes that others offer to share, newest first"}, h.accounts.listOffers)
 	add(s, route{full, "POST /offers/{id}/accept", "acceptOffer", 204, "Accept an offer: the mailbox is shared, and what rings from now on is seen; the owner is told"}, h.accounts.acceptOffer)

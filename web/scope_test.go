@@ -71,6 +71,8 @@ var admissions = []admission{
 	{"PATCH /accounts/ACCOUNT", object{"enabled": false}, 401, 403, 200, 404, 200, false},
 	{"PATCH /accounts/ACCOUNT", object{"password": password, "shared_with": "BEN"}, 401, 403, 200, 404, 200, false},
 	{"DELETE /accounts/ACCOUNT", nil, 401, 403, 204, 404, 204, false},
+	{"GET /clients", nil, 401, 403, 200, 403, 200, false},
+	{"PATCH /clients/google", object{"client_id": "x"}, 401, 403, 200, 403, 200, true},
 	{"GET /offers", nil, 401, 403, 200, 200, 403, false},
 	{"POST /offers/OFFER/accept", nil, 401, 403, 204, 404, 403, false},
 	{"DELETE /offers/OFFER", nil, 401, 403, 204, 404, 403, false},
@@ -162,6 +164,7 @@ func (row admission) operation() string {
 	for _, name := range []string{"TOKEN", "ACCOUNT", "DEVICE", "NOTIFICATION", "SESSION", "USER", "INVITE", "PASSKEY", "OFFER"} {
 		path = strings.Replace(path, name, "{id}", 1)
 	}
+	path = strings.Replace(path, "/clients/google", "/clients/{provider}", 1)
 	return strings.ToLower(method) + path
 }
 

@@ -84,3 +84,18 @@ func isEndpoint(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
 }
+
+// oauthConfig has a provider of the table, another one whose client a setting has, and the one
+// that is in no table.
+func (h *testServer) oauthConfig() OAuthConfig {
+	return OAuthConfig{
+		Providers: []OAuthProvider{{"google", "Google"}, {"yahoo", "Yahoo"}, {idlepush.OtherProvider, ""}},
+		Settings:  []idlepush.OAuthClient{{Provider: "yahoo", ID: "set", Secret: marker}},
+		CheckIssuer: func(_ context.Context, issuer string) error {
+			if !strings.HasPrefix(issuer, "https://login.example.net") {
+				return &CheckError{"issuer", idlepush.Reason{Code: "issuer_invalid"}}
+			}
+			return nil
+		},
+	}
+}

@@ -22,8 +22,8 @@ type Token struct {
 	Used    time.Time `json:"used,omitzero" doc:"Approximate time of its last use; absent: not used yet"`
 }
 
-// MadeToken is a new token with its secret.
-type MadeToken struct {
+// madeToken is a new token with its secret.
+type madeToken struct {
 	Token
 	Secret string   `json:"token" doc:"The bearer token; shown only once"`
 	URL    string   `json:"url" doc:"Address of this server for the app: public-url, or the origin of the request"`
@@ -56,7 +56,7 @@ func (h *tokenHandlers) listTokens(_ context.Context, c caller, in *pageOf) (*bo
 	return listOf(tokens, func(t registry.Token) place { return placeOf(t.Created, t.ID) }, *in, func(t registry.Token) (Token, error) { return tokenOf(t), nil })
 }
 
-func (h *tokenHandlers) createToken(_ context.Context, c caller, in *body[newToken]) (*body[MadeToken], error) {
+func (h *tokenHandlers) createToken(_ context.Context, c caller, in *body[newToken]) (*body[madeToken], error) {
 	b := in.Body
 	user, err := userFor(h.users, c, b.User)
 	if err != nil {
@@ -71,13 +71,13 @@ func (h *tokenHandlers) createToken(_ context.Context, c caller, in *body[newTok
 	if err != nil {
 		return nil, notAdded(err, "too_many_tokens")
 	}
-	made := MadeToken{Token: tokenOf(t), Secret: secret, URL: originFor(h.publicURL, c)}
+	made := madeToken{Token: tokenOf(t), Secret: secret, URL: originFor(h.publicURL, c)}
 	text, err := json.Marshal(appCode{made.URL, secret})
 	if err != nil {
 		return nil, err
 	}
 	made.QR, err = qrRows(string(text))
-	return &body[MadeToken]{made}, err
+	return &body[madeToken]{made}, err
 }
 
 // appCode is what an app scans to reach this server.

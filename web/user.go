@@ -32,8 +32,8 @@ type Devices struct {
 	Suspect int `json:"suspect" doc:"Devices whose push service complains, or that could not be reached for days"`
 }
 
-// PersonName is what users see of other users, to share a mailbox with them.
-type PersonName struct {
+// personName is what users see of other users, to share a mailbox with them.
+type personName struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
@@ -122,12 +122,12 @@ func (h *userHandlers) listUsers(_ context.Context, c caller, in *pageOf) (*body
 	return listOf(users, userPlace, *in, show)
 }
 
-func (h *userHandlers) listNames(_ context.Context, _ caller, in *pageOf) (*body[List[PersonName]], error) {
+func (h *userHandlers) listNames(_ context.Context, _ caller, in *pageOf) (*body[List[personName]], error) {
 	users, err := h.users.List()
 	if err != nil {
 		return nil, err
 	}
-	return listOf(users, userPlace, *in, func(u idlepush.User) (PersonName, error) { return PersonName{u.ID, u.Name}, nil })
+	return listOf(users, userPlace, *in, func(u idlepush.User) (personName, error) { return personName{u.ID, u.Name}, nil })
 }
 
 // changeUser calls change and returns its user as an admin sees it. It reads the rest before: after

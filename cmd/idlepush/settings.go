@@ -29,8 +29,9 @@ type settings struct {
 	allowMail      netguard.Allowed // for mail servers and for finding their settings
 	allowPush      netguard.Allowed // for push endpoints
 	trustedProxies netguard.Networks
-	push           push.Values // settings of push services; nil if all are unset
-	burstLimit     int         // 0 means no limit
+	push           push.Values                     // settings of push services; nil if all are unset
+	oauth          map[string]idlepush.OAuthClient // by provider; nil if there are none
+	burstLimit     int                             // 0 means no limit
 	logLevel       slog.Level
 	logJSON        bool
 }
@@ -50,7 +51,7 @@ type setting struct {
 
 // table returns every setting. set is called for each one that is not empty; its error says which
 // values are allowed.
-func table() []setting { return slices.Concat(general, ofServices(), last) }
+func table() []setting { return slices.Concat(general, ofClients(), ofServices(), last) }
 
 // ofServices returns the settings of the push services.
 func ofServices() (list []setting) {
@@ -298,8 +299,11 @@ func fileFlag(value *string) string {
 	return *value
 }
 
-// check checks the settings of push services that depend on each other.
+// check checks the settings that depend on each other.
 func (s settings) check() error {
+	if err := s.checkClients(); err != nil {
+		return err
+	}
 	for _, service := range services {
 		if service.Check == nil {
 			continue

@@ -14,6 +14,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"idlepush"
 	"idlepush/netguard"
 )
 
@@ -54,6 +55,12 @@ func settingsSources(t *testing.T) {
 			push := netguard.Target{Host: "10.0.0.1", Addr: netip.MustParseAddrPort("10.0.0.1:8080"), Plain: true}
 			return s.allowMail.Permit(mail) == nil && s.allowMail.Permit(push) != nil && s.allowPush.Permit(push) == nil && s.allowPush.Permit(mail) != nil
 		}},
+		"a client of a provider": {[]string{"--oauth-microsoft-client-id=1", "--oauth-microsoft-client-secret-file", file}, nil, func(s settings) bool {
+			return len(s.oauth) == 1 && s.oauth["microsoft"] == idlepush.OAuthClient{Provider: "microsoft", ID: "1", Secret: "a-token-of-enough-length"}
+		}},
+		"a client of an issuer": {nil, map[string]string{"IDLEPUSH_OAUTH_ISSUER": "https://login.example.org/realms/home", "IDLEPUSH_OAUTH_CLIENT_ID": "2"}, func(s settings) bool {
+			return len(s.oauth) == 1 && s.oauth["other"] == idlepush.OAuthClient{Provider: "other", Issuer: "https://login.example.org/realms/home", ID: "2"}
+		}},
 		"no burst limit": {[]string{"--burst-limit=0"}, nil, func(s settings) bool { return s.burstLimit == 0 }},
 		"mailto":         {[]string{"--vapid-subject=mailto:a@example.org"}, nil, func(s settings) bool { return s.push["vapid-subject"] == "mailto:a@example.org" }},
 	} {
@@ -73,6 +80,7 @@ func settingsErrors(t *testing.T) {
 		{"key", "planted"}, {"allow-nets", "planted"}, {"allow-nets", "10.0.0.0/8"}, {"allow-mail", "planted,planted:x"}, {"allow-mail", "fd00::/8"}, {"allow-push", "planted"}, {"allow-push", "10.0.0.0/8:80"}, {"trusted-proxies", "planted"}, {"trusted-proxies", "10.0.0.1"}, {"fcm-endpoint", "planted"}, {"apns-endpoint", "ftp://planted"},
 		{"vapid-subject", "planted"}, {"vapid-subject", "mailto:planted"}, {"vapid-subject", "https://"},
 		{"vapid-subject", "mailto:me@planted.local"}, {"vapid-subject", "https://planted"}, {"vapid-subject", "https://localhost"}, {"burst-limit", "planted"}, {"burst-limit", "-1"}, {"burst-limit", "101"},
+		{"oauth-issuer", "planted"}, {"oauth-issuer", "http://planted.example"}, {"oauth-issuer", "https://planted.example/?a=b"}, {"oauth-issuer", "https://u:p@planted.example"},
 		{"log-level", "planted"}, {"log-format", "planted"},
 	} {
 		_, err := parse("serve", []string{"--" + c.setting + "=" + c.value}, func(string) string { return "" }, new(bytes.Buffer))
@@ -85,6 +93,7 @@ func settingsErrors(t *testing.T) {
 		want string
 	}{
 		{[]string{"--apns-key=x"}, "apns-key-id"}, {[]string{"--apns-key-id=x"}, "apns-key "}, {[]string{"--admin-token-file=/no/such/file"}, "admin-token"},
+		{[]string{"--oauth-google-client-secret=x"}, "oauth-google-client-id "}, {[]string{"--oauth-issuer=https://a.example"}, "oauth-client-id "}, {[]string{"--oauth-client-id=x"}, "oauth-issuer "},
 		{[]string{"--admin-token=aaaaaaaaaaaaaaaaaaaaaaaa", "--admin-token-file=/no/such/file"}, "remove one"},
 		{[]string{"--listen=:1", "stray"}, "argument 2"}, {[]string{"--no-such"}, "no-such"},
 	} {

@@ -31,6 +31,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 	return web.New(web.Config{
 		Users: store.Users, Logins: store.Logins, Accounts: store.Accounts, Devices: store.Devices, History: store.History,
 		Mail:  s.mailConfig(pool, d.Codes, log),
+		OAuth: s.oauthConfig(),
 		Push:  pushConfig(d, public),
 		Codes: d.Codes,
 		Log:   log, Version: version(),

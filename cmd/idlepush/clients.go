@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+
+	"idlepush"
+	"idlepush/watcher/oauth"
+	"idlepush/web"
+)
+
+// ofClients returns the settings of the OAuth clients: two for each provider of the table, and three
+// for one that is not there.
+func ofClients() (list []setting) {
+	of := func(provider, prefix, title string) {
+		client := func(change func(c *idlepush.OAuthClient, v string)) func(*settings, string) error {
+			return func(s *settings, v string) error {
+				c := s.oauth[provider]
+				c.Provider = provider
+				change(&c, v)
+				if s.oauth == nil {
+					s.oauth = make(map[string]idlepush.OAuthClient)
+				}
+				s.oauth[provider] = c
+				return nil
+			}
+		}
+		if provider == idlepush.OtherProvider {
+			set := client(func(c *idlepush.OAuthClient, v string) { c.Issuer = v })
+			list = append(list, setting{"oauth-issuer", "", false, "the https `address` of an OAuth provider that has no settings of its own", func(s *settings, v string) error {
+				if !isIssuer(v) {
+					return errors.New("want the https address of an authorization server, such as https://login.example.org/realms/home")
+				}
+				return set(s, v)
+			}})
+		}
+		list = append(list,
+			setting{prefix + "-id", "", false, "the client `id` of this server at " + title + ", for people who sign in to a mailbox there",
+				client(func(c *idlepush.OAuthClient, v string) { c.ID = v })},
+			setting{prefix + "-secret", "", true, "the `secret` of that client; default: it has none",
+				client(func(c *idlepush.OAuthClient, v string) { c.Secret = idlepush.Secret(v) })})
+	}
+	for _, p := range oauth.Table() {
+		of(p.Name, "oauth-"+p.Name+"-client", p.Title)
+	}
+	of(idlepush.OtherProvider, "oauth-client", "the provider of oauth-issuer")
+	return list
+}
+
+// isIssuer reports whether v has the form of an issuer (RFC 8414 section 2).
+func isIssuer(v string) bool {
+	u, err := url.Parse(v)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+}
+
+// checkClients checks the settings of OAuth clients that depend on each other.
+func (s settings) checkClients() error {
+	missing := func(name, without string) error {
+		return fmt.Errorf("setting %s (--%s or %s): is required with %s", name, name, variable(name), without)
+	}
+	for provider, c := range s.oauth {
+		prefix := "oauth-" + provider + "-client"
+		if provider == idlepush.OtherProvider {
+			prefix = "oauth-client"
+			if c.Issuer == "" {
+				return missing("oauth-issuer", "oauth-client-id and oauth-client-secret")
+			}
+		}
+		if c.ID == "" {
+			return missing(prefix+"-id", "the other settings of that client")
+		}
+	}
+	return nil
+}
+
+// oauthConfig returns what the API needs of OAuth providers.
+func (s settings) oauthConfig() web.OAuthConfig {
+	discoverer := oauth.Discoverer{HTTP: oauth.NewHTTP(s.allowMail.Permit, nil), Permit: s.allowMail.Permit}
+	config := web.OAuthConfig{
+		Settings: slices.Collect(maps.Values(s.oauth)),
+		CheckIssuer: func(ctx context.Context, issuer string) error {
+			_, err := discoverer.Discover(ctx, issuer)
+			if e, ok := errors.AsType[*oauth.Error](err); ok {
+				return &web.CheckError{Field: "issuer", Reason: e.Reason}
+			}
+			return err
+		},
+	}
+	for _, p := range oauth.Table() {
+		config.Providers = append(config.Providers, web.OAuthProvider{Name: p.Name, Title: p.Title})
+	}
+	config.Providers = append(config.Providers, web.OAuthProvider{Name: idlepush.OtherProvider})
+	return config
+}

@@ -1,9 +1,9 @@
 // Package discover finds the IMAP settings of a mail address, so that nobody has to know them.
 //
-// [Finder.Find] asks several sources, the best of which wins; [Sources] has their order. First come
-// a table of the large providers, what the domain itself publishes, and Thunderbird's list of
-// providers. Then come the provider that receives the domain's mail, SRV records, and a guess.
-// Third parties learn only the domain. A [Result] also has what a person must do first, such as
+// [Finder.Find] asks several sources, the best of which wins; [Sources] has their order. First comes
+// a table of the large providers, for their own domains and those whose mail they receive. Then come
+// what the domain itself publishes, Thunderbird's list of providers, the same of the provider that
+// receives the domain's mail, SRV records, and a guess. Third parties learn only the domain. A [Result] also has what a person must do first, such as
 // making an app password.
 //
 // It is a package of its own because it speaks HTTPS and DNS, which nothing else about IMAP does.
@@ -32,8 +32,8 @@ import (
 type Source string
 
 // The sources. Autoconfig and WellKnown are published by the domain itself, in Thunderbird's
-// format. ISPDB is Thunderbird's list of providers, and MX the same list for the provider that
-// receives the domain's mail. SRV is RFC 6186 and RFC 8314 section 5. Guess is a server that
+// format. ISPDB is Thunderbird's list of providers. MX is the table or that list, for the provider
+// that receives the domain's mail. SRV is RFC 6186 and RFC 8314 section 5. Guess is a server that
 // answers under a usual name.
 const (
 	Table      Source = "table"
@@ -171,7 +171,7 @@ func (f *Finder) ask(ctx context.Context, email, domain string) map[Source]found
 		enough()
 		group.Wait()
 	}()
-	sources := f.sources(email, domain)
+	sources := f.sources(ctx, email, domain)
 	for source, look := range sources {
 		group.Go(func() { answers <- answer{source, look(ctx)} })
 	}
@@ -190,23 +190,27 @@ func (f *Finder) ask(ctx context.Context, email, domain string) map[Source]found
 	return said
 }
 
-// settled reports whether a source has given settings and all better ones have answered.
+// settled reports whether a source has given settings, or a provider that has none, and all better
+// ones have answered.
 func settled(said map[Source]found) bool {
-	for _, source := range Sources[1:] {
+	for _, source := range Sources {
 		got, answered := said[source]
 		if !answered {
 			return false
 		}
-		if len(got.settings) > 0 {
+		if len(got.settings) > 0 || got.provider != nil {
 			return true
 		}
 	}
 	return false
 }
 
-// sources are the ways to find the settings of a domain that is not in the table.
-func (f *Finder) sources(email, domain string) map[Source]func(context.Context) found {
+// sources are the ways to find the settings of a domain that is not in the table. One whose mail a
+// provider of the table receives is hosted there, whatever an old file of the domain says.
+func (f *Finder) sources(ctx context.Context, email, domain string) map[Source]func(context.Context) found {
+	receiver := sync.OnceValue(func() string { return f.receiver(ctx, domain) })
 	return map[Source]func(context.Context) found{
+		Table: func(context.Context) found { return hosted(email, receiver()) },
 		Autoconfig: func(ctx context.Context) found {
 			return f.config(ctx, Autoconfig, "https://autoconfig."+domain+"/mail/config-v1.1.xml?emailaddress="+escape(email), email)
 		},
@@ -214,7 +218,7 @@ func (f *Finder) sources(email, domain string) map[Source]func(context.Context) 
 			return f.config(ctx, WellKnown, "https://"+domain+"/.well-known/autoconfig/mail/config-v1.1.xml?emailaddress="+escape(email), email)
 		},
 		ISPDB: func(ctx context.Context) found { return f.config(ctx, ISPDB, ispdb+domain, email) },
-		MX:    func(ctx context.Context) found { return f.mx(ctx, email, domain) },
+		MX:    func(ctx context.Context) found { return f.mx(ctx, email, domain, receiver()) },
 		SRV:   func(ctx context.Context) found { return f.srv(ctx, email, domain) },
 		Guess: func(ctx context.Context) found { return f.guess(ctx, email, domain) },
 	}

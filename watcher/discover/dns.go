@@ -15,41 +15,46 @@ import (
 // ispdb is Thunderbird's list of providers, by domain.
 const ispdb = "https://autoconfig.thunderbird.net/v1.1/"
 
-// mx finds the provider that takes the domain's mail, by its most preferred server: in the table,
-// or in what that provider publishes. It sends that provider its own domain alone.
-func (f *Finder) mx(ctx context.Context, email, domain string) found {
+// receiver returns the most preferred server that takes the domain's mail; empty: there is none.
+func (f *Finder) receiver(ctx context.Context, domain string) string {
 	list, err := f.Resolver.LookupMX(ctx, domain)
 	if err != nil || len(list) == 0 {
-		return found{}
+		return ""
 	}
 	best := slices.MinFunc(list, func(a, b *net.MX) int { return cmp.Compare(a.Pref, b.Pref) })
 	host := strings.ToLower(strings.TrimSuffix(best.Host, "."))
-	if p := providerByMX(host); p != nil {
-		return hosted(p, email)
-	}
 	if !netguard.IsHostName(host) {
+		return ""
+	}
+	return host
+}
+
+// hosted is what the table says of the provider to which the receiver belongs: there the whole address
+// is the user name.
+func hosted(email, receiver string) found {
+	p := providerByMX(receiver)
+	if base, err := publicsuffix.EffectiveTLDPlusOne(receiver); p == nil && err == nil {
+		p = providerOf(base)
+	}
+	if p == nil {
 		return found{}
 	}
-	base, err := publicsuffix.EffectiveTLDPlusOne(host)
-	if err != nil || base == domain {
-		return found{}
-	}
-	if p := providerOf(base); p != nil {
-		return hosted(p, email)
-	}
-	got := f.config(ctx, MX, "https://autoconfig."+base+"/mail/config-v1.1.xml", email)
-	if len(got.settings) == 0 {
-		got = f.config(ctx, MX, ispdb+base, email)
+	got := found{provider: p, settings: p.result(email).Settings}
+	for i := range got.settings {
+		got.settings[i].Source, got.settings[i].Username = MX, email
 	}
 	return got
 }
 
-// hosted is what the table says of a provider that takes the mail of another domain: there the
-// whole address is the user name.
-func hosted(p *provider, email string) found {
-	got := found{provider: p, settings: p.result(email).Settings}
-	for i := range got.settings {
-		got.settings[i].Source, got.settings[i].Username = MX, email
+// mx is what the provider to which the receiver belongs publishes. It is sent its own domain alone.
+func (f *Finder) mx(ctx context.Context, email, domain, receiver string) found {
+	base, err := publicsuffix.EffectiveTLDPlusOne(receiver)
+	if err != nil || base == domain {
+		return found{}
+	}
+	got := f.config(ctx, MX, "https://autoconfig."+base+"/mail/config-v1.1.xml", email)
+	if len(got.settings) == 0 {
+		got = f.config(ctx, MX, ispdb+base, email)
 	}
 	return got
 }

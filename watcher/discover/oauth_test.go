@@ -101,11 +101,13 @@ func hostedSignIn(t *testing.T) {
 	for name, c := range map[string]struct {
 		mx, srv, file, want string
 	}{
-		"Google by MX":               {"aspmx.l.google.com.", "", "", "imap.gmail.com [app_password oauth] google"},
-		"Microsoft by MX":            {"example-org.mail.protection.outlook.com.", "", "", "outlook.office365.com [oauth] microsoft"},
-		"Google by SRV":              {"", "imap.gmail.com.", "", "imap.gmail.com [app_password oauth] google"},
-		"Microsoft by its own file":  {"", "", "outlook.office365.com", "outlook.office365.com [oauth] microsoft"},
-		"a server that nobody knows": {"", "imap.example.org.", "", "imap.example.org [password]"},
+		"Google by MX":                   {"aspmx.l.google.com.", "", "", "imap.gmail.com [app_password oauth] google"},
+		"Microsoft by MX":                {"example-org.mail.protection.outlook.com.", "", "", "outlook.office365.com [oauth] microsoft"},
+		"Google by MX, with an old file": {"aspmx.l.google.com.", "", "mail.example.org", "imap.gmail.com [app_password oauth] google"},
+		"Proton by MX, with an old file": {"mail.protonmail.ch.", "", "mail.example.org", "none"},
+		"Google by SRV":                  {"", "imap.gmail.com.", "", "imap.gmail.com [app_password oauth] google"},
+		"Microsoft by its own file":      {"", "", "outlook.office365.com", "outlook.office365.com [oauth] microsoft"},
+		"a server that nobody knows":     {"", "imap.example.org.", "", "imap.example.org [password]"},
 	} {
 		tn := newTestNet(t)
 		if c.mx != "" {
@@ -118,7 +120,7 @@ func hostedSignIn(t *testing.T) {
 			tn.pages["autoconfig.example.org"] = servesConfig(c.file)
 		}
 		r := find(t, tn.finder(), "ann@example.org")
-		if got := way(r); got != c.want || (r.Name == "") != strings.Contains(got, "example.org") {
+		if got := way(r); got != c.want || c.mx != "" && len(r.Settings) > 0 && r.Settings[0].Source != MX || (r.Name == "") != strings.Contains(got, "example.org") {
 			t.Errorf("%s: %s, of %q", name, got, r.Name)
 		}
 	}

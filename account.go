@@ -31,7 +31,8 @@ type Account struct {
 	Port       int
 	Security   Security
 	Username   string
-	Password   Secret   `json:"-"`
+	OAuth      string   // the provider that gives access: its name or issuer URL; empty: a password does
+	Password   Secret   `json:"-"` // with OAuth: a new refresh token, on its way to the store
 	Folders    []string // as the server spells them, decoded; never empty
 	Link       string   // template of the link that a click opens (CheckLink); empty: the page
 	Enabled    bool

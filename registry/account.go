@@ -27,7 +27,7 @@ func (row accountRow) visible(user string) bool {
 // accountOf returns the account of a row, without its password.
 func accountOf(k id, row accountRow, s standingRow) idlepush.Account {
 	return idlepush.Account{ID: string(k), Revision: row.Revision, Owner: row.Owner, SharedWith: row.sharers(), OfferedTo: row.offeredTo(), Email: row.Email, Host: row.Host, Port: row.Port,
-		Security: row.Security, Username: row.Username, Folders: row.Folders, Link: row.Link, Enabled: row.Enabled, Created: row.Created,
+		Security: row.Security, Username: row.Username, OAuth: row.OAuth, Folders: row.Folders, Link: row.Link, Enabled: row.Enabled, Created: row.Created,
 		Edited: row.Edited, Status: s.Status.status()}
 }
 
@@ -61,19 +61,23 @@ func readAccount(tx *table.Tx, account string) (idlepush.Account, accountRow, er
 
 // accountCost is what it reads and writes at most to write the row of an account, without the index
 // keys of people.
-const accountCost = 6
+const accountCost = 7
 
-// putAccount writes the row of an account. Those with whom it is shared, the offers and the mailbox
-// are those of row.
-func putAccount(tx *table.Tx, a idlepush.Account, row accountRow) error {
-	row = accountRow{Revision: a.Revision, Owner: a.Owner, SharedWith: row.SharedWith, Offers: row.Offers, Email: a.Email, Host: a.Host, Port: a.Port,
-		Security: a.Security, Username: a.Username, Folders: a.Folders, Link: a.Link, Enabled: a.Enabled, Created: a.Created,
-		Edited: a.Edited, Mailbox: row.Mailbox}
+// putAccount writes the row of an account, and its grant. Those with whom it is shared, the offers
+// and the mailbox are those of before, the row that it replaces.
+func putAccount(tx *table.Tx, a idlepush.Account, before accountRow) error {
+	row := accountRow{Revision: a.Revision, Owner: a.Owner, SharedWith: before.SharedWith, Offers: before.Offers, Email: a.Email, Host: a.Host, Port: a.Port,
+		Security: a.Security, Username: a.Username, OAuth: a.OAuth, Folders: a.Folders, Link: a.Link, Enabled: a.Enabled, Created: a.Created,
+		Edited: a.Edited, Mailbox: before.Mailbox}
+	password := a.Password
+	if a.OAuth != "" {
+		password = ""
+	}
 	var err error
-	if row.Password, err = row.passwordPlace(tx, id(a.ID)).Seal(string(a.Password)); err != nil {
+	if row.Password, err = row.passwordPlace(tx, id(a.ID)).Seal(string(password)); err != nil {
 		return err
 	}
-	return accounts.Put(tx, id(a.ID), row)
+	return errors.Join(accounts.Put(tx, id(a.ID), row), putGrant(tx, id(a.ID), a, before, row))
 }
 
 func putStatus(tx *table.Tx, account string, st idlepush.Status) error {
@@ -92,6 +96,8 @@ func putStatus(tx *table.Tx, account string, st idlepush.Status) error {
 // caller has checked that the login of a works, at a.Status.LoggedIn. a.Owner sees its
 // notifications from now on, and its owner is notified; see codeShareJoined. If the login of the
 // existing account does not work, it takes that of a and starts again.
+//
+// If a.OAuth is set, a.Password is the refresh token. No method but [Mail.Grant] returns it.
 //
 // It returns ErrNotFound if there is no such owner, ErrDenied if session is not empty and has
 // ended, a FullError if the owner has as many as one may have, and a RefusedError as Update does.
@@ -115,7 +121,7 @@ func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (out id
 	if err != nil {
 		return idlepush.Account{}, false, err
 	}
-	return out, added, nil
+	return withoutGrant(out), added, nil
 }
 
 // add is Add without the offers.
@@ -154,13 +160,17 @@ func joinByPassword(set *queueSet, account string, a idlepush.Account) (idlepush
 	}
 	out.Revision++
 	if !out.Visible(a.Owner) {
-		if err := join(set, id(account), &row, a.Owner, byPassword); err != nil {
+		how := byPassword
+		if a.OAuth != "" {
+			how = byConsent
+		}
+		if err := join(set, id(account), &row, a.Owner, how); err != nil {
 			return out, err
 		}
 		out.SharedWith, out.OfferedTo = row.sharers(), row.offeredTo()
 	}
 	if out.Status.State == idlepush.StateAttention || out.Status.State == idlepush.StateRetrying {
-		out.Host, out.Port, out.Security, out.Password = a.Host, a.Port, a.Security, a.Password
+		out.Host, out.Port, out.Security, out.OAuth, out.Password = a.Host, a.Port, a.Security, a.OAuth, a.Password
 		out.Edited, out.Status = set.now, idlepush.Status{State: idlepush.StateNew, Since: set.now, Proof: out.Status.Proof, LoggedIn: a.Status.LoggedIn}
 		if err := putStatus(set.tx, out.ID, out.Status); err != nil {
 			return out, err

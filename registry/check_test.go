@@ -132,6 +132,18 @@ func checkAccounts(t testing.TB, tx *table.Tx) {
 			t.Errorf("nothing says how account %s stands, %v", row.Key, err)
 		}
 	}
+	for _, row := range all(t, tx, grants) {
+		if found, err := accounts.Has(tx, row.Key); err != nil || !found {
+			t.Errorf("a grant belongs to no account, %v", err)
+		}
+		a, whole, err := accounts.Get(tx, row.Key)
+		if err == nil && whole {
+			_, err = openGrant(tx, row.Key, a)
+		}
+		if err != nil || whole && a.OAuth == "" {
+			t.Errorf("the grant of account %s, by %q: %v", row.Key, a.OAuth, err)
+		}
+	}
 	for _, row := range all(t, tx, standings) {
 		if found, err := accounts.Has(tx, row.Key); err != nil || !found {
 			t.Errorf("account %s is not there, and stands somehow, %v", row.Key, err)

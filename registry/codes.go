@@ -32,9 +32,12 @@ const (
 	codeShareJoined  codes.Code = "share_joined"
 )
 
-// byPassword is the case of codeShareJoined for a person who has added the mailbox with its
-// password.
-const byPassword = "password"
+// byPassword and byConsent are the cases of codeShareJoined for a person who has added the mailbox
+// with its password, or by consent at its provider. byConsent is also that of CodeShareEnded.
+const (
+	byPassword = "password"
+	byConsent  = "consent"
+)
 
 // These tell a person what somebody has done with the admin token.
 const (
@@ -82,12 +85,16 @@ const (
 	ofDevice    = "device"
 	ofLogins    = "logins"
 	ofClient    = "client"
+	ofConsent   = "consent"
 	ofPublicURL = "public-url"
 )
 
 const (
 	rowDamaged = " is damaged, or something other than idlepush has changed it: "
 	whoWrote   = " Find out who else can write the data folder."
+
+	shareEnded = "it no longer rings for you, because its owner no longer watches it or is gone: to keep it, "
+	hasJoined  = ", and is notified of its new mail from now on. If you did not expect that, change the password at the provider, and end the share on the page of the mailbox"
 
 	linkMade = " has made a link by which a new password can be chosen for you, within 24 hours. Whoever has the link can log in as you. " +
 		"If you did not ask for it, change your password on your page “You”, which ends the link, and ask who made it."
@@ -103,11 +110,13 @@ var Codes = []codes.Entry{
 	{Code: "device_refused", Text: "Its push service takes pushes to other devices, but refuses those to this one. Register the device again; if the push server is yours, let this server push to its address too."},
 	{Code: CodeExcess, Text: "More than {limit} mails came to this mailbox in 24 hours. This summary counts those that came after them, which are not listed one by one. They are in the mailbox."},
 	{Code: codeDuplicate, Text: "It did not ring again: the same mail was there before, in {folder}."},
-	{Code: CodeShareEnded, Text: "it no longer rings for you, because its owner no longer watches it or is gone: to keep it, add it again with its password " +
-		"(mail server {host}, port {port}, encryption {security}, user name {username})"},
+	{Code: CodeShareEnded, Text: shareEnded + "add it again with its password (mail server {host}, port {port}, encryption {security}, user name {username})", Cases: map[string]string{
+		byConsent: shareEnded + "add it again by signing in to it at its provider (mail server {host}, user name {username})",
+	}},
 	{Code: codeShareOffered, Text: "“{person}” wants to share a mailbox with you, under the name {mailbox}, which is on the mail server {host}. It rings for you only if you accept, on the page “Mailboxes”"},
 	{Code: codeShareJoined, Text: "“{person}” has accepted, and is notified of its new mail from now on", Cases: map[string]string{
-		byPassword: "“{person}” has added it with its password, and is notified of its new mail from now on. If you did not expect that, change the password at the provider, and end the share on the page of the mailbox",
+		byPassword: "“{person}” has added it with its password" + hasJoined,
+		byConsent:  "“{person}” has added it by signing in to it at its provider" + hasJoined,
 	}},
 	{Code: codeTokenByAdmin, Text: "somebody with the admin token has made a token for an app of yours, {token}: if you do not know of it, end it on your page “You”"},
 	{Code: codeDeviceByAdmin, Text: "somebody with the admin token has added or changed a device of yours, {device}: if you do not know of it, remove it on your page “Devices”"},
@@ -130,6 +139,7 @@ var Codes = []codes.Entry{
 		ofDevice:    "The row of a device in the store" + rowDamaged + "it was removed (id {id}), and rings once it is registered again." + whoWrote,
 		ofLogins:    "Tokens, sessions or invites in the store are damaged, or something other than idlepush has changed them: {count} were removed. People log in again." + whoWrote,
 		ofClient:    "The OAuth client of the provider {provider} in the store" + rowDamaged + "it was removed. Set it again on the page “People”, or as a setting." + whoWrote,
+		ofConsent:   "What the store has of the consent by which a mailbox is opened" + rowDamaged + "it was removed (id {id}). Its owner signs in to the mailbox again." + whoWrote,
 		ofPublicURL: "The public URL in the store" + rowDamaged + "it is not used. Set public-url." + whoWrote,
 	}},
 	{Code: codeDeviceGone, Text: "{device} gets no more notifications: {cause}"},

@@ -27,17 +27,19 @@ type damage struct {
 	tokens    []table.Row[digest, tokenRow]
 	invites   []table.Row[digest, inviteRow]
 	clients   []table.Row[table.Text, clientRow]
+	grants    []table.Row[id, grantRow]
 	publicURL bool
 }
 
 func findDamage(tx *table.Tx) (d damage, err error) {
-	var failed [6]error
+	var failed [7]error
 	d.users, failed[0] = users.Damaged(tx)
 	d.accounts, failed[1] = accounts.Damaged(tx)
 	d.devices, failed[2] = devices.Damaged(tx)
 	d.tokens, failed[3] = tokens.Damaged(tx)
 	d.invites, failed[4] = invites.Damaged(tx)
 	d.clients, failed[5] = clients.Damaged(tx)
+	d.grants, failed[6] = grants.Damaged(tx)
 	_, err = openMeta(tx, metaPublicURL, new(string))
 	d.publicURL = errors.Is(err, ErrCorrupt)
 	if d.publicURL {
@@ -66,6 +68,9 @@ func (d damage) warnings() (list []idlepush.Reason) {
 	for _, row := range d.clients {
 		list = append(list, warn(ofClient).With("provider", string(row.Key)))
 	}
+	for _, row := range d.grants {
+		list = append(list, warn(ofConsent).With("id", string(row.Key)))
+	}
 	if d.publicURL {
 		list = append(list, warn(ofPublicURL))
 	}
@@ -73,8 +78,9 @@ func (d damage) warnings() (list []idlepush.Reason) {
 }
 
 // contain keeps warnings of the rows that are damaged, and notifies the people whose device or
-// mailbox it was. It removes those of devices, tokens, invites and OAuth clients: a person
-// registers, logs in or sets the client again. Those of users and accounts stay, until somebody removes them or restores a backup.
+// mailbox it was. It removes those of devices, tokens, invites, grants and clients: a person
+// registers, logs in, consents or sets the client again. Those of users and accounts stay, until
+// somebody removes them or restores a backup.
 func (c *core) contain(now time.Time) error {
 	var d damage
 	err := c.db.View(func(tx *table.Tx) (err error) {
@@ -98,7 +104,7 @@ func (c *core) contain(now time.Time) error {
 			return err
 		}
 	}
-	return errors.Join(removeRows(c.db, tokens, keysOf(d.tokens)), removeRows(c.db, invites, keysOf(d.invites)), removeRows(c.db, clients, keysOf(d.clients)))
+	return errors.Join(removeRows(c.db, tokens, keysOf(d.tokens)), removeRows(c.db, invites, keysOf(d.invites)), removeRows(c.db, clients, keysOf(d.clients)), removeRows(c.db, grants, keysOf(d.grants)))
 }
 
 func keysOf[K, V any](rows []table.Row[K, V]) (list []K) {
@@ -183,5 +189,5 @@ func removeDamagedAccount(tx *table.Tx, account id) (done bool, err error) {
 			return false, err
 		}
 	}
-	return true, errors.Join(standings.Delete(tx, account), accounts.Delete(tx, account))
+	return true, errors.Join(standings.Delete(tx, account), grants.Delete(tx, account), accounts.Delete(tx, account))
 }

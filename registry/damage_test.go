@@ -124,6 +124,7 @@ var targets = []target{
 	targetIn(invites, func(h house) digest { return digestOf(h.person) }, ofLogins, noInvite),
 	targetIn(accounts, func(h house) id { return id(h.shared.ID) }, ofMailbox, noAccount),
 	targetIn(clients, func(house) table.Text { return "google" }, ofClient, noClient),
+	targetIn(grants, func(h house) id { return id(h.own.ID) }, ofConsent, noGrant),
 	targetIn(devices, func(h house) deviceKey { return deviceKey{id(h.ann.ID), id(h.phone.ID)} }, ofDevice, noDevice),
 }
 
@@ -190,6 +191,15 @@ func noAccount(t *testing.T, h house, s *Store) {
 func noClient(t *testing.T, _ house, s *Store) {
 	if list, err := s.Accounts.Clients(); err != nil || len(list) > 0 {
 		t.Errorf("the clients are %+v, %v", list, err)
+	}
+}
+
+func noGrant(t *testing.T, h house, s *Store) {
+	if refresh, err := s.Mail.Grant(h.own); !errors.Is(err, ErrNotFound) {
+		t.Errorf("it is read: %v, %v", refresh != "", err)
+	}
+	if err := s.Mail.SetGrant(h.own.ID, "refresh token", "another"); !errors.Is(err, ErrStale) {
+		t.Errorf("it is written anew: %v", err)
 	}
 }
 
@@ -294,6 +304,11 @@ func copiedRows(t *testing.T) {
 		{clients.Name(), table.Text("google"), table.Text("microsoft"), ofClient, func(t *testing.T, s *Store) {
 			if list, err := s.Accounts.Clients(); err != nil || len(list) != 1 || list[0].Provider != "google" {
 				t.Errorf("the clients are %+v, %v", list, err)
+			}
+		}},
+		{grants.Name(), id(h.own.ID), id(h.shared.ID), ofConsent, func(t *testing.T, s *Store) {
+			if _, err := s.Mail.Grant(h.shared); !errors.Is(err, ErrNotFound) {
+				t.Errorf("another account has it: %v", err)
 			}
 		}},
 		{devices.Name(), deviceKey{ann, id(h.phone.ID)}, deviceKey{ben, "mine"}, ofDevice, func(t *testing.T, s *Store) {

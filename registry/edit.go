@@ -13,7 +13,9 @@ import (
 // and nothing is tried again by itself. Update returns ErrStale if the account was edited since a
 // was read, and ErrTaken if another account is that mailbox already.
 //
-// A changed login counts as one that has never worked; a.Status has no effect.
+// A changed login counts as one that has never worked; a.Status has no effect. If a.OAuth is set,
+// a.Password is a new refresh token; empty: the one that is there stays, unless provider, host, port,
+// security or user name change.
 //
 // Cursors stay, except those of folders that are no longer watched: such a folder, watched again
 // later, starts from its end.
@@ -50,12 +52,12 @@ func (s Accounts) UpdateChecked(a idlepush.Account, loggedIn, now time.Time) (ou
 	if err != nil {
 		return idlepush.Account{}, err
 	}
-	return out, nil
+	return withoutGrant(out), nil
 }
 
 // updateCost is what updateAccount reads and writes at most, without the cursors and the people of
 // the account.
-const updateCost = 14
+const updateCost = 15
 
 // updateAccount writes the account. done reports whether all of that fitted the transaction. If
 // not, only a part of the people it is shared with have changed.
@@ -111,7 +113,7 @@ func updateAccount(set *queueSet, a idlepush.Account, loggedIn time.Time) (out i
 	mended := old.Status.Failures > 0 && !loggedIn.IsZero()
 	out = a
 	out.Revision, out.Created, out.Owner, out.Edited, out.Status = old.Revision+1, old.Created, old.Owner, old.Edited, old.Status
-	if loggedIn.IsZero() && a.Mailbox() == old.Mailbox() && a.Password == old.Password {
+	if loggedIn.IsZero() && a.Mailbox() == old.Mailbox() && a.OAuth == old.OAuth && a.Password == old.Password {
 		loggedIn = old.Status.LoggedIn
 	}
 	if !isSameSession(a, old) || old.Status.Ended() || mended {
@@ -184,6 +186,6 @@ func removeCursors(tx *table.Tx, a idlepush.Account, list []folderKey, all bool)
 
 // isSameSession reports whether the same session serves both.
 func isSameSession(a, b idlepush.Account) bool {
-	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username && a.Password == b.Password &&
-		a.Enabled == b.Enabled && slices.Equal(a.Folders, b.Folders)
+	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username &&
+		a.OAuth == b.OAuth && a.Password == b.Password && a.Enabled == b.Enabled && slices.Equal(a.Folders, b.Folders)
 }

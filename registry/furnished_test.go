@@ -29,7 +29,7 @@ type furnished struct {
 	link            string        // code of the password link for ben that ann has made
 	invite          Invite        // the one for a person
 
-	shared, own idlepush.Account // ann's, which ben sees too, and ben's
+	shared, own idlepush.Account // ann's, which ben sees too, and ben's, with OAuth
 
 	phone, page, tablet idlepush.Device // ann's, ann's browser, and ben's, which is in his session
 	late                idlepush.Device // ann's, for which nothing waits
@@ -82,7 +82,7 @@ func furnish(t *testing.T, s *Store) furnished {
 	check(s.db.Update(func(tx *table.Tx) error {
 		return asked.Put(tx, askedKey{id(f.ben.ID), id(f.ann.ID)}, askedRow{Told: dawn})
 	}))
-	f.own.OfferedTo = []string{f.ann.ID}
+	f.own.OfferedTo, f.own.OAuth, f.own.Password = []string{f.ann.ID}, "microsoft", "refresh token"
 	f.own, err = s.Accounts.Update(f.own, dawn)
 	check(err)
 	offers, err := s.Accounts.Offers(f.ann.ID)

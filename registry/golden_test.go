@@ -72,6 +72,13 @@ func opened(t testing.TB, s *Store) map[string]string {
 		for _, row := range all(t, tx, clients) {
 			words[fmt.Sprint("secret of client ", row.Key)] = unsealed[string](t, row.Value.secretPlace(tx, row.Key), row.Value.Secret)
 		}
+		for _, row := range all(t, tx, grants) {
+			a, err := accountRowOf(tx, string(row.Key))
+			if err != nil {
+				t.Error(err)
+			}
+			words[fmt.Sprint("grant of account ", row.Key)] = unsealed[string](t, a.grantPlace(tx, row.Key), row.Value.Refresh)
+		}
 		for _, row := range all(t, tx, devices) {
 			words[fmt.Sprint("secrets of device ", row.Key)] = unsealed[deviceSecrets](t, devices.Place(tx, row.Key), row.Value.Secrets)
 		}
@@ -188,11 +195,13 @@ func goldenMailboxes(t *testing.T, s *Store) {
 		t.Fatalf("%d accounts, %v", len(list), err)
 	}
 	for _, a := range list {
-		password, shared, next := idlepush.Secret("mailbox password"), 0, uint32(2)
+		password, oauth, shared, next := idlepush.Secret(""), "microsoft", 0, uint32(2)
 		if a.Email == "ann@example.org" {
-			password, shared, next = "another", 1, 8
+			password, oauth, shared, next = "another", "", 1, 8
+		} else if refresh, err := s.Mail.Grant(a); err != nil || refresh != "refresh token" {
+			t.Errorf("the refresh token: %v, %v", refresh == "refresh token", err)
 		}
-		if a.Host != "imap.example.org" || a.Port != 993 || a.Security != idlepush.SecurityTLS || a.Username != a.Email || a.Password != password ||
+		if a.Host != "imap.example.org" || a.Port != 993 || a.Security != idlepush.SecurityTLS || a.Username != a.Email || a.OAuth != oauth || a.Password != password ||
 			len(a.SharedWith) != shared || !a.Enabled || !a.Created.Equal(dawn) {
 			t.Errorf("account %+v", a)
 		}

@@ -320,6 +320,7 @@ func content(t testing.TB, s *Store) map[string]string {
 		put(t, tx, words, "invite", invites)
 		put(t, tx, words, "account", accounts)
 		put(t, tx, words, "client", clients)
+		put(t, tx, words, "grant", grants)
 		put(t, tx, words, "standing", standings)
 		put(t, tx, words, "cursor", cursors)
 		put(t, tx, words, "host", hosts)

@@ -192,6 +192,12 @@ var calls = []call{
 			f.phone.Address = "another"
 			return two(f.s.Devices.RegisterByAdmin(f.phone, noon))
 		}},
+	{method: "Mail.Grant",
+		do: func(f furnished) (any, error) { return f.s.Mail.Grant(f.own) }},
+	{method: "Mail.SetGrant",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Mail.SetGrant(f.own.ID, "refresh token", "another"))
+		}},
 	{method: "Mail.PutHost",
 		do: func(f furnished) (any, error) {
 			return only(f.s.Mail.PutHost("imap.example.org:993", Host{MissedNews: 1}))

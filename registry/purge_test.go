@@ -32,6 +32,7 @@ func sizes(t testing.TB, s *Store) map[string]int {
 		count["tokens"] = len(all(t, tx, tokens))
 		count["invites"] = len(all(t, tx, invites))
 		count["accounts"] = len(all(t, tx, accounts))
+		count["grants"] = len(all(t, tx, grants))
 		count["standings"] = len(all(t, tx, standings))
 		count["cursors"] = len(all(t, tx, cursors))
 		count["devices"] = len(all(t, tx, devices))

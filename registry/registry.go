@@ -7,8 +7,8 @@
 //
 // # What is kept
 //
-// The rows of users, tokens, invites, accounts, clients and devices carry tags that only the key of the
-// store makes; damage.go says what becomes of one that does not fit.
+// The rows of users, tokens, invites, accounts, grants, clients and devices carry tags that only the
+// key of the store makes; damage.go says what becomes of one that does not fit.
 //
 // The tables of the store, with their keys (rows.go has their rows and indexes):
 //
@@ -20,6 +20,7 @@
 //	accounts       mailboxes with their sealed password, by id; found by user, by whom they are offered
 //	               to, by mailbox
 //	clients        OAuth clients with their sealed secret, by provider
+//	grants         by account: its sealed refresh token, if a provider gives access (OAuth)
 //	asked          by owner and person: when the person was told of an offer, or declined one
 //	standings      by account: its status, how many mails are unread
 //	cursors        by account and folder: how far the folder was handled

@@ -11,7 +11,7 @@ import (
 	"idlepush/registry/table"
 )
 
-// Remove removes the account with its cursors, and notifies each person with whom it is shared; see
+// Remove removes the account with its cursors and its grant, and notifies each person with whom it is shared; see
 // [CodeShareEnded]. What waits for it is not sent. The next Purge removes its activity. What does
 // not fit one transaction takes several, and each notifies those who stop seeing the account in it.
 func (s Accounts) Remove(account string, now time.Time) error {
@@ -64,10 +64,7 @@ func removeAccount(set *queueSet, account id, row accountRow) (done bool, err er
 		row.Enabled, row.Revision = false, row.Revision+1
 		return false, accounts.Put(set.tx, account, row)
 	}
-	if err := standings.Delete(set.tx, account); err != nil {
-		return false, err
-	}
-	return true, accounts.Delete(set.tx, account)
+	return true, errors.Join(standings.Delete(set.tx, account), grants.Delete(set.tx, account), accounts.Delete(set.tx, account))
 }
 
 // notifySharesEnded notifies those with whom the account is shared, if they are not among the
@@ -90,6 +87,9 @@ func notifySharesEnded(set *queueSet, account string, row accountRow, people []s
 func notifyShareEnded(set *queueSet, account id, row accountRow, user string) error {
 	reason := idlepush.Reason{Code: CodeShareEnded}.With(codes.Account, row.Email).With("host", row.Host).With("port", strconv.Itoa(row.Port)).
 		With("security", string(row.Security)).With("username", row.Username)
+	if row.OAuth != "" {
+		reason = reason.With(codes.Case, byConsent)
+	}
 	_, err := set.notifyUser(id(user), reason, string(account), user)
 	return err
 }

@@ -64,6 +64,7 @@ var (
 	})
 
 	clients = table.NewTagged[table.Text, clientRow]("clients") // by OAuth provider
+	grants = table.NewTagged[id, grantRow]("grants") // of accounts with OAuth
 
 	asked = table.New[askedKey, askedRow]("asked") // by owner and person
 
@@ -169,7 +170,7 @@ var (
 // tables are all tables and indexes of a store. Of indexes that share a bucket it has the first.
 var tables = []table.Named{
 	users, usersNamed, guesses, tokens, tokensOf, tokensID, invites, invitesOf, invitesID, passwordLinks,
-	accounts, accountsOf, accountsFor, accountsAt, clients, asked, standings, cursors, hosts,
+	accounts, accountsOf, accountsFor, accountsAt, grants, clients, asked, standings, cursors, hosts,
 	devices, devicesID, devicesAt, queues, due, members, lanes,
 	notifications, byStableID, wordless, notRung, undecided, unfinished,
 	deliveries, waiting, metas,
@@ -279,6 +280,7 @@ type accountRow struct {
 	Port       int
 	Security   idlepush.Security
 	Username   string
+	OAuth      string `json:",omitempty"`
 	Password   table.Sealed
 	Folders    []string
 	Link       string `json:",omitempty"`
@@ -288,9 +290,20 @@ type accountRow struct {
 	Mailbox    string `json:",omitempty"`
 }
 
+// login is where the password of an account goes, and for whom.
+func (row accountRow) login() []string {
+	return []string{row.Host, strconv.Itoa(row.Port), string(row.Security), row.Username}
+}
+
 // passwordPlace returns the place of the sealed password, which opens for this login alone.
 func (row accountRow) passwordPlace(tx *table.Tx, k id) table.Place {
-	return accounts.Place(tx, k).With(row.Host, strconv.Itoa(row.Port), string(row.Security), row.Username)
+	return accounts.Place(tx, k).With(row.login()...)
+}
+
+// grantRow is what a person has consented to. It is apart from the account because providers give
+// another token with each use.
+type grantRow struct {
+	Refresh table.Sealed // the refresh token
 }
 
 // clientRow is an idlepush.OAuthClient. Its provider is the key.

@@ -66,6 +66,7 @@ var (
 	})
 
 	Clients = table.NewTagged[table.Text, Client]("clients")
+	Grants = table.NewTagged[ID, Grant]("grants")
 
 	Asked     = table.New[IDs, AskedRow]("asked") // by owner
 	Guesses   = table.New[ID, Guess]("guesses")
@@ -260,6 +261,7 @@ type Account struct {
 	Port       int
 	Security   string
 	Username   string
+	OAuth      string       `json:",omitempty"`
 	Password   table.Sealed // a string; its place is With host, port, security and username
 	Folders    []string
 	Link       string `json:",omitempty"`
@@ -267,6 +269,10 @@ type Account struct {
 	Created    time.Time
 	Edited     time.Time
 	Mailbox    string `json:",omitempty"`
+}
+
+type Grant struct {
+	Refresh table.Sealed // a string; its place is With OAuth, host, port, security and username of the account
 }
 
 type share struct {

@@ -1,0 +1,94 @@
+package registry
+
+import (
+	"errors"
+	"slices"
+
+	"idlepush"
+	"idlepush/registry/table"
+)
+
+// grantPlace returns the place of the refresh token, which opens for this provider and this login
+// alone.
+func (row accountRow) grantPlace(tx *table.Tx, k id) table.Place {
+	return grants.Place(tx, k).With(row.OAuth).With(row.login()...)
+}
+
+// sealGrant writes the refresh token of an account.
+func sealGrant(tx *table.Tx, k id, row accountRow, refresh idlepush.Secret) error {
+	sealed, err := row.grantPlace(tx, k).Seal(string(refresh))
+	if err != nil {
+		return err
+	}
+	return grants.Put(tx, k, grantRow{sealed})
+}
+
+// openGrant returns the refresh token of an account, or ErrNotFound if it has none.
+func openGrant(tx *table.Tx, k id, row accountRow) (refresh idlepush.Secret, err error) {
+	grant, found, err := grants.Get(tx, k)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	if err == nil {
+		err = row.grantPlace(tx, k).Open(grant.Refresh, (*string)(&refresh))
+	}
+	return refresh, err
+}
+
+// putGrant writes the refresh token that a brings. If it brings none, the one that is there stays,
+// unless it opens nothing any more.
+func putGrant(tx *table.Tx, k id, a idlepush.Account, before, row accountRow) error {
+	switch {
+	case a.OAuth != "" && a.Password != "":
+		return sealGrant(tx, k, row, a.Password)
+	case before.OAuth != "" && (before.OAuth != row.OAuth || !slices.Equal(before.login(), row.login())):
+		return grants.Delete(tx, k)
+	}
+	return nil
+}
+
+// withoutGrant returns the account as callers see it.
+func withoutGrant(a idlepush.Account) idlepush.Account {
+	if a.OAuth != "" {
+		a.Password = ""
+	}
+	return a
+}
+
+// Grant returns the refresh token of an account with OAuth. It is for the provider and the server
+// of seen alone: Grant returns ErrStale if a person has edited the account since seen was read. It
+// returns ErrNotFound if the account or its token is not there, which takes a new consent.
+func (m Mail) Grant(seen idlepush.Account) (refresh idlepush.Secret, err error) {
+	err = m.db.View(func(tx *table.Tx) error {
+		row, err := accountRowOf(tx, seen.ID)
+		if err == nil && !row.Edited.Equal(seen.Edited) {
+			err = ErrStale
+		}
+		if err != nil {
+			return err
+		}
+		refresh, err = openGrant(tx, id(seen.ID), row)
+		return err
+	})
+	return refresh, err
+}
+
+// SetGrant replaces the refresh token of an account by the one that its provider gave for it. It
+// returns ErrStale if it is not old any more: a person has consented anew, or changed the account to
+// another mailbox. Other edits do not matter, because old may be of no use any more.
+func (m Mail) SetGrant(account string, old, refresh idlepush.Secret) error {
+	return m.db.Update(func(tx *table.Tx) error {
+		row, err := accountRowOf(tx, account)
+		if err != nil {
+			return err
+		}
+		is, err := openGrant(tx, id(account), row)
+		if errors.Is(err, ErrNotFound) || err == nil && is != old {
+			err = ErrStale
+		}
+		if err != nil {
+			return err
+		}
+		return sealGrant(tx, id(account), row, refresh)
+	})
+}

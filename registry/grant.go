@@ -23,6 +23,12 @@ func sealGrant(tx *table.Tx, k id, row accountRow, refresh idlepush.Secret) erro
 	return grants.Put(tx, k, grantRow{sealed})
 }
 
+// isFor reports whether the grant of the account is for the provider and the login of a.
+func (row accountRow) isFor(a idlepush.Account) bool {
+	other := accountRow{Host: a.Host, Port: a.Port, Security: a.Security, Username: a.Username}
+	return row.OAuth == a.OAuth && slices.Equal(row.login(), other.login())
+}
+
 // openGrant returns the refresh token of an account, or ErrNotFound if it has none.
 func openGrant(tx *table.Tx, k id, row accountRow) (refresh idlepush.Secret, err error) {
 	grant, found, err := grants.Get(tx, k)
@@ -41,7 +47,7 @@ func putGrant(tx *table.Tx, k id, a idlepush.Account, before, row accountRow) er
 	switch {
 	case a.OAuth != "" && a.Password != "":
 		return sealGrant(tx, k, row, a.Password)
-	case before.OAuth != "" && (before.OAuth != row.OAuth || !slices.Equal(before.login(), row.login())):
+	case before.OAuth != "" && !before.isFor(a):
 		return grants.Delete(tx, k)
 	}
 	return nil
@@ -55,13 +61,14 @@ func withoutGrant(a idlepush.Account) idlepush.Account {
 	return a
 }
 
-// Grant returns the refresh token of an account with OAuth. It is for the provider and the server
-// of seen alone: Grant returns ErrStale if a person has edited the account since seen was read. It
-// returns ErrNotFound if the account or its token is not there, which takes a new consent.
+// Grant returns the refresh token of an account with OAuth. It is for the provider and the login of
+// seen alone: Grant returns ErrStale if they are others, or a person has edited the account since
+// seen was read. It returns ErrNotFound if the account or its token is not there, which takes a new
+// consent.
 func (m Mail) Grant(seen idlepush.Account) (refresh idlepush.Secret, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		row, err := accountRowOf(tx, seen.ID)
-		if err == nil && !row.Edited.Equal(seen.Edited) {
+		if err == nil && (!row.Edited.Equal(seen.Edited) || !row.isFor(seen)) {
 			err = ErrStale
 		}
 		if err != nil {

@@ -70,6 +70,11 @@ func grantReturned(t *testing.T) {
 	if _, err := s.Mail.Grant(a); !errors.Is(err, ErrStale) {
 		t.Errorf("a session of the account before reads it: %v", err)
 	}
+	elsewhere := renewed
+	elsewhere.Host = "evil.example"
+	if _, err := s.Mail.Grant(elsewhere); !errors.Is(err, ErrStale) {
+		t.Errorf("a session at another server reads it: %v", err)
+	}
 	if err := s.Accounts.Remove(a.ID, dawn); err != nil {
 		t.Fatal(err)
 	}

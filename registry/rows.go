@@ -64,7 +64,7 @@ var (
 	})
 
 	clients = table.NewTagged[table.Text, clientRow]("clients") // by OAuth provider
-	grants = table.NewTagged[id, grantRow]("grants") // of accounts with OAuth
+	grants  = table.NewTagged[id, grantRow]("grants")           // of accounts with OAuth
 
 	asked = table.New[askedKey, askedRow]("asked") // by owner and person
 

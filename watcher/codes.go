@@ -1,6 +1,9 @@
 package watcher
 
-import "idlepush/codes"
+import (
+	"idlepush/codes"
+	"idlepush/watcher/oauth"
+)
 
 // Codes are those of a [Failure] and of an account's status.
 var Codes = []codes.Entry{
@@ -62,16 +65,27 @@ var Codes = []codes.Entry{
 		notAuthorized: "the mail server knows this user but does not let it use the mailbox: check the user name, and who may use the mailbox",
 		unexplained: "the mail server refuses the login without saying why: check user name and password, and whether the provider wants an app password " +
 			"or IMAP switched on",
+		byToken: "the mail server does not accept the sign-in: check that the user name is that of the person who signed in, or of a mailbox that this person may open. Then sign in again.",
+		microsoft: "Microsoft does not accept the sign-in and does not say why: check that IMAP is switched on for the mailbox, that the user name is its main address, " +
+			"and that whoever signed in may open it. Then sign in again.",
+		notForMail: "the sign-in does not include access to mail: sign in again, and allow it",
 		workedBefore: "the mail server refuses a password that it took before: if you have changed it there, enter the new one here; " +
 			"if not, idlepush tries again by itself",
 	}},
 	{Code: "app_password_required", Text: "the provider wants an app password: make one in the security settings of your account there, and enter it here"},
-	{Code: "web_login_required", Text: "the provider wants you to log in on its web page first: do that, then enter the password here again"},
+	{Code: "web_login_required", Text: "the provider wants you to log in on its web page first: do that, then enter the password here again", Cases: map[string]string{
+		byToken: "the provider wants you to log in on its web page first: do that, then sign in here again",
+	}},
 	{Code: "unsafe_login", Text: "the provider takes this for an unsafe login: switch on IMAP in its settings, and enter the authorisation code that it gives for that as the password"},
 	{Code: "imap_off", Text: "IMAP is switched off for this mailbox: switch it on in the provider's settings, then enter the password here again", Cases: map[string]string{
+		byToken:   "IMAP is switched off for this mailbox: switch it on in the provider's settings, then sign in here again",
 		microsoft: "Microsoft took the login but does not open the mailbox: check that IMAP is switched on for it, and that the user name is its main address",
 	}},
-	{Code: "oauth_required", Text: "the provider takes no passwords for this mailbox any more, only OAuth, which this version of idlepush cannot do yet"},
+	{Code: "oauth_required", Text: "the provider takes no passwords for this mailbox any more: sign in with the provider instead"},
+	{Code: "oauth_not_accepted", Text: "the mail server takes no sign-in with a provider: enter the password of the mailbox instead"},
+	{Code: "consent_missing", Text: "idlepush has lost the sign-in for this mailbox: sign in again"},
+	{Code: "client_missing", Text: "this server has no client for {provider} any more, and cannot open the mailbox: its admin must set one"},
+	{Code: "token_for_others", Text: "a sign-in with {provider} is not for this mail server: check host"},
 	{Code: "password_not_accepted", Text: "the server accepts no password on this connection: choose tls, or use a provider that offers app passwords"},
 	{Code: "password_expired", Text: "the password has expired: set a new one at the provider, and enter it here"},
 	{Code: "contact_admin", Text: "the mail server wants you to ask its admin"},
@@ -106,9 +120,11 @@ const (
 	notAuthorized    = "not_authorized"
 	unexplained      = "unexplained"
 	workedBefore     = "worked_before"
+	byToken          = "token" // of an account with OAuth
+	notForMail       = "scope"
 	microsoft        = "microsoft"
 	oneOfSeveral     = "one_of_several"
 	idleBreaks       = "idle_breaks"
 )
 
-var sentences = codes.Join(Codes)
+var sentences = codes.Join(Codes, oauth.Codes)

@@ -16,6 +16,7 @@ import (
 	"idlepush/clocks"
 	"idlepush/codes"
 	"idlepush/netguard"
+	"idlepush/watcher/oauth"
 	"idlepush/watcher/wire"
 )
 
@@ -27,12 +28,13 @@ const clockWait = time.Minute
 type Failure struct {
 	idlepush.Reason
 	// Field is the one of the account that a person should look at: host, port, security, username,
-	// password, folders; may be empty.
+	// password, consent, folders; may be empty.
 	Field  string
 	Server string // what the server said to it, cleaned and without the password; may be empty
 
 	final    bool          // only a person can help
 	personal bool          // it lies in this account, and says nothing of the host
+	tellFrom int           // of a final one: the refusal from which on people are told; 0: see tellAfter
 	minWait  time.Duration // the next try is not before this
 	maxWait  time.Duration // nor after this; 0: it may wait longer
 	cause    error
@@ -56,6 +58,11 @@ func (f *Failure) Text() string { return sentences.Sentence(f.Code, f.Told().Par
 // diagnose makes a Failure of what ended a session or a check.
 func diagnose(a *idlepush.Account, err error) *Failure {
 	f := classify(err)
+	if a.OAuth != "" {
+		f = f.byToken(a, err)
+	} else if f.Code == "login_refused" && f.Params[codes.Case] == unexplained && providerOf(a.Host).microsoft {
+		f.Reason = idlepush.Reason{Code: "oauth_required"}
+	}
 	f.cause = err
 	if said, ok := errors.AsType[*imap.Error](err); ok {
 		f.Server = said.Text
@@ -78,15 +85,18 @@ func diagnoseCheck(a *idlepush.Account, err error) *Failure {
 	return f
 }
 
-// redact takes out a password that a server may have sent back, as it is, quoted, or as
-// AUTHENTICATE PLAIN sends it.
+// redact takes out a password or access token that a server may have sent back, as it is, quoted, or
+// as AUTHENTICATE sends it.
 func redact(text string, a *idlepush.Account) string {
 	if a.Password == "" {
 		return text
 	}
 	plain := string(a.Password)
-	for _, form := range []string{plain, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(plain), wire.Clean(plain),
-		base64.StdEncoding.EncodeToString([]byte("\x00" + a.Username + "\x00" + plain))} {
+	forms := []string{plain, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(plain), wire.Clean(plain)}
+	for _, message := range saslMessages(a) {
+		forms = append(forms, base64.StdEncoding.EncodeToString([]byte(message)))
+	}
+	for _, form := range forms {
 		if form == "" {
 			continue
 		}
@@ -102,6 +112,17 @@ func redact(text string, a *idlepush.Account) string {
 	return text
 }
 
+// saslMessages returns what AUTHENTICATE may send for an account.
+func saslMessages(a *idlepush.Account) (list []string) {
+	if a.OAuth == "" {
+		return []string{"\x00" + a.Username + "\x00" + string(a.Password)} // PLAIN
+	}
+	for _, b := range bearers {
+		list = append(list, b.message(a))
+	}
+	return list
+}
+
 // classify tells failures apart by what a person or the supervisor does about them.
 func classify(err error) *Failure {
 	if _, ok := errors.AsType[*storeError](err); ok {
@@ -109,6 +130,12 @@ func classify(err error) *Failure {
 	}
 	if forbidden, ok := errors.AsType[*netguard.ForbiddenError](err); ok {
 		return &Failure{Reason: notAllowed(forbidden), Field: "host", minWait: personWait, personal: true}
+	}
+	if noToken, ok := errors.AsType[*oauth.Error](err); ok {
+		return noTokenFailure(noToken)
+	}
+	if errors.Is(err, errNoOAuth) {
+		return &Failure{Reason: idlepush.Reason{Code: "oauth_not_accepted"}, Field: "host", final: true, personal: true}
 	}
 	if errors.Is(err, errOnlyOAuth) {
 		return &Failure{Reason: idlepush.Reason{Code: "oauth_required"}, Field: "password", final: true, personal: true}

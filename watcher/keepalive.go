@@ -37,6 +37,8 @@ type provider struct {
 	interval time.Duration // of IDLE; zero: usualInterval
 	polled   bool          // its IDLE reports nothing
 	life     time.Duration // it cuts sessions somewhat older than this; zero: it does not
+	// It is Microsoft's own, which takes no passwords any more and gives no reasons.
+	microsoft bool
 }
 
 // providers are facts that change: learned behaviour comes before them. Sources: FairEmail's and
@@ -47,6 +49,7 @@ var providers = []provider{
 	{domains: []string{"gmx.net", "gmx.com", "gmx.de", "web.de", "ionos.de", "ionos.com", "1und1.de"}, interval: 12 * time.Minute},
 	{domains: []string{"me.com", "icloud.com"}, interval: 4 * time.Minute},
 	{domains: []string{"163.com", "126.com", "yeah.net", "188.com", "naver.com"}, polled: true},
+	{domains: []string{"outlook.com", "office365.com", "hotmail.com"}, microsoft: true},
 	{domains: []string{"gmail.com", "googlemail.com", "google.com"}, life: 23 * time.Hour},
 }
 

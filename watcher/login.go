@@ -15,6 +15,7 @@ import (
 
 	"idlepush"
 	"idlepush/netguard"
+	"idlepush/watcher/oauth"
 	"idlepush/watcher/wire"
 )
 
@@ -24,6 +25,10 @@ type Dialer struct {
 	Permit  netguard.Permit
 	TLS     *tls.Config // roots and session cache; nil: the system's roots
 	Version string      // of this program, for ID (RFC 2971)
+
+	// Client returns the client that is registered with a provider, by its name or issuer URL; nil:
+	// there are none.
+	Client func(provider string) (oauth.Client, bool)
 
 	families *wire.Families // the pool's; nil: none are known
 
@@ -40,8 +45,14 @@ var (
 	errOnlyOAuth = errors.New("the server accepts only OAuth")
 )
 
-// login connects and logs in. The connection lives until ctx ends or it is closed.
+// login connects and logs in by a.Password, which is an access token if a provider opens the
+// account. The connection lives until ctx ends or it is closed.
 func (d Dialer) login(ctx context.Context, a *idlepush.Account) (*wire.Conn, error) {
+	if a.OAuth != "" {
+		if err := d.mayShowToken(a); err != nil {
+			return nil, err
+		}
+	}
 	conn, err := wire.Dial(ctx, wire.Endpoint{Host: a.Host, Port: a.Port, Security: wire.Security(a.Security),
 		Permit: d.Permit, TLS: d.TLS, Families: d.families, Resolve: d.resolve, Dial: d.dial}, wire.DefaultLimits, timeout)
 	if err != nil {
@@ -65,7 +76,11 @@ func (e *loginError) Unwrap() error { return e.err }
 
 func (d Dialer) authenticate(conn *wire.Conn, a *idlepush.Account) error {
 	if !conn.Preauth() {
-		if err := logIn(conn, a.Username, string(a.Password)); err != nil {
+		logIn := logInByPassword
+		if a.OAuth != "" {
+			logIn = logInByToken
+		}
+		if err := logIn(conn, a); err != nil {
 			return err
 		}
 	}
@@ -83,9 +98,10 @@ func (d Dialer) authenticate(conn *wire.Conn, a *idlepush.Account) error {
 	return err
 }
 
-// logIn prefers AUTHENTICATE PLAIN: LOGIN takes no password beyond ASCII (RFC 6855 section 5). It
+// logInByPassword prefers AUTHENTICATE PLAIN: LOGIN takes no password beyond ASCII (RFC 6855 section 5). It
 // does not try a refused password again by the other: providers count.
-func logIn(conn *wire.Conn, user, password string) error {
+func logInByPassword(conn *wire.Conn, a *idlepush.Account) error {
+	user, password := a.Username, string(a.Password)
 	plain, login := conn.Has(imap.AuthCap("PLAIN")), !conn.Has(imap.CapLoginDisabled)
 	switch {
 	case plain:
@@ -150,9 +166,23 @@ func listFolders(conn *wire.Conn) (list []wire.Listed, unreadable int, err error
 	return list, unreadable, err
 }
 
-// Check logs in to an account and lists its folders. It stores nothing and changes nothing in the
-// mailbox. It takes at most a few times 30 s; ctx ends it sooner. Its error is a *Failure.
+// Check logs in to an account by its password and lists its folders. It stores nothing and changes
+// nothing in the mailbox. It takes at most a few times 30 s; ctx ends it sooner. Its error is a
+// *Failure.
 func (d Dialer) Check(ctx context.Context, a idlepush.Account) (Ability, error) {
+	if a.OAuth != "" {
+		a.Password = "" // it is no access token
+	}
+	return d.check(ctx, a)
+}
+
+// CheckToken is Check by an access token that the provider a.OAuth has given.
+func (d Dialer) CheckToken(ctx context.Context, a idlepush.Account, token idlepush.Secret) (Ability, error) {
+	a.Password = token
+	return d.check(ctx, a)
+}
+
+func (d Dialer) check(ctx context.Context, a idlepush.Account) (Ability, error) {
 	conn, err := d.login(ctx, &a)
 	if err != nil {
 		return Ability{}, diagnoseCheck(&a, err)

@@ -91,6 +91,9 @@ func docsNumbers(t *testing.T) {
 		{"Mail that is found less than 65 s after it came does not count as missed", lateBy, 65 * time.Second},
 		{"and is tried again within a minute", clockWait, time.Minute},
 		{"if the server does not answer within 30 s", timeout, 30 * time.Second},
+		{"after four fifths of its life, and at the latest a minute before its end", tokenSkew, time.Minute},
+		{"A time that it names is honoured, up to an hour", maxTokenWait, time.Hour},
+		{"asked once more after about a minute", firstLoginWaits[0], time.Minute},
 	} {
 		if !strings.Contains(page, n.words) {
 			t.Errorf("docs/behaviour.md does not say %q any more", n.words)
@@ -184,7 +187,7 @@ func docsAttentionReasons(t *testing.T) {
 	}
 	_, listed, _ := strings.Cut(string(text), "\n## Attention\n")
 	listed, _, _ = strings.Cut(listed, "\n## ")
-	failures := []*Failure{classify(errOnlyOAuth), classify(errNoPassword)}
+	failures := []*Failure{classify(errOnlyOAuth), classify(errNoPassword), classify(errNoOAuth), {Reason: idlepush.Reason{Code: "token_for_others"}, final: true}, {Reason: idlepush.Reason{Code: "client_missing"}, final: true}}
 	for _, f := range loginCodes {
 		failures = append(failures, &f)
 	}

@@ -3,6 +3,7 @@ package watcher
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net"
@@ -34,6 +35,7 @@ type Pool struct {
 	askers map[string]*asker  // by account
 	hosts  map[string]*host   // by host and port
 	known  map[string]*proofs // by account
+	opened map[string]*access // by account with OAuth
 }
 
 // Live describes an account's session beside the status in the store: ages, which are not worth
@@ -64,9 +66,27 @@ func (p *Pool) Live(account string) (l Live) {
 }
 
 // Check is Dialer.Check with the address families that the pool knows for the host, to which it
-// adds. It may be called from any goroutine, whether the pool runs or not.
-func (p *Pool) Check(ctx context.Context, a idlepush.Account) (Ability, error) {
-	return p.dialer().Check(ctx, a)
+// adds. If a provider opens the account, it must be one of the store, as it is there but for its
+// folders. Check may be called from any goroutine, whether the pool runs or not.
+func (p *Pool) Check(ctx context.Context, a idlepush.Account) (able Ability, err error) {
+	opened := p.access(&a)
+	if opened == nil {
+		return p.dialer().Check(ctx, a)
+	}
+	_, err = opened.open(ctx, &a, func() (err error) {
+		able, err = p.dialer().CheckToken(ctx, a, a.Password)
+		return err
+	})
+	if _, told := errors.AsType[*Failure](err); err != nil && !told {
+		err = diagnoseCheck(&a, err)
+	}
+	return able, err
+}
+
+// CheckToken is Dialer.CheckToken, as Check is Dialer.Check, for an account that need not be in the
+// store.
+func (p *Pool) CheckToken(ctx context.Context, a idlepush.Account, token idlepush.Secret) (Ability, error) {
+	return p.dialer().CheckToken(ctx, a, token)
 }
 
 func (p *Pool) dialer() Dialer {
@@ -160,6 +180,7 @@ func (p *Pool) forget(accounts []idlepush.Account) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	maps.DeleteFunc(p.known, func(id string, _ *proofs) bool { return !kept[id] })
+	maps.DeleteFunc(p.opened, func(id string, _ *access) bool { return !kept[id] })
 	maps.DeleteFunc(p.askers, func(id string, _ *asker) bool { return !kept[id] })
 }
 

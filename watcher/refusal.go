@@ -157,6 +157,7 @@ type refusals struct {
 	since time.Time // when the first came
 	again time.Time // when the login is tried again; zero: that does not wait for a refusal
 	told  bool      // the account is in attention
+	soon  bool      // people are told even before tellAfter
 
 	reason idlepush.Reason // of the last
 }
@@ -185,11 +186,15 @@ func loginWait(count int, lasted time.Duration) time.Duration {
 	return rareLoginWait
 }
 
-func refusalsOf(st idlepush.Status) refusals {
-	r := refusals{st.Failures, st.Failing, st.Retry, st.State == idlepush.StateAttention, st.Reason}
+func refusalsOf(a *idlepush.Account) refusals {
+	st := a.Status
+	r := refusals{count: st.Failures, since: st.Failing, again: st.Retry, told: st.State == idlepush.StateAttention, reason: st.Reason}
 	if r.again.IsZero() && !r.told {
 		// The reason is that of another failure since the last refusal.
-		r.reason = afterSuccess(idlepush.Reason{Code: "login_refused"})
+		r.reason = idlepush.Reason{Code: "login_refused"}.With(codes.Case, workedBefore)
+		if a.OAuth != "" {
+			r.reason = r.reason.With(codes.Case, byToken)
+		}
 	}
 	return r
 }
@@ -209,7 +214,7 @@ func (r *refusals) add(now time.Time) {
 // attention, for the first time.
 func (r *refusals) tell(now time.Time) bool {
 	r.since = earlier(r.since, now.Round(0)) // the clock may have been ahead
-	if r.told || r.count == 0 || now.Sub(r.since) < tellAfter {
+	if r.told || r.count == 0 || !r.soon && now.Sub(r.since) < tellAfter {
 		return false
 	}
 	r.told = true
@@ -238,7 +243,7 @@ func (r *refusals) status(reason idlepush.Reason) idlepush.Status {
 
 // afterSuccess returns the reason for the refusal of a password that has worked before.
 func afterSuccess(r idlepush.Reason) idlepush.Reason {
-	if r.Code == "login_refused" && r.Params[codes.Case] != notAuthorized {
+	if said := r.Params[codes.Case]; r.Code == "login_refused" && (said == "" || said == unexplained) {
 		return r.With(codes.Case, workedBefore)
 	}
 	return r

@@ -11,6 +11,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/watcher/oauth"
 	"idlepush/watcher/wire"
 )
 
@@ -38,6 +39,7 @@ type session struct {
 	waiter  *waiter
 
 	renew   time.Time // when to make way for another session, before the provider cuts it; or zero
+	denied  int       // times in a row that the provider gave no access token for that
 	counted int       // unread messages of the account, as last written; -1: not written yet
 
 	tours
@@ -69,6 +71,10 @@ func newSession(w *watched, conn *wire.Conn) *session {
 	if life := w.host.provider.life; life > 0 {
 		s.renew = time.Now().Add(early(life))
 	}
+	if !w.due.IsZero() {
+		// A server may cut a session when its access token expires.
+		s.renew = sooner(s.renew, time.Now().Add(max(time.Until(w.due), minTokenSession)))
+	}
 	return s
 }
 
@@ -92,8 +98,8 @@ func (s *session) run(ctx context.Context) error {
 			return err
 		}
 		s.confirmed = true
-		if !s.renew.IsZero() && !time.Now().Before(s.renew) {
-			return errRenewed
+		if err := s.makeWay(ctx); err != nil {
+			return err
 		}
 		if !sleep(ctx, s.waiter.pause(found)) {
 			return ctx.Err()
@@ -106,6 +112,30 @@ func (s *session) run(ctx context.Context) error {
 		}
 		s.waiter.read = s.host.clock.read()
 	}
+}
+
+// makeWay returns errRenewed when another session is to take over. With OAuth it first gets the
+// access token for that one: while the provider gives none, this session goes on.
+func (s *session) makeWay(ctx context.Context) error {
+	if s.renew.IsZero() || time.Now().Before(s.renew) {
+		return nil
+	}
+	if s.access == nil {
+		return errRenewed
+	}
+	_, _, err := s.access.get(ctx, s.account, "")
+	failed, noToken := errors.AsType[*oauth.Error](err)
+	switch {
+	case noToken && failed.Remedy == oauth.Retry:
+		s.denied++
+		wait := backoff(s.denied, max(noTokenFailure(failed).minWait, time.Minute))
+		s.renew = time.Now().Add(wait)
+		s.log.Warn("no new access token; the session goes on, and asks again", "status", failed.Code, "wait", wait.Round(time.Second))
+		return nil
+	case err != nil:
+		return err
+	}
+	return errRenewed
 }
 
 // endLooks has push decide on the old mail of looks that nobody goes on with.

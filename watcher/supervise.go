@@ -12,6 +12,7 @@ import (
 	"idlepush"
 	"idlepush/clocks"
 	"idlepush/registry"
+	"idlepush/watcher/oauth"
 	"idlepush/watcher/wire"
 )
 
@@ -33,6 +34,8 @@ type watched struct {
 	proofs   *proofs
 	asker    *asker
 	failures *failures
+	access   *access   // nil: a password opens the account
+	due      time.Time // when its access token is to be renewed
 }
 
 // supervisor keeps one account's session running. It lives on the heap, and its methods return
@@ -103,15 +106,15 @@ func (p *proofs) live() Live {
 
 func (p *Pool) newSupervisor(a *idlepush.Account) *supervisor {
 	h := p.host(a)
-	known := &proofs{host: h}
+	known, opened := &proofs{host: h}, p.access(a)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if before := p.known[a.ID]; before != nil && before.host == h {
 		known = before
 	}
 	p.known[a.ID], p.askers[a.ID] = known, newAsker()
-	return &supervisor{pool: p, watched: watched{account: a, store: p.Store, host: h, log: p.Log.With("account", a.ID), proofs: known, asker: p.askers[a.ID], failures: new(failures)},
-		refusals: refusalsOf(a.Status), awake: h.clock.read().Wall}
+	return &supervisor{pool: p, watched: watched{account: a, store: p.Store, host: h, log: p.Log.With("account", a.ID), proofs: known, asker: p.askers[a.ID], failures: new(failures), access: opened},
+		refusals: refusalsOf(a), awake: h.clock.read().Wall}
 }
 
 // supervise keeps one account's session running until ctx ends or only a person can help.
@@ -120,7 +123,7 @@ func (p *Pool) supervise(ctx context.Context, a *idlepush.Account) {
 	if s.refusals.count == 0 {
 		// The status in the store is from an earlier run of the program.
 		s.setState(idlepush.Status{State: idlepush.StateNew})
-	} else if !s.awaitLogin(ctx) {
+	} else if s.access == nil && !s.awaitLogin(ctx) {
 		return
 	}
 	for {
@@ -153,8 +156,20 @@ func (s *supervisor) session(ctx context.Context) (end ended) {
 	return ended{began, max(time.Since(loggedIn), 1), work.confirmed, err}
 }
 
-// enter opens a connection when it is the account's turn at its host, which is when it began.
+// enter opens a connection. It began when it was the account's turn at its host.
 func (s *supervisor) enter(ctx context.Context) (conn *wire.Conn, began time.Time, err error) {
+	if s.access == nil {
+		return s.connect(ctx)
+	}
+	s.due, err = s.access.open(ctx, s.account, func() (err error) {
+		conn, began, err = s.connect(ctx)
+		return err
+	})
+	return conn, began, err
+}
+
+// connect opens a connection when it is the account's turn at its host, which is when it began.
+func (s *supervisor) connect(ctx context.Context) (conn *wire.Conn, began time.Time, err error) {
 	leave, err := s.host.enter(ctx)
 	if err != nil {
 		return nil, time.Now(), err
@@ -193,7 +208,7 @@ func (s *supervisor) retry(ctx context.Context, end ended) bool {
 		// in.
 		f.minWait = personWait
 	}
-	if !end.confirmed && (refused || !f.personal) {
+	if _, noToken := errors.AsType[*oauth.Error](err); !noToken && !end.confirmed && (refused || !f.personal) {
 		s.host.fail(end.began, end.lived == 0 && !refused)
 	}
 	wait := s.wait(end, f, refused)
@@ -226,7 +241,7 @@ func (s *supervisor) refuse(f *Failure) time.Duration {
 	s.refusals.add(now)
 	if f.final {
 		f.Reason = afterSuccess(f.Reason)
-		s.refusals.reason = f.Told()
+		s.refusals.reason, s.refusals.soon = f.Told(), f.tellFrom > 0 && s.refusals.count >= f.tellFrom
 	}
 	return s.refusals.wait(now)
 }
@@ -260,12 +275,16 @@ func (s *supervisor) tell(refused bool) {
 	}
 }
 
-// awaitLogin waits until a refused login is to be tried again.
+// awaitLogin waits until a refused login is to be tried again. With OAuth, somebody who asks ends
+// the wait: nobody is locked out for asking a provider.
 func (s *supervisor) awaitLogin(ctx context.Context) bool {
 	began := s.host.clock.read()
 	for wait := s.refusals.wait(s.wall()); wait > 0; wait = s.refusals.wait(s.wall()) {
 		if !s.asker.sleep(ctx, wait) {
 			return false
+		}
+		if s.access != nil {
+			break
 		}
 	}
 	s.resume(began)

@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"idlepush/watcher/oauth":            {"idlepush", "idlepush/codes", "idlepush/netguard"},
 	"idlepush/watcher/oauth/oauthtest":  {"idlepush", "idlepush/netguard", "idlepush/registry/registrytest", "idlepush/watcher/oauth"},
 	"idlepush/watcher/message":          {"idlepush/cleantext"},
-	"idlepush/watcher":                  {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message"},
+	"idlepush/watcher":                  {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message", "idlepush/watcher/oauth"},
 	"idlepush/watcher/imaptest":         {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
 	"idlepush/push":                     {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry"},
 	"idlepush/push/fcm":                 {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},

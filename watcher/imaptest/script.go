@@ -26,6 +26,11 @@ type Script struct {
 	// login is accepted.
 	User, Password string
 
+	// Opens reports whether a token that XOAUTH2 or OAUTHBEARER bring opens the mailbox of the user;
+	// nil: each does. Reason is what is said before one is refused, as JSON; empty: nothing.
+	Opens  func(user, token string) bool
+	Reason string
+
 	// On replaces the answer to a command ("LOGIN", "UID FETCH", "STARTTLS", "DONE") or the
 	// greeting ("greeting"). "idling" follows an accepted IDLE, and "EXISTS", with the number of
 	// mails, is the announcement of new mail. It may call Talk.Answer for the usual one, or change

@@ -72,18 +72,21 @@ func (t *Talk) Answer(name, args string) {
 	t.OK("done")
 }
 
-// logIn reads the arguments of LOGIN, or those of AUTHENTICATE PLAIN and what follows them, and
-// reports whether they bring the script's user and password.
+// logIn reads the arguments of LOGIN, or those of AUTHENTICATE and what follows them, and reports
+// whether they bring the script's user and password, or a token that it takes.
 func (t *Talk) logIn(name, args string) bool {
 	var user, password string
 	if name == "LOGIN" {
 		user, args = cutString(args)
 		password, _ = cutString(strings.TrimPrefix(args, " "))
 	} else {
-		_, response, given := strings.Cut(args, " ")
+		mechanism, response, given := strings.Cut(args, " ")
 		if !given {
 			t.Say("+ \r\n")
 			response = t.Line()
+		}
+		if _, ok := bearerForms[mechanism]; ok {
+			return t.logInByToken(mechanism, response)
 		}
 		plain, _ := base64.StdEncoding.DecodeString(response)
 		_, both, _ := strings.Cut(string(plain), "\x00") // in whose name: RFC 4616 section 2

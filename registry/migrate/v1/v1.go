@@ -66,7 +66,7 @@ var (
 	})
 
 	Clients = table.NewTagged[table.Text, Client]("clients")
-	Grants = table.NewTagged[ID, Grant]("grants")
+	Grants  = table.NewTagged[ID, Grant]("grants")
 
 	Asked     = table.New[IDs, AskedRow]("asked") // by owner
 	Guesses   = table.New[ID, Guess]("guesses")

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -40,6 +41,9 @@ type Endpoint struct {
 	// TLS is copied: roots, session cache. Nil is the default. The name that is verified is Host,
 	// unless it has one.
 	TLS *tls.Config
+	// Trust reports whether a certificate that does not verify is accepted all the same from a
+	// server at that address. With it, no TLS session is resumed. Nil: none is accepted.
+	Trust func(*x509.Certificate, netguard.Target) bool
 	// Families orders the addresses by which worked before, and remembers which works. Nil:
 	// unknown.
 	Families *Families
@@ -177,6 +181,10 @@ func (c *Conn) handshake(e Endpoint, timeout time.Duration) error {
 		config.ServerName = strings.TrimSuffix(e.Host, ".")
 	}
 	raw := c.conn
+	at := e.reached(raw)
+	if e.Trust != nil {
+		e.verifyOrTrust(config, at)
+	}
 	secure := tls.Client(raw, config)
 	raw.SetDeadline(time.Now().Add(timeout))
 	var err error
@@ -191,5 +199,31 @@ func (c *Conn) handshake(e Endpoint, timeout time.Duration) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return c.fail(&TimeoutError{"the TLS handshake"})
 	}
-	return c.fail(&TLSError{err})
+	return c.fail(&TLSError{err, at})
+}
+
+// reached returns the address that a connection has reached; none if it is not one of a network.
+func (e Endpoint) reached(conn net.Conn) netguard.Target {
+	addr, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
+	return netguard.Target{Host: e.Host, Addr: addr}
+}
+
+// verifyOrTrust has a handshake verify the certificate as it would anyway, and then ask Trust.
+// Nothing is resumed, because a session is not bound to what Trust accepts now, and other users of
+// the cache do not accept it.
+func (e Endpoint) verifyOrTrust(config *tls.Config, at netguard.Target) {
+	config.ClientSessionCache = nil
+	config.InsecureSkipVerify = true // this does it instead:
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		certificates := state.PeerCertificates
+		options := x509.VerifyOptions{Roots: config.RootCAs, DNSName: config.ServerName, Intermediates: x509.NewCertPool()}
+		for _, c := range certificates[1:] {
+			options.Intermediates.AddCert(c)
+		}
+		_, err := certificates[0].Verify(options)
+		if err == nil || e.Trust(certificates[0], at) {
+			return nil
+		}
+		return &tls.CertificateVerificationError{UnverifiedCertificates: certificates, Err: err}
+	}
 }

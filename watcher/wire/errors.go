@@ -3,6 +3,8 @@ package wire
 import (
 	"fmt"
 	"os"
+
+	"idlepush/netguard"
 )
 
 // LimitError means that the server sent more than Limits allows. The connection is over.
@@ -56,6 +58,7 @@ func (e *TimeoutError) Unwrap() error { return os.ErrDeadlineExceeded }
 // then), an alert, or a server that does not speak TLS.
 type TLSError struct {
 	Err error
+	At  netguard.Target // whose handshake it was
 }
 
 func (e *TLSError) Error() string { return "the TLS handshake failed: " + e.Err.Error() }

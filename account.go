@@ -30,6 +30,7 @@ type Account struct {
 	Host       string
 	Port       int
 	Security   Security
+	Pin        Fingerprint // of the certificate that is accepted even if it does not verify; empty: none
 	Username   string
 	OAuth      string   // the provider that gives access: its name or issuer URL; empty: a password does
 	Password   Secret   `json:"-"` // with OAuth: a new refresh token, on its way to the store

@@ -27,7 +27,7 @@ func (row accountRow) visible(user string) bool {
 // accountOf returns the account of a row, without its password.
 func accountOf(k id, row accountRow, s standingRow) idlepush.Account {
 	return idlepush.Account{ID: string(k), Revision: row.Revision, Owner: row.Owner, SharedWith: row.sharers(), OfferedTo: row.offeredTo(), Email: row.Email, Host: row.Host, Port: row.Port,
-		Security: row.Security, Username: row.Username, OAuth: row.OAuth, Folders: row.Folders, Link: row.Link, Enabled: row.Enabled, Created: row.Created,
+		Security: row.Security, Pin: row.Pin, Username: row.Username, OAuth: row.OAuth, Folders: row.Folders, Link: row.Link, Enabled: row.Enabled, Created: row.Created,
 		Edited: row.Edited, Status: s.Status.status()}
 }
 
@@ -67,7 +67,7 @@ const accountCost = 7
 // and the mailbox are those of before, the row that it replaces.
 func putAccount(tx *table.Tx, a idlepush.Account, before accountRow) error {
 	row := accountRow{Revision: a.Revision, Owner: a.Owner, SharedWith: before.SharedWith, Offers: before.Offers, Email: a.Email, Host: a.Host, Port: a.Port,
-		Security: a.Security, Username: a.Username, OAuth: a.OAuth, Folders: a.Folders, Link: a.Link, Enabled: a.Enabled, Created: a.Created,
+		Security: a.Security, Pin: a.Pin, Username: a.Username, OAuth: a.OAuth, Folders: a.Folders, Link: a.Link, Enabled: a.Enabled, Created: a.Created,
 		Edited: a.Edited, Mailbox: before.Mailbox}
 	password := a.Password
 	if a.OAuth != "" {
@@ -95,7 +95,8 @@ func putStatus(tx *table.Tx, account string, st idlepush.Status) error {
 // If that mailbox exists already, Add shares it with a.Owner instead and returns it as it is: the
 // caller has checked that the login of a works, at a.Status.LoggedIn. a.Owner sees its
 // notifications from now on, and its owner is notified; see codeShareJoined. If the login of the
-// existing account does not work, it takes that of a and starts again.
+// existing account does not work, it takes that of a and starts again. A login at a server with a
+// certificate that only a.Owner pins proves nothing to others: Add returns ErrTaken then.
 //
 // If a.OAuth is set, a.Password is the refresh token. No method but [Mail.Grant] returns it.
 //
@@ -158,6 +159,9 @@ func joinByPassword(set *queueSet, account string, a idlepush.Account) (idlepush
 	if err != nil {
 		return out, err
 	}
+	if a.Pin != "" && a.Pin != out.Pin && a.Owner != out.Owner {
+		return out, ErrTaken
+	}
 	out.Revision++
 	if !out.Visible(a.Owner) {
 		how := byPassword
@@ -170,7 +174,7 @@ func joinByPassword(set *queueSet, account string, a idlepush.Account) (idlepush
 		out.SharedWith, out.OfferedTo = row.sharers(), row.offeredTo()
 	}
 	if out.Status.State == idlepush.StateAttention || out.Status.State == idlepush.StateRetrying {
-		out.Host, out.Port, out.Security, out.OAuth, out.Password = a.Host, a.Port, a.Security, a.OAuth, a.Password
+		out.Host, out.Port, out.Security, out.Pin, out.OAuth, out.Password = a.Host, a.Port, a.Security, a.Pin, a.OAuth, a.Password
 		out.Edited, out.Status = set.now, idlepush.Status{State: idlepush.StateNew, Since: set.now, Proof: out.Status.Proof, LoggedIn: a.Status.LoggedIn}
 		if err := putStatus(set.tx, out.ID, out.Status); err != nil {
 			return out, err

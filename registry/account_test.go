@@ -30,6 +30,8 @@ func TestAccounts(t *testing.T) {
 	t.Run("a refused login that has been checked is tried again at once", checkedWhileRefused)
 	t.Run("an edit of other things leaves a refused login that is still tried alone", editKeepsRefusal)
 	t.Run("a damaged password must be entered again, and affects no other account", damagedPassword)
+	t.Run("the password opens only with the pin that it was stored with", plantedPin)
+	t.Run("a certificate that one person pins gives no part in another's mailbox", addPinned)
 }
 
 func addKnown(t *testing.T) {
@@ -563,6 +565,70 @@ func refusedAgain(t *testing.T) {
 		got, err := s.Accounts.Get(a.ID)
 		if err != nil || !reflect.DeepEqual(got.Status, want) {
 			t.Errorf("refused %d times: %+v, want %+v, %v", st.Failures, got.Status, want, err)
+		}
+	}
+}
+
+func plantedPin(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	a := mailbox(t, s, someone(t, s, "ann"), "ann@example.org")
+	edited := a
+	edited.Pin = pin
+	pinned, err := s.Accounts.Update(edited, dawn.Add(time.Hour))
+	if err != nil || pinned.Edited.Equal(a.Edited) {
+		t.Errorf("a session with the old pin goes on: %v", err)
+	}
+	for _, planted := range []idlepush.Fingerprint{"", pin[3:] + ":00"} {
+		err := s.db.Update(func(tx *table.Tx) error {
+			row, _, err := accounts.Get(tx, id(a.ID))
+			row.Pin = planted
+			return errors.Join(err, accounts.Put(tx, id(a.ID), row))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Accounts.Get(a.ID); err != nil || got.Pin != planted || got.Password != "" {
+			t.Errorf("with the planted pin %q there is a password: %v, %v", planted, got.Password != "", err)
+		}
+	}
+	if _, err := s.Accounts.Update(pinned, dawn.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Accounts.Get(a.ID); err != nil || got.Pin != pin || got.Password != a.Password {
+		t.Errorf("entered again: %+v, %v", got, err)
+	}
+}
+
+func addPinned(t *testing.T) {
+	t.Parallel()
+	for _, state := range []idlepush.State{idlepush.StateWatching, idlepush.StateAttention} {
+		s := newStore(t)
+		ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
+		a := mailbox(t, s, ann, "both@example.org")
+		if err := setState(s, a, state, "code", "A reason.", dawn); err != nil {
+			t.Fatal(err)
+		}
+		again := a
+		again.Owner, again.Pin, again.Password = bob.ID, pin, "another"
+		if _, _, err := s.Accounts.Add(again, "", dawn); !errors.Is(err, ErrTaken) {
+			t.Errorf("%s: bob adds it by a certificate of his own: %v", state, err)
+		}
+		if got, err := s.Accounts.Get(a.ID); err != nil || got.Visible(bob.ID) || got.Pin != "" || got.Password != a.Password {
+			t.Errorf("%s: then it is %+v, %v", state, got, err)
+		}
+		again.Owner = ann.ID
+		got, _, err := s.Accounts.Add(again, "", dawn)
+		if err != nil || (got.Pin == pin) != (state == idlepush.StateAttention) {
+			t.Errorf("%s: its owner pins the certificate: %+v, %v", state, got, err)
+		}
+		got.Pin = pin
+		if _, err := s.Accounts.Update(got, dawn.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		again.Owner = bob.ID
+		if got, _, err := s.Accounts.Add(again, "", dawn); err != nil || !got.Visible(bob.ID) {
+			t.Errorf("%s: bob adds it by the certificate that ann pins: %v", state, err)
 		}
 	}
 }

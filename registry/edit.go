@@ -186,6 +186,6 @@ func removeCursors(tx *table.Tx, a idlepush.Account, list []folderKey, all bool)
 
 // isSameSession reports whether the same session serves both.
 func isSameSession(a, b idlepush.Account) bool {
-	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username &&
+	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Pin == b.Pin && a.Username == b.Username &&
 		a.OAuth == b.OAuth && a.Password == b.Password && a.Enabled == b.Enabled && slices.Equal(a.Folders, b.Folders)
 }

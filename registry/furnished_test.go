@@ -109,7 +109,7 @@ func furnish(t *testing.T, s *Store) furnished {
 		f.mails = append(f.mails, StableID(f.shared.ID, "INBOX", 7, uid+1))
 	}
 	check(setState(s, f.shared, idlepush.StateAttention, "login", "Enter the password again.", dawn))
-	f.shared.Password = "another"
+	f.shared.Password, f.shared.Pin = "another", pin
 	f.shared, err = s.Accounts.Update(f.shared, dawn.Add(time.Minute))
 	check(err)
 	f.late = phone(t, s, f.ann, "late")

@@ -195,13 +195,13 @@ func goldenMailboxes(t *testing.T, s *Store) {
 		t.Fatalf("%d accounts, %v", len(list), err)
 	}
 	for _, a := range list {
-		password, oauth, shared, next := idlepush.Secret(""), "microsoft", 0, uint32(2)
+		password, oauth, pinned, shared, next := idlepush.Secret(""), "microsoft", idlepush.Fingerprint(""), 0, uint32(2)
 		if a.Email == "ann@example.org" {
-			password, oauth, shared, next = "another", "", 1, 8
+			password, oauth, pinned, shared, next = "another", "", pin, 1, 8
 		} else if refresh, err := s.Mail.Grant(a); err != nil || refresh != "refresh token" {
 			t.Errorf("the refresh token: %v, %v", refresh == "refresh token", err)
 		}
-		if a.Host != "imap.example.org" || a.Port != 993 || a.Security != idlepush.SecurityTLS || a.Username != a.Email || a.OAuth != oauth || a.Password != password ||
+		if a.Pin != pinned || a.Host != "imap.example.org" || a.Port != 993 || a.Security != idlepush.SecurityTLS || a.Username != a.Email || a.OAuth != oauth || a.Password != password ||
 			len(a.SharedWith) != shared || !a.Enabled || !a.Created.Equal(dawn) {
 			t.Errorf("account %+v", a)
 		}

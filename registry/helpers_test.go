@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -118,6 +119,9 @@ func inhabitant(t testing.TB, s *Store, u idlepush.User, p password) idlepush.Us
 	}
 	return u
 }
+
+// pin is a fingerprint to be pinned.
+var pin = idlepush.Fingerprint(strings.Repeat("AB:", 31) + "AB")
 
 func mailbox(t testing.TB, s *Store, owner idlepush.User, email string) idlepush.Account {
 	t.Helper()

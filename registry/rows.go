@@ -279,6 +279,7 @@ type accountRow struct {
 	Host       string
 	Port       int
 	Security   idlepush.Security
+	Pin        idlepush.Fingerprint `json:",omitempty"`
 	Username   string
 	OAuth      string `json:",omitempty"`
 	Password   table.Sealed
@@ -290,9 +291,9 @@ type accountRow struct {
 	Mailbox    string `json:",omitempty"`
 }
 
-// login is where the password of an account goes, and for whom.
+// login is where the password of an account goes, and for whom: Pin lets it go to another server.
 func (row accountRow) login() []string {
-	return []string{row.Host, strconv.Itoa(row.Port), string(row.Security), row.Username}
+	return []string{row.Host, strconv.Itoa(row.Port), string(row.Security), string(row.Pin), row.Username}
 }
 
 // passwordPlace returns the place of the sealed password, which opens for this login alone.

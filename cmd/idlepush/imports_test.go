@@ -12,7 +12,7 @@ import (
 
 // mayImport is the house: which of our packages each may know. Tests may know more.
 var mayImport = map[string][]string{
-	"idlepush":                          {"idlepush/codes"},
+	"idlepush":                          {"idlepush/cleantext", "idlepush/codes"},
 	"idlepush/cleantext":                {},
 	"idlepush/registry":                 {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/registry/table", "idlepush/registry/migrate"},
 	"idlepush/registry/table":           {"idlepush/registry/boltcheck"},

@@ -260,9 +260,10 @@ type Account struct {
 	Host       string
 	Port       int
 	Security   string
+	Pin        string `json:",omitempty"`
 	Username   string
 	OAuth      string       `json:",omitempty"`
-	Password   table.Sealed // a string; its place is With host, port, security and username
+	Password   table.Sealed // a string; its place is With host, port, security, pin and username
 	Folders    []string
 	Link       string `json:",omitempty"`
 	Enabled    bool

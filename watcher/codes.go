@@ -52,13 +52,18 @@ var Codes = []codes.Entry{
 	{Code: "tls_failed", Text: "no secure connection: check that port and security belong together (993 is for tls, 143 for starttls)"},
 	{Code: "tls_too_old", Text: "the server speaks only old TLS, which is not safe any more: its owner must update it"},
 	{Code: "certificate_untrusted", Text: "the server's certificate is signed by nobody this machine trusts, or the server does not send the intermediate certificates: " +
-		"its owner must send them all; if the certificate is your own, let SSL_CERT_FILE name a file with your authority's certificate where idlepush runs"},
+		"its owner must send them all; if the certificate is your own, let SSL_CERT_FILE name a file with your authority's certificate where idlepush runs", Cases: map[string]string{
+		atHome: "the server's certificate is signed by nobody this machine trusts: if it is your own, compare its fingerprint, and trust it here",
+	}},
+	{Code: "certificate_changed", Text: "the server's certificate has changed: you trust {trusted}, and the server shows {shown}. If it was renewed, compare the new fingerprint, and trust it; " +
+		"if not, somebody may be in between, so do not"},
 	{Code: "certificate_expired", Text: "the server's certificate has expired: its owner must renew it"},
 	{Code: "certificate_not_yet_valid", Text: "the server's certificate is valid from {from} on, but the clock of the machine that idlepush runs on shows {now} (UTC), and may be wrong: check it; idlepush tries again every minute", Cases: map[string]string{
 		inCheck: "the server's certificate is valid from {from} on, but the clock of the machine that idlepush runs on shows {now} (UTC), and may be wrong: check it, then try again",
 	}},
 	{Code: "certificate_wrong_host", Text: "the server's certificate is for another host name: check host"},
-	{Code: "certificate_without_names", Text: "the server's certificate names the host in the old way only, by its common name: its owner must make one with subjectAltName"},
+	{Code: "certificate_without_names", Text: "the server's certificate names the host in the old way only, by its common name: its owner must make one with subjectAltName, such as by: " +
+		"openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN={host} -addext subjectAltName={name} -keyout key.pem -out cert.pem"},
 
 	// The login
 	{Code: "login_refused", Text: "the mail server refuses this user name and password: check both, and whether the provider wants an app password", Cases: map[string]string{
@@ -123,6 +128,7 @@ const (
 	byToken          = "token" // of an account with OAuth
 	notForMail       = "scope"
 	microsoft        = "microsoft"
+	atHome           = "home" // at a server whose certificate may be pinned
 	oneOfSeveral     = "one_of_several"
 	idleBreaks       = "idle_breaks"
 )

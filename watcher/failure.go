@@ -28,9 +28,10 @@ const clockWait = time.Minute
 type Failure struct {
 	idlepush.Reason
 	// Field is the one of the account that a person should look at: host, port, security, username,
-	// password, consent, folders; may be empty.
-	Field  string
-	Server string // what the server said to it, cleaned and without the password; may be empty
+	// password, consent, certificate, folders; may be empty.
+	Field       string
+	Server      string                // what the server said to it, cleaned and without the password; may be empty
+	Certificate *idlepush.Certificate // what the person can pin to accept it; nil: that would not help
 
 	final    bool          // only a person can help
 	personal bool          // it lies in this account, and says nothing of the host
@@ -147,7 +148,11 @@ func classify(err error) *Failure {
 		return &Failure{Reason: idlepush.Reason{Code: "starttls_failed"}, Field: "security", minWait: personWait}
 	}
 	if broken, ok := errors.AsType[*wire.TLSError](err); ok {
-		return tlsFailure(broken, time.Now())
+		f := tlsFailure(broken, time.Now())
+		if e, ok := errors.AsType[*certificateError](err); ok {
+			f.offer(e)
+		}
+		return f
 	}
 	if errors.Is(err, errNoEnd) {
 		return &Failure{Reason: idlepush.Reason{Code: "folder_end_unknown"}, Field: "folders", personal: true}
@@ -183,7 +188,8 @@ func tlsFailure(err error, now time.Time) *Failure {
 	from, tooEarly := clocks.NotYetValid(err, now)
 	switch {
 	case otherName && len(name.Certificate.DNSNames)+len(name.Certificate.IPAddresses) == 0 && name.Host != "" && strings.EqualFold(name.Certificate.Subject.CommonName, name.Host):
-		f.Code, f.Field = "certificate_without_names", "host"
+		f.Field = "host"
+		f.Reason = idlepush.Reason{Code: "certificate_without_names"}.With("host", name.Host).With("name", subjectAltName(name.Host))
 	case otherName:
 		f.Code, f.Field = "certificate_wrong_host", "host"
 	case tooEarly:

@@ -54,9 +54,9 @@ func (d Dialer) login(ctx context.Context, a *idlepush.Account) (*wire.Conn, err
 		}
 	}
 	conn, err := wire.Dial(ctx, wire.Endpoint{Host: a.Host, Port: a.Port, Security: wire.Security(a.Security),
-		Permit: d.Permit, TLS: d.TLS, Families: d.families, Resolve: d.resolve, Dial: d.dial}, wire.DefaultLimits, timeout)
+		Permit: d.Permit, TLS: d.TLS, Trust: d.trust(a), Families: d.families, Resolve: d.resolve, Dial: d.dial}, wire.DefaultLimits, timeout)
 	if err != nil {
-		return nil, err
+		return nil, d.withCertificate(a, err)
 	}
 	if err := d.authenticate(conn, a); err != nil {
 		conn.Close()

@@ -151,7 +151,8 @@ func limitsLogin(f *Failure) bool {
 
 // refusals are those of an account whose password has logged in before, since it last did without
 // one. Whatever the server says, such a refusal may pass by itself: providers call their own
-// trouble a wrong password.
+// trouble a wrong password. That a login is not even tried, because the certificate has changed,
+// counts as well.
 type refusals struct {
 	count int
 	since time.Time // when the first came

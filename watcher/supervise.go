@@ -264,7 +264,8 @@ func (s *supervisor) wait(end ended, f *Failure, refused bool) time.Duration {
 }
 
 // tell has the state say that a person must act, if the login has been refused for long and has not
-// worked since. Other trouble soon after the start or a sleep does not show that.
+// worked since, or if that is to be told soon. Other trouble soon after the start or a sleep does
+// not show that.
 func (s *supervisor) tell(refused bool) {
 	if !refused && s.wall().Sub(s.awake) < tellAfter {
 		return

@@ -31,6 +31,7 @@ type AccountDetails struct {
 	Folders    []string      `json:"folders" required:"false"`
 	Enabled    bool          `json:"enabled" required:"false" doc:"Whether it is watched"`
 	SharedWith []string      `json:"shared_with" required:"false" doc:"User ids"`
+	Pin        string        `json:"certificate,omitempty" doc:"Fingerprint of the certificate that is accepted although this machine does not trust it; absent: none"`
 	OfferedTo  []string      `json:"offered_to,omitempty" doc:"User ids of those who have neither accepted nor declined; for the owner"`
 	Link       string        `json:"link,omitempty" doc:"Template of the link that a click on a notification opens; absent: the page"`
 	Created    time.Time     `json:"created" required:"false"`
@@ -54,7 +55,8 @@ type accountPatch struct {
 	Port       *int     `json:"port,omitempty" minimum:"1" maximum:"65535"`
 	Security   *string  `json:"security,omitempty" enum:"tls,starttls,none"`
 	Username   *string  `json:"username,omitempty" minLength:"1" maxLength:"256"`
-	Password   *string  `json:"password,omitempty" minLength:"1" maxLength:"1024" doc:"Required to change host, port, security or username; the login is then tried"`
+	Password   *string  `json:"password,omitempty" minLength:"1" maxLength:"1024" doc:"Required to change host, port, security, username or certificate; the login is then tried"`
+	Pin        *string  `json:"certificate,omitempty" maxLength:"95" doc:"Fingerprint (SHA-256) of the server's certificate, which is accepted although this machine does not trust it; only at the servers of allow-mail. Empty: none. It stays if absent, but not if the host changes"`
 	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50" doc:"If a folder is new, the login is tried, and the folder must exist"`
 	Enabled    *bool    `json:"enabled,omitempty"`
 	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids of all with whom it is to be shared. Whoever is new is offered it, see GET /offers; who is left out loses the share or the offer"`
@@ -68,6 +70,10 @@ func (p accountPatch) apply(old idlepush.Account) idlepush.Account {
 	set(&a.Host, p.Host)
 	set(&a.Port, p.Port)
 	set(&a.Security, (*idlepush.Security)(p.Security))
+	if a.Host != old.Host || a.Security == idlepush.SecurityPlain {
+		a.Pin = ""
+	}
+	set(&a.Pin, (*idlepush.Fingerprint)(p.Pin))
 	set(&a.Username, p.Username)
 	set(&a.Password, (*idlepush.Secret)(p.Password))
 	set(&a.Enabled, p.Enabled)
@@ -122,7 +128,7 @@ func (h *accountHandlers) account(c caller, a idlepush.Account) (Account, error)
 			return Account{}, err
 		}
 		out.AccountDetails = &AccountDetails{Owner: a.Owner, Host: a.Host, Port: a.Port, Security: string(a.Security),
-			Username: a.Username, Folders: a.Folders, Enabled: a.Enabled, SharedWith: append([]string{}, a.SharedWith...), Link: a.Link,
+			Username: a.Username, Folders: a.Folders, Enabled: a.Enabled, SharedWith: append([]string{}, a.SharedWith...), Pin: string(a.Pin), Link: a.Link,
 			Created: a.Created.UTC(), Status: status}
 		if c.owns(a.Owner) {
 			out.OfferedTo = a.OfferedTo
@@ -199,6 +205,9 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 	}
 	a.Status.LoggedIn = time.Now()
 	a, added, err := h.accounts.Add(a, c.token.ID, time.Now())
+	if errors.Is(err, registry.ErrTaken) {
+		return nil, problem(http.StatusConflict, "taken").with(codes.Case, caseCertificate)
+	}
 	if err != nil {
 		return nil, notAdded(h.notOffered(err), "too_many_accounts")
 	}

@@ -67,7 +67,9 @@ func (h *accountHandlers) tryLogin(ctx context.Context, c caller, a idlepush.Acc
 	defer cancel()
 	check, err := h.mail.Check(ctx, a)
 	if e, ok := errors.AsType[*CheckError](err); ok {
-		return Check{}, unprocessableOf(h.codes, e.Field, e.Reason)
+		p := unprocessableOf(h.codes, e.Field, e.Reason)
+		p.Certificate = certificateOf(e.Certificate)
+		return Check{}, p
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return Check{}, unprocessable("host", "timeout")

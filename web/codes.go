@@ -65,7 +65,9 @@ var Codes = []codes.Entry{
 		caseLooks:   "Another user has a name that looks like this one. Choose one that nobody can take for it.",
 		caseDevice:  "That address is registered as another device. Remove one of the two.",
 		caseMailbox: "That mailbox is watched already, as another account.",
-		casePasskey: "You have this passkey already.",
+
+		caseCertificate: "That mailbox is watched already, and its owner does not trust this certificate. Ask the owner to trust it, or to share the mailbox.",
+		casePasskey:     "You have this passkey already.",
 	}},
 	{Code: "token_has_device", Text: "This token has a device already. Change that one, or make another token."},
 	{Code: "account_damaged", Text: "What the store has of this mailbox is damaged, or something other than idlepush has changed it. Remove the mailbox and add it again."},
@@ -81,7 +83,7 @@ var Codes = []codes.Entry{
 	// A field of the request
 	{Code: "field_required", Text: "is required", Cases: map[string]string{
 		caseAdminToken: "is required with the admin token",
-		caseNewLogin:   "must be given again to change host, port, security or username",
+		caseNewLogin:   "must be given again to change host, port, security, username or certificate",
 		caseNoEmail:    "is required if there is no email",
 		casePassword:   "is required for a new password",
 		caseProof:      "is required, or else passkey",
@@ -98,6 +100,7 @@ var Codes = []codes.Entry{
 		caseNewPassword: "a new password always lets in: leave it out",
 		caseAdminInvite: "the admin token makes links for a new password only",
 		caseTransport:   "does not go with this transport",
+		caseUnencrypted: "a connection that is not encrypted has no certificate: leave it out",
 	}},
 	{Code: "field_unknown", Text: "is not known"},
 	{Code: "field_unreadable", Text: "cannot be read"},
@@ -126,6 +129,7 @@ var Codes = []codes.Entry{
 	{Code: "field_shared_already", Text: "sees it already"},
 	{Code: "field_bad_address", Text: "must be a mail address"},
 	{Code: "field_bad_host", Text: "must be a host name or an IP address, without a port; an international name in its xn-- form"},
+	{Code: "field_bad_fingerprint", Text: "must be the SHA-256 fingerprint of a certificate: 32 pairs of hexadecimal digits in upper case, with colons in between"},
 	{Code: "field_unknown_folder", Text: "the server has no such folder"},
 	{Code: "field_bad_folder_name", Text: "must be the name of a folder, of at most {limit} bytes and without control or invisible characters"},
 	{Code: "field_control_characters", Text: "must have no control or invisible characters"},
@@ -160,6 +164,8 @@ const (
 	caseOwnName      = "own_name"
 	caseProof        = "proof"
 	caseAdminInvite  = "admin_invite"
+	caseCertificate  = "certificate"
+	caseUnencrypted  = "unencrypted"
 )
 
 // sentences are those that web makes itself.

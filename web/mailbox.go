@@ -3,6 +3,7 @@ package web
 import (
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"idlepush"
@@ -19,11 +20,32 @@ type Mailbox struct {
 	Security string `json:"security,omitempty" enum:"tls,starttls,none" doc:"Absent: tls; none is allowed only at the servers of allow-mail"`
 	Username string `json:"username,omitempty" maxLength:"256" doc:"Absent: the address in email"`
 	Password string `json:"password" minLength:"1" maxLength:"1024" doc:"Never returned"`
+
+	Certificate string `json:"certificate,omitempty" maxLength:"95" doc:"Fingerprint (SHA-256) of the server's certificate, which is accepted although this machine does not trust it; only at the servers of allow-mail"`
+}
+
+// certificate describes the certificate of a mail server. Whoever made it chose all of it but the
+// fingerprint.
+type certificate struct {
+	Fingerprint string    `json:"fingerprint" doc:"SHA-256 of the certificate: 32 pairs of hexadecimal digits with colons in between"`
+	Subject     string    `json:"subject" doc:"Distinguished name; may be empty"`
+	Names       []string  `json:"names" doc:"The host names and addresses that it is for; the first 20"`
+	ValidFrom   time.Time `json:"valid_from"`
+	ValidUntil  time.Time `json:"valid_until"`
+	Issuer      string    `json:"issuer" doc:"Distinguished name of who signed it; the subject, if it is self-signed"`
+}
+
+// certificateOf returns the certificate for an answer, or nil if there is none.
+func certificateOf(c *idlepush.Certificate) *certificate {
+	if c == nil {
+		return nil
+	}
+	return &certificate{string(c.Fingerprint), c.Subject, append([]string{}, c.Names...), c.From.UTC(), c.Until.UTC(), c.Issuer}
 }
 
 func (m Mailbox) account() idlepush.Account {
 	a := idlepush.Account{Email: m.Email, Host: m.Host, Port: m.Port, Security: idlepush.Security(m.Security),
-		Username: m.Username, Password: idlepush.Secret(m.Password)}
+		Username: m.Username, Password: idlepush.Secret(m.Password), Pin: idlepush.Fingerprint(m.Certificate)}
 	if a.Security == "" {
 		a.Security = idlepush.SecurityTLS
 	}
@@ -55,6 +77,13 @@ func mailboxFaults(a idlepush.Account) (f faults) {
 	}
 	if strings.ContainsAny(string(a.Password), "\x00\r\n") {
 		f.add(fault("password", "field_line_break"))
+	}
+	switch {
+	case a.Pin == "":
+	case a.Security == idlepush.SecurityPlain:
+		f.add(fault("certificate", "field_forbidden").with(codes.Case, caseUnencrypted))
+	case !a.Pin.Valid():
+		f.add(fault("certificate", "field_bad_fingerprint"))
 	}
 	return f
 }
@@ -109,5 +138,5 @@ func sameLogin(a, b idlepush.Account) bool {
 
 // sameServer reports whether two accounts send their password to the same place.
 func sameServer(a, b idlepush.Account) bool {
-	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Username == b.Username
+	return a.Host == b.Host && a.Port == b.Port && a.Security == b.Security && a.Pin == b.Pin && a.Username == b.Username
 }

@@ -45,6 +45,8 @@ type Problem struct {
 	Detail string            `json:"detail,omitempty" doc:"What happened and what to do, for people"`
 	Errors []FieldError      `json:"errors,omitempty" doc:"What is wrong, field by field"`
 
+	Certificate *certificate `json:"certificate,omitempty" doc:"The certificate of a mail server that this machine does not trust. The same request is accepted with its fingerprint as certificate; absent: that would not help"`
+
 	header http.Header
 }
 

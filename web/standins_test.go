@@ -75,7 +75,7 @@ func routed(d idlepush.Device) idlepush.Device {
 // accept checks a login as a mail server with one valid password.
 func accept(_ context.Context, a idlepush.Account) (Check, error) {
 	if a.Password != password {
-		return Check{}, &CheckError{"password", idlepush.Reason{Code: "login_refused"}}
+		return Check{}, &CheckError{Field: "password", Reason: idlepush.Reason{Code: "login_refused"}}
 	}
 	return Check{Capabilities: []string{"IDLE", "IMAP4rev1"}, Folders: []Folder{{Name: "INBOX"}, {Name: "Family"}, {Name: "Schule & Sport", Use: "archive"}}, Idle: true}, nil
 }

@@ -27,8 +27,9 @@ import (
 
 // CheckError describes why a login failed, for the person who entered the settings.
 type CheckError struct {
-	Field  string // field to change: host, port, security, username or password
-	Reason idlepush.Reason
+	Field       string // field to change: host, port, security, username, password or certificate
+	Reason      idlepush.Reason
+	Certificate *idlepush.Certificate // what the person can trust instead; nil: that would not help
 }
 
 // Error returns the code.

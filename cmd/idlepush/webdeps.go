@@ -96,7 +96,7 @@ func check(ctx context.Context, pool *watcher.Pool, a idlepush.Account, log *slo
 	able, err := pool.Check(ctx, a)
 	if f, ok := errors.AsType[*watcher.Failure](err); ok {
 		log.Info("login failed", "remote", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), "status", f.Code, "err", f.Text())
-		return web.Check{}, &web.CheckError{Field: f.Field, Reason: f.Reason}
+		return web.Check{}, &web.CheckError{Field: f.Field, Reason: f.Reason, Certificate: f.Certificate}
 	}
 	var folders []web.Folder
 	for _, f := range able.Folders {

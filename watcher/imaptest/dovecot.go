@@ -1,6 +1,7 @@
 package imaptest
 
 import (
+	"crypto/x509"
 	"fmt"
 	"io/fs"
 	"os"
@@ -146,6 +147,21 @@ func (s *Server) Stop(t testing.TB) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// ReplaceCertificate gives the server a certificate of an authority that nobody knows, as one at home
+// may have, and returns it. A server that runs is started again.
+func (s *Server) ReplaceCertificate(t testing.TB) *x509.Certificate {
+	t.Helper()
+	running := s.run != nil
+	s.Stop(t)
+	unknown := newAuthority(t, t.TempDir())
+	s.write(t, "certificate.pem", unknown.chain)
+	s.write(t, "key.pem", unknown.key)
+	if running {
+		s.Start(t)
+	}
+	return unknown.certificate.Leaf
 }
 
 // command returns a command that runs a program of Dovecot for a mail user. It sets the user's

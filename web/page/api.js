@@ -3,11 +3,12 @@ import { reason } from "./reason.js";
 const { isProxyError, texts } = self;
 
 // Problem is an error of a request, or of getting no answer. message is a sentence for people,
-// fields holds the faults by field, and params the parameters of the code.
+// fields holds the faults by field, params the parameters of the code, and certificate that of a mail
+// server which the user can trust.
 export class Problem extends Error {
-	constructor(status, code, message, fields = [], params = {}) {
+	constructor(status, code, message, { fields = [], params = {}, certificate } = {}) {
 		super(message);
-		Object.assign(this, { status, code, fields, params });
+		Object.assign(this, { status, code, fields, params, certificate });
 	}
 }
 
@@ -47,7 +48,7 @@ export async function call(method, path, body) {
 	const detail = answer?.detail ?? texts.unreadable;
 	const message = reason(answer ?? {}, detail);
 	const fields = answer?.errors?.map((error) => ({ ...error, message: reason(error, error.message) }));
-	throw new Problem(response.status, answer?.code, message, fields, answer?.params);
+	throw new Problem(response.status, answer?.code, message, { fields, params: answer?.params, certificate: answer?.certificate });
 }
 
 // all returns every item of a list, which the API returns in pages.

@@ -2,6 +2,7 @@ import { call } from "../api.js";
 import { el, field, form, tell, tick } from "../dom.js";
 import { reason } from "../reason.js";
 import { go } from "../session.js";
+import { certificates } from "./certificate.js";
 
 const { texts } = self;
 
@@ -55,6 +56,7 @@ function loginForm(worked, known) {
 	const server = el("details", { "data-typed": known && "yes" }, el("summary", {}, texts.settings), el("p", { class: "hint" }, texts.settingsHint), serverFields(known));
 	const email = field("email", texts.email, { type: "email", autocomplete: "email", required: true, value: known?.account });
 	const input = email.querySelector("input");
+	const certificate = certificates();
 	let discovery = { for: known?.account ?? "", result: Promise.resolve(undefined) };
 	const discover = () => {
 		const address = input.value.trim();
@@ -64,15 +66,15 @@ function loginForm(worked, known) {
 		return discovery.result;
 	};
 	input.addEventListener("change", discover);
-	return form(texts.tryLogin, async (values) => {
+	return form(texts.tryLogin, certificate.asking(async (values) => {
 		const result = await discover();
 		const typed = server.dataset.typed === "yes";
 		const login = loginOf(values);
 		const candidates = typed || !result?.settings.length ? [login] :
 			result.settings.slice(0, 3).map(({ host, port, security, username }) => ({ email: login.email, password: login.password, host, port, security, username }));
-		const { login: right, there } = await tryLogins(candidates, server);
+		const { login: right, there } = await tryLogins(candidates, server, certificate);
 		worked(right, there, result?.provider?.link);
-	}, email, field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint), found, watchTyping(server));
+	}), email, field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint), found, watchTyping(server), certificate.place);
 }
 
 function watchTyping(server) {
@@ -87,15 +89,22 @@ function watchTyping(server) {
 }
 
 // tryLogins returns the first login that works. If a server cannot be reached, it tries the next
-// candidate; a server that rejects the password is the right one.
-async function tryLogins(candidates, server) {
-	for (const [i, login] of candidates.entries()) {
+// candidate; a server that rejects the password is the right one. If none works, the user can trust
+// the first certificate that was the reason.
+async function tryLogins(candidates, server, certificate) {
+	let untrusted;
+	for (const [i, candidate] of candidates.entries()) {
+		const login = certificate.of(candidate);
 		try {
-			return { login, there: await call("POST", "/accounts/check", login) };
+			return { login, there: await certificate.call("POST", "/accounts/check", login) };
 		} catch (problem) {
 			const field = problem.fields?.[0]?.field;
+			untrusted ??= problem.certificate && problem;
 			if (i + 1 < candidates.length && (field === "host" || field === "port" || field === "security")) {
 				continue;
+			}
+			if (untrusted) {
+				throw untrusted;
 			}
 			server.open = server.open || ["host", "port", "security", "username"].includes(field);
 			throw problem;

@@ -4,12 +4,16 @@ import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
 import { reason } from "../reason.js";
 import { go, session } from "../session.js";
 import { folderTicks } from "./add.js";
+import { certificates, fingerprintText } from "./certificate.js";
 import { mailboxState } from "./state.js";
 
 const { texts } = self;
 
 const messageLink = "message:%3C{message_id}%3E";
 const gmailLink = "https://mail.google.com/mail/u/?authuser={email}#search/rfc822msgid:{message_id}";
+
+// untrusted are the codes of certificates that a person may trust.
+const untrusted = ["certificate_untrusted", "certificate_expired", "certificate_wrong_host", "certificate_without_names"];
 
 export async function mailbox(id) {
 	const path = `/accounts/${encodeURIComponent(id)}`;
@@ -26,12 +30,8 @@ export async function mailbox(id) {
 	}
 	const names = await all("/users/names");
 	const sharedWith = names.filter(({ id }) => account.shared_with.includes(id)).map(({ name }) => name);
-	const broken = account.status.state === "attention" || account.status.next_try !== undefined;
 	node.push(
-		part(broken ? texts.enterPassword : texts.changePassword, broken, form(texts.save, async (values) => {
-			await change({ password: values.get("password") });
-			go("mailboxes");
-		}, field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint))),
+		passwordPart(path, account.status),
 		folders(path, account, change),
 		linkPart(account, change),
 		sharing(path, account, names),
@@ -43,6 +43,19 @@ export async function mailbox(id) {
 			}),
 			removal(path, texts.removeMailbox, texts.removeMailboxSure(account.email, sharedWith))));
 	return { title: account.email, node, on: [] };
+}
+
+// passwordPart asks for the password, and if need be whether the server's certificate is trusted.
+function passwordPart(path, { state, code = "", next_try: next }) {
+	const changed = code === "certificate_changed";
+	const broken = state === "attention" || next !== undefined || untrusted.includes(code);
+	const title = changed ? texts.trustChanged : broken ? texts.enterPassword : texts.changePassword;
+	const certificate = certificates();
+	return part(title, broken, changed && el("p", {}, texts.trustChangedText), form(changed ? texts.tryLogin : texts.save, certificate.asking(async (values) => {
+		await certificate.call("PATCH", path, certificate.of({ password: values.get("password") }));
+		tell(texts.saved);
+		go("mailboxes");
+	}), field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint), certificate.place));
 }
 
 function part(title, open, ...node) {
@@ -110,12 +123,12 @@ function sharing(path, account, names) {
 	}, el("fieldset", {}, el("legend", {}, texts.share), el("p", { class: "hint" }, texts.shareHint), people)));
 }
 
-function details({ host, port, folders, status }) {
+function details({ host, port, folders, certificate, status }) {
 	const why = reason({ code: status.interval_code, params: status.interval_params }, status.interval_reason);
 	const rows = {
 		server: `${host}:${port}`, folders: folders.join(", "), since: clock(status.since), lastByte: status.last_byte && clock(status.last_byte),
 		confirmed: status.confirmed && clock(status.confirmed), interval: status.interval && [texts.seconds(status.interval), why].filter(Boolean).join(": "),
-		connections: status.connections,
+		connections: status.connections, certificate: certificate && fingerprintText(certificate),
 	};
-	return el("dl", {}, Object.entries(rows).filter(([, value]) => value !== undefined && value !== "").map(([name, value]) => [el("dt", {}, texts.detail[name]), el("dd", {}, String(value))]));
+	return el("dl", {}, Object.entries(rows).filter(([, value]) => value !== undefined && value !== "").map(([name, value]) => [el("dt", {}, texts.detail[name]), el("dd", {}, value)]));
 }

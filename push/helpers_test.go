@@ -267,8 +267,9 @@ func (s stub) CloseIdleConnections() {
 	}
 }
 
-func (s stub) Traits() Traits              { return s.traits }
-func (s stub) Check(idlepush.Device) error { return nil }
+func (s stub) Traits() Traits                          { return s.traits }
+func (s stub) Check(idlepush.Device) error             { return nil }
+func (s stub) Examine(context.Context) []idlepush.Step { return nil }
 
 // Lane returns the same lanes as the real transports.
 func (s stub) Lane(d idlepush.Device) string {

@@ -42,6 +42,11 @@ func Refused(code codes.Code) registry.Outcome {
 	return registry.Outcome{Result: registry.ResultRefused, Reason: idlepush.Reason{Code: code}}
 }
 
+// Wrong returns the step of an examination that had the outcome.
+func Wrong(o registry.Outcome, took time.Duration) idlepush.Step {
+	return idlepush.Step{Verdict: idlepush.VerdictWrong, Reason: o.Reason, Took: took}
+}
+
 // ClockBehind returns the outcome of a send that failed because the service's certificate is not
 // valid yet by this machine's clock. It returns false if err has another cause.
 func ClockBehind(err error) (o registry.Outcome, ok bool) {

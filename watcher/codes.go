@@ -113,6 +113,40 @@ var Codes = []codes.Entry{
 		filed: "It did not ring, because it was sent from this mailbox's own address and lies in a folder for sent mail or drafts.",
 	}},
 
+	// Steps of an examination
+	{Code: "examined_dns", Text: "{host} is in the DNS, with {addresses}"},
+	{Code: "examined_connect", Text: "{address} accepts a connection"},
+	{Code: "examined_address_fails", Text: "{address} accepts no connection; another address does"},
+	{Code: "examined_family_fails", Text: "by {family} it does not work, and idlepush uses the other: {cause}"},
+	{Code: "examined_tls", Text: "the connection is encrypted by {version}; the certificate is for {names}, by {issuer}, from {from} until {until}", Cases: map[string]string{
+		endingSoon: "the connection is encrypted by {version}; the certificate for {names}, by {issuer}, from {from}, ends soon, on {until}: its owner must renew it",
+	}},
+	{Code: "examined_certificate", Text: "the certificate that the server shows is for {names}, by {issuer}, from {from} until {until}"},
+	{Code: "examined_plain", Text: "the connection is not encrypted: everybody in between can read the password and the mail"},
+	{Code: "examined_greeting", Text: "an IMAP server greets"},
+	{Code: "examined_preauth", Text: "the server asks nobody to log in"},
+	{Code: "examined_mechanisms", Text: "the server takes a password, by {mechanisms}", Cases: map[string]string{
+		passwordOrOAuth: "the server takes a password or OAuth, by {mechanisms}; of a password, many providers take only an app password",
+		onlyOAuth:       "the server takes only OAuth, by {mechanisms}, and no password",
+		noPassword:      "the server takes no password on this connection; it offers: {mechanisms}",
+	}},
+	{Code: "examined_no_password", Text: "no password is given, so the login was not tried"},
+	{Code: "examined_login", Text: "the login works"},
+	{Code: "examined_capabilities", Text: "the server can {capabilities}"},
+	{Code: "examined_idle", Text: "the server offers IDLE, by which it tells of new mail at once"},
+	{Code: "examined_no_idle", Text: "the server does not offer IDLE, so it is asked about once a minute: new mail rings that much later"},
+	{Code: "examined_folders", Text: "the mailbox has {count} folders"},
+	{Code: "examined_unreadable", Text: "the names of {count} more folders cannot be read; they cannot be watched"},
+	{Code: "examined_opened", Text: "of the watched folders, {count} can be opened to read"},
+	{Code: "examined_waiting", Text: "now send a mail to this mailbox, within {minutes} minutes"},
+	{Code: "examined_told", Text: "the server told of the new mail", Cases: map[string]string{
+		dated:       "the server told of the new mail {seconds} s after it came, by the date that it gave to the mail",
+		datedBefore: "the server told of the new mail, which by its date had come {seconds} s before: either it tells late, or a clock is wrong, its own or that of this machine",
+		datedAhead:  "the server told of the new mail, and dates it {seconds} s ahead of the clock of this machine: one of the clocks is wrong",
+	}},
+	{Code: "examined_not_told", Text: "a mail came, and the server did not tell of it in IDLE: idlepush finds such mail by asking, later; tell the server's admin"},
+	{Code: "examined_no_mail", Text: "no mail came to INBOX within {minutes} minutes, so whether the server tells of it is not known"},
+
 	{Code: "store_failed", Text: "idlepush cannot write down what it finds: its admin must look at the disk and the log"},
 }
 
@@ -131,6 +165,13 @@ const (
 	atHome           = "home" // at a server whose certificate may be pinned
 	oneOfSeveral     = "one_of_several"
 	idleBreaks       = "idle_breaks"
+	endingSoon       = "ends_soon"
+	passwordOrOAuth  = "password_or_oauth"
+	onlyOAuth        = "only_oauth"
+	noPassword       = "no_password"
+	dated            = "dated"
+	datedBefore      = "dated_before"
+	datedAhead       = "dated_ahead"
 )
 
 var sentences = codes.Join(Codes, oauth.Codes)

@@ -53,8 +53,7 @@ func (d Dialer) login(ctx context.Context, a *idlepush.Account) (*wire.Conn, err
 			return nil, err
 		}
 	}
-	conn, err := wire.Dial(ctx, wire.Endpoint{Host: a.Host, Port: a.Port, Security: wire.Security(a.Security),
-		Permit: d.Permit, TLS: d.TLS, Trust: d.trust(a), Families: d.families, Resolve: d.resolve, Dial: d.dial}, wire.DefaultLimits, timeout)
+	conn, err := wire.Dial(ctx, d.endpoint(a), wire.DefaultLimits, timeout)
 	if err != nil {
 		return nil, d.withCertificate(a, err)
 	}
@@ -63,6 +62,12 @@ func (d Dialer) login(ctx context.Context, a *idlepush.Account) (*wire.Conn, err
 		return nil, &loginError{err, conn.Alert()}
 	}
 	return conn, nil
+}
+
+// endpoint returns where the account's server is.
+func (d Dialer) endpoint(a *idlepush.Account) wire.Endpoint {
+	return wire.Endpoint{Host: a.Host, Port: a.Port, Security: wire.Security(a.Security),
+		Permit: d.Permit, TLS: d.TLS, Trust: d.trust(a), Families: d.families, Resolve: d.resolve, Dial: d.dial}
 }
 
 // loginError is a login that failed, with the alert that the server wants a person to read.

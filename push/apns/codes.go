@@ -71,6 +71,11 @@ var Codes = []codes.Entry{
 	{Code: "apns_too_large", Text: "The message is larger than the {limit} bytes that APNs takes, so it was dropped. " +
 		"A lower content level for this device makes messages smaller."},
 
+	// An examination
+	{Code: "apns_examined_unset", Text: "APNs has no key, so apps of your own cannot register with it; the page and Web Push need none"},
+	{Code: "apns_examined", Text: "APNs takes messages of this server ({environment})"},
+	{Code: "apns_examined_fails", Text: "APNs ({environment}): {cause}"},
+
 	// The service
 	{Code: "apns_idle_timeout", Text: appleDown},
 	{Code: "apns_too_many_provider_token_updates", Text: "Apple has seen too many new provider tokens from this address. It is tried again " +

@@ -29,6 +29,11 @@ var Codes = []codes.Entry{
 	{Code: "fcm_invalid_message", Text: "The message could not be put into FCM's form, so it was dropped. This is a fault of idlepush; please report it."},
 	{Code: "fcm_too_large", Text: "The message is larger than FCM takes, so it was dropped. A lower content level for this device makes messages smaller."},
 
+	// An examination
+	{Code: "fcm_examined_unset", Text: "FCM has no credentials, so apps of your own cannot register with it; the page and Web Push need none"},
+	{Code: "fcm_examined_token", Text: "Google gives an access token to the service account in fcm-credentials"},
+	{Code: "fcm_examined", Text: "FCM takes messages of this server"},
+
 	// The service
 	{Code: "fcm_quota_exceeded", Text: "FCM takes no more messages for the moment. It is tried again by itself."},
 	{Code: unavailable, Text: "FCM has a problem of its own (HTTP status {status}). It is tried again by itself."},

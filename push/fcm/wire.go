@@ -59,20 +59,25 @@ func (t *Transport) attempt(ctx context.Context, message []byte) (exchange, stri
 	if err != nil {
 		return exchange{err: &grantError{err}}, ""
 	}
+	return t.exchange(ctx, message, bearer), bearer
+}
+
+// exchange makes one request with this access token.
+func (t *Transport) exchange(ctx context.Context, message []byte, bearer string) exchange {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	r, err := t.request(ctx, message, bearer)
 	if err != nil {
-		return exchange{err: err}, bearer
+		return exchange{err: err}
 	}
 	resp, err := t.base.RoundTrip(r)
 	if err != nil {
-		return exchange{err: err}, bearer
+		return exchange{err: err}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return exchange{err: err}, bearer
+		return exchange{err: err}
 	}
-	return exchange{status: resp.StatusCode, header: resp.Header, body: body}, bearer
+	return exchange{status: resp.StatusCode, header: resp.Header, body: body}
 }

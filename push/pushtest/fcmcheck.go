@@ -25,7 +25,8 @@ var ttlForm = regexp.MustCompile(`^[0-9]{1,7}(\.[0-9]{1,9})?s$`)
 func checkFCM(body []byte) (FCMMessage, *refusal) {
 	none := FCMMessage{}
 	var request struct {
-		Message struct {
+		ValidateOnly bool `json:"validate_only"`
+		Message      struct {
 			Token   string            `json:"token"`
 			Data    map[string]string `json:"data"`
 			Android struct {

@@ -66,4 +66,8 @@ var Codes = []codes.Entry{
 	{Code: "webpush_timeout", Text: "{host} did not answer in time."},
 	{Code: "webpush_refused", Text: "{host} refused the connection. If it is yours, start it, and check the port."},
 	{Code: "webpush_unreachable", Text: "{host} could not be reached. It is tried again by itself; check this server's connection if this stays."},
+
+	// An examination
+	{Code: "webpush_examined", Text: "Web Push has a contact, as Apple wants it"},
+	{Code: "webpush_examined_no_contact", Text: noContact},
 }

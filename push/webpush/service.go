@@ -8,6 +8,10 @@ import (
 
 const settingSubject = "vapid-subject"
 
+// noContact says what the lack of a contact means.
+const noContact = "iPhones, iPads and Safari get no Web Push, because Apple wants to know whom to contact: set vapid-subject or public-url " +
+	"to an address on the internet"
+
 // Service makes the two transports. They need no settings.
 var Service = push.Service{
 	Codes: Codes,
@@ -18,8 +22,7 @@ var Service = push.Service{
 		if CheckSubject(subject(v, s)) == nil {
 			return ""
 		}
-		return "iPhones, iPads and Safari get no Web Push, because Apple wants to know whom to contact: set vapid-subject or public-url " +
-			"to an address on the internet"
+		return noContact
 	},
 	New: func(v push.Values, s push.Server) (push.Transports, error) {
 		return New(Config{VAPID: s.Key, Subject: func() string { return subject(v, s) }, Permit: s.Permit}).Transports(), nil

@@ -1,6 +1,7 @@
 package webpush
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"strings"
@@ -42,6 +43,18 @@ func (t transport) Lane(d idlepush.Device) string {
 	}
 	u.Host = strings.ToLower(u.Host)
 	return string(Browser) + " " + origin(u)
+}
+
+// Examine implements push.Transport. There is no service that all devices share: it looks at the
+// contact, for both transports.
+func (t transport) Examine(context.Context) []idlepush.Step {
+	switch {
+	case t.traits.Name != Browser:
+		return nil
+	case CheckSubject(t.subject()) != nil:
+		return []idlepush.Step{{Verdict: idlepush.VerdictLook, Reason: idlepush.Reason{Code: "webpush_examined_no_contact"}}}
+	}
+	return []idlepush.Step{{Verdict: idlepush.VerdictOK, Reason: idlepush.Reason{Code: "webpush_examined"}}}
 }
 
 // CloseIdleConnections implements push.Transport, for both transports.

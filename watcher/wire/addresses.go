@@ -151,6 +151,7 @@ func (e Endpoint) connect(ctx context.Context, targets []target, timeout time.Du
 	type end struct {
 		target
 		conn net.Conn
+		took time.Duration
 		err  error
 	}
 	racing, stop := context.WithTimeout(ctx, timeout)
@@ -175,14 +176,16 @@ func (e Endpoint) connect(ctx context.Context, targets []target, timeout time.Du
 		case <-next.C:
 			at := targets[begun]
 			dials.Go(func() {
+				began := time.Now()
 				conn, err := e.dial(racing, at.address)
-				ends <- end{at, conn, err}
+				ends <- end{at, conn, time.Since(began), err}
 			})
 			if begun++; begun < len(targets) {
 				next.Reset(stagger)
 			}
 		case o := <-ends:
 			over[o.target] = true
+			e.trace(Traced{Part: Connect, Address: o.address, Took: o.took, Err: o.err})
 			if o.err == nil {
 				return o.conn, o.target, slices.DeleteFunc(targets, func(t target) bool { return over[t] })
 			}

@@ -47,10 +47,38 @@ type Endpoint struct {
 	// Families orders the addresses by which worked before, and remembers which works. Nil:
 	// unknown.
 	Families *Families
+	// Trace is called after each part of a Dial, by the goroutine that called it. Nil: it is not.
+	Trace func(Traced)
 	// Resolve takes the place of the DNS and Dial that of the network, for tests. Without Resolve,
 	// Dial is given Host as it is and Permit is not asked. Nil: DNS and network.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	Dial    func(ctx context.Context, address string) (net.Conn, error)
+}
+
+// Part is one part of a Dial.
+type Part string
+
+// The parts: a TCP connection; TLS, which with StartTLS follows the greeting; the server's greeting
+// and capabilities.
+const (
+	Connect   Part = "connect"
+	Handshake Part = "handshake"
+	Greeting  Part = "greeting"
+)
+
+// Traced is a part that is over. A Connect is followed by the other parts at its address.
+type Traced struct {
+	Part
+	Address string // of a Connect, with the port
+	Took    time.Duration
+	TLS     tls.ConnectionState // of a Handshake that succeeded
+	Err     error
+}
+
+func (e Endpoint) trace(t Traced) {
+	if e.Trace != nil {
+		e.Trace(t)
+	}
 }
 
 // unacknowledged is how long the kernel waits for the other side to acknowledge data that was sent
@@ -136,7 +164,10 @@ func (c *Conn) open(e Endpoint, timeout time.Duration) error {
 			return err
 		}
 	}
-	if err := c.Greet(timeout); err != nil {
+	began := time.Now()
+	err := c.Greet(timeout)
+	e.trace(Traced{Part: Greeting, Took: time.Since(began), Err: err})
+	if err != nil {
 		return err
 	}
 	if e.Security == StartTLS {
@@ -186,7 +217,8 @@ func (c *Conn) handshake(e Endpoint, timeout time.Duration) error {
 		e.verifyOrTrust(config, at)
 	}
 	secure := tls.Client(raw, config)
-	raw.SetDeadline(time.Now().Add(timeout))
+	began := time.Now()
+	raw.SetDeadline(began.Add(timeout))
 	var err error
 	var wg sync.WaitGroup
 	wg.Go(func() { err = secure.Handshake() })
@@ -195,11 +227,15 @@ func (c *Conn) handshake(e Endpoint, timeout time.Duration) error {
 	switch {
 	case err == nil:
 		c.conn = secure
-		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return c.fail(&TimeoutError{"the TLS handshake"})
+		err = c.fail(&TimeoutError{"the TLS handshake"})
+	default:
+		err = c.fail(&TLSError{err, at})
 	}
-	return c.fail(&TLSError{err, at})
+	if e.Trace != nil {
+		e.Trace(Traced{Part: Handshake, Took: time.Since(began), TLS: secure.ConnectionState(), Err: err})
+	}
+	return err
 }
 
 // reached returns the address that a connection has reached; none if it is not one of a network.
@@ -226,4 +262,5 @@ func (e Endpoint) verifyOrTrust(config *tls.Config, at netguard.Target) {
 		}
 		return &tls.CertificateVerificationError{UnverifiedCertificates: certificates, Err: err}
 	}
+
 }

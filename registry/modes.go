@@ -33,6 +33,10 @@ func checkModes(dir string, keeps func(dir string) bool) ([]idlepush.Reason, err
 		strings.Join(open, ", "), dir, command)
 }
 
+// CheckModes looks at the files of the store again, as Open does: it returns the same warnings and
+// errors.
+func (s *Store) CheckModes() ([]idlepush.Reason, error) { return checkModes(s.dir, keepsModes) }
+
 // openFiles returns the files that others can read or write, and the command that ends this. The
 // folder itself is ".": others may list it, but not write it, unless it has the sticky bit.
 func openFiles(dir string) (open []string, command string, err error) {

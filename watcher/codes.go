@@ -134,7 +134,7 @@ var Codes = []codes.Entry{
 	{Code: "examined_login", Text: "the login works"},
 	{Code: "examined_capabilities", Text: "the server can {capabilities}"},
 	{Code: "examined_idle", Text: "the server offers IDLE, by which it tells of new mail at once"},
-	{Code: "examined_no_idle", Text: "the server does not offer IDLE, so it is asked about once a minute: new mail rings that much later"},
+	{Code: "examined_no_idle", Text: "the server does not offer IDLE, so it is asked again and again: new mail rings that much later"},
 	{Code: "examined_folders", Text: "the mailbox has {count} folders"},
 	{Code: "examined_unreadable", Text: "the names of {count} more folders cannot be read; they cannot be watched"},
 	{Code: "examined_opened", Text: "of the watched folders, {count} can be opened to read"},

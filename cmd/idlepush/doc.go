@@ -7,6 +7,8 @@
 //
 //	idlepush serve     run the daemon
 //	idlepush demo      run a demonstration
+//	idlepush doctor [EMAIL]
+//	                   examine this installation, or a mailbox
 //	idlepush password-link NAME
 //	                   print a link by which that person chooses a new password
 //	idlepush version   print the version
@@ -26,7 +28,8 @@
 // # Signals and exit codes
 //
 // The first SIGINT or SIGTERM ends the program cleanly, within 10 s. The second ends it at once. It
-// exits with 0 after a clean end, with 1 if something failed, and with 2 on wrong usage.
+// exits with 0 after a clean end, with 1 if something failed or doctor finds something wrong, and
+// with 2 on wrong usage.
 //
 // # The package
 //

@@ -23,6 +23,9 @@ const usage = `idlepush notifies your phones when mail arrives.
 
   idlepush serve   run the daemon
   idlepush demo    show mail, pushes and the time between them, without any configuration
+  idlepush doctor  examine this installation: what works, what does not, and what to do
+  idlepush doctor EMAIL
+                   examine a mailbox: its settings, each step of the connection, the login
   idlepush password-link NAME
                    print a link by which that person chooses a new password
   idlepush version print the version
@@ -63,11 +66,10 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 			return 2
 		}
 		err = demo(ctx, stdout)
+	case "doctor":
+		err = runDoctor(ctx, args[1:], getenv, os.Stdin, stdout, stderr)
 	case "password-link":
 		err = runPasswordLink(ctx, args[1:], getenv, stdout)
-		if usage, ok := errors.AsType[usageError](err); ok {
-			return wrongUsage(usage.error, stderr)
-		}
 	case "version", "-version", "--version":
 		fmt.Fprintln(stdout, version())
 	case "help", "-h", "-help", "--help":
@@ -76,7 +78,13 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		fmt.Fprintf(stderr, "idlepush: unknown command %q\n\n%s", args[0], usage)
 		return 2
 	}
-	if err != nil {
+	if usage, ok := errors.AsType[usageError](err); ok {
+		return wrongUsage(usage.error, stderr)
+	}
+	switch {
+	case errors.Is(err, errFound):
+		return 1
+	case err != nil:
 		fmt.Fprintf(stderr, "idlepush: %v\n", err)
 		return 1
 	}

@@ -54,6 +54,8 @@ func docsDefaults(t *testing.T) {
 		{"docs/settings.md", "0 to 100; `0` is no limit", "cmd/idlepush/settings.go", "maxBurst = 100"},
 		{"docs/architecture.md", "the program ends within 10 s", "cmd/idlepush/serve.go", "8*time.Second"},
 		{"docs/install.md", "The path of a Unix socket may have 103 bytes", "cmd/idlepush/socket.go", "maxSocketPath = 103"},
+		{"docs/doctor.md", "all end within 20 s", "cmd/idlepush/installation.go", "partWait = 20 * time.Second"},
+		{"docs/doctor.md", "it then waits in IDLE for 5 minutes", "cmd/idlepush/doctormailbox.go", "sentWait = 5 * time.Minute"},
 		{"README.md", "go test ./...", ".ci/test", "--packages=./..."},
 	} {
 		if !strings.Contains(read(t, c.page), c.words) || !strings.Contains(read(t, c.where), c.holds) {

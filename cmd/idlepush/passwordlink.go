@@ -16,9 +16,8 @@ import (
 	"idlepush/registry"
 )
 
-// commands serves what commands ask of the daemon by its socket.
-func (s settings) commands(store *registry.Store, log *slog.Logger) http.Handler {
-	mux := http.NewServeMux()
+// servePasswordLink serves what the command password-link asks of the daemon.
+func (s settings) servePasswordLink(mux *http.ServeMux, store *registry.Store, log *slog.Logger) {
 	mux.HandleFunc("POST /password-link", answerCommand(func(name string) (passwordLink, error) {
 		link, err := s.passwordLink(store, name)
 		if err == nil {
@@ -26,7 +25,6 @@ func (s settings) commands(store *registry.Store, log *slog.Logger) http.Handler
 		}
 		return link, err
 	}))
-	return mux
 }
 
 // passwordLink is a link by which a person chooses a new password.
@@ -45,14 +43,11 @@ func (s settings) passwordLink(store *registry.Store, name string) (passwordLink
 	return passwordLink{i.Person, s.public(store) + "/#/password/" + code, i.Expires}, err
 }
 
-// ofPasswordLink are the settings of the command password-link.
-var ofPasswordLink = []string{"data", "key", "public-url"}
-
 // runPasswordLink prints a link by which the person whom the arguments name chooses a new password.
 // It asks the daemon for it. If none runs, it opens the store itself.
 func runPasswordLink(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	const command = "idlepush password-link"
-	s, names, err := parseFor(command, "NAME", ofPasswordLink, args, getenv, stdout)
+	s, names, err := syntax{command: command, settings: some("data", "key", "public-url"), operand: "NAME"}.parse(args, getenv, stdout)
 	if err != nil {
 		return usageError{err}
 	}
@@ -78,10 +73,7 @@ func runPasswordLink(ctx context.Context, args []string, getenv func(string) str
 
 // passwordLinkInStore is passwordLink while no daemon runs.
 func (s settings) passwordLinkInStore(name string) (passwordLink, error) {
-	store, err := registry.Open(s.data, registry.Options{Key: s.key, Existing: true})
-	if errors.Is(err, registry.ErrInUse) {
-		return passwordLink{}, fmt.Errorf("idlepush runs with the data folder %s, but its socket %s is not there: stop idlepush, run this, and start it again", s.data, socketFile)
-	}
+	store, err := openStopped(s)
 	if err != nil {
 		return passwordLink{}, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -58,7 +59,9 @@ func runDaemon(t *testing.T, s settings, store *registry.Store) *registrytest.Lo
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := serveHTTP(ctx, l, s.commands(store, log), log); err != nil {
+		mux := http.NewServeMux()
+		s.servePasswordLink(mux, store, log)
+		if err := serveHTTP(ctx, l, mux, log); err != nil {
 			t.Error(err)
 		}
 	})

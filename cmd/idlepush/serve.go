@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -39,16 +40,14 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	}
 	jumped := make(chan struct{}, 1)
 	dispatcher := &push.Dispatcher{Jumped: jumped, Store: store.Outbox, Transports: transports, Codes: allCodes(), URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log}
-	pool := &watcher.Pool{Store: store.Mail, Log: log, Dialer: watcher.Dialer{
-		Permit:  s.allowMail.Permit,
-		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},
-		Version: version(),
-	}}
+	pool := &watcher.Pool{Store: store.Mail, Log: log, Dialer: s.dialer()}
 	group, ctx := errgroup.WithContext(ctx)
 	handler, err := s.handler(ctx, store, dispatcher, pool, log)
 	if err != nil {
 		return err
 	}
+	own := new(identity)
+	handler = own.wrap(handler)
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return fmt.Errorf("setting listen: %w", err)
@@ -60,7 +59,10 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	if commands, err := listenSocket(s.data); err != nil {
 		log.Warn("commands such as password-link cannot reach idlepush while it runs: stop it to run one", "err", err)
 	} else {
-		group.Go(func() error { return serveHTTP(ctx, commands, s.commands(store, log), log) })
+		mux := http.NewServeMux()
+		s.servePasswordLink(mux, store, log)
+		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: transports, identity: own, getenv: os.Getenv, outside: internet()}, pool.Dialer)
+		group.Go(func() error { return serveHTTP(ctx, commands, mux, log) })
 	}
 	group.Go(func() error { dispatcher.Run(ctx); return nil })
 	group.Go(func() error { return pool.Run(ctx) })
@@ -124,6 +126,15 @@ func (s settings) pageURL(store *registry.Store, addr net.Addr) string {
 		return "http://localhost:" + port + "/"
 	}
 	return "http://" + addr.String() + "/"
+}
+
+// dialer returns what connects to mail servers.
+func (s settings) dialer() watcher.Dialer {
+	return watcher.Dialer{
+		Permit:  s.allowMail.Permit,
+		TLS:     &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions), MinVersion: tls.VersionTLS12},
+		Version: version(),
+	}
 }
 
 // server returns what transports need of the server, without the VAPID key.

@@ -34,6 +34,7 @@ type settings struct {
 	burstLimit     int                             // 0 means no limit
 	logLevel       slog.Level
 	logJSON        bool
+	set            []string // the names of those that are not their defaults
 }
 
 // maxBurst bounds burst-limit: more notifications a minute are of no use on a phone.
@@ -198,64 +199,98 @@ func unknownVariables(environ []string) (names []string) {
 // the setting and the values that it allows, and never has a secret. parse returns flag.ErrHelp
 // after it has printed the help.
 func parse(command string, args []string, getenv func(string) string, out io.Writer) (settings, error) {
-	s, _, err := parseTable(command, "", table(), args, getenv, out)
-	if err != nil {
-		return settings{}, err
-	}
-	return s, s.check()
+	s, _, err := syntax{command: command, settings: table()}.parse(args, getenv, out)
+	return s, err
 }
 
-// parseFor is parse for a command that has only some of the settings. It also returns the arguments
-// that are no settings; operand says in the help what they are.
-func parseFor(command, operand string, names, args []string, getenv func(string) string, out io.Writer) (settings, []string, error) {
-	var some []setting
+// syntax is what a command takes.
+type syntax struct {
+	command  string
+	settings []setting
+	operand  string              // what its arguments are that are no settings, for the help; empty: there are none
+	flags    func(*flag.FlagSet) // declares flags that are no settings; nil: there are none
+}
+
+// some returns the settings of these names.
+func some(names ...string) (list []setting) {
 	for _, t := range table() {
 		if slices.Contains(names, t.name) {
-			some = append(some, t)
+			list = append(list, t)
 		}
 	}
-	return parseTable(command, operand, some, args, getenv, out)
+	return list
 }
 
-func parseTable(command, operand string, all []setting, args []string, getenv func(string) string, out io.Writer) (s settings, operands []string, err error) {
-	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+// parse is the function parse for a command. It also returns the arguments that are no settings.
+func (x syntax) parse(args []string, getenv func(string) string, out io.Writer) (settings, []string, error) {
+	s, operands, problems, err := x.parseAll(args, getenv, out)
+	if err == nil && len(problems) > 0 {
+		return settings{}, nil, problems[0]
+	}
+	return s, operands, err
+}
+
+// parseAll is parse, but a wrong setting is no error: it returns the problems of all of them, and
+// the settings without these.
+func (x syntax) parseAll(args []string, getenv func(string) string, out io.Writer) (s settings, operands []string, problems []error, err error) {
+	given, operands, err := x.parseFlags(args, out)
+	if err != nil {
+		return s, nil, nil, err
+	}
+	for _, t := range x.settings {
+		value, err := t.find(given, getenv)
+		if err == nil && value != "" {
+			err = t.set(&s, value)
+		}
+		if value != t.value || err != nil {
+			s.set = append(s.set, t.name)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("setting %s (--%s or %s): %w", t.name, t.name, variable(t.name), err))
+		}
+	}
+	if len(problems) == 0 {
+		if err := s.check(); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return s, operands, problems, nil
+}
+
+// parseFlags returns the values of the flags, empty where a flag is not given.
+func (x syntax) parseFlags(args []string, out io.Writer) (given map[string]*string, operands []string, err error) {
+	flags := flag.NewFlagSet(x.command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	given := make(map[string]*string)
-	for _, t := range all {
+	given = make(map[string]*string)
+	for _, t := range x.settings {
 		given[t.name] = flags.String(t.name, "", t.meaning+defaultOf(t))
 		if t.secret {
 			given[t.name+"-file"] = flags.String(t.name+"-file", "", "`file` that holds "+t.name)
 		}
 	}
-	for err = flags.Parse(args); err == nil && operand != "" && flags.NArg() > 0; {
+	if x.flags != nil {
+		x.flags(flags)
+	}
+	for err = flags.Parse(args); err == nil && x.operand != "" && flags.NArg() > 0; {
 		operands = append(operands, flags.Arg(0))
 		err = flags.Parse(flags.Args()[1:])
 	}
 	if errors.Is(err, flag.ErrHelp) {
 		flags.SetOutput(out)
-		if operand != "" {
-			fmt.Fprintf(out, "Usage: %s [settings] %s\n\n", command, operand)
+		if x.operand != "" {
+			fmt.Fprintf(out, "Usage: %s [settings] %s\n\n", x.command, x.operand)
 		}
-		fmt.Fprintf(out, "The settings of %s; each can also be given as %s, a secret as %s:\n\n", command, variable("<name>"), variable("<name>-file"))
+		fmt.Fprintf(out, "The settings of %s; each can also be given as %s, a secret as %s:\n\n", x.command, variable("<name>"), variable("<name>-file"))
 		flags.PrintDefaults()
-		return s, nil, err
+		return nil, nil, err
 	} else if err != nil {
-		return s, nil, fmt.Errorf("%w: `%s -help` lists the settings", err, command)
+		return nil, nil, fmt.Errorf("%w: `%s -help` lists the settings", err, x.command)
 	}
 	if flags.NArg() > 0 {
 		// The argument may be a secret after a misplaced space.
-		return s, nil, fmt.Errorf("argument %d is not a setting: write --name=value", len(args)-flags.NArg()+1)
+		return nil, nil, fmt.Errorf("argument %d is not a setting: write --name=value", len(args)-flags.NArg()+1)
 	}
-	for _, t := range all {
-		value, err := t.find(given, getenv)
-		if err == nil && value != "" {
-			err = t.set(&s, value)
-		}
-		if err != nil {
-			return s, nil, fmt.Errorf("setting %s (--%s or %s): %w", t.name, t.name, variable(t.name), err)
-		}
-	}
-	return s, operands, nil
+	return given, operands, nil
 }
 
 func defaultOf(t setting) string {

@@ -97,6 +97,28 @@ func socketPath(dir, name string) (path string, done func(), err error) {
 func askDaemon(ctx context.Context, dir, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
+	return callDaemon(ctx, dir, path, in, func(answer *json.Decoder) error { return answer.Decode(out) })
+}
+
+// hearDaemon is askDaemon for an answer of several values. It hands each of them to hear when it
+// comes, and returns after the last.
+func hearDaemon[O any](ctx context.Context, dir, path string, in any, hear func(O)) error {
+	return callDaemon(ctx, dir, path, in, func(answer *json.Decoder) error {
+		for {
+			var out O
+			switch err := answer.Decode(&out); {
+			case errors.Is(err, io.EOF):
+				return nil
+			case err != nil:
+				return fmt.Errorf("idlepush has ended its answer: %w", err)
+			}
+			hear(out)
+		}
+	})
+}
+
+// callDaemon sends a request, and has read take the answer.
+func callDaemon(ctx context.Context, dir, path string, in any, read func(answer *json.Decoder) error) error {
 	text, err := json.Marshal(in)
 	if err != nil {
 		return err
@@ -128,14 +150,11 @@ func askDaemon(ctx context.Context, dir, path string, in, out any) error {
 		return fmt.Errorf("idlepush does not answer on %s: %w", file, err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
 	if resp.StatusCode != http.StatusOK {
-		return errors.New(string(bytes.TrimSpace(answer)))
+		refusal, err := io.ReadAll(resp.Body)
+		return errors.Join(err, errors.New(string(bytes.TrimSpace(refusal))))
 	}
-	return json.Unmarshal(answer, out)
+	return read(json.NewDecoder(resp.Body))
 }
 
 // answerCommand answers a command with what do returns, or with its error as text.
@@ -152,5 +171,28 @@ func answerCommand[I, O any](do func(I) (O, error)) http.HandlerFunc {
 			return
 		}
 		json.NewEncoder(w).Encode(out)
+	}
+}
+
+// tellCommand answers a command with each value that do tells, when it does, for as long as that
+// takes. An error counts only before the first. It ends with ctx.
+func tellCommand[I, O any](ctx context.Context, do func(ctx context.Context, in I, tell func(O)) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		asked, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		conn := http.NewResponseController(w)
+		var in I
+		err := errors.Join(json.NewDecoder(r.Body).Decode(&in), conn.SetReadDeadline(time.Time{}), conn.SetWriteDeadline(time.Time{}))
+		if err == nil {
+			answer := json.NewEncoder(w)
+			err = do(asked, in, func(out O) {
+				answer.Encode(out)
+				conn.Flush()
+			})
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		}
 	}
 }

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"idlepush"
+	"idlepush/push"
+	"idlepush/registry"
+)
+
+// partWait is how long one part of the examination of an installation may take. They run at once.
+const partWait = 20 * time.Second
+
+// installation is what `idlepush doctor` examines.
+type installation struct {
+	settings
+	problems   []error         // of the settings
+	store      *registry.Store // nil: it cannot be opened
+	broken     error           // why
+	transports push.Transports
+	identity   *identity // of the daemon; nil: none runs
+	getenv     func(string) string
+	outside    outside
+}
+
+// outside is what an examination asks of the internet.
+type outside struct {
+	clock  string   // an https address whose server tells the right time
+	hosts  []string // host:port of mail servers that have IPv4 and IPv6
+	client *http.Client
+	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// internet is the real one. The clock is that of the server that discovery asks, too.
+func internet() outside {
+	return outside{
+		clock:  "https://autoconfig.thunderbird.net/",
+		hosts:  []string{"imap.gmail.com:993", "outlook.office365.com:993"},
+		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
+		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		},
+		dial: new(net.Dialer).DialContext,
+	}
+}
+
+// stopped opens the installation while no daemon runs. close closes it.
+func stopped(s settings, problems []error, getenv func(string) string) (x installation, close func()) {
+	x = installation{settings: s, problems: problems, getenv: getenv, outside: internet()}
+	x.store, x.broken = openStopped(s)
+	server := push.Server{Origin: x.public, Permit: s.allowPush.Permit}
+	// Examine signs nothing with the VAPID key, so any does if the store has none to give.
+	server.Key, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	for _, service := range services {
+		made, err := service.New(s.push, server)
+		switch {
+		case err == nil:
+			x.transports = append(x.transports, made...)
+		case len(problems) == 0:
+			x.problems = append(x.problems, err)
+		}
+	}
+	return x, func() {
+		for _, t := range x.transports {
+			t.CloseIdleConnections()
+		}
+		if x.store != nil {
+			x.store.Close()
+		}
+	}
+}
+
+// public is settings.public, also without a store.
+func (x installation) public() string {
+	if x.store == nil {
+		return x.publicURL
+	}
+	return x.settings.public(x.store)
+}
+
+// examine looks at all parts of the installation at once, and tells what it finds in their order.
+// A part that fails does not end the others.
+func (x installation) examine(ctx context.Context, tell func(finding)) {
+	ctx, cancel := context.WithTimeout(ctx, partWait)
+	defer cancel()
+	parts := []func(context.Context) findings{x.program, x.givenSettings, x.dataFolder, x.openedStore, x.clock, x.dns, x.families}
+	for _, t := range x.transports {
+		parts = append(parts, func(ctx context.Context) findings { return examineTransport(ctx, t) })
+	}
+	parts = append(parts, x.publicURLLeads, x.accounts)
+	found := make([]chan findings, len(parts))
+	var running sync.WaitGroup
+	defer running.Wait()
+	for i, part := range parts {
+		found[i] = make(chan findings, 1)
+		running.Go(func() { found[i] <- part(ctx) })
+	}
+	for _, f := range found {
+		for _, one := range (<-f).list {
+			tell(one)
+		}
+	}
+}
+
+func (x installation) program(context.Context) findings {
+	f := findings{subject: "idlepush"}
+	build := "version " + version() + ", " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH
+	if x.identity != nil {
+		f.ok("it runs, and this is its own report: %s", build)
+	} else {
+		f.ok("it does not run with this data folder; this is what a start would find: %s", build)
+	}
+	return f
+}
+
+// givenSettings tells which settings are given, and never their values.
+func (x installation) givenSettings(context.Context) findings {
+	f := findings{subject: "settings"}
+	if len(x.set) > 0 {
+		f.ok("given are %s", strings.Join(x.set, ", "))
+	} else {
+		f.ok("none is given: all have their defaults")
+	}
+	for _, err := range x.problems {
+		f.wrong("%v", err)
+	}
+	if err := checkTrustedCAs(x.getenv("SSL_CERT_FILE")); err != nil {
+		f.wrong("%v", err)
+	}
+	if err := checkNoProxy(x.getenv); err != nil {
+		f.wrong("%v", err)
+	}
+	if names := unknownVariables(os.Environ()); len(names) > 0 {
+		f.look("unknown environment variables are ignored, check their spelling: %s", strings.Join(names, ", "))
+	}
+	return f
+}
+
+func examineTransport(ctx context.Context, t push.Transport) findings {
+	f := findings{subject: string(t.Traits().Name)}
+	for _, s := range t.Examine(ctx) {
+		f.list = append(f.list, findingOf(f.subject, s, allCodes()))
+	}
+	return f
+}
+
+// publicURLLeads tells whether the public URL leads to the daemon.
+func (x installation) publicURLLeads(ctx context.Context) findings {
+	f := findings{subject: "public URL"}
+	switch origin := x.public(); {
+	case origin == "":
+		f.look("it is not known: set public-url to the https origin at which phones reach this server, or run setup there")
+	case x.identity == nil:
+		f.look("whether %s leads here is not known while idlepush does not run: start it, and run this again", origin)
+	default:
+		return x.identity.check(ctx, origin, x.outside.client)
+	}
+	return f
+}
+
+// accounts tells the state of each account, without anything of its mail.
+func (x installation) accounts(context.Context) findings {
+	f := findings{subject: "mailboxes"}
+	if x.store == nil {
+		return f
+	}
+	list, err := x.store.Accounts.List()
+	if err != nil {
+		f.wrong("they cannot be read: %v", err)
+		return f
+	}
+	for _, a := range list {
+		f.list = append(f.list, finding{verdictOf(a), f.subject, a.Email + ": " + stateOf(a, x.identity != nil, time.Now()), 0})
+	}
+	if len(list) == 0 {
+		f.look("there is none yet")
+	}
+	return f
+}
+
+func verdictOf(a idlepush.Account) idlepush.Verdict {
+	switch {
+	case a.Damaged(), a.Enabled && a.Status.State == idlepush.StateAttention:
+		return idlepush.VerdictWrong
+	case !a.Enabled, slices.Contains([]idlepush.State{idlepush.StateWatching, idlepush.StatePolling}, a.Status.State) && a.Status.Code == "":
+		return idlepush.VerdictOK
+	}
+	return idlepush.VerdictLook
+}
+
+// stateOf returns the state of an account in words. They have neither the name of a folder nor what
+// the mail server said.
+func stateOf(a idlepush.Account, running bool, now time.Time) string {
+	text := string(a.Status.State)
+	if !a.Enabled {
+		text = "paused"
+	}
+	if !a.Status.Since.IsZero() {
+		text += " for " + age(now.Sub(a.Status.Since))
+	}
+	if !running {
+		text += " when idlepush last ran"
+	}
+	if a.Status.Code == "" {
+		return text
+	}
+	params := make(map[string]string)
+	for name, value := range a.Status.Params {
+		switch name {
+		case "said", "account":
+		case "folder":
+			params[name] = "…"
+		default:
+			params[name] = value
+		}
+	}
+	return text + ": " + allCodes().Sentence(a.Status.Code, params)
+}
+
+// age returns a time in its largest unit.
+func age(d time.Duration) string {
+	for _, unit := range []struct {
+		name string
+		of   time.Duration
+	}{{"days", 24 * time.Hour}, {"h", time.Hour}, {"min", time.Minute}} {
+		if d >= unit.of {
+			return strconv.Itoa(int(d/unit.of)) + " " + unit.name
+		}
+	}
+	return "less than a minute"
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"idlepush/registry"
+)
+
+const (
+	// littleRoom is the room on the disk below which it is pointed out, and noRoom that which is
+	// not enough, in bytes.
+	littleRoom = 500 << 20
+	noRoom     = 50 << 20
+
+	// slowSync is how long a write to the disk takes if it is slow. Each new mail waits for one.
+	slowSync = time.Second
+)
+
+// dataFolder tells whether the data folder can be written, and who else may read it.
+func (x installation) dataFolder(context.Context) findings {
+	f := findings{subject: "data"}
+	dir, err := filepath.Abs(x.data)
+	if err != nil {
+		dir = x.data
+	}
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		f.wrong("the data folder %s does not exist: give that of idlepush, by --data or IDLEPUSH_DATA", dir)
+		return f
+	case err != nil:
+		f.wrong("the data folder cannot be looked at: %v", err)
+		return f
+	case !info.IsDir():
+		f.wrong("%s is no folder: give that of idlepush, by --data or IDLEPUSH_DATA", dir)
+		return f
+	}
+	switch took, err := trySync(dir); {
+	case err != nil:
+		f.wrong("nothing can be written in %s (%v): make room, make the file system writable, or run this as the user who runs idlepush", dir, err)
+	case took >= slowSync:
+		f.add("look", took, "a write to the disk of %s takes long, and every mail waits for one: is it a slow card, or a network drive?", dir)
+	default:
+		f.add("ok", took, "%s can be written", dir)
+	}
+	if room, known := diskRoom(dir); known {
+		switch text := fmt.Sprintf("its disk has room for %d MB more", room>>20); {
+		case room < noRoom:
+			f.wrong("%s: make room", text)
+		case room < littleRoom:
+			f.look("%s", text)
+		default:
+			f.ok("%s", text)
+		}
+	}
+	if x.store == nil {
+		return f // why it cannot be opened says more
+	}
+	warnings, err := x.store.CheckModes()
+	for _, w := range warnings {
+		f.look("%s", allCodes().Sentence(w.Code, w.Params))
+	}
+	switch {
+	case err != nil:
+		f.wrong("%v", err)
+	case len(warnings) == 0:
+		f.ok("nobody else can read or write its files")
+	}
+	return f
+}
+
+// trySync writes a small file, and returns how long the disk took. The file is removed at once.
+func trySync(dir string) (took time.Duration, err error) {
+	file, err := os.CreateTemp(dir, "doctor-test-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(file.Name())
+	began := time.Now()
+	_, err = file.Write(make([]byte, 4096))
+	err = errors.Join(err, file.Sync(), file.Close())
+	return time.Since(began), err
+}
+
+// openedStore tells whether the store works.
+func (x installation) openedStore(context.Context) findings {
+	f := findings{subject: "store"}
+	if x.store == nil {
+		f.wrong("%v", x.broken)
+		return f
+	}
+	for _, w := range x.store.Warnings() {
+		f.look("%s", allCodes().Sentence(w.Code, w.Params))
+	}
+	if err := x.store.Ready(); err != nil {
+		f.wrong("it does not work (%v): look at the disk and the log", err)
+		return f
+	}
+	size := ""
+	if info, err := os.Stat(filepath.Join(x.data, "idlepush.db")); err == nil {
+		size = fmt.Sprintf(" (%d KB)", info.Size()>>10)
+	}
+	f.ok("it can be read, and its key fits%s", size)
+	return f
+}
+
+// openStopped opens the store while no daemon runs.
+func openStopped(s settings) (*registry.Store, error) {
+	store, err := registry.Open(s.data, registry.Options{Key: s.key, Existing: true})
+	if errors.Is(err, registry.ErrInUse) {
+		return nil, fmt.Errorf("idlepush runs with the data folder %s, but its socket %s is not there: stop idlepush, run this, and start it again", s.data, socketFile)
+	}
+	return store, err
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -37,7 +38,7 @@ func TestDoctor(t *testing.T) {
 func server(t *testing.T, handler http.Handler) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(handler)
-	s.Config.ErrorLog = nil
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug) // of clients that do not trust it
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
@@ -226,7 +227,7 @@ func doctorAccounts(t *testing.T) {
 
 func doctorDiscovered(t *testing.T) {
 	t.Parallel()
-	one := discover.Settings{Host: "imap.example.org", Port: 993, Security: "tls", Username: "anna", Source: discover.ISPDB}
+	one := discover.Settings{Host: "imap.example.org", Port: 993, Security: "tls", Username: "anna", Source: discover.ISPDB, Auth: []string{discover.AppPassword, discover.OAuth}, OAuth: "example"}
 	other := one
 	other.Port, other.Source = 143, discover.Guess
 	for name, c := range map[string]struct {
@@ -234,11 +235,11 @@ func doctorDiscovered(t *testing.T) {
 		want  []idlepush.Verdict
 		text  string
 	}{
-		"settings": {discover.Result{Name: "Example", Settings: []discover.Settings{one, other}}, []idlepush.Verdict{"ok", "ok", "ok"}, "imap.example.org:993 (tls), from Thunderbird's list of providers"},
+		"settings": {discover.Result{Name: "Example", Settings: []discover.Settings{one, other}}, []idlepush.Verdict{"ok", "ok", "ok"}, "imap.example.org:993 (tls), from Thunderbird's list of providers; one logs in by app password or OAuth at example"},
 		"something to do": {discover.Result{Settings: []discover.Settings{one}, Notes: []discover.Note{{Code: "imap_switch", Params: map[string]string{"provider": "Example"}, URL: "https://example.org/x"}}},
 			[]idlepush.Verdict{"ok", "look"}, "first. https://example.org/x"},
 		"nothing":    {discover.Result{Notes: []discover.Note{{Code: "none_found"}}}, []idlepush.Verdict{"wrong"}, "No settings were found"},
-		"only OAuth": {discover.Result{Notes: []discover.Note{{Code: "oauth2"}}}, []idlepush.Verdict{"wrong"}, "OAuth2"},
+		"only OAuth": {discover.Result{Notes: []discover.Note{{Code: "oauth2"}}}, []idlepush.Verdict{"wrong"}, "with OAuth only"},
 	} {
 		list := discovered(c.found)
 		if !slices.Equal(verdicts(list), c.want) || !strings.Contains(fmt.Sprint(list), c.text) {

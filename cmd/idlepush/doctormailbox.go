@@ -70,12 +70,14 @@ func (d *doctor) mailbox(ctx context.Context, m givenMailbox) error {
 			return err
 		}
 	}
-	a, found, err := d.found(ctx, m)
-	if !found || err != nil {
+	a, ways, err := d.found(ctx, m)
+	if len(ways) == 0 || err != nil {
 		return err
 	}
-	if a.Password, err = d.password(ctx, a); err != nil {
-		return err
+	if !slices.Equal(ways, []string{discover.OAuth}) {
+		if a.Password, err = d.password(ctx, a); err != nil {
+			return err
+		}
 	}
 	examineMailbox(ctx, d.dialer(), a, m.wait, d.report.print)
 	return nil
@@ -141,29 +143,33 @@ func serverOf(a idlepush.Account) string {
 	return fmt.Sprintf("%s (%s)", net.JoinHostPort(a.Host, fmt.Sprint(a.Port)), a.Security)
 }
 
-// found returns the account with the settings that are given, or else found for its address.
-func (d *doctor) found(ctx context.Context, m givenMailbox) (a idlepush.Account, found bool, err error) {
+// found returns the account with the settings that are given, or else found for its address, and
+// the ways to log in; none: no settings were found.
+func (d *doctor) found(ctx context.Context, m givenMailbox) (a idlepush.Account, ways []string, err error) {
 	a = idlepush.Account{Email: m.email, Host: m.host, Port: m.port, Security: idlepush.Security(m.security), Username: cmp.Or(m.username, m.email), Folders: []string{"INBOX"}}
 	if m.host != "" {
-		return a, true, nil
+		return a, []string{discover.Password}, nil
 	}
 	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: d.allowMail.Permit}
 	result, err := finder.Find(ctx, m.email)
 	if errors.Is(err, discover.ErrAddress) {
-		return a, false, usageError{errors.New("the argument is no mail address")}
+		return a, nil, usageError{errors.New("the argument is no mail address")}
 	}
 	if err != nil {
-		return a, false, err
+		return a, nil, err
 	}
 	for _, f := range discovered(result) {
 		d.report.print(f)
 	}
 	if len(result.Settings) == 0 {
-		return a, false, nil
+		return a, nil, nil
 	}
 	best := result.Settings[0]
 	a.Host, a.Port, a.Security, a.Username = best.Host, best.Port, idlepush.Security(best.Security), cmp.Or(m.username, best.Username)
-	return a, true, nil
+	if len(best.Auth) == 0 {
+		return a, []string{discover.Password}, nil
+	}
+	return a, best.Auth, nil
 }
 
 // foundIn says where settings were found.
@@ -177,6 +183,24 @@ var foundIn = map[discover.Source]string{
 	discover.Guess:      "a server that answers under a usual name",
 }
 
+// waysIn says how one logs in.
+func waysIn(s discover.Settings) string {
+	var ways []string
+	for _, way := range s.Auth {
+		switch way {
+		case discover.Password:
+			ways = append(ways, "password")
+		case discover.AppPassword:
+			ways = append(ways, "app password")
+		case discover.Code:
+			ways = append(ways, "authorisation code")
+		case discover.OAuth:
+			ways = append(ways, "OAuth at "+s.OAuth)
+		}
+	}
+	return strings.Join(ways, " or ")
+}
+
 // discovered tells what was found for an address, and from where.
 func discovered(r discover.Result) []finding {
 	f := findings{subject: "settings"}
@@ -188,7 +212,7 @@ func discovered(r discover.Result) []finding {
 		if i > 0 {
 			verb = "also found, and not examined: "
 		}
-		f.ok("%s%s (%s), from %s", verb, net.JoinHostPort(s.Host, fmt.Sprint(s.Port)), s.Security, foundIn[s.Source])
+		f.ok("%s%s (%s), from %s; one logs in by %s", verb, net.JoinHostPort(s.Host, fmt.Sprint(s.Port)), s.Security, foundIn[s.Source], waysIn(s))
 	}
 	for _, n := range r.Notes {
 		text := allCodes().Sentence(n.Code, n.Params)

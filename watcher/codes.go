@@ -135,9 +135,9 @@ var Codes = []codes.Entry{
 	{Code: "examined_capabilities", Text: "the server can {capabilities}"},
 	{Code: "examined_idle", Text: "the server offers IDLE, by which it tells of new mail at once"},
 	{Code: "examined_no_idle", Text: "the server does not offer IDLE, so it is asked again and again: new mail rings that much later"},
-	{Code: "examined_folders", Text: "the mailbox has {count} folders"},
-	{Code: "examined_unreadable", Text: "the names of {count} more folders cannot be read; they cannot be watched"},
-	{Code: "examined_opened", Text: "of the watched folders, {count} can be opened to read"},
+	{Code: "examined_folders", Text: "folders in the mailbox: {count}"},
+	{Code: "examined_unreadable", Text: "further folders, which cannot be watched because their names cannot be read: {count}"},
+	{Code: "examined_opened", Text: "watched folders that can be opened: {count}"},
 	{Code: "examined_waiting", Text: "now send a mail to this mailbox, within {minutes} minutes"},
 	{Code: "examined_told", Text: "the server told of the new mail", Cases: map[string]string{
 		dated:       "the server told of the new mail {seconds} s after it came, by the date that it gave to the mail",

@@ -25,6 +25,9 @@ const (
 	// examineStep is how long a part of a connection may take in an examination.
 	examineStep = 10 * time.Second
 
+	// maxShown is how many capabilities are shown.
+	maxShown = 60
+
 	// endsSoon is the time before the end of a certificate from which on it is pointed out.
 	endsSoon = 7 * 24 * time.Hour
 )
@@ -297,7 +300,13 @@ func (x *examination) abilities(conn *wire.Conn) {
 		names = append(names, string(name))
 	}
 	slices.Sort(names)
-	x.found(idlepush.VerdictOK, "examined_capabilities", 0, "capabilities", x.clean(strings.Join(names, " ")))
+	if len(names) > maxShown {
+		names = append(names[:maxShown], "…")
+	}
+	for i, name := range names {
+		names[i] = x.clean(name)
+	}
+	x.found(idlepush.VerdictOK, "examined_capabilities", 0, "capabilities", strings.Join(names, " "))
 	if conn.Has(imap.CapIdle) {
 		x.found(idlepush.VerdictOK, "examined_idle", 0)
 	} else {

@@ -178,7 +178,7 @@ func (s *server) documentCodes(t codes.Table) {
 	for _, c := range t.Codes() {
 		code.Enum = append(code.Enum, string(c))
 	}
-	for _, name := range []string{"AccountStatus", "Delivery", "DeviceStatus", "FieldError", "Hint", "Lane", "Notice", "Notification", "Problem", "Tested"} {
+	for _, name := range []string{"AccountStatus", "Delivery", "DeviceStatus", "ExaminedStep", "FieldError", "Hint", "Lane", "Notice", "Notification", "Problem", "Tested"} {
 		p := schemas[name].Properties["code"]
 		p.Type, p.Ref = "", "#/components/schemas/Code"
 	}

@@ -61,6 +61,10 @@ type MailConfig struct {
 	// email is not an address.
 	Discover func(ctx context.Context, email string) (Discovery, error)
 
+	// Examine goes the way of a session to the mailbox of an account, and returns each step. ctx
+	// bounds it.
+	Examine func(ctx context.Context, a idlepush.Account) []idlepush.Step
+
 	// Live returns the live state of an account's session, which is not stored.
 	Live func(account string) Live
 }

@@ -226,7 +226,7 @@ func (h *testServer) config() Config {
 		Log:       h.logger,
 		Codes:     allCodes,
 		PublicURL: func() string { return "https://house.example.net" },
-		Mail: MailConfig{Check: h.checkLogin, Discover: discovered, Live: func(string) Live {
+		Mail: MailConfig{Check: h.checkLogin, Discover: discovered, Examine: func(context.Context, idlepush.Account) []idlepush.Step { return nil }, Live: func(string) Live {
 			return Live{Connections: 1, LastByte: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Interval: 9 * time.Minute, Why: idlepush.Reason{Code: "interval_default"}, Tour: 30 * time.Second}
 		}},
 		OAuth: h.oauthConfig(),

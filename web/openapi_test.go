@@ -182,14 +182,14 @@ var operations = strings.Fields(`
 	get/users get/users/names post/users patch/users/{id} delete/users/{id}
 	get/advice get/invites post/invites delete/invites/{id} post/invites/look post/invites/accept
 	get/tokens post/tokens delete/tokens/{id}
-	post/accounts/discover post/accounts/check get/accounts post/accounts get/accounts/{id} get/accounts/{id}/folders patch/accounts/{id} delete/accounts/{id}
+	post/accounts/discover post/accounts/check get/accounts post/accounts get/accounts/{id} get/accounts/{id}/folders post/accounts/{id}/examine patch/accounts/{id} delete/accounts/{id}
 	get/clients patch/clients/{provider}
 	get/offers post/offers/{id}/accept delete/offers/{id}
 	get/devices post/devices get/devices/{id} patch/devices/{id} delete/devices/{id} post/devices/{id}/test get/devices/{id}/preview
 	get/notifications get/notifications/{id} get/events get/vapid`)
 
 // bodiless are the operations by POST that take no body.
-var bodiless = []string{"post/devices/{id}/test", "post/offers/{id}/accept", "post/passkeys/challenge"}
+var bodiless = []string{"post/accounts/{id}/examine", "post/devices/{id}/test", "post/offers/{id}/accept", "post/passkeys/challenge"}
 
 func openAPIOperations(t *testing.T) {
 	t.Parallel()

@@ -101,6 +101,7 @@ func (s *server) routes(h *handlers, c Config) {
 	add(s, route{full | admin, "POST /accounts", "createAccount", 201, "Watch a mailbox after a successful login; a mailbox that is watched already is shared (200)"}, h.accounts.createAccount)
 	add(s, route{full | admin, "GET /accounts/{id}", "getAccount", 200, "One account"}, h.accounts.getAccount)
 	add(s, route{full | admin, "GET /accounts/{id}/folders", "listFolders", 200, "List the folders of an account on its mail server; for its owner"}, h.accounts.listFolders)
+	add(s, route{full, "POST /accounts/{id}/examine", "examineAccount", 200, "Go the way to the mailbox of an account, and return each step; for its owner"}, h.accounts.examineAccount)
 	add(s, route{full | admin, "PATCH /accounts/{id}", "patchAccount", 200, "Change an account; for its owner"}, h.accounts.patchAccount)
 	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Remove an account; a user with whom it is shared leaves it, and is offered nothing by its owner for a week"}, h.accounts.deleteAccount)
 

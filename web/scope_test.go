@@ -68,6 +68,7 @@ var admissions = []admission{
 	{"POST /accounts", mailbox().with("shared_with", "BEN"), 401, 403, 201, 422, 422, false},
 	{"GET /accounts/ACCOUNT", nil, 401, 403, 200, 404, 200, false},
 	{"GET /accounts/ACCOUNT/folders", nil, 401, 403, 200, 404, 200, false},
+	{"POST /accounts/ACCOUNT/examine", nil, 401, 403, 200, 404, 403, false},
 	{"PATCH /accounts/ACCOUNT", object{"enabled": false}, 401, 403, 200, 404, 200, false},
 	{"PATCH /accounts/ACCOUNT", object{"password": password, "shared_with": "BEN"}, 401, 403, 200, 404, 200, false},
 	{"DELETE /accounts/ACCOUNT", nil, 401, 403, 204, 404, 204, false},

@@ -86,7 +86,7 @@ func TestDoctorOfDaemon(t *testing.T) {
 
 	code, report = doctorRun(t, s, "", "anna@example.org")
 	hasLines(t, report, "ok settings idlepush has the mailbox a…@example.org, at localhost:", "ok server localhost is in the DNS", "ok server 127.0.0.1:", "ok server an IMAP server greets",
-		"ok server the login works", "ok server the server offers IDLE", "ok server of the watched folders, 1 can be opened")
+		"ok server the login works", "ok server the server offers IDLE", "ok server watched folders that can be opened: 1")
 	if code != 0 {
 		t.Errorf("of a mailbox that works it exits with %d:\n%s", code, report)
 	}
@@ -136,7 +136,7 @@ func TestDoctorOfMailbox(t *testing.T) {
 		code  int
 		want  []string
 	}{
-		"the right password": {s.Mail.Password + "\n", at, 0, []string{"ok server the login works", "ok server the mailbox has"}},
+		"the right password": {s.Mail.Password + "\n", at, 0, []string{"ok server the login works", "ok server folders in the mailbox: "}},
 		"no end of line":     {s.Mail.Password, at, 0, []string{"ok server the login works"}},
 		"a wrong password":   {"planted-wrong\n", at, 1, []string{"ok server the server takes a password", "wrong server the mail server refuses"}},
 		"no password":        {"", at, 0, []string{"look server no password is given"}},

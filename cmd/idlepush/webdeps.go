@@ -56,6 +56,10 @@ func (s settings) mailConfig(pool *watcher.Pool, texts codes.Table, log *slog.Lo
 			}
 			return discovery(found, texts), err
 		},
+		Examine: func(ctx context.Context, a idlepush.Account) (steps []idlepush.Step) {
+			pool.Dialer.Examine(ctx, a, 0, func(s idlepush.Step) { steps = append(steps, s) })
+			return steps
+		},
 		Live: func(account string) web.Live { return web.Live(pool.Live(account)) },
 	}
 }

@@ -166,6 +166,13 @@ self.texts = {
 		: ` It no longer rings for ${listed(sharedWith)} either. They are told, and can add it again with its password.`}`,
 	shareEnded: (email) => `${email} was shared with you, and its owner no longer watches it or is gone. Enter its password to keep it.`,
 	addAgain: "Add it again",
+	examine: "Examine",
+	examineHint: "Tries each step to the mail server and the login, and says which one fails. Nothing in the mailbox changes.",
+	examineNow: "Examine now",
+	examining: "This can take half a minute…",
+	examined: (wrong) => wrong === 0 ? "Each step works." : "A step does not work:",
+	verdicts: { ok: "", look: "Look: ", wrong: "Wrong: " },
+	milliseconds: (count) => `(${count} ms)`,
 	details: "Connection details",
 	detail: {
 		server: "Server", folders: "Folders", since: "In this state since", lastByte: "Last data from the server", confirmed: "Last confirmed that no mail is missing",

@@ -32,6 +32,7 @@ export async function mailbox(id) {
 	const sharedWith = names.filter(({ id }) => account.shared_with.includes(id)).map(({ name }) => name);
 	node.push(
 		passwordPart(path, account.status),
+		examination(path, isBroken(account.status)),
 		folders(path, account, change),
 		linkPart(account, change),
 		sharing(path, account, names),
@@ -45,10 +46,14 @@ export async function mailbox(id) {
 	return { title: account.email, node, on: [] };
 }
 
+function isBroken({ state, code = "", next_try: next }) {
+	return state === "attention" || next !== undefined || untrusted.includes(code);
+}
+
 // passwordPart asks for the password, and if need be whether the server's certificate is trusted.
-function passwordPart(path, { state, code = "", next_try: next }) {
-	const changed = code === "certificate_changed";
-	const broken = state === "attention" || next !== undefined || untrusted.includes(code);
+function passwordPart(path, status) {
+	const changed = status.code === "certificate_changed";
+	const broken = isBroken(status);
 	const title = changed ? texts.trustChanged : broken ? texts.enterPassword : texts.changePassword;
 	const certificate = certificates();
 	return part(title, broken, changed && el("p", {}, texts.trustChangedText), form(changed ? texts.tryLogin : texts.save, certificate.asking(async (values) => {
@@ -69,6 +74,28 @@ function removal(path, text, question) {
 			go("mailboxes");
 		}
 	}, { class: "danger" });
+}
+
+// examination goes the way to the mail server when the user asks for it, and shows each step.
+function examination(path, open) {
+	const place = el("div", { class: "steps", "aria-live": "polite" });
+	return part(texts.examine, open, el("p", { class: "hint" }, texts.examineHint),
+		el("div", { class: "buttons" }, button(texts.examineNow, async () => {
+			place.replaceChildren(el("p", {}, texts.examining));
+			try {
+				const { steps } = await call("POST", `${path}/examine`);
+				const wrong = steps.filter(({ verdict }) => verdict === "wrong").length;
+				place.replaceChildren(el("p", {}, texts.examined(wrong)), el("ul", { class: "plain" }, steps.map(examinedStep)));
+			} catch (problem) {
+				place.replaceChildren(el("p", { class: "wrong" }, problem.message));
+			}
+		})), place);
+}
+
+function examinedStep(step) {
+	const tone = { ok: "good", look: "warn", wrong: "bad" }[step.verdict];
+	return el("li", { class: `state ${tone}` }, texts.verdicts[step.verdict], reason(step, step.text),
+		step.milliseconds > 0 && el("span", { class: "soft" }, ` ${texts.milliseconds(step.milliseconds)}`));
 }
 
 // folders loads the folders of the mail server when its part is opened.

@@ -40,7 +40,11 @@ func certificateAccepted(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	h.show(ownCertificate)
-	for path, status := range map[string]int{"/accounts/check": 200, "/accounts": 201} {
+	for _, c := range []struct {
+		path   string
+		status int
+	}{{"/accounts/check", 200}, {"/accounts", 201}} {
+		path, status := c.path, c.status
 		a := h.call(h.anna.full, "POST", path, mailbox(), 422)
 		a.wantFields(t, "host")
 		want := `"certificate":{"fingerprint":"` + string(ownCertificate) +

@@ -93,7 +93,7 @@ func (h *testServer) oauthConfig() OAuthConfig {
 		Settings:  []idlepush.OAuthClient{{Provider: "yahoo", ID: "set", Secret: marker}},
 		CheckIssuer: func(_ context.Context, issuer string) error {
 			if !strings.HasPrefix(issuer, "https://login.example.net") {
-				return &CheckError{"issuer", idlepush.Reason{Code: "issuer_invalid"}}
+				return &CheckError{Field: "issuer", Reason: idlepush.Reason{Code: "issuer_invalid"}}
 			}
 			return nil
 		},

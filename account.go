@@ -30,9 +30,9 @@ type Account struct {
 	Host       string
 	Port       int
 	Security   Security
-	Pin        Fingerprint // of the certificate that is accepted even if it does not verify; empty: none
+	Pin        Fingerprint // of the certificate that need not verify; empty: none
 	Username   string
-	OAuth      string   // the provider that gives access: its name or issuer URL; empty: a password does
+	OAuth      string   // the provider that gives access: name or issuer; empty: a password does
 	Password   Secret   `json:"-"` // with OAuth: a new refresh token, on its way to the store
 	Folders    []string // as the server spells them, decoded; never empty
 	Link       string   // template of the link that a click opens (CheckLink); empty: the page

@@ -14,8 +14,8 @@ import (
 // was read, and ErrTaken if another account is that mailbox already.
 //
 // A changed login counts as one that has never worked; a.Status has no effect. If a.OAuth is set,
-// a.Password is a new refresh token; empty: the one that is there stays, unless provider, host, port,
-// security or user name change.
+// a.Password is a new refresh token; empty: the one that is there stays, unless provider, host,
+// port, security or user name change.
 //
 // Cursors stay, except those of folders that are no longer watched: such a folder, watched again
 // later, starts from its end.

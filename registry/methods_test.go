@@ -32,7 +32,7 @@ type call struct {
 	// halfway says why a call that fails may have done part of its work: then each row is as it was
 	// or as a call that succeeds leaves it. Empty: all rows are as they were.
 	halfway  string
-	renews   string                  // the table with tags of which it writes a row whole, whatever was there
+	renews   string                  // the tagged table of which it writes a whole row
 	forgives int                     // the transaction that the call can do without; 0: none
 	before   func(f furnished) error // done first, in a store that is whole
 }

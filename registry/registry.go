@@ -7,8 +7,8 @@
 //
 // # What is kept
 //
-// The rows of users, tokens, invites, accounts, grants, clients and devices carry tags that only the
-// key of the store makes; damage.go says what becomes of one that does not fit.
+// The rows of users, tokens, invites, accounts, grants, clients and devices carry tags that only
+// the key of the store makes; damage.go says what becomes of one that does not fit.
 //
 // The tables of the store, with their keys (rows.go has their rows and indexes):
 //

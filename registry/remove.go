@@ -11,9 +11,10 @@ import (
 	"idlepush/registry/table"
 )
 
-// Remove removes the account with its cursors and its grant, and notifies each person with whom it is shared; see
-// [CodeShareEnded]. What waits for it is not sent. The next Purge removes its activity. What does
-// not fit one transaction takes several, and each notifies those who stop seeing the account in it.
+// Remove removes the account with its cursors and its grant, and notifies each person with whom it
+// is shared; see [CodeShareEnded]. What waits for it is not sent. The next Purge removes its
+// activity. What does not fit one transaction takes several, and each notifies those who stop
+// seeing the account in it.
 func (s Accounts) Remove(account string, now time.Time) error {
 	return s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
 		row, err := accountRowOf(set.tx, account)

@@ -30,12 +30,12 @@ type Failure struct {
 	// Field is the one of the account that a person should look at: host, port, security, username,
 	// password, consent, certificate, folders; may be empty.
 	Field       string
-	Server      string                // what the server said to it, cleaned and without the password; may be empty
-	Certificate *idlepush.Certificate // what the person can pin to accept it; nil: that would not help
+	Server      string                // what the server said, cleaned, without the password
+	Certificate *idlepush.Certificate // what a person can pin; nil: that would not help
 
 	final    bool          // only a person can help
 	personal bool          // it lies in this account, and says nothing of the host
-	tellFrom int           // of a final one: the refusal from which on people are told; 0: see tellAfter
+	tellFrom int           // the refusal from which on people are told; 0: see tellAfter
 	minWait  time.Duration // the next try is not before this
 	maxWait  time.Duration // nor after this; 0: it may wait longer
 	cause    error
@@ -86,8 +86,8 @@ func diagnoseCheck(a *idlepush.Account, err error) *Failure {
 	return f
 }
 
-// redact takes out a password or access token that a server may have sent back, as it is, quoted, or
-// as AUTHENTICATE sends it.
+// redact takes out a password or access token that a server may have sent back, as it is, quoted,
+// or as AUTHENTICATE sends it.
 func redact(text string, a *idlepush.Account) string {
 	if a.Password == "" {
 		return text

@@ -103,8 +103,8 @@ func (d Dialer) authenticate(conn *wire.Conn, a *idlepush.Account) error {
 	return err
 }
 
-// logInByPassword prefers AUTHENTICATE PLAIN: LOGIN takes no password beyond ASCII (RFC 6855 section 5). It
-// does not try a refused password again by the other: providers count.
+// logInByPassword prefers AUTHENTICATE PLAIN: LOGIN takes no password beyond ASCII (RFC 6855
+// section 5). It does not try a refused password again by the other: providers count.
 func logInByPassword(conn *wire.Conn, a *idlepush.Account) error {
 	user, password := a.Username, string(a.Password)
 	plain, login := conn.Has(imap.AuthCap("PLAIN")), !conn.Has(imap.CapLoginDisabled)

@@ -25,7 +25,8 @@ func TestTokenLogin(t *testing.T) {
 	t.Run("a token that a server sends back is not shown", tokenRedacted)
 }
 
-// clientOf returns a lookup that knows one client, whose tokens are for the server of scriptedAccount.
+// clientOf returns a lookup that knows one client, whose tokens are for the server of
+// scriptedAccount.
 func clientOf(name string, client oauth.Client) func(string) (oauth.Client, bool) {
 	client.Provider.Hosts = []string{scriptedAccount.Host}
 	return func(provider string) (oauth.Client, bool) { return client, provider == name }

@@ -13,8 +13,8 @@ import (
 	"idlepush/web"
 )
 
-// ofClients returns the settings of the OAuth clients: two for each provider of the table, and three
-// for one that is not there.
+// ofClients returns the settings of the OAuth clients: two for each provider of the table, and
+// three for one that is not there.
 func ofClients() (list []setting) {
 	of := func(provider, prefix, title string) {
 		client := func(change func(c *idlepush.OAuthClient, v string)) func(*settings, string) error {

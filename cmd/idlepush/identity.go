@@ -67,7 +67,8 @@ func (i *identity) check(ctx context.Context, origin string, client *http.Client
 		return f
 	}
 	defer resp.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // of a broken answer, the rest shows that
+	// A broken answer is not the right one.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
 	switch to, _ := resp.Location(); {
 	case resp.StatusCode == http.StatusOK && string(body) == answer:
 		f.list = append(f.list, finding{"ok", f.subject, origin + " leads to this idlepush", time.Since(began)})
@@ -97,8 +98,8 @@ func (f *findings) unreached(origin string, err error) {
 	}
 }
 
-// getOnce sends a GET request and follows no redirect. The error has no more of the address than its
-// host.
+// getOnce sends a GET request and follows no redirect. The error has no more of the address than
+// its host.
 func getOnce(ctx context.Context, client *http.Client, address string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

@@ -29,7 +29,7 @@ type settings struct {
 	allowMail      netguard.Allowed // for mail servers and for finding their settings
 	allowPush      netguard.Allowed // for push endpoints
 	trustedProxies netguard.Networks
-	push           push.Values                     // settings of push services; nil if all are unset
+	push           push.Values                     // of push services; nil if all are unset
 	oauth          map[string]idlepush.OAuthClient // by provider; nil if there are none
 	burstLimit     int                             // 0 means no limit
 	logLevel       slog.Level
@@ -207,7 +207,7 @@ func parse(command string, args []string, getenv func(string) string, out io.Wri
 type syntax struct {
 	command  string
 	settings []setting
-	operand  string              // what its arguments are that are no settings, for the help; empty: there are none
+	operand  string              // for the help: the arguments that are no settings
 	flags    func(*flag.FlagSet) // declares flags that are no settings; nil: there are none
 }
 

@@ -46,8 +46,8 @@ func decode(file []byte) (config clientConfig, err error) {
 	return config, d.Decode(&config)
 }
 
-// parseConfig returns the IMAP servers of a configuration file that encrypt and can be logged in to,
-// at most 5. The file is not trusted.
+// parseConfig returns the IMAP servers of a configuration file that encrypt and can be logged in
+// to, at most 5. The file is not trusted.
 func parseConfig(file []byte, source Source, email string) (f found) {
 	config, err := decode(file)
 	if err != nil {
@@ -78,9 +78,9 @@ func parseConfig(file []byte, source Source, email string) (f found) {
 	return f
 }
 
-// settings returns what a file says of a server, in the words of the table if it has that server. Not
-// ok: it is no IMAP server, does not encrypt, or is not valid. Source is left to the caller, and
-// OAuth, too, if the table lacks the server.
+// settings returns what a file says of a server, in the words of the table if it has that server.
+// Not ok: it is no IMAP server, does not encrypt, or is not valid. Source is left to the caller,
+// and OAuth, too, if the table lacks the server.
 func (i incomingServer) settings(email string) (s Settings, ok bool) {
 	security := map[string]string{"SSL": "tls", "STARTTLS": "starttls"}[strings.ToUpper(strings.TrimSpace(i.Security))]
 	host := strings.ToLower(fill(strings.TrimSpace(i.Host), email))

@@ -1,10 +1,10 @@
 // Package discover finds the IMAP settings of a mail address, so that nobody has to know them.
 //
-// [Finder.Find] asks several sources, the best of which wins; [Sources] has their order. First comes
-// a table of the large providers, for their own domains and those whose mail they receive. Then come
-// what the domain itself publishes, Thunderbird's list of providers, the same of the provider that
-// receives the domain's mail, SRV records, and a guess. Third parties learn only the domain. A [Result] also has what a person must do first, such as
-// making an app password.
+// [Finder.Find] asks several sources, the best of which wins; [Sources] has their order. First
+// comes a table of the large providers, for their own domains and those whose mail they receive.
+// Then come what the domain itself publishes, Thunderbird's list of providers, the same of the
+// provider that receives the domain's mail, SRV records, and a guess. Third parties learn only the
+// domain. A [Result] also has what a person must do first, such as making an app password.
 //
 // It is a package of its own because it speaks HTTPS and DNS, which nothing else about IMAP does.
 // It knows nothing of accounts.
@@ -64,7 +64,7 @@ type Settings struct {
 	Username string
 	Source   Source
 	Auth     []string // the ways to log in, what needs the least first
-	OAuth    string   // where to sign in: the name of a provider in package oauth, or the URL of an issuer
+	OAuth    string   // where to sign in: a provider of package oauth, or the URL of an issuer
 	Scopes   []string // what to ask the issuer for; nil: not known
 }
 
@@ -94,8 +94,8 @@ type Finder struct {
 	Resolver Resolver
 	Permit   netguard.Permit // asked for each address before it is dialed
 
-	// HasClient reports whether people can sign in at Settings.OAuth, because an admin has registered
-	// this server there. Nil: they can nowhere.
+	// HasClient reports whether people can sign in at Settings.OAuth, because an admin has
+	// registered this server there. Nil: they can nowhere.
 	HasClient func(provider string) bool
 
 	// Seams for tests: nil dials what Permit permits, and believes the certificates that the system

@@ -29,8 +29,8 @@ func (f *Finder) receiver(ctx context.Context, domain string) string {
 	return host
 }
 
-// hosted is what the table says of the provider to which the receiver belongs: there the whole address
-// is the user name.
+// hosted is what the table says of the provider to which the receiver belongs: there the whole
+// address is the user name.
 func hosted(email, receiver string) found {
 	p := providerByMX(receiver)
 	if base, err := publicsuffix.EffectiveTLDPlusOne(receiver); p == nil && err == nil {

@@ -36,8 +36,8 @@ type oauthConfig struct {
 }
 
 // use returns the issuer and the scopes for Settings; no issuer: there is none that can be used. A
-// provider of signIns is none here, because its tokens are for its own servers, which the table has:
-// a stranger's server must not get them.
+// provider of signIns is none here, because its tokens are for its own servers, which the table
+// has: a stranger's server must not get them.
 func (c oauthConfig) use() (issuer string, scopes []string) {
 	issuer = issuerURL(strings.TrimSpace(c.Issuer))
 	if issuer == "" || signInAt(issuer) != nil {
@@ -51,8 +51,8 @@ func (c oauthConfig) use() (issuer string, scopes []string) {
 	return issuer, scopes
 }
 
-// issuerURL returns the URL of an issuer (RFC 8414 section 2), which files write as such or as a host
-// name; empty: it is neither.
+// issuerURL returns the URL of an issuer (RFC 8414 section 2), which files write as such or as a
+// host name; empty: it is neither.
 func issuerURL(text string) string {
 	if !strings.Contains(text, "/") {
 		text = "https://" + strings.ToLower(text)

@@ -41,7 +41,7 @@ func authorizationCode(name, url string) Note {
 
 // Values of provider.auth that several have.
 const (
-	eitherPassword = Password + " " + AppPassword // the person's own is refused with two-factor authentication
+	eitherPassword = Password + " " + AppPassword // with a second factor the former is refused
 	appPasswordOr  = AppPassword + " " + OAuth
 )
 

@@ -26,8 +26,8 @@ type Script struct {
 	// login is accepted.
 	User, Password string
 
-	// Opens reports whether a token that XOAUTH2 or OAUTHBEARER bring opens the mailbox of the user;
-	// nil: each does. Reason is what is said before one is refused, as JSON; empty: nothing.
+	// Opens reports whether a token that XOAUTH2 or OAUTHBEARER bring opens the mailbox of the
+	// user; nil: each does. Reason is what is said before one is refused, as JSON; empty: nothing.
 	Opens  func(user, token string) bool
 	Reason string
 

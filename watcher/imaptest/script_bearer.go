@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// bearerForms are the messages of XOAUTH2 and OAUTHBEARER (RFC 7628 section 3.1), with the user name
-// and the token, and what a client must answer to the reason for a refusal.
+// bearerForms are the messages of XOAUTH2 and OAUTHBEARER (RFC 7628 section 3.1), with the user
+// name and the token, and what a client must answer to the reason for a refusal.
 var bearerForms = map[string]struct {
 	form    *regexp.Regexp
 	closing string
@@ -17,8 +17,8 @@ var bearerForms = map[string]struct {
 }
 
 // logInByToken reads what a client shows by one of the mechanisms, and reports whether the script
-// takes it. If not, it says why and waits for the answer to that, as Google does. A client that does
-// not keep to the mechanism breaks the connection.
+// takes it. If not, it says why and waits for the answer to that, as Google does. A client that
+// does not keep to the mechanism breaks the connection.
 func (t *Talk) logInByToken(mechanism, response string) bool {
 	want := bearerForms[mechanism]
 	message, err := base64.StdEncoding.DecodeString(response)

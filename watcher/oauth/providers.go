@@ -5,8 +5,8 @@ package oauth
 // pages that are named here. A scope that is not asked for is not given, so there is none too many.
 var table = []Provider{
 	// https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth
-	// names the scope, and the device code for IMAP. The tenant "common" takes personal accounts and
-	// those of organisations.
+	// names the scope, and the device code for IMAP. The tenant "common" takes personal accounts
+	// and those of organisations.
 	{
 		Name: "microsoft", Title: "Microsoft",
 		Issuer:    "https://login.microsoftonline.com/common/v2.0",
@@ -29,7 +29,8 @@ var table = []Provider{
 		Params:   map[string]string{"access_type": "offline", "prompt": "consent"},
 		Hosts:    []string{"imap.gmail.com", "imap.googlemail.com"},
 	},
-	// https://developer.yahoo.com/oauth2/guide/flows_authcode/. Yahoo must approve a client for mail.
+	// https://developer.yahoo.com/oauth2/guide/flows_authcode/. Yahoo must approve a client for
+	// mail.
 	{
 		Name: "yahoo", Title: "Yahoo",
 		Issuer:   "https://api.login.yahoo.com",

@@ -14,9 +14,9 @@ const capSASLIR imap.Cap = "SASL-IR"
 // 6.2.2). A server that refuses may first say why, in a challenge, which Authenticate returns; then
 // it wants closing before it says NO. imapclient cannot do that: it sends "=" for an empty closing.
 //
-// NO and BAD are an *imap.Error, after which the connection still works. Caps are up to date after a
-// login. It takes at most as long as timeout, and again as long if it must ask for them. The message
-// is in no error.
+// NO and BAD are an *imap.Error, after which the connection still works. Caps are up to date after
+// a login. It takes at most as long as timeout, and again as long if it must ask for them. The
+// message is in no error.
 func (c *Conn) Authenticate(mechanism string, message, closing []byte, timeout time.Duration) (challenge []byte, err error) {
 	if err := c.begin(); err != nil {
 		return nil, err

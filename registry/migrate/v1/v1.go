@@ -273,7 +273,7 @@ type Account struct {
 }
 
 type Grant struct {
-	Refresh table.Sealed // a string; its place is With OAuth, host, port, security and username of the account
+	Refresh table.Sealed // a string; its place is With OAuth and what the password's is
 }
 
 type share struct {

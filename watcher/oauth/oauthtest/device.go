@@ -62,7 +62,8 @@ func (s *Server) tradeDevice(client, code string) (*grant, *refusal) {
 	return d.grant, nil
 }
 
-// consentTo consents to the device code with this user code, or declines it if the mailbox is empty.
+// consentTo consents to the device code with this user code, or declines it if the mailbox is
+// empty.
 func (s *Server) consentTo(user, mailbox string) error {
 	for _, d := range s.devices {
 		if d.user != user || d.grant != nil || d.declined || !s.now().Before(d.expires) {

@@ -143,7 +143,7 @@ func prepare(t testing.TB, listener net.Listener) *Server {
 	s.http = httptest.NewUnstartedServer(s.routes())
 	s.http.Listener.Close()
 	s.http.Listener = listener
-	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that break off are part of the tests
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0)
 	t.Cleanup(s.http.Close)
 	return s
 }

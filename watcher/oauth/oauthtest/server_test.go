@@ -26,7 +26,7 @@ func TestAuthorize(t *testing.T) {
 	}
 	for _, x := range []struct {
 		name, param, value string
-		want               string // the error that the browser brings back; empty: it is not sent anywhere
+		want               string // the error that comes back; empty: none does
 	}{
 		{"an unknown client", "client_id", "other", ""},
 		{"no redirect", "redirect_uri", "", ""},

@@ -71,7 +71,7 @@ func (s *Server) trade(r *http.Request) (map[string]any, *refusal) {
 	form := r.PostForm
 	for name, values := range form {
 		if len(values) > 1 {
-			return nil, &refusal{400, "invalid_request", "the parameter " + name + " is there twice"} // RFC 6749 section 3.2
+			return nil, &refusal{400, "invalid_request", "the parameter " + name + " is there twice"}
 		}
 	}
 	var g *grant

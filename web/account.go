@@ -28,6 +28,7 @@ type AccountDetails struct {
 	Port       int           `json:"port" required:"false"`
 	Security   string        `json:"security" required:"false" enum:"tls,starttls,none"`
 	Username   string        `json:"username" required:"false"`
+	OAuth      string        `json:"oauth,omitempty" doc:"Where its person signs in to it: the name of a provider or the URL of an issuer; absent: it is opened by a password"`
 	Folders    []string      `json:"folders" required:"false"`
 	Enabled    bool          `json:"enabled" required:"false" doc:"Whether it is watched"`
 	SharedWith []string      `json:"shared_with" required:"false" doc:"User ids"`
@@ -41,6 +42,8 @@ type AccountDetails struct {
 // newAccount is a request to watch a mailbox.
 type newAccount struct {
 	Mailbox
+	Password   string   `json:"password,omitempty" minLength:"1" maxLength:"1024" doc:"Never returned. Required without consent"`
+	Consent    string   `json:"consent,omitempty" minLength:"1" maxLength:"100" doc:"Id of a consent to this mailbox that is ready, in the place of the password; see POST /consents"`
 	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50" doc:"Absent: INBOX"`
 	Enabled    *bool    `json:"enabled,omitempty" doc:"Absent: true"`
 	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids of those to whom it is offered; see GET /offers"`
@@ -57,10 +60,13 @@ type accountPatch struct {
 	Username   *string  `json:"username,omitempty" minLength:"1" maxLength:"256"`
 	Password   *string  `json:"password,omitempty" minLength:"1" maxLength:"1024" doc:"Required to change host, port, security, username or certificate; the login is then tried"`
 	Pin        *string  `json:"certificate,omitempty" maxLength:"95" doc:"Fingerprint (SHA-256) of the server's certificate, which is accepted although this machine does not trust it; only at the servers of allow-mail. Empty: none. It stays if absent, but not if the host changes"`
+	Consent    string   `json:"consent,omitempty" minLength:"1" maxLength:"100" doc:"Id of a consent to this mailbox that is ready, in the place of the password; see POST /consents"`
 	Folders    []string `json:"folders,omitempty" minItems:"1" maxItems:"50" doc:"If a folder is new, the login is tried, and the folder must exist"`
 	Enabled    *bool    `json:"enabled,omitempty"`
 	SharedWith []string `json:"shared_with,omitempty" maxItems:"50" doc:"User ids of all with whom it is to be shared. Whoever is new is offered it, see GET /offers; who is left out loses the share or the offer"`
 	Link       *string  `json:"link,omitempty" maxLength:"500" doc:"Template of the link that a click on a notification opens, with {message_id}, {folder} and {email}, such as message:%3C{message_id}%3E; empty: the page"`
+
+	consented *idlepush.Account // what the consent opens
 }
 
 // apply returns the account with the changes.
@@ -75,7 +81,12 @@ func (p accountPatch) apply(old idlepush.Account) idlepush.Account {
 	}
 	set(&a.Pin, (*idlepush.Fingerprint)(p.Pin))
 	set(&a.Username, p.Username)
-	set(&a.Password, (*idlepush.Secret)(p.Password))
+	if p.Password != nil {
+		a.Password, a.OAuth = idlepush.Secret(*p.Password), ""
+	}
+	if p.consented != nil {
+		a.Password, a.OAuth = p.consented.Password, p.consented.OAuth
+	}
 	set(&a.Enabled, p.Enabled)
 	set(&a.Link, p.Link)
 	if p.Folders != nil {
@@ -117,6 +128,7 @@ type accountHandlers struct {
 	limits   *limits
 	mail     MailConfig
 	codes    codes.Table
+	consents *consentHandlers
 }
 
 // account returns the fields of an account that the caller may see.
@@ -128,7 +140,7 @@ func (h *accountHandlers) account(c caller, a idlepush.Account) (Account, error)
 			return Account{}, err
 		}
 		out.AccountDetails = &AccountDetails{Owner: a.Owner, Host: a.Host, Port: a.Port, Security: string(a.Security),
-			Username: a.Username, Folders: a.Folders, Enabled: a.Enabled, SharedWith: append([]string{}, a.SharedWith...), Pin: string(a.Pin), Link: a.Link,
+			Username: a.Username, OAuth: a.OAuth, Folders: a.Folders, Enabled: a.Enabled, SharedWith: append([]string{}, a.SharedWith...), Pin: string(a.Pin), Link: a.Link,
 			Created: a.Created.UTC(), Status: status}
 		if c.owns(a.Owner) {
 			out.OfferedTo = a.OfferedTo
@@ -190,6 +202,7 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 		return nil, err
 	}
 	a := b.account()
+	a.Password = idlepush.Secret(b.Password)
 	a.Owner, a.OfferedTo, a.Folders, a.Enabled, a.Link = owner, b.SharedWith, normalizeFolders(b.Folders), b.Enabled == nil || *b.Enabled, b.Link
 	if a.Folders == nil {
 		a.Folders = []string{"INBOX"}
@@ -200,11 +213,15 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 	if err := h.checkSharing(owner, b.SharedWith); err != nil {
 		return nil, err
 	}
-	if _, err := h.tryLogin(ctx, c, a); err != nil {
+	a, giveBack, err := h.open(ctx, c, a, b.Password, b.Consent)
+	if err != nil {
 		return nil, err
 	}
 	a.Status.LoggedIn = time.Now()
 	a, added, err := h.accounts.Add(a, c.token.ID, time.Now())
+	if err != nil {
+		giveBack()
+	}
 	if errors.Is(err, registry.ErrTaken) {
 		return nil, problem(http.StatusConflict, "taken").with(codes.Case, caseCertificate)
 	}
@@ -213,6 +230,21 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 	}
 	out, err := h.account(c, a)
 	return &made[Account]{statusOf(added), out}, err
+}
+
+// open returns the account with what opens it, which has done so: the password, or a consent.
+// giveBack keeps the consent for another try.
+func (h *accountHandlers) open(ctx context.Context, c caller, a idlepush.Account, password, consent string) (with idlepush.Account, giveBack func(), err error) {
+	switch {
+	case consent != "" && password != "":
+		return a, nil, fault("password", "field_forbidden").with(codes.Case, caseConsent)
+	case consent != "":
+		return h.consents.use(c, consent, a)
+	case password == "":
+		return a, nil, fault("password", "field_required").with(codes.Case, caseConsent)
+	}
+	_, err = h.tryLogin(ctx, c, a)
+	return a, func() {}, err
 }
 
 func (h *accountHandlers) getAccount(_ context.Context, c caller, in *byID) (*body[Account], error) {
@@ -230,7 +262,8 @@ func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[a
 		return nil, err
 	}
 	a := in.Body.apply(old)
-	if !sameServer(a, old) && in.Body.Password == nil {
+	login := in.Body.Password != nil || in.Body.Consent != ""
+	if !sameServer(a, old) && !login {
 		return nil, fault("password", "field_required").with(codes.Case, caseNewLogin)
 	}
 	if err := accountFaults(a).err(); err != nil {
@@ -243,17 +276,31 @@ func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[a
 	}
 	added := slices.ContainsFunc(a.Folders, func(f string) bool { return !slices.Contains(old.Folders, f) })
 	var loggedIn time.Time
-	if in.Body.Password != nil || added {
-		if _, err := h.tryLogin(ctx, c, a); err != nil {
-			return nil, err
+	giveBack := func() {}
+	if login {
+		var password string
+		set(&password, in.Body.Password)
+		if a, giveBack, err = h.open(ctx, c, a, password, in.Body.Consent); in.Body.Consent != "" {
+			in.Body.consented = &a
 		}
+	} else if added {
+		_, err = h.tryLogin(ctx, c, a)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if login || added {
 		loggedIn = time.Now()
 	}
-	return h.writeAccount(c, in, old, loggedIn)
+	out, err := h.writeAccount(c, in, old, loggedIn)
+	if err != nil {
+		giveBack()
+	}
+	return out, err
 }
 
 // writeAccount applies the patch to the account as it is now. It returns a problem if its login is
-// no longer that of old, for which the password was tried. loggedIn is when it was; zero: it was
+// no longer that of old, for which the password or consent was tried. loggedIn is when it was; zero: it was
 // not.
 func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idlepush.Account, loggedIn time.Time) (*body[Account], error) {
 	if err := stillAdmitted(h.logins, c); err != nil {
@@ -267,7 +314,7 @@ func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idl
 		return nil, problem(http.StatusConflict, "changed")
 	}
 	a := in.Body.apply(now)
-	if in.Body.Password == nil && reflect.DeepEqual(a, now) {
+	if in.Body.Password == nil && in.Body.consented == nil && reflect.DeepEqual(a, now) {
 		out, err := h.account(c, now)
 		return &body[Account]{out}, err
 	}

@@ -8,8 +8,8 @@ import (
 	"idlepush/codes"
 )
 
-// Hint is one thing that an admin should change about this server.
-type Hint struct {
+// hint is one thing that an admin should change about this server.
+type hint struct {
 	Code   codes.Code        `json:"code" doc:"What is wrong, for programs"`
 	Params map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
 	Reason string            `json:"reason" doc:"What is wrong and what to do, for people"`
@@ -22,7 +22,7 @@ type adviceHandlers struct {
 	codes codes.Table
 }
 
-func (h *adviceHandlers) getAdvice(_ context.Context, c caller, _ *struct{}) (*body[List[Hint]], error) {
+func (h *adviceHandlers) getAdvice(_ context.Context, c caller, _ *struct{}) (*body[List[hint]], error) {
 	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}
@@ -30,9 +30,9 @@ func (h *adviceHandlers) getAdvice(_ context.Context, c caller, _ *struct{}) (*b
 	if proxy := h.guard.untrusted.Load(); proxy != nil {
 		found = append(slices.Clip(found), idlepush.Reason{Code: "proxy_not_trusted"}.With("address", proxy.Addr().String()).With("network", proxy.String()))
 	}
-	advice := List[Hint]{Items: []Hint{}}
+	advice := List[hint]{Items: []hint{}}
 	for _, r := range found {
-		advice.Items = append(advice.Items, Hint{r.Code, r.Params, h.codes.Sentence(r.Code, r.Params)})
+		advice.Items = append(advice.Items, hint{r.Code, r.Params, h.codes.Sentence(r.Code, r.Params)})
 	}
-	return &body[List[Hint]]{advice}, nil
+	return &body[List[hint]]{advice}, nil
 }

@@ -96,7 +96,7 @@ func newGuard(c Config) *guard {
 }
 
 // admit returns a middleware that admits the callers whom the route names, and then reads the body.
-func (s *server) admit(who access) func(huma.Context, func(huma.Context)) {
+func (s *Server) admit(who access) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(hc)
 		origin, local := s.guard.originOf(r), isHere(r)

@@ -22,9 +22,9 @@ type Folder struct {
 	Use  string `json:"use,omitempty" doc:"Special use (RFC 6154): all, archive, drafts, flagged, important, junk, sent or trash; absent: no special use"`
 }
 
-func (h *accountHandlers) checkAccount(ctx context.Context, c caller, in *body[Mailbox]) (*body[Check], error) {
+func (h *accountHandlers) checkAccount(ctx context.Context, c caller, in *body[mailboxLogin]) (*body[Check], error) {
 	a := in.Body.account()
-	a.Folders = []string{"INBOX"}
+	a.Password, a.Folders = idlepush.Secret(in.Body.Password), []string{"INBOX"}
 	if err := mailboxFaults(a).err(); err != nil {
 		return nil, err
 	}
@@ -77,12 +77,16 @@ func (h *accountHandlers) tryLogin(ctx context.Context, c caller, a idlepush.Acc
 	if err != nil {
 		return Check{}, err
 	}
-	var f faults
-	for i, folder := range a.Folders {
+	return check, missingFolders(a.Folders, check).err()
+}
+
+// missingFolders returns the faults of folders that the mail server does not have.
+func missingFolders(folders []string, check Check) (f faults) {
+	for i, folder := range folders {
 		named := func(f Folder) bool { return f.Name == folder }
 		if folder != "INBOX" && check.Folders != nil && check.UnreadableFolders == 0 && !slices.ContainsFunc(check.Folders, named) {
 			f.add(fault(indexed("folders", i), "field_unknown_folder"))
 		}
 	}
-	return check, f.err()
+	return f
 }

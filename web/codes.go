@@ -76,6 +76,14 @@ var Codes = []codes.Entry{
 	{Code: "too_many_tokens", Text: "One person can have {limit} tokens. Remove one that is no longer used, then try again."},
 	{Code: "too_many_passkeys", Text: "One person can have {limit} passkeys. Remove one that is no longer used, then try again."},
 	{Code: "too_many_invites", Text: "One person can have {limit} open invites. Withdraw one, or wait until one is accepted or expires."},
+	{Code: "no_client", Text: "This server is not registered with {provider} yet, so nobody can sign in there. Ask its admin to set a client of {provider}.", Cases: map[string]string{
+		caseAdmin: "This server is not registered with {provider} yet. Register it there, and enter the client id and the secret on the page “People”.",
+	}},
+	{Code: "no_redirect_here", Text: "{provider} sends the browser back to {url}. Open this server there, then sign in again.", Cases: map[string]string{
+		caseNoURL: "{provider} sends the browser back to the public URL of this server, which is not known. Its admin must set public-url.",
+	}},
+	{Code: "consent_gone", Text: "This sign-in took too long, was used already, or was never begun here. Nothing was stored. Begin again on the page “Mailboxes”."},
+	{Code: "consent_other_session", Text: "This sign-in was begun in another browser, or by another person. Nothing was stored. Begin again here, on the page “Mailboxes”."},
 	{Code: "client_by_setting", Text: "A setting of the server has this client, and wins over the page. Change the setting, then start idlepush again."},
 	{Code: "share_refused", Text: "{person} has lately declined or left a mailbox of yours. You can ask again from {from}."},
 	{Code: "changed", Text: "This was changed by another request at the same time. Look at it, then try again."},
@@ -85,6 +93,7 @@ var Codes = []codes.Entry{
 		caseAdminToken: "is required with the admin token",
 		caseNewLogin:   "must be given again to change host, port, security, username or certificate",
 		caseNoEmail:    "is required if there is no email",
+		caseConsent:    "is required, or else consent",
 		casePassword:   "is required for a new password",
 		caseProof:      "is required, or else passkey",
 		caseTransport:  "is required for this transport",
@@ -101,6 +110,10 @@ var Codes = []codes.Entry{
 		caseAdminInvite: "the admin token makes links for a new password only",
 		caseTransport:   "does not go with this transport",
 		caseUnencrypted: "a connection that is not encrypted has no certificate: leave it out",
+		caseConsent:     "does not go with a consent: leave it out",
+		caseRenewal:     "does not go with the other fields: give only the account to renew its consent",
+		caseNoOAuth:     "is opened by a password: give a new one instead",
+		caseNoSession:   "a bearer token has no browser that comes back: let the person enter a code (device)",
 	}},
 	{Code: "field_unknown", Text: "is not known"},
 	{Code: "field_unreadable", Text: "cannot be read"},
@@ -123,6 +136,9 @@ var Codes = []codes.Entry{
 	}},
 	{Code: "field_weak_password", Text: "is one that others guess first, or is made like those. Take a few words that have nothing to do with each other", Cases: map[string]string{
 		caseOwnName: "is only your name: others guess that first. Take a few words that have nothing to do with each other",
+	}},
+	{Code: "field_no_consent", Text: "was used already, is too old, or is not ready. Sign in again", Cases: map[string]string{
+		caseMailbox: "is for another mailbox. Sign in again",
 	}},
 	{Code: "field_unknown_user", Text: "there is no such user"},
 	{Code: "field_unknown_account", Text: "is not an account of this user, or is listed twice"},
@@ -166,19 +182,25 @@ const (
 	caseAdminInvite  = "admin_invite"
 	caseCertificate  = "certificate"
 	caseUnencrypted  = "unencrypted"
+	caseAdmin        = "admin"
+	caseConsent      = "consent"
+	caseRenewal      = "renewal"
+	caseNoOAuth      = "no_oauth"
+	caseNoSession    = "no_session"
+	caseNoURL        = "no_public_url"
 )
 
 // sentences are those that web makes itself.
 var sentences = codes.Join(Codes, idlepush.Codes)
 
 // documentCodes lists all codes in the OpenAPI document, as the schema Code.
-func (s *server) documentCodes(t codes.Table) {
+func (s *Server) documentCodes(t codes.Table) {
 	schemas := s.api.OpenAPI().Components.Schemas.Map()
 	code := &huma.Schema{Type: huma.TypeString, Description: "What happened. A code never changes its meaning; later versions have more."}
 	for _, c := range t.Codes() {
 		code.Enum = append(code.Enum, string(c))
 	}
-	for _, name := range []string{"AccountStatus", "Delivery", "DeviceStatus", "ExaminedStep", "FieldError", "Hint", "Lane", "Notice", "Notification", "Problem", "Tested"} {
+	for _, name := range []string{"AccountStatus", "ConsentView", "Delivery", "DeviceStatus", "ExaminedStep", "FieldError", "Hint", "Lane", "Notice", "Notification", "Problem", "Tested"} {
 		p := schemas[name].Properties["code"]
 		p.Type, p.Ref = "", "#/components/schemas/Code"
 	}

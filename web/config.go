@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"idlepush"
@@ -80,7 +81,31 @@ type OAuthConfig struct {
 	// CheckIssuer checks that people can sign in at the provider with that URL, and reads its
 	// metadata for that, for at most 40 s. It returns a *CheckError if they cannot.
 	CheckIssuer func(ctx context.Context, issuer string) error
+
+	// SignIn begins the sign-in of a person to a mailbox at its provider, for at most 40 s. The
+	// provider sends the person's browser to redirect afterwards, with the state; if redirect is
+	// empty, the person enters a code instead. It returns a *CheckError if the provider refuses that
+	// or cannot be reached.
+	SignIn func(ctx context.Context, a idlepush.Account, redirect, state string) (SignIn, error)
+
+	// CheckToken is MailConfig.Check by an access token.
+	CheckToken func(ctx context.Context, a idlepush.Account, access idlepush.Secret) (Check, error)
 }
+
+// SignIn is a sign-in at a provider that has begun.
+type SignIn struct {
+	URL      string    // where the person signs in
+	UserCode string    // what the person enters there; empty: the browser comes back by itself
+	Expires  time.Time // of UserCode
+
+	// Finish returns the tokens that the provider gives. answer is the query with which the browser
+	// has come back. With a UserCode it is nil, and Finish blocks until the person has entered that.
+	// It returns a *CheckError if the person declines, the provider refuses or the time is over.
+	Finish func(ctx context.Context, answer url.Values) (Tokens, error)
+}
+
+// Tokens are what a provider gives for a consent.
+type Tokens struct{ Access, Refresh idlepush.Secret }
 
 // OAuthProvider is one where people can sign in to their mailboxes.
 type OAuthProvider struct {

@@ -72,7 +72,7 @@ type person struct{ id, full, device string }
 type testServer struct {
 	t        testing.TB
 	store    *registry.Store
-	server   *server
+	server   *Server
 	handlers *handlers
 	url      string
 	via      http.RoundTripper // sends requests to the server
@@ -92,6 +92,7 @@ type testServer struct {
 	tested  int // test pushes sent
 	tried   int // logins tried
 	ready   error
+	signIn  func(a idlepush.Account, redirect, state string) (SignIn, error)
 	stop    chan struct{}
 }
 
@@ -146,9 +147,12 @@ func testServerAt(t testing.TB, dir string) *testServer {
 func (h *testServer) serve() *testServer {
 	t := h.t
 	t.Helper()
-	h.check, h.preview, h.stop, h.outcome = accept, sample, make(chan struct{}), registry.Outcome{Result: registry.ResultDelivered}
+	h.check, h.signIn, h.preview, h.stop, h.outcome = accept, signIn, sample, make(chan struct{}), registry.Outcome{Result: registry.ResultDelivered}
 	h.logger, h.log = registrytest.NewLog(t)
 	h.server, h.handlers = newServer(h.config())
+	running, stop := context.WithCancel(context.Background())
+	var signIns sync.WaitGroup
+	signIns.Go(func() { h.server.Run(running) })
 	web := httptest.NewServer(h)
 	h.url, h.via = web.URL, deadlineTransport{h, web.Client().Transport}
 	var err error
@@ -156,6 +160,8 @@ func (h *testServer) serve() *testServer {
 	fatal(t, err)
 	t.Cleanup(func() {
 		web.Close()
+		stop()
+		signIns.Wait()
 		fatal(t, h.store.Close())
 		h.noSecrets("the log", h.log.String())
 	})

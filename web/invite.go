@@ -54,8 +54,8 @@ type InviteCode struct {
 	Code string `json:"code" minLength:"1" maxLength:"100"`
 }
 
-// Acceptance accepts an invite.
-type Acceptance struct {
+// acceptance accepts an invite.
+type acceptance struct {
 	InviteCode
 	Name     string `json:"name,omitempty" minLength:"1" maxLength:"64" doc:"Required for a new person: name to log in with"`
 	Password string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"Required for a new person, or for a new password; ends what that of PATCH /me ends"`
@@ -221,7 +221,7 @@ func (h *inviteHandlers) lookAtInvite(_ context.Context, c caller, in *body[Invi
 	return &body[Invited]{invited}, nil
 }
 
-func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *body[Acceptance]) (*loggedIn, error) {
+func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *body[acceptance]) (*loggedIn, error) {
 	if err := h.limits.allowSecret(c); err != nil {
 		return nil, err
 	}
@@ -260,7 +260,7 @@ func (h *inviteHandlers) acceptInvite(ctx context.Context, c caller, in *body[Ac
 }
 
 // checkNewPassword returns a FieldError if the password that an invite sets is guessed first.
-func (h *inviteHandlers) checkNewPassword(i registry.Invite, b Acceptance) error {
+func (h *inviteHandlers) checkNewPassword(i registry.Invite, b acceptance) error {
 	name := b.Name
 	switch i.For {
 	case registry.InviteForDevice:
@@ -276,7 +276,7 @@ func (h *inviteHandlers) checkNewPassword(i registry.Invite, b Acceptance) error
 }
 
 // checkAcceptance returns a problem if the acceptance lacks what the invite wants.
-func checkAcceptance(of registry.InviteFor, b *Acceptance) error {
+func checkAcceptance(of registry.InviteFor, b *acceptance) error {
 	var f faults
 	if of == registry.InviteForPerson && b.Name == "" {
 		f.add(fault("name", "field_required"))

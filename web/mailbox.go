@@ -12,16 +12,21 @@ import (
 	"idlepush/netguard"
 )
 
-// Mailbox is an IMAP login.
+// Mailbox is an IMAP login without what opens it.
 type Mailbox struct {
 	Email    string `json:"email,omitempty" maxLength:"254" doc:"The mail address"`
 	Host     string `json:"host" minLength:"1" maxLength:"253" doc:"Name or address of the mail server"`
 	Port     int    `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"Absent: 993 for tls, else 143"`
 	Security string `json:"security,omitempty" enum:"tls,starttls,none" doc:"Absent: tls; none is allowed only at the servers of allow-mail"`
 	Username string `json:"username,omitempty" maxLength:"256" doc:"Absent: the address in email"`
-	Password string `json:"password" minLength:"1" maxLength:"1024" doc:"Never returned"`
 
 	Certificate string `json:"certificate,omitempty" maxLength:"95" doc:"Fingerprint (SHA-256) of the server's certificate, which is accepted although this machine does not trust it; only at the servers of allow-mail"`
+}
+
+// mailboxLogin is an IMAP login by a password.
+type mailboxLogin struct {
+	Mailbox
+	Password string `json:"password" minLength:"1" maxLength:"1024" doc:"Never returned"`
 }
 
 // certificate describes the certificate of a mail server. Whoever made it chose all of it but the
@@ -45,7 +50,7 @@ func certificateOf(c *idlepush.Certificate) *certificate {
 
 func (m Mailbox) account() idlepush.Account {
 	a := idlepush.Account{Email: m.Email, Host: m.Host, Port: m.Port, Security: idlepush.Security(m.Security),
-		Username: m.Username, Password: idlepush.Secret(m.Password), Pin: idlepush.Fingerprint(m.Certificate)}
+		Pin: idlepush.Fingerprint(m.Certificate), Username: m.Username}
 	if a.Security == "" {
 		a.Security = idlepush.SecurityTLS
 	}
@@ -133,7 +138,7 @@ func normalizeFolders(folders []string) []string {
 
 // sameLogin reports whether two accounts have the same login, including the password.
 func sameLogin(a, b idlepush.Account) bool {
-	return sameServer(a, b) && a.Password == b.Password
+	return sameServer(a, b) && a.OAuth == b.OAuth && a.Password == b.Password
 }
 
 // sameServer reports whether two accounts send their password to the same place.

@@ -30,6 +30,17 @@ func TestNumbersOfTheDocs(t *testing.T) {
 	t.Run("how many items a page of a list has", docsPageSize)
 	t.Run("how long a password may be", docsPasswordLength)
 	t.Run("how long a password proves who asks", docsPasswordProof)
+	t.Run("how long a consent waits", docsConsent)
+}
+
+func docsConsent(t *testing.T) {
+	t.Parallel()
+	checkDocs(t, "api.md", "once, from its person, within 10 minutes.")
+	checkDocs(t, "security.md", "It is kept in memory, for 10 minutes.")
+	checkDocs(t, "architecture.md", "with the sign-in, after 10 minutes at most")
+	if consentLifetime != 10*time.Minute {
+		t.Errorf("it waits for %v", consentLifetime)
+	}
 }
 
 func docsPasswordProof(t *testing.T) {

@@ -184,6 +184,7 @@ var operations = strings.Fields(`
 	get/tokens post/tokens delete/tokens/{id}
 	post/accounts/discover post/accounts/check get/accounts post/accounts get/accounts/{id} get/accounts/{id}/folders post/accounts/{id}/examine patch/accounts/{id} delete/accounts/{id}
 	get/clients patch/clients/{provider}
+	post/consents get/consents/{id} delete/consents/{id}
 	get/offers post/offers/{id}/accept delete/offers/{id}
 	get/devices post/devices get/devices/{id} patch/devices/{id} delete/devices/{id} post/devices/{id}/test get/devices/{id}/preview
 	get/notifications get/notifications/{id} get/events get/vapid`)

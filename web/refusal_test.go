@@ -83,6 +83,21 @@ var refusals = []struct {
 	{"PATCH /accounts/ACCOUNT", "host", object{"host": "a b", "password": password}},
 	{"PATCH /accounts/ACCOUNT", "folders", object{"folders": []string{}}},
 	{"PATCH /accounts/ACCOUNT", "owner", object{"owner": marker}},
+	{"POST /accounts", "password", mailbox().with("password", nil)},
+	{"POST /accounts", "password", mailbox().with("consent", marker)},
+	{"POST /accounts", "consent", mailbox().with("password", nil).with("consent", marker)},
+	{"POST /accounts", "consent", mailbox().with("password", nil).with("consent", "")},
+	{"PATCH /accounts/ACCOUNT", "consent", object{"consent": marker}},
+	{"PATCH /accounts/ACCOUNT", "password", object{"consent": marker, "password": password}},
+	{"POST /consents", "host", object{"oauth": "yahoo", "username": "anna"}},
+	{"POST /consents", "host", object{"oauth": "yahoo", "username": "anna", "host": "a b"}},
+	{"POST /consents", "username", object{"oauth": "yahoo", "host": "imap.example.net"}},
+	{"POST /consents", "oauth", object{"username": "anna", "host": "imap.example.net"}},
+	{"POST /consents", "account", object{"account": "ACCOUNT"}},
+	{"POST /consents", "account", object{"account": marker, "oauth": "yahoo"}},
+	{"POST /consents", "flow", object{"oauth": "yahoo", "username": "anna", "host": "imap.example.net", "flow": "implicit"}},
+	{"POST /consents", "flow", object{"oauth": "yahoo", "username": "anna", "host": "imap.example.net", "flow": "code"}},
+	{"POST /consents", "password", mailbox().with("oauth", "yahoo")},
 	{"PATCH /clients/google", "client_id", object{}},
 	{"PATCH /clients/google", "client_id", object{"client_id": long(501)}},
 	{"PATCH /clients/google", "client_id", object{"client_id": "a\u0000b"}},
@@ -148,6 +163,9 @@ func refusalsByField(t *testing.T) {
 		method, path, _ := strings.Cut(row.route, " ")
 		for name, id := range ids {
 			path = strings.Replace(path, name, id, 1)
+		}
+		if row.body["account"] == "ACCOUNT" {
+			row.body = row.body.with("account", ids["ACCOUNT"])
 		}
 		a := h.call(h.anna.full, method, path, row.body, 422)
 		if a.body["code"] != "invalid" {

@@ -24,6 +24,7 @@ type handlers struct {
 	passkeys      *passkeyHandlers
 	accounts      *accountHandlers
 	oauthClients  *oauthClientHandlers
+	consents      *consentHandlers
 	devices       *deviceHandlers
 	notifications *notificationHandlers
 	events        *eventHandlers
@@ -42,6 +43,8 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 		events:        &eventHandlers{history: c.History, guard: g, stopping: c.Stopping, streams: streams{count: make(map[string]int)}},
 		advice:        &adviceHandlers{c.Advice, g, c.Codes},
 	}
+	h.consents = &consentHandlers{logins: c.Logins, accounts: h.accounts, clients: h.oauthClients, publicURL: c.PublicURL, log: c.Log, work: make(chan work)}
+	h.accounts.consents = h.consents
 	h.passkeys = &passkeyHandlers{logins: c.Logins, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
 	h.users.passkeys = h.passkeys
 	h.invites = &inviteHandlers{users: c.Users, logins: c.Logins, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
@@ -49,7 +52,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 }
 
 // routes registers everything that is served.
-func (s *server) routes(h *handlers, c Config) {
+func (s *Server) routes(h *handlers, c Config) {
 	config := huma.DefaultConfig("idlepush", c.Version)
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
 	config.RejectUnknownQueryParameters = true
@@ -108,6 +111,10 @@ func (s *server) routes(h *handlers, c Config) {
 	add(s, route{full | admin, "GET /clients", "listClients", 200, "All OAuth providers with the clients of this server; for admins"}, h.oauthClients.list)
 	add(s, route{full | admin, "PATCH /clients/{provider}", "patchClient", 200, "Set or remove the client of an OAuth provider; for admins; wants proof"}, h.oauthClients.change)
 
+	add(s, route{full, "POST /consents", "createConsent", 201, "Begin to sign in to a mailbox at its provider, or to renew that; the mailbox must open before the consent is ready. It is used once, within 10 minutes"}, h.consents.create)
+	add(s, route{full, "GET /consents/{id}", "getConsent", 200, "How far a sign-in of one's own has come"}, h.consents.get)
+	add(s, route{full, "DELETE /consents/{id}", "deleteConsent", 204, "End a sign-in"}, h.consents.remove)
+
 	add(s, route{full, "GET /offers", "listOffers", 200, "Mailboxes that others offer to share, newest first"}, h.accounts.listOffers)
 	add(s, route{full, "POST /offers/{id}/accept", "acceptOffer", 204, "Accept an offer: the mailbox is shared, and what rings from now on is seen; the owner is told"}, h.accounts.acceptOffer)
 	add(s, route{full, "DELETE /offers/{id}", "declineOffer", 204, "Decline an offer; its owner can offer nothing for a week"}, h.accounts.declineOffer)
@@ -131,6 +138,7 @@ func (s *server) routes(h *handlers, c Config) {
 	h.devices.transports.describe(s.api.OpenAPI())
 	s.documentCodes(c.Codes)
 	s.document()
+	s.mux.HandleFunc("GET "+redirectPath, s.comeBack)
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /readyz", s.readyz)
 	servePage(s.mux)
@@ -146,7 +154,7 @@ type route struct {
 }
 
 // add registers a route and its handler, and documents both.
-func add[I, O any](s *server, r route, handle func(context.Context, caller, *I) (*O, error)) {
+func add[I, O any](s *Server, r route, handle func(context.Context, caller, *I) (*O, error)) {
 	method, path, _ := strings.Cut(r.at, " ")
 	op := huma.Operation{
 		OperationID: r.id, Method: method, Path: path, DefaultStatus: r.status, Summary: r.summary,
@@ -169,7 +177,7 @@ func add[I, O any](s *server, r route, handle func(context.Context, caller, *I) 
 
 // documentKnown documents that a POST to one of these paths answers with 200 if the thing exists
 // already.
-func (s *server) documentKnown(paths ...string) {
+func (s *Server) documentKnown(paths ...string) {
 	for _, path := range paths {
 		responses := s.api.OpenAPI().Paths[path].Post.Responses
 		responses[strconv.Itoa(http.StatusOK)] = &huma.Response{Description: "It existed already", Content: responses[strconv.Itoa(http.StatusCreated)].Content}
@@ -178,7 +186,7 @@ func (s *server) documentKnown(paths ...string) {
 
 // document serves the OpenAPI document. huma itself would make it at the first request, without a
 // lock.
-func (s *server) document() {
+func (s *Server) document() {
 	doc, err := json.MarshalIndent(s.api.OpenAPI(), "", "  ")
 	if err != nil {
 		panic(fmt.Sprintf("encode the OpenAPI document: %v", err))
@@ -217,14 +225,14 @@ func statusOf(created bool) int {
 }
 
 // healthz reports that the process answers.
-func (s *server) healthz(w http.ResponseWriter, r *http.Request) {
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Write([]byte("ok\n"))
 }
 
 // readyz reports whether the server can work. The reason is only in the log, because anyone can
 // ask.
-func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if err := s.ready(); err != nil {
 		s.log.Warn("not ready", "err", err)

@@ -74,6 +74,9 @@ var admissions = []admission{
 	{"DELETE /accounts/ACCOUNT", nil, 401, 403, 204, 404, 204, false},
 	{"GET /clients", nil, 401, 403, 200, 403, 200, false},
 	{"PATCH /clients/google", object{"client_id": "x"}, 401, 403, 200, 403, 200, true},
+	{"POST /consents", mailbox().with("password", nil).with("oauth", "yahoo"), 401, 403, 201, 201, 403, false},
+	{"GET /consents/CONSENT", nil, 401, 403, 200, 404, 403, false},
+	{"DELETE /consents/CONSENT", nil, 401, 403, 204, 404, 403, false},
 	{"GET /offers", nil, 401, 403, 200, 200, 403, false},
 	{"POST /offers/OFFER/accept", nil, 401, 403, 204, 404, 403, false},
 	{"DELETE /offers/OFFER", nil, 401, 403, 204, 404, 403, false},
@@ -116,6 +119,9 @@ func (row admission) request(h *testServer, ids map[string]string) (method, path
 	}
 	if strings.Contains(path, "OFFER") {
 		ids["OFFER"] = h.offer(ids["TOKEN"])
+	}
+	if strings.Contains(path, "CONSENT") {
+		ids["CONSENT"] = h.call(h.anna.full, "POST", "/consents", mailbox().with("password", nil).with("oauth", "yahoo"), 201).id()
 	}
 	for name, id := range ids {
 		path = strings.Replace(path, name, id, 1)
@@ -162,7 +168,7 @@ func (h *testServer) offer(username string) string {
 // operation returns the route of the row as the document names it.
 func (row admission) operation() string {
 	method, path, _ := strings.Cut(row.route, " ")
-	for _, name := range []string{"TOKEN", "ACCOUNT", "DEVICE", "NOTIFICATION", "SESSION", "USER", "INVITE", "PASSKEY", "OFFER"} {
+	for _, name := range []string{"TOKEN", "ACCOUNT", "DEVICE", "NOTIFICATION", "SESSION", "USER", "INVITE", "PASSKEY", "OFFER", "CONSENT"} {
 		path = strings.Replace(path, name, "{id}", 1)
 	}
 	path = strings.Replace(path, "/clients/google", "/clients/{provider}", 1)
@@ -239,7 +245,7 @@ func scopeEmptyAdminToken(t *testing.T) {
 	h := newTestServer(t)
 	c := h.config()
 	c.AdminToken = ""
-	s := New(c).(*server)
+	s := New(c)
 	r := h.request("", "GET", "/accounts", nil)
 	r.Header.Set("Authorization", "Bearer ")
 	if _, err := s.guard.authenticate(r, admin); err == nil {

@@ -97,5 +97,42 @@ func (h *testServer) oauthConfig() OAuthConfig {
 			}
 			return nil
 		},
+		SignIn: func(_ context.Context, a idlepush.Account, redirect, state string) (SignIn, error) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.signIn(a, redirect, state)
+		},
+		CheckToken: func(_ context.Context, a idlepush.Account, access idlepush.Secret) (Check, error) {
+			if access != accessOf(a.Username) || a.Password != "" {
+				return Check{}, &CheckError{Field: "consent", Reason: idlepush.Reason{Code: "login_refused"}}
+			}
+			return Check{Capabilities: []string{"IMAP4rev1"}, Folders: []Folder{{Name: "INBOX"}, {Name: "Family"}}}, nil
+		},
 	}
+}
+
+// accessOf is the access token for the mailbox of that user name.
+func accessOf(username string) idlepush.Secret {
+	return idlepush.Secret(marker + "access of " + username)
+}
+
+const refreshToken = marker + "refresh"
+
+// signIn is a sign-in where the code of the answer names the mailbox that the person opens. With a
+// user code, the person opens that of anna.
+func signIn(_ idlepush.Account, redirect, state string) (SignIn, error) {
+	finish := func(_ context.Context, answer url.Values) (Tokens, error) {
+		code := answer.Get("code")
+		if answer == nil {
+			code = "anna"
+		}
+		if code == "" || code == "forged" {
+			return Tokens{}, &CheckError{"consent", idlepush.Reason{Code: "consent_code_refused"}.With("provider", "Yahoo")}
+		}
+		return Tokens{accessOf(code), refreshToken}, nil
+	}
+	if redirect == "" {
+		return SignIn{URL: "https://login.example.net/device", UserCode: "ABCD-EFGH", Finish: finish}, nil
+	}
+	return SignIn{URL: "https://login.example.net/?" + url.Values{"state": {state}, "redirect_uri": {redirect}}.Encode(), Finish: finish}, nil
 }

@@ -43,8 +43,8 @@ const (
 	maxBody      = 64 << 10         // bytes of a request body
 )
 
-// server answers every request.
-type server struct {
+// Server answers every request.
+type Server struct {
 	log    *slog.Logger
 	codes  codes.Table
 	ready  func() error
@@ -52,6 +52,7 @@ type server struct {
 	api    huma.API
 	guard  *guard
 	limits *limits
+	signIn *consentHandlers
 
 	publicURL func() string // see Config
 }
@@ -59,22 +60,27 @@ type server struct {
 // New returns the handler of the API under /api/v1, of the page at /, and of /healthz and /readyz.
 // The http.Server that serves it needs a ReadTimeout of at least 20 s, which bounds requests that
 // are refused before their body is read. Its WriteTimeout must allow an answer 45 s.
-func New(c Config) http.Handler {
+func New(c Config) *Server {
 	s, _ := newServer(c)
 	return s
 }
 
-func newServer(c Config) (*server, *handlers) {
+func newServer(c Config) (*Server, *handlers) {
 	l := newLimits(c.Logins)
-	s := &server{log: c.Log, codes: c.Codes, ready: c.Ready, mux: http.NewServeMux(), guard: newGuard(c), limits: l, publicURL: c.PublicURL}
+	s := &Server{log: c.Log, codes: c.Codes, ready: c.Ready, mux: http.NewServeMux(), guard: newGuard(c), limits: l, publicURL: c.PublicURL}
 	h := newHandlers(c, s.guard, l)
+	s.signIn = h.consents
 	s.routes(h, c)
 	return s, h
 }
 
+// Run does what people wait for who sign in to a mailbox at its provider. It returns when ctx ends,
+// after all of that has ended. Without it, no sign-in comes to an end.
+func (s *Server) Run(ctx context.Context) { s.signIn.run(ctx) }
+
 // ServeHTTP answers one request and logs it in one line. The line has the route and never the path
 // of the request.
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	s.guard.noteProxy(r)
 	rec := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
@@ -110,7 +116,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // isHTTPS reports whether the request was made by https, as far as can be known. One to the host of
 // the public URL counts as such, because that is https. Browsers ignore the header over http.
-func (s *server) isHTTPS(r *http.Request) bool {
+func (s *Server) isHTTPS(r *http.Request) bool {
 	return strings.HasPrefix(s.guard.originOf(r), "https:") || "https://"+r.Host == s.publicURL()
 }
 
@@ -174,7 +180,7 @@ const toldRetry = "5"
 
 // problemOf returns the problem for an error of a handler. An unexpected error becomes 500 without
 // details, and is logged.
-func (s *server) problemOf(op *huma.Operation, err error) *Problem {
+func (s *Server) problemOf(op *huma.Operation, err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
-	"slices"
 
 	"idlepush"
 	"idlepush/watcher/oauth"
-	"idlepush/web"
 )
 
 // ofClients returns the settings of the OAuth clients: two for each provider of the table, and
@@ -75,24 +71,4 @@ func (s settings) checkClients() error {
 		}
 	}
 	return nil
-}
-
-// oauthConfig returns what the API needs of OAuth providers.
-func (s settings) oauthConfig() web.OAuthConfig {
-	discoverer := oauth.Discoverer{HTTP: oauth.NewHTTP(s.allowMail.Permit, nil), Permit: s.allowMail.Permit}
-	config := web.OAuthConfig{
-		Settings: slices.Collect(maps.Values(s.oauth)),
-		CheckIssuer: func(ctx context.Context, issuer string) error {
-			_, err := discoverer.Discover(ctx, issuer)
-			if e, ok := errors.AsType[*oauth.Error](err); ok {
-				return &web.CheckError{Field: "issuer", Reason: e.Reason}
-			}
-			return err
-		},
-	}
-	for _, p := range oauth.Table() {
-		config.Providers = append(config.Providers, web.OAuthProvider{Name: p.Name, Title: p.Title})
-	}
-	config.Providers = append(config.Providers, web.OAuthProvider{Name: idlepush.OtherProvider})
-	return config
 }

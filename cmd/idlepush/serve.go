@@ -40,14 +40,17 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	}
 	jumped := make(chan struct{}, 1)
 	dispatcher := &push.Dispatcher{Jumped: jumped, Store: store.Outbox, Transports: transports, Codes: allCodes(), URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log}
-	pool := &watcher.Pool{Store: store.Mail, Log: log, Dialer: s.dialer()}
+	clients := newOAuthClients(s, store.Accounts)
+	dialer := s.dialer()
+	dialer.Client = clients.client
+	pool := &watcher.Pool{Store: store.Mail, Log: log, Dialer: dialer}
 	group, ctx := errgroup.WithContext(ctx)
-	handler, err := s.handler(ctx, store, dispatcher, pool, log)
+	api, err := s.handler(ctx, store, dispatcher, pool, clients, log)
 	if err != nil {
 		return err
 	}
 	own := new(identity)
-	handler = own.wrap(handler)
+	handler := own.wrap(api)
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return fmt.Errorf("setting listen: %w", err)
@@ -66,6 +69,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	}
 	group.Go(func() error { dispatcher.Run(ctx); return nil })
 	group.Go(func() error { return pool.Run(ctx) })
+	group.Go(func() error { api.Run(ctx); return nil })
 	group.Go(func() error { return purge(ctx, store, log) })
 	group.Go(func() error { watchClock(ctx, nil, pool.AskNow, jumped, log); return nil })
 	group.Go(func() error { return serveHTTP(ctx, listener, handler, log) })

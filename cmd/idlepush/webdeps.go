@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/http"
 	"strconv"
 
 	"idlepush"
@@ -19,7 +18,7 @@ import (
 
 // handler returns the API and the page, with what they need of the other packages. Their event
 // streams end with ctx.
-func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, log *slog.Logger) (http.Handler, error) {
+func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, clients *oauthClients, log *slog.Logger) (*web.Server, error) {
 	key, err := store.Outbox.VAPIDKey()
 	if err != nil {
 		return nil, err
@@ -31,7 +30,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 	return web.New(web.Config{
 		Users: store.Users, Logins: store.Logins, Accounts: store.Accounts, Devices: store.Devices, History: store.History,
 		Mail:  s.mailConfig(pool, d.Codes, log),
-		OAuth: s.oauthConfig(),
+		OAuth: clients.config(pool, log),
 		Push:  pushConfig(d, public),
 		Codes: d.Codes,
 		Log:   log, Version: version(),
@@ -98,6 +97,11 @@ func discovery(r discover.Result, texts codes.Table) (d web.Discovery) {
 // problem.
 func check(ctx context.Context, pool *watcher.Pool, a idlepush.Account, log *slog.Logger) (web.Check, error) {
 	able, err := pool.Check(ctx, a)
+	return checked(a, able, err, log)
+}
+
+// checked returns what came of a login in the form that the API needs.
+func checked(a idlepush.Account, able watcher.Ability, err error, log *slog.Logger) (web.Check, error) {
 	if f, ok := errors.AsType[*watcher.Failure](err); ok {
 		log.Info("login failed", "remote", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), "status", f.Code, "err", f.Text())
 		return web.Check{}, &web.CheckError{Field: f.Field, Reason: f.Reason, Certificate: f.Certificate}

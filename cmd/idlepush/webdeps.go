@@ -29,7 +29,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 	}
 	return web.New(web.Config{
 		Users: store.Users, Logins: store.Logins, Accounts: store.Accounts, Devices: store.Devices, History: store.History,
-		Mail:  s.mailConfig(pool, d.Codes, log),
+		Mail:  s.mailConfig(pool, clients, d.Codes, log),
 		OAuth: clients.config(pool, log),
 		Push:  pushConfig(d, public),
 		Codes: d.Codes,
@@ -42,8 +42,12 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 	}), nil
 }
 
-func (s settings) mailConfig(pool *watcher.Pool, texts codes.Table, log *slog.Logger) web.MailConfig {
-	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowMail.Permit}
+func (s settings) mailConfig(pool *watcher.Pool, clients *oauthClients, texts codes.Table, log *slog.Logger) web.MailConfig {
+	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowMail.Permit,
+		HasClient: func(provider string) bool {
+			_, set := clients.set(provider)
+			return set
+		}}
 	return web.MailConfig{
 		Check: func(ctx context.Context, a idlepush.Account) (web.Check, error) {
 			return check(ctx, pool, a, log)

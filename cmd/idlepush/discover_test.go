@@ -1,0 +1,39 @@
+package main
+
+import (
+	"testing"
+
+	"idlepush/cmd/idlepush/systemtest"
+	"idlepush/registry/testenv"
+)
+
+// A mailbox that takes nothing but OAuth has a note that asks for the admin until there is a client.
+func TestDiscoveryKnowsWhereOneCanSignIn(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.SetUp(t)
+	note := func() string {
+		var found struct {
+			Settings []struct {
+				Auth  []string
+				OAuth string
+			}
+			Notes []struct {
+				Code   string
+				Params map[string]string
+			}
+		}
+		systemtest.Must(t, s.Client.Post(testenv.Context(t), "/accounts/discover", map[string]string{"email": "ann@outlook.com"}, &found))
+		if len(found.Settings) != 1 || len(found.Settings[0].Auth) != 1 || found.Settings[0].Auth[0] != "oauth" || found.Settings[0].OAuth != "microsoft" || len(found.Notes) != 1 {
+			t.Fatalf("found is %+v", found)
+		}
+		return found.Notes[0].Code + " " + found.Notes[0].Params["case"]
+	}
+	if got := note(); got != "oauth2 no_client" {
+		t.Errorf("without a client the note is %q", got)
+	}
+	systemtest.Must(t, s.Client.Call(testenv.Context(t), "PATCH", "/clients/microsoft", map[string]string{"client_id": "1"}, nil))
+	if got := note(); got != "oauth2 " {
+		t.Errorf("with a client the note is %q", got)
+	}
+}

@@ -127,7 +127,7 @@ func signIn(_ idlepush.Account, redirect, state string) (SignIn, error) {
 			code = "anna"
 		}
 		if code == "" || code == "forged" {
-			return Tokens{}, &CheckError{"consent", idlepush.Reason{Code: "consent_code_refused"}.With("provider", "Yahoo")}
+			return Tokens{}, &CheckError{Field: "consent", Reason: idlepush.Reason{Code: "consent_code_refused"}.With("provider", "Yahoo")}
 		}
 		return Tokens{accessOf(code), refreshToken}, nil
 	}

@@ -78,7 +78,7 @@ func TestDocs(t *testing.T) {
 		})
 	})
 	t.Run("name no setting that does not exist", func(t *testing.T) {
-		others := []string{"setup-token"}
+		others := []string{"setup-token", "mail-w"}
 		eachMatch(t, code(`[a-z]+(?:-[a-z]+)+`), func(t *testing.T, page, name string) {
 			if !known()[variable(name)] && !slices.Contains(others, name) {
 				t.Errorf("%s: `%s` is not a setting", page, name)
@@ -363,6 +363,9 @@ var ofOthers = []string{
 	"some honest servers take a minute to announce it",
 	// Of Apple.
 	"only two or three times an hour", "iOS allows that two or three times an hour", "It has some 30 seconds",
+	// Of Google and Microsoft.
+	"every token ends after 7 days", "So do 6 months in which idlepush did not run", "which ends after 24 months at most", "its tokens end after 24 hours",
+	"So do 90 days in which idlepush did not run",
 	// Of the curve P-256.
 	"Each coordinate has 32 bytes",
 }

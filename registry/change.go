@@ -150,7 +150,7 @@ func (c *core) watchUsers() {
 		if before == nil || after == nil || before.Name != after.Name || before.Admin != after.Admin {
 			c.publishToAll(userChanged, string(k))
 		}
-		if before != nil && after != nil && !before.Notice.Since.Equal(after.Notice.Since) {
+		if before != nil && after != nil && len(before.Notices)+len(after.Notices) > 0 && !reflect.DeepEqual(before.Notices, after.Notices) {
 			c.publish(userChanged, string(k), []string{string(k)})
 		}
 		if before != nil && (after == nil || before.Era != after.Era) {

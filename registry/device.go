@@ -94,7 +94,7 @@ func checkLane(d idlepush.Device) error {
 
 // Register registers a device. If its address is known, that device keeps its id and queue,
 // whichever user had it, and gets the new keys and settings. Otherwise it gets a new id. Register
-// ends the user's notice.
+// ends the user's notices of devices that are gone.
 //
 // d.Status.State says whether a push has reached the device. If it is empty, the state stays as it
 // is, and a new device is unproven. d.Lane, which must not be empty, and d.MustShow come from its
@@ -116,9 +116,8 @@ func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepu
 		if err := limitToToken(tx, maker, &out); err != nil {
 			return err
 		}
-		// The admin token may have made that of device scope, and an app registers at each start.
-		if maker.Scope != idlepush.ScopeDevice || u.Notice.Code == codeDeviceGone {
-			if err := putNotice(tx, id(d.User), u, notice{}); err != nil {
+		if u.endNotices(codeDeviceGone) {
+			if err := users.Put(tx, id(d.User), u); err != nil {
 				return err
 			}
 		}

@@ -182,7 +182,8 @@ func (f furnished) noticed() error {
 		if err != nil {
 			return err
 		}
-		return putNotice(tx, id(f.ben.ID), u, notice{noon, idlepush.Reason{Code: "device_gone", Params: map[string]string{"device": "tablet"}}})
+		u.addNotice(notice{noon, idlepush.Reason{Code: "device_gone", Params: map[string]string{"device": "tablet"}}})
+		return users.Put(tx, id(f.ben.ID), u)
 	})
 }
 

@@ -2,50 +2,66 @@ package registry
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
 	"idlepush"
+	"idlepush/codes"
 	"idlepush/registry/table"
 )
 
+// maxNotices bounds the notices of a user. The last one gives way to the next.
+const maxNotices = 20
+
 // notice is what the page tells a user when it is opened next, because there was no device to
-// notify. It stays until it is dismissed, or until a device of the user is registered: by a token
-// of device scope only if it says that a device is gone.
+// notify. It stays until it is dismissed; one of a device that is gone also until a device of the
+// user is registered.
 type notice struct {
 	Since time.Time
 	idlepush.Reason
 }
 
-// Notice returns the user's notice, or a zero one. It returns ErrNotFound if there is no such user.
+// Notice returns the user's first notice, or a zero one. It returns ErrNotFound if there is no such
+// user.
 func (s Users) Notice(user string) (n notice, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		row, err := getUser(tx, user)
-		n = notice{row.Notice.Since, idlepush.Reason{Code: row.Notice.Code, Params: row.Notice.Params}}
+		if len(row.Notices) > 0 {
+			first := row.Notices[0]
+			n = notice{first.Since, idlepush.Reason{Code: first.Code, Params: first.Params}}
+		}
 		return err
 	})
 	return n, err
 }
 
-// Dismiss removes the user's notice, if there is one. It returns ErrNotFound if there is no such
-// user.
+// Dismiss removes the user's first notice, if there is one. It returns ErrNotFound if there is no
+// such user.
 func (s Users) Dismiss(user string) error {
 	return s.db.Update(func(tx *table.Tx) error {
 		row, err := getUser(tx, user)
-		if err != nil {
+		if err != nil || len(row.Notices) == 0 {
 			return err
 		}
-		return putNotice(tx, id(user), row, notice{})
+		row.Notices = row.Notices[1:]
+		return users.Put(tx, id(user), row)
 	})
 }
 
-// putNotice writes the row of a user with the notice, which may be zero.
-func putNotice(tx *table.Tx, user id, row userRow, n notice) error {
-	if n.Since.IsZero() && row.Notice.Since.IsZero() {
-		return nil
-	}
-	row.Notice = noticeRow{n.Since, n.Code, n.Params}
-	return users.Put(tx, user, row)
+// addNotice adds a notice, which replaces none that says something else.
+func (row *userRow) addNotice(n notice) {
+	row.Notices = slices.DeleteFunc(slices.Clone(row.Notices), func(other noticeRow) bool {
+		return other.Code == n.Code && maps.Equal(other.Params, n.Params)
+	})
+	row.Notices = append(row.Notices[:min(len(row.Notices), maxNotices-1)], noticeRow{n.Since, n.Code, n.Params})
+}
+
+// endNotices removes the notices with the code, and reports whether there were any.
+func (row *userRow) endNotices(code codes.Code) bool {
+	before := len(row.Notices)
+	row.Notices = slices.DeleteFunc(slices.Clone(row.Notices), func(n noticeRow) bool { return n.Code == code })
+	return len(row.Notices) < before
 }
 
 // tellUser notifies a user as notifyUser does, or puts a notice on the page if there is no device.
@@ -70,7 +86,8 @@ func tellOthers(set *queueSet, user, device id, r idlepush.Reason, about ...stri
 	if err != nil {
 		return err
 	}
-	return putNotice(set.tx, user, u, notice{set.now, r})
+	u.addNotice(notice{set.now, r})
+	return users.Put(set.tx, user, u)
 }
 
 // notifyUser notifies a user of something that concerns no account, on all devices, and returns

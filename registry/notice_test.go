@@ -8,6 +8,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/registry/table"
 )
 
 // TestNotice lets the push service say that a device is gone. If it was the last of its user, there
@@ -64,6 +65,48 @@ func TestNotice(t *testing.T) {
 			}
 			if told != (c.others == 0) {
 				t.Errorf("an open page hears of it: %v", told)
+			}
+		})
+	}
+}
+
+func TestNotices(t *testing.T) {
+	t.Parallel()
+	reasons := func(n int) (list []notice) {
+		for i := range n {
+			list = append(list, notice{dawn, idlepush.Reason{Code: codeTokenByAdmin}.With("token", fmt.Sprint(i))})
+		}
+		return list
+	}
+	lost := notice{dawn, idlepush.Reason{Code: codeDeviceGone}.With("device", "phone")}
+	again := notice{noon, reasons(1)[0].Reason}
+	for name, c := range map[string]struct{ added, want []notice }{
+		"one of a lost device hides no other":      {append(reasons(1), lost), append(reasons(1), lost)},
+		"what is said again moves behind":          {append(reasons(2), again), []notice{reasons(2)[1], again}},
+		"of too many the last one makes room":      {reasons(maxNotices + 5), append(reasons(maxNotices-1), reasons(maxNotices + 5)[maxNotices+4])},
+		"as many as there is room for stay":        {reasons(maxNotices), reasons(maxNotices)},
+		"with the same code but something else so": {reasons(3), reasons(3)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			ann := someone(t, s, "ann")
+			if err := s.db.Update(func(tx *table.Tx) error {
+				row, err := getUser(tx, ann.ID)
+				for _, n := range c.added {
+					row.addNotice(n)
+				}
+				return errors.Join(err, users.Put(tx, id(ann.ID), row))
+			}); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range append(c.want, notice{}) { // each is shown once the one before is dismissed
+				if n, err := s.Users.Notice(ann.ID); err != nil || !n.Since.Equal(want.Since) || !n.Reason.Equal(want.Reason) {
+					t.Errorf("the notice is %+v, %v; want %+v", n, err, want)
+				}
+				if err := s.Users.Dismiss(ann.ID); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
@@ -166,7 +209,7 @@ func TestTokenByAdmin(t *testing.T) {
 			t.Errorf("the notice is %+v, %v", n, err)
 		}
 		phone(t, s, ann, "mine")
-		if n, err := s.Users.Notice(ann.ID); err != nil || !n.Since.IsZero() {
+		if n, err := s.Users.Notice(ann.ID); err != nil || n.Code != codeTokenByAdmin {
 			t.Errorf("registered on the page: %+v, %v", n, err)
 		}
 	})

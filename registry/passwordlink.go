@@ -111,6 +111,11 @@ func (s Logins) SetPassword(code, plain string, devices bool, v Visit, now time.
 		if err := invites.Delete(set.tx, digestOf(code)); err != nil {
 			return err
 		}
+		reason := idlepush.Reason{Code: codePasswordSet}
+		row.endNotices(codePasswordLink)
+		if devices { // which are removed
+			row.addNotice(notice{now, reason})
+		}
 		if err := putPassword(set.tx, user, &row, hashed); err != nil {
 			return err
 		}
@@ -118,14 +123,10 @@ func (s Logins) SetPassword(code, plain string, devices bool, v Visit, now time.
 		if err := beginSession(set.tx, session, user, row, v, "", now, now); err != nil {
 			return err
 		}
-		reason := idlepush.Reason{Code: codePasswordSet}
-		if devices { // which are removed
-			err = putNotice(set.tx, user, row, notice{now, reason})
-		} else {
-			err = tellUser(set, user, reason, i.ID, "set")
-		}
-		if err != nil {
-			return err
+		if !devices {
+			if err := tellUser(set, user, reason, i.ID, "set"); err != nil {
+				return err
+			}
 		}
 		done, err = endOld(set.tx, set.opsLeft, user, devices)
 		return err

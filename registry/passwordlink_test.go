@@ -202,6 +202,9 @@ func linkNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	notice(codePasswordSet)
+	if err := s.Users.Dismiss(ben.ID); err != nil {
+		t.Fatal(err)
+	}
 	d := phone(t, s, ben, "phone")
 	notice("")
 	_, code = linkFor(t, s, ben.ID, ann.ID, "", dawn)

@@ -199,8 +199,8 @@ type userRow struct {
 	// Sessions, tokens of full scope and invites are of the era in which they began. They end with
 	// it.
 	Era      uint64
-	Notice   noticeRow `json:",omitzero"`
-	Browsers []digest  `json:",omitempty"` // SHA-256 of their secrets; the latest last
+	Notices  []noticeRow `json:",omitempty"` // oldest first
+	Browsers []digest    `json:",omitempty"` // SHA-256 of their secrets; the latest last
 
 	Passkeys     []passkeyRow `json:",omitempty"` // oldest first
 	OnlyPasskeys bool         `json:",omitempty"` // see passwordOff
@@ -226,10 +226,9 @@ type guessRow struct {
 	Paid time.Time // see Logins.Guess
 }
 
-// noticeRow is a Notice; zero: the user has no notice.
 type noticeRow struct {
-	Since  time.Time         `json:",omitzero"`
-	Code   codes.Code        `json:",omitempty"`
+	Since  time.Time
+	Code   codes.Code
 	Params map[string]string `json:",omitempty"`
 }
 

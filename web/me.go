@@ -31,7 +31,7 @@ type Me struct {
 	Passkeys     int  `json:"passkeys" doc:"How many passkeys the person has"`
 	OnlyPasskeys bool `json:"only_passkeys" doc:"Whether the log-in by password is switched off"`
 
-	Notice        *Notice `json:"notice,omitempty" doc:"What could be told to no device, because there is none; absent: nothing. It stays until it is dismissed or a device is registered; by a token of device scope only if it is device_gone"`
+	Notice        *Notice `json:"notice,omitempty" doc:"What could be told to no device, because there is none; the oldest of several; absent: nothing. It stays until it is dismissed; device_gone also until a device is registered"`
 	PasswordGiven bool    `json:"password_given,omitempty" doc:"Whether an admin chose the password. The person should choose another"`
 }
 

@@ -179,7 +179,7 @@ type User struct {
 	Created  time.Time
 	Password Password
 	Era      uint64
-	Notice   Notice   `json:",omitzero"`
+	Notices  []Notice `json:",omitempty"`
 	Browsers []Digest `json:",omitempty"`
 
 	Passkeys     []Passkey `json:",omitempty"`
@@ -202,8 +202,8 @@ type Passkey struct {
 }
 
 type Notice struct {
-	Since  time.Time         `json:",omitzero"`
-	Code   string            `json:",omitempty"`
+	Since  time.Time
+	Code   string
 	Params map[string]string `json:",omitempty"`
 }
 

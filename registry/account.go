@@ -103,6 +103,15 @@ func putStatus(tx *table.Tx, account string, st idlepush.Status) error {
 // It returns ErrNotFound if there is no such owner, ErrDenied if session is not empty and has
 // ended, a FullError if the owner has as many as one may have, and a RefusedError as Update does.
 func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (out idlepush.Account, added bool, err error) {
+	return s.addAndOffer(a, session, now, nil)
+}
+
+// AddByAdmin is Add for the admin token, which tells a.Owner.
+func (s Accounts) AddByAdmin(a idlepush.Account, now time.Time) (out idlepush.Account, added bool, err error) {
+	return s.addAndOffer(a, "", now, tellMailboxByAdmin)
+}
+
+func (s Accounts) addAndOffer(a idlepush.Account, session string, now time.Time, by teller) (out idlepush.Account, added bool, err error) {
 	a.ID, a.Revision, a.Created, a.Edited, a.Status = newID(), 1, now, now, idlepush.Status{State: idlepush.StateNew, Since: now, LoggedIn: a.Status.LoggedIn}
 	if err := s.checkOffers(a, now); err != nil {
 		return idlepush.Account{}, false, err
@@ -111,6 +120,9 @@ func (s Accounts) Add(a idlepush.Account, session string, now time.Time) (out id
 	err = s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
 		if !stored {
 			if out, added, err = s.add(set, a, session); err != nil {
+				return false, err
+			}
+			if err := by.tell(set, out, a.Owner); err != nil {
 				return false, err
 			}
 			if stored = true; !added {

@@ -43,7 +43,12 @@ const (
 const (
 	codeTokenByAdmin  codes.Code = "token_by_admin"
 	codeDeviceByAdmin codes.Code = "device_by_admin"
+	// Its account is that of the mailbox.
+	codeMailboxByAdmin codes.Code = "mailbox_by_admin"
 )
+
+// mailboxRemoved is the case of codeMailboxByAdmin for one that is gone.
+const mailboxRemoved = "removed"
 
 // These are for the person whose password it is. codePasswordLink says that there is a link to
 // choose a new one, and codePasswordSet that it was used. codePasswordGiven says that somebody logs
@@ -59,6 +64,9 @@ const (
 	byAdminToken = "admin_token"
 	onServer     = "server"
 )
+
+// codeRenamed is for the person to whom an admin has given another name.
+const codeRenamed codes.Code = "renamed"
 
 // codePasskeyAdded and codePasswordOff are for the person whose way to log in has changed.
 const (
@@ -120,12 +128,16 @@ var Codes = []codes.Entry{
 	}},
 	{Code: codeTokenByAdmin, Text: "somebody with the admin token has made a token for an app of yours, {token}: if you do not know of it, end it on your page “You”"},
 	{Code: codeDeviceByAdmin, Text: "somebody with the admin token has added or changed a device of yours, {device}: if you do not know of it, remove it on your page “Devices”"},
+	{Code: codeMailboxByAdmin, Text: "somebody with the admin token has added it for you, or changed its server, folders, link or people: if you do not know of that, look at it on your page “Mailboxes”", Cases: map[string]string{
+		mailboxRemoved: "somebody with the admin token has removed it, and it no longer rings: if you do not know of that, add it again on your page “Mailboxes”, and ask your admin",
+	}},
 	{Code: codePasswordLink, Text: "{admin}" + linkMade, Cases: map[string]string{
 		byAdminToken: "Somebody with the admin token" + linkMade,
 		onServer:     "Somebody on the server" + linkMade,
 	}},
 	{Code: codePasswordSet, Text: "A new password was chosen for you, by the link that was made for that. If it was not you, somebody else can log in as you: ask the admin of this server for a new link at once."},
 	{Code: codePasswordGiven, Text: "Somebody logs in as you with the password that an admin chose for you. If it is not you, change the password on your page “You”. An admin does not know one that you choose yourself."},
+	{Code: codeRenamed, Text: "An admin has changed your name to {name}. You log in with it from now on, and others find you by it."},
 	{Code: codePasskeyAdded, Text: "a passkey was added, {passkey}, with which its owner can log in as you: if you do not know of it, remove it on your page “You”, then choose a new password"},
 	{Code: codePasswordOff, Text: "your password no longer lets in, only your passkeys do: if you did not want that, use one to switch it on again on your page “You”, or ask your admin"},
 	{Code: idlepush.CodeDamaged, Text: "what the store has of this mailbox is damaged, or something other than idlepush has changed it, so its password is sent nowhere: " +

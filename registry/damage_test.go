@@ -375,7 +375,7 @@ func damagedPerson(t *testing.T) {
 		return errors.Join(err, errOwn, users.Put(tx, id(h.ann.ID), row), accounts.Put(tx, id(h.shared.ID), own))
 	})
 	no := false
-	if _, err := s.Users.Update(h.ben.ID, UserPatch{Admin: &no}); !errors.Is(err, ErrLast) {
+	if _, err := s.Users.Update(h.ben.ID, UserPatch{Admin: &no}, noon); !errors.Is(err, ErrLast) {
 		t.Errorf("ben stops being an admin, and ann cannot be one: %v", err)
 	}
 	if _, err := s.Users.SetupToken(); err != nil {

@@ -130,20 +130,27 @@ func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepu
 }
 
 // RegisterByAdmin is Register for the admin token. It ends no notice. If the device is new, or gets
-// other mail or more of it, the user's other devices are told, or the page if there is none.
+// other mail or more of it, the user's other devices are told, or the page if there is none. It
+// returns ErrTaken if the address is that of a device of another user, or of one with other keys.
 func (s Devices) RegisterByAdmin(d idlepush.Device, now time.Time) (_ idlepush.Device, created bool, err error) {
 	out := d
 	err = s.updateQueues(now, func(set *queueSet) error {
 		out = d
-		out.By = ""
 		if _, err := getUser(set.tx, d.User); err != nil {
 			return err
 		}
-		old, err := s.register(set.tx, &out, now)
+		at, _, err := devicesAt.Row(set.tx, addressDigest(d))
 		if err != nil {
 			return err
 		}
-		created = old.ID == ""
+		out.By = at.Value.By // it is taken from nobody
+		old, err := s.register(set.tx, &out, now)
+		if created = old.ID == ""; err == nil && !created && (old.User != d.User || !d.SameAddress(old)) {
+			err = ErrTaken
+		}
+		if err != nil {
+			return err
+		}
 		return tellOfDevice(set, out, old)
 	})
 	return registered(out, created, err)

@@ -35,15 +35,30 @@ func (s Accounts) Update(a idlepush.Account, now time.Time) (idlepush.Account, e
 // UpdateChecked is Update by a caller that has logged in to a, at the time loggedIn; zero: it has
 // not. Then a login that was refused is tried again at once.
 func (s Accounts) UpdateChecked(a idlepush.Account, loggedIn, now time.Time) (out idlepush.Account, err error) {
+	return s.update(a, loggedIn, now, nil)
+}
+
+// UpdateByAdmin is UpdateChecked for the admin token, which tells the owner.
+func (s Accounts) UpdateByAdmin(a idlepush.Account, loggedIn, now time.Time) (out idlepush.Account, err error) {
+	return s.update(a, loggedIn, now, tellMailboxByAdmin)
+}
+
+func (s Accounts) update(a idlepush.Account, loggedIn, now time.Time, by teller) (out idlepush.Account, err error) {
 	if err := s.checkOffers(a, now); err != nil {
 		return idlepush.Account{}, err
 	}
-	stored := false
+	stored, cost := false, updateCost
+	if by != nil {
+		cost += toldCost
+	}
 	err = s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
 		if !stored {
-			out, stored, err = updateAccount(set, a, loggedIn)
+			out, stored, err = updateAccount(set, a, loggedIn, cost)
 			if err != nil || !stored {
 				a.Revision = out.Revision
+				return false, err
+			}
+			if err := by.tell(set, out, out.Owner); err != nil {
 				return false, err
 			}
 		}
@@ -60,8 +75,9 @@ func (s Accounts) UpdateChecked(a idlepush.Account, loggedIn, now time.Time) (ou
 const updateCost = 15
 
 // updateAccount writes the account. done reports whether all of that fitted the transaction. If
-// not, only a part of the people it is shared with have changed.
-func updateAccount(set *queueSet, a idlepush.Account, loggedIn time.Time) (out idlepush.Account, done bool, err error) {
+// not, only a part of the people it is shared with have changed. cost is what the transaction needs
+// besides the cursors and the people.
+func updateAccount(set *queueSet, a idlepush.Account, loggedIn time.Time, cost int) (out idlepush.Account, done bool, err error) {
 	tx, now := set.tx, set.now
 	old, row, err := readAccount(tx, a.ID)
 	if err != nil {
@@ -90,12 +106,12 @@ func updateAccount(set *queueSet, a idlepush.Account, loggedIn time.Time) (out i
 	if another {
 		stepCost = shareCost
 	}
-	left := set.opsLeft() - updateCost
+	left := set.opsLeft() - cost
 	people, all := stepTowards(old.SharedWith, a.SharedWith, (left-len(folders))/stepCost)
-	room := updateCost + len(folders)
+	room := cost + len(folders)
 	if !all {
 		people, _ = stepTowards(old.SharedWith, a.SharedWith, left/stepCost)
-		room = updateCost
+		room = cost
 	}
 	if another {
 		if err := notifySharesEnded(set, a.ID, row, people, room+2*len(people)); err != nil {

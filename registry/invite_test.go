@@ -119,7 +119,7 @@ func inviteEnds(t *testing.T) {
 	gone(taken, dawn)
 	no := false
 	_, demoted := invite(other, InviteForPerson)
-	if _, err := s.Users.Update(other.ID, UserPatch{Admin: &no}); err != nil {
+	if _, err := s.Users.Update(other.ID, UserPatch{Admin: &no}, dawn); err != nil {
 		t.Fatal(err)
 	}
 	gone(demoted, dawn)
@@ -146,13 +146,13 @@ func alwaysAnAdmin(t *testing.T) {
 	if err := s.Users.Remove(ann.ID, dawn); !errors.Is(err, ErrLast) {
 		t.Errorf("removing the last: %v", err)
 	}
-	if _, err := s.Users.Update(ann.ID, UserPatch{Name: "Anna", Admin: &no}); !errors.Is(err, ErrLast) {
+	if _, err := s.Users.Update(ann.ID, UserPatch{Name: "Anna", Admin: &no}, dawn); !errors.Is(err, ErrLast) {
 		t.Errorf("demoting the last: %v", err)
 	}
 	if u, err := s.Users.Get(ann.ID); err != nil || u != ann {
 		t.Errorf("a refused change changed %+v, %v", u, err)
 	}
-	if u, err := s.Users.Update(bob.ID, UserPatch{Admin: &yes}); err != nil || !u.Admin {
+	if u, err := s.Users.Update(bob.ID, UserPatch{Admin: &yes}, dawn); err != nil || !u.Admin {
 		t.Fatal(u, err)
 	}
 	// Both at once.

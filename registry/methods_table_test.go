@@ -311,6 +311,15 @@ var calls = []call{
 		}},
 	{method: "Accounts.UpdateChecked", reads: "standings 1",
 		do: func(f furnished) (any, error) { return f.s.Accounts.UpdateChecked(f.shared, noon, noon) }},
+	{method: "Accounts.UpdateByAdmin", reads: "queues 3, standings 1",
+		do: func(f furnished) (any, error) { return f.s.Accounts.UpdateByAdmin(f.shared, noon, noon) }},
+	{method: "Accounts.AddByAdmin", reads: "queues 1",
+		do: func(f furnished) (any, error) {
+			f.own.Username, f.own.OfferedTo = "new", nil
+			return two(f.s.Accounts.AddByAdmin(f.own, noon))
+		}},
+	{method: "Accounts.RemoveByAdmin", reads: "queues 1, standings 1",
+		do: func(f furnished) (any, error) { return only(f.s.Accounts.RemoveByAdmin(f.own.ID, noon)) }},
 	{method: "Accounts.Update", when: "to another mailbox", reads: "standings 1",
 		do: func(f furnished) (any, error) { f.shared.Username = "club"; return f.s.Accounts.Update(f.shared, noon) }},
 	{method: "Devices.Update", reads: "queues 1",
@@ -364,9 +373,9 @@ var calls = []call{
 			return only(f.s.Logins.SetOnlyPasskeys(f.ben.ID, true, Proof{Password: "password"}, noon))
 		}},
 	{method: "Users.Update", when: "to be no admin",
-		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(bool)}) }},
+		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(bool)}, noon) }},
 	{method: "Users.Update", when: "to be an admin",
-		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(true)}) }},
+		do: func(f furnished) (any, error) { return f.s.Users.Update(f.ben.ID, UserPatch{Admin: new(true)}, noon) }},
 	{method: "Logins.Guess", reads: "guesses 1",
 		do: func(f furnished) (any, error) {
 			return f.s.Logins.Guess(f.ann.ID, func(paid time.Time) (time.Time, time.Duration) { return paid.Add(time.Second), 0 })

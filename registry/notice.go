@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"idlepush"
@@ -88,6 +89,29 @@ func tellOthers(set *queueSet, user, device id, r idlepush.Reason, about ...stri
 	}
 	u.addNotice(notice{set.now, r})
 	return users.Put(set.tx, user, u)
+}
+
+// toldCost is what tellUser reads and writes at most, with one queue.
+const toldCost = 1 + notificationCost + queueCost + deliveryCost + 6
+
+// teller tells a user of what was done with an account. It is nil if nobody is told.
+type teller func(set *queueSet, a idlepush.Account, user string) error
+
+func (t teller) tell(set *queueSet, a idlepush.Account, user string) error {
+	if t == nil {
+		return nil
+	}
+	return t(set, a, user)
+}
+
+func tellMailboxByAdmin(set *queueSet, a idlepush.Account, user string) error {
+	reason := idlepush.Reason{Code: codeMailboxByAdmin}.With(codes.Account, a.Email)
+	return tellUser(set, id(user), reason, a.ID, strconv.FormatUint(a.Revision, 10))
+}
+
+func tellMailboxRemoved(set *queueSet, a idlepush.Account, user string) error {
+	reason := idlepush.Reason{Code: codeMailboxByAdmin}.With(codes.Account, a.Email).With(codes.Case, mailboxRemoved)
+	return tellUser(set, id(user), reason, a.ID, mailboxRemoved)
 }
 
 // notifyUser notifies a user of something that concerns no account, on all devices, and returns

@@ -33,7 +33,7 @@ func TestNotice(t *testing.T) {
 			}
 		}, false},
 		"the last, and the person gets another name": {0, func(s *Store, u idlepush.User) {
-			if _, err := s.Users.Update(u.ID, UserPatch{Name: "anna"}); err != nil {
+			if _, err := s.Users.Update(u.ID, UserPatch{Name: "anna"}, noon); err != nil {
 				t.Error(err)
 			}
 		}, true},

@@ -243,7 +243,7 @@ func linkEnds(t *testing.T) {
 			return err
 		}, 0, false},
 		"the admin is one no more": {func(s *Store, ann, _ idlepush.User, _ Token, _ Invite) error {
-			_, err := s.Users.Update(ann.ID, UserPatch{Admin: &no})
+			_, err := s.Users.Update(ann.ID, UserPatch{Admin: &no}, dawn)
 			return err
 		}, 0, false},
 		"the admin is removed": {func(s *Store, ann, _ idlepush.User, _ Token, _ Invite) error { return s.Users.Remove(ann.ID, dawn) }, 0, false},

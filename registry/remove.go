@@ -16,6 +16,16 @@ import (
 // activity. What does not fit one transaction takes several, and each notifies those who stop
 // seeing the account in it.
 func (s Accounts) Remove(account string, now time.Time) error {
+	return s.remove(account, now, nil)
+}
+
+// RemoveByAdmin is Remove for the admin token, which tells the owner first.
+func (s Accounts) RemoveByAdmin(account string, now time.Time) error {
+	return s.remove(account, now, tellMailboxRemoved)
+}
+
+func (s Accounts) remove(account string, now time.Time, by teller) error {
+	told := false
 	return s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
 		row, err := accountRowOf(set.tx, account)
 		if errors.Is(err, ErrNotFound) {
@@ -25,6 +35,12 @@ func (s Accounts) Remove(account string, now time.Time) error {
 		}
 		if err != nil {
 			return false, err
+		}
+		if !told {
+			if err := by.tell(set, accountOf(id(account), row, standingRow{}), row.Owner); err != nil {
+				return false, err
+			}
+			told = true
 		}
 		return removeAccount(set, id(account), row)
 	})

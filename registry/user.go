@@ -100,7 +100,6 @@ func addUser(tx *table.Tx, u idlepush.User, p password) error {
 // after the first. UpdateOwn returns ErrTaken or ErrLooksTaken as Add does, and
 // ErrDenied if the proof is wrong.
 func (s Users) UpdateOwn(user string, proof Proof, p UserPatch, now time.Time) (idlepush.User, error) {
-	p.Admin = nil
 	if p.Password == "" {
 		return s.update(user, p, nil)
 	}
@@ -116,20 +115,50 @@ func (s Users) UpdateOwn(user string, proof Proof, p UserPatch, now time.Time) (
 
 // UserPatch is a change of a user. Empty fields change nothing.
 type UserPatch struct {
-	Name, Password string
-	Devices        bool // a new password ends devices, too
-	Passkeys       bool // a new password ends passkeys, too
-	Admin          *bool
+	Name  string
+	Admin *bool // only Update changes it
+
+	// Only UpdateOwn changes the password.
+	Password string
+	Devices  bool // a new password ends devices, too
+	Passkeys bool // a new password ends passkeys, too
 }
 
-// Update changes a user for an admin: the name and the role, and never the password. It returns
-// ErrTaken or ErrLooksTaken as Add does, and ErrLast if nobody else is an admin.
-func (s Users) Update(user string, p UserPatch) (idlepush.User, error) {
-	p.Password, p.Devices = "", false
-	return s.update(user, p, nil)
+// Update changes a user for an admin: the name, of which it tells the user, and the role. It never
+// changes the password. It returns ErrTaken or ErrLooksTaken as Add does, and ErrLast if nobody else
+// is an admin.
+func (s Users) Update(user string, p UserPatch, now time.Time) (idlepush.User, error) {
+	var row userRow
+	err := s.updateQueues(now, func(set *queueSet) (err error) {
+		if row, err = getUser(set.tx, user); err != nil {
+			return err
+		}
+		name := row.Name
+		if p.Name != "" {
+			if err := row.setName(set.tx, p.Name, user); err != nil {
+				return err
+			}
+		}
+		if p.Admin != nil && !*p.Admin {
+			if err := checkOtherAdmin(set.tx, user); err != nil {
+				return err
+			}
+		}
+		if p.Admin != nil {
+			row.Admin = *p.Admin
+		}
+		if err := users.Put(set.tx, id(user), row); err != nil || row.Name == name {
+			return err
+		}
+		return tellUser(set, id(user), idlepush.Reason{Code: codeRenamed}.With("name", row.Name), row.Name)
+	})
+	if err != nil {
+		return idlepush.User{}, err
+	}
+	return row.user(id(user)), nil
 }
 
-// update changes a user. If confirm is not nil, it may prevent that, and may change the row.
+// update is UpdateOwn without the proof. If confirm is not nil, it may prevent that, and may change the row.
 func (s Users) update(user string, p UserPatch, confirm func(*userRow) error) (idlepush.User, error) {
 	var hashed password
 	if p.Password != "" {
@@ -150,14 +179,6 @@ func (s Users) update(user string, p UserPatch, confirm func(*userRow) error) (i
 			if err := row.setName(tx, p.Name, user); err != nil {
 				return err
 			}
-		}
-		if p.Admin != nil && !*p.Admin {
-			if err := checkOtherAdmin(tx, user); err != nil {
-				return err
-			}
-		}
-		if p.Admin != nil {
-			row.Admin = *p.Admin
 		}
 		if p.Password == "" {
 			return users.Put(tx, id(user), row)

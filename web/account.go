@@ -218,7 +218,7 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 		return nil, err
 	}
 	a.Status.LoggedIn = time.Now()
-	a, added, err := h.accounts.Add(a, c.token.ID, time.Now())
+	a, added, err := h.add(c, a)
 	if err != nil {
 		giveBack()
 	}
@@ -245,6 +245,13 @@ func (h *accountHandlers) open(ctx context.Context, c caller, a idlepush.Account
 	}
 	_, err = h.tryLogin(ctx, c, a)
 	return a, func() {}, err
+}
+
+func (h *accountHandlers) add(c caller, a idlepush.Account) (_ idlepush.Account, added bool, err error) {
+	if c.scope == admin {
+		return h.accounts.AddByAdmin(a, time.Now())
+	}
+	return h.accounts.Add(a, c.token.ID, time.Now())
 }
 
 func (h *accountHandlers) getAccount(_ context.Context, c caller, in *byID) (*body[Account], error) {
@@ -318,7 +325,11 @@ func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idl
 		out, err := h.account(c, now)
 		return &body[Account]{out}, err
 	}
-	a, err = h.accounts.UpdateChecked(a, loggedIn, time.Now())
+	if c.scope == admin {
+		a, err = h.accounts.UpdateByAdmin(a, loggedIn, time.Now())
+	} else {
+		a, err = h.accounts.UpdateChecked(a, loggedIn, time.Now())
+	}
 	if errors.Is(err, registry.ErrStale) {
 		return h.writeAccount(c, in, old, loggedIn)
 	}
@@ -336,6 +347,9 @@ func (h *accountHandlers) deleteAccount(_ context.Context, c caller, in *byID) (
 	a, err := h.visibleAccount(c, in.ID)
 	if err != nil {
 		return nil, err
+	}
+	if c.scope == admin {
+		return nil, h.accounts.RemoveByAdmin(a.ID, time.Now())
 	}
 	if c.owns(a.Owner) {
 		return nil, h.accounts.Remove(a.ID, time.Now())

@@ -30,10 +30,12 @@ import (
 type access int
 
 // The kinds of callers. device is a token of device scope. full is a session or a token of full
-// scope. admin is the admin token, which belongs to no user.
+// scope, and given is one of a user whose password an admin chose. admin is the admin token, which
+// belongs to no user.
 const (
 	device access = 1 << iota
 	full
+	given
 	admin
 
 	anyone access = 0
@@ -186,8 +188,11 @@ func (g *guard) session(token string, cookie bool) (caller, error) {
 		return caller{}, registry.ErrDenied
 	}
 	c := caller{scope: full, user: u, token: t}
-	if t.Scope == idlepush.ScopeDevice {
+	switch {
+	case t.Scope == idlepush.ScopeDevice:
 		c.scope = device
+	case u.PasswordGiven:
+		c.scope = given
 	}
 	return c, nil
 }
@@ -222,8 +227,11 @@ func notAdded(err error, code codes.Code) error {
 // forbidden returns the problem for a caller whom the route does not admit. All that need a token
 // admit full.
 func forbidden(scope access) *Problem {
-	if scope == admin {
+	switch scope {
+	case admin:
 		return problem(http.StatusForbidden, "no_user")
+	case given:
+		return problem(http.StatusForbidden, "own_password_first")
 	}
 	return problem(http.StatusForbidden, "scope")
 }

@@ -44,6 +44,7 @@ var Codes = []codes.Entry{
 	{Code: "no_passkey", Text: "You have no passkey for this address. Add one first."},
 	{Code: "last_way_in", Text: "This is your last way in. Add another passkey, or switch the log-in by password on, before you remove it."},
 	{Code: "proof_needed", Text: "Give your password again, or use a passkey: POST /proof. Log-in was more than 10 minutes ago, or it was by an invite."},
+	{Code: "own_password_first", Text: "An admin chose your password, and knows it. Choose another one first, on your page “You”: PATCH /me. Then log in with it."},
 	{Code: "wrong_setup_token", Text: "This is not the setup token. The newest one is in the log."},
 	{Code: "setup_done", Text: "This server has an admin already. Log in."},
 	{Code: "invite_gone", Text: "This invite or link was used already, or it is too old. Ask for a new one."},

@@ -78,7 +78,7 @@ func (h *eventHandlers) stream(r *http.Request, w http.ResponseWriter, l *regist
 		case <-l.Changed():
 		case <-ticker.C:
 		}
-		if _, err := h.guard.authenticate(r, full); err != nil {
+		if _, err := h.guard.authenticate(r, full|given); err != nil {
 			return
 		}
 	}

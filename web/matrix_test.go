@@ -186,5 +186,7 @@ func (h *testServer) made(name string, admin bool) string {
 	}
 	u, err := h.store.Users.Add(name, password, admin, time.Now())
 	fatal(h.t, err)
+	_, err = h.store.Users.UpdateOwn(u.ID, registry.Proof{Password: password}, registry.UserPatch{Password: password}, time.Now())
+	fatal(h.t, err)
 	return u.ID
 }

@@ -195,7 +195,8 @@ func givenPasswordTold(t *testing.T) {
 	if me := h.inSession(first, "GET", "/me", nil, 200); me.body["password_given"] != true {
 		t.Errorf("she is asked nothing: %s", me.raw)
 	}
-	phone := h.inSession(first, "POST", "/devices", fcmDevice(), 201).id()
+	phone := h.call(adminToken, "POST", "/devices", fcmDevice().with("user", carla), 201).id()
+	h.deliver(phone)
 	if a := h.call("", "POST", "/login", object{"name": "Carla", "password": password}, 409); a.body["code"] != "devices_first" {
 		t.Errorf("%s", a.raw)
 	}

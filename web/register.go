@@ -35,6 +35,9 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 	if known.Status.State == idlepush.StateProven {
 		d = h.transports.named(d.Transport).inherit(d, known)
 	}
+	if c.scope == admin && known.ID != "" && (known.User != user || !d.SameAddress(known)) {
+		return nil, h.adminMoves(d)
+	}
 	// A device of another user counts as new, because the caller may not even have its keys.
 	if known.User != user || !d.SameAddress(known) {
 		if d, err = h.prove(ctx, c, d, known.ID); err != nil {
@@ -52,6 +55,11 @@ func (h *deviceHandlers) createDevice(ctx context.Context, c caller, in *body[ne
 	}
 	out, err := h.view(d)
 	return &made[Device]{statusOf(created), out}, err
+}
+
+// adminMoves is the fault if the admin token would send what a device gets elsewhere.
+func (h *deviceHandlers) adminMoves(d idlepush.Device) error {
+	return fault(h.transports.named(d.Transport).addressField(), "field_forbidden").with(codes.Case, caseAdminMoves)
 }
 
 func (h *deviceHandlers) register(c caller, d idlepush.Device) (_ idlepush.Device, created bool, err error) {
@@ -100,7 +108,7 @@ func (h *deviceHandlers) patchDevice(ctx context.Context, c caller, in *edit[dev
 	}
 	fresh := !d.SameAddress(old)
 	if fresh && c.scope == admin {
-		return nil, fault(h.transports.named(d.Transport).addressField(), "field_forbidden").with(codes.Case, caseAdminMoves)
+		return nil, h.adminMoves(d)
 	}
 	var proof idlepush.Device // its empty status keeps the stored one, which a push may change
 	if fresh {

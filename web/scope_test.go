@@ -67,7 +67,7 @@ var admissions = []admission{
 	{"POST /accounts", mailbox().with("user", "ANNA"), 401, 403, 422, 422, 201, false},
 	{"POST /accounts", mailbox().with("shared_with", "BEN"), 401, 403, 201, 422, 422, false},
 	{"GET /accounts/ACCOUNT", nil, 401, 403, 200, 404, 200, false},
-	{"GET /accounts/ACCOUNT/folders", nil, 401, 403, 200, 404, 200, false},
+	{"GET /accounts/ACCOUNT/folders", nil, 401, 403, 200, 404, 403, false},
 	{"POST /accounts/ACCOUNT/examine", nil, 401, 403, 200, 404, 403, false},
 	{"PATCH /accounts/ACCOUNT", object{"enabled": false}, 401, 403, 200, 404, 200, false},
 	{"PATCH /accounts/ACCOUNT", object{"password": password, "shared_with": "BEN"}, 401, 403, 200, 404, 200, false},

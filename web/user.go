@@ -41,7 +41,7 @@ type personName struct {
 // newPerson is a request to create a user.
 type newPerson struct {
 	Name     string `json:"name" minLength:"1" maxLength:"64" doc:"Name to log in with"`
-	Password string `json:"password" minLength:"10" maxLength:"1024" doc:"For the first log-in. The person is asked to choose another, and until then a log-in tells the person's devices"`
+	Password string `json:"password" minLength:"10" maxLength:"1024" doc:"For the first log-in. Until the person chooses another, a log-in tells the person's devices, and lets do nothing but that"`
 	Admin    bool   `json:"admin,omitempty" doc:"Whether the person manages people"`
 }
 
@@ -181,7 +181,7 @@ func (h *userHandlers) patchUser(_ context.Context, c caller, in *edit[personPat
 		return nil, err
 	}
 	return h.changeUser(func() (idlepush.User, error) {
-		return h.users.Update(in.ID, registry.UserPatch{Name: b.Name, Admin: b.Admin})
+		return h.users.Update(in.ID, registry.UserPatch{Name: b.Name, Admin: b.Admin}, time.Now())
 	})
 }
 

@@ -27,6 +27,10 @@ func TestShare(t *testing.T) {
 	p := chromium.Open(t, s.Origin)
 	enterLogin(t, p, "Log in", "ben", "planted-login-of-ben")
 	p.WaitText(t, "No mailbox is watched yet.")
+	callAPI(t, p, "PATCH", "/me", object{"password": "planted-own-of-ben", "current_password": "planted-login-of-ben"}, nil)
+	p.Reload(t)
+	enterLogin(t, p, "Log in", "ben", "planted-own-of-ben")
+	p.WaitText(t, "No mailbox is watched yet.")
 	offer := func(t *testing.T) {
 		t.Helper()
 		systemtest.Must(t, s.Client.Call(ctx, "PATCH", "/accounts/"+made.ID, object{"shared_with": []string{ben.ID}}, nil))

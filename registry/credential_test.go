@@ -19,6 +19,7 @@ func TestCredentials(t *testing.T) {
 	t.Run("nothing that a thief made works after a new password", thiefsMinute)
 	t.Run("whoever ends the session that made their own stays", endedMaker)
 	t.Run("a token of device scope has one device", oneDevice)
+	t.Run("a token of device scope raises no level, whatever its device", noLevelRaised)
 	t.Run("the last use of a token is kept", tokenUsed)
 }
 
@@ -469,6 +470,73 @@ func oneDevice(t *testing.T) {
 	}
 	if _, _, err := s.Logins.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("when another has registered its device: %v", err)
+	}
+}
+
+// appStore is a store with a token of device scope of ann.
+type appStore struct {
+	*Store
+	t   *testing.T
+	ann idlepush.User
+	app string // the token
+}
+
+func (s appStore) add(user idlepush.User, address, by string, level idlepush.Level) idlepush.Device {
+	s.t.Helper()
+	return register(s.t, s.Store, idlepush.Device{User: user.ID, Name: "phone", By: by, Transport: FCM, Address: idlepush.Secret(address), Content: level})
+}
+
+func noLevelRaised(t *testing.T) {
+	t.Parallel()
+	const low, high = idlepush.LevelSender, idlepush.LevelPreview
+	removed := func(address string) func(s appStore) {
+		return func(s appStore) {
+			if err := s.Devices.Remove(s.add(s.ann, address, s.app, low), s.app); err != nil {
+				s.t.Error(err)
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		before func(s appStore)
+		want   idlepush.Level
+	}{
+		"of the first device it chooses":                  {func(appStore) {}, high},
+		"of its device":                                   {func(s appStore) { s.add(s.ann, "phone", s.app, low) }, low},
+		"of a device that has no token":                   {func(s appStore) { s.add(s.ann, "phone", "", low) }, low},
+		"by another address, once its device is removed":  {removed("other"), low},
+		"by the same address, once its device is removed": {removed("phone"), low},
+		"by another address, once its device is somebody else's": {func(s appStore) {
+			s.add(s.ann, "other", s.app, low)
+			s.add(someone(s.t, s.Store, "ben"), "other", "", high)
+		}, low},
+		"by another address, once its device is gone": {func(s appStore) {
+			d := s.add(s.ann, "other", s.app, low)
+			arrive(s.t, s.Store, mailbox(s.t, s.Store, s.ann, "ann@example.org"), 1, dawn)
+			end(s.t, s.Store, first(s.t, s.Store, d, dawn), Outcome{Result: ResultGone}, dawn)
+		}, low},
+		"that the person has raised": {func(s appStore) {
+			d := s.add(s.ann, "phone", s.app, low)
+			d.Content = high
+			if _, err := s.Devices.Update(d, dawn); err != nil {
+				s.t.Error(err)
+			}
+		}, high},
+		"of a device that another person had": {func(s appStore) { s.add(someone(s.t, s.Store, "ben"), "phone", "", low) }, high},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := appStore{Store: newStore(t), t: t}
+			s.ann = someone(t, s.Store, "ann")
+			app, _, err := s.Logins.AddToken(s.ann.ID, "app", idlepush.ScopeDevice, "", dawn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.app = app.ID
+			c.before(s)
+			if d := s.add(s.ann, "phone", s.app, high); d.Content != c.want {
+				t.Errorf("it gets %s, want %s", d.Content, c.want)
+			}
+		})
 	}
 }
 

@@ -402,8 +402,8 @@ func (s Devices) Remove(d idlepush.Device, keep string) error {
 }
 
 // limitToToken returns ErrTaken if the token is of device scope and has another device than d. It
-// lowers the level of d to that of the device which the token has, or had last: an app does not
-// undo what the person has chosen on the page.
+// lowers the level of d to that of the device which the token has, or had last, and to that of a
+// device of the user with this address: an app does not undo what the person has chosen on the page.
 func limitToToken(tx *table.Tx, t tokenRow, d *idlepush.Device) error {
 	if t.Scope != idlepush.ScopeDevice {
 		return nil
@@ -412,19 +412,18 @@ func limitToToken(tx *table.Tx, t tokenRow, d *idlepush.Device) error {
 	if err != nil {
 		return err
 	}
-	most := t.Content
-	if len(own) > 0 {
-		at, found, err := devicesAt.Row(tx, addressDigest(*d))
-		if err == nil && (!found || at.Key != own[0]) {
-			err = ErrTaken
-		}
-		if err != nil {
-			return err
-		}
-		most = at.Value.Content
+	at, found, err := devicesAt.Row(tx, addressDigest(*d))
+	if err != nil {
+		return err
 	}
-	if most != "" && !most.Allows(d.Content) {
-		d.Content = most
+	if len(own) > 0 && (!found || at.Key != own[0]) {
+		return ErrTaken
+	}
+	if len(own) == 0 && t.Content != "" && !t.Content.Allows(d.Content) {
+		d.Content = t.Content
+	}
+	if found && at.Key.user == id(t.User) && !at.Value.Content.Allows(d.Content) {
+		d.Content = at.Value.Content
 	}
 	return nil
 }

@@ -218,6 +218,15 @@ func tokenSeesAsDevice(t *testing.T) {
 		t.Errorf("without a device it sees %v", items)
 	}
 	at := "/devices/" + h.call(h.anna.device, "POST", "/devices", fcmDevice(), 201).id()
+	h.call(h.anna.full, "PATCH", at, object{"content": "preview"}, 200)
+	h.call(h.anna.device, "GET", "/notifications/"+ids["NOTIFICATION"], nil, 404)
+	if items := h.call(h.anna.device, "GET", "/notifications", nil, 200).body["items"].([]any); len(items) != 0 {
+		t.Errorf("of the time before its device, it sees %v", items)
+	}
+	_, err := h.store.Mail.Record(registry.Arrival{Account: ids["ACCOUNT"], Folder: "INBOX", From: registry.Cursor{UIDValidity: 1, Next: 2}, To: registry.Cursor{UIDValidity: 1, Next: 3},
+		Mails: []registry.Message{{UID: 2, Content: idlepush.Content{From: "Oma", Subject: furnishedSubject}}}, At: time.Now()})
+	fatal(t, err)
+	ids["NOTIFICATION"] = registry.StableID(ids["ACCOUNT"], "INBOX", 1, 2)
 	for level, want := range map[idlepush.Level]string{"wake": "Oma Kuchen", "sender": "Oma <nil>", "subject": "Oma Kuchen"} {
 		h.call(h.anna.full, "PATCH", at, object{"content": level}, 200)
 		a := h.call(h.anna.device, "GET", "/notifications/"+ids["NOTIFICATION"], nil, 200)

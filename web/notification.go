@@ -84,7 +84,8 @@ func (h *notificationHandlers) historyView(c caller) (v historyView, err error) 
 }
 
 // seen returns what the caller may see of a notification, and whether that is anything. A token of
-// device scope sees what concerns its device, at the content level of that.
+// device scope sees what its device was told, at the content level of that, as long as the mailbox
+// is to notify the device.
 func (v historyView) seen(n idlepush.Notification) (idlepush.Notification, bool) {
 	if !v.only {
 		return n, true
@@ -95,7 +96,8 @@ func (v historyView) seen(n idlepush.Notification) (idlepush.Notification, bool)
 			level = idlepush.LevelSubject // what it is to fetch
 		}
 		n.Content = n.Content.At(level)
-		return n, n.Account == "" || d.Accounts == nil || slices.Contains(d.Accounts, n.Account)
+		told := slices.ContainsFunc(n.Deliveries, func(to idlepush.Delivery) bool { return to.Device == d.ID })
+		return n, told && (n.Account == "" || d.Accounts == nil || slices.Contains(d.Accounts, n.Account))
 	}
 	return n, false
 }

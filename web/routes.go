@@ -127,7 +127,7 @@ func (s *Server) routes(h *handlers, c Config) {
 	add(s, route{device | full | admin, "POST /devices/{id}/test", "testDevice", 200, "Send a test push now and return the outcome"}, h.devices.testDevice)
 	add(s, route{device | full | admin, "GET /devices/{id}/preview", "previewDevice", 200, "Show what the push service would receive for a sample mail, and what it could read; sends nothing"}, h.devices.previewDevice)
 
-	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "Own notifications, newest first; with a token of device scope those of its device, at its content level"}, h.notifications.listNotifications)
+	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "Own notifications, newest first; with a token of device scope those that its device was told, at its content level"}, h.notifications.listNotifications)
 	add(s, route{device | full, "GET /notifications/{id}", "getNotification", 200, "One notification, by the stable id of its push"}, h.notifications.getNotification)
 
 	add(s, route{full | given, "GET /events", "events", 200, "Changes as server-sent events"}, h.events.events)

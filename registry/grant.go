@@ -25,7 +25,7 @@ func sealGrant(tx *table.Tx, k id, row accountRow, refresh idlepush.Secret) erro
 
 // isFor reports whether the grant of the account is for the provider and the login of a.
 func (row accountRow) isFor(a idlepush.Account) bool {
-	other := accountRow{Host: a.Host, Port: a.Port, Security: a.Security, Username: a.Username}
+	other := accountRow{Host: a.Host, Port: a.Port, Security: a.Security, Pin: a.Pin, Username: a.Username}
 	return row.OAuth == a.OAuth && slices.Equal(row.login(), other.login())
 }
 

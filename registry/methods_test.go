@@ -48,6 +48,7 @@ var readless = map[string]string{
 	"History.Listen": "keeps what it is told in memory",
 	"Warnings":       "gives what Open has found",
 	"Close":          "closes the file",
+	"CheckModes":     "looks at the files, not into the store",
 }
 
 // methods returns what can be called of a store: "Users.Get" is a method of a handle, "Close" one

@@ -33,7 +33,7 @@ type provided struct {
 	script   *imaptest.Script
 	net      *memoryNet
 	dialer   Dialer
-	denies   bool // the mail server takes no token
+	denies   atomic.Bool // the mail server takes no token
 
 	mu    sync.Mutex
 	shown map[*imaptest.Talk]string // the token by which a client has logged in
@@ -52,7 +52,7 @@ func newProvided(t *testing.T, rotation oauthtest.Rotation, fault func() error) 
 	var token string
 	p.script.Opens = func(user, shown string) bool {
 		token = shown
-		return p.provider.Mailbox(shown) == user && !p.denies
+		return p.provider.Mailbox(shown) == user && !p.denies.Load()
 	}
 	p.script.On = map[string]func(*imaptest.Talk, string){"AUTHENTICATE": func(talk *imaptest.Talk, args string) {
 		p.mu.Lock()
@@ -277,7 +277,7 @@ func accessCheck(t *testing.T) {
 		"a consent that has ended":     {func(p *provided) { p.provider.Revoke("anna") }, "consent_ended", "consent", 0},
 		"an unknown client":            {func(p *provided) { p.provider.Forget("idlepush") }, "client_refused", "", 0},
 		"a provider that is down":      {func(p *provided) { p.provider.Fail(oauthtest.TokenPath, oauthtest.Fault{Drop: true}) }, "provider_unreachable", "", 0},
-		"a server that takes no token": {func(p *provided) { p.denies = true }, "login_refused", "consent", 2},
+		"a server that takes no token": {func(p *provided) { p.denies.Store(true) }, "login_refused", "consent", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

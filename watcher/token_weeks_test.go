@@ -256,7 +256,7 @@ func tokenReplaced(t *testing.T) {
 		if got := p.provider.Counts(); got.Refreshes != 2 || p.logins() != 3 || len(p.attentions(t)) > 0 {
 			t.Errorf("after %d sessions the provider counts %+v", p.logins(), got)
 		}
-		p.denies = true
+		p.denies.Store(true)
 		p.provider.EndAccess("anna")
 		p.pass(2 * time.Minute)
 		st, got := p.status(t), p.provider.Counts()
@@ -266,7 +266,7 @@ func tokenReplaced(t *testing.T) {
 		if list := p.attentions(t); len(list) != 1 || got.Refreshes > 5 {
 			t.Errorf("%d are told, and the provider counts %+v", len(list), got)
 		}
-		p.denies = false
+		p.denies.Store(false)
 		p.pass(15 * time.Minute)
 		p.allWatching(t)
 	})

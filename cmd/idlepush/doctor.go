@@ -6,10 +6,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"sync"
 	"time"
 
+	"idlepush"
 	"idlepush/watcher"
 )
 
@@ -58,8 +60,10 @@ func runDoctor(ctx context.Context, args []string, getenv func(string) string, s
 
 // installation asks the daemon. If none runs, it looks by itself.
 func (d *doctor) installation(ctx context.Context) error {
-	err := hearDaemon(ctx, d.data, "/doctor", struct{}{}, d.report.print)
-	if !errors.Is(err, errNoDaemon) {
+	switch err := hearDaemon(ctx, d.data, "/doctor", struct{}{}, d.report.print); {
+	case errors.Is(err, fs.ErrPermission):
+		d.report.print(finding{idlepush.VerdictWrong, "idlepush", err.Error(), 0})
+	case !errors.Is(err, errNoDaemon):
 		return err
 	}
 	x, closed := stopped(d.settings, d.problems, d.getenv)

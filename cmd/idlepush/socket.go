@@ -24,7 +24,7 @@ const socketFile = "idlepush.sock"
 // 108 bytes (unix(7)), macOS for 104, both with a zero byte at the end.
 const maxSocketPath = 103
 
-// answerWait is how long a command waits for the daemon.
+// answerWait is how long a command waits for the daemon, or for the first of several values.
 const answerWait = 30 * time.Second
 
 // errNoDaemon reports that no daemon listens on the socket.
@@ -134,7 +134,7 @@ func callDaemon(ctx context.Context, dir, path string, in any, read func(answer 
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", at)
 	}
-	transport := &http.Transport{DialContext: dial}
+	transport := &http.Transport{DialContext: dial, ResponseHeaderTimeout: answerWait}
 	defer transport.CloseIdleConnections()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://idlepush"+path, bytes.NewReader(text))
 	if err != nil {

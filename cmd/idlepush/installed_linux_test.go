@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"idlepush"
+	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
 )
 
@@ -27,6 +28,7 @@ func TestDoctorOfMachine(t *testing.T) {
 	t.Run("the clock is compared", doctorClock)
 	t.Run("DNS, IPv4 and IPv6 are tried", doctorNetwork)
 	t.Run("the data folder is tried", doctorFolder)
+	t.Run("a store on a read-only disk ends nothing else", doctorBrokenDisk)
 }
 
 func doctorClock(t *testing.T) {
@@ -108,14 +110,7 @@ func doctorFolder(t *testing.T) {
 			t.Errorf("%s: %+v", at, list)
 		}
 	}
-	small := filepath.Join(dir, "small")
-	if err := os.Mkdir(small, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=64k"); err != nil {
-		testenv.Missing(t, "only root may mount a small disk: "+err.Error())
-	}
-	t.Cleanup(func() { unix.Unmount(small, unix.MNT_DETACH) })
+	small := disk(t, "64k")
 	if list := in(small); !slices.Equal(verdicts(list), []idlepush.Verdict{"ok", "wrong"}) || !strings.Contains(list[1].Text, "room for 0 MB more: make room") {
 		t.Errorf("on a small disk: %+v", list)
 	}
@@ -125,9 +120,7 @@ func doctorFolder(t *testing.T) {
 	if list := in(small); !slices.Equal(verdicts(list), []idlepush.Verdict{"wrong", "wrong"}) || !strings.Contains(list[0].Text, "no space left") {
 		t.Errorf("on a full disk: %+v", list)
 	}
-	if err := unix.Mount("", small, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
-	}
+	noWrites(t, small)
 	if list := in(small); list[0].Verdict != "wrong" || !strings.Contains(list[0].Text, "read-only file system") {
 		t.Errorf("on a read-only disk: %+v", list)
 	}
@@ -141,5 +134,53 @@ func doctorFolder(t *testing.T) {
 	}
 	if list := x.dataFolder(t.Context()).list; list[len(list)-1].Verdict != "wrong" || !strings.Contains(list[len(list)-1].Text, "others on this machine can read or write key") {
 		t.Errorf("with an open key file: %+v", list)
+	}
+}
+
+// disk mounts a disk of that size until the test ends.
+func disk(t *testing.T, size string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=700,size="+size); err != nil {
+		testenv.Missing(t, "only root may mount a small disk: "+err.Error())
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// noWrites makes a disk read-only.
+func noWrites(t *testing.T, dir string) {
+	t.Helper()
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// doctorBrokenDisk has the whole command look at a store whose disk cannot be written.
+func doctorBrokenDisk(t *testing.T) {
+	t.Parallel()
+	from, _, _ := registrytest.DirWithUsers(t)
+	dir := disk(t, "16m")
+	for _, name := range []string{"idlepush.db", "key"} {
+		text, err := os.ReadFile(filepath.Join(from, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	noWrites(t, dir)
+	code, report, _ := command("doctor", "--data", dir)
+	if code != 1 {
+		t.Errorf("it exits with %d", code)
+	}
+	hasLines(t, report, "wrong data nothing can be written in "+dir+" (", "wrong store the store cannot be opened", "ok fcm ", "look public URL")
+	if !strings.Contains(report, "make the file system writable, or give a data folder elsewhere") {
+		t.Errorf("it does not say what to do:\n%s", report)
 	}
 }

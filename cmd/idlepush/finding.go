@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -78,7 +79,7 @@ func (r *report) print(f finding) {
 }
 
 // errFound reports that an examination has found something wrong, which it has printed.
-var errFound = fmt.Errorf("something is wrong")
+var errFound = errors.New("something is wrong")
 
 // end prints the sum, and returns errFound if something is wrong.
 func (r *report) end() error {
